@@ -8,7 +8,7 @@ import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.studio.context import context, current_user, refuse_unguarded, show_user
-from synthstudio.studio.editor.session import begin_run, can_stand_in
+from synthstudio.studio.editor.session import begin_run, keep_editor
 from synthstudio.studio.page_parts import show_refusal, show_unreadable
 from synthstudio.studio.set_names import choose_set
 from synthstudio.studio.settings import STYLE, icon
@@ -32,20 +32,21 @@ def main() -> None:
     st.set_page_config(page_title="synthstudio", page_icon=icon(), layout="wide")
     st.html(STYLE)
     refuse_unguarded()
-    begin_run()
     ctx = context()
     pages = [
         st.Page(_PAGES / f"{name}.py", title=title, url_path=name, default=name == "home")
         for name, title in _TITLES.items()
         if (_PAGES / f"{name}.py").is_file()
     ]
-    # A run that ends before this would make Streamlit list the files beside this one itself.
-    st.navigation(pages, position="hidden")
-    name = ""
+    page, name = st.navigation(pages, position="hidden"), ""
+    begin_run(entered=st.session_state.get("page") != page.url_path)
+    st.session_state["page"] = page.url_path
     try:
         me = current_user()
-        name, page = me.name, st.navigation(pages)
+        name = me.name
         with st.sidebar:
+            for one in pages:
+                st.page_link(one)
             choose_set(lambda: ctx.sets, ctx.refresh)
             show_user(me)
         page.run()
@@ -53,10 +54,9 @@ def main() -> None:
         if error.reason != "busy":
             show_refusal(error, user=name)
             return
-        page = st.navigation(pages)  # a page that is run again is asked for again
-        stays = page.url_path == "review" and can_stand_in(name)
+        stays = page.url_path == "review"
         if stays:
-            page.run()
+            keep_editor(name)
         with st.sidebar if stays else st.container():
             show_refusal(error, user=name)
             st.caption("This page tries again by itself.")

@@ -24,36 +24,23 @@ def sequence_number(last: tuple[int, str] | None, text: str) -> tuple[int, str]:
     return max(time.time_ns() // 1_000, last[0] + 1 if last else 0), text
 
 
-STATE = ("outbox", "view", "clip")
-"""What the browser may say; anything else that it sends is not read."""
+API = "/api/v1"
+EDITOR_SCRIPTS = "/scripts/editor"
+"""Where the server serves the modules of the editor."""
+_EDITOR = f"""
+const {{ default: editor }} = await import(`${{location.origin}}{EDITOR_SCRIPTS}/editor.js`);
+export default editor;
+"""
 
 
-@lru_cache(1)
-def editor_source() -> tuple[str, str]:
-    folder = resources.files("synthstudio.studio") / "editor"
-    parts = sorted((p for p in (folder / "js").iterdir() if p.name.endswith(".js")), key=str)
-    js = "\n".join(part.read_text("utf-8") for part in parts)
-    return js, (folder / "editor.css").read_text("utf-8")
+def mount_editor(data: Mapping[str, Any], *, key: str) -> None:
+    """Show the editor over `{api, set, user, queue}` (editor/js/editor.js).
 
-
-def mount_editor(
-    data: Mapping[str, Any], *, key: str, on_change: Callable[[], None]
-) -> dict[str, Any]:
-    """Show the editor; return what it says: the values of STATE, None for what it did not say.
-
-    `key` must be the same in every run, or everything in the browser begins anew. ValueError for
-    data that JSON cannot hold: it would reach the browser as one string, silently.
+    `key` must be the same in every run, or everything in the browser begins anew.
     """
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    st.session_state[f"{key}_turn"] = turn = sequence_number(
-        st.session_state.get(f"{key}_turn"), text
-    )
-    js, css = editor_source()
-    heard: dict[str, Any] = {f"on_{name}_change": on_change for name in STATE}
-    result = st.components.v2.component("synthstudio_editor", js=js, css=css)(
-        key=key, data={"json": text, "turn": turn[0]}, **heard
-    )
-    return {name: getattr(result, name, None) for name in STATE}
+    folder = resources.files("synthstudio.studio") / "editor"
+    css = (folder / "editor.css").read_text("utf-8")
+    st.components.v2.component("synthstudio_editor", js=_EDITOR, css=css)(key=key, data=_json(data))
 
 
 MAX_PICKED = 1_000
@@ -120,7 +107,11 @@ def people_grid(
     data = {**json.loads(text), "turn": turn[0]}
     js, css = grid_source()
     result = st.components.v2.component("synthstudio_people_grid", js=js, css=css)(
-        key=key, data=data, default={"picked": []}, on_picked_change=_ignore, on_open_change=_ignore
+        key=key,
+        data=_json(data),
+        default={"picked": []},
+        on_picked_change=_ignore,
+        on_open_change=_ignore,
     )
     opened = getattr(result, "open", None)
     return (

@@ -251,10 +251,6 @@ def refuse_unguarded() -> None:
 
     The guard has checked the same before; this is for servers that were started without it.
     """
-    from streamlit import config
-
-    if config._server_mode is None:  # AppTest: no server at all
-        return
     host = urlsplit(f"//{st.context.headers.get('Host', '')}").hostname
     here = is_local(host) and is_local(st.get_option("server.address"))
     if guard.is_guarded() and (context().signed_in or here):

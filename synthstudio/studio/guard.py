@@ -60,7 +60,8 @@ _CALLBACK = "/oauth2callback"
 _BLOCKED_PATHS = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
 _OUR_PATHS = ("/img/", "/download/")
 _API = "/api/"
-"""Looks at no cookie: a token in a header says who asks, so nobody is made to ask unawares."""
+"""Changes something only for a header that no other site can make a browser send: a token, or our
+page's name of its user (web_api/app.py). So it needs no Origin."""
 _HEALTH = "/healthz"
 _WAY_IN = "/way-in.js"
 _WAY_IN_FILE = Path(__file__).with_name("way_in.js")

@@ -17,7 +17,8 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
 from streamlit import config
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.server.starlette import starlette_websocket
@@ -35,12 +36,17 @@ from synthstudio.review.webhooks import deliver_due
 from synthstudio.studio import access
 from synthstudio.studio import settings as options
 from synthstudio.studio.access import Grant, Kind, derive_key, load_secret
+from synthstudio.studio.components import EDITOR_SCRIPTS
 from synthstudio.studio.context import Context, OpenSet, context
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.guard import (
     LOG,
+    Asgi,
     Guard,
     Policy,
+    Receive,
+    Scope,
+    Send,
     UserOf,
     cookies,
     header_map,
@@ -54,7 +60,7 @@ from synthstudio.studio.settings import Settings
 from synthstudio.studio.sign_in.routes import account_of, sign_in_routes
 from synthstudio.studio.sign_in.watch import SessionMiddleware
 from synthstudio.studio.text import log_text
-from synthstudio.studio.web_api.routes import api_routes
+from synthstudio.studio.web_api.app import api_routes
 
 SLOW_COLLECTION_S = 0.015
 UNFREEZE_EVERY_S = 1800.0
@@ -101,7 +107,7 @@ _HEADERS = {
 _UNCACHED = {**_HEADERS, "Cache-Control": "no-store"}
 
 
-def routes(user_of: UserOf) -> list[Route]:
+def routes(user_of: UserOf) -> list[BaseRoute]:
     """Return our routes. `user_of` tells the signed-in user of a request's cookies."""
 
     def handler(
@@ -127,7 +133,8 @@ def routes(user_of: UserOf) -> list[Route]:
         Route("/download/{token:path}", handler(("download",), _file), methods=["GET"]),
         Route("/healthz", _health, methods=["GET"]),
         *sign_in_routes(),
-        *api_routes(),
+        Mount(EDITOR_SCRIPTS, app=StaticFiles(directory=Path(__file__).parent / "editor" / "js")),
+        *api_routes(user_of),
     ]
 
 
@@ -229,6 +236,28 @@ def _refusal(request: Request, error: Exception, status: int) -> Response:
 
 
 SCRIPT = Path(__file__).with_name("app.py")
+_HOST_CONFIG = {
+    "allowedOrigins": [],
+    "useExternalAuthToken": False,
+    "enableCustomParentMessages": False,
+    "enforceDownloadInNewTab": False,
+    "metricsUrl": "",
+    "blockErrorDialogs": True,
+    "resourceCrossOriginMode": None,
+}
+
+
+class HostConfig:
+    """ASGI middleware: Streamlit's page shall lay no message over the editor, which says itself
+    that the server is lost, and take no key from it."""
+
+    def __init__(self, app: Asgi) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = scope["type"] == "http" and scope["path"] == "/_stcore/host-config"
+        app: Asgi = JSONResponse(_HOST_CONFIG, headers=_UNCACHED) if asked else self.app
+        await app(scope, receive, send)
 
 
 def parts() -> dict[str, Any]:
@@ -315,7 +344,11 @@ def build(settings: Settings) -> dict[str, Any]:
 
     return {
         "routes": routes(user_of),
-        "middleware": [Middleware(Guard, policy=policy, tokens=ctx.tokens), *watch],
+        "middleware": [
+            Middleware(Guard, policy=policy, tokens=ctx.tokens),
+            *watch,
+            Middleware(HostConfig),
+        ],
         "secrets": {"auth": section} if section else None,
         "lifespan": lifespan,
         "on_script_error": _log_page_error,

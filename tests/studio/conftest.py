@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from attackers import NAME
-from editor_host import Alone
+from editor_host import Alone, drop_requests
 from waiting import PATIENCE_S, wait_for
 
 from synthstudio.core.places import is_local
@@ -258,6 +258,7 @@ def open_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     monkeypatch.setattr(scheduler, "start", lambda *_: None)
     monkeypatch.setattr(overview, "health_checks", lambda state: _NothingBeside())
     monkeypatch.setattr(context, "browser", lambda: "b")
+    monkeypatch.setattr(context, "refuse_unguarded", lambda: None)  # AppTest: no server at all
 
     def make(*datasets: Path, more: tuple[str, ...] = ()) -> Pages:
         words = [*map(str, datasets), "--exports", str(tmp_path / "exports"), *more]
@@ -401,6 +402,7 @@ class _OnePage:
         yield self.page
         self.page.evaluate("window.stop?.(); window.stop = null")
         self.watch = Watch()
+        drop_requests()
         self.page.unroute_all(behavior="ignoreErrors")
         watch.check()
 

@@ -1,78 +1,78 @@
-"""The editor alone, in a page without a server: a small host stands in for Streamlit.
+"""The editor on one static page, with an API that answers from memory (`Alone.now`).
 
-`Alone` is the editor and answers as the server would; below it are a mouse and a finger.
+Below it are a mouse and a finger.
 """
 
 from __future__ import annotations
 
+import base64
 import copy
+import io
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+from PIL import Image
+from playwright.sync_api import Error
+from waiting import wait_for
+
+from synthstudio import studio
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.studio.components import editor_source
+from synthstudio.studio.components import EDITOR_SCRIPTS
 from synthstudio.studio.editor.window import skeleton_json
 
 HOST = "http://127.0.0.1:9"
 JOINTS = get_skeleton("coco17").joints
 BOX = {"box": [30.0, 40.0, 180.0, 70.0], "counts": None}
 SQUARE = ((30, 40), (125, 40), (125, 75), (30, 75))
+_EDITOR = Path(studio.__file__).with_name("editor")
 _SETTLED = """() => {
   const editor = document.getElementById("host").shadowRoot.querySelector(".ed");
-  const veil = editor?.querySelector(".veil.on");
-  return editor && (editor.dataset.shown === editor.dataset.item || veil);
+  const overlay = editor?.querySelector(".overlay.on");
+  return editor && (editor.dataset.shown === editor.dataset.item || overlay);
 }"""
-_NEWER = "n => window.sent.some(([name, value]) => name === 'outbox' && value.n > n)"
 _BODY = """<!doctype html><html lang=en><title>editor</title>
 <meta name=viewport content='width=device-width, initial-scale=1'><div id=host></div>"""
-# A picture of 320 x 240 that the page itself makes: no request is needed.
 _HOST = """
-const canvas = document.createElement("canvas");
-[canvas.width, canvas.height] = [320, 240];
-const context = canvas.getContext("2d");
-context.fillStyle = "#445"; context.fillRect(0, 0, 320, 240);
-context.fillStyle = "#aab"; context.fillRect(100, 40, 80, 160);
-window.picture = canvas.toDataURL("image/png");
-window.sent = [];
 const root = document.getElementById("host").attachShadow({ mode: "open" });
 const style = document.createElement("style");
 style.textContent = CSS;
 root.append(style);
-const place = document.createElement("div");
-root.append(place);
-const url = URL.createObjectURL(new Blob([JS], { type: "text/javascript" }));
+const parentElement = document.createElement("div");
+root.append(parentElement);
 window.natives = [window.fetch, Storage.prototype.setItem, performance.now];
-window.ready = import(url).then((module) => {
-  window.give = (data) => {
-    for (const item of data.items) {
-      for (const name of ["image", "clean", "depth"]) {
-        if (item[name] === "picture") item[name] = window.picture;
-      }
-    }
-    window.stop = module.default({
-      name: "editor", key: "k", data: { json: JSON.stringify(data) }, parentElement: place,
-      setStateValue: (name, value) => window.sent.push([name, structuredClone(value)]),
-      setTriggerValue: () => { throw new Error("triggers lose edits"); },
-    });
-  };
+window.ready = import(SCRIPTS + "/editor.js").then(({ default: editor }) => {
+  window.give = (data) => (window.stop = editor({ data, parentElement }));
 });
 """
-
-
 # Whether the page has an editor already, nothing of the browser was replaced, and it was emptied.
 _EMPTIED = """() => {
   const now = [window.fetch, Storage.prototype.setItem, performance.now];
   if (!window.give || !now.every((one, k) => one === window.natives[k])) return false;
   window.stop?.();
-  window.sent = [];
   localStorage.clear();
   sessionStorage.clear();
   history.replaceState(null, "", "/review");
   return true;
 }"""
 _COUNT = itertools.count()
+_HELD: list[Any] = []
+"""Requests that some test did not answer."""
+
+
+def _picture() -> str:
+    """Return the address of a picture of 320 x 240: no request is needed."""
+    image, file = Image.new("RGB", (320, 240), "#444455"), io.BytesIO()
+    image.paste("#aaaabb", (100, 40, 180, 200))
+    image.save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+PICTURE = _picture()
 
 
 def item(number: int, **more: Any) -> dict[str, Any]:
@@ -95,8 +95,8 @@ def item(number: int, **more: Any) -> dict[str, Any]:
         "w": 320,
         "h": 240,
         "pos": number,
-        "image": "picture",
-        "clean": "picture",
+        "image": PICTURE,
+        "clean": PICTURE,
         "depth": None,
         "exists": True,
         "next_instance": 2,
@@ -128,7 +128,7 @@ def empty_frame(number: int) -> dict[str, Any]:
 
 
 def data(items: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    """Return what the server would send."""
+    """Return what the server knows. `goto`: another one is another queue."""
     return {
         "dataset": "d" * 64,
         "user": "Ada",
@@ -137,45 +137,120 @@ def data(items: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         "skeleton": skeleton_json(get_skeleton("coco17")),
         "queue": {"total": len(items), "label": "All", "empty": "Nobody"},
         "at": 0,
-        "goto": "1",
+        "goto": "",
         "items": items,
         "predictions": "",
-        "history": None,
+        "history": {"events": []},
+        "clip": None,
         "progress": {"done": 0, "total": len(items)},
-        "results": {"tab": "", "n": 0, "done": [], "refused": [], "wait": ""},
         **more,
     }
 
 
-class Alone:
-    """The editor on a page of its own. `now`: what the server last said."""
+def drop_requests() -> None:
+    """End all requests that were not answered."""
+    while _HELD:
+        with suppress(Error):
+            _HELD.pop().fulfill(status=204)
 
-    answered = -1  # the message that was answered last
+
+class Alone:
+    """The editor on a page of its own. `now`: what its server knows."""
 
     def __init__(self, page: Any, *, again: Alone | None = None, **more: Any) -> None:
         """Put up an editor of another data set, or that of `again` as after a reload."""
         self.page = page
+        self.views: list[dict[str, int]] = []
+        self.messages: list[dict[str, Any]] = []
+        self.questions: list[dict[str, Any]] = []
+        self._waiting: list[Any] = []  # edits that were not answered yet
+        self._asked: list[Any] = []  # edits of clips
         dataset = again.now["dataset"] if again else f"{next(_COUNT):064}"
         self.now = data([item(k) for k in range(3)], dataset=dataset, **more)
-        page.route(f"{HOST}/**", lambda route: route.fulfill(content_type="text/html", body=_BODY))
+        page.route(f"{HOST}/**", self._serve)
         if again is None and page.url.startswith(HOST) and page.evaluate(_EMPTIED):
             return
         page.goto(f"{HOST}/review")
         if again is None:
             page.evaluate("localStorage.clear(); sessionStorage.clear()")
-        js, css = editor_source()
         page.evaluate(
-            "([js, css, host]) => {"
-            " new Function('JS', 'CSS', host)(js, css); return window.ready }",
-            [js, css, _HOST],
+            "([scripts, css, host]) => {"
+            " new Function('SCRIPTS', 'CSS', host)(scripts, css); return window.ready }",
+            [EDITOR_SCRIPTS, (_EDITOR / "editor.css").read_text("utf-8"), _HOST],
         )
 
+    def _serve(self, route: Any) -> None:
+        """Answer as the server would."""
+        request = route.request
+        parts = urlsplit(request.url)
+        path, kind = parts.path, (request.method, parts.path.split("/")[-2])
+        if path.startswith(EDITOR_SCRIPTS):
+            script = (_EDITOR / "js" / path.rpartition("/")[2]).read_text("utf-8")
+            route.fulfill(content_type="text/javascript", body=script)
+        elif not path.startswith("/api/"):
+            route.fulfill(content_type="text/html", body=_BODY)
+        elif path.endswith("/ops"):
+            self._keep(self.messages, self._waiting, route)
+        elif path.endswith("/clips"):
+            self._keep(self.questions, self._asked, route)
+        elif path.endswith("/queues"):
+            self._tell(route, **self._queue(request.post_data_json))
+        elif kind == ("GET", "queues"):
+            self.views.append({"pos": int(parse_qs(parts.query)["at"][0])})
+            self._tell(route, **self._window())
+        elif path.endswith("/events"):
+            self._tell(route, **self.now["history"])
+        elif "/clips/" in path:
+            self._tell(route, clip=self.now["clip"], items=[])
+        else:
+            self._tell(route)
+
+    def _keep(self, told: list[dict[str, Any]], routes: list[Any], route: Any) -> None:
+        """Leave a request without an answer; one that is sent again is the same."""
+        body = route.request.post_data_json
+        if told and told[-1] == body and routes:
+            routes.pop()
+        else:
+            told.append(body)
+        routes.append(route)
+        _HELD.append(route)
+
+    @staticmethod
+    def _tell(route: Any, **values: Any) -> None:
+        route.fulfill(content_type="application/json", body=json.dumps(values, allow_nan=False))
+
+    def _window(self) -> dict[str, Any]:
+        return {name: self.now[name] for name in ("at", "can", "items", "progress")}
+
+    def _queue(self, asked: dict[str, Any]) -> dict[str, Any]:
+        named = {"key": "k" * 24, "id": asked["queue"], "query": "", "model": asked["model"]}
+        person = f"{asked['frame']}:{asked['instance']}" if "frame" in asked else None
+        fixed = {name: self.now[name] for name in ("members", "skeleton")}
+        queue = {**named, "layer": "main", **self.now["queue"]}
+        clips = self.now["clip"] is not None
+        return {**fixed, "queue": queue, "person": person, "clips": clips, **self._window()}
+
+    def show(self, **more: Any) -> None:
+        """Give the editor its queue, or the same again: it asks for its people."""
+        self.now |= json.loads(json.dumps(more))
+        name = self.now["goto"] + ("" if self.now["clip"] is None else " clips")
+        queue = {"queue": "all", "query": name, "todo": False}
+        queue["model"] = self.now["predictions"]
+        given = {"api": "/api/v1", "set": self.now["dataset"], "user": self.now["user"]}
+        self.page.evaluate("data => void window.give(data)", {**given, "queue": queue})
+
     def give(self, **more: Any) -> None:
-        """Say something as the server would."""
-        self.now |= more
-        self.page.evaluate("data => window.give(data)", json.loads(json.dumps(self.now)))
+        """Let the server know something else, and the editor hear of it."""
+        before = int(self.root.get_attribute("data-windows") or 0) if self.root.count() else 0
+        self.show(**more)
+        self.page.wait_for_function(
+            "n => Number(document.getElementById('host').shadowRoot"
+            ".querySelector('.ed').dataset.windows ?? 0) > n",
+            arg=before,
+        )
         if self.now["items"]:
             expect_shown(self)
+        self.views.clear()
 
     @property
     def root(self) -> Any:
@@ -191,14 +266,24 @@ class Alone:
     def label(self, joint: str) -> str:
         return str(self.page.locator(f".joint-row[data-joint={joint}]").get_attribute("aria-label"))
 
-    def sent(self, name: str = "outbox") -> list[dict[str, Any]]:
-        """Return what the editor told its host under a name."""
-        return [value for key, value in self.page.evaluate("window.sent") if key == name]
+    def until(self, true: Callable[[], Any], what: str) -> None:
+        """Wait; requests are answered meanwhile."""
+
+        def is_so() -> bool:
+            self.page.evaluate("0")
+            return bool(true())
+
+        wait_for(is_so, what)
 
     def message(self) -> dict[str, Any]:
-        """Wait for a message that was not answered yet; return the newest."""
-        self.page.wait_for_function(_NEWER, arg=self.answered)
-        return self.sent()[-1]
+        """Wait for a message that was not answered yet; return it."""
+        self.until(lambda: self._waiting, "a message")
+        return self.messages[-1]
+
+    def question(self) -> dict[str, Any]:
+        """Wait for an edit of a clip; return it."""
+        self.until(lambda: self._asked, "an edit of a clip")
+        return self.questions[-1]
 
     def ops(self) -> list[dict[str, Any]]:
         """Return every op once, in order: those that were sent, and those that wait.
@@ -207,7 +292,7 @@ class Alone:
         """
         self.page.wait_for_function(_SETTLED)
         kept = self.page.evaluate("Object.values(localStorage).map((v) => JSON.parse(v))")
-        output = [op for message in self.sent() for op in message["ops"]]
+        output = [op for message in self.messages for op in message["ops"]]
         found = {(op["client"], op["seq"]): op for op in [*kept, *output]}
         return [found[name] for name in sorted(found, key=lambda n: n[1])]
 
@@ -216,44 +301,56 @@ class Alone:
     ) -> None:
         """Answer messages as the server would, until all is said: done, refused, or left."""
         for _ in range(20):
-            if self.reads("pending") == "0":
+            pending = int(self.reads("pending"))
+            if not pending:
                 return
             message = self.message()
-            self.answered = message["n"]
-            self._answer(message, refuse, wait)
+            told = self._answered(message, refuse) if not wait else {}
+            empty: dict[str, Any] = {"done": [], "refused": [], "items": [], "progress": None}
+            self._tell(self._waiting.pop(), **{**empty, "wait": wait, **told})
             if wait:
+                self.until(lambda: self.reads("saved") == "waiting", "the editor waits")
                 return
+            left = pending - len(message["ops"])
+            self.until(lambda left=left: int(self.reads("pending")) <= left, "the answer")
         raise AssertionError("the editor does not come to an end")
 
-    def _answer(
-        self, message: dict[str, Any], refuse: Callable[[dict[str, Any]], str | None], wait: str
-    ) -> None:
+    def _answered(
+        self, message: dict[str, Any], refuse: Callable[[dict[str, Any]], str | None]
+    ) -> dict[str, Any]:
         items = copy.deepcopy(self.now["items"])
-        at = {it["id"]: it["state"] for it in items}
-        done, refused = [], []
-        for op in message["ops"] if not wait else []:
-            why = refuse(op)
-            state = at.get(f"{op['frame']}:{op['instance']}")
+        at = {it["id"]: it for it in items}
+        done, refused, touched = [], [], {}
+        for op in message["ops"]:
+            name = {"client": op["client"], "seq": op["seq"]}
+            why, one = refuse(op), at.get(f"{op['frame']}:{op['instance']}")
+            if one is not None:
+                touched[one["id"]] = one
             if why is not None:
-                refused.append([op["client"], op["seq"], "revision", why])
+                refused.append({**name, "reason": "revision", "message": why})
                 continue
-            if state is not None:
-                state["revision"] += 1
-                for name, row in op.get("joints", {}).items():
-                    state["joints"][name] = [*row, "human"][:5]
-                state["box"] = op.get("box", state.get("box"))
-                drawn = {which: mask["counts"] for which, mask in op.get("masks", {}).items()}
-                state["masks"] = {**(state.get("masks") or {}), **drawn} or None
-                state["status"] = op.get("status", state["status"])
-            done.append([op["client"], op["seq"], 100 + op["seq"], op["revision"] + 1])
-        results = {
-            "tab": message["tab"],
-            "n": message["n"],
-            "done": done,
-            "refused": refused,
-            "wait": wait,
-        }
-        self.give(items=items, results=results)
+            if one is not None:
+                _change(one["state"], op)
+            done.append({**name, "event": 100 + op["seq"], "revision": op["revision"] + 1})
+        self.now["items"] = items
+        return {"done": done, "refused": refused, "items": [*touched.values()]}
+
+    def answer_clip(self, **more: Any) -> None:
+        """Answer an edit of a clip as the server would."""
+        asked = self.question()
+        said = {"ask": asked["ask"], "client": asked["client"], "people": 3, "left": []}
+        self._tell(self._asked.pop(), **{**said, **more})
+
+
+def _change(state: dict[str, Any], op: dict[str, Any]) -> None:
+    """Change the state of a person as an op says."""
+    state["revision"] += 1
+    for name, row in op.get("joints", {}).items():
+        state["joints"][name] = [*row, "human"][:5]
+    state["box"] = op.get("box", state.get("box"))
+    drawn = {which: mask["counts"] for which, mask in op.get("masks", {}).items()}
+    state["masks"] = {**(state.get("masks") or {}), **drawn} or None
+    state["status"] = op.get("status", state["status"])
 
 
 def expect_shown(editor: Alone) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import numpy as np
 from review_ops import op
@@ -30,7 +30,7 @@ from synthstudio.review.team.second_review import blinded_among
 from synthstudio.review.values import MAIN, Event, JointLabel, Person, Role, Status, User
 from synthstudio.studio.drawing.pictures import read_source
 from synthstudio.studio.editor import window
-from synthstudio.studio.editor.outbox import Answer, apply_message, parse_message, storage_key
+from synthstudio.studio.editor.ops import Answer, ParsedOps, apply_ops, parse_ops
 from synthstudio.studio.frame_rows import Frames
 
 
@@ -289,18 +289,20 @@ class Reviewed:
 
     def tell(self, who: User, person: Person, seq: int, **more: Any) -> Answer:
         """Say an op as the editor does; return the answer."""
-        client = (who.name * 8)[:16]
-        one = {"client": client, "seq": seq, "frame": person.frame, "instance": person.instance}
-        one |= {"dataset": storage_key(person.dataset, person.layer), "revision": 0, **more}
-        sent = {"v": 1, "tab": client, "n": seq, "ops": [one]}
-        message = parse_message(sent, dataset=person.dataset, layer=person.layer)
+        parsed = self.parsed(who, person, seq, **more)
         share = share_of(self.store, self.table.key, "second_share")
 
-        def veiled(people: Any) -> set[tuple[int, int]]:
+        def blinded(people: Any) -> set[tuple[int, int]]:
             return blinded_among(self.store, self.table, people, who=who, share=share)
 
         base_of = self.frames.base_of
-        return apply_message(self.store, message, who=who, base_of=base_of, veiled=veiled)
+        return apply_ops(self.store, parsed, who=who, base_of=base_of, blinded=blinded)
+
+    def parsed(self, who: User, person: Person, seq: int, **more: Any) -> ParsedOps:
+        """Return an op as the editor sends it."""
+        one = {"client": (who.name * 8)[:16], "seq": seq, "frame": person.frame}
+        one |= {"instance": person.instance, "revision": 0, **more}
+        return parse_ops([one], dataset=person.dataset, layer=person.layer)
 
     def window(self, people: Sequence[tuple[int, int]], *, who: User, **more: Any) -> list[Any]:
         """Return what a browser is given of some people, through JSON."""
@@ -325,3 +327,50 @@ def reviewed(db: Path, folder: Path, *, name: str = "a set") -> Reviewed:
     store = open_store(f"sqlite:///{db}")
     register(store, dataset, name)
     return Reviewed(store=store, dataset=dataset, table=people_table(dataset))
+
+
+class EditorApi:
+    """The API as a page's editor asks it, of a context without pages: signed by a cookie."""
+
+    def __init__(self, ctx: Any, *, user: str = "Ada", key: bool = True) -> None:
+        """Ask as a browser that has given this name, and shown the server's key."""
+        from starlette.applications import Starlette
+        from starlette.testclient import TestClient
+
+        from synthstudio.studio.web_api.app import api_routes
+
+        cookie = ctx.tokens.new_browser()
+        self.ctx, self.user, self.browser = ctx, user, ctx.tokens.browser(cookie)
+        ctx.names.put(self.browser, user)
+        if key:
+            ctx.keys.put(self.browser, "shown")
+        self.http = TestClient(
+            Starlette(routes=api_routes(lambda cookies: None)),
+            base_url="http://127.0.0.1:8501/api/v1",
+            headers={"Synthstudio-User": quote(user)},
+            cookies={ctx.tokens.cookie: cookie},
+        )
+        self.set = next(iter(ctx.sets))
+        self.queue: dict[str, Any] = {}
+
+    def open(self, **queue: Any) -> dict[str, Any]:
+        """Open a queue (all); return it with its first window."""
+        answer = self.http.post(f"/sets/{self.set}/queues", json={"queue": "all", **queue})
+        assert answer.status_code == 200, answer.text
+        self.queue = answer.json()["queue"]
+        return answer.json()
+
+    def window(self, at: int) -> Any:
+        return self.http.get(f"/sets/{self.set}/queues/{self.queue['key']}", params={"at": at})
+
+    def send(self, *ops: dict[str, Any], **more: Any) -> Any:
+        body = {"set": self.set, "items": True, "ops": list(ops), **more}
+        return self.http.post("/ops", json=body)
+
+    def edit(self, item: str, *, seq: int, **op: Any) -> dict[str, Any]:
+        """Send an op of a person ("frame:instance"); return the answer."""
+        frame, instance = map(int, item.split(":"))
+        one = {"client": "c" * 16, "seq": seq, "frame": frame, "instance": instance}
+        answer = self.send({**one, "revision": 0, **op})
+        assert answer.status_code == 200, answer.text
+        return answer.json()

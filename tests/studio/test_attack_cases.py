@@ -34,7 +34,7 @@ from synthstudio.review.names import checked_name, mixes_scripts
 from synthstudio.review.store import open_store
 from synthstudio.review.values import KINDS, MAIN, ROLES, STATUSES, User, may
 from synthstudio.studio import frame_rows
-from synthstudio.studio.editor.outbox import apply_message, parse_message, storage_key
+from synthstudio.studio.editor.ops import apply_ops, parse_ops
 from synthstudio.studio.generating import scenes
 from synthstudio.studio.settings import Limits
 from synthstudio.studio.text import csv_cell, plain
@@ -214,17 +214,16 @@ def test_edits(desk):
         who = User(name=rng.choice(("Ann", "Bo")), role=rng.choice(ROLES))
         layer = MAIN if rng.random() < 0.9 else SECOND
         for seq in (next(seqs) for _ in range(8)):  # several build on one another
-            op = {"dataset": storage_key(key, layer), **op_of(rng, seq)}
-            payload = {"v": 1, "tab": "t" * 16, "n": seq, "ops": [op] * rng.choice((1, 1, 1, 2))}
+            payload: list[Any] = [op_of(rng, seq)] * rng.choice((1, 1, 1, 2))
             if rng.random() < 0.1:
-                payload[rng.choice(tuple(payload))] = rng.choice(ODD)
+                payload.append(rng.choice(ODD))
             events = history.counts(store, key).events
             try:
-                message = parse_message(payload, dataset=key, layer=layer)
+                parsed = parse_ops(payload, dataset=key, layer=layer)
             except Refused:
                 continue
             base_of, blind = frames.base_of, lambda people: {VEILED} & {*people}
-            answer = apply_message(store, message, who=who, base_of=base_of, veiled=blind)
+            answer = apply_ops(store, parsed, who=who, base_of=base_of, blinded=blind)
             assert answer.wait == "", (payload, answer.wait)
             reported = " ".join(text for *_, text in answer.refused)
             assert str(dataset.folder.parent) not in reported and "sqlite" not in reported, reported

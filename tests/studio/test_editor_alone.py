@@ -6,7 +6,7 @@ import pytest
 from editor_host import JOINTS, SQUARE, Alone, draw, empty_frame, ghost, item
 from playwright.sync_api import expect
 
-from synthstudio.studio.editor.outbox import MOST_OPS
+from synthstudio.studio.editor.ops import MOST_OPS
 
 pytestmark = pytest.mark.browser
 
@@ -88,6 +88,17 @@ def test_a_late_answer_does_not_skip_a_revision(alone):
     assert [op["revision"] for op in alone.ops()] == [0, 1]
 
 
+def test_a_late_window_is_not_older_than_what_was_acknowledged(alone):
+    """It was read before the edit was stored: the next edit would be over what is no more."""
+    before = json.loads(json.dumps(alone.now["items"]))
+    alone.press("Tab", "s")
+    alone.answer()
+    alone.give(items=before)
+    assert "hidden by self" in alone.label(JOINTS[0])
+    alone.press("o")
+    assert [op["revision"] for op in alone.ops()] == [0, 1]
+
+
 def test_a_refused_edit_comes_back_with_its_reason(alone):
     alone.press("Tab", "s", "o")
     alone.answer(refuse=lambda op: "somebody changed this person meanwhile")
@@ -152,9 +163,11 @@ def test_keys_typed_before_the_picture_is_there_are_not_lost(desktop):
     editor = Alone(desktop)
     desktop.evaluate(
         "() => { const fetch_ = window.fetch, held = new Promise((go) => { window.letGo = go });"
-        " window.fetch = (...a) => held.then(() => fetch_(...a)) }"
+        " window.fetch = (...a) => (a[0].startsWith('/api/') ? fetch_(...a)"
+        " : held.then(() => fetch_(...a))) }"
     )
-    desktop.evaluate("data => window.give(data)", json.loads(json.dumps(editor.now)))
+    editor.show()
+    expect(editor.root).to_have_attribute("data-item", "0:1")
     editor.press("Tab", "s", "n", "Tab", "o")
     assert editor.reads("shown") == ""
     desktop.evaluate("() => window.letGo()")
@@ -169,29 +182,26 @@ def test_a_picture_that_cannot_be_loaded_blocks_edits(desktop, watch):
     watch.expected.append("404")
     editor = Alone(desktop)
     desktop.route("**/missing.jpg", lambda route: route.fulfill(status=404))
-    items = [item(0, image="/missing.jpg"), item(1)]
-    desktop.evaluate(
-        "data => window.give(data)", json.loads(json.dumps({**editor.now, "items": items}))
-    )
-    desktop.locator(".veil.on").filter(has_text="could not be loaded").wait_for()
+    editor.show(items=[item(0, image="/missing.jpg"), item(1)])
+    desktop.locator(".overlay.on").filter(has_text="could not be loaded").wait_for()
     editor.press("Tab", "s")
     assert editor.ops() == []
-    assert editor.sent("view")  # it asked for a new address
     editor.press("n")
     assert editor.reads("item") == "1:1"
 
 
 def test_next_makes_no_request_inside_the_window(desktop, watch):
     editor = Alone(desktop)
-    editor.give(items=[item(k) for k in range(12)])
+    queue = {"total": 40, "label": "", "empty": ""}
+    editor.give(items=[item(k) for k in range(12)], queue=queue)
     before = len(watch.requests)
     editor.press("n", "n", "n", "b", "n")
     expect(editor.root).to_have_attribute("data-shown", "3:1")
-    assert editor.sent("view") == [] and editor.sent() == []
+    assert editor.views == editor.messages == []
     assert [url for url in watch.requests[before:] if not url.startswith(("data:", "blob:"))] == []
-    editor.give(items=[item(k) for k in range(8)], queue={"total": 40, "label": "", "empty": ""})
-    editor.press("n", "n")
-    assert editor.sent("view")[-1]["pos"] in (3, 4, 5)  # near its end it asks for more
+    editor.press("n", "n", "n", "n")
+    editor.until(lambda: editor.views, "it asks for more people")
+    assert editor.views[-1]["pos"] == 7  # near the end of the window
 
 
 def test_peeks_last_as_long_as_their_key(alone):
@@ -339,14 +349,14 @@ def test_more_edits_than_one_message_holds_are_sent_in_order(alone):
       }
     }""")
     alone.answer()
-    sent = [[op["seq"] for op in message["ops"]] for message in alone.sent()]
+    sent = [[op["seq"] for op in message["ops"]] for message in alone.messages]
     assert all(len(seqs) <= MOST_OPS for seqs in sent)
     assert [seq for seqs in sent for seq in seqs] == list(range(1, 121))
 
 
 def test_nobody_edits_who_waits_for_a_blind_second_look(desktop):
     editor = Alone(desktop)
-    editor.give(items=[item(0, veiled=True), item(1)])
+    editor.give(items=[item(0, blinded=True), item(1)])
     editor.press("Tab", "s", "a", "x", "z", "Delete")
     assert editor.ops() == []
     expect(desktop.locator(".flash")).to_contain_text("second look")
@@ -361,7 +371,7 @@ def test_who_looks_for_long_is_heard_of_so_that_leases_last(page):
     editor = Alone(page)
     editor.give()
     page.clock.run_for(300_000)
-    assert editor.sent("view") == []  # nobody is there: leases shall end
+    assert editor.views == []  # nobody is there: leases shall end
     editor.press("Tab")
     page.clock.run_for(2_000)
-    page.wait_for_function("window.sent.some(([name]) => name === 'view')")
+    editor.until(lambda: editor.views, "it asks for its people")

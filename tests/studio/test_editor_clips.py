@@ -4,13 +4,13 @@ import pytest
 from editor_host import Alone, item
 from playwright.sync_api import expect
 
-from synthstudio.studio.components import editor_source
+from synthstudio.studio.components import EDITOR_SCRIPTS
 
 pytestmark = pytest.mark.browser
 
-ACTIONS_OF = """([js, hints]) => {
-  const source = js.replace("export default function", "function");
-  const { keyAction, PEEKS } = new Function(source + "; return { keyAction, PEEKS };")();
+ACTIONS_OF = """async ([scripts, hints]) => {
+  const { keyAction } = await import(`${scripts}/actions.js`);
+  const { PEEKS } = await import(`${scripts}/pictures.js`);
   const NAMES = { Del: "Delete" };
   return hints.map((hint) => {
     const parts = hint.split("+").filter(Boolean);
@@ -25,13 +25,13 @@ ACTIONS_OF = """([js, hints]) => {
 
 def clip(frames=3, **more):
     thumbs = [
-        {"frame": k, "instance": 1, "there": True, "veiled": False, "status": "pending"}
+        {"frame": k, "instance": 1, "there": True, "blinded": False, "status": "pending"}
         | {"mark": "", "edited": False, "box": None, "thumb": "data:,"}
         for k in range(frames)
     ]
     found = {"id": "0:1", "track": 1, "free": 3, "place": 0, "total": frames, "start": 0}
     found |= {"people": frames, "keys": [], "frames": thumbs, "tracks": [], "log": None}
-    return found | {"answer": {}} | more
+    return found | more
 
 
 @pytest.fixture
@@ -44,14 +44,6 @@ def flash(alone):
     return alone.page.locator(".flash")
 
 
-def answer(alone, **more):
-    """Answer what was asked of the clip last, as the server would."""
-    alone.page.wait_for_function("() => window.sent.some(([name]) => name === 'clip')")
-    asked = alone.sent("clip")[-1]
-    said = {name: asked[name] for name in ("tab", "n", "ask", "client")}
-    alone.give(clip=clip(answer=said | {"people": 3, "left": []} | more))
-
-
 def test_each_button_names_the_key_of_its_own_action(alone):
     buttons = alone.page.evaluate(
         """() => [...document.getElementById('host').shadowRoot.querySelectorAll('[data-action]')]
@@ -59,7 +51,7 @@ def test_each_button_names_the_key_of_its_own_action(alone):
     )
     hinted = [(action, hint) for action, hint in buttons if hint]
     assert {"clip split", "clip join", "approve", "layer boxes"} <= {a for a, _ in hinted}
-    found = alone.page.evaluate(ACTIONS_OF, [editor_source()[0], [h for _, h in hinted]])
+    found = alone.page.evaluate(ACTIONS_OF, [EDITOR_SCRIPTS, [h for _, h in hinted]])
     same = {"cause visible": "state 2"}
     wrong = [(*h, k) for h, k in zip(hinted, found, strict=True) if k != same.get(h[0], h[0])]
     assert wrong == []
@@ -69,7 +61,7 @@ def test_buttons_wait_for_a_frame_that_is_fetched(alone):
     """Nothing is written of the frame that was left; it is done in the one that comes."""
     page = alone.page
     items = alone.now["items"]
-    alone.give(items=items, clip=clip(6, id="0:1"))
+    alone.give(items=items, clip=clip(6, id="0:1"), goto="six")
     page.locator(".thumb[data-frame='5']").click()
     for name in ("A key frame, or not", "Delete this person", "Approve and go on"):
         page.get_by_role("button", name=name).click()

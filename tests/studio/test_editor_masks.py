@@ -19,8 +19,8 @@ from synthstudio.review.datasets import register
 from synthstudio.review.reviewed import export_reviewed
 from synthstudio.review.store import open_store
 from synthstudio.review.values import User
-from synthstudio.studio.components import editor_source
-from synthstudio.studio.editor.outbox import apply_message, parse_message
+from synthstudio.studio.components import EDITOR_SCRIPTS
+from synthstudio.studio.editor.ops import apply_ops, parse_ops
 from synthstudio.studio.frame_rows import Frames
 
 pytestmark = [
@@ -60,9 +60,10 @@ def editor(desktop):
 
 def test_pixels_are_those_of_an_independent_rule(desktop):
     """Codes, outlines and brushes of many forms, against pycocotools and NumPy."""
-    js = editor_source()[0].replace("export default ", "")
-    names = "{ bitsOf, countsOf, boxOfCounts, fillOutline, fillBrush, masksEdit }"
-    desktop.evaluate("js => { window.m = new Function(js)() }", f"{js}; return {names}")
+    Alone(desktop)
+    desktop.evaluate(
+        "async (s) => { window.m = await import(`${s}/mask_codes.js`) }", EDITOR_SCRIPTS
+    )
     rng = stream(5, "masks")
     size = {"h": SIZE[0], "w": SIZE[1]}
     masks = [block(0, 0, 0, 0), block(0, 0, 320, 240), block(0, 0, 1, 1), block(319, 239, 1, 1)]
@@ -208,13 +209,12 @@ def test_an_export_has_the_pixels_that_were_drawn(desktop, tmp_path):
     with closing(open_store(f"sqlite:///{tmp_path}/review.db")) as store:
         key = register(store, dataset, "photos")
         editor.answer()
-        sent = {op["seq"]: {**op, "dataset": key} for one in editor.sent() for op in one["ops"]}
-        ops = [sent[seq] for seq in sorted(sent)]
-        message = parse_message({"v": 1, "tab": "t" * 16, "n": 1, "ops": ops}, dataset=key)
+        sent = {op["seq"]: op for one in editor.messages for op in one["ops"]}
+        parsed = parse_ops([sent[seq] for seq in sorted(sent)], dataset=key)
         frames = Frames(dataset, get_skeleton("coco17"))
         who = User(name="Ada", role="reviewer")
-        answer = apply_message(
-            store, message, who=who, base_of=frames.base_of, veiled=lambda pairs: set()
+        answer = apply_ops(
+            store, parsed, who=who, base_of=frames.base_of, blinded=lambda pairs: set()
         )
         assert len(answer.done) == 2, answer.refused
         export_reviewed(store, dataset, tmp_path / "out", form="coco", only="all")

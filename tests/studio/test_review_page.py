@@ -1,163 +1,203 @@
-"""The review page: queues, links, roles, and what the editor says to it and is told by it."""
+"""The page Review says which queue; the API gives its people to the editor and takes edits."""
 
 import json
 
 import numpy as np
 import pytest
 from imported_photos import import_photos
-from reviewing import Labels
+from reviewing import EditorApi, Labels
 
 from synthstudio.api.exchange import import_photos as import_unlabelled
 from synthstudio.api.review import import_predictions
 from synthstudio.core.images import encode_jpeg
 from synthstudio.review import history
 from synthstudio.review.reviewed import reviewed as as_reviewed
+from synthstudio.review.store import Store
 from synthstudio.review.team import members
 from synthstudio.review.values import User
 from synthstudio.studio.editor import window
 
 ADA = User(name="Ada", role="admin")
-
-
-class Review:
-    """The review page by AppTest; a test says what the editor in the browser would."""
-
-    def __init__(self, pages, *, user="Ada", **query):
-        self.pages, self.n = pages, 0
-        (self.chosen,) = pages.ctx.sets.values()
-        self.store = pages.ctx.store
-        self.app = pages.open("review", user=user, **{"queue": "all", **query})
-
-    @property
-    def data(self):
-        """What the editor was given last."""
-        return json.loads(self.pages.shown[self.key]["json"])
-
-    @property
-    def key(self):
-        return next(key for key in self.pages.shown if key.startswith("editor "))
-
-    def say(self, **values):
-        self.n += 1
-        common = {"v": 1, "n": self.n, "tab": "t" * 16}
-        self.pages.says[self.key] = {name: common | value for name, value in values.items()}
-        self.app.run()
-        assert not self.app.exception
-        return self.data["results"]
-
-    def edit(self, item, *, seq, revision=0, **op):
-        """Say an op of a person; return the answer."""
-        frame, instance = map(int, item.split(":"))
-        common = {"client": "c" * 16, "seq": seq, "dataset": self.chosen.key, "frame": frame}
-        one = common | {"instance": instance, "revision": revision, **op}
-        return self.say(outbox={"ops": [one]})
-
-    def events(self):
-        return history.events(self.store, self.chosen.key)
-
-    def shown(self):
-        """The person at whom the editor is to begin."""
-        data = self.data
-        return data["person"] or next(i["id"] for i in data["items"] if i["pos"] == data["at"])
-
-
 NOSE = {"kind": "edit", "joints": {"nose": [7.5, 8.5, 1, "person"]}}
 
 
-def test_an_edit_and_a_decision_are_stored_and_told(pages):
-    review = Review(pages)
-    assert review.data["user"] == "Ada" and review.data["can"] == {"edit": True, "masks": True}
-    assert review.data["progress"] == {"done": 0, "total": 24, "nobody": 0}
-    item = review.shown()
-    assert review.edit(item, seq=1, **NOSE)["done"][0][1] == 1
-    again = review.edit(item, seq=1, **NOSE)
-    assert len(again["done"]) == 1 and len(review.events()) == 1
-    review.edit(item, seq=2, revision=1, kind="status", status="approved")
-    assert review.data["progress"]["done"] == 1
-    assert [(e.kind, e.who) for e in review.events()] == [("edit", "Ada"), ("status", "Ada")]
-    (state,) = [one["state"] for one in review.data["items"] if one["id"] == item]
-    assert (state["status"], state["revision"]) == ("approved", 2)
-    assert state["joints"] == {"nose": [7.5, 8.5, 1, "person", "human"]}
+def given(pages):
+    """What the page gave the editor last."""
+    return pages.shown[next(key for key in pages.shown if key.startswith("editor "))]
 
 
-def test_an_added_person_is_in_the_window(pages):
-    review = Review(pages, frame="10", instance="2")
-    review.edit("10:3", seq=1, kind="add", joints=NOSE["joints"])
-    assert "10:3" in [one["id"] for one in review.data["items"]]
-    assert review.data["progress"]["total"] == 25
+def shown(opened):
+    """At whom an opened queue begins."""
+    return opened["person"] or next(i["id"] for i in opened["items"] if i["pos"] == opened["at"])
 
 
-def test_the_window_follows_and_ends(pages):
-    review = Review(pages)
+@pytest.fixture
+def api(pages):
+    return EditorApi(pages.ctx)
+
+
+def events(api):
+    return history.events(api.ctx.store, api.set)
+
+
+def test_the_page_says_which_queue(pages):
+    app = pages.open("review", queue="all")
+    found = given(pages)
+    plain = {"queue": "all", "query": "", "todo": False, "model": ""}
+    assert found["queue"] == plain and (found["api"], found["user"]) == ("/api/v1", "Ada")
+    app.text_input(key="review_query").set_value("variant = clean").run()
+    app.toggle(key="review_todo").set_value(True).run()
+    assert given(pages)["queue"] == {**plain, "query": "variant = clean", "todo": True}
+    app.text_input(key="review_query").set_value("wrist of <b>somebody</b>").run()
+    assert given(pages)["queue"]["query"] == "" and len(app.error) == 1
+    assert "<b>" not in app.error[0].value.replace("\\<", "")
+    pages.open("review", frame="4", instance="2", q="variant = clean")
+    linked = {"frame": 4, "instance": 2, "query": "variant = clean", "queue": "risk"}
+    assert given(pages)["queue"] == {**plain, **linked}
+    for wrong in ({"frame": "x"}, {"frame": "9" * 12, "instance": "1"}):
+        pages.open("review", **wrong)
+        assert "frame" not in given(pages)["queue"]
+
+
+def test_the_editor_stays_while_the_database_does_not_answer(pages, monkeypatch):
+    app = pages.open("review", queue="all")
+    before = given(pages)
+    for broken in ("session", "reading"):
+        pages.shown.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, broken, lambda *_: (_ for _ in ()).throw(refused_busy()))
+            app.run()
+        assert given(pages) == before
+
+
+def refused_busy():
+    from synthstudio.core.errors import Refused
+
+    return Refused("the database is locked", reason="busy")
+
+
+def test_an_edit_and_a_decision_are_stored_and_told(api):
+    opened = api.open()
+    assert opened["can"] == {"edit": True, "masks": True} and not opened["clips"]
+    assert opened["progress"] == {"done": 0, "total": 24, "nobody": 0}
+    item = shown(opened)
+    assert api.edit(item, seq=1, **NOSE)["done"][0]["seq"] == 1
+    again = api.edit(item, seq=1, **NOSE)
+    assert len(again["done"]) == 1 and len(events(api)) == 1
+    answer = api.edit(item, seq=2, revision=1, kind="status", status="approved")
+    assert answer["progress"]["done"] == 1
+    assert [(e.kind, e.who) for e in events(api)] == [("edit", "Ada"), ("status", "Ada")]
+    (one,) = answer["items"]
+    assert (one["id"], one["state"]["status"], one["state"]["revision"]) == (item, "approved", 2)
+    assert one["state"]["joints"] == {"nose": [7.5, 8.5, 1, "person", "human"]}
+    (same,) = [i["state"] for i in api.window(0).json()["items"] if i["id"] == item]
+    assert same == one["state"]
+    todo = api.open(todo=True)
+    assert todo["queue"]["total"] == 23
+
+
+def test_edits_are_acknowledged_though_people_cannot_be_read(api, monkeypatch):
+    item = shown(api.open())
+    with monkeypatch.context() as patch:
+        patch.setattr(window, "items", lambda *_, **__: (_ for _ in ()).throw(refused_busy()))
+        answer = api.edit(item, seq=1, **NOSE)
+    assert answer["done"] and answer["items"] == []
+
+
+def test_an_added_person_is_in_the_window(api):
+    api.open(frame=10, instance=2)
+    api.edit("10:3", seq=1, kind="add", joints=NOSE["joints"])
+    found = api.window(0).json()
+    assert "10:3" in [one["id"] for one in api.open(frame=10, instance=2)["items"]]
+    assert found["progress"]["total"] == 25
+
+
+def test_the_window_follows_and_ends(api, pages):
     people = Labels(pages.ctx.settings.datasets[0]).people
-    assert review.data["queue"]["total"] == len(people)
-    for at in (0, 12, 23):
-        review.say(view={"pos": at, "history": None})
+    assert api.open()["queue"]["total"] == len(people)
+    for at in (0, 12, 23, 500):
         start, stop = window.span(at, 24)
         wanted = ["{}:{}".format(*person) for person in people[start:stop]]
-        assert [one["id"] for one in review.data["items"]] == wanted
-    before = review.data
-    for wrong in ({"pos": 24}, {"pos": "1"}, {"pos": -1}, {"pos": 3, "v": 2}):
-        review.say(view=wrong)
-        assert review.data["at"] == before["at"]
+        assert [one["id"] for one in api.window(at).json()["items"]] == wanted
+    for wrong in ("-1", "x", "1.5", str(2**40)):
+        assert api.window(wrong).status_code == 400
+    assert api.http.get(f"/sets/{api.set}/queues/{'0' * 24}").status_code == 404
+    other = EditorApi(api.ctx, user="Bo")
+    other.queue = api.queue
+    assert other.window(0).status_code == 404  # somebody else's
+    for body in ({"queue": "none"}, {"query": "wrist of"}, {"todo": 1}, {"frame": -1}, {"x": 1}):
+        answer = api.http.post(f"/sets/{api.set}/queues", json=body)
+        assert answer.json()["error"]["reason"] == "invalid", body
 
 
-def test_a_link_leads_to_a_person(pages):
-    assert Review(pages, frame="4", instance="2").shown() == "4:2"
-    for wrong in ({"frame": "x"}, {"frame": "9" * 12, "instance": "1"}):
-        assert Review(pages, **wrong).shown() == "0:1"
+def test_a_link_leads_to_a_person(api):
+    assert shown(api.open(frame=4, instance=2)) == "4:2"
+    assert shown(api.open(frame=4000)) not in [one["id"] for one in api.open()["items"]][1:]
+    assert api.open(query="variant = clean")["queue"]["total"] == 8
 
 
-def test_a_query_makes_a_queue_and_a_mistake_is_said(pages):
-    review = Review(pages)
-    review.app.text_input(key="review_query").set_value("variant = clean").run()
-    assert review.data["queue"]["total"] == 8 and review.data["queue"]["query"] == "variant = clean"
-    review.app.text_input(key="review_query").set_value("wrist of <b>somebody</b>").run()
-    assert review.data["queue"]["total"] == 24 and len(review.app.error) == 1
-    assert "<b>" not in review.app.error[0].value.replace("\\<", "")
-    assert Review(pages, q="variant = clean").data["queue"]["total"] == 8
-    review = Review(pages)
-    review.edit("0:1", seq=1, kind="status", status="approved")
-    review.app.toggle(key="review_todo").set_value(True).run()
-    assert review.data["queue"]["total"] == 23
-
-
-def test_the_history_says_who_did_what(pages):
-    review = Review(pages)
-    review.edit("0:1", seq=1, **NOSE)
-    review.edit("0:1", seq=2, revision=1, kind="comment", text="<i>look</i>")
-    review.say(view={"pos": 0, "history": "0:1"})
-    assert review.data["history"]["id"] == "0:1"
-    rows = review.data["history"]["events"]
+def test_the_history_says_who_did_what(api):
+    api.edit("0:1", seq=1, **NOSE)
+    api.edit("0:1", seq=2, revision=1, kind="comment", text="<i>look</i>")
+    rows = api.http.get(f"/sets/{api.set}/people/0/1/events").json()["events"]
     assert {row["who"] for row in rows} == {"Ada"} and len(rows) == 2
     assert any("<i>look</i>" in row["what"] for row in rows)
-    for wrong in ("0:x", "9" * 12 + ":1", 7):
-        review.say(view={"pos": 0, "history": wrong})
-        assert review.data["history"] is None
 
 
-def test_a_forged_edit_is_refused_and_logged(pages, caplog):
-    review, far = Review(pages), {"nose": [1e12, 2, 2, "visible"]}
+def test_pictures(api):
+    item = api.open()["items"][0]
+    for kind, start in (("image", b"\xff\xd8"), ("clean", b"\xff\xd8"), ("depth", b"\x89PNG")):
+        answer = api.http.get(item[kind].removeprefix("/api/v1"))
+        assert answer.content.startswith(start) and "private" in answer.headers["cache-control"]
+    base = f"/sets/{api.set}/frames"
+    assert api.http.get(f"{base}/0/thumbnail").content[:2] == b"\xff\xd8"
+    codes = [api.http.get(f"{base}/{end}").status_code for end in ("0/x", "900/image", "-1/image")]
+    assert codes == [400, 404, 400]
+
+
+def test_a_forged_edit_is_refused_and_logged(api, caplog):
+    far = {"nose": [1e12, 2, 2, "visible"]}
     forged = ({"dataset": "0" * 64}, {"frame": 4000}, {"joints": far}, {"who": "Root"})
     for seq, change in enumerate(forged, start=1):
-        answer = review.edit("11:1", seq=seq, **NOSE | change)
-        assert len(answer["refused"]) == seq and not answer["done"] and review.events() == []
-        assert caplog.text.count("refused an edit") == seq
-    for payload in ({"ops": "all"}, {"ops": [], "tab": "<script>"}):
-        review.say(outbox=payload)
-    assert review.events() == []
+        answer = api.edit("11:1", seq=seq, **NOSE | change)
+        assert len(answer["refused"]) == 1 and not answer["done"] and events(api) == []
+        assert caplog.text.count("refused an op") == seq
+    for body in ({"ops": "all"}, {"ops": [None]}, {"ops": [{}] * 201}, {"ops": [], "layer": "x"}):
+        assert api.send(**body).status_code == 400
+
+
+def test_only_a_page_of_ours_changes_something(api):
+    """No other site can send the header; a browser that somebody else uses by now is refused."""
+    op = {"client": "c" * 16, "seq": 1, "frame": 0, "instance": 1, "revision": 0, **NOSE}
+    body = {"set": api.set, "ops": [op]}
+    name = api.http.headers.pop("Synthstudio-User")
+    assert api.http.post("/ops", json=body).status_code == 401
+    assert api.http.get("/me").json()["name"] == "Ada"  # looking needs the cookie alone
+    for other in ("Bo", "", "%00"):
+        answer = api.http.post("/ops", json=body, headers={"Synthstudio-User": other})
+        assert answer.status_code == 401, other
+    api.http.headers["Synthstudio-User"] = name
+    api.ctx.names.put(api.browser, "Bo")
+    assert api.http.post("/ops", json=body).status_code == 401
+    api.ctx.names.put(api.browser, "Ada")
+    cookies = dict(api.http.cookies)
+    api.http.cookies.clear()
+    assert api.http.post("/ops", json=body).status_code == 401
+    assert api.http.get("/me").status_code == 401 and events(api) == []
+    api.http.cookies.update(cookies)
+    assert api.http.post("/ops", json=body).json()["done"]  # the control
 
 
 def test_roles_are_asked_for_when_an_edit_comes(pages):
     members.set_role(pages.ctx.store, "Ada", "admin", by=ADA)
     members.set_role(pages.ctx.store, "Rex", "reviewer", by=ADA)
-    review = Review(pages, user="Rex")
-    assert review.edit("0:1", seq=1, **NOSE)["done"]
+    api = EditorApi(pages.ctx, user="Rex")
+    assert api.edit("0:1", seq=1, **NOSE)["done"]
     members.set_role(pages.ctx.store, "Rex", "viewer", by=ADA)
     pages.ctx.forget_roles()
-    answer = review.edit("1:1", seq=2, **NOSE)
-    assert [row[2] for row in answer["refused"]] == ["role"]
-    assert not review.data["can"]["edit"]
+    op = {"client": "c" * 16, "seq": 2, "frame": 1, "instance": 1, "revision": 0, **NOSE}
+    assert api.send(op).status_code == 403
+    assert not api.open()["can"]["edit"]
 
 
 def test_predictions_are_shown_taken_and_refused_once_they_are_gone(open_pages, tmp_path):
@@ -174,19 +214,20 @@ def test_predictions_are_shown_taken_and_refused_once_they_are_gone(open_pages, 
     db = pages.ctx.store.url
     made = import_predictions(photos.folder, tmp_path / "results.json", layer="net", db=db)
     assert (made.matched, made.found) == (2, 2)
-    review = Review(pages)
-    assert review.data["predictions"] == "net" and review.app.selectbox[-1].value == "net"
-    items = {one["id"]: one for one in review.data["items"]}
+    app = pages.open("review")
+    assert given(pages)["queue"]["model"] == "net" and app.selectbox[-1].value == "net"
+    api = EditorApi(pages.ctx)
+    items = {one["id"]: one for one in api.open(model="net")["items"]}
     assert items["0:1"]["ghost"]["off"] == pytest.approx(2.0) and not items["0:1"]["found"]
     assert len(items["1:1"]["found"]) == 1
-    nose, ear = ("nose", [14.5, 22.5, 2, "visible", "predicted"]), "left_ear"
-    done = review.edit("0:1", seq=1, kind="edit", joints=dict([nose]))["done"]
-    rows = list(as_reviewed(review.store, photos, only="all").iter_instances())
+    nose = {"nose": [14.5, 22.5, 2, "visible", "predicted"]}
+    done = api.edit("0:1", seq=1, kind="edit", joints=nose)["done"]
+    rows = list(as_reviewed(api.ctx.store, photos, only="all").iter_instances())
     assert done and rows[0]["joints_px"][:2] == [14.5, 22.5]
     assert rows[0]["origin"][:2] == ["predicted", "human"]
-    joint = {ear: [300.0, 20.0, 2, "visible", "predicted"]}  # nowhere predicted
-    answer = review.edit("0:1", seq=2, revision=1, kind="edit", joints=joint)
-    assert "no model predicts these joints there" in answer["refused"][0][3]
+    joint = {"left_ear": [300.0, 20.0, 2, "visible", "predicted"]}  # nowhere predicted
+    answer = api.edit("0:1", seq=2, revision=1, kind="edit", joints=joint)
+    assert "no model predicts these joints there" in answer["refused"][0]["message"]
 
 
 def test_photos_without_people_are_on_every_page(open_pages, tmp_path):
@@ -197,11 +238,12 @@ def test_photos_without_people_are_on_every_page(open_pages, tmp_path):
         (tmp_path / "photos" / f"{k}.jpg").write_bytes(picture)
     import_unlabelled(tmp_path / "photos", tmp_path / "set")
     pages = open_pages(tmp_path / "set")
-    for name in ("home", "gallery", "queue", "team"):
+    for name in ("home", "gallery", "queue", "team", "review"):
         pages.open(name)
-    review = Review(pages, queue="empty")
-    assert [one["id"] for one in review.data["items"]] == ["0:0", "1:0", "2:0"]
-    review.edit("2:0", seq=1, kind="status", status="nobody")
-    review.edit("0:1", seq=2, kind="add", joints=NOSE["joints"])
-    assert review.data["progress"] == {"done": 0, "total": 1, "nobody": 1}
+    assert given(pages)["queue"]["queue"] == "empty"
+    api = EditorApi(pages.ctx)
+    assert [one["id"] for one in api.open(queue="empty")["items"]] == ["0:0", "1:0", "2:0"]
+    api.edit("2:0", seq=1, kind="status", status="nobody")
+    told = api.edit("0:1", seq=2, kind="add", joints=NOSE["joints"])
+    assert told["progress"] == {"done": 0, "total": 1, "nobody": 1}
     assert "2 of 3 frames left · 1 pending · 1 frame without people" in pages.words(pages.open())

@@ -28,8 +28,8 @@ from synthstudio.review.values import FRAME, User
 from synthstudio.studio import server
 from synthstudio.studio.access import Grant
 from synthstudio.studio.drawing import pictures
-from synthstudio.studio.editor import outbox
-from synthstudio.studio.editor.outbox import HeldLeases, release_decided, renew_leases
+from synthstudio.studio.editor import ops as editor_ops
+from synthstudio.studio.editor.ops import HeldLeases, release_decided, renew_leases
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
 from synthstudio.studio.overview import added_note, count_people, review_progress
 from synthstudio.studio.second_look import progress_words
@@ -71,7 +71,7 @@ def test_a_lease_that_ended_is_renewed_where_the_editor_is_used(review, monkeypa
     claim(review.store, [lost], who=BEN)
     held = HeldLeases()
     with monkeypatch.context() as patch:  # a store that is busy stops nobody
-        patch.setattr(outbox, "renew", lambda *_, **__: (_ for _ in ()).throw(BUSY))
+        patch.setattr(editor_ops, "renew", lambda *_, **__: (_ for _ in ()).throw(BUSY))
         renew_leases(review.store, held, (), who=ADA, edited=[person])
     assert "locked" in caplog.text and not held.people
     refused = review.tell(ADA, other, 1, **NOSE).refused  # the control: nobody renews
@@ -86,10 +86,10 @@ BUSY = Refused("locked", reason="busy")
 
 
 def test_a_window_is_renewed_once_a_minute(review, monkeypatch):
-    output, real, clock = [], outbox.renew, SimpleNamespace(s=0.0)
-    monkeypatch.setattr(outbox, "time", SimpleNamespace(monotonic=lambda: clock.s))
+    output, real, clock = [], editor_ops.renew, SimpleNamespace(s=0.0)
+    monkeypatch.setattr(editor_ops, "time", SimpleNamespace(monotonic=lambda: clock.s))
     monkeypatch.setattr(
-        outbox, "renew", lambda store, people, who: output.append(real(store, people, who=who))
+        editor_ops, "renew", lambda store, people, who: output.append(real(store, people, who=who))
     )
     people = taken_long_ago(review, ADA, 0, 1, 2)
     held = HeldLeases()
@@ -113,13 +113,8 @@ def test_who_was_decided_on_is_given_back(review):
     def decide(who, person, seq, status, revision=0):
         more = {"kind": "status", "status": status, "revision": revision}
         answer = review.tell(who, person, seq, **more)
-        message = outbox.parse_message(
-            {"v": 1, "tab": "t" * 16, "n": seq, "ops": [
-                {"client": (who.name * 8)[:16], "seq": seq, "dataset": person.dataset,
-                 "frame": person.frame, "instance": person.instance, **more}]},
-            dataset=person.dataset,
-        )  # fmt: skip
-        release_decided(review.store, held, message, answer, who=who)
+        parsed = review.parsed(who, person, seq, **more)
+        release_decided(review.store, held, parsed, answer, who=who)
         return answer
 
     assert decide(LEA, second, 1, "approved").refused and count() == 2  # nobody's is given back
@@ -143,19 +138,19 @@ def second_look(review, row=3):
 
 def shown(review, who, people, *, layer="main"):
     hidden = blinded_among(review.store, review.table, people, who=who, share=1.0)
-    veiled = hidden if layer == "main" else set()
-    return review.window(people, who=who, layer=layer, veiled=veiled)
+    blinded = hidden if layer == "main" else set()
+    return review.window(people, who=who, layer=layer, blinded=blinded)
 
 
 def test_an_open_second_look_hides_the_first_from_who_may_do_it(review):
     person, first = second_look(review), review.person(0)
     people = [(one.frame, one.instance) for one in (person, first)]
     (ben, other), (ada, _), (lea, _) = (shown(review, who, people) for who in (BEN, ADA, LEA))
-    assert ben["veiled"] and ben["state"]["revision"] == 0 and not ben["state"]["joints"]
+    assert ben["blinded"] and ben["state"]["revision"] == 0 and not ben["state"]["joints"]
     assert ben["state"]["status"] == "pending" and ben["state"]["who"] is None
-    assert not other["veiled"]
+    assert not other["blinded"]
     for seen_by in (ada, lea):  # the control
-        assert not seen_by["veiled"] and seen_by["state"]["status"] == "rejected"
+        assert not seen_by["blinded"] and seen_by["state"]["status"] == "rejected"
         assert "nose" in seen_by["state"]["joints"]
     for who in (BEN, ADA, LEA):
         one = blinded_among(review.store, review.table, people, who=who, share=1.0)
@@ -166,14 +161,14 @@ def test_an_open_second_look_hides_the_first_from_who_may_do_it(review):
     assert (taken.frame, taken.instance) == people[0]
     assert review.tell(BEN, taken, 1, **NOSE).done
     assert shown(review, BEN, people[:1], layer=SECOND)[0]["state"]["revision"] == 1
-    assert shown(review, BEN, people[:1])[0]["veiled"]  # not decided yet
+    assert shown(review, BEN, people[:1])[0]["blinded"]  # not decided yet
     assert review.tell(BEN, taken, 2, kind="status", status="approved", revision=1).done
-    assert not shown(review, BEN, people[:1])[0]["veiled"]
+    assert not shown(review, BEN, people[:1])[0]["blinded"]
     undo = {"kind": "revert", "undoes": [("Ben" * 8)[:16], 2], "revision": 2}
     assert review.tell(BEN, taken, 3, **undo).done
 
 
-def test_nothing_is_changed_of_whom_is_veiled_whatever_a_browser_sends(review, monkeypatch):
+def test_nothing_is_changed_of_whom_is_blinded_whatever_a_browser_sends(review, monkeypatch):
     """And no refusal says how far the first look is or whose it was."""
     person = second_look(review)
     before = history.events(review.store, review.table.key)
@@ -186,20 +181,22 @@ def test_nothing_is_changed_of_whom_is_veiled_whatever_a_browser_sends(review, m
     )
     for seq, (revision, op) in enumerate((n, op) for n in range(4) for op in ops):
         answer = review.tell(BEN, person, seq, revision=revision, **op)
-        assert [row[2:] for row in answer.refused] == [("lease", outbox.BLIND)] and not answer.done
+        assert [row[2:] for row in answer.refused] == [
+            ("lease", editor_ops.BLIND)
+        ] and not answer.done
     assert history.events(review.store, review.table.key) == before
     for seq, who in enumerate((ADA, LEA)):  # the control: one's own, and a lead's
         comment = {"kind": "comment", "text": "seen", "revision": 2 + seq}
         assert review.tell(who, person, 50 + seq, **comment).done
-    other, real = review.person(5), outbox.apply
+    other, real = review.person(5), editor_ops.apply
 
     def late(*args, **more):  # the op was on its way when somebody decided
         review.decide(ADA, other, "rejected")
         return real(*args, **more)
 
-    monkeypatch.setattr(outbox, "apply", late)
+    monkeypatch.setattr(editor_ops, "apply", late)
     answer = review.tell(BEN, other, 90, **NOSE)
-    assert [row[2:] for row in answer.refused] == [("lease", outbox.BLIND)]
+    assert [row[2:] for row in answer.refused] == [("lease", editor_ops.BLIND)]
 
 
 def test_a_second_look_changes_only_whom_it_was_given(sticks):
@@ -216,7 +213,7 @@ def test_a_second_look_changes_only_whom_it_was_given(sticks):
         assert [row[2] for row in answer.refused] == ["lease"] * (instance != taken.instance)
 
 
-def test_queues_do_not_tell_what_is_veiled(review):
+def test_queues_do_not_tell_what_is_blinded(review):
     person = second_look(review)
     row = int(review.table.row_of(person.frame, person.instance))
     ask = QueueRequest(queue="all", query="status = rejected")
@@ -226,7 +223,7 @@ def test_queues_do_not_tell_what_is_veiled(review):
     assert row not in todo.rows and len(todo.rows) == review.table.people - 1
 
 
-def test_crops_do_not_draw_what_is_veiled(review):
+def test_crops_do_not_draw_what_is_blinded(review):
     person = second_look(review)
     source = pictures.read_source(review.dataset, review.frames.skeleton)
     key, table = review.table.key, review.table

@@ -12,14 +12,14 @@ from synthstudio.review.risk.review_fields import REVIEW_FIELDS
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "studio.md"
 EDITOR = ROOT / "docs" / "studio_editor.md"
-LIST = ROOT / "synthstudio" / "studio" / "editor" / "js" / "5_keys.js"
+LIST = ROOT / "synthstudio" / "studio" / "editor" / "js" / "key_help.js"
 PAGES = ("home", "review", "gallery", "queue", "team", "generate", "skeletons", "tryit")
 SIZES = {"": (1440, 900), "_phone": (390, 844)}
 
 
 def keys_of_the_editor() -> list[tuple[str, str]]:
     """Return (key, what it does) of the list that `?` shows."""
-    found = re.search(r"^const KEYS = (\[.*?^\]);", LIST.read_text("utf-8"), re.M | re.S)
+    found = re.search(r"^export const KEYS = (\[.*?^\]);", LIST.read_text("utf-8"), re.M | re.S)
     assert found, f"no list of keys in {LIST.name}"
     groups = json.loads(re.sub(r",\s*\]", "]", found[1]))
     return [(key, does) for _, rows in groups for key, does in rows]

@@ -108,10 +108,10 @@ def ask_store(case: Case) -> None:
 
 
 def message_inputs(sound: Path) -> list[Files]:
-    """What the editor in a browser sends: messages with every kind of op, over existing edits."""
+    """What the editor in a browser sends: every kind of op, over existing edits."""
     client = "abcdefgh12345678"
     joints = {"nose": [30.5, 40.25, 2, "visible"], "left_ear": [9, 9, 1, "person"]}
-    common = {"client": client, "dataset": "KEY", "text": ""}
+    common = {"client": client, "text": ""}
     ops: list[dict[str, Any]] = [
         {"seq": 1, "frame": 4, "instance": 1, "revision": 0, "kind": "edit", "joints": joints},
         {"seq": 2, "frame": 4, "instance": 1, "revision": 1, "kind": "status",
@@ -123,9 +123,8 @@ def message_inputs(sound: Path) -> list[Files]:
         {"seq": 6, "frame": 3, "instance": 1, "revision": 0, "kind": "comment", "text": "hello"},
         {"seq": 7, "frame": 0, "instance": 2, "revision": 1, "kind": "revert", "event": 4},
     ]  # fmt: skip
-    several = {"v": 1, "tab": client, "n": 1, "ops": [{**common, **op} for op in ops]}
-    one_by_one = [{**several, "ops": [op]} for op in several["ops"]]  # type: ignore[attr-defined]
-    return [{"a.json": as_json([several])}, {"a.json": as_json(one_by_one)}]
+    several = [{**common, **op} for op in ops]
+    return [{"a.json": as_json([several])}, {"a.json": as_json([[op] for op in several])}]
 
 
 def ask_message(case: Case) -> None:
@@ -137,16 +136,14 @@ def ask_message(case: Case) -> None:
     from synthstudio.review.datasets import content_key
     from synthstudio.review.store import open_store
     from synthstudio.review.values import User
-    from synthstudio.studio.editor import outbox
+    from synthstudio.studio.editor import ops as editor_ops
 
     case.changes = _DB
     shutil.copyfile(case.sound / "store" / "review.db", case.input / "review.db")
     data = Dataset(case.sound / "reviewed")
     url, key = f"sqlite:///{case.input / 'review.db'}", content_key(data)
     try:
-        sent = json.loads(
-            (case.input / "a.json").read_bytes().replace(b'"KEY"', b'"%s"' % key.encode())
-        )
+        sent = json.loads((case.input / "a.json").read_bytes())
     except (ValueError, RecursionError) as error:
         raise SynthStudioError("no JSON: the websocket's own check") from error
     who = User(name="anna", role=case.rng.choice(("reviewer", "lead", "viewer")))
@@ -154,16 +151,17 @@ def ask_message(case: Case) -> None:
     try:
         refused = None
         for payload in sent if isinstance(sent, list) else [sent]:
-            case.done.append("parse_message, apply_message")
+            case.done.append("parse_ops, apply_ops")
             try:
-                message = outbox.parse_message(payload, dataset=key)
+                some = payload if isinstance(payload, list) else [payload]
+                parsed = editor_ops.parse_ops(some, dataset=key)
             except SynthStudioError as error:
                 refused = error
                 continue
-            answer = outbox.apply_message(
-                store, message, who=who,
+            answer = editor_ops.apply_ops(
+                store, parsed, who=who,
                 base_of=lambda person: base_of(data, person.frame, person.instance),
-                veiled=lambda people: (),
+                blinded=lambda people: (),
             )  # fmt: skip
             if answer.wait:
                 raise RuntimeError(f"an edit met an unforeseen error: {answer}")

@@ -1,39 +1,37 @@
-"""Clips in the editor: the strip of a person's frames, and strokes over them.
+"""Clips in the editor: the strip of a person's frames, and edits over all of them.
 
-The browser asks by a state of its own, one question at a time. A stroke is named by the browser, so
-one that is asked for twice happens once; what is filled in is what the last preview counted.
+An edit of a clip is named by the browser, so one that is sent twice happens once; what is filled in
+is what the last preview counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import clip_edits
-from synthstudio.review.check import MAX_INT
 from synthstudio.review.clip_edits import Done, Interpolation, Scene
 from synthstudio.review.store import Store
 from synthstudio.review.tracks import Member, clip_of, free_track, same_track, track_log
 from synthstudio.review.values import FRAME, JointLabel, Person, User
 from synthstudio.studio.context import OpenSet
-from synthstudio.studio.editor.outbox import invalid
+from synthstudio.studio.editor.ops import Number, Strict
 from synthstudio.studio.text import without_paths
 
 AROUND = 20
 """Frames before and after the shown one in a strip."""
 BESIDE = 2
 """Frames before and after the shown one whose items a browser holds."""
-THUMB_PX = 96
 _MOST_LEFT = 12
 _MOST_LOG = 20
-_LOOK = 40
-_FIELDS = {"v", "n", "tab", "ask", "id", "client", "back", "to", "whole"}
-ASKS = ("preview", "fill", "split", "join", "rename", "undo")
 Pair = tuple[int, int]
+Previews = dict[bool, tuple[Person, Interpolation]]
+"""The last previews by their size: of the whole track, or not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,27 +43,26 @@ class Look:
     track: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """What the browser asks. `client`: the stroke's name; `back`: of the one to be undone; `to`: a
-    track; `whole`: fill all of the track in, not only round the shown frame."""
-
-    ask: str
-    person: Person
-    client: str
-    back: str
-    to: int
-    whole: bool
+_EditName = Annotated[str, Field(pattern="^clip[A-Za-z0-9]{8,60}$")]
 
 
-@dataclass
-class ClipSession:
-    """What a session remembers: of whom the strip is, previews by their size, the last answer."""
+class Question(Strict):
+    """What is done over a clip, from a person on. `client`: the edit's name; `back`: of the one to
+    be undone; `to`: a track; `whole`: fill all of the track in, not only round the shown frame."""
 
-    look: Look | None = None
-    log: bool = False
-    previews: dict[bool, tuple[Person, Interpolation]] = field(default_factory=dict)
-    answer: dict[str, Any] = field(default_factory=dict)
+    ask: Literal["preview", "fill", "split", "join", "rename", "undo"]
+    frame: Number
+    instance: Annotated[Number, Field(ge=1)]
+    client: _EditName
+    back: _EditName | None = None
+    to: Number = 0
+    whole: bool = False
+
+    @model_validator(mode="after")
+    def _names_what_it_undoes(self) -> Question:
+        if self.ask == "undo" and self.back is None:
+            raise ValueError("an undo names the edit that it takes back")
+        return self
 
 
 def scene_of(
@@ -89,66 +86,18 @@ def scene_of(
     )
 
 
-def parse_look(text: object) -> Look | None:
-    """ "FRAME:INSTANCE", or "FRAME:0:TRACK"; None for anything else."""
-    parts = text.split(":") if isinstance(text, str) and len(text) < _LOOK else []
-    if len(parts) not in (2, 3) or not all(p.isascii() and p.isdecimal() for p in parts):
-        return None
-    numbers = [int(part) for part in parts]
-    if max(numbers) > MAX_INT:
-        return None
-    return Look(frame=numbers[0], instance=numbers[1], track=numbers[2] if numbers[2:] else None)
-
-
-def parse_question(payload: object, dataset: str) -> Question:
-    """What a payload asks; Refused("invalid") for what is no question."""
-    if not isinstance(payload, Mapping) or payload.get("v") != 1 or set(payload) - _FIELDS:
-        invalid("this is no question about a clip", "clip", "version 1", type(payload))
-    ask, client, back = (payload.get(name) for name in ("ask", "client", "back"))
-    if ask not in ASKS:
-        invalid("nothing of that name is done with clips", "ask", ", ".join(ASKS), ask)
-    look = parse_look(payload.get("id"))
-    if look is None or look.instance == FRAME:
-        invalid("a stroke begins at a person", "id", "frame:person", payload.get("id"))
-    for name, value in (("client", client), ("back", back)):
-        needed = name == "client" or ask == "undo"
-        if not (_is_stroke(value) or (value is None and not needed)):
-            invalid("a stroke has a name", name, "clip and 8 to 60 letters or digits", value)
-    to, whole = payload.get("to", 0), payload.get("whole", False)
-    if type(to) is not int or not 0 <= to <= MAX_INT:
-        invalid("a track is a number", "to", "a whole number from 0", to)
-    if type(whole) is not bool:
-        invalid("all of the track, or not", "whole", "yes or no", whole)
-    return Question(
-        ask=ask,
-        person=Person(dataset=dataset, frame=look.frame, instance=look.instance),
-        client=str(client),
-        back=str(back),
-        to=to,
-        whole=whole,
-    )
-
-
-def _is_stroke(value: object) -> bool:
-    good = isinstance(value, str) and 12 <= len(value) <= 64 and value.isascii() and value.isalnum()
-    return good and str(value).startswith("clip")
-
-
-def answer(session: ClipSession, question: Question, scene: Scene, who: User) -> dict[str, Any]:
+def answer(previews: Previews, question: Question, scene: Scene, who: User) -> dict[str, Any]:
     """Do what is asked; what became of it as JSON values, an "error" where nothing did."""
     said = {"ask": question.ask, "client": question.client}
+    dataset = scene.clip.dataset
+    person = Person(dataset=dataset, frame=question.frame, instance=question.instance)
     try:
         if question.ask == "preview":
-            session.previews = {
-                whole: (
-                    question.person,
-                    clip_edits.interpolation(scene, question.person, around=not whole),
-                )
-                for whole in (False, True)
-            }
-            near, whole = (_preview(session.previews[k][1]) for k in (False, True))
-            return {**said, "near": near, "whole": whole}
-        done = _done(session, question, scene, who)
+            for whole in (False, True):
+                found = clip_edits.interpolation(scene, person, around=not whole)
+                previews[whole] = person, found
+            return {**said, "near": _preview(previews[False]), "whole": _preview(previews[True])}
+        done = _done(previews, question, person, scene, who)
     except Refused as refused:
         return {**said, "error": without_paths(refused)}
     except DatasetError:
@@ -158,8 +107,8 @@ def answer(session: ClipSession, question: Question, scene: Scene, who: User) ->
     return {**said, "people": done.people, "left": left + ([f"{more} more"] if more else [])}
 
 
-def _done(session: ClipSession, question: Question, scene: Scene, who: User) -> Done:
-    person, client = question.person, question.client
+def _done(previews: Previews, question: Question, person: Person, scene: Scene, who: User) -> Done:
+    client = question.client
     if question.ask == "split":
         return clip_edits.split(scene, person, client, who=who)
     if question.ask == "join":
@@ -167,8 +116,8 @@ def _done(session: ClipSession, question: Question, scene: Scene, who: User) -> 
     if question.ask == "rename":
         return clip_edits.rename(scene, person, question.to, client, who=who)
     if question.ask == "undo":
-        return clip_edits.undo(scene, question.back, client, who=who)
-    of, found = session.previews.get(question.whole, (None, None))
+        return clip_edits.undo(scene, str(question.back), client, who=who)
+    of, found = previews.get(question.whole, (None, None))
     if of != person or found is None:
         raise Refused(
             "what was counted is not known any more",
@@ -179,7 +128,8 @@ def _done(session: ClipSession, question: Question, scene: Scene, who: User) -> 
     return clip_edits.interpolate(scene, found, client, who=who)
 
 
-def _preview(found: Interpolation) -> dict[str, Any]:
+def _preview(preview: tuple[Person, Interpolation]) -> dict[str, Any]:
+    _, found = preview
     return {
         "keys": list(found.keys),
         "people": len(found.fills),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,8 @@ from synthstudio.studio.gallery.view import hide_reviews
 Pair = tuple[int, int]
 I64 = NDArray[np.int64]
 TODO = ("pending", "skipped")
-QUEUES = {
+QueueName = Literal["risk", "all", "unsure", "mine", "second", "added", "empty", "clips"]
+QUEUES: dict[QueueName, str] = {
     "risk": "Likely wrong first",
     "all": "As they are stored",
     "unsure": "Least sure predictions first",
@@ -57,7 +59,7 @@ class QueueRequest:
     `model`: whose predictions the queue "unsure" goes by.
     """
 
-    queue: str = "risk"
+    queue: QueueName = "risk"
     query: str = ""
     todo: bool = False
     model: str = ""

@@ -53,12 +53,14 @@ class QueueWindow:
     people: Sequence[tuple[int, int]]
     reasons: Sequence[Sequence[str]] = ()
     """For each of `people` why it is worth a look; empty: nobody asked."""
-    veiled: Collection[tuple[int, int]] = ()
+    blinded: Collection[tuple[int, int]] = ()
     """Those in these frames of whom nothing may be shown that reviewers said."""
     elsewhere: Collection[tuple[int, int]] = ()
     """People not on disk who have a place of their own in the queue."""
     ghosts: str = ""
     """The model whose predictions are shown under the labels; "": none."""
+    alone: bool = False
+    """Whether the browser may hold no items of others in these frames: their masks come too."""
 
 
 def span(at: int, total: int) -> tuple[int, int]:
@@ -101,7 +103,7 @@ def items(
         if p not in apart and p[1] != FRAME and p[1] not in frames.get(p[0]).people
     ]
     held = leases(store, key, layer=layer)
-    for person in stretch.veiled:
+    for person in stretch.blinded:
         state_of.pop(person, None)
     talk = threads_in(store, key, [p for p, s in state_of.items() if s.comments], layer=layer)
     told = (
@@ -119,7 +121,7 @@ def items(
             lease = held.get(one)
             other = lease.who if lease is not None and lease.who != who.name else None
             why = stretch.reasons[place] if stretch.reasons and one is person else ()
-            veiled = one in stretch.veiled
+            blinded = one in stretch.blinded
             item = _item(frames, one, url, clean_of, state_of.get(one))
             first = one[0] not in told_of
             told_of.add(one[0])
@@ -129,7 +131,7 @@ def items(
                     one[0],
                     state_of,
                     lambda p: _closed(p, stretch, held, who, layer),
-                    {n for f, n in (*listed, *added) if f == one[0]},
+                    () if stretch.alone else {n for f, n in (*listed, *added) if f == one[0]},
                 )
                 if first
                 else None
@@ -145,7 +147,7 @@ def items(
                     "pos": stretch.start + place,
                     "lease": other,
                     "risk": list(why),
-                    "veiled": veiled,
+                    "blinded": blinded,
                 }
             )
     return found
@@ -318,7 +320,7 @@ def _closed(
     layer: str,
 ) -> str | None:
     lease = held.get(person)
-    if person in stretch.veiled:
+    if person in stretch.blinded:
         return "a second look is open"
     if lease is not None and lease.who != who.name:
         return f"held by {lease.who}"

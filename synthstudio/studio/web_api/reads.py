@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.responses import Response
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.check import labels_of
@@ -26,44 +29,54 @@ from synthstudio.review.threads import mentions_of
 from synthstudio.review.values import (
     FRAME,
     NOBODY,
-    STATUSES,
     Event,
     ItemState,
     JointLabel,
     Kind,
+    Status,
 )
-from synthstudio.studio.context import OpenSet
+from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.drawing import pictures
-from synthstudio.studio.editor.outbox import invalid
 from synthstudio.studio.overview import count_people
 from synthstudio.studio.web_api.calls import (
     MAX_NUMBER,
-    Call,
+    AnyCall,
     Json,
+    Number,
+    OnSet,
+    Page,
+    Paged,
     Pair,
-    Picture,
-    to_whole,
+    SetCall,
 )
 
+router = APIRouter()
+_SET = "/sets/{set}"
 _AT_ONCE = 500
 _SCANNED = 20_000
 """So many people a page looks at, for a status that few have."""
 
 
-def me(call: Call) -> Json:
+@router.get("/me")
+def me(call: AnyCall) -> Json:
+    """Whose token this is, and the role it has."""
     return {"name": call.me.name, "role": call.me.role}
 
 
-def sets(call: Call) -> Json:
-    return {"sets": [_set(call, chosen) for chosen in call.ctx.sets.values()]}
+@router.get("/sets")
+def sets(call: AnyCall) -> Json:
+    """The open data sets."""
+    return {"sets": [_set(call.ctx, chosen) for chosen in call.ctx.sets.values()]}
 
 
-def one_set(call: Call) -> Json:
-    return _set(call, call.chosen)
+@router.get(_SET)
+def one_set(call: OnSet) -> Json:
+    """One data set: its size, joints and progress."""
+    return _set(call.ctx, call.chosen)
 
 
-def _set(call: Call, chosen: OpenSet) -> Json:
-    people = count_people(call.ctx.store, chosen.key)
+def _set(ctx: Context, chosen: OpenSet) -> Json:
+    people = count_people(ctx.store, chosen.key)
     return {
         "key": chosen.key,
         "name": chosen.name,
@@ -76,16 +89,21 @@ def _set(call: Call, chosen: OpenSet) -> Json:
     }
 
 
-def frames(call: Call) -> Json:
-    """A page of frames, by number."""
-    chosen, limit = call.chosen, call.limit
-    after = to_whole(call.query["after"], "after") if "after" in call.query else -1
-    stop = min(after + 1 + limit, chosen.dataset.frames)
-    found = _frames(call, range(after + 1, stop))
-    return {"frames": found, "next": stop - 1 if stop < chosen.dataset.frames else None}
+@router.get(f"{_SET}/frames")
+def frames(call: OnSet, page: Paged) -> Json:
+    """Frames, by number."""
+    found, last = _stretch(call, page)
+    return {"frames": _frames(call, found), "next": last}
 
 
-def _frames(call: Call, indices: Sequence[int]) -> list[Json]:
+def _stretch(call: SetCall, page: Page) -> tuple[range, int | None]:
+    """Return the frames of a page, and after which the next one begins."""
+    start = 0 if page.after is None else page.after + 1
+    stop = min(start + page.limit, call.chosen.dataset.frames)
+    return range(start, stop), stop - 1 if stop < call.chosen.dataset.frames else None
+
+
+def _frames(call: SetCall, indices: Sequence[int]) -> list[Json]:
     """Return frames; `nobody` and `revision`: whether nobody is in it, as was decided."""
     chosen, pairs = call.chosen, [(index, FRAME) for index in indices]
     now = states(call.ctx.store, chosen.key, people=pairs, masks=False)
@@ -106,38 +124,57 @@ def _frame(chosen: OpenSet, index: int, state: ItemState | None) -> Json:
     }
 
 
-def one_frame(call: Call) -> Json:
+@router.get(f"{_SET}/frames/{{frame}}")
+def one_frame(call: OnSet, frame: Number) -> Json:
     """A frame with all its people as they stand."""
-    chosen, index = call.chosen, _frame_number(call)
+    chosen, index = call.chosen, call.frame(frame)
     found = chosen.frames.get(index)
     added = [n for f, n in states_in(call.ctx.store, chosen.key, [index]) if n not in found.people]
     pairs = [(index, n) for n in [*found.people, *added] if n != FRAME]
     return _frames(call, [index])[0] | {"people": _people(call, pairs)}
 
 
-def image(call: Call) -> Picture:
-    source, index = call.chosen.source, _frame_number(call)
-    return Picture(pictures.image(source, index), pictures.media_type(source, index))
+_PICTURE_HEADERS = {
+    "Cache-Control": "private, max-age=1800, immutable",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
+_THUMB_PX = 96
 
 
-def _frame_number(call: Call) -> int:
-    index = call.whole("frame")
-    if index >= call.chosen.dataset.frames:
-        raise Refused("the data set does not hold this frame", where=str(index), reason="gone")
-    return index
+@router.get(f"{_SET}/frames/{{frame}}/{{kind}}", response_class=Response)
+def picture(
+    call: OnSet, frame: Number, kind: Literal["image", "clean", "depth", "thumbnail"]
+) -> Response:
+    """Its picture, that without occluders, its depth (near is bright), or a small picture."""
+    source, index = call.chosen.source, call.frame(frame)
+    if kind == "clean" and (clean := source.clean_of(index)) is not None:
+        index = clean
+    elif kind == "clean":
+        raise Refused("no variant without occluders", where=f"frame {index}", reason="gone")
+    if kind == "depth":
+        data, media = pictures.depth(source, index), "image/png"
+    elif kind == "thumbnail":
+        key, cache, media = ("thumbnail", call.chosen.key, index), call.ctx.cache, "image/jpeg"
+        data = cache.get(key) or cache.put(key, pictures.small(source, index, size=_THUMB_PX))
+    else:
+        data, media = pictures.image(source, index), pictures.media_type(source, index)
+    return Response(data, media_type=media, headers=_PICTURE_HEADERS)
 
 
-def people(call: Call) -> Json:
-    """A page of people on disk and added ones, by frame and number, without deleted ones.
+class PeoplePage(Page):
+    after: str | None = Field(None, pattern="^[0-9]{1,10}:[0-9]{1,10}$")  # type: ignore[assignment]
+    status: Status | None = Field(None, description="only those; none who are blind")
+
+
+@router.get(f"{_SET}/people")
+def people(call: OnSet, page: Annotated[PeoplePage, Query()]) -> Json:
+    """People on disk and added ones, by frame and number, without deleted ones.
 
     With a `status` those are left out whose status may not be told: a second look is blind.
     """
-    status = call.query.get("status")
-    if status is not None and status not in STATUSES:
-        invalid("no such status", "status", ", ".join(STATUSES), status)
-    chosen, limit = call.chosen, call.limit
+    chosen, limit, status = call.chosen, page.limit, page.status
     waiting = _numbers(call)
-    waiting = waiting[waiting > _cursor(call.query.get("after"))]
+    waiting = waiting[waiting > _cursor(page.after)]
     found: list[Json] = []
     looked = 0
     while looked < min(len(waiting), _SCANNED) and len(found) < limit:
@@ -160,7 +197,7 @@ def people(call: Call) -> Json:
     return {"people": found, "next": f"{last >> 32}:{last & MAX_NUMBER}" if more else None}
 
 
-def _numbers(call: Call) -> Any:
+def _numbers(call: SetCall) -> Any:
     """Return all people as one rising number each: frame and number."""
     table, store = call.chosen.table, call.ctx.store
     on_disk = (table.frame.astype(np.int64) << 32) | table.instance.astype(np.int64)
@@ -171,10 +208,8 @@ def _numbers(call: Call) -> Any:
 def _cursor(text: str | None) -> int:
     if text is None:
         return -1
-    frame, colon, instance = text.partition(":")
-    if not colon:
-        invalid("this is no place in the list", "after", "`next` of the page before", text)
-    return (to_whole(frame, "after") << 32) | to_whole(instance, "after")
+    frame, _, instance = text.partition(":")
+    return (int(frame) << 32) | int(instance)
 
 
 def _brief(pair: Pair, state: ItemState | None, *, blind: bool = False) -> Json:
@@ -190,15 +225,17 @@ def _brief(pair: Pair, state: ItemState | None, *, blind: bool = False) -> Json:
     }
 
 
-def person(call: Call) -> Json:
-    """One person as reviewers left it."""
-    found = _people(call, [(_frame_number(call), call.whole("instance"))])
+@router.get(f"{_SET}/people/{{frame}}/{{instance}}")
+def person(call: OnSet, frame: Number, instance: Number) -> Json:
+    """A person as reviewers left it: status, revision, joints, box, masks, comments."""
+    found = _people(call, [(call.frame(frame), instance)])
     if not found:
-        raise Refused("there is no such person", where=call.person.where, reason="gone")
+        where = call.person(frame, instance).where
+        raise Refused("there is no such person", where=where, reason="gone")
     return found[0]
 
 
-def _people(call: Call, pairs: list[Pair]) -> list[Json]:
+def _people(call: SetCall, pairs: list[Pair]) -> list[Json]:
     """Return people with their joints; those who are neither on disk nor added are left out."""
     chosen, store = call.chosen, call.ctx.store
     hidden = call.hidden(pairs)
@@ -272,23 +309,25 @@ def _comment(event: Event) -> Json:
     }
 
 
-def threads(call: Call) -> Json:
-    """A page of threads by their number, without those on people whose first look is hidden."""
-    is_open = {"yes": True, "no": False, None: None}.get(call.query.get("open"), "")
-    if is_open == "":
-        invalid("this is no choice", "open", "yes or no", call.query.get("open"))
-    mentions = call.query.get("mentions")
+class ThreadPage(Page):
+    open: Literal["yes", "no"] | None = None
+    mentions: str | None = Field(None, description="only where this name is; me: yours")
+
+
+@router.get(f"{_SET}/threads")
+def threads(call: OnSet, page: Annotated[ThreadPage, Query()]) -> Json:
+    """Threads of comments by the event of their first; without those that a second review hides."""
     found = thread_list(
         call.ctx.store,
         call.chosen.key,
-        is_open=is_open if isinstance(is_open, bool) else None,
-        mentions=call.me.name if mentions == ME else mentions,
-        after_id=call.after,
-        limit=call.limit,
+        is_open=None if page.open is None else page.open == "yes",
+        mentions=call.me.name if page.mentions == ME else page.mentions,
+        after_id=page.after or 0,
+        limit=page.limit,
     )
     hidden = call.hidden([(one.frame, one.instance) for one in found])
     shown = [_thread(one) for one in found if (one.frame, one.instance) not in hidden]
-    return {"threads": shown, "next": found[-1].id if len(found) == call.limit else None}
+    return {"threads": shown, "next": found[-1].id if len(found) == page.limit else None}
 
 
 def _thread(one: Listed) -> Json:
@@ -305,43 +344,42 @@ def _thread(one: Listed) -> Json:
     }
 
 
-def decisions(call: Call) -> Json:
-    """A page of decisions, as webhooks are told of them."""
-    found, last = _events(call, DECIDING)
+@router.get(f"{_SET}/decisions")
+def decisions(call: OnSet, page: Paged) -> Json:
+    """Decisions, oldest first: the same that webhooks are told."""
+    found, last = _events(call, page, DECIDING)
     return {"decisions": [event_json(e) for e in found if is_decision(e)], "next": last}
 
 
-def comments(call: Call) -> Json:
-    """A page of comments on all people, also of those that were taken back."""
-    found, last = _events(call, ("comment",))
-    told = [_comment(e) | {"frame": e.person.frame, "instance": e.person.instance} for e in found]
-    return {"comments": told, "next": last}
+@router.get(f"{_SET}/comments")
+def comments(call: OnSet, page: Paged) -> Json:
+    """Comments on all people, oldest first; also those that were taken back."""
+    found, last = _events(call, page, ("comment",))
+    shown = [_comment(e) | {"frame": e.person.frame, "instance": e.person.instance} for e in found]
+    return {"comments": shown, "next": last}
 
 
-def _events(call: Call, kinds: tuple[Kind, ...]) -> tuple[list[Event], int | None]:
-    limit = call.limit
+def _events(call: SetCall, page: Page, kinds: tuple[Kind, ...]) -> tuple[list[Event], int | None]:
     store, key = call.ctx.store, call.chosen.key
-    found = events(store, key, kinds=kinds, after_id=call.after, limit=limit)
+    found = events(store, key, kinds=kinds, after_id=page.after or 0, limit=page.limit)
     hidden = call.hidden(list({(e.person.frame, e.person.instance) for e in found}))
-    told = [e for e in found if (e.person.frame, e.person.instance) not in hidden]
-    return told, found[-1].id if len(found) == limit else None
+    shown = [e for e in found if (e.person.frame, e.person.instance) not in hidden]
+    return shown, found[-1].id if len(found) == page.limit else None
 
 
-def layers(call: Call) -> Json:
+@router.get(f"{_SET}/predictions")
+def layers(call: OnSet) -> Json:
     """The networks whose predictions are stored, with how many people."""
     return {"layers": dict(prediction_layers(call.ctx.store, call.chosen.key))}
 
 
-def predictions(call: Call) -> Json:
-    """The predictions of a network in a stretch of frames."""
-    chosen, limit = call.chosen, call.limit
-    after = to_whole(call.query["after"], "after") if "after" in call.query else -1
-    stop = min(after + 1 + limit, chosen.dataset.frames)
-    told = predictions_in(
-        call.ctx.store, chosen.key, str(call.path["layer"]), range(after + 1, stop)
-    )
-    rows = [prediction_json(p) for _, some in sorted(told.items()) for p in some]
-    return {"predictions": rows, "next": stop - 1 if stop < chosen.dataset.frames else None}
+@router.get(f"{_SET}/predictions/{{layer}}")
+def predictions(call: OnSet, layer: str, page: Paged) -> Json:
+    """The predictions of a network of the people of some frames."""
+    found, last = _stretch(call, page)
+    stored = predictions_in(call.ctx.store, call.chosen.key, layer, found)
+    rows = [prediction_json(p) for _, some in sorted(stored.items()) for p in some]
+    return {"predictions": rows, "next": last}
 
 
 def prediction_json(p: Prediction) -> Json:

@@ -1,80 +1,120 @@
-"""Operations that change something: ops, predictions, webhooks.
-
-An op goes the transport of the editor's: the same parser, checks, revisions, leases and undo.
-"""
+"""Operations that change something: ops, predictions, webhooks."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Literal
 
-from synthstudio.core.errors import Refused
+from fastapi import APIRouter, Request
+from pydantic import Field, SkipValidation
+from starlette.responses import JSONResponse
+
+from synthstudio.core.errors import SynthStudioError
 from synthstudio.review import history
 from synthstudio.review.leases import SECOND
 from synthstudio.review.risk.predictions import Prediction, put_predictions
-from synthstudio.review.values import MAIN, require
+from synthstudio.review.values import MAIN
 from synthstudio.review.webhooks import Webhook, make_webhook, remove_webhook, webhooks
 from synthstudio.studio import guard
-from synthstudio.studio.editor.outbox import (
+from synthstudio.studio.editor.ops import (
     BLIND,
-    HeldLeases,
+    MOST_OPS,
+    Answer,
+    OpFields,
+    ParsedOps,
     ReceivedOp,
-    apply_message,
+    Strict,
+    apply_ops,
     invalid,
-    parse_message,
+    parse_ops,
     release_decided,
-    storage_key,
+    renew_leases,
 )
-from synthstudio.studio.web_api.calls import Call, Json, to_object
+from synthstudio.studio.web_api.calls import AnyCall, Json, Number, OnSet, SetCall, needs, on_set
+from synthstudio.studio.web_api.editor import Editors, items_of, progress_of
 from synthstudio.studio.web_api.reads import state_json
 
-_PREDICTION = ("frame", "instance", "score", "joints", "causes")
 MOST_PREDICTIONS = 20_000
-_TAB = "programapi"
+router = APIRouter()
 
 
-def ops(call: Call) -> Json:
-    """Do some ops of one data set in their order, and tell what became of each."""
-    body = to_object(call.body, "body", ("set", "ops"))
-    key = body.get("set")
-    chosen = call.ctx.sets.get(key) if isinstance(key, str) else None
-    if chosen is None:
-        raise Refused("this data set is not open here", where="set", reason="gone")
-    found = body.get("ops")
-    if isinstance(found, list):
-        found = [_of_set(op, chosen.key) for op in found]
-    payload = {"v": 1, "tab": _TAB, "n": 0, "ops": found}
-    message = parse_message(payload, dataset=chosen.key, layer=MAIN)
-    of_set = Call(ctx=call.ctx, me=call.me, path={"set": chosen.key}, query={})
-    answer = apply_message(
-        call.ctx.store,
-        message,
+class OpsBody(Strict):
+    """`layer`: second for blind second reviews, in the editor only; `items`: whether to return the
+    people as the editor shows them, with the predictions of `model`."""
+
+    set: str
+    ops: list[SkipValidation[OpFields]] = Field(max_length=MOST_OPS)
+    layer: Literal["main", "second"] = "main"
+    items: bool = False
+    model: str = Field("", max_length=200)
+
+
+@router.post("/ops", dependencies=[needs("edit")])
+def ops(call: AnyCall, body: OpsBody, request: Request) -> JSONResponse:
+    """Edit, decide, comment, resolve, reopen, add, delete, restore, revert.
+
+    Each op is identified by (client, seq) and happens once, however often it is sent; one that is
+    refused comes back with its reason. `wait`: why the rest was not stored yet; send it again.
+    """
+    of_set = on_set(call, body.set)
+    if body.layer == SECOND and not call.browser:
+        invalid("blind second reviews are made in the studio", "layer", MAIN, body.layer)
+    store, chosen, layer = call.ctx.store, of_set.chosen, body.layer
+    parsed = parse_ops(body.ops, dataset=chosen.key, layer=layer)
+    editors: Editors = request.app.state.editors
+    held = editors.leases(of_set, layer)
+    edited = [received.op.person for received in parsed.ops]
+    renew_leases(store, held, tuple(held.people), who=call.me, edited=edited)
+    answer = apply_ops(
+        store,
+        parsed,
         who=call.me,
         base_of=chosen.frames.base_of,
-        veiled=of_set.hidden,
+        blinded=lambda people: of_set.hidden(people, layer),
     )
-    release_decided(call.ctx.store, HeldLeases(), message, answer, who=call.me)
+    release_decided(store, held, parsed, answer, who=call.me)
     for client, seq, why, text in answer.refused:
         guard.log_refusal("an op", user=call.me.name, client=client, seq=seq, why=why, text=text)
-    by_name = {received.name: received for received in message.ops}
-    refused = [_refused(of_set, by_name.get((row[0], row[1])), row) for row in answer.refused]
-    return {
+    by_name = {received.name: received for received in parsed.ops}
+    found: Json = {
         "done": [
             {"client": client, "seq": seq, "event": event, "revision": revision}
             for client, seq, event, revision in answer.done
         ],
-        "refused": refused,
+        "refused": [_refused(of_set, by_name.get(row[:2]), row) for row in answer.refused],
         "wait": answer.wait,
     }
+    if body.items:
+        found |= _shown(of_set, parsed, answer, body)
+    return JSONResponse(found)
+
+
+def _shown(of_set: SetCall, parsed: ParsedOps, answer: Answer, body: OpsBody) -> Json:
+    """Return whom answered ops are of, as the editor shows them; nobody while that cannot be read:
+    what is stored is acknowledged all the same."""
+    answered = {row[:2] for row in (*answer.done, *answer.refused)}
+    people = [
+        (one.op.person.frame, one.op.person.instance)
+        for one in parsed.ops
+        if one.name in answered and one.op.person.frame < of_set.chosen.dataset.frames
+    ]
+    try:
+        shown = items_of(
+            of_set, list(dict.fromkeys(people)), layer=body.layer, model=body.model, alone=True
+        )
+        return {"items": shown, "progress": progress_of(of_set)}
+    except SynthStudioError as error:
+        guard.LOG.warning("people were not read after their ops: %s", error)
+        return {"items": [], "progress": None}
 
 
 def _refusal(client: str, seq: int, why: str, text: str) -> Json:
     return {"client": client, "seq": seq, "reason": why, "message": text}
 
 
-def _refused(of_set: Call, received: ReceivedOp | None, row: tuple[str, int, str, str]) -> Json:
-    """Return why an op was refused, and the item as it is for one whose author saw another.
+def _refused(of_set: SetCall, received: ReceivedOp | None, row: tuple[str, int, str, str]) -> Json:
+    """Return why an op was refused, and the person as it is for one whose author saw another.
 
-    Not that of somebody who was decided on while the op was on its transport, and is hidden now.
+    Not that of somebody who was decided on while the op was on its way, and is hidden now.
     """
     client, seq, why, _ = row
     if received is None or why != "revision":
@@ -82,78 +122,79 @@ def _refused(of_set: Call, received: ReceivedOp | None, row: tuple[str, int, str
     person = received.op.person
     size = of_set.chosen.frames.get(person.frame).size
     now = state_json(history.state(of_set.ctx.store, person), size)
-    if of_set.hidden([(person.frame, person.instance)]):
+    if of_set.hidden([(person.frame, person.instance)], person.layer):
         return _refusal(client, seq, "lease", BLIND)
     return _refusal(*row) | {"now": now}
 
 
-def _of_set(op: Any, key: str) -> Any:
-    """Return an op as the editor sends it; one that names another data set stays as it is."""
-    return {"dataset": storage_key(key, MAIN), **op} if isinstance(op, dict) else op
+_Point = Annotated[tuple[float, float, float], Field(strict=False)]
 
 
-def set_predictions(call: Call) -> Json:
-    """Store what a network says of some people; with `replace` in place of all it said before."""
-    require(call.me, "import")
-    body = to_object(call.body, "body", ("predictions", "replace"))
-    rows, replace = body.get("predictions"), body.get("replace", False)
-    if not isinstance(rows, list) or len(rows) > MOST_PREDICTIONS:
-        invalid("predictions are a list", "predictions", f"at most {MOST_PREDICTIONS:,}", rows)
-    if type(replace) is not bool:
-        invalid("this is no choice", "replace", "true or false", replace)
-    layer = str(call.path["layer"])
+class PredictionFields(Strict):
+    """`instance` from 1000 on: nobody of the set; `joints`: name -> x, y, confidence."""
+
+    frame: int = Field(ge=0)
+    instance: int
+    joints: dict[str, _Point]
+    score: float = 1.0
+    causes: dict[str, str] = Field({})
+
+
+class PredictionsBody(Strict):
+    """`replace`: drop all that the layer had."""
+
+    predictions: list[PredictionFields] = Field(max_length=MOST_PREDICTIONS)
+    replace: bool = False
+
+
+@router.put("/sets/{set}/predictions/{layer}", dependencies=[needs("import")])
+def set_predictions(call: OnSet, layer: str, body: PredictionsBody) -> Json:
+    """Store predictions of a network, all or none; with `replace` in place of all before."""
     if layer in (MAIN, SECOND):
         invalid("this is the name of people's labels", "layer", "a network's name", layer)
     count = call.chosen.dataset.frames
-    found = [_prediction(row, n, count) for n, row in enumerate(rows)]
-    stored = put_predictions(call.ctx.store, call.chosen.key, layer, found, replace=replace)
+    for n, one in enumerate(body.predictions):
+        if one.frame >= count:
+            invalid("no such frame", f"predictions[{n}].frame", f"0 to {count - 1}", one.frame)
+    found = [Prediction(**dict(one)) for one in body.predictions]
+    stored = put_predictions(call.ctx.store, call.chosen.key, layer, found, replace=body.replace)
     return {"stored": stored}
 
 
-def _prediction(row: object, n: int, frames: int) -> Prediction:
-    where = f"predictions[{n}]"
-    one = to_object(row, where, _PREDICTION)
-    joints, causes = one.get("joints"), one.get("causes", {})
-    frame = one.get("frame")
-    if type(frame) is not int or not 0 <= frame < frames:
-        invalid("no such frame", f"{where}.frame", f"0 to {frames - 1}", frame)
-    if not isinstance(joints, dict) or not all(
-        isinstance(p, list) and len(p) == 3 for p in joints.values()
-    ):
-        invalid("a joint is [x, y, confidence]", f"{where}.joints", "by name", joints)
-    if not isinstance(causes, dict) or not all(isinstance(c, str) for c in causes.values()):
-        invalid("causes go by joint", f"{where}.causes", "name -> cause", causes)
-    return Prediction(
-        frame=frame,
-        instance=one.get("instance"),  # type: ignore[arg-type]
-        joints={name: tuple(point) for name, point in joints.items()},
-        score=one.get("score", 1.0),
-        causes=causes,
-    )
+class WebhookBody(Strict):
+    """`comments`: send comments and threads, too."""
+
+    url: str = Field(max_length=500)
+    comments: bool = False
 
 
-def list_webhooks(call: Call) -> Json:
+_WEBHOOKS = "/sets/{set}/webhooks"
+
+
+@router.get(_WEBHOOKS, dependencies=[needs("webhooks")])
+def list_webhooks(call: OnSet) -> Json:
+    """Addresses to which decisions are sent (admins)."""
     found = webhooks(call.ctx.store, call.chosen.key, by=call.me)
     return {"webhooks": [_webhook(one) for one in found]}
 
 
-def add_webhook(call: Call) -> Json:
-    """Tell an address of the decisions from now on. Its secret is told once, here."""
-    body = to_object(call.body, "body", ("url", "comments"))
-    url, comments = body.get("url"), body.get("comments", False)
-    if type(comments) is not bool:
-        invalid("this is no choice", "comments", "true or false", comments)
+@router.post(_WEBHOOKS, dependencies=[needs("webhooks")])
+def add_webhook(call: OnSet, body: WebhookBody) -> Json:
+    """Send every decision from now on to an address; its secret is in this answer (admins)."""
     transport = call.ctx.webhook_transport
     store, key = call.ctx.store, call.chosen.key
-    made = make_webhook(store, key, url, by=call.me, transport=transport, comments=comments)  # type: ignore[arg-type]
+    made = make_webhook(
+        store, key, body.url, by=call.me, transport=transport, comments=body.comments
+    )
     guard.LOG.info("webhook %d by %s", made.id, ascii(call.me.name))
     return _webhook(made) | {"secret": transport.secret_of(made.salt)}
 
 
-def drop_webhook(call: Call) -> Json:
-    number = call.whole("webhook")
-    remove_webhook(call.ctx.store, call.chosen.key, number, by=call.me)
-    return {"removed": number}
+@router.delete(f"{_WEBHOOKS}/{{webhook}}", dependencies=[needs("webhooks")])
+def drop_webhook(call: OnSet, webhook: Number) -> Json:
+    """Send it nothing more (admins)."""
+    remove_webhook(call.ctx.store, call.chosen.key, webhook, by=call.me)
+    return {"removed": webhook}
 
 
 def _webhook(one: Webhook) -> Json:

@@ -2,6 +2,16 @@
 // A ghost: {n, score, joints: [[x, y, sure, cause] or null], oks, off}; S.item.ghost is that of the
 // shown person, S.item.found those of people whom nobody labelled.
 
+import { addNew, edit, emptied, fetching, insertNew, open } from "./actions.js";
+import { asKey } from "./buttons.js";
+import { drawn, el, line, make, toScreen } from "./canvas.js";
+import { setItem } from "./editor.js";
+import { asPlaced, derive, everybody, extent, jointsPatch, known } from "./labels.js";
+import { button, fillPanel, flash } from "./panel.js";
+import { targets } from "./strokes.js";
+import { atOnce, commit, refusedOf } from "./sync_queue.js";
+import { record, stackOf, takeBack } from "./undo.js";
+
 const ACCEPT = [
   ["accept joint", "Joint", "Enter", "Accept the predicted place of the chosen joint"],
   ["accept limb", "Limb", "Shift+Enter", "Accept the prediction of the chosen joint's limb"],
@@ -11,7 +21,7 @@ const ACCEPT = [
   ["distrust", "Wrong", "Shift+x", "Say that the prediction of this person is wrong"],
 ];
 
-function buildGhosts(S, side) {
+export function buildGhosts(S, side) {
   const box = el("div", "predicted", null, side);
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", "Prediction");
@@ -21,7 +31,7 @@ function buildGhosts(S, side) {
   S.ui.accept = ACCEPT.map(([action, text, key, title]) => button(row, text, key, title, asKey(S, action)));
 }
 
-function fillGhosts(S) {
+export function fillGhosts(S) {
   const { found } = S.item;
   const ghost = trusted(S);
   const joint = targets(S).some((j) => ghost?.joints[j]);
@@ -30,16 +40,16 @@ function fillGhosts(S) {
   const useful = [joint, limb.length, ghost, found?.length, page, ghost && S.now.exists && !S.now.deleted];
   S.ui.accept[4].firstChild.textContent = page ? `Page: ${page}` : "Page";
   S.ui.ghosts.hidden = !S.model;
-  S.ui.accept.forEach((node, k) => (node.disabled = !useful[k] || !S.can.edit || S.item.veiled));
+  S.ui.accept.forEach((node, k) => (node.disabled = !useful[k] || !S.can.edit || S.item.blinded));
   S.ui.ghostText.textContent = [S.model, ghost ? howFar(ghost) : S.item.ghost ? "called wrong" : "nothing of this person", ...nobodys(found)].join(" · ");
 }
 
 // The prediction of the shown person, unless somebody called it wrong.
-function trusted(S) {
+export function trusted(S) {
   return S.now.distrusts.includes(S.model) ? null : S.item.ghost;
 }
 
-function distrust(S) {
+export function distrust(S) {
   if (!S.item.ghost || !S.model) return flash(S, S.model ? "Nothing is predicted of this person." : NO_MODEL);
   if (!open(S) || !trusted(S)) return;
   const distrusts = [...S.now.distrusts, S.model].sort();
@@ -55,7 +65,7 @@ function nobodys(found) {
   return found?.length ? [`${found.length} not labelled`] : [];
 }
 
-function limbOf(S) {
+export function limbOf(S) {
   return S.skeleton.limbs.find((limb) => limb.includes(S.joint)) ?? [];
 }
 
@@ -71,7 +81,7 @@ function takenFrom(item, ghost, joints, labels) {
   return joints.flatMap((j) => (ghost.joints[j] ? [[j, asPredicted(item, labels[j], ghost.joints[j])]] : []));
 }
 
-function accept(S, which) {
+export function accept(S, which) {
   if (which === "found") return acceptFound(S);
   if (which === "page") return acceptPage(S);
   const ghost = trusted(S);
@@ -83,20 +93,20 @@ function accept(S, which) {
 }
 
 const ALIKE = 0.4; // of a drawn box and one round the joints, which is smaller
-const NO_MODEL = "No predictions are stored for this data set (synthstudio review predictions).";
+export const NO_MODEL = "No predictions are stored for this data set (synthstudio review predictions).";
 
 // Add the first of those whom nobody labelled, at the joints that were found.
 function acceptFound(S) {
   const [ghost] = S.item.found ?? [];
   if (!ghost) return flash(S, S.model ? "Everybody who is predicted here is labelled." : NO_MODEL);
-  if (fetching(S) || !S.can.edit || S.item.veiled) return open(S);
+  if (fetching(S) || !S.can.edit || S.item.blinded) return open(S);
   addNew(S, asNew(S, S.item, ghost), { ghost, without: ghost.n });
   flash(S, "A predicted person was added. Look at each joint.");
 }
 
 // Whoever is predicted and not labelled whose joints fill a box best; null where nobody's do, or
 // where predictions are not shown.
-function ghostIn(S, box) {
+export function ghostIn(S, box) {
   if (!S.layers.ghosts || !S.model) return null;
   const shares = (S.item.found ?? []).map((ghost) => [overlap(box, boxRound(ghost.joints)), ghost]);
   const [share, best] = shares.reduce((most, one) => (one[0] > most[0] ? one : most), [0, null]);
@@ -117,12 +127,12 @@ function overlap(a, b) {
 }
 
 // Somebody of whom nothing but the prediction is known.
-function asNew(S, item, ghost) {
+export function asNew(S, item, ghost) {
   const blank = S.skeleton.joints.map(() => ({ state: null, cause: "unlabelled" }));
   return takenFrom(item, ghost, [...blank.keys()], blank);
 }
 
-function drawGhosts(S) {
+export function drawGhosts(S) {
   const group = S.marks.ghosts;
   group.replaceChildren();
   if (!S.layers.ghosts || S.hide || !S.model) return;
@@ -141,4 +151,94 @@ function drawGhost(S, group, ghost, nobody) {
   });
   const first = nobody && at.find((p) => p);
   if (first) make("text", { class: "who", x: first[0].toFixed(1), y: (first[1] - 12).toFixed(1) }, group).textContent = "not labelled";
+}
+
+// A page of predictions taken at once, from the shown person on: of people whom nobody has edited
+// or decided on, and in the same pictures whoever is predicted and not labelled. One undo takes all
+// of it back.
+
+const PAGE = 12;
+
+// Whom a page takes: {item, ghost, fresh}; `fresh`: somebody new in the item's frame.
+function pageOf(S) {
+  const page = [];
+  if (!S.model || !S.can.edit) return page;
+  const frames = new Set();
+  for (const item of S.list.slice(S.list.indexOf(S.item)).filter((one) => !one.aside || one === S.item)) {
+    if (item.blinded || refusedOf(S, item.id).length) continue;
+    if (untouched(S, item) && item.ghost?.joints.some(Boolean)) page.push({ item, ghost: item.ghost });
+    if (!frames.has(item.frame) && !emptied(S, item)) {
+      for (const ghost of item.found ?? []) page.push({ item, ghost, fresh: true });
+    }
+    frames.add(item.frame);
+  }
+  return page.slice(0, PAGE);
+}
+
+function untouched(S, item) {
+  const now = derive(S, item);
+  const open = now.status === "pending" || now.status === "skipped";
+  return item.instance && !item.lease && now.exists && !now.deleted && open && !now.edited.size && !now.box && !now.masks && !now.distrusts.includes(S.model);
+}
+
+function acceptPage(S) {
+  const page = pageOf(S);
+  if (!page.length) return flash(S, S.model ? "Nothing is predicted from here on of people whom nobody has touched." : NO_MODEL);
+  const made = atOnce(S, () => page.map(({ item, ghost, fresh }) => (fresh ? takeNew(S, item, ghost) : takeWhole(S, item, ghost))));
+  asGroup(S, made, "predictions of");
+  if (!made.some(({ item }) => item.id === S.item.id)) setItem(S, made[0].item);
+  const added = page.filter(({ fresh }) => fresh).length;
+  const many = `${made.length} ${made.length === 1 ? "person is" : "people are"} as predicted`;
+  flash(S, `${many}${added ? `, ${added} of them new` : ""}. z takes all of it back.`, 8000);
+}
+
+function takeWhole(S, item, ghost) {
+  const patch = jointsPatch(S, takenFrom(item, ghost, [...S.skeleton.joints.keys()], derive(S, item).joints));
+  return { item, op: record(S, item, commit(S, item, { kind: "edit", joints: patch.joints }, patch)) };
+}
+
+function takeNew(S, item, ghost) {
+  const { added, op } = insertNew(S, item, asNew(S, item, ghost), { ghost, without: ghost.n });
+  return { item: added, op };
+}
+
+// Edits of several people that one undo takes back. `made`: {item, op} of each; `what` they were.
+// Where the shown person is none of them, its own undo knows of them too.
+export function asGroup(S, made, what) {
+  const group = `${made[0].op.client}.${made[0].op.seq}`;
+  for (const { op } of made) op.group = group;
+  S.groups.set(group, { members: made.map(({ item }) => item), what, at: S.item.id });
+  if (made.some(({ item }) => item.id === S.item.id)) return;
+  const stack = stackOf(S, S.item.id);
+  stack.undo.push({ group, mark: true });
+  stack.redo = [];
+}
+
+// Undo or redo a group: all of it that nothing was done to since, wherever those people are now.
+export function groupBack(S, group, from, to, word) {
+  const { members, what, at } = S.groups.get(group);
+  let count = 0;
+  atOnce(S, () => {
+    for (const old of members) {
+      const op = stackOf(S, old.id)[from].findLast((one) => !one.mark);
+      if (op?.group !== group || refusedOf(S, old.id).length) continue;
+      takeBack(S, S.list.find((item) => item.id === old.id) ?? everybody(S, old.frame).find((item) => item.id === old.id) ?? afterOp(old, op), from, to, { from: S.item.id });
+      stackOf(S, old.id)[to].at(-1).group = group;
+      count += 1;
+    }
+  });
+  const stack = stackOf(S, at);
+  const marks = stack[from].filter((op) => op.mark && op.group === group);
+  stack[from] = stack[from].filter((op) => !marks.includes(op));
+  if (count) stack[to].push(...marks);
+  fillPanel(S);
+  const left = members.length - count;
+  flash(S, `${word}: ${what} ${count} ${count === 1 ? "person" : "people"}${left ? `; ${left} changed since and stay` : ""}`);
+}
+
+// An item that this browser holds no more, as an op of its own left it.
+function afterOp(item, op) {
+  const state = { ...item.state, revision: op.revision + 1, joints: { ...item.state.joints, ...op.patch.joints } };
+  if ("masks" in op.patch) state.masks = op.patch.masks;
+  return { ...item, state };
 }

@@ -1,8 +1,14 @@
 // Pictures fetched and decoded ahead, masks, and what a held key shows.
 
+import { fillMore } from "./buttons.js";
+import { SIDE, boneSide, draw } from "./canvas.js";
+import { maskCounts, rleRuns } from "./mask_codes.js";
+import { flash } from "./panel.js";
+import { drawLoupe } from "./pointer.js";
+
 const AT_ONCE = 3;
 
-function pictureOf(S, url) {
+export function pictureOf(S, url) {
   let found = S.pictures.get(url);
   if (!found) {
     found = { url, bitmap: null, failed: false, waiters: [], started: false };
@@ -27,7 +33,7 @@ async function load(S, picture) {
   prefetch(S);
 }
 
-function whenLoaded(S, picture, tell) {
+export function whenLoaded(S, picture, tell) {
   if (picture.bitmap || picture.failed) {
     tell();
     return;
@@ -37,7 +43,7 @@ function whenLoaded(S, picture, tell) {
 }
 
 // Nearest first: the next ones before those behind. What left the window is let go.
-function prefetch(S) {
+export function prefetch(S) {
   if (!S.item) return;
   const here = S.list.indexOf(S.item);
   const order = S.list.map((item, k) => [k >= here ? k - here : (here - k) * 3, item.image]).sort((a, b) => a[0] - b[0]);
@@ -57,16 +63,16 @@ function prefetch(S) {
   }
 }
 
-function paint(canvas, bitmap, w, h) {
+export function paint(canvas, bitmap, w, h) {
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
   canvas.getContext("2d").drawImage(bitmap, 0, 0, w, h);
 }
 
-function lightOf(S) {
+export function lightOf(S) {
   return `brightness(${S.light.b}) contrast(${S.light.c})`;
 }
 
-function setLight(S, b, c) {
+export function setLight(S, b, c) {
   S.light = { b: Math.min(Math.max(b, 0.4), 6), c: Math.min(Math.max(c, 0.4), 4) };
   const plain = S.light.b === 1 && S.light.c === 1;
   for (const layer of [S.ui.picture, S.ui.peek]) layer.style.filter = plain ? "" : lightOf(S);
@@ -100,7 +106,7 @@ function fillRuns(pixels, item, counts, rgb, skip) {
   }
 }
 
-function drawMask(S) {
+export function drawMask(S) {
   const peek = S.peeking?.kind === "amodal";
   const modal = (S.layers.modal || peek) && maskCounts(S.item, S.now, "modal");
   const amodal = (S.layers.amodal || peek) && maskCounts(S.item, S.now, "amodal");
@@ -117,7 +123,7 @@ function drawMask(S) {
   S.ui.mask.getContext("2d").putImageData(image, 0, 0);
 }
 
-const PEEKS = { c: "clean", v: "amodal", k: "3d", d: "depth", h: "hide" };
+export const PEEKS = { c: "clean", v: "amodal", k: "3d", d: "depth", h: "hide" };
 const MISSING = {
   clean: "No variant without occluders is stored for this frame.",
   depth: "No depth is stored for this frame.",
@@ -130,7 +136,7 @@ const PEEK_WORD = {
   amodal: "The whole person: green is seen, striped pink is hidden",
 };
 
-function startPeek(S, kind) {
+export function startPeek(S, kind) {
   if (S.peeking || !S.item) return;
   S.root.dataset.peek = kind;
   if (kind === "hide") {
@@ -166,7 +172,7 @@ function peekPicture(S, url) {
   });
 }
 
-function endPeek(S) {
+export function endPeek(S) {
   if (!S.peeking) return;
   if (PEEK_WORD[S.peeking.kind] === S.ui.flash.textContent) S.ui.flash.classList.remove("on");
   S.peeking = null;

@@ -2,20 +2,29 @@
 // A joint's marker tells its cause by shape (dot visible, ring self, triangle person, square thing,
 // cross outside, diamond unknown). Left is orange and single; right is blue and drawn double.
 
+import { drawBoxing } from "./box_tool.js";
+import { extent, grownBox, known, neighbours, nice, say } from "./labels.js";
+import { boxOfCounts } from "./mask_codes.js";
+import { drawMasking } from "./mask_tool.js";
+import { placingText } from "./place_tool.js";
+import { HANDLE, drawLoupe } from "./pointer.js";
+import { drawGhosts } from "./predictions.js";
+import { drawStroke, isChosen } from "./strokes.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const INK = "#12141a";
-const SIDE = { left: "#ff9a3d", right: "#4da3ff", middle: "#f2f2f2" };
-const REACH_PX = 13; // pick radius on the screen
-const CLICK_PX = 3; // a press that moves less is a click
+export const SIDE = { left: "#ff9a3d", right: "#4da3ff", middle: "#f2f2f2" };
+export const REACH_PX = 13; // pick radius on the screen
+export const CLICK_PX = 3; // a press that moves less is a click
 
-function make(tag, attributes, parent) {
+export function make(tag, attributes, parent) {
   const node = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   parent?.append(node);
   return node;
 }
 
-function el(tag, cls, text, parent) {
+export function el(tag, cls, text, parent) {
   const node = document.createElement(tag);
   if (cls) node.className = cls;
   if (text !== undefined && text !== null) node.textContent = text;
@@ -37,7 +46,7 @@ function disc(r) {
 }
 
 // The outline of a marker of radius r, and whether it is filled.
-function shapeOf(cause, r) {
+export function shapeOf(cause, r) {
   if (cause === "visible") return [disc(r), true];
   if (cause === "self") return [disc(r), false];
   if (cause === "person") return [polygon(r * 1.3, 3, -90), false];
@@ -47,13 +56,13 @@ function shapeOf(cause, r) {
   return [polygon(r * 1.25, 4, 0), false];
 }
 
-function boneSide(S, a, b) {
+export function boneSide(S, a, b) {
   const sides = new Set([S.skeleton.sides[a], S.skeleton.sides[b]]);
   sides.delete("middle");
   return sides.size === 1 ? [...sides][0] : "middle";
 }
 
-function buildMarks(S) {
+export function buildMarks(S) {
   const svg = S.ui.marks;
   svg.replaceChildren();
   const layer = (cls) => make("g", { class: cls }, svg);
@@ -81,15 +90,15 @@ function buildMarks(S) {
   make("path", { d: "M0 -7V7M-7 0H7M-2.4 -4.8L0 -7.4L2.4 -4.8M-2.4 4.8L0 7.4L2.4 4.8M-4.8 -2.4L-7.4 0L-4.8 2.4M4.8 -2.4L7.4 0L4.8 2.4" }, S.marks.handle);
 }
 
-function toScreen(S, x, y) {
+export function toScreen(S, x, y) {
   return [x * S.zoom + S.tx, y * S.zoom + S.ty];
 }
 
-function toFrame(S, sx, sy) {
+export function toFrame(S, sx, sy) {
   return [(sx - S.tx) / S.zoom, (sy - S.ty) / S.zoom];
 }
 
-function line(node, p, q) {
+export function line(node, p, q) {
   node.setAttribute("x1", p[0].toFixed(2));
   node.setAttribute("y1", p[1].toFixed(2));
   node.setAttribute("x2", q[0].toFixed(2));
@@ -103,13 +112,13 @@ function show(node, yes) {
 }
 
 // The joints as they are drawn: an unfinished drag lies over what the item says.
-function drawn(S) {
+export function drawn(S) {
   const joints = S.now.joints.slice();
   for (const [j, joint] of S.drag?.changed ?? []) joints[j] = joint;
   return joints;
 }
 
-function draw(S) {
+export function draw(S) {
   if (!S.item) return;
   const joints = drawn(S);
   const place = joints.map((joint) => (known(joint) ? toScreen(S, joint.x, joint.y) : null));
@@ -204,7 +213,7 @@ function drawHandle(S, place, shown) {
   S.marks.handle.classList.toggle("chosen", S.joint === HANDLE);
 }
 
-function boxNode(S, parent, box, cls) {
+export function boxNode(S, parent, box, cls) {
   if (!box || box[2] <= 0 || box[3] <= 0) return;
   const [x, y] = toScreen(S, box[0], box[1]);
   const size = { width: (box[2] * S.zoom).toFixed(1), height: (box[3] * S.zoom).toFixed(1) };
@@ -252,7 +261,7 @@ function fitBox(S, box, room) {
   S.ty = h / 2 - (box[1] + box[3] / 2) * S.zoom;
 }
 
-function fit(S, how) {
+export function fit(S, how) {
   const joints = extent(S.now);
   const own = joints && S.now.box ? around(joints, S.now.box) : joints;
   const box = how === "person" ? own ?? S.item.amodal?.box ?? S.item.modal?.box : null;
@@ -266,7 +275,7 @@ function around(a, b) {
   return [x, y, Math.max(a[0] + a[2], b[0] + b[2]) - x, Math.max(a[1] + a[3], b[1] + b[3]) - y];
 }
 
-function zoomBy(S, factor, sx, sy) {
+export function zoomBy(S, factor, sx, sy) {
   const x = sx ?? S.ui.stage.clientWidth / 2;
   const y = sy ?? S.ui.stage.clientHeight / 2;
   const next = Math.min(Math.max(S.zoom * factor, 0.05), 40);

@@ -1,18 +1,20 @@
-"""Edits from the editor in a browser: checked, applied, and answered one by one.
+"""Ops of the editor and of programs: checked, applied in their order, answered one by one.
 
-The browser repeats every edit until it is told "done" or "refused"; an op is named by (client,
-seq), so it is applied once, however often it arrives. Nothing in a message is trusted: who acts and
-which data set is meant come from the session, and review.edits checks the rest. Here too: leases
-are renewed while the editor is in use, and released once a person is decided on.
+A client repeats every op until it is told "done" or "refused"; an op is named by (client, seq), so
+it is applied once, however often it arrives. Nothing in it is trusted: who acts and which data set
+is meant come from the call, and review.edits checks the rest. Here too: leases are renewed while
+the editor is in use, and released once a person is decided on.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, NoReturn
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review.check import MAX_INT, MAX_TEXT, Base
@@ -26,9 +28,12 @@ from synthstudio.review.values import (
     HUMAN,
     MAIN,
     PREDICTED,
+    FrameStatus,
     JointLabel,
+    Kind,
     Op,
     Person,
+    Status,
     User,
     may,
 )
@@ -36,8 +41,6 @@ from synthstudio.studio.text import without_paths
 
 MOST_OPS = 200
 MOST_JOINTS = 200
-_FIELDS = {one.name for one in fields(Op)} - {"person"}
-_FIELDS |= {"dataset", "frame", "instance", "after", "undoes"}
 BLIND = (
     "this person is still to be looked at twice, and you may be asked for the second look. "
     "It is blind: nothing is told of the first, and nothing is changed. Take another."
@@ -45,34 +48,83 @@ BLIND = (
 _SERVER_ERROR = "Internal server error (see the server's log). Retrying."
 log = logging.getLogger(__name__)
 
+Number = Annotated[int, Field(ge=0, le=MAX_INT)]
+Client = Annotated[str, Field(pattern="^[A-Za-z0-9]{8,64}$")]
 OpName = tuple[str, int]
 """Of an op: its client and seq."""
 Pair = tuple[int, int]
-Veiled = Callable[[Collection[Pair]], Collection[Pair]]
+Blinded = Callable[[Collection[Pair]], Collection[Pair]]
 """Some people (frame, instance) -> those whose first look is hidden from who acts."""
 Refusal = tuple[str, int, str, str]
 """Of an op: client, seq, reason, text."""
 
 
+class Strict(BaseModel):
+    """A JSON object with these fields and no others, of these types and no others."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+_Px = float | None
+_LAX = Field(strict=False)  # JSON has lists, no tuples
+_Row = Annotated[
+    Annotated[tuple[_Px, _Px, int | None, str], _LAX]
+    | Annotated[tuple[_Px, _Px, int | None, str, str], _LAX],
+    Field(
+        description="x and y in continuous pixels (null: no place), state (2 visible, 1 hidden, "
+        "0 outside, null unlabelled), cause, and whose word it is: human or predicted",
+    ),
+]
+_Name = Annotated[tuple[Client, Number], Field(strict=False, description="[client, seq] of an op")]
+
+
+class OpFields(Strict):
+    """An op as JSON; see review.values.Op. It is identified by `client` and `seq`."""
+
+    client: Client
+    seq: Number
+    frame: Number
+    instance: Number = Field(description="0: the frame, which may have status nobody")
+    revision: Number = Field(description="the person's, as the author of the op saw it")
+    kind: Kind
+    joints: dict[str, _Row] = Field({}, max_length=MOST_JOINTS)
+    box: Any = Field(None, description="x, y, width, height in continuous pixels")
+    masks: Any = Field(
+        None,
+        description="modal (visible) or amodal (whole) -> a COCO run-length code of the picture's "
+        "size, or COCO polygons inside it",
+    )
+    status: Status | FrameStatus | None = None
+    text: str = Field("", max_length=MAX_TEXT)
+    event: Number | None = Field(
+        None,
+        description="which event a revert takes back; of a comment that answers, of resolve and "
+        "reopen: the first comment of the thread",
+    )
+    joint: str | None = Field(None, description="at which a first comment points")
+    track: Number | None = Field(None, description="track number in a clip (edit, add)")
+    keyed: bool | None = Field(None, description="a key frame of its track, or not (edit, add)")
+    undoes: _Name | None = Field(None, description="the op that a revert takes back")
+    after: _Name | None = Field(None, description="an op of the same person that it builds on")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What became of a message. `tab` and `n` name it; `wait`: why some ops are left for later.
+    """What became of ops. `wait`: why some are left for later, "" for none.
 
     `done`: (client, seq, event, revision); `refused`: (client, seq, reason, text).
     """
 
-    tab: str = ""
-    n: int = 0
     done: tuple[tuple[str, int, int, int], ...] = ()
-    refused: tuple[tuple[str, int, str, str], ...] = ()
+    refused: tuple[Refusal, ...] = ()
     wait: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReceivedOp:
-    """An op as a browser sent it. `undoes`, `after`: other ops by their names.
+    """An op as it was sent. `undoes`, `after`: other ops by their names.
 
-    `undoes`: the op whose event a revert takes back, where the browser does not know the event's
+    `undoes`: the op whose event a revert takes back, where its author does not know the event's
     number yet. `after`: an op of the same person that this one builds on.
     """
 
@@ -86,13 +138,11 @@ class ReceivedOp:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Message:
-    """A message. `ops`: those that could be read; `refused`: those that could not."""
+class ParsedOps:
+    """`ops`: those that could be read; `refused`: those that could not."""
 
-    tab: str
-    n: int
     ops: tuple[ReceivedOp, ...]
-    refused: tuple[tuple[str, int, str, str], ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -103,54 +153,79 @@ class _Delivery:
     events: dict[OpName, int] = field(default_factory=dict)
 
 
-def parse_message(payload: object, *, dataset: str, layer: str = MAIN) -> Message:
-    """Return what a payload says; Refused("invalid") when it is no message at all.
+def parse_ops(items: Sequence[object], *, dataset: str, layer: str = MAIN) -> ParsedOps:
+    """Return ops of JSON values; Refused("invalid") where one has no name.
 
-    `dataset`: the key of the one that the session looks at; ops of another are refused.
+    `dataset`: the key of the set that they are of.
     """
-    if not isinstance(payload, dict) or payload.get("v") != 1:
-        invalid("this is no message of the editor", "outbox", "version 1", payload)
-    tab, n, ops = payload.get("tab"), payload.get("n"), payload.get("ops")
-    if not _is_client(tab) or not _is_int(n):
-        invalid("a message has a tab and a number", "outbox", "tab and n", [tab, n])
-    if not isinstance(ops, list) or len(ops) > MOST_OPS:
-        invalid("a message has ops", "outbox.ops", f"a list of at most {MOST_OPS}", type(ops))
     found: list[ReceivedOp] = []
-    refused: list[tuple[str, int, str, str]] = []
-    for item in ops:
-        if not isinstance(item, dict):
-            invalid("this is no op", "outbox.ops", "an object", item)
-        client, seq = item.get("client"), item.get("seq")
-        if not _is_client(client) or not _is_int(seq):
-            invalid("an op has a client and a seq", "outbox.ops", "both", [client, seq])
+    refused: list[Refusal] = []
+    for item in items:
         try:
-            found.append(_parse_op(item, dataset, layer))
+            found.append(_received(OpFields.model_validate(item), dataset, layer))
+        except ValidationError as error:
+            problems = error.errors(include_url=False, include_context=False)
+            unnamed = [p for p in problems if not p["loc"] or p["loc"][0] in ("client", "seq")]
+            refusal = refused_fields(unnamed or problems, "ops")
+            if unnamed or not isinstance(item, dict):
+                raise refusal from error
+            refused.append((item["client"], item["seq"], refusal.reason, str(refusal)))
         except Refused as error:
-            refused.append((str(client), int(seq or 0), error.reason, str(error)))
-    return Message(tab=str(tab), n=int(n or 0), ops=tuple(found), refused=tuple(refused))
+            refused.append((item["client"], item["seq"], error.reason, str(error)))  # type: ignore[index]
+    return ParsedOps(ops=tuple(found), refused=tuple(refused))
 
 
-def apply_message(
+def refused_fields(problems: Sequence[Mapping[str, Any]], where: str) -> Refused:
+    """Return what the first problem of a pydantic validation says, as a refusal."""
+    first = problems[0]
+    parts = [str(part)[:40] for part in first["loc"]]
+    place = ".".join(part for part in parts if "[" not in part)  # "[": a branch of a union
+    return Refused(
+        str(first["msg"])[:200].lower(),
+        where=f"{where}.{place}"[:200] if place else where,
+        got=repr(first.get("input"))[:80],
+        reason="invalid",
+    )
+
+
+def _received(fields: OpFields, dataset: str, layer: str) -> ReceivedOp:
+    if fields.undoes is not None and fields.kind != "revert":
+        invalid("only a revert undoes", "undoes", "none", fields.undoes)
+    values = {name: getattr(fields, name) for name in OpFields.model_fields}
+    undoes, after = values.pop("undoes"), values.pop("after")
+    person = Person(
+        dataset=dataset, frame=values.pop("frame"), instance=values.pop("instance"), layer=layer
+    )
+    values["joints"] = {name: _joint(*row) for name, row in fields.joints.items()}
+    return ReceivedOp(op=Op(person=person, **values), undoes=undoes, after=after)
+
+
+def _joint(x: _Px, y: _Px, state: int | None, cause: str, origin: str = HUMAN) -> JointLabel:
+    origin = PREDICTED if origin == PREDICTED else HUMAN
+    return JointLabel(x_px=x, y_px=y, state=state, cause=cause, origin=origin)
+
+
+def apply_ops(
     store: Store,
-    message: Message,
+    parsed: ParsedOps,
     *,
     who: User,
     base_of: Callable[[Person], Base],
-    veiled: Veiled,
+    blinded: Blinded,
 ) -> Answer:
-    """Do what a message says, op by op in its order, and tell what became of each.
+    """Apply ops in their order; return what became of each.
 
     After one that has to wait (a locked database, a full disk) the rest waits too: they build on
-    one another. `base_of` may raise DatasetError for people of no frame. `veiled`: nothing is
+    one another. `base_of` may raise DatasetError for people of no frame. `blinded`: nothing is
     changed of them in the layer main, and no refusal tells what is so, whoever sends the ops.
     """
     done: list[tuple[str, int, int, int]] = []
-    refused = list(message.refused)
+    refused = list(parsed.refused)
     wait = ""
     delivery = _Delivery(store=store, who=who, base_of=base_of)
-    pairs = {r.name: _pair(r) for r in message.ops if r.op.person.layer == MAIN}
-    blind = veiled({*pairs.values()})
-    for received in message.ops:
+    pairs = {r.name: _pair(r) for r in parsed.ops if r.op.person.layer == MAIN}
+    blind = blinded({*pairs.values()})
+    for received in parsed.ops:
         if pairs.get(received.name) in blind:
             refused.append((*received.name, "lease", BLIND))
             continue
@@ -172,12 +247,12 @@ def apply_message(
         else:
             delivery.events[received.name] = event
             done.append((*received.name, event, revision))
-    refused = _without_first_looks(message, refused, veiled)
-    return Answer(tab=message.tab, n=message.n, done=tuple(done), refused=tuple(refused), wait=wait)
+    refused = _without_first_looks(parsed, refused, blinded)
+    return Answer(done=tuple(done), refused=tuple(refused), wait=wait)
 
 
 def _without_first_looks(
-    message: Message, refused: Sequence[Refusal], veiled: Veiled
+    parsed: ParsedOps, refused: Sequence[Refusal], blinded: Blinded
 ) -> list[Refusal]:
     """Return refusals without what they would tell of people whose first look is hidden.
 
@@ -185,12 +260,12 @@ def _without_first_looks(
     which the op would bring somebody.
     """
     about: dict[OpName, set[Pair]] = {}
-    for received in message.ops:
+    for received in parsed.ops:
         if received.op.person.layer == MAIN:
             bringing = received.op.kind in ("add", "restore", "revert")
             frame = {(received.op.person.frame, FRAME)} if bringing else set()
             about[received.name] = {_pair(received), *frame}
-    blind = set(veiled({pair for row in refused for pair in about.get(row[:2], ())}))
+    blind = set(blinded({pair for row in refused for pair in about.get(row[:2], ())}))
     return [
         (*row[:2], "lease", BLIND) if about.get(row[:2], set()) & blind else row for row in refused
     ]
@@ -249,101 +324,6 @@ def _event_of(delivery: _Delivery, person: Person, name: OpName) -> int | None:
     return delivery.events.get(name) or event_named(delivery.store, person, *name)
 
 
-def storage_key(dataset: str, layer: str) -> str:
-    """Return what the browser calls a layer of a data set: it keeps its edits under that name."""
-    return dataset if layer == MAIN else f"{dataset}.{layer}"
-
-
-def _parse_op(item: Mapping[str, Any], dataset: str, layer: str) -> ReceivedOp:
-    unknown = set(item) - _FIELDS
-    if unknown:
-        invalid("an op has no such field", "outbox.ops", ", ".join(sorted(_FIELDS)), unknown)
-    if item.get("dataset") != storage_key(dataset, layer):
-        invalid("this edit is of another data set", "dataset", dataset[:16], item.get("dataset"))
-    text = item.get("text", "")
-    if not isinstance(text, str) or len(text) > MAX_TEXT:
-        invalid("this text is not taken", "text", f"at most {MAX_TEXT:,} characters", type(text))
-    undoes, after = (_parse_name(item.get(key), key) for key in ("undoes", "after"))
-    if undoes is not None and item.get("kind") != "revert":
-        invalid("only a revert undoes", "undoes", "none", undoes)
-    person = Person(
-        dataset=dataset,
-        frame=_whole_number(item, "frame"),
-        instance=_whole_number(item, "instance"),
-        layer=layer,
-    )
-    op = Op(
-        client=item["client"],
-        seq=item["seq"],
-        person=person,
-        revision=_whole_number(item, "revision"),
-        kind=item.get("kind"),  # type: ignore[arg-type]
-        joints=dict(_parse_joints(item.get("joints", {}))),
-        box=item.get("box"),
-        masks=item.get("masks"),
-        status=item.get("status"),
-        text=text,
-        event=_whole_number(item, "event") if item.get("event") is not None else None,
-        joint=_parse_joint_name(item.get("joint")),
-        track=_whole_number(item, "track") if item.get("track") is not None else None,
-        keyed=item.get("keyed"),
-    )
-    return ReceivedOp(op=op, undoes=undoes, after=after)
-
-
-def _parse_joint_name(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    invalid("a comment points at a joint by its name", "joint", "a name", value)
-
-
-def _parse_joints(value: object) -> Iterator[tuple[str, JointLabel]]:
-    if not isinstance(value, dict) or len(value) > MOST_JOINTS:
-        invalid("joints go by their names", "joints", "an object", type(value))
-    for name, row in value.items():
-        if not isinstance(row, list) or len(row) not in (4, 5):
-            invalid("a joint is [x, y, state, cause]", f"joints.{str(name)[:40]}", "four", row)
-        x, y, state, cause, *said = row
-        if not all(isinstance(text, str) for text in (cause, *said)) or not all(
-            _is_number(v) for v in (x, y, state)
-        ):
-            invalid(
-                "a joint is [x, y, state, cause]",
-                f"joints.{str(name)[:40]}",
-                "numbers or null, and a name",
-                row,
-            )
-        origin = PREDICTED if said == [PREDICTED] else HUMAN
-        yield name, JointLabel(x_px=x, y_px=y, state=state, cause=cause, origin=origin)
-
-
-def _parse_name(value: object, where: str) -> OpName | None:
-    if value is None:
-        return None
-    if isinstance(value, list) and len(value) == 2 and _is_client(value[0]) and _is_int(value[1]):
-        return value[0], value[1]
-    invalid("an op is named by client and seq", where, "[client, seq]", value)
-
-
-def _whole_number(item: Mapping[str, Any], key: str) -> int:
-    value = item.get(key)
-    if not _is_int(value):
-        invalid("this is no number of the kind", key, "a whole number from 0", value)
-    return int(value)  # type: ignore[arg-type]
-
-
-def _is_int(value: object) -> bool:
-    return type(value) is int and 0 <= value <= MAX_INT
-
-
-def _is_number(value: object) -> bool:
-    return value is None or type(value) in (int, float)
-
-
-def _is_client(value: object) -> bool:
-    return isinstance(value, str) and 8 <= len(value) <= 64 and value.isalnum() and value.isascii()
-
-
 def invalid(what: str, where: str, expected: str, got: object) -> NoReturn:
     raise Refused(what, where=where, expected=expected, got=repr(got)[:80], reason="invalid")
 
@@ -385,16 +365,16 @@ def renew_leases(
 
 
 def release_decided(
-    store: Store, held: HeldLeases, message: Message, answer: Answer, *, who: User
+    store: Store, held: HeldLeases, parsed: ParsedOps, answer: Answer, *, who: User
 ) -> None:
-    """Give back the leases of people whom this message decided on.
+    """Give back the leases of people whom these ops decided on.
 
     Those of second looks end by themselves: without one, nobody could take a decision back.
     """
     done = {(client, seq) for client, seq, _, _ in answer.done}
     people = [
         received.op.person
-        for received in message.ops
+        for received in parsed.ops
         if received.name in done
         and received.op.person.layer != SECOND
         and (received.op.kind == "delete" or received.op.status in DECIDED)

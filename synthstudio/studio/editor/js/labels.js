@@ -3,30 +3,33 @@
 // Patch: what an op changes: {joints: {name: [x, y, state, cause]}, status, reason, deleted,
 // exists, box, masks}, of the masks all that are drawn: {modal: counts, amodal: counts} or null.
 
-const CAUSE_WORD = {
+import { drawn } from "./canvas.js";
+import { pendingOf } from "./sync_queue.js";
+
+export const CAUSE_WORD = {
   visible: "visible", self: "self", person: "person", object: "thing",
   truncated: "outside", unknown: "unknown", unlabelled: "no label",
 };
-const STATE_WORD = { 2: "visible", 1: "hidden", 0: "outside" };
+export const STATE_WORD = { 2: "visible", 1: "hidden", 0: "outside" };
 const HIDDEN_BY = ["self", "person", "object"]; // the order of shares 1..3
-const STATUS_WORD = {
+export const STATUS_WORD = {
   pending: "to review", approved: "approved", rejected: "rejected",
   flagged: "flagged", skipped: "skipped", empty: "no people", nobody: "nobody here",
 };
 
 const PLAIN = ["status", "reason", "deleted", "exists", "box", "masks", "distrusts", "track", "keyed"];
 
-function say(joint) {
+export function say(joint) {
   if (joint.state === null) return "no label";
   if (joint.state === 1) return joint.cause === "unknown" ? "hidden" : `hidden by ${CAUSE_WORD[joint.cause]}`;
   return STATE_WORD[joint.state];
 }
 
-function nice(name) {
+export function nice(name) {
   return name.replaceAll("_", " ");
 }
 
-function toRow(joint) {
+export function toRow(joint) {
   return [joint.x, joint.y, joint.state, joint.cause];
 }
 
@@ -34,13 +37,13 @@ function fromRow(row, origin) {
   return { x: row[0], y: row[1], state: row[2], cause: row[3], origin: row[4] ?? origin ?? "human" };
 }
 
-function round3(value) {
+export function round3(value) {
   return value === null ? null : Math.round(value * 1000) / 1000;
 }
 
 // The item as its reviewer sees it: the data set's labels, the store's state, then every op that
 // waits in this browser.
-function derive(S, item) {
+export function derive(S, item) {
   const joints = item.base.map((row) => fromRow(row));
   const at = Object.fromEntries(S.skeleton.joints.map((name, j) => [name, j]));
   const state = item.state;
@@ -73,7 +76,7 @@ function applyPatch(out, patch, at) {
 }
 
 // What would take a patch back, given the item before it.
-function inverse(S, now, patch) {
+export function inverse(S, now, patch) {
   const back = {};
   if (patch.joints) {
     back.joints = {};
@@ -89,7 +92,7 @@ function inverse(S, now, patch) {
   return back;
 }
 
-function jointsPatch(S, changed) {
+export function jointsPatch(S, changed) {
   const joints = {};
   for (const [j, joint] of changed) joints[S.skeleton.joints[j]] = joint.taken ? [...toRow(joint), "predicted"] : toRow(joint);
   return { joints };
@@ -103,36 +106,36 @@ function likelyCause(item, j) {
   return best > 0 ? HIDDEN_BY[shares.slice(1, 4).indexOf(best)] : "unknown";
 }
 
-function withState(item, joint, j, state) {
+export function withState(item, joint, j, state) {
   const cause = { 2: "visible", 0: "truncated" }[state];
   const kept = HIDDEN_BY.includes(joint.cause) ? joint.cause : likelyCause(item, j);
   return { ...joint, state, cause: cause ?? kept };
 }
 
-function withCause(joint, cause) {
+export function withCause(joint, cause) {
   const state = { truncated: 0, unlabelled: null, visible: 2 }[cause];
   return { ...joint, state: state === undefined ? 1 : state, cause };
 }
 
-function inFrame(item, joint) {
+export function inFrame(item, joint) {
   return known(joint) && joint.x >= 0 && joint.y >= 0 && joint.x <= item.w && joint.y <= item.h;
 }
 
 // Outside means outside the picture: a joint that leaves it or comes in by being moved says so,
 // and one that is called outside where it lies inside has no known place.
-function asPlaced(item, joint) {
+export function asPlaced(item, joint) {
   if (joint.state === null || !known(joint)) return joint;
   const inside = inFrame(item, joint);
   if (inside && joint.state === 0) return { ...joint, state: 2, cause: "visible" };
   return inside || joint.state === 0 ? joint : { ...joint, state: 0, cause: "truncated" };
 }
 
-function asCalled(item, joint) {
+export function asCalled(item, joint) {
   return joint.state === 0 && inFrame(item, joint) ? { ...joint, x: null, y: null } : joint;
 }
 
 // A box that no mask gave is the one that somebody drew, else grows with the joints that lie in it.
-function grownBox(S, box) {
+export function grownBox(S, box) {
   if (S.now.box) return S.now.box;
   const [w, h] = [S.item.w, S.item.h];
   const moved = new Set((S.drag?.changed ?? []).map(([j]) => j));
@@ -147,7 +150,7 @@ function grownBox(S, box) {
 
 // Everybody of a frame: those whom this browser holds, and the others as the server last told of
 // them, with the first of the frame's items. `closed`: why somebody may not be changed, or null.
-function everybody(S, frame) {
+export function everybody(S, frame) {
   const held = S.list.filter((item) => item.frame === frame && item.instance);
   const numbers = new Set(held.map((item) => item.instance));
   const first = S.list.find((item) => item.frame === frame && item.people);
@@ -164,7 +167,7 @@ function masksOf(masks) {
 }
 
 // The people of the picture beside the shown one, as their reviewers see them now.
-function neighbours(S) {
+export function neighbours(S) {
   return everybody(S, S.item.frame).filter((other) => other.id !== S.item.id).flatMap((other) => {
     const now = derive(S, other);
     if (now.deleted || !now.exists) return [];
@@ -172,12 +175,12 @@ function neighbours(S) {
   });
 }
 
-function known(joint) {
+export function known(joint) {
   return joint.x !== null && joint.y !== null;
 }
 
 // `joints`: which of them; all if none are named.
-function moveJoints(item, now, dx, dy, joints = [...now.joints.keys()]) {
+export function moveJoints(item, now, dx, dy, joints = [...now.joints.keys()]) {
   return joints.flatMap((j) => {
     const joint = now.joints[j];
     return known(joint) ? [[j, asPlaced(item, { ...joint, x: round3(joint.x + dx), y: round3(joint.y + dy) })]] : [];
@@ -185,7 +188,7 @@ function moveJoints(item, now, dx, dy, joints = [...now.joints.keys()]) {
 }
 
 // Reflect the pose about the middle of its extent; the names stay.
-function mirrored(item, now) {
+export function mirrored(item, now) {
   const xs = now.joints.filter(known).map((joint) => joint.x);
   if (!xs.length) return [];
   const sum = Math.min(...xs) + Math.max(...xs);
@@ -193,7 +196,7 @@ function mirrored(item, now) {
 }
 
 // Left becomes right: everything a joint says goes to its twin. `only`: that pair alone.
-function swapped(S, now, only) {
+export function swapped(S, now, only) {
   const changed = [];
   S.skeleton.flip.forEach((twin, j) => {
     if (twin === j || (only !== null && j !== only && twin !== only)) return;
@@ -211,7 +214,7 @@ const STANDING = {
   upper_neck: [0.5, 0.13], head_top: [0.5, 0],
 };
 
-function standing(S, box) {
+export function standing(S, box) {
   return S.skeleton.joints.map((name, j) => {
     const side = S.skeleton.sides[j];
     const [u, v] = STANDING[name.replace(/^(left|right)_/, "")] ?? [0.5, 0.5];
@@ -221,7 +224,7 @@ function standing(S, box) {
 }
 
 // Somebody in a box: in the pose of the set whose box has the most similar form, or standing.
-function fitted(S, box) {
+export function fitted(S, box) {
   const [x, y, w, h] = [box[0] + 0.05 * box[2], box[1] + 0.05 * box[3], 0.9 * box[2], 0.9 * box[3]];
   const unlike = (pose) => Math.abs(Math.log((pose.form * h) / w));
   const pose = (S.skeleton.poses ?? []).reduce((best, one) => (best && unlike(best) <= unlike(one) ? best : one), null);
@@ -229,7 +232,7 @@ function fitted(S, box) {
   return pose.at.map(([u, v]) => ({ x: round3(x + u * w), y: round3(y + v * h), state: 2, cause: "visible", origin: "human" }));
 }
 
-function extent(now) {
+export function extent(now) {
   const points = now.joints.filter((joint) => known(joint) && joint.state !== null);
   if (!points.length) return null;
   const xs = points.map((joint) => joint.x);
@@ -237,25 +240,4 @@ function extent(now) {
   const x = Math.min(...xs);
   const y = Math.min(...ys);
   return [x, y, Math.max(...xs) - x, Math.max(...ys) - y];
-}
-
-// Runs of a compressed COCO code, column by column, first of zeros.
-function rleRuns(counts) {
-  const runs = [];
-  let k = 0;
-  while (k < counts.length) {
-    let value = 0;
-    let shift = 0;
-    let code;
-    do {
-      code = counts.charCodeAt(k) - 48;
-      k += 1;
-      value |= (code & 31) << shift;
-      shift += 5;
-    } while (code & 32);
-    if (code & 16) value |= -1 << shift;
-    if (runs.length > 2) value += runs[runs.length - 2];
-    runs.push(value);
-  }
-  return runs;
 }

@@ -1,6 +1,7 @@
 // What the help lists: groups of keys with what each does. docs/studio.md has the same table.
 
-const KEYS = [
+export const LOOKING = ["closer", "farther", "fit", "help", "layer", "peek"]; // actions that end nothing that is being drawn
+export const KEYS = [
   ["Choose", [["Tab · Shift+Tab", "next, previous joint"], ["click", "choose a joint"], ["Esc", "let go; then leave the picture"]]],
   ["Choose several", [["Shift+l", "lasso of joints: draw round them, or arrows, Tab, Enter"], ["Shift+drag", "the same at once"], ["Shift+click", "a joint more, or less"],
     [", · .", "also the previous, the next joint"], ["Shift+g", "the limb of the chosen joint"], ["< · >", "the person's left, right side"], ["Ctrl+a", "all joints"]]],

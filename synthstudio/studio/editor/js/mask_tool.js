@@ -2,6 +2,17 @@
 // move a cursor, Enter paints there, or places a corner and, where the last one was placed, closes.
 // S.masking: {which, tool, erase, at, hover, points}; S.brush: {tool, r}, kept for the next mask.
 
+import { isShown, open } from "./actions.js";
+import { CLICK_PX, draw, el, make, toFrame, toScreen } from "./canvas.js";
+import { LOOKING } from "./key_help.js";
+import { round3 } from "./labels.js";
+import { bitsOf, countsOf, fillBrush, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
+import { button, fillPanel, flash } from "./panel.js";
+import { drawMask } from "./pictures.js";
+import { pressPainting } from "./strokes.js";
+import { commit } from "./sync_queue.js";
+import { record } from "./undo.js";
+
 const MASKS = [
   ["modal", "Visible mask", "Shift+m", "Draw the mask of what can be seen"],
   ["amodal", "Whole mask", "Shift+a", "Draw the mask of the whole person"],
@@ -11,11 +22,11 @@ const MASK_HELP = {
   brush: "Paint it, or arrows and Enter; [ ] size, Shift+T outline, Shift+E erase, Esc ends.",
   outline: "Draw round it, or click corners, or arrows and Enter; Enter again closes. Shift+T brush, Shift+E erase, Esc ends.",
 };
-const NO_MASKS = "A second look compares joints: masks are drawn in the layer main.";
+export const NO_MASKS = "A second look compares joints: masks are drawn in the layer main.";
 const BRUSH_PX = [0.5, 200]; // radius in the picture
 const PASS_BY = [...LOOKING, "undo", "redo", "loupe", "light", "brighter", "darker", "sharper", "flatter", "history"]; // end no drawing
 
-function buildMasks(S, side) {
+export function buildMasks(S, side) {
   const box = el("div", "strokes", null, side);
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", "Masks");
@@ -34,9 +45,9 @@ function buildMasks(S, side) {
   button(ui.masking, "Done", "", "End drawing masks (Escape)", draws("mask done"));
 }
 
-function fillMasks(S) {
+export function fillMasks(S) {
   const { ui, masking } = S;
-  const closed = !S.can.edit || !S.can.masks || S.item.veiled || !S.item.instance || !S.now.exists || S.now.deleted;
+  const closed = !S.can.edit || !S.can.masks || S.item.blinded || !S.item.instance || !S.now.exists || S.now.deleted;
   for (const { which, node } of ui.masks) {
     node.disabled = closed;
     node.setAttribute("aria-pressed", String(masking?.which === which));
@@ -58,7 +69,7 @@ function round1(value) {
   return Math.round(value * 10) / 10;
 }
 
-function startMask(S, which) {
+export function startMask(S, which) {
   if (!MASKS.some(([name]) => name === which)) return flash(S, "First draw a mask (Shift+M, Shift+A).");
   if (!S.can.masks) return flash(S, NO_MASKS);
   if (!open(S) || !isShown(S)) return;
@@ -74,7 +85,7 @@ function startMask(S, which) {
   flash(S, MASK_HELP[S.masking.tool], 8000);
 }
 
-function endMask(S) {
+export function endMask(S) {
   S.masking = null;
   S.drag = null;
   S.ui.flash.classList.remove("on");
@@ -87,14 +98,14 @@ function withinPicture(S, [x, y]) {
   return [Math.min(Math.max(x, 0), S.item.w), Math.min(Math.max(y, 0), S.item.h)].map(round3);
 }
 
-function sizeBrush(S, r) {
+export function sizeBrush(S, r) {
   S.brush.r = Math.min(Math.max(r, BRUSH_PX[0]), BRUSH_PX[1]);
   fillMasks(S);
   draw(S);
 }
 
 // What keys and buttons mean while a mask is drawn; others end it and do what they do.
-function maskAction(S, verb, rest) {
+export function maskAction(S, verb, rest) {
   const { masking } = S;
   const word = verb === "mask" ? rest[0] : verb === "leave" ? "leave" : null;
   if (verb === "nudge") masking.at = withinPicture(S, masking.at.map((v, k) => v + Number(rest[k])));
@@ -136,7 +147,7 @@ function enterMask(S) {
 }
 
 // A click: a dab of the brush, or a corner; on the last or the first corner it closes the outline.
-function clickMask(S, at, reach) {
+export function clickMask(S, at, reach) {
   const { tool, points } = S.masking;
   S.masking.at = withinPicture(S, at);
   if (tool === "brush") return keepMask(S, [at]);
@@ -146,7 +157,7 @@ function clickMask(S, at, reach) {
 }
 
 // A finished drag: a stroke of the brush, or an outline; after corners were clicked it goes on from them.
-function dragMask(S, line) {
+export function dragMask(S, line) {
   const { tool, points } = S.masking;
   if (tool === "brush" || !points.length) return keepMask(S, line);
   points.push(...line.map((p) => withinPicture(S, p)));
@@ -180,7 +191,7 @@ function unchangedWhy(S, which, erase) {
   return which === "amodal" && maskCounts(S.item, S.now, "modal") ? "What can be seen stays in the whole mask." : "The mask has no pixel there.";
 }
 
-function drawMasking(S) {
+export function drawMasking(S) {
   const { masking, drag } = S;
   if (!masking) return;
   const { points, tool, erase } = masking;

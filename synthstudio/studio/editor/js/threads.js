@@ -1,8 +1,15 @@
 // Threads of comments beside the person, and the list of names while one writes @.
 
+import { choose, open } from "./actions.js";
+import { el } from "./canvas.js";
+import { nice } from "./labels.js";
+import { button, flash, openForm } from "./panel.js";
+import { commit, pendingOf } from "./sync_queue.js";
+import { record } from "./undo.js";
+
 const MOST_NAMES = 6;
 
-function buildThreads(S, side) {
+export function buildThreads(S, side) {
   S.ui.threads = el("ul", "threads", null, side);
   S.ui.threads.setAttribute("aria-label", "Comments");
 }
@@ -21,9 +28,9 @@ function threadsOf(S) {
   return [...stored.filter((thread) => thread.comments.length), ...fresh].sort((a, b) => Number(b.open) - Number(a.open));
 }
 
-function fillThreads(S) {
+export function fillThreads(S) {
   const threads = threadsOf(S);
-  const may = S.can.edit && !S.item.veiled;
+  const may = S.can.edit && !S.item.blinded;
   const look = JSON.stringify([S.item.id, may, threads]);
   if (S.ui.threads.dataset.look === look) return;
   S.ui.threads.dataset.look = look;
@@ -76,7 +83,7 @@ function textWithNames(parent, text, names) {
   }
 }
 
-function keepComment(S, text) {
+export function keepComment(S, text) {
   const { thread, joint } = S.talk;
   const about = thread === null ? { joint } : { event: thread };
   commit(S, S.item, { kind: "comment", text, ...about }, { comments: 1 });
@@ -99,18 +106,18 @@ function newestThread(S) {
   return some.sort((a, b) => a.id - b.id).at(-1) ?? null;
 }
 
-function answerNewest(S) {
+export function answerNewest(S) {
   const thread = open(S, true) ? newestThread(S) : null;
   if (thread) openForm(S, "comment", thread.id);
 }
 
-function settleNewest(S) {
+export function settleNewest(S) {
   const thread = open(S, true) ? newestThread(S) : null;
   if (thread) settle(S, thread);
 }
 
 // Whether a new comment points at the chosen joint: a button says so and takes it off.
-function aboutComment(S) {
+export function aboutComment(S) {
   const { joint, thread } = S.talk;
   if (thread !== null) {
     S.ui.formLabel.textContent = "Answer";
@@ -125,7 +132,7 @@ function aboutComment(S) {
 }
 
 // The names that fit what stands after the last @ before the caret, as a list to choose from.
-function buildMentions(S, form) {
+export function buildMentions(S, form) {
   const { input } = S.ui;
   const list = (S.ui.names = el("ul", "names", null, form));
   list.id = "names";
@@ -136,7 +143,7 @@ function buildMentions(S, form) {
   input.addEventListener("input", () => offerNames(S));
 }
 
-function closeMentions(S) {
+export function closeMentions(S) {
   S.names = null;
   S.ui.names.replaceChildren();
   S.ui.names.hidden = true;
@@ -188,7 +195,7 @@ function takeName(S) {
 }
 
 // Whether a key was meant for the list of names.
-function mentionKey(S, event) {
+export function mentionKey(S, event) {
   if (!S.names) return false;
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   const many = S.names.fit.length;

@@ -1,9 +1,9 @@
 // Masks pixel by pixel. No DOM here. A mask is a Uint8Array column by column, as COCO counts: the
 // pixel (x, y) of a picture of height h is at x * h + y. A pixel belongs to a shape that holds its centre.
 
-const WHICH = ["modal", "amodal"];
+export const WHICH = ["modal", "amodal"];
 
-function bitsOf(counts, { w, h }) {
+export function bitsOf(counts, { w, h }) {
   const bits = new Uint8Array(w * h);
   let at = 0;
   rleRuns(counts ?? "").forEach((run, k) => {
@@ -14,7 +14,7 @@ function bitsOf(counts, { w, h }) {
 }
 
 // The compressed COCO code of a mask (maskApi.c, rleToString).
-function countsOf(bits) {
+export function countsOf(bits) {
   const runs = [];
   let from = 0;
   for (let value = 0; from < bits.length || !runs.length; value = 1 - value) {
@@ -37,7 +37,7 @@ function countsOf(bits) {
 }
 
 // x, y, width, height of a mask's pixels; null for none.
-function boxOfCounts(counts, { h }) {
+export function boxOfCounts(counts, { h }) {
   let [at, left, top, right, low] = [0, Infinity, Infinity, 0, 0];
   rleRuns(counts).forEach((run, k) => {
     if (k % 2 && run) {
@@ -65,7 +65,7 @@ function columnsOf(low, high, w) {
 }
 
 // What lies inside a closed line, by the even-odd rule.
-function fillOutline(bits, { w, h }, line, value) {
+export function fillOutline(bits, { w, h }, line, value) {
   const xs = line.map(([x]) => x);
   const [first, end] = columnsOf(Math.min(...xs), Math.max(...xs), w);
   for (let x = first; x < end; x += 1) {
@@ -80,7 +80,7 @@ function fillOutline(bits, { w, h }, line, value) {
 }
 
 // What lies within r of a line.
-function fillBrush(bits, size, line, r, value) {
+export function fillBrush(bits, size, line, r, value) {
   line.forEach(([x, y], k) => {
     const [first, end] = columnsOf(x - r, x + r, size.w);
     for (let c = first; c < end; c += 1) {
@@ -97,13 +97,13 @@ function fillBrush(bits, size, line, r, value) {
 }
 
 // A person's mask as it stands: the drawn one, else that of the data set; null where nobody knows.
-function maskCounts(item, now, which) {
+export function maskCounts(item, now, which) {
   return now.masks?.[which] ?? item[which]?.counts ?? null;
 }
 
 // What an edit says that lays masks over those of a person, as the server does it: amodal has all
 // that modal has. Null where nothing changes or nothing would be left: `empty` tells which.
-function masksEdit(item, now, drawn) {
+export function masksEdit(item, now, drawn) {
   const [modal, amodal] = WHICH.map((which) => drawn[which] ?? maskCounts(item, now, which));
   const after = { modal, amodal };
   if (modal !== null && amodal !== null) {
@@ -120,7 +120,7 @@ function masksEdit(item, now, drawn) {
 }
 
 // The pixels that a refused edit or undo changed, over those that are there now; null where nothing is left to do.
-function rebasedMasks(item, now, op) {
+export function rebasedMasks(item, now, op) {
   const drawn = {};
   for (const which of Object.keys(op.masks ?? { ...op.patch.masks, ...op.was.masks })) {
     const was = op.was.masks?.[which] ?? item[which]?.counts ?? null;
@@ -133,4 +133,25 @@ function rebasedMasks(item, now, op) {
     drawn[which] = countsOf(bits);
   }
   return masksEdit(item, now, drawn).edit;
+}
+
+// Runs of a compressed COCO code, column by column, first of zeros.
+export function rleRuns(counts) {
+  const runs = [];
+  let k = 0;
+  while (k < counts.length) {
+    let value = 0;
+    let shift = 0;
+    let code;
+    do {
+      code = counts.charCodeAt(k) - 48;
+      k += 1;
+      value |= (code & 31) << shift;
+      shift += 5;
+    } while (code & 32);
+    if (code & 16) value |= -1 << shift;
+    if (runs.length > 2) value += runs[runs.length - 2];
+    runs.push(value);
+  }
+  return runs;
 }

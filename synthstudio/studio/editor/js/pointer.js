@@ -1,7 +1,16 @@
 // Mouse, pen and touch on the stage.
 
+import { choose, edit, placeJoint } from "./actions.js";
+import { boxCorners, keepBox } from "./box_tool.js";
+import { CLICK_PX, REACH_PX, SIDE, draw, drawn, toFrame, toScreen, zoomBy } from "./canvas.js";
+import { known, moveJoints } from "./labels.js";
+import { clickMask, dragMask, sizeBrush } from "./mask_tool.js";
+import { lightOf } from "./pictures.js";
+import { endPlacing, placeNext } from "./place_tool.js";
+import { endStroke, isChosen, keepStroke, startStroke, targets, toggleJoint } from "./strokes.js";
+
 const TOUCH_PX = 24; // a fingertip's reach
-const HANDLE = -2; // S.joint when the whole skeleton is chosen; -1: nothing
+export const HANDLE = -2; // S.joint when the whole skeleton is chosen; -1: nothing
 
 function stagePoint(S, event) {
   const box = S.ui.stage.getBoundingClientRect();
@@ -29,7 +38,7 @@ function reachOf(event) {
   return event.pointerType === "touch" ? TOUCH_PX : REACH_PX;
 }
 
-function listenPointer(S) {
+export function listenPointer(S) {
   const stage = S.ui.stage;
   stage.addEventListener("pointerdown", (event) => pressed(S, event));
   stage.addEventListener("pointermove", (event) => moved(S, event));
@@ -192,7 +201,7 @@ function setHover(S, j) {
 }
 
 // The magnifier: what is under the pointer, or round the chosen joint, three times larger.
-function drawLoupe(S) {
+export function drawLoupe(S) {
   const loupe = S.ui.loupe;
   const at = S.drag?.kind === "joint" || !S.pointer ? loupeJoint(S) : S.pointer;
   loupe.hidden = !(S.loupe && S.ready && at);

@@ -1,10 +1,21 @@
 // The box of a person, drawn by a drag or by the keys: arrows move a corner, Tab takes the other.
 // S.boxing: {box: [x, y, width, height], corner, fresh}; corner 0 is the upper left one, 1 the lower right.
 
+import { addNew, choose, isShown, open } from "./actions.js";
+import { boxNode, draw, make, toFrame, toScreen } from "./canvas.js";
+import { LOOKING } from "./key_help.js";
+import { extent, fitted, grownBox, round3 } from "./labels.js";
+import { maskCounts } from "./mask_codes.js";
+import { fillPanel, flash } from "./panel.js";
+import { HANDLE } from "./pointer.js";
+import { asNew, ghostIn } from "./predictions.js";
+import { commit } from "./sync_queue.js";
+import { record } from "./undo.js";
+
 // `fresh`: somebody new is in it, whoever is shown.
-function startBox(S, fresh) {
+export function startBox(S, fresh) {
   if (S.boxing) return endBox(S);
-  if (S.item.instance && !fresh ? !open(S) : !S.can.edit || S.item.veiled) return;
+  if (S.item.instance && !fresh ? !open(S) : !S.can.edit || S.item.blinded) return;
   if (!isShown(S)) return;
   const own = S.item.instance && !fresh;
   if (own && maskCounts(S.item, S.now, "modal")) return flash(S, "This box is that of the mask: it is not drawn.");
@@ -17,22 +28,21 @@ function startBox(S, fresh) {
   flash(S, own ? BOX_HELP : `${BOX_HELP} A person is added in it.`, 8000);
 }
 
-const LOOKING = ["closer", "farther", "fit", "help", "layer", "peek"]; // these end nothing that is being drawn
 const BOX_HELP = "Drag the box. Or arrows move a corner, Tab takes the other, Enter keeps, Esc drops.";
 
-function insideFrame(S, [x, y, w, h]) {
+export function insideFrame(S, [x, y, w, h]) {
   const { item } = S;
   const [left, top] = [Math.min(Math.max(x, 0), item.w - 1), Math.min(Math.max(y, 0), item.h - 1)];
   const [right, low] = [Math.min(Math.max(x + w, left + 1), item.w), Math.min(Math.max(y + h, top + 1), item.h)];
   return [left, top, right - left, low - top].map(round3);
 }
 
-function boxCorners(S, [ax, ay], [bx, by]) {
+export function boxCorners(S, [ax, ay], [bx, by]) {
   S.boxing.box = insideFrame(S, [Math.min(ax, bx), Math.min(ay, by), Math.abs(ax - bx), Math.abs(ay - by)]);
 }
 
 // Arrows and Tab on the corners of a shape with a box.
-function cornerAction(S, shape, verb, rest) {
+export function cornerAction(S, shape, verb, rest) {
   if (verb === "nudge") {
     const [x, y, w, h] = shape.box;
     const [dx, dy] = rest.map(Number);
@@ -44,7 +54,7 @@ function cornerAction(S, shape, verb, rest) {
 }
 
 // What keys mean while a box is drawn; others leave it and do what they do.
-function boxAction(S, verb, rest) {
+export function boxAction(S, verb, rest) {
   if (cornerAction(S, S.boxing, verb, rest)) return true;
   if (verb === "accept" && rest[0] === "joint") keepBox(S);
   else if (verb === "leave" || verb === "box" || verb === "someone") endBox(S);
@@ -55,7 +65,7 @@ function boxAction(S, verb, rest) {
   return true;
 }
 
-function keepBox(S) {
+export function keepBox(S) {
   const { box, fresh } = S.boxing;
   endBox(S);
   if (!isShown(S)) return;
@@ -83,11 +93,11 @@ function endBox(S) {
   draw(S);
 }
 
-function drawBoxing(S) {
+export function drawBoxing(S) {
   if (S.boxing) drawCorners(S, S.boxing);
 }
 
-function drawCorners(S, { box, corner }) {
+export function drawCorners(S, { box, corner }) {
   boxNode(S, S.marks.boxes, box, "box drawing");
   const [x, y] = toScreen(S, box[0] + corner * box[2], box[1] + corner * box[3]);
   make("rect", { class: "corner", x: (x - 5).toFixed(1), y: (y - 5).toFixed(1), width: 10, height: 10 }, S.marks.boxes);

@@ -1,13 +1,26 @@
 // The page around the stage: bar, side panel, joint table, forms, help. Text goes in as text only.
 
-const VEILED = "Somebody looked at this person, and a blind second look is open: what was said is not shown, and nothing can be changed here. Take second looks on the page Team.";
+import { choose, decide } from "./actions.js";
+import { asKey, buildMore, buildPalette, fillEmpty, fillMore, fillPalette } from "./buttons.js";
+import { el, make, shapeOf, zoomBy } from "./canvas.js";
+import { buildClips, fillClips } from "./clips.js";
+import { KEYS } from "./key_help.js";
+import { CAUSE_WORD, STATE_WORD, STATUS_WORD, nice, say } from "./labels.js";
+import { buildMasks, fillMasks } from "./mask_tool.js";
+import { buildGhosts, fillGhosts } from "./predictions.js";
+import { buildStrokes, fillStrokes, isChosen, toggleJoint } from "./strokes.js";
+import { refusedOf, syncStatus } from "./sync_queue.js";
+import { aboutComment, buildMentions, buildThreads, closeMentions, fillThreads } from "./threads.js";
+import { stackOf } from "./undo.js";
+
+export const BLINDED = "Somebody looked at this person, and a blind second look is open: what was said is not shown, and nothing can be changed here. Take second looks on the page Team.";
 const REASONS = {
   rejected: ["joints wrong", "not a person", "image broken", "too small"],
   flagged: ["cannot tell", "left and right?", "cause unclear", "ask a lead"],
 };
 const LAYERS = [["boxes", "Boxes", "3"], ["modal", "Mask", "4"], ["amodal", "Amodal", "5"], ["others", "Others", "6"], ["names", "Names", "7"], ["ghosts", "Predictions", "8"]];
 
-function button(parent, text, key, title, act, cls) {
+export function button(parent, text, key, title, act, cls) {
   const node = el("button", `btn ${cls ?? ""}`, null, parent);
   node.type = "button";
   el("span", "", text, node);
@@ -20,7 +33,7 @@ function button(parent, text, key, title, act, cls) {
   return node;
 }
 
-function buildPage(S, parent) {
+export function buildPage(S, parent) {
   const root = el("div", "ed", null);
   S.root = root;
   el("h1", "live", "Review", root);
@@ -43,7 +56,7 @@ function buildPage(S, parent) {
   ui.loupe = el("canvas", "loupe", null, ui.stage);
   ui.loupe.width = ui.loupe.height = 336;
   ui.loupe.hidden = true;
-  ui.veil = el("div", "veil", "", ui.stage);
+  ui.overlay = el("div", "overlay", "", ui.stage);
   ui.flash = el("div", "flash", "", ui.stage);
   ui.side = el("aside", "side", null, main);
   ui.side.setAttribute("aria-label", "Person");
@@ -152,7 +165,7 @@ function buildForm(S, side) {
   });
 }
 
-function openForm(S, kind, thread = null) {
+export function openForm(S, kind, thread = null) {
   S.talk = { thread, joint: kind === "comment" && thread === null && S.joint >= 0 && !S.picked.length ? S.skeleton.joints[S.joint] : null };
   const words = { rejected: "Why is it rejected?", flagged: "What should somebody look at?", comment: "Comment" };
   S.ui.form.hidden = false;
@@ -171,7 +184,7 @@ function openForm(S, kind, thread = null) {
   S.ui.input.focus({ preventScroll: true });
 }
 
-function closeForm(S) {
+export function closeForm(S) {
   S.ui.form.hidden = true;
   closeMentions(S);
   S.ui.stage.focus({ preventScroll: true });
@@ -185,7 +198,7 @@ function buildHelp(S, root) {
   const cols = el("div", "cols", null, help);
   for (const [title, rows] of KEYS) {
     const part = el("section", "", null, cols);
-    part.hidden = title === "Clips" && !S.clip;
+    if (title === "Clips") S.ui.clipKeys = part;
     el("h3", "", title, part);
     const list = el("dl", "", null, part);
     for (const [key, what] of rows) {
@@ -199,7 +212,7 @@ function buildHelp(S, root) {
   help.addEventListener("close", () => S.ui.stage.focus({ preventScroll: true }));
 }
 
-function glyph(cause, side) {
+export function glyph(cause, side) {
   const svg = make("svg", { viewBox: "-10 -10 20 20", width: 16, height: 16, class: "glyph", "aria-hidden": "true" });
   const [path, filled] = shapeOf(cause, 4.6);
   const colour = `var(--${side})`;
@@ -208,7 +221,7 @@ function glyph(cause, side) {
   return svg;
 }
 
-function buildTable(S) {
+export function buildTable(S) {
   S.ui.table.replaceChildren();
   S.rows = S.skeleton.joints.map((name, j) => {
     const node = el("button", "joint-row", null, S.ui.table);
@@ -230,7 +243,7 @@ function buildTable(S) {
   });
 }
 
-function fillTable(S) {
+export function fillTable(S) {
   S.rows.forEach((row, j) => {
     const joint = S.now.joints[j];
     const share = S.item.shares?.[j]?.[0] ?? null;
@@ -258,14 +271,14 @@ function fillTable(S) {
   });
 }
 
-function fillPanel(S) {
+export function fillPanel(S) {
   const { ui, item, now } = S;
   ui.who.textContent = `Frame ${item.frame} · ${item.instance ? `person ${item.instance}` : "nobody"}`;
   const status = !item.instance && now.status !== "nobody" ? "empty" : now.deleted ? "deleted" : now.status;
-  ui.chip.textContent = item.veiled ? "second look open" : STATUS_WORD[status] ?? status;
+  ui.chip.textContent = item.blinded ? "second look open" : STATUS_WORD[status] ?? status;
   ui.chip.className = `chip ${status}`;
-  ui.chip.title = item.veiled ? VEILED : now.reason || (item.state.who ? `last change by ${item.state.who}` : "nobody has touched it");
-  if (item.veiled) ui.chip.className = "chip flagged";
+  ui.chip.title = item.blinded ? BLINDED : now.reason || (item.state.who ? `last change by ${item.state.who}` : "nobody has touched it");
+  if (item.blinded) ui.chip.className = "chip flagged";
   const extra = now.reason ? [`“${now.reason}”`] : [];
   if (item.lease) extra.push(`held by ${item.lease}`);
   ui.facts.textContent = [...item.facts, ...extra].join(" · ");
@@ -276,13 +289,13 @@ function fillPanel(S) {
   fillMore(S);
   fillGhosts(S);
   ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
-  for (const node of [...ui.decide, ui.swap, ui.mirror, ui.del]) node.disabled = !S.can.edit || item.veiled || !item.instance;
+  for (const node of [...ui.decide, ui.swap, ui.mirror, ui.del]) node.disabled = !S.can.edit || item.blinded || !item.instance;
   fillEmpty(S, status === "nobody");
-  ui.box.disabled = !S.can.edit || item.veiled;
+  ui.box.disabled = !S.can.edit || item.blinded;
   ui.someone.disabled = ui.box.disabled;
   ui.box.setAttribute("aria-pressed", String(Boolean(S.boxing && !(S.boxing.fresh && item.instance))));
   ui.someone.setAttribute("aria-pressed", String(Boolean(S.boxing?.fresh)));
-  ui.add.disabled = !S.can.edit || item.veiled;
+  ui.add.disabled = !S.can.edit || item.blinded;
   ui.undo.disabled = !stackOf(S, item.id).undo.length;
   ui.redo.disabled = !stackOf(S, item.id).redo.length;
   for (const [name] of LAYERS) ui.layers[name].setAttribute("aria-pressed", String(S.layers[name]));
@@ -307,7 +320,7 @@ function fillProgress(S) {
 
 // Where the refused edits are, so that one finds them again.
 function refusedWhere(S) {
-  const { refused } = S.box;
+  const { refused } = S.sync;
   const many = `${refused.length} edit${refused.length === 1 ? "" : "s"} refused`;
   const people = new Set(refused.map((op) => op.id));
   if (people.size > 1 || people.has(S.item?.id)) return many;
@@ -330,7 +343,7 @@ function fillRefused(S) {
   button(row, "Try again", "Alt+r", "Make my edit again on what is stored now", asKey(S, "try again"), "warn");
 }
 
-function inWords(op) {
+export function inWords(op) {
   if (op.kind === "status") return STATUS_WORD[op.status] ?? "status";
   const whose = op.from && op.from !== op.id ? ` of person ${op.instance}` : "";
   if (whose) return (op.kind === "revert" ? "undo" : "an edit") + whose;
@@ -342,7 +355,7 @@ function inWords(op) {
 }
 
 function fillPast(S) {
-  const past = S.past?.id === S.item.id ? S.past.events : null;
+  const past = S.past?.id === S.item.id ? S.past.events ?? null : null;
   S.ui.past.hidden = past === null;
   const look = past === null ? "" : `${S.item.id}/${past.length}`;
   if (past === null || S.ui.past.dataset.look === look) return;
@@ -362,19 +375,19 @@ function fillTheme(S) {
   S.root.classList.toggle("dark", rgb[0] * 0.3 + rgb[1] * 0.59 + rgb[2] * 0.11 < 128);
 }
 
-function fillStatus(S) {
-  const now = standing_of(S);
+export function fillStatus(S) {
+  const now = syncStatus(S);
   const { status } = S.ui;
-  const elsewhere = S.box.refused.length;
+  const elsewhere = S.sync.refused.length;
   const text = elsewhere ? `${now.word === "saved" ? "" : `${now.text} · `}${refusedWhere(S)}` : now.text;
   if (status.textContent !== text) status.textContent = text;
   status.className = `status ${elsewhere ? "refusal" : now.word}`;
-  Object.assign(S.root.dataset, { pending: S.box.pending.length, refused: elsewhere, saved: now.word, seq: S.box.seq, ackMs: S.box.ackMs.at(-1)?.toFixed(1) ?? "" });
+  Object.assign(S.root.dataset, { pending: S.sync.pending.length, refused: elsewhere, saved: now.word, seq: S.sync.seq, ackMs: S.sync.ackMs.at(-1)?.toFixed(1) ?? "" });
   fillProgress(S);
   fillTheme(S);
 }
 
-function flash(S, text, ms = 2200) {
+export function flash(S, text, ms = 2200) {
   S.ui.flash.textContent = text;
   S.ui.flash.classList.add("on");
   S.ui.live.textContent = text;

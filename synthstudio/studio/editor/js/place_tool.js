@@ -1,10 +1,20 @@
 // Joints placed one after another: each click puts the chosen joint there and goes on to the next.
 // S.placing: whether that is so. A press that moves is a drag as always, of a joint or the picture.
 
-const KEEP_PLACING = [...LOOKING, "loupe", "light", "darker", "brighter", "flatter", "sharper", "peek", "nudge", "redo"];
-const PLACE_HELP = "Click where the named joint is; the next follows. r no label, Tab as it stands, z back, Esc ends.";
+import { DO, choose, isShown, open, placeJoint, setJoints } from "./actions.js";
+import { fillMore } from "./buttons.js";
+import { toFrame } from "./canvas.js";
+import { LOOKING } from "./key_help.js";
+import { nice, say } from "./labels.js";
+import { endMask } from "./mask_tool.js";
+import { flash } from "./panel.js";
+import { NO_MODEL, accept, trusted } from "./predictions.js";
+import { stackOf } from "./undo.js";
 
-function startPlacing(S) {
+const KEEP_PLACING = [...LOOKING, "loupe", "light", "darker", "brighter", "flatter", "sharper", "peek", "nudge", "redo"];
+export const PLACE_HELP = "Click where the named joint is; the next follows. r no label, Tab as it stands, z back, Esc ends.";
+
+export function startPlacing(S) {
   if (S.placing) return endPlacing(S);
   if (!open(S) || !isShown(S)) return;
   if (S.masking) endMask(S);
@@ -15,7 +25,7 @@ function startPlacing(S) {
   flash(S, PLACE_HELP, 8000);
 }
 
-function endPlacing(S) {
+export function endPlacing(S) {
   S.placing = false;
   S.ui.flash.classList.remove("on");
   choose(S, -1);
@@ -30,7 +40,7 @@ function goOn(S, by) {
 }
 
 // At a place in the stage, in its pixels.
-function placeNext(S, sx, sy) {
+export function placeNext(S, sx, sy) {
   if (!open(S)) return;
   placeJoint(S, S.joint, ...toFrame(S, sx, sy));
   goOn(S, 1);
@@ -45,7 +55,7 @@ function placeBack(S) {
 }
 
 // What keys mean while joints are placed; others end it and do what they do.
-function placeAction(S, verb, rest) {
+export function placeAction(S, verb, rest) {
   const [value] = rest;
   if (verb === "place" || verb === "leave") endPlacing(S);
   else if (verb === "tab") goOn(S, Number(value));
@@ -66,7 +76,7 @@ function placeAction(S, verb, rest) {
 }
 
 // What the pointer carries: which joint comes.
-function placingText(S) {
+export function placingText(S) {
   const text = `${nice(S.skeleton.joints[S.joint])} · ${S.joint + 1} of ${S.skeleton.joints.length}`;
   const { state } = S.now.joints[S.joint];
   return state === 2 || state === null ? text : `${text} · ${say(S.now.joints[S.joint])}`;

@@ -1,5 +1,22 @@
 // What keys and buttons do.
 
+import { boxAction, startBox } from "./box_tool.js";
+import { fillMore, fillPalette, pan, togglePeek } from "./buttons.js";
+import { draw, fit, toFrame, zoomBy } from "./canvas.js";
+import { CLIP_BUTTONS, CLIP_DO, goFrame, strokeBack } from "./clips.js";
+import { setItem, step, togglePast } from "./editor.js";
+import { asCalled, asPlaced, derive, inFrame, jointsPatch, known, mirrored, moveJoints, neighbours, nice, round3, say, standing, swapped, toRow, withCause, withState } from "./labels.js";
+import { maskAction, startMask } from "./mask_tool.js";
+import { BLINDED, closeForm, fillPanel, fillTable, flash, inWords, openForm } from "./panel.js";
+import { PEEKS, drawMask, setLight, startPeek } from "./pictures.js";
+import { PLACE_HELP, placeAction, startPlacing } from "./place_tool.js";
+import { HANDLE, drawLoupe } from "./pointer.js";
+import { accept, distrust, fillGhosts, groupBack } from "./predictions.js";
+import { chooseMany, extend, fillStrokes, startStroke, strokeAction, targets } from "./strokes.js";
+import { commit, refusedOf } from "./sync_queue.js";
+import { answerNewest, keepComment, mentionKey, settleNewest } from "./threads.js";
+import { record, stackOf, takeBack, takeTheirs, tryAgain } from "./undo.js";
+
 const CAUSE_KEY = { s: "self", p: "person", o: "object", t: "truncated", u: "unknown", r: "unlabelled" };
 const LAYER_KEY = { 3: "boxes", 4: "modal", 5: "amodal", 6: "others", 7: "names", 8: "ghosts" };
 const SIMPLE = {
@@ -12,7 +29,7 @@ const SIMPLE = {
 const PAN_PX = 30; // of the screen, by an arrow; ten times that with Shift
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-function keyAction(S, event) {
+export function keyAction(S, event) {
   const { key } = event;
   if (event.ctrlKey || event.metaKey) {
     if (key === "Enter") return "accept person";
@@ -35,10 +52,10 @@ function keyAction(S, event) {
   if (key in CAUSE_KEY) return `cause ${CAUSE_KEY[key]}`;
   if (key in LAYER_KEY) return `layer ${LAYER_KEY[key]}`;
   if (key === "Escape") return "leave";
-  return SIMPLE[key] ?? null;
+  return SIMPLE[key] ?? CLIP_BUTTONS.find(([, , one]) => one === key)?.[0] ?? null;
 }
 
-function keyDown(S, event) {
+export function keyDown(S, event) {
   const target = event.composedPath()[0];
   if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); // r and c are Streamlit's own
   if (S.ui.help.open) {
@@ -90,10 +107,10 @@ function formKey(S, event) {
 }
 
 // Whether the item may be changed now; says why not. `whole`: what is meant is the frame.
-function open(S, deleted, whole) {
+export function open(S, deleted, whole) {
   const no = fetching(S) ? "Loading the next person…"
     : !S.can.edit ? "Read-only: your role cannot edit."
-    : S.item.veiled ? VEILED
+    : S.item.blinded ? BLINDED
     : S.broken ? BROKEN
     : refusedOf(S, S.item.id).length ? "First decide about the edit that was not taken (Alt+T theirs, Alt+R try again)."
     : whole ? null
@@ -108,12 +125,12 @@ function open(S, deleted, whole) {
 const BROKEN = "The picture could not be loaded, so nothing can be changed.";
 
 // Whether something may be drawn over the picture: buttons do not wait for it as keys do.
-function isShown(S) {
+export function isShown(S) {
   if (!S.ready) flash(S, S.broken ? BROKEN : "Wait until the picture is shown, then draw.");
   return S.ready;
 }
 
-function edit(S, changed, merge) {
+export function edit(S, changed, merge) {
   const differs = ([j, joint]) => toRow(joint).some((value, k) => value !== toRow(S.now.joints[j])[k]);
   const real = changed.filter(differs);
   if (!real.length || !open(S)) return;
@@ -121,7 +138,7 @@ function edit(S, changed, merge) {
   record(S, S.item, commit(S, S.item, { kind: "edit", joints: patch.joints }, patch, merge));
 }
 
-function placeJoint(S, j, x, y) {
+export function placeJoint(S, j, x, y) {
   const joint = S.now.joints[j];
   const seen = joint.state === null ? { state: 2, cause: "visible" } : {};
   edit(S, [[j, asPlaced(S.item, { ...joint, ...seen, x: round3(x), y: round3(y) })]]);
@@ -144,10 +161,10 @@ function act(S, action) {
   if (verb === "pan") return pan(S, Number(rest[0]), Number(rest[1]));
   if (verb === "peek") return togglePeek(S, rest[0]);
   if (verb === "tab") return choose(S, (Math.max(S.joint, rest[0] > 0 ? -1 : 0) + Number(rest[0]) + S.now.joints.length) % S.now.joints.length);
-  return DO[action]?.(S);
+  return (DO[action] ?? CLIP_DO[action])?.(S);
 }
 
-const DO = {
+export const DO = {
   next: (S) => step(S, 1),
   back: (S) => step(S, -1),
   approve: (S) => (S.item.instance ? decide(S, "approved", "") : decideEmpty(S)),
@@ -193,14 +210,14 @@ const DO = {
   flatter: (S) => setLight(S, S.light.b, S.light.c / 1.15),
   light: (S) => setLight(S, 1, 1),
   help: (S) => S.ui.help.showModal(),
-  history: (S) => askView(S, { history: S.past?.id === S.item.id ? null : S.item.id }),
+  history: (S) => togglePast(S),
   leave: (S) => leave(S),
   "take theirs": (S) => takeTheirs(S, S.item.id),
   "try again": (S) => tryAgain(S, S.item),
 };
 
 // State or cause of all chosen joints, as one edit.
-function setJoints(S, verb, value) {
+export function setJoints(S, verb, value) {
   const joints = targets(S);
   if (!joints.length) {
     flash(S, "Choose a joint first: click it, or press Tab.");
@@ -239,7 +256,7 @@ function nudge(S, dx, dy) {
 
 function back(S, from, to, word) {
   if (!stackOf(S, S.item.id)[from].length) flash(S, `Nothing to ${from}.`);
-  else if (!fetching(S) && S.can.edit && !S.item.veiled && !refusedOf(S, S.item.id).length) {
+  else if (!fetching(S) && S.can.edit && !S.item.blinded && !refusedOf(S, S.item.id).length) {
     const { group, stroke } = stackOf(S, S.item.id)[from].at(-1);
     if (stroke) strokeBack(S, from, to);
     else if (group) groupBack(S, group, from, to, word);
@@ -247,7 +264,7 @@ function back(S, from, to, word) {
   } else open(S);
 }
 
-function decide(S, status, text) {
+export function decide(S, status, text) {
   if (!open(S, true)) return;
   if (status === "comment") {
     keepComment(S, text);
@@ -278,7 +295,7 @@ function setEmpty(S, item, status) {
 }
 
 // The frame of an item, where it was decided that nobody is in it.
-function emptied(S, item) {
+export function emptied(S, item) {
   const frame = S.list.find((other) => other.frame === item.frame && !other.instance);
   return frame && derive(S, frame).status === "nobody" ? frame : null;
 }
@@ -308,7 +325,7 @@ function addPerson(S) {
 }
 
 // Somebody new in the shown frame, who is shown from now on.
-function addNew(S, changed, more) {
+export function addNew(S, changed, more) {
   const { added } = insertNew(S, S.item, changed, more);
   const look = [S.zoom, S.tx, S.ty];
   setItem(S, added, S.trip);
@@ -316,7 +333,7 @@ function addNew(S, changed, more) {
 }
 
 // Somebody new in the frame of an item. `without`: the prediction that this person was.
-function insertNew(S, item, changed, { ghost, without, box, track }) {
+export function insertNew(S, item, changed, { ghost, without, box, track }) {
   const frame = emptied(S, item);
   if (frame) setEmpty(S, frame, "pending");
   const taken = new Set(S.list.filter((other) => other.frame === item.frame).map((other) => other.instance));
@@ -341,7 +358,7 @@ function toggleLayer(S, name) {
   draw(S);
 }
 
-function refit(S, how) {
+export function refit(S, how) {
   S.fitting = how;
   fit(S, how);
   draw(S);
@@ -358,7 +375,7 @@ function leave(S) {
 }
 
 // `picked`: all that are chosen with it, where there are several.
-function choose(S, j, picked = []) {
+export function choose(S, j, picked = []) {
   S.joint = j;
   S.picked = picked;
   S.left = false;
@@ -373,7 +390,7 @@ function choose(S, j, picked = []) {
   announce(S);
 }
 
-function announce(S) {
+export function announce(S) {
   const j = S.joint;
   S.root.dataset.picked = S.picked.map((k) => S.skeleton.joints[k]).join(" ");
   const many = S.picked.length ? `${S.picked.length} joints` : "";
@@ -383,4 +400,55 @@ function announce(S) {
   S.ui.hint.textContent = S.placing ? PLACE_HELP : j >= 0 ? `${many || nice(S.skeleton.joints[j])}: 2 visible · 1 hidden · s self · p person · o thing · t outside · r no label · arrows move · Esc lets go`
     : j === HANDLE ? "Whole skeleton: arrows move it, Shift 10 px, Alt 0.1 px"
     : "Tab chooses a joint · a approves · x rejects · n goes on · hold c, v, k or d to peek · ? shows all keys";
+}
+
+// Keys and buttons that wait: for the picture, or for somebody who is fetched.
+
+// All others wait for the picture: nobody edits what is not seen, and no key press is lost.
+const FREE = new Set(["help", "light", "darker", "brighter", "flatter", "sharper", "closer", "farther", "leave"]);
+
+// Somebody else was gone to, and has not come from the server yet.
+export function fetching(S) {
+  return Boolean(S.going) || S.wanted !== null;
+}
+
+// What a button does that does what a key does: who was left is changed by neither. The button Back
+// waits no longer, and what waited is not done.
+export function press(S, action) {
+  if (fetching(S) && action !== "back") {
+    runKey(S, action);
+    return;
+  }
+  const waited = fetching(S);
+  act(S, action);
+  if (waited && !fetching(S)) dropKeys(S, "You went back");
+}
+
+export function runKey(S, action) {
+  if (!S.item) return;
+  if (FREE.has(action) || (!fetching(S) && (S.ready || S.broken))) act(S, action);
+  else if (S.keys.length < 200) S.keys.push(action);
+}
+
+export function drainKeys(S) {
+  S.draining = true;
+  try {
+    while (S.keys.length && S.ready && !fetching(S)) act(S, S.keys.shift());
+  } finally {
+    S.draining = false;
+  }
+}
+
+// Keys wait for the picture of one person. Whoever comes instead, by a button or from the server,
+// was not meant; but keys after one that turns to somebody are for whom it turns to.
+export function leaveKeys(S) {
+  if (!S.draining) dropKeys(S, "The picture had not come yet");
+}
+
+// Whether any waited.
+export function dropKeys(S, why) {
+  const any = S.keys.length > 0;
+  if (any) flash(S, `${why}, so what you pressed before was not done.`, 8000);
+  S.keys = [];
+  return any;
 }

@@ -1,0 +1,425 @@
+// The strip below the picture: the frames of a clip in which the shown person is, with what was
+// done there, and what can be done over all of them. Nothing of it is there where a set has no clips.
+
+import { addNew, dropKeys, edit, leaveKeys, open, press, runKey } from "./actions.js";
+import { ask } from "./api.js";
+import { asKey } from "./buttons.js";
+import { el } from "./canvas.js";
+import { fetchWindow, loadingOverlay, newest, setItem, setList } from "./editor.js";
+import { STATUS_WORD, asPlaced, derive } from "./labels.js";
+import { BLINDED, button, fillPanel, flash } from "./panel.js";
+import { commit, newClient, pendingOf } from "./sync_queue.js";
+import { record, stackOf } from "./undo.js";
+
+// Each with its key, as the browser names it.
+export const CLIP_BUTTONS = [
+  ["clip back", "‹ Frame", "Q", "The same person in the frame before"], ["clip next", "Frame ›", "R", "The same person in the frame after"],
+  ["copy back", "Copy before", "V", "Copy the labels of the frame before"], ["copy next", "Copy after", "S", "Copy the labels of the frame after"],
+  ["clip key", "Key frame", "K", "A key frame, or not"], ["clip fill", "Fill in…", "U", "Fill in between key frames"],
+  ["clip split", "Split here", "D", "From here on it is somebody else"], ["clip join", "Join…", "&", "Join with another track"],
+  ["clip rename", "Rename…", "#", "Give the track another number"], ["clip log", "Log", "Y", "What became of the track"],
+];
+const MARKS = { approved: "✓", rejected: "✗", flagged: "⚑", deleted: "−" };
+const MARK_WORD = { key: "key frame", filled: "filled in" };
+
+export function buildClips(S, root) {
+  const ui = S.ui;
+  ui.clips = el("section", "clips", null, root);
+  ui.clips.setAttribute("aria-label", "Clip");
+  const head = el("div", "cliphead", null, ui.clips);
+  ui.clipWhere = el("span", "where", "", head);
+  ui.clipDo = Object.fromEntries(CLIP_BUTTONS.map(([action, text, key, title]) => [action, button(head, text, key.replace(/[A-Z]/, (k) => `Shift+${k.toLowerCase()}`), title, asKey(S, action))]));
+  ui.clipAsk = el("div", "clipask", null, ui.clips);
+  ui.clipAsk.hidden = true;
+  ui.clipAsk.addEventListener("keydown", (event) => clipFormKey(S, event));
+  ui.strip = el("div", "strip", null, ui.clips);
+  ui.strip.setAttribute("role", "group");
+  ui.strip.setAttribute("aria-label", "Frames of the clip");
+  ui.strip.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    runKey(S, by > 0 ? "clip next" : "clip back");
+  });
+  ui.clipLog = el("ol", "events cliplog", null, ui.clips);
+}
+
+// What the strip says of the shown frame; undefined while the strip is that of somebody else.
+function entryOf(S) {
+  const entry = S.clip?.frames?.find(({ frame }) => frame === S.item.frame);
+  return entry && (entry.instance === S.item.instance || !entry.there) ? entry : undefined;
+}
+
+export function fillClips(S) {
+  const { ui } = S;
+  ui.clips.hidden = !(S.clip && S.item.clip);
+  if (ui.clips.hidden) return;
+  const entry = entryOf(S);
+  const { clip } = S;
+  const track = clip.track === null ? "no track" : `Track ${clip.track}`;
+  const at = entry ? clip.start + clip.frames.indexOf(entry) + 1 : 0;
+  ui.clipWhere.textContent = entry ? `${track} · frame ${at} of ${clip.total} · ${clip.keys.length} key frame${clip.keys.length === 1 ? "" : "s"}` : "…";
+  ui.clips.dataset.track = entry ? String(clip.track ?? "") : "";
+  const closed = !S.can.edit || S.item.blinded || !entry;
+  for (const [action, node] of Object.entries(ui.clipDo)) {
+    node.disabled = !entry || (closed && !["clip back", "clip next", "clip log"].includes(action));
+    if (!S.item.instance && !/^(clip (back|next)|copy)/.test(action)) node.disabled = true;
+  }
+  ui.clipDo["clip key"].setAttribute("aria-pressed", String(entry ? isKey(S, entry) : false));
+  ui.clipDo["clip log"].setAttribute("aria-pressed", String(S.clipLog));
+  fillStrip(S, entry);
+  fillLog(S);
+  pumpClip(S);
+}
+
+// A mark that is on its way counts already.
+function isKey(S, entry) {
+  const op = pendingOf(S, S.item.id).findLast((one) => "keyed" in one.patch);
+  return op ? op.patch.keyed : entry.mark === "key";
+}
+
+function fillStrip(S, entry) {
+  const { strip } = S.ui;
+  const frames = entry ? S.clip.frames : [];
+  const look = JSON.stringify([frames, S.item.frame]);
+  if (strip.dataset.look === look) return;
+  strip.dataset.look = look;
+  const focused = strip.contains(S.root.getRootNode().activeElement);
+  const drawn = [...strip.children];
+  frames.forEach((one, k) => fillThumb(S, drawn[k] ?? newThumb(S, strip), one, one === entry));
+  for (const node of drawn.slice(frames.length)) node.remove();
+  const shown = strip.querySelector("[aria-current=true]");
+  if (!shown) return;
+  strip.scrollLeft = shown.offsetLeft - strip.offsetLeft - (strip.clientWidth - shown.offsetWidth) / 2;
+  if (focused) shown.focus({ preventScroll: true });
+}
+
+function newThumb(S, strip) {
+  const node = el("button", "thumb", null, strip);
+  node.type = "button";
+  const picture = el("img", "", null, node);
+  picture.alt = "";
+  picture.draggable = false;
+  el("span", "where", null, node);
+  el("span", "mark", null, node);
+  el("span", "number", null, node);
+  node.addEventListener("click", () => press(S, `to ${node.entry.frame}`));
+  return node;
+}
+
+function fillThumb(S, node, entry, shown) {
+  node.entry = entry;
+  const [picture, where, mark, number] = node.children;
+  if (picture.getAttribute("src") !== entry.thumb) picture.src = entry.thumb;
+  node.style.aspectRatio = `${S.item.w} / ${S.item.h}`;
+  where.hidden = !entry.box;
+  const names = ["left", "top", "width", "height"];
+  (entry.box ?? []).forEach((v, k) => (where.style[names[k]] = `${v * 100}%`));
+  mark.textContent = [{ key: "◆", filled: "◇" }[entry.mark], MARKS[entry.status]].filter(Boolean).join(" ");
+  number.textContent = entry.frame;
+  const words = [MARK_WORD[entry.mark], entry.edited && !entry.mark ? "edited" : "", STATUS_WORD[entry.status] ?? entry.status, entry.there ? "" : "not in this frame"];
+  node.setAttribute("aria-label", [`Frame ${entry.frame}`, ...words.filter((word) => word && word !== "to review")].join(", "));
+  node.title = node.getAttribute("aria-label");
+  node.setAttribute("aria-current", String(shown));
+  node.tabIndex = shown ? 0 : -1;
+  node.dataset.frame = entry.frame;
+  node.dataset.mark = entry.mark;
+  node.classList.toggle("none", !entry.there);
+}
+
+function fillLog(S) {
+  const { clipLog } = S.ui;
+  const log = S.clipLog ? S.clip.log ?? null : null;
+  clipLog.hidden = log === null;
+  const look = JSON.stringify(log);
+  if (log === null || clipLog.dataset.look === look) return;
+  clipLog.dataset.look = look;
+  clipLog.replaceChildren();
+  if (!log.length) el("li", "", "Nobody has changed who this is over time.", clipLog);
+  for (const { who, when, what } of log) {
+    const li = el("li", "", null, clipLog);
+    el("span", "when", when, li);
+    el("span", "", ` ${who}: ${what}`, li);
+  }
+}
+
+// What is asked before something is done: `fields` makes its inputs, `answers` are its buttons.
+function openClipForm(S, text, answers, fields) {
+  const box = S.ui.clipAsk;
+  box.replaceChildren();
+  box.hidden = false;
+  S.ui.flash.classList.remove("on");
+  el("p", "", text, box);
+  const field = fields?.(box);
+  for (const [word, title, done] of answers) {
+    button(box, word, "", title, () => {
+      closeClipForm(S);
+      done(field?.value);
+    }, "good");
+  }
+  button(box, "Cancel", "Esc", "Cancel", () => closeClipForm(S), "flat");
+  (field ?? box.querySelector("button")).focus({ preventScroll: true });
+}
+
+function closeClipForm(S) {
+  S.ui.clipAsk.hidden = true;
+  S.ui.clipAsk.replaceChildren();
+  S.ui.stage.focus({ preventScroll: true });
+}
+
+// Keys here are those of a form: none of them is the editor's.
+function clipFormKey(S, event) {
+  event.stopPropagation();
+  if (event.key === "Escape") closeClipForm(S);
+  else if (event.key === "Enter" && event.target.tagName !== "BUTTON") S.ui.clipAsk.querySelector("button").click();
+  else return;
+  event.preventDefault();
+}
+
+// What is done over a clip: turn to another frame of the same person, copy labels, and edits that
+// the server does person by person. S.trip: {home, track}: the shown person was reached by the
+// strip; n and b go on in the queue from `home`. S.asked: the edit that is on its way.
+
+const ASK_MS = 20000;
+
+// The people of the queue, without those who are held for the strip alone.
+export function queued(S) {
+  return S.list.filter((item) => !item.aside);
+}
+
+// Where in the queue one was before the strip was followed; undefined: there now.
+export function homeOf(S) {
+  return S.trip?.home ?? (S.item.aside ? S.item.pos : undefined);
+}
+
+// Of whom the server shall send the strip.
+function lookOf(S) {
+  if (S.going) return S.going.look;
+  if (!S.item?.clip) return null;
+  return S.item.instance || S.trip?.track == null ? S.item.id : `${S.item.id}:${S.trip.track}`;
+}
+
+// The strip of another person is asked for when one has stayed for a moment.
+export function lookSoon(S) {
+  clearTimeout(S.lookTimer);
+  if (!S.clip || !S.item.clip) return;
+  S.lookTimer = setTimeout(() => S.item && S.clip.id !== S.item.id && fetchStrip(S), 120);
+}
+
+// The strip of the shown person, or of where one goes; one request at a time.
+export async function fetchStrip(S) {
+  const look = lookOf(S);
+  if (!look || S.away) return;
+  S.stripWanted = look;
+  if (S.stripAsked) return;
+  S.stripAsked = true;
+  const [frame, instance, track] = look.split(":");
+  const query = `log=${S.clipLog}${track === undefined ? "" : `&track=${track}`}`;
+  S.stripWanted = null;
+  const { status, data, why } = await ask(S, "GET", `/sets/${S.set}/clips/${frame}/${instance}?${query}`);
+  S.stripAsked = false;
+  if (S.stopped || !S.item) return;
+  if (status === 200) takeStrip(S, data);
+  else if (S.going && status) {
+    S.going = null;
+    setItem(S, S.item, S.trip);
+    flash(S, why);
+  }
+  if (S.stripWanted) fetchStrip(S);
+}
+
+function takeStrip(S, { clip, items }) {
+  S.clip = clip;
+  const here = { pos: homeOf(S) ?? S.item.pos, aside: true };
+  setList(S, queued(S), items.map((item) => ({ ...newest(S, item), ...here })));
+  if (arrive(S)) return;
+  const same = S.list.find((item) => item.id === S.item.id);
+  if (same) S.item = same;
+  S.changed();
+}
+
+function goClip(S, by) {
+  const entry = S.item.clip && entryOf(S);
+  if (!entry) return flash(S, S.item.clip ? "One moment: the clip is being fetched." : "This frame is of no clip.");
+  const next = S.clip.frames[S.clip.frames.indexOf(entry) + by];
+  if (!next) return flash(S, by > 0 ? "This is the last frame of the clip." : "This is the first frame of the clip.");
+  return goTo(S, next);
+}
+
+export function goFrame(S, frame) {
+  const entry = entryOf(S) && S.clip.frames.find((one) => one.frame === frame);
+  return entry ? goTo(S, entry) : flash(S, "One moment: the clip is being fetched.");
+}
+
+function goTo(S, entry) {
+  const id = `${entry.frame}:${entry.instance}`;
+  const trip = { home: homeOf(S) ?? S.item.pos, track: S.clip.track };
+  const item = S.list.find((one) => one.id === id);
+  closeClips(S);
+  if (item) return setItem(S, item, trip);
+  leaveKeys(S);
+  S.going = { id, trip, look: entry.instance || S.clip.track === null ? id : `${id}:${S.clip.track}` };
+  Object.assign(S, { wanted: null, ready: false }); // what was asked for last is meant
+  loadingOverlay(S, "Fetching that frame…");
+  return fetchStrip(S);
+}
+
+function closeClips(S) {
+  if (!S.ui.clipAsk.hidden) closeClipForm(S);
+}
+
+// Whether the frame that was gone to has come with this answer.
+export function arrive(S) {
+  const { going } = S;
+  if (!going) return false;
+  const item = S.list.find((one) => one.id === going.id);
+  if (!item && S.clip?.id !== going.id) return false;
+  if (!item) S.going = null;
+  const last = S.list.find((one) => one.id === S.item.id) ?? S.item;
+  setItem(S, item ?? last, item ? going.trip : S.trip);
+  const no = "That frame cannot be shown"; // and keys that waited were meant for it
+  if (!item && !dropKeys(S, no)) flash(S, `${no}.`);
+  return true;
+}
+
+// The same person's labels of the frame before or after; in a frame without that person, somebody new.
+function copyFrom(S, by) {
+  if (!open(S, false, !S.item.instance)) return;
+  const entry = entryOf(S);
+  if (!entry) return flash(S, S.item.clip ? "One moment: the clip is being fetched." : "This frame is of no clip.");
+  const word = by > 0 ? "after" : "before";
+  const from = S.clip.frames[S.clip.frames.indexOf(entry) + by];
+  if (!from?.there) return flash(S, `The frame ${word} does not have this person.`);
+  const item = S.list.find((one) => one.id === `${from.frame}:${from.instance}`);
+  if (!item) return flash(S, "One moment: that frame is being fetched.");
+  if (item.blinded) return flash(S, BLINDED);
+  const joints = derive(S, item).joints.map((joint) => asPlaced(S.item, { x: joint.x, y: joint.y, state: joint.state, cause: joint.cause }));
+  if (S.item.instance) {
+    const before = S.sync.seq;
+    edit(S, [...joints.entries()]);
+    return flash(S, S.sync.seq > before ? `Copied from frame ${from.frame}.` : `These are the labels of frame ${from.frame} already.`);
+  }
+  if (S.clip.track === null) return flash(S, "First give that person a track: Split here (Shift+D) in that frame.");
+  addNew(S, [...joints.entries()], { ghost: null, without: null, track: S.clip.track });
+  return flash(S, `Copied from frame ${from.frame}: this person is in this frame now.`);
+}
+
+function toggleKey(S) {
+  const entry = entryOf(S);
+  if (!open(S) || !entry) return;
+  const keyed = !isKey(S, entry);
+  if (!keyed && S.now.status === "approved") return flash(S, "Who is approved is a key frame.");
+  record(S, S.item, commit(S, S.item, { kind: "edit", keyed }, { keyed }));
+  flash(S, keyed ? "A key frame." : "No key frame any more.");
+}
+
+// Ask the server for an edit over the whole clip; what is edited here is saved before.
+function askClip(S, ask, more = {}) {
+  if (!open(S, ask === "undo")) return false;
+  if (S.asked) {
+    flash(S, "One moment: the last one is being done.");
+    return false;
+  }
+  const { frame, instance } = S.item;
+  S.asked = { ...more, body: { ask, frame, instance, client: `clip${newClient()}`, ...more.say }, sent: false, item: S.item };
+  pumpClip(S);
+  return true;
+}
+
+// An edit that got no answer is sent once more under the same name, so it happens once at most; then it
+// is given up, and an undo may be tried anew.
+async function pumpClip(S) {
+  const { asked } = S;
+  if (!asked || asked.sent || S.sync.pending.length) return;
+  asked.sent = true;
+  const path = `/sets/${S.set}/clips`;
+  let answer = await ask(S, "POST", path, asked.body, ASK_MS);
+  if (!answer.status && !S.stopped) answer = await ask(S, "POST", path, asked.body, ASK_MS);
+  if (S.stopped) return;
+  S.asked = null;
+  const { status, data, why } = answer;
+  const error = status === 200 ? data.error : status ? why : "The server did not answer. Look whether it was done, then try again.";
+  if (error) {
+    if (asked.entry) stackOf(S, asked.item.id)[asked.from].push(asked.entry);
+    flash(S, error, 10000);
+  } else if (data.ask === "preview") showFilling(S, data);
+  else strokeDone(S, data, asked);
+  fetchWindow(S);
+  fetchStrip(S);
+  fillPanel(S);
+}
+
+function strokeDone(S, answer, asked) {
+  const stack = stackOf(S, asked.item.id);
+  if (answer.people) stack[asked.to ?? "undo"].push({ stroke: answer.client, mark: true });
+  if (answer.people && !asked.to) stack.redo = [];
+  const who = `${answer.people} ${answer.people === 1 ? "person" : "people"}`;
+  const words = { fill: `${who} filled in`, split: `A new track from here on: ${who}`, join: `Joined: ${who}`, rename: `Renamed: ${who}`, undo: `${asked.to === "redo" ? "Undone" : "Done again"}: ${who}` };
+  const left = answer.left.length ? ` As before: ${answer.left.join("; ")}.` : "";
+  flash(S, `${words[answer.ask]}.${left}${answer.ask === "undo" ? "" : " z takes it back."}`, left ? 12000 : 4000);
+}
+
+// Undo or redo of a stroke, at the person where it was made.
+export function strokeBack(S, from, to) {
+  const stack = stackOf(S, S.item.id);
+  const entry = stack[from].pop();
+  if (!askClip(S, "undo", { say: { back: entry.stroke }, entry, from, to })) stack[from].push(entry);
+}
+
+function showFilling(S, { near, whole }) {
+  if (!whole.people) return flash(S, whole.keys.length < 2 ? "Two key frames are needed: edit this person in two frames of the clip, or press Shift+K there." : "Nothing lies between the key frames that would change.", 6000);
+  const count = (found) => {
+    const added = found.added ? `, ${found.added} of them new` : "";
+    return `${found.people} ${found.people === 1 ? "frame" : "frames"}${added}, ${found.joints} joints`;
+  };
+  const ask = (all) => () => askClip(S, "fill", { say: { whole: all } });
+  const answers = [];
+  if (near.people) answers.push([`Fill in ${near.people} here`, `Between the key frames next to this one: ${count(near)}`, ask(false)]);
+  if (whole.people > near.people) answers.push([`Fill in all ${whole.people}`, `Between all ${whole.keys.length} key frames: ${count(whole)}`, ask(true)]);
+  const found = near.people ? near : whole;
+  const stay = found.left.length ? ` ${found.left.join("; ")} ${found.left.length === 1 ? "stays" : "stay"}.` : "";
+  openClipForm(S, `Between key frames ${found.keys.join(", ")}: ${count(found)} would change.${stay}`, answers);
+}
+
+function joinTracks(S) {
+  if (!open(S) || !entryOf(S)) return;
+  const others = S.clip.tracks.filter(({ track }) => track !== S.clip.track);
+  if (!others.length) {
+    flash(S, "There is no other track in this clip.");
+    return;
+  }
+  openClipForm(S, `${S.clip.track === null ? "This person" : `Track ${S.clip.track}`} becomes part of`, [["Join", "Join", (to) => askClip(S, "join", { say: { to: Number(to) } })]], (box) => {
+    const list = el("select", "", null, box);
+    list.setAttribute("aria-label", "Track");
+    for (const { track, people, first, last } of others) el("option", "", `Track ${track}: frames ${first} to ${last} (${people})`, list).value = track;
+    return list;
+  });
+}
+
+function renameTrack(S) {
+  if (!open(S) || !entryOf(S)) return;
+  openClipForm(S, "Another number for this track:", [["Rename", "Rename", (to) => askClip(S, "rename", { say: { to: Number(to) } })]], (box) => {
+    const input = el("input", "", null, box);
+    Object.assign(input, { type: "number", min: 0, max: 2147483647, step: 1, value: S.clip.free });
+    input.setAttribute("aria-label", "Number");
+    return input;
+  });
+}
+
+export const CLIP_DO = {
+  "clip back": (S) => goClip(S, -1),
+  "clip next": (S) => goClip(S, 1),
+  "copy back": (S) => copyFrom(S, -1),
+  "copy next": (S) => copyFrom(S, 1),
+  "clip key": (S) => toggleKey(S),
+  "clip fill": (S) => entryOf(S) && askClip(S, "preview"),
+  "clip split": (S) => entryOf(S) && askClip(S, "split"),
+  "clip join": (S) => joinTracks(S),
+  "clip rename": (S) => renameTrack(S),
+  "clip log": (S) => {
+    S.clipLog = !S.clipLog;
+    fetchStrip(S);
+    fillClips(S);
+  },
+};

@@ -1,0 +1,220 @@
+"""The API: one FastAPI application, mounted beside Streamlit; who may call it, and its errors.
+
+A program shows a token (`Authorization: Bearer`). Our own pages show the browser's cookies and, to
+change something, the header Synthstudio-User as well, which no page of another site can send.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+import math
+from typing import Any
+from urllib.parse import unquote
+
+from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from synthstudio import __version__
+from synthstudio.core.errors import DatasetError, Refused, SynthStudioError
+from synthstudio.review.tokens import read_token
+from synthstudio.review.values import ROLES, User
+from synthstudio.studio import guard
+from synthstudio.studio.context import Context, context
+from synthstudio.studio.editor.ops import refused_fields
+from synthstudio.studio.guard import Asgi, Message, Receive, Scope, Send, UserOf
+from synthstudio.studio.text import without_paths
+from synthstudio.studio.web_api import editor, rates, reads, writes
+from synthstudio.studio.web_api.calls import BASE, Call
+from synthstudio.studio.web_api.rates import Buckets
+
+_STATUS = {"invalid": 400, "token": 401, "role": 403, "gone": 404, "revision": 409, "lease": 409}
+_REASON = {400: "invalid", 404: "gone", 405: "invalid", 413: "invalid"}
+_OPEN = (f"{BASE}/openapi.json", f"{BASE}/docs")
+_USER = "synthstudio-user"
+_HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"x-content-type-options", b"nosniff"),
+)
+LOG = logging.getLogger("synthstudio.studio.api")
+
+
+def api_routes(user_of: UserOf) -> list[BaseRoute]:
+    """Return the API as routes of the server. `user_of`: who signed in, by a request's cookies."""
+
+    async def nothing(_: Request) -> Response:
+        return _error(404, "gone", f"there is nothing here; see {BASE}/docs")
+
+    every = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    return [Mount(BASE, app=api_app(user_of)), Route("/api{rest:path}", nothing, methods=every)]
+
+
+def api_app(user_of: UserOf) -> FastAPI:
+    """Return the application; its paths are below /api/v1."""
+    app = FastAPI(
+        title="synthstudio review",
+        version=__version__,
+        docs_url=None,  # its page takes scripts from another host
+        redoc_url=None,
+        dependencies=[Depends(_check_query), Depends(HTTPBearer(auto_error=False))],
+    )
+    app.state.editors = editor.Editors()
+    for router in (reads.router, writes.router, editor.router):
+        app.include_router(router)
+    app.add_route("/docs", _docs)
+    app.add_middleware(Authenticator, user_of=user_of)
+    for kind in (SynthStudioError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _failed)
+    return app
+
+
+class Authenticator:
+    """ASGI middleware: whose call it is, how often they call, how much they send."""
+
+    def __init__(self, app: Asgi, *, user_of: UserOf) -> None:
+        self.app, self.user_of = app, user_of
+        self.known, self.anonymous = Buckets(rates.TOKEN), Buckets(rates.ANONYMOUS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                found = {name.lower() for name, _ in message["headers"]}
+                extra = [header for header in _HEADERS if header[0] not in found]
+                message["headers"] = [*message["headers"], *extra]
+            await send(message)
+
+        if scope["path"] not in _OPEN:
+            request = Request(scope)
+            try:
+                request.state.call = await run_in_threadpool(self._call, request)
+            except (SynthStudioError, HTTPException) as error:
+                response = await _failed(request, error)
+                await response(scope, receive, answer)
+                return
+        await self.app(scope, _limited(receive), answer)
+
+    def _call(self, request: Request) -> Call:
+        ctx = context()
+        client = request.client.host if request.client else "?"
+        by_token = "authorization" in request.headers
+        call = self._by_token(ctx, request) if by_token else self._by_page(ctx, request)
+        if call is None:
+            _check_rate(self.anonymous, client)
+            guard.log_refusal("a call of nobody", client=client, token=by_token)
+            text = f"no valid token (Authorization: Bearer TOKEN) or session; see {BASE}/docs"
+            raise HTTPException(401, text, {"WWW-Authenticate": "Bearer"})
+        return call
+
+    def _by_token(self, ctx: Context, request: Request) -> Call | None:
+        """Return the call of a token's owner, with what they may do by it now."""
+        kind, _, text = request.headers["authorization"].partition(" ")
+        found = read_token(ctx.store, text.strip()) if kind.lower() == "bearer" else None
+        if found is None:
+            return None
+        _check_rate(self.known, str(found.id))
+        role = ctx.role_by_token(found.who)
+        if role is None:
+            guard.log_refusal("a token of a stranger", user=found.who, token=found.id)
+            return None
+        return Call(ctx=ctx, me=User(name=found.who, role=min(role, found.role, key=ROLES.index)))
+
+    def _by_page(self, ctx: Context, request: Request) -> Call | None:
+        """Return the call of one of our pages: by whoever uses this browser now."""
+        sent = guard.cookies(guard.header_map(request.scope))
+        browser = ctx.tokens.browser(sent.get(ctx.tokens.cookie))
+        given = request.headers.get(_USER)
+        if not browser or (given is None and request.method not in ("GET", "HEAD")):
+            return None
+        name = self.user_of(sent) if ctx.signed_in else ctx.names.get(browser)
+        role = None if name is None else ctx.role_of(name, browser)
+        if name is None or role is None:
+            return None
+        if given is not None and unquote(given) != name:
+            guard.log_refusal("a page of somebody else", user=name)
+            raise HTTPException(401, "Somebody else uses this browser now. Sign in again.")
+        return Call(ctx=ctx, me=User(name=name, role=role), browser=browser)
+
+
+def _check_rate(buckets: Buckets, name: str) -> None:
+    wait_s = buckets.take(name)
+    if wait_s:
+        wait = {"Retry-After": str(math.ceil(wait_s))}
+        raise HTTPException(429, "too many requests; wait a little", wait)
+
+
+def _limited(receive: Receive) -> Receive:
+    """Return `receive` that stops at a body larger than a message may be."""
+    limit, size = context().settings.limits.message_bytes, 0
+
+    async def limited() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise HTTPException(413, "this body is too large; send it in parts")
+        return message
+
+    return limited
+
+
+def _check_query(request: Request) -> None:
+    """Refuse parameters that the operation does not have, and repeated ones."""
+    path, method = request.scope["route"].path, request.method.lower()
+    described = request.app.openapi()["paths"][path][method].get("parameters", ())
+    known = [one["name"] for one in described if one["in"] == "query"]
+    given = [name for name, _ in request.query_params.multi_items()]
+    if set(given) - set(known) or len(set(given)) != len(given):
+        raise Refused(
+            "unknown or repeated query parameter",
+            where="query",
+            expected=", ".join(known) or "none",
+            got=f"{len(given)} parameters",
+            reason="invalid",
+        )
+
+
+async def _failed(request: Request, error: Any) -> Response:
+    """Return the one shape of every error."""
+    path = request.url.path
+    if isinstance(error, HTTPException):
+        reason = {401: "token", 429: "rate"}.get(error.status_code)
+        reason = reason or _REASON.get(error.status_code, "invalid")
+        return _error(error.status_code, reason, str(error.detail), error.headers)
+    if isinstance(error, RequestValidationError):
+        error = refused_fields(error.errors(), "request")
+    if isinstance(error, Refused):
+        return _error(_STATUS.get(error.reason, 503), error.reason, without_paths(error))
+    LOG.warning("%s: %s", path, error)
+    status = 404 if isinstance(error, DatasetError) else 400
+    return _error(status, _REASON[status], without_paths(error))
+
+
+def _error(status: int, reason: str, message: str, headers: Any = None) -> Response:
+    body = {"error": {"reason": reason, "message": message}}
+    return JSONResponse(body, status_code=status, headers=headers)
+
+
+async def _docs(request: Request) -> Response:
+    """The operations as a page without scripts; /api/v1/openapi.json has all of them."""
+    rows = "".join(
+        f"<tr><td>{method.upper()}</td><td><code>{html.escape(BASE + path)}</code></td>"
+        f"<td>{html.escape(one.get('description', ''))}</td></tr>"
+        for path, some in request.app.openapi()["paths"].items()
+        for method, one in some.items()
+    )
+    return HTMLResponse(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>synthstudio: API</title>"
+        f"<h1>Studio API</h1><p>For tools: <a href={BASE}/openapi.json>openapi.json</a></p>"
+        f"<table>{rows}</table></html>"
+    )

@@ -1,0 +1,292 @@
+"""What the editor asks: queues, windows of people, histories, clips.
+
+A queue stays as it is while somebody works through it; the server keeps the last ones. One that it
+keeps no more (it was started anew) is refused as "gone": its client opens it again.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Generic, Literal, TypeVar
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse
+
+from synthstudio.core.errors import DatasetError, Refused
+from synthstudio.review import clip_edits
+from synthstudio.review.leases import SECOND
+from synthstudio.review.team import members
+from synthstudio.review.tracks import has_clips
+from synthstudio.review.values import MAIN, may
+from synthstudio.studio.editor import clips, window
+from synthstudio.studio.editor.ghosts import poses_of
+from synthstudio.studio.editor.ops import HeldLeases, Strict, renew_leases
+from synthstudio.studio.editor.queue import (
+    EMPTY_TEXTS,
+    NO_MATCH,
+    QUEUES,
+    QueueName,
+    QueueRequest,
+    ReviewQueue,
+    build_queue,
+)
+from synthstudio.studio.overview import review_progress
+from synthstudio.studio.web_api.calls import (
+    BASE,
+    MAX_NUMBER,
+    Json,
+    Number,
+    OnSet,
+    Pair,
+    SetCall,
+    needs,
+)
+
+MOST_QUEUES, MOST_EDITORS = 500, 2_000
+router = APIRouter()
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Kept(Generic[Key, Value]):
+    """The last used values by key; safe for threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+
+    def get(self, key: Key, default: Value | None = None) -> Value | None:
+        """Return a value; one that is not kept is `default`, kept from now on."""
+        with self._lock:
+            found = self._values.pop(key, default)
+            if found is not None:
+                self._values[key] = found
+            while len(self._values) > self._most:
+                self._values.popitem(last=False)
+            return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenQueue:
+    """A queue, whose it is (user and data set), and the model whose predictions are shown."""
+
+    owner: tuple[str, str]
+    order: ReviewQueue
+    model: str
+
+
+class Editors:
+    """What a server remembers of its editors: queues, leases, previews of interpolations."""
+
+    def __init__(self) -> None:
+        self._queues: Kept[str, OpenQueue] = Kept(MOST_QUEUES)
+        self._leases: Kept[tuple[str, str, str], HeldLeases] = Kept(MOST_EDITORS)
+        self._previews: Kept[tuple[str, str], clips.Previews] = Kept(MOST_EDITORS)
+
+    def open(self, call: SetCall, order: ReviewQueue, model: str) -> str:
+        name, owner = secrets.token_hex(12), (call.me.name, call.chosen.key)
+        self._queues.get(name, OpenQueue(owner=owner, order=order, model=model))
+        return name
+
+    def queue(self, call: SetCall, name: str) -> OpenQueue:
+        found = self._queues.get(name)
+        if found is None or found.owner != (call.me.name, call.chosen.key):
+            raise Refused("this queue is not open any more", where="queue", reason="gone")
+        return found
+
+    def leases(self, call: SetCall, layer: str) -> HeldLeases:
+        found = self._leases.get((call.me.name, call.chosen.key, layer), HeldLeases())
+        assert found is not None
+        return found
+
+    def previews(self, call: SetCall) -> clips.Previews:
+        found = self._previews.get((call.me.name, call.chosen.key), {})
+        assert found is not None
+        return found
+
+
+class QueueBody(Strict):
+    """Which people, and where to begin: `frame` and `instance` go first where `query` omits them.
+
+    `query`: as of `synthstudio filter`; `todo`: only undecided people; `model`: whose predictions
+    are shown.
+    """
+
+    queue: QueueName = "risk"
+    query: str = Field("", max_length=10_000)
+    todo: bool = False
+    model: str = Field("", max_length=200)
+    frame: Annotated[int, Field(ge=0, le=MAX_NUMBER)] | None = None
+    instance: Annotated[int, Field(ge=0, le=MAX_NUMBER)] = 0
+
+
+@router.post("/sets/{set}/queues")
+def open_queue(call: OnSet, body: QueueBody, request: Request) -> JSONResponse:
+    """Open a queue of people; returns it with its first window and what is fixed of the set."""
+    table, editors = call.chosen.table, _editors(request)
+    model = body.model if body.queue == "unsure" else ""
+    asked = QueueRequest(queue=body.queue, query=body.query, todo=body.todo, model=model)
+    try:
+        order = build_queue(call.ctx.store, table, asked, who=call.me)
+    except DatasetError as error:
+        raise Refused(str(error), where="query", reason="invalid") from error
+    at, person = 0, None
+    if body.frame is not None:
+        order = order.with_first(table, body.frame, body.instance)
+        person = f"{body.frame}:{body.instance}"
+        at = order.place_near(table, body.frame, body.instance)
+    name = editors.open(call, order, body.model)
+    return JSONResponse(
+        {
+            "queue": {
+                "key": name,
+                "id": body.queue,
+                "query": body.query,
+                "total": len(order.rows),
+                "label": QUEUES[body.queue],
+                "empty": EMPTY_TEXTS.get(body.queue, NO_MATCH),
+                "layer": asked.layer,
+                "model": body.model,
+            },
+            "person": person,
+            "members": [*members.members(call.ctx.store)],
+            "skeleton": window.skeleton_json(call.chosen.skeleton, poses_of(table)),
+            "clips": asked.layer == MAIN and has_clips(table),
+        }
+        | _window(call, editors, editors.queue(call, name), at)
+    )
+
+
+@router.get("/sets/{set}/queues/{queue}")
+def get_window(
+    call: OnSet, queue: str, request: Request, at: Annotated[int, Query(ge=0, le=MAX_NUMBER)] = 0
+) -> JSONResponse:
+    """The people round a place of a queue, as the editor shows them."""
+    editors = _editors(request)
+    return JSONResponse(_window(call, editors, editors.queue(call, queue), at))
+
+
+def _editors(request: Request) -> Editors:
+    found: Editors = request.app.state.editors
+    return found
+
+
+def _window(call: SetCall, editors: Editors, queue: OpenQueue, at: int) -> Json:
+    order, layer = queue.order, queue.order.request.layer
+    at = min(at, max(len(order.rows) - 1, 0))
+    start, stop = window.span(at, len(order.rows))
+    people = order.people(call.chosen.table, start, stop)
+    wanted = [call.person(*pair, layer) for pair in people]
+    renew_leases(call.ctx.store, editors.leases(call, layer), wanted, who=call.me)
+    return {
+        "at": at,
+        "can": {"edit": may(call.me.role, "edit"), "masks": layer == MAIN},
+        "items": items_of(
+            call,
+            people,
+            start=start,
+            layer=layer,
+            model=queue.model,
+            reasons=order.reasons(start, stop),
+            elsewhere=order.extra,
+        ),
+        "progress": progress_of(call),
+    }
+
+
+def progress_of(call: SetCall) -> Json:
+    return dict(review_progress(call.ctx.store, call.chosen.key))
+
+
+def items_of(
+    call: SetCall,
+    people: Sequence[Pair],
+    *,
+    start: int = 0,
+    layer: str = MAIN,
+    model: str = "",
+    reasons: Sequence[Sequence[str]] = (),
+    elsewhere: Collection[Pair] = (),
+    alone: bool = False,
+) -> list[Json]:
+    """Return people as the editor shows them; see `window.items`."""
+    chosen = call.chosen
+    stretch = window.QueueWindow(
+        start=start,
+        people=people,
+        reasons=reasons,
+        blinded=call.hidden(window.people_in(chosen.frames, people), layer),
+        elsewhere=elsewhere,
+        ghosts=model,
+        alone=alone,
+    )
+    return window.items(
+        call.ctx.store,
+        chosen.key,
+        chosen.frames,
+        stretch,
+        who=call.me,
+        layer=layer,
+        url=lambda kind, frame: picture_url(call, kind, frame),
+        clean_of=chosen.source.clean_of,
+    )
+
+
+def picture_url(call: SetCall, kind: str, frame: int) -> str:
+    return f"{BASE}/sets/{call.chosen.key}/frames/{frame}/{kind}"
+
+
+@router.get("/sets/{set}/people/{frame}/{instance}/events")
+def get_events(
+    call: OnSet, frame: Number, instance: Number, layer: Literal["main", "second"] = "main"
+) -> Json:
+    """The newest events of a person in words, the newest first; none where a review is blind."""
+    if layer == SECOND and not call.browser:
+        raise Refused("blind second reviews are made in the studio", where="layer", reason="role")
+    if call.hidden([(frame, instance)], layer):
+        return {"events": []}
+    person = call.person(call.frame(frame), instance, layer)
+    return {"events": window.newest_events(call.ctx.store, person)}
+
+
+class StripQuery(BaseModel):
+    """`track`: of a frame in which nobody has it; `log`: whether to tell the track's changes."""
+
+    model_config = ConfigDict(extra="forbid")
+    track: int | None = Field(None, ge=0, le=MAX_NUMBER)
+    log: bool = False
+
+
+@router.get("/sets/{set}/clips/{frame}/{instance}")
+def get_strip(
+    call: OnSet, frame: Number, instance: Number, query: Annotated[StripQuery, Query()]
+) -> JSONResponse:
+    """The strip of a person's clip, and that person in the frames next to the given one."""
+    scene = _scene(call, call.frame(frame))
+    look = clips.Look(frame=frame, instance=instance, track=query.track)
+    everybody = scene.members()
+    strip = clips.strip(
+        look, scene, everybody, lambda f: picture_url(call, "thumbnail", f), log=query.log
+    )
+    return JSONResponse(
+        {"clip": strip, "items": items_of(call, clips.beside(look, scene, everybody))}
+    )
+
+
+@router.post("/sets/{set}/clips", dependencies=[needs("edit")])
+def edit_clip(call: OnSet, body: clips.Question, request: Request) -> Json:
+    """Preview and fill interpolated labels, split, join and renumber tracks, undo one of these."""
+    scene = _scene(call, call.frame(body.frame))
+    return clips.answer(_editors(request).previews(call), body, scene, call.me)
+
+
+def _scene(call: SetCall, frame: int) -> clip_edits.Scene:
+    found = clips.scene_of(call.ctx.store, call.chosen, frame, call.hidden)
+    if found is None:
+        raise Refused("this frame is of no clip", where=f"frame {frame}", reason="gone")
+    return found
