@@ -37,13 +37,14 @@ steady: $(STAMP)      ## make test ten times, five of them beside busy loops: no
 mutants: $(STAMP)     ## 300 seeded faults in the package: which do the tests catch? (hours; goes on)
 	$(BIN)/python -m tools.mutants $(MUTANTS_ARGS)
 
-check: $(STAMP)       ## lint, types, import contracts, generated docs, budget of lines
+check: $(STAMP)       ## lint, types, import contracts, generated docs, budget of lines, names
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python tools/docs.py --check
 	$(BIN)/python tools/budget.py
+	$(BIN)/python tools/words.py
 
 fix: $(STAMP)         ## what can be mended by machine
 	$(BIN)/ruff check --fix .

@@ -73,7 +73,7 @@ def robustness(
     count, on = to_count(frames, "frames"), to_choice(device, "device", DEVICES)
     chosen = [to_choice(name, "challenges", CHALLENGES) for name in challenges]
     weights = _weights(runs)
-    found: dict[str, dict[str, measured.Both]] = {name: {} for name in weights}
+    found: dict[str, dict[str, measured.ChallengePair]] = {name: {} for name in weights}
     with steps_if(progress) as step:
         sets = {}
         for name in (PLAIN, *chosen):
@@ -100,7 +100,7 @@ def robustness(
                 ours, theirs = measured.pairs(shown, beside)
                 if not len(ours):
                     raise ModelError("nobody is in both pictures", where=f"plain and {name}")
-                found[run][name] = measured.Both(
+                found[run][name] = measured.ChallengePair(
                     challenge=select(shown, ours), plain=select(beside, theirs)
                 )
         rows = measured.robustness_rows(found)

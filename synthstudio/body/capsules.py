@@ -103,7 +103,7 @@ def parts() -> tuple[str, ...]:
     return tuple(piece.part for piece in _order())
 
 
-def touches_m(
+def self_penetration_m(
     phenotype: Phenotype, angles_rad: dict[str, float], *, like: tuple[FrozenDict, ...] = ()
 ) -> float:
     """Return how deep the deepest two capsules overlap; 0 where none do.

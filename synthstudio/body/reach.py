@@ -89,7 +89,8 @@ def _unfolded(people: Pair, first: Pair) -> bool:
     """
     for person, begun in zip(people, first, strict=True):
         now, then = (
-            capsules.touches_m(p.phenotype, dict(p.pose.angles_rad)) for p in (person, begun)
+            capsules.self_penetration_m(p.phenotype, dict(p.pose.angles_rad))
+            for p in (person, begun)
         )
         if now > max(OWN_DEEP_M, then + _OWN_M):
             return False

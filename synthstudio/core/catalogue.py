@@ -271,10 +271,10 @@ class GeometryQueries(Protocol):
     def joints_m(self, person: PersonSpec) -> F64:
         """(J, 3) world joints of the person where its spec puts it."""
 
-    def touches_m(
+    def self_penetration_m(
         self, phenotype: Phenotype, angles_rad: dict[str, float], like: tuple[FrozenDict, ...] = ()
     ) -> float:
-        """About how deep the limbs of a body in that pose run into one another, or 0.
+        """Approximate self-penetration of a body in that pose in metres, or 0.
 
         What touches in a pose of `like` on the library's usual body may touch here as well.
         """
@@ -306,8 +306,8 @@ class GeometryQueries(Protocol):
         the thumb's side, z out of the palm.
         """
 
-    def own_depth_m(self, person: PersonSpec) -> float:
-        """How deep the deepest part of a bare body lies in another part of it, in metres."""
+    def skin_penetration_m(self, person: PersonSpec) -> float:
+        """Greatest depth in metres of a part of a bare body under its own skin."""
 
     def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:
         """(N, 3) world points of the bare body's skin on some of `core.scene.PARTS`."""

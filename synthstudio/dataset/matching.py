@@ -29,7 +29,7 @@ from synthstudio.dataset.arrays import (
     word_codes,
 )
 from synthstudio.dataset.query import (
-    Both,
+    BoolOp,
     Compare,
     Field,
     FieldTest,
@@ -96,7 +96,7 @@ def evaluate(node: Node, columns: Columns) -> Known:
     if isinstance(node, Not):
         yes, no = evaluate(node.item, columns)
         return no, yes
-    if isinstance(node, Both):
+    if isinstance(node, BoolOp):
         join = _and if node.how == "and" else _or
         return functools.reduce(join, (evaluate(item, columns) for item in node.items))
     if isinstance(node, JointTest):

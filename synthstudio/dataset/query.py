@@ -184,14 +184,14 @@ class Not:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Both:
+class BoolOp:
     """All of `items` ("and"), or some of them ("or")."""
 
     how: Literal["and", "or"]
     items: tuple[Node, ...]
 
 
-Node = FieldTest | JointTest | Not | Both
+Node = FieldTest | JointTest | Not | BoolOp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +211,7 @@ class Query:
 def leaves(node: Node) -> Iterable[FieldTest | JointTest]:
     if isinstance(node, Not):
         yield from leaves(node.item)
-    elif isinstance(node, Both):
+    elif isinstance(node, BoolOp):
         for item in node.items:
             yield from leaves(item)
     else:
@@ -314,7 +314,7 @@ class _Parser:
         items = [inner()]
         while self.take(how):
             items.append(inner())
-        return items[0] if len(items) == 1 else Both(how=how, items=tuple(items))
+        return items[0] if len(items) == 1 else BoolOp(how=how, items=tuple(items))
 
     def _not(self, depth: int) -> Node:
         turned = False

@@ -22,7 +22,7 @@ Sums = tuple[F64, F64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Both:
+class ChallengePair:
     """What a network predicts of the same P people in a challenge and in the plain scene."""
 
     challenge: Predictions
@@ -45,7 +45,7 @@ class Row:
     joints: int
 
 
-def robustness_rows(runs: Mapping[str, Mapping[str, Both]]) -> list[Row]:
+def robustness_rows(runs: Mapping[str, Mapping[str, ChallengePair]]) -> list[Row]:
     """Rows of runs by name, each with its challenges by name; within a challenge all runs predict
     the same people in the same order."""
     rows = []

@@ -265,11 +265,11 @@ class Stage:
         """Return (J, 3) world joints of the person where its spec puts it."""
         return self.body.joints_m(person)
 
-    def touches_m(
+    def self_penetration_m(
         self, phenotype: Phenotype, angles_rad: dict[str, float], like: tuple[FrozenDict, ...] = ()
     ) -> float:
         """Return how deep the limbs of a body in that pose run into one another."""
-        return capsules.touches_m(phenotype, angles_rad, like=like)
+        return capsules.self_penetration_m(phenotype, angles_rad, like=like)
 
     def resolve_self_intersection(
         self, phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
@@ -277,7 +277,7 @@ class Stage:
         """Return the angles with limbs out of the body's own skin (GeometryQueries)."""
         return untangle.resolve_self_intersection(phenotype, angles_rad, both_hands=both_hands)
 
-    def own_depth_m(self, person: PersonSpec) -> float:
+    def skin_penetration_m(self, person: PersonSpec) -> float:
         """Return how deep a part of the person's body lies in another part of it."""
         pose = person.pose
         return untangle.deepest_own_m(person.phenotype, dict(pose.angles_rad), pose.turns)

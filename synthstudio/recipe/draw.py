@@ -200,7 +200,7 @@ def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
     people = draw_people(
         ctx,
         seats=bool(seats_in(ctx)),
-        own_depth_m=lambda person, place: clips.own_depth_m(ctx, person, place),
+        skin_penetration_m=lambda person, place: clips.skin_penetration_m(ctx, person, place),
     )
     people = clips.headed(ctx, camera, clips.set_going(ctx, people))
     people, contacts = draw_contacts(ctx, people)

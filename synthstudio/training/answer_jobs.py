@@ -31,7 +31,7 @@ from synthstudio.render import runtime
 from synthstudio.training import checkpoint, devices, frame_predictions, predictions
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.evaluation_folder import Decode
-from synthstudio.training.predictions import Answers
+from synthstudio.training.predictions import PredictionColumns
 
 U8 = NDArray[np.uint8]
 Poses = tuple[NDArray[np.float32], NDArray[np.float32] | None]
@@ -127,7 +127,7 @@ class FramesJob:
         return f"frames {self.first} to {self.first + len(self.files) - 1}"
 
 
-def answer_people(asked: Network, job: PeopleJob, report: Report) -> tuple[int, Answers]:
+def answer_people(asked: Network, job: PeopleJob, report: Report) -> tuple[int, PredictionColumns]:
     """Do a job in a worker; ModelError when out of memory."""
     how = asked.request
     got = f"{len(job.images)} people"
@@ -171,7 +171,7 @@ class RemotePredictor:
                 known.append(batch.labels.known.numpy())
                 yield PeopleJob(first=number * predictions.BATCH, images=batch.images.numpy())
 
-        parts: list[Answers] = self._run(answer_people, jobs(), len(people), progress)
+        parts: list[PredictionColumns] = self._run(answer_people, jobs(), len(people), progress)
         whole = [part | {"known": k} for part, k in zip(parts, known, strict=True)]
         return predictions.of_people(people, whole, spec)
 

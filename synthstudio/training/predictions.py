@@ -26,7 +26,7 @@ from synthstudio.training.evaluation_folder import Decode
 from synthstudio.training.ground_truth import beside_truth
 
 F64 = NDArray[np.float64]
-Answers = dict[str, NDArray[Any]]
+PredictionColumns = dict[str, NDArray[Any]]
 """Columns of Predictions, some people each."""
 BATCH = 128
 
@@ -48,7 +48,7 @@ def predict_subset(
     predictions on mirrored crops (test-time flip). Windows may reach beyond their images, whose
     sizes crops do not know: see `ground_truth.clip_windows`. ModelError when out of memory.
     """
-    answers: list[Answers] = []
+    answers: list[PredictionColumns] = []
     guard = devices.memory_guard(device, got=f"{BATCH} people", then=devices.OTHER_DEVICE)
     with devices.evaluating(net), guard:
         for batch in people_batches(people, spec):
@@ -76,7 +76,7 @@ def answer_images(
     decode: Decode,
     flip: bool,
     bank: PoseBank | None,
-) -> Answers:
+) -> PredictionColumns:
     """What a network on the images' device says of (B, 3, H, W) uint8: columns of Predictions but
     `known`, with `xy` (B, J, 2) in pixels of its input."""
     if not getattr(net, "has_joint_maps", True):  # any module of PoseOutputs has
@@ -107,7 +107,7 @@ def answer_images(
     }
 
 
-def _whole_bodies(found: FoundWholeBody) -> Answers:
+def _whole_bodies(found: FoundWholeBody) -> PredictionColumns:
     """The columns of what ZoomNet found: joints of parts that it takes to be outside the picture
     have no place and the score 0, so they count as missed."""
     xy, score, present = (
@@ -118,7 +118,9 @@ def _whole_bodies(found: FoundWholeBody) -> Answers:
     return {"xy": xy, "score": score, "present": present} | nothing
 
 
-def of_people(people: CropSubset, answers: Sequence[Answers], spec: InputSpec) -> Predictions:
+def of_people(
+    people: CropSubset, answers: Sequence[PredictionColumns], spec: InputSpec
+) -> Predictions:
     """The answers for all batches of people, `known` among them, in image pixels."""
     columns = {name: np.concatenate([part[name] for part in answers]) for name in answers[0]}
     columns["xy"] = _to_image(columns["xy"], people, people.rows, spec)

@@ -204,11 +204,11 @@ def test_a_foot_is_on_the_ground_in_standing_poses(name):
 
 def test_capsules_see_what_the_meshes_see():
     """The quick test of the draw: it tells a hand in the belly, and lets every library pose be."""
-    assert capsules.touches_m(PERSON, IN_THE_BELLY) > 0.03
-    assert capsules.touches_m(PERSON, ARMS_OUT) < 0.01
+    assert capsules.self_penetration_m(PERSON, IN_THE_BELLY) > 0.03
+    assert capsules.self_penetration_m(PERSON, ARMS_OUT) < 0.01
     for pose in POSES:
         same = (FrozenDict(pose.angles_rad),)
-        assert capsules.touches_m(PERSON, pose.angles_rad, like=same) <= 0.0101, pose.name
+        assert capsules.self_penetration_m(PERSON, pose.angles_rad, like=same) <= 0.0101, pose.name
 
 
 # Hands ---------------------------------------------------------------------------------------

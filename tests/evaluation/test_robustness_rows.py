@@ -10,7 +10,7 @@ import pytest
 
 from synthstudio.core.rng import stream
 from synthstudio.evaluation.intervals import Interval
-from synthstudio.evaluation.robustness import Both, as_json, pairs, robustness_rows, text
+from synthstudio.evaluation.robustness import ChallengePair, as_json, pairs, robustness_rows, text
 from synthstudio.evaluation.storage import Predictions, select
 
 P, J = 60, 4
@@ -28,10 +28,10 @@ def predictions(*, right: float, seed: int = 0) -> Predictions:
 
 def test_a_loss_is_found_and_none_is_not() -> None:
     plain, worse = predictions(right=0.9), predictions(right=0.5)
-    same = Both(challenge=plain, plain=plain)
+    same = ChallengePair(challenge=plain, plain=plain)
     rows = robustness_rows(
         {
-            "a": {"dark": Both(challenge=worse, plain=plain), "none": same},
+            "a": {"dark": ChallengePair(challenge=worse, plain=plain), "none": same},
             "b": {"dark": same, "none": same},
         }
     )
@@ -53,7 +53,7 @@ def test_pairing_narrows_the_interval() -> None:
     plain = predictions(right=0.6)
     nearly = dataclasses.replace(plain, xy=plain.xy.copy())
     nearly.xy[:2] += 50  # two people get worse, all others are as they were
-    change = robustness_rows({"a": {"dark": Both(challenge=nearly, plain=plain)}})[0]
+    change = robustness_rows({"a": {"dark": ChallengePair(challenge=nearly, plain=plain)}})[0]
     width = change.change.high - change.change.low
     assert width < (change.plain.high - change.plain.low) / 2
 
@@ -75,6 +75,6 @@ def test_pairs_are_the_first_people_of_the_same_frames() -> None:
 def test_joints_that_are_not_there_have_no_figure() -> None:
     plain = predictions(right=1)
     seen = dataclasses.replace(plain, state=np.full((P, J), 2, np.uint8))
-    row = robustness_rows({"a": {"dark": Both(challenge=seen, plain=seen)}})[1]
+    row = robustness_rows({"a": {"dark": ChallengePair(challenge=seen, plain=seen)}})[1]
     assert row.part == "hidden" and np.isnan(row.value.value) and row.joints == 0
     assert text([row]).splitlines()[1].split()[-3:] == ["-", "-", "-"]

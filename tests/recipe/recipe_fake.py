@@ -199,7 +199,7 @@ class FakeSolve:
         points = low + (high - low) * (0.25 + 0.5 * np.array(list(np.ndindex(2, 2, 2))))
         return np.concatenate([points[:, :2], np.full((8, 1), sat_on)], axis=1)
 
-    def own_depth_m(self, person: PersonSpec) -> float:
+    def skin_penetration_m(self, person: PersonSpec) -> float:
         self._count("own_depth_m")
         return 0.0
 
@@ -207,7 +207,7 @@ class FakeSolve:
         self._count("untangled")
         return angles_rad, 0.0
 
-    def touches_m(self, phenotype: Phenotype, angles_rad: dict, like: tuple = ()) -> float:
+    def self_penetration_m(self, phenotype: Phenotype, angles_rad: dict, like: tuple = ()) -> float:
         self._count("touches_m")
         return 0.0
 

@@ -92,7 +92,7 @@ def test_made_up_poses_keep_within_limits_and_take_limbs_of_both_sides():
 
 def test_the_freest_of_many_is_taken():
     class Tangled(FakeSolve):
-        def touches_m(self, phenotype, angles_rad, like):
+        def self_penetration_m(self, phenotype, angles_rad, like):
             return 0.5 if angles_rad.get("left_elbow_flexion", 0.0) > 0.3 else 0.0
 
     solve = without(Tangled(), poses=(*CATALOGUE.poses, *WILD))

@@ -182,7 +182,7 @@ class _Crowded(FakeSolve):
 
     heaviest = 0.5
 
-    def own_depth_m(self, person):
+    def skin_penetration_m(self, person):
         assert person.pose.turns  # nobody who stands is asked
         weight = person.phenotype.weight
         return 0.05 + weight if weight > self.heaviest else 0.0

@@ -36,7 +36,7 @@ class _Skins:
     def __init__(self, capsules, skins):
         self.capsules, self.skins = iter(capsules), iter(skins)
 
-    def touches_m(self, phenotype, angles, like=()):
+    def self_penetration_m(self, phenotype, angles, like=()):
         return next(self.capsules)
 
     def resolve_self_intersection(self, phenotype, angles, *, both_hands=False):

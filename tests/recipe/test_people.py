@@ -98,7 +98,7 @@ def test_free_hands_take_other_shapes_as_often_as_asked():
 class Touchy(FakeSolve):
     """A body whose limbs touch while its left elbow is bent."""
 
-    def touches_m(self, phenotype, angles_rad, like=()):
+    def self_penetration_m(self, phenotype, angles_rad, like=()):
         self.requests["like"] = max(self.requests.get("like", 0), len(like))
         return max(0.0, angles_rad.get("left_elbow_flexion", 0.0) - math.radians(2))
 

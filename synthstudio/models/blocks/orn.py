@@ -11,7 +11,7 @@ It plugs in where KPE does. In order:
 5. Refinement: a convolution over features, both maps and the cover corrects the joined maps.
 6. Each joint reads the features once more where the refined maps put it. From that and from step 3
    come the visibility outputs: here a joint's position is known best.
-7. Final fusion (`last_word`): the more a joint is predicted to be hidden, the more its map of
+7. Final fusion (`final_fusion`): the more a joint is predicted to be hidden, the more its map of
    step 4 counts. The power is fixed, not learnt: training people show the poses of the bank, so a
    learnt one would be too small for people in other poses (docs/research/blocks.md).
 """
@@ -40,8 +40,8 @@ _FACTS = 3  # of each joint's map: peak, entropy, expected cover
 class ORN(nn.Module):
     """Features (B, channels, h', w') to all of PoseOutputs.
 
-    `layers`: convolutions before the first maps. For ablations `refine` switches 5 and `last_word`
-    7; without a `bank` 4 and 7 are left out.
+    `layers`: convolutions before the first maps. For ablations `refine` switches 5 and
+    `final_fusion` 7; without a `bank` 4 and 7 are left out.
 
     `balance` (4,): the loss weights of the shares. Training is biased by them towards rare causes;
     evaluation mode undoes it.
@@ -59,7 +59,7 @@ class ORN(nn.Module):
         width: int = 48,
         layers: int = 1,
         refine: bool = True,
-        last_word: bool = True,
+        final_fusion: bool = True,
     ) -> None:
         super().__init__()
         if bank is not None and bank.poses.shape[1] != joints:
@@ -69,7 +69,7 @@ class ORN(nn.Module):
                 expected=f"{joints} joints",
                 got=str(bank.poses.shape[1]),
             )
-        self.size, self.bank, self.last_word = size, bank, last_word
+        self.size, self.bank, self.final_fusion = size, bank, final_fusion
         self.register_buffer("balance", torch.ones(4))
         widths = [channels] + [width] * layers
         self.stem = nn.Sequential(*(conv(a, b) for a, b in itertools.pairwise(widths)))
@@ -106,7 +106,7 @@ class ORN(nn.Module):
         facts.append(_facts(last, log_probabilities(stages[-1]), covered))
         outputs = self.heads(torch.cat([tokens, _read(x, last), *facts], -1))
         fused = None
-        if pose_logs is not None and self.last_word:
+        if pose_logs is not None and self.final_fusion:
             unseen = 1 - torch.softmax(outputs["shares"], -1)[..., VISIBLE]
             power = LEAST_POWER + (FUSION_POWER - LEAST_POWER) * unseen
             fused = fuse(last, pose_logs, power[..., None, None])

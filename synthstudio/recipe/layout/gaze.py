@@ -75,7 +75,7 @@ def _if_free(layout: Layout, everybody: list[Placed], place: int, pose: PoseSpec
     new = Placed(item=person, box_m=layout.geometry.box_m(person))
     others = [p for k, p in enumerate(everybody) if k != place and not _own(p.item, place)]
     deeper, before = (
-        layout.geometry.touches_m(person.phenotype, dict(p.angles_rad))
+        layout.geometry.self_penetration_m(person.phenotype, dict(p.angles_rad))
         for p in (pose, old.item.pose)
     )
     if not layout.free(new, others) or deeper > max(before, _SOFT_M):

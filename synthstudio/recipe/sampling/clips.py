@@ -121,7 +121,7 @@ def _loose_hands(poses: tuple[KeyPose, ...]) -> dict[str, float]:
     return {name: a for name, a in best.angles_rad.items() if name.startswith(named)}
 
 
-def own_depth_m(ctx: SampleContext, person: PersonSpec, place: int) -> float:
+def skin_penetration_m(ctx: SampleContext, person: PersonSpec, place: int) -> float:
     """How deep the person's limbs lie in its body at the worst of its motion.
 
     0 for somebody who stands, and where the recipe leaves that be. A motion is the same whoever
@@ -131,7 +131,7 @@ def own_depth_m(ctx: SampleContext, person: PersonSpec, place: int) -> float:
     if walk is None or not ctx.recipe.people.poses.untangle:
         return 0.0
     steps = _steps(ctx, person, walk, (0.0,) if clip is None else _times_s(clip.seconds))
-    return max(ctx.geometry.own_depth_m(_moved(person, step)) for step in steps)
+    return max(ctx.geometry.skin_penetration_m(_moved(person, step)) for step in steps)
 
 
 # The path ----------------------------------------------------------------------------------

@@ -65,12 +65,12 @@ class Identity:
 
 
 def draw_people(
-    ctx: SampleContext, *, seats: bool, own_depth_m: OwnDepth = lambda person, place: 0.0
+    ctx: SampleContext, *, seats: bool, skin_penetration_m: OwnDepth = lambda person, place: 0.0
 ) -> tuple[tuple[PersonSpec, KeyPose], ...]:
     """Everybody of a frame, at the origin, each with the pose that theirs began with.
 
-    `seats`: whether poses that need a seat may be drawn. `own_depth_m`: how deep the limbs of the
-    person at a place will lie in its own body; who has no room is somebody else, if anybody has.
+    `seats`: whether poses that need a seat may be drawn. `skin_penetration_m`: depth of
+    self-intersection of the person at a place; who has no room is somebody else, if anybody has.
     """
     rng = ctx.rng("people")
     count = sample_count(ctx.recipe.people.count, rng)
@@ -80,7 +80,7 @@ def draw_people(
         for number in _in_turn(ctx, numbers, place):
             who = identity(ctx.recipe, number, ctx.catalogue.garments)
             unit = _person(ctx, who, place, seats)
-            depth_m = own_depth_m(unit[0], place)
+            depth_m = skin_penetration_m(unit[0], place)
             if depth_m < least_m:
                 least_m, best, numbers[place] = depth_m, unit, number
             if least_m <= DEEP_M:

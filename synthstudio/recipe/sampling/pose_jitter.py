@@ -63,13 +63,13 @@ def freest(
     """The number of the first candidate that is free, and its angles out of its own skin.
 
     Those that capsules find free are asked first, then the others by how deep their limbs lie;
-    where the skin of none can be freed, it is the freest. `like`: as `GeometryQueries.touches_m`.
+    where the skin of none can be freed, it is the freest. `like`: as `self_penetration_m`.
     """
 
     def in_order() -> Iterator[tuple[int, dict[str, float]]]:
         deep = []
         for number, candidate in enumerate(candidates):
-            depth = ctx.geometry.touches_m(phenotype, candidate, like)
+            depth = ctx.geometry.self_penetration_m(phenotype, candidate, like)
             if depth <= SOFT_M:
                 yield number, candidate
             else:

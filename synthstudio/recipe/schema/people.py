@@ -158,7 +158,7 @@ class Hold(Base):
     """How often somebody leans on a counter, table or wall, which is put there."""
 
 
-class Together(Base):
+class Interaction(Base):
     """What two or more people of a frame do together."""
 
     share: Probability = 0.0
@@ -205,7 +205,7 @@ class People(Base):
     """Faces."""
     hold: Hold = Hold()
     """What they hold and lean on."""
-    together: Together = Together()
+    together: Interaction = Interaction()
     """What some of them do together."""
     facing_deg: Annotated[Number, Within(-180, 180)] = (-180, 180)
     """0 faces the camera; + turns to the person's left."""

@@ -18,7 +18,7 @@ from synthstudio.dataset.query import (
     GROUPS,
     HIDDEN_CAUSES,
     STATES,
-    Both,
+    BoolOp,
     Compare,
     FieldTest,
     JointTest,
@@ -134,7 +134,7 @@ def with_choice(form: Form, name: str, values: Iterable[str]) -> Form:
 
 
 def _parts(node: Node) -> Iterator[Node]:
-    if isinstance(node, Both) and node.how == "and":
+    if isinstance(node, BoolOp) and node.how == "and":
         for item in node.items:
             yield from _parts(item)
     else:

@@ -1,0 +1,66 @@
+"""Names that the package does not use for what the field has a term for: `make check`."""
+
+from __future__ import annotations
+
+import sys
+import tokenize
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TERMS = {
+    "Ahead": "PrefetchPool",
+    "Alone": "AmodalRender",
+    "Answers": "PredictionColumns",
+    "Asker": "RemotePredictor",
+    "Both": "BoolOp",
+    "Crew": "WorkerPool",
+    "Drift": "VertexVelocities",
+    "Filling": "Interpolation",
+    "Hiding": "Occluders",
+    "Meeting": "Interaction",
+    "Moment": "BaseSample",
+    "Numbers": "FrozenDict",
+    "Pace": "Throughput",
+    "Put": "GripTransform",
+    "Recent": "FrameCache",
+    "STRANGER": "ANONYMOUS",
+    "SessionWatch": "SessionMiddleware",
+    "Settle": "DrapeConstraint",
+    "Solve": "GeometryQueries",
+    "Stretch": "QueueWindow",
+    "Together": "Interaction",
+    "Weave": "GarmentMesh",
+    "_Door": "Authenticator",
+    "_Placed": "IndexedJob",
+    "drifts": "velocities",
+    "glance": "quick_scan",
+    "knock": "ping_server",
+    "last_word": "final_fusion",
+    "older": "compat",
+    "own_depth_m": "skin_penetration_m",
+    "throws": "casts_shadow",
+    "touches_m": "self_penetration_m",
+    "uncut": "reprojected",
+    "untangled": "resolve_self_intersection",
+    "veil": "loading_overlay",
+    "way_out": "transport",
+    "way_px": "max_motion_px",
+}
+"""Name -> the field's term (docs/conventions.md)."""
+
+
+def found(root: Path) -> list[str]:
+    """Return a sentence for each such name in the Python files below `root`."""
+    lines = []
+    for path in sorted(root.rglob("*.py")):
+        with path.open("rb") as file:
+            lines += [
+                f"{path}:{token.start[0]}: {token.string} (use {TERMS[token.string]})"
+                for token in tokenize.tokenize(file.readline)
+                if token.type == tokenize.NAME and token.string in TERMS
+            ]
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(found(ROOT / "synthstudio")) or None)
