@@ -1,7 +1,6 @@
 """Every command runs; every bad input is one message and exit status 1, with nothing written."""
 
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -189,14 +188,6 @@ def test_bad_recipes_and_assets_are_named(run, tmp_path: Path, fault: str) -> No
     assert not (tmp_path / "out").exists()
 
 
-def test_going_on_needs_resume_and_the_same_recipe(run, dataset: Path) -> None:
-    words = ("generate", QUICK, "--frames", 6, "--out", dataset)
-    assert "--resume" in run(*words).err
-    other = run(*words, "--seed", 5, "--resume")
-    assert other.code == 1 and "seed" in other.err
-    assert json.loads(run(*words, "--resume", "--json").out)["made"] == 0
-
-
 def test_no_cuda_is_one_message(run, tmp_path: Path) -> None:
     if runtime.resolve_device("auto") != "cpu":
         pytest.skip("this machine has CUDA")
@@ -217,29 +208,6 @@ def test_no_cuda_is_one_message(run, tmp_path: Path) -> None:
 )
 def test_wrong_usage_exits_with_2(run, arguments: tuple[object, ...]) -> None:
     assert run(*arguments).code == 2
-
-
-@pytest.mark.parametrize("command", ["stats", "audit", "coverage", "export", "frame"])
-def test_a_folder_that_is_no_data_set(run, tmp_path: Path, command: str) -> None:
-    more = {"export": ("--out", tmp_path / "o"), "frame": (0,)}.get(command, ())
-    ran = run(command, tmp_path, *more)
-    assert ran.code == 1 and "no data set" in ran.err
-
-
-def test_a_changed_or_missing_stored_image_is_noticed(run, dataset: Path, tmp_path: Path) -> None:
-    broken = tmp_path / "broken"
-    shutil.copytree(dataset, broken)
-    image = next(broken.rglob("000003.jpg"))
-    data = bytearray(image.read_bytes())
-    data[len(data) // 2] ^= 1
-    image.write_bytes(data)
-    for command in (("frame", broken, 3), ("export", broken, "--out", tmp_path / "coco")):
-        ran = run(*command)
-        assert ran.code == 1 and "000003.jpg" in ran.err
-    image.unlink()
-    ran = run("frame", broken, 3)
-    assert ran.code == 1 and "000003.jpg" in ran.err
-    assert [p.name for p in tmp_path.iterdir()] == ["broken"]
 
 
 # Ends from outside ----------------------------------------------------------------------------

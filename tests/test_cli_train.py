@@ -22,16 +22,12 @@ from tiny_pairs import recipe
 from synthstudio.cli import main
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.arrays import write_table
-from synthstudio.evaluation.localization import pck
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
-from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
-from synthstudio.training.data import sources
 from synthstudio.training.loop import train
 from synthstudio.training.networks import build_network
-from synthstudio.training.predictions import predict_subset
 
 RUNS = Path(__file__).resolve().parents[1] / "scenes" / "training"
 Run = Callable[..., tuple[str, str]]
@@ -124,29 +120,6 @@ def test_from_a_data_set_to_a_page(run: Run, dataset: Path, tmp_path: Path) -> N
     assert "mine" in page and page.count("data:image/jpeg") > 3
     assert str(tmp_path) not in page + json.dumps(stored)
     assert "a folder of its own" in run("evaluate", out, dataset, code=1)[1]
-
-
-@pytest.mark.nightly("400 steps; tests/training learns a few people by heart more cheaply")
-def test_few_people_are_learnt_by_heart(run: Run, dataset: Path, tmp_path: Path) -> None:
-    # Without a bank: one of these very poses would know the answers.
-    network = {"size": [96, 72], "widths": [16, 24], "width": 24, "bank": 0}
-    path = write(tmp_path / "mine.yaml", dataset, steps=0, lr=1e-2, network=network)
-    out, cache = tmp_path / "run", tmp_path / "cache"
-    run("train", path, "--out", out, "--overfit", 3, "--cache", cache)
-    log = (out / "log.csv").read_text().splitlines()
-    fits = [float(line.split(",")[2]) for line in log if ",validation/pck," in line]
-    assert len(fits) == 8 and fits[-1] == 1.0
-    net, settings, _ = checkpoint.load_network(out / "last.safetensors")
-    gathered = sources.load_data(settings, cache=cache, say=lambda text: None)
-    val = sources.overfit_subset(gathered, 3).val
-    assert val is not None
-    answers = predict_subset(net, val, gathered.spec, device=torch.device("cpu"))
-    hits = pck(answers.xy, answers.true_xy, length=answers.side, at=0.05)
-    assert float(hits[answers.known].mean()) > 0.98
-    kept = configs.load(out / "config.yaml")
-    assert kept.augment.flip == 0 and kept.batch == 3 and kept.steps == 400
-    err = run("train", path, "--out", out, "--overfit", 4, "--resume", code=1)[1]
-    assert "another config" in err
 
 
 def test_ways_to_ask_and_runs_side_by_side(

@@ -95,12 +95,6 @@ def test_the_table_holds_every_cause_and_kind_of_joint() -> None:
     assert len(set(joints)) == len(joints) == 700
 
 
-def test_a_row_says_why_it_left_the_first_look() -> None:
-    changed = [row for row in ROWS if row["cause"] != row["first_look"]]
-    assert len(changed) <= len(ROWS) // 25
-    assert all(row["note"] for row in changed)
-
-
 def with_surfaces(scene: Scene, **changes: object) -> Scene:
     people = tuple(
         dataclasses.replace(

@@ -91,12 +91,6 @@ def test_nobody_is_in_what_the_place_is_made_of(stage: Stage, specs: list[FrameS
                 assert apart.min() > 0.03
 
 
-def test_people_are_seen_from_where_the_camera_is(stage: Stage, specs: list[FrameSpec]) -> None:
-    for spec in specs:
-        frame = pipeline.make_frame(stage, spec)
-        assert max(person.modal_area_px for person in frame.labels.people) > 100
-
-
 def test_any_number_of_workers_makes_the_same_bytes_and_rays_agree(
     assets: Path, tmp_path: Path
 ) -> None:

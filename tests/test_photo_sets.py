@@ -8,9 +8,7 @@ import photo_world
 import pyarrow.parquet as pq
 import pytest
 from photo_world import BY, varied
-from typer.testing import CliRunner
 
-from synthstudio.cli import app
 from synthstudio.core.errors import DatasetError
 from synthstudio.dataset import splits
 from synthstudio.dataset.arrays import write_parquet
@@ -238,24 +236,6 @@ def test_what_cannot_be_made_again_says_so(stored: Dataset, imported: Dataset):
         settings_of(stored)
     with pytest.raises(DatasetError, match=r"were imported.*synthstudio validate"):
         settings_of(imported)
-
-
-def test_the_commands_say_the_same(stored: Dataset, imported: Dataset, world: Path, tmp_path: Path):
-    def run(*args: object) -> tuple[int, str]:
-        made = CliRunner().invoke(app, [str(a) for a in args])
-        return made.exit_code, made.output + str(made.exception or "")
-
-    sheet, plan = tmp_path / "s.png", tmp_path / "n.yaml"
-    code, output = run("coverage", stored.folder, "--sheet", sheet, "--write", plan)
-    assert code == 0, output
-    assert "synthstudio occlude" in output and sheet.is_file() and load(plan).occlude
-    code, output = run("audit", stored.folder, "--assets", world, "--device", "cpu", "--json")
-    assert code == 0, output
-    reported = json.loads(next(line for line in output.splitlines() if line.startswith("{")))
-    assert reported["passed"] and reported["pasted"]["people"]
-    assert "no recipe to go on from" in run("coverage", imported.folder, "--write", plan)[1]
-    assert "imported" in run("audit", imported.folder)[1]
-    assert "does not hold the photos" in run("frame", stored.folder, 1)[1]
 
 
 def test_a_run_plans_every_kind_by_its_weight(world: Path):

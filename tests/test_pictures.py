@@ -10,7 +10,6 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
 from synthstudio.report import pictures
-from synthstudio.report.draw import captioned
 
 FIRST = {".png": b"\x89PNG", ".jpg": b"\xff\xd8", ".JPEG": b"\xff\xd8", ".webp": b"RIFF"}
 
@@ -59,13 +58,3 @@ def test_the_pictures_of_a_moment_say_what_they_are(tmp_path: Path) -> None:
 
 def _spec(settings, index: int):
     return pictures.draw_spec(pictures.Stage(settings), index)
-
-
-def test_a_caption_lies_below_and_fits() -> None:
-    rgb = np.full((64, 80, 3), 7, np.uint8)
-    made = captioned(rgb, "what this is, which is far too long for such a picture")
-    assert (made[:64] == 7).all()
-    assert made.shape[1] == 80 and made.shape[0] > 64
-    written = np.flatnonzero((made[64:].max(axis=2) > 150).any(axis=0))
-    assert len(written)
-    assert (captioned(rgb, "")[64:].max(axis=2) < 60).all()

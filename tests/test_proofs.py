@@ -67,14 +67,6 @@ def test_any_stored_frame_is_made_again_and_the_second_oracle_agrees(
     assert found["sampling_error"] < 0.02
 
 
-def test_another_seed_gives_other_bytes(small: tuple[Path, Settings]) -> None:
-    out, settings = small
-    other = settings.recipe.model_copy(update={"seed": settings.recipe.seed + 1})
-    stage = proofs.Stage(Settings(**{**vars(settings), "recipe": other}))
-    made = proofs.pipeline.make_frame(stage, proofs.pipeline.draw_spec(stage, 0))
-    assert made.jpeg != proofs.Dataset(out).image_path(0).read_bytes()
-
-
 # With processes and kills ---------------------------------------------------------------------
 
 nightly = pytest.mark.nightly("minutes of workers and kills; tests/dataset kills a cheap writer")
@@ -118,13 +110,3 @@ def test_a_killed_run_resumed_gives_the_bytes_of_an_unbroken_one(
         SCENE, SCENES, tmp_path / "out", frames=FRAMES, kill=kill, workers=workers
     )
     assert resumed == ways[1]["one worker"]
-
-
-@nightly
-def test_both_visible_and_hidden_joints_occur_in_any_twelve_frames(
-    ways: tuple[Path, dict[str, dict[str, str]]],
-) -> None:
-    rows = list(proofs.Dataset(ways[0] / "one").iter_instances(columns=["frame_index", "state"]))
-    for start in range(FRAMES - 11):
-        states = {s for r in rows if start <= r["frame_index"] < start + 12 for s in r["state"]}
-        assert {1, 2} <= states

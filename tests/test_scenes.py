@@ -83,16 +83,6 @@ def test_every_scene_makes_frames(name: str, small_assets: Path) -> None:
         _check(frame.labels)
 
 
-@pytest.mark.nightly("photos of this machine alone; every scene runs above with drawn ones")
-def test_photo_backdrop_on_real_assets(shared_data: Path) -> None:
-    recipe = load(SCENES / "photo_backdrop.yaml").model_copy(update={"frames": 6})
-    settings = prepare(recipe, assets=shared_data, device="cpu")
-    for frame in pipeline.stream(settings):
-        _check(frame.labels)
-    assert settings.catalogue.cutouts
-    assert all(asset.licence for asset in settings.catalogue.backgrounds)
-
-
 @pytest.mark.egl
 def test_pyrender_draws_other_colours_and_the_same_labels(small_assets: Path) -> None:
     settings = _settings("bench.yaml", small_assets, frames=2)

@@ -26,6 +26,7 @@ from synthstudio.core.labels import (
     PersonColumns,
     PersonLabel,
     Rle,
+    Text,
 )
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import FrameSpec
@@ -107,7 +108,7 @@ class People(PersonColumns):
         """P run-length masks of the whole person inside the frame."""
         return self._codes(self.amodal_counts)
 
-    def _codes(self, counts: Sequence[str | None]) -> tuple[Rle | None, ...]:
+    def _codes(self, counts: Text) -> tuple[Rle | None, ...]:
         sizes = self.mask_size.tolist()
         return tuple(
             None if code is None else {"size": size, "counts": code}

@@ -284,7 +284,7 @@ def _column(table: pa.Table | pa.RecordBatch, label: Label, joints: int) -> Any:
     column, each = one_array(table.column(label.name)), label.entries(joints)
     if each is not None:
         _check_lengths(table, column, label.name, each)
-    if label.memory == "object":
+    if each is None and label.memory == "object":
         return as_column(label, column.to_pylist(), joints)
     if each is None:
         values = as_numpy(column)

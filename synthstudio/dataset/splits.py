@@ -364,8 +364,8 @@ class Drawn:
         people = spec_fields(spec).get("people") or ()
         try:
             for person in people if isinstance(people, list) else ():
-                self.identities.add(_text(person["phenotype"], _said(person["look"])))
-                self.poses.add(_text(_said(person["pose"])))
+                self.identities.add(_text(person["phenotype"], person["look"]))
+                self.poses.add(_text(person["pose"]))
                 self.designs.update(_text(g["kind"], g["shape"]) for g in person["outfit"])
         except (LookupError, TypeError) as error:
             raise no_spec(f"{type(error).__name__}: {error}") from error
@@ -422,8 +422,3 @@ def _notes(found: Sequence[Drawn]) -> list[str]:
 
 def _text(*values: Any) -> str:
     return json.dumps(values, sort_keys=True)
-
-
-def _said(part: Any) -> dict[str, Any]:
-    """Return the fields of a part of a spec that say something, as sets of before have them."""
-    return {name: part[name] for name in part if part[name]}

@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from synthstudio.core.labels import (
 from synthstudio.core.masks import check_counts
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.visibility import is_labelled
-from synthstudio.dataset.rows import NO_STATE, Row
+from synthstudio.dataset.rows import COLUMNS, NO_STATE, Row
 
 MAX_PIXELS = 100_000_000
 MAX_PEOPLE = 999
@@ -195,7 +195,7 @@ def check_frame(row: Mapping[str, Any]) -> None:
     for name, label in FRAME_LABELS.items():
         if name not in ("K", "world_to_camera"):
             _typed(row[name], label)
-        _check_shape(row[name], label, 0)
+    _check_values(row, _rules(0))
     _check_texts(row, FRAME_LABELS)
 
 
@@ -204,8 +204,7 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
     integer(row["instance"], 1, MAX_PEOPLE)
     if row["frame_index"] != frame["index"]:
         raise ValueError("a person of another frame")
-    for name, label in LABELS.items():
-        _check_shape(row[name], label, joints)
+    _check_values(row, _rules(joints))
     _check_joints(row)
     hidden = _check_alike(row, ("hidden_joint", "hidden_instance", "hidden_share"))
     if any(not 0 <= j < joints for j in hidden):
@@ -217,23 +216,51 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
     _check_texts(row, _PERSON_TEXTS)
 
 
-def _check_shape(value: Any, label: Label, joints: int) -> None:
-    """Lengths and kinds of a column's value, and the limits of a number that stands alone."""
-    if value is None:
-        return
-    kinds, entries = _KINDS[label.kind], label.entries(joints)
-    if entries is not None and len(value) != entries:
-        raise ValueError(f"{label.name} has {entries} entries, not {len(value)}")
-    if label.shape:
-        if label.kind != "float" and not set(map(type, value)) <= kinds:
-            raise ValueError(f"{label.name} is {str(value)[:80]}")
-        return
-    if type(value) not in kinds or value in _ENDLESS:
-        raise ValueError(f"{label.name} is {str(value)[:40]}")
-    if label.within is not None and value == value:  # NaN says that nobody knows
-        low, high = label.within
-        if not low - _SLACK <= value <= high + _SLACK:
-            raise ValueError(f"{label.name} is {value:g}, not from {low:g} to {high:g}")
+class _Rule(NamedTuple):
+    """What a column's value has to be: a list of so many `entries`, of `kinds`, within limits."""
+
+    name: str
+    null: bool
+    is_list: bool
+    entries: int | None
+    kinds: set[type]
+    low: float
+    high: float
+
+
+@functools.cache
+def _rules(joints: int) -> list[_Rule]:
+    """Those of people with so many joints; of frames for 0."""
+    return [
+        _Rule(
+            name,
+            one.null,
+            bool(one.shape),
+            one.entries(joints),
+            _KINDS[one.kind],
+            *_LIMITS.get(name, (-math.inf, math.inf)),
+        )
+        for name, one in (LABELS if joints else FRAME_LABELS).items()
+    ]
+
+
+def _check_values(row: Mapping[str, Any], rules: Sequence[_Rule]) -> None:
+    """Lengths, kinds and limits of values; lists of reals are looked at before."""
+    for name, null, is_list, entries, kinds, low, high in rules:
+        value = row[name]
+        if value is None:
+            if not null:
+                raise ValueError(f"{name} is null")
+            continue
+        if entries is not None and len(value) != entries:
+            raise ValueError(f"{name} has {entries} entries, not {len(value)}")
+        if is_list and float in kinds:
+            continue
+        values = value if is_list else (value,)
+        if not set(map(type, values)) <= kinds:
+            raise ValueError(f"{name} is {str(value)[:80]}")
+        if values and int in kinds and (min(values) < low or max(values) > high):  # NaN is neither
+            raise ValueError(f"{name} is {str(value)[:40]}, not from {low:g} to {high:g}")
 
 
 def _check_alike(row: Mapping[str, Any], names: Sequence[str]) -> Any:
@@ -243,9 +270,24 @@ def _check_alike(row: Mapping[str, Any], names: Sequence[str]) -> Any:
     return row[names[0]]
 
 
-_KINDS = {"int": {int}, "float": {int, float}, "bool": {bool}, "string": {str}}
-_ENDLESS = (math.inf, -math.inf)
+_KINDS: dict[str, set[type]] = {
+    "int": {int},
+    "float": {int, float},
+    "bool": {bool},
+    "string": {str},
+}
 _SLACK = 1e-6
+
+
+def _limits(label: Label) -> tuple[float, float]:
+    if label.within is not None:
+        return label.within[0] - _SLACK, label.within[1] + _SLACK
+    limits = np.finfo(label.dtype) if label.kind == "float" else np.iinfo(label.dtype)
+    kind = float if label.kind == "float" else int
+    return kind(limits.min), kind(limits.max)
+
+
+_LIMITS = {n: _limits(one) for n, one in COLUMNS.items() if one.kind in ("int", "float")}
 _CHECKED_TEXTS = ("cause", "origin", "modal_counts", "amodal_counts")
 _PERSON_TEXTS = [n for n, one in LABELS.items() if one.kind == "string" and n not in _CHECKED_TEXTS]
 """Where texts are looked for: the others are checked as words and as codes before."""

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
 from synthstudio.formats.coco.file import are_joint_names, category_skeleton, id_key, with_size
 from synthstudio.quality.findings import Finding
 from synthstudio.quality.masks import Mask, mask_problems, read_mask
-from synthstudio.quality.people import check_people, keypoint_keys
-from synthstudio.quality.subject import FAR, HALF_PX, digest, is_number, subject_of_entry
+from synthstudio.quality.people import check_people, finding_of, keypoint_keys
+from synthstudio.quality.subject import FAR, HALF_PX, digest, is_number, subjects_of_rows
 
 _AGREE_PX = 0.01
+_TOGETHER = 256
 _NUMBERS = ("keypoints", "bbox", "area", "segmentation", "amodal_bbox", "keypoints_all")
 
 
@@ -34,7 +37,7 @@ def key_of(entry: Any, name: str) -> int | str | None:
 class CocoChecker:
     """What is known of a file so far: numbers only, so a million entries stay small.
 
-    Feed it `categories`, then every image, then every annotation.
+    Feed it `categories`, then every image, then every annotation, and end with `check_waiting`.
     """
 
     images: Path | None = None
@@ -49,6 +52,8 @@ class CocoChecker:
     twins: dict[int, Any] = field(default_factory=dict)
     last_mask: Mask | None = None
     people: int = 0
+    waiting: list[tuple[Skeleton, Row, Row, tuple[Any, Any]]] = field(default_factory=list)
+    """Skeleton, frame, row and ids of people who are checked together: see `check_waiting`."""
 
     def check_categories(self, categories: Sequence[Any]) -> Iterator[Finding]:
         """Note the categories with keypoints and yield what is wrong with them."""
@@ -98,10 +103,10 @@ class CocoChecker:
             whole = image if self.images is None else with_size(image, self.images)
             row = frame_row(whole, "coco17", 0)
             self.sizes[number] = (row["width_px"], row["height_px"])
+            if row["K"] is not None or image.get("distortion"):
+                self.cameras[number] = _camera(image)
         except (FormatError, AssetError) as error:
             yield _schema(where, error.what, image=number)
-        if image.get("K") is not None:
-            self.cameras[number] = {k: image[k] for k in ("K", "distortion") if k in image}
         name = image.get("file_name")
         if not isinstance(name, str) or not name:
             yield _schema(where, f"file_name is {name!r}"[:200], image=number)
@@ -145,26 +150,58 @@ class CocoChecker:
         if skeleton is not None and entry.get("keypoints"):
             found += self._keypoints(entry, skeleton, where, at)
         yield from found
-        if skeleton is not None and not any(each.severity == "error" for each in found):
-            yield from self._as_imported(entry, skeleton, where, at)
+        if skeleton is not None:
+            broken = any(each.severity == "error" for each in found)
+            yield from self._as_imported(entry, skeleton, where, at, broken=broken)
 
     def _as_imported(
-        self, entry: Mapping[str, Any], skeleton: Skeleton, where: str, at: Mapping[str, Any]
+        self,
+        entry: Mapping[str, Any],
+        skeleton: Skeleton,
+        where: str,
+        at: Mapping[str, Any],
+        *,
+        broken: bool,
     ) -> Iterator[Finding]:
-        """What an import would say of an entry in which nothing else is wrong."""
+        """What an import would say of an entry; what it takes is checked as a row of people.
+
+        Of a `broken` one no more is said, but what can be read of its joints is checked too.
+        """
         width, height = self.sizes[at["image"]]
-        frame = {"index": 0, "width_px": width, "height_px": height}
+        frame = {"index": 0, "width_px": width, "height_px": height, "K": None, "spec": None}
+        frame |= self.cameras.get(at["image"], {})
         try:
             row = instance_row(entry, frame, 1, len(skeleton.joints))
         except FormatError as error:
-            yield _schema(where, error.what, **at)
+            if not broken:
+                yield _schema(where, error.what, **at)
             return
         mark = digest(at["image"], row["instance"])
-        if INSTANCE in entry and mark in self.numbers:
+        if INSTANCE in entry and mark in self.numbers and not broken:
             yield _schema(
                 where, f"two people of an image have the {INSTANCE} {row['instance']}", **at
             )
         self.numbers.add(mark)
+        if entry.get("keypoints"):
+            self.waiting.append((skeleton, frame, row, (at["image"], at["person"])))
+        if len(self.waiting) >= _TOGETHER:
+            yield from self.check_waiting()
+
+    def check_waiting(self) -> Iterator[Finding]:
+        """What is wrong with the people of the annotations since the last call."""
+        for skeleton in {one.joints: one for one, *_ in self.waiting}.values():
+            own = [w for w in self.waiting if w[0].joints == skeleton.joints]
+            _, frames, rows, ids = zip(*own, strict=True)
+            table = pa.Table.from_pylist(list(rows), INSTANCE_SCHEMA)
+            subjects = subjects_of_rows(frames, table, np.arange(len(rows)), skeleton, ids=ids)
+            for found in check_people(subjects):
+                yield from found
+            for n, key in enumerate(keypoint_keys(subjects)):
+                image, person = ids[n]
+                first = None if key is None else self.twins.setdefault(digest(image, key), person)
+                if key is not None and first != person:
+                    yield finding_of(subjects, n, "twins", f"the same as annotation {first}")
+        self.waiting.clear()
 
     def _numbers(self, entry: Mapping[str, Any], where: str, at: Mapping[str, Any]) -> Any:
         bad = [name for name in _NUMBERS if not _finite(entry.get(name))]
@@ -216,21 +253,18 @@ class CocoChecker:
             )
             return
         yield from _visibility(entry, skeleton, where, at)
-        width, height = self.sizes[at["image"]]
-        image = {"width": width, "height": height, **self.cameras.get(at["image"], {})}
-        subject = subject_of_entry(image, entry, skeleton)
-        yield from check_people(subject)[0]
-        (key,) = keypoint_keys(subject)
-        if key is not None:
-            mark = digest(at["image"], key)
-            if mark in self.twins and self.twins[mark] != entry.get("id"):
-                yield Finding(
-                    kind="twins",
-                    where=where,
-                    what=f"the same as annotation {self.twins[mark]}",
-                    **at,
-                )
-            self.twins.setdefault(mark, entry.get("id"))
+
+
+def _camera(image: Mapping[str, Any]) -> Row:
+    """K and distortion of an image's entry; {} where they are no such numbers."""
+    K, bent = image.get("K"), image.get("distortion")
+    try:
+        found = {"K": np.array(K, np.float64).reshape(9).tolist()}
+        return found | (
+            {"distortion": np.array(bent, np.float64).reshape(4).tolist()} if bent else {}
+        )
+    except (ValueError, TypeError):
+        return {}
 
 
 def _names_and_limbs(names: list[str], edges: Any, where: str) -> Iterator[Finding]:

@@ -24,7 +24,6 @@ import numpy as np
 
 from synthstudio.quality.gap_distance import (
     F64,
-    I64,
     Difference,
     Sample,
     difference,
@@ -195,88 +194,66 @@ def _assumed(generated: Side) -> Assumed:
     return Assumed(**{**asdict(usual), **medians})
 
 
-def _differences(
-    sides: tuple[Side, Side], cameras: tuple[Camera, Camera], common: Sequence[str]
-) -> list[Difference]:
-    def pair(values: Sequence[F64]) -> tuple[Sample, Sample]:
-        a, b = (Sample(values=v, group=s.group) for v, s in zip(values, sides, strict=True))
-        return a, b
-
-    def pictures(values: Sequence[I64]) -> tuple[Sample, Sample]:
-        a, b = (
-            Sample(values=v.astype(np.float64), group=s.groups)
-            for v, s in zip(values, sides, strict=True)
-        )
-        return a, b
-
-    size, place = ("camera.distance_m", "camera.vertical_fov_deg"), "camera.off_centre"
-    edge = ("targets.causes.truncated", "camera.distance_m", place, "camera.aim_height_m")
-    out = [
-        difference(
-            "size",
-            "size of people",
-            "picture heights",
-            size,
-            pair([s.box[:, 3] / s.size[:, 1] for s in sides]),
-        ),
-        difference(
-            "count",
-            "people in a picture",
-            "people",
-            ("people.count",),
-            pictures([s.per_picture for s in sides]),
-            whole=True,
-        ),
-        difference(
-            "place",
-            "place from left to right",
-            "picture widths",
-            (place,),
-            pair([middle_x(s) for s in sides]),
-        ),
-        difference(
-            "row",
-            "hips below the middle row",
-            "picture heights",
-            ("camera.aim_height_m", "camera.pitch_deg"),
-            pair([hip_row(s) for s in sides]),
-        ),
-        difference(
-            "edge",
-            "touching the picture's edge",
-            "share of people",
-            edge,
-            pair([touches_edge(s) for s in sides]),
-            whole=True,
-        ),
-    ]
-    if common:
-        out.append(
-            difference(
-                "outside",
-                "joints outside the picture or unlabelled",
-                "share of a person's joints",
-                edge,
-                pair([outside_share(s, common) for s in sides]),
-            )
-        )
-    for key, name, unit, fields in _CAMERA:
-        values = [getattr(camera, key) for camera in cameras]
-        out.append(difference(key, name, unit, fields, pair(values)))
-    return out
-
-
-_CAMERA = (
-    ("roll_deg", "camera roll", "degrees", ("camera.roll_deg",)),
-    (
-        "pitch_deg",
+_EDGES = (
+    "targets.causes.truncated",
+    "camera.distance_m",
+    "camera.off_centre",
+    "camera.aim_height_m",
+)
+_FIGURES = {
+    "size": (
+        "size of people",
+        "picture heights",
+        ("camera.distance_m", "camera.vertical_fov_deg"),
+    ),
+    "count": ("people in a picture", "people", ("people.count",)),
+    "place": ("place from left to right", "picture widths", ("camera.off_centre",)),
+    "row": (
+        "hips below the middle row",
+        "picture heights",
+        ("camera.aim_height_m", "camera.pitch_deg"),
+    ),
+    "edge": ("touching the picture's edge", "share of people", _EDGES),
+    "outside": ("joints outside the picture or unlabelled", "share of a person's joints", _EDGES),
+    "roll_deg": ("camera roll", "degrees", ("camera.roll_deg",)),
+    "pitch_deg": (
         "camera pitch",
         "degrees",
         ("camera.pitch_deg", "camera.aim_height_m", "camera.height_m"),
     ),
-    ("distance_m", "distance", "metres", ("camera.distance_m", "camera.vertical_fov_deg")),
-)
-"""Fields of Camera, as people read them, and what moves them."""
+    "distance_m": ("distance", "metres", ("camera.distance_m", "camera.vertical_fov_deg")),
+}
+"""Figures of people as they are read: name, unit, and the recipe's fields that move them."""
+_WHOLE = ("count", "edge")
+_CAMERA = ("roll_deg", "pitch_deg", "distance_m")
+
+
+def _figures(side: Side, camera: Camera, common: Sequence[str]) -> dict[str, F64]:
+    """(P,) each figure of each person; of each picture for `count`."""
+    return {
+        "size": side.box[:, 3] / side.size[:, 1],
+        "count": side.per_picture.astype(np.float64),
+        "place": middle_x(side),
+        "row": hip_row(side),
+        "edge": touches_edge(side),
+        **({"outside": outside_share(side, common)} if common else {}),
+        **{name: getattr(camera, name) for name in _CAMERA},
+    }
+
+
+def _differences(
+    sides: tuple[Side, Side], cameras: tuple[Camera, Camera], common: Sequence[str]
+) -> list[Difference]:
+    found = [_figures(side, own, common) for side, own in zip(sides, cameras, strict=True)]
+    out = []
+    for key in found[0]:
+        name, unit, fields = _FIGURES[key]
+        a, b = (
+            Sample(values=values[key], group=side.groups if key == "count" else side.group)
+            for values, side in zip(found, sides, strict=True)
+        )
+        out.append(difference(key, name, unit, fields, (a, b), whole=key in _WHOLE))
+    return out
 
 
 def _joint_states(sides: tuple[Side, Side], common: Sequence[str]) -> tuple[JointStates, ...]:
@@ -314,7 +291,8 @@ def _validated(side: Side, camera: Camera) -> tuple[Validated, ...]:
         return ()
     truths = {"distance_m": "depth_m"}
     out = []
-    for key, name, unit, _ in _CAMERA:
+    for key in _CAMERA:
+        name, unit, _ = _FIGURES[key]
         told, true = getattr(camera, key), getattr(side.truth, truths.get(key, key))
         both = np.isfinite(told) & np.isfinite(true)
         if both.sum() < 2:

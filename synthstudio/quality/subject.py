@@ -1,4 +1,4 @@
-"""What checks look at: people of COCO entries, or rows of a data set, as columns."""
+"""What checks look at: rows of people, of a data set or of a COCO file's entries, as columns."""
 
 from __future__ import annotations
 
@@ -61,30 +61,35 @@ class Subjects:
 
 
 def subjects_of_rows(
-    frames: Sequence[Mapping[str, Any]], people: pa.Table, owner: I64, skeleton: Skeleton
+    frames: Sequence[Mapping[str, Any]],
+    people: pa.Table,
+    owner: I64,
+    skeleton: Skeleton,
+    *,
+    ids: Sequence[tuple[Any, Any]] | None = None,
 ) -> Subjects:
     """The subjects of rows of the instances table, whose lists fit the skeleton.
 
-    `owner` (N,): the place in `frames` of each person's frame.
+    `owner` (N,): the place in `frames` of each person's frame. `ids`: of a COCO file, the ids of
+    their images and annotations; then frames may have a `distortion`.
     """
     joints = len(skeleton.joints)
     state = np.nan_to_num(columns(people, "state", joints), nan=-1).astype(np.int64)
     px = columns(people, "joints_px", 2 * joints).reshape(-1, joints, 2)
     camera, has_camera = _bounded(columns(people, "joints_camera_m", 3 * joints))
-    frame_index = [frames[k]["index"] for k in owner.tolist()]
-    instances = people["instance"].to_pylist()
     K, has_K = _bounded(np.array([padded(frame["K"], 9) for frame in frames]).reshape(-1, 9))
-    bent = np.array([_bent(frame["spec"]) for frame in frames]).reshape(-1, 2)
+    bent = np.array([_bent(frame) for frame in frames]).reshape(-1, 2)
     sizes = [(frame["width_px"], frame["height_px"]) for frame in frames]
     rendered = word_codes(people["origin"], ["rendered"]).reshape(-1, joints) == 0
+    where = "annotation {1} of image {0}"
+    if ids is None:
+        where, frame_index = "frame {0}, person {1}", [frames[k]["index"] for k in owner.tolist()]
+        ids = list(zip(frame_index, people["instance"].to_pylist(), strict=True))
     return Subjects(
         skeleton=skeleton,
-        where=[
-            f"frame {index}, person {instance}"
-            for index, instance in zip(frame_index, instances, strict=True)
-        ],
-        image=frame_index,
-        person=instances,
+        where=[where.format(*both) for both in ids],
+        image=[image for image, _ in ids],
+        person=[person for _, person in ids],
         size=np.array(sizes, np.float64).reshape(-1, 2)[owner],
         px=np.where(np.isin(state, (0, NO_STATE))[..., None], np.nan, px),
         state=state,
@@ -129,68 +134,12 @@ def padded(values: Sequence[float] | None, count: int) -> Sequence[float]:
     return values if values is not None and len(values) == count else [math.nan] * count
 
 
-def _bent(spec: str | None) -> Sequence[float]:
+def _bent(frame: Mapping[str, Any]) -> Sequence[float]:
     try:
-        found = distortion_of(spec)
+        found = frame.get("distortion") or distortion_of(frame["spec"])
     except (ValueError, TypeError, KeyError):
         return (0.0, 0.0)
     return found[:2] if found is not None and np.isfinite(found).all() else (0.0, 0.0)
-
-
-def subject_of_entry(
-    image: Mapping[str, Any], entry: Mapping[str, Any], skeleton: Skeleton
-) -> Subjects:
-    """The one subject of a COCO annotation whose keypoints are J x (x, y, v) numbers.
-
-    A joint with v > 0 and a number that is not finite has no place. Extra arrays of our own
-    export are used where they are there and fit.
-    """
-    joints = len(skeleton.joints)
-    flat = np.array(entry["keypoints"], np.float64).reshape(joints, 3)
-    finite = (np.abs(flat) < FAR).all(axis=1)
-    state = np.where(finite, flat[:, 2], NO_STATE).astype(np.int64)
-    state[state == 0] = NO_STATE  # outside or unlabelled: COCO does not tell
-    px = np.where((state == NO_STATE)[:, None], np.nan, flat[:, :2] + HALF_PX)
-    camera = _optional(_flat(entry.get("keypoints_3d_camera_m")), 3 * joints)
-    K = _optional(_flat(image.get("K")), 9)
-    bent = _optional(_flat([image.get("distortion")]), 4)
-    area: Any = entry.get("area")
-    return Subjects(
-        skeleton=skeleton,
-        where=[f"annotation {entry.get('id')} of image {entry.get('image_id')}"],
-        image=[entry.get("image_id")],
-        person=[entry.get("id")],
-        size=np.array([[int(image["width"]), int(image["height"])]], np.float64),
-        px=px[None],
-        state=state[None],
-        box=_box_row(entry.get("bbox")),
-        area=np.array([float(area) if is_number(area) and abs(area) < FAR else math.nan]),
-        amodal_box=_box_row(entry.get("amodal_bbox")),
-        drawn=np.array([_is_drawn(entry.get("origin"))]),
-        camera_m=_or_nan(camera, 3 * joints).reshape(1, joints, 3),
-        has_camera=np.array([camera is not None]),
-        K=_or_nan(K, 9).reshape(1, 3, 3),
-        has_K=np.array([K is not None]),
-        distortion=np.zeros((1, 2)) if bent is None else bent[None, :2],
-    )
-
-
-def _box_row(values: Any) -> F64:
-    return np.array([values if is_box(values) else [math.nan] * 4], np.float64)
-
-
-def _or_nan(values: F64 | None, count: int) -> F64:
-    return np.full(count, np.nan) if values is None else values
-
-
-def _optional(values: Sequence[float] | None, count: int) -> F64 | None:
-    out = np.array(values if values is not None else [], np.float64)
-    return out if len(out) == count and not (np.abs(out) >= FAR).any() else None
-
-
-def _is_drawn(origin: Any) -> bool:
-    """Whether a whole body was labelled; what says nothing of its origin is taken so."""
-    return not isinstance(origin, list) or not origin or "rendered" in origin
 
 
 def digest(*parts: object) -> int:
@@ -227,17 +176,3 @@ def is_box(value: Any) -> bool:
 def is_number(value: Any) -> bool:
     """True for an int or a float (NaN too), not for a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _flat(nested: Any) -> list[float] | None:
-    if not isinstance(nested, list):
-        return None
-    out: list[float] = []
-    for row in nested:
-        if not isinstance(row, list):
-            return None
-        for value in row:
-            if value is not None and not is_number(value):
-                return None
-            out.append(math.nan if value is None else float(value))
-    return out

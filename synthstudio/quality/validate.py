@@ -177,6 +177,7 @@ def validate_coco(
             if len(had) < _PEOPLE_OF_OUTLINES * 512:
                 outline[image_key] = had + outlines([checker.last_mask])
         on_step("annotations", done)
+    _note(out, checker.check_waiting())
     out.findings.images, out.findings.people = len(checker.sizes), checker.people
     if folder is None:
         out.findings.not_checked.append("pictures: no folder was given")

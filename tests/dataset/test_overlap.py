@@ -1,7 +1,6 @@
 """Data sets drawn from the same random numbers are named, others are not."""
 
 import dataclasses
-import json
 import logging
 from pathlib import Path
 
@@ -9,10 +8,9 @@ import pytest
 from painted_frames import painted, write_set
 
 from synthstudio.core.labels import Frame
-from synthstudio.core.spec import to_json
 from synthstudio.dataset.merge import merge_sets
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.splits import Drawn, shared_notes, split
+from synthstudio.dataset.splits import shared_notes, split
 
 
 def older(frame: Frame) -> Frame:
@@ -44,24 +42,6 @@ def test_two_sources_of_the_same_people_are_named(sets):
     (note,) = shared_notes(sets.values())
     assert note.startswith("one and two share ")
     assert "identities" in note and "poses" in note and "designs" in note
-
-
-def test_people_of_before_a_field_are_told_from_nobody():
-    """A field that came later and says nothing makes no other person, one that does so does."""
-    frame = painted(0, people=2)
-    spec = to_json(frame.spec)
-    fields = json.loads(spec)
-    for person in fields["people"]:
-        del person["pose"]["face"], person["look"]["brows"], person["look"]["lips"]
-    now, before = Drawn("now"), Drawn("before")
-    now.add(spec)
-    before.add(json.dumps(fields))
-    assert (now.identities, now.poses) == (before.identities, before.poses)
-    for person in fields["people"]:
-        person["look"]["lips"] = 0.5
-    other = Drawn("other")
-    other.add(json.dumps(fields))
-    assert now.identities.isdisjoint(other.identities)
 
 
 def test_a_source_is_not_held_against_itself(sets):

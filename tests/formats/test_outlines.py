@@ -3,7 +3,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
-from stick_people import make_frame
 
 from synthstudio.core.masks import decode
 from synthstudio.formats.coco.masks import mask_polygons
@@ -36,13 +35,3 @@ def test_a_rectangle_has_four_corners_at_pixel_edges() -> None:
     mask[2:5, 1:7] = True
     assert mask_polygons(mask) == [[1, 2, 7, 2, 7, 5, 1, 5]]
     assert mask_polygons(np.zeros((3, 3), np.bool_)) == []
-
-
-def test_a_ring_is_cut_in_two() -> None:
-    assert len(mask_polygons(RING)) == 2
-
-
-def test_people() -> None:
-    for person in make_frame(4, people=3).labels.people:
-        mask = decode(person.modal)
-        assert (filled(mask_polygons(mask), mask.shape) == mask).all()

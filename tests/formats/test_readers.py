@@ -113,8 +113,3 @@ def test_the_comparison_finds_a_planted_fault(fault, exported) -> None:
     assert interop.compare("ultralytics", "yolo", read, original).problems == []
     fault(read)
     assert interop.compare("ultralytics", "yolo", read, original).problems
-
-
-def test_every_tool_has_a_reader() -> None:
-    for name in interop.TOOLS:
-        assert (interop.READERS / f"{name.replace('-', '_')}_reader.py").is_file()

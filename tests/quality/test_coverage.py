@@ -206,17 +206,6 @@ def test_a_gap_is_what_chance_does_not_explain():
     assert lie.expected == pytest.approx((6 * 90 + 2) * 180 / people)
 
 
-def test_the_text_fits_a_terminal_and_marks_what_is_thin(found):
-    reported = text(found)
-    assert max(map(len, reported.splitlines())) <= 96
-    assert reported.startswith("12 frames, 24 people, 408 joints\n")
-    assert "left_wrist" in reported and "woman, heavy" in reported and "thin bins" in reported
-    assert "fewer than 3" in text(found, at_least=3)
-    assert "*" not in text(found, at_least=0).split("\n", 2)[2]
-    assert "nothing is thin" in text(found, at_least=0)
-    assert text(Coverage(COCO17)).startswith("0 frames, 0 people")
-
-
 def test_the_sheet_has_a_picture_for_each_bin_that_holds_somebody(stored, found):
     blocks = coverage_sheet.sections(found)
     reported = found.of_people("fraction", "view")
