@@ -181,6 +181,8 @@ class Dataset(Sequence[Frame]):
         polygons: bool = False,
         skeleton: Skeleton | PathLike | None = None,
         hidden_faces: bool = True,
+        boxes: str | None = None,
+        joints: str = "all",
     ) -> Exported:
         """Write these frames in a format that other tools read; see `synthstudio.export`."""
         from synthstudio.api.skeletons import to_skeleton
@@ -195,6 +197,8 @@ class Dataset(Sequence[Frame]):
             polygons=polygons,
             skeleton=None if skeleton is None else to_skeleton(skeleton).name,
             hidden_faces=hidden_faces,
+            boxes=None if boxes is None else to_choice(boxes, "boxes", ("visible", "amodal")),
+            joints=to_choice(joints, "joints", ("all", "visible")),
         )
 
     def torch(

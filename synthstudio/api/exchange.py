@@ -26,6 +26,8 @@ def export(
     polygons: bool = False,
     skeleton: Skeleton | PathLike | None = None,
     hidden_faces: bool = True,
+    boxes: str | None = None,
+    joints: str = "all",
 ) -> Exported:
     """Write a data set in a format that other tools read; it appears whole or not at all.
 
@@ -37,6 +39,9 @@ def export(
         skeleton: Convert the joints to this one: `coco17`, or the file of one of your own.
         hidden_faces: False leaves eyes, ears and noses unlabelled that the person's own body
             hides, as COCO's annotators mostly do.
+        boxes: "amodal", all of a person cut at the image's edge, or "visible". Default: amodal for
+            coco, crowdpose, coco-wholebody and yolo, from which pose networks learn.
+        joints: "visible" leaves hidden joints unlabelled.
 
     Returns:
         Where the annotations are, how many images and people, and notes on what was left out.
@@ -48,7 +53,13 @@ def export(
     from synthstudio.api.datasets import to_dataset
 
     return to_dataset(dataset).export(
-        format, out, polygons=polygons, skeleton=skeleton, hidden_faces=hidden_faces
+        format,
+        out,
+        polygons=polygons,
+        skeleton=skeleton,
+        hidden_faces=hidden_faces,
+        boxes=boxes,
+        joints=joints,
     )
 
 

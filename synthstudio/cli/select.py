@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -148,6 +148,15 @@ def export(
             help="Label eyes, ears and noses that the own body hides. COCO mostly does not."
         ),
     ] = True,
+    boxes: Annotated[
+        Literal["visible", "amodal"] | None,
+        typer.Option(
+            help="Boxes of all of a person or of what is seen; default: amodal for COCO and YOLO."
+        ),
+    ] = None,
+    joints: Annotated[
+        Literal["all", "visible"], typer.Option(help="Which joints are labelled.")
+    ] = "all",
     as_json: JsonOption = False,
 ) -> None:
     """Export a dataset in a format that other tools read."""
@@ -161,6 +170,8 @@ def export(
             polygons=polygons,
             skeleton=skeleton,
             hidden_faces=hidden_faces,
+            boxes=boxes,
+            joints=joints,
         )
     finish(made.as_json(), as_json, made.text())
 

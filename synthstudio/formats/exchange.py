@@ -72,6 +72,42 @@ class Labelled(Protocol):
     def image_bytes_of(self, row: Row) -> bytes: ...
 
 
+EXPORTED_BOX = "exported_box_px"
+"""Of an exported row: the box to write, where it is not the modal one."""
+_BOXES = {
+    "visible": "what is seen of each person",
+    "amodal": "all of each person, hidden parts too, cut at the edge of the image",
+}
+_JOINTS = {"all": "hidden joints are labelled (v=1)", "visible": "hidden joints are unlabelled"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What an export says of people. `boxes` "visible" or "amodal", `joints` "all" or "visible";
+    without `hidden_faces` the face joints that the own body hides are unlabelled. ValueError."""
+
+    boxes: str = "visible"
+    joints: str = "all"
+    hidden_faces: bool = True
+
+    def __post_init__(self) -> None:
+        known = self.boxes in _BOXES and self.joints in _JOINTS
+        if not known or not isinstance(self.hidden_faces, bool):
+            raise ValueError(f"{self.boxes!r:.40}, {self.joints!r:.40}, {self.hidden_faces!r:.40}")
+
+    def notes(self) -> dict[str, str]:
+        """What the boxes and joints are, for a file to say."""
+        boxes, joints = _BOXES[self.boxes], _JOINTS[self.joints]
+        return {"boxes": f"{self.boxes}: {boxes}", "joints": f"{self.joints}: {joints}"}
+
+
+def inside(box: Sequence[float], size: Sequence[int]) -> list[float]:
+    """The part of a box x y w h that lies in an image (H, W)."""
+    x0, y0 = max(0.0, box[0]), max(0.0, box[1])
+    x1, y1 = min(size[1], box[0] + box[2]), min(size[0], box[1] + box[3])
+    return [x0, y0, max(0.0, x1 - x0), max(0.0, y1 - y0)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """What an export writes besides pictures: the skeleton of all rows, the licence ledger.
@@ -80,6 +116,7 @@ class Target:
     """
 
     skeleton: Skeleton
+    contents: Contents = field(default_factory=Contents)
     assets: Sequence[AssetRow] = ()
     polygons: bool = False
 

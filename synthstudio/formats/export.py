@@ -14,15 +14,15 @@ from synthstudio.dataset.durable import whole_folder
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import KINEMATIC, Row, pair_rows
 from synthstudio.formats.coco.entries import annotation_id
-from synthstudio.formats.exchange import Labelled, Picture, Target, exportable
+from synthstudio.formats.exchange import Contents, Labelled, Picture, Target, exportable
 from synthstudio.formats.joints import (
+    as_exported,
     convert_frame,
     convert_row,
     lost_joints,
     rules,
-    without_hidden_faces,
 )
-from synthstudio.formats.registry import Format, get_format
+from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, SidecarWriter
 
 
@@ -59,13 +59,17 @@ def export(
     polygons: bool = False,
     skeleton: str | None = None,
     hidden_faces: bool = True,
+    boxes: str | None = None,
+    joints: str = "all",
 ) -> Exported:
     """Write a data set (its folder, or what reads like one) as a folder of another tool.
 
     `format_name`: a key of registry.FORMATS. The folder appears whole or not at all. `polygons`:
     COCO masks as polygons; `skeleton`: convert to this one (formats/joints.py); without
     `hidden_faces` eyes, ears and noses that the person's own body hides are unlabelled, as they
-    mostly are in COCO. What the format cannot hold goes to OUT/synthstudio/, as the notes list.
+    mostly are in COCO. `boxes`: "visible" or "amodal", by default amodal for formats that pose
+    networks learn from; `joints`: "all", or "visible" ones alone. What the format cannot hold goes
+    to OUT/synthstudio/, as the notes list.
     DatasetError when the data set is damaged; FormatError for skeletons that do not fit;
     DiskError when `out` is not free.
     """
@@ -78,31 +82,45 @@ def export(
             expected=str(to.skeleton),
             got=skeleton,
         )
-    joints = get_skeleton(to.skeleton or skeleton or dataset.identity.skeleton)
-    target = Target(skeleton=joints, assets=dataset.identity.assets, polygons=polygons)
+    if boxes == "amodal" and not to.trains:
+        raise FormatError(
+            "the format's boxes are of what is seen",
+            where=format_name,
+            expected=f"boxes of {', '.join(n for n, f in FORMATS.items() if f.trains)}",
+            got="boxes: amodal",
+        )
+    contents = Contents(
+        boxes=boxes or ("amodal" if to.trains else "visible"),
+        joints=joints,
+        hidden_faces=hidden_faces,
+    )
+    into = get_skeleton(to.skeleton or skeleton or dataset.identity.skeleton)
+    target = Target(
+        skeleton=into, contents=contents, assets=dataset.identity.assets, polygons=polygons
+    )
     exported = Exported(annotations=out)
     with whole_folder(out) as unfinished:
-        sidecar = SidecarWriter(unfinished, hidden_faces=hidden_faces) if to.missing else None
-        pictures = _pictures(dataset, to, joints, sidecar, exported)
-        if not hidden_faces:
-            pictures = _without_faces(pictures, joints)
+        sidecar = SidecarWriter(unfinished, contents) if to.missing else None
+        pictures = _pictures(dataset, to, target, sidecar, exported)
         path = to.write(pictures, unfinished, target)
         if sidecar is not None:
             sidecar.close(dataset)
     exported.annotations = out / path.relative_to(unfinished)
-    exported.notes = _notes(to, exported, dataset, joints)
+    exported.notes = _notes(to, exported, dataset, into)
+    if to.trains:
+        exported.notes += [f"{k.capitalize()}: {v}." for k, v in contents.notes().items()]
     return exported
 
 
 def _pictures(
     dataset: Labelled,
     to: Format,
-    skeleton: Skeleton,
+    target: Target,
     sidecar: SidecarWriter | None,
     exported: Exported,
 ) -> Iterator[Picture]:
     """Yield each frame for the format, its image checked; count it and put it in the sidecar."""
-    image_name = to.image_name
+    image_name, skeleton = to.image_name, target.skeleton
     named = _NamedRows(dataset)
     for frame, people in pair_rows(dataset.iter_frames(), dataset.iter_instances()):
         data = dataset.image_bytes_of(frame)
@@ -113,7 +131,13 @@ def _pictures(
         exported.images += 1
         exported.people += len(kept)
         exported.left_out += len(people) - len(kept)
-        converted = [named.person(convert_row(row, frame, skeleton)) for row in kept]
+        size = (frame["height_px"], frame["width_px"])
+        converted = [
+            as_exported(
+                named.person(convert_row(row, frame, skeleton)), size, skeleton, target.contents
+            )
+            for row in kept
+        ]
         yield named.frame(convert_frame(picture, skeleton)), converted, data
 
 
@@ -148,11 +172,6 @@ class _NamedRows:
 def _unique(ids: Mapping[Any, Any]) -> dict[Any, Any]:
     times = Counter(map(repr, ids.values()))
     return {key: name for key, name in ids.items() if times[repr(name)] == 1}
-
-
-def _without_faces(pictures: Iterator[Picture], skeleton: Skeleton) -> Iterator[Picture]:
-    for frame, people, data in pictures:
-        yield frame, [without_hidden_faces(row, skeleton) for row in people], data
 
 
 def _notes(to: Format, exported: Exported, dataset: Labelled, target: Skeleton) -> list[str]:

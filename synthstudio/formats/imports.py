@@ -36,7 +36,7 @@ from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import ANNOTATIONS
 from synthstudio.formats.exchange import MIN_AREA_PX, LeftOut, Opened, ReadSample, exportable
-from synthstudio.formats.joints import convert_frame, convert_row, without_hidden_faces
+from synthstudio.formats.joints import as_exported, convert_frame, convert_row
 from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
 
@@ -285,7 +285,9 @@ class _Merger:
                 got=str(size[0]),
             )
         complete = [_is_complete(row) for row in people]
-        same = read["skeleton"] == self.skeleton.name and sidecar.hidden_faces
+        contents = sidecar.contents
+        all_joints = contents.hidden_faces and contents.joints == "all"
+        same = read["skeleton"] == self.skeleton.name and all_joints
         if all(complete) and same:
             left_out = sidecar.people(frame, below_px=MIN_AREA_PX)
         else:
@@ -293,9 +295,11 @@ class _Merger:
             exported = exportable(stored)
             left_out = [row for row in stored if not any(row is other for other in exported)]
             target = get_skeleton(read["skeleton"])
-            converted = [convert_row(row, frame, target) for row in exported]
-            if not sidecar.hidden_faces:
-                converted = [without_hidden_faces(row, target) for row in converted]
+            high_wide = (frame["height_px"], frame["width_px"])
+            converted = [
+                as_exported(convert_row(row, frame, target), high_wide, target, contents)
+                for row in exported
+            ]
             assert self.source is not None
             # Annotated people of a photo say no more than x, y and v: one who does is enough.
             with checked.reading(f"the sidecar's rows of {frame['file_name']}"):

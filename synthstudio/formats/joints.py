@@ -26,6 +26,7 @@ from synthstudio.core.labels import (
 from synthstudio.core.people import UNKNOWN
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
+from synthstudio.formats.exchange import EXPORTED_BOX, Contents, inside
 
 Kind = Literal["same", "approximation", "missing"]
 
@@ -111,10 +112,26 @@ def without_hidden_faces(row: Row, skeleton: Skeleton) -> Row:
         name.split("_")[-1] in _FACE and (state, cause) == (STATE_HIDDEN, "self")
         for name, state, cause in zip(skeleton.known_as, row["state"], row["cause"], strict=True)
     ]
-    if not any(own):
+    return _without(row, own)
+
+
+def as_exported(row: Row, size: tuple[int, int], skeleton: Skeleton, contents: Contents) -> Row:
+    """A person's row with the joints and the box that an export holds; `size` (H, W)."""
+    if not contents.hidden_faces:
+        row = without_hidden_faces(row, skeleton)
+    if contents.joints == "visible":
+        row = _without(row, [state == STATE_HIDDEN for state in row["state"]])
+    if contents.boxes == "amodal" and row["amodal_box_px"] is not None:
+        row = {**row, EXPORTED_BOX: inside(row["amodal_box_px"], size)}
+    return row
+
+
+def _without(row: Row, left_out: Sequence[bool]) -> Row:
+    """A person's row with some joints unlabelled."""
+    if not any(left_out):
         return row
-    joints = zip(_joints(row), own, strict=True)
-    return {**row, **_columns([_MISSING if hidden else j for j, hidden in joints], row)}
+    joints = zip(_joints(row), left_out, strict=True)
+    return {**row, **_columns([_MISSING if gone else j for j, gone in joints], row)}
 
 
 _EACH = {n: label.entries(1) or 0 for n, label in LABELS.items() if "J" in label.shape}

@@ -29,7 +29,8 @@ class Format:
     `skeleton`: the only one the format knows; people are converted to it.
     `missing`: what it cannot hold and goes to the sidecar; "" for one that holds whole rows.
     `has_boxes`: there is a box of each person. `has_centres`: its 3D joints are rotation centres.
-    `own_skeletons`: `read` takes `skeleton`, the one that its joints are those of.
+    `own_skeletons`: `read` takes `skeleton`, the one that its joints are those of. `trains`: pose
+    networks learn from it, so that its boxes hold all of a person unless somebody says otherwise.
     """
 
     home: str
@@ -38,6 +39,7 @@ class Format:
     has_boxes: bool = True
     has_centres: bool = False
     own_skeletons: bool = False
+    trains: bool = False
 
     @property
     def write(self) -> Write:
@@ -79,11 +81,14 @@ def _unchanged(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
 
 _POINTS_ONLY = "masks, amodal boxes, shares, causes, occluders, 3D, camera, FrameSpec"
 FORMATS: dict[str, Format] = {
-    "coco": Format(home="coco.write", missing="FrameSpec", own_skeletons=True),
-    "crowdpose": Format(home="coco.write", skeleton="crowdpose14", missing="FrameSpec"),
+    "coco": Format(home="coco.write", missing="FrameSpec", own_skeletons=True, trains=True),
+    "crowdpose": Format(
+        home="coco.write", skeleton="crowdpose14", missing="FrameSpec", trains=True
+    ),
     "coco-wholebody": Format(
         home="coco.whole_body",
         skeleton="coco133",
+        trains=True,
         missing="amodal masks and boxes, shares, causes, occluders, 3D, camera, FrameSpec",
     ),
     "ochuman": Format(
@@ -91,7 +96,7 @@ FORMATS: dict[str, Format] = {
         skeleton="ochuman19",
         missing="amodal masks and boxes, shares, who occludes, 3D, camera, FrameSpec",
     ),
-    "yolo": Format(home="tools.yolo", missing=_POINTS_ONLY, own_skeletons=True),
+    "yolo": Format(home="tools.yolo", missing=_POINTS_ONLY, own_skeletons=True, trains=True),
     "cvat": Format(
         home="tools.cvat",
         missing="boxes, " + _POINTS_ONLY,

@@ -35,7 +35,7 @@ from synthstudio.formats.checked import (
     reading,
     text,
 )
-from synthstudio.formats.exchange import Labelled
+from synthstudio.formats.exchange import Contents, Labelled
 
 FOLDER = "synthstudio"
 HEAD_NAME, FRAMES_NAME, INSTANCES_NAME = "sidecar.json", "frames.parquet", "instances.parquet"
@@ -48,8 +48,8 @@ SAME_PX = 1e-4
 class SidecarWriter:
     """Writes the frames one by one; the people are copied from the data set at the end."""
 
-    def __init__(self, out: Path, *, hidden_faces: bool = True) -> None:
-        self._folder, self._hidden_faces = out / FOLDER, hidden_faces
+    def __init__(self, out: Path, contents: Contents) -> None:
+        self._folder, self._contents = out / FOLDER, contents
         self._folder.mkdir()
         self._rows: list[Mapping[str, Any]] = []
         self._file = _writer(self._folder / FRAMES_NAME, FRAME_SCHEMA)
@@ -68,7 +68,7 @@ class SidecarWriter:
         head = {
             "format_version": FORMAT_VERSION,
             "identity": dataclasses.asdict(dataset.identity),
-            **({} if self._hidden_faces else {"hidden_faces": False}),
+            **{k: v for k, v in vars(self._contents).items() if v != vars(Contents())[k]},
         }
         (self._folder / HEAD_NAME).write_bytes(canonical_json(head))
 
@@ -91,9 +91,7 @@ class Sidecar:
             self.identity: dict[str, Any] = head["identity"]
             canonical_json(self.identity)  # 1e400 was taken for infinity
             self.skeleton = known_skeleton(self.identity["skeleton"])
-            self.hidden_faces = head.get("hidden_faces", True)
-            if not isinstance(self.hidden_faces, bool):
-                raise ValueError(f"hidden_faces {self.hidden_faces!r:.80}")
+            self.contents = Contents(**{k: head[k] for k in vars(Contents()) if k in head})
             self.seed = integer(self.identity["seed"], -(2**63))
             self.assets = tuple(
                 AssetRow(**{key: text(value) for key, value in row.items()})

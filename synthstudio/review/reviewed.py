@@ -70,7 +70,7 @@ def export_reviewed(
 ) -> Exported:
     """Write reviewed labels in a format; notes name approved people who are left out."""
     found = reviewed(store, dataset, only=only, layer=layer)
-    exported = export(form, found, out, skeleton=skeleton)
+    exported = export(form, found, out, skeleton=skeleton, boxes="visible")
     unseen = _approved_unseen(found) if exported.left_out else []
     if unseen:
         more = f" and {len(unseen) - _NAMED} more" if len(unseen) > _NAMED else ""

@@ -1,4 +1,5 @@
 import json
+import shutil
 from typing import get_args
 
 import pytest
@@ -64,3 +65,74 @@ def test_another_skeleton(tmp_path) -> None:
         )
     with pytest.raises(FormatError, match="skeleton of its own"):
         export("mpii", original.folder, tmp_path / "x", skeleton="lsp14")
+
+
+@pytest.mark.parametrize("joints", ["all", "visible"])
+@pytest.mark.parametrize("boxes", ["amodal", "visible", None])
+@pytest.mark.parametrize("name", ["coco", "yolo", "coco-wholebody"])
+def test_boxes_and_joints_are_chosen_said_and_undone(tmp_path, name, boxes, joints) -> None:
+    skeleton = "coco133" if name == "coco-wholebody" else "coco23"
+    original = make_set(tmp_path / "set", frames=4, skeleton=skeleton)
+    made = export(name, original.folder, tmp_path / "out", boxes=boxes, joints=joints)
+    said = boxes or "amodal"  # the default: for networks of poses
+    assert f"Boxes: {said}" in made.text() and f"Joints: {joints}" in made.text()
+    rows = {row["frame_index"] * 1000 + row["instance"]: row for row in original.iter_instances()}
+    flags = set()
+    if name == "yolo":
+        assert f"# boxes: {said}" in made.files[0].read_text()
+        texts = [f.read_text() for f in made.annotations.parent.rglob("*.txt")]
+        lines = [line.split() for text in texts for line in text.splitlines()]
+        flags = {flag for line in lines for flag in line[7::3]}
+    for file in made.files if name != "yolo" else []:
+        whole = json.loads(file.read_text())
+        assert whole["info"]["boxes"].startswith(said)
+        for entry in whole["annotations"]:
+            row = rows[entry["id"]]
+            wanted = row["modal_box_px"] if said == "visible" else row["amodal_box_px"]
+            x, y, w, h = wanted
+            x1, y1 = min(x + w, 320), min(y + h, 240)
+            inside = [max(x, 0), max(y, 0), x1 - max(x, 0), y1 - max(y, 0)]
+            assert entry["bbox"] == pytest.approx(wanted if said == "visible" else inside)
+            assert ("modal_bbox" in entry) == (said == "amodal" and name == "coco")
+            flags |= {str(v) for v in entry["keypoints"][2::3]}
+    assert ("1" in flags) == (joints == "all")
+    back = import_from(name, tmp_path / "out", tmp_path / "back")
+    assert back.edited == 0
+    assert differences(list(original.iter_instances()), rows_of(tmp_path / "back")[1]) == []
+
+
+def test_a_box_that_another_tool_moved_counts_without_the_sidecar_too(tmp_path) -> None:
+    original = make_set(tmp_path / "set", frames=3)
+    made = export("coco", original.folder, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "synthstudio")
+    file = made.files[0]
+    whole = json.loads(file.read_text())
+    first, second = whole["annotations"][:2]
+    first["bbox"] = [5.0, 6.0, 70.0, 80.0]
+    file.write_text(json.dumps(whole))
+    import_from("coco", tmp_path / "out", tmp_path / "back")
+    boxes = {
+        row["frame_index"] * 1000 + row["instance"]: row["modal_box_px"]
+        for row in rows_of(tmp_path / "back")[1]
+    }
+    assert boxes[first["id"]] == first["bbox"]
+    assert boxes[second["id"]] == second["modal_bbox"] != second["bbox"]
+
+
+def test_formats_to_annotate_have_boxes_of_what_is_seen(tmp_path) -> None:
+    original = make_set(tmp_path / "set", frames=1)
+    with pytest.raises(FormatError, match=r"what is seen.*yolo"):
+        export("label-studio", original.folder, tmp_path / "out", boxes="amodal")
+
+
+def test_mmpose_reads_the_joints_from_the_file_beside(tmp_path) -> None:
+    original = make_set(tmp_path / "set", frames=1)
+    export("coco", original.folder, tmp_path / "out", skeleton="coco17")
+    found = {}
+    exec((tmp_path / "out" / "mmpose_dataset.py").read_text(), found)
+    info = found["dataset_info"]
+    assert info["keypoint_info"][5]["swap"] == "right_shoulder"
+    assert info["keypoint_info"][0]["swap"] == "" and len(info["sigmas"]) == 17
+    assert info["skeleton_info"][0]["link"][0] in {
+        k["name"] for k in info["keypoint_info"].values()
+    }

@@ -4,6 +4,7 @@ from exchange_sets import differences, make_set, rows_of, same, tree
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
+from synthstudio.formats.exchange import inside
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.joints import convert_row
@@ -112,8 +113,11 @@ def compare_points(a, b, *, outside: int) -> set[int]:
 
 def compare_rest(name, a, b) -> None:
     """Hold against each other what this format has besides points."""
-    if name in (*CROWD, "yolo", "label-studio", "ochuman", "coco-wholebody"):
+    if name in (*CROWD, "label-studio", "ochuman"):
         assert np.allclose(a["modal_box_px"], b["modal_box_px"], atol=1e-6)
+    if name in ("yolo", "coco-wholebody"):  # those hold one box: of all of the person
+        whole = inside(a["amodal_box_px"], a["mask_size"])
+        assert np.allclose(whole, b["modal_box_px"], atol=1e-6)
     if name in CROWD:
         assert same(a["shares"], b["shares"])
         assert a["cause"] == b["cause"]

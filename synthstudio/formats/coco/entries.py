@@ -21,7 +21,7 @@ from synthstudio.dataset.rows import NO_STATE, Row, distortion_of, hidden_by
 from synthstudio.formats import checked
 from synthstudio.formats.coco.masks import compressed_counts, mask_polygons
 from synthstudio.formats.coco.text import Reals
-from synthstudio.formats.exchange import HALF_PX, exportable
+from synthstudio.formats.exchange import EXPORTED_BOX, HALF_PX, exportable, inside
 from synthstudio.formats.sidecar import merge
 
 FIXED_DATE = "1970-01-01 00:00:00"
@@ -30,7 +30,9 @@ INFO: dict[str, str] = {  # what each key of a file of ours means
     "date_created": FIXED_DATE,
     "keypoints": "pixel indices: continuous pixels - 0.5; v 2 visible, 1 hidden, 0 outside the "
     "frame or unlabelled (then 0,0,0)",
-    "bbox, segmentation, area": "modal (what is seen): x y w h in continuous pixels, mask, pixels",
+    "bbox": "x y w h in continuous pixels; of what, `boxes` says",
+    "modal_bbox": "the box of what is seen, where bbox is another",
+    "segmentation, area": "modal (what is seen): mask, pixels",
     "amodal_bbox, amodal_segmentation, amodal_area": "the person alone; the box may leave the "
     "frame, mask and area are inside it",
     "keypoints_all": "J x (x, y) continuous pixels, also hidden and outside; null before the "
@@ -170,7 +172,7 @@ def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polyg
         "image_id": frame["index"],
         "category_id": CATEGORY_ID,
         "iscrowd": 0,
-        "bbox": list(row["modal_box_px"]),
+        **_boxes(row),
         "area": row["modal_area_px"],
         "segmentation": mask_polygons(decode(modal)) if polygons and modal else modal or [],
         "keypoints": keypoints,
@@ -183,6 +185,13 @@ def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polyg
         "truncated": None if outside is None else outside > 0,
         **_to_json(row, _PLAIN),
     }
+
+
+def _boxes(row: Mapping[str, Any]) -> Row:
+    modal = list(row["modal_box_px"])
+    return (
+        {"bbox": row[EXPORTED_BOX], "modal_bbox": modal} if EXPORTED_BOX in row else {"bbox": modal}
+    )
 
 
 def annotation_id(index: int, instance: int) -> int:
@@ -261,7 +270,11 @@ def _box(
 ) -> list[float]:
     """Box of an entry, or of its mask, or about its labelled joints."""
     if entry.get("bbox") is not None:
-        return checked.box(entry["bbox"])
+        box, whole = checked.box(entry["bbox"]), entry.get("amodal_bbox")
+        if entry.get("modal_bbox") is not None and whole is not None:
+            if box == inside(checked.box(whole), size):  # as we wrote it
+                return checked.box(entry["modal_bbox"])
+        return box
     if counts is not None and check_counts(counts, size):
         found = coco_mask.toBbox({"size": list(size), "counts": counts.encode()})
         return [float(v) for v in found]

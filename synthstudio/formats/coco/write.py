@@ -18,6 +18,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
+from pprint import pformat
 from typing import IO, Any
 
 from synthstudio.core.errors import FormatError, SynthStudioError
@@ -54,6 +55,7 @@ from synthstudio.formats.exchange import (
 )
 
 _BATCH = 8
+MMPOSE = "mmpose_dataset.py"
 _OTHERS_IDS = "People of imported pictures; image ids are those of the file they came from"
 """In place of our own description, which says that image ids are frame indices."""
 _STANDARD = ("id", "bbox", "area", "segmentation", "keypoints")
@@ -76,6 +78,31 @@ def _unfinished(
     frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], polygons: bool
 ) -> list[Row]:
     return unfinished_entries(frame, people, polygons=polygons)
+
+
+def mmpose_metainfo(skeleton: Skeleton) -> str:
+    """MMPose's description of the joints: `metainfo=dict(from_file="mmpose_dataset.py")`."""
+    names, colour = skeleton.joints, [51, 153, 255]
+    info = {
+        "dataset_name": skeleton.title,
+        "keypoint_info": {
+            j: {
+                "name": name,
+                "id": j,
+                "color": colour,
+                "type": "",
+                "swap": "" if skeleton.flip[j] == j else names[skeleton.flip[j]],
+            }
+            for j, name in enumerate(names)
+        },
+        "skeleton_info": {
+            k: {"link": (names[a], names[b]), "id": k, "color": colour}
+            for k, (a, b) in enumerate(skeleton.edges)
+        },
+        "joint_weights": [1.0] * len(names),
+        "sigmas": skeleton.sigmas.tolist(),
+    }
+    return f"dataset_info = {pformat(info, sort_dicts=False)}\n"
 
 
 OWN = Dialect(
@@ -109,6 +136,7 @@ def write(
                         assets=target.assets,
                         polygons=target.polygons,
                         dialect=dialect,
+                        notes=target.contents.notes(),
                     )
                 )
             return writers[split]
@@ -119,6 +147,8 @@ def write(
             save_image(out, (frame, people, data))
         if not writers:
             writer("train")
+    if dialect is OWN:
+        (out / MMPOSE).write_text(mmpose_metainfo(target.skeleton), encoding="utf-8")
     return folder if len(writers) > 1 else folder / f"{PREFIX}{next(iter(writers))}.json"
 
 
@@ -238,8 +268,10 @@ def coco_writer(
     assets: Sequence[AssetRow] = (),
     polygons: bool = False,
     dialect: Dialect = OWN,
+    notes: Mapping[str, str] | None = None,
 ) -> Iterator[CocoWriter]:
-    """Yield what writes a COCO file, which is there when the body ends well; DiskError."""
+    """Yield what writes a COCO file, which is there when the body ends well; DiskError. `notes`
+    are added to the file's `info`."""
     with (
         disk_errors(path),
         tempfile.TemporaryFile("w+", dir=path.parent, encoding="utf-8") as images,
@@ -248,7 +280,8 @@ def coco_writer(
         writer = CocoWriter(file=file, images=images, polygons=polygons, dialect=dialect)
         file.write('{\n"annotations": [')
         yield writer
-        writer.finish(dialect.head(skeleton, assets))
+        top = dialect.head(skeleton, assets)
+        writer.finish({**top, "info": {**top["info"], **(notes or {})}})
 
 
 @dataclass(kw_only=True)

@@ -5,7 +5,8 @@
     class cx cy w h, then x y v a joint; all but class and v divided by the picture's sides
 
 x / W is of the continuous pixel, so in [0, 1]. A joint outside the picture or unlabelled is 0 0 0;
-v 2 visible, 1 hidden. The box is the modal one. To the sidecar: everything else.
+v 2 visible, 1 hidden. data.yaml says which boxes and joints there are, and the joints' sigmas. To
+the sidecar: everything else.
 
 Read as Ultralytics does (ultralytics/data: check_det_dataset, img2label_paths and
 verify_image_label in utils.py, get_img_files in base.py): `path` is where splits begin, by default
@@ -18,7 +19,7 @@ counted. Unlike there, nothing outside the folder of data.yaml (or --images) is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -34,6 +35,7 @@ from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import match_skeleton
 from synthstudio.formats.exchange import (
+    EXPORTED_BOX,
     LeftOut,
     Opened,
     Picture,
@@ -69,7 +71,7 @@ def to_yolo(frame: Row, people: Iterable[Row]) -> str:
 
 def _line(frame: Row, row: Row) -> str:
     w, h = frame["width_px"], frame["height_px"]
-    left, top, width, height = row["modal_box_px"]
+    left, top, width, height = row.get(EXPORTED_BOX, row["modal_box_px"])
     x0, y0 = max(0.0, left), max(0.0, top)
     x1, y1 = max(x0, min(w, left + width)), max(y0, min(h, top + height))
     parts = [
@@ -146,7 +148,7 @@ def _share(value: float) -> float:
     return value
 
 
-def data_yaml(skeleton: Skeleton, splits: Iterable[str]) -> str:
+def data_yaml(skeleton: Skeleton, splits: Iterable[str], notes: Mapping[str, str]) -> str:
     """Return the text of data.yaml. A split without pictures points to the training pictures.
 
     There is no `path`: then Ultralytics starts at the file's own folder. There is no `kpt_names`:
@@ -164,8 +166,11 @@ def data_yaml(skeleton: Skeleton, splits: Iterable[str]) -> str:
         "flip_idx": skeleton.flip.tolist(),
         "names": {0: definition(skeleton)["category"] if skeleton.own else "person"},
     }
-    joints = f"# joints: {', '.join(skeleton.joints)}\n"
-    return joints + yaml.safe_dump(head, sort_keys=False, default_flow_style=None, width=1000)
+    sigmas = ", ".join(map(format_number, skeleton.sigmas))
+    said = {"joints": ", ".join(skeleton.joints), "sigmas": sigmas}
+    said |= {"labelled": notes["joints"], "boxes": notes["boxes"]} if notes else {}
+    comments = "".join(f"# {name}: {value}\n" for name, value in said.items())
+    return comments + yaml.safe_dump(head, sort_keys=False, default_flow_style=None, width=1000)
 
 
 def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
@@ -180,7 +185,7 @@ def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
         save_image(out, (frame, people, data))
         (out / _label_name(frame["file_name"])).write_text(to_yolo(frame, people), "utf-8")
     path = out / HEAD_NAME
-    path.write_text(data_yaml(target.skeleton, splits), "utf-8")
+    path.write_text(data_yaml(target.skeleton, splits, target.contents.notes()), "utf-8")
     return path
 
 
