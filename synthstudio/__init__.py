@@ -18,59 +18,65 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from synthstudio.api.batches import batches, with_bank
+    from synthstudio.api.crops import PersonCrops
     from synthstudio.api.datasets import Dataset
-    from synthstudio.api.exchange import export, import_
+    from synthstudio.api.evaluations import Evaluation
+    from synthstudio.api.exchange import export, import_, import_photos
+    from synthstudio.api.experiments import real_photos
     from synthstudio.api.frames import Frame
-    from synthstudio.api.generation import audit, generate, occlude, preview, stream
-    from synthstudio.api.live import live
-    from synthstudio.api.model import Model, predict
-    from synthstudio.api.networks import evaluate, train
+    from synthstudio.api.generation import (
+        audit,
+        contact_sheet,
+        draw_preview,
+        generate,
+        occlude,
+        plan,
+        preview,
+        remake,
+        render_objects,
+        stream,
+    )
+    from synthstudio.api.inference import compare, suggest
+    from synthstudio.api.live import LivePicture, live
+    from synthstudio.api.model import Model, PredictedPeople, predict
+    from synthstudio.api.networks import evaluate, pose_bank, train
+    from synthstudio.api.quality import coverage, diff, gap, stats, validate, write_report
     from synthstudio.api.recipes import Recipe
     from synthstudio.api.remote import Review
+    from synthstudio.api.review import export_reviewed, import_corrections, import_predictions
+    from synthstudio.api.robustness import robustness
+    from synthstudio.api.selection import filter, leaks, merge, split
     from synthstudio.api.skeletons import skeleton
     from synthstudio.core.errors import SynthStudioError
     from synthstudio.core.people import People
 
 _HOMES = {
-    "api.batches": ("batches", "with_bank"),
-    "api.datasets": ("Dataset",),
-    "api.exchange": ("export", "import_"),
-    "api.frames": ("Frame",),
-    "api.generation": ("audit", "generate", "occlude", "preview", "stream"),
-    "api.live": ("live",),
-    "api.model": ("Model", "predict"),
-    "api.networks": ("evaluate", "train"),
-    "api.recipes": ("Recipe",),
-    "api.remote": ("Review",),
-    "api.skeletons": ("skeleton",),
-    "core.errors": ("SynthStudioError",),
-    "core.people": ("People",),
+    "api.batches": "batches with_bank",
+    "api.crops": "PersonCrops",
+    "api.datasets": "Dataset",
+    "api.evaluations": "Evaluation",
+    "api.exchange": "export import_ import_photos",
+    "api.experiments": "real_photos",
+    "api.frames": "Frame",
+    "api.generation": "audit contact_sheet draw_preview generate occlude plan preview remake "
+    "render_objects stream",
+    "api.inference": "compare suggest",
+    "api.live": "LivePicture live",
+    "api.model": "Model PredictedPeople predict",
+    "api.networks": "evaluate pose_bank train",
+    "api.quality": "coverage diff gap stats validate write_report",
+    "api.recipes": "Recipe",
+    "api.remote": "Review",
+    "api.review": "export_reviewed import_corrections import_predictions",
+    "api.robustness": "robustness",
+    "api.selection": "filter leaks merge split",
+    "api.skeletons": "skeleton",
+    "core.errors": "SynthStudioError",
+    "core.people": "People",
 }
-_HOME = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
+_HOME = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = [
-    "Dataset",
-    "Frame",
-    "Model",
-    "People",
-    "Recipe",
-    "Review",
-    "SynthStudioError",
-    "audit",
-    "batches",
-    "evaluate",
-    "export",
-    "generate",
-    "import_",
-    "live",
-    "occlude",
-    "predict",
-    "preview",
-    "skeleton",
-    "stream",
-    "train",
-    "with_bank",
-]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
@@ -81,4 +87,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__})

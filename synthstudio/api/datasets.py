@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from synthstudio.api.arguments import PathLike, PlaceLike, shown, to_choice, to_path, to_place
 from synthstudio.api.frames import Frame, stored_frame, to_index
 from synthstudio.core.errors import ArgumentError, DatasetError
+from synthstudio.core.extras import import_extra
 from synthstudio.core.people import People
 from synthstudio.core.places import Place, Url
 from synthstudio.core.skeleton import Skeleton
@@ -159,13 +160,12 @@ class Dataset(Sequence[Frame]):
         return pa.Table.from_batches(batches)
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> DataFrame:
-        """One row a person, as `to_arrow`. Needs pandas."""
-        try:
-            import pandas  # noqa: F401
-        except ImportError as error:
-            raise DatasetError(
-                "pandas is not installed", where="to_pandas", then="Run: pip install pandas"
-            ) from error
+        """One row a person, as `to_arrow`.
+
+        Raises:
+            DatasetError: without pandas: pip install "synthstudio[pandas]".
+        """
+        import_extra("pandas", extra="pandas", error=DatasetError)
         return self.to_arrow(columns).to_pandas()
 
     def people(self) -> Iterator[People]:

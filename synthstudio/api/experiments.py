@@ -26,6 +26,10 @@ def real_photos(
 
     The same call with the same folder goes on where it was stopped. Returns figures, as plain
     values, and what they say, a sentence each; no sentence where it was stopped.
+
+    Raises:
+        FormatError, AssetError: for annotations, photos and cut-outs. ModelError: for a folder
+            that was begun with other settings.
     """
     from synthstudio.evaluation import storage
     from synthstudio.experiment import results

@@ -121,7 +121,10 @@ def stream(
 ) -> Iterator[Frame]:
     """Yield a recipe's frames from number `start` on; nothing touches the disk.
 
-    The same frames as `generate` stores. Faults of the recipe are raised by the call itself.
+    The same frames as `generate` stores.
+
+    Raises:
+        RecipeError, AssetError, DeviceError: by the call itself.
     """
     from synthstudio.generation import pipeline
 
@@ -139,7 +142,11 @@ def preview(
     device: str = "auto",
     renderer: str = "raster",
 ) -> Frame:
-    """Make one frame of a recipe; in a notebook it is shown with its labels."""
+    """Make one frame of a recipe; in a notebook it is shown with its labels.
+
+    Raises:
+        RecipeError, AssetError, DeviceError: for what cannot be drawn.
+    """
     from synthstudio.generation import pipeline
     from synthstudio.generation.stage import Stage
 
@@ -384,7 +391,11 @@ def plan(
     renderer: str = "raster",
     progress: Progress = True,
 ) -> Plan:
-    """Measure frames a second on a sample beside `out` (URL: in TMPDIR), then deleted; scale it."""
+    """Measure frames a second on a sample beside `out` (URL: in TMPDIR), then deleted; scale it.
+
+    Raises:
+        RecipeError, AssetError, DeviceError, DiskError: as `generate`.
+    """
     from synthstudio.generation import plan as planning
 
     place = to_place(out, "out")
@@ -466,6 +477,9 @@ def draw_preview(
 
     `moment`: all of moment `index`, its variants side by side, or its clip as a strip (as a film
     where `out` ends in .webp).
+
+    Raises:
+        RecipeError, AssetError: for what cannot be drawn. DiskError: for `out`.
     """
     from synthstudio.report import pictures
 
@@ -493,6 +507,9 @@ def remake(
         out: Write the picture made again here.
         drawn: Write it with its labels drawn in: PNG, JPG or WebP.
         assets: Where its asset folders are now; default: where they were.
+
+    Raises:
+        DatasetError: for photos and imports, which cannot be made again.
     """
     from synthstudio.dataset.durable import write_file
     from synthstudio.generation import replay, stage
@@ -517,7 +534,11 @@ def remake(
 
 
 def contact_sheet(dataset: Dataset | PlaceLike, out: PathLike) -> None:
-    """Write evenly spread frames of a data set with their labels as one picture."""
+    """Write evenly spread frames of a data set with their labels as one picture.
+
+    Raises:
+        DatasetError: for a data set that is damaged. DiskError: for `out`.
+    """
     from synthstudio.report.pictures import sheet
 
     sheet(to_dataset(dataset)._stored, to_file(out, "out"))

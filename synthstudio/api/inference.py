@@ -216,6 +216,9 @@ def compare(runs: list[str], *, out: PathLike | None = None) -> tuple[dict[str, 
 
     Returns:
         Figures as plain values, and the same as a table for people.
+
+    Raises:
+        ModelError: for evaluations that are not there, or not of the same people.
     """
     from synthstudio.dataset.durable import canonical_json, whole_folder
     from synthstudio.evaluation import compare as comparing
@@ -269,6 +272,9 @@ def suggest(
 
     Returns:
         The recipe and the profile of failures as plain values, and the profile for people.
+
+    Raises:
+        ModelError: for no evaluation. RecipeError: for `like`. DiskError: when `out` exists.
     """
     from synthstudio.dataset.durable import write_file
     from synthstudio.inference import suggest as suggesting

@@ -298,7 +298,11 @@ def _finds_people(path: Path, word: str) -> ArgumentError:
 
 
 def predict(model: Model | PathLike, source: Any, **options: Any) -> PredictedPeople:
-    """Find people's joints in pictures: `Model.load(model).predict(source, ...)`."""
+    """Find people's joints in pictures: `Model.load(model).predict(source, ...)`.
+
+    Raises:
+        ModelError, FormatError: as `Model.load` and `Model.predict`.
+    """
     loaded = model if isinstance(model, Model) else Model.load(model)
     return loaded.predict(source, **options)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,15 +23,16 @@ from synthstudio.api.arguments import (
     to_worker_pool,
 )
 from synthstudio.api.datasets import Dataset, to_dataset
+from synthstudio.api.evaluations import Evaluation
 from synthstudio.api.model import Model
 from synthstudio.api.outside import check_options, network_file, to_network
 from synthstudio.api.progress import steps_if
+from synthstudio.api.recipes import named_file
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.outputs import disk_errors
 
 if TYPE_CHECKING:
     from synthstudio.core.places import Place
-    from synthstudio.evaluation.storage import Evaluation
     from synthstudio.training.config import Config
     from synthstudio.training.evaluation_folder import EvaluationOptions
     from synthstudio.training.outside import Network
@@ -59,7 +59,8 @@ def train(
     `resume` and ends with the weights of an unbroken one.
 
     Args:
-        config: The path of a run's YAML (scenes/training/nano.yaml), or its fields.
+        config: The path of a run's YAML (scenes/training/nano.yaml), the name of one of the
+            package's own ("nano"), or its fields.
         out: The run's folder, empty or missing.
         resume: Go on with a run.
         overfit: Learn the first so many people by heart, without augmentation.
@@ -329,7 +330,7 @@ def _evaluated_run(
             step=step,
             pool=None if pool is None else WorkerPool(engine=pool[0], workers=pool[1]),
         )
-    return replace(made, folder=target)
+    return Evaluation(**{**vars(made), "folder": target})
 
 
 def _evaluated_results(
@@ -344,7 +345,7 @@ def _evaluated_results(
 
     with steps_if(progress) as step:
         made = evaluate_results(path, folder, target, options, step, keypoints=keypoints)
-    return replace(made, folder=target)
+    return Evaluation(**{**vars(made), "folder": target})
 
 
 def _evaluated_network(
@@ -354,7 +355,7 @@ def _evaluated_network(
 
     with steps_if(progress) as step:
         made = evaluate_network(network, folder, target, options, step)
-    return replace(made, folder=target)
+    return Evaluation(**{**vars(made), "folder": target})
 
 
 def pose_bank(
@@ -488,4 +489,4 @@ def to_config(value: Any) -> Config:
         return value
     if isinstance(value, dict):
         return configs.parse(value)
-    return configs.load(to_path(value, "config"))
+    return configs.load(named_file(to_path(value, "config"), "training"))

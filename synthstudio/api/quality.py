@@ -25,7 +25,11 @@ SHEET_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def stats(dataset: Dataset | PlaceLike) -> dict[str, Any]:
-    """Count joints by cause and state, people, poses; compare requested with achieved."""
+    """Count joints by cause and state, people, poses; compare requested with achieved.
+
+    Raises:
+        DatasetError: for a data set that is damaged or not there.
+    """
     from synthstudio.quality import stats as counting
 
     with progress_steps() as step:
@@ -63,6 +67,9 @@ def coverage(
         recipe: Write a recipe for what is thin, e.g. next.yaml.
         frames: How many frames that recipe asks for; default: a quarter.
         at_least: Bins with fewer are thin; default: half of an even share.
+
+    Raises:
+        ArgumentError, DatasetError: for arguments and data sets that cannot be used.
     """
     from synthstudio.quality import coverage as counting
 
@@ -183,6 +190,9 @@ def validate(
         pictures: Also open pictures and check hashes.
         report: Write an HTML page with examples drawn in.
         fix: Write a mended copy here: a COCO file, or a data set's folder.
+
+    Raises:
+        FormatError, DatasetError: for what cannot be read at all. DiskError: for `fix`, `report`.
     """
     from synthstudio.dataset.reader import Dataset as StoredDataset
     from synthstudio.dataset.writer import check_folder, is_unfinished
@@ -281,7 +291,7 @@ def _steps(totals: dict[str, int]) -> Iterator[Callable[[str, int], None]]:
         yield step
 
 
-def report(
+def write_report(
     dataset: Dataset | PlaceLike,
     out: PathLike,
     *,
@@ -297,6 +307,9 @@ def report(
 
     Returns:
         The statistics on the page.
+
+    Raises:
+        DatasetError: for a data set that is damaged. DiskError: for `out`.
     """
     from synthstudio.dataset.durable import read_json
     from synthstudio.report.dataset import report as write
@@ -309,7 +322,11 @@ def report(
 
 
 def diff(a: Dataset | PlaceLike, b: Dataset | PlaceLike) -> dict[str, Any]:
-    """Compare two data sets: how they were made, counts, distributions, rates of joints."""
+    """Compare two data sets: how they were made, counts, distributions, rates of joints.
+
+    Raises:
+        DatasetError: for a data set that is damaged or not there.
+    """
     from synthstudio.quality import stats as comparing
 
     with progress_steps() as step:
@@ -355,6 +372,9 @@ def gap(
         images: Their folder; default: images/SPLIT of an export, else beside the file.
         out: Write one self-contained HTML page.
         recipe: Write the data set's recipe with the fields fitted that photos can speak for.
+
+    Raises:
+        FormatError: for photos that cannot be read. DatasetError: for a set without people.
     """
     from synthstudio.dataset.durable import write_file
     from synthstudio.formats.coco.file import image_folder

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
 import html
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 from pydantic import PrivateAttr
 
 from synthstudio.api.arguments import PathLike, shown, to_path
-from synthstudio.core.errors import ArgumentError, AssetError
+from synthstudio.core.errors import ArgumentError, AssetError, RecipeError
 from synthstudio.dataset.durable import write_file
 from synthstudio.recipe.schema import load as yaml_files
 from synthstudio.recipe.schema import recipe as schema
@@ -28,12 +28,12 @@ class Recipe(schema.Recipe):
 
     @classmethod
     def load(cls, path: PathLike) -> Recipe:
-        """Read a recipe from a YAML file.
+        """Read a recipe from a YAML file, or one of the package's own by its name ("quickstart").
 
         Raises:
             RecipeError: with every fault of the file, each with its line and field.
         """
-        where = to_path(path, "path")
+        where = named_file(to_path(path, "path"))
         recipe = yaml_files.load_as(cls, where)
         recipe._folder = where.parent
         return recipe
@@ -91,14 +91,33 @@ def to_recipe(value: Any) -> Recipe:
     )
 
 
+SCENES = Path(__file__).resolve().parents[1] / "scenes"
+"""Recipes and training configs of the package: scenes/ of a checkout."""
+
+
 def scene_file(name: str) -> Path:
-    """A file of scenes/: in the checkout, or where the wheel has put it."""
-    beside = Path(__file__).resolve().parents[2] / "scenes" / name
-    installed = Path(sys.prefix) / "share" / "synthstudio" / "scenes" / name
-    found = next((path for path in (beside, installed) if path.is_file()), None)
-    if found is None:
-        raise AssetError("the package's scenes are not installed", where=name, got=str(installed))
+    """A file of scenes/, as quickstart.yaml; AssetError."""
+    found = SCENES / name
+    if not found.is_file():
+        raise AssetError("the package has no such file", where=name, got=str(found))
     return found
+
+
+def named_file(path: Path, folder: str = "") -> Path:
+    """`path`, or the package's own file of that name (below `folder` of scenes/) where none is
+    there: "quickstart", "challenges/dark"; RecipeError for a name that it does not have."""
+    if path.suffix or path.exists() or path.is_absolute():
+        return path
+    own = SCENES / folder
+    if (found := own / f"{path}.yaml").is_file():
+        return found
+    names = [p.relative_to(own).with_suffix("").as_posix() for p in own.rglob("*.yaml")]
+    near = difflib.get_close_matches(str(path), names, n=3)
+    raise RecipeError(
+        "neither a file nor a name of the package",
+        where=str(path),
+        expected=", ".join(near or sorted(n for n in names if "/" not in n)),
+    )
 
 
 def recipe_schema() -> dict[str, Any]:

@@ -44,6 +44,9 @@ def export_reviewed(
     """Write the labels as reviewers left them, in a format of another tool.
 
     `only`: frames with somebody `approved`, or `touched`, or `all`.
+
+    Raises:
+        ReviewError: when nothing is reviewed, or there is no store.
     """
     from synthstudio.review.reviewed import export_reviewed as export
 
@@ -73,7 +76,11 @@ def import_corrections(
     images: PathLike | None = None,
     db: str | None = None,
 ) -> ImportResult:
-    """Take in corrections made in another tool: what differs becomes one event a person."""
+    """Take in corrections made in another tool: what differs becomes one event a person.
+
+    Raises:
+        FormatError: for a file that cannot be read, or is of other frames.
+    """
     from synthstudio.review import imports
     from synthstudio.review.values import User
 
@@ -97,6 +104,9 @@ def import_predictions(
     """Take a network's answers, a COCO results or keypoints file, in as a layer to be reviewed.
 
     Image ids are numbers of frames; with a folder of `images` pictures are known by their bytes.
+
+    Raises:
+        FormatError: for a file that cannot be read, or is of other frames or joints.
     """
     from synthstudio.review import import_predictions as predictions
     from synthstudio.review.values import User

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_count, to_path
+from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_count, to_path, to_workers
 from synthstudio.api.progress import steps_if
 from synthstudio.api.recipes import scene_file
 from synthstudio.core.errors import ArgumentError, ModelError
@@ -72,12 +72,12 @@ def robustness(
     folder = free_folder(to_path(out, "out"), own={SETS, PAGE, FIGURES}.__contains__)
     count, on = to_count(frames, "frames"), to_choice(device, "device", DEVICES)
     chosen = [to_choice(name, "challenges", CHALLENGES) for name in challenges]
-    weights = _weights(runs)
+    weights, processes = _weights(runs), to_workers(workers, "local")
     found: dict[str, dict[str, measured.ChallengePair]] = {name: {} for name in weights}
     with steps_if(progress) as step:
         sets = {}
         for name in (PLAIN, *chosen):
-            path = _generated(folder / SETS / name, name, count, workers, step(f"making {name}"))
+            path = _generated(folder / SETS / name, name, count, processes, step(f"making {name}"))
             sets[name] = Dataset(path)
         for run, file in weights.items():
 
@@ -122,7 +122,7 @@ def robustness(
 
 def _weights(runs: Sequence[PathLike]) -> dict[str, Path]:
     """Weights by the run's name: its folder's, or the file's."""
-    from synthstudio.training.checkpoint import weights_file
+    from synthstudio.training.checkpoint import load_network, weights_file
 
     found: dict[str, Path] = {}
     for run in runs:
@@ -136,6 +136,7 @@ def _weights(runs: Sequence[PathLike]) -> dict[str, Path]:
                 got=name,
             )
         found[name] = weights_file(path)
+        load_network(found[name])
     if not found:
         raise ArgumentError("there is no run", where="runs", expected="a run's folder at least")
     return found

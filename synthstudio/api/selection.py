@@ -32,6 +32,9 @@ def filter(
         out: The new data set's folder or URL.
         keep_people: Keep the rows of matching people only; default: everybody in the frames.
         resume: Go on with a filter that was stopped.
+
+    Raises:
+        DatasetError: for a query that cannot be read, or an `out` that is not free.
     """
     from synthstudio.dataset import filter as filtering
 
@@ -83,6 +86,9 @@ def split(
         seed: Decides between equal choices.
         table: Write a CSV table of splits.
         out: Write a data set that says them.
+
+    Raises:
+        DatasetError: for unknown keys, or too few independent groups to split.
     """
     from synthstudio.dataset import splits
     from synthstudio.dataset.writer import check_folder, is_unfinished
@@ -114,7 +120,11 @@ def leaks(
     by: Sequence[str] = DEFAULT_KEYS,
     table: PathLike | None = None,
 ) -> list[Leak]:
-    """What is in more than one split, as stored or by a table that `split` wrote."""
+    """What is in more than one split, as stored or by a table that `split` wrote.
+
+    Raises:
+        DatasetError: for unknown keys or a table of another data set.
+    """
     from synthstudio.dataset import splits
 
     stored: Mapping[int, str] | None = None
@@ -143,6 +153,9 @@ def merge(
         resume: Go on with a merge.
         allow_mixed: Join parts of other versions or machines.
         drop_doubled: With `sets`, leave out pictures that came before.
+
+    Raises:
+        DatasetError: for parts that do not belong together, or an `out` that is not free.
     """
     from synthstudio.dataset.merge import merge as join
     from synthstudio.dataset.merge import merge_sets

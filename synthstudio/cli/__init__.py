@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Annotated
 
@@ -96,6 +97,7 @@ def main() -> None:
     """Run the command line; an error of ours is one message and exit status 1."""
     _open_streams()
     show_notices()
+    _note_two_opencvs()
     try:
         with disk_errors(Path("the output")):
             try:
@@ -103,7 +105,7 @@ def main() -> None:
             finally:
                 sys.stdout.flush()
     except SynthStudioError as error:
-        say(f"error: {error}")
+        say(f"error: {error.with_options}")
         sys.exit(1)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:  # typer answers Ctrl-C with this status and no word
@@ -122,8 +124,21 @@ def main() -> None:
         short = SynthStudioError(
             "there is not enough memory", got=got[0] if got else None, then=_MEMORY
         )
-        say(f"error: {short}")
+        say(f"error: {short.with_options}")
         sys.exit(1)
+
+
+def _note_two_opencvs() -> None:
+    found = [name for name in ("opencv-python", "opencv-python-headless") if _is_installed(name)]
+    if len(found) == 2:
+        say("note: opencv-python and opencv-python-headless overwrite each other (docs/install.md)")
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return bool(distribution(name))
+    except PackageNotFoundError:
+        return False
 
 
 _MEMORY = (

@@ -320,7 +320,7 @@ def _demo(out: Path, *, frames: int, workers: int) -> dict[str, Any]:
     from synthstudio.api.arguments import to_path
     from synthstudio.api.exchange import export
     from synthstudio.api.generation import audit, contact_sheet, generate
-    from synthstudio.api.quality import report
+    from synthstudio.api.quality import write_report
     from synthstudio.api.recipes import Recipe, scene_file
 
     out = to_path(out, "--out")  # pages and pictures lie beside the data set
@@ -330,7 +330,7 @@ def _demo(out: Path, *, frames: int, workers: int) -> dict[str, Any]:
     figures = {k: v for k, v in audited.figures.items() if k != "findings"}
     exported = export(dataset, "coco", _unused(out / "coco"))
     contact_sheet(dataset, out / "contact_sheet.png")
-    report(dataset, out / "report.html", audit=figures)
+    write_report(dataset, out / "report.html", audit=figures)
     return {
         "frames": dataset.summary.frames,
         "people": dataset.summary.people,

@@ -166,7 +166,7 @@ def report(
     """Write one self-contained HTML page about a dataset, with a datasheet."""
     from synthstudio.api import quality
 
-    stats = quality.report(part(dataset, where), out, audit=audit, on_step=say)
+    stats = quality.write_report(part(dataset, where), out, audit=audit, on_step=say)
     result = {"out": str(out), "frames": stats["frames"], "people": stats["people"]}
     finish(result, as_json, f"{stats['frames']} frames reported in {out}")
 

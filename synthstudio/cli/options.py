@@ -17,7 +17,7 @@ FormatName = Literal[FORMATS]  # type: ignore[valid-type]
 SKELETON_NAMES = f"{', '.join(SKELETONS)}, or the file of your own"
 
 
-SceneArgument = Annotated[Path, typer.Argument(help="Recipe file, e.g. scenes/quickstart.yaml.")]
+SceneArgument = Annotated[Path, typer.Argument(help="Recipe file, or a name: quickstart.")]
 DatasetArgument = Annotated[Path, typer.Argument(help="Folder or URL of a dataset.")]
 ReviewedArgument = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
 AssetsOption = Annotated[

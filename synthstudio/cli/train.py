@@ -41,7 +41,7 @@ KeypointsOption = Annotated[
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="YAML config, e.g. scenes/training/nano.yaml.")],
+    config: Annotated[Path, typer.Argument(help="YAML config, or a name: nano.")],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     fast_dev_run: Annotated[

@@ -19,15 +19,23 @@ A message says what is wrong, where (file, field path, frame), what was expected
 found and what to do next. The command line prints it and exits with 1.
 """
 
+import re
+
 _MOST = {"what": 3000, "where": 500, "expected": 500, "got": 1000}
 """Characters of each field: what was found, or a name, may be a whole file in one line."""
+
+
+_OPTION = re.compile(r"synthstudio [a-z][^.;:]*|--([a-z][a-z-]*)")
+_ARGUMENTS = {"as": "kind", "write": "recipe", "challenge": "challenges", "sure": "min_score"}
+"""Arguments of the Python API that have other names than their options."""
 
 
 class SynthStudioError(Exception):
     """Base of all errors that are the user's to mend.
 
     The fields make one sentence in an order that all messages share; a message without fields
-    stands as it is.
+    stands as it is. Messages are written with options of the command line (`with_options`);
+    `str` of an error speaks of the arguments of the Python API.
     """
 
     def __init__(
@@ -50,6 +58,20 @@ class SynthStudioError(Exception):
             parts.append(f"got {_cut('got', got)}")
         text = "; ".join(parts) + "."
         super().__init__(f"{text} {then}" if then else text)
+
+    @property
+    def with_options(self) -> str:
+        """The message for the command line."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return _OPTION.sub(_argument, self.with_options)
+
+
+def _argument(found: re.Match[str]) -> str:
+    if found[1] is None:  # a command as it is typed
+        return found[0]
+    return f"`{_ARGUMENTS.get(found[1], found[1].replace('-', '_'))}`"
 
 
 def _cut(name: str, text: str) -> str:
@@ -86,6 +108,9 @@ class ModelError(SynthStudioError):
 
 class StudioError(SynthStudioError):
     """The studio cannot be started so, or refuses what a browser asked for."""
+
+    def __str__(self) -> str:
+        return self.with_options
 
 
 class DiskError(SynthStudioError):

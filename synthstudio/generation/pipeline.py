@@ -373,7 +373,7 @@ def _tried_twice(stage: Stage, index: int, skip_failed: bool) -> Frame | FailedF
             if skip_failed:
                 return FailedFrame(index=index, error=type(error).__name__)
             if isinstance(error, SynthStudioError):
-                raise type(error)(f"frame {index}: {error}") from error
+                raise type(error)(f"frame {index}: {error.with_options}") from error
             raise WorkerError(
                 f"failed twice with {type(error).__name__}: {error}",
                 where=f"frame {index}",

@@ -12,14 +12,14 @@ from typing import Any
 
 from synthstudio.core.progress import OnProgress
 from synthstudio.dataset.durable import disk_errors
-from synthstudio.dataset.manifest import FRAMES_PER_SHARD
 from synthstudio.generation.engines.engine import LOCAL, Engine
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import Settings
 
-SAMPLE_SHARDS = 3  # a worker's, as large as in the run
-LONGEST_S = 60.0
-LEAST_FRAMES = 16  # a worker's, however long they take
+SAMPLE_SHARDS = 24  # a worker's
+SHARD_FRAMES = 8
+LONGEST_S = 5.0  # from the first frame on
+LEAST_FRAMES = SHARD_FRAMES  # a worker's, however long they take
 
 
 class _Enough(Exception):
@@ -71,11 +71,12 @@ def plan(
     """Make a sample of the recipe's frames beside the folder `near` and scale it up.
 
     The sample is the recipe's own first frames, made by as many workers as the run will have
-    and deleted afterwards. Its first two thirds fill caches (clothes that nobody wore yet); the
-    last third gives the rate of the rest.
+    and deleted afterwards: some seconds of them. Its first two thirds fill caches (clothes that
+    nobody wore yet); the last third gives the rate of the rest. Shards are small, so tables are
+    taken for a little larger than they will be.
     """
     frames = settings.recipe.frames
-    sample = min(frames, SAMPLE_SHARDS * FRAMES_PER_SHARD * workers)
+    sample = min(frames, SAMPLE_SHARDS * SHARD_FRAMES * workers)
     recipe = settings.recipe.model_copy(update={"frames": sample})
     with disk_errors(near):
         near.parent.mkdir(parents=True, exist_ok=True)
@@ -91,13 +92,21 @@ def plan(
             seen.append((time.monotonic() - start, done))
             if on_progress is not None:
                 on_progress(done, total, per_second)
-            if seen[-1][0] > LONGEST_S and done >= LEAST_FRAMES * workers:
+            first_s = next((at for at, count in seen if count), seen[-1][0])
+            if seen[-1][0] - first_s > LONGEST_S and done >= LEAST_FRAMES * workers:
                 size = _bytes_per_frame(out)
                 raise _Enough
 
         with suppress(_Enough):
             sample_of = dataclasses.replace(settings, recipe=recipe)
-            generate(sample_of, out, workers=workers, engine=engine, on_progress=watch)
+            generate(
+                sample_of,
+                out,
+                workers=workers,
+                engine=engine,
+                frames_per_shard=SHARD_FRAMES,
+                on_progress=watch,
+            )
             size = _bytes_per_frame(out)
     end_s, done = seen[-1]
     warm_s, warm = next(point for point in seen if point[1] >= done * 2 / 3)

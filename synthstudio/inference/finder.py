@@ -181,7 +181,7 @@ def find_people(ask: Predictor, *, size: tuple[int, int]) -> FindPeople:
             return agreed_people(_finder(default_finder(), threads_allowed()), ask, size=size)
         _log.warning(
             "one person a picture is looked for: the detector needs ONNX Runtime, "
-            'pip install "synthstudio[onnx]"'
+            'pip install "synthstudio[predict]"'
         )
         return second_look(ask, size=size)
 

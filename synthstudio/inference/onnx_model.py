@@ -88,7 +88,7 @@ def open_session(
 ) -> tuple[Any, dict[str, str]]:
     """ONNX Runtime's session of a file (external data is not read) and its metadata. ModelError
     unless its format is `form` ("": any); DeviceError when the runtime lacks the device."""
-    runtime = import_extra("onnxruntime", extra="onnx")
+    runtime = import_extra("onnxruntime", extra="predict")
     options = runtime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or threads_allowed()

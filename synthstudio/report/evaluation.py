@@ -351,8 +351,8 @@ def _tables(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def _charts(metrics: Mapping[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {
         "curves": [
-            ("By occluded fraction of the person", *_curve(metrics, "by_fraction")),
-            ("By crowd index of the frame", *_curve(metrics, "by_crowd")),
+            ("By occluded fraction of the person", *pck_curve(metrics, "by_fraction")),
+            ("By crowd index of the frame", *pck_curve(metrics, "by_crowd")),
         ]
     }
     if seen := metrics.get("visibility"):
@@ -362,7 +362,7 @@ def _charts(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _curve(metrics: Mapping[str, Any], name: str) -> tuple[Markup, str]:
+def pck_curve(metrics: Mapping[str, Any], name: str) -> tuple[Markup, str]:
     """PCK@0.1 over bins of a value, and the people in each."""
     bins = metrics.get(name, ())
     series: dict[str, list[plots.Point]] = {part: [] for part in reversed(_PARTS)}

@@ -212,10 +212,11 @@ def _exported(text: str) -> Path:
 
 
 def _scenes() -> Path:
-    """Return the folder of recipes: here, beside the package in a checkout, or installed."""
-    beside = Path(__file__).resolve().parents[2] / "scenes"
-    places = (Path("scenes"), beside, Path(sys.prefix) / "share" / "synthstudio" / "scenes")
-    return next((place.absolute() for place in places if place.is_dir()), places[0].absolute())
+    """Return the folder of recipes: ./scenes, or the package's."""
+    from synthstudio.api.recipes import SCENES
+
+    here = Path("scenes")
+    return here.absolute() if here.is_dir() else SCENES
 
 
 def _url(text: str) -> str:

@@ -66,7 +66,7 @@ def _diff(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
 
 
 def _report(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
-    return _counts(quality.report(part, out / "a.html"))
+    return _counts(quality.write_report(part, out / "a.html"))
 
 
 def _sheet(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
@@ -122,7 +122,7 @@ FUNCTIONS: dict[str, Callable[[ss.Dataset, Path, Path], tuple[int, int]]] = {
     "filter": _filter,
     "leaks": _leaks,
     "predict": _predict,
-    "report": _report,
+    "write_report": _report,
     "split": _split,
     "stats": _stats,
     "validate": _validate,
@@ -147,7 +147,7 @@ def test_the_table_has_every_function_that_takes_a_data_set() -> None:
 def test_a_part_is_respected(
     people: ss.Dataset, weights: Path, tmp_path: Path, name: str, kind: str
 ) -> None:
-    if kind != "query" and name in ("evaluate", "split", "report", "audit", "contact_sheet"):
+    if kind != "query" and name in ("evaluate", "split", "write_report", "audit", "contact_sheet"):
         pytest.skip("one kind of part is enough where a call is slow")
     query = people.query(QUERY)
     part = {"query": query, "slice": people[3:7], "slice of a query": query[1:4]}[kind]

@@ -95,7 +95,7 @@ def test_a_coco_file_of_several_categories_asks_which(tmp_path):
     some = [{"id": k, "name": n, "keypoints": ["a", "b"]} for k, n in enumerate(["cat", "person"])]
     file = tmp_path / "file.json"
     file.write_text(json.dumps({"images": [], "annotations": [], "categories": some}), "utf-8")
-    with pytest.raises(FormatError, match="--category"):
+    with pytest.raises(FormatError, match="`category`"):
         read_skeleton(file)
     assert read_skeleton(file, category="cat").title == "cat"
     with pytest.raises(FormatError, match="cat, person"):

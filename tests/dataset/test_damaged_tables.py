@@ -49,7 +49,7 @@ def test_a_query_about_people_of_no_frame(kept, folder):
 def test_a_spec_that_is_none(spec, folder, tmp_path):
     tamper(folder, "frames.parquet", _with("spec", [spec] * 3))
     with pytest.raises(DatasetError, match="not a stored frame spec"):
-        quality.report(folder, tmp_path / "page.html")
+        quality.write_report(folder, tmp_path / "page.html")
     if "backdrop" not in spec:
         with pytest.raises(DatasetError, match="not a stored frame spec"):
             selection.filter(folder, "area > 0", tmp_path / "out")

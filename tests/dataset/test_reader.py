@@ -77,7 +77,7 @@ def test_frames_and_layers_that_are_not_there(stored, tmp_path):
 
 def test_an_unfinished_set_is_read_only_when_asked(tmp_path):
     out = _make(tmp_path / "set", 10, finish=False)
-    with pytest.raises(DatasetError, match=r"unfinished.*--resume"):
+    with pytest.raises(DatasetError, match=r"unfinished.*`resume`"):
         Dataset(out)
     data = Dataset(out, allow_unfinished=True)
     assert not data.finished and data.frames == 8 and len(list(data.iter_frames())) == 8

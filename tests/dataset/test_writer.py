@@ -45,7 +45,7 @@ def test_another_identity_is_refused_or_written_down(begun, change, line):
     other = fake_frames.identity(**change)
     with pytest.raises(DatasetError) as caught:
         make(begun, other, resume=True)
-    assert line in str(caught.value) and "--allow-mixed" in str(caught.value)
+    assert line in str(caught.value) and "`allow_mixed`" in str(caught.value)
     assert hashed_files(begun) == before
     make(begun, other, resume=True, allow_mixed=True)
     index = json.loads((begun / "index.json").read_text())
@@ -127,7 +127,7 @@ def test_errors_of_frames_and_layers_leave_nothing(tmp_path):
 
 def test_a_data_set_is_not_written_over(begun):
     before = hashed_files(begun)
-    with pytest.raises(DatasetError, match=r"already here.*--resume"):
+    with pytest.raises(DatasetError, match=r"already here.*`resume`"):
         make(begun, fake_frames.identity())
     assert hashed_files(begun) == before
 

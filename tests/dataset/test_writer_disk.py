@@ -40,7 +40,7 @@ def test_a_full_disk_is_one_message_and_keeps_whole_shards(
         try:
             make(begun, fake_frames.identity(), resume=True)
         except DiskError as error:
-            assert "the disk is full" in str(error) and "--resume" in str(error)
+            assert "the disk is full" in str(error) and "`resume`" in str(error)
             assert not (begun / "index.json").exists()
         else:
             assert call == 9 and name in ("rename", "write_parquet")  # not called so often

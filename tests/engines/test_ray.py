@@ -123,7 +123,7 @@ def test_errors_come_as_with_the_local_engine(cluster: Any) -> None:
         execute([Task(0, "other error")])
     with pytest.raises(WorkerError, match="this cannot travel"):
         execute([Task(0, "unpicklable")])
-    with pytest.raises(WorkerError, match=r"lost 4 times: task 1; got .*died.*--resume"):
+    with pytest.raises(WorkerError, match=r"lost 4 times: task 1; got .*died.*`resume`"):
         execute([Task(0), Task(1, "kill"), Task(2)])
     with pytest.raises(WorkerError, match="lost 4 times: task 0"):
         execute([Task(0)], 1, initializer=local_jobs.dead_context, initargs=())
@@ -176,7 +176,7 @@ def test_a_lost_node_is_replaced_and_a_cluster_that_shrinks_to_nothing_says_so(
     last: list[Any] = []
     execute([Task(i, "count") for i in range(6)], on_done=on_done)
     assert sorted(seen) == list(range(6))
-    with pytest.raises(WorkerError, match=r"no worker was there for 2 s.*room for 2 .*--resume"):
+    with pytest.raises(WorkerError, match=r"no worker was there for 2 s.*room for 2 .*`resume`"):
         execute([Task(i, "count") for i in range(6)], on_done=on_done)
     assert 7 <= len(seen) < 12
 

@@ -157,7 +157,7 @@ def test_videos_that_are_none(tmp_path, monkeypatch):
         import_photos(tmp_path / "x.mp4", tmp_path / "set", every=1)
     film(tmp_path / "a.mp4")
     monkeypatch.setattr(module, "stated_rate_hz", lambda path: 0.0)
-    with pytest.raises(FormatError, match="--every 10"):
+    with pytest.raises(FormatError, match="`every` 10"):
         import_photos(tmp_path / "a.mp4", tmp_path / "set")
     for wrong in ({"rate_hz": 0.0}, {"rate_hz": float("nan")}, {"every": 0}):
         with pytest.raises(ArgumentError, match="no such rate"):

@@ -137,7 +137,7 @@ def test_no_pictures_and_no_files(gap_world, gap_photos, tmp_path):
     with pytest.raises(FormatError, match="most photos are missing"):
         run_gap(gap_world / "set", file, images=images)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FormatError, match=r"none of the photos .* --images"):
+    with pytest.raises(FormatError, match=r"none of the photos .* `images`"):
         run_gap(gap_world / "set", file, images=tmp_path / "empty")
     broken = tmp_path / "broken.json"
     broken.write_bytes(file.read_bytes()[:900])

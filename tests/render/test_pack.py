@@ -142,7 +142,7 @@ def test_no_cuda_is_one_clear_error():
         print(runtime.resolve_device("auto"))
         """
     told = in_child(code, CUDA_VISIBLE_DEVICES="")
-    assert "there is no CUDA device" in told and "Use --device cpu" in told
+    assert "there is no CUDA device" in told and "Use `device` cpu" in told
     assert told.endswith("cpu\n")
 
 

@@ -124,7 +124,7 @@ def test_memory_that_does_not_hold_a_batch_is_told(
         "patched": lambda: diagnostics.patch_sensitivity(net, people.val, people.spec, device=CPU),
         "timed": lambda: diagnostics.measure_latency(net, people.spec, device=CPU),
     }
-    with pytest.raises(ModelError, match=r"out of memory for a batch.*another --device"):
+    with pytest.raises(ModelError, match=r"out of memory for a batch.*another `device`"):
         ask[what]()
 
 

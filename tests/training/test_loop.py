@@ -196,7 +196,7 @@ def test_memory_that_runs_out_is_one_message(
     settings = tiny.config(pairs, steps=2, ema=0.0)
     says = {
         "training": r"8 people.*Halve `batch` and double `accumulate`",
-        "validation": "128 people.*another --device",
+        "validation": "128 people.*another `device`",
     }
     monkeypatch.setattr(systems.CropTrainer, "draw", lambda *given: np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(ModelError, match="out of memory.*" + says[where]):

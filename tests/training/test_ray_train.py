@@ -67,7 +67,7 @@ def test_two_workers_learn_what_torchrun_does_though_one_dies(
     )
     thread = threading.Thread(target=_kill_a_worker, args=(run / "state.safetensors",))
     thread.start()
-    with pytest.raises(WorkerError, match=r"training process died.*--resume"):
+    with pytest.raises(WorkerError, match=r"training process died.*`resume`"):
         ray_train.train(config, run, processes=2, cache=cache, say=lambda text: None)
     thread.join()
     with pytest.raises(ModelError, match="there is a run already"):  # as a worker says it

@@ -89,7 +89,7 @@ def ask(case: Case) -> None:  # noqa: C901
 
     def page() -> None:
         say("report")
-        quality.report(folder, case.out)
+        quality.write_report(folder, case.out)
 
     def compare() -> None:
         say("diff")

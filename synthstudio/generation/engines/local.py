@@ -333,7 +333,7 @@ def _watch_parent() -> None:
 def portable(error: BaseException) -> SynthStudioError:
     """Return the error as one that can cross to the parent with its message."""
     if isinstance(error, SynthStudioError):
-        return type(error)(str(error))
+        return type(error)(error.with_options)
     text = "".join(traceback.format_exception(error))
     return WorkerError(
         f"a job failed with {type(error).__name__}: {error}",

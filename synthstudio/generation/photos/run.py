@@ -212,7 +212,7 @@ def _made(stage: PhotoStage, index: int) -> PhotoFrame:
     try:
         return make_frame(stage, sample, stage.specs(place)[number])
     except SynthStudioError as error:
-        raise type(error)(f"frame {index}, {sample.name}: {error}") from error
+        raise type(error)(f"frame {index}, {sample.name}: {error.with_options}") from error
     except Exception as error:
         raise WorkerError(
             f"failed with {type(error).__name__}: {error}",

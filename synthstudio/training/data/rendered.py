@@ -230,7 +230,7 @@ def render_moment(worker: CropWorker, job: Job, report: local.Report) -> tuple[i
         try:
             rows += _crop_frame(worker, index)
         except SynthStudioError as error:
-            raise type(error)(f"{recipe.name}, frame {index}: {error}") from error
+            raise type(error)(f"{recipe.name}, frame {index}: {error.with_options}") from error
         report(1)
     return job.place, rows
 

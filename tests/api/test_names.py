@@ -1,0 +1,87 @@
+"""docs/api.md: all that it lists is on `ss`, says what it raises, and is all of `ss`."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import synthstudio as ss
+from synthstudio.api import evaluations, recipes
+from synthstudio.core.errors import ArgumentError, DatasetError, RecipeError
+
+ROOT = Path(__file__).resolve().parents[2]
+LISTED = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "api.md").read_text("utf-8"), re.M)
+
+
+def test_the_page_lists_what_is_on_ss() -> None:
+    assert sorted(name.rpartition(".")[2] for name in LISTED) == sorted(ss.__all__)
+    assert set(ss.__all__) <= set(dir(ss))
+    block = ast.parse(Path(ss.__file__).read_text("utf-8"))
+    typed = [
+        alias.name
+        for node in ast.walk(block)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if str(node.module).startswith("synthstudio.")
+    ]
+    assert sorted(typed) == sorted(ss.__all__)
+
+
+@pytest.mark.parametrize("path", LISTED)
+def test_a_listed_name_is_the_one_on_ss(path: str) -> None:
+    module, _, name = path.rpartition(".")
+    found: Any = getattr(ss, name)
+    assert found is getattr(importlib.import_module(module), name)
+    assert inspect.getdoc(found)
+    if inspect.isfunction(found):
+        assert "Raises:" in found.__doc__, f"{name} does not say what it raises"
+
+
+def test_errors_speak_of_arguments_and_the_command_line_of_options() -> None:
+    error = DatasetError(
+        "already here",
+        where="--out",
+        then="Go on with --drop-doubled, or: synthstudio merge --sets.",
+    )
+    assert str(error) == (
+        "`out`: already here. Go on with `drop_doubled`, or: synthstudio merge --sets."
+    )
+    assert error.with_options.startswith("--out: already here. Go on with --drop-doubled")
+    again = DatasetError(f"frame 3: {error.with_options}")
+    assert "--drop-doubled" in again.with_options and "`drop_doubled`" in str(again)
+
+
+def test_recipes_and_configs_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = ss.Recipe.load(ROOT / "scenes" / "quickstart.yaml")
+    assert ss.Recipe.load("quickstart").to_dict() == file.to_dict()
+    assert ss.Recipe.load("challenges/dark").name == "dark"
+    assert recipes.named_file(Path("nano"), "training").parent.name == "training"
+    with pytest.raises(RecipeError, match=r"quikstart.*expected quickstart"):
+        ss.Recipe.load("quikstart")
+    with pytest.raises(RecipeError, match="no recipe there"):
+        ss.Recipe.load("quickstart.yaml")
+
+
+def test_what_the_wheel_takes_along_is_there() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    data = project["tool"]["setuptools"]["package-data"]["synthstudio"]
+    assert "scenes/**/*" in data and (ROOT / "synthstudio" / "scenes").resolve() == ROOT / "scenes"
+    extras = project["project"]["optional-dependencies"]
+    page = (ROOT / "docs" / "install.md").read_text("utf-8")
+    assert {e for e in extras if f"| `{e}` |" in page} == set(extras) - {"dev", "docs"}
+
+
+def test_a_plot_needs_a_section() -> None:
+    made = evaluations.Evaluation(about={}, metrics={}, predictions=[])  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="by_crowd"):
+        made.plot("by_age")
+    with pytest.raises(ArgumentError, match="no page"):
+        made.show()
