@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from synthstudio.api.batches import batches, with_bank
+    from synthstudio.api.batches import Batches, batches, with_bank
     from synthstudio.api.crops import PersonCrops
     from synthstudio.api.datasets import Dataset
     from synthstudio.api.evaluations import Evaluation
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from synthstudio.core.people import People
 
 _HOMES = {
-    "api.batches": "batches with_bank",
+    "api.batches": "Batches batches with_bank",
     "api.crops": "PersonCrops",
     "api.datasets": "Dataset",
     "api.evaluations": "Evaluation",

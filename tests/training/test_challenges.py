@@ -130,7 +130,7 @@ def test_challenges_show_the_people_of_the_plain_scene(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`fast`: but for bodies that have no room for the walk, so here all have."""
-    monkeypatch.setattr(Stage, "own_depth_m", lambda self, person: 0.0)
+    monkeypatch.setattr(Stage, "skin_penetration_m", lambda self, person: 0.0)
     own, plain = (_first_people(n) for n in (name, "plain"))
     for mine, theirs in zip(own, plain, strict=True):
         assert mine.identity == theirs.identity
