@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,9 +40,10 @@ class Batches:
         from synthstudio.training.data.sources import load_pictures, load_subset
 
         self._config = config
-        self._scratch = tempfile.TemporaryDirectory(prefix="synthstudio-crops-")
-        kept = cache or Path(self._scratch.name)
-        self.people, self.skeleton = load_subset(config.train, config, kept, skeleton=skeleton)
+        if cache is None:
+            cache = Path(tempfile.mkdtemp(prefix="synthstudio-crops-"))
+            weakref.finalize(self, shutil.rmtree, cache, ignore_errors=True)
+        self.people, self.skeleton = load_subset(config.train, config, cache, skeleton=skeleton)
         self._pictures = load_pictures(config)
         self._spec = InputSpec.of(config.network, self.skeleton)
         self.per_epoch = max(len(self.people) // config.batch, 1)

@@ -46,7 +46,7 @@ class Trained:
     steps: int
     epochs: int
     best: float | None  # best validation PCK@0.1; None without validation
-    finished: bool  # False: stopped by Ctrl-C or a time limit; --resume continues it
+    finished: bool  # False: stopped by Ctrl-C; --resume continues it
     wait_share: float  # share of the time spent waiting for batches
     people_per_second: float  # whole frames a second, for a network of those
     unit: str = "people"

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import psutil
 import pytest
 import tiny
 import torch
-import two_processes
 from waiting import wait_for
 
 from synthstudio.core.errors import DiskError, ModelError
@@ -122,16 +121,6 @@ def test_a_finished_run_is_resumed_without_a_step(
         assert (tmp_path / "run" / name).read_bytes() == (unbroken / name).read_bytes()
 
 
-@pytest.mark.nightly("two processes of torchrun; one-process parts are tested in test_parallel.py")
-def test_two_processes_lose_as_much_as_one(
-    by_two: Callable[[str], Path], pairs: Path, tmp_path: Path
-) -> None:
-    tiny.run(tiny.config(pairs, **two_processes.LOSE), tmp_path / "one")
-    one, two = losses(tmp_path / "one"), losses(by_two("lose"))
-    assert len(one) == 2
-    assert two == pytest.approx(one, rel=2e-3)
-
-
 def test_no_number_stops_the_run_and_keeps_the_last_good_state(pairs: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     tiny.run(tiny.config(pairs, lr=1e30), out, resume=True, steps=0)
@@ -174,11 +163,6 @@ def test_patience_that_is_used_up_is_not_had_again(
     assert first.finished and first.epochs == 2
     again = tiny.run(settings, tmp_path / "run", resume=True)
     assert (again.finished, again.steps, again.epochs) == (True, first.steps, first.epochs)
-
-
-def test_without_a_validation_there_is_no_best(pairs: Path, tmp_path: Path) -> None:
-    settings = tiny.config(pairs, val=[], steps=2)
-    assert tiny.run(settings, tmp_path / "run").best is None
 
 
 @pytest.mark.parametrize("where", ["training", "validation"])

@@ -89,18 +89,6 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         devices.get_device("cuda:0")
 
 
-def test_one_process_stops_for_its_first_reason() -> None:
-    assert devices.agreed_stop_reason([]) == ""
-    assert devices.agreed_stop_reason(["a", "b"]) == "a"
-
-
-def test_a_batch_that_cannot_be_dealt_out_is_refused() -> None:
-    devices.check_batch_divides(8, devices.World(size=2))
-    for batch, size in ((9, 2), (2, 4)):
-        with pytest.raises(ModelError, match=rf"batch: .*multiple of {size}.*got {batch}"):
-            devices.check_batch_divides(batch, devices.World(size=size))
-
-
 @pytest.mark.nightly("two processes of torchrun")
 def test_all_processes_stop_when_one_does(by_two: Callable[[str], Path]) -> None:
     folder = by_two("stopped").parent

@@ -98,12 +98,6 @@ def test_light_follows_the_picture(cutouts: Cutouts) -> None:
         assert (made[0][made[1] == 255].mean() > 80) == brighter
 
 
-def test_people_without_an_area_are_left_alone(cutouts: Cutouts) -> None:
-    draws = draw_pastes(AS_IS.pastes, stream(3, "test"), count=1, cutouts=1)
-    for xy in (np.full((12, 2), np.nan), a_pose(0)[:2], np.repeat(a_pose(0)[:1], 5, 0)):
-        assert paste(np.zeros((*SIZE, 3), np.uint8), xy, cutouts, draws, 0) is None
-
-
 def test_shapes_cover_what_was_asked_and_no_two_are_alike() -> None:
     """Without cut-outs all pastes are shapes; with them as many as asked."""
     draws = draw_pastes(AS_IS.pastes, stream(4, "test"), count=60, cutouts=0)
@@ -305,24 +299,6 @@ def test_seed_and_step_decide_styles(pairs: Path, tmp_path: Path, album: Path) -
     plain = batch(2, augment=NO_AUGMENTATION)
     assert not torch.equal(one.images, plain.images)
     assert torch.equal(one.labels.xy.nan_to_num(), plain.labels.xy.nan_to_num())
-
-
-def test_one_photo_is_enough(pairs: Path, tmp_path: Path, album: Path) -> None:
-    single = tmp_path / "one"
-    single.mkdir()
-    (single / "a.jpg").write_bytes((album / "a.jpg").read_bytes())
-    asked = {"colours": 1.0, "photos": str(single)}
-    made = tiny.config(pairs, val=[], augment=asked)
-    people = tiny.loaded(made, tmp_path / "cache")
-    augment = NO_AUGMENTATION.model_copy(update={"colours": 1.0})
-    rows = people.train.rows[:8]
-    batch = batches.make_batch(
-        people.train.crops, rows, people.spec, augment, seed=4, step=1, pictures=people.pictures
-    )
-    plain = batches.make_batch(people.train.crops, rows, people.spec, NO_AUGMENTATION)
-    blue = [images.float()[:, 2].mean() - images.float()[:, 0].mean() for images in
-            (plain.images, batch.images)]  # fmt: skip
-    assert blue[1] > blue[0] + 10  # everybody takes on the colours of the one photo, a blue one
 
 
 def test_other_photos_are_another_run(pairs: Path, tmp_path: Path, album: Path) -> None:

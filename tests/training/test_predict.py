@@ -371,18 +371,6 @@ def test_bad_boxes_are_told_with_their_entry(
         boxes_from_file(path, open_source(photos))
 
 
-def test_a_category_may_have_any_id_until_it_is_used(photos: Path, tmp_path: Path) -> None:
-    value = {
-        "images": [{"id": 1, "file_name": "a.jpg"}],
-        "categories": [{"id": [1], "name": "person"}],
-        "annotations": [{"id": 1, "image_id": 1, "category_id": {}, "bbox": [1, 2, 3, 4]}],
-    }
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(value))
-    find = boxes_from_file(path, open_source(photos))
-    assert not len(find(next(iter(open_source(photos).read()))).xywh)
-
-
 @pytest.fixture(scope="module")
 def detectors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Return folders of tiny random detectors: one knows people, the other does not."""

@@ -25,7 +25,6 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 BUSY: dict[str, Any] = {"augment": recorded.BUSY}
 """All that augmentation draws."""
 AS_ONE, LONG = BUSY | {"steps": 8}, BUSY | {"steps": 40}
-LOSE = {"steps": 11, "augment": tiny.STILL}
 
 
 def streamed(data: Path) -> dict[str, Any]:
@@ -65,7 +64,6 @@ def make(folder: Path, pairs: Path, shards: Path) -> None:
     runs = {
         "long": (pairs, LONG),
         "as-one": (pairs, AS_ONE),
-        "lose": (pairs, LOSE),
         "streamed": (shards, streamed(shards)),
         "frozen--1": (pairs, frozen(folder / "resnet", -1)),
         "frozen-1": (pairs, frozen(folder / "resnet", 1)),
