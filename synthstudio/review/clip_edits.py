@@ -266,7 +266,7 @@ def _stroke(
 
 def _why(refused: Refused) -> str:
     words = {"lease": "claimed by another reviewer", "revision": "changed meanwhile"}
-    return words.get(refused.reason, str(refused).split(" (")[0].split(": ")[-1])
+    return words.get(refused.reason, refused.what)
 
 
 def _between(

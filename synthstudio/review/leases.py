@@ -51,12 +51,12 @@ class Lease:
 def check(session: Session, person: Person, who: User, now: datetime) -> None:
     """Raise Refused("lease") when somebody else holds this person, or one's own lease ended.
 
-    A person nobody claimed may be changed by everybody: revisions keep two of them apart. But
-    a second look is blind, so it needs a lease: `team.second_review.begin_second_reviews` gives it
-    only to those who may have it. While that lease holds and the second look is undecided, its
-    holder may write nothing to the layer main, whatever the role; and who has written there may
-    write nothing to a second look, whatever lease is left. Attempts are logged. Only leads write
-    to the layer adjudicated: Refused("role") for others.
+    A person nobody claimed may be changed by everybody: revisions keep two of them apart. But a
+    second review is blind, so it needs a lease, which `team.second_review.begin_second_reviews`
+    gives only to those who may have it. While that lease holds and the second review is undecided,
+    its holder may write nothing to the layer main, whatever the role; and who has written there
+    may write nothing to a second review, whatever lease is left. Attempts are logged. Only leads
+    write to the layer adjudicated: Refused("role") for others.
     """
     if person.layer == ADJUDICATED:
         require(who, "adjudicate")

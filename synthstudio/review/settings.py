@@ -1,4 +1,4 @@
-"""What a team chose for a data set: saved views, and how many people are looked at twice."""
+"""What a team chose for a data set: saved views, and how many people are reviewed twice."""
 
 from __future__ import annotations
 

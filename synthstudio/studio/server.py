@@ -164,7 +164,7 @@ def _picture(ctx: Context, grant: Grant) -> Response:
             raise StudioError(f"frame {frame}: it has no frame without occluders.")
         return _picture_response(pictures.image(source, index), pictures.media_type(source, index))
     if grant.labels and grant.revision and _is_blinded(ctx, open_set, grant):
-        grant = replace(grant, revision=0)  # as on disk: a second look at this person is open
+        grant = replace(grant, revision=0)  # as on disk: a second review at this person is open
     key = (
         grant.kind,
         open_set.key,

@@ -38,7 +38,7 @@ class _Which(TypedDict):
 
 @dataclass(frozen=True)
 class Shown:
-    """Threads that somebody may see: a choice, without those on people whose first look is hidden.
+    """Threads that somebody may see: a choice, without people whose first review is hidden.
 
     The database counts them; rows are read for what is listed alone.
     """
@@ -82,7 +82,7 @@ def threads_csv(
 
 
 def _shown(ctx: Context, me: User, chosen: OpenSet, which: _Which, share: float) -> Shown:
-    """Only who has a blind look before them asks of whom the threads are."""
+    """Only who has a blind review before them asks of whom the threads are."""
     count = thread_count(ctx.store, chosen.key, **which)
     if not count or not share or may(me.role, "adjudicate"):
         return Shown(ctx, chosen, which, frozenset(), count)

@@ -32,7 +32,7 @@ from synthstudio.studio.editor import ops as editor_ops
 from synthstudio.studio.editor.ops import HeldLeases, release_decided, renew_leases
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
 from synthstudio.studio.overview import added_note, count_people, review_progress
-from synthstudio.studio.second_look import progress_words
+from synthstudio.studio.second_reviews import progress_words
 
 ADA, BEN = User(name="Ada", role="reviewer"), User(name="Ben", role="reviewer")
 LEA = User(name="Lea", role="lead")

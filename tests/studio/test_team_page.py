@@ -18,7 +18,7 @@ from synthstudio.review.team.second_review import begin_second_reviews
 from synthstudio.review.team.statistics import agreement, disagreements
 from synthstudio.review.tokens import make_token, tokens
 from synthstudio.review.values import User
-from synthstudio.studio.second_look import agreement_words, decision_of, joint_lines, label_words
+from synthstudio.studio.second_reviews import agreement_words, decision_of, joint_lines, label_words
 
 ADA = User(name="Ada", role="admin")
 

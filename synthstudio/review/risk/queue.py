@@ -151,7 +151,7 @@ def touched_elsewhere_mask(store: Store, table: PeopleTable, *, who: str, layer:
 def touched(
     store: Store, dataset: str, people: Collection[tuple[int, int]], *, who: str
 ) -> set[tuple[int, int]]:
-    """Those of a few people of whom `who` has events, except second looks."""
+    """Those of a few people of whom `who` has events, except second reviews."""
     query = select(EventRow.frame, EventRow.instance).where(
         EventRow.dataset == dataset,
         EventRow.layer != SECOND,

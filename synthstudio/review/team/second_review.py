@@ -1,4 +1,4 @@
-"""A blind second look at a share of the people, and the decision where the two differ.
+"""A blind second review at a share of the people, and the decision where the two differ.
 
     layer main      labels of the first reviewer, and in the end those that a lead chose
     layer second    labels of another reviewer, who sees neither the first one's labels nor status
@@ -62,7 +62,7 @@ Choice = Literal["first", "second", "own"]
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Both looks at one person. `first` is as it was before a lead decided (`adjudicated`)."""
+    """Both reviews at one person. `first` is as it was before a lead decided (`adjudicated`)."""
 
     row: int
     first: ItemState
@@ -72,9 +72,9 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What a lead chose. "first" and "second": that look's labels and status.
+    """What a lead chose. "first" and "second": that review's labels and status.
 
-    "own": `joints` over the first look's (over the second's if only the first one deleted the
+    "own": `joints` over the first review's (over the second's if only the first one deleted the
     person), and `status`; or the person goes (`deleted`). `text`: the reason that goes with it.
     """
 
@@ -96,7 +96,7 @@ class Progress:
 
 
 def second_rows(table: PeopleTable, *, share: float = SECOND_SHARE) -> I64:
-    """The rows of the people to be looked at twice, in a random order."""
+    """The rows of the people to be reviewed twice, in a random order."""
     return _random_order(table.key, table.people)[: round(share * table.people)].copy()
 
 
@@ -187,7 +187,7 @@ def progress(store: Store, table: PeopleTable, *, share: float = SECOND_SHARE) -
 
 
 def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
-    """Yield everybody of whom both looks are decided, in the order of the data set."""
+    """Yield everybody of whom both reviews are decided, in the order of the data set."""
     second = {key: s for key, s in states(store, table.key, layer=SECOND).items() if is_decided(s)}
     people = sorted(second)
     main = states(store, table.key, people=people)
@@ -204,12 +204,12 @@ def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
 def adjudicate(
     store: Store, person: Person, decision: Decision, *, revision: int, who: User, base: Base
 ) -> list[Event]:
-    """Decide between two looks; the layer main then says what a lead chose.
+    """Decide between two reviews; the layer main then says what a lead chose.
 
     `person`: of the layer main, at `revision` as the lead saw it. A joint that goes back to what
     is on disk is written with origin human. All events or none; Refused: "role" (also for who did
     one of the two reviews), "revision" (also for the second of two clicks), "invalid" where there
-    are no two looks.
+    are no two reviews.
     """
     require(who, "adjudicate")
     one = (person.frame, person.instance)

@@ -9,7 +9,7 @@ is the error of one reviewer in units of sigma: 1 is as good as those whose labe
 were measured on. Joints that neither changed count as agreed.
 
 Deleting a person counts for the verdict (right or wrong) like rejecting it, whatever status it had
-before. It says nothing of joints, so the joints of a person whom either look deleted are ignored.
+before. It says nothing of joints, so the joints of a person whom either review deleted are ignored.
 
 The pace is people decided per hour of work. Events of one reviewer at most MAX_PAUSE apart are one
 sitting, whose length is from its first to its last event. How long somebody looked before the
@@ -74,7 +74,7 @@ _OF_STATE, _OF_CAUSE, _OF_STATUS = 0.8, 0.5, 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class JointAgreement:
-    """Two looks at one joint (or all, `joint` ""). `n`: people whose both looks place it.
+    """Two reviews at one joint (or all, `joint` ""). `n`: people whose both reviews place it.
 
     `spread`: see above, NaN where n is 0; `oks`: the mean OKS between the two.
     """
@@ -89,7 +89,7 @@ class JointAgreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Agreement over `people` looked at twice. `verdict`: on approving or rejecting them."""
+    """Agreement over `people` reviewed twice. `verdict`: on approving or rejecting them."""
 
     people: int
     joints: tuple[JointAgreement, ...]
@@ -111,7 +111,7 @@ class Disagreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Annotations:
-    """The labels of J joints in N looks, those left as on disk included."""
+    """The labels of J joints in N reviews, those left as on disk included."""
 
     px: NDArray[np.float64]  # (N, J, 2) NaN where unknown
     state: NDArray[np.int64]  # (N, J) places in STATES
@@ -220,7 +220,7 @@ def _differs(
 def _joint_difference(
     name: str, k: int, j: int, a: Annotations, b: Annotations, off: float
 ) -> tuple[float, str] | None:
-    """By how much two looks at a joint differ, and how; None: they do not."""
+    """By how much two reviews at a joint differ, and how; None: they do not."""
     first, second = int(a.state[k, j]), int(b.state[k, j])
     if first != second:
         return _OF_STATE, f"{name}: {STATES[first]} or {STATES[second]}"
@@ -236,7 +236,7 @@ def _joint_difference(
 def _errors(
     table: PeopleTable, both: list[Pair], a: Annotations, b: Annotations
 ) -> NDArray[np.float64]:
-    """(N, J) distances between two looks over sigma sqrt(area); NaN where one has none."""
+    """(N, J) distances between two reviews over sigma sqrt(area); NaN where one has none."""
     rows = np.array([p.row for p in both], np.int64)
     apart = np.hypot(*np.moveaxis(a.px - b.px, 2, 0))
     placed = np.isin(a.state, (1, 2)) & np.isin(b.state, (1, 2))

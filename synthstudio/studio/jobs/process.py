@@ -152,11 +152,8 @@ def kill_leftovers(process: Running) -> None:
     """Kill what a dead process has left in its group: workers that outlived it."""
     if process.pid in (0, 1, os.getpid(), os.getpgrp()) or _pid_in_use(process.pid):
         return
-    for left in psutil.process_iter():
-        with suppress(psutil.Error, ProcessLookupError, PermissionError):
-            same = os.getpgid(left.pid) == process.pid and os.getsid(left.pid) == process.pid
-            if same and left.create_time() >= process.born - _BIRTH_TOLERANCE_S:
-                left.kill()
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)  # nobody gets this number while the group is there
 
 
 def tail(path: Path, *, lines: int = 12) -> str:

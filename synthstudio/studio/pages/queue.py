@@ -31,7 +31,7 @@ from synthstudio.studio.page_parts import (
     review_params,
     shown_refusals,
 )
-from synthstudio.studio.second_look import share_input
+from synthstudio.studio.second_reviews import share_input
 
 _SIZE = 24
 _TAKE = 20

@@ -31,7 +31,7 @@ from synthstudio.studio.drawing import plots
 from synthstudio.studio.gallery.view import clear_columns, columns_of
 from synthstudio.studio.overview import added_note, count_people
 from synthstudio.studio.page_parts import QUEUE, empty_state, show_table, shown_refusals
-from synthstudio.studio.second_look import second_look, show_agreement, show_decisions
+from synthstudio.studio.second_reviews import show_agreement, show_decisions, show_second_review
 from synthstudio.studio.text import plain
 from synthstudio.studio.thread_list import show_threads
 from synthstudio.studio.work_table import show_due, show_throughput, whole
@@ -211,7 +211,7 @@ def main() -> None:
     elif part == "Throughput":
         show_throughput(ctx, chosen)
     elif part == "Second review":
-        second_look(ctx, me, chosen)
+        show_second_review(ctx, me, chosen)
         st.subheader("Agreement")
         show_agreement(ctx, chosen)
     elif part == "Decide":

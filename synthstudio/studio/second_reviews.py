@@ -1,4 +1,4 @@
-"""The blind second look: how many, how far two reviewers agree, and a lead's decision."""
+"""The blind second review: how many, how far two reviewers agree, and a lead's decision."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ _TAKE = 20
 _FIGURES = ("spread, sigmas", "mean OKS", "kappa, state", "kappa, cause")
 
 
-def second_look(ctx: Context, me: User, chosen: OpenSet) -> None:
-    """Show how far the second look is; leads choose its share, reviewers take people."""
+def show_second_review(ctx: Context, me: User, chosen: OpenSet) -> None:
+    """Show how far the second review is; leads choose its share, reviewers take people."""
     share = share_of(ctx.store, chosen.key, "second_share")
     done = progress(ctx.store, chosen.table, share=share)
     st.markdown(progress_words(done, share))
@@ -81,7 +81,7 @@ def second_look(ctx: Context, me: User, chosen: OpenSet) -> None:
 
 
 def progress_words(done: Progress, share: float) -> str:
-    """Return how far the second look is, each person in one number: not, once or twice."""
+    """Return how far the second review is, each person in one number: not, once or twice."""
     once, rest = done.once - done.twice, done.chosen - done.once
     return (
         f"**{done.chosen:,}** people ({share:.0%}) are reviewed twice, blind: **{rest:,}** not "
@@ -103,7 +103,7 @@ def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
 
 
 def show_agreement(ctx: Context, chosen: OpenSet) -> None:
-    """Show how far two looks at the same people agree, joint by joint."""
+    """Show how far two reviews at the same people agree, joint by joint."""
     found = agreement(ctx.store, chosen.table)
     if not found.people:
         empty_state(
