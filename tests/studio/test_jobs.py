@@ -79,7 +79,7 @@ def test_a_job_outlives_its_server(store: Store, settings: Settings) -> None:
     made = job_store.add(store, order(), settings, who=LEAD)
     server = f"""
         import os, sys
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        sys.path[:0] = {[str(at) for at in Path(__file__).parents[:2]]!r}
         from pathlib import Path
         from job_orders import settings_in
         from synthstudio.review.store import open_store
