@@ -229,7 +229,7 @@ def _collect_facts(store: Store, found: OpenSet) -> DatasetFacts:
     guess = estimate(store, found.table, share=share) if last is not None else None
     return DatasetFacts(
         frames=found.dataset.frames,
-        frames_left=_frames_left(store, found) if last or not found.dataset.people else None,
+        frames_left=frames_left(store, found) if last or not found.dataset.people else None,
         people=count_people(store, found.key),
         bytes=size,
         is_exact=exact,
@@ -239,7 +239,8 @@ def _collect_facts(store: Store, found: OpenSet) -> DatasetFacts:
     )
 
 
-def _frames_left(store: Store, found: OpenSet) -> int | None:
+def frames_left(store: Store, found: OpenSet) -> int | None:
+    """Return how many frames are not decided on (`DatasetFacts`); None: each has people."""
     table = found.table
     frames = set(table.arrays["frame.index"].astype(np.int64).tolist())
     if frames <= set(table.frame.tolist()):

@@ -245,5 +245,6 @@ def test_photos_without_people_are_on_every_page(open_pages, tmp_path):
     assert [one["id"] for one in api.open(queue="empty")["items"]] == ["0:0", "1:0", "2:0"]
     api.edit("2:0", seq=1, kind="status", status="nobody")
     told = api.edit("0:1", seq=2, kind="add", joints=NOSE["joints"])
-    assert told["progress"] == {"done": 0, "total": 1, "nobody": 1}
+    frames = {"frames": 3, "frames_left": 2}
+    assert told["progress"] == {"done": 0, "total": 1, "nobody": 1} | frames
     assert "2 of 3 frames left · 1 pending · 1 frame without people" in pages.words(pages.open())

@@ -315,7 +315,8 @@ function fillProgress(S) {
   const hours = (Date.now() - S.began) / 3.6e6;
   const rate = S.decided > 4 && hours > 0.01 ? ` · ${Math.round(S.decided / hours)} an hour` : "";
   const empty = p.nobody ? ` · nobody in ${p.nobody} frame${p.nobody === 1 ? "" : "s"}` : "";
-  S.ui.progress.textContent = `${p.done} of ${p.total} reviewed${empty}${rate}`;
+  const share = p.frames ? `${p.frames_left} of ${p.frames} frames left` : `${p.done} of ${p.total} reviewed`;
+  S.ui.progress.textContent = `${share}${empty}${rate}`;
 }
 
 // Where the refused edits are, so that one finds them again.
