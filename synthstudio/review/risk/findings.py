@@ -10,17 +10,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sqlalchemy import delete, insert, select
 
 from synthstudio.core.errors import ReviewError
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.findings import KINDS
@@ -30,6 +29,9 @@ from synthstudio.review.models import RiskRow, SettingRow, utc_now
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.signals import Signal, readable, signal
 from synthstudio.review.store import Store
+
+if TYPE_CHECKING:
+    from synthstudio.generation import audit
 
 Kind = Literal["validation", "audit"]
 _WEIGHTS: dict[Kind, float] = {"validation": 0.95, "audit": 0.9}
@@ -74,24 +76,14 @@ def validation_findings(
     on_step: Callable[[int], None] = lambda done: None,
 ) -> Iterator[PersonFinding]:
     """What `validate` finds in the rows of each person of the first `frames` frames."""
-    skeleton = get_skeleton(dataset.identity.skeleton)
     for done, (frame, everybody, found) in enumerate(islice(checked_frames(dataset), frames), 1):
         for finding in found:
             score = 1.0 if finding.severity == "error" else _WARNING
-            joint = None if finding.joint is None else skeleton.joints[finding.joint]
-            text = finding_text(KINDS[finding.kind].title, finding.what, joint)
+            text = ": ".join(filter(None, (KINDS[finding.kind].title, readable(finding.what))))
             own = everybody if finding.person is None else [finding.person]
             for instance in own:
                 yield PersonFinding(frame=frame, instance=instance, score=score, text=text)
         on_step(done)
-
-
-def finding_text(title: str, what: str, joint: str | None) -> str:
-    """Return a finding of `validate` in words, the joint that it is about first."""
-    if joint is None:
-        return f"{title}: {what}" if what else title
-    rest = what.removeprefix(joint).strip()
-    return f"{readable(joint)}: {title} ({rest})" if rest else f"{readable(joint)}: {title}"
 
 
 def parse_audit(findings: object, where: str) -> list[PersonFinding]:
@@ -123,6 +115,13 @@ def _audit_finding(finding: Any, where: str) -> PersonFinding:
             got=repr(error)[:120],
             expected="frame, instance, joint, stored, again and their causes",
         ) from error
+    return _difference(frame, instance, joint, shares, causes)
+
+
+def _difference(
+    frame: int, instance: int, joint: str, shares: tuple[float, float], causes: tuple[str, str]
+) -> PersonFinding:
+    """A joint of which an audit says otherwise. `shares`, `causes`: as labelled and as audited."""
     # Near the threshold both may be right.
     sure = 1.0 if abs(shares[0] - shares[1]) > LARGE_DIFFERENCE or causes[0] != causes[1] else 0.6
     first, second = (
@@ -131,6 +130,12 @@ def _audit_finding(finding: Any, where: str) -> PersonFinding:
     )
     text = f"{readable(joint)}: labelled {first}, the audit says {second}"
     return PersonFinding(frame=frame, instance=instance, score=sure, text=text)
+
+
+def _of_audit(findings: Iterable[audit.Finding]) -> Iterator[PersonFinding]:
+    for one in findings:
+        shares, causes = (one.stored[0], one.again[0]), (one.stored_cause, one.again_cause)
+        yield _difference(one.frame, one.instance, one.joint, shares, causes)
 
 
 def store_findings(
@@ -273,7 +278,7 @@ def _rendered(
 
     settings = stage.settings_of(dataset, assets=assets, device=device)
     tally = audit.audit(dataset.place, settings, frames=frames, workers=workers, on_progress=report)
-    return parse_audit([asdict(one) for one in tally.findings], dataset.place.name)
+    return list(_of_audit(tally.findings))
 
 
 def _photos(
@@ -301,4 +306,4 @@ def _photos(
             text=f"{joint}{finding.what}",
         )
     for one in pasted:
-        yield from parse_audit([asdict(finding) for finding in one.findings], dataset.place.name)
+        yield from _of_audit(one.findings)
