@@ -6,15 +6,15 @@ bodies alone, so no address and no log has them.
 
 from __future__ import annotations
 
-import html
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from string import Template
+from typing import Literal
 from urllib.parse import parse_qs
 
+import jinja2
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
@@ -31,7 +31,11 @@ from synthstudio.studio.context import Context, context
 _HEADERS = {"Cache-Control": "no-store"}
 _MOST_BYTES = 8_192
 _SCRIPT = Path(__file__).with_name("code.js")
-_PAGE = Template(Path(__file__).with_name("page.html").read_text("utf-8"))
+_PAGE = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+).get_template("page.html")
 _WRONG = "The name or the password is not right."
 _BUSY = "The studio cannot do that now. Try again in a moment."
 _AT_ONCE, _MOST_WAITING = 2, 16
@@ -41,6 +45,7 @@ _RETRY_S = 5
 _SAFE = re.compile(r"/(?:[A-Za-z0-9_\-.][A-Za-z0-9_\-./]*)?(?:\?[A-Za-z0-9_\-.~%&=+:,]*)?")
 Fields = dict[str, str]
 Use = Callable[[Context, Request, Fields], Response]
+Answer = Callable[[Request], Awaitable[Response]]
 
 
 def safe_path(text: str) -> str:
@@ -65,28 +70,26 @@ def sign_in_routes() -> list[Route]:
         return FileResponse(_SCRIPT, media_type="text/javascript", headers=_HEADERS)
 
     async def enter(request: Request) -> Response:
-        to = safe_path(request.query_params.get("to", "/"))
-        return HTMLResponse(sign_in_page(to=to), headers=_HEADERS)
+        return _page("sign in", to=safe_path(request.query_params.get("to", "/")))
 
     async def invited(_: Request) -> Response:
-        return HTMLResponse(code_page(), headers=_HEADERS)
+        return _page("code")
+
+    def route(path: str, answer: Answer, method: str = "GET") -> Route:
+        async def checked(request: Request) -> Response:
+            if not context().with_accounts:
+                return PlainTextResponse("not found\n", status_code=404, headers=_HEADERS)
+            return await answer(request)
+
+        return Route(path, checked, methods=[method])
 
     return [
-        Route(SCRIPT_PATH, _only_with_accounts(script), methods=["GET"]),
-        Route(SIGN_IN_PAGE, _only_with_accounts(enter), methods=["GET"]),
-        Route(SIGN_IN_PAGE, _only_with_accounts(_form(_enter, turns)), methods=["POST"]),
-        Route(CODE_PAGE, _only_with_accounts(invited), methods=["GET"]),
-        Route(CODE_PAGE, _only_with_accounts(_form(_use_code, turns)), methods=["POST"]),
+        route("/sign-in.js", script),
+        route(SIGN_IN_PAGE, enter),
+        route(SIGN_IN_PAGE, _form(_enter, turns), "POST"),
+        route(CODE_PAGE, invited),
+        route(CODE_PAGE, _form(_use_code, turns), "POST"),
     ]
-
-
-def _only_with_accounts(answer: Callable[[Request], object]) -> Callable[[Request], object]:
-    async def checked(request: Request) -> object:
-        if not context().with_accounts:
-            return PlainTextResponse("not found\n", status_code=404, headers=_HEADERS)
-        return await answer(request)  # type: ignore[misc]
-
-    return checked
 
 
 class _Turns:
@@ -107,7 +110,7 @@ class _Turns:
             self._inside -= 1
 
 
-def _form(use: Use, turns: _Turns) -> Callable[[Request], object]:
+def _form(use: Use, turns: _Turns) -> Answer:
     async def answer(request: Request) -> Response:
         data = bytearray()
         async for chunk in request.stream():
@@ -126,21 +129,16 @@ def _form(use: Use, turns: _Turns) -> Callable[[Request], object]:
 
 def _enter(ctx: Context, request: Request, fields: Fields) -> Response:
     name, to = normal_name(fields.get("name", "")), safe_path(fields.get("to", "/"))
-
-    def again(problem: str, status: int) -> Response:
-        page = sign_in_page(to=to, name=name, problem=problem)
-        return HTMLResponse(page, status_code=status, headers=_HEADERS)
-
     try:
         found = _signed_in(ctx, request, name, fields.get("password", ""), to=to)
     except Waits as error:
-        return _waiting(request, again(wait_text(error.wait), 429), error.wait)
+        return _waiting(request, error.wait, name=name, to=to)
     except Refused:
-        return _try_again(sign_in_page(to=to, name=name, problem=_BUSY))
+        return _page("sign in", _BUSY, 503, name=name, to=to)
     if found is None:
         # The name is not logged: people type passwords there.
         guard.log_refusal("a sign-in", client=_client(request))
-        return again(_WRONG, 401)
+        return _page("sign in", _WRONG, 401, name=name, to=to)
     return found
 
 
@@ -149,36 +147,26 @@ def _use_code(ctx: Context, request: Request, fields: Fields) -> Response:
     try:
         code = read_code(ctx.store, text)
     except Refused:
-        return _try_again(code_page(code=text, problem=_BUSY))
+        return _page("code", _BUSY, 503, code=text)
     if code is None or ctx.is_outranked(code):
         return _no_code(request)
     if "password" not in fields:
-        return HTMLResponse(password_page(code=text, name=code.name), headers=_HEADERS)
-    problem = "The two passwords differ."
-    if fields["password"] == fields.get("again"):
-        try:
-            name = choose_password(ctx.store, text, fields["password"])
-        except Refused as error:
-            if error.reason == "gone":
-                return _no_code(request)
-            if error.reason != "invalid":
-                return _try_again(password_page(code=text, name=code.name, problem=_BUSY))
-            problem = str(error)
-        else:
-            ctx.forget_roles()
-            guard.LOG.info("password of %s chosen, by a code of %s", ascii(name), ascii(code.by))
-            return _enter_first(ctx, request, name, fields["password"])
-    again = password_page(code=text, name=code.name, problem=problem)
-    return HTMLResponse(again, status_code=400, headers=_HEADERS)
-
-
-def _enter_first(ctx: Context, request: Request, name: str, password: str) -> Response:
-    """Sign in who has just chosen a password; the code is spent, so nothing asks for it again."""
+        return _page("password", code=text, name=code.name)
+    if fields["password"] != fields.get("again"):
+        return _page("password", "The two passwords differ.", 400, code=text, name=code.name)
     try:
-        found = _signed_in(ctx, request, name, password)
+        name = choose_password(ctx.store, text, fields["password"])
+    except Refused as error:
+        if error.reason == "gone":
+            return _no_code(request)
+        problem, status = (str(error), 400) if error.reason == "invalid" else (_BUSY, 503)
+        return _page("password", problem, status, code=text, name=code.name)
+    ctx.forget_roles()
+    guard.LOG.info("password of %s chosen, by a code of %s", ascii(name), ascii(code.by))
+    try:  # the code is spent, so nothing asks for it again
+        found = _signed_in(ctx, request, name, fields["password"])
     except Waits as error:
-        page = HTMLResponse(sign_in_page(problem=wait_text(error.wait)), 429, _HEADERS)
-        return _waiting(request, page, error.wait)
+        return _waiting(request, error.wait)
     except Refused:
         return Response(status_code=303, headers={"Location": SIGN_IN_PAGE, **_HEADERS})
     return found or _no_code(request)
@@ -210,26 +198,24 @@ def _signed_in(
 def _too_many(request: Request, fields: Fields) -> Response:
     """Return what is said at once while others are signing in: the form again."""
     guard.log_refusal("a sign-in while many others wait", client=_client(request))
-    if request.url.path == SIGN_IN_PAGE:
-        name, to = normal_name(fields.get("name", "")), safe_path(fields.get("to", "/"))
-        page = sign_in_page(to=to, name=name, problem=_BUSY)
-    else:
-        page = code_page(code=fields.get("code", ""), problem=_BUSY)
-    return _try_again(page)
-
-
-def _try_again(page: str) -> Response:
-    return HTMLResponse(page, status_code=503, headers={**_HEADERS, "Retry-After": str(_RETRY_S)})
+    if request.url.path != SIGN_IN_PAGE:
+        return _page("code", _BUSY, 503, code=fields.get("code", ""))
+    name, to = normal_name(fields.get("name", "")), safe_path(fields.get("to", "/"))
+    return _page("sign in", _BUSY, 503, name=name, to=to)
 
 
 def _no_code(request: Request) -> Response:
     guard.log_refusal("a code that does not hold", client=_client(request))
     problem = "This code does not hold any more, or never did. Ask for another link."
-    return HTMLResponse(code_page(problem=problem), status_code=410, headers=_HEADERS)
+    return _page("code", problem, 410)
 
 
-def _waiting(request: Request, page: Response, wait: timedelta) -> Response:
+def _waiting(request: Request, wait: timedelta, *, name: str = "", to: str = "/") -> Response:
     guard.log_refusal("a sign-in after too many wrong tries", client=_client(request))
+    minutes = math.ceil(wait.total_seconds() / 60)
+    some = "a minute" if minutes == 1 else f"{minutes} minutes"
+    problem = f"Too many wrong tries. Wait {some}, then try again."
+    page = _page("sign in", problem, 429, name=name, to=to)
     page.headers["Retry-After"] = str(math.ceil(wait.total_seconds()))
     return page
 
@@ -238,88 +224,27 @@ def _client(request: Request) -> str:
     return request.client.host if request.client else "?"
 
 
-SCRIPT_PATH = "/sign-in.js"
-
-
-def sign_in_page(*, to: str = "/", name: str = "", problem: str = "") -> str:
-    """Return the page that asks for name and password. `to`: the page to go to afterwards."""
-    fields = _field("name", "Name", value=name, complete="username", longest=NAME_CHARS)
-    fields += _field("password", "Password", kind="password", complete="current-password")
-    fields += _hidden("to", to)
-    note = "No account? Ask a lead for an invitation. Forgotten? An admin makes a new link."
-    return _page("Sign in", SIGN_IN_PAGE, fields, "Sign in", note=note, problem=problem)
-
-
-def code_page(*, code: str = "", problem: str = "") -> str:
-    """Return the page that an invitation opens: it asks for the code, and its script knows it."""
-    fields = _field("code", "Code of the invitation", value=code, longest=MOST_CHARS)
-    note = "The code is what stands behind # in the link that you were given."
-    return _page("Invitation", CODE_PAGE, fields, "Continue", note=note, problem=problem, code=True)
-
-
-def password_page(*, code: str, name: str, problem: str = "") -> str:
-    """Return the page on which the owner of a code chooses a password."""
-    fields = _hidden("code", code)
-    fields += _field("name", "Name", value=name, complete="username", fixed=True)
-    fields += _field("password", "New password", kind="password", complete="new-password")
-    fields += _field("again", "The same again", kind="password", complete="new-password")
-    note = (
-        f"At least {LEAST_CHARS} characters: some words in a row are easy to keep in mind. Not "
-        "your name, and nothing that is tried first."
-    )
-    return _page(
-        "Choose a password", CODE_PAGE, fields, "Save and sign in", note=note, problem=problem
-    )
-
-
-def wait_text(wait: timedelta) -> str:
-    """Return what is said after too many wrong tries."""
-    minutes = math.ceil(wait.total_seconds() / 60)
-    some = "a minute" if minutes == 1 else f"{minutes} minutes"
-    return f"Too many wrong tries. Wait {some}, then try again."
-
-
-def _field(
-    name: str,
-    label: str,
-    *,
-    kind: str = "text",
-    value: str = "",
-    complete: str = "off",
-    longest: int = MOST_CHARS,
-    fixed: bool = False,
-) -> str:
-    readonly = " readonly" if fixed else ""
-    return (
-        f'<label for="{name}">{label}</label>'
-        f'<input id="{name}" name="{name}" type="{kind}" value="{html.escape(value)}" '
-        f'maxlength="{longest}" autocomplete="{complete}" autocapitalize="none" '
-        f'spellcheck="false" required{readonly}>'
-    )
-
-
-def _hidden(name: str, value: str) -> str:
-    return f'<input type="hidden" name="{name}" value="{html.escape(value)}">'
-
-
 def _page(
-    title: str,
-    action: str,
-    fields: str,
-    button: str,
-    *,
-    note: str,
+    page: Literal["sign in", "code", "password"],
     problem: str = "",
-    code: bool = False,
-) -> str:
-    shown = f'<p role="alert">{html.escape(problem)}</p>' if problem else ""
-    script = f'<script src="{SCRIPT_PATH}" defer></script>' if code else ""
-    return _PAGE.substitute(
-        title=title,
-        action=action,
-        fields=fields,
-        button=button,
-        note=note,
-        problem=shown,
-        script=script,
+    status: int = 200,
+    *,
+    name: str = "",
+    to: str = "/",
+    code: str = "",
+) -> Response:
+    """Return a form. `to`: the page to go to afterwards; `code`: of an invitation."""
+    text = _PAGE.render(
+        page=page,
+        problem=problem,
+        name=name,
+        to=to,
+        code=code,
+        sign_in=SIGN_IN_PAGE,
+        invitation=CODE_PAGE,
+        most=MOST_CHARS,
+        least=LEAST_CHARS,
+        name_chars=NAME_CHARS,
     )
+    retry = {"Retry-After": str(_RETRY_S)} if status == 503 else {}
+    return HTMLResponse(text, status_code=status, headers={**_HEADERS, **retry})
