@@ -363,6 +363,6 @@ def test_second_looks_count_each_person_once(review):
     everybody = table.people
     assert f"{everybody} people (100%)" in reported
     assert f"{everybody - 5} not yet, 2 once, 3 twice" in reported
-    assert "a lead has decided 1." in reported
+    assert "1 decided by a lead" in reported
     found = count_people(store, table.key)  # a second look changes no count but by its decision
     assert found.decided == 5 and found.status["rejected"] == 1
