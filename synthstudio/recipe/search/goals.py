@@ -37,7 +37,15 @@ def draw_asks(ctx: SampleContext, count: int) -> tuple[OcclusionTarget, ...]:
     """What is asked of each of the frame's `count` people; empty without targets."""
     if not ctx.recipe.targets.any:
         return ()
-    return tuple(_ask(ctx, place, count) for place in range(count))
+    asks = tuple(_ask(ctx, place, count) for place in range(count))
+    if not {"person", "truncated"} <= ctx.recipe.targets.causes.keys():
+        return asks
+    # Few places are behind somebody and across the edge: the first, behind nobody, is cut off most.
+    cut_off = sorted((ask.causes["truncated"] for ask in asks), reverse=True)
+    return tuple(
+        dataclasses.replace(ask, causes={**ask.causes, "truncated": share})
+        for ask, share in zip(asks, cut_off, strict=True)
+    )
 
 
 def crowd_ask(ctx: SampleContext) -> float | None:

@@ -39,21 +39,24 @@ from synthstudio.recipe.search.cards import (
     shown,
 )
 from synthstudio.recipe.search.goals import OBJECT, PERSON, SELF, TRUNCATED, VISIBLE, Goal, goal_of
-from synthstudio.recipe.search.scene_visibility import points_alone
+from synthstudio.recipe.search.scene_visibility import points_alone, visibilities
 
 _USUAL = 24
 """Candidates drawn as without targets; so many more before, behind and across the edge."""
 _ABOUT = 32
 _BEHIND_M, _BEHIND = (0.5, 2.2), 0.65
 _ASIDE_M = 0.9
+_REFINED, _AROUND, _ASIDE_LITTLE_M = 12, 8, 0.3
+"""Of the best places so many are moved so often and so far."""
 _BESIDE_M, _DEEP_M = (0.8, 2.2), 0.8
 _ALIKE = 0.03
 _OVERLAP, _CLOSE, _ROOM = 0.5, 0.4, 1.8
 """What it costs to stand before somebody, or close beside, where nobody asked for that."""
 _ALIKE_CROWD = 0.005
-_CROWD_NEAR, _CROWD_TRIES = 0.03, 5
+_NEAR, _EXACT_TRIES = 0.04, 6
+"""Places judged exactly, and the error that ends the search."""
 _FREE_TRIES = 24
-_EDGE = 1.5
+_EDGE = 1.9
 """The edge cuts off many joints at once, so a place must fit it better."""
 _YAWS = 6
 _POSES = 6
@@ -105,10 +108,16 @@ def _aimed(
         if (seen := shown(cards(other), layout.camera, other.position_m)) is not None
     ]
     spots = _spots(layout, others, place=place, reach_m=reach_m)
-    errors = []
-    for x, y in spots:
-        here = shown(own, layout.camera, (x, y, person.position_m[2]))
-        errors.append(np.inf if here is None else _error(layout, [*before, here], goals, crowd))
+
+    def error_at(spot: tuple[float, float]) -> float:
+        here = shown(own, layout.camera, (*spot, person.position_m[2]))
+        return np.inf if here is None else _error(layout, [*before, here], goals, crowd)
+
+    causes = any({PERSON, TRUNCATED} & goal.shares.keys() for goal in goals)
+    errors = [error_at(spot) for spot in spots]
+    if causes:
+        nearby = _nearby(layout, spots, errors, place)
+        spots, errors = spots + nearby, errors + [error_at(spot) for spot in nearby]
     # Among places that are alike, those drawn first come first.
     step = _ALIKE if crowd is None else _ALIKE_CROWD
     steps = [(round(error / step) if np.isfinite(error) else 1_000_000) for error in errors]
@@ -119,19 +128,47 @@ def _aimed(
         here_parts = [moved(part, *spots[k]) for part in built(bearing_rad(layout, *spots[k]))]
         if not all(layout.ahead(part.box_m) and layout.free(part, placed) for part in here_parts):
             continue
-        if crowd is None or not before:
-            return spots[k]
-        # Crowd indices are asked for more narrowly than a card that was moved can tell.
         exact = here_parts[0].item
         assert isinstance(exact, PersonSpec)
-        seen = shown(cards(exact), layout.camera, exact.position_m)
-        error = np.inf if seen is None else abs(crowd_index(layout.camera, [*before, seen]) - crowd)
-        if error < least:
-            best, least = spots[k], error
+        if crowd is not None and before:
+            # Crowd indices are asked for more narrowly than a card that was moved can tell.
+            seen = shown(cards(exact), layout.camera, exact.position_m)
+            here = np.inf if seen is None else _crowd_error(layout, [*before, seen], crowd)
+        elif causes:
+            here = _cause_error(layout, (*others, exact), goals)
+        else:
+            return spots[k]
+        if here < least:
+            best, least = spots[k], here
         checked += 1
-        if least <= _CROWD_NEAR or checked == _CROWD_TRIES:
+        if least <= _NEAR or checked == _EXACT_TRIES:
             break
     return best or first_free(layout, built, placed, place=place, reach_m=reach_m)
+
+
+def _crowd_error(layout: Layout, everybody: list[Shown], crowd: float) -> float:
+    return abs(crowd_index(layout.camera, everybody) - crowd)
+
+
+def _cause_error(layout: Layout, people: tuple[PersonSpec, ...], goals: list[Goal]) -> float:
+    """Exact error of the shares hidden by people (everybody) and cut off (the last person)."""
+    seen = visibilities(layout.geometry, people, (), layout.camera, joints=True)
+    out = 0.0
+    for k, (own, visibility) in enumerate(zip(goals, seen, strict=False)):
+        last = len(people) in (k + 1, len(goals))
+        if PERSON in own.shares:
+            out += _share_error(float((visibility.causes == PERSON).mean()), own, last=last)
+        if TRUNCATED in own.shares and k == len(people) - 1:
+            error = float((visibility.causes == TRUNCATED).mean()) - own.shares[TRUNCATED]
+            out += _EDGE * abs(error)
+    return out
+
+
+def _share_error(share: float, own: Goal, *, last: bool) -> float:
+    """Error of the share of joints hidden by people, before objects hide some of them as well."""
+    error = share - own.shares[PERSON] / max(0.1, 1 - own.shares.get(OBJECT, 0.0))
+    # Somebody who comes later may hide more of those who stand already.
+    return abs(error) if last else max(0.0, error)
 
 
 def _error(layout: Layout, everybody: list[Shown], goals: list[Goal], crowd: float | None) -> float:
@@ -139,7 +176,7 @@ def _error(layout: Layout, everybody: list[Shown], goals: list[Goal], crowd: flo
     out = 0.0
     apart = crowd is None and not any(PERSON in own.shares for own in goals)
     if crowd is not None and len(everybody) > 1:
-        out += abs(crowd_index(layout.camera, everybody) - crowd)
+        out += _crowd_error(layout, everybody, crowd)
     for k, own in enumerate(goals[: len(everybody)]):
         share, joints = hidden_by_others(layout.camera, everybody, k)
         if own.fraction is not None:
@@ -147,12 +184,8 @@ def _error(layout: Layout, everybody: list[Shown], goals: list[Goal], crowd: flo
         if apart:
             out += _OVERLAP * share + _CLOSE * _closeness(everybody, k)
         if PERSON in own.shares:
-            # Things hide some of these joints as well, and then count for them.
-            person_share = own.shares[PERSON] / max(0.1, 1 - 0.5 * own.shares.get(OBJECT, 0.0))
-            error = float(joints.mean()) - person_share
-            # Somebody who comes later may hide more of those who stand already.
             last = len(everybody) in (k + 1, len(goals))
-            out += abs(error) if last else max(0.0, error)
+            out += _share_error(float(joints.mean()), own, last=last)
         if TRUNCATED in own.shares and k == len(everybody) - 1:
             seen = everybody[k]
             outside = ~inside(layout.camera, seen.at(seen.card.joints_m))
@@ -184,11 +217,22 @@ def _spots(
         for _ in range(_ABOUT):
             spots.append(_beside(layout, others[int(more.random() * len(others))], more))
     if others and together:
-        for _ in range(_ABOUT):
+        # Standing behind somebody and across the edge at once is rarer.
+        for _ in range(4 * _ABOUT if "truncated" in targets.causes else _ABOUT):
             spots.append(_behind(layout, others[int(more.random() * len(others))], more))
     if "truncated" in targets.causes:
         spots += [_across(layout, more) for _ in range(2 * _ABOUT)]
     return spots
+
+
+def _nearby(
+    layout: Layout, spots: list[tuple[float, float]], errors: list[float], place: int
+) -> list[tuple[float, float]]:
+    """Places a little aside of the best ones."""
+    rng = layout.ctx.rng("target", "nearby", place)
+    best = np.argsort(errors, kind="stable")[:_REFINED]
+    aside = (2 * rng.random((len(best), _AROUND, 2)) - 1) * _ASIDE_LITTLE_M
+    return [(float(x), float(y)) for x, y in (np.array(spots)[best, None] + aside).reshape(-1, 2)]
 
 
 def _beside(layout: Layout, other: PersonSpec, rng: Generator) -> tuple[float, float]:
