@@ -5,9 +5,10 @@ from __future__ import annotations
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.api.arguments import PathLike, to_choice, to_path
 from synthstudio.core.errors import ArgumentError
@@ -72,7 +73,9 @@ class Evaluation(storage.Evaluation):
         joints = get_skeleton(self.about["skeleton"]).joints
         each = {"frame": p.frame, "instance": p.instance, "occluded_fraction": p.fraction}
         each["variant"] = p.variant
-        columns = {name: np.repeat(value, len(joints)) for name, value in each.items()}
+        columns: dict[str, NDArray[Any]] = {
+            name: np.repeat(value, len(joints)) for name, value in each.items()
+        }
         columns["joint"] = np.tile(np.asarray(joints), len(p))
         for name, xy in (("", p.xy), ("true_", p.true_xy)):
             columns[f"{name}x_px"], columns[f"{name}y_px"] = xy.reshape(-1, 2).T
