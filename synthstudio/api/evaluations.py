@@ -71,11 +71,13 @@ class Evaluation(storage.Evaluation):
         pandas = import_extra("pandas", extra="pandas")
         p = self.predictions
         joints = get_skeleton(self.about["skeleton"]).joints
-        each = {"frame": p.frame, "instance": p.instance, "occluded_fraction": p.fraction}
-        each["variant"] = p.variant
-        columns: dict[str, NDArray[Any]] = {
-            name: np.repeat(value, len(joints)) for name, value in each.items()
+        each: dict[str, NDArray[Any]] = {
+            "frame": p.frame,
+            "instance": p.instance,
+            "occluded_fraction": p.fraction,
+            "variant": p.variant,
         }
+        columns = {name: np.repeat(value, len(joints)) for name, value in each.items()}
         columns["joint"] = np.tile(np.asarray(joints), len(p))
         for name, xy in (("", p.xy), ("true_", p.true_xy)):
             columns[f"{name}x_px"], columns[f"{name}y_px"] = xy.reshape(-1, 2).T
