@@ -3,6 +3,9 @@
 Both checkouts run the same commands on the base's recipes on the same machine, on one core, each
 command in turn (base, new, new, base, ...), the shorter the more often. What counts is processor
 time, which a busy neighbour stretches less than the clock does; a ratio is the median of pairs.
+
+`--scenes quickstart,crowd --frames 24 --pairs 3` times the frames of scenes alone, without what a
+process needs to begin; a name may be the path of a recipe.
 """
 
 from __future__ import annotations
@@ -32,6 +35,15 @@ COMMANDS = (
     ("export", "made", "--format", "yolo", "--out", "yolo"),
     ("import", "yolo", "--format", "yolo", "--out", "imported"),
 )
+STREAMED = """
+import sys, time, synthstudio
+recipe = synthstudio.Recipe.load(sys.argv[1]).with_(frames=1 + int(sys.argv[2]))
+frames = synthstudio.stream(recipe)
+next(frames)
+began = time.process_time()
+for _ in frames: pass
+print(time.process_time() - began)
+"""
 LIMIT = 1.03
 LEAST_PAIRS, LONG_S = 3, 40.0
 """A command is run again until the base has used this many processor seconds for it."""
@@ -41,6 +53,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", required=True, help="Commit to compare with.")
     parser.add_argument("--pairs", type=int, default=25, help="At most this many of a command.")
+    parser.add_argument("--scenes", default="", help="Time frames of these alone.")
+    parser.add_argument("--frames", type=int, default=24, help="So many of each, after the first.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="against-") as folder:
         base, new = sides(options.base, ROOT / ".cache" / "golden")
@@ -49,6 +63,10 @@ def main() -> None:
             for side, name in ((base, "base"), (new, "new"))
         )
         scenes = base.scenes
+        if options.scenes:
+            for scene in options.scenes.split(","):
+                compare_frames(base, new, scene, options.frames, options.pairs)
+            return
         for side in (base, new):  # compiles, fills caches, and makes what later commands read
             side.work.mkdir()
             for words in COMMANDS:
@@ -75,6 +93,27 @@ def main() -> None:
         )
         slower += [name] if ratio > LIMIT else []
     print(f"slower by more than {LIMIT - 1:.0%}: {', '.join(slower) or 'nothing'}")
+
+
+def compare_frames(base: Side, new: Side, scene: str, frames: int, pairs: int) -> None:
+    """Print a scene's milliseconds a frame of both sides, and how many times as fast the new is."""
+    path = scene if scene.endswith(".yaml") else str(base.scenes / f"{scene}.yaml")
+    took: dict[str, list[float]] = {base.name: [], new.name: []}
+    for number in range(pairs):
+        for side in (base, new) if number % 2 else (new, base):
+            side.work.mkdir(exist_ok=True)
+            done = python(side, ["-c", STREAMED, path, str(frames)])
+            if done.returncode:
+                raise SystemExit(f"{side.name}: {scene}: {done.stderr[-1000:]}")
+            took[side.name].append(1000 * float(done.stdout) / frames)
+    was, now = took[base.name], took[new.name]
+    ratios = sorted(a / b for a, b in zip(was, now, strict=True))
+    print(
+        f"  {Path(scene).stem:<14} {statistics.median(was):7.1f} {statistics.median(now):7.1f} ms, "
+        f"{statistics.median(ratios):.2f} times as fast ({ratios[0]:.2f} to {ratios[-1]:.2f}, "
+        f"{frames} frames, {pairs} pairs)",
+        flush=True,
+    )
 
 
 def run(side: Side, words: tuple[str, ...], scenes: Path) -> float:

@@ -81,7 +81,7 @@ def predict_to_folder(
         smooth: Frames that a clip's joints are smoothed over.
         flip: Ask about mirrored crops too.
         peaks: Also write so many separate peaks of each joint's map.
-        batch: Crops at once.
+        batch: Crops at once; a CPU is given 16 at a time.
         into: Store them in this review store too, as the layer `layer`.
         runtime: "onnx": the .onnx file that `Model.export` wrote, model.onnx in a run's folder;
             "torch": the weights; "auto": what the path says.

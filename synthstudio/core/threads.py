@@ -12,6 +12,9 @@ from threadpoolctl import threadpool_limits
 _held: list[None] = []
 """An entry for each body of `one_thread` that runs."""
 
+CPU_BATCH = 16
+"""On a CPU more crops at once take longer each: their features no longer fit its caches."""
+
 
 def threads_allowed() -> int:
     """How many threads to ask for where a library takes a number when it begins; 0: its own choice.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.inference.predict import F64, U8, CropPredictions, Predictor
+from synthstudio.inference.predict import F64, U8, CropPredictions, Predictor, few_at_once
 from synthstudio.models.contract import predict_maps
 from synthstudio.models.heatmaps import expected_hits, find_peaks
 from synthstudio.models.zoomnet import ZoomNet
@@ -97,4 +97,4 @@ def ask_network(
             peaks=highest,
         )
 
-    return ask
+    return few_at_once(ask) if device.type == "cpu" else ask

@@ -15,7 +15,7 @@ from synthstudio.core.extras import import_extra
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.core.threads import threads_allowed
-from synthstudio.inference.predict import U8, CropPredictions
+from synthstudio.inference.predict import U8, CropPredictions, few_at_once
 
 FORMAT = "synthstudio pose network 1"
 SUFFIX = ".onnx"
@@ -62,6 +62,10 @@ class OnnxModel:
 
     def __call__(self, crops: U8) -> CropPredictions:
         """Answer for crops (B, H, W, 3); ModelError when an answer is not finite."""
+        on_gpu = "CUDAExecutionProvider" in self.session.get_providers()
+        return self._answers(crops) if on_gpu else few_at_once(self._answers)(crops)
+
+    def _answers(self, crops: U8) -> CropPredictions:
         images: NDArray[Any] = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
         if self.session.get_inputs()[0].type == "tensor(float)":
             images = images.astype(np.float32) / 255

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import SHARES
+from synthstudio.core.threads import CPU_BATCH
 from synthstudio.core.visibility import is_visible
 from synthstudio.inference.sources import Boxes, FindPeople, SourceImage
 from synthstudio.inference.tracking import REPEATED, track_people
@@ -43,6 +44,19 @@ class CropPredictions:
 
 Predictor = Callable[[U8], CropPredictions]
 """Crops (B, H, W, 3) RGB to their answers."""
+
+
+def few_at_once(ask: Predictor) -> Predictor:
+    """The same answers, `CPU_BATCH` crops at a time."""
+
+    def asked(crops: U8) -> CropPredictions:
+        if len(crops) <= CPU_BATCH:
+            return ask(crops)
+        parts = [ask(crops[k : k + CPU_BATCH]) for k in range(0, len(crops), CPU_BATCH)]
+        names = [field.name for field in dataclasses.fields(CropPredictions)]
+        return CropPredictions(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
+
+    return asked
 
 
 def cause_of(shares: F64, present: float) -> str | None:

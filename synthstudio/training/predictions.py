@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthstudio.core.threads import CPU_BATCH
 from synthstudio.evaluation.localization import pck
 from synthstudio.evaluation.metrics import joint_subsets
 from synthstudio.evaluation.storage import Predictions
@@ -81,6 +82,12 @@ def answer_images(
     `known`, with `xy` (B, J, 2) in pixels of its input."""
     if not getattr(net, "has_joint_maps", True):  # any module of PoseOutputs has
         return _whole_bodies(net.find(images, hits=decode == "hits"))  # type: ignore[operator]
+    if images.device.type == "cpu" and len(images) > CPU_BATCH:
+        parts = [
+            answer_images(net, few, spec, decode=decode, flip=flip, bank=bank)
+            for few in images.split(CPU_BATCH)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     mirrored = torch.from_numpy(spec.skeleton.flip).to(images.device) if flip else None
     maps, outputs = predict_maps(net, images, flip=mirrored)
     if bank is not None:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from synthstudio.core.errors import FormatError, ModelError
 from synthstudio.core.images import encode_png
+from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import sources, write
 from synthstudio.inference.finder import Detector
@@ -419,3 +420,13 @@ def test_detectors_that_cannot_be_used_are_refused(
         Detector(detectors["cats"], device=torch.device("cpu"))
     with pytest.raises(ModelError, match="cannot be loaded"):
         Detector(str(tmp_path), device=torch.device("cpu"))
+
+
+def test_a_cpu_is_given_few_crops_at_a_time() -> None:
+    net = RedDot()
+    crops = stream(0, "crops").integers(0, 255, (37, *SIZE, 3), dtype=np.uint8)
+    ask = ask_network(net, BONES)
+    found = ask(crops)
+    assert net.batch_sizes == [16, 16, 5]
+    assert np.array_equal(found.xy[16:32], ask(crops[16:32]).xy)
+    assert found.shares.shape == (37, 17, 4)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
@@ -28,6 +29,8 @@ ROWS = 24
 does not depend on the cells."""
 GROUP = 16
 """Poses of a cell that are added up in one go: adding to places one by one is the dearest step."""
+_LEAST_ROW = 8
+"""PyTorch adds up rows of fewer numbers one number at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +131,10 @@ class PoseBank(nn.Module):
             weights = weights.masked_fill(own, 0)  # all of them: no pose speaks
         # Without the joint's own fit each weight is weights / exp(fit), up to a factor for each
         # joint; the fit is that of the pose's cell, so the division can follow the sum over poses.
-        placed = maps.new_zeros(b, joints, h * w + 1)
         if sample is None:
-            placed = placed.scatter_add(2, *held.sums(weights))
+            placed = held.sums(weights)
         else:
+            placed = maps.new_zeros(b, joints, h * w + 1)
             placed = placed.scatter_add(2, index, weights[:, None].expand(-1, joints, -1))
         placed = placed * torch.exp(logs.amin(-1, keepdim=True) - logs)
         placed = placed / placed.sum(-1, keepdim=True).clamp_min(1e-30)
@@ -159,11 +162,15 @@ class PoseBank(nn.Module):
 class _Cells:
     """The cells `index` (1, J, N) of N poses, and the poses ordered by them.
 
-    `poses` (1, J * G * GROUP): for each joint G groups of poses in one cell, N where a group is not
-    full. `cell` (1, J, G): that of each group; where there is none, the last.
+    `order` (J * N): each joint's poses by cell. `begins` (J * cells): where those of a cell begin.
+    For exported programs the same in groups: `poses` (1, J * G * GROUP) are for each joint G groups
+    of poses in one cell, N where a group is not full; `cell` (1, J, G) that of each group, where
+    there is none the last.
     """
 
     index: Tensor
+    order: Tensor
+    begins: Tensor
     poses: Tensor
     cell: Tensor
 
@@ -185,14 +192,25 @@ class _Cells:
         poses[of_joint, group, in_cell % GROUP] = order
         cell = index.new_full((joints, most), last)
         cell[of_joint, group] = cells
-        return cls(index=index[None], poses=poses.view(1, -1), cell=cell[None])
+        return cls(
+            index=index[None],
+            order=order.flatten(),
+            begins=held.flatten().cumsum(0) - held.flatten(),
+            poses=poses.view(1, -1),
+            cell=cell[None],
+        )
 
-    def sums(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Each group's cell (B, J, G) and the sum of its poses' weights (B, N)."""
-        padded = torch.cat([weights, weights.new_zeros(weights.shape[0], 1)], 1)
-        cell = self.cell.expand(weights.shape[0], -1, -1)
-        each = padded.gather(1, self.poses.expand(weights.shape[0], -1))
-        return cell, each.view(*cell.shape, GROUP).sum(-1)
+    def sums(self, weights: Tensor) -> Tensor:
+        """(B, J, cells): in each cell the sum of its poses' weights (B, N)."""
+        many, joints = weights.shape[0], self.cell.shape[1]
+        if not torch.compiler.is_exporting():
+            rows = F.pad(weights.t(), (0, max(0, _LEAST_ROW - many))).contiguous()
+            sums = F.embedding_bag(self.order, rows, self.begins, mode="sum")
+            return sums[:, :many].t().reshape(many, joints, -1)
+        padded = torch.cat([weights, weights.new_zeros(many, 1)], 1)
+        each = padded.gather(1, self.poses.expand(many, -1)).view(many, joints, -1, GROUP)
+        placed = weights.new_zeros(many, joints, len(self.begins) // joints)
+        return placed.scatter_add(2, self.cell.expand(many, -1, -1), each.sum(-1))
 
 
 def _forget_cells(bank: PoseBank, _: object) -> None:
