@@ -144,12 +144,19 @@ def check_python(text: str, known: dict[str, Any], *, not_here: tuple[str, ...] 
         elif isinstance(node, ast.ImportFrom):
             module = importlib.import_module(str(node.module))
             for name in node.names:
-                known[name.asname or name.name] = getattr(module, name.name)
+                known[name.asname or name.name] = _taken(module, name.name)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             _value(node, known)
         elif isinstance(node, ast.Call) and callable(function := _value(node.func, known)):
             _check_keywords(node, function)
+
+
+def _taken(module: Any, name: str) -> Any:
+    """What `from module import name` gives: perhaps a module that nothing has imported yet."""
+    if not hasattr(module, name):
+        importlib.import_module(f"{module.__name__}.{name}")
+    return getattr(module, name)
 
 
 def _value(node: ast.AST, known: dict[str, Any]) -> Any:

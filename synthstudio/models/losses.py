@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -136,22 +137,40 @@ def map_losses(logits: tuple[Tensor, ...], labels: Labels, weights: Weights) -> 
     return terms
 
 
+Term = Callable[[PoseOutputs, Labels, Tensor, Tensor], Tensor | None]
+TERMS: dict[str, Term] = {
+    "presence": lambda found, labels, sigmas, balance: (
+        None if found.presence is None else presence_loss(found.presence, labels)
+    ),
+    "shares": lambda found, labels, sigmas, balance: (
+        None if found.shares is None else shares_loss(found.shares, labels, balance)
+    ),
+    "quality": lambda found, labels, sigmas, balance: (
+        None
+        if found.quality is None
+        else quality_loss(found.quality, found.logits[-1], labels, sigmas)
+    ),
+    "occluder": lambda found, labels, sigmas, balance: (
+        None if found.occluder is None else occluder_loss(found.occluder, labels)
+    ),
+    "lift": lambda found, labels, sigmas, balance: (
+        None if found.xyz_m is None else lift_loss(found.xyz_m, labels)
+    ),
+}
+"""Terms besides the maps', of outputs, labels, sigmas (J,) and balance (4,): None where a head has
+no such output. One without a field of Weights has the weight 1."""
+
+
 def pose_losses(
     predicted: PoseOutputs, labels: Labels, *, weights: Weights, sigmas: Tensor, balance: Tensor
 ) -> dict[str, Tensor]:
     """Each weighted term by name; their sum is the loss. Terms without an output are left out."""
     terms = map_losses(predicted.logits, labels, weights)
-    if predicted.presence is not None and weights.presence:
-        terms["presence"] = weights.presence * presence_loss(predicted.presence, labels)
-    if predicted.shares is not None and weights.shares:
-        terms["shares"] = weights.shares * shares_loss(predicted.shares, labels, balance)
-    if predicted.quality is not None and weights.quality:
-        quality = quality_loss(predicted.quality, predicted.logits[-1], labels, sigmas)
-        terms["quality"] = weights.quality * quality
-    if predicted.occluder is not None and weights.occluder:
-        terms["occluder"] = weights.occluder * occluder_loss(predicted.occluder, labels)
-    if predicted.xyz_m is not None and weights.lift:
-        terms["lift"] = weights.lift * lift_loss(predicted.xyz_m, labels)
+    for name, term in TERMS.items():
+        weight = getattr(weights, name, 1.0)
+        value = term(predicted, labels, sigmas, balance) if weight else None
+        if value is not None:
+            terms[name] = weight * value
     return terms
 
 

@@ -160,7 +160,7 @@ def _own_head(network: Network, channels: int, joints: int) -> nn.Module:
 def describe_backbone(net: nn.Module) -> str:
     """What `build_network` needs to make a network's parts of elsewhere again; "": has none."""
     features, block = getattr(net, "features", None), getattr(net, "block", None)
-    own = type(block).__module__.startswith("synthstudio.")
+    own = type(block).__module__.startswith("synthstudio.models.blocks.")
     return getattr(features, "description", "") or ("" if own or block is None else "{}")
 
 
