@@ -98,7 +98,7 @@ class Review:
     def people(self, status: str | None = None) -> Iterator[Json]:
         """Yield who is in the set: frame, instance, status, revision; `status`: only those.
 
-        Who may be asked for a second look of somebody is not told the status of the first: such
+        Who may be asked for a second review of somebody is not told the status of the first: such
         rows are `blind`, and with a `status` they are left out.
         """
         return self._pages("people", "people", **({} if status is None else {"status": status}))

@@ -30,7 +30,7 @@ from synthstudio.review.values import JointLabel, Op, Person, User, invalid, req
 
 MOST = 2_000
 """People of a stroke."""
-BLIND = "a second look is open"
+BLIND = "a second review is open"
 Pair = tuple[int, int]
 Retracked = tuple[list[Member], int]
 """Members, and the number of their new track."""

@@ -112,7 +112,7 @@ def test_exports_have_the_frames_that_are_empty(store, small_set, do, tmp_path):
 
 
 def test_that_nobody_is_left_tells_nothing_of_hidden_first_looks(store, small_set, key, do):
-    """Whose second look is open would else learn that the first deleted everybody."""
+    """Whose second review is open would else learn that the first deleted everybody."""
     table = people_table(small_set)
     pairs = {(1, FRAME), (1, 1), (EMPTY, FRAME)}
     do("delete", 1, 1)

@@ -1,4 +1,4 @@
-"""A second look is blind, goes to somebody else, and a lead decides where the two differ."""
+"""A second review is blind, goes to somebody else, and a lead decides where the two differ."""
 
 import dataclasses
 import functools
@@ -61,7 +61,7 @@ class Team(Desk):
         self.say(person, "status", who=who, status="approved")
 
     def twin_of(self, person: Person) -> Person:
-        """Lease somebody's second look to Ben."""
+        """Lease somebody's second review to Ben."""
         twin = dataclasses.replace(person, layer=SECOND)
         claim(self.store, [twin], who=BEN)
         return twin
@@ -98,7 +98,7 @@ def test_the_choice_is_fixed_and_grows(table: PeopleTable) -> None:
     assert second_rows(named, share=SHARE).tolist() != rows.tolist()
 
 
-def test_second_looks_go_to_somebody_else(team: Team, table: PeopleTable) -> None:
+def test_second_reviews_go_to_somebody_else(team: Team, table: PeopleTable) -> None:
     chosen = _persons(table, second_rows(table, share=SHARE))
     assert (
         begin_second_reviews(team.store, table, who=BEN, count=3, share=SHARE) == []

@@ -98,7 +98,7 @@ def test_a_csv_has_what_one_may_see_when_it_is_asked_for(empty_store, small_set,
     write(1, text="left? @José", joint="nose")
     write(2, text="b")
     assert "nose,open,anna" in made() and "José" in made() and made().count("\n") == 3
-    write(1, "status", status="approved")  # the second look at this one is blind from now on
+    write(1, "status", status="approved")  # the second review at this one is blind from now on
     assert "nose" not in made() and "José" not in made() and made().count("\n") == 2
     role = "lead"
     assert "nose" in made()

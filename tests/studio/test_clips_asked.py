@@ -1,4 +1,4 @@
-"""What a browser may ask of a clip: checked, by role, and blind where a second look is open."""
+"""What a browser may ask of a clip: checked, by role, and blind where a second review is open."""
 
 import random
 from contextlib import closing
@@ -105,6 +105,6 @@ def test_nothing_is_shown_or_changed_of_whom_a_second_look_is_open(scene_of):
     asked = clips.Question.model_validate(RIGHT | {"frame": 1})
     said = clips.answer({}, asked, scene, ANNA)
     assert said["people"] == TIMES - 2 and said["left"] == [
-        "frame 2, person 1: a second look is open"
+        "frame 2, person 1: a second review is open"
     ]
     assert history.state(scene.store, first).track == 40

@@ -359,8 +359,8 @@ def test_nobody_edits_who_waits_for_a_blind_second_look(desktop):
     editor.give(items=[item(0, blinded=True), item(1)])
     editor.press("Tab", "s", "a", "x", "z", "Delete")
     assert editor.ops() == []
-    expect(desktop.locator(".flash")).to_contain_text("second look")
-    expect(desktop.locator(".chip")).to_contain_text("second look")
+    expect(desktop.locator(".flash")).to_contain_text("second review")
+    expect(desktop.locator(".chip")).to_contain_text("second review")
     expect(desktop.get_by_role("button", name="Approve and go on")).to_be_disabled()
     editor.press("n", "a")  # the control
     assert [op["status"] for op in editor.ops()] == ["approved"]

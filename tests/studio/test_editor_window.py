@@ -83,7 +83,7 @@ def test_neighbours_and_comments_are_what_the_store_says(review):
     assert blind["joints"][at] == alone["base"][at] != PUT
     claim(review.store, [review.at(0, 3)], who=BO)
     shown = give(review, [(0, 1), (0, 2), (0, 3)], blinded={(0, 2)})
-    assert [one["closed"] for one in shown] == [None, "a second look is open", "held by Bo"]
+    assert [one["closed"] for one in shown] == [None, "a second review is open", "held by Bo"]
     assert [one["closed"] for one in shown] == [p["closed"] for p in shown[0]["people"]]
     say(review, (0, 2), "status", status="approved")
     for blind, status in (((), "approved"), ({(0, 2)}, "pending")):

@@ -1,4 +1,4 @@
-"""What the editor does for a team: leases that last, second looks that stay blind, counts."""
+"""What the editor does for a team: leases that last, second reviews that stay blind, counts."""
 
 from contextlib import closing
 from dataclasses import replace
@@ -124,11 +124,11 @@ def test_who_was_decided_on_is_given_back(review):
     assert decide(ADA, second, 4, "approved").refused and count() == 1
 
 
-# ---- blind second looks
+# ---- blind second reviews
 
 
 def second_look(review, row=3):
-    """Ada decided on a person; a second look at everybody is wanted. Return the person."""
+    """Ada decided on a person; a second review at everybody is wanted. Return the person."""
     set_share(review.store, review.table.key, "second_share", 1.0, by=ADMIN)
     person = review.person(row)
     review.move(ADA, person, "nose", 25.0)
@@ -207,7 +207,7 @@ def test_a_second_look_changes_only_whom_it_was_given(sticks):
     people = [(4, n) for n in range(1, 5)]
     closed = {one["instance"]: one["closed"] for one in shown(sticks, BEN, people, layer=SECOND)}
     assert closed.pop(taken.instance) is None
-    assert set(closed.values()) == {"not among your second looks"}
+    assert set(closed.values()) == {"not among your second reviews"}
     for instance in range(1, 5):
         answer = sticks.tell(BEN, sticks.at(4, instance, layer=SECOND), instance, **NOSE)
         assert [row[2] for row in answer.refused] == ["lease"] * (instance != taken.instance)
@@ -347,7 +347,7 @@ def test_frames_without_people_are_counted_apart(review):
     assert review_progress(store, key)["nobody"] == count_people(store, key).nobody == 0
 
 
-def test_second_looks_count_each_person_once(review):
+def test_second_reviews_count_each_person_once(review):
     store, table = review.store, review.table
     rows = [int(row) for row in second_rows(table, share=1.0)]
     for row in rows[:5]:
@@ -364,5 +364,5 @@ def test_second_looks_count_each_person_once(review):
     assert f"{everybody} people (100%)" in reported
     assert f"{everybody - 5} not yet, 2 once, 3 twice" in reported
     assert "1 decided by a lead" in reported
-    found = count_people(store, table.key)  # a second look changes no count but by its decision
+    found = count_people(store, table.key)  # a second review changes no count but by its decision
     assert found.decided == 5 and found.status["rejected"] == 1

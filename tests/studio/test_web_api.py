@@ -243,7 +243,7 @@ def test_the_document_says_what_there_is(api):
 
 
 def test_a_second_look_stays_blind(api):
-    """Who may be asked for a second look learns nothing of the first through the API."""
+    """Who may be asked for a second review learns nothing of the first through the API."""
     set_share(api.studio.store, api.studio.key, "second_share", 1.0, by=ADMIN)
     joints = {"nose": [12.5, 30.0, 1, "object"]}
     assert api.op("edit", joints=joints).json()["done"]

@@ -42,7 +42,7 @@ from synthstudio.studio.text import without_paths
 MOST_OPS = 200
 MOST_JOINTS = 200
 BLIND = (
-    "this person is still to be looked at twice, and you may be asked for the second look. "
+    "this person is still to be reviewed twice, and you may be asked for the second review. "
     "It is blind: nothing is told of the first, and nothing is changed. Take another."
 )
 _SERVER_ERROR = "Internal server error (see the server's log). Retrying."
@@ -369,7 +369,7 @@ def release_decided(
 ) -> None:
     """Give back the leases of people whom these ops decided on.
 
-    Those of second looks end by themselves: without one, nobody could take a decision back.
+    Those of second reviews end by themselves: without one, nobody could take a decision back.
     """
     done = {(client, seq) for client, seq, _, _ in answer.done}
     people = [

@@ -35,7 +35,7 @@ QUEUES: dict[QueueName, str] = {
     "all": "As they are stored",
     "unsure": "Least sure predictions first",
     "mine": "Mine",
-    "second": "My second looks",
+    "second": "My second reviews",
     "added": "Added by reviewers",
     "empty": "Frames without people",
     "clips": "Person by person through clips",
@@ -43,7 +43,7 @@ QUEUES: dict[QueueName, str] = {
 """Name of a queue -> what the page calls it."""
 NO_MATCH = "No people match. Relax the filter in the sidebar."
 EMPTY_TEXTS = {
-    "second": "You have no second looks to do. Claim people on the Team page.",
+    "second": "You have no second reviews to do. Claim people on the Team page.",
     "added": "Nobody has added people to this data set.",
     "clips": "Nobody is in a clip.",
     "empty": "Every frame has somebody in it.",

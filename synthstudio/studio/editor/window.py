@@ -321,10 +321,10 @@ def _closed(
 ) -> str | None:
     lease = held.get(person)
     if person in stretch.blinded:
-        return "a second look is open"
+        return "a second review is open"
     if lease is not None and lease.who != who.name:
         return f"held by {lease.who}"
-    return "not among your second looks" if layer == SECOND and lease is None else None
+    return "not among your second reviews" if layer == SECOND and lease is None else None
 
 
 def _occluders(found: FrameRows, row: Row) -> list[str | None]:

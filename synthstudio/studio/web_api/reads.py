@@ -170,7 +170,7 @@ class PeoplePage(Page):
 def people(call: OnSet, page: Annotated[PeoplePage, Query()]) -> Json:
     """People on disk and added ones, by frame and number, without deleted ones.
 
-    With a `status` those are left out whose status may not be told: a second look is blind.
+    With a `status` those are left out whose status may not be told: a second review is blind.
     """
     chosen, limit, status = call.chosen, page.limit, page.status
     waiting = _numbers(call)
@@ -213,7 +213,7 @@ def _cursor(text: str | None) -> int:
 
 
 def _brief(pair: Pair, state: ItemState | None, *, blind: bool = False) -> Json:
-    """Return where somebody stands; `blind`: as if nobody had looked, for a second look."""
+    """Return where somebody stands; `blind`: as if nobody had looked, for a second review."""
     return {
         "frame": pair[0],
         "instance": pair[1],

@@ -22,7 +22,7 @@ const MASK_HELP = {
   brush: "Paint it, or arrows and Enter; [ ] size, Shift+T outline, Shift+E erase, Esc ends.",
   outline: "Draw round it, or click corners, or arrows and Enter; Enter again closes. Shift+T brush, Shift+E erase, Esc ends.",
 };
-export const NO_MASKS = "A second look compares joints: masks are drawn in the layer main.";
+export const NO_MASKS = "A second review compares joints: masks are drawn in the layer main.";
 const BRUSH_PX = [0.5, 200]; // radius in the picture
 const PASS_BY = [...LOOKING, "undo", "redo", "loupe", "light", "brighter", "darker", "sharper", "flatter", "history"]; // end no drawing
 

@@ -13,7 +13,7 @@ import { refusedOf, syncStatus } from "./sync_queue.js";
 import { aboutComment, buildMentions, buildThreads, closeMentions, fillThreads } from "./threads.js";
 import { stackOf } from "./undo.js";
 
-export const BLINDED = "Somebody looked at this person, and a blind second look is open: what was said is not shown, and nothing can be changed here. Take second looks on the page Team.";
+export const BLINDED = "Somebody reviewed this person, and a blind second review is open: what was said is not shown, and nothing can be changed here. Take second reviews on the page Team.";
 const REASONS = {
   rejected: ["joints wrong", "not a person", "image broken", "too small"],
   flagged: ["cannot tell", "left and right?", "cause unclear", "ask a lead"],
@@ -275,7 +275,7 @@ export function fillPanel(S) {
   const { ui, item, now } = S;
   ui.who.textContent = `Frame ${item.frame} · ${item.instance ? `person ${item.instance}` : "nobody"}`;
   const status = !item.instance && now.status !== "nobody" ? "empty" : now.deleted ? "deleted" : now.status;
-  ui.chip.textContent = item.blinded ? "second look open" : STATUS_WORD[status] ?? status;
+  ui.chip.textContent = item.blinded ? "second review open" : STATUS_WORD[status] ?? status;
   ui.chip.className = `chip ${status}`;
   ui.chip.title = item.blinded ? BLINDED : now.reason || (item.state.who ? `last change by ${item.state.who}` : "nobody has touched it");
   if (item.blinded) ui.chip.className = "chip flagged";
