@@ -20,7 +20,7 @@ from synthstudio.core.places import Place, Url
 from synthstudio.dataset.durable import file_sha256, read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import SHARD_NAME
-from synthstudio.review.history import DECIDED, added_people, events, is_decided, states
+from synthstudio.review.history import DECIDED, added_people, events, is_decided, states, states_in
 from synthstudio.review.models import EventRow
 from synthstudio.review.progress import by_status, done_and_total, empty_frames
 from synthstudio.review.risk.findings import CheckRun, Kind
@@ -144,6 +144,34 @@ def review_progress(store: Store, dataset: str) -> dict[str, int]:
     return found
 
 
+_left_cache: dict[tuple[str, str], tuple[int, frozenset[int]]] = {}
+
+
+def photos_left(store: Store, found: OpenSet) -> int:
+    """Return how many frames wait of a set without people on disk; only what changed is read."""
+    name, last = (store.url, found.key), last_event_id(store, found.key)
+    with _lock:
+        at, left = _left_cache.get(name, (-1, frozenset()))
+    if at == last:
+        return len(left)
+    news = events(store, found.key, after_id=at, limit=_MOST_EVENTS + 1) if at >= 0 else []
+    if at < 0 or len(news) > _MOST_EVENTS:
+        left = frozenset(found.table.arrays["frame.index"].astype(np.int64).tolist())
+        reviewed = states(store, found.key, masks=False)
+    else:
+        changed = {event.person.frame for event in news if event.person.layer == MAIN}
+        left, last = left | changed, news[-1].id if news else last
+        reviewed = states_in(store, found.key, changed)
+    here = {pair: one for pair, one in reviewed.items() if pair[1] == FRAME or not one.deleted}
+    waiting = {f for (f, n), one in here.items() if n != FRAME and not is_decided(one)}
+    done = {f for (f, n), one in here.items() if n != FRAME or one.status == NOBODY}
+    left -= done - waiting
+    with _lock:
+        if _left_cache.get(name, (-1, left))[0] <= last:
+            _left_cache[name] = (last, left)
+    return len(left)
+
+
 def _step(news: list[Event]) -> dict[str, int] | None:
     """Return by how much events change what was decided on; None: count anew."""
     step = {"done": 0, "nobody": 0}
@@ -229,7 +257,7 @@ def _collect_facts(store: Store, found: OpenSet) -> DatasetFacts:
     guess = estimate(store, found.table, share=share) if last is not None else None
     return DatasetFacts(
         frames=found.dataset.frames,
-        frames_left=frames_left(store, found) if last or not found.dataset.people else None,
+        frames_left=_frames_left(store, found) if last or not found.dataset.people else None,
         people=count_people(store, found.key),
         bytes=size,
         is_exact=exact,
@@ -239,8 +267,9 @@ def _collect_facts(store: Store, found: OpenSet) -> DatasetFacts:
     )
 
 
-def frames_left(store: Store, found: OpenSet) -> int | None:
-    """Return how many frames are not decided on (`DatasetFacts`); None: each has people."""
+def _frames_left(store: Store, found: OpenSet) -> int | None:
+    if not found.dataset.people:
+        return photos_left(store, found)
     table = found.table
     frames = set(table.arrays["frame.index"].astype(np.int64).tolist())
     if frames <= set(table.frame.tolist()):

@@ -35,7 +35,7 @@ from synthstudio.studio.editor.queue import (
     ReviewQueue,
     build_queue,
 )
-from synthstudio.studio.overview import frames_left, review_progress
+from synthstudio.studio.overview import photos_left, review_progress
 from synthstudio.studio.web_api.calls import (
     BASE,
     MAX_NUMBER,
@@ -203,7 +203,7 @@ def progress_of(call: SetCall) -> Json:
     found: Json = dict(review_progress(call.ctx.store, call.chosen.key))
     if not call.chosen.dataset.people:  # frames are what is left
         found["frames"] = call.chosen.dataset.frames
-        found["frames_left"] = frames_left(call.ctx.store, call.chosen)
+        found["frames_left"] = photos_left(call.ctx.store, call.chosen)
     return found
 
 
