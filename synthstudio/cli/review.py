@@ -124,7 +124,7 @@ def predictions(
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Import a network's answers, which the editor shows as ghosts and the risk queue compares."""
+    """Import a network's predictions: drawn in the editor, compared by the risk queue."""
     from synthstudio.api import review
 
     with waiting("importing predictions"):

@@ -26,7 +26,7 @@ from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.review.names import checked_name
 from synthstudio.studio.settings import PREFIX, Settings
 
-Kind = Literal["image", "clean", "crop", "mask", "amodal", "depth", "download"]
+Kind = Literal["image", "crop", "download"]
 LIFETIME_S = 3600
 STEP_S = 900
 """Expiry is a multiple of it, and a URL does not change while it has as long to go."""

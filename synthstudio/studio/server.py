@@ -96,7 +96,6 @@ def limit_gc_pauses() -> None:
         gc.callbacks.append(GcTuner())
 
 
-_PICTURES: tuple[Kind, ...] = ("image", "clean", "crop", "mask", "amodal", "depth")
 _HEADERS = {
     "Cache-Control": "private, max-age=1800, immutable",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -105,6 +104,15 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _UNCACHED = {**_HEADERS, "Cache-Control": "no-store"}
+
+
+class _Scripts(StaticFiles):
+    """Modules that a browser asks for anew, so that those of two releases never meet."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def routes(user_of: UserOf) -> list[BaseRoute]:
@@ -129,11 +137,11 @@ def routes(user_of: UserOf) -> list[BaseRoute]:
         return answer
 
     return [
-        Route("/img/{token:path}", handler(_PICTURES, _picture), methods=["GET"]),
+        Route("/img/{token:path}", handler(("image", "crop"), _picture), methods=["GET"]),
         Route("/download/{token:path}", handler(("download",), _file), methods=["GET"]),
         Route("/healthz", _health, methods=["GET"]),
         *sign_in_routes(),
-        Mount(EDITOR_SCRIPTS, app=StaticFiles(directory=Path(__file__).parent / "editor" / "js")),
+        Mount(EDITOR_SCRIPTS, app=_Scripts(directory=Path(__file__).parent / "editor" / "js")),
         *api_routes(user_of),
     ]
 
@@ -158,24 +166,13 @@ def _picture(ctx: Context, grant: Grant) -> Response:
     if open_set is None:
         raise StudioError("token: its data set is not served here.")
     source, frame = open_set.source, grant.frame
-    if grant.kind in ("image", "clean"):
-        index = frame if grant.kind == "image" else source.clean_of(frame)
-        if index is None:
-            raise StudioError(f"frame {frame}: it has no frame without occluders.")
-        return _picture_response(pictures.image(source, index), pictures.media_type(source, index))
+    if grant.kind == "image":
+        return _picture_response(pictures.image(source, frame), pictures.media_type(source, frame))
     if grant.labels and grant.revision and _is_blinded(ctx, open_set, grant):
-        grant = replace(grant, revision=0)  # as on disk: a second review at this person is open
-    key = (
-        grant.kind,
-        open_set.key,
-        frame,
-        grant.instance,
-        grant.size,
-        grant.labels,
-        grant.revision,
-    )
-    data = ctx.cache.get(key) or ctx.cache.put(key, _render(ctx, open_set, grant))
-    return _picture_response(data, "image/jpeg" if grant.kind == "crop" else "image/png")
+        grant = replace(grant, revision=0)  # as on disk: a second review of this person is open
+    key = (open_set.key, frame, grant.instance, grant.size, grant.labels, grant.revision)
+    data = ctx.cache.get(key) or ctx.cache.put(key, _crop(ctx, open_set, grant))
+    return _picture_response(data, "image/jpeg")
 
 
 def _is_blinded(ctx: Context, open_set: OpenSet, grant: Grant) -> bool:
@@ -185,12 +182,8 @@ def _is_blinded(ctx: Context, open_set: OpenSet, grant: Grant) -> bool:
     return one in blinded_among(ctx.store, open_set.table, [one], who=who, share=share)
 
 
-def _render(ctx: Context, open_set: OpenSet, grant: Grant) -> bytes:
+def _crop(ctx: Context, open_set: OpenSet, grant: Grant) -> bytes:
     source, frame, instance = open_set.source, grant.frame, grant.instance
-    if grant.kind == "depth":
-        return pictures.depth(source, frame)
-    if grant.kind in ("mask", "amodal"):
-        return pictures.mask(source, frame, instance, amodal=grant.kind == "amodal")
     if not instance:
         return pictures.small(source, frame, size=grant.size)
     changed = None

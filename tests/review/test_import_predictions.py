@@ -16,7 +16,7 @@ from synthstudio.review.import_predictions import import_predictions
 from synthstudio.review.reviewed import export_reviewed, reviewed
 from synthstudio.review.risk.predictions import is_predicted, iter_predictions
 from synthstudio.review.values import PREDICTED, JointLabel
-from synthstudio.studio.editor.ghosts import frame_ghosts, limbs
+from synthstudio.studio.editor.predictions import frame_predictions, limbs
 from synthstudio.studio.frame_rows import Frames
 
 SKELETON = get_skeleton("coco17")
@@ -53,11 +53,11 @@ def take_in(store, photos, tmp_path, value, **more):
     return import_predictions(store, photos, path, layer="net", who=LEAD, **more)
 
 
-def ghosts_of(store, photos, frame):
+def shown_in(store, photos, frame):
     key = content_key(photos)
     told = [p for p in iter_predictions(store, key, "net") if p.frame == frame]
     states = history.states_in(store, key, [frame])
-    return frame_ghosts(told, Frames(photos, SKELETON).get(frame), states, SKELETON)
+    return frame_predictions(told, Frames(photos, SKELETON).get(frame), states, SKELETON)
 
 
 def test_each_prediction_belongs_to_the_person_it_is_most_like(store, photos, key, tmp_path):
@@ -75,21 +75,21 @@ def test_each_prediction_belongs_to_the_person_it_is_most_like(store, photos, ke
     mine = stored[0]
     assert mine.joints["nose"] == (15.5, 20.5, 0.8) and "right_ankle" not in mine.joints
     assert mine.causes == {"nose": "object", "left_eye": "self"}
-    shown = ghosts_of(store, photos, 0)
+    shown = shown_in(store, photos, 0)
     assert shown.of[1]["off"] == 1.0 and 0.5 < shown.of[1]["oks"] < 0.95
     assert shown.of[1]["joints"][0] == [15.5, 20.5, 0.8, "object"]
     assert shown.of[1]["joints"][16] is None
-    assert [ghost["oks"] for ghost in shown.found] == [None]
+    assert [one["oks"] for one in shown.found] == [None]
 
 
 def test_an_added_person_takes_the_prediction_that_was_nobodys(desk, store, photos, tmp_path):
     take_in(store, photos, tmp_path, [entry(2)])
-    assert len(ghosts_of(store, photos, 2).found) == 1
+    assert len(shown_in(store, photos, 2).found) == 1
     desk.do("add", 2, joints={"nose": seen(14.5, 20.5)})
-    shown = ghosts_of(store, photos, 2)
+    shown = shown_in(store, photos, 2)
     assert not shown.found and shown.of[1]["oks"] == 1.0
     desk.do("delete", 2)
-    assert len(ghosts_of(store, photos, 2).found) == 1
+    assert len(shown_in(store, photos, 2).found) == 1
 
 
 def test_a_keypoints_file_is_matched_by_its_pictures(store, photos, key, tmp_path):

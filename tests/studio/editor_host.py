@@ -101,7 +101,7 @@ def item(number: int, **more: Any) -> dict[str, Any]:
         "exists": True,
         "next_instance": 2,
         "people": None,
-        "ghost": None,
+        "prediction": None,
         "found": [],
         "base": base,
         "shares": [[1, 0, 0, 0, 0]] * 17,
@@ -401,7 +401,7 @@ def pinch(editor: Alone, x: float, y: float, *, from_px: float = 20, to_px: floa
     touch(editor, "touchEnd")
 
 
-def ghost(
+def predicted(
     n: int = 1, *, lost: Sequence[str] = (), dx: float = 3.0, causes: Mapping[str, str] = {}
 ) -> dict[str, Any]:
     """Return a prediction as the server would send it: the person's joints moved by `dx`."""

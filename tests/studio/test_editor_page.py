@@ -1,7 +1,7 @@
 """A page of predictions in the editor: taken by one key, counted before, undone by one key."""
 
 import pytest
-from editor_host import Alone, ghost, item
+from editor_host import Alone, item, predicted
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -13,15 +13,15 @@ def editor(desktop):
     alone = Alone(desktop)
     touched = item(0)["state"] | {"revision": 1}
     edited = touched | {"joints": {"nose": [1.0, 2.0, 2, "visible", "human"]}}
-    stranger = ghost(1000, dx=120.0)
+    stranger = predicted(1000, dx=120.0)
     items = [
         item(0),
-        item(1, ghost=ghost(), found=[stranger]),
-        item(2, ghost=ghost(), state=touched | {"status": "approved"}),
-        item(3, ghost=ghost(), state=edited),
-        item(4, ghost=ghost(), lease="Ben"),
-        item(5, ghost=ghost()),
-        item(6, ghost=ghost(), state=touched | {"status": "skipped"}),
+        item(1, prediction=predicted(), found=[stranger]),
+        item(2, prediction=predicted(), state=touched | {"status": "approved"}),
+        item(3, prediction=predicted(), state=edited),
+        item(4, prediction=predicted(), lease="Ben"),
+        item(5, prediction=predicted()),
+        item(6, prediction=predicted(), state=touched | {"status": "skipped"}),
     ]
     alone.give(items=items, predictions="net")
     return alone

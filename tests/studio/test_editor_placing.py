@@ -1,7 +1,7 @@
 """Joints placed one after another, by mouse, by keys alone and by a finger."""
 
 import pytest
-from editor_host import JOINTS, Alone, at, ghost, item
+from editor_host import JOINTS, Alone, at, item, predicted
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def editor(desktop):
     alone = Alone(desktop)
-    alone.give(items=[item(0, ghost=ghost()), item(1)], predictions="net")
+    alone.give(items=[item(0, prediction=predicted()), item(1)], predictions="net")
     return alone
 
 

@@ -5,7 +5,7 @@ missing here, or one that the list lost, fails.
 """
 
 import pytest
-from editor_host import BOX, PICTURE, at, ghost, item, pinch, swipe, touch
+from editor_host import BOX, PICTURE, at, item, pinch, predicted, swipe, touch
 from test_studio_docs import keys_of_the_editor
 
 pytestmark = pytest.mark.browser
@@ -190,8 +190,9 @@ def people():
     wrote = {"who": "Ada", "when": "2026-11-23T10:00:00", "text": "?", "mentions": [], "event": 4}
     threads = [{"id": 4, "open": True, "joint": None, "more": 0, "comments": [wrote]}]
     return [
-        item(k, modal=BOX, ghost=ghost(), depth=PICTURE, found=[ghost(1000, dx=90.0)] * (k == 0),
-             threads=threads, state=item(k)["state"] | {"comments": 1, "revision": 4})
+        item(k, modal=BOX, prediction=predicted(), depth=PICTURE,
+             found=[predicted(1000, dx=90.0)] * (k == 0), threads=threads,
+             state=item(k)["state"] | {"comments": 1, "revision": 4})
         for k in range(3)
     ]  # fmt: skip
 

@@ -7,7 +7,7 @@ import pytest
 
 from synthstudio.core.rng import stream
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.studio.editor.ghosts import MOST, poses_of
+from synthstudio.studio.editor.predictions import MOST, poses_of
 from synthstudio.studio.gallery.view import LEAST_JOINTS, distances, normalised, pose_map
 
 JOINTS = 17

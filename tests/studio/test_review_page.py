@@ -218,7 +218,7 @@ def test_predictions_are_shown_taken_and_refused_once_they_are_gone(open_pages, 
     assert given(pages)["queue"]["model"] == "net" and app.selectbox[-1].value == "net"
     api = EditorApi(pages.ctx)
     items = {one["id"]: one for one in api.open(model="net")["items"]}
-    assert items["0:1"]["ghost"]["off"] == pytest.approx(2.0) and not items["0:1"]["found"]
+    assert items["0:1"]["prediction"]["off"] == pytest.approx(2.0) and not items["0:1"]["found"]
     assert len(items["1:1"]["found"]) == 1
     nose = {"nose": [14.5, 22.5, 2, "visible", "predicted"]}
     done = api.edit("0:1", seq=1, kind="edit", joints=nose)["done"]

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.core.images import decode_rgba
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.risk.table import people_table
@@ -79,13 +78,3 @@ def test_a_crop_is_the_same_by_row_and_by_table(source):
     ):
         with pytest.raises(SynthStudioError):
             read()
-
-
-def test_masks_are_those_of_the_labels(source):
-    row = source.dataset.instances(0)[0]
-    data = pictures.mask(source, 0, 1, amodal=True)
-    alpha = decode_rgba(data, "mask")[..., 3]
-    assert (alpha == 90).sum() == row["modal_area_px"]
-    assert (alpha > 0).sum() >= row["amodal_area_px"] - 1
-    both = decode_rgba(pictures.mask(source, 0, 0, amodal=False), "mask")[..., 3]
-    assert (both > 0).sum() == sum(r["modal_area_px"] for r in source.dataset.instances(0))

@@ -184,6 +184,7 @@ def test_a_token_in_an_address_is_refused_and_not_logged(api):
 def test_bodies(api):
     bad = (b"", b"{", b"\xff", b"[NaN]", b"[" * 100_000, b'{"set": 1' + b"0" * 5000 + b"}")
     bodies = dict.fromkeys(bad, 400) | {b'{"set":"x","ops":[]}': 404, b" " * (9 * 2**20): 413}
+    bodies[b'{"set":"\\ud800","ops":[]}'] = 404
     json_type = {"Content-Type": "application/json"}
     for body, status in bodies.items():
         assert api.ask("POST", "/ops", content=body, headers=json_type).status_code == status, body
@@ -338,3 +339,14 @@ def test_threads_are_answered_resolved_and_listed(api):
     assert api.ask("GET", f"{base}/threads?open=yes").json()["threads"] == []
     assert api.ask("GET", f"{base}/people/0/1").json()["threads"][0]["open"] is False
     assert api.ask("GET", f"{base}/threads?open=perhaps").status_code == 400
+
+
+def test_what_the_editor_needs_beside_the_api(api):
+    """Its modules, and a page that lays no dialog over it when the server is lost."""
+    http = api.studio.http
+    assert http.get("/_stcore/host-config").json()["blockErrorDialogs"] is True
+    script = http.get("/scripts/editor/editor.js")
+    assert script.status_code == 200 and "javascript" in script.headers["content-type"]
+    assert script.headers["cache-control"] == "no-cache"
+    for path in ("/scripts/editor/", "/scripts/editor/%2e%2e/editor.css", "/scripts/editor/x.js"):
+        assert http.get(path).status_code == 404, path

@@ -1,4 +1,4 @@
-"""Pictures for the browser: frames as stored, people cut out with labels, masks, depth.
+"""Pictures for the browser: frames as stored, people cut out with labels, depth.
 
 What is computed is kept, up to a number of bytes; frames themselves are read again, which costs
 less than keeping them.
@@ -18,11 +18,9 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png, resample
 from synthstudio.core.labels import CAUSES
-from synthstudio.core.masks import check_counts, runs
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.report.draw import person_colour
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.values import JointLabel
 from synthstudio.studio.drawing.marks import JointMarks, draw_marks
@@ -190,23 +188,6 @@ def small(source: Source, frame: int, *, size: int) -> bytes:
     return encode_jpeg(resample(rgb, (0, 0, rgb.shape[1], rgb.shape[0]), (wide, high)), _QUALITY)
 
 
-def mask(source: Source, frame: int, instance: int, *, amodal: bool) -> bytes:
-    """Return a PNG as large as the frame, clear but for masks; instance 0: of all people.
-
-    `amodal`: the whole person, what is hidden of it twice as dense as what is shown.
-    """
-    info = _frame_info(source, frame)
-    out = np.zeros((info.height_px, info.width_px, 4), np.uint8)
-    people = [_person_row(source, frame, instance)] if instance else _people_rows(source, frame)
-    for row in people:
-        shown = _decode_mask(row, "modal_counts", out.shape)
-        whole = _decode_mask(row, "amodal_counts", out.shape) if amodal else shown
-        out[whole | shown, :3] = person_colour(row["instance"])
-        out[shown, 3] = 90 if amodal else 120
-        out[whole & ~shown, 3] = 180
-    return encode_png(out)
-
-
 def depth(source: Source, frame: int) -> bytes:
     """Return a frame's stored depth as a grey PNG, near is bright; DatasetError if not stored."""
     import cv2
@@ -292,17 +273,3 @@ def _window(rgb: U8, x0: float, y0: float, side: float, size: int) -> U8:
     high = min(size - b, max(1, round((low - top) * scale)))
     out[b : b + high, a : a + wide] = resample(rgb, (left, top, right, low), (wide, high))
     return out
-
-
-def _decode_mask(row: Mapping[str, Any], column: str, shape: Sequence[int]) -> NDArray[np.bool_]:
-    counts, size = row[column], (shape[0], shape[1])
-    if not counts or tuple(row["mask_size"]) != size:
-        return np.zeros(size, np.bool_)
-    try:
-        check_counts(counts, size)
-    except ValueError as error:
-        where = f"frame {row['frame_index']}, person {row['instance']}"
-        raise DatasetError(f"the mask is damaged: {error}", where=where) from error
-    lengths = runs(counts)
-    by_column = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-    return by_column.reshape(size[1], size[0]).T

@@ -31,14 +31,14 @@ from synthstudio.review.values import (
     Person,
     User,
 )
-from synthstudio.studio.editor.ghosts import FrameGhosts, frame_ghosts, limbs
+from synthstudio.studio.editor.predictions import FramePredictions, frame_predictions, limbs
 from synthstudio.studio.frame_rows import FrameRows, Frames
 
 BACK, AHEAD = 5, 18
 """How many people behind and ahead of the shown one a browser holds."""
 _THREADS, _ANSWERS = 30, 12
 """How many threads of a person, and answers in each, are shown without asking for the history."""
-_NO_GHOSTS = FrameGhosts()
+_NO_PREDICTIONS = FramePredictions()
 _UNLABELLED = JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled")
 _UNTOUCHED = ItemState(person=Person(dataset="", frame=0, instance=0))
 Url = Callable[[str, int], str]
@@ -57,7 +57,7 @@ class QueueWindow:
     """Those in these frames of whom nothing may be shown that reviewers said."""
     elsewhere: Collection[tuple[int, int]] = ()
     """People not on disk who have a place of their own in the queue."""
-    ghosts: str = ""
+    model: str = ""
     """The model whose predictions are shown under the labels; "": none."""
     alone: bool = False
     """Whether the browser may hold no items of others in these frames: their masks come too."""
@@ -107,10 +107,10 @@ def items(
         state_of.pop(person, None)
     talk = threads_in(store, key, [p for p, s in state_of.items() if s.comments], layer=layer)
     told = (
-        predictions_in(store, key, stretch.ghosts, {f for f, _ in listed}) if stretch.ghosts else {}
+        predictions_in(store, key, stretch.model, {f for f, _ in listed}) if stretch.model else {}
     )
-    ghosts = {
-        frame: frame_ghosts(some, frames.get(frame), state_of, frames.skeleton)
+    overlays = {
+        frame: frame_predictions(some, frames.get(frame), state_of, frames.skeleton)
         for frame, some in told.items()
     }
     found: list[dict[str, Any]] = []
@@ -137,8 +137,8 @@ def items(
                 else None
             )
             item["closed"] = _closed(one, stretch, held, who, layer)
-            beside = ghosts.get(one[0], _NO_GHOSTS)
-            item["ghost"], item["found"] = beside.of.get(one[1]), list(beside.found)
+            beside = overlays.get(one[0], _NO_PREDICTIONS)
+            item["prediction"], item["found"] = beside.of.get(one[1]), list(beside.found)
             item["threads"] = [_thread(thread) for thread in talk.get(one, [])[-_THREADS:]]
             item["next_instance"] = _free_number(frames.get(one[0]), state_of)
             found.append(

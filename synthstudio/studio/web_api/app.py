@@ -201,7 +201,8 @@ async def _failed(request: Request, error: Any) -> Response:
 
 
 def _error(status: int, reason: str, message: str, headers: Any = None) -> Response:
-    body = {"error": {"reason": reason, "message": message}}
+    shown = message.encode("utf-8", "replace").decode()  # JSON can hold halves of characters
+    body = {"error": {"reason": reason, "message": shown}}
     return JSONResponse(body, status_code=status, headers=headers)
 
 

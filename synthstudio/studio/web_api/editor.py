@@ -24,8 +24,8 @@ from synthstudio.review.team import members
 from synthstudio.review.tracks import has_clips
 from synthstudio.review.values import MAIN, may
 from synthstudio.studio.editor import clips, window
-from synthstudio.studio.editor.ghosts import poses_of
 from synthstudio.studio.editor.ops import HeldLeases, Strict, renew_leases
+from synthstudio.studio.editor.predictions import poses_of
 from synthstudio.studio.editor.queue import (
     EMPTY_TEXTS,
     NO_MATCH,
@@ -226,7 +226,7 @@ def items_of(
         reasons=reasons,
         blinded=call.hidden(window.people_in(chosen.frames, people), layer),
         elsewhere=elsewhere,
-        ghosts=model,
+        model=model,
         alone=alone,
     )
     return window.items(

@@ -3,7 +3,7 @@
 import { boxAction, startBox } from "./box_tool.js";
 import { fillMore, fillPalette, pan, togglePeek } from "./buttons.js";
 import { draw, fit, toFrame, zoomBy } from "./canvas.js";
-import { CLIP_BUTTONS, CLIP_DO, goFrame, strokeBack } from "./clips.js";
+import { CLIP_BUTTONS, CLIP_DO, goFrame, undoBatch } from "./clips.js";
 import { setItem, step, togglePast } from "./editor.js";
 import { asCalled, asPlaced, derive, inFrame, jointsPatch, known, mirrored, moveJoints, neighbours, nice, round3, say, standing, swapped, toRow, withCause, withState } from "./labels.js";
 import { maskAction, startMask } from "./mask_tool.js";
@@ -11,14 +11,14 @@ import { BLINDED, closeForm, fillPanel, fillTable, flash, inWords, openForm } fr
 import { PEEKS, drawMask, setLight, startPeek } from "./pictures.js";
 import { PLACE_HELP, placeAction, startPlacing } from "./place_tool.js";
 import { HANDLE, drawLoupe } from "./pointer.js";
-import { accept, distrust, fillGhosts, groupBack } from "./predictions.js";
+import { accept, distrust, fillPredictions, groupBack } from "./predictions.js";
 import { chooseMany, extend, fillStrokes, startStroke, strokeAction, targets } from "./strokes.js";
 import { commit, refusedOf } from "./sync_queue.js";
 import { answerNewest, keepComment, mentionKey, settleNewest } from "./threads.js";
 import { record, stackOf, takeBack, takeTheirs, tryAgain } from "./undo.js";
 
 const CAUSE_KEY = { s: "self", p: "person", o: "object", t: "truncated", u: "unknown", r: "unlabelled" };
-const LAYER_KEY = { 3: "boxes", 4: "modal", 5: "amodal", 6: "others", 7: "names", 8: "ghosts" };
+const LAYER_KEY = { 3: "boxes", 4: "modal", 5: "amodal", 6: "others", 7: "names", 8: "predictions" };
 const SIMPLE = {
   a: "approve", x: "reject", q: "flag", j: "skip", e: "comment", E: "answer", n: "next", b: "back", y: "history",
   m: "mirror", w: "swap", W: "swap pair", i: "add", I: "accept found", P: "accept page", X: "distrust", B: "box", N: "someone", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
@@ -257,8 +257,8 @@ function nudge(S, dx, dy) {
 function back(S, from, to, word) {
   if (!stackOf(S, S.item.id)[from].length) flash(S, `Nothing to ${from}.`);
   else if (!fetching(S) && S.can.edit && !S.item.blinded && !refusedOf(S, S.item.id).length) {
-    const { group, stroke } = stackOf(S, S.item.id)[from].at(-1);
-    if (stroke) strokeBack(S, from, to);
+    const { group, batch } = stackOf(S, S.item.id)[from].at(-1);
+    if (batch) undoBatch(S, from, to);
     else if (group) groupBack(S, group, from, to, word);
     else flash(S, `${word}: ${inWords(takeBack(S, S.item, from, to))}`);
   } else open(S);
@@ -319,7 +319,7 @@ function addPerson(S) {
   const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   const high = Math.min(item.h * 0.7, (S.ui.stage.clientHeight * 0.6) / S.zoom);
   const joints = standing(S, [x - high * 0.19, y - high / 2, high * 0.38, high]);
-  addNew(S, joints.map((joint, j) => [j, joint]), { ghost: null, without: null });
+  addNew(S, joints.map((joint, j) => [j, joint]), { prediction: null, without: null });
   choose(S, HANDLE);
   return flash(S, "A person was added. Move it by its handle or the arrows, then its joints.");
 }
@@ -333,7 +333,7 @@ export function addNew(S, changed, more) {
 }
 
 // Somebody new in the frame of an item. `without`: the prediction that this person was.
-export function insertNew(S, item, changed, { ghost, without, box, track }) {
+export function insertNew(S, item, changed, { prediction, without, box, track }) {
   const frame = emptied(S, item);
   if (frame) setEmpty(S, frame, "pending");
   const taken = new Set(S.list.filter((other) => other.frame === item.frame).map((other) => other.instance));
@@ -342,7 +342,7 @@ export function insertNew(S, item, changed, { ghost, without, box, track }) {
   const nothing = [null, null, null, "unlabelled", "human"];
   const state = { revision: 0, status: "pending", reason: "", joints: {}, deleted: false, added: false, who: null, comments: 0 };
   const added = {
-    ...item, id: `${item.frame}:${instance}`, instance, exists: false, local: true, state, base: S.skeleton.joints.map(() => nothing), ghost,
+    ...item, id: `${item.frame}:${instance}`, instance, exists: false, local: true, state, base: S.skeleton.joints.map(() => nothing), prediction,
     shares: null, occluder: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], threads: [], risk: [], lease: null, closed: null, next_instance: instance + 1,
   };
   S.list.splice(S.list.indexOf(item) + 1, 0, added);
@@ -384,7 +384,7 @@ export function choose(S, j, picked = []) {
   fillTable(S);
   fillPalette(S);
   fillStrokes(S);
-  fillGhosts(S);
+  fillPredictions(S);
   draw(S);
   drawLoupe(S);
   announce(S);

@@ -8,7 +8,7 @@ import { extent, fitted, grownBox, round3 } from "./labels.js";
 import { maskCounts } from "./mask_codes.js";
 import { fillPanel, flash } from "./panel.js";
 import { HANDLE } from "./pointer.js";
-import { asNew, ghostIn } from "./predictions.js";
+import { asNew, predictionIn } from "./predictions.js";
 import { commit } from "./sync_queue.js";
 import { record } from "./undo.js";
 
@@ -70,11 +70,11 @@ export function keepBox(S) {
   endBox(S);
   if (!isShown(S)) return;
   if (fresh) {
-    const ghost = ghostIn(S, box);
-    const joints = ghost ? asNew(S, S.item, ghost) : fitted(S, box).map((joint, j) => [j, joint]);
-    addNew(S, joints, { ghost, without: ghost?.n ?? null, box });
+    const prediction = predictionIn(S, box);
+    const joints = prediction ? asNew(S, S.item, prediction) : fitted(S, box).map((joint, j) => [j, joint]);
+    addNew(S, joints, { prediction, without: prediction?.n ?? null, box });
     choose(S, HANDLE);
-    flash(S, ghost ? "A person was added in the box, as predicted. Look at each joint." : "A person was added in the box. Move each joint.");
+    flash(S, prediction ? "A person was added in the box, as predicted. Look at each joint." : "A person was added in the box. Move each joint.");
     return;
   }
   if (!open(S) || box.join() === S.now.box?.join()) return;

@@ -8,7 +8,7 @@ import { boxOfCounts } from "./mask_codes.js";
 import { drawMasking } from "./mask_tool.js";
 import { placingText } from "./place_tool.js";
 import { HANDLE, drawLoupe } from "./pointer.js";
-import { drawGhosts } from "./predictions.js";
+import { drawPredictionOverlay } from "./predictions.js";
 import { drawStroke, isChosen } from "./strokes.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -66,7 +66,7 @@ export function buildMarks(S) {
   const svg = S.ui.marks;
   svg.replaceChildren();
   const layer = (cls) => make("g", { class: cls }, svg);
-  S.marks = { others: layer("others"), ghosts: layer("ghosts"), boxes: layer("boxes"), bones: [], joints: [] };
+  S.marks = { others: layer("others"), predictions: layer("predictions"), boxes: layer("boxes"), bones: [], joints: [] };
   const bones = layer("bones");
   for (const [a, b] of S.skeleton.bones) {
     const side = boneSide(S, a, b);
@@ -129,7 +129,7 @@ export function draw(S) {
   drawHandle(S, place, shown);
   drawBoxes(S);
   drawOthers(S);
-  drawGhosts(S);
+  drawPredictionOverlay(S);
   const shift = `translate(${S.tx}px, ${S.ty}px) scale(${S.zoom})`;
   for (const layer of [S.ui.picture, S.ui.mask, S.ui.peek]) layer.style.transform = shift;
   for (const layer of [S.ui.picture, S.ui.mask, S.ui.peek]) layer.classList.toggle("crisp", S.zoom >= 3);

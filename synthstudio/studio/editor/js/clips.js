@@ -301,7 +301,7 @@ function copyFrom(S, by) {
     return flash(S, S.sync.seq > before ? `Copied from frame ${from.frame}.` : `These are the labels of frame ${from.frame} already.`);
   }
   if (S.clip.track === null) return flash(S, "First give that person a track: Split here (Shift+D) in that frame.");
-  addNew(S, [...joints.entries()], { ghost: null, without: null, track: S.clip.track });
+  addNew(S, [...joints.entries()], { prediction: null, without: null, track: S.clip.track });
   return flash(S, `Copied from frame ${from.frame}: this person is in this frame now.`);
 }
 
@@ -344,15 +344,15 @@ async function pumpClip(S) {
     if (asked.entry) stackOf(S, asked.item.id)[asked.from].push(asked.entry);
     flash(S, error, 10000);
   } else if (data.ask === "preview") showFilling(S, data);
-  else strokeDone(S, data, asked);
+  else batchDone(S, data, asked);
   fetchWindow(S);
   fetchStrip(S);
   fillPanel(S);
 }
 
-function strokeDone(S, answer, asked) {
+function batchDone(S, answer, asked) {
   const stack = stackOf(S, asked.item.id);
-  if (answer.people) stack[asked.to ?? "undo"].push({ stroke: answer.client, mark: true });
+  if (answer.people) stack[asked.to ?? "undo"].push({ batch: answer.client, mark: true });
   if (answer.people && !asked.to) stack.redo = [];
   const who = `${answer.people} ${answer.people === 1 ? "person" : "people"}`;
   const words = { fill: `${who} filled in`, split: `A new track from here on: ${who}`, join: `Joined: ${who}`, rename: `Renamed: ${who}`, undo: `${asked.to === "redo" ? "Undone" : "Done again"}: ${who}` };
@@ -360,11 +360,11 @@ function strokeDone(S, answer, asked) {
   flash(S, `${words[answer.ask]}.${left}${answer.ask === "undo" ? "" : " z takes it back."}`, left ? 12000 : 4000);
 }
 
-// Undo or redo of a stroke, at the person where it was made.
-export function strokeBack(S, from, to) {
+// Undo or redo of an edit of many frames, at the person where it was made.
+export function undoBatch(S, from, to) {
   const stack = stackOf(S, S.item.id);
   const entry = stack[from].pop();
-  if (!askClip(S, "undo", { say: { back: entry.stroke }, entry, from, to })) stack[from].push(entry);
+  if (!askClip(S, "undo", { say: { back: entry.batch }, entry, from, to })) stack[from].push(entry);
 }
 
 function showFilling(S, { near, whole }) {

@@ -304,7 +304,7 @@ function start(parent, { api, set, user, queue }) {
   const S = {
     api, set, user, layer, given: null, item: null, list: [], aside: [], joint: -1, picked: [], hover: null, drag: null, zoom: 1, tx: 0, ty: 0, pictures: new Map(),
     loading: 0, stacks: new Map(), groups: new Map(), fingers: new Map(), places: new Map(), keys: [], paints: [], windows: 0, decided: 0, began: Date.now(), light: { b: 1, c: 1 },
-    layers: { boxes: false, modal: false, amodal: false, others: true, names: true, ghosts: true }, fitting: "person", loupe: false,
+    layers: { boxes: false, modal: false, amodal: false, others: true, names: true, predictions: true }, fitting: "person", loupe: false,
     ready: false, broken: false, sendTimer: 0, used: 0, heard: 0, wanted: null, can: {}, members: [], queue: null, model: "", past: null, progress: null,
     clip: null, clipLog: false, asked: null, trip: null, going: null, away: false, asking: false, askAgain: false, lookedAt: null, opening: false, closed: false, stopped: false,
     sync: openSyncQueue(set, layer, user),

@@ -7,7 +7,7 @@ import { buildClips, fillClips } from "./clips.js";
 import { KEYS } from "./key_help.js";
 import { CAUSE_WORD, STATE_WORD, STATUS_WORD, nice, say } from "./labels.js";
 import { buildMasks, fillMasks } from "./mask_tool.js";
-import { buildGhosts, fillGhosts } from "./predictions.js";
+import { buildPredictions, fillPredictions } from "./predictions.js";
 import { buildStrokes, fillStrokes, isChosen, toggleJoint } from "./strokes.js";
 import { refusedOf, syncStatus } from "./sync_queue.js";
 import { aboutComment, buildMentions, buildThreads, closeMentions, fillThreads } from "./threads.js";
@@ -18,7 +18,7 @@ const REASONS = {
   rejected: ["joints wrong", "not a person", "image broken", "too small"],
   flagged: ["cannot tell", "left and right?", "cause unclear", "ask a lead"],
 };
-const LAYERS = [["boxes", "Boxes", "3"], ["modal", "Mask", "4"], ["amodal", "Amodal", "5"], ["others", "Others", "6"], ["names", "Names", "7"], ["ghosts", "Predictions", "8"]];
+const LAYERS = [["boxes", "Boxes", "3"], ["modal", "Mask", "4"], ["amodal", "Amodal", "5"], ["others", "Others", "6"], ["names", "Names", "7"], ["predictions", "Predictions", "8"]];
 
 export function button(parent, text, key, title, act, cls) {
   const node = el("button", `btn ${cls ?? ""}`, null, parent);
@@ -128,7 +128,7 @@ function buildSide(S, side) {
   buildStrokes(S, side);
   buildMasks(S, side);
   buildMore(S, side);
-  buildGhosts(S, side);
+  buildPredictions(S, side);
   ui.table = el("div", "joints", null, side);
   ui.table.setAttribute("role", "group");
   ui.table.setAttribute("aria-label", "Joints");
@@ -287,7 +287,7 @@ export function fillPanel(S) {
   fillStrokes(S);
   fillMasks(S);
   fillMore(S);
-  fillGhosts(S);
+  fillPredictions(S);
   ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
   for (const node of [...ui.decide, ui.swap, ui.mirror, ui.del]) node.disabled = !S.can.edit || item.blinded || !item.instance;
   fillEmpty(S, status === "nobody");

@@ -1,5 +1,5 @@
 // Predictions of a network: drawn under the labels, and taken by a joint, a limb or a person.
-// A ghost: {n, score, joints: [[x, y, sure, cause] or null], oks, off}; S.item.ghost is that of the
+// A prediction: {n, score, joints: [[x, y, sure, cause] or null], oks, off}; S.item.prediction is that of the
 // shown person, S.item.found those of people whom nobody labelled.
 
 import { addNew, edit, emptied, fetching, insertNew, open } from "./actions.js";
@@ -21,44 +21,44 @@ const ACCEPT = [
   ["distrust", "Wrong", "Shift+x", "Say that the prediction of this person is wrong"],
 ];
 
-export function buildGhosts(S, side) {
+export function buildPredictions(S, side) {
   const box = el("div", "predicted", null, side);
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", "Prediction");
-  S.ui.ghosts = box;
-  S.ui.ghostText = el("p", "", "", box);
+  S.ui.predictions = box;
+  S.ui.predictionText = el("p", "", "", box);
   const row = el("div", "row", null, box);
   S.ui.accept = ACCEPT.map(([action, text, key, title]) => button(row, text, key, title, asKey(S, action)));
 }
 
-export function fillGhosts(S) {
+export function fillPredictions(S) {
   const { found } = S.item;
-  const ghost = trusted(S);
-  const joint = targets(S).some((j) => ghost?.joints[j]);
-  const limb = S.joint >= 0 ? limbOf(S).filter((j) => ghost?.joints[j]) : [];
+  const prediction = trusted(S);
+  const joint = targets(S).some((j) => prediction?.joints[j]);
+  const limb = S.joint >= 0 ? limbOf(S).filter((j) => prediction?.joints[j]) : [];
   const page = pageOf(S).length;
-  const useful = [joint, limb.length, ghost, found?.length, page, ghost && S.now.exists && !S.now.deleted];
+  const useful = [joint, limb.length, prediction, found?.length, page, prediction && S.now.exists && !S.now.deleted];
   S.ui.accept[4].firstChild.textContent = page ? `Page: ${page}` : "Page";
-  S.ui.ghosts.hidden = !S.model;
+  S.ui.predictions.hidden = !S.model;
   S.ui.accept.forEach((node, k) => (node.disabled = !useful[k] || !S.can.edit || S.item.blinded));
-  S.ui.ghostText.textContent = [S.model, ghost ? howFar(ghost) : S.item.ghost ? "called wrong" : "nothing of this person", ...nobodys(found)].join(" · ");
+  S.ui.predictionText.textContent = [S.model, prediction ? howFar(prediction) : S.item.prediction ? "called wrong" : "nothing of this person", ...nobodys(found)].join(" · ");
 }
 
 // The prediction of the shown person, unless somebody called it wrong.
 export function trusted(S) {
-  return S.now.distrusts.includes(S.model) ? null : S.item.ghost;
+  return S.now.distrusts.includes(S.model) ? null : S.item.prediction;
 }
 
 export function distrust(S) {
-  if (!S.item.ghost || !S.model) return flash(S, S.model ? "Nothing is predicted of this person." : NO_MODEL);
+  if (!S.item.prediction || !S.model) return flash(S, S.model ? "Nothing is predicted of this person." : NO_MODEL);
   if (!open(S) || !trusted(S)) return;
   const distrusts = [...S.now.distrusts, S.model].sort();
   record(S, S.item, commit(S, S.item, { kind: "distrust", text: S.model }, { distrusts }));
   flash(S, "This prediction is called wrong: it is offered no more, and until the person is decided on the risk queue has it earlier.");
 }
 
-function howFar(ghost) {
-  return ghost.oks === null ? "nothing to compare" : `OKS ${ghost.oks.toFixed(2)}${ghost.off === null ? "" : `, ${ghost.off.toFixed(1)} px off`}`;
+function howFar(prediction) {
+  return prediction.oks === null ? "nothing to compare" : `OKS ${prediction.oks.toFixed(2)}${prediction.off === null ? "" : `, ${prediction.off.toFixed(1)} px off`}`;
 }
 
 function nobodys(found) {
@@ -77,17 +77,17 @@ function asPredicted(item, old, point) {
   return { ...asPlaced(item, { x, y, ...told }), origin: "predicted", taken: true };
 }
 
-function takenFrom(item, ghost, joints, labels) {
-  return joints.flatMap((j) => (ghost.joints[j] ? [[j, asPredicted(item, labels[j], ghost.joints[j])]] : []));
+function takenFrom(item, prediction, joints, labels) {
+  return joints.flatMap((j) => (prediction.joints[j] ? [[j, asPredicted(item, labels[j], prediction.joints[j])]] : []));
 }
 
 export function accept(S, which) {
   if (which === "found") return acceptFound(S);
   if (which === "page") return acceptPage(S);
-  const ghost = trusted(S);
+  const prediction = trusted(S);
   if (which !== "person" && S.joint < 0) return flash(S, "Choose a joint first: click it, or press Tab.");
   const joints = { joint: targets(S), limb: limbOf(S), person: [...S.skeleton.joints.keys()] }[which];
-  const changed = ghost ? takenFrom(S.item, ghost, joints, S.now.joints) : [];
+  const changed = prediction ? takenFrom(S.item, prediction, joints, S.now.joints) : [];
   if (!changed.length) return flash(S, S.model ? "Nothing is predicted for it." : NO_MODEL);
   edit(S, changed);
 }
@@ -97,18 +97,18 @@ export const NO_MODEL = "No predictions are stored for this data set (synthstudi
 
 // Add the first of those whom nobody labelled, at the joints that were found.
 function acceptFound(S) {
-  const [ghost] = S.item.found ?? [];
-  if (!ghost) return flash(S, S.model ? "Everybody who is predicted here is labelled." : NO_MODEL);
+  const [prediction] = S.item.found ?? [];
+  if (!prediction) return flash(S, S.model ? "Everybody who is predicted here is labelled." : NO_MODEL);
   if (fetching(S) || !S.can.edit || S.item.blinded) return open(S);
-  addNew(S, asNew(S, S.item, ghost), { ghost, without: ghost.n });
+  addNew(S, asNew(S, S.item, prediction), { prediction, without: prediction.n });
   flash(S, "A predicted person was added. Look at each joint.");
 }
 
 // Whoever is predicted and not labelled whose joints fill a box best; null where nobody's do, or
 // where predictions are not shown.
-export function ghostIn(S, box) {
-  if (!S.layers.ghosts || !S.model) return null;
-  const shares = (S.item.found ?? []).map((ghost) => [overlap(box, boxRound(ghost.joints)), ghost]);
+export function predictionIn(S, box) {
+  if (!S.layers.predictions || !S.model) return null;
+  const shares = (S.item.found ?? []).map((prediction) => [overlap(box, boxRound(prediction.joints)), prediction]);
   const [share, best] = shares.reduce((most, one) => (one[0] > most[0] ? one : most), [0, null]);
   return share >= ALIKE ? best : null;
 }
@@ -127,27 +127,27 @@ function overlap(a, b) {
 }
 
 // Somebody of whom nothing but the prediction is known.
-export function asNew(S, item, ghost) {
+export function asNew(S, item, prediction) {
   const blank = S.skeleton.joints.map(() => ({ state: null, cause: "unlabelled" }));
-  return takenFrom(item, ghost, [...blank.keys()], blank);
+  return takenFrom(item, prediction, [...blank.keys()], blank);
 }
 
-export function drawGhosts(S) {
-  const group = S.marks.ghosts;
+export function drawPredictionOverlay(S) {
+  const group = S.marks.predictions;
   group.replaceChildren();
-  if (!S.layers.ghosts || S.hide || !S.model) return;
+  if (!S.layers.predictions || S.hide || !S.model) return;
   const mine = trusted(S);
-  for (const ghost of [mine, ...(S.item.found ?? [])]) if (ghost) drawGhost(S, group, ghost, ghost !== mine);
+  for (const prediction of [mine, ...(S.item.found ?? [])]) if (prediction) drawPrediction(S, group, prediction, prediction !== mine);
   const point = S.joint >= 0 && S.now.exists ? mine?.joints[S.joint] : null;
   const joint = point ? drawn(S)[S.joint] : null;
   if (joint && known(joint)) line(make("line", { class: "apart" }, group), toScreen(S, joint.x, joint.y), toScreen(S, point[0], point[1]));
 }
 
-function drawGhost(S, group, ghost, nobody) {
-  const at = ghost.joints.map((point) => (point ? toScreen(S, point[0], point[1]) : null));
-  for (const [a, b] of S.skeleton.bones) if (at[a] && at[b]) line(make("line", { class: "ghost" }, group), at[a], at[b]);
+function drawPrediction(S, group, prediction, nobody) {
+  const at = prediction.joints.map((point) => (point ? toScreen(S, point[0], point[1]) : null));
+  for (const [a, b] of S.skeleton.bones) if (at[a] && at[b]) line(make("line", { class: "prediction" }, group), at[a], at[b]);
   at.forEach((p, j) => {
-    if (p) make("circle", { class: "ghost", "data-joint": S.skeleton.joints[j], cx: p[0].toFixed(2), cy: p[1].toFixed(2), r: 3 }, group);
+    if (p) make("circle", { class: "prediction", "data-joint": S.skeleton.joints[j], cx: p[0].toFixed(2), cy: p[1].toFixed(2), r: 3 }, group);
   });
   const first = nobody && at.find((p) => p);
   if (first) make("text", { class: "who", x: first[0].toFixed(1), y: (first[1] - 12).toFixed(1) }, group).textContent = "not labelled";
@@ -159,16 +159,16 @@ function drawGhost(S, group, ghost, nobody) {
 
 const PAGE = 12;
 
-// Whom a page takes: {item, ghost, fresh}; `fresh`: somebody new in the item's frame.
+// Whom a page takes: {item, prediction, fresh}; `fresh`: somebody new in the item's frame.
 function pageOf(S) {
   const page = [];
   if (!S.model || !S.can.edit) return page;
   const frames = new Set();
   for (const item of S.list.slice(S.list.indexOf(S.item)).filter((one) => !one.aside || one === S.item)) {
     if (item.blinded || refusedOf(S, item.id).length) continue;
-    if (untouched(S, item) && item.ghost?.joints.some(Boolean)) page.push({ item, ghost: item.ghost });
+    if (untouched(S, item) && item.prediction?.joints.some(Boolean)) page.push({ item, prediction: item.prediction });
     if (!frames.has(item.frame) && !emptied(S, item)) {
-      for (const ghost of item.found ?? []) page.push({ item, ghost, fresh: true });
+      for (const prediction of item.found ?? []) page.push({ item, prediction, fresh: true });
     }
     frames.add(item.frame);
   }
@@ -184,7 +184,7 @@ function untouched(S, item) {
 function acceptPage(S) {
   const page = pageOf(S);
   if (!page.length) return flash(S, S.model ? "Nothing is predicted from here on of people whom nobody has touched." : NO_MODEL);
-  const made = atOnce(S, () => page.map(({ item, ghost, fresh }) => (fresh ? takeNew(S, item, ghost) : takeWhole(S, item, ghost))));
+  const made = atOnce(S, () => page.map(({ item, prediction, fresh }) => (fresh ? takeNew(S, item, prediction) : takeWhole(S, item, prediction))));
   asGroup(S, made, "predictions of");
   if (!made.some(({ item }) => item.id === S.item.id)) setItem(S, made[0].item);
   const added = page.filter(({ fresh }) => fresh).length;
@@ -192,13 +192,13 @@ function acceptPage(S) {
   flash(S, `${many}${added ? `, ${added} of them new` : ""}. z takes all of it back.`, 8000);
 }
 
-function takeWhole(S, item, ghost) {
-  const patch = jointsPatch(S, takenFrom(item, ghost, [...S.skeleton.joints.keys()], derive(S, item).joints));
+function takeWhole(S, item, prediction) {
+  const patch = jointsPatch(S, takenFrom(item, prediction, [...S.skeleton.joints.keys()], derive(S, item).joints));
   return { item, op: record(S, item, commit(S, item, { kind: "edit", joints: patch.joints }, patch)) };
 }
 
-function takeNew(S, item, ghost) {
-  const { added, op } = insertNew(S, item, asNew(S, item, ghost), { ghost, without: ghost.n });
+function takeNew(S, item, prediction) {
+  const { added, op } = insertNew(S, item, asNew(S, item, prediction), { prediction, without: prediction.n });
   return { item: added, op };
 }
 

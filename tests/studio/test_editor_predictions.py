@@ -1,7 +1,7 @@
 """Predictions in the editor: seen under the labels, taken by a joint, a limb or a person."""
 
 import pytest
-from editor_host import JOINTS, Alone, ghost, item
+from editor_host import JOINTS, Alone, item, predicted
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -11,9 +11,9 @@ ARM = ["left_shoulder", "left_elbow", "left_wrist"]
 @pytest.fixture
 def editor(desktop):
     alone = Alone(desktop)
-    mine = ghost(lost=["right_ear"], causes={"nose": "object"})
-    stranger = ghost(1000, dx=120.0, lost=JOINTS[5:]) | {"oks": None, "off": None}
-    alone.give(items=[item(0, ghost=mine, found=[stranger]), item(1)], predictions="net")
+    mine = predicted(lost=["right_ear"], causes={"nose": "object"})
+    stranger = predicted(1000, dx=120.0, lost=JOINTS[5:]) | {"oks": None, "off": None}
+    alone.give(items=[item(0, prediction=mine, found=[stranger]), item(1)], predictions="net")
     return alone
 
 
@@ -22,12 +22,12 @@ def last(editor):
 
 
 def test_a_prediction_is_seen_under_the_labels_and_can_be_hidden(editor):
-    dots = editor.page.locator(".marks circle.ghost")
+    dots = editor.page.locator(".marks circle.prediction")
     expect(dots).to_have_count(16 + 5)
     panel = editor.page.get_by_role("group", name="Prediction", exact=True)
     expect(panel).to_contain_text("net · OKS 0.91, 3.0 px off · 1 not labelled")
     zoom, tx = float(editor.reads("zoom")), float(editor.reads("tx"))
-    nose = editor.page.locator("circle.ghost[data-joint=nose]").first
+    nose = editor.page.locator("circle.prediction[data-joint=nose]").first
     assert float(nose.get_attribute("cx")) == pytest.approx(43 * zoom + tx, abs=0.1)
     editor.press("8")
     expect(dots).to_have_count(0)
@@ -98,7 +98,7 @@ def test_without_predictions_nothing_is_offered(desktop):
 
 def test_a_prediction_is_called_wrong_by_key_and_by_button(editor):
     panel = editor.page.get_by_role("group", name="Prediction", exact=True)
-    dots = editor.page.locator(".marks circle.ghost")
+    dots = editor.page.locator(".marks circle.prediction")
     for take in (
         lambda: editor.press("Shift+X"),
         lambda: editor.page.get_by_role("button", name="Say that the prediction").click(),

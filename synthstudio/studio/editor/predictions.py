@@ -32,16 +32,16 @@ States = Mapping[tuple[int, int], ItemState]
 
 
 @dataclass(frozen=True)
-class FrameGhosts:
+class FramePredictions:
     """What a model says of a frame: `of` people by their numbers, and `found`, who is nobody."""
 
     of: Mapping[int, dict[str, Any]] = field(default_factory=dict)
     found: Sequence[dict[str, Any]] = ()
 
 
-def frame_ghosts(
+def frame_predictions(
     predictions: Sequence[Prediction], found: FrameRows, state_of: States, skeleton: Skeleton
-) -> FrameGhosts:
+) -> FramePredictions:
     """Return the predictions of a frame beside its people as reviewers left them.
 
     One that was stored for a person is theirs, also when the person was deleted; the others are
@@ -56,10 +56,10 @@ def frame_ghosts(
     nobody = []
     for prediction, instance in zip(left, whose, strict=True):
         if instance is None:
-            nobody.append(_ghost(prediction, None, skeleton))
+            nobody.append(_prediction(prediction, None, skeleton))
         else:
             of[instance] = prediction
-    return FrameGhosts({n: _ghost(p, people[n], skeleton) for n, p in of.items()}, nobody)
+    return FramePredictions({n: _prediction(p, people[n], skeleton) for n, p in of.items()}, nobody)
 
 
 def limbs(skeleton: Skeleton) -> list[list[int]]:
@@ -117,7 +117,9 @@ def _people(
     return people, deleted
 
 
-def _ghost(prediction: Prediction, person: Standing | None, skeleton: Skeleton) -> dict[str, Any]:
+def _prediction(
+    prediction: Prediction, person: Standing | None, skeleton: Skeleton
+) -> dict[str, Any]:
     px = places(prediction.joints, skeleton.joints)
     off = mean_distance_px(px, person) if person is not None else None
     alike = likeness(px, box_of(px), person, skeleton) if person is not None else None
