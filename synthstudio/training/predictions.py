@@ -85,7 +85,7 @@ def answer_images(
     if images.device.type == "cpu" and len(images) > CPU_BATCH:
         parts = [
             answer_images(net, few, spec, decode=decode, flip=flip, bank=bank)
-            for few in images.split(CPU_BATCH)
+            for few in images.split(CPU_BATCH)  # type: ignore[no-untyped-call]
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     mirrored = torch.from_numpy(spec.skeleton.flip).to(images.device) if flip else None
