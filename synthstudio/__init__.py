@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from synthstudio.api.robustness import robustness
     from synthstudio.api.selection import filter, leaks, merge, split
     from synthstudio.api.skeletons import skeleton
+    from synthstudio.api.stress import stress
     from synthstudio.core.errors import SynthStudioError
     from synthstudio.core.people import People
 
@@ -71,6 +72,7 @@ _HOMES = {
     "api.robustness": "robustness",
     "api.selection": "filter leaks merge split",
     "api.skeletons": "skeleton",
+    "api.stress": "stress",
     "core.errors": "SynthStudioError",
     "core.people": "People",
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from synthstudio.api.arguments import PathLike, to_path
+from synthstudio.api.outside import to_networks
 from synthstudio.api.progress import note, progress_steps
 
 
@@ -21,11 +23,15 @@ def real_photos(
     seed: int = 0,
     flip: bool = False,
     workers: int = 1,
+    beside: Sequence[Any] = (),
+    kind: str | None = None,
+    keypoints: str | Sequence[str] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """Train on annotated photos with and without occlusion and pretraining; evaluate on others.
 
     The same call with the same folder goes on where it was stopped. Returns figures, as plain
-    values, and what they say, a sentence each; no sentence where it was stopped.
+    values, and what they say, a sentence each; no sentence where it was stopped. `beside`:
+    "default", exported files, functions, or files with `kind`, tested on the same photos.
 
     Raises:
         FormatError, AssetError: for annotations, photos and cut-outs. ModelError: for a folder
@@ -49,6 +55,7 @@ def real_photos(
         seed=seed,
         flip=flip,
         workers=workers,
+        beside=to_networks(beside, kind, keypoints),
     )
     with progress_steps() as step:
         made = run(config, say=note, step=step)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from synthstudio.training.outside import Network
 
 KINDS = ("ultralytics", "rtmpose", "movenet", "mediapipe", "vitpose", "onnx")
-_SUFFIXES = (SUFFIX, ".tflite")
+SUFFIXES = (SUFFIX, ".tflite")
 
 
 def to_network(
@@ -40,10 +40,28 @@ def to_network(
             return adapters.own(model.net, model.path)
         return None
     path = network_file(model)
-    if path.suffix not in _SUFFIXES:
+    if path.suffix not in SUFFIXES:
         return None
     check_options({"keypoints": joints is not None}, "results, a function or a file with kind")
     return adapters.own(OnnxModel.load(path, device=device), path)
+
+
+def to_networks(
+    models: Sequence[Any], kind: str | None, keypoints: str | Sequence[str] | None
+) -> tuple[Network, ...]:
+    """Networks that are no runs, of different names; ArgumentError."""
+    found: dict[str, Network] = {}
+    for model in models:
+        network = to_network(model, kind, keypoints, "auto")
+        if network is None or network.name in found:
+            raise ArgumentError(
+                "no network to test as it is" if network is None else "two of one name",
+                where="beside",
+                expected='"default", exported files, functions, or files with kind',
+                got=str(model)[:80],
+            )
+        found[network.name] = network
+    return tuple(found.values())
 
 
 def network_file(model: Any) -> Path:

@@ -1,21 +1,27 @@
-"""`synthstudio robustness`: runs on the challenges of the field, each beside the plain scene."""
+"""`synthstudio robustness`: networks on challenges of the field, each beside the plain scene."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_count, to_path, to_workers
+from synthstudio.api.model import Model
+from synthstudio.api.outside import SUFFIXES, network_file, to_network
 from synthstudio.api.progress import steps_if
 from synthstudio.api.recipes import scene_file
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.outputs import free_folder
+from synthstudio.models.packaged import DEFAULT
 
 if TYPE_CHECKING:
     from synthstudio.core.progress import OnProgress
     from synthstudio.dataset.reader import Dataset
+    from synthstudio.recipe.schema.recipe import Recipe
     from synthstudio.report.html import Picture
+    from synthstudio.training.robustness import Predict
 
 PLAIN, CLIPS = "plain", "fast"
 CHALLENGES = (
@@ -35,24 +41,31 @@ _SHOWN = 4
 
 
 def robustness(
-    runs: Sequence[PathLike],
+    runs: Sequence[Any],
     out: PathLike = "exports/robustness",
     *,
     frames: int = 100,
     challenges: Sequence[str] = CHALLENGES,
+    kind: str | None = None,
+    keypoints: str | Sequence[str] | None = None,
     workers: int = 1,
     device: str = "auto",
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Hold runs against dark, glare, crowds and the like, each beside the plain scene.
+    """Hold networks against dark, glare, crowds and the like, each beside the plain scene.
 
     Args:
-        runs: Folders of runs, or .safetensors files; the first is what others are compared with.
+        runs: Folders of runs, .safetensors and exported .onnx files, "default", functions or files
+            of other programs (as `evaluate` takes them); the first is what others are compared
+            with.
         out: Keeps the challenges' data sets, which later calls use again, and gets the page
             robustness.html and robustness.json.
         frames: People of each challenge.
         challenges: Which of them.
+        kind: Whose the .onnx and .tflite files are: movenet, ...
+        keypoints: The order of the joints of functions and of files with `kind`.
         workers: Processes that render.
+        device: `auto`, `cpu` or `cuda`.
 
     Returns:
         `rows` of figures with their intervals, and where the page is.
@@ -72,25 +85,24 @@ def robustness(
     folder = free_folder(to_path(out, "out"), own={SETS, PAGE, FIGURES}.__contains__)
     count, on = to_count(frames, "frames"), to_choice(device, "device", DEVICES)
     chosen = [to_choice(name, "challenges", CHALLENGES) for name in challenges]
-    weights, processes = _weights(runs), to_workers(workers, "local")
-    found: dict[str, dict[str, measured.ChallengePair]] = {name: {} for name in weights}
+    judged, processes = opened(runs, kind, keypoints, on), to_workers(workers, "local")
+    found: dict[str, dict[str, measured.ChallengePair]] = {name: {} for name in judged}
     with steps_if(progress) as step:
         sets = {}
         for name in (PLAIN, *chosen):
-            path = _generated(folder / SETS / name, name, count, processes, step(f"making {name}"))
-            sets[name] = Dataset(path)
-        for run, file in weights.items():
+            place, making = folder / SETS / name, step(f"making {name}")
+            sets[name] = Dataset(made_set(place, _recipe(name), count, processes, making))
+        for run, network in judged.items():
 
-            def predicted(name: str, *, blurred: bool, run: str = run, file: Path = file) -> Any:
+            def predicted(name: str, *, blurred: bool, run: str = run, net: Any = network) -> Any:
                 show = step(f"{run}: {name}")
                 return predict_challenge(
-                    file,
+                    net.predict,
                     sets[name],
                     moments=count,
                     blurred=blurred,
-                    device=on,
                     progress=lambda done, total: show(done, total, 0.0),
-                )
+                )[0]
 
             plain = predicted(PLAIN, blurred=False)
             for name in chosen:
@@ -108,11 +120,8 @@ def robustness(
         page = robustness_page(
             rows,
             pictures={name: _pictures(sets[name], name) for name in (PLAIN, *chosen)},
-            about={name: _about(name) for name in (PLAIN, *chosen)},
-            runs=[
-                (name, f"{file.resolve().parent.name}/{file.name}")
-                for name, file in weights.items()
-            ],
+            about={name: _recipe(name).description for name in (PLAIN, *chosen)},
+            runs=[(name, network.weights) for name, network in judged.items()],
         )
     figures = json_ready({"frames": count, "rows": measured.as_json(rows)})
     write_file(folder / FIGURES, canonical_json(figures))
@@ -120,14 +129,30 @@ def robustness(
     return {**figures, "page": str(folder / PAGE), "text": measured.text(rows)}
 
 
-def _weights(runs: Sequence[PathLike]) -> dict[str, Path]:
-    """Weights by the run's name: its folder's, or the file's."""
-    from synthstudio.training.checkpoint import load_network, weights_file
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A network that challenges are shown to; `weights`: what its file is."""
 
-    found: dict[str, Path] = {}
+    weights: str
+    predict: Predict
+
+
+def opened(
+    runs: Sequence[Any], kind: str | None, keypoints: str | Sequence[str] | None, device: str
+) -> dict[str, Judged]:
+    """Networks by the names of their runs' folders, files or functions."""
+    from synthstudio.training import outside
+
+    found: dict[str, Judged] = {}
     for run in runs:
-        path = to_path(run, "runs")
-        name = path.stem if path.is_file() else path.resolve().name
+        function = callable(run) and not isinstance(run, Model)
+        path = None if function else network_file(run)
+        if path is None:
+            name = getattr(run, "__name__", "predict")
+        elif run == DEFAULT:
+            name = DEFAULT
+        else:
+            name = path.stem if path.is_file() else path.resolve().name
         if name in found:
             raise ArgumentError(
                 "two runs have one name",
@@ -135,28 +160,37 @@ def _weights(runs: Sequence[PathLike]) -> dict[str, Path]:
                 expected="folders of different names",
                 got=name,
             )
-        found[name] = weights_file(path)
-        load_network(found[name])
+        theirs = kind if path is not None and path.suffix in SUFFIXES and run != DEFAULT else None
+        names = keypoints if function or theirs else None
+        network = to_network(run, theirs, names, device)
+        if network is not None:
+            judge = Judged(weights=network.kind, predict=outside.predict_samples(network))
+        else:
+            from synthstudio.training import predictions
+            from synthstudio.training.checkpoint import weights_file
+
+            file = weights_file(network_file(run))
+            shown = f"{file.resolve().parent.name}/{file.name}"
+            judge = Judged(weights=shown, predict=predictions.predict_samples(file, device))
+        found[name] = judge
     if not found:
         raise ArgumentError("there is no run", where="runs", expected="a run's folder at least")
     return found
 
 
-def _generated(path: Path, name: str, count: int, workers: int, report: OnProgress) -> Path:
+def made_set(path: Path, recipe: Recipe, count: int, workers: int, report: OnProgress) -> Path:
     """The data set of a challenge, made as far as it is not there yet."""
     from synthstudio.dataset.reader import Dataset
     from synthstudio.generation.pipeline import generate
     from synthstudio.generation.stage import prepare
-    from synthstudio.recipe.schema.load import dump, load, parse
+    from synthstudio.recipe.schema.load import dump, parse
 
-    file = scene_file(f"challenges/{name}.yaml")
-    recipe = load(file)
     length = recipe.clip.frames if recipe.clip else 1
     if (path / "index.json").is_file() and len(Dataset(path)) >= count * length:
         return path
     fields = {**dump(recipe), "frames": count * length}
     generate(
-        prepare(parse(fields, str(file)), assets=file.parent.parent),
+        prepare(parse(fields, recipe.name), assets=scene_file("people.yaml").parent),
         path,
         workers=workers,
         resume=True,
@@ -165,10 +199,10 @@ def _generated(path: Path, name: str, count: int, workers: int, report: OnProgre
     return path
 
 
-def _about(name: str) -> str:
+def _recipe(name: str) -> Recipe:
     from synthstudio.recipe.schema.load import load
 
-    return load(scene_file(f"challenges/{name}.yaml")).description
+    return load(scene_file(f"challenges/{name}.yaml"))
 
 
 def _pictures(dataset: Dataset, name: str) -> list[Picture]:

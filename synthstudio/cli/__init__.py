@@ -72,6 +72,7 @@ COMMANDS = (
     train.evaluate,
     train.compare,
     train.robustness,
+    train.stress,
     predict.predict,
     predict.live,
     predict.export_model,

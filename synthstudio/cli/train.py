@@ -319,8 +319,11 @@ def compare(
 
 def robustness(
     runs: Annotated[
-        list[Path],
-        typer.Argument(help="Runs, or .safetensors files; the first is what others are held to."),
+        list[str],
+        typer.Argument(
+            help="Runs, .safetensors and exported .onnx files, `default`, or with --as others' "
+            "files; the first is what others are held to."
+        ),
     ],
     out: Annotated[
         Path, typer.Option(help="Folder of the page; it keeps the challenges for later runs.")
@@ -329,6 +332,8 @@ def robustness(
     challenge: Annotated[
         list[str] | None, typer.Option(help="Only this challenge; may be repeated.")
     ] = None,
+    kind: KindOption = None,
+    keypoints: KeypointsOption = None,
     workers: WorkersOption = 1,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -344,6 +349,8 @@ def robustness(
         out,
         frames=frames,
         challenges=challenge or challenges.CHALLENGES,
+        kind=kind,
+        keypoints=keypoints,
         workers=workers,
         device=device,
     )
@@ -351,6 +358,44 @@ def robustness(
     if not as_json:
         typer.echo(text)
     finish(found, as_json, f"the page is {found['page']}")
+
+
+def stress(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A run, .safetensors or exported .onnx file, `default`, or with --as another "
+            "program's file."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the pages; it keeps the test's data sets.")
+    ] = Path("exports/stress"),
+    kind: KindOption = None,
+    keypoints: KeypointsOption = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The first 100 of the 1,000 moments.")
+    ] = False,
+    workers: WorkersOption = 1,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Stress a network: the same people clean and hidden by four causes at four levels.
+
+    Prints a card of ten lines. Data sets are generated once; a stopped call goes on where it was.
+    """
+    from synthstudio.api.stress import stress as run
+
+    found = run(
+        model,
+        out,
+        kind=kind,
+        keypoints=keypoints,
+        quick=quick,
+        workers=workers,
+        device=device,
+    )
+    finish(found, as_json, found.pop("text"))
 
 
 experiment_app = typer.Typer(
@@ -384,6 +429,12 @@ def real(
         int, typer.Option(min=0, help="Seed of the photo split and of the occluders.")
     ] = 0,
     flip: Annotated[bool, typer.Option("--flip", help="Use flip testing; twice the time.")] = False,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(help="Also test this: `default`, or a file with --as; may be repeated."),
+    ] = None,
+    kind: KindOption = None,
+    keypoints: KeypointsOption = None,
     workers: WorkersOption = 1,
     as_json: JsonOption = False,
 ) -> None:
@@ -402,6 +453,9 @@ def real(
         seed=seed,
         flip=flip,
         workers=workers,
+        beside=beside or (),
+        kind=kind,
+        keypoints=keypoints,
     )
     if not sentences:
         finish(result, as_json, "stopped; the same command continues")

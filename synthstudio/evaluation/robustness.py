@@ -45,17 +45,22 @@ class Row:
     joints: int
 
 
-def robustness_rows(runs: Mapping[str, Mapping[str, ChallengePair]]) -> list[Row]:
+def robustness_rows(
+    runs: Mapping[str, Mapping[str, ChallengePair]], *, same_joints: bool = False
+) -> list[Row]:
     """Rows of runs by name, each with its challenges by name; within a challenge all runs predict
-    the same people in the same order."""
+    the same people in the same order. `same_joints`: in the plain scene those of a part are those
+    that are in the challenge, whatever hides them there."""
     rows = []
     first = next(iter(runs.values()))
     for challenge in first:
         for part in PARTS:
-            baseline = _sums(first[challenge].challenge, part)
+            baseline = part_sums(first[challenge].challenge, part)
             for run, shown in runs.items():
                 both = shown[challenge]
-                ours, plain = _sums(both.challenge, part), _sums(both.plain, part)
+                ours = part_sums(both.challenge, part)
+                where = both.challenge if same_joints else both.plain
+                plain = part_sums(both.plain, part, state_of=where)
                 rows.append(
                     Row(
                         challenge=challenge,
@@ -74,23 +79,30 @@ def robustness_rows(runs: Mapping[str, Mapping[str, ChallengePair]]) -> list[Row
     return rows
 
 
-def _sums(predictions: Predictions, part: str) -> Sums:
-    """Hits and counts (1, P) of a part's joints."""
-    subset = joint_subsets(predictions)[part]
+def part_interval(predictions: Predictions, part: str) -> Interval:
+    """PCK@0.1 of a part's joints."""
+    return ratio_interval(*part_sums(predictions, part), seed=_SEED, rounds=_ROUNDS)
+
+
+def part_sums(predictions: Predictions, part: str, *, state_of: Predictions | None = None) -> Sums:
+    """Hits and counts (1, G) of a part's joints in each frame; `state_of`: of which predictions
+    joints are visible or hidden."""
+    subset = joint_subsets(predictions if state_of is None else state_of)[part]
     hits = pck_of(predictions, at=AT)
-    use = subset & np.isfinite(hits)
-    return np.where(use, hits, 0.0).sum(1)[None], use.sum(1)[None].astype(np.float64)
+    use = subset & predictions.known & np.isfinite(hits)
+    _, frame = np.unique(predictions.frame, return_inverse=True)
+    sums = (np.bincount(frame, v) for v in (np.where(use, hits, 0.0).sum(1), use.sum(1)))
+    first, second = (np.asarray(total, np.float64)[None] for total in sums)
+    return first, second
 
 
 def pairs(challenge: Predictions, plain: Predictions) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rows of both that show the first person of a frame, in the order of frames; people wholly
+    """Rows of both that show the same person of a frame, in the order of frames; people wholly
     outside one of the pictures are left out."""
-    places = []
-    for predictions in (challenge, plain):
-        rows = np.flatnonzero(predictions.instance == predictions.instance.min())
-        places.append(dict(zip(predictions.frame[rows].tolist(), rows.tolist(), strict=True)))
-    frames = sorted(set(places[0]) & set(places[1]))
-    ours, theirs = ([place[frame] for frame in frames] for place in places)
+    keys = [zip(p.frame.tolist(), p.instance.tolist(), strict=True) for p in (challenge, plain)]
+    own, other = ({key: row for row, key in enumerate(each)} for each in keys)
+    shared = sorted(own.keys() & other.keys())
+    ours, theirs = [own[key] for key in shared], [other[key] for key in shared]
     return np.array(ours, np.int64), np.array(theirs, np.int64)
 
 

@@ -22,6 +22,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.stage import IMPORTED, PHOTOS
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
+from synthstudio.training.outside import Network
 
 SizeName = Literal["nano", "small", "base"]
 LEAST_POSES = 10
@@ -110,6 +111,10 @@ QUESTIONS = (
 )
 
 
+def beside_question(name: str) -> Question:
+    return Question(text=f"{name}, as it is, instead of ORN on photos", ours=name, theirs="orn")
+
+
 def arms(*, pretrained: bool) -> tuple[Arm, ...]:
     return tuple(arm for arm in ARMS if pretrained or not arm.pretrained)
 
@@ -150,7 +155,8 @@ def training_config(
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
     """An experiment on photos. `pretrain`: a generated data set; `cutouts`: a folder of pictures
-    with transparency; `steps` None: those of the size; `flip`: test on mirrored crops too."""
+    with transparency; `steps` None: those of the size; `flip`: test on mirrored crops too;
+    `beside`: other programs' networks, tested as they are."""
 
     annotations: Path
     images: Path
@@ -163,6 +169,7 @@ class ExperimentConfig:
     seed: int = 0
     flip: bool = False
     workers: int = 1
+    beside: tuple[Network, ...] = ()
 
     @property
     def training_steps(self) -> int:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from synthstudio.dataset.durable import (
 from synthstudio.dataset.manifest import INDEX_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
+from synthstudio.evaluation.storage import Predictions
 from synthstudio.experiment import occluders, photos, results
 from synthstudio.experiment.config import (
     LEAST_POSES,
@@ -42,6 +43,7 @@ from synthstudio.experiment.config import (
     Arm,
     ExperimentConfig,
     arms,
+    beside_question,
     check_folder,
     claim_folder,
     training_config,
@@ -54,10 +56,12 @@ from synthstudio.recipe.schema.load import parse
 from synthstudio.training import checkpoint, devices, poses
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import InputSpec
+from synthstudio.training.data.samples import Sample, dataset_samples
 from synthstudio.training.data.sources import load_subset
 from synthstudio.training.diagnostics import step_seconds
 from synthstudio.training.log import CROPPING
 from synthstudio.training.loop import train
+from synthstudio.training.outside import Network, predict_samples
 from synthstudio.training.predictions import predict_subset
 
 Report = Callable[[int, int, float], None]
@@ -320,8 +324,30 @@ def _findings(
             done += 1
             progress(done, len(ways) * config.seeds)
         reductions[arm.name] = reduced
+    questions = list(QUESTIONS)
+    for network in config.beside:
+        answers = _beside(config, network, skeleton, step)
+        reductions[network.name] = [results.reduce(answers, skeleton)] * config.seeds
+        ways = (*ways, Arm(name=network.name, title=f"{network.name}, as it is"))
+        questions.append(beside_question(network.name))
     step("drawing intervals")(0, 1, 0.0)
-    return results.findings(ways, reductions, QUESTIONS)
+    return results.findings(ways, reductions, questions)
+
+
+def _beside(
+    config: ExperimentConfig, network: Network, skeleton: Skeleton, step: Step
+) -> Predictions:
+    """What another program's network predicts of the held-out people."""
+    test = Dataset(config.out / "data" / "test")
+    report = _with_rate(step(f"testing {network.name}"))
+
+    def counted() -> Iterator[Sample]:
+        for done, sample in enumerate(dataset_samples(test, "outline"), 1):
+            yield sample
+            report(done, len(test))
+
+    answers, _ = predict_samples(network)(counted(), skeleton)
+    return answers
 
 
 def _write(config: ExperimentConfig, found: Findings, facts: dict[str, Any]) -> None:

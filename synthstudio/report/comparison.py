@@ -96,6 +96,43 @@ def robustness_page(
     )
 
 
+def stress_page(
+    card: str,
+    rows: Sequence[robustness.Row],
+    *,
+    pictures: Mapping[str, Sequence[Picture]],
+    version: int,
+    weights: str,
+) -> bytes:
+    """`card`: the summary as lines; `pictures`: of the worst, by set."""
+    head = ["", "joints", "PCK@0.1", "the same joints clean", "change"]
+    tables = {
+        part: [
+            [
+                row.challenge, row.joints, percent(row.value.value), percent(row.plain.value),
+                row.change.marked(),
+            ]
+            for row in rows
+            if row.part == part
+        ]
+        for part in PARTS
+    }  # fmt: skip
+    forests = {
+        part: plots.forest([(r.challenge, r.change) for r in rows if r.part == part], unit="points")
+        for part in PARTS
+    }
+    return render(
+        "stress.html",
+        card=card,
+        head=head,
+        tables=tables,
+        forests=forests,
+        pictures=pictures,
+        version=version,
+        weights=weights,
+    )
+
+
 def _cells(challenge: str, rows: Sequence[robustness.Row], names: Sequence[str]) -> list[str | int]:
     own = {row.run: row for row in rows if row.challenge == challenge}
     cells: list[str | int] = [challenge, own[names[0]].joints]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.precision import Found, match
 from synthstudio.evaluation.storage import Evaluation, Predictions
 from synthstudio.formats.coco.results import joint_names, own_results
+from synthstudio.training import robustness
 from synthstudio.training.config import Source
 from synthstudio.training.data.samples import Sample, dataset_samples
 from synthstudio.training.evaluation_folder import (
@@ -154,6 +155,17 @@ def evaluate_network(
         "notes": [note for note in asked.notes if note],
     }
     return _evaluation(answers, asked.predicted, about, source, out, options, step)
+
+
+def predict_samples(network: Network) -> robustness.Predict:
+    """What predicts challenges; joints that the network does not predict are unknown."""
+
+    def predict(samples: Iterable[Sample], skeleton: Skeleton) -> tuple[Predictions, Skeleton]:
+        asked = Asked(network=network, skeleton=skeleton)
+        found = ask_about(samples, skeleton, asked)
+        return dataclasses.replace(found, known=found.known & asked.predicted), skeleton
+
+    return predict
 
 
 def evaluate_results(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthstudio.core.errors import ModelError
+from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.threads import CPU_BATCH
 from synthstudio.evaluation.localization import pck
 from synthstudio.evaluation.metrics import joint_subsets
@@ -18,13 +21,14 @@ from synthstudio.models.blocks.bank import PoseBank, fuse
 from synthstudio.models.contract import predict_maps
 from synthstudio.models.heatmaps import decode_peak, expected_hits, probabilities
 from synthstudio.models.zoomnet import FoundWholeBody
-from synthstudio.training import devices
+from synthstudio.training import checkpoint, devices, robustness
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
-from synthstudio.training.data.crops import MARGIN
+from synthstudio.training.data.crops import MARGIN, crop_people, crops_in_memory
+from synthstudio.training.data.samples import Sample
 from synthstudio.training.evaluation_folder import Decode
-from synthstudio.training.ground_truth import beside_truth
+from synthstudio.training.ground_truth import beside_truth, clip_windows
 
 F64 = NDArray[np.float64]
 PredictionColumns = dict[str, NDArray[Any]]
@@ -58,6 +62,29 @@ def predict_subset(
             answers[-1]["known"] = batch.labels.known.numpy()
             progress(min(len(answers) * BATCH, len(people)), len(people))
     return of_people(people, answers, spec)
+
+
+def predict_samples(weights: Path, device: str) -> robustness.Predict:
+    """What predicts challenges, with the network of a weights file; ModelError."""
+    on = devices.get_device(device)
+    net, config, skeleton = checkpoint.load_network(weights)
+    net, spec = net.to(on), InputSpec.of(config.network, skeleton)
+
+    def predict(samples: Iterable[Sample], _: Skeleton) -> tuple[Predictions, Skeleton]:
+        rows: list[dict[str, Any]] = []
+        sizes: list[tuple[int, int]] = []
+        for sample in samples:
+            frame = sample.frame
+            made = crop_people(sample, skeleton, size=spec.size, joints_3d=config.joints_3d)
+            rows += [row | {"frame": np.int64(frame["index"])} for row in made]
+            sizes += [(frame["width_px"], frame["height_px"])] * len(made)
+        if not rows:
+            raise ModelError("nobody is in these pictures", where=str(weights))
+        people = CropSubset.everybody(crops_in_memory(rows))
+        found = predict_subset(net, people, spec, device=on)
+        return clip_windows(found, np.array(sizes, np.float64)), skeleton
+
+    return predict
 
 
 def people_batches(people: CropSubset, spec: InputSpec) -> Iterator[Batch]:

@@ -69,6 +69,21 @@ def whole(root: Path) -> Path:
     return root / "whole"
 
 
+def test_other_networks_are_tested_beside(root: Path, whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "beside")
+    before = results(whole)
+    found = run(root, tmp_path / "beside", beside="default")
+    name = next(iter(set(found["arms"]) - ARMS))
+    assert {k: found["arms"][k] for k in ARMS} == {k: before["arms"][k] for k in ARMS}
+    assert 0 <= found["arms"][name]["PCK"]["clean visible"]["value"] <= 1
+    asked = [d for d in found["differences"] if d["ours"] == name]
+    assert [d["theirs"] for d in asked] == ["orn"]
+    assert f"| {name}, as it is |" in (tmp_path / "beside" / "results.md").read_text()
+    words = call(root, tmp_path / "beside", beside=whole / "runs" / "orn-0")
+    refused = CliRunner().invoke(app, words)
+    assert "no network to test as it is" in str(refused.exception)
+
+
 @pytest.mark.nightly("every network is evaluated once more")
 def test_mirrored_crops_are_tested_too(whole: Path, root: Path, tmp_path: Path) -> None:
     shutil.copytree(whole, tmp_path / "flipped")

@@ -50,8 +50,9 @@ def load(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, .
 
     def predict(rgb: U8, boxes: F64) -> F64:
         (high, wide), target = rgb.shape[:2], np.array([width, height])
-        gain = min(height / high, width / wide)
-        inner = (round(wide * gain), round(high * gain))
+        fit = min(height / high, width / wide)
+        inner = (max(round(wide * fit), 1), max(round(high * fit), 1))
+        gain = np.array(inner) / [wide, high]
         pad = np.round((target - inner) / 2 - 0.1).astype(int)
         image = np.full((height, width, 3), _GREY, np.uint8)
         resized = rgb if inner == (wide, high) else cv2.resize(rgb, inner)
@@ -61,7 +62,7 @@ def load(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, .
         xy = np.clip((people[..., :2] - pad) / gain, 0, [wide, high]) + _HALF
         scores = people[..., 2:3] if numbers == 3 else np.ones_like(xy[..., :1])
         found = np.concatenate([xy, scores], 2)
-        corners = (rows[:, :4] - np.tile(pad, 2)) / gain + _HALF
+        corners = (rows[:, :4] - np.tile(pad, 2)) / np.tile(gain, 2) + _HALF
         best = rows[:, 4] * overlaps(boxes, corners)
         out = np.full((len(boxes), len(order), 3), np.nan)
         hit = np.flatnonzero(best.max(1, initial=0) > 0)

@@ -1,0 +1,208 @@
+"""`ss.stress`: a fixed set of moments, clean and hidden by four causes at four levels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_path, to_workers
+from synthstudio.api.progress import steps_if
+from synthstudio.api.recipes import scene_file
+from synthstudio.api.robustness import made_set, opened
+
+if TYPE_CHECKING:
+    from synthstudio.core.skeleton import Skeleton
+    from synthstudio.dataset.reader import Dataset
+    from synthstudio.evaluation.intervals import Interval
+    from synthstudio.evaluation.robustness import Row
+    from synthstudio.evaluation.storage import Predictions
+    from synthstudio.recipe.schema.recipe import Recipe
+    from synthstudio.report.html import Picture
+
+VERSION = 1
+"""Of recipe, levels and measures: figures of another version are of another test."""
+MOMENTS, QUICK = 1000, 100
+CLEAN = "clean"
+_OTHERS = ((0.1, 0.2), (0.25, 0.35), (0.4, 0.5), (0.55, 0.65))
+LEVELS = {
+    "object": _OTHERS,
+    "person": _OTHERS,
+    "self": ((0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.5, 0.6)),  # a clean person hides a quarter
+    "truncated": _OTHERS,
+}
+"""The share of a person's joints that each cause hides, lowest and highest of each level."""
+SETTINGS = [(cause, level) for cause in LEVELS for level in range(len(_OTHERS))]
+_BEHIND = 2
+"""Of two people the second is behind: the first is the one who hides."""
+SETS, PAGE, FIGURES = "sets", "stress.html", "stress.json"
+_TITLES = {"self": "own body", "truncated": "frame"}
+_WORST = 2
+
+
+def stress(
+    model: Any,
+    out: PathLike = "exports/stress",
+    *,
+    kind: str | None = None,
+    keypoints: str | Sequence[str] | None = None,
+    quick: bool = False,
+    workers: int = 1,
+    device: str = "auto",
+    progress: bool = True,
+) -> dict[str, Any]:
+    """The stress test: joints lost to an object, a person, the own body and the frame.
+
+    1,000 moments of two people, each clean and hidden by every cause at four levels; figures are
+    changes of the same joints of the same people.
+
+    Args:
+        model: A network as `evaluate` takes it.
+        out: Keeps the data sets, which later calls use again; the page, its pictures of the worst
+            and the figures go into a folder there named after the network.
+        kind: Whose file it is: movenet, ...
+        keypoints: The order of the joints of a function or of a file with `kind`.
+        quick: The first 100 moments alone.
+        workers: Processes that render.
+        device: `auto`, `cpu` or `cuda`.
+
+    Returns:
+        `version`, `moments`, `clean` and `rows` of figures with their intervals, `page` and the
+        card of ten lines, `text`.
+
+    Raises:
+        ModelError: for a network that cannot be read or asked.
+        DiskError: for a folder that is not writable.
+    """
+    from synthstudio.dataset.durable import canonical_json, new_parents, write_file
+    from synthstudio.dataset.reader import Dataset
+    from synthstudio.evaluation import robustness as measured
+    from synthstudio.evaluation.storage import json_ready, select
+    from synthstudio.report.comparison import stress_page
+    from synthstudio.report.html import write_page
+    from synthstudio.training.robustness import predict_challenge
+
+    root = to_path(out, "out") / f"version-{VERSION}"
+    ((name, judged),) = opened(
+        [model], kind, keypoints, to_choice(device, "device", DEVICES)
+    ).items()
+    moments, workers = QUICK if quick else MOMENTS, to_workers(workers, "local")
+    folder = root / f"{name}-{moments}"
+    both: dict[str, measured.ChallengePair] = {}
+    pictures: dict[str, list[Picture]] = {}
+    with steps_if(progress) as step:
+
+        def shown(cause: str, level: int = 0) -> tuple[Dataset, Predictions, Skeleton]:
+            title = set_name(cause, level)
+            making = step(f"making {title}")
+            path = made_set(root / SETS / title, recipe(cause, level), moments, workers, making)
+            dataset, report = Dataset(path), step(f"{name}: {title}")
+            answers, skeleton = predict_challenge(
+                judged.predict,
+                dataset,
+                moments=moments,
+                everybody=True,
+                progress=lambda done, total: report(done, total, 0.0),
+            )
+            return dataset, answers, skeleton
+
+        dataset, clean, skeleton = shown(CLEAN)
+        pictures[CLEAN] = _worst(dataset, clean, skeleton)
+        for cause, level in SETTINGS:
+            dataset, answers, _ = shown(cause, level)
+            if cause == "person":
+                answers = select(answers, answers.instance == _BEHIND)
+            ours, theirs = measured.pairs(answers, clean)
+            title = set_name(cause, level)
+            both[title] = measured.ChallengePair(
+                challenge=select(answers, ours), plain=select(clean, theirs)
+            )
+            pictures[title] = _worst(dataset, answers, skeleton)
+        rows = measured.robustness_rows({name: both}, same_joints=True)
+        whole = {part: measured.part_interval(clean, part) for part in measured.PARTS}
+        step("drawing the page")(0, 1, 0.0)
+        card = _card(name, moments, whole, rows, str(folder / PAGE))
+        page = stress_page(card, rows, pictures=pictures, version=VERSION, weights=judged.weights)
+    figures = json_ready(
+        {
+            "version": VERSION,
+            "moments": moments,
+            "clean": {part: vars(found) for part, found in whole.items()},
+            "rows": measured.as_json(rows),
+        }
+    )
+    with new_parents(folder / PAGE):
+        write_file(folder / FIGURES, canonical_json(figures))
+        write_page(folder / PAGE, page)
+    return {**figures, "page": str(folder / PAGE), "text": card}
+
+
+def recipe(cause: str = CLEAN, level: int = 0) -> Recipe:
+    """The recipe of the clean moments, or of those hidden by a cause at a level 0 to 3."""
+    from synthstudio.recipe.schema.load import dump, load, parse
+
+    file = scene_file("stress.yaml")
+    fields = dump(load(file))
+    if cause == CLEAN:
+        return parse(fields, str(file))
+    low, high = LEVELS[cause][level]
+    if cause == "person":  # a mean of both people, of whom one alone is hidden
+        low, high = low / 2, high / 2
+    causes = fields["targets"]["causes"] | {cause: [low, high]}
+    more = {"things": [{"kind": "procedural"}]} if cause == "object" else {}
+    return parse(
+        fields | {"targets": {"causes": causes}, "name": set_name(cause, level)} | more, str(file)
+    )
+
+
+def set_name(cause: str, level: int) -> str:
+    return CLEAN if cause == CLEAN else f"{cause}-{level + 1}"
+
+
+def _worst(dataset: Dataset, answers: Predictions, skeleton: Skeleton) -> list[Picture]:
+    from synthstudio.report import evaluation as pages
+    from synthstudio.report.html import embed
+
+    rows = pages.worst(answers, count=_WORST)
+    return [
+        embed(case.rgb, f"frame {case.frame}", alt=f"truth and prediction, frame {case.frame}")
+        for case in pages.cases(dataset, answers, rows, skeleton)
+    ]
+
+
+def _card(
+    name: str, moments: int, clean: Mapping[str, Interval], rows: Sequence[Row], page: str
+) -> str:
+    """Ten lines: what was asked, clean, the causes, the worst change, where the page is."""
+    from synthstudio.evaluation.intervals import table_text
+    from synthstudio.evaluation.storage import percent, points
+
+    of = {(row.challenge, row.part): row for row in rows}
+
+    def cell(title: str) -> str:
+        visible, hidden = of[title, "visible"], of[title, "hidden"]
+        values = f"{percent(visible.value.value)} / {percent(hidden.value.value)}"
+        changes = f"{points(visible.change.value)} / {points(hidden.change.value)}"
+        return f"{values} ({changes})"
+
+    levels = [f"{100 * low:.0f}-{100 * high:.0f} %" for low, high in LEVELS["object"]]
+    lines = [["hidden by", *levels]]
+    lines += [
+        [_TITLES.get(cause, cause), *(cell(set_name(cause, k)) for k in range(len(levels)))]
+        for cause in LEVELS
+    ]
+    tested = [row for row in rows if math.isfinite(row.change.high)]
+    worst = min(tested, key=lambda row: row.change.high)
+    return "\n".join(
+        [
+            f"stress test, version {VERSION}: {name}, {moments} moments of two people",
+            f"PCK@0.1 clean: visible {percent(clean['visible'].value)}, hidden (by the own body) "
+            f"{percent(clean['hidden'].value)}",
+            "below: visible / hidden joints (change of the same joints from clean), by the share "
+            "of joints hidden",
+            table_text(lines),
+            f"worst: {worst.challenge}, {worst.part} joints, {worst.change.marked()} points",
+            f"own body: {', '.join(f'{100 * a:.0f}-{100 * b:.0f} %' for a, b in LEVELS['self'])}; "
+            f"page: {page}",
+        ]
+    )
