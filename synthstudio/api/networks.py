@@ -30,12 +30,10 @@ from synthstudio.api.progress import steps_if
 from synthstudio.api.recipes import named_file
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.outputs import disk_errors
+from synthstudio.models.packaged import DEFAULT
 
 if TYPE_CHECKING:
-    from synthstudio.core.places import Place
     from synthstudio.training.config import Config
-    from synthstudio.training.evaluation_folder import EvaluationOptions
-    from synthstudio.training.outside import Network
     from synthstudio.training.trainer import Trained
 
 DECODERS = ("hits", "peak")
@@ -263,6 +261,7 @@ def evaluate(
         FormatError: for a results file that cannot be read or belongs to other images.
     """
     from synthstudio.training.evaluation_folder import EvaluationOptions
+    from synthstudio.training.outside import evaluate_network, evaluate_results
 
     if dataset is None or sum(g is not None for g in (model, predictions, predict)) != 1:
         raise ArgumentError(
@@ -285,38 +284,29 @@ def evaluate(
         "decode": decode != "hits", "flip": flip, "bank": bank, "cache": cache is not None,
         "workers": workers is not None, "engine": engine != "local",
     }  # fmt: skip
+    chosen_device = to_choice(device, "device", DEVICES)
     if predictions is not None:
         check_options(on_run | {"device": device != "auto", "kind": kind is not None}, "a run")
         path = to_path(predictions, "predictions")
         target = written or options.default_folder(path, folder, name=path.stem)
-        return _evaluated_results(path, folder, target, options, keypoints, progress)
+        with steps_if(progress) as step:
+            made = evaluate_results(path, folder, target, options, step, keypoints=keypoints)
+        return Evaluation(**{**vars(made), "folder": target})
     given = model if predict is None else predict
-    network = to_network(given, kind, keypoints, to_choice(device, "device", DEVICES))
+    network = to_network(given, kind, keypoints, chosen_device)
     if network is not None:
         check_options(on_run | {"device": predict is not None and device != "auto"}, "a run")
-        beside = Path("predict") if predict is not None else network_file(given)
+        here = predict is not None or str(given) == DEFAULT  # a package's folder is not written to
+        beside = Path(network.name) if here else network_file(given)
         target = written or options.default_folder(beside, folder, name=network.name)
-        return _evaluated_network(network, folder, target, options, progress)
+        with steps_if(progress) as step:
+            made = evaluate_network(network, folder, target, options, step)
+        return Evaluation(**{**vars(made), "folder": target})
     check_options({"keypoints": keypoints is not None}, "results, a function or a file with kind")
-    return _evaluated_run(
-        to_weights(given), folder, written, options, cache, device, workers, engine, progress
-    )
-
-
-def _evaluated_run(
-    weights: Path,
-    folder: Place,
-    written: Path | None,
-    options: EvaluationOptions,
-    cache: PathLike | None,
-    device: str,
-    workers: int | None,
-    engine: str,
-    progress: bool,
-) -> Evaluation:
     from synthstudio.training.answer_jobs import WorkerPool
     from synthstudio.training.evaluate import evaluate as run_evaluation
 
+    weights = to_weights(given)
     target = written or options.default_folder(weights, folder)
     pool = to_worker_pool(workers, engine)
     with steps_if(progress) as step:
@@ -326,35 +316,10 @@ def _evaluated_run(
             target,
             options=options,
             cache=weights.parent / "cache" if cache is None else to_path(cache, "cache"),
-            device=device,
+            device=chosen_device,
             step=step,
             pool=None if pool is None else WorkerPool(engine=pool[0], workers=pool[1]),
         )
-    return Evaluation(**{**vars(made), "folder": target})
-
-
-def _evaluated_results(
-    path: Path,
-    folder: Place,
-    target: Path,
-    options: EvaluationOptions,
-    keypoints: str | Sequence[str] | None,
-    progress: bool,
-) -> Evaluation:
-    from synthstudio.training.outside import evaluate_results
-
-    with steps_if(progress) as step:
-        made = evaluate_results(path, folder, target, options, step, keypoints=keypoints)
-    return Evaluation(**{**vars(made), "folder": target})
-
-
-def _evaluated_network(
-    network: Network, folder: Place, target: Path, options: EvaluationOptions, progress: bool
-) -> Evaluation:
-    from synthstudio.training.outside import evaluate_network
-
-    with steps_if(progress) as step:
-        made = evaluate_network(network, folder, target, options, step)
     return Evaluation(**{**vars(made), "folder": target})
 
 
@@ -394,7 +359,7 @@ def pose_bank(
         ModelError: for a network without a bank, and where nobody's pose is known.
     """
     from synthstudio.dataset.durable import new_parents
-    from synthstudio.models.packaged import DEFAULT, default_tensors
+    from synthstudio.models.packaged import default_tensors
     from synthstudio.training import checkpoint
     from synthstudio.training import poses as banks
     from synthstudio.training.config import MAX_BANK, Source

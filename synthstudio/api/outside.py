@@ -43,7 +43,8 @@ def to_network(
     if path.suffix not in SUFFIXES:
         return None
     check_options({"keypoints": joints is not None}, "results, a function or a file with kind")
-    return adapters.own(OnnxModel.load(path, device=device), path)
+    name = DEFAULT if str(model) == DEFAULT else ""
+    return adapters.own(OnnxModel.load(path, device=device), path, name=name)
 
 
 def to_networks(

@@ -237,9 +237,11 @@ def test_options_that_do_not_apply_are_named(device: str, data: ss.Dataset, tmp_
 
 
 def test_the_packages_network_and_an_exported_one_are_judged(
-    data: ss.Dataset, tmp_path: Path
+    data: ss.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = ss.evaluate("default", data, out=tmp_path / "a", progress=False)
+    monkeypatch.chdir(tmp_path)
+    made = ss.evaluate("default", data, progress=False)
+    assert made.folder == Path(f"evaluations/default-{data.path.name}")
     again = ss.evaluate(
         ss.Model.load(default_model()), data, out=tmp_path / "b", progress=False, device="cpu"
     )

@@ -34,8 +34,9 @@ def open_network(
     )
 
 
-def own(model: OnnxModel, path: Path) -> Network:
-    """An exported network of synthstudio, which also predicts what hides a joint."""
+def own(model: OnnxModel, path: Path, *, name: str = "") -> Network:
+    """An exported network of synthstudio, which also predicts what hides a joint. `name`: by
+    default that of its training."""
 
     def ask(rgb: U8, boxes: F64) -> dict[str, F64]:
         image = SourceImage(number=0, name="image", rgb=rgb)
@@ -44,11 +45,11 @@ def own(model: OnnxModel, path: Path) -> Network:
         names = ("xy", "score", "shares", "present", "quality")
         return {name: np.stack([getattr(p, name) for p in people]) for name in names}
 
-    known = zip(model.skeleton.known_as, model.skeleton.joints, strict=True)
+    joints = zip(model.skeleton.known_as, model.skeleton.joints, strict=True)
     return Network(
-        name=model.name or path.stem,
+        name=name or model.name or path.stem,
         predict=ask,
-        joints=tuple(name or joint for name, joint in known),
+        joints=tuple(known or joint for known, joint in joints),
         sha256=file_sha256(path),
         kind=f"exported network {model.size[0]}x{model.size[1]}",
     )
