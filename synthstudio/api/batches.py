@@ -47,6 +47,8 @@ class Batches:
         self._pictures = load_pictures(config)
         self._spec = InputSpec.of(config.network, self.skeleton)
         self.per_epoch = max(len(self.people) // config.batch, 1)
+        order = functools.partial(self.people.epoch_order, config.seed)
+        self._order = functools.lru_cache(1)(order)
         self.steps = steps or self.per_epoch
 
     def __len__(self) -> int:
@@ -74,11 +76,6 @@ class Batches:
             step=step,
             pictures=self._pictures,
         )
-
-    @functools.cached_property
-    def _order(self) -> Any:
-        seed = self._config.seed
-        return functools.lru_cache(1)(lambda epoch: self.people.epoch_order(seed, epoch))
 
     def cut_out(self, image: Any, boxes: Any) -> tuple[Tensor, Tensor]:
         """People of an image (H, W, 3) uint8 as batches have them, not augmented.

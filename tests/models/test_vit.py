@@ -1,4 +1,4 @@
-"""ViT and ViTPose's decoders: transformers' own says the same, other sizes, learning rates."""
+"""ViT and ViTPose's decoder: transformers' own says the same, other sizes, learning rates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.backbones import vit
 from synthstudio.models.backbones.sizes import VITS, ViTSize
 from synthstudio.models.backbones.vit import ViT
-from synthstudio.models.blocks.heads import ClassicDecoder, SimpleDecoder
+from synthstudio.models.blocks.heads import ClassicDecoder
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import config as configs
 from synthstudio.training import networks, optimization
@@ -22,11 +22,9 @@ J = 17
 SMALL = ViTSize(channels=32, depth=3, heads=4, drop_path=0.0)
 
 
-def net(size: ViTSize, picture: tuple[int, int], decoder: str = "classic") -> PoseNet:
+def net(size: ViTSize, picture: tuple[int, int]) -> PoseNet:
     torch.manual_seed(0)
     features, times = ViT(size, picture=picture), size.patch // 4
-    if decoder == "simple":
-        return PoseNet(features, SimpleDecoder(size.channels, J, times=times)).eval()
     head = ClassicDecoder(size.channels, J, times=times, width=size.decoder)
     return PoseNet(features, head).eval()
 
@@ -39,27 +37,24 @@ def images(height: int, width: int) -> torch.Tensor:
     return torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("decoder", ["classic", "simple"])
 @pytest.mark.parametrize(
     ("size", "picture"), [("nano", (96, 72)), ("nano", (48, 32)), (SMALL, (128, 96))]
 )
-def test_both_decoders_give_a_cell_for_four_pixels(
-    size: str | ViTSize, picture: tuple[int, int], decoder: str
-) -> None:
+def test_there_is_a_cell_for_four_pixels(size: str | ViTSize, picture: tuple[int, int]) -> None:
     chosen = VITS[size] if isinstance(size, str) else size
     with torch.inference_mode():
-        found = net(chosen, picture, decoder)(images(*picture)).logits
+        found = net(chosen, picture)(images(*picture)).logits
     assert [stage.shape for stage in found] == [(2, J, picture[0] // 4, picture[1] // 4)]
 
 
-def theirs(size: ViTSize, picture: tuple[int, int], decoder: str) -> nn.Module:
+def theirs(size: ViTSize, picture: tuple[int, int]) -> nn.Module:
     inner = transformers.VitPoseBackboneConfig(
         image_size=list(picture), patch_size=[size.patch, size.patch],
         hidden_size=size.channels, num_hidden_layers=size.depth,
         num_attention_heads=size.heads, out_indices=[size.depth],
     )  # fmt: skip
     config = transformers.VitPoseConfig(
-        backbone_config=inner, num_labels=J, use_simple_decoder=decoder == "simple", scale_factor=4
+        backbone_config=inner, num_labels=J, use_simple_decoder=False, scale_factor=4
     )
     model: nn.Module = transformers.VitPoseForPoseEstimation(config)
     return model.eval()
@@ -92,13 +87,12 @@ def copied(ours: PoseNet, model: Any) -> None:
             getattr(head, name).load_state_dict(own[k].state_dict())
 
 
-@pytest.mark.parametrize("decoder", ["classic", "simple"])
-def test_transformers_says_the_same_with_the_same_weights(decoder: str) -> None:
-    ours, picture = net(SMALL, (96, 64), decoder), (96, 64)
+def test_transformers_says_the_same_with_the_same_weights() -> None:
+    ours, picture = net(SMALL, (96, 64)), (96, 64)
     with torch.no_grad():
         for p in ours.parameters():
             p.add_(0.05 * torch.randn_like(p))
-        model = theirs(SMALL, picture, decoder)
+        model = theirs(SMALL, picture)
         copied(ours, model)
         pictures = images(*picture)
         levels = (pictures - ours.mean) / ours.std
@@ -110,13 +104,12 @@ def test_transformers_says_the_same_with_the_same_weights(decoder: str) -> None:
         assert not torch.allclose(ours(pictures).logits[0], wanted, atol=1e-3)
 
 
-@pytest.mark.parametrize("decoder", ["classic", "simple"])
-def test_vitpose_b_has_as_many_parameters_as_published(decoder: str) -> None:
+def test_vitpose_b_has_as_many_parameters_as_published() -> None:
     """86 M for the backbone (Xu et al. 2022, table 1); the whole against transformers' own."""
     with torch.device("meta"):
-        ours = net(VITS["base"], (256, 192), decoder)
-        model = theirs(VITS["base"], (256, 192), decoder)
-        small = net(VITS["small"], (256, 192), decoder)
+        ours = net(VITS["base"], (256, 192))
+        model = theirs(VITS["base"], (256, 192))
+        small = net(VITS["small"], (256, 192))
     assert count(ours.features) == pytest.approx(86e6, rel=0.01)
     assert count(ours) == pytest.approx(count(model), rel=1e-4)  # theirs has a class token's place
     assert count(small.features) == pytest.approx(22e6, rel=0.03)

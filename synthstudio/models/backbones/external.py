@@ -18,6 +18,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,7 @@ class OwnMaps(External):
         return self.scale * self.map.of(self.tensors(images))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Map:
     """Tensor `number` of a network's output, as (B, C, h, w). `stride` 0: no map of the picture.
     `layout` of its axes: "nchw", "nhwc", or "tokens" of a `grid`. `heat`: from 0 to 1
@@ -352,27 +353,17 @@ def _transformers(name: str, request: Request) -> Loaded:
         )
     else:
         net = kind(config)
-    levels = described or _levels_of(name, request)
+    processor: Mapping[str, Any] = {}
+    if not described:
+        with suppress(OSError):  # a folder without its image processor
+            processor, _ = transformers.BaseImageProcessor.get_image_processor_dict(name)
     return Loaded(
         net=net.backbone if whole and not request.own_head else net,
         config=config.to_dict(),
         report=report,
-        mean=tuple(levels["mean"]),
-        std=tuple(levels["std"]),
+        mean=tuple(described.get("mean", processor.get("image_mean", IMAGE_MEAN))),
+        std=tuple(described.get("std", processor.get("image_std", IMAGE_STD))),
     )
-
-
-def _levels_of(name: str, request: Request) -> dict[str, Any]:
-    """Mean and standard deviation of a model's own image processor, else ImageNet's."""
-    transformers = import_extra("transformers", extra="train")
-    try:
-        given, _ = transformers.BaseImageProcessor.get_image_processor_dict(name)
-    except OSError:
-        given = {}
-    return {
-        "mean": given.get("image_mean", IMAGE_MEAN),
-        "std": given.get("image_std", IMAGE_STD),
-    }
 
 
 def load_weights(net: nn.Module, path: Path) -> list[str]:
@@ -487,15 +478,7 @@ def _map(number: int, found: Tensor, size: tuple[int, int], *, heat: bool = Fals
         stride = min(fitting, key=lambda s: fitting[s], default=0)
         if stride:
             grid = (size[0] // stride, size[1] // stride)
-    return Map(
-        number=number,
-        stride=stride,
-        channels=channels,
-        layout=layout,
-        grid=grid,
-        shape=str(tuple(found.shape)),
-        heat=heat,
-    )
+    return Map(number, stride, channels, layout, grid, str(tuple(found.shape)), heat)
 
 
 def _grid(found: Tensor, size: tuple[int, int]) -> tuple[int, int, str, tuple[int, int]]:

@@ -19,8 +19,8 @@ class ConvPyramid(nn.Module):
     """A small feature pyramid network (FPN, Lin et al. 2017).
 
     Strides 4, 8, 16, ... with `widths` channels and `depth` residual blocks each; laterals and a
-    top-down sum; the output has stride 4 and `channels` channels. `smooth`: a convolution follows
-    the sum, as in the paper. On small images it is worth less than wider coarse levels.
+    top-down sum; the output has stride 4 and `channels` channels. No convolution follows the sum
+    as in the paper: on small images wider coarse levels are worth more.
     """
 
     def __init__(
@@ -29,7 +29,6 @@ class ConvPyramid(nn.Module):
         widths: Sequence[int] = (32, 64, 128, 128),
         channels: int = 48,
         depth: int = 1,
-        smooth: bool = False,
     ) -> None:
         super().__init__()
         self.channels = channels
@@ -41,11 +40,7 @@ class ConvPyramid(nn.Module):
             before = width
         self.steps = nn.ModuleList(steps)
         self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in widths)
-        self.smooth = (
-            conv(channels, channels)
-            if smooth
-            else nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
-        )
+        self.smooth = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
 
     def forward(self, images: Tensor) -> Tensor:
         smoothed: Tensor = self.smooth(self.top_down(self.bottom_up(images))[0])

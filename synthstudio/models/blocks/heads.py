@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthstudio.models.contract import PoseOutputs
@@ -55,17 +54,3 @@ class ClassicDecoder(nn.Module):
 
     def forward(self, features: Tensor) -> PoseOutputs:
         return PoseOutputs(logits=(self.maps(self.grown(features)),))
-
-
-class SimpleDecoder(nn.Module):
-    """ReLU, bilinear to `times` the size, and one 3x3 convolution (Xu et al. 2022)."""
-
-    def __init__(self, channels: int, joints: int, *, times: int) -> None:
-        super().__init__()
-        self.times = times
-        self.maps = nn.Conv2d(channels, joints, 3, 1, 1)
-
-    def forward(self, features: Tensor) -> PoseOutputs:
-        h, w = features.shape[-2:]
-        grown = resize(F.relu(features), (self.times * h, self.times * w))
-        return PoseOutputs(logits=(self.maps(grown),))

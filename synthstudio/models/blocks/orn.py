@@ -40,8 +40,7 @@ _FACTS = 3  # of each joint's map: peak, entropy, expected cover
 class ORN(nn.Module):
     """Features (B, channels, h', w') to all of PoseOutputs.
 
-    `layers`: convolutions before the first maps. For ablations `refine` switches 5 and
-    `final_fusion` 7; without a `bank` 4 and 7 are left out.
+    `layers`: convolutions before the first maps. Without a `bank` 4 and 7 are left out.
 
     `balance` (4,): the loss weights of the shares. Training is biased by them towards rare causes;
     evaluation mode undoes it.
@@ -58,8 +57,6 @@ class ORN(nn.Module):
         bank: PoseBank | None,
         width: int = 48,
         layers: int = 1,
-        refine: bool = True,
-        final_fusion: bool = True,
     ) -> None:
         super().__init__()
         if bank is not None and bank.poses.shape[1] != joints:
@@ -69,7 +66,7 @@ class ORN(nn.Module):
                 expected=f"{joints} joints",
                 got=str(bank.poses.shape[1]),
             )
-        self.size, self.bank, self.final_fusion = size, bank, final_fusion
+        self.size, self.bank = size, bank
         self.register_buffer("balance", torch.ones(4))
         widths = [channels] + [width] * layers
         self.stem = nn.Sequential(*(conv(a, b) for a, b in itertools.pairwise(widths)))
@@ -78,7 +75,7 @@ class ORN(nn.Module):
         self.lean = None
         if bank is not None:
             self.lean = _Heads(width + _FACTS, width, joints, {"trust": 1, "power": 1})
-        self.refiner = _Refiner(width, joints, 1 if bank is None else 2) if refine else None
+        self.refiner = _Refiner(width, joints, 1 if bank is None else 2)
         maps = 2 if bank is None else 3  # the first, the poses', the last
         self.heads = _Heads(2 * width + maps * _FACTS, width, joints, _OUTPUTS)
 
@@ -100,13 +97,12 @@ class ORN(nn.Module):
             stages.append(logs + power * pose_logs)
             known.append(poses.maps)
             facts.append(_facts(poses.maps, pose_logs, covered))
-        if self.refiner is not None:
-            stages.append(stages[-1] + self.refiner(x, covered, known))
+        stages.append(stages[-1] + self.refiner(x, covered, known))
         last = probabilities(stages[-1])
         facts.append(_facts(last, log_probabilities(stages[-1]), covered))
         outputs = self.heads(torch.cat([tokens, _read(x, last), *facts], -1))
         fused = None
-        if pose_logs is not None and self.final_fusion:
+        if pose_logs is not None:
             unseen = 1 - torch.softmax(outputs["shares"], -1)[..., VISIBLE]
             power = LEAST_POWER + (FUSION_POWER - LEAST_POWER) * unseen
             fused = fuse(last, pose_logs, power[..., None, None])
