@@ -1,6 +1,6 @@
-"""The people that a browser holds at a time: a stretch of the queue, with all that is drawn.
+"""The people that a browser holds at a time: a part of the queue, with all that is drawn.
 
-The browser turns to the next person without asking; it asks for more before the stretch ends.
+The browser turns to the next person without asking; it asks for more before the window ends.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Url = Callable[[str, int], str]
 
 @dataclass(frozen=True, kw_only=True)
 class QueueWindow:
-    """A stretch of a queue: `people` are (frame, instance) from place `start` on."""
+    """A window of a queue: `people` are (frame, instance) from place `start` on."""
 
     start: int
     people: Sequence[tuple[int, int]]
@@ -64,7 +64,7 @@ class QueueWindow:
 
 
 def span(at: int, total: int) -> tuple[int, int]:
-    """Return where the stretch about a place begins and ends."""
+    """Return where the window round a place begins and ends."""
     at = min(max(at, 0), max(total - 1, 0))
     return max(0, at - BACK), min(total, at + AHEAD + 1)
 
@@ -79,14 +79,14 @@ def items(
     store: Store,
     key: str,
     frames: Frames,
-    stretch: QueueWindow,
+    window: QueueWindow,
     *,
     who: User,
     url: Url,
     clean_of: Callable[[int], int | None],
     layer: str = MAIN,
 ) -> list[dict[str, Any]]:
-    """Return the people of a stretch as JSON values, with those who were added to their frames.
+    """Return the people of a window as JSON values, with those who were added to their frames.
 
     The first item of a frame has its `people`, the others None: everybody in the frame as reviewers
     left them, without deleted and with added ones. `closed` of an item and of one of these: why
@@ -94,21 +94,19 @@ def items(
     `clean_of`: the frame without occluders that belongs to a frame, None for none. People of
     frames that cannot be read are left out, and so is what is damaged of a mask.
     """
-    listed = [(frame, instance) for frame, instance in stretch.people]
+    listed = [(frame, instance) for frame, instance in window.people]
     state_of = states_in(store, key, {frame for frame, _ in listed}, layer=layer)
-    apart = {*listed, *stretch.elsewhere}
+    apart = {*listed, *window.elsewhere}
     added = [
         p
         for p in state_of
         if p not in apart and p[1] != FRAME and p[1] not in frames.get(p[0]).people
     ]
     held = leases(store, key, layer=layer)
-    for person in stretch.blinded:
+    for person in window.blinded:
         state_of.pop(person, None)
     talk = threads_in(store, key, [p for p, s in state_of.items() if s.comments], layer=layer)
-    told = (
-        predictions_in(store, key, stretch.model, {f for f, _ in listed}) if stretch.model else {}
-    )
+    told = predictions_in(store, key, window.model, {f for f, _ in listed}) if window.model else {}
     overlays = {
         frame: frame_predictions(some, frames.get(frame), state_of, frames.skeleton)
         for frame, some in told.items()
@@ -120,8 +118,8 @@ def items(
         for one in [person, *extra]:
             lease = held.get(one)
             other = lease.who if lease is not None and lease.who != who.name else None
-            why = stretch.reasons[place] if stretch.reasons and one is person else ()
-            blinded = one in stretch.blinded
+            why = window.reasons[place] if window.reasons and one is person else ()
+            blinded = one in window.blinded
             item = _item(frames, one, url, clean_of, state_of.get(one))
             first = one[0] not in told_of
             told_of.add(one[0])
@@ -130,13 +128,13 @@ def items(
                     frames,
                     one[0],
                     state_of,
-                    lambda p: _closed(p, stretch, held, who, layer),
-                    () if stretch.alone else {n for f, n in (*listed, *added) if f == one[0]},
+                    lambda p: _closed(p, window, held, who, layer),
+                    () if window.alone else {n for f, n in (*listed, *added) if f == one[0]},
                 )
                 if first
                 else None
             )
-            item["closed"] = _closed(one, stretch, held, who, layer)
+            item["closed"] = _closed(one, window, held, who, layer)
             beside = overlays.get(one[0], _NO_PREDICTIONS)
             item["prediction"], item["found"] = beside.of.get(one[1]), list(beside.found)
             item["threads"] = [_thread(thread) for thread in talk.get(one, [])[-_THREADS:]]
@@ -144,7 +142,7 @@ def items(
             found.append(
                 item
                 | {
-                    "pos": stretch.start + place,
+                    "pos": window.start + place,
                     "lease": other,
                     "risk": list(why),
                     "blinded": blinded,
@@ -314,13 +312,13 @@ def _people(
 
 def _closed(
     person: tuple[int, int],
-    stretch: QueueWindow,
+    window: QueueWindow,
     held: Mapping[tuple[int, int], Lease],
     who: User,
     layer: str,
 ) -> str | None:
     lease = held.get(person)
-    if person in stretch.blinded:
+    if person in window.blinded:
         return "a second review is open"
     if lease is not None and lease.who != who.name:
         return f"held by {lease.who}"

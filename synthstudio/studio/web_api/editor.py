@@ -220,7 +220,7 @@ def items_of(
 ) -> list[Json]:
     """Return people as the editor shows them; see `window.items`."""
     chosen = call.chosen
-    stretch = window.QueueWindow(
+    shown = window.QueueWindow(
         start=start,
         people=people,
         reasons=reasons,
@@ -233,7 +233,7 @@ def items_of(
         call.ctx.store,
         chosen.key,
         chosen.frames,
-        stretch,
+        shown,
         who=call.me,
         layer=layer,
         url=lambda kind, frame: picture_url(call, kind, frame),

@@ -296,6 +296,7 @@ function tick(S) {
   else if (S.closed && !S.opening) openQueue(S, placeOf(S));
   else if (S.wanted !== null || (S.item && S.used > S.heard && performance.now() - S.heard > STAY_MS)) fetchWindow(S);
   if (S.going) fetchStrip(S);
+  if (!S.sendTimer) send(S); // what waited for a server that another request has found again
   fillStatus(S);
 }
 
