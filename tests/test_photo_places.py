@@ -140,7 +140,7 @@ def test_a_photo_without_a_sidecar_is_said_before_the_first_frame(
     wish = {**RECIPE, "frames": 1}
     options: dict[str, Any] = {"assets": assets, "device": "cpu", "progress": False}
     ss.generate(wish, tmp_path / "set", on_note=notes.append, **options)
-    assert notes == ["1 of 2 photos of photos are no places for people: clock.jpg: no sidecar"]
+    assert notes == ["1 of 2 photos of photos are not places for people: clock.jpg: no sidecar"]
     assert "no sidecar" in (tmp_path / "set" / "run.log").read_text()
     (assets / "photos" / "room.camera.yaml").rename(assets / "room.camera.yaml")
     with pytest.raises(RecipeError, match=r"no photo .* 2 photos: clock.jpg and 1 more"):

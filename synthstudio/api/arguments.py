@@ -59,7 +59,7 @@ def _text(value: Any, name: str) -> str:
         if isinstance(text, str) and text and "\0" not in text and _is_utf8(text):
             return text
     raise ArgumentError(
-        "this is no path", where=name, expected="a str or pathlib.Path, in UTF-8", got=shown(value)
+        "not a path", where=name, expected="a str or pathlib.Path, in UTF-8", got=shown(value)
     )
 
 
@@ -138,7 +138,7 @@ def to_studio(url: Any) -> str:
     origin = studio_origin(url) if isinstance(url, str) else None
     if origin is None:
         raise ArgumentError(
-            "this is no address of a studio",
+            "not a studio URL",
             where="url",
             expected="https://HOST, or http://127.0.0.1:PORT on this machine",
             got=repr(url)[:80],

@@ -173,7 +173,7 @@ def _source(source: Any) -> dict[str, Any]:
     if isinstance(source, Dataset):
         if source._chosen is not None:
             raise ArgumentError(
-                "a query is no source", where="sources", then="Filter it into a data set first."
+                "a query is not a source", where="sources", then="Filter it into a data set first."
             )
         return {"dataset": str(source.path)}
     if not isinstance(source, str) and not hasattr(source, "__fspath__"):

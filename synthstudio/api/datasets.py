@@ -267,7 +267,7 @@ def to_dataset(value: Any) -> Dataset:
     if isinstance(value, str | Url) or hasattr(value, "__fspath__"):
         return Dataset(value)
     raise ArgumentError(
-        "this is no data set of synthstudio",
+        "not a data set of synthstudio",
         where="dataset",
         expected="a synthstudio.Dataset or the path of its folder",
         got=shown(value),

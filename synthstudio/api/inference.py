@@ -249,7 +249,7 @@ def _arms(names: list[str]) -> list[Arm]:
                 where="compare",
                 expected="folders of runs or evaluations, seeds joined by commas",
                 got=repr(name),
-                then="Leave the empty name away.",
+                then="Remove the empty name.",
             )
         runs = tuple(storage.read(storage.find(Path(part))) for part in parts)
         title = str(runs[0].about.get("name", name))

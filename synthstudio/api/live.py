@@ -249,7 +249,7 @@ def _stream(source: StreamSource, timeout_s: float) -> Stream:
 
     if not 0 < timeout_s <= 3600:
         raise ArgumentError(
-            "this is no time to wait", where="timeout_s", expected="0 to 3600", got=f"{timeout_s}"
+            "not a waiting time", where="timeout_s", expected="0 to 3600", got=f"{timeout_s}"
         )
     return Stream(source, timeout_s=timeout_s)
 
@@ -269,7 +269,7 @@ def _video_file(out: PathLike) -> Path:
     file = to_file(out, "out")
     if file.suffix.lower() not in SUFFIXES:
         raise ArgumentError(
-            "this is no name of a video",
+            "not a video name",
             where="out",
             expected=", ".join(SUFFIXES),
             got=file.name[:80],
@@ -306,7 +306,7 @@ def _finder(
         return find_people(net.ask(), size=net.size)
     if len(given) > 1:
         raise ArgumentError(
-            "one thing has to say where people are",
+            "pass only one of boxes, detector, finder",
             where="live",
             expected="one of boxes (x,y,w,h of each person, or a file), a detector of "
             "transformers, and in Python a finder",
@@ -347,7 +347,7 @@ def _boxes_of(value: Any) -> Any:
     xywh = _xywh(value)
     if len(xywh) and not (xywh[:, 2:] > 0).all():
         raise ArgumentError(
-            "these are no boxes",
+            "not boxes",
             where="boxes",
             expected="x, y, width, height, the last two above 0",
             got=shown(value),

@@ -326,7 +326,7 @@ def _listed(source: Any) -> list[Any]:
     if isinstance(source, Sequence) and not isinstance(source, bytes):
         return list(source)
     raise ArgumentError(
-        "this is nothing to look at",
+        "unsupported source",
         where="source",
         expected="a path, a picture (H, W, 3) uint8, or a list of pictures",
         got=shown(source),
@@ -339,7 +339,7 @@ def _pixels(picture: Any) -> U8:
     rgb = np.asarray(picture)
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
         raise ArgumentError(
-            "this is no picture",
+            "not an image",
             where="source",
             expected="(H, W, 3) uint8 RGB",
             got=f"{rgb.shape} {rgb.dtype}",
@@ -377,14 +377,14 @@ def _xywh(value: Any) -> F64:
         found = found.reshape(-1, 4) if found.size == 0 or found.ndim == 1 else found
     except (TypeError, ValueError) as error:
         raise ArgumentError(
-            "these are no boxes",
+            "not boxes",
             where="boxes",
             expected="(P, 4) numbers x, y, w, h",
             got=shown(value),
         ) from error
     if found.ndim != 2 or found.shape[1] != 4 or not np.isfinite(found).all():
         raise ArgumentError(
-            "these are no boxes",
+            "not boxes",
             where="boxes",
             expected="(P, 4) finite numbers x, y, w, h",
             got=str(found.shape),

@@ -78,7 +78,7 @@ def coverage(
     picture = None if sheet is None else to_file(sheet, "sheet")
     if picture is not None and picture.suffix.lower() not in SHEET_SUFFIXES:
         raise ArgumentError(
-            "this is no picture's name",
+            "not an image name",
             where="sheet",
             expected=" or ".join(SHEET_SUFFIXES),
             got=picture.name,

@@ -310,7 +310,7 @@ class Review:
             found = None
         if not isinstance(found, dict):
             raise ReviewError(
-                "this is no answer of a studio",
+                "not a studio's response",
                 where=self._base,
                 expected="a JSON object",
                 got=repr(data[:80]),

@@ -185,7 +185,7 @@ def compress(
             and train, to fine-tune on.
         out: A new folder: model.onnx, what was picked; candidates/; compress.json; report.html.
         target_ms: Median milliseconds of a call that is to be reached.
-        target_mflops: Or millions of multiply-adds a person.
+        target_mflops: Or target of millions of multiply-adds a person.
         people: In a call.
         threads: Of a call.
         fine_tune_steps: Steps of training after channels were pruned; 0: prune none.

@@ -119,7 +119,7 @@ def _rate(arrays: Mapping[str, NDArray[Any]], where: str) -> float:
     if name is None:
         raise _fault(
             where,
-            "the file is no motion of AMASS: it has no frame rate",
+            "not an AMASS motion: it has no frame rate",
             " or ".join(_RATES),
             _listed(arrays),
         )
@@ -155,7 +155,7 @@ def _poses(arrays: Mapping[str, NDArray[Any]], where: str) -> F64:
         )
     raise _fault(
         where,
-        "the file is no motion of AMASS: it has no poses",
+        "not an AMASS motion: it has no poses",
         "poses, or root_orient and pose_body",
         _listed(arrays),
         "Files of body shapes (shape.npz, neutral_stagei.npz) have none: take them out.",
@@ -168,9 +168,7 @@ def _numbers(
     """Return the member's numbers, (F, one of widths); of poses only those of JOINTS."""
     at = f"{where}: {name}"
     if name not in arrays:
-        raise _fault(
-            where, f"the file is no motion of AMASS: it has no {name}", name, _listed(arrays)
-        )
+        raise _fault(where, f"not an AMASS motion: it has no {name}", name, _listed(arrays))
     value = arrays[name]
     if not _plain(value) or value.ndim != 2 or value.shape[1] not in widths:
         shapes = " or ".join(

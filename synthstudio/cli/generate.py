@@ -286,7 +286,7 @@ def occlude(
 def objects(
     out: Annotated[Path, typer.Argument(help="New folder.")],
     count: Annotated[int, typer.Option(min=1, max=100_000, help="Number of pictures.")] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the pictures.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     kind: Annotated[
         list[str] | None, typer.Option(help="Only this kind; may be repeated. Default: all.")
     ] = None,

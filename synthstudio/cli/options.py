@@ -60,7 +60,7 @@ AskWorkersOption = Annotated[
 EngineOption = Annotated[
     Engine,
     typer.Option(
-        help="Who works: processes of this machine, or a Ray cluster (RAY_ADDRESS, else one "
+        help="Execution engine: local processes, or a Ray cluster (RAY_ADDRESS, else one "
         "of this machine)."
     ),
 ]

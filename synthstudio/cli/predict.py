@@ -47,7 +47,7 @@ def predict(
             "or a name or folder of transformers."
         ),
     ] = "",
-    sure: Annotated[float, typer.Option(min=0, max=1, help="Minimum score of boxes.")] = 0.5,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Least score of boxes.")] = 0.5,
     images: Annotated[
         Path | None, typer.Option(help="Images of a COCO file; default: beside it.")
     ] = None,
@@ -95,7 +95,7 @@ def predict(
         out,
         boxes=boxes,
         detector=detector,
-        min_score=sure,
+        min_score=min_score,
         images=images,
         where=where,
         draw=draw,
@@ -227,10 +227,10 @@ def compress(
     ],
     out: Annotated[Path, typer.Option(help="New folder for model.onnx, table and report.")],
     target_ms: Annotated[
-        float | None, typer.Option(min=0, help="Median milliseconds of a call to reach.")
+        float | None, typer.Option(min=0, help="Target of the median latency of a call, ms.")
     ] = None,
     target_mflops: Annotated[
-        float | None, typer.Option(min=0, help="Or millions of multiply-adds a person.")
+        float | None, typer.Option(min=0, help="Or target of millions of multiply-adds a person.")
     ] = None,
     people: Annotated[int, typer.Option(min=1, max=4096, help="People in a call.")] = 1,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of a call.")] = 1,
@@ -277,7 +277,7 @@ def live(
             "or a name or folder of transformers."
         ),
     ] = "",
-    sure: Annotated[float, typer.Option(min=0, max=1, help="Minimum score of boxes.")] = 0.5,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Least score of boxes.")] = 0.5,
     every: Annotated[
         int,
         typer.Option(min=0, help="Look for people every N pictures; 0: when nobody is followed."),
@@ -289,10 +289,16 @@ def live(
         bool, typer.Option("--smooth/--no-smooth", help="Steady joints by the one-euro filter.")
     ] = True,
     min_cutoff: Annotated[
-        float, typer.Option(min=0.01, max=1000, help="Its cutoff at rest, Hz; lower is steadier.")
+        float,
+        typer.Option(min=0.01, max=1000, help="One-euro minimum cutoff, Hz; lower is steadier."),
     ] = 1.0,
     beta: Annotated[
-        float, typer.Option(min=0, max=1000, help="Its hertz for speed; higher lags less.")
+        float,
+        typer.Option(
+            min=0,
+            max=1000,
+            help="One-euro speed coefficient; higher lags less.",
+        ),
     ] = 3.0,
     realtime: Annotated[
         bool, typer.Option("--realtime", help="Let a video come at its own pace, as a camera.")
@@ -326,7 +332,7 @@ def live(
         source if camera is None else camera,
         boxes=_boxes(boxes),
         detector=detector,
-        min_score=sure,
+        min_score=min_score,
         every=every,
         least=least,
         smooth=smooth,

@@ -328,7 +328,7 @@ def invite(
     name: NameArgument,
     db: StoreOption,
     role: Annotated[
-        Role, typer.Option(help="Role of the new member; who is one keeps the role.")
+        Role, typer.Option(help="Role of the new member; existing members keep theirs.")
     ] = "reviewer",
     url: UrlOption = None,
     as_json: JsonOption = False,

@@ -69,8 +69,7 @@ def studio(
     webhook_host: Annotated[
         list[str] | None,
         typer.Option(
-            help="Host that webhooks may tell though it is this machine or at home; may be "
-            "repeated."
+            help="Allow webhooks to this loopback or private-network host; may be repeated."
         ),
     ] = None,
 ) -> None:

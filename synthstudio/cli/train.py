@@ -28,7 +28,7 @@ CacheOption = Annotated[
 
 KindOption = Annotated[
     Literal["ultralytics", "rtmpose", "movenet", "mediapipe", "vitpose", "onnx"] | None,
-    typer.Option("--as", help="Whose .onnx or .tflite file it is (docs/evaluate.md)."),
+    typer.Option("--as", help="Program that made the .onnx or .tflite file (docs/evaluate.md)."),
 ]
 KeypointsOption = Annotated[
     str | None,

@@ -1,4 +1,5 @@
-"""What lens, sensor and encoder do to a finished picture. Nothing here moves a pixel.
+"""What lens, sensor and encoder do to a finished picture. Nothing here moves a pixel:
+distortion is the camera's (core/distortion.py, render/bend.py).
 
 Blurs and noise are albumentations' with every parameter given; noise comes from `core.rng`.
 """

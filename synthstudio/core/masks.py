@@ -134,7 +134,7 @@ def check_polygons(polygons: Any) -> None:
         if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
             raise ValueError("a polygon has three corners or more, x and y each")
         if not all(type(v) in (int, float) and abs(v) < _COORDINATE_PX for v in polygon):
-            raise ValueError("a polygon's corner is no place in a picture")
+            raise ValueError("a polygon's corner is not a place in an image")
         corners = np.array(polygon, np.float64).reshape(-1, 2)
         perimeter += float(np.abs(corners - np.roll(corners, 1, axis=0)).sum())
     if not perimeter < MAX_PERIMETER_PX:

@@ -213,7 +213,7 @@ def pairs_by_joint(
         raise DatasetError("the lists of what hides joints differ in length", where="instances")
     for j, who, much in zip(joint, instance, share, strict=True):
         if not 0 <= j < joints:
-            raise DatasetError("hidden_joint is no joint", where="instances", got=str(j))
+            raise DatasetError("hidden_joint is not a joint", where="instances", got=str(j))
         found[j].append((who, much))
     return tuple(map(tuple, found))
 

@@ -81,7 +81,7 @@ def read_members(
             while True:
                 key = window.value().value
                 if not isinstance(key, str):
-                    window.fail("a key is no text")
+                    window.fail("a key is not text")
                 if key in seen or len(seen) >= MAX_KEYS:
                     window.fail("a key comes twice, or there are too many", got=key[:80])
                 seen.add(key)
@@ -273,7 +273,7 @@ class _Doubled(ValueError):
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise _Doubled(f"{name} is no number of JSON")
+    raise _Doubled(f"{name} is not a JSON number")
 
 
 def _whole(text: str) -> int | float:

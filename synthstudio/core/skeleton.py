@@ -12,7 +12,15 @@ import numpy as np
 from synthstudio.core import whole_body
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.own_skeletons import is_own, parse_own
-from synthstudio.core.skeleton_value import COCO17, COCO_SIGMAS, COCO_SOURCE, COLOURS, Skeleton
+from synthstudio.core.skeleton_value import (
+    COCO17,
+    COCO_SIGMAS,
+    COCO_SOURCE,
+    COLOURS,
+    SIGMAS,
+    Skeleton,
+    joint_kind,
+)
 
 __all__ = ["COLOURS", "FOREIGN", "JOINTS", "SKELETONS", "Skeleton", "get_skeleton"]
 
@@ -134,12 +142,9 @@ SKELETONS = {
 JOINTS = tuple(dict.fromkeys(name for each in SKELETONS.values() for name in each.joints))
 """All joints of SKELETONS, each once: what the body has places and patches for."""
 
-# COCO's sigma of each kind of joint; a trunk or head joint takes that of the joints it is near.
-_SIGMA = {
-    "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062, "hip": 0.107, "knee": 0.087,
-    "ankle": 0.089, "nose": 0.026, "pelvis": 0.107, "spine": 0.107, "thorax": 0.079,
-    "eye": 0.025, "ear": 0.035, "neck": 0.079, "upper_neck": 0.079, "head_top": 0.079,
-}  # fmt: skip
+# A trunk or head joint takes the sigma of the joints it is near.
+_SIGMAS = SIGMAS | dict.fromkeys(("pelvis", "spine"), SIGMAS["hip"])
+_SIGMAS |= dict.fromkeys(("thorax", "neck", "upper_neck", "head_top"), SIGMAS["shoulder"])
 _BY_KIND = "COCO's for limbs; trunk and head as the nearest limb joint's (CrowdPose's choice)"
 _LEGS = {
     "left_knee": "left_hip",
@@ -151,8 +156,7 @@ _LEGS = {
 
 def _foreign(name: str, joints: tuple[str, ...], trunk: dict[str, str]) -> Skeleton:
     arms = {j: p for j, p in _PARENTS.items() if j.endswith(("elbow", "wrist"))}
-    kinds = (j.removeprefix("left_").removeprefix("right_") for j in joints)
-    sigmas = tuple(_SIGMA[kind] for kind in kinds)
+    sigmas = tuple(_SIGMAS[joint_kind(j)] for j in joints)
     return _make(name, joints, sigmas, _BY_KIND, parents=_LEGS | arms | trunk, cross=())
 
 

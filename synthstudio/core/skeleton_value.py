@@ -98,10 +98,19 @@ COCO17 = (
     "left_ankle",
     "right_ankle",
 )
-COCO_SIGMAS = (
-    0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072,
-    0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089,
-)  # fmt: skip
+SIGMAS = {
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072,
+    "wrist": 0.062, "hip": 0.107, "knee": 0.087, "ankle": 0.089,
+}  # fmt: skip
+"""OKS sigma of each kind of joint."""
+
+
+def joint_kind(name: str) -> str:
+    """Name of a joint without its side."""
+    return name.removeprefix("left_").removeprefix("right_")
+
+
+COCO_SIGMAS = tuple(SIGMAS[joint_kind(name)] for name in COCO17)
 COCO_SOURCE = "COCO keypoint evaluation (cocodataset.org/#keypoints-eval)"
 MEDIAN_SIGMA = sorted(COCO_SIGMAS)[len(COCO_SIGMAS) // 2]
 """What a joint gets of which nobody measured how far people who click it differ."""

@@ -181,7 +181,7 @@ def parse_identity(data: bytes, where: Place) -> Identity:
 
 def no_dataset(place: Place) -> DatasetError:
     """The error for a place without `dataset.json`."""
-    return DatasetError("this is no data set", where=str(place), expected=f"a file {MANIFEST_NAME}")
+    return DatasetError("not a data set", where=str(place), expected=f"a file {MANIFEST_NAME}")
 
 
 def _identity(value: dict[str, Any], path: Place) -> Identity:

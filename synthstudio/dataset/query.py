@@ -346,7 +346,7 @@ class _Parser:
             return FieldTest(field=self.fields[word], compare=self._compare(self.fields[word]))
         if joints_of(word, "", self.joints):
             self.fail(token, f"are several joints: write any {word}, or all {word}")
-        self.fail(token, "is no joint or field", self._begin())
+        self.fail(token, "is not a joint or field", self._begin())
 
     def _compares(self) -> bool:
         """Whether a comparison follows, which a field has and a joint has not."""
@@ -363,7 +363,7 @@ class _Parser:
             self.need("least")
             number = self.now
             if number.kind != "number" or not number.text.isdigit():
-                self.fail(number, "is no count")
+                self.fail(number, "is not a count")
             self.place, count = self.place + 1, int(number.text)
         side = self.take("left", "right")
         token = self.now
@@ -371,7 +371,7 @@ class _Parser:
         if not found:
             self.fail(
                 token,
-                "is no group of joints that the skeleton has",
+                "is not a group of the skeleton's joints",
                 [*GROUPS, *(f"{g}s" for g in GROUPS)],
             )
         self.place += 1
@@ -428,12 +428,12 @@ class _Parser:
     def _value(self, field: Field) -> Value:
         token = self.now
         if token.kind not in ("number", "word", "quoted"):
-            self.fail(token, "is no value")
+            self.fail(token, "is not a value")
         self.place += 1
         text = token.text[1:-1] if token.kind == "quoted" else token.text
         if field.kind == "number":
             if token.kind != "number":
-                self.fail(token, f"is no number: this is {field.means}")
+                self.fail(token, f"is not a number: this is {field.means}")
             return float(text[:-1]) / 100 if text.endswith("%") else float(text)
         known = ("yes", "no") if field.kind == "flag" else field.values
         if known and text not in known:

@@ -342,7 +342,7 @@ def default_cache() -> Cache:
         gb = -1.0
     if not 0 <= gb < 1e9:
         raise DatasetError(
-            "the size of the cache is no number",
+            "the cache size is not a number",
             where=BYTES_SETTING,
             expected=f"gigabytes, e.g. {DEFAULT_GB:g}",
             got=text,

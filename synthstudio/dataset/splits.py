@@ -136,7 +136,7 @@ def split(
     np.add.at(sizes, component, np.concatenate([np.ones((len(frames), 1)), counts], axis=1))
     if len(sizes) < int((wanted > 0).sum()):
         raise DatasetError(
-            "the frames hang together too much to be split",
+            "too few independent groups to split",
             where=str(dataset.place),
             expected=f"at least {int((wanted > 0).sum())} components by {', '.join(keys)}",
             got=str(len(sizes)),

@@ -369,7 +369,7 @@ def _typed(value: Any, label: Label) -> Any:
     if not label.shape:
         return _scalar(value, label)
     if not isinstance(value, list):
-        raise ValueError(f"{label.name} is no list")
+        raise ValueError(f"{label.name} is not a list")
     if label.kind == "float":
         return [math.nan if v is None else number(v, 1e15) for v in value]
     return [_scalar(v, label) for v in value]

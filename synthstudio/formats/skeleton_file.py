@@ -121,7 +121,7 @@ def _from_coco(category: dict[str, Any], name: str) -> dict[str, Any]:
     """The definition of a category as COCO writes it: names, limbs from 1; ValueError."""
     joints = category["keypoints"]
     if not isinstance(joints, list) or not all(isinstance(joint, str) for joint in joints):
-        raise ValueError("keypoints is no list of names")
+        raise ValueError("keypoints is not a list of names")
     limbs: dict[frozenset[int], list[str]] = {}
     for limb in category.get("skeleton") or []:
         one, other = (checked.integer(joint, 1, len(joints)) for joint in limb)

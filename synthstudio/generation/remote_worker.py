@@ -43,7 +43,7 @@ def check_device(name: str, model: str) -> None:
     """DeviceError where "cpu" or "cuda:0" is not what it is on the machine of the run."""
     if (here := runtime.device_model(name)) != model:
         raise DeviceError(
-            "this machine has another device, and would make other bytes",
+            "this machine's device differs, so its output would not be byte-identical",
             where=f"node {platform.node()}",
             expected=model,
             got=here,

@@ -138,7 +138,7 @@ def _providers(runtime: Any, device: str) -> list[str]:
             "this ONNX Runtime has no CUDA",
             expected=cuda,
             got=", ".join(runtime.get_available_providers()),
-            then="Install onnxruntime-gpu, or leave --device cuda away.",
+            then="Install onnxruntime-gpu, or omit --device cuda.",
         )
     return [cuda, cpu] if has_cuda and device != "cpu" else [cpu]
 

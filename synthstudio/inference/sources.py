@@ -339,5 +339,5 @@ def check_found(count: int, path: Path) -> None:
         raise FormatError(
             "no box of this file belongs to any of the images",
             where=str(path),
-            expected="the images' file names or numbers, and scores above --sure",
+            expected="the images' file names or numbers, and scores above --min-score",
         )

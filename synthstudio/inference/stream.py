@@ -75,7 +75,7 @@ def stream_source(source: int | str | Path, *, realtime: bool = False) -> Stream
         )
     if path.suffix.lower() not in VIDEOS:
         raise FormatError(
-            "this is no video",
+            "not a video",
             where=text,
             expected=", ".join(VIDEOS),
             got=path.suffix or "no suffix",
@@ -90,10 +90,10 @@ def _without_user(address: str) -> str:
         parts = urlsplit(address)
         named = parts.netloc.rpartition("@")[2]
     except ValueError as error:
-        raise ArgumentError("this is no address", where="source", got=str(error)) from error
+        raise ArgumentError("not a URL", where="source", got=str(error)) from error
     if parts.scheme.lower() not in SCHEMES or not named:
         raise ArgumentError(
-            "this is no address of a stream",
+            "not a stream URL",
             where="source",
             expected=", ".join(f"{scheme}://..." for scheme in SCHEMES),
             got=f"{parts.scheme[:20]}://...",

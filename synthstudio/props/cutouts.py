@@ -31,7 +31,7 @@ def check_alpha(alpha: U8, where: str) -> None:
         )
     if alpha.min() == 255:
         raise AssetError(
-            "the picture is opaque everywhere, so it is no cut-out",
+            "not a cut-out: the image is opaque everywhere",
             where=where,
             expected="transparent pixels around the thing",
             then="Cut the thing out, or use the picture as a background.",

@@ -70,7 +70,7 @@ class CocoChecker:
                 continue
             where = f"category {number}"
             if not are_joint_names(names):
-                yield _schema(where, "keypoints is no list of names")
+                yield _schema(where, "keypoints is not a list of names")
                 continue
             self.skeletons[number] = skeleton_of(names)
             yield from _names_and_limbs(names, entry.get("skeleton") or [], where)
@@ -242,7 +242,7 @@ class CocoChecker:
     ) -> Iterator[Finding]:
         flat, joints = entry["keypoints"], len(skeleton.joints)
         if not isinstance(flat, list) or not all(map(is_number, flat)):
-            yield _schema(where, "keypoints is no list of numbers", **at)
+            yield _schema(where, "keypoints is not a list of numbers", **at)
             return
         if len(flat) != 3 * joints:
             yield Finding(
@@ -271,7 +271,7 @@ def _names_and_limbs(names: list[str], edges: Any, where: str) -> Iterator[Findi
     if len(set(names)) != len(names):
         yield Finding(kind="category_keypoints", where=where, what="two keypoints of one name")
     if not isinstance(edges, list):
-        yield _schema(where, "skeleton is no list")
+        yield _schema(where, "skeleton is not a list")
         return
     flat = [j for edge in edges for j in (edge if isinstance(edge, list) else [edge])]
     if not all(isinstance(j, int) and 1 <= j <= len(names) for j in flat):

@@ -57,7 +57,7 @@ class _Repairer:
         return out if self._importable(out) else None
 
     def _without_nan(self, out: dict[str, Any]) -> dict[str, Any]:
-        """The entry with null for what is no number of JSON."""
+        """The entry with null for what is not a JSON number."""
         plain = _plain(out)
         self.done["not_finite"] += plain != out
         return dict(plain)

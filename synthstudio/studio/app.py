@@ -13,10 +13,10 @@ from synthstudio.studio.page_parts import show_refusal, show_unreadable
 from synthstudio.studio.set_names import choose_set
 from synthstudio.studio.settings import STYLE, icon
 
-_PAGES = Path(__file__).with_name("pages")
+_FOLDER = Path(__file__).with_name("pages")
 _AGAIN_S = 3
 """So often a database that does not answer is asked again."""
-_TITLES = {
+PAGES = {
     "home": "Home",
     "review": "Review",
     "gallery": "Gallery",
@@ -34,9 +34,8 @@ def main() -> None:
     refuse_unguarded()
     ctx = context()
     pages = [
-        st.Page(_PAGES / f"{name}.py", title=title, url_path=name, default=name == "home")
-        for name, title in _TITLES.items()
-        if (_PAGES / f"{name}.py").is_file()
+        st.Page(_FOLDER / f"{name}.py", title=title, url_path=name, default=name == "home")
+        for name, title in PAGES.items()
     ]
     page, name = st.navigation(pages, position="hidden"), ""
     begin_run(entered=st.session_state.get("page") != page.url_path)

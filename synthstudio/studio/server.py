@@ -157,7 +157,7 @@ def _verify_grant(
     if ctx.signed_in and user_of(sent) != grant.user:
         raise StudioError("token: it was given to another user.")
     if ctx.role_of(grant.user, grant.browser) is None:
-        raise StudioError("token: its user is no member any more.")
+        raise StudioError("token: its user is not a member any more.")
     return grant
 
 

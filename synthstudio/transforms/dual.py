@@ -173,7 +173,7 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         each = self.joints or rows
         if rows and rows % each:
             raise ArgumentError(
-                "keypoints are no whole number of people",
+                "keypoints are not a whole number of people",
                 where="keypoints",
                 expected=f"a multiple of {each}",
                 got=str(rows),

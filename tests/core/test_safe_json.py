@@ -86,7 +86,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path):
         (b'{"a": 1} x', "follows its end"),
         (b'{"images": [' + b"[" * 100_000, "recursion"),
         (b'{"images": ["a\nb"]}', "control character"),
-        (b"{1: 2}", "a key is no text"),
+        (b"{1: 2}", "a key is not text"),
         (rb'{"images": ["\ud800"]}', "surrogates"),
     ],
 )

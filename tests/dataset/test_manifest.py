@@ -95,7 +95,7 @@ def test_a_damaged_identity_is_one_message(tmp_path, change, message):
 
 
 def test_what_is_not_json_is_one_message_and_nothing_is_no_data_set(tmp_path):
-    with pytest.raises(DatasetError, match="this is no data set"):
+    with pytest.raises(DatasetError, match="not a data set"):
         manifest.read_identity(tmp_path)
     for data in (b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000):
         (tmp_path / "dataset.json").write_bytes(data)

@@ -277,7 +277,7 @@ def test_queries_of_frames_alone_find_empty_frames():
         ("both faces hidden", 5, "write all"),
         ("any big_toes hidden", 4, "is no group"),
         ("occluded > 0.3 § 1", 15, "cannot be read"),
-        ("at least some joints hidden", 9, "is no count"),
+        ("at least some joints hidden", 9, "is not a count"),
         ("left_wrist hidden left_elbow visible", 18, "Expected one of and, or"),
         ("", 0, "ends too early"),
     ],

@@ -87,7 +87,7 @@ def test_an_unfinished_set_is_read_only_when_asked(tmp_path):
 
 def test_no_data_set(tmp_path):
     for path in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(DatasetError, match="this is no data set"):
+        with pytest.raises(DatasetError, match="not a data set"):
             Dataset(path)
 
 

@@ -77,7 +77,7 @@ def test_an_unfinished_set_is_resumed_and_opened_as_far_as_it_is(s3: S3, on_disk
 
 
 def test_no_data_set_and_no_free_place(s3: S3) -> None:
-    with pytest.raises(DatasetError, match=r"this is no data set; expected a file dataset\.json"):
+    with pytest.raises(DatasetError, match=r"not a data set; expected a file dataset\.json"):
         Dataset(s3.url())
     s3.put("set/notes.txt", b"mine")
     with pytest.raises(DiskError, match=r"a place of its own is needed.*got notes\.txt"):

@@ -60,7 +60,7 @@ def start(app):
           ("../x", "studio")],
         ("Width, px", 20, "should be greater than or equal to 64; got 20."),
         ("identities", "0", "should be greater than or equal to 1; got 0."),
-        ("identities", "[1, ", "This is no value in YAML"),
+        ("identities", "[1, ", "Not a YAML value"),
     ],
 )  # fmt: skip
 def test_a_fault_is_said_and_nothing_starts(pages, label, value, fault):

@@ -6,11 +6,12 @@ import pytest
 from conftest import settled
 from reviewing import eventually
 
+from synthstudio.studio.app import PAGES
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.nightly("every page, light and dark, by axe-core"),
 ]
-PAGES = ("home", "review", "gallery", "queue", "team", "generate", "skeletons", "tryit")
 SERIOUS = ("serious", "critical")
 
 

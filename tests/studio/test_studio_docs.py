@@ -8,12 +8,12 @@ from pathlib import Path
 from PIL import Image
 
 from synthstudio.review.risk.review_fields import REVIEW_FIELDS
+from synthstudio.studio.app import PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "studio.md"
 EDITOR = ROOT / "docs" / "studio_editor.md"
 LIST = ROOT / "synthstudio" / "studio" / "editor" / "js" / "key_help.js"
-PAGES = ("home", "review", "gallery", "queue", "team", "generate", "skeletons", "tryit")
 SIZES = {"": (1440, 900), "_phone": (390, 844)}
 
 

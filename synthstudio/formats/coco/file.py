@@ -508,7 +508,7 @@ def read_entries(path: Path) -> Iterator[tuple[str, Any]]:
             continue
         with checked.reading(f"{path}, byte {span.start}"):
             if key in _LISTS and not isinstance(span.value, dict):
-                raise ValueError(f"an entry of {key} is no object")
+                raise ValueError(f"an entry of {key} is not an object")
         yield key, span.value
 
 

@@ -115,7 +115,7 @@ def from_h36m(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row
         "truncated" if out else cause for out, cause in zip(outside, row["cause"], strict=True)
     ]
     if (np.abs(px[np.isfinite(px)]) > checked.LARGEST_PX).any():
-        raise ValueError("a joint is no place in or round a picture")
+        raise ValueError("a joint is not a place in or near the image")
     row["joints_px"] = [float(v) for v in px.ravel()]
     found = _or_null(camera_m)
     if found is None or frame["world_to_camera"] is None:

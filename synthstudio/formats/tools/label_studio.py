@@ -294,7 +294,7 @@ def _result(task: Mapping[str, Any], left: LeftOut) -> list[Mapping[str, Any]]:
     left["prediction"] += len(task.get("predictions") or [])
     found = list(kept[0].get("result") or []) if kept else []
     if not all(isinstance(entry, dict) for entry in found):
-        raise ValueError("an entry of result is no object")
+        raise ValueError("an entry of result is not an object")
     return found
 
 
@@ -302,7 +302,7 @@ def image_of(task: Mapping[str, Any]) -> str:
     """Return the address of a task's image; ValueError where `data` names none, or several."""
     data = task.get("data", task)
     if not isinstance(data, dict):
-        raise ValueError("data is no object")
+        raise ValueError("data is not an object")
     if isinstance(data.get("image"), str):
         return checked.text(data["image"], 4096)
     named = {

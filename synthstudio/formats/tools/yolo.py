@@ -144,7 +144,7 @@ def _number(text: str) -> float:
 
 def _share(value: float) -> float:
     if not -_INSIDE <= value <= 1 + _INSIDE:
-        raise ValueError(f"{value} is no share of a picture's side")
+        raise ValueError(f"{value} is not a share of the image's side")
     return value
 
 
@@ -373,7 +373,7 @@ def _base(path: Any, root: Path) -> PurePosixPath:
         return PurePosixPath()
     if pure.is_absolute() or not (root / pure).is_dir():
         raise ValueError(
-            f"path: {path[:200]} is no folder below {root}; correct it, or give the pictures' "
+            f"path: {path[:200]} is not a folder below {root}; correct it, or give the pictures' "
             "folder by --images"
         )
     return PurePosixPath(plain_name(pure.as_posix(), where=f"{HEAD_NAME}, path"))

@@ -196,7 +196,7 @@ def _other_kind(host: str, heard: dict[str, str]) -> WorkerError:
     asked = ours if len(heard) > 1 else heard  # one without the package says nothing else
     other = [name for name in sorted(asked) if heard.get(name) != ours[name]]
     return WorkerError(
-        "this node is of another kind, and would make other bytes",
+        "this node differs, so its output would not be byte-identical",
         where=f"node {host}",
         expected="; ".join(f"{name} {ours[name]}" for name in other)[:400],
         got="; ".join(f"{name} {heard.get(name, 'absent')}" for name in other)[:400],

@@ -328,7 +328,7 @@ def _transformers(name: str, request: Request) -> Loaded:
     backbones = transformers.MODEL_FOR_BACKBONE_MAPPING
     if not whole and type(config) not in backbones:
         raise ModelError(
-            f"a {config.model_type} is no backbone",
+            f"a {config.model_type} is not a backbone",
             where=name,
             expected="one that AutoBackbone knows, or a vitpose",
         )

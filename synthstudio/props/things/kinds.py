@@ -32,7 +32,7 @@ class Kind:
     patterns: tuple[Pattern, ...]
     roles: tuple[str, ...]
     shape: tuple[str, ...]  # the names that ThingSpec.shape may hold
-    casts_shadow: bool = True  # a shadow
+    casts_shadow: bool = True
     grip: str = ""  # how a hand holds it: a key of recipe.contacts.grips.GRIPS
     grip_share: Vec3 = (0.0, 0.0, 0.5)  # where: the share of its size from its base's centre
 

@@ -74,7 +74,7 @@ def left_out(recipe: Recipe, catalogue: Catalogue) -> tuple[str, ...]:
         unused = set(catalogue.backgrounds) - set(usable_photos(options, catalogue.backgrounds))
         if unused:
             many = f"{len(unused)} of {len(catalogue.backgrounds)} photos of {options.folder}"
-            out.append(f"{many} are no places for people: {_reasons(unused)}")
+            out.append(f"{many} are not places for people: {_reasons(unused)}")
     if recipe.cutouts is not None:
         used = usable_cutouts(recipe.cutouts, catalogue.cutouts)
         kinds = sorted({c.category or "no category" for c in set(catalogue.cutouts) - set(used)})

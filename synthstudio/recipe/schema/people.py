@@ -240,7 +240,7 @@ def bodies_in(name: str) -> frozenset[str]:
 def _views(shares: dict[str, float]) -> dict[str, float]:
     for name in shares:
         if name not in VIEWS:
-            raise ValueError(f"{name!r} is no view: {', '.join(VIEWS)}")
+            raise ValueError(f"{name!r} is not a view: {', '.join(VIEWS)}")
     return shares
 
 
@@ -250,8 +250,8 @@ def _bodies(shares: dict[str, float]) -> dict[str, float]:
         bodies = bodies_in(name)
         if not bodies:
             raise ValueError(
-                f"{name!r} is no body: parts of {', '.join(_PARTS)} joined by -, at most one of a "
-                "kind"
+                f"{name!r} is not a body: parts of {', '.join(_PARTS)} joined by -, at most one "
+                "of a kind"
             )
         for body in sorted(bodies):
             if body in taken:

@@ -96,7 +96,7 @@ class Targets(Base):
             if name not in joints:
                 near = difflib.get_close_matches(name, joints, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"targets.joints: {name!r} is no joint of the skeleton{hint}")
+                raise ValueError(f"targets.joints: {name!r} is not a joint of the skeleton{hint}")
 
     @property
     def turns(self) -> bool:

@@ -165,7 +165,7 @@ def parse_yaml_line(text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RecipeError(f"This is no value in YAML: {str(error).splitlines()[0]}.") from error
+        raise RecipeError(f"Not a YAML value: {str(error).splitlines()[0]}.") from error
 
 
 def _field(path: Path, label: str, kind: Kind, **more: Any) -> Field:
