@@ -5,7 +5,7 @@
 import { ask } from "./api.js";
 import { takeChanged } from "./editor.js";
 import { derive, inverse } from "./labels.js";
-import { flash } from "./panel.js";
+import { fillStatus, flash } from "./panel.js";
 import { dropUndo } from "./undo.js";
 
 const SENT_AT_ONCE = 100;
@@ -145,7 +145,7 @@ export async function send(S) {
     op.sent = true;
   }
   sync.sending = true;
-  S.changed();
+  fillStatus(S);
   const body = { set: S.set, layer: S.layer, items: true, model: S.model, ops: ops.map(wire) };
   const { status, data, why } = await ask(S, "POST", "/ops", body, sync.patience);
   if (S.stopped) return; // whoever is shown next sends it again
