@@ -16,6 +16,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,8 @@ def check_python(text: str, known: dict[str, Any], *, not_here: tuple[str, ...] 
 def _taken(module: Any, name: str) -> Any:
     """What `from module import name` gives: perhaps a module that nothing has imported yet."""
     if not hasattr(module, name):
-        importlib.import_module(f"{module.__name__}.{name}")
+        with suppress(ModuleNotFoundError):
+            importlib.import_module(f"{module.__name__}.{name}")
     return getattr(module, name)
 
 
