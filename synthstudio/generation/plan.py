@@ -12,14 +12,15 @@ from typing import Any
 
 from synthstudio.core.progress import OnProgress
 from synthstudio.dataset.durable import disk_errors
+from synthstudio.dataset.manifest import FRAMES_PER_SHARD
 from synthstudio.generation.engines.engine import LOCAL, Engine
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import Settings
 
-SAMPLE_SHARDS = 24  # a worker's
-SHARD_FRAMES = 8
-LONGEST_S = 5.0  # from the first frame on
-LEAST_FRAMES = SHARD_FRAMES  # a worker's, however long they take
+SAMPLE_SHARDS = 48  # a worker's
+SHARD_FRAMES = 4  # of which one is complete in the end
+LONGEST_S = 4.0  # from the first frame on
+_SHARD_BYTES = 25_000  # tables of a shard without rows
 
 
 class _Enough(Exception):
@@ -72,8 +73,7 @@ def plan(
 
     The sample is the recipe's own first frames, made by as many workers as the run will have
     and deleted afterwards: some seconds of them. Its first two thirds fill caches (clothes that
-    nobody wore yet); the last third gives the rate of the rest. Shards are small, so tables are
-    taken for a little larger than they will be.
+    nobody wore yet); the last third gives the rate of the rest.
     """
     frames = settings.recipe.frames
     sample = min(frames, SAMPLE_SHARDS * SHARD_FRAMES * workers)
@@ -93,7 +93,7 @@ def plan(
             if on_progress is not None:
                 on_progress(done, total, per_second)
             first_s = next((at for at, count in seen if count), seen[-1][0])
-            if seen[-1][0] - first_s > LONGEST_S and done >= LEAST_FRAMES * workers:
+            if seen[-1][0] - first_s > LONGEST_S and done > SHARD_FRAMES * workers:
                 size = _bytes_per_frame(out)
                 raise _Enough
 
@@ -126,6 +126,7 @@ def _bytes_per_frame(out: Path) -> float:
     pictures = [path for path in shards.rglob("*") if path.suffix in (".jpg", ".png")]
     images = sum(path.suffix == ".jpg" for path in pictures)
     complete = len(list(shards.glob("[0-9]*/images/*.jpg")))
-    tables = sum(p.stat().st_size for p in shards.glob("[0-9]*/*") if p.is_file())
+    tables = [p.stat().st_size for p in shards.glob("[0-9]*/*") if p.is_file()]
+    rows = sum(tables) - _SHARD_BYTES * len(list(shards.glob("[0-9]*/shard.json")))
     of_pictures = sum(path.stat().st_size for path in pictures) / max(1, images)
-    return of_pictures + tables / max(1, complete)
+    return of_pictures + rows / max(1, complete) + _SHARD_BYTES / FRAMES_PER_SHARD
