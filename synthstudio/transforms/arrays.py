@@ -117,51 +117,52 @@ def occlude_people(
         ArgumentError: for arrays of other shapes, and numbers out of range.
         AssetError: for a folder without cut-outs.
     """
-    joints, single = _to_keypoints(keypoints)
-    size, count = _to_size(image), len(joints)
-    outlines = _to_array(masks, "masks", (count, *size))
+    right = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
+    if not right or image.shape[2] != 3 or min(image.shape) < COARSE:
+        raise ArgumentError("unsupported image", where="image", expected="uint8 (H, W, 3)")
+    if not isinstance(seed, int | np.integer):
+        raise ArgumentError("a whole number is needed", where="seed", got=repr(seed)[:60])
+    size = (image.shape[0], image.shape[1])
+    joints, single = to_array(keypoints, "keypoints", ("P", "J", 3)), np.ndim(keypoints) == 2
+    count, each = joints.shape[:2]
     known = np.where(joints[..., 2:] > 0, joints[..., :2], np.nan)
+    outlines = None if masks is None else to_array(masks, "masks", (count, *size), np.bool_)
     bank = to_cutouts(cutouts)
     options = to_options(fraction=fraction, made_up=made_up, people=people)
-    draws = draw_pastes(options, stream(seed, "occlude"), count=count, cutouts=len(bank))
-    bodies = [
-        _body(known[p], size, None if outlines is None else outlines[p] > 0) for p in range(count)
-    ]
-    pastes = place_pastes(bodies, bank, draws, size)
+    draws = draw_pastes(options, stream(int(seed), "occlude"), count=count, cutouts=len(bank))
+    each_mask = [None] * count if outlines is None else list(outlines)
+    bodies = [_body(xy, size, mask) for xy, mask in zip(known, each_mask, strict=True)]
+    pastes = _place(bodies, bank, draws, reach_px=float(np.hypot(*size)))
     pasted, cover = apply_pastes(image, pastes)
-    areas = _areas(known, _to_array(boxes, "boxes", (count, 4)), outlines)
-    radius = 2 * to_sigmas(sigmas, joints.shape[1]) * np.sqrt(areas)[:, None]
-    before = _to_array(shares, "shares", (count, joints.shape[1], len(SHARES)))
-    if before is None:
-        before = shares_of(joints[..., 2])
-    after = (
-        np.stack([shares_under_paste(before[p], known[p], cover, radius[p]) for p in range(count)])
-        if count
-        else before
-    )
-    joints[..., 2] = visibility(joints[..., 2], after[..., _VISIBLE])
+    areas = _areas(known, boxes, outlines)
+    radius = 2 * _sigmas(sigmas, each) * np.sqrt(areas)[:, None]
+    after = shares_of(joints[..., 2])
+    if shares is not None:
+        after = to_array(shares, "shares", (count, each, len(SHARES)), np.float32)
+    for p in range(count):
+        after[p] = shares_under_paste(after[p], known[p], cover, radius[p])
+    hidden = (joints[..., 2] == 2) & ~is_visible(after[..., _VISIBLE])
+    joints[..., 2][hidden] = 1
     return Occluded(
         image=pasted,
         keypoints=joints[0] if single else joints,
         shares=after[0] if single else after,
         cover=cover,
         fraction=np.array([_covered(body, cover) for body in bodies]),
-        masks=None if outlines is None else (outlines > 0) & (cover < 128),
+        masks=None if outlines is None else outlines & (cover < 128),
         pastes=pastes,
     )
 
 
-def place_pastes(
-    bodies: Sequence[Body | None], cutouts: Cutouts, draws: PasteDraws, size: tuple[int, int]
+def _place(
+    bodies: Sequence[Body | None], cutouts: Cutouts, draws: PasteDraws, *, reach_px: float
 ) -> tuple[Paste, ...]:
-    """The pastes of the bodies that have one, in an image (H, W)."""
+    """The pastes of the bodies that have one."""
     found = []
-    for b in np.flatnonzero(draws.pasted).tolist():
-        body = bodies[b]
-        if body is not None:
+    for b, body in enumerate(bodies):
+        if body is not None and draws.pasted[b]:
             cutout = cutouts.drawn(draws, b)
-            reach = float(np.hypot(*size))
-            matrix = place(cutout, body, draws, b, reach_px=reach)
+            matrix = place(cutout, body, draws, b, reach_px=reach_px)
             found.append(Paste(cutout=cutout, matrix=matrix, draws=draws, row=b))
     return tuple(found)
 
@@ -197,29 +198,18 @@ def shares_of(v: ArrayLike) -> F32:
     return shares
 
 
-def visibility(v: NDArray[Any], visible_share: NDArray[Any]) -> NDArray[Any]:
-    """COCO's v after a paste: 1 instead of 2 where less than half of the joint can be seen."""
-    return np.where((v == 2) & ~is_visible(visible_share), 1, v)
-
-
 def to_options(*, fraction: Any, made_up: Any, people: Any) -> PasteOptions:
     """The options of pastes; ArgumentError for those out of range."""
-    try:
-        low, high = (float(part) for part in fraction)
-    except (TypeError, ValueError):
-        low = high = 0.0
-    if not 0 < low <= high <= 1:
+    low, high = to_array(fraction, "fraction", (2,)).tolist()
+    made_up, people = to_array((made_up, people), "made_up, people", (2,)).tolist()
+    shares = {"fraction": low <= high, "made_up": 0 <= made_up <= 1, "people": 0 <= people <= 1}
+    if wrong := [name for name, right in shares.items() if not right or not 0 < low <= high <= 1]:
         raise ArgumentError(
-            "the fraction to cover is two numbers",
-            where="fraction",
-            expected="the least and the greatest, above 0, up to 1",
-            got=repr(fraction)[:80],
+            "a share is out of range",
+            where=wrong[0],
+            expected="0 to 1; fraction: the least and the greatest, above 0",
+            got=f"fraction {fraction}, made_up {made_up}, people {people}",
         )
-    for name, value in (("made_up", made_up), ("people", people)):
-        if not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise ArgumentError(
-                "a share is needed", where=name, expected="0 to 1", got=repr(value)[:80]
-            )
     return PasteOptions(chance=people, fraction=(low, high), made_up=made_up, tint=_TINT)
 
 
@@ -228,9 +218,7 @@ def to_cutouts(value: Any) -> Cutouts:
     if value is None or isinstance(value, Cutouts):
         return value or Cutouts()
     if not isinstance(value, str | os.PathLike):
-        raise ArgumentError(
-            "unknown cut-outs", where="cutouts", expected="a folder", got=type(value).__name__
-        )
+        raise ArgumentError("not a folder", where="cutouts", got=type(value).__name__)
     return _read(os.path.abspath(value))  # noqa: PTH100  # quicker, and once an image
 
 
@@ -239,57 +227,30 @@ def _read(folder: str) -> Cutouts:
     return load_cutouts(Path(folder))
 
 
-def to_sigmas(sigmas: Any, joints: int) -> F64:
-    """(J,) COCO's sigmas; ArgumentError for as many as there are no joints."""
-    if sigmas is None:
-        coco = get_skeleton("coco17").sigmas
-        return np.asarray(coco if len(coco) == joints else np.full(joints, _SIGMA), np.float64)
-    found = _to_array(sigmas, "sigmas", (joints,))
-    assert found is not None
-    return found.astype(np.float64)
+def _sigmas(given: Any, joints: int) -> F64:
+    """(J,) COCO's sigmas."""
+    coco = get_skeleton("coco17").sigmas
+    usual = coco if len(coco) == joints else np.full(joints, _SIGMA)
+    found: F64 = to_array(usual if given is None else given, "sigmas", (joints,))
+    return found
 
 
-def _to_keypoints(value: ArrayLike) -> tuple[F64, bool]:
-    found = np.array(value, np.float64)
-    single = found.ndim == 2
-    if single:
+def to_array(value: Any, name: str, shape: tuple[int | str, ...], kind: Any = np.float64) -> Any:
+    """An array of some shape, whose axes named by a word have any length; of one person also
+    without the first axis. ArgumentError."""
+    try:
+        found = np.array(value, kind)
+    except (TypeError, ValueError):
+        found = np.array(kind(0))
+    if found.ndim == len(shape) - 1 and shape[0] in ("P", 1):
         found = found[None]
-    if found.ndim != 3 or found.shape[2] != 3:
+    fits = all(isinstance(n, str) or n == own for n, own in zip(shape, found.shape, strict=False))
+    if found.ndim != len(shape) or not fits:
+        wanted = f"({', '.join(map(str, shape))})"
         raise ArgumentError(
-            "keypoints are x, y and v of each joint of each person",
-            where="keypoints",
-            expected="an array (P, J, 3) or (J, 3)",
-            got=str(np.shape(value)),
+            "unsupported array", where=name, expected=f"shape {wanted}", got=str(np.shape(value))
         )
-    return found, single
-
-
-def _to_size(image: Any) -> tuple[int, int]:
-    right = isinstance(image, np.ndarray) and image.dtype == np.uint8
-    if not right or image.ndim != 3 or image.shape[2] != 3 or min(image.shape[:2]) < COARSE:
-        got = f"{getattr(image, 'dtype', type(image).__name__)} {np.shape(image)}"
-        raise ArgumentError(
-            "unsupported image", where="image", expected="a uint8 array (H, W, 3)", got=got
-        )
-    return int(image.shape[0]), int(image.shape[1])
-
-
-def _to_array(value: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
-    if value is None:
-        return None
-    found = np.asarray(value)
-    if name in ("boxes", "shares") and found.ndim == len(shape) - 1 and shape[0] == 1:
-        found = found[None]
-    if name == "masks" and found.ndim == 2 and shape[0] == 1:
-        found = found[None]
-    if found.shape != shape:
-        raise ArgumentError(
-            f"{name} do not fit image and keypoints",
-            where=name,
-            expected=f"an array {shape}",
-            got=str(found.shape),
-        )
-    return found.astype(np.float32) if name == "shares" else found
+    return found
 
 
 def _body(xy: F64, size: tuple[int, int], mask: NDArray[np.bool_] | None) -> Body | None:
@@ -326,14 +287,14 @@ def _covered(body: Body | None, cover: U8) -> float:
     return float(cv2.mean(np.ascontiguousarray(part), mask=body.mask)[0]) / 255
 
 
-def _areas(known: F64, boxes: NDArray[Any] | None, masks: NDArray[Any] | None) -> F64:
+def _areas(known: F64, boxes: Any, masks: NDArray[np.bool_] | None) -> F64:
     """(P,) how large people are in square pixels."""
     if masks is not None:
-        return np.asarray((masks > 0).sum(axis=(1, 2)), np.float64)
+        return np.asarray(masks.sum(axis=(1, 2)), np.float64)
     if boxes is not None:
-        return np.asarray(boxes[:, 2] * boxes[:, 3] * _BOX_FILLED, np.float64)
-    areas = np.zeros(len(known))
-    for p, xy in enumerate(known):
-        found = xy[np.isfinite(xy).all(-1)]
-        areas[p] = np.prod(np.ptp(found, axis=0)) * _BOX_FILLED if len(found) else 0.0
-    return areas
+        sides = to_array(boxes, "boxes", (len(known), 4))[:, 2:]
+    else:
+        found = np.isfinite(known).all(-1, keepdims=True)
+        low = np.where(found, known, np.inf).min(1, initial=np.inf)
+        sides = np.maximum(np.where(found, known, -np.inf).max(1, initial=-np.inf) - low, 0)
+    return np.asarray(sides.prod(1) * _BOX_FILLED)

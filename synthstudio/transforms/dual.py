@@ -22,7 +22,6 @@ from synthstudio.transforms.arrays import (
     to_cutouts,
     to_options,
 )
-from synthstudio.transforms.pasting import Cutouts
 
 U8 = NDArray[np.uint8]
 _VISIBLE = SHARES.index("visible")
@@ -79,8 +78,6 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         p: float = 0.5,
     ) -> None:
         super().__init__(p=p)
-        if isinstance(cutouts, Cutouts):
-            raise ArgumentError("a folder is needed", where="cutouts", got="Cutouts")
         to_options(fraction=fraction, made_up=made_up, people=people)
         to_cutouts(cutouts)
         self.cutouts = None if cutouts is None else str(cutouts)  # not the pictures: it is pickled
@@ -97,39 +94,33 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         self, params: dict[str, Any], data: dict[str, Any]
     ) -> dict[str, Any]:
         """Draw and place the pastes, and look what they hide."""
-        image, rows = data["image"], np.asarray(data["keypoints"], np.float64)
-        labels = self._label_columns()
+        rows, labels = np.asarray(data["keypoints"], np.float64), self._label_columns()
         count = self._people(len(rows))
         v = np.full(len(rows), 2.0)
         if self.visibility is not None and len(rows):
             v = rows[:, labels[self.visibility]]
-        shares = None
+        shares = shares_of(v)
         if self.visible_share in labels and len(rows):
-            shares = shares_of(v)
-            seen = rows[:, labels[self.visible_share]]
-            shares[:, _VISIBLE] = np.where(v > 0, seen, np.nan)
-            shares = shares.reshape(count, -1, shares.shape[1])
+            shares[v > 0, _VISIBLE] = rows[v > 0, labels[self.visible_share]]
         joints = np.concatenate([rows[:, :2], v[:, None]], 1) if len(rows) else np.zeros((0, 3))
-        masks, boxes = data.get("masks"), data.get("bboxes")
-        if boxes is not None and len(boxes) == count:
-            height, width = image.shape[:2]
-            low, high = np.split(np.asarray(boxes)[:, :4] * [width, height, width, height], 2, 1)
+        found = (data.get(name) for name in ("masks", "bboxes"))
+        masks, boxes = (np.asarray(a) if a is not None and len(a) == count else None for a in found)
+        if boxes is not None:
+            low, high = np.split(boxes[:, :4] * np.tile(params["shape"][1::-1], 2), 2, axis=1)
             boxes = np.concatenate([low, high - low], 1)
-        else:
-            boxes = None
         made = occlude_people(
-            image,
+            data["image"],
             joints.reshape(count, -1 if count else 1, 3),
             seed=int(self.random_generator.integers(2**62)),
             boxes=boxes,
-            masks=None if masks is None or len(masks) != count else np.asarray(masks),
-            shares=shares,
+            masks=masks,
+            shares=shares.reshape(count, -1 if count else 1, shares.shape[1]),
             cutouts=self.cutouts,
             fraction=self.fraction,
             made_up=self.made_up,
             people=self.people,
         )
-        return {"made": made, "source": image, "labels": labels}
+        return {"made": made, "source": data["image"], "labels": labels}
 
     def apply(self, img: U8, *args: Any, made: Occluded, source: Any, **params: Any) -> U8:
         """The image (H, W, 3) under the pastes."""

@@ -111,11 +111,13 @@ def test_known_shares_are_lessened_and_hidden_joints_stay_hidden() -> None:
     [
         ({"keypoints": np.zeros((17, 2))}, "keypoints: .*(P, J, 3)"),
         ({"image": np.zeros((20, 20, 3), np.float32)}, "image: .*uint8"),
-        ({"masks": np.zeros((1, 5, 5), bool)}, "masks do not fit"),
-        ({"boxes": np.zeros((2, 4))}, "boxes do not fit"),
+        ({"masks": np.zeros((1, 5, 5), bool)}, "masks: unsupported array"),
+        ({"boxes": np.zeros((2, 4))}, "boxes: unsupported array"),
         ({"fraction": (0, 0.5)}, "fraction: .*above 0"),
         ({"made_up": 2}, "made_up: .*0 to 1"),
-        ({"sigmas": [0.1]}, "sigmas do not fit"),
+        ({"people": "half"}, "made_up, people: "),
+        ({"seed": 0.5}, "seed: .*whole number"),
+        ({"sigmas": [0.1]}, "sigmas: unsupported array"),
         ({"cutouts": 3}, "cutouts"),
     ],
 )
