@@ -12,7 +12,15 @@ from typing import Any
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import Row, Sample
 from synthstudio.formats.coco.file import CocoFile
-from synthstudio.formats.coco.write import write_coco
+from synthstudio.formats.coco.write import coco_writer
+
+
+def write_coco(samples: Iterable[Sample], path: Path, **options: Any) -> int:
+    """Write one COCO file; how many annotations it has."""
+    with coco_writer(path, **options) as writer:
+        for frame, people in samples:
+            writer.add(frame, people)
+    return writer.count
 
 
 def to_coco(samples: Iterable[Sample], skeleton: Skeleton, **options: Any) -> dict[str, Any]:

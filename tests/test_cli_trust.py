@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import painted_frames
 import pytest
+from coco_objects import write_coco
 from stick_people import make_frame
 from typer.testing import CliRunner, Result
 
@@ -14,7 +15,6 @@ from synthstudio.cli import app
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.formats.coco.write import write_coco
 
 
 def _run(*words: object, code: int = 0) -> Result:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
+from synthstudio.core.skeleton_value import both
 from synthstudio.core.spec import Material, Vec3
 
 F32 = NDArray[np.float32]
@@ -29,18 +30,7 @@ PARTS = (
     "neck",
     "torso",
     "pelvis",
-    "left_upper_arm",
-    "right_upper_arm",
-    "left_forearm",
-    "right_forearm",
-    "left_hand",
-    "right_hand",
-    "left_thigh",
-    "right_thigh",
-    "left_shin",
-    "right_shin",
-    "left_foot",
-    "right_foot",
+    *both("upper_arm", "forearm", "hand", "thigh", "shin", "foot"),
 )
 """Body parts. A part's id is its place here; a set of parts is a uint32 with those bits set."""
 

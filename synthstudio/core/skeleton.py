@@ -19,43 +19,35 @@ from synthstudio.core.skeleton_value import (
     COLOURS,
     SIGMAS,
     Skeleton,
+    both,
     joint_kind,
 )
 
 __all__ = ["COLOURS", "FOREIGN", "JOINTS", "SKELETONS", "Skeleton", "get_skeleton"]
 
-_FEET = (
-    "left_big_toe",
-    "left_small_toe",
-    "left_heel",
-    "right_big_toe",
-    "right_small_toe",
-    "right_heel",
-)
-_PARENTS = {
-    "left_eye": "nose",
-    "right_eye": "nose",
-    "left_ear": "left_eye",
-    "right_ear": "right_eye",
-    "left_shoulder": "left_ear",
-    "right_shoulder": "right_ear",
-    "left_elbow": "left_shoulder",
-    "right_elbow": "right_shoulder",
-    "left_wrist": "left_elbow",
-    "right_wrist": "right_elbow",
-    "left_hip": "left_shoulder",
-    "right_hip": "right_shoulder",
-    "left_knee": "left_hip",
-    "right_knee": "right_hip",
-    "left_ankle": "left_knee",
-    "right_ankle": "right_knee",
-    "left_big_toe": "left_ankle",
-    "left_small_toe": "left_ankle",
-    "left_heel": "left_ankle",
-    "right_big_toe": "right_ankle",
-    "right_small_toe": "right_ankle",
-    "right_heel": "right_ankle",
+
+def _left(*kinds: str) -> tuple[str, ...]:
+    return tuple(f"left_{kind}" for kind in kinds)
+
+
+def _right(*kinds: str) -> tuple[str, ...]:
+    return tuple(f"right_{kind}" for kind in kinds)
+
+
+_FOOT = ("big_toe", "small_toe", "heel")
+_FEET = _left(*_FOOT) + _right(*_FOOT)
+_ARM = ("shoulder", "elbow", "wrist")
+_LEG = ("hip", "knee", "ankle")
+_ABOVE = {
+    "ear": "eye", "shoulder": "ear", "elbow": "shoulder", "wrist": "elbow", "hip": "shoulder",
+    "knee": "hip", "ankle": "knee", **dict.fromkeys(_FOOT, "ankle"),
+}  # fmt: skip
+_LIMBS = {
+    f"{side}_{kind}": f"{side}_{parent}"
+    for kind, parent in _ABOVE.items()
+    for side in ("left", "right")
 }
+_PARENTS = {**dict.fromkeys(both("eye"), "nose"), **_LIMBS}
 # The bones that are drawn besides the parents: COCO's own skeleton has these too.
 _CROSS = (("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), ("left_eye", "right_eye"))
 _PLACES = {
@@ -146,25 +138,20 @@ JOINTS = tuple(dict.fromkeys(name for each in SKELETONS.values() for name in eac
 _SIGMAS = SIGMAS | dict.fromkeys(("pelvis", "spine"), SIGMAS["hip"])
 _SIGMAS |= dict.fromkeys(("thorax", "neck", "upper_neck", "head_top"), SIGMAS["shoulder"])
 _BY_KIND = "COCO's for limbs; trunk and head as the nearest limb joint's (CrowdPose's choice)"
-_LEGS = {
-    "left_knee": "left_hip",
-    "right_knee": "right_hip",
-    "left_ankle": "left_knee",
-    "right_ankle": "right_knee",
-}
 
 
 def _foreign(name: str, joints: tuple[str, ...], trunk: dict[str, str]) -> Skeleton:
-    arms = {j: p for j, p in _PARENTS.items() if j.endswith(("elbow", "wrist"))}
+    limbs = {j: p for j, p in _LIMBS.items() if j.endswith((*_ARM[1:], *_LEG[1:]))}
     sigmas = tuple(_SIGMAS[joint_kind(j)] for j in joints)
-    return _make(name, joints, sigmas, _BY_KIND, parents=_LEGS | arms | trunk, cross=())
+    return _make(name, joints, sigmas, _BY_KIND, parents=limbs | trunk, cross=())
 
 
-def _both(joint: str, parent: str) -> dict[str, str]:
-    return {f"left_{joint}": parent, f"right_{joint}": parent}
-
-
-_FROM_NECK = {"head_top": "neck", **_both("shoulder", "neck"), **_both("hip", "neck")}
+_FROM_NECK = {"head_top": "neck", **dict.fromkeys(both("shoulder", "hip"), "neck")}
+_FROM_PELVIS = dict.fromkeys(both("hip"), "pelvis") | dict.fromkeys(both("shoulder"), "thorax")
+_LEGS_ACROSS = _right(*reversed(_LEG)) + _left(*_LEG)
+_ARMS_ACROSS = _right(*reversed(_ARM)) + _left(*_ARM)
+_COLUMN = ("spine", "thorax", "nose", "head_top")  # each hangs on the one before
+_FACE = ("right_ear", "left_ear", "nose", "right_eye", "left_eye")
 
 FOREIGN = {
     "body12": _foreign(
@@ -176,132 +163,22 @@ FOREIGN = {
             "right_hip": "right_shoulder",
         },
     ),
-    "crowdpose14": _foreign(
-        "crowdpose14",
-        (
-            "left_shoulder",
-            "right_shoulder",
-            "left_elbow",
-            "right_elbow",
-            "left_wrist",
-            "right_wrist",
-            "left_hip",
-            "right_hip",
-            "left_knee",
-            "right_knee",
-            "left_ankle",
-            "right_ankle",
-            "head_top",
-            "neck",
-        ),
-        _FROM_NECK,
-    ),
+    "crowdpose14": _foreign("crowdpose14", (*both(*_ARM, *_LEG), "head_top", "neck"), _FROM_NECK),
     "mpii16": _foreign(
         "mpii16",
-        (
-            "right_ankle",
-            "right_knee",
-            "right_hip",
-            "left_hip",
-            "left_knee",
-            "left_ankle",
-            "pelvis",
-            "thorax",
-            "upper_neck",
-            "head_top",
-            "right_wrist",
-            "right_elbow",
-            "right_shoulder",
-            "left_shoulder",
-            "left_elbow",
-            "left_wrist",
-        ),
-        {
-            "thorax": "pelvis",
-            "upper_neck": "thorax",
-            "head_top": "upper_neck",
-            **_both("hip", "pelvis"),
-            **_both("shoulder", "thorax"),
-        },
+        (*_LEGS_ACROSS, "pelvis", "thorax", "upper_neck", "head_top", *_ARMS_ACROSS),
+        {"thorax": "pelvis", "upper_neck": "thorax", "head_top": "upper_neck", **_FROM_PELVIS},
     ),
     "ochuman19": _foreign(
         "ochuman19",
-        (
-            "right_shoulder",
-            "right_elbow",
-            "right_wrist",
-            "left_shoulder",
-            "left_elbow",
-            "left_wrist",
-            "right_hip",
-            "right_knee",
-            "right_ankle",
-            "left_hip",
-            "left_knee",
-            "left_ankle",
-            "head_top",
-            "neck",
-            "right_ear",
-            "left_ear",
-            "nose",
-            "right_eye",
-            "left_eye",
-        ),
-        {
-            **_FROM_NECK,
-            "nose": "neck",
-            **{j: p for j, p in _PARENTS.items() if j.endswith(("_eye", "_ear"))},
-        },
+        (*_right(*_ARM), *_left(*_ARM), *_right(*_LEG), *_left(*_LEG), "head_top", "neck", *_FACE),
+        {**_FROM_NECK, "nose": "neck", **{j: _PARENTS[j] for j in both("eye", "ear")}},
     ),
-    "lsp14": _foreign(
-        "lsp14",
-        (
-            "right_ankle",
-            "right_knee",
-            "right_hip",
-            "left_hip",
-            "left_knee",
-            "left_ankle",
-            "right_wrist",
-            "right_elbow",
-            "right_shoulder",
-            "left_shoulder",
-            "left_elbow",
-            "left_wrist",
-            "neck",
-            "head_top",
-        ),
-        _FROM_NECK,
-    ),
+    "lsp14": _foreign("lsp14", (*_LEGS_ACROSS, *_ARMS_ACROSS, "neck", "head_top"), _FROM_NECK),
     "h36m17": _foreign(
         "h36m17",
-        (
-            "pelvis",
-            "right_hip",
-            "right_knee",
-            "right_ankle",
-            "left_hip",
-            "left_knee",
-            "left_ankle",
-            "spine",
-            "thorax",
-            "nose",
-            "head_top",
-            "left_shoulder",
-            "left_elbow",
-            "left_wrist",
-            "right_shoulder",
-            "right_elbow",
-            "right_wrist",
-        ),
-        {
-            "spine": "pelvis",
-            "thorax": "spine",
-            "nose": "thorax",
-            "head_top": "nose",
-            **_both("hip", "pelvis"),
-            **_both("shoulder", "thorax"),
-        },
+        ("pelvis", *_right(*_LEG), *_left(*_LEG), *_COLUMN, *_left(*_ARM), *_right(*_ARM)),
+        dict(zip(_COLUMN, ("pelvis", *_COLUMN), strict=False)) | _FROM_PELVIS,
     ),
 }
 

@@ -79,25 +79,11 @@ COLOURS = {"left": (255, 140, 26), "right": (40, 140, 255), "middle": (240, 240,
 """sRGB by side, told apart by every common kind of colour vision."""
 
 
-COCO17 = (
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-)
+def both(*kinds: str) -> tuple[str, ...]:
+    """The joints of such kinds, left and right of each: left_eye, right_eye, left_ear ..."""
+    return tuple(f"{side}_{kind}" for kind in kinds for side in ("left", "right"))
+
+
 SIGMAS = {
     "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072,
     "wrist": 0.062, "hip": 0.107, "knee": 0.087, "ankle": 0.089,
@@ -110,6 +96,7 @@ def joint_kind(name: str) -> str:
     return name.removeprefix("left_").removeprefix("right_")
 
 
+COCO17 = ("nose", *both("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
 COCO_SIGMAS = tuple(SIGMAS[joint_kind(name)] for name in COCO17)
 COCO_SOURCE = "COCO keypoint evaluation (cocodataset.org/#keypoints-eval)"
 MEDIAN_SIGMA = sorted(COCO_SIGMAS)[len(COCO_SIGMAS) // 2]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-import types
-import typing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import RecipeError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+    from pydantic_core import ErrorDetails
 
 Vec2 = tuple[float, float]
 Vec3 = tuple[float, float, float]
@@ -439,7 +443,8 @@ class FrameSpec:
     moving: tuple[MovingSpec, ...] = field(default=(), metadata=LATER)
 
 
-Spec = typing.TypeVar("Spec")
+Spec = TypeVar("Spec")
+_OTHER_KIND = ("literal_error", ("kind",))
 
 
 def to_json(spec: Any) -> str:
@@ -466,91 +471,29 @@ def from_json(text: str) -> FrameSpec:
 
 def read_as(kind: type[Spec], text: str) -> Spec:
     """Read what `to_json` wrote of a spec of that kind; RecipeError for anything else."""
+    from pydantic import ValidationError
+
     try:
-        return typing.cast(Spec, _build(kind, json.loads(text), "spec"))
-    except (ValueError, RecursionError) as error:
-        raise RecipeError(f"not a stored frame spec: {error}", where="spec") from error
+        spec: Spec = _reader(cast(Any, kind)).validate_json(text, strict=True, extra="forbid")
+    except ValidationError as error:
+        found = _clearest(error.errors(include_url=False))
+        raise RecipeError(
+            f"not a stored frame spec: {found['msg']}",
+            where=".".join(map(str, ("spec", *found["loc"]))),
+            got=repr(found["input"])[:80],
+        ) from error
+    return spec
 
 
-def _build(kind: Any, value: Any, path: str) -> Any:
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        return _build_union(kind, value, path)
-    if dataclasses.is_dataclass(kind):
-        return _build_dataclass(kind, value, path)
-    if origin is tuple:
-        return _build_tuple(kind, value, path)
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise _wrong(path, "an object", value)
-        return {str(k): _build(get_args(kind)[1], v, f"{path}.{k}") for k, v in value.items()}
-    if origin is Literal:
-        if value not in get_args(kind):
-            raise _wrong(path, f"one of {', '.join(map(str, get_args(kind)))}", value)
-        return value
-    return _build_scalar(kind, value, path)
+@functools.cache
+def _reader(kind: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
-def _build_union(kind: Any, value: Any, path: str) -> Any:
-    options = [option for option in get_args(kind) if option is not type(None)]
-    if value is None:
-        if len(options) == len(get_args(kind)):
-            raise _wrong(path, "a value", value)
-        return None
-    if len(options) == 1:
-        return _build(options[0], value, path)
-    for option in options:  # unions of dataclasses are told apart by their field `kind`
-        if isinstance(value, dict) and value.get("kind") == _default_kind(option):
-            return _build(option, value, path)
-    raise _wrong(path, "a known kind", value)
-
-
-def _default_kind(option: Any) -> Any:
-    return next(f.default for f in dataclasses.fields(option) if f.name == "kind")
-
-
-def _build_dataclass(kind: Any, value: Any, path: str) -> Any:
-    if not isinstance(value, dict):
-        raise _wrong(path, "an object", value)
-    hints = _hints(kind)
-    unknown = sorted(set(value) - set(hints))
-    if unknown:
-        raise _wrong(path, f"fields of {kind.__name__}", unknown)
-    try:
-        return kind(**{k: _build(hints[k], v, f"{path}.{k}") for k, v in value.items()})
-    except TypeError as error:
-        raise RecipeError(str(error), where=path) from error
-
-
-def _build_tuple(kind: Any, value: Any, path: str) -> Any:
-    inner = get_args(kind)
-    if not isinstance(value, list) or (inner[-1] is not Ellipsis and len(value) != len(inner)):
-        raise _wrong(path, f"a list of {len(inner)}", value)
-    types_ = [inner[0]] * len(value) if inner[-1] is Ellipsis else list(inner)
-    return tuple(
-        _build(t, v, f"{path}[{i}]") for i, (t, v) in enumerate(zip(types_, value, strict=True))
-    )
-
-
-def _build_scalar(kind: Any, value: Any, path: str) -> Any:
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if kind is bool or not isinstance(value, bool):
-        if isinstance(value, kind):
-            return value
-    raise _wrong(path, kind.__name__, value)
-
-
-_HINTS: dict[Any, dict[str, Any]] = {}
-
-
-def _hints(kind: Any) -> dict[str, Any]:
-    if kind not in _HINTS:
-        _HINTS[kind] = typing.get_type_hints(kind)
-    return _HINTS[kind]
-
-
-def _wrong(path: str, expected: str, got: Any) -> RecipeError:
-    return RecipeError(
-        "the stored spec does not fit", where=path, expected=expected, got=repr(got)[:80]
-    )
+def _clearest(errors: Sequence[ErrorDetails]) -> ErrorDetails:
+    """The first error, if possible of the kind of backdrop that the spec says it has."""
+    others = {e["loc"][:-1] for e in errors if (e["type"], e["loc"][-1:]) == _OTHER_KIND}
+    own = [e for e in errors if not any(e["loc"][: len(at)] == at for at in others)]
+    return (own or errors)[0]

@@ -67,6 +67,11 @@ class Chunk:
     frames: pa.Table
     people: pa.Table
 
+    @property
+    def owners(self) -> NDArray[np.int64]:
+        """(people,) the place of each person's frame in `frames`."""
+        return np.searchsorted(as_numpy(self.frames["index"]), as_numpy(self.people["frame_index"]))
+
 
 def aligned(
     dataset: Dataset,
@@ -97,33 +102,26 @@ def aligned(
         held = pa.concat_tables(waiting).combine_chunks()
         count = int(np.searchsorted(as_numpy(held["frame_index"]), last, side="right"))
         frames, own = pa.Table.from_batches([batch]), held.slice(0, count)
-        _check_owners(dataset, frames, own)
+        _check_owners(frames, own)
         yield Chunk(source=source, frames=frames, people=own)
         held = held.slice(count)
     lost = [held, *(pa.Table.from_batches([more]).select(names) for more in people)]
-    _check_owners(dataset, pa.Table.from_batches([], rows.FRAME_SCHEMA), pa.concat_tables(lost))
+    _check_owners(pa.Table.from_batches([], rows.FRAME_SCHEMA), pa.concat_tables(lost))
 
 
-def _check_owners(dataset: Dataset, frames: pa.Table, people: pa.Table) -> None:
-    """Raise DatasetError for people of no frame."""
-    lost = ~np.isin(as_numpy(people["frame_index"]), as_numpy(frames["index"]))
-    if lost.any():
-        raise DatasetError(
-            "people of no frame",
-            where=str(dataset.place),
-            got=f"{int(lost.sum())} rows",
-            then="Look at the data set with: synthstudio validate.",
-        )
+def _check_owners(frames: pa.Table, people: pa.Table) -> None:
+    owners = as_numpy(people["frame_index"])
+    lost = owners[~np.isin(owners, as_numpy(frames["index"]))]
+    if len(lost):
+        raise rows.people_of_no_frame(f"{len(lost)} people, as of frame {int(lost[0])}")
 
 
 def chosen(chunk: Chunk, keep: NDArray[np.bool_]) -> Chunk:
     """Return only the frames where `keep` (frames,) is true, with their people."""
-    index = as_numpy(chunk.frames["index"])
-    own = np.searchsorted(index, as_numpy(chunk.people["frame_index"]))
     return Chunk(
         source=chunk.source,
         frames=chunk.frames.filter(pa.array(keep)),
-        people=chunk.people.filter(pa.array(keep[own])),
+        people=chunk.people.filter(pa.array(keep[chunk.owners])),
     )
 
 

@@ -21,7 +21,6 @@ from synthstudio.dataset.durable import (
     damaged,
     parse_json,
     read_json,
-    replace_file,
 )
 
 MANIFEST_NAME = "dataset.json"
@@ -159,11 +158,6 @@ def to_bytes(identity: Identity) -> bytes:
     if is_own(identity.skeleton):
         value["skeleton"] = definition(get_skeleton(identity.skeleton))
     return canonical_json(value)
-
-
-def write_identity(folder: Path, identity: Identity) -> None:
-    """Write `dataset.json` whole or not at all; DiskError on failure."""
-    replace_file(folder / MANIFEST_NAME, to_bytes(identity))
 
 
 def read_identity(folder: Path) -> Identity:

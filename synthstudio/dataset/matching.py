@@ -28,6 +28,7 @@ from synthstudio.dataset.arrays import (
     one_array,
     word_codes,
 )
+from synthstudio.dataset.derive import aligned
 from synthstudio.dataset.query import (
     BoolOp,
     Compare,
@@ -40,7 +41,7 @@ from synthstudio.dataset.query import (
     leaves,
 )
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import NO_STATE, people_of_no_frame
+from synthstudio.dataset.rows import NO_STATE
 
 Mask = NDArray[np.bool_]
 Known = tuple[Mask, Mask]
@@ -321,11 +322,11 @@ def people_batches(
     counts: tuple[I64, I64] | None = None,
 ) -> Iterator[Batch]:
     """People in order with columns of theirs and of their frames, a batch at a time."""
-    frames = _Frames(dataset, sorted(frame - {"index"}))
-    columns = ["frame_index", "instance", *sorted(person - {"frame_index", "instance"})]
-    for batch in dataset.iter_batches("instances", columns):
-        beside = frames.of(as_numpy(batch["frame_index"]))
-        yield Batch(pa.Table.from_batches([batch]), beside, joints, counts)
+    own = ["frame_index", "instance", *sorted(person - {"frame_index", "instance"})]
+    beside = ["index", *sorted(frame - {"index"})]
+    for chunk in aligned(dataset, frame_columns=beside, person_columns=own):
+        if len(chunk.people):
+            yield Batch(chunk.people, chunk.frames.take(as_arrow(chunk.owners)), joints, counts)
 
 
 def _joint_columns(query: Query) -> set[str]:
@@ -344,34 +345,3 @@ def _people_by_frame(dataset: Dataset) -> tuple[I64, I64]:
         for batch in dataset.iter_batches("instances", ["frame_index"])
     ]
     return np.unique(np.concatenate([*parts, np.zeros(0, np.int64)]), return_counts=True)
-
-
-class _Frames:
-    """Columns of frames beside people, read as far as the people have come."""
-
-    def __init__(self, dataset: Dataset, columns: list[str]) -> None:
-        self._batches = dataset.iter_batches("frames", ["index", *columns])
-        self._table: pa.Table | None = None
-
-    def of(self, frames: I64) -> pa.Table:
-        """Return a row for each frame index (rising, as people are stored); DatasetError."""
-        while self._table is None or (
-            len(frames) and (not len(self._table) or self._last() < frames[-1])
-        ):
-            more = next(self._batches, None)
-            if more is None:
-                raise people_of_no_frame(f"people of frame {int(frames.max())}")
-            batch = pa.Table.from_batches([more])
-            if self._table is None:
-                self._table = batch
-            else:
-                kept = self._table.filter(pc.field("index") >= pa.scalar(int(frames[0])))
-                self._table = pa.concat_tables([kept, batch])
-        known = as_numpy(self._table["index"])
-        places = np.searchsorted(known, frames)
-        if (lost := np.append(known, -1)[places] != frames).any():
-            raise people_of_no_frame(f"people of frame {int(frames[lost][0])}")
-        return self._table.take(as_arrow(places))
-
-    def _last(self) -> int:
-        return int(self._table["index"][-1].as_py()) if self._table is not None else -1

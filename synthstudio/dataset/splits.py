@@ -123,14 +123,15 @@ def split(
     wanted = _shares(shares)
     for note in merged_notes(dataset):
         log.warning(note)
-    union, occluded = _Union(), []
+    occluded: list[list[int]] = []
     frames: list[int] = []
+    first: dict[tuple[str, str], int] = {}
+    links: list[tuple[int, int]] = []
     for place, (index, values, fractions) in enumerate(_keyed(dataset, keys, on_progress)):
         frames.append(index)
         occluded.append(_bins(fractions))
-        for value in values:
-            union.join(place, value)
-    component = union.components(len(frames))
+        links += [(first.setdefault(value, place), place) for value in values]
+    component = _components(links, len(frames))
     counts = np.array(occluded, np.int64).reshape(len(frames), len(FRACTIONS) + 1)
     sizes = np.zeros((int(component.max()) + 1, 1 + counts.shape[1]))
     np.add.at(sizes, component, np.concatenate([np.ones((len(frames), 1)), counts], axis=1))
@@ -291,29 +292,14 @@ def _shares(shares: Sequence[float]) -> F64:
     return np.asarray(wanted / wanted.sum())
 
 
-class _Union:
-    """Frames and values that hang together: a union-find with path halving."""
+def _components(links: Sequence[tuple[int, int]], frames: int) -> I64:
+    """(frames,) which ones hang together, numbered in the order of their first frames."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def __init__(self) -> None:
-        self.parent: list[int] = []
-        self.of_value: dict[tuple[str, str], int] = {}
-
-    def join(self, frame: int, value: tuple[str, str]) -> None:
-        first = self.of_value.setdefault(value, frame)
-        a, b = self._root(first), self._root(frame)
-        self.parent[max(a, b)] = min(a, b)
-
-    def _root(self, node: int) -> int:
-        while len(self.parent) <= node:
-            self.parent.append(len(self.parent))
-        while self.parent[node] != node:
-            self.parent[node] = self.parent[self.parent[node]]
-            node = self.parent[node]
-        return node
-
-    def components(self, frames: int) -> I64:
-        roots = np.array([self._root(place) for place in range(frames)], np.int64)
-        return np.asarray(np.unique(roots, return_inverse=True)[1], np.int64)
+    ends = np.array(links, np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(ends.shape[1]), tuple(ends)), shape=(frames, frames))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
 def _assign(sizes: F64, wanted: F64, seed: int) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ Letters: P people of a batch, J joints.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS, body_places, fraction_of
-from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.scene import F64, I32
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.arrays import OTHER, as_numpy, is_known, word_codes
+from synthstudio.dataset.arrays import OTHER, as_numpy, is_known, one_array, word_codes
+from synthstudio.dataset.derive import aligned
 from synthstudio.dataset.matching import camera_places, view_codes
 from synthstudio.dataset.reader import Dataset
 
@@ -130,7 +130,6 @@ class Examples:
     """Examples by (fraction, view), by family, by body and by (cause, region of the body)."""
 
     def __init__(self, skeleton: Skeleton) -> None:
-        self.families: list[str] = []
         self.by_view = Bins((len(FRACTIONS) + 1) * (len(VIEWS) + 1))
         self.by_family = Bins(0)
         self.by_body = Bins(len(BODIES) + 1)
@@ -150,6 +149,7 @@ class Examples:
         causes: I32,
         fraction: I32,
         view: I32,
+        family: I32,
         body: I32,
     ) -> None:
         """Offer a batch of people (P); `causes` (P, J), the others (P,) are places in bins.
@@ -164,18 +164,12 @@ class Examples:
         who = np.column_stack([frames, instances, np.full(len(frames), -1), whom]).astype(np.int64)
         self.by_view.offer(fraction * (len(VIEWS) + 1) + view, scores, who)
         self.by_body.offer(body, scores, who)
-        self.by_family.offer(self._family_places(batch["pose_family"]), scores, who)
+        self.by_family.grow(max(self.by_family.counts.size, int(family.max()) + 1))
+        self.by_family.offer(family, scores, who)
         person, joint = np.nonzero(np.broadcast_to(self._region >= 0, causes.shape))
         who = np.column_stack([frames[person], instances[person], joint, whom[person]])
         places = causes[person, joint] * len(REGIONS) + self._region[joint]
         self.by_cause.offer(places, scores[person], who)
-
-    def _family_places(self, column: pa.Array) -> I32:
-        names = ["unknown" if name is None else name for name in column.to_pylist()]
-        self.families += sorted(set(names) - set(self.families))
-        self.by_family.grow(len(self.families))
-        where = {name: k for k, name in enumerate(self.families)}
-        return np.array([where[name] for name in names], np.int32)
 
 
 class Coverage:
@@ -216,7 +210,8 @@ class Coverage:
         a, b, c, d = (each[:, None] for each in (family, fraction, view, body))
         np.add.at(self._counts, (a, joint, causes, b, c, d), 1)
         own = as_numpy(batch["frame_index"]).astype(np.int64) if groups is None else groups
-        self.examples.add(batch, groups=own, causes=causes, fraction=fraction, view=view, body=body)
+        places = {"fraction": fraction, "view": view, "family": family, "body": body}
+        self.examples.add(batch, groups=own, causes=causes, **places)
 
     def _family_places(self, column: pa.Array) -> I32:
         """Return places in `families`, which grows by those that are new."""
@@ -293,51 +288,21 @@ def _summed(counts: I64, axes: tuple[str, ...]) -> I64:
 
 def coverage(dataset: Dataset, *, on_progress: OnProgress | None = None) -> Coverage:
     found = Coverage(get_skeleton(dataset.identity.skeleton))
-    beside, done, report = _Frames(dataset), 0, counter(on_progress, dataset.people)
-    for batch in dataset.iter_batches("instances", PERSON_COLUMNS):
-        found.add(batch, *beside.of(as_numpy(batch["frame_index"])))
-        done += batch.num_rows
+    done, report = 0, counter(on_progress, dataset.people)
+    for chunk in aligned(
+        dataset,
+        frame_columns=("index", "world_to_camera", "group_id"),
+        person_columns=PERSON_COLUMNS,
+    ):
+        frames = {name: one_array(chunk.frames[name]) for name in chunk.frames.column_names}
+        cameras_m, groups = _cameras_m(frames["world_to_camera"]), _group_numbers(frames)
+        own = chunk.owners
+        for batch in chunk.people.combine_chunks().to_batches():
+            found.add(batch, cameras_m[own], groups[own])
+        done += len(chunk.people)
         report(done)
     found.frames = dataset.frames
     return found
-
-
-class _Frames:
-    """Cameras and groups of frames, read beside the people as far as they have come."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._batches: Iterator[pa.RecordBatch] = dataset.iter_batches(
-            "frames", ("index", "world_to_camera", "group_id")
-        )
-        self._indices = np.zeros(0, np.int64)
-        self._cameras = np.zeros((0, 3))
-        self._groups = np.zeros(0, np.int64)
-
-    def of(self, frames: I64) -> tuple[F64, I64]:
-        """Return (P, 3) the camera's place and (P,) the group of each of some frames.
-
-        They come in the order of the set. DatasetError when the table of frames lacks one of them.
-        """
-        keep = self._indices >= frames.min()
-        self._indices, self._cameras = self._indices[keep], self._cameras[keep]
-        self._groups = self._groups[keep]
-        while not self._indices.size or self._indices[-1] < frames.max():
-            batch = next(self._batches, None)
-            if batch is None:
-                break
-            self._indices = np.concatenate([self._indices, as_numpy(batch["index"])])
-            self._cameras = np.concatenate([self._cameras, _cameras_m(batch["world_to_camera"])])
-            self._groups = np.concatenate([self._groups, _group_numbers(batch)])
-        at = np.searchsorted(self._indices, frames)
-        lost = frames[~np.isin(frames, self._indices)]
-        if lost.size:
-            raise DatasetError(
-                "the tables of frames and instances do not fit",
-                where="instances",
-                got=f"a person of frame {int(lost[0])}, which is not stored",
-                then="Check the data set with: synthstudio validate.",
-            )
-        return self._cameras[at], self._groups[at]
 
 
 def _cameras_m(column: pa.Array) -> F64:
@@ -347,18 +312,18 @@ def _cameras_m(column: pa.Array) -> F64:
     return camera_places(matrices)
 
 
-def _group_numbers(batch: pa.RecordBatch) -> I64:
+def _group_numbers(frames: Mapping[str, pa.Array]) -> I64:
     """Return (F,) numbers that are the same for the same group, whatever came before.
 
     A frame without a group is its own.
     """
-    coded = pc.dictionary_encode(batch["group_id"])
+    coded = pc.dictionary_encode(frames["group_id"])
     names = [name.encode("utf-8", "surrogatepass") for name in coded.dictionary.to_pylist()]
     digests = [hashlib.blake2b(name, digest_size=6).digest() for name in names]
     numbers = np.array([int.from_bytes(d, "little") for d in digests], np.int64)
     alone = np.array([not name for name in names], np.bool_)
     places = as_numpy(coded.indices)
-    found: I64 = np.where(alone[places], as_numpy(batch["index"]), numbers[places])
+    found: I64 = np.where(alone[places], as_numpy(frames["index"]), numbers[places])
     return found
 
 

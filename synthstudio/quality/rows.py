@@ -59,10 +59,10 @@ Chunk = tuple[list[Row], pa.Table, I64]
 def chunks_of(dataset: Dataset) -> Iterator[Chunk]:
     """A data set in order, some hundred frames at a time; DatasetError where its tables misfit."""
     for part in aligned(dataset):
-        index, owners = (as_numpy(part.frames["index"]), as_numpy(part.people["frame_index"]))
-        if (np.diff(index) <= 0).any() or (np.diff(owners) < 0).any():
+        owners = part.owners
+        if (np.diff(as_numpy(part.frames["index"])) <= 0).any() or (np.diff(owners) < 0).any():
             raise people_of_no_frame("rows in another order")
-        yield part.frames.to_pylist(), part.people, np.searchsorted(index, owners)
+        yield part.frames.to_pylist(), part.people, owners
 
 
 def chunks_of_samples(samples: Iterable[Sample]) -> Iterator[Chunk]:

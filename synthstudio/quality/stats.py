@@ -76,9 +76,8 @@ def dataset_stats(dataset: Dataset, *, on_progress: OnProgress | None = None) ->
     tally = _Tally(get_skeleton(dataset.identity.skeleton))
     done, report = 0, counter(on_progress, dataset.frames)
     for chunk in aligned(dataset, frame_columns=FRAME_COLUMNS, person_columns=PERSON_COLUMNS):
-        index, owners = as_numpy(chunk.frames["index"]), as_numpy(chunk.people["frame_index"])
-        tally.add(chunk.frames, chunk.people, np.searchsorted(index, owners))
-        done += len(index)
+        tally.add(chunk.frames, chunk.people, chunk.owners)
+        done += len(chunk.frames)
         report(done)
     return tally.result()
 

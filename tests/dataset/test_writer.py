@@ -1,14 +1,21 @@
 """Writing: the same bytes whoever writes; whose folder it is; what a set, part, shard holds."""
 
 import errno
+import itertools
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import fake_frames
 import pytest
+from waiting import wait_for_line
 from written_sets import drive, leftovers, make, write
 
 from synthstudio.core.errors import DatasetError, DiskError
+from synthstudio.dataset import durable, shards
+from synthstudio.dataset.durable import hold_lock
 from synthstudio.dataset.shards import FailedFrame, hashed_files, verify_shard, write_shard
 from synthstudio.dataset.writer import open_or_create, shards_of
 
@@ -153,3 +160,120 @@ def test_frames_that_failed_are_recorded(tmp_path):
     table = json.loads((out / "shards" / "00000" / "shard.json").read_text())
     assert table["failed"] == [{"index": 1, "error": "GeometryError"}]
     assert make(out, fake_frames.identity(frames=3), resume=True).set_aside == []
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def _fail_at(call, real, error):
+    calls = itertools.count()
+
+    def fake(*args, **kwargs):
+        if next(calls) == call:
+            raise error
+        return real(*args, **kwargs)
+
+    return fake
+
+
+@pytest.mark.parametrize("call", [0, 1, 9])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(Path, "write_bytes"), (os, "fsync"), (Path, "rename"), (shards, "write_parquet")],
+)
+def test_a_full_disk_is_one_message_and_keeps_whole_shards(
+    owner, name, call, unbroken, begun, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, _fail_at(call, getattr(owner, name), FULL))
+        try:
+            make(begun, fake_frames.identity(), resume=True)
+        except DiskError as error:
+            assert "the disk is full" in str(error) and "`resume`" in str(error)
+            assert not (begun / "index.json").exists()
+        else:
+            assert call == 9 and name in ("rename", "write_parquet")  # not called so often
+    assert verify_shard(begun / "shards" / "00000") == []
+    assert not leftovers(begun)
+    make(begun, fake_frames.identity(), resume=True)
+    assert hashed_files(begun) == hashed_files(unbroken)
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(errno.EROFS, "read-only"), (errno.EACCES, "no permission"), (errno.EIO, "the disk failed")],
+)
+def test_a_folder_that_cannot_be_written_is_one_message(number, message, tmp_path, monkeypatch):
+    out = tmp_path / "set"
+    monkeypatch.setattr(Path, "mkdir", _fail_at(0, Path.mkdir, OSError(number, "no", str(out))))
+    with pytest.raises(DiskError, match=f"{out}: .*{message}"):
+        make(out, fake_frames.identity())
+    assert not out.exists()
+
+
+def test_a_temporary_that_a_dying_worker_fills_is_still_removed(tmp_path, monkeypatch):
+    folder = tmp_path / ".tmp-shard"
+    folder.mkdir()
+    real, calls = durable.shutil.rmtree, itertools.count()
+    monkeypatch.setattr(
+        durable.shutil, "rmtree", lambda path, **_: real(path) if next(calls) else None
+    )
+    durable.remove(folder)
+    assert not folder.exists()
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from synthstudio.dataset.durable import hold_lock
+with hold_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_run_is_kept_out_and_told_by_whom(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        wait_for_line(other, "held")
+        refused = pytest.raises(DatasetError, match=rf"another run .* process {other.pid}\.")
+        with refused, hold_lock(tmp_path):
+            pass
+        other.kill()
+        other.wait()
+        with hold_lock(tmp_path):
+            assert (tmp_path / "run.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_the_same_process_is_kept_out_too_and_let_in_afterwards_and_after_an_error(tmp_path):
+    refused = pytest.raises(DatasetError, match=str(os.getpid()))
+    with hold_lock(tmp_path), refused, hold_lock(tmp_path):
+        pass
+    with pytest.raises(ZeroDivisionError), hold_lock(tmp_path):
+        raise ZeroDivisionError
+    with hold_lock(tmp_path):
+        pass
+
+
+def test_children_do_not_keep_it(tmp_path):
+    with hold_lock(tmp_path):
+        child = subprocess.Popen(
+            [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False
+        )
+    with child:
+        with hold_lock(tmp_path):
+            pass
+        child.kill()
+
+
+def test_a_missing_folder_and_a_link_are_disk_errors(tmp_path):
+    with pytest.raises(DiskError), hold_lock(tmp_path / "absent"):
+        pass
+    (tmp_path / "run.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DiskError), hold_lock(tmp_path):
+        pass
+    assert not (tmp_path / "elsewhere").exists()

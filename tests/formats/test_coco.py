@@ -4,25 +4,37 @@ import errno
 import io
 import itertools
 import json
+import math
 import os
+import shutil
 import tracemalloc
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from coco_objects import from_coco, to_coco
+from coco_objects import from_coco, to_coco, write_coco
+from exchange_sets import make_set, rows_of
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from stick_people import Panel, make_camera, make_frame, make_labels, make_posed, make_spec
 
+from synthstudio.api.quality import validate
 from synthstudio.core.errors import DiskError, FormatError
 from synthstudio.core.labels import Frame
 from synthstudio.core.masks import decode
+from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import frame_row, instance_rows
-from synthstudio.formats.coco.write import write_coco
+from synthstudio.formats.coco.file import RawCoco, annotation_files, image_folder
+from synthstudio.formats.coco.text import Reals, dump, dump_all
+from synthstudio.formats.export import export
+from synthstudio.formats.imports import import_from
 
 COCO17 = get_skeleton("coco17")
 ASSETS = (AssetRow(sha256="ab" * 32, name="tree.png", licence="CC0-1.0", source="https://a.b/c"),)
@@ -320,3 +332,179 @@ def test_the_head_says_what_it_is(written) -> None:
     for name in ("keypoints_all", "K", "amodal_bbox", "shares", "cause", "hidden_by", "truncated"):
         assert name in described
     assert data["images"][0]["date_captured"] == data["info"]["date_created"]
+
+
+# Names that FiftyOne's labels keep for themselves: a file with one of them is not opened.
+RESERVED = {"instance_id", "instance", "tags", "label", "bounding_box", "mask", "mask_path"} | {
+    "confidence", "index", "attributes", "points", "visible", "filled", "closed", "has_mask",
+    "logits", "similarity",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("layout")
+    export("coco", make_set(root / "set").folder, root / "coco")
+    return root / "coco"
+
+
+def test_a_file_and_a_folder_of_images_per_split(exported) -> None:
+    files = annotation_files(exported)
+    assert [f.name for f in files] == [
+        f"person_keypoints_{split}.json" for split in ("test", "train", "val")
+    ]
+    numbers = []
+    for file in files:
+        content = json.loads(file.read_text())
+        for image in content["images"]:
+            assert "/" not in image["file_name"]
+            assert (image_folder(file) / image["file_name"]).is_file()
+            assert image["split"] == image_folder(file).name
+            numbers.append(image["id"])
+        assert "missing" not in validate(file).text()
+    assert sorted(numbers) == list(range(7))
+
+
+def test_no_key_is_one_that_fiftyone_reserves(exported) -> None:
+    for file in annotation_files(exported):
+        for person in json.loads(file.read_text())["annotations"]:
+            assert not RESERVED & set(person)
+
+
+def test_one_split_of_an_export_is_a_set(exported, tmp_path) -> None:
+    (file,) = [f for f in annotation_files(exported) if "train" in f.name]
+    made = import_from("coco", file, tmp_path / "back")
+    assert (made.frames, made.edited) == (5, 0)
+    frames, _ = rows_of(tmp_path / "back")
+    assert [row["index"] for row in frames] == [0, 1, 3, 5, 6]
+    assert all(row["spec"] for row in frames)  # from the sidecar
+
+
+def test_a_folder_as_coco_unpacks(exported, tmp_path) -> None:
+    """Images in SPLIT/ beside annotations/, ids of the splits overlap, no key of ours."""
+    (tmp_path / "annotations").mkdir()
+    for split in ("train", "val"):
+        shutil.copytree(exported / "images" / split, tmp_path / f"{split}2017")
+        file = exported / "annotations" / f"person_keypoints_{split}.json"
+        content = json.loads(file.read_text())
+        keep = ("id", "image_id", "category_id", "keypoints", "bbox", "area", "segmentation")
+        numbers = {image["id"]: k for k, image in enumerate(content["images"])}
+        target = tmp_path / "annotations" / f"person_keypoints_{split}2017.json"
+        images = [
+            {k: i[k] for k in ("file_name", "width", "height")} | {"id": numbers[i["id"]]}
+            for i in content["images"]
+        ]
+        people = [
+            {k: a[k] for k in keep} | {"image_id": numbers[a["image_id"]]}
+            for a in content["annotations"]
+        ]
+        categories = content["categories"]
+        target.write_text(
+            json.dumps({"images": images, "annotations": people, "categories": categories})
+        )
+    made = import_from("coco", tmp_path, tmp_path / "back")
+    assert made.frames == 6
+    alone = import_from("coco", target, tmp_path / "alone")
+    assert alone.frames == 1
+
+
+def test_a_folder_without_a_coco_file_is_one_message(tmp_path) -> None:
+    with pytest.raises(FormatError, match="there is no COCO file"):
+        import_from("coco", tmp_path, tmp_path / "out")
+
+
+REALS = st.floats(allow_infinity=False) | st.sampled_from([0.0, -0.0, 1e-4, 1e9, 1e16, 5e-324])
+LISTS = st.none() | st.lists(REALS, max_size=12)
+OTHERS = st.none() | st.text(max_size=3) | st.sampled_from(["\0", '"\0"', "\\u0000"])
+
+
+def plain(entry: dict) -> str:
+    return json.dumps(
+        {k: v.nested() if isinstance(v, Reals) else v for k, v in entry.items()},
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+
+
+@given(st.lists(st.tuples(LISTS, LISTS, OTHERS)))
+def test_as_json_dumps_writes_them(rows) -> None:
+    entries = [
+        {
+            "m": None if a is None else Reals(a, 2),
+            "b": None if b is None else Reals(b, 3),
+            "c": text,
+            "z": text,
+            "a": [1, 2.5],
+        }
+        for a, b, text in rows
+    ]
+    assert dump_all(entries, ("b", "m")) == [plain(entry) for entry in entries]
+
+
+def test_a_hundred_thousand_numbers_of_every_size() -> None:
+    rng = stream(3, "coco text")
+    values = rng.random(100_000) * 10.0 ** rng.integers(-8, 18, 100_000)
+    values *= rng.choice([-1, 1], len(values))
+    values[::7] = np.round(values[::7], 2)
+    values[::11] = values[::11].astype(np.float32)
+    values[::13] = math.nan
+    entry = {"x": Reals(values.tolist(), 5)}
+    assert dump_all([entry], ("x",)) == [plain(entry)]
+
+
+@pytest.mark.parametrize("values", [[1, 2.5], [1.5], [], [True, 1.0], [np.float64(0.1), 2.0]])
+def test_numbers_of_other_kinds_and_numbers(values) -> None:
+    entry = {"x": Reals(values, 2)}
+    assert dump_all([entry], ("x",)) == [plain(entry)]
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_infinity_is_refused(value) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        dump_all([{"x": Reals([0.5, value], 2)}], ("x",))
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        dump(math.nan)
+
+
+CATEGORIES = [
+    {"id": 1, "name": "person", "keypoints": list(get_skeleton("coco17").joints)},
+    {"id": 2, "name": "dog"},
+]
+
+
+def glanced(folder, old="", new="") -> None:
+    Image.new("RGB", (80, 60)).save(folder / "a.jpg")
+    person = {
+        "id": 1, "image_id": 5, "category_id": 1, "iscrowd": 0, "area": 99,
+        "bbox": [10, 20, 18, 18], "keypoints": [10, 20, 2] * 17,
+    }  # fmt: skip
+    dog = {"id": 2, "image_id": 5, "category_id": 2, "iscrowd": 0, "area": 77}
+    image = {"id": 5, "file_name": "a.jpg", "width": 80, "height": 60}
+    data = {"annotations": [person, dog], "images": [image], "categories": CATEGORIES}
+    text = json.dumps(data, separators=(",", ":"))
+    assert old in text
+    (folder / "a.json").write_text(text.replace(old, new))
+
+
+def test_the_file_as_it_is(tmp_path) -> None:
+    glanced(tmp_path)
+    made = import_from("coco", tmp_path / "a.json", tmp_path / "out")
+    assert made.people == 1
+    assert any("1 x annotation of category dog" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("old", ["99", "77"], ids=["a person", "what is left out"])
+@pytest.mark.parametrize("new", ["09", "1,", '1,"area":2', '"\t"', "[", "1]", '"\\ud800"'])
+def test_what_is_no_json_is_refused(old, new, tmp_path) -> None:
+    glanced(tmp_path, f'"area":{old}', f'"area":{new}')
+    with pytest.raises(FormatError, match="no JSON"):
+        import_from("coco", tmp_path / "a.json", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_validate_refuses_it_too(tmp_path) -> None:
+    glanced(tmp_path, '"area":99', '"area":09')
+    with RawCoco(tmp_path / "a.json") as source, pytest.raises(FormatError, match="no JSON"):
+        list(source.annotations())

@@ -221,7 +221,7 @@ def test_the_sheet_has_a_picture_for_each_bin_that_holds_somebody(stored, found)
 
 
 def test_an_example_is_of_its_bin_and_seen_largest(stored, found):
-    family = found.examples.families.index("lie")
+    family = found.families.index("lie")
     example = found.examples.by_family.example(family)
     lying = {
         (i, r["instance"]): r["modal_area_px"] * (1 - r["truncated_fraction"])

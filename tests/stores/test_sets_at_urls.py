@@ -143,17 +143,6 @@ def test_messages_name_the_url(s3: S3) -> None:
             len(Dataset(s3.url()))
 
 
-@pytest.mark.nightly("a resumed set at a URL is tried above, a grown one in tests/dataset")
-def test_a_run_that_grows(s3: S3, tmp_path: Path) -> None:
-    make(at(s3), fake_frames.identity(frames=6))
-    early = Dataset(s3.url())
-    assert early.image_bytes(5)
-    make(at(s3), fake_frames.identity(), resume=True)
-    make(tmp_path / "disk", fake_frames.identity())
-    assert hashed_files(downloaded(s3, tmp_path / "down")) == hashed_files(tmp_path / "disk")
-    assert len(Dataset(s3.url())) == 10 and early.image_bytes(5)
-
-
 def test_merged_from_and_to_urls(s3: S3, on_disk: Path, tmp_path: Path) -> None:
     whole = fake_frames.identity()
     make(at(s3, "one"), whole, part=(1, 2))

@@ -26,7 +26,7 @@ from synthstudio.core.safe_files import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import atomic_file, disk_errors
 from synthstudio.dataset.manifest import AssetRow
-from synthstudio.dataset.rows import Row, Sample
+from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.entries import (
     REALS,
     annotation_entries,
@@ -243,21 +243,6 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     if not extras:
         entries = [{name: entry[name] for name in _STANDARD} for entry in entries]
     return [instance_row(entry, frame, n, joints) for n, entry in enumerate(entries, 1)]
-
-
-def write_coco(
-    samples: Iterable[Sample],
-    out_path: Path,
-    *,
-    skeleton: Skeleton,
-    assets: Sequence[AssetRow] = (),
-    polygons: bool = False,
-) -> int:
-    """Write one COCO file, whole or not at all; return the number of annotations. DiskError."""
-    with coco_writer(out_path, skeleton=skeleton, assets=assets, polygons=polygons) as writer:
-        for frame, people in samples:
-            writer.add(frame, people)
-    return writer.count
 
 
 @contextmanager
