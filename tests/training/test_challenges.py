@@ -106,6 +106,13 @@ def test_bad_runs_and_folders_are_named(made: Path, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_a_network_is_read_before_anything_is_generated(tmp_path: Path) -> None:
+    (tmp_path / "bad.safetensors").write_bytes(bytes(100))
+    with pytest.raises(ModelError, match=r"bad\.safetensors"):
+        robustness([tmp_path / "bad.safetensors"], tmp_path / "out", frames=2, progress=False)
+    assert not (tmp_path / "out" / "sets").exists()
+
+
 def test_a_clip_is_one_exposure(made: Path) -> None:
     dataset = Dataset(made / "page" / "sets" / "fast")
     sharp, blurred = (
