@@ -240,7 +240,7 @@ def test_splits_are_alike_in_what_is_hidden(tmp_path):
         ({"keys": ("colour",)}, "no such key"),
         ({"shares": (1.0, 0.5)}, "no shares"),
         ({"shares": (0.0, 0.0, 0.0)}, "no shares"),
-        ({"keys": ("pose",)}, "hang together"),
+        ({"keys": ("pose",)}, "too few independent groups"),
     ],
 )
 def test_splits_that_cannot_be(tangled, options, message):
