@@ -51,6 +51,9 @@ NOT_RUN = {
     "synthstudio studio": "serves until it is stopped; tests/studio starts it as printed here",
     "synthstudio generate scenes/people.yaml --out s3:": "needs a bucket; tests/stores has one",
     "synthstudio validate s3:": "needs a bucket; tests/stores has one",
+    "synthstudio evaluate --predictions results.json": "needs another program's predictions",
+    "synthstudio evaluate movenet-lightning.onnx": "needs another program's network",
+    "synthstudio stress movenet-lightning.onnx": "needs another program's network",
     "synthstudio train scenes/training/base.yaml": "wants GPUs; tests/training/test_ray_train.py",
     "export SYNTHSTUDIO_OIDC": "needs an identity provider; tests/studio/test_sign_in.py has one",
 }
