@@ -31,7 +31,7 @@ def make(folder: Path) -> None:
         for k in range(FRAMES)
     ]
     write_set(folder / "set", frames)
-    export("coco", Dataset(folder / "set"), folder / "coco")
+    export("coco", Dataset(folder / "set"), folder / "coco", boxes="visible")
     (folder / "coco/annotations/person_keypoints_train.json").rename(folder / "coco/photos.json")
 
 

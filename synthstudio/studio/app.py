@@ -11,21 +11,11 @@ from synthstudio.studio.context import context, current_user, refuse_unguarded, 
 from synthstudio.studio.editor.session import begin_run, keep_editor
 from synthstudio.studio.page_parts import show_refusal, show_unreadable
 from synthstudio.studio.set_names import choose_set
-from synthstudio.studio.settings import STYLE, icon
+from synthstudio.studio.settings import PAGES, STYLE, icon
 
 _FOLDER = Path(__file__).with_name("pages")
 _AGAIN_S = 3
 """So often a database that does not answer is asked again."""
-PAGES = {
-    "home": "Home",
-    "review": "Review",
-    "gallery": "Gallery",
-    "queue": "Risk queue",
-    "team": "Team",
-    "generate": "Generate",
-    "skeletons": "Skeletons",
-    "tryit": "Try it",
-}
 
 
 def main() -> None:

@@ -22,6 +22,17 @@ PORT = 8501
 LAUNCHER = "streamlit_app.py"
 EXPORTED = "model.onnx"
 """The exported network in a run's folder."""
+PAGES = {
+    "home": "Home",
+    "review": "Review",
+    "gallery": "Gallery",
+    "queue": "Risk queue",
+    "team": "Team",
+    "generate": "Generate",
+    "skeletons": "Skeletons",
+    "tryit": "Try it",
+}
+"""Title of each page; its script is pages/NAME.py."""
 PREFIX = "SYNTHSTUDIO_"
 """Each option may also be said in the environment: SYNTHSTUDIO_DB, SYNTHSTUDIO_EXPORTS, ..."""
 

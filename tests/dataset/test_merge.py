@@ -127,6 +127,6 @@ def test_a_damaged_an_unfinished_and_a_missing_part_are_named(parts, tmp_path):
     with pytest.raises(DatasetError, match=r"part3.*unfinished"):
         merge(parts, tmp_path / "joined")
     shutil.rmtree(parts[2])
-    with pytest.raises(DatasetError, match=r"part3.*no data set"):
+    with pytest.raises(DatasetError, match=r"part3.*not a data set"):
         merge(parts, tmp_path / "joined")
     assert not (tmp_path / "joined").exists()

@@ -101,7 +101,7 @@ def test_a_plain_file_of_others_is_taken(tmp_path) -> None:
         ({"segmentation": {"size": [60, 80], "counts": "1000"}}, "not of size"),
         ({"segmentation": {"size": [60, 80], "counts": [1, 2]}}, "not of size"),
         ({"segmentation": {"size": [60, 80], "counts": "zzzz"}}, "run-length"),
-        ({"segmentation": [[1e9] * 8]}, "no place in a picture"),
+        ({"segmentation": [[1e9] * 8]}, "not a place in an image"),
         ({"width": 100_000, "height": 100_000}, "too large"),
         ({"file_name": "/etc/passwd"}, "leads out"),
         ({"file_name": "a.jpg\x00"}, "leads out"),
@@ -314,7 +314,7 @@ YOLO = "kpt_shape: [17, 3]\ntrain: images\nnames: [person]\n"
 @pytest.mark.parametrize(
     ("yaml", "label", "match"),
     [
-        (YOLO, "0 0.5 0.5 0.1 0.1" + " 1.5 0.5 2" * 17, "no share"),
+        (YOLO, "0 0.5 0.5 0.1 0.1" + " 1.5 0.5 2" * 17, "not a share"),
         (YOLO, "0 x", "56 numbers"),
         (YOLO.replace("17", "5"), "", "no skeleton"),
         (YOLO.replace("[17, 3]", "17"), "", "cannot be taken in"),

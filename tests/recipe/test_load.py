@@ -81,7 +81,7 @@ TOGETHER = [
     ),
     (
         "name: a\n\ntargets:\n  joints: {left_wrst: 0.5}\n",
-        (":4: targets.joints: 'left_wrst' is no joint",),
+        (":4: targets.joints: 'left_wrst' is not a joint",),
     ),
     ("name: a\nquotas: {family: {stand: 1}}\npeople: {hold: {share: 0.5}}\n", ("people.hold",)),
 ]

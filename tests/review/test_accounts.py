@@ -343,7 +343,7 @@ def test_the_commands(tmp_path):
     assert origin == "https://studio.example/invitation" and shown.startswith("ssi_")
     assert "mia  lead  invited  link until" in run("accounts").output
     for wrong in ("studio", "http://studio.example", "https://a/b", "https://", "https://[", "//a"):
-        assert "no address of a studio" in str(run("invite", "a", "--url", wrong).exception)
+        assert "not a studio URL" in str(run("invite", "a", "--url", wrong).exception)
     with closing(open_store(db)) as store:
         choose_password(store, shown, GOOD)
         session = enter(store)

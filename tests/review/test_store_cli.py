@@ -136,7 +136,7 @@ def test_the_studios_own_store_is_found(place, tmp_path, monkeypatch, where):
 @pytest.mark.parametrize(
     ("fault", "title", "advice"),
     [
-        ("database or disk is full", "the disk is full", "Free some space or choose another --out"),
+        ("database or disk is full", "the disk is full", "Free some space or choose another `out`"),
         ("database is locked", "the copy could not be made", "when nobody writes to the store"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from conftest import settled
 from reviewing import eventually
 
-from synthstudio.studio.app import PAGES
+from synthstudio.studio.settings import PAGES
 
 pytestmark = [
     pytest.mark.browser,

@@ -105,7 +105,7 @@ def test_who_is_not_known(studio):
         "https://a:b@c.example",
         "https://x/y",
     ):
-        with pytest.raises(ArgumentError, match="no address of a studio"):
+        with pytest.raises(ArgumentError, match="not a studio URL"):
             ss.Review(url, "sst_x")
 
 
@@ -148,9 +148,9 @@ def babbles(handler: BaseHTTPRequestHandler) -> None:
 
 def test_an_answer_that_is_no_studios_or_breaks_off():
     wrong = {
-        says(b): "no answer of a studio" for b in (b"<html>Sign in</html>", b"\xff", b"[1, 2]")
+        says(b): "not a studio's response" for b in (b"<html>Sign in</html>", b"\xff", b"[1, 2]")
     }
-    wrong |= {says(b""): "no answer of a studio", babbles: "does not answer"}
+    wrong |= {says(b""): "not a studio's response", babbles: "does not answer"}
     for answer, why in (wrong | {says(b"{", 99): "does not answer"}).items():
         with answering(answer) as url, pytest.raises(ReviewError, match=why):
             _ = ss.Review(url, "sst_x").me

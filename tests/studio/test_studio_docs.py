@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from synthstudio.review.risk.review_fields import REVIEW_FIELDS
-from synthstudio.studio.app import PAGES
+from synthstudio.studio.settings import PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "studio.md"

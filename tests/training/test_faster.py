@@ -113,9 +113,10 @@ def test_pruned_networks_are_networks(run: Path, people: Any) -> None:
     with torch.no_grad():
         assert torch.allclose(net(images).maps, smaller(images).maps, atol=1e-5)
     assert compressing.flops(smaller, SIZE) < 0.6 * compressing.flops(net, SIZE)
-    other = build_network(wide.model_copy(update={"backbone": "hrnet-nano"}), skeleton, bank=None)
+    hrnet = wide.model_copy(update={"backbone": "hrnet-nano"})
+    other = config.model_copy(update={"network": hrnet})
     with pytest.raises(ModelError, match="only the small pyramid"):
-        pruning.pruned(other, config, skeleton, people, keep=0.5)
+        pruning.pruned(build_network(hrnet, skeleton, bank=None), other, skeleton, people, keep=0.5)
 
 
 @pytest.mark.nightly("exports and quantizes; what it does to networks is tested above")

@@ -83,6 +83,6 @@ def test_a_folder_that_gives_nothing_is_refused(folder: Path, fault: str) -> Non
     else:
         (weights if fault == "no weights" else config).unlink()
     says = {"other names": "none of these weights fits the backbone.*names like model.backbone",
-            "no backbone": "a bert is no backbone"}  # fmt: skip
+            "no backbone": "a bert is not a backbone"}  # fmt: skip
     with pytest.raises(ModelError, match=says.get(fault, "the backbone cannot be loaded")):
         built(folder)

@@ -8,9 +8,11 @@ found person of the largest score times overlap with it; none: not found.
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.inference.adapters.files import F64, FileModel
 from synthstudio.inference.predict import U8
@@ -33,7 +35,8 @@ def load(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, .
         value = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / 255
         rows = np.asarray(next(iter(model.run(value).values())), np.float64)
         if rows.ndim == 3 and rows.shape[2] == 6 + count * numbers:  # with its own suppression
-            corner, size, best = rows[0, :, :2], rows[0, :, 2:4] - rows[0, :, :2], slice(None)
+            corner, size = rows[0, :, :2], rows[0, :, 2:4] - rows[0, :, :2]
+            best: NDArray[Any] | slice = slice(None)
             rows, score = rows[0], rows[0, :, 4]
         elif rows.ndim == 3 and rows.shape[1] >= 5 + count * numbers:
             rows = rows[0].T

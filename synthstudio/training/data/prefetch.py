@@ -79,8 +79,8 @@ def _by_processes(
                 "a process that makes batches ended",
                 where="training",
                 got=str(error)[:200],
-                then="Give the machine or container more memory, also shared one (docker run "
-                "--shm-size 1g), or lower `batch`; the run goes on with --resume.",
+                then="Give the machine or container more memory, also shared one (docker's "
+                "shm-size), or lower `batch`; the run goes on with --resume.",
             ) from error
         if isinstance(item, Exception):
             raise item
