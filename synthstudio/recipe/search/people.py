@@ -53,8 +53,8 @@ _ALIKE = 0.03
 _OVERLAP, _CLOSE, _ROOM = 0.5, 0.4, 1.8
 """What it costs to stand before somebody, or close beside, where nobody asked for that."""
 _ALIKE_CROWD = 0.005
-_NEAR, _EXACT_TRIES = 0.04, 6
-"""Places judged exactly, and the error that ends the search."""
+_CROWD_EFFORT, _CAUSES_EFFORT = (0.03, 5), (0.04, 6)
+"""The error that ends the search, and so many places are judged exactly."""
 _FREE_TRIES = 24
 _EDGE = 1.9
 """The edge cuts off many joints at once, so a place must fit it better."""
@@ -122,6 +122,7 @@ def _aimed(
     step = _ALIKE if crowd is None else _ALIKE_CROWD
     steps = [(round(error / step) if np.isfinite(error) else 1_000_000) for error in errors]
     order = sorted(range(len(spots)), key=lambda k: (steps[k], k))
+    near, tries = _CROWD_EFFORT if crowd is not None and before else _CAUSES_EFFORT
     best: tuple[float, float] | None = None
     least, checked = np.inf, 0
     for k in order[:_FREE_TRIES]:
@@ -141,7 +142,7 @@ def _aimed(
         if here < least:
             best, least = spots[k], here
         checked += 1
-        if least <= _NEAR or checked == _EXACT_TRIES:
+        if least <= near or checked == tries:
             break
     return best or first_free(layout, built, placed, place=place, reach_m=reach_m)
 
