@@ -41,7 +41,7 @@ class Evaluation(storage.Evaluation):
       box's longer side), PCK-AUC, PCKh@0.5, torso PCK@0.2, EPE_px (pixels of the image).
     - `precision`: AP, AP50, AP75 and AR by OKS, for all, visible and hidden joints; `beyond`: the
       same for joints outside the image (Ex-OKS).
-    - `by_cause`, `by_joint`: PCK@0.1 by what hides a joint, and of each joint.
+    - `by_cause`, `by_joint`: PCK@0.1 by cause of occlusion and by joint.
     - `by_fraction`, `by_crowd`: bins (`from`, `to`, `people`) of PCK@0.1 over the occluded
       fraction of the person, and the crowd index of the frame.
     - `counterfactual`: what an occluder costs on the same person.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from synthstudio.body import landmarks
 from synthstudio.body.poses import BONES, Chain
 from synthstudio.core.scene import F32, F64
+from synthstudio.core.skeleton_value import joint_kind
 
 CENTRES = {
     "shoulder": "upperarm01",
@@ -41,7 +42,7 @@ CARRIED = {
 
 def rest_points(chain: Chain, regressed_m: F64, joints: Sequence[str]) -> F64:
     """(K, 3) the joints of an unposed body, of which `regressed_m` (K, 3) are the regressed."""
-    centre = np.array([_kind(joint) in CENTRES for joint in joints])
+    centre = np.array([joint_kind(joint) in CENTRES for joint in joints])
     return np.where(centre[:, None], chain.heads_m[_bones(tuple(joints))], regressed_m)
 
 
@@ -59,9 +60,5 @@ def _bones(joints: tuple[str, ...]) -> NDArray[np.intp]:
 
 
 def _bone(joint: str) -> str:
-    bone = (CENTRES | CARRIED)[_kind(joint)]
+    bone = (CENTRES | CARRIED)[joint_kind(joint)]
     return bone if bone in BONES else f"{bone}.{'L' if joint.startswith('left_') else 'R'}"
-
-
-def _kind(joint: str) -> str:
-    return joint.removeprefix("left_").removeprefix("right_")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.core.scene import F32, F64, I32
+from synthstudio.core.skeleton_value import joint_kind
 from synthstudio.core.whole_body import FACE, FINGERS, LEFT_HAND, RIGHT_HAND
 
 LANDMARKS = FACE + LEFT_HAND + RIGHT_HAND
@@ -67,9 +68,7 @@ CENTRES = {"hand_root": "wrist"} | {
     f"{finger}{k}": f"finger{number}-{k}" for number, finger in _DIGITS for k in range(1, 4)
 }
 """Kinds of joints of a hand and the bone whose head they are."""
-_FACE_KINDS = tuple(
-    dict.fromkeys(joint.removeprefix("left_").removeprefix("right_") for joint in FACE)
-)
+_FACE_KINDS = tuple(dict.fromkeys(joint_kind(joint) for joint in FACE))
 CARRIED = dict.fromkeys(_FACE_KINDS, "head") | {
     f"{finger}4": f"finger{number}-3" for number, finger in _DIGITS
 }

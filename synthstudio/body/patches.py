@@ -26,6 +26,7 @@ from synthstudio.body.atlas import Atlas, load_atlas
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, JointPatches
 from synthstudio.core.skeleton import JOINTS, get_skeleton
+from synthstudio.core.skeleton_value import joint_kind
 
 VERSION = "1"  # of the recipe below: part of the cache key
 DIRECTIONS = 128  # over the whole sphere, so 64 over the half that a point faces
@@ -129,7 +130,10 @@ def _key(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> str:
         EXTERIOR,
         _CANDIDATES,
         _LLOYD,
-        [(RADII_M[kind], _LIMBS[kind], landmarks.SKIN_OF.get(kind)) for kind in map(_kind, joints)],
+        [
+            (RADII_M[kind], _LIMBS[kind], landmarks.SKIN_OF.get(kind))
+            for kind in map(joint_kind, joints)
+        ],
     )
     digest.update(repr(rules).encode())
     return digest.hexdigest()
@@ -189,7 +193,7 @@ def _build(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> Pat
 
 def _near_faces(atlas: Atlas, corners: F64, centre: F64, joint: str) -> NDArray[np.int64]:
     """Return the faces of a joint's parts and side that may reach into its radius."""
-    kind = _kind(joint)
+    kind = joint_kind(joint)
     side = joint.removesuffix(kind).rstrip("_")
     parts = [PARTS.index(name if name in PARTS else f"{side}_{name}") for name in _LIMBS[kind]]
     middle = corners.mean(axis=1)
@@ -209,10 +213,6 @@ def _moved_by(atlas: Atlas, bones: list[str]) -> NDArray[np.bool_]:
     own = np.isin(most, [atlas.bone_names.index(bone) for bone in bones])
     out: NDArray[np.bool_] = own[atlas.body_faces].sum(axis=1) >= 2
     return out
-
-
-def _kind(joint: str) -> str:
-    return joint.removeprefix("left_").removeprefix("right_")
 
 
 def escape_share(corners: F64, wanted: NDArray[np.int64]) -> F64:

@@ -30,6 +30,7 @@ from synthstudio.body.touching import (
 )
 from synthstudio.core.catalogue import Touch
 from synthstudio.core.scene import F64
+from synthstudio.core.skeleton_value import joint_kind
 from synthstudio.core.spec import PersonSpec
 
 TOUCH_M = 0.015
@@ -187,7 +188,7 @@ class _Search:
 
     def _scales(self, who: int) -> F64:
         known = _ARM_RAD | _TRUNK_RAD
-        stems = (n.removeprefix("left_").removeprefix("right_") for n in self.names[who])
+        stems = (joint_kind(n) for n in self.names[who])
         return np.array([known[stem] for stem in stems])
 
     def _bounds(self) -> tuple[F64, F64]:

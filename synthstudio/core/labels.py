@@ -182,7 +182,7 @@ def _phenotype(spec: FrameSpec, k: int) -> list[float]:
 class PersonColumns:
     """The labels of P people, a column each, in the order in which they are stored.
 
-    What nobody knows is NaN, None or -1. Pixels are continuous, 3D joints regressed from the
+    Unknown values are NaN, None or -1. Pixels are continuous, 3D joints regressed from the
     body's surface.
     """
 

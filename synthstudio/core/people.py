@@ -94,7 +94,7 @@ class People(PersonColumns):
 
     @cached_property
     def occluders(self) -> tuple[Occluders, ...]:
-        """P x J x [(instance, share)] of what hides each joint, the largest share first."""
+        """P x J x [(instance, share)]: occluders of each joint, largest share first."""
         lists = zip(self.hidden_joint, self.hidden_instance, self.hidden_share, strict=True)
         return tuple(pairs_by_joint(len(self.joints), *found) for found in lists)
 
@@ -210,7 +210,7 @@ def pairs_by_joint(
     """The occluders of each joint; DatasetError for lists that do not fit."""
     found: list[list[tuple[int, float]]] = [[] for _ in range(joints)]
     if not len(joint) == len(instance) == len(share):
-        raise DatasetError("the lists of what hides joints differ in length", where="instances")
+        raise DatasetError("the lists of occluders of joints differ in length", where="instances")
     for j, who, much in zip(joint, instance, share, strict=True):
         if not 0 <= j < joints:
             raise DatasetError("hidden_joint is not a joint", where="instances", got=str(j))

@@ -94,7 +94,7 @@ def _make(
     """`undrawn`: joint -> a parent that no line is drawn to."""
 
     def place(joint: str) -> str:
-        return _PLACES[joint.removeprefix("left_").removeprefix("right_")]
+        return _PLACES[joint_kind(joint)]
 
     hung = undrawn or {}
     up = tuple((j, (parents | hung)[j]) for j in joints if j in parents or j in hung)

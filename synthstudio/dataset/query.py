@@ -23,6 +23,7 @@ from synthstudio.core.bins import VIEWS
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, LABELS, SHARES
 from synthstudio.core.own_skeletons import query_name
+from synthstudio.core.skeleton_value import joint_kind
 
 # What a query may name --------------------------------------------------------------------------
 
@@ -125,8 +126,7 @@ def joints_of(word: str, side: str, joints: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(
         j
         for j, joint in enumerate(joints)
-        if joint.startswith(side)
-        and (parts is None or joint.removeprefix("left_").removeprefix("right_") in parts)
+        if joint.startswith(side) and (parts is None or joint_kind(joint) in parts)
     )
 
 

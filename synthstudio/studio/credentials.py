@@ -248,7 +248,7 @@ def _name_form(label: str, action: str, names: list[str]) -> str | None:
 def _origin(ctx: Context) -> str:
     """Return where people open the studio: its own address, else that of this page.
 
-    A name of this browser's own is told nobody: others come by 127.0.0.1.
+    The browser's own name is not passed on: others come by 127.0.0.1.
     """
     if ctx.settings.url:
         return ctx.settings.url

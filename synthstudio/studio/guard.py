@@ -101,7 +101,7 @@ class Policy:
     accounts: bool = False
     behind_proxy: bool = False
     own_names: bool = False
-    """Whether browsers come by names of their own (NAME.localhost), which no other port is told."""
+    """Whether browsers come by names of their own (NAME.localhost), unknown to other ports."""
 
 
 class _PrivateLog(logging.handlers.RotatingFileHandler):

@@ -82,7 +82,7 @@ def threads_csv(
 
 
 def _shown(ctx: Context, me: User, chosen: OpenSet, which: _Which, share: float) -> Shown:
-    """Only who has a blind review before them asks of whom the threads are."""
+    """Threads shown to `me`; people are read only for members whose reviews are blind."""
     count = thread_count(ctx.store, chosen.key, **which)
     if not count or not share or may(me.role, "adjudicate"):
         return Shown(ctx, chosen, which, frozenset(), count)

@@ -84,7 +84,7 @@ NOSE = spot(40, 50)
 VISIBLE_MASK, WHOLE_MASK = "Draw the mask of what can be seen", "Draw the mask of the whole person"
 PALETTE = {"0": "Outside the picture", "s": "Hidden by the person itself",
            "p": "Hidden by another person", "o": "Hidden by a thing", "t": "Outside the picture",
-           "u": "Hidden, nobody knows by what", "r": "No label",
+           "u": "Hidden, cause unknown", "r": "No label",
            "1": "Hidden, by what the labels say"}  # fmt: skip
 BOX_KEYS = ["Shift+ArrowRight", "Tab", "Shift+ArrowDown", "Enter"]
 AREA = line((30, 40), (120, 60), (215, 108))

@@ -35,7 +35,7 @@ def open_network(
 
 
 def own(model: OnnxModel, path: Path, *, name: str = "") -> Network:
-    """An exported network of synthstudio, which also predicts what hides a joint. `name`: by
+    """An exported network of synthstudio, which also predicts the cause of occlusion. `name`: by
     default that of its training."""
 
     def ask(rgb: U8, boxes: F64) -> dict[str, F64]:

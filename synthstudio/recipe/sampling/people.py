@@ -70,7 +70,7 @@ def draw_people(
     """Everybody of a frame, at the origin, each with the pose that theirs began with.
 
     `seats`: whether poses that need a seat may be drawn. `skin_penetration_m`: depth of
-    self-intersection of the person at a place; who has no room is somebody else, if anybody has.
+    self-intersection of the person at a place; a person without room is replaced by one with room.
     """
     rng = ctx.rng("people")
     count = sample_count(ctx.recipe.people.count, rng)

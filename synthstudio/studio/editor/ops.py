@@ -1,6 +1,6 @@
 """Ops of the editor and of programs: checked, applied in their order, answered one by one.
 
-A client repeats every op until it is told "done" or "refused"; an op is named by (client, seq), so
+A client repeats every op until it is "done" or "refused"; an op is named by (client, seq), so
 it is applied once, however often it arrives. Nothing in it is trusted: who acts and which data set
 is meant come from the call, and review.edits checks the rest. Here too: leases are renewed while
 the editor is in use, and released once a person is decided on.

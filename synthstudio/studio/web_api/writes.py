@@ -114,7 +114,7 @@ def _refusal(client: str, seq: int, why: str, text: str) -> Json:
 def _refused(of_set: SetCall, received: ReceivedOp | None, row: tuple[str, int, str, str]) -> Json:
     """Return why an op was refused, and the person as it is for one whose author saw another.
 
-    Not that of somebody who was decided on while the op was on its way, and is hidden now.
+    Not of a person who was decided meanwhile and is blinded now.
     """
     client, seq, why, _ = row
     if received is None or why != "revision":

@@ -402,7 +402,7 @@ export function announce(S) {
     : "Tab chooses a joint · a approves · x rejects · n goes on · hold c, v, k or d to peek · ? shows all keys";
 }
 
-// Keys and buttons that wait: for the picture, or for somebody who is fetched.
+// Keys and buttons that wait for the image or for a person being fetched.
 
 // All others wait for the picture: nobody edits what is not seen, and no key press is lost.
 const FREE = new Set(["help", "light", "darker", "brighter", "flatter", "sharper", "closer", "farther", "leave"]);

@@ -1,5 +1,5 @@
 // Which person is shown, and the life of the component. It is given {api, set, user, queue}, fetches
-// windows of that queue, and sends edits; Streamlit is told nothing.
+// windows of that queue, and sends edits; Streamlit gets no messages.
 
 import { announce, drainKeys, dropKeys, fetching, keyDown, leaveKeys, refit } from "./actions.js";
 import { ask, pingServer } from "./api.js";

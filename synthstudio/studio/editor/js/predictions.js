@@ -69,7 +69,7 @@ export function limbOf(S) {
   return S.skeleton.limbs.find((limb) => limb.includes(S.joint)) ?? [];
 }
 
-// What a joint becomes by its prediction: its place, and what hides it where the network says so.
+// What a joint becomes by its prediction: its place, and its cause where the network predicts one.
 function asPredicted(item, old, point) {
   const [x, y, , cause] = point;
   const kept = old.state ? { state: old.state, cause: old.cause } : { state: 2, cause: "visible" };
