@@ -146,7 +146,7 @@ def sheet(wanted: tuple[tuple[str, int], ...], out: Path, *, labels: bool) -> No
 
 
 def together(out: Path) -> None:
-    """Write one picture of each thing that people do together, the first that shows it."""
+    """Write one picture of each interaction, the first that shows it."""
     made = []
     for number, meeting in enumerate(meetings()):
         facing = [-30, 30] if meeting.turn_rad < 1 and meeting.stand == "pair" else [50, 110]

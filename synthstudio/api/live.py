@@ -108,7 +108,7 @@ def live(
         timeout_s: How long to wait for a picture.
 
     Raises:
-        ArgumentError: when two things say where people are, or a value is out of range.
+        ArgumentError: when two of them say where people are, or a value is out of range.
         DeviceError: for a camera or stream that is missing, stalls or goes away.
         FormatError: for a video without pictures or of changing size.
     """

@@ -177,7 +177,7 @@ def events(
     limit: int = 100,
     db: str | None = None,
 ) -> list[Event]:
-    """The last things that were done, oldest first."""
+    """The last events, oldest first."""
     from synthstudio.review.datasets import content_key
     from synthstudio.review.history import iter_events
 

@@ -74,7 +74,7 @@ def shown(path: Path) -> str:
 def free_folder(out: Path, *, own: Callable[[str], bool] = lambda name: False) -> Path:
     """The new or empty folder that `out` means, links followed; DiskError for anything else.
 
-    Unfinished things are no content, nor is what `own(name)` names as the caller's own.
+    Unfinished files are no content, nor is what `own(name)` names as the caller's own.
     """
     kind = _kind(out)
     got = kind

@@ -1,4 +1,4 @@
-"""How people and things move about a frame's moment: so far a second, along straight lines.
+"""Per-vertex velocities at the capture time (linear motion).
 
 In an exposure of 1/60 s a hand that turns at 20 rad/s leaves its tangent by less than its hundredth
 part of the way, so a velocity for each vertex is all that blur and rolling shutter need.

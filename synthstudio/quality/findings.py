@@ -109,13 +109,13 @@ KINDS: dict[str, Kind] = {
     "fraction": Kind(title="a fraction that the masks contradict"),
     "projection": Kind(title="a 2D joint is not the projection of its 3D joint"),
     "amodal": Kind(title="what is seen leaves the mask of the whole person"),
-    "fields_disagree": Kind(title="two fields say different things about a joint"),
+    "fields_disagree": Kind(title="two fields contradict each other about a joint"),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is wrong. `where` names it; `joint` is its number, if it is about one."""
+    """One fault. `where` names it; `joint` is its number, if it is about one."""
 
     kind: str
     where: str

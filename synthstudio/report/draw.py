@@ -58,7 +58,7 @@ _NO_RANK = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class _Pen:
-    """How large things are drawn: `zoom` output pixels a frame pixel, `unit` a stroke's width."""
+    """Scale of a drawing: `zoom` output pixels a frame pixel, `unit` a stroke's width."""
 
     zoom: int
     unit: float

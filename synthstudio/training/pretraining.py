@@ -46,7 +46,7 @@ _POSE_FIELDS = ("phenotype", "pose", "yaw_rad")
 _LOOK_FIELDS = ("identity", "look", "outfit")
 _CODES = 128
 _POOLED = (4, 3)
-"""Rows and columns that features are averaged to: a pose is also where things are."""
+"""Rows and columns that features are averaged to: a pose is also a matter of place."""
 _PREDICTION_BATCH = 128
 
 

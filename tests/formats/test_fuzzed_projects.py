@@ -32,7 +32,7 @@ WORDS = [
 
 
 def damaged(value: Any, rng: random.Random) -> Any:
-    """A value with one thing done to it, somewhere inside."""
+    """A value with one change, somewhere inside."""
     if isinstance(value, str) and rng.random() < 0.7:
         found = list(re.finditer(r"-?[0-9.]+|\w+", value)) or [re.match("", value)]
         hit = rng.choice(found)

@@ -68,7 +68,7 @@ def exports(tmp_path_factory):
 
 @st.composite
 def damage(draw, data: bytes) -> bytes:
-    """Return a file's bytes with one thing done to them."""
+    """Return a file's bytes with one change."""
     kind = draw(st.sampled_from(("cut", "flip", "number", "word", "insert", "double", "empty")))
     at = draw(st.integers(0, max(0, len(data) - 1)))
     evil = draw(st.sampled_from(HOSTILE))

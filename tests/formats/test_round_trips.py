@@ -128,7 +128,7 @@ def compare_rest(name, a, b) -> None:
     if name == "h36m":
         name = "kinematic_joints_world_m"
         assert np.allclose(a[name], b[name], equal_nan=True)
-        assert b["joints_camera_m"] is None  # regressed ones are another thing
+        assert b["joints_camera_m"] is None  # regressed ones are other joints
 
 
 def _shown(dataset, frame):

@@ -51,7 +51,7 @@ class Kind:
 
 
 def stage_of(kind: str, *, people: int = 2) -> Stage:
-    """Open a stage for frames in which all people do one thing together."""
+    """Open a stage for frames in which all people take part in one interaction."""
     # A new design of a garment takes long.
     left_out = {g.kind: 0.0 for g in wardrobe.garments() if g.kind not in _WORN}
     wanted: dict[str, Any] = {

@@ -49,7 +49,7 @@ def on_disk(dataset, frame, instance, name):
 
 
 def review_some(do, small_set):
-    """Do one thing of each kind."""
+    """Make one edit of each kind."""
     x, nose = (on_disk(small_set, 0, 1, name) for name in ("left_wrist", "nose"))
     moved = JointLabel(x_px=x.x_px + 3, y_px=x.y_px, state=x.state, cause=x.cause)
     do(
