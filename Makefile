@@ -86,7 +86,7 @@ CASES ?= 20000
 fuzz: $(STAMP)        ## damaged and hostile inputs of every kind; goes on where it was stopped
 	$(BIN)/python -m benchmarks.fuzz --cases $(CASES) $(FUZZ_ARGS)
 
-attack: $(STAMP)      ## 700 seeded attacks on the studio (half a minute)
+attack: $(STAMP)      ## 400 seeded attacks on the studio (half a minute)
 	$(BIN)/python -m pytest -q -n0 -m '' tests/studio/test_attack*.py
 
 proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)

@@ -18,7 +18,7 @@ from waiting import PATIENCE_S
 from synthstudio.core.errors import Refused
 from synthstudio.review.models import SessionRow
 from synthstudio.review.team import passwords
-from synthstudio.review.team.accounts import choose_password, invite
+from synthstudio.review.team.accounts import choose_password, invite, reset_password
 from synthstudio.review.team.lockout import FREE_OF_ADDRESS
 from synthstudio.review.team.sessions import sign_in
 from synthstudio.review.values import User
@@ -173,13 +173,20 @@ def busy_at(*turns: int) -> Callable[..., Any]:
     return asked
 
 
-def websocket(door: Any, headers: dict[str, str], messages: int) -> tuple[list[bytes], list[Any]]:
-    """Open a page's websocket; return what of some messages it is given, and what is sent."""
+def websocket(
+    door: Any, headers: dict[str, str], messages: int, then: Callable[[], object] = lambda: None
+) -> tuple[list[bytes], list[Any]]:
+    """Open a page's websocket; return what of some messages it is given, and what is sent.
+
+    `then` is done after the first message.
+    """
     given: list[bytes] = []
     sent: list[Any] = []
 
     async def page(scope: Any, receive: Any, send: Any) -> None:
-        given.extend([(await receive())["bytes"] for _ in range(messages)])
+        given.append((await receive())["bytes"])
+        then()
+        given.extend([(await receive())["bytes"] for _ in range(messages - 1)])
 
     async def receive() -> dict[str, Any]:
         return {"type": "websocket.receive", "bytes": b"changed"}
@@ -212,6 +219,21 @@ def test_a_busy_store_leaves_no_page_unwatched(door, monkeypatch):
     with door.store.session() as session:
         session.query(SessionRow).delete()
     assert websocket(door, mine, 2)[0] == [b"changed"] * 2  # of nobody: pages ask who it is
+
+
+def test_an_open_page_is_told_nothing_more_when_its_session_ends(door):
+    """Nor is anything of it a picture: not by its own cookie, nor by another's link."""
+    mine, tokens = signed_in(door), door.context.tokens
+    browser = tokens.browser(mine["Cookie"].split("; ")[0].partition("=")[2])
+
+    def status(user: str) -> int:
+        token = tokens.token(Grant(kind="image", user=user, browser=browser))
+        return run_apart(ask(door.app, f"/img/{token}", headers=mine)).status
+
+    assert (status("ada"), status("mia")) == (404, 403)
+    sent = websocket(door, mine, 3, then=lambda: reset_password(door.store, "ada", by=ADA))[0]
+    assert sent[0] == b"changed" and len(sent) == 3 and b"changed" not in sent[1:]
+    assert status("ada") == 403
 
 
 def test_a_busy_store_gives_no_file_and_no_picture_and_ends_no_session(door, monkeypatch):

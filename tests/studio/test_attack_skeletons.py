@@ -1,21 +1,18 @@
-"""Attacks on own skeletons, seeded as those of test_attack_cases.py: names, shapes, roles."""
+"""Attacks on own skeletons: names, shapes, files, roles."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 from review_ops import refused
-from test_attack_cases import HOSTILE, NUMERIC, ODD, cases, dirty
+from test_attack_cases import HOSTILE
 
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.core.own_skeletons import FIELDS, MAX_CHARS, MAX_JOINTS, MAX_LIMBS, own_skeleton
-from synthstudio.core.skeleton import FOREIGN, SKELETONS
-from synthstudio.formats.skeleton_file import read_skeleton
+from synthstudio.core.own_skeletons import MAX_CHARS, MAX_JOINTS, own_skeleton
 from synthstudio.review.values import ROLES, User
 from synthstudio.studio import skeletons
 
@@ -40,55 +37,6 @@ def whole() -> dict[str, Any]:
         "figure": {"nose": [0.5, 0.2]},
         "sigma_source": "measured by us",
     }
-
-
-def spoilt(rng: random.Random) -> Any:
-    """A definition that might be one, but for what is wrong with it."""
-    value: Any = whole()
-    for _ in range(rng.randrange(1, 4)):
-        field = rng.choice(FIELDS)
-        text = rng.choice((*NAMES, dirty(rng)))
-        if field in ("name", "category", "sigma_source"):
-            value[field] = rng.choice((text, rng.choice(ODD)))
-        elif field == "joints":
-            several = [f"j{k}" for k in range(rng.choice((0, MAX_JOINTS + 1, 9_000)))]
-            value[field] = rng.choice(([*JOINTS, text], several, [*JOINTS, rng.choice(ODD)]))
-        elif field in ("limbs", "pairs"):
-            pair = rng.choice((["nose", text], ["nose"], ["nose"] * 3, rng.choice(ODD)))
-            value[field] = rng.choice(([pair], [JOINTS[:2]] * (MAX_LIMBS + 1), rng.choice(ODD)))
-        else:
-            key = rng.choice(("nose", "nose", text))
-            number = rng.choice((*NUMERIC, *ODD, [0.5, rng.choice(NUMERIC)], text))
-            value[field] = rng.choice(({key: number}, {key: number}, rng.choice(ODD)))
-    if rng.random() < 0.1:
-        value[rng.choice(NAMES)] = rng.choice(ODD)
-    return value
-
-
-@pytest.mark.nightly("seeded attacks; what is large, deep or nobody's to save is tested beside it")
-def test_definitions(tmp_path: Path) -> None:
-    root, saved = tmp_path / "exports", 0
-    root.mkdir()
-    for rng in cases("skeleton"):
-        for _ in range(10):
-            definition: Any = json.dumps(spoilt(rng))
-            if rng.random() < 0.1:
-                definition = rng.choice((definition[: rng.randrange(90)], *ODD))
-            sent: Any = {"definition": definition, "opened": rng.choice(ODD)}
-            sent = sent if rng.random() < 0.95 else rng.choice(ODD)
-            try:
-                skeleton, _ = skeletons.take(root, sent, who=LEAD, used=())
-            except SynthStudioError as error:
-                assert len(str(error)) < 2_000 and str(tmp_path) not in str(error), sent
-                assert not set("\0\n\u202e\ud800") & set(str(error)), sent
-            else:
-                saved += 1
-                file = root / skeletons.FOLDER / f"{skeleton.title}.yaml"
-                assert read_skeleton(file).name == skeleton.name, sent
-                assert skeleton.title not in (*SKELETONS, *FOREIGN)
-    found = [p for p in tmp_path.rglob("*") if p.is_file()]
-    assert saved and all(p.parent == root / skeletons.FOLDER and p.suffix == ".yaml" for p in found)
-    assert len(skeletons.stored(root)) == len(found)
 
 
 def test_names_and_what_is_large_or_deep(tmp_path: Path) -> None:
