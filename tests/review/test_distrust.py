@@ -11,11 +11,6 @@ from synthstudio.review.risk.table import people_table
 
 
 @pytest.fixture
-def store(desk):
-    return desk.store
-
-
-@pytest.fixture
 def table(desk, small_set):
     """People of a set of whom the network "net" sees everybody's nose 40 px elsewhere."""
     rows = []

@@ -232,18 +232,7 @@ def test_exports_have_the_drawn_pixels(drawing, tmp_path):
     assert row["amodal_box_px"] == [3, 4, 20, 30]
 
 
-def test_a_mask_has_one_code_and_is_filled_once_before_the_store_is_locked(drawing, monkeypatch):
-    filled, inner = [], masks.compressed_counts
-    apply = edits._apply
-
-    def inside(session, *args, **more):
-        filled.append("store")
-        return apply(session, *args, **more)
-
-    monkeypatch.setattr(masks, "compressed_counts", lambda *a: filled.append("fill") or inner(*a))
-    monkeypatch.setattr(edits, "_apply", inside)
-    drawing.masks(modal=[[1, 1, 9, 1, 9, 9]], amodal=[[1, 1, 9, 1, 9, 9]])
-    assert filled == ["fill", "fill", "store"]
+def test_a_mask_has_one_code():
     for runs in ([100, 20, 0, 10, 2942], [100, 0, 0, 30, 2942], [100, 30, 2942, 0]):
         coded = coco_mask.frPyObjects({"size": list(SIZE), "counts": runs}, *SIZE)["counts"]
         found = masks.drawn_masks({"modal": {"size": SIZE, "counts": coded.decode()}}, SIZE)

@@ -20,7 +20,6 @@ from synthstudio.studio.editor.predictions import frame_predictions, limbs
 from synthstudio.studio.frame_rows import Frames
 
 SKELETON = get_skeleton("coco17")
-JOINTS = SKELETON.joints
 
 
 @pytest.fixture
@@ -32,11 +31,6 @@ def photos(tmp_path):
 @pytest.fixture
 def desk(empty_store, photos):
     return Desk(empty_store, photos)
-
-
-@pytest.fixture
-def store(desk):
-    return desk.store
 
 
 def entry(image, *, dx=0.0, dy=0.0, lost=(), **more):

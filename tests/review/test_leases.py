@@ -18,82 +18,77 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PEOPLE = [Person(dataset=KEY, frame=k // 4, instance=1 + k % 4) for k in range(60)]
 
 
-@pytest.fixture
-def shop(store: Store) -> Store:
-    return store
-
-
 def after(minutes: float) -> datetime:
     return NOW + timedelta(minutes=minutes)
 
 
-def test_the_first_free_ones_are_leased(shop: Store) -> None:
-    assert claim(shop, PEOPLE, who=ANNA, count=3, now=NOW) == PEOPLE[:3]
-    assert claim(shop, PEOPLE, who=BEN, count=2, now=NOW) == PEOPLE[3:5]
-    assert claim(shop, PEOPLE, who=ANNA, count=4, now=NOW) == [*PEOPLE[:3], PEOPLE[5]]
-    held = leases(shop, KEY, now=NOW)
+def test_the_first_free_ones_are_leased(store: Store) -> None:
+    assert claim(store, PEOPLE, who=ANNA, count=3, now=NOW) == PEOPLE[:3]
+    assert claim(store, PEOPLE, who=BEN, count=2, now=NOW) == PEOPLE[3:5]
+    assert claim(store, PEOPLE, who=ANNA, count=4, now=NOW) == [*PEOPLE[:3], PEOPLE[5]]
+    held = leases(store, KEY, now=NOW)
     assert [lease.who for lease in held.values()] == ["anna"] * 3 + ["ben"] * 2 + ["anna"]
-    assert list(leases(shop, KEY, who="ben", now=NOW)) == [(0, 4), (1, 1)]
-    assert claim(shop, [], who=BEN, now=NOW) == []
-    assert claim(shop, PEOPLE[:3], who=BEN, count=3, now=NOW) == []
+    assert list(leases(store, KEY, who="ben", now=NOW)) == [(0, 4), (1, 1)]
+    assert claim(store, [], who=BEN, now=NOW) == []
+    assert claim(store, PEOPLE[:3], who=BEN, count=3, now=NOW) == []
 
 
-def test_a_lease_ends_and_is_renewed(shop: Store) -> None:
-    claim(shop, PEOPLE, who=ANNA, count=2, minutes=10, now=NOW)
-    assert claim(shop, PEOPLE[:1], who=BEN, now=after(9.9)) == []
-    assert renew(shop, PEOPLE[:1], who=ANNA, minutes=10, now=after(9)) == PEOPLE[:1]
-    assert claim(shop, PEOPLE[:2], who=BEN, count=2, now=after(11)) == PEOPLE[1:2]
+def test_a_lease_ends_and_is_renewed(store: Store) -> None:
+    claim(store, PEOPLE, who=ANNA, count=2, minutes=10, now=NOW)
+    assert claim(store, PEOPLE[:1], who=BEN, now=after(9.9)) == []
+    assert renew(store, PEOPLE[:1], who=ANNA, minutes=10, now=after(9)) == PEOPLE[:1]
+    assert claim(store, PEOPLE[:2], who=BEN, count=2, now=after(11)) == PEOPLE[1:2]
     # One that ended and that nobody took begins anew; one that was taken does not.
-    assert renew(shop, PEOPLE[:2], who=ANNA, now=after(25)) == PEOPLE[:1]
-    assert leases(shop, KEY, now=after(25))[0, 2].who == "ben"
-    assert renew(shop, PEOPLE[9:10], who=ANNA, now=NOW) == []
+    assert renew(store, PEOPLE[:2], who=ANNA, now=after(25)) == PEOPLE[:1]
+    assert leases(store, KEY, now=after(25))[0, 2].who == "ben"
+    assert renew(store, PEOPLE[9:10], who=ANNA, now=NOW) == []
 
 
-def test_leases_are_given_back_by_their_holder_or_a_lead(shop: Store) -> None:
-    claim(shop, PEOPLE, who=ANNA, count=2, now=NOW)
-    assert release(shop, PEOPLE[:2], who=BEN) == 0
-    assert release(shop, PEOPLE[:1], who=ANNA) == 1
-    assert release(shop, PEOPLE[:2], who=LEAD) == 1
-    assert leases(shop, KEY, now=NOW) == {}
+def test_leases_are_given_back_by_their_holder_or_a_lead(store: Store) -> None:
+    claim(store, PEOPLE, who=ANNA, count=2, now=NOW)
+    assert release(store, PEOPLE[:2], who=BEN) == 0
+    assert release(store, PEOPLE[:1], who=ANNA) == 1
+    assert release(store, PEOPLE[:2], who=LEAD) == 1
+    assert leases(store, KEY, now=NOW) == {}
 
 
-def test_edits_need_the_lease_that_there_is(shop: Store) -> None:
+def test_edits_need_the_lease_that_there_is(store: Store) -> None:
     """Without any lease revisions decide; another's or an ended one of one's own refuses."""
     person = PEOPLE[0]
-    apply(shop, op("edit", 0, person=person), who=ANNA, base=ON_DISK)
-    claim(shop, [person], who=BEN, now=utc_now())
+    apply(store, op("edit", 0, person=person), who=ANNA, base=ON_DISK)
+    claim(store, [person], who=BEN, now=utc_now())
     with refused("lease", match="another reviewer"):
-        apply(shop, op("edit", 1, person=person), who=ANNA, base=ON_DISK)
-    apply(shop, op("edit", 1, person=person), who=BEN, base=ON_DISK)
+        apply(store, op("edit", 1, person=person), who=ANNA, base=ON_DISK)
+    apply(store, op("edit", 1, person=person), who=BEN, base=ON_DISK)
     ended = utc_now() - timedelta(hours=1)
-    claim(shop, PEOPLE[1:2], who=BEN, minutes=1, now=ended)
+    claim(store, PEOPLE[1:2], who=BEN, minutes=1, now=ended)
     with refused("lease", match="has ended"):
-        apply(shop, op("edit", 0, person=PEOPLE[1]), who=BEN, base=ON_DISK)
-    assert renew(shop, PEOPLE[1:2], who=BEN) == PEOPLE[1:2]
-    apply(shop, op("edit", 0, person=PEOPLE[1]), who=BEN, base=ON_DISK)
-    assert len(events(shop, KEY)) == 3
+        apply(store, op("edit", 0, person=PEOPLE[1]), who=BEN, base=ON_DISK)
+    assert renew(store, PEOPLE[1:2], who=BEN) == PEOPLE[1:2]
+    apply(store, op("edit", 0, person=PEOPLE[1]), who=BEN, base=ON_DISK)
+    assert len(events(store, KEY)) == 3
     # What another held until an hour ago is free for everybody.
-    claim(shop, PEOPLE[2:3], who=BEN, minutes=1, now=ended)
-    apply(shop, op("edit", 0, person=PEOPLE[2]), who=ANNA, base=ON_DISK)
+    claim(store, PEOPLE[2:3], who=BEN, minutes=1, now=ended)
+    apply(store, op("edit", 0, person=PEOPLE[2]), who=ANNA, base=ON_DISK)
 
 
-def test_so_many_or_so_long_cannot_be_claimed(shop: Store) -> None:
+def test_so_many_or_so_long_cannot_be_claimed(store: Store) -> None:
     counts = [{"count": count} for count in (0, -1, 501, True, 2.0, "1")]
     times = [{"minutes": m} for m in (0, -3, 241, float("nan"), float("inf"), True)]
     calls = [*((claim, more) for more in counts + times), *((renew, more) for more in times)]
     for call, more in calls:
         with pytest.raises(Refused) as caught:
-            call(shop, PEOPLE[:1], who=ADMIN, **more)
+            call(store, PEOPLE[:1], who=ADMIN, **more)
         assert caught.value.reason == "invalid", more
 
 
-def test_who_only_looks_cannot_claim(shop: Store) -> None:
+def test_who_only_looks_cannot_claim(store: Store) -> None:
     for call in (claim, renew, release):
         with refused("role"):
-            call(shop, PEOPLE[:1], who=GUEST)
+            call(store, PEOPLE[:1], who=GUEST)
 
 
-def test_a_write_between_a_look_and_a_claim_is_not_overwritten(shop: Store, monkeypatch) -> None:
+def test_a_write_between_a_look_and_a_claim_is_not_overwritten(store: Store, monkeypatch) -> None:
     looks = []
 
     def look(session, people, who, now):
@@ -103,6 +98,6 @@ def test_a_write_between_a_look_and_a_claim_is_not_overwritten(shop: Store, monk
 
     original = module._held_by_others
     monkeypatch.setattr(module, "_held_by_others", look)
-    assert claim(shop, PEOPLE[:3], who=ANNA, count=2, now=NOW) == PEOPLE[1:3]
+    assert claim(store, PEOPLE[:3], who=ANNA, count=2, now=NOW) == PEOPLE[1:3]
     assert looks[0] == set()
-    assert leases(shop, KEY, now=NOW)[0, 1].who == "ben"
+    assert leases(store, KEY, now=NOW)[0, 1].who == "ben"

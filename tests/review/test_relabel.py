@@ -13,11 +13,6 @@ BY_THING = (1, "object")
 
 
 @pytest.fixture
-def store(desk):
-    return desk.store
-
-
-@pytest.fixture
 def on_disk(desk):
     return desk.base
 

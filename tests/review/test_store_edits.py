@@ -1,7 +1,6 @@
 """Each op happens once, whole and in its order, or is refused with its reason."""
 
 import dataclasses
-from datetime import timedelta
 
 import pytest
 from review_ops import ANNA, BEN, GUEST, KEY, NOBODY, ON_DISK, PERSON, hidden, op, seen
@@ -10,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import edits, history
-from synthstudio.review.models import EventRow, ItemRow, LeaseRow, utc_now
+from synthstudio.review.models import EventRow, ItemRow
 from synthstudio.review.values import ItemState, JointLabel, Person
 
 
@@ -173,17 +172,6 @@ def test_added_deleted_and_absent(store):
     assert refused(store, op("edit", 4, person=new), base=NOBODY).reason == "gone"
     do(store, op("add", 4, person=new), base=NOBODY)
     assert history.check_replay(store, KEY) == []
-
-
-def test_lease_of_another(store):
-    def lease(seconds: float) -> LeaseRow:
-        until = utc_now() + timedelta(seconds=seconds)
-        return LeaseRow(dataset=KEY, frame=0, instance=1, layer="main", who="ben", until=until)
-
-    with store.session() as session:
-        session.add(lease(60))
-    assert refused(store, op("edit", 0)).reason == "lease"
-    do(store, op("edit", 0), who=BEN)
 
 
 def test_roles(store):

@@ -26,11 +26,6 @@ WRIST = NAMES.index("left_wrist")
 
 
 @pytest.fixture
-def store(desk):
-    return desk.store
-
-
-@pytest.fixture
 def do(desk):
     """Return a function that applies an op to (frame, instance) at its current revision."""
     return desk.do

@@ -133,3 +133,29 @@ def test_a_review_is_of_the_data_set_with_that_content(empty_store, tmp_path):
     assert content_key(Dataset(unfinished, allow_unfinished=True)) == keys[0]
     sticks = make_set(tmp_path / "coco17"), make_set(tmp_path / "coco23", skeleton="coco23")
     assert len({content_key(d) for d in sticks}) == 2
+
+
+WITHOUT_DATABASES = """
+import sys
+from importlib.machinery import PathFinder
+
+class Without:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        hidden = name.split(".")[0] in ("sqlalchemy", "psycopg")
+        return None if hidden else PathFinder.find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Without
+import synthstudio.cli, synthstudio.formats.export
+from synthstudio.core.errors import ReviewError
+try:
+    import synthstudio.review.store
+except ReviewError as error:
+    print(error)
+"""
+
+
+def test_without_its_packages_it_says_what_to_install_and_the_rest_works() -> None:
+    command = [sys.executable, "-c", WITHOUT_DATABASES]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 'pip install "synthstudio[studio]"' in done.stdout

@@ -6,11 +6,10 @@ import pytest
 from review_ops import ANNA, BEN, LEAD
 from sqlalchemy import event
 
-from synthstudio.review import comments, history
-from synthstudio.review.models import EventRow, MemberRow, ThreadRow, utc_now
+from synthstudio.review import comments
+from synthstudio.review.models import MemberRow, ThreadRow, utc_now
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import set_share
-from synthstudio.review.values import JointLabel
 from synthstudio.studio.thread_list import shown_threads, threads_csv, threads_note
 
 
@@ -104,32 +103,3 @@ def test_a_csv_has_what_one_may_see_when_it_is_asked_for(empty_store, small_set,
     assert "nose" in made()
     role = None
     assert "Only members" in made() and made().count("\n") == 1
-
-
-def test_threads_are_read_without_undone_strokes(empty_store, key, write):
-    """An undo holds the masks that it puts back, so those of strokes are not read."""
-    nose = {"nose": JointLabel(x_px=5.0, y_px=6.0, state=2, cause="visible")}
-    for _ in range(3):
-        undone = write(1, "revert", event=write(1, "edit", joints=nose).id)
-        write(1, "revert", event=write(1, "revert", event=undone.id).id)
-    first = write(1, text="a")
-    talk = [first, answer := write(1, text="b", event=first.id)]
-    talk.append(taken := write(1, "revert", event=answer.id))
-    talk.append(write(1, "revert", event=taken.id))
-    elsewhere = write(2, text="c")
-    found = []
-
-    def loaded(row, _):
-        found.append(row.id)
-
-    event.listen(EventRow, "load", loaded)
-    try:
-        (thread,) = comments.threads_in(empty_store, key, [(0, 1)])[0, 1]
-        assert {*found} == {one.id for one in (*talk, elsewhere)}  # by whole frames
-        found.clear()
-        last = write(1, text="d", event=first.id)
-        assert {*found} - {last.id} == {one.id for one in talk}
-    finally:
-        event.remove(EventRow, "load", loaded)
-    assert [one.after["comment"] for one in thread.comments] == ["a", "b"]
-    assert history.check_replay(empty_store, key) == []

@@ -9,12 +9,13 @@ from review_ops import refused
 
 from synthstudio.core.errors import RecipeError, Refused
 from synthstudio.recipe.schema.load import dump, parse
+from synthstudio.review.models import JobRow
 from synthstudio.review.store import open_store
 from synthstudio.review.values import User
 from synthstudio.studio.jobs import job_store, orders
 from synthstudio.studio.jobs.orders import Export, Generate, check_order
 from synthstudio.studio.jobs.process import clean_environment, environment_of
-from synthstudio.studio.settings import Settings
+from synthstudio.studio.settings import Limits, Settings
 
 HOSTILE = ("", ".", "..", "../x", "a/b", "/etc", "a\\b", "-rf", "--resume", "a b", "A", "a\n")
 HOSTILE += ("a\0b", "ä", "x" * 49, "studio", "a;ls", "$(ls)", "a.yaml", "~", "con", "%2e%2e")
@@ -165,4 +166,30 @@ def test_the_queue_has_an_end(settings: Settings) -> None:
     job_store.add(store, order("more"), settings, who=LEAD)
     with refused("gone"):
         job_store.job(store, 999)
+    store.close()
+
+
+def test_resumed_is_checked_as_new(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But what is made already needs no room again."""
+    store, wanted = open_store(settings.database), order(frames=100)
+    made = job_store.add(store, wanted, settings, who=LEAD)
+    needed = orders.bytes_needed(parse(dict(wanted.recipe)))
+
+    def resumed(free: int, settings: Settings = settings, who: User = LEAD) -> str:
+        with store.session() as session:
+            session.get_one(JobRow, made.id).state = "failed"
+        monkeypatch.setattr(orders, "free_bytes", lambda _: free + orders.SPARE_BYTES)
+        return job_store.resume(store, made.id, settings, who=who).state
+
+    with refused("invalid", "disk is too full"):
+        resumed(needed - 1)
+    assert job_store.job(store, made.id).state == "failed"
+    monkeypatch.setattr(job_store, "frames_on_disk", lambda _: 50)
+    with refused("invalid", "disk is too full"):
+        resumed(needed // 2 - 2)
+    assert resumed(needed // 2 + 1) == "queued"
+    with refused("role"):
+        resumed(needed, who=REVIEWER)
+    with pytest.raises(RecipeError, match="more frames than the studio makes"):
+        resumed(needed, dataclasses.replace(settings, limits=Limits(frames=99)))
     store.close()
