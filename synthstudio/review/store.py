@@ -8,7 +8,9 @@ import subprocess
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import DiskError, Refused, ReviewError
 from synthstudio.core.outputs import plain_file
@@ -63,8 +65,7 @@ class Store:
         refused at once while somebody else writes (on PostgreSQL: the same rows).
         """
         engine = self.engine if waits else self.engine.execution_options(**{_AT_ONCE: True})
-        make = sessionmaker(engine, expire_on_commit=False)
-        with refusing(self.url), make.begin() as session:
+        with refusing(self.url), _transaction(engine) as session:
             if not waits and engine.dialect.name == "postgresql":
                 # Milliseconds; 0 would be for ever.
                 session.connection().exec_driver_sql("SET LOCAL lock_timeout = 1")
@@ -73,16 +74,45 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Begin a transaction that sees the store as it is now, and only reads."""
+        store, session = _snapshot.get() or (None, None)
+        with refusing(self.url):
+            if store is self and session is not None:
+                yield session
+                return
+            with _transaction(self._reader) as session:
+                yield session
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all `reading` inside, of this thread, see one moment by one transaction.
+
+        What is written meanwhile is not seen.
+        """
+        with self.reading() as session:
+            token = _snapshot.set((self, session))
+            try:
+                yield
+            finally:
+                _snapshot.reset(token)
+
+    @cached_property
+    def _reader(self) -> Engine:
         options: dict[str, Any] = {BEGIN: "BEGIN"}
         if self.engine.dialect.name == "postgresql":
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        engine = self.engine.execution_options(**options)
-        make = sessionmaker(engine, expire_on_commit=False)
-        with refusing(self.url), make.begin() as session:
-            yield session
+        return self.engine.execution_options(**options)
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+_snapshot: ContextVar[tuple[Store, Session] | None] = ContextVar("snapshot", default=None)
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Session]:
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        yield session
 
 
 def default_url(folder: Path) -> str:

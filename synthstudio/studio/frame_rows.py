@@ -65,6 +65,7 @@ class FrameRows:
     frame: Row
     people: Mapping[int, Row]
     made: dict[int, dict[str, Any]] = field(default_factory=dict)
+    bases: dict[int, Base] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -94,8 +95,13 @@ class Frames:
 
     def base_of(self, person: Person) -> Base:
         """Return what the data set says of a person; DatasetError for a frame it does not hold."""
-        found = self.get(person.frame)
-        return base_in(found.frame, found.people, person.instance, self.skeleton.joints)
+        found, number = self.get(person.frame), person.instance
+        if number not in found.bases:
+            base = base_in(found.frame, found.people, number, self.skeleton.joints)
+            if number not in found.people:
+                return base  # anybody may ask for any number
+            found.bases[number] = base
+        return found.bases[number]
 
 
 def _read(dataset: Dataset, frame: int) -> FrameRows:

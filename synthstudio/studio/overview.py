@@ -127,16 +127,14 @@ def review_progress(store: Store, dataset: str) -> dict[str, int]:
     name = (store.url, dataset)
     with _lock:
         at, found = _progress_cache.get(name, (-1, {}))
-    last = last_event_id(store, dataset)
-    if at == last:
-        return found
     news = events(store, dataset, after_id=at, limit=_MOST_EVENTS + 1) if found else []
     step = _step(news) if found and len(news) <= _MOST_EVENTS else None
     if step is None:
+        last = last_event_id(store, dataset)
         done, total = done_and_total(store, dataset)
         found = {"done": done, "total": total, "nobody": len(empty_frames(store, dataset))}
     else:
-        last = news[-1].id if news else last
+        last = news[-1].id if news else at
         found = {name: n + step.get(name, 0) for name, n in found.items()}
     with _lock:
         if _progress_cache.get(name, (-1, {}))[0] <= last:

@@ -150,3 +150,11 @@ def test_risk_follows_what_is_stored(desk: Desk, small_set: Dataset) -> None:
     assert np.flatnonzero(np.isfinite(models.disagreement)).tolist() == [4]
     assert models.disagreement[4] > 0.9
     assert risk_of(store, table).score[4] > after.score[4]
+
+
+def test_a_snapshot_shows_one_moment(store: Store) -> None:
+    with store.snapshot():
+        before = settings.views(store, KEY, who=ANNA)
+        mine = save(store, "mine")
+        assert settings.views(store, KEY, who=ANNA) == before == []
+    assert settings.views(store, KEY, who=ANNA) == [mine]

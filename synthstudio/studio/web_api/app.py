@@ -168,7 +168,7 @@ def _limited(receive: Receive) -> Receive:
     return limited
 
 
-def _check_query(request: Request) -> None:
+async def _check_query(request: Request) -> None:
     """Refuse parameters that the operation does not have, and repeated ones."""
     path, method = request.scope["route"].path, request.method.lower()
     described = request.app.openapi()["paths"][path][method].get("parameters", ())

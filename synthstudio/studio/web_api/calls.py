@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from synthstudio.core.errors import Refused
 from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_review import blinded_among
-from synthstudio.review.values import MAIN, Action, Person, User, require
+from synthstudio.review.values import MAIN, Action, Person, User, may, require
 from synthstudio.studio.components import API
 from synthstudio.studio.context import Context, OpenSet
 
@@ -41,11 +41,12 @@ class SetCall(Call):
 
     def hidden(self, people: Collection[Pair], layer: str = MAIN) -> set[Pair]:
         """Return those whose review may not be shown: a second review is blind."""
-        if layer != MAIN:
+        if layer != MAIN or not people or may(self.me.role, "adjudicate"):
             return set()
-        share = share_of(self.ctx.store, self.chosen.key, "second_share")
-        table = self.chosen.table
-        return blinded_among(self.ctx.store, table, people, who=self.me, share=share)
+        store, chosen = self.ctx.store, self.chosen
+        with store.snapshot():
+            share = share_of(store, chosen.key, "second_share")
+            return blinded_among(store, chosen.table, people, who=self.me, share=share)
 
     def person(self, frame: int, instance: int, layer: str = MAIN) -> Person:
         return Person(dataset=self.chosen.key, frame=frame, instance=instance, layer=layer)
@@ -57,7 +58,7 @@ class SetCall(Call):
         return index
 
 
-def call_of(request: Request) -> Call:
+async def call_of(request: Request) -> Call:
     found: Call = request.state.call
     return found
 
@@ -76,7 +77,7 @@ def on_set(call: Call, key: str) -> SetCall:
     return SetCall(ctx=call.ctx, me=call.me, browser=call.browser, chosen=found)
 
 
-def set_call_of(call: Annotated[Call, Depends(call_of)], set: str) -> SetCall:
+async def set_call_of(call: Annotated[Call, Depends(call_of)], set: str) -> SetCall:
     return on_set(call, set)
 
 
@@ -87,7 +88,7 @@ OnSet = Annotated[SetCall, Depends(set_call_of)]
 def needs(action: Action) -> Any:
     """Return the dependency of an operation that not every role may do."""
 
-    def check(call: AnyCall) -> None:
+    async def check(call: AnyCall) -> None:
         require(call.me, action)
 
     return Depends(check)

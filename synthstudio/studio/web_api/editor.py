@@ -183,10 +183,8 @@ def _window(call: SetCall, editors: Editors, queue: OpenQueue, at: int) -> Json:
     people = order.people(call.chosen.table, start, stop)
     wanted = [call.person(*pair, layer) for pair in people]
     renew_leases(call.ctx.store, editors.leases(call, layer), wanted, who=call.me)
-    return {
-        "at": at,
-        "can": {"edit": may(call.me.role, "edit"), "masks": layer == MAIN},
-        "items": items_of(
+    with call.ctx.store.snapshot():
+        items = items_of(
             call,
             people,
             start=start,
@@ -194,9 +192,10 @@ def _window(call: SetCall, editors: Editors, queue: OpenQueue, at: int) -> Json:
             model=queue.model,
             reasons=order.reasons(start, stop),
             elsewhere=order.extra,
-        ),
-        "progress": progress_of(call),
-    }
+        )
+        progress = progress_of(call)
+    can = {"edit": may(call.me.role, "edit"), "masks": layer == MAIN}
+    return {"at": at, "can": can, "items": items, "progress": progress}
 
 
 def progress_of(call: SetCall) -> Json:

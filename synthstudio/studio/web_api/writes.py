@@ -98,10 +98,11 @@ def _shown(of_set: SetCall, parsed: ParsedOps, answer: Answer, body: OpsBody) ->
         if one.name in answered and one.op.person.frame < of_set.chosen.dataset.frames
     ]
     try:
-        shown = items_of(
-            of_set, list(dict.fromkeys(people)), layer=body.layer, model=body.model, alone=True
-        )
-        return {"items": shown, "progress": progress_of(of_set)}
+        with of_set.ctx.store.snapshot():
+            shown = items_of(
+                of_set, list(dict.fromkeys(people)), layer=body.layer, model=body.model, alone=True
+            )
+            return {"items": shown, "progress": progress_of(of_set)}
     except SynthStudioError as error:
         guard.LOG.warning("people were not read after their ops: %s", error)
         return {"items": [], "progress": None}
