@@ -5,7 +5,6 @@ Nightly each family that ends with a page runs once, and a second call makes not
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import inspect
 import sys
@@ -13,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import warp as wp
@@ -27,20 +25,13 @@ from benchmarks import (
     proof,
 )
 from benchmarks.faults import commands
-from benchmarks.faults.inject import NONE, Fault, run
 from benchmarks.faults.judge import Judge
-from benchmarks.fuzz import judge
-from benchmarks.fuzz.campaign import Campaign, only
-from benchmarks.fuzz.cases import Case, Name, Target
+from benchmarks.fuzz.campaign import Campaign
 from benchmarks.fuzz.targets import TARGETS
 from benchmarks.proofs import ROOT
 from synthstudio.body import pose_library
-from synthstudio.core.errors import RecipeError
-from synthstudio.core.images import encode_jpeg
-from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Stage, prepare
 from synthstudio.props import procedural
-from synthstudio.recipe.schema.load import dump, load, parse
+from synthstudio.recipe.schema.load import parse
 
 FILES = [p for p in (ROOT / "benchmarks").rglob("*.py") if p.parent.name != "readers"]
 MODULES = {
@@ -111,40 +102,7 @@ def test_the_labels_of_a_gpu_are_those_of_the_cpu(scene: str) -> None:
     assert not cuda.compared(scene, ("cpu", "cuda"), frames=6).fields
 
 
-def test_a_label_or_a_pixel_that_differs_is_found() -> None:
-    small = {"width_px": 96, "height_px": 96}
-    recipe = parse({**dump(load(ROOT / "scenes" / "bench.yaml")), "frames": 1, "image": small})
-    stage = Stage(prepare(recipe, assets=ROOT / "scenes", device="cpu", renderer="raster"))
-    frame = pipeline.make_frame(stage, pipeline.draw_spec(stage, 0))
-    found = cuda.Compared()
-    cuda.compare(found, frame, frame)
-    assert not found.fields and found.pixels == [0.0]
-    person = frame.labels.people[0]
-    moved = dataclasses.replace(person, joints_px=person.joints_px + 1e-9)
-    labels = dataclasses.replace(frame.labels, people=(moved, *frame.labels.people[1:]))
-    grey = encode_jpeg(np.full((96, 96, 3), 128, np.uint8), 90)
-    cuda.compare(found, frame, dataclasses.replace(frame, labels=labels, jpeg=grey))
-    assert dict(found.fields) == {"labels.people[0].joints_px": 1} and found.pixels[1] > 0.5
-
-
 # make faults ----------------------------------------------------------------------------------
-
-
-def test_moments_of_a_command_are_counted_and_come_again(tmp_path: Path) -> None:
-    folder = tmp_path / "case"
-    folder.mkdir()
-
-    def action() -> None:
-        for k in range(4):
-            (folder / f"d{k}").mkdir(exist_ok=True)
-            (folder / f"d{k}" / "f").write_text("x")
-
-    sound = run(action, folder, NONE, tmp_path / "a.log")
-    assert (sound.status, sound.events, sound.growing) == (0, 8, 8)
-    killed = run(action, folder, Fault(kill_at=5), tmp_path / "b.log")
-    assert killed.killed and not killed.err
-    full = run(action, folder, Fault(full_at=3), tmp_path / "c.log")
-    assert full.status == 99 and "No space left" in full.err
 
 
 FAULTY = ("import", "export coco", "filter", "split", "validate --fix SET", "review import")
@@ -181,38 +139,6 @@ def test_two_hundred_hostile_inputs(fuzz: Path) -> None:
     assert totals.cases == 200 and not totals.faults, totals.faults
     assert min(totals.whats["taken"], totals.whats["refused"]) > 25
     assert set(totals.targets) == set(TARGETS)
-
-
-def _litters(case: Case) -> None:
-    (case.out.with_name("cwd") / "core").write_text("x")
-
-
-def _leaves_half(case: Case) -> None:
-    case.out.mkdir()
-    raise RecipeError("no")
-
-
-def _raises(case: Case) -> None:
-    raise KeyError("x")
-
-
-def _refuses(case: Case) -> None:
-    raise RecipeError("no", where="a.txt")
-
-
-PLANTED = {"litter": _litters, "half": _leaves_half, "traceback": _raises, "refused": _refuses}
-
-
-@pytest.mark.nightly("sound inputs of every kind take a quarter of a minute")
-def test_planted_faults_are_found_and_run_again_alone(
-    fuzz: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, ask in PLANTED.items():
-        planted = Target(name=name, weight=1, inputs=lambda sound: [{"a.txt": b"x"}], ask=ask)
-        monkeypatch.setitem(judge.TARGETS, name, planted)
-    names = [Name.parse(f"{name}:0") for name in PLANTED]
-    found = {name.target: verdict.what for name, verdict in only(fuzz, 2, names)}
-    assert found == {name: name.replace("half", "litter") for name in PLANTED}
 
 
 # Long runs, small -----------------------------------------------------------------------------

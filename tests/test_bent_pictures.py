@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,6 @@ from synthstudio.core.spec import FrameSpec
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
 from synthstudio.generation.stage import Stage, settings_of
-from synthstudio.render import bend
-from synthstudio.render.pack import pack
 from synthstudio.render.rays import nearest_blockers_by_rays
 from synthstudio.review.risk.table import people_table
 
@@ -189,49 +186,6 @@ def test_masks_boxes_and_shares_are_those_of_the_bent_picture(made: ss.Dataset) 
                 assert inside
             if not inside:
                 assert people.truncated_fraction[p] > 0
-
-
-def test_colours_are_those_that_the_rays_meet(made: ss.Dataset) -> None:
-    stage, spec = _stage(made), _spec(made, 0)
-    built = pipeline.build(stage, spec)
-    drawn = pipeline.RENDERERS["raster"](
-        pack(built.scene, device="cpu"), built.scene, frozenset({"normal"})
-    )
-    assert drawn.rgb.shape[:2] == built.scene.backdrop.shape[:2] != (120, 160)
-    seen = bend.bent(drawn, spec.camera)
-    y, x = np.mgrid[0:120, 0:160]
-    px = np.stack([x, y], axis=-1).reshape(-1, 2) + 0.5
-    assert seen.normal is not None
-    wide = built.scene.camera.K
-    at = (_straightened(spec, px) * wide[0, 0] + wide[:2, 2]).reshape(120, 160, 2)
-    off = {}
-    for shift in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)):
-        theirs = cv2.remap(drawn.rgb, (at - 0.5 + shift).astype(np.float32), None, cv2.INTER_LINEAR)
-        pair = [cv2.GaussianBlur(rgb, (0, 0), 1.0).astype(int) for rgb in (seen.rgb, theirs)]
-        off[shift] = float((np.subtract(*pair) ** 2).mean())
-    here = off.pop((0, 0))
-    assert here < 0.5 * min(off.values())
-    assert seen.normal.shape == (120, 160, 3) and seen.depth_m.shape == (120, 160)
-
-
-def test_a_lens_that_hardly_bends_gives_the_pinholes_labels(made: ss.Dataset) -> None:
-    stage = _stage(made)
-    compared = 0
-    for index in range(len(made)):
-        spec = _spec(made, index)
-        plain = dataclasses.replace(spec, camera=dataclasses.replace(spec.camera, distortion=None))
-        hardly = dataclasses.replace(
-            spec, camera=dataclasses.replace(spec.camera, distortion=(1e-12, 0.0))
-        )
-        found = pipeline.make_frame(stage, hardly).labels.people
-        for a, b in zip(pipeline.make_frame(stage, plain).labels.people, found, strict=True):
-            np.testing.assert_allclose(a.joints_px, b.joints_px, atol=1e-4)
-            np.testing.assert_allclose(a.shares, b.shares, atol=1e-9)
-            np.testing.assert_allclose(a.amodal_box_px, b.amodal_box_px, atol=1.01)
-            assert b.modal_area_px == pytest.approx(a.modal_area_px, rel=0.01, abs=2)
-            assert b.truncated_fraction == pytest.approx(a.truncated_fraction, abs=2e-4)
-            compared += 0 < a.truncated_fraction < 1
-    assert compared > 0
 
 
 def test_it_is_made_again_and_its_variants_share_it(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from printed import ROOT, command_of
 
@@ -51,14 +50,6 @@ def test_slurm_uses_all_cores_of_all_nodes(tmp_path: Path) -> None:
     launched = (tmp_path / "launched").read_text()
     assert "--address first:6379 --min-nodes 4 --num-cpus 16 --" in launched
     assert (tmp_path / "address").read_text() == "auto\n"
-
-
-def test_a_slurm_job_whose_cluster_did_not_start_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(PROGRAMS, "ray", "exit 0")  # as Ray's launcher does
-    with pytest.raises(subprocess.CalledProcessError):
-        started("slurm.sh", tmp_path, SLURM_NNODES="1", SLURM_JOB_NODELIST="n1")
 
 
 def test_an_array_job_makes_a_part_a_task(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """What every file of the project keeps to."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -70,21 +69,3 @@ def test_docs_link_only_to_files_that_exist() -> None:
         assert "@@" not in text, page.name  # a gap that was to be filled in
         for target in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (page.parent / target).exists(), f"{page.name} -> {target}"
-
-
-def test_tab_completes_commands_and_choices() -> None:
-    def completed(words: str) -> list[str]:
-        env = os.environ | {
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(len(words.split()) - 1),
-            "_SYNTHSTUDIO_COMPLETE": "complete_bash",
-        }
-        call = [
-            sys.executable,
-            "-c",
-            "from synthstudio.cli import app; app(prog_name='synthstudio')",
-        ]
-        return subprocess.run(call, env=env, capture_output=True, text=True).stdout.split()
-
-    assert completed("synthstudio cov") == ["coverage"]
-    assert completed("synthstudio export --format co") == ["coco", "coco-wholebody"]

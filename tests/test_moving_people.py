@@ -14,10 +14,9 @@ from PIL import Image
 
 import synthstudio as ss
 from synthstudio.core.camera import Camera
-from synthstudio.core.errors import GeometryError
 from synthstudio.core.images import srgb_to_linear
 from synthstudio.core.spec import FrameSpec, MovingSpec, PlainBackdrop
-from synthstudio.core.velocities import row_times_s, velocities_of
+from synthstudio.core.velocities import row_times_s
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
 from synthstudio.generation.stage import Stage, prepare, settings_of
@@ -146,28 +145,6 @@ def test_a_rolling_shutter_puts_every_joint_where_its_row_is_exposed(
     assert seen >= 2  # above and below the middle row, in opposite ways
 
 
-def test_masks_and_picture_are_skewed_as_joints_are(stage: Stage, drawn: FrameSpec) -> None:
-    spec = _going(_lens(drawn, exposure_s=0.0), (8.0, 0.0, 0.0))
-    made = {
-        readout: pipeline.make_frame(stage, _lens(spec, readout_s=readout), layers=("instance",))
-        for readout in (0.0, 0.03)
-    }
-    own = {
-        k: np.asarray(Image.open(io.BytesIO(f.layers["instance"]))) == 1 for k, f in made.items()
-    }
-    depth = float(made[0.0].labels.people[0].joints_camera_m[:, 2].mean())
-    height, moved = spec.camera.height_px, []
-    for row in np.flatnonzero(own[0.0].sum(axis=1) > 4):
-        if not own[0.03][row].any():
-            continue
-        middles = [np.flatnonzero(own[k][row]).mean() for k in (0.0, 0.03)]
-        expected = 8.0 * ((row + 0.5) / height - 0.5) * 0.03 * spec.camera.focal_px / depth
-        moved.append(middles[1] - middles[0] - expected)
-    assert len(moved) > 40
-    assert float(np.median(np.abs(moved))) < 0.7  # whole pixels, and limbs nearer or farther
-    assert made[0.0].jpeg != made[0.03].jpeg
-
-
 @pytest.mark.parametrize(
     "lens", [{"exposure_s": EXPOSED}, {"exposure_s": 0.004, "readout_s": 0.03}]
 )
@@ -188,10 +165,3 @@ def test_rows_beyond_the_picture_and_behind_the_camera_have_times() -> None:
     points = np.array([[0.0, 2.0, 0.0], [0.0, 2.0, 50.0], [0.0, -1.0, 0.0]])
     times = row_times_s(camera, points, np.zeros((3, 3)), 0.02)
     assert times == pytest.approx([0.0, -0.03, 0.0])
-
-
-def test_somebody_else_a_moment_later_is_an_error(stage: Stage, drawn: FrameSpec) -> None:
-    person = stage.body.posed(drawn.people[0], instance=1)
-    other = dataclasses.replace(person, surfaces=person.surfaces[1:])
-    with pytest.raises(GeometryError, match="same surfaces"):
-        velocities_of(person, other, 0.01)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -213,19 +212,6 @@ def changed(**of_image: object) -> dict:
     return out
 
 
-def test_annotations_that_cannot_be_used(world: Path, tmp_path: Path):
-    bare = annotations()
-    del bare["categories"][0]["keypoints"]
-    assert "no category has the keypoints" in refused(world, tmp_path, bare)
-    nan = json.dumps(annotations()).replace("120", "NaN", 1)
-    assert refused(world, tmp_path, nan)
-    for name in ("../coco.json", "/etc/passwd", "a/../../x.png"):
-        assert "leads out" in refused(world, tmp_path, changed(file_name=name))
-    lonely = annotations() | {"annotations": []}
-    assert "no photo with an annotated person" in refused(world, tmp_path, lonely)
-    assert "no such folder" in refused(world, tmp_path, annotations(), images=tmp_path / "none")
-
-
 def test_photos_that_cannot_be_used(world: Path, tmp_path: Path):
     images = tmp_path / "images"
     images.mkdir()
@@ -278,27 +264,3 @@ def test_pasted_people_take_the_skeleton_of_the_annotations(world: Path, tmp_pat
         pasted += make_frame(stage, sample, spec).people[len(sample.people) :]
     assert pasted
     assert {len(row["state"]) for row in pasted} == {len(body.joints)}
-
-
-def test_a_person_smaller_than_a_pixel_stays_as_it_is(world: Path, tmp_path: Path):
-    value = annotations()
-    place = [40.2, 50.2, 2] * 17
-    tiny = photo_world.someone(9, 1, 40, 40, 20)
-    del tiny["segmentation"]
-    tiny |= {"keypoints": place, "num_keypoints": 17, "bbox": [40.1, 50.1, 0.2, 0.2], "area": 0.04}
-    value["annotations"].append(tiny)
-    (tmp_path / "coco.json").write_text(json.dumps(value))
-    for name in ("images", "occluders"):
-        shutil.copytree(world / name, tmp_path / name)
-    run(tmp_path, tmp_path / "out", workers=1)
-    made = Dataset(tmp_path / "out")
-    small = [
-        row
-        for frame in made.iter_frames()
-        for row in made.instances(frame["index"])
-        if row["modal_box_px"][2] < 1
-    ]
-    assert len(small) >= EACH  # the clean frame has them too
-    for row in small:
-        assert row["modal_box_px"] == pytest.approx([40.1, 50.1, 0.2, 0.2], abs=0.01)
-        assert row["joints_px"][:2] == pytest.approx([40.7, 50.7])  # COCO counts pixels

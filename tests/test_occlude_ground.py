@@ -22,7 +22,7 @@ from synthstudio.generation.photos.ground import ground_cells
 from synthstudio.generation.photos.make import ref_of, view_of
 from synthstudio.generation.photos.measure import STATURE_M, Floor, Stand, stand, surer
 from synthstudio.recipe.search.photo_candidates import within_reach
-from synthstudio.recipe.search.photo_occluders import _meet, makes_sense
+from synthstudio.recipe.search.photo_occluders import makes_sense
 from synthstudio.recipe.search.photo_visibility import Card
 
 HEIGHT, WIDTH, EDGE = 240, 320, 130
@@ -158,19 +158,6 @@ def test_what_is_laid_stands_on_ground(sense, cells, left_px, bottom_px, thing, 
     paste = SimpleNamespace(thing=thing, person=None, camera=CAMERA)
     view = SimpleNamespace(width_px=WIDTH, height_px=HEIGHT, ground=cells)
     assert makes_sense(view, SimpleNamespace(card=card, paste=paste)) is sense
-
-
-def test_what_stands_on_one_floor_does_not_stand_in_one_another():
-    solve = SimpleNamespace(gap_m=lambda a, b: abs(a.position_m[0] - b.position_m[0]) - 0.5)
-
-    def paste(thing, camera=CAMERA):
-        return SimpleNamespace(thing=thing, person=None, camera=camera)
-
-    here, near, away = (paste(_thing(x, 5.0)) for x in (0.0, 0.52, 0.7))
-    assert _meet(solve, here, near) and not _meet(solve, here, away)
-    other = dataclasses.replace(CAMERA, pitch_rad=0.0)
-    assert not _meet(solve, here, paste(_thing(0.1, 5.0), other))  # of another person's floor
-    assert not _meet(solve, here, paste(None))  # a cut-out's place is none in metres
 
 
 # Who stands ---------------------------------------------------------------------------------

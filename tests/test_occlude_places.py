@@ -13,7 +13,6 @@ from synthstudio.core.scene import CutoutLayer
 from synthstudio.core.spec import GreySpec
 from synthstudio.generation.photos.layers import _match_surroundings
 from synthstudio.generation.photos.make import PhotoStage, ref_of, view_of
-from synthstudio.props import photo_looks
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.search import photo_candidates as items
 from synthstudio.recipe.search.photo_occluders import fits
@@ -144,20 +143,6 @@ def drawn(stage: PhotoStage, **options: object) -> list[items.Item]:
     return [item for item in made if item is not None]
 
 
-def test_on_known_ground_things_are_plain_and_the_sun_is_half_as_strong(stage: PhotoStage):
-    def patterns(made: list[items.Item]) -> set[str]:
-        return {m.pattern for item in made for m in item.paste.thing.materials}
-
-    before, known = drawn(stage, ground="any"), drawn(stage, ground="known")
-    assert len(patterns(before)) > 1 and patterns(known) == {"plain"}
-
-    def suns(made: list[items.Item]) -> set[float]:
-        return {round(max(item.paste.light.sun_rgb), 3) for item in made}
-
-    (strong,), (soft,) = suns(before), suns(known)
-    assert soft == pytest.approx(strong / 2, abs=1e-3)
-
-
 def test_what_a_card_hides_is_the_same_by_table_and_sample_by_sample(stage: PhotoStage):
     person = seen(stage, 0).people[0]
     alone = as_annotated(person)
@@ -181,13 +166,3 @@ def test_what_a_card_hides_is_the_same_by_table_and_sample_by_sample(stage: Phot
             assert after.occluded_fraction == pytest.approx(fraction, abs=1e-12)
         assert len(set(table)) > 5
         before = behind(before, first.moved(21.0))
-
-
-def test_quantiles_are_numpys():
-    rng = stream(1, "quantiles")
-    for n in (1, 2, 40, 5_000, 60_000):
-        for values in (rng.random(n), rng.integers(0, 9, n), np.sort(rng.standard_normal(n))):
-            for kind in (np.float32, np.float64):
-                for share in (0.02, 0.5, 0.95):
-                    expected = float(np.quantile(values.astype(kind), share))
-                    assert photo_looks.quantile(values.astype(kind), share) == expected

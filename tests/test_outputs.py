@@ -185,13 +185,6 @@ def test_a_parent_that_is_a_file_and_a_name_too_long(world: Path) -> None:
     assert _tree(world) == before
 
 
-def test_a_name_as_long_as_a_disk_takes(world: Path) -> None:
-    with chdir(world):
-        _run("export", "set", "--out", "n" * 255)
-        _run("report", "set", "--out", "r" * 250 + ".html")
-    assert (world / ("n" * 255) / "annotations/person_keypoints_train.json").is_file()
-
-
 @pytest.mark.parametrize("name", ["export", "import", "train", "filter", "occlude", "generate"])
 def test_a_refused_command_leaves_no_folder(name: str, world: Path) -> None:
     """Whatever is wrong is found before anything is made, or what was made goes again."""

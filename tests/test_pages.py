@@ -137,30 +137,6 @@ def test_printed_yaml_and_json_are_parts_of_recipes_and_configs(tmp_path: Path) 
     assert len(found) > 8
 
 
-def test_what_cannot_exist_is_found() -> None:
-    page = "```sh\na 'b c' \\\n  d   # e\n# only a comment\n```\n"
-    assert commands(page) == ["a 'b c' \\\n  d   # e\n"]
-    assert list(blocks("x\n\n    make y\n\n```\nz\n```\n")) == [("", "    make y\n"), ("", "z\n")]
-    with pytest.raises(AssertionError, match="unfinished"):
-        commands("```sh\na \\\n```\n")
-    for line in (
-        "make tset",
-        "python -m benchmarks.proof --nothing",
-        "mkae",
-        "sed s scenes/no.yaml",
-    ):
-        with pytest.raises(AssertionError):
-            check_command(line)
-    for line in ("synthstudio generate", "synthstudio stats a --nothing"):
-        with pytest.raises(Exception, match=r"(?i)missing|no such"):
-            check_command(line)
-    for code in ("ss.nothing", "ss.Recipe.nothing", "ss.generate('a', 'b', wrokers=2)"):
-        with pytest.raises(AssertionError):
-            check_python(f"import synthstudio as ss\n{code}", {})
-    with pytest.raises(AttributeError):
-        check_python("from synthstudio import nothing", {})
-
-
 def test_the_readmes_data_set_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     section = PAGES["README.md"].split("## Make a data set")[1]
     block = next(block for language, block in blocks(section) if language in printed.SHELL)

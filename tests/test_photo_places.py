@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import synthstudio as ss
 from synthstudio.core import masks
 from synthstudio.core.camera import Camera
-from synthstudio.core.errors import RecipeError
 from synthstudio.core.spec import (
     FrameSpec,
     LensSpec,
@@ -130,21 +128,3 @@ def test_feet_are_on_the_square_and_people_as_tall_as_the_photo_says(assets: Pat
         want = (seen(*at, 0.0)[1] - seen(at[0], at[1] + 0.15, tall)[1]) / scale
         assert high == pytest.approx(want, rel=0.07)
     assert mirrored == {False, True}
-
-
-def test_a_photo_without_a_sidecar_is_said_before_the_first_frame(
-    assets: Path, tmp_path: Path
-) -> None:
-    Image.new("RGB", (64, 64), (90, 90, 90)).save(assets / "photos" / "clock.jpg")
-    notes: list[str] = []
-    wish = {**RECIPE, "frames": 1}
-    options: dict[str, Any] = {"assets": assets, "device": "cpu", "progress": False}
-    ss.generate(wish, tmp_path / "set", on_note=notes.append, **options)
-    assert notes == ["1 of 2 photos of photos are not places for people: clock.jpg: no sidecar"]
-    assert "no sidecar" in (tmp_path / "set" / "run.log").read_text()
-    (assets / "photos" / "room.camera.yaml").rename(assets / "room.camera.yaml")
-    with pytest.raises(RecipeError, match=r"no photo .* 2 photos: clock.jpg and 1 more"):
-        ss.generate(wish, tmp_path / "other", **options)
-    assert not (tmp_path / "other").exists()
-    (assets / "room.camera.yaml").rename(assets / "photos" / "room.camera.yaml")
-    (assets / "photos" / "clock.jpg").unlink()

@@ -88,19 +88,6 @@ def test_the_next_recipe_hides_the_people_of_the_same_photos(stored: Dataset, tm
     assert next_recipe(stored, found, families=(), at_least=0)["occlude"]["by"] == BY
 
 
-def test_imported_sets_go_on_from_their_own_recipe_or_say_that_there_is_none(
-    stored: Dataset, imported: Dataset, tmp_path: Path
-):
-    export("coco", stored.folder, tmp_path / "coco")
-    import_from("coco", tmp_path / "coco", tmp_path / "back")
-    back = Dataset(tmp_path / "back")
-    assert next_recipe(back, coverage(back), families=()) == next_recipe(
-        stored, coverage(stored), families=()
-    )
-    with pytest.raises(DatasetError, match="was imported, so there is no recipe to go on from"):
-        next_recipe(imported, coverage(imported), families=())
-
-
 @pytest.mark.parametrize("form", ["coco", "crowdpose", "yolo", "webdataset"])
 def test_labels_come_back_exactly_and_nobody_differs(stored: Dataset, tmp_path: Path, form: str):
     export(form, stored.folder, tmp_path / "out")
@@ -111,30 +98,6 @@ def test_labels_come_back_exactly_and_nobody_differs(stored: Dataset, tmp_path: 
 
 def reported(data: Dataset) -> str:
     return json.dumps(list(data.iter_instances()))  # NaN is NaN there
-
-
-def test_one_joint_that_somebody_moved_is_one_person(stored: Dataset, tmp_path: Path):
-    export("coco", stored.folder, tmp_path / "out")
-    path = tmp_path / "out" / "annotations/person_keypoints_train.json"
-    file = json.loads(path.read_text())
-    mixed = {a["image_id"] for a in file["annotations"] if a["origin"][0] == "rendered"}
-    entry = next(
-        a
-        for a in file["annotations"]
-        if a["image_id"] in mixed and a["origin"][0] == "human" and a["state"][5] == 2
-    )
-    entry["keypoints"][15] += 3.0
-    path.write_text(json.dumps(file))
-    made = import_from("coco", path, tmp_path / "back")
-    assert made.edited == 1
-    changed = [
-        (was["frame_index"], was["instance"], now["joints_px"][10] - was["joints_px"][10])
-        for was, now in zip(
-            stored.iter_instances(), Dataset(made.folder).iter_instances(), strict=True
-        )
-        if json.dumps(was) != json.dumps(now)
-    ]
-    assert changed == [(entry["image_id"], entry["instance_number"], pytest.approx(3.0))]
 
 
 def test_an_untouched_set_has_no_findings_and_planted_ones_are_found(

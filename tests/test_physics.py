@@ -3,7 +3,6 @@
 import dataclasses
 import math
 
-import numpy as np
 import pytest
 
 from benchmarks import physics, proofs
@@ -141,21 +140,3 @@ def test_a_planted_fault_is_found(rooms: tuple[Stage, list[FrameSpec]], fault: s
     assert {name: getattr(report, name) for name in expected} == expected, report.text()
     assert words in "".join(report.findings)
     assert report.passed or set(counts) & set(FAULTS)
-
-
-def test_a_thin_board_through_the_belly_is_found(rooms: tuple[Stage, list[FrameSpec]]) -> None:
-    """A board is thinner than 4 cm: no vertex of the body lies deep in it, but it in the body."""
-    _, specs = rooms
-    person = next(p for spec in specs for p in spec.people if physics.stands(p))
-    x, y, _ = person.position_m
-    corners = np.array(list(np.ndindex(2, 2, 2))) * [0.8, 0.02, 0.3] + [x - 0.4, y, 0.9]
-    quads = np.array([[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2],
-                      [1, 3, 7, 5]])  # fmt: skip
-    faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
-    one = physics.Solid(
-        points_m=physics._points(corners[faces]),
-        pieces=tuple(physics._closed_pieces(corners, faces)),
-        box_m=np.stack([corners.min(axis=0), corners.max(axis=0)]),
-    )
-    assert len(one.pieces) == 1
-    assert physics.body_and_thing_m(physics.bare(person), one, np.ones(17, bool)) > 0.04

@@ -33,28 +33,3 @@ def test_other_names_are_refused_before_anything_is_made(name: str, tmp_path: Pa
         with pytest.raises(FormatError, match=r"\.png, \.jpg, \.jpeg, \.webp"):
             draw(settings, 0, tmp_path / name)
     assert not list(tmp_path.iterdir())
-
-
-def test_the_pictures_of_a_moment_say_what_they_are(tmp_path: Path) -> None:
-    recipe = parse(
-        {
-            "name": "a",
-            "image": {"width_px": 96, "height_px": 72},
-            "variants": {"clean": 1},
-            "people": {"count": 1},
-            "things": [{"kind": "procedural"}],
-        }
-    )
-    settings = prepare(recipe, assets=tmp_path, device="cpu")
-    pictures.moment(settings, 1, tmp_path / "m.png")
-    made = decode_rgb((tmp_path / "m.png").read_bytes(), "m")
-    lines = made.shape[0] - 72
-    assert lines > 16 + 10  # two gaps and a line of text
-    below = made[8 + 72 + 2 : 8 + 72 + 16]
-    assert (below.max(axis=2) > 150).sum() > 40
-    assert pictures.variant_text(_spec(settings, 2)) == "frame 2, base"
-    assert pictures.variant_text(_spec(settings, 3)).startswith("frame 3, clean")
-
-
-def _spec(settings, index: int):
-    return pictures.draw_spec(pictures.Stage(settings), index)

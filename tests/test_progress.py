@@ -2,14 +2,11 @@
 
 import io
 import sys
-from contextlib import contextmanager
-from pathlib import Path
 
-import covered_set
 import pytest
 from waiting import wait_for
 
-from synthstudio.api import progress, quality, selection
+from synthstudio.api import progress
 
 
 class Terminal(io.StringIO):
@@ -36,37 +33,3 @@ def test_a_log_sees_nothing_and_errors_pass(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ValueError, match="mine"), progress.waiting("merging"):
         raise ValueError("mine")
     assert log.getvalue() == ""
-
-
-def test_long_work_over_data_sets_counts_to_its_end(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    heard: dict[str, list[tuple[int, int]]] = {}
-
-    @contextmanager
-    def steps():  # type: ignore[no-untyped-def]
-        yield (
-            lambda title: (
-                lambda done, total, rate: heard.setdefault(title, []).append((done, total))
-            )
-        )
-
-    monkeypatch.setattr(quality, "progress_steps", steps)
-    monkeypatch.setattr(selection, "progress_steps", steps)
-    made, shard = covered_set.store(tmp_path / "set"), 4
-    quality.stats(made)
-    quality.diff(made, made)
-    quality.coverage(made)
-    selection.filter(made, "frame >= 0", tmp_path / "filtered")
-    selection.split(made, by=("pose", "group"), shares=(1, 0, 0), out=tmp_path / "split")
-    selection.leaks(made, by=("group",))
-    selection.merge([made], tmp_path / "merged", sets=True)
-    written = {"filtering", "writing the data set", "merging"}
-    counted = {"counting", "counting the first", "counting the second"}
-    frames = {*written, *counted, "reading what frames share", "looking for leaks"}
-    assert set(heard) == frames | {"counting people"}
-    for title in frames:
-        assert heard[title][-1] == (12, 12), title
-    assert heard["counting people"][-1] == (24, 24)
-    for title in written:
-        assert [done for done, _ in heard[title]] == list(range(shard, 13, shard))

@@ -20,7 +20,7 @@ from local_clusters import importable, joined, node
 import synthstudio as ss
 from synthstudio.api import inference, prediction_jobs
 from synthstudio.api.inference import predict_to_folder
-from synthstudio.core.errors import ArgumentError, AssetError
+from synthstudio.core.errors import AssetError
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.generation.audit import audit
 from synthstudio.generation.engines.engine import RAY
@@ -172,11 +172,3 @@ def test_a_run_killed_whole_is_resumed_by_the_other_engine(
     else:
         on_ray(settings, out, resume=True)
     assert hashed_files(out) == hashed_files(alone)
-
-
-def test_the_api_knows_the_engines(cluster: Any, settings: Settings, tmp_path: Path) -> None:
-    made = ss.generate(tiny_pairs.recipe(2), tmp_path / "set", engine="ray", progress=False)
-    assert len(made) == 2
-    assert ss.audit(made, engine="ray", progress=False).passed
-    with pytest.raises(ArgumentError, match="1 to 256"):
-        ss.generate(tiny_pairs.recipe(2), tmp_path / "other", workers=257)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.rng import stream
 from synthstudio.core.spec import FrameSpec, RoomBackdrop, SkySpec, Vec3
 from synthstudio.generation.pipeline import make_frame
 from synthstudio.generation.stage import Stage, prepare
@@ -54,15 +53,6 @@ def test_clouds_cover_the_share_that_is_asked_for() -> None:
     assert (picture(camera(90), cover=0.4, seed=1) != picture(camera(90), cover=0.4, seed=2)).any()
 
 
-def test_part_of_a_sky_has_the_pixels_of_the_whole() -> None:
-    eye = camera(20)
-    whole = sky_picture(SKY, SUN, eye, exposure=0.8)
-    for share in (0.0, 0.001, 0.4, 1.0):
-        where = stream(3, "where").random((160, 160)) < share
-        part = sky_picture(SKY, SUN, eye, where, exposure=0.8)
-        assert np.array_equal(part[where], whole[where]) and not part[~where].any()
-
-
 @pytest.mark.parametrize("yaw_deg", [-90.0, -75.0, -110.0])
 def test_the_sun_stands_where_the_light_has_it(yaw_deg: float) -> None:
     eye = camera(45, yaw_deg)
@@ -73,30 +63,6 @@ def test_the_sun_stands_where_the_light_has_it(yaw_deg: float) -> None:
     bright = np.argwhere(seen >= seen[row, column] - 1)
     assert np.hypot(*(bright.mean(0) + 0.5 - (y, x))) < 3
     assert seen.max() > picture(eye).sum(-1).max()
-
-
-def test_two_cameras_see_one_sky() -> None:
-    directions = [
-        (math.sin(a) * math.cos(e), math.cos(a) * math.cos(e), math.sin(e))
-        for a in np.radians([-12, 0, 9])
-        for e in np.radians([22, 35])
-    ]
-    found = []
-    for eye in (camera(20, side=600), camera(36, 10, side=600)):
-        seen = picture(eye, cover=0.5, soft=0.5, glow=0.5)
-        far = np.array(eye.position_m) + 1e6 * np.array(directions)
-        places = np.floor(eye.project(eye.to_camera(far))).astype(int)
-        found.append(seen[places[:, 1], places[:, 0]])
-    assert np.median(np.abs(found[0] - found[1])) <= 4
-    assert np.ptp(found[0], axis=0).min() > 40
-
-
-def test_below_the_horizon_there_is_the_horizons_colour_alone() -> None:
-    seen = picture(camera(0), cover=0.9, glow=0.0)
-    below = seen[len(seen) // 2 + 1 :]
-    assert (below == below[0, 0]).all()
-    above = seen[: len(seen) // 4]
-    assert (above != below[0, 0]).any(-1).mean() > 0.9
 
 
 def recipe(**room: Any) -> dict[str, Any]:

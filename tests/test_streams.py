@@ -92,31 +92,3 @@ def test_path_bytes_that_are_not_utf8(words: tuple[str, ...], folder: Path, tmp_
         code, _, err = _shell(r"$S stats $'n\xff'", tmp_path)
         assert code == 1 and err.startswith("error: ") and "Traceback" not in err, err
     assert not list(tmp_path.iterdir())
-
-
-def test_inputs_that_ended_in_tracebacks(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "set").symlink_to(folder / "set")
-    (tmp_path / "file").write_text("")
-    invoke = CliRunner().invoke
-    with chdir(tmp_path):
-        Path("set.yaml").write_text("train: [{dataset: set}]\n")
-        for number, audit in enumerate(("{}", '{"passed": true, "disagreement_rate": "x"}')):
-            Path(f"audit{number}.json").write_text(audit)
-        for words in (
-            ("train", "set.yaml", "--fast-dev-run", "--out", "file/below/run"),
-            ("report", "set", "--audit", "audit0.json"),
-            ("report", "set", "--audit", "audit1.json"),
-        ):
-            wrong = invoke(app, list(words)).exception
-            assert isinstance(wrong, SynthStudioError), (words, repr(wrong))
-
-
-def test_an_error_in_a_long_query_is_short(folder: Path) -> None:
-    for query in (
-        f"{'(' * 20} wrst hidden",
-        f"nose visible and {'x' * 3000}",
-        "nose \x9b31m visible",
-    ):
-        wrong = CliRunner().invoke(app, ["filter", str(folder / "set"), query, "--count"]).exception
-        assert isinstance(wrong, SynthStudioError) and len(str(wrong)) < 1200, str(wrong)
-        assert str(wrong).replace("\n", "").isprintable()

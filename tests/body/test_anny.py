@@ -1,7 +1,6 @@
 """Dressed people in the world."""
 
 import dataclasses
-import math
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from synthstudio.body.patches import patches
 from synthstudio.body.pose_library import library
 from synthstudio.body.wardrobe import garments
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import NO_PART, PARTS
+from synthstudio.core.scene import PARTS
 from synthstudio.core.spec import GarmentSpec, Look, Material, PersonSpec, Phenotype, PoseSpec
 from synthstudio.recipe.sampling.people import mirrored
 
@@ -98,16 +97,6 @@ def test_yaw_and_position_move_everything_rigidly():
         assert (one.instance, other.instance) == (1, 2)
 
 
-def test_the_whole_bare_body_takes_part_though_clothes_hide_some():
-    atlas = load_atlas()
-    surfaces = load().posed(_person(), instance=1).surfaces
-    (skin,) = [s for s in surfaces if s.part is not None and len(s.faces) == len(atlas.body_faces)]
-    np.testing.assert_array_equal(skin.faces, atlas.body_faces)
-    np.testing.assert_array_equal(skin.part, atlas.part)
-    assert 0.2 < skin.drawn.mean() < 0.95
-    assert skin.part.max() < NO_PART
-
-
 def test_patches_lie_on_the_posed_skin():
     atlas, body = load_atlas(), load()
     posed = body.posed(_person("squat_deep", position_m=(1.0, 2.0, 0.5), yaw_rad=2.0), instance=1)
@@ -130,37 +119,6 @@ def test_cached_and_fresh_answers_are_the_same_bytes():
     np.testing.assert_array_equal(one.patches.points_m, other.patches.points_m)
     for a, b in zip(one.surfaces, other.surfaces, strict=True):
         assert a.vertices_m.tobytes() == b.vertices_m.tobytes()
-
-
-def test_one_person_is_posed_and_dressed_once():
-    body, person = load(), _person("run_jog")
-    _forget()
-    body.drop_m(person)
-    body.joints_m(dataclasses.replace(person, yaw_rad=1.0))
-    body.posed(dataclasses.replace(person, position_m=(1.0, 0.0, 0.0)), instance=3)
-    assert module._dressed.cache_info().misses == 1
-    assert module._bare.cache_info().misses == 1
-    body.drop_m(dataclasses.replace(person, identity="someone else"))
-    assert module._dressed.cache_info().misses == 2
-
-
-def test_fresh_patches_are_other_points_of_the_same_joints():
-    body, person = load(), _person("wave", position_m=(1.0, 0.0, 0.9))
-    own, fresh = body.posed(person, instance=1).patches, None
-    fresh = body.fresh_patches(person, points=400, seed=1)
-    assert fresh.points_m.shape == (23, 400, 3)
-    gap = own.points_m.mean(axis=1) - fresh.points_m.mean(axis=1)
-    assert np.linalg.norm(gap, axis=1).max() < 0.02
-    same = body.fresh_patches(person, points=96, seed=0)
-    np.testing.assert_array_equal(same.points_m, own.points_m)
-
-
-def test_coco17_is_the_same_body_with_fewer_joints():
-    person = _person("dance_step")
-    short, whole = load("coco17").posed(person, instance=1), load().posed(person, instance=1)
-    np.testing.assert_array_equal(short.joints_m, whole.joints_m[:17])
-    np.testing.assert_array_equal(short.kinematic_joints_m, whole.kinematic_joints_m[:17])
-    np.testing.assert_array_equal(short.patches.points_m, whole.patches.points_m[:17])
 
 
 # Test palms ------------------------------------------------------------------------------
@@ -206,19 +164,6 @@ def test_the_origin_is_where_a_bar_would_be(pose, number):
         assert 0.01 < distance[nearest] < 0.04
         # The nearest skin looks to the origin: it lies outside the hand.
         assert towards[nearest] @ hand.face_normals[nearest] > 0
-
-
-def test_axes_are_square_and_turn_with_the_holder():
-    body = anny.load()
-    straight = _holder(POSES["hold_cup"].angles_rad)
-    turned = dataclasses.replace(straight, yaw_rad=math.pi / 2, position_m=(3.0, 0.0, 1.0))
-    for plain, moved in zip(body.palms_m(straight), body.palms_m(turned), strict=True):
-        axes = plain[:3, :3]
-        assert axes.T @ axes == pytest.approx(np.eye(3), abs=1e-6)
-        assert np.linalg.det(axes) == pytest.approx(1)
-        turn = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
-        assert moved[:3, :3] == pytest.approx(turn @ axes, abs=1e-6)
-        assert moved[:3, 3] == pytest.approx(turn @ plain[:3, 3] + [3, 0, 1], abs=1e-5)
 
 
 def test_hanging_arms_have_palms_to_the_thighs_and_thumbs_ahead():

@@ -1,9 +1,6 @@
 """Anny's cache: written once, whole, where that may be; its import without torch's compiler."""
 
-import fcntl
 import gzip
-import subprocess
-import sys
 import tempfile
 
 import anny.paths
@@ -13,24 +10,8 @@ import torch
 from anny.models import full_model
 
 from synthstudio.body import anny_model as module
-from synthstudio.body.anny_model import cache_folder, cache_lock
+from synthstudio.body.anny_model import cache_folder
 from synthstudio.core.errors import DiskError
-
-LOADED = """
-import sys
-from synthstudio.body.atlas import load_atlas
-load_atlas()
-assert not {"torch._dynamo", "sympy"} & set(sys.modules)
-import torch
-assert "_dynamo" not in vars(torch)
-assert torch._dynamo.__name__ == "torch._dynamo" and torch._dynamo.OptimizedModule
-"""
-
-
-@pytest.mark.nightly("a child that imports torch, for how much it imports alone")
-def test_bodies_do_without_the_compiler_of_torch_and_leave_it_to_others():
-    ended = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -67,25 +48,6 @@ def test_a_cache_that_cannot_be_written_gives_way_to_a_temporary_one(
         return
     with pytest.raises(DiskError, match="ANNY_CACHE_DIR"):
         cache_folder()
-
-
-def test_a_built_cache_is_read_without_writing_beside_it(cache_at, tmp_path, monkeypatch):
-    cache_at(tmp_path)
-    module._marker(tmp_path).touch()
-    monkeypatch.setattr(module, "_construct", lambda: "model")
-    assert module.load_model() == "model"
-    assert [path.name for path in tmp_path.iterdir()] == [module._marker(tmp_path).name]
-
-
-def test_the_lock_keeps_others_out(tmp_path):
-    with (
-        cache_lock(tmp_path),
-        (tmp_path / "synthstudio.lock").open("a") as other,
-        pytest.raises(BlockingIOError),
-    ):
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with (tmp_path / "synthstudio.lock").open("a") as other:
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_a_build_that_dies_leaves_nothing_that_looks_built(cache_at, tmp_path, monkeypatch):

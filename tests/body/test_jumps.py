@@ -49,15 +49,6 @@ def test_flips_by_thousands_of_degrees_name_line_and_joint(joint, fps):
     assert "whole file: 20" in told and "Mend those frames" in told
 
 
-@pytest.mark.parametrize("fps", RATES)
-def test_one_frame_that_is_wrong_is_found_in_any_joint(fps):
-    for number, joint in enumerate(n for n in NAMES if not n.endswith(("Wrist", "Toe"))):
-        once = np.zeros(FRAMES)
-        once[30] = 80 if number % 2 else -100
-        with pytest.raises(AssetError, match=rf"walk\.bvh:{START + 31}.*{joint} turns"):
-            parsed({joint: about("x", once)}, fps=fps)
-
-
 def test_a_joint_that_stays_turned_jumped_too():
     stays = np.where(np.arange(FRAMES) < 30, 0.0, 170.0)
     with pytest.raises(AssetError, match=r"LeftKnee turns 1[67]\d degrees.* file: 1\."):
@@ -96,12 +87,3 @@ def test_the_fastest_that_people_do_is_read(fps):
             "Hips": about("z", (_rising(middle, 0.6, 360, fps) + 180) % 360 - 180),
         }  # fmt: skip
         assert parsed(fast, fps=fps).frames >= FRAMES - 2
-
-
-def test_hands_and_toes_may_stray():
-    once = np.zeros(FRAMES)
-    once[30] = 70
-    assert parsed({"LeftWrist": about("x", once), "RightToe": about("x", once)}).frames == FRAMES
-    once[30] = 150
-    with pytest.raises(AssetError, match="LeftWrist turns 150"):
-        parsed({"LeftWrist": about("x", once)})

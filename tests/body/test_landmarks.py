@@ -148,19 +148,6 @@ def test_fingers_run_outward_and_tips_lie_at_their_ends(shape):
             assert -0.002 < beyond < 0.2 * np.linalg.norm(way), finger
 
 
-def test_a_fingers_patch_lies_on_that_finger():
-    atlas, table = load_atlas(), patches("coco133")
-    most = np.array(BONES)[atlas.weights.toarray().argmax(axis=1)]
-    for side in ("left", "right"):
-        for number, finger in enumerate(whole_body.FINGERS, 1):
-            for k in (2, 3, 4):
-                j = SKELETON.joints.index(f"{side}_{finger}{k}")
-                bones = most[atlas.body_faces[table.face[j]]]
-                own = np.char.startswith(bones, f"finger{number}-")
-                assert (own.sum(axis=1) >= 2).all()
-                assert np.char.endswith(bones[own], f".{side[0].upper()}").all()
-
-
 def test_bodies_are_labelled_as_without_faces_and_hands():
     whole, body = patches("coco133"), patches("coco23")
     for name, array in vars(body).items():

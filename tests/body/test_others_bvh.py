@@ -57,17 +57,6 @@ def test_hips_under_a_root_keep_their_path(
     same_path(parse_bvh(wrapped(offset=offset, kind=kind, root=root, name=name), where="a"))
 
 
-def test_a_turned_root_turns_the_path_of_the_hips() -> None:
-    text = wrapped(offset=(0, 0, 0), kind="replaced", root="turns")
-    head, motion = text.split("MOTION")
-    lines = motion.splitlines()
-    lines[3:] = [line.replace("0 0 0", "0 0 90", 1) for line in lines[3:]]
-    moved = parse_bvh(head + "MOTION" + "\n".join(lines) + "\n", where="a")
-    np.testing.assert_allclose(
-        np.ptp(moved.root_m, axis=0)[[1, 0, 2]], np.ptp(PLAIN.root_m, axis=0), atol=1e-9
-    )
-
-
 def test_positions_of_joints_below_the_hips_change_no_bone() -> None:
     spot = "JOINT LeftKnee\n    {\n      OFFSET 0 -42 0\n      CHANNELS "
     text = "\n".join(LINES[:-12])
@@ -78,23 +67,6 @@ def test_positions_of_joints_below_the_hips_change_no_bone() -> None:
     np.testing.assert_array_equal(motion.offsets_m, PLAIN.offsets_m)
     np.testing.assert_array_equal(motion.rotations, PLAIN.rotations)
     np.testing.assert_array_equal(motion.root_m, PLAIN.root_m)
-
-
-@pytest.mark.parametrize("channels", ["Yposition", "Yposition Zposition"])
-def test_hips_with_some_positions_only_keep_those(channels: str) -> None:
-    text = wrapped(offset=(0, 92, 0), kind="replaced")
-    text = text.replace(f"CHANNELS 6 {PLACES}", f"CHANNELS {3 + len(channels.split())} {channels}")
-    head, motion = text.split("MOTION")
-    lines = motion.splitlines()
-    keep = slice(1, 1 + len(channels.split()))
-    for number, line in enumerate(lines[3:], 3):
-        words = line.split()
-        lines[number] = " ".join([*words[:3][keep], *words[3:]])
-    moved = parse_bvh(head + "MOTION" + "\n".join(lines) + "\n", where="a")
-    want = PLAIN.root_m - PLAIN.root_m[0]
-    got = moved.root_m - moved.root_m[0]
-    np.testing.assert_allclose(got[:, 2], want[:, 2], atol=1e-9)
-    np.testing.assert_allclose(got[:, 1], want[:, 1] if "Z" in channels else 0, atol=1e-9)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8", "utf-8-sig"])

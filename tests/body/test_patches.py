@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from synthstudio.body import patches as module
-from synthstudio.body.anny_model import cache_folder
 from synthstudio.body.atlas import bare_body, load_atlas
-from synthstudio.body.patches import RADII_M, escape_share, patches, posed_patches
+from synthstudio.body.patches import RADII_M, patches, posed_patches
 from synthstudio.body.pose_library import library
 from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import JOINTS as ALL
@@ -54,12 +53,6 @@ def test_shapes_weights_and_parts():
             assert ("right_" in PARTS[part]) <= joint.startswith("right_")
 
 
-def test_coco17_is_the_beginning_of_coco23():
-    short, whole = patches("coco17"), patches("coco23")
-    np.testing.assert_array_equal(short.face, whole.face[:17])
-    assert len(short.weights) == 17
-
-
 def test_left_and_right_are_mirror_images():
     posed, _ = _rest()
     for left, joint in enumerate(JOINTS):
@@ -87,23 +80,6 @@ def test_the_patch_stands_for_its_surface():
 
 
 # What is exterior --------------------------------------------------------------------------
-
-
-def _box(low, high):
-    """Return the (12, 3, 3) triangles of a box, facing outward."""
-    import trimesh
-
-    box = trimesh.creation.box(bounds=(low, high))
-    return np.array(box.triangles)
-
-
-def test_escape_share_of_a_box_and_of_a_box_in_a_box():
-    inner, outer = _box((-1, -1, -1), (1, 1, 1)) * 0.05, _box((-1, -1, -1), (1, 1, 1)) * 0.1
-    both = np.concatenate([inner, outer])
-    share = escape_share(both, np.arange(24))
-    assert share[:12].max() == 0  # shut in
-    assert share[12:].min() == 1
-    np.testing.assert_allclose(escape_share(inner, np.arange(12)), 1)
 
 
 def test_patches_shun_the_mouth_and_the_back_of_the_eyes():
@@ -155,19 +131,3 @@ def test_a_damaged_file_is_built_again_and_never_unpickled(tmp_path):
     assert not path.exists()
     np.savez(path, face=np.array([{}], object))
     assert module._read(path) is None
-
-
-def test_the_file_lies_beside_annys_cache_and_names_its_content():
-    patches("coco23")
-    key = module._key(load_atlas(), JOINTS, 96, 0)
-    assert (cache_folder() / f"synthstudio-patches-{key}.npz").exists()
-    assert key != module._key(load_atlas(), JOINTS, 96, 1)
-    assert key != module._key(load_atlas(), JOINTS, 97, 0)
-    assert key != module._key(load_atlas(), JOINTS[:-1], 96, 0)
-
-
-@pytest.mark.nightly("the table built anew takes seconds; its laws are tried on the stored one")
-def test_building_anew_gives_the_stored_table():
-    table, built = patches("coco23"), module._build(load_atlas(), JOINTS, 96, 0)
-    for name, array in vars(built).items():
-        np.testing.assert_array_equal(array, getattr(table, name))

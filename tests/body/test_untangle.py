@@ -30,11 +30,6 @@ def _deepest_m(body, angles):
     return max((m for *_, m in touch.self_touches(posed, JOINTS)), default=0.0)
 
 
-def _hands_m(body, angles):
-    at = dict(zip(JOINTS, bare_body(load_atlas(), body, angles).joints_m, strict=True))
-    return at["left_wrist"] - at["right_wrist"]
-
-
 def test_a_hand_in_the_belly_comes_out():
     assert _deepest_m(USUAL, IN_THE_BELLY) > 0.04
     out, left_m = untangle.resolve_self_intersection(USUAL, IN_THE_BELLY)
@@ -61,23 +56,3 @@ def test_wide_people_take_the_librarys_poses(name):
         low, high = LIMITS_RAD[angle]
         assert low - 1e-9 <= value <= high + 1e-9, angle
         assert abs(value - angles.get(angle, 0.0)) < np.radians(36), angle
-
-
-def test_hands_that_hold_one_thing_keep_their_places_to_each_other():
-    arms = {"left": (0.35, 1.0, 1.6), "right": (0.9, 0.5, 1.0)}  # alike they might move alike
-    angles = {
-        f"{side}_{name}": angle
-        for side, turns in arms.items()
-        for name, angle in zip(
-            ("shoulder_flexion", "shoulder_rotation", "elbow_flexion"), turns, strict=True
-        )
-    }
-    assert untangle.deepest_own_m(WIDE, angles) > untangle.DEEP_M
-    free, held = (
-        untangle.resolve_self_intersection(WIDE, angles, both_hands=both_hands)[0]
-        for both_hands in (False, True)
-    )
-    begun = _hands_m(WIDE, angles)
-    assert np.linalg.norm(_hands_m(WIDE, held) - begun) < 0.01
-    assert np.linalg.norm(_hands_m(WIDE, free) - begun) > 0.02
-    assert untangle.deepest_own_m(WIDE, held) < untangle.deepest_own_m(WIDE, angles)

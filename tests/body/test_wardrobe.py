@@ -6,19 +6,15 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 from samples import sampled
-from scipy.spatial import cKDTree
-from wardrobe_people import GARMENTS, LOOK, OUTFITS, dressed, garment, person
+from wardrobe_people import GARMENTS, OUTFITS, dressed, garment, person
 
 from synthstudio.body.atlas import Atlas, load_atlas
 from synthstudio.body.clothes import kinds as designs
-from synthstudio.body.skin import skin_surfaces
-from synthstudio.body.wardrobe import Dressed, check_outfit, garments
-from synthstudio.core.catalogue import Slot
+from synthstudio.body.wardrobe import Dressed, check_outfit
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import NO_PART, PARTS, Surface
 
@@ -94,39 +90,6 @@ def test_same_bytes_with_and_without_cached_designs(atlas, detail):
     assert digest(dressed(atlas, replace(spec, identity="another"))) != first
 
 
-def test_the_catalogue_is_sorted_and_complete():
-    kinds = garments()
-    assert [k.kind for k in kinds] == sorted(GARMENTS)
-    assert {k.slot for k in kinds} == set(get_args(Slot))
-    for kind in kinds:
-        assert kind.patterns
-        assert kind.steps >= 1
-        assert all(low < high for low, high in kind.shape.values())
-    for gender in (0.0, 1.0):
-        for slot in ("top", "bottom", "shoes", "hair"):
-            worn = [k for k in kinds if k.slot == slot and k.gender[0] <= gender <= k.gender[1]]
-            assert len(worn) >= 2
-
-
-@pytest.mark.parametrize("outfit", sorted(OUTFITS))
-def test_details_differ_in_triangles_and_in_little_else(atlas, outfit):
-    spec = person("heavy", "lunge", *OUTFITS[outfit])
-    fine, coarse = dressed(atlas, spec), dressed(atlas, replace(spec, detail="coarse"))
-    assert [s.name for s in fine.surfaces] == [s.name for s in coarse.surfaces]
-    for one, other in zip(fine.surfaces[:3], coarse.surfaces[:3], strict=True):
-        assert np.array_equal(one.vertices_m, other.vertices_m)
-        assert (one.drawn is None) or np.array_equal(one.drawn, other.drawn)
-    for one, other in zip(fine.surfaces[3:], coarse.surfaces[3:], strict=True):
-        assert len(other.faces) <= len(one.faces)
-        assert one.material == other.material
-        known = [int(np.bitwise_or.reduce(s.covers)) for s in (one, other)]
-        assert known[0] == known[1]
-        apart = cKDTree(one.vertices_m).query(other.vertices_m)[0]
-        assert np.median(apart) < 0.012
-    sizes = [sum(len(s.faces) for s in made.surfaces[3:]) for made in (fine, coarse)]
-    assert 0.2 < sizes[1] / sizes[0] < 0.45
-
-
 ENDS = [(kind, share, detail) for kind in sorted(GARMENTS) for share, detail in (
     (0.0, "coarse"), (1.0, "coarse"), (0.0, "fine"), (1.0, "fine"))]  # fmt: skip
 
@@ -196,16 +159,6 @@ def test_another_process_without_a_network_makes_the_same_bytes(atlas):
     assert child.stdout.split()[-1] == expected
 
 
-def test_materials_reach_their_pieces(atlas):
-    spec = person("man", "stand_relaxed", "t_shirt", "jeans", "sneakers")
-    sole = replace(spec.outfit[2].material, base_rgb=(0.9, 0.1, 0.1))
-    spec = replace(spec, outfit=(*spec.outfit[:2], replace(spec.outfit[2], second_material=sole)))
-    shoes = [s for s in dressed(atlas, spec).surfaces if s.name == "sneakers"]
-    lowest = min(shoes, key=lambda s: float(s.vertices_m[:, 2].min()))
-    assert lowest.material == sole
-    assert {s.material for s in shoes} == {sole, spec.outfit[2].material}
-
-
 def test_hair_and_hats_leave_face_and_ears_to_be_hidden(atlas):
     scalp, head = (1 << PARTS.index(part) for part in ("scalp", "head"))
     for kind, entry in GARMENTS.items():
@@ -234,15 +187,3 @@ def test_eyes_keep_their_part_and_hide_nothing(atlas):
 @pytest.fixture(scope="module")
 def surfaces(atlas: Atlas) -> tuple[Surface, ...]:
     return dressed(atlas, person("man", "stand_relaxed", "t_shirt", "jeans")).surfaces
-
-
-def test_the_look_reaches_the_materials(atlas, surfaces):
-    skin, eyes, lashes = surfaces[:3]
-    assert (skin.material.kind, eyes.material.kind) == ("skin", "eye")
-    assert skin.material.base_rgb == LOOK.skin_rgb
-    assert eyes.material.base_rgb == LOOK.iris_rgb
-    assert max(lashes.material.base_rgb) < 0.07
-    bearded = replace(LOOK, stubble=0.7, freckles=0.4)
-    vertices = surfaces[0].vertices_m
-    material = skin_surfaces(atlas, vertices, bearded, surfaces[0].drawn)[0].material
-    assert (material.sheen, material.bump) == (0.7, 0.4)

@@ -79,13 +79,6 @@ def test_long_triangles_reach_through_the_layers_between_their_corners():
     assert gap_m(hulls([pole]), hulls([ring])) < 0
 
 
-def test_moved_equals_hulls_of_moved_vertices():
-    shape = trimesh.creation.icosphere(radius=0.4)
-    a = hulls([_surface(shape)]).moved(1.5, -0.7)
-    shape.apply_translation((1.5, -0.7, 0))
-    np.testing.assert_allclose(a.support_m, hulls([_surface(shape)]).support_m, atol=1e-6)
-
-
 def test_a_positive_gap_proves_that_nothing_touches():
     rng = stream(7, "hulls")
     positive = 0

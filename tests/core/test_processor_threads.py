@@ -3,8 +3,6 @@
 import pytest
 
 from synthstudio.core.threads import one_thread, threads_allowed
-from synthstudio.inference.onnx_model import OnnxModel
-from synthstudio.models.packaged import default_model
 
 
 @pytest.mark.parametrize(
@@ -21,16 +19,3 @@ def test_the_environment_says_how_many_and_one_thread_is_one(monkeypatch, stated
         assert threads_allowed() == 1
         raise LookupError
     assert threads_allowed() == allowed
-
-
-def test_onnx_runtime_takes_one_thread_there(monkeypatch):
-    pytest.importorskip("onnxruntime")
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-
-    def threads() -> int:
-        session = OnnxModel.load(default_model(), device="cpu").session
-        return int(session.get_session_options().intra_op_num_threads)
-
-    assert threads() == 2
-    with one_thread():
-        assert threads() == 1

@@ -11,10 +11,9 @@ from synthstudio.core.joint_names import known_joints, lacks_pairs, mirror_pairs
 from synthstudio.core.own_skeletons import MAX_CHARS, definition, own_skeleton, query_name
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.core.skeleton_value import COCO_SIGMAS
-from synthstudio.dataset.query import FieldTest, JointTest, parse
+from synthstudio.dataset.query import parse
 from synthstudio.formats.joints import lost_joints, rules
 from synthstudio.formats.skeleton_file import (
-    of_package,
     read_skeleton,
     write_skeleton,
 )
@@ -120,19 +119,6 @@ def test_names_of_other_tools_pair_and_can_be_asked_for():
     assert [test.joints for test in asked.tree.items] == [(0,), (1,)]
 
 
-def test_a_copy_of_the_package_s_stands_and_faces_us():
-    made = of_package(get_skeleton("coco133"), "mine")
-    assert made.joints == get_skeleton("coco133").joints
-    np.testing.assert_array_equal(made.flip, get_skeleton("coco133").flip)
-    figure = definition(of_package(get_skeleton("coco23"), "mine"))["figure"]
-    assert len(figure) == 23
-    down = [figure[part][1] for part in ("nose", "left_hip", "left_knee", "left_heel")]
-    assert down == sorted(down)
-    for left in (name for name in figure if name.startswith("left_")):
-        x, y = figure[left]
-        assert figure[left.replace("left", "right")] == [pytest.approx(1 - x), y] and x > 0.5
-
-
 def test_labels_mean_the_same_where_joints_mirror_and_same_as_do():
     value = {"name": "a", "joints": ["x", "y", "z"], "pairs": [["x", "y"]]}
     ours = own_skeleton(value)
@@ -143,13 +129,6 @@ def test_labels_mean_the_same_where_joints_mirror_and_same_as_do():
         assert not ours.same_labels(other) and not other.same_labels(ours)
         assert ours.numbers_in(other) == (None, None, None)
         assert ours.described(other) == f"a with other {what}"
-
-
-def test_a_joint_called_like_a_field_leaves_the_field_its_comparisons():
-    for text in ("depth > 3", "depth in (1, 2)", "depth not in (1, 2)"):
-        assert isinstance(parse(text, ("Depth", "a")).tree, FieldTest)
-    for text in ("depth hidden", "depth cause = self", "depth visible share > 0.5"):
-        assert isinstance(parse(text, ("Depth", "a")).tree, JointTest)
 
 
 COCO = list(get_skeleton("coco17").joints)

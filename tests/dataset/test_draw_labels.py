@@ -6,7 +6,7 @@ from stick_people import make_camera, make_frame, make_labels, make_posed
 
 from synthstudio.core.labels import FrameLabels
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.report.draw import contact_sheet, draw_labels
+from synthstudio.report.draw import draw_labels
 
 COCO17 = get_skeleton("coco17")
 NOBODY = FrameLabels(people=(), crowd_index=0.0, things=())
@@ -68,15 +68,3 @@ def test_nobody_and_nowhere():
     ]
     lost = dataclasses.replace(person, joints_px=np.full((17, 2), np.nan))
     draw_labels(grey(320, 240), dataclasses.replace(NOBODY, people=(lost,)), COCO17)
-
-
-def test_a_contact_sheet():
-    images = [np.full((4, 6, 3), k, np.uint8) for k in range(1, 4)] + [
-        np.full((2, 2, 3), 9, np.uint8)
-    ]
-    sheet = contact_sheet(images, columns=3, gap_px=2)
-    assert sheet.shape == (2 * 6 + 2, 3 * 8 + 2, 3)
-    assert (sheet[2:6, 2:8] == 1).all()
-    assert (sheet[2:6, 18:24] == 3).all()
-    assert (sheet[9:11, 4:6] == 9).all()
-    assert contact_sheet([], columns=3).shape == (1, 1, 3)

@@ -30,20 +30,6 @@ def tar_of(*entries: tuple[str, bytes, bytes]) -> bytes:
     return out.getvalue()
 
 
-def test_there_and_back(tmp_path):
-    first = folder_with(tmp_path / "a", images__0=b"0", z=b"", b=b"x" * 20_000)
-    second = folder_with(tmp_path / "b", z=b"", b=b"x" * 20_000, images__0=b"0")
-    assert pack(first) == pack(second)
-    unpack(pack(first), tmp_path / "c", where="c")
-    assert {p.relative_to(tmp_path / "c").as_posix() for p in (tmp_path / "c").rglob("*")} == {
-        "images",
-        "images/0",
-        "z",
-        "b",
-    }
-    assert pack(tmp_path / "c") == pack(first)
-
-
 def test_a_shard_there_and_back(unbroken, tmp_path):
     shard = unbroken / "shards" / "00000"
     (tmp_path / "shards").mkdir()

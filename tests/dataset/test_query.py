@@ -21,7 +21,6 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import query as language
 from synthstudio.dataset.matching import matching_frames, matching_people
-from synthstudio.dataset.query import FIELDS, fields_text
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,
@@ -311,10 +310,3 @@ def test_deep_and_long_queries_are_refused():
         with pytest.raises(DatasetError):
             language.parse(text, JOINTS)
     assert _ids(" or ".join(["occluded > 2"] * 300)) == []
-
-
-def test_every_field_is_a_column_and_is_listed():
-    for name, field in FIELDS.items():
-        schema = FRAME_SCHEMA if field.table == "frame" else INSTANCE_SCHEMA
-        assert field.table == "made" or field.column in schema.names, name
-        assert name in fields_text()

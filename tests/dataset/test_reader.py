@@ -1,8 +1,6 @@
 """Reading: lazy, in order, and trusting nothing that is stored."""
 
-import dataclasses
 import json
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,14 +15,13 @@ from tampered import tamper
 
 from synthstudio.api import quality, selection
 from synthstudio.core.errors import DatasetError
-from synthstudio.dataset import arrays, rows, shards
+from synthstudio.dataset import arrays, rows
 from synthstudio.dataset import filter as filtering
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import check_text
 from synthstudio.dataset.shards import FailedFrame, write_shard
 from synthstudio.dataset.splits import shared_notes
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.report.draw import drawable
 
 
 def _make(out: Path, frames: int, *, finish: bool = True, skip: int = -1) -> Path:
@@ -173,27 +170,6 @@ def test_a_damaged_index_is_one_message(own):
             _ = Dataset(own).entries
 
 
-@pytest.mark.nightly("peaks of memory over long sets")
-def test_memory_does_not_grow_with_the_set(tmp_path):
-    peaks = []
-    for count in (8, 64):
-        data = Dataset(_make(tmp_path / str(count), count))
-        list(data.iter_frames(["index"]))  # the table of shards is read once
-        tracemalloc.start()
-        for row in data.iter_frames():
-            del row
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[1] < 1.5 * peaks[0], peaks
-
-
-def test_shard_names():
-    good = ["00000", "00012", "99999", "100000"]
-    bad = ["0", "000000", ".tmp-shard-00000-ab", "0000a", "012345", ""]
-    assert all(shards.is_shard_name(name) for name in good)
-    assert not any(shards.is_shard_name(name) for name in bad)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Return a data set of three frames with two people in each."""
@@ -245,12 +221,6 @@ def test_text_that_is_none(folder, tmp_path):
     check_text(pa.table({"file_name": ["ä"], "index": [1]}), tmp_path / "frames.parquet")
 
 
-def test_two_people_of_one_number_are_drawn(folder):
-    dataset = Dataset(folder, check=False)
-    people = dataclasses.replace(dataset.people_of(0), instance=np.ones(2, np.int64))
-    assert sorted(p.depth_rank for p in drawable(people).people) == [0, 1]
-
-
 @pytest.mark.parametrize("spec", ["{", "[1]", '{"people": [3]}', '{"people": [{"pose": 1}]}'])
 def test_a_spec_that_is_none_among_sources(spec, folder):
     tamper(folder, "frames.parquet", _with("spec", [spec] * 3))
@@ -264,10 +234,3 @@ def test_a_fraction_out_of_range(name, value, folder):
     tamper(folder, "instances.parquet", _with(name, [value] * 6))
     with pytest.raises(DatasetError, match=f"{name} from 0 to 1"):
         quality.stats(folder)
-
-
-def test_unknown_fractions_count_no_error(folder):
-    tamper(folder, "instances.parquet", _with("ask_fraction", [0.5] * 6))
-    tamper(folder, "instances.parquet", _with("ask_met", [True] * 6))
-    tamper(folder, "instances.parquet", _with("occluded_fraction", [None] * 6))
-    assert quality.stats(folder)["people"] == 6

@@ -19,7 +19,6 @@ from synthstudio.formats.imports import import_from
 from synthstudio.quality import validate
 from synthstudio.report import dataset as dataset_report
 from synthstudio.report import findings
-from synthstudio.report.findings import Figure, sketch
 from synthstudio.report.html import macro
 
 AUDIT = dict.fromkeys(("state_differs", "disagreement_rate", "cause_rate", "cause_differs"), 0) | {
@@ -58,17 +57,6 @@ def test_the_page_needs_nothing_else(dataset, tmp_path):
     assert dataset.people in counts  # everyone has one pose family
     assert "No real person is shown" in page.text and "6 rendered pictures" in page.text
     assert "Labels are exact" in page.text
-
-
-def test_what_is_not_there_is_said(dataset, tmp_path):
-    dataset_report.report(dataset, tmp_path / "r.html")
-    page = Page((tmp_path / "r.html").read_text("utf-8"))
-    assert "No audit was given" in page.text
-    assert "The recipe sets no targets" in page.text
-    assert "To be answered by whoever publishes the set." in page.text
-    limits = dataset_report.known_limits(dataset, dataset_report.gather(dataset), None)
-    assert any("No rendered person has" in line for line in limits)
-    assert any("Nobody has an occluded fraction" in line for line in limits)
 
 
 def test_pictures_from_outside_are_told_as_such(dataset, tmp_path):
@@ -117,17 +105,6 @@ def test_findings_of_both_kinds_are_drawn(dataset, tmp_path):
     page = Page(out.read_text("utf-8"))
     assert not page.fetched and "a<b>.json" in page.text
     assert {"not_finite", "image_missing", "schema"} <= page.anchors
-
-
-def test_a_sketch_draws_whatever_it_gets():
-    rgb = np.full((100, 150, 3), 90, np.uint8)
-    px = np.array([[20.0, 30.0], [np.nan, 1.0], [1e300, 5.0], [-400.0, 50.0]])
-    figure = Figure(
-        skeleton=None, px=px, state=[2, 1, 2, 1], box=(10, 10, 30, 1e9), faulty=True, ring=0
-    )
-    drawn = sketch(rgb, [figure], rows_px=200)
-    assert drawn.shape == (200, 300, 3) and (drawn != 90).any()
-    assert np.array_equal(sketch(rgb, [], rows_px=200), np.full((200, 300, 3), 90, np.uint8))
 
 
 def test_pieces_escape_what_they_are_given():

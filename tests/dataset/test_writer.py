@@ -10,11 +10,10 @@ from pathlib import Path
 
 import fake_frames
 import pytest
-from waiting import wait_for_line
 from written_sets import drive, leftovers, make, write
 
 from synthstudio.core.errors import DatasetError, DiskError
-from synthstudio.dataset import durable, shards
+from synthstudio.dataset import shards
 from synthstudio.dataset.durable import hold_lock
 from synthstudio.dataset.shards import FailedFrame, hashed_files, verify_shard, write_shard
 from synthstudio.dataset.writer import open_or_create, shards_of
@@ -209,44 +208,6 @@ def test_a_folder_that_cannot_be_written_is_one_message(number, message, tmp_pat
     with pytest.raises(DiskError, match=f"{out}: .*{message}"):
         make(out, fake_frames.identity())
     assert not out.exists()
-
-
-def test_a_temporary_that_a_dying_worker_fills_is_still_removed(tmp_path, monkeypatch):
-    folder = tmp_path / ".tmp-shard"
-    folder.mkdir()
-    real, calls = durable.shutil.rmtree, itertools.count()
-    monkeypatch.setattr(
-        durable.shutil, "rmtree", lambda path, **_: real(path) if next(calls) else None
-    )
-    durable.remove(folder)
-    assert not folder.exists()
-
-
-HOLDER = """
-import sys
-from pathlib import Path
-from synthstudio.dataset.durable import hold_lock
-with hold_lock(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_a_second_run_is_kept_out_and_told_by_whom(tmp_path):
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as other:
-        wait_for_line(other, "held")
-        refused = pytest.raises(DatasetError, match=rf"another run .* process {other.pid}\.")
-        with refused, hold_lock(tmp_path):
-            pass
-        other.kill()
-        other.wait()
-        with hold_lock(tmp_path):
-            assert (tmp_path / "run.lock").read_text() == f"{os.getpid()}\n"
 
 
 def test_the_same_process_is_kept_out_too_and_let_in_afterwards_and_after_an_error(tmp_path):

@@ -154,27 +154,6 @@ def test_another_set_with_the_same_people_is_refused() -> None:
     assert compare([plain, sets[0]], rounds=2)
 
 
-def test_what_was_asked_otherwise_is_told() -> None:
-    arms = [
-        with_about(arm("a", noisy(9)), decode="hits", flip=False, weights="w"),
-        with_about(arm("b", noisy(9)), decode="peak", flip=False, weights="w"),
-    ]
-    rows = compare(arms, rounds=2)
-    page = comparison_page(arms, rows).decode()
-    assert "<th>decode</th>" in page and "<td>peak</td>" in page and "<th>flip</th>" not in page
-    assert "decode differ" in text(arms, rows) and "decode differ" in page
-    assert "decode" not in comparison_page(arms[:1] * 2, rows).decode()
-
-
-@pytest.mark.parametrize(("seeds", "few"), [(1, False), (2, True), (5, False)])
-def test_few_seeds_are_told(seeds: int, few: bool) -> None:
-    arms = [arm(name, *[noisy(9, k) for k in range(seeds)]) for name in "ab"]
-    rows = compare(arms, rounds=2)
-    for reported in (text(arms, rows), comparison_page(arms, rows).decode()):
-        assert (f"Only {seeds} seeds" in reported and "too narrow" in reported) == few
-    assert bool(as_json(arms, rows)["caveats"]) == few
-
-
 @pytest.mark.parametrize("name", ["", " ", "FOLDER,", "FOLDER,,FOLDER"])
 def test_an_empty_name_is_refused(name: str, tmp_path: Path) -> None:
     storage.write(tmp_path / "one", arm("a", noisy(9)).runs[0], b"")

@@ -17,11 +17,9 @@ from synthstudio.evaluation.attention import (
     occlusion_sensitivity,
     sensitivity_summary,
 )
-from synthstudio.evaluation.intervals import Interval
 from synthstudio.evaluation.metrics import compute_metrics
 from synthstudio.evaluation.storage import Evaluation, Predictions, json_ready, select
-from synthstudio.report import plots
-from synthstudio.report.evaluation import Case, draw_example, report, worst
+from synthstudio.report.evaluation import Case, report, worst
 from synthstudio.training.evaluation_folder import headline
 
 ABOUT = {"name": "a <b>run</b>", "block": "ORN 96x72", "dataset": "people", "splits": ["test"]}
@@ -127,39 +125,6 @@ def test_worst_cases_are_the_worst_and_of_different_moments() -> None:
     assert worst(select(full, np.arange(1, 40, 2)), count=3).size == 0
     twice = dataclasses.replace(ranked, group=np.zeros(40, int))
     assert worst(twice, count=3).tolist() == [38]
-
-
-def test_the_map_is_drawn_where_it_is() -> None:
-    heat = np.zeros((24, 18))
-    heat[20, 3] = 1
-    tile = draw_example(example(heatmap=heat, poses=None, weights=None), BONES).astype(int)
-    redness = tile[..., 0] - tile[..., 2]
-    y, x = np.unravel_index(redness.argmax(), redness.shape)
-    assert abs(y / tile.shape[0] - 20.5 / 24) < 0.05
-    assert abs(x / redness.shape[1] - 3.5 / 18) < 0.08
-    assert draw_example(example(), BONES).shape[1] > 1.9 * tile.shape[1]
-
-
-def test_curves_leave_out_what_has_no_number() -> None:
-    nan = float("nan")
-    drawn = plots.curves(
-        {"visible": [(0.1, 0.5, 0.4, 0.6), (0.4, nan, nan, nan)], "hidden": []},
-        across="occluded fraction",
-        up="PCK@0.1",
-    )
-    assert drawn.count("<circle") == 1 and "nan" not in drawn
-    assert "nothing to measure" in plots.curves({"all": []}, across="x", up="y")
-
-
-def test_a_forest_colours_only_what_excludes_zero() -> None:
-    rows = {"up": (3, 1, 5), "down": (-3, -5, -1), "none": (1, -1, 3)}
-    drawn = plots.forest(
-        [(n, Interval(value=v, low=a, high=b)) for n, (v, a, b) in rows.items()], unit="points"
-    )
-    inks = re.findall(r'<circle[^>]*fill="([^"]+)"', drawn)
-    assert inks == [plots.COLOURS[k] for k in ("visible", "hidden", "all")]
-    at = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', drawn)]
-    assert at[1] < at[2] < at[0] and at[0] + at[1] == pytest.approx(500)
 
 
 WHOLE = get_skeleton("coco133")

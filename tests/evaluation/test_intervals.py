@@ -201,18 +201,6 @@ def test_figures_equal_those_of_repeated_rows(name: str) -> None:
     assert np.isnan(figure(np.zeros(GROUPS)))
 
 
-def test_draws_are_those_of_the_plain_bootstrap() -> None:
-    hits = RNG.random((1, GROUPS))
-    drawn = intervals.bootstrap(
-        [lambda weight: float((hits[0] * weight).sum() / weight.sum())],
-        groups=GROUPS,
-        seed=3,
-        rounds=200,
-    )
-    wanted = ratio_interval(hits, np.ones((1, GROUPS)), seed=3, rounds=200)
-    assert list(vars(drawn.interval()).values()) == pytest.approx(list(vars(wanted).values()))
-
-
 def test_seeds_are_drawn_and_pairs_stay_pairs() -> None:
     draws = {"groups": 5, "seed": 1, "rounds": 400}
     lucky = [lambda weight, k=k: float(k) for k in range(4)]  # whatever groups are drawn

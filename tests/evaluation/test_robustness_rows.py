@@ -70,11 +70,3 @@ def test_pairs_are_the_first_people_of_the_same_frames() -> None:
     assert len(ours) == P - 10
     assert (fewer.frame[ours] == plain.frame[theirs]).all()
     assert (theirs == np.arange(10, P)).all()
-
-
-def test_joints_that_are_not_there_have_no_figure() -> None:
-    plain = predictions(right=1)
-    seen = dataclasses.replace(plain, state=np.full((P, J), 2, np.uint8))
-    row = robustness_rows({"a": {"dark": ChallengePair(challenge=seen, plain=seen)}})[1]
-    assert row.part == "hidden" and np.isnan(row.value.value) and row.joints == 0
-    assert text([row]).splitlines()[1].split()[-3:] == ["-", "-", "-"]

@@ -27,7 +27,6 @@ from synthstudio.api.quality import validate
 from synthstudio.core.errors import DiskError, FormatError
 from synthstudio.core.labels import Frame
 from synthstudio.core.masks import decode
-from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import frame_row, instance_rows
@@ -441,23 +440,6 @@ def test_as_json_dumps_writes_them(rows) -> None:
         for a, b, text in rows
     ]
     assert dump_all(entries, ("b", "m")) == [plain(entry) for entry in entries]
-
-
-def test_a_hundred_thousand_numbers_of_every_size() -> None:
-    rng = stream(3, "coco text")
-    values = rng.random(100_000) * 10.0 ** rng.integers(-8, 18, 100_000)
-    values *= rng.choice([-1, 1], len(values))
-    values[::7] = np.round(values[::7], 2)
-    values[::11] = values[::11].astype(np.float32)
-    values[::13] = math.nan
-    entry = {"x": Reals(values.tolist(), 5)}
-    assert dump_all([entry], ("x",)) == [plain(entry)]
-
-
-@pytest.mark.parametrize("values", [[1, 2.5], [1.5], [], [True, 1.0], [np.float64(0.1), 2.0]])
-def test_numbers_of_other_kinds_and_numbers(values) -> None:
-    entry = {"x": Reals(values, 2)}
-    assert dump_all([entry], ("x",)) == [plain(entry)]
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf])

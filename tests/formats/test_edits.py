@@ -2,15 +2,11 @@
 
 import json
 import re
-from contextlib import suppress
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from exchange_sets import differences, make_set, rows_of
-from tampered import tamper
 
-from synthstudio.core.errors import FormatError
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 
@@ -141,16 +137,3 @@ def test_a_sidecar_of_another_version_is_not_used_and_that_is_said(original, tmp
     made = import_from("yolo", tmp_path / "out", tmp_path / "back")
     assert "The sidecar was not used" in made.notes[0]
     assert all(r["identity"] is None for r in rows_of(tmp_path / "back")[1])
-
-
-@pytest.mark.parametrize("form", ["label-studio", "cvat", "yolo", "coco"])
-def test_people_twice_in_the_sidecar(form, tmp_path) -> None:
-    made = make_set(tmp_path / "set", frames=1)
-    export(form, made.folder, tmp_path / "in")
-    tamper(
-        tmp_path / "in" / "synthstudio",
-        "instances.parquet",
-        lambda table: pa.concat_tables([table, table]),
-    )
-    with suppress(FormatError):
-        import_from(form, tmp_path / "in", tmp_path / "out")

@@ -11,14 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import trimesh
 from faulty_files import JOINTS, TOOLS, Project, project, save_picture, verdict
 
 from synthstudio.api.exchange import import_photos
-from synthstudio.body import motion
-from synthstudio.core.errors import AssetError, SynthStudioError
+from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.images import decode_rgb
-from synthstudio.props.meshes import load_mesh
 
 Change = Callable[[Project], object]
 Row = tuple[Change | dict[str, Change], dict[str, str]]
@@ -515,178 +512,7 @@ def test_annotations_of_other_tools(tool: str, name: str, wanted: str, tmp_path:
 
 
 # Motions, meshes, videos and photos ----------------------------------------------------------
-STROLL = (Path(__file__).parents[2] / "scenes/motions/stroll.bvh").read_text()
-HEAD, _, FRAMES = STROLL.partition("MOTION\n")
-MESHES = ("glb", "obj", "ply", "stl")
 Bytes = Callable[[bytes], bytes]
-
-
-def swapped(old: str, new: str) -> Bytes:
-    def change(data: bytes) -> bytes:
-        assert re.search(old.encode(), data)
-        return re.sub(old.encode(), new.encode(), data, count=1)
-
-    return change
-
-
-BVH: dict[str, tuple[Bytes, str]] = {
-    "plain": (bytes, "read"),
-    "lines as on Windows": (lambda data: data.replace(b"\n", b"\r\n"), "read"),
-    "a byte order mark": (lambda data: b"\xef\xbb\xbf" + data, "read"),
-    "a name that is not ASCII": (swapped("JOINT LeftToe", "JOINT Zehe_ü"), "read"),
-    "a prefix of every name": (lambda d: re.sub(rb"(ROOT|JOINT) ", rb"\1 mixamorig:", d), "read"),
-    "tabs": (lambda data: data.replace(b"  ", b"\t"), "read"),
-    "blank lines at the end": (lambda data: data + b"\n\n", "read"),
-    "names in capitals": (
-        lambda data: re.sub(rb"JOINT \w+", lambda found: found[0].upper(), data), "read"),
-    "names nobody knows": (lambda d: re.sub(rb"JOINT \w", b"JOINT x", d), "refused"),
-    "a joint twice": (swapped("JOINT RightHip", "JOINT LeftHip"), "refused"),
-    "no hips": (swapped("ROOT Hips", "ROOT Thing"), "refused"),
-    "no knee": (swapped("JOINT LeftKnee", "JOINT b7"), "refused"),
-    "no motion": (lambda data: data[: data.index(b"MOTION")], "refused"),
-    "no hierarchy": (lambda data: data[data.index(b"MOTION") :], "refused"),
-    "a second root": (swapped("\nMOTION", "\nROOT More\n{\n}\nMOTION"), "refused"),
-    "fewer frames than stated": (lambda d: d[: d.rindex(b"\n", 0, -9) + 1], "refused"),
-    "a frame cut short": (lambda data: data[:-20], "refused"),
-    "a number too many": (lambda data: data.rstrip() + b" 1.0\n", "refused"),
-    "no frame": (swapped(r"Frames: \d+", "Frames: 0"), "refused"),
-    "half a frame": (swapped(r"Frames: \d+", "Frames: 3.5"), "refused"),
-    "no time": (swapped(r"Time: \S+", "Time: 0"), "refused"),
-    "NaN": (swapped(r"\n0.00 9", "\nnan 9"), "refused"),
-    "infinity": (swapped(r"\n0.00 9", "\ninf 9"), "refused"),
-    "1e300": (swapped(r"\n0.00 9", "\n1e300 9"), "refused"),
-    "text for a number": (swapped(r"\n0.00 9", "\nleft 9"), "refused"),
-    "commas for points": (lambda d: re.sub(rb"(\d)\.(\d)", rb"\1,\2", d), "refused"),
-    "an unknown channel": (swapped("Zrotation", "Wrotation"), "refused"),
-    "a channel twice": (swapped("Zrotation X", "Xrotation X"), "refused"),
-    "too many channels": (swapped("CHANNELS 3", "CHANNELS 7"), "refused"),
-    "limbs of no length": (lambda d: re.sub(rb"OFFSET 0 -42 0", b"OFFSET 0 0 0", d), "refused"),
-    "cut in half": (lambda data: data[: len(data) // 2], "refused"),
-    "UTF-16": (lambda data: data.decode().encode("utf-16"), "refused"),
-    "an empty file": (lambda data: b"", "refused"),
-    "a zero byte": (lambda data: b"\0" + data, "refused"),
-    "a picture": (lambda data: b"\x89PNG\r\n\x1a\n", "refused"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", BVH)
-def test_bvh(name: str, tmp_path: Path) -> None:
-    change, wanted = BVH[name]
-    plain = motion.read(Path(__file__).parents[2] / "scenes/motions/stroll.bvh")
-    path = tmp_path / "a.bvh"
-    path.write_bytes(change(STROLL.encode()))
-    if wanted == "refused":
-        with pytest.raises(AssetError, match=r"a\.bvh"):
-            motion.read(path)
-    else:
-        made = motion.read(path)
-        np.testing.assert_array_equal(made.root_m, plain.root_m)
-        np.testing.assert_array_equal(made.rotations, plain.rotations)
-
-
-def standing(frames: int = 4) -> dict[str, Any]:
-    poses = np.zeros((frames, 156))
-    poses[:, 0] = np.pi / 2
-    return {"poses": poses, "trans": np.zeros((frames, 3)), "mocap_framerate": np.array(30.0),
-            "betas": np.zeros(16), "gender": np.array("female")}  # fmt: skip
-
-
-def put(name: str, value: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda members: {k: v for k, v in {**members, name: value}.items() if v is not None}
-
-
-POSES = standing()["poses"]
-AMASS: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
-    "plain": (dict, "read"),
-    "entries in another order": (lambda members: dict(reversed(members.items())), "read"),
-    "unknown members": (put("dmpls", np.zeros((4, 8))), "read"),
-    "no gender": (put("gender", None), "read"),
-    "no betas": (put("betas", None), "read"),
-    "poses of single precision": (put("poses", POSES.astype(np.float32)), "read"),
-    "poses in Fortran's order": (put("poses", np.asfortranarray(POSES)), "read"),
-    "the rate in a list": (put("mocap_framerate", np.array([30.0])), "read"),
-    "the rate as a whole number": (put("mocap_framerate", np.array(30)), "read"),
-    "a pickled member": (put("markers", np.array({"a": 1}, object)), "read"),
-    "poses of SMPL-X": (put("poses", np.pad(POSES, ((0, 0), (0, 9)))), "read"),
-    "no poses": (put("poses", None), "refused"),
-    "no places": (put("trans", None), "refused"),
-    "no rate": (put("mocap_framerate", None), "refused"),
-    "a rate of 0": (put("mocap_framerate", np.array(0.0)), "refused"),
-    "a rate of NaN": (put("mocap_framerate", np.array(np.nan)), "refused"),
-    "a rate of text": (put("mocap_framerate", np.array("30")), "refused"),
-    "no frame": (lambda members: members | {"poses": POSES[:0], "trans": np.zeros((0, 3))},
-                 "refused"),
-    "fewer places": (put("trans", np.zeros((3, 3))), "refused"),
-    "places of four numbers": (put("trans", np.zeros((4, 4))), "refused"),
-    "poses of another width": (put("poses", np.zeros((4, 70))), "refused"),
-    "flat poses": (put("poses", POSES.ravel()), "refused"),
-    "NaN": (put("poses", POSES * np.nan), "refused"),
-    "infinity": (put("trans", np.full((4, 3), np.inf)), "refused"),
-    "1e300": (put("trans", np.full((4, 3), 1e300)), "refused"),
-    "text for numbers": (put("poses", POSES.astype(str)), "refused"),
-    "objects for numbers": (put("poses", POSES.astype(object)), "refused"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("name", AMASS)
-def test_amass(name: str, packed: bool, tmp_path: Path) -> None:
-    change, wanted = AMASS[name]
-    for path, members in (
-        (tmp_path / "plain.npz", standing()),
-        (tmp_path / "a.npz", change(standing())),
-    ):
-        (np.savez_compressed if packed else np.savez)(path, **members)
-    if wanted == "refused":
-        with pytest.raises(AssetError, match=r"a\.npz"):
-            motion.read(path)
-    else:
-        plain, made = motion.read(tmp_path / "plain.npz"), motion.read(path)
-        np.testing.assert_allclose(made.rotations, plain.rotations, atol=1e-6)
-        np.testing.assert_allclose(made.root_m, plain.root_m, atol=1e-6)
-
-
-def box(kind: str, *, scale: float = 1.0, faces: slice = slice(None)) -> bytes:
-    made = trimesh.creation.box(np.array([0.6, 0.4, 1.0]) * scale)
-    made.faces = made.faces[faces]
-    data = made.export(file_type=kind)
-    return data.encode() if isinstance(data, str) else bytes(data)
-
-
-FILES: dict[str, tuple[Callable[[str], bytes], str]] = {
-    "plain": (box, "read"),
-    "an ending in capitals": (box, "read"),
-    "a name that is not ASCII": (box, "read"),
-    "a folder with blanks": (box, "read"),
-    "one side open": (lambda kind: box(kind, faces=slice(0, 10)), "read"),
-    "in millimetres": (lambda kind: box(kind, scale=1000), "refused"),
-    "in kilometres": (lambda kind: box(kind, scale=1e-3), "refused"),
-    "no faces": (lambda kind: box(kind, faces=slice(0, 0)), "refused"),
-    "cut in half": (lambda kind: box(kind)[: len(box(kind)) // 2], "refused"),
-    "an empty file": (lambda kind: b"", "refused"),
-    "zeros": (lambda kind: b"\0" * 200, "refused"),
-    "HTML instead": (lambda kind: b"<html><body>404</body></html>", "refused"),
-    "a picture": (lambda kind: b"\x89PNG\r\n\x1a\n" + b"x" * 200, "refused"),
-    "another kind": (lambda kind: box(MESHES[MESHES.index(kind) - 1]), "refused"),
-}
-PLACES = {"an ending in capitals": "A.{0}", "a name that is not ASCII": "größe.{0}",
-          "a folder with blanks": "my things/a.{0}"}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", MESHES)
-@pytest.mark.parametrize("name", FILES)
-def test_meshes(name: str, kind: str, tmp_path: Path) -> None:
-    make, wanted = FILES[name]
-    ending = kind.upper() if name == "an ending in capitals" else kind
-    path = tmp_path / PLACES.get(name, "a.{0}").format(ending)
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(make(kind))
-    if wanted == "refused":
-        with pytest.raises(AssetError, match=re.escape(str(path))):
-            load_mesh(path)
-    else:
-        size = (0.6, 1.0, 0.4) if kind in ("glb", "obj") else (0.6, 0.4, 1.0)
-        assert load_mesh(path).size_m == pytest.approx(size)
 
 
 def film(frames: int = 6, codec: str = "MJPG") -> bytes:

@@ -5,7 +5,6 @@ import json
 import os
 import tarfile
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +14,6 @@ from PIL import Image
 from synthstudio.core import safe_json
 from synthstudio.core.errors import FormatError, SynthStudioError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.registry import FORMATS
@@ -120,27 +118,6 @@ def test_coco(changes, match, tmp_path) -> None:
     with pytest.raises(SynthStudioError, match=match):
         import_from("coco", folder / "a.json", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_coco_heads(tmp_path) -> None:
-    picture(tmp_path / "a.jpg")
-    good = coco()
-    no_points = [{"id": 1, "name": "person"}]
-    refused(tmp_path, {**good, "categories": no_points}, "no category has the keypoints")
-    refused(tmp_path, json.dumps(good).replace("99.4", "NaN"), "no number in range: nan")
-    refused(tmp_path, json.dumps(good).replace('"a.jpg"', '"a.jpg", "id": 7'), "comes twice")
-    cars = [*good["categories"], {"id": 2, "name": "car"}]
-    more = [
-        *good["annotations"],
-        {**good["annotations"][0], "id": 2, "category_id": 2},
-        {**good["annotations"][0], "id": 3, "iscrowd": 1},
-    ]
-    made, (_, people) = take(tmp_path, {**good, "categories": cars, "annotations": more})
-    assert len(people) == 1
-    assert sorted(made.notes) == [
-        "Not taken over: 1 x annotation of category car, without keypoints.",
-        "Not taken over: 1 x iscrowd region.",
-    ]
 
 
 def test_an_endless_token_in_coco(tmp_path, monkeypatch) -> None:
@@ -330,25 +307,6 @@ def test_yolo(yaml, label, match, tmp_path) -> None:
     picture(tmp_path / "images/a.jpg")
     (tmp_path / "labels/a.txt").write_text(label)
     refused(tmp_path, yaml, match, name="yolo", file="data.yaml")
-
-
-def test_pictures_of_other_kinds_and_turned_ones(tmp_path) -> None:
-    picture(tmp_path / "a.jpg", kind="PNG")
-    _, (frames, _) = take(tmp_path, coco())
-    assert frames[0]["file_name"] == "images/000000.png"
-    assert Dataset(tmp_path / "new/out").image_bytes(0) == (tmp_path / "a.jpg").read_bytes()
-    turned = Image.new("RGB", (80, 60))
-    exif = turned.getexif()
-    exif[0x0112] = 6
-    turned.save(tmp_path / "a.jpg", exif=exif)
-    with pytest.raises(FormatError, match="turned by its EXIF"):
-        import_from("coco", tmp_path / "a.json", tmp_path / "out")
-    noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)  # noqa: TID251
-    Image.fromarray(noise).save(tmp_path / "a.jpg")
-    data = (tmp_path / "a.jpg").read_bytes()
-    (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
-    with pytest.raises(SynthStudioError, match="damaged"):
-        import_from("coco", tmp_path / "a.json", tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))

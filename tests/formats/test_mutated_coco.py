@@ -118,9 +118,3 @@ def check_agreement(folder: Path, seed: int) -> str:
 def test_validate_and_import_agree(part, tmp_path) -> None:
     for seed in range(50 * part, 50 * part + 50):
         check_agreement(tmp_path / str(seed), seed)
-
-
-@pytest.mark.nightly("2,000 mutations: the quick level has 200")
-def test_validate_and_import_agree_on_many(tmp_path) -> None:
-    for seed in range(1000, 3000):
-        check_agreement(tmp_path / str(seed), seed)

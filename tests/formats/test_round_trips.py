@@ -133,17 +133,3 @@ def compare_rest(name, a, b) -> None:
 
 def _shown(dataset, frame):
     return [r for r in dataset.instances(frame["index"]) if r["modal_area_px"] >= 16]
-
-
-def test_notes_say_what_is_elsewhere(original, tmp_path) -> None:
-    made = export("mpii", original.folder, tmp_path / "out")
-    output = "\n".join(made.notes)
-    for part in (
-        "1 people under 16",
-        "masks",
-        "thorax (mean of left_shoulder",
-        "head_top",
-        "left_heel",
-    ):
-        assert part in output
-    assert made.text().count("\n") == len(made.notes)

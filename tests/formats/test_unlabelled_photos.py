@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import synthstudio as ss
 from synthstudio.api.exchange import import_photos
 from synthstudio.cli import app
-from synthstudio.core.errors import ArgumentError, DatasetError, DiskError, FormatError
+from synthstudio.core.errors import ArgumentError, DiskError, FormatError
 from synthstudio.core.images import decode_rgb
 from synthstudio.dataset import durable
 from synthstudio.dataset.reader import Dataset
@@ -100,19 +100,6 @@ def test_what_cannot_be_used_is_left_out_and_told(tmp_path, monkeypatch):
     with pytest.raises(FormatError, match="none of these photos"):
         import_photos(source / "vast.png", tmp_path / "third")
     assert not (tmp_path / "third").exists()
-
-
-def test_a_photo_that_is_replaced_later(tmp_path):
-    """The set has its own copy; a copy that somebody replaces is named, not shown."""
-    source = tmp_path / "a.png"
-    halves().save(source)
-    made = import_photos(source, tmp_path / "set")
-    before = made._stored.image_bytes(0)
-    Image.new("RGB", (60, 40)).save(source)
-    assert Dataset(tmp_path / "set").image_bytes(0) == before
-    Image.new("RGB", (60, 40)).save(made._stored.image_of(made._stored.frame(0)))
-    with pytest.raises(DatasetError, match="000000"):
-        Dataset(tmp_path / "set").image_bytes(0)
 
 
 def test_a_video_at_a_rate(tmp_path):

@@ -9,7 +9,6 @@ import pytest
 import yaml
 from PIL import Image
 
-from synthstudio.core.errors import FormatError
 from synthstudio.formats.imports import Imported, import_from
 
 LINE = "0 0.5 0.5 0.4 0.4" + " 0.5 0.5 2" * 17
@@ -59,9 +58,3 @@ def test_what_is_read(name, tmp_path) -> None:
     given = dict(given)
     made = taken(tmp_path, *given.pop("names", ()), **given)
     assert (made.frames, made.people, made.notes) == (count, count, [])
-
-
-def test_what_is_refused_is_named(tmp_path) -> None:
-    with pytest.raises(FormatError, match="56 numbers"):
-        taken(tmp_path, text="0 0.5")
-    assert not (tmp_path / "out").exists()

@@ -7,8 +7,7 @@ import torch
 
 from synthstudio.core.errors import ModelError
 from synthstudio.models.blocks.bank import FLOOR, SHARPNESS, PoseBank, fuse
-from synthstudio.models.blocks.orn import ORN
-from synthstudio.models.heatmaps import blur, decode_peak, expected_hits, gaussian_map
+from synthstudio.models.heatmaps import blur, decode_peak, gaussian_map
 
 H, W = 24, 18
 
@@ -87,22 +86,6 @@ def test_a_hidden_joint_is_found_from_the_others() -> None:
     assert misses(fuse(maps, strangers(maps).maps.log())) > 2  # a bank that does not know them
 
 
-def test_finer_cells_find_the_same_places() -> None:
-    known = poses(200)
-    bank, truth = PoseBank(known), poses(20, 5)
-
-    def found(finer: int) -> tuple[torch.Tensor, torch.Tensor]:
-        grid = torch.tensor([W, H]) * finer
-        maps = gaussian_map(truth * grid, H * finer, W * finer, sigma=float(finer))
-        maps[:, 2] = 1 / maps[0, 2].numel()  # nothing is known of joint 2
-        output = bank(maps)
-        return expected_hits(output.maps, radius=1.9 * finer).xy / grid, output.weights
-
-    (coarse, weights), (fine, finer) = found(1), found(2)
-    assert (coarse - fine)[:, 2].norm(dim=-1).median() < 0.025
-    assert (weights - finer).abs().sum(1).median() < 0.3
-
-
 def test_trust_takes_a_wrong_joints_voice_away() -> None:
     known = poses(100)
     bank, truth = PoseBank(known), known[:30] * torch.tensor([W, H])
@@ -133,16 +116,3 @@ def test_wrong_shapes_are_refused(bad: torch.Tensor) -> None:
         PoseBank(bad)
     with pytest.raises(ModelError, match="3D"):
         PoseBank(poses(3), torch.rand(2, 4, 3))
-
-
-@pytest.mark.nightly("torch.compile takes nine seconds")
-@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a")
-def test_the_block_is_one_graph() -> None:
-    """No graph breaks: `fullgraph` makes each of them an error."""
-    torch.manual_seed(0)
-    block = ORN(8, 4, size=(H, W), bank=PoseBank(poses(60)), width=8).eval()
-    features = torch.rand(2, 8, H, W)
-    with torch.no_grad():
-        plain = block(features).maps
-        whole = torch.compile(block, backend="eager", fullgraph=True)(features).maps
-    assert torch.allclose(plain, whole, atol=1e-7)

@@ -62,13 +62,6 @@ def test_shapes_of_kpe_and_orn() -> None:
     assert output.maps.sum((-2, -1)) == pytest.approx(torch.ones(2, J), abs=1e-5)
 
 
-def test_ablations_take_their_part_away() -> None:
-    assert set(nano()(images()).attention) == {"poses"}
-    features = ConvPyramid()
-    bare = PoseNet(features, ORN(features.channels, J, size=SIZE, bank=None))(images())
-    assert len(bare.logits) == 2 and "poses" not in bare.attention
-
-
 def test_every_term_has_a_gradient_and_every_parameter_gets_one() -> None:
     net = nano()
     with torch.no_grad():  # what starts at nought passes nothing on
@@ -89,17 +82,6 @@ def test_every_term_has_a_gradient_and_every_parameter_gets_one() -> None:
     torch.stack(list(terms.values())).sum().backward()
     silent = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert not silent
-
-
-def test_the_loss_of_the_first_stage_alone_leaves_the_refiner_alone() -> None:
-    net = nano()
-    output = net(images())
-    first = dataclasses.replace(output, logits=output.logits[:1])
-    losses(first, labels())["map"].backward()
-    block = net.block
-    assert isinstance(block, ORN) and block.refiner is not None
-    assert all(p.grad is None for p in block.refiner.parameters())
-    assert block.first.weight.grad is not None
 
 
 def test_unknown_labels_cost_nothing_and_make_no_nan() -> None:

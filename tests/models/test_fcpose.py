@@ -21,7 +21,6 @@ from synthstudio.models.bottom_up.fcpose import (
     best_locations,
     decode_joints,
     joint_loss,
-    parameter_count,
     person_maps,
 )
 from synthstudio.models.heatmaps import gaussian_map
@@ -73,15 +72,6 @@ def learnt() -> Learnt:
     return Learnt(net=net, frame=frame, outputs=outputs, location=torch.stack(best), losses=losses)
 
 
-@pytest.mark.parametrize(("joints", "count"), [(17, 2737), (1, 2209), (23, 2935)])
-def test_the_number_of_parameters(joints: int, count: int) -> None:
-    assert parameter_count(joints) == count
-    layers = torch.nn.Sequential(
-        torch.nn.Conv2d(34, 32, 1), torch.nn.Conv2d(32, 32, 1), torch.nn.Conv2d(32, joints, 1)
-    )
-    assert sum(p.numel() for p in layers.parameters()) == count
-
-
 def test_filters_of_a_person_are_three_convolutions() -> None:
     made = torch.Generator().manual_seed(0)
     shared, away = (torch.randn(2, n, 5, 6, generator=made) for n in (32, 2))
@@ -107,24 +97,6 @@ def test_two_people_of_one_frame_have_their_own_filters_and_peaks(learnt: Learnt
     own, other = away[[0, 1], [0, 1]], away[[0, 1], [1, 0]]
     assert (own < other).mean() > 0.9
     assert np.median(own) < 6 < np.median(other)
-
-
-def test_swapped_controllers_swap_the_outputs(learnt: Learnt) -> None:
-    net, zero = learnt.net, torch.zeros(2, dtype=torch.int64)
-    with torch.no_grad():
-        maps = net.maps(learnt.outputs, zero, learnt.location)
-        swapped = net.maps(learnt.outputs, zero, learnt.location.flip(0))
-    assert torch.allclose(swapped, maps.flip(0), atol=1e-5)
-    assert not torch.allclose(swapped, maps, atol=1.0)
-    # The filters alone, with the place of the other person, give neither's maps.
-    features = learnt.outputs.features.clone()
-    features[0, learnt.location] = features[0, learnt.location.flip(0)]
-    with torch.no_grad():
-        mixed = net.maps(
-            dataclasses.replace(learnt.outputs, features=features), zero, learnt.location
-        )
-    assert not torch.allclose(mixed, maps, atol=1.0)
-    assert not torch.allclose(mixed, swapped, atol=1.0)
 
 
 def test_the_loss_falls_and_the_people_are_found(learnt: Learnt) -> None:
@@ -241,20 +213,6 @@ def test_a_batch_may_have_nobody() -> None:
     assert losses["person"] > 0
     assert [len(f) for f in net.decode(outputs)] == [0, 0]
     assert all(len(f) > 0 for f in network(least=0.0).decode(outputs))
-
-
-def test_without_maps_the_detector_learns_alone() -> None:
-    net, frame = network(), crowd(stream(8, "alone"), people=1, size=SIZE, height_px=(90, 110))
-    outputs, targets = net(painted(frame)), net.targets([frame])
-    whole = net.losses(outputs, targets)
-    net.map_weight = 0.5
-    half = net.losses(outputs, targets)
-    assert half["map"].item() == pytest.approx(0.5 * whole["map"].item()) != 0
-    net.map_weight = 0.0
-    alone = net.losses(outputs, targets)
-    assert alone.keys() == {"person", "box", "centre"}
-    torch.stack(list(alone.values())).sum().backward()
-    assert net.controller.weight.grad is None and net.said.weight.grad is not None
 
 
 def test_boxes_by_hand() -> None:

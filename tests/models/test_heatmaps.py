@@ -155,12 +155,3 @@ def test_the_cross_entropy_with_a_gaussian_is_that_with_its_map() -> None:
     slope, expected = (torch.autograd.grad(each.sum(), logits)[0] for each in (found, mapped))
     assert torch.allclose(slope, expected, atol=1e-5)
     assert slope.abs().max() > 0.5
-
-
-def test_the_cross_entropy_is_the_same_under_autocast() -> None:
-    rng = stream(1, "cross-entropy")
-    logits = torch.from_numpy(rng.normal(0, 6, (2, 3, 24, 18))).float()
-    xy = torch.from_numpy(rng.uniform(0, 18, (2, 3, 2))).float()
-    with torch.autocast("cpu", torch.bfloat16):
-        found = gaussian_cross_entropy(logits, xy, sigma=1.0)
-    assert torch.equal(found, gaussian_cross_entropy(logits, xy, sigma=1.0))

@@ -7,12 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from synthstudio.models.backbones.hourglass import StackedHourglass, depth_of
+from synthstudio.models.backbones.hourglass import StackedHourglass
 from synthstudio.models.backbones.sizes import HOURGLASSES
-from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.blocks.heads import PointHead
-from synthstudio.models.blocks.kpe import KPE
-from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.contract import PoseNet
 
 SIZE, CELLS, J = (96, 72), (24, 18), 17
@@ -70,27 +67,6 @@ def test_the_first_prediction_goes_into_the_second_stage() -> None:
         assert torch.equal(deaf, model(images()).logits[1])  # the control: nothing is returned
 
 
-@pytest.mark.parametrize("block", ["kpe", "orn"])
-def test_stages_come_before_those_of_a_block(block: str) -> None:
-    features = StackedHourglass(HOURGLASSES["nano"], J, cells=CELLS, stacks=3)
-    bank = PoseBank(torch.rand(5, J, 2))
-    head = {
-        "kpe": KPE(features.channels, J, size=CELLS),
-        "orn": ORN(features.channels, J, size=CELLS, bank=bank),
-    }[block]
-    found = PoseNet(features, head)(images())
-    assert len(found.logits) == {"kpe": 2 + 1, "orn": 2 + 3}[block]
-    assert all(stage.shape == (2, J, *CELLS) for stage in found.logits)
-
-
-@pytest.mark.parametrize(
-    ("cells", "depth"),
-    [((64, 48), 4), ((64, 64), 4), ((24, 18), 3), ((12, 9), 2), ((12, 8), 1), ((4, 4), 1)],
-)
-def test_small_maps_are_halved_less_often(cells: tuple[int, int], depth: int) -> None:
-    assert depth_of(cells) == depth
-
-
 def test_eight_stacks_are_as_large_as_published() -> None:
     """25.1 M parameters: Sun et al. 2019, table 1, for the 8-stage hourglass at 256x192."""
     with torch.device("meta"):
@@ -98,11 +74,3 @@ def test_eight_stacks_are_as_large_as_published() -> None:
         model = PoseNet(features, PointHead(features.channels, J, size=(64, 48)))
     count = sum(p.numel() for p in model.parameters())
     assert count == pytest.approx(25.1e6, rel=0.03)
-
-
-@pytest.mark.parametrize("size", [(48, 36), (52, 100), (16, 16)])
-def test_odd_maps_come_back_in_their_size(size: tuple[int, int]) -> None:
-    cells = (size[0] // 4, size[1] // 4)
-    features = StackedHourglass(HOURGLASSES["nano"], J, cells=cells, stacks=2).eval()
-    found = features(torch.zeros(1, 3, *size))
-    assert found.last.shape[-2:] == found.logits[0].shape[-2:] == cells

@@ -19,7 +19,6 @@ from synthstudio.models.bottom_up.personlab import (
 from synthstudio.models.bottom_up.voting import (
     Maps,
     Voting,
-    find_roots,
     hough_votes,
     vote_people,
 )
@@ -121,17 +120,6 @@ def test_votes_are_those_of_a_second_way_of_counting() -> None:
             if (place >= -0.5).all() and (place < [w + 0.5, h + 0.5]).all():
                 wanted[j, r, c] += near * maps.discs[j, row, column] / (np.pi * 4)
     assert hough_votes(maps, voting) == pytest.approx(wanted, abs=1e-9)
-
-
-def test_a_discs_votes_make_about_one_and_lie_at_the_joint() -> None:
-    frame = crowd(stream(10, "votes"), people=1)
-    made = targets([frame])
-    maps = Maps(**{n: getattr(made, n)[0].numpy() for n in SAID[:4]}, body=made.body[0, 0].numpy())
-    voting = Voting(limbs=LIMBS, radius=4.0)
-    joint, place, votes = find_roots(hough_votes(maps, voting), voting)
-    assert sorted(joint.tolist()) == list(range(17))
-    assert 8 * place == pytest.approx(frame.joints_px[0, joint], abs=1e-3)
-    assert votes == pytest.approx(np.ones(17), abs=0.15)
 
 
 @pytest.mark.parametrize("stride", [4, 8, 16])

@@ -10,7 +10,6 @@ import transformers
 from torch import nn
 
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.models.backbones import vit
 from synthstudio.models.backbones.sizes import VITS, ViTSize
 from synthstudio.models.backbones.vit import ViT
 from synthstudio.models.blocks.heads import ClassicDecoder
@@ -115,21 +114,6 @@ def test_vitpose_b_has_as_many_parameters_as_published() -> None:
     assert count(small.features) == pytest.approx(22e6, rel=0.03)
 
 
-def test_positions_of_the_same_size_and_even_ones_stay() -> None:
-    positions = torch.rand(8, 6, 4)
-    assert vit.resized_positions(positions, (6, 4)) is positions
-    flat = torch.full((8, 6, 4), 0.3)
-    assert torch.allclose(vit.resized_positions(flat, (9, 5)), torch.full((8, 9, 5), 0.3))
-
-
-def test_positions_are_resized_for_a_larger_picture() -> None:
-    """A ramp over the picture stays that ramp, but for its ends."""
-    ramp = ((torch.arange(16) + 0.5) / 16).expand(8, 12, 16)
-    wider = vit.resized_positions(ramp, (15, 20))
-    wanted = ((torch.arange(20) + 0.5) / 20).expand(8, 15, 20)
-    assert torch.allclose(wider[..., 2:-2], wanted[..., 2:-2], atol=4e-3)
-
-
 def settings(**changed: Any) -> configs.Config:
     network = {"backbone": "vit-base", "head": "own", "size": [256, 192]}
     network |= changed.pop("network", {})
@@ -160,32 +144,3 @@ def test_learning_rates_decay_by_the_layer() -> None:
             number = 13  # the last norm and the decoder
         assert lr == pytest.approx(2e-3 * 0.75 ** (13 - number)), name
     assert min(found.values()) == pytest.approx(2e-3 * 0.75**13)
-
-
-def test_position_embeddings_do_not_decay_and_no_map_learns_by_muon() -> None:
-    config = settings(network={"backbone": "vit-nano", "size": [96, 72]})
-    model = networks.build_network(config.network, get_skeleton("coco17"), bank=None)
-    names = {id(p): name for name, p in model.named_parameters()}
-    for group in optimization.make_optimizer(model, config).param_groups:
-        for p in group["params"]:
-            name = names[id(p)]
-            decays = p.ndim > 1 and name != "features.positions"
-            assert group["weight_decay"] == (optimization.WEIGHT_DECAY if decays else 0.0), name
-            # Linear layers, the patches and the maps: AdamW.
-            assert group["muon"] == (p.ndim == 4 and name.startswith("block.grown")), name
-
-
-def test_layers_are_left_out_for_some_pictures_in_training_alone() -> None:
-    layer = vit._Layer(16, 2, 0.4)
-    x = torch.randn(2000, 3, 16)
-    torch.manual_seed(0)
-    with torch.no_grad():
-        branch = layer._attend(layer.before(x))
-        some = layer._some(branch)
-    left_out = (some == 0).all((1, 2))
-    assert left_out.float().mean() == pytest.approx(0.4, abs=0.04)
-    assert torch.allclose(some[~left_out] * 0.6, branch[~left_out], atol=1e-6)
-    assert layer.eval()._some(branch) is branch
-    assert vit._Layer(16, 2, 0.0).train()._some(branch) is branch
-    rates = [layer.rate for layer in ViT(VITS["small"], picture=(64, 64)).layers]
-    assert rates[0] == 0 and rates[-1] == pytest.approx(0.1) and rates == sorted(rates)

@@ -98,16 +98,6 @@ def test_gain_scales_linear_light():
     assert (bright.rgb[20, 15] == 255).all()
 
 
-def test_feathering_softens_alpha_about_the_same_edge():
-    hard = cutout_layer(SPEC, _block(), instance=1, frame_wh=FRAME)
-    soft = cutout_layer(replace(SPEC, feather_px=2.0), _block(), instance=1, frame_wh=FRAME)
-    assert (soft.left_px, soft.top_px) == (20 - 6, 10 - 6)
-    assert soft.alpha.sum() == pytest.approx(hard.alpha.sum(), rel=0.01)
-    row = soft.alpha[soft.alpha.shape[0] // 2]
-    assert 0.4 < row[5] < 0.5 < row[6] < 0.6, "half of it lies at the old edge"
-    assert (np.diff(row[:15]) >= 0).all()
-
-
 @pytest.mark.parametrize(
     ("rgba", "reason"),
     [

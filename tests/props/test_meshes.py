@@ -1,17 +1,16 @@
 """The user's meshes: units, axes, textures, places."""
 
-import base64
 import json
 
 import numpy as np
 import pytest
 import trimesh
-from mesh_makers import SIZE, gltf, picture, saved, shifted_box, write_gltf
+from mesh_makers import SIZE, gltf, picture, saved, shifted_box
 from PIL import Image
 
 from synthstudio.core.errors import AssetError
 from synthstudio.core.rng import stream
-from synthstudio.core.spec import AssetRef, Material, ThingSpec
+from synthstudio.core.spec import AssetRef, ThingSpec
 from synthstudio.props.meshes import load_mesh, mesh_surfaces
 
 REF = AssetRef(sha256="0" * 64, name="mesh")
@@ -102,26 +101,3 @@ def test_obj_takes_its_material_file_and_picture(tmp_path):
     (tmp_path / "a.png").unlink()
     with pytest.raises(AssetError, match=r"a\.png"):
         load_mesh(tmp_path / "a.obj")
-
-
-def test_surfaces_are_scaled_turned_and_placed(tmp_path):
-    data = load_mesh(saved(shifted_box(False), tmp_path, "a.stl"))
-    wood = Material(pattern="wood")
-    spec = ThingSpec(
-        kind="mesh", size_m=(1.2, 0.4, 2.0), asset=REF, yaw_rad=np.pi / 2,
-        position_m=(1.0, 2.0, 0.5), materials=(wood,),
-    )  # fmt: skip
-    (surface,) = mesh_surfaces(spec, data, instance=1007, texture_offset=0)
-    assert surface.vertices_m.min(axis=0) == pytest.approx([0.8, 1.4, 0.5], abs=1e-5)
-    assert surface.vertices_m.max(axis=0) == pytest.approx([1.2, 2.6, 2.5], abs=1e-5)
-    assert surface.instance == 1007
-    assert surface.material == wood, "an uncoloured mesh takes the spec's material"
-    assert np.abs(surface.normals).max(axis=1) == pytest.approx(1, abs=1e-5)
-
-
-def test_files_inside_the_folder_and_below_are_used(tmp_path):
-    blob = base64.b64decode(gltf()["buffers"][0]["uri"].split(",")[1])
-    (tmp_path / "sub dir").mkdir()
-    (tmp_path / "sub dir" / "a.bin").write_bytes(blob)
-    path = write_gltf(tmp_path, buffers=[{"byteLength": 42, "uri": "sub%20dir/a.bin"}])
-    assert load_mesh(path).triangles == 1

@@ -1,12 +1,11 @@
 """Meshes as other tools write them: quantized glTF, moved texture coordinates, options in MTL."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from mesh_makers import as_glb, picture, write_gltf
+from mesh_makers import as_glb, picture
 
 from synthstudio.core.errors import AssetError
 from synthstudio.props.mesh_files import texture_of
@@ -110,16 +109,6 @@ def test_moved_texture_coordinates_are_moved(
     np.testing.assert_allclose(uv, want, atol=1e-4)
 
 
-@pytest.mark.parametrize("where", ["texture", "extension"])
-def test_a_texture_of_the_second_set_of_coordinates_uses_it(tmp_path: Path, where: str) -> None:
-    inner = {"extensions": {"KHR_texture_transform": {"texCoord": 1}}}
-    tree, binary = quantized("<u2", True, 0, **({"texCoord": 1} if where == "texture" else inner))
-    attributes = tree["meshes"][0]["primitives"][0]["attributes"]
-    attributes |= {"TEXCOORD_1": 1, "TEXCOORD_0": 0}
-    uv = loaded(tmp_path, tree, binary).parts[0].uv * (1, -1) + (0, 1)
-    np.testing.assert_allclose(uv, UV, atol=1e-4)
-
-
 def _skinned(tree: dict[str, Any]) -> None:
     tree["nodes"][0]["skin"] = 0
 
@@ -146,16 +135,6 @@ def test_quantized_glb_that_cannot_be_read_is_refused_by_name(tmp_path: Path, ch
     change(tree)
     with pytest.raises(AssetError, match=r"a\.glb"):
         loaded(tmp_path, tree, binary)
-
-
-def test_gltf_without_marked_numbers_is_handed_on_as_it_is(tmp_path: Path) -> None:
-    from synthstudio.props.gltf_numbers import with_plain_numbers
-
-    data = write_gltf(tmp_path).read_bytes()
-    assert with_plain_numbers(data, ".gltf", "a", tmp_path) == (data, ".gltf")
-    tree = json.loads(data) | {"extras": {"normalized": 1}}
-    same = json.dumps(tree).encode()
-    assert with_plain_numbers(same, ".gltf", "a", tmp_path) == (same, ".gltf")
 
 
 PLAIN = ((1.0, 1.0), (0.0, 0.0))

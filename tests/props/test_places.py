@@ -7,8 +7,7 @@ from place_makers import DEEP_M, HIGH_M, TABLE_M, WIDE_M, room, saved_place
 
 from synthstudio.core.errors import AssetError
 from synthstudio.core.ground import CELL_M
-from synthstudio.core.spec import AssetRef, PlaceBackdrop
-from synthstudio.props.places import PlaceModel, place_surfaces, read_place
+from synthstudio.props.places import PlaceModel, read_place
 
 
 @pytest.fixture(scope="module")
@@ -63,23 +62,6 @@ def test_a_box_that_is_seen_from_inside_is_a_room(tmp_path):
     across = np.cross(faces[:, 1] - faces[:, 0], faces[:, 2] - faces[:, 0])
     inward = np.array([0, 0, 1.5]) - faces.mean(axis=1)
     assert ((across * inward).sum(axis=1) > 0).all()  # it is drawn from inside
-
-
-def test_floor_and_the_rest_are_two_instances_and_all_faces_are_there(model):
-    spec = PlaceBackdrop(
-        asset=AssetRef(name="places/room.glb", sha256="0"), position_m=(1, 2, -0.2), yaw_rad=0.5
-    )
-    surfaces = place_surfaces(spec, model, texture_offset=0)
-    assert sum(len(s.faces) for s in surfaces) == model.mesh.triangles
-    floor = [s for s in surfaces if s.instance == 1000]
-    assert {s.name for s in floor} == {"floor"}
-    assert {(s.instance, s.name) for s in surfaces} == {(1000, "floor"), (1001, "places/room.glb")}
-    heights = [s.vertices_m[s.faces][:, :, 2] for s in floor]
-    assert np.abs(np.concatenate(heights)).max() < 0.02
-    thrown = np.concatenate(
-        [s.vertices_m[s.faces].reshape(-1, 3) for s in surfaces if s.casts_shadow]
-    )
-    assert TABLE_M[4] - 0.01 < thrown[:, 2].max() < 2.2  # the table throws a shadow, walls do not
 
 
 def wall() -> trimesh.Trimesh:

@@ -6,13 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import trimesh
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import Material, ThingSpec, Vec3
-from synthstudio.props import procedural
 from synthstudio.props.procedural import build, kinds, seat_height_m
 from synthstudio.props.things.kinds import KINDS
 from synthstudio.props.things.shapes import Piece
@@ -53,23 +50,6 @@ def _is_closed(piece: Piece) -> None:
     assert (_lean(piece) >= -1e-12).all()
 
 
-@pytest.mark.nightly("eight odd sizes of every kind; three sizes of each in quick")
-@pytest.mark.parametrize("kind", sorted(KINDS))
-@settings(max_examples=8, deadline=None)
-@given(factors=st.tuples(*[st.floats(0.6, 1.6)] * 3), seat=st.floats(0.05, 0.7))
-def test_unusual_sizes_still_give_closed_things(kind, factors, seat):
-    middle = _size(kind, 0.5)
-    size = (middle[0] * factors[0], middle[1] * factors[1], middle[2] * factors[2])
-    low = min(seat, 0.7 * size[2])
-    shape = {"seat_height_m": low} if "seat_height_m" in KINDS[kind].shape else {}
-    pieces = procedural._built(kind, size, shape)
-    for piece in pieces:
-        if not piece.two_sided:
-            _is_closed(piece)
-    points = _points(build(ThingSpec(kind=kind, size_m=size, shape=shape), instance=1002))
-    assert np.ptp(points, axis=0) == pytest.approx(size, abs=1e-5)
-
-
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_pieces_are_closed_outward_and_carry_good_normals(kind, share):
@@ -95,16 +75,6 @@ def test_things_have_their_true_size_and_stand_on_the_floor(kind, share):
     assert middle[:2] == pytest.approx([1, -2], abs=1e-5)
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_coords_are_metres_in_the_surface(kind):
-    for piece in KINDS[kind].build(_size(kind, 0.5), {}):
-        a, b, c = (piece.vertices[piece.faces[:, k]] for k in range(3))
-        u, v, w = (piece.coords[piece.faces[:, k]][:, [0, 2]] for k in range(3))
-        area = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()
-        across = (v - u)[:, 0] * (w - u)[:, 1] - (v - u)[:, 1] * (w - u)[:, 0]
-        assert np.abs(across).sum() == pytest.approx(area, rel=0.6)
-
-
 def test_the_table_is_what_a_draw_sees():
     listed = kinds()
     assert [k.kind for k in listed] == sorted(KINDS)
@@ -116,14 +86,6 @@ def test_the_table_is_what_a_draw_sees():
         assert {s.instance for s in surfaces} == {1011}
         assert sum(len(s.faces) for s in surfaces) < 7_000
         assert all(s.vertices_m.dtype == np.float32 and s.faces.dtype == np.int32 for s in surfaces)
-
-
-def test_given_materials_are_used_in_their_order():
-    red, blue = Material(base_rgb=(1, 0, 0)), Material(base_rgb=(0, 0, 1))
-    surfaces = build(_spec("table", materials=(red, blue)), instance=1002)
-    assert {s.name: s.material for s in surfaces} == {"table 0": red, "table 1": blue}
-    top = next(s for s in surfaces if s.material == red)
-    assert top.vertices_m[:, 2].min() > 0.5, "the first material of a table is its top"
 
 
 @pytest.mark.parametrize("kind", [k for k in sorted(KINDS) if "seat" in KINDS[k].roles])

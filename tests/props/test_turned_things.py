@@ -1,6 +1,5 @@
 """Things that lie, lean or are held: pitch and roll turn procedural things and meshes alike."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +8,7 @@ import trimesh
 
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import ThingSpec
-from synthstudio.props import meshes, procedural
+from synthstudio.props import meshes
 from synthstudio.props.procedural import build
 
 ANGLES = (0.7, -0.4, 1.1)
@@ -63,13 +62,3 @@ def test_a_mesh_turns_as_a_procedural_thing_does(field):
         return _points(surfaces, field) - origin
 
     assert made(_turned(spec)) == pytest.approx(made(spec) @ _rotation(*ANGLES).T, abs=1e-5)
-
-
-def test_no_tilt_leaves_every_byte():
-    yawed = replace(SPEC, yaw_rad=0.3)
-    c, s = math.cos(0.3), math.sin(0.3)
-    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    pieces = procedural._shaped(SPEC.kind, SPEC.size_m, ())
-    for piece, surface in zip(pieces, build(yawed, instance=1002), strict=True):
-        expected = (piece.vertices @ turn.T + np.array(SPEC.position_m)).astype(np.float32)
-        assert np.array_equal(surface.vertices_m, expected)

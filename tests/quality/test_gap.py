@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import shutil
 from typing import Any
 
 import cv2
@@ -16,7 +15,6 @@ import synthstudio as ss
 from synthstudio.api.quality import gap as run_gap
 from synthstudio.cli import app
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.gap_classifier import _apart, _folds
 from synthstudio.quality.gap_distance import LEAST, Sample, difference, total_variation, wasserstein
@@ -107,37 +105,6 @@ def test_cut_people_move_the_recipe_that_then_generates(gap_world, gap_photos, t
     assert made.num_people >= 1 and made.recipe is not None
 
 
-def test_a_recipe_with_a_pitch_of_its_own_gets_another_pitch(gap_world, gap_photos, tmp_path):
-    shutil.copytree(gap_world / "set", tmp_path / "set")
-    head = json.loads((tmp_path / "set/dataset.json").read_text())
-    head["recipe"] |= {"camera": {"pitch_deg": [-4.0, 0.0]}, "name": "up-fitted"}
-    (tmp_path / "set/dataset.json").write_text(json.dumps(head))
-    low = np.array([[1.0, 0, 0], [0, 1.0, 40.0]])
-    file, images = gap_photos(lambda told: moved(told, low))
-    out = tmp_path / "up.yaml"
-    shift = by_key(run_gap(tmp_path / "set", file, images=images, recipe=out))["pitch_deg"].shift
-    recipe = ss.Recipe.load(out)
-    values = list(recipe.camera.pitch_deg.choice)  # type: ignore[union-attr]
-    # 40 of 240 rows at a focal length of 1.1 picture heights
-    assert shift == pytest.approx(math.degrees(math.atan(40 / 240 / 1.1)), abs=1)
-    assert np.mean(values) == pytest.approx(-2 + shift, abs=1.5)
-    assert recipe.camera.aim_height_m == (0.7, 1.1) and recipe.name == "up-fitted"
-
-
-def test_only_cut_people_ask_for_truncation(gap_world, gap_photos, tmp_path):
-    def long(told: dict[str, Any]) -> None:
-        for entry in told["annotations"][::2]:
-            entry["bbox"][3] = 240 - entry["bbox"][1]
-
-    file, images = gap_photos(long)
-    out = tmp_path / "cut.yaml"
-    report = run_gap(gap_world / "set", file, images=images, recipe=out)
-    edge = by_key(report)["edge"]
-    assert edge.middle[1] == pytest.approx(0.5, abs=0.1) and edge.beyond_chance
-    asked = ss.Recipe.load(out).targets.causes["truncated"].choice  # type: ignore[union-attr]
-    assert asked == {0.0: pytest.approx(1 - edge.middle[1], abs=0.01), 0.1: pytest.approx(0.5, 0.2)}
-
-
 def test_other_colours_are_told_apart(gap_world, gap_photos):
     file, images = gap_photos(pixels=lambda rgb: rgb // 3)
     report = run_gap(gap_world / "set", file, images=images)
@@ -161,21 +128,6 @@ def test_estimates_are_held_against_true_cameras(gap_world):
     assert good["camera roll"].correlation > 0.95 and good["camera roll"].error < 1.5
     assert good["camera pitch"].correlation > 0.6 and good["camera pitch"].error < 0.6
     assert good["distance"].error < 0.1 and abs(good["distance"].bias) < 0.1
-
-
-def test_a_pose_that_nobody_generated_is_the_farthest(gap_world, gap_photos):
-    def raise_arms(told: dict[str, Any]) -> None:
-        points = told["annotations"][3]["keypoints"]
-        joints = get_skeleton("coco17").joints
-        top = min(y for y, v in zip(points[1::3], points[2::3], strict=True) if v)
-        for name, up in (("left_wrist", 45), ("right_wrist", 45), ("left_elbow", 20)):
-            points[3 * joints.index(name) + 1] = top - up
-            points[3 * joints.index(name) + 2] = 2
-
-    file, images = gap_photos(raise_arms)
-    poses = run_gap(gap_world / "set", file, images=images).found.poses
-    assert poses is not None and poses.found[0].person == 3
-    assert poses.found[0].distance > 0.05 > 1e-6 > poses.found[1].distance
 
 
 # Distances -----------------------------------------------------------------------------------

@@ -14,8 +14,6 @@ from painted_frames import painted, write_set
 import synthstudio as ss
 from synthstudio.api.quality import gap as run_gap
 from synthstudio.core.errors import AssetError, DatasetError, DiskError, FormatError
-from synthstudio.core.skeleton import get_skeleton
-from synthstudio.quality.gap_sides import photo_side
 
 
 def _drop(joints: tuple[str, ...]) -> Change:
@@ -41,25 +39,6 @@ def test_unlabelled_joints_are_left_out(gap_world, gap_photos, joints, lacks):
     assert found["size"].distance < 1e-6 and "Too few people to compare" in report.text()
     assert (report.found.poses is None) == (not joints)
     assert bool(report.found.labels.joints) == bool(joints)
-
-
-def _body12(told: dict[str, Any]) -> None:
-    names = get_skeleton("body12").joints
-    own = told["categories"][0]["keypoints"]
-    told["categories"][0]["keypoints"] = list(names)
-    for entry in told["annotations"]:
-        flat = entry["keypoints"]
-        entry["keypoints"] = [v for n in names for v in flat[3 * own.index(n) :][:3]]
-
-
-def test_joints_that_the_photos_lack_are_named(gap_world, gap_photos):
-    file, images = gap_photos(_body12)
-    report = run_gap(gap_world / "set", file, images=images)
-    assert report.found.labels.missing == (
-        *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
-    )
-    assert "body12) has no nose, left eye" in report.text()
-    assert "nose" not in report.as_json()["joints"] and by_key(report)["roll_deg"].distance < 1e-6
 
 
 def test_one_person_is_told_and_not_compared(gap_world, gap_photos, tmp_path):
@@ -167,13 +146,3 @@ def test_data_sets_that_cannot_be_measured(gap_world, gap_photos, tmp_path):
         run_gap(tmp_path / "occluded", file, images=images, recipe=tmp_path / "next.yaml")
     with pytest.raises(DiskError, match="a file of its own"):
         run_gap(gap_world / "set", file, images=images, recipe=tmp_path)
-
-
-def test_boxes_beyond_the_picture_are_cut(gap_world, gap_photos):
-    def wide(told: dict[str, Any]) -> None:
-        told["annotations"][0]["bbox"] = [-1e6, -1e6, 3e6, 3e6]
-        told["annotations"][1]["bbox"] = [5000, 5000, 20, 20]
-
-    side = photo_side(*gap_photos(wide))
-    assert side.box[0].tolist() == [0, 0, 320, 240]
-    assert any("1 x person without a box inside the picture" in note for note in side.notes)

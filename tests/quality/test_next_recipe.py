@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from synthstudio.core.labels import SHARES
-from synthstudio.core.rng import stream
 from synthstudio.dataset.reader import Dataset
-from synthstudio.quality.coverage import KEPT, Bins, Coverage, coverage
+from synthstudio.quality.coverage import Bins, Coverage, coverage
 from synthstudio.quality.next_recipe import next_recipe
 from synthstudio.recipe.schema.load import parse
 
@@ -85,23 +84,3 @@ def test_a_bin_keeps_its_best_people_once_each():
     assert bins.example(0, {8, 7}).frame == 4
     assert bins.example(0, {7, 8, 9}).frame == 1  # rather the same than none
     assert bins.example(1) is None
-
-
-def test_batches_and_single_offers_keep_the_same():
-    rng, n = stream(4, "offers"), 300
-    places = rng.integers(0, 2, n)
-    scores, whom = rng.random(n), rng.integers(0, 40, n)
-    single = offered(scores.tolist(), whom.tolist(), places.tolist())
-    batch = Bins(2)
-    who = np.column_stack([np.arange(n), np.ones(n), np.full(n, -1), whom]).astype(np.int64)
-    batch.offer(places.astype(np.int32), scores, who)
-    for place in (0, 1):
-        best = {}
-        for score, own, person in zip(scores, places, whom, strict=True):
-            if own == place:
-                best[person] = max(score, best.get(person, 0.0))
-        used = set()
-        for wanted in sorted(best, key=best.get, reverse=True)[:KEPT]:
-            assert single.example(place, used) == batch.example(place, used)
-            assert batch.example(place, used).whom == wanted
-            used.add(wanted)

@@ -10,7 +10,6 @@ from scipy.stats import ks_2samp
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.quality import targets
 from synthstudio.quality.stats import stats, text
 from synthstudio.quality.targets import unmet
 
@@ -190,15 +189,3 @@ def test_one_person_is_never_too_much():
 def test_an_ask_of_no_joint_is_a_damaged_set():
     with pytest.raises(DatasetError, match="names no joint"):
         compared([person(ask_hidden=["third_elbow"])])
-
-
-def test_clips_and_motions_are_counted():
-    samples = [
-        (frame(index=k, clip_id=f"c{k // 3}"), [person(motion="walk"), person(2, motion="run")])
-        for k in range(6)
-    ]
-    found = stats(samples, COCO17)
-    assert found["clips"] == {"count": 2, "frames": 6}
-    assert found["motions"] == {"run": 6, "walk": 6}
-    assert "clips: 2 with 6 frames" in text(found)
-    assert targets.text(found["targets"]) == []

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
-from coco_objects import from_coco, to_coco
+from coco_objects import to_coco
 from painted_frames import painted, write_set
 
 from synthstudio.core.skeleton import get_skeleton
@@ -249,24 +249,6 @@ def test_names_that_leave_the_folder(clean: Doc, folder: Path, name: str) -> Non
     doc = copy.deepcopy(clean)
     doc["images"][0]["file_name"] = name
     assert _check(doc, folder).counts["unsafe_name"] == 1
-
-
-def test_real_photos_are_clean(shared_data: Path) -> None:
-    doc = json.loads((shared_data / "people" / "person_keypoints.json").read_bytes())
-    found = _check(doc, shared_data / "people" / "images")
-    assert not found.errors, found.text()
-    assert found.images == 21
-
-
-def test_rows_imported_from_real_photos_are_clean(shared_data: Path) -> None:
-    folder = shared_data / "people"
-    frames, people = from_coco(folder / "person_keypoints.json")
-    found = validating.validate_samples(
-        pair_rows(frames, people),
-        BONES,
-        image=lambda row: (folder / "images" / row["file_name"]).read_bytes(),
-    ).findings
-    assert not found.errors and found.people == 116, found.text()
 
 
 def test_a_clean_data_set_and_its_damaged_copies(dataset: Dataset) -> None:

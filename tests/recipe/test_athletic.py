@@ -65,15 +65,6 @@ def test_who_is_in_the_air_is_over_the_floor_and_turned_any_way():
     assert {p.pose.angles_rad["root_pitch"] for p in down} <= {math.pi, -math.pi}
 
 
-def test_made_up_poses_come_as_often_as_asked_and_differ():
-    drawn = people({"random": 0.6}, 100)
-    made_up = [p for p in drawn if p.pose.family == "random"]
-    assert abs(len(made_up) / len(drawn) - 0.6) < 0.1
-    assert len({str(sorted(p.pose.angles_rad.items())) for p in made_up}) == len(made_up)
-    up = [p for p in made_up if p.position_m[2] > SOLVE.drop_m(p)]
-    assert 0.3 < len(up) / len(made_up) < 0.7
-
-
 def test_made_up_poses_keep_within_limits_and_take_limbs_of_both_sides():
     limits = {name: (math.radians(-30), math.radians(40)) for name in CATALOGUE.limits_rad}
     angles = {"left_knee_flexion": 0.6, "spine_turn": 0.5}
@@ -88,36 +79,3 @@ def test_made_up_poses_keep_within_limits_and_take_limbs_of_both_sides():
     assert (bent > 0.25).all() and (bent < 0.8).all()
     turn = np.array([one["spine_turn"] for one in made])
     assert (turn > 0).any() and (turn < 0).any()
-
-
-def test_the_freest_of_many_is_taken():
-    class Tangled(FakeSolve):
-        def self_penetration_m(self, phenotype, angles_rad, like):
-            return 0.5 if angles_rad.get("left_elbow_flexion", 0.0) > 0.3 else 0.0
-
-    solve = without(Tangled(), poses=(*CATALOGUE.poses, *WILD))
-    drawn = people({"random": 1.0}, 40, solve=solve)
-    bent = [p for p in drawn if p.pose.angles_rad.get("left_elbow_flexion", 0.0) > 0.3]
-    assert not bent and people({"random": 1.0}, 40) != drawn
-
-
-def test_asking_for_none_draws_no_random_number():
-    assert people({"random": 0.0}, 30) == people({}, 30)
-    assert people({"random": 0.5, "bent": 0.0}, 30) == people({"random": 0.5}, 30)
-
-
-def test_who_is_upside_down_turns_the_chest_as_often_as_asked():
-    asked = {"count": 2, "facing_deg": 20}
-
-    def turns(**more):
-        drawn = people({"athletic": 0.5}, 100, **{"people": {**asked, **more}})
-        inverted = [math.cos(p.pose.angles_rad.get("root_pitch", 0.0)) < 0 for p in drawn]
-        return np.degrees([p.yaw_rad for p in drawn]), np.array(inverted)
-
-    plain, inverted = turns()
-    assert np.allclose(plain, 20) and inverted.sum() > 30
-    turned, still = turns(facing_chest=1.0)
-    assert np.array_equal(inverted, still)  # nothing else of the frame changes
-    assert np.allclose(turned[~still], 20) and np.allclose(turned[still], -160)
-    some, _ = turns(facing_chest=0.6)
-    assert abs(np.isclose(some[still], -160).mean() - 0.6) < 0.2

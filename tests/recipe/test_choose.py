@@ -89,13 +89,6 @@ def test_every_block_of_20_has_its_shares(shares):
         assert [counts[k] for k in names] == [round(20 * s) for s in shares]
 
 
-def test_splits_lie_scattered_and_follow_the_seed():
-    recipes = [parse({"name": "s", "seed": seed}) for seed in (1, 2)]
-    first, second = ([split_of(recipe, i) for i in range(400)] for recipe in recipes)
-    assert first != second
-    assert len({i % 20 for i, split in enumerate(first) if split == "test"}) > 10
-
-
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [

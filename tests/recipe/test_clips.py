@@ -82,31 +82,6 @@ def test_a_clip_is_never_parted_by_splits():
     assert len(set().union(*seen)) > 1
 
 
-def test_variants_stand_beside_each_time_of_a_clip():
-    wants = recipe(variants={"clean": 1, "light": 1})
-    solve = FakeSolve()
-    frames = [draw(wants, i, solve) for i in range(12)]
-    assert [f.variant for f in frames] == ["base", "clean", "light"] * 4
-    assert [f.clip.frame for f in frames if f.clip] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
-    assert [f.group_id for f in frames][::3] == ["3-0", "3-1", "3-2", "3-3"]
-    assert frames[2].light == frames[5].light != frames[0].light
-    assert frames[4].people == frames[3].people
-
-
-def test_motions_are_a_source_of_poses_without_clips():
-    wants = recipe(clip=None, motion={"folder": "motions", "share": 0.5})
-    solve, times = FakeSolve(), []
-    specs = [draw(wants, i, solve) for i in range(40)]
-    for spec in specs:
-        assert spec.clip is None and spec.group_id == f"3-{spec.index}"
-        for person in (p for p in spec.people if p.pose.turns):
-            times.append(person.pose.turns[0].turn_rad[0])
-            assert person.pose.family == "motion"
-            assert person.position_m[2] == solve.drop_m(person)
-    assert 0.35 < len(times) / sum(len(s.people) for s in specs) < 0.65
-    assert len(set(times)) > 0.9 * len(times)  # each at a time of its own
-
-
 def test_weights_mirror_and_length_choose_the_motion():
     names = {"stroll": 3.0, "turn": 1.0, "short": 1.0}
     wants = recipe(motion={"folder": "motions", "share": 1.0, "names": names})
@@ -175,40 +150,6 @@ def test_cameras_move_as_they_are_told():
     was = first.project(first.to_camera(np.array([0.2, 0.4, 0.9])))
     now = turned.project(turned.to_camera(np.array([1.7, -0.1, 0.9])))
     assert abs(was[0] - now[0]) < 40  # who moves stays in the same column, but for roll
-
-
-class _Crowded(FakeSolve):
-    """Heavy people lie in themselves wherever a motion has them."""
-
-    heaviest = 0.5
-
-    def skin_penetration_m(self, person):
-        assert person.pose.turns  # nobody who stands is asked
-        weight = person.phenotype.weight
-        return 0.05 + weight if weight > self.heaviest else 0.0
-
-
-def test_who_follows_a_motion_has_a_body_with_room_for_it():
-    wants = recipe(people={"count": 2, "identities": 60}, holdout={"identities": 20})
-    changed = 0
-    for number in range(20):
-        usual, roomy = (draw_moment(wants, number, s).base for s in (FakeSolve(), _Crowded()))
-        walks = [bool(p.pose.turns) for p in usual.people]
-        assert walks == [bool(p.pose.turns) for p in roomy.people]
-        assert len({p.identity for p in roomy.people}) == 2
-        for was, now, walking in zip(usual.people, roomy.people, walks, strict=True):
-            if not walking or was.phenotype.weight <= 0.5:
-                assert now.phenotype == was.phenotype
-            else:
-                assert now.phenotype.weight <= 0.5
-                held = [int(p.identity.removeprefix("id-")) > 40 for p in (was, now)]
-                assert held[0] == held[1]  # nobody of the hold-out comes among the others
-                changed += 1
-    assert changed >= 5
-    left = recipe(people={"count": 2, "identities": 60, "poses": {"untangle": False}})
-    for number in range(3):  # where the recipe leaves limbs in bodies, it does so here
-        one, other = (draw_moment(left, number, s).base for s in (FakeSolve(), _Crowded()))
-        assert one.people == other.people
 
 
 # With real bodies ----------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from functools import cache
 import numpy as np
 import pytest
 from contact_measures import Skin, stage_of, surface_points
-from recipe_fake import FakeSolve
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.spec import ThingSpec
@@ -112,16 +111,6 @@ def test_every_grip_of_the_catalogue_has_a_pose_and_a_way():
     assert grips - {BACK} <= posed
     kinds = {kind.kind for kind in catalogue.things}
     assert all(set(pose.leans) <= kinds for pose in catalogue.poses)
-
-
-def test_nobody_holds_anything_unless_asked_and_the_rest_stays():
-    solve = FakeSolve()
-    plain = parse({"name": "a", "people": {"count": 2}}, "test")
-    requested = parse({"name": "a", "people": {"count": 2, "hold": {"share": 0.0}}}, "test")
-    for index in range(5):
-        spec = draw(plain, index, solve)
-        assert spec == draw(requested, index, solve)
-        assert all(thing.held_by is None for thing in spec.things)
 
 
 def test_a_share_of_the_people_holds_something_in_a_pose_of_their_own():

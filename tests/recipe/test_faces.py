@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from recipe_fake import FakeSolve, without
 from synthstudio.body.face import EXPRESSIONS
 from synthstudio.body.wardrobe import GARMENTS, garments
 from synthstudio.core.spec import PersonSpec
-from synthstudio.recipe.draw import draw, draw_group
+from synthstudio.recipe.draw import draw
 from synthstudio.recipe.schema.load import parse
 
 SOLVE = without(FakeSolve(), garments=garments(), expressions=EXPRESSIONS)
@@ -78,16 +77,6 @@ def test_beards_grow_on_grown_men_alone():
     assert beards == {"full_beard", "goatee", "moustache"}
 
 
-def test_beards_and_glasses_belong_to_a_person():
-    by = defaultdict(set)
-    for person in people(80, face={"beard": 0.5, "glasses": 0.5}):
-        own = [g for g in person.outfit if GARMENTS[g.kind].kind.slot in ("beard", "glasses")]
-        by[person.identity].add(tuple(g.kind + str(g.shape) for g in own))
-    assert len(by) > 35
-    assert all(len(seen) == 1 for seen in by.values())
-    assert 0.2 < sum("glasses" in str(seen) for seen in by.values()) / len(by) < 0.8
-
-
 def test_expressions_and_eyes():
     found = people(100, face={"expression": 0.6, "eyes": 0.5})
     shown = [p.pose.face for p in found if p.pose.face]
@@ -98,18 +87,3 @@ def test_expressions_and_eyes():
     turned = [p.pose.angles_rad["gaze_turn"] for p in found if "gaze_turn" in p.pose.angles_rad]
     assert abs(len(turned) / len(found) - 0.5) < 0.14
     assert max(map(abs, turned)) <= math.radians(25) + 1e-4
-
-
-def test_a_variant_of_appearance_keeps_what_the_head_wears_in_other_colours():
-    who = {"count": 2, "face": ALL}
-    wish = parse({"name": "v", "people": who, "variants": {"appearance": 1}})
-    base, variant = draw_group(wish, 0, SOLVE)
-    for one, other in zip(base.people, variant.people, strict=True):
-        assert one.pose == other.pose
-        for slot in ("hair", *FACE_SLOTS):
-            assert kinds(one, slot) == kinds(other, slot)
-        dyes = [
-            [g.material.base_rgb for g in p.outfit if GARMENTS[g.kind].kind.slot == "hair"]
-            for p in (one, other)
-        ]
-        assert dyes[0] != dyes[1]

@@ -103,12 +103,3 @@ def test_in_clips_people_move_as_they_do_to_the_next_frame(start):
         assert np.linalg.norm(way - gone, axis=1).max() < 0.3 * np.linalg.norm(gone, axis=1).max()
         cosine = (way * gone).sum() / np.linalg.norm(way) / np.linalg.norm(gone)
         assert cosine > 0.97
-
-
-def test_at_a_motion_s_end_the_moment_before_tells():
-    # 1.9 s of a recording: the last frame of the clip is its end.
-    clip = {"frames": 20, "fps": 10, "camera": {"fixed": 1}}
-    stage = _stage(motion=CLIP["motion"], clip=clip)
-    last = pipeline.draw_spec(stage, 19)
-    for moving in last.moving:
-        assert np.linalg.norm(_velocity(last, moving)[:2]) > 0.5

@@ -8,10 +8,8 @@ from recipe_fake import CATALOGUE, FakeSolve, without
 from synthstudio.body import wardrobe
 from synthstudio.body.clothes.named import NAMED
 from synthstudio.core.catalogue import GarmentKind
-from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.outfits import never_worn
 from synthstudio.recipe.schema.load import parse
 
 
@@ -54,21 +52,6 @@ def test_nothing_is_worn_below_a_dress():
     assert all(worn(p) & {"jeans", "skirt"} for p in drawn if "dress" not in worn(p))
 
 
-def test_sports_clothes_are_worn_where_asked():
-    assert not any(worn(p) & {"leotard", "leggings"} for p in people())
-    named = people(kinds={"leggings": 5})
-    assert sum("leggings" in worn(p) for p in named) > len(named) / 3
-    drawn = people(60, sport=1.0)
-    assert all(worn(p) & {"leotard", "t_shirt"} for p in drawn)
-    assert not any(worn(p) & {"dress", "jeans", "skirt"} for p in drawn)
-    assert 0.25 < sum("sneakers" not in worn(p) for p in drawn) / len(drawn) < 0.55
-    leotards = [p for p in drawn if "leotard" in worn(p)]
-    assert 0.3 < sum("leggings" not in worn(p) for p in leotards) / len(leotards) < 0.7
-    assert all("leggings" in worn(p) for p in drawn if "leotard" not in worn(p))
-    with pytest.raises(RecipeError, match=r"nobody goes without bottom.*leggings"):
-        people(20, sport=1.0, kinds={"leggings": 0})
-
-
 @pytest.mark.parametrize("wardrobe", [{"patterned": 0.0}, {"patterned": 0.5, "saturated": 0.9}])
 def test_no_top_or_bottom_is_like_skin(wardrobe):
     for person in people(60, **wardrobe):
@@ -80,34 +63,6 @@ def test_no_top_or_bottom_is_like_skin(wardrobe):
                 palette.difference(rgb, person.look.skin_rgb) >= 22 and palette.from_skin(rgb) >= 13
                 for rgb in colours
             )
-
-
-def plain(person):
-    """Return the person without wrinkles and blotches."""
-    outfit = []
-    for garment in person.outfit:
-        second = garment.second_material
-        outfit.append(
-            dataclasses.replace(
-                garment,
-                material=dataclasses.replace(garment.material, wrinkles=0.0),
-                second_material=second and dataclasses.replace(second, wrinkles=0.0),
-            )
-        )
-    look = dataclasses.replace(person.look, blotches=0.0)
-    return dataclasses.replace(person, outfit=tuple(outfit), look=look)
-
-
-def test_wrinkles_and_blotches_change_nothing_else_and_unasked_there_are_none():
-    usual, wrinkled = people(10), people(10, wrinkles=[0.2, 1.0], shape={"blotches": [0.2, 0.6]})
-    assert [plain(person) for person in wrinkled] == usual == [plain(person) for person in usual]
-    for slot in ("top", "bottom"):
-        assert not [m for m in materials(usual, slot) if m.pattern in PRINTS]
-        strengths = {m.wrinkles for m in materials(wrinkled, slot)}
-        assert len(strengths) > 5
-        assert 0.2 <= min(strengths) < max(strengths) <= 1.0
-    assert all(0.2 <= p.look.blotches <= 0.6 for p in wrinkled)
-    assert not any(m.wrinkles for m in materials(wrinkled, "shoes"))
 
 
 def test_prints_come_as_often_as_asked_and_are_those_that_patterns_allows():
@@ -171,26 +126,3 @@ def test_something_over_a_top_only_where_it_goes():
         seen |= slots
     assert {"over", "legs"} <= seen
     assert not any(kinds(who) & named.keys() for who in dressed(kinds=named, frames=20))
-
-
-def test_extras_change_nothing_else():
-    named = {"blazer": 1, "scarf": 1}
-    plain = dressed(frames=10, kinds=named)
-    more = dressed(frames=10, kinds=named, over=1.0, neck=1.0)
-    for one, other in zip(plain, more, strict=True):
-        kept = tuple(g for g in other.outfit if g.kind not in named)
-        assert dataclasses.replace(other, outfit=kept) == one
-
-
-def notes(**options):
-    recipe = parse({"name": "x", "people": {"wardrobe": options}})
-    return never_worn(recipe, REAL.catalogue.garments)
-
-
-def test_what_is_named_and_never_worn_is_said():
-    assert notes() == notes(kinds={"scarf": 1}, neck=0.1) == notes(kinds={"scarf": 0}) == ()
-    (note,) = notes(kinds={"scarf": 1, "polo": 1})
-    assert "scarf" in note and "people.wardrobe.neck is 0" in note and "polo" not in note
-    (note,) = notes(hands=0.5)
-    assert "people.wardrobe.hands" in note and "gloves" in note
-    assert "hat is 0" in notes(kinds={"bucket_hat": 2}, hat=0)[0]

@@ -4,7 +4,6 @@ from collections import defaultdict
 import pytest
 from recipe_fake import CATALOGUE, GARMENTS, LIMITS_RAD, FakeSolve, without
 
-from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.outfits import DESIGNS_A_KIND
@@ -67,32 +66,6 @@ def test_angles_stay_inside_the_limits():
         assert low <= value <= high
         touched += value in (low, high)
     assert touched > 10  # control: without the cut some would lie outside
-
-
-HANDS = {"fist": {"finger_curl": 1.4, "thumb_curl": 0.5}, "flat": {"index_curl": 0.0}}
-FINGERS = ("finger_curl", "thumb_curl", "index_curl")
-
-
-def _hand(person, side):
-    angles = person.pose.angles_rad
-    return {n: angles[f"{side}_{n}"] for n in FINGERS if f"{side}_{n}" in angles}
-
-
-def test_free_hands_take_other_shapes_as_often_as_asked():
-    more = {f"{side}_{name}": (-0.1, 1.6) for side in ("left", "right") for name in FINGERS}
-    curled = {"left_finger_curl": 0.2}
-    free = KeyPose(name="free", family="a", angles_rad=curled, free_hands=("left",))
-    limits = dict(sorted((LIMITS_RAD | more).items()))
-    solve = without(FakeSolve(), poses=(free,), hands=HANDS, limits_rad=limits)
-    for chance, low, high in ((0.0, 0, 0), (1.0, 1, 1), (0.4, 0.25, 0.55)):
-        wanted = {"hands": chance, "jitter_deg": 0, "mirror": 0, "mix": 0}
-        drawn = people({"poses": wanted}, frames=60, solve=solve)
-        changed = [p for p in drawn if _hand(p, "left") != {"finger_curl": 0.2}]
-        assert low <= len(changed) / len(drawn) <= high
-        assert all(_hand(p, "left") in HANDS.values() for p in changed)
-        assert not any(_hand(p, "right") for p in drawn)  # control: it is not free
-    flipped = people({"poses": {"hands": 1.0, "jitter_deg": 0, "mirror": 1}}, 20, solve)
-    assert all(_hand(p, "right") in HANDS.values() and not _hand(p, "left") for p in flipped)
 
 
 class Touchy(FakeSolve):

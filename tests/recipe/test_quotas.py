@@ -7,16 +7,13 @@ from collections import Counter
 import numpy as np
 import pytest
 from recipe_fake import CATALOGUE, FakeSolve, without
-from typer.testing import CliRunner
 
-from synthstudio.cli import app
 from synthstudio.core.bins import SECTOR_RAD, VIEWS, body_of, view_azimuth_rad, view_of
 from synthstudio.core.errors import RecipeError
-from synthstudio.generation.stage import prepare
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.check import check
 from synthstudio.recipe.sampling.quotas import bin_of, person_number
-from synthstudio.recipe.schema.load import dump, load, parse
+from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.recipe.schema.people import bodies_in
 
 VIEW_SHARES = {"front": 1, "left": 2, "back": 3, "front_right": 2}
@@ -173,15 +170,3 @@ def test_a_share_of_zero_asks_for_nothing():
     requested = recipe({"family": {"walk": 1, "lie": 0}}, holdout={"poses": ["lie"]})
     drawn = [draw(requested, i, FakeSolve()) for i in range(5)]
     assert {p.pose.family for spec in drawn for p in spec.people} == {"walk"}
-
-
-def test_an_unknown_family_is_found_before_anything_is_made(tmp_path):
-    scene, out = tmp_path / "a.yaml", tmp_path / "out"
-    scene.write_text("name: a\nframes: 1\nquotas:\n  family: {stnd: 1}\n")
-    with pytest.raises(RecipeError, match=r"quotas.family: stnd.*Did you mean 'stand'"):
-        prepare(load(scene), assets=tmp_path, device="cpu")
-    made = CliRunner().invoke(app, ["generate", str(scene), "--out", str(out)])
-    assert made.exit_code == 1
-    assert not out.exists()
-    scene.write_text("name: a\nframes: 1\nquotas:\n  family: {stand: 1, stnd: 0}\n")
-    assert prepare(load(scene), assets=tmp_path, device="cpu").recipe.quotas

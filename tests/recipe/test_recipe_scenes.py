@@ -1,7 +1,6 @@
 """Every scene loads, names what exists, and draws."""
 
 import dataclasses
-import itertools
 from pathlib import Path
 from typing import get_args
 
@@ -50,29 +49,6 @@ def test_a_scene_loads_and_draws(path):
     for index in range(1 if path.stem == "crowd" else min(recipe.frames, 3)):
         spec = draw(recipe, index, solve)
         assert from_json(to_json(spec)) == spec
-
-
-def _drawn(path: Path) -> tuple[set[str], set[str], set[str]]:
-    """Bodies with their looks, angles and whole outfits of a scene's first people, at one seed.
-
-    Not the angles of those who lean: theirs are the library's, with nothing by chance.
-    """
-    leaning = {pose.name for pose in REAL.poses if pose.leans}
-    recipe = load(path).model_copy(update={"seed": 1})
-    solve = FakeSolve(catalogue=_catalogue(path), joints=get_skeleton(recipe.skeleton).joints)
-    frames = range(2 if path.stem == "crowd" else 8)
-    people = [person for i in frames for person in draw(recipe, i, solve).people]
-    bodies = {repr((person.phenotype, person.look)) for person in people}
-    poses = {repr(p.pose) for p in people if p.pose and p.pose.name not in leaning}
-    return bodies, poses, {repr(person.outfit) for person in people}
-
-
-@pytest.mark.nightly("every pair of scenes; names and seeds are held apart in quick")
-def test_no_two_scenes_draw_the_same_people_even_with_one_seed():
-    drawn = {path.stem: _drawn(path) for path in FILES}
-    for a, b in itertools.combinations(drawn, 2):
-        for one, other in zip(drawn[a], drawn[b], strict=True):
-            assert one and not one & other, (a, b)
 
 
 def test_the_field_reference_names_every_field():

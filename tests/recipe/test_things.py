@@ -95,22 +95,6 @@ def test_sizes_keep_to_their_kind_and_meshes_to_their_file():
     assert 20 < bare < 54  # two in five keep the colours that their builder gives them
 
 
-def test_counts_and_weights_of_things_follow_the_recipe():
-    thing = {"kind": "procedural", "placement": "around", "offset_m": [1, 4]}
-    _, specs = frames(
-        150, things=[{**thing, "count": [0, 2], "kinds": {"crate": 3, "lamp_post": 1}}]
-    )
-    assert {len(spec.things) for spec in specs} == {0, 1, 2}
-    kinds = Counter(t.kind for spec in specs for t in spec.things)
-    assert set(kinds) == {"crate", "lamp_post"}
-    assert abs(kinds["crate"] / kinds.total() - 0.75) < 0.12
-
-
-def test_no_things_and_no_people_are_possible():
-    _, specs = frames(5, people={"count": 0}, things=[{"kind": "procedural"}])
-    assert all(spec.people == () and len(spec.things) == 1 for spec in specs)
-
-
 def cutouts(count, solve=None, **wanted):
     wish = {"folder": "occluders", "size": "share", "count": 2, **wanted}
     _, specs = frames(count, solve, cutouts=wish)

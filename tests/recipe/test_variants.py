@@ -7,12 +7,10 @@ import pytest
 from recipe_fake import FakeSolve
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.spec import PersonSpec, ThingSpec, to_json
+from synthstudio.core.spec import ThingSpec, to_json
 from synthstudio.recipe.draw import draw, draw_group
-from synthstudio.recipe.layout.placement import Layout, Placed
-from synthstudio.recipe.layout.rig import draw_rig
 from synthstudio.recipe.layout.variants import REMOVED, clean, differing, in_order
-from synthstudio.recipe.sampling.context import SampleContext, split_of
+from synthstudio.recipe.sampling.context import split_of
 from synthstudio.recipe.schema.load import parse
 
 ALL = {"clean": 1, "occluder": 2, "appearance": 1, "light": 1, "view": 2}
@@ -98,15 +96,6 @@ def test_without_views_a_base_is_what_it_is_without_variants():
         assert dataclasses.replace(base, shadow_box_m=None) == alone
 
 
-def test_clean_keeps_seats_their_order_and_nothing_that_hides():
-    wish = {"poses": {"families": {"sit": 1}}, "count": 2}
-    for base, spec, *_ in groups(people=wish):
-        assert [t.role for t in spec.things] == ["seat", "seat"]
-        assert spec.things == base.things[:2]
-        assert spec.cutouts == ()
-        assert spec.people == base.people
-
-
 def test_what_clean_removes_stands_last_so_that_others_keep_their_ids():
     roles = ("occluder", "seat", "held", "support", "occluder", "scenery", "held")
     things = [
@@ -153,42 +142,6 @@ def test_the_same_bodies_wear_other_clothes():
     assert any(changed)
 
 
-@dataclasses.dataclass
-class ThickClothes(FakeSolve):
-    """Whoever wears anything but what the bases wear touches everybody, or lies higher."""
-
-    bases: dict = dataclasses.field(default_factory=dict)
-    lifted: bool = False
-
-    def _recut(self, item):
-        cut = [(g.kind, tuple(g.shape.items())) for g in getattr(item, "outfit", ())]
-        return isinstance(item, PersonSpec) and self.bases.setdefault(item.identity, cut) != cut
-
-    def gap_m(self, a, b):
-        return -1.0 if not self.lifted and self._recut(a) else super().gap_m(a, b)
-
-    def drop_m(self, person):
-        recut = self._recut(person)
-        return super().drop_m(person) + (0.02 if self.lifted and recut else 0.0)
-
-
-@pytest.mark.parametrize("lifted", [False, True], ids=["touches", "lifts"])
-def test_clothes_that_would_touch_or_lift_keep_their_cut(lifted):
-    solve, dyed = ThickClothes(lifted=lifted), 0
-    wish = recipe(variants={"appearance": 3}, people={"count": 2, "identities": 2})
-    for moment in range(6):
-        solve.bases.clear()
-        base, *others = draw_group(wish, moment, solve)
-        for old, new in (
-            (o, n) for v in others for o, n in zip(base.people, v.people, strict=True)
-        ):
-            assert [(g.kind, g.shape) for g in old.outfit] == [
-                (g.kind, g.shape) for g in new.outfit
-            ]
-            dyed += old.outfit != new.outfit
-    assert dyed == 36
-
-
 def _turned_deg(view, base, middle):
     """Return how far a camera stands round the middle from the first one, from 0 to 360."""
     (x, y), (x0, y0) = (np.array(c.position_m[:2]) - middle for c in (view, base))
@@ -223,24 +176,6 @@ def test_given_azimuths_heights_distances_and_pitches_are_kept():
             assert camera.pitch_rad == pytest.approx(math.radians(-9))
         # At 90 degrees the camera stands on the right of the first picture.
         assert base.camera.to_camera(np.array(right.camera.position_m))[0] > 0
-
-
-@pytest.mark.parametrize("walled", [True, False])
-def test_a_camera_goes_aside_where_a_wall_would_hide_everybody(walled):
-    solve = FakeSolve()
-    wish = recipe(variants={"view": 1, "rig": {"azimuths_deg": [180], "height_m": 1.5}})
-    base = draw(recipe("plain", {}, things=[], people={"count": 1}), 0, solve)
-    ctx = SampleContext(recipe=wish, index=0, split=split_of(wish, 0), geometry=solve)
-    x, y, _ = base.people[0].position_m
-    wall = ThingSpec(
-        kind="table", role="support", size_m=(1.6, 0.1, 2.4), position_m=(x, y + 1.2, 0.0)
-    )
-    items = [*base.people, wall] if walled else [*base.people]
-    standing = [Placed(item=item, box_m=solve.box_m(item)) for item in items]
-    stage = Layout(ctx=ctx, camera=base.camera, distance_m=4.0)
-    (camera,) = draw_rig(stage, standing)
-    turned = _turned_deg(camera, base.camera, np.array([x, y]))
-    assert (abs(turned - 180) > 30) is walled
 
 
 def test_cameras_stand_off_everything_and_in_the_room():

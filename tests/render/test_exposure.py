@@ -1,14 +1,12 @@
 """Blur along the way: as wide as something goes, nowhere else, and no light is lost."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from shade_scenes import GREY, WHITE, from_above, lit, square
 
 from synthstudio.core.images import srgb_to_linear
 from synthstudio.core.scene import Scene
-from synthstudio.render.exposure import MOST, exposed
+from synthstudio.render.exposure import exposed
 from synthstudio.render.pack import pack
 from synthstudio.render.shade import render
 
@@ -83,31 +81,3 @@ def test_an_instant_or_a_hair_of_a_way_changes_nothing():
     now = scene(square(0.5, 0.0, material=WHITE))
     assert gone(now, (0.0, 0.0))[1] is None
     assert gone(now, (0.3, 0.0))[1] is None
-
-
-def test_so_many_moments_as_the_way_needs_and_no_more():
-    drawn = []
-
-    def counted(now):
-        drawn.append(now)
-        return picture(now)
-
-    now = scene(square(0.2, 0.0, material=WHITE))
-    shape = now.things[0].vertices_m.shape
-    for px, least, most in ((3.0, 2, 2), (8.0, 4, 4), (100.0, MOST, MOST)):
-        drawn.clear()
-        drift = np.broadcast_to(np.array([px * PX_M / SECONDS, 0, 0], np.float32), shape)
-        exposed(picture(now), now, (drift,), SECONDS, counted)
-        assert least <= len(drawn) <= most
-    times = [float(scene.things[0].vertices_m[0, 0]) for scene in drawn]
-    assert np.mean(times) == pytest.approx(float(now.things[0].vertices_m[0, 0]), abs=1e-6)
-
-
-def test_a_window_is_painted_as_the_whole_is():
-    light = dataclasses.replace(lit(sun=(1, 0, 2), sun_rgb=0.5, sky=0.5), occlusion=1.0)
-    box = np.array([[-2.0, -2.0, 0.0], [2.0, 2.0, 1.0]])
-    things = square(0.3, 0.4, material=WHITE), square(2.0, 0.0, instance=1000, material=GREY)
-    whole = scene(*things, light=light, shadow_box_m=box)
-    part = dataclasses.replace(whole, window_px=(20, 30, 90, 101))
-    assert (picture(whole)[30:101, 20:90] == picture(part)[30:101, 20:90]).all()
-    assert (picture(part)[:30] == 0).all()

@@ -18,13 +18,6 @@ FLAT = ["stripes", "checks", "dots", "plaid"]
 
 
 @wp.kernel
-def _noise(points: wp.array[wp.vec3], out: wp.array[wp.vec4], flat: wp.array[wp.float32]):
-    i = wp.tid()
-    out[i] = patterns.noise(points[i])
-    flat[i] = patterns.cloud(points[i][0], points[i][1])
-
-
-@wp.kernel
 def _look(
     ms: wp.array[patterns.Mat],
     points: wp.array[wp.vec3],
@@ -60,42 +53,8 @@ def colour(material, points, foot_m=1e-6, face=(0.0, 1.0, 0.0)):
     return out.numpy().copy()
 
 
-def noises(points):
-    runtime.init("cpu")
-    points = np.asarray(points, np.float32)
-    out = wp.zeros(len(points), dtype=wp.vec4, device="cpu")
-    flat = wp.zeros(len(points), dtype=wp.float32, device="cpu")
-    wp.launch(
-        _noise,
-        dim=len(points),
-        inputs=[to_device(points, wp.vec3, "cpu")],
-        outputs=[out, flat],
-        device="cpu",
-    )
-    return out.numpy(), flat.numpy()
-
-
 def scattered(n, span_m, name="points"):
     return stream(2, name).uniform(-span_m, span_m, (n, 3))
-
-
-def test_noise_is_bounded_centred_and_varied():
-    solid, flat = noises(scattered(5_000, 300.0))
-    for values in (solid[:, 0], flat):
-        assert np.abs(values).max() <= 1.0
-        assert abs(values.mean()) < 0.03
-        assert 0.2 < values.std() < 0.5
-
-
-def test_noise_knows_its_slope():
-    points = scattered(500, 20.0).astype(np.float32)
-    step = 1 / 256
-    slope = noises(points)[0][:, 1:]
-    for axis in range(3):
-        moved = np.eye(3, dtype=np.float32)[axis] * step
-        central = (noises(points + moved)[0][:, 0] - noises(points - moved)[0][:, 0]) / (2 * step)
-        assert np.median(np.abs(central - slope[:, axis])) < 0.01
-        assert np.quantile(np.abs(central - slope[:, axis]), 0.95) < 0.05
 
 
 @pytest.mark.parametrize("pattern", FLAT)
@@ -114,17 +73,6 @@ def test_patterns_repeat_at_their_scale(pattern, kind):
         )
     half = colour(material, points + 0.02 * np.array((-s, 0, c)), 0.008)
     assert np.abs(half - at).max() > 0.2
-
-
-@pytest.mark.parametrize(
-    ("pattern", "share"), [("stripes", 0.5), ("checks", 0.5), ("dots", 2 * math.pi * 0.2**2)]
-)
-def test_far_away_a_pattern_is_its_mean(pattern, share):
-    material = Material(pattern=pattern, base_rgb=(0, 0, 0), second_rgb=(1, 1, 1), scale_m=0.1)
-    points = scattered(3000, 2.0)
-    near, far = colour(material, points)[:, 0], colour(material, points, 0.4)[:, 0]
-    assert near.mean() == pytest.approx(share, abs=0.03)
-    np.testing.assert_allclose(far, share, atol=0.04)
 
 
 @pytest.mark.parametrize("pattern", sorted(shade.PATTERNS))
@@ -149,17 +97,3 @@ def test_footprints_filter_a_stripe_exactly():
     wave = (fine % 1.0) < 0.5
     want = [wave[np.abs(fine - c) < 0.125].mean() for c in z]
     np.testing.assert_allclose(seen, want, atol=0.003)
-
-
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_a_thing_s_pattern_lies_in_its_faces(axis):
-    # Moving along a face's normal changes nothing, moving within it does.
-    material = Material(pattern="checks", base_rgb=RED, second_rgb=CREAM, scale_m=0.1)
-    normal, across = np.eye(3)[axis], np.eye(3)[axis - 1]
-    points = scattered(300, 0.5)
-    at, deeper, aside = (
-        colour(material, points + move, face=tuple(normal))
-        for move in (0.0, 0.037 * normal, 0.05 * across)
-    )
-    np.testing.assert_allclose(deeper, at, atol=0.01)
-    assert np.abs(aside - at).max() > 0.2

@@ -7,7 +7,6 @@ from embreex.rtcore_scene import EmbreeScene
 from render_scenes import busy_scene, skin_points
 
 from synthstudio.core.camera import NEAR_M
-from synthstudio.core.rng import stream
 from synthstudio.core.visibility import SELF_TOLERANCE_M
 from synthstudio.render.pack import pack
 from synthstudio.render.points import nearest_blockers
@@ -94,34 +93,3 @@ def test_embree_agrees_with_both(cases, answers, rays):
         wrong_rays += int((b.instance != third).sum())
     assert wrong_points <= 2
     assert wrong_rays <= 2
-
-
-def test_a_wrong_tolerance_in_one_oracle_is_seen(cases, rays):
-    wrong = [nearest_blockers(p, *requested, self_tolerance_m=0.05) for _, p, requested in cases]
-    assert differing(wrong, rays) > 50
-
-
-def test_a_moved_point_in_one_oracle_is_seen(cases, rays):
-    wrong = [
-        nearest_blockers(p, points + np.array([0.03, 0, 0]), owner, part)
-        for _, p, (points, owner, part) in cases
-    ]
-    assert differing(wrong, rays) > 50
-
-
-def test_a_garment_that_is_not_skipped_in_one_oracle_is_seen(cases, answers):
-    wrong = [
-        nearest_blockers_by_rays(made, points, owner, np.full_like(part, 31))
-        for made, _, (points, owner, part) in cases
-    ]
-    assert differing(answers, wrong) > 50
-
-
-def test_only_what_is_wanted_is_cast(cases):
-    made, _, (points, owner, part) = cases[0]
-    wanted = stream(0, "wanted").uniform(size=len(points)) < 0.3
-    every = nearest_blockers_by_rays(made, points, owner, part)
-    some = nearest_blockers_by_rays(made, points, owner, part, wanted)
-    assert np.array_equal(some.instance, np.where(wanted, every.instance, 0))
-    assert np.array_equal(some.depth_m, np.where(wanted, every.depth_m, np.inf))
-    assert not nearest_blockers_by_rays(made, points, owner, part, wanted & False).instance.any()

@@ -11,8 +11,8 @@ from shade_scenes import GREY, WHITE, ball, from_above, lit, shot, square
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import Material
-from synthstudio.render.pack import pack, to_host
-from synthstudio.render.shade import render, tables
+from synthstudio.render.pack import pack
+from synthstudio.render.shade import render
 
 
 @pytest.mark.parametrize("degrees", [0, 20, 45, 60, 80])
@@ -25,28 +25,6 @@ def test_lambert(degrees):
     )
     want = 0.7 * math.cos(angle)
     np.testing.assert_allclose(seen, want, rtol=0.01, atol=0.002)
-
-
-def test_exposure_multiplies_surfaces_and_leaves_the_backdrop():
-    ground = [square(0.5, 0.0, material=GREY)]
-    dim, bright = lit(sky=0.4), lit(sky=0.4, exposure=2.0)
-    a, b = (shot(from_above(), ground, light, catches_shadow=False) for light in (dim, bright))
-    inside = a[0].instance == 1002
-    assert b[1][inside].mean() == pytest.approx(2 * a[1][inside].mean(), rel=0.02)
-    np.testing.assert_array_equal(a[0].rgb[~inside], b[0].rgb[~inside])
-
-
-def test_the_table_is_srgb():
-    linear, encoded = (to_host(table) for table in tables("cpu"))
-    value = np.arange(256) / 255
-    formula = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    np.testing.assert_allclose(linear, formula, rtol=1e-6)
-    x = np.arange(len(encoded)) / (len(encoded) - 1)
-    formula = np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
-    assert np.abs(encoded - formula * 255).max() <= 0.51
-    np.testing.assert_array_equal(
-        encoded[np.rint(linear * (len(encoded) - 1)).astype(int)], range(256)
-    )
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
@@ -151,17 +129,3 @@ def test_labels_do_not_depend_on_the_picture():
     a, b = render(pack(scene), scene), render(pack(other), other)
     for name in ("depth_m", "instance", "part"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
-
-
-def test_extra_layers_come_only_when_wanted():
-    scene = busy_scene(3)
-    packed = pack(scene)
-    plain = render(packed, scene)
-    assert plain.normal is None and plain.surface is None
-    full = render(packed, scene, want=frozenset({"normal", "surface"}))
-    seen = full.instance > 0
-    np.testing.assert_array_equal(full.surface >= 0, seen)
-    owner = np.array([s.instance for s in scene.surfaces])
-    np.testing.assert_array_equal(owner[full.surface[seen]], full.instance[seen])
-    np.testing.assert_allclose(np.linalg.norm(full.normal[seen], axis=-1), 1.0, atol=1e-3)
-    assert np.isinf(full.depth_m[~seen]).all() and (full.part[~seen] == 255).all()
