@@ -45,7 +45,7 @@ for _ in frames: pass
 print(time.process_time() - began)
 """
 LIMIT = 1.03
-LEAST_PAIRS, LONG_S = 3, 40.0
+MIN_PAIRS, LONG_S = 3, 40.0
 """A command is run again until the base has used this many processor seconds for it."""
 
 
@@ -77,7 +77,7 @@ def main() -> None:
                 for side in (base, new) if number % 2 else (new, base):
                     took = run(side, words, scenes)
                     seconds.setdefault((side.name, " ".join(words)), []).append(took)
-                if number + 1 >= LEAST_PAIRS and sum(seconds[base.name, " ".join(words)]) > LONG_S:
+                if number + 1 >= MIN_PAIRS and sum(seconds[base.name, " ".join(words)]) > LONG_S:
                     break
     print(f"processor seconds, base {options.base}; new / base: median of pairs, quartiles")
     slower = []

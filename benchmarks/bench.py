@@ -27,7 +27,7 @@ from typing import Any
 from benchmarks.bench_occlude import of_generated
 from synthstudio.body import anny
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Settings, Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, Settings, prepare
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.recipe.schema.moments import KINDS
 
@@ -43,7 +43,7 @@ def settings_for(scene: str, *, frames: int, renderer: str = "raster") -> Settin
 
 def by_stage(*, frames: int = 160) -> dict[str, float]:
     """Return median milliseconds of each stage over frames of scenes/bench.yaml."""
-    stage = Stage(settings_for("bench.yaml", frames=frames))
+    stage = FrameGenerator(settings_for("bench.yaml", frames=frames))
     took: list[dict[str, float]] = []
     for index in range(frames):
         start = time.perf_counter()
@@ -90,7 +90,7 @@ def variants(*, moments: int = 40) -> dict[str, float]:
     stages = {}
     for name, wish in wishes.items():
         recipe = parse({**dump(plain.recipe), "variants": wish})
-        stages[name] = Stage(dataclasses.replace(plain, recipe=recipe))
+        stages[name] = FrameGenerator(dataclasses.replace(plain, recipe=recipe))
     took: dict[str, list[float]] = {name: [] for name in stages}
     for measured in (False, True):
         for moment in range(moments):
@@ -133,7 +133,7 @@ def search(*, moments: int = 60) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, targets in TARGETS.items():
         stages = {
-            way: Stage(
+            way: FrameGenerator(
                 dataclasses.replace(
                     plain,
                     recipe=parse({**dump(plain.recipe), "targets": {**targets, "search": way}}),

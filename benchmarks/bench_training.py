@@ -119,7 +119,7 @@ def loader(config: Config, *, frames: int = 48, steps: int = 60) -> dict[str, fl
         kpe, _, _ = _time_steps(trainer(plain, spec), iter([make(0)] * len(numbers)))
     raw = min(alone, again)
     cores = os.cpu_count() or 1
-    least = max((cpu_step + cpu_load) / cores, raw)
+    minimum = max((cpu_step + cpu_load) / cores, raw)
     return {
         "loader alone, people/s": config.batch / loading,
         "steps alone, people/s": config.batch / raw,
@@ -127,7 +127,7 @@ def loader(config: Config, *, frames: int = 48, steps: int = 60) -> dict[str, fl
         "the trainer waits, %": 100 * waiting,
         "aim, %": 100 * WAITING,
         "both / steps alone": raw / both,
-        "possible": raw / least,
+        "possible": raw / minimum,
         "ORN's step / KPE's": raw / kpe,
         "aim, ORN's step / KPE's": STEP,
     }

@@ -19,7 +19,7 @@ from synthstudio.core.scene import F32, I32, U8, CutoutLayer
 from synthstudio.core.spec import FrameSpec
 from synthstudio.core.visibility import AMBIGUOUS_FROM
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import FIRST_THING, Stage
+from synthstudio.generation.stage import FIRST_OBJECT, FrameGenerator
 from synthstudio.render import raster, shade
 from synthstudio.render.pack import pack
 
@@ -45,7 +45,7 @@ class Tally:
     """What was compared, and every rule that did not hold."""
 
     pairs: int = 0
-    with_things: int = 0
+    with_objects: int = 0
     with_cutouts: int = 0
     pixels: int = 0
     covered: int = 0
@@ -61,7 +61,7 @@ class Tally:
         return f"{counts}; faults: {self.faults[:10]}"
 
 
-def shot(stage: Stage, spec: FrameSpec) -> Shot:
+def shot(stage: FrameGenerator, spec: FrameSpec) -> Shot:
     """Draw a spec as `pipeline.make_frame` does, without lens and encoder."""
     built = pipeline.build(stage, spec)
     packed = pack(built.scene, device=stage.settings.device)
@@ -83,9 +83,9 @@ def shot(stage: Stage, spec: FrameSpec) -> Shot:
 
 
 def removed(clean: FrameSpec, occluded: FrameSpec) -> range:
-    """Return the instances of `occluded` that `clean` lacks: kept things come first in both."""
-    first = FIRST_THING + len(clean.things)
-    return range(first, FIRST_THING + len(occluded.things) + len(occluded.cutouts))
+    """Return the instances of `occluded` that `clean` lacks: kept objects come first in both."""
+    first = FIRST_OBJECT + len(clean.objects)
+    return range(first, FIRST_OBJECT + len(occluded.objects) + len(occluded.cutouts))
 
 
 def covered(occluded: Shot, gone: range) -> Bool:
@@ -102,9 +102,9 @@ def compare(clean: Shot, occluded: Shot, tally: Tally) -> None:
     """Add a pair to the tally."""
     name = f"frames {clean.spec.index} and {occluded.spec.index}"
     gone = removed(clean.spec, occluded.spec)
-    things = len(occluded.spec.things) > len(clean.spec.things)
+    objects = len(occluded.spec.objects) > len(clean.spec.objects)
     tally.pairs += 1
-    tally.with_things += things
+    tally.with_objects += objects
     tally.with_cutouts += bool(occluded.cutouts)
     under = covered(occluded, gone)
     shade_differs = (clean.shadow != occluded.shadow).any(axis=-1)
@@ -118,8 +118,8 @@ def compare(clean: Shot, occluded: Shot, tally: Tally) -> None:
         tally.faults.append(f"{name}: {stray} pixels differ without cause")
     same = ("seed", "camera", "people", "backdrop", "light", "lens", "group_id", "shadow_box_m")
     unlike = [f for f in same if getattr(clean.spec, f) != getattr(occluded.spec, f)]
-    if clean.spec.things != occluded.spec.things[: len(clean.spec.things)]:
-        unlike.append("kept things")
+    if clean.spec.objects != occluded.spec.objects[: len(clean.spec.objects)]:
+        unlike.append("kept objects")
     if unlike:
         tally.faults.append(f"{name}: {unlike} are not shared")
     for before, after in zip(clean.labels.people, occluded.labels.people, strict=True):
@@ -148,7 +148,7 @@ def _compare_joints(
                 tally.faults.append(f"{name}, joint {joint}: flips without the removed")
 
 
-def pairs(stage: Stage, moments: Iterable[int]) -> Iterator[tuple[Shot, Shot]]:
+def pairs(stage: FrameGenerator, moments: Iterable[int]) -> Iterator[tuple[Shot, Shot]]:
     """Yield (clean, occluded) of each moment: its base and its `occluder` variants."""
     per = stage.settings.recipe.variants.per_moment
     for moment in moments:
@@ -160,7 +160,9 @@ def pairs(stage: Stage, moments: Iterable[int]) -> Iterator[tuple[Shot, Shot]]:
                 yield first, shot(stage, spec)
 
 
-def counterfactuals(stage: Stage, moments: Iterable[int], tally: Tally | None = None) -> Tally:
+def counterfactuals(
+    stage: FrameGenerator, moments: Iterable[int], tally: Tally | None = None
+) -> Tally:
     """Compare clean and occluded frames of moments; see `Tally.faults`."""
     tally = tally or Tally()
     for clean, occluded in pairs(stage, moments):

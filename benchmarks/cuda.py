@@ -27,7 +27,7 @@ from benchmarks.proofs import ROOT
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import Frame
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.render.runtime import device_model, resolve_device
 
@@ -90,7 +90,7 @@ def compared(scene: str, devices: tuple[str, str], frames: int) -> Compared:
     path = ROOT / "scenes" / f"{scene}.yaml"
     recipe = parse({**dump(load(path)), "frames": frames}, str(path))
     stages = [
-        Stage(prepare(recipe, assets=path.parent, device=device, renderer="raster"))
+        FrameGenerator(prepare(recipe, assets=path.parent, device=device, renderer="raster"))
         for device in devices
     ]
     found = Compared(took={device: [] for device in devices})

@@ -26,7 +26,7 @@ from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
-from synthstudio.generation.stage import Settings, Stage
+from synthstudio.generation.stage import FrameGenerator, Settings
 from synthstudio.recipe.schema.load import load
 
 SCENES = proofs.ROOT / "scenes"
@@ -34,7 +34,7 @@ LOG = proofs.ROOT / "docs" / "evidence" / "scenes.log"
 NO_FRAMES = ("occlude",)
 """Occludes photos that are there already and draws nobody."""
 _EVERY = 8
-_MOST = 10
+_MAX = 10
 """Times as many frames as asked are posed at most, for people in them."""
 HEAD = (
     f"{'scene':24} {'frames':>6} {'bytes':>6} {'alone':>6} {'people':>6} {'joints':>6} {'wrong':>6}"
@@ -82,11 +82,11 @@ def assets_of(scene: Path, folder: Path) -> Path:
     return SCENES if all((SCENES / name).is_dir() for name in named) else folder
 
 
-def posed(stage: Stage, *, frames: int, people: int) -> Iterator[FrameSpec]:
+def posed(stage: FrameGenerator, *, frames: int, people: int) -> Iterator[FrameSpec]:
     """Yield the first frames of a scene: so many at least, and so many people."""
     seen = 0
     for index in itertools.count():
-        if index >= frames and (seen >= people or index >= _MOST * frames):
+        if index >= frames and (seen >= people or index >= _MAX * frames):
             return
         spec = pipeline.draw_spec(stage, index)
         seen += len(spec.people)
@@ -102,7 +102,7 @@ def outcome(name: str, settings: Settings, folder: Path, *, frames: int, people:
     made = settings.recipe.frames
     again = proofs.replayed(two, range(0, made, _EVERY))
     tally = audit(two, settings, workers=2)
-    stage = Stage(settings)
+    stage = FrameGenerator(settings)
     report = physics.check(stage, posed(stage, frames=frames, people=people))
     return Outcome(
         scene=name,
@@ -131,22 +131,22 @@ def main(words: list[str]) -> int:
     sizes = f"--frames {options.frames} --posed {options.posed} --people {options.people}"
     lines = [" ".join(["$ python -m benchmarks.every_scene", sizes, *options.scene])]
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         lines.append(text)
         print(text, flush=True)
 
-    say(HEAD)
+    log(HEAD)
     for name in options.scene or known:
         assets = assets_of(known[name], options.assets)
         settings = proofs.settings_for(known[name], assets=assets, frames=options.frames)
         with tempfile.TemporaryDirectory() as scratch:
             posed_most = {"frames": options.posed, "people": options.people}
             got = outcome(name, settings, Path(scratch), **posed_most)
-        say(got.row())
+        log(got.row())
         for finding in got.findings:
-            say(f"    {finding}")
+            log(f"    {finding}")
         failed += [] if got.passed else [name]
-    say(f"not held: {', '.join(failed) or 'nothing'}")
+    log(f"not held: {', '.join(failed) or 'nothing'}")
     write_file(options.log, ("\n".join(lines) + "\n").encode())
     return 1 if failed else 0
 

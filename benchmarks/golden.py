@@ -36,7 +36,7 @@ STORED = ROOT / "tests" / "golden"
 BASE = "3a16557"
 PROGRAM = "versions.synthstudio"
 """What a data set's identity says of the program itself: another release may say another."""
-EACH, MOST = 4, 60  # differences of one file that are shown, and of one check
+EACH, MAX = 4, 60  # differences of one file that are shown, and of one check
 GROWS = ("commands/", "json/", "values/")
 """Facts that the new side may have more of: commands, options and keys that are added."""
 
@@ -110,7 +110,7 @@ def details(outcome: Outcome) -> list[str]:
     for key in sorted(outcome.unlisted, key=lambda key: (not key.endswith(":status"), key)):
         path = key.partition(":")[0]
         shown[path] += 1
-        if shown[path] > EACH or len(lines) >= MOST:
+        if shown[path] > EACH or len(lines) >= MAX:
             continue
         label = " [labels]" if golden_digest.is_label(key) else ""
         was, now = (
@@ -118,7 +118,7 @@ def details(outcome: Outcome) -> list[str]:
         )
         lines.append(f"  {key}{label}: {was} -> {now}")
     left = len(outcome.unlisted) - len(lines)
-    return [*lines, f"  and {left} more, in all of {len(shown)} files or commands"][: MOST + 1]
+    return [*lines, f"  and {left} more, in all of {len(shown)} files or commands"][: MAX + 1]
 
 
 # Kept in tests/golden ---------------------------------------------------------------------

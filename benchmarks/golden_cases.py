@@ -25,7 +25,7 @@ COCO_FILE = "annotations/person_keypoints_train.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A hostile thing. `{here}` in commands is its folder, `{out}` a free place to write to."""
+    """A hostile object. `{here}` in commands is its folder, `{out}` a free place to write to."""
 
     name: str
     files: dict[str, bytes] = field(default_factory=dict)
@@ -86,7 +86,7 @@ RECIPES: dict[str, bytes] = {
     "kind": b"name: a\nbackdrop: {kind: foto, folder: x}\n",
     "joint": b"name: a\ntargets: {joints: {left_wrst: 0.5}}\n",
     "climbs": b"name: a\ncutouts: {folder: '../x'}\n",
-    "thing": b"name: a\nthings: [{kind: procedural, kinds: {no_such_thing: 1}}]\n",
+    "object": b"name: a\nobjects: [{kind: procedural, kinds: {no_such_object: 1}}]\n",
     "quota": b"name: a\nquotas: {family: {stand: 1}}\npeople: {hold: {share: 0.5}}\n",
 }
 

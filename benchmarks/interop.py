@@ -5,7 +5,7 @@ Each tool gets an environment of its own in .cache/interop/ (PyPI and GitHub are
 it there as the tool's documentation shows first, from the folder as it was exported, and prints
 joints and flags, and they are held against the rows, joint by joint and flag by flag. The log
 belongs in docs/evidence/, the table in docs/interop.md. The exit status is 1 if a tool that ran
-read something else, or fewer than LEAST ran.
+read something else, or fewer than MIN ran.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _COCO17 = 17
 """The first joints of coco23 are COCO's."""
 FRAMES = 24
 SPLITS = {"train": 0.5, "val": 0.25, "test": 0.25}
-LEAST = 7
+MIN = 7
 FORMATS = ("coco", "yolo", "cvat", "webdataset", "huggingface", "label-studio")
 # No other torch than the locked one.
 CONSTRAINTS = "torch==2.13.0\n"
@@ -162,7 +162,7 @@ def main() -> int:
             ran, bad = ran + good, bad or (not error and not good)
             print(f"  {name}: {time.perf_counter() - began:.0f} s", file=sys.stderr)
     print(f"{ran} of {len(names)} tools read what was written")
-    return int(bad or (names == list(TOOLS) and ran < LEAST))
+    return int(bad or (names == list(TOOLS) and ran < MIN))
 
 
 def _exported(folder: Path) -> Dataset:

@@ -2,8 +2,8 @@
 
 Frames are drawn and posed, not rendered. Of each it is asked, by ways of its own (benchmarks.touch:
 Warp's signed distance to closed meshes, not the hulls and capsules that the draw asks):
-  through   people of whom a part lies more than 2 cm inside another person or a thing, or of
-            whom a thing lies so deep inside. Clothes do not count: the bare bodies are compared.
+  through   people of whom a part lies more than 2 cm inside another person or an object, or of
+            whom an object lies so deep inside. Clothes do not count: the bare bodies are compared.
             Hands and forearms may close about what they hold, trunk and thighs sink into what
             they sit or lean on by `SEAT_M`; all other parts count there too.
   itself    people of whom a part lies more than 2 cm inside another part of them (which pairs are
@@ -11,10 +11,10 @@ Warp's signed distance to closed meshes, not the hulls and capsules that the dra
   floating  people whose pose stands on its feet, and the lowest of both is more than 2 cm from
             the floor. People who move (PoseSpec.turns) are not asked.
   beyond    people with a joint angle outside its limits.
-  hanging   things whose lowest point is more than 2 cm from the floor and that nobody holds;
+  hanging   objects whose lowest point is more than 2 cm from the floor and that nobody holds;
             scenery is not asked: doors, pictures and switches are at walls.
 The exit status is 1 if more than 1 % of people are through something or themselves, or float, or
-if any joint is beyond its limits or any thing hangs in the air.
+if any joint is beyond its limits or any object hangs in the air.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from synthstudio.body.pose_library import library
 from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.core.scene import F64, I32, PARTS, Bool, Surface
 from synthstudio.core.skeleton import JOINTS
-from synthstudio.core.spec import PERSON_BASE, FrameSpec, PersonSpec, ThingSpec
+from synthstudio.core.spec import PERSON_BASE, FrameSpec, ObjectSpec, PersonSpec
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import FIRST_THING, Stage
+from synthstudio.generation.stage import FIRST_OBJECT, FrameGenerator
 from synthstudio.recipe.sampling.random_pose import FAMILY as RANDOM
 
 SOFT_M = touch.SOFT_M
@@ -56,7 +56,7 @@ class Report:
 
     frames: int = 0
     people: int = 0
-    things: int = 0
+    objects: int = 0
     moving: int = 0
     standing: int = 0
     through: int = 0
@@ -84,13 +84,13 @@ class Report:
 
         lines = [
             f"frames {self.frames}, people {self.people} ({self.moving} moving), "
-            f"things {self.things}",
+            f"objects {self.objects}",
             f"through something by more than 2 cm: {share(self.through, self.people)}, "
             f"deepest {100 * self.deepest_m:.1f} cm",
             f"into themselves by more than 2 cm: {share(self.itself, self.people)}, "
             f"deepest {100 * self.deepest_itself_m:.1f} cm",
             f"feet off the floor: {share(self.floating, self.standing)}",
-            f"joints beyond their limits: {self.beyond}; things in the air: {self.hanging}",
+            f"joints beyond their limits: {self.beyond}; objects in the air: {self.hanging}",
         ]
         return "\n".join([*lines, *(f"  {finding}" for finding in self.findings)])
 
@@ -105,7 +105,7 @@ class Bare:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Solid:
-    """A thing: points on its surface, and its closed pieces."""
+    """An object: points on its surface, and its closed pieces."""
 
     points_m: F64
     pieces: tuple[tuple[F64, I32], ...]
@@ -123,7 +123,7 @@ def bare(person: PersonSpec) -> Bare:
 
 
 def solid(surfaces: Iterable[Surface]) -> Solid:
-    """Return a thing's points, at most `_STEP_M` apart, and those of its pieces that are closed."""
+    """An object's points, at most `_STEP_M` apart, and those of its closed pieces."""
     points, pieces = [], []
     for surface in surfaces:
         vertices = surface.vertices_m.astype(np.float64)
@@ -176,12 +176,12 @@ def body_in_body_m(a: Bare, b: Bare) -> float:
     )
 
 
-def body_and_thing_m(person: Bare, thing: Solid, parts: Bool) -> float:
-    """Return how deep a thing and a body lie in each other, where the body is of some parts.
+def body_and_object_m(person: Bare, obj: Solid, parts: Bool) -> float:
+    """Return how deep an object and a body lie in each other, where the body is of some parts.
 
     `parts` (len(PARTS),) are the body parts that are asked.
     """
-    if not _meet(person.box_m, thing.box_m):
+    if not _meet(person.box_m, obj.box_m):
         return 0.0
     atlas = load_atlas()
     own = np.unique(touch.skin())
@@ -189,12 +189,12 @@ def body_and_thing_m(person: Bare, thing: Solid, parts: Bool) -> float:
     deepest = max(
         (
             float(touch.depths_m(person.vertices_m[own], *piece).max(initial=0.0))
-            for piece in thing.pieces
+            for piece in obj.pieces
         ),
         default=0.0,
     )
-    near = ((thing.points_m > person.box_m[0]) & (thing.points_m < person.box_m[1])).all(axis=1)
-    points = thing.points_m[near]
+    near = ((obj.points_m > person.box_m[0]) & (obj.points_m < person.box_m[1])).all(axis=1)
+    points = obj.points_m[near]
     depth = touch.depth_in_body_m(points, person.vertices_m)
     for k in np.flatnonzero(depth > deepest):
         nearest = np.linalg.norm(person.vertices_m[own] - points[k], axis=1).min(initial=np.inf)
@@ -203,16 +203,17 @@ def body_and_thing_m(person: Bare, thing: Solid, parts: Bool) -> float:
     return deepest
 
 
-def check_frame(stage: Stage, spec: FrameSpec, report: Report) -> None:
+def check_frame(stage: FrameGenerator, spec: FrameSpec, report: Report) -> None:
     """Ask everything of one frame and add it to the report."""
     bodies = [bare(person) for person in spec.people]
     solids = [
-        solid(stage.thing(thing, instance=FIRST_THING, first_texture=0)[0]) for thing in spec.things
+        solid(stage.object_surfaces(obj, instance=FIRST_OBJECT, first_texture=0)[0])
+        for obj in spec.objects
     ]
-    users = [_user(thing, k, spec, bodies, solids) for k, thing in enumerate(spec.things)]
+    users = [_user(obj, k, spec, bodies, solids) for k, obj in enumerate(spec.objects)]
     report.frames += 1
     report.people += len(bodies)
-    report.things += len(solids)
+    report.objects += len(solids)
     for place, person in enumerate(spec.people):
         where = f"frame {spec.index}, person {place + 1} ({person.pose.name})"
         output = [*_through(place, spec, bodies, solids, users, report)]
@@ -234,11 +235,11 @@ def check_frame(stage: Stage, spec: FrameSpec, report: Report) -> None:
             if abs(off) > FLOOR_M:
                 report.floating += 1
                 report.findings.append(f"{where}: feet {100 * off:.1f} cm from the floor")
-    for k, (thing, one) in enumerate(zip(spec.things, solids, strict=True)):
-        if hangs(thing, one, bodies):
+    for k, (obj, one) in enumerate(zip(spec.objects, solids, strict=True)):
+        if hangs(obj, one, bodies):
             report.hanging += 1
             low = one.box_m[0, 2]
-            report.findings.append(f"frame {spec.index}, thing {k} ({thing.kind}): {low:.2f} m up")
+            report.findings.append(f"frame {spec.index}, object {k} ({obj.kind}): {low:.2f} m up")
 
 
 def _through(
@@ -257,30 +258,30 @@ def _through(
             if depth > SOFT_M:
                 yield f"{100 * depth:.1f} cm in person {other + 1}"
     every = np.ones(len(PARTS), bool)
-    for k, (thing, one) in enumerate(zip(spec.things, solids, strict=True)):
-        soft = _soft(thing) if users[k] == place else ~every
-        depth = body_and_thing_m(bodies[place], one, every & ~soft)
-        most = SOFT_M
-        if depth <= SOFT_M and soft.any() and thing.held_by is None:
-            depth, most = body_and_thing_m(bodies[place], one, soft), SEAT_M
+    for k, (obj, one) in enumerate(zip(spec.objects, solids, strict=True)):
+        soft = _soft(obj) if users[k] == place else ~every
+        depth = body_and_object_m(bodies[place], one, every & ~soft)
+        maximum = SOFT_M
+        if depth <= SOFT_M and soft.any() and obj.held_by is None:
+            depth, maximum = body_and_object_m(bodies[place], one, soft), SEAT_M
         report.deepest_m = max(report.deepest_m, depth)
-        if depth > most:
-            yield f"{100 * depth:.1f} cm in thing {k} ({thing.kind}, {thing.role})"
+        if depth > maximum:
+            yield f"{100 * depth:.1f} cm in object {k} ({obj.kind}, {obj.role})"
 
 
-def _soft(thing: ThingSpec) -> Bool:
-    """Return (len(PARTS),) the parts that may press on a thing of one's own."""
-    ends = _HOLDING if thing.role == "held" else _SITTING
+def _soft(obj: ObjectSpec) -> Bool:
+    """Return (len(PARTS),) the parts that may press on an object of one's own."""
+    ends = _HOLDING if obj.role == "held" else _SITTING
     return np.array([part.endswith(ends) for part in PARTS])
 
 
 def _user(
-    thing: ThingSpec, k: int, spec: FrameSpec, bodies: list[Bare], solids: list[Solid]
+    obj: ObjectSpec, k: int, spec: FrameSpec, bodies: list[Bare], solids: list[Solid]
 ) -> int | None:
-    """Return who holds, sits or leans on a thing: a seat's is whose hips are nearest."""
-    if thing.held_by is not None:
-        return thing.held_by
-    if thing.role not in ("seat", "support") or not bodies:
+    """Return who holds, sits or leans on an object: a seat's is whose hips are nearest."""
+    if obj.held_by is not None:
+        return obj.held_by
+    if obj.role not in ("seat", "support") or not bodies:
         return None
     hips = np.isin(load_atlas().vertex_part, PARTS.index("pelvis"))
     middle = solids[k].box_m[:, :2].mean(axis=0)
@@ -300,8 +301,8 @@ def beyond_rad(person: PersonSpec) -> float:
     worst = max(
         (max(LIMITS_RAD[n][0] - v, v - LIMITS_RAD[n][1], 0.0) for n, v in angles), default=0
     )
-    turned = limit_excess_rad(person.pose.turns) if person.pose.turns else 0.0
-    return max(float(worst), float(turned))
+    rotated = limit_excess_rad(person.pose.turns) if person.pose.turns else 0.0
+    return max(float(worst), float(rotated))
 
 
 def stands(person: PersonSpec) -> bool:
@@ -315,7 +316,7 @@ def stands(person: PersonSpec) -> bool:
     return keys[person.pose.name.partition("+")[0]].stands
 
 
-def sole_m(stage: Stage, person: PersonSpec) -> float:
+def sole_m(stage: FrameGenerator, person: PersonSpec) -> float:
     """Return the height of the lowest vertex of shoes and feet."""
     bits = sum(1 << PARTS.index(f"{side}_foot") for side in ("left", "right"))
     feet = [PARTS.index(f"{side}_foot") for side in ("left", "right")]
@@ -332,18 +333,18 @@ def sole_m(stage: Stage, person: PersonSpec) -> float:
     return lowest
 
 
-def hangs(thing: ThingSpec, one: Solid, bodies: list[Bare]) -> bool:
-    """Return whether a thing neither stands on the floor nor is at its holder's body."""
-    if abs(one.box_m[0, 2]) <= FLOOR_M or thing.role == "scenery":
+def hangs(obj: ObjectSpec, one: Solid, bodies: list[Bare]) -> bool:
+    """Return whether an object neither stands on the floor nor is at its holder's body."""
+    if abs(one.box_m[0, 2]) <= FLOOR_M or obj.role == "scenery":
         return False
-    if thing.held_by is None:
+    if obj.held_by is None:
         return True
-    vertices = bodies[thing.held_by].vertices_m[np.unique(touch.skin())]
+    vertices = bodies[obj.held_by].vertices_m[np.unique(touch.skin())]
     close = one.points_m[:: max(1, len(one.points_m) // 4000)]
     return bool(min(np.linalg.norm(vertices - p, axis=1).min() for p in close) > HELD_M)
 
 
-def check(stage: Stage, specs: Iterable[FrameSpec]) -> Report:
+def check(stage: FrameGenerator, specs: Iterable[FrameSpec]) -> Report:
     """The report over frames."""
     report = Report()
     for spec in specs:
@@ -367,7 +368,7 @@ def main() -> int:
     arguments = parser.parse_args()
     assets = arguments.assets if arguments.assets.is_dir() else arguments.scene.parent
     frames = arguments.frames
-    stage = Stage(proofs.settings_for(arguments.scene, assets=assets, frames=frames))
+    stage = FrameGenerator(proofs.settings_for(arguments.scene, assets=assets, frames=frames))
     report = check(stage, (pipeline.draw_spec(stage, index) for index in range(frames)))
     print(f"{arguments.scene.name}\n{report.text()}")
     return 0 if report.passed else 1

@@ -135,7 +135,7 @@ ARMS = {
 def recipe(size: Size, *, test: bool) -> dict[str, Any]:
     """The recipe of the training or of the test people.
 
-    Test frames show held-out kinds of things and poses only (whole families, and single poses of
+    Test frames show held-out kinds of objects and poses only (whole families, and single poses of
     the others), other people (their pool has another seed), floors and walls of other patterns;
     training frames show none of these.
     """
@@ -182,7 +182,7 @@ def recipe(size: Size, *, test: bool) -> dict[str, Any]:
             "identities": size.identities,
             "arrangement": {"kind": "group", "spread_m": [0.6, 1.4]},
         },
-        "things": [{"kind": "procedural", "between": [0.15, 0.7]}],
+        "objects": [{"kind": "procedural", "between": [0.15, 0.7]}],
         "backdrop": backdrop,
         "lens": {
             "blur_sigma_px": [0.3, 0.6],
@@ -328,7 +328,7 @@ SEED = 7
 ROUNDS = 2000
 HITS = {
     "hidden": "hidden joints",
-    "by others": "hidden by things or people",
+    "by others": "hidden by objects or people",
     "visible": "visible joints",
     "clean": "clean frames, all joints",
 }

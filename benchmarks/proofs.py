@@ -17,7 +17,7 @@ from synthstudio.dataset.merge import merge
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.generation import pipeline, replay
-from synthstudio.generation.stage import Settings, Stage, prepare, settings_of
+from synthstudio.generation.stage import FrameGenerator, Settings, prepare, settings_of
 from synthstudio.recipe.schema.load import dump, load, parse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,16 +83,16 @@ def kill_plan(seed: int, *, random_moments: int, frames: int) -> list[tuple[str,
     plan = [(e, 1, v) for e in EVENTS for v in VICTIMS if v != "parent" or e in IN_WORKERS]
     rng = stream(seed, "kills")
     # An event in a worker is counted within one shard: its hook arrives with the job.
-    most = {
+    maximum = {
         "frame-written": FRAMES_PER_SHARD,
         "shard-written": 1,
         "before-rename": frames // FRAMES_PER_SHARD,
         "after-rename": frames // FRAMES_PER_SHARD,
     }
     for _ in range(random_moments):
-        event = str(rng.choice(sorted(most)))
+        event = str(rng.choice(sorted(maximum)))
         victim = str(rng.choice(["self", "group"]))
-        plan.append((event, int(rng.integers(1, most[event] + 1)), victim))
+        plan.append((event, int(rng.integers(1, maximum[event] + 1)), victim))
     return plan
 
 
@@ -122,7 +122,7 @@ def killed_and_resumed(
 def replayed(folder: Path, indices: Sequence[int]) -> dict[int, str]:
     """Return what `synthstudio frame` says of each index."""
     dataset = Dataset(folder)
-    stage = Stage(settings_of(dataset, device="cpu"))
+    stage = FrameGenerator(settings_of(dataset, device="cpu"))
     layers = stage.settings.recipe.layers
     found = {}
     for index in indices:
@@ -133,7 +133,7 @@ def replayed(folder: Path, indices: Sequence[int]) -> dict[int, str]:
 
 def memory(settings: Settings, *, frames: int, marks: Sequence[int]) -> dict[int, float]:
     """Return the megabytes this process holds after each of `marks` frames."""
-    stage, held = Stage(settings), {}
+    stage, held = FrameGenerator(settings), {}
     for index in range(frames):
         pipeline.make_frame(stage, pipeline.draw_spec(stage, index))
         if index + 1 in marks:

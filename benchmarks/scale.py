@@ -65,7 +65,7 @@ seed: 5
 image: {width_px: 1280, height_px: 800, supersample: 1}
 camera: {distance_m: [3.0, 4.5], height_m: [1.2, 1.6], vertical_fov_deg: [40, 48]}
 people: {count: 2, identities: 8, arrangement: {kind: group, spread_m: [0.5, 1.0]}}
-things: [{kind: procedural, count: 1, placement: in_front, hides: [0.25, 0.6]}]
+objects: [{kind: procedural, count: 1, placement: in_front, hides: [0.25, 0.6]}]
 lens: {blur_sigma_px: [0.3, 0.4], motion: 0.0, noise_sigma: [3.0, 4.0]}
 """
 QUERIES = (
@@ -73,7 +73,7 @@ QUERIES = (
     "at least 3 joints hidden and not split = train",
     "no leg hidden by object and people > 2 and depth < 6",
     "any joint visible share < 0.5 and any joint visible share > 0.4",
-    "thing = floor and pose family = stand",
+    "object = floor and pose family = stand",
     "identity != 'nobody' and (occluded in (0, 1) or truncated > 0)",
     "not (any joint ambiguous or any joint outside or any joint unlabelled)",
 )

@@ -35,7 +35,7 @@ def pairs_recipe(frames: int) -> dict[str, Any]:
         "image": {"width_px": 160, "height_px": 120, "supersample": 1},
         "camera": {"distance_m": [2.5, 3.5]},
         "people": {"count": 2, "arrangement": {"kind": "group", "spread_m": [0.5, 1.0]}},
-        "things": [{"kind": "procedural"}],
+        "objects": [{"kind": "procedural"}],
         "targets": {"occluded_fraction": [0.1, 0.6], "effort": 4},
         "splits": {"train": 0.5, "val": 0.25, "test": 0.25},
         "backdrop": {"kind": "plain"},

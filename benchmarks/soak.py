@@ -31,7 +31,7 @@ from synthstudio.formats.export import export
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
 from synthstudio.generation.plan import plan
-from synthstudio.generation.stage import Settings, Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, Settings, prepare
 from synthstudio.recipe.schema.load import dump, load, parse
 
 SCENES = proofs.ROOT / "scenes"
@@ -160,24 +160,24 @@ def _scores(file: Path, sigmas: Any) -> tuple[dict[str, float], int]:
     """AP of ground truth as detections by kind, and the most people in an image."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(file))
-        most = max(len(truth.getAnnIds([i])) for i in truth.getImgIds())
+        maximum = max(len(truth.getAnnIds([i])) for i in truth.getImgIds())
         found = [{**a, "score": 1.0} for a in truth.dataset["annotations"]]
         detections = truth.loadRes(found)
         scores = {}
         for kind in ("keypoints", "bbox", "segm"):
             judge = COCOeval(truth, detections, kind)
-            judge.params.maxDets = [most] if kind == "keypoints" else [1, 10, most]
+            judge.params.maxDets = [maximum] if kind == "keypoints" else [1, 10, maximum]
             if kind == "keypoints":
                 judge.params.kpt_oks_sigmas = sigmas
             judge.evaluate()
             judge.accumulate()
             precision = judge.eval["precision"][:, :, :, 0, -1]
             scores[kind] = float(precision[precision > -1].mean())
-    return scores, most
+    return scores, maximum
 
 
 def clean_against_occluded(folder: Path, assets: Path) -> tuple[bool, str]:
-    """320 pairs with things, many with cut-outs: plain, room, panorama, photo behind them."""
+    """320 pairs with objects, many with cut-outs: plain, room, panorama, photo behind them."""
     backdrops: tuple[dict[str, object], ...] = (
         {"kind": "plain"},
         {"kind": "room"},
@@ -195,7 +195,7 @@ def clean_against_occluded(folder: Path, assets: Path) -> tuple[bool, str]:
             "cutouts": {"folder": "occluders", "size": "share", "count": [0, 2]},
         }
         settings = prepare(parse(wish, str(scene)), assets=assets, device="cpu")
-        tally = counterfactuals(Stage(settings), range(40))
+        tally = counterfactuals(FrameGenerator(settings), range(40))
         held &= not tally.faults and tally.hidden > 0 and tally.with_cutouts > 0
         pairs += tally.pairs
         lines.append(f"{backdrop['kind']}: {tally.report()}")
@@ -224,7 +224,7 @@ def physics_holds(folder: Path, assets: Path) -> tuple[bool, str]:
     """2,000 frames: nothing through anything, feet on the floor, joints within limits."""
     total, lines = physics.Report(), []
     for name, count in POSED.items():
-        stage = Stage(settings_of(name, frames=count))
+        stage = FrameGenerator(settings_of(name, frames=count))
         report = physics.check(stage, (pipeline.draw_spec(stage, i) for i in range(count)))
         lines.append(f"{name}\n    {report.text()}".replace("\n", "\n    "))
         total = physics.added(total, report)
@@ -249,7 +249,7 @@ def reviewer(folder: Path, assets: Path) -> tuple[bool, str]:
     recipe = parse({
         "name": "reviewed", "frames": 130, "seed": 8, "skeleton": "coco17",
         "variants": {"clean": 1}, "people": {"count": 2},
-        "things": [{"kind": "procedural", "count": 2}], "backdrop": {"kind": "room"},
+        "objects": [{"kind": "procedural", "count": 2}], "backdrop": {"kind": "room"},
     })  # fmt: skip
     pipeline.generate(prepare(recipe, assets=folder, device="cpu"), folder / "set", workers=2)
     given = {"SYNTHSTUDIO_REVIEW_PEOPLE": "200", "SYNTHSTUDIO_REVIEW_SET": str(folder / "set")}

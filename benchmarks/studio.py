@@ -176,10 +176,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found |= walk(editor, server, options.steps, options.pause_s)
             browser.close()
     failed = 0
-    for name, most in LIMITS.items():
-        good = found[name] <= most
+    for name, maximum in LIMITS.items():
+        good = found[name] <= maximum
         failed += not good
-        print(f"{'ok  ' if good else 'OVER'} {name} {found[name]:.1f} (at most {most:g})")
+        print(f"{'ok  ' if good else 'OVER'} {name} {found[name]:.1f} (at most {maximum:g})")
     print(json.dumps(found, sort_keys=True))
     return int(failed > 0)
 

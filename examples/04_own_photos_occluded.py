@@ -28,9 +28,9 @@ if annotations is None:
     split = annotations.stem.removeprefix("person_keypoints_")
     images = stand_in / "images" / split  # file names are relative to this folder
 
-# By built-in 3D things and rendered people. Example 05 shows cut-outs of one's own. `ground: any`
+# By built-in 3D objects and rendered people. Example 05 shows cut-outs of one's own. `ground: any`
 # hides people in every photo; without it only where that looks as if it had been so.
-hiding = {"by": {"thing": 1.0, "person": 0.5}, "ground": "any"}
+hiding = {"by": {"object": 1.0, "person": 0.5}, "ground": "any"}
 recipe = ss.Recipe.load("scenes/occlude.yaml").with_(
     occlude=hiding, targets={"occluded_fraction": [0.1, 0.5]}
 )

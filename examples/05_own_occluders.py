@@ -3,7 +3,7 @@
     python examples/05_own_occluders.py --assets assets --frames 24
 
 `assets` holds occluders/*.png with an alpha channel and meshes/*.glb (or OBJ, PLY, STL; metres).
-Without it the script makes a disc and a post as stand-ins. How high a cut-out's thing really is
+Without it the script makes a disc and a post as stand-ins. How high a cut-out's object really is
 stands in occluders/manifest.json (docs/photos.md).
 """
 
@@ -42,7 +42,7 @@ if assets is None:
 recipe = ss.Recipe.load("scenes/quickstart.yaml").with_(
     name="own-occluders",
     frames=args.frames,
-    things=[{"kind": "mesh", "folder": "meshes", "count": 1, "placement": "in_front"}],
+    objects=[{"kind": "mesh", "folder": "meshes", "count": 1, "placement": "in_front"}],
     cutouts={"folder": "occluders", "count": 1, "over_person": 1.0},
 )
 ds = ss.generate(recipe, args.out, assets=assets)

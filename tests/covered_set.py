@@ -47,7 +47,7 @@ def frame(index: int, people: int = 2) -> Frame:
 
 def recipe(**changes: Any) -> dict[str, Any]:
     """Return a recipe as a data set stores it: defaults filled in, without `frames`."""
-    wanted = {"name": "sticks", "seed": 1, "things": [{"kind": "procedural"}], **changes}
+    wanted = {"name": "sticks", "seed": 1, "objects": [{"kind": "procedural"}], **changes}
     written = dump(parse(wanted))
     del written["frames"]
     return written

@@ -68,7 +68,7 @@ def frame_at(index: int, skeleton: str = "coco23") -> Frame:
 def from_behind(frame: Frame) -> Frame:
     """Return the frame with everybody's visible nose behind their own head."""
 
-    def turned(person: PersonLabel) -> PersonLabel:
+    def rotated(person: PersonLabel) -> PersonLabel:
         if person.cause[0] != "visible":
             return person
         shares, state = person.shares.copy(), person.state.copy()
@@ -76,7 +76,7 @@ def from_behind(frame: Frame) -> Frame:
         cause = ("self", *person.cause[1:])
         return dataclasses.replace(person, shares=shares, state=state, cause=cause)
 
-    people = tuple(turned(person) for person in frame.labels.people)
+    people = tuple(rotated(person) for person in frame.labels.people)
     return dataclasses.replace(frame, labels=dataclasses.replace(frame.labels, people=people))
 
 

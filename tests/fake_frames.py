@@ -55,7 +55,7 @@ def frame(index: int, *, seed: int = 1, layers: bool = True) -> Frame:
         labels=FrameLabels(
             people=tuple(_person(i + 1, rng) for i in range(count)),
             crowd_index=float(rng.random()),
-            things=((1002, "crate", None), (1003, "phone", 1)),
+            objects=((1002, "crate", None), (1003, "phone", 1)),
         ),
         layers={"depth": rng.bytes(90)} if layers else {},
         timings_ms={"render": float(index)},

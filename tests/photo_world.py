@@ -17,14 +17,14 @@ from synthstudio.recipe.schema.load import parse
 
 BONES = SKELETONS["coco17"]
 EACH = 2
-BY = {"cutout": 1.0, "thing": 1.0, "person": 2.0}
+BY = {"cutout": 1.0, "object": 1.0, "person": 2.0}
 RECIPE = {
     "name": "small",
     "seed": 5,
     "streams": "",  # what tests look for is there with these
     "occlude": {"ground": "any", "each": EACH, "cutouts": {"folder": "occluders"}},
-    "targets": {"occluded_fraction": [0.1, 0.5], "effort": 6, "things_each": 2},
-    "things": [{"kind": "procedural", "kinds": {"crate": 1, "pillar": 1, "chair": 1}}],
+    "targets": {"occluded_fraction": [0.1, 0.5], "effort": 6, "objects_each": 2},
+    "objects": [{"kind": "procedural", "kinds": {"crate": 1, "pillar": 1, "chair": 1}}],
     "people": {"poses": {"families": {"stand": 1}}},
 }
 # Shares of a person's height (x of the middle, y of the top), joint by joint.

@@ -86,14 +86,14 @@ class Desk:
     def state(self, person: Person) -> ItemState:
         return history.state(self.store, person)
 
-    def say(self, person: Person, kind: str, *, who: User = ANNA, **more: Any) -> Event:
+    def log(self, person: Person, kind: str, *, who: User = ANNA, **more: Any) -> Event:
         revision = more.pop("revision", self.state(person).revision)
         return edits.apply(
             self.store, op(kind, revision, person=person, **more), who=who, base=self.base(person)
         )
 
     def do(self, kind: str, frame: int, instance: int = 1, **more: Any) -> Event:
-        return self.say(self.person(frame, instance), kind, **more)
+        return self.log(self.person(frame, instance), kind, **more)
 
     def check(self) -> None:
         """Assert that all states are what their events add up to."""

@@ -34,16 +34,16 @@ def pose(rng: Generator, height_px: float, *, mirrored: bool = False) -> np.ndar
     places: dict[str, np.ndarray] = {}
     swings: dict[str, float] = {}
     for side, sign in (("left_", 1.0), ("right_", -1.0)):
-        turned: dict[str, float] = {}
+        rotated: dict[str, float] = {}
         for name, (x, y) in _PLACES.items():
             here = np.array([sign * x, y])
             if name in _SWINGS:
                 parent, reach = _SWINGS[name]
                 again = mirrored and name in swings
                 swings[name] = -swings[name] if again else rng.uniform(-reach, reach)
-                turned[name] = turned.get(parent, 0.0) + swings[name]
+                rotated[name] = rotated.get(parent, 0.0) + swings[name]
                 px, py = _PLACES[parent]
-                c, s = np.cos(turned[name]), np.sin(turned[name])
+                c, s = np.cos(rotated[name]), np.sin(rotated[name])
                 bone = here - [sign * px, py]
                 here = places[side + parent] + [[c, -s], [s, c]] @ bone
             places[name if name == "nose" else side + name] = here

@@ -48,7 +48,7 @@ _N = 24
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """An upright rectangle at one depth, edges in continuous pixels: a thing."""
+    """An upright rectangle at one depth, edges in continuous pixels: an object."""
 
     instance: int
     depth_m: float
@@ -155,10 +155,10 @@ def make_labels(
         part = image[cutout.top_px : cutout.top_px + h, cutout.left_px : cutout.left_px + w]
         part[cutout.alpha >= 0.5] = cutout.instance
     evidence = tuple(_evidence(camera, skeleton, p, shapes) for p in people)
-    things = tuple((p.instance, p.kind, None) for p in panels)
-    things += tuple((c.instance, "leaf", None) for c in cutouts)
+    objects = tuple((p.instance, p.kind, None) for p in panels)
+    objects += tuple((c.instance, "leaf", None) for c in cutouts)
     return label_frame(
-        camera, skeleton, people=evidence, instance_map=image, cutouts=cutouts, things=things
+        camera, skeleton, people=evidence, instance_map=image, cutouts=cutouts, objects=objects
     )
 
 

@@ -14,7 +14,7 @@ from synthstudio.core.spec import FrameSpec, Material
 from synthstudio.dataset import rows
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import compare
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import load
 from synthstudio.render import points, shade
 from synthstudio.render.pack import pack
@@ -25,13 +25,13 @@ PLATE_Y_M = -1.5  # between the camera and the person, who stands at the origin
 
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
+def stage() -> FrameGenerator:
     recipe = load(SCENES / "quickstart.yaml").model_copy(update={"streams": ""})
-    return Stage(prepare(recipe, assets=SCENES, device="cpu"))
+    return FrameGenerator(prepare(recipe, assets=SCENES, device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def spec(stage: Stage) -> FrameSpec:
+def spec(stage: FrameGenerator) -> FrameSpec:
     """Return a frame of one person, upright before the camera, and nothing else."""
     drawn = pipeline.draw_spec(stage, 0)
     person = dataclasses.replace(
@@ -45,7 +45,7 @@ def spec(stage: Stage) -> FrameSpec:
         width_px=320, height_px=240, focal_px=300.0, position_m=(0.0, -4.0, 1.0),
         yaw_rad=0.0, pitch_rad=0.0,
     )  # fmt: skip
-    return dataclasses.replace(drawn, camera=camera, people=(person,), things=(), cutouts=())
+    return dataclasses.replace(drawn, camera=camera, people=(person,), objects=(), cutouts=())
 
 
 def _plate(low: tuple[float, float], high: tuple[float, float], y_m: float) -> Surface:
@@ -63,17 +63,17 @@ def _plate(low: tuple[float, float], high: tuple[float, float], y_m: float) -> S
     )
 
 
-def _labelled(stage: Stage, spec: FrameSpec, things: tuple[Surface, ...]) -> FrameLabels:
+def _labelled(stage: FrameGenerator, spec: FrameSpec, objects: tuple[Surface, ...]) -> FrameLabels:
     built = pipeline.build(stage, spec)
-    scene = dataclasses.replace(built.scene, things=things, supersample=1)
+    scene = dataclasses.replace(built.scene, objects=objects, supersample=1)
     built = pipeline.Built(
-        scene=scene, camera=scene.camera, cutouts=(), things=((1002, "plate", None),)
+        scene=scene, camera=scene.camera, cutouts=(), objects=((1002, "plate", None),)
     )
     packed = pack(scene)
     return pipeline.decide_labels(stage, spec, built, packed, shade.render(packed, scene))
 
 
-def _hidden_by_edge(stage: Stage, spec: FrameSpec, edge_m: float) -> np.ndarray:
+def _hidden_by_edge(stage: FrameGenerator, spec: FrameSpec, edge_m: float) -> np.ndarray:
     """Return (J,) the share of each patch whose line to the camera passes x > edge at the plate."""
     patches = stage.body.posed(spec.people[0], instance=1).patches
     eye = np.array(spec.camera.position_m)
@@ -87,7 +87,7 @@ def _hidden_by_edge(stage: Stage, spec: FrameSpec, edge_m: float) -> np.ndarray:
 
 @pytest.mark.parametrize("joint", ["left_shoulder", "left_elbow", "left_knee", "nose", "right_hip"])
 def test_an_edge_over_a_joint_hides_the_share_that_geometry_says(
-    stage: Stage, spec: FrameSpec, joint: str
+    stage: FrameGenerator, spec: FrameSpec, joint: str
 ) -> None:
     clean = _labelled(stage, spec, ()).people[0]
     j = NAMES.index(joint)
@@ -105,7 +105,7 @@ def test_an_edge_over_a_joint_hides_the_share_that_geometry_says(
 
 
 def test_a_person_behind_a_wall_is_hidden_by_it_and_by_nothing_else(
-    stage: Stage, spec: FrameSpec
+    stage: FrameGenerator, spec: FrameSpec
 ) -> None:
     person = _labelled(stage, spec, (_plate((-9, -3), (9, 6), PLATE_Y_M),)).people[0]
     facing = person.shares[:, 3] > 0
@@ -120,7 +120,9 @@ def test_a_person_behind_a_wall_is_hidden_by_it_and_by_nothing_else(
     assert {i for found in person.hidden_by for i, _ in found} <= {1, 1002}
 
 
-def test_a_plate_over_the_left_half_hides_the_left_joints(stage: Stage, spec: FrameSpec) -> None:
+def test_a_plate_over_the_left_half_hides_the_left_joints(
+    stage: FrameGenerator, spec: FrameSpec
+) -> None:
     person = _labelled(stage, spec, (_plate((0.01, -3), (9, 6), PLATE_Y_M),)).people[0]
     for joint in ("shoulder", "elbow", "knee", "ankle", "wrist"):
         left, right = NAMES.index(f"left_{joint}"), NAMES.index(f"right_{joint}")
@@ -129,16 +131,20 @@ def test_a_plate_over_the_left_half_hides_the_left_joints(stage: Stage, spec: Fr
         assert person.shares[right][3] == 0.0
 
 
-def test_seen_from_behind_the_face_is_hidden_by_its_own_head(stage: Stage, spec: FrameSpec) -> None:
-    turned = dataclasses.replace(spec, people=(dataclasses.replace(spec.people[0], yaw_rad=np.pi),))
-    person = _labelled(stage, turned, ()).people[0]
+def test_seen_from_behind_the_face_is_hidden_by_its_own_head(
+    stage: FrameGenerator, spec: FrameSpec
+) -> None:
+    rotated = dataclasses.replace(
+        spec, people=(dataclasses.replace(spec.people[0], yaw_rad=np.pi),)
+    )
+    person = _labelled(stage, rotated, ()).people[0]
     for joint in ("nose", "left_eye", "right_eye"):
         assert person.cause[NAMES.index(joint)] == "self"
     for joint in ("left_shoulder", "right_shoulder", "left_knee", "left_heel", "right_elbow"):
         assert person.state[NAMES.index(joint)] == 2, joint
 
 
-def test_clothes_do_not_hide_the_joints_they_cover(stage: Stage, spec: FrameSpec) -> None:
+def test_clothes_do_not_hide_the_joints_they_cover(stage: FrameGenerator, spec: FrameSpec) -> None:
     person = _labelled(stage, spec, ()).people[0]
     for joint in ("left_shoulder", "right_shoulder", "left_hip", "right_knee", "left_ankle"):
         assert person.shares[NAMES.index(joint)][0] > 0.8, joint
@@ -147,7 +153,7 @@ def test_clothes_do_not_hide_the_joints_they_cover(stage: Stage, spec: FrameSpec
 # Faults put into one oracle: each must be found by the other.
 
 
-def _disagreement(stage: Stage, spec: FrameSpec) -> int:
+def _disagreement(stage: FrameGenerator, spec: FrameSpec) -> int:
     people = pipeline.make_frame(stage, spec).labels.people
     fresh = [stage.body.fresh_patches(p, points=100, seed=1) for p in spec.people]
     stored = [rows.person_row(person) for person in people]
@@ -157,17 +163,17 @@ def _disagreement(stage: Stage, spec: FrameSpec) -> int:
 
 
 @pytest.fixture(scope="module")
-def drawn(stage: Stage) -> list[FrameSpec]:
+def drawn(stage: FrameGenerator) -> list[FrameSpec]:
     return [pipeline.draw_spec(stage, i) for i in range(4)]
 
 
-def test_the_oracles_agree_without_a_fault(stage: Stage, drawn: list[FrameSpec]) -> None:
+def test_the_oracles_agree_without_a_fault(stage: FrameGenerator, drawn: list[FrameSpec]) -> None:
     assert sum(_disagreement(stage, spec) for spec in drawn) == 0
 
 
 @pytest.mark.parametrize("fault", ["tolerance of 5 cm", "points moved by 3 cm", "garments kept"])
 def test_a_fault_in_one_oracle_is_found(
-    stage: Stage, drawn: list[FrameSpec], fault: str, monkeypatch: pytest.MonkeyPatch
+    stage: FrameGenerator, drawn: list[FrameSpec], fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask = points.nearest_blockers
 

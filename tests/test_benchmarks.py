@@ -135,7 +135,7 @@ def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.nightly("half a minute; tests/formats and tests/quality fuzz each reader quickly")
 def test_two_hundred_hostile_inputs(fuzz: Path) -> None:
-    totals = Campaign(folder=fuzz, seed=1, cases=200).run(say=_silent)
+    totals = Campaign(folder=fuzz, seed=1, cases=200).run(log=_silent)
     assert totals.cases == 200 and not totals.faults, totals.faults
     assert min(totals.whats["taken"], totals.whats["refused"]) > 25
     assert set(totals.targets) == set(TARGETS)

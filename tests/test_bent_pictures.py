@@ -19,7 +19,7 @@ from synthstudio.core.scene import NO_PART
 from synthstudio.core.spec import FrameSpec
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
-from synthstudio.generation.stage import Stage, settings_of
+from synthstudio.generation.stage import FrameGenerator, settings_of
 from synthstudio.render.rays import nearest_blockers_by_rays
 from synthstudio.review.risk.table import people_table
 
@@ -31,7 +31,7 @@ RECIPE: dict[str, Any] = {
     "people": {"count": [2, 3], "identities": 4},
     "camera": {"distance_m": [1.4, 3.0], "vertical_fov_deg": 44},
     "backdrop": {"kind": "room", "walls": 1.0},
-    "things": [{"kind": "procedural", "count": 1, "placement": "in_front"}],
+    "objects": [{"kind": "procedural", "count": 1, "placement": "in_front"}],
     "layers": ["depth", "instance", "normals"],
 }
 LENSES = {
@@ -57,8 +57,8 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return ss.generate(_recipe(request.param), out, device="cpu", progress=False)
 
 
-def _stage(made: ss.Dataset) -> Stage:
-    return Stage(settings_of(made._stored, device="cpu"))
+def _stage(made: ss.Dataset) -> FrameGenerator:
+    return FrameGenerator(settings_of(made._stored, device="cpu"))
 
 
 def _spec(made: ss.Dataset, index: int) -> FrameSpec:

@@ -93,7 +93,7 @@ def test_what_is_counted_covered_and_audited(run, dataset: Path, tmp_path: Path)
 def test_strict_says_that_targets_were_missed(run, tmp_path: Path) -> None:
     path, out = tmp_path / "luck.yaml", tmp_path / "out"
     path.write_text(
-        f"name: luck\nframes: 3\n{TINY}things: [{{kind: procedural}}]\n"
+        f"name: luck\nframes: 3\n{TINY}objects: [{{kind: procedural}}]\n"
         "targets: {occluded_fraction: 0.85, search: false}\n"
     )
     ran = run("generate", path, "--out", out, "--strict", "--json")
@@ -166,7 +166,7 @@ BAD = {
     "empty photo": (PHOTO, "broken.jpg", b""),
     "cut photo": (PHOTO, "broken.jpg", b"\xff\xd8\xff\xe0 cut short"),
     "no photo": (PHOTO, "broken.jpg", b"GIF89a no photo"),
-    "mesh in kilometres": ("name: x\nthings: [{kind: mesh, folder: things}]\n", "tower.obj"),
+    "mesh in kilometres": ("name: x\nobjects: [{kind: mesh, folder: objects}]\n", "tower.obj"),
     "no recipe": (None, "no recipe there"),
 }
 
@@ -174,11 +174,11 @@ BAD = {
 @pytest.mark.parametrize("fault", BAD)
 def test_bad_recipes_and_assets_are_named(run, tmp_path: Path, fault: str) -> None:
     text, message, *photo = BAD[fault]
-    for folder in ("photos", "things"):
+    for folder in ("photos", "objects"):
         (tmp_path / folder).mkdir()
     if photo:
         (tmp_path / "photos" / "broken.jpg").write_bytes(photo[0])
-    trimesh.creation.box((2000, 2000, 2000)).export(tmp_path / "things" / "tower.obj")
+    trimesh.creation.box((2000, 2000, 2000)).export(tmp_path / "objects" / "tower.obj")
     path = tmp_path / "bad.yaml"
     if text is not None:
         path.write_text(text, encoding="utf-8")

@@ -86,15 +86,17 @@ def trained(dataset: Path) -> dict[str, Path]:
     for block in ("orn", "kpe"):
         path = write(dataset.parent / f"{block}.yaml", dataset, network={"head": block})
         runs[block] = dataset.parent / "runs" / block
-        train(configs.load(path), runs[block], cache=dataset.parent / "cache", say=lambda t: None)
+        train(configs.load(path), runs[block], cache=dataset.parent / "cache", log=lambda t: None)
     return runs
 
 
-@pytest.mark.parametrize(("size", "least", "most"), [("nano", 0, 1e6), ("small", 1e6, 1e7)])
-def test_shipped_configs_are_as_large_as_they_say(size: str, least: float, most: float) -> None:
+@pytest.mark.parametrize(("size", "minimum", "maximum"), [("nano", 0, 1e6), ("small", 1e6, 1e7)])
+def test_shipped_configs_are_as_large_as_they_say(
+    size: str, minimum: float, maximum: float
+) -> None:
     settings = configs.load(RUNS / f"{size}.yaml")
     net = build_network(settings.network, get_skeleton("coco23"), bank=None)
-    assert least < sum(p.numel() for p in net.parameters()) < most
+    assert minimum < sum(p.numel() for p in net.parameters()) < maximum
 
 
 def test_from_a_data_set_to_a_page(run: Run, dataset: Path, tmp_path: Path) -> None:

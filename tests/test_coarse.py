@@ -11,7 +11,7 @@ import pytest
 from synthstudio.core.camera import Camera
 from synthstudio.core.spec import FrameSpec, PersonSpec
 from synthstudio.generation.pipeline import draw_spec, make_frame
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import parse
 
 PEOPLE = 12
@@ -19,17 +19,17 @@ SHOES = {"sneakers", "low_shoes", "boots"}
 
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
+def stage() -> FrameGenerator:
     recipe = parse({"name": "details", "frames": 10, "seed": 3, "people": {"count": 2}})
-    return Stage(prepare(recipe, assets=Path(), device="cpu"))
+    return FrameGenerator(prepare(recipe, assets=Path(), device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def frames(stage: Stage) -> list[FrameSpec]:
+def frames(stage: FrameGenerator) -> list[FrameSpec]:
     return [draw_spec(stage, index) for index in range(PEOPLE // 2)]
 
 
-def _in(stage: Stage, person: PersonSpec, detail: str) -> PersonSpec:
+def _in(stage: FrameGenerator, person: PersonSpec, detail: str) -> PersonSpec:
     """Return the person on the floor in that detail."""
     person = replace(person, detail=detail)
     return replace(person, position_m=(*person.position_m[:2], stage.drop_m(person)))
@@ -42,7 +42,9 @@ def _small(spec: FrameSpec) -> Camera:
     return replace(spec.camera, width_px=width, height_px=320, focal_px=focal)
 
 
-def test_both_details_stand_at_the_same_height(stage: Stage, frames: list[FrameSpec]) -> None:
+def test_both_details_stand_at_the_same_height(
+    stage: FrameGenerator, frames: list[FrameSpec]
+) -> None:
     """On the same soles exactly; who lies or kneels does so on cloth, millimetres apart."""
     people = [person for spec in frames for person in spec.people]
     fine, coarse = (
@@ -57,14 +59,16 @@ def test_both_details_stand_at_the_same_height(stage: Stage, frames: list[FrameS
     assert np.abs(fine - coarse).max() < 0.006
 
 
-def _on_soles(stage: Stage, person: PersonSpec) -> bool:
+def _on_soles(stage: FrameGenerator, person: PersonSpec) -> bool:
     """Return whether the soles, the last of the shoes' pieces, are what touches the floor."""
     made = stage.body.posed(_in(stage, person, "fine"), instance=1).surfaces
     sole = [s for s in made if s.name in SHOES][-1]
     return float(sole.vertices_m[sole.faces[sole.drawn], 2].min()) < 1e-5
 
 
-def test_joints_are_as_visible_in_either_detail(stage: Stage, frames: list[FrameSpec]) -> None:
+def test_joints_are_as_visible_in_either_detail(
+    stage: FrameGenerator, frames: list[FrameSpec]
+) -> None:
     same, shares = [], []
     for spec in frames:
         spec = replace(spec, camera=_small(spec), cutouts=())

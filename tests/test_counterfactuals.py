@@ -13,7 +13,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.spec import FrameSpec, from_json, to_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Settings, Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, Settings, prepare
 from synthstudio.recipe.schema.load import parse
 from synthstudio.render import shadow
 from synthstudio.render.pack import pack
@@ -24,7 +24,7 @@ WISH = {
     "streams": "",  # of this seed three frames have cut-outs
     "image": {"width_px": 256, "height_px": 192},
     "people": {"count": 2, "identities": 8},
-    "things": [{"kind": "procedural", "count": [1, 2], "hides": [0.3, 0.6]}],
+    "objects": [{"kind": "procedural", "count": [1, 2], "hides": [0.3, 0.6]}],
     "cutouts": {"folder": "occluders", "size": "share", "count": [0, 1], "over_person": 1.0},
 }
 ROOM = {**WISH, "seed": 12, "backdrop": {"kind": "room"}, "cutouts": None}
@@ -51,7 +51,7 @@ def compared(assets: Path) -> list[tuple[Shot, Shot]]:
     """Return pairs of clean and occluded frames on a plain floor and in rooms."""
     out = []
     for wish in (WISH, ROOM):
-        stage = Stage(_settings(assets, wish, clean=1, occluder=1))
+        stage = FrameGenerator(_settings(assets, wish, clean=1, occluder=1))
         out += list(pairs(stage, range(3)))
     return out
 
@@ -63,7 +63,7 @@ def test_pairs_differ_only_where_something_was_removed_or_its_shadow_fell(
     for clean, occluded in compared:
         compare(clean, occluded, tally)
     assert tally.faults == []
-    assert tally.with_things == tally.pairs == 12
+    assert tally.with_objects == tally.pairs == 12
     assert tally.with_cutouts >= 2
     assert tally.hidden > 10
     assert tally.flips > 20
@@ -72,8 +72,8 @@ def test_pairs_differ_only_where_something_was_removed_or_its_shadow_fell(
     assert tally.differing <= tally.covered + tally.shadowed
 
 
-def _first(assets: Path) -> tuple[Stage, FrameSpec, FrameSpec]:
-    stage = Stage(_settings(assets, ROOM, clean=1))
+def _first(assets: Path) -> tuple[FrameGenerator, FrameSpec, FrameSpec]:
+    stage = FrameGenerator(_settings(assets, ROOM, clean=1))
     return stage, pipeline.draw_spec(stage, 0), pipeline.draw_spec(stage, 1)
 
 
@@ -112,7 +112,7 @@ def _bytes(frame: Frame) -> tuple[object, ...]:
 
 def test_frames_made_alone_and_in_any_order_are_those_of_the_sequence(assets: Path) -> None:
     settings = _settings(assets, WISH, **ALL)
-    stage = Stage(settings)
+    stage = FrameGenerator(settings)
     specs = [pipeline.draw_spec(stage, i) for i in range(12)]
     in_sequence, held, labels = [], [], {}
     for spec in specs:
@@ -127,15 +127,15 @@ def test_frames_made_alone_and_in_any_order_are_those_of_the_sequence(assets: Pa
             assert a.joints_world_m.tobytes() == b.joints_world_m.tobytes()
             assert a.joints_world_m.tobytes() == c.joints_world_m.tobytes()
             assert a.modal == c.modal and a.shares.tobytes() == c.shares.tobytes()
-    # Memory is bounded: two people, at most two things, light and backdrop, of two frames.
+    # Memory is bounded: two people, at most two objects, light and backdrop, of two frames.
     assert max(held) <= 12 and stage.group.cache_info().currsize <= 2
     order = stream(1, "shuffled").permutation(12)
-    shuffled = Stage(settings)
+    shuffled = FrameGenerator(settings)
     for i in (int(k) for k in order):
         spec = pipeline.draw_spec(shuffled, i)
         assert _bytes(pipeline.make_frame(shuffled, from_json(to_json(spec)))) == in_sequence[i]
     for i in (3, 6):
-        alone = Stage(settings)
+        alone = FrameGenerator(settings)
         assert _bytes(pipeline.make_frame(alone, pipeline.draw_spec(alone, i))) == in_sequence[i]
 
 
@@ -157,5 +157,5 @@ def test_no_split_parts_a_group_and_a_run_may_end_inside_one(dataset: Path) -> N
     assert {len(found) for found in splits.values()} == {1}
     assert len(splits) == 6
     assert [row["variant"] for row in rows[-2:]] == ["base", "clean"]
-    assert rows[1]["differs"] == ["things"]
+    assert rows[1]["differs"] == ["objects"]
     assert {row["camera_id"] for row in rows} == {0}

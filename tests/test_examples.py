@@ -87,8 +87,8 @@ def test_examples_are_numbered_titled_and_short() -> None:
     for path in EXAMPLES:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".py":
-            most = 80 if path.name in NEEDS else 60  # with another tool's training
-            assert len(text.splitlines()) < most, path.name
+            maximum = 80 if path.name in NEEDS else 60  # with another tool's training
+            assert len(text.splitlines()) < maximum, path.name
             assert text.splitlines()[0].startswith('"""') and f"examples/{path.name}" in text
 
 

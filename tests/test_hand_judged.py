@@ -22,7 +22,7 @@ from synthstudio.core.labels import FrameLabels
 from synthstudio.core.scene import Rendering, Scene
 from synthstudio.core.spec import FrameSpec, from_json
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import load
 from synthstudio.render import raster
 from synthstudio.render.pack import pack
@@ -35,9 +35,9 @@ FRAMES = sorted({row["frame"] for row in ROWS})
 
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
+def stage() -> FrameGenerator:
     recipe = load(SCENES / "quickstart.yaml")
-    return Stage(prepare(recipe, assets=SCENES, device="cpu"))
+    return FrameGenerator(prepare(recipe, assets=SCENES, device="cpu"))
 
 
 @functools.cache
@@ -46,7 +46,7 @@ def stored(frame: str) -> FrameSpec:
 
 
 def labels_of(
-    stage: Stage, spec: FrameSpec, change: Callable[[Scene], Scene] = lambda scene: scene
+    stage: FrameGenerator, spec: FrameSpec, change: Callable[[Scene], Scene] = lambda scene: scene
 ) -> FrameLabels:
     """Decide the labels of a spec without painting it; `change` puts a fault into the scene."""
     built = pipeline.build(stage, spec)
@@ -62,7 +62,7 @@ def labels_of(
     return pipeline.decide_labels(stage, spec, built, packed, rendering)
 
 
-def differing(stage: Stage, frame: str, labels: FrameLabels) -> list[str]:
+def differing(stage: FrameGenerator, frame: str, labels: FrameLabels) -> list[str]:
     """Return what differs between the decided rows of a frame and its labels, one line each."""
     found = []
     for row in (r for r in DECIDED if r["frame"] == frame):
@@ -79,7 +79,7 @@ def differing(stage: Stage, frame: str, labels: FrameLabels) -> list[str]:
 
 
 @pytest.mark.parametrize("frame", FRAMES)
-def test_every_judged_joint_agrees(stage: Stage, frame: str) -> None:
+def test_every_judged_joint_agrees(stage: FrameGenerator, frame: str) -> None:
     assert differing(stage, frame, labels_of(stage, stored(frame))) == []
 
 
@@ -110,9 +110,9 @@ def without_covers(scene: Scene) -> Scene:
     return with_surfaces(scene, covers=None)
 
 
-def without_things(scene: Scene) -> Scene:
+def without_objects(scene: Scene) -> Scene:
     """Take everything away that is no person."""
-    return dataclasses.replace(scene, things=())
+    return dataclasses.replace(scene, objects=())
 
 
 def as_one_person(scene: Scene) -> Scene:
@@ -121,14 +121,14 @@ def as_one_person(scene: Scene) -> Scene:
 
 
 @pytest.mark.parametrize(
-    ("frame", "fault", "least"),
+    ("frame", "fault", "minimum"),
     [
         ("crowd_03", without_covers, 10),
-        ("room_19", without_things, 8),
+        ("room_19", without_objects, 8),
         ("room_06", as_one_person, 5),
     ],
 )
 def test_a_fault_in_the_scene_is_noticed(
-    stage: Stage, frame: str, fault: Callable[[Scene], Scene], least: int
+    stage: FrameGenerator, frame: str, fault: Callable[[Scene], Scene], minimum: int
 ) -> None:
-    assert len(differing(stage, frame, labels_of(stage, stored(frame), fault))) >= least
+    assert len(differing(stage, frame, labels_of(stage, stored(frame), fault))) >= minimum

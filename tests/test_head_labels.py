@@ -18,7 +18,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.spec import FrameSpec, GarmentSpec, LensSpec, Vec3
 from synthstudio.generation.audit import shares_by_rays
 from synthstudio.generation.pipeline import build, draw_spec, make_frame
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.sampling.ages import aged
 from synthstudio.recipe.schema.load import parse
 
@@ -38,18 +38,20 @@ LEFT_JAW, RIGHT_JAW = POINTS[12:17], POINTS[:5]
 
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
+def stage() -> FrameGenerator:
     assert parse(RECIPE).skeleton == "coco23"  # who does not ask has no points of faces
-    return Stage(prepare(parse(RECIPE), assets=Path(), device="cpu"))
+    return FrameGenerator(prepare(parse(RECIPE), assets=Path(), device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def whole() -> Stage:
-    return Stage(prepare(parse(RECIPE | {"skeleton": "coco133"}), assets=Path(), device="cpu"))
+def whole() -> FrameGenerator:
+    return FrameGenerator(
+        prepare(parse(RECIPE | {"skeleton": "coco133"}), assets=Path(), device="cpu")
+    )
 
 
 def wearing(
-    stage: Stage, *kinds: str, years: float | None = None, azimuth_deg: float = 0
+    stage: FrameGenerator, *kinds: str, years: float | None = None, azimuth_deg: float = 0
 ) -> FrameSpec:
     """Return a frame of one head alone, seen from in front or to its left."""
     base = draw_spec(stage, 0)
@@ -78,7 +80,7 @@ def wearing(
     names = stage.skeleton.joints
     ears = stage.joints_m(person)[[names.index("left_ear"), names.index("right_ear")]]
     camera = near(ears.mean(0), azimuth_deg, up_m=0.02)
-    return replace(base, people=(person,), things=(), camera=camera, lens=LensSpec())
+    return replace(base, people=(person,), objects=(), camera=camera, lens=LensSpec())
 
 
 def near(place_m: np.ndarray, azimuth_deg: float, up_m: float = 0.0) -> Camera:
@@ -92,7 +94,7 @@ def near(place_m: np.ndarray, azimuth_deg: float, up_m: float = 0.0) -> Camera:
     )
 
 
-def labels(stage: Stage, spec: FrameSpec) -> PersonLabel:
+def labels(stage: FrameGenerator, spec: FrameSpec) -> PersonLabel:
     """Return the labels, which rays confirm. A patch of a lid seen from the side has few points,
     of which some lie within the tolerance: their shares may differ more, states not.
     """
@@ -107,7 +109,7 @@ def labels(stage: Stage, spec: FrameSpec) -> PersonLabel:
     return label
 
 
-def seen(stage: Stage, label: PersonLabel) -> dict[str, float]:
+def seen(stage: FrameGenerator, label: PersonLabel) -> dict[str, float]:
     names = stage.skeleton.joints
     return {joint: float(label.shares[names.index(joint), 0]) for joint in FACE}
 
@@ -129,7 +131,9 @@ WORN = {
 
 @pytest.mark.parametrize("kinds", WORN, ids="-".join)
 @pytest.mark.parametrize("years", [None, 3.0])
-def test_who_wears_what_shows_what(stage: Stage, kinds: tuple[str, ...], years: float) -> None:
+def test_who_wears_what_shows_what(
+    stage: FrameGenerator, kinds: tuple[str, ...], years: float
+) -> None:
     label = labels(stage, wearing(stage, *kinds, years=years))
     names, shares = stage.skeleton.joints, seen(stage, label)
     for joint in FACE:
@@ -143,7 +147,7 @@ def test_who_wears_what_shows_what(stage: Stage, kinds: tuple[str, ...], years: 
 
 @pytest.mark.parametrize("kinds", [kinds for kinds, row in WORN.items() if row[2]], ids="-".join)
 def test_what_is_worn_hides_points_of_the_face_behind_it(
-    whole: Stage, kinds: tuple[str, ...]
+    whole: FrameGenerator, kinds: tuple[str, ...]
 ) -> None:
     label = labels(whole, wearing(whole, *kinds))
     _, hidden, shown = WORN[kinds]
@@ -155,12 +159,12 @@ def test_what_is_worn_hides_points_of_the_face_behind_it(
 
 
 @pytest.mark.parametrize("hair", ["bob_hair", "curly_hair", "long_hair"])
-def test_full_hair_hides_ears(stage: Stage, hair: str) -> None:
+def test_full_hair_hides_ears(stage: FrameGenerator, hair: str) -> None:
     label = labels(stage, wearing(stage, hair, azimuth_deg=60))
     assert label.cause[stage.skeleton.joints.index("left_ear")] == "self"
 
 
-def test_glasses_beards_and_expressions_change_no_visibility(stage: Stage) -> None:
+def test_glasses_beards_and_expressions_change_no_visibility(stage: FrameGenerator) -> None:
     plain = wearing(stage, "short_hair")
     before = labels(stage, plain)
     after = labels(stage, wearing(stage, "short_hair", "glasses", "goatee"))
@@ -177,7 +181,7 @@ def test_glasses_beards_and_expressions_change_no_visibility(stage: Stage) -> No
 # Points of faces and hands --------------------------------------------------------------------
 
 
-def test_the_far_side_of_a_face_is_hidden_by_the_head(whole: Stage) -> None:
+def test_the_far_side_of_a_face_is_hidden_by_the_head(whole: FrameGenerator) -> None:
     label = labels(whole, wearing(whole, azimuth_deg=90))  # seen from the person's left
     assert (label.state[LEFT_JAW] == 2).all() and (label.state[POINTS[45]] == 2).all()
     assert (label.state[RIGHT_JAW] == 1).all() and (label.state[POINTS[[36, 37, 39]]] == 1).all()
@@ -186,7 +190,7 @@ def test_the_far_side_of_a_face_is_hidden_by_the_head(whole: Stage) -> None:
     assert {behind.cause[j] for j in POINTS[17:]} == {"self"}
 
 
-def test_a_hand_is_seen_from_its_side_and_hidden_by_the_body(whole: Stage) -> None:
+def test_a_hand_is_seen_from_its_side_and_hidden_by_the_body(whole: FrameGenerator) -> None:
     names = whole.skeleton.joints
     left = np.array([names.index(n) for n in whole_body.LEFT_HAND])
     right = np.array([names.index(n) for n in whole_body.RIGHT_HAND])

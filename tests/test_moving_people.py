@@ -19,7 +19,7 @@ from synthstudio.core.spec import FrameSpec, MovingSpec, PlainBackdrop
 from synthstudio.core.velocities import row_times_s
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
-from synthstudio.generation.stage import Stage, prepare, settings_of
+from synthstudio.generation.stage import FrameGenerator, prepare, settings_of
 from synthstudio.recipe.sampling.clips import MOMENT_S
 from synthstudio.recipe.schema.load import parse
 
@@ -50,12 +50,14 @@ def _recipe(**lens: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
-    return Stage(prepare(parse(_recipe(exposure_s=EXPOSED), "r"), assets=Path(), device="cpu"))
+def stage() -> FrameGenerator:
+    return FrameGenerator(
+        prepare(parse(_recipe(exposure_s=EXPOSED), "r"), assets=Path(), device="cpu")
+    )
 
 
 @pytest.fixture(scope="module")
-def drawn(stage: Stage) -> FrameSpec:
+def drawn(stage: FrameGenerator) -> FrameSpec:
     """Return a frame with somebody who moves."""
     return next(s for s in (pipeline.draw_spec(stage, i) for i in range(20)) if s.moving)
 
@@ -83,7 +85,9 @@ def _pixels(jpeg: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(jpeg)))
 
 
-def test_labels_are_those_of_the_frame_without_blur(stage: Stage, drawn: FrameSpec) -> None:
+def test_labels_are_those_of_the_frame_without_blur(
+    stage: FrameGenerator, drawn: FrameSpec
+) -> None:
     blurred = pipeline.make_frame(stage, drawn, layers=("depth", "instance"))
     sharp = pipeline.make_frame(stage, _lens(drawn, exposure_s=0.0), layers=("depth", "instance"))
     assert blurred.jpeg != sharp.jpeg
@@ -94,10 +98,12 @@ def test_labels_are_those_of_the_frame_without_blur(stage: Stage, drawn: FrameSp
     assert hair.jpeg == sharp.jpeg == pipeline.make_frame(stage, unmoving).jpeg
 
 
-def test_who_goes_sideways_is_blurred_along_the_way_alone(stage: Stage, drawn: FrameSpec) -> None:
+def test_who_goes_sideways_is_blurred_along_the_way_alone(
+    stage: FrameGenerator, drawn: FrameSpec
+) -> None:
     light = dataclasses.replace(drawn.light, sun_rgb=(0.0, 0.0, 0.0))  # no shadow but at the feet
     white = PlainBackdrop(top_rgb=(1.0, 1.0, 1.0), bottom_rgb=(1.0, 1.0, 1.0))
-    spec = dataclasses.replace(drawn, things=(), light=light, backdrop=white)
+    spec = dataclasses.replace(drawn, objects=(), light=light, backdrop=white)
     sharp = pipeline.make_frame(stage, _lens(spec, exposure_s=0.0))
     depth = float(spec.camera.to_camera(sharp.labels.people[0].joints_world_m)[:, 2].mean())
     before = _pixels(sharp.jpeg).astype(int)
@@ -122,7 +128,7 @@ def test_who_goes_sideways_is_blurred_along_the_way_alone(stage: Stage, drawn: F
 
 
 def test_a_rolling_shutter_puts_every_joint_where_its_row_is_exposed(
-    stage: Stage, drawn: FrameSpec
+    stage: FrameGenerator, drawn: FrameSpec
 ) -> None:
     readout, speed = 0.03, 6.0
     spec = _going(_lens(drawn, exposure_s=0.0), (speed, 2.0, 0.0))

@@ -221,10 +221,10 @@ def test_photos_that_cannot_be_used(world: Path, tmp_path: Path):
     assert "another size" in refused(world, tmp_path, changed(width=321), images=images)
     (images / "p0.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     assert "p0.png" in refused(world, tmp_path, annotations(), images=images)
-    turned = Image.open(world / "images" / "p1.png").convert("RGB")
-    exif = turned.getexif()
+    rotated = Image.open(world / "images" / "p1.png").convert("RGB")
+    exif = rotated.getexif()
     exif[0x0112] = 6
-    turned.save(images / "p0.jpg", exif=exif)
+    rotated.save(images / "p0.jpg", exif=exif)
     output = refused(world, tmp_path, changed(file_name="p0.jpg"), images=images)
     assert "turned by its EXIF" in output
     (tmp_path / "bad.json").write_text(json.dumps(changed(file_name="p0.jpg")))
@@ -256,7 +256,7 @@ def test_pasted_people_take_the_skeleton_of_the_annotations(world: Path, tmp_pat
     (tmp_path / "body12.json").write_text(json.dumps(value))
     found = gather(tmp_path / "body12.json", world / "images", tmp_path)
     assert found.skeleton.name == "body12"
-    own = settings(world, occlude={"ground": "any", "each": 2, "by": {"person": 1}}, things=[])
+    own = settings(world, occlude={"ground": "any", "each": 2, "by": {"person": 1}}, objects=[])
     stage = PhotoStage(settings_for(own, found), world / "images", found.album, found.skeleton.name)
     pasted = []
     for spec in stage.specs(0)[1:]:

@@ -17,7 +17,7 @@ from photo_world import opened, settings
 from synthstudio.core.camera import Camera
 from synthstudio.core.photo import GroundCells
 from synthstudio.core.rng import stream
-from synthstudio.core.spec import ThingSpec
+from synthstudio.core.spec import ObjectSpec
 from synthstudio.generation.photos.ground import ground_cells
 from synthstudio.generation.photos.make import ref_of, view_of
 from synthstudio.generation.photos.measure import STATURE_M, Floor, Stand, stand, surer
@@ -127,12 +127,12 @@ LEFT = dataclasses.replace(FREE, ground=FREE.ground & (np.arange(107) < 170 // 3
 CELLS = _found(_photo())
 
 
-def _thing(x_m, y_m, size_m=(0.5, 0.5, 0.8)):
-    return ThingSpec(kind="suitcase", size_m=size_m, position_m=(x_m, y_m, 0.0))
+def _object(x_m, y_m, size_m=(0.5, 0.5, 0.8)):
+    return ObjectSpec(kind="suitcase", size_m=size_m, position_m=(x_m, y_m, 0.0))
 
 
 @pytest.mark.parametrize(
-    ("sense", "cells", "left_px", "bottom_px", "thing", "alpha"),
+    ("sense", "cells", "left_px", "bottom_px", "obj", "alpha"),
     [
         (True, CELLS, 20, 200, None, None),
         (False, CELLS, 20, 110, None, None),  # on the wall
@@ -144,18 +144,18 @@ def _thing(x_m, y_m, size_m=(0.5, 0.5, 0.8)):
         (False, CELLS, 20, HEIGHT + 80.5, None, None),  # nothing of it is seen
         (False, CELLS, 208, 200, None, LEGS),  # one foot is on the table
         (True, CELLS, 180, 200, None, LEGS),
-        (True, FREE, 100, 200, _thing(-0.3, 5.0, (0.5, 0.4, 0.8)), None),
-        (True, LEFT, 100, 200, _thing(-0.3, 5.0, (0.5, 0.4, 0.8)), None),
-        (True, FREE, 100, 200, _thing(-0.3, 5.0, (2.0, 0.4, 0.8)), None),
-        (False, LEFT, 100, 200, _thing(-0.3, 5.0, (2.0, 0.4, 0.8)), None),  # part of its foot
-        (False, FREE, 20, 200, _thing(0, 5, (0.1, 0.1, 3.0)), None),  # a post that ends
-        (True, FREE, 20, 200, _thing(0, 5, (0.1, 0.1, 0.9)), None),
+        (True, FREE, 100, 200, _object(-0.3, 5.0, (0.5, 0.4, 0.8)), None),
+        (True, LEFT, 100, 200, _object(-0.3, 5.0, (0.5, 0.4, 0.8)), None),
+        (True, FREE, 100, 200, _object(-0.3, 5.0, (2.0, 0.4, 0.8)), None),
+        (False, LEFT, 100, 200, _object(-0.3, 5.0, (2.0, 0.4, 0.8)), None),  # part of its foot
+        (False, FREE, 20, 200, _object(0, 5, (0.1, 0.1, 3.0)), None),  # a post that ends
+        (True, FREE, 20, 200, _object(0, 5, (0.1, 0.1, 0.9)), None),
     ],
 )
-def test_what_is_laid_stands_on_ground(sense, cells, left_px, bottom_px, thing, alpha):
+def test_what_is_laid_stands_on_ground(sense, cells, left_px, bottom_px, obj, alpha):
     alpha = np.ones((80, 40), np.float32) if alpha is None else alpha
     card = Card(alpha=alpha, left_px=float(left_px), top_px=bottom_px - 80.0, per_px=1)
-    paste = SimpleNamespace(thing=thing, person=None, camera=CAMERA)
+    paste = SimpleNamespace(object=obj, person=None, camera=CAMERA)
     view = SimpleNamespace(width_px=WIDTH, height_px=HEIGHT, ground=cells)
     assert makes_sense(view, SimpleNamespace(card=card, paste=paste)) is sense
 

@@ -46,7 +46,7 @@ def test_what_stands_has_its_foot_at_or_below_the_feet_of_whom_it_hides(stage: P
         for spec in stage.specs(place)[1:]:
             for paste in spec.pastes:
                 person = next(p for p in view.people if p.instance == paste.over)
-                solid = paste.thing or paste.person
+                solid = paste.object or paste.person
                 if solid is None:
                     continue
                 x, y, _ = solid.position_m
@@ -64,7 +64,7 @@ def foot_px(view, person, ahead: float) -> float:
     return horizon + (person.foot_px - horizon) / ahead
 
 
-def test_before_hidden_feet_things_stand_so_near_that_the_picture_cuts_them(stage: PhotoStage):
+def test_before_hidden_feet_objects_stand_so_near_that_the_picture_cuts_them(stage: PhotoStage):
     view = seen(stage, 0)
     person = dataclasses.replace(view.people[0], foot_px=170.0, px_per_m=60.0, feet_seen=True)
     free = items._ahead(view, person, 0.8)
@@ -132,13 +132,14 @@ def test_contrast_and_brightness_come_nearer_to_those_about():
 
 
 def drawn(stage: PhotoStage, **options: object) -> list[items.Item]:
-    """Things drawn before the first person of a photo."""
+    """Objects drawn before the first person of a photo."""
     base = stage.settings.recipe
     recipe = base.model_copy(update={"occlude": base.photo_options.model_copy(update=options)})
     ctx = SampleContext(recipe=recipe, index=0, split="train", geometry=stage)
     view = seen(stage, 0)
     made = [
-        items.draw_item(ctx, view, 0, "thing", stream(1, "things", k), keys=(k,)) for k in range(40)
+        items.draw_item(ctx, view, 0, "object", stream(1, "objects", k), keys=(k,))
+        for k in range(40)
     ]
     return [item for item in made if item is not None]
 

@@ -17,7 +17,7 @@ from synthstudio.core.spec import FrameSpec, PlaceBackdrop
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import parse
 
 RECIPE: dict[str, Any] = {
@@ -27,7 +27,7 @@ RECIPE: dict[str, Any] = {
     "image": {"width_px": 192, "height_px": 144, "supersample": 1},
     "camera": {"distance_m": [1.8, 4.0], "height_m": [0.8, 2.0]},
     "people": {"count": [1, 2], "identities": 8},
-    "things": [{"kind": "procedural", "count": [0, 1], "placement": "in_front"}],
+    "objects": [{"kind": "procedural", "count": [0, 1], "placement": "in_front"}],
     "backdrop": {"kind": "place", "folder": "places"},
 }
 
@@ -41,12 +41,12 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stage(assets: Path) -> Stage:
-    return Stage(prepare(parse(RECIPE), assets=assets, device="cpu"))
+def stage(assets: Path) -> FrameGenerator:
+    return FrameGenerator(prepare(parse(RECIPE), assets=assets, device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def specs(stage: Stage) -> list[FrameSpec]:
+def specs(stage: FrameGenerator) -> list[FrameSpec]:
     return [pipeline.draw_spec(stage, index) for index in range(8)]
 
 
@@ -59,7 +59,7 @@ def own(spec: FrameSpec, points_m: np.ndarray) -> np.ndarray:
     return np.column_stack([c * x + s * y, c * y - s * x, z])
 
 
-def test_everybody_and_the_camera_are_inside(stage: Stage, specs: list[FrameSpec]) -> None:
+def test_everybody_and_the_camera_are_inside(stage: FrameGenerator, specs: list[FrameSpec]) -> None:
     assert len({spec.backdrop for spec in specs}) == len(specs)  # other spots, turned otherwise
     half = np.array([WIDE_M, DEEP_M]) / 2
     for spec in specs:
@@ -72,7 +72,9 @@ def test_everybody_and_the_camera_are_inside(stage: Stage, specs: list[FrameSpec
             assert box[0, 2] == pytest.approx(0, abs=0.02) or person.position_m[2] > 0.05
 
 
-def test_nobody_is_in_what_the_place_is_made_of(stage: Stage, specs: list[FrameSpec]) -> None:
+def test_nobody_is_in_what_the_place_is_made_of(
+    stage: FrameGenerator, specs: list[FrameSpec]
+) -> None:
     """By distances to points of its surfaces, which are no cells."""
     mesh = trimesh.util.concatenate(
         [
@@ -117,7 +119,7 @@ def test_what_cannot_be_asked_of_places(changes: dict[str, Any], words: str) -> 
 
 def test_a_camera_that_finds_no_room_says_so(assets: Path) -> None:
     wish = {**RECIPE, "camera": {"distance_m": [15, 20]}}
-    stage = Stage(prepare(parse(wish), assets=assets, device="cpu"))
+    stage = FrameGenerator(prepare(parse(wish), assets=assets, device="cpu"))
     with pytest.raises(RecipeError, match=r"(?s)room.glb: a camera finds no room.*15 m"):
         pipeline.draw_spec(stage, 0)
 

@@ -17,12 +17,12 @@ from synthstudio.core.spec import (
     LensSpec,
     LightSpec,
     Material,
+    ObjectSpec,
     PhotoBackdrop,
     RoomBackdrop,
-    ThingSpec,
 )
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import parse
 
 WIDTH, HEIGHT, EYE_M, PITCH, FOV = 480, 320, 1.6, math.radians(-9), math.radians(52)
@@ -74,8 +74,8 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         index=0,
         camera=CAMERA,
         people=(),
-        things=(
-            ThingSpec(
+        objects=(
+            ObjectSpec(
                 kind="crate",
                 size_m=(SQUARE_M, SQUARE_M, 0.004),
                 materials=(Material(base_rgb=(0.7, 0.02, 0.02)),),
@@ -91,7 +91,7 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         lens=LensSpec(jpeg_quality=98),
     )
-    stage = Stage(prepare(parse({"name": "x"}), assets=root, device="cpu"))
+    stage = FrameGenerator(prepare(parse({"name": "x"}), assets=root, device="cpu"))
     (root / "photos" / "room.jpg").write_bytes(pipeline.make_frame(stage, spec).jpeg)
     half = SQUARE_M / 2 - MARGIN_M
     corners = [(-half, -half), (half, -half), (half, half), (-half, half)]
@@ -107,7 +107,7 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_feet_are_on_the_square_and_people_as_tall_as_the_photo_says(assets: Path) -> None:
     photo = np.asarray(Image.open(assets / "photos" / "room.jpg")).astype(float)
     settings = prepare(parse(RECIPE), assets=assets, device="cpu")
-    stage, mirrored = Stage(settings), set()
+    stage, mirrored = FrameGenerator(settings), set()
     for frame in pipeline.stream(settings):
         backdrop, (person,) = frame.spec.backdrop, frame.labels.people
         assert isinstance(backdrop, PhotoBackdrop)

@@ -79,10 +79,10 @@ def test_the_next_recipe_hides_the_people_of_the_same_photos(stored: Dataset, tm
     assert recipe.occlude.cutouts.folder == "occluders"
     assert next_recipe(stored, found, families=(), frames=20)["occlude"]["each"] == 9
     # Whatever hid fewer joints is tried more often.
-    people, things = (int(n) for n in found.of_joints("cause")[[2, 3]])
-    assert people != things
-    between = next_recipe(stored, found, families=(), at_least=max(people, things))
-    kinds = ["person"] if people < things else ["cutout", "thing"]
+    people, objects = (int(n) for n in found.of_joints("cause")[[2, 3]])
+    assert people != objects
+    between = next_recipe(stored, found, families=(), at_least=max(people, objects))
+    kinds = ["person"] if people < objects else ["cutout", "object"]
     more = {kind: weight * (2 if kind in kinds else 1) for kind, weight in BY.items()}
     assert between["occlude"]["by"] == more
     assert next_recipe(stored, found, families=(), at_least=0)["occlude"]["by"] == BY
@@ -213,6 +213,6 @@ def test_a_run_plans_every_kind_by_its_weight(world: Path):
             share = sum(kinds[0] == kind for kinds in order) / 400
             assert share == pytest.approx(weight / sum(BY.values()), abs=0.006)
         assert all(sorted(kinds) == sorted(BY) for kinds in order)
-    only = varied(world, by={"person": 1.0, "thing": 0.0})
+    only = varied(world, by={"person": 1.0, "object": 0.0})
     draw = SampleContext(recipe=only.recipe, index=3, split="train", geometry=only)
     assert kinds_of(draw, 0, 0) == ["person"]

@@ -8,9 +8,9 @@ import pytest
 from benchmarks import physics, proofs
 from benchmarks.physics import Report
 from synthstudio.body.poses import LIMITS_RAD
-from synthstudio.core.spec import FrameSpec, PersonSpec, ThingSpec
+from synthstudio.core.spec import FrameSpec, ObjectSpec, PersonSpec
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import load, parse
 
 SCENES = proofs.ROOT / "scenes"
@@ -34,14 +34,14 @@ TALLEST_M = {2: 0.95, 4: 1.13, 7: 1.35, 11: 1.9, 85: 1.9}
 
 
 @pytest.fixture(scope="module")
-def rooms() -> tuple[Stage, list[FrameSpec]]:
-    stage = Stage(prepare(load(SCENES / "rooms.yaml"), assets=SCENES, device="cpu"))
+def rooms() -> tuple[FrameGenerator, list[FrameSpec]]:
+    stage = FrameGenerator(prepare(load(SCENES / "rooms.yaml"), assets=SCENES, device="cpu"))
     return stage, [pipeline.draw_spec(stage, index) for index in range(12)]
 
 
 @pytest.fixture(scope="module")
-def ages() -> tuple[Stage, list[FrameSpec]]:
-    stage = Stage(prepare(parse(AGES), assets=SCENES, device="cpu"))
+def ages() -> tuple[FrameGenerator, list[FrameSpec]]:
+    stage = FrameGenerator(prepare(parse(AGES), assets=SCENES, device="cpu"))
     return stage, [pipeline.draw_spec(stage, index) for index in range(12)]
 
 
@@ -66,7 +66,7 @@ def test_what_a_recipe_draws_is_physical(
     assert (report.through, report.floating) == (0, 0), report.text()
 
 
-def test_every_age_is_there_in_its_stature(ages: tuple[Stage, list[FrameSpec]]) -> None:
+def test_every_age_is_there_in_its_stature(ages: tuple[FrameGenerator, list[FrameSpec]]) -> None:
     stage, specs = ages
     found = set()
     for person in (person for spec in specs for person in spec.people):
@@ -90,9 +90,9 @@ def _bent(person: PersonSpec, **angles_rad: float) -> PersonSpec:
     return dataclasses.replace(person, pose=dataclasses.replace(person.pose, angles_rad=angles_rad))
 
 
-def _beside(person: PersonSpec, x_m: float, z_m: float = 0.0) -> ThingSpec:
+def _beside(person: PersonSpec, x_m: float, z_m: float = 0.0) -> ObjectSpec:
     x, y, _ = person.position_m
-    return ThingSpec(kind="crate", size_m=(0.5, 0.5, 0.5), position_m=(x + x_m, y, z_m))
+    return ObjectSpec(kind="crate", size_m=(0.5, 0.5, 0.5), position_m=(x + x_m, y, z_m))
 
 
 def _beyond(person: PersonSpec) -> PersonSpec:
@@ -129,13 +129,15 @@ FAULTS = ("through", "floating", "itself", "beyond", "hanging")
 
 
 @pytest.mark.parametrize("fault", PLANTED)
-def test_a_planted_fault_is_found(rooms: tuple[Stage, list[FrameSpec]], fault: str) -> None:
+def test_a_planted_fault_is_found(
+    rooms: tuple[FrameGenerator, list[FrameSpec]], fault: str
+) -> None:
     stage, specs = rooms
     spec = next(s for s in specs if len(s.people) >= 2 and physics.stands(s.people[0]))
     change, counts, words = PLANTED[fault]
-    people, things = change(*spec.people[:2])
+    people, objects = change(*spec.people[:2])
     report = Report()
-    physics.check_frame(stage, dataclasses.replace(spec, people=people, things=things), report)
+    physics.check_frame(stage, dataclasses.replace(spec, people=people, objects=objects), report)
     expected = dict.fromkeys(FAULTS, 0) | counts
     assert {name: getattr(report, name) for name in expected} == expected, report.text()
     assert words in "".join(report.findings)

@@ -19,7 +19,7 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import FrameSpec, LensSpec, Material
 from synthstudio.dataset import rows
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.render import light, shade
 from synthstudio.render.pack import pack
@@ -48,7 +48,7 @@ def exported() -> list[tuple[FrameSpec, dict[str, Any]]]:
         text = dump(load(SCENES / "quickstart.yaml"))
         text["image"] |= {"width_px": width, "height_px": height}
         text["camera"] |= {"roll_deg": 3.0}
-        stage = Stage(prepare(parse(text), assets=SCENES, device="cpu"))
+        stage = FrameGenerator(prepare(parse(text), assets=SCENES, device="cpu"))
         frame = pipeline.make_frame(stage, pipeline.draw_spec(stage, 2))
         coco = to_coco(
             [(rows.frame_row(frame, "images/000002.jpg"), rows.instance_rows(frame))],
@@ -90,7 +90,7 @@ def _centroid(spec: FrameSpec, place_m: np.ndarray, effects: LensSpec) -> np.nda
     scene = Scene(
         camera=camera,
         people=(),
-        things=(_marker(place_m, radius_m),),
+        objects=(_marker(place_m, radius_m),),
         light=Light(
             sun_direction=np.array([0.0, 0.0, 1.0]),
             sun_rgb=np.zeros(3),

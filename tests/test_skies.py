@@ -13,7 +13,7 @@ import pytest
 from synthstudio.core.camera import Camera
 from synthstudio.core.spec import FrameSpec, RoomBackdrop, SkySpec, Vec3
 from synthstudio.generation.pipeline import make_frame
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.props.skies import sky_picture
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.schema.load import parse
@@ -70,15 +70,15 @@ def recipe(**room: Any) -> dict[str, Any]:
         "name": "skies",
         "image": {"width_px": 96, "height_px": 72, "supersample": 1},
         "people": {"count": 1},
-        "things": [],
+        "objects": [],
         "variants": {"light": 1},
         "backdrop": {"kind": "room", "walls": 0} | room,
         "light": {"sun_elevation_deg": [4, 70], "sun_share": [0.1, 0.9]},
     }
 
 
-def drawn(tmp_path: Path, count: int, **room: Any) -> tuple[Stage, list[FrameSpec]]:
-    stage = Stage(prepare(parse(recipe(**room)), assets=tmp_path, device="cpu"))
+def drawn(tmp_path: Path, count: int, **room: Any) -> tuple[FrameGenerator, list[FrameSpec]]:
+    stage = FrameGenerator(prepare(parse(recipe(**room)), assets=tmp_path, device="cpu"))
     return stage, [draw(stage.settings.recipe, k, stage) for k in range(count)]
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks.targets import outcome
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.spec import FrameSpec, PersonSpec, ThingSpec
+from synthstudio.core.spec import FrameSpec, ObjectSpec, PersonSpec
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.schema.load import parse
 from synthstudio.recipe.search.goals import CAUSES, draw_asks
@@ -24,29 +24,29 @@ SMALL: dict[str, Any] = {
     "frames": 12,
     "image": {"width_px": 320, "height_px": 240},
     "people": {"count": 2, "arrangement": {"kind": "group", "spread_m": [0.6, 1.4]}},
-    "things": [{"kind": "procedural"}],
+    "objects": [{"kind": "procedural"}],
 }
 
 
-def stage_of(**fields: Any) -> Stage:
+def stage_of(**fields: Any) -> FrameGenerator:
     """Return a stage of the small recipe with other fields."""
     recipe = parse({**SMALL, **fields}, "test")
-    return Stage(prepare(recipe, assets=Path(), device="cpu"))
+    return FrameGenerator(prepare(recipe, assets=Path(), device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def fraction_stage() -> Stage:
+def fraction_stage() -> FrameGenerator:
     return stage_of(targets={"occluded_fraction": [0, 0.7], "joints": {"left_wrist": 0.3}})
 
 
-def test_the_search_sees_what_the_labels_say(fraction_stage: Stage) -> None:
+def test_the_search_sees_what_the_labels_say(fraction_stage: FrameGenerator) -> None:
     """The fraction within 0.02, and the cause of nearly every joint, for people as placed."""
     offs, same = [], []
     for index in range(8):
         spec = pipeline.draw_spec(fraction_stage, index)
         labels = pipeline.make_frame(fraction_stage, spec).labels
         _stand_clear(fraction_stage, spec)
-        seen = visibilities(fraction_stage, spec.people, spec.things, spec.camera, joints=True)
+        seen = visibilities(fraction_stage, spec.people, spec.objects, spec.camera, joints=True)
         for sight, person in zip(seen, labels.people, strict=True):
             offs.append(sight.occluded_fraction - person.occluded_fraction)
             found = [CAUSES[k] for k in sight.causes]
@@ -56,9 +56,9 @@ def test_the_search_sees_what_the_labels_say(fraction_stage: Stage) -> None:
     assert np.mean(same) > 0.96
 
 
-def _stand_clear(stage: Stage, spec: FrameSpec) -> None:
-    """Assert that things stand on the floor, clear of all but seats."""
-    standing: list[PersonSpec | ThingSpec] = [*spec.people, *spec.things]
+def _stand_clear(stage: FrameGenerator, spec: FrameSpec) -> None:
+    """Assert that objects stand on the floor, clear of all but seats."""
+    standing: list[PersonSpec | ObjectSpec] = [*spec.people, *spec.objects]
     for i, one in enumerate(standing):
         assert isinstance(one, PersonSpec) or one.position_m[2] == 0
         for other in standing[:i]:
@@ -78,7 +78,7 @@ def test_targets_are_met_and_luck_meets_none(search: bool, met: bool, tmp_path: 
 
 def test_crowds_come_as_asked() -> None:
     stage = stage_of(
-        targets={"crowd_index": [0.1, 0.8]}, things=[], people={**SMALL["people"], "count": 3}
+        targets={"crowd_index": [0.1, 0.8]}, objects=[], people={**SMALL["people"], "count": 3}
     )
     offs = []
     for index in range(4):
@@ -130,8 +130,8 @@ def test_bad_targets_are_one_clear_message(fields: dict[str, Any], message: str)
 
 
 def test_what_cannot_be_met_is_reported(tmp_path: Path) -> None:
-    """All joints hidden by things in an empty world: made, counted, and not called met."""
-    stage = stage_of(things=[], targets={"causes": {"object": 0.9}})
+    """All joints hidden by objects in an empty world: made, counted, and not called met."""
+    stage = stage_of(objects=[], targets={"causes": {"object": 0.9}})
     spec = pipeline.draw_spec(stage, 0)
     assert [ask.met for ask in spec.asks] == [False, False]
-    assert not spec.things or all(thing.role == "seat" for thing in spec.things)
+    assert not spec.objects or all(obj.role == "seat" for obj in spec.objects)

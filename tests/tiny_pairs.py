@@ -15,7 +15,7 @@ def recipe(frames: int, *, seed: int = 5) -> dict[str, Any]:
         "image": {"width_px": 160, "height_px": 120, "supersample": 1},
         "camera": {"distance_m": [2.5, 3.5]},
         "people": {"count": 2, "arrangement": {"kind": "group", "spread_m": [0.5, 1.0]}},
-        "things": [
+        "objects": [
             {"kind": "procedural", "count": 1, "placement": "in_front", "hides": [0.3, 0.6]}
         ],
         "backdrop": {"kind": "plain"},

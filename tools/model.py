@@ -14,7 +14,7 @@ from pathlib import Path
 
 import synthstudio as ss
 from synthstudio.dataset.durable import replace_file
-from synthstudio.models.packaged import FINDER, FINDER_TENSORS, MOST_BYTES, ONNX, TENSORS, WEIGHTS
+from synthstudio.models.packaged import FINDER, FINDER_TENSORS, MAX_BYTES, ONNX, TENSORS, WEIGHTS
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.loop import train
@@ -78,8 +78,8 @@ def main(words: list[str]) -> int:
     made = {ONNX: exported(large), TENSORS: half(large, LARGE)}
     made |= {FINDER: exported(people), FINDER_TENSORS: half(people, PEOPLE)}
     for name, data in made.items():
-        if len(data) >= MOST_BYTES:
-            raise SystemExit(f"{name} has {len(data)} bytes, {MOST_BYTES} at most")
+        if len(data) >= MAX_BYTES:
+            raise SystemExit(f"{name} has {len(data)} bytes, {MAX_BYTES} at most")
     options.to.mkdir(parents=True, exist_ok=True)
     for name, data in made.items():
         replace_file(options.to / name, data)

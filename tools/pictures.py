@@ -27,7 +27,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import FrameSpec, GarmentSpec, LensSpec, LightSpec, PersonSpec
 from synthstudio.core.whole_body import PARTS
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.props.skies import sky_picture
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling import palette
@@ -65,7 +65,7 @@ TARGETS = (
 HOLDING = tuple(("holding.yaml", k) for k in (0, 2, 4, 8, 9, 11))
 WHOLE_BODY = (4, 9, 20)
 GALLERY, SHEETS = ("wild", "everyday"), 5
-MOST_BYTES = 290_000
+MAX_BYTES = 290_000
 WIDTH_PX = 1920
 HEAD_PX = 180
 SKY_PX = (360, 240)
@@ -91,7 +91,7 @@ def frame(scene: str, index: int, *, labels: bool) -> U8:
     """Return a frame (480, 640, 3) of a scene, with its labels drawn in or without."""
     text = dump(load(ROOT / "scenes" / scene))
     text["image"] |= {"width_px": 640, "height_px": 480}
-    stage = Stage(prepare(parse(text), assets=ROOT / "scenes", device="cpu"))
+    stage = FrameGenerator(prepare(parse(text), assets=ROOT / "scenes", device="cpu"))
     made = pipeline.make_frame(stage, pipeline.draw_spec(stage, index))
     rgb = decode_rgb(made.jpeg, scene)
     if not labels:
@@ -99,7 +99,7 @@ def frame(scene: str, index: int, *, labels: bool) -> U8:
     return draw_labels(rgb, made.labels, get_skeleton(stage.skeleton.name), rows_px=960)
 
 
-def pose(stage: Stage, name: str, number: int) -> U8:
+def pose(stage: FrameGenerator, name: str, number: int) -> U8:
     """Return somebody in a pose of the library as it stands there, three quarters from in front."""
     poses = {"names": {name: 1}, "mirror": 0, "mix": 0, "jitter_deg": 0, "hands": 0}
     stage.settings = prepare(
@@ -121,7 +121,7 @@ def pose(stage: Stage, name: str, number: int) -> U8:
                     "poses": poses,
                     "arrangement": {"kind": "group", "spread_m": 0},
                 },
-                "things": [],
+                "objects": [],
                 "backdrop": {"kind": "plain"},
             }
         ),
@@ -134,14 +134,14 @@ def pose(stage: Stage, name: str, number: int) -> U8:
 
 def pose_sheet(out: Path) -> None:
     """Write one picture of each pose that holds nothing, the families side by side."""
-    stage = Stage(prepare(parse({"name": "poses"}), assets=ROOT / "scenes", device="cpu"))
+    stage = FrameGenerator(prepare(parse({"name": "poses"}), assets=ROOT / "scenes", device="cpu"))
     free = [key for key in library() if not (key.holds or key.leans)]
     free.sort(key=lambda key: (key.family, key.name))
     write([pose(stage, key.name, k) for k, key in enumerate(free)], out, columns=16)
 
 
 def sheet(wanted: tuple[tuple[str, int], ...], out: Path, *, labels: bool) -> None:
-    """Write frames side by side as a JPEG of at most `MOST_BYTES`."""
+    """Write frames side by side as a JPEG of at most `MAX_BYTES`."""
     write([frame(s, i, labels=labels) for s, i in wanted], out, columns=3)
 
 
@@ -163,7 +163,7 @@ def together(out: Path) -> None:
                     "off_centre": 0,
                 },
                 "people": {
-                    "count": min(meeting.most, 3),
+                    "count": min(meeting.maximum, 3),
                     "facing_deg": facing,
                     "arrangement": {"kind": "group", "spread_m": 0},
                     "wardrobe": {"prints": 0.4, "patterned": 0.4, "wrinkles": 0.7},
@@ -173,18 +173,18 @@ def together(out: Path) -> None:
                 "lens": {"contrast": 0.6},
             }
         )
-        stage = Stage(prepare(recipe, assets=ROOT / "scenes", device="cpu"))
+        stage = FrameGenerator(prepare(recipe, assets=ROOT / "scenes", device="cpu"))
         specs = (pipeline.draw_spec(stage, k) for k in range(20))
         spec = next(s for s in specs if all(p.pose.family == meeting.name for p in s.people))
         made.append(decode_rgb(pipeline.make_frame(stage, spec).jpeg, meeting.name))
-    write(made, out, columns=5, most=200_000)
+    write(made, out, columns=5, maximum=200_000)
 
 
 def gallery(out: Path) -> None:
     """Write random frames of the training recipes as they are, six to a sheet."""
     for name in GALLERY:
         recipe = load(ROOT / "scenes" / f"{name}.yaml")
-        stage = Stage(prepare(recipe, assets=ROOT / "scenes", device="cpu"))
+        stage = FrameGenerator(prepare(recipe, assets=ROOT / "scenes", device="cpu"))
         chosen = stream(0, "gallery").choice(recipe.frames, SHEETS * 6, replace=False)
         made = [pipeline.make_frame(stage, pipeline.draw_spec(stage, int(k))) for k in chosen]
         pictures = [decode_rgb(frame.jpeg, name) for frame in made]
@@ -204,11 +204,11 @@ def moving(out: Path) -> None:
         "backdrop": {"kind": "room", "walls": 0.7, "furnished": 0.8, "skies": 1},
         "lens": {"blur": 0, "noise": 0, "motion": 0, "exposure_s": 1 / 60},
     }  # fmt: skip
-    stage = Stage(prepare(parse(fields, "moving"), assets=ROOT / "scenes", device="cpu"))
+    stage = FrameGenerator(prepare(parse(fields, "moving"), assets=ROOT / "scenes", device="cpu"))
     specs = (pipeline.draw_spec(stage, k) for k in range(400))
     chosen = itertools.islice((spec for spec in specs if spec.moving), 12)
     made = [decode_rgb(pipeline.make_frame(stage, spec).jpeg, "moving") for spec in chosen]
-    write(made, out, columns=4, most=200_000)
+    write(made, out, columns=4, maximum=200_000)
 
 
 def skies(out: Path) -> None:
@@ -235,10 +235,10 @@ def heads(out: Path) -> None:
         "seed": 12,
         "image": {"width_px": HEAD_PX, "height_px": HEAD_PX},
         "people": {"count": 1, "identities": 400, "poses": {"names": {"stand_relaxed": 1}}},
-        "things": [],
+        "objects": [],
         "backdrop": {"kind": "plain"},
     }
-    stage = Stage(prepare(parse(recipe), assets=ROOT / "scenes", device="cpu"))
+    stage = FrameGenerator(prepare(parse(recipe), assets=ROOT / "scenes", device="cpu"))
     specs = [draw(stage.settings.recipe, index, stage) for index in range(80)]
     women, men = (
         [spec for spec in specs if (spec.people[0].phenotype.gender > 0.5) == woman]
@@ -256,7 +256,7 @@ def heads(out: Path) -> None:
     pictures = [
         head(stage, spec, kinds, years=years, face=face) for spec, kinds, years, face in cast
     ]
-    write_jpeg(contact_sheet(pictures, columns=8), out, most=190_000)
+    write_jpeg(contact_sheet(pictures, columns=8), out, maximum=190_000)
 
 
 def _dark_haired(specs: list[FrameSpec]) -> FrameSpec:
@@ -264,14 +264,14 @@ def _dark_haired(specs: list[FrameSpec]) -> FrameSpec:
 
 
 def head(
-    stage: Stage,
+    stage: FrameGenerator,
     spec: FrameSpec,
     kinds: tuple[str, ...],
     *,
     years: float | None,
     face: dict[str, float],
 ) -> U8:
-    """Return the head of the frame's one person, who wears these kinds of things on it as well."""
+    """Return the head of the frame's one person, who wears these kinds of objects on it as well."""
     (person,) = spec.people
     known = {kind.kind: kind for kind in stage.catalogue.garments}
     slots = {known[kind].slot for kind in kinds} | {"hat"}
@@ -331,10 +331,10 @@ def clothes(out: Path) -> None:
             "poses": {"names": {"stand_relaxed": 1}},
             "wardrobe": {"hat": 0, "kinds": {"coat": 0, "boots": 0}, "patterned": 0.2},
         },
-        "things": [],
+        "objects": [],
         "backdrop": {"kind": "plain"},
     }
-    stage = Stage(prepare(parse(recipe), assets=ROOT / "scenes", device="cpu"))
+    stage = FrameGenerator(prepare(parse(recipe), assets=ROOT / "scenes", device="cpu"))
     known = {kind.kind: kind for kind in stage.catalogue.garments}
     specs = [draw(stage.settings.recipe, index, stage) for index in range(60)]
     made = []
@@ -355,7 +355,7 @@ def _goes_with(known: dict[str, GarmentKind], person: PersonSpec, kind: GarmentK
     return others and not alone and not needs and low <= person.phenotype.gender <= high
 
 
-def worn_by(stage: Stage, spec: FrameSpec, kind: GarmentKind) -> U8:
+def worn_by(stage: FrameGenerator, spec: FrameSpec, kind: GarmentKind) -> U8:
     """Return the frame's one person in that kind instead of what it takes the place of."""
     (person,) = spec.people
     slots = {garment.kind: garment.slot for garment in stage.catalogue.garments}
@@ -398,7 +398,7 @@ def bottom_up(out: Path) -> None:
 
     text = dump(load(ROOT / "scenes" / "crowd.yaml"))
     text["image"] |= {"width_px": 640, "height_px": 480}
-    stage = Stage(prepare(parse(text), assets=ROOT / "scenes", device="cpu"))
+    stage = FrameGenerator(prepare(parse(text), assets=ROOT / "scenes", device="cpu"))
     made = pipeline.make_frame(stage, pipeline.draw_spec(stage, 0))
     skeleton, size = get_skeleton(stage.skeleton.name), (480, 640)
     part = Letterbox(scale=1.5, corner=np.array([170.0, 150.0]))
@@ -444,7 +444,7 @@ def bottom_up(out: Path) -> None:
         out,
         columns=4,
         wide=1600,
-        most=148_000,
+        maximum=148_000,
     )
 
 
@@ -452,7 +452,7 @@ def whole_body(out: Path) -> None:
     """Write people of scenes/systems/whole_body.yaml with what is labelled of face and hands."""
     text = dump(load(ROOT / "scenes" / "systems" / "whole_body.yaml"))
     text["image"] |= {"width_px": 1152, "height_px": 1152}
-    stage = Stage(prepare(parse(text), assets=ROOT / "scenes", device="cpu"))
+    stage = FrameGenerator(prepare(parse(text), assets=ROOT / "scenes", device="cpu"))
     panels = []
     for index in WHOLE_BODY:
         made = pipeline.make_frame(stage, pipeline.draw_spec(stage, index))
@@ -468,7 +468,7 @@ def whole_body(out: Path) -> None:
                 person, joints_px=(person.joints_px - [x, y]) * (360 / side)
             )
             panels.append(with_points(cut, moved, stage.skeleton))
-    write(panels, out, columns=4, wide=1440, most=200_000)
+    write(panels, out, columns=4, wide=1440, maximum=200_000)
 
 
 def with_points(rgb: U8, person: PersonLabel, skeleton: Skeleton) -> U8:
@@ -502,19 +502,19 @@ def laid_over(rgb: U8, share: F64, colour: F64) -> U8:
 
 
 def write(
-    pictures: list[U8], out: Path, *, columns: int, wide: int = WIDTH_PX, most: int = MOST_BYTES
+    pictures: list[U8], out: Path, *, columns: int, wide: int = WIDTH_PX, maximum: int = MAX_BYTES
 ) -> None:
-    """Write pictures side by side as a JPEG `wide` pixels wide, of at most `most` bytes."""
+    """Write pictures side by side as a JPEG `wide` pixels wide, of at most `maximum` bytes."""
     picture = contact_sheet(pictures, columns=columns)
     height, width = picture.shape[:2]
     whole = (0.0, 0.0, float(width), float(height))
-    write_jpeg(resample(picture, whole, (wide, round(wide * height / width))), out, most)
+    write_jpeg(resample(picture, whole, (wide, round(wide * height / width))), out, maximum)
 
 
-def write_jpeg(picture: U8, out: Path, most: int = MOST_BYTES) -> None:
+def write_jpeg(picture: U8, out: Path, maximum: int = MAX_BYTES) -> None:
     for quality in range(88, 40, -4):
         data = encode_jpeg(picture, quality)
-        if len(data) <= most:
+        if len(data) <= maximum:
             break
     out.write_bytes(data)
     sys.stderr.write(f"{out.relative_to(ROOT)}: {len(data)} bytes\n")

@@ -58,7 +58,7 @@ PAGES = {
     "skeletons": "skeletons",
     "tryit": "tryit",
 }
-MOST_BYTES = 290_000
+MAX_BYTES = 290_000
 NAME = "rooms"
 SHARE = 0.4
 LEAD = User(name="lead", role="admin")
@@ -76,7 +76,7 @@ variants: {clean: 1, occluder: 1}
 image: {width_px: 640, height_px: 480}
 camera: {distance_m: [3.0, 4.6], height_m: [1.1, 1.8], vertical_fov_deg: [40, 52]}
 people: {count: [1, 3], identities: 20, arrangement: {kind: group, spread_m: [0.6, 1.2]}}
-things: [{kind: procedural, count: [1, 2], placement: in_front, hides: [0.2, 0.6]}]
+objects: [{kind: procedural, count: [1, 2], placement: in_front, hides: [0.2, 0.6]}]
 backdrop: {kind: room, walls: 0.7}
 """
 
@@ -122,7 +122,7 @@ def _looker(store: Store, dataset: Dataset) -> Callable[[User, Person], None]:
     """Return a function that looks at a person: often moves a joint, then decides."""
     rng, numbers = stream(0, "studio pictures"), itertools.count(1)
 
-    def say(who: User, person: Person, **values: Any) -> None:
+    def log(who: User, person: Person, **values: Any) -> None:
         op = Op(
             client=f"pictures-{who.name}",
             seq=next(numbers),
@@ -144,9 +144,9 @@ def _looker(store: Store, dataset: Dataset) -> Callable[[User, Person], None]:
                 y_px=(label.y_px or 0) + 6.0,
                 cause="object" if rng.random() < 0.5 else label.cause,
             )
-            say(who, person, kind="edit", joints={name: moved})
+            log(who, person, kind="edit", joints={name: moved})
         status = "flagged" if rng.random() < 0.1 else "approved"
-        say(who, person, kind="status", status="rejected" if rng.random() < 0.12 else status)
+        log(who, person, kind="status", status="rejected" if rng.random() < 0.12 else status)
 
     return look
 
@@ -221,7 +221,7 @@ def shoot(url: str, browser: Any, *, key: str, phone: bool) -> None:
 
 
 def save(png: bytes, path: Path) -> None:
-    """Write a picture; with fewer colours when it has more than MOST_BYTES."""
+    """Write a picture; with fewer colours when it has more than MAX_BYTES."""
     for colours in (0, 256, 128, 64):
         if colours:
             out = io.BytesIO()
@@ -231,7 +231,7 @@ def save(png: bytes, path: Path) -> None:
             png_now = out.getvalue()
         else:
             png_now = png
-        if len(png_now) <= MOST_BYTES:
+        if len(png_now) <= MAX_BYTES:
             break
     path.write_bytes(png_now)
     sys.stderr.write(f"{path.relative_to(ROOT)}: {len(png_now) // 1000} kB\n")

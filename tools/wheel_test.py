@@ -39,28 +39,28 @@ print(imported, time.perf_counter() - start, shape)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--log", type=Path, help="Write what is printed here too.")
-    log = parser.parse_args().log
+    target = parser.parse_args().log
     lines: list[str] = []
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         lines.append(line)
         print(line, flush=True)  # noqa: T201
 
     with tempfile.TemporaryDirectory(prefix="synthstudio-wheel-") as folder:
-        failed = check(Path(folder), say)
+        failed = check(Path(folder), log)
     for problem in failed:
-        say(f"FAILED: {problem}")
-    say("passed" if not failed else f"{len(failed)} failed")
-    if log is not None:
-        log.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        log(f"FAILED: {problem}")
+    log("passed" if not failed else f"{len(failed)} failed")
+    if target is not None:
+        target.write_text("\n".join(lines) + "\n", encoding="utf-8")
     sys.exit(bool(failed))
 
 
-def check(folder: Path, say) -> list[str]:  # type: ignore[no-untyped-def]
+def check(folder: Path, log) -> list[str]:  # type: ignore[no-untyped-def]
     """What does not hold, a line each."""
     failed: list[str] = []
     wheel = dependencies.wheel(folder / "dist")
-    say(f"{wheel.name}: {wheel.stat().st_size / 1e6:.2f} MB")
+    log(f"{wheel.name}: {wheel.stat().st_size / 1e6:.2f} MB")
     run(sys.executable, "-m", "venv", folder / "env", cwd=folder)
     python = folder / "env" / "bin" / "python"
     empty = size_mb(folder / "env")
@@ -68,15 +68,15 @@ def check(folder: Path, say) -> list[str]:  # type: ignore[no-untyped-def]
     pip = (python, "-m", "pip", "install", "-q", "--disable-pip-version-check")
     run(*pip, "-c", ROOT / "requirements.lock", wheel, cwd=folder)
     took = time.monotonic() - start
-    say(f"pip install without extras: {took:.0f} s, {size_mb(folder / 'env') - empty:,.0f} MB")
+    log(f"pip install without extras: {took:.0f} s, {size_mb(folder / 'env') - empty:,.0f} MB")
     listed = run(python, "-m", "pip", "list", "--format", "json", cwd=folder).stdout
     names = {entry["name"].lower() for entry in json.loads(listed)}
-    say(f"{len(names)} packages; absent: {', '.join(sorted(set(ABSENT) - names))}")
+    log(f"{len(names)} packages; absent: {', '.join(sorted(set(ABSENT) - names))}")
     failed += [f"{name} is installed" for name in ABSENT if name in names]
     boms = list((folder / "env").rglob("synthstudio-*.dist-info/sboms/*.cdx.json"))
     if boms:
         listed = json.loads(boms[0].read_text(encoding="utf-8"))["components"]
-        say(f"{boms[0].name}: {len(listed)} components, those of all extras too")
+        log(f"{boms[0].name}: {len(listed)} components, those of all extras too")
     else:
         failed.append("no SBOM is in the wheel")
 
@@ -88,7 +88,7 @@ def check(folder: Path, say) -> list[str]:  # type: ignore[no-untyped-def]
     if made.returncode:
         return [*failed, f"synthstudio demo: {made.stderr[-500:]}"]
     found = json.loads(made.stdout)
-    say(
+    log(
         f"synthstudio demo in an empty folder: {time.monotonic() - start:.0f} s, "
         f"{found['frames']} frames, {found['audit']['state_differs']} states differ"
     )
@@ -96,12 +96,12 @@ def check(folder: Path, say) -> list[str]:  # type: ignore[no-untyped-def]
     for line, extra in EXTRAS.items():
         made = run(command, *line, cwd=desk, check=False)
         told = f"synthstudio[{extra}]" in made.stderr and "Traceback" not in made.stderr
-        say(f"synthstudio {line[0]}: {made.stderr.strip().splitlines()[-1][:160]}")
+        log(f"synthstudio {line[0]}: {made.stderr.strip().splitlines()[-1][:160]}")
         if made.returncode != 1 or not told:
             failed.append(f"synthstudio {line[0]} does not name the extra {extra}: {made.stderr}")
     run(python, "-c", FIRST_FRAME, cwd=desk)  # compiles what it imports
     imported, first, *_ = run(python, "-c", FIRST_FRAME, cwd=desk).stdout.split()
-    say(f"import synthstudio: {float(imported):.3f} s; first frame: {float(first):.3f} s")
+    log(f"import synthstudio: {float(imported):.3f} s; first frame: {float(first):.3f} s")
     return failed
 
 

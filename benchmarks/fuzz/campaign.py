@@ -27,7 +27,7 @@ from benchmarks.fuzz.sound import sound_inputs
 from benchmarks.fuzz.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
-MOST_CPU_S, MOST_WALL_S = 60.0, 1200.0
+MAX_CPU_S, MAX_WALL_S = 60.0, 1200.0
 """A case that computes for longer, or waits for longer on however busy a machine, hangs."""
 BATCH = 100
 """Cases of one child process; what it holds in memory goes with it."""
@@ -97,7 +97,7 @@ class Campaign:
             found[Name.parse(row.pop("name"))] = Verdict(**row)
         return found
 
-    def run(self, *, say: Callable[[str], object] = print) -> Totals:
+    def run(self, *, log: Callable[[str], object] = print) -> Totals:
         """Run what is missing; return the totals of all, those of earlier starts included."""
         sound, names, judged = sound_inputs(self.folder), self.names(), self.judged()
         left = [name for name in names if name not in judged]
@@ -111,7 +111,7 @@ class Campaign:
                         keep_fault(self.folder, sound, self.seed, name, verdict)
                 judged |= found
                 faults = sum(verdict.is_fault for verdict in judged.values())
-                say(f"{len(judged)} of {len(names)} cases, {faults} faults")
+                log(f"{len(judged)} of {len(names)} cases, {faults} faults")
         totals = Totals()
         for name in names:
             totals.add(name, judged[name])
@@ -147,8 +147,8 @@ def serve(folder: Path, seed: int, place: Path, names: list[Name]) -> None:
         judge = Judge(work=place / "case", sound=folder / "sound", seed=seed)
         limit()
         for name in names:
-            signal.setitimer(signal.ITIMER_PROF, MOST_CPU_S)
-            faulthandler.dump_traceback_later(MOST_WALL_S, exit=True)
+            signal.setitimer(signal.ITIMER_PROF, MAX_CPU_S)
+            faulthandler.dump_traceback_later(MAX_WALL_S, exit=True)
             verdict = judge.run(name)
             file.write(json.dumps({"name": str(name), **asdict(verdict)}) + "\n")
             file.flush()

@@ -23,7 +23,7 @@ from benchmarks.fuzz.mutate import Files
 from benchmarks.fuzz.targets import TARGETS
 from synthstudio.core.errors import SynthStudioError
 
-MOST_BYTES = 2 << 30
+MAX_BYTES = 2 << 30
 NOT_OURS = ("tmp/.ses",)
 """What a library leaves at its first use in a process."""
 _PACKAGE = str(Path(__file__).resolve().parents[2] / "synthstudio") + os.sep
@@ -86,7 +86,7 @@ class Judge:
             if problem := _litter(self.work, before, case, refused=refused):
                 verdict.what, verdict.mark = "litter", f"litter {where}"
                 verdict.told = f"{problem}\n{verdict.told}"
-            if verdict.peak > MOST_BYTES:
+            if verdict.peak > MAX_BYTES:
                 verdict.what, verdict.mark = "memory", f"memory {where}"
         return verdict
 
@@ -178,7 +178,7 @@ def _peak() -> int:
 def limit() -> None:
     """Hold this process to what is there now and 4 GB: a machine must survive its fuzzing."""
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + 2 * MOST_BYTES, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (size + 2 * MAX_BYTES, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

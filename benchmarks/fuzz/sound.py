@@ -92,20 +92,20 @@ def _reviewed(folder: Path) -> None:
     store = open_store(default_url(folder / "store"))
     key = register(store, data, "reviewed")
 
-    def say(
+    def log(
         kind: str, revision: int, frame: int, instance: int, who: object = ANNA, **more: Any
     ) -> None:
         person = Person(dataset=key, frame=frame, instance=instance)
         base = base_of(data, frame, instance)
         apply(store, op(kind, revision, person=person, **more), who=who, base=base)  # type: ignore[arg-type]
 
-    say("edit", 0, 0, 1, joints={"nose": seen(30.5, 40.0), "left_wrist": hidden(99.0, 80.0)})
-    say("status", 1, 0, 1, status="approved")
-    say("comment", 2, 0, 1, text="look at the wrist")
-    say("edit", 0, 0, 2, joints={"right_knee": hidden(50.0, 60.0, "person")})
-    say("delete", 0, 0, 3)
-    say("add", 0, 2, 9)
-    say("status", 0, 1, 1, who=LEAD, status="rejected")
+    log("edit", 0, 0, 1, joints={"nose": seen(30.5, 40.0), "left_wrist": hidden(99.0, 80.0)})
+    log("status", 1, 0, 1, status="approved")
+    log("comment", 2, 0, 1, text="look at the wrist")
+    log("edit", 0, 0, 2, joints={"right_knee": hidden(50.0, 60.0, "person")})
+    log("delete", 0, 0, 3)
+    log("add", 0, 2, 9)
+    log("status", 0, 1, 1, who=LEAD, status="rejected")
     store.close()
 
 

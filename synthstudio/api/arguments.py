@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("local", "ray")
-MOST_WORKERS = 256
+MAX_WORKERS = 256
 """Processes of this machine; a cluster's workers have no bound."""
 PathLike = str | os.PathLike[str]
 PlaceLike = PathLike | Url
@@ -82,26 +82,26 @@ def to_file(value: Any, name: str, *, new: bool = False) -> Path:
     return path
 
 
-def to_count(value: Any, name: str, *, least: int = 1, most: int | None = None) -> int:
+def to_count(value: Any, name: str, *, minimum: int = 1, maximum: int | None = None) -> int:
     """A whole number within bounds; ArgumentError otherwise."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if whole and value >= least and (most is None or value <= most):
+    if whole and value >= minimum and (maximum is None or value <= maximum):
         return int(value)
-    above = "" if most is None else f" to {most:,}"
+    above = "" if maximum is None else f" to {maximum:,}"
     raise ArgumentError(
         "a whole number is needed",
         where=name,
-        expected=f"{least}{above or ' or more'}",
+        expected=f"{minimum}{above or ' or more'}",
         got=shown(value),
     )
 
 
-def to_number(value: Any, name: str, *, least: float = 0.0, most: float) -> float:
+def to_number(value: Any, name: str, *, minimum: float = 0.0, maximum: float) -> float:
     """A number within bounds; ArgumentError otherwise."""
     real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if real and least <= value <= most:
+    if real and minimum <= value <= maximum:
         return float(value)
-    expected = f"{least:g} to {most:g}"
+    expected = f"{minimum:g} to {maximum:g}"
     raise ArgumentError("a number is needed", where=name, expected=expected, got=shown(value))
 
 
@@ -121,7 +121,7 @@ def to_engine(name: Any) -> Engine:
 
 def to_workers(value: Any, engine: str) -> int:
     """How many workers an engine is to have; ArgumentError otherwise."""
-    return to_count(value, "workers", most=MOST_WORKERS if engine == "local" else None)
+    return to_count(value, "workers", maximum=MAX_WORKERS if engine == "local" else None)
 
 
 def to_worker_pool(workers: Any, engine: Any) -> tuple[Engine, int] | None:

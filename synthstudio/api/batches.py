@@ -102,7 +102,7 @@ class Batches:
         from synthstudio.training.poses import pose_bank
 
         size, seed = self._config.network.size, self._config.seed
-        count = to_count(poses, "poses", least=2)
+        count = to_count(poses, "poses", minimum=2)
         found = pose_bank(self.people, self.skeleton, size=size, count=count, seed=seed)
         if found is None:
             raise ArgumentError(
@@ -227,5 +227,5 @@ def with_bank(maps: Any, poses: Any, *, power: float = 0.5) -> Any:
     shares = own / own.sum((2, 3), keepdim=True).clamp_min(1e-12)
     with torch.no_grad():
         found = bank.to(own.device)(shares).maps
-        joined = fuse(shares, found.log(), to_number(power, "power", most=10))
+        joined = fuse(shares, found.log(), to_number(power, "power", maximum=10))
     return joined if isinstance(maps, torch.Tensor) else joined.cpu().numpy()

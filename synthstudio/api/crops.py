@@ -16,7 +16,7 @@ from synthstudio.dataset.arrays import as_numpy
 from synthstudio.training.data.windows import crop_and_resize, crop_window
 
 SPLITS = ("train", "val", "test")
-_LEAST, _MOST = 8, 4096
+_MIN, _MAX = 8, 4096
 _COLUMNS = ("frame_index", "state", "modal_box_px")
 
 
@@ -110,11 +110,11 @@ def _checked_size(size: Any) -> tuple[int, int]:
         high, wide = (int(v) for v in size)
     except (TypeError, ValueError):
         high = wide = 0
-    if not (_LEAST <= high <= _MOST and _LEAST <= wide <= _MOST):
+    if not (_MIN <= high <= _MAX and _MIN <= wide <= _MAX):
         raise ArgumentError(
             "the size of crops is height and width in pixels",
             where="size",
-            expected=f"two numbers from {_LEAST} to {_MOST}",
+            expected=f"two numbers from {_MIN} to {_MAX}",
             got=repr(size)[:60],
         )
     return high, wide

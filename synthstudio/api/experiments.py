@@ -58,7 +58,7 @@ def real_photos(
         beside=to_networks(beside, kind, keypoints),
     )
     with progress_steps() as step:
-        made = run(config, say=note, step=step)
+        made = run(config, log=note, step=step)
     result: dict[str, Any] = {
         "folder": str(folder),
         "finished": made.findings is not None,

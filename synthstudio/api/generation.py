@@ -104,7 +104,7 @@ def generate(
             allow_mixed=allow_mixed,
             part=_part(part),
             skip_failed=skip_failed,
-            frames_per_shard=to_count(frames_per_shard, "frames_per_shard", most=4096),
+            frames_per_shard=to_count(frames_per_shard, "frames_per_shard", maximum=4096),
             on_progress=report,
             on_note=on_note or no_event,
         )
@@ -128,7 +128,7 @@ def stream(
     """
     from synthstudio.generation import pipeline
 
-    first = to_count(start, "start", least=0)
+    first = to_count(start, "start", minimum=0)
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
     skeleton = _skeleton(settings)
     return (made_frame(made, skeleton) for made in pipeline.stream(settings, start=first))
@@ -148,11 +148,11 @@ def preview(
         RecipeError, AssetError, DeviceError: for what cannot be drawn.
     """
     from synthstudio.generation import pipeline
-    from synthstudio.generation.stage import Stage
+    from synthstudio.generation.stage import FrameGenerator
 
-    number = to_count(index, "index", least=0)
+    number = to_count(index, "index", minimum=0)
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
-    stage = Stage(settings)
+    stage = FrameGenerator(settings)
     made = pipeline.make_frame(
         stage, pipeline.draw_spec(stage, number), layers=settings.recipe.layers
     )
@@ -202,7 +202,7 @@ def audit(
     from synthstudio.generation.photos import audit as photos
 
     stored = to_dataset(dataset)._stored
-    most = None if frames is None else to_count(frames, "frames")
+    maximum = None if frames is None else to_count(frames, "frames")
     where = None if assets is None else to_path(assets, "assets")
     place = to_choice(device, "device", DEVICES)
     processes, chosen = to_workers(workers, engine), to_engine(engine)
@@ -210,12 +210,12 @@ def audit(
         report = step("auditing")
         if photos.is_of_photos(stored):
             settings = photos.settings_of(stored, assets=where, device=place)
-            return _audit_photos(stored, settings, most, report)
+            return _audit_photos(stored, settings, maximum, report)
         settings = stage.settings_of(stored, assets=where, device=place)
         tally = rendered.audit(
             stored,
             settings,
-            frames=most,
+            frames=maximum,
             workers=processes,
             engine=chosen,
             on_progress=report,
@@ -292,7 +292,7 @@ def occlude(
     skip_broken: bool = False,
     progress: Progress = True,
 ) -> Dataset:
-    """Hide people in annotated photos behind things and other people; labels follow.
+    """Hide people in annotated photos behind objects and other people; labels follow.
 
     Args:
         annotations: A COCO keypoint file.
@@ -318,7 +318,7 @@ def occlude(
         hidden["each"] = to_count(each, "each")
     changes: dict[str, Any] = {"occlude": hidden}
     if seed is not None:
-        changes["seed"] = to_count(seed, "seed", least=0)
+        changes["seed"] = to_count(seed, "seed", minimum=0)
     settings = settings_for(chosen.with_(**changes), assets=assets, device=device)
     file, place = to_path(annotations, "annotations"), to_place(out, "out")
     with steps_if(progress) as step:
@@ -370,10 +370,10 @@ def render_objects(
     with steps_if(progress) as step:
         found = objects.render_objects(
             folder,
-            count=to_count(count, "count", most=100_000),
-            seed=to_count(seed, "seed", least=0),
+            count=to_count(count, "count", maximum=100_000),
+            seed=to_count(seed, "seed", minimum=0),
             kinds=kinds,
-            size_px=to_count(size_px, "size_px", least=16, most=2048),
+            size_px=to_count(size_px, "size_px", minimum=16, maximum=2048),
             device=to_choice(device, "device", DEVICES),
             on_progress=step("rendering objects"),
         )
@@ -487,7 +487,7 @@ def draw_preview(
     pictures.check_name(file)
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
     draw = pictures.moment if moment else pictures.preview
-    draw(settings, to_count(index, "index", least=0), file)
+    draw(settings, to_count(index, "index", minimum=0), file)
 
 
 def remake(
@@ -525,7 +525,7 @@ def remake(
         assets=None if assets is None else to_path(assets, "assets"),
         device=to_choice(device, "device", DEVICES),
     )
-    made, agreement = replay.replay(opened.path, to_count(index, "index", least=0), settings)
+    made, agreement = replay.replay(opened.path, to_count(index, "index", minimum=0), settings)
     if image is not None:
         write_file(image, made.jpeg)
     if picture is not None:

@@ -111,7 +111,7 @@ def predict_to_folder(
         detector=detector,
         min_score=min_score,
         device=to_choice(device, "device", DEVICES),
-        batch=to_count(batch, "batch", most=4096),
+        batch=to_count(batch, "batch", maximum=4096),
         flip=flip,
         peaks=peaks,
         where=where,
@@ -173,13 +173,15 @@ def _ask_here(
     return opened.ask(source.read(), step)
 
 
-def _draw(source: Source, people: list[Person], skeleton: Skeleton, out: Path, most: int) -> None:
+def _draw(
+    source: Source, people: list[Person], skeleton: Skeleton, out: Path, maximum: int
+) -> None:
     from synthstudio.inference.write import draw_into
 
     by_picture: dict[int, list[Person]] = {}
     for person in people:
         by_picture.setdefault(person.image, []).append(person)
-    for picture in islice(source.read(), most):
+    for picture in islice(source.read(), maximum):
         draw_into(out, picture, by_picture.get(picture.number, []), skeleton)
 
 

@@ -73,7 +73,7 @@ def live(
     finder: Find | Any = None,
     min_score: float = 0.5,
     every: int = 30,
-    least: float = 0.2,
+    minimum: float = 0.2,
     smooth: bool = True,
     min_cutoff_hz: float = 1.0,
     beta: float = 3.0,
@@ -115,7 +115,7 @@ def live(
     net = _loaded(model, runtime, device)
     opened = _stream_source(source, realtime)
     find = _finder(net, boxes, detector, finder, source=opened, device=device, min_score=min_score)
-    options = _options(every, least, smooth, min_cutoff_hz, beta)
+    options = _options(every, minimum, smooth, min_cutoff_hz, beta)
     stream = _stream(opened, timeout_s)
     return _pictures(net, stream, find, options)
 
@@ -167,7 +167,7 @@ def run_live(
     from synthstudio.inference import screen
 
     file = None if out is None else _video_file(out)
-    most = to_count(frames, "frames", least=0)
+    maximum = to_count(frames, "frames", minimum=0)
     pictures = live(weights, source, **options)
     shows = _window(window, quiet=tell is not None or file is not None)
     recent, total, stop = screen.Clock(), screen.Clock(last=100_000), list[str]()
@@ -196,7 +196,7 @@ def run_live(
                     write(drawn, seen.frame.number, picture._fps)
                 if shows and screen.show(drawn):
                     break
-            if stop or typed() or total.pictures == most:
+            if stop or typed() or total.pictures == maximum:
                 break
     pace = total.throughput()
     result = {
@@ -255,12 +255,12 @@ def _stream(source: StreamSource, timeout_s: float) -> Stream:
 
 
 def _options(
-    every: int, least: float, smooth: bool, min_cutoff_hz: float, beta: float
+    every: int, minimum: float, smooth: bool, min_cutoff_hz: float, beta: float
 ) -> LiveOptions:
     from synthstudio.inference.live import LiveOptions, OneEuro
 
     euro = OneEuro(min_cutoff_hz=min_cutoff_hz, beta=beta) if smooth else None
-    return LiveOptions(every=to_count(every, "every", least=0), least=least, euro=euro)
+    return LiveOptions(every=to_count(every, "every", minimum=0), minimum=minimum, euro=euro)
 
 
 def _video_file(out: PathLike) -> Path:

@@ -214,10 +214,10 @@ class Model:
 
         opened = _open(source)
         find = None if boxes is None else _find(boxes, opened)
-        at_once = to_count(batch, "batch", most=4096)
+        at_once = to_count(batch, "batch", maximum=4096)
         people = list(self.persons(opened.read(), find, batch=at_once, flip=flip))
         if any(person.sequence for person in people):
-            people = smoothed(people, frames=to_count(smooth, "smooth", least=0, most=99))
+            people = smoothed(people, frames=to_count(smooth, "smooth", minimum=0, maximum=99))
         return _columns(people, self.skeleton)
 
     def export(

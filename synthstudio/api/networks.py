@@ -123,7 +123,7 @@ def run_train(
     engine: str = "local",
     processes: int = 1,
     progress: bool = True,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Trained:
     """As `train`, for a read config; `dry_run`: two steps and one validation, kept nowhere."""
     from synthstudio.dataset.durable import new_parents
@@ -158,15 +158,15 @@ def run_train(
                 processes=processes,
                 resume=resume,
                 cache=cache,
-                say=say,
+                log=log,
                 progress=bars,
             )
         if not dry_run:
             return run(
-                config, out, resume=resume, cache=cache, say=say, progress=bars, select=select
+                config, out, resume=resume, cache=cache, log=log, progress=bars, select=select
             )
         with new_parents(out), _scratch(out.parent) as folder:
-            return run(config, folder / "run", cache=cache, say=say, progress=bars, select=select)
+            return run(config, folder / "run", cache=cache, log=log, progress=bars, select=select)
 
 
 @contextmanager
@@ -183,7 +183,7 @@ def run_pretrain(
     out: PathLike,
     *,
     cache: Path,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Learn codes of poses without joints; a training's `init_from` takes the file it writes.
@@ -198,7 +198,7 @@ def run_pretrain(
 
     folder = free_folder(to_path(out, "out"), own={"cache"}.__contains__)
     with steps_if(progress) as step:
-        return pretraining.pretrain(config, folder, cache=cache, say=say, step=step)
+        return pretraining.pretrain(config, folder, cache=cache, log=log, step=step)
 
 
 def evaluate(
@@ -332,7 +332,7 @@ def pose_bank(
     split: str | Sequence[str] = ("train",),
     poses: int | None = None,
     tipped_deg: float | None = None,
-    turned: float | None = None,
+    rotated: float | None = None,
     cache: PathLike | None = None,
     progress: bool = True,
 ) -> tuple[Model, dict[str, Any]]:
@@ -351,7 +351,7 @@ def pose_bank(
         poses: How many at most, half of them mirrored; default 20,000.
         tipped_deg: Standard deviation of the angle by which a camera would have been higher or
             lower, of people with 3D joints; default 50.
-        turned: The share of poses as if the camera had been rolled by any angle; default 0.15.
+        rotated: The share of poses as if the camera had been rolled by any angle; default 0.15.
         cache: Where people's crops are kept; default: beside the run's weights, or beside `out`.
         progress: Show bars.
 
@@ -371,12 +371,14 @@ def pose_bank(
     if target.suffix != ".safetensors":
         raise ArgumentError("weights go into a .safetensors file", where="out", got=target.name)
     count = (
-        banks.ANSWER_POSES if poses is None else to_count(poses, "poses", least=2, most=MAX_BANK)
+        banks.ANSWER_POSES
+        if poses is None
+        else to_count(poses, "poses", minimum=2, maximum=MAX_BANK)
     )
     tipped = (
-        banks.TIPPED_DEG if tipped_deg is None else to_number(tipped_deg, "tipped_deg", most=90)
+        banks.TIPPED_DEG if tipped_deg is None else to_number(tipped_deg, "tipped_deg", maximum=90)
     )
-    rolled = banks.TURNED if turned is None else to_number(turned, "turned", most=1)
+    rolled = banks.TURNED if rotated is None else to_number(rotated, "rotated", maximum=1)
     net, config, skeleton = checkpoint.load_network(weights)
     kept = (target if packaged else weights).parent / "cache"
     boxes = config.train[0].boxes if config.train else "outline"
@@ -402,7 +404,7 @@ def pose_bank(
     own = banks.bank_of(net)
     before = 0 if own is None else len(own.poses)
     bank, config = banks.bank_of_others(
-        net, config, people, skeleton, count=count, tipped_deg=tipped, turned=rolled
+        net, config, people, skeleton, count=count, tipped_deg=tipped, rotated=rolled
     )
     note = banks.about_bank(bank, people)
     with new_parents(target):

@@ -53,9 +53,9 @@ def benchmark(
         rows = list(
             measuring.measure(
                 subjects,
-                batches=[to_count(n, "batch", most=4096) for n in batches],
-                threads=[to_count(n, "threads", most=256) for n in threads],
-                rounds=to_count(rounds, "rounds", most=100_000),
+                batches=[to_count(n, "batch", maximum=4096) for n in batches],
+                threads=[to_count(n, "threads", maximum=256) for n in threads],
+                rounds=to_count(rounds, "rounds", maximum=100_000),
                 progress=lambda done, total: report(done, total, 0),
             )
         )
@@ -175,7 +175,7 @@ def compress(
     rounds: int = 50,
     val: Sequence[str] = ("val",),
     test: Sequence[str] = ("test",),
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> tuple[dict[str, Any], str]:
     """Make a network faster, and say what that costs.
 
@@ -218,10 +218,10 @@ def compress(
     asked = compressing.CompressionTarget(
         target_ms=target_ms,
         target_mflops=target_mflops,
-        people=to_count(people, "people", most=4096),
-        threads=to_count(threads, "threads", most=256),
-        steps=to_count(fine_tune_steps, "fine_tune_steps", least=0),
-        rounds=to_count(rounds, "rounds", most=100_000),
+        people=to_count(people, "people", maximum=4096),
+        threads=to_count(threads, "threads", maximum=256),
+        steps=to_count(fine_tune_steps, "fine_tune_steps", minimum=0),
+        rounds=to_count(rounds, "rounds", maximum=100_000),
     )
     net, config, skeleton = checkpoint.load_network(checkpoint.weights_file(place))
     size, boxes = config.network.size, config.train[0].boxes if config.train else "outline"
@@ -243,7 +243,7 @@ def compress(
         )
         found = list(
             compressing.candidates(
-                net, config, skeleton, known, asked, folder=work, version=__version__, say=say
+                net, config, skeleton, known, asked, folder=work, version=__version__, log=log
             )
         )
         compressing.time_in_turn(found, asked, size)

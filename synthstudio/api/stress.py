@@ -149,7 +149,7 @@ def recipe(cause: str = CLEAN, level: int = 0) -> Recipe:
     if cause == "person":  # a mean of both people, of whom one alone is hidden
         low, high = low / 2, high / 2
     causes = fields["targets"]["causes"] | {cause: [low, high]}
-    more = {"things": [{"kind": "procedural"}]} if cause == "object" else {}
+    more = {"objects": [{"kind": "procedural"}]} if cause == "object" else {}
     return parse(
         fields | {"targets": {"causes": causes}, "name": set_name(cause, level)} | more, str(file)
     )

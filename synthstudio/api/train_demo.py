@@ -30,7 +30,7 @@ def train_demo(
     epochs: int | None = None,
     workers: int,
     step: Step,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     config: Config | None = None,
 ) -> dict[str, Any]:
     """Generate people, train on them, judge the network on those of the test split; tell where.
@@ -55,7 +55,7 @@ def train_demo(
     settings = _on(people, config or configs.load(scene_file(RUN)), epochs)
     run = out / "run"
     done = train(
-        settings, run, resume=True, cache=out / "crops", say=say, progress=progress_bars(step)
+        settings, run, resume=True, cache=out / "crops", log=log, progress=progress_bars(step)
     )
     summary: dict[str, Any] = {
         "frames": made.frames,
@@ -150,7 +150,7 @@ def summary(result: dict[str, Any]) -> str:
     if lost:
         value, low, high = (100 * lost[name] for name in ("value", "low", "high"))
         lines.append(
-            f"  The same joints without the thing in front: {-value:.1f} points more "
+            f"  The same joints without the object in front: {-value:.1f} points more "
             f"({-high:.1f} to {-low:.1f})."
         )
     again = f"synthstudio predict {result['network']} PHOTOS --out answers"

@@ -175,10 +175,10 @@ def _numbers(
             f"(F, {width}){f' of {_WIDTHS[width]}' if width in _WIDTHS else ''}" for width in widths
         )
         raise _fault(at, "wrong shape", f"numbers, {shapes}", f"{value.dtype} {value.shape}")
-    most = min(MAX_FRAMES, MAX_TURNS // len(JOINTS))
-    if not 1 <= len(value) <= most:
+    maximum = min(MAX_FRAMES, MAX_TURNS // len(JOINTS))
+    if not 1 <= len(value) <= maximum:
         then = "Cut it up." if len(value) else "Take the file out of the folder."
-        raise _fault(at, "wrong number of frames", f"1 to {most:,}", f"{len(value):,}", then)
+        raise _fault(at, "wrong number of frames", f"1 to {maximum:,}", f"{len(value):,}", then)
     out = np.array(value[:, :_USED], np.float64)
     good = (np.abs(out) <= _MAX_SIZE).all(axis=1)  # nan is not
     if not good.all():

@@ -268,9 +268,9 @@ def palm_frames(atlas: Atlas, bare: BareBody) -> F64:
     out = np.tile(np.eye(4), (2, 1, 1))
     for place, side in enumerate(_SIDES):
         skin, axes = _palm(side)
-        turned = bare.bone_deltas[atlas.bone_names.index(f"wrist.{side}")] @ axes
-        out[place, :3, :3] = turned
-        out[place, :3, 3] = bare.vertices_m[skin].mean(axis=0) + BAR_M / 2 * turned[:, 2]
+        rotated = bare.bone_deltas[atlas.bone_names.index(f"wrist.{side}")] @ axes
+        out[place, :3, :3] = rotated
+        out[place, :3, 3] = bare.vertices_m[skin].mean(axis=0) + BAR_M / 2 * rotated[:, 2]
     return out
 
 

@@ -81,7 +81,7 @@ def parse_bvh(text: str, *, where: str) -> Motion:
             "Cut it up.",
         )
     hips = roles_of(tuple(tree.names), where=where)["hips"]
-    rotations, root = _turned(tree, values, hips)
+    rotations, root = _rotated(tree, values, hips)
     return recorded(
         joints=tuple(tree.names),
         parents=tuple(tree.parents),
@@ -262,7 +262,7 @@ def _number(word: str) -> float | None:
     return value if abs(value) <= _MAX_SIZE and "_" not in word else None
 
 
-def _turned(tree: _Tree, values: F64, hips: int) -> tuple[F64, F64]:
+def _rotated(tree: _Tree, values: F64, hips: int) -> tuple[F64, F64]:
     """Return (F, J, 3, 3) rotations and (F, 3) places of the root that bring the hips to theirs."""
     rotations = np.tile(np.eye(3), (len(values), len(tree.names), 1, 1))
     given: dict[int, dict[int, F64]] = {}  # joint -> axis -> position

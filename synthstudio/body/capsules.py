@@ -81,8 +81,8 @@ def frames(phenotype: Phenotype, rotations: F64) -> Frames:
     """Bones and capsules of a body with those `poses.bone_rotations` (..., B, 3, 3)."""
     fitted = _fitted(phenotype)
     heads, turns = _heads_m(phenotype, rotations)
-    turned = np.einsum("...nij,enj->e...ni", turns[..., fitted.bone, :, :], fitted.ends_m)
-    ends = heads[..., fitted.bone, :] + turned
+    rotated = np.einsum("...nij,enj->e...ni", turns[..., fitted.bone, :, :], fitted.ends_m)
+    ends = heads[..., fitted.bone, :] + rotated
     return Frames(heads_m=heads, turns=turns, ends_m=ends, radius_m=fitted.radius_m)
 
 

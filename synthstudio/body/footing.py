@@ -154,11 +154,11 @@ def levelled(moved: Retargeted, chain: Chain) -> Retargeted:
         )
         rates = np.stack([np.cross(across, knee - hip)[:, 2], np.cross(across, foot - knee)[:, 2]])
         # Neither bone, nor the knee between them, may stray farther than it may.
-        most = np.maximum(np.abs(rates).max(axis=0), np.abs(rates[0] - rates[1]))
-        gain = (rates**2).sum(axis=0) / np.maximum(most, 1e-9)
+        maximum = np.maximum(np.abs(rates).max(axis=0), np.abs(rates[0] - rates[1]))
+        gain = (rates**2).sum(axis=0) / np.maximum(maximum, 1e-9)
         turn = np.clip(wanted * gain / (gain**2 + _SOFT_M**2), -STRAY_RAD, STRAY_RAD)
         for stem, rate in (("upperleg", rates[0]), ("lowerleg", rates[1])):
-            about = across * (turn * rate / np.maximum(most, 1e-9))[:, None]
+            about = across * (turn * rate / np.maximum(maximum, 1e-9))[:, None]
             for part in ("01", "02"):
                 place = BONES.index(f"{stem}{part}.{s}")
                 whole[:, place] = Rotation.from_rotvec(about).as_matrix() @ whole[:, place]

@@ -56,7 +56,7 @@ def _meeting(name: str, entry: dict[str, Any], where: str) -> Interaction:
         left_m=float(second.get("left_m", 0.0)),
         turn_rad=math.radians(second.get("turn_deg", 0.0)),
         apart_m=(0.0, 0.0) if apart is None else (float(apart[0]), float(apart[1])),
-        most=int(rest.pop("most", 2)),
+        maximum=int(rest.pop("maximum", 2)),
         looks=bool(rest.pop("looks", False)),
         mirrored_ok=bool(rest.pop("mirrored_ok", True)),
     )

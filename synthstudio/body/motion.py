@@ -167,8 +167,8 @@ def _ball(joint: str, turn: Rotation, m: float) -> dict[str, float]:
     """Return a hip's or shoulder's angles; of the two sets that mean the same, the likelier."""
     y, x, z = turn.as_euler("YXZ")
     sets = []
-    for turned in ((y, x, z), (y + math.pi, math.pi - x, z + math.pi)):
-        a, b, c = ((t + math.pi) % (2 * math.pi) - math.pi for t in turned)
+    for rotated in ((y, x, z), (y + math.pi, math.pi - x, z + math.pi)):
+        a, b, c = ((t + math.pi) % (2 * math.pi) - math.pi for t in rotated)
         own = {"abduction": -m * a, "flexion": -b, "rotation": -m * c}
         sets.append({f"{joint}_{name}": angle for name, angle in own.items()})
     return min(sets, key=lambda own: _excess({f"left_{n}": v for n, v in own.items()}))

@@ -209,8 +209,8 @@ def _near_faces(atlas: Atlas, corners: F64, centre: F64, joint: str) -> NDArray[
 
 def _moved_by(atlas: Atlas, bones: list[str]) -> NDArray[np.bool_]:
     """Return (F,) whether one of those bones moves most of a face's corners most."""
-    most = atlas.weights.toarray().argmax(axis=1)
-    own = np.isin(most, [atlas.bone_names.index(bone) for bone in bones])
+    maximum = atlas.weights.toarray().argmax(axis=1)
+    own = np.isin(maximum, [atlas.bone_names.index(bone) for bone in bones])
     out: NDArray[np.bool_] = own[atlas.body_faces].sum(axis=1) >= 2
     return out
 

@@ -54,8 +54,8 @@ def read_library(texts: dict[str, str]) -> tuple[KeyPose, ...]:
       stands: false         it is not on its feet
       dynamic: true         a moment of a movement, which need not balance
       airborne: upright     nothing is on the floor; tumbling: and the body is turned any way
-      holds: {right_hand: [handle]}   where it can hold a thing, by which grips
-      leans: [counter]      kinds of things that it leans on
+      holds: {right_hand: [handle]}   where it can hold an object, by which grips
+      leans: [counter]      kinds of objects that it leans on
     RecipeError for YAML that cannot be read, a name or key twice, aliases, unknown names and
     angles outside the joint's limits.
     """

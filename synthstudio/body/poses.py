@@ -281,14 +281,14 @@ def _middle(*angles: float) -> Turned:
     turns = {BONES[0]: _rx(own["root_pitch"]) @ _ry(own["root_roll"])}
     turns |= dict.fromkeys([f"spine0{k}" for k in (4, 3, 2, 1)], spine)
     turns |= dict.fromkeys(("neck01", "neck02", "head"), neck)
-    return _turned(turns | dict.fromkeys(("eye.L", "eye.R"), eyes))
+    return _rotated(turns | dict.fromkeys(("eye.L", "eye.R"), eyes))
 
 
 def _trunk(flexion: float, side_bend: float, turn: float) -> F64:
     return _rz(turn) @ _rx(flexion) @ _ry(side_bend)
 
 
-def _turned(turns: dict[str, F64]) -> Turned:
+def _rotated(turns: dict[str, F64]) -> Turned:
     out = np.array(list(turns.values()))
     out.flags.writeable = False
     return [_INDEX[name] for name in turns], out
@@ -311,7 +311,7 @@ def _leg(side: str, *angles: float) -> Turned:
         f"foot.{s}": _rx(-own["ankle_flexion"]),
     }
     toes = [f"toe{t}-1.{s}" for t in range(1, 6)]
-    return _turned(turns | dict.fromkeys(toes, _rx(-own["toe_extension"])))
+    return _rotated(turns | dict.fromkeys(toes, _rx(-own["toe_extension"])))
 
 
 @functools.lru_cache(_KEPT)
@@ -328,7 +328,7 @@ def _arm(side: str, *angles: float) -> Turned:
     clavicle = _rz(-m * own["clavicle_protraction"]) @ _ry(-m * lift)
     turn = -m * own["forearm_pronation"]
     wrist = _ry(m * own["wrist_flexion"]) @ _rx(-own["wrist_deviation"])
-    return _turned(
+    return _rotated(
         {
             f"clavicle.{s}": clavicle,
             f"upperarm01.{s}": clavicle.T @ full,
@@ -354,7 +354,7 @@ def _hand(side: str, *angles: float) -> Turned:
     base = _rx(-own["thumb_spread"]) @ _rz(-own["thumb_opposition"])
     for k, turn in ((1, base), (2, curl), (3, curl)):
         turns[f"finger1-{k}.{s}"] = turn if m > 0 else _MIRROR @ turn @ _MIRROR
-    return _turned(turns)
+    return _rotated(turns)
 
 
 def _about(axis: F64, angle: float) -> F64:

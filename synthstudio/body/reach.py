@@ -145,8 +145,8 @@ class _Search:
             angles = dict(person.pose.angles_rad)
             own = end[: self.split] if who == 0 else end[self.split : -3]
             for name, value in zip(self.names[who], own, strict=True):
-                least, most = LIMITS_RAD[name]
-                angles[name] = min(max(round(float(value), 4), least), most)
+                minimum, maximum = LIMITS_RAD[name]
+                angles[name] = min(max(round(float(value), 4), minimum), maximum)
             angles = {k: v for k, v in sorted(angles.items()) if v != 0 or k.endswith("curl")}
             pose = dataclasses.replace(person.pose, angles_rad=angles)
             out.append(dataclasses.replace(person, pose=pose))
@@ -197,7 +197,7 @@ class _Search:
         free = np.full(3, np.inf)
         return np.concatenate([low, -free]), np.concatenate([high, free])
 
-    def _turned(self, who: int, values: F64, like: F64 | None = None, changed: int = -1) -> F64:
+    def _rotated(self, who: int, values: F64, like: F64 | None = None, changed: int = -1) -> F64:
         """Return `poses.bone_rotations`; `like` has all but what one angle changes."""
         angles = dict(self.people[who].pose.angles_rad)
         angles |= zip(self.names[who], values.tolist(), strict=True)
@@ -234,8 +234,8 @@ class _Search:
         return np.concatenate([np.broadcast_to(e, x.shape[:-1] + e.shape[-1:]) for e in out], -1)
 
     def _residuals(self, x: F64) -> F64:
-        turned = (self._turned(who, own) for who, own in enumerate(self._shared(x)))
-        a, b = (self._alone(who, rotations) for who, rotations in enumerate(turned))
+        rotated = (self._rotated(who, own) for who, own in enumerate(self._shared(x)))
+        a, b = (self._alone(who, rotations) for who, rotations in enumerate(rotated))
         return self._errors(x, a, b)
 
     def _shared(self, x: F64) -> tuple[F64, F64]:
@@ -243,14 +243,14 @@ class _Search:
 
     def _slopes(self, x: F64, here: F64) -> F64:
         """Return (R, X) derivatives by forward differences; one's angles leave the other be."""
-        turned = [self._turned(who, own) for who, own in enumerate(self._shared(x))]
-        both = [self._alone(who, rotations) for who, rotations in enumerate(turned)]
+        rotated = [self._rotated(who, own) for who, own in enumerate(self._shared(x))]
+        both = [self._alone(who, rotations) for who, rotations in enumerate(rotated)]
         out = np.empty((len(here), len(x)))
         tried = x + _STEP * np.eye(len(x))
         for who, own in enumerate(self._shared(x)):
             columns = np.arange(len(own)) + who * self.split
             changed = enumerate(self._shared(tried[columns])[who])
-            rotations = [self._turned(who, values, turned[who], k) for k, values in changed]
+            rotations = [self._rotated(who, values, rotated[who], k) for k, values in changed]
             now = list(both)
             now[who] = self._alone(who, np.stack(rotations))
             out[:, columns] = ((self._errors(tried[columns], now[0], now[1]) - here) / _STEP).T

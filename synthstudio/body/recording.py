@@ -21,7 +21,7 @@ MAX_TURNS = 2_000_000  # frames times joints: 144 MB of rotations
 FPS_RANGE = (1.0, 1000.0)
 LEG_M = 0.85
 """Thigh and shin of a 1.73 m adult: 0.245 + 0.246 of stature (Winter 2009, after Drillis)."""
-_LEAST_LEG = 1e-6
+_MIN_LEG = 1e-6
 _JUMP_RAD, _ENDS_S = np.radians(60), 0.1
 _STRAY_RAD = np.radians(120)
 """Hands and toes have few markers: in CMU's walks they jump by 40 degrees within 1/120 s."""
@@ -182,7 +182,7 @@ def recorded(
     """
     roles = roles_of(joints, where=where)
     leg = _leg(offsets, roles)
-    if not leg > _LEAST_LEG:
+    if not leg > _MIN_LEG:
         raise AssetError(
             "the legs have no length",
             where=where,
@@ -299,9 +299,9 @@ def _first_jump(
         change = np.linalg.norm(np.diff(step, axis=0), axis=1)
         both = np.minimum(turn[:-1], turn[1:])
         back = (both > _JUMP_RAD) & (change > _BACK * (turn[:-1] + turn[1:]))
-        most = np.where(back, _FASTEST, _FASTEST_ARM if role == "shoulder" else _FASTEST)
+        maximum = np.where(back, _FASTEST, _FASTEST_ARM if role == "shoulder" else _FASTEST)
         sudden = np.zeros(len(turn) + 1, bool)  # between each turn and the next
-        sudden[1:-1] = change * fps**2 > most
+        sudden[1:-1] = change * fps**2 > maximum
         large = turn > (_STRAY_RAD if role in ("wrist", "toe") else _JUMP_RAD)
         jumps = np.flatnonzero(large & (sudden[1:] | sudden[:-1]))
         found += [(int(k) + 1, joint, float(turn[k])) for k in jumps]

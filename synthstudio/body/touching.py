@@ -133,8 +133,8 @@ def _turn(yaw_rad: float) -> F64:
 
 def world_skin_m(person: PersonSpec, bare: BareBody) -> F64:
     """Return (V, 3) vertices of a bare body in the world."""
-    turned = bare.vertices_m.astype(np.float64) @ _turn(person.yaw_rad).T
-    out: F64 = turned + np.array(person.position_m)
+    rotated = bare.vertices_m.astype(np.float64) @ _turn(person.yaw_rad).T
+    out: F64 = rotated + np.array(person.position_m)
     return out
 
 

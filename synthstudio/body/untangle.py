@@ -69,7 +69,7 @@ _FARTHEST_RAD, _ROUND_RAD = 0.6, 0.1
 _STEP, _DIGITS = 1e-4, 4
 _MARKS = 50
 _HANDS_M = 0.0003
-"""Both hands on one thing keep their places to each other to within about this."""
+"""Both hands on one object keep their places to each other to within about this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,17 +104,17 @@ def resolve_self_intersection(
     """
     begun = dict(angles_rad)
     found = _contacts(phenotype, begun)
-    best, least = begun, _deepest(found)
-    if least <= DEEP_M:
-        return begun, least
+    best, minimum = begun, _deepest(found)
+    if minimum <= DEEP_M:
+        return begun, minimum
     hands_m = _hands_m(phenotype, begun) if both_hands else None
     for one_way in (False, True):
         now, depth = _searched(phenotype, begun, found, hands_m, one_way)
-        if depth < least:
-            best, least = now, depth
-        if least <= DEEP_M:
+        if depth < minimum:
+            best, minimum = now, depth
+        if minimum <= DEEP_M:
             break
-    return best, least
+    return best, minimum
 
 
 def _searched(
@@ -125,7 +125,7 @@ def _searched(
     one_way: bool,
 ) -> tuple[dict[str, float], float]:
     """Return the freest angles on the way from those `begun`, and the depth that is left."""
-    best, least, now = begun, _deepest(found), begun
+    best, minimum, now = begun, _deepest(found), begun
     moving: dict[str, float] = {}
     for _ in range(_ROUNDS):
         moving |= _moving(found)
@@ -134,11 +134,11 @@ def _searched(
         now = _nearer(phenotype, begun, now, asked, moving, hands_m)
         found = _contacts(phenotype, now)
         depth = _deepest(found)
-        if depth < least:
-            best, least = now, depth
+        if depth < minimum:
+            best, minimum = now, depth
         if depth <= DEEP_M - 0.002:
             break
-    return best, least
+    return best, minimum
 
 
 # What lies where ---------------------------------------------------------------------------

@@ -83,22 +83,22 @@ def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
     kinds = {g.kind for g in outfit}
     hidden = {slot for kind, slot in _HIDDEN.items() if kind in kinds}
     outfit = tuple(g for g in outfit if GARMENTS[g.kind].kind.slot not in hidden)
-    most: dict[str, float] = {}
+    maximum: dict[str, float] = {}
     if any(GARMENTS[g.kind].kind.slot == "hat" for g in outfit):
-        most |= _UNDER_HAT
+        maximum |= _UNDER_HAT
     if any(g.kind == "hoodie" for g in outfit):
-        most["length"] = 0.0
+        maximum["length"] = 0.0
     over = any(GARMENTS[g.kind].kind.slot == "over" for g in outfit)
     under = {FIT: _LOOSE_UNDER} if over else {}
-    limits: dict[Slot, dict[str, float]] = {"hair": most, "top": under}
+    limits: dict[Slot, dict[str, float]] = {"hair": maximum, "top": under}
     return [_at_most(g, limits.get(GARMENTS[g.kind].kind.slot, {})) for g in outfit]
 
 
-def _at_most(garment: GarmentSpec, most: dict[str, float]) -> GarmentSpec:
-    """Return the garment with a shape that nowhere exceeds `most`."""
-    if not most:
+def _at_most(garment: GarmentSpec, maximum: dict[str, float]) -> GarmentSpec:
+    """Return the garment with a shape that nowhere exceeds `maximum`."""
+    if not maximum:
         return garment
-    shape = {k: min(v, most.get(k, v)) for k, v in garment.shape.items()}
+    shape = {k: min(v, maximum.get(k, v)) for k, v in garment.shape.items()}
     return replace(garment, shape=shape)
 
 

@@ -15,7 +15,7 @@ import typer
 from typer.main import get_command
 
 from synthstudio.cli import generate, inspect, predict, review, select, studio, train
-from synthstudio.cli.options import say
+from synthstudio.cli.options import log
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.outputs import disk_errors
 
@@ -106,11 +106,11 @@ def main() -> None:
             finally:
                 sys.stdout.flush()
     except SynthStudioError as error:
-        say(f"error: {error.with_options}")
+        log(f"error: {error.with_options}")
         sys.exit(1)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:  # typer answers Ctrl-C with this status and no word
-            say(
+            log(
                 "stopped; what was complete is kept. A run goes on with --resume, an experiment "
                 "by the same command."
             )
@@ -125,14 +125,14 @@ def main() -> None:
         short = SynthStudioError(
             "there is not enough memory", got=got[0] if got else None, then=_MEMORY
         )
-        say(f"error: {short.with_options}")
+        log(f"error: {short.with_options}")
         sys.exit(1)
 
 
 def _note_two_opencvs() -> None:
     found = [name for name in ("opencv-python", "opencv-python-headless") if _is_installed(name)]
     if len(found) == 2:
-        say("note: opencv-python and opencv-python-headless overwrite each other (docs/install.md)")
+        log("note: opencv-python and opencv-python-headless overwrite each other (docs/install.md)")
 
 
 def _is_installed(name: str) -> bool:

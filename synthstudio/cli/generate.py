@@ -22,7 +22,7 @@ from synthstudio.cli.options import (
     StoredAssetsOption,
     WorkersOption,
     finish,
-    say,
+    log,
 )
 from synthstudio.core.amounts import frames_text, people_text
 
@@ -106,13 +106,13 @@ def generate(
         allow_mixed=allow_mixed,
         part=_part(part),
         skip_failed=skip_failed,
-        on_note=lambda note: say(f"note: {note}"),
+        on_note=lambda note: log(f"note: {note}"),
     )
     made = dataset.summary
     if made.set_aside:
-        say(f"{len(made.set_aside)} damaged shards were moved to {made.folder / 'set-aside'}")
+        log(f"{len(made.set_aside)} damaged shards were moved to {made.folder / 'set-aside'}")
     if made.failed:
-        say(f"{made.failed} frames failed twice; they are recorded, not stored")
+        log(f"{made.failed} frames failed twice; they are recorded, not stored")
     result = {
         "folder": str(made.folder),
         "frames": made.frames,
@@ -125,7 +125,7 @@ def generate(
     if recipe.targets.any:
         result["unmet"] = missed = unmet_targets(dataset)
         for sentence in missed:
-            say(f"target not met: {sentence}")
+            log(f"target not met: {sentence}")
     finish(
         result,
         as_json,
@@ -251,15 +251,15 @@ def occlude(
     )
     made, found = dataset.summary, dataset.summary.summary
     for note in made.notes:
-        say(f"left out: {note}")
+        log(f"left out: {note}")
     if made.untouched:
-        say(
+        log(
             f"{made.untouched} of {made.photos} photos stay as they are: nothing was found that "
             "would look right before their people (`occlude.ground: any` in the recipe asks less)"
         )
     shared = leaks(dataset, by=("asset", "identity"))
     if shared:
-        say(
+        log(
             f"{len(shared)} cut-outs or pasted people are in more than one split: hold some out "
             "(holdout.occluders, holdout.identities), or split anew with synthstudio split "
             "--by group,asset,identity"

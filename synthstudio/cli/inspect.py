@@ -17,8 +17,8 @@ from synthstudio.cli.options import (
     StoredAssetsOption,
     WhereOption,
     finish,
+    log,
     part,
-    say,
 )
 
 
@@ -44,7 +44,7 @@ def audit(
         device=device,
     )
     for line in found.findings[:20]:
-        say(line)
+        log(line)
     finish(found.figures, as_json, found.summary)
     if not found.passed:
         raise typer.Exit(1)
@@ -87,9 +87,9 @@ def coverage(
     )
     typer.echo(json.dumps(found.as_json()) if as_json else found.text())
     if sheet is not None:
-        say(f"the sheet is in {sheet}")
+        log(f"the sheet is in {sheet}")
     if write is not None:
-        say(f"{write}: {found.recipe_note}")
+        log(f"{write}: {found.recipe_note}")
 
 
 def gap(
@@ -110,9 +110,9 @@ def gap(
 
     found = quality.gap(part(dataset, where), photos, images=images, out=out, recipe=write)
     typer.echo(json.dumps(found.as_json(), sort_keys=True) if as_json else found.text())
-    say(f"the page is in {out}")
+    log(f"the page is in {out}")
     if write is not None:
-        say(f"{write}: {found.recipe_note}")
+        log(f"{write}: {found.recipe_note}")
 
 
 def validate(
@@ -166,7 +166,7 @@ def report(
     """Write one self-contained HTML page about a dataset, with a datasheet."""
     from synthstudio.api import quality
 
-    stats = quality.write_report(part(dataset, where), out, audit=audit, on_step=say)
+    stats = quality.write_report(part(dataset, where), out, audit=audit, on_step=log)
     result = {"out": str(out), "frames": stats["frames"], "people": stats["people"]}
     finish(result, as_json, f"{stats['frames']} frames reported in {out}")
 

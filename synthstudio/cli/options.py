@@ -85,7 +85,7 @@ def part(dataset: Path | str, where: str) -> Any:
     return Dataset(dataset).query(where) if where else dataset
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Print a line for people: to stderr, so that stdout stays for --json."""
     with suppress(OSError):  # nobody can be told: stderr is full or gone
         typer.echo(text, err=True)
@@ -96,4 +96,4 @@ def finish(result: dict[str, Any], as_json: bool, text: str) -> None:
     if as_json:
         typer.echo(json.dumps(result, sort_keys=True))
     else:
-        say(text)
+        log(text)

@@ -17,7 +17,7 @@ from synthstudio.cli.options import (
     RuntimeOption,
     WhereOption,
     finish,
-    say,
+    log,
 )
 from synthstudio.core.amounts import images_text, people_text
 
@@ -253,7 +253,7 @@ def compress(
         threads=threads,
         fine_tune_steps=fine_tune_steps,
         rounds=rounds,
-        say=say,
+        log=log,
     )
     finish(figures, as_json, text)
 
@@ -282,7 +282,7 @@ def live(
         int,
         typer.Option(min=0, help="Look for people every N pictures; 0: when nobody is followed."),
     ] = 30,
-    least: Annotated[
+    minimum: Annotated[
         float, typer.Option(min=0, max=1, help="Confidence below which somebody is lost.")
     ] = 0.2,
     smooth: Annotated[
@@ -334,7 +334,7 @@ def live(
         detector=detector,
         min_score=min_score,
         every=every,
-        least=least,
+        minimum=minimum,
         smooth=smooth,
         min_cutoff_hz=min_cutoff,
         beta=beta,
@@ -356,7 +356,7 @@ def live(
             f"; answers after {result['latency_p50_ms']:.1f} ms (p95 "
             f"{result['latency_p95_ms']:.1f}), {result['frames_per_s']:.1f} a second"
         )
-    say(text + ("" if out is None else f". Video: {out}"))
+    log(text + ("" if out is None else f". Video: {out}"))
 
 
 def _boxes(given: list[str] | None) -> Path | list[list[float]] | None:

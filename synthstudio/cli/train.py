@@ -18,8 +18,8 @@ from synthstudio.cli.options import (
     WhereOption,
     WorkersOption,
     finish,
+    log,
     part,
-    say,
 )
 
 CacheOption = Annotated[
@@ -88,7 +88,7 @@ def train(
         dry_run=fast_dev_run,
         engine=engine,
         processes=processes,
-        say=say,
+        log=log,
     )
     end = "trained" if done.finished else "stopped; continue with --resume"
     text = f"{end}. Next: synthstudio evaluate {out} DATASET"
@@ -107,7 +107,7 @@ def pretrain(
     from synthstudio.api import networks
 
     result = networks.run_pretrain(
-        networks.to_config(config), out, cache=cache or out / "cache", say=say
+        networks.to_config(config), out, cache=cache or out / "cache", log=log
     )
     told = result["retrieval"]
     text = (
@@ -161,7 +161,7 @@ def train_demo(
 
     with progress_steps() as step:
         result = train_demo.train_demo(
-            out, frames=frames, epochs=epochs, workers=workers, step=step, say=say
+            out, frames=frames, epochs=epochs, workers=workers, step=step, log=log
         )
     finish(result, as_json, train_demo.summary(result))
     if not result["finished"]:
@@ -270,7 +270,7 @@ def pose_bank(
             "50. People without 3D joints are as they are.",
         ),
     ] = None,
-    turned: Annotated[
+    rotated: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Share of poses turned by any angle; default: 0.15."),
     ] = None,
@@ -288,7 +288,7 @@ def pose_bank(
         split=("train",) if split is None else split,
         poses=poses,
         tipped_deg=tipped_deg,
-        turned=turned,
+        rotated=rotated,
         cache=cache,
     )
     text = f"{figures['note']}; before, {figures['before']} poses"
@@ -313,7 +313,7 @@ def compare(
 
     figures, text = inference.compare(arms, out=out)
     if out is not None:
-        say(f"the page is {out / 'report.html'}")
+        log(f"the page is {out / 'report.html'}")
     typer.echo(json.dumps(figures, sort_keys=True) if as_json else text)
 
 

@@ -3,7 +3,7 @@
 The picture is taken apart by depth. A layer's colours go on a little under what is nearer, so
 that its blur takes nothing of it in, and the layers are laid over one another from the farthest,
 by alpha, in linear light (Porter and Duff 1984). So a sharp person keeps a sharp outline before
-a blurred room, and a blurred thing before them has a soft edge.
+a blurred room, and a blurred object before them has a soft edge.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from synthstudio.core.spec import (
     BoneTurn,
     FrozenDict,
     GreySpec,
+    ObjectSpec,
     Pattern,
     PersonSpec,
     Phenotype,
-    ThingSpec,
     Vec2,
     Vec3,
 )
@@ -39,9 +39,9 @@ class KeyPose:
     mirrored_ok: bool = True
     stands: bool = True  # on its feet: at least one foot is flat on the floor
     holds: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Where the pose can hold a thing (left_hand, right_hand, both_hands) -> grips, as in
-    `ThingKind.grip`."""
-    leans: tuple[str, ...] = ()  # kinds of things it leans on
+    """Where the pose can hold an object (left_hand, right_hand, both_hands) -> grips, as in
+    `ObjectKind.grip`."""
+    leans: tuple[str, ...] = ()  # kinds of objects it leans on
     dynamic: bool = False  # a moment of a movement, which need not balance
     free_hands: tuple[str, ...] = ()  # of left and right, those that may take any shape
     athletic: bool = False  # sport, stunts and falls: drawn where a recipe asks for them
@@ -79,7 +79,7 @@ class Interaction:
     left_m: float = 0.0
     turn_rad: float = 0.0  # and how it is turned against the first
     apart_m: Vec2 = (0.0, 0.0)  # between neighbours of a circle or line
-    most: int = 2
+    maximum: int = 2
     looks: bool = False  # at one another
     mirrored_ok: bool = True
 
@@ -113,8 +113,8 @@ class GarmentKind:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThingKind:
-    """A procedural kind of thing and the ranges of its true size."""
+class ObjectKind:
+    """A procedural kind of object and the ranges of its true size."""
 
     kind: str
     size_low_m: Vec3
@@ -122,7 +122,7 @@ class ThingKind:
     materials: int  # how many materials it takes, in the order its builder names
     patterns: tuple[Pattern, ...]
     roles: tuple[str, ...] = ("occluder",)
-    shape: tuple[str, ...] = ()  # names that ThingSpec.shape may hold, e.g. seat_height_m
+    shape: tuple[str, ...] = ()  # names that ObjectSpec.shape may hold, e.g. seat_height_m
     grip: str = ""  # how a hand holds it (role "held"), e.g. handle, bar, carry, phone
     grip_share: Vec3 = (0.0, 0.0, 0.5)  # where: the share of its size from its base's centre
 
@@ -149,7 +149,7 @@ class ImageAsset:
     """An image of the user's. Photos may carry camera facts from a sidecar `NAME.camera.yaml`.
 
     `ground` is there if those are enough to put people on the photo's floor; else `unfit` says
-    why not. `height_m`: how high a cut-out's thing really is, where its manifest says so;
+    why not. `height_m`: how high a cut-out's object really is, where its manifest says so;
     `trimmed_px` is its picture's size without transparent borders. `below_above`: how many times
     as bright a panorama is below the horizon as above it, by solid angle. `dark_floor`: the share
     of its floor that is black.
@@ -210,7 +210,7 @@ class Catalogue:
     garments: tuple[GarmentKind, ...]
     expressions: dict[str, dict[str, float]] = field(default_factory=dict)
     """Expression of a face -> weights of face units (body/face.py)."""
-    things: tuple[ThingKind, ...]
+    objects: tuple[ObjectKind, ...]
     backgrounds: tuple[ImageAsset, ...] = ()
     hdris: tuple[ImageAsset, ...] = ()
     cutouts: tuple[ImageAsset, ...] = ()
@@ -224,7 +224,7 @@ class PatchesSeen:
     """Some points of every joint's patch of one person, and the nearest surface before each.
 
     `blocker`: 0 nothing, the place of a person among those asked about counted from 1, or -1 a
-    thing. `weights` are area share x max(0, cos); 0 for points outside the frame.
+    object. `weights` are area share x max(0, cos); 0 for points outside the frame.
     """
 
     px: F64  # (J, n, 2) continuous pixels
@@ -312,10 +312,10 @@ class GeometryQueries(Protocol):
     def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:
         """(N, 3) world points of the bare body's skin on some of `core.scene.PARTS`."""
 
-    def box_m(self, item: PersonSpec | ThingSpec) -> F64:
-        """(2, 3): the least and greatest world corner of a dressed person or a thing."""
+    def box_m(self, item: PersonSpec | ObjectSpec) -> F64:
+        """(2, 3): the least and greatest world corner of a dressed person or an object."""
 
-    def gap_m(self, a: PersonSpec | ThingSpec, b: PersonSpec | ThingSpec) -> float:
+    def gap_m(self, a: PersonSpec | ObjectSpec, b: PersonSpec | ObjectSpec) -> float:
         """How far two items stand apart in metres; negative if their outlines meet.
 
         Outlines are convex in each 20 cm layer of height (core.hulls), so a positive gap proves
@@ -323,7 +323,7 @@ class GeometryQueries(Protocol):
         """
 
     def sweep_gap_m(
-        self, a: tuple[PersonSpec | ThingSpec, ...], b: tuple[PersonSpec | ThingSpec, ...]
+        self, a: tuple[PersonSpec | ObjectSpec, ...], b: tuple[PersonSpec | ObjectSpec, ...]
     ) -> float:
         """How far two items stay apart that pass through such places, as `gap_m`.
 
@@ -341,11 +341,11 @@ class GeometryQueries(Protocol):
     ) -> tuple[Step, ...]:
         """How the person goes through a motion: its body and shoes decide the path."""
 
-    def depths_m(self, items: tuple[PersonSpec | ThingSpec, ...], camera: Camera) -> F32:
+    def depths_m(self, items: tuple[PersonSpec | ObjectSpec, ...], camera: Camera) -> F32:
         """(H, W) z of the nearest drawn surface at each pixel centre, inf where none is."""
 
     def patches_seen(
-        self, people: tuple[PersonSpec, ...], things: tuple[ThingSpec, ...], camera: Camera
+        self, people: tuple[PersonSpec, ...], objects: tuple[ObjectSpec, ...], camera: Camera
     ) -> tuple[PatchesSeen, ...]:
         """What hides points on each person's joints when just these stand there."""
 

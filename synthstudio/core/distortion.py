@@ -5,7 +5,7 @@ Photogrammetric Engineering 37 (1971), as `cv2.projectPoints` has it with distCo
 (k1, k2, 0, 0). Below 0 straight lines bow outwards (barrel), above 0 inwards (pincushion).
 
 The polynomial turns back at some radius if a coefficient is negative, and what lies beyond would
-be seen twice. Here the radius goes on straight from where its slope has fallen to LEAST_SLOPE, so
+be seen twice. Here the radius goes on straight from where its slope has fallen to MIN_SLOPE, so
 that every ray has one place; recipes are refused whose picture reaches so far.
 """
 
@@ -21,7 +21,7 @@ F64 = NDArray[np.float64]
 Coefficients = tuple[float, float]
 """k1 and k2."""
 
-LEAST_SLOPE = 0.1
+MIN_SLOPE = 0.1
 """How much of an undistorted length remains along the radius at the greatest radius."""
 _STEPS = 60
 """Halvings that leave nothing of any bracket; Newton's steps mostly end after six."""
@@ -32,19 +32,19 @@ _DEGREE = 14
 def greatest_radius(k: Coefficients) -> float:
     """The undistorted radius up to which the polynomial holds; inf where it never turns."""
     k1, k2 = k
-    # 1 + 3 k1 s + 5 k2 s^2 = LEAST_SLOPE for s = r^2
-    roots = np.roots([5 * k2, 3 * k1, 1 - LEAST_SLOPE])
+    # 1 + 3 k1 s + 5 k2 s^2 = MIN_SLOPE for s = r^2
+    roots = np.roots([5 * k2, 3 * k1, 1 - MIN_SLOPE])
     real = [float(s.real) for s in roots if abs(s.imag) < 1e-12 * max(1.0, abs(s)) and s.real > 0]
     return math.sqrt(min(real)) if real else math.inf
 
 
 def radius_of(k: Coefficients, radius: F64) -> F64:
     """Distorted radii of undistorted ones (...), which they rise with."""
-    most = greatest_radius(k)
-    held = np.minimum(radius, most)
+    maximum = greatest_radius(k)
+    held = np.minimum(radius, maximum)
     s = held * held
     bent = held * (1 + s * (k[0] + s * k[1]))
-    return np.asarray(bent + LEAST_SLOPE * (radius - held))
+    return np.asarray(bent + MIN_SLOPE * (radius - held))
 
 
 def distorted(k: Coefficients, xy: F64) -> F64:
@@ -55,11 +55,11 @@ def distorted(k: Coefficients, xy: F64) -> F64:
 def undistorted(k: Coefficients, xy: F64) -> F64:
     """What points (..., 2) the lens puts at `xy`: `distorted` undone, to the last digits."""
     bent = _radii(xy)
-    most = greatest_radius(k)
-    end = float(radius_of(k, np.array(most))) if math.isfinite(most) else math.inf
+    maximum = greatest_radius(k)
+    end = float(radius_of(k, np.array(maximum))) if math.isfinite(maximum) else math.inf
     within = np.minimum(bent, end)
-    # All slopes are at least LEAST_SLOPE, so the answer lies in this bracket.
-    low, high = np.zeros_like(within), np.minimum(within / LEAST_SLOPE, most)
+    # All slopes are at least MIN_SLOPE, so the answer lies in this bracket.
+    low, high = np.zeros_like(within), np.minimum(within / MIN_SLOPE, maximum)
     radius = np.minimum(within, high)
     for _ in range(_STEPS):
         s = radius * radius
@@ -72,7 +72,7 @@ def undistorted(k: Coefficients, xy: F64) -> F64:
         if not (moved > 4e-16 * np.maximum(radius, 1)).any():
             break
     # Further out than the polynomial goes, the radius is straight.
-    return _scaled(xy, radius + np.where(bent > end, (bent - end) / LEAST_SLOPE, 0.0), bent)
+    return _scaled(xy, radius + np.where(bent > end, (bent - end) / MIN_SLOPE, 0.0), bent)
 
 
 def undistorted_scale(k: Coefficients, square: F64) -> F64:
@@ -81,13 +81,13 @@ def undistorted_scale(k: Coefficients, square: F64) -> F64:
     A least-squares polynomial of the squared radius at Chebyshev's nodes, where it is within 1e-10
     of `undistorted`; `undistorted` itself for lenses that need a higher degree than _DEGREE.
     """
-    most = float(square.max())
-    at = (np.polynomial.chebyshev.chebpts1(_DEGREE + 11) + 1) / 2 * most
+    maximum = float(square.max())
+    at = (np.polynomial.chebyshev.chebpts1(_DEGREE + 11) + 1) / 2 * maximum
     exact = _undistorted_scale(k, at)
-    fit = np.polynomial.Polynomial.fit(at, exact, _DEGREE, domain=[0.0, most])
+    fit = np.polynomial.Polynomial.fit(at, exact, _DEGREE, domain=[0.0, maximum])
     if np.abs(fit(at) - exact).max() > 1e-10:
         return _undistorted_scale(k, square)
-    place = square * (2 / most)
+    place = square * (2 / maximum)
     place -= 1
     out = np.full_like(place, fit.coef[-1])
     for c in fit.coef[-2::-1]:
@@ -105,15 +105,15 @@ def _undistorted_scale(k: Coefficients, square: F64) -> F64:
 def slopes(k: Coefficients, radius: F64) -> tuple[F64, F64]:
     """How much longer lengths become along and across the radius, at undistorted radii (...)."""
     s = np.square(np.minimum(radius, greatest_radius(k)))
-    along = np.maximum(1 + s * (3 * k[0] + 5 * k[1] * s), LEAST_SLOPE)
+    along = np.maximum(1 + s * (3 * k[0] + 5 * k[1] * s), MIN_SLOPE)
     across = np.divide(radius_of(k, radius), radius, out=np.ones_like(radius), where=radius > 0)
     return along, across
 
 
 def folds(k: Coefficients, radius: float) -> bool:
     """Whether a picture that reaches to a distorted radius goes beyond `greatest_radius`."""
-    most = greatest_radius(k)
-    return math.isfinite(most) and radius >= float(radius_of(k, np.array(most)))
+    maximum = greatest_radius(k)
+    return math.isfinite(maximum) and radius >= float(radius_of(k, np.array(maximum)))
 
 
 def _radii(xy: F64) -> F64:

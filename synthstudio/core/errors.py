@@ -21,7 +21,7 @@ found and what to do next. The command line prints it and exits with 1.
 
 import re
 
-_MOST = {"what": 3000, "where": 500, "expected": 500, "got": 1000}
+_MAX = {"what": 3000, "where": 500, "expected": 500, "got": 1000}
 """Characters of each field: what was found, or a name, may be a whole file in one line."""
 
 
@@ -75,7 +75,7 @@ def _argument(found: re.Match[str]) -> str:
 
 
 def _cut(name: str, text: str) -> str:
-    return text if len(text) <= _MOST[name] else f"{text[: _MOST[name]]}…"
+    return text if len(text) <= _MAX[name] else f"{text[: _MAX[name]]}…"
 
 
 class ArgumentError(SynthStudioError, ValueError):

@@ -64,9 +64,9 @@ def hulls(surfaces: Sequence[Surface]) -> Hulls:
     support = np.full((DIRECTIONS, last - first + 1), -np.inf, np.float32)
     while len(layer):
         starts = np.flatnonzero(np.diff(layer, prepend=layer[0] - 1))
-        most, least = (f.reduceat(along, starts, axis=1) for f in (np.maximum, np.minimum))
+        maximum, minimum = (f.reduceat(along, starts, axis=1) for f in (np.maximum, np.minimum))
         here = layer[starts]
-        support[:, here] = np.maximum(support[:, here], np.concatenate([most, -least]))
+        support[:, here] = np.maximum(support[:, here], np.concatenate([maximum, -minimum]))
         higher = np.flatnonzero(highest > layer)
         layer, highest = layer[higher] + 1, highest[higher]
         along = along.take(higher, axis=1)

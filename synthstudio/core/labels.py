@@ -80,7 +80,7 @@ class FrameLabels:
 
     people: tuple[PersonLabel, ...]
     crowd_index: float
-    things: tuple[tuple[int, str, int | None], ...]  # (instance, kind, held_by instance)
+    objects: tuple[tuple[int, str, int | None], ...]  # (instance, kind, held_by instance)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -407,9 +407,9 @@ FRAME_LABELS = {
             within=(0, 1),
             coco="crowd_ask",
         ),
-        _frame("thing_instance", "int32", "instance of each thing", "N"),
-        _frame("thing_kind", "string", "its kind", "N"),
-        _frame("thing_held_by", "int32", "instance of the person who holds it, 0: nobody", "N"),
+        _frame("object_instance", "int32", "instance of each object", "N"),
+        _frame("object_kind", "string", "its kind", "N"),
+        _frame("object_held_by", "int32", "instance of the person who holds it, 0: nobody", "N"),
         _frame("layers", "string", "names of the layers stored beside the picture, sorted", "N"),
         _frame("spec", "string", "the FrameSpec as JSON; how the lens bends", null=True),
     )

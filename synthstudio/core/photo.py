@@ -18,19 +18,19 @@ from synthstudio.core.spec import (
     GreySpec,
     LensSpec,
     LightSpec,
+    ObjectSpec,
     OcclusionTarget,
     PersonSpec,
     Split,
-    ThingSpec,
     Vec3,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PasteSpec:
-    """One thing laid over a photo: just one of `cutout`, `thing` and `person` is set.
+    """One object laid over a photo: just one of `cutout`, `object` and `person` is set.
 
-    `camera` sees a floor z = 0 on which the person `over` seems to stand; things and people
+    `camera` sees a floor z = 0 on which the person `over` seems to stand; objects and people
     stand on it. `light` lights them; of a cut-out `gain_rgb` multiplies the linear colours.
     """
 
@@ -43,7 +43,7 @@ class PasteSpec:
     grounded: bool = True  # its foot is in the picture's floor: it throws a shadow there
     behind: tuple[int, ...] = ()  # people of the photo who are nearer: their masks cut it
     cutout: CutoutSpec | None = None
-    thing: ThingSpec | None = None
+    object: ObjectSpec | None = None
     person: PersonSpec | None = None
 
 
@@ -63,7 +63,7 @@ class PhotoSpec:
     """Everything that decides an occluded photo's bytes, with the assets and the annotations.
 
     `photo` is named below the folder of photos. `people` of it are annotated: instances 1 to
-    `people`; pasted people follow them, pasted things have 1,000 and up. `pastes` come nearest
+    `people`; pasted people follow them, pasted objects have 1,000 and up. `pastes` come nearest
     first; they are before all people of the photo but those in `behind`. Of `lens` blur and noise
     fall on what is pasted alone, to match the photo's own.
     """
@@ -133,7 +133,7 @@ class PhotoView:
     height_px: int
     joints: tuple[str, ...]
     people: tuple[PhotoPerson, ...]
-    first_thing: int  # the first instance id that no thing of the annotations has
+    first_object: int  # the first instance id that no object of the annotations has
     focal_px: float
     horizon_px: float
     blur_sigma_px: float

@@ -39,9 +39,9 @@ NO_PART = 255
 
 @dataclass(frozen=True, kw_only=True)
 class Surface:
-    """One drawable piece of a person or thing.
+    """One drawable piece of a person or object.
 
-    `part`: body part of each bare-skin face (NO_PART for clothes and things). `covers`: for
+    `part`: body part of each bare-skin face (NO_PART for clothes and objects). `covers`: for
     each face of a garment, the set of parts it covers; a joint's points on those parts are not
     hidden by it. `drawn` False marks skin under clothes: not drawn, yet it hides joints.
     """
@@ -107,7 +107,7 @@ class Scene:
 
     camera: Camera
     people: tuple[PosedPerson, ...]
-    things: tuple[Surface, ...]  # floor and walls among them
+    objects: tuple[Surface, ...]  # floor and walls among them
     light: Light
     backdrop: U8 | Painter  # (H, W, 3) sRGB, what is seen where no surface is
     textures: tuple[U8, ...] = field(default=())  # each (h, w, 4) sRGB + alpha, row 0 at v = 1
@@ -118,8 +118,8 @@ class Scene:
 
     @property
     def surfaces(self) -> tuple[Surface, ...]:
-        """Every surface: people's in order, then things."""
-        return tuple(s for person in self.people for s in person.surfaces) + self.things
+        """Every surface: people's in order, then objects."""
+        return tuple(s for person in self.people for s in person.surfaces) + self.objects
 
 
 def painted_backdrop(scene: Scene, where: Bool | None = None) -> U8:

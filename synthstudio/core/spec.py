@@ -42,8 +42,8 @@ Pattern = Literal[
 Split = Literal["train", "val", "test"]
 Detail = Literal["fine", "coarse"]
 PERSON_BASE = 1
-THING_BASE = 1000
-"""Instance ids: 0 nothing, people from 1, things from 1,000 (the drawn floor is 1,000)."""
+OBJECT_BASE = 1000
+"""Instance ids: 0 nothing, people from 1, objects from 1,000 (the drawn floor is 1,000)."""
 LATER = {"later": True}  # of a field: stored only where it is not its default
 
 
@@ -188,8 +188,8 @@ class PersonSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThingSpec:
-    """A 3D object: `kind` is a key of props.things.kinds.KINDS, or "mesh" with an `asset`.
+class ObjectSpec:
+    """A 3D object: `kind` is a key of props.objects.kinds.KINDS, or "mesh" with an `asset`.
 
     It is built with its base centre at the origin and z up, scaled, turned about that origin by
     Rz(yaw) Rx(pitch) Ry(roll), and put at `position_m`.
@@ -424,7 +424,7 @@ class FrameSpec:
     index: int
     camera: Camera
     people: tuple[PersonSpec, ...]
-    things: tuple[ThingSpec, ...] = ()
+    objects: tuple[ObjectSpec, ...] = ()
     cutouts: tuple[CutoutSpec, ...] = ()
     backdrop: Backdrop
     light: LightSpec

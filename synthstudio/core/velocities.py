@@ -69,8 +69,8 @@ def scene_at(scene: Scene, velocities: Sequence[F32 | None], seconds: float) -> 
         own = _moved(person.surfaces, velocities[start:stop], seconds)
         people.append(dataclasses.replace(person, surfaces=own))
         start = stop
-    things = _moved(scene.things, velocities[start:], seconds)
-    return dataclasses.replace(scene, people=tuple(people), things=things)
+    objects = _moved(scene.objects, velocities[start:], seconds)
+    return dataclasses.replace(scene, people=tuple(people), objects=objects)
 
 
 def _moved(
@@ -150,7 +150,7 @@ def max_motion_px(
     camera: Camera, surfaces: Sequence[Surface], velocities: Sequence[F32 | None], seconds: float
 ) -> float:
     """How far in pixels whatever goes farthest in the picture goes in that time."""
-    size, most = np.array([camera.width_px, camera.height_px]), 0.0
+    size, maximum = np.array([camera.width_px, camera.height_px]), 0.0
     for surface, velocity in zip(surfaces, velocities, strict=True):
         if velocity is None:
             continue
@@ -158,5 +158,5 @@ def max_motion_px(
         a, b = (camera.project(camera.to_camera(p)) for p in (points - half, points + half))
         seen = ((np.minimum(a, b) < size) & (np.maximum(a, b) >= 0)).all(axis=1)
         far = np.hypot(*(b - a)[seen].T)
-        most = max(most, float(far.max(initial=0.0)))
-    return most
+        maximum = max(maximum, float(far.max(initial=0.0)))
+    return maximum

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthstudio.core.labels import F64, SHARES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE, U8
-from synthstudio.core.spec import THING_BASE
+from synthstudio.core.spec import OBJECT_BASE
 
 Bool = NDArray[np.bool_]
 
@@ -72,7 +72,7 @@ def cause_of_instance(occluder: int, instance: int) -> str:
     """Which share `occluder` counts for when it hides part of person `instance`."""
     if occluder == instance:
         return "self"
-    return "object" if occluder >= THING_BASE else "person"
+    return "object" if occluder >= OBJECT_BASE else "person"
 
 
 @overload

@@ -24,7 +24,7 @@ from synthstudio.core.outputs import free_folder, plain_file
 from synthstudio.core.places import Place
 
 MAX_JSON_BYTES = 256 * 1024 * 1024
-_MOST_NAME_BYTES = 200
+_MAX_NAME_BYTES = 200
 _TOKEN = 8
 LOCK_NAME = "run.lock"
 _HELD = (errno.EWOULDBLOCK, errno.EACCES)
@@ -120,7 +120,7 @@ def _started(path: Path, place: Path, make: Callable[[Path], None]) -> Iterator[
     It is locked while the body runs, which gives it its name in the end. What killed writers of
     `path` left in `place` is not locked, and goes first.
     """
-    kept = os.fsencode(path.name)[:_MOST_NAME_BYTES].decode("utf-8", "ignore")
+    kept = os.fsencode(path.name)[:_MAX_NAME_BYTES].decode("utf-8", "ignore")
     for left in sorted(place.glob(f"{TEMPORARY}*")):
         if left.name[:-_TOKEN] == f"{TEMPORARY}{kept}-":
             with suppress(OSError), _held(left):

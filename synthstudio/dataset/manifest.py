@@ -28,7 +28,7 @@ INDEX_NAME = "index.json"
 MIXED_NAME = "mixed.json"
 LOG_NAME = "run.log"
 SET_ASIDE_DIR = "set-aside"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 FRAMES_PER_SHARD = 64
 
 CONVENTIONS = {
@@ -37,7 +37,7 @@ CONVENTIONS = {
     "camera": "OpenCV axes: x right, y down, z forward; world_to_camera 4x4, K 3x3",
     "shares": ", ".join(SHARES),
     "state": f"2 visible share >= {VISIBLE_THRESHOLD}, 1 hidden, 0 outside the frame",
-    "instances": "0 nothing, people from 1, things from 1000",
+    "instances": "0 nothing, people from 1, objects from 1000",
     "masks": "COCO compressed RLE",
 }
 """What the numbers in a data set mean; docs/conventions.md says it at length."""

@@ -148,15 +148,15 @@ def _compared(values: NDArray[Any], compare: Compare) -> Mask:
 
 def _joints(columns: Columns, test: JointTest) -> Known:
     each = (_joint(columns, test, j) for j in test.joints)
-    if test.least == 1:
+    if test.minimum == 1:
         return functools.reduce(_or, each)
-    if test.least == len(test.joints):
+    if test.minimum == len(test.joints):
         return functools.reduce(_and, each)
     # Unknown joints do not count; more than there are never match.
     counts = np.zeros(columns.people, np.int16)
     for yes, _ in each:
         counts += yes
-    enough = counts >= test.least
+    enough = counts >= test.minimum
     return enough, ~enough
 
 

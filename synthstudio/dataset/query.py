@@ -89,8 +89,8 @@ FIELDS: dict[str, Field] = {
     ),
     "group": Field(column="group_id", table="frame", kind="text", means="frames made together"),
     "clip": Field(column="clip_id", table="frame", kind="text", means="name of the clip"),
-    "thing": Field(
-        column="thing_kind", table="frame", kind="list", means="some thing in the frame"
+    "object": Field(
+        column="object_kind", table="frame", kind="list", means="some object in the frame"
     ),
     "layer": Field(column="layers", table="frame", kind="list", means="some layer stored"),
 }
@@ -169,10 +169,10 @@ class FieldTest:
 
 @dataclass(frozen=True, kw_only=True)
 class JointTest:
-    """At least `least` of some joints are so. `what`: a state, "cause", or a share's name."""
+    """At least `minimum` of some joints are so. `what`: a state, "cause", or a share's name."""
 
     joints: tuple[int, ...]
-    least: int
+    minimum: int
     kind: Literal["state", "cause", "share"]
     what: str
     compare: Compare | None = None
@@ -317,15 +317,15 @@ class _Parser:
         return items[0] if len(items) == 1 else BoolOp(how=how, items=tuple(items))
 
     def _not(self, depth: int) -> Node:
-        turned = False
+        rotated = False
         while self.take("not"):
-            turned = not turned
+            rotated = not rotated
         if self.take("("):
             node = self.query(depth + 1)
             self.need(")")
         else:
             node = self._test()
-        return Not(item=node) if turned else node
+        return Not(item=node) if rotated else node
 
     def _test(self) -> Node:
         token = self.now
@@ -377,11 +377,11 @@ class _Parser:
         self.place += 1
         if how == "both" and len(found) != 2:
             self.fail(token, f"are {len(found)} joints, not two: write all")
-        least = {"any": 1, "no": 1, "at": count or 0}.get(how, len(found))
-        test = self._joint_test(found, least)
+        minimum = {"any": 1, "no": 1, "at": count or 0}.get(how, len(found))
+        test = self._joint_test(found, minimum)
         return Not(item=test) if how == "no" else test
 
-    def _joint_test(self, joints: tuple[int, ...], least: int) -> JointTest:
+    def _joint_test(self, joints: tuple[int, ...], minimum: int) -> JointTest:
         token = self.now
         word = token.text.lower() if token.kind == "word" else ""
         follows = self.tokens[min(self.place + 1, len(self.tokens) - 1)].text.lower()
@@ -389,38 +389,42 @@ class _Parser:
             self.place += 2
             number = Field(column="shares", means="a share")
             return JointTest(
-                joints=joints, least=least, kind="share", what=word, compare=self._compare(number)
+                joints=joints,
+                minimum=minimum,
+                kind="share",
+                what=word,
+                compare=self._compare(number),
             )
         self.place += 1
         if word == "cause":
             causes = Field(column="cause", kind="text", means="a cause", values=CAUSES)
             return JointTest(
                 joints=joints,
-                least=least,
+                minimum=minimum,
                 kind="cause",
                 what="cause",
                 compare=self._compare(causes),
             )
         if word == "hidden" and self.take("by"):
             by = Compare(op="=", values=(self.need(*HIDDEN_CAUSES),))
-            return JointTest(joints=joints, least=least, kind="cause", what="cause", compare=by)
+            return JointTest(joints=joints, minimum=minimum, kind="cause", what="cause", compare=by)
         if word in STATES:
-            return JointTest(joints=joints, least=least, kind="state", what=word)
+            return JointTest(joints=joints, minimum=minimum, kind="state", what=word)
         self.place -= 1
         known = (*STATES, "hidden by", "cause", *(f"{share} share" for share in SHARES))
         self.fail(token, "says nothing of a joint", known)
 
     def _compare(self, field: Field) -> Compare:
-        turned = bool(self.take("not"))
+        rotated = bool(self.take("not"))
         token = self.now
-        op = self.need(*(("in",) if turned else (*_COMPARE, "in")))
+        op = self.need(*(("in",) if rotated else (*_COMPARE, "in")))
         if op == "in":
             self.need("(")
             values = [self._value(field)]
             while self.take(","):
                 values.append(self._value(field))
             self.need(")")
-            return Compare(op="not in" if turned else "in", values=tuple(values))
+            return Compare(op="not in" if rotated else "in", values=tuple(values))
         if field.kind != "number" and op not in ("=", "!="):
             self.fail(token, "compares numbers; this is text", ("=", "!=", "in"))
         return Compare(op=op, values=(self._value(field),))

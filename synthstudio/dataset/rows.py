@@ -51,7 +51,7 @@ _CLIP_COLUMNS = ("clip_id", "clip_frame", "clip_frames", "time_s")
 
 def frame_row(frame: Frame, file_name: str) -> Row:
     """Return the frame's row; `file_name` is where the writer puts its image."""
-    spec, camera, things = frame.spec, frame.spec.camera, frame.labels.things
+    spec, camera, objects = frame.spec, frame.spec.camera, frame.labels.objects
     return {
         "index": spec.index,
         "seed": spec.seed,
@@ -69,9 +69,9 @@ def frame_row(frame: Frame, file_name: str) -> Row:
         **camera_row(camera),
         "crowd_index": frame.labels.crowd_index,
         "crowd_ask": spec.crowd_ask,
-        "thing_instance": [instance for instance, _, _ in things],
-        "thing_kind": [kind for _, kind, _ in things],
-        "thing_held_by": [held_by or 0 for _, _, held_by in things],
+        "object_instance": [instance for instance, _, _ in objects],
+        "object_kind": [kind for _, kind, _ in objects],
+        "object_held_by": [held_by or 0 for _, _, held_by in objects],
         "layers": sorted(frame.layers),
         "spec": to_json(spec),
     }
@@ -172,7 +172,7 @@ def people_of_no_frame(got: str) -> DatasetError:
 
 _ALIKE = (
     ("hidden_joint", "hidden_instance", "hidden_share"),
-    ("thing_instance", "thing_kind", "thing_held_by"),
+    ("object_instance", "object_kind", "object_held_by"),
 )
 _ROUNDING = 1e-6
 
@@ -249,8 +249,8 @@ def _check_numbers(numbers: NDArray[np.int64], name: str, frames: range, path: P
     if numbers.min() < frames.start or numbers.max() >= frames.stop:
         got = f"{numbers.min()} to {numbers.max()}"
         raise damaged(path, f"{name} from {frames.start} to {frames.stop - 1}", got)
-    least = 1 if name == "index" else 0
-    if (np.diff(numbers) < least).any():
+    minimum = 1 if name == "index" else 0
+    if (np.diff(numbers) < minimum).any():
         raise damaged(path, f"rows in the order of {name}", "another order")
 
 

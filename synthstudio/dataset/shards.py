@@ -25,7 +25,7 @@ import pyarrow as pa
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import Frame
 from synthstudio.core.places import Place
-from synthstudio.core.spec import THING_BASE
+from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.dataset import rows
 from synthstudio.dataset.arrays import write_parquet
 from synthstudio.dataset.durable import (
@@ -63,7 +63,7 @@ def sources_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     own = {
         "id": all(row["id"] in ("null", str(row["index"])) for row in rows),
         "people": all(
-            name == row["index"] * THING_BASE + int(instance)
+            name == row["index"] * OBJECT_BASE + int(instance)
             for row in rows
             for instance, name in json.loads(row["people"]).items()
         ),
@@ -75,7 +75,7 @@ def sources_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 INSTANCES_NAME = "instances.parquet"
 _LAYER = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_MOST_COUNT = 1 << 53
+_MAX_COUNT = 1 << 53
 _FOLDER = re.compile(r"[0-9]{5,}")
 
 OnEvent = Callable[[str], None]
@@ -244,7 +244,7 @@ def read_entry(folder: Path) -> ShardEntry:
             FailedFrame(index=int(f["index"]), error=str(f["error"])) for f in value["failed"]
         )
         counts = {name: int(value[name]) for name in ("shard", "first", "frames", "people")}
-        if min(counts.values()) < 0 or max(counts.values()) > _MOST_COUNT:
+        if min(counts.values()) < 0 or max(counts.values()) > _MAX_COUNT:
             raise ValueError(f"impossible counts: {counts}")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DatasetError("not the table of a shard", where=str(path), got=repr(error)) from error

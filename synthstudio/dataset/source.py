@@ -231,11 +231,11 @@ class Held:
 
 
 class Cache:
-    """The entries in a folder, of `most_bytes` together and those in use."""
+    """The entries in a folder, of `max_bytes` together and those in use."""
 
-    def __init__(self, folder: Path, most_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = folder
-        self.most_bytes = most_bytes
+        self.max_bytes = max_bytes
         self._sizes: dict[str, int] = {}
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -269,7 +269,7 @@ class Cache:
             "the cache does not keep what is put into it",
             where=str(path),
             then=f"Check its disk, or choose another folder by {FOLDER_SETTING}; more than "
-            f"{self.most_bytes / 1e9:g} GB by {BYTES_SETTING}.",
+            f"{self.max_bytes / 1e9:g} GB by {BYTES_SETTING}.",
         )
 
     @contextmanager
@@ -301,7 +301,7 @@ class Cache:
         self._sizes = {name: self._size(name) for _, name in entries}
         total = sum(self._sizes.values())
         for _, name in sorted(entries):
-            if total <= self.most_bytes:
+            if total <= self.max_bytes:
                 return
             if name != kept and self._let_go(self.folder / name):
                 total -= self._sizes.pop(name)

@@ -61,7 +61,7 @@ _SECRETS = (
     "AZURE_STORAGE_CONNECTION_STRING",
     "AZURE_STORAGE_SAS_TOKEN",
 )
-_MOST_PUT_BYTES = 5 << 30
+_MAX_PUT_BYTES = 5 << 30
 _FOREVER = (
     errno.EINVAL,
     errno.ENOSYS,
@@ -156,7 +156,7 @@ class Store:
 
     def _put(self, name: str, data: bytes, **how: Any) -> None:
         if self.url.scheme == "s3":
-            how["chunksize"] = _MOST_PUT_BYTES  # else s3fs sends parts, which fail apart
+            how["chunksize"] = _MAX_PUT_BYTES  # else s3fs sends parts, which fail apart
         try:
             self._try(name, lambda system, path: system.pipe_file(path, data, **how))
         except FileNotFoundError as error:

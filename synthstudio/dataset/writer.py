@@ -142,7 +142,7 @@ def open_or_create(
 
     A place that is missing or empty is started. With `resume`, one that was begun is taken up:
     temporaries of a killed run go, every shard is checked (`on_check(done, total)`) and a bad
-    one moved to set-aside/. DatasetError: a folder with other things in it, a data set without
+    one moved to set-aside/. DatasetError: a folder with other objects in it, a data set without
     `resume`, another run at work, another identity without `allow_mixed` (which is written
     down), fewer frames than before. DiskError: not writable or full. Without `keep` a
     new folder is taken away when it fails, with whole shards in it too. `on_event` hears

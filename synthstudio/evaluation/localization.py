@@ -25,10 +25,10 @@ def pck(predicted: F64, truth: F64, *, length: F64, at: float) -> F64:
 
 
 def pck_auc(
-    predicted: F64, truth: F64, *, known: Bools, length: F64, most: float = 0.2, steps: int = 41
+    predicted: F64, truth: F64, *, known: Bools, length: F64, maximum: float = 0.2, steps: int = 41
 ) -> float:
-    """Mean PCK over thresholds from 0 to `most`, trapezoidal, from 0 to 1."""
-    thresholds = np.linspace(0, most, steps)
+    """Mean PCK over thresholds from 0 to `maximum`, trapezoidal, from 0 to 1."""
+    thresholds = np.linspace(0, maximum, steps)
     relative = (
         distances(predicted, truth)[known] / np.broadcast_to(length[:, None], known.shape)[known]
     )
@@ -36,7 +36,7 @@ def pck_auc(
         return float("nan")
     with np.errstate(invalid="ignore"):
         curve = [(relative <= t).mean() for t in thresholds]
-    return float(np.trapezoid(curve, thresholds) / most)
+    return float(np.trapezoid(curve, thresholds) / maximum)
 
 
 def torso_px(truth: F64, joints: tuple[str, ...]) -> F64:

@@ -18,7 +18,7 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-LEAST_OKS = 0.1
+MIN_OKS = 0.1
 """Below it a found person is nobody's: all joints of a person who is left over are missed."""
 NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 """What pycocotools' keypoint evaluation summarises, in its order."""
@@ -41,12 +41,12 @@ class Found:
         return len(self.image)
 
 
-def assign(similarity: F64, *, least: float = LEAST_OKS) -> I64:
+def assign(similarity: F64, *, minimum: float = MIN_OKS) -> I64:
     """(P,) which of D found people is each of P true ones, -1 for none; `similarity` (D, P).
-    Hungarian assignment; pairs below `least` are no match."""
+    Hungarian assignment; pairs below `minimum` are no match."""
     rows, columns = linear_sum_assignment(-similarity)
     out = np.full(similarity.shape[1], -1, np.int64)
-    fine = similarity[rows, columns] >= least
+    fine = similarity[rows, columns] >= minimum
     out[columns[fine]] = rows[fine]
     return out
 
@@ -59,7 +59,7 @@ def match(
     area: F64,
     *,
     sigmas: F64,
-    least: float = LEAST_OKS,
+    minimum: float = MIN_OKS,
 ) -> I64:
     """(P,) places in `found` of P true people in pictures `image` (P,), -1 for nobody."""
     out = np.full(len(truth), -1, np.int64)
@@ -68,7 +68,7 @@ def match(
         similarity = object_similarity(
             found.xy[there], truth[here], known[here], area[here], sigmas
         )
-        places = assign(similarity, least=least)
+        places = assign(similarity, minimum=minimum)
         out[here] = np.where(places >= 0, there[places] if len(there) else -1, -1)
     return out
 

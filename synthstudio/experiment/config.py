@@ -25,7 +25,7 @@ from synthstudio.training.config import Config
 from synthstudio.training.outside import Network
 
 SizeName = Literal["nano", "small", "base"]
-LEAST_POSES = 10
+MIN_POSES = 10
 FORMAT = "synthstudio-experiment-1"
 SETTINGS = "experiment.json"
 
@@ -52,7 +52,7 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """Two arms that differ in one thing, and what their difference shows."""
+    """Two arms that differ in one object, and what their difference shows."""
 
     text: str
     ours: str

@@ -1,6 +1,6 @@
 """Occluders of an experiment, disjoint between training and test.
 
-Built-in things are split by kind, cut-outs by category (a cut-out bicycle goes with the built-in
+Built-in objects are split by kind, cut-outs by category (a cut-out bicycle goes with the built-in
 one) or, with fewer than two categories, by file. Rendered people are never pasted.
 """
 
@@ -57,8 +57,8 @@ def recipe(name: str, *, seed: int, cutouts: bool) -> dict[str, Any]:
         "ground": "any",  # hidden joints of as many people as there are, whatever it looks like
         "each": EACH[name],
         "hide": [1, 3],
-        "by": {"cutout": 1, "thing": 1},
-        "least_height_px": 32,
+        "by": {"cutout": 1, "object": 1},
+        "min_height_px": 32,
     }
     if cutouts:
         occlude["cutouts"] = {"folder": FOLDER}
@@ -66,8 +66,8 @@ def recipe(name: str, *, seed: int, cutouts: bool) -> dict[str, Any]:
         "name": f"experiment_{name}",
         "seed": seed,
         "occlude": occlude,
-        "targets": {"occluded_fraction": [0.1, 0.6], "things_each": 2, "effort": 12},
-        "things": [{"kind": "procedural", "kinds": dict.fromkeys(KINDS[name], 1)}],
+        "targets": {"occluded_fraction": [0.1, 0.6], "objects_each": 2, "effort": 12},
+        "objects": [{"kind": "procedural", "kinds": dict.fromkeys(KINDS[name], 1)}],
     }
 
 
@@ -106,7 +106,7 @@ def split_cutouts(folder: Path, out: Path, *, seed: int) -> dict[str, list[str]]
 
 
 def _one_sided(folder: Path, keys: Collection[str], part: str) -> AssetError:
-    """Why cut-outs cannot be split: too few, or all of them kinds of the things of `part`."""
+    """Why cut-outs cannot be split: too few, or all of them kinds of the objects of `part`."""
     kinds = sorted(set(keys))
     if len(kinds) < 2:
         return AssetError(
@@ -117,7 +117,7 @@ def _one_sided(folder: Path, keys: Collection[str], part: str) -> AssetError:
         )
     use = {"train": "hide people in training", "test": "are held out for the test"}[part]
     return AssetError(
-        f"all cut-outs are sorts of built-in things that {use}, and stay with them",
+        f"all cut-outs are sorts of built-in objects that {use}, and stay with them",
         where=str(folder),
         got=", ".join(kinds)[:300],
         expected=f"some of other categories than {', '.join(KINDS[part])}",
@@ -126,14 +126,14 @@ def _one_sided(folder: Path, keys: Collection[str], part: str) -> AssetError:
 
 
 def _test_kinds(kinds: set[str], *, seed: int) -> set[str]:
-    """The kinds of cut-outs for the test: those of its built-in things, then by hash."""
-    as_things = {name: {k for k in kinds if _is_one_of(k, KINDS[name])} for name in KINDS}
+    """The kinds of cut-outs for the test: those of its built-in objects, then by hash."""
+    as_objects = {name: {k for k in kinds if _is_one_of(k, KINDS[name])} for name in KINDS}
     free = sorted(
-        kinds - as_things["train"] - as_things["test"],
+        kinds - as_objects["train"] - as_objects["test"],
         key=lambda k: hashlib.blake2b(f"{seed} {k}".encode()).digest(),
     )
-    count = max(1, round(_TEST_SHARE * len(kinds))) - len(as_things["test"])
-    return as_things["test"] | set(free[: max(0, min(count, len(kinds) - 1))])
+    count = max(1, round(_TEST_SHARE * len(kinds))) - len(as_objects["test"])
+    return as_objects["test"] | set(free[: max(0, min(count, len(kinds) - 1))])
 
 
 def _is_one_of(category: str, kinds: tuple[str, ...]) -> bool:

@@ -22,7 +22,7 @@ from synthstudio.formats.coco.file import plain_joint_name, read_entries
 
 PARTS = ("train", "test")
 TEST_SHARE = 0.3
-LEAST_PHOTOS = 4
+MIN_PHOTOS = 4
 FACTS = "facts.json"
 _LISTS = ("images", "annotations", "categories")
 _IMAGE = ("id", "file_name", "width", "height", "license", "flickr_url", "coco_url", "url")
@@ -125,13 +125,13 @@ def _names(found: _Summary, path: Path) -> tuple[tuple[str, ...], int]:
             then="Leave the others out of the file.",
         )
     names, flags = found.names[used[0]], found.flags[used[0]]
-    most = 1 + max((j for v in (1, 2) for j in flags[v]), default=-1)
-    if most > len(names):
+    maximum = 1 + max((j for v in (1, 2) for j in flags[v]), default=-1)
+    if maximum > len(names):
         raise FormatError(
             "people have more labelled joints than their category has names",
             where=f"{path}: category {used[0]}",
             expected=f"{len(names)} joints at most",
-            got=f"a label of joint {most}",
+            got=f"a label of joint {maximum}",
             then="Name all joints in the category's keypoints, in the order of the labels.",
         )
     return names, used[0]
@@ -175,11 +175,11 @@ def _test_photos(found: _Summary, images: Path, path: Path, *, seed: int) -> set
     for number in sorted(found.people):
         file = file_inside(images, found.images[number], where=f"image {number}")
         same.setdefault(file_sha256(file), []).append(number)
-    if len(same) < LEAST_PHOTOS:
+    if len(same) < MIN_PHOTOS:
         raise FormatError(
             "too few photos to split",
             where=str(path),
-            expected=f"{LEAST_PHOTOS} or more with usable people",
+            expected=f"{MIN_PHOTOS} or more with usable people",
             got=f"{len(same)} with {found.people.total()} people",
         )
     order = sorted(same, key=lambda sha: hashlib.blake2b(f"{seed} {sha}".encode()).digest())

@@ -265,9 +265,9 @@ def notes(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> l
     """What a reader must know to judge the metrics."""
     photos, people = facts["photos"], facts["people"]
     pasted = (
-        "cut-outs and built-in things"
+        "cut-outs and built-in objects"
         if facts["cutouts"]
-        else "built-in things alone (no cut-outs were given)"
+        else "built-in objects alone (no cut-outs were given)"
     )
     out = [
         f"{photos['train']:,} photos with {people['train']:,} people for training, "
@@ -334,7 +334,7 @@ def markdown(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -
 
 
 def html(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> bytes:
-    kinds = {"built-in things": facts["kinds"], "cut-outs": facts["cutouts"]}
+    kinds = {"built-in objects": facts["kinds"], "cut-outs": facts["cutouts"]}
     return render(
         "experiment.html",
         warning=warning(facts),

@@ -37,7 +37,7 @@ from synthstudio.evaluation import storage
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.experiment import occluders, photos, results
 from synthstudio.experiment.config import (
-    LEAST_POSES,
+    MIN_POSES,
     PRETRAIN,
     QUESTIONS,
     Arm,
@@ -78,7 +78,7 @@ class Outcome:
     facts: dict[str, Any]
 
 
-def run(config: ExperimentConfig, *, say: Callable[[str], None], step: Step) -> Outcome:
+def run(config: ExperimentConfig, *, log: Callable[[str], None], step: Step) -> Outcome:
     """Train and test every arm with every seed on the photos; write the page and tables.
     FormatError, AssetError: annotations, photos, cut-outs; ModelError: folder or pretraining set;
     DatasetError, DiskError."""
@@ -87,17 +87,17 @@ def run(config: ExperimentConfig, *, say: Callable[[str], None], step: Step) -> 
         claim_folder(config)
         facts = _split(config)
         for note in facts["notes"]:
-            say(note)
+            log(note)
         ways = arms(pretrained=config.pretrain is not None)
-        say(_forecast(config, ways, get_skeleton(facts["skeleton"])))
+        log(_forecast(config, ways, get_skeleton(facts["skeleton"])))
         for name in photos.PARTS:
             _occlude(config, name, cutouts=bool(facts["cutouts"]), step=step)
         facts["poses"] = _count_poses(config, step)
-        facts["bank"] = facts["poses"] >= LEAST_POSES
-        say(results.about_bank(facts))
+        facts["bank"] = facts["poses"] >= MIN_POSES
+        log(results.about_bank(facts))
         for seed in range(config.seeds):
             for arm in ways:
-                if not _train_and_test(config, arm, seed, bank=facts["bank"], say=say, step=step):
+                if not _train_and_test(config, arm, seed, bank=facts["bank"], log=log, step=step):
                     return Outcome(findings=None, facts=facts)
         found = _findings(config, ways, get_skeleton(facts["skeleton"]), step)
         facts["operations"] = _operations(config)
@@ -183,7 +183,7 @@ def _train_and_test(
     seed: int,
     *,
     bank: bool,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     step: Step,
 ) -> bool:
     """Train an arm with a seed and store its predictions, from where it stopped; False: stopped."""
@@ -198,11 +198,11 @@ def _train_and_test(
         start = _run_folder(config, PRETRAIN, seed) / "last.safetensors"
         pretraining = training_config(PRETRAIN, people=config.pretrain, **same)
         if not _trained(
-            config, pretraining, start.parent, f"{PRETRAIN.title}, seed {seed}", say, step
+            config, pretraining, start.parent, f"{PRETRAIN.title}, seed {seed}", log, step
         ):
             return False
     training = training_config(arm, people=config.out / "data" / "train", start=start, **same)
-    if not _trained(config, training, folder, f"{arm.title}, seed {seed}", say, step):
+    if not _trained(config, training, folder, f"{arm.title}, seed {seed}", log, step):
         return False
     _predict(config, arm, seed, training, step)
     return True
@@ -217,7 +217,7 @@ def _trained(
     training: Config,
     folder: Path,
     title: str,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     step: Step,
 ) -> bool:
     """Train to the last step; all runs note the same about the people, so only one is shown."""
@@ -229,7 +229,7 @@ def _trained(
         folder,
         resume=True,
         cache=config.out / "crops",
-        say=say if training.init_from else lambda text: None,
+        log=log if training.init_from else lambda text: None,
         progress=lambda at, total, text: None if text == CROPPING else report(at, total),
     )
     if done.finished:

@@ -31,7 +31,7 @@ from synthstudio.dataset.rows import COLUMNS, NO_STATE, Row
 
 MAX_PIXELS = 100_000_000
 MAX_PEOPLE = 999
-"""In one picture: things are numbered from 1,000."""
+"""In one picture: objects are numbered from 1,000."""
 LARGEST_PX = 1e7
 """A coordinate beyond it, inside or outside a picture, is no place of a joint."""
 MAX_TEXT = 1_000_000
@@ -191,7 +191,7 @@ def check_frame(row: Mapping[str, Any]) -> None:
     """Refuse a whole row of the frames table that no picture can have."""
     size(row["width_px"], row["height_px"])
     integer(row["index"], 0, 2**40)
-    _check_alike(row, ("thing_instance", "thing_kind", "thing_held_by"))
+    _check_alike(row, ("object_instance", "object_kind", "object_held_by"))
     for name, label in FRAME_LABELS.items():
         if name not in ("K", "world_to_camera"):
             _typed(row[name], label)
@@ -311,8 +311,8 @@ def _check_joints(row: Mapping[str, Any]) -> None:
         raise ValueError("a share lies outside 0 to 1")
 
 
-def _all_finite(values: Any, most: float, least: float) -> bool:
-    return all(map(math.isfinite, values)) and max(values) <= most and min(values) >= least
+def _all_finite(values: Any, maximum: float, minimum: float) -> bool:
+    return all(map(math.isfinite, values)) and max(values) <= maximum and min(values) >= minimum
 
 
 def _check_masks(row: Mapping[str, Any], frame: Mapping[str, Any]) -> None:

@@ -13,9 +13,9 @@ from synthstudio.core.video import VIDEOS
 from synthstudio.dataset.durable import disk_errors, scratch_folder
 from synthstudio.dataset.store import Store
 
-MOST_PHOTOS = 20_000
-MOST_VIDEO_BYTES = 2 * 2**30
-MOST_BYTES = 50 * 2**30
+MAX_PHOTOS = 20_000
+MAX_VIDEO_BYTES = 2 * 2**30
+MAX_TOTAL_BYTES = 50 * 2**30
 """Of all photos."""
 _OTHERS = (
     ".csv",
@@ -32,7 +32,7 @@ _OTHERS = (
 )
 """Endings of objects that are not asked for their first bytes."""
 _PIECE_BYTES = 8 * 2**20
-_MOST_NAME_BYTES = 255  # of a file or folder, on nearly all disks
+_MAX_NAME_BYTES = 255  # of a file or folder, on nearly all disks
 
 
 @contextmanager
@@ -97,30 +97,30 @@ def _check(url: Url, chosen: Mapping[str, int]) -> None:
             where=str(url),
             expected=f"pictures, or objects that end in {', '.join((*SUFFIXES, *VIDEOS))}",
         )
-    if len(chosen) > MOST_PHOTOS:
+    if len(chosen) > MAX_PHOTOS:
         raise FormatError(
             "more photos than are fetched at once",
             where=str(url),
-            expected=f"at most {MOST_PHOTOS:,}",
+            expected=f"at most {MAX_PHOTOS:,}",
             got=f"{len(chosen):,}",
             then="Take a folder below it.",
         )
     for name, size in chosen.items():
         is_video = PurePosixPath(name).suffix.lower() in VIDEOS
-        most = MOST_VIDEO_BYTES if is_video else MAX_BYTES
-        if size > most:
+        maximum = MAX_VIDEO_BYTES if is_video else MAX_BYTES
+        if size > maximum:
             raise FormatError(
                 "this is larger than what is fetched",
                 where=f"{url}, {name}"[:300],
-                expected=f"at most {most:,} bytes",
+                expected=f"at most {maximum:,} bytes",
                 got=f"{size:,}",
             )
         _check_name(url, name, chosen)
-    if sum(chosen.values()) > MOST_BYTES:
+    if sum(chosen.values()) > MAX_TOTAL_BYTES:
         raise FormatError(
             "more than is fetched at once",
             where=str(url),
-            expected=f"at most {MOST_BYTES:,} bytes",
+            expected=f"at most {MAX_TOTAL_BYTES:,} bytes",
             got=f"{sum(chosen.values()):,}",
             then="Take a folder below it.",
         )
@@ -133,13 +133,13 @@ def _check_name(url: Url, name: str, chosen: Collection[str]) -> None:
         raise FormatError(
             "this name is none of a file below the folder", where=str(url), got=repr(name)[:200]
         )
-    long = any(len(part.encode("utf-8", "replace")) > _MOST_NAME_BYTES for part in parts)
+    long = any(len(part.encode("utf-8", "replace")) > _MAX_NAME_BYTES for part in parts)
     above = ("/".join(parts[:count]) for count in range(1, len(parts)))
     if long or any(folder in chosen for folder in above):
         raise FormatError(
             "this name can be an object's and no file's",
             where=str(url),
-            expected=f"parts of at most {_MOST_NAME_BYTES} bytes, none of them a photo itself",
+            expected=f"parts of at most {_MAX_NAME_BYTES} bytes, none of them a photo itself",
             got=repr(name)[:200],
             then="Give the object another name, or take in a folder without it.",
         )

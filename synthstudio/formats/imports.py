@@ -41,7 +41,7 @@ from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
 
 ABSENT = "absent"
-_MOST_ABSENT = 64
+_MAX_ABSENT = 64
 
 
 @dataclass(kw_only=True)
@@ -325,15 +325,15 @@ def _is_complete(row: Row) -> bool:
 
 def _check_image(data: bytes, size: tuple[int, int], name: str) -> str:
     """Return the suffix of a picture's kind; AssetError, or FormatError for another size."""
-    found, turned, kind = decode(data, name, _image_properties)
-    upright = (found[1], found[0]) if turned else found
+    found, rotated, kind = decode(data, name, _image_properties)
+    upright = (found[1], found[0]) if rotated else found
     if upright != size:
         raise FormatError(
             "the picture has another size",
             where=name,
             expected=f"{size[0]} x {size[1]}",
-            got=f"{found[0]} x {found[1]}" + (", to be turned by its EXIF" if turned else ""),
-            then="Labels are of the upright picture." if turned else None,
+            got=f"{found[0]} x {found[1]}" + (", to be turned by its EXIF" if rotated else ""),
+            then="Labels are of the upright picture." if rotated else None,
         )
     return SUFFIX_OF[kind]
 
@@ -341,10 +341,10 @@ def _check_image(data: bytes, size: tuple[int, int], name: str) -> str:
 def _image_properties(image: Any) -> tuple[tuple[int, int], bool, str]:
     """Return size, whether EXIF turns it on its side, and kind; decode all, JPEG at 1/8."""
     size, kind = image.size, str(image.format)
-    turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    rotated = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     image.draft(None, (1, 1))
     image.load()
-    return size, turned, kind
+    return size, rotated, kind
 
 
 def _open_sidecar(folder: Path, imported: Imported) -> Sidecar | None:
@@ -375,7 +375,7 @@ def _frame_indices(opened: Opened, sidecar: Sidecar | None) -> Sequence[int]:
         and len(known) == count
         and all(a < b for a, b in itertools.pairwise(known))
     )
-    if known is None or not rising or (count and known[-1] >= 2 * count + _MOST_ABSENT):
+    if known is None or not rising or (count and known[-1] >= 2 * count + _MAX_ABSENT):
         return range(count)
     return known
 

@@ -34,7 +34,7 @@ from synthstudio.formats.exchange import LeftOut, Opened, ReadSample
 
 QUALITY = 95
 RATE_HZ = 1.0
-MOST_TOLD = 20
+MAX_TOLD = 20
 _ROUNDING = 1e-6
 _AS_IT_IS = ("RGB", "L")
 
@@ -101,8 +101,8 @@ def _looked_at(path: Path, name: str) -> _Photo:
     """Look at all of a photo's bytes; AssetError for one that cannot be used."""
     data = read_bytes(path)
     width, height = check_rgb(data, str(path))
-    turned, mode = decode(data, str(path), _how_stored)
-    anew = turned != 1 or mode not in _AS_IT_IS
+    rotated, mode = decode(data, str(path), _how_stored)
+    anew = rotated != 1 or mode not in _AS_IT_IS
     return _Photo(path, name, width, height, anew)
 
 
@@ -129,13 +129,13 @@ def _row(
 
 
 def _notes(photos: list[_Photo], wrong: list[str]) -> list[str]:
-    found = [f"a photo that cannot be used: {text.rstrip('.')}" for text in wrong[:MOST_TOLD]]
-    if len(wrong) > MOST_TOLD:
-        found.append(f"{len(wrong) - MOST_TOLD} more such photos")
-    turned = sum(photo.anew for photo in photos)
-    if turned:
+    found = [f"a photo that cannot be used: {text.rstrip('.')}" for text in wrong[:MAX_TOLD]]
+    if len(wrong) > MAX_TOLD:
+        found.append(f"{len(wrong) - MAX_TOLD} more such photos")
+    rotated = sum(photo.anew for photo in photos)
+    if rotated:
         found.append(
-            f"the bytes of {turned} photos, which were written anew: upright, RGB, JPEG {QUALITY}"
+            f"the bytes of {rotated} photos, which were written anew: upright, RGB, JPEG {QUALITY}"
         )
     return found
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.places import Place
 from synthstudio.core.scene import F32, F64, I32, Bool, CutoutLayer, JointPatches, PosedPerson
-from synthstudio.core.spec import THING_BASE, FrameSpec
+from synthstudio.core.spec import OBJECT_BASE, FrameSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD
 from synthstudio.dataset.reader import Dataset, opened
 from synthstudio.generation.engines import local
@@ -30,12 +30,12 @@ from synthstudio.generation.engines.engine import LOCAL, Engine
 from synthstudio.generation.moving import fresh_patches
 from synthstudio.generation.pipeline import Built, build
 from synthstudio.generation.remote_worker import opening
-from synthstudio.generation.stage import Settings, Stage
+from synthstudio.generation.stage import FrameGenerator, Settings
 from synthstudio.render.rays import nearest_blockers_by_rays
 
 I64 = NDArray[np.int64]
 
-LEAST_HEIGHT_PX = 32
+MIN_HEIGHT_PX = 32
 """People whose amodal box is lower than this are left out: nobody can label them either."""
 FAR = 0.1
 """A state counts as wrong when the second oracle is more than this from the threshold."""
@@ -115,7 +115,7 @@ def audit(
     dataset = opened(place)
     indices = [row["index"] for row in dataset.iter_frames(columns=["index"])][:frames]
     jobs = (_job(dataset, indices[i : i + 16]) for i in range(0, len(indices), 16))
-    initializer, initargs = opening(engine, Stage, settings)
+    initializer, initargs = opening(engine, FrameGenerator, settings)
     total = Tally()
 
     def progress(now: local.Progress) -> None:
@@ -149,7 +149,7 @@ def _job(dataset: Dataset, indices: list[int]) -> AuditJob:
     return AuditJob(frames=tuple((i, dataset.spec(i), dataset.instances(i)) for i in indices))
 
 
-def audit_frames(stage: Stage, job: AuditJob, report: local.Report) -> Tally:
+def audit_frames(stage: FrameGenerator, job: AuditJob, report: local.Report) -> Tally:
     """Check some frames of a data set in a worker."""
     total = Tally()
     for index, spec, rows in job.frames:
@@ -174,7 +174,7 @@ def compare(
     again = shares_by_rays(built, requests + list(zip(people, fresh, strict=True)))
     tally = Tally(frames=1)
     for p, (row, person) in enumerate(zip(rows, people, strict=True)):
-        if row["amodal_box_px"][3] < LEAST_HEIGHT_PX:
+        if row["amodal_box_px"][3] < MIN_HEIGHT_PX:
             continue
         tally.people += 1
         stored = np.asarray(row["shares"], np.float64).reshape(len(joints), 5)
@@ -278,9 +278,9 @@ def _what_becomes(built: Built, own: int, pixel: F64, z: F64, blocker: tuple[I32
     first = np.where(met != 0, np.minimum(met_m, z), z)
     for layer in sorted(built.cutouts, key=lambda c: c.depth_m):
         taken = left * _alpha(layer, pixel, frame_wh) * (layer.depth_m <= first)
-        out[:, 2 if layer.instance < THING_BASE else 3] += taken
+        out[:, 2 if layer.instance < OBJECT_BASE else 3] += taken
         left = left - taken
-    who = np.where(met == 0, 0, np.where(met == own, 1, np.where(met < THING_BASE, 2, 3)))
+    who = np.where(met == 0, 0, np.where(met == own, 1, np.where(met < OBJECT_BASE, 2, 3)))
     out[np.arange(len(z)), who] += left
     return out
 
@@ -327,8 +327,8 @@ def _decide(shares: F64, camera: Camera, joint_m: F64) -> tuple[int, str]:
     if shares[0] >= VISIBLE_THRESHOLD:
         return 2, "visible"
     order = (("object", 3), ("person", 2), ("self", 1))
-    most = max(shares[1:4])
-    return 1, next(name for name, place in order if shares[place] >= most - 1e-9)
+    maximum = max(shares[1:4])
+    return 1, next(name for name, place in order if shares[place] >= maximum - 1e-9)
 
 
 def _pixels(camera: Camera, seen_m: F64) -> F64:

@@ -18,16 +18,16 @@ from synthstudio.core.velocities import (
     velocities,
     velocities_of,
 )
-from synthstudio.render.exposure import LEAST_PX
+from synthstudio.render.exposure import MIN_PX
 
 if TYPE_CHECKING:
-    from synthstudio.generation.stage import Stage
+    from synthstudio.generation.stage import FrameGenerator
 
 _BEYOND = 1.5
 
 
 def people_velocities(
-    stage: Stage, spec: FrameSpec, people: Sequence[PosedPerson]
+    stage: FrameGenerator, spec: FrameSpec, people: Sequence[PosedPerson]
 ) -> dict[int, VertexVelocities]:
     """How each of the people who moves does so; not those who cannot be seen to."""
     return {
@@ -41,21 +41,21 @@ def people_velocities(
     }
 
 
-def _is_seen(stage: Stage, spec: FrameSpec, moving: MovingSpec, now: PosedPerson) -> bool:
+def _is_seen(stage: FrameGenerator, spec: FrameSpec, moving: MovingSpec, now: PosedPerson) -> bool:
     """Return whether some joint goes far enough in the exposure for a pixel to change."""
     share = spec.lens.exposure_s / abs(moving.after_s)
     to = now.joints_m + (stage.body.joints_m(_other(spec, moving)) - now.joints_m) * share
     a, b = (spec.camera.project(spec.camera.to_camera(joints)) for joints in (now.joints_m, to))
     far = np.hypot(*(b - a).T)
     # Hands and hair go somewhat farther than joints; who crosses the near plane may be anywhere.
-    return bool(_BEYOND * np.nan_to_num(far, nan=np.inf).max() >= LEAST_PX)
+    return bool(_BEYOND * np.nan_to_num(far, nan=np.inf).max() >= MIN_PX)
 
 
 def held_velocities(
-    stage: Stage, spec: FrameSpec, place: int, surfaces: Sequence[Surface]
+    stage: FrameGenerator, spec: FrameSpec, place: int, surfaces: Sequence[Surface]
 ) -> tuple[F32, ...] | None:
-    """(V, 3) metres a second of thing `place`: those of the palm that holds it; None: still."""
-    held_by = spec.things[place].held_by
+    """(V, 3) metres a second of object `place`: those of the palm that holds it; None: still."""
+    held_by = spec.objects[place].held_by
     found = next((m for m in spec.moving if m.person == held_by), None)
     if held_by is None or found is None:
         return None
@@ -89,13 +89,15 @@ def as_rolled(
 def held_as_rolled(
     spec: FrameSpec, surfaces: tuple[Surface, ...], moving: tuple[F32, ...] | None
 ) -> tuple[Surface, ...]:
-    """A thing as the lens's rolling shutter sees it."""
+    """An object as the lens's rolling shutter sees it."""
     if moving is None or spec.lens.readout_s <= 0:
         return surfaces
     return surfaces_at_rows(surfaces, moving, spec.camera, spec.lens.readout_s)
 
 
-def fresh_patches(stage: Stage, spec: FrameSpec, *, points: int, seed: int) -> list[JointPatches]:
+def fresh_patches(
+    stage: FrameGenerator, spec: FrameSpec, *, points: int, seed: int
+) -> list[JointPatches]:
     """Other points on everybody's joints than the labels', where the shutter sees them."""
     out = [stage.body.fresh_patches(p, points=points, seed=seed) for p in spec.people]
     if spec.lens.readout_s > 0:

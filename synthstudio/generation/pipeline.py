@@ -51,7 +51,13 @@ from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import LOCAL, Engine
 from synthstudio.generation.remote_worker import opening
 from synthstudio.generation.shards import ShardJob, Summary, run_shards
-from synthstudio.generation.stage import FIRST_THING, Settings, Stage, identity_of, prepare_caches
+from synthstudio.generation.stage import (
+    FIRST_OBJECT,
+    FrameGenerator,
+    Settings,
+    identity_of,
+    prepare_caches,
+)
 from synthstudio.label.frame import PersonEvidence, label_frame
 from synthstudio.label.visibility import patch_query
 from synthstudio.props import backgrounds, cutouts, places
@@ -73,13 +79,13 @@ class Built:
     scene: Scene  # before the camera's pinhole
     camera: Camera
     cutouts: tuple[CutoutLayer, ...]
-    things: tuple[tuple[int, str, int | None], ...]  # (instance, kind, held_by instance)
+    objects: tuple[tuple[int, str, int | None], ...]  # (instance, kind, held_by instance)
     velocities: tuple[
         F32 | None, ...
     ] = ()  # (V, 3) m/s of each of the scene's surfaces; None: still
 
 
-def build(stage: Stage, spec: FrameSpec) -> Built:
+def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
     """Pose, dress and place everything that the spec names and the last frame did not have."""
     recent = stage.recent
     recent.next_frame()
@@ -111,19 +117,21 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         textures += model.mesh.textures
         named += sorted({(s.instance, s.name, None) for s in surfaces})
         velocities += [None] * len(surfaces)
-    for i, thing in enumerate(spec.things):
+    for i, obj in enumerate(spec.objects):
         made, brought = recent.get(
-            ("thing", thing, i, len(textures)),
-            partial(stage.thing, thing, instance=FIRST_THING + i, first_texture=len(textures)),
+            ("object", obj, i, len(textures)),
+            partial(
+                stage.object_surfaces, obj, instance=FIRST_OBJECT + i, first_texture=len(textures)
+            ),
         )
         carried = moving.held_velocities(stage, spec, i, made) if goes else None
         velocities += [None] * len(made) if carried is None else carried
         surfaces += moving.held_as_rolled(spec, made, carried)
         textures += brought
-        held_by = None if thing.held_by is None else PERSON_BASE + thing.held_by
-        kind = thing.kind if thing.asset is None else thing.asset.name
-        named.append((FIRST_THING + i, kind, held_by))
-    first_cutout = FIRST_THING + len(spec.things)
+        held_by = None if obj.held_by is None else PERSON_BASE + obj.held_by
+        kind = obj.kind if obj.asset is None else obj.asset.name
+        named.append((FIRST_OBJECT + i, kind, held_by))
+    first_cutout = FIRST_OBJECT + len(spec.objects)
     size = (spec.camera.width_px, spec.camera.height_px)
     layers = tuple(
         cutouts.cutout_layer(c, stage.cutout(c.asset), instance=first_cutout + i, frame_wh=size)
@@ -139,7 +147,7 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
     scene = Scene(
         camera=spec.camera.pinhole,
         people=people,
-        things=tuple(surfaces),
+        objects=tuple(surfaces),
         light=lit,
         backdrop=backdrop,
         textures=tuple(textures),
@@ -153,12 +161,12 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         scene=scene,
         camera=spec.camera,
         cutouts=layers,
-        things=tuple(named),
+        objects=tuple(named),
         velocities=tuple(velocities) if goes else (),
     )
 
 
-def _light(stage: Stage, spec: FrameSpec) -> Light:
+def _light(stage: FrameGenerator, spec: FrameSpec) -> Light:
     """Return the light on everything: a panorama's own, or the spec's sun and sky."""
     behind, lamp = spec.backdrop, spec.light
     if isinstance(behind, HdriBackdrop):
@@ -169,7 +177,7 @@ def _light(stage: Stage, spec: FrameSpec) -> Light:
     return light.light_from_spec(lamp)
 
 
-def _backdrop(stage: Stage, spec: FrameSpec) -> U8 | Painter:
+def _backdrop(stage: FrameGenerator, spec: FrameSpec) -> U8 | Painter:
     """The view behind everything, (H, W, 3) sRGB."""
     behind, exposure, camera = spec.backdrop, spec.light.exposure, spec.camera.pinhole
     if isinstance(behind, HdriBackdrop):
@@ -183,7 +191,7 @@ def _backdrop(stage: Stage, spec: FrameSpec) -> U8 | Painter:
     return backgrounds.plain_backdrop(behind, camera)
 
 
-def make_frame(stage: Stage, spec: FrameSpec, *, layers: Sequence[str] = ()) -> Frame:
+def make_frame(stage: FrameGenerator, spec: FrameSpec, *, layers: Sequence[str] = ()) -> Frame:
     """Replay a spec into pixels and labels: the same spec gives the same bytes."""
     took: dict[str, float] = {}
     with _timed(took, "build"):
@@ -218,7 +226,9 @@ def _seen(rendering: Rendering, spec: FrameSpec, built: Built) -> tuple[Renderin
     )
 
 
-def _exposed(stage: Stage, spec: FrameSpec, built: Built, still: Rendering, seen: U8) -> U8:
+def _exposed(
+    stage: FrameGenerator, spec: FrameSpec, built: Built, still: Rendering, seen: U8
+) -> U8:
     """Return `seen`, the picture of the middle moment, with who moves blurred along their way.
 
     Focus and cut-outs are those of every moment; a lens that bends may as well bend the mean.
@@ -245,7 +255,7 @@ def _exposed(stage: Stage, spec: FrameSpec, built: Built, still: Rendering, seen
 
 
 def decide_labels(
-    stage: Stage, spec: FrameSpec, built: Built, packed: Packed, rendering: Rendering
+    stage: FrameGenerator, spec: FrameSpec, built: Built, packed: Packed, rendering: Rendering
 ) -> FrameLabels:
     """Ask the renderer what hides each person's points, then decide the labels."""
     people = built.scene.people
@@ -281,7 +291,7 @@ def decide_labels(
         people=tuple(evidence),
         instance_map=rendering.instance,
         cutouts=built.cutouts,
-        things=built.things,
+        objects=built.objects,
     )
 
 
@@ -290,14 +300,14 @@ def _joined(arrays: list[Any], empty: Any = (0,), dtype: Any = np.int32) -> Any:
     return np.concatenate(arrays).astype(dtype) if arrays else np.zeros(empty, dtype)
 
 
-def draw_spec(stage: Stage, index: int) -> FrameSpec:
+def draw_spec(stage: FrameGenerator, index: int) -> FrameSpec:
     """Make every random choice of frame `index`; a moment's frames are drawn together, once."""
     return draw(stage.settings.recipe, index, stage, group=stage.group)
 
 
 def stream(settings: Settings, *, start: int = 0) -> Iterator[Frame]:
     """Yield the recipe's frames from `start`, without touching the disk."""
-    stage = Stage(settings)
+    stage = FrameGenerator(settings)
     for index in range(start, settings.recipe.frames):
         yield make_frame(stage, draw_spec(stage, index), layers=settings.recipe.layers)
 
@@ -332,7 +342,7 @@ def generate(  # noqa: PLR0913 - the options of one command
         on_note(note)
     prepare_caches(settings)
     identity = identity_of(settings, frames_per_shard)
-    initializer, initargs = opening(engine, Stage, settings)
+    initializer, initargs = opening(engine, FrameGenerator, settings)
     with open_or_create(
         out, identity, resume=resume, allow_mixed=allow_mixed, part=part, on_event=on_event
     ) as session:
@@ -351,7 +361,7 @@ def generate(  # noqa: PLR0913 - the options of one command
         )
 
 
-def make_shard(stage: Stage, job: ShardJob, report: local.Report) -> StagedShard:
+def make_shard(stage: FrameGenerator, job: ShardJob, report: local.Report) -> StagedShard:
     """Make one shard's frames in a worker and write them aside; the parent puts it in place."""
 
     def frames() -> Iterator[Frame | FailedFrame]:
@@ -362,7 +372,7 @@ def make_shard(stage: Stage, job: ShardJob, report: local.Report) -> StagedShard
     return write_shard(job.folder, job.shard, frames(), on_event=job.on_event)
 
 
-def _tried_twice(stage: Stage, index: int, skip_failed: bool) -> Frame | FailedFrame:
+def _tried_twice(stage: FrameGenerator, index: int, skip_failed: bool) -> Frame | FailedFrame:
     """Make a frame; a second failure is recorded, or stops the run with the frame's index."""
     for attempt in (1, 2):
         try:

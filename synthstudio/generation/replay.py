@@ -15,7 +15,7 @@ from synthstudio.core.spec import to_json
 from synthstudio.dataset import rows
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.pipeline import make_frame
-from synthstudio.generation.stage import Settings, Stage
+from synthstudio.generation.stage import FrameGenerator, Settings
 
 WITHIN_PX = 1e-3
 WITHIN_SHARE = 0.02
@@ -42,7 +42,7 @@ class Agreement:
 def replay(place: Place, index: int, settings: Settings) -> tuple[Frame, Agreement]:
     """Make frame `index` of a data set again from its stored spec; DatasetError without it."""
     dataset = Dataset(place, allow_unfinished=True)
-    frame = make_frame(Stage(settings), dataset.spec(index), layers=settings.recipe.layers)
+    frame = make_frame(FrameGenerator(settings), dataset.spec(index), layers=settings.recipe.layers)
     return frame, compare(dataset, index, frame)
 
 

@@ -1,7 +1,7 @@
 """What one process holds to make frames: the body, opened assets, a device.
 
-`prepare` reads a recipe's assets once; its `Settings` travel to workers; each opens a `Stage`.
-The stage is also what a draw asks when a choice needs geometry (`GeometryQueries`).
+`prepare` reads a recipe's assets once; its `Settings` travel to workers, each of which opens a
+`FrameGenerator`. It also answers the geometry questions of a draw (`GeometryQueries`).
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from synthstudio.core.recent import FrameCache
 from synthstudio.core.scene import F32, F64, U8, Light, PosedPerson, Scene, Surface
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import (
+    OBJECT_BASE,
     PERSON_BASE,
-    THING_BASE,
     AssetRef,
     FrozenDict,
+    ObjectSpec,
     PersonSpec,
     Phenotype,
-    ThingSpec,
 )
 from synthstudio.dataset.manifest import (
     FRAMES_PER_SHARD,
@@ -65,8 +65,8 @@ from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.render import bend, points, raster, runtime
 from synthstudio.render.pack import pack
 
-FIRST_THING = THING_BASE + 2
-"""1,000 is a room's floor and 1,001 its walls; the things of a FrameSpec follow."""
+FIRST_OBJECT = OBJECT_BASE + 2
+"""1,000 is a room's floor and 1,001 its walls; the objects of a FrameSpec follow."""
 RENDERERS = ("raster", "pyrender")
 PHOTOS, IMPORTED = "photos", "imported"
 """Parts of a stored recipe: which annotated photos were occluded, what was imported."""
@@ -109,7 +109,7 @@ def prepare(
         meetings=meetings.meetings(),
         garments=wardrobe.garments(),
         expressions=face.EXPRESSIONS,
-        things=procedural.kinds(),
+        objects=procedural.kinds(),
         backgrounds=images("backgrounds", "background"),
         hdris=images("hdris", "hdri"),
         cutouts=images("cutouts", "cutout"),
@@ -213,7 +213,7 @@ def stored_recipe(dataset: Dataset) -> Recipe:
     return parse_stored(Recipe, fields, str(dataset.place / MANIFEST_NAME), version)
 
 
-class Stage:
+class FrameGenerator:
     """What one process holds to make frames. It is the `GeometryQueries` of a draw."""
 
     def __init__(self, settings: Settings) -> None:
@@ -296,12 +296,12 @@ class Stage:
         """Return (N, 3) world points of the bare body's skin on some body parts."""
         return self.body.skin_m(person, parts)
 
-    def box_m(self, item: PersonSpec | ThingSpec) -> F64:
+    def box_m(self, item: PersonSpec | ObjectSpec) -> F64:
         """Return (2, 3): the item's least and greatest corner."""
         x, y, _ = item.position_m
         return np.asarray(self._box_at_origin(_at_origin(item)) + np.array([x, y, 0.0]))
 
-    def gap_m(self, a: PersonSpec | ThingSpec, b: PersonSpec | ThingSpec) -> float:
+    def gap_m(self, a: PersonSpec | ObjectSpec, b: PersonSpec | ObjectSpec) -> float:
         """Return how far two items stand apart; negative if their outlines meet.
 
         Where their boxes are well apart the distance between those is answered.
@@ -312,7 +312,7 @@ class Stage:
         return max(apart, hulls.gap_m(self._outlines(a), self._outlines(b)))
 
     def sweep_gap_m(
-        self, a: tuple[PersonSpec | ThingSpec, ...], b: tuple[PersonSpec | ThingSpec, ...]
+        self, a: tuple[PersonSpec | ObjectSpec, ...], b: tuple[PersonSpec | ObjectSpec, ...]
     ) -> float:
         """Return how far two items stay apart that pass through such places."""
         ways = [
@@ -332,18 +332,18 @@ class Stage:
         """Return how the person goes through a motion."""
         return self.body.steps(person, self.motion(motion.asset), times_s=times_s, mirror=mirrored)
 
-    def depths_m(self, items: tuple[PersonSpec | ThingSpec, ...], camera: Camera) -> F32:
+    def depths_m(self, items: tuple[PersonSpec | ObjectSpec, ...], camera: Camera) -> F32:
         """Return (H, W) z of the nearest drawn surface at each pixel centre, inf where none is."""
         surfaces = tuple(surface for item in items for surface in self._standing(item))
         packed = pack(_bare_scene(camera.pinhole, (), surfaces), device="cpu")
         return bend.bent_map(raster.rasterise(packed).depth_m, camera)
 
     def patches_seen(
-        self, people: tuple[PersonSpec, ...], things: tuple[ThingSpec, ...], camera: Camera
+        self, people: tuple[PersonSpec, ...], objects: tuple[ObjectSpec, ...], camera: Camera
     ) -> tuple[PatchesSeen, ...]:
         """Return what hides every `PATCH_STRIDE`-th point on each person's joints."""
         everybody = [self.body.posed(p, instance=PERSON_BASE + i) for i, p in enumerate(people)]
-        surfaces = tuple(surface for thing in things for surface in self._standing(thing))
+        surfaces = tuple(surface for obj in objects for surface in self._standing(obj))
         packed = pack(_bare_scene(camera.pinhole, tuple(everybody), surfaces), device="cpu")
         out = []
         for posed in everybody:
@@ -363,7 +363,7 @@ class Stage:
                     depth_m=query.depth_m,
                     weights=query.weights,
                     inside=query.inside,
-                    blocker=np.where(instance >= THING_BASE, np.int32(-1), instance),
+                    blocker=np.where(instance >= OBJECT_BASE, np.int32(-1), instance),
                     blocker_depth_m=found.depth_m.reshape(query.needed.shape),
                 )
             )
@@ -373,19 +373,19 @@ class Stage:
         """Return the light about a box of a photo."""
         return place_light(self.photo(asset), box_px)
 
-    def _standing(self, item: PersonSpec | ThingSpec) -> tuple[Surface, ...]:
+    def _standing(self, item: PersonSpec | ObjectSpec) -> tuple[Surface, ...]:
         if isinstance(item, PersonSpec):
             return self.body.surfaces(item, instance=PERSON_BASE)
-        return self.thing(item, instance=FIRST_THING, first_texture=0)[0]
+        return self.object_surfaces(item, instance=FIRST_OBJECT, first_texture=0)[0]
 
-    def _outlines(self, item: PersonSpec | ThingSpec) -> hulls.Hulls:
+    def _outlines(self, item: PersonSpec | ObjectSpec) -> hulls.Hulls:
         x, y, _ = item.position_m
         return self._outlines_at_origin(_at_origin(item)).moved(x, y)
 
-    def thing(
-        self, spec: ThingSpec, *, instance: int, first_texture: int
+    def object_surfaces(
+        self, spec: ObjectSpec, *, instance: int, first_texture: int
     ) -> tuple[tuple[Surface, ...], tuple[U8, ...]]:
-        """Return a thing's surfaces in the world and the textures they bring."""
+        """Return an object's surfaces in the world and the textures they bring."""
         if spec.asset is None:
             return procedural.build(spec, instance=instance), ()
         data = self.mesh(spec.asset)
@@ -394,14 +394,14 @@ class Stage:
 
 
 def _bare_scene(
-    camera: Camera, people: tuple[PosedPerson, ...], things: tuple[Surface, ...]
+    camera: Camera, people: tuple[PosedPerson, ...], objects: tuple[Surface, ...]
 ) -> Scene:
     """Return just these before a camera: for geometry, not for looks."""
     dark = np.zeros(3)
     return Scene(
         camera=camera,
         people=people,
-        things=things,
+        objects=objects,
         light=Light(sun_direction=dark, sun_rgb=dark, ambient_sh=np.zeros((9, 3))),
         backdrop=np.zeros((camera.height_px, camera.width_px, 3), np.uint8),
         catches_shadow=False,
@@ -409,6 +409,6 @@ def _bare_scene(
     )
 
 
-def _at_origin(item: PersonSpec | ThingSpec) -> PersonSpec | ThingSpec:
+def _at_origin(item: PersonSpec | ObjectSpec) -> PersonSpec | ObjectSpec:
     """Return the item over the origin: where it stands costs nothing new."""
     return dataclasses.replace(item, position_m=(0.0, 0.0, item.position_m[2]))

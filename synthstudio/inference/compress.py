@@ -50,7 +50,7 @@ _LR = 0.3
 
 KEPT = (0, 2, 4, 8)
 """How many convolutions stay in float32: the first that is good enough is taken."""
-MOST_LOST = 1.0
+MAX_LOST = 1.0
 """Points of PCK that 8 bits may cost, of all joints and of hidden ones."""
 _CALIBRATED = 64
 
@@ -104,7 +104,7 @@ def candidates(
     *,
     folder: Path,
     version: str,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Iterator[Candidate]:
     """Make and score every candidate, the network as it is first."""
     size = config.network.size
@@ -114,19 +114,19 @@ def candidates(
     def hits(model: OnnxModel, of: CropSubset) -> Hits:
         return scoring.hits(model, of, size, skeleton)
 
-    for name, made in _networks(net, config, skeleton, people, asked, folder=folder, say=say):
+    for name, made in _networks(net, config, skeleton, people, asked, folder=folder, log=log):
         _, _, program = onnx_program(made, skeleton, about)
         whole = copy.deepcopy(program)
         narrow(whole, weights=True)
         data: bytes = whole.SerializeToString()
         model = OnnxModel.load(data, where=name, device="cpu")
         mflops, val = flops(made, size) / 2e6, hits(model, people.val)
-        say(f"{name}: {val.percent('all'):.1f} % of the validation people's joints")
+        log(f"{name}: {val.percent('all'):.1f} % of the validation people's joints")
         yield Candidate(name=name, data=data, mflops=mflops, val=val, test=hits(model, people.test))
         small = quantized(program, crops, lambda m: hits(m, people.val), val)
         model = OnnxModel.load(small.data, where=name, device="cpu")
         found = hits(model, people.val)
-        say(f"{name}, int8: {found.percent('all'):.1f} %")
+        log(f"{name}, int8: {found.percent('all'):.1f} %")
         yield Candidate(
             name=f"{name}, int8", data=small.data, mflops=mflops, val=found,
             test=hits(model, people.test), kept=small.kept,
@@ -141,7 +141,7 @@ def _networks(
     asked: CompressionTarget,
     *,
     folder: Path,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Iterator[tuple[str, PoseNet]]:
     yield "as it is", net
     bank = bank_of(net)
@@ -155,7 +155,7 @@ def _networks(
         checkpoint.save_weights(start, smaller, changed, skeleton=skeleton, note="pruned")
         own = changed.network.model_copy(update={"bank": held})  # not filled up with its own poses
         changed = changed.model_copy(update={"network": own})
-        tuned = fine_tuned(changed, people.dataset, start, asked.steps, say=say)
+        tuned = fine_tuned(changed, people.dataset, start, asked.steps, log=log)
         count = min((b for b in BANKS if b < held), default=0)
         name = f"{keep:.0%} of the channels"
         yield name, tuned
@@ -164,7 +164,7 @@ def _networks(
 
 
 def fine_tuned(
-    config: Config, dataset: Path, start: Path, steps: int, *, say: Callable[[str], None]
+    config: Config, dataset: Path, start: Path, steps: int, *, log: Callable[[str], None]
 ) -> PoseNet:
     """Train on from a weights file, by the loop that trains all networks."""
     boxes = config.train[0].boxes if config.train else "outline"
@@ -176,7 +176,7 @@ def fine_tuned(
         }
     )  # fmt: skip
     out = start.with_suffix("")
-    train(changed, out, cache=start.parent / "crops", say=say)
+    train(changed, out, cache=start.parent / "crops", log=log)
     net, _, _ = checkpoint.load_network(out / "last.safetensors")
     return net
 
@@ -255,7 +255,7 @@ def quantized(model: Any, crops: U8, score: Callable[[OnnxModel], Hits], before:
             data = _quantize(source, Path(folder), images, kept)
             after = score(OnnxModel.load(data, where="int8", device="cpu"))
             lost = [before.percent(s) - after.percent(s) for s in ("all", "hidden")]
-            if not any(points > MOST_LOST for points in lost):
+            if not any(points > MAX_LOST for points in lost):
                 break
         return Quantized(data=data, kept=tuple(kept), moved_px=moved)
 

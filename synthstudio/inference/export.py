@@ -40,7 +40,7 @@ from synthstudio.training.config import STRIDE
 
 OPSET = 18
 """The first operator set that sums over indices as the pose bank does; onnxruntime 1.14 runs it."""
-MOST_PX, MOST = 0.01, 1e-4
+MAX_PX, MAX = 0.01, 1e-4
 """How far the file's joints and probabilities may be from PyTorch's."""
 _BATCHES, _FINDER_BATCHES = (1, 3, 16), (1, 2)
 _PEAKED = 1.5
@@ -48,7 +48,7 @@ _PEAKED = 1.5
 """
 WEIGHTS = ("int16", "float32")
 """How weights are stored in an ONNX file."""
-_LEAST_NARROWED = 1024
+_MIN_NARROWED = 1024
 _TAKE_INT32 = {"Expand", "GatherElements", "ScatterElements"}
 
 
@@ -125,7 +125,7 @@ class About:
 
 def export_onnx(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> Exported:
     """Write an ONNX file for batches of any length; ModelError when its outputs differ from PyTorch
-    by more than MOST_PX or MOST."""
+    by more than MAX_PX or MAX."""
     whole, crops, model = onnx_program(net, skeleton, about)
     narrow(model, weights=about.weights == "int16")
     written: bytes = model.SerializeToString()
@@ -189,11 +189,11 @@ def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> E
 
 def checked(out: Path, written: bytes, joints_px: float, probabilities: float) -> Exported:
     """Write the file; ModelError when its places or probabilities are too far from PyTorch's."""
-    if joints_px > MOST_PX or probabilities > MOST:
+    if joints_px > MAX_PX or probabilities > MAX:
         raise ModelError(
             "the exported network answers otherwise than the trained one",
             where=str(out),
-            expected=f"places within {MOST_PX} px, probabilities within {MOST}",
+            expected=f"places within {MAX_PX} px, probabilities within {MAX}",
             got=f"{joints_px:.2g} px, {probabilities:.2g}",
             then="Export it with --weights float32, or report it if that does not help.",
         )
@@ -242,7 +242,7 @@ def narrow(model: Any, *, weights: bool) -> None:
     kinds, helper = onnx.TensorProto, onnx.helper
     nodes, added = [], []
     for tensor in model.graph.initializer:
-        if np.prod(tensor.dims) < _LEAST_NARROWED:
+        if np.prod(tensor.dims) < _MIN_NARROWED:
             continue
         name, values = tensor.name, onnx.numpy_helper.to_array(tensor)
         readers = taking.get(name, set()) | taking.get(made.get(name, ""), set())

@@ -27,17 +27,17 @@ FORMAT = "synthstudio person finder 1"
 MIN_SCORE, OVERLAP = 0.5, 0.6
 """People are found by a score of at least the one; of boxes whose IoU is above the other, the
 surest is kept."""
-_MOST_FOUND = 100
+_MAX_FOUND = 100
 _log = logging.getLogger("synthstudio")
 MARGIN = 0.07
 """Of the joints' longer side, between them and the box: what boxes of rendered people have, in the
 median of four sides, the head's 0.09 and the others' 0.04 (23 joints; more where toes have none).
 """
-_LEAST_PX, _LEAST_JOINTS = 8.0, 3
+_MIN_PX, _MIN_JOINTS = 8.0, 3
 UNSURE, AGREED, SAME = 0.2, 0.16, 0.5
 """The least score of the detector, and of detector and network together (chosen on the photos that
 the card counts them on); from which OKS two are the same person."""
-_MOST_ASKED = 16
+_MAX_ASKED = 16
 _SIGMA = 0.07
 """Of all joints here: the mean of COCO's, who is who does not hang on it."""
 
@@ -91,7 +91,7 @@ class Finder:
         limit = np.array(image.rgb.shape[1::-1], np.float64)
         found = lies.to_image(corners[0, best].reshape(-1, 2, 2)).clip(0, limit)
         sides = found[:, 1] - found[:, 0]
-        use = np.flatnonzero((sides >= 1).all(-1))[:_MOST_FOUND]
+        use = np.flatnonzero((sides >= 1).all(-1))[:_MAX_FOUND]
         return Boxes(
             xywh=np.concatenate([found[use, 0], sides[use]], -1), score=score[0, best[use]]
         )
@@ -161,11 +161,11 @@ def box_about(person: Person, size: tuple[int, int]) -> F64 | None:
     """The box x y w h about somebody's joints inside a picture (W, H); None: too few are there."""
     inside = ((person.xy >= 0) & (person.xy < size)).all(-1)
     there = inside & ~(person.present < PRESENT)  # NaN: not said
-    if there.sum() < _LEAST_JOINTS:
+    if there.sum() < _MIN_JOINTS:
         return None
     low, high = person.xy[there].min(0), person.xy[there].max(0)
     longer = float((high - low).max())
-    if longer < _LEAST_PX:
+    if longer < _MIN_PX:
         return None
     return np.concatenate([low - MARGIN * longer, high - low + 2 * MARGIN * longer])
 
@@ -194,10 +194,10 @@ def _finder(path: Path, threads: int) -> Finder:
 
 
 def agreed_people(
-    finder: FindPeople, ask: Predictor, *, size: tuple[int, int], least: float = AGREED
+    finder: FindPeople, ask: Predictor, *, size: tuple[int, int], minimum: float = AGREED
 ) -> FindPeople:
     """People found by a detector with a low threshold and confirmed by the network: expected OKS
-    times detector score is at least `least`. Of two people with an OKS above SAME the better
+    times detector score is at least `minimum`. Of two people with an OKS above SAME the better
     stays."""
     alone = second_look(ask, size=size)
 
@@ -206,10 +206,10 @@ def agreed_people(
             return image.boxes
         boxes = finder(image)
         given = dataclasses.replace(
-            image, boxes=Boxes(xywh=boxes.xywh[:_MOST_ASKED], score=boxes.score[:_MOST_ASKED])
+            image, boxes=Boxes(xywh=boxes.xywh[:_MAX_ASKED], score=boxes.score[:_MAX_ASKED])
         )
         people = list(predict(ask, [given], source_boxes, size=size))
-        kept = _best(people, least=least)
+        kept = _best(people, minimum=minimum)
         if not kept:
             return dataclasses.replace(alone(image), score=np.full(1, UNSURE))
         return Boxes(
@@ -220,11 +220,11 @@ def agreed_people(
     return find
 
 
-def _best(people: list[Person], *, least: float) -> list[Person]:
-    """Those with a score of at least `least`, the best first, each once."""
+def _best(people: list[Person], *, minimum: float) -> list[Person]:
+    """Those with a score of at least `minimum`, the best first, each once."""
     kept: list[Person] = []
     for person in sorted(people, key=lambda each: -each.confidence):
-        if person.confidence < least:
+        if person.confidence < minimum:
             break
         if all(_alike(person, other) <= SAME for other in kept):
             kept.append(person)

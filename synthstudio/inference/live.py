@@ -24,7 +24,7 @@ from synthstudio.models.smooth import overlaps
 
 _SAME = 0.3
 """A found box that overlaps somebody's so much (IoU) is theirs."""
-MOST_PEOPLE = 50
+MAX_PEOPLE = 50
 
 
 _GAP_S = 1.0
@@ -77,17 +77,17 @@ def _share(cutoff_hz: F64 | np.float64, step_s: float) -> F64:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveOptions:
-    """`every`: pictures between two times that people are looked for although some are followed, 0:
-    never. `least`: whose confidence falls below it is lost. `euro`: None leaves joints as they are.
+    """`every`: pictures between two detections while people are tracked, 0: never. `minimum`:
+    confidence below which a person is lost. `euro`: None leaves joints as they are.
     """
 
     every: int = 30
-    least: float = 0.2
+    minimum: float = 0.2
     euro: OneEuro | None = field(default_factory=OneEuro)
 
     def __post_init__(self) -> None:
         euro = self.euro or OneEuro()
-        numbers = {"every": self.every, "least": self.least, **dataclasses.asdict(euro)}
+        numbers = {"every": self.every, "minimum": self.minimum, **dataclasses.asdict(euro)}
         for name, value in numbers.items():
             above = name in ("min_cutoff_hz", "speed_cutoff_hz")
             if not 0 <= value < 1e6 or (above and value == 0):
@@ -141,7 +141,7 @@ class Follower:
         boxes, searched = self._boxes(image)
         found = Boxes(xywh=boxes, score=np.ones(len(boxes)))
         asked = predict(self._ask, [image], lambda image: found, size=self._size)
-        sure = [person for person in asked if person.confidence >= self._options.least]
+        sure = [person for person in asked if person.confidence >= self._options.minimum]
         self._people = self._named(sure, frame.number)
         steady = [self._steadied(person, frame.time_s) for person in self._people]
         seen = {person.track for person in steady}
@@ -166,7 +166,7 @@ class Follower:
         more = np.asarray(self._find(image).xywh, np.float64).reshape(-1, 4)
         if len(boxes):
             more = more[(overlaps(more, boxes) < _SAME).all(-1)]
-        return np.concatenate([boxes, more])[:MOST_PEOPLE], True
+        return np.concatenate([boxes, more])[:MAX_PEOPLE], True
 
     def _named(self, people: list[Person], number: int) -> list[Person]:
         """With their tracks, each once."""

@@ -19,7 +19,7 @@ from synthstudio.inference.predict import U8, CropPredictions, few_at_once
 
 FORMAT = "synthstudio pose network 1"
 SUFFIX = ".onnx"
-_MOST_BYTES = 2**31
+_MAX_BYTES = 2**31
 _OUTPUTS = {"joints": (2,), "score": ()}
 _MORE = {"present": (), "shares": (4,), "expected_oks": ()}
 
@@ -123,7 +123,7 @@ def open_session(
 def read_model(path: Path) -> bytes:
     """The bytes of a network's file; ModelError."""
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        if path.stat().st_size > _MAX_BYTES:
             raise ModelError("this file is too large for a network", where=str(path))
         return path.read_bytes()
     except UNREADABLE as error:

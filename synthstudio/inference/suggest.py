@@ -40,9 +40,9 @@ _PRIOR_JOINTS = 40
 _CLEAR_RATIO = 1.15
 """An axis gets quotas when its worst bin's error rate is this many times the mean."""
 _MIDDLES = {"0-.1": 0.05, ".1-.3": 0.2, ".3-.5": 0.4, ".5-.7": 0.6, ".7-.9": 0.75}
-_MOST_WITH_JOINTS = 0.6
+_MAX_WITH_JOINTS = 0.6
 """Above this occluded fraction wrists and ankles are hidden anyway: none can be made visible."""
-_MOST_OWN = 0.25
+_MAX_OWN = 0.25
 """Joints that people hide themselves more often than this cannot be required visible."""
 _MORE = 0.3
 """Target for the worst pair of joints, above how often it is hidden anyway."""
@@ -184,7 +184,7 @@ def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
 
 
 def regions(skeleton: Skeleton) -> dict[str, list[int]]:
-    """Groups of joints that the same thing hides, by their names joined with +."""
+    """Groups of joints that the same object hides, by their names joined with +."""
     found = []
     for ends in REGIONS.values():
         places = [j for j, name in enumerate(skeleton.joints) if name.endswith(ends)]
@@ -271,8 +271,8 @@ def next_recipe(found: Profile, *, frames: int, like: Recipe | None = None) -> d
         "quotas": None,
     }
     wanted["targets"] = _targets(found, wanted)
-    if not any(thing["kind"] == "procedural" for thing in wanted.get("things") or ()):
-        wanted["things"] = [*(wanted.get("things") or ()), {"kind": "procedural"}]
+    if not any(obj["kind"] == "procedural" for obj in wanted.get("objects") or ()):
+        wanted["objects"] = [*(wanted.get("objects") or ()), {"kind": "procedural"}]
     quotas = {
         "view": _views_requested(found, wanted, like),
         "family": _families_requested(found, like),
@@ -309,13 +309,13 @@ def _targets(found: Profile, wanted: dict[str, Any]) -> dict[str, Any]:
     if by["self"] > max(by["object"], by["person"]):
         return {"causes": {"self": [0.15, 0.3]}}
     joints = _joints_requested(found, SKELETONS[wanted["skeleton"]].joints)
-    fractions = _fractions_requested(found, most=_MOST_WITH_JOINTS if joints else 1.0)
+    fractions = _fractions_requested(found, maximum=_MAX_WITH_JOINTS if joints else 1.0)
     return {"occluded_fraction": {"choice": fractions}} | ({"joints": joints} if joints else {})
 
 
-def _fractions_requested(found: Profile, *, most: float) -> dict[str, int]:
+def _fractions_requested(found: Profile, *, maximum: float) -> dict[str, int]:
     rates = found.rates("fraction")
-    rates = {n: rates.get(n, found.rate) for n, middle in _MIDDLES.items() if middle <= most}
+    rates = {n: rates.get(n, found.rate) for n, middle in _MIDDLES.items() if middle <= maximum}
     return {str(_MIDDLES[name]): share for name, share in _shares(rates).items()}
 
 
@@ -328,13 +328,13 @@ def _joints_requested(found: Profile, drawable: tuple[str, ...]) -> dict[str, fl
         names = {*left.split("+"), *right.split("+")}
         if left == right or right not in rates or not names <= set(drawable):
             continue
-        if max(found.own[left], found.own[right]) <= _MOST_OWN:
+        if max(found.own[left], found.own[right]) <= _MAX_OWN:
             pairs[f"{left}+{right}"] = (rates[left] + rates[right]) / 2
     if not pairs:
         return {}
     worst = max(sorted(pairs), key=lambda pair: pairs[pair])
     left = worst.split("+right_")[0]
-    return {worst: round(min(found.own[left], _MOST_OWN) / 2 + _MORE, 2)}
+    return {worst: round(min(found.own[left], _MAX_OWN) / 2 + _MORE, 2)}
 
 
 def _views_requested(

@@ -22,7 +22,7 @@ I64 = NDArray[np.int64]
 
 MEMORY = 100
 """Frames without somebody after which they are new (PoseFlow's link length)."""
-LEAST = 0.2
+MIN = 0.2
 """Agreement of a match."""
 REPEATED = -1
 """In place of a track number: the same person as another one of the frame."""
@@ -65,12 +65,12 @@ def track_people(
     *,
     at: Sequence[int] | I64 | None = None,
     memory: int = MEMORY,
-    least: float = LEAST,
+    minimum: float = MIN,
 ) -> list[I64]:
     """Track numbers (P,) from 0 for the people of each frame, REPEATED for near-duplicates. For
     each frame `boxes` (P, 4: x y w h), `joints` (P, J, 2; NaN: unknown), `scores` (P, J; 0 hidden
     to 1) and its number in `at` (rising; default 0, 1, ...). Somebody unseen for more than `memory`
-    frames is new; a match agrees by at least `least`. ArgumentError for arrays that do not fit or
+    frames is new; a match agrees by at least `minimum`. ArgumentError for arrays that do not fit or
     frames out of order."""
     times = range(len(boxes)) if at is None else at
     for name, values in (("joints", joints), ("scores", scores), ("at", times)):
@@ -81,16 +81,16 @@ def track_people(
                 expected=f"{len(boxes)}",
                 got=f"{len(values)}",
             )
-    tracker = Tracker(memory=memory, least=least)
+    tracker = Tracker(memory=memory, minimum=minimum)
     rows = zip(boxes, joints, scores, times, strict=True)
     return [tracker.name(b, j, s, at=time) for b, j, s, time in rows]
 
 
 class Tracker:
-    """The same frame by frame, for what comes live. `memory`, `least`: as of `track_people`."""
+    """The same frame by frame, for what comes live. `memory`, `minimum`: as of `track_people`."""
 
-    def __init__(self, *, memory: int = MEMORY, least: float = LEAST) -> None:
-        self._memory, self._least = memory, least
+    def __init__(self, *, memory: int = MEMORY, minimum: float = MIN) -> None:
+        self._memory, self._least = memory, minimum
         self._past: dict[int, _Track] = {}
         self._before: int | None = None
         self._joints: int | None = None
@@ -117,7 +117,7 @@ class Tracker:
         }
         names = np.full(len(now.boxes), REPEATED, np.int64)
         rows = _distinct(now)
-        found = _matched(now, rows, self._past, least=self._least)
+        found = _matched(now, rows, self._past, minimum=self._least)
         for p in rows:
             name = found.get(p, self._fresh)
             self._fresh += name == self._fresh
@@ -127,7 +127,7 @@ class Tracker:
 
 
 def _matched(
-    now: _Frame, rows: list[int], past: dict[int, _Track], *, least: float
+    now: _Frame, rows: list[int], past: dict[int, _Track], *, minimum: float
 ) -> dict[int, int]:
     """Row -> track, for the best assignment of `rows` to tracks."""
     names = list(past)
@@ -138,7 +138,7 @@ def _matched(
     missed = np.array([now.time - past[k][-1][0].time - 1 for k in names])
     seen = _People(boxes=now.boxes[rows], joints=now.joints[rows], scores=now.scores[rows])
     score = np.maximum(_agreement(seen, moved), _STOOD * _agreement(seen, stood)) * _FADE**missed
-    score[score < least] = 0  # such pairs must not take a good one's place in the sum
+    score[score < minimum] = 0  # such pairs must not take a good one's place in the sum
     pairs = zip(*linear_sum_assignment(-score), strict=True)
     return {rows[p]: names[k] for p, k in pairs if score[p, k] > 0}
 

@@ -120,7 +120,7 @@ def draw_into(out: Path, image: SourceImage, people: list[Person], skeleton: Ske
 def frame_labels(people: list[Person]) -> FrameLabels:
     """What `draw_labels` draws of the people of a picture."""
     labels = tuple(labels_of(p, k) for k, p in enumerate(people))
-    return FrameLabels(people=labels, crowd_index=0.0, things=())
+    return FrameLabels(people=labels, crowd_index=0.0, objects=())
 
 
 _STATES = {None: STATE_VISIBLE, "visible": STATE_VISIBLE, TRUNCATED: STATE_OUTSIDE}
@@ -210,11 +210,11 @@ def store_predictions(
 
 def _numbered(people: Iterable[Person]) -> Iterator[Person]:
     """People of whom nobody knows who they are, numbered in each image as those who are found."""
-    from synthstudio.review.check import FIRST_THING
+    from synthstudio.review.check import FIRST_OBJECT
 
     count: Counter[int] = Counter()
     for person in people:
-        yield dataclasses.replace(person, instance=FIRST_THING + count[person.image])
+        yield dataclasses.replace(person, instance=FIRST_OBJECT + count[person.image])
         count[person.image] += 1
 
 

@@ -18,10 +18,10 @@ from synthstudio.core.visibility import occluded_fraction
 from synthstudio.label.visibility import PatchQuery, decide_visibility, in_frame, place_joints
 
 Bool = NDArray[np.bool_]
-Thing = tuple[int, str, int | None]
+Object = tuple[int, str, int | None]
 
 _CROWD_JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-_CROWD_LEAST = 4
+_CROWD_MIN = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def label_frame(
     people: tuple[PersonEvidence, ...],
     instance_map: I32,  # (H, W) cut-outs included where their alpha is at least 0.5
     cutouts: tuple[CutoutLayer, ...] = (),
-    things: tuple[Thing, ...] = (),  # (instance, kind, held_by instance or None)
+    objects: tuple[Object, ...] = (),  # (instance, kind, held_by instance or None)
 ) -> FrameLabels:
     """The labels of a frame; GeometryError when the evidence does not fit together."""
     size = (camera.height_px, camera.width_px)
@@ -65,7 +65,7 @@ def label_frame(
         for p in people
     )
     return FrameLabels(
-        people=labels, crowd_index=crowd_index(camera, skeleton, labels), things=things
+        people=labels, crowd_index=crowd_index(camera, skeleton, labels), objects=objects
     )
 
 
@@ -83,7 +83,7 @@ def crowd_index(camera: Camera, skeleton: Skeleton, people: tuple[PersonLabel, .
     for i, person in enumerate(people):
         counts = [_inside_box(px, person.amodal_box_px) for px in joints]
         own, other = counts[i], sum(counts) - counts[i]
-        ratios.append(min(1.0, other / own) if own >= _CROWD_LEAST else 0.0)
+        ratios.append(min(1.0, other / own) if own >= _CROWD_MIN else 0.0)
     return float(np.mean(ratios)) if ratios else 0.0
 
 

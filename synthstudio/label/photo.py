@@ -36,7 +36,7 @@ from synthstudio.core.visibility import (
     occluded_fraction,
 )
 
-LEAST_RADIUS_PX = 2.0
+MIN_RADIUS_PX = 2.0
 OPAQUE = 0.5
 _ALL = 1 - 1e-6
 _NONE = np.zeros(0, np.int32), np.zeros(0, np.int32)
@@ -81,7 +81,7 @@ class Relabelled:
 
 def radii_px(sigmas: F64, area_px: float) -> F64:
     """(J,) the radii of the joints' discs for a person of that annotated area."""
-    return np.maximum(LEAST_RADIUS_PX, 2 * sigmas * np.sqrt(area_px))
+    return np.maximum(MIN_RADIUS_PX, 2 * sigmas * np.sqrt(area_px))
 
 
 def relabel(

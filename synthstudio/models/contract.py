@@ -150,14 +150,14 @@ def normalized(images: Tensor, mean: Tensor, std: Tensor, *, where: str) -> Tens
     return (levels - mean) / std
 
 
-_LEAST_STD = 0.02
+_MIN_STD = 0.02
 """What even an image of one colour is divided by: five of 255 levels."""
 
 
 def standardized(images: Tensor) -> Tensor:
     """Images (B, 3, H, W), each less its mean and divided by its standard deviation."""
     spread, middle = torch.var_mean(images, (1, 2, 3), correction=0, keepdim=True)
-    return (images - middle) / spread.sqrt().clamp_min(_LEAST_STD)
+    return (images - middle) / spread.sqrt().clamp_min(_MIN_STD)
 
 
 def predict_joints(

@@ -196,7 +196,12 @@ def _band(size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> 
 
 
 def find_peaks(
-    maps: Tensor, *, count: int = 3, least: float = 0.0, reach: int = 1, sigma: float | None = None
+    maps: Tensor,
+    *,
+    count: int = 3,
+    minimum: float = 0.0,
+    reach: int = 1,
+    sigma: float | None = None,
 ) -> Decoded:
     """The `count` highest local peaks of each map, `xy` (B, J, count, 2), best first.
 
@@ -205,7 +210,7 @@ def find_peaks(
     `decode_peak`.
     """
     h, w = maps.shape[-2:]
-    highest, padded = maps > least, F.pad(maps, (reach,) * 4, value=-torch.inf)
+    highest, padded = maps > minimum, F.pad(maps, (reach,) * 4, value=-torch.inf)
     steps = range(-reach, reach + 1)
     for down, right in itertools.product(steps, steps):  # quicker than pooling with indices
         other = padded[..., reach + down : reach + down + h, reach + right : reach + right + w]

@@ -12,7 +12,7 @@ DEFAULT = "default"
 WEIGHTS = Path(str(files("synthstudio"))) / "inference" / "weights"
 ONNX, TENSORS, CARD = "photos.onnx", "photos.safetensors", "photos.md"
 FINDER, FINDER_TENSORS = "people.onnx", "people.safetensors"
-MOST_BYTES = 4_000_000
+MAX_BYTES = 4_000_000
 
 
 def default_model() -> Path:

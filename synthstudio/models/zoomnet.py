@@ -42,10 +42,10 @@ ZOOMED = ("face", "left_hand", "right_hand")
 BODY = PARTS["foot"].stop
 """Joints of body and feet, which come first."""
 JOINTS = PARTS["right_hand"].stop
-LEAST_JOINTS = 4
+MIN_JOINTS = 4
 """A part with fewer joints in the image has no box: it is taught as absent."""
 _MARGIN = 1.25
-_LEAST_SIDE_PX = 8.0
+_MIN_SIDE_PX = 8.0
 _SIGMA = 1.0  # of targets, in cells
 _WAYS = (1.0, 1.0, -1.0)  # of x in each part's window: right hands are mirrored
 
@@ -76,7 +76,7 @@ def zoom_to(boxes: Tensor, cells: int) -> Zoom:
     """The windows of boxes (B, P, 4: x0 y0 x1 y1) in pixels; NaN: the image's first corner."""
     boxes = boxes.nan_to_num(0.0)
     centre, size = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
-    side = (_MARGIN * size.amax(-1, keepdim=True)).clamp_min(_LEAST_SIDE_PX)
+    side = (_MARGIN * size.amax(-1, keepdim=True)).clamp_min(_MIN_SIDE_PX)
     way = torch.tensor([(x, 1.0) for x in _WAYS]).to(boxes)
     return Zoom(origin=centre - way * side / 2, step=way * side / cells)
 
@@ -220,7 +220,7 @@ class ZoomNet(System):
         """What is taught of joints (B, 133, 2) in pixels of images of `size` (H, W).
 
         NaN: unlabelled. Joints outside the image are not taught; a part of which fewer than
-        LEAST_JOINTS lie inside is taught as absent. ModelError for another number of joints.
+        MIN_JOINTS lie inside is taught as absent. ModelError for another number of joints.
         """
         if joints_px.ndim != 3 or joints_px.shape[1:] != (JOINTS, 2):
             raise ModelError(
@@ -236,7 +236,7 @@ class ZoomNet(System):
             own, inside = joints_px[:, PARTS[part]], known[:, PARTS[part], None]
             low = own.masked_fill(~inside, torch.inf).amin(1)
             high = own.masked_fill(~inside, -torch.inf).amax(1)
-            enough = inside.sum(1) >= LEAST_JOINTS
+            enough = inside.sum(1) >= MIN_JOINTS
             box = torch.cat([low, high], -1).masked_fill(~enough, torch.nan)
             boxes.append(box)
             present.append(enough[:, 0])

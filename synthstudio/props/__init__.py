@@ -1,1 +1,1 @@
-"""Things, cut-outs, backdrops and rooms."""
+"""Objects, cut-outs, backdrops and rooms."""

@@ -33,9 +33,9 @@ _MAX_MANIFEST = 16 * 1024 * 1024
 _HEIGHTS_M = (0.02, 30.0)
 _HASHES: dict[tuple[Stamp, ...], str] = {}
 _NAMED: dict[Stamp, tuple[Path, ...]] = {}
-_LEAST_PX, _BLACK = 32, 16
+_MIN_PX, _BLACK = 32, 16
 """A photo has that many pixels a side, and some brighter than that of 255, or is no place."""
-_LEAST_LIGHT = 1e-8
+_MIN_LIGHT = 1e-8
 _FLOOR_DEG = (3, 30)
 """So far below a panorama's horizon are the feet of people whom one sees whole."""
 
@@ -272,8 +272,8 @@ def _checked(path: Path, kind: ImageKind) -> _Pixels:
 def _photo(path: Path) -> _Pixels:
     width, height, level = images.check_image(path)
     unfit = f"black: hardly a pixel is brighter than {_BLACK} of 255" if level <= _BLACK else ""
-    if min(width, height) < _LEAST_PX:
-        unfit = f"{width} x {height} pixels: smaller than {_LEAST_PX} a side"
+    if min(width, height) < _MIN_PX:
+        unfit = f"{width} x {height} pixels: smaller than {_MIN_PX} a side"
     return _Pixels(width_px=width, height_px=height, unfit=unfit)
 
 
@@ -293,7 +293,7 @@ def _panorama(path: Path) -> _Pixels:
     half = len(rows) // 2
     above, below = light[:half].sum(), light[len(rows) - half :].sum()
     mean = float(light.sum() * math.pi / (2 * len(rows)))
-    if mean <= _LEAST_LIGHT:
+    if mean <= _MIN_LIGHT:
         raise AssetError(
             "the panorama is black: it lights nothing and shows nothing",
             where=str(path),
@@ -304,7 +304,7 @@ def _panorama(path: Path) -> _Pixels:
     return _Pixels(
         width_px=2 * len(rows),
         height_px=len(rows),
-        below_above=float(below / max(above, _LEAST_LIGHT)),
+        below_above=float(below / max(above, _MIN_LIGHT)),
         dark_floor=_dark_floor(radiance),
     )
 
@@ -346,7 +346,7 @@ def _height_m(path: Path, name: str, value: object) -> float:
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     if not _HEIGHTS_M[0] <= number <= _HEIGHTS_M[1]:
         raise AssetError(
-            "a thing's height cannot be used",
+            "an object's height cannot be used",
             where=f"{path}: {name[:80]}: height_m",
             expected=f"metres, {_HEIGHTS_M[0]:g} to {_HEIGHTS_M[1]:g}",
             got=str(value)[:40],

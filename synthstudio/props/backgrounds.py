@@ -13,7 +13,7 @@ from synthstudio.core.errors import AssetError
 from synthstudio.core.images import LUMINANCE, linear_to_srgb_u8, resample, toned
 from synthstudio.core.scene import F32, U8, Painter, Surface
 from synthstudio.core.spec import (
-    THING_BASE,
+    OBJECT_BASE,
     HdriBackdrop,
     PhotoBackdrop,
     PlaceBackdrop,
@@ -26,8 +26,8 @@ from synthstudio.props.skies import sky_picture
 
 MID_GREY = 0.18
 """The linear reflectance that photographers expose for."""
-FLOOR_INSTANCE = THING_BASE
-WALLS_INSTANCE = THING_BASE + 1
+FLOOR_INSTANCE = OBJECT_BASE
+WALLS_INSTANCE = OBJECT_BASE + 1
 _QUAD = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
 WHITE_BALL = 0.6
 """The greatest mean light of a white matte ball in a panorama."""

@@ -33,8 +33,8 @@ def check_alpha(alpha: U8, where: str) -> None:
         raise AssetError(
             "not a cut-out: the image is opaque everywhere",
             where=where,
-            expected="transparent pixels around the thing",
-            then="Cut the thing out, or use the picture as a background.",
+            expected="transparent pixels around the object",
+            then="Cut the object out, or use the picture as a background.",
         )
 
 

@@ -127,6 +127,6 @@ def _moved(uv: F32, move: dict[str, Any]) -> F32:
     turn = float(move.get("rotation", 0))
     cos, sin = np.cos(turn), np.sin(turn)
     scaled = uv * np.array(move.get("scale", (1, 1)), np.float64)
-    turned = scaled @ np.array([[cos, -sin], [sin, cos]])
-    out: F32 = (turned + np.array(move.get("offset", (0, 0)), np.float64)).astype(np.float32)
+    rotated = scaled @ np.array([[cos, -sin], [sin, cos]])
+    out: F32 = (rotated + np.array(move.get("offset", (0, 0)), np.float64)).astype(np.float32)
     return out

@@ -13,7 +13,7 @@ import numpy as np
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import picture_rgba, read_bytes, srgb_to_linear
 from synthstudio.core.scene import F32, F64, I32, U8, Surface
-from synthstudio.core.spec import Material, ThingSpec, Vec3
+from synthstudio.core.spec import Material, ObjectSpec, Vec3
 from synthstudio.props.gltf_numbers import with_plain_numbers
 from synthstudio.props.mesh_files import (
     MAX_BYTES,
@@ -22,14 +22,14 @@ from synthstudio.props.mesh_files import (
     not_numbers,
     texture_of,
 )
-from synthstudio.props.things.shapes import turn_of
+from synthstudio.props.objects.shapes import turn_of
 
 if TYPE_CHECKING:
     import trimesh
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
 MAX_TEXTURE_PX = 2048
-LEAST_M, GREATEST_M = 0.01, 30.0
+MIN_M, GREATEST_M = 0.01, 30.0
 _Y_UP = (".glb", ".gltf", ".obj")
 """glTF says so; OBJ says nothing, but the common exporters write y up. PLY and STL: z up."""
 _UNITS = (("millimetres", 0.001), ("centimetres", 0.01), ("inches", 0.0254), ("kilometres", 1000.0))
@@ -103,7 +103,7 @@ def load_mesh(
 
 
 def mesh_surfaces(
-    spec: ThingSpec, data: MeshData, *, instance: int, texture_offset: int
+    spec: ObjectSpec, data: MeshData, *, instance: int, texture_offset: int
 ) -> tuple[Surface, ...]:
     """The mesh scaled to spec.size_m, turned and put in its place, a surface a part.
 
@@ -138,7 +138,7 @@ def _texture_coords(part: MeshPart) -> F32:
     return np.column_stack([part.uv, np.zeros(len(part.uv), np.float32)])
 
 
-def _material(part: MeshPart, spec: ThingSpec, texture_offset: int) -> Material:
+def _material(part: MeshPart, spec: ObjectSpec, texture_offset: int) -> Material:
     if part.texture >= 0 and part.uv is not None:
         base = part.base_rgb or (1.0, 1.0, 1.0)
         return Material(
@@ -374,14 +374,14 @@ def _area(part: MeshPart) -> float:
 def _check_size(size: F64, where: str, greatest_m: float) -> None:
     """Raise AssetError, naming the likely unit, unless the longest side is in the range."""
     longest = float(size.max())
-    if LEAST_M <= longest <= greatest_m:
+    if MIN_M <= longest <= greatest_m:
         return
     fits = [(unit, factor) for unit, factor in _UNITS if 0.05 <= longest * factor <= 10]
     guess = " or ".join(f"in {unit} (scale it by {factor:g})" for unit, factor in fits)
     raise AssetError(
         "the mesh is not in metres" + (f": it may be {guess}" if guess else ""),
         where=where,
-        expected=f"a longest side of {LEAST_M:g} to {greatest_m:g} m",
+        expected=f"a longest side of {MIN_M:g} to {greatest_m:g} m",
         got=f"{longest:.6g}",
         then="Scale it to metres and export it again.",
     )

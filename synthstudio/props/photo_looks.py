@@ -26,7 +26,7 @@ def place_light(rgb: U8, box: Sequence[float]) -> PlaceLight:
     """The light about a box (x, y, w, h) of a photo (H, W, 3).
 
     A white card: between what a mean albedo of 0.28 makes of the mean and what the brightest
-    twentieth shows. The tint is the mean colour, weakened: much of it is the things' own.
+    twentieth shows. The tint is the mean colour, weakened: much of it is the objects' own.
     """
     h, w = rgb.shape[:2]
     x, y, bw, bh = box
@@ -126,9 +126,9 @@ def quantile(values: NDArray[np.floating], share: float) -> float:
     low = int(at)
     some = np.sort(flat[:: len(flat) // _SAMPLE + 1])
     last, place, reach = len(some) - 1, int(share * len(some)), len(some) // 40
-    least, most = some[max(0, place - reach)], some[min(last, place + reach)]
-    near = np.sort(flat[(flat >= least) & (flat <= most)])
-    below = int(np.count_nonzero(flat < least))
+    minimum, maximum = some[max(0, place - reach)], some[min(last, place + reach)]
+    near = np.sort(flat[(flat >= minimum) & (flat <= maximum)])
+    below = int(np.count_nonzero(flat < minimum))
     if not below <= low < below + len(near) - 1:  # the sample was none of the whole
         near, below = np.sort(flat), 0
     a, b = near[low - below], near[min(low - below + 1, len(near) - 1)]

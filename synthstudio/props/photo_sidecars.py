@@ -31,8 +31,8 @@ _RANGES = {
     "sun_azimuth_deg": (-180.0, 180.0),
 }
 _OTHERS = ("floor", "stand", "reason")
-_MOST_CORNERS, _MOST_REASON = 64, 200
-_LEAST_AREA = 1e-4
+_MAX_CORNERS, _MAX_REASON = 64, 200
+_MIN_AREA = 1e-4
 _FILM_MM = math.hypot(36, 24)
 
 
@@ -141,7 +141,7 @@ def _read(path: Path) -> _Sidecar:
         numbers={name: _number(path, name, fields[name]) for name in _RANGES if name in fields},
         floor=_floor(path, fields["floor"]) if "floor" in fields else (),
         stand=_stand(path, fields["stand"]) if "stand" in fields else True,
-        reason=_text(path, "reason", fields["reason"])[:_MOST_REASON] if "reason" in fields else "",
+        reason=_text(path, "reason", fields["reason"])[:_MAX_REASON] if "reason" in fields else "",
     )
 
 
@@ -173,8 +173,8 @@ def _stand(path: Path, node: yaml.Node) -> bool:
 def _floor(path: Path, node: yaml.Node) -> tuple[Vec2, ...]:
     """The polygon's corners; AssetError unless it is one and has an area."""
     corners = node.value if isinstance(node, yaml.SequenceNode) else []
-    if not 3 <= len(corners) <= _MOST_CORNERS:
-        raise _bad(path, f"floor: {len(corners)} corners (3 to {_MOST_CORNERS})")
+    if not 3 <= len(corners) <= _MAX_CORNERS:
+        raise _bad(path, f"floor: {len(corners)} corners (3 to {_MAX_CORNERS})")
     found = []
     for corner in corners:
         if not isinstance(corner, yaml.SequenceNode) or len(corner.value) != 2:
@@ -182,7 +182,7 @@ def _floor(path: Path, node: yaml.Node) -> tuple[Vec2, ...]:
         x, y = (_number(path, "floor", part) for part in corner.value)
         found.append((x, y))
     x, y = np.array(found).T
-    if abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2 < _LEAST_AREA:
+    if abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2 < _MIN_AREA:
         raise _bad(path, "floor: corners without an area between them")
     return tuple(found)
 

@@ -20,20 +20,20 @@ import scipy.sparse.csgraph
 from synthstudio.core.errors import AssetError
 from synthstudio.core.ground import CELL_M, HEADROOM_M, FloorPlan
 from synthstudio.core.scene import F64, U8, Bool, Surface
-from synthstudio.core.spec import PlaceBackdrop, ThingSpec
+from synthstudio.core.spec import ObjectSpec, PlaceBackdrop
 from synthstudio.props.backgrounds import FLOOR_INSTANCE, WALLS_INSTANCE
 from synthstudio.props.meshes import MeshData, MeshPart, load_mesh, mesh_surfaces
 
-LEAST_FLOOR_M2 = 4.0
+MIN_FLOOR_M2 = 4.0
 GREATEST_M = 60.0
-MOST_POINTS = 100_000_000
+MAX_POINTS = 100_000_000
 _LEVEL_M = 0.02
 """Floor may lie so far above or below its level, and what lies higher stands on it."""
 _HEIGHT_M = 6.0
 _WALL_M = 2.2
 _SPACING_M = CELL_M / 2
 _BATCH = 1_000_000
-_MOST_LEVELS = 16
+_MAX_LEVELS = 16
 _FLAT = 0.999
 _FLOOR, _LOW, _TALL = range(3)
 
@@ -52,40 +52,40 @@ def read_place(path: Path) -> PlaceModel:
     """Load a place and find its floor.
 
     AssetError for a file that is no usable mesh, is larger than `GREATEST_M` (another unit than
-    metres, most likely), or has no level floor of `LEAST_FLOOR_M2` with room above it.
+    metres, most likely), or has no level floor of `MIN_FLOOR_M2` with room above it.
     """
     mesh = load_mesh(path, greatest_m=GREATEST_M, room_m=HEADROOM_M)
     triangles = [part.vertices_m[part.faces].astype(np.float64) for part in mesh.parts]
     level = [_level(part, at) for part, at in zip(mesh.parts, triangles, strict=True)]
     every = np.concatenate(triangles)
     points = int((_rows(every)[1] + 1).prod(axis=1).sum())
-    if points > MOST_POINTS:
+    if points > MAX_POINTS:
         raise AssetError(
             "the place has more surface than can be searched for free air",
             where=str(path),
-            expected=f"at most {MOST_POINTS:,} points {_SPACING_M:g} m apart",
+            expected=f"at most {MAX_POINTS:,} points {_SPACING_M:g} m apart",
             got=f"{points:,}",
             then="Leave out what nobody sees, or export a part of it.",
         )
     flats = every[np.concatenate(level)]
     area = _areas(flats)
     heights = flats[:, 0, 2]
-    most, best = 0.0, 0.0
-    for height in itertools.islice(_levels(heights, area), _MOST_LEVELS):
+    maximum, best = 0.0, 0.0
+    for height in itertools.islice(_levels(heights, area), _MAX_LEVELS):
         at = np.abs(heights - height) <= _LEVEL_M
         plan = _plan(every, flats[at], height)
         free = float(plan.standing.sum()) * CELL_M**2
-        if free >= LEAST_FLOOR_M2:
+        if free >= MIN_FLOOR_M2:
             kinds = tuple(
                 _kinds(part, flat, height) for part, flat in zip(mesh.parts, level, strict=True)
             )
             return PlaceModel(mesh=mesh, level_m=height, plan=plan, kinds=kinds)
-        most, best = max(most, free), max(best, float(area[at].sum()))
-    found = f"{best:.1f} m² of it, {most:.1f} m² with that much air" if best else "none so large"
+        maximum, best = max(maximum, free), max(best, float(area[at].sum()))
+    found = f"{best:.1f} m² of it, {maximum:.1f} m² with that much air" if best else "none so large"
     raise AssetError(
         "the place has no floor for people",
         where=str(path),
-        expected=f"a level surface of {LEAST_FLOOR_M2:g} m² with {HEADROOM_M:g} m of air over it",
+        expected=f"a level surface of {MIN_FLOOR_M2:g} m² with {HEADROOM_M:g} m of air over it",
         got=found,
         then="Export it with its floor, in metres and the right way up: glTF and OBJ have y up.",
     )
@@ -98,14 +98,14 @@ def place_surfaces(
 
     What is as high as walls throws no shadow, as the walls of drawn rooms throw none.
     """
-    thing = ThingSpec(
+    obj = ObjectSpec(
         kind="mesh",
         role="scenery",
         size_m=model.mesh.size_m,
         position_m=spec.position_m,
         yaw_rad=spec.yaw_rad,
     )
-    made = mesh_surfaces(thing, model.mesh, instance=WALLS_INSTANCE, texture_offset=texture_offset)
+    made = mesh_surfaces(obj, model.mesh, instance=WALLS_INSTANCE, texture_offset=texture_offset)
     return tuple(
         dataclasses.replace(
             surface,
@@ -156,10 +156,10 @@ def _levels(heights: F64, area: F64) -> Iterator[float]:
     bins = np.round((heights - heights.min(initial=0.0)) / _LEVEL_M).astype(np.int64)
     each = np.bincount(bins, weights=area, minlength=1)
     around = np.convolve(each, np.ones(3), mode="same") if len(each) > 2 else each
-    for found in np.flatnonzero((each > 0) & (around >= LEAST_FLOOR_M2)):
+    for found in np.flatnonzero((each > 0) & (around >= MIN_FLOOR_M2)):
         near = np.abs(bins - found) <= 1
         middle = float(np.average(heights[near], weights=area[near]))
-        if area[np.abs(heights - middle) <= _LEVEL_M].sum() >= LEAST_FLOOR_M2:
+        if area[np.abs(heights - middle) <= _LEVEL_M].sum() >= MIN_FLOOR_M2:
             yield middle
 
 
@@ -192,14 +192,14 @@ def _samples(triangles: F64) -> Iterator[F64]:
 
     They are in rows along the longest side; rows and points lie `_SPACING_M` apart at the most.
     """
-    turned, steps = _rows(triangles)
+    rotated, steps = _rows(triangles)
     for across, along in np.unique(steps, axis=0).tolist():
         t, u = (
             grid.ravel()
             for grid in np.meshgrid(*(np.linspace(0, 1, n + 1) for n in (across, along)))
         )
         weights = np.column_stack([(1 - t) * (1 - u), (1 - t) * u, t])
-        these = turned[(steps == (across, along)).all(axis=1)]
+        these = rotated[(steps == (across, along)).all(axis=1)]
         each = max(1, _BATCH // len(weights))
         for start in range(0, len(these), each):
             yield np.einsum("sk,fkd->fsd", weights, these[start : start + each]).reshape(-1, 3)
@@ -210,7 +210,7 @@ def _rows(triangles: F64) -> tuple[F64, np.ndarray]:
     from that side to the third corner and along it, powers of two."""
     sides = np.linalg.norm(np.roll(triangles, -1, axis=1) - triangles, axis=2)
     order = (sides.argmax(axis=1)[:, None] + np.arange(3)) % 3
-    turned = np.take_along_axis(triangles, order[:, :, None], axis=1)
+    rotated = np.take_along_axis(triangles, order[:, :, None], axis=1)
     longest = np.maximum(sides.max(axis=1), 1e-9)
     extents = np.column_stack([2 * _areas(triangles) / longest, longest])
-    return turned, (2 ** np.ceil(np.log2(np.maximum(extents / _SPACING_M, 1)))).astype(np.int64)
+    return rotated, (2 ** np.ceil(np.log2(np.maximum(extents / _SPACING_M, 1)))).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Things built from their true size: the table of kinds, and the way from a spec to surfaces."""
+"""Objects built from their true size: the table of kinds, and the way from a spec to surfaces."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from synthstudio.core.catalogue import ThingKind
+from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import Surface
-from synthstudio.core.spec import ThingSpec, Vec3
-from synthstudio.props.things import (
+from synthstudio.core.spec import ObjectSpec, Vec3
+from synthstudio.props.objects import (
     car,
     carried,
     containers,
@@ -27,11 +27,11 @@ from synthstudio.props.things import (
     umbrellas,
     wheels,
 )
-from synthstudio.props.things.kinds import KINDS, Kind
-from synthstudio.props.things.shapes import Piece, joined, lengths, turn_of
+from synthstudio.props.objects.kinds import KINDS, Kind
+from synthstudio.props.objects.shapes import Piece, joined, lengths, turn_of
 
-LEAST_SIDE_M, MAX_SIDE_M = 0.003, 50.0
-LEAST_SEAT_M = 0.34
+MIN_SIDE_M, MAX_SIDE_M = 0.003, 50.0
+MIN_SEAT_M = 0.34
 """Seats lower than this are squashed: their legs and aprons need some height."""
 
 BUILDERS = (
@@ -53,10 +53,10 @@ BUILDERS = (
 """Modules whose builders are registered by being imported."""
 
 
-def kinds() -> tuple[ThingKind, ...]:
+def kinds() -> tuple[ObjectKind, ...]:
     """What a draw may choose, sorted by name."""
     return tuple(
-        ThingKind(
+        ObjectKind(
             kind=name,
             size_low_m=kind.low_m,
             size_high_m=kind.high_m,
@@ -71,8 +71,8 @@ def kinds() -> tuple[ThingKind, ...]:
     )
 
 
-def build(spec: ThingSpec, *, instance: int) -> tuple[Surface, ...]:
-    """The thing where its spec puts it, a surface for each of its materials.
+def build(spec: ObjectSpec, *, instance: int) -> tuple[Surface, ...]:
+    """The object where its spec puts it, a surface for each of its materials.
 
     Its extent before it is turned is exactly `size_m`, its base at z = position_m[2].
     RecipeError for an unknown kind, a senseless size, or a wrong number of materials.
@@ -98,8 +98,8 @@ def build(spec: ThingSpec, *, instance: int) -> tuple[Surface, ...]:
     return tuple(surfaces)
 
 
-def seat_height_m(spec: ThingSpec) -> float:
-    """How high above its base one sits on the thing."""
+def seat_height_m(spec: ObjectSpec) -> float:
+    """How high above its base one sits on the object."""
     _checked(spec)
     return _seat_height(spec.kind, spec.size_m, spec.shape)
 
@@ -111,16 +111,16 @@ def _seat_height(kind: str, size: Vec3, shape: dict[str, float]) -> float:
     return furniture.seat_height(size, shape)
 
 
-def _checked(spec: ThingSpec) -> Kind:
-    where = f"thing {spec.kind}"
+def _checked(spec: ObjectSpec) -> Kind:
+    where = f"object {spec.kind}"
     if spec.kind not in KINDS:
-        raise RecipeError("unknown kind of thing", where=where, expected=", ".join(sorted(KINDS)))
+        raise RecipeError("unknown kind of object", where=where, expected=", ".join(sorted(KINDS)))
     kind = KINDS[spec.kind]
-    if not all(LEAST_SIDE_M <= side <= MAX_SIDE_M for side in spec.size_m):
+    if not all(MIN_SIDE_M <= side <= MAX_SIDE_M for side in spec.size_m):
         raise RecipeError(
-            "a thing has a senseless size",
+            "an object has a senseless size",
             where=where,
-            expected=f"{LEAST_SIDE_M:g} to {MAX_SIDE_M:g} m a side",
+            expected=f"{MIN_SIDE_M:g} to {MAX_SIDE_M:g} m a side",
             got=str(spec.size_m),
         )
     if spec.materials and len(spec.materials) != len(kind.materials):
@@ -141,11 +141,11 @@ def _checked(spec: ThingSpec) -> Kind:
 
 
 def _built(kind: str, size: Vec3, shape: dict[str, float]) -> list[Piece]:
-    """Build the thing; one that is too low for its legs is built higher and squashed."""
+    """Build the object; one that is too low for its legs is built higher and squashed."""
     if "seat" not in KINDS[kind].roles:
         return KINDS[kind].build(size, shape)
     low = _seat_height(kind, size, shape)
-    high = max(low, LEAST_SEAT_M)
+    high = max(low, MIN_SEAT_M)
     if low < size[2]:
         shape = shape | {"seat_height_m": high}
     pieces = KINDS[kind].build((size[0], size[1], size[2] + high - low), shape)
@@ -154,7 +154,7 @@ def _built(kind: str, size: Vec3, shape: dict[str, float]) -> list[Piece]:
 
 @lru_cache(maxsize=64)
 def _shaped(kind: str, size: Vec3, shape: tuple[tuple[str, float], ...]) -> tuple[Piece, ...]:
-    """The thing at the origin, a piece a material; a search asks for the same again."""
+    """The object at the origin, a piece a material; a search asks for the same again."""
     pieces = _built(kind, size, dict(shape))
     keys = sorted({(p.slot, p.two_sided) for p in pieces})
     merged = [joined([p for p in pieces if (p.slot, p.two_sided) == key]) for key in keys]

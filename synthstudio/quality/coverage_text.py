@@ -14,7 +14,7 @@ from synthstudio.quality.gaps import PAIRS, Gap, gaps, thin_pairs
 LISTED = 8
 """So many gaps are listed."""
 _CAUSES = dict(
-    zip(SHARES, ("seen", "by itself", "by a person", "by a thing", "outside"), strict=True)
+    zip(SHARES, ("seen", "by itself", "by a person", "by an object", "outside"), strict=True)
 )
 _VIEWS = {
     "front_left": "front l",
@@ -77,7 +77,7 @@ def _causes(found: Coverage, at_least: float | None) -> list[str]:
     width = max(map(len, [*named, "all"]))
     return [
         *lines,
-        _line("people", people, width=width, cell=9, least=thin_below(people, at_least)),
+        _line("people", people, width=width, cell=9, minimum=thin_below(people, at_least)),
     ]
 
 
@@ -111,23 +111,23 @@ def _table(
 ) -> list[str]:
     """Return a table with sums; sums are held against an even share of their own line."""
     names = max(map(len, [*rows, "all"]))
-    least = thin_below(counts, at_least)
+    minimum = thin_below(counts, at_least)
     down, across = counts.sum(axis=1), counts.sum(axis=0)
     head = " " * names + "".join(f"{name:>{width - 1}} " for name in [*columns, "all"])
     lines = [title, head]
     for name, row, total in zip(rows, counts, down, strict=True):
-        line = _line(name, row, width=names, cell=width, least=least)
+        line = _line(name, row, width=names, cell=width, minimum=minimum)
         lines.append(line + _cell(int(total), width, thin_below(down, at_least)))
-    sums = _line("all", across, width=names, cell=width, least=thin_below(across, at_least))
+    sums = _line("all", across, width=names, cell=width, minimum=thin_below(across, at_least))
     return [*lines, sums + _cell(int(counts.sum()), width, 0)]
 
 
-def _line(name: str, counts: I64, *, width: int, cell: int, least: float) -> str:
-    return f"{name:<{width}}" + "".join(_cell(int(n), cell, least) for n in counts)
+def _line(name: str, counts: I64, *, width: int, cell: int, minimum: float) -> str:
+    return f"{name:<{width}}" + "".join(_cell(int(n), cell, minimum) for n in counts)
 
 
-def _cell(count: int, width: int, least: float) -> str:
-    return f"{count or '.':>{width - 1}}" + ("*" if 0 < count < least else " ")
+def _cell(count: int, width: int, minimum: float) -> str:
+    return f"{count or '.':>{width - 1}}" + ("*" if 0 < count < minimum else " ")
 
 
 def _gaps(found: Coverage, at_least: float | None) -> list[str]:

@@ -18,7 +18,7 @@ from synthstudio.core.threads import one_thread
 from synthstudio.quality.gap_classifier import Classifier, classify
 from synthstudio.quality.gap_distance import Difference
 from synthstudio.quality.gap_labels import STATES, Labels, measure_labels
-from synthstudio.quality.gap_pictures import MOST_CROPS, Crops, Pixels, crop_side, measure_pixels
+from synthstudio.quality.gap_pictures import MAX_CROPS, Crops, Pixels, crop_side, measure_pixels
 from synthstudio.quality.gap_poses import Poses, measure_poses
 from synthstudio.quality.gap_sides import Frames, Side, generated_side, photo_side
 
@@ -153,7 +153,7 @@ def measure(
 
 def _cropped(side: Side, step: Step | None) -> Crops:
     title = f"cropping people: {side.name}"
-    total = min(MOST_CROPS, side.people)
+    total = min(MAX_CROPS, side.people)
     return crop_side(side, on_crop=counter(None if step is None else step(title), total))
 
 

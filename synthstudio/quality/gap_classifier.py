@@ -26,13 +26,13 @@ from synthstudio.quality.gap_sides import Side, same_group
 
 CELLS = 8
 FOLDS = 5
-LEAST_GROUPS = 4
+MIN_GROUPS = 4
 """Fewer pictures of a side cannot be told apart from the photographer's habits."""
 ROUNDS = 1000
 _PENALTY = 0.05
 CUES = {
     "colour": ("light.brightness", "lens.exposure_ev", "people.wardrobe", "backdrop"),
-    "edges": ("people.wardrobe.patterned", "backdrop", "things", "people.poses"),
+    "edges": ("people.wardrobe.patterned", "backdrop", "objects", "people.poses"),
     "fine texture": ("lens.noise_sigma", "lens.blur_sigma_px", "lens.jpeg_quality"),
 }
 """Groups of features, and the recipe's fields that move them."""
@@ -68,12 +68,12 @@ class Classifier:
 
 
 def classify(sides: tuple[Side, Side], crops: tuple[Crops, Crops]) -> Classifier | None:
-    """Train and test by folds; None where a side has fewer than LEAST_GROUPS groups of crops."""
+    """Train and test by folds; None where a side has fewer than MIN_GROUPS groups of crops."""
     numbers = same_group(*sides)
     group = np.concatenate([n[c.person] for n, c in zip(numbers, crops, strict=True)])
     who = [s.who[p] for s, c in zip(sides, crops, strict=True) for p in c.person.tolist()]
     real = np.repeat([False, True], [len(c) for c in crops])
-    if min(len(np.unique(group[real == side])) for side in (False, True)) < LEAST_GROUPS:
+    if min(len(np.unique(group[real == side])) for side in (False, True)) < MIN_GROUPS:
         return None
     x, cue = features(np.concatenate([c.rgb for c in crops]))
     folds = _folds(real, group, who)

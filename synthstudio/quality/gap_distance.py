@@ -22,7 +22,7 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 SHUFFLES = 200
 BINS = 24
-LEAST = 5
+MIN = 5
 """Fewer values of a side say nothing."""
 
 
@@ -42,7 +42,7 @@ class Sample:
 class Difference:
     """One figure of both sides. `fields`: what of a recipe moves it.
 
-    `distance` and `chance` are NaN where a side has fewer than LEAST values. `middle`: of
+    `distance` and `chance` are NaN where a side has fewer than MIN values. `middle`: of
     (generated, photos) the median, of whole numbers the mean, as `middle_is` says; `low`, `high`:
     10th and 90th percentile. `shares` (2, BINS) with `edges`
     (BINS + 1): values beyond the ends are in the last bins.
@@ -90,7 +90,7 @@ def difference(
     """Compare two samples; `whole`: whole numbers get a bin each."""
     a, b = (side.finite() for side in sides)
     both = np.concatenate([a.values, b.values])
-    enough = min(len(a.values), len(b.values)) >= LEAST
+    enough = min(len(a.values), len(b.values)) >= MIN
     edges = _edges(both, whole)
     return Difference(
         key=key,
@@ -139,27 +139,29 @@ def _chance(a: Sample, b: Sample, key: str) -> float:
     names, group = np.unique(np.concatenate([a.group, b.group + step]), return_inverse=True)
     order = np.argsort(values, kind="stable")
     gaps, group = np.diff(values[order]), group[order]
-    most = 0.0
+    maximum = 0.0
     for dealt in deals(names, int((names < step).sum()), key):
         ours = dealt[group]
         n = int(ours.sum())
         if 0 < n < len(values):
             weights = np.where(ours, 1 / n, -1 / (len(values) - n))
-            most = max(most, float(np.abs(np.cumsum(weights)[:-1]) @ gaps))
-    return most
+            maximum = max(maximum, float(np.abs(np.cumsum(weights)[:-1]) @ gaps))
+    return maximum
 
 
 def kinds_chance(counts: tuple[F64, F64], key: str) -> F64:
     """Greatest total variation of all shuffles, of (G, J, K) counts a group of each side: (J,)."""
     both = np.concatenate(counts)
-    most = np.zeros(both.shape[1])
+    maximum = np.zeros(both.shape[1])
     for dealt in deals(np.arange(len(both)), len(counts[0]), key):
         sums = [both[which].sum(axis=0) for which in (dealt, ~dealt)]
         totals = [s.sum(axis=1, keepdims=True) for s in sums]
         shares = [s / np.maximum(t, 1) for s, t in zip(sums, totals, strict=True)]
         known = (totals[0] > 0)[:, 0] & (totals[1] > 0)[:, 0]
-        most = np.maximum(most, np.where(known, np.abs(shares[0] - shares[1]).sum(axis=1) / 2, 0))
-    return most
+        maximum = np.maximum(
+            maximum, np.where(known, np.abs(shares[0] - shares[1]).sum(axis=1) / 2, 0)
+        )
+    return maximum
 
 
 def _means(a: Sample, b: Sample) -> tuple[float, float]:

@@ -32,8 +32,8 @@ from synthstudio.quality.gap_distance import (
 )
 from synthstudio.quality.gap_sides import Side
 
-MOST_LEAN_DEG = 45.0
-_LEAST_TRUNK = 0.02
+MAX_LEAN_DEG = 45.0
+_MIN_TRUNK = 0.02
 """Of the picture's height; a shorter trunk is a few pixels, and its lean is noise."""
 _EDGE = 0.005
 """A box this near to the picture's edge, in longer sides of it, touches it (at least a pixel)."""
@@ -168,7 +168,7 @@ def estimate(side: Side, assumed: Assumed) -> Camera:
     length = np.hypot(axis[:, 0], axis[:, 1]) / side.size[:, 1]
     lean = np.degrees(np.arctan2(axis[:, 0], -axis[:, 1]))
     with np.errstate(invalid="ignore"):
-        upright = (np.abs(lean) <= MOST_LEAN_DEG) & (length >= _LEAST_TRUNK)
+        upright = (np.abs(lean) <= MAX_LEAN_DEG) & (length >= _MIN_TRUNK)
     length = np.where(upright, length, np.nan)
     distance = assumed.trunk_m * assumed.focal / length
     row = hip_row(side, roll_deg=-float(np.median(lean[upright])) if upright.any() else 0.0)

@@ -29,9 +29,9 @@ from synthstudio.quality.gap_sides import Side
 
 F32 = NDArray[np.float32]
 SIDE_PX = 96
-LEAST_PX = 32
+MIN_PX = 32
 """People whose box is smaller are not cropped: nothing but blur would be compared."""
-MOST_CROPS = 400
+MAX_CROPS = 400
 ORIENTATIONS = 8
 _AROUND = 1.1
 NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
@@ -85,7 +85,7 @@ _FIGURES = {
     "energy": (
         "strength of edges",
         "L* a pixel",
-        ("people.wardrobe.patterned", "backdrop", "things"),
+        ("people.wardrobe.patterned", "backdrop", "objects"),
     ),
     "sharpness": (
         "sharpness",
@@ -99,12 +99,12 @@ _FIGURES = {
 
 
 def crop_side(side: Side, *, on_crop: Callable[[int], None] | None = None) -> Crops:
-    """Cut out at most MOST_CROPS people, evenly spread, and measure them.
+    """Cut out at most MAX_CROPS people, evenly spread, and measure them.
 
     A picture that cannot be decoded after all is counted in `unreadable` and left out.
     """
-    large = np.flatnonzero(side.box[:, 2:].max(axis=1) >= LEAST_PX)
-    take = np.unique(np.linspace(0, len(large) - 1, min(MOST_CROPS, len(large))).round())
+    large = np.flatnonzero(side.box[:, 2:].max(axis=1) >= MIN_PX)
+    take = np.unique(np.linspace(0, len(large) - 1, min(MAX_CROPS, len(large))).round())
     rgb, person, windows, figures, turns, bad = [], [], [], [], [], 0
     kept: tuple[int, U8 | None] = (-1, None)
     for done, p in enumerate(large[take.astype(np.int64)].tolist()):

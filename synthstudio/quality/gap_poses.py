@@ -16,8 +16,8 @@ from synthstudio.quality.gap_distance import F64, I64, Difference, Sample, diffe
 from synthstudio.quality.gap_sides import Side
 from synthstudio.quality.subject import flip_of
 
-LEAST_JOINTS = 6
-MOST_POSES = 4000
+MIN_JOINTS = 6
+MAX_POSES = 4000
 BASELINE = 300
 """So many generated people are held against the other generated ones."""
 FAR = 95.0
@@ -51,18 +51,18 @@ class Poses:
 
 def measure_poses(generated: Side, photos: Side, common: tuple[str, ...]) -> Poses | None:
     """Return the nearest generated pose of each real one; None where nobody has enough joints."""
-    if len(common) < LEAST_JOINTS:
+    if len(common) < MIN_JOINTS:
         return None
     ours, theirs = generated.joints(common), photos.joints(common)
     bank = generated.whole_px[:, ours]
     members = np.flatnonzero(np.isfinite(bank).all(axis=(1, 2)))
-    members = _spread(members, MOST_POSES)
+    members = _spread(members, MAX_POSES)
     real = photos.px[:, theirs]
     known = np.isfinite(real[..., 0])
     places = (pose[which] for pose, which in zip(real, known, strict=True))
     wide = [len(p) > 0 and np.ptp(p, axis=0).max() >= 1 for p in places]
-    people = np.flatnonzero((known.sum(axis=1) >= LEAST_JOINTS) & np.array(wide, np.bool_))
-    people = _spread(people, MOST_POSES)
+    people = np.flatnonzero((known.sum(axis=1) >= MIN_JOINTS) & np.array(wide, np.bool_))
+    people = _spread(people, MAX_POSES)
     if not len(members) or not len(people):
         return None
     bank, flip = bank[members], flip_of(common)
@@ -104,11 +104,11 @@ def measure_poses(generated: Side, photos: Side, common: tuple[str, ...]) -> Pos
     )
 
 
-def _spread(places: I64, most: int) -> I64:
+def _spread(places: I64, maximum: int) -> I64:
     """At most so many of some places, evenly spread."""
-    if len(places) <= most:
+    if len(places) <= maximum:
         return places
-    return places[np.linspace(0, len(places) - 1, most).round().astype(np.int64)]
+    return places[np.linspace(0, len(places) - 1, maximum).round().astype(np.int64)]
 
 
 def _nearest(pose: F64, bank: F64, flip: I64, allowed: np.ndarray, person: int) -> Nearest:
@@ -118,8 +118,8 @@ def _nearest(pose: F64, bank: F64, flip: I64, allowed: np.ndarray, person: int) 
     side = float(np.ptp(own, axis=0).max())
     target, radius = _normal(own[None])
     best: tuple[float, int, bool] = (np.inf, 0, False)
-    turned = bank[:, flip] * (-1.0, 1.0)
-    for mirrored, poses in ((False, bank), (True, turned)):
+    rotated = bank[:, flip] * (-1.0, 1.0)
+    for mirrored, poses in ((False, bank), (True, rotated)):
         others, _ = _normal(poses[:, known])
         # Of unit radius both: the mean of |a - b|^2 is 2 - 2 a.b
         apart = np.where(allowed, 2 - 2 * others.reshape(len(bank), -1) @ target.ravel(), np.inf)

@@ -20,7 +20,7 @@ import yaml
 
 from synthstudio.core.errors import DatasetError, RecipeError
 from synthstudio.dataset.reader import Dataset
-from synthstudio.quality.gap_distance import F64, LEAST, Difference
+from synthstudio.quality.gap_distance import F64, MIN, Difference
 from synthstudio.quality.gap_labels import Labels, middle_x, outside_share, touches_edge
 from synthstudio.quality.gap_sides import Side
 from synthstudio.quality.next_recipe import PHOTOS, recipe_of, shortened
@@ -30,14 +30,14 @@ from synthstudio.recipe.schema.recipe import Recipe
 
 LEVELS = (np.arange(10) + 0.5) / 10
 _NAME_LENGTH = 64
-_LEAST_CUT, _MOST_CUT = 0.1, 0.6
+_MIN_CUT, _MAX_CUT = 0.1, 0.6
 """Shares of joints that somebody whom the picture cuts is asked to lack."""
 _PLACING = {"camera.distance_m", "camera.aim_height_m", "camera.pitch_deg", "camera.off_centre"}
 UNSEEN = {
     "camera.height_m, camera.vertical_fov_deg": "a crop shows neither; both sides were read by "
     "the generated medians",
     "people.shape, poses, wardrobe": "the page says how far they are, not what would do",
-    "light, lens, backdrop, things": "several fields make one figure; change them by the page",
+    "light, lens, backdrop, objects": "several fields make one figure; change them by the page",
 }
 """What is left alone, and why."""
 
@@ -239,8 +239,8 @@ def _cut(photos: Side, common: tuple[str, ...]) -> Any:
     share = round(float(edge.mean()), 2)
     lacking = outside_share(photos, common) if common else np.full(photos.people, np.nan)
     at, away = (lacking[which][np.isfinite(lacking[which])] for which in (edge, ~edge))
-    more = float(at.mean() - (away.mean() if len(away) else 0.0)) if len(at) >= LEAST else 0.3
-    amount = round(min(max(more, _LEAST_CUT), _MOST_CUT), 2)
+    more = float(at.mean() - (away.mean() if len(away) else 0.0)) if len(at) >= MIN else 0.3
+    amount = round(min(max(more, _MIN_CUT), _MAX_CUT), 2)
     if share <= 0 or share >= 1:
         return amount if share else 0.0
     return {"choice": {0.0: round(1 - share, 2), amount: share}}

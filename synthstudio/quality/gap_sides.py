@@ -34,9 +34,9 @@ from synthstudio.formats.exchange import exportable
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-MOST_PEOPLE, MOST_PHOTOS = 20_000, 5_000
+MAX_PEOPLE, MAX_PHOTOS = 20_000, 5_000
 """Of a larger data set, or of more photos, every second, third, ... is read."""
-LEAST_FOUND = 0.5
+MIN_FOUND = 0.5
 """The least share of the photos with people whose pictures must be there and readable."""
 _FRAME = (
     *("index", "file_name", "image_sha256", "width_px", "height_px", "group_id"),
@@ -135,7 +135,7 @@ def generated_side(dataset: Frames, folder: str) -> Side:
     frames: list[Row] = []
     people: list[dict[str, Any]] = []
     hidden = 0
-    step = max(1, -(-sum(1 for _ in dataset.iter_instances(["frame_index"])) // MOST_PEOPLE))
+    step = max(1, -(-sum(1 for _ in dataset.iter_instances(["frame_index"])) // MAX_PEOPLE))
     samples = pair_rows(dataset.iter_frames(_FRAME), dataset.iter_instances(_PERSON))
     skeleton = dataset.skeleton
     for number, (frame, rows) in enumerate(samples):
@@ -196,7 +196,7 @@ def photo_side(path: Path, images: Path) -> Side:
     people: list[dict[str, Any]] = []
     lost: Counter[str] = Counter()
     with closing(CocoFile(path, images=images)) as opened:
-        step = max(1, -(-len(opened) // MOST_PHOTOS))
+        step = max(1, -(-len(opened) // MAX_PHOTOS))
         for number, (frame, rows) in enumerate(opened.samples()):
             if number % step:
                 continue
@@ -253,7 +253,7 @@ def _unusable(frame: Mapping[str, Any], images: Path) -> str:
 
 
 def _check_found(found: int, total: int, lost: Counter[str], path: Path, images: Path) -> None:
-    if found and found >= LEAST_FOUND * total:
+    if found and found >= MIN_FOUND * total:
         return
     got = "; ".join(f"{n} x {what}" for what, n in sorted(lost.items()) if n)
     raise FormatError(

@@ -111,11 +111,11 @@ def thin_pairs(
     (unknown, unlabelled) do not count.
     """
     here, names = _table(found, pair)
-    least = thin_below(here, at_least)
+    minimum = thin_below(here, at_least)
     bins = [
         (a, b, int(here[i, j]))
         for (i, a), (j, b) in itertools.product(enumerate(names[0]), enumerate(names[1]))
-        if here[i, j] < least
+        if here[i, j] < minimum
     ]
     return sorted(bins, key=lambda each: each[2])
 

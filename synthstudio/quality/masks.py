@@ -22,7 +22,7 @@ _SMALL_BOX = 64  # pixels
 _AREA_SHARE = 0.1  # polygons are counted in more than one way
 _POLYGON_SLACK = 4
 _SLACK = 1e-6
-_MOST_CHARS = 6
+_MAX_CHARS = 6
 """Of one run in a code."""
 _APART = 1 << 40
 """More pixels than any picture has."""
@@ -55,7 +55,7 @@ class Mask:
         x0, y0 = int(first[0]), int(top.min())
         return float(x0), float(y0), float(last[-1] + 1 - x0), float(low.max() + 1 - y0)
 
-    def outline(self, most: int) -> NDArray[np.float64]:
+    def outline(self, maximum: int) -> NDArray[np.float64]:
         """Return (n, 2) pixel-edge places x, y on upper and lower borders, evenly chosen.
 
         Runs that begin or end at the picture's edge are no border.
@@ -65,7 +65,7 @@ class Mask:
         inner = places[(y > 4) & (y < self.height - 4)]
         if not len(inner):
             return np.zeros((0, 2))
-        chosen = inner[np.linspace(0, len(inner) - 1, min(most, len(inner))).astype(np.int64)]
+        chosen = inner[np.linspace(0, len(inner) - 1, min(maximum, len(inner))).astype(np.int64)]
         return np.stack([chosen // self.height + 0.5, chosen % self.height + 0.0], axis=1)
 
 
@@ -251,7 +251,7 @@ def _runs_of(column: pa.ChunkedArray, pixels: F64) -> _Runs:
     begins = np.concatenate([[0], stops[:-1] + 1])[: len(stops)]
     width = stops - begins + 1
     owner = mask_of[stops]
-    sound &= np.bincount(owner[width > _MOST_CHARS], minlength=count) == 0
+    sound &= np.bincount(owner[width > _MAX_CHARS], minlength=count) == 0
     shift = np.minimum(5 * (np.arange(len(codes)) - np.repeat(begins, width)), 30)
     values = np.add.reduceat((codes & 0x1F) << shift, begins) if len(begins) else begins
     values = values - np.where(codes[stops] & 0x10, np.int64(1) << np.minimum(5 * width, 60), 0)

@@ -24,10 +24,10 @@ SHRINK = 4
 """The next recipe has this part of the frames, unless told otherwise."""
 _NAME_LENGTH = 64
 _POOL = 120  # identities for each person of a full frame: a dozen of every body
-_MOST_GROUPS = 2
-_MOST_OWN = 0.25
+_MAX_GROUPS = 2
+_MAX_OWN = 0.25
 """What people hide themselves more often than this cannot be asked to be shown by the rest."""
-_LEAST_RATE, _MOST_RATE = 0.05, 0.3
+_MIN_RATE, _MAX_RATE = 0.05, 0.3
 # Occluded fractions to ask for, one for each bin; nobody can be asked for the last.
 _MIDDLES = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8)
 _BY_OTHERS = [SHARES.index("person"), SHARES.index("object")]
@@ -118,11 +118,11 @@ def _of_photos(
     occlude["each"] = max(1, round(wanted["frames"] / max(1, photos)) - 1)
     by = dict(occlude["by"])
     counts = found.of_joints("cause")
-    people, things = (int(counts[SHARES.index(cause)]) for cause in ("person", "object"))
-    least = thin_below(np.array([people, things]), at_least)
-    if people < least and by.get("person"):
+    people, objects = (int(counts[SHARES.index(cause)]) for cause in ("person", "object"))
+    minimum = thin_below(np.array([people, objects]), at_least)
+    if people < minimum and by.get("person"):
         by["person"] *= 2
-    if things < least:
+    if objects < minimum:
         by |= {kind: 2 * weight for kind, weight in by.items() if kind != "person"}
     occlude["by"] = by
     hidden = photos * occlude["each"] * sum(support(own.occlude.hide if own.occlude else 1)) / 2
@@ -190,16 +190,16 @@ def _bodies(
     allowed = set(BODIES)
     if own.quotas is not None and own.quotas.body is not None:
         allowed = {b for name, share in own.quotas.body.items() if share for b in bodies_in(name)}
-    most, held = int(support(own.people.count)[1]), own.holdout.identities
+    maximum, held = int(support(own.people.count)[1]), own.holdout.identities
     pool = parse({**wanted, "quotas": None})
 
     def enough(recipe: Recipe) -> list[str]:
         known = recipe.people.identities - held
         by_body = pool_by_body(recipe)
-        return sorted(b for b in allowed & set(by_body) if (by_body[b] < known).sum() >= most)
+        return sorted(b for b in allowed & set(by_body) if (by_body[b] < known).sum() >= maximum)
 
     lacks = _lacking(found, "body", enough(pool), at_least)
-    larger = max(own.people.identities, min(100_000, _POOL * most + held))
+    larger = max(own.people.identities, min(100_000, _POOL * maximum + held))
     people = {**wanted["people"], "identities": larger}
     bodies = enough(parse({**wanted, "quotas": None, "people": people}))
     more = _lacking(found, "body", bodies, at_least)
@@ -213,7 +213,7 @@ def _targets(
     own: Recipe, wanted: Mapping[str, Any], found: Coverage, at_least: float | None
 ) -> dict[str, Any]:
     """Return what to ask for: joints that others seldom hide, else people who hide, fractions."""
-    if not own.things:  # somebody has to do the hiding
+    if not own.objects:  # somebody has to do the hiding
         return _cause_targets(own, found, at_least)
     people = wanted["frames"] * sum(support(own.people.count)) / 2
     return (
@@ -236,17 +236,17 @@ def _joint_targets(
         return {}
     counts = found.of_joints("joint", "cause")
     by_others = counts[:, _BY_OTHERS].sum(axis=1)
-    least = thin_below(by_others, at_least)
+    minimum = thin_below(by_others, at_least)
     labelled = np.maximum(1, counts[:, _KNOWN].sum(axis=1))
     hidden = alone * counts[:, _NOT_BY_OTHERS].sum(axis=1) / labelled
     rates: dict[str, float] = {}
     for joints in _regions(found.skeleton.joints):
         have, anyway = float(by_others[joints].mean()), float(hidden[joints].min())
-        if have < least and anyway <= _MOST_OWN:
+        if have < minimum and anyway <= _MAX_OWN:
             group = "+".join(found.skeleton.joints[j] for j in joints)
-            more = np.clip((2 * least - have) / max(1.0, people), _LEAST_RATE, _MOST_RATE)
+            more = np.clip((2 * minimum - have) / max(1.0, people), _MIN_RATE, _MAX_RATE)
             rates[group] = round(float(anyway + more), 2)
-    seldom = sorted(rates, key=lambda group: (-rates[group], group))[:_MOST_GROUPS]
+    seldom = sorted(rates, key=lambda group: (-rates[group], group))[:_MAX_GROUPS]
     if not seldom:
         return {}
     return {"joints": {**own.targets.joints, **{group: rates[group] for group in seldom}}}
@@ -255,11 +255,11 @@ def _joint_targets(
 def _cause_targets(own: Recipe, found: Coverage, at_least: float | None) -> dict[str, Any]:
     """Return that people hide joints, where they seldom do; in every frame there must be two."""
     counts = found.of_joints("cause")
-    by_people, by_things = (counts[SHARES.index(cause)] for cause in ("person", "object"))
+    by_people, by_objects = (counts[SHARES.index(cause)] for cause in ("person", "object"))
     requested = own.targets.crowd_index is not None or "person" in own.targets.causes
     if support(own.people.count)[0] < 2 or requested:
         return {}
-    if by_people >= thin_below(np.array([by_people, by_things]), at_least):
+    if by_people >= thin_below(np.array([by_people, by_objects]), at_least):
         return {}
     return {"causes": {**dump(own)["targets"]["causes"], "person": list(_BY_PEOPLE)}}
 
@@ -283,7 +283,7 @@ def _fraction_targets(
 
 
 def _regions(joints: Sequence[str]) -> list[list[int]]:
-    """Return places of joints that lie so near to one another that the same thing hides them."""
+    """Return places of joints that lie so near to one another that the same object hides them."""
     found = []
     for ends in REGIONS.values():
         places = [j for j, name in enumerate(joints) if name.endswith(ends)]
@@ -296,10 +296,10 @@ def shortened(wanted: dict[str, Any]) -> dict[str, Any]:
     short: dict[str, Any] = _without_defaults(wanted, dump(parse({"name": "x"})))
     if "kind" in short.get("backdrop", {}):
         short["backdrop"] = _of_kind(wanted["backdrop"], ("room", "plain"), "backdrop", lambda k: k)
-    if "things" in short:
-        short["things"] = [
-            _of_kind(things, ("procedural",), "things", lambda kind: [kind])
-            for things in wanted["things"]
+    if "objects" in short:
+        short["objects"] = [
+            _of_kind(objects, ("procedural",), "objects", lambda kind: [kind])
+            for objects in wanted["objects"]
         ]
     return short
 

@@ -39,7 +39,7 @@ LIMB_TIMES = 3.5
 SIDES_TIMES_3D = 1.5
 """A left bone this many times as long as its right twin is impossible in 3D."""
 _SMALL = 0.13  # shorter bones (feet, face) differ more: their ends lie on the skin
-_LEAST_SIN = 0.35  # a triangle flatter than this says nothing about which way it turns
+_MIN_SIN = 0.35  # a triangle flatter than this says nothing about which way it turns
 _SURE_SIN = 0.7
 _FAR_OF_BOX = 0.6  # of the box's diagonal, beyond it
 _FAR_OF_AMODAL = 0.1
@@ -118,7 +118,7 @@ def _box(s: Subjects) -> Iterator[Problem]:
 def _far(s: Subjects) -> Iterator[Problem]:
     """Joints against the box: the amodal one of a drawn body holds all of them.
 
-    A box that somebody drew round what is seen is given more room. Before things were pasted
+    A box that somebody drew round what is seen is given more room. Before objects were pasted
     that was the amodal one: the modal one may be a sliver now.
     """
     amodal = np.asarray(np.isfinite(s.amodal_box).all(axis=1))
@@ -128,10 +128,10 @@ def _far(s: Subjects) -> Iterator[Problem]:
     share = np.where(s.drawn, _FAR_OF_AMODAL, _FAR_OF_BOX)
     told = np.zeros(len(s), np.bool_)
     for box, room, joints in ((s.amodal_box, share, s.labelled), (s.box, _FAR_OF_BOX, of_box)):
-        most = np.where((box[:, 2:] > 0).all(axis=1), room * np.hypot(*box[:, 2:].T) + 4, np.nan)
+        maximum = np.where((box[:, 2:] > 0).all(axis=1), room * np.hypot(*box[:, 2:].T) + 4, np.nan)
         low, high = box[:, None, :2], box[:, None, :2] + box[:, None, 2:]
         out = np.maximum(low - s.px, s.px - high).max(axis=2)
-        wrong = joints & (out > most[:, None]) & ~told[:, None]
+        wrong = joints & (out > maximum[:, None]) & ~told[:, None]
         told |= wrong.any(axis=1)
         for n in np.flatnonzero(wrong.any(axis=1)).tolist():
             j = int(np.argmax(wrong[n]))
@@ -200,15 +200,15 @@ def _limb_2d(s: Subjects) -> Iterator[Problem]:
     bones = known[:, limbs.a] & known[:, limbs.b]  # (N, B)
     length = np.where(bones, _lengths(s.px[:, limbs.a] - s.px[:, limbs.b]), 0.0)
     says = length / limbs.share
-    most = np.zeros_like(says)
+    maximum = np.zeros_like(says)
     for k, apart in enumerate(limbs.apart):
-        most[:, k] = np.where(bones[:, apart], says[:, apart], 0.0).max(axis=1, initial=0.0)
+        maximum[:, k] = np.where(bones[:, apart], says[:, apart], 0.0).max(axis=1, initial=0.0)
     others = bones @ limbs.apart.T.astype(np.int64)
     enough = (bones.sum(axis=1) >= 4)[:, None] & bones & (others >= 3)
-    wrong = enough & (says > LIMB_TIMES * np.maximum(most, 0.75 * _diagonals(s)[:, None]))
+    wrong = enough & (says > LIMB_TIMES * np.maximum(maximum, 0.75 * _diagonals(s)[:, None]))
     for n in np.flatnonzero(wrong.any(axis=1)).tolist():
         k = int(np.argmax(np.where(wrong[n], says[n], 0.0)))
-        limit = f"at most {most[n, k] * limbs.share[k]:.0f} by the rest of the body"
+        limit = f"at most {maximum[n, k] * limbs.share[k]:.0f} by the rest of the body"
         text = f"{_bone(s, limbs, k)} is {length[n, k]:.0f} px, {limit}"
         yield n, "limb_length", text, int(limbs.b[k])
 
@@ -286,8 +286,8 @@ def _named(s: Subjects, wanted: Sequence[str]) -> list[int] | None:
 def _turn(side: F64, down: F64) -> F64:
     """(N,) the sine from `side` to `down` (N, 2): positive when seen from the front, any way up."""
     size = _lengths(side) * _lengths(down)
-    turned = side[:, 0] * down[:, 1] - side[:, 1] * down[:, 0]
-    return np.asarray(np.where(size > 0, turned / np.where(size > 0, size, 1), 0.0))
+    rotated = side[:, 0] * down[:, 1] - side[:, 1] * down[:, 0]
+    return np.asarray(np.where(size > 0, rotated / np.where(size > 0, size, 1), 0.0))
 
 
 _TRUNK = (
@@ -314,9 +314,7 @@ def _swapped_2d(s: Subjects) -> Iterator[Problem]:
     high = np.where(hips, left_sh + right_sh, left_eye + right_eye)
     across, down = left_sh - right_sh, (low - high) / 2
     wide = _lengths(across) > 0.35 * _lengths(down)
-    wrong = (face < -_LEAST_SIN) & np.where(
-        wide, _turn(across, down) < -_LEAST_SIN, face < -_SURE_SIN
-    )
+    wrong = (face < -_MIN_SIN) & np.where(wide, _turn(across, down) < -_MIN_SIN, face < -_SURE_SIN)
     for n in np.flatnonzero(asked & wrong).tolist():
         what = "the face is in sight, but its sides are those of a person seen from behind"
         yield n, "swapped", what, None

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from synthstudio.core.labels import CAUSES, LABELS, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.core.spec import THING_BASE
+from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.core.visibility import (
     VISIBLE_THRESHOLD,
     is_labelled,
@@ -216,11 +216,11 @@ def _causes(s: Subjects, people: pa.Table, shares: F64, rendered: Bool) -> Itera
     hidden = (s.state == 1) & ~fixed
     wrong |= hidden & ~np.isin(code, [CAUSES.index(cause) for cause in _HIDDEN_BY])
     own = np.take_along_axis(shares, np.minimum(code, len(SHARES) - 1)[..., None], axis=2)[..., 0]
-    least = hidden & ~wrong & rendered & (code < len(SHARES))
-    least &= own < shares[..., 1:4].max(axis=2) - _SLACK
-    for n, j in places(wrong | least):
+    minimum = hidden & ~wrong & rendered & (code < len(SHARES))
+    minimum &= own < shares[..., 1:4].max(axis=2) - _SLACK
+    for n, j in places(wrong | minimum):
         cause = people["cause"][n][j].as_py()
-        text = "is not the largest share" if least[n, j] else f"at state {s.state[n, j]}"
+        text = "is not the largest share" if minimum[n, j] else f"at state {s.state[n, j]}"
         yield n, "cause", f"{cause} {text}", j
 
 
@@ -245,9 +245,9 @@ def _marked_occluders(s: Subjects, frames: Sequence[Row], people: pa.Table, owne
     joint, instance, share = (as_numbers(one_array(people[name]).flatten()) for name in _PAIRS)
     row = np.repeat(np.arange(len(s)), list_lengths(people["hidden_joint"]))
     odd = ~((joint >= 0) & (joint < joints) & (share > 0) & (share <= 1 + _SLACK))
-    things = [k * _KEY + one for k, f in enumerate(frames) for one in f["thing_instance"]]
-    odd |= (instance >= THING_BASE) & ~np.isin(owner[row] * _KEY + instance, things)
-    kind = np.where(instance == np.array(s.person)[row], 0, np.where(instance < THING_BASE, 1, 2))
+    objects = [k * _KEY + one for k, f in enumerate(frames) for one in f["object_instance"]]
+    odd |= (instance >= OBJECT_BASE) & ~np.isin(owner[row] * _KEY + instance, objects)
+    kind = np.where(instance == np.array(s.person)[row], 0, np.where(instance < OBJECT_BASE, 1, 2))
     sums = np.zeros((len(s), joints, 3))
     np.add.at(sums, (row[~odd], joint[~odd].astype(np.int64), kind[~odd]), share[~odd])
     shares = columns(people, "shares", joints * len(SHARES)).reshape(-1, joints, len(SHARES))
@@ -259,15 +259,15 @@ def _marked_occluders(s: Subjects, frames: Sequence[Row], people: pa.Table, owne
 
 def _occluders_of(n: int, row: Row, frame: Row, people: set[int]) -> Iterator[Problem]:
     sums = np.zeros((len(row["state"]), 3))
-    known, whole = {*people, *frame["thing_instance"]}, frame["spec"] is not None
+    known, whole = {*people, *frame["object_instance"]}, frame["spec"] is not None
     for j, instance, share in zip(*(row[name] for name in _PAIRS), strict=True):
         if not 0 <= j < len(sums) or not 0 < share <= 1 + _SLACK:
             yield n, "hidden_by", f"joint {j}, share {share}", None
             return
-        if instance not in known and whole and instance >= THING_BASE:
+        if instance not in known and whole and instance >= OBJECT_BASE:
             yield n, "hidden_by", f"names instance {instance}, which the frame lacks", j
             return
-        sums[j, 0 if instance == row["instance"] else 1 if instance < THING_BASE else 2] += share
+        sums[j, 0 if instance == row["instance"] else 1 if instance < OBJECT_BASE else 2] += share
     shares = np.array(row["shares"], np.float64).reshape(-1, len(SHARES))[:, 2:4]
     error = np.abs(sums[:, 1:] - shares).max(axis=1)
     rendered = np.array([origin == "rendered" for origin in row["origin"]])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.core.spec import THING_BASE
+from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.dataset.arrays import OTHER, as_numpy, list_lengths, one_array, word_codes
 from synthstudio.dataset.derive import aligned
 from synthstudio.dataset.manifest import identity_differences
@@ -30,8 +30,8 @@ FRAME_COLUMNS = (
     "index",
     "split",
     "variant",
-    "thing_kind",
-    "thing_instance",
+    "object_kind",
+    "object_instance",
     "crowd_index",
     "crowd_ask",
     "clip_id",
@@ -64,7 +64,7 @@ EDGES = tuple(i / _BINS for i in range(_BINS + 1))
 _BATCH = 256
 _COUNTS = ("frames", "people", "identities", "joints_total", "ambiguous")
 _HISTOGRAMS = ("occluded_fraction", "truncated_fraction", "crowd_index")
-_NAMED = ("pose_families", "things", "hidden_by_kind", "splits", "variants", "motions")
+_NAMED = ("pose_families", "objects", "hidden_by_kind", "splits", "variants", "motions")
 SHOWN_RATE = 0.01
 """Joint rates that differ by less are not listed in the text."""
 _STATES = ("2", "1", "0", "none")
@@ -89,7 +89,7 @@ def stats(samples: Iterable[Sample], skeleton: Skeleton) -> dict[str, Any]:
     ones; `causes` and `states` are their sums. Histograms (`occluded_fraction`,
     `truncated_fraction` over people, `crowd_index` over frames) have ten bins between `edges`,
     `zero` (exactly 0: also in the first bin), `unknown` (null) and `mean`. `hidden_by_kind`
-    counts hidden joints by the kind of thing that hides most of them. `clips` says how many
+    counts hidden joints by the kind of object that hides most of them. `clips` says how many
     there are and how many frames they have, `motions` counts people by motion.
 
     `targets` compares what was asked of the base frames with what their labels say: for the
@@ -151,7 +151,8 @@ class _Tally:
         self.crowd = _Histogram()
         self.people_per_frame: Counter[int] = Counter()
         self.named: dict[str, Counter[str]] = {
-            name: Counter() for name in ("splits", "variants", "pose_families", "things", "motions")
+            name: Counter()
+            for name in ("splits", "variants", "pose_families", "objects", "motions")
         }
         self.kinds: Counter[str] = Counter()
         self.clips: set[str] = set()
@@ -166,7 +167,7 @@ class _Tally:
             self.people_per_frame.update(np.bincount(own, minlength=len(frames)).tolist())
         for name, column in (("splits", "split"), ("variants", "variant")):
             _count(self.named[name], frames[column])
-        _count(self.named["things"], one_array(frames["thing_kind"]).flatten())
+        _count(self.named["objects"], one_array(frames["object_kind"]).flatten())
         self.crowd.add(one_array(frames["crowd_index"]))
         clips = frames["clip_id"].drop_null()
         self.clips.update(clips.unique().to_pylist())
@@ -198,17 +199,17 @@ class _Tally:
         for place, code in enumerate(_STATE_CODES):
             self.states[:, place] += ((state > 2) if code == 3 else (state == code)).sum(axis=0)
         self.ambiguous += ambiguous.sum(axis=0)
-        person, _ = np.nonzero(occluder >= THING_BASE)
-        self._add_kinds(frames, own[person], occluder[occluder >= THING_BASE])
+        person, _ = np.nonzero(occluder >= OBJECT_BASE)
+        self._add_kinds(frames, own[person], occluder[occluder >= OBJECT_BASE])
 
-    def _add_kinds(self, frames: pa.Table, own: I64, things: I64) -> None:
-        """Count hidden joints by the kind of thing: `things` are instances in frames `own`."""
-        lists = one_array(frames["thing_instance"])
-        instances, kinds = _flat(lists), _flat(frames["thing_kind"])
+    def _add_kinds(self, frames: pa.Table, own: I64, objects: I64) -> None:
+        """Count hidden joints by the kind of object: `objects` are instances in frames `own`."""
+        lists = one_array(frames["object_instance"])
+        instances, kinds = _flat(lists), _flat(frames["object_kind"])
         first = np.repeat(np.arange(len(lists)), list_lengths(lists).clip(0))
         order = np.lexsort((instances, first))
         keys = first[order] * _KEY + instances[order]
-        wanted = own * _KEY + things
+        wanted = own * _KEY + objects
         place = np.searchsorted(keys, wanted, side="right") - 1
         found = (place >= 0) & (keys[place] == wanted) if len(keys) else np.zeros(len(own), bool)
         self.kinds.update(kinds[order][place[found]].tolist())
@@ -310,9 +311,9 @@ def _kinds_of_frames(found: dict[str, Any]) -> list[str]:
     return ["", *lines] if lines else []
 
 
-def _listed(counts: dict[str, int], most: int = 8) -> str:
-    shown = ", ".join(f"{name} {count}" for name, count in list(counts.items())[:most])
-    return shown + (f" and {len(counts) - most} more" if len(counts) > most else "")
+def _listed(counts: dict[str, int], maximum: int = 8) -> str:
+    shown = ", ".join(f"{name} {count}" for name, count in list(counts.items())[:maximum])
+    return shown + (f" and {len(counts) - maximum} more" if len(counts) > maximum else "")
 
 
 def _percent(part: int, whole: int) -> str:

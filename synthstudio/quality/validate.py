@@ -42,10 +42,10 @@ _UNUSABLE = ("image_missing", "image_broken", "image_size", "unsafe_name")
 _OF_MASKS = ["mask_size", "modal_counts"]
 OUTLINE_POINTS = 64
 """Places on a mask's border that are kept of each person."""
-MOST_POINTS = 256
+MAX_POINTS = 256
 """And of each image."""
 _REACH_PX = 3
-_LEAST_POINTS = 40
+_MIN_POINTS = 40
 _MIRROR_Z = -3.5
 """Untouched pictures lie above +2: 148 rendered frames, 21 photos (docs/validate.md)."""
 _CLIP = 150.0
@@ -318,9 +318,9 @@ def mirror_score(rgb: NDArray[np.uint8], places: NDArray[np.float32]) -> float |
     itself, softened by 1 px, clipped so that no edge decides alone; z is the mean difference
     over its standard error.
     """
-    if len(places) < _LEAST_POINTS:
+    if len(places) < _MIN_POINTS:
         return None
-    chosen = places[np.linspace(0, len(places) - 1, min(MOST_POINTS, len(places))).astype(int)]
+    chosen = places[np.linspace(0, len(places) - 1, min(MAX_POINTS, len(places))).astype(int)]
     soft = np.asarray(cv2.GaussianBlur(rgb.astype(np.float32), (0, 0), 1.0), np.float64)
     here, there = (_contrast(picture, chosen) for picture in (soft, soft[:, ::-1]))
     gain = here - there

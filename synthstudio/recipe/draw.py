@@ -20,11 +20,11 @@ from synthstudio.core.scene import F64
 from synthstudio.core.spec import (
     Backdrop,
     FrameSpec,
+    ObjectSpec,
     OcclusionTarget,
     PersonSpec,
     PlaceBackdrop,
     RoomBackdrop,
-    ThingSpec,
     Vec2,
 )
 from synthstudio.recipe.contacts.contacts import draw_contacts
@@ -33,9 +33,9 @@ from synthstudio.recipe.contacts.together import draw_together
 from synthstudio.recipe.layout.cutouts import draw_cutouts
 from synthstudio.recipe.layout.furniture import furnish, furnished, with_space
 from synthstudio.recipe.layout.gaze import look_about
+from synthstudio.recipe.layout.objects import place_objects
 from synthstudio.recipe.layout.placement import Layout, NoRoom, Placed, corners, place_people
 from synthstudio.recipe.layout.rig import draw_rig
-from synthstudio.recipe.layout.things import place_things
 from synthstudio.recipe.layout.variants import Occluders, as_fine_as_seen, in_order, shadow_box_m
 from synthstudio.recipe.layout.variants import group as variants_of
 from synthstudio.recipe.sampling import clips
@@ -55,7 +55,7 @@ from synthstudio.recipe.sampling.view import (
 )
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.search.goals import crowd_ask, draw_asks
-from synthstudio.recipe.search.people import finder, turned_people
+from synthstudio.recipe.search.people import finder, rotated_people
 from synthstudio.recipe.search.scene_occluders import hide_people
 
 Group = tuple[FrameSpec, ...]
@@ -77,7 +77,7 @@ def draw(
 
     A clip's times follow one another, and at each time the frames of its group in the order of
     `Variants.order`. `group` may answer `draw_group` from memory. RecipeError when a name is
-    unknown, a hold-out leaves nothing, or people, things or cameras find no room.
+    unknown, a hold-out leaves nothing, or people, objects or cameras find no room.
     """
     if index < 0:
         raise RecipeError("frames count from 0", where="index", got=str(index))
@@ -128,13 +128,13 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         _hiding(dataclasses.replace(layout, ctx=ctx.again("occluder", k)), standing, asks)
         for k in range(recipe.variants.occluder)
     )
-    standing += hiding.things
+    standing += hiding.objects
     rig = draw_rig(layout, standing)
     standing = as_fine_as_seen(ctx, standing, rig)
 
     persons = tuple(p.item for p in standing if isinstance(p.item, PersonSpec))
     cameras = (*clips.cameras(ctx, persons, camera), *rig)
-    everything = [*standing, *(p for o in others for p in o.things)]
+    everything = [*standing, *(p for o in others for p in o.objects)]
     reach_m, top_m = _reach_m(cameras, everything), _top_m(cameras, everything)
     more = furnished(ctx, behind)
     reach_m = with_space(ctx, reach_m) if more else reach_m
@@ -152,7 +152,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         index=number,
         camera=camera,
         people=persons,
-        things=in_order([p.item for p in standing if isinstance(p.item, ThingSpec)]),
+        objects=in_order([p.item for p in standing if isinstance(p.item, ObjectSpec)]),
         cutouts=hiding.cutouts,
         backdrop=backdrop,
         light=light,
@@ -206,7 +206,7 @@ def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
     people, contacts = draw_contacts(ctx, people)
     layout = dataclasses.replace(layout, contacts=contacts)
     asks, crowd = draw_asks(ctx, len(people)), crowd_ask(ctx)
-    people = turned_people(layout, people, asks, seats=bool(seats_in(ctx)))
+    people = rotated_people(layout, people, asks, seats=bool(seats_in(ctx)))
     together = draw_together(ctx, people)
     if together:
         joined = dataclasses.replace(
@@ -224,12 +224,12 @@ def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
 
 
 def _hiding(layout: Layout, standing: list[Placed], asks: tuple[OcclusionTarget, ...]) -> Occluders:
-    things = place_things(layout, standing)
+    objects = place_objects(layout, standing)
     if asks:
-        put, asks = hide_people(layout, [*standing, *things], asks)
-        things += put
-    cutouts = draw_cutouts(layout, [*standing, *things])
-    return Occluders(things=tuple(things), cutouts=cutouts, asks=asks)
+        put, asks = hide_people(layout, [*standing, *objects], asks)
+        objects += put
+    cutouts = draw_cutouts(layout, [*standing, *objects])
+    return Occluders(objects=tuple(objects), cutouts=cutouts, asks=asks)
 
 
 def _reach_m(cameras: tuple[Camera, ...], standing: list[Placed]) -> tuple[Vec2, Vec2]:

@@ -72,8 +72,8 @@ def draw_photo(
 def can_hide(recipe: Recipe, person: PhotoPerson) -> bool:
     """Whether a person may be asked to be hidden: large enough, and something is known."""
     options = recipe.photo_options
-    tall, known = person.box_px[3] >= options.least_height_px, person.seen.sum()
-    return bool(tall and known >= options.least_joints and person.mask.any())
+    tall, known = person.box_px[3] >= options.min_height_px, person.seen.sum()
+    return bool(tall and known >= options.min_joints and person.mask.any())
 
 
 def _lens(ctx: SampleContext, view: PhotoView) -> LensSpec:
@@ -129,14 +129,14 @@ def _possible(ask: OcclusionTarget, view: PhotoView, person: PhotoPerson) -> Occ
 
 
 def _numbered(pastes: list[PasteSpec], view: PhotoView) -> tuple[PasteSpec, ...]:
-    """The pastes with their instances: people after those of the photo, things after its."""
-    person, thing = PERSON_BASE + len(view.people), view.first_thing
+    """The pastes with their instances: people after those of the photo, objects after its."""
+    person, obj = PERSON_BASE + len(view.people), view.first_object
     out = []
     for paste in pastes:
         if paste.person is not None:
             out.append(dataclasses.replace(paste, instance=person))
             person += 1
         else:
-            out.append(dataclasses.replace(paste, instance=thing))
-            thing += 1
+            out.append(dataclasses.replace(paste, instance=obj))
+            obj += 1
     return tuple(out)

@@ -1,7 +1,7 @@
 """A picture of moving people: the mean of sharp ones, taken all through the exposure.
 
 The accumulation buffer of Haeberli and Akeley (SIGGRAPH 1990): what a sensor does, with hidden
-things that come into view, shadows that move and limbs before limbs, none of which a blur along
+objects that come into view, shadows that move and limbs before limbs, none of which a blur along
 velocities in the finished picture has (McGuire, Hennessy, Bukowski and Osman, "A reconstruction
 filter for plausible motion blur", I3D 2012, where these are guessed).
 """
@@ -22,9 +22,9 @@ from synthstudio.render import shadow
 from synthstudio.render.pack import pack
 
 STEP_PX = 2.0
-"""Between two moments nothing goes farther in the picture, up to `MOST` moments."""
-MOST = 20
-LEAST_PX = 0.5
+"""Between two moments nothing goes farther in the picture, up to `MAX` moments."""
+MAX = 20
+MIN_PX = 0.5
 """Who goes less far is sharp."""
 _AROUND_M = 0.5
 """Farther than this from what moves, and from its shadow, light does not change."""
@@ -46,9 +46,9 @@ def exposed(
     of `still`.
     """
     far = max_motion_px(scene.camera, scene.surfaces, velocities, exposure_s)
-    if far < LEAST_PX:
+    if far < MIN_PX:
         return None
-    count = min(max(2, math.ceil(far / STEP_PX)), MOST)
+    count = min(max(2, math.ceil(far / STEP_PX)), MAX)
     times = ((np.arange(count) + 0.5) / count - 0.5) * exposure_s
     # One grid of shadows for all moments: else edges of shadows that stand would waver.
     ends = [scene_at(scene, velocities, float(t)) for t in (times[0], times[-1])]

@@ -30,7 +30,7 @@ wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
 CELL_BITS = 8
 """Cells are 2^8 / 256 = 1 px wide."""
-MOST_CELLS = 2**18
+MAX_CELLS = 2**18
 """Over a larger area cells are wider."""
 BLOCK = 4
 """A face on at most 4 x 4 cells is dropped by one look at the farthest point in them."""
@@ -294,7 +294,7 @@ def _sorted(
     low = np.clip(places.min(axis=0), -size, 2 * size)
     high = np.clip(places.max(axis=0), -size, 2 * size)
     bits = CELL_BITS
-    while np.prod(((high - low) >> bits) + 1) > MOST_CELLS:
+    while np.prod(((high - low) >> bits) + 1) > MAX_CELLS:
         bits += 1
     columns, rows = ((high - low) >> bits) + 1
     cells = np.clip((places - low) >> bits, 0, (columns - 1, rows - 1))

@@ -162,14 +162,14 @@ def _alone(packed: Packed, instance: int) -> AmodalRender:
 
 
 def _merged(packed: Packed, shape: tuple[int, int]) -> wp.array[Any]:
-    """(H, W) keys of all drawn faces: things, and over them each person drawn alone.
+    """(H, W) keys of all drawn faces: objects, and over them each person drawn alone.
 
     The least key wins whatever the order, so what is drawn apart may be merged; and labels
     need everybody alone in any case.
     """
     people = [s for person in packed.scene.people for s in person.surfaces]
-    things = int(packed.face_start[len(people)]), len(packed.host_faces)
-    keys = _draw(packed, view_of(packed, None, scale=1), things, shape)
+    objects = int(packed.face_start[len(people)]), len(packed.host_faces)
+    keys = _draw(packed, view_of(packed, None, scale=1), objects, shape)
     for instance in dict.fromkeys(s.instance for s in people):
         own = alone(packed, instance)
         wp.launch(

@@ -34,7 +34,7 @@ _EMPTY = (36, 39, 45)
 _OCCLUDERS = {
     "self": "hidden by\nitself",
     "person": "hidden by\na person",
-    "object": "hidden by\na thing",
+    "object": "hidden by\na object",
     "truncated": "outside\nthe frame",
     "unknown": "hidden,\nby what is\nunknown",
 }

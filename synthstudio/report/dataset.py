@@ -292,14 +292,14 @@ def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
         _tenths("Occluded fraction of people", stats["occluded_fraction"]),
         _tenths("Share of people outside the frame", stats["truncated_fraction"]),
         _tenths("Crowd index of frames", stats["crowd_index"]),
-        ("People in a frame", "", plots.bars(stats["people_per_frame"], most=14)),
+        ("People in a frame", "", plots.bars(stats["people_per_frame"], maximum=14)),
         ("View", "", plots.bars(_counts(found, "view"))),
         (
             "Skin tone",
             "By individual typology angle of the albedo, before light and exposure.",
             plots.bars(facts.skin) if any(facts.skin.values()) else unknown,
         ),
-        ("Pose families", "", plots.bars(dict(family), most=16)),
+        ("Pose families", "", plots.bars(dict(family), maximum=16)),
         (
             "Bodies",
             "",
@@ -307,10 +307,10 @@ def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
         ),
         (
             "What hides joints",
-            "Things, by how many joints they hide most of.",
-            plots.bars(stats["hidden_by_kind"], most=14),
+            "Objects, by how many joints they hide most of.",
+            plots.bars(stats["hidden_by_kind"], maximum=14),
         ),
-        ("Things in frames", "", plots.bars(stats["things"], most=14)),
+        ("Objects in frames", "", plots.bars(stats["objects"], maximum=14)),
         ("Backdrops", "", plots.bars(facts.backdrops)),
         ("Height of the sun", "", sun if any(facts.lights) else unknown),
     ]
@@ -425,9 +425,9 @@ def _absent(facts: Facts) -> list[str]:
     return lines
 
 
-def _listed(counts: Mapping[str, int], pattern: str = "%s %s", most: int | None = None) -> str:
+def _listed(counts: Mapping[str, int], pattern: str = "%s %s", maximum: int | None = None) -> str:
     return ", ".join(
-        pattern % (name or "none", f"{n:,}") for name, n in list(counts.items())[:most]
+        pattern % (name or "none", f"{n:,}") for name, n in list(counts.items())[:maximum]
     )
 
 

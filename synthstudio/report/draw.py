@@ -44,7 +44,7 @@ _LEGEND = (
     ("visible", "visible"),
     ("self", "hidden by itself"),
     ("person", "by a person"),
-    ("object", "by a thing"),
+    ("object", "by an object"),
     ("truncated", "outside"),
 )
 _LEGEND_UNITS = 970  # the legend's length in strokes: a narrow picture gets a smaller one
@@ -348,14 +348,14 @@ def _free_place(
     wide, high = size
     tops = (y - high, y + h, y, y - 2 * high, y + h + high, y + h / 2, y - 4 * high)
     places = [(left, top) for top in tops for left in (x, x + w - wide, x + w, x - wide)]
-    best, least = (0.0, 0.0, wide, high), math.inf
+    best, minimum = (0.0, 0.0, wide, high), math.inf
     for left, top in places:
         left = min(max(0.0, left), canvas_shape[1] - wide)
         top = min(max(0.0, top), canvas_shape[0] - high)
         found = (left, top, left + wide, top + high)
         covers = sum(_overlap(found, other) for other in (*taken, *heads))
-        if covers < least:
-            best, least = found, covers
+        if covers < minimum:
+            best, minimum = found, covers
         if covers == 0:
             break
     return best
@@ -427,7 +427,7 @@ def drawable(people: People) -> FrameLabels:
     )
     rank = {k: place for place, k in enumerate(order)}
     ranked = [dataclasses.replace(p, depth_rank=rank[k]) for k, p in enumerate(found)]
-    return FrameLabels(people=tuple(ranked), crowd_index=0.0, things=())
+    return FrameLabels(people=tuple(ranked), crowd_index=0.0, objects=())
 
 
 def _drawable(person: PersonLabel) -> PersonLabel:

@@ -49,7 +49,7 @@ _HEAT: Colour = (255, 64, 32)
 _BONE: Colour = (235, 235, 235)
 _GREY = 114
 _FAR = 1e4
-_LEAST_WRONG = 0.1
+_MIN_WRONG = 0.1
 _SHIFT = 4
 _PARTS = ("all", "visible", "hidden")
 _PCK = ["PCK@0.05", "PCK@0.1", "PCK@0.2", "PCK-AUC", "PCKh@0.5", "torso PCK@0.2", "EPE_px"]
@@ -127,7 +127,7 @@ def _pair(rgb: U8, predictions: Predictions, row: int, skeleton: Skeleton) -> U8
         else:
             disc(left, true[j], COLOURS[skeleton.sides[j]], 4)
     known = known & np.isfinite(predicted).all(-1)
-    wrong = known & (distances(predicted, true) > _LEAST_WRONG * predictions.side[row] * zoom)
+    wrong = known & (distances(predicted, true) > _MIN_WRONG * predictions.side[row] * zoom)
     for j in np.flatnonzero(wrong):
         cv2.line(right, _at(predicted[j]), _at(true[j]), _MISS, 2, cv2.LINE_AA, _SHIFT)
     bones(right, predicted, known, skeleton)

@@ -103,7 +103,7 @@ def gap_page(
         orientations=_orientations(gap),
         orientation_note="Shares of the strength of edges by the turn of their lines from upright; "
         f"total variation {_short(gap.pixels.orientation_distance)}, by chance up to "
-        f"{_short(gap.pixels.orientation_chance)}. Moved by backdrop, things, camera.roll_deg.",
+        f"{_short(gap.pixels.orientation_chance)}. Moved by backdrop, objects, camera.roll_deg.",
         pose_chart=_chart(gap.poses.difference) if gap.poses is not None else None,
         pose_line=_pose_line(gap),
         pose_pairs=pose_pairs(gap),
@@ -238,13 +238,13 @@ def sheet(side: Side, crops: Crops) -> Picture | None:
     return embed(drawn, caption, alt=f"crops of people: {side.name}")
 
 
-def pose_pairs(gap: Gap, *, most: int = 6) -> list[Picture]:
+def pose_pairs(gap: Gap, *, maximum: int = 6) -> list[Picture]:
     """The farthest real people beside the nearest generated ones, one of a picture."""
     out: list[Picture] = []
     seen: set[int] = set()
     for found in gap.poses.found if gap.poses is not None else ():
         picture = int(gap.sides[1].picture[found.person])
-        if picture in seen or len(out) == most:
+        if picture in seen or len(out) == maximum:
             continue
         seen.add(picture)
         try:

@@ -18,7 +18,7 @@ from synthstudio.core.spec import FrameSpec
 from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.reader import Dataset, opened
 from synthstudio.generation.pipeline import draw_spec, make_frame
-from synthstudio.generation.stage import Settings, Stage
+from synthstudio.generation.stage import FrameGenerator, Settings
 from synthstudio.report.draw import captioned, contact_sheet, draw_labels, drawable
 
 SHEET_ROWS_PX = 400
@@ -28,7 +28,7 @@ _QUALITY = 92
 def preview(settings: Settings, index: int, out: Path) -> None:
     """Draw frame `index` of a recipe with its labels into `out`, whose suffix says the format."""
     check_name(out)
-    stage = Stage(settings)
+    stage = FrameGenerator(settings)
     save_drawn(make_frame(stage, draw_spec(stage, index)), settings.recipe.skeleton, out)
 
 
@@ -45,7 +45,7 @@ def moment(settings: Settings, number: int, out: Path) -> None:
 
 def group_sheet(settings: Settings, number: int, out: Path, *, columns: int = 4) -> None:
     """Write moment `number` of a recipe, its base and all variants in order, each with its name."""
-    stage, per = Stage(settings), settings.recipe.variants.per_moment
+    stage, per = FrameGenerator(settings), settings.recipe.variants.per_moment
     frames = [make_frame(stage, draw_spec(stage, number * per + k)) for k in range(per)]
     pictures = [
         captioned(decode_rgb(f.jpeg, f"frame {f.spec.index}"), variant_text(f.spec)) for f in frames
@@ -128,7 +128,7 @@ def clip_frames(settings: Settings, number: int, *, frames: int) -> list[U8]:
         raise RecipeError(
             "this recipe makes no clips", where=settings.recipe.name, expected="the field clip"
         )
-    stage, joints = Stage(settings), get_skeleton(settings.recipe.skeleton)
+    stage, joints = FrameGenerator(settings), get_skeleton(settings.recipe.skeleton)
     count = min(frames, clip.frames)
     out = []
     for k in range(count):

@@ -32,12 +32,12 @@ _FOREST_MIDDLE, _FOREST_HALF, _FOREST_ROW = 250.0, 84.0, 22
 _DASHES = {"visible": "", "hidden": "", "all": "4 3"}
 
 
-def bars(counts: Mapping[str, int], *, most: int = 0) -> Markup:
-    """Horizontal bars with counts; more than `most` names are summed up as others."""
+def bars(counts: Mapping[str, int], *, maximum: int = 0) -> Markup:
+    """Horizontal bars with counts; more than `maximum` names are summed up as others."""
     rows = list(counts.items())
-    if most and len(rows) > most:
-        others = sum(n for _, n in rows[most - 1 :])
-        rows = [*rows[: most - 1], (f"{len(rows) - most + 1} others", others)]
+    if maximum and len(rows) > maximum:
+        others = sum(n for _, n in rows[maximum - 1 :])
+        rows = [*rows[: maximum - 1], (f"{len(rows) - maximum + 1} others", others)]
     total, largest = sum(counts.values()), max([n for _, n in rows], default=0)
     return macro("plots.html", "bars")(
         [
@@ -164,9 +164,12 @@ def _round_numbers(low: float, high: float) -> list[float]:
 
 def paired_bars(rows: Sequence[tuple[str, float, float]]) -> Markup:
     """A bar of generated people above one of photos a row: (label, share, share)."""
-    most = max([v for _, *pair in rows for v in pair] + [1e-9])
+    maximum = max([v for _, *pair in rows for v in pair] + [1e-9])
     lines = [
-        (label, [(SIDES[n], 100 * v / most, f"{v:.1%}") for n, v in zip(SIDES, pair, strict=True)])
+        (
+            label,
+            [(SIDES[n], 100 * v / maximum, f"{v:.1%}") for n, v in zip(SIDES, pair, strict=True)],
+        )
         for label, *pair in rows
     ]
     return macro("plots.html", "paired_bars")(lines)
@@ -238,10 +241,10 @@ def _y(value: float) -> float:
 def ranges(rows: Sequence[Range], *, unit: str) -> Markup:
     """A median with a line to the 95th percentile a row, from zero."""
     left, width = 210.0, 560.0
-    most = max(high for _, _, high in rows) or 1.0
+    maximum = max(high for _, _, high in rows) or 1.0
 
     def x(value: float) -> float:
-        return round(left + (width - left - 90) * value / most, 1)
+        return round(left + (width - left - 90) * value / maximum, 1)
 
     lines = [
         (label, 16 + 22 * k, x(middle), x(high), f"{middle:.2f} {unit}")

@@ -26,11 +26,11 @@ from synthstudio.review.values import (
 MAX_TEXT = 2_000
 MAX_NAME = 80
 MAX_INT = 2**31 - 1
-FIRST_THING = 1_000
-"""Instances from here are things (docs/conventions.md)."""
+FIRST_OBJECT = 1_000
+"""Instances from here are objects (docs/conventions.md)."""
 MAX_FRAME_SIZES = 4.0
 """A joint lies at most this many frame widths and heights from the frame's corner."""
-LEAST_BOX_PX = 1
+MIN_BOX_PX = 1
 CAUSES_OF: dict[int | None, tuple[str, ...]] = {
     STATE_VISIBLE: ("visible",),
     STATE_HIDDEN: ("self", "person", "object", "unknown"),
@@ -120,8 +120,8 @@ def checked_op(op: Op, base: Base) -> Op:
             invalid(f"an {op.kind} has joints", "joints", expected="a joint at least")
     elif op.joints or op.box is not None or op.masks is not None:
         invalid(f"{op.kind} has no joints, no box and no masks", "joints", expected="none")
-    if op.kind == "add" and not 1 <= op.person.instance < FIRST_THING:
-        expected = f"1 to {FIRST_THING - 1}"
+    if op.kind == "add" and not 1 <= op.person.instance < FIRST_OBJECT:
+        expected = f"1 to {FIRST_OBJECT - 1}"
         invalid("invalid person number", "instance", expected=expected, got=op.person.instance)
     _check_time(op, base)
     _check_status(op)
@@ -130,7 +130,7 @@ def checked_op(op: Op, base: Base) -> Op:
     if op.kind == "distrust":
         check_name(op.text, "text")
     if op.kind == "revert":
-        check_int(op.event, "event", least=1)
+        check_int(op.event, "event", minimum=1)
     return op
 
 
@@ -138,7 +138,7 @@ def _check_thread(op: Op, base: Base) -> None:
     if op.kind == "comment" and not op.text.strip():
         invalid("empty comment", "text", expected="some text")
     if op.kind in ("resolve", "reopen") or (op.kind == "comment" and op.event is not None):
-        check_int(op.event, "event", least=1)
+        check_int(op.event, "event", minimum=1)
     if op.joint is None:
         return
     if op.kind != "comment" or op.event is not None:
@@ -211,10 +211,10 @@ def check_text(text: object, where: str) -> None:
     _check_encodable(text, where)
 
 
-def check_int(value: object, where: str, *, least: int = 0) -> None:
+def check_int(value: object, where: str, *, minimum: int = 0) -> None:
     """Check a whole number that fits a column (True is none)."""
-    if type(value) is not int or not least <= value <= MAX_INT:
-        invalid("not a valid number", where, expected=f"a whole number from {least}", got=value)
+    if type(value) is not int or not minimum <= value <= MAX_INT:
+        invalid("not a valid number", where, expected=f"a whole number from {minimum}", got=value)
 
 
 def check_joint(label: JointLabel, where: str, base: Base) -> None:
@@ -233,12 +233,12 @@ def check_joint(label: JointLabel, where: str, base: Base) -> None:
         invalid("visible or hidden joint without a position", where, expected="x and y")
 
 
-def _check_place(value: object, most: float, where: str) -> None:
+def _check_place(value: object, maximum: float, where: str) -> None:
     if value is None:
         return
     fine = isinstance(value, int | float) and not isinstance(value, bool)
-    if not fine or not abs(value) <= most:  # type: ignore[arg-type]
-        invalid("invalid position", where, expected=f"pixels, at most {most:g}", got=value)
+    if not fine or not abs(value) <= maximum:  # type: ignore[arg-type]
+        invalid("invalid position", where, expected=f"pixels, at most {maximum:g}", got=value)
 
 
 def _masks(op: Op, base: Base) -> dict[str, Rle | None]:
@@ -251,12 +251,12 @@ def _masks(op: Op, base: Base) -> dict[str, Rle | None]:
 
 def _check_box(box: object, base: Base) -> None:
     size = (base.width_px, base.height_px)
-    expected = f"x, y, width and height from {LEAST_BOX_PX} px inside {size[0]} x {size[1]}"
+    expected = f"x, y, width and height from {MIN_BOX_PX} px inside {size[0]} x {size[1]}"
     values = list(box) if isinstance(box, list | tuple) else []
     if len(values) != 4 or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
         invalid("invalid box", "box", expected=expected, got=box)
-    for low, wide, most in zip(values[:2], values[2:], size, strict=True):
-        if low < 0 or wide < LEAST_BOX_PX or low + wide > most + 1e-3:
+    for low, wide, maximum in zip(values[:2], values[2:], size, strict=True):
+        if low < 0 or wide < MIN_BOX_PX or low + wide > maximum + 1e-3:
             invalid("box outside the picture", "box", expected=expected, got=box)
 
 

@@ -28,7 +28,7 @@ from synthstudio.review.tracks import (
 )
 from synthstudio.review.values import JointLabel, Op, Person, User, invalid, require
 
-MOST = 2_000
+MAX = 2_000
 """People of a stroke."""
 BLIND = "a second review is open"
 Pair = tuple[int, int]
@@ -228,8 +228,8 @@ def _retrack(
 
 
 def _check_number(people: int) -> None:
-    if people > MOST:
-        expected = f"at most {MOST:,} people at once"
+    if people > MAX:
+        expected = f"at most {MAX:,} people at once"
         invalid("too many people at once", "clip", expected=expected, got=people)
 
 

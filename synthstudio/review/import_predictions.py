@@ -18,7 +18,7 @@ from synthstudio.formats.coco.results import (
     frames_by_id,
     read_results,
 )
-from synthstudio.review.check import FIRST_THING, labels_of
+from synthstudio.review.check import FIRST_OBJECT, labels_of
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.matching import box_of, match, places, standing
 from synthstudio.review.risk.predictions import Prediction, put_predictions
@@ -89,7 +89,7 @@ def import_predictions(
         )
     rows = [row for frame, some in sorted(by_frame.items()) for row in _of(dataset, frame, some)]
     put_predictions(store, content_key(dataset), layer, rows, replace=True)
-    found = sum(row.instance >= FIRST_THING for row in rows)
+    found = sum(row.instance >= FIRST_OBJECT for row in rows)
     return PredictionsImported(
         layer=layer,
         frames=len(by_frame),
@@ -113,7 +113,7 @@ def _of(dataset: Dataset, frame: int, entries: list[Result]) -> Iterator[Predict
     ]
     px = [places(entries[k].joints, skeleton.joints) for k in left]
     boxes = [entries[k].box or box_of(p) for k, p in zip(left, px, strict=True)]
-    number = FIRST_THING
+    number = FIRST_OBJECT
     for k, instance in zip(
         left, match(list(zip(px, boxes, strict=True)), people, skeleton), strict=True
     ):

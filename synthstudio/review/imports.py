@@ -21,7 +21,7 @@ from synthstudio.dataset.rows import Row, pair_rows
 from synthstudio.formats.exchange import exportable
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.registry import FORMATS, get_format
-from synthstudio.review.check import FIRST_THING, base_of, labels_of
+from synthstudio.review.check import FIRST_OBJECT, base_of, labels_of
 from synthstudio.review.datasets import content_key
 from synthstudio.review.edits import apply
 from synthstudio.review.history import states
@@ -186,7 +186,7 @@ def _compare(writer: _Writer, frame: Row, people: list[Row], file: _FilePeople) 
             writer.result.edited += 1
             writer.result.joints += len(changed)
     taken = {row["instance"] for row in people} | touched.keys()
-    free = (n for n in range(1, FIRST_THING) if n not in taken)
+    free = (n for n in range(1, FIRST_OBJECT) if n not in taken)
     for place, labels in enumerate(theirs):
         known = {name: label for name, label in labels.items() if label.state is not None}
         known = {name: label for name, label in known.items() if name in names}

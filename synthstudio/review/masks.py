@@ -90,10 +90,10 @@ def _check_outline(polygons: Sequence[Any], where: str, size: Size) -> None:
             expected = "[x, y, x, y, x, y...], numbers"
             invalid("invalid polygon", where, expected=expected, got=polygon)
         xs, ys = polygon[::2], polygon[1::2]
-        for values, most in ((xs, size[1]), (ys, size[0])):
-            if not all(0 <= v <= most for v in values):
+        for values, maximum in ((xs, size[1]), (ys, size[0])):
+            if not all(0 <= v <= maximum for v in values):
                 expected = f"x from 0 to {size[1]}, y from 0 to {size[0]}"
-                outside = [v for v in values if not 0 <= v <= most][:3]
+                outside = [v for v in values if not 0 <= v <= maximum][:3]
                 invalid("corner outside the picture", where, expected=expected, got=outside)
             length += sum(abs(a - b) for a, b in zip(values, [*values[1:], values[0]], strict=True))
         corners += len(xs)

@@ -137,8 +137,8 @@ def relabel(
     return edits.apply_all(store, ops, who, base_of, progress)
 
 
-def relabelled(store: Store, dataset: str, *, most: int = 10) -> list[Relabelled]:
-    """The last `most` changes of a data set, newest first."""
+def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabelled]:
+    """The last `maximum` changes of a data set, newest first."""
     row = EventRow
     ours = (row.dataset == dataset, row.layer == MAIN, row.kind == "edit")
     groups = (
@@ -146,7 +146,7 @@ def relabelled(store: Store, dataset: str, *, most: int = 10) -> list[Relabelled
         .where(*ours, row.client.startswith(_CLIENT))
         .group_by(row.client)
         .order_by(func.min(row.id).desc())
-        .limit(most)
+        .limit(maximum)
     )
     with store.reading() as session:
         found = session.execute(groups).all()

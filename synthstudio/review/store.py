@@ -379,7 +379,7 @@ def _unusable(where: str, error: Exception) -> ReviewError:
     return ReviewError("the review store cannot be used", where=where, got=first[0][:200])
 
 
-_MOST_SECONDS = 24 * 3600
+_MAX_SECONDS = 24 * 3600
 
 
 def backup(store: Store, path: Path) -> Path:
@@ -427,7 +427,7 @@ def _dump(store: Store, path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_MOST_SECONDS,
+            timeout=_MAX_SECONDS,
         )
         if done.returncode:
             raise ReviewError(

@@ -16,7 +16,7 @@ from synthstudio.review.team.members import role_of
 from synthstudio.review.values import ROLES, Role, User, invalid, read_row, require
 
 DAYS, MAX_DAYS = 90, 366
-MOST = 200
+MAX = 200
 """Tokens that hold at a time, of all people."""
 
 
@@ -80,8 +80,8 @@ def make_token(
     )
     with store.session() as session:
         holding = select(TokenRow.id).where(TokenRow.revoked.is_(None), TokenRow.until > moment)
-        if len(session.scalars(holding.limit(MOST)).all()) >= MOST:
-            invalid("too many tokens", "tokens", expected=f"at most {MOST}")
+        if len(session.scalars(holding.limit(MAX)).all()) >= MAX:
+            invalid("too many tokens", "tokens", expected=f"at most {MAX}")
         session.add(row)
         session.flush()
         return read_row(Token, row), text

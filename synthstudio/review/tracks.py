@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from synthstudio.review.check import FIRST_THING, MAX_INT
+from synthstudio.review.check import FIRST_OBJECT, MAX_INT
 from synthstudio.review.history import event_of, in_frames, states_in
 from synthstudio.review.models import EventRow
 from synthstudio.review.risk.people import PeopleTable
@@ -149,7 +149,7 @@ def free_track(people: Iterable[Member]) -> int:
 def free_instance(people: Iterable[Member], frame: int) -> int:
     """The first number above those of a frame under which nobody ever was."""
     numbers = (m.person.instance for m in people if m.person.frame == frame)
-    return max((n for n in numbers if n < FIRST_THING), default=0) + 1
+    return max((n for n in numbers if n < FIRST_OBJECT), default=0) + 1
 
 
 def interpolated(

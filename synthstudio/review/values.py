@@ -175,7 +175,7 @@ _Leading = Literal[
 ]
 _Administering = Literal["members", "tokens", "webhooks", "accounts"]
 Action = Literal["look"] | Kind | _Reviewing | _Leading | _Administering
-LEAST_ROLE: dict[Action, Role] = {
+MIN_ROLE: dict[Action, Role] = {
     "look": "viewer",
     **dict.fromkeys((*KINDS, *get_args(_Reviewing)), "reviewer"),
     **dict.fromkeys(get_args(_Leading), "lead"),
@@ -200,7 +200,7 @@ def to_role(text: str) -> Role:
 
 def may(role: Role, action: Action) -> bool:
     """Whether a role may do it; an unknown role may do nothing."""
-    return role in ROLES and ROLES.index(role) >= ROLES.index(LEAST_ROLE[action])
+    return role in ROLES and ROLES.index(role) >= ROLES.index(MIN_ROLE[action])
 
 
 def require(who: User, action: Action) -> None:
@@ -210,7 +210,7 @@ def require(who: User, action: Action) -> None:
         raise Refused(
             f"you may not {_PHRASES.get(action, action.replace('_', ' '))}",
             where=f"role {who.role}",
-            expected=f"{LEAST_ROLE[action]} or higher",
+            expected=f"{MIN_ROLE[action]} or higher",
             then="Ask an admin for that role.",
             reason="role",
         )

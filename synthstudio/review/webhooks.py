@@ -36,7 +36,7 @@ from synthstudio.review.values import Event, User, invalid, read_row, require
 TRIES = 34
 """So many that a day is over: ten waits that double, 85 minutes in all, then 23 of an hour."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 3600.0
-MOST = 20
+MAX = 20
 """Webhooks of a data set."""
 ON, STOPPED = "on", "stopped"
 MAX_URL = 500
@@ -205,8 +205,8 @@ def make_webhook(
             raise Refused("the store does not know this data set", reason="gone")
         own = WebhookRow.dataset == dataset
         count = session.scalar(select(func.count()).select_from(WebhookRow).where(own)) or 0
-        if count >= MOST:
-            invalid("this data set has enough webhooks", "url", expected=f"at most {MOST}")
+        if count >= MAX:
+            invalid("this data set has enough webhooks", "url", expected=f"at most {MAX}")
         newest = session.scalar(select(func.max(EventRow.id)).where(EventRow.dataset == dataset))
         row = WebhookRow(
             dataset=dataset,

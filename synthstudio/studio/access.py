@@ -32,7 +32,7 @@ STEP_S = 900
 """Expiry is a multiple of it, and a URL does not change while it has as long to go."""
 KEY_NAME = "studio.key"
 MAX_CHARS = 2048
-_MOST_GIVEN = 20_000
+_MAX_GIVEN = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class Tokens:
                 text = str(self._grants.dumps([*(getattr(grant, f) for f in _FIELDS), expiry]))
                 self._given[grant] = (text, expiry)
             self._given.move_to_end(grant)
-            if len(self._given) > _MOST_GIVEN:
+            if len(self._given) > _MAX_GIVEN:
                 self._given.popitem(last=False)
         return text
 

@@ -78,7 +78,7 @@ def checked_photo(data: bytes, *, limits: Limits, who: User) -> U8:
 def photo_answer(model: OnnxModel, rgb: U8, boxes: list[list[float]]) -> Shown:
     """The people of a photo: those in boxes x y w h, or who is found."""
     frame = LiveFrame(number=0, time_s=0.0, arrived_s=time.perf_counter(), rgb=rgb)
-    return shown(new_follower(model, boxes, least=0.0).step(frame), model.skeleton)
+    return shown(new_follower(model, boxes, minimum=0.0).step(frame), model.skeleton)
 
 
 def video_answers(
@@ -128,12 +128,12 @@ def _followed(
 
 
 def new_follower(
-    model: OnnxModel, boxes: list[list[float]], *, least: float = LiveOptions.least
+    model: OnnxModel, boxes: list[list[float]], *, minimum: float = LiveOptions.minimum
 ) -> Follower:
     """Follows the people in boxes x y w h, or those who are found in the whole picture."""
     given = Boxes(xywh=np.array(boxes, np.float64), score=np.ones(len(boxes)))
     find = (lambda image: given) if boxes else find_people(model, size=model.size)
-    options = LiveOptions(every=0, least=least)
+    options = LiveOptions(every=0, minimum=minimum)
     return Follower(model, find, size=model.size, options=options)
 
 
@@ -222,7 +222,7 @@ def camera_answer(seen: Seen, number: int, skeleton: Skeleton) -> dict[str, Any]
     }
 
 
-MOST = 200
+MAX = 200
 
 
 def models(settings: Settings) -> dict[str, Path]:
@@ -231,7 +231,7 @@ def models(settings: Settings) -> dict[str, Path]:
     Links that lead out of the runs folder are left out. The last is the package's own network.
     """
     runs = settings.runs
-    found = sorted(runs.glob(f"*/{EXPORTED}"))[:MOST] if runs.is_dir() else []
+    found = sorted(runs.glob(f"*/{EXPORTED}"))[:MAX] if runs.is_dir() else []
     own = [p for p in found if p.is_file() and p.resolve().is_relative_to(runs.resolve())]
     named: dict[str, Path] = {}
     package = [path for path in (WEIGHTS / ONNX,) if path.is_file()]

@@ -28,8 +28,8 @@ _FRAME_FIELDS = (
     "height_px",
     "variant",
     "layers",
-    "thing_instance",
-    "thing_kind",
+    "object_instance",
+    "object_kind",
     "crowd_index",
     "clip_id",
 )

@@ -34,7 +34,7 @@ from synthstudio.studio.jobs import process
 from synthstudio.studio.jobs.process import Running, read_result
 
 T = TypeVar("T")
-_MOST_SETS = 500
+_MAX_SETS = 500
 _lock = threading.Lock()
 _people_cache: OrderedDict[tuple[str, str], tuple[int, People]] = OrderedDict()
 
@@ -84,7 +84,7 @@ def _kept(
     made = make()
     with _lock:
         cache[name] = (event, made)
-        while len(cache) > _MOST_SETS:
+        while len(cache) > _MAX_SETS:
             cache.popitem(last=False)
     return made
 
@@ -114,7 +114,7 @@ def _tally_people(store: Store, key: str) -> People:
     )
 
 
-_MOST_EVENTS = 200
+_MAX_EVENTS = 200
 _NEITHER = ("edit", "comment", "distrust", "resolve", "reopen")
 _progress_cache: dict[tuple[str, str], tuple[int, dict[str, int]]] = {}
 
@@ -127,8 +127,8 @@ def review_progress(store: Store, dataset: str) -> dict[str, int]:
     name = (store.url, dataset)
     with _lock:
         at, found = _progress_cache.get(name, (-1, {}))
-    news = events(store, dataset, after_id=at, limit=_MOST_EVENTS + 1) if found else []
-    step = _step(news) if found and len(news) <= _MOST_EVENTS else None
+    news = events(store, dataset, after_id=at, limit=_MAX_EVENTS + 1) if found else []
+    step = _step(news) if found and len(news) <= _MAX_EVENTS else None
     if step is None:
         last = last_event_id(store, dataset)
         done, total = done_and_total(store, dataset)
@@ -152,8 +152,8 @@ def photos_left(store: Store, found: OpenSet) -> int:
         at, left = _left_cache.get(name, (-1, frozenset()))
     if at == last:
         return len(left)
-    news = events(store, found.key, after_id=at, limit=_MOST_EVENTS + 1) if at >= 0 else []
-    if at < 0 or len(news) > _MOST_EVENTS:
+    news = events(store, found.key, after_id=at, limit=_MAX_EVENTS + 1) if at >= 0 else []
+    if at < 0 or len(news) > _MAX_EVENTS:
         left = frozenset(found.table.arrays["frame.index"].astype(np.int64).tolist())
         reviewed = states(store, found.key, masks=False)
     else:
@@ -303,13 +303,13 @@ def stored_bytes(key: str, dataset: Dataset) -> tuple[int, bool]:
             files = read_json(dataset.shard_folder(entry.shard) / SHARD_NAME).get("files")
             total += sum(int(f["bytes"]) for f in files.values()) if isinstance(files, dict) else 0
         _size_cache[key] = (total * len(entries) // max(1, len(seen)), step == 1)
-        while len(_size_cache) > _MOST_SETS:
+        while len(_size_cache) > _MAX_SETS:
             _size_cache.popitem(last=False)
     return _size_cache[key]
 
 
 AT_ONCE = 1
-MOST_FRAMES = 20_000
+MAX_FRAMES = 20_000
 """Larger sets are checked only when somebody asks."""
 
 

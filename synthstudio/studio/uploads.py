@@ -13,13 +13,13 @@ _MAGIC: tuple[tuple[int, bytes], ...] = (
 video could name other files."""
 
 
-def check_bytes(data: bytes, most: int) -> None:
-    if not 0 < len(data) <= most:
+def check_bytes(data: bytes, maximum: int) -> None:
+    if not 0 < len(data) <= maximum:
         raise StudioError(
             "the file is empty or too large",
             where="upload",
             got=f"{len(data)} bytes",
-            expected=f"at most {most // 2**20} MB",
+            expected=f"at most {maximum // 2**20} MB",
         )
 
 

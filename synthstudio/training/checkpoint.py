@@ -337,7 +337,7 @@ def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) ->
         grid = (own[POSITIONS].shape[1], own[POSITIONS].shape[2])
         tensors[POSITIONS] = resized_positions(tensors[POSITIONS], grid)
     had = getattr(getattr(net, "block", None), "bank", None)
-    bank = merge_banks(had, tensors, most=poses)
+    bank = merge_banks(had, tensors, maximum=poses)
     tensors = {k: v for k, v in tensors.items() if k not in (POSES, POSES_3D)}
     if bank is not None:
         net.block.bank = bank  # type: ignore[union-attr]
@@ -414,14 +414,16 @@ def map_joints(
     return out
 
 
-def merge_banks(own: PoseBank | None, state: Mapping[str, Tensor], *, most: int) -> PoseBank | None:
-    """The bank `own` filled up to `most` poses with those of `state`.
+def merge_banks(
+    own: PoseBank | None, state: Mapping[str, Tensor], *, maximum: int
+) -> PoseBank | None:
+    """The bank `own` filled up to `maximum` poses with those of `state`.
 
     3D poses stay only if both have them. None when there is no bank, or nothing to add.
     """
-    if own is None or POSES not in state or len(own.poses) >= most:
+    if own is None or POSES not in state or len(own.poses) >= maximum:
         return None
-    more = state[POSES][: most - len(own.poses)]
+    more = state[POSES][: maximum - len(own.poses)]
     xyz = None
     if own.xyz_m is not None and POSES_3D in state:
         xyz = torch.cat([own.xyz_m, state[POSES_3D][: len(more)]])

@@ -234,7 +234,7 @@ class Augment(Section):
     """The person is up to this much larger or smaller: 0.25 is from 0.75 to 1.25."""
     rotation_deg: float = Field(default=30, ge=0, le=180)
     """Up to this many degrees either way, for three in five people."""
-    turned: float = Field(default=0.0, ge=0, le=1)
+    rotated: float = Field(default=0.0, ge=0, le=1)
     """Chance that the person is rotated by any angle, and cut out as if seen so: for cameras that
     roll and people upside down. As many poses of the bank are."""
     shift: float = Field(default=0.08, ge=0, le=0.5)

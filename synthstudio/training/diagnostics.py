@@ -36,9 +36,9 @@ Report = Callable[[int, int], None]
 _POSES = 8
 
 
-def evenly_spaced(count: int, most: int) -> I64:
-    """Up to `most` indices evenly over 0 to count - 1: a choice independent of any result."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
+def evenly_spaced(count: int, maximum: int) -> I64:
+    """Up to `maximum` indices evenly over 0 to count - 1: a choice independent of any result."""
+    return np.unique(np.linspace(0, count - 1, min(count, maximum)).round().astype(np.int64))
 
 
 def examples(
@@ -102,7 +102,7 @@ def _example(
 
 def _peaks(maps: Tensor) -> F64:
     """Cells (K, 2) of up to three peaks of a map, at least a tenth of its highest."""
-    found = find_peaks(maps, count=3, least=0.1 * float(maps.max()), reach=2)
+    found = find_peaks(maps, count=3, minimum=0.1 * float(maps.max()), reach=2)
     xy = found.xy[0, 0].double().cpu().numpy()
     return np.asarray(xy[np.isfinite(xy).all(1)])
 

@@ -20,7 +20,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.splits import shared_notes
 from synthstudio.evaluation import attention
 from synthstudio.evaluation.attention import AttentionExample, Sensitivity
-from synthstudio.evaluation.precision import LEAST_OKS
+from synthstudio.evaluation.precision import MIN_OKS
 from synthstudio.evaluation.storage import Evaluation
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.training import checkpoint, devices, diagnostics, frame_predictions, poses
@@ -276,7 +276,7 @@ def _about(
         "joints_3d": config.joints_3d,
         "flip": options.flip,
         "bank": options.bank,
-        **({"people_match_from_OKS": LEAST_OKS} if config.network.sees_frames else {}),
+        **({"people_match_from_OKS": MIN_OKS} if config.network.sees_frames else {}),
         "trained_here": bool(_own_sources(config, dataset)),
         "notes": notes,
     }

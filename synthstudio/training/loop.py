@@ -35,7 +35,7 @@ def train(
     resume: bool = False,
     cache: Path | None = None,
     steps: int | None = None,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
     select: Callable[[Any], Any] = lambda data: data,
 ) -> Trained:
@@ -53,7 +53,7 @@ def train(
     import_tensorboard()
     seed_everything(config)
     if not world.is_main:
-        say, progress = (lambda text: None), (lambda done, total, text: None)
+        log, progress = (lambda text: None), (lambda done, total, text: None)
     memory = devices.memory_guard(
         device, got=f"{config.batch // world.size} {trainer.unit}", then=devices.SMALLER_BATCH
     )
@@ -66,16 +66,16 @@ def train(
                 data = load_data(
                     config,
                     cache=cache or out / "cache",
-                    say=say,
+                    log=log,
                     progress=lambda done, total: progress(done, total, CROPPING),
                 )
                 data = select(data)
             held.enter_context(closing(data))
             held.enter_context(memory)
             if note := devices.slow_precision(device, config.precision):
-                say(note)
+                log(note)
             run: Trainer[Any, Any] = trainer(
-                config, out, data, device, world, say=say, resume=resume
+                config, out, data, device, world, log=log, resume=resume
             )
         first = run.progress.step
         end = min(run.total, first + steps if steps is not None else run.total)
@@ -108,7 +108,7 @@ def train(
                 if run.save_is_due or stopped or run.progress.step == end:
                     run.save_state()
         if stopped:
-            say(f"stopped after step {run.progress.step} of {run.total}: {stopped}")
+            log(f"stopped after step {run.progress.step} of {run.total}: {stopped}")
         elapsed = max(run.progress.seconds - seconds_before, 1e-9)
         people = (run.progress.step - first) * config.batch * config.accumulate
         return run.outcome(

@@ -30,7 +30,7 @@ from synthstudio.models.contract import PoseNet, System
 from synthstudio.models.zoomnet import ZoomNet
 from synthstudio.training.config import STRIDE, Network
 
-_LEAST_WINDOW = 8
+_MIN_WINDOW = 8
 _STACKS = {"nano": 2, "base": 8}
 """Hourglasses in a row."""
 BottomUpNet = OpenPose | PersonLab | FCPose
@@ -45,16 +45,16 @@ def build(
     bank: PoseBank | None = None,
     backbone: str = "",
     weights: str = "",
-    say: Callable[[str], None] = lambda text: None,
+    log: Callable[[str], None] = lambda text: None,
 ) -> System:
     """Build the network that a config names, with random weights.
 
-    `bank`, `backbone`, `weights` and `say`: see `build_network`. ModelError for zoomnet unless for
+    `bank`, `backbone`, `weights` and `log`: see `build_network`. ModelError for zoomnet unless for
     people of coco133.
     """
     if network.system == "topdown":
         return build_network(
-            network, skeleton, bank=bank, backbone=backbone, weights=weights, say=say
+            network, skeleton, bank=bank, backbone=backbone, weights=weights, log=log
         )
     if network.head == "zoomnet" and skeleton.name != WHOLE_BODY:
         raise ModelError(
@@ -69,7 +69,7 @@ def build(
     if network.head == "zoomnet":
         # A window has a third of the picture's shorter side in cells: parts up to a quarter of that
         # side are seen at three times the rate of the body's maps or more.
-        cells = max(_LEAST_WINDOW, min(network.size) // 12 * 4)
+        cells = max(_MIN_WINDOW, min(network.size) // 12 * 4)
         return ZoomNet(features, channels=channels, width=network.width, cells=cells)
     if network.head == "openpose":
         return OpenPose(features, skeleton, channels=channels)
@@ -86,12 +86,12 @@ def build_network(
     bank: PoseBank | None,
     backbone: str = "",
     weights: str = "",
-    say: Callable[[str], None] = lambda text: None,
+    log: Callable[[str], None] = lambda text: None,
 ) -> PoseNet:
     """Build a top-down network with random weights.
 
     An external backbone comes with its published weights, those of a file (`weights`) or
-    external.RANDOM ones, and `say` gets a report of what matched, unless `backbone` (of
+    external.RANDOM ones, and `log` gets a report of what matched, unless `backbone` (of
     `describe_backbone`) describes it: then nothing is read from disk or the internet.
     """
     joints, size = len(skeleton.joints), network.cells
@@ -107,7 +107,7 @@ def build_network(
             own_head=network.head == "own",
             stored=backbone,
         )
-        features = external.build(request, joints=joints, width=network.width, say=say)
+        features = external.build(request, joints=joints, width=network.width, log=log)
         levels = {"mean": features.mean, "std": features.std}
     else:
         features = _features(network, joints)

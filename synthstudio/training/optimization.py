@@ -83,8 +83,8 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     matrices, which are smaller, and their product meets X once.
     """
     a, b, c = _COEFFICIENTS
-    turned = matrix.shape[-2] > matrix.shape[-1]
-    x: Tensor = (matrix.mT if turned else matrix).float()
+    rotated = matrix.shape[-2] > matrix.shape[-1]
+    x: Tensor = (matrix.mT if rotated else matrix).float()
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     gram, product = x @ x.mT, torch.eye(x.shape[-2], device=x.device)
     for _ in range(_ITERATIONS):
@@ -92,7 +92,7 @@ def orthogonalized(matrix: Tensor) -> Tensor:
         factor.diagonal(dim1=-2, dim2=-1).add_(a)
         product, gram = factor @ product, factor @ gram @ factor
     x = product @ x
-    return x.mT if turned else x
+    return x.mT if rotated else x
 
 
 def make_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:

@@ -244,7 +244,7 @@ def _places(
             truth.known[rest],
             truth.area[rest],
             sigmas=skeleton.sigmas,
-            least=_ANY_OKS,
+            minimum=_ANY_OKS,
         )
         place[rest] = np.where(of_rest >= 0, free[of_rest], -1)
     return place

@@ -19,7 +19,7 @@ from synthstudio.training.data.crops import MARGIN
 from synthstudio.training.data.windows import limb_window, of_limbs
 
 F64 = NDArray[np.float64]
-LEAST_KNOWN = 0.5
+MIN_KNOWN = 0.5
 """People with a smaller share of the joints labelled give no pose: most of it would be guessed."""
 SMALL_BANK = 100
 ANSWER_POSES = 20_000
@@ -29,7 +29,7 @@ TURNED = 0.15
 with")."""
 VIEWS = 4
 """From so many heights at most a bank sees one person's pose: more found nothing more."""
-_LEAST_PAIRS = 10
+_MIN_PAIRS = 10
 
 
 def pose_bank(
@@ -39,19 +39,19 @@ def pose_bank(
     size: tuple[int, int],
     count: int,
     seed: int,
-    turned: float = 0.0,
+    rotated: float = 0.0,
     tipped_deg: float = 0.0,
     sharpness: float = SHARPNESS,
 ) -> PoseBank | None:
     """Sample a bank of `count` poses from `people` (of the training split only), half mirrored.
 
-    Everybody takes part of whom at least LEAST_KNOWN of the joints that are labelled at all are
+    Everybody takes part of whom at least MIN_KNOWN of the joints that are labelled at all are
     known, hidden or not; those with all of them first. What they lack is filled in (`filled`); who
     is cut off by the edge of a picture stands as if not (`reprojected`).
     Sampling is without replacement. With `tipped_deg` each pose whose 3D joints are known is tipped
     towards the camera or away from it by a normal angle of that standard deviation, and a bank that
-    is not full takes everybody again, up to VIEWS times. Then the share `turned` of the poses are
-    turned by any angle, as `augment.turned` turns people. None when there is nobody, or `count` is
+    is not full takes everybody again, up to VIEWS times. Then the share `rotated` of the poses are
+    turned by any angle, as `augment.rotated` turns people. None when there is nobody, or `count` is
     0.
     """
     crops, (rows, known) = people.crops, _posed(people)
@@ -78,8 +78,8 @@ def pose_bank(
         angle = np.deg2rad(stream(seed, "tipped poses").normal(0, tipped_deg, len(drawn)))
         for k in np.flatnonzero(deep[drawn]):
             whole[k], xyz[k] = _pitch(whole[k], xyz[k], angle[k], size, limbs)
-    if turned:
-        angle = draw_rotations(turned, stream(seed, "turned poses"), count=len(drawn))
+    if rotated:
+        angle = draw_rotations(rotated, stream(seed, "turned poses"), count=len(drawn))
         for k in np.flatnonzero(angle):
             whole[k], xyz[k] = _rotate(whole[k], xyz[k], angle[k], size)
     both = np.concatenate([xyz, (xyz * [-1, 1, 1])[:, skeleton.flip]])
@@ -100,7 +100,7 @@ def bank_for(config: Config, people: CropSubset, skeleton: Skeleton) -> PoseBank
         size=network.size,
         count=network.bank,
         seed=config.seed,
-        turned=config.augment.turned,
+        rotated=config.augment.rotated,
         sharpness=network.bank_sharpness,
     )
 
@@ -119,7 +119,7 @@ def bank_of_others(
     *,
     count: int = ANSWER_POSES,
     tipped_deg: float = TIPPED_DEG,
-    turned: float = TURNED,
+    rotated: float = TURNED,
 ) -> tuple[PoseBank, Config]:
     """Give a trained network the poses of `people` to answer with; return the new bank, and the
     network's config with the number of its poses.
@@ -142,7 +142,7 @@ def bank_of_others(
         size=config.network.size,
         count=count,
         seed=config.seed,
-        turned=turned,
+        rotated=rotated,
         tipped_deg=tipped_deg,
         sharpness=own.sharpness,
     )
@@ -238,7 +238,7 @@ def _posed(people: CropSubset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     crops, rows = people.crops, np.sort(people.rows)
     known = np.isfinite(crops.xy[rows]).all(-1) & (crops.state[rows] != NO_STATE)
     used = known.any(0)
-    enough = known[:, used].mean(1) >= LEAST_KNOWN if used.any() else known.any(1)
+    enough = known[:, used].mean(1) >= MIN_KNOWN if used.any() else known.any(1)
     known, rows = known[enough], rows[enough]
     _, first = np.unique(crops.group[rows] * 1000 + crops.instance[rows] % 1000, return_index=True)
     first = np.sort(first)  # a moment's variants show one pose
@@ -263,7 +263,7 @@ def filled(poses: F64) -> F64:
     mean = np.nanmean(x, 0) if len(x) else np.zeros(x.shape[1])
     centred = np.where(known, x - mean, 0)
     pairs = known.T.astype(np.float64) @ known
-    covariance = np.where(pairs >= _LEAST_PAIRS, centred.T @ centred / np.maximum(pairs, 1), 0)
+    covariance = np.where(pairs >= _MIN_PAIRS, centred.T @ centred / np.maximum(pairs, 1), 0)
     covariance = 0.98 * covariance + np.diag(0.02 * covariance.diagonal() + 1e-6)
     values, vectors = np.linalg.eigh(covariance)
     covariance = (vectors * np.maximum(values, 1e-4 * values.max())) @ vectors.T

@@ -291,7 +291,7 @@ def train_contrastive(
     net = contrastive_net(config, people.skeleton).to(device)
     optimizer = optimization.make_optimizer(net, config)
     # A mirrored or rotated pose is another one.
-    augment = config.augment.model_copy(update={"flip": 0.0, "turned": 0.0})
+    augment = config.augment.model_copy(update={"flip": 0.0, "rotated": 0.0})
     for step in range(steps):
         net.train()
         optimization.set_lr(optimizer, config, step, steps)
@@ -360,7 +360,7 @@ def pretrain(
     out: Path,
     *,
     cache: Path,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     step: Step = lambda title: lambda done, total, per_second: None,
 ) -> dict[str, Any]:
     """Learn from a config's training people, and write OUT/pretrained.safetensors for `init_from`.
@@ -376,7 +376,7 @@ def pretrain(
     shown = pose_people(config.val, config, cache=cache, progress=cropping) if config.val else None
     poses, looks = len(np.unique(people.pose)), len(np.unique(people.look))
     count = len(np.unique(people.rows))
-    say(f"{count} people in {poses} poses and {looks} looks")
+    log(f"{count} people in {poses} poses and {looks} looks")
     steps = config.steps or max(len(people) // config.batch, 1) * config.epochs
     bar = step("training")
     net = train_contrastive(

@@ -51,7 +51,7 @@ def train(
     resume: bool = False,
     cache: Path | None = None,
     steps: int | None = None,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
 ) -> Trained:
     """As `loop.train`, by `processes` of the Ray cluster at RAY_ADDRESS, or of one that is started
@@ -80,7 +80,7 @@ def train(
             steps=steps,
             messages=messages,
         )
-        with _reported(messages, say, progress):
+        with _reported(messages, log, progress):
             return _fit(ray, task, processes, Path(kept), connection.environment)
 
 
@@ -149,7 +149,7 @@ def _work(given: dict[str, Any]) -> Trained:
         resume=task.resume,
         cache=task.cache,
         steps=task.steps,
-        say=lambda text: task.messages.put(("say", text)),
+        log=lambda text: task.messages.put(("log", text)),
         progress=progress,
     )
 
@@ -171,7 +171,7 @@ def _told(error: Exception, out: Path) -> SynthStudioError:
 
 @contextmanager
 def _reported(
-    messages: Any, say: Callable[[str], None], progress: Callable[[int, int, str], None]
+    messages: Any, log: Callable[[str], None], progress: Callable[[int, int, str], None]
 ) -> Iterator[None]:
     """Pass on what the first process reports while the body runs; what that raises is raised
     after it."""
@@ -182,7 +182,7 @@ def _reported(
         try:
             while not ended.is_set() or not messages.empty():
                 for kind, *words in messages.get_nowait_batch(messages.qsize()):
-                    (say if kind == "say" else progress)(*words)
+                    (log if kind == "log" else progress)(*words)
                 ended.wait(_POLL_S)
         except BaseException as error:
             errors.append(error)

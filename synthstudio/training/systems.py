@@ -36,8 +36,8 @@ class PeopleTrainer(Trainer[CropSubset, Made]):
 
     unit = "people"
 
-    def check(self, say: Callable[[str], None]) -> None:
-        sources.check_labels(self.data, pasted=bool(self.config.augment.paste), say=say)
+    def check(self, log: Callable[[str], None]) -> None:
+        sources.check_labels(self.data, pasted=bool(self.config.augment.paste), log=log)
 
     def prepare(self) -> None:
         self.reader = None
@@ -181,9 +181,9 @@ class FrameTrainer(Trainer[FrameSubset, tuple[FrameBatch, Any]]):
     unit = "frames"
     net: BottomUpNet
 
-    def check(self, say: Callable[[str], None]) -> None:
+    def check(self, log: Callable[[str], None]) -> None:
         self.masks = self.config.network.head == "personlab"
-        sources.check_frames(self.data, masks=self.masks, say=say)
+        sources.check_frames(self.data, masks=self.masks, log=log)
 
     def prepare(self) -> None:
         self.model = devices.distribute(_Learner(self.net, self.config.precision), unused=True)

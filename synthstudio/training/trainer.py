@@ -94,18 +94,18 @@ class Trainer(ABC, Generic[Samples, Made]):
         device: torch.device,
         world: devices.World,
         *,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         resume: bool,
     ) -> None:
         if lacks_pairs(data.skeleton) and config.augment.flip:
-            say("pictures are not mirrored: the skeleton's pairs of left and right are not known")
+            log("pictures are not mirrored: the skeleton's pairs of left and right are not known")
             augment = config.augment.model_copy(update={"flip": 0.0})
             config = config.model_copy(update={"augment": augment})
         self.config, self.out = config, out
         self.data: TrainingData[Samples] = data
         self.device, self.world = device, world
-        self.check(say)
-        self.net: Any = build(config, data, say=say).to(device)
+        self.check(log)
+        self.net: Any = build(config, data, log=log).to(device)
         self.ema = copy.deepcopy(self.net).eval() if config.ema else None
         self.optimizer = optimization.make_optimizer(self.net, config)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
@@ -131,7 +131,7 @@ class Trainer(ABC, Generic[Samples, Made]):
         self.prepare()
 
     @abstractmethod
-    def check(self, say: Callable[[str], None]) -> None:
+    def check(self, log: Callable[[str], None]) -> None:
         """Check the labels before the first step."""
 
     @abstractmethod
@@ -289,19 +289,19 @@ class Trainer(ABC, Generic[Samples, Made]):
             self.log.close()
 
 
-def build(config: Config, data: TrainingData[Any], *, say: Callable[[str], None]) -> nn.Module:
+def build(config: Config, data: TrainingData[Any], *, log: Callable[[str], None]) -> nn.Module:
     """The network that a run begins with, on the CPU; one of a pose bank has the training poses."""
     bank = None
     if config.network.head == "orn":
         bank = poses.bank_for(config, data.train, data.skeleton)
         if config.network.bank:
-            say(poses.about_bank(bank, data.train))
+            log(poses.about_bank(bank, data.train))
     torch.manual_seed(config.seed)
     weights = outside_weights(config)
-    net = networks.build(config.network, data.skeleton, bank=bank, weights=weights, say=say)
+    net = networks.build(config.network, data.skeleton, bank=bank, weights=weights, log=log)
     if config.init_from and not weights:
-        path, most = first_weights(config), config.network.bank
-        say(checkpoint.initialize(net, path, skeleton=data.skeleton, poses=most))
+        path, maximum = first_weights(config), config.network.bank
+        log(checkpoint.initialize(net, path, skeleton=data.skeleton, poses=maximum))
     networks.use_channels_last(net)
     networks.set_share_balance(net, data.balance)
     return net

@@ -32,7 +32,7 @@ _OUTLINES = 1 / 3
 """Of the pastes with made-up colours, the share that has a cut-out's outline."""
 _STEPS = 8
 _GROWTHS = 5
-_LEAST_AREA_PX = 9.0
+_MIN_AREA_PX = 9.0
 COARSE = 2  # pixels of the image per cell when places are tried
 
 
@@ -108,7 +108,7 @@ def body_of(xy: F64, size: tuple[int, int], cell_px: int = COARSE) -> Body | Non
     known = xy[np.isfinite(xy).all(-1)]
     hull = cv2.convexHull(known.astype(np.float32)) if len(known) else np.zeros((0, 1, 2))
     area = cv2.contourArea(hull) if len(hull) > 2 else 0.0
-    if area < _LEAST_AREA_PX:
+    if area < _MIN_AREA_PX:
         return None
     mask = np.zeros((size[0] // cell_px, size[1] // cell_px), np.uint8)
     cv2.fillConvexPoly(mask, np.round((hull / cell_px - 0.5) * 16).astype(np.int32), 1, shift=4)

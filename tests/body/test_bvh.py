@@ -49,8 +49,8 @@ def test_the_scenes_walk_is_the_one_that_is_made_here():
 
 
 def test_channels_may_come_in_any_order():
-    turned = WALK.replace("Zrotation Xrotation Yrotation", "Yrotation Zrotation Xrotation")
-    *head, a, b, c, d = turned.splitlines()
+    rotated = WALK.replace("Zrotation Xrotation Yrotation", "Yrotation Zrotation Xrotation")
+    *head, a, b, c, d = rotated.splitlines()
     rows = []
     for values in (row.split() for row in (a, b, c, d)):
         turns = zip(values[3::3], values[4::3], values[5::3], strict=True)

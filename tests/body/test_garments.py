@@ -83,7 +83,7 @@ def _picture(surfaces: list[Surface], camera: Camera) -> tuple[np.ndarray, np.nd
         sun_direction=np.array([0, 0, 1.0]), sun_rgb=np.zeros(3), ambient_sh=np.zeros((9, 3))
     )
     backdrop = np.zeros((camera.height_px, camera.width_px, 3), np.uint8)
-    scene = Scene(camera=camera, people=(person_,), things=(), light=dark, backdrop=backdrop)
+    scene = Scene(camera=camera, people=(person_,), objects=(), light=dark, backdrop=backdrop)
     packed = pack(scene)
     seen = rasterise(packed)
     at = packed.host_camera_m
@@ -184,13 +184,13 @@ def _uncovered(atlas: Atlas, spec: PersonSpec) -> tuple[int, int]:
     return pairs, missing
 
 
-@pytest.mark.parametrize(("detail", "least"), [("fine", 2000), ("coarse", 500)])
+@pytest.mark.parametrize(("detail", "minimum"), [("fine", 2000), ("coarse", 500)])
 @pytest.mark.parametrize("pose", COVER_POSES)
-def test_clothes_know_what_they_cover(atlas, pose, detail, least):
+def test_clothes_know_what_they_cover(atlas, pose, detail, minimum):
     for outfit in (("t_shirt", "jeans", "sneakers"), ("dress", "boots"), ("coat", "shorts")):
         spec = replace(person("man", pose, *outfit), detail=detail)
         pairs, missing = _uncovered(atlas, spec)
-        assert pairs > least
+        assert pairs > minimum
         assert missing <= 0.004 * pairs
 
 

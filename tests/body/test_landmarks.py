@@ -133,7 +133,7 @@ def test_fingers_run_outward_and_tips_lie_at_their_ends(shape):
     body = bare_body(atlas, shape, {})
     at, vertices = dict(zip(JOINTS, body.joints_m, strict=True)), body.vertices_m.astype(float)
     skin = np.unique(atlas.body_faces[atlas.skin_face])
-    most = atlas.weights.toarray().argmax(axis=1)
+    maximum = atlas.weights.toarray().argmax(axis=1)
     for side in ("left", "right"):
         root = at[f"{side}_hand_root"]
         for number, finger in enumerate(whole_body.FINGERS, 1):
@@ -141,7 +141,7 @@ def test_fingers_run_outward_and_tips_lie_at_their_ends(shape):
             out = np.linalg.norm(chain - root, axis=1)
             assert (np.diff(out) > 0).all(), finger
             bone = atlas.bone_names.index(f"finger{number}-3.{side[0].upper()}")
-            own = vertices[skin[most[skin] == bone]]
+            own = vertices[skin[maximum[skin] == bone]]
             way = chain[4] - chain[3]
             along = (own - chain[3]) @ way / np.linalg.norm(way)
             beyond = along.max() - np.linalg.norm(way)

@@ -100,9 +100,9 @@ def _places(angles):
     ],
 )
 def test_each_sign_moves_a_joint_where_anatomy_says(angle, degrees, base, joint, direction):
-    least = 0.002 if joint == "pupil" else 0.008
+    minimum = 0.002 if joint == "pupil" else 0.008
     before, after = _places(base), _places({**base, angle: np.radians(degrees)})
-    assert (after[joint] - before[joint]) @ direction > least
+    assert (after[joint] - before[joint]) @ direction > minimum
     back = _places({**base, angle: -np.radians(degrees) / 4})
     assert (back[joint] - before[joint]) @ direction < 0
     if angle.startswith("left_"):
@@ -110,7 +110,7 @@ def test_each_sign_moves_a_joint_where_anatomy_says(angle, degrees, base, joint,
         right = joint.replace("left_", "right_").replace(".L", ".R")
         flipped = np.array(direction) * (-1, 1, 1)
         after = _places({**base, other: np.radians(degrees)})
-        assert (after[right] - before[right]) @ flipped > least
+        assert (after[right] - before[right]) @ flipped > minimum
 
 
 def test_angles_have_their_size():

@@ -14,7 +14,7 @@ from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import LensSpec
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import load
 
 SCENES = Path(__file__).resolve().parents[2] / "scenes"
@@ -137,7 +137,7 @@ def test_what_is_in_focus_and_what_has_no_depth_keep_their_bytes():
 
 
 def test_labels_know_nothing_of_it_and_the_focus_is_on_somebody():
-    stage = Stage(prepare(load(SCENES / "quickstart.yaml"), assets=SCENES, device="cpu"))
+    stage = FrameGenerator(prepare(load(SCENES / "quickstart.yaml"), assets=SCENES, device="cpu"))
     spec = replace(pipeline.draw_spec(stage, 2), lens=LensSpec())
     plain = pipeline.make_frame(stage, spec, layers=("depth", "instance"))
     open_wide = replace(spec, lens=LensSpec(aperture_m=0.06))

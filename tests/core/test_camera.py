@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from synthstudio.core.camera import NEAR_M, Camera, look_at
 from synthstudio.core.distortion import (
-    LEAST_SLOPE,
+    MIN_SLOPE,
     distorted,
     folds,
     greatest_radius,
@@ -103,8 +103,8 @@ def _bent(k: tuple[float, float] | None, **changes: object) -> Camera:
 @pytest.mark.parametrize("k", LENSES)
 def test_opencv_bends_the_same(k):
     camera = _bent(k)
-    least = np.array([-0.5, -0.4, 1.0])
-    points = stream(1, "points").uniform(least, [0.5, 0.4, 6.0], (500, 3))
+    minimum = np.array([-0.5, -0.4, 1.0])
+    points = stream(1, "points").uniform(minimum, [0.5, 0.4, 6.0], (500, 3))
     radius = np.hypot(points[:, 0], points[:, 1]) / points[:, 2]
     points = points[radius < greatest_radius(k)]
     assert len(points) > 300
@@ -125,18 +125,18 @@ def test_what_is_bent_is_straightened(k1, k2, x, y):
 @given(COEFFICIENT, COEFFICIENT)
 def test_the_radius_always_rises(k1, k2):
     radius = np.linspace(0, 5, 2001)
-    assert (np.diff(radius_of((k1, k2), radius)) >= 0.99 * LEAST_SLOPE * radius[1]).all()
+    assert (np.diff(radius_of((k1, k2), radius)) >= 0.99 * MIN_SLOPE * radius[1]).all()
     along, across = slopes((k1, k2), radius)
-    assert (along >= LEAST_SLOPE).all() and (across >= 0.99 * LEAST_SLOPE).all()
+    assert (along >= MIN_SLOPE).all() and (across >= 0.99 * MIN_SLOPE).all()
 
 
 @given(COEFFICIENT, COEFFICIENT)
 def test_where_it_folds_is_where_the_slope_ends(k1, k2):
-    most = greatest_radius((k1, k2))
-    assume(math.isfinite(most))
-    s = most * most
-    assert 1 + 3 * k1 * s + 5 * k2 * s * s == pytest.approx(LEAST_SLOPE, abs=1e-6)
-    end = float(radius_of((k1, k2), np.array(most)))
+    maximum = greatest_radius((k1, k2))
+    assume(math.isfinite(maximum))
+    s = maximum * maximum
+    assert 1 + 3 * k1 * s + 5 * k2 * s * s == pytest.approx(MIN_SLOPE, abs=1e-6)
+    end = float(radius_of((k1, k2), np.array(maximum)))
     assert folds((k1, k2), end * 1.001) and not folds((k1, k2), end * 0.999)
 
 
@@ -162,9 +162,9 @@ def test_a_barrel_sees_more_and_a_pincushion_less():
     assert all(s < 0.96 for s in _bent((0.3, 0.0), **middle).spread)
 
 
-@given(k1=COEFFICIENT, k2=COEFFICIENT, most=st.integers(1, 20).map(lambda n: n / 10))
-def test_scales_of_many_radii_are_those_of_each(k1: float, k2: float, most: float) -> None:
-    square = np.linspace(0, most, 301)
+@given(k1=COEFFICIENT, k2=COEFFICIENT, maximum=st.integers(1, 20).map(lambda n: n / 10))
+def test_scales_of_many_radii_are_those_of_each(k1: float, k2: float, maximum: float) -> None:
+    square = np.linspace(0, maximum, 301)
     radius = np.sqrt(square)
     each = undistorted((k1, k2), np.stack([radius, 0 * radius], axis=-1))[:, 0]
     np.testing.assert_allclose(undistorted_scale((k1, k2), square) * radius, each, atol=1e-9)

@@ -51,9 +51,9 @@ def _reach(parts: list[Surface], layer: int, angle: float) -> float:
     far = -math.inf
     for part in parts:
         z = part.vertices_m[part.faces, 2]
-        most = float((z.max(axis=1) - z.min(axis=1)).max())
+        maximum = float((z.max(axis=1) - z.min(axis=1)).max())
         for x, y, height in part.vertices_m[np.unique(part.faces)]:
-            if height - most < (layer + 1) * LAYER_M and height + most >= layer * LAYER_M:
+            if height - maximum < (layer + 1) * LAYER_M and height + maximum >= layer * LAYER_M:
                 far = max(far, x * math.cos(angle) + y * math.sin(angle))
     return far
 

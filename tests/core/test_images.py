@@ -95,9 +95,9 @@ def test_a_missing_file_a_folder_and_one_too_large_are_named(tmp_path):
 def test_a_check_finds_the_size_and_the_faults_that_decoding_finds():
     exif = Image.Exif()
     exif[0x0112] = 6
-    turned = _saved(Image.fromarray(PHOTO), "JPEG", exif=exif)
+    rotated = _saved(Image.fromarray(PHOTO), "JPEG", exif=exif)
     opaque = _saved(Image.fromarray(PHOTO).convert("RGBA"), "PNG")
-    for data in (GOOD_JPEG, GOOD_PNG, GOOD_WEBP, turned, opaque):
+    for data in (GOOD_JPEG, GOOD_PNG, GOOD_WEBP, rotated, opaque):
         height, width = images.decode_rgb(data, "a").shape[:2]
         assert images.check_rgb(data, "a") == (width, height)
     clear = Image.fromarray(PHOTO)
@@ -178,11 +178,11 @@ def test_exif_turns_the_picture_once(tmp_path, orientation):
     }[orientation]  # fmt: skip
     exif = Image.Exif()
     exif[0x0112] = orientation
-    for kind, most in (("PNG", 0.01), ("JPEG", 3)):
+    for kind, maximum in (("PNG", 0.01), ("JPEG", 3)):
         data = _saved(Image.fromarray(np.ascontiguousarray(stored)), kind, exif=exif, quality=95)
         path = _write(tmp_path, f"a.{kind.lower()}", data)
         assert images.image_size(path) == images.check_image(path)[:2] == (40, 24)
-        assert np.abs(images.read_rgb(path).astype(int) - upright).mean() < most
+        assert np.abs(images.read_rgb(path).astype(int) - upright).mean() < maximum
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))

@@ -49,7 +49,7 @@ def _spec(backdrop: object) -> specs.FrameSpec:
             yaw_rad=0.1, pitch_rad=-0.05,
         ),
         people=(person,),
-        things=(specs.ThingSpec(kind="mesh", asset=ASSET, held_by=0, shape={"a": 1.0}),),
+        objects=(specs.ObjectSpec(kind="mesh", asset=ASSET, held_by=0, shape={"a": 1.0}),),
         cutouts=(
             specs.CutoutSpec(asset=ASSET, kind="cat", top_left_px=(-3.5, 4.0), size_px=(9, 8)),
         ),

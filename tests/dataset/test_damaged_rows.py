@@ -107,7 +107,7 @@ DAMAGES = {
     "a frame of no width": _frames(lambda rows: rows[0].update(width_px=0)),
     "a frame of terapixels": _frames(lambda rows: rows[0].update(width_px=2**31 - 1)),
     "a camera of eight numbers": _frames(lambda rows: rows[0]["K"].pop()),
-    "things of different lengths": _frames(lambda rows: rows[0]["thing_kind"].append("box")),
+    "objects of different lengths": _frames(lambda rows: rows[0]["object_kind"].append("box")),
     "1e400 in shard.json": _text(SHARD, '"people": ', '"people": 1e400, "x": '),
     "NaN in shard.json": _text(SHARD, '"people": ', '"people": NaN, "x": '),
     "1e400 in index.json": _text("index.json", '"people": ', '"people": 1e400, "x": '),

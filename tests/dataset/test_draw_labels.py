@@ -9,7 +9,7 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.report.draw import draw_labels
 
 COCO17 = get_skeleton("coco17")
-NOBODY = FrameLabels(people=(), crowd_index=0.0, things=())
+NOBODY = FrameLabels(people=(), crowd_index=0.0, objects=())
 
 
 def grey(width: int, height: int) -> np.ndarray:

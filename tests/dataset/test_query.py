@@ -156,11 +156,11 @@ def _text_cases():
                 f"{name} {op} '{known[0]}'",
                 lambda f, p, get=get, op=op, w=known[0]: _compare(get(f, p), op, w),
             )
-        for word, turned in (("in", False), ("not in", True)):
+        for word, rotated in (("in", False), ("not in", True)):
 
-            def one_of(f, p, get=get, some=known[:2], turned=turned):
+            def one_of(f, p, get=get, some=known[:2], rotated=rotated):
                 found = get(f, p)
-                return None if found is None else (found in some) != turned
+                return None if found is None else (found in some) != rotated
 
             yield f"{name} {word} ({', '.join(map(repr, known[:2]))})".replace("'", '"'), one_of
 
@@ -243,10 +243,10 @@ def test_and_binds_more_than_or_and_not_more_than_both():
     assert _ids("pose_family = standing") == _ids("pose family = standing") != []
 
 
-def test_things_in_the_frame_and_views():
+def test_objects_in_the_frame_and_views():
     everyone = _ids("instance >= 1")
-    assert _ids("thing = panel") == everyone and _ids("thing != panel") == []
-    assert _ids("thing in (crate, panel)") == everyone and _ids("thing = pan") == []
+    assert _ids("object = panel") == everyone and _ids("object != panel") == []
+    assert _ids("object in (crate, panel)") == everyone and _ids("object = pan") == []
     by_view = [_ids(f"view = {view}") for view in VIEWS]
     assert sorted(itertools.chain(*by_view)) == everyone
     assert by_view[0] == everyone  # sticks face the camera

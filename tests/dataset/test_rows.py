@@ -24,7 +24,7 @@ from synthstudio.dataset.rows import (
 
 
 def hard_frame():
-    """Return a frame with a NaN joint, a held thing, an empty mask, ambiguous joints."""
+    """Return a frame with a NaN joint, a held object, an empty mask, ambiguous joints."""
     camera, joints = make_camera(), get_skeleton("coco17")
     people = (
         make_posed(joints, instance=1),
@@ -37,14 +37,14 @@ def hard_frame():
     labels = dataclasses.replace(
         labels,
         people=(*others, dataclasses.replace(behind, joints_px=px)),
-        things=((1002, "phone", 1), (1003, "tree", None)),
+        objects=((1002, "phone", 1), (1003, "tree", None)),
     )
     layers = {"normals": b"n", "depth": b"d"}
     return Frame(spec=make_spec(camera, 3, index=5), jpeg=b"jpeg", labels=labels, layers=layers)
 
 
 def asked_frame():
-    """Return a variant's frame of a clip with three people: asked for much, for one thing, not."""
+    """Return a variant's frame of a clip with three people: asked for much, for one object, not."""
     frame = hard_frame()
     much = OcclusionTarget(
         occluded_fraction=0.3,
@@ -56,7 +56,7 @@ def asked_frame():
     spec = dataclasses.replace(
         frame.spec,
         variant="clean",
-        differs=("things", "cutouts"),
+        differs=("objects", "cutouts"),
         camera_id=2,
         clip=ClipSpec(clip_id="1-0", frame=3, frames=48, time_s=0.125, motions=motions),
         crowd_ask=0.4,
@@ -98,9 +98,9 @@ def test_there_and_back_through_a_file(frame, tmp_path):
     table = pa.Table.from_pylist(people, INSTANCE_SCHEMA)
     read = people_from_table(table, get_skeleton(row["skeleton"]))
     assert equal(tuple(read), frame.labels.people)
-    held_by = [held_by or None for held_by in row["thing_held_by"]]
-    things = zip(row["thing_instance"], row["thing_kind"], held_by, strict=True)
-    assert tuple(things) == frame.labels.things
+    held_by = [held_by or None for held_by in row["object_held_by"]]
+    objects = zip(row["object_instance"], row["object_kind"], held_by, strict=True)
+    assert tuple(objects) == frame.labels.objects
     assert row["crowd_index"] == frame.labels.crowd_index
     assert from_json(row["spec"]) == frame.spec
     assert row["image_sha256"] == hashlib.sha256(frame.jpeg).hexdigest()
@@ -113,7 +113,7 @@ def test_rows_are_plain_and_say_where_from():
     frame = hard_frame()
     row, people = frame_row(frame, "images/a.jpg"), instance_rows(frame)
     assert row["layers"] == ["depth", "normals"]
-    assert row["thing_held_by"] == [1, 0]
+    assert row["object_held_by"] == [1, 0]
     assert [p["frame_index"] for p in people] == [5, 5, 5]
     assert people[0]["phenotype"] == [0.25, 0.6, 0.5, 0.4, 0.7, 0.5]
     assert people[0]["origin"] == ["rendered"] * 17
@@ -172,7 +172,7 @@ def test_pairs_of_frames_and_people():
 
 def test_clips_and_asks_are_columns_and_null_where_there_are_none(tmp_path):
     row, people = stored(asked_frame(), tmp_path)
-    assert (row["variant"], row["differs"]) == ("clean", ["things", "cutouts"])
+    assert (row["variant"], row["differs"]) == ("clean", ["objects", "cutouts"])
     assert (row["camera_id"], row["crowd_ask"]) == (2, 0.4)
     of_clip = ("clip_id", "clip_frame", "clip_frames", "time_s")
     assert [row[n] for n in of_clip] == ["1-0", 3, 48, 0.125]

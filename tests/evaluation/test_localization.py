@@ -64,8 +64,8 @@ def test_n_mpjpe_ignores_scale_alone() -> None:
     assert localization.n_mpjpe(truth * 0.4, truth, **at) == pytest.approx(
         np.zeros((2, 17)), abs=1e-6
     )
-    turned = Rotation.from_euler("z", 30, degrees=True).apply(truth.reshape(-1, 3))
-    assert localization.n_mpjpe(turned.reshape(truth.shape), truth, **at).mean() > 1
+    rotated = Rotation.from_euler("z", 30, degrees=True).apply(truth.reshape(-1, 3))
+    assert localization.n_mpjpe(rotated.reshape(truth.shape), truth, **at).mean() > 1
 
 
 def test_pa_mpjpe_ignores_rotation_scale_and_place_but_not_mirrors() -> None:

@@ -104,8 +104,8 @@ def test_the_same_joints_have_the_same_precision_by_cause_and_by_state() -> None
     for cause, state in (("object", "hidden"), ("visible", "visible")):
         wanted = found["precision"][state]["AP"]
         assert found["by_cause"][cause]["AP"] == pytest.approx(wanted, abs=1e-12)
-        turned = dataclasses.replace(made, quality=made.score, score=made.quality)
-        assert compute_metrics(turned, BONES)["precision"][state]["AP"] < wanted - 0.02
+        rotated = dataclasses.replace(made, quality=made.score, score=made.quality)
+        assert compute_metrics(rotated, BONES)["precision"][state]["AP"] < wanted - 0.02
 
 
 def test_shares_that_are_exact_are_no_calibrated_chance() -> None:

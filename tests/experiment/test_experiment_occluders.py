@@ -13,7 +13,7 @@ from synthstudio.recipe.schema.load import parse
 
 
 def test_kinds_are_known_and_in_one_part() -> None:
-    known = {thing.kind for thing in procedural.kinds()}
+    known = {obj.kind for obj in procedural.kinds()}
     assert not set(occluders.KINDS["train"]) & set(occluders.KINDS["test"])
     assert set(occluders.KINDS["train"]) | set(occluders.KINDS["test"]) <= known
     for name in occluders.KINDS:
@@ -28,7 +28,7 @@ def held(tmp_path: Path, folder: Path, seed: int = 0) -> dict[str, list[str]]:
 
 
 def test_cutouts_are_parted_by_category_with_their_licences(tmp_path: Path) -> None:
-    folder = world.cutouts(tmp_path / "things")
+    folder = world.cutouts(tmp_path / "objects")
     extra = json.loads((folder / "manifest.json").read_text())
     (folder / "dog2.png").write_bytes((folder / "dog.png").read_bytes() + b"\0")
     (folder / "manifest.json").write_text(
@@ -48,7 +48,7 @@ def test_cutouts_are_parted_by_category_with_their_licences(tmp_path: Path) -> N
 def test_cutouts_without_categories_are_parted_by_file_and_too_few_are_refused(
     tmp_path: Path,
 ) -> None:
-    folder = world.cutouts(tmp_path / "things")
+    folder = world.cutouts(tmp_path / "objects")
     (folder / "manifest.json").unlink()
     found = held(tmp_path, folder)
     assert len(found["train"]) == len(found["test"]) == 2
@@ -65,14 +65,14 @@ def test_cutouts_without_categories_are_parted_by_file_and_too_few_are_refused(
         (("bicycle", "dining table", "table", "fence"), "are held out for the test"),
     ],
 )
-def test_kin_of_the_things_of_one_part_alone_is_told_as_such(
+def test_kin_of_the_objects_of_one_part_alone_is_told_as_such(
     tmp_path: Path, categories: tuple[str, ...], use: str
 ) -> None:
-    folder = world.cutouts(tmp_path / "things")
+    folder = world.cutouts(tmp_path / "objects")
     ledger = json.loads((folder / "manifest.json").read_text())
     reported = [entry | {"category": c} for entry, c in zip(ledger, categories, strict=True)]
     (folder / "manifest.json").write_text(json.dumps(reported))
-    with pytest.raises(AssetError, match=f"all cut-outs are sorts of built-in things that {use}"):
+    with pytest.raises(AssetError, match=f"all cut-outs are sorts of built-in objects that {use}"):
         held(tmp_path, folder)
     reported[0]["category"] = "dog"
     (folder / "manifest.json").write_text(json.dumps(reported))
@@ -80,7 +80,7 @@ def test_kin_of_the_things_of_one_part_alone_is_told_as_such(
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_cutout_goes_with_the_built_in_thing_of_its_kind(seed: int) -> None:
+def test_a_cutout_goes_with_the_built_in_object_of_its_kind(seed: int) -> None:
     kinds = {"suitcase", "office chair", "dining_table", "bicycle", "dog", "cat", "tv", "stable"}
     held = occluders._test_kinds(kinds, seed=seed)
     assert {"dining_table", "bicycle"} <= held

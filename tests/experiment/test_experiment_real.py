@@ -149,7 +149,7 @@ def test_what_hides_people_in_the_test_was_never_seen_in_training(whole: Path) -
     reported = results(whole)["photos"]
     assert not set(reported["cutouts"]["train"]) & set(reported["cutouts"]["test"])
     used = {
-        name: {k for f in Dataset(whole / "data" / name).iter_frames() for k in f["thing_kind"]}
+        name: {k for f in Dataset(whole / "data" / name).iter_frames() for k in f["object_kind"]}
         for name in ("train", "test")
     }
     assert used["train"] and used["test"] and not used["train"] & used["test"]

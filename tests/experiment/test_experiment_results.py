@@ -29,7 +29,7 @@ from synthstudio.training import config as configs
 BONES = get_skeleton("body12")
 PHOTOS, J = 12, 12
 KPE, ORN = Arm(name="kpe", title="KPE", block="kpe"), Arm(name="orn", title="ORN")
-QUESTION = Question(text="a thing", ours="orn", theirs="kpe")
+QUESTION = Question(text="an object", ours="orn", theirs="kpe")
 
 SCENES = Path(__file__).resolve().parents[2] / "scenes"
 
@@ -116,9 +116,9 @@ def test_what_differs_is_found_where_it_differs(
     assert results.verdict(cells["clean visible", "PCK"]) == "not shown"
     sentence = results.sentences(reported)[0]
     if not points:
-        assert sentence == "A thing. Not shown on any joints."
+        assert sentence == "An object. Not shown on any joints."
         return
-    changed, untouched = sentence.removeprefix("A thing. ").split(" Not shown: ")
+    changed, untouched = sentence.removeprefix("An object. ").split(" Not shown: ")
     told = [f"{results.PARTS[p]} {cells[p, 'PCK'].text()}" for p in TOUCHED]
     assert changed == f"{verdict.capitalize()}: {'; '.join(told)}."
     assert untouched == "; ".join(v for k, v in results.PARTS.items() if k not in TOUCHED) + "."
@@ -130,7 +130,7 @@ TOUCHED = ("occluded hidden", "under the paste")
 def test_only_questions_of_arms_that_are_there_are_answered() -> None:
     reported = found(0, 0, seeds=1)
     assert [a.question.text for a in reported.comparisons] == [
-        "a thing",
+        "an object",
         "ORN instead of KPE, photos alone",
     ]
 

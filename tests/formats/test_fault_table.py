@@ -437,7 +437,7 @@ FAULTS: dict[str, Row] = {
          "cvat": both(whole(labels={"dog": DOG}), last(change=lambda t: t + _DOG_TEXT)),
          "ls": more(BALL)}, TOLD),
     "another skeleton that nobody uses": (whole(labels={"dog": DOG}), READ),
-    "boxes of other things": (
+    "boxes of other objects": (
         {"coco": document(lambda d: d | {"annotations": [*d["annotations"], {
             "id": 7, "image_id": 1, "category_id": 2, "bbox": [1, 1, 2, 2]}], "categories": [
             *d["categories"], {"id": 2, "name": "car"}]}),

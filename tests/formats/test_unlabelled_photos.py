@@ -71,8 +71,8 @@ def test_a_photo_that_exif_turns_is_upright(orientation, tmp_path):
     halves().save(source, exif=exif, quality=95)
     made = import_photos(source, tmp_path / "set")
     row = made._stored.frame(0)
-    turned = orientation >= 5
-    assert (row["width_px"], row["height_px"]) == ((40, 60) if turned else (60, 40))
+    rotated = orientation >= 5
+    assert (row["width_px"], row["height_px"]) == ((40, 60) if rotated else (60, 40))
     data = made._stored.image_bytes(0)
     with Image.open(BytesIO(data)) as picture:
         assert picture.getexif().get(0x0112, 1) == 1  # a browser turns it no second time
@@ -94,7 +94,7 @@ def test_what_cannot_be_used_is_left_out_and_told(tmp_path, monkeypatch):
     assert len(made) == 1 and len(made.summary.notes) == 4
     (vast,) = [note for note in made.summary.notes if "vast.png" in note]
     assert "100" in vast and "pixels" in vast
-    monkeypatch.setattr(module, "MOST_TOLD", 1)
+    monkeypatch.setattr(module, "MAX_TOLD", 1)
     made = import_photos(source, tmp_path / "again")
     assert made.summary.notes[1] == "Not taken over: 3 more such photos."
     with pytest.raises(FormatError, match="none of these photos"):

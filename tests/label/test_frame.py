@@ -44,7 +44,7 @@ def test_a_panel_over_the_left_side():
     assert not decode(person.modal)[:, 160:].any()
     x, _, w, _ = person.modal_box_px
     assert x + w == 160
-    assert labels.things == ((1002, "panel", None),)
+    assert labels.objects == ((1002, "panel", None),)
 
 
 def test_who_stands_in_front():

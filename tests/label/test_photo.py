@@ -146,7 +146,7 @@ def test_unlabelled_stays_unlabelled_and_a_disc_outside_untouched():
     assert (after.state[0], after.cause[0], after.touched[0]) == (2, "visible", False)
 
 
-def test_people_hide_as_person_and_ties_go_to_things():
+def test_people_hide_as_person_and_ties_go_to_objects():
     half = (layer(0, 0, 60, 20, 1.0, PERSON), layer(0, 20, 60, 30, 1.0))
     after = relabel(person(), half, frame_px=SIZE)  # joint 1 is centred on the border
     np.testing.assert_allclose(after.shares[1], [0, 0, 0.5, 0.5, 0])

@@ -155,7 +155,7 @@ def test_cutouts_at_one_depth_lie_in_their_order():
 
 
 def test_the_occluder_is_the_largest_of_the_winning_cause():
-    """One person hides more than either thing, but the things together hide most."""
+    """One person hides more than either object, but the objects together hide most."""
     found = decide(query([0.4, 0.3, 0.3]), [1, 1003, 1002])
     assert found.cause == ("object",)
     assert found.occluder_id[0] == 1002  # equal shares: the lower id

@@ -42,7 +42,7 @@ def video(path: Path, pictures: Sequence[NDArray[np.uint8]], fps: float = 30) ->
 def ask(crops: NDArray[np.uint8]) -> CropPredictions:
     """Joints spread over the red of each crop (B, H, W, 3); without red nobody is sure.
 
-    The second joint is hidden by the person itself, the third by a person, the fourth by a thing.
+    The second joint is hidden by the person itself, the third by a person, the fourth by an object.
     """
     joints = len(SKELETON.joints)
     xy, score = np.zeros((len(crops), joints, 2)), np.zeros((len(crops), joints))

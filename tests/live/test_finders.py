@@ -192,10 +192,10 @@ def test_detector_and_network_have_to_agree_and_nobody_is_found_twice() -> None:
         sure = np.where(found.present > 0, 0.8, 0.1)
         return dataclasses.replace(found, quality=sure)
 
-    find = agreed_people(detector, sure_of_red, size=CROP, least=0.3)
+    find = agreed_people(detector, sure_of_red, size=CROP, minimum=0.3)
     found = find(picture())
     assert found.xywh.tolist() == [boxes[0].tolist()] and found.score.tolist() == [0.6]
-    few = agreed_people(detector, sure_of_red, size=CROP, least=0.05)
+    few = agreed_people(detector, sure_of_red, size=CROP, minimum=0.05)
     assert few(picture()).xywh.tolist() == boxes[[0, 2]].tolist()  # each once, the better box
     whole = find(picture(person=False))
     assert whole.xywh.tolist() == [[0, 0, 320, 240]]  # nobody: as without a detector

@@ -95,7 +95,7 @@ def test_the_exported_network_answers_the_same_without_pytorch(folder: Path) -> 
 def test_a_video_is_written_and_keeps_the_time(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     result = run_live(
-        folder / "model.onnx", folder / "a.mp4", boxes=[[60, 30, 60, 120]], out=out, least=0
+        folder / "model.onnx", folder / "a.mp4", boxes=[[60, 30, 60, 120]], out=out, minimum=0
     )
     assert result["out"] == str(out) and list(tmp_path.iterdir()) == [out]
     film = cv2.VideoCapture(str(out))
@@ -211,7 +211,7 @@ def test_a_function_may_find_people_who_come_by_columns(folder: Path) -> None:
         asked.append(rgb.shape)
         return [[60, 30, 60, 120]]
 
-    found = list(ss.live(folder / "model.onnx", folder / "a.mp4", finder=find, least=0, every=0))
+    found = list(ss.live(folder / "model.onnx", folder / "a.mp4", finder=find, minimum=0, every=0))
     assert asked == [(240, 320, 3)] and len(found) == COUNT and found[0].searched
     assert all(len(f.people) == 1 for f in found)
     people = found[3].people

@@ -230,7 +230,7 @@ def test_weights_from_a_file_fit_by_name(form: str, mine: str, tmp_path: Path) -
         with pytest.raises(ModelError, match="none of these weights fits"):
             networks.build_network(asked, SKELETON, bank=None, weights=str(path))
         return
-    net = networks.build_network(asked, SKELETON, bank=None, weights=str(path), say=said.append)
+    net = networks.build_network(asked, SKELETON, bank=None, weights=str(path), log=said.append)
     assert "9 of 9 tensors loaded" in said[0]
     assert all(bool((v == 1).all()) for v in net.features.net.state_dict().values())
 

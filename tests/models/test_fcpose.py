@@ -57,7 +57,7 @@ def learnt() -> Learnt:
     """A network that knows one frame of two people by heart."""
     torch.set_num_threads(1)
     frame = crowd(stream(7, "heart"), people=2, size=SIZE, height_px=(90, 110), apart_px=16)
-    net, images = network(most=12).train(), painted(frame)
+    net, images = network(maximum=12).train(), painted(frame)
     targets, losses = net.targets([frame]), []
     optimizer = torch.optim.AdamW(net.parameters(), lr=8e-3)
     for _ in range(200):
@@ -103,7 +103,7 @@ def test_the_loss_falls_and_the_people_are_found(learnt: Learnt) -> None:
     frame, images = learnt.frame, painted(learnt.frame)
     assert learnt.losses[-1] < 0.5 * learnt.losses[0]
     (found,) = learnt.net.decode(learnt.outputs)
-    before = network(least=0.0).eval()
+    before = network(minimum=0.0).eval()
     (untrained,) = before.decode(before(images))
     assert len(untrained) > 0
     assert oks(frame, found).max(1, initial=0).mean() > oks(frame, untrained).max(1).mean() + 0.4
@@ -147,12 +147,12 @@ def test_targets_belong_to_people_and_sides_are_those_of_their_boxes() -> None:
 def test_everybodys_best_location_is_trained_first() -> None:
     owner = torch.tensor([[-1, 0, 0, 0, 1, 1], [0, -1, -1, -1, -1, -1]])
     centre = torch.tensor([[1.0, 0.7, 0.9, 0.8, 0.2, 0.1], [0.3, 1, 1, 1, 1, 1]])
-    frame, location = best_locations(owner, centre, most=4)
+    frame, location = best_locations(owner, centre, maximum=4)
     assert frame.tolist() == [0, 1, 0, 0]
     assert location.tolist() == [2, 0, 4, 3]
-    every = best_locations(owner, centre, most=99)
+    every = best_locations(owner, centre, maximum=99)
     assert every[1].tolist() == [2, 0, 4, 3, 5, 1]
-    assert best_locations(torch.full((2, 6), -1), centre, most=4)[0].tolist() == []
+    assert best_locations(torch.full((2, 6), -1), centre, maximum=4)[0].tolist() == []
 
 
 def unlabelled(frame: FramePeople, *joints: int) -> FramePeople:
@@ -202,7 +202,7 @@ def test_odd_people_are_taught_rightly() -> None:
 
 
 def test_a_batch_may_have_nobody() -> None:
-    net = network(least=0.99)  # nothing is as sure before it has learnt
+    net = network(minimum=0.99)  # nothing is as sure before it has learnt
     none = FramePeople(size=SIZE, joints_px=np.zeros((0, 17, 2)), boxes_px=np.zeros((0, 4)))
     outputs = net(torch.zeros(2, 3, *SIZE, dtype=torch.uint8))
     losses = net.losses(outputs, net.targets([none, none]))
@@ -212,7 +212,7 @@ def test_a_batch_may_have_nobody() -> None:
     assert losses["box"] == losses["map"] == losses["centre"] == 0
     assert losses["person"] > 0
     assert [len(f) for f in net.decode(outputs)] == [0, 0]
-    assert all(len(f) > 0 for f in network(least=0.0).decode(outputs))
+    assert all(len(f) > 0 for f in network(minimum=0.0).decode(outputs))
 
 
 def test_boxes_by_hand() -> None:

@@ -61,7 +61,7 @@ def test_peaks_are_those_that_pooling_finds(reach: int) -> None:
         maps, 2 * reach + 1, stride=1, padding=reach, return_indices=True
     )
     wanted = (top == torch.arange(24 * 18).view(24, 18)) & (maps > 0.5)
-    found = hm.find_peaks(maps, count=24 * 18, least=0.5, reach=reach)
+    found = hm.find_peaks(maps, count=24 * 18, minimum=0.5, reach=reach)
     assert torch.equal((found.score > 0).sum(-1), wanted.flatten(2).sum(-1))
     assert torch.equal(
         found.score.sum(-1).round(decimals=4), (maps * wanted).flatten(2).sum(-1).round(decimals=4)
@@ -108,7 +108,7 @@ def test_find_peaks_finds_both_hills_in_order_and_no_shoulder() -> None:
     xy = torch.tensor([[[4.3, 4.6]], [[13.7, 18.2]]], dtype=torch.float64)
     both = hm.gaussian_map(xy, 24, 18)
     maps = 0.4 * both[:1] + 0.6 * both[1:]
-    found = hm.find_peaks(maps, count=4, least=1e-3)
+    found = hm.find_peaks(maps, count=4, minimum=1e-3)
     assert found.xy[0, 0, :2].tolist() == [pytest.approx([13.7, 18.2], abs=1e-3),
                                            pytest.approx([4.3, 4.6], abs=1e-3)]  # fmt: skip
     assert found.score[0, 0, 2:].tolist() == [0, 0]
@@ -120,7 +120,7 @@ def test_a_plateau_is_one_peak(reach: int) -> None:
     maps = torch.full((1, 1, 24, 18), 0.1)
     maps[..., 4:6, 3:6] = 0.7  # six cells
     maps[..., 15, 9] = maps[..., 16, 10] = 0.9  # two that touch by a corner
-    found = hm.find_peaks(maps, count=5, least=0.2, reach=reach)
+    found = hm.find_peaks(maps, count=5, minimum=0.2, reach=reach)
     assert found.score[0, 0].tolist() == pytest.approx([0.9, 0.7, 0, 0, 0])
     assert found.xy[0, 0, 0].tolist() == pytest.approx([9.5, 15.5], abs=0.6)
 
@@ -138,8 +138,8 @@ def test_mirrored_maps_undo_a_mirror() -> None:
     maps = torch.rand(2, 17, 6, 5)
     assert torch.equal(hm.mirrored_maps(hm.mirrored_maps(maps, flip), flip), maps)
     xy = torch.rand(1, 17, 2) * torch.tensor([5, 6])
-    turned = torch.stack([5 - xy[..., 0], xy[..., 1]], -1)[:, flip]
-    mirrored = hm.mirrored_maps(hm.gaussian_map(turned, 6, 5), flip)
+    rotated = torch.stack([5 - xy[..., 0], xy[..., 1]], -1)[:, flip]
+    mirrored = hm.mirrored_maps(hm.gaussian_map(rotated, 6, 5), flip)
     assert torch.allclose(mirrored, hm.gaussian_map(xy, 6, 5), atol=1e-6)
 
 

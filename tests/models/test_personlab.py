@@ -94,11 +94,11 @@ def test_a_biased_mid_offset_is_corrected_by_short_ones() -> None:
     frame = crowd(stream(8, "biased"), height_px=(260, 340))
     exact = targets([frame])
     biased = dataclasses.replace(exact, mid=exact.mid + 6 / 8)  # 6 px in x and in y
-    for rounds, least, most in ((2, 0.0, 1.0), (0, 5.0, 200.0)):
+    for rounds, minimum, maximum in ((2, 0.0, 1.0), (0, 5.0, 200.0)):
         (found,) = decode(biased, refine=rounds, same=1.0)
         who = oks(frame, found).argmax(1)
         errors = np.linalg.norm(found.joints_px[who] - frame.joints_px, axis=-1)
-        assert least <= np.sort(errors.ravel())[6:].max() < most  # but for the roots
+        assert minimum <= np.sort(errors.ravel())[6:].max() < maximum  # but for the roots
 
 
 def test_votes_are_those_of_a_second_way_of_counting() -> None:

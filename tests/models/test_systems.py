@@ -70,9 +70,9 @@ def test_the_flip_test_of_a_mirrored_picture_is_mirrored(system: dict[str, Any])
         both, _ = predict_maps(built, images(), flip=flip)
         mirrored, _ = predict_maps(built, images().flip(-1), flip=flip)
         plain, _ = predict_maps(built, images())
-        turned, _ = predict_maps(built, images().flip(-1))
+        rotated, _ = predict_maps(built, images().flip(-1))
     assert torch.allclose(hm.mirrored_maps(mirrored, flip), both, atol=1e-6)
-    assert not torch.allclose(hm.mirrored_maps(turned, flip), plain, atol=1e-6)  # the control
+    assert not torch.allclose(hm.mirrored_maps(rotated, flip), plain, atol=1e-6)  # the control
 
 
 def test_a_mirrored_model_says_what_the_flip_test_takes_it_to_say() -> None:

@@ -105,15 +105,15 @@ def test_a_damaged_picture_is_found_while_scanning(root):
 
 
 def test_cutouts_must_be_cut_out(root):
-    (root / "things").mkdir()
-    _cutout(root / "things" / "a.png")
-    assert len(scan_images(root, "things", kind="cutout")) == 1
-    _cutout(root / "things" / "b.png", low=255)
+    (root / "objects").mkdir()
+    _cutout(root / "objects" / "a.png")
+    assert len(scan_images(root, "objects", kind="cutout")) == 1
+    _cutout(root / "objects" / "b.png", low=255)
     with pytest.raises(AssetError, match=r"b\.png.*opaque"):
-        scan_images(root, "things", kind="cutout")
-    _cutout(root / "things" / "b.png", high=0)
+        scan_images(root, "objects", kind="cutout")
+    _cutout(root / "objects" / "b.png", high=0)
     with pytest.raises(AssetError, match=r"b\.png.*shows nothing"):
-        scan_images(root, "things", kind="cutout")
+        scan_images(root, "objects", kind="cutout")
 
 
 def _panorama(path, radiance):
@@ -129,9 +129,9 @@ def _halves(above, below):
 def test_panoramas_say_how_bright_they_are_below_the_horizon(root):
     _panorama(root / "photos" / "sky.hdr", _halves(1.0, 0.25))
     _panorama(root / "photos" / "turned.hdr", _halves(0.0, 1.0))
-    sky, turned = scan_images(root, "photos", kind="hdri")
+    sky, rotated = scan_images(root, "photos", kind="hdri")
     assert (sky.width_px, sky.height_px) == (64, 32)
-    assert sky.below_above == pytest.approx(0.25) and turned.below_above > 1e6
+    assert sky.below_above == pytest.approx(0.25) and rotated.below_above > 1e6
     _panorama(root / "photos" / "black.hdr", _halves(0.0, 0.0))
     with pytest.raises(AssetError, match=r"black\.hdr: the panorama is black.*out of the folder"):
         scan_images(root, "photos", kind="hdri")

@@ -15,7 +15,7 @@ from synthstudio.props.cutouts import cutout_layer
 
 SPEC = CutoutSpec(
     asset=AssetRef(sha256="0" * 64, name="a.png"),
-    kind="thing",
+    kind="object",
     top_left_px=(20.0, 10.0),
     size_px=(30, 40),
     feather_px=0.0,

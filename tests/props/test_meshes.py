@@ -10,7 +10,7 @@ from PIL import Image
 
 from synthstudio.core.errors import AssetError
 from synthstudio.core.rng import stream
-from synthstudio.core.spec import AssetRef, ThingSpec
+from synthstudio.core.spec import AssetRef, ObjectSpec
 from synthstudio.props.meshes import load_mesh, mesh_surfaces
 
 REF = AssetRef(sha256="0" * 64, name="mesh")
@@ -68,7 +68,7 @@ def test_a_texture_keeps_its_colours_and_place(tmp_path):
     assert len(data.textures) == 1
     assert data.textures[0].shape == (4, 8, 4)
     assert (data.textures[0] == [200, 30, 60, 255]).all()
-    spec = ThingSpec(kind="mesh", size_m=data.size_m, asset=REF)
+    spec = ObjectSpec(kind="mesh", size_m=data.size_m, asset=REF)
     (surface,) = mesh_surfaces(spec, data, instance=1002, texture_offset=5)
     assert surface.material.kind == "texture"
     assert surface.material.texture == 5

@@ -20,11 +20,11 @@ SIZE_M = (2.0, 0.5, 1.5)  # of the tetrahedron, in glTF's axes
 
 def quantized(kind: str, normalized: bool, stride: int, **texture: Any) -> tuple[dict, bytes]:
     """glTF of a tetrahedron whose numbers have that type, as gltfpack and gltf-transform write."""
-    most = 1 if kind == "<f4" else int(np.iinfo(kind).max)
-    step = 1.0 if normalized or kind == "<f4" else 1 / most
+    maximum = 1 if kind == "<f4" else int(np.iinfo(kind).max)
+    step = 1.0 if normalized or kind == "<f4" else 1 / maximum
     binary, views, accessors = b"", [], []
     for values, width in ((CORNERS, 3), (UV, 2)):
-        stored = np.round(values * most).astype(kind)
+        stored = np.round(values * maximum).astype(kind)
         row = max(stride, width * stored.itemsize)
         rows = np.zeros((len(values), row), np.uint8)
         rows[:, : width * stored.itemsize] = stored.view(np.uint8).reshape(len(values), -1)

@@ -15,7 +15,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> PlaceModel:
     return read_place(saved_place(room(), tmp_path_factory.mktemp("place") / "room.glb"))
 
 
-def test_people_stand_on_the_floor_and_clear_of_things(model):
+def test_people_stand_on_the_floor_and_clear_of_objects(model):
     assert model.level_m == pytest.approx(0.2, abs=0.01)  # over the slab that is the floor
     spots = model.plan.spots_m()
     assert (np.abs(spots) < np.array([WIDE_M, DEEP_M]) / 2).all()

@@ -1,4 +1,4 @@
-"""Procedural things: closed, outward, of their true size, on their base."""
+"""Procedural objects: closed, outward, of their true size, on their base."""
 
 import math
 from dataclasses import replace
@@ -9,10 +9,10 @@ import trimesh
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import Surface
-from synthstudio.core.spec import Material, ThingSpec, Vec3
+from synthstudio.core.spec import Material, ObjectSpec, Vec3
+from synthstudio.props.objects.kinds import KINDS
+from synthstudio.props.objects.shapes import Piece
 from synthstudio.props.procedural import build, kinds, seat_height_m
-from synthstudio.props.things.kinds import KINDS
-from synthstudio.props.things.shapes import Piece
 
 
 def _size(kind: str, share: float) -> Vec3:
@@ -21,8 +21,8 @@ def _size(kind: str, share: float) -> Vec3:
     return float(x), float(y), float(z)
 
 
-def _spec(kind: str, share: float = 0.5, **more: object) -> ThingSpec:
-    usual = ThingSpec(kind=kind, size_m=_size(kind, share))
+def _spec(kind: str, share: float = 0.5, **more: object) -> ObjectSpec:
+    usual = ObjectSpec(kind=kind, size_m=_size(kind, share))
     return replace(usual, **more)  # type: ignore[arg-type]
 
 
@@ -66,7 +66,7 @@ def test_pieces_are_closed_outward_and_carry_good_normals(kind, share):
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_things_have_their_true_size_and_stand_on_the_floor(kind, share):
+def test_objects_have_their_true_size_and_stand_on_the_floor(kind, share):
     spec = _spec(kind, share, position_m=(1.0, -2.0, 0.25))
     points = _points(build(spec, instance=1002))
     assert np.ptp(points, axis=0) == pytest.approx(spec.size_m, abs=1e-5)
@@ -120,6 +120,6 @@ def test_seats_carry_a_surface_at_seat_height(kind, seat):
 def test_senseless_specs_are_refused(changes, reason):
     with pytest.raises(RecipeError, match=reason):
         build(
-            _spec("chair", **changes) if "kind" not in changes else ThingSpec(kind="unicorn"),
+            _spec("chair", **changes) if "kind" not in changes else ObjectSpec(kind="unicorn"),
             instance=1002,
         )

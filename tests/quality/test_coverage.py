@@ -50,7 +50,7 @@ def found(stored: Dataset) -> Coverage:
     return coverage(stored)
 
 
-def turned(points: np.ndarray, axis: str, degrees: float) -> np.ndarray:
+def rotated(points: np.ndarray, axis: str, degrees: float) -> np.ndarray:
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     turn = {
         "z": [[c, -s, 0], [s, c, 0], [0, 0, 1]],
@@ -67,10 +67,10 @@ def side_seen(trunk: np.ndarray, eye: tuple[float, float, float]) -> str:
 @pytest.mark.parametrize("k", range(8))
 def test_the_side_that_is_seen_follows_the_yaw(k):
     trunk = make_posed(COCO17, instance=1).joints_m[TRUNK]
-    seen = turned(trunk, "z", -np.degrees(view_azimuth_rad(VIEWS[k])))
+    seen = rotated(trunk, "z", -np.degrees(view_azimuth_rad(VIEWS[k])))
     for off in (-20, 0, 20):
-        assert side_seen(turned(seen, "z", off), (0.0, -4.0, 1.0)) == VIEWS[k]
-    assert side_seen(turned(seen, "z", 25), (0.0, -4.0, 1.0)) != VIEWS[k]
+        assert side_seen(rotated(seen, "z", off), (0.0, -4.0, 1.0)) == VIEWS[k]
+    assert side_seen(rotated(seen, "z", 25), (0.0, -4.0, 1.0)) != VIEWS[k]
 
 
 def test_a_left_shoulder_towards_the_camera_is_the_left_side():
@@ -140,10 +140,10 @@ def test_imported_rows_are_unknown():
 def test_thin_bins_are_those_below_half_of_an_even_share(found):
     counts = found.of_people("family", "view")[:, :8]
     thin = {(a, b): n for a, b, n in thin_pairs(found, ("family", "view"))}
-    least = 0.5 * counts.sum() / counts.size
+    minimum = 0.5 * counts.sum() / counts.size
     families = found.labels["family"]
     for (f, family), (v, view) in itertools.product(enumerate(families), enumerate(VIEWS)):
-        assert ((family, view) in thin) == (counts[f, v] < least)
+        assert ((family, view) in thin) == (counts[f, v] < minimum)
     assert [n for *_, n in thin_pairs(found, ("family", "view"))] == sorted(thin.values())
     assert thin_pairs(found, ("joint", "cause"), at_least=0) == []
     assert len(thin_pairs(found, ("joint", "cause"), at_least=10**6)) == 17 * 5
@@ -240,7 +240,7 @@ def test_the_next_recipe_loads_and_asks_for_what_is_thin(stored, found, tmp_path
     even = 24 / 8
     assert set(recipe.quotas.view) == {view for view, n in views.items() if n < even}
     assert recipe.targets.joints
-    assert recipe.things[0].kind == "procedural"
+    assert recipe.objects[0].kind == "procedural"
     assert next_recipe(stored, found, families=FAMILIES, frames=40)["frames"] == 40
 
 

@@ -17,7 +17,7 @@ from synthstudio.cli import app
 from synthstudio.core.rng import stream
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.gap_classifier import _apart, _folds
-from synthstudio.quality.gap_distance import LEAST, Sample, difference, total_variation, wasserstein
+from synthstudio.quality.gap_distance import MIN, Sample, difference, total_variation, wasserstein
 from synthstudio.quality.gap_sides import generated_side, photo_side, same_group
 
 # What is there is found -----------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_chance_is_over_pictures_not_people():
     assert not difference("x", "x", "m", (), (few, other)).beyond_chance
     each = [Sample(values=s.values, group=np.arange(40)) for s in (few, other)]
     assert difference("x", "x", "m", (), (each[0], each[1])).beyond_chance
-    short = Sample(values=values[: LEAST - 1], group=np.arange(LEAST - 1))
+    short = Sample(values=values[: MIN - 1], group=np.arange(MIN - 1))
     assert math.isnan(difference("x", "x", "m", (), (short, other)).distance)
 
 

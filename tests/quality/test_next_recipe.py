@@ -55,7 +55,7 @@ def test_people_are_asked_to_hide_people_only_where_there_are_two(tmp_path):
     for count, requested in ((2, True), ([1, 3], False)):
         folder = tmp_path / str(requested)
         people = {"count": count, "identities": 40}
-        data, found = made(folder, things=[], people=people)
+        data, found = made(folder, objects=[], people=people)
         wanted = next_recipe(data, found, families=FAMILIES, at_least=10**4)
         assert ("causes" in wanted.get("targets", {})) == requested
         if requested:

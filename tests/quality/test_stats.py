@@ -42,7 +42,11 @@ def test_counts_by_hand():
     assert found["truncated_fraction"]["counts"][-1] == 1
     assert found["hidden_by_kind"] == {"wall": 17}
     assert found["pose_families"] == {"standing": 3}
-    assert (found["things"], found["splits"], found["identities"]) == ({"wall": 1}, {"train": 4}, 1)
+    assert (found["objects"], found["splits"], found["identities"]) == (
+        {"wall": 1},
+        {"train": 4},
+        1,
+    )
     json.dumps(found, allow_nan=False)
 
 

@@ -34,7 +34,13 @@ def person(number=1, **changes):
 
 
 def frame(**changes):
-    row = {"index": 0, "split": "train", "variant": "base", "thing_kind": [], "thing_instance": []}
+    row = {
+        "index": 0,
+        "split": "train",
+        "variant": "base",
+        "object_kind": [],
+        "object_instance": [],
+    }
     return row | {"crowd_index": 0.0, "crowd_ask": None, "clip_id": None} | changes
 
 

@@ -1,4 +1,4 @@
-"""How people and their things touch, measured on meshes alone."""
+"""How people and their objects touch, measured on meshes alone."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,28 +10,28 @@ from scipy.spatial import cKDTree
 
 from synthstudio.body import wardrobe
 from synthstudio.core.scene import F64, PARTS
-from synthstudio.core.spec import PersonSpec, ThingSpec
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.core.spec import ObjectSpec, PersonSpec
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import parse
 
 REACH_M = 0.12
 _WORN = ("t_shirt", "shorts", "low_shoes", "short_hair")
 
 
-def stage_of(**people: object) -> Stage:
+def stage_of(**people: object) -> FrameGenerator:
     """Open a stage for a recipe of single people."""
     # A new design of a garment takes long, and skin is measured bare.
     left_out = {g.kind: 0.0 for g in wardrobe.garments() if g.kind not in _WORN}
     clothes = {"kinds": left_out, "hat": 0.0}
     wanted = {"count": 1, "identities": 200, "wardrobe": clothes, **people}
     recipe = parse({"name": "contacts", "frames": 1000, "seed": 77, "people": wanted}, "test")
-    return Stage(prepare(recipe, assets=Path(__file__).parent, device="cpu"))
+    return FrameGenerator(prepare(recipe, assets=Path(__file__).parent, device="cpu"))
 
 
-def surface_points(stage: Stage, thing: ThingSpec, step_m: float = 0.018) -> F64:
-    """Return points on the thing's surfaces, nowhere farther apart than about `step_m`."""
+def surface_points(stage: FrameGenerator, obj: ObjectSpec, step_m: float = 0.018) -> F64:
+    """Return points on the object's surfaces, nowhere farther apart than about `step_m`."""
     out = []
-    for surface in stage.thing(thing, instance=1002, first_texture=0)[0]:
+    for surface in stage.object_surfaces(obj, instance=1002, first_texture=0)[0]:
         a, b, c = np.moveaxis(surface.vertices_m.astype(np.float64)[surface.faces], 1, 0)
         sides = [np.linalg.norm(p - q, axis=1) for p, q in ((a, b), (b, c), (c, a))]
         parts = np.ceil(np.max(sides, axis=0) / step_m).clip(1, 60).astype(int)
@@ -49,7 +49,7 @@ def surface_points(stage: Stage, thing: ThingSpec, step_m: float = 0.018) -> F64
 class Skin:
     """A person's bare skin."""
 
-    stage: Stage
+    stage: FrameGenerator
     person: PersonSpec
 
     @cached_property

@@ -13,7 +13,7 @@ from synthstudio.body import wardrobe
 from synthstudio.core.catalogue import Interaction, Touch
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, PersonSpec
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import parse
 
 NEAR_M, FLOOR_M = 0.02, 0.02
@@ -50,7 +50,7 @@ class Kind:
         )
 
 
-def stage_of(kind: str, *, people: int = 2) -> Stage:
+def stage_of(kind: str, *, people: int = 2) -> FrameGenerator:
     """Open a stage for frames in which all people take part in one interaction."""
     # A new design of a garment takes long.
     left_out = {g.kind: 0.0 for g in wardrobe.garments() if g.kind not in _WORN}
@@ -61,7 +61,7 @@ def stage_of(kind: str, *, people: int = 2) -> Stage:
         "together": {"share": 1.0, "kinds": {kind: 1.0}},
     }
     recipe = parse({"name": "together", "frames": 1000, "seed": 3, "people": wanted}, "benchmark")
-    return Stage(prepare(recipe, assets=proofs.ROOT / "scenes", device="cpu"))
+    return FrameGenerator(prepare(recipe, assets=proofs.ROOT / "scenes", device="cpu"))
 
 
 def does(spec: FrameSpec, kind: str) -> tuple[PersonSpec, ...]:
@@ -69,7 +69,9 @@ def does(spec: FrameSpec, kind: str) -> tuple[PersonSpec, ...]:
     return tuple(person for person in spec.people if person.pose.family == kind)
 
 
-def hand_apart_m(stage: Stage, people: tuple[PersonSpec, ...], meeting: Interaction) -> float:
+def hand_apart_m(
+    stage: FrameGenerator, people: tuple[PersonSpec, ...], meeting: Interaction
+) -> float:
     """Return how far the farthest touch of a pair is from touching.
 
     Who has which role, and on which side, is not stored: of those four the nearest counts.
@@ -86,14 +88,14 @@ def hand_apart_m(stage: Stage, people: tuple[PersonSpec, ...], meeting: Interact
 
 
 def _told(one: Touch, flip: bool) -> Touch:
-    def turned(name: str) -> str:
+    def rotated(name: str) -> str:
         side, _, rest = name.partition("_")
         return f"{_OTHER[side]}_{rest}" if flip and side in _OTHER else name
 
-    return Touch(of=one.of, palm=turned(one.palm), on=turned(one.on))
+    return Touch(of=one.of, palm=rotated(one.palm), on=rotated(one.on))
 
 
-def _apart_m(stage: Stage, one: PersonSpec, other: PersonSpec, told: Touch) -> float:
+def _apart_m(stage: FrameGenerator, one: PersonSpec, other: PersonSpec, told: Touch) -> float:
     hand = stage.skin_m(one, (told.palm.replace("palm", "hand"),))
     if told.on.endswith("palm"):
         on = stage.skin_m(other, (told.on.replace("palm", "hand"),))
@@ -102,7 +104,7 @@ def _apart_m(stage: Stage, one: PersonSpec, other: PersonSpec, told: Touch) -> f
     return float(cKDTree(on).query(hand)[0].min())
 
 
-def _worn_m(stage: Stage, person: PersonSpec, on: str) -> F64:
+def _worn_m(stage: FrameGenerator, person: PersonSpec, on: str) -> F64:
     """Return what is drawn of a person about the part of the body that a spot is on."""
     side = on.partition("_")[0]
     arm = on.endswith(("shoulder", "upper_arm"))
@@ -117,7 +119,7 @@ def _worn_m(stage: Stage, person: PersonSpec, on: str) -> F64:
     return near
 
 
-def check(stage: Stage, spec: FrameSpec, kind: Kind, meeting: Interaction) -> None:
+def check(stage: FrameGenerator, spec: FrameSpec, kind: Kind, meeting: Interaction) -> None:
     """Ask everything of one frame."""
     people = does(spec, meeting.name)
     kind.asked += 1

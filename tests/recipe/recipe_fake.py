@@ -1,4 +1,4 @@
-"""A geometry that needs no body: people are boxes, so is every thing. Counts what is asked."""
+"""A geometry that needs no body: people are boxes, so is every object. Counts what is asked."""
 
 import dataclasses
 import math
@@ -14,15 +14,15 @@ from synthstudio.core.catalogue import (
     KeyPose,
     MeshAsset,
     MotionAsset,
+    ObjectKind,
     PatchesSeen,
     PlaceLight,
     Step,
-    ThingKind,
 )
 from synthstudio.core.ground import Ground
 from synthstudio.core.scene import F32, F64
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec import AssetRef, BoneTurn, GreySpec, PersonSpec, Phenotype, ThingSpec
+from synthstudio.core.spec import AssetRef, BoneTurn, GreySpec, ObjectSpec, PersonSpec, Phenotype
 from synthstudio.recipe.contacts.supports import PRESSED_M
 
 _RAD = math.radians
@@ -79,8 +79,8 @@ GARMENTS = (
 )  # fmt: skip
 
 
-def _thing(kind, low_m, high_m, materials, patterns=("plain",), **more):
-    return ThingKind(
+def _object(kind, low_m, high_m, materials, patterns=("plain",), **more):
+    return ObjectKind(
         kind=kind,
         size_low_m=low_m,
         size_high_m=high_m,
@@ -92,13 +92,13 @@ def _thing(kind, low_m, high_m, materials, patterns=("plain",), **more):
 
 WOOD = ("wood", "plain")
 SEAT = {"roles": ("occluder", "seat"), "shape": ("seat_height_m",)}
-THINGS = (
-    _thing("bookcase", (0.6, 0.25, 1.4), (1.2, 0.4, 2.1), 3, WOOD),
-    _thing("chair", (0.4, 0.4, 0.8), (0.5, 0.5, 1.0), 2, WOOD, **SEAT),
-    _thing("crate", (0.4, 0.4, 0.3), (0.9, 0.8, 0.9), 1, ("wood",)),
-    _thing("cup", (0.08, 0.08, 0.1), (0.09, 0.09, 0.15), 3, roles=("held",), grip="cup"),
-    _thing("lamp_post", (0.2, 0.2, 2.5), (0.3, 0.3, 4.0), 1),
-    _thing("table", (0.8, 0.6, 0.7), (1.8, 0.9, 0.8), 2, WOOD),
+OBJECTS = (
+    _object("bookcase", (0.6, 0.25, 1.4), (1.2, 0.4, 2.1), 3, WOOD),
+    _object("chair", (0.4, 0.4, 0.8), (0.5, 0.5, 1.0), 2, WOOD, **SEAT),
+    _object("crate", (0.4, 0.4, 0.3), (0.9, 0.8, 0.9), 1, ("wood",)),
+    _object("cup", (0.08, 0.08, 0.1), (0.09, 0.09, 0.15), 3, roles=("held",), grip="cup"),
+    _object("lamp_post", (0.2, 0.2, 2.5), (0.3, 0.3, 4.0), 1),
+    _object("table", (0.8, 0.6, 0.7), (1.8, 0.9, 0.8), 2, WOOD),
 )
 
 
@@ -126,7 +126,7 @@ CATALOGUE = Catalogue(
     poses=POSES,
     limits_rad=LIMITS_RAD,
     garments=GARMENTS,
-    things=THINGS,
+    objects=OBJECTS,
     backgrounds=images("backgrounds", 6, size=(640, 427)),
     hdris=images("hdri", 3, size=(1024, 512)),
     cutouts=images("occluders", 9, size=(300, 420), category="kind"),
@@ -211,9 +211,9 @@ class FakeSolve:
         self._count("touches_m")
         return 0.0
 
-    def box_m(self, item: PersonSpec | ThingSpec) -> F64:
+    def box_m(self, item: PersonSpec | ObjectSpec) -> F64:
         self._count("box_m")
-        if isinstance(item, ThingSpec):
+        if isinstance(item, ObjectSpec):
             width, depth, height = item.size_m
             floor = item.position_m[2]
         else:
@@ -224,7 +224,7 @@ class FakeSolve:
         x, y, _ = item.position_m
         return np.array([[x - hx, y - hy, floor], [x + hx, y + hy, floor + height]])
 
-    def depths_m(self, items: tuple[PersonSpec | ThingSpec, ...], camera: Camera) -> F32:
+    def depths_m(self, items: tuple[PersonSpec | ObjectSpec, ...], camera: Camera) -> F32:
         """Paint the upright rectangle of each box's middle, farthest first."""
         self._count("depths_m")
         out = np.full((camera.height_px, camera.width_px), np.inf, np.float32)
@@ -241,7 +241,7 @@ class FakeSolve:
             out[rows, columns] = np.minimum(out[rows, columns], seen[:, 2].mean())
         return out
 
-    def patches_seen(self, people, things, camera):
+    def patches_seen(self, people, objects, camera):
         """Return one point a joint, hidden by nothing."""
         self._count("patches_seen")
         out = []
@@ -267,7 +267,7 @@ class FakeSolve:
         grey = GreySpec(mean=100.0, spread=50.0)
         return PlaceLight(white=0.5, tint=(1.1, 1.0, 0.8), contrast=0.75, grey=grey)
 
-    def gap_m(self, a: PersonSpec | ThingSpec, b: PersonSpec | ThingSpec) -> float:
+    def gap_m(self, a: PersonSpec | ObjectSpec, b: PersonSpec | ObjectSpec) -> float:
         self._count("gap_m")
         first, second = self.box_m(a), self.box_m(b)
         return float(np.maximum(first[0] - second[1], second[0] - first[1]).max())

@@ -15,7 +15,7 @@ HELD = {
     "name": "held",
     "splits": {"train": 0.6, "val": 0.2, "test": 0.2},
     "people": {"count": [1, 3], "identities": 12, "poses": {"mix": 0.5}},
-    "things": [
+    "objects": [
         {"kind": "procedural", "placement": "around", "offset_m": [1, 2]},
         {"kind": "mesh", "folder": "meshes", "placement": "around", "offset_m": [1, 2]},
     ],
@@ -33,17 +33,17 @@ HELD = {
 }
 
 
-def held_things(spec):
-    """Return the held-out things that a frame shows, whatever they are."""
+def held_objects(spec):
+    """Return the held-out objects that a frame shows, whatever they are."""
     found = set()
     for person in spec.people:
         if int(person.identity.removeprefix("id-")) > 8:
             found.add("identity")
         if {"sit", "reach_up"} & {person.pose.family, *person.pose.name.split("+")}:
             found.add("pose")
-    for thing in spec.things:
-        if thing.kind == "lamp_post" or (thing.asset and "drum" in thing.asset.name):
-            found.add(thing.kind)
+    for obj in spec.objects:
+        if obj.kind == "lamp_post" or (obj.asset and "drum" in obj.asset.name):
+            found.add(obj.kind)
     if any(c.kind == "kind1" or "occluders_00" in c.asset.name for c in spec.cutouts):
         found.add("cutout")
     stem = spec.backdrop.asset.name.rsplit("/", 1)[-1].removesuffix(".jpg")
@@ -60,11 +60,11 @@ def test_training_frames_never_show_what_is_held_out():
         spec = draw(recipe, index, solve)
         splits[spec.split] += 1
         if spec.split == "train":
-            assert held_things(spec) == set()
+            assert held_objects(spec) == set()
         else:
-            seen.update(held_things(spec))
+            seen.update(held_objects(spec))
     assert splits == {"train": 120, "val": 40, "test": 40}
-    # Negative control: val and test do show every kind of held-out thing.
+    # Negative control: val and test do show every kind of held-out object.
     assert set(seen) == {"identity", "pose", "lamp_post", "mesh", "cutout", "photo", "hdri"}
 
 
@@ -75,7 +75,7 @@ def test_held_out_seats_are_not_sat_on():
     for index in range(100):
         spec = draw(parse({"name": "seats", **wanted}), index, FakeSolve())
         kinds[spec.split, spec.people[0].pose.family] += 1
-        assert spec.split != "train" or not spec.things
+        assert spec.split != "train" or not spec.objects
     assert kinds["train", "sit"] == 0
     assert kinds["val", "sit"] + kinds["test", "sit"] > 4
 
@@ -95,7 +95,7 @@ def test_every_block_of_20_has_its_shares(shares):
         ({"people": {"poses": {"names": {"stnad": 1}}}}, "Did you mean 'stand'"),
         ({"people": {"poses": {"families": {"fly": 1}}}}, "people.poses.families"),
         ({"people": {"wardrobe": {"kinds": {"tshirt": 1}}}}, "Did you mean 't_shirt'"),
-        ({"things": [{"kind": "procedural", "kinds": {"crat": 1}}]}, "things.0.kinds"),
+        ({"objects": [{"kind": "procedural", "kinds": {"crat": 1}}]}, "objects.0.kinds"),
         ({"holdout": {"poses": ["flying"]}}, "holdout.poses"),
         ({"holdout": {"occluders": ["unicorn"]}}, "holdout.occluders"),
         ({"holdout": {"backgrounds": ["moon"]}}, "holdout.backgrounds"),

@@ -13,7 +13,7 @@ from recipe_fake import FakeSolve
 
 from synthstudio.core.errors import AssetError, RecipeError
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Stage, identity_of, prepare
+from synthstudio.generation.stage import FrameGenerator, identity_of, prepare
 from synthstudio.recipe.draw import draw, draw_moment
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.check import check
@@ -22,7 +22,7 @@ from synthstudio.recipe.schema.load import parse
 from synthstudio.report.pictures import clip_film, clip_strip
 
 MOTIONS = Path(__file__).parents[2] / "scenes" / "motions"
-SHARED = {"backdrop", "cutouts", "light", "shadow_box_m", "skeleton", "split", "things"}
+SHARED = {"backdrop", "cutouts", "light", "shadow_box_m", "skeleton", "split", "objects"}
 
 
 def recipe(**fields):
@@ -34,7 +34,7 @@ def recipe(**fields):
         "clip": {"frames": 8, "fps": 6},
         "backdrop": {"kind": "room"},
         "people": {"count": [1, 3]},
-        "things": [{"kind": "procedural", "count": 1}],
+        "objects": [{"kind": "procedural", "count": 1}],
         "lens": {"noise": 1.0},
     }
     return parse(text | fields, "walks")
@@ -146,9 +146,9 @@ def test_cameras_move_as_they_are_told():
     assert math.dist(seen("dolly", 7 / 6).position_m, first.position_m) == pytest.approx(1.0)
     along = np.subtract(seen("follow", 1.0).position_m, first.position_m)
     assert along == pytest.approx([1.5, -0.5, 0])
-    turned = seen("pan", 1.0)
+    rotated = seen("pan", 1.0)
     was = first.project(first.to_camera(np.array([0.2, 0.4, 0.9])))
-    now = turned.project(turned.to_camera(np.array([1.7, -0.1, 0.9])))
+    now = rotated.project(rotated.to_camera(np.array([1.7, -0.1, 0.9])))
     assert abs(was[0] - now[0]) < 40  # who moves stays in the same column, but for roll
 
 
@@ -168,18 +168,18 @@ def test_nobody_is_walked_through_at_any_frame(root):
         motion={"folder": "motions", "share": 0.7, "names": {"stroll": 1}},
         people={"count": 2, "min_gap_m": 0.1, "arrangement": {"kind": "group", "spread_m": 0.4}},
     )
-    stage = Stage(prepare(wants, assets=root, device="cpu"))
+    stage = FrameGenerator(prepare(wants, assets=root, device="cpu"))
     specs = [pipeline.draw_spec(stage, k) for k in range(8)]
     assert any(person.pose.turns for spec in specs for person in spec.people)
     for spec in specs:
-        items = [*spec.people, *spec.things]
+        items = [*spec.people, *spec.objects]
         for i, one in enumerate(spec.people):
             assert all(stage.gap_m(one, other) > 0.07 for other in items[i + 1 :]), spec.index
 
 
 def test_a_path_through_somebody_is_seen(root):
     """Negative control: start and end are free, the way between them is not."""
-    stage = Stage(prepare(recipe(), assets=root, device="cpu"))
+    stage = FrameGenerator(prepare(recipe(), assets=root, device="cpu"))
     base = draw_moment(recipe(motion=None), 0, stage).base.people[0]
 
     def at(x):
@@ -201,7 +201,7 @@ def test_a_clip_is_made_and_shown(root, tmp_path):
         lens={},
     )
     settings = prepare(wants, assets=root, device="cpu")
-    stage = Stage(settings)
+    stage = FrameGenerator(settings)
     frames = [pipeline.make_frame(stage, pipeline.draw_spec(stage, t)) for t in range(3)]
     people = [frame.labels.people[0] for frame in frames]
     assert len({person.identity for person in people}) == 1

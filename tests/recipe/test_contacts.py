@@ -7,8 +7,8 @@ import pytest
 from contact_measures import Skin, stage_of, surface_points
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.spec import ThingSpec
-from synthstudio.generation.stage import Stage
+from synthstudio.core.spec import ObjectSpec
+from synthstudio.generation.stage import FrameGenerator
 from synthstudio.recipe.contacts.contacts import BACK
 from synthstudio.recipe.contacts.grips import GRIPS
 from synthstudio.recipe.draw import draw
@@ -20,7 +20,7 @@ TOUCH_M, SOFT_M, DEEPEST_M = 0.03, 0.02, 0.05
 
 
 @cache
-def _stage(kind: str) -> Stage:
+def _stage(kind: str) -> FrameGenerator:
     """Return a stage whose people all hold, lean or sit."""
     if kind == "hold":
         return stage_of(hold={"share": 1.0})
@@ -33,19 +33,19 @@ def _stage(kind: str) -> Stage:
 def _drawn(kind, count):
     stage = _stage(kind)
     specs = [draw(stage.settings.recipe, index, stage) for index in range(count)]
-    return tuple((spec.people[0], spec.things) for spec in specs)
+    return tuple((spec.people[0], spec.objects) for spec in specs)
 
 
-def _grip(thing: ThingSpec) -> str:
-    return next(k.grip for k in _stage("hold").catalogue.things if k.kind == thing.kind)
+def _grip(obj: ObjectSpec) -> str:
+    return next(k.grip for k in _stage("hold").catalogue.objects if k.kind == obj.kind)
 
 
 def _held(count):
     out = []
-    for person, things in _drawn("hold", count):
-        (thing,) = [t for t in things if t.held_by is not None]
-        assert thing.held_by == 0
-        out.append((person, thing))
+    for person, objects in _drawn("hold", count):
+        (obj,) = [t for t in objects if t.held_by is not None]
+        assert obj.held_by == 0
+        out.append((person, obj))
     return out
 
 
@@ -53,22 +53,22 @@ def _held(count):
     ("count", "kinds"),
     [(12, 6), pytest.param(40, 15, marks=pytest.mark.nightly("forty holders; twelve in quick"))],
 )
-def test_holders_have_their_things_in_their_hands(count, kinds):
+def test_holders_have_their_objects_in_their_hands(count, kinds):
     stage, gaps, depths, pushed = _stage("hold"), [], [], 0
-    for person, thing in _held(count):
-        points = surface_points(stage, thing)
+    for person, obj in _held(count):
+        points = surface_points(stage, obj)
         palms = stage.palms_m(person)[:, :3, 3]
-        if _grip(thing) != BACK:
+        if _grip(obj) != BACK:
             gaps.append(min(np.linalg.norm(points - palm, axis=1).min() for palm in palms))
         depths.append(Skin(stage, person).depth_m(points))
-        assert float(stage.box_m(thing)[0, 2]) > -0.02, thing.kind
-        if _grip(thing) in ("push", "walk", "stand"):  # on the floor
+        assert float(stage.box_m(obj)[0, 2]) > -0.02, obj.kind
+        if _grip(obj) in ("push", "walk", "stand"):  # on the floor
             pushed += 1
-            assert thing.position_m[2] == 0.0
-            assert thing.role == ("held" if _grip(thing) == "stand" else "support")
+            assert obj.position_m[2] == 0.0
+            assert obj.role == ("held" if _grip(obj) == "stand" else "support")
         else:
-            assert thing.role == "held"
-    assert len({thing.kind for _, thing in _held(count)}) >= kinds and pushed > 0
+            assert obj.role == "held"
+    assert len({obj.kind for _, obj in _held(count)}) >= kinds and pushed > 0
     assert max(gaps) < TOUCH_M
     assert np.mean(np.array(depths) < SOFT_M) >= 0.9
     assert max(depths) < DEEPEST_M
@@ -76,8 +76,8 @@ def test_holders_have_their_things_in_their_hands(count, kinds):
 
 def test_tops_touch_the_hands_that_rest_on_them():
     stage, kinds = _stage("lean"), set()
-    for person, things in _drawn("lean", 12):
-        (support,) = [t for t in things if t.role == "support"]
+    for person, objects in _drawn("lean", 12):
+        (support,) = [t for t in objects if t.role == "support"]
         kinds.add(support.kind)
         points = surface_points(stage, support, 0.02)
         skin = Skin(stage, person)
@@ -92,7 +92,7 @@ def test_tops_touch_the_hands_that_rest_on_them():
 
 def test_seats_carry_the_hips():
     stage = _stage("sit")
-    seated = [(p, t) for p, things in _drawn("sit", 12) for t in things if t.role == "seat"]
+    seated = [(p, t) for p, objects in _drawn("sit", 12) for t in objects if t.role == "seat"]
     assert len(seated) >= 4
     for person, seat in seated:
         under = ("pelvis", "left_thigh", "right_thigh")
@@ -105,11 +105,11 @@ def test_seats_carry_the_hips():
 
 def test_every_grip_of_the_catalogue_has_a_pose_and_a_way():
     catalogue = _stage("hold").catalogue
-    grips = {kind.grip for kind in catalogue.things if kind.grip}
+    grips = {kind.grip for kind in catalogue.objects if kind.grip}
     posed = {grip for pose in catalogue.poses for own in pose.holds.values() for grip in own}
     assert grips == set(GRIPS)
     assert grips - {BACK} <= posed
-    kinds = {kind.kind for kind in catalogue.things}
+    kinds = {kind.kind for kind in catalogue.objects}
     assert all(set(pose.leans) <= kinds for pose in catalogue.poses)
 
 
@@ -119,7 +119,7 @@ def test_a_share_of_the_people_holds_something_in_a_pose_of_their_own():
     found = []
     for index in range(16):
         spec, without = draw(stage.settings.recipe, index, stage), draw(other, index, stage)
-        held = [t.kind for t in spec.things if t.role == "held"]
+        held = [t.kind for t in spec.objects if t.role == "held"]
         found += held
         if not held:
             assert spec == without
@@ -131,7 +131,7 @@ def test_a_share_of_the_people_holds_something_in_a_pose_of_their_own():
     assert 3 <= len(found) <= 13
 
 
-def test_held_out_things_are_never_in_train():
+def test_held_out_objects_are_never_in_train():
     hold = {"share": 1.0, "kinds": {"cup": 1.0, "phone": 1.0}}
     stage = stage_of(hold=hold)
     recipe = parse({
@@ -143,8 +143,8 @@ def test_held_out_things_are_never_in_train():
     })  # fmt: skip
     for index in range(8):
         spec = draw(recipe, index, stage)
-        (thing,) = [t for t in spec.things if t.role == "held"]
-        assert thing.kind == ("phone" if spec.split == "train" else "cup")
+        (obj,) = [t for t in spec.objects if t.role == "held"]
+        assert obj.kind == ("phone" if spec.split == "train" else "cup")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ FULL = {
     "name": "full",
     "seed": 5,
     "people": {"count": [1, 4]},
-    "things": [{"kind": "procedural", "count": [0, 2]}, {"kind": "mesh", "folder": "m"}],
+    "objects": [{"kind": "procedural", "count": [0, 2]}, {"kind": "mesh", "folder": "m"}],
     "cutouts": {"folder": "c", "count": [0, 2]},
     "backdrop": mix_of(
         {"kind": "photo", "folder": "b"},
@@ -86,8 +86,8 @@ def test_every_range_of_the_recipe_holds():
     for index in range(60):
         spec = draw(parse(FULL), index, solve)
         assert 1 <= len(spec.people) <= 4
-        seats = [t for t in spec.things if t.role == "seat"]
-        assert 1 <= len(spec.things) - len(seats) <= 3
+        seats = [t for t in spec.objects if t.role == "seat"]
+        assert 1 <= len(spec.objects) - len(seats) <= 3
         assert len(spec.cutouts) <= 2
         assert {n for p in spec.people for n in p.pose.name.split("+")} <= poses
         assert spec.lens.jpeg_quality in range(80, 96)

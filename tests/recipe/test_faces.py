@@ -84,6 +84,6 @@ def test_expressions_and_eyes():
     seen = {frozenset(face) for face in shown}
     assert seen == {frozenset(units) for units in EXPRESSIONS.values()}
     assert all(0 < weight <= 1 for face in shown for weight in face.values())
-    turned = [p.pose.angles_rad["gaze_turn"] for p in found if "gaze_turn" in p.pose.angles_rad]
-    assert abs(len(turned) / len(found) - 0.5) < 0.14
-    assert max(map(abs, turned)) <= math.radians(25) + 1e-4
+    rotated = [p.pose.angles_rad["gaze_turn"] for p in found if "gaze_turn" in p.pose.angles_rad]
+    assert abs(len(rotated) / len(found) - 0.5) < 0.14
+    assert max(map(abs, rotated)) <= math.radians(25) + 1e-4

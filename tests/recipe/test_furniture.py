@@ -10,7 +10,7 @@ import pytest
 from recipe_fake import CATALOGUE, FakeSolve
 
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import FrameSpec, ThingSpec
+from synthstudio.core.spec import FrameSpec, ObjectSpec
 from synthstudio.props import procedural
 from synthstudio.recipe.draw import draw, draw_group
 from synthstudio.recipe.layout.indoors import HUNG
@@ -30,7 +30,7 @@ def recipe(backdrop: dict[str, Any], **more: Any) -> Recipe:
         "name": "furnished",
         "seed": 5,
         "people": {"count": [1, 3]},
-        "things": [{"kind": "procedural", "count": [0, 2]}],
+        "objects": [{"kind": "procedural", "count": [0, 2]}],
         "camera": {"distance_m": [2, 7], "height_m": [0.5, 3.5], "roll_deg": [-20, 20]},
         "backdrop": backdrop,
     }
@@ -38,7 +38,7 @@ def recipe(backdrop: dict[str, Any], **more: Any) -> Recipe:
 
 
 def solver() -> FakeSolve:
-    return FakeSolve(catalogue=replace(CATALOGUE, things=procedural.kinds()))
+    return FakeSolve(catalogue=replace(CATALOGUE, objects=procedural.kinds()))
 
 
 def frames(count: int, backdrop: dict[str, Any], **more: Any) -> list[FrameSpec]:
@@ -46,14 +46,14 @@ def frames(count: int, backdrop: dict[str, Any], **more: Any) -> list[FrameSpec]
     return [draw(wants, index, solver()) for index in range(count)]
 
 
-def scenery(spec: FrameSpec) -> list[ThingSpec]:
-    return [thing for thing in spec.things if thing.role == "scenery"]
+def scenery(spec: FrameSpec) -> list[ObjectSpec]:
+    return [obj for obj in spec.objects if obj.role == "scenery"]
 
 
 def others_m(spec: FrameSpec) -> F64:
-    """Return the boxes of people and of the things that are no scenery."""
+    """Return the boxes of people and of the objects that are no scenery."""
     solve = solver()
-    items = [*spec.people, *(thing for thing in spec.things if thing.role != "scenery")]
+    items = [*spec.people, *(obj for obj in spec.objects if obj.role != "scenery")]
     return np.array([solve.box_m(item) for item in items]).reshape(-1, 2, 3)
 
 
@@ -61,9 +61,9 @@ def apart_m(a: F64, b: F64) -> float:
     return float(np.maximum(a[0] - b[1], b[0] - a[1]).max())
 
 
-def hides_somebody(spec: FrameSpec, thing: ThingSpec) -> bool:
-    """Return whether a ray from the camera to a point of somebody's box meets the thing's box."""
-    eye, (low, high) = np.array(spec.camera.position_m), box_of(thing)
+def hides_somebody(spec: FrameSpec, obj: ObjectSpec) -> bool:
+    """Return whether a ray from the camera to a point of somebody's box meets the object's box."""
+    eye, (low, high) = np.array(spec.camera.position_m), box_of(obj)
     shares = np.array(list(np.ndindex(4, 4, 4))) / 3
     for person in spec.people:
         box = solver().box_m(person)
@@ -97,35 +97,35 @@ def test_furniture_is_free_inside_the_room_and_stands_hangs_or_lies_on_something
     for spec in usual_frames(40):
         room, placed, standing = spec.backdrop, scenery(spec), others_m(spec)
         middle, half = np.array(room.centre_m), np.array(room.size_m[:2]) / 2
-        boxes = [box_of(thing) for thing in placed]
-        for number, (thing, box) in enumerate(zip(placed, boxes, strict=True)):
-            exact = solver().box_m(thing)
+        boxes = [box_of(obj) for obj in placed]
+        for number, (obj, box) in enumerate(zip(placed, boxes, strict=True)):
+            exact = solver().box_m(obj)
             assert (box[0] <= exact[0] + 1e-3).all() and (box[1] >= exact[1] - 1e-3).all()
-            least = 0.0 if thing.kind == "skirting" else PEOPLE_M
-            assert all(apart_m(box, other) >= least - 1e-9 for other in standing)
-            assert all(apart_m(box, other) > -2e-4 for other in boxes[:number]), thing
+            minimum = 0.0 if obj.kind == "skirting" else PEOPLE_M
+            assert all(apart_m(box, other) >= minimum - 1e-9 for other in standing)
+            assert all(apart_m(box, other) > -2e-4 for other in boxes[:number]), obj
             assert (box[0, :2] >= middle - half).all() and (box[1, :2] <= middle + half).all()
             assert box[0, 2] >= 0 and box[1, 2] < room.size_m[2]
             seen = spec.camera.to_camera(corners(box))[:, 2]
-            assert thing.kind == "skirting" or seen.min() > 0.29 or seen.max() < 0
+            assert obj.kind == "skirting" or seen.min() > 0.29 or seen.max() < 0
             away = np.concatenate([box[0, :2] - (middle - half), middle + half - box[1, :2]])
-            if thing.kind in HUNG:
+            if obj.kind in HUNG:
                 windows = [t.size_m[1] for t in placed if t.kind == "window"]
-                gap = max(windows) if thing.kind == "curtains" else 0.0
-                assert away[looks_away_from(thing)] < gap + 0.03, thing
-            elif thing.kind in CEILING:
+                gap = max(windows) if obj.kind == "curtains" else 0.0
+                assert away[looks_away_from(obj)] < gap + 0.03, obj
+            elif obj.kind in CEILING:
                 assert room.size_m[2] - box[1, 2] < 0.01
             else:
-                assert rests(box, boxes), thing
-        counts.append(sum(thing.kind not in HUNG for thing in placed))
+                assert rests(box, boxes), obj
+        counts.append(sum(obj.kind not in HUNG for obj in placed))
     assert 4 <= np.mean(counts) <= 14
     assert max(counts) <= 30
 
 
-def looks_away_from(thing: ThingSpec) -> int:
-    """Return which wall (least x, y, greatest x, y) a thing has its back to."""
+def looks_away_from(obj: ObjectSpec) -> int:
+    """Return which wall (least x, y, greatest x, y) an object has its back to."""
     fronts = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
-    looks = fronts @ (math.sin(thing.yaw_rad), -math.cos(thing.yaw_rad))
+    looks = fronts @ (math.sin(obj.yaw_rad), -math.cos(obj.yaw_rad))
     assert looks.max() > 0.999
     return int(looks.argmax())
 
@@ -141,21 +141,21 @@ def test_all_else_stays_where_it_was():
     usual = {"kind": "room", "walls": 1.0}
     assert frames(12, bare) == frames(12, usual)
     for before, after in zip(frames(20, usual), frames(20, ROOM), strict=True):
-        kept = tuple(thing for thing in after.things if thing.role != "scenery")
-        assert len(kept) < len(after.things)
-        same = replace(after, things=kept, backdrop=before.backdrop)
+        kept = tuple(obj for obj in after.objects if obj.role != "scenery")
+        assert len(kept) < len(after.objects)
+        same = replace(after, objects=kept, backdrop=before.backdrop)
         assert same == before
 
 
 def test_a_group_shares_its_furniture_under_the_same_ids():
     for number in range(8):
         base, *variants = draw_group(recipe(ROOM, variants=GROUP), number, solver())
-        places = {t: k for k, t in enumerate(base.things) if t.role == "scenery"}
+        places = {t: k for k, t in enumerate(base.objects) if t.role == "scenery"}
         assert places
         for spec in variants:
-            assert {t: k for k, t in enumerate(spec.things) if t.role == "scenery"} == places
+            assert {t: k for k, t in enumerate(spec.objects) if t.role == "scenery"} == places
             assert not [t.kind for t in scenery(spec) if hides_somebody(spec, t)]
-            new = [solver().box_m(t) for t in spec.things if t.role == "occluder"]
+            new = [solver().box_m(t) for t in spec.objects if t.role == "occluder"]
             assert all(apart_m(box_of(t), box) > 0 for t in places for box in new)
 
 

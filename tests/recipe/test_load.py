@@ -39,7 +39,7 @@ WRONG = [
     ("name: a\nframes: yes\n", ("frames", "got True")),
     ("name: a\nsead: 3\n", (":2: sead", "unknown field", "'seed'")),
     ("name: a\npeople:\n  cuont: 3\n", (":3: people.cuont", "'count'")),
-    ("name: a\nthings:\n- {kind: procedural, placment: beside}\n", ("things.0.placment",)),
+    ("name: a\nobjects:\n- {kind: procedural, placment: beside}\n", ("objects.0.placment",)),
     ("name: a\nzzqq: 1\n", ("unknown field", "README")),
     ("name: a\nname: b\n", (":2", "'name' is given twice", "line 1")),
     ("name: a\npeople: {count: 1, count: 2}\n", ("'count' is given twice",)),
@@ -163,7 +163,7 @@ def test_a_dumped_recipe_reads_back(tmp_path):
     path.write_text(
         "name: a\npeople: {count: {choice: {1: 0.5, 2: 0.5}}}\n"
         "camera: {distance_m: {choice: {2.5: 1, 3: 2}}, pitch_deg: [-5, 0]}\n"
-        "things: [{kind: mesh, folder: m}, {kind: procedural, kinds: {crate: 1}}]\n"
+        "objects: [{kind: mesh, folder: m}, {kind: procedural, kinds: {crate: 1}}]\n"
         "cutouts: {folder: c, size: share, depth_m: 2}\n"
         "backdrop: {kind: mix, choices: [{weight: 1, backdrop: {kind: room}}]}\n"
     )
@@ -175,9 +175,9 @@ def test_a_dumped_recipe_reads_back(tmp_path):
 
 
 def test_two_mesh_folders_are_refused():
-    things = [{"kind": "mesh", "folder": "a"}, {"kind": "mesh", "folder": "b"}]
+    objects = [{"kind": "mesh", "folder": "a"}, {"kind": "mesh", "folder": "b"}]
     with pytest.raises(RecipeError, match="one entry of kind mesh"):
-        parse({"name": "a", "things": things})
+        parse({"name": "a", "objects": objects})
 
 
 def test_a_fault_does_not_repeat_the_whole_file(tmp_path):

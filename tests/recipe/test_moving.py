@@ -10,7 +10,7 @@ import pytest
 
 from synthstudio.core.spec import FrameSpec, MovingSpec
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.sampling.moving import NAMED
 from synthstudio.recipe.schema.load import parse
 
@@ -28,7 +28,7 @@ def _stage(**fields):
         "people": PEOPLE,
         "lens": {"exposure_s": [0.002, 0.01]},
     }
-    return Stage(prepare(parse(text | fields, "going"), assets=SCENES, device="cpu"))
+    return FrameGenerator(prepare(parse(text | fields, "going"), assets=SCENES, device="cpu"))
 
 
 def _of(families):

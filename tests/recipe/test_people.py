@@ -101,10 +101,10 @@ def test_jitter_leaves_root_and_toes_alone_and_halves_the_legs():
 
 def test_mirroring_swaps_sides_and_turns_and_is_its_own_inverse():
     plain = {"spine_flexion": 0.6, "root_pitch": 0.4}
-    turned = {"spine_turn": 0.2, "neck_side_bend": -0.1, "root_roll": 0.3}
-    angles = {"left_elbow_flexion": 1.0, "right_knee_flexion": 0.5, **turned, **plain}
+    rotated = {"spine_turn": 0.2, "neck_side_bend": -0.1, "root_roll": 0.3}
+    angles = {"left_elbow_flexion": 1.0, "right_knee_flexion": 0.5, **rotated, **plain}
     swapped = {"right_elbow_flexion": 1.0, "left_knee_flexion": 0.5}
-    assert mirrored(angles) == swapped | {name: -value for name, value in turned.items()} | plain
+    assert mirrored(angles) == swapped | {name: -value for name, value in rotated.items()} | plain
     assert mirrored(mirrored(angles)) == angles
 
 
@@ -124,7 +124,7 @@ def test_mixed_poses_take_arms_from_one_and_legs_from_the_other():
 
 
 def test_nobody_sits_where_there_are_no_seats():
-    solve = without(FakeSolve(), things=tuple(t for t in CATALOGUE.things if t.kind != "chair"))
+    solve = without(FakeSolve(), objects=tuple(t for t in CATALOGUE.objects if t.kind != "chair"))
     assert not any(p.pose.family == "sit" for p in people(frames=80, solve=solve))
     with pytest.raises(RecipeError, match="no pose is left"):
         people({"poses": {"names": {"sit": 1}}}, frames=1, solve=solve)

@@ -62,9 +62,9 @@ def test_everybody_stands_inside_the_polygon(mirrored):
 
 
 def feet(spec, inward_m=0.3):
-    """Return where in the photo corners of things' boxes are, moved in by what may reach over."""
+    """Return where in the photo corners of objects' boxes are, moved in by what may reach over."""
     out = []
-    for low, high in (FakeSolve().box_m(thing)[:, :2] for thing in spec.things):
+    for low, high in (FakeSolve().box_m(obj)[:, :2] for obj in spec.objects):
         middle, half = (low + high) / 2, np.maximum(0, (high - low) / 2 - inward_m)
         signs = np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)])
         out += [floor_share(spec, *corner) for corner in middle + signs * half]
@@ -75,9 +75,9 @@ def feet(spec, inward_m=0.3):
     ("placement", "targets"),
     [("in_front", {}), ("beside", {}), ("in_front", {"targets": {"occluded_fraction": 0.4}})],
 )
-def test_things_stand_inside_the_polygon(placement, targets):
-    things = [{"kind": "procedural", "count": 2, "placement": placement}]
-    drawn = frames(15, known(floor=POLYGON), things=things, people={"count": 1}, **targets)
+def test_objects_stand_inside_the_polygon(placement, targets):
+    objects = [{"kind": "procedural", "count": 2, "placement": placement}]
+    drawn = frames(15, known(floor=POLYGON), objects=objects, people={"count": 1}, **targets)
     places = [place for spec in drawn for place in feet(spec)]
     assert len(places) >= 20 and all(inside(x, y) for x, y in places)
 
@@ -191,16 +191,16 @@ def test_what_is_before_somebody_is_nearer_than_they_are():
 
 
 def test_cutouts_of_unknown_size_are_left_out_or_refused():
-    cup, dog, thing = (
+    cup, dog, obj = (
         dataclasses.replace(c, category=name, height_m=None)
         for c, name in zip(CATALOGUE.cutouts[:3], ("cup", "dog", ""), strict=True)
     )
     recipe = parse({**WISH, "cutouts": {"folder": "c"}})
-    some = without(FakeSolve(), cutouts=(cup, dog, thing))
+    some = without(FakeSolve(), cutouts=(cup, dog, obj))
     assert {c.kind for i in range(12) for c in draw(recipe, i, some).cutouts} == {"dog"}
     (note,) = left_out(recipe, some.catalogue)
     assert "2 of 3 cut-outs" in note and "cup, no category" in note
     with pytest.raises(RecipeError, match=r"no cut-out .*height_m.*size: share"):
-        left_out(recipe, without(FakeSolve(), cutouts=(cup, thing)).catalogue)
+        left_out(recipe, without(FakeSolve(), cutouts=(cup, obj)).catalogue)
     share = parse({**WISH, "cutouts": {"folder": "c", "size": "share"}})
-    assert draw(share, 0, without(FakeSolve(), cutouts=(cup, thing))).cutouts
+    assert draw(share, 0, without(FakeSolve(), cutouts=(cup, obj))).cutouts

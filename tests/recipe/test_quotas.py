@@ -130,11 +130,15 @@ def test_contradictions_are_refused_when_read(quotas, changes, message):
         recipe(quotas, **changes)
 
 
-NO_SEATS = tuple(t for t in CATALOGUE.things if "seat" not in t.roles)
+NO_SEATS = tuple(t for t in CATALOGUE.objects if "seat" not in t.roles)
 HOLDING = dataclasses.replace(
     CATALOGUE.poses[0], name="hold_cup", family="hold", holds={"left_hand": ("cup",)}
 )
-WORLDS = {"usual": {}, "bare": {"things": NO_SEATS}, "held": {"poses": (*CATALOGUE.poses, HOLDING)}}
+WORLDS = {
+    "usual": {},
+    "bare": {"objects": NO_SEATS},
+    "held": {"poses": (*CATALOGUE.poses, HOLDING)},
+}
 
 
 @pytest.mark.parametrize(

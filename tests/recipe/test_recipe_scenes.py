@@ -27,13 +27,13 @@ REAL = dataclasses.replace(
     expressions=face.EXPRESSIONS,
     meetings=meetings.meetings(),
 )
-NAMES_THINGS = dataclasses.replace(REAL, things=procedural.kinds())
-"""For scenes that name built-in things."""
+NAMES_OBJECTS = dataclasses.replace(REAL, objects=procedural.kinds())
+"""For scenes that name built-in objects."""
 
 
 def _catalogue(path: Path) -> Catalogue:
     named = ("occlude", "people", "groups", "photo_backdrop")
-    return NAMES_THINGS if path.stem in named else REAL
+    return NAMES_OBJECTS if path.stem in named else REAL
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -17,18 +17,16 @@ from synthstudio.recipe.schema.load import dump, parse
 
 MEETINGS = {meeting.name: meeting for meeting in meetings()}
 QUICK = ("shake_hands", "talk", "queue")
-FRAMES, MOST = 2, 8
+FRAMES, MAX = 2, 8
 """Frames of each kind; more where none of them shows it, as for bodies that have no room."""
 
 
 @functools.cache
 def drawn(name):
     """Return a stage, and a few frames of a kind drawn there."""
-    stage = stage_of(name, people=MEETINGS[name].most)
+    stage = stage_of(name, people=MEETINGS[name].maximum)
     specs = []
-    while len(specs) < FRAMES or (
-        len(specs) < MOST and not any(does(spec, name) for spec in specs)
-    ):
+    while len(specs) < FRAMES or (len(specs) < MAX and not any(does(spec, name) for spec in specs)):
         specs.append(draw(stage.settings.recipe, len(specs), stage))
     return stage, specs
 

@@ -7,7 +7,7 @@ import pytest
 from recipe_fake import FakeSolve
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.spec import ThingSpec, to_json
+from synthstudio.core.spec import ObjectSpec, to_json
 from synthstudio.recipe.draw import draw, draw_group
 from synthstudio.recipe.layout.variants import REMOVED, clean, differing, in_order
 from synthstudio.recipe.sampling.context import split_of
@@ -18,8 +18,8 @@ FLAT = {kind: count for kind, count in ALL.items() if kind != "view"}
 ORDER = ("base", "clean", "occluder", "occluder", "appearance", "light", "view", "view")
 MAY_DIFFER = {
     "base": set(),
-    "clean": {"things", "cutouts"},
-    "occluder": {"things", "cutouts"},
+    "clean": {"objects", "cutouts"},
+    "occluder": {"objects", "cutouts"},
     "appearance": {"people"},
     "light": {"light", "backdrop"},
     "view": {"camera", "cutouts"},
@@ -36,7 +36,7 @@ def recipe(backdrop="room", variants=ALL, **more):
         "name": "v",
         "seed": 3,
         "people": {"count": [1, 3]},
-        "things": [{"kind": "procedural", "count": [0, 2]}],
+        "objects": [{"kind": "procedural", "count": [0, 2]}],
         "cutouts": {"folder": "c", "count": [0, 2]},
         "backdrop": BACKDROPS[backdrop],
         "variants": variants,
@@ -98,14 +98,14 @@ def test_without_views_a_base_is_what_it_is_without_variants():
 
 def test_what_clean_removes_stands_last_so_that_others_keep_their_ids():
     roles = ("occluder", "seat", "held", "support", "occluder", "scenery", "held")
-    things = [
-        ThingSpec(kind=str(i), role=role, held_by=0 if role == "held" else None)
+    objects = [
+        ObjectSpec(kind=str(i), role=role, held_by=0 if role == "held" else None)
         for i, role in enumerate(roles)
     ]
-    placed = in_order(things)
+    placed = in_order(objects)
     assert [t.kind for t in placed] == ["1", "3", "5", "2", "6", "0", "4"]
-    base = dataclasses.replace(groups(1)[0][0], things=placed)
-    assert clean(base).things == placed[:3]
+    base = dataclasses.replace(groups(1)[0][0], objects=placed)
+    assert clean(base).objects == placed[:3]
     assert all(t.role in REMOVED for t in placed[3:])
 
 
@@ -113,15 +113,15 @@ def test_other_occluders_are_as_many_free_and_elsewhere():
     solve, changed = FakeSolve(), 0
     for base, _, first, second, *_ in groups(20, solve):
         for spec in (first, second):
-            assert len(spec.things) == len(base.things)
+            assert len(spec.objects) == len(base.objects)
             assert len(spec.cutouts) == len(base.cutouts)
-            items = [*spec.people, *spec.things]
+            items = [*spec.people, *spec.objects]
             for i, item in enumerate(items):
                 if getattr(item, "role", None) == "occluder":
                     assert all(solve.gap_m(item, other) >= 0.05 for other in items[:i])
-            changed += spec.things != base.things
-        if any(t.role == "occluder" for t in base.things):
-            assert first.things != second.things
+            changed += spec.objects != base.objects
+        if any(t.role == "occluder" for t in base.objects):
+            assert first.objects != second.objects
     assert changed > 20
 
 
@@ -150,7 +150,7 @@ def _turned_deg(view, base, middle):
 
 def test_a_ring_stands_evenly_about_the_people_and_sees_them():
     angles = []
-    for base, *_, left, right in groups(things=[]):
+    for base, *_, left, right in groups(objects=[]):
         middle = np.mean([p.position_m[:2] for p in base.people], axis=0)
         trunks = np.array([[*p.position_m[:2], 1.0] for p in base.people])
         for camera in (left.camera, right.camera):
@@ -166,7 +166,7 @@ def test_a_ring_stands_evenly_about_the_people_and_sees_them():
 
 def test_given_azimuths_heights_distances_and_pitches_are_kept():
     rig = {"azimuths_deg": [90, [170, 190]], "distance_m": 6.0, "height_m": 2.0, "pitch_deg": -9}
-    for base, *_, right, behind in groups(variants={"view": 2, "rig": rig}, things=[]):
+    for base, *_, right, behind in groups(variants={"view": 2, "rig": rig}, objects=[]):
         middle = np.mean([p.position_m[:2] for p in base.people], axis=0)
         for view, low, high in ((right, 90, 90), (behind, 170, 190)):
             camera = view.camera
@@ -180,14 +180,14 @@ def test_given_azimuths_heights_distances_and_pitches_are_kept():
 
 def test_cameras_stand_off_everything_and_in_the_room():
     solve = FakeSolve()
-    for group in groups(10, solve, things=[{"kind": "procedural", "count": 3}]):
+    for group in groups(10, solve, objects=[{"kind": "procedural", "count": 3}]):
         (room,) = {spec.backdrop for spec in group}
         half = np.array(room.size_m[:2]) / 2
         for spec in group:
             place = np.array(spec.camera.position_m)
-            for at in (place, *(np.array(thing.position_m) for thing in spec.things)):
+            for at in (place, *(np.array(obj.position_m) for obj in spec.objects)):
                 assert (np.abs(at[:2] - room.centre_m) < half).all()
-            for item in (*spec.people, *spec.things) if spec.variant == "view" else ():
+            for item in (*spec.people, *spec.objects) if spec.variant == "view" else ():
                 low, high = solve.box_m(item)
                 assert np.linalg.norm(place - np.clip(place, low, high)) >= 0.3
 
@@ -197,7 +197,7 @@ def test_the_shadow_box_holds_everything_of_the_group():
     for group in groups(6, solve):
         (box,) = {spec.shadow_box_m for spec in group}
         low, high = np.array(box)
-        for item in (item for spec in group for item in (*spec.people, *spec.things)):
+        for item in (item for spec in group for item in (*spec.people, *spec.objects)):
             own = solve.box_m(item)
             assert (own[0] >= low).all() and (own[1] <= high).all()
 
@@ -231,7 +231,7 @@ def test_a_rig_without_room_says_so():
     wish = recipe(
         variants={"view": 1, "rig": rig},
         people={"count": 25, "identities": 40, **standing},
-        things=[],
+        objects=[],
         camera={"distance_m": 30.0},
     )
     with pytest.raises(RecipeError, match="no place for camera 1 of the rig"):

@@ -103,7 +103,7 @@ def test_rooms_hold_the_camera_and_everybody():
     solve, walls = FakeSolve(), 0
     wish = {
         "people": {"count": [1, 5]},
-        "things": [{"kind": "procedural", "placement": "around", "offset_m": [2, 5]}],
+        "objects": [{"kind": "procedural", "placement": "around", "offset_m": [2, 5]}],
         "backdrop": {"kind": "room", "width_m": 2, "depth_m": [2, 12], "walls": 0.5},
     }
     for spec in frames(60, solve, **wish):
@@ -111,7 +111,7 @@ def test_rooms_hold_the_camera_and_everybody():
         walls += room.walls
         middle, half = np.array(room.centre_m), np.array(room.size_m[:2]) / 2
         spots = [np.array([spec.camera.position_m[:2]] * 2)]
-        spots += [solve.box_m(item)[:, :2] for item in (*spec.people, *spec.things)]
+        spots += [solve.box_m(item)[:, :2] for item in (*spec.people, *spec.objects)]
         for box in spots:
             assert (box[0] >= middle - half + 0.3).all() and (box[1] <= middle + half - 0.3).all()
     assert 15 < walls < 45
@@ -189,13 +189,13 @@ NAMES = {"stand_relaxed": 1, "hands_on_hips": 1, "sit_upright": 1, "lie_back": 1
 def _wish(look, **more):
     poses = {"names": NAMES, "mix": 0, "jitter_deg": 2, "look": look}
     people = {"count": 2, "identities": 6, "facing_deg": [-40, 40], "poses": poses, **more}
-    return parse({"name": "looks", "people": people, "things": []})
+    return parse({"name": "looks", "people": people, "objects": []})
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
     settings = stages.prepare(_wish({"pose": 1}), assets=tmp_path_factory.mktemp("none"))
-    return stages.Stage(settings)
+    return stages.FrameGenerator(settings)
 
 
 def _ahead(stage, person):
@@ -219,7 +219,7 @@ def _upright(person):
 
 
 def test_heads_turn_to_the_camera_and_lying_ones_stay(stage):
-    turned = 0
+    rotated = 0
     for index in range(8):
         posed, looking = (draw(_wish(look), index, stage) for look in ({"pose": 1}, {"camera": 1}))
         for before, after in zip(posed.people, looking.people, strict=True):
@@ -231,8 +231,8 @@ def test_heads_turn_to_the_camera_and_lying_ones_stay(stage):
             if not _upright(after):
                 assert after == before
             elif after != before:
-                turned += 1
+                rotated += 1
                 assert _off_deg(stage, after, looking.camera.position_m) < 8
             for name, value in after.pose.angles_rad.items():
                 assert LIMITS_RAD[name][0] <= value <= LIMITS_RAD[name][1]
-    assert turned >= 6
+    assert rotated >= 6

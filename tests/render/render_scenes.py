@@ -41,7 +41,7 @@ def scene(surfaces, view):
     return Scene(
         camera=view,
         people=(),
-        things=tuple(surfaces),
+        objects=tuple(surfaces),
         light=Light(
             sun_direction=np.array([0.0, 0.0, 1.0]), sun_rgb=np.ones(3), ambient_sh=np.zeros((9, 3))
         ),

@@ -61,12 +61,12 @@ def lit(sun=(0.0, 0.0, 1.0), sun_rgb=0.0, sky=0.0, ground=0.0, exposure=1.0):
     )
 
 
-def shot(view, things, light, **fields):
+def shot(view, objects, light, **fields):
     """Render and return (Rendering, linear light (H, W, 3))."""
     given = {
         "camera": view,
         "people": (),
-        "things": tuple(things),
+        "objects": tuple(objects),
         "light": light,
         "backdrop": np.full((view.height_px, view.width_px, 3), 150, np.uint8),
         "supersample": 1,

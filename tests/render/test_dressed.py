@@ -19,7 +19,7 @@ SCENES = Path(__file__).parents[2] / "scenes"
 @pytest.fixture(scope="module")
 def scenes():
     settings = stage.prepare(load(SCENES / "quickstart.yaml"), assets=SCENES, device="cpu")
-    made = stage.Stage(settings)
+    made = stage.FrameGenerator(settings)
     return [pipeline.build(made, pipeline.draw_spec(made, i)).scene for i in range(3)]
 
 

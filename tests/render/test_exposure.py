@@ -15,11 +15,11 @@ PX_M = 1 / 64
 SECONDS = 1 / 60
 
 
-def scene(*things, light=None, **fields):
+def scene(*objects, light=None, **fields):
     flat = {
         "camera": VIEW,
         "people": (),
-        "things": things,
+        "objects": objects,
         "light": light or lit(sky=0.8),
         "backdrop": np.zeros((128, 128, 3), np.uint8),
         "catches_shadow": False,
@@ -32,10 +32,10 @@ def picture(now):
 
 
 def gone(now, px, *, seconds=SECONDS):
-    """The still picture and the exposed one; the first thing goes so many pixels (x, y down)."""
+    """The still picture and the exposed one; the first object goes so many pixels (x, y down)."""
     per_s = np.array([px[0], -px[1], 0.0], np.float32) * PX_M / seconds
-    first = now.things[0].vertices_m
-    velocities = (np.broadcast_to(per_s, first.shape), *(None for _ in now.things[1:]))
+    first = now.objects[0].vertices_m
+    velocities = (np.broadcast_to(per_s, first.shape), *(None for _ in now.objects[1:]))
     still = picture(now)
     return still, exposed(still, now, velocities, seconds, picture)
 

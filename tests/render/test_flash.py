@@ -37,13 +37,13 @@ def test_it_falls_off_with_the_slant():
 
 
 def test_it_throws_no_shadow_and_fills_those_of_the_sun():
-    things = [ball((0.0, 0.0, 1.0), 0.3)]
+    objects = [ball((0.0, 0.0, 1.0), 0.3)]
     view = from_above()
-    before, _ = shot(view, things, SUNNY)
-    same, _ = shot(view, things, _flash(SUNNY, 0.0))
+    before, _ = shot(view, objects, SUNNY)
+    same, _ = shot(view, objects, _flash(SUNNY, 0.0))
     assert np.array_equal(before.rgb, same.rgb)
-    only, _ = shot(view, things, _flash(DARK, 5.0))
-    filled, _ = shot(view, things, _flash(SUNNY, 40.0))
+    only, _ = shot(view, objects, _flash(DARK, 5.0))
+    filled, _ = shot(view, objects, _flash(SUNNY, 40.0))
     floor = before.instance == 0
     assert before.rgb[floor].min() < 120, "the sun's shadow lies on the floor"
     assert filled.rgb[floor].min() > before.rgb[floor].min() + 15

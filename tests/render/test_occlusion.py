@@ -26,11 +26,11 @@ def dimmed(light, strength=1.0):
     return dataclasses.replace(light, occlusion=strength)
 
 
-def lost(things, view=VIEW, strength=1.0, supersample=1):
+def lost(objects, view=VIEW, strength=1.0, supersample=1):
     """The share of the sky that each pixel loses, (H, W)."""
     sky = lit(sky=0.6, ground=0.6)
-    _, without = shot(view, things, sky, supersample=supersample)
-    _, with_it = shot(view, things, dimmed(sky, strength), supersample=supersample)
+    _, without = shot(view, objects, sky, supersample=supersample)
+    _, with_it = shot(view, objects, dimmed(sky, strength), supersample=supersample)
     return 1 - with_it[..., 0] / np.maximum(without[..., 0], 1e-4)
 
 
@@ -59,18 +59,18 @@ def test_a_flat_floor_loses_nothing(pitch):
 
 def test_no_occlusion_is_what_was_drawn_before():
     sky = lit(sky=0.5, ground=0.2, sun_rgb=0.4, sun=(1, 0, 2))
-    things = [FLOOR, ball((0, 0, 0.2), 0.2, material=GREY)]
-    plain, none = (shot(VIEW, things, light)[0].rgb for light in (sky, dimmed(sky, 0.0)))
+    objects = [FLOOR, ball((0, 0, 0.2), 0.2, material=GREY)]
+    plain, none = (shot(VIEW, objects, light)[0].rgb for light in (sky, dimmed(sky, 0.0)))
     assert np.array_equal(plain, none)
 
 
 def test_the_sun_is_left_alone_and_so_are_maps():
-    things = [FLOOR, wall()]
+    objects = [FLOOR, wall()]
     plain, dim = (
-        shot(VIEW, things, light)[0] for light in (lit(sun_rgb=0.8), dimmed(lit(sun_rgb=0.8)))
+        shot(VIEW, objects, light)[0] for light in (lit(sun_rgb=0.8), dimmed(lit(sun_rgb=0.8)))
     )
     assert np.array_equal(plain.rgb, dim.rgb)
-    dim = shot(VIEW, things, dimmed(lit(sky=0.5)))[0]
+    dim = shot(VIEW, objects, dimmed(lit(sky=0.5)))[0]
     for name in ("depth_m", "instance", "part"):
         assert np.array_equal(getattr(plain, name), getattr(dim, name))
 

@@ -172,7 +172,7 @@ def test_at_pixel_centres_it_is_the_rasteriser():
     """A point on the far wall seen through a pixel's centre: what is drawn there hides it."""
     made = busy_scene(6, 60, 45)
     surfaces = [dataclasses.replace(s, drawn=None, two_sided=True) for s in made.surfaces]
-    made = dataclasses.replace(made, things=tuple(surfaces))
+    made = dataclasses.replace(made, objects=tuple(surfaces))
     i, j = np.mgrid[0:45, 0:60].reshape(2, -1)
     points = at_pixels(made.camera, np.stack([j + 0.5, i + 0.5], axis=1), 50.0)
     count = len(points)

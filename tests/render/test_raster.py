@@ -85,13 +85,13 @@ def peopled(made):
     patches = JointPatches(points_m=none, normals=none, weights=none[..., 0], part=none[..., 0])
     people = []
     for instance in (1, 2):
-        own = tuple(s for s in made.things if s.instance == instance)
+        own = tuple(s for s in made.objects if s.instance == instance)
         joints = {"joints_m": np.zeros((0, 3)), "kinematic_joints_m": np.zeros((0, 3))}
         people.append(
             PosedPerson(instance=instance, surfaces=own, patches=patches, stature_m=1.7, **joints)
         )
-    things = tuple(s for s in made.things if s.instance >= 1000)
-    return dataclasses.replace(made, people=tuple(people), things=things)
+    objects = tuple(s for s in made.objects if s.instance >= 1000)
+    return dataclasses.replace(made, people=tuple(people), objects=objects)
 
 
 def test_pixel_centres_decide_and_depth_is_z_not_distance():

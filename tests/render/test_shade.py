@@ -32,13 +32,13 @@ def test_edges_cover_what_they_cover(scale):
     # A white plate with slanted edges over black: a pixel's light is its covered share.
     view = camera(64, 64, 64.0, position_m=(0, 0, 9))
     left, right, slope = 20.3, 41.7, 0.21
-    thing = surface(plate(view, left, -5, right, 70, 3.0), 1002, flat=True)
-    corners = thing.vertices_m.copy()
+    obj = surface(plate(view, left, -5, right, 70, 3.0), 1002, flat=True)
+    corners = obj.vertices_m.copy()
     corners[:, 0] += slope * (corners[:, 2] - 6.0)
-    thing = dataclasses.replace(thing, vertices_m=corners, material=WHITE, two_sided=True)
+    obj = dataclasses.replace(obj, vertices_m=corners, material=WHITE, two_sided=True)
     _, seen = shot(
         view,
-        [thing],
+        [obj],
         lit(sky=0.79, ground=0.79),
         backdrop=np.zeros((64, 64, 3), np.uint8),
         supersample=scale,
@@ -62,10 +62,10 @@ def test_edges_cover_what_they_cover(scale):
 def test_edges_mix_in_linear_light():
     # At exactly half coverage the pixel is the mean of plate and backdrop in linear light.
     view = camera(64, 64, 64.0, position_m=(0, 0, 9))
-    thing = surface(plate(view, 20.5, -5, 70, 70, 3.0), 1002, material=WHITE, two_sided=True)
-    rendering, seen = shot(view, [thing], lit(sky=0.6, ground=0.6), supersample=2)
+    obj = surface(plate(view, 20.5, -5, 70, 70, 3.0), 1002, material=WHITE, two_sided=True)
+    rendering, seen = shot(view, [obj], lit(sky=0.6, ground=0.6), supersample=2)
     behind = srgb_to_linear(np.uint8(150))
-    assert rendering.instance[32, 20] in (0, thing.instance)
+    assert rendering.instance[32, 20] in (0, obj.instance)
     assert seen[32, 20, 0] == pytest.approx((0.6 + behind) / 2, abs=0.004)
     assert seen[32, 19, 0] == pytest.approx(behind, abs=1e-6)
     assert seen[32, 21, 0] == pytest.approx(0.6, abs=0.004)
@@ -74,8 +74,8 @@ def test_edges_mix_in_linear_light():
 def test_the_backdrop_comes_through_byte_for_byte():
     view = camera(120, 90, 90.0, position_m=(0, -3, 1.2))
     backdrop = stream(5, "backdrop").integers(0, 256, (90, 120, 3)).astype(np.uint8)
-    thing = ball((0, 0, 0.4), 0.4, material=GREY)
-    rendering, _ = shot(view, [thing], lit((0.3, 0.2, 1), 0.6, sky=0.3), backdrop=backdrop)
+    obj = ball((0, 0, 0.4), 0.4, material=GREY)
+    rendering, _ = shot(view, [obj], lit((0.3, 0.2, 1), 0.6, sky=0.3), backdrop=backdrop)
     touched = (rendering.rgb != backdrop).any(axis=-1)
     assert touched[rendering.instance == 1002].mean() > 0.9
     # The horizon is the middle row; a shadow can only lie below it, and near the ball.
@@ -95,14 +95,14 @@ def test_a_texture_lies_where_its_coordinates_say():
     texture = np.full((64, 64, 4), 255, np.uint8)
     texture[..., 0] = linear_to_srgb_u8(np.broadcast_to(ramp[None, :] * 0.75, (64, 64)))
     texture[..., 1] = linear_to_srgb_u8(np.broadcast_to(ramp[::-1, None] * 0.75, (64, 64)))
-    thing = dataclasses.replace(
+    obj = dataclasses.replace(
         square(1.0, 0.0),
         vertices_m=vertices,
         coords=uv,
         two_sided=True,
         material=Material(kind="texture", base_rgb=(1, 1, 1), texture=0, specular=0.0),
     )
-    rendering, seen = shot(view, [thing], lit(sky=1.0, ground=1.0), textures=(texture,))
+    rendering, seen = shot(view, [obj], lit(sky=1.0, ground=1.0), textures=(texture,))
     i, j = np.nonzero(rendering.instance == 1002)
     where = view.to_world(
         view.unproject(np.stack([j + 0.5, i + 0.5], axis=-1), rendering.depth_m[i, j])

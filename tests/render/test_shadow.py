@@ -71,12 +71,12 @@ def test_nothing_falls_above_the_horizon_or_without_a_caster():
     assert changed.any() and np.nonzero(changed)[0].min() > horizon
 
 
-def maps(things, light=None, people=()):
+def maps(objects, light=None, people=()):
     view = from_above()
     scene = Scene(
         camera=view,
         people=people,
-        things=tuple(things),
+        objects=tuple(objects),
         light=light or lit(sky=0.5),
         backdrop=np.zeros((128, 128, 3), np.uint8),
     )

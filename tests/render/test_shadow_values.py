@@ -13,11 +13,11 @@ FLOOR = {"instance": 1000, "name": "floor", "material": GREY, "casts_shadow": Fa
 VIEW = from_above()
 
 
-def scene(things, **fields):
+def scene(objects, **fields):
     given = {
         "camera": VIEW,
         "people": (),
-        "things": tuple(things),
+        "objects": tuple(objects),
         "light": lit((1, 0, 1), 0.6, sky=0.2),
         "backdrop": np.full((VIEW.height_px, VIEW.width_px, 3), 150, np.uint8),
         "supersample": 2,
@@ -41,8 +41,8 @@ def test_shadow_values_come_only_when_wanted_and_change_no_pixel():
 @pytest.mark.parametrize("caught", [False, True], ids=["drawn floor", "undrawn floor"])
 def test_the_sun_reaches_all_but_the_plates_shadow(caught):
     plate = square(0.25, 0.6, material=GREY)
-    things = [plate] if caught else [plate, square(9.0, 0.0, **FLOOR)]
-    found = seen(scene(things), "shadow")
+    objects = [plate] if caught else [plate, square(9.0, 0.0, **FLOOR)]
+    found = seen(scene(objects), "shadow")
     floor = np.isin(found.instance, (0, 1000))
     inside = 0.25 - np.abs(floor_xy(VIEW) - (-0.6, 0.0)).max(axis=-1)  # metres, negative outside
     sun, sky = found.shadow[..., 0], found.shadow[..., 1]
@@ -54,12 +54,12 @@ def test_the_sun_reaches_all_but_the_plates_shadow(caught):
     assert ((sky >= 0) & (sky <= 1)).all()
 
 
-def test_in_a_given_box_what_another_thing_leaves_is_the_same_bit_by_bit():
+def test_in_a_given_box_what_another_object_leaves_is_the_same_bit_by_bit():
     first, second = (square(0.2, 0.5, instance=i, material=GREY) for i in (1002, 1003))
     second.vertices_m[:, 0] += 1.2
     box = np.array([(-0.3, -0.3, 0.0), (1.5, 0.3, 0.6)])
     one, both = (
-        seen(scene(things, shadow_box_m=box), "shadow") for things in ([first], [first, second])
+        seen(scene(objects, shadow_box_m=box), "shadow") for objects in ([first], [first, second])
     )
     x = floor_xy(VIEW)[..., 0]
     west = x < 0.0  # the second plate's own shadow lies from 0.5 on

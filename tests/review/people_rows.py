@@ -99,9 +99,9 @@ def _frame(index: int, photos: bool) -> Row:
         "differs": [],
         "camera_id": 0,
         "clip_id": f"clip {index // 4}" if index % 2 else None,
-        "thing_instance": [1002],
-        "thing_kind": ["crate"],
-        "thing_held_by": [0],
+        "object_instance": [1002],
+        "object_kind": ["crate"],
+        "object_held_by": [0],
         "layers": [] if index % 2 else ["depth"],
     }
     if not photos:

@@ -58,7 +58,7 @@ class Drawing(Desk):
         return next(reviewed(self.store, self.dataset, only="all").iter_instances())
 
     def draw(self, kind="edit", **more):
-        return self.say(self.who, kind, **{"joints": {}, **more})
+        return self.log(self.who, kind, **{"joints": {}, **more})
 
     def masks(self, **masks):
         coded = {k: encode(m) if isinstance(m, np.ndarray) else m for k, m in masks.items()}

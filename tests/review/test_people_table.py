@@ -37,12 +37,12 @@ def _mixed() -> Rows:
             row["shares"][5 * j : 5 * j + 5] = [0.25, 0.5, 0.25, 0.0, 0.0]
             row["pose"] = (None, "lying", "")[int(rng.integers(3))]
             out.people.append(row)
-    out.frames[3]["thing_kind"], out.frames[3]["thing_instance"] = [], []
-    out.frames[3]["thing_held_by"] = []
+    out.frames[3]["object_kind"], out.frames[3]["object_instance"] = [], []
+    out.frames[3]["object_held_by"] = []
     out.frames[4] |= {
-        "thing_kind": ["crate", "lamp"],
-        "thing_instance": [1002, 1003],
-        "thing_held_by": [0, 1],
+        "object_kind": ["crate", "lamp"],
+        "object_instance": [1002, 1003],
+        "object_held_by": [0, 1],
     }
     out.frames[5]["crowd_index"] = math.nan
     return out
@@ -69,9 +69,11 @@ EVERY += [
     for name, field in FIELDS.items()
     if field.kind != "number"
 ]
-SOME = """occluded > 0.2 | any joint unlabelled | view = front | thing = lamp | pose = '' | met = no
-left_wrist visible share = 0.25 | not occluded < 0.3 | pose not in ('lying', '') | layer = 'depth'
-thing = 'cra' | occluded in (0.25, 1) | depth not in (0.1, 40) | split = val or view in (left, back)
+SOME = """occluded > 0.2 | any joint unlabelled | view = front | object = lamp | pose = ''
+met = no | left_wrist visible share = 0.25 | not occluded < 0.3
+pose not in ('lying', '') | layer = 'depth'
+object = 'cra' | occluded in (0.25, 1) | depth not in (0.1, 40)
+split = val or view in (left, back)
 all wrist visible and not crowd >= 0.2 | at least 3 joint hidden by object | no eye outside
 nose cause in (self, unknown) | any ankle cause != object | at least 20 joint ambiguous
 (met = yes or met = no) and not (identity = p3) | at least 0 joint visible | clip != 'clip 1'"""
@@ -104,7 +106,7 @@ def test_columns_are_what_the_rows_say(mixed: Dataset, table: PeopleTable) -> No
         assert [CAUSES[c] for c in table.cause[row]] == own["cause"]
         np.testing.assert_array_equal(table.modal_box_px[row], own["modal_box_px"])
         assert table.texts("pose", np.array([row])) == [own["pose"]]
-    assert table.texts("thing", np.array([table.row_of(4, 1)])) == ["crate, lamp"]
+    assert table.texts("object", np.array([table.row_of(4, 1)])) == ["crate, lamp"]
     with pytest.raises(DatasetError, match="no such person"):
         table.row_of(4, 9)
     found = table.rows_of(np.array([4, 0, 99, 7]), np.array([2, 3, 1, 1]))
@@ -132,7 +134,7 @@ def test_facets_count_people(mixed: Dataset, table: PeopleTable) -> None:
     assert list(poses.values()) == sorted(poses.values(), reverse=True)
     some = find(table, parse("split = test", JOINTS))
     assert 0 < sum(facet(table, "pose", rows=some).values()) < sum(poses.values())
-    assert set(facet(table, "thing")) == {"crate", "lamp"}
+    assert set(facet(table, "object")) == {"crate", "lamp"}
     names, counts = joint_facet(table, "state")
     assert counts.sum(axis=1).tolist() == [table.people] * 17
     assert counts[9, names.index("unlabelled")] == sum(r["state"][9] == NO_STATE for r in rows)

@@ -9,7 +9,7 @@ from synthstudio.review.relabel import MEANINGS, Relabel, changes, relabel, rela
 from synthstudio.review.values import JointLabel
 
 WRISTS = ("left_wrist", "right_wrist")
-BY_THING = (1, "object")
+BY_OBJECT = (1, "object")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def now(store, on_disk, person):
 
 def test_joints_become_what_is_asked_and_are_again_what_they_were(store, people, on_disk):
     before = {p: now(store, on_disk, p) for p in people}
-    found = changes(store, people, Relabel(joints=WRISTS, to=BY_THING), base_of=on_disk)
+    found = changes(store, people, Relabel(joints=WRISTS, to=BY_OBJECT), base_of=on_disk)
     assert found and all(set(change.after) <= set(WRISTS) for change in found)
     said = []
     done = relabel(store, found, who=LEAD, base_of=on_disk, progress=said.append)
@@ -40,11 +40,11 @@ def test_joints_become_what_is_asked_and_are_again_what_they_were(store, people,
             old = before[person][name]
             inside = old.x_px is not None and 0 <= old.x_px <= 320 and 0 <= old.y_px <= 240
             if name in WRISTS and inside:
-                assert (label.state, label.cause) == BY_THING
+                assert (label.state, label.cause) == BY_OBJECT
                 assert (label.x_px, label.y_px) == (old.x_px, old.y_px)
             else:
                 assert label == old
-    assert changes(store, people, Relabel(joints=WRISTS, to=BY_THING), base_of=on_disk) == []
+    assert changes(store, people, Relabel(joints=WRISTS, to=BY_OBJECT), base_of=on_disk) == []
     (made,) = relabelled(store, people[0].dataset)
     assert (made.who, made.people, made.standing) == (LEAD.name, len(found), len(found))
 
@@ -63,7 +63,7 @@ def test_only_joints_that_are_so_now_change(store, people, on_disk):
         store, op("edit", 0, person=first, joints={"nose": x}), who=ANNA, base=on_disk(first)
     )
     edits.apply(store, op("delete", 0, person=second), who=ANNA, base=on_disk(second))
-    asked = Relabel(joints=("nose", "left_eye"), to=BY_THING, only=((1, "self"),))
+    asked = Relabel(joints=("nose", "left_eye"), to=BY_OBJECT, only=((1, "self"),))
     found = changes(store, people, asked, base_of=on_disk)
     hidden = {
         p for p in people
@@ -87,7 +87,7 @@ def test_only_joints_that_are_so_now_change(store, people, on_disk):
 
 def test_who_edited_meanwhile_keeps_the_edit(store, people, on_disk):
     first, second = people[:2]
-    asked = Relabel(joints=("nose",), to=BY_THING)
+    asked = Relabel(joints=("nose",), to=BY_OBJECT)
     found = changes(store, [first, second], asked, base_of=on_disk)
     label = JointLabel(x_px=5.0, y_px=6.0, state=2, cause="visible")
     joints = {"nose": label}
@@ -104,7 +104,7 @@ def test_who_edited_meanwhile_keeps_the_edit(store, people, on_disk):
 
 
 def test_leads_alone_may_and_only_what_makes_sense(store, people, on_disk):
-    found = changes(store, people, Relabel(joints=("nose",), to=BY_THING), base_of=on_disk)
+    found = changes(store, people, Relabel(joints=("nose",), to=BY_OBJECT), base_of=on_disk)
     for call in (
         lambda: relabel(store, found, who=ANNA, base_of=on_disk),
         lambda: undo(store, people[0].dataset, "relabel-1", who=ANNA, base_of=on_disk),
@@ -114,5 +114,5 @@ def test_leads_alone_may_and_only_what_makes_sense(store, people, on_disk):
     for to in ((0, "truncated"), (2, "object"), (1, "visible")):
         with pytest.raises(Refused, match="no such state and cause"):
             changes(store, people, Relabel(joints=("nose",), to=to), base_of=on_disk)
-    assert changes(store, [], Relabel(joints=("nose",), to=BY_THING), base_of=on_disk) == []
+    assert changes(store, [], Relabel(joints=("nose",), to=BY_OBJECT), base_of=on_disk) == []
     assert relabelled(store, people[0].dataset) == []

@@ -90,10 +90,10 @@ def test_next_people_skips_what_is_done_or_taken(desk: Desk, store: Store, table
     mine = next_people(store, order, who=ANNA, count=3)
     assert mine == first[:3]
     assert next_people(store, order, who=BEN, count=2) == first[3:5]
-    desk.say(mine[1], "status", status="approved")
-    desk.say(mine[2], "comment", text="look here")  # no decision
+    desk.log(mine[1], "status", status="approved")
+    desk.log(mine[2], "comment", text="look here")  # no decision
     assert next_people(store, order, who=ANNA, count=3) == [first[0], first[2], first[5]]
-    desk.say(first[3], "delete", who=BEN)
+    desk.log(first[3], "delete", who=BEN)
     release(store, first[4:5], who=BEN)
     assert next_people(store, order, who=ANNA, count=4)[:4] == [
         first[0],
@@ -112,7 +112,7 @@ def test_nobody_gets_twice_whom_they_saw_in_another_layer(desk: Desk, store: Sto
     first = [_person(table, row) for row in order.rows[:3].tolist()]
     second = [dataclasses.replace(first[0], layer="second")]
     claim(store, second, who=ANNA)  # nobody says anything there without a lease
-    desk.say(second[0], "status", status="approved")
+    desk.log(second[0], "status", status="approved")
     assert next_people(store, order, who=ANNA, count=2) == first[1:3]
     assert next_people(store, order, who=BEN, count=1) == first[:1]
 
@@ -120,7 +120,7 @@ def test_nobody_gets_twice_whom_they_saw_in_another_layer(desk: Desk, store: Sto
 def test_the_estimate_takes_control_people_in_turn(desk: Desk, store: Store, table) -> None:
 
     def decide(row: int, wrong: bool) -> None:
-        desk.say(_person(table, row), "status", status="rejected" if wrong else "approved")
+        desk.log(_person(table, row), "status", status="rejected" if wrong else "approved")
 
     none = estimate(store, table)
     assert (none.n, none.low, none.high, none.control) == (0, 0.0, 1.0, 10)
@@ -134,11 +134,11 @@ def test_the_estimate_takes_control_people_in_turn(desk: Desk, store: Store, tab
         decide(chosen[place], wrong)
     made = estimate(store, table)
     assert (made.n, made.wrong, made.waiting) == (3, 1, 1)  # the fifth waits for the fourth
-    desk.say(_person(table, chosen[3]), "status", status="skipped")
+    desk.log(_person(table, chosen[3]), "status", status="skipped")
     made = estimate(store, table)
     assert (made.n, made.wrong, made.waiting, made.undecided) == (4, 2, 0, 1)
     assert (made.low, made.high) == wilson(2, 4)
-    desk.say(_person(table, chosen[5]), "delete")
+    desk.log(_person(table, chosen[5]), "delete")
     assert estimate(store, table).wrong == 3
 
 

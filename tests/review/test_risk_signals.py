@@ -168,7 +168,7 @@ def test_planted_errors_of_drawn_people_come_first(spoil, name, word, tmp_path) 
     assert _front(made, chosen) <= 0.02, spoil.__name__
     for row in chosen:
         assert by_signal(made, row)[name] > 0.5
-        assert any(word in text for text in made.reasons(row, most=9)), made.reasons(row)
+        assert any(word in text for text in made.reasons(row, maximum=9)), made.reasons(row)
     others = np.delete(made.score, chosen)
     assert others.max() < 0.5 < made.score[chosen].min()
 

@@ -57,8 +57,8 @@ class Team(Desk):
 
     def approve(self, who: User, person: Person, **joints: JointLabel) -> None:
         if joints:
-            self.say(person, "edit", who=who, joints=joints)
-        self.say(person, "status", who=who, status="approved")
+            self.log(person, "edit", who=who, joints=joints)
+        self.log(person, "status", who=who, status="approved")
 
     def twin_of(self, person: Person) -> Person:
         """Lease somebody's second review to Ben."""
@@ -123,7 +123,7 @@ def test_a_second_look_sees_nothing_of_the_first(team: Team, table: PeopleTable)
     row = int(next(r for r in second_rows(table, share=SHARE) if table.state[r, 0] == 2))
     person = _persons(table, [row])[0]
     team.approve(ANNA, person, nose=_at(table, row, "nose", 30.0))
-    team.say(person, "comment", who=ANNA, text="the nose was off")
+    team.log(person, "comment", who=ANNA, text="the nose was off")
     (second,) = begin_second_reviews(team.store, table, who=BEN, share=SHARE)
     assert second == dataclasses.replace(person, layer=SECOND)
     seen = team.state(second)
@@ -173,14 +173,14 @@ def test_nobody_edits_the_first_look_during_a_second(
         ("edit", {"joints": {"nose": _at(table, 0, "nose")}}),
     ):
         caplog.clear()
-        team.refuses("lease", lambda k=kind, m=more: team.say(person, k, who=who, **m))
+        team.refuses("lease", lambda k=kind, m=more: team.log(person, k, who=who, **m))
         assert [r.levelname for r in caplog.records] == ["WARNING"] and who.name in caplog.text
     assert team.main(person) == before and len(events(team.store, table.key)) == had
-    team.say(person, "comment", who=CLEO, text="others may")
-    team.say(second, "status", who=who, status="skipped")  # no decision: still open
-    team.refuses("lease", lambda: team.say(person, "comment", who=who, text="peeping"))
+    team.log(person, "comment", who=CLEO, text="others may")
+    team.log(second, "status", who=who, status="skipped")  # no decision: still open
+    team.refuses("lease", lambda: team.log(person, "comment", who=who, text="peeping"))
     team.approve(who, second)
-    team.say(person, "comment", who=who, text="both are done")
+    team.log(person, "comment", who=who, text="both are done")
 
 
 def test_who_knows_the_first_look_edits_no_second(team: Team, table: PeopleTable, caplog) -> None:
@@ -189,7 +189,7 @@ def test_who_knows_the_first_look_edits_no_second(team: Team, table: PeopleTable
     team.approve(ANNA, person)
     ended = utc_now() - timedelta(hours=1)
     (second,) = begin_second_reviews(team.store, table, who=BEN, share=SHARE, now=ended)
-    team.say(person, "comment", who=BEN, text="his lease is over, so he may")
+    team.log(person, "comment", who=BEN, text="his lease is over, so he may")
     assert renew(team.store, [second], who=BEN) == [second]
     team.refuses("lease", lambda: team.approve(BEN, second))
     assert "ben" in caplog.text and team.state(second).revision == 0
@@ -303,7 +303,7 @@ def test_a_lead_decides_whether_a_deleted_person_stays(
     twin = team.twin_of(person)
     team.approve(BEN, twin, **(nose if kept == "second" else {}))
     who, gone_in = (BEN, twin) if kept == "first" else (ANNA, person)
-    team.say(gone_in, "delete", who=who)
+    team.log(gone_in, "delete", who=who)
     (found,) = disagreements(team.store, table)
     words = ("approved or deleted", "deleted or approved")[kept == "second"]
     assert (found.what, found.joints) == ((words,), ())  # nothing is said of joints
@@ -328,7 +328,7 @@ def test_looks_that_agree_or_are_alone_are_not_decided(team: Team, table: People
     both, alone = _persons(table, _rows(table)[:2])
     team.approve(ANNA, both)
     for who, one in ((ANNA, both), (BEN, team.twin_of(both))):
-        team.say(one, "delete", who=who)
+        team.log(one, "delete", who=who)
     assert disagreements(team.store, table) == []
     assert agreement(team.store, table).verdict.agreed == 1
     team.approve(ANNA, alone)

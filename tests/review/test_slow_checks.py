@@ -110,7 +110,7 @@ def test_a_moved_joint_comes_first(sticks: Dataset, tmp_path: Path) -> None:
     row = int(order.rows[0])
     assert row == 6 * 4 + 2 != int(queue(sticks)[0].rows[0])
     assert by_signal(order.risk, row)["validation"] > 0.9
-    assert any("wrist" in text for text in order.risk.reasons(row, most=9))
+    assert any("wrist" in text for text in order.risk.reasons(row, maximum=9))
     # Only the first frames: what a whole run found is replaced.
     assert check(bad, "--no-audit", "--frames", 6)["validation"] == {"frames": 6, "people": 0}
     order, ran = queue(bad)

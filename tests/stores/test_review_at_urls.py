@@ -109,14 +109,15 @@ def test_photos_are_taken_in_from_a_url(s3: S3, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "most"), [("MOST_PHOTOS", 1), ("MAX_BYTES", 10), ("MOST_BYTES", len(photo()) + 1)]
+    ("name", "maximum"),
+    [("MAX_PHOTOS", 1), ("MAX_BYTES", 10), ("MAX_TOTAL_BYTES", len(photo()) + 1)],
 )
 def test_too_many_photos_are_not_fetched(
-    name: str, most: int, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, maximum: int, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3.put("photos/a.jpg", photo())
     s3.put("photos/b.jpg", photo())
-    monkeypatch.setattr(fetched, name, most)
+    monkeypatch.setattr(fetched, name, maximum)
     with pytest.raises(FormatError, match="fetched"):
         exchange.import_photos(s3.url("photos"), tmp_path / "made")
     assert not (tmp_path / "made").exists()

@@ -39,7 +39,7 @@ variants: {clean: 1, occluder: 1}
 image: {width_px: 320, height_px: 240, supersample: 1}
 camera: {distance_m: [3.0, 4.0], height_m: [1.2, 1.6], vertical_fov_deg: [40, 48]}
 people: {count: 2, identities: 6, arrangement: {kind: group, spread_m: [0.5, 1.0]}}
-things: [{kind: procedural, count: 1, placement: in_front, hides: [0.25, 0.6]}]
+objects: [{kind: procedural, count: 1, placement: in_front, hides: [0.25, 0.6]}]
 backdrop: {kind: plain}
 lens: {blur_sigma_px: [0.3, 0.4], motion: 0.0, noise_sigma: [0.5, 1.0]}
 """

@@ -272,15 +272,15 @@ class Reviewed:
         return dict(base_of(self.dataset, person.frame, person.instance).joints or {})
 
     def decide(self, who: User, person: Person, status: Status = "approved") -> None:
-        self.say(who, person, "status", status=status)
+        self.log(who, person, "status", status=status)
 
     def move(self, who: User, person: Person, joint: str, by_px: float) -> JointLabel:
         label = self.on_disk(person)[joint]
         moved = replace(label, x_px=(label.x_px or 0.0) + by_px, origin="human")
-        self.say(who, person, "edit", joints={joint: moved})
+        self.log(who, person, "edit", joints={joint: moved})
         return moved
 
-    def say(self, who: User, person: Person, kind: str, **more: Any) -> Event:
+    def log(self, who: User, person: Person, kind: str, **more: Any) -> Event:
         """Apply an op at the current revision of its person."""
         more.setdefault("revision", history.state(self.store, person).revision)
         what = op(kind, more.pop("revision"), client=f"test-{who.name}", person=person, **more)

@@ -173,7 +173,7 @@ def test_edits(desk):
     frames = frame_rows.Frames(dataset, get_skeleton(dataset.identity.skeleton))
     stored, seqs = 0, count(1)
     veiled = desk.person(*VEILED)
-    desk.say(veiled, "status", who=User(name="Zoe", role="lead"), status="approved")
+    desk.log(veiled, "status", who=User(name="Zoe", role="lead"), status="approved")
     hidden = desk.state(veiled)
     for rng in cases("edit"):
         who = User(name=rng.choice(("Ann", "Bo")), role=rng.choice(ROLES))

@@ -6,7 +6,7 @@ import pytest
 from editor_host import JOINTS, SQUARE, Alone, draw, empty_frame, item, predicted
 from playwright.sync_api import expect
 
-from synthstudio.studio.editor.ops import MOST_OPS
+from synthstudio.studio.editor.ops import MAX_OPS
 
 pytestmark = pytest.mark.browser
 
@@ -58,7 +58,7 @@ def test_undo_and_redo_are_reverts(alone):
     assert [op["kind"] for op in ops] == ["edit", "edit", *["revert"] * 4]
     client = ops[0]["client"]
     assert [op["undoes"] for op in ops[2:]] == [[client, 2], [client, 1], [client, 4], [client, 3]]
-    assert "hidden by thing" in alone.label(JOINTS[0])
+    assert "hidden by object" in alone.label(JOINTS[0])
     alone.answer()
     alone.press("z")
     assert alone.ops()[-1]["event"] == 106  # known by now: what redid the second edit
@@ -265,7 +265,7 @@ VIEWED = {
         {},
         ["Shift+O", "draw", "Shift+L", "draw", "<", "o", "Control+a", "o"],
         [
-            "Draw a thing that hides the joints under it",
+            "Draw an object that hides the joints under it",
             "Draw another person who hides the joints under the line",
         ],
     ),
@@ -350,7 +350,7 @@ def test_more_edits_than_one_message_holds_are_sent_in_order(alone):
     }""")
     alone.answer()
     sent = [[op["seq"] for op in message["ops"]] for message in alone.messages]
-    assert all(len(seqs) <= MOST_OPS for seqs in sent)
+    assert all(len(seqs) <= MAX_OPS for seqs in sent)
     assert [seq for seqs in sent for seq in seqs] == list(range(1, 121))
 
 

@@ -42,8 +42,8 @@ def by_person(ops):
     return {op["instance"]: op for op in ops}
 
 
-def test_a_thing_hides_all_who_are_behind_it_with_one_undo(alone):
-    alone.page.get_by_role("button", name="Draw a thing that hides").click()
+def test_a_object_hides_all_who_are_behind_it_with_one_undo(alone):
+    alone.page.get_by_role("button", name="Draw an object that hides").click()
     draw(alone, *SQUARE)
     ops = by_person(alone.ops())
     wanted, base = under(alone), dict(zip(JOINTS, alone.now["items"][0]["base"], strict=True))
@@ -53,12 +53,12 @@ def test_a_thing_hides_all_who_are_behind_it_with_one_undo(alone):
         assert op["joints"] == {name: [*base[name][:2], 1, "object"] for name in wanted}
     assert ops[3]["revision"] == 4, "of somebody whom this browser does not hold"
     flash = alone.page.locator(".flash")
-    expect(flash).to_contain_text(f"{3 * len(wanted)} joints of 3 people hidden by a thing")
+    expect(flash).to_contain_text(f"{3 * len(wanted)} joints of 3 people hidden by an object")
     expect(flash).to_contain_text("Left out: person 5 (held by Bo)")
     alone.press("n", "z")  # at the second person: all of it goes
     taken = [op for op in alone.ops() if op["kind"] == "revert"]
     assert [op["undoes"] for op in taken] == [[op["client"], op["seq"]] for op in ops.values()]
-    expect(flash).to_contain_text("Undone: a thing over 3 people")
+    expect(flash).to_contain_text("Undone: an object over 3 people")
     alone.press("Z")
     assert [op["instance"] for op in alone.ops()[-3:]] == [1, 2, 3]
     alone.answer()
@@ -101,7 +101,7 @@ def test_what_has_that_cause_no_label_or_no_place_in_the_picture_stays(desktop):
 
 
 @pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_what_a_person_in_front_of_the_thing_hides_stays(desktop):
+def test_what_a_person_in_front_of_the_object_hides_stays(desktop):
     """Joint 0 is hidden by person 2, joint 1 by person 3, joint 2 by somebody: 2 is in front."""
     base, named = item(0)["base"], [None] * 17
     named[:2] = ["person 2", "person 3"]
@@ -118,7 +118,7 @@ def test_what_a_person_in_front_of_the_thing_hides_stays(desktop):
     draw(editor, *everywhere)
     ops = by_person(editor.ops())
     assert set(ops) == {1, 3, 4}
-    assert set(ops[1]["joints"]) == {JOINTS[1], *JOINTS[3:]}, "person 3 is behind the thing"
+    assert set(ops[1]["joints"]) == {JOINTS[1], *JOINTS[3:]}, "person 3 is behind the object"
     assert set(ops[3]["joints"]) == set(ops[4]["joints"]) == set(JOINTS[3:]), "nobody is named"
     flash = editor.page.locator(".flash")
     expect(flash).to_contain_text("8 joints stay hidden by a person in front")

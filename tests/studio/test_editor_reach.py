@@ -83,7 +83,7 @@ def light(e):
 NOSE = spot(40, 50)
 VISIBLE_MASK, WHOLE_MASK = "Draw the mask of what can be seen", "Draw the mask of the whole person"
 PALETTE = {"0": "Outside the picture", "s": "Hidden by the person itself",
-           "p": "Hidden by another person", "o": "Hidden by a thing", "t": "Outside the picture",
+           "p": "Hidden by another person", "o": "Hidden by an object", "t": "Outside the picture",
            "u": "Hidden, cause unknown", "r": "No label",
            "1": "Hidden, by what the labels say"}  # fmt: skip
 BOX_KEYS = ["Shift+ArrowRight", "Tab", "Shift+ArrowDown", "Enter"]
@@ -111,11 +111,11 @@ ROWS = [
     ("< · >", ["<", ">"], [tap("Choose the person's right side")], attribute("picked")),
     ("Ctrl+a", ["Control+a"], [tap("More buttons"), tap("Choose all joints")], attribute("picked")),
     ("Shift+o", ["Shift+O", "p", "o", "Enter"],
-     [tap("Draw a thing that hides the joints under it"), ROUND], edits),
+     [tap("Draw an object that hides the joints under it"), ROUND], edits),
     ("Shift+h", ["Shift+O", "Shift+H"],
-     [tap("Draw a thing that hides the joints under it"), tap("It hides person 1")],
+     [tap("Draw an object that hides the joints under it"), tap("It hides person 1")],
      pressed("It hides person 1")),
-    ("2", ["Tab", "o", "2"], [NOSE, tap("Hidden by a thing"), tap("Visible")], edits),
+    ("2", ["Tab", "o", "2"], [NOSE, tap("Hidden by an object"), tap("Visible")], edits),
     *[(key, ["Tab", key], [NOSE, *([tap("More buttons")] if key == "1" else []), tap(name)], edits)
       for key, name in PALETTE.items()],
     ("drag", ["Tab", "ArrowRight"], [line((40, 50), (45, 50), (52, 50))], edits),
@@ -152,7 +152,7 @@ ROWS = [
      [tap(VISIBLE_MASK), line((60, 60), (100, 70), (140, 80))], masks),
     ("Shift+c", ["Shift+M", "Enter", "Escape", "Shift+O", "Shift+C"],
      [tap(VISIBLE_MASK), spot(120, 80), tap("End drawing masks (Escape)"),
-      tap("Draw a thing that hides the joints under it"), tap(CUT)], pressed(CUT)),
+      tap("Draw an object that hides the joints under it"), tap(CUT)], pressed(CUT)),
     ("i", ["i"], [tap("Add a missing person")], edits),
     ("Delete", ["Delete", "Delete"], [tap("Delete this person, or bring it back")] * 2, edits),
     ("z · Shift+z", ["m", "z", "Shift+Z"], [tap("Mirror the pose"), tap("Undo"), tap("Redo")],

@@ -30,7 +30,7 @@ def test_a_lasso_and_a_key_are_one_edit_with_one_undo(alone):
     (op,) = alone.ops()
     base = dict(zip(JOINTS, alone.now["items"][0]["base"], strict=True))
     assert op["joints"] == {name: [*base[name][:2], 1, "object"] for name in wanted}
-    assert "hidden by thing" in alone.label(wanted[1])
+    assert "hidden by object" in alone.label(wanted[1])
     alone.press("z")
     assert [op["kind"] for op in alone.ops()] == ["edit", "revert"]
     assert all("visible" in alone.label(name) for name in wanted)

@@ -37,8 +37,8 @@ def give(review, people, **more):
     return review.window(people, who=ADA, **more)
 
 
-def say(review, person, kind, **more):
-    return review.say(ADA, review.at(*person), kind, **more)
+def log(review, person, kind, **more):
+    return review.log(ADA, review.at(*person), kind, **more)
 
 
 def test_all_of_a_person(review):
@@ -64,11 +64,11 @@ def test_all_of_a_person(review):
 
 
 def test_neighbours_and_comments_are_what_the_store_says(review):
-    say(review, (0, 2), "edit", joints=NOSE)
-    say(review, (0, 3), "add", joints=NOSE)
+    log(review, (0, 2), "edit", joints=NOSE)
+    log(review, (0, 3), "add", joints=NOSE)
     texts = ("first", "second")
     for text in texts:
-        say(review, (0, 1), "comment", text=text)
+        log(review, (0, 1), "comment", text=text)
     item = give(review, [(0, 1)])[0]
     at = review.frames.skeleton.joints.index("nose")
     keys = ("instance", "revision", "status")
@@ -85,10 +85,10 @@ def test_neighbours_and_comments_are_what_the_store_says(review):
     shown = give(review, [(0, 1), (0, 2), (0, 3)], blinded={(0, 2)})
     assert [one["closed"] for one in shown] == [None, "a second review is open", "held by Bo"]
     assert [one["closed"] for one in shown] == [p["closed"] for p in shown[0]["people"]]
-    say(review, (0, 2), "status", status="approved")
+    log(review, (0, 2), "status", status="approved")
     for blind, status in (((), "approved"), ({(0, 2)}, "pending")):
         assert give(review, [(0, 1)], blinded=blind)[0]["people"][1]["status"] == status
-    say(review, (0, 2), "delete")
+    log(review, (0, 2), "delete")
     assert [p["instance"] for p in give(review, [(0, 1)])[0]["people"]] == [1, 3]
 
 
@@ -96,7 +96,7 @@ def test_masks_are_those_of_the_reviewers_and_blind_looks_stay_blind(review):
     disk = base_of(review.dataset, 0, 2).masks
     size = [review.dataset.frame(0)[name] for name in ("height_px", "width_px")]
     drawn = encode(np.eye(*size, dtype=bool) | decode({"size": size, "counts": disk["modal"]}))
-    say(review, (0, 2), "edit", joints={}, masks={"modal": drawn})
+    log(review, (0, 2), "edit", joints={}, masks={"modal": drawn})
     one = give(review, [(0, 1)])[0]["people"]
     assert one[0]["masks"] is None, "of who has an item of their own it is there"
     assert one[1]["masks"] == disk and one[1]["drawn"]["modal"] == drawn["counts"]
@@ -133,7 +133,7 @@ def test_as_many_people_everywhere(review):
     for number in range(4):
         if number:
             instance = give(review, [(4, 1)])[0]["next_instance"]
-            say(review, (4, instance), "add", joints=NOSE)
+            log(review, (4, instance), "add", joints=NOSE)
             added.add(f"4:{instance}")
         everybody, total = on_disk | added, len(on_disk) + number
         for request in (QueueRequest(), QueueRequest(queue="all"), QueueRequest(todo=True)):
@@ -153,7 +153,7 @@ def test_as_many_people_everywhere(review):
     assert [(one["frame"], one["pos"]) for one in alone[1:]] == [(4, 7)] * 3 + [(5, 8)]
     assert alone[1]["state"]["added"] and not alone[1]["exists"]
     assert alone[0]["next_instance"] == 6
-    say(review, (4, 999), "add", joints=NOSE)  # a number far away hides and blocks nobody
+    log(review, (4, 999), "add", joints=NOSE)  # a number far away hides and blocks nobody
     far = give(review, [(4, 1)])
     assert far[-1]["id"] == "4:999" and {one["next_instance"] for one in far} == {6}
 
@@ -163,7 +163,7 @@ def test_frames_without_people_are_reached(tmp_path):
     with closing((review := reviewed(tmp_path / "review.db", tmp_path / "set")).store):
         table, ask = review.table, QueueRequest(queue="empty")
         assert walk(review, ask) == {"1:0"}
-        say(review, (0, 1), "delete")
+        log(review, (0, 1), "delete")
         assert walk(review, ask) == {"0:0", "1:0"}
         (item,) = give(review, [(1, 0)])
         assert item["next_instance"] == 1 and not item["exists"]
@@ -174,8 +174,8 @@ def test_frames_without_people_are_reached(tmp_path):
         assert first.place_near(table, 1, 1) == 0
         assert everybody.with_first(table, 77, 0) is everybody
         with refused("invalid"):
-            say(review, (1, 0), "add", joints={"nose": seen()})
-        say(review, (1, 1), "add", joints={"nose": seen()})
+            log(review, (1, 0), "add", joints={"nose": seen()})
+        log(review, (1, 1), "add", joints={"nose": seen()})
         assert walk(review, ask) == {"0:0"}
         assert walk(review, QueueRequest()) == {"1:1", "2:1"}
 
@@ -200,7 +200,7 @@ def test_queues(review, tmp_path):
     assert 0 < len(queue(query="any joint hidden by person").rows) <= len(everybody.rows)
     with pytest.raises(DatasetError):
         queue(query="wrist of")
-    say(review, (0, 1), "status", status="approved")
+    log(review, (0, 1), "status", status="approved")
     todo = queue(todo=True)
     assert len(todo.rows) == len(everybody.rows) - 1 and todo.place_of(table, 0, 1) is None
     first = todo.with_first(table, 0, 1)
@@ -221,7 +221,7 @@ def test_a_crowd_in_a_frame(tmp_path):
     import_photos(tmp_path / "set", 40)
     with closing((review := reviewed(tmp_path / "review.db", tmp_path / "set")).store):
         for instance in range(2, 102):
-            say(review, (0, instance), "add", joints=NOSE)
+            log(review, (0, instance), "add", joints=NOSE)
         found = give(review, [(0, n) for n in range(1, 1 + sum(window.span(0, 101)))])
         listings = [one["people"] for one in found]
         assert len(listings[0]) == 101 and listings[1:] == [None] * (len(found) - 1)

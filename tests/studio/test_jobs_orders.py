@@ -152,7 +152,7 @@ def test_a_job_gets_the_credentials_of_its_own_store(monkeypatch: pytest.MonkeyP
 
 def test_the_queue_has_an_end(settings: Settings) -> None:
     store = open_store(settings.database)
-    for k in range(job_store.MOST_QUEUED):
+    for k in range(job_store.MAX_QUEUED):
         job_store.add(store, order(f"set{k}"), settings, who=LEAD)
     with refused("invalid", "too many queued jobs"):
         job_store.add(store, order("more"), settings, who=LEAD)

@@ -15,7 +15,7 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.studio.jobs import preview as previewing
 from synthstudio.studio.jobs.preview import Preview, Previews
-from synthstudio.studio.jobs.preview_worker import MOST_PIXELS, bounded
+from synthstudio.studio.jobs.preview_worker import MAX_PIXELS, bounded
 from synthstudio.studio.settings import Settings
 
 TINY = parse(RECIPE)
@@ -82,7 +82,7 @@ def test_the_queue_and_the_requests_are_bounded(drawer: Previews, monkeypatch) -
         Previews, "_request_answer", lambda *_: {"seconds": float(gate.wait(PATIENCE_S))}
     )
     with pytest.raises(Refused, match="too many queued previews"):
-        for index in range(previewing.MOST_WAITING + 1):
+        for index in range(previewing.MAX_WAITING + 1):
             drawer.request(TINY, assets=0, index=index)
     for index in (-1, previewing.LAST_FRAME + 1):
         with pytest.raises(Refused, match="no such frame"):
@@ -96,7 +96,7 @@ def test_the_queue_and_the_requests_are_bounded(drawer: Previews, monkeypatch) -
 
 
 def test_old_pictures_go(drawer: Previews, settings: Settings, monkeypatch) -> None:
-    monkeypatch.setattr(previewing, "MOST_FILES", 3)
+    monkeypatch.setattr(previewing, "MAX_FILES", 3)
     folder = settings.state / "previews"
     folder.mkdir()
     for k in range(6):
@@ -111,7 +111,7 @@ def test_pictures_keep_their_shape_and_stay_small(width: int, height: int) -> No
     image = {"width_px": width, "height_px": height, "supersample": 4}
     small = bounded(dump(parse({**RECIPE, "image": image, "layers": ["depth"]})))
     size = small["image"]["width_px"], small["image"]["height_px"]
-    assert size[0] * size[1] <= MOST_PIXELS * 1.2 and min(size) >= 64
+    assert size[0] * size[1] <= MAX_PIXELS * 1.2 and min(size) >= 64
     assert small["layers"] == [] and small["image"]["supersample"] == 2
     if min(width, height) > 64:
         assert size[0] / size[1] == pytest.approx(width / height, rel=0.01)

@@ -28,7 +28,7 @@ SCENES = sorted((Path(__file__).resolve().parents[2] / "scenes").glob("*.yaml"))
 def test_every_field_of_every_scene_round_trips(path: Path) -> None:
     recipe = load(path)
     values = dump(recipe)
-    fields = form.main_fields(values, most_frames=20_000)
+    fields = form.main_fields(values, max_frames=20_000)
     for part in form.sections(values):
         fields += form.section_fields(values, part)
     assert len({f.path for f in fields}) == len(fields) > 60
@@ -90,7 +90,7 @@ def test_text_that_is_no_value(text: str) -> None:
 def test_ranges_beyond_a_slider_become_text() -> None:
     def kind(count: object) -> str:
         values = dump(parse({**RECIPE, "people": {"count": count, "identities": 90}}))
-        fields = {f.name: f for f in form.main_fields(values, most_frames=10)}
+        fields = {f.name: f for f in form.main_fields(values, max_frames=10)}
         return fields["people.count"].kind
 
     assert [kind(2), kind([1, 8]), kind([6, 25])] == ["range", "range", "range"]

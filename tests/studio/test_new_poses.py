@@ -7,8 +7,8 @@ import pytest
 
 from synthstudio.core.rng import stream
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.studio.editor.predictions import MOST, poses_of
-from synthstudio.studio.gallery.view import LEAST_JOINTS, distances, normalised, pose_map
+from synthstudio.studio.editor.predictions import MAX, poses_of
+from synthstudio.studio.gallery.view import MIN_JOINTS, distances, normalised, pose_map
 
 JOINTS = 17
 
@@ -34,7 +34,7 @@ def boxed(count: int, width: float, height: float) -> np.ndarray:
 def test_each_form_has_a_pose_of_whole_people() -> None:
     px = np.concatenate([boxed(60, 40, 160), boxed(60, 200, 80)])
     found = poses_of(table(px))
-    assert len(found) == MOST
+    assert len(found) == MAX
     assert sorted({round(pose["form"], 1) for pose in found}) == [0.2, 2.5]
     for pose in found:
         at = np.array(pose["at"])
@@ -74,7 +74,7 @@ def test_alike_people_come_first_and_lie_together_wherever_they_stand() -> None:
 def test_missing_joints_are_left_out_and_too_few_say_nothing() -> None:
     poses = people(4)
     poses[1] = poses[0]
-    poses[2, LEAST_JOINTS - 1 :] = np.nan
+    poses[2, MIN_JOINTS - 1 :] = np.nan
     poses[3] = np.nan
     whole = normalised(poses)
     assert np.isnan(whole[2:]).all()

@@ -101,8 +101,8 @@ def test_what_is_no_background_or_has_no_place_is_refused(tmp_path: Path, caplog
 
 
 def test_folders_hold_so_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scenes, "MOST_PHOTOS", 2)
-    monkeypatch.setattr(scenes, "MOST_FOLDERS", 1)
+    monkeypatch.setattr(scenes, "MAX_PHOTOS", 2)
+    monkeypatch.setattr(scenes, "MAX_FOLDERS", 1)
     root = tmp_path / "uploads"
     first = [keep(picture(size=(96, 80 + k)), root) for k in range(2)]
     with pytest.raises(StudioError, match="full"):
@@ -110,8 +110,8 @@ def test_folders_hold_so_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(StudioError, match="too many folders"):
         keep(picture(), root, "b")
     assert keep(picture(size=(96, 80)), root) == first[0]  # it is there already
-    monkeypatch.setattr(scenes, "MOST_PHOTOS", 9)
-    monkeypatch.setattr(scenes, "MOST_BYTES", sum(p.stat().st_size for p in first) + 10)
+    monkeypatch.setattr(scenes, "MAX_PHOTOS", 9)
+    monkeypatch.setattr(scenes, "MAX_BYTES", sum(p.stat().st_size for p in first) + 10)
     with pytest.raises(StudioError, match="full"):
         keep(picture(size=(96, 90)), root)
     assert sorted(root.rglob("*.jpg")) == sorted(first) and not (root / "b").exists()

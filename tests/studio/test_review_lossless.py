@@ -135,7 +135,7 @@ def test_two_browsers_on_one_person(studio, studio_set, page, new_page, open_as,
     first.wait(lambda: first.reads("refused") == "0")
     assert len(stored(studio, studio_set, person=place[1])) == 4
     row = first.page.locator(f".joint-row[data-joint={joints[0]}]")
-    expect(row).to_have_attribute("aria-label", re.compile("hidden by thing"))  # theirs
+    expect(row).to_have_attribute("aria-label", re.compile("hidden by object"))  # theirs
 
 
 def test_server_killed_in_mid_edit(studio, studio_set, page, open_as, place, joints, watch):

@@ -286,7 +286,7 @@ def test_a_prediction_that_was_called_wrong_is_offered_no_more(sticks):
     rows = [predicted(0, 1, nose=0.2), predicted(0, 2, nose=0.5)]
     for model in ("net", "other"):
         put_predictions(sticks.store, sticks.table.key, model, rows)
-    sticks.say(ADA, sticks.person(0), "distrust", text="net")
+    sticks.log(ADA, sticks.person(0), "distrust", text="net")
     assert queue(sticks)[0] == [(0, 2)]
     assert queue(sticks, model="other")[0] == [(0, 1), (0, 2)]
     set_share(sticks.store, sticks.table.key, "second_share", 1.0, by=ADMIN)
@@ -301,7 +301,7 @@ def test_that_a_first_look_deleted_somebody_is_hidden_from_the_second(sticks, na
     put_predictions(sticks.store, sticks.table.key, "net", [predicted(1, 1, nose=0.2)])
     set_share(sticks.store, sticks.table.key, "second_share", 1.0, by=ADMIN)
     before = queue(sticks, who=BEN, name=name)[0]
-    sticks.say(ADA, sticks.at(1, 1), "delete")
+    sticks.log(ADA, sticks.at(1, 1), "delete")
     assert queue(sticks, who=BEN, name=name)[0] == before
     assert queue(sticks, who=ADA, name=name)[0] != before
 
@@ -317,9 +317,9 @@ def test_people_are_counted_alike_everywhere(review):
     review.decide(ADA, review.person(6), "approved")
     joints = review.on_disk(review.person(0))
     for instance in (50, 51):
-        review.say(ADA, review.at(0, instance), "add", joints=joints)
+        review.log(ADA, review.at(0, instance), "add", joints=joints)
     for person in (review.person(5), review.person(6), review.at(0, 51)):
-        review.say(ADA, person, "delete")
+        review.log(ADA, person, "delete")
     found = count_people(store, key)
     once = dict.fromkeys(("rejected", "flagged", "skipped"), 1)
     assert found.status == {"approved": 2, **once, "pending": on_disk - 7 + 1}
@@ -335,15 +335,15 @@ def test_frames_without_people_are_counted_apart(review):
     store, key, frame = review.store, review.table.key, review.person(7).frame
     here = review.dataset.instances(frame)
     for row in here:
-        review.say(ADA, review.at(frame, row["instance"]), "delete")
+        review.log(ADA, review.at(frame, row["instance"]), "delete")
     people = dict(count_people(store, key).status)
     for status in ("nobody", "nobody", "pending", "nobody"):
-        last = review.say(ADA, review.at(frame, FRAME), "status", status=status)
+        last = review.log(ADA, review.at(frame, FRAME), "status", status=status)
         nobody, total = int(status == "nobody"), review.table.people - len(here)
         assert review_progress(store, key) == {"done": 0, "total": total, "nobody": nobody}
         assert count_people(store, key).nobody == history.counts(store, key).nobody == nobody
         assert dict(count_people(store, key).status) == history.counts(store, key).status == people
-    review.say(ADA, review.at(frame, FRAME), "revert", event=last.id)
+    review.log(ADA, review.at(frame, FRAME), "revert", event=last.id)
     assert review_progress(store, key)["nobody"] == count_people(store, key).nobody == 0
 
 

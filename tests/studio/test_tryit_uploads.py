@@ -74,7 +74,7 @@ def test_a_photo_is_answered_with_hidden_joints_in_words() -> None:
     several = answers.photo_answer(NET, rgb, [[0, 0, 40, 60], [50, 10, 40, 60]])
     assert several.people == 2
     frame = LiveFrame(number=0, time_s=0.0, arrived_s=0.0, rgb=rgb)
-    seen = answers.new_follower(NET, [[0, 0, 40, 60], [50, 10, 40, 60]], least=0.0).step(frame)
+    seen = answers.new_follower(NET, [[0, 0, 40, 60], [50, 10, 40, 60]], minimum=0.0).step(frame)
     drawn = [annotated(seen, SKELETON, names=names) for names in (False, True)]
     assert (drawn[0] != drawn[1]).any(axis=2).sum() > 100  # persons have their numbers
     assert [one["name"] for one in answers.camera_answer(seen, 1, SKELETON)["people"]] == [

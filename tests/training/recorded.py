@@ -17,7 +17,7 @@ from synthstudio.training import systems, trainer
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import as_part
 
-BUSY = {"turned": 0.5, "paste": 0.5, "noise": 0.3, "dropout": 0.3}
+BUSY = {"rotated": 0.5, "paste": 0.5, "noise": 0.3, "dropout": 0.3}
 """Augmentation that draws all kinds of random numbers."""
 
 

@@ -98,18 +98,18 @@ def test_poses_land_where_augmentation_put_the_people(people: sources.TrainingDa
         mirrored += int((np.linalg.det(batch.view[:, :, :2]) < 0).sum())
         if bank.xyz_m is not None:
             best = apart.argmin(1)
-            turned = bank.xyz_m[best].clone()
-            turned[..., :2] = torch.einsum("bik,bjk->bji", sample.turn, turned[..., :2])
-            assert torch.allclose(turned, batch.labels.xyz_m, atol=1e-4)
+            rotated = bank.xyz_m[best].clone()
+            rotated[..., :2] = torch.einsum("bik,bjk->bji", sample.turn, rotated[..., :2])
+            assert torch.allclose(rotated, batch.labels.xyz_m, atol=1e-4)
     assert bank.xyz_m is not None and 20 < mirrored < 76
 
 
 def test_turned_people_are_like_turned_poses_of_the_bank(people: sources.TrainingData) -> None:
     """Three in four poses are turned, and each lies where augmentation puts a person so turned."""
-    still = Augment(flip=0, scale=0, rotation_deg=0, shift=0, colour=0, turned=1.0)
+    still = Augment(flip=0, scale=0, rotation_deg=0, shift=0, colour=0, rotated=1.0)
     straight, bank = (
-        pose_bank(people.train, people.skeleton, size=SIZE, count=10_000, seed=0, turned=turned)
-        for turned in (0.0, 0.75)
+        pose_bank(people.train, people.skeleton, size=SIZE, count=10_000, seed=0, rotated=rotated)
+        for rotated in (0.0, 0.75)
     )
     assert bank is not None and straight is not None and bank.xyz_m is not None
     same = (bank.poses == straight.poses).all(-1).all(-1)

@@ -90,10 +90,10 @@ def test_a_marker_stays_on_its_joint_in_the_canvas() -> None:
         assert miss(taken.images[i], taken.xy[i, 0] + 0.5) > 0.3  # it would tell half a pixel
 
 
-@pytest.mark.parametrize("turned", [0.0, 1.0])
-def test_a_marker_stays_on_its_joint_through_augmentation(turned: float) -> None:
+@pytest.mark.parametrize("rotated", [0.0, 1.0])
+def test_a_marker_stays_on_its_joint_through_augmentation(rotated: float) -> None:
     taken, checked = some_crops(), 0
-    plain = STRONG.model_copy(update={"colour": 0.0, "turned": turned})
+    plain = STRONG.model_copy(update={"colour": 0.0, "rotated": rotated})
     for step in range(12):
         batch = batches.make_batch(taken, np.arange(4), FRAME, plain, seed=1, step=step)
         for b in range(4):
@@ -111,8 +111,8 @@ def test_flips_swap_sides_and_mirror_3d() -> None:
     taken = some_crops(1)
     draws = {"zoom": np.ones(1), "angle": np.zeros(1), "shift": np.zeros((1, 2)), "size": SIZE}
     still = aug.view_matrices(flipped=np.zeros(1, bool), **draws)[0]
-    turned = aug.view_matrices(flipped=np.ones(1, bool), **draws)[0]
-    a, b = aug.transform_points(taken.xy[0], still), aug.transform_points(taken.xy[0], turned)
+    rotated = aug.view_matrices(flipped=np.ones(1, bool), **draws)[0]
+    a, b = aug.transform_points(taken.xy[0], still), aug.transform_points(taken.xy[0], rotated)
     assert b == pytest.approx(np.stack([72 - a[:, 0], a[:, 1]], -1), abs=1e-4)
     batch = batches.make_batch(
         taken,
@@ -132,7 +132,7 @@ def test_who_is_turned_is_cut_out_as_if_seen_so() -> None:
     """The box of their joints stays in the middle of the crop and as large as it was in there."""
     taken = some_crops(1)
     straight = batches.make_batch(taken, np.zeros(1, int), FRAME, NO_AUGMENTATION)
-    always = NO_AUGMENTATION.model_copy(update={"turned": 1.0})
+    always = NO_AUGMENTATION.model_copy(update={"rotated": 1.0})
     angles = []
 
     def box(batch: batches.Batch) -> tuple[np.ndarray, float]:
@@ -150,10 +150,10 @@ def test_who_is_turned_is_cut_out_as_if_seen_so() -> None:
         angle = np.arctan2(x0 * y1 - y0 * x1, x0 * x1 + y0 * y1)
         angles.append(angle)
         back = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        turned = batch.labels.xyz_m[0].numpy()
+        rotated = batch.labels.xyz_m[0].numpy()
         flat = straight.labels.xyz_m[0, :, :2]
-        np.testing.assert_allclose(turned[:, :2] @ back.T, flat, atol=1e-4)
-        np.testing.assert_array_equal(turned[:, 2], straight.labels.xyz_m[0, :, 2])
+        np.testing.assert_allclose(rotated[:, :2] @ back.T, flat, atol=1e-4)
+        np.testing.assert_array_equal(rotated[:, 2], straight.labels.xyz_m[0, :, 2])
     assert np.histogram(angles, 4, (-np.pi, np.pi))[0].min() >= 1
     np.testing.assert_array_equal(batch.unrotated, straight.view)
 
@@ -208,7 +208,7 @@ def test_window_is_the_padded_amodal_box() -> None:
 def test_seed_and_step_decide_every_number() -> None:
     taken = some_crops()
     rows = np.array([2, 0, 1])
-    busy = Augment(paste=1.0, dropout=1.0, turned=0.5)
+    busy = Augment(paste=1.0, dropout=1.0, rotated=0.5)
     a, b = (batches.make_batch(taken, rows, FRAME, busy, seed=3, step=5) for _ in range(2))
     assert torch.equal(a.images, b.images)
     for field in dataclasses.fields(a.labels):

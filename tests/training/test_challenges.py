@@ -20,7 +20,7 @@ from synthstudio.core.errors import ArgumentError, DiskError, ModelError
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.schema.load import load
 from synthstudio.training import checkpoint
@@ -137,7 +137,7 @@ def test_challenges_show_the_people_of_the_plain_scene(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`fast`: but for bodies that have no room for the walk, so here all have."""
-    monkeypatch.setattr(Stage, "skin_penetration_m", lambda self, person: 0.0)
+    monkeypatch.setattr(FrameGenerator, "skin_penetration_m", lambda self, person: 0.0)
     own, plain = (_first_people(n) for n in (name, "plain"))
     for mine, theirs in zip(own, plain, strict=True):
         assert mine.identity == theirs.identity
@@ -150,7 +150,7 @@ def test_challenges_show_the_people_of_the_plain_scene(
 def _first_people(name: str) -> list:
     file = scene_file(f"challenges/{name}.yaml")
     recipe = load(file)
-    stage = Stage(prepare(recipe, assets=file.parent.parent, device="cpu"))
+    stage = FrameGenerator(prepare(recipe, assets=file.parent.parent, device="cpu"))
     step = recipe.clip.frames if recipe.clip else 1
     return [
         dataclasses.replace(draw(recipe, k * step, stage).people[0], detail="fine")

@@ -19,7 +19,7 @@ from synthstudio.training.log import import_tensorboard
 
 
 def test_a_config_of_another_version_is_one_message(tmp_path: Path) -> None:
-    config = configs.dump(configs.parse(LEAST)) | {"rate": 1e-3}
+    config = configs.dump(configs.parse(MIN)) | {"rate": 1e-3}
     metadata = {"format": checkpoint.FORMAT, "config": json.dumps(config), "skeleton": "coco17"}
     path = tmp_path / "last.safetensors"
     save_file({"x": torch.zeros(1)}, path, metadata={"synthstudio": json.dumps(metadata)})
@@ -51,11 +51,11 @@ def test_a_missing_extra_is_named(module: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 SHIPPED = Path(__file__).parents[2] / "scenes" / "training"
-LEAST = {"train": [{"dataset": "exports/a"}]}
+MIN = {"train": [{"dataset": "exports/a"}]}
 
 
 def test_there_and_back(tmp_path: Path) -> None:
-    settings = configs.parse(LEAST | {"network": {"size": [192, 144]}, "augment": {"paste": 1}})
+    settings = configs.parse(MIN | {"network": {"size": [192, 144]}, "augment": {"paste": 1}})
     path = tmp_path / "c.yaml"
     path.write_text(configs.dump_yaml(settings))
     assert configs.load(path) == settings
@@ -65,15 +65,15 @@ def test_there_and_back(tmp_path: Path) -> None:
     ("bad", "says"),
     [
         ({}, "train.*required"),
-        (LEAST | {"epoch": 3}, "epoch: unknown field.*Did you mean epochs"),
-        (LEAST | {"network": {"heads": "orn"}}, r"network\.heads: unknown field.*head"),
-        (LEAST | {"network": {"head": "transformer"}}, "network.head.*orn.*kpe"),
-        (LEAST | {"network": {"size": [50, 36]}}, "size: height and width are multiples of 4.*50"),
-        (LEAST | {"network": {"size": [48, 12]}}, "size: .* 16 at least"),
-        (LEAST | {"network": {"widths": []}}, "widths: .*one stride or more"),
-        (LEAST | {"batch": 0}, "batch.*greater"),
-        (LEAST | {"seed": 2**64}, "seed.*less"),
-        (LEAST | {"lr": "fast"}, "lr.*number.*fast"),
+        (MIN | {"epoch": 3}, "epoch: unknown field.*Did you mean epochs"),
+        (MIN | {"network": {"heads": "orn"}}, r"network\.heads: unknown field.*head"),
+        (MIN | {"network": {"head": "transformer"}}, "network.head.*orn.*kpe"),
+        (MIN | {"network": {"size": [50, 36]}}, "size: height and width are multiples of 4.*50"),
+        (MIN | {"network": {"size": [48, 12]}}, "size: .* 16 at least"),
+        (MIN | {"network": {"widths": []}}, "widths: .*one stride or more"),
+        (MIN | {"batch": 0}, "batch.*greater"),
+        (MIN | {"seed": 2**64}, "seed.*less"),
+        (MIN | {"lr": "fast"}, "lr.*number.*fast"),
         ({"train": [{"dataset": "a", "split": "train"}]}, r"train\.0\.split: unknown.*splits"),
         ({"train": [{}]}, r"train\.0: name one of dataset, coco and recipe, not 0"),
         ({"train": [{"dataset": "a", "coco": "b"}]}, "name one of .* not 2"),

@@ -156,9 +156,9 @@ def test_a_huge_window_needs_no_memory_for_what_is_beyond_the_picture() -> None:
     rgb = np.full((120, 160, 3), 200, np.uint8)
     tracemalloc.start()
     made = windows.crop_and_resize(rgb, np.array([-9000.0, -9000.0]), 72 / 20_000, (96, 72))
-    most = tracemalloc.get_traced_memory()[1]
+    maximum = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert made.shape == (96, 72, 3) and most < 100e6  # all of it: 1.6 GB
+    assert made.shape == (96, 72, 3) and maximum < 100e6  # all of it: 1.6 GB
 
 
 def test_an_unfinished_set_is_used_as_far_as_it_is(pairs: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def run(out: Path, titles: list[str] | None = None) -> dict:
         frames=24,
         workers=1,
         step=steps_seen([] if titles is None else titles),
-        say=lambda text: None,
+        log=lambda text: None,
         config=small(),
     )
 
@@ -98,7 +98,7 @@ def test_without_hidden_joints_it_says_the_same_twice(
     assert found[0] == found[1] and found[0]["lost_by_the_occluder"] is None
     text = train_demo.summary(made[1] | found[0])
     assert "nan" not in text and "hidden  " not in text and "visible " in text
-    assert "without the thing in front" not in text
+    assert "without the object in front" not in text
 
 
 def test_it_does_nothing_twice(made: tuple[Path, dict, list[str]]) -> None:

@@ -369,4 +369,4 @@ def test_other_systems_are_exported(backbone: str, gain: float, tmp_path: Path) 
             parameter.mul_(gain)
     about = exporting.About(size=network.size, name="a", version="1")
     made = exporting.export_onnx(net, skeleton, tmp_path / "a.onnx", about)
-    assert 0 < made.joints_px < exporting.MOST_PX
+    assert 0 < made.joints_px < exporting.MAX_PX

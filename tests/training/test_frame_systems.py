@@ -71,7 +71,7 @@ def trained(sticks: Path, once: Callable[..., Path]) -> dict[str, Path]:
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_nobody_in_a_batch_teaches_that(sticks: Path, tmp_path: Path, system: str) -> None:
     settings = config(sticks, system, train=[{"dataset": str(sticks)}], augment=tiny.STILL, val=[])
-    data = sources.load_data(settings, cache=tmp_path, say=lambda text: None)
+    data = sources.load_data(settings, cache=tmp_path, log=lambda text: None)
     empty = dataclasses.replace(data, train=data.train.take(np.array([5, 5])))
     assert empty.train.frames.people(5) == slice(10, 10)
     torch.manual_seed(0)
@@ -94,7 +94,7 @@ def test_nobody_in_a_batch_teaches_that(sticks: Path, tmp_path: Path, system: st
 def test_labels_follow_the_augmentation(sticks: Path, tmp_path: Path) -> None:
     """Painted people are where their labels say, under every view; seed and step decide."""
     settings = config(sticks, "personlab", network={"size": [240, 320]})
-    data = sources.load_data(settings, cache=tmp_path, say=lambda text: None)
+    data = sources.load_data(settings, cache=tmp_path, log=lambda text: None)
     frames, rows = data.train.frames, np.arange(4)
     augment = settings.augment.model_copy(update={"colour": 0.0, "scale": 0.2})
     for step in range(3):
@@ -215,7 +215,7 @@ def test_it_predicts_without_boxes(
     assert finder.size == model.size
     seen = finder(SourceImage(number=0, name="a", rgb=data[0].image))
     assert isinstance(model.net, FCPose)
-    model.net.least = 0.0  # it has hardly learnt
+    model.net.minimum = 0.0  # it has hardly learnt
     found = model.predict(data[0].image)
     assert len(found) > 5 and seen.score[:5] == pytest.approx(found.score[:5], abs=1e-4)
     for options in ({"flip": True}, {"floats": True}):
@@ -249,7 +249,7 @@ def test_what_does_not_fit_is_one_message(
     refused("has no joints to measure", lambda: config(sticks, "detector"))
     other = config(sticks, "personlab", init_from=str(trained["fcpose"] / "best.safetensors"))
     said: list[str] = []
-    train(other, tmp_path / "begun", cache=tmp_path / "cache", say=said.append, steps=1)
+    train(other, tmp_path / "begun", cache=tmp_path / "cache", log=said.append, steps=1)
     assert "not in the file" in "\n".join(said)  # features of one backbone, heads of another
     refused(
         "another config",
@@ -284,7 +284,7 @@ def test_a_coco_file_is_trained_on_like_a_data_set(sticks: Path, tmp_path: Path)
         sticks, "openpose", train=[{"coco": str(files[0])}], val=[], augment=tiny.STILL
     )
     notes: list[str] = []
-    data = sources.load_data(settings, cache=tmp_path, say=notes.append)
+    data = sources.load_data(settings, cache=tmp_path, log=notes.append)
     assert len(data.train) >= 2 and data.spec == InputSpec.of(settings.network, SKELETON)
     batch = make_frame_batch(data.train.frames, data.train.rows[:1], data.spec, settings.augment)
     assert len(batch.people[0].joints_px) == 2

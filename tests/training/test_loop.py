@@ -142,11 +142,11 @@ def test_a_gradient_that_is_no_number_changes_nothing(
     before: list[torch.nn.Parameter] = []
     cut = torch.nn.utils.clip_grad_norm_
 
-    def broken(parameters: Iterator[torch.nn.Parameter], most: float) -> torch.Tensor:
+    def broken(parameters: Iterator[torch.nn.Parameter], maximum: float) -> torch.Tensor:
         before.extend(parameters)
         assert before[0].grad is not None
         before[0].grad.fill_(torch.inf)
-        return cut(before, most)
+        return cut(before, maximum)
 
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", broken)
     with pytest.raises(ModelError, match="gradient is not finite"):
@@ -273,7 +273,7 @@ def test_a_checkpoint_of_another_size_says_what_matched(
     settings = tiny.config(
         pairs, steps=1, init_from=str(unbroken / "last.safetensors"), network={"bank": 4}
     )
-    train(settings, tmp_path / "run", cache=tmp_path / "cache", say=output.append)
+    train(settings, tmp_path / "run", cache=tmp_path / "cache", log=output.append)
     report = "\n".join(output)
     assert "tensors loaded" in report
     assert "the bank holds only the poses of the training people" in report

@@ -76,8 +76,8 @@ def gathered(
     tmp_path: Path, *entries: dict[str, Any], notes: list[str] | None = None
 ) -> sources.TrainingData:
     config = tiny.config(Path("x"), train=list(entries), val=[])
-    say = (lambda text: None) if notes is None else notes.append
-    return sources.load_data(config, cache=tmp_path / "cache", say=say)
+    log = (lambda text: None) if notes is None else notes.append
+    return sources.load_data(config, cache=tmp_path / "cache", log=log)
 
 
 def test_they_are_those_that_an_import_gives(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_small_pose_bank_is_said(pairs: Path, tmp_path: Path) -> None:
         notes: list[str] = []
         config = tiny.config(Path("x"), train=[entry], val=[], network={"bank": count})
         data = tiny.loaded(config, tmp_path / "cache")
-        net = build(config, data, say=notes.append)
+        net = build(config, data, log=notes.append)
         assert (net.block.bank is None) == (name in ("none", "nothing"))
         said[name] = " ".join(notes)
     assert "no pose bank: of nobody are half of the joints" in said["none"]
@@ -151,8 +151,8 @@ def test_the_packages_network_begins_on_few_photos(tmp_path: Path) -> None:
     asked = configs.load(FEW_PHOTOS)
     train = asked.train[0].model_copy(update=source(file))
     config = asked.model_copy(update={"train": (train,), "device": "cpu"})
-    data = sources.load_data(config, cache=tmp_path / "cache", say=notes.append)
-    net = build(config, data, say=notes.append)
+    data = sources.load_data(config, cache=tmp_path / "cache", log=notes.append)
+    net = build(config, data, log=notes.append)
     tensors, _ = checkpoint.read(default_tensors())
     ours = net.state_dict()
     same = [name for name, tensor in ours.items()

@@ -36,7 +36,7 @@ AS_IS = NO_AUGMENTATION.model_copy(update={"paste": 1.0, "paste_fraction": (0.1,
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three cut-outs: a disc, a bar with a hole, and a thing far smaller than its picture."""
+    """Three cut-outs: a disc, a bar with a hole, and an object far smaller than its picture."""
     out = tmp_path_factory.mktemp("assets") / "cutouts"
     out.mkdir()
     y, x = np.mgrid[0:300, 0:200]
@@ -328,7 +328,7 @@ def test_unusable_photos(tmp_path: Path) -> None:
 
 
 def test_many_photos_are_thinned_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(style, "MOST_PHOTOS", 3)
+    monkeypatch.setattr(style, "MAX_PHOTOS", 3)
     for k in range(9):
         Image.new("RGB", (8, 8), (k * 20,) * 3).save(tmp_path / f"{k}.png")
     lightness = load_photos(tmp_path).lab[:, 0, 0]  # of greys 0, 80 and 160

@@ -97,7 +97,7 @@ def _poses(path: Path) -> torch.Tensor:
         ({"poses": 0}, ArgumentError, "2 to 50,000"),
         ({"poses": 10**9}, ArgumentError, "2 to 50,000"),
         ({"tipped_deg": 91}, ArgumentError, "0 to 90"),
-        ({"turned": float("nan")}, ArgumentError, "0 to 1"),
+        ({"rotated": float("nan")}, ArgumentError, "0 to 1"),
         ({"split": "nowhere"}, ModelError, "no people are left to use"),
         ({"sources": "photos"}, ModelError, "no 3D joints"),
     ],

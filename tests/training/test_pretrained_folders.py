@@ -39,7 +39,7 @@ def built(folder: Path) -> tuple[PoseNet, str]:
     lines: list[str] = []
     network = Network(head="kpe", size=(48, 32), backbone=f"transformers:{folder}", width=16)
     torch.manual_seed(0)
-    net = networks.build_network(network, get_skeleton("coco17"), bank=None, say=lines.append)
+    net = networks.build_network(network, get_skeleton("coco17"), bank=None, log=lines.append)
     return net, "\n".join(lines)
 
 

@@ -68,17 +68,17 @@ def test_two_workers_learn_what_torchrun_does_though_one_dies(
     thread = threading.Thread(target=_kill_a_worker, args=(run / "state.safetensors",))
     thread.start()
     with pytest.raises(WorkerError, match=r"training process died.*`resume`"):
-        ray_train.train(config, run, processes=2, cache=cache, say=lambda text: None)
+        ray_train.train(config, run, processes=2, cache=cache, log=lambda text: None)
     thread.join()
     with pytest.raises(ModelError, match="there is a run already"):  # as a worker says it
-        ray_train.train(config, run, processes=1, cache=cache, say=lambda text: None)
+        ray_train.train(config, run, processes=1, cache=cache, log=lambda text: None)
     done = ray_train.train(
         config,
         run,
         processes=2,
         resume=True,
         cache=cache,
-        say=said.append,
+        log=said.append,
         progress=lambda step, total, text: seen.append((step, total)),
     )
     assert (done.steps, done.finished, done.folder) == (40, True, run)
@@ -115,7 +115,7 @@ def _workers() -> list[psutil.Process]:
 def test_a_cluster_that_is_too_small_is_said(cluster: None, pairs: Path, tmp_path: Path) -> None:
     config = tiny.config(pairs, **two_processes.LONG)
     with pytest.raises(WorkerError, match=r"cluster is too small.*its 2 CPUs.*got 4"):
-        ray_train.train(config, tmp_path / "new", processes=4, say=lambda text: None)
+        ray_train.train(config, tmp_path / "new", processes=4, log=lambda text: None)
 
 
 def test_a_cluster_that_is_not_there_is_one_message(

@@ -101,7 +101,7 @@ def test_who_is_looked_at_before_is_some_of_a_large_set(
 ) -> None:
     monkeypatch.setattr(streamed, "LABELLED", labelled)  # 48 people, half without occluder
     said: list[str] = []
-    data = load_data(streaming(shards), cache=tmp_path / "cache", say=said.append)
+    data = load_data(streaming(shards), cache=tmp_path / "cache", log=said.append)
     assert len(data) == 24 and len(data.train) == found
     assert "24 people to train on, 128 to validate on" not in said
     assert any(line.startswith("24 people to train on") for line in said)
@@ -153,7 +153,7 @@ def test_an_unfinished_set_is_taken_as_far_as_it_is(shards: Path, tmp_path: Path
     shutil.rmtree(data / "shards" / "00005")
     said: list[str] = []
     val = {"dataset": str(data), "stream": True}
-    found = load_data(streaming(data, val=[val]), cache=tmp_path / "a", say=said.append)
+    found = load_data(streaming(data, val=[val]), cache=tmp_path / "a", log=said.append)
     assert len(found) == 20 and found.val is not None and len(found.val) == 40
     assert sum("unfinished: the 20 frames" in text for text in said) == 2
 

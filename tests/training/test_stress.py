@@ -17,7 +17,7 @@ from synthstudio.api.robustness import robustness
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.images import decode_rgb
 from synthstudio.dataset.reader import Dataset
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.draw import draw
 
 
@@ -88,7 +88,7 @@ def test_every_set_shows_the_clean_people(cause: str, level: int) -> None:
 
 def _first_people(cause: str, level: int) -> list[Any]:
     recipe = stress.recipe(cause, level)
-    stage = Stage(prepare(recipe, assets=scene_file("stress.yaml").parent, device="cpu"))
+    stage = FrameGenerator(prepare(recipe, assets=scene_file("stress.yaml").parent, device="cpu"))
     return list(draw(recipe, 0, stage).people)
 
 

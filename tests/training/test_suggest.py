@@ -19,7 +19,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.inference import suggest
 from synthstudio.inference.suggest import next_recipe, profile
 from synthstudio.quality.stats import dataset_stats
@@ -174,7 +174,7 @@ MORE = pytest.mark.nightly("other causes are drawn by the same code")
 )
 def test_frames_can_be_drawn_and_meet_what_is_asked(cause: int, tmp_path: Path) -> None:
     settings = prepare(parse(_recipe(cause=cause)), assets=tmp_path, device="cpu")
-    stage = Stage(settings)
+    stage = FrameGenerator(settings)
     specs = [pipeline.draw_spec(stage, index) for index in range(0, 12, 2)]
     asks = [ask for spec in specs for ask in spec.asks]
     assert asks
@@ -214,7 +214,7 @@ def test_a_recipe_to_start_from_keeps_the_rest_of_itself(tmp_path: Path) -> None
     assert made.image == like.image
     assert made.holdout == like.holdout
     assert "squat" not in (recipe["quotas"].get("family") or {})  # never in training frames
-    assert made.things  # somebody has to do the hiding
+    assert made.objects  # somebody has to do the hiding
     clip = parse({"name": "c", "clip": {"frames": 4}, "motion": None, "backdrop": {"kind": "room"}})
     with pytest.raises(RecipeError, match="clips"):
         next_recipe(profile(answers(), BONES), frames=5, like=clip)

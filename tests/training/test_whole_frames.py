@@ -35,7 +35,7 @@ RECIPE = {
     "image": {"width_px": 320, "height_px": 240, "supersample": 1},
     "camera": {"distance_m": [3.0, 3.5]},
     "people": {"count": 2, "arrangement": {"kind": "group", "spread_m": [0.8, 1.2]}},
-    "things": [],
+    "objects": [],
     "backdrop": {"kind": "plain"},
 }
 
@@ -115,7 +115,7 @@ def features() -> ConvPyramid:
 SYSTEMS: dict[str, Callable[[], Any]] = {
     "openpose": lambda: OpenPose(features(), SKELETON, channels=12),
     "personlab": lambda: PersonLab(features(), SKELETON, channels=12),
-    "fcpose": lambda: FCPose(features(), SKELETON, channels=12, most=8),
+    "fcpose": lambda: FCPose(features(), SKELETON, channels=12, maximum=8),
 }
 
 

@@ -124,7 +124,7 @@ def test_a_part_outside_makes_nobody_less_sure_or_alike() -> None:
 
     people = [person(60.0, hands=False), person(260.0, hands=True), person(60.5, hands=True)]
     assert [p.confidence for p in people] == pytest.approx([0.8] * 3)
-    assert _best(people[:2], least=0.1) == people[:2] and len(_best(people, least=0.1)) == 2
+    assert _best(people[:2], minimum=0.1) == people[:2] and len(_best(people, minimum=0.1)) == 2
     size = {"size_px": 100.0}
     first = filtered(OneEuro(), None, people[0].xy, time_s=0.0, **size)
     again = filtered(OneEuro(), first, people[2].xy, time_s=0.1, **size)

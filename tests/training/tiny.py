@@ -42,12 +42,12 @@ def config(data: Path, **changes: Any) -> Config:
 def run(settings: Config, out: Path, **options: Any) -> Trained:
     """Train quietly on one thread."""
     torch.set_num_threads(1)
-    return train(settings, out, cache=out.parent / "cache", say=lambda text: None, **options)
+    return train(settings, out, cache=out.parent / "cache", log=lambda text: None, **options)
 
 
 def loaded(settings: Config, cache: Path) -> TrainingData:
     """Return the people of a config, cut out quietly."""
-    return load_data(settings, cache=cache, say=lambda text: None)
+    return load_data(settings, cache=cache, log=lambda text: None)
 
 
 def evaluated(weights: Path, data: Path, out: Path, **options: Any) -> Evaluation:

@@ -30,7 +30,7 @@ AS_ONE, LONG = BUSY | {"steps": 8}, BUSY | {"steps": 40}
 def streamed(data: Path) -> dict[str, Any]:
     """Changes that stream people, without pasted pieces."""
     source = {"dataset": str(data), "variants": ["base"], "stream": True}
-    still = {"turned": 0.5, "noise": 0.3, "dropout": 0.3}
+    still = {"rotated": 0.5, "noise": 0.3, "dropout": 0.3}
     return {"train": [source], "window": 2, "steps": 6, "augment": still, "seed": 1}
 
 

@@ -57,11 +57,11 @@ def ask(case: Case) -> None:  # noqa: C901
 
     folder, rng = case.input, case.rng
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         case.done.append(text)
 
     def read() -> None:
-        say("Dataset: every frame")
+        log("Dataset: every frame")
         dataset = ss.Dataset(folder)
         repr(dataset), dataset.recipe
         for frame in dataset:
@@ -71,41 +71,41 @@ def ask(case: Case) -> None:  # noqa: C901
             len(people)
 
     def count() -> None:
-        say("stats")
+        log("stats")
         quality.stats_text(quality.stats(folder))
 
     def cover() -> None:
-        say("coverage")
+        log("coverage")
         quality.coverage(folder).text()
 
     def validate() -> None:
         page = case.out if rng.random() < 0.2 else None
         fix = case.out.with_name("out2") if rng.random() < 0.4 and page is None else None
-        say(f"validate {page and 'report'} {fix and 'fix'}")
+        log(f"validate {page and 'report'} {fix and 'fix'}")
         made = quality.validate(folder, report=page, fix=fix)
         made.text(), made.as_json()
         if fix is not None:
             read_whole(fix)
 
     def page() -> None:
-        say("report")
+        log("report")
         quality.write_report(folder, case.out)
 
     def compare() -> None:
-        say("diff")
+        log("diff")
         pair = [folder, case.sound / rng.choice(("sticks", "pairs"))]
         rng.shuffle(pair)
         quality.diff_text(quality.diff(*pair))
 
     def choose() -> None:
         query = rng.choice(QUERIES)
-        say(f"filter {query!r}")
+        log(f"filter {query!r}")
         selection.count(folder, query)
         selection.filter(folder, query, case.out, keep_people=rng.random() < 0.5)
         read_whole(case.out)
 
     def split() -> None:
-        say("split")
+        log("split")
         selection.split(folder, out=case.out)
         selection.leaks(folder, by=["group", "identity", "pose", "asset"])
         read_whole(case.out)
@@ -114,11 +114,11 @@ def ask(case: Case) -> None:  # noqa: C901
         from synthstudio.api.exchange import FORMATS
 
         form = rng.choice(FORMATS)
-        say(f"export {form}")
+        log(f"export {form}")
         ss.export(folder, form, case.out, polygons=form == "coco" and rng.random() < 0.5)
 
     def merge() -> None:
-        say("merge sets")
+        log("merge sets")
         other = case.sound / rng.choice(("sticks", "pairs"))
         selection.merge([folder, other], case.out, sets=True, drop_doubled=rng.random() < 0.3)
         read_whole(case.out)

@@ -107,7 +107,7 @@ USES: dict[str, dict[str, Any]] = {
     "photo": {**EMPTY, "backdrop": {"kind": "photo", "folder": "in", "ground": "any"}},
     "sky": {**EMPTY, "backdrop": {"kind": "hdri", "folder": "in"}},
     "cutout": {**EMPTY, "cutouts": {"folder": "in", "size": "share", "count": 1}},
-    "mesh": {**EMPTY, "things": [{"kind": "mesh", "folder": "in", "placement": "beside"}]},
+    "mesh": {**EMPTY, "objects": [{"kind": "mesh", "folder": "in", "placement": "beside"}]},
     "motion": {**EMPTY, "people": {"count": 1}, "motion": {"folder": "in", "share": 1.0}},
 }
 _FLOOR = b"""camera_height_m: 1.5

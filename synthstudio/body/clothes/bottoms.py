@@ -39,7 +39,7 @@ def leg_cut(base: Basis, field: Field, *, width_m: float, from_m: float, hang: f
     return Cut(
         weave=weave,
         offset_m=np.maximum(WAIST_M + room * (0.4 + 0.6 * inner), _OVER_BOOTS_M * low),
-        least_m=np.full(len(z), 0.004),
+        min_m=np.full(len(z), 0.004),
         passes=8,
         hang=hangs,
         taper=max(0.20 - 4 * width_m, 0.13),
@@ -58,7 +58,7 @@ def belt(base: Basis, low_m: float, high_m: float, offset_m: float) -> Cut:
     return Cut(
         weave=weave,
         offset_m=np.full(count, offset_m),
-        least_m=np.full(count, 0.8 * offset_m),
+        min_m=np.full(count, 0.8 * offset_m),
         passes=8,
         folds_m=0.0,
         rim_m=0.004,
@@ -106,7 +106,7 @@ def close(base: Basis, field: Field, *, off_m: float = 0.004) -> Cut:
     weave, p = suit(base, field)
     count = len(p.at)
     return Cut(
-        weave=weave, offset_m=np.full(count, off_m), least_m=np.full(count, 0.002), folds_m=0.0
+        weave=weave, offset_m=np.full(count, off_m), min_m=np.full(count, 0.002), folds_m=0.0
     )
 
 
@@ -140,11 +140,11 @@ def skirt_cut(
     weave = cut_from(base, "skirt", field)
     z = places(base.atlas, weave.rows).at[:, 2]
     offset = offset_m + width_m * step(z, waist_m - 0.1, -0.5)
-    least = np.full(len(z), 0.006)
+    minimum = np.full(len(z), 0.006)
     return Cut(
         weave=weave,
         offset_m=offset,
-        least_m=least,
+        min_m=minimum,
         passes=4,
         radius_m=0.30,
         folds_m=0.006,
@@ -233,7 +233,7 @@ def leather(weave: GarmentMesh, offset: F32, *, passes: int, second: bool = Fals
     return Cut(
         weave=weave,
         offset_m=offset,
-        least_m=np.full(len(offset), 0.003),
+        min_m=np.full(len(offset), 0.003),
         passes=passes,
         folds_m=0.0,
         second=second,

@@ -45,7 +45,7 @@ class Cut:
 
     weave: GarmentMesh
     offset_m: F32  # (V,) from the base surface at loose = 1
-    least_m: F32  # (V,) never nearer to the skin than this
+    min_m: F32  # (V,) never nearer to the skin than this
     passes: int = 5  # smoothing
     folds_m: float = 0.015
     rim_m: float = 0.008  # depth of the edge turned inwards; 0: a bare edge
@@ -83,7 +83,7 @@ class DrapeConstraint:
     """How loose cloth finds the skin under it in a pose."""
 
     moving: NDArray[np.intp]  # (M,) vertices that move
-    least_m: F32  # (M,) above the skin; of hair: no more than what is worn under it
+    min_m: F32  # (M,) above the skin; of hair: no more than what is worn under it
     skin: NDArray[np.intp]  # vertices they may lie on
     smooth: sparse.csr_array  # (M, V)
     rounds: int
@@ -101,7 +101,7 @@ class Cloth:
     rim: I32  # (E, 2)
     covers: U32  # (F + rim,)
     offset_m: F32  # (V,)
-    least_m: F32  # (V,)
+    min_m: F32  # (V,)
     normal_sum: sparse.csr_array  # (V, F)
     mean: sparse.csr_array  # (V, V) towards the neighbours', for normals
     smooth: sparse.csr_array  # (V, V) one smoothing pass
@@ -163,7 +163,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         rim=rim,
         covers=_with_rim(covers, faces, rim),
         offset_m=cut.offset_m.astype(np.float32),
-        least_m=cut.least_m.astype(np.float32),
+        min_m=cut.min_m.astype(np.float32),
         normal_sum=corner_sum(faces, count),
         mean=blur,
         smooth=smooth,
@@ -228,9 +228,9 @@ def _rounds(passes: int, *, fine: bool) -> tuple[float, Rounds]:
     A pass smooths as far as its triangles are long, so where these are twice as long a quarter
     of the passes does; fewer, stronger ones do the same as many weak ones.
     """
-    scale, most = (1.0, 0.9) if fine else (0.25, 0.45)
-    count = int(np.ceil(passes * _PASS * scale / most - 1e-9))
-    share = passes * _PASS * scale / count if count else most
+    scale, maximum = (1.0, 0.9) if fine else (0.25, 0.45)
+    count = int(np.ceil(passes * _PASS * scale / maximum - 1e-9))
+    share = passes * _PASS * scale / count if count else maximum
 
     def alike(number: int) -> int:
         return round(number * _PASS * scale / share)
@@ -251,15 +251,15 @@ def _settle(
     z = where.at[:, 2]
     if cut.limp:
         moving = np.flatnonzero(z < EARS_M)
-        least, skin, rounds = 0.25 * (EARS_M - z[moving]), base.shoulders, 2
+        minimum, skin, rounds = 0.25 * (EARS_M - z[moving]), base.shoulders, 2
     elif cut.wraps_trunk:
         moving = np.flatnonzero(z < 0.0)
-        least, skin, rounds = cut.least_m[moving] + 0.006, base.legs, 2
+        minimum, skin, rounds = cut.min_m[moving] + 0.006, base.legs, 2
     else:
         return None
     return DrapeConstraint(
         moving=moving,
-        least_m=least.astype(np.float32),
+        min_m=minimum.astype(np.float32),
         skin=skin,
         smooth=smooth[moving],
         rounds=rounds,

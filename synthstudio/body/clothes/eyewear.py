@@ -64,7 +64,7 @@ def medical_mask(base: Basis, shape: Shape) -> Tailored:
     cloth = Cut(
         weave=sheet,
         offset_m=np.zeros(rows * columns, np.float32),
-        least_m=np.full(rows * columns, np.float32(0.0035)),
+        min_m=np.full(rows * columns, np.float32(0.0035)),
         passes=3,
         folds_m=0.0,
         rim_m=0.002,
@@ -155,7 +155,7 @@ def _piece(base: Basis, at: F32, faces: I32, side: int) -> Cut:
     return Cut(
         weave=weave,
         offset_m=none,
-        least_m=none - np.float32(1.0),  # stiff: skin does not move it
+        min_m=none - np.float32(1.0),  # stiff: skin does not move it
         passes=0,
         folds_m=0.0,
         rim_m=0.0,

@@ -251,8 +251,8 @@ def _cut(weave: GarmentMesh, field: F32) -> tuple[I32, I32, GarmentMesh]:
     mixed = (count == 1) | (count == 2)
     # Turn each crossed face so that the corner alone on its side comes first.
     lone = np.argmax(positive[mixed] == (count[mixed] == 1)[:, None], axis=1)
-    turned = np.take_along_axis(faces[mixed], (lone[:, None] + np.arange(3)) % 3, axis=1)
-    a, b, c = turned.T
+    rotated = np.take_along_axis(faces[mixed], (lone[:, None] + np.arange(3)) % 3, axis=1)
+    a, b, c = rotated.T
     ends, edge = _unique_edges(np.concatenate([a, a]), np.concatenate([b, c]))
     f0, f1 = field[ends[:, 0]], field[ends[:, 1]]
     share = np.clip(f0 / np.where(f0 == f1, 1, f0 - f1), _CUT_MARGIN, 1 - _CUT_MARGIN)

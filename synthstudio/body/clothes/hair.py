@@ -161,7 +161,7 @@ def tress(
     return Cut(
         weave=weave,
         offset_m=offset,
-        least_m=np.full(len(offset), 0.0004),
+        min_m=np.full(len(offset), 0.0004),
         passes=passes,
         folds_m=0.0,
         rim_m=0.006 if limp else 0.0,

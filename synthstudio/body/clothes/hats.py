@@ -55,7 +55,7 @@ def hat(weave: GarmentMesh, offset: F32, *, passes: int, rim_m: float = 0.006) -
     return Cut(
         weave=weave,
         offset_m=offset,
-        least_m=np.full(len(offset), 0.003),
+        min_m=np.full(len(offset), 0.003),
         passes=passes,
         folds_m=0.0,
         rim_m=rim_m,
@@ -152,7 +152,7 @@ def headscarf(base: Basis, shape: Shape) -> Tailored:
     cloth = Cut(
         weave=weave,
         offset_m=np.zeros(count),
-        least_m=np.full(count, 0.003),
+        min_m=np.full(count, 0.003),
         passes=4,
         folds_m=0.006,
         rim_m=0.006,

@@ -44,7 +44,7 @@ def scarf(base: Basis, shape: Shape) -> Tailored:
     wound = Cut(
         weave=weave,
         offset_m=0.030 + 0.016 * np.sin(np.pi * rise) + 0.006 * turns,
-        least_m=np.full(len(rise), 0.016),
+        min_m=np.full(len(rise), 0.016),
         passes=3,
         folds_m=0.004,
         rim_m=0.020,
@@ -54,7 +54,7 @@ def scarf(base: Basis, shape: Shape) -> Tailored:
     end = Cut(
         weave=strip,
         offset_m=np.full(len(q.at), 0.044),
-        least_m=np.full(len(q.at), 0.034),
+        min_m=np.full(len(q.at), 0.034),
         passes=5,
         folds_m=0.006,
         rim_m=0.012,
@@ -77,7 +77,7 @@ def gloves(base: Basis, shape: Shape) -> Tailored:
     cut = Cut(
         weave=weave,
         offset_m=0.0030 + 0.004 * wrist,
-        least_m=np.full(len(p.at), 0.0015),
+        min_m=np.full(len(p.at), 0.0015),
         passes=1,
         folds_m=0.0,
         rim_m=0.003,
@@ -118,7 +118,7 @@ def tights(base: Basis, shape: Shape) -> Tailored:
 
     cut = close(base, inside, off_m=0.0015)
     return Tailored(
-        pieces=(replace(cut, least_m=np.full_like(cut.least_m, 0.001)),),
+        pieces=(replace(cut, min_m=np.full_like(cut.min_m, 0.001)),),
         inside=inside,
         hides=nowhere,
     )
@@ -141,7 +141,7 @@ def sandals(base: Basis, shape: Shape) -> Tailored:
     cut = Cut(
         weave=weave,
         offset_m=np.full(len(p.at), 0.0045),
-        least_m=np.full(len(p.at), 0.003),
+        min_m=np.full(len(p.at), 0.003),
         passes=2,
         folds_m=0.0,
         rim_m=0.003,

@@ -41,7 +41,7 @@ def _over(base: Basis, field: Field, *, thick_m: float, flare_m: float = 0.006) 
     """Return a top that is worn over another one, and out over its hem."""
     made = top_cut(base, field, thick_m=thick_m, flare_m=flare_m, tucked=False, taper=0.06)
     low = step(places(base.atlas, made.weave.rows).at[:, 2], 0.14, 0.04)
-    offset = made.offset_m + 0.014 * low * (made.least_m > 0.0035)
+    offset = made.offset_m + 0.014 * low * (made.min_m > 0.0035)
     return replace(made, offset_m=offset, passes=8, rim_m=0.010, level_hem=None)
 
 
@@ -106,7 +106,7 @@ def blazer(base: Basis, shape: Shape) -> Tailored:
     lapel = Cut(
         weave=weave,
         offset_m=np.full(count, 0.029),
-        least_m=np.full(count, 0.020),
+        min_m=np.full(count, 0.020),
         passes=6,
         folds_m=0.0,
         rim_m=0.006,
@@ -247,7 +247,7 @@ def apron(base: Basis, shape: Shape) -> Tailored:
     sheet = Cut(
         weave=weave,
         offset_m=np.full(count, 0.036),
-        least_m=np.full(count, 0.030),
+        min_m=np.full(count, 0.030),
         passes=4,
         folds_m=0.006,
         rim_m=0.005,

@@ -21,7 +21,7 @@ def resampled(cut: Cut, weave: GarmentMesh, p: Places, base: Basis) -> Cut:
         cut,
         weave=weave,
         offset_m=cut.offset_m[near],
-        least_m=cut.least_m[near],
+        min_m=cut.min_m[near],
         hang=None if cut.hang is None else cut.hang[near],
         level_hem=None if cut.level_hem is None else cut.level_hem[near],
     )

@@ -109,14 +109,14 @@ def _draped(cloth: Cloth, wearer: Wearer, rest: F32, loose: float, phase: float)
     """Return (3, V): off the body, smoothed, pushed out of the skin again and creased."""
     v = spread(cloth.rows, wearer.posed_m)
     if cloth.shift_m is not None:
-        v += _turned(cloth, cloth.shift_m, wearer)
+        v += _rotated(cloth, cloth.shift_m, wearer)
     cross = cross_of(v, cloth.corner)
     normals = unit(spread(cloth.normal_sum, cross))
     for _ in range(cloth.rounds.normals):
         normals = spread(cloth.mean, normals)
     normals = unit(normals)
     thick = np.float32(wearer.thick[cloth.on_head])
-    away = np.maximum(cloth.offset_m * np.float32(loose) * thick, cloth.least_m)
+    away = np.maximum(cloth.offset_m * np.float32(loose) * thick, cloth.min_m)
     if cloth.hang is not None:
         hung = hung_m(cloth.hang, rest, wearer.rest_joints_m.reshape(-1, 3))
         away += _blurred(cloth, hung) * thick
@@ -127,7 +127,7 @@ def _draped(cloth: Cloth, wearer: Wearer, rest: F32, loose: float, phase: float)
         v = spread(cloth.smooth, v)
     for _ in range(cloth.rounds.hem if len(cloth.hem) else 0):
         v[:, cloth.hem] = spread(cloth.hem_smooth, v)
-    v = pushed_out(v, cloth.anchors, wearer, cloth.least_m)
+    v = pushed_out(v, cloth.anchors, wearer, cloth.min_m)
     for _ in range(cloth.rounds.last):
         v = spread(cloth.smooth, v)
     if cloth.folds_m:
@@ -142,16 +142,16 @@ def _blurred(cloth: Cloth, value: F32) -> F32:
     return value
 
 
-def _turned(cloth: Cloth, shift_m: F32, wearer: Wearer) -> F32:
+def _rotated(cloth: Cloth, shift_m: F32, wearer: Wearer) -> F32:
     """Return the weave's shift (3, V) on this person, turned with its bones."""
     left, right = (wearer.bone_deltas[bone] for bone in cloth.bones)
-    turned = left @ shift_m
+    rotated = left @ shift_m
     if cloth.bones[0] != cloth.bones[1]:
-        turned = np.where(cloth.side, right @ shift_m, turned)
+        rotated = np.where(cloth.side, right @ shift_m, rotated)
     if cloth.drop_m is not None:  # the part below the ears turns back towards straight down
         up = np.array((0, 0, 1), np.float32)
-        turned += np.float32(_LIMP) * cloth.drop_m * (left @ up - up)[:, None]
-    made: F32 = turned * np.float32(wearer.head if cloth.on_head else wearer.scale)
+        rotated += np.float32(_LIMP) * cloth.drop_m * (left @ up - up)[:, None]
+    made: F32 = rotated * np.float32(wearer.head if cloth.on_head else wearer.scale)
     return made
 
 
@@ -160,9 +160,9 @@ def _settled(v: F32, loose: DrapeConstraint | None, wearer: Wearer, over_m: floa
     if loose is None:
         return v
     tree = cKDTree(wearer.posed_m[:, loose.skin].T)
-    least, keep = loose.least_m, np.ones((3, 1), np.float32)
+    minimum, keep = loose.min_m, np.ones((3, 1), np.float32)
     if loose.hair:  # it does not spread sideways over the shoulders
-        least = np.minimum(least, np.float32(min(over_m, _HAIR_OVER_M) + 0.010))
+        minimum = np.minimum(minimum, np.float32(min(over_m, _HAIR_OVER_M) + 0.010))
         keep = np.array([[0.15], [1], [1]], np.float32)
     requested = v.take(loose.moving, axis=1)
     near = loose.skin[tree.query(requested.T)[1]]
@@ -174,15 +174,15 @@ def _settled(v: F32, loose: DrapeConstraint | None, wearer: Wearer, over_m: floa
         for last in (False, False, True):
             before = v.take(loose.moving, axis=1)
             v[:, loose.moving] = before + keep * (
-                pushed_out(before, near[None], wearer, least) - before
+                pushed_out(before, near[None], wearer, minimum) - before
             )
             if not last:
                 v[:, loose.moving] = spread(loose.smooth, v)
     return v
 
 
-def pushed_out(v: F32, anchors: NDArray[np.intp], wearer: Wearer, least_m: F32) -> F32:
-    """Move vertices (3, V) out of the skin near them until they are `least_m` (V,) above it.
+def pushed_out(v: F32, anchors: NDArray[np.intp], wearer: Wearer, min_m: F32) -> F32:
+    """Move vertices (3, V) out of the skin near them until they are `min_m` (V,) above it.
 
     `anchors` (K, V) are skin vertices near each; the one deepest above it decides.
     """
@@ -191,7 +191,7 @@ def pushed_out(v: F32, anchors: NDArray[np.intp], wearer: Wearer, least_m: F32) 
         above = _height_m(v, other, wearer)
         deepest = np.where(above < height, other, deepest)
         height = np.minimum(height, above)
-    move = np.clip(least_m - height, 0, _MAX_PUSH_M)
+    move = np.clip(min_m - height, 0, _MAX_PUSH_M)
     moving = np.flatnonzero(move)
     out = v.copy()
     out[:, moving] += wearer.planes[:3].take(deepest[moving], axis=1) * move[moving]

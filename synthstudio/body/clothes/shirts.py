@@ -79,8 +79,8 @@ def turtleneck(base: Basis, shape: Shape) -> Tailored:
     weave, p = suit(base, roll)
     rise = np.clip(neckline(p, -0.034) / 0.052, 0, 1)
     offset = 0.009 + 0.009 * np.sin(np.pi * rise)
-    least = np.full(len(offset), 0.004)
-    neck = Cut(weave=weave, offset_m=offset, least_m=least, passes=5, folds_m=0.0, rim_m=0.006)
+    minimum = np.full(len(offset), 0.004)
+    neck = Cut(weave=weave, offset_m=offset, min_m=minimum, passes=5, folds_m=0.0, rim_m=0.006)
     body = top_cut(base, inside, thick_m=0.008, flare_m=0.008, tucked=False)
     return Tailored(pieces=(replace(body, passes=8), neck), inside=inside)
 
@@ -100,8 +100,8 @@ def crop_top(base: Basis, shape: Shape) -> Tailored:
     """Ends above the waist."""
     inside = sleeved_field(shape, 0.020, 0.0)
     body = top_cut(base, inside, thick_m=0.007, flare_m=0.0, tucked=False)
-    offset, least = np.full(len(body.offset_m), 0.010), np.full(len(body.offset_m), 0.004)
-    body = replace(body, offset_m=offset, least_m=least, level_hem=None)
+    offset, minimum = np.full(len(body.offset_m), 0.010), np.full(len(body.offset_m), 0.004)
+    body = replace(body, offset_m=offset, min_m=minimum, level_hem=None)
     return Tailored(pieces=(body,), inside=inside)
 
 
@@ -249,7 +249,7 @@ def _knot(base: Basis) -> Cut:
     return Cut(
         weave=weave,
         offset_m=np.full(count, 0.050),
-        least_m=np.full(count, 0.030),
+        min_m=np.full(count, 0.030),
         passes=3,
         folds_m=0.0,
         rim_m=0.006,

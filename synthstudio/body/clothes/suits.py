@@ -66,7 +66,7 @@ def overalls(base: Basis, shape: Shape) -> Tailored:
     front = Cut(
         weave=weave,
         offset_m=np.full(len(p.at), 0.022),
-        least_m=np.full(len(p.at), 0.015),
+        min_m=np.full(len(p.at), 0.015),
         passes=6,
         folds_m=0.004,
         rim_m=0.005,

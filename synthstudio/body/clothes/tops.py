@@ -39,7 +39,7 @@ def top_cut(
     offset = thick_m + flare_m * (0.5 * low + 0.5 * cuff) + waist * low
     if tucked:
         offset = offset + (0.005 - offset) * low
-    least = np.where(trunk > 0.5, 0.004 + (0 if tucked else 0.010) * low, 0.003)
+    minimum = np.where(trunk > 0.5, 0.004 + (0 if tucked else 0.010) * low, 0.003)
     hang = trunk * step(z, 0.42, 0.34)
     if tucked:
         hang = hang * step(z, 0.08, 0.14)
@@ -47,7 +47,7 @@ def top_cut(
     return Cut(
         weave=weave,
         offset_m=offset,
-        least_m=least,
+        min_m=minimum,
         passes=6,
         hang=hang,
         taper=taper,
@@ -113,8 +113,8 @@ def collar(base: Basis, *, thick_m: float = 0.0) -> Cut:
     weave, p = suit(base, leaf)
     below = neckline(p, -0.014)
     offset = 0.005 + thick_m + 0.014 * step(below, 0.004, 0.036)
-    least = np.full(len(offset), 0.003)
-    return Cut(weave=weave, offset_m=offset, least_m=least, passes=3, folds_m=0.0, rim_m=0.004)
+    minimum = np.full(len(offset), 0.003)
+    return Cut(weave=weave, offset_m=offset, min_m=minimum, passes=3, folds_m=0.0, rim_m=0.004)
 
 
 def buttoned(cut: Cut, base: Basis, *, apart_m: float = 0.085, low_m: float = -1.0) -> Cut:
@@ -159,7 +159,7 @@ def hoodie(base: Basis, shape: Shape) -> Tailored:
     hood = Cut(
         weave=weave,
         offset_m=offset,
-        least_m=np.full(len(offset), 0.016),
+        min_m=np.full(len(offset), 0.016),
         passes=6,
         rim_m=0.012,
         level=False,
@@ -199,7 +199,7 @@ def wrapped(base: Basis, hem_m: float, *, width_m: float, belted: bool = True) -
     hang = None if top.hang is None else top.hang * step(z, 0.05, 0.15)
     top = replace(top, passes=9, rim_m=0.012, level_hem=None, hang=hang)
     tail = skirt_cut(base, lower, width_m, 0.075, offset_m=0.030)
-    tail = replace(tail, least_m=tail.least_m + 0.018, passes=10)
+    tail = replace(tail, min_m=tail.min_m + 0.018, passes=10)
     band = (belt(base, 0.040, 0.082, 0.043),) if belted else ()
     return Tailored(
         pieces=(buttoned(top, base, apart_m=0.11), tail, collar(base, thick_m=0.014), *band),

@@ -14,7 +14,7 @@ from synthstudio.core.labels import FRAME_LABELS, LABELS, SHARES, STATE_OUTSIDE,
 from synthstudio.core.masks import check_counts, decode
 from synthstudio.core.own_skeletons import definition
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.core.spec import THING_BASE
+from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import NO_STATE, Row, distortion_of, hidden_by
@@ -49,8 +49,8 @@ INFO: dict[str, str] = {  # what each key of a file of ours means
     "nobody knows",
     "cause": "J: visible, or what hides most of the patch, or truncated (outside the frame)",
     "ambiguous": f"J: visible share between {AMBIGUOUS_FROM} and {VISIBLE_THRESHOLD}",
-    "hidden_by": "J lists of [instance, share], largest first; people from 1, things from 1000 "
-    "(`things` on images)",
+    "hidden_by": "J lists of [instance, share], largest first; people from 1, objects from 1000 "
+    "(`objects` on images)",
     "instance_number": "the person's number in the image, from 1, as in hidden_by",
     "occluder_id": "J: the largest occluder of the winning cause; 0 none",
     "truncated": "part of the person's camera-facing surface is outside the frame",
@@ -107,7 +107,9 @@ def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
 
 
 def image_entry(frame: Mapping[str, Any]) -> Row:
-    things = zip(frame["thing_instance"], frame["thing_kind"], frame["thing_held_by"], strict=True)
+    objects = zip(
+        frame["object_instance"], frame["object_kind"], frame["object_held_by"], strict=True
+    )
     bent = distortion_of(frame["spec"])
     return {
         "id": frame["index"],
@@ -122,7 +124,7 @@ def image_entry(frame: Mapping[str, Any]) -> Row:
         "seed": frame["seed"],
         "sha256": frame["image_sha256"],
         "split": frame["split"],
-        "things": [{"instance": i, "kind": k, "held_by": h} for i, k, h in things],
+        "objects": [{"instance": i, "kind": k, "held_by": h} for i, k, h in objects],
         "variant": frame["variant"],
         "crowdIndex": frame["crowd_index"],
         **({} if bent is None else {"distortion": bent}),
@@ -196,14 +198,14 @@ def _boxes(row: Mapping[str, Any]) -> Row:
 
 def annotation_id(index: int, instance: int) -> int:
     """Return the id of a person's annotation; never 0, which pycocotools takes for none."""
-    return index * THING_BASE + instance
+    return index * OBJECT_BASE + instance
 
 
 def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
     """Undo `image_entry`; what another's file does not say is null, 0 or empty. FormatError."""
     with checked.reading(f"image {str(image.get('id'))[:40]}"):
         width, height = checked.size(image["width"], image["height"])
-        things = image.get("things", [])
+        objects = image.get("objects", [])
         ours = {
             "seed": image.get("seed", 0),
             "image_sha256": image.get("sha256", ""),
@@ -214,9 +216,9 @@ def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
             "K": None if image.get("distortion") else _flat(image.get("K")),
             "world_to_camera": _flat(image.get("world_to_camera")),
             "crowd_index": _crowd_index(image),
-            "thing_instance": [t["instance"] for t in things],
-            "thing_kind": [t["kind"] for t in things],
-            "thing_held_by": [t["held_by"] for t in things],
+            "object_instance": [t["instance"] for t in objects],
+            "object_kind": [t["kind"] for t in objects],
+            "object_held_by": [t["held_by"] for t in objects],
             **_from_json(image, _FRAME_PLAIN),
         }
         row = checked.frame_of(

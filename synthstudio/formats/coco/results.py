@@ -26,7 +26,7 @@ PICTURES = "pictures.json"
 CAUSES_PREDICTED = ("visible", "self", "person", "object")
 _PERSON = 1
 _NAMED = ["index", "file_name"]
-_MOST_BYTES = 256_000_000
+_MAX_BYTES = 256_000_000
 
 
 def _both(*names: str) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ def read_results(
     if start == b"[":
         values = [(f"{path}, byte {s.start}", s.value) for s in read_list(path) if s is not BEGIN]
         beside = path.with_name(PICTURES)
-        head = read_value(beside, limit=_MOST_BYTES) if beside.is_file() else {}
+        head = read_value(beside, limit=_MAX_BYTES) if beside.is_file() else {}
         with checked.reading(str(beside)):
             names = {id_key(e["id"]): str(e["file_name"]) for e in head.get("images", [])}
             categories = head.get("categories", [])

@@ -146,14 +146,14 @@ def _checked(images: Path, name: str, size: tuple[int, int]) -> str:
     data = read_bytes(path)
     found = check_rgb(data, name)
     if found != size:
-        turned = found == (size[1], size[0])
+        rotated = found == (size[1], size[0])
         raise AssetError(
             "the photo has another size than its annotations",
             where=name,
             expected=f"{size[0]} x {size[1]}",
-            got=f"{found[0]} x {found[1]}" + (", turned by its EXIF" if turned else ""),
+            got=f"{found[0]} x {found[1]}" + (", turned by its EXIF" if rotated else ""),
             then="Annotations are of the upright photo: mend its EXIF or the annotations."
-            if turned
+            if rotated
             else None,
         )
     return hashlib.sha256(data).hexdigest()

@@ -23,14 +23,14 @@ from synthstudio.core.photo import PhotoSpec
 from synthstudio.core.places import Place
 from synthstudio.core.scene import F64, Bool, JointPatches
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.core.spec import THING_BASE, read_as
+from synthstudio.core.spec import OBJECT_BASE, read_as
 from synthstudio.dataset.reader import Dataset, opened
 from synthstudio.dataset.rows import Row
 from synthstudio.dataset.source import asset_root
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
 from synthstudio.generation.photos.make import annotated, pasted_people, renumbered
 from synthstudio.generation.pipeline import Built
-from synthstudio.generation.stage import PHOTOS, Settings, Stage, prepare, stored_recipe
+from synthstudio.generation.stage import PHOTOS, FrameGenerator, Settings, prepare, stored_recipe
 from synthstudio.recipe.draw_photo import CLEAN
 
 Compare = Callable[[Built, list[Row], list[JointPatches], tuple[str, ...], int], Any]
@@ -112,7 +112,7 @@ def audit(
     are checked where they were rendered in the set's own skeleton. SynthStudioError when the set
     or an asset cannot be read.
     """
-    dataset, stage = opened(place), Stage(settings)
+    dataset, stage = opened(place), FrameGenerator(settings)
     skeleton = get_skeleton(dataset.identity.skeleton)
     rows = list(dataset.iter_frames(["index", "variant", "group_id", "spec"]))[:frames]
     total, others = PhotoTally(), []
@@ -134,7 +134,7 @@ def audit(
 
 
 def _pasted(
-    stage: Stage,
+    stage: FrameGenerator,
     spec: PhotoSpec,
     pastes: tuple[PasteLayer, ...],
     stored: Sequence[Row],
@@ -232,11 +232,11 @@ def _cause(was: Row, j: int, hidden: dict[int, float], covered: float, state: in
     if was["state"][j] == 1 and covered < _HALF:
         return None if covered > _HALF - _SAME else str(was["cause"][j])
     own = was["instance"]
-    people = sum(s for i, s in hidden.items() if i < THING_BASE and i != own)
-    things = sum(s for i, s in hidden.items() if i >= THING_BASE)
-    if abs(people - things) < _SAME:
+    people = sum(s for i, s in hidden.items() if i < OBJECT_BASE and i != own)
+    objects = sum(s for i, s in hidden.items() if i >= OBJECT_BASE)
+    if abs(people - objects) < _SAME:
         return None
-    return "person" if people > things else "object"
+    return "person" if people > objects else "object"
 
 
 def _occluders(row: Row, j: int) -> dict[int, float]:

@@ -1,4 +1,4 @@
-"""What of a photo looks like the ground on which its people stand: where things may stand too.
+"""What of a photo looks like the ground on which its people stand: where objects may stand too.
 
 A guess by colour: cells below the horizon that look like those about somebody's feet, and hang
 together with them. Who is in the air, or whose feet are hidden, tells nothing. Rather none than a
@@ -22,23 +22,23 @@ from synthstudio.generation.photos.measure import Floor, Stand
 from synthstudio.label.photo import Annotated
 
 _CELLS_HIGH = 72
-_LEAST_CELLS = 3
+_MIN_CELLS = 3
 _BELOW_M, _BESIDE_M = 0.35, 0.25
 """So far below the feet, and beside the person's box, the ground is looked at."""
 _COVERED = 0.25
-_LEAST_SPREAD, _MOST_SPREAD = np.array([14.0, 6.0, 6.0]), np.array([18.0, 8.0, 8.0])
+_MIN_SPREAD, _MAX_SPREAD = np.array([14.0, 6.0, 6.0]), np.array([18.0, 8.0, 8.0])
 """Of L, a and b in OpenCV's 8-bit Lab: ground differs so much from place to place."""
 _TIMES = 2.2
 _IN_THE_AIR_M = 0.45
 _LEVEL = (0.0, 0.7)
 """Shares of the picture's height: with the horizon elsewhere the camera looks down or up."""
-_ALIKE_ABOVE, _LEAST_BELOW = 0.3, 0.1
+_ALIKE_ABOVE, _MIN_BELOW = 0.3, 0.1
 """Of the cells above the horizon at most, and of those below at least, that share is alike."""
 _COLOURED, _EVEN, _PAINTED, _SNOW = 12.0, 5.0, 40.0, 195.0
 """In OpenCV's 8-bit Lab: a mown field has at least that chroma and at most that deviation of
 lightness, a court at least that chroma, snow at least that lightness."""
 _UNEVEN = 40.0
-"""A deviation of lightness of more is of two things: the ground, and what is behind somebody."""
+"""A deviation of lightness of more is of two objects: the ground, and what is behind somebody."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +64,11 @@ def ground_cells(
         if not where.upright or airborne:
             continue
         seeds = _about_feet(grid, person, where)
-        if seeds.sum() < _LEAST_CELLS or not _is_plain_ground(grid.lab[seeds]):
+        if seeds.sum() < _MIN_CELLS or not _is_plain_ground(grid.lab[seeds]):
             continue
         alike, free = _like(grid, seeds), ~grid.taken
         above = alike[:horizon].sum() <= _ALIKE_ABOVE * free[:horizon].sum()
-        if above and alike[horizon:].sum() >= _LEAST_BELOW * free[horizon:].sum():
+        if above and alike[horizon:].sum() >= _MIN_BELOW * free[horizon:].sum():
             out[horizon:] |= alike[horizon:]
             told = True
     return GroundCells(ground=out, cell_px=grid.cell_px) if told else None
@@ -116,7 +116,7 @@ def _like(grid: _Grid, seeds: Bool) -> Bool:
     own = grid.lab[seeds]
     middle = np.median(own, axis=0)
     spread = 1.4826 * np.median(np.abs(own - middle), axis=0)
-    far = np.abs(grid.lab - middle) / np.clip(spread, _LEAST_SPREAD, _MOST_SPREAD)
+    far = np.abs(grid.lab - middle) / np.clip(spread, _MIN_SPREAD, _MAX_SPREAD)
     alike = (far < _TIMES).all(axis=2)
     joined = np.asarray(alike | grid.taken, np.uint8)  # ground goes on behind people
     _, piece = cv2.connectedComponents(joined, connectivity=4)

@@ -21,7 +21,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, U8, CutoutLayer, Rendering
 from synthstudio.core.spec import FrameSpec, GreySpec, LensSpec, PlainBackdrop
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Stage
+from synthstudio.generation.stage import FrameGenerator
 from synthstudio.label.photo import Annotated, crop
 from synthstudio.props.cutouts import cutout_layer
 from synthstudio.render import raster, shade
@@ -31,11 +31,11 @@ _LEVELS = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
 _LUMINANCE = LUMINANCE.astype(np.float32)
 _RENDERED_SIGMA = 0.55
 _CUTOUT_SIGMA = 0.7
-_MOST_BLUR = 3.5
-_LEAST_ALPHA = 1 / 512
+_MAX_BLUR = 3.5
+_MIN_ALPHA = 1 / 512
 _MASK_SIGMA, _PAD_PX = 0.8, 3
 _SPREAD = 0.8
-_LEAST_TIMES, _MOST_TIMES = 0.85, 1.7
+_MIN_TIMES, _MAX_TIMES = 0.85, 1.7
 """A paste's contrast is brought to 0.8 of that about it, but changed no more than this."""
 _NEARER, _FAR_GREY = 0.3, 70.0
 _CONTACT = 0.5
@@ -73,7 +73,7 @@ class PasteLayer:
 
 
 def paste_layers(
-    stage: Stage, spec: PhotoSpec, people: Sequence[Annotated]
+    stage: FrameGenerator, spec: PhotoSpec, people: Sequence[Annotated]
 ) -> tuple[PasteLayer, ...]:
     """Every paste of a spec as a layer, the nearest first."""
     return tuple(
@@ -82,7 +82,11 @@ def paste_layers(
 
 
 def _paste_layer(
-    stage: Stage, spec: PhotoSpec, paste: PasteSpec, place: int, people: Sequence[Annotated]
+    stage: FrameGenerator,
+    spec: PhotoSpec,
+    paste: PasteSpec,
+    place: int,
+    people: Sequence[Annotated],
 ) -> PasteLayer:
     if paste.cutout is not None:
         layer, shadow, sigma = _from_cutout(stage, spec, paste)
@@ -91,7 +95,7 @@ def _paste_layer(
         layer, shadow, rendered = _from_render(stage, spec, paste)
         sigma = _RENDERED_SIGMA
     extra = math.sqrt(max(0.0, spec.lens.blur_sigma_px**2 - sigma**2))
-    layer = _softened(layer, min(extra, _MOST_BLUR), (spec.width_px, spec.height_px))
+    layer = _softened(layer, min(extra, _MAX_BLUR), (spec.width_px, spec.height_px))
     size = (spec.width_px, spec.height_px)
     nearer = tuple(_mask_layer(p, size) for p in people if p.instance in paste.behind)
     alpha = layer.alpha
@@ -123,7 +127,7 @@ def _mask_layer(person: Annotated, size: tuple[int, int]) -> CutoutLayer:
 
 
 def _from_cutout(
-    stage: Stage, spec: PhotoSpec, paste: PasteSpec
+    stage: FrameGenerator, spec: PhotoSpec, paste: PasteSpec
 ) -> tuple[CutoutLayer, Shadow | None, float]:
     cutout = paste.cutout
     assert cutout is not None
@@ -143,7 +147,7 @@ def _from_cutout(
 def _contact(layer: CutoutLayer, size: tuple[int, int]) -> Shadow | None:
     """The light that is left where the cut-out meets the floor.
 
-    Dark under the lowest points of its outline, wide as the thing and flat as a floor is seen.
+    Dark under the lowest points of its outline, wide as the object and flat as a floor is seen.
     """
     solid = layer.alpha >= 0.5
     columns = np.flatnonzero(solid.any(axis=0))
@@ -177,12 +181,12 @@ def _span(low: int, high: int, reach: float, size: int) -> tuple[int, int]:
 
 
 def _from_render(
-    stage: Stage, spec: PhotoSpec, paste: PasteSpec
+    stage: FrameGenerator, spec: PhotoSpec, paste: PasteSpec
 ) -> tuple[CutoutLayer, Shadow, Rendered]:
-    """The layer of a thing or a person drawn alone, its shadow on the floor, the scene.
+    """The layer of an object or a person drawn alone, its shadow on the floor, the scene.
 
     Drawn before black it is colour times alpha. Drawn before white without its sun, it leaves
-    the shadow of the sky on the floor: soft, and where thing and floor meet. Where a photo's
+    the shadow of the sky on the floor: soft, and where object and floor meet. Where a photo's
     sun stands nobody knows.
     """
     small = FrameSpec(
@@ -190,7 +194,7 @@ def _from_render(
         index=spec.index,
         camera=paste.camera,
         people=() if paste.person is None else (paste.person,),
-        things=() if paste.thing is None else (paste.thing,),
+        objects=() if paste.object is None else (paste.object,),
         backdrop=PlainBackdrop(top_rgb=(0.0, 0.0, 0.0), bottom_rgb=(0.0, 0.0, 0.0)),
         light=paste.light,
         lens=LensSpec(),
@@ -215,7 +219,7 @@ def _from_render(
     return layer, shadow, drawn
 
 
-def render_alone(stage: Stage, spec: FrameSpec) -> tuple[Rendered, F32]:
+def render_alone(stage: FrameGenerator, spec: FrameSpec) -> tuple[Rendered, F32]:
     """The items of a spec before black, so colour times alpha, and their alpha (H, W)."""
     built = pipeline.build(stage, spec)
     camera = built.scene.camera
@@ -282,7 +286,7 @@ def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> Cutout
     ox, oy = layer.left_px - m, layer.top_px - m
     *soft_rgb, whole = cv2.split(soft[y0 - oy : y1 - oy, x0 - ox : x1 - ox])
     alpha = np.minimum(whole, 1)
-    alpha[alpha < _LEAST_ALPHA] = 0
+    alpha[alpha < _MIN_ALPHA] = 0
     below = np.maximum(whole, 1e-4)
     colour = np.asarray(cv2.merge([channel / below for channel in soft_rgb]), np.float32)
     return CutoutLayer(
@@ -298,7 +302,7 @@ def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> Cutout
 def _match_surroundings(layer: CutoutLayer, about: GreySpec) -> U8:
     """The layer's colours (h, w, 3) with grey levels nearer to those of its surroundings.
 
-    Part of the way: a thing may well be darker or plainer than what is about it.
+    Part of the way: an object may well be darker or plainer than what is about it.
     """
     weight = layer.alpha.astype(np.float64)
     if weight.sum() < 1:
@@ -306,7 +310,7 @@ def _match_surroundings(layer: CutoutLayer, about: GreySpec) -> U8:
     grey = layer.rgb @ _LUMINANCE
     mean = float((grey * weight).sum() / weight.sum())
     spread = math.sqrt(float(((grey - mean) ** 2 * weight).sum() / weight.sum()))
-    times = min(max(_SPREAD * about.spread / max(spread, 1.0), _LEAST_TIMES), _MOST_TIMES)
+    times = min(max(_SPREAD * about.spread / max(spread, 1.0), _MIN_TIMES), _MAX_TIMES)
     shift = _NEARER * min(max(about.mean - mean, -_FAR_GREY), _FAR_GREY)
     # All channels by the factor of the grey: hues stay.
     target = np.clip(mean + shift + (grey - mean) * times, 1, 254)
@@ -345,7 +349,7 @@ def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
     return np.clip(np.rint(noisy, out=noisy), 0, 255, out=noisy).astype(np.uint8)
 
 
-def _as_colourful(rgb: U8, alpha: F32, most: float) -> U8:
+def _as_colourful(rgb: U8, alpha: F32, maximum: float) -> U8:
     """Return colours (h, w, 3) of which no more than a twentieth exceed the photo's chroma.
 
     What does not exceed it keeps its own: skin does not pale beside a bright coat.
@@ -354,9 +358,9 @@ def _as_colourful(rgb: U8, alpha: F32, most: float) -> U8:
     apart = cv2.max(cv2.max(r, g), b) - cv2.min(cv2.min(r, g), b)
     shown = apart[alpha >= 0.5]
     own = float(np.quantile(shown, 0.95)) if shown.size else 0.0
-    if own <= most:
+    if own <= maximum:
         return rgb
     grey = _three(rgb.astype(np.float32) @ _LUMINANCE)
-    kept = np.minimum(1, np.float32(most) / np.maximum(apart.astype(np.float32), 1))
+    kept = np.minimum(1, np.float32(maximum) / np.maximum(apart.astype(np.float32), 1))
     paler: F32 = grey + (rgb - grey) * _three(kept)
     return np.clip(np.rint(paler), 0, 255).astype(np.uint8)

@@ -22,7 +22,7 @@ from synthstudio.core.labels import SHARES, STATE_VISIBLE, ask_row
 from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView
 from synthstudio.core.scene import F32, U8, Bool, CutoutLayer
 from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
-from synthstudio.core.spec import PERSON_BASE, THING_BASE, AssetRef, OcclusionTarget, to_json
+from synthstudio.core.spec import OBJECT_BASE, PERSON_BASE, AssetRef, OcclusionTarget, to_json
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset import rows
 from synthstudio.dataset.rows import Row
@@ -33,7 +33,7 @@ from synthstudio.generation.photos.album import Album, Sample
 from synthstudio.generation.photos.ground import ground_cells
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
 from synthstudio.generation.photos.measure import surer
-from synthstudio.generation.stage import Settings, Stage
+from synthstudio.generation.stage import FrameGenerator, Settings
 from synthstudio.label.photo import Annotated, Relabelled, radii_px, relabel
 from synthstudio.props import photo_looks
 from synthstudio.props.assets import AssetTable
@@ -54,7 +54,7 @@ class PhotoFrame:
     layers: dict[str, bytes] = field(default_factory=dict)
 
 
-class PhotoStage(Stage):
+class PhotoStage(FrameGenerator):
     """What one process holds to hide people in photos; whose geometry a draw asks."""
 
     def __init__(self, settings: Settings, photos: Path, album: Path, skeleton: str) -> None:
@@ -187,14 +187,14 @@ def view_of(
         for person, box, where in zip(found, boxes, stands, strict=True)
     )
     largest = max(boxes, key=lambda box: box[2] * box[3])
-    things = [i for i in sample.frame["thing_instance"] if i >= THING_BASE]
+    objects = [i for i in sample.frame["object_instance"] if i >= OBJECT_BASE]
     return PhotoView(
         photo=ref_of(sample),
         width_px=width,
         height_px=height,
         joints=skeleton.joints,
         people=people,
-        first_thing=max([THING_BASE - 1, *things]) + 1,
+        first_object=max([OBJECT_BASE - 1, *objects]) + 1,
         focal_px=measure.focal_px(width, height),
         horizon_px=round(floor.horizon_px, 2),
         blur_sigma_px=photo_looks.blur_sigma_px(rgb, largest),
@@ -375,7 +375,7 @@ def renumbered(layers: tuple[CutoutLayer, ...]) -> tuple[tuple[CutoutLayer, ...]
     back: dict[int, int] = {}
     out = []
     for layer in layers:
-        if layer.instance < THING_BASE:
+        if layer.instance < OBJECT_BASE:
             number = PERSON_BASE + 1 + len(back)
             back[number] = layer.instance
             layer = dataclasses.replace(layer, instance=number)
@@ -385,7 +385,7 @@ def renumbered(layers: tuple[CutoutLayer, ...]) -> tuple[tuple[CutoutLayer, ...]
 
 def _frame_row(sample: Sample, spec: PhotoSpec, pastes: tuple[PasteLayer, ...], jpeg: bytes) -> Row:
     photo = sample.frame
-    things = [(one.paste.instance, _kind(one)) for one in pastes if one.paste.person is None]
+    objects = [(one.paste.instance, _kind(one)) for one in pastes if one.paste.person is None]
     drawn = next((one.paste.camera for one in pastes if one.paste.person is not None), None)
     return {
         **photo,
@@ -399,9 +399,9 @@ def _frame_row(sample: Sample, spec: PhotoSpec, pastes: tuple[PasteLayer, ...], 
         "skeleton": photo["skeleton"],
         # The guessed camera, which joints_camera_m of pasted people belong to.
         "K": photo["K"] if photo["K"] or drawn is None else drawn.K.ravel().tolist(),
-        "thing_instance": [*photo["thing_instance"], *(i for i, _ in things)],
-        "thing_kind": [*photo["thing_kind"], *(k for _, k in things)],
-        "thing_held_by": [*photo["thing_held_by"], *(0 for _ in things)],
+        "object_instance": [*photo["object_instance"], *(i for i, _ in objects)],
+        "object_kind": [*photo["object_kind"], *(k for _, k in objects)],
+        "object_held_by": [*photo["object_held_by"], *(0 for _ in objects)],
         "layers": [],
         "spec": to_json(spec),
     }
@@ -411,8 +411,8 @@ def _kind(one: PasteLayer) -> str:
     paste = one.paste
     if paste.cutout is not None:
         return paste.cutout.kind
-    assert paste.thing is not None
-    return paste.thing.kind if paste.thing.asset is None else paste.thing.asset.name
+    assert paste.object is not None
+    return paste.object.kind if paste.object.asset is None else paste.object.asset.name
 
 
 def rows_of(frame: PhotoFrame, file_name: str) -> tuple[Row, list[Row]]:

@@ -40,7 +40,7 @@ STATURE_M = 1.68
 _TRUNK_M, _HEAD_TO_ANKLE_M = 0.6, 1.5
 _EYE_M, _EYE_SD = 1.5, 0.35
 _HORIZON, _HORIZON_SD = 0.42, 0.18  # shares of the picture's height
-_LEAST_EYE_M, _JUMPED_OVER_M = 0.45, 1.1
+_MIN_EYE_M, _JUMPED_OVER_M = 0.45, 1.1
 FEET_SEEN = 0.35
 """A stand that is less sure is a guess: of its feet nothing is known."""
 
@@ -132,7 +132,7 @@ def floor(stands: Sequence[Stand], height: int) -> Floor:
         w = base / np.sqrt(np.maximum(1.0, off))
     return Floor(
         float(np.clip(found_at[0], -0.5 * height, 0.95 * height)),
-        float(np.clip(found_at[1], _LEAST_EYE_M, 4.0)),
+        float(np.clip(found_at[1], _MIN_EYE_M, 4.0)),
     )
 
 
@@ -145,7 +145,7 @@ def grounded(found: Stand, plane: Floor, bottom: float) -> Stand:
     on_plane = plane.horizon_px + plane.eye_m * found.px_per_m
     if found.sure < FEET_SEEN:
         return replace(found, foot_px=max(on_plane, bottom))
-    if found.foot_px - plane.horizon_px >= _LEAST_EYE_M * found.px_per_m:
+    if found.foot_px - plane.horizon_px >= _MIN_EYE_M * found.px_per_m:
         return found
     eye = max(plane.eye_m, _JUMPED_OVER_M)
     return replace(found, foot_px=plane.horizon_px + eye * found.px_per_m)

@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from synthstudio.core.camera import Camera, look_at
-from synthstudio.core.catalogue import ThingKind
+from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.images import encode_png, srgb_to_linear
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.scene import U8
 from synthstudio.core.spec import FrameSpec, LensSpec, PlainBackdrop
 from synthstudio.dataset.durable import canonical_json, whole_folder
 from synthstudio.generation.photos.layers import render_alone, unmultiplied
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.props.assets import MANIFEST
 from synthstudio.recipe.contacts.supports import materials
-from synthstudio.recipe.layout.things import design, draw_kind
+from synthstudio.recipe.layout.objects import design, draw_kind
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.light import draw_light
 from synthstudio.recipe.sampling.view import Behind
@@ -48,11 +48,11 @@ def render_objects(
 
     (seed, number) decides each picture. RecipeError for an unknown kind.
     """
-    things: dict[str, object] = {"kind": "procedural"}
+    objects: dict[str, object] = {"kind": "procedural"}
     if kinds is not None:
-        things["kinds"] = dict.fromkeys(kinds, 1)
-    recipe = parse({"name": "objects", "seed": seed, "things": [things]})
-    stage = Stage(prepare(recipe, assets=Path(), device=device))
+        objects["kinds"] = dict.fromkeys(kinds, 1)
+    recipe = parse({"name": "objects", "seed": seed, "objects": [objects]})
+    stage = FrameGenerator(prepare(recipe, assets=Path(), device=device))
     found: Counter[str] = Counter()
     ledger, done = [], counter(on_progress, count)
     with whole_folder(out) as unfinished:
@@ -68,15 +68,15 @@ def render_objects(
     return found
 
 
-def render_object(stage: Stage, number: int, *, size_px: int) -> tuple[str, U8]:
+def render_object(stage: FrameGenerator, number: int, *, size_px: int) -> tuple[str, U8]:
     """The kind of object `number` of a stage's recipe, and its picture (h, w, 4), cropped."""
     ctx = SampleContext(recipe=stage.settings.recipe, index=number, split="val", geometry=stage)
     rng = ctx.rng("object")
-    entry = ctx.recipe.things[0]
+    entry = ctx.recipe.objects[0]
     kind = draw_kind(ctx, entry, rng)
-    assert isinstance(kind, ThingKind)
-    thing = design(entry, kind, materials(kind, rng), rng, shrink=0.0)
-    box = stage.box_m(thing)
+    assert isinstance(kind, ObjectKind)
+    obj = design(entry, kind, materials(kind, rng), rng, shrink=0.0)
+    box = stage.box_m(obj)
     radius, middle = float(np.linalg.norm(box[1] - box[0])) / 2, box.mean(0)
     raised = math.radians(rng.uniform(*_RAISED_DEG))
     away = np.array([0.0, -math.cos(raised), math.sin(raised)]) * _DISTANCE * radius
@@ -96,7 +96,7 @@ def render_object(stage: Stage, number: int, *, size_px: int) -> tuple[str, U8]:
         index=number,
         camera=camera,
         people=(),
-        things=(thing,),
+        objects=(obj,),
         backdrop=black,
         light=draw_light(ctx, Behind(options=ctx.recipe.backdrops[0].backdrop), camera),
         lens=LensSpec(),

@@ -147,12 +147,12 @@ def _check(recipe: Recipe) -> None:
             expected=recipe.cutouts.folder,
             got=options.cutouts.folder,
         )
-    if recipe.cutouts is None and options.cutouts is None and not recipe.things:
+    if recipe.cutouts is None and options.cutouts is None and not recipe.objects:
         if not options.by.get("person"):
             raise RecipeError(
                 "there is nothing to hide people behind",
                 where=f"{recipe.name}: occlude.by",
-                then="Name things, a folder of cut-outs, or let people hide people.",
+                then="Name objects, a folder of cut-outs, or let people hide people.",
             )
 
 

@@ -19,7 +19,7 @@ from synthstudio.inference.predict import U8
 from synthstudio.models.smooth import overlaps
 from synthstudio.training.outside import Predict
 
-_GREY, _CONFIDENCE, _OVERLAP, _MOST, _HALF = 114, 0.001, 0.7, 300, 0.5
+_GREY, _CONFIDENCE, _OVERLAP, _MAX, _HALF = 114, 0.001, 0.7, 300, 0.5
 
 
 def load(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, ...], Predict]:
@@ -43,7 +43,7 @@ def load(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, .
             score = rows[:, 4 : -count * numbers].max(1)
             corner, size = rows[:, :2] - rows[:, 2:4] / 2, rows[:, 2:4]
             boxes, sure = np.column_stack([corner, size]).tolist(), score.tolist()
-            best = np.array(cv2.dnn.NMSBoxes(boxes, sure, _CONFIDENCE, _OVERLAP), int)[:_MOST]
+            best = np.array(cv2.dnn.NMSBoxes(boxes, sure, _CONFIDENCE, _OVERLAP), int)[:_MAX]
         else:
             raise model.refuse(f"an output (1, {5 + count * numbers}, N)", rows.shape)
         people = rows[:, -count * numbers :].reshape(len(rows), count, numbers)

@@ -40,7 +40,7 @@ TRUST = "SYNTHSTUDIO_TRUST"
 HEAT_MAP_SCALE = 10.0
 """Heat maps from 0 to 1 times this are logits: a peak then has most of the probability."""
 _STRIDES = (4, 8, 16, 32, 64, 2, 1, *(s for s in range(3, 64) if s & (s - 1)))
-_MOST_EXTRA = 8  # class and register tokens
+_MAX_EXTRA = 8  # class and register tokens
 _GIVEN: dict[str, nn.Module] = {}
 Triple = tuple[float, float, float]
 
@@ -197,7 +197,7 @@ class Map:
         return found
 
 
-def build(request: Request, *, joints: int, width: int, say: Callable[[str], None]) -> External:
+def build(request: Request, *, joints: int, width: int, log: Callable[[str], None]) -> External:
     """The backbone or whole network of a request. ModelError says what to mend."""
     loaded = _load(request)
     net, report = loaded.net, list(loaded.report)
@@ -212,7 +212,7 @@ def build(request: Request, *, joints: int, width: int, say: Callable[[str], Non
     described = {"mean": made.mean, "std": made.std, "config": loaded.config}
     made.description = json.dumps(described, sort_keys=True)
     if report:
-        say("\n".join([f"pretrained backbone {request.name}: {report[0]}", *report[1:]]))
+        log("\n".join([f"pretrained backbone {request.name}: {report[0]}", *report[1:]]))
     return made
 
 
@@ -474,7 +474,7 @@ def _map(number: int, found: Tensor, size: tuple[int, int], *, heat: bool = Fals
     elif found.ndim == 3:
         layout, channels = "tokens", found.shape[2]
         extra = {s: found.shape[1] - (size[0] // s) * (size[1] // s) for s in _STRIDES if s > 1}
-        fitting = {s: more for s, more in extra.items() if 0 <= more <= _MOST_EXTRA}
+        fitting = {s: more for s, more in extra.items() if 0 <= more <= _MAX_EXTRA}
         stride = min(fitting, key=lambda s: fitting[s], default=0)
         if stride:
             grid = (size[0] // stride, size[1] // stride)

@@ -14,7 +14,7 @@ from synthstudio.models.backbones.sizes import HourglassSize
 from synthstudio.models.contract import StagedFeatures
 from synthstudio.models.layers import conv, require_multiple
 
-DEPTH, LEAST_CELLS = 4, 3
+DEPTH, MIN_CELLS = 4, 3
 """The paper's depth, and how many cells the shorter side has at the bottom at least: a 256x192
 crop's 64x48 cells become 4x3 there."""
 
@@ -58,9 +58,9 @@ class StackedHourglass(nn.Module):
 
 
 def depth_of(cells: tuple[int, int]) -> int:
-    """How often maps of these rows and columns are halved: 4 times, or down to LEAST_CELLS."""
+    """How often maps of these rows and columns are halved: 4 times, or down to MIN_CELLS."""
     shorter = min(cells)
-    depths = (d for d in range(DEPTH, 1, -1) if -(-shorter // 2**d) >= LEAST_CELLS)
+    depths = (d for d in range(DEPTH, 1, -1) if -(-shorter // 2**d) >= MIN_CELLS)
     return next(depths, 1)
 
 

@@ -29,7 +29,7 @@ ROWS = 24
 does not depend on the cells."""
 GROUP = 16
 """Poses of a cell that are added up in one go: adding to places one by one is the dearest step."""
-_LEAST_ROW = 8
+_MIN_ROW = 8
 """PyTorch adds up rows of fewer numbers one number at a time."""
 
 
@@ -187,10 +187,10 @@ class _Cells:
             1, cells
         )
         group = (groups.cumsum(1) - groups).gather(1, cells) + in_cell // GROUP
-        most = int(groups.sum(1).max())
-        poses = index.new_full((joints, most, GROUP), count)
+        maximum = int(groups.sum(1).max())
+        poses = index.new_full((joints, maximum, GROUP), count)
         poses[of_joint, group, in_cell % GROUP] = order
-        cell = index.new_full((joints, most), last)
+        cell = index.new_full((joints, maximum), last)
         cell[of_joint, group] = cells
         return cls(
             index=index[None],
@@ -204,7 +204,7 @@ class _Cells:
         """(B, J, cells): in each cell the sum of its poses' weights (B, N)."""
         many, joints = weights.shape[0], self.cell.shape[1]
         if not torch.compiler.is_exporting():
-            rows = F.pad(weights.t(), (0, max(0, _LEAST_ROW - many))).contiguous()
+            rows = F.pad(weights.t(), (0, max(0, _MIN_ROW - many))).contiguous()
             sums = F.embedding_bag(self.order, rows, self.begins, mode="sum")
             return sums[:, :many].t().reshape(many, joints, -1)
         padded = torch.cat([weights, weights.new_zeros(many, 1)], 1)

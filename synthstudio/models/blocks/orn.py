@@ -31,7 +31,7 @@ from synthstudio.models.contract import VISIBLE, PoseOutputs
 from synthstudio.models.heatmaps import log_probabilities, probabilities
 from synthstudio.models.layers import conv, resize
 
-LEAST_POWER, FUSION_POWER = 0.2, 0.7
+MIN_POWER, FUSION_POWER = 0.2, 0.7
 """Power of the poses' map in the final fusion for a surely visible and a surely hidden joint."""
 _OUTPUTS = {"presence": 1, "shares": 4, "quality": 1, "xyz_m": 3}
 _FACTS = 3  # of each joint's map: peak, entropy, expected cover
@@ -104,7 +104,7 @@ class ORN(nn.Module):
         fused = None
         if pose_logs is not None:
             unseen = 1 - torch.softmax(outputs["shares"], -1)[..., VISIBLE]
-            power = LEAST_POWER + (FUSION_POWER - LEAST_POWER) * unseen
+            power = MIN_POWER + (FUSION_POWER - MIN_POWER) * unseen
             fused = fuse(last, pose_logs, power[..., None, None])
         return PoseOutputs(
             logits=tuple(stages),

@@ -41,7 +41,7 @@ from synthstudio.models.layers import conv, resize
 from synthstudio.models.losses import gaussian_cross_entropy, masked_mean
 
 BASES, UPSAMPLED, LEVELS = 32, 4, 3
-_MOST_FOUND = 100
+_MAX_FOUND = 100
 
 
 def parameter_count(joints: int, *, bases: int = BASES) -> int:
@@ -97,8 +97,8 @@ class FCPose(System):
 
     The bases have stride 8, the maps of joints are made four times as fine. `sigma`: of their
     targets in cells of 2 px (the paper has single cells, which are no finer than that). A person
-    has a score above `least`, and boxes an IoU of at most `overlap`. `most`: locations of a batch
-    whose maps are trained. `map_weight`: of their loss; 0: a detector alone.
+    has a score above `minimum`, and boxes an IoU of at most `overlap`. `maximum`: locations of a
+    batch whose maps are trained. `map_weight`: of their loss; 0: a detector alone.
     """
 
     sees_frames = True
@@ -110,14 +110,14 @@ class FCPose(System):
         *,
         channels: int,
         sigma: float = 2.0,
-        least: float = 0.2,
+        minimum: float = 0.2,
         overlap: float = 0.6,
-        most: int = 32,
+        maximum: int = 32,
         map_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.stride, self.sigma, self.joints = 8, sigma, len(skeleton.joints)
-        self.least, self.overlap, self.most = least, overlap, most
+        self.minimum, self.overlap, self.maximum = minimum, overlap, maximum
         self.map_weight = map_weight
         width = 2 * channels
         self.frames = FrameNet(features, stride=4, multiple=self.stride << (LEVELS - 1))
@@ -181,8 +181,8 @@ class FCPose(System):
         factor = 2 ** (LEVELS - 1)
         where = self.places(torch.empty(1, 1, h * factor, w * factor))
         each = [assign(frame, where) for frame in people]
-        most = max(1, *(len(frame.joints_px) for frame in people))  # somebody for empty frames
-        joints = torch.full((len(people), most, self.joints, 2), torch.nan)
+        maximum = max(1, *(len(frame.joints_px) for frame in people))  # somebody for empty frames
+        joints = torch.full((len(people), maximum, self.joints, 2), torch.nan)
         for row, frame in zip(joints, people, strict=True):
             xy = torch.from_numpy(np.asarray(frame.joints_px, np.float32))
             row[: len(xy)] = torch.where(is_inside(xy, *frame.size)[..., None], xy, torch.nan)
@@ -205,7 +205,7 @@ class FCPose(System):
             "centre": masked_mean(entropy, mine),
         }
         if self.map_weight:
-            frame, location = best_locations(targets.owner, centre, most=self.most)
+            frame, location = best_locations(targets.owner, centre, maximum=self.maximum)
             terms["map"] = self.map_weight * joint_loss(
                 self.maps(outputs, frame, location),
                 targets.joints_px[frame, targets.owner[frame, location]],
@@ -226,8 +226,8 @@ class FCPose(System):
         scores, boxes = finite(score).astype(np.float64), finite(corners).astype(np.float64)
         found = []
         for b, (chance, box) in enumerate(zip(scores, boxes, strict=True)):
-            sure = np.flatnonzero(chance > self.least)
-            best = sure[keep_best(box[sure], chance[sure], overlap=self.overlap)][:_MOST_FOUND]
+            sure = np.flatnonzero(chance > self.minimum)
+            best = sure[keep_best(box[sure], chance[sure], overlap=self.overlap)][:_MAX_FOUND]
             location = torch.from_numpy(best).to(score.device)
             maps = self.maps(outputs, torch.full_like(location, b), location)
             joints, sharp = decode_joints(maps, stride=self.stride / UPSAMPLED, sigma=self.sigma)
@@ -235,15 +235,15 @@ class FCPose(System):
         return found
 
 
-def best_locations(owner: Tensor, centre: Tensor, *, most: int) -> tuple[Tensor, Tensor]:
-    """Frames and locations (M,) of `owner` (B, N) that lie best by `centre` (B, N), `most` of them:
-    everybody's best one first, then everybody's second."""
+def best_locations(owner: Tensor, centre: Tensor, *, maximum: int) -> tuple[Tensor, Tensor]:
+    """Frames and locations (M,) of `owner` (B, N) that lie best by `centre` (B, N), at most
+    `maximum`: everybody's best one first, then everybody's second."""
     frame, location = torch.nonzero(owner >= 0, as_tuple=True)
     order = centre[frame, location].argsort(descending=True, stable=True)
     frame, location = frame[order], location[order]
     person = torch.stack([frame, owner[frame, location]], 1)
     same = (person[:, None] == person).all(-1)
-    chosen = same.tril(-1).sum(1).argsort(stable=True)[:most]
+    chosen = same.tril(-1).sum(1).argsort(stable=True)[:maximum]
     return frame[chosen], location[chosen]
 
 

@@ -19,7 +19,7 @@ class Grouping:
 
     `limbs` (L pairs of joints). `sigma`: of the maps' Gaussians, in cells. `refine`: peaks below
     the cell. A limb needs affinity above `affinity` in a share `agree` of `samples` along it; a
-    person `joints` of them and a mean score above `score`. `most`: peaks of one joint in a frame.
+    person `joints` of them and a mean score above `score`. `maximum`: peaks of a joint in a frame.
     Of limbs on which the fields agree alike the shorter is better: one as long as the frame's
     diagonal is worth `length` less. (Shoulders of people in a row are in one line.)
     """
@@ -33,7 +33,7 @@ class Grouping:
     samples: int = 10
     joints: int = 3
     score: float = 0.2
-    most: int = 64
+    maximum: int = 64
     length: float = 0.1
 
 
@@ -54,7 +54,7 @@ def group_people(
     """The people of each frame; maps (B, J + 1, h, w), fields (B, L, 2, h, w)."""
     joints, whole = torch.from_numpy(finite(maps[:, :-1])), finite(fields)
     sigma = grouping.sigma if grouping.refine else None
-    peaks = find_peaks(joints, count=grouping.most, least=grouping.peak, sigma=sigma)
+    peaks = find_peaks(joints, count=grouping.maximum, minimum=grouping.peak, sigma=sigma)
     places, scores = peaks.xy.numpy(), peaks.score.numpy()
     if not grouping.refine:
         places = np.floor(places) + 0.5
@@ -76,13 +76,13 @@ def find_limbs(xy: F64, score: F64, fields: F64, grouping: Grouping) -> Limbs:
     limb, begin, end = np.nonzero(pair)  # all pairs of all limbs at once
     a, b = xy[ends[limb, 0], begin], xy[ends[limb, 1], end]
     at = np.linspace(0, 1, grouping.samples)
-    least = int(np.ceil(grouping.agree * grouping.samples - 1e-9))
-    few = at[1 : 2 + grouping.samples - least]  # when all of these disagree, too many do
+    minimum = int(np.ceil(grouping.agree * grouping.samples - 1e-9))
+    few = at[1 : 2 + grouping.samples - minimum]  # when all of these disagree, too many do
     hopeful = np.flatnonzero((_affinity(fields, limb, a, b, few) > grouping.affinity).any(1))
     limb, begin, end = limb[hopeful], begin[hopeful], end[hopeful]
     a, b = a[hopeful], b[hopeful]
     along = _affinity(fields, limb, a, b, at)
-    kept = (along > grouping.affinity).sum(1) >= least
+    kept = (along > grouping.affinity).sum(1) >= minimum
     limb, begin, end, mean = limb[kept], begin[kept], end[kept], along[kept].mean(1)
     reach = np.sqrt(((b - a)[kept] ** 2).sum(1)) / np.hypot(*fields.shape[-2:])
     order = np.argsort(grouping.length * reach - mean, kind="stable")
@@ -139,7 +139,7 @@ def _people(xy: F64, score: F64, limbs: Limbs, grouping: Grouping, stride: int) 
         people.values(),
         affinities.values(),
         joints=grouping.joints,
-        least=grouping.score,
+        minimum=grouping.score,
         stride=stride,
     )
 
@@ -151,10 +151,10 @@ def collect_people(
     limbs: Collection[list[float]],
     *,
     joints: int,
-    least: float,
+    minimum: float,
     stride: int,
 ) -> FoundPeople:
-    """Those with `joints` joints and a score above `least`: the mean over their peaks and limbs.
+    """Those with `joints` joints and a score above `minimum`: the mean over their peaks and limbs.
 
     A person is the numbers of peaks: joint * K + place among the K of `xy` (J, K, 2), `score`
     (J, K). `limbs`: the scores of each person's limbs.
@@ -169,7 +169,7 @@ def collect_people(
     count = (scores > 0).sum(1)
     total = scores.sum(1) + [sum(each) for each in limbs]
     mean = total / np.maximum(count + [len(each) for each in limbs], 1)
-    kept = np.flatnonzero((count >= joints) & (mean > least))
+    kept = np.flatnonzero((count >= joints) & (mean > minimum))
     kept = kept[np.argsort(-mean[kept], kind="stable")]
     return FoundPeople(
         joints_px=places[kept] * stride, scores=scores[kept].clip(0, 1), score=mean[kept].clip(0, 1)

@@ -21,7 +21,7 @@ class Voting:
     above `vote` vote (in the paper all do). A root has votes above `root`; it is somebody already
     found when it lies within `same` of their joint (share of the radius; the paper's 10 px of 32).
     `inside`: probability of a disc or body. A cell belongs to the nearest person within `distance`.
-    People below `score` are left out: three joints of seventeen stay. `most`: roots in a frame.
+    People below `score` are left out: three joints of seventeen stay. `maximum`: roots in a frame.
     """
 
     limbs: tuple[tuple[int, int], ...]
@@ -33,7 +33,7 @@ class Voting:
     inside: float = 0.5
     distance: float = 0.25
     score: float = 0.15
-    most: int = 600
+    maximum: int = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ def find_roots(votes: F64, voting: Voting) -> tuple[I64, F64, F64]:
     total = around.sum(1)
     x = column - 1.5 + around @ [c for _, c in steps] / total
     y = row - 1.5 + around @ [r for r, _ in steps] / total
-    order = np.argsort(-total, kind="stable")[: voting.most]
+    order = np.argsort(-total, kind="stable")[: voting.maximum]
     return joint[order], np.stack([x, y], -1)[order], total[order]
 
 

@@ -1,1 +1,1 @@
-"""Hands on things, backs on walls, hips on seats."""
+"""Hands on objects, backs on walls, hips on seats."""

@@ -1,6 +1,6 @@
-"""Who holds, carries, pushes or leans on what: a pose that can, a thing that fits it.
+"""Who holds, carries, pushes or leans on what: a pose that can, an object that fits it.
 
-The arms of the pose that was drawn give way to those of a holding pose; where the thing then is
+The arms of the pose that was drawn give way to those of a holding pose; where the object then is
 follows from the palms (grips.py, supports.py). Each person has a random stream for it, so a recipe
 in which nobody holds anything draws what it always drew.
 """
@@ -12,11 +12,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from synthstudio.core.catalogue import KeyPose, ThingKind
+from synthstudio.core.catalogue import KeyPose, ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec import PersonSpec, PoseSpec, ThingSpec
+from synthstudio.core.spec import ObjectSpec, PersonSpec, PoseSpec
 from synthstudio.recipe.contacts.grips import Holder, placed, put_into_hands
 from synthstudio.recipe.contacts.supports import draw_support, materials, seats_in
 from synthstudio.recipe.sampling import palette
@@ -44,7 +44,7 @@ _WALKED = frozenset({"pole", "barbell", "stand", *_PUSHED})
 class Contact:
     """What a draw decided: what is held in which hand, or what is leant on."""
 
-    kinds: tuple[ThingKind, ...]  # one that is held, or those that may be leant on
+    kinds: tuple[ObjectKind, ...]  # one that is held, or those that may be leant on
     hand: str = ""  # left_hand, right_hand, both_hands or back; "" leans
     key: KeyPose | None = None  # of somebody who leans
 
@@ -85,10 +85,10 @@ def _free(ctx: SampleContext, unit: Unit, hand: str) -> Unit:
     return dataclasses.replace(person, pose=pose), key
 
 
-def contact_thing(
+def contact_object(
     ctx: SampleContext, person: PersonSpec, contact: Contact, place: int
-) -> ThingSpec:
-    """The thing in the hands, on the back or under the arms of a person on the floor."""
+) -> ObjectSpec:
+    """The object in the hands, on the back or under the arms of a person on the floor."""
     rng = ctx.rng("held", place)
     if contact.key is not None:
         return draw_support(ctx, person, contact.key, contact.kinds, rng)
@@ -103,13 +103,13 @@ def contact_thing(
     holder = Holder(
         geometry=ctx.geometry, person=person, kind=kind, hand=contact.hand, size_m=size, joints=at
     )
-    thing = ThingSpec(
+    obj = ObjectSpec(
         kind=kind.kind,
         role="support" if kind.grip in _PUSHED else "held",
         materials=materials(kind, rng),
         held_by=place,
     )
-    return placed(put_into_hands(holder), thing)
+    return placed(put_into_hands(holder), obj)
 
 
 def _holding(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
@@ -132,12 +132,12 @@ _OTHER = {"left_hand": "right_hand", "right_hand": "left_hand"}
 
 def _leaning(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
     seats = bool(seats_in(ctx))
-    known = {kind.kind for kind in ctx.catalogue.things}
+    known = {kind.kind for kind in ctx.catalogue.objects}
     able = [p for p in ctx.catalogue.poses if known & set(p.leans)]
     able = [p for p in able if seats or p.needs != "seat"]
     key = _pose(ctx, able, rng, "leans")
     held = set(ctx.recipe.holdout.occluders)
-    kinds = [kind for kind in ctx.catalogue.things if kind.kind in key.leans]
+    kinds = [kind for kind in ctx.catalogue.objects if kind.kind in key.leans]
     kinds = list(ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held))
     if not kinds:
         raise _nothing(ctx, f"for the pose {key.name} to lean on")
@@ -147,10 +147,10 @@ def _leaning(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Cont
     return new, Contact(kinds=tuple(kinds), key=key)
 
 
-def _kind(ctx: SampleContext, rng: Generator) -> ThingKind:
+def _kind(ctx: SampleContext, rng: Generator) -> ObjectKind:
     weights = ctx.recipe.people.hold.kinds
     held = set(ctx.recipe.holdout.occluders)
-    kinds = [k for k in ctx.catalogue.things if k.grip and (weights or {k.kind: 1}).get(k.kind)]
+    kinds = [k for k in ctx.catalogue.objects if k.grip and (weights or {k.kind: 1}).get(k.kind)]
     kinds = list(ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held))
     if not kinds:
         raise _nothing(ctx, "to hold")
@@ -159,7 +159,7 @@ def _kind(ctx: SampleContext, rng: Generator) -> ThingKind:
 
 def _nothing(ctx: SampleContext, what: str) -> RecipeError:
     return RecipeError(
-        f"no kind of thing is left {what}",
+        f"no kind of object is left {what}",
         where=f"{ctx.where}: people.hold",
         then="Name more kinds, or hold out fewer.",
     )

@@ -1,7 +1,8 @@
-"""Where a held thing is: each grip puts a thing into a hand, between hands or on the back.
+"""Where a held object is: each grip puts an object into a hand, between hands or on the back.
 
-A thing is built with its base's centre at the origin, z up, its front to -y; `ThingKind.grip_share`
-is the point that a hand takes, as shares of its size. Palms: `GeometryQueries.palms_m`.
+An object is built with its base's centre at the origin, z up, its front to -y.
+`ObjectKind.grip_share` is the point that a hand takes, as shares of its size.
+Palms: `GeometryQueries.palms_m`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from synthstudio.core.catalogue import GeometryQueries, ThingKind
+from synthstudio.core.catalogue import GeometryQueries, ObjectKind
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import PersonSpec, ThingSpec, Vec3
+from synthstudio.core.spec import ObjectSpec, PersonSpec, Vec3
 
 SKIN_M = 0.015
 """From a palm's origin, the middle of a bar, back to the skin."""
@@ -24,7 +25,7 @@ _UP = np.array([0.0, 0.0, 1.0])
 _LEGS = ("pelvis", "left_thigh", "right_thigh", "left_shin", "right_shin")
 _FEET = ("left_foot", "right_foot", "left_shin", "right_shin")
 _OFF_MIDDLE = (0.0, 0.08, -0.08, 0.16, -0.16)
-"""Where a thing that stands is taken, in shares of its width off the middle."""
+"""Where an object that stands is taken, in shares of its width off the middle."""
 _SWING_RAD = np.radians(np.arange(0, 31, 5))
 _SOFT_M = 0.008
 _HANDS = ("left_hand", "right_hand")
@@ -38,7 +39,7 @@ class Holder:
 
     geometry: GeometryQueries
     person: PersonSpec
-    kind: ThingKind
+    kind: ObjectKind
     hand: str  # left_hand, right_hand, both_hands or back
     size_m: Vec3
     joints: dict[str, F64]  # (3,) each
@@ -79,7 +80,7 @@ class Holder:
 
 @dataclass(frozen=True, kw_only=True)
 class GripTransform:
-    """A thing's rotation (3, 3), origin (3,) and final size."""
+    """An object's rotation (3, 3), origin (3,) and final size."""
 
     turn: F64
     origin_m: F64
@@ -98,12 +99,12 @@ def angles_of(turn: F64) -> tuple[float, float, float]:
     return math.atan2(-float(turn[0, 1]), float(turn[1, 1])), pitch, roll
 
 
-def placed(put: GripTransform, thing: ThingSpec) -> ThingSpec:
-    """The thing where it was put; angles and places keep 0.1 mm."""
+def placed(put: GripTransform, obj: ObjectSpec) -> ObjectSpec:
+    """The object where it was put; angles and places keep 0.1 mm."""
     yaw, pitch, roll = (round(a, 6) for a in angles_of(put.turn))
     x, y, z = (round(float(v), 5) for v in put.origin_m)
     return replace(
-        thing,
+        obj,
         size_m=put.size_m,
         shape=put.shape,
         position_m=(x, y, z),
@@ -135,7 +136,7 @@ def _at(holder: Holder, turn: F64, point: F64, size: Vec3 | None = None) -> Grip
 
 
 def _inside_m(put: GripTransform, points: F64) -> float:
-    """How deep points lie inside the thing's box; 0 if none does."""
+    """How deep points lie inside the object's box; 0 if none does."""
     own = (points - put.origin_m) @ put.turn
     x, y, z = put.size_m
     depth = np.stack(
@@ -148,19 +149,19 @@ def _inside_m(put: GripTransform, points: F64) -> float:
 
 
 def _bar(holder: Holder) -> GripTransform:
-    """Put the thing's z along the hand's bar, its x to the knuckles."""
+    """Put the object's z along the hand's bar, its x to the knuckles."""
     palm = holder.palm()
     return _at(holder, _axes(x=holder.fingers(), z=palm[:3, 0]), palm[:3, 3])
 
 
 def _shaft(holder: Holder) -> GripTransform:
-    """Put the thing's z along the hand's bar, half turned to the vertical."""
+    """Put the object's z along the hand's bar, half turned to the vertical."""
     palm = holder.palm()
     return _at(holder, _axes(x=holder.facing, z=palm[:3, 0] + 0.7 * _UP), palm[:3, 3])
 
 
 def _cup(holder: Holder) -> GripTransform:
-    """Keep the thing upright, its side in the palm."""
+    """Keep the object upright, its side in the palm."""
     palm = holder.palm()
     radius = 0.46 * min(holder.size_m[:2])
     out = palm[:3, 3] + (radius - SKIN_M) * _level(palm[:3, 2])
@@ -171,7 +172,7 @@ _PHONE_RAD = math.radians(25)
 
 
 def _phone(holder: Holder) -> GripTransform:
-    """Lay the thing's back into the palm, its long side between fingers and thumb."""
+    """Lay the object's back into the palm, its long side between fingers and thumb."""
     palm = holder.palm()
     along = math.cos(_PHONE_RAD) * holder.fingers() + math.sin(_PHONE_RAD) * palm[:3, 0]
     z = _unit(along - palm[:3, 2] * (along @ palm[:3, 2]))
@@ -180,7 +181,7 @@ def _phone(holder: Holder) -> GripTransform:
 
 
 def _hang(holder: Holder) -> GripTransform:
-    """Let the thing hang from the hand, thin enough and swung out until the legs leave room."""
+    """Let the object hang from the hand, thin enough and swung out until the legs leave room."""
     palm = holder.palm()
     along = _level(palm[:3, 0])
     out = np.cross(along, _UP)  # across the handle
@@ -197,9 +198,9 @@ def _hang(holder: Holder) -> GripTransform:
 
 
 def _stand(holder: Holder) -> GripTransform:
-    """Stand the thing on the floor beside the person, as high as the hand, and off the feet.
+    """Stand the object on the floor beside the person, as high as the hand, and off the feet.
 
-    A wide thing's handle may be taken off its middle.
+    A wide object's handle may be taken off its middle.
     """
     palm = holder.palm()
     share = holder.kind.grip_share[2]
@@ -302,7 +303,7 @@ def _read(holder: Holder) -> GripTransform:
 
 
 def _tray(holder: Holder) -> GripTransform:
-    """Lay the thing on the palms, clear of the trunk."""
+    """Lay the object on the palms, clear of the trunk."""
     if holder.hand == "both_hands":
         middle, way, _ = _between(holder)
         skin = holder.skin(("torso",))
@@ -421,4 +422,4 @@ GRIPS: dict[str, Callable[[Holder], GripTransform]] = {
     "tray": _tray,
     "walk": _walk,
 }
-"""`ThingKind.grip` -> what puts such a thing into hands."""
+"""`ObjectKind.grip` -> what puts such an object into hands."""

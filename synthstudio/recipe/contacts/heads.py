@@ -30,7 +30,7 @@ def looking(person: PersonSpec, way: F64) -> PoseSpec | None:
     if trunk[2, 2] < _UPRIGHT:
         return None
     x, y, z = trunk.T @ (way / max(float(np.linalg.norm(way)), 1e-6))
-    return turned(person.pose, math.atan2(x, -y), math.asin(max(-1.0, min(1.0, z))))
+    return rotated(person.pose, math.atan2(x, -y), math.asin(max(-1.0, min(1.0, z))))
 
 
 def trunk_turn(person: PersonSpec) -> F64:
@@ -53,7 +53,7 @@ def _about(axis: int, angle: float) -> F64:
     return out
 
 
-def turned(pose: PoseSpec, turn: float, lift: float) -> PoseSpec | None:
+def rotated(pose: PoseSpec, turn: float, lift: float) -> PoseSpec | None:
     """The pose that looks that far to the left and up of the trunk, or None: too far."""
     eyes_turn, eyes_lift = (_within(_EYES_SHARE * a, _EYES_RAD) for a in (turn, lift))
     neck_turn, neck_lift = turn - eyes_turn, lift - eyes_lift
@@ -70,5 +70,5 @@ def turned(pose: PoseSpec, turn: float, lift: float) -> PoseSpec | None:
     return dataclasses.replace(pose, angles_rad=kept)
 
 
-def _within(value: float, most: float) -> float:
-    return max(-most, min(most, value))
+def _within(value: float, maximum: float) -> float:
+    return max(-maximum, min(maximum, value))

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from synthstudio.core.catalogue import Catalogue, KeyPose, ThingKind
+from synthstudio.core.catalogue import Catalogue, KeyPose, ObjectKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec import Material, PersonSpec, ThingSpec
+from synthstudio.core.spec import Material, ObjectSpec, PersonSpec
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 
@@ -34,9 +34,9 @@ def draw_support(
     ctx: SampleContext,
     person: PersonSpec,
     key: KeyPose,
-    kinds: tuple[ThingKind, ...],
+    kinds: tuple[ObjectKind, ...],
     rng: Generator,
-) -> ThingSpec:
+) -> ObjectSpec:
     """What a person on the floor leans on; one of `kinds` whose natural height fits best."""
     flat = tuple(kind for kind in kinds if kind.kind in FLAT)
     if flat:
@@ -52,10 +52,10 @@ def _under_arms(
     ctx: SampleContext,
     person: PersonSpec,
     key: KeyPose,
-    kinds: tuple[ThingKind, ...],
+    kinds: tuple[ObjectKind, ...],
     rng: Generator,
-) -> ThingSpec:
-    """A thing whose top is under the resting arms, its near edge at the body."""
+) -> ObjectSpec:
+    """An object whose top is under the resting arms, its near edge at the body."""
     arms = [ctx.geometry.skin_m(person, parts) for parts in _ARMS]
     lowest = [float(arm[:, 2].min()) for arm in arms]
     resting = [a for a, z in zip(arms, lowest, strict=True) if z > max(lowest) - _LEVEL_M]
@@ -79,7 +79,7 @@ def _under_arms(
     spare = 0.0 if sits else max(0.0, width / 2 - float(np.ptp(side)) / 2 - _EDGE_M)
     sideways = float(side.min() + side.max()) / 2 + (2 * float(rng.random()) - 1) * min(spare, 0.3)
     centre = (near + depth / 2) * ahead + sideways * across
-    return ThingSpec(
+    return ObjectSpec(
         kind=kind.kind,
         role="support",
         size_m=(width, depth, top),
@@ -104,13 +104,13 @@ def _near_edge_m(
     return float((body[body[:, 2] < top] @ ahead).max()) + _CLOTHES_M
 
 
-def _as_high_as(kinds: tuple[ThingKind, ...], top: float, rng: Generator) -> ThingKind:
+def _as_high_as(kinds: tuple[ObjectKind, ...], top: float, rng: Generator) -> ObjectKind:
 
-    def off(kind: ThingKind) -> float:
+    def off(kind: ObjectKind) -> float:
         return max(kind.size_low_m[2] - top, top - kind.size_high_m[2], 0.0)
 
-    least = min(off(kind) for kind in kinds)
-    fits = [kind for kind in kinds if off(kind) <= max(least, 0.02)]
+    minimum = min(off(kind) for kind in kinds)
+    fits = [kind for kind in kinds if off(kind) <= max(minimum, 0.02)]
     return fits[int(rng.random() * len(fits))]
 
 
@@ -119,9 +119,9 @@ def _yaw(ahead: F64) -> float:
 
 
 def _against(
-    ctx: SampleContext, person: PersonSpec, kinds: tuple[ThingKind, ...], rng: Generator
-) -> ThingSpec:
-    """An upright thing that the outstretched hand, else the back, touches."""
+    ctx: SampleContext, person: PersonSpec, kinds: tuple[ObjectKind, ...], rng: Generator
+) -> ObjectSpec:
+    """An upright object that the outstretched hand, else the back, touches."""
     body = ctx.geometry.skin_m(person, PARTS)
     hips = ctx.geometry.skin_m(person, ("pelvis",)).mean(axis=0)
     palms = ctx.geometry.palms_m(person)
@@ -138,14 +138,14 @@ def _against(
     near = float((body @ ahead).max()) - _SOFT_M
     nearest = touching[touching @ ahead > (touching @ ahead).max() - 0.02]
     kind = kinds[int(rng.random() * len(kinds))]
-    least = float(nearest[:, 2].max()) + _ABOVE_M
+    minimum = float(nearest[:, 2].max()) + _ABOVE_M
     low, high = kind.size_low_m, kind.size_high_m
     width, depth = (palette.between(low[k], high[k], rng) for k in range(2))
-    tall = palette.between(max(low[2], min(least, high[2])), max(high[2], least), rng)
+    tall = palette.between(max(low[2], min(minimum, high[2])), max(high[2], minimum), rng)
     spare = max(0.0, width / 2 - 0.12)
     sideways = float((nearest @ across).mean()) + (2 * float(rng.random()) - 1) * min(spare, 0.3)
     centre = (near + depth / 2) * ahead + sideways * across
-    return ThingSpec(
+    return ObjectSpec(
         kind=kind.kind,
         role="support",
         size_m=(width, depth, tall),
@@ -166,34 +166,34 @@ NARROW_M = 0.6
 """A seat at a table fits between its legs."""
 _HANGING_M = 0.04
 """So far below its top a hand hangs beside a seat."""
-_LEAST_M = 0.08
+_MIN_M = 0.08
 _USUAL = 0.4
-"""How often a thing has the colours that its builder gives it."""
+"""How often an object has the colours that its builder gives it."""
 _HEIGHT = "seat_height_m"
-_LEAST_BACK_M = 0.35
+_MIN_BACK_M = 0.35
 _STOOL_FORWARD_M = 0.05
 _CHAIR_BACK_M = 0.19
 _SOFA_BACK_M = 0.5
 """From a seat's rear edge to the hip joints: the back's thickness and half a trunk."""
 _SOFA_DEPTH_M = 0.65
 _SHIN_M = 0.11
-_LEAST_EDGE_M = 0.12
+_MIN_EDGE_M = 0.12
 """From the hip joints forward to a seat's front edge, when the feet are drawn in below it."""
 
 
-def seats_in(ctx: SampleContext) -> tuple[ThingKind, ...]:
+def seats_in(ctx: SampleContext) -> tuple[ObjectKind, ...]:
     """The kinds that one can sit on in this frame; without any, nobody sits."""
     held = set(ctx.recipe.holdout.occluders) if ctx.split == "train" else set()
     return tuple(kind for kind in _kinds(ctx.catalogue) if kind.kind not in held)
 
 
-def _kinds(catalogue: Catalogue) -> tuple[ThingKind, ...]:
-    return tuple(kind for kind in catalogue.things if "seat" in kind.roles)
+def _kinds(catalogue: Catalogue) -> tuple[ObjectKind, ...]:
+    return tuple(kind for kind in catalogue.objects if "seat" in kind.roles)
 
 
 def draw_seat(
     ctx: SampleContext, person: PersonSpec, rng: Generator, *, narrow: bool = False
-) -> ThingSpec:
+) -> ObjectSpec:
     """A seat under the hips of a person who is already on the floor.
 
     `narrow`: only what fits between the legs of a table; so it is for hands that hang beside it. A
@@ -206,11 +206,11 @@ def draw_seat(
     # At yaw 0 people face world -y, and so do seats.
     facing = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
     shins = [at[f"{side}_{j}"] for side in ("left", "right") for j in ("knee", "ankle")]
-    edge = max(min(float((shin - hips) @ facing) for shin in shins) - _SHIN_M, _LEAST_EDGE_M)
+    edge = max(min(float((shin - hips) @ facing) for shin in shins) - _SHIN_M, _MIN_EDGE_M)
     skin = ctx.geometry.skin_m(person, _SAT_ON)
     ahead = (skin - hips) @ facing
     sat_on = skin[(ahead > -_SAT_ON_M[0]) & (ahead < _SAT_ON_M[1]), 2]
-    top = max(float(sat_on.min()) + PRESSED_M, _LEAST_M)
+    top = max(float(sat_on.min()) + PRESSED_M, _MIN_M)
     held = set(ctx.recipe.holdout.occluders)
     kinds = ctx.allowed(_kinds(ctx.catalogue), rng, held=lambda kind: kind.kind in held)
     if narrow or float(ctx.geometry.skin_m(person, _HANDS)[:, 2].min()) < top - _HANGING_M:
@@ -223,13 +223,13 @@ def draw_seat(
     forward = _STOOL_FORWARD_M
     backed = _HEIGHT in kind.shape
     if backed:
-        height = max(height, top + _LEAST_BACK_M)
+        height = max(height, top + _MIN_BACK_M)
         forward = depth / 2 - (_SOFA_BACK_M if depth > _SOFA_DEPTH_M else _CHAIR_BACK_M)
     else:
         height = top
     forward = min(forward, edge - depth / 2)
     middle = hips + forward * facing
-    return ThingSpec(
+    return ObjectSpec(
         kind=kind.kind,
         role="seat",
         size_m=(width, depth, height),
@@ -240,10 +240,10 @@ def draw_seat(
     )
 
 
-def materials(kind: ThingKind, rng: Generator) -> tuple[Material, ...]:
+def materials(kind: ObjectKind, rng: Generator) -> tuple[Material, ...]:
     """As many materials as the kind's builder takes, or none: then it has its usual ones.
 
-    Things that grow (their shape has a variant) keep their own green.
+    Objects that grow (their shape has a variant) keep their own green.
     """
     patterns = kind.patterns or ("plain",)
     drawn = tuple(

@@ -65,7 +65,7 @@ def _tried(ctx: SampleContext, people: tuple[Unit, ...], rng: Generator) -> tupl
     if not left:
         return ()
     meeting = pick_one(left, rng, weights=weights, name=lambda m: m.name)
-    many = 2 + int(rng.random() * (min(meeting.most, len(people)) - 1))
+    many = 2 + int(rng.random() * (min(meeting.maximum, len(people)) - 1))
     who = tuple(person for person, _ in people[:many])
     if any(person.pose.turns for person in who):  # a motion's body is its own
         return ()
@@ -182,9 +182,9 @@ def _spread(
         pose = dataclasses.replace(pose, angles_rad=angles)
         posed.append(dataclasses.replace(person, pose=pose))
     low, high = meeting.apart_m
-    least = low + (high - low) * float(rng.random())
+    minimum = low + (high - low) * float(rng.random())
     strays = rng.normal(0.0, 1.0, (len(posed), 2)).clip(-2, 2)
-    for gap in np.linspace(least, high, _SPREADS):
+    for gap in np.linspace(minimum, high, _SPREADS):
         stood = tuple(
             _on_floor(ctx, _place(person, k, len(posed), float(gap), strays[k], meeting))
             for k, person in enumerate(posed)

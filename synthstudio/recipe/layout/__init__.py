@@ -1,1 +1,1 @@
-"""Where people and things stand, how people look, the cameras around them, variants."""
+"""Where people and objects stand, how people look, the cameras around them, variants."""

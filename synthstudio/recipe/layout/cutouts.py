@@ -18,13 +18,13 @@ from synthstudio.recipe.schema.scene import Cutouts
 
 _TRIES = 48
 _AHEAD = (0.12, 0.6)
-"""How far from the person towards the camera a thing stands that hides them."""
+"""How far from the person towards the camera an object stands that hides them."""
 _AROUND = (0.5, 1.7)
 """How far from the camera others stand, relative to the group."""
-_LEAST_GAP_M = 0.05
-_MOST_WIDE, _MOST_HIGH = 0.9, 1.2
-"""No thing is larger than this, relative to the frame."""
-_LEAST_PX = 6
+_MIN_GAP_M = 0.05
+_MAX_WIDE, _MAX_HIGH = 0.9, 1.2
+"""No object is larger than this, relative to the frame."""
+_MIN_PX = 6
 
 
 def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]:
@@ -109,7 +109,7 @@ def _around(layout: Layout, rng: Generator) -> F64:
 
 
 def _has_floor(layout: Layout, spot: F64, wide_m: float, *, hides: bool) -> bool:
-    """Whether a thing stands on a photo's floor from end to end.
+    """Whether an object stands on a photo's floor from end to end.
 
     What hides somebody may have its foot below the picture.
     """
@@ -120,7 +120,7 @@ def _has_floor(layout: Layout, spot: F64, wide_m: float, *, hides: bool) -> bool
 
 
 def _nearest_m(layout: Layout, hidden: Placed) -> float:
-    return float(layout.camera.to_camera(corners(hidden.box_m))[:, 2].min()) - _LEAST_GAP_M
+    return float(layout.camera.to_camera(corners(hidden.box_m))[:, 2].min()) - _MIN_GAP_M
 
 
 def _lies(
@@ -137,13 +137,13 @@ def _lies(
         return None
     scale = tall_m * camera.focal_px / depth / asset.shown_px[1]
     width, height = (round(side * scale) for side in asset.shown_px)
-    if scale > options.enlarge_at_most or min(width, height) < _LEAST_PX:
+    if scale > options.enlarge_at_most or min(width, height) < _MIN_PX:
         return None
-    if width > _MOST_WIDE * camera.width_px or height > _MOST_HIGH * camera.height_px:
+    if width > _MAX_WIDE * camera.width_px or height > _MAX_HIGH * camera.height_px:
         return None
     x, y = camera.project(seen)
     left, top = float(round(x - width / 2)), float(round(y - height))
-    beyond = top > camera.height_px - _LEAST_PX or left > camera.width_px or left + width < 0
+    beyond = top > camera.height_px - _MIN_PX or left > camera.width_px or left + width < 0
     return None if beyond else ((left, top), (width, height), round(depth, 4))
 
 

@@ -1,4 +1,4 @@
-"""What furniture is made of: wood, paint, cloth and metal that belong to the kind of thing.
+"""What furniture is made of: wood, paint, cloth and metal that belong to the kind of object.
 
 The furniture of one room often shares its wood, its fronts and its worktops.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from synthstudio.core.catalogue import ThingKind
+from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import Material, Pattern, Vec3
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.sampling import palette
 
 _SHARED = {"timber": 0.75, "front": 0.6, "unit": 1.0, "worktop": 1.0, "white goods": 0.8}
-"""How often a thing has what the room's other things have, of these finishes."""
+"""How often an object has what the room's other objects have, of these finishes."""
 _DAYLIGHT: tuple[Vec3, ...] = ((0.9, 0.95, 1.0), (1.0, 1.0, 1.0), (0.7, 0.85, 1.0))
 _PRINTS: tuple[Pattern, ...] = (
     "plain", "stripes", "checks", "dots", "plaid", "camouflage", "wood", "tiles",
@@ -159,8 +159,8 @@ _FINISHES: dict[str, tuple[str, ...]] = {
 Shared = dict[str, Material]
 
 
-def finish(kind: ThingKind, shared: Shared, rng: Generator) -> tuple[Material, ...]:
-    """What a thing is made of; `shared` holds the room's own finishes and grows."""
+def finish(kind: ObjectKind, shared: Shared, rng: Generator) -> tuple[Material, ...]:
+    """What an object is made of; `shared` holds the room's own finishes and grows."""
     row = _FINISHES.get(kind.kind)
     if row is None:
         return materials(kind, rng)

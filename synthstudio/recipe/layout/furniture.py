@@ -1,7 +1,7 @@
 """What makes a place of a bare floor: furniture, doors, windows and pictures at the walls of a
 room; houses, trees, cars and fences behind people in the open.
 
-They come last, when people, things and cameras have their places, and have random numbers of
+They come last, when people, objects and cameras have their places, and have random numbers of
 their own, so all that was there before stays. Their role is scenery: they hide nobody from any
 camera of the group, at any time of a clip, so all of its frames share them.
 """
@@ -47,8 +47,8 @@ def with_space(ctx: SampleContext, reach_m: Reach) -> Reach:
 def furnish(
     ctx: SampleContext, room: Backdrop, cameras: Sequence[Camera], standing: Sequence[Placed]
 ) -> list[Placed]:
-    """What stands and hangs about a place, with its boxes, the floor's things first."""
+    """What stands and hangs about a place, with its boxes, the floor's objects first."""
     assert isinstance(room, RoomBackdrop)
     site = site_of(ctx, cameras, standing)
     new = indoors(site, room) if room.walls else in_the_open(site, room)
-    return [Placed(item=thing, box_m=box_of(thing)) for thing in new]
+    return [Placed(item=obj, box_m=box_of(obj)) for obj in new]

@@ -11,20 +11,20 @@ import math
 
 import numpy as np
 
-from synthstudio.core.spec import PersonSpec, PoseSpec, ThingSpec
-from synthstudio.recipe.contacts.heads import looking, nose_m, turned
+from synthstudio.core.spec import ObjectSpec, PersonSpec, PoseSpec
+from synthstudio.recipe.contacts.heads import looking, nose_m, rotated
 from synthstudio.recipe.layout.placement import Layout, Placed
 from synthstudio.recipe.sampling.context import pick_one
 from synthstudio.recipe.sampling.pose_jitter import resolve_self_intersection
 
 _AT_HEAD = frozenset({"phone", "cup"})
-"""Grips of things that are held to the head: it keeps its pose."""
+"""Grips of objects that are held to the head: it keeps its pose."""
 _AWAY_RAD = (math.radians(60), math.radians(15))
 _SOFT_M = 0.02
 
 
 def look_about(layout: Layout, standing: list[Placed]) -> list[Placed]:
-    """The same people and things, with heads turned as `people.poses.look` asks."""
+    """The same people and objects, with heads turned as `people.poses.look` asks."""
     weights = {str(k): v for k, v in layout.ctx.recipe.people.poses.look.items()}
     if not any(weight for what, weight in weights.items() if what != "pose"):
         return standing
@@ -40,7 +40,7 @@ def look_about(layout: Layout, standing: list[Placed]) -> list[Placed]:
         if what == "pose" or _holds_to_head(layout, place) or one.item.pose.turns:
             continue
         if what == "away":
-            pose = turned(one.item.pose, aside * _AWAY_RAD[0], lift * _AWAY_RAD[1])
+            pose = rotated(one.item.pose, aside * _AWAY_RAD[0], lift * _AWAY_RAD[1])
         else:
             pose = _aimed(layout, one.item, out, place, what)
         if pose is not None:
@@ -84,7 +84,7 @@ def _if_free(layout: Layout, everybody: list[Placed], place: int, pose: PoseSpec
     return new if resolve_self_intersection(layout.ctx, person.phenotype, angles) == angles else old
 
 
-def _own(item: PersonSpec | ThingSpec, place: int) -> bool:
-    return isinstance(item, ThingSpec) and (
+def _own(item: PersonSpec | ObjectSpec, place: int) -> bool:
+    return isinstance(item, ObjectSpec) and (
         item.held_by == place or item.role in ("seat", "support")
     )

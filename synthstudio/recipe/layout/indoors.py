@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import RoomBackdrop, ThingSpec, Vec2, Vec3
+from synthstudio.core.spec import ObjectSpec, RoomBackdrop, Vec2, Vec3
 from synthstudio.recipe.layout.finishes import Shared, finish
 from synthstudio.recipe.layout.interiors import INTERIORS, Interior, With
 from synthstudio.recipe.layout.site import GAP_M, TRIES, Site, allowed, box_of, count, natural_size
@@ -25,7 +25,7 @@ TOPMOST_M = 1.35
 _WALLS = {"back": 0.56, "left": 0.22, "right": 0.22}
 _PIECES, _HANGS = (3, 5), (1, 2)
 _ABOVE_M = 1.75
-"""Nothing is hung above a thing from higher than this on."""
+"""Nothing is hung above an object from higher than this on."""
 _UNDER_CEILING_M = 0.1
 _APART_M = 0.004
 """What stands in a row or on top of something is so far from it."""
@@ -57,7 +57,7 @@ _ONCE = frozenset({"bed", "blackboard", "coat_rack", "fireplace", "fridge", "pia
 _LOOSE = frozenset({"books", "cup", "bottle", "fruit_bowl", "vase"})
 """What lies about at any angle."""
 _FACING = frozenset({"chair", "stool", "desk"})
-"""What looks at the thing before which it stands."""
+"""What looks at the object before which it stands."""
 _SIDES: tuple[Vec2, ...] = ((-1.0, 1.0), (1.0, -1.0))
 
 
@@ -71,16 +71,16 @@ class _Room:
     interior: Interior
     shares: dict[str, float]  # how often each wall is taken
     shared: Shared = field(default_factory=dict)
-    things: list[ThingSpec] = field(default_factory=list)
+    objects: list[ObjectSpec] = field(default_factory=list)
     boxes: list[F64] = field(default_factory=list)
 
-    def new(self, kind: str) -> ThingSpec | None:
-        """A thing of that kind at the origin; None where it may not be in this frame."""
+    def new(self, kind: str) -> ObjectSpec | None:
+        """An object of that kind at the origin; None where it may not be in this frame."""
         found = allowed(self.site, {kind: 1.0})
-        there = kind in _ONCE and any(thing.kind == kind for thing in self.things)
+        there = kind in _ONCE and any(obj.kind == kind for obj in self.objects)
         if there or not found:
             return None
-        made, rng = self.site.ctx.catalogue.things[min(found)], self.site.rng
+        made, rng = self.site.ctx.catalogue.objects[min(found)], self.site.rng
         width, depth, tall = natural_size(made, rng)
         if kind in _ROUND:
             depth = width
@@ -90,29 +90,29 @@ class _Room:
             depth = 0.08
         materials = finish(made, self.shared, rng)
         size = (width, depth, tall)
-        return ThingSpec(kind=kind, role="scenery", size_m=size, materials=materials)
+        return ObjectSpec(kind=kind, role="scenery", size_m=size, materials=materials)
 
     def any_wall(self) -> Wall:
         return self.walls[pick(self.shares, self.site.rng)]
 
-    def put(self, thing: ThingSpec, *, touching: ThingSpec | None = None) -> bool:
-        """Keep the thing if its place is inside the room and free; `touching` may be near."""
-        box = box_of(thing)
+    def put(self, obj: ObjectSpec, *, touching: ObjectSpec | None = None) -> bool:
+        """Keep the object if its place is inside the room and free; `touching` may be near."""
+        box = box_of(obj)
         (cx, cy), (width, depth, tall) = self.room.centre_m, self.room.size_m
         low = (cx - width / 2, cy - depth / 2, 0.0)
         if (box[0] < low).any() or (box[1] > (low[0] + width, low[1] + depth, tall)).any():
             return False
         others = [
-            other for t, other in zip(self.things, self.boxes, strict=True) if t is not touching
+            other for t, other in zip(self.objects, self.boxes, strict=True) if t is not touching
         ]
         if not self.site.takes(box, others):
             return False
-        self.things.append(thing)
+        self.objects.append(obj)
         self.boxes.append(box)
         return True
 
 
-def indoors(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
+def indoors(site: Site, room: RoomBackdrop) -> list[ObjectSpec]:
     """What is in a room's walls, stands at them, hangs on them, and belongs to that."""
     rng, walls = site.rng, walls_of(site, room)
     shares = {name: share for name, share in _WALLS.items() if name in walls}
@@ -134,35 +134,35 @@ def indoors(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
     _at_wall(here, "switch", here.any_wall())
     if room.ceiling is not None:
         _under_ceiling(here)
-    return here.things + skirting(site, walls, here.things)
+    return here.objects + skirting(site, walls, here.objects)
 
 
 def _at_wall(here: _Room, kind: str, wall: Wall) -> bool:
-    """Put a thing and its company at a wall; False where no place is free that is tried."""
-    thing = here.new(kind)
-    foot = None if thing is None else _foot_m(here, thing)
-    if thing is None or foot is None:
+    """Put an object and its company at a wall; False where no place is free that is tried."""
+    obj = here.new(kind)
+    foot = None if obj is None else _foot_m(here, obj)
+    if obj is None or foot is None:
         return False
-    width, depth, _ = thing.size_m
-    low = max(wall.least_m - width / 2, width / 2 + OFF_WALL_M)
-    high = min(wall.most_m + width / 2, wall.length_m - width / 2 - OFF_WALL_M)
+    width, depth, _ = obj.size_m
+    low = max(wall.min_m - width / 2, width / 2 + OFF_WALL_M)
+    high = min(wall.max_m + width / 2, wall.length_m - width / 2 - OFF_WALL_M)
     off = depth / 2 + (HUNG_M if kind in HUNG else OFF_WALL_M)
     for _ in range(TRIES if low < high else 0):
-        put = _turned(thing, wall, (palette.between(low, high, here.site.rng), off), foot)
+        put = _rotated(obj, wall, (palette.between(low, high, here.site.rng), off), foot)
         if here.put(put):
             _with_company(here, put, wall, here.interior.company(kind))
             return True
     return False
 
 
-def _turned(thing: ThingSpec, wall: Wall, at_m: Vec2, foot_m: float) -> ThingSpec:
+def _rotated(obj: ObjectSpec, wall: Wall, at_m: Vec2, foot_m: float) -> ObjectSpec:
     place: Vec3 = (*wall.at_m(*at_m), round(foot_m, 4))
-    return replace(thing, position_m=place, yaw_rad=wall.yaw_rad)
+    return replace(obj, position_m=place, yaw_rad=wall.yaw_rad)
 
 
-def _foot_m(here: _Room, thing: ThingSpec) -> float | None:
-    """How high a thing's foot is over the floor; None where the room is too low for it."""
-    kind, tall, rng = thing.kind, thing.size_m[2], here.site.rng
+def _foot_m(here: _Room, obj: ObjectSpec) -> float | None:
+    """How high an object's foot is over the floor; None where the room is too low for it."""
+    kind, tall, rng = obj.kind, obj.size_m[2], here.site.rng
     top = here.room.size_m[2] - _UNDER_CEILING_M
     foot = 0.0
     if kind == "basketball_hoop":
@@ -193,10 +193,10 @@ def _under_ceiling(here: _Room) -> None:
             return
 
 
-def _with_company(here: _Room, thing: ThingSpec, wall: Wall, company: tuple[With, ...]) -> None:
-    """Put with a thing what belongs to it, and with that what belongs to it in turn."""
-    along, _ = wall.of_m(thing)
-    ends = [along - thing.size_m[0] / 2, along + thing.size_m[0] / 2]
+def _with_company(here: _Room, obj: ObjectSpec, wall: Wall, company: tuple[With, ...]) -> None:
+    """Put with an object what belongs to it, and with that what belongs to it in turn."""
+    along, _ = wall.of_m(obj)
+    ends = [along - obj.size_m[0] / 2, along + obj.size_m[0] / 2]
     for one in company:
         if here.site.rng.random() >= one.share:
             continue
@@ -204,104 +204,104 @@ def _with_company(here: _Room, thing: ThingSpec, wall: Wall, company: tuple[With
         if new is None:
             continue
         if one.where in ("beside", "row"):
-            put = _beside(here, new, thing, wall, ends, row=one.where == "row")
+            put = _beside(here, new, obj, wall, ends, row=one.where == "row")
         elif one.where == "on":
-            put = _on(here, new, thing)
+            put = _on(here, new, obj)
         elif one.where == "before":
-            put = _before(here, new, thing, wall, palette.between(*one.gap_m, here.site.rng))
+            put = _before(here, new, obj, wall, palette.between(*one.gap_m, here.site.rng))
         else:
-            put = _on_wall(here, new, thing, wall, one)
+            put = _on_wall(here, new, obj, wall, one)
         if put is not None:
             _with_company(here, put, wall, one.then + here.interior.company(put.kind))
 
 
 def _beside(
-    here: _Room, new: ThingSpec, thing: ThingSpec, wall: Wall, ends: list[float], *, row: bool
-) -> ThingSpec | None:
+    here: _Room, new: ObjectSpec, obj: ObjectSpec, wall: Wall, ends: list[float], *, row: bool
+) -> ObjectSpec | None:
     """Put it at one side or the other, in a row after what is there; `ends` is where that ends."""
-    rng, (along, _) = here.site.rng, wall.of_m(thing)
+    rng, (along, _) = here.site.rng, wall.of_m(obj)
     if row:
-        new = _in_row(new, thing)
+        new = _in_row(new, obj)
     gap = _APART_M if row else GAP_M + palette.between(0.01, 0.12, rng)
     depth = new.size_m[1] / 2 + OFF_WALL_M
     for side in _SIDES[int(rng.random() * 2)]:
         end = ends[side > 0]
-        if not row and abs(end - along) > thing.size_m[0] / 2 + 1e-6:
+        if not row and abs(end - along) > obj.size_m[0] / 2 + 1e-6:
             continue
-        put = _turned(new, wall, (end + side * (gap + new.size_m[0] / 2), depth), 0.0)
+        put = _rotated(new, wall, (end + side * (gap + new.size_m[0] / 2), depth), 0.0)
         if here.put(put, touching=_neighbour(here, wall, end) if row else None):
             ends[side > 0] = end + side * (gap + new.size_m[0])
             return put
     return None
 
 
-def _neighbour(here: _Room, wall: Wall, end: float) -> ThingSpec | None:
-    """The thing on the floor at a wall that ends at that place along it."""
-    for thing in here.things:
-        if thing.yaw_rad == wall.yaw_rad and thing.position_m[2] == 0:
-            if abs(abs(wall.of_m(thing)[0] - end) - thing.size_m[0] / 2) < 1e-3:
-                return thing
+def _neighbour(here: _Room, wall: Wall, end: float) -> ObjectSpec | None:
+    """The object on the floor at a wall that ends at that place along it."""
+    for obj in here.objects:
+        if obj.yaw_rad == wall.yaw_rad and obj.position_m[2] == 0:
+            if abs(abs(wall.of_m(obj)[0] - end) - obj.size_m[0] / 2) < 1e-3:
+                return obj
     return None
 
 
-def _in_row(new: ThingSpec, thing: ThingSpec) -> ThingSpec:
-    """It as deep and as high as the thing beside it: worktops are one."""
-    worktop = thing.size_m[2] - (_TAP_M if thing.kind == "sink_unit" else 0.0)
+def _in_row(new: ObjectSpec, obj: ObjectSpec) -> ObjectSpec:
+    """It as deep and as high as the object beside it: worktops are one."""
+    worktop = obj.size_m[2] - (_TAP_M if obj.kind == "sink_unit" else 0.0)
     tall = new.size_m[2] if new.kind == "fridge" else worktop
     tall += _TAP_M if new.kind == "sink_unit" else 0.0
-    return replace(new, size_m=(new.size_m[0], thing.size_m[1], round(tall, 4)))
+    return replace(new, size_m=(new.size_m[0], obj.size_m[1], round(tall, 4)))
 
 
-def _on(here: _Room, new: ThingSpec, thing: ThingSpec) -> ThingSpec | None:
-    """Put it on the thing's top, where it lies on it wholly."""
-    rng, top = here.site.rng, thing.position_m[2] + thing.size_m[2]
-    if top > TOPMOST_M and thing.kind != "wall_shelf":
+def _on(here: _Room, new: ObjectSpec, obj: ObjectSpec) -> ObjectSpec | None:
+    """Put it on the object's top, where it lies on it wholly."""
+    rng, top = here.site.rng, obj.position_m[2] + obj.size_m[2]
+    if top > TOPMOST_M and obj.kind != "wall_shelf":
         return None
-    flat = thing.kind != "rug" and min(thing.size_m[:2]) > 0.3
+    flat = obj.kind != "rug" and min(obj.size_m[:2]) > 0.3
     turn = (float(rng.random()) - 0.5) * 0.9 if new.kind in _LOOSE and flat else 0.0
     placed = replace(new, yaw_rad=turn)
     half = (box_of(placed)[1] - box_of(placed)[0])[:2] / 2
-    spare = np.array(thing.size_m[:2]) / 2 - half - 0.01
+    spare = np.array(obj.size_m[:2]) / 2 - half - 0.01
     if (spare < 0).any():
         return None
-    c, s = math.cos(thing.yaw_rad), math.sin(thing.yaw_rad)
+    c, s = math.cos(obj.yaw_rad), math.sin(obj.yaw_rad)
     for _ in range(_FEW):
         x, y = spare * (2 * rng.random(2) - 1)
         if new.kind == "monitor":
             y = spare[1] * 0.4
-        elif thing.kind == "rug":
+        elif obj.kind == "rug":
             x, y = 0.2 * x, 0.2 * y
-        at = (thing.position_m[0] + c * x - s * y, thing.position_m[1] + s * x + c * y)
+        at = (obj.position_m[0] + c * x - s * y, obj.position_m[1] + s * x + c * y)
         place: Vec3 = (round(at[0], 4), round(at[1], 4), round(top, 4))
-        put = replace(placed, position_m=place, yaw_rad=round(turn + thing.yaw_rad, 6))
-        if here.put(put, touching=thing):
+        put = replace(placed, position_m=place, yaw_rad=round(turn + obj.yaw_rad, 6))
+        if here.put(put, touching=obj):
             return put
     return None
 
 
 def _before(
-    here: _Room, new: ThingSpec, thing: ThingSpec, wall: Wall, gap_m: float
-) -> ThingSpec | None:
-    """Put it before the thing's front, looking at it if it is a seat."""
-    along, off = wall.of_m(thing)
-    away = (thing.size_m[1] + new.size_m[1]) / 2 + gap_m
-    off += away if thing.yaw_rad == wall.yaw_rad else -away
-    aside = 0.15 * max(0.0, thing.size_m[0] - new.size_m[0]) * (2 * here.site.rng.random() - 1)
-    put = _turned(new, wall, (along + float(aside), off), 0.0)
+    here: _Room, new: ObjectSpec, obj: ObjectSpec, wall: Wall, gap_m: float
+) -> ObjectSpec | None:
+    """Put it before the object's front, looking at it if it is a seat."""
+    along, off = wall.of_m(obj)
+    away = (obj.size_m[1] + new.size_m[1]) / 2 + gap_m
+    off += away if obj.yaw_rad == wall.yaw_rad else -away
+    aside = 0.15 * max(0.0, obj.size_m[0] - new.size_m[0]) * (2 * here.site.rng.random() - 1)
+    put = _rotated(new, wall, (along + float(aside), off), 0.0)
     if new.kind in _FACING:
-        put = replace(put, yaw_rad=round(math.remainder(thing.yaw_rad + math.pi, math.tau), 6))
+        put = replace(put, yaw_rad=round(math.remainder(obj.yaw_rad + math.pi, math.tau), 6))
     return put if here.put(put) else None
 
 
 def _on_wall(
-    here: _Room, new: ThingSpec, thing: ThingSpec, wall: Wall, one: With
-) -> ThingSpec | None:
-    """Hang it above or below the thing, or before it."""
-    rng, (along, _) = here.site.rng, wall.of_m(thing)
-    foot, top = thing.position_m[2], thing.position_m[2] + thing.size_m[2]
+    here: _Room, new: ObjectSpec, obj: ObjectSpec, wall: Wall, one: With
+) -> ObjectSpec | None:
+    """Hang it above or below the object, or before it."""
+    rng, (along, _) = here.site.rng, wall.of_m(obj)
+    foot, top = obj.position_m[2], obj.position_m[2] + obj.size_m[2]
     width, depth, tall = new.size_m
     if one.where == "over":
-        return _curtained(here, new, thing, wall)
+        return _curtained(here, new, obj, wall)
     if one.where == "below":
         tall = round(min(tall, foot - _FOOT_M[new.kind][1] - 0.08), 3)
         foot = _FOOT_M[new.kind][0]
@@ -314,13 +314,13 @@ def _on_wall(
         foot = max(usual, top + palette.between(*one.gap_m, rng))
         if foot > _ABOVE_M or foot + tall > here.room.size_m[2] - _UNDER_CEILING_M:
             return None
-    new = replace(new, size_m=(min(width, 1.1 * thing.size_m[0]), depth, tall))
+    new = replace(new, size_m=(min(width, 1.1 * obj.size_m[0]), depth, tall))
     along += 0.1 * (float(rng.random()) - 0.5)
-    put = _turned(new, wall, (along, depth / 2 + HUNG_M), foot)
+    put = _rotated(new, wall, (along, depth / 2 + HUNG_M), foot)
     return put if here.put(put) else None
 
 
-def _curtained(here: _Room, new: ThingSpec, window: ThingSpec, wall: Wall) -> ThingSpec | None:
+def _curtained(here: _Room, new: ObjectSpec, window: ObjectSpec, wall: Wall) -> ObjectSpec | None:
     """Hang curtains before a window: to the floor, or to its sill where something is below it."""
     rng, (along, _) = here.site.rng, wall.of_m(window)
     (width, thick, tall), foot = window.size_m, window.position_m[2]
@@ -329,7 +329,7 @@ def _curtained(here: _Room, new: ThingSpec, window: ThingSpec, wall: Wall) -> Th
     off = HUNG_M + thick + 0.01 + new.size_m[1] / 2
     for low in (0.02, foot - 0.02):
         size = (wide, new.size_m[1], round(top - low, 3))
-        put = _turned(replace(new, size_m=size), wall, (along, off), low)
+        put = _rotated(replace(new, size_m=size), wall, (along, off), low)
         if here.put(put, touching=window):
             return put
     return None

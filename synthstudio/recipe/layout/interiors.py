@@ -15,7 +15,7 @@ as high and deep as it is; before it; above or below it on the wall; before it o
 
 @dataclass(frozen=True, kw_only=True)
 class With:
-    """What often goes with a thing, how often, and what goes with it in turn."""
+    """What often goes with an object, how often, and what goes with it in turn."""
 
     kind: str
     where: Where

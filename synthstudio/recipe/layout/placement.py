@@ -22,8 +22,8 @@ from synthstudio.core.catalogue import GeometryQueries, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import Detail, PersonSpec, ThingSpec
-from synthstudio.recipe.contacts.contacts import Contact, contact_thing
+from synthstudio.core.spec import Detail, ObjectSpec, PersonSpec
+from synthstudio.recipe.contacts.contacts import Contact, contact_object
 from synthstudio.recipe.contacts.supports import draw_seat
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.context import SampleContext
@@ -33,7 +33,7 @@ from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.schema.distributions import AnyNumber, sample
 from synthstudio.recipe.schema.people import Group
 
-Item = TypeVar("Item", bound=PersonSpec | ThingSpec)
+Item = TypeVar("Item", bound=PersonSpec | ObjectSpec)
 
 CANDIDATES = 160
 CLEAR_M = 0.3
@@ -43,7 +43,7 @@ _STEP_BACK_M = 0.02
 _IN_VIEW = 0.8
 _SAME_SPOT_M = 0.12
 _OVER_EDGE_M = 0.3
-"""So far beyond the edge of a photo's floor a thing may reach: somebody on it reaches as far."""
+"""So far beyond the edge of a photo's floor an object may reach: somebody on it reaches as far."""
 _LIFT_M = (0.05, 0.8)
 """How high the lowest point of somebody in the air is."""
 _CORNERS = np.array(list(np.ndindex(2, 2, 2)))
@@ -55,13 +55,13 @@ class NoRoom(RecipeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """A person or thing and its box (2, 3): least and greatest world corner.
+    """A person or object and its box (2, 3): least and greatest world corner.
 
     Somebody who moves has a `path`: themselves at times of the clip, the first of which is
     `item`; the box holds all of them.
     """
 
-    item: PersonSpec | ThingSpec
+    item: PersonSpec | ObjectSpec
     box_m: F64
     path: tuple[PersonSpec, ...] = ()
 
@@ -78,7 +78,7 @@ class Layout:
     """The first people, if they do something together: as they stand about the first of them,
     who is at the world's origin and faces -y."""
     footing: Footing | Stand | None = None
-    """A photo's or a place's floor, where people and things must stand on that."""
+    """A photo's or a place's floor, where people and objects must stand on that."""
     gain: float = 1.0  # how bright other pictures must be to be as bright as the photo
 
     @property
@@ -120,11 +120,11 @@ class Layout:
                 return False
         if self.footing is not None and not self.footing.takes(new.box_m):
             return False
-        least = self.ctx.recipe.people.min_gap_m
-        near = [other for other in placed if _box_gap_m(new.box_m, other.box_m) < least]
+        minimum = self.ctx.recipe.people.min_gap_m
+        near = [other for other in placed if _box_gap_m(new.box_m, other.box_m) < minimum]
         if any(_same_spot(new, other) for other in near):
             return False
-        return all(self._gap_m(new, other) >= least for other in near)
+        return all(self._gap_m(new, other) >= minimum for other in near)
 
     def on_floor(self, box_m: F64, *, below: bool) -> bool:
         """Whether what fills a box stands on a photo's floor.
@@ -206,7 +206,7 @@ def place_people(
             continue  # they came with the first
         first = candidate(layout, layout.ctx.rng("spot", place), 0, place=place, reach_m=reach)
         detail = detail_at(layout.camera, *first)
-        built = functools.cache(functools.partial(_turned, layout, person, key, place))
+        built = functools.cache(functools.partial(_rotated, layout, person, key, place))
         spot = find(
             layout, functools.partial(built, detail), everybody + seats, place=place, reach_m=reach
         )
@@ -216,7 +216,7 @@ def place_people(
                 f"no room for person {place + 1} of {len(people)}",
                 where=layout.ctx.where + (f", {floor}" if floor else ""),
                 expected=f"a free place among {CANDIDATES} tried",
-                then="Ask for fewer people, a smaller min_gap_m or things, or more spread"
+                then="Ask for fewer people, a smaller min_gap_m or objects, or more spread"
                 + (", or give photos or places with more floor." if floor else "."),
             )
         seen = detail_at(layout.camera, *spot)
@@ -238,7 +238,7 @@ def _reach(layout: Layout) -> AnyNumber:
     return arrangement.spread_m if isinstance(arrangement, Group) else arrangement.depth_m
 
 
-def _turned(
+def _rotated(
     layout: Layout, person: PersonSpec, key: KeyPose, place: int, detail: Detail, bearing_rad: float
 ) -> list[Placed]:
     """The parts of a person who is turned by where the camera is seen from the spot."""
@@ -264,9 +264,9 @@ def bearing_rad(layout: Layout, x_m: float, y_m: float) -> float:
     0 but with quotas of views or targets for which people turn: turns count from there.
     """
     quotas = layout.ctx.recipe.quotas
-    turned = quotas is not None and quotas.view is not None
+    rotated = quotas is not None and quotas.view is not None
     targets = layout.ctx.recipe.targets
-    if not turned and not (targets.search and targets.turns):
+    if not rotated and not (targets.search and targets.turns):
         return 0.0
     x, y, _ = layout.camera.position_m
     return math.radians(10 * round(math.degrees(math.atan2(x - x_m, y_m - y)) / 10))
@@ -282,8 +282,8 @@ def _parts(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> list
     contact = layout.contacts.get(place)
     if contact is not None:
         assert isinstance(unit.item, PersonSpec)
-        thing = contact_thing(layout.ctx, unit.item, contact, place)
-        parts.append(Placed(item=thing, box_m=layout.geometry.box_m(thing)))
+        obj = contact_object(layout.ctx, unit.item, contact, place)
+        parts.append(Placed(item=obj, box_m=layout.geometry.box_m(obj)))
     return parts
 
 

@@ -11,7 +11,7 @@ from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
-from synthstudio.core.spec import PersonSpec, ThingSpec
+from synthstudio.core.spec import ObjectSpec, PersonSpec
 from synthstudio.recipe.layout.placement import CLEAR_M, Layout, Placed, corners
 from synthstudio.recipe.schema.distributions import sample
 
@@ -21,7 +21,7 @@ _STEPS, _STEP = 16, 1.09
 _GIVEN_STEPS = 3
 _IN_VIEW = 0.94
 _HIDDEN = 0.6
-"""A place from where more of the joints than this lie behind things is taken if none is better."""
+"""A place from where more of the joints than this lie behind objects is taken if none is better."""
 _HIDING = ("occluder", "support")
 """What people sit on or hold hides them from some sides, wherever one stands."""
 _GIRTH_M = 0.25
@@ -81,7 +81,7 @@ def _placed(layout: Layout, standing: list[Placed], number: int) -> Camera:
         f"no place for camera {number + 1} of the rig",
         where=layout.ctx.where,
         expected=f"one {CLEAR_M:g} m off everything",
-        then="Give variants.rig a greater distance_m, or ask for fewer things or people.",
+        then="Give variants.rig a greater distance_m, or ask for fewer objects or people.",
     )
 
 
@@ -118,7 +118,7 @@ def _clear(camera: Camera, standing: list[Placed]) -> bool:
     for placed in standing:
         away = place - np.clip(place, placed.box_m[0], placed.box_m[1])
         depth = camera.to_camera(corners(placed.box_m))[:, 2]
-        # Beside the camera a wide thing may cross the picture's plane, out of sight.
+        # Beside the camera a wide object may cross the picture's plane, out of sight.
         if np.linalg.norm(away) < (CLEAR_M if depth.min() > CLEAR_M else 3 * CLEAR_M):
             return False
     return True
@@ -139,20 +139,20 @@ def _fits(camera: Camera, standing: list[Placed], *, whole: bool) -> bool:
 
 
 def _hidden(camera: Camera, joints_m: F64, standing: list[Placed]) -> float:
-    """The share of joints (N, 3) that lie behind the boxes of things that stand about."""
+    """The share of joints (N, 3) that lie behind the boxes of objects that stand about."""
     hidden = np.zeros(len(joints_m), bool)
     for placed in standing:
-        if isinstance(placed.item, ThingSpec) and placed.item.role in _HIDING:
+        if isinstance(placed.item, ObjectSpec) and placed.item.role in _HIDING:
             hidden |= _behind(np.array(camera.position_m), joints_m, placed.item)
     return float(hidden.mean()) if len(hidden) else 0.0
 
 
-def _behind(eye_m: F64, points_m: F64, thing: ThingSpec) -> Bool:
-    """Return (N,) whether the thing's upright box lies between an eye and points (N, 3)."""
-    c, s = math.cos(thing.yaw_rad), math.sin(thing.yaw_rad)
+def _behind(eye_m: F64, points_m: F64, obj: ObjectSpec) -> Bool:
+    """Return (N,) whether the object's upright box lies between an eye and points (N, 3)."""
+    c, s = math.cos(obj.yaw_rad), math.sin(obj.yaw_rad)
     turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])  # rows act as its inverse
-    eye, ends = ((p - np.array(thing.position_m)) @ turn for p in (eye_m, points_m))
-    width, depth, height = thing.size_m
+    eye, ends = ((p - np.array(obj.position_m)) @ turn for p in (eye_m, points_m))
+    width, depth, height = obj.size_m
     low, high = np.array([-width / 2, -depth / 2, 0.0]), np.array([width / 2, depth / 2, height])
     way = ends - eye
     way = np.where(np.abs(way) < 1e-9, 1e-9, way)

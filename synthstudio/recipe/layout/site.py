@@ -1,4 +1,4 @@
-"""Where things of a place may stand: free of everything, clear of cameras, hiding nobody."""
+"""Where objects of a place may stand: free of everything, clear of cameras, hiding nobody."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import ThingKind
+from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import Material, PersonSpec, ThingSpec, Vec3
+from synthstudio.core.spec import Material, ObjectSpec, PersonSpec, Vec3
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import CLEAR_M, Placed, corners
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 
 GAP_M = 0.05
-"""Nothing of a place comes nearer than this to its other things,"""
+"""Nothing of a place comes nearer than this to its other objects,"""
 PEOPLE_M = 0.15
-"""or than this to the boxes of people and of the things about them."""
+"""or than this to the boxes of people and of the objects about them."""
 TRIES = 12
 _PANES: tuple[Vec3, ...] = ((0.02, 0.025, 0.03), (0.08, 0.1, 0.13), (0.25, 0.32, 0.4))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """What new things keep off: what stands, and what cameras see of people."""
+    """What new objects keep off: what stands, and what cameras see of people."""
 
     ctx: SampleContext
     rng: Generator
@@ -49,7 +49,7 @@ class Site:
 
 
 def site_of(ctx: SampleContext, cameras: Sequence[Camera], standing: Sequence[Placed]) -> Site:
-    """Where things may stand about what stands already."""
+    """Where objects may stand about what stands already."""
     return Site(
         ctx=ctx,
         rng=ctx.shared_rng("furniture"),
@@ -59,12 +59,12 @@ def site_of(ctx: SampleContext, cameras: Sequence[Camera], standing: Sequence[Pl
     )
 
 
-def box_of(thing: ThingSpec) -> F64:
-    """The world box (2, 3) of a thing that is turned about z alone, or a larger one."""
-    width, depth, height = thing.size_m
-    c, s = abs(math.cos(thing.yaw_rad)), abs(math.sin(thing.yaw_rad))
+def box_of(obj: ObjectSpec) -> F64:
+    """The world box (2, 3) of an object that is turned about z alone, or a larger one."""
+    width, depth, height = obj.size_m
+    c, s = abs(math.cos(obj.yaw_rad)), abs(math.sin(obj.yaw_rad))
     half = np.array([c * width + s * depth, s * width + c * depth, 0.0]) / 2
-    foot = np.array(thing.position_m)
+    foot = np.array(obj.position_m)
     return np.stack([foot - half, foot + half + (0.0, 0.0, height)])
 
 
@@ -116,12 +116,12 @@ def allowed(site: Site, wanted: dict[str, float]) -> dict[int, float]:
     held = set(site.ctx.recipe.holdout.occluders) if site.ctx.split == "train" else set()
     return {
         place: wanted[kind.kind]
-        for place, kind in enumerate(site.ctx.catalogue.things)
+        for place, kind in enumerate(site.ctx.catalogue.objects)
         if kind.kind in wanted and kind.kind not in held
     }
 
 
-def natural_size(kind: ThingKind, rng: Generator) -> Vec3:
+def natural_size(kind: ObjectKind, rng: Generator) -> Vec3:
     """A size between the kind's least and greatest."""
     shared = float(rng.random())
     width, depth, height = (
@@ -131,12 +131,12 @@ def natural_size(kind: ThingKind, rng: Generator) -> Vec3:
     return width, depth, height
 
 
-def built(kind: ThingKind, rng: Generator) -> ThingSpec:
-    """A thing of a natural size at the origin."""
+def built(kind: ObjectKind, rng: Generator) -> ObjectSpec:
+    """An object of a natural size at the origin."""
     size = natural_size(kind, rng)
     made = materials(kind, rng)
     if kind.kind == "building":
         pattern = kind.patterns[int(rng.random() * len(kind.patterns))]
         pane = Material(base_rgb=palette.choose(_PANES, rng), roughness=0.1, specular=0.06)
         made = (palette.wall(pattern, rng), pane, palette.wall("plain", rng))
-    return ThingSpec(kind=kind.kind, role="scenery", size_m=size, materials=made)
+    return ObjectSpec(kind=kind.kind, role="scenery", size_m=size, materials=made)

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.spec import RoomBackdrop, ThingSpec, Vec2
+from synthstudio.core.spec import ObjectSpec, RoomBackdrop, Vec2
 from synthstudio.recipe.layout.site import GAP_M, TRIES, Site, allowed, box_of, built, count
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.schema.distributions import pick
@@ -20,15 +20,15 @@ _OPEN: tuple[dict[str, float], ...] = (
 _ROWS = {"tree": 3.0, "hedge": 3.0, "building": 3.0, "shrub": 1.5, "fence": 1.0}
 _ALIKE = frozenset({"hedge", "fence"})
 """Of these all in a row are of one size and colour."""
-_ROW_SHARE, _MOST_IN_A_ROW = 0.75, 14
-"""How often things of one of these kinds stand side by side behind all else, as far as the picture
+_ROW_SHARE, _MAX_IN_A_ROW = 0.75, 14
+"""How often objects of one of these kinds stand side by side behind all else, as far as the picture
 is wide, and how many at most."""
 _LONG = frozenset({"building", "fence", "hedge", "low_wall", "railing", "bench", "kiosk", "car"})
 """Kinds that stand along or across the street."""
 
 
-def in_the_open(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
-    """Things behind the people, here and there as far as the floor goes."""
+def in_the_open(site: Site, room: RoomBackdrop) -> list[ObjectSpec]:
+    """Objects behind the people, here and there as far as the floor goes."""
     rng, first = site.rng, site.cameras[0]
     kinds = allowed(site, _OPEN[int(rng.random() * len(_OPEN))])
     behind = float(site.standing[:, 1, 1].max()) if len(site.standing) else 0.0
@@ -36,18 +36,18 @@ def in_the_open(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
     street = (rng.random() - 0.5) * 0.5
     out = _row(site, room, behind)
     for _ in range(count(4, 8, rng) if kinds else 0):
-        kind = site.ctx.catalogue.things[pick(kinds, rng)]
-        thing = built(kind, rng)
-        size = max(thing.size_m[:2])
+        kind = site.ctx.catalogue.objects[pick(kinds, rng)]
+        obj = built(kind, rng)
+        size = max(obj.size_m[:2])
         for _ in range(TRIES):
-            nearest = behind + 1.0 + 0.6 * thing.size_m[2] + size / 2
+            nearest = behind + 1.0 + 0.6 * obj.size_m[2] + size / 2
             y = nearest + palette.between(0.0, 1.0, rng) ** 2 * 22.0
             middle, half = _seen_at(first, y)
             x = middle + (half + size / 4) * (2 * rng.random() - 1)
             yaw = street + (math.pi / 2 if kind.kind == "car" else 0.0)
             if kind.kind not in _LONG:
                 yaw = (2 * rng.random() - 1) * math.pi
-            here = replace(thing, position_m=(round(x, 3), round(y, 3), 0.0), yaw_rad=round(yaw, 4))
+            here = replace(obj, position_m=(round(x, 3), round(y, 3), 0.0), yaw_rad=round(yaw, 4))
             box = box_of(here)
             inside = abs(x - room.centre_m[0]) + size < room.size_m[0] / 2 and y + size < last
             if inside and site.takes(box, [box_of(t) for t in out]):
@@ -63,25 +63,25 @@ def _seen_at(camera: Camera, y_m: float) -> Vec2:
     return camera.position_m[0] - far * math.tan(camera.yaw_rad), half
 
 
-def _row(site: Site, room: RoomBackdrop, behind_m: float) -> list[ThingSpec]:
+def _row(site: Site, room: RoomBackdrop, behind_m: float) -> list[ObjectSpec]:
     rng = site.ctx.shared_rng("row")
     kinds = allowed(site, _ROWS)
     if not kinds or rng.random() >= _ROW_SHARE:
         return []
-    kind = site.ctx.catalogue.things[pick(kinds, rng)]
+    kind = site.ctx.catalogue.objects[pick(kinds, rng)]
     tall = kind.size_high_m[2]
     y = behind_m + 1.5 + 0.5 * tall + palette.between(0.0, 1.0, rng) ** 2 * 8.0
     middle, half = _seen_at(site.cameras[0], y)
     half = min(half, room.size_m[0] / 2 - abs(middle - room.centre_m[0]))
-    out: list[ThingSpec] = []
+    out: list[ObjectSpec] = []
     x = middle - half
     first = built(kind, rng)
-    while x < middle + half and len(out) < _MOST_IN_A_ROW:
-        thing = first if kind.kind in _ALIKE else built(kind, rng)
-        width, depth = thing.size_m[:2]
+    while x < middle + half and len(out) < _MAX_IN_A_ROW:
+        obj = first if kind.kind in _ALIKE else built(kind, rng)
+        width, depth = obj.size_m[:2]
         back = palette.between(0.0, 0.3, rng) * depth
         here = replace(
-            thing, position_m=(round(x + width / 2, 3), round(y + depth / 2 + back, 3), 0.0)
+            obj, position_m=(round(x + width / 2, 3), round(y + depth / 2 + back, 3), 0.0)
         )
         if y + 2 * depth < room.centre_m[1] + room.size_m[1] / 2 and site.takes(box_of(here), []):
             out.append(here)

@@ -2,7 +2,7 @@
 
 A variant shares with its base every field of the FrameSpec that its `differs` does not name.
 Each has streams of random numbers of its own, so a base is drawn alike with and without them
-(but for the room, which holds all cameras and all things of its group).
+(but for the room, which holds all cameras and all objects of its group).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from synthstudio.core.spec import (
     FrameSpec,
     GarmentSpec,
     HdriBackdrop,
+    ObjectSpec,
     OcclusionTarget,
     PersonSpec,
-    ThingSpec,
     Vec3,
 )
 from synthstudio.recipe.layout.placement import Placed
@@ -39,7 +39,7 @@ from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import sample
 
 REMOVED = ("held", "occluder")
-"""Roles of the things that `clean` leaves out; in a spec they follow all others, in this order."""
+"""Roles of the objects that `clean` leaves out; in a spec they follow all others, in this order."""
 SAME = ("index", "variant", "differs", "camera_id", "asks", "crowd_ask")
 """Fields of a FrameSpec that say which variant it is, or what was asked, not how it looks."""
 _BOX_MARGIN_M = 0.25
@@ -48,9 +48,9 @@ _SHADOWS_M = 8.0
 
 @dataclass(frozen=True, kw_only=True)
 class Occluders:
-    """What is before the people: things that stand there, cut-outs laid over the picture."""
+    """What is before the people: objects that stand there, cut-outs laid over the picture."""
 
-    things: tuple[Placed, ...]
+    objects: tuple[Placed, ...]
     cutouts: tuple[CutoutSpec, ...]
     asks: tuple[OcclusionTarget, ...] = ()  # of the people, and whether they are met
 
@@ -93,23 +93,23 @@ def differing(base: FrameSpec, other: FrameSpec) -> tuple[str, ...]:
     return tuple(name for name in names if getattr(base, name) != getattr(other, name))
 
 
-def in_order(things: Sequence[ThingSpec]) -> tuple[ThingSpec, ...]:
-    """Things with those that `clean` leaves out last: others then keep their ids."""
+def in_order(objects: Sequence[ObjectSpec]) -> tuple[ObjectSpec, ...]:
+    """Objects with those that `clean` leaves out last: others then keep their ids."""
     rank = {role: place for place, role in enumerate(REMOVED, 1)}
-    return tuple(sorted(things, key=lambda thing: rank.get(thing.role, 0)))
+    return tuple(sorted(objects, key=lambda obj: rank.get(obj.role, 0)))
 
 
 def clean(base: FrameSpec) -> FrameSpec:
-    """The spec without occluders, held things and cut-outs; seats and supports stay."""
-    kept = tuple(thing for thing in base.things if thing.role not in REMOVED)
-    return dataclasses.replace(base, things=kept, cutouts=(), asks=())
+    """The spec without occluders, held objects and cut-outs; seats and supports stay."""
+    kept = tuple(obj for obj in base.objects if obj.role not in REMOVED)
+    return dataclasses.replace(base, objects=kept, cutouts=(), asks=())
 
 
 def _occluded(base: FrameSpec, other: Occluders) -> FrameSpec:
-    kept = tuple(thing for thing in base.things if thing.role != "occluder")
-    new = tuple(p.item for p in other.things if isinstance(p.item, ThingSpec))
+    kept = tuple(obj for obj in base.objects if obj.role != "occluder")
+    new = tuple(p.item for p in other.objects if isinstance(p.item, ObjectSpec))
     return dataclasses.replace(
-        base, things=in_order((*kept, *new)), cutouts=other.cutouts, asks=other.asks
+        base, objects=in_order((*kept, *new)), cutouts=other.cutouts, asks=other.asks
     )
 
 
@@ -167,15 +167,15 @@ def dressed_anew(base: FrameSpec, own: SampleContext) -> FrameSpec:
     """
     people = list(base.people)
     for place, person in enumerate(base.people):
-        others: list[PersonSpec | ThingSpec] = [*people[:place], *people[place + 1 :]]
-        others += base.things
+        others: list[PersonSpec | ObjectSpec] = [*people[:place], *people[place + 1 :]]
+        others += base.objects
         people[place] = _dressed(person, others, own, place)
     return dataclasses.replace(base, people=tuple(people))
 
 
 def _dressed(
     person: PersonSpec,
-    others: Sequence[PersonSpec | ThingSpec],
+    others: Sequence[PersonSpec | ObjectSpec],
     own: SampleContext,
     place: int,
 ) -> PersonSpec:
@@ -234,14 +234,14 @@ def _stands_as(
     ctx: SampleContext,
     old: PersonSpec,
     new: PersonSpec,
-    others: Sequence[PersonSpec | ThingSpec],
+    others: Sequence[PersonSpec | ObjectSpec],
 ) -> bool:
     """Whether new clothes carry the body as the old did, and keep off everything else."""
-    geometry, least_m = ctx.geometry, ctx.recipe.people.min_gap_m
+    geometry, min_m = ctx.geometry, ctx.recipe.people.min_gap_m
     if abs(geometry.drop_m(new) - geometry.drop_m(old)) > _DEEPER_M:
         return False
     for other in others:
         gap = geometry.gap_m(new, other)
-        if gap < least_m and gap < min(geometry.gap_m(old, other), least_m) - _DEEPER_M:
+        if gap < min_m and gap < min(geometry.gap_m(old, other), min_m) - _DEEPER_M:
             return False
     return True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import RoomBackdrop, ThingSpec, Vec2
+from synthstudio.core.spec import ObjectSpec, RoomBackdrop, Vec2
 from synthstudio.recipe.layout.placement import CLEAR_M, corners
 from synthstudio.recipe.layout.site import Site, allowed, box_of, gaps_m, hides_nobody
 from synthstudio.recipe.sampling import palette
@@ -22,8 +22,8 @@ class Wall:
     along: F64
     inward: F64
     length_m: float
-    least_m: float  # what of it is worth using: from here
-    most_m: float  # to here
+    min_m: float  # what of it is worth using: from here
+    max_m: float  # to here
 
     @property
     def yaw_rad(self) -> float:
@@ -35,9 +35,9 @@ class Wall:
         x, y = self.start + self.along * along_m + self.inward * inward_m
         return round(float(x), 4), round(float(y), 4)
 
-    def of_m(self, thing: ThingSpec) -> Vec2:
-        """How far along the wall, and how far from it, a thing stands."""
-        away = np.array(thing.position_m[:2]) - self.start
+    def of_m(self, obj: ObjectSpec) -> Vec2:
+        """How far along the wall, and how far from it, an object stands."""
+        away = np.array(obj.position_m[:2]) - self.start
         return float(away @ self.along), float(away @ self.inward)
 
 
@@ -60,8 +60,8 @@ def walls_of(site: Site, room: RoomBackdrop) -> dict[str, Wall]:
             along=np.array(along),
             inward=np.array(inward),
             length_m=part[0],
-            least_m=part[1][0],
-            most_m=part[1][1],
+            min_m=part[1][0],
+            max_m=part[1][1],
         )
 
     return {
@@ -72,7 +72,7 @@ def walls_of(site: Site, room: RoomBackdrop) -> dict[str, Wall]:
     }
 
 
-def skirting(site: Site, walls: dict[str, Wall], out: list[ThingSpec]) -> list[ThingSpec]:
+def skirting(site: Site, walls: dict[str, Wall], out: list[ObjectSpec]) -> list[ObjectSpec]:
     """Boards along the walls between the doors, or none."""
     rng = site.rng
     wanted, tall, thick = rng.random() < 0.7, palette.between(0.06, 0.12, rng), 0.014
@@ -92,7 +92,7 @@ def skirting(site: Site, walls: dict[str, Wall], out: list[ThingSpec]) -> list[T
         ends.append(wall.length_m)
         for a, b in zip(ends[::2], ends[1::2], strict=True):
             at = wall.start + wall.along * (a + b) / 2 + wall.inward * (thick / 2 + 0.001)
-            board = ThingSpec(
+            board = ObjectSpec(
                 kind="skirting",
                 role="scenery",
                 size_m=(round(b - a - 2 * thick - 0.004, 4), thick, round(tall, 4)),
@@ -105,9 +105,9 @@ def skirting(site: Site, walls: dict[str, Wall], out: list[ThingSpec]) -> list[T
     return boards
 
 
-def _clear(site: Site, thing: ThingSpec) -> bool:
-    """Whether a thing at a wall neither meets what stands nor hides anybody."""
-    box = box_of(thing)
+def _clear(site: Site, obj: ObjectSpec) -> bool:
+    """Whether an object at a wall neither meets what stands nor hides anybody."""
+    box = box_of(obj)
     if len(site.standing) and gaps_m(box, site.standing).min() <= 0:
         return False
     for camera, seen in zip(site.cameras, site.seen, strict=True):

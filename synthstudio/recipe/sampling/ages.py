@@ -40,7 +40,7 @@ _GIRLS_CV = (
 )  # fmt: skip
 _LOSS_YEARS = (30, 70, 80, 90)
 _LOSS_CM = ((0.0, 3.0, 5.0, 7.0), (0.0, 5.0, 8.0, 11.0))  # men, women; 90 goes on as 70 to 80
-_MOST_SD = 2.2
+_MAX_SD = 2.2
 # Stature of Anny at height 0 and 1 by age, men and women: `tests/recipe/test_ages.py` asks Anny.
 _GRID = (0.05, 0.1, 0.2, 1 / 3, 0.45, 2 / 3, 1.0)
 _LOW_M = (
@@ -63,7 +63,7 @@ def years_of(shape: Shape, seed: int, number: int) -> float | None:
 def aged(phenotype: Phenotype, years: float, rng: Generator) -> Phenotype:
     """The body at that age, as tall as its kind is: nearer to or farther from the median."""
     sd = NormalDist().inv_cdf(min(max(float(rng.random()), 1e-9), 1 - 1e-9))
-    wanted = stature_m(years, phenotype.gender, max(-_MOST_SD, min(_MOST_SD, sd)))
+    wanted = stature_m(years, phenotype.gender, max(-_MAX_SD, min(_MAX_SD, sd)))
     age = float(np.interp(years, _YEARS, _AGES))
     low, high = (_mixed(tables, age, _GRID, phenotype.gender) for tables in (_LOW_M, _HIGH_M))
     height = min(max((wanted - low) / (high - low), 0.0), 1.0)

@@ -20,7 +20,7 @@ from synthstudio.recipe.sampling.quotas import identities_of
 from synthstudio.recipe.schema.distributions import support
 from synthstudio.recipe.schema.moments import FAMILY
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.recipe.schema.scene import Photo, ProceduralThings
+from synthstudio.recipe.schema.scene import Photo, ProceduralObjects
 
 _SHOWN = 6
 _UPSIDE_DOWN = 2.0
@@ -33,7 +33,7 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
     """Raise RecipeError if a recipe names what the catalogue lacks, or cannot be drawn from it."""
     poses = {p.name for p in catalogue.poses}
     families = {p.family for p in catalogue.poses}
-    kinds = {t.kind for t in catalogue.things}
+    kinds = {t.kind for t in catalogue.objects}
     meshes = {n for m in catalogue.meshes for n in names(m.asset)}
     cutouts = {n for c in catalogue.cutouts for n in (c.category, *names(c.asset)) if n}
     behind = [b.asset for b in (*catalogue.backgrounds, *catalogue.hdris)]
@@ -48,11 +48,11 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
         options.wardrobe.kinds,
         {g.kind for g in catalogue.garments},
     )
-    for i, things in enumerate(recipe.things):
-        if isinstance(things, ProceduralThings):
-            occluders = {t.kind for t in catalogue.things if "occluder" in t.roles}
-            _known(recipe, f"things.{i}.kinds", things.kinds or (), occluders)
-    held = {t.kind for t in catalogue.things if t.grip}
+    for i, objects in enumerate(recipe.objects):
+        if isinstance(objects, ProceduralObjects):
+            occluders = {t.kind for t in catalogue.objects if "occluder" in t.roles}
+            _known(recipe, f"objects.{i}.kinds", objects.kinds or (), occluders)
+    held = {t.kind for t in catalogue.objects if t.grip}
     _known(recipe, "people.hold.kinds", options.hold.kinds or (), held)
     meetings = {m.name for m in catalogue.meetings}
     _known(recipe, "people.together.kinds", options.together.kinds or (), meetings)
@@ -86,7 +86,7 @@ def left_out(recipe: Recipe, catalogue: Catalogue) -> tuple[str, ...]:
 
 def doubted(catalogue: Catalogue) -> tuple[str, ...]:
     """What of the recipe's folders is used and looks wrong, and why."""
-    turned = tuple(
+    rotated = tuple(
         f"{image.asset.name} looks upside down: below the horizon it is {image.below_above:.3g} "
         "times as bright as above, and no floor throws back more than the light that falls on it. "
         "It is used as it is; if it is upside down, turn it over"
@@ -99,7 +99,7 @@ def doubted(catalogue: Catalogue) -> tuple[str, ...]:
         for image in catalogue.hdris
         if image.dark_floor is not None and image.dark_floor > _DARK
     )
-    return turned + dark
+    return rotated + dark
 
 
 def _photo_options(recipe: Recipe) -> list[Photo]:
@@ -216,14 +216,14 @@ def _check_quotas(recipe: Recipe, catalogue: Catalogue) -> None:
             _check_family(recipe, catalogue, family)
     by_body = pool_by_body(recipe) if recipe.quotas.body else {}
     known = recipe.people.identities - recipe.holdout.identities
-    most = int(support(recipe.people.count)[1])
+    maximum = int(support(recipe.people.count)[1])
     for name, share in (recipe.quotas.body or {}).items():
         found = int((identities_of(name, by_body) < known).sum())
-        if share > 0 and found < most:
+        if share > 0 and found < maximum:
             raise RecipeError(
                 "the pool has too few people of this body",
                 where=f"{recipe.name}: quotas.body: {name}",
-                expected=f"{most} that training frames may show, as many as in a full frame",
+                expected=f"{maximum} that training frames may show, as many as in a full frame",
                 got=f"{found} of {known}",
                 then="Raise people.identities, or widen people.shape.",
             )
@@ -262,10 +262,10 @@ def _check_family(recipe: Recipe, catalogue: Catalogue, family: str) -> None:
                 then="Take it out of quotas.family or of holdout.poses.",
             )
     kept_out = recipe.holdout.occluders if recipe.splits.train > 0 else ()
-    seats = [t for t in catalogue.things if "seat" in t.roles and t.kind not in kept_out]
+    seats = [t for t in catalogue.objects if "seat" in t.roles and t.kind not in kept_out]
     if not seats and all(pose.needs == "seat" for pose in own):
         raise RecipeError(
             "all of its poses need a seat, and there is none to sit on",
             where=where,
-            then="Allow a thing to sit on (see holdout.occluders), or leave the family out.",
+            then="Allow an object to sit on (see holdout.occluders), or leave the family out.",
         )

@@ -31,7 +31,7 @@ PATH_STEP_S = 0.2
 _HEADINGS = 8
 _IN_VIEW = 0.75
 _AIM_M = 0.9
-_LEAST_M = 1.2
+_MIN_M = 1.2
 _AFTER = ("pan", "follow")
 """Moves that keep people in view wherever they go."""
 _SWAYS = ((0.31, 1.0), (0.83, 0.45), (1.9, 0.2))
@@ -148,7 +148,7 @@ def path(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[PersonSpec
     steps = _steps(ctx, person, walk, _times_s(clip.seconds))
     spots = np.array([step.root_m[:2] for step in steps])
     middle = (spots.min(axis=0) + spots.max(axis=0)) / 2
-    x, y = _turned(np.zeros(2) if _move_of(ctx) in _AFTER else middle, person.yaw_rad)
+    x, y = _rotated(np.zeros(2) if _move_of(ctx) in _AFTER else middle, person.yaw_rad)
     start = dataclasses.replace(person, position_m=(-float(x), -float(y), 0.0))
     return tuple(_moved(start, step) for step in steps)
 
@@ -172,13 +172,13 @@ def _headed(ctx: SampleContext, camera: Camera, person: PersonSpec, place: int) 
         return person
     spots = np.array([p.position_m for p in steps])
     rng = ctx.rng("heading", place)
-    best, most = person.yaw_rad, -1.0
+    best, maximum = person.yaw_rad, -1.0
     for number in range(_HEADINGS):
         yaw = math.radians(sample(ctx.recipe.people.facing_deg, rng))
         yaw = person.yaw_rad if number == 0 else yaw
-        share = _in_view(camera, np.array([(*_turned(s[:2], yaw), _AIM_M) for s in spots]))
-        if share > most:
-            best, most = yaw, share
+        share = _in_view(camera, np.array([(*_rotated(s[:2], yaw), _AIM_M) for s in spots]))
+        if share > maximum:
+            best, maximum = yaw, share
     return dataclasses.replace(person, yaw_rad=best)
 
 
@@ -186,7 +186,7 @@ def _in_view(camera: Camera, points_m: F64) -> float:
     """The share of points that lie well inside the picture's width."""
     seen = camera.to_camera(points_m)
     half = camera.width_px / 2 / camera.focal_px * _IN_VIEW * camera.spread[0]
-    return float(((seen[:, 2] > _LEAST_M) & (np.abs(seen[:, 0]) < half * seen[:, 2])).mean())
+    return float(((seen[:, 2] > _MIN_M) & (np.abs(seen[:, 0]) < half * seen[:, 2])).mean())
 
 
 # Frames in time ----------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def _in_view(camera: Camera, points_m: F64) -> float:
 def at(ctx: SampleContext, base: FrameSpec, t: int) -> FrameSpec:
     """Frame `t` of the clip that begins with `base`, whose index is the moment's number.
 
-    Identity, clothes, things, light and lens stay; poses, places, camera and noise change.
+    Identity, clothes, objects, light and lens stay; poses, places, camera and noise change.
     """
     clip, moment = ctx.recipe.clip, base.index
     assert clip is not None  # asked only where there are clips
@@ -238,7 +238,7 @@ def a_moment_on(
         after = -MOMENT_S if ends else MOMENT_S
         _, now, other = _steps(ctx, person, walk, (0.0, time_s, time_s + after))
         gone = np.subtract(other.root_m, now.root_m)
-        gone[:2] = _turned(gone[:2], person.yaw_rad)
+        gone[:2] = _rotated(gone[:2], person.yaw_rad)
         x, y, z = (float(v) for v in np.array(person.position_m) + gone)
         pose = dataclasses.replace(person.pose, turns=other.turns)
         then = dataclasses.replace(person, pose=pose, position_m=(x, y, z))
@@ -352,12 +352,12 @@ def _steps(
 
 def _moved(start: PersonSpec, step: Step) -> PersonSpec:
     """The person in a step's pose, as far from where it started as the step says."""
-    x, y = _turned(np.array(step.root_m[:2]), start.yaw_rad) + np.array(start.position_m[:2])
+    x, y = _rotated(np.array(step.root_m[:2]), start.yaw_rad) + np.array(start.position_m[:2])
     at_m: Vec3 = (float(x), float(y), step.root_m[2])
     pose = dataclasses.replace(start.pose, turns=step.turns)
     return dataclasses.replace(start, pose=pose, position_m=at_m)
 
 
-def _turned(xy_m: F64, yaw_rad: float) -> F64:
+def _rotated(xy_m: F64, yaw_rad: float) -> F64:
     c, s = math.cos(yaw_rad), math.sin(yaw_rad)
     return np.array([c * xy_m[0] - s * xy_m[1], s * xy_m[0] + c * xy_m[1]])

@@ -43,9 +43,9 @@ def own_face(
 
 def toned(recipe: Recipe, look: Look, rng: Generator) -> Look:
     """The look with brows and lips of their own tone, as far as the recipe lets them."""
-    most = recipe.people.face.tones
-    brows, lips = (round(float(most * (2 * u - 1)), 4) for u in rng.random(2))
-    return dataclasses.replace(look, brows=brows, lips=lips) if most else look
+    maximum = recipe.people.face.tones
+    brows, lips = (round(float(maximum * (2 * u - 1)), 4) for u in rng.random(2))
+    return dataclasses.replace(look, brows=brows, lips=lips) if maximum else look
 
 
 def face_of(

@@ -1,4 +1,4 @@
-"""Colours and materials: cloth mostly dull, skin over the human range, floors, walls, things.
+"""Colours and materials: cloth mostly dull, skin over the human range, floors, walls, objects.
 
 Colours are written as sRGB hex, as a person would pick them, and kept as linear RGB.
 """
@@ -295,7 +295,7 @@ def mask(rng: Generator) -> Material:
 
 
 def surface(pattern: Pattern, rng: Generator) -> Material:
-    """A hard surface: floor, wall or part of a thing."""
+    """A hard surface: floor, wall or part of an object."""
     first, second = _SURFACE.get(pattern, (_PAINT, _PAINT))
     place = int(rng.random() * len(first))
     base = choose(first[place : place + 1], rng)

@@ -76,14 +76,14 @@ def draw_people(
     count = sample_count(ctx.recipe.people.count, rng)
     numbers, out = _identities(ctx, count, rng), []
     for place in range(count):
-        least_m = math.inf
+        min_m = math.inf
         for number in _in_turn(ctx, numbers, place):
             who = identity(ctx.recipe, number, ctx.catalogue.garments)
             unit = _person(ctx, who, place, seats)
             depth_m = skin_penetration_m(unit[0], place)
-            if depth_m < least_m:
-                least_m, best, numbers[place] = depth_m, unit, number
-            if least_m <= DEEP_M:
+            if depth_m < min_m:
+                min_m, best, numbers[place] = depth_m, unit, number
+            if min_m <= DEEP_M:
                 break
         out.append(best)
     return tuple(out)

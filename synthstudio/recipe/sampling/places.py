@@ -104,7 +104,9 @@ def draw_stand(ctx: SampleContext, asset: PlaceAsset, attempt: int) -> Stand:
     turns = rng.random(TRIES) * 2 * math.pi
     for step in range(_NEARER + 1):
         share = step / _NEARER
-        distance, height = ((1 - share) * drawn + share * float(least) for least, drawn in ranges)
+        distance, height = (
+            (1 - share) * drawn + share * float(minimum) for minimum, drawn in ranges
+        )
         for spot, yaw in zip(spots.tolist(), turns.tolist(), strict=True):
             eye = _camera_at(spot, yaw, distance, height)
             if _in_free_air(plan, eye) and _sees(plan, eye, spot):

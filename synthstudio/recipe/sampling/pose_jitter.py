@@ -77,11 +77,11 @@ def freest(
         for _, number, candidate in sorted(deep, key=itemgetter(0, 1)):
             yield number, candidate
 
-    least, found = math.inf, (0, dict[str, float]())
+    minimum, found = math.inf, (0, dict[str, float]())
     for number, candidate in in_order():
         free, left_m = freed(ctx, phenotype, candidate)
-        if left_m < least:
-            least, found = left_m, (number, free)
+        if left_m < minimum:
+            minimum, found = left_m, (number, free)
         if left_m <= DEEP_M:
             break
     return found

@@ -1,6 +1,6 @@
-"""How large things of COCO's categories usually are: typical sizes, our own choice.
+"""How large objects of COCO's categories usually are: typical sizes, our own choice.
 
-`SIZES` hold for pictures of any part of a thing, `HEIGHTS_M` for whole things seen from about
+`SIZES` hold for pictures of any part of an object, `HEIGHTS_M` for whole objects seen from about
 eye level, of which the height says more than the width.
 """
 
@@ -14,7 +14,7 @@ from synthstudio.core.spec import Vec2
 
 @dataclass(frozen=True)
 class TrueSize:
-    """The range of the longer side, and whether the thing stands on the floor by itself."""
+    """The range of the longer side, and whether the object stands on the floor by itself."""
 
     low_m: float
     high_m: float

@@ -262,12 +262,12 @@ def _room(
     where the horizon seems to be, and is grass rather more often; with walls it is not grass
     unless nothing else is wanted.
     """
-    least = [sample(options.width_m, rng), sample(options.depth_m, rng)]
+    minimum = [sample(options.width_m, rng), sample(options.depth_m, rng)]
     height, walls = sample(options.height_m, rng), bool(rng.random() < options.walls)
     if not walls:
-        least = [min(_OPEN_M, _OPEN_PX / focal_px)] * 2
+        minimum = [min(_OPEN_M, _OPEN_PX / focal_px)] * 2
     centre, size = [], []
-    for (low, high), side in zip(reach_m, least, strict=True):
+    for (low, high), side in zip(reach_m, minimum, strict=True):
         need = high - low + 2 * _MARGIN_M
         spare = max(0.0, side - need)
         start = low - _MARGIN_M - spare * (palette.between(0.15, 0.85, rng) if walls else 0.5)

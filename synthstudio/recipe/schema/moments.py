@@ -111,9 +111,9 @@ class Variants(Base):
     """
 
     clean: Annotated[Whole, Field(ge=0, le=1)] = 0
-    """Without what hides people: things, held things, cut-outs."""
+    """Without what hides people: objects, held objects, cut-outs."""
     occluder: Annotated[Whole, Field(ge=0, le=16)] = 0
-    """With other things and cut-outs, as many and by the same rules."""
+    """With other objects and cut-outs, as many and by the same rules."""
     appearance: Annotated[Whole, Field(ge=0, le=16)] = 0
     """With other clothes, skin and colours of hair on the same bodies."""
     light: Annotated[Whole, Field(ge=0, le=16)] = 0

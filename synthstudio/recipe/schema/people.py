@@ -148,12 +148,12 @@ class Face(Base):
 
 
 class Hold(Base):
-    """What people hold, carry, push or lean on. The hand decides where the thing is."""
+    """What people hold, carry, push or lean on. The hand decides where the object is."""
 
     share: Probability = 0.0
     """How often somebody holds something: their arms then take a pose that does."""
     kinds: Weights | None = None
-    """Built-in things that can be held and their weights; null: all alike."""
+    """Built-in objects that can be held and their weights; null: all alike."""
     lean: Probability = 0.0
     """How often somebody leans on a counter, table or wall, which is put there."""
 
@@ -215,7 +215,7 @@ class People(Base):
     arrangement: Annotated[Group | Crowd, Field(discriminator="kind")] = Group()
     """How they stand to one another."""
     min_gap_m: Annotated[float, Field(strict=True, ge=0.005, le=5)] = 0.05
-    """Least distance between any two bodies or things."""
+    """Least distance between any two bodies or objects."""
 
 
 # Quotas -----------------------------------------------------------------------------------

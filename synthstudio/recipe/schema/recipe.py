@@ -21,14 +21,14 @@ from synthstudio.recipe.schema.scene import (
     Hdri,
     Lens,
     Light,
-    MeshThings,
+    MeshObjects,
     Mix,
+    Objects,
     Photo,
     Place,
     Plain,
     Probability,
     Share,
-    Things,
 )
 from synthstudio.recipe.schema.targets import Occlude, Targets
 
@@ -89,7 +89,7 @@ class Holdout(Base):
     poses: tuple[str, ...] = ()
     """Poses, whole families of poses, or motions."""
     occluders: tuple[str, ...] = ()
-    """Kinds of things, categories of cut-outs, names of mesh files."""
+    """Kinds of objects, categories of cut-outs, names of mesh files."""
     backgrounds: tuple[str, ...] = ()
     """Names of photos and panoramas, with or without folder and ending."""
     identities: Annotated[Whole, Field(ge=0, le=100_000)] = 0
@@ -132,8 +132,8 @@ class Recipe(Base):
     """Renders each moment as a sequence; null: as single frames."""
     quotas: Quotas | None = None
     """Shares of people that every part of a run keeps to."""
-    things: Annotated[tuple[Things, ...], Field(max_length=8)] = ()
-    """3D things that hide people."""
+    objects: Annotated[tuple[Objects, ...], Field(max_length=8)] = ()
+    """3D objects that hide people."""
     cutouts: Cutouts | None = None
     """2D pictures that hide people."""
     backdrop: Backdrop = Plain()
@@ -180,9 +180,9 @@ class Recipe(Base):
             out["cutouts"] = self.cutouts.folder
         if self.occlude is not None and self.occlude.cutouts is not None:
             out["cutouts"] = self.occlude.cutouts.folder
-        for things in self.things:
-            if isinstance(things, MeshThings):
-                out["meshes"] = things.folder
+        for objects in self.objects:
+            if isinstance(objects, MeshObjects):
+                out["meshes"] = objects.folder
         if self.motion is not None:
             out["motions"] = self.motion.folder
         return out
@@ -191,8 +191,8 @@ class Recipe(Base):
     def _check(self) -> Self:
         if self.skeleton not in SKELETONS:
             raise ValueError(f"skeleton: one of {', '.join(sorted(SKELETONS))}")
-        if sum(isinstance(things, MeshThings) for things in self.things) > 1:
-            raise ValueError("things: one entry of kind mesh; put all meshes into one folder")
+        if sum(isinstance(objects, MeshObjects) for objects in self.objects) > 1:
+            raise ValueError("objects: one entry of kind mesh; put all meshes into one folder")
         self.targets.check(SKELETONS[self.skeleton].joints, cutouts=self.cutouts is not None)
         if len(set(self.layers)) < len(self.layers):
             raise ValueError("layers: each layer once")
@@ -201,12 +201,12 @@ class Recipe(Base):
             widest = float(support(self.camera.vertical_fov_deg)[1])
             shape = self.image.width_px / self.image.height_px
             self.lens.distortion.check(vertical_fov_deg=widest, shape=shape)
-        most = int(support(self.people.count)[1])
+        maximum = int(support(self.people.count)[1])
         known = self.people.identities - self.holdout.identities
-        if known < most:
+        if known < maximum:
             raise ValueError(
                 f"people.identities: {self.people.identities} less {self.holdout.identities} held "
-                f"out are too few for {most} different people in a training frame"
+                f"out are too few for {maximum} different people in a training frame"
             )
         if self.clip is not None:
             self.clip.check([share.backdrop.kind for share in self.backdrops])

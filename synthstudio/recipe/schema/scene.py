@@ -1,4 +1,4 @@
-"""What a recipe says about things, cut-outs, backdrops, light and lens."""
+"""What a recipe says about objects, cut-outs, backdrops, light and lens."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Weights = Annotated[dict[str, Weight], Field(max_length=100), AfterValidator(wei
 
 
 class Standing(Base):
-    """How many things stand on the floor, and where."""
+    """How many objects stand on the floor, and where."""
 
     count: Annotated[Count, Within(0, 40)] = 1
     """How many of them in a frame."""
@@ -54,20 +54,20 @@ class Standing(Base):
     """Metres sideways of that way (in_front) or away from the person (beside: the sign is the
     side) or from the middle of the group (around)."""
     hides: Annotated[Number, Within(0, 1)] = (0.1, 0.7)
-    """For in_front: the share of the person's joints that should lie behind the thing's outer
+    """For in_front: the share of the person's joints that should lie behind the object's outer
     box; the nearest of the candidates is taken."""
 
 
-class ProceduralThings(Standing):
-    """Things that the package builds itself."""
+class ProceduralObjects(Standing):
+    """Objects that the package builds itself."""
 
     kind: Literal["procedural"] = "procedural"
-    """Built-in things."""
+    """Built-in objects."""
     kinds: Weights | None = None
     """Names of built-in kinds and their weights; null: all alike."""
 
 
-class MeshThings(Standing):
+class MeshObjects(Standing):
     """Meshes of the user's: GLB, OBJ, PLY or STL."""
 
     kind: Literal["mesh"]
@@ -78,7 +78,7 @@ class MeshThings(Standing):
     """Times the size that the file gives."""
 
 
-Things = Annotated[ProceduralThings | MeshThings, Field(discriminator="kind")]
+Objects = Annotated[ProceduralObjects | MeshObjects, Field(discriminator="kind")]
 
 
 class Cutouts(Base):
@@ -89,7 +89,7 @@ class Cutouts(Base):
     count: Annotated[Count, Within(0, 20)] = 1
     """How many in a frame."""
     size: Literal["real", "share"] = "real"
-    """real: things whose real size is known stand on the floor in that size, and others are not
+    """real: objects whose real size is known stand on the floor in that size, and others are not
     used (docs/photos.md). share: any picture, anywhere, by height_share, stands and depth_m."""
     height_share: Annotated[Number, Within(0.02, 1.5)] = (0.2, 0.6)
     """Of size share: height as a share of the frame's height."""
@@ -111,7 +111,7 @@ class Cutouts(Base):
     def _check(self) -> Self:
         for name in ("height_share", "stands", "depth_m"):
             if self.size == "real" and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name}: only with `size: share`; else things have true size")
+                raise ValueError(f"{name}: only with `size: share`; else objects have true size")
         return self
 
 

@@ -20,7 +20,7 @@ from synthstudio.recipe.schema.distributions import (
 )
 from synthstudio.recipe.schema.scene import Folder, Probability, Weights
 
-MOST_ASKED = 0.9
+MAX_ASKED = 0.9
 """Nobody is asked to be hidden more than this: what is left must still show who it is."""
 
 
@@ -35,16 +35,14 @@ def _groups(joints: dict[str, float]) -> dict[str, float]:
 
 def _within_all(causes: dict[str, AnyNumber]) -> dict[str, AnyNumber]:
     """The shares by cause; ValueError if they always ask for more than all joints."""
-    least = sum(support(of)[0] for of in causes.values())
-    if least > 1:
-        raise ValueError(f"the causes ask for {least:.0%} of all joints at least")
+    minimum = sum(support(of)[0] for of in causes.values())
+    if minimum > 1:
+        raise ValueError(f"the causes ask for {minimum:.0%} of all joints at least")
     return causes
 
 
 Causes = Annotated[
-    dict[
-        Literal["self", "person", "object", "truncated"], Annotated[Number, Within(0, MOST_ASKED)]
-    ],
+    dict[Literal["self", "person", "object", "truncated"], Annotated[Number, Within(0, MAX_ASKED)]],
     AfterValidator(_within_all),
 ]
 
@@ -52,7 +50,7 @@ Causes = Annotated[
 class Targets(Base):
     """What is asked of every person, or of every frame, and searched for."""
 
-    occluded_fraction: Annotated[Number, Within(0, MOST_ASKED)] | None = None
+    occluded_fraction: Annotated[Number, Within(0, MAX_ASKED)] | None = None
     """1 - modal / amodal area inside the picture: how much of a person is hidden."""
     joints: Annotated[dict[str, Probability], AfterValidator(_groups)] = Field(
         default={}, max_length=20
@@ -66,10 +64,10 @@ class Targets(Base):
     tolerance: Annotated[float, Field(strict=True, ge=0.005, le=0.5)] = 0.05
     """How near is near enough: a person is met within twice this of the asked fraction and four
     times this of a cause's share. `stats` and --strict judge the whole set by it."""
-    things_each: Annotated[Whole, Field(ge=1, le=6)] = 3
-    """At most so many things are put in front of one person."""
+    objects_each: Annotated[Whole, Field(ge=1, le=6)] = 3
+    """At most so many objects are put in front of one person."""
     effort: Annotated[Whole, Field(ge=1, le=100)] = 10
-    """How many things are tried for each that is put."""
+    """How many objects are tried for each that is put."""
     search: bool = True
     """false: asks are drawn and reported, but everything is placed by luck."""
 
@@ -79,7 +77,7 @@ class Targets(Base):
         return any(of is not None for of in targets) or bool(self.joints or self.causes)
 
     @property
-    def by_things(self) -> bool:
+    def by_objects(self) -> bool:
         return (
             self.occluded_fraction is not None
             or any(rate > 0 for rate in self.joints.values())
@@ -88,9 +86,9 @@ class Targets(Base):
 
     def check(self, joints: tuple[str, ...], *, cutouts: bool) -> None:
         """Raise ValueError for names that are none of the joints, or cut-outs in the way."""
-        if self.by_things and self.search and cutouts:
+        if self.by_objects and self.search and cutouts:
             raise ValueError(
-                "targets: things are put to meet them and cut-outs laid by luck; leave one out"
+                "targets: objects are put to meet them and cut-outs laid by luck; leave one out"
             )
         for name in (name for group in self.joints for name in group.split("+")):
             if name not in joints:
@@ -106,7 +104,7 @@ class Targets(Base):
 
 # Real photos ------------------------------------------------------------------------------
 
-PasteKind = Literal["cutout", "thing", "person"]
+PasteKind = Literal["cutout", "object", "person"]
 
 
 class PhotoCutouts(Base):
@@ -131,20 +129,20 @@ class Occlude(Base):
     hide: Annotated[Count, Within(1, 16)] = 1
     """How many people of a photo are asked to be hidden in a frame."""
     by: Annotated[dict[PasteKind, Weight], AfterValidator(weighted)] = Field(
-        default={"cutout": 1.0, "thing": 1.0, "person": 0.5}
+        default={"cutout": 1.0, "object": 1.0, "person": 0.5}
     )
-    """What hides them and the shares of the pastes: cutout, thing, person."""
+    """What hides them and the shares of the pastes: cutout, object, person."""
     cutouts: PhotoCutouts | None = None
     """Cut-outs; null: there are none."""
     ground: Literal["known", "any"] = "known"
-    """known: things and people stand only where the photo looks like the ground about the feet
+    """known: objects and people stand only where the photo looks like the ground about the feet
     of somebody who stands upright, and only before such people; other photos are left as they
-    are; things are of plain colours, light is mostly the sky's, cut-outs are of kinds that
+    are; objects are of plain colours, light is mostly the sky's, cut-outs are of kinds that
     stand on floors, in their real height. any: wherever the guessed floor is, before
     everybody."""
     between: Annotated[Number, Within(0.05, 0.85)] = (0.08, 0.45)
-    """How far from the hidden person towards the camera things stand."""
-    least_height_px: Annotated[Whole, Field(ge=8, le=2000)] = 48
+    """How far from the hidden person towards the camera objects stand."""
+    min_height_px: Annotated[Whole, Field(ge=8, le=2000)] = 48
     """People whose box is less high are never asked to be hidden."""
-    least_joints: Annotated[Whole, Field(ge=0, le=133)] = 3
+    min_joints: Annotated[Whole, Field(ge=0, le=133)] = 3
     """Nor are people with fewer joints that are labelled visible."""

@@ -20,7 +20,7 @@ from synthstudio.recipe.search.scene_visibility import window
 _SAMPLES = 56
 _POINTS = 150
 _CROWD = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-_LEAST_OWN = 4
+_MIN_OWN = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,7 +128,7 @@ def crowd_index(camera: Camera, everybody: list[Shown]) -> float:
         low, high = own.at(own.card.box_m)
         counts = [int(((px >= low) & (px < high)).all(axis=1).sum()) for px in joints]
         mine = counts[i]
-        ratios.append(min(1.0, (sum(counts) - mine) / mine) if mine >= _LEAST_OWN else 0.0)
+        ratios.append(min(1.0, (sum(counts) - mine) / mine) if mine >= _MIN_OWN else 0.0)
     return float(np.mean(ratios)) if ratios else 0.0
 
 

@@ -27,7 +27,7 @@ _HIDDEN_TOLERANCE = 0.012
 _CAUSE_WEIGHT = 0.6
 _JOINT_WEIGHT = 0.4
 _NO_CAUSES = np.zeros(1, np.int32)
-_LEAN_FROM, _LEAN_LEAST, _BISECTIONS = 0.1, 0.01, 60
+_LEAN_FROM, _LEAN_MIN, _BISECTIONS = 0.1, 0.01, 60
 
 
 # Asks -------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def _is_hidden(ctx: SampleContext, group: str, rate: float, place: int) -> bool:
 
 def _chances(fractions: F64, rate: float) -> F64:
     """Chances with the mean `rate` that grow as (fraction - 0.1) squared, up to 1."""
-    weights = np.maximum(fractions - _LEAN_FROM, _LEAN_LEAST) ** 2
+    weights = np.maximum(fractions - _LEAN_FROM, _LEAN_MIN) ** 2
     low, high = 0.0, 1 / float(weights.min())
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
@@ -159,8 +159,8 @@ class Goal:
     shares: dict[int, float]  # place in CAUSES -> asked share of the joints
 
     @property
-    def for_things(self) -> Goal:
-        """What things can do about it."""
+    def for_objects(self) -> Goal:
+        """What objects can do about it."""
         shares = {cause: share for cause, share in self.shares.items() if cause == OBJECT}
         return dataclasses.replace(self, shares=shares)
 
@@ -171,7 +171,7 @@ class Goal:
     def tolerance(self, joints: int) -> float:
         """The error that is near enough: shares come in whole joints.
 
-        Joints to be hidden leave things less choice, so the fraction may be farther off.
+        Joints to be hidden leave objects less choice, so the fraction may be farther off.
         """
         steps = _CAUSE_WEIGHT * 0.5 * len(self.shares) / max(1, joints)
         return TOLERANCE + steps + _HIDDEN_TOLERANCE * bool(self.hidden)
@@ -199,7 +199,7 @@ class Goal:
         return out
 
     def overshoot(self, seen: Visibility) -> float:
-        """By how much more is hidden by things than asked; more things only add to it."""
+        """By how much more is hidden by objects than asked; more objects only add to it."""
         out, causes = 0.0, seen.causes
         if self.fraction is not None:
             out += max(0.0, seen.occluded_fraction - self.fraction)

@@ -18,7 +18,7 @@ from synthstudio.recipe.search.goals import Goal, Visibility
 Item = TypeVar("Item")
 Seen = TypeVar("Seen", bound=Visibility)
 
-_MOST_REFINED = 2
+_MAX_REFINED = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,18 +84,18 @@ def hide_person(
     """
     goal, targets = problem.goals[person], problem.targets
     best: tuple[list[Item], list[Seen]] = [], seen
-    least = float("inf")
+    minimum = float("inf")
     for start in range(problem.starts):
         put: list[Item] = []
         after, error = seen, goal.error_of(seen[person])
-        for number in range(targets.things_each):
-            key = start * targets.things_each + number
+        for number in range(targets.objects_each):
+            key = start * targets.objects_each + number
             found = _best_occluder(problem, person, key, after, put)
             if found is None:
                 break
             put, after, error = [*put, found.item], found.seen, found.error
-        if error < least:
-            best, least = (put, after), error
+        if error < minimum:
+            best, minimum = (put, after), error
         if goal.met(after[person], targets.tolerance):
             break
     return best
@@ -113,9 +113,9 @@ def _best_occluder(
     best: Candidate[Item, Seen] | None = None
     for proposals in problem.rounds(person, key, seen, put):
         for number, propose in enumerate(proposals):
-            least = now if best is None else best.error
-            found = propose(least)
-            if found is not None and found.error < least:
+            minimum = now if best is None else best.error
+            found = propose(minimum)
+            if found is not None and found.error < minimum:
                 best = found
                 if best.error <= accept.tolerance * (1 + number * accept.patience):
                     break
@@ -141,7 +141,7 @@ def refined(
     step: Callable[[Candidate[Item, Seen]], Candidate[Item, Seen] | None],
 ) -> Candidate[Item, Seen]:
     """A candidate moved on by `step` while that lowers its error."""
-    for _ in range(_MOST_REFINED):
+    for _ in range(_MAX_REFINED):
         moved = step(found)
         if moved is None or moved.error >= found.error:
             break

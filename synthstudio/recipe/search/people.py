@@ -124,7 +124,7 @@ def _aimed(
     order = sorted(range(len(spots)), key=lambda k: (steps[k], k))
     near, tries = _CROWD_EFFORT if crowd is not None and before else _CAUSES_EFFORT
     best: tuple[float, float] | None = None
-    least, checked = np.inf, 0
+    minimum, checked = np.inf, 0
     for k in order[:_FREE_TRIES]:
         here_parts = [moved(part, *spots[k]) for part in built(bearing_rad(layout, *spots[k]))]
         if not all(layout.ahead(part.box_m) and layout.free(part, placed) for part in here_parts):
@@ -139,10 +139,10 @@ def _aimed(
             here = _cause_error(layout, (*others, exact), goals)
         else:
             return spots[k]
-        if here < least:
-            best, least = spots[k], here
+        if here < minimum:
+            best, minimum = spots[k], here
         checked += 1
-        if least <= near or checked == tries:
+        if minimum <= near or checked == tries:
             break
     return best or first_free(layout, built, placed, place=place, reach_m=reach_m)
 
@@ -195,7 +195,7 @@ def _error(layout: Layout, everybody: list[Shown], goals: list[Goal], crowd: flo
 
 
 def _closeness(everybody: list[Shown], place: int) -> float:
-    """0 for a card with room for a thing at its sides, to 1 for one right before another."""
+    """0 for a card with room for an object at its sides, to 1 for one right before another."""
     own, out = everybody[place], 0.0
     wide = (own.card.box_m[1, 0] - own.card.box_m[0, 0]) * own.per_m
     for k, other in enumerate(everybody):
@@ -275,7 +275,7 @@ def _across(layout: Layout, rng: Generator) -> tuple[float, float]:
 # Turning -------------------------------------------------------------------------------------
 
 
-def turned_people(
+def rotated_people(
     layout: Layout, people: tuple[Unit, ...], asks: tuple[OcclusionTarget, ...], *, seats: bool
 ) -> tuple[Unit, ...]:
     """The people, turned and if need be posed anew so that they can do what is asked.
@@ -297,33 +297,33 @@ def _fitting(layout: Layout, unit: Unit, own: Goal, place: int, seats: bool) -> 
     self_share = own.shares[SELF] / max(0.1, 1 - 0.5 * others) if SELF in own.shares else None
     if self_share is None and not (own.shown or own.hidden):
         return unit
-    best, least = _turned(layout, unit, own, place, self_share)
+    best, minimum = _rotated(layout, unit, own, place, self_share)
     person, key = unit
     fixed = bool(person.pose.turns or key.holds or key.leans)  # a motion's, or a hand's business
     for number in range(_POSES):
-        if least <= _POSE_NEAR or fixed:
+        if minimum <= _POSE_NEAR or fixed:
             break
         again = posed_anew(layout.ctx, person, place, number, seats=seats)
-        tried, error = _turned(layout, again, own, place, self_share)
-        if error < least:
-            best, least = tried, error
+        tried, error = _rotated(layout, again, own, place, self_share)
+        if error < minimum:
+            best, minimum = tried, error
     return best
 
 
-def _turned(
+def _rotated(
     layout: Layout, unit: Unit, own: Goal, place: int, self_share: float | None
 ) -> tuple[Unit, float]:
     person, key = unit
     rng = layout.ctx.rng("target", "turn", place)
-    best, least = person, np.inf
+    best, minimum = person, np.inf
     for number in range(_YAWS):
         yaw = person.yaw_rad if number == 0 else facing_rad(layout.ctx, person.pose, place, rng)
         error = _turn_error(layout, dataclasses.replace(person, yaw_rad=yaw), own, self_share)
-        if error < least:
-            best, least = dataclasses.replace(person, yaw_rad=yaw), error
-        if least <= _YAW_NEAR:
+        if error < minimum:
+            best, minimum = dataclasses.replace(person, yaw_rad=yaw), error
+        if minimum <= _YAW_NEAR:
             break
-    return (best, key), float(least)
+    return (best, key), float(minimum)
 
 
 def _turn_error(layout: Layout, person: PersonSpec, own: Goal, self_share: float | None) -> float:

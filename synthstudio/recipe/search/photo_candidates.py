@@ -1,6 +1,6 @@
-"""Candidates for a paste: a cut-out, a rendered thing or a rendered person, in true size.
+"""Candidates for a paste: a cut-out, a rendered object or a rendered person, in true size.
 
-A thing at share t of a person's distance is 1/t times as large as it would be beside the person,
+An object at share t of a person's distance is 1/t times as large as it would be beside the person,
 and its foot is where the floor is at that distance: `horizon + (foot - horizon) / t`.
 """
 
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import GeometryQueries, ImageAsset, ThingKind
+from synthstudio.core.catalogue import GeometryQueries, ImageAsset, ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoView
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import CutoutSpec, LightSpec, PersonSpec, ThingSpec, Vec3
+from synthstudio.core.spec import CutoutSpec, LightSpec, ObjectSpec, PersonSpec, Vec3
 from synthstudio.recipe.contacts.supports import materials
-from synthstudio.recipe.layout.things import design, draw_kind
+from synthstudio.recipe.layout.objects import design, draw_kind
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, asset_held, pick_one
 from synthstudio.recipe.sampling.light import lit_like, picture_gain
@@ -34,7 +34,7 @@ from synthstudio.recipe.search.scene_visibility import window
 
 _CARD_SAMPLES = 144
 _NEAREST_M, _NEAREST_PERSON_M = 0.8, 1.0
-_LEAST_AHEAD, _LEAST_PERSON_AHEAD = 0.4, 0.3
+_MIN_AHEAD, _MIN_PERSON_AHEAD = 0.4, 0.3
 """Nothing stands nearer than this share of the hidden person's distance: it would be a giant."""
 _BELOW = 1.02
 """Of the picture's height: where a foot is surely out of the picture."""
@@ -44,8 +44,8 @@ _WITHIN_REACH_M = (0.5, 1.6)
 _CLOSE_UP_M = 6.0
 """... and only before people who are near it themselves."""
 _EYE_RANGE_M = (0.5, 3.5)
-_MOST_PITCH_RAD = math.radians(50)
-_LEAST_SIDE_PX = 8
+_MAX_PITCH_RAD = math.radians(50)
+_MIN_SIDE_PX = 8
 _SOFT = 0.5
 UNNAMED = "unknown"
 """The category of pictures that no manifest names."""
@@ -79,19 +79,19 @@ def draw_item(
     ahead = _ahead(view, person, 1 - sample(options.between, rng))
     camera = ground_camera(view, person)
     spot = floor_m(camera, (person.box_px[0] + person.box_px[2] / 2, person.foot_px)) * ahead
-    nearest, least = (
-        (_NEAREST_PERSON_M, _LEAST_PERSON_AHEAD) if kind == "person" else (_NEAREST_M, _LEAST_AHEAD)
+    nearest, minimum = (
+        (_NEAREST_PERSON_M, _MIN_PERSON_AHEAD) if kind == "person" else (_NEAREST_M, _MIN_AHEAD)
     )
-    if ahead < least or float(camera.to_camera(np.array([*spot, 0.0]))[2]) < nearest:
+    if ahead < minimum or float(camera.to_camera(np.array([*spot, 0.0]))[2]) < nearest:
         return None
-    item: ThingSpec | PersonSpec
-    if kind == "thing":
-        entries = ctx.recipe.things
+    item: ObjectSpec | PersonSpec
+    if kind == "object":
+        entries = ctx.recipe.objects
         entry = entries[int(rng.random() * len(entries))]
         made = draw_kind(ctx, entry, rng)
-        if isinstance(made, ThingKind) and options.ground == "known":
+        if isinstance(made, ObjectKind) and options.ground == "known":
             made = dataclasses.replace(made, patterns=())
-        made_of = materials(made, rng) if isinstance(made, ThingKind) else ()
+        made_of = materials(made, rng) if isinstance(made, ObjectKind) else ()
         item = design(entry, made, made_of, rng, shrink=0.0)
     else:
         own = dataclasses.replace(ctx, variant=("paste", *keys))
@@ -102,14 +102,14 @@ def draw_item(
 
 
 def within_reach(view: PhotoView, person: PhotoPerson, *, known: bool) -> bool:
-    """Whether things can stand before a person: not before a spectator high in a stand.
+    """Whether objects can stand before a person: not before a spectator high in a stand.
 
     `known`: nor in a photo that shows no ground, nor before somebody who does not stand there.
     """
     if known and (view.ground is None or not person.feet_seen or not person.upright):
         return False
     ahead = _ahead(view, person, 1.0)
-    return ahead >= _LEAST_AHEAD and ahead * view.focal_px / person.px_per_m >= _NEAREST_M
+    return ahead >= _MIN_AHEAD and ahead * view.focal_px / person.px_per_m >= _NEAREST_M
 
 
 def _ahead(view: PhotoView, person: PhotoPerson, ahead: float) -> float:
@@ -139,7 +139,7 @@ def ground_camera(view: PhotoView, person: PhotoPerson) -> Camera:
         focal_px=view.focal_px,
         position_m=(0.0, 0.0, round(eye, 4)),
         yaw_rad=0.0,
-        pitch_rad=round(float(np.clip(pitch, -_MOST_PITCH_RAD, _MOST_PITCH_RAD)), 6),
+        pitch_rad=round(float(np.clip(pitch, -_MAX_PITCH_RAD, _MAX_PITCH_RAD)), 6),
     )
 
 
@@ -160,12 +160,14 @@ def moved(view: PhotoView, geometry: GeometryQueries, item: Item, shift_px: floa
     paste = item.paste
     if paste.cutout is not None:
         return dataclasses.replace(item, card=item.card.moved(float(round(shift_px))))
-    solid = paste.thing or paste.person
+    solid = paste.object or paste.person
     assert solid is not None
     x, y, z = solid.position_m
     place: Vec3 = (round(x + shift_px / item.px_per_m, 4), y, z)
-    if paste.thing is not None:
-        paste = dataclasses.replace(paste, thing=dataclasses.replace(paste.thing, position_m=place))
+    if paste.object is not None:
+        paste = dataclasses.replace(
+            paste, object=dataclasses.replace(paste.object, position_m=place)
+        )
     else:
         assert paste.person is not None
         paste = dataclasses.replace(
@@ -188,7 +190,7 @@ def _standing(
     geometry: GeometryQueries,
     person: PhotoPerson,
     camera: Camera,
-    item: ThingSpec | PersonSpec,
+    item: ObjectSpec | PersonSpec,
     spot: F64,
     light: LightSpec,
 ) -> Item:
@@ -200,7 +202,9 @@ def _standing(
         camera=camera,
         light=light,
         about=person.light.grey,
-        thing=dataclasses.replace(item, position_m=place) if isinstance(item, ThingSpec) else None,
+        object=dataclasses.replace(item, position_m=place)
+        if isinstance(item, ObjectSpec)
+        else None,
         person=dataclasses.replace(item, position_m=place)
         if isinstance(item, PersonSpec)
         else None,
@@ -215,7 +219,7 @@ def _standing(
 
 
 def _card(geometry: GeometryQueries, paste: PasteSpec) -> Card:
-    item = paste.thing or paste.person
+    item = paste.object or paste.person
     assert item is not None
     camera = paste.camera
     eye = window(camera, geometry.box_m(item), samples=_CARD_SAMPLES, whole=True)
@@ -261,7 +265,7 @@ def _cutout(
     if not known.stands:
         ahead = palette.between(*_WITHIN_REACH_M, rng) / away
     lies, flip = float(rng.random()), bool(rng.random() < 0.5)
-    if known.stands and (ahead * away < _NEAREST_M or ahead < _LEAST_AHEAD):
+    if known.stands and (ahead * away < _NEAREST_M or ahead < _MIN_AHEAD):
         return None
     if ahead > _BEHIND:
         return None
@@ -274,7 +278,7 @@ def _cutout(
     if scale > options.cutouts.enlarge_at_most:
         return None
     width, height = (max(1, round(v * scale)) for v in (outline.width_px, outline.height_px))
-    if max(width, height) < _LEAST_SIDE_PX or max(width, height) > 4096:
+    if max(width, height) < _MIN_SIDE_PX or max(width, height) > 4096:
         return None
     camera = ground_camera(view, person)
     horizon = person.foot_px - camera.position_m[2] * person.px_per_m

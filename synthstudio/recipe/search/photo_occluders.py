@@ -1,4 +1,4 @@
-"""Occluders of people in a photo: cut-outs, rendered things and rendered people, pasted.
+"""Occluders of people in a photo: cut-outs, rendered objects and rendered people, pasted.
 
 Candidates are slid along the person at a low resolution; the best places are looked at exactly.
 """
@@ -18,7 +18,7 @@ from synthstudio.core.catalogue import GeometryQueries
 from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoView
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
-from synthstudio.core.spec import OcclusionTarget, ThingSpec
+from synthstudio.core.spec import ObjectSpec, OcclusionTarget
 from synthstudio.recipe.sampling.context import SampleContext, stratified
 from synthstudio.recipe.schema.distributions import at_share
 from synthstudio.recipe.schema.targets import Targets
@@ -51,10 +51,10 @@ _SPARED = 0.02
 _HARM, _HARM_UNLABELLED = 1.5, 0.4
 """What hiding others costs, and those of whom no joint is labelled."""
 _NEARER_M = 0.1
-"""Whose feet are so much lower than a thing's, and who is larger, stands before it."""
-_MOST_OF_FRAME = 0.35
-_LEAST_SHOWN, _LEAST_OF_PERSON = 0.3, 0.4
-"""Shares of a thing and of a pasted person that lie in the picture, at the least."""
+"""Whose feet are so much lower than an object's, and who is larger, stands before it."""
+_MAX_OF_FRAME = 0.35
+_MIN_SHOWN, _MIN_OF_PERSON = 0.3, 0.4
+"""Shares of an object and of a pasted person that lie in the picture, at the least."""
 
 _ON_GROUND, _FOOT = 0.9, 0.1
 """So much of what ends in the lowest tenth of an item must end on cells of ground."""
@@ -93,8 +93,8 @@ def kinds_of(ctx: SampleContext, nth: int, number: int) -> list[str]:
     kinds: dict[str, float] = {str(k): weight for k, weight in sorted(options.by.items()) if weight}
     if options.cutouts is None:
         kinds.pop("cutout", None)
-    if not ctx.recipe.things:
-        kinds.pop("thing", None)
+    if not ctx.recipe.objects:
+        kinds.pop("object", None)
     first = stratified(ctx.recipe.stream_seed, f"occlude-by {nth}/{number}", number=ctx.index)
     rng = ctx.rng("paste-kinds", nth, number)
     order: list[str] = []
@@ -178,7 +178,7 @@ class _Paste:
         return None if best is None else refined(best, self.step)
 
     def step(self, found: Found) -> Found | None:
-        """The item moved on by what is missing (a thing moved aside turns a little)."""
+        """The item moved on by what is missing (an object moved aside turns a little)."""
         if found.error <= _TOLERANCE or self.problem.goals[self.person].fraction is None:
             return None
         card = found.item.card
@@ -187,14 +187,14 @@ class _Paste:
         shift = float(shifts[int(np.argmin(self.errors(found.item, shifts)))])
         return self.at(found.item, shift, found.error)
 
-    def at(self, item: Item, shift: float, least: float) -> Found | None:
-        """The item moved; None where it cannot be, or its error is not below `least`."""
+    def at(self, item: Item, shift: float, minimum: float) -> Found | None:
+        """The item moved; None where it cannot be, or its error is not below `minimum`."""
         placed = moved(self.problem.view, self.problem.ctx.geometry, item, shift)
         own = behind(self.seen[self.person], placed.card)
-        if self.problem.goals[self.person].error_of(own) >= least:
+        if self.problem.goals[self.person].error_of(own) >= minimum:
             return None
         found = self.exactly(placed, own)
-        return found if found is not None and found.error < least else None
+        return found if found is not None and found.error < minimum else None
 
     def errors(self, item: Item, shifts: F64) -> F64:
         """(S,) the person's error at each shift."""
@@ -246,18 +246,18 @@ def fits(view: PhotoView, item: Item) -> bool:
     full = float(item.card.alpha.sum()) * item.card.per_px**2
     if item.paste.person is not None and item.card.top_px < 0:
         return False
-    least = _LEAST_SHOWN if item.paste.person is None else _LEAST_OF_PERSON
-    return inside <= _MOST_OF_FRAME * view.width_px * view.height_px and inside >= least * full
+    minimum = _MIN_SHOWN if item.paste.person is None else _MIN_OF_PERSON
+    return inside <= _MAX_OF_FRAME * view.width_px * view.height_px and inside >= minimum * full
 
 
 def makes_sense(view: PhotoView, item: Item) -> bool:
     """Whether an item stands on what looks like ground, and no tall post ends in the picture.
 
-    All of a thing's foot does, and what of an item the picture's lower edge cuts off begins there.
+    All of an object's foot does; what the picture's lower edge cuts off of an item begins there.
     """
-    thing = item.paste.thing
-    if thing is not None and item.card.top_px > 0:
-        wide, tall = max(thing.size_m[:2]), thing.size_m[2]
+    obj = item.paste.object
+    if obj is not None and item.card.top_px > 0:
+        wide, tall = max(obj.size_m[:2]), obj.size_m[2]
         if tall > _POST_M and tall > _SLENDER * wide:
             return False
     if view.ground is None:
@@ -265,7 +265,7 @@ def makes_sense(view: PhotoView, item: Item) -> bool:
     lowest = _are_ground(view, *_lowest_px(view, item.card))
     if not len(lowest) or lowest.mean() < _ON_GROUND:
         return False
-    return thing is None or bool(_are_ground(view, *_foot_px(item.paste.camera, thing)).all())
+    return obj is None or bool(_are_ground(view, *_foot_px(item.paste.camera, obj)).all())
 
 
 def _lowest_px(view: PhotoView, card: Card) -> tuple[F64, F64]:
@@ -284,12 +284,12 @@ def _lowest_px(view: PhotoView, card: Card) -> tuple[F64, F64]:
     return x, card.top_px + (rows[low] + 0.5) * card.per_px
 
 
-def _foot_px(camera: Camera, thing: ThingSpec) -> tuple[F64, F64]:
-    """Return (5,) columns and rows of the corners and the middle of a thing's base."""
-    out = np.array([(0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)]) * np.array(thing.size_m[:2]) / 2
-    c, s = math.cos(thing.yaw_rad), math.sin(thing.yaw_rad)
+def _foot_px(camera: Camera, obj: ObjectSpec) -> tuple[F64, F64]:
+    """Return (5,) columns and rows of the corners and the middle of an object's base."""
+    out = np.array([(0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)]) * np.array(obj.size_m[:2]) / 2
+    c, s = math.cos(obj.yaw_rad), math.sin(obj.yaw_rad)
     places = np.zeros((len(out), 3))
-    places[:, :2] = out @ np.array([(c, s), (-s, c)]) + np.array(thing.position_m[:2])
+    places[:, :2] = out @ np.array([(c, s), (-s, c)]) + np.array(obj.position_m[:2])
     px = camera.project(camera.to_camera(places))
     return px[:, 0], px[:, 1]
 
@@ -305,8 +305,8 @@ def _are_ground(view: PhotoView, x: F64, y: F64) -> Bool:
 
 
 def _meet(geometry: GeometryQueries, a: PasteSpec, b: PasteSpec) -> bool:
-    """Whether two things or people of one floor stand in one another."""
-    one, other = a.thing or a.person, b.thing or b.person
+    """Whether two objects or people of one floor stand in one another."""
+    one, other = a.object or a.person, b.object or b.person
     if one is None or other is None or a.camera != b.camera:
         return False
     return geometry.gap_m(one, other) < _APART_M

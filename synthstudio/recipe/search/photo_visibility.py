@@ -1,6 +1,6 @@
-"""How much of people in a photo would be hidden if a thing lay there: what the search looks at.
+"""How much of people in a photo would be hidden if an object lay there: what the search looks at.
 
-A `PhotoVisibility` is one person at a low resolution, a `Card` the outline of a thing; a card is
+A `PhotoVisibility` is one person at a low resolution, a `Card` the outline of an object; a card is
 moved about and its alpha looked up. Pixels count and alpha is averaged over a joint's patch as
 the labels do it (label/photo.py), so what is found is what the labels say, within the
 resolution. Letters: J joints, n points a joint, H, W a grid.
@@ -155,7 +155,7 @@ class PhotoVisibility:
 
     @cached_property
     def causes(self) -> I32:
-        """Return (J,) places in goals.CAUSES: hidden by a thing, or visible; as annotated."""
+        """Return (J,) places in goals.CAUSES: hidden by an object, or visible; as annotated."""
         return self.causes_of(self.left)
 
     def causes_of(self, left: F64) -> I32:

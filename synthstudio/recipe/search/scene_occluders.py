@@ -1,6 +1,6 @@
-"""Occluders of a scene: things on the floor, put where they hide what the targets ask for.
+"""Occluders of a scene: objects on the floor, put where they hide what the targets ask for.
 
-For each person, nearest first: draw a thing and how far in front of the person it stands; see
+For each person, nearest first: draw an object and how far in front of the person it stands; see
 once how much it would hide at every place to the left and right (`slide`); look exactly at the
 best of these. Every candidate stands on the floor, clear of everything.
 """
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthstudio.core.catalogue import ThingKind
+from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec import OcclusionTarget, PersonSpec, ThingSpec
+from synthstudio.core.spec import ObjectSpec, OcclusionTarget, PersonSpec
 from synthstudio.recipe.contacts.supports import materials
+from synthstudio.recipe.layout.objects import design, kinds_left
 from synthstudio.recipe.layout.placement import Layout, Placed, moved, spread_over
-from synthstudio.recipe.layout.things import design, kinds_left
 from synthstudio.recipe.schema.distributions import sample
 from synthstudio.recipe.schema.scene import Standing
 from synthstudio.recipe.schema.targets import Targets
@@ -44,22 +44,22 @@ from synthstudio.recipe.search.scene_visibility import (
 )
 
 _FURTHER = 0.025
-"""A further thing is put only for somebody who is so much farther off."""
+"""A further object is put only for somebody who is so much farther off."""
 _PATIENCE = 0.25
 _GAIN = 0.004
 _STARTS = 3
 _STEP_PX = 2
 _SIZES, _SIZES_FOR_JOINTS = 6, 9
-_LEAST_SIZE = 0.3
-"""What a thing should be able to hide where only joints are asked for."""
+_MIN_SIZE = 0.3
+"""What an object should be able to hide where only joints are asked for."""
 _TIE_NOISE = 0.01
 _STEPS_APART, _PLACES = 4, 6
 """So many places along a slide are looked at, so many steps apart."""
 _REFINED_BELOW = 0.1
 _ANYWHERE = (0.08, 0.9)
 _FILL_SHARE = 0.75
-"""How much of its box a thing fills, about."""
-_LEAST_SLOPE = 1e-3
+"""How much of its box an object fills, about."""
+_MIN_SLOPE = 1e-3
 
 Found = Candidate[Placed, SceneVisibility]
 
@@ -67,7 +67,7 @@ Found = Candidate[Placed, SceneVisibility]
 def hide_people(
     layout: Layout, standing: list[Placed], asks: tuple[OcclusionTarget, ...]
 ) -> tuple[list[Placed], tuple[OcclusionTarget, ...]]:
-    """Things that hide people as asked, and the asks with whether they are met.
+    """Objects that hide people as asked, and the asks with whether they are met.
 
     `standing` is everything that stands already; its people are in the order of the asks. The
     fractions that a frame asks for may change places among its people.
@@ -75,16 +75,16 @@ def hide_people(
     names = get_skeleton(layout.ctx.recipe.skeleton).joints
     targets = layout.ctx.recipe.targets
     people = tuple(p.item for p in standing if isinstance(p.item, PersonSpec))
-    things = tuple(p.item for p in standing if isinstance(p.item, ThingSpec))
+    objects = tuple(p.item for p in standing if isinstance(p.item, ObjectSpec))
     joints = any(goal_of(ask, names).needs_joints for ask in asks)
-    seen = visibilities(layout.geometry, people, things, layout.camera, joints=joints)
+    seen = visibilities(layout.geometry, people, objects, layout.camera, joints=joints)
     asks = reassigned(asks, np.array([s.occluded_fraction for s in seen]))
     goals = [goal_of(ask, names) for ask in asks]
     put: list[Placed] = []
-    if targets.search and targets.by_things and _in_front(layout):
+    if targets.search and targets.by_objects and _in_front(layout):
         spots = np.array([p.position_m for p in people]).reshape(-1, 3)
         nearest_first = np.argsort(layout.camera.to_camera(spots)[:, 2], kind="stable")
-        reachable = [goal.for_things for goal in goals]
+        reachable = [goal.for_objects for goal in goals]
         for person in nearest_first.tolist():
             problem = _SceneProblem(layout=layout, goals=reachable, standing=[*standing, *put])
             more, seen = hide_person(problem, person, seen)
@@ -94,8 +94,8 @@ def hide_people(
 
 
 def _in_front(layout: Layout) -> list[Standing]:
-    """The recipe's things to draw from."""
-    return [entry for entry in layout.ctx.recipe.things if entry.placement == "in_front"]
+    """The recipe's objects to draw from."""
+    return [entry for entry in layout.ctx.recipe.objects if entry.placement == "in_front"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,7 +124,7 @@ class _SceneProblem:
         def propose(attempt: int) -> Propose[Placed, SceneVisibility]:
             rng = self.layout.ctx.rng("target", person, key, attempt)
             spot = _Spot(self, person, seen, standing)
-            return lambda least: spot.tried(rng, least=least, anywhere=attempt >= tries // 3)
+            return lambda minimum: spot.tried(rng, minimum=minimum, anywhere=attempt >= tries // 3)
 
         yield map(propose, range(tries))
 
@@ -134,17 +134,17 @@ class _SceneProblem:
 
 @dataclass(frozen=True)
 class _Spot:
-    """Where one thing is tried before one person."""
+    """Where one object is tried before one person."""
 
     problem: _SceneProblem
     person: int
     seen: list[SceneVisibility]
     standing: list[Placed]
 
-    def tried(self, rng: Generator, *, least: float, anywhere: bool) -> Found | None:
-        """One thing at the best free place to the left or right.
+    def tried(self, rng: Generator, *, minimum: float, anywhere: bool) -> Found | None:
+        """One object at the best free place to the left or right.
 
-        None where it cannot stand or would not come nearer than `least`. `anywhere`: it may
+        None where it cannot stand or would not come nearer than `minimum`. `anywhere`: it may
         stand anywhere between the person and the camera, not only where the recipe says.
         """
         layout, goal, seen = self.problem.layout, self.problem.goals[self.person], self.seen
@@ -158,8 +158,8 @@ class _Spot:
             np.array(p[:2]) for p in (self.standing[self.person].item.position_m, camera.position_m)
         )
         spot = at + (eye - at) * ahead
-        thing = _large_enough(layout, entry, goal, own, spot, rng, narrow=anywhere)
-        origin = Placed(item=thing, box_m=layout.geometry.box_m(thing))
+        obj = _large_enough(layout, entry, goal, own, spot, rng, narrow=anywhere)
+        origin = Placed(item=obj, box_m=layout.geometry.box_m(obj))
         here = _at(origin, spot)
         if not layout.clear(here.box_m):
             return None
@@ -175,7 +175,7 @@ class _Spot:
             return put if can and layout.free(put, self.standing) else None
 
         for which in _best_apart(error + _TIE_NOISE * rng.random(len(error))):
-            if error[which] >= least:
+            if error[which] >= minimum:
                 break
             free = stands(float(along.shift_px[which]))
             if free is not None:
@@ -185,7 +185,7 @@ class _Spot:
     def refined(
         self, found: Found, along: Slide, which: int, stands: Callable[[float], Placed | None]
     ) -> Found:
-        """The thing moved on by what is missing, by Newton's method, while that helps."""
+        """The object moved on by what is missing, by Newton's method, while that helps."""
         goal, shift = self.problem.goals[self.person], float(along.shift_px[which])
         slope = float(np.gradient(along.occluded_fraction, along.shift_px)[which])
 
@@ -194,7 +194,7 @@ class _Spot:
             missing = 0.0
             if goal.fraction is not None:
                 missing = goal.fraction - now.seen[self.person].occluded_fraction
-            if not TOLERANCE < abs(missing) < _REFINED_BELOW or abs(slope) < _LEAST_SLOPE:
+            if not TOLERANCE < abs(missing) < _REFINED_BELOW or abs(slope) < _MIN_SLOPE:
                 return None
             shift += missing / slope
             here = stands(shift)
@@ -203,7 +203,7 @@ class _Spot:
         return refined(found, step)
 
     def exactly(self, here: Placed) -> Found:
-        """The thing there, and what is then seen of everybody."""
+        """The object there, and what is then seen of everybody."""
         layout = self.problem.layout
         low, high = _outline_px(layout, here)
         after = [
@@ -264,30 +264,30 @@ def _large_enough(
     rng: Generator,
     *,
     narrow: bool,
-) -> ThingSpec:
-    """A thing at the origin that is large enough, by its box, to hide what is missing.
+) -> ObjectSpec:
+    """An object at the origin that is large enough, by its box, to hide what is missing.
 
     The first of a few; `narrow`: the narrowest, so that it hides less of others. Where joints
     are to be hidden, the one that reaches them and hides least besides.
     """
-    missing = _LEAST_SIZE if goal.fraction is None else goal.fraction - seen.occluded_fraction
+    missing = _MIN_SIZE if goal.fraction is None else goal.fraction - seen.occluded_fraction
     depth = float(seen.camera.to_camera(np.array([[*spot, 0.0]]))[0, 2])
     joints = bool(goal.hidden and goal.joint_mismatch(seen.causes))
     kinds = kinds_left(layout.ctx, entry, rng)
-    found: list[tuple[float, float, ThingSpec]] = []
+    found: list[tuple[float, float, ObjectSpec]] = []
     for _ in range(_SIZES_FOR_JOINTS if joints else _SIZES):
         kind = kinds.pick(rng)
-        made_of = materials(kind, rng) if isinstance(kind, ThingKind) else ()
-        thing = design(entry, kind, made_of, rng, shrink=0.0)
-        top, bottom = _rows(seen, thing.size_m[2], spot)
-        wide = math.hypot(*thing.size_m[:2]) * seen.camera.focal_px / depth
+        made_of = materials(kind, rng) if isinstance(kind, ObjectKind) else ()
+        obj = design(entry, kind, made_of, rng, shrink=0.0)
+        top, bottom = _rows(seen, obj.size_m[2], spot)
+        wide = math.hypot(*obj.size_m[:2]) * seen.camera.focal_px / depth
         could = _filled(seen.shown[top:bottom], wide) / max(1, seen.area) * _FILL_SHARE
         reach = _reached(goal, seen, top, bottom)
         enough = could >= missing and reach == 1
         if joints:
-            found.append((-reach, abs(could - missing), thing))
+            found.append((-reach, abs(could - missing), obj))
         else:
-            found.append((float(not enough), wide if narrow and enough else -could, thing))
+            found.append((float(not enough), wide if narrow and enough else -could, obj))
             if enough and not narrow:
                 break
     return min(found, key=lambda row: row[:2])[2]

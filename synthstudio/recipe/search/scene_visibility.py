@@ -1,7 +1,7 @@
-"""How much of a person would be seen if a thing stood there: what the search in scenes looks at.
+"""How much of a person would be seen if an object stood there: what the search in scenes looks at.
 
 A `SceneVisibility` is one person's window of the picture at a low resolution, and some points of
-its joints' patches. `hide` lays a thing's depth map over it. Pixels are counted and depths
+its joints' patches. `hide` lays an object's depth map over it. Pixels are counted and depths
 compared like the labels do it, so what the search finds is what the labels will say, within the
 resolution. Letters: J joints, n points a joint, H, W the window, S shifts.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import GeometryQueries, PatchesSeen
 from synthstudio.core.scene import F32, F64, I32, Bool
-from synthstudio.core.spec import PersonSpec, ThingSpec
+from synthstudio.core.spec import ObjectSpec, PersonSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD, is_visible, occluded_fraction
 from synthstudio.recipe.layout.placement import spread_over
 from synthstudio.recipe.search.goals import OBJECT, PERSON, SELF, TRUNCATED, VISIBLE
@@ -99,21 +99,21 @@ def points_alone(geometry: GeometryQueries, person: PersonSpec, camera: Camera) 
 def visibilities(
     geometry: GeometryQueries,
     people: tuple[PersonSpec, ...],
-    things: tuple[ThingSpec, ...],
+    objects: tuple[ObjectSpec, ...],
     camera: Camera,
     *,
     joints: bool,
 ) -> list[SceneVisibility]:
-    """What is seen of each person among the people and things that stand already.
+    """What is seen of each person among the people and objects that stand already.
 
     `joints`: whether joints matter; without them only pixels are looked at.
     """
     patches: tuple[PatchesSeen | None, ...] = (None,) * len(people)
     if joints:
-        patches = geometry.patches_seen(people, things, camera)
+        patches = geometry.patches_seen(people, objects, camera)
     boxes = [geometry.box_m(person) for person in people]
     return [
-        _visibility(geometry, camera, place, people, things, boxes, patches[place])
+        _visibility(geometry, camera, place, people, objects, boxes, patches[place])
         for place in range(len(people))
     ]
 
@@ -123,7 +123,7 @@ def _visibility(
     camera: Camera,
     place: int,
     people: tuple[PersonSpec, ...],
-    things: tuple[ThingSpec, ...],
+    objects: tuple[ObjectSpec, ...],
     boxes: list[F64],
     seen: PatchesSeen | None,
 ) -> SceneVisibility:
@@ -134,9 +134,9 @@ def _visibility(
         for k, other in enumerate(people)
         if k != place and _may_hide(camera, boxes[k], boxes[place])
     )
-    before: tuple[PersonSpec | ThingSpec, ...] = (
+    before: tuple[PersonSpec | ObjectSpec, ...] = (
         *nearer,
-        *(thing for thing in things if _may_hide(camera, geometry.box_m(thing), boxes[place])),
+        *(obj for obj in objects if _may_hide(camera, geometry.box_m(obj), boxes[place])),
     )
     covered = np.isfinite(own)
     shown = covered
@@ -211,15 +211,15 @@ def window(camera: Camera, box_m: F64, *, samples: int = SAMPLES, whole: bool = 
     )
 
 
-def hide(seen: SceneVisibility, thing_m: F32) -> SceneVisibility:
-    """The seen with a thing of depth map (H, W) in it."""
-    nearer = thing_m < seen.own_m
+def hide(seen: SceneVisibility, object_m: F32) -> SceneVisibility:
+    """The seen with an object of depth map (H, W) in it."""
+    nearer = object_m < seen.own_m
     if not nearer.any():
         return seen
     points = seen.points
     if points is not None:
-        within, rows, columns = points.within(thing_m.shape)
-        before = np.where(within, thing_m[rows, columns], np.float32(np.inf))
+        within, rows, columns = points.within(object_m.shape)
+        before = np.where(within, object_m[rows, columns], np.float32(np.inf))
         taken = before < points.near_m
         points = dataclasses.replace(
             points,
@@ -229,7 +229,7 @@ def hide(seen: SceneVisibility, thing_m: F32) -> SceneVisibility:
     return dataclasses.replace(seen, shown=seen.shown & ~nearer, points=points)
 
 
-# A thing that slides sideways ----------------------------------------------------------------
+# An object that slides sideways ----------------------------------------------------------------
 
 
 def strip_camera(seen: SceneVisibility) -> Camera:
@@ -249,7 +249,7 @@ def aside_px(seen: SceneVisibility) -> int:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Slide:
-    """What a thing would hide at each of S places sideways, if its outline just moved along."""
+    """What an object would hide at each of S places sideways, if its outline just moved along."""
 
     shift_px: I32  # (S,) window columns to the right
     occluded_fraction: F64  # (S,)
@@ -257,7 +257,7 @@ class Slide:
 
 
 def slide(seen: SceneVisibility, strip_m: F32, *, step: int) -> Slide:
-    """What the thing whose depths `strip_camera` saw would hide, shifted in steps."""
+    """What the object whose depths `strip_camera` saw would hide, shifted in steps."""
     aside = aside_px(seen)
     starts = np.arange(0, 2 * aside + 1, step)
     width = seen.own_m.shape[1]

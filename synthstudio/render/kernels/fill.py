@@ -106,7 +106,7 @@ def _meet(inside: wp.vec3, outside: wp.vec3, view: View):
 
 
 @wp.func
-def _turned(f: wp.vec3i, first: wp.int32):
+def _rotated(f: wp.vec3i, first: wp.int32):
     if first == 1:
         return wp.vec3i(f[1], f[2], f[0])
     if first == 2:
@@ -127,9 +127,9 @@ def _piece(mesh: Mesh, face: wp.vec3i, which: wp.int32, view: View):
         return p
     f = face
     if n == 1:
-        f = _turned(face, wp.where(in0, 0, wp.where(in1, 1, 2)))
+        f = _rotated(face, wp.where(in0, 0, wp.where(in1, 1, 2)))
     if n == 2:
-        f = _turned(face, wp.where(not in0, 1, wp.where(not in1, 2, 0)))
+        f = _rotated(face, wp.where(not in0, 1, wp.where(not in1, 2, 0)))
         p.count = 2
     a = _corner(mesh.snapped, f[0], view)
     b = _corner(mesh.snapped, f[1], view)

@@ -32,7 +32,7 @@ def _place(eye: Eye, scale: int, x: int, y: int, depth: float) -> wp.vec3:
 
 
 @wp.func
-def _turned(x: int, y: int) -> float:
+def _rotated(x: int, y: int) -> float:
     # Interleaved gradient noise (Jimenez 2014): a turn of its own for each pixel.
     v = 0.06711056 * float(x) + 0.00583715 * float(y)
     v = 52.9829189 * (v - wp.floor(v))
@@ -65,7 +65,7 @@ def obscured_kernel(
                 n = wp.normalize(wp.cross(mesh.world[f[1]] - a, mesh.world[f[2]] - a))
                 if wp.dot(n, eye.place - here) < 0.0:
                     n = -n
-                turn = _turned(column, row)
+                turn = _rotated(column, row)
                 for tap in range(_TAPS):
                     share = (float(tap) + 0.5) / float(_TAPS)
                     angle = share * _TURNS + turn

@@ -9,8 +9,8 @@ from synthstudio.review.risk.people import F64, I64, PeopleTable, bones_of
 from synthstudio.review.risk.signals import Signal, in_chunks, labelled_px, ramp, signal, worst
 
 _SAMPLE = 20_000  # people that the usual lengths of bones are estimated from
-_LEAST_BONES = 4
-_LEAST_PEOPLE = 30
+_MIN_BONES = 4
+_MIN_PEOPLE = 30
 _SHORT = 0.15  # log of the least ratio that lengths of bones are thought to vary by
 _FLAT = 0.35  # the sine below which a triangle says little about the way it turns
 # Folded arms and crossed legs are crossed rightly: the further from the trunk, the less is said.
@@ -105,7 +105,7 @@ def _limbs(
 ) -> tuple[F64, NDArray[np.int64]]:
     """Pairs of limbs that cross over: their ends lie the other way round than their beginnings."""
     best, at = np.zeros(px.shape[2]), np.full(px.shape[2], -1)
-    for upper, lower, most in _PAIRS:
+    for upper, lower, maximum in _PAIRS:
         ends = [f"left_{upper}", f"right_{upper}", f"left_{lower}", f"right_{lower}"]
         if not all(name in names for name in ends):
             continue
@@ -118,7 +118,7 @@ def _limbs(
             against = -(above * below).sum(axis=0) / np.maximum(
                 _length(above) * _length(below), 1e-9
             )
-        found = most * ramp(against, 0.3, 0.8) * ramp(wide / np.maximum(limb, 1e-9), 0.15, 0.4)
+        found = maximum * ramp(against, 0.3, 0.8) * ramp(wide / np.maximum(limb, 1e-9), 0.15, 0.4)
         found = np.where(known, found, 0.0)
         at = np.where(found > best, names[f"left_{lower}"], at)
         best = np.maximum(best, found)
@@ -133,8 +133,8 @@ def _turn(side: F64, down: F64) -> F64:
     """(N,) sines from `side` to `down` (2, N): positive when seen from the front."""
     size = _length(side) * _length(down)
     with np.errstate(invalid="ignore"):
-        turned = (side[0] * down[1] - side[1] * down[0]) / np.maximum(size, 1e-9)
-    return np.nan_to_num(turned)
+        rotated = (side[0] * down[1] - side[1] * down[0]) / np.maximum(size, 1e-9)
+    return np.nan_to_num(rotated)
 
 
 def _length(vectors: F64) -> F64:
@@ -193,7 +193,7 @@ def _logs_2d(table: PeopleTable, pairs: I64, some: slice | I64) -> F64:
 def _beside_body(logs: F64, usual: F64) -> F64:
     """(B, N) logs of lengths over those expected from the rest of each body; NaN: unknown."""
     beside = logs - usual[:, None]
-    enough = np.isfinite(beside).sum(axis=0) >= _LEAST_BONES
+    enough = np.isfinite(beside).sum(axis=0) >= _MIN_BONES
     size = _median(np.where(enough, beside, 0.0), axis=0)
     return np.where(enough, beside - size, np.nan)
 
@@ -203,7 +203,7 @@ def _usual(table: PeopleTable, pairs: I64, *, space: bool) -> tuple[F64, F64]:
     step = max(1, table.people // _SAMPLE)
     rows = np.arange(0, table.people, step)
     logs = _logs_3d(table, rows) if space else _logs_2d(table, pairs, rows)
-    enough = np.isfinite(logs).sum(axis=1) >= _LEAST_PEOPLE
+    enough = np.isfinite(logs).sum(axis=1) >= _MIN_PEOPLE
     logs = np.where(enough[:, None], logs, np.nan)
     usual = np.nan_to_num(_median(logs, axis=1))
     for _ in range(3):
@@ -213,7 +213,7 @@ def _usual(table: PeopleTable, pairs: I64, *, space: bool) -> tuple[F64, F64]:
     spread = np.full(len(pairs), np.inf)
     for bone in np.flatnonzero(enough):
         known = over[bone][np.isfinite(over[bone])]
-        if len(known) >= _LEAST_PEOPLE:
+        if len(known) >= _MIN_PEOPLE:
             # Two in a hundred may be wrong already and must not widen what is usual.
             spread[bone] = max(_SHORT, 1.25 * float(np.quantile(known, 0.95)))
     return usual, spread

@@ -38,8 +38,8 @@ _WEIGHTS: dict[Kind, float] = {"validation": 0.95, "audit": 0.9}
 _RUN = "run of "
 """The key of a setting that says when a kind of check was run."""
 _WARNING = 0.4
-_MOST_TEXTS = 6
-_MOST_CHARS = 200
+_MAX_TEXTS = 6
+_MAX_CHARS = 200
 _CAUSES = {
     "self": "hidden by own body",
     "person": "hidden by another person",
@@ -152,7 +152,7 @@ def store_findings(
         own = gathered.setdefault((finding.frame, finding.instance), [])
         own.append(finding)
         own.sort(key=lambda d: -d.score)
-        del own[_MOST_TEXTS:]
+        del own[_MAX_TEXTS:]
     rows = [
         {
             "dataset": key,
@@ -160,7 +160,7 @@ def store_findings(
             "instance": instance,
             "kind": kind,
             "score": round(own[0].score, 2),
-            "reasons": [finding.text[:_MOST_CHARS] for finding in own],
+            "reasons": [finding.text[:_MAX_CHARS] for finding in own],
         }
         for (frame, instance), own in sorted(gathered.items())
     ]

@@ -14,7 +14,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.review.values import JointLabel
 
 F64 = NDArray[np.float64]
-LEAST = 0.1
+MIN = 0.1
 """Less alike than this (OKS, or overlap of boxes) is somebody else."""
 
 
@@ -85,7 +85,7 @@ def match(
     out: list[int | None] = [None] * len(found)
     taken: set[int] = set()
     for unlike, place, n in pairs:
-        if -unlike >= LEAST and out[place] is None and n not in taken:
+        if -unlike >= MIN and out[place] is None and n not in taken:
             out[place] = people[n].instance
             taken.add(n)
     return out

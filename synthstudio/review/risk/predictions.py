@@ -151,7 +151,7 @@ def prediction_layers(store: Store, key: str) -> dict[str, int]:
 
 def _values(p: Prediction, key: str, layer: str, joints: frozenset[str]) -> dict[str, Any]:
     check_int(p.frame, "frame")
-    check_int(p.instance, "instance", least=1)
+    check_int(p.instance, "instance", minimum=1)
     where = f"frame {p.frame}, person {p.instance}"
     if not _is_share(p.score):
         invalid("the score of a person", where, expected="0 to 1", got=p.score)

@@ -77,7 +77,7 @@ class Risk:
     score: F64  # (P,) 0 to 1
     signals: tuple[Signal, ...]
 
-    def reasons(self, row: int, *, most: int = 5) -> list[str]:
+    def reasons(self, row: int, *, maximum: int = 5) -> list[str]:
         """Why a person has its score, in words, the weightiest first."""
         reasons = [
             (signal.weight * float(signal.score[row]), words)
@@ -85,7 +85,7 @@ class Risk:
             for words in signal.words(self.table, row)
         ]
         reasons.sort(key=lambda pair: -pair[0])
-        return [words for weight, words in reasons if weight >= _MIN_WEIGHT][:most]
+        return [words for weight, words in reasons if weight >= _MIN_WEIGHT][:maximum]
 
 
 def risk(table: PeopleTable, *, more: Iterable[Signal] = ()) -> Risk:
@@ -154,7 +154,7 @@ def _risk(store: Store, table: PeopleTable) -> Risk:
 
 def _models(store: Store, table: PeopleTable) -> Models:
     signals: list[Signal] = []
-    most = np.full(table.people, np.nan)
+    maximum = np.full(table.people, np.nan)
     _, layers, wrong = _mark(store, table.key)
     refused = {(frame, instance, layer) for frame, instance, some in wrong for layer in some}
     for layer, _, _ in layers:
@@ -162,8 +162,8 @@ def _models(store: Store, table: PeopleTable) -> Models:
         kept = [p for p in told if (p.frame, p.instance, layer) not in refused]
         found = gather_predictions(table, kept)
         signals.append(model_signal(table, found))
-        most = np.fmax(most, disagreement(table, found))
-    return Models(signals=(*signals, _distrust(table, wrong)), disagreement=most)
+        maximum = np.fmax(maximum, disagreement(table, found))
+    return Models(signals=(*signals, _distrust(table, wrong)), disagreement=maximum)
 
 
 def _distrust(table: PeopleTable, wrong: Rows) -> Signal:

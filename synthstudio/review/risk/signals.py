@@ -201,13 +201,13 @@ def _extent(values: F64, known: np.ndarray) -> F64:
 def threshold(table: PeopleTable) -> Signal:
     """Joints near the line between visible and hidden: a visible share of .4 to .6, ambiguous."""
     doubt, joints = np.zeros(table.people), np.zeros(table.people)
-    joint, most = np.full(table.people, -1), np.zeros(table.people)
+    joint, maximum = np.full(table.people, -1), np.zeros(table.people)
     for j in range(len(table.joints)):
         share = table.arrays["shares"][j * len(SHARES)]
         near = np.nan_to_num(1.0 - np.abs(share - VISIBLE_THRESHOLD) / 0.1).clip(0.0, 1.0)
         own = np.maximum(near, 0.4 * table.arrays["ambiguous"][j])
         own = np.where(table.arrays["state"][j] == NO_STATE, 0.0, own)
-        joint, most = np.where(own > most, j, joint), np.maximum(most, own)
+        joint, maximum = np.where(own > maximum, j, joint), np.maximum(maximum, own)
         doubt += own
         joints += own > 0
     return signal(
@@ -226,12 +226,12 @@ def hidden(table: PeopleTable) -> Signal:
     seen = np.count_nonzero(table.arrays["state"] == 2, axis=0)
     labelled = np.count_nonzero(table.arrays["state"] != NO_STATE, axis=0)
     unseen = np.where(labelled > 0, 1.0 - seen / np.maximum(labelled, 1), 0.0) * 100
-    least = np.maximum(occluded, unseen)
+    minimum = np.maximum(occluded, unseen)
     return signal(
         "hidden",
         weight=0.2,
-        score=ramp(least, 50.0, 100.0),
-        value=least,
+        score=ramp(minimum, 50.0, 100.0),
+        value=minimum,
         text="{value:.0f} % of body or joints is out of sight",
     )
 

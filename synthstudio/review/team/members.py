@@ -85,7 +85,7 @@ def count(store: Store) -> int:
 
 
 _AT_ONCE = 200
-MOST_DAYS = 3_660
+MAX_DAYS = 3_660
 """So far ahead a due date may lie."""
 
 
@@ -111,8 +111,8 @@ def _check_due(due: object) -> None:
     if due is None:
         return
     # A day earlier is still today somewhere.
-    if type(due) is not date or not -1 <= (due - today).days <= MOST_DAYS:
-        expected = f"{today} to {today + timedelta(days=MOST_DAYS)}"
+    if type(due) is not date or not -1 <= (due - today).days <= MAX_DAYS:
+        expected = f"{today} to {today + timedelta(days=MAX_DAYS)}"
         invalid("invalid due date", "due", expected=expected, got=due)
 
 

@@ -12,8 +12,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from synthstudio.core.errors import Refused
 
-LEAST_CHARS, MOST_CHARS = 12, 256
-LEAST_DIFFERENT = 5
+MIN_CHARS, MAX_CHARS = 12, 256
+MIN_DIFFERENT = 5
 HASHER = PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=4, type=Type.ID)
 """RFC 9106's second choice: 64 MiB and three passes; each hash names what it was made with.
 
@@ -25,18 +25,18 @@ _TAIL = "0123456789!?.,;:-_+*#$@&%/() "
 def checked_password(text: str, name: str) -> str:
     """Return a password as it is hashed (NFKC); Refused("invalid") for one that may not be."""
     password = unicodedata.normalize("NFKC", text)
-    if not LEAST_CHARS <= len(password) <= MOST_CHARS:
+    if not MIN_CHARS <= len(password) <= MAX_CHARS:
         raise _invalid(
-            "this password is too short" if len(password) < LEAST_CHARS else "too long a password",
-            f"{LEAST_CHARS} to {MOST_CHARS} characters",
+            "this password is too short" if len(password) < MIN_CHARS else "too long a password",
+            f"{MIN_CHARS} to {MAX_CHARS} characters",
             f"{len(password)} characters",
         )
     folded = password.casefold()
     if _is_common(folded):
         raise _invalid("this password is too common", "a less common one")
-    if len(set(folded)) < LEAST_DIFFERENT:
+    if len(set(folded)) < MIN_DIFFERENT:
         raise _invalid(
-            "this password repeats itself", f"at least {LEAST_DIFFERENT} different characters"
+            "this password repeats itself", f"at least {MIN_DIFFERENT} different characters"
         )
     letters, mine = _letters(password), _letters(name)
     if letters and mine and not (letters.replace(mine, "") and letters.replace(mine[::-1], "")):

@@ -91,8 +91,8 @@ def read_source(dataset: Dataset, skeleton: Skeleton) -> Source:
 class Cache:
     """Keeps answers up to a number of bytes, the least asked for going first."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most, self._bytes = most_bytes, 0
+    def __init__(self, max_bytes: int) -> None:
+        self._most, self._bytes = max_bytes, 0
         self._kept: OrderedDict[object, bytes] = OrderedDict()
         self._lock = threading.Lock()
 

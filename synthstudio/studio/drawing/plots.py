@@ -141,10 +141,10 @@ def bars(
     *,
     field: str,
     colours: Mapping[str, str] | None = None,
-    most: int = 9,
+    maximum: int = 9,
 ) -> Plot:
-    """Return people by a field's values, the most frequent first, `most` of them."""
-    rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))[:most]
+    """Return people by a field's values, the most frequent first, `maximum` of them."""
+    rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))[:maximum]
     names = [name for name, _ in rows]
     figure = _across(
         names,

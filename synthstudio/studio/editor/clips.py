@@ -27,8 +27,8 @@ AROUND = 20
 """Frames before and after the shown one in a strip."""
 BESIDE = 2
 """Frames before and after the shown one whose items a browser holds."""
-_MOST_LEFT = 12
-_MOST_LOG = 20
+_MAX_LEFT = 12
+_MAX_LOG = 20
 Pair = tuple[int, int]
 Previews = dict[bool, tuple[Person, Interpolation]]
 """The last previews by their size: of the whole track, or not."""
@@ -102,7 +102,7 @@ def answer(previews: Previews, question: Question, scene: Scene, who: User) -> d
         return {**said, "error": without_paths(refused)}
     except DatasetError:
         return {**said, "error": "This frame cannot be read."}
-    left = [*done.left[:_MOST_LEFT]]
+    left = [*done.left[:_MAX_LEFT]]
     more = len(done.left) - len(left)
     return {**said, "people": done.people, "left": left + ([f"{more} more"] if more else [])}
 
@@ -135,7 +135,7 @@ def _preview(preview: tuple[Person, Interpolation]) -> dict[str, Any]:
         "people": len(found.fills),
         "added": sum(one.added for one in found.fills),
         "joints": found.joints,
-        "left": list(found.left[:_MOST_LEFT]),
+        "left": list(found.left[:_MAX_LEFT]),
     }
 
 
@@ -177,7 +177,7 @@ def strip(
     if log:
         lines = track_log(scene.store, scene.table, scene.clip, track, blinded=scene.blinded)
         found["log"] = [
-            {"who": one.who, "when": one.when, "what": one.text} for one in lines[:_MOST_LOG]
+            {"who": one.who, "when": one.when, "what": one.text} for one in lines[:_MAX_LOG]
         ]
     return found
 

@@ -39,8 +39,8 @@ from synthstudio.review.values import (
 )
 from synthstudio.studio.text import without_paths
 
-MOST_OPS = 200
-MOST_JOINTS = 200
+MAX_OPS = 200
+MAX_JOINTS = 200
 BLIND = (
     "this person is still to be reviewed twice, and you may be asked for the second review. "
     "It is blind: nothing is told of the first, and nothing is changed. Take another."
@@ -87,7 +87,7 @@ class OpFields(Strict):
     instance: Number = Field(description="0: the frame, which may have status nobody")
     revision: Number = Field(description="the person's, as the author of the op saw it")
     kind: Kind
-    joints: dict[str, _Row] = Field({}, max_length=MOST_JOINTS)
+    joints: dict[str, _Row] = Field({}, max_length=MAX_JOINTS)
     box: Any = Field(None, description="x, y, width, height in continuous pixels")
     masks: Any = Field(
         None,

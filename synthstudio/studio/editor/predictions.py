@@ -140,14 +140,14 @@ def _joint(prediction: Prediction, name: str) -> list[Any] | None:
     return [round(x, 4), round(y, 4), round(sure, 3), prediction.causes.get(name)]
 
 
-MOST = 12
+MAX = 12
 _LOOKED_AT = 2_000
-_LEAST_PX = 20.0
+_MIN_PX = 20.0
 """Height and width of people whose joints are worth anything as a pose."""
 
 
 def poses_of(table: PeopleTable) -> tuple[dict[str, Any], ...]:
-    """Return at most MOST poses of people all of whose joints are in the picture.
+    """Return at most MAX poses of people all of whose joints are in the picture.
 
     `form`: width / height of the box round the joints; `at`: (u, v) of each joint in it, 0 to 1.
     People are parted by their form into groups of one size; of each it is the one nearest to their
@@ -162,10 +162,10 @@ def poses_of(table: PeopleTable) -> tuple[dict[str, Any], ...]:
         return ()
     low = px.min(axis=1, keepdims=True)
     size = px.max(axis=1, keepdims=True) - low
-    large = (size[:, 0] >= _LEAST_PX).all(axis=1)
+    large = (size[:, 0] >= _MIN_PX).all(axis=1)
     at, size = ((px - low) / np.maximum(size, 1.0))[large], size[large, 0]
     form = size[:, 0] / size[:, 1]
-    groups = np.array_split(np.argsort(form, kind="stable"), MOST)
+    groups = np.array_split(np.argsort(form, kind="stable"), MAX)
     return tuple(_middle(at[group], form[group]) for group in groups if len(group))
 
 

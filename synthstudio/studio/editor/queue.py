@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.review.check import FIRST_THING
+from synthstudio.review.check import FIRST_OBJECT
 from synthstudio.review.history import added_people
 from synthstudio.review.leases import SECOND, leases
 from synthstudio.review.progress import empty_frames
@@ -99,7 +99,7 @@ class ReviewQueue:
             return [self.notes[row]]
         if row < 0:
             return []
-        found = [text.replace("_", " ") for text in self.risk.reasons(row, most=4)]
+        found = [text.replace("_", " ") for text in self.risk.reasons(row, maximum=4)]
         return found or (["drawn at random"] if self.control[place] else [])
 
     def place_of(self, table: PeopleTable, frame: int, instance: int) -> int | None:
@@ -196,7 +196,7 @@ def build_queue(
 def _unsure(queue: ReviewQueue, table: PeopleTable, sure: Mapping[Pair, Confidence]) -> ReviewQueue:
     frames: dict[int, Confidence] = {}
     for (frame, instance), one in sure.items():
-        if instance >= FIRST_THING:
+        if instance >= FIRST_OBJECT:
             frames[frame] = min(one, frames.get(frame, one))
     found = {
         int(r): sure[p] for r, p in zip(queue.rows, table.ids(queue.rows), strict=True) if p in sure

@@ -12,7 +12,7 @@ from typing import Any
 
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import Row, hidden_by
-from synthstudio.review.check import FIRST_THING, finite_or_none, labels_of
+from synthstudio.review.check import FIRST_OBJECT, finite_or_none, labels_of
 from synthstudio.review.comments import threads_in
 from synthstudio.review.history import events, states_in
 from synthstudio.review.leases import SECOND, Lease, leases
@@ -166,7 +166,7 @@ def skeleton_json(skeleton: Skeleton, poses: Sequence[Mapping[str, Any]] = ()) -
 
 def _free_number(found: FrameRows, state_of: Mapping[tuple[int, int], ItemState]) -> int:
     """The first number above those of the people on disk that nobody was added under."""
-    number = max([n for n in found.people if n < FIRST_THING], default=0) + 1
+    number = max([n for n in found.people if n < FIRST_OBJECT], default=0) + 1
     while (found.frame["index"], number) in state_of:
         number += 1
     return number
@@ -326,16 +326,16 @@ def _closed(
 
 
 def _occluders(found: FrameRows, row: Row) -> list[str | None]:
-    kinds = dict(zip(found.frame["thing_instance"], found.frame["thing_kind"], strict=True))
+    kinds = dict(zip(found.frame["object_instance"], found.frame["object_kind"], strict=True))
     names: list[str | None] = []
     for j, pairs in enumerate(hidden_by(row)):
         cause = row["cause"][j]
         name = None
         for instance, _ in pairs:
-            thing = instance >= FIRST_THING
-            if cause == "object" and thing:
-                name = str(kinds.get(instance, "thing")).replace("_", " ")
-            elif cause == "person" and not thing and instance != row["instance"]:
+            obj = instance >= FIRST_OBJECT
+            if cause == "object" and obj:
+                name = str(kinds.get(instance, "object")).replace("_", " ")
+            elif cause == "person" and not obj and instance != row["instance"]:
                 name = f"person {instance}"
             if name is not None:
                 break
@@ -404,12 +404,12 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 
 _SHAPES = {"box": "the box", "masks": "the masks"}
-_MOST = 40  # events of a person that are shown
+_MAX = 40  # events of a person that are shown
 
 
 def newest_events(store: Store, person: Person) -> list[dict[str, str]]:
     """Return the newest events of a person in words, the newest first."""
-    found = events(store, person.dataset, person=person, limit=_MOST, newest=True)
+    found = events(store, person.dataset, person=person, limit=_MAX, newest=True)
     return [describe_event(event) for event in reversed(found)]
 
 

@@ -70,13 +70,13 @@ def bulk_actions(
             day = f" until {due}" if due else ""
             _finish(state, f"{people_text(count)} assigned to {to}{day}.")
         reason = why.text_input("Reason", key="gallery_reason", max_chars=2_000)
-        many = len(people) > MOST_AT_ONCE
+        many = len(people) > MAX_AT_ONCE
         if flag.button(
             "Flag",
             disabled=not people or many or not reason.strip(),
             width="stretch",
             key="gallery_flag",
-            help=none or f"At most {MOST_AT_ONCE:,} at once, with a reason.",
+            help=none or f"At most {MAX_AT_ONCE:,} at once, with a reason.",
         ):
             _finish(state, flag_people(ctx, me, chosen, people, reason.strip()))
         if done := relabel_form(ctx, me, chosen, people):
@@ -186,7 +186,7 @@ def _finish(state: GalleryState, notice: str) -> None:
     st.rerun()
 
 
-MOST_AT_ONCE = 2_000
+MAX_AT_ONCE = 2_000
 """People whom one click may change; assigning has no such limit."""
 _SHOWN = 12
 """People whom the preview links to."""
@@ -225,13 +225,13 @@ def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Perso
         only = now.selectbox("that are", list(_NOW), key="relabel_now")
         become = to.selectbox("become", [_CAUSES[cause] for _, cause in MEANINGS], key="relabel_to")
         asked = Relabel(joints=tuple(names), to=_NOW[become][0], only=_NOW[only])
-        many = len(people) > MOST_AT_ONCE
+        many = len(people) > MAX_AT_ONCE
         if look.button(
             "Preview",
             key="relabel_preview",
             width="stretch",
             disabled=many or not names or not people,
-            help=f"Needs joints, and 1 to {MOST_AT_ONCE:,} people.",
+            help=f"Needs joints, and 1 to {MAX_AT_ONCE:,} people.",
         ):
             found = relabel.changes(ctx.store, people, asked, base_of=read)
             st.session_state["relabel_found"] = (chosen.key, asked, tuple(people), found)
@@ -286,7 +286,7 @@ def _preview(chosen: OpenSet, found: Sequence[Change]) -> bool:
 
 def _before(ctx: Context, me: User, chosen: OpenSet, read: Callable[[Person], Base]) -> str:
     """Offer to take back what was relabelled before."""
-    for made in relabel.relabelled(ctx.store, chosen.key, most=5):
+    for made in relabel.relabelled(ctx.store, chosen.key, maximum=5):
         words, back = st.columns([6, 1.2], vertical_alignment="center")
         still = "" if made.standing == made.people else f", {made.standing:,} still are"
         words.caption(

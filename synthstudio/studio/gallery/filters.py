@@ -168,7 +168,7 @@ class _FormBuilder:
         return name in CHOICES and self._choice(name, node.compare)
 
     def _joint(self, test: JointTest, joints: tuple[str, ...]) -> bool:
-        which, what = _labels(joints).get((test.joints, test.least)), _test_name(test)
+        which, what = _labels(joints).get((test.joints, test.minimum)), _test_name(test)
         if which is None or what is None or len(self.joints) == MAX_JOINT_TESTS:
             return False
         ask = JointCondition(which=which, test=what)

@@ -47,7 +47,7 @@ _SLIDERS = {
 _FIRST = {"pose family": "Pose family", "view": "View", "status": "Status"}
 _MORE = {"reviewer": "Reviewer", "assigned": "Assigned to", "variant": "Variant", "split": "Split"}
 _FIRST_SLIDERS, _MORE_SLIDERS = ("occluded", "crowd"), ("truncated", "disagreement")
-MOST_POINTS = 20_000
+MAX_POINTS = 20_000
 """Points of the map of poses."""
 Changed = Callable[[], None]
 
@@ -234,7 +234,7 @@ def map_of_poses(state: GalleryState, chosen: OpenSet, found: SearchResult) -> N
     places = pose_map(poses_of(chosen, chosen.key)[found.rows])
     there = np.flatnonzero(np.isfinite(places).all(1))
     rows = found.rows[there]
-    shown = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).astype(np.int64))
+    shown = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MAX_POINTS)).astype(np.int64))
     key = f"gallery_map_{state.clicks}"
 
     def chose() -> None:

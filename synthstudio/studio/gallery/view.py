@@ -376,14 +376,14 @@ def pager(page: Page, key: str, turn: Callable[[int], None]) -> None:
 
 
 F64 = NDArray[np.float64]
-LEAST_JOINTS = 6
+MIN_JOINTS = 6
 """Joints that two people must both have to be compared."""
 
 
 def normalised(joints_px: NDArray[np.floating]) -> F64:
     """Poses (P, J, 2) about the mean of their known joints, whose mean distance to it is one.
 
-    NaN where a joint is unknown, and for all joints of somebody with fewer than LEAST_JOINTS.
+    NaN where a joint is unknown, and for all joints of somebody with fewer than MIN_JOINTS.
     """
     poses = joints_px.astype(np.float64)
     known = np.isfinite(poses[..., 0]) & np.isfinite(poses[..., 1])
@@ -391,7 +391,7 @@ def normalised(joints_px: NDArray[np.floating]) -> F64:
     poses = np.where(known[..., None], poses, 0)
     poses -= (poses.sum(1) / count)[:, None]
     size = np.where(known, np.linalg.norm(poses, axis=2), 0).sum(1) / count[:, 0]
-    enough = (known.sum(1) >= LEAST_JOINTS) & (size > 0)
+    enough = (known.sum(1) >= MIN_JOINTS) & (size > 0)
     fine = known & enough[:, None]
     return np.where(fine[..., None], poses / np.maximum(size, 1e-9)[:, None, None], np.nan)
 
@@ -399,11 +399,11 @@ def normalised(joints_px: NDArray[np.floating]) -> F64:
 def distances(poses: F64, row: int) -> F64:
     """(P,) the mean distance of joints that both have, of everybody to one person.
 
-    `poses`: as `normalised` returns them. NaN for people with fewer than LEAST_JOINTS in common.
+    `poses`: as `normalised` returns them. NaN for people with fewer than MIN_JOINTS in common.
     """
     apart = np.linalg.norm(poses - poses[row], axis=2)
     common = np.isfinite(apart)
-    enough = common.sum(1) >= LEAST_JOINTS
+    enough = common.sum(1) >= MIN_JOINTS
     total = np.where(common, apart, 0).sum(1)
     return np.where(enough, total / np.maximum(common.sum(1), 1), np.nan)
 

@@ -23,13 +23,13 @@ from synthstudio.studio.text import plain
 
 Path = tuple[str | int, ...]
 Kind = Literal["whole", "range", "choices", "text"]
-MOST_TEXT = 4000
+MAX_TEXT = 4000
 _ERROR_LINE = re.compile(r"^recipe: ([A-Za-z_][\w.]*): (.*)$")
 _FIXED = {"name", "description", "skeleton", "folder", "categories", "holdout", "motion", "clip"}
 _FIXED |= {"occlude", "quotas"}
 _DISTRIBUTIONS = ({"normal"}, {"choice"})
 _MANY_PEOPLE = 8
-_SECTION_ORDER = ("people", "camera", "things", "targets", "backdrop", "light", "lens", "variants")
+_SECTION_ORDER = ("people", "camera", "objects", "targets", "backdrop", "light", "lens", "variants")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +50,13 @@ class Field:
         return ".".join(map(str, self.path))
 
 
-def main_fields(recipe: Mapping[str, Any], *, most_frames: int) -> list[Field]:
+def main_fields(recipe: Mapping[str, Any], *, max_frames: int) -> list[Field]:
     """Return the fields that matter first, as fits a recipe's values."""
     count = value_at(recipe, ("people", "count"))
     ends = count if isinstance(count, list) else [count]
     many = any(isinstance(v, int) and v > _MANY_PEOPLE for v in ends)
     numbers: tuple[tuple[str, str, Kind, float, float, float], ...] = (
-        ("frames", "Frames", "whole", 1, most_frames, 1),
+        ("frames", "Frames", "whole", 1, max_frames, 1),
         ("seed", "Seed", "whole", 0, 2**31 - 1, 1),
         ("image.width_px", "Width, px", "whole", 64, 4096, 1),
         ("image.height_px", "Height, px", "whole", 64, 4096, 1),
@@ -85,7 +85,7 @@ def sections(recipe: Mapping[str, Any]) -> list[str]:
 
 def section_fields(recipe: Mapping[str, Any], part: str) -> Iterator[Field]:
     """Yield the fields of one part of a recipe, as text in YAML, without the main ones."""
-    main = {field.path for field in main_fields(recipe, most_frames=1)}
+    main = {field.path for field in main_fields(recipe, max_frames=1)}
     for path in _leaves(recipe.get(part), (part,)):
         if path not in main and not _FIXED & set(path):
             label = " · ".join(str(p).replace("_", " ") for p in path[1:]) or part
@@ -158,8 +158,8 @@ def to_yaml_line(value: Any) -> str:
 
 def parse_yaml_line(text: str) -> Any:
     """Return the value of a line of YAML; RecipeError for what is none."""
-    if len(text) > MOST_TEXT:
-        raise RecipeError(f"Longer than {MOST_TEXT} characters.")
+    if len(text) > MAX_TEXT:
+        raise RecipeError(f"Longer than {MAX_TEXT} characters.")
     if "&" in text or "*" in text:
         raise RecipeError("Anchors and aliases are not taken.")
     try:
@@ -284,9 +284,9 @@ class Draft:
         return (None if errors else recipe), errors
 
 
-def show_main_fields(draft: Draft, errors: Mapping[str, str], *, most_frames: int) -> None:
+def show_main_fields(draft: Draft, errors: Mapping[str, str], *, max_frames: int) -> None:
     """Show the fields that matter first, two beside each other."""
-    fields = main_fields(draft.values, most_frames=most_frames)
+    fields = main_fields(draft.values, max_frames=max_frames)
     for k in range(0, len(fields), 2):
         for column, field in zip(st.columns(2), fields[k : k + 2], strict=False):
             with column:
@@ -355,7 +355,7 @@ def _choices(draft: Draft, field: Field, value: Any) -> None:
 
 def _text(draft: Draft, field: Field, value: Any) -> None:
     key = _init_state(draft.key(field), to_yaml_line(value))
-    text = st.text_input(field.label, key=key, max_chars=MOST_TEXT, help=_help(field))
+    text = st.text_input(field.label, key=key, max_chars=MAX_TEXT, help=_help(field))
     try:
         draft.put(field, parse_yaml_line(text))
     except RecipeError as error:

@@ -17,7 +17,7 @@ from synthstudio.dataset.durable import disk_errors
 from synthstudio.review.values import User, require
 from synthstudio.studio import skeletons
 from synthstudio.studio.context import Context, user_now
-from synthstudio.studio.generating.scenes import MOST_AT_ONCE
+from synthstudio.studio.generating.scenes import MAX_AT_ONCE
 from synthstudio.studio.guard import log_refusal
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import SPARE_BYTES, Photos, free_bytes
@@ -40,7 +40,7 @@ def photo_set_form(ctx: Context, me: User) -> None:
         st.success(f"{said} is being made: see Jobs below.")
     with st.form("new_set", clear_on_submit=True, border=False):
         st.file_uploader(
-            f"Photos (at most {MOST_AT_ONCE} at a time) or one video",
+            f"Photos (at most {MAX_AT_ONCE} at a time) or one video",
             type=[suffix[1:] for suffix in (*SUFFIXES, *VIDEOS)],
             accept_multiple_files=True,
             key=_FILES,
@@ -92,11 +92,11 @@ def order_photos(ctx: Context, me: User, files: Files, *, out: str, skeleton: st
 
 def _check(files: Files, settings: Settings) -> None:
     videos = [name for name, _ in files if Path(name).suffix.lower() in VIDEOS]
-    if not 1 <= len(files) <= (1 if videos else MOST_AT_ONCE):
+    if not 1 <= len(files) <= (1 if videos else MAX_AT_ONCE):
         raise StudioError(
             "photos or one video make a data set",
             where="upload",
-            expected=f"1 to {MOST_AT_ONCE} photos, or one video",
+            expected=f"1 to {MAX_AT_ONCE} photos, or one video",
             got=f"{len(files)} files" + (f", {len(videos)} of them videos" if videos else ""),
         )
     for name, data in files:

@@ -24,7 +24,7 @@ from synthstudio.studio.text import plain
 from synthstudio.studio.uploads import check_bytes, checked_size
 
 FIRST = "quickstart"
-MOST = 200
+MAX = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Scene:
 def scenes(settings: Settings) -> tuple[list[Scene], list[str]]:
     """Return the scenes, the first to try in front, and what is wrong with files that are none."""
     found, wrong = [], []
-    for path in sorted(settings.scenes.glob("*.yaml"))[:MOST]:
+    for path in sorted(settings.scenes.glob("*.yaml"))[:MAX]:
         try:
             found.append(_scene(path, settings))
         except RecipeError as error:
@@ -74,12 +74,12 @@ def _scene(path: Path, settings: Settings) -> Scene:
     return Scene(name=path.stem, recipe=recipe, roots=tuple(fit))
 
 
-MOST_BYTES = 4 * 2**30
+MAX_BYTES = 4 * 2**30
 """Of all photos of one folder."""
-MOST_PHOTOS = 500
+MAX_PHOTOS = 500
 """In one folder."""
-MOST_FOLDERS = 20
-LEAST_PX = 64
+MAX_FOLDERS = 20
+MIN_PX = 64
 """Of a photo's shorter side: less is no background."""
 _FOLDER = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _QUALITY = 95
@@ -132,12 +132,12 @@ def keep_photo(data: bytes, root: Path, folder: str, *, limits: Limits, who: Use
 def _drawn_anew(data: bytes, limits: Limits) -> bytes:
     check_bytes(data, limits.upload_bytes)
     width, height = checked_size(data, limits.upload_pixels)
-    if min(width, height) < LEAST_PX:
+    if min(width, height) < MIN_PX:
         raise StudioError(
             "the picture is too small for a background",
             where="upload",
             got=f"{width} x {height}",
-            expected=f"at least {LEAST_PX} pixels a side",
+            expected=f"at least {MIN_PX} pixels a side",
         )
     return encode_jpeg(decode_opaque(data, "upload"), _QUALITY)
 
@@ -159,19 +159,19 @@ def _place(root: Path, folder: str) -> Path:
 
 def _check_room(root: Path, place: Path, more: int) -> None:
     held = _photos(place) if place.is_dir() else []
-    if not held and len(folders(root)) >= MOST_FOLDERS:
+    if not held and len(folders(root)) >= MAX_FOLDERS:
         raise StudioError(
             "there are too many folders of photos",
             where="upload",
-            expected=f"at most {MOST_FOLDERS}",
+            expected=f"at most {MAX_FOLDERS}",
             then="Use one that is there.",
         )
     size = sum(path.stat().st_size for path in held)
-    if len(held) >= MOST_PHOTOS or size + more > MOST_BYTES:
+    if len(held) >= MAX_PHOTOS or size + more > MAX_BYTES:
         raise StudioError(
             "this folder of photos is full",
             where=place.name,
-            expected=f"at most {MOST_PHOTOS} photos and {MOST_BYTES // 2**30} GB",
+            expected=f"at most {MAX_PHOTOS} photos and {MAX_BYTES // 2**30} GB",
             then="Use another name.",
         )
 
@@ -180,7 +180,7 @@ def _photos(place: Path) -> list[Path]:
     return [path for path in place.iterdir() if path.suffix == ".jpg" and path.is_file()]
 
 
-MOST_AT_ONCE = 40
+MAX_AT_ONCE = 40
 _OWN = "Reset to the scene's values"
 _NAME, _NAME_KEY, _FILES_KEY = "photos", "photos_name", "photos_files"
 
@@ -233,7 +233,7 @@ def photo_form(ctx: Context, me: User) -> None:
             f"They become backdrops: photos of places without people, at most "
             f"{ctx.settings.limits.upload_bytes // 2**20} MB and "
             f"{ctx.settings.limits.upload_pixels // 1_000_000} megapixels each, "
-            f"{MOST_AT_ONCE} at a time. Only their pixels are kept. Then choose them as "
+            f"{MAX_AT_ONCE} at a time. Only their pixels are kept. Then choose them as "
             "Background, below the scene."
         )
         with st.form("photos", clear_on_submit=True, border=False):
@@ -267,8 +267,8 @@ def keep(ctx: Context, me: User, folder: str, files: list[tuple[str, bytes]]) ->
     """Keep photos; return lines for the page: "+" before what was done, "-" before refusals."""
     if not files:
         return ["-Choose some photos first."]
-    if len(files) > MOST_AT_ONCE:
-        return [f"-These are {len(files):,} photos: take at most {MOST_AT_ONCE} at a time."]
+    if len(files) > MAX_AT_ONCE:
+        return [f"-These are {len(files):,} photos: take at most {MAX_AT_ONCE} at a time."]
     kept, refused = set(), []
     for name, data in files:
         try:

@@ -27,8 +27,8 @@ from synthstudio.studio.settings import Settings
 
 ACTIVE = ("queued", "running")
 RESUMABLE = ("lost", "failed", "cancelled")
-MOST_QUEUED = 20
-MOST_MESSAGE = 4_000
+MAX_QUEUED = 20
+MAX_MESSAGE = 4_000
 _PG_LOCK = 0x5F10B5
 """Any number that no other program locks by: it stands for "changing the queue of jobs"."""
 
@@ -72,11 +72,11 @@ def add(store: Store, order: Order, settings: Settings, *, who: User) -> Job:
     with store.session() as session:
         lock_queue(session)
         waiting = session.scalars(select(JobRow).where(JobRow.state.in_(ACTIVE))).all()
-        if len(waiting) >= MOST_QUEUED:
+        if len(waiting) >= MAX_QUEUED:
             raise Refused(
                 "too many queued jobs",
                 where="jobs",
-                expected=f"at most {MOST_QUEUED}",
+                expected=f"at most {MAX_QUEUED}",
                 then="Wait for one to end, or cancel one.",
                 reason="invalid",
             )
@@ -192,7 +192,7 @@ def get_row(session: Session, number: int) -> JobRow:
 
 
 def end_row(row: JobRow, state: str, message: str) -> None:
-    row.state, row.ended, row.message = state, utc_now(), message[:MOST_MESSAGE]
+    row.state, row.ended, row.message = state, utc_now(), message[:MAX_MESSAGE]
 
 
 def as_job(row: JobRow) -> Job:

@@ -31,7 +31,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
 RESERVED = frozenset({"studio", "demo", "uploads", "con", "nul", "aux", "prn"})
 _UPLOAD = re.compile(r"[0-9a-f]{16}")
 _SKELETON = re.compile(r"[\w-]{1,80}")
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 SPARE_BYTES = 500 * 2**20
 """What a job must leave free on the disk."""
 _FRAME_BYTES = 30_000
@@ -170,11 +170,11 @@ def check_resumed(order: Generate, settings: Settings, who: User, *, made: int) 
 def _check_generate(order: Generate, settings: Settings, *, made: int = 0) -> None:
     limits, recipe = settings.limits, parse(dict(order.recipe))
     check_size(recipe, limits)
-    if type(order.workers) is not int or not 1 <= order.workers <= MOST_WORKERS:
+    if type(order.workers) is not int or not 1 <= order.workers <= MAX_WORKERS:
         raise _refused(
             "too many workers",
             "workers",
-            expected=f"1 to {MOST_WORKERS}",
+            expected=f"1 to {MAX_WORKERS}",
             got=repr(order.workers)[:40],
         )
     roots = asset_roots(settings)
@@ -208,16 +208,16 @@ def _check_generate(order: Generate, settings: Settings, *, made: int = 0) -> No
 def check_size(recipe: Recipe, limits: Limits) -> None:
     """Check a recipe against the studio's limits; RecipeError names the field."""
     pixels = recipe.image.width_px * recipe.image.height_px
-    for field, got, most in (
+    for field, got, maximum in (
         ("frames", recipe.frames, limits.frames),
         ("image.width_px", pixels, limits.pixels),
     ):
-        if got > most:
+        if got > maximum:
             what = "frames" if field == "frames" else "pixels a picture"
             raise RecipeError(
                 f"more {what} than the studio makes",
                 where=f"recipe: {field}",
-                expected=f"at most {most:,}",
+                expected=f"at most {maximum:,}",
                 got=f"{got:,}",
                 then="Use the command line for more.",
             )

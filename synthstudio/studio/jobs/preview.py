@@ -29,10 +29,10 @@ from synthstudio.studio.settings import Settings
 LONGEST_S, FIRST_S = 60.0, 240.0
 """How long a preview may take, and the first of a process, which reads everything it needs."""
 IDLE_S = 300.0
-MOST_WAITING = 8
-MOST_FILES = 64
-MOST_DRAWN = 100
-MOST_BYTES = 3 * 2**30
+MAX_WAITING = 8
+MAX_FILES = 64
+MAX_DRAWN = 100
+MAX_BYTES = 3 * 2**30
 """A process that has drawn so many, or grown so large, is replaced by a fresh one."""
 LAST_FRAME = 9_999
 
@@ -138,7 +138,7 @@ class Previews:
         with self._lock:
             if key in self._waiting:
                 return
-            if len(self._waiting) >= MOST_WAITING:
+            if len(self._waiting) >= MAX_WAITING:
                 raise Refused(
                     "too many queued previews",
                     where="preview",
@@ -167,7 +167,7 @@ class Previews:
                 self._waiting.pop(key, None)
                 if message:
                     self._failed[key] = message
-                    while len(self._failed) > MOST_FILES:
+                    while len(self._failed) > MAX_FILES:
                         self._failed.popitem(last=False)
             self._delete_old()
         if worker is not None:
@@ -216,9 +216,9 @@ class Previews:
 
     def _worker_process(self) -> subprocess.Popen[str]:
         worker = self._worker
-        if worker is not None and worker.poll() is None and self._drawn < MOST_DRAWN:
+        if worker is not None and worker.poll() is None and self._drawn < MAX_DRAWN:
             try:
-                if psutil.Process(worker.pid).memory_info().rss < MOST_BYTES:
+                if psutil.Process(worker.pid).memory_info().rss < MAX_BYTES:
                     return worker
             except psutil.Error:
                 pass
@@ -244,7 +244,7 @@ class Previews:
 
     def _delete_old(self) -> None:
         found = sorted(self._folder.glob("*.jpg"), key=_age)
-        for old in found[MOST_FILES:]:
+        for old in found[MAX_FILES:]:
             old.unlink(missing_ok=True)
             self._seconds.pop(old.stem, None)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from synthstudio.core.errors import SynthStudioError
 
-MOST_PIXELS = 640 * 480
+MAX_PIXELS = 640 * 480
 QUALITY = 88
 
 
@@ -57,7 +57,7 @@ def draw(request: dict[str, Any]) -> None:
 def bounded(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return a recipe with pictures of the same shape, no larger than a preview's."""
     image = recipe["image"]
-    shrink = min(1.0, (MOST_PIXELS / (image["width_px"] * image["height_px"])) ** 0.5)
+    shrink = min(1.0, (MAX_PIXELS / (image["width_px"] * image["height_px"])) ** 0.5)
     sides = {name: max(64, round(image[name] * shrink)) for name in ("width_px", "height_px")}
     return {
         **recipe,
@@ -68,9 +68,9 @@ def bounded(recipe: dict[str, Any]) -> dict[str, Any]:
 
 def _frame(recipe: Any, assets: Path, index: int) -> Any:
     from synthstudio.generation.pipeline import draw_spec, make_frame
-    from synthstudio.generation.stage import Stage, prepare
+    from synthstudio.generation.stage import FrameGenerator, prepare
 
-    stage = Stage(prepare(recipe, assets=assets, device="auto"))
+    stage = FrameGenerator(prepare(recipe, assets=assets, device="auto"))
     return make_frame(stage, draw_spec(stage, index))
 
 

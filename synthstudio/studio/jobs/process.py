@@ -189,7 +189,7 @@ def _process_of(process: Running) -> psutil.Process | None:
         return None
 
 
-MOST_OUT_BYTES = 1_000_000
+MAX_OUT_BYTES = 1_000_000
 _ERROR = "error: "
 _STOPPED = "stopped; "
 Ending = Literal["done", "failed", "cancelled", "lost"]
@@ -248,7 +248,7 @@ def read_outcome(folder: Path, *, cancelled: bool) -> Outcome:
 def read_result(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in the last line of a job's output, or None."""
     try:
-        if path.stat().st_size > MOST_OUT_BYTES:
+        if path.stat().st_size > MAX_OUT_BYTES:
             return None
         lines = path.read_text("utf-8").strip().splitlines()
         found = json.loads(lines[-1]) if lines else None

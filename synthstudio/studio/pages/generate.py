@@ -18,7 +18,7 @@ from synthstudio.studio.generating.job_list import bytes_text, job_list
 from synthstudio.studio.generating.scenes import Scene, background, photo_form, scenes
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import (
-    MOST_WORKERS,
+    MAX_WORKERS,
     Generate,
     asset_roots,
     bytes_needed,
@@ -88,7 +88,7 @@ def _pick(found: list[Scene]) -> Scene:
 
 def _form(ctx: Context, draft: Draft) -> tuple[Recipe | None, dict[str, str]]:
     _, before = draft.checked()
-    show_main_fields(draft, before, most_frames=ctx.settings.limits.frames)
+    show_main_fields(draft, before, max_frames=ctx.settings.limits.frames)
     opened = any(not _is_main(name) for name in before)
     with st.expander("Everything else", expanded=opened):
         show_further_fields(draft, before)
@@ -192,7 +192,7 @@ def _order(
     workers = workers_at.number_input(
         "Workers",
         1,
-        MOST_WORKERS,
+        MAX_WORKERS,
         1,
         key="workers",
         help="Number of worker processes. It does not affect the output.",

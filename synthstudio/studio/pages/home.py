@@ -17,7 +17,7 @@ from synthstudio.studio.generating.photo_sets import photo_set_form
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import FORMATS, ONLY, Export
 from synthstudio.studio.overview import (
-    MOST_FRAMES,
+    MAX_FRAMES,
     DatasetFacts,
     Health,
     dataset_facts,
@@ -169,7 +169,7 @@ def progress_text(seen: DatasetFacts) -> str:
 
 def _health(ctx: Context, found: OpenSet) -> None:
     requested = st.session_state.get(f"check_{found.key}", False)
-    small = found.dataset.frames <= MOST_FRAMES and isinstance(found.dataset.place, Path)
+    small = found.dataset.frames <= MAX_FRAMES and isinstance(found.dataset.place, Path)
     begin = bool(requested or small)
     seen = health_checks(ctx.settings.state).status(found.key, found.dataset, begin=begin)
     waiting = seen.state in _WORKING

@@ -23,13 +23,13 @@ from starlette.routing import Route
 from synthstudio.core.errors import Refused
 from synthstudio.review.names import NAME_CHARS, normal_name
 from synthstudio.review.team.accounts import CODE_PAGE, SIGN_IN_PAGE, choose_password, read_code
-from synthstudio.review.team.passwords import LEAST_CHARS, MOST_CHARS
+from synthstudio.review.team.passwords import MAX_CHARS, MIN_CHARS
 from synthstudio.review.team.sessions import LONGEST, Waits, read_session, sign_in
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context
 
 _HEADERS = {"Cache-Control": "no-store"}
-_MOST_BYTES = 8_192
+_MAX_BYTES = 8_192
 _SCRIPT = Path(__file__).with_name("code.js")
 _PAGE = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -38,7 +38,7 @@ _PAGE = jinja2.Environment(
 ).get_template("page.html")
 _WRONG = "The name or the password is not right."
 _BUSY = "The studio cannot do that now. Try again in a moment."
-_AT_ONCE, _MOST_WAITING = 2, 16
+_AT_ONCE, _MAX_WAITING = 2, 16
 """So many forms are used at a time, for the hash of a password takes 64 MiB and a while; some more
 wait in a queue, and those behind it are answered at once."""
 _RETRY_S = 5
@@ -101,7 +101,7 @@ class _Turns:
 
     async def take(self, use: Use, ctx: Context, request: Request, fields: Fields) -> Response:
         """Return what a form leads to; the form again where too many wait already."""
-        if self._inside >= _AT_ONCE + _MOST_WAITING:
+        if self._inside >= _AT_ONCE + _MAX_WAITING:
             return _too_many(request, fields)
         self._inside += 1
         try:
@@ -115,7 +115,7 @@ def _form(use: Use, turns: _Turns) -> Answer:
         data = bytearray()
         async for chunk in request.stream():
             data += chunk
-            if len(data) > _MOST_BYTES:
+            if len(data) > _MAX_BYTES:
                 return PlainTextResponse("too large\n", status_code=413, headers=_HEADERS)
         try:
             found = parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=8)
@@ -242,8 +242,8 @@ def _page(
         code=code,
         sign_in=SIGN_IN_PAGE,
         invitation=CODE_PAGE,
-        most=MOST_CHARS,
-        least=LEAST_CHARS,
+        maximum=MAX_CHARS,
+        minimum=MIN_CHARS,
         name_chars=NAME_CHARS,
     )
     retry = {"Retry-After": str(_RETRY_S)} if status == 503 else {}

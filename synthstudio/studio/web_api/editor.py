@@ -47,7 +47,7 @@ from synthstudio.studio.web_api.calls import (
     needs,
 )
 
-MOST_QUEUES, MOST_EDITORS = 500, 2_000
+MAX_QUEUES, MAX_EDITORS = 500, 2_000
 router = APIRouter()
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -56,8 +56,8 @@ Value = TypeVar("Value")
 class Kept(Generic[Key, Value]):
     """The last used values by key; safe for threads."""
 
-    def __init__(self, most: int) -> None:
-        self._most, self._lock = most, threading.Lock()
+    def __init__(self, maximum: int) -> None:
+        self._most, self._lock = maximum, threading.Lock()
         self._values: OrderedDict[Key, Value] = OrderedDict()
 
     def get(self, key: Key, default: Value | None = None) -> Value | None:
@@ -84,9 +84,9 @@ class Editors:
     """What a server remembers of its editors: queues, leases, previews of interpolations."""
 
     def __init__(self) -> None:
-        self._queues: Kept[str, OpenQueue] = Kept(MOST_QUEUES)
-        self._leases: Kept[tuple[str, str, str], HeldLeases] = Kept(MOST_EDITORS)
-        self._previews: Kept[tuple[str, str], clips.Previews] = Kept(MOST_EDITORS)
+        self._queues: Kept[str, OpenQueue] = Kept(MAX_QUEUES)
+        self._leases: Kept[tuple[str, str, str], HeldLeases] = Kept(MAX_EDITORS)
+        self._previews: Kept[tuple[str, str], clips.Previews] = Kept(MAX_EDITORS)
 
     def open(self, call: SetCall, order: ReviewQueue, model: str) -> str:
         name, owner = secrets.token_hex(12), (call.me.name, call.chosen.key)

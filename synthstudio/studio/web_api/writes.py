@@ -17,7 +17,7 @@ from synthstudio.review.webhooks import Webhook, make_webhook, remove_webhook, w
 from synthstudio.studio import guard
 from synthstudio.studio.editor.ops import (
     BLIND,
-    MOST_OPS,
+    MAX_OPS,
     Answer,
     OpFields,
     ParsedOps,
@@ -33,7 +33,7 @@ from synthstudio.studio.web_api.calls import AnyCall, Json, Number, OnSet, SetCa
 from synthstudio.studio.web_api.editor import Editors, items_of, progress_of
 from synthstudio.studio.web_api.reads import state_json
 
-MOST_PREDICTIONS = 20_000
+MAX_PREDICTIONS = 20_000
 router = APIRouter()
 
 
@@ -42,7 +42,7 @@ class OpsBody(Strict):
     people as the editor shows them, with the predictions of `model`."""
 
     set: str
-    ops: list[SkipValidation[OpFields]] = Field(max_length=MOST_OPS)
+    ops: list[SkipValidation[OpFields]] = Field(max_length=MAX_OPS)
     layer: Literal["main", "second"] = "main"
     items: bool = False
     model: str = Field("", max_length=200)
@@ -144,7 +144,7 @@ class PredictionFields(Strict):
 class PredictionsBody(Strict):
     """`replace`: drop all that the layer had."""
 
-    predictions: list[PredictionFields] = Field(max_length=MOST_PREDICTIONS)
+    predictions: list[PredictionFields] = Field(max_length=MAX_PREDICTIONS)
     replace: bool = False
 
 

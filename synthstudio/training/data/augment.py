@@ -25,7 +25,7 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 
-_LEAST_JOINTS = 3
+_MIN_JOINTS = 3
 _ROTATED = 0.6
 """The share of people who are rotated by up to `rotation_deg`."""
 
@@ -130,7 +130,7 @@ def rotated_canvas(xy: F64, angle: float, size: tuple[int, int]) -> F64:
     rotation = np.array([[c, -s], [s, c]])
     centre = np.array([size[1], size[0]]) * MARGIN / 2
     before = xy[np.isfinite(xy).all(-1)] - centre
-    if len(before) < _LEAST_JOINTS:
+    if len(before) < _MIN_JOINTS:
         return np.concatenate([rotation, (centre - rotation @ centre)[:, None]], 1)
     after = before @ rotation
     zoom = fit_width(after, size) / fit_width(before, size)

@@ -99,7 +99,7 @@ NO_PICTURES = Pictures()
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """B people. `images` (B, 3, H, W) uint8; `rows` (B,) of the crops; `view` (B, 2, 3), and the
-    same without what `augment.turned` did to it: `unrotated`."""
+    same without what `augment.rotated` did to it: `unrotated`."""
 
     images: torch.Tensor
     labels: Labels
@@ -128,8 +128,8 @@ def make_batch(
     rows, count = part.rows, part.count
     draws = part.drawn(aug.draw(augment, rng, count=count, size=spec.size))
     unrotated = draws.view
-    if augment.turned:
-        angle = aug.draw_rotations(augment.turned, stream(seed, "turns", step), count=count)
+    if augment.rotated:
+        angle = aug.draw_rotations(augment.rotated, stream(seed, "turns", step), count=count)
         draws = aug.rotate(draws, crops, rows, angle[part.places], size=spec.size)
     cutouts, pastes = pictures.cutouts, None
     if augment.paste:
@@ -227,7 +227,7 @@ def _body(skeleton: Skeleton) -> NDArray[np.bool_]:
 
 
 def _zoom(view: F64) -> float:
-    """How much larger the input shows things than the canvas."""
+    """How much larger the input shows objects than the canvas."""
     return float(1 / np.sqrt(abs(np.linalg.det(view[:, :2]))))
 
 

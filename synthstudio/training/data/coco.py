@@ -104,12 +104,12 @@ def _check_box(person: Row, frame: Row, where: str) -> None:
     if not (w > 0 and h > 0):
         return  # such people are left out when cropping
     width, height = frame["width_px"], frame["height_px"]
-    most = min(MAX_BOX_SIDES * max(width, height), MAX_BOX_PX)
-    if w > most or h > most:
+    maximum = min(MAX_BOX_SIDES * max(width, height), MAX_BOX_PX)
+    if w > maximum or h > maximum:
         raise FormatError(
             "a person's box is far too large",
             where=where,
-            expected=f"sides of at most {most:g} px in an image of {width} x {height}",
+            expected=f"sides of at most {maximum:g} px in an image of {width} x {height}",
             got=f"x {x:g}, y {y:g}, {w:g} x {h:g}",
             then=_HINT,
         )

@@ -25,7 +25,13 @@ from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import ENGINES
 from synthstudio.generation.pipeline import draw_spec, make_frame
 from synthstudio.generation.remote_worker import opening
-from synthstudio.generation.stage import Settings, Stage, identity_of, prepare, prepare_caches
+from synthstudio.generation.stage import (
+    FrameGenerator,
+    Settings,
+    identity_of,
+    prepare,
+    prepare_caches,
+)
 from synthstudio.recipe.sampling.clips import frames_of
 from synthstudio.recipe.sampling.context import SPLIT_BLOCK, split_of
 from synthstudio.recipe.schema.load import load
@@ -210,7 +216,7 @@ class CropWorker:
     """A worker's state: the stage, and how people are cropped."""
 
     def __init__(self, settings: CropSettings) -> None:
-        self.settings, self.stage = settings, Stage(settings.stage)
+        self.settings, self.stage = settings, FrameGenerator(settings.stage)
 
 
 def _open_worker(stage: Settings, settings: CropSettings) -> CropWorker:

@@ -111,7 +111,7 @@ def load_data(
     config: Config,
     *,
     cache: Path,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     progress: Report = lambda done, total: None,
 ) -> TrainingData[Any]:
     """Load the people or frames that a config names; `close` the result after use.
@@ -135,13 +135,13 @@ def load_data(
         _close(val)
     notes = [(opened.source.name, note) for opened in (*train, *val) for note in opened.notes]
     for name, note in (*(() if stream is None else stream.notes), *notes):
-        say(f"{name}: {note}")
+        log(f"{name}: {note}")
     named = (s.dataset for s in (*config.train, *config.val) if s.dataset)
     for note in shared_notes(map(parse_place, named)):
-        say(note)
+        log(note)
     unit = "frames" if config.network.sees_frames else "people"
     count = 0 if val_subset is None else len(val_subset)
-    say(f"{len(learnt if stream is None else stream)} {unit} to train on, {count} to validate on")
+    log(f"{len(learnt if stream is None else stream)} {unit} to train on, {count} to validate on")
     more = [_joined_key(val)] if val else []
     more += [used.key for used in (pictures.cutouts, pictures.photos) if used]
     return TrainingData(
@@ -435,7 +435,7 @@ def _cause_balance(train: CropSubset | FrameSubset) -> F64:
 
 
 def _check_known(
-    state: U8, xy: NDArray[Any], data: TrainingData[Any], say: Callable[[str], None]
+    state: U8, xy: NDArray[Any], data: TrainingData[Any], log: Callable[[str], None]
 ) -> NDArray[np.bool_]:
     """Which joints (P, J) are labelled; ModelError when none is, or none of them is visible."""
     where = "labels of the training samples"
@@ -451,20 +451,20 @@ def _check_known(
         )
     never = [data.skeleton.joints[j] for j in np.flatnonzero(~known.any(0))]
     if never:
-        say(f"never labelled, so not learnt: {', '.join(never)}")
+        log(f"never labelled, so not learnt: {', '.join(never)}")
     return known
 
 
 def check_labels(
-    data: TrainingData[CropSubset], *, pasted: bool, say: Callable[[str], None]
+    data: TrainingData[CropSubset], *, pasted: bool, log: Callable[[str], None]
 ) -> None:
     """Check labels before the first step: ModelError for unusable ones, notes for odd ones.
 
-    `pasted`: things are pasted over people while they are trained on, so some joints get hidden.
+    `pasted`: objects are pasted over people while they are trained on, so some joints get hidden.
     """
     crops, rows = data.train.crops, data.train.rows
     state, xy = crops.state[rows], crops.xy[rows]
-    known = _check_known(state, xy, data, say)
+    known = _check_known(state, xy, data, log)
     spread = np.array(
         [
             np.nanstd(np.where(k[..., None], p, np.nan), axis=0).max()
@@ -479,23 +479,23 @@ def check_labels(
             then="Check the coordinates with synthstudio validate.",
         )
     if not (known & (state == STATE_HIDDEN)).any() and not pasted:
-        say("no joint is hidden: nothing about occlusion can be learnt")
+        log("no joint is hidden: nothing about occlusion can be learnt")
     shares = crops.shares[rows][known]
     for k, cause in enumerate(("self", "person", "object"), 1):
         labelled = shares[:, k][np.isfinite(shares[:, k])]
         covered = pasted and cause == "object"
         if len(labelled) and not (labelled > 0.5).any() and not covered:
-            say(f"no joint is hidden by {cause}: that cause cannot be learnt")
+            log(f"no joint is hidden by {cause}: that cause cannot be learnt")
 
 
 def check_frames(
-    data: TrainingData[FrameSubset], *, masks: bool, say: Callable[[str], None]
+    data: TrainingData[FrameSubset], *, masks: bool, log: Callable[[str], None]
 ) -> None:
     """`check_labels` of whole frames; `masks`: the network learns them."""
     frames, rows = data.train.frames, data.train.rows
     people = [frames.people(int(row)) for row in rows]
     state = np.concatenate([frames.state[p] for p in people])
     xy = np.concatenate([frames.xy[p] for p in people])
-    _check_known(state, xy, data, say)
+    _check_known(state, xy, data, log)
     if masks and not frames.masked[rows].any():
-        say("no frame has masks of everybody: long offsets and bodies are not learnt")
+        log("no frame has masks of everybody: long offsets and bodies are not learnt")

@@ -24,13 +24,13 @@ from synthstudio.training.data.augment import BatchPart
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 
-MOST_PHOTOS = 1000
+MAX_PHOTOS = 1000
 _PHOTO_PX = 96
 
 
 @dataclass(frozen=True, kw_only=True)
 class Photos:
-    """At most MOST_PHOTOS of a folder: `lab` (P, 2, 3) mean and spread of each one's channels in
+    """At most MAX_PHOTOS of a folder: `lab` (P, 2, 3) mean and spread of each one's channels in
     CIELAB; `key` is a hash of the pictures."""
 
     lab: F32
@@ -57,7 +57,7 @@ def load_photos(folder: Path) -> Photos:
         raise AssetError(
             "no photos", where=str(folder), expected=f"a folder with {', '.join(SUFFIXES)}"
         )
-    every = np.linspace(0, len(paths) - 1, min(len(paths), MOST_PHOTOS)).round().astype(int)
+    every = np.linspace(0, len(paths) - 1, min(len(paths), MAX_PHOTOS)).round().astype(int)
     digest, lab = hashlib.sha256(), []
     for k in every:
         rgb = read_rgb(paths[k])

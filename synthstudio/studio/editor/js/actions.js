@@ -397,7 +397,7 @@ export function announce(S) {
   const name = many ? `${many}: ${S.picked.map((k) => nice(S.skeleton.joints[k])).join(", ")}` : j >= 0 ? `${nice(S.skeleton.joints[j])}, ${say(S.now.joints[j])}` : j === HANDLE ? "whole skeleton" : "";
   S.ui.live.textContent = name;
   S.root.dataset.joint = j >= 0 ? S.skeleton.joints[j] : j === HANDLE ? "whole" : "";
-  S.ui.hint.textContent = S.placing ? PLACE_HELP : j >= 0 ? `${many || nice(S.skeleton.joints[j])}: 2 visible · 1 hidden · s self · p person · o thing · t outside · r no label · arrows move · Esc lets go`
+  S.ui.hint.textContent = S.placing ? PLACE_HELP : j >= 0 ? `${many || nice(S.skeleton.joints[j])}: 2 visible · 1 hidden · s self · p person · o object · t outside · r no label · arrows move · Esc lets go`
     : j === HANDLE ? "Whole skeleton: arrows move it, Shift 10 px, Alt 0.1 px"
     : "Tab chooses a joint · a approves · x rejects · n goes on · hold c, v, k or d to peek · ? shows all keys";
 }

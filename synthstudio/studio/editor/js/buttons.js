@@ -9,7 +9,7 @@ import { targets } from "./strokes.js";
 
 const PALETTE = [
   ["visible", "Visible", "2", "Visible"], ["self", "Self", "s", "Hidden by the person itself"], ["person", "Person", "p", "Hidden by another person"],
-  ["object", "Thing", "o", "Hidden by a thing"], ["unknown", "Hidden", "u", "Hidden, cause unknown"],
+  ["object", "Object", "o", "Hidden by an object"], ["unknown", "Hidden", "u", "Hidden, cause unknown"],
   ["truncated", "Outside", "t", "Outside the picture"], ["unlabelled", "No label", "r", "No label"],
 ];
 

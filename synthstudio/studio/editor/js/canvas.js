@@ -1,5 +1,5 @@
 // Everything that is drawn over the picture. Sizes are in screen pixels whatever the zoom.
-// A joint's marker tells its cause by shape (dot visible, ring self, triangle person, square thing,
+// A joint's marker tells its cause by shape (dot visible, ring self, triangle person, square object,
 // cross outside, diamond unknown). Left is orange and single; right is blue and drawn double.
 
 import { drawBoxing } from "./box_tool.js";

@@ -7,7 +7,7 @@ import { drawn } from "./canvas.js";
 import { pendingOf } from "./sync_queue.js";
 
 export const CAUSE_WORD = {
-  visible: "visible", self: "self", person: "person", object: "thing",
+  visible: "visible", self: "self", person: "person", object: "object",
   truncated: "outside", unknown: "unknown", unlabelled: "no label",
 };
 export const STATE_WORD = { 2: "visible", 1: "hidden", 0: "outside" };

@@ -206,7 +206,7 @@ function buildHelp(S, root) {
       el("dd", "", what, list);
     }
   }
-  const legend = el("p", "legend", "Left: orange, drawn once. Right: blue, drawn double. Dashed bones have a hidden end. A dot is visible, a ring hidden by the person itself, a triangle by another person, a square by a thing, a cross outside, a diamond unknown.", help);
+  const legend = el("p", "legend", "Left: orange, drawn once. Right: blue, drawn double. Dashed bones have a hidden end. A dot is visible, a ring hidden by the person itself, a triangle by another person, a square by an object, a cross outside, a diamond unknown.", help);
   legend.id = "legend";
   button(help, "Close", "Esc", "Close", () => help.close(), "flat");
   help.addEventListener("close", () => S.ui.stage.focus({ preventScroll: true }));

@@ -146,10 +146,10 @@ export function drawStroke(S) {
 // not hide, `mark`: the id of the person of whom the keys say whether it does.
 
 const PAINT = [
-  ["paint", "Paint thing", "Shift+o", "Draw a thing that hides the joints under it", "object"],
+  ["paint", "Paint object", "Shift+o", "Draw an object that hides the joints under it", "object"],
   ["paint person", "Paint person", "", "Draw another person who hides the joints under the line", "person"],
 ];
-const PAINT_HELP = "Draw round what hides (o thing, p person).";
+const PAINT_HELP = "Draw round what hides (o object, p person).";
 
 function buildPainting(S, box) {
   S.ui.paint = PAINT.map(([action, text, key, title, tool]) => ({ tool, node: button(box, text, key, title, (event) => pressPainting(S, action, event)) }));
@@ -307,7 +307,7 @@ function keepOccluder(S, line) {
       masks += cut ? 1 : 0;
     }
   });
-  const what = tool === "object" ? "a thing" : "a person";
+  const what = tool === "object" ? "an object" : "a person";
   if (made.length) asGroup(S, made, `${what} over`);
   fillPanel(S);
   const people = `${made.length} ${made.length === 1 ? "person" : "people"}`;

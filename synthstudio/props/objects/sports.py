@@ -7,8 +7,17 @@ import math
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.things.kinds import Shape, held, kind
-from synthstudio.props.things.shapes import Piece, about, box, cylinder, moved, prism, tube, turned
+from synthstudio.props.objects.kinds import Shape, held, kind
+from synthstudio.props.objects.shapes import (
+    Piece,
+    about,
+    box,
+    cylinder,
+    moved,
+    prism,
+    revolved,
+    tube,
+)
 
 _ACROSS = about("y", math.pi / 2)  # from standing to lying along x
 
@@ -22,12 +31,12 @@ def ball(size: Vec3, shape: Shape) -> list[Piece]:
     bands = []
     for turn in (np.eye(3), about("x", math.pi / 2), about("y", math.pi / 2)):
         wide = [(0, -seam), (r, -seam), (r, seam), (0, seam)]
-        bands.append(moved(turned(wide, segments=40, slot=1), (0, 0, r), turn=turn))
+        bands.append(moved(revolved(wide, segments=40, slot=1), (0, 0, r), turn=turn))
     angles = np.linspace(-math.pi / 2, math.pi / 2, 19)
     skin = 0.996 * r
     profile = [(skin * math.cos(a), skin * math.sin(a)) for a in angles]
     profile[0], profile[-1] = (0.0, -skin), (0.0, skin)
-    return [moved(turned(profile, segments=36), (0, 0, r)), *bands]
+    return [moved(revolved(profile, segments=36), (0, 0, r)), *bands]
 
 
 @held("bar", at=(0.0, 0.0, 0.12))
@@ -44,7 +53,7 @@ def racket(size: Vec3, shape: Shape) -> list[Piece]:
     ]
     pieces = [
         tube(ring, r, segments=8),
-        turned([(0, 0), (0.018, 0), (0.018, 0.015), (0.0145, 0.03), (0.0145, grip), (0, grip)],
+        revolved([(0, 0), (0.018, 0), (0.018, 0.015), (0.0145, 0.03), (0.0145, grip), (0, grip)],
                segments=12, slot=1),
         tube([(0, 0, grip - 0.01), (0, 0, 0.36 * h)], 0.012, segments=8),
     ]  # fmt: skip
@@ -80,7 +89,7 @@ def bat(size: Vec3, shape: Shape) -> list[Piece]:
         (0.9 * r, 0.985 * h), (0.6 * r, h), (0, h),
     ]  # fmt: skip
     tape = [(0, 0.055), (0.43 * r, 0.055), (0.44 * r, 0.32 * h), (0, 0.32 * h)]
-    return [turned(profile, segments=20), turned(tape, segments=16, slot=1)]
+    return [revolved(profile, segments=20), revolved(tape, segments=16, slot=1)]
 
 
 @held("hang", at=(0.0, -0.44, 0.96))
@@ -165,8 +174,8 @@ def dumbbell(size: Vec3, shape: Shape) -> list[Piece]:
     low = [(a * r, b * h) for a, b in plate]
     upper = [(a, h - b) for a, b in reversed(low)]
     return [
-        turned([(0, 0), *low, (0, 0.3 * h)], segments=6),
-        turned([(0, 0.7 * h), *upper, (0, h)], segments=6),
+        revolved([(0, 0), *low, (0, 0.3 * h)], segments=6),
+        revolved([(0, 0.7 * h), *upper, (0, h)], segments=6),
         cylinder(0.015, 0.28 * h, 0.72 * h, slot=1),
     ]
 
@@ -271,7 +280,7 @@ def hammer(size: Vec3, shape: Shape) -> list[Piece]:
         (-0.6 * x, h - 0.3 * tall),
     ]
     return [
-        turned([(0, 0), (0.017, 0), (0.015, 0.1 * h), (0.0125, 0.4 * h), (0.011, h - 0.4 * tall),
+        revolved([(0, 0), (0.017, 0), (0.015, 0.1 * h), (0.0125, 0.4 * h), (0.011, h - 0.4 * tall),
                 (0, h - 0.4 * tall)], segments=14),
         box((-0.25 * x, -0.8 * y, h - tall), (0.35 * x, 0.8 * y, h), bevel=0.004, slot=1),
         moved(cylinder(y, 0.45 * x, x, bevel=0.003, slot=1), (0, 0, h - tall / 2), turn=_ACROSS),

@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from recipe_fake import CATALOGUE, THINGS, FakeSolve
+from recipe_fake import CATALOGUE, OBJECTS, FakeSolve
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
@@ -18,10 +18,10 @@ def frames(count, solve=None, **recipe):
     return solve, [draw(parse(wish), i, solve) for i in range(count)]
 
 
-def joints_behind(solve, spec, thing):
-    """Return for each person how many joints lie in the rectangle of the thing and beyond it."""
+def joints_behind(solve, spec, obj):
+    """Return for each person how many joints lie in the rectangle of the object and beyond it."""
     camera = spec.camera
-    box = camera.to_camera(corners(solve.box_m(thing)))
+    box = camera.to_camera(corners(solve.box_m(obj)))
     outline = camera.project(box)
     out = []
     for person in spec.people:
@@ -32,28 +32,31 @@ def joints_behind(solve, spec, thing):
     return out
 
 
-def test_things_in_front_hide_about_what_was_asked_and_more_hides_more():
+def test_objects_in_front_hide_about_what_was_asked_and_more_hides_more():
     wide = {"kind": "procedural", "kinds": {"crate": 1, "table": 1}, "hides": [0.3, 0.5]}
-    solve, specs = frames(100, things=[wide])
-    hidden = [max(joints_behind(solve, spec, spec.things[0])) / 23 for spec in specs]
+    solve, specs = frames(100, objects=[wide])
+    hidden = [max(joints_behind(solve, spec, spec.objects[0])) / 23 for spec in specs]
     assert np.mean([0.2 <= share <= 0.7 for share in hidden]) > 0.85
     assert np.mean([share > 0 for share in hidden]) > 0.95
 
     def mean(low, high):
-        thing = {"kind": "procedural", "kinds": {"crate": 1, "table": 1, "bookcase": 1}}
+        obj = {"kind": "procedural", "kinds": {"crate": 1, "table": 1, "bookcase": 1}}
         alone = {"count": 1, "poses": STANDING}
-        solve, specs = frames(40, things=[{**thing, "hides": [low, high]}], people=alone)
-        return np.mean([joints_behind(solve, s, s.things[0])[0] for s in specs])
+        solve, specs = frames(40, objects=[{**obj, "hides": [low, high]}], people=alone)
+        return np.mean([joints_behind(solve, s, s.objects[0])[0] for s in specs])
 
     assert mean(0.05, 0.15) < 5
     assert mean(0.5, 0.7) > 10
 
 
-def test_things_in_front_stand_between_camera_and_somebody():
-    thing = {"kind": "procedural", "kinds": {"lamp_post": 1}, "offset_m": 0.0, "hides": 1.0}
+def test_objects_in_front_stand_between_camera_and_somebody():
+    obj = {"kind": "procedural", "kinds": {"lamp_post": 1}, "offset_m": 0.0, "hides": 1.0}
     on_the_way = 0
-    for spec in frames(60, things=[thing])[1]:
-        camera, post = np.array(spec.camera.position_m[:2]), np.array(spec.things[0].position_m[:2])
+    for spec in frames(60, objects=[obj])[1]:
+        camera, post = (
+            np.array(spec.camera.position_m[:2]),
+            np.array(spec.objects[0].position_m[:2]),
+        )
         for place in (np.array(person.position_m[:2]) for person in spec.people):
             way, from_person = camera - place, post - place
             aside = abs(way[0] * from_person[1] - way[1] * from_person[0]) / np.linalg.norm(way)
@@ -64,33 +67,33 @@ def test_things_in_front_stand_between_camera_and_somebody():
     assert 45 <= on_the_way <= 60
 
 
-def test_things_beside_keep_their_side():
-    thing = {"kind": "procedural", "kinds": {"lamp_post": 1}, "placement": "beside"}
+def test_objects_beside_keep_their_side():
+    obj = {"kind": "procedural", "kinds": {"lamp_post": 1}, "placement": "beside"}
     for offset in (-1.2, 1.2):
-        _, specs = frames(30, things=[{**thing, "offset_m": offset}])
+        _, specs = frames(30, objects=[{**obj, "offset_m": offset}])
         for spec in specs:
-            shift = [spec.things[0].position_m[0] - p.position_m[0] for p in spec.people]
+            shift = [spec.objects[0].position_m[0] - p.position_m[0] for p in spec.people]
             assert any(s / offset > 1 - 1e-9 for s in shift)
 
 
 def test_sizes_keep_to_their_kind_and_meshes_to_their_file():
     around = {"placement": "around", "offset_m": [1, 3]}
     mesh = {"kind": "mesh", "folder": "m", "placement": "around", "offset_m": 3, "scale": 2}
-    _, specs = frames(90, things=[{"kind": "procedural", **around}, mesh])
-    kinds = {kind.kind: kind for kind in THINGS if "occluder" in kind.roles}
+    _, specs = frames(90, objects=[{"kind": "procedural", **around}, mesh])
+    kinds = {kind.kind: kind for kind in OBJECTS if "occluder" in kind.roles}
     meshes = {mesh.asset: mesh for mesh in CATALOGUE.meshes}
     seen, bare = Counter(), 0
-    for thing in (thing for spec in specs for thing in spec.things):
-        seen[thing.kind] += 1
-        if thing.kind == "mesh":
-            assert thing.size_m == tuple(2 * s for s in meshes[thing.asset].size_m)
+    for obj in (obj for spec in specs for obj in spec.objects):
+        seen[obj.kind] += 1
+        if obj.kind == "mesh":
+            assert obj.size_m == tuple(2 * s for s in meshes[obj.asset].size_m)
             continue
-        kind = kinds[thing.kind]
-        assert len(thing.materials) in (0, kind.materials)
-        bare += not thing.materials
-        for size, low, high in zip(thing.size_m, kind.size_low_m, kind.size_high_m, strict=True):
+        kind = kinds[obj.kind]
+        assert len(obj.materials) in (0, kind.materials)
+        bare += not obj.materials
+        for size, low, high in zip(obj.size_m, kind.size_low_m, kind.size_high_m, strict=True):
             assert low <= size <= high
-        assert {m.pattern for m in thing.materials} <= set(kind.patterns)
+        assert {m.pattern for m in obj.materials} <= set(kind.patterns)
     assert set(seen) == {*kinds, "mesh"}
     assert 20 < bare < 54  # two in five keep the colours that their builder gives them
 
@@ -128,9 +131,9 @@ def test_cutouts_lie_over_people_as_often_as_asked():
 
 
 def test_a_hold_out_of_every_kind_leaves_an_error_not_a_leak():
-    with pytest.raises(RecipeError, match="no kind of thing is left"):
+    with pytest.raises(RecipeError, match="no kind of object is left"):
         frames(
             20,
-            things=[{"kind": "procedural", "kinds": {"crate": 1}}],
+            objects=[{"kind": "procedural", "kinds": {"crate": 1}}],
             holdout={"occluders": ["crate"]},
         )

@@ -1,4 +1,4 @@
-"""Things that lie, lean or are held: pitch and roll turn procedural things and meshes alike."""
+"""Objects that lie, lean or are held: pitch and roll turn procedural objects and meshes alike."""
 
 from dataclasses import replace
 
@@ -7,12 +7,12 @@ import pytest
 import trimesh
 
 from synthstudio.core.scene import Surface
-from synthstudio.core.spec import ThingSpec
+from synthstudio.core.spec import ObjectSpec
 from synthstudio.props import meshes
 from synthstudio.props.procedural import build
 
 ANGLES = (0.7, -0.4, 1.1)
-SPEC = ThingSpec(kind="chair", size_m=(0.45, 0.5, 0.9), position_m=(1.0, -2.0, 0.5))
+SPEC = ObjectSpec(kind="chair", size_m=(0.45, 0.5, 0.9), position_m=(1.0, -2.0, 0.5))
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -27,7 +27,7 @@ def _points(surfaces: tuple[Surface, ...], field: str = "vertices_m") -> np.ndar
     return np.concatenate([getattr(s, field) for s in surfaces]).astype(np.float64)
 
 
-def _turned(spec: ThingSpec) -> ThingSpec:
+def _rotated(spec: ObjectSpec) -> ObjectSpec:
     yaw, pitch, roll = ANGLES
     return replace(spec, yaw_rad=yaw, pitch_rad=pitch, roll_rad=roll)
 
@@ -43,22 +43,22 @@ def _drum() -> meshes.MeshData:
 
 
 @pytest.mark.parametrize("field", ["vertices_m", "normals"])
-def test_a_procedural_thing_turns_about_its_base_centre(field):
+def test_a_procedural_object_turns_about_its_base_centre(field):
     origin = np.array(SPEC.position_m) if field == "vertices_m" else np.zeros(3)
     straight = _points(build(SPEC, instance=1002), field) - origin
-    turned = _points(build(_turned(SPEC), instance=1002), field) - origin
-    assert turned == pytest.approx(straight @ _rotation(*ANGLES).T, abs=1e-5)
+    rotated = _points(build(_rotated(SPEC), instance=1002), field) - origin
+    assert rotated == pytest.approx(straight @ _rotation(*ANGLES).T, abs=1e-5)
     wrong = straight @ _rotation(ANGLES[0], ANGLES[2], ANGLES[1]).T
-    assert np.abs(turned - wrong).max() > 0.05, "pitch and roll are told apart"
+    assert np.abs(rotated - wrong).max() > 0.05, "pitch and roll are told apart"
 
 
 @pytest.mark.parametrize("field", ["vertices_m", "normals"])
-def test_a_mesh_turns_as_a_procedural_thing_does(field):
+def test_a_mesh_turns_as_a_procedural_object_does(field):
     spec = replace(SPEC, kind="mesh", size_m=(1.0, 1.0, 1.0))
     origin = np.array(SPEC.position_m) if field == "vertices_m" else np.zeros(3)
 
-    def made(spec: ThingSpec) -> np.ndarray:
+    def made(spec: ObjectSpec) -> np.ndarray:
         surfaces = meshes.mesh_surfaces(spec, _drum(), instance=1002, texture_offset=0)
         return _points(surfaces, field) - origin
 
-    assert made(_turned(spec)) == pytest.approx(made(spec) @ _rotation(*ANGLES).T, abs=1e-5)
+    assert made(_rotated(spec)) == pytest.approx(made(spec) @ _rotation(*ANGLES).T, abs=1e-5)

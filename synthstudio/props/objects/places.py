@@ -11,8 +11,8 @@ import numpy as np
 
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import Vec3
-from synthstudio.props.things.kinds import TIMBER, Shape, kind
-from synthstudio.props.things.shapes import Piece, ball, box, leaves, tube
+from synthstudio.props.objects.kinds import TIMBER, Shape, kind
+from synthstudio.props.objects.shapes import Piece, ball, box, leaves, tube
 
 SCENERY = ("scenery",)
 _GOLDEN = math.pi * (3 - math.sqrt(5))

@@ -7,9 +7,18 @@ import math
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.things.furniture import planks, seat_height
-from synthstudio.props.things.kinds import SEAT, TIMBER, Shape, kind
-from synthstudio.props.things.shapes import Piece, about, box, cylinder, moved, prism, tube, turned
+from synthstudio.props.objects.furniture import planks, seat_height
+from synthstudio.props.objects.kinds import SEAT, TIMBER, Shape, kind
+from synthstudio.props.objects.shapes import (
+    Piece,
+    about,
+    box,
+    cylinder,
+    moved,
+    prism,
+    revolved,
+    tube,
+)
 
 
 @kind("steel", low_m=(0.05, 0.05, 0.9), high_m=(0.3, 0.3, 3.5), patterns="plain stripes concrete")
@@ -18,7 +27,7 @@ def pole(size: Vec3, shape: Shape) -> list[Piece]:
     r, h = min(size[0], size[1]) / 2, size[2]
     cap = min(r, 0.1 * h)
     dome = [(r * math.cos(a), h - cap + cap * math.sin(a)) for a in np.linspace(0, math.pi / 2, 5)]
-    return [turned([(0, 0), (r, 0), *dome[:-1], (0, h)], segments=20)]
+    return [revolved([(0, 0), (r, 0), *dome[:-1], (0, h)], segments=20)]
 
 
 @kind(
@@ -107,7 +116,7 @@ def pillar(size: Vec3, shape: Shape) -> list[Piece]:
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     r = min(x, y) * 0.82
     base = min(0.12, h / 8)
-    shaft = turned(
+    shaft = revolved(
         [
             (0, base), (r * 1.1, base), (r * 1.15, base * 1.35), (r * 1.1, base * 1.7),
             (r, base * 1.8), (r * 0.93, h - base * 1.5), (r * 1.02, h - base * 1.4),
@@ -138,10 +147,10 @@ def traffic_cone(size: Vec3, shape: Shape) -> list[Piece]:
     bands = []
     for low, high in ((0.34, 0.52), (0.68, 0.84)):
         (a, za), (b, zb) = at(low), at(high)
-        bands.append(turned([(0, za), (a + 0.003, za), (b + 0.003, zb), (0, zb)], slot=1))
+        bands.append(revolved([(0, za), (a + 0.003, za), (b + 0.003, zb), (0, zb)], slot=1))
     return [
         box((-x, -y, 0), (x, y, foot), bevel=0.012),
-        turned(
+        revolved(
             [(0, 0.01), (wide + 0.012, 0.01), (wide, foot + 0.02), at(0.98), (tip * 0.6, h), (0, h)]
         ),
         *bands,

@@ -11,17 +11,17 @@ import numpy as np
 
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.spec import Vec2, Vec3
-from synthstudio.props.things.furniture import posts, sofa, table
-from synthstudio.props.things.kinds import CLOTH, TIMBER, Shape, kind
-from synthstudio.props.things.places import SCENERY
-from synthstudio.props.things.shapes import Piece, box, cylinder, tube, turned
+from synthstudio.props.objects.furniture import posts, sofa, table
+from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, kind
+from synthstudio.props.objects.places import SCENERY
+from synthstudio.props.objects.shapes import Piece, box, cylinder, revolved, tube
 
 _HANDLE_M, _FRONT_M = 0.03, 0.02
 """How far handles and doors stand out."""
 
 
 def design(kind: str, size: Vec3) -> Generator:
-    """Return the random numbers of a thing's design."""
+    """Return the random numbers of an object's design."""
     return stream(0, kind, *(round(side * 1000) for side in size))
 
 
@@ -165,7 +165,7 @@ def side_table(size: Vec3, shape: Shape) -> list[Piece]:
     if design("side_table", size).random() < 0.6:
         return case(size, columns=1, rows=2)
     r, h = min(size[:2]) / 2, size[2]
-    foot, rod = turned([(0, 0), (0.7 * r, 0), (0.7 * r, 0.015), (0, 0.02)], slot=2), 0.02
+    foot, rod = revolved([(0, 0), (0.7 * r, 0), (0.7 * r, 0.015), (0, 0.02)], slot=2), 0.02
     return [foot, cylinder(rod, 0.01, h - 0.02, slot=2), cylinder(r, h - 0.03, h, segments=32)]
 
 
@@ -250,7 +250,7 @@ def fireplace(size: Vec3, shape: Shape) -> list[Piece]:
 def coat_rack(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a coat stand: stand and hooks (0), coats that hang from it (1, 2)."""
     rng, r, h = design("coat_rack", size), min(size[:2]) / 2, size[2]
-    foot = turned([(0, 0), (0.75 * r, 0), (0.75 * r, 0.02), (0.2 * r, 0.04), (0, 0.04)])
+    foot = revolved([(0, 0), (0.75 * r, 0), (0.75 * r, 0.02), (0.2 * r, 0.04), (0, 0.04)])
     pieces = [foot, cylinder(0.02, 0.02, h)]
     coats = 1 + int(rng.random() * 3)
     for number in range(4):
@@ -279,7 +279,7 @@ def laundry_basket(size: Vec3, shape: Shape) -> list[Piece]:
     rim = 0.85 * h
     basket = [(0, 0), (0.75 * r, 0), (0.95 * r, rim - 0.03), (r, rim), (0.9 * r, rim), (0, rim)]
     heap = [(0, 0.7 * h), (0.88 * r, 0.8 * h), (0.8 * r, 0.9 * h), (0.4 * r, 0.98 * h), (0, h)]
-    return [turned(basket), turned(heap, segments=9, slot=1)]
+    return [revolved(basket), revolved(heap, segments=9, slot=1)]
 
 
 @kind("black lamp", low_m=(0.34, 0.34, 1.4), high_m=(0.5, 0.5, 1.75), roles=SCENERY)
@@ -287,12 +287,12 @@ def floor_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a lamp on a tall foot: foot (0), shade (1)."""
     r, h = min(size[:2]) / 2, size[2]
     tall = 0.18 * h if design("floor_lamp", size).random() < 0.6 else 0.3 * r + 0.12
-    foot = turned([(0, 0), (0.6 * r, 0), (0.6 * r, 0.015), (0.1 * r, 0.03), (0, 0.03)])
+    foot = revolved([(0, 0), (0.6 * r, 0), (0.6 * r, 0.015), (0.1 * r, 0.03), (0, 0.03)])
     return [foot, cylinder(0.012, 0.02, h - 0.3 * tall), lampshade(r, h - tall, h)]
 
 
 def lampshade(r: float, low: float, high: float) -> Piece:
     """Return a shade (1) that is narrower at its top."""
     rim = 0.1 * (high - low)
-    return turned([(0, low + rim), (0.95 * r, low + rim), (r, low), (0.6 * r, high), (0, high)],
+    return revolved([(0, low + rim), (0.95 * r, low + rim), (r, low), (0.6 * r, high), (0, high)],
                   segments=28, slot=1)  # fmt: skip

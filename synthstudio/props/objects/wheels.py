@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.things.kinds import Shape, held, kind
-from synthstudio.props.things.shapes import (
+from synthstudio.props.objects.kinds import Shape, held, kind
+from synthstudio.props.objects.shapes import (
     Piece,
     about,
     ball,
@@ -16,8 +16,8 @@ from synthstudio.props.things.shapes import (
     cylinder,
     moved,
     prism,
+    revolved,
     tube,
-    turned,
 )
 
 AXLE = about("y", math.pi / 2)  # a wheel's axle along x
@@ -52,8 +52,8 @@ def disc(r: float, half: float, at: Vec3, *, slot: int, hub: int) -> list[Piece]
     profile += [(a, -b) for a, b in reversed(profile)]
     cap = [(0, -half - 0.003), (0.55 * r, -half - 0.003), (0.6 * r, 0), (0.55 * r, half + 0.003)]
     return [
-        moved(turned(profile, segments=28, slot=slot), at, turn=AXLE),
-        moved(turned([*cap, (0, half + 0.003)], segments=20, slot=hub), at, turn=AXLE),
+        moved(revolved(profile, segments=28, slot=slot), at, turn=AXLE),
+        moved(revolved([*cap, (0, half + 0.003)], segments=20, slot=hub), at, turn=AXLE),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Builders of furniture and other indoor things; what has a front shows it towards -y."""
+"""Builders of furniture and other indoor objects; what has a front shows it towards -y."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.things.kinds import SEAT, TIMBER, Shape, kind
-from synthstudio.props.things.shapes import Piece, about, box, cylinder, moved, tube, turned
+from synthstudio.props.objects.kinds import SEAT, TIMBER, Shape, kind
+from synthstudio.props.objects.shapes import Piece, about, box, cylinder, moved, revolved, tube
 
 _NEXT_CUT_M = np.array([0.0, 0.7, 1.3])
 
@@ -51,7 +51,7 @@ def planks(
 
 
 def seat_height(size: Vec3, shape: Shape) -> float:
-    """How high one sits: `seat_height_m`, or half of a thing with a back."""
+    """How high one sits: `seat_height_m`, or half of an object with a back."""
     return min(shape.get("seat_height_m", 0.5 * size[2]), size[2])
 
 
@@ -161,7 +161,7 @@ def chair(size: Vec3, shape: Shape) -> list[Piece]:
 def stool(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a round stool: seat (0), splayed legs and a ring (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
-    seat = turned(
+    seat = revolved(
         [(0, h - 0.04), (r * 0.9, h - 0.04), (r, h - 0.03), (r, h - 0.012), (r * 0.95, h),
          (0, h)], slot=0,
     )  # fmt: skip

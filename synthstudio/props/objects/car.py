@@ -6,9 +6,9 @@ import numpy as np
 
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec3
-from synthstudio.props.things.kinds import Shape, kind
-from synthstudio.props.things.shapes import Piece, box, cylinder, moved, prism
-from synthstudio.props.things.wheels import AXLE, SIDE, disc
+from synthstudio.props.objects.kinds import Shape, kind
+from synthstudio.props.objects.shapes import Piece, box, cylinder, moved, prism
+from synthstudio.props.objects.wheels import AXLE, SIDE, disc
 
 
 @kind("paint glass rubber lamp", low_m=(1.62, 3.5, 1.4), high_m=(1.85, 4.5, 1.55))

@@ -6,10 +6,10 @@ import math
 from dataclasses import replace
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.things.indoors import fronts, half
-from synthstudio.props.things.kinds import TIMBER, Shape, kind
-from synthstudio.props.things.places import SCENERY
-from synthstudio.props.things.shapes import Piece, about, box, cylinder, moved, tube
+from synthstudio.props.objects.indoors import fronts, half
+from synthstudio.props.objects.kinds import TIMBER, Shape, kind
+from synthstudio.props.objects.places import SCENERY
+from synthstudio.props.objects.shapes import Piece, about, box, cylinder, moved, tube
 
 TAP_M = 0.24
 """A tap stands so high over its worktop."""

@@ -1,4 +1,4 @@
-"""The registry of things: `@kind` over a builder adds one, `@held` says how a hand takes it.
+"""The registry of objects: `@kind` over a builder adds one, `@held` says how a hand takes it.
 
 A builder takes (size_m, shape) and gives pieces: base centre near the origin, z up. The name of
 the function is the name of the kind.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from synthstudio.core.spec import Material, Pattern, Vec3
-from synthstudio.props.things.shapes import Piece
+from synthstudio.props.objects.shapes import Piece
 
 Shape = dict[str, float]
 Builder = Callable[[Vec3, Shape], list[Piece]]
@@ -23,7 +23,7 @@ CLOTH = "plain stripes checks dots plaid"
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of thing: its builder, natural sizes and default materials (a slot each)."""
+    """A kind of object: its builder, natural sizes and default materials (a slot each)."""
 
     build: Builder
     low_m: Vec3
@@ -31,7 +31,7 @@ class Kind:
     materials: tuple[Material, ...]
     patterns: tuple[Pattern, ...]
     roles: tuple[str, ...]
-    shape: tuple[str, ...]  # the names that ThingSpec.shape may hold
+    shape: tuple[str, ...]  # the names that ObjectSpec.shape may hold
     casts_shadow: bool = True
     grip: str = ""  # how a hand holds it: a key of recipe.contacts.grips.GRIPS
     grip_share: Vec3 = (0.0, 0.0, 0.5)  # where: the share of its size from its base's centre
@@ -52,7 +52,7 @@ def kind(
 ) -> Callable[[Builder], Builder]:
     """Register the decorated builder. Lists of names are parted by blanks.
 
-    `materials` are keys of MATERIALS, one a slot; `shape` names what ThingSpec.shape may hold.
+    `materials` are keys of MATERIALS, one a slot; `shape` names what ObjectSpec.shape may hold.
     What hangs from a ceiling throws no shadow, as the ceiling does not.
     """
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec3
-from synthstudio.props.things.indoors import design, half, lampshade
-from synthstudio.props.things.kinds import CLOTH, TIMBER, Shape, kind
-from synthstudio.props.things.places import SCENERY
-from synthstudio.props.things.shapes import (
+from synthstudio.props.objects.indoors import design, half, lampshade
+from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, kind
+from synthstudio.props.objects.places import SCENERY
+from synthstudio.props.objects.shapes import (
     Piece,
     about,
     ball,
@@ -22,8 +22,8 @@ from synthstudio.props.things.shapes import (
     cylinder,
     leaves,
     moved,
+    revolved,
     tube,
-    turned,
 )
 
 _TO_FRONT = about("x", math.pi / 2)
@@ -218,7 +218,7 @@ def ceiling_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a lamp on a cord: cord and rose (0), shade or globe (1)."""
     r, h = min(size[:2]) / 2, size[2]
     tall = min(1.2 * r, 0.6 * h)
-    rose = turned([(0, h - 0.03), (0.05, h - 0.02), (0.06, h), (0, h)])
+    rose = revolved([(0, h - 0.03), (0.05, h - 0.02), (0.06, h), (0, h)])
     cord = cylinder(0.006, 0.8 * tall, h - 0.01, segments=8)
     globe = ball(r, (0, 0, 0.5 * tall), stretch=0.5 * tall / r, slot=1)
     shade = globe if design("ceiling_lamp", size).random() < 0.4 else lampshade(r, 0, tall)
@@ -259,7 +259,7 @@ def vase(size: Vec3, shape: Shape) -> list[Piece]:
     tall, foot = 0.5 * h, (0.3 + 0.25 * float(rng.random())) * r
     belly = (0.45 + 0.25 * float(rng.random())) * r
     form = [(0, 0), (foot, 0), (belly, 0.4 * tall), (0.4 * r, 0.85 * tall), (0.45 * r, tall)]
-    pieces = [turned([*form, (0.0, tall)])]
+    pieces = [revolved([*form, (0.0, tall)])]
     count = 5 + int(3 * rng.random())
     around = np.arange(count) * 2.4
     lean = r * (0.75 + 0.15 * rng.random(count))
@@ -314,7 +314,7 @@ def fruit_bowl(size: Vec3, shape: Shape) -> list[Piece]:
     deep = 0.6 * h
     form = [(0, 0), (0.4 * r, 0), (0.8 * r, 0.5 * deep), (r, deep), (0.94 * r, deep),
             (0.6 * r, 0.4 * deep), (0, 0.3 * deep)]  # fmt: skip
-    pieces, fruit = [turned(form)], min(0.34 * r, 0.3 * h)
+    pieces, fruit = [revolved(form)], min(0.34 * r, 0.3 * h)
     for k in range(4):
         out, up = (0.5 * r, deep) if k else (0.0, h - fruit)
         at = (out * math.cos(2.1 * k), out * math.sin(2.1 * k), up)
@@ -342,4 +342,4 @@ def table_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     r, h = min(size[:2]) / 2, size[2]
     belly = (0.2 + 0.4 * float(design("table_lamp", size).random())) * r
     form = [(0, 0), (0.45 * r, 0), (0.45 * r, 0.02 * h), (belly, 0.3 * h), (0.1 * r, 0.55 * h)]
-    return [turned([*form, (0.0, 0.6 * h)]), lampshade(r, 0.5 * h, h)]
+    return [revolved([*form, (0.0, 0.6 * h)]), lampshade(r, 0.5 * h, h)]

@@ -10,8 +10,8 @@ import math
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.things.kinds import Shape, held, kind
-from synthstudio.props.things.shapes import (
+from synthstudio.props.objects.kinds import Shape, held, kind
+from synthstudio.props.objects.shapes import (
     Piece,
     about,
     ball,
@@ -19,8 +19,8 @@ from synthstudio.props.things.shapes import (
     cylinder,
     moved,
     prism,
+    revolved,
     tube,
-    turned,
 )
 
 STRAP_LEVELS = 5
@@ -65,9 +65,9 @@ def cup(size: Vec3, shape: Shape) -> list[Piece]:
     lid = [(0, 0.9 * h), (r, 0.9 * h), (r, 0.94 * h), (0.93 * r, 0.95 * h), (0.9 * r, h)]
     band = [(0, 0.3 * h), (radius(0.3) + 0.001, 0.3 * h), (radius(0.7) + 0.001, 0.7 * h)]
     return [
-        turned([(0, 0), (radius(0), 0), (radius(0.93), 0.93 * h), (0, 0.93 * h)], segments=28),
-        turned([*lid, (0.72 * r, h), (0.7 * r, 0.965 * h), (0, 0.965 * h)], segments=28, slot=1),
-        turned([*band, (0, 0.7 * h)], segments=28, slot=2),
+        revolved([(0, 0), (radius(0), 0), (radius(0.93), 0.93 * h), (0, 0.93 * h)], segments=28),
+        revolved([*lid, (0.72 * r, h), (0.7 * r, 0.965 * h), (0, 0.965 * h)], segments=28, slot=1),
+        revolved([*band, (0, 0.7 * h)], segments=28, slot=2),
     ]
 
 
@@ -88,10 +88,10 @@ def bottle(size: Vec3, shape: Shape) -> list[Piece]:
     ]
     body = [(0, 0), (0.88 * r, 0), (0.98 * r, 0.02 * h), (0.98 * r, 0.64 * h), *shoulder]
     return [
-        turned([*body, (neck, 0.93 * h), (0, 0.93 * h)], segments=28),
-        turned([(0, 0.91 * h), (neck * 1.25, 0.91 * h), (neck * 1.25, h - 0.001), (neck, h),
+        revolved([*body, (neck, 0.93 * h), (0, 0.93 * h)], segments=28),
+        revolved([(0, 0.91 * h), (neck * 1.25, 0.91 * h), (neck * 1.25, h - 0.001), (neck, h),
                 (0, h)], segments=20, slot=1),
-        turned([(0, 0.25 * h), (r, 0.25 * h), (r, 0.55 * h), (0, 0.55 * h)], segments=28, slot=2),
+        revolved([(0, 0.25 * h), (r, 0.25 * h), (r, 0.55 * h), (0, 0.55 * h)], segments=28, slot=2),
     ]  # fmt: skip
 
 
@@ -210,7 +210,7 @@ def bucket(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a bucket: body with a rim (0), bail (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
     top, wall = 0.62 * h, 0.006
-    body = turned(
+    body = revolved(
         [(0, 0), (0.72 * r, 0), (0.94 * r, top - 0.02), (r - 0.006, top - 0.02), (r - 0.006, top),
          (0.95 * r - wall, top), (0.72 * r, 0.02), (0, 0.02)], segments=28,
     )  # fmt: skip

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.things.indoors import case, design, half
-from synthstudio.props.things.kinds import TIMBER, Shape, kind
-from synthstudio.props.things.places import SCENERY
-from synthstudio.props.things.shapes import Piece, box, moved, tube
+from synthstudio.props.objects.indoors import case, design, half
+from synthstudio.props.objects.kinds import TIMBER, Shape, kind
+from synthstudio.props.objects.places import SCENERY
+from synthstudio.props.objects.shapes import Piece, box, moved, tube
 
 
 @kind(

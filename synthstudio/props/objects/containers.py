@@ -1,4 +1,4 @@
-"""Builders of what holds things: boxes, barrels, bins, cases, counters and bookcases."""
+"""Builders of what holds objects: boxes, barrels, bins, cases, counters and bookcases."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ import math
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.things.furniture import planks
-from synthstudio.props.things.kinds import SEAT, Shape, held, kind
-from synthstudio.props.things.shapes import Piece, about, ball, box, cylinder, moved, tube, turned
+from synthstudio.props.objects.furniture import planks
+from synthstudio.props.objects.kinds import SEAT, Shape, held, kind
+from synthstudio.props.objects.shapes import (
+    Piece,
+    about,
+    ball,
+    box,
+    cylinder,
+    moved,
+    revolved,
+    tube,
+)
 
 
 @kind(
@@ -202,7 +211,7 @@ def barrel(size: Vec3, shape: Shape) -> list[Piece]:
         w = 0.02
         a, b = radius(z - w), radius(z + w)
         hoops.append(
-            turned(
+            revolved(
                 [
                     (0, z - w),
                     (a - 0.01, z - w),
@@ -214,7 +223,7 @@ def barrel(size: Vec3, shape: Shape) -> list[Piece]:
                 slot=1,
             )
         )
-    return [turned([(a, float(b)) for a, b in profile]), *hoops]
+    return [revolved([(a, float(b)) for a, b in profile]), *hoops]
 
 
 @kind("steel black", low_m=(0.35, 0.35, 0.6), high_m=(0.6, 0.6, 1.1), patterns="plain planks")
@@ -222,9 +231,9 @@ def bin_(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a litter bin: flared body with ribs (0), lid with a slot (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
     lid = 0.16 * h
-    body = turned([(0, 0), (r * 0.78, 0), (r * 0.8, 0.01), (r * 0.96, h - lid), (0, h - lid)],
+    body = revolved([(0, 0), (r * 0.78, 0), (r * 0.8, 0.01), (r * 0.96, h - lid), (0, h - lid)],
                   segments=28)  # fmt: skip
-    cover = turned(
+    cover = revolved(
         [
             (0, h - lid),
             (r, h - lid),
@@ -238,7 +247,7 @@ def bin_(size: Vec3, shape: Shape) -> list[Piece]:
         slot=1,
     )
     hoops = [
-        turned([(0, z), (a + 0.006, z), (a + 0.006, z + 0.02), (0, z + 0.02)], segments=28)
+        revolved([(0, z), (a + 0.006, z), (a + 0.006, z + 0.02), (0, z + 0.02)], segments=28)
         for share in (0.25, 0.6)
         for z, a in [((h - lid) * share, r * (0.8 + 0.16 * share))]
     ]

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.things.kinds import CLOTH, Shape, held, kind
-from synthstudio.props.things.shapes import Piece, tube, turned
+from synthstudio.props.objects.kinds import CLOTH, Shape, held, kind
+from synthstudio.props.objects.shapes import Piece, revolved, tube
 
 
 @kind("orange pale_wood", low_m=(1.6, 1.6, 2.0), high_m=(2.8, 2.8, 2.6), patterns="plain stripes")
@@ -20,8 +20,10 @@ def umbrella(size: Vec3, shape: Shape) -> list[Piece]:
     rim = r / spread
     cloth = canopy(rim, h - 0.03, drop)
     stick = tube([(0, 0, 0.02), (0, 0, h - 0.02)], 0.019, slot=1)
-    finial = turned([(0, h - 0.03), (0.022, h - 0.028), (0.012, h - 0.01), (0, h)], slot=1)
-    foot = turned([(0, 0), (0.24, 0), (0.24, 0.035), (0.05, 0.07), (0.03, 0.25), (0, 0.25)], slot=1)
+    finial = revolved([(0, h - 0.03), (0.022, h - 0.028), (0.012, h - 0.01), (0, h)], slot=1)
+    foot = revolved(
+        [(0, 0), (0.24, 0), (0.24, 0.035), (0.05, 0.07), (0.03, 0.25), (0, 0.25)], slot=1
+    )
     ribs = []
     for k in range(8):
         a = math.pi / 8 + k * math.pi / 4
@@ -55,8 +57,8 @@ def hand_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
     return [
         canopy(rim, h - 0.03, drop),
         tube([(0, 0, 0.05), (0, 0, h - 0.01)], 0.006, segments=8, slot=1),
-        turned([(0, h - 0.04), (0.012, h - 0.04), (0.004, h), (0, h)], segments=10, slot=1),
-        turned([(0, 0), (0.013, 0), (0.0155, 0.02), (0.0135, 0.1), (0.008, 0.13), (0, 0.13)],
+        revolved([(0, h - 0.04), (0.012, h - 0.04), (0.004, h), (0, h)], segments=10, slot=1),
+        revolved([(0, 0), (0.013, 0), (0.0155, 0.02), (0.0135, 0.1), (0.008, 0.13), (0, 0.13)],
                segments=14, slot=2),
         *ribs,
     ]  # fmt: skip
@@ -86,7 +88,7 @@ def cane_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
     ]
     return [
         *pleats,
-        turned([(0, 0), (0.004, 0), (0.006, 0.07), (0.3 * r, 0.13 * h), (0.6 * r, 0.62 * h),
+        revolved([(0, 0), (0.004, 0), (0.006, 0.07), (0.3 * r, 0.13 * h), (0.6 * r, 0.62 * h),
                 (0.25 * r, 0.72 * h), (0, 0.72 * h)], segments=16),
         tube([(0, 0, 0.002), (0, 0, 0.14 * h)], 0.0045, segments=8, slot=1),
         tube([(0, 0, 0.7 * h), *bend, (2 * hook, 0, h - 2 * hook - 0.011)], 0.011, segments=8,

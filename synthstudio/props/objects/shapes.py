@@ -1,4 +1,4 @@
-"""Closed pieces of things: chamfered boxes, prisms, turned profiles, tubes and leaves, in metres.
+"""Closed pieces of objects: chamfered boxes, prisms, turned profiles, tubes and leaves, in metres.
 
 A piece carries its own normals and texture coordinates in rest metres: (x, z) of `coords` lie
 in the surface, so that boards and bricks keep their size on every side; y is the distance
@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import ThingSpec, Vec2, Vec3
+from synthstudio.core.spec import ObjectSpec, Vec2, Vec3
 
 CREASE = math.cos(math.radians(40))
 """Faces of a turned profile that meet at more than 40 degrees are shaded with an edge."""
@@ -23,7 +23,7 @@ CREASE = math.cos(math.radians(40))
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """A closed piece (or an open, two-sided one); `slot` numbers the thing's materials."""
+    """A closed piece (or an open, two-sided one); `slot` numbers the object's materials."""
 
     vertices: F64  # (V, 3)
     faces: np.ndarray  # (F, 3) counter-clockwise from outside
@@ -63,8 +63,8 @@ def about(axis: str, angle_rad: float) -> F64:
     return out
 
 
-def turn_of(spec: ThingSpec) -> F64:
-    """The (3, 3) rotation that a spec gives a thing: Rz(yaw) Rx(pitch) Ry(roll)."""
+def turn_of(spec: ObjectSpec) -> F64:
+    """The (3, 3) rotation that a spec gives an object: Rz(yaw) Rx(pitch) Ry(roll)."""
     tilt = about("x", spec.pitch_rad) @ about("y", spec.roll_rad)
     out: F64 = about("z", spec.yaw_rad) @ tilt
     return out
@@ -201,7 +201,7 @@ def _fan(n: int) -> np.ndarray:
     return np.column_stack([np.zeros_like(k), k, k + 1])
 
 
-def turned(profile: Sequence[Vec2], *, segments: int = 24, slot: int = 0) -> Piece:
+def revolved(profile: Sequence[Vec2], *, segments: int = 24, slot: int = 0) -> Piece:
     """The profile of (radius, z) points turned about z.
 
     The profile goes from the bottom's middle (radius 0) outside and up to the top's (radius
@@ -266,7 +266,7 @@ def cylinder(
 ) -> Piece:
     """An upright cylinder with slightly broken edges."""
     b = min(bevel, radius / 3, (z1 - z0) / 3)
-    return turned(
+    return revolved(
         [(0, z0), (radius - b, z0), (radius, z0 + b), (radius, z1 - b), (radius - b, z1), (0, z1)],
         segments=segments,
         slot=slot,
@@ -278,7 +278,7 @@ def ball(radius: float, centre: Vec3, *, stretch: float = 1.0, slot: int = 0) ->
     angles = np.linspace(-math.pi / 2, math.pi / 2, 11)
     profile = [(radius * math.cos(a), radius * stretch * math.sin(a)) for a in angles]
     profile[0], profile[-1] = (0.0, profile[0][1]), (0.0, profile[-1][1])
-    return moved(turned(profile, segments=18, slot=slot), centre)
+    return moved(revolved(profile, segments=18, slot=slot), centre)
 
 
 def tube(

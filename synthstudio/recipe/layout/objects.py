@@ -1,4 +1,4 @@
-"""3D things that hide people, on the floor."""
+"""3D objects that hide people, on the floor."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from synthstudio.core.catalogue import MeshAsset, ThingKind
+from synthstudio.core.catalogue import MeshAsset, ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import Material, PersonSpec, ThingSpec
+from synthstudio.core.spec import Material, ObjectSpec, PersonSpec
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import Layout, Placed, corners, moved
 from synthstudio.recipe.sampling.context import SampleContext, asset_held
 from synthstudio.recipe.schema.distributions import pick, sample, sample_count, support
-from synthstudio.recipe.schema.scene import MeshThings, ProceduralThings, Standing
+from synthstudio.recipe.schema.scene import MeshObjects, ProceduralObjects, Standing
 
 T = TypeVar("T")
 
@@ -34,28 +34,28 @@ _SPREAD = 0.35
 
 @dataclass(frozen=True, kw_only=True)
 class _Target:
-    """Whom a thing shall hide, and how many of their joints; and where everybody's joints are."""
+    """Whom an object shall hide, and how many of their joints; and where everybody's joints are."""
 
     at_m: tuple[float, float]
     place: int = 0
     hidden: int = 0
-    most: int = 0  # of anybody else
+    maximum: int = 0  # of anybody else
     joints_px: F64  # (P, J, 2)
     depth_m: F64  # (P, J)
 
 
-def place_things(layout: Layout, placed: list[Placed]) -> list[Placed]:
-    """The recipe's things, each on the floor and free of everything; see `Standing`.
+def place_objects(layout: Layout, placed: list[Placed]) -> list[Placed]:
+    """The recipe's objects, each on the floor and free of everything; see `Standing`.
 
-    What finds no room on a photo's floor is left out; things in front may stand under the picture.
+    What finds no room on a photo's floor is left out; objects in front may stand under the picture.
     With targets that are searched for, those in front are left to the search. RecipeError when a
-    thing finds no room.
+    object finds no room.
     """
     targets = layout.ctx.recipe.targets
-    searched = targets.search and targets.by_things
+    searched = targets.search and targets.by_objects
     people = [p for p in placed if isinstance(p.item, PersonSpec)]
     out: list[Placed] = []
-    for place, entry in enumerate(layout.ctx.recipe.things):
+    for place, entry in enumerate(layout.ctx.recipe.objects):
         if searched and entry.placement == "in_front":
             continue
         count = sample_count(entry.count, layout.ctx.shared_rng("things", place))
@@ -74,12 +74,12 @@ def _place(
     best: Placed | None = None
     best_off = target.depth_m.size + 1
     kind = draw_kind(layout.ctx, entry, rng)
-    made_of = materials(kind, rng) if isinstance(kind, ThingKind) else ()
+    made_of = materials(kind, rng) if isinstance(kind, ObjectKind) else ()
     for attempt in range(_DESIGNS):
         if attempt * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * target.depth_m.shape[1]:
             break
-        thing = design(entry, kind, made_of, rng, shrink=attempt / _DESIGNS)
-        origin = Placed(item=thing, box_m=_box_m(thing))
+        obj = design(entry, kind, made_of, rng, shrink=attempt / _DESIGNS)
+        origin = Placed(item=obj, box_m=_box_m(obj))
         exact: Placed | None = None
         for spot in range(_SPOTS):
             number = attempt * _SPOTS + spot
@@ -90,7 +90,7 @@ def _place(
             off = _off(layout, entry, target, here.box_m)
             if off >= best_off or not layout.clear(here.box_m):
                 continue
-            exact = exact or Placed(item=thing, box_m=layout.geometry.box_m(thing))
+            exact = exact or Placed(item=obj, box_m=layout.geometry.box_m(obj))
             here = moved(exact, *shift)
             if layout.clear(here.box_m) and layout.free(here, placed):
                 best, best_off = here, off
@@ -98,14 +98,14 @@ def _place(
                     return best
     if best is not None or layout.footing is not None:
         return best
-    best = _farther(layout, Placed(item=thing, box_m=layout.geometry.box_m(thing)), target, placed)
+    best = _farther(layout, Placed(item=obj, box_m=layout.geometry.box_m(obj)), target, placed)
     if best is not None:
         return best
     raise RecipeError(
-        "no room for a thing on the floor",
+        "no room for an object on the floor",
         where=layout.ctx.where,
         expected=f"a free place within {_RINGS * _RING_M:.0f} m",
-        then="Ask for fewer things or people, or a greater distance to the camera.",
+        then="Ask for fewer objects or people, or a greater distance to the camera.",
     )
 
 
@@ -124,9 +124,9 @@ def _farther(
     return None
 
 
-def _box_m(thing: ThingSpec) -> F64:
-    width, depth, height = thing.size_m
-    c, s = abs(math.cos(thing.yaw_rad)), abs(math.sin(thing.yaw_rad))
+def _box_m(obj: ObjectSpec) -> F64:
+    width, depth, height = obj.size_m
+    c, s = abs(math.cos(obj.yaw_rad)), abs(math.sin(obj.yaw_rad))
     x, y = (c * width + s * depth) / 2, (s * width + c * depth) / 2
     return np.array([[-x, -y, 0.0], [x, y, height]])
 
@@ -140,7 +140,7 @@ def _off(layout: Layout, entry: Standing, target: _Target, box_m: F64) -> int:
         return 0
     hidden = _hidden(layout, target, box_m)
     own = hidden.pop(target.place)
-    return abs(own - target.hidden) + sum(max(0, other - target.most) for other in hidden)
+    return abs(own - target.hidden) + sum(max(0, other - target.maximum) for other in hidden)
 
 
 def _target(layout: Layout, entry: Standing, people: list[Placed], rng: Generator) -> _Target:
@@ -157,7 +157,7 @@ def _target(layout: Layout, entry: Standing, people: list[Placed], rng: Generato
         at_m=(x, y),
         place=place,
         hidden=round(share * count),
-        most=round(support(entry.hides)[1] * count),
+        maximum=round(support(entry.hides)[1] * count),
         joints_px=layout.camera.project(seen),
         depth_m=seen[..., 2],
     )
@@ -166,7 +166,7 @@ def _target(layout: Layout, entry: Standing, people: list[Placed], rng: Generato
 def _hidden(layout: Layout, target: _Target, box_m: F64) -> list[int]:
     """For each person how many joints lie behind the picture's rectangle of a box.
 
-    A quick measure: the rasteriser decides later what the thing itself hides.
+    A quick measure: the rasteriser decides later what the object itself hides.
     """
     box = layout.camera.to_camera(corners(box_m))
     nearest = box[:, 2].min()
@@ -182,14 +182,14 @@ def _hidden(layout: Layout, target: _Target, box_m: F64) -> list[int]:
 class Kinds:
     """What may be built, and how often each."""
 
-    left: tuple[ThingKind, ...] | tuple[MeshAsset, ...]
+    left: tuple[ObjectKind, ...] | tuple[MeshAsset, ...]
     weights: dict[int, float]
 
-    def pick(self, rng: Generator) -> ThingKind | MeshAsset:
+    def pick(self, rng: Generator) -> ObjectKind | MeshAsset:
         return self.left[pick(self.weights, rng)]
 
 
-def draw_kind(ctx: SampleContext, entry: Standing, rng: Generator) -> ThingKind | MeshAsset:
+def draw_kind(ctx: SampleContext, entry: Standing, rng: Generator) -> ObjectKind | MeshAsset:
     """What to build; held-out kinds never in train."""
     return kinds_left(ctx, entry, rng).pick(rng)
 
@@ -197,15 +197,15 @@ def draw_kind(ctx: SampleContext, entry: Standing, rng: Generator) -> ThingKind 
 def kinds_left(ctx: SampleContext, entry: Standing, rng: Generator) -> Kinds:
     """What may be built: in train nothing held out. RecipeError when nothing is left."""
     held = set(ctx.recipe.holdout.occluders)
-    left: tuple[ThingKind, ...] | tuple[MeshAsset, ...]
-    if isinstance(entry, MeshThings):
+    left: tuple[ObjectKind, ...] | tuple[MeshAsset, ...]
+    if isinstance(entry, MeshObjects):
         called = asset_held(held)
         left = ctx.allowed(ctx.catalogue.meshes, rng, held=lambda mesh: called(mesh.asset))
         weights = dict.fromkeys(range(len(left)), 1.0)
     else:
-        assert isinstance(entry, ProceduralThings)
+        assert isinstance(entry, ProceduralObjects)
         given = entry.kinds
-        kinds = [kind for kind in ctx.catalogue.things if "occluder" in kind.roles]
+        kinds = [kind for kind in ctx.catalogue.objects if "occluder" in kind.roles]
         if given is not None:
             kinds = [kind for kind in kinds if given.get(kind.kind, 0.0) > 0]
         left = ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held)
@@ -217,33 +217,33 @@ def kinds_left(ctx: SampleContext, entry: Standing, rng: Generator) -> Kinds:
 
 def _nothing(ctx: SampleContext) -> RecipeError:
     return RecipeError(
-        "no kind of thing is left to draw",
-        where=f"{ctx.where}: things",
+        "no kind of object is left to draw",
+        where=f"{ctx.where}: objects",
         then="Name more kinds, or hold out fewer.",
     )
 
 
 def design(
     entry: Standing,
-    kind: ThingKind | MeshAsset,
+    kind: ObjectKind | MeshAsset,
     made_of: tuple[Material, ...],
     rng: Generator,
     *,
     shrink: float,
-) -> ThingSpec:
-    """A thing at the origin; `shrink` 0..1 takes it towards its least size."""
+) -> ObjectSpec:
+    """An object at the origin; `shrink` 0..1 takes it towards its least size."""
     yaw = (float(rng.random()) * 2 - 1) * math.pi
     if isinstance(kind, MeshAsset):
-        assert isinstance(entry, MeshThings)
+        assert isinstance(entry, MeshObjects)
         scale = sample(entry.scale, rng)
         width, depth, height = (size * scale for size in kind.size_m)
-        return ThingSpec(kind="mesh", size_m=(width, depth, height), asset=kind.asset, yaw_rad=yaw)
+        return ObjectSpec(kind="mesh", size_m=(width, depth, height), asset=kind.asset, yaw_rad=yaw)
     shared = float(rng.random())
     sizes = []
     for low, high in zip(kind.size_low_m, kind.size_high_m, strict=True):
         share = (1 - _SPREAD) * shared + _SPREAD * float(rng.random())
         sizes.append(low + (high - low) * share * (1 - shrink))
-    return ThingSpec(
+    return ObjectSpec(
         kind=kind.kind, size_m=(sizes[0], sizes[1], sizes[2]), materials=made_of, yaw_rad=yaw
     )
 

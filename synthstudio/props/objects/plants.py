@@ -9,8 +9,8 @@ import numpy as np
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec3
-from synthstudio.props.things.kinds import Shape, kind
-from synthstudio.props.things.shapes import Piece, ball, box, leaves, tube, turned
+from synthstudio.props.objects.kinds import Shape, kind
+from synthstudio.props.objects.shapes import Piece, ball, box, leaves, revolved, tube
 
 UP = np.array([0.0, 0.0, 1.0])
 
@@ -31,11 +31,11 @@ def potted_plant(size: Vec3, shape: Shape) -> list[Piece]:
     r, h = min(size[0], size[1]) / 2, size[2]
     tall = min(0.3 * h, 0.45)
     wide = min(0.62 * r, 0.5 * tall + 0.05)
-    pot = turned(
+    pot = revolved(
         [(0, 0), (wide * 0.7, 0), (wide * 0.94, tall * 0.8), (wide, tall * 0.81), (wide, tall),
          (wide * 0.9, tall), (wide * 0.88, tall * 0.88), (0, tall * 0.88)]
     )  # fmt: skip
-    earth = turned(
+    earth = revolved(
         [(0, tall * 0.8), (wide * 0.885, tall * 0.8), (wide * 0.885, tall * 0.9), (0, tall * 0.92)],
         slot=1,
     )

@@ -1,0 +1,1 @@
+"""Kinds of objects built from their true size; a decorated builder each."""

@@ -1,1 +1,0 @@
-"""Kinds of things built from their true size; a decorated builder each."""
