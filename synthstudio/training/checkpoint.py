@@ -39,7 +39,7 @@ from synthstudio.training.networks import (
     empty_bank,
 )
 
-FORMAT = "synthstudio-pose-1"
+FORMAT = "synthstudio-pose-2"
 
 
 @dataclass(kw_only=True)

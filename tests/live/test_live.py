@@ -107,7 +107,7 @@ def test_missed_pictures_change_no_names() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"every": -1}, {"least": float("nan")}, {"euro": OneEuro(min_cutoff_hz=0)}],
+    [{"every": -1}, {"minimum": float("nan")}, {"euro": OneEuro(min_cutoff_hz=0)}],
 )
 def test_options_out_of_range_are_told(wrong: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError):

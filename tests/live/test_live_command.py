@@ -57,7 +57,7 @@ def lines(*words: object) -> list[dict[str, Any]]:
 
 def test_programs_get_a_line_a_picture_and_one_of_all(folder: Path) -> None:
     *pictures, last = lines(
-        folder / "best.safetensors", folder / "a.mp4", "--boxes", BOX, "--least", 0, "--json"
+        folder / "best.safetensors", folder / "a.mp4", "--boxes", BOX, "--minimum", 0, "--json"
     )
     assert [p["picture"] for p in pictures] == list(range(COUNT))
     assert [p["time_s"] for p in pictures] == pytest.approx(np.arange(COUNT) / 25, abs=1e-4)
@@ -77,7 +77,7 @@ def test_the_exported_network_answers_the_same_without_pytorch(folder: Path) -> 
         "bad = sorted(m for m in sys.modules if m.split('.')[0] in ('torch', 'transformers'))\n"
         "print({'torch': bad} if bad else 'none')"
     )
-    words = [str(folder / "a.mp4"), "--boxes", BOX, "--least", "0", "--json"]
+    words = [str(folder / "a.mp4"), "--boxes", BOX, "--minimum", "0", "--json"]
     done = subprocess.run(
         [sys.executable, "-c", run, "live", str(folder), *words, "--runtime", "onnx"],
         capture_output=True,
@@ -223,7 +223,7 @@ def test_boxes_may_come_from_a_coco_file(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "boxes.json"
     file.write_text(json.dumps([{"image_id": 0, "category_id": 1, "bbox": [60, 30, 60, 120]}]))
     *pictures, _ = lines(
-        folder / "model.onnx", folder / "a.mp4", "--boxes", file, "--least", 0, "--json"
+        folder / "model.onnx", folder / "a.mp4", "--boxes", file, "--minimum", 0, "--json"
     )
     assert pictures[0]["people"][0]["bbox"] == [60, 30, 60, 120]
 
@@ -252,11 +252,11 @@ def test_what_cannot_be_is_told_and_leaves_no_video(
 
 def test_without_boxes_somebody_is_looked_for_in_the_whole_picture(folder: Path) -> None:
     """And by the package's own network: on stick people it need not find any."""
-    first, *_ = lines(folder / "model.onnx", folder / "a.mp4", "--least", 0, "--json")
+    first, *_ = lines(folder / "model.onnx", folder / "a.mp4", "--minimum", 0, "--json")
     assert first["searched"] and first["people"]
     x, y, width, height = first["people"][0]["bbox"]
     assert 0 <= x < x + width <= 320 and 0 <= y < y + height <= 240
-    *pictures, last = lines("default", folder / "a.mp4", "--least", 0, "--json")
+    *pictures, last = lines("default", folder / "a.mp4", "--minimum", 0, "--json")
     assert last["summary"]["pictures"] == len(pictures) == COUNT
     assert all(len(person["keypoints"]) == 23 * 3 for p in pictures for person in p["people"])
 

@@ -29,7 +29,7 @@ def test_a_config_of_another_version_is_one_message(tmp_path: Path) -> None:
         checkpoint.load_any(path)
     metadata["format"] = "synthstudio-pose-0"
     save_file({"x": torch.zeros(1)}, path, metadata={"synthstudio": json.dumps(metadata)})
-    with pytest.raises(ModelError, match=r"expected synthstudio-pose-1; got synthstudio-pose-0"):
+    with pytest.raises(ModelError, match=r"expected synthstudio-pose-2; got synthstudio-pose-0"):
         checkpoint.load_any(path)
 
 
