@@ -205,8 +205,9 @@ def _posed(person: PersonSpec) -> Posed:
 
 def _drawn(surface: Surface) -> F64:
     """Return (N, 3) the vertices of a surface's drawn faces."""
-    faces = surface.faces if surface.drawn is None else surface.faces[surface.drawn]
-    return surface.vertices_m[np.unique(faces)].astype(np.float64)
+    used = np.zeros(len(surface.vertices_m), np.bool_)
+    used[surface.faces if surface.drawn is None else surface.faces[surface.drawn]] = True
+    return surface.vertices_m[used].astype(np.float64)
 
 
 def _turn(yaw_rad: float) -> F64:

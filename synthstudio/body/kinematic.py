@@ -42,21 +42,22 @@ CARRIED = {
 
 def rest_points(chain: Chain, regressed_m: F64, joints: Sequence[str]) -> F64:
     """(K, 3) the joints of an unposed body, of which `regressed_m` (K, 3) are the regressed."""
-    centre = np.array([joint_kind(joint) in CENTRES for joint in joints])
-    return np.where(centre[:, None], chain.heads_m[_bones(tuple(joints))], regressed_m)
+    bones, centre = _bones(tuple(joints))
+    return np.where(centre, chain.heads_m[bones], regressed_m)
 
 
 def moved(transforms: F32, points_m: F64, joints: Sequence[str]) -> F64:
     """(K, 3) those points where the skinning transforms (B, 3, 4) of a pose carry them."""
-    each = transforms[_bones(tuple(joints))].astype(np.float64)
+    each = transforms[_bones(tuple(joints))[0]].astype(np.float64)
     out: F64 = (each[:, :, :3] @ points_m[:, :, None])[:, :, 0] + each[:, :, 3]
     return out
 
 
 @functools.cache
-def _bones(joints: tuple[str, ...]) -> NDArray[np.intp]:
-    """(K,) the place in BONES of the bone that moves each joint."""
-    return np.array([BONES.index(_bone(joint)) for joint in joints])
+def _bones(joints: tuple[str, ...]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """(K,) the place in BONES of the bone that moves each joint, (K, 1) whether it is its head."""
+    centre = np.array([[joint_kind(joint) in CENTRES] for joint in joints])
+    return np.array([BONES.index(_bone(joint)) for joint in joints]), centre
 
 
 def _bone(joint: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.body import capsules
@@ -87,29 +89,40 @@ def deepest_m(a: F64, b: F64) -> float:
 
 def _below_m(points: F64, vertices: F64) -> float:
     """Return how deep the deepest of the points lies under a skin, by its nearest vertices."""
-    skin = np.unique(_skin_faces())
+    skin = _skin()
     low, high = vertices[skin].min(axis=0), vertices[skin].max(axis=0)
     own = points[skin]
     own = own[((own > low) & (own < high)).all(axis=1)]
     if not len(own):
         return 0.0
+    low, high = own.min(axis=0) - _SKIN_NEAR_M, own.max(axis=0) + _SKIN_NEAR_M
+    skin = skin[((vertices[skin] >= low) & (vertices[skin] <= high)).all(axis=1)]
     away, nearest = cKDTree(vertices[skin]).query(own, distance_upper_bound=_SKIN_NEAR_M)
     near = np.isfinite(away)
     nearest = skin[nearest[near]]
     back = vertices[nearest] - own[near]
-    depth = (back * _normals(vertices)[nearest]).sum(axis=1)
+    depth = (back * _normals(vertices, nearest)).sum(axis=1)
     depth[depth < _BELOW * away[near]] = 0.0
     return float(depth.max(initial=0.0))
 
 
+@functools.cache
+def _skin() -> NDArray[np.intp]:
+    return np.unique(_skin_faces()).astype(np.intp)
+
+
+@functools.cache
 def _skin_faces() -> I32:
     atlas = load_atlas()
     return atlas.body_faces[atlas.skin_face]
 
 
-def _normals(vertices: F64) -> F64:
-    """Return (V, 3) unit normals, 0 off the skin."""
+def _normals(vertices: F64, places: NDArray[np.intp]) -> F64:
+    """Return (N, 3) unit normals at places (N,) among the vertices, 0 off the skin."""
+    asked = np.zeros(len(vertices), np.bool_)
+    asked[places] = True
     faces = _skin_faces()
+    faces = faces[asked[faces].any(axis=1)]
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     across = np.cross(b - a, c - a)
     total = np.stack(
@@ -118,7 +131,7 @@ def _normals(vertices: F64) -> F64:
             for i in range(3)
         ],
         axis=1,
-    )
+    )[places]
     out: F64 = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
     return out
 
@@ -192,7 +205,7 @@ def _palm(who: int, name: str, person: PersonSpec, body: Posed) -> Anchor:
 def _spot(who: int, own: Spot, person: PersonSpec, body: Posed, lift_m: float) -> Anchor:
     """Return a spot over the skin, or over what is worn there."""
     vertices = body.bare.vertices_m.astype(np.float64)
-    out = _normals(vertices)[own.round].mean(axis=0)
+    out = _normals(vertices, own.round).mean(axis=0)
     out /= np.linalg.norm(out)
     way = body.worn_m - vertices[own.vertex]
     along = way @ out

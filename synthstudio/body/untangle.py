@@ -220,30 +220,28 @@ def _contacts(
     places = {name: place for place, name in enumerate(_BANDS)}
     skins: dict[str, cKDTree] = {}
 
-    def under(a: str, b: str, stride: int) -> _Contact | None:
-        i, j = places[a], places[b]
-        asked = slice(bands[i].start, bands[i].stop, stride)
-        points = skin_m[:, asked]
-        (x, y, z), (x0, y0, z0), (x1, y1, z1) = points, low[:, j], high[:, j]
-        near = np.flatnonzero((x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1))
-        near = near[_far(a, b, points[:, near].T, joints)]
-        if not len(near):
-            return None
-        if b not in skins:
-            skins[b] = cKDTree(skin_m[:, bands[j]].T, balanced_tree=False)
-        return _below(a, b, every[asked][near], at, skins[b])
+    def under(b: str, strides: dict[str, int]) -> Iterator[_Contact]:
+        own, (x0, y0, z0), (x1, y1, z1) = {}, low[:, places[b]], high[:, places[b]]
+        for a, stride in strides.items():
+            band = bands[places[a]]
+            asked = slice(band.start, band.stop, stride)
+            x, y, z = points = skin_m[:, asked]
+            near = np.flatnonzero((x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1))
+            near = near[_far(a, b, points[:, near].T, joints)]
+            if len(near):
+                own[a] = every[asked][near]
+        if own:
+            if b not in skins:
+                skins[b] = cKDTree(skin_m[:, bands[places[b]]].T, balanced_tree=False)
+            yield from _below(own, b, at, skins[b])
 
-    out = []
-    for a, b in _pairs():
-        if not meeting[places[a], places[b]]:
-            continue
-        limb = _split(a)[1]
-        contact = under(a, b, _STRIDES.get(limb, 1))
-        if contact is not None and limb == "hand":
-            contact = under(a, b, 1)
-        if contact is not None:
-            out.append(contact)
-    return out
+    found: dict[tuple[str, str], _Contact] = {}
+    for b in _BANDS:
+        into = (a for a, other in _pairs() if other == b and meeting[places[a], places[b]])
+        first = {c.a: c for c in under(b, {a: _STRIDES.get(_split(a)[1], 1) for a in into})}
+        hands = under(b, {a: 1 for a in first if _split(a)[1] == "hand"})
+        found |= {(a, b): c for a, c in (first | {c.a: c for c in hands}).items()}
+    return [found[pair] for pair in _pairs() if pair in found]
 
 
 def _far(a: str, b: str, at: F64, joints: dict[str, F64]) -> NDArray[np.bool_]:
@@ -255,28 +253,32 @@ def _far(a: str, b: str, at: F64, joints: dict[str, F64]) -> NDArray[np.bool_]:
     return np.ones(len(at), bool)
 
 
-def _below(a: str, b: str, own: NDArray[np.intp], at: F64, skin: cKDTree) -> _Contact | None:
-    away, nearest = skin.query(at[own], distance_upper_bound=_SEEN_M)
+def _below(own: dict[str, NDArray[np.intp]], b: str, at: F64, skin: cKDTree) -> Iterator[_Contact]:
+    """Yield which of some vertices of other bands lie under the skin of `b`."""
+    points = np.concatenate(list(own.values()))
+    of = np.arange(len(own)).repeat([len(each) for each in own.values()])
+    away, nearest = skin.query(at[points], distance_upper_bound=_SEEN_M)
     seen = np.flatnonzero(np.isfinite(away) & (away > _LIES_M * 0.99))  # no point is deeper
     seen = seen[np.logical_not(_rim(b)[nearest[seen]])]
     if not len(seen):
-        return None
-    own, away, nearest = own[seen], away[seen], nearest[seen]
-    back = at[_bands()[b][0][nearest]] - at[own]
+        return
+    points, of, away, nearest = (each[seen] for each in (points, of, away, nearest))
+    vertices = _bands()[b][0][nearest]
     normals = _normals(at, b, nearest)
-    depth = (back * normals).sum(axis=1)
+    depth = ((at[vertices] - at[points]) * normals).sum(axis=1)
     inside = np.flatnonzero((depth > _LIES_M) & (depth > _BELOW * away))
-    if not len(inside):
-        return None
     inside = inside[np.argsort(-depth[inside], kind="stable")]
-    return _Contact(
-        a=a,
-        b=b,
-        points=own[inside],
-        nearest=_bands()[b][0][nearest[inside]],
-        normals=normals[inside],
-        depths_m=depth[inside],
-    )
+    for place, a in enumerate(own):
+        rows = inside[of[inside] == place]
+        if len(rows):
+            yield _Contact(
+                a=a,
+                b=b,
+                points=points[rows],
+                nearest=vertices[rows],
+                normals=normals[rows],
+                depths_m=depth[rows],
+            )
 
 
 def _normals(at: F64, band: str, places: NDArray[np.intp]) -> F64:

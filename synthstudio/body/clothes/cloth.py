@@ -18,6 +18,7 @@ from synthstudio.body.clothes.garment_mesh import (
     GarmentMesh,
     Places,
     along_chain,
+    anchors_of,
     boundary_edges,
     corner_sum,
     corners,
@@ -34,7 +35,6 @@ EARS_M = 0.635  # template height from which long hair hangs
 _HEAD_M = 0.53  # on the template: what lies higher on average is worn on the head
 _PASS = 0.6  # of the way to the neighbours' mean: the pass that Cut.passes counts
 _HEM_PASSES, _LAST_PASSES, _COORD_PASSES = 14, 2, 6
-_ANCHORS = 3
 _COVER_RADIUS_M = 0.075
 _NONE = np.zeros(0, np.intp)
 
@@ -168,7 +168,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         mean=blur,
         smooth=smooth,
         edge_mean=blur[rim[:, 0]],
-        anchors=np.ascontiguousarray(base.skin[base.skin_tree.query(where.at, k=_ANCHORS)[1]].T),
+        anchors=anchors_of(base, where.at),
         across_m=across_m(where, mean, trunk_only=cut.wraps_trunk, passes=3 if fine else 1),
         arm=arm,
         sleeves=(np.flatnonzero((arm > 0) & ~right), np.flatnonzero((arm > 0) & right)),

@@ -7,7 +7,8 @@ that garment on that person. Letters: N vertices of the atlas, V of a weave, F f
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import F32, I32, PARTS, U32, Bool
 from synthstudio.core.spec import Detail
 
-_SOME = 24
-"""Most faces near a part are near one of each so many of its vertices, which is asked first."""
+_KNOWN_BITS, _MIX = 17, np.uint32(0x9E3779B1)
+ANCHORS = 3
 _CUT_MARGIN = 0.02  # a cut stays this share of an edge away from its ends: no slivers
 
 # Joint centres of the template in metres, left side; the right side mirrors x.
@@ -51,6 +52,34 @@ class Places:
     down_leg: F32  # (V,) metres from the hip joint along thigh and shin
 
 
+class Known:
+    """Answers of a function of a few float32, by their bits: garments share most of their places.
+
+    A later answer takes the place of an earlier one where both fall on it.
+    """
+
+    def __init__(self, numbers: int, answers: NDArray[Any]) -> None:
+        """Keep answers like `answers` (M,) to so many numbers."""
+        self._numbers = np.full((numbers, 1 << _KNOWN_BITS), 0xFFFFFFFF, np.uint32)  # no number
+        self._answers = np.empty((1 << _KNOWN_BITS, *answers.shape), answers.dtype)
+
+    def get(
+        self, numbers: F32, compute: Callable[[NDArray[np.intp]], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """Return (N, M) answers to numbers (K, N); `compute` is given which are not known."""
+        bits = np.ascontiguousarray(numbers, np.float32).view(np.uint32)
+        mixed = functools.reduce(lambda mix, row: (mix ^ row) * _MIX, bits, np.uint32(0))
+        place = (mixed >> (32 - _KNOWN_BITS)).astype(np.intp)
+        other = functools.reduce(
+            np.logical_or, (a[place] != b for a, b in zip(self._numbers, bits, strict=True))
+        )
+        out, new = self._answers[place], np.flatnonzero(other)
+        if len(new):
+            out[new] = self._answers[place[new]] = compute(new)
+            self._numbers[:, place[new]] = bits[:, new]
+        return out
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Basis:
     """What cutting needs of an atlas, worked out once for each detail."""
@@ -66,6 +95,8 @@ class Basis:
     shoulders: NDArray[np.intp]  # skin vertices of neck, chest, back and upper arms
     legs: NDArray[np.intp]  # skin vertices of pelvis, thighs and shins
     joint_rows: sparse.csr_array  # (2 x 6, N) left then right JOINTS of any person
+    anchors: Known = field(default_factory=lambda: Known(3, np.zeros(ANCHORS, np.intp)))
+    covered: Known = field(default_factory=lambda: Known(5, np.zeros((), np.uint32)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -316,31 +347,34 @@ def neighbour_means(faces: I32, rim: I32, count: int) -> tuple[sparse.csr_array,
     """The (V, V) mean of neighbours, and one in which vertices of the boundary `rim` (E, 2) look
     only along it, so that smoothing keeps hems where they are.
     """
-    row, column = _linked(faces.T.ravel(), np.roll(faces, -1, axis=1).T.ravel(), count)
-    row, column = row[::-1], column[::-1]
+    start, end = faces.T.ravel(), np.roll(faces, -1, axis=1).T.ravel()
+    every, hoop = _linked(start, end, count), _linked(rim[:, 0], rim[:, 1], count)
+    column, degree = every.indices[_backwards(every.indptr)], np.diff(every.indptr)
     inner = np.ones(count, np.bool_)
     inner[rim] = False
-    inner = inner[row]
-    hoop = _linked(rim[:, 0], rim[:, 1], count)
-    return _mean(row, column, count), _mean(
-        np.concatenate([row[inner], hoop[0]]), np.concatenate([column[inner], hoop[1]]), count
-    )
+    own = np.where(inner, degree, np.diff(hoop.indptr))
+    along, inside = np.empty(own.sum(), np.int32), inner.repeat(own)
+    along[inside], along[~inside] = column[inner.repeat(degree)], hoop.indices
+    return _mean(degree, column), _mean(own, along)
 
 
-def _linked(start: I32, end: I32, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return row and column of both ways of each edge, ascending."""
-    both = np.concatenate([start * np.int64(count) + end, end * np.int64(count) + start])
-    row, column = np.divmod(np.unique(both), count)
-    return row, column
+def _linked(start: I32, end: I32, count: int) -> sparse.csr_array:
+    """Return a (count, count) matrix with a value for both ways of each edge, columns ascending."""
+    where = (np.concatenate([start, end]), np.concatenate([end, start]))
+    ones = np.ones(2 * len(start), np.int8)
+    return sparse.coo_array((ones, where), shape=(count, count)).tocsr()
 
 
-def _mean(row: NDArray[np.int64], column: NDArray[np.int64], count: int) -> sparse.csr_array:
-    """Return the (count, count) mean of each row's columns, in their order."""
-    order = np.argsort(row, kind="stable")
-    degree = np.bincount(row, minlength=count)
+def _mean(degree: NDArray[Any], column: NDArray[Any]) -> sparse.csr_array:
+    """Return the (V, V) mean of so many columns a row, in their order."""
     share = (np.float32(1) / np.maximum(degree, 1).astype(np.float32)).repeat(degree)
     begins = np.concatenate([[0], np.cumsum(degree)])
-    return sparse.csr_array((share, column[order], begins), shape=(count, count))
+    return sparse.csr_array((share, column, begins), shape=(len(degree), len(degree)))
+
+
+def _backwards(begins: NDArray[Any]) -> NDArray[Any]:
+    """Return the places of a matrix's values with each row's from its last to its first."""
+    return np.repeat(begins[:-1] + begins[1:] - 1, np.diff(begins)) - np.arange(begins[-1])
 
 
 def towards(mean: sparse.csr_array, share: float) -> sparse.csr_array:
@@ -350,7 +384,7 @@ def towards(mean: sparse.csr_array, share: float) -> sparse.csr_array:
     order of sums.
     """
     begins, count = mean.indptr, mean.shape[0]
-    back = np.repeat(begins[:-1] + begins[1:] - 1, np.diff(begins)) - np.arange(mean.nnz)
+    back = _backwards(begins)
     begins = begins + np.arange(count + 1)
     others = np.ones(mean.nnz + count, np.bool_)
     others[begins[:-1]] = False
@@ -363,29 +397,36 @@ def towards(mean: sparse.csr_array, share: float) -> sparse.csr_array:
 
 def covered_parts(base: Basis, places_: Places, faces: I32, radius_m: float) -> U32:
     """Return (F,) the set of body parts that lie within `radius_m` of each face on its limb."""
-    centre = places_.at[faces].mean(axis=1)
-    arm = places_.arm[faces].mean(axis=1)
-    out = np.zeros(len(faces), np.uint32)
+    own = np.vstack([places_.at.T, places_.arm])
+    a, b, c = (own.take(faces[:, k], axis=1) for k in range(3))
+    middle = (a + b + c) / np.float32(3)
+    key = np.vstack([middle, np.full(len(faces), radius_m, np.float32)])
+    return base.covered.get(key, lambda new: _covered(base, middle[:, new], radius_m))
+
+
+def _covered(base: Basis, middle: F32, radius_m: float) -> U32:
+    at, arm = middle[:3], middle[3]
+    first, last, points = at.min(axis=1), at.max(axis=1), np.ascontiguousarray(at.T)
+    out = np.zeros(len(points), np.uint32)
     for part, tree in base.part_trees.items():
-        close = _same_limb(PARTS[part], centre[:, 0], arm)
-        for at, low, high in zip(
-            centre.T, tree.mins - radius_m, tree.maxes + radius_m, strict=True
-        ):
-            close &= (at > low) & (at < high)
-        own = np.flatnonzero(close)
-        near = _near_some(centre[own], tree.data[::_SOME], 0.99 * radius_m)
-        rest = np.flatnonzero(np.logical_not(near))
-        found = tree.query(centre[own[rest]], distance_upper_bound=radius_m)[0]
-        near[rest] = np.isfinite(found)
-        out[own] |= near.astype(np.uint32) << np.uint32(part)
+        low, high = tree.mins - radius_m, tree.maxes + radius_m
+        if (last < low).any() or (first > high).any():
+            continue
+        inside = (at > low[:, None]) & (at < high[:, None])
+        own = np.flatnonzero(inside.all(axis=0) & _same_limb(PARTS[part], at[0], arm))
+        if len(own):
+            near = np.isfinite(tree.query(points[own], distance_upper_bound=radius_m)[0])
+            out[own] |= near.astype(np.uint32) << np.uint32(part)
     return out
 
 
-def _near_some(at: F32, points: NDArray[Any], radius_m: float) -> Bool:
-    """Return which of `at` (N, 3) lie within a radius of a point, to some micrometres."""
-    few = points.astype(np.float32)
-    squares = (at * at).sum(axis=1)[:, None] + (few * few).sum(axis=1) - 2 * (at @ few.T)
-    return np.asarray(squares.min(axis=1, initial=np.inf) < radius_m**2)
+def anchors_of(base: Basis, at: F32) -> NDArray[np.intp]:
+    """Return (ANCHORS, V) the skin vertices nearest to places (V, 3), the nearest first."""
+
+    def nearest(new: NDArray[np.intp]) -> NDArray[np.intp]:
+        return base.skin[base.skin_tree.query(at[new], k=ANCHORS)[1]]
+
+    return np.ascontiguousarray(base.anchors.get(at.T, nearest).T)
 
 
 def _same_limb(part: str, x_m: F32, arm: F32) -> Bool:

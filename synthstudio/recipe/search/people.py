@@ -39,7 +39,7 @@ from synthstudio.recipe.search.cards import (
     shown,
 )
 from synthstudio.recipe.search.goals import OBJECT, PERSON, SELF, TRUNCATED, VISIBLE, Goal, goal_of
-from synthstudio.recipe.search.scene_visibility import points_alone, visibilities
+from synthstudio.recipe.search.scene_visibility import causes_among, points_alone
 
 _USUAL = 24
 """Candidates drawn as without targets; so many more before, behind and across the edge."""
@@ -153,14 +153,14 @@ def _crowd_error(layout: Layout, everybody: list[Shown], crowd: float) -> float:
 
 def _cause_error(layout: Layout, people: tuple[PersonSpec, ...], goals: list[Goal]) -> float:
     """Exact error of the shares hidden by people (everybody) and cut off (the last person)."""
-    seen = visibilities(layout.geometry, people, (), layout.camera, joints=True)
     out = 0.0
-    for k, (own, visibility) in enumerate(zip(goals, seen, strict=False)):
+    seen = causes_among(layout.geometry, people, layout.camera)
+    for k, (own, causes) in enumerate(zip(goals, seen, strict=False)):
         last = len(people) in (k + 1, len(goals))
         if PERSON in own.shares:
-            out += _share_error(float((visibility.causes == PERSON).mean()), own, last=last)
+            out += _share_error(float((causes == PERSON).mean()), own, last=last)
         if TRUNCATED in own.shares and k == len(people) - 1:
-            error = float((visibility.causes == TRUNCATED).mean()) - own.shares[TRUNCATED]
+            error = float((causes == TRUNCATED).mean()) - own.shares[TRUNCATED]
             out += _EDGE * abs(error)
     return out
 

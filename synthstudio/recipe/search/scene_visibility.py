@@ -96,6 +96,14 @@ def points_alone(geometry: GeometryQueries, person: PersonSpec, camera: Camera) 
     return _points(geometry.patches_seen((person,), (), camera)[0], camera, camera, 0)
 
 
+def causes_among(
+    geometry: GeometryQueries, people: tuple[PersonSpec, ...], camera: Camera
+) -> list[I32]:
+    """(J,) the place in CAUSES of each joint's cause for each of some people and nothing else."""
+    seen = geometry.patches_seen(people, (), camera)
+    return [_points(one, camera, camera, k).causes() for k, one in enumerate(seen)]
+
+
 def visibilities(
     geometry: GeometryQueries,
     people: tuple[PersonSpec, ...],
