@@ -23,9 +23,11 @@ from synthstudio.body.clothes.garment_mesh import (
     corner_sum,
     corners,
     covered_parts,
+    edges_of,
     neighbour_means,
     parted,
     places,
+    places_of,
     towards,
 )
 from synthstudio.body.clothes.hang import Hang, hang_of
@@ -138,17 +140,18 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     """Work out everything about a piece of cloth that no person or pose changes."""
     rows, faces = cut.weave.rows, cut.weave.faces
     count, fine = rows.shape[0], base.fine or cut.split
-    where = places(base.atlas, rows, cut.weave.shift_m)
+    where = places_of(base.atlas, cut.weave)
     if cut.panel is not None:
         return _panelled(base, cut, compiled(base, replace(cut, panel=None)), cut.panel)
     hem = np.flatnonzero(cut.level_hem > 0) if cut.level_hem is not None else _NONE
-    edge = boundary_edges(faces)
-    rim = edge if cut.rim_m else edge[:0]
+    edges = edges_of(faces, count)
+    edge, beside = boundary_edges(faces, edges)
+    rim, beside = (edge, beside) if cut.rim_m else (edge[:0], beside[:0])
     if cut.covers is None:
         covers = covered_parts(base, where, faces, cut.radius_m)
     else:
         covers = np.full(len(faces), cut.covers, np.uint32)
-    mean, hoop = neighbour_means(faces, edge, count)
+    mean, hoop = neighbour_means(edges, edge)
     drop = np.maximum(EARS_M - where.at[:, 2], 0) if cut.limp else None
     share, rounds = _rounds(cut.passes, fine=fine)
     smooth = towards(hoop, share)
@@ -161,7 +164,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         corner=corners(faces),
         all_faces=np.vstack([faces, _rim_faces(rim, count)]),
         rim=rim,
-        covers=_with_rim(covers, faces, rim),
+        covers=_with_rim(covers, beside),
         offset_m=cut.offset_m.astype(np.float32),
         min_m=cut.min_m.astype(np.float32),
         normal_sum=corner_sum(faces, count),
@@ -201,8 +204,9 @@ def _panelled(base: Basis, cut: Cut, whole: Cloth, panel: F32) -> Cloth:
     """Return a piece whose faces are cut along the edges of its panel; it hangs as the whole."""
     keep = sparse.eye_array(len(panel), dtype=np.float32, format="csr")
     weave, inside = parted(GarmentMesh(rows=keep, faces=whole.faces), panel)
-    edge = boundary_edges(weave.faces)
-    rim = edge if cut.rim_m else edge[:0]
+    rim, beside = boundary_edges(weave.faces, edges_of(weave.faces, weave.rows.shape[0]))
+    if not cut.rim_m:
+        rim, beside = rim[:0], beside[:0]
     rows = sparse.csr_array(weave.rows @ whole.rows)
     where = places(base.atlas, rows)
     if cut.covers is None:
@@ -214,10 +218,10 @@ def _panelled(base: Basis, cut: Cut, whole: Cloth, panel: F32) -> Cloth:
         faces=weave.faces,
         all_faces=np.vstack([weave.faces, _rim_faces(rim, len(where.at))]),
         rim=rim,
-        covers=_with_rim(covers, weave.faces, rim),
+        covers=_with_rim(covers, beside),
         edge_mean=sparse.csr_array(weave.rows @ whole.mean)[rim[:, 0]],
         where=where,
-        panel=_with_rim(inside, weave.faces, rim),
+        panel=_with_rim(inside, beside),
         parted=weave.rows,
     )
 
@@ -311,15 +315,9 @@ def _rim_faces(rim: I32, count: int) -> I32:
     ).astype(np.int32)
 
 
-def _with_rim(each: NDArray[Any], faces: I32, rim: I32) -> NDArray[Any]:
-    """Return a value of each face (F,) and of the rim: that of the face at whose edge it is."""
-    count = int(faces.max()) + 1
-    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
-    keys = start.astype(np.int64) * count + end
-    order = np.argsort(keys)
-    found = np.searchsorted(keys[order], rim[:, 0].astype(np.int64) * count + rim[:, 1])
-    beside = each[order[found] // 3]
-    return np.concatenate([each, beside, beside])
+def _with_rim(each: NDArray[Any], beside: NDArray[np.intp]) -> NDArray[Any]:
+    """Return a value of each face (F,) and of the rim: that of the face `beside` it."""
+    return np.concatenate([each, each[beside], each[beside]])
 
 
 # Texture ---------------------------------------------------------------------------------

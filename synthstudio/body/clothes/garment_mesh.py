@@ -154,6 +154,12 @@ def places(atlas: Atlas, rows: sparse.csr_array, shift_m: F32 | None = None) -> 
     )
 
 
+@functools.lru_cache(maxsize=8)
+def places_of(atlas: Atlas, weave: GarmentMesh) -> Places:
+    """Return where a weave's vertices lie; who cut it and who compiles it ask the same."""
+    return places(atlas, weave.rows, weave.shift_m)
+
+
 def along_chain(points_m: F32, chain_m: NDArray[np.float64]) -> F32:
     """Return (V,) metres along three joints; both bones blend at the middle joint's bisector."""
     a, b, c = chain_m
@@ -277,23 +283,22 @@ def all_corners(at: Bool, faces: I32) -> Bool:
 def _cut(weave: GarmentMesh, field: F32) -> tuple[I32, I32, GarmentMesh]:
     """Return the faces inside and outside, and the weave with the cut's vertices appended."""
     faces = weave.faces
-    positive = field[faces] > 0
-    count = positive.sum(axis=1)
-    mixed = (count == 1) | (count == 2)
+    positive = (field > 0).view(np.uint8)[faces]
+    count = positive[:, 0] + positive[:, 1] + positive[:, 2]
+    mixed = np.flatnonzero((count == 1) | (count == 2))
+    tip_in = count[mixed] == 1
     # Turn each crossed face so that the corner alone on its side comes first.
-    lone = np.argmax(positive[mixed] == (count[mixed] == 1)[:, None], axis=1)
-    rotated = np.take_along_axis(faces[mixed], (lone[:, None] + np.arange(3)) % 3, axis=1)
-    a, b, c = rotated.T
+    lone = np.argmax(positive[mixed] == tip_in[:, None], axis=1)
+    a, b, c = (faces[mixed, (lone + k) % 3] for k in range(3))
     ends, edge = _unique_edges(np.concatenate([a, a]), np.concatenate([b, c]))
     f0, f1 = field[ends[:, 0]], field[ends[:, 1]]
     share = np.clip(f0 / np.where(f0 == f1, 1, f0 - f1), _CUT_MARGIN, 1 - _CUT_MARGIN)
     ab, ac = weave.rows.shape[0] + edge.reshape(2, -1)
     tip = np.stack([a, ab, ac], 1)
     rest = np.concatenate([np.stack([ab, b, c], 1), np.stack([ab, c, ac], 1)])
-    tip_in = count[mixed] == 1
     rest_in = np.concatenate([~tip_in, ~tip_in])
-    inside = np.vstack([faces[count == 3], tip[tip_in], rest[rest_in]])
-    outside = np.vstack([faces[count == 0], tip[~tip_in], rest[~rest_in]])
+    inside = np.vstack([faces.compress(count == 3, axis=0), tip[tip_in], rest[rest_in]])
+    outside = np.vstack([faces.compress(count == 0, axis=0), tip[~tip_in], rest[~rest_in]])
     share = share.astype(np.float32)
     shift = weave.shift_m
     if shift is not None:
@@ -328,12 +333,24 @@ def _unique_edges(start: I32, end: I32) -> tuple[I32, NDArray[np.intp]]:
 # Neighbourhoods -----------------------------------------------------------------------------
 
 
-def boundary_edges(faces: I32) -> I32:
-    """Return the (E, 2) directed edges that only one face has, in that face's direction."""
+def edges_of(faces: I32, count: int) -> sparse.csr_array:
+    """Return a (V, V) matrix of both ways of each edge, columns ascending.
+
+    A value holds how many faces have the edge, times 2^32, and the sum of their corners' places
+    in `faces.T.ravel()` where it begins.
+    """
     start, end = faces.T.ravel(), np.roll(faces, -1, axis=1).T.ravel()
-    _, inverse = _unique_edges(start, end)
-    single = np.bincount(inverse)[inverse] == 1
-    return np.stack([start[single], end[single]], 1).astype(np.int32)
+    return _linked(start, end, np.arange(len(start)) + (1 << 32), count)
+
+
+def boundary_edges(faces: I32, edges: sparse.csr_array) -> tuple[I32, NDArray[np.intp]]:
+    """Return the (E, 2) directed edges that only one face has, in that face's direction, and the
+    (E,) faces. `edges` are `edges_of` the faces.
+    """
+    single = np.zeros(faces.size, np.bool_)
+    single[edges.data[edges.data >> 32 == 1] & 0xFFFFFFFF] = True
+    corner, face = np.divmod(np.flatnonzero(single), len(faces))
+    return np.stack([faces[face, corner], faces[face, (corner + 1) % 3]], 1), face
 
 
 def corner_sum(faces: I32, count: int) -> sparse.csr_array:
@@ -343,13 +360,13 @@ def corner_sum(faces: I32, count: int) -> sparse.csr_array:
     return sparse.csr_array((data, where), shape=(count, len(faces)))
 
 
-def neighbour_means(faces: I32, rim: I32, count: int) -> tuple[sparse.csr_array, sparse.csr_array]:
+def neighbour_means(edges: sparse.csr_array, rim: I32) -> tuple[sparse.csr_array, sparse.csr_array]:
     """The (V, V) mean of neighbours, and one in which vertices of the boundary `rim` (E, 2) look
-    only along it, so that smoothing keeps hems where they are.
+    only along it, so that smoothing keeps hems where they are. `edges`: as `edges_of`.
     """
-    start, end = faces.T.ravel(), np.roll(faces, -1, axis=1).T.ravel()
-    every, hoop = _linked(start, end, count), _linked(rim[:, 0], rim[:, 1], count)
-    column, degree = every.indices[_backwards(every.indptr)], np.diff(every.indptr)
+    count = edges.shape[0]
+    hoop = _linked(rim[:, 0], rim[:, 1], np.ones(len(rim), np.int64), count)
+    column, degree = edges.indices[_backwards(edges.indptr)], np.diff(edges.indptr)
     inner = np.ones(count, np.bool_)
     inner[rim] = False
     own = np.where(inner, degree, np.diff(hoop.indptr))
@@ -358,11 +375,9 @@ def neighbour_means(faces: I32, rim: I32, count: int) -> tuple[sparse.csr_array,
     return _mean(degree, column), _mean(own, along)
 
 
-def _linked(start: I32, end: I32, count: int) -> sparse.csr_array:
-    """Return a (count, count) matrix with a value for both ways of each edge, columns ascending."""
+def _linked(start: I32, end: I32, value: NDArray[np.int64], count: int) -> sparse.csr_array:
     where = (np.concatenate([start, end]), np.concatenate([end, start]))
-    ones = np.ones(2 * len(start), np.int8)
-    return sparse.coo_array((ones, where), shape=(count, count)).tocsr()
+    return sparse.coo_array((np.concatenate([value, value]), where), shape=(count, count)).tocsr()
 
 
 def _mean(degree: NDArray[Any], column: NDArray[Any]) -> sparse.csr_array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from synthstudio.body.clothes.garment_mesh import (
     anchored,
     clipped,
     places,
+    places_of,
     weave_of,
 )
 from synthstudio.body.clothes.tailor import Shape, Tailored, step
@@ -74,6 +76,7 @@ def nowhere(p: Places) -> F32:
     return np.full(len(p.at), -1, np.float32)
 
 
+@functools.lru_cache(maxsize=4)
 def head_faces(base: Basis, *, ears: bool) -> I32:
     """Return the triangles of the head's outer skin, with or without the ears."""
     atlas = base.atlas
@@ -85,13 +88,14 @@ def head_faces(base: Basis, *, ears: bool) -> I32:
     return atlas.body_faces[keep]
 
 
+@functools.lru_cache(maxsize=4)
 def cap(base: Basis) -> tuple[GarmentMesh, Places]:
     """Return the head's skin above the hairline, ears left out."""
     weave = weave_of(base.atlas, head_faces(base, ears=False), fine=base.fine)
     at = places(base.atlas, weave.rows).at
     field = hairline(at) + 0.0022 * np.sin(700 * at[:, 0] + 5 * np.sin(410 * at[:, 2]))
     weave = clipped(weave, field.astype(np.float32))
-    return weave, places(base.atlas, weave.rows)
+    return weave, places_of(base.atlas, weave)
 
 
 def lumps(at: NDArray[Any]) -> F32:

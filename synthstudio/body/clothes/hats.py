@@ -18,6 +18,7 @@ from synthstudio.body.clothes.garment_mesh import (
     boundary_edges,
     clipped,
     compact,
+    edges_of,
     places,
     weave_of,
 )
@@ -188,7 +189,7 @@ def brim(
 
     `droop` is (metres from the skull at which it starts, share of its reach that it falls).
     """
-    edges = boundary_edges(weave.faces)
+    edges, _ = boundary_edges(weave.faces, edges_of(weave.faces, len(at)))
     turn = azimuth(at)
     low, high = fade_deg
     keep = (turn[edges] < high).all(axis=1)

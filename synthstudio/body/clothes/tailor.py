@@ -21,6 +21,7 @@ from synthstudio.body.clothes.garment_mesh import (
     Places,
     clipped,
     places,
+    places_of,
     weave_of,
 )
 from synthstudio.core.scene import F32, I32, Bool
@@ -98,7 +99,7 @@ def _whole_group(base: Basis, group: str) -> tuple[GarmentMesh, Places]:
 def suit(base: Basis, field: Field) -> tuple[GarmentMesh, Places]:
     """Return the part of the body suit where `field` is positive, and where it lies."""
     weave = cut_from(base, "tights", field)
-    return weave, places(base.atlas, weave.rows)
+    return weave, places_of(base.atlas, weave)
 
 
 def tube(
