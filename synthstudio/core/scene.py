@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +117,7 @@ class Scene:
     shadow_box_m: F64 | None = None  # (2, 3) what the shadow maps span; None: they fit the scene
     window_px: tuple[int, int, int, int] | None = None  # x0, y0, x1, y1 painted; None: everything
 
-    @property
+    @cached_property
     def surfaces(self) -> tuple[Surface, ...]:
         """Every surface: people's in order, then objects."""
         return tuple(s for person in self.people for s in person.surfaces) + self.objects

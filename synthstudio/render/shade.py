@@ -19,7 +19,13 @@ from synthstudio.core.camera import NEAR_M
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.scene import F32, F64, U8, Rendering, Scene, Surface, painted_backdrop
 from synthstudio.render import shadow
-from synthstudio.render.kernels.occlusion import SMOOTH, obscured_kernel, open_kernel
+from synthstudio.render.kernels.occlusion import (
+    BLOCK,
+    SMOOTH,
+    obscured_kernel,
+    open_kernel,
+    spiral,
+)
 from synthstudio.render.kernels.optics import Eye, Lamps, Mesh
 from synthstudio.render.kernels.paint import (
     BARE,
@@ -99,7 +105,7 @@ def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[
     if packed.scene.window_px is not None:
         x0, y0, x1, y1 = packed.scene.window_px
         painted[:y0], painted[y1:], painted[:, :x0], painted[:, x1:] = False, False, False, False
-    _dim(packed, mesh, eye, sheet)
+    _dim(packed, sheet)
     if packed.scene.catches_shadow and thrown is not None:
         reach = shadow.floor_reach(thrown, lamps.contact, packed.scene.light)
         pixels = _shadow_pixels(packed.scene, reach, host_kind)
@@ -114,7 +120,7 @@ def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[
     return to_host(sheet.rgb).reshape(camera.height_px, camera.width_px, 3), lit
 
 
-def _dim(packed: Packed, mesh: Any, eye: Any, sheet: Any) -> None:
+def _dim(packed: Packed, sheet: Any) -> None:
     """Work out what neighbours leave of the sky for each pixel, where the light asks for it."""
     strength, camera, device = packed.scene.light.occlusion, packed.scene.camera, packed.device
     sheet.dimmed = int(strength > 0)
@@ -122,22 +128,25 @@ def _dim(packed: Packed, mesh: Any, eye: Any, sheet: Any) -> None:
     sheet.open = wp.empty(size, dtype=wp.float32, device=device)
     if not sheet.dimmed:
         return
-    loss: Any = wp.empty(size, dtype=wp.float32, device=device)
+    seen: Any = wp.empty(size, dtype=wp.vec2, device=device)
     x0, y0, x1, y1 = packed.scene.window_px or (0, 0, size[1], size[0])
     own: Any = wp.vec4i(x0, y0, x1, y1)
     # What is smoothed takes in neighbours of the window's pixels.
     x0, y0 = max(x0 - SMOOTH, 0), max(y0 - SMOOTH, 0)
     x1, y1 = min(x1 + SMOOTH, size[1]), min(y1 + SMOOTH, size[0])
     wide: Any = wp.vec4i(x0, y0, x1, y1)
-    for kernel, inputs, window, out in (
-        (obscured_kernel, [mesh, eye], wide, loss),
-        (open_kernel, [loss, strength], own, sheet.open),
+    lens = wp.vec3(*(np.array([camera.focal_px, *camera.K[:2, 2]]) * sheet.scale))
+    blocks: Any = wp.zeros([-(-n // BLOCK) for n in size], dtype=wp.uint8, device=device)
+    mesh = [packed.faces, packed.camera_m, lens, to_device(spiral(), wp.vec2, device)]
+    for kernel, inputs, window, outputs in (
+        (obscured_kernel, [sheet.keys, sheet.scale, *mesh], wide, [blocks, seen]),
+        (open_kernel, [seen, blocks, strength], own, [sheet.open]),
     ):
         wp.launch(
             kernel,
             dim=(window[3] - window[1], -(-(window[2] - window[0]) // RUN)),
-            inputs=[sheet.keys, sheet.scale, *inputs, window],
-            outputs=[out],
+            inputs=[*inputs, window],
+            outputs=outputs,
             device=device,
         )
 
@@ -215,19 +224,17 @@ def _mesh(packed: Packed) -> Any:
 
 def material_rows(surfaces: tuple[Surface, ...], texels: list[tuple[int, int, int]]) -> Any:
     """One `Mat` row a surface; `texels` holds (first, width, height) of each texture."""
-    layout: Any = Mat
-    rows: Any = np.zeros(max(len(surfaces), 1), dtype=layout.numpy_dtype())
-    for row, surface in zip(rows, surfaces, strict=False):
+    dtype = _mat_dtype()
+    rows: Any = np.zeros(max(len(surfaces), 1), dtype=dtype)
+    for at, surface in enumerate(surfaces):
         material = surface.material
+        row: dict[str, Any] = {name: getattr(material, name, 0) for name in dtype.names or ()}
         row["kind"], row["pattern"] = KINDS[material.kind], PATTERNS[material.pattern]
-        row["base"], row["second"] = material.base_rgb, material.second_rgb
         colours = (material.base_rgb, material.second_rgb, *material.more_rgb)
-        for place, name in enumerate(("third", "fourth", "fifth"), start=2):
+        for place, name in enumerate(("base", "second", "third", "fourth", "fifth")):
             row[name] = colours[place % len(colours)]
         row["per_m"] = 1.0 / max(material.scale_m, 1e-4)
         row["cosine"], row["sine"] = np.cos(material.angle_rad), np.sin(material.angle_rad)
-        for name in ("roughness", "specular", "sheen", "bump", "wrinkles"):
-            row[name] = getattr(material, name)
         if 0 <= material.texture < len(texels):
             row["texel"], row["width"], row["height"] = texels[material.texture]
         row["flat"], row["tinted"] = int(surface.flat), int(surface.tint is not None)
@@ -235,7 +242,14 @@ def material_rows(surfaces: tuple[Surface, ...], texels: list[tuple[int, int, in
             material.kind in ("cloth", "skin", "hair", "texture")
             or (material.kind == "matte" and (material.pattern != "plain" or material.bump > 0))
         )
+        rows[at] = tuple(row.values())
     return rows
+
+
+@lru_cache(maxsize=1)
+def _mat_dtype() -> Any:
+    layout: Any = Mat
+    return np.dtype(layout.numpy_dtype())
 
 
 def _eye(scene: Scene) -> Any:

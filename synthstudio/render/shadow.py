@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.scene import F32, F64, Bool, Light
 from synthstudio.render.kernels.shadow import (
+    RUN,
     TILE,
     Choice,
     ContactMap,
@@ -70,7 +71,8 @@ def casters(packed: Packed) -> Casters | None:
     casts_shadow = np.array([s.casts_shadow for s in packed.surfaces], dtype=bool)
     if not casts_shadow.any():
         return None
-    stands = casts_shadow & np.array([s.vertices_m[:, 2].max() > _RUG_M for s in packed.surfaces])
+    height = np.ascontiguousarray(packed.host_world_m[:, 2])
+    stands = casts_shadow & (np.maximum.reduceat(height, packed.vertex_start[:-1]) > _RUG_M)
     given = packed.scene.shadow_box_m
     if given is not None:
         corners = given[_CORNERS, np.arange(3)].astype(np.float32)
@@ -212,7 +214,7 @@ def _depth(
     snapped = wp.empty(len(packed.host_world_m), dtype=wp.vec2i, device=device)
     wp.launch(
         cast_kernel,
-        dim=len(points),
+        dim=-(-len(points) // RUN),
         inputs=[packed.world_m, wp.mat33(*matrix.ravel().tolist()), wp.vec3(*offset.tolist())],
         outputs=[points, snapped],
         device=device,
@@ -220,7 +222,7 @@ def _depth(
     chosen = wp.empty(len(packed.host_faces), dtype=wp.bool, device=device)
     wp.launch(
         choose_kernel,
-        dim=len(chosen),
+        dim=-(-len(chosen) // RUN),
         inputs=[packed.faces, choice, points, snapped],
         outputs=[chosen, crowded],
         device=device,
@@ -244,14 +246,12 @@ def _ladder(texel_m: float) -> float:
 def _loss(height: F32, texel_m: float) -> F32:
     """The share of sky light (n, n) lost below a height field (n, n); inf is open sky."""
     n = len(height)
-    rung = np.log(np.clip(height, _HEIGHTS_M[0], _HEIGHTS_M[-1]))
+    below = np.isfinite(height)
+    rung = np.log(np.clip(height[below], _HEIGHTS_M[0], _HEIGHTS_M[-1]))
     rungs = np.log(np.array(_HEIGHTS_M))
-    masks = np.empty((len(_HEIGHTS_M) + 1, n, n), np.float32)
-    for k in range(len(_HEIGHTS_M)):
-        pulse = np.zeros(len(_HEIGHTS_M))
-        pulse[k] = 1.0
-        masks[k] = np.interp(rung, rungs, pulse)
-    masks[:-1] *= np.isfinite(height)
+    masks = np.zeros((len(_HEIGHTS_M) + 1, n, n), np.float32)
+    for mask, pulse in zip(masks, np.eye(len(_HEIGHTS_M)), strict=False):
+        mask[below] = np.interp(rung, rungs, pulse)
     # What reaches the floor is taken for a leg: its sides hide the sky round about, too.
     masks[-1] = masks[0] + masks[1] + masks[2]
     masks[-1] *= height > -0.05

@@ -7,6 +7,8 @@ import warp as wp
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
+RUN = wp.constant(32)
+"""Vertices or faces that one thread takes."""
 TILE = wp.constant(8)
 """Texels a side of the sun map's tiles, each of which knows whether it is empty."""
 
@@ -48,12 +50,13 @@ def cast_kernel(
     snapped: wp.array[wp.vec2i],
 ):
     """Project every vertex to texels and depth; x, y in 1/256 texel, clamped far outside."""
-    i = wp.tid()
-    place = matrix * world[i] + offset
-    x = wp.clamp(place[0], -65536.0, 65536.0)
-    y = wp.clamp(place[1], -65536.0, 65536.0)
-    points[i] = place
-    snapped[i] = wp.vec2i(int(wp.floor(x * 256.0 + 0.5)), int(wp.floor(y * 256.0 + 0.5)))
+    start = wp.tid() * RUN
+    for i in range(start, wp.min(start + RUN, world.shape[0])):
+        place = matrix * world[i] + offset
+        x = wp.clamp(place[0], -65536.0, 65536.0)
+        y = wp.clamp(place[1], -65536.0, 65536.0)
+        points[i] = place
+        snapped[i] = wp.vec2i(int(wp.floor(x * 256.0 + 0.5)), int(wp.floor(y * 256.0 + 0.5)))
 
 
 @wp.struct
@@ -82,34 +85,33 @@ def choose_kernel(
 
     Marks the tiles that their boxes touch, two texels wider: what filtering could read.
     """
-    t = wp.tid()
-    chosen[t] = False
-    k = choice.surface[t]
-    if not (choice.casts_shadow[k] and choice.drawn[t]):
-        return
-    f = faces[t]
-    a, b, c = snapped[f[0]], snapped[f[1]], snapped[f[2]]
-    if choice.closed[k]:
-        left = wp.int64(b[0] - a[0]) * wp.int64(c[1] - a[1])
-        right = wp.int64(b[1] - a[1]) * wp.int64(c[0] - a[0])
-        if (left - right) * wp.int64(choice.facing) <= wp.int64(0):
-            return
-    nearest = wp.min(points[f[0]][2], wp.min(points[f[1]][2], points[f[2]][2]))
-    if nearest > choice.deepest:
-        return
-    low = wp.min(a, wp.min(b, c)) - wp.vec2i(512, 512)
-    high = wp.max(a, wp.max(b, c)) + wp.vec2i(512, 512)
+    start = wp.tid() * RUN
     edge = 256 * choice.size
-    if high[0] < 0 or high[1] < 0 or low[0] >= edge or low[1] >= edge:
-        return
-    chosen[t] = True
-    if crowded.shape[0] <= 1:
-        return
-    x0, x1 = wp.max(low[0], 0) / (256 * TILE), wp.min(high[0], edge - 1) / (256 * TILE)
-    y0, y1 = wp.max(low[1], 0) / (256 * TILE), wp.min(high[1], edge - 1) / (256 * TILE)
-    for y in range(y0, y1 + 1):
-        for x in range(x0, x1 + 1):
-            crowded[y, x] = wp.uint8(1)
+    for t in range(start, wp.min(start + RUN, faces.shape[0])):
+        chosen[t] = False
+        k = choice.surface[t]
+        if choice.casts_shadow[k] and choice.drawn[t]:
+            f = faces[t]
+            a, b, c = snapped[f[0]], snapped[f[1]], snapped[f[2]]
+            left = wp.int64(b[0] - a[0]) * wp.int64(c[1] - a[1])
+            right = wp.int64(b[1] - a[1]) * wp.int64(c[0] - a[0])
+            nearest = wp.min(points[f[0]][2], wp.min(points[f[1]][2], points[f[2]][2]))
+            low = wp.min(a, wp.min(b, c)) - wp.vec2i(512, 512)
+            high = wp.max(a, wp.max(b, c)) + wp.vec2i(512, 512)
+            chosen[t] = (
+                (not choice.closed[k] or (left - right) * wp.int64(choice.facing) > wp.int64(0))
+                and nearest <= choice.deepest
+                and high[0] >= 0
+                and high[1] >= 0
+                and low[0] < edge
+                and low[1] < edge
+            )
+            if chosen[t] and crowded.shape[0] > 1:
+                x0, x1 = wp.max(low[0], 0) / (256 * TILE), wp.min(high[0], edge - 1) / (256 * TILE)
+                y0, y1 = wp.max(low[1], 0) / (256 * TILE), wp.min(high[1], edge - 1) / (256 * TILE)
+                for y in range(y0, y1 + 1):
+                    for x in range(x0, x1 + 1):
+                        crowded[y, x] = wp.uint8(1)
 
 
 @wp.func
