@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo train-demo test nightly steady mutants check fix bench soak golden attack faults fuzz proof model pages interop
+.PHONY: setup demo train-demo test nightly steady mutants check fix bench soak golden attack faults fuzz finetune model pages interop
 .PHONY: bench-against scenes cluster lock docs site cases wheel wheel-test dependencies clean
 
 setup: $(STAMP)
@@ -89,8 +89,8 @@ fuzz: $(STAMP)        ## damaged and hostile inputs of every kind; goes on where
 attack: $(STAMP)      ## 400 seeded attacks on the studio (half a minute)
 	$(BIN)/python -m pytest -q -n0 -m '' tests/studio/test_attack*.py
 
-proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)
-	$(BIN)/python -m benchmarks.proof
+finetune: $(STAMP)    ## a pretrained backbone on the photos of FOLDER: pastes, generated people (hours; goes on)
+	$(BIN)/python -m benchmarks.finetune $(FOLDER) $(FINETUNE_ARGS)
 
 GENERATED ?= exports
 model: $(STAMP)       ## train and install the networks that come with the package (hours)

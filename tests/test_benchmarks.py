@@ -1,37 +1,32 @@
-"""Programs of benchmarks/: all import and say how they are called; their own rules, in small.
-
-Nightly each family that ends with a page runs once, and a second call makes nothing again.
-"""
+"""Programs of benchmarks/: all import and say how they are called; their own rules, in small."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
-import torch
 import warp as wp
 from exchange_sets import make_set
 
 from benchmarks import (
     cuda,
     every_scene,
+    finetune,
     golden,
     golden_digest,
-    proof,
+    small_inputs,
 )
 from benchmarks.faults import commands
 from benchmarks.faults.judge import Judge
 from benchmarks.fuzz.campaign import Campaign
 from benchmarks.fuzz.targets import TARGETS
 from benchmarks.proofs import ROOT
-from synthstudio.body import pose_library
-from synthstudio.props import procedural
-from synthstudio.recipe.schema.load import parse
 
 FILES = [p for p in (ROOT / "benchmarks").rglob("*.py") if p.parent.name != "readers"]
 MODULES = {
@@ -53,18 +48,6 @@ def test_a_program_imports_and_says_how_it_is_called(
     with pytest.raises(SystemExit) as stop:
         main(*words)
     assert stop.value.code == 0 and capsys.readouterr().out.startswith("usage: ")
-
-
-# What they take from the package --------------------------------------------------------------
-
-
-def test_the_proof_holds_out_what_the_package_has() -> None:
-    kinds = {k.kind for k in procedural.kinds() if "occluder" in k.roles}
-    families = {pose.family for pose in pose_library.library()}
-    assert set(proof.HELD_OCCLUDERS) < kinds and set(proof.HELD_FAMILIES) < families
-    for size in (proof.FULL, proof.SMALL):
-        train, test = (parse(proof.recipe(size, test=t)) for t in (False, True))
-        assert train.targets == test.targets and train.seed != test.seed
 
 
 def test_golden_knows_what_may_not_change(tmp_path: Path) -> None:
@@ -144,31 +127,53 @@ def test_two_hundred_hostile_inputs(fuzz: Path) -> None:
 # Long runs, small -----------------------------------------------------------------------------
 
 
-def run_proof(out: Path) -> tuple[Path, list[str]]:
-    words = ["--small", "--cache", str(out / "cache"), "--log", str(out / "log")]
-    assert proof.main([*words, "--arms", "b,g,c", "--workers", "1"]) == 0
-    return out / "log", ["(b) KPE, occlusion", "| (c) - (b), hidden |"]
-
-
-def run_scene(out: Path) -> tuple[Path, list[str]]:
+@pytest.mark.nightly("two frames of a scene, drawn and posed in several ways")
+def test_a_scene_ends_with_its_page(tmp_path: Path) -> None:
     sizes = ["--frames", "2", "--posed", "2", "--people", "3"]
-    assert every_scene.main([*sizes, "--log", str(out / "log"), "challenges/plain"]) == 0
-    return out / "log", ["challenges/plain", "not held: nothing"]
+    assert every_scene.main([*sizes, "--log", str(tmp_path / "log"), "challenges/plain"]) == 0
+    page = (tmp_path / "log").read_text()
+    assert "challenges/plain" in page and "not held: nothing" in page
 
 
-LONG = (run_proof, run_scene)
+def test_finetuning_compares_its_arms_and_goes_on(tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    small_inputs.make_people(photos, photos=6)
+    for name in ("train", "dev"):
+        shutil.copy(photos / "coco.json", photos / f"{name}.json")
+    small_inputs.make_assets(tmp_path / "assets", ROOT / "scenes")
+    shutil.copytree(tmp_path / "assets" / "occluders", photos / "cutouts")
+    make_set(tmp_path / "people")
+    config = small_inputs.training_config("", steps=2, augment={"paste": 0.5})
+    small_inputs.write_json(tmp_path / "tiny.yaml", config | {"train": [{"coco": "x"}], "val": []})
+    words = [str(photos), "--out", str(out), "--generated", str(tmp_path / "people")]
+    words += ["--config", str(tmp_path / "tiny.yaml"), "--heads", "kpe", "--photos", "9"]
+    assert finetune.main([*words, "--seeds", "1"]) == 0
+    found = finetune.read(out / "results-2")
+    assert [row.arm for row in found] == ["generated", "photos", "pasted", "mixed", "after"]
+    for seeds in found.values():
+        asked = {column: int(joints[1].sum()) for column, joints in seeds[0].items()}
+        assert asked["clean"] == 12 * 17 == asked["35 visible"] + asked["35 hidden"]
+        assert asked["60 hidden"] > asked["35 hidden"] > 0
+    kept = {p: p.read_bytes() for p in out.rglob("*.json")}
+    assert finetune.main([*words, "--seeds", "2", "--arms", "photos,pasted"]) == 0
+    assert {p: p.read_bytes() for p in kept} == kept and len(list(out.rglob("*-1.json"))) == 2
+    with pytest.raises(SystemExit, match="fewer than 13 people"):
+        finetune.main([*words[:-1], "13"])
 
 
-@pytest.mark.nightly("minutes of training; the package's own parts of it have quick tests")
-@pytest.mark.timeout(0)
-@pytest.mark.parametrize("made", LONG, ids=lambda made: made.__name__)
-def test_a_long_run_ends_with_its_page_and_a_second_trains_nothing(
-    made: Callable[[Path], Any], tmp_path: Path
-) -> None:
-    torch.set_num_threads(1)
-    page, titles = made(tmp_path)
-    text = page.read_text()
-    assert not [title for title in titles if title not in text] and "old" not in text.split()
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")}
-    made(tmp_path)
-    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")} == before
+def test_the_table_of_finetuning_subtracts_equal_seeds() -> None:
+    def joints(found: int) -> dict[str, np.ndarray]:
+        return {c: np.array([[found] * 4, [10] * 4], float) for c in finetune.COLUMNS}
+
+    rows = {"photos": {0: 3, 1: 5}, "pasted": {1: 6}, "generated": {0: 2}}
+    found = {
+        finetune.Row(0 if arm == "generated" else 8, "orn", arm): {
+            seed: joints(count) for seed, count in seeds.items()
+        }
+        for arm, seeds in rows.items()
+    }
+    lines = finetune.table(found).splitlines()
+    assert [line for line in lines if "| photos |" in line and "40.0 (30.0 to 50.0)" in line]
+    assert [line for line in lines if "photos, pastes - photos | +10.0 (+10.0 to +10.0) *" in line]
+    assert [line for line in lines if "generated, pastes - photos | -10.0" in line]
+    assert finetune.plot(found).count("<circle") == 9

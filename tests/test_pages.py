@@ -41,11 +41,13 @@ from synthstudio.training.config import Config
 
 SIZE = os.environ.get("SYNTHSTUDIO_PAGES", "small")
 FROM_A_CLONE = ("scenes", "streamlit_app.py")
-FEW_STEPS = {"steps": 3, "batch": 8, "bank": 0}
+FEW_STEPS = {"steps": 3, "batch": 8}
 NOT_RUN = {
     "make demo": "sets .venv up first; tests/test_cli.py runs synthstudio demo",
     "make test": "this test is a part of it",
     "make train-demo": "sets .venv up first; tests/training/test_demo.py runs it",
+    "make finetune": "hours of training; tests/test_benchmarks.py does it in small",
+    "synthstudio train scenes/training/finetune.yaml": "needs timm's weights, and photos",
     "pip install": "the machine's packages are not a test's to change; make wheel-test installs",
     "synthstudio live runs/nano --camera": "needs a camera; tests/live has what stands for one",
     "synthstudio studio": "serves until it is stopped; tests/studio starts it as printed here",
@@ -227,13 +229,9 @@ def clone(folder: Path, programs: Path) -> None:
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
     for config in (folder / "scenes" / "training").glob("*.yaml") if SIZE == "small" else ():
-        text = config.read_text(encoding="utf-8")
-        for name, value in FEW_STEPS.items():
-            text, changed = re.subn(
-                rf"^( *){name}: .*$", rf"\g<1>{name}: {value}", text, flags=re.M
-            )
-            assert changed == 1, name
-        config.write_text(text, encoding="utf-8")
+        fields = yaml.safe_load(config.read_text(encoding="utf-8")) | FEW_STEPS
+        fields["network"]["bank"] = 0
+        config.write_text(yaml.safe_dump(fields), encoding="utf-8")
     (folder / ".venv" / "bin").mkdir(parents=True)
     activate = folder / ".venv" / "bin" / "activate"
     activate.write_text(f'PATH="{programs}:$PATH"\n', encoding="utf-8")

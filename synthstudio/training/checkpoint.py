@@ -169,6 +169,11 @@ def is_own(path: Path) -> bool:
         return False
 
 
+def backbone_of(path: Path) -> str:
+    """`network.backbone` of a checkpoint; ModelError."""
+    return _stored_config(read(path)[1], path).network.backbone
+
+
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and the metadata of a file of this package; ModelError for any other."""
     try:

@@ -298,10 +298,14 @@ def build(config: Config, data: TrainingData[Any], *, log: Callable[[str], None]
             log(poses.about_bank(bank, data.train))
     torch.manual_seed(config.seed)
     weights = outside_weights(config)
+    begun = first_weights(config) if config.init_from and not weights else None
+    own = config.network.backbone if config.network.is_external else None
+    if begun is not None and checkpoint.backbone_of(begun) == own:
+        weights = RANDOM  # all of it is in the file: nothing is to be downloaded
     net = networks.build(config.network, data.skeleton, bank=bank, weights=weights, log=log)
-    if config.init_from and not weights:
-        path, maximum = first_weights(config), config.network.bank
-        log(checkpoint.initialize(net, path, skeleton=data.skeleton, poses=maximum))
+    if begun is not None:
+        maximum = config.network.bank
+        log(checkpoint.initialize(net, begun, skeleton=data.skeleton, poses=maximum))
     networks.use_channels_last(net)
     networks.set_share_balance(net, data.balance)
     return net

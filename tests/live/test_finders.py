@@ -215,3 +215,6 @@ def test_without_onnx_runtime_a_second_look_is_alone_and_that_is_said(
     found = find(picture())
     assert found.xywh.tolist() == second_look(red_corners, size=CROP)(picture()).xywh.tolist()
     assert "ONNX" in caplog.text
+    monkeypatch.undo()
+    find_people(red_corners, size=CROP)(picture())
+    assert "Give boxes, or a detector" in caplog.text

@@ -55,7 +55,9 @@ def fields(data: Path, **changes: Any) -> dict[str, Any]:
     return tiny.config(data, steps=2, val=[], **changes).model_dump(mode="json")
 
 
-def test_a_module_is_trained_evaluated_exported_and_loaded(pairs: Path, tmp_path: Path) -> None:
+def test_a_module_is_trained_evaluated_exported_and_loaded(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.set_num_threads(1)
     module = Backbone()
     before = {k: v.clone() for k, v in module.state_dict().items()}
@@ -71,6 +73,12 @@ def test_a_module_is_trained_evaluated_exported_and_loaded(pairs: Path, tmp_path
     image, boxes = data[0].image, data[0].people.amodal_boxes_px
     ours, theirs = (m.predict(image, boxes=boxes) for m in (model, exported))
     assert np.allclose(ours.joints_px, theirs.joints_px, atol=0.05)
+    asked: list[external.Request] = []
+    load = external._load
+    monkeypatch.setattr(external, "_load", lambda request: asked.append(request) or load(request))
+    begun = fields(pairs) | {"init_from": str(tmp_path / "run")}
+    ss.train(begun, tmp_path / "more", model=Backbone(), progress=False)
+    assert not asked[0].published  # nothing is downloaded that the file holds
     external._GIVEN.clear()  # as in another process
     with pytest.raises(ModelError, match="trained as a module"):
         ss.Model.load(tmp_path / "run", device="cpu")
