@@ -51,6 +51,11 @@ class Net:
 NET: Any = Net()
 
 
+@pytest.fixture(autouse=True)
+def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
 def left_over() -> list[Path]:
     return list(Path(tempfile.gettempdir()).glob("synthstudio-try-*"))
 
