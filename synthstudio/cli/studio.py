@@ -31,6 +31,10 @@ def studio(
         list[Path] | None,
         typer.Option(help="Another exported network to try: a file or a run; may be repeated."),
     ] = None,
+    segmenter: Annotated[
+        Path | None,
+        typer.Option(help="ONNX file like EfficientSAM's, for masks by a click; default: GrabCut."),
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option(help="Folder for database, signing key and log; default: EXPORTS/studio."),
@@ -83,6 +87,7 @@ def studio(
         "exports": exports,
         "scenes": scenes,
         "runs": runs,
+        "segmenter": segmenter,
         "state": state,
         "address": address,
         "port": port,

@@ -11,7 +11,6 @@ import stat
 import threading
 import time
 import tomllib
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 from itsdangerous import BadData, Signer, URLSafeSerializer
 
 from synthstudio.core.errors import Refused, StudioError
+from synthstudio.core.last_used import LastUsed
 from synthstudio.core.places import is_local, is_own_name
 from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.review.names import checked_name
@@ -70,8 +70,7 @@ class Tokens:
             derive_key(secret, "grants"), salt="synthstudio.grant", signer_kwargs=signing
         )
         self._browsers = Signer(derive_key(secret, "browsers"), digest_method=hashlib.sha256)
-        self._given: OrderedDict[Grant, tuple[str, float]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._given: LastUsed[Grant, tuple[str, float]] = LastUsed(_MAX_GIVEN)
         self.cookie = f"synthstudio_{derive_key(secret, 'cookie name').hex()[:8]}"
         """The cookie that tells browsers apart; servers on one host have different ones."""
         self.session_cookie = self.cookie.replace("_", "_session_", 1)
@@ -80,15 +79,11 @@ class Tokens:
     def token(self, grant: Grant) -> str:
         """Return the token of a grant: the same one again while it has long enough to go."""
         now = self._now()
-        with self._lock:
-            text, expiry = self._given.get(grant, ("", 0.0))
-            if expiry - now < STEP_S:
-                expiry = (now + LIFETIME_S) // STEP_S * STEP_S + STEP_S
-                text = str(self._grants.dumps([*(getattr(grant, f) for f in _FIELDS), expiry]))
-                self._given[grant] = (text, expiry)
-            self._given.move_to_end(grant)
-            if len(self._given) > _MAX_GIVEN:
-                self._given.popitem(last=False)
+        text, expiry = self._given.get(grant) or ("", 0.0)
+        if expiry - now < STEP_S:
+            expiry = (now + LIFETIME_S) // STEP_S * STEP_S + STEP_S
+            text = str(self._grants.dumps([*(getattr(grant, f) for f in _FIELDS), expiry]))
+            self._given.put(grant, (text, expiry))
         return text
 
     def read(self, token: str, *, kinds: tuple[Kind, ...]) -> Grant:
@@ -192,6 +187,7 @@ _ENVIRONMENT = {
 CLAIM = PREFIX + "OIDC_CLAIM"
 """Which claim of the provider names a person; default: email, which it must have verified."""
 _NAMES_KEPT = 2000
+_MONTH_S = 30 * 24 * 3600
 
 
 def auth_section(
@@ -318,6 +314,32 @@ class BrowserNames:
             except (OSError, ValueError, AttributeError, Refused):
                 self._names = {}  # only a comfort: people are asked again
         return self._names
+
+
+class SignIns(BrowserNames):
+    """Who signed in by OpenID Connect, by the cookie of it with which a page was opened.
+
+    Streamlit checks that cookie for pages alone. One is good for 30 to 60 days after a page.
+    """
+
+    def of(self, cookies: Mapping[str, str]) -> str | None:
+        return next(filter(None, map(self.get, self._keys(cookies))), None)
+
+    def note(self, cookies: Mapping[str, str], name: str) -> None:
+        for key in self._keys(cookies)[:1]:
+            if self.get(key) != name:
+                self.put(key, name)
+
+    def forget(self, cookies: Mapping[str, str]) -> None:
+        for key in self._keys(cookies):
+            self.drop(key)
+
+    @staticmethod
+    def _keys(cookies: Mapping[str, str]) -> list[str]:
+        parts = sorted(name for name in cookies if name.startswith("_streamlit_user"))
+        text = "; ".join(f"{name}={cookies[name]}" for name in parts)
+        month = int(time.time() // _MONTH_S)
+        return [f"{text} {month - k}" for k in (0, 1)] if text else []
 
 
 def _browser_digest(browser: str) -> str:

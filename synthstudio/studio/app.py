@@ -13,7 +13,7 @@ from synthstudio.studio.page_parts import show_refusal, show_unreadable
 from synthstudio.studio.set_names import choose_set
 from synthstudio.studio.settings import PAGES, STYLE, icon
 
-_FOLDER = Path(__file__).with_name("pages")
+_FOLDER = Path(__file__).with_name("page_scripts")
 _AGAIN_S = 3
 """So often a database that does not answer is asked again."""
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from synthstudio.core.errors import Refused, SynthStudioError
+from synthstudio.core.last_used import LastUsed
 from synthstudio.core.places import Place, is_local, resolved
 from synthstudio.core.safe_files import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
@@ -84,7 +85,7 @@ class Context:
         self.settings = settings
         self.tokens = Tokens(load_secret(settings.state))
         self.names = access.BrowserNames(settings.state)
-        self.cache = pictures.Cache(settings.limits.cache_bytes)
+        self.cache: LastUsed[object, bytes] = LastUsed(settings.limits.cache_bytes, len)
         self.store: Store = open_store(settings.database)
         self.signed_in = False
         self.with_accounts = False
@@ -93,6 +94,7 @@ class Context:
         self.names_key = access.derive_key(load_secret(settings.state), "names typed at sign-in")
         self.keys = access.BrowserNames(settings.state, "studio-keys.json")
         """Browsers that have shown the key; without sign-in they alone get any role."""
+        self.sign_ins = access.SignIns(settings.state, "studio-sign-ins.json")
         self.copies: dict[Place, tuple[str, str]] = {}
         """Place of a copy -> its name and that of the data set it is a copy of."""
         self._sets: dict[str, OpenSet] = {}
@@ -325,9 +327,13 @@ def _signed_in_name() -> str:
         st.write("Sign in to review and generate data sets.")
         st.button("Sign in", type="primary", on_click=st.login)
         st.stop()
+    sign_ins, cookies = context().sign_ins, st.context.cookies
     try:
-        return access.identity(st.user.to_dict())
+        name = access.identity(st.user.to_dict())
+        sign_ins.note(cookies, name)
+        return name
     except SynthStudioError as error:
+        sign_ins.forget(cookies)
         guard.log_refusal("an identity that is not vouched for", why=error)
         st.error(plain(error))
         st.button("Sign out", on_click=st.logout)
@@ -392,6 +398,7 @@ def _leave(ctx: Context) -> None:
             end_session(ctx.store, session_cookie(ctx))
             st.rerun()
         elif ctx.signed_in:
+            ctx.sign_ins.forget(st.context.cookies)
             st.logout()
         else:
             st.session_state.pop("me", None)

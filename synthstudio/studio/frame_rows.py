@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from synthstudio.core.errors import DatasetError
+from synthstudio.core.last_used import LastUsed
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.arrays import READ_ERRORS
 from synthstudio.dataset.reader import Dataset
@@ -78,20 +77,12 @@ class Frames:
 
     def __init__(self, dataset: Dataset, skeleton: Skeleton) -> None:
         self.skeleton = skeleton
-        self._dataset, self._lock = dataset, threading.Lock()
-        self._kept: OrderedDict[int, FrameRows] = OrderedDict()
+        self._dataset = dataset
+        self._kept: LastUsed[int, FrameRows] = LastUsed(_KEPT_FRAMES)
 
     def get(self, frame: int) -> FrameRows:
         """Return a frame; DatasetError when it is not held."""
-        with self._lock:
-            found = self._kept.get(frame)
-            if found is None:
-                found = _read(self._dataset, frame)
-                self._kept[frame] = found
-            self._kept.move_to_end(frame)
-            if len(self._kept) > _KEPT_FRAMES:
-                self._kept.popitem(last=False)
-            return found
+        return self._kept.get_or(frame, lambda: _read(self._dataset, frame))
 
     def base_of(self, person: Person) -> Base:
         """Return what the data set says of a person; DatasetError for a frame it does not hold."""

@@ -6,8 +6,6 @@ or 413, logged, and reaches nothing else. Routes check tokens themselves (server
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
 import logging.handlers
 import re
@@ -27,6 +25,14 @@ from synthstudio.review.secret_texts import PATTERN
 from synthstudio.studio.access import Tokens
 from synthstudio.studio.text import log_text
 
+_PAGE_POLICY = (
+    b"default-src 'self'; script-src 'self' blob: 'unsafe-eval'; "
+    b"style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    b"connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; "
+    b"base-uri 'self'; frame-ancestors 'none'; form-action 'self'"
+)
+"""This server only. Components come as `blob:` modules; charts compile expressions, hence
+'unsafe-eval'. Streamlit's one inline script, a mark for crawlers, does not run."""
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -95,7 +101,6 @@ class Policy:
     hosts: tuple[str, ...]
     upload_bytes: int
     message_bytes: int
-    page_policy: str
     user_of: UserOf
     address: str = ""
     accounts: bool = False
@@ -328,7 +333,7 @@ class Guard:
         found = {name.lower(): value for name, value in message.get("headers", ())}
         extra = [(name, value) for name, value in _HEADERS if name not in found]
         if found.get(b"content-type", b"").startswith(b"text/html"):
-            extra.append((b"content-security-policy", self.policy.page_policy.encode()))
+            extra.append((b"content-security-policy", _PAGE_POLICY))
             if new and message["status"] == 200:
                 value = f"{self.tokens.cookie}={self.tokens.new_browser()}; Path=/; HttpOnly"
                 value += "; SameSite=Lax" + ("; Secure" if secure else "")
@@ -340,23 +345,6 @@ def _secure_cookie(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
     name, value = header
     plain = name.lower() == b"set-cookie" and b"; secure" not in value.lower()
     return (name, value + b"; Secure") if plain else header
-
-
-def page_policy(index_html: str) -> str:
-    """Return the Content-Security-Policy of the page: this server only, no script but its own.
-
-    Inline scripts of Streamlit's own index.html are allowed by their hash. Components come as
-    `blob:` modules; its charts compile expressions, hence 'unsafe-eval'.
-    """
-    inline = re.findall(r"<script>(.*?)</script>", index_html, re.DOTALL)
-    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in inline]
-    scripts = " ".join(["'self'", "blob:", "'unsafe-eval'", *(f"'sha256-{h}'" for h in hashes)])
-    return (
-        f"default-src 'self'; script-src {scripts}; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
-        "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'none'; "
-        "form-action 'self'"
-    )
 
 
 def header_map(scope: Scope) -> dict[str, str]:

@@ -6,7 +6,7 @@ import functools
 import math
 import sys
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from sqlalchemy import func, select
 
+from synthstudio.core.last_used import LastUsed
 from synthstudio.core.places import Place, Url
 from synthstudio.dataset.durable import file_sha256, read_json
 from synthstudio.dataset.reader import Dataset
@@ -35,8 +36,9 @@ from synthstudio.studio.jobs.process import Running, read_result
 
 T = TypeVar("T")
 _MAX_SETS = 500
-_lock = threading.Lock()
-_people_cache: OrderedDict[tuple[str, str], tuple[int, People]] = OrderedDict()
+Name = tuple[str, str]
+"""Of a data set in a store: the store's URL and its key."""
+_people_cache: LastUsed[Name, tuple[int, People]] = LastUsed(_MAX_SETS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,23 +72,17 @@ def count_people(store: Store, key: str) -> People:
 
 
 def _kept(
-    cache: OrderedDict[tuple[str, str], tuple[int, T]],
+    cache: LastUsed[Name, tuple[int, T]],
     store: Store,
     key: str,
     make: Callable[[], T],
 ) -> T:
     """What was made of a data set as of its newest event; made anew after another."""
     name, event = (store.url, key), last_event_id(store, key)
-    with _lock:
-        kept = cache.get(name)
-    if kept is not None and kept[0] == event:
-        return kept[1]
-    made = make()
-    with _lock:
-        cache[name] = (event, made)
-        while len(cache) > _MAX_SETS:
-            cache.popitem(last=False)
-    return made
+    kept = cache.get(name)
+    if kept is None or kept[0] != event:
+        kept = cache.put(name, (event, make()))
+    return kept[1]
 
 
 def added_note(people: People) -> str:
@@ -116,7 +112,7 @@ def _tally_people(store: Store, key: str) -> People:
 
 _MAX_EVENTS = 200
 _NEITHER = ("edit", "comment", "distrust", "resolve", "reopen")
-_progress_cache: dict[tuple[str, str], tuple[int, dict[str, int]]] = {}
+_progress_cache: LastUsed[Name, tuple[int, dict[str, int]]] = LastUsed(_MAX_SETS)
 
 
 def review_progress(store: Store, dataset: str) -> dict[str, int]:
@@ -125,8 +121,7 @@ def review_progress(store: Store, dataset: str) -> dict[str, int]:
     People decided on, all people, and frames of which it was decided that nobody is in them.
     """
     name = (store.url, dataset)
-    with _lock:
-        at, found = _progress_cache.get(name, (-1, {}))
+    at, found = _progress_cache.get(name) or (-1, {})
     news = events(store, dataset, after_id=at, limit=_MAX_EVENTS + 1) if found else []
     step = _step(news) if found and len(news) <= _MAX_EVENTS else None
     if step is None:
@@ -136,20 +131,16 @@ def review_progress(store: Store, dataset: str) -> dict[str, int]:
     else:
         last = news[-1].id if news else at
         found = {name: n + step.get(name, 0) for name, n in found.items()}
-    with _lock:
-        if _progress_cache.get(name, (-1, {}))[0] <= last:
-            _progress_cache[name] = (last, found)
-    return found
+    return _progress_cache.put(name, (last, found))[1]
 
 
-_left_cache: dict[tuple[str, str], tuple[int, frozenset[int]]] = {}
+_left_cache: LastUsed[Name, tuple[int, frozenset[int]]] = LastUsed(_MAX_SETS)
 
 
 def photos_left(store: Store, found: OpenSet) -> int:
     """Return how many frames wait of a set without people on disk; only what changed is read."""
     name, last = (store.url, found.key), last_event_id(store, found.key)
-    with _lock:
-        at, left = _left_cache.get(name, (-1, frozenset()))
+    at, left = _left_cache.get(name) or (-1, frozenset())
     if at == last:
         return len(left)
     news = events(store, found.key, after_id=at, limit=_MAX_EVENTS + 1) if at >= 0 else []
@@ -164,10 +155,7 @@ def photos_left(store: Store, found: OpenSet) -> int:
     waiting = {f for (f, n), one in here.items() if n != FRAME and not is_decided(one)}
     done = {f for (f, n), one in here.items() if n != FRAME or one.status == NOBODY}
     left -= done - waiting
-    with _lock:
-        if _left_cache.get(name, (-1, left))[0] <= last:
-            _left_cache[name] = (last, left)
-    return len(left)
+    return len(_left_cache.put(name, (last, left))[1])
 
 
 def _step(news: list[Event]) -> dict[str, int] | None:
@@ -218,8 +206,8 @@ def _check_sentence(title: str, run: CheckRun, frames: int) -> str:
 
 
 _READ_SHARDS = 100
-_size_cache: OrderedDict[str, tuple[int, bool]] = OrderedDict()
-_facts_cache: OrderedDict[tuple[str, str], tuple[int, DatasetFacts]] = OrderedDict()
+_size_cache: LastUsed[str, tuple[int, bool]] = LastUsed(_MAX_SETS)
+_facts_cache: LastUsed[Name, tuple[int, DatasetFacts]] = LastUsed(_MAX_SETS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,18 +282,18 @@ def stored_bytes(key: str, dataset: Dataset) -> tuple[int, bool]:
     """
     if isinstance(dataset.place, Url):
         return 0, False
-    if key not in _size_cache:
-        entries = dataset.entries
-        step = max(1, -(-len(entries) // _READ_SHARDS))
-        seen = entries[::step]
-        total = 0
-        for entry in seen:
-            files = read_json(dataset.shard_folder(entry.shard) / SHARD_NAME).get("files")
-            total += sum(int(f["bytes"]) for f in files.values()) if isinstance(files, dict) else 0
-        _size_cache[key] = (total * len(entries) // max(1, len(seen)), step == 1)
-        while len(_size_cache) > _MAX_SETS:
-            _size_cache.popitem(last=False)
-    return _size_cache[key]
+    return _size_cache.get_or(key, lambda: _stored_bytes(dataset))
+
+
+def _stored_bytes(dataset: Dataset) -> tuple[int, bool]:
+    entries = dataset.entries
+    step = max(1, -(-len(entries) // _READ_SHARDS))
+    seen = entries[::step]
+    total = 0
+    for entry in seen:
+        files = read_json(dataset.shard_folder(entry.shard) / SHARD_NAME).get("files")
+        total += sum(int(f["bytes"]) for f in files.values()) if isinstance(files, dict) else 0
+    return total * len(entries) // max(1, len(seen)), step == 1
 
 
 AT_ONCE = 1

@@ -15,7 +15,7 @@ from synthstudio.studio import guard
 from synthstudio.studio.text import log_text, plain, without_paths
 
 HOME, REVIEW, GALLERY, QUEUE, TEAM, GENERATE = (
-    f"pages/{name}.py" for name in ("home", "review", "gallery", "queue", "team", "generate")
+    f"page_scripts/{name}.py" for name in ("home", "review", "gallery", "queue", "team", "generate")
 )
 NO_PEOPLE = "This data set has no people to show or review."
 _logged: set[str] = set()

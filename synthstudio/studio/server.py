@@ -6,7 +6,7 @@ import functools
 import gc
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +20,6 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from streamlit import config
-from streamlit.runtime.pages_manager import PagesManager
-from streamlit.web.server.starlette import starlette_websocket
-from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.core.places import is_local
@@ -52,7 +49,6 @@ from synthstudio.studio.guard import (
     header_map,
     log_refusal,
     open_log,
-    page_policy,
 )
 from synthstudio.studio.jobs import scheduler
 from synthstudio.studio.jobs.scheduler import repeat
@@ -171,7 +167,7 @@ def _picture(ctx: Context, grant: Grant) -> Response:
     if grant.labels and grant.revision and _is_blinded(ctx, open_set, grant):
         grant = replace(grant, revision=0)  # as on disk: a second review of this person is open
     key = (open_set.key, frame, grant.instance, grant.size, grant.labels, grant.revision)
-    data = ctx.cache.get(key) or ctx.cache.put(key, _crop(ctx, open_set, grant))
+    data = ctx.cache.get_or(key, lambda: _crop(ctx, open_set, grant))
     return _picture_response(data, "image/jpeg")
 
 
@@ -290,8 +286,6 @@ def build(settings: Settings) -> dict[str, Any]:
         )
     access.check_one_way_in(settings, section, config.get_option("server.address"))
     signed_in = bool(section) or settings.accounts
-    # Otherwise Streamlit itself would serve the files of pages/ before anybody gave a name.
-    PagesManager.uses_pages_directory = False
     log = open_log(settings.state)
     back = str(section.get("redirect_uri", ""))
     elsewhere = urlsplit(back).hostname
@@ -300,15 +294,13 @@ def build(settings: Settings) -> dict[str, Any]:
     _enforce(allowed, signed_in=signed_in)
     ctx = context()
     ctx.signed_in, ctx.with_accounts = signed_in, settings.accounts
-    user_of = account_of(ctx) if settings.accounts else _user_of(back)
-    index = Path(st.__file__).parent / "static" / "index.html"
+    user_of = account_of(ctx) if settings.accounts else ctx.sign_ins.of
     policy = Policy(
         signed_in=signed_in,
         hosts=hosts,
         user_of=user_of,
         upload_bytes=settings.limits.upload_bytes,
         message_bytes=settings.limits.message_bytes,
-        page_policy=page_policy(index.read_text("utf-8")),
         address=settings.url or back,
         accounts=settings.accounts,
         behind_proxy=settings.behind_proxy,
@@ -388,25 +380,6 @@ def _enforce(hosts: tuple[str, ...], *, signed_in: bool) -> None:
             expected="nothing",
             then="Set up sign-in instead.",
         )
-
-
-def _user_of(redirect_uri: str) -> UserOf:
-    parts = urlsplit(redirect_uri)
-    origin = f"{parts.scheme}://{parts.netloc}"
-
-    def user_of(cookies: Mapping[str, str]) -> str | None:
-        raw = starlette_websocket._get_signed_cookie_with_chunks(dict(cookies), USER_COOKIE_NAME)
-        if not raw or not redirect_uri:
-            return None
-        claims = starlette_websocket._parse_decoded_user_cookie(raw, origin)
-        if not claims.get("is_logged_in"):
-            return None
-        try:
-            return access.identity(claims)
-        except SynthStudioError:
-            return None
-
-    return user_of
 
 
 def _address_text(settings: Settings) -> str:

@@ -32,7 +32,7 @@ PAGES = {
     "skeletons": "Skeletons",
     "tryit": "Try it",
 }
-"""Title of each page; its script is pages/NAME.py."""
+"""Title of each page; its script is page_scripts/NAME.py."""
 PREFIX = "SYNTHSTUDIO_"
 """Each option may also be said in the environment: SYNTHSTUDIO_DB, SYNTHSTUDIO_EXPORTS, ..."""
 
@@ -63,6 +63,7 @@ class Settings:
     own files (signing key, log). `runs`: a folder of runs, of which the page Try it offers those
     that are exported; `models`: further exported files. `url`: the address that people use,
     None on this machine only. `webhook_hosts`: may be told of decisions though they are at home.
+    `segmenter`: an ONNX file in place of GrabCut (segmentation.py).
     `accounts`: people sign in by passwords; `behind_proxy`: a proxy says from where they come.
     """
 
@@ -73,6 +74,7 @@ class Settings:
     assets: tuple[Path, ...] = ()
     runs: Path = Path("runs")
     models: tuple[Path, ...] = ()
+    segmenter: Path | None = None
     state: Path
     address: str = LOCAL
     port: int = PORT
@@ -116,6 +118,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         assets=tuple(_existing(path, "asset root") for path in assets if path),
         runs=_folder(found.runs),
         models=tuple(_exported(path) for path in models if path),
+        segmenter=_exported(found.segmenter) if found.segmenter else None,
         state=state,
         address=found.address,
         port=found.port,
@@ -164,6 +167,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     option("url", None, "The address that people use, such as https://studio.example.")
     option("secrets", None, "TOML file with [auth] for sign-in; nobody else may read it.")
     option("runs", "runs", "Folder of runs; the page Try it offers exported ones.")
+    option("segmenter", None, "An ONNX file like EfficientSAM's, for masks by a click.")
     parser.add_argument("--assets", action="append", help="A folder that scenes may take from.")
     parser.add_argument("--model", action="append", help="Another exported network to try.")
     parser.add_argument("--admin", action="append", help="Who is admin at the first start.")

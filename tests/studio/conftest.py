@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import runpy
 import socket
 import subprocess
 import sys
@@ -26,6 +25,8 @@ from synthstudio.core.places import is_local
 
 PATIENCE_MS = int(1000 * PATIENCE_S)
 """The limit of what Playwright waits for, by actions and by expect()."""
+_CRAWLERS = "'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='"
+"""Streamlit's inline script, a mark for crawlers, which our policy does not run."""
 _PROBES = ("/_stcore/health", "/_stcore/host-config")
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES = 12
@@ -194,7 +195,7 @@ class Pages:
         app = AppTest.from_file(str(ROOT / "synthstudio/studio/app.py"), default_timeout=PATIENCE_S)
         app.session_state["me"] = user
         app.query_params.update(query)
-        app.switch_page(f"pages/{name}.py").run()
+        app.switch_page(f"page_scripts/{name}.py").run()
         assert not app.exception, app.exception[0].value
         return app
 
@@ -246,14 +247,11 @@ class _NothingBeside:
 def open_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Pages]]:
     """Return a function (*datasets, more=) that opens data sets and a new store: Pages."""
     import streamlit as st
-    from streamlit.runtime.scriptrunner import script_runner
 
     from synthstudio.studio import context, overview, settings
     from synthstudio.studio.jobs import preview, scheduler
 
     opened = []
-    # AppTest would run the files of pages/ by themselves; the server does not.
-    monkeypatch.setattr(script_runner, "_mpa_v1", lambda script: runpy.run_path(script))
     monkeypatch.setattr(preview, "previews", lambda settings: _NothingBeside())
     monkeypatch.setattr(scheduler, "start", lambda *_: None)
     monkeypatch.setattr(overview, "health_checks", lambda state: _NothingBeside())
@@ -368,7 +366,8 @@ class Watch:
             where = message.location.get("url", "") if message.location else ""
             if urlsplit(where).path.endswith(_PROBES) and "404" in message.text:
                 return  # below a page's own address; it then asks at the root
-            self.faults.append(f"console: {message.text} {where}")
+            if _CRAWLERS not in message.text:
+                self.faults.append(f"console: {message.text} {where}")
 
     def _request(self, url: str) -> None:
         self.requests.append(url)

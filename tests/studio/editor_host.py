@@ -163,6 +163,7 @@ class Alone:
         self.views: list[dict[str, int]] = []
         self.messages: list[dict[str, Any]] = []
         self.questions: list[dict[str, Any]] = []
+        self.prompts: list[dict[str, Any]] = []
         self._waiting: list[Any] = []  # edits that were not answered yet
         self._asked: list[Any] = []  # edits of clips
         dataset = again.now["dataset"] if again else f"{next(_COUNT):064}"
@@ -191,6 +192,9 @@ class Alone:
             route.fulfill(content_type="text/html", body=_BODY)
         elif path.endswith("/ops"):
             self._keep(self.messages, self._waiting, route)
+        elif path.endswith("/segment"):
+            self.prompts.append(request.post_data_json)
+            self._tell(route, counts=self.now["segment"])
         elif path.endswith("/clips"):
             self._keep(self.questions, self._asked, route)
         elif path.endswith("/queues"):

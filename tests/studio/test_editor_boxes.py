@@ -73,6 +73,7 @@ def test_a_box_with_somebody_new_where_others_are(desktop):
     assert op["kind"] == "add" and op["instance"] > 1
     x, y, w, h = op["box"]
     assert op["box"] == pytest.approx([20, 30, 200, 80], abs=0.6)
+    assert {tuple(row[2:4]) for row in op["joints"].values()} == {(None, "unlabelled")}
     places = [op["joints"][name][:2] for name in coco.joints]
     wide = [[x + w * (0.05 + 0.9 * j / 16), y + h / 2] for j in range(17)]  # not the high one
     assert places == [pytest.approx(place, abs=0.01) for place in wide]
@@ -81,8 +82,18 @@ def test_a_box_with_somebody_new_where_others_are(desktop):
     for corner in ((20, 30), (220, 110)):  # the box, not the joints alone
         x, y = at(editor, *corner)
         assert 0 < x - stage["x"] < stage["width"] and 0 < y - stage["y"] < stage["height"]
-    editor.press("z")
-    assert [op["kind"] for op in editor.ops()] == ["add", "revert"]
+    faint = editor.page.locator(".joint[opacity='0.5']:not([display])")
+    assert editor.reads("joint") == "nose" and faint.count() == 16
+    editor.page.mouse.click(*at(editor, 50, 60))
+    editor.press("Enter", "Tab", "Escape")
+    assert faint.count() == 0
+    editor.press("Control+Enter")
+    click, enter, rest = (op["joints"] for op in editor.ops()[1:])
+    assert click == {"nose": [pytest.approx(50, abs=0.3), pytest.approx(60, abs=0.3), 2, "visible"]}
+    assert enter == {"left_eye": [*op["joints"]["left_eye"][:2], 2, "visible"]}
+    assert len(rest) == 15 and {row[2] for row in rest.values()} == {2}
+    editor.press("z", "z", "z", "z")
+    assert [op["kind"] for op in editor.ops()] == ["add", *["edit"] * 3, *["revert"] * 4]
     assert len(drawn(editor)) == 1
 
 
@@ -108,4 +119,4 @@ def test_a_box_round_somebody_predicted_has_that_pose(desktop, shown):
         assert op["joints"][JOINTS[4]] == [83, 82, 2, "visible", "predicted"]
         flash.to_contain_text("as predicted")
     else:
-        flash.to_contain_text("Move each joint")
+        flash.to_contain_text("Click where the named joint is")

@@ -1,5 +1,7 @@
 """Where a joint lands, which ones stay, and what a click is."""
 
+import math
+
 import pytest
 from editor_host import JOINTS, at, draw
 
@@ -58,7 +60,7 @@ def test_the_pick_radius_is_the_same_on_the_screen(alone, keys):
 
 
 def test_the_whole_skeleton_moves_by_its_handle_only(alone):
-    handle = alone.page.locator(".ed .handle rect").bounding_box()
+    handle = alone.page.locator(".ed .handle:not(.turn) rect").bounding_box()
     x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
     zoom = float(alone.reads("zoom"))
     alone.page.mouse.move(x, y)
@@ -70,3 +72,38 @@ def test_the_whole_skeleton_moves_by_its_handle_only(alone):
     for name, (was_x, was_y) in places(alone).items():
         wanted = [was_x - 40 / zoom, was_y + 25 / zoom]
         assert op["joints"][name][:2] == pytest.approx(wanted, abs=0.02)
+
+
+def cloud(joints):
+    """Angle and length of the way from the first joint to the last."""
+    (ax, ay), (bx, by) = joints[JOINTS[0]][:2], joints[JOINTS[-1]][:2]
+    return math.atan2(by - ay, bx - ax), math.hypot(bx - ax, by - ay)
+
+
+def test_a_person_turns_and_scales_by_handle_wheel_and_keys(alone):
+    (angle, length), mouse = cloud(places(alone)), alone.page.mouse
+    middle = at(alone, 120, 74)  # of all joints
+    alone.press("g")
+    handle = alone.page.locator(".ed .handle.turn rect").bounding_box()
+    x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
+    dx, dy = x - middle[0], y - middle[1]
+    cos, sin = 1.1 * math.cos(0.2), 1.1 * math.sin(0.2)
+    mouse.move(x, y)
+    mouse.down()
+    mouse.move(middle[0] + cos * dx - sin * dy, middle[1] + sin * dx + cos * dy, steps=4)
+    mouse.up()
+    (op,) = alone.ops()
+    assert cloud(op["joints"]) == pytest.approx((angle + 0.2, 1.1 * length), rel=0.005)
+    mouse.move(*middle)
+    for key, by in (("Shift", (0.05, 1)), ("Alt", (0, 1 / 1.0513))):
+        angle, length = cloud(alone.ops()[-1]["joints"])
+        alone.page.keyboard.down(key)
+        mouse.wheel(0, 100)
+        alone.page.keyboard.up(key)
+        wanted = angle + by[0], length * by[1]
+        alone.until(lambda: cloud(alone.ops()[-1]["joints"]) != (angle, length), "an edit")  # noqa: B023
+        assert cloud(alone.ops()[-1]["joints"]) == pytest.approx(wanted, rel=0.005)
+    angle, length = cloud(alone.ops()[-1]["joints"])
+    alone.press("(", "/")
+    wanted = angle - math.radians(1), length / 1.02
+    assert cloud(alone.ops()[-1]["joints"]) == pytest.approx(wanted, rel=0.005)

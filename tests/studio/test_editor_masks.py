@@ -130,15 +130,52 @@ def test_an_outline_by_hand_by_clicks_and_by_keys(editor, axe):  # noqa: F811
     assert violations(page, axe) == [], "with brush, slider and tools shown"
     editor.press("Shift+T")
     draw(editor, *SQUARE)
-    for x, y in (*SQUARE, SQUARE[-1]):  # the last corner again: a double click closes
+    for x, y in (*SQUARE, SQUARE[0]):
         page.mouse.click(*at(editor, x, y + 60))
-    editor.press("Shift+E", "Enter", "Shift+ArrowUp", "Enter", "Shift+ArrowRight", "Enter", "Enter")
+    editor.press(
+        "Shift+E", "Enter", "Shift+ArrowDown", "Enter", "Shift+ArrowRight", "Enter", "Enter"
+    )
     drawn, clicked, keyed = (bits(op, "amodal") for op in editor.ops())
     assert abs(int(drawn.sum()) - 95 * 35) < 300 and drawn[50, 60]
     assert not (drawn & ~clicked).any() and clicked[110, 60] and not clicked[85, 60]
     triangle = clicked & ~keyed
     assert 30 <= triangle.sum() <= 60 and not (keyed & ~clicked).any()
     assert "masks" not in editor.ops()[0] or "modal" not in editor.ops()[0]["masks"]
+
+
+def test_an_outline_closes_at_its_first_corner_or_by_a_double_click(editor):
+    mouse = editor.page.mouse
+    editor.press("Shift+M", "Shift+T")
+    for x, y in SQUARE[:3]:
+        mouse.click(*at(editor, x, y))
+    x, y = at(editor, *SQUARE[2])
+    mouse.click(x - 5, y)  # another corner near the last one
+    draw(editor, SQUARE[1], (125, 60))  # moved
+    assert editor.ops() == []
+    mouse.dblclick(*at(editor, *SQUARE[3]))
+    (op,) = editor.ops()
+    made, wanted = bits(op), inside([SQUARE[0], (125, 60), SQUARE[2], SQUARE[3]])
+    assert (made & wanted).sum() / (made | wanted).sum() > 0.98
+    for point in (*SQUARE[:3], SQUARE[0]):
+        mouse.click(*at(editor, point[0], point[1] + 80))
+    assert len(editor.ops()) == 2 and editor.page.locator("circle.corner").count() == 0
+
+
+def test_a_click_segments(editor):
+    editor.now["segment"] = encode(block(90, 30, 60, 100))["counts"]
+    editor.press("Shift+M")
+    editor.page.get_by_role("button", name="Draw by segment").click()
+    editor.page.mouse.click(*at(editor, 120, 130))
+    editor.until(lambda: len(editor.ops()) == 1, "the mask")
+    np.testing.assert_array_equal(bits(editor.ops()[0]), block(90, 30, 60, 100))
+    editor.now["segment"] = encode(block(90, 30, 60, 10))["counts"]
+    editor.press("Shift+E", "Enter")  # where the click was
+    editor.until(lambda: len(editor.ops()) == 2, "less of it")
+    np.testing.assert_array_equal(bits(editor.ops()[1]), block(90, 40, 60, 90))
+    add, erase = editor.prompts
+    assert add["points"][0] == erase["points"][0] == pytest.approx([120, 130], abs=0.5)
+    assert len(add["points"]) == 18 and len(erase["points"]) == 1, "joints are of the person"
+    assert add["box"] == pytest.approx([40 - 19.2, 50 - 5.76, 1.24 * 160, 1.24 * 48])
 
 
 @pytest.mark.nightly("a rare way; a quick test of this file has the common one")
@@ -149,7 +186,7 @@ def test_a_second_look_has_no_masks(desktop):
     for keys in (("Shift+M",), ("Shift+O", "Shift+C")):
         editor.press(*keys)
         assert editor.reads("masking") == ""
-        expect(desktop.locator(".flash")).to_contain_text("second review has no masks")
+        expect(desktop.locator(".flash")).to_contain_text("A second review compares joints")
 
 
 def test_amodal_grows_with_modal(desktop):

@@ -121,6 +121,8 @@ ROWS = [
     ("drag", ["Tab", "ArrowRight"], [line((40, 50), (45, 50), (52, 50))], edits),
     ("arrows", ["Tab", "Shift+ArrowDown"], [line((40, 50), (40, 55), (40, 62))], edits),
     ("g", ["g", "ArrowRight"], ["handle"], edits),
+    ("( · ) · Shift+wheel", [")"], ["turn"], lambda e: [row[:3] for row in edits(e)]),
+    ("/ · * · Alt+wheel", ["*"], ["turn"], lambda e: [row[:3] for row in edits(e)]),
     ("Alt+click", ["Tab", "ArrowDown"],
      [NOSE, tap("Place the joints one after another, each by a click"), spot(60, 80)], edits),
     ("Shift+j", ["Shift+J", "ArrowDown", "Tab", "r", "Escape"],
@@ -204,13 +206,20 @@ def anew(editor, number):
     editor.start = {name: float(editor.reads(name)) for name in ("zoom", "tx", "ty")}
 
 
+def take(editor, selector, *, by_px):
+    box = editor.page.locator(selector).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch(editor, "touchStart", (x, y))
+    touch(editor, "touchMove", (x + by_px, y))
+    touch(editor, "touchEnd")
+
+
 def hand(editor, action):
+    if action == "turn":  # which is there once the person is chosen by the other
+        take(editor, ".handle:not(.turn)", by_px=0)
+        return take(editor, ".handle.turn", by_px=8)
     if action == "handle":
-        box = editor.page.locator(".handle").bounding_box()
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        touch(editor, "touchStart", (x, y))
-        touch(editor, "touchMove", (x + 8, y))
-        return touch(editor, "touchEnd")
+        return take(editor, ".handle:not(.turn)", by_px=8)
     if not isinstance(action, str):
         return action(editor)
     if len(action) > 1 and action[0] == "+":

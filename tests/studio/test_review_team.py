@@ -9,6 +9,7 @@ import pytest
 from reviewing import reviewed
 
 from synthstudio.core.errors import Refused
+from synthstudio.core.last_used import LastUsed
 from synthstudio.review import history
 from synthstudio.review.leases import SECOND, claim, leases
 from synthstudio.review.models import utc_now
@@ -230,7 +231,7 @@ def test_crops_do_not_draw_what_is_blinded(review):
     roles = {"Ada": "reviewer", "Ben": "reviewer", "Lea": "lead"}
     open_set = SimpleNamespace(key=key, source=source, table=table, table_if_read=table)
     ctx = SimpleNamespace(sets={key: open_set}, store=review.store, role_of=roles.get)
-    ctx.cache = pictures.Cache(10_000_000)
+    ctx.cache = LastUsed(10_000_000, len)
     at = {"frame": person.frame, "instance": person.instance, "size": 256, "labels": True}
 
     def crop(user, revision=2):

@@ -11,24 +11,8 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.values import JointLabel
 from synthstudio.studio.drawing import pictures
-from synthstudio.studio.drawing.pictures import Cache
 
 MB = 2**20
-
-
-def test_the_cache_is_bounded_by_bytes():
-    cache = Cache(1000)
-    for k in range(100):
-        assert cache.put(k, bytes(90)) == bytes(90)
-        assert cache.size <= 1000
-    assert cache.get(0) is None and cache.get(99) == bytes(90)
-    cache.get(90)
-    cache.put("new", bytes(90))
-    assert cache.get(90) and cache.size == 11 * 90
-    cache.put("huge", bytes(800))  # would push out nearly everything
-    assert cache.get("huge") is None and cache.get(90)
-    cache.put(90, bytes(10))
-    assert cache.size == 10 * 90 + 10
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.studio import server, settings
 from synthstudio.studio.access import Tokens
 from synthstudio.studio.context import Context
-from synthstudio.studio.guard import Guard, Policy, cookies, page_policy
+from synthstudio.studio.guard import Guard, Policy, cookies
 
 OPEN = "server.address"
 started = pytest.mark.nightly("starts servers; the refusals themselves are tested above")
@@ -146,7 +146,6 @@ def requested(
         address="https://studio.example",
         message_bytes=2**23,
         upload_bytes=10,
-        page_policy=page_policy("<script>a</script>"),
         user_of=lambda sent: user,
     )
 

@@ -18,7 +18,7 @@ from synthstudio.review.datasets import content_key
 from synthstudio.review.store import open_store
 from synthstudio.review.team.members import set_role
 from synthstudio.review.values import User
-from synthstudio.studio.access import BrowserNames, auth_section, identity
+from synthstudio.studio.access import BrowserNames, SignIns, auth_section, identity
 from synthstudio.studio.settings import parse
 
 in_browser = pytest.mark.nightly("sign-in of a served studio in a browser")
@@ -210,3 +210,17 @@ def test_names_are_remembered_by_browser(tmp_path):
     assert BrowserNames(tmp_path).get("one") is None
     (tmp_path / "studio-names.json").write_text('{"x": "<script>"}')
     assert BrowserNames(tmp_path).get("one") is None
+
+
+def test_a_sign_in_is_known_by_the_whole_cookie_and_ends(tmp_path, monkeypatch):
+    cookies = {"_streamlit_user": "a", "_streamlit_user__1": "b", "other": "c"}
+    SignIns(tmp_path).note(cookies, ADA)
+    kept = SignIns(tmp_path)  # after a restart of the server
+    assert kept.of(cookies) == kept.of(cookies | {"other": "d"}) == ADA
+    assert kept.of(cookies | {"_streamlit_user__1": "x"}) is None is kept.of({"other": "c"})
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 61 * 24 * 3600)
+    assert kept.of(cookies) is None
+    kept.note(cookies, ADA)
+    kept.forget(cookies)
+    assert kept.of(cookies) is None

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 from attackers import api_studio
+from onnx import TensorProto, helper, numpy_helper
 from sqlalchemy import delete
 
+from synthstudio.core.masks import decode
 from synthstudio.review import history
 from synthstudio.review.models import MemberRow
 from synthstudio.review.settings import set_share
@@ -229,7 +233,7 @@ def test_a_token_has_a_rate(tmp_path, small_photo_set, monkeypatch):
 def test_the_document_says_what_there_is(api):
     found = api.studio.http.get("/api/v1/openapi.json").json()
     named = {(m.upper(), p) for p, some in found["paths"].items() for m in some}
-    assert ("POST", "/ops") in named and len(named) == 23
+    assert ("POST", "/ops") in named and len(named) == 24
     page = api.studio.http.get("/api/v1/docs")
     assert page.status_code == 200 and "<script" not in page.text
     assert all(path in page.text for _, path in named)
@@ -350,3 +354,79 @@ def test_what_the_editor_needs_beside_the_api(api):
     assert script.headers["cache-control"] == "no-cache"
     for path in ("/scripts/editor/", "/scripts/editor/%2e%2e/editor.css", "/scripts/editor/x.js"):
         assert http.get(path).status_code == 404, path
+
+
+def bright(frame):
+    """The mask of the bright rows of a frame of `small_photo_set`."""
+    mask = np.zeros((240, 320), bool)
+    mask[frame : frame + 9] = True
+    return mask
+
+
+def network(path, inputs):
+    """Write a network that calls inside what is bright, whatever the points."""
+    port = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)  # noqa: E731
+    axes, half, quality = (
+        numpy_helper.from_array(np.array(value, kind), name)
+        for name, value, kind in (
+            ("axes", [1, 2], np.int64),
+            ("half", 0.6, np.float32),
+            ("quality", [[[0.5]]], np.float32),
+        )
+    )
+    nodes = [
+        helper.make_node("ReduceMean", ["batched_images"], ["grey"], axes=[1], keepdims=0),
+        helper.make_node("Unsqueeze", ["grey", "axes"], ["grey5"]),
+        helper.make_node("Sub", ["grey5", "half"], ["logits"]),
+        helper.make_node("Identity", ["quality"], ["iou"]),
+    ]
+    shapes = {"batched_images": [1, 3, None, None]}
+    ports = [port(name, shapes.get(name)) for name in inputs]
+    out = [port("logits", None), port("iou", None)]
+    graph = helper.make_graph(nodes, "bright", ports, out, [axes, half, quality])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
+    )
+    return path
+
+
+NAMES = ("batched_images", "batched_point_coords", "batched_point_labels")
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_mask_by_a_click(api, tmp_path, monkeypatch, own):
+    if own:
+        chosen = replace(api.studio.context.settings, segmenter=network(tmp_path / "s.onnx", NAMES))
+        monkeypatch.setattr(api.studio.context, "settings", chosen)
+    base = f"/sets/{api.studio.key}/frames/3/segment"
+    for box, minimum in ((None, 0.7), ([5, 2, 300, 11], 0.9)):
+        found = api.ask("POST", base, json={"points": [[160.5, 7]], "box": box})
+        mask = decode(found.json())
+        assert (mask & bright(3)).sum() / (mask | bright(3)).sum() > minimum
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"points": []}, "points"),
+        ({"points": [[1, "x"]]}, "points.0.1"),
+        ({"points": [[1, 1e9]]}, "points.0.1"),
+        ({"points": [[1, 1]], "box": [1, 2, 3]}, "box"),
+        ({"points": [[1, 1]], "size": 3}, "size"),
+    ],
+)
+def test_what_cannot_be_segmented(api, body, says):
+    error = api.ask("POST", f"/sets/{api.studio.key}/frames/3/segment", json=body).json()["error"]
+    assert error["reason"] == "invalid" and says in error["message"]
+
+
+def test_who_may_segment_where_and_by_what(api, tmp_path, monkeypatch):
+    body, base = {"points": [[160, 7]]}, f"/sets/{api.studio.key}/frames"
+    assert api.ask("POST", f"{base}/99/segment", json=body).status_code == 404
+    assert api.ask("POST", f"{base}/3/segment", who="vic", json=body).status_code == 403
+    wrong = network(tmp_path / "wrong.onnx", NAMES[:1])
+    monkeypatch.setattr(
+        api.studio.context, "settings", replace(api.studio.context.settings, segmenter=wrong)
+    )
+    message = api.ask("POST", f"{base}/3/segment", json=body).json()["error"]["message"]
+    assert "takes no points" in message and str(tmp_path) not in message

@@ -27,15 +27,14 @@ predictions by a mark of what is stored.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 from sqlalchemy import func, select
 
+from synthstudio.core.last_used import LastUsed
 from synthstudio.review.history import DECIDED
 from synthstudio.review.models import ItemRow, PredictionRow, RiskRow
 from synthstudio.review.risk.anatomy import bones, sides
@@ -64,9 +63,7 @@ from synthstudio.review.values import MAIN
 T = TypeVar("T")
 Rows = tuple[tuple[Any, ...], ...]
 _MIN_WEIGHT = 0.02
-_KEPT = 6
-_lock = threading.Lock()
-_cache: OrderedDict[object, Any] = OrderedDict()
+_cache: LastUsed[object, Any] = LastUsed(6)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,19 +115,19 @@ class Models:
 def risk_of(store: Store, table: PeopleTable) -> Risk:
     """The risk of every person of a table; fast when nothing was stored since."""
     found = _mark(store, table.key)
-    return _once(("risk", store.url, *_name(table), found), lambda: _risk(store, table))
+    return _cache.get_or(("risk", store.url, *_name(table), found), lambda: _risk(store, table))
 
 
 def models_of(store: Store, table: PeopleTable) -> Models:
     """Where models and labels disagree, over all models with predictions."""
     found = _mark(store, table.key)[1:]
-    return _once(("models", store.url, *_name(table), found), lambda: _models(store, table))
+    return _cache.get_or(("models", store.url, *_name(table), found), lambda: _models(store, table))
 
 
 def least_confident(store: Store, key: str, layer: str) -> dict[tuple[int, int], Confidence]:
     """(frame, instance) -> the joint of which the model `layer` is least sure."""
     found = next((row for row in _mark(store, key)[1] if row[0] == layer), None)
-    return _once(
+    return _cache.get_or(
         ("sure", store.url, key, found),
         lambda: least_confident_joints(iter_predictions(store, key, layer)),
     )
@@ -147,7 +144,7 @@ def distrusted(store: Store, key: str, layer: str) -> set[tuple[int, int]]:
 
 
 def _risk(store: Store, table: PeopleTable) -> Risk:
-    own = _once(("own", *_name(table)), lambda: table_signals(table))
+    own = _cache.get_or(("own", *_name(table)), lambda: table_signals(table))
     signals = (*own, *stored_signals(store, table), *models_of(store, table).signals)
     return Risk(table=table, score=combine(signals, table.people), signals=signals)
 
@@ -202,18 +199,3 @@ def _mark(store: Store, key: str) -> tuple[tuple[Any, ...], Rows, Rows]:
         found = session.execute(wrong.order_by(ItemRow.frame, ItemRow.instance))
         last = tuple((frame, instance, tuple(layers or ())) for frame, instance, layers in found)
     return first, rest, last
-
-
-def _once(key: object, make: Callable[[], T]) -> T:
-    """The cached value of a key, made now if it is missing; a few are kept."""
-    with _lock:
-        if key in _cache:
-            _cache.move_to_end(key)
-            kept: T = _cache[key]
-            return kept
-    made = make()
-    with _lock:
-        _cache[key] = made
-        while len(_cache) > _KEPT:
-            _cache.popitem(last=False)
-    return made

@@ -6,8 +6,6 @@ less than keeping them.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -86,35 +84,6 @@ def read_source(dataset: Dataset, skeleton: Skeleton) -> Source:
     }
     clean = {f.group_id: index for index, f in frames.items() if f.variant == "clean"}
     return Source(dataset=dataset, skeleton=skeleton, frames=frames, clean=clean)
-
-
-class Cache:
-    """Keeps answers up to a number of bytes, the least asked for going first."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._most, self._bytes = max_bytes, 0
-        self._kept: OrderedDict[object, bytes] = OrderedDict()
-        self._lock = threading.Lock()
-
-    @property
-    def size(self) -> int:
-        return self._bytes
-
-    def get(self, key: object) -> bytes | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: object, data: bytes) -> bytes:
-        """Keep an answer, if it is not too large a part of all, and return it."""
-        with self._lock:
-            if len(data) <= self._most // 4:
-                self._bytes += len(data) - len(self._kept.pop(key, b""))
-                self._kept[key] = data
-            while self._bytes > self._most:
-                self._bytes -= len(self._kept.popitem(last=False)[1])
-        return data
 
 
 def image(source: Source, frame: int) -> bytes:

@@ -96,7 +96,9 @@ def _open_link(ctx: Context, job: Job) -> None:
     place = output_folder(ctx.settings, job.out).resolve()
     for key, found in ctx.sets.items():
         if resolved(found.dataset.place) == place:
-            st.page_link("pages/review.py", label="Open and review", query_params={"set": key})
+            st.page_link(
+                "page_scripts/review.py", label="Open and review", query_params={"set": key}
+            )
             return
     st.caption("The folder no longer exists.")
 

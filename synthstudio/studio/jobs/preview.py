@@ -19,6 +19,7 @@ from typing import Any, Literal
 import psutil
 
 from synthstudio.core.errors import Refused, StudioError
+from synthstudio.core.last_used import LastUsed
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.recipe.schema.load import dump
 from synthstudio.recipe.schema.recipe import Recipe
@@ -54,7 +55,7 @@ class Previews:
         """`settings.state` holds the pictures; no process runs before the first request."""
         self._folder, self._settings = settings.state / "previews", settings
         self._waiting: OrderedDict[str, dict[str, Any]] = OrderedDict()
-        self._failed: OrderedDict[str, str] = OrderedDict()
+        self._failed: LastUsed[str, str] = LastUsed(MAX_FILES)
         self._seconds: dict[str, float] = {}
         self._lock = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -90,9 +91,7 @@ class Previews:
         times = [(root / name).stat().st_mtime_ns for name in sorted(recipe.folders.values())]
         identity = canonical_json([values, str(root), times, index, labels])
         key = hashlib.sha256(identity).hexdigest()[:32]
-        with self._lock:
-            known = key in self._failed
-        if not known and not self._path(key).is_file():
+        if not self._failed.get(key) and not self._path(key).is_file():
             request = {
                 "key": key,
                 "recipe": values,
@@ -109,8 +108,8 @@ class Previews:
         with self._lock:
             if key in self._waiting:
                 return Preview(state="waiting")
-            if key in self._failed:
-                return Preview(state="failed", message=self._failed[key])
+        if message := self._failed.get(key):
+            return Preview(state="failed", message=message)
         try:
             data = self._path(key).read_bytes()
         except OSError:
@@ -119,8 +118,7 @@ class Previews:
 
     def forget(self, key: str) -> None:
         """Let a preview that failed be tried again."""
-        with self._lock:
-            self._failed.pop(key, None)
+        self._failed.pop(key)
 
     def close(self) -> None:
         """End the process; a later request starts another."""
@@ -166,9 +164,7 @@ class Previews:
             with self._lock:
                 self._waiting.pop(key, None)
                 if message:
-                    self._failed[key] = message
-                    while len(self._failed) > MAX_FILES:
-                        self._failed.popitem(last=False)
+                    self._failed.put(key, message)
             self._delete_old()
         if worker is not None:
             worker.kill()

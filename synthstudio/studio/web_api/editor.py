@@ -7,24 +7,26 @@ keeps no more (it was started anew) is refused as "gone": its client opens it ag
 from __future__ import annotations
 
 import secrets
-import threading
-from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from synthstudio.core.errors import DatasetError, Refused
+from synthstudio.core.images import decode_rgb
+from synthstudio.core.last_used import LastUsed
+from synthstudio.core.masks import encode
 from synthstudio.review import clip_edits
 from synthstudio.review.leases import SECOND
 from synthstudio.review.team import members
 from synthstudio.review.tracks import has_clips
 from synthstudio.review.values import MAIN, may
+from synthstudio.studio.drawing import pictures
 from synthstudio.studio.editor import clips, window
-from synthstudio.studio.editor.ops import HeldLeases, Strict, renew_leases
+from synthstudio.studio.editor.ops import MAX_JOINTS, HeldLeases, Strict, renew_leases
 from synthstudio.studio.editor.predictions import poses_of
 from synthstudio.studio.editor.queue import (
     EMPTY_TEXTS,
@@ -36,6 +38,7 @@ from synthstudio.studio.editor.queue import (
     build_queue,
 )
 from synthstudio.studio.overview import photos_left, review_progress
+from synthstudio.studio.segmentation import segmented
 from synthstudio.studio.web_api.calls import (
     BASE,
     MAX_NUMBER,
@@ -49,26 +52,6 @@ from synthstudio.studio.web_api.calls import (
 
 MAX_QUEUES, MAX_EDITORS = 500, 2_000
 router = APIRouter()
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
-
-class Kept(Generic[Key, Value]):
-    """The last used values by key; safe for threads."""
-
-    def __init__(self, maximum: int) -> None:
-        self._most, self._lock = maximum, threading.Lock()
-        self._values: OrderedDict[Key, Value] = OrderedDict()
-
-    def get(self, key: Key, default: Value | None = None) -> Value | None:
-        """Return a value; one that is not kept is `default`, kept from now on."""
-        with self._lock:
-            found = self._values.pop(key, default)
-            if found is not None:
-                self._values[key] = found
-            while len(self._values) > self._most:
-                self._values.popitem(last=False)
-            return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +67,13 @@ class Editors:
     """What a server remembers of its editors: queues, leases, previews of interpolations."""
 
     def __init__(self) -> None:
-        self._queues: Kept[str, OpenQueue] = Kept(MAX_QUEUES)
-        self._leases: Kept[tuple[str, str, str], HeldLeases] = Kept(MAX_EDITORS)
-        self._previews: Kept[tuple[str, str], clips.Previews] = Kept(MAX_EDITORS)
+        self._queues: LastUsed[str, OpenQueue] = LastUsed(MAX_QUEUES)
+        self._leases: LastUsed[tuple[str, str, str], HeldLeases] = LastUsed(MAX_EDITORS)
+        self._previews: LastUsed[tuple[str, str], clips.Previews] = LastUsed(MAX_EDITORS)
 
     def open(self, call: SetCall, order: ReviewQueue, model: str) -> str:
         name, owner = secrets.token_hex(12), (call.me.name, call.chosen.key)
-        self._queues.get(name, OpenQueue(owner=owner, order=order, model=model))
+        self._queues.put(name, OpenQueue(owner=owner, order=order, model=model))
         return name
 
     def queue(self, call: SetCall, name: str) -> OpenQueue:
@@ -100,14 +83,10 @@ class Editors:
         return found
 
     def leases(self, call: SetCall, layer: str) -> HeldLeases:
-        found = self._leases.get((call.me.name, call.chosen.key, layer), HeldLeases())
-        assert found is not None
-        return found
+        return self._leases.get_or((call.me.name, call.chosen.key, layer), HeldLeases)
 
     def previews(self, call: SetCall) -> clips.Previews:
-        found = self._previews.get((call.me.name, call.chosen.key), {})
-        assert found is not None
-        return found
+        return self._previews.get_or((call.me.name, call.chosen.key), dict)
 
 
 class QueueBody(Strict):
@@ -255,6 +234,27 @@ def get_events(
         return {"events": []}
     person = call.person(call.frame(frame), instance, layer)
     return {"events": window.newest_events(call.ctx.store, person)}
+
+
+_Px = Annotated[float, Field(strict=False, ge=-1e6, le=1e6)]
+
+
+class SegmentBody(Strict):
+    """`points`: x, y of the person; `box`: x, y, width, height round the person; pixels."""
+
+    points: list[Annotated[tuple[_Px, _Px], Field(strict=False)]] = Field(
+        min_length=1, max_length=MAX_JOINTS
+    )
+    box: Annotated[tuple[_Px, _Px, _Px, _Px], Field(strict=False)] | None = None
+
+
+@router.post("/sets/{set}/frames/{frame}/segment", dependencies=[needs("edit")])
+def segment(call: OnSet, frame: Number, body: SegmentBody) -> Json:
+    """Suggest a mask for the person at some points, by GrabCut or the studio's `--segmenter`."""
+    data = pictures.image(call.chosen.source, call.frame(frame))
+    rgb = decode_rgb(data, f"frame {frame}")
+    found = segmented(rgb, body.points, body.box, call.ctx.settings.segmenter)
+    return dict(encode(found))
 
 
 class StripQuery(BaseModel):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from synthstudio.core.last_used import LastUsed
 
 _KEPT = 4_096
 
@@ -33,16 +34,14 @@ class Buckets:
 
     def __init__(self, rate: Rate, *, now: Callable[[], float] = time.monotonic) -> None:
         self._rate, self._now, self._lock = rate, now, threading.Lock()
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._left: LastUsed[str, tuple[float, float]] = LastUsed(_KEPT)
 
     def take(self, name: str) -> float:
         """Take one; return 0, or the seconds until there is one again."""
         now = self._now()
         with self._lock:
-            left, at = self._left.pop(name, (float(self._rate.burst), now))
+            left, at = self._left.get(name) or (float(self._rate.burst), now)
             left = min(left + (now - at) * self._rate.per_s, float(self._rate.burst))
             wait_s = 0.0 if left >= 1.0 else (1.0 - left) / self._rate.per_s
-            self._left[name] = (left - 1.0 if left >= 1.0 else left, now)
-            while len(self._left) > _KEPT:
-                self._left.popitem(last=False)
+            self._left.put(name, (left - 1.0 if left >= 1.0 else left, now))
         return wait_s

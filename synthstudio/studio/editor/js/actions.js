@@ -5,7 +5,7 @@ import { fillMore, fillPalette, pan, togglePeek } from "./buttons.js";
 import { draw, fit, toFrame, zoomBy } from "./canvas.js";
 import { CLIP_BUTTONS, CLIP_DO, goFrame, undoBatch } from "./clips.js";
 import { setItem, step, togglePast } from "./editor.js";
-import { asCalled, asPlaced, derive, inFrame, jointsPatch, known, mirrored, moveJoints, neighbours, nice, round3, say, standing, swapped, toRow, withCause, withState } from "./labels.js";
+import { asCalled, asPlaced, derive, inFrame, jointsPatch, known, mirrored, moveJoints, neighbours, nice, round3, say, standing, swapped, toRow, turnJoints, withCause, withState } from "./labels.js";
 import { maskAction, startMask } from "./mask_tool.js";
 import { BLINDED, closeForm, fillPanel, fillTable, flash, inWords, openForm } from "./panel.js";
 import { PEEKS, drawMask, setLight, startPeek } from "./pictures.js";
@@ -24,8 +24,10 @@ const SIMPLE = {
   m: "mirror", w: "swap", W: "swap pair", i: "add", I: "accept found", P: "accept page", X: "distrust", B: "box", N: "someone", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
   l: "loupe", "[": "darker", "]": "brighter", "{": "flatter", "}": "sharper", "\\": "light", "?": "help",
   J: "place", L: "lasso", M: "mask modal", A: "mask amodal", T: "mask tool", C: "cut", O: "paint", H: "hides", G: "choose limb", "<": "choose left", ">": "choose right", ",": "extend -1", ".": "extend 1",
-  z: "undo", Z: "redo", "+": "closer", "=": "closer", "-": "farther", PageDown: "next", PageUp: "back",
+  "(": "turn -1", ")": "turn 1", "/": "size -1", "*": "size 1", z: "undo", Z: "redo", "+": "closer", "=": "closer", "-": "farther", PageDown: "next", PageUp: "back",
 };
+const TURN_RAD = Math.PI / 180; // by a key
+const SIZE = 1.02; // by a key
 const PAN_PX = 30; // of the screen, by an arrow; ten times that with Shift
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -139,9 +141,14 @@ export function edit(S, changed, merge) {
 }
 
 export function placeJoint(S, j, x, y) {
+  edit(S, [[j, jointAt(S, j, x, y)]]);
+}
+
+// A joint at another place; one without a label is visible there.
+export function jointAt(S, j, x, y) {
   const joint = S.now.joints[j];
   const seen = joint.state === null ? { state: 2, cause: "visible" } : {};
-  edit(S, [[j, asPlaced(S.item, { ...joint, ...seen, x: round3(x), y: round3(y) })]]);
+  return asPlaced(S.item, { ...joint, ...seen, x: round3(x), y: round3(y) });
 }
 
 function act(S, action) {
@@ -153,6 +160,8 @@ function act(S, action) {
   if (S.placing && placeAction(S, verb, rest)) return;
   if (verb === "state" || verb === "cause") return setJoints(S, verb, rest[0]);
   if (verb === "nudge") return nudge(S, Number(rest[0]), Number(rest[1]));
+  if (verb === "turn") return turn(S, Number(rest[0]) * TURN_RAD, 1);
+  if (verb === "size") return turn(S, 0, SIZE ** Number(rest[0]));
   if (verb === "choose") return chooseMany(S, rest[0]);
   if (verb === "extend") return extend(S, Number(rest[0]));
   if (verb === "accept") return accept(S, rest[0]);
@@ -252,6 +261,11 @@ function calledJoint(S, j, verb, value) {
 function nudge(S, dx, dy) {
   const joints = S.joint === HANDLE ? undefined : targets(S);
   edit(S, moveJoints(S.item, S.now, dx, dy, joints), `${joints ?? "all"} ${S.item.id}`);
+}
+
+// Turn and scale the whole person.
+export function turn(S, angle, factor) {
+  if (S.now.joints.some(known)) edit(S, turnJoints(S.item, S.now, angle, factor), `turn ${S.item.id}`);
 }
 
 function back(S, from, to, word) {
@@ -398,7 +412,7 @@ export function announce(S) {
   S.ui.live.textContent = name;
   S.root.dataset.joint = j >= 0 ? S.skeleton.joints[j] : j === HANDLE ? "whole" : "";
   S.ui.hint.textContent = S.placing ? PLACE_HELP : j >= 0 ? `${many || nice(S.skeleton.joints[j])}: 2 visible · 1 hidden · s self · p person · o object · t outside · r no label · arrows move · Esc lets go`
-    : j === HANDLE ? "Whole skeleton: arrows move it, Shift 10 px, Alt 0.1 px"
+    : j === HANDLE ? "Whole skeleton: arrows move it, Shift 10 px, Alt 0.1 px · ( ) or Shift+wheel turn · / * or Alt+wheel scale"
     : "Tab chooses a joint · a approves · x rejects · n goes on · hold c, v, k or d to peek · ? shows all keys";
 }
 

@@ -7,6 +7,7 @@ import { LOOKING } from "./key_help.js";
 import { extent, fitted, grownBox, round3 } from "./labels.js";
 import { maskCounts } from "./mask_codes.js";
 import { fillPanel, flash } from "./panel.js";
+import { startPlacing } from "./place_tool.js";
 import { HANDLE } from "./pointer.js";
 import { asNew, predictionIn } from "./predictions.js";
 import { commit } from "./sync_queue.js";
@@ -71,11 +72,12 @@ export function keepBox(S) {
   if (!isShown(S)) return;
   if (fresh) {
     const prediction = predictionIn(S, box);
-    const joints = prediction ? asNew(S, S.item, prediction) : fitted(S, box).map((joint, j) => [j, joint]);
+    const guide = (joint, j) => [j, { ...joint, state: null, cause: "unlabelled" }];
+    const joints = prediction ? asNew(S, S.item, prediction) : fitted(S, box).map(guide);
     addNew(S, joints, { prediction, without: prediction?.n ?? null, box });
+    if (!prediction) return startPlacing(S);
     choose(S, HANDLE);
-    flash(S, prediction ? "A person was added in the box, as predicted. Look at each joint." : "A person was added in the box. Move each joint.");
-    return;
+    return flash(S, "A person was added in the box, as predicted. Look at each joint.");
   }
   if (!open(S) || box.join() === S.now.box?.join()) return;
   record(S, S.item, commit(S, S.item, { kind: "edit", box }, { box }));

@@ -3,7 +3,7 @@
 // cross outside, diamond unknown). Left is orange and single; right is blue and drawn double.
 
 import { drawBoxing } from "./box_tool.js";
-import { extent, grownBox, known, neighbours, nice, say } from "./labels.js";
+import { extent, grownBox, isGuide, known, neighbours, nice, say } from "./labels.js";
 import { boxOfCounts } from "./mask_codes.js";
 import { drawMasking } from "./mask_tool.js";
 import { placingText } from "./place_tool.js";
@@ -85,10 +85,16 @@ export function buildMarks(S) {
     S.marks.joints.push({ j, group, ring, outer, under, over, drawn: "" });
   });
   S.marks.tag = make("text", { class: "tag" }, svg);
-  S.marks.handle = make("g", { class: "handle" }, svg);
-  make("rect", { x: -11, y: -11, width: 22, height: 22, rx: 5 }, S.marks.handle);
-  make("path", { d: "M0 -7V7M-7 0H7M-2.4 -4.8L0 -7.4L2.4 -4.8M-2.4 4.8L0 7.4L2.4 4.8M-4.8 -2.4L-7.4 0L-4.8 2.4M4.8 -2.4L7.4 0L4.8 2.4" }, S.marks.handle);
+  S.marks.handles = [[MOVE, "handle"], [TURN, "handle turn"]].map(([d, cls]) => {
+    const node = make("g", { class: cls }, svg);
+    make("rect", { x: -11, y: -11, width: 22, height: 22, rx: 5 }, node);
+    make("path", { d }, node);
+    return node;
+  });
 }
+
+const MOVE = "M0 -7V7M-7 0H7M-2.4 -4.8L0 -7.4L2.4 -4.8M-2.4 4.8L0 7.4L2.4 4.8M-4.8 -2.4L-7.4 0L-4.8 2.4M4.8 -2.4L7.4 0L4.8 2.4";
+const TURN = "M5.6 -3.4A6.6 6.6 0 1 0 6.6 1M6.4 -7V-3H2.4";
 
 export function toScreen(S, x, y) {
   return [x * S.zoom + S.tx, y * S.zoom + S.ty];
@@ -123,10 +129,11 @@ export function draw(S) {
   const joints = drawn(S);
   const place = joints.map((joint) => (known(joint) ? toScreen(S, joint.x, joint.y) : null));
   const shown = !S.hide && !S.now.deleted && S.now.exists;
-  for (const bone of S.marks.bones) drawBone(bone, joints, place, shown);
-  for (const mark of S.marks.joints) drawJoint(S, mark, joints[mark.j], place[mark.j], shown);
+  const guide = (j) => (S.placing || S.joint === HANDLE) && isGuide(S, joints[j]);
+  for (const bone of S.marks.bones) drawBone(bone, joints, place, shown, guide(bone.a) || guide(bone.b));
+  for (const mark of S.marks.joints) drawJoint(S, mark, joints[mark.j], place[mark.j], shown, guide(mark.j));
   drawTag(S, joints, place, shown);
-  drawHandle(S, place, shown);
+  drawHandles(S, place, shown);
   drawBoxes(S);
   drawOthers(S);
   drawPredictionOverlay(S);
@@ -139,10 +146,11 @@ export function draw(S) {
   S.root.dataset.ty = String(S.ty);
 }
 
-function drawBone(bone, joints, place, shown) {
+// `guide`: faint, for one of its joints has no label yet.
+function drawBone(bone, joints, place, shown, guide) {
   const [p, q] = [place[bone.a], place[bone.b]];
   const states = [joints[bone.a].state, joints[bone.b].state];
-  const yes = shown && p && q && states.every((s) => s !== null) && Math.max(...states) > 0;
+  const yes = shown && p && q && (guide || (states.every((s) => s !== null) && Math.max(...states) > 0));
   for (const node of [bone.under, bone.over, bone.slit]) show(node, yes);
   if (!yes) return;
   const hidden = Math.min(...states) < 2;
@@ -150,14 +158,18 @@ function drawBone(bone, joints, place, shown) {
   bone.over.setAttribute("stroke-width", hidden ? 2 : 3.6);
   bone.over.setAttribute("stroke-dasharray", hidden ? "5 5" : "none");
   show(bone.slit, bone.slit && !hidden);
-  for (const node of [bone.under, bone.over, bone.slit]) if (node) line(node, p, q);
+  for (const node of [bone.under, bone.over, bone.slit]) {
+    if (!node) continue;
+    line(node, p, q);
+    node.setAttribute("opacity", guide ? 0.4 : 1);
+  }
 }
 
-function drawJoint(S, mark, joint, p, shown) {
-  const yes = shown && p && joint.state !== null;
+function drawJoint(S, mark, joint, p, shown, guide) {
   const chosen = isChosen(S, mark.j);
-  show(mark.group, yes || (shown && p && chosen));
+  show(mark.group, shown && p && (joint.state !== null || chosen || guide));
   if (!p) return;
+  mark.group.setAttribute("opacity", guide && !chosen ? 0.5 : 1);
   mark.group.setAttribute("transform", `translate(${p[0].toFixed(2)} ${p[1].toFixed(2)})`);
   mark.group.classList.toggle("chosen", chosen);
   const look = `${joint.cause}|${S.hover === mark.j}`;
@@ -192,25 +204,20 @@ function drawTag(S, joints, place, shown) {
   S.marks.tag.setAttribute("y", at[1] - 10);
 }
 
-function handlePlace(S, place) {
-  const seen = place.filter((p) => p);
-  if (!seen.length) return null;
-  const xs = seen.map((p) => p[0]);
-  const ys = seen.map((p) => p[1]);
-  const x = Math.max(...xs) + 30;
-  const y = Math.min(...ys) - 22;
+// One that moves the person; for who is chosen as a whole another one that turns and scales.
+function drawHandles(S, place, shown) {
+  const seen = shown && S.can.edit && !S.placing ? place.filter((p) => p) : [];
+  const [xs, ys] = [0, 1].map((axis) => seen.map((p) => p[axis]));
   const inside = (v, size) => Math.min(Math.max(v, 18), size - 18);
-  return [inside(x, S.ui.stage.clientWidth), inside(y, S.ui.stage.clientHeight)];
-}
-
-function drawHandle(S, place, shown) {
-  const moved = S.drag?.handleAt;
-  const at = shown && S.can.edit && !S.placing ? moved ?? handlePlace(S, place) : null;
-  S.handleAt = at;
-  show(S.marks.handle, at);
-  if (!at) return;
-  S.marks.handle.setAttribute("transform", `translate(${at[0].toFixed(1)} ${at[1].toFixed(1)})`);
-  S.marks.handle.classList.toggle("chosen", S.joint === HANDLE);
+  const beside = (y) => [inside(Math.max(...xs) + 30, S.ui.stage.clientWidth), inside(y, S.ui.stage.clientHeight)];
+  S.handleAt = seen.length ? S.drag?.handleAt ?? beside(Math.min(...ys) - 22) : null;
+  S.turnAt = seen.length > 1 && S.joint === HANDLE ? S.drag?.turnAt ?? beside(Math.max(...ys) + 22) : null;
+  S.marks.handles.forEach((node, k) => {
+    const at = [S.handleAt, S.turnAt][k];
+    show(node, at);
+    if (at) node.setAttribute("transform", `translate(${at[0].toFixed(1)} ${at[1].toFixed(1)})`);
+    node.classList.toggle("chosen", S.joint === HANDLE);
+  });
 }
 
 export function boxNode(S, parent, box, cls) {
@@ -263,7 +270,7 @@ function fitBox(S, box, room) {
 
 export function fit(S, how) {
   const joints = extent(S.now);
-  const own = joints && S.now.box ? around(joints, S.now.box) : joints;
+  const own = joints && S.now.box ? around(joints, S.now.box) : joints ?? S.now.box;
   const box = how === "person" ? own ?? S.item.amodal?.box ?? S.item.modal?.box : null;
   if (box && (box[2] > 0 || box[3] > 0)) fitBox(S, box, 0.5);
   else fitBox(S, [0, 0, S.item.w, S.item.h], 0.04);

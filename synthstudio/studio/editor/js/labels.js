@@ -187,6 +187,27 @@ export function moveJoints(item, now, dx, dy, joints = [...now.joints.keys()]) {
   });
 }
 
+// Turned clockwise by an angle in radians and made larger, about the middle of all that have a place.
+export function turnJoints(item, now, angle, factor) {
+  const [cx, cy] = middleOf(now);
+  const [cos, sin] = [factor * Math.cos(angle), factor * Math.sin(angle)];
+  return now.joints.flatMap((joint, j) => {
+    if (!known(joint)) return [];
+    const [dx, dy] = [joint.x - cx, joint.y - cy];
+    return [[j, asPlaced(item, { ...joint, x: round3(cx + cos * dx - sin * dy), y: round3(cy + sin * dx + cos * dy) })]];
+  });
+}
+
+export function middleOf(now) {
+  const [x, y, w, h] = extent(now, known);
+  return [x + w / 2, y + h / 2];
+}
+
+// A joint of somebody added by hand that nobody has placed yet: where the fitted pose has it.
+export function isGuide(S, joint) {
+  return !S.item.exists && joint.state === null && known(joint);
+}
+
 // Reflect the pose about the middle of its extent; the names stay.
 export function mirrored(item, now) {
   const xs = now.joints.filter(known).map((joint) => joint.x);
@@ -232,8 +253,8 @@ export function fitted(S, box) {
   return pose.at.map(([u, v]) => ({ x: round3(x + u * w), y: round3(y + v * h), state: 2, cause: "visible", origin: "human" }));
 }
 
-export function extent(now) {
-  const points = now.joints.filter((joint) => known(joint) && joint.state !== null);
+export function extent(now, among = (joint) => known(joint) && joint.state !== null) {
+  const points = now.joints.filter(among);
   if (!points.length) return null;
   const xs = points.map((joint) => joint.x);
   const ys = points.map((joint) => joint.y);

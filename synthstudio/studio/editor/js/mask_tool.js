@@ -1,11 +1,12 @@
-// A person's masks, drawn by brush or outline: each stroke is one edit. Keys alone do it too: arrows
+// A person's masks, drawn by brush, by outline or by segmentation: each stroke is one edit. Keys alone do it too: arrows
 // move a cursor, Enter paints there, or places a corner and, where the last one was placed, closes.
 // S.masking: {which, tool, erase, at, hover, points}; S.brush: {tool, r}, kept for the next mask.
 
 import { isShown, open } from "./actions.js";
+import { ask } from "./api.js";
 import { CLICK_PX, draw, el, make, toFrame, toScreen } from "./canvas.js";
 import { LOOKING } from "./key_help.js";
-import { round3 } from "./labels.js";
+import { grownBox, inFrame, round3 } from "./labels.js";
 import { bitsOf, countsOf, fillBrush, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
 import { button, fillPanel, flash } from "./panel.js";
 import { drawMask } from "./pictures.js";
@@ -20,8 +21,10 @@ const MASKS = [
 const MASK_WORD = { modal: "what can be seen", amodal: "the whole person" };
 const MASK_HELP = {
   brush: "Paint it, or arrows and Enter; [ ] size, Shift+T outline, Shift+E erase, Esc ends.",
-  outline: "Draw round it, or click corners, or arrows and Enter; Enter again closes. Shift+T brush, Shift+E erase, Esc ends.",
+  outline: "Draw round it, or click corners: drag them, close at the first or by a double click. Or arrows and Enter; Enter again closes. Shift+T segments, Shift+E erase, Esc ends.",
+  segment: "Click the person, or arrows and Enter: what belongs together is added. Shift+T brush, Shift+E erase, Esc ends.",
 };
+const TOOLS = { brush: "Brush", outline: "Outline", segment: "Segment" };
 export const NO_MASKS = "A second review compares joints: masks are drawn in the layer main.";
 const BRUSH_PX = [0.5, 200]; // radius in the picture
 const PASS_BY = [...LOOKING, "undo", "redo", "loupe", "light", "brighter", "darker", "sharper", "flatter", "history"]; // end no drawing
@@ -34,7 +37,7 @@ export function buildMasks(S, side) {
   const draws = (action) => (event) => pressPainting(S, action, event);
   ui.masks = MASKS.map(([which, text, key, title]) => ({ which, node: button(box, text, key, title, draws(`mask ${which}`)) }));
   ui.masking = el("div", "hides masking", null, box);
-  ui.maskTools = ["brush", "outline"].map((tool) => ({ tool, node: button(ui.masking, tool === "brush" ? "Brush" : "Outline", "", `Draw by ${tool} (Shift+T)`, draws(`mask ${tool}`), "toggle") }));
+  ui.maskTools = Object.keys(TOOLS).map((tool) => ({ tool, node: button(ui.masking, TOOLS[tool], "", `Draw by ${tool} (Shift+T)`, draws(`mask ${tool}`), "toggle") }));
   ui.maskErase = button(ui.masking, "Erase", "", "Erase instead of adding (Shift+E)", draws("mask erase"), "toggle");
   const label = el("label", "size", null, ui.masking);
   ui.maskSize = el("span", "", "", label);
@@ -113,7 +116,8 @@ export function maskAction(S, verb, rest) {
   else if (verb === "undo" && masking.points.length) masking.points.pop();
   else if (masking.tool === "brush" && (verb === "brighter" || verb === "darker")) sizeBrush(S, S.brush.r * (verb === "brighter" ? 1.25 : 0.8));
   else if (word === "erase" || verb === "answer") masking.erase = !masking.erase;
-  else if (["tool", "brush", "outline"].includes(word)) takeTool(S, word === "tool" ? { brush: "outline", outline: "brush" }[masking.tool] : word);
+  else if (word === "tool") takeTool(S, { brush: "outline", outline: "segment", segment: "brush" }[masking.tool]);
+  else if (word in TOOLS) takeTool(S, word);
   else if (word === "close") closeOutline(S);
   else if (word === "leave" && masking.points.length) masking.points = [];
   else if (word === "done" || word === "leave" || word === masking.which) endMask(S);
@@ -142,23 +146,42 @@ function samePlace(S, [ax, ay], [bx, by], reach) {
 function enterMask(S) {
   const { tool, at, points } = S.masking;
   if (tool === "brush") keepMask(S, [at]);
+  else if (tool === "segment") segment(S, at);
   else if (points.length && samePlace(S, at, points.at(-1), 0.01)) closeOutline(S);
   else points.push(at);
 }
 
-// A click: a dab of the brush, or a corner; on the last or the first corner it closes the outline.
+// A click: a dab of the brush, what belongs together, or a corner; on the first corner it closes the outline.
 export function clickMask(S, at, reach) {
   const { tool, points } = S.masking;
   S.masking.at = withinPicture(S, at);
   if (tool === "brush") return keepMask(S, [at]);
-  const again = points.length > 2 && [points.at(-1), points[0]].some((corner) => samePlace(S, at, corner, reach));
-  if (again) closeOutline(S);
+  if (tool === "segment") return segment(S, S.masking.at);
+  if (points.length > 2 && samePlace(S, at, points[0], reach)) closeOutline(S);
   else if (!points.length || !samePlace(S, at, points.at(-1), CLICK_PX)) points.push(S.masking.at);
+}
+
+// A double click closes the outline; its second click alone begins none.
+export function doubleClickMask(S) {
+  if (S.masking?.tool !== "outline") return;
+  if (S.masking.points.length > 2) closeOutline(S);
+  else if (S.masking.points.length === 1) S.masking.points = [];
+  draw(S);
+}
+
+// Which corner of the outline is within reach of a place, -1 for none.
+export function cornerAt(S, at, reach) {
+  return S.masking.tool === "outline" ? S.masking.points.findLastIndex((corner) => samePlace(S, at, corner, reach)) : -1;
+}
+
+export function moveCorner(S, k, at) {
+  if (k < S.masking?.points.length) S.masking.points[k] = withinPicture(S, at);
 }
 
 // A finished drag: a stroke of the brush, or an outline; after corners were clicked it goes on from them.
 export function dragMask(S, line) {
   const { tool, points } = S.masking;
+  if (tool === "segment") return segment(S, withinPicture(S, line.at(-1)));
   if (tool === "brush" || !points.length) return keepMask(S, line);
   points.push(...line.map((p) => withinPicture(S, p)));
   S.masking.at = points.at(-1);
@@ -171,14 +194,36 @@ function closeOutline(S) {
   keepMask(S, points);
 }
 
-// A stroke over the shown person's mask, as one edit.
+// Have the server say what belongs to a place: in the person's box where there is one (round the
+// joints a larger one), and where something is added with the joints that can be seen.
+async function segment(S, at) {
+  const { item, masking } = S;
+  if (!open(S) || !isShown(S)) return;
+  const seen = S.now.joints.filter((joint) => joint.state === 2 && inFrame(item, joint));
+  const points = [at, ...(masking.erase ? [] : seen.map(({ x, y }) => [x, y]))];
+  const near = S.now.box ?? item.modal?.box;
+  const box = grownBox(S, near);
+  if (box && !near) [box[0], box[1], box[2], box[3]] = [box[0] - 0.12 * box[2], box[1] - 0.12 * box[3], 1.24 * box[2], 1.24 * box[3]];
+  flash(S, "Segmenting…", 20000);
+  const { status, data, why } = await ask(S, "POST", `/sets/${S.set}/frames/${item.frame}/segment`, { points, box });
+  if (S.masking !== masking || S.item.id !== item.id) return;
+  if (status === 200) keepBits(S, (bits, value) => bitsOf(data.counts, item).forEach((bit, k) => bit && (bits[k] = value)));
+  else flash(S, why);
+}
+
 function keepMask(S, line) {
-  const { which, tool, erase } = S.masking;
+  const { item, brush } = S;
+  const outline = S.masking.tool === "outline";
+  keepBits(S, (bits, value) => (outline ? fillOutline(bits, item, line, value) : fillBrush(bits, item, line, brush.r, value)));
+}
+
+// A stroke over the shown person's mask, as one edit.
+function keepBits(S, paint) {
+  const { which, erase } = S.masking;
   if (!open(S) || !isShown(S)) return;
   const { item, now } = S;
   const bits = bitsOf(maskCounts(item, now, which), item);
-  if (tool === "brush") fillBrush(bits, item, line, S.brush.r, erase ? 0 : 1);
-  else fillOutline(bits, item, line, erase ? 0 : 1);
+  paint(bits, erase ? 0 : 1);
   const { edit: made, empty } = masksEdit(item, now, { [which]: countsOf(bits) });
   if (!made) return flash(S, empty ? "Nothing would be left of the mask: undo its strokes instead." : unchangedWhy(S, which, erase));
   record(S, item, commit(S, item, { kind: "edit", masks: made.masks }, made.patch));
@@ -200,8 +245,8 @@ export function drawMasking(S) {
   if (drag?.kind === "mask" && tool === "brush") {
     const node = make("path", { class: `${cls} wide`, d: path([...drag.line, drag.line.at(-1)]) }, S.marks.boxes);
     node.style.strokeWidth = `${(2 * S.brush.r * S.zoom).toFixed(1)}px`;
-  } else if (drag?.kind === "mask" || points.length) {
-    const line = [...points, ...(drag?.kind === "mask" ? drag.line : masking.hover ? [masking.hover] : [])];
+  } else if (tool === "outline" && (drag?.kind === "mask" || points.length)) {
+    const line = [...points, ...(drag?.kind === "mask" ? drag.line : masking.hover && !drag ? [masking.hover] : [])];
     make("path", { class: cls, d: path(line) }, S.marks.boxes);
   }
   for (const p of points) {

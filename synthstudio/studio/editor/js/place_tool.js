@@ -5,14 +5,14 @@ import { DO, choose, isShown, open, placeJoint, setJoints } from "./actions.js";
 import { fillMore } from "./buttons.js";
 import { toFrame } from "./canvas.js";
 import { LOOKING } from "./key_help.js";
-import { nice, say } from "./labels.js";
+import { isGuide, nice, say } from "./labels.js";
 import { endMask } from "./mask_tool.js";
 import { flash } from "./panel.js";
 import { NO_MODEL, accept, trusted } from "./predictions.js";
 import { stackOf } from "./undo.js";
 
 const KEEP_PLACING = [...LOOKING, "loupe", "light", "darker", "brighter", "flatter", "sharper", "peek", "nudge", "redo"];
-export const PLACE_HELP = "Click where the named joint is; the next follows. r no label, Tab as it stands, z back, Esc ends.";
+export const PLACE_HELP = "Click where the named joint is; the next follows. Enter takes the faint or predicted one, r no label, Tab as it stands, z back, Esc ends.";
 
 export function startPlacing(S) {
   if (S.placing) return endPlacing(S);
@@ -51,6 +51,7 @@ function placeBack(S) {
   const op = stackOf(S, S.item.id).undo.at(-1);
   const [name, more] = Object.keys(op?.patch?.joints ?? {});
   DO.undo(S);
+  if (!S.now.exists) return endPlacing(S);
   if (name && !more) choose(S, S.skeleton.joints.indexOf(name));
 }
 
@@ -64,7 +65,7 @@ export function placeAction(S, verb, rest) {
     setJoints(S, verb, value);
     if (["unlabelled", "truncated", "0"].includes(value)) goOn(S, 1); // these need no place
   } else if (verb === "accept" && value === "joint") {
-    if (trusted(S)?.joints[S.joint] && open(S)) {
+    if ((trusted(S)?.joints[S.joint] || isGuide(S, S.now.joints[S.joint])) && open(S)) {
       accept(S, value);
       goOn(S, 1);
     } else flash(S, S.model ? "Nothing is predicted for it." : NO_MODEL);

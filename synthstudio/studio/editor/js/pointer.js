@@ -1,10 +1,10 @@
 // Mouse, pen and touch on the stage.
 
-import { choose, edit, placeJoint } from "./actions.js";
+import { choose, edit, jointAt, placeJoint, turn } from "./actions.js";
 import { boxCorners, keepBox } from "./box_tool.js";
 import { CLICK_PX, REACH_PX, SIDE, draw, drawn, toFrame, toScreen, zoomBy } from "./canvas.js";
-import { known, moveJoints } from "./labels.js";
-import { clickMask, dragMask, sizeBrush } from "./mask_tool.js";
+import { known, middleOf, moveJoints, turnJoints } from "./labels.js";
+import { clickMask, cornerAt, doubleClickMask, dragMask, moveCorner, sizeBrush } from "./mask_tool.js";
 import { lightOf } from "./pictures.js";
 import { endPlacing, placeNext } from "./place_tool.js";
 import { endStroke, isChosen, keepStroke, startStroke, targets, toggleJoint } from "./strokes.js";
@@ -30,8 +30,8 @@ function pick(S, sx, sy, reach = REACH_PX) {
   return best;
 }
 
-function onHandle(S, sx, sy, reach = REACH_PX) {
-  return S.handleAt && Math.hypot(S.handleAt[0] - sx, S.handleAt[1] - sy) <= reach;
+function isAt(handle, sx, sy, reach = REACH_PX) {
+  return handle && Math.hypot(handle[0] - sx, handle[1] - sy) <= reach;
 }
 
 function reachOf(event) {
@@ -59,8 +59,11 @@ export function listenPointer(S) {
     const unit = event.deltaMode === 1 ? 30 : 1;
     const by = (event.deltaY || event.deltaX) * unit; // with Shift some browsers turn the one into the other
     if (S.masking?.tool === "brush" && event.shiftKey) return sizeBrush(S, S.brush.r * Math.exp(-by * 0.002));
+    if (S.joint === HANDLE && event.shiftKey) return turn(S, by * 0.0005, 1);
+    if (S.joint === HANDLE && event.altKey) return turn(S, 0, Math.exp(-by * 0.0005));
     zoomBy(S, Math.exp(-event.deltaY * unit * 0.0016), ...stagePoint(S, event));
   }, { passive: false });
+  stage.addEventListener("dblclick", () => doubleClickMask(S));
   // A line that a finger draws is no swipe of the page: after one the browser would swallow a tap.
   stage.addEventListener("touchmove", (event) => event.preventDefault(), { passive: false });
   stage.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -109,7 +112,8 @@ function pressed(S, event) {
     return;
   }
   if (S.masking) {
-    Object.assign(S.drag, { kind: "mask", line: [toFrame(S, sx, sy)] });
+    const corner = cornerAt(S, toFrame(S, sx, sy), reachOf(event) / 2);
+    Object.assign(S.drag, { kind: corner < 0 ? "mask" : "corner", corner, line: [toFrame(S, sx, sy)] });
     S.masking.hover = event.pointerType === "touch" ? null : toFrame(S, sx, sy);
     return;
   }
@@ -131,7 +135,9 @@ function pressed(S, event) {
     const [x, y] = toScreen(S, joint.x, joint.y);
     Object.assign(S.drag, { kind: "joint", j, gx: x - sx, gy: y - sy });
     if (!S.placing) choose(S, j, S.picked.includes(j) ? S.picked : []);
-  } else if (onHandle(S, sx, sy, reachOf(event))) {
+  } else if (isAt(S.turnAt, sx, sy, reachOf(event))) {
+    Object.assign(S.drag, { kind: "turn", middle: toScreen(S, ...middleOf(S.now)) });
+  } else if (isAt(S.handleAt, sx, sy, reachOf(event))) {
     Object.assign(S.drag, { kind: "all", from: S.handleAt });
     choose(S, HANDLE);
   }
@@ -153,7 +159,7 @@ function moved(S, event) {
   if (!drag) {
     if (S.item && S.ready) setHover(S, S.masking || S.placing ? null : pick(S, sx, sy));
     if (S.placing) draw(S); // the name of the joint goes with the pointer
-    S.ui.stage.style.cursor = S.masking || S.placing ? "crosshair" : S.hover !== null ? "grab" : onHandle(S, sx, sy) ? "move" : "";
+    S.ui.stage.style.cursor = S.masking || S.placing ? "crosshair" : S.hover !== null ? "grab" : isAt(S.turnAt, sx, sy) ? "alias" : isAt(S.handleAt, sx, sy) ? "move" : "";
     drawLoupe(S);
     return;
   }
@@ -166,10 +172,16 @@ function moved(S, event) {
     boxCorners(S, toFrame(S, drag.sx, drag.sy), toFrame(S, sx, sy));
   } else if (drag.kind === "stroke" || drag.kind === "mask") {
     drag.line.push(toFrame(S, sx, sy));
+  } else if (drag.kind === "corner") {
+    moveCorner(S, drag.corner, toFrame(S, sx, sy));
+  } else if (drag.kind === "turn") {
+    const [[ax, ay], [bx, by]] = [[drag.sx, drag.sy], [sx, sy]].map(([x, y]) => [x - drag.middle[0], y - drag.middle[1]]);
+    drag.changed = turnJoints(S.item, S.now, Math.atan2(by, bx) - Math.atan2(ay, ax), Math.hypot(bx, by) / Math.hypot(ax, ay));
+    drag.turnAt = [sx, sy];
   } else if (drag.kind === "joint") {
     const [x, y] = toFrame(S, sx + drag.gx, sy + drag.gy);
     const joint = S.now.joints[drag.j];
-    drag.changed = moveJoints(S.item, S.now, x - joint.x, y - joint.y, S.placing ? [drag.j] : targets(S));
+    drag.changed = S.placing ? [[drag.j, jointAt(S, drag.j, x, y)]] : moveJoints(S.item, S.now, x - joint.x, y - joint.y, targets(S));
   } else {
     drag.changed = moveJoints(S.item, S.now, (sx - drag.sx) / S.zoom, (sy - drag.sy) / S.zoom);
     drag.handleAt = [drag.from[0] + sx - drag.sx, drag.from[1] + sy - drag.sy];
@@ -186,6 +198,7 @@ function released(S, event) {
   S.drag = null;
   if (drag?.moved && drag.kind === "box") keepBox(S);
   else if (drag?.kind === "stroke") drag.moved ? keepStroke(S, drag.line) : drag.once && endStroke(S);
+  else if (drag?.kind === "corner" && S.masking && !drag.moved) clickMask(S, drag.line[0], reachOf(event) / 2);
   else if (drag?.kind === "mask" && S.masking) drag.moved ? dragMask(S, drag.line) : clickMask(S, drag.line[0], reachOf(event) / 2);
   else if (drag?.moved && drag.changed.length) edit(S, drag.changed);
   else if (drag && !drag.moved && S.placing && !S.space && event.button === 0) placeNext(S, ...stagePoint(S, event));

@@ -6,7 +6,7 @@ import { addNew, edit, emptied, fetching, insertNew, open } from "./actions.js";
 import { asKey } from "./buttons.js";
 import { drawn, el, line, make, toScreen } from "./canvas.js";
 import { setItem } from "./editor.js";
-import { asPlaced, derive, everybody, extent, jointsPatch, known } from "./labels.js";
+import { asPlaced, derive, everybody, extent, isGuide, jointsPatch, known } from "./labels.js";
 import { button, fillPanel, flash } from "./panel.js";
 import { targets } from "./strokes.js";
 import { atOnce, commit, refusedOf } from "./sync_queue.js";
@@ -87,7 +87,8 @@ export function accept(S, which) {
   const prediction = trusted(S);
   if (which !== "person" && S.joint < 0) return flash(S, "Choose a joint first: click it, or press Tab.");
   const joints = { joint: targets(S), limb: limbOf(S), person: [...S.skeleton.joints.keys()] }[which];
-  const changed = prediction ? takenFrom(S.item, prediction, joints, S.now.joints) : [];
+  const guide = (j) => (isGuide(S, S.now.joints[j]) ? [[j, { ...S.now.joints[j], state: 2, cause: "visible" }]] : []);
+  const changed = prediction ? takenFrom(S.item, prediction, joints, S.now.joints) : joints.flatMap(guide);
   if (!changed.length) return flash(S, S.model ? "Nothing is predicted for it." : NO_MODEL);
   edit(S, changed);
 }

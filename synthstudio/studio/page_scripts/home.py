@@ -83,7 +83,7 @@ def _empty(me: User) -> None:
         st.write("No data sets yet. Choose a scene, adjust it, preview a frame, and start a job.")
         if may(me.role, "generate"):
             if st.button("Generate your first set", type="primary", key="go_generate"):
-                st.switch_page("pages/generate.py")
+                st.switch_page("page_scripts/generate.py")
         else:
             st.caption("Only leads can generate data sets. Ask someone with the role lead.")
         st.caption("To open existing data sets, start the studio with their folders:")
@@ -220,7 +220,7 @@ def _links(me: User, found: OpenSet, seen: DatasetFacts, mine: int) -> None:
         label = "View"
     params = review_params(found.key, queue=queue)
     if st.button(label, type="primary", key=f"review_{found.key[:16]}", width="stretch"):
-        st.switch_page("pages/review.py", query_params=params)
+        st.switch_page("page_scripts/review.py", query_params=params)
     if st.button(
         "Risk queue",
         key=f"risk_{found.key[:16]}",
@@ -228,9 +228,9 @@ def _links(me: User, found: OpenSet, seen: DatasetFacts, mine: int) -> None:
         help="Who is likely labelled wrong, and why. To check labels against rays and rules first: "
         f"synthstudio review check {plain(found.name)}",
     ):
-        st.switch_page("pages/queue.py", query_params={"set": found.key})
+        st.switch_page("page_scripts/queue.py", query_params={"set": found.key})
     if st.button("Gallery", key=f"gallery_{found.key[:16]}", width="stretch"):
-        st.switch_page("pages/gallery.py", query_params={"set": found.key})
+        st.switch_page("page_scripts/gallery.py", query_params={"set": found.key})
 
 
 def _export(ctx: Context, me: User, found: OpenSet, seen: DatasetFacts) -> None:
