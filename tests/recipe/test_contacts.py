@@ -38,7 +38,7 @@ def stage_of(**people: object) -> FrameGenerator:
 def surface_points(stage: FrameGenerator, obj: ObjectSpec, step_m: float = 0.018) -> F64:
     """Return points on the object's surfaces, nowhere farther apart than about `step_m`."""
     out = []
-    for surface in stage.obj(obj, instance=1002, first_texture=0)[0]:
+    for surface in stage.object_surfaces(obj, instance=1002, first_texture=0)[0]:
         a, b, c = np.moveaxis(surface.vertices_m.astype(np.float64)[surface.faces], 1, 0)
         sides = [np.linalg.norm(p - q, axis=1) for p, q in ((a, b), (b, c), (c, a))]
         parts = np.ceil(np.max(sides, axis=0) / step_m).clip(1, 60).astype(int)
