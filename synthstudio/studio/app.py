@@ -19,7 +19,6 @@ _AGAIN_S = 3
 
 
 def main() -> None:
-    st.set_page_config(page_title="synthstudio", page_icon=icon(), layout="wide")
     st.html(STYLE)
     refuse_unguarded()
     ctx = context()
@@ -28,6 +27,12 @@ def main() -> None:
         for name, title in PAGES.items()
     ]
     page, name = st.navigation(pages, position="hidden"), ""
+    st.set_page_config(
+        page_title="synthstudio",
+        page_icon=icon(),
+        layout="wide",
+        initial_sidebar_state="collapsed" if page.url_path == "review" else "auto",
+    )
     begin_run(entered=st.session_state.get("page") != page.url_path)
     st.session_state["page"] = page.url_path
     try:

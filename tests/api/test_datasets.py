@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,11 @@ def test_torch_crops_lie_on_their_people(people: ss.Dataset) -> None:
     assert sum(splits) == len(crops) <= everybody
 
 
+def test_a_data_set_travels_to_other_processes(people: ss.Dataset) -> None:
+    there = pickle.loads(pickle.dumps(people[3:9]))
+    assert [f.index for f in there] == list(range(3, 9)) and there[0].encoded == people[3].encoded
+
+
 def test_a_million_frames_are_not_opened(people: ss.Dataset, monkeypatch) -> None:
     opened: list[Path] = []
     real = reader.read_entry
@@ -111,6 +117,13 @@ def test_a_million_frames_are_not_opened(people: ss.Dataset, monkeypatch) -> Non
     monkeypatch.setattr(reader, "read_entry", counted)
     ss.Dataset(people.path)[20].people  # noqa: B018
     assert len(opened) == 1
+
+
+def test_what_is_shown(people: ss.Dataset) -> None:
+    assert people[0]._repr_html_().startswith('<img src="data:image/jpeg;base64,')
+    assert "24 frames" in people._repr_html_()
+    assert "<table>" in people[0].people._repr_html_()
+    assert people[0].drawn(rows_px=240, legend=False).shape == (240, 320, 3)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,8 @@ _EMPTIED = """() => {
   history.replaceState(null, "", "/review");
   return true;
 }"""
+KEPT = "Object.values(localStorage).map((v) => JSON.parse(v)).filter((v) => v.client)"
+"""Edits that the browser keeps."""
 _COUNT = itertools.count()
 _HELD: list[Any] = []
 """Requests that some test did not answer."""
@@ -295,7 +297,7 @@ class Alone:
         An edit is in the browser's storage as soon as it is made.
         """
         self.page.wait_for_function(_SETTLED)
-        kept = self.page.evaluate("Object.values(localStorage).map((v) => JSON.parse(v))")
+        kept = self.page.evaluate(KEPT)
         output = [op for message in self.messages for op in message["ops"]]
         found = {(op["client"], op["seq"]): op for op in [*kept, *output]}
         return [found[name] for name in sorted(found, key=lambda n: n[1])]

@@ -62,7 +62,7 @@ class Desk:
     def write(self, opener: str, text: str) -> None:
         """Open a form by its key, write and save."""
         self.press(opener)
-        self.root.locator("form").get_by_role("combobox").and_(
+        self.root.locator("form").get_by_role("textbox").and_(
             self.page.locator(":focus")
         ).wait_for()
         self.page.keyboard.type(text)

@@ -94,7 +94,7 @@ def test_a_late_window_is_not_older_than_what_was_acknowledged(alone):
     alone.press("Tab", "s")
     alone.answer()
     alone.give(items=before)
-    assert "hidden by self" in alone.label(JOINTS[0])
+    assert "hidden by own body" in alone.label(JOINTS[0])
     alone.press("o")
     assert [op["revision"] for op in alone.ops()] == [0, 1]
 
@@ -250,24 +250,25 @@ def test_names_and_comments_are_text_not_html(desktop):
 
 
 VIEWED = {
-    "labels": ({}, ["Tab", "s", "a", "Delete", "w", "ArrowRight", "i", "x"], ["Approve and go on"]),
-    "nobody": ({"items": [empty_frame(0)]}, ["a", "Delete"], ["Nobody is in this frame: say so"]),
+    "labels": (
+        {},
+        ["Tab", "s", "a", "Delete", "w", "ArrowRight", "i", "x"],
+        ["Approve, or decide"],
+    ),
+    "nobody": ({"items": [empty_frame(0)]}, ["a", "Delete"], ["Approve, or decide"]),
     "predictions": (
         {"items": [item(0, prediction=predicted())], "predictions": "net"},
         ["Tab", "Enter", "Control+Enter", "Shift+I", "Shift+P", "Shift+X"],
         [
-            "Accept the prediction of the whole person",
-            "Add a person who was predicted and not labelled",
-            "Say that the prediction of this person is wrong",
+            "Accept the prediction of the person",
+            "Add a predicted person",
+            "Reject the prediction of this person",
         ],
     ),
     "strokes": (
         {},
         ["Shift+O", "draw", "Shift+L", "draw", "<", "o", "Control+a", "o"],
-        [
-            "Draw an object that hides the joints under it",
-            "Draw another person who hides the joints under the line",
-        ],
+        ["Draw an occluder", "Draw the mask of the visible part"],
     ),
 }
 
@@ -361,7 +362,7 @@ def test_nobody_edits_who_waits_for_a_blind_second_look(desktop):
     assert editor.ops() == []
     expect(desktop.locator(".flash")).to_contain_text("second review")
     expect(desktop.locator(".chip")).to_contain_text("second review")
-    expect(desktop.get_by_role("button", name="Approve and go on")).to_be_disabled()
+    expect(desktop.get_by_role("button", name="Approve, or decide")).to_be_disabled()
     editor.press("n", "a")  # the control
     assert [op["status"] for op in editor.ops()] == ["approved"]
 

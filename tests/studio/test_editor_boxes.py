@@ -63,7 +63,7 @@ def test_a_box_with_somebody_new_where_others_are(desktop):
     editor = Alone(desktop)
     coco = get_skeleton("coco17")
     editor.give(items=[item(0, modal=BOX), item(1)], skeleton=skeleton_json(coco, POSES))
-    editor.page.get_by_role("button", name="Draw a box with somebody new").click()
+    editor.page.get_by_role("button", name="Draw the box of a new person").click()
     editor.page.mouse.move(*at(editor, 20, 30))
     editor.page.mouse.down()
     editor.page.mouse.move(*at(editor, 100, 50))

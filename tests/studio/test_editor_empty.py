@@ -25,7 +25,7 @@ def test_nobody_here_is_one_key_and_one_undo(editor):
     (op,) = editor.ops()
     assert (op["kind"], op["status"], op["frame"], op["instance"]) == ("status", "nobody", 0, 0)
     assert editor.reads("item") == "1:0"
-    editor.page.get_by_role("button", name="Nobody is in this frame: say so").click()
+    editor.page.get_by_role("button", name="Approve, or decide").click()
     assert editor.reads("item") == "2:1" and len(editor.ops()) == 2
     expect(editor.page.locator(".decide .btn").first).to_contain_text("Approve")
     editor.press("b")

@@ -1,7 +1,7 @@
 """The editor by mouse and finger, on a phone, beside neighbours, put up anew; without a server."""
 
 import pytest
-from editor_host import JOINTS, Alone, item, touch
+from editor_host import JOINTS, Alone, at, item, touch
 
 pytestmark = pytest.mark.browser
 
@@ -43,6 +43,8 @@ def test_the_box_of_somebody_without_a_mask_follows_the_joints(desktop):
 def test_on_a_phone_the_picture_is_as_wide_as_the_screen(phone):
     stage = phone.page.locator(".stage").bounding_box()
     assert stage["width"] >= 360 and stage["height"] >= 220
+    touch(phone, "touchStart", at(phone, 40, 50))
+    touch(phone, "touchEnd")
     palette = phone.page.locator(".palette").bounding_box()
     assert stage["y"] + stage["height"] <= palette["y"] < 844
     buttons = phone.page.locator(".palette .btn").all()

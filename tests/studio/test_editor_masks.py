@@ -105,7 +105,7 @@ def distance(p, q):
 
 
 def test_a_brush_adds_and_erases_with_an_undo_each(editor):
-    editor.page.get_by_role("button", name="Draw the mask of what can be seen").click()
+    editor.page.get_by_role("button", name="Draw the mask of the visible part").click()
     editor.page.get_by_label("Radius").fill("50")  # the slider: its middle is 10 px
     draw(editor, (100, 60), (160, 60))
     editor.page.get_by_role("button", name="Erase instead of adding").click()
@@ -182,7 +182,7 @@ def test_a_click_segments(editor):
 def test_a_second_look_has_no_masks(desktop):
     editor = Alone(desktop)
     editor.give(items=[item(0)], can={"edit": True, "masks": False})
-    expect(desktop.get_by_role("button", name="Draw the mask of what can be seen")).to_be_disabled()
+    expect(desktop.get_by_role("button", name="Draw the mask of the visible part")).to_be_disabled()
     for keys in (("Shift+M",), ("Shift+O", "Shift+C")):
         editor.press(*keys)
         assert editor.reads("masking") == ""

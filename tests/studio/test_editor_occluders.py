@@ -43,7 +43,7 @@ def by_person(ops):
 
 
 def test_a_object_hides_all_who_are_behind_it_with_one_undo(alone):
-    alone.page.get_by_role("button", name="Draw an object that hides").click()
+    alone.page.get_by_role("button", name="Draw an occluder").click()
     draw(alone, *SQUARE)
     ops = by_person(alone.ops())
     wanted, base = under(alone), dict(zip(JOINTS, alone.now["items"][0]["base"], strict=True))

@@ -37,7 +37,7 @@ def test_each_click_places_the_next_joint(editor):
 
 @pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_keys_say_what_a_click_does_not(editor):
-    editor.page.get_by_role("button", name="Place the joints one after another").click()
+    editor.page.get_by_role("button", name="Place joint after joint").click()
     editor.press("Tab")  # the nose stays as it stands
     editor.press("r")  # no left eye
     assert editor.reads("joint") == JOINTS[2]

@@ -31,7 +31,8 @@ def test_a_prediction_is_seen_under_the_labels_and_can_be_hidden(editor):
     assert float(nose.get_attribute("cx")) == pytest.approx(43 * zoom + tx, abs=0.1)
     editor.press("8")
     expect(dots).to_have_count(0)
-    editor.page.get_by_role("button", name="Predictions (8)").click()
+    editor.page.get_by_role("button", name="View", exact=True).click()
+    editor.page.get_by_role("button", name="Show the prediction").click()
     expect(dots).to_have_count(21)
     editor.press("n")
     expect(panel).to_contain_text("nothing of this person")
@@ -39,13 +40,12 @@ def test_a_prediction_is_seen_under_the_labels_and_can_be_hidden(editor):
 
 
 def test_joint_limb_and_person_are_taken_by_key_and_by_button(editor):
-    names = {"Joint": "Accept the predicted place of the chosen joint",
-             "Limb": "Accept the prediction of the chosen joint's limb",
-             "Person": "Accept the prediction of the whole person"}  # fmt: skip
+    names = {"Joint": "Accept the prediction of the selected joint",
+             "Limb": "Accept the prediction of the joint's limb",
+             "Person": "Accept the prediction of the person"}  # fmt: skip
     buttons = {k: editor.page.get_by_role("button", name=v) for k, v in names.items()}
-    assert buttons["Joint"].is_disabled() and buttons["Person"].is_enabled()
     editor.press("Enter")
-    expect(editor.page.locator(".flash")).to_contain_text("Choose a joint first")
+    expect(editor.page.locator(".flash")).to_contain_text("Select a joint first")
     editor.press("Tab", "Enter")
     assert last(editor)["joints"] == {"nose": [43, 50, 1, "object", "predicted"]}
     assert "as predicted" in editor.label("nose") and "edited" not in editor.label("nose")
@@ -101,7 +101,7 @@ def test_a_prediction_is_called_wrong_by_key_and_by_button(editor):
     dots = editor.page.locator(".marks circle.prediction")
     for take in (
         lambda: editor.press("Shift+X"),
-        lambda: editor.page.get_by_role("button", name="Say that the prediction").click(),
+        lambda: editor.page.get_by_role("button", name="Reject the prediction").click(),
     ):
         take()
         assert (last(editor)["kind"], last(editor)["text"]) == ("distrust", "net")

@@ -20,7 +20,7 @@ def inside(editor, x, y):
 
 
 def test_a_lasso_and_a_key_are_one_edit_with_one_undo(alone):
-    alone.page.get_by_role("button", name="Choose the joints inside a line").click()
+    alone.page.get_by_role("button", name="Select the joints inside a line").click()
     draw(alone, (30, 40), (125, 40), (125, 95), (30, 95))
     wanted = inside(alone, 125, 95)
     assert picked(alone) == wanted and 3 < len(wanted) < 17

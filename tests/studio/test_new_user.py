@@ -37,7 +37,7 @@ def begin(page, studio, name):
 
 def test_the_first_corrected_label(studio, studio_set, page):
     desk = begin(page, studio, "Nia")
-    for part in ("Tab chooses a joint", "a approves"):
+    for part in ("Tab selects a joint", "a approve"):
         page.get_by_text(part).first.wait_for()
     item = desk.reads("item")
     desk.root.focus()

@@ -13,7 +13,7 @@ from synthstudio.studio.settings import PAGES
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "studio.md"
 EDITOR = ROOT / "docs" / "studio_editor.md"
-LIST = ROOT / "synthstudio" / "studio" / "editor" / "js" / "key_help.js"
+LIST = ROOT / "synthstudio" / "studio" / "editor" / "js" / "keys.js"
 SIZES = {"": (1440, 900), "_phone": (390, 844)}
 
 
@@ -22,7 +22,7 @@ def keys_of_the_editor() -> list[tuple[str, str]]:
     found = re.search(r"^export const KEYS = (\[.*?^\]);", LIST.read_text("utf-8"), re.M | re.S)
     assert found, f"no list of keys in {LIST.name}"
     groups = json.loads(re.sub(r",\s*\]", "]", found[1]))
-    return [(key, does) for _, rows in groups for key, does in rows]
+    return [(key, does) for _, rows in groups for _, key, _, does in rows if key]
 
 
 def table(keys: list[tuple[str, str]]) -> str:

@@ -1,31 +1,24 @@
 // What keys and buttons do.
 
 import { boxAction, startBox } from "./box_tool.js";
-import { fillMore, fillPalette, pan, togglePeek } from "./buttons.js";
 import { draw, fit, toFrame, zoomBy } from "./canvas.js";
-import { CLIP_BUTTONS, CLIP_DO, goFrame, undoBatch } from "./clips.js";
+import { CLIP_DO, goFrame, undoBatch } from "./clips.js";
 import { setItem, step, togglePast } from "./editor.js";
+import { helpKey, showHelp } from "./help.js";
+import { actionOf, keyName, keyOf, rowOf } from "./keys.js";
 import { asCalled, asPlaced, derive, inFrame, jointsPatch, known, mirrored, moveJoints, neighbours, nice, round3, say, standing, swapped, toRow, turnJoints, withCause, withState } from "./labels.js";
 import { maskAction, startMask } from "./mask_tool.js";
-import { BLINDED, closeForm, fillPanel, fillTable, flash, inWords, openForm } from "./panel.js";
-import { PEEKS, drawMask, setLight, startPeek } from "./pictures.js";
+import { BLINDED, closeForm, fillPanel, fillTable, flash, inWords, openForm, textField } from "./panel.js";
+import { drawMask, setLight, startPeek, togglePeek } from "./pictures.js";
 import { PLACE_HELP, placeAction, startPlacing } from "./place_tool.js";
 import { HANDLE, drawLoupe } from "./pointer.js";
 import { accept, distrust, fillPredictions, groupBack } from "./predictions.js";
-import { chooseMany, extend, fillStrokes, startStroke, strokeAction, targets } from "./strokes.js";
+import { chooseMany, extend, startStroke, strokeAction, targets } from "./strokes.js";
 import { commit, refusedOf } from "./sync_queue.js";
-import { answerNewest, keepComment, mentionKey, settleNewest } from "./threads.js";
+import { answerNewest, settleNewest, writeComment } from "./threads.js";
+import { fillTools } from "./tools.js";
 import { record, stackOf, takeBack, takeTheirs, tryAgain } from "./undo.js";
 
-const CAUSE_KEY = { s: "self", p: "person", o: "object", t: "truncated", u: "unknown", r: "unlabelled" };
-const LAYER_KEY = { 3: "boxes", 4: "modal", 5: "amodal", 6: "others", 7: "names", 8: "predictions" };
-const SIMPLE = {
-  a: "approve", x: "reject", q: "flag", j: "skip", e: "comment", E: "answer", n: "next", b: "back", y: "history",
-  m: "mirror", w: "swap", W: "swap pair", i: "add", I: "accept found", P: "accept page", X: "distrust", B: "box", N: "someone", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
-  l: "loupe", "[": "darker", "]": "brighter", "{": "flatter", "}": "sharper", "\\": "light", "?": "help",
-  J: "place", L: "lasso", M: "mask modal", A: "mask amodal", T: "mask tool", C: "cut", O: "paint", H: "hides", G: "choose limb", "<": "choose left", ">": "choose right", ",": "extend -1", ".": "extend 1",
-  "(": "turn -1", ")": "turn 1", "/": "size -1", "*": "size 1", z: "undo", Z: "redo", "+": "closer", "=": "closer", "-": "farther", PageDown: "next", PageUp: "back",
-};
 const TURN_RAD = Math.PI / 180; // by a key
 const SIZE = 1.02; // by a key
 const PAN_PX = 30; // of the screen, by an arrow; ten times that with Shift
@@ -33,38 +26,23 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 
 export function keyAction(S, event) {
   const { key } = event;
-  if (event.ctrlKey || event.metaKey) {
-    if (key === "Enter") return "accept person";
-    if (key === "a") return "choose all";
-    if (key === "z") return "undo";
-    return key === "Z" || key === "y" ? "redo" : null;
-  }
-  if (event.altKey && key === "t") return "take theirs";
-  if (event.altKey && key === "r") return "try again";
-  if (event.altKey && key === "e") return "settle";
-  if (key in ARROWS) {
+  if (key in ARROWS && !event.ctrlKey && !event.metaKey) {
     const by = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
     const onPicture = S.root.getRootNode().activeElement === S.ui.stage;
     if (S.joint === -1 && !S.boxing && !S.stroke && !S.masking) return onPicture ? `pan ${ARROWS[key].map((v) => v * PAN_PX * Math.max(by, 1)).join(" ")}` : null;
     return `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
   }
-  if (event.altKey) return null;
-  if (key === "Enter") return event.shiftKey ? "accept limb" : "accept joint";
-  if ("012".includes(key) && key.length === 1) return `state ${key}`;
-  if (key in CAUSE_KEY) return `cause ${CAUSE_KEY[key]}`;
-  if (key in LAYER_KEY) return `layer ${LAYER_KEY[key]}`;
-  if (key === "Escape") return "leave";
-  return SIMPLE[key] ?? CLIP_BUTTONS.find(([, , one]) => one === key)?.[0] ?? null;
+  return key === "Escape" ? "leave" : actionOf(S, keyName(event));
 }
 
 export function keyDown(S, event) {
   const target = event.composedPath()[0];
   if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); // r and c are Streamlit's own
   if (S.ui.help.open) {
-    if (event.key === "?") S.ui.help.close();
+    helpKey(S, event);
     return;
   }
-  if (target === S.ui.input) {
+  if (S.ui.form.contains(target)) {
     formKey(S, event);
     return;
   }
@@ -72,6 +50,12 @@ export function keyDown(S, event) {
   const plain = !event.ctrlKey && !event.metaKey && !event.shiftKey;
   const pressing = plain && target.closest?.("button") && (event.key === "Enter" || event.key === " ");
   if (pressing) return;
+  const opened = event.key === "Escape" && S.root.querySelector(":popover-open");
+  if (opened) {
+    event.preventDefault();
+    opened.hidePopover();
+    return;
+  }
   const onStage = target === S.ui.stage;
   if (event.key === "Tab") {
     if (onStage && !S.left) {
@@ -85,43 +69,45 @@ export function keyDown(S, event) {
     S.space = true;
     return;
   }
-  if (event.key in PEEKS && !event.ctrlKey && !event.metaKey && !event.altKey) {
-    event.preventDefault();
-    if (!event.repeat) startPeek(S, PEEKS[event.key]);
-    return;
-  }
   const action = keyAction(S, event);
   if (!action) return;
   event.preventDefault();
+  if (action.startsWith("peek ")) {
+    if (!event.repeat) startPeek(S, action.slice(5));
+    return;
+  }
   S.pressedAt = event.timeStamp;
   runKey(S, action);
 }
 
 function formKey(S, event) {
-  if (mentionKey(S, event)) event.preventDefault();
-  else if (event.key === "Escape") {
-    event.preventDefault();
-    closeForm(S);
-  } else if (event.altKey && "1234".includes(event.key)) {
-    event.preventDefault();
-    S.ui.quick.children[Number(event.key) - 1]?.click();
-  }
+  const quick = S.ui.form.querySelector(".quick").children;
+  const mention = quick[0]?.dataset.mention && ["Enter", "Tab"].includes(event.key) && event.target !== quick[0] ? quick[0] : null;
+  const answer = event.altKey ? quick[event.key - 1] : mention;
+  if (event.key === "Escape") closeForm(S);
+  else if (answer) answer.click();
+  else return;
+  event.preventDefault();
 }
 
-// Whether the item may be changed now; says why not. `whole`: what is meant is the frame.
-export function open(S, deleted, whole) {
-  const no = fetching(S) ? "Loading the next person…"
+// Why the item may not be changed now; "" where it may. `whole`: what is meant is the frame.
+export function whyClosed(S, deleted, whole) {
+  return fetching(S) ? "Loading the next person…"
     : !S.can.edit ? "Read-only: your role cannot edit."
     : S.item.blinded ? BLINDED
     : S.broken ? BROKEN
-    : refusedOf(S, S.item.id).length ? "First decide about the edit that was not taken (Alt+T theirs, Alt+R try again)."
-    : whole ? null
-    : !S.item.instance ? "Nobody is in this frame. Press i to add a person, a to say that nobody is here."
+    : refusedOf(S, S.item.id).length ? "First decide about the edit that was not taken: keep theirs, or apply yours."
+    : whole ? ""
+    : !S.item.instance ? `Nobody is in this frame: draw a new person (${keyOf(S, "someone")}), or decide that nobody is here (${keyOf(S, "approve")}).`
     : !S.now.exists ? "This added person was taken back. Redo with Shift+Z."
     : S.now.deleted && !deleted ? "This person is deleted. Delete brings it back."
-    : null;
+    : "";
+}
+
+export function open(S, deleted, whole) {
+  const no = whyClosed(S, deleted, whole);
   if (no) flash(S, no);
-  return no === null;
+  return !no;
 }
 
 const BROKEN = "The picture could not be loaded, so nothing can be changed.";
@@ -178,16 +164,16 @@ export const DO = {
   back: (S) => step(S, -1),
   approve: (S) => (S.item.instance ? decide(S, "approved", "") : decideEmpty(S)),
   skip: (S) => decide(S, "skipped", ""),
-  reject: (S) => open(S) && openForm(S, "rejected"),
-  flag: (S) => open(S) && openForm(S, "flagged"),
-  comment: (S) => open(S, true) && openForm(S, "comment"),
+  reject: (S) => askWhy(S, "rejected", "Why is it rejected?", ["joints wrong", "not a person", "image broken", "too small"]),
+  flag: (S) => askWhy(S, "flagged", "What should somebody look at?", ["cannot tell", "left and right?", "cause unclear", "ask a lead"]),
+  comment: (S) => writeComment(S),
   answer: (S) => answerNewest(S),
   settle: (S) => settleNewest(S),
   undo: (S) => back(S, "undo", "redo", "Undone"),
   redo: (S) => back(S, "redo", "undo", "Done again"),
   mirror: (S) => edit(S, mirrored(S.item, S.now)),
   swap: (S) => edit(S, swapped(S, S.now, null)),
-  "swap pair": (S) => (S.joint >= 0 ? edit(S, swapped(S, S.now, S.joint)) : flash(S, "Choose a joint first.")),
+  "swap pair": (S) => (S.joint >= 0 ? edit(S, swapped(S, S.now, S.joint)) : flash(S, "Select a joint first.")),
   add: (S) => addPerson(S),
   distrust: (S) => distrust(S),
   delete: (S) => remove(S),
@@ -196,9 +182,9 @@ export const DO = {
   place: (S) => startPlacing(S),
   lasso: (S) => startStroke(S, "lasso"),
   paint: (S) => startStroke(S, "object"),
-  "paint person": (S) => startStroke(S, "person"),
-  hides: (S) => flash(S, "First paint an occluder (Shift+O)."),
-  cut: (S) => flash(S, "First paint an occluder (Shift+O)."),
+  hides: (S) => flash(S, "First choose the tool Occluder."),
+  cut: (S) => flash(S, "First choose the tool Occluder."),
+  select: () => {}, // the tool that was running has ended
   whole: (S) => choose(S, HANDLE),
   "fit person": (S) => refit(S, "person"),
   "fit frame": (S) => refit(S, "frame"),
@@ -207,18 +193,18 @@ export const DO = {
   loupe: (S) => {
     S.loupe = !S.loupe;
     drawLoupe(S);
-    fillMore(S);
+    fillTools(S);
   },
   another: (S) => {
     S.another = !S.another;
-    fillMore(S);
+    fillTools(S);
   },
   brighter: (S) => setLight(S, S.light.b * 1.2, S.light.c),
   darker: (S) => setLight(S, S.light.b / 1.2, S.light.c),
   sharper: (S) => setLight(S, S.light.b, S.light.c * 1.15),
   flatter: (S) => setLight(S, S.light.b, S.light.c / 1.15),
   light: (S) => setLight(S, 1, 1),
-  help: (S) => S.ui.help.showModal(),
+  help: (S) => showHelp(S),
   history: (S) => togglePast(S),
   leave: (S) => leave(S),
   "take theirs": (S) => takeTheirs(S, S.item.id),
@@ -229,7 +215,7 @@ export const DO = {
 export function setJoints(S, verb, value) {
   const joints = targets(S);
   if (!joints.length) {
-    flash(S, "Choose a joint first: click it, or press Tab.");
+    flash(S, "Select a joint first: click it, or press Tab.");
     return;
   }
   if (!open(S)) return;
@@ -240,7 +226,7 @@ export function setJoints(S, verb, value) {
   edit(S, changed);
   announce(S);
   const left = joints.length - changed.length;
-  if (left) flash(S, `${left} of ${joints.length} joints ${left === 1 ? "is outside the picture or has no label and stays" : "are outside the picture or have no label and stay"} as before: choose each alone.`, 6000);
+  if (left) flash(S, `${left} of ${joints.length} joints ${left === 1 ? "is outside the picture or has no label and stays" : "are outside the picture or have no label and stay"} as before: select each alone.`, 6000);
 }
 
 // A joint as it is called. One alone is put into the picture where it was last, else into the middle of
@@ -278,12 +264,13 @@ function back(S, from, to, word) {
   } else open(S);
 }
 
-export function decide(S, status, text) {
+function askWhy(S, status, question, reasons) {
+  const done = (text) => decide(S, status, text);
+  if (open(S)) openForm(S, question, { field: textField(), answers: reasons.map((text) => [text, () => done(text)]), done });
+}
+
+function decide(S, status, text) {
   if (!open(S, true)) return;
-  if (status === "comment") {
-    keepComment(S, text);
-    return;
-  }
   record(S, S.item, commit(S, S.item, { kind: "status", status, text }, { status, reason: text }));
   S.decided += 1;
   step(S, 1);
@@ -396,8 +383,7 @@ export function choose(S, j, picked = []) {
   S.ui.stage.focus({ preventScroll: true });
   if (!S.item) return;
   fillTable(S);
-  fillPalette(S);
-  fillStrokes(S);
+  fillTools(S);
   fillPredictions(S);
   draw(S);
   drawLoupe(S);
@@ -411,9 +397,22 @@ export function announce(S) {
   const name = many ? `${many}: ${S.picked.map((k) => nice(S.skeleton.joints[k])).join(", ")}` : j >= 0 ? `${nice(S.skeleton.joints[j])}, ${say(S.now.joints[j])}` : j === HANDLE ? "whole skeleton" : "";
   S.ui.live.textContent = name;
   S.root.dataset.joint = j >= 0 ? S.skeleton.joints[j] : j === HANDLE ? "whole" : "";
-  S.ui.hint.textContent = S.placing ? PLACE_HELP : j >= 0 ? `${many || nice(S.skeleton.joints[j])}: 2 visible · 1 hidden · s self · p person · o object · t outside · r no label · arrows move · Esc lets go`
-    : j === HANDLE ? "Whole skeleton: arrows move it, Shift 10 px, Alt 0.1 px · ( ) or Shift+wheel turn · / * or Alt+wheel scale"
-    : "Tab chooses a joint · a approves · x rejects · n goes on · hold c, v, k or d to peek · ? shows all keys";
+  S.ui.hint.textContent = S.placing ? PLACE_HELP : j >= 0 ? `${many || nice(S.skeleton.joints[j])}: ${keysOf(S, ["visible", "self", "person", "object", "truncated", "unlabelled"].map((cause) => `cause ${cause}`))} · arrows move · Esc deselects`
+    : j === HANDLE ? "Whole skeleton: arrows move it, Shift 10 px, Alt 0.1 px · Shift+wheel turns · Alt+wheel scales"
+    : `Tab selects a joint · ${keysOf(S, ["someone", "place", "undo", "approve", "reject"])} · ${keyOf(S, "next")} next · ${keyOf(S, "help")} keys`;
+}
+
+function keysOf(S, actions) {
+  return actions.map((action) => `${keyOf(S, action)} ${rowOf(action).label.toLowerCase()}`).join(" · ");
+}
+
+// Arrows move the picture where no joint is selected.
+function pan(S, dx, dy) {
+  S.left = false;
+  S.tx -= dx;
+  S.ty -= dy;
+  draw(S);
+  drawLoupe(S);
 }
 
 // Keys and buttons that wait for the image or for a person being fetched.

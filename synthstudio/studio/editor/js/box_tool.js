@@ -3,7 +3,7 @@
 
 import { addNew, choose, isShown, open } from "./actions.js";
 import { boxNode, draw, make, toFrame, toScreen } from "./canvas.js";
-import { LOOKING } from "./key_help.js";
+import { LOOKING } from "./keys.js";
 import { extent, fitted, grownBox, round3 } from "./labels.js";
 import { maskCounts } from "./mask_codes.js";
 import { fillPanel, flash } from "./panel.js";

@@ -3,7 +3,7 @@
 // cross outside, diamond unknown). Left is orange and single; right is blue and drawn double.
 
 import { drawBoxing } from "./box_tool.js";
-import { extent, grownBox, isGuide, known, neighbours, nice, say } from "./labels.js";
+import { extent, grownBox, isGuide, known, neighbours, nice, occluderOf, say } from "./labels.js";
 import { boxOfCounts } from "./mask_codes.js";
 import { drawMasking } from "./mask_tool.js";
 import { placingText } from "./place_tool.js";
@@ -196,7 +196,7 @@ function drawTag(S, joints, place, shown) {
   const yes = shown && at && (turn || S.layers.names);
   show(S.marks.tag, yes);
   if (!yes) return;
-  const occluder = joints[j].state === 1 && S.item.occluder[j] ? ` (${S.item.occluder[j]})` : "";
+  const occluder = occluderOf(S, j) && ` (${occluderOf(S, j)})`;
   S.marks.tag.textContent = turn ? placingText(S) : `${nice(S.skeleton.joints[j])} · ${say(joints[j])}${occluder}`;
   const left = at[0] > S.ui.stage.clientWidth - 220;
   S.marks.tag.setAttribute("text-anchor", left ? "end" : "start");

@@ -3,38 +3,24 @@
 
 import { addNew, dropKeys, edit, leaveKeys, open, press, runKey } from "./actions.js";
 import { ask } from "./api.js";
-import { asKey } from "./buttons.js";
 import { el } from "./canvas.js";
 import { fetchWindow, loadingOverlay, newest, setItem, setList } from "./editor.js";
+import { actionsOf } from "./keys.js";
 import { STATUS_WORD, asPlaced, derive } from "./labels.js";
-import { BLINDED, button, fillPanel, flash } from "./panel.js";
+import { BLINDED, doer, fillEvents, fillPanel, flash, openForm, part } from "./panel.js";
 import { commit, newClient, pendingOf } from "./sync_queue.js";
 import { record, stackOf } from "./undo.js";
 
-// Each with its key, as the browser names it.
-export const CLIP_BUTTONS = [
-  ["clip back", "‹ Frame", "Q", "The same person in the frame before"], ["clip next", "Frame ›", "R", "The same person in the frame after"],
-  ["copy back", "Copy before", "V", "Copy the labels of the frame before"], ["copy next", "Copy after", "S", "Copy the labels of the frame after"],
-  ["clip key", "Key frame", "K", "A key frame, or not"], ["clip fill", "Fill in…", "U", "Fill in between key frames"],
-  ["clip split", "Split here", "D", "From here on it is somebody else"], ["clip join", "Join…", "&", "Join with another track"],
-  ["clip rename", "Rename…", "#", "Give the track another number"], ["clip log", "Log", "Y", "What became of the track"],
-];
-const MARKS = { approved: "✓", rejected: "✗", flagged: "⚑", deleted: "−" };
+const MARKS = { approved: "✓", rejected: "✗", flagged: "⚑", deleted: "⊘" };
 const MARK_WORD = { key: "key frame", filled: "filled in" };
 
 export function buildClips(S, root) {
   const ui = S.ui;
-  ui.clips = el("section", "clips", null, root);
-  ui.clips.setAttribute("aria-label", "Clip");
+  ui.clips = part(root, "section", "clips", "Clip");
   const head = el("div", "cliphead", null, ui.clips);
   ui.clipWhere = el("span", "where", "", head);
-  ui.clipDo = Object.fromEntries(CLIP_BUTTONS.map(([action, text, key, title]) => [action, button(head, text, key.replace(/[A-Z]/, (k) => `Shift+${k.toLowerCase()}`), title, asKey(S, action))]));
-  ui.clipAsk = el("div", "clipask", null, ui.clips);
-  ui.clipAsk.hidden = true;
-  ui.clipAsk.addEventListener("keydown", (event) => clipFormKey(S, event));
-  ui.strip = el("div", "strip", null, ui.clips);
-  ui.strip.setAttribute("role", "group");
-  ui.strip.setAttribute("aria-label", "Frames of the clip");
+  for (const action of actionsOf("Clips")) doer(S, head, action);
+  ui.strip = part(ui.clips, "div", "strip", "Frames of the clip");
   ui.strip.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -42,7 +28,6 @@ export function buildClips(S, root) {
     event.stopPropagation();
     runKey(S, by > 0 ? "clip next" : "clip back");
   });
-  ui.clipLog = el("ol", "events cliplog", null, ui.clips);
 }
 
 // What the strip says of the shown frame; undefined while the strip is that of somebody else.
@@ -61,16 +46,21 @@ export function fillClips(S) {
   const at = entry ? clip.start + clip.frames.indexOf(entry) + 1 : 0;
   ui.clipWhere.textContent = entry ? `${track} · frame ${at} of ${clip.total} · ${clip.keys.length} key frame${clip.keys.length === 1 ? "" : "s"}` : "…";
   ui.clips.dataset.track = entry ? String(clip.track ?? "") : "";
-  const closed = !S.can.edit || S.item.blinded || !entry;
-  for (const [action, node] of Object.entries(ui.clipDo)) {
-    node.disabled = !entry || (closed && !["clip back", "clip next", "clip log"].includes(action));
-    if (!S.item.instance && !/^(clip (back|next)|copy)/.test(action)) node.disabled = true;
-  }
-  ui.clipDo["clip key"].setAttribute("aria-pressed", String(entry ? isKey(S, entry) : false));
-  ui.clipDo["clip log"].setAttribute("aria-pressed", String(S.clipLog));
   fillStrip(S, entry);
-  fillLog(S);
+  fillEvents(ui.clipLog, S.clipLog ? clip.log ?? null : null, "Nobody has changed who this is over time.");
   pumpClip(S);
+}
+
+// Whether a button of the clip is pressed, or can do nothing.
+export function clipOn(S, action) {
+  const entry = S.clip && entryOf(S);
+  return { "clip key": Boolean(entry && isKey(S, entry)), "clip log": S.clipLog }[action];
+}
+
+export function clipOff(S, action) {
+  if (!S.clip || !entryOf(S)) return true;
+  if (!S.item.instance && !/^(clip (back|next)|copy)/.test(action)) return true;
+  return (!S.can.edit || S.item.blinded) && !/^clip (back|next|log)$/.test(action);
 }
 
 // A mark that is on its way counts already.
@@ -126,55 +116,6 @@ function fillThumb(S, node, entry, shown) {
   node.dataset.frame = entry.frame;
   node.dataset.mark = entry.mark;
   node.classList.toggle("none", !entry.there);
-}
-
-function fillLog(S) {
-  const { clipLog } = S.ui;
-  const log = S.clipLog ? S.clip.log ?? null : null;
-  clipLog.hidden = log === null;
-  const look = JSON.stringify(log);
-  if (log === null || clipLog.dataset.look === look) return;
-  clipLog.dataset.look = look;
-  clipLog.replaceChildren();
-  if (!log.length) el("li", "", "Nobody has changed who this is over time.", clipLog);
-  for (const { who, when, what } of log) {
-    const li = el("li", "", null, clipLog);
-    el("span", "when", when, li);
-    el("span", "", ` ${who}: ${what}`, li);
-  }
-}
-
-// What is asked before something is done: `fields` makes its inputs, `answers` are its buttons.
-function openClipForm(S, text, answers, fields) {
-  const box = S.ui.clipAsk;
-  box.replaceChildren();
-  box.hidden = false;
-  S.ui.flash.classList.remove("on");
-  el("p", "", text, box);
-  const field = fields?.(box);
-  for (const [word, title, done] of answers) {
-    button(box, word, "", title, () => {
-      closeClipForm(S);
-      done(field?.value);
-    }, "good");
-  }
-  button(box, "Cancel", "Esc", "Cancel", () => closeClipForm(S), "flat");
-  (field ?? box.querySelector("button")).focus({ preventScroll: true });
-}
-
-function closeClipForm(S) {
-  S.ui.clipAsk.hidden = true;
-  S.ui.clipAsk.replaceChildren();
-  S.ui.stage.focus({ preventScroll: true });
-}
-
-// Keys here are those of a form: none of them is the editor's.
-function clipFormKey(S, event) {
-  event.stopPropagation();
-  if (event.key === "Escape") closeClipForm(S);
-  else if (event.key === "Enter" && event.target.tagName !== "BUTTON") S.ui.clipAsk.querySelector("button").click();
-  else return;
-  event.preventDefault();
 }
 
 // What is done over a clip: turn to another frame of the same person, copy labels, and edits that
@@ -256,17 +197,12 @@ function goTo(S, entry) {
   const id = `${entry.frame}:${entry.instance}`;
   const trip = { home: homeOf(S) ?? S.item.pos, track: S.clip.track };
   const item = S.list.find((one) => one.id === id);
-  closeClips(S);
   if (item) return setItem(S, item, trip);
   leaveKeys(S);
   S.going = { id, trip, look: entry.instance || S.clip.track === null ? id : `${id}:${S.clip.track}` };
   Object.assign(S, { wanted: null, ready: false }); // what was asked for last is meant
   loadingOverlay(S, "Fetching that frame…");
   return fetchStrip(S);
-}
-
-function closeClips(S) {
-  if (!S.ui.clipAsk.hidden) closeClipForm(S);
 }
 
 // Whether the frame that was gone to has come with this answer.
@@ -300,7 +236,7 @@ function copyFrom(S, by) {
     edit(S, [...joints.entries()]);
     return flash(S, S.sync.seq > before ? `Copied from frame ${from.frame}.` : `These are the labels of frame ${from.frame} already.`);
   }
-  if (S.clip.track === null) return flash(S, "First give that person a track: Split here (Shift+D) in that frame.");
+  if (S.clip.track === null) return flash(S, "First give that person a track: Split here in that frame.");
   addNew(S, [...joints.entries()], { prediction: null, without: null, track: S.clip.track });
   return flash(S, `Copied from frame ${from.frame}: this person is in this frame now.`);
 }
@@ -368,18 +304,18 @@ export function undoBatch(S, from, to) {
 }
 
 function showFilling(S, { near, whole }) {
-  if (!whole.people) return flash(S, whole.keys.length < 2 ? "Two key frames are needed: edit this person in two frames of the clip, or press Shift+K there." : "Nothing lies between the key frames that would change.", 6000);
+  if (!whole.people) return flash(S, whole.keys.length < 2 ? "Two key frames are needed: edit this person in two frames of the clip, or mark key frames there." : "Nothing lies between the key frames that would change.", 6000);
   const count = (found) => {
     const added = found.added ? `, ${found.added} of them new` : "";
     return `${found.people} ${found.people === 1 ? "frame" : "frames"}${added}, ${found.joints} joints`;
   };
   const ask = (all) => () => askClip(S, "fill", { say: { whole: all } });
   const answers = [];
-  if (near.people) answers.push([`Fill in ${near.people} here`, `Between the key frames next to this one: ${count(near)}`, ask(false)]);
-  if (whole.people > near.people) answers.push([`Fill in all ${whole.people}`, `Between all ${whole.keys.length} key frames: ${count(whole)}`, ask(true)]);
+  if (near.people) answers.push([`Fill in ${near.people} here`, ask(false)]);
+  if (whole.people > near.people) answers.push([`Fill in all ${whole.people}`, ask(true)]);
   const found = near.people ? near : whole;
   const stay = found.left.length ? ` ${found.left.join("; ")} ${found.left.length === 1 ? "stays" : "stay"}.` : "";
-  openClipForm(S, `Between key frames ${found.keys.join(", ")}: ${count(found)} would change.${stay}`, answers);
+  openForm(S, `Between key frames ${found.keys.join(", ")}: ${count(found)} would change.${stay}`, { answers });
 }
 
 function joinTracks(S) {
@@ -389,22 +325,15 @@ function joinTracks(S) {
     flash(S, "There is no other track in this clip.");
     return;
   }
-  openClipForm(S, `${S.clip.track === null ? "This person" : `Track ${S.clip.track}`} becomes part of`, [["Join", "Join", (to) => askClip(S, "join", { say: { to: Number(to) } })]], (box) => {
-    const list = el("select", "", null, box);
-    list.setAttribute("aria-label", "Track");
-    for (const { track, people, first, last } of others) el("option", "", `Track ${track}: frames ${first} to ${last} (${people})`, list).value = track;
-    return list;
-  });
+  const field = el("select");
+  for (const { track, people, first, last } of others) el("option", "", `Track ${track}: frames ${first} to ${last} (${people})`, field).value = track;
+  openForm(S, `${S.clip.track === null ? "This person" : `Track ${S.clip.track}`} becomes part of`, { field, done: (to) => askClip(S, "join", { say: { to: Number(to) } }) });
 }
 
 function renameTrack(S) {
   if (!open(S) || !entryOf(S)) return;
-  openClipForm(S, "Another number for this track:", [["Rename", "Rename", (to) => askClip(S, "rename", { say: { to: Number(to) } })]], (box) => {
-    const input = el("input", "", null, box);
-    Object.assign(input, { type: "number", min: 0, max: 2147483647, step: 1, value: S.clip.free });
-    input.setAttribute("aria-label", "Number");
-    return input;
-  });
+  const field = Object.assign(el("input"), { type: "number", min: 0, max: 2147483647, step: 1, value: S.clip.free });
+  openForm(S, "Another number for this track", { field, done: (to) => askClip(S, "rename", { say: { to: Number(to) } }) });
 }
 
 export const CLIP_DO = {
@@ -420,6 +349,6 @@ export const CLIP_DO = {
   "clip log": (S) => {
     S.clipLog = !S.clipLog;
     fetchStrip(S);
-    fillClips(S);
+    fillPanel(S);
   },
 };

@@ -1,13 +1,14 @@
 // Which person is shown, and the life of the component. It is given {api, set, user, queue}, fetches
 // windows of that queue, and sends edits; Streamlit gets no messages.
 
-import { announce, drainKeys, dropKeys, fetching, keyDown, leaveKeys, refit } from "./actions.js";
+import { announce, drainKeys, dropKeys, fetching, keyAction, keyDown, leaveKeys, refit } from "./actions.js";
 import { ask, pingServer } from "./api.js";
 import { buildMarks, draw, fit } from "./canvas.js";
 import { arrive, fetchStrip, homeOf, lookSoon, queued } from "./clips.js";
+import { keyOf } from "./keys.js";
 import { derive } from "./labels.js";
-import { buildPage, buildTable, fillPanel, fillStatus, flash } from "./panel.js";
-import { PEEKS, drawMask, endPeek, paint, pictureOf, prefetch, whenLoaded } from "./pictures.js";
+import { buildPage, buildTable, closeForm, fillPanel, fillStatus, flash } from "./panel.js";
+import { drawMask, endPeek, paint, pictureOf, prefetch, whenLoaded } from "./pictures.js";
 import { drawLoupe, listenPointer } from "./pointer.js";
 import { openSyncQueue, pendingOf, refusedOf, send, sendSoon } from "./sync_queue.js";
 
@@ -36,6 +37,7 @@ export function step(S, by) {
 
 export function setItem(S, item, trip = null) {
   endPeek(S);
+  if (!S.ui.form.hidden) closeForm(S);
   S.ui.flash.classList.remove("on"); // it spoke of the person before
   if (fetching(S) === (item.id === S.item?.id)) leaveKeys(S); // another comes, or the one who was left
   const sameFrame = S.item && S.item.frame === item.frame && S.fitting === "frame";
@@ -169,12 +171,11 @@ function takeQueue(S, data) {
   if (!S.marks) {
     buildMarks(S);
     buildTable(S);
-    S.ui.stage.focus({ preventScroll: true });
     if (S.sync.pending.length) sendSoon(S, 0);
   }
+  S.ui.stage.focus({ preventScroll: true }); // a queue was chosen beside the editor: keys are the picture's again
   if (!data.clips) S.clip = null;
   else S.clip ??= {};
-  S.ui.clipKeys.hidden = !data.clips;
   takeWindow(S, data, null, person);
   if (S.clip && S.item?.clip) fetchStrip(S);
   S.root.dataset.ready = "1";
@@ -325,7 +326,7 @@ function start(parent, { api, set, user, queue }) {
   S.root.addEventListener("keydown", (event) => keyDown(S, event));
   S.root.addEventListener("keyup", (event) => {
     if (event.key === " ") S.space = false;
-    if (S.peeking && PEEKS[event.key.toLowerCase()] === S.peeking.kind) endPeek(S);
+    if (S.peeking && keyOf(S, `peek ${S.peeking.kind}`).split("+").at(-1) === event.key.toLowerCase()) endPeek(S);
   });
   S.ui.stage.addEventListener("blur", () => {
     S.space = false;
@@ -343,7 +344,9 @@ function start(parent, { api, set, user, queue }) {
     size = now;
   });
   watch.observe(S.ui.stage);
+  const caught = (event) => catchKey(S, event);
   window.addEventListener("beforeunload", warn);
+  window.addEventListener("keydown", caught, true);
   for (const kind of ["pointerdown", "keydown"]) S.root.addEventListener(kind, () => (S.used = performance.now()), true);
   S.stop = () => {
     S.stopped = true;
@@ -352,12 +355,23 @@ function start(parent, { api, set, user, queue }) {
     clearTimeout(S.lookTimer);
     watch.disconnect();
     window.removeEventListener("beforeunload", warn);
+    window.removeEventListener("keydown", caught, true);
     for (const picture of S.pictures.values()) picture.bitmap?.close();
     S.root.remove();
   };
   loadingOverlay(S, "Loading…");
   fillStatus(S);
   return S;
+}
+
+// A key of the picture that is pressed where the page beside the editor has the focus, and nothing is written.
+function catchKey(S, event) {
+  const at = document.activeElement;
+  const beside = at === document.body || at.matches("button, input[type=checkbox]");
+  if (!beside || S.root.getRootNode().contains(at) || document.querySelector("[role=dialog]")) return;
+  if (/^(Tab|Enter|Escape|Arrow\w*| )$/.test(event.key) || !keyAction(S, event)) return;
+  S.ui.stage.focus({ preventScroll: true });
+  keyDown(S, event);
 }
 
 // A queue that the page gives: another one begins anew, the same is looked at again. Where only the

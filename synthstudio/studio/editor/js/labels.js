@@ -7,7 +7,7 @@ import { drawn } from "./canvas.js";
 import { pendingOf } from "./sync_queue.js";
 
 export const CAUSE_WORD = {
-  visible: "visible", self: "self", person: "person", object: "object",
+  visible: "visible", self: "own body", person: "person", object: "object",
   truncated: "outside", unknown: "unknown", unlabelled: "no label",
 };
 export const STATE_WORD = { 2: "visible", 1: "hidden", 0: "outside" };
@@ -23,6 +23,11 @@ export function say(joint) {
   if (joint.state === null) return "no label";
   if (joint.state === 1) return joint.cause === "unknown" ? "hidden" : `hidden by ${CAUSE_WORD[joint.cause]}`;
   return STATE_WORD[joint.state];
+}
+
+// What hides a joint, by the labels on disk; "" where nobody knows, and once somebody has edited it.
+export function occluderOf(S, j) {
+  return S.now.joints[j].state === 1 && !S.now.edited.has(S.skeleton.joints[j]) ? S.item.occluder[j] ?? "" : "";
 }
 
 export function nice(name) {

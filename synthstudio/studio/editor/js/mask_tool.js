@@ -4,68 +4,42 @@
 
 import { isShown, open } from "./actions.js";
 import { ask } from "./api.js";
-import { CLICK_PX, draw, el, make, toFrame, toScreen } from "./canvas.js";
-import { LOOKING } from "./key_help.js";
+import { CLICK_PX, draw, make, toFrame, toScreen } from "./canvas.js";
+import { LOOKING } from "./keys.js";
 import { grownBox, inFrame, round3 } from "./labels.js";
 import { bitsOf, countsOf, fillBrush, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
-import { button, fillPanel, flash } from "./panel.js";
+import { fillPanel, flash } from "./panel.js";
 import { drawMask } from "./pictures.js";
-import { pressPainting } from "./strokes.js";
 import { commit } from "./sync_queue.js";
+import { fillTools } from "./tools.js";
 import { record } from "./undo.js";
 
-const MASKS = [
-  ["modal", "Visible mask", "Shift+m", "Draw the mask of what can be seen"],
-  ["amodal", "Whole mask", "Shift+a", "Draw the mask of the whole person"],
-];
 const MASK_WORD = { modal: "what can be seen", amodal: "the whole person" };
 const MASK_HELP = {
   brush: "Paint it, or arrows and Enter; [ ] size, Shift+T outline, Shift+E erase, Esc ends.",
   outline: "Draw round it, or click corners: drag them, close at the first or by a double click. Or arrows and Enter; Enter again closes. Shift+T segments, Shift+E erase, Esc ends.",
   segment: "Click the person, or arrows and Enter: what belongs together is added. Shift+T brush, Shift+E erase, Esc ends.",
 };
-const TOOLS = { brush: "Brush", outline: "Outline", segment: "Segment" };
+export const NEXT_TOOL = { brush: "outline", outline: "segment", segment: "brush" };
 export const NO_MASKS = "A second review compares joints: masks are drawn in the layer main.";
 const BRUSH_PX = [0.5, 200]; // radius in the picture
 const PASS_BY = [...LOOKING, "undo", "redo", "loupe", "light", "brighter", "darker", "sharper", "flatter", "history"]; // end no drawing
 
-export function buildMasks(S, side) {
-  const box = el("div", "strokes", null, side);
-  box.setAttribute("role", "group");
-  box.setAttribute("aria-label", "Masks");
-  const { ui } = S;
-  const draws = (action) => (event) => pressPainting(S, action, event);
-  ui.masks = MASKS.map(([which, text, key, title]) => ({ which, node: button(box, text, key, title, draws(`mask ${which}`)) }));
-  ui.masking = el("div", "hides masking", null, box);
-  ui.maskTools = Object.keys(TOOLS).map((tool) => ({ tool, node: button(ui.masking, TOOLS[tool], "", `Draw by ${tool} (Shift+T)`, draws(`mask ${tool}`), "toggle") }));
-  ui.maskErase = button(ui.masking, "Erase", "", "Erase instead of adding (Shift+E)", draws("mask erase"), "toggle");
-  const label = el("label", "size", null, ui.masking);
-  ui.maskSize = el("span", "", "", label);
-  ui.brush = el("input", "", null, label);
-  Object.assign(ui.brush, { type: "range", min: "0", max: "100", step: "1" });
-  ui.brush.addEventListener("input", () => sizeBrush(S, BRUSH_PX[0] * (BRUSH_PX[1] / BRUSH_PX[0]) ** (ui.brush.value / 100)));
-  ui.maskClose = button(ui.masking, "Close outline", "", "Close the outline (Enter)", draws("mask close"));
-  button(ui.masking, "Done", "", "End drawing masks (Escape)", draws("mask done"));
-}
-
+// What the side panel says of the mask that is drawn.
 export function fillMasks(S) {
   const { ui, masking } = S;
-  const closed = !S.can.edit || !S.can.masks || S.item.blinded || !S.item.instance || !S.now.exists || S.now.deleted;
-  for (const { which, node } of ui.masks) {
-    node.disabled = closed;
-    node.setAttribute("aria-pressed", String(masking?.which === which));
-  }
-  ui.masking.hidden = !masking;
   S.root.dataset.masking = masking ? `${masking.which} ${masking.tool}${masking.erase ? " erase" : ""}` : "";
   if (!masking) return;
-  for (const { tool, node } of ui.maskTools) node.setAttribute("aria-pressed", String(masking.tool === tool));
-  ui.maskErase.setAttribute("aria-pressed", String(masking.erase));
   ui.brush.parentElement.hidden = masking.tool !== "brush";
   ui.brush.value = String(Math.round((100 * Math.log(S.brush.r / BRUSH_PX[0])) / Math.log(BRUSH_PX[1] / BRUSH_PX[0])));
   ui.brush.setAttribute("aria-valuetext", `${round1(S.brush.r)} pixels`);
   ui.maskSize.textContent = `Radius ${round1(S.brush.r)} px`;
   ui.maskClose.hidden = masking.tool !== "outline";
-  ui.maskClose.disabled = masking.points.length < 3;
+}
+
+// The slider of the brush, from its smallest to its largest radius.
+export function slideBrush(S) {
+  sizeBrush(S, BRUSH_PX[0] * (BRUSH_PX[1] / BRUSH_PX[0]) ** (S.ui.brush.value / 100));
 }
 
 function round1(value) {
@@ -73,7 +47,7 @@ function round1(value) {
 }
 
 export function startMask(S, which) {
-  if (!MASKS.some(([name]) => name === which)) return flash(S, "First draw a mask (Shift+M, Shift+A).");
+  if (!(which in MASK_WORD)) return flash(S, "First choose the tool Mask.");
   if (!S.can.masks) return flash(S, NO_MASKS);
   if (!open(S) || !isShown(S)) return;
   const middle = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
@@ -103,7 +77,7 @@ function withinPicture(S, [x, y]) {
 
 export function sizeBrush(S, r) {
   S.brush.r = Math.min(Math.max(r, BRUSH_PX[0]), BRUSH_PX[1]);
-  fillMasks(S);
+  fillTools(S);
   draw(S);
 }
 
@@ -116,8 +90,8 @@ export function maskAction(S, verb, rest) {
   else if (verb === "undo" && masking.points.length) masking.points.pop();
   else if (masking.tool === "brush" && (verb === "brighter" || verb === "darker")) sizeBrush(S, S.brush.r * (verb === "brighter" ? 1.25 : 0.8));
   else if (word === "erase" || verb === "answer") masking.erase = !masking.erase;
-  else if (word === "tool") takeTool(S, { brush: "outline", outline: "segment", segment: "brush" }[masking.tool]);
-  else if (word in TOOLS) takeTool(S, word);
+  else if (word === "tool") takeTool(S, NEXT_TOOL[masking.tool]);
+  else if (word in NEXT_TOOL) takeTool(S, word);
   else if (word === "close") closeOutline(S);
   else if (word === "leave" && masking.points.length) masking.points = [];
   else if (word === "done" || word === "leave" || word === masking.which) endMask(S);
@@ -127,7 +101,7 @@ export function maskAction(S, verb, rest) {
     return false;
   }
   if (S.masking) {
-    fillMasks(S);
+    fillTools(S);
     draw(S);
   }
   return true;

@@ -1,219 +1,207 @@
-// The page around the stage: bar, side panel, joint table, forms, help. Text goes in as text only.
+// The page round the stage: top bar, side panel, forms, foot. Text goes in as text only.
 
-import { choose, decide } from "./actions.js";
-import { asKey, buildMore, buildPalette, fillEmpty, fillMore, fillPalette } from "./buttons.js";
-import { el, make, shapeOf, zoomBy } from "./canvas.js";
+import { choose, fetching, press, whyClosed } from "./actions.js";
+import { el, make, shapeOf } from "./canvas.js";
 import { buildClips, fillClips } from "./clips.js";
-import { KEYS } from "./key_help.js";
-import { CAUSE_WORD, STATE_WORD, STATUS_WORD, nice, say } from "./labels.js";
-import { buildMasks, fillMasks } from "./mask_tool.js";
+import { buildHelp, startTour } from "./help.js";
+import { actionsOf, keyOf, loadKeys, rowOf } from "./keys.js";
+import { CAUSE_WORD, STATE_WORD, STATUS_WORD, nice, occluderOf, say } from "./labels.js";
 import { buildPredictions, fillPredictions } from "./predictions.js";
-import { buildStrokes, fillStrokes, isChosen, toggleJoint } from "./strokes.js";
+import { isChosen, toggleJoint } from "./strokes.js";
 import { refusedOf, syncStatus } from "./sync_queue.js";
-import { aboutComment, buildMentions, buildThreads, closeMentions, fillThreads } from "./threads.js";
-import { stackOf } from "./undo.js";
+import { buildThreads, fillThreads } from "./threads.js";
+import { buildOptions, buildRail, fillTools } from "./tools.js";
 
 export const BLINDED = "Somebody reviewed this person, and a blind second review is open: what was said is not shown, and nothing can be changed here. Take second reviews on the page Team.";
-const REASONS = {
-  rejected: ["joints wrong", "not a person", "image broken", "too small"],
-  flagged: ["cannot tell", "left and right?", "cause unclear", "ask a lead"],
-};
-const LAYERS = [["boxes", "Boxes", "3"], ["modal", "Mask", "4"], ["amodal", "Amodal", "5"], ["others", "Others", "6"], ["names", "Names", "7"], ["predictions", "Predictions", "8"]];
 
-export function button(parent, text, key, title, act, cls) {
+export function button(S, parent, text, title, act, cls) {
   const node = el("button", `btn ${cls ?? ""}`, null, parent);
   node.type = "button";
   el("span", "", text, node);
-  if (key) el("kbd", "", key, node);
-  node.title = key ? `${title} (${key})` : title;
+  node.title = title;
   node.setAttribute("aria-label", title);
+  node.addEventListener("click", (event) => {
+    act(event);
+    // After a mouse or a finger the next key is for the picture, not for the button.
+    if (event.detail && S.root.getRootNode().activeElement === node) S.ui.stage.focus({ preventScroll: true });
+  });
+  return node;
+}
+
+// A button that does what a key does.
+export function doer(S, parent, action, cls) {
+  const { label, what } = rowOf(action);
+  const node = button(S, parent, label, what, () => press(S, action), cls);
+  node.dataset.action = action;
+  el("kbd", "", "", node);
+  showKey(S, node);
+  return node;
+}
+
+export function showKey(S, node) {
+  const key = keyOf(S, node.dataset.action);
+  const name = node.getAttribute("aria-label");
+  node.title = key ? `${name} (${key})` : name;
+  node.lastChild.textContent = key;
   if (key) node.setAttribute("aria-keyshortcuts", key);
-  if (act.action) node.dataset.action = act.action;
-  node.addEventListener("click", (event) => act(event));
+}
+
+// A button that opens a box with further ones.
+function menu(S, parent, text, title) {
+  const node = button(S, parent, `${text} ▾`, title, () => {}, "opens");
+  const box = el("div", "pop", null, parent);
+  box.popover = "auto";
+  node.popoverTargetElement = box;
+  box.addEventListener("beforetoggle", () => {
+    const { left, bottom } = node.getBoundingClientRect();
+    box.style.left = `clamp(8px, ${left}px, calc(100vw - 352px))`;
+    box.style.top = `${bottom + 4}px`;
+  });
+  return box;
+}
+
+export function part(parent, tag, cls, name) {
+  const node = el(tag, cls, null, parent);
+  node.setAttribute("aria-label", name);
+  if (tag === "div") node.setAttribute("role", "group");
   return node;
 }
 
 export function buildPage(S, parent) {
-  const root = el("div", "ed", null);
-  S.root = root;
-  el("h1", "live", "Review", root);
+  const root = (S.root = el("div", "ed"));
   const ui = (S.ui = {});
-  const bar = el("div", "bar", null, root);
-  bar.setAttribute("role", "toolbar");
-  bar.setAttribute("aria-label", "Editor");
-  buildBar(S, bar);
+  loadKeys(S);
+  el("h1", "live", "Review", root);
+  buildBar(S, part(root, "div", "bar", "Editor"));
   const main = el("div", "main", null, root);
-  ui.stage = el("div", "stage", null, main);
+  buildRail(S, part(main, "div", "rail", "Tools"));
+  ui.stage = part(main, "div", "stage", "Picture with the person's joints. Press question mark for the keys.");
   ui.stage.tabIndex = 0;
   ui.stage.setAttribute("role", "application");
-  ui.stage.setAttribute("aria-label", "Picture with the person's joints. Press question mark for the keys.");
-  ui.picture = el("canvas", "picture", null, ui.stage);
-  ui.mask = el("canvas", "picture", null, ui.stage);
-  ui.peek = el("canvas", "picture", null, ui.stage);
+  for (const name of ["picture", "mask", "peek"]) ui[name] = el("canvas", "picture", null, ui.stage);
   ui.marks = make("svg", { class: "marks", "aria-hidden": "true" }, ui.stage);
   ui.turn = el("canvas", "turn", null, ui.stage);
-  ui.turn.hidden = true;
   ui.loupe = el("canvas", "loupe", null, ui.stage);
   ui.loupe.width = ui.loupe.height = 336;
-  ui.loupe.hidden = true;
+  ui.turn.hidden = ui.loupe.hidden = true;
   ui.overlay = el("div", "overlay", "", ui.stage);
   ui.flash = el("div", "flash", "", ui.stage);
-  ui.side = el("aside", "side", null, main);
-  ui.side.setAttribute("aria-label", "Person");
-  buildSide(S, ui.side);
+  buildSide(S, part(main, "aside", "side", "Person"));
   buildClips(S, root);
   const foot = el("div", "foot", null, root);
-  ui.hint = el("span", "hint", "", foot);
-  ui.progress = el("span", "progress", "", foot);
-  ui.status = el("span", "status", "", foot);
+  for (const name of ["hint", "progress", "status"]) ui[name] = el("span", name, "", foot);
   ui.status.setAttribute("role", "status");
   ui.live = el("div", "live", "", root);
   ui.live.setAttribute("aria-live", "polite");
-  buildHelp(S, root);
+  buildHelp(S, root, main);
   parent.append(root);
 }
 
 function buildBar(S, bar) {
-  const ui = S.ui;
-  const group = () => el("div", "group", null, bar);
-  let g = group();
-  button(g, "‹", "b", "Back", asKey(S, "back"));
-  ui.place = el("span", "place", "", g);
-  button(g, "›", "n", "Next", asKey(S, "next"));
-  g = group();
-  ui.undo = button(g, "Undo", "z", "Undo", asKey(S, "undo"));
-  ui.redo = button(g, "Redo", "Shift+z", "Redo", asKey(S, "redo"));
-  g = group();
-  ui.swap = button(g, "Swap", "w", "Swap left and right", asKey(S, "swap"));
-  ui.mirror = button(g, "Mirror", "m", "Mirror the pose", asKey(S, "mirror"));
-  ui.add = button(g, "Add", "i", "Add a missing person", asKey(S, "add"));
-  ui.box = button(g, "Box", "Shift+b", "Draw this person's box", asKey(S, "box"));
-  ui.someone = button(g, "New", "Shift+n", "Draw a box with somebody new in it", asKey(S, "someone"));
-  ui.del = button(g, "Delete", "Del", "Delete this person, or bring it back", asKey(S, "delete"));
-  g = group();
-  ui.layers = {};
-  for (const [name, text, key] of LAYERS) {
-    ui.layers[name] = button(g, text, "", `${text} (${key})`, asKey(S, `layer ${name}`), "toggle");
+  const { ui } = S;
+  bar.setAttribute("role", "toolbar");
+  doer(S, bar, "back");
+  ui.place = el("span", "place", "", bar);
+  doer(S, bar, "next");
+  for (const action of ["undo", "redo"]) doer(S, bar, action);
+  ui.queue = el("span", "queue", "", bar);
+  doer(S, bar, "farther", "wide");
+  ui.zoom = el("span", "zoom wide", "100%", bar);
+  doer(S, bar, "closer", "wide");
+  doer(S, bar, "fit person", "wide");
+  const view = menu(S, bar, "View", "View");
+  const shown = actionsOf("View").filter((action) => !/^(closer|farther|help)$/.test(action));
+  for (const [title, ours] of [["Show", /^layer/], ["Show while held", /^peek/], ["Picture", /^(?!layer|peek)/]]) {
+    el("h3", "", title, view);
+    const box = part(view, "div", "", title);
+    for (const action of shown.filter((one) => ours.test(one))) doer(S, box, action);
   }
-  g = group();
-  button(g, "−", "", "Zoom out", () => zoomBy(S, 1 / 1.25));
-  ui.zoom = el("span", "zoom", "100%", g);
-  button(g, "+", "", "Zoom in", () => zoomBy(S, 1.25));
-  button(g, "Fit", "f", "Fit the person", asKey(S, "fit person"));
-  ui.light = button(g, "☀", "", "Light as it is (backslash); [ ] brightness, { } contrast", asKey(S, "light"));
-  button(g, "Keys", "?", "Keys", asKey(S, "help"));
+  doer(S, bar, "help");
 }
 
 function buildSide(S, side) {
-  const ui = S.ui;
+  const { ui } = S;
   const head = el("div", "head", null, side);
   ui.who = el("h2", "", "", head);
   ui.chip = el("span", "chip", "", head);
-  ui.facts = el("p", "facts", "", side);
-  ui.risk = el("ul", "risk", null, side);
-  ui.risk.setAttribute("aria-label", "Why this person is worth a look");
+  const person = part(menu(S, head, "Edit", "Edit the whole person"), "div", "", "Edit the whole person");
+  for (const action of ["swap", "mirror", "add", "delete", "history"]) doer(S, person, action);
   ui.refused = el("div", "refused", null, side);
   ui.refused.setAttribute("role", "alert");
-  const decide = el("div", "decide", null, side);
-  ui.decide = [
-    button(decide, "Approve", "a", "Approve and go on", asKey(S, "approve"), "good"),
-    button(decide, "Reject", "x", "Reject with a reason", asKey(S, "reject"), "bad"),
-    button(decide, "Flag", "q", "Flag with a reason", asKey(S, "flag"), "warn"),
-    button(decide, "Skip", "j", "Skip", asKey(S, "skip")),
-    button(decide, "Comment", "e", "Comment", asKey(S, "comment")),
-  ];
-  buildForm(S, side);
-  buildThreads(S, side);
-  buildPalette(S, side);
-  buildStrokes(S, side);
-  buildMasks(S, side);
-  buildMore(S, side);
+  buildOptions(S, side);
+  const body = el("div", "body", null, side);
+  ui.closed = el("p", "closed", "", body);
+  ui.facts = el("p", "facts", "", body);
+  ui.risk = part(body, "ul", "risk", "Why this person is worth a look");
+  ui.jointHead = el("div", "head", null, body);
+  el("h3", "", "Joints", ui.jointHead);
+  const several = part(menu(S, ui.jointHead, "Several", "Select several joints"), "div", "", "Select several joints");
+  for (const action of [...actionsOf("Select"), "swap pair"]) doer(S, several, action);
+  ui.table = part(body, "div", "joints", "Joints");
+  ui.palette = part(null, "div", "palette", "State and cause of the selected joints");
+  for (const action of actionsOf("State and cause")) {
+    doer(S, ui.palette, action).prepend(glyph(action.startsWith("cause") ? action.slice(6) : "hidden", "middle"));
+  }
+  buildThreads(S, body);
+  for (const name of ["past", "clipLog"]) ui[name] = el("ol", `events ${name}`, null, body);
   buildPredictions(S, side);
-  ui.table = el("div", "joints", null, side);
-  ui.table.setAttribute("role", "group");
-  ui.table.setAttribute("aria-label", "Joints");
-  const past = el("div", "past", null, side);
-  button(past, "History", "y", "Show what was done to this person", asKey(S, "history"), "flat");
-  ui.past = el("ol", "events", null, past);
+  ui.form = el("form", "form", null, side);
+  ui.form.hidden = true;
+  const decisions = part(side, "div", "decide", "Decide");
+  ui.approve = doer(S, decisions, "approve", "good");
+  for (const [action, cls] of [["reject", "bad"], ["flag", "warn"], ["skip"], ["comment"]]) doer(S, decisions, action, cls);
 }
 
-function buildForm(S, side) {
-  const form = el("form", "form", null, side);
-  S.ui.form = form;
-  form.hidden = true;
-  S.ui.formLabel = el("label", "", "", form);
-  S.ui.input = el("input", "", null, form);
-  S.ui.input.maxLength = 2000;
-  S.ui.input.id = "text";
-  S.ui.formLabel.htmlFor = "text";
-  buildMentions(S, form);
-  S.ui.quick = el("div", "quick", null, form);
-  const row = el("div", "row", null, form);
-  const ok = el("button", "btn good", "Save ⏎", row);
-  ok.type = "submit";
-  button(row, "Cancel", "Esc", "Cancel", () => closeForm(S), "flat");
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const { kind } = form.dataset;
-    const text = S.ui.input.value.trim();
-    if (!text) {
-      flash(S, "Say why in a few words first.");
-      return;
-    }
-    closeForm(S);
-    decide(S, kind, text);
-  });
-}
-
-export function openForm(S, kind, thread = null) {
-  S.talk = { thread, joint: kind === "comment" && thread === null && S.joint >= 0 && !S.picked.length ? S.skeleton.joints[S.joint] : null };
-  const words = { rejected: "Why is it rejected?", flagged: "What should somebody look at?", comment: "Comment" };
-  S.ui.form.hidden = false;
-  S.ui.form.dataset.kind = kind;
-  S.ui.formLabel.textContent = words[kind];
-  S.ui.input.value = "";
-  closeMentions(S);
-  S.ui.quick.replaceChildren();
-  if (kind === "comment") aboutComment(S);
-  (REASONS[kind] ?? []).forEach((text, k) => {
-    button(S.ui.quick, text, `Alt+${k + 1}`, text, () => {
+// Ask beside the decisions: `field` is what is filled in, `answers` are buttons [text, what they do],
+// `done` takes what was filled in. Returns the row of the buttons.
+export function openForm(S, question, { field = null, answers = [], done = null }) {
+  const { form } = S.ui;
+  form.hidden = false;
+  form.replaceChildren();
+  const label = el("label", "", question, form);
+  if (field) {
+    field.id = label.htmlFor = "text";
+    form.append(field);
+  }
+  const quick = el("div", "row quick", null, form);
+  answers.forEach(([text, act], k) => {
+    button(S, quick, text, text, () => {
       closeForm(S);
-      decide(S, kind, text);
-    }, "flat");
+      act();
+    }).title = `${text} (Alt+${k + 1})`;
   });
-  S.ui.input.focus({ preventScroll: true });
+  const row = el("div", "row", null, form);
+  if (done) el("button", "btn good", "Save ⏎", row).type = "submit";
+  button(S, row, "Cancel", "Cancel (Esc)", () => closeForm(S));
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    const text = field.value.trim();
+    if (!text) return flash(S, "Say why in a few words first.");
+    closeForm(S);
+    return done(text);
+  };
+  S.ui.flash.classList.remove("on");
+  (field ?? quick.firstChild).focus({ preventScroll: true });
+  return quick;
+}
+
+export function textField() {
+  return Object.assign(el("input"), { maxLength: 2000 });
 }
 
 export function closeForm(S) {
   S.ui.form.hidden = true;
-  closeMentions(S);
+  S.ui.form.replaceChildren();
   S.ui.stage.focus({ preventScroll: true });
 }
 
-function buildHelp(S, root) {
-  const help = el("dialog", "help", null, root);
-  S.ui.help = help;
-  help.setAttribute("aria-label", "Keys");
-  el("h2", "", "Keys", help);
-  const cols = el("div", "cols", null, help);
-  for (const [title, rows] of KEYS) {
-    const part = el("section", "", null, cols);
-    if (title === "Clips") S.ui.clipKeys = part;
-    el("h3", "", title, part);
-    const list = el("dl", "", null, part);
-    for (const [key, what] of rows) {
-      el("dt", "", null, list).append(...key.split(" · ").flatMap((k, n) => [n ? " " : "", el("kbd", "", k)]));
-      el("dd", "", what, list);
-    }
-  }
-  const legend = el("p", "legend", "Left: orange, drawn once. Right: blue, drawn double. Dashed bones have a hidden end. A dot is visible, a ring hidden by the person itself, a triangle by another person, a square by an object, a cross outside, a diamond unknown.", help);
-  legend.id = "legend";
-  button(help, "Close", "Esc", "Close", () => help.close(), "flat");
-  help.addEventListener("close", () => S.ui.stage.focus({ preventScroll: true }));
-}
-
-export function glyph(cause, side) {
+// The marker of a cause; "hidden": of whatever is likely.
+function glyph(cause, side) {
   const svg = make("svg", { viewBox: "-10 -10 20 20", width: 16, height: 16, class: "glyph", "aria-hidden": "true" });
+  if (cause === "hidden") {
+    Object.assign(make("text", { y: 5, "text-anchor": "middle", "font-size": 15, fill: `var(--${side})` }, svg), { textContent: "?" });
+    return svg;
+  }
   const [path, filled] = shapeOf(cause, 4.6);
   const colour = `var(--${side})`;
   make("path", { d: path, fill: filled ? colour : "none", stroke: filled ? "none" : colour, "stroke-width": 2 }, svg);
@@ -230,11 +218,10 @@ export function buildTable(S) {
     const row = { node, drawn: "", mark: el("span", "mark", null, node) };
     el("span", "name", nice(name), node);
     row.reason = el("span", "reason", "", node);
-    const share = el("span", "share", null, node);
-    row.fill = el("span", "fill", null, share);
-    el("span", "half", null, share);
-    row.share = share;
     row.dot = el("span", "dot", "", node);
+    row.share = el("span", "share", null, node);
+    row.fill = el("span", "fill", null, row.share);
+    el("span", "half", null, row.share);
     node.addEventListener("click", (event) => {
       if (event.shiftKey || event.ctrlKey || event.metaKey || S.another) toggleJoint(S, j);
       else choose(S, S.joint === j && !S.picked.length ? -1 : j);
@@ -248,7 +235,7 @@ export function fillTable(S) {
     const joint = S.now.joints[j];
     const share = S.item.shares?.[j]?.[0] ?? null;
     const edited = S.now.edited.has(S.skeleton.joints[j]);
-    const occluder = joint.state === 1 && S.item.occluder[j] && !edited ? S.item.occluder[j] : "";
+    const occluder = occluderOf(S, j);
     const near = share !== null && share >= 0.2 && share < 0.5;
     const whose = joint.origin === "predicted" ? "model" : edited ? "edited" : "";
     const chosen = isChosen(S, j);
@@ -267,8 +254,15 @@ export function fillTable(S) {
     row.node.setAttribute("aria-pressed", String(chosen));
     row.node.tabIndex = S.joint === j || (S.joint < 0 && j === 0) ? 0 : -1;
     row.node.setAttribute("aria-label", `${nice(S.skeleton.joints[j])}, ${say(joint)}${occluder ? ` (${occluder})` : ""}, ${bar}${whose ? `, ${whose === "model" ? "as predicted" : whose}` : ""}`);
-    if (S.joint === j) row.node.scrollIntoView({ block: "nearest" });
   });
+  // State and cause stand in the row of the selected joint.
+  const { palette } = S.ui;
+  const row = S.rows[S.joint]?.node;
+  if (!row) palette.remove();
+  else if (row.nextSibling !== palette) {
+    row.after(palette);
+    for (const node of [palette, row]) node.scrollIntoView({ block: "nearest" });
+  }
 }
 
 export function fillPanel(S) {
@@ -276,35 +270,26 @@ export function fillPanel(S) {
   ui.who.textContent = `Frame ${item.frame} · ${item.instance ? `person ${item.instance}` : "nobody"}`;
   const status = !item.instance && now.status !== "nobody" ? "empty" : now.deleted ? "deleted" : now.status;
   ui.chip.textContent = item.blinded ? "second review open" : STATUS_WORD[status] ?? status;
-  ui.chip.className = `chip ${status}`;
+  ui.chip.className = `chip ${item.blinded ? "flagged" : status}`;
   ui.chip.title = item.blinded ? BLINDED : now.reason || (item.state.who ? `last change by ${item.state.who}` : "nobody has touched it");
-  if (item.blinded) ui.chip.className = "chip flagged";
+  ui.closed.textContent = fetching(S) ? "" : whyClosed(S);
+  ui.closed.hidden = !ui.closed.textContent;
   const extra = now.reason ? [`“${now.reason}”`] : [];
   if (item.lease) extra.push(`held by ${item.lease}`);
   ui.facts.textContent = [...item.facts, ...extra].join(" · ");
-  fillThreads(S);
-  fillPalette(S);
-  fillStrokes(S);
-  fillMasks(S);
-  fillMore(S);
-  fillPredictions(S);
   ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
-  for (const node of [...ui.decide, ui.swap, ui.mirror, ui.del]) node.disabled = !S.can.edit || item.blinded || !item.instance;
-  fillEmpty(S, status === "nobody");
-  ui.box.disabled = !S.can.edit || item.blinded;
-  ui.someone.disabled = ui.box.disabled;
-  ui.box.setAttribute("aria-pressed", String(Boolean(S.boxing && !(S.boxing.fresh && item.instance))));
-  ui.someone.setAttribute("aria-pressed", String(Boolean(S.boxing?.fresh)));
-  ui.add.disabled = !S.can.edit || item.blinded;
-  ui.undo.disabled = !stackOf(S, item.id).undo.length;
-  ui.redo.disabled = !stackOf(S, item.id).redo.length;
-  for (const [name] of LAYERS) ui.layers[name].setAttribute("aria-pressed", String(S.layers[name]));
+  ui.approve.firstChild.textContent = item.instance ? "Approve" : "Nobody here";
   ui.place.textContent = `${item.pos + 1} of ${S.queue.total}`;
-  ui.place.title = S.queue.label;
+  ui.queue.textContent = S.queue.label;
+  fillThreads(S);
+  fillTools(S);
+  fillPredictions(S);
+  ui.jointHead.hidden = ui.table.hidden = !item.instance;
   fillTable(S);
   fillRefused(S);
   fillPast(S);
   fillClips(S);
+  if (!item.instance && S.can.edit && !item.blinded) startTour(S);
   // A button that has nothing more to do would swallow the keys that are pressed on it.
   if (S.root.getRootNode().activeElement?.disabled) ui.stage.focus({ preventScroll: true });
 }
@@ -336,12 +321,13 @@ function fillRefused(S) {
   S.ui.refused.replaceChildren();
   S.ui.refused.hidden = !mine.length;
   if (!mine.length) return;
-  el("strong", "", mine.length === 1 ? "An edit was not taken" : `${mine.length} edits were not taken`, S.ui.refused);
-  for (const text of new Set(mine.map((op) => op.refused.text))) el("p", "", text, S.ui.refused);
+  const changed = mine.every((op) => op.refused.reason === "revision") && S.item.state.who;
+  const edits = mine.length === 1 ? "An edit was not taken" : `${mine.length} edits were not taken`;
+  el("strong", "", changed ? `${changed} changed this person. Keep theirs, or apply yours again?` : edits, S.ui.refused);
+  for (const text of changed ? [] : new Set(mine.map((op) => op.refused.text))) el("p", "", text, S.ui.refused);
   el("p", "what", `Yours: ${mine.map(inWords).join("; ")}`, S.ui.refused);
   const row = el("div", "row", null, S.ui.refused);
-  button(row, "Take theirs", "Alt+t", "Drop my edit and keep what is stored", asKey(S, "take theirs"), "flat");
-  button(row, "Try again", "Alt+r", "Make my edit again on what is stored now", asKey(S, "try again"), "warn");
+  for (const action of ["take theirs", "try again"]) doer(S, row, action);
 }
 
 export function inWords(op) {
@@ -357,17 +343,23 @@ export function inWords(op) {
 
 function fillPast(S) {
   const past = S.past?.id === S.item.id ? S.past.events ?? null : null;
-  S.ui.past.hidden = past === null;
-  const look = past === null ? "" : `${S.item.id}/${past.length}`;
-  if (past === null || S.ui.past.dataset.look === look) return;
-  S.ui.past.dataset.look = look;
-  S.ui.past.replaceChildren();
-  if (!past.length) el("li", "", `Nobody has touched this ${S.item.instance ? "person" : "frame"} yet.`, S.ui.past);
-  for (const event of past) {
-    const li = el("li", "", null, S.ui.past);
-    el("span", "when", event.when, li);
-    el("span", "", ` ${event.who}: ${event.what}`, li);
-  }
+  fillEvents(S.ui.past, past, `Nobody has touched this ${S.item.instance ? "person" : "frame"} yet.`);
+}
+
+// Rows of a history; `events`: null for none to show. It comes into view.
+export function fillEvents(list, events, none) {
+  list.hidden = events === null;
+  const look = JSON.stringify(events);
+  if (list.dataset.look === look) return;
+  list.dataset.look = look;
+  list.replaceChildren(...(events ?? []).map(({ when, who, what }) => {
+    const row = el("li");
+    el("span", "when", when, row);
+    el("span", "", ` ${who}: ${what}`, row);
+    return row;
+  }));
+  if (events && !events.length) el("li", "", none, list);
+  if (events) list.scrollIntoView({ block: "nearest" });
 }
 
 // The theme may change while the page stays.

@@ -1,10 +1,10 @@
 // Pictures fetched and decoded ahead, masks, and what a held key shows.
 
-import { fillMore } from "./buttons.js";
 import { SIDE, boneSide, draw } from "./canvas.js";
 import { maskCounts, rleRuns } from "./mask_codes.js";
 import { flash } from "./panel.js";
 import { drawLoupe } from "./pointer.js";
+import { fillTools } from "./tools.js";
 
 const AT_ONCE = 3;
 
@@ -76,8 +76,8 @@ export function setLight(S, b, c) {
   S.light = { b: Math.min(Math.max(b, 0.4), 6), c: Math.min(Math.max(c, 0.4), 4) };
   const plain = S.light.b === 1 && S.light.c === 1;
   for (const layer of [S.ui.picture, S.ui.peek]) layer.style.filter = plain ? "" : lightOf(S);
-  S.ui.light.setAttribute("aria-pressed", String(!plain));
-  flash(S, plain ? "Light as it is" : `Brightness ${Math.round(S.light.b * 100)}%, contrast ${Math.round(S.light.c * 100)}%`);
+  fillTools(S);
+  flash(S, plain ? "Original light" : `Brightness ${Math.round(S.light.b * 100)}%, contrast ${Math.round(S.light.c * 100)}%`);
   drawLoupe(S);
 }
 
@@ -123,7 +123,6 @@ export function drawMask(S) {
   S.ui.mask.getContext("2d").putImageData(image, 0, 0);
 }
 
-export const PEEKS = { c: "clean", v: "amodal", k: "3d", d: "depth", h: "hide" };
 const MISSING = {
   clean: "No variant without occluders is stored for this frame.",
   depth: "No depth is stored for this frame.",
@@ -157,6 +156,14 @@ export function startPeek(S, kind) {
   else peekPicture(S, has);
 }
 
+// A look that lasts until the same button, or another one, ends it; a key shows it while it is held.
+export function togglePeek(S, kind) {
+  const was = S.peeking?.kind;
+  endPeek(S);
+  if (was !== kind) startPeek(S, kind);
+  fillTools(S);
+}
+
 function peekPicture(S, url) {
   const mine = S.peeking;
   const picture = pictureOf(S, url);
@@ -177,7 +184,7 @@ export function endPeek(S) {
   if (PEEK_WORD[S.peeking.kind] === S.ui.flash.textContent) S.ui.flash.classList.remove("on");
   S.peeking = null;
   S.hide = false;
-  fillMore(S);
+  if (S.item) fillTools(S);
   S.root.dataset.peek = "";
   S.ui.peek.hidden = true;
   S.ui.turn.hidden = true;

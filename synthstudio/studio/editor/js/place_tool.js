@@ -2,9 +2,8 @@
 // S.placing: whether that is so. A press that moves is a drag as always, of a joint or the picture.
 
 import { DO, choose, isShown, open, placeJoint, setJoints } from "./actions.js";
-import { fillMore } from "./buttons.js";
 import { toFrame } from "./canvas.js";
-import { LOOKING } from "./key_help.js";
+import { LOOKING } from "./keys.js";
 import { isGuide, nice, say } from "./labels.js";
 import { endMask } from "./mask_tool.js";
 import { flash } from "./panel.js";
@@ -20,7 +19,6 @@ export function startPlacing(S) {
   if (S.masking) endMask(S);
   S.placing = true;
   S.another = false;
-  fillMore(S);
   choose(S, Math.max(S.joint, 0));
   flash(S, PLACE_HELP, 8000);
 }

@@ -3,45 +3,30 @@
 // shown person, S.item.found those of people whom nobody labelled.
 
 import { addNew, edit, emptied, fetching, insertNew, open } from "./actions.js";
-import { asKey } from "./buttons.js";
 import { drawn, el, line, make, toScreen } from "./canvas.js";
 import { setItem } from "./editor.js";
+import { actionsOf } from "./keys.js";
 import { asPlaced, derive, everybody, extent, isGuide, jointsPatch, known } from "./labels.js";
-import { button, fillPanel, flash } from "./panel.js";
+import { doer, fillPanel, flash, part } from "./panel.js";
 import { targets } from "./strokes.js";
 import { atOnce, commit, refusedOf } from "./sync_queue.js";
 import { record, stackOf, takeBack } from "./undo.js";
 
-const ACCEPT = [
-  ["accept joint", "Joint", "Enter", "Accept the predicted place of the chosen joint"],
-  ["accept limb", "Limb", "Shift+Enter", "Accept the prediction of the chosen joint's limb"],
-  ["accept person", "Person", "Ctrl+Enter", "Accept the prediction of the whole person"],
-  ["accept found", "Add", "Shift+i", "Add a person who was predicted and not labelled"],
-  ["accept page", "Page", "Shift+p", "Accept the predictions of the next people whom nobody has touched"],
-  ["distrust", "Wrong", "Shift+x", "Say that the prediction of this person is wrong"],
-];
-
 export function buildPredictions(S, side) {
-  const box = el("div", "predicted", null, side);
-  box.setAttribute("role", "group");
-  box.setAttribute("aria-label", "Prediction");
-  S.ui.predictions = box;
+  const box = (S.ui.predictions = part(side, "div", "predicted", "Prediction"));
   S.ui.predictionText = el("p", "", "", box);
   const row = el("div", "row", null, box);
-  S.ui.accept = ACCEPT.map(([action, text, key, title]) => button(row, text, key, title, asKey(S, action)));
+  for (const action of actionsOf("Predictions")) doer(S, row, action);
 }
 
 export function fillPredictions(S) {
+  const { predictions, predictionText } = S.ui;
   const { found } = S.item;
   const prediction = trusted(S);
-  const joint = targets(S).some((j) => prediction?.joints[j]);
-  const limb = S.joint >= 0 ? limbOf(S).filter((j) => prediction?.joints[j]) : [];
   const page = pageOf(S).length;
-  const useful = [joint, limb.length, prediction, found?.length, page, prediction && S.now.exists && !S.now.deleted];
-  S.ui.accept[4].firstChild.textContent = page ? `Page: ${page}` : "Page";
-  S.ui.predictions.hidden = !S.model;
-  S.ui.accept.forEach((node, k) => (node.disabled = !useful[k] || !S.can.edit || S.item.blinded));
-  S.ui.predictionText.textContent = [S.model, prediction ? howFar(prediction) : S.item.prediction ? "called wrong" : "nothing of this person", ...nobodys(found)].join(" · ");
+  predictions.hidden = !S.model;
+  predictions.querySelector("[data-action='accept page']").firstChild.textContent = page ? `Page: ${page}` : "Page";
+  predictionText.textContent = [`Predicted by ${S.model}`, prediction ? howFar(prediction) : S.item.prediction ? "called wrong" : "nothing of this person", ...nobodys(found)].join(" · ");
 }
 
 // The prediction of the shown person, unless somebody called it wrong.
@@ -85,7 +70,7 @@ export function accept(S, which) {
   if (which === "found") return acceptFound(S);
   if (which === "page") return acceptPage(S);
   const prediction = trusted(S);
-  if (which !== "person" && S.joint < 0) return flash(S, "Choose a joint first: click it, or press Tab.");
+  if (which !== "person" && S.joint < 0) return flash(S, "Select a joint first: click it, or press Tab.");
   const joints = { joint: targets(S), limb: limbOf(S), person: [...S.skeleton.joints.keys()] }[which];
   const guide = (j) => (isGuide(S, S.now.joints[j]) ? [[j, { ...S.now.joints[j], state: 2, cause: "visible" }]] : []);
   const changed = prediction ? takenFrom(S.item, prediction, joints, S.now.joints) : joints.flatMap(guide);

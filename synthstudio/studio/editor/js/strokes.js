@@ -2,44 +2,18 @@
 // S.picked: the chosen joints where there are several, S.joint one of them; empty: S.joint alone.
 // S.stroke: {tool, box, corner}: a line is being drawn by a drag, or a box by the keys.
 
-import { choose, isShown, open, press } from "./actions.js";
+import { choose, isShown, open } from "./actions.js";
 import { cornerAction, drawCorners, insideFrame } from "./box_tool.js";
-import { asKey } from "./buttons.js";
-import { draw, el, make, toScreen } from "./canvas.js";
-import { LOOKING } from "./key_help.js";
+import { draw, make, toScreen } from "./canvas.js";
+import { LOOKING } from "./keys.js";
 import { derive, everybody, extent, jointsPatch, known, withCause } from "./labels.js";
 import { bitsOf, countsOf, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
 import { NO_MASKS } from "./mask_tool.js";
-import { button, fillPanel, flash } from "./panel.js";
+import { fillPanel, flash } from "./panel.js";
 import { asGroup, limbOf } from "./predictions.js";
 import { atOnce, commit, refusedOf } from "./sync_queue.js";
+import { fillTools } from "./tools.js";
 import { record } from "./undo.js";
-
-const CHOOSE = [
-  ["place", "Place", "Shift+j", "Place the joints one after another, each by a click"],
-  ["lasso", "Lasso", "Shift+l", "Choose the joints inside a line that you draw"],
-  ["choose limb", "Limb", "Shift+g", "Choose the limb of the chosen joint"],
-  ["choose left", "Left", "<", "Choose the person's left side"],
-  ["choose right", "Right", ">", "Choose the person's right side"],
-];
-
-export function buildStrokes(S, side) {
-  const box = el("div", "strokes", null, side);
-  box.setAttribute("role", "group");
-  box.setAttribute("aria-label", "Several joints at once");
-  S.ui.choose = CHOOSE.map(([action, text, key, title]) => button(box, text, key, title, asKey(S, action)));
-  buildPainting(S, box);
-}
-
-export function fillStrokes(S) {
-  const closed = !S.can.edit || S.item.blinded || !S.now.exists || S.now.deleted;
-  for (const node of S.ui.choose) node.disabled = closed;
-  const [place, lasso, limb] = S.ui.choose;
-  limb.disabled ||= S.joint < 0;
-  place.setAttribute("aria-pressed", String(Boolean(S.placing)));
-  lasso.setAttribute("aria-pressed", String(S.stroke?.tool === "lasso"));
-  fillPainting(S);
-}
 
 // The chosen joints.
 export function targets(S) {
@@ -64,7 +38,7 @@ export function toggleJoint(S, j) {
 
 export function chooseMany(S, which) {
   const all = [...S.skeleton.joints.keys()];
-  if (which === "limb" && S.joint < 0) return flash(S, "Choose a joint of the limb first: click it, or press Tab.");
+  if (which === "limb" && S.joint < 0) return flash(S, "Select a joint of the limb first: click it, or press Tab.");
   const joints = which === "limb" ? limbOf(S) : which === "all" ? all : all.filter((j) => S.skeleton.sides[j] === which);
   if (!joints.length) return flash(S, "This skeleton has no such joints.");
   chooseJoints(S, joints);
@@ -87,7 +61,7 @@ export function startStroke(S, tool) {
   S.stroke = { tool, corner: 0, box: insideFrame(S, [x - 3, y - 3, w + 6, h + 6]) };
   if (tool !== "lasso") setOccluder(S, tool);
   S.ui.stage.focus({ preventScroll: true });
-  fillStrokes(S);
+  fillTools(S);
   draw(S);
   flash(S, `${tool === "lasso" ? "Draw round the joints." : PAINT_HELP} ${STROKE_HELP}`, 8000);
 }
@@ -96,7 +70,7 @@ export function endStroke(S) {
   S.stroke = null;
   S.drag = null;
   S.ui.flash.classList.remove("on");
-  fillStrokes(S);
+  fillTools(S);
   draw(S);
 }
 
@@ -120,7 +94,7 @@ export function keepStroke(S, line) {
   const inside = S.now.joints.flatMap((joint, j) => (known(joint) && joint.state !== null && isInside(line, joint) ? [j] : []));
   if (!inside.length) return flash(S, "No joint of this person is inside the line.");
   chooseJoints(S, inside);
-  flash(S, `${inside.length} joint${inside.length === 1 ? " is" : "s are"} chosen.`);
+  flash(S, `${inside.length} joint${inside.length === 1 ? " is" : "s are"} selected.`);
 }
 
 // Whether a point lies inside a closed line, by counting the sides to its right.
@@ -145,55 +119,10 @@ export function drawStroke(S) {
 // S.stroke has besides its line: tool "object" or "person", `front`: the ids of those whom it does
 // not hide, `mark`: the id of the person of whom the keys say whether it does.
 
-const PAINT = [
-  ["paint", "Paint object", "Shift+o", "Draw an object that hides the joints under it", "object"],
-  ["paint person", "Paint person", "", "Draw another person who hides the joints under the line", "person"],
-];
 const PAINT_HELP = "Draw round what hides (o object, p person).";
 
-function buildPainting(S, box) {
-  S.ui.paint = PAINT.map(([action, text, key, title, tool]) => ({ tool, node: button(box, text, key, title, (event) => pressPainting(S, action, event)) }));
-  S.ui.hides = el("div", "hides", null, box);
-  S.ui.hides.setAttribute("role", "group");
-  S.ui.hides.setAttribute("aria-label", "Whom the occluder hides");
-  S.ui.cut = button(box, "Cut masks", "", "Cut the occluder out of the masks of whom it hides (Shift+C)", (event) => pressPainting(S, "cut", event), "toggle");
-}
-
-// What a button does. After a click Enter keeps the occluder and does not press the button again.
-export function pressPainting(S, action, event) {
-  press(S, action);
-  if (event.detail > 0) S.ui.stage.focus({ preventScroll: true });
-}
-
-function fillPainting(S) {
-  for (const { tool, node } of S.ui.paint) {
-    node.disabled = !S.can.edit || S.item.blinded;
-    node.setAttribute("aria-pressed", String(S.stroke?.tool === tool));
-  }
-  const painting = S.stroke && S.stroke.tool !== "lasso";
-  const people = painting ? present(S) : [];
-  S.ui.hides.hidden = !painting;
-  const names = people.map((item) => `person ${item.instance}${derive(S, item).status === "approved" ? " (approved)" : ""}`);
-  const look = people.map((item, k) => `${item.id} ${names[k]}`).join();
-  if (S.ui.hides.dataset.look !== look) {
-    S.ui.hides.dataset.look = look;
-    S.ui.hides.replaceChildren();
-    if (painting) el("span", "", "It hides", S.ui.hides);
-    people.forEach(({ id }, k) => {
-      button(S.ui.hides, names[k].replace("p", "P"), "", `It hides ${names[k]}`, (event) => pressPainting(S, `hides ${id}`, event), "toggle").dataset.person = id;
-    });
-  }
-  S.ui.cut.hidden = !painting || !S.can.masks;
-  S.ui.cut.disabled = !people.some((item) => maskToCut(S, item));
-  S.ui.cut.setAttribute("aria-pressed", String(Boolean(S.cut && !S.ui.cut.disabled)));
-  for (const node of S.ui.hides.querySelectorAll("button")) {
-    node.setAttribute("aria-pressed", String(!S.stroke.front.has(node.dataset.person)));
-    node.classList.toggle("marked", S.stroke.mark === node.dataset.person);
-  }
-}
-
 // Who is in the shown frame.
-function present(S) {
+export function present(S) {
   return everybody(S, S.item.frame).filter((item) => {
     const now = derive(S, item);
     return now.exists && !now.deleted;
@@ -218,9 +147,9 @@ function setOccluder(S, tool) {
 function paintAction(S, verb, rest) {
   const { stroke } = S;
   if (stroke.tool === "lasso") return false;
-  const tool = verb === "paint" ? rest[0] ?? "object" : verb === "cause" ? rest[0] : null;
+  const tool = verb === "paint" ? "object" : verb === "cause" || verb === "by" ? rest[0] : null;
   if (tool === "object" || tool === "person") {
-    if (verb === "paint" && tool === stroke.tool) endStroke(S);
+    if (verb === "paint") endStroke(S);
     else setOccluder(S, tool);
   } else if (verb === "cut") {
     if (!S.can.masks) flash(S, NO_MASKS);
@@ -238,7 +167,7 @@ function paintAction(S, verb, rest) {
     if (!stroke.front.delete(stroke.mark)) stroke.front.add(stroke.mark);
     flash(S, hidesWord(S, stroke.mark));
   } else return false;
-  fillStrokes(S);
+  fillTools(S);
   draw(S);
   return true;
 }
@@ -261,7 +190,7 @@ function hiddenInFront(S, item, now, j, front) {
 }
 
 // The mask of which an occluder leaves what can be seen: where only the whole one is known, of that.
-function maskToCut(S, item) {
+export function maskToCut(S, item) {
   const now = derive(S, item);
   return maskCounts(item, now, "modal") ?? maskCounts(item, now, "amodal");
 }

@@ -176,7 +176,7 @@ function receive(S, { done, refused, wait, items, progress }) {
       forget(sync, op);
       if (op.before) sync.before += 1;
     } else {
-      op.refused = { text: no.get(key).message };
+      op.refused = { text: no.get(key).message, reason: no.get(key).reason };
       sync.refused.push(op);
       keep(sync, op);
       dropUndo(S, op);

@@ -1,17 +1,16 @@
-// Threads of comments beside the person, and the list of names while one writes @.
+// Threads of comments beside the person, and names that are offered while one writes @.
 
 import { choose, open } from "./actions.js";
 import { el } from "./canvas.js";
 import { nice } from "./labels.js";
-import { button, flash, openForm } from "./panel.js";
+import { button, flash, openForm, part, textField } from "./panel.js";
 import { commit, pendingOf } from "./sync_queue.js";
 import { record } from "./undo.js";
 
 const MOST_NAMES = 6;
 
 export function buildThreads(S, side) {
-  S.ui.threads = el("ul", "threads", null, side);
-  S.ui.threads.setAttribute("aria-label", "Comments");
+  S.ui.threads = part(side, "ul", "threads", "Comments");
 }
 
 // The threads of the shown person with what waits in this browser, those that are open first.
@@ -41,16 +40,16 @@ export function fillThreads(S) {
 function threadNode(S, thread, may) {
   const li = el("li", thread.open ? "open" : "resolved", null);
   const j = S.skeleton.joints.indexOf(thread.joint);
-  if (j >= 0) button(li, nice(thread.joint), "", `Choose ${nice(thread.joint)}, at which this points`, () => choose(S, j), "flat");
+  if (j >= 0) button(S, li, nice(thread.joint), `Select ${nice(thread.joint)}, at which this points`, () => choose(S, j));
   const shown = thread.open ? thread.comments : thread.comments.slice(0, 1);
   if (thread.more && thread.open) el("p", "settled", `${thread.more} older answer${thread.more === 1 ? "" : "s"} in the history`, li);
   for (const comment of shown) commentNode(S, li, thread, comment, may);
   if (!thread.open) el("p", "settled", thread.comments.length > 1 ? `resolved, with ${thread.comments.length - 1 + thread.more} more` : "resolved", li);
   if (!may || thread.id === null) return li;
   const row = el("div", "row", null, li);
-  button(row, "Answer", "", `Answer ${thread.comments[0].who}`, () => open(S, true) && openForm(S, "comment", thread.id), "flat");
+  button(S, row, "Answer", `Answer ${thread.comments[0].who}`, () => writeComment(S, thread.id));
   const word = thread.open ? "Resolve" : "Reopen";
-  button(row, word, "", `${word} the thread of ${thread.comments[0].who}`, () => settle(S, thread), "flat");
+  button(S, row, word, `${word} the thread of ${thread.comments[0].who}`, () => settle(S, thread));
   return li;
 }
 
@@ -62,12 +61,11 @@ function commentNode(S, li, thread, comment, may) {
   const last = thread.comments.at(-1) === comment;
   if (!may || !last || comment.who !== S.user || comment.event === null || !thread.open) return;
   const name = `Take back: ${comment.text.slice(0, 60)}`;
-  button(line, "×", "", name, () => {
+  button(S, line, "×", name, () => {
     if (!open(S, true)) return;
     commit(S, S.item, { kind: "revert", event: comment.event }, { comments: -1 });
-    flash(S, "The comment is taken back.");
-    S.ui.stage.focus({ preventScroll: true });
-  }, "flat");
+    flash(S, "Comment removed.");
+  });
 }
 
 // A text in which the names of whom it mentions stand out.
@@ -83,11 +81,24 @@ function textWithNames(parent, text, names) {
   }
 }
 
-export function keepComment(S, text) {
-  const { thread, joint } = S.talk;
-  const about = thread === null ? { joint } : { event: thread };
-  commit(S, S.item, { kind: "comment", text, ...about }, { comments: 1 });
-  flash(S, thread === null ? "Comment kept." : "Answer kept.");
+// Write a comment, or an answer in a thread. A new one points at the selected joint unless its button is taken off.
+export function writeComment(S, thread = null) {
+  if (!open(S, true)) return;
+  let joint = thread === null && S.joint >= 0 && !S.picked.length ? S.skeleton.joints[S.joint] : null;
+  const field = textField();
+  const quick = openForm(S, thread === null ? "Comment" : "Answer", { field, done: (text) => {
+    commit(S, S.item, { kind: "comment", text, ...(thread === null ? { joint } : { event: thread }) }, { comments: 1 });
+    flash(S, thread === null ? "Comment saved." : "Answer saved.");
+  } });
+  field.addEventListener("input", () => offerNames(S, field, quick));
+  if (joint === null) return;
+  const about = joint;
+  const node = button(S, quick, `at ${nice(about)}`, `The comment points at ${nice(about)} (Alt+1)`, () => {
+    joint = joint ? null : about;
+    node.setAttribute("aria-pressed", String(joint !== null));
+    field.focus();
+  });
+  node.setAttribute("aria-pressed", "true");
 }
 
 function settle(S, thread) {
@@ -95,7 +106,6 @@ function settle(S, thread) {
   const kind = thread.open ? "resolve" : "reopen";
   record(S, S.item, commit(S, S.item, { kind, event: thread.id }, { resolved: { [thread.id]: thread.open } }));
   flash(S, thread.open ? "Resolved. z takes that back." : "Reopened.");
-  S.ui.stage.focus({ preventScroll: true });
 }
 
 // What keys do: of the open threads the newest, else the newest of all.
@@ -108,7 +118,7 @@ function newestThread(S) {
 
 export function answerNewest(S) {
   const thread = open(S, true) ? newestThread(S) : null;
-  if (thread) openForm(S, "comment", thread.id);
+  if (thread) writeComment(S, thread.id);
 }
 
 export function settleNewest(S) {
@@ -116,93 +126,25 @@ export function settleNewest(S) {
   if (thread) settle(S, thread);
 }
 
-// Whether a new comment points at the chosen joint: a button says so and takes it off.
-export function aboutComment(S) {
-  const { joint, thread } = S.talk;
-  if (thread !== null) {
-    S.ui.formLabel.textContent = "Answer";
-    return;
-  }
-  if (joint === null) return;
-  const node = button(S.ui.quick, `at ${nice(joint)}`, "Alt+1", `The comment points at ${nice(joint)}`, () => {
-    S.talk.joint = S.talk.joint ? null : joint;
-    node.setAttribute("aria-pressed", String(S.talk.joint !== null));
-  }, "toggle");
-  node.setAttribute("aria-pressed", "true");
-}
-
-// The names that fit what stands after the last @ before the caret, as a list to choose from.
-export function buildMentions(S, form) {
-  const { input } = S.ui;
-  const list = (S.ui.names = el("ul", "names", null, form));
-  list.id = "names";
-  list.setAttribute("role", "listbox");
-  list.setAttribute("aria-label", "Members");
-  Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-controls": "names", "aria-expanded": "false" })
-    .forEach(([name, value]) => input.setAttribute(name, value));
-  input.addEventListener("input", () => offerNames(S));
-}
-
-export function closeMentions(S) {
-  S.names = null;
-  S.ui.names.replaceChildren();
-  S.ui.names.hidden = true;
-  S.ui.input.setAttribute("aria-expanded", "false");
-  S.ui.input.removeAttribute("aria-activedescendant");
-}
-
-function offerNames(S) {
-  const { input } = S.ui;
-  const before = input.value.slice(0, input.selectionStart);
+// The members whose names fit what stands after the last @ before the caret, as buttons before the others; Enter or Tab
+// takes the first.
+function offerNames(S, field, quick) {
+  const before = field.value.slice(0, field.selectionStart);
   const at = before.search(/(?<![\p{L}\p{N}_])@[^@]*$/u);
   const typed = before.slice(at + 1).toLowerCase();
-  const fit = at < 0 || S.ui.form.dataset.kind !== "comment" ? [] : S.members.filter((name) => name.toLowerCase().startsWith(typed)).slice(0, MOST_NAMES);
-  if (!fit.length) {
-    closeMentions(S);
-    return;
-  }
-  S.names = { at, fit, k: 0 };
-  showNames(S);
-}
-
-function showNames(S) {
-  const { at, fit, k } = S.names;
-  S.ui.names.hidden = false;
-  S.ui.names.replaceChildren(...fit.map((name, n) => {
-    const option = el("li", n === k ? "chosen" : "", name);
-    option.id = `name-${n}`;
-    option.setAttribute("role", "option");
-    option.setAttribute("aria-selected", String(n === k));
-    option.addEventListener("pointerdown", (event) => {
-      event.preventDefault(); // the field keeps the focus
-      S.names = { at, fit, k: n };
-      takeName(S);
+  const fit = at < 0 ? [] : S.members.filter((name) => name.toLowerCase().startsWith(typed)).slice(0, MOST_NAMES);
+  for (const node of quick.querySelectorAll("[data-mention]")) node.remove();
+  quick.prepend(...fit.map((name) => {
+    const node = button(S, null, `@${name}`, `Mention ${name}`, () => {
+      const rest = field.value.slice(before.length).replace(/^ /, "");
+      field.value = `${field.value.slice(0, at)}@${name} `;
+      const caret = field.value.length;
+      field.value += rest;
+      field.focus();
+      field.setSelectionRange(caret, caret);
+      offerNames(S, field, quick);
     });
-    return option;
+    node.dataset.mention = name;
+    return node;
   }));
-  S.ui.input.setAttribute("aria-expanded", "true");
-  S.ui.input.setAttribute("aria-activedescendant", `name-${k}`);
-}
-
-function takeName(S) {
-  const { input } = S.ui;
-  const { at, fit, k } = S.names;
-  const rest = input.value.slice(input.selectionStart);
-  const start = `${input.value.slice(0, at)}@${fit[k]} `;
-  input.value = start + rest.replace(/^ /, "");
-  input.setSelectionRange(start.length, start.length);
-  closeMentions(S);
-}
-
-// Whether a key was meant for the list of names.
-export function mentionKey(S, event) {
-  if (!S.names) return false;
-  const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  const many = S.names.fit.length;
-  if (by) S.names.k = (S.names.k + by + many) % many;
-  if (by) showNames(S);
-  else if (event.key === "Enter" || event.key === "Tab") takeName(S);
-  else if (event.key === "Escape") closeMentions(S);
-  else return false;
-  return true;
 }

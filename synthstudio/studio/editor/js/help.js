@@ -1,0 +1,138 @@
+// The list of keys: ten to begin with, all of them, and own ones instead; the tour of a first empty frame.
+
+import { el } from "./canvas.js";
+import { FIRST, KEYS, keyName, keyOf, keysFile, readKeys, rowOf, saveKeys, setKey } from "./keys.js";
+import { button, showKey } from "./panel.js";
+
+const LEGEND = "Left: orange, drawn once. Right: blue, drawn double. Dashed bones have a hidden end. A dot is visible, a ring hidden by the own body, a triangle by another person, a square by an object, a diamond hidden with unknown cause, a cross outside.";
+const TOUR = [
+  ["someone", "This frame has no people yet. New person: drag a box round somebody, and a skeleton is fitted in it."],
+  ["place", "Place: the joint that is named beside the pointer goes where you click, then the next one."],
+  ["select", "A joint cannot be seen? Select it. Its row at the right says what hides it: own body, person or object."],
+  ["undo", "Every step can be undone, also in a person you left. Edits are saved by themselves."],
+  ["approve", "Approve takes you to the next one. In an empty frame it decides that nobody is here."],
+];
+
+export function buildHelp(S, root, main) {
+  const help = (S.ui.help = el("dialog", "help", null, root));
+  help.setAttribute("aria-label", "Keys");
+  help.addEventListener("close", () => S.ui.stage.focus({ preventScroll: true }));
+  S.ui.tour = el("section", "tour", null, main);
+  S.ui.tour.setAttribute("aria-label", "Tour");
+  S.ui.tour.hidden = true;
+}
+
+export function showHelp(S) {
+  fillHelp(S, "");
+  S.ui.help.showModal();
+}
+
+// `wrong`: what is said of a key or a file that cannot be used; null: the list of all keys stays open.
+function fillHelp(S, wrong) {
+  const { help } = S.ui;
+  const open = help.querySelector("details")?.open ?? false;
+  S.rebinding = null;
+  help.replaceChildren();
+  el("h2", "", "Ten keys to begin with", help);
+  const first = el("dl", "first", null, help);
+  for (const action of FIRST) entry(S, first, action, keyOf(S, action), rowOf(action).what);
+  el("p", "legend", LEGEND, help);
+  const all = el("details", "", null, help);
+  all.open = open && help.open;
+  el("summary", "", "All keys, and your own", all);
+  el("p", "legend", "Click a key and press another one to change it. Your keys stay in this browser; a file takes them to others.", all);
+  S.ui.wrong = el("p", "wrong", wrong, all);
+  S.ui.wrong.setAttribute("role", "alert");
+  const cols = el("div", "cols", null, all);
+  for (const [title, rows] of KEYS.filter(([name]) => name !== "Clips" || S.clip)) {
+    const part = el("section", "", null, cols);
+    el("h3", "", title, part);
+    const list = el("dl", "", null, part);
+    for (const [action, key, , what] of rows) if (key) entry(S, list, action, action ? keyOf(S, action) : key, what, true);
+  }
+  const row = el("div", "row", null, help);
+  button(S, row, "Save keys as file", "Save keys as file", () => saveFile(S));
+  button(S, row, "Load file", "Load keys of a file", () => picker.click());
+  const picker = el("input", "", null, row);
+  Object.assign(picker, { type: "file", accept: ".json", hidden: true });
+  picker.addEventListener("change", async () => loadFile(S, await picker.files[0].text()));
+  button(S, row, "Default keys", "Default keys", () => useKeys(S, {}));
+  button(S, row, "Take the tour", "Take the tour", () => {
+    help.close();
+    startTour(S, true);
+  });
+  button(S, row, "Close", "Close (Esc)", () => help.close());
+}
+
+function entry(S, list, action, key, what, own) {
+  const dt = el("dt", "", null, list);
+  el("dd", "", what, list);
+  if (!own || !action || /Enter/.test(key)) return dt.append(...key.split(" · ").flatMap((one, n) => [n ? " " : "", el("kbd", "", one)]));
+  const node = button(S, dt, key, `${what}: change the key ${key}`, () => {
+    S.rebinding = action;
+    node.firstChild.textContent = "press…";
+  }, "key");
+  return node;
+}
+
+// A key that is pressed while the list is open; whether it was meant for the list.
+export function helpKey(S, event) {
+  if (!S.rebinding) return event.key === "?" && S.ui.help.close();
+  if (["Shift", "Control", "Alt", "Meta", "Tab"].includes(event.key)) return true;
+  event.preventDefault();
+  const wrong = event.key === "Escape" ? "" : setKey(S, S.rebinding, keyName(event));
+  return showKeys(S, wrong);
+}
+
+function showKeys(S, wrong) {
+  for (const node of S.root.querySelectorAll("[data-action]")) showKey(S, node);
+  fillHelp(S, wrong);
+  S.ui.help.querySelector("details").open = true;
+}
+
+function useKeys(S, own) {
+  saveKeys(S, own);
+  showKeys(S, "");
+}
+
+function loadFile(S, text) {
+  const { own, wrong } = readKeys(text);
+  if (own) useKeys(S, own);
+  else showKeys(S, wrong);
+}
+
+function saveFile(S) {
+  const link = el("a");
+  link.href = URL.createObjectURL(new Blob([keysFile(S)], { type: "application/json" }));
+  link.download = "shortcuts.json";
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+// Five steps beside the picture, once a browser and user; what they speak of is outlined.
+export function startTour(S, again) {
+  const name = `synthstudio.tour.${S.user}`;
+  if (S.touring || (!again && localStorage.getItem(name))) return;
+  S.touring = true;
+  tourStep(S, 0, name);
+}
+
+function tourStep(S, k, name) {
+  const { tour, stage } = S.ui;
+  for (const node of S.root.querySelectorAll(".toured")) node.classList.remove("toured");
+  tour.hidden = k === TOUR.length;
+  tour.replaceChildren();
+  if (tour.hidden) {
+    S.touring = false;
+    localStorage.setItem(name, "1");
+    stage.focus({ preventScroll: true });
+    return;
+  }
+  const [action, text] = TOUR[k];
+  for (const node of S.root.querySelectorAll(`[data-action="${action}"]`)) node.classList.add("toured");
+  const key = keyOf(S, action);
+  el("p", "", `${k + 1} of ${TOUR.length}. ${text}${key ? ` Key: ${key}.` : ""}`, tour).setAttribute("aria-live", "polite");
+  const row = el("div", "row", null, tour);
+  button(S, row, k + 1 < TOUR.length ? "Next step" : "Done", "Next step of the tour", () => tourStep(S, k + 1, name));
+  if (k + 1 < TOUR.length) button(S, row, "Skip the tour", "Skip the tour", () => tourStep(S, TOUR.length, name));
+}
