@@ -46,29 +46,31 @@ def sky_picture(
 
 
 def _sky(spec: SkySpec, sun: Vec3, rays: tuple[F32, ...], exposure: float) -> U8:
-    """(h, w, 3) sRGB of rays (h, w)."""
+    """(h, w, 3) sRGB of rays (h, w). NumPy is slow along an axis of three: colours come first."""
     x, y, z = rays
     length = np.sqrt(x * x + y * y + z * z)
     height = np.maximum(z / length, 0)
-    share = (1 - np.exp(-spec.rise * height))[..., None]
+    share = 1 - np.exp(-spec.rise * height)
     out = _rgb(spec.horizon_rgb) * (1 - share) + _rgb(spec.zenith_rgb) * share
     toward = np.clip((x * sun[0] + y * sun[1] + z * sun[2]) / length, -1, 1)
     away = np.arccos(toward)
     halo = spec.glow * np.exp(-((away / _HALO_RAD) ** 2) / 2) * min(1.0, max(0.0, 4 * sun[2] + 0.4))
-    out += halo[..., None] * _rgb(spec.sun_rgb)
+    out += halo * _rgb(spec.sun_rgb)
     cover, lit = _clouds(spec, sun, (x, y, z), length)
     disc = spec.glow * np.clip((1.3 * _SUN_RADIUS_RAD - away) / (0.6 * _SUN_RADIUS_RAD), 0, 1)
-    out += (20 * disc * (1 - cover))[..., None] * _rgb(spec.sun_rgb)
-    cloud = _rgb(spec.shade_rgb) * (1 - lit)[..., None] + _rgb(spec.cloud_rgb) * lit[..., None]
-    cloud += 0.5 * halo[..., None] * _rgb(spec.sun_rgb)
+    out += (20 * disc * (1 - cover)) * _rgb(spec.sun_rgb)
+    cloud = _rgb(spec.shade_rgb) * (1 - lit) + _rgb(spec.cloud_rgb) * lit
+    cloud += 0.5 * halo * _rgb(spec.sun_rgb)
     # Clouds far away are seen through the air of the horizon, and none below it.
     near = (1 - np.exp(-80 * height)) * (1 - 0.75 * np.exp(-10 * height))
-    out += (cover * near)[..., None] * (cloud - out)
-    return linear_to_srgb_u8(toned(out.astype(np.float32) * np.float32(exposure)))
+    out += (cover * near) * (cloud - out)
+    light = linear_to_srgb_u8(toned(out.astype(np.float32) * np.float32(exposure)))
+    return np.asarray(cv2.merge(tuple(light)))
 
 
 def _rgb(colour: Vec3) -> F32:
-    return np.array(colour, np.float32)
+    """(3, 1, 1)."""
+    return np.array(colour, np.float32)[:, None, None]
 
 
 def _clouds(spec: SkySpec, sun: Vec3, rays: tuple[F32, ...], length: F32) -> tuple[F32, F32]:
@@ -113,7 +115,7 @@ def _texture(seed: int) -> F32:
         fine = _between(_between(rng.random((cells, cells)), block).T, block).T
         total += fine * (block / _TEXTURE) ** 0.9
     order = np.empty(total.size)
-    order[np.argsort(total, axis=None, kind="stable")] = np.arange(total.size)
+    order[np.argsort(total, axis=None)] = np.arange(total.size)
     return np.asarray((order / total.size).reshape(total.shape), np.float32)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,9 +34,9 @@ def bent(rendering: Rendering, camera: Camera) -> Rendering:
     """The picture (H, W) of what `camera.pinhole` saw; itself without distortion."""
     if camera.distortion is None:
         return rendering
-    at = _nearest(camera)
+    at = _samples(_lens(camera))
     taken = {
-        f.name: value[at]
+        f.name: _taken(value, at)
         for f in dataclasses.fields(rendering)
         if f.name != "rgb" and (value := getattr(rendering, f.name)) is not None
     }
@@ -44,7 +45,7 @@ def bent(rendering: Rendering, camera: Camera) -> Rendering:
 
 def bent_map(values: F32, camera: Camera) -> F32:
     """(H, W) of what the pinhole's (h, w) has at the nearest sample."""
-    return values if camera.distortion is None else values[_nearest(camera)]
+    return values if camera.distortion is None else _taken(values, _samples(_lens(camera)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,23 +76,21 @@ def alone(packed: Packed, instance: int, camera: Camera) -> InPicture:
     first, last = packed.face_range(instance)
     kept = (packed.host_instance[first:last] == instance) & packed.host_drawn[first:last]
     faces = packed.host_faces[first:last][kept]
-    if _whole(packed.host_camera_m, faces, camera):
+    used = np.zeros(len(packed.host_camera_m), np.bool_)
+    used[faces] = True
+    points = packed.host_camera_m[used].astype(np.float64)
+    px = camera.project(points)
+    shown = _inside(px, camera)
+    if shown.all():
         return InPicture(mask=mask, depth_m=seen[mask], extent_px=_box(mask), outside_share=0.0)
-    corners = packed.host_camera_m[faces].astype(np.float64)
+    faces = (np.cumsum(used, dtype=np.int32) - 1)[faces]
+    corners = points[faces]
     return InPicture(
         mask=mask,
         depth_m=seen[mask],
-        extent_px=_extent_px(corners, mask, camera),
-        outside_share=_outside_share(corners, camera),
+        extent_px=_extent_px(px[points[:, 2] >= NEAR_M], corners, mask, camera),
+        outside_share=_outside_share(corners, shown[faces], camera),
     )
-
-
-def _whole(vertices_m: F32, faces: NDArray[np.int32], camera: Camera) -> bool:
-    """Whether all vertices of the faces are before the camera and in its picture."""
-    used = np.zeros(len(vertices_m), np.bool_)
-    used[faces] = True
-    points = vertices_m[used].astype(np.float64)
-    return bool((points[:, 2] >= NEAR_M).all()) and bool(_shown(points, camera).all())
 
 
 def _box(mask: Bool) -> tuple[int, int, int, int]:
@@ -102,11 +101,10 @@ def _box(mask: Bool) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _extent_px(corners: F64, mask: Bool, camera: Camera) -> tuple[int, int, int, int]:
-    """The pixels of the mask and, where faces (F, 3, 3) leave the picture, of their corners."""
+def _extent_px(px: F64, corners: F64, mask: Bool, camera: Camera) -> tuple[int, int, int, int]:
+    """The pixels of the mask and, where faces (F, 3, 3) leave the picture, of corners `px`."""
     found = [np.array(_box(mask), float).reshape(2, 2)] if mask.any() else []
-    points = np.concatenate([corners.reshape(-1, 3), _crossings(corners)])
-    px = camera.project(points[points[:, 2] >= NEAR_M])
+    px = np.concatenate([px, camera.project(_crossings(corners))])
     if len(px) and not _inside(px, camera).all():
         px = np.clip(px, -(2.0**22), 2.0**22)
         # Pixels whose centres lie between the least and the greatest corner.
@@ -130,7 +128,7 @@ def _crossings(corners: F64) -> F64:
     return met
 
 
-def _outside_share(corners: F64, camera: Camera) -> float:
+def _outside_share(corners: F64, inside: Bool, camera: Camera) -> float:
     """`raster.outside_share` of faces (F, 3, 3): the border is bent, so faces on it are counted.
 
     Each is taken apart into 64 equal triangles, by whose middles it is judged.
@@ -143,10 +141,10 @@ def _outside_share(corners: F64, camera: Camera) -> float:
     total = float(weight.sum())
     if total == 0.0:
         return 0.0
-    inside = _shown(corners, camera)
     outside: F64 = np.where(inside.any(axis=1), 0.0, 1.0)
     cut = np.flatnonzero(inside.any(axis=1) & ~inside.all(axis=1))
-    outside[cut] = 1.0 - _shown(np.einsum("mk,fkx->fmx", _middles(), corners[cut]), camera).mean(1)
+    parts = np.einsum("mk,fkx->fmx", _middles(), corners[cut])
+    outside[cut] = 1.0 - _inside(camera.project(parts), camera).mean(1)
     return float(min((weight * outside).sum() / total, 1.0))
 
 
@@ -161,11 +159,6 @@ def _middles() -> F64:
                 out.append((i + 2 / 3, j + 2 / 3))
     u, v = np.array(out).T / n
     return np.stack([u, v, 1 - u - v], axis=1)
-
-
-def _shown(points_m: F64, camera: Camera) -> Bool:
-    """(...) which camera points (..., 3) lie in the picture."""
-    return _inside(camera.project(points_m), camera)
 
 
 def _inside(px: F64, camera: Camera) -> Bool:
@@ -186,8 +179,9 @@ def _colours(rgb: U8, camera: Camera) -> U8:
     )
 
 
-def _nearest(camera: Camera) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    return _samples(_lens(camera))
+def _taken(values: NDArray[Any], at: NDArray[np.intp]) -> NDArray[Any]:
+    """(H, W, ...) of the pinhole's (h, w, ...) at flat places (H, W)."""
+    return values.reshape(-1, *values.shape[2:]).take(at, axis=0)
 
 
 def _lens(camera: Camera) -> Camera:
@@ -198,10 +192,12 @@ def _lens(camera: Camera) -> Camera:
 
 
 @lru_cache(maxsize=2)
-def _samples(lens: Camera) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """(H, W) row and column of the pinhole's pixel in which each pixel's centre lies."""
+def _samples(lens: Camera) -> NDArray[np.intp]:
+    """(H, W) flat place of the pinhole's pixel in which each pixel's centre lies."""
     column, row = (np.floor(v).astype(np.intp) for v in _places(lens, 1))
-    return row, column
+    row *= lens.pinhole.width_px
+    row += column
+    return row
 
 
 @lru_cache(maxsize=2)
@@ -217,7 +213,13 @@ def _places(lens: Camera, parts: int) -> tuple[F64, F64]:
     to = lens.pinhole.K
     x = ((np.arange(lens.width_px * parts) + 0.5) / parts - lens.K[0, 2]) / lens.focal_px
     y = ((np.arange(lens.height_px * parts) + 0.5) / parts - lens.K[1, 2]) / lens.focal_px
-    scale = undistorted_scale(lens.distortion, (x * x)[None, :] + (y * y)[:, None])
+    if lens.centre_px is None:  # of the mirrored quarters one is enough
+        square = (x * x)[None, : (len(x) + 1) // 2] + (y * y)[: (len(y) + 1) // 2, None]
+        quarter = undistorted_scale(lens.distortion, square)
+        half = np.concatenate([quarter, quarter[: len(y) // 2][::-1]])
+        scale = np.concatenate([half, half[:, : len(x) // 2][:, ::-1]], axis=1)
+    else:
+        scale = undistorted_scale(lens.distortion, (x * x)[None, :] + (y * y)[:, None])
     column = scale * (x * to[0, 0])
     column += to[0, 2]
     scale *= (y * to[1, 1])[:, None]
