@@ -1,17 +1,20 @@
-"""`Dataset.torch`: people cut out of their pictures as a torch Dataset."""
+"""People cut out of their pictures: `Dataset.torch`, and batches of `ss.stream`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import default_collate
 
+from synthstudio.api.frames import Frame
 from synthstudio.core.errors import ArgumentError, DatasetError
-from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.labels import CAUSES, SHARES, U8
+from synthstudio.core.people import People
 from synthstudio.dataset.arrays import as_numpy
 from synthstudio.training.data.windows import crop_and_resize, crop_window
 
@@ -45,7 +48,7 @@ class PersonCrops(TorchDataset[Any]):
         split: str | None,
         transform: Callable[[dict[str, Any]], Any] | None,
     ) -> None:
-        self.size = _checked_size(size)
+        self.size = checked_size(size)
         if split is not None and split not in SPLITS:
             raise ArgumentError(
                 "unknown split", where="split", expected=", ".join(SPLITS), got=repr(split)[:60]
@@ -68,30 +71,7 @@ class PersonCrops(TorchDataset[Any]):
         if not -len(self) <= item < len(self):
             raise IndexError(f"person {item} of {len(self)}")
         index, row = (int(v) for v in self._people[item])
-        image, people = self._opened(index)
-        high, wide = self.size
-        box = people.amodal_boxes_px[row]
-        x, y, w, h = crop_window(box if np.isfinite(box).all() else people.boxes_px[row], self.size)
-        scale = wide / w
-        joints = (people.joints_px[row] - [x, y]) * scale
-        state = people.state[row]
-        joints[state == 255] = np.nan
-        sample = {
-            "image": torch.from_numpy(
-                np.ascontiguousarray(
-                    crop_and_resize(image, np.array([x, y]), scale, (high, wide)).transpose(2, 0, 1)
-                )
-            ),
-            "joints_px": torch.from_numpy(joints.astype(np.float32)),
-            "visible_share": torch.from_numpy(
-                people.shares[row, :, SHARES.index("visible")].astype(np.float32)
-            ),
-            "state": torch.from_numpy(state.copy()),
-            "cause": torch.tensor([CAUSES.index(name) for name in people.cause[row]]),
-            "box_px": torch.tensor([x, y, w, h], dtype=torch.float32),
-            "frame": index,
-            "instance": int(people.instance[row]),
-        }
+        sample = _sample(*self._opened(index), row, self.size) | {"frame": index}
         return sample if self.transform is None else self.transform(sample)
 
     def _opened(self, index: int) -> tuple[Any, Any]:
@@ -105,7 +85,53 @@ class PersonCrops(TorchDataset[Any]):
         return {**self.__dict__, "_last": None}
 
 
-def _checked_size(size: Any) -> tuple[int, int]:
+def crop_batches(
+    frames: Iterable[Frame], *, size: tuple[int, int], batch: int
+) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
+    """Crops (n, 3, H, W) and their labels, as `PersonCrops` has them, `batch` at a time."""
+    held: list[dict[str, Any]] = []
+    for frame in frames:
+        for row in np.flatnonzero(_has_joints(frame.people.state, frame.people.boxes_px)):
+            held.append(_sample(frame.image, frame.people, row, size) | {"frame": frame.index})
+            if len(held) == batch:
+                yield _stacked(held)
+                held = []
+    if held:
+        yield _stacked(held)
+
+
+def _stacked(samples: list[dict[str, Any]]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    labels = default_collate(samples)
+    return labels.pop("image"), labels
+
+
+def _sample(image: U8, people: People, row: int, size: tuple[int, int]) -> dict[str, Any]:
+    """A sample of `PersonCrops` without its frame's number."""
+    box = people.amodal_boxes_px[row]
+    x, y, w, h = crop_window(box if np.isfinite(box).all() else people.boxes_px[row], size)
+    scale = size[1] / w
+    joints = (people.joints_px[row] - [x, y]) * scale
+    state = people.state[row]
+    joints[state == 255] = np.nan
+    crop = crop_and_resize(image, np.array([x, y]), scale, size).transpose(2, 0, 1)
+    visible = people.shares[row, :, SHARES.index("visible")]
+    return {
+        "image": torch.from_numpy(np.ascontiguousarray(crop)),
+        "joints_px": torch.from_numpy(joints.astype(np.float32)),
+        "visible_share": torch.from_numpy(visible.astype(np.float32)),
+        "state": torch.from_numpy(state.copy()),
+        "cause": torch.tensor([CAUSES.index(name) for name in people.cause[row]]),
+        "box_px": torch.tensor([x, y, w, h], dtype=torch.float32),
+        "instance": int(people.instance[row]),
+    }
+
+
+def _has_joints(state: U8, box_px: NDArray[Any]) -> NDArray[np.bool_]:
+    """(N,) who has a joint in the picture and is seen."""
+    return np.asarray(np.isin(state, (1, 2)).any(axis=1) & (box_px[:, 2:] > 0).all(axis=1))
+
+
+def checked_size(size: Any) -> tuple[int, int]:
     try:
         high, wide = (int(v) for v in size)
     except (TypeError, ValueError):
@@ -135,7 +161,7 @@ def _labelled_people(dataset: Any, split: str | None) -> NDArray[np.int64]:
         if frame[0] == last:  # the frame went on from the batch before
             places[: starts[1] if len(starts) > 1 else len(frame)] += place + 1
         last, place = int(frame[-1]), int(places[-1])
-        keep = np.isin(state, (1, 2)).any(axis=1) & (box[:, 2:] > 0).all(axis=1)
+        keep = _has_joints(state, box)
         if splits is not None:
             keep &= np.isin(frame, splits)
         found.append(np.stack([frame[keep], places[keep]], axis=1))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from synthstudio.api.arguments import (
     DEVICES,
@@ -32,6 +32,8 @@ from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 
 if TYPE_CHECKING:
+    import torch
+
     from synthstudio.dataset.reader import Dataset as StoredDataset
     from synthstudio.generation.plan import Plan
     from synthstudio.generation.replay import Agreement
@@ -111,6 +113,7 @@ def generate(
     return _made(summary.folder, summary)
 
 
+@overload
 def stream(
     recipe: Recipe | PathLike | dict[str, Any],
     *,
@@ -118,20 +121,56 @@ def stream(
     assets: PathLike | None = None,
     device: str = "auto",
     renderer: str = "raster",
-) -> Iterator[Frame]:
+) -> Iterator[Frame]: ...
+@overload
+def stream(
+    recipe: Recipe | PathLike | dict[str, Any],
+    *,
+    batch: int,
+    size: tuple[int, int] = (256, 192),
+    start: int = 0,
+    assets: PathLike | None = None,
+    device: str = "auto",
+    renderer: str = "raster",
+) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]: ...
+def stream(
+    recipe: Recipe | PathLike | dict[str, Any],
+    *,
+    batch: int | None = None,
+    size: tuple[int, int] = (256, 192),
+    start: int = 0,
+    assets: PathLike | None = None,
+    device: str = "auto",
+    renderer: str = "raster",
+) -> Iterator[Frame] | Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
     """Yield a recipe's frames from number `start` on; nothing touches the disk.
 
-    The same frames as `generate` stores.
+    The same frames as `generate` stores; with `batch` the same crops as `Dataset.torch` cuts.
+
+    Args:
+        recipe: A Recipe, the path of its YAML file, or its fields.
+        batch: Yield so many people instead of frames, the last ones fewer: crops (n, 3, H, W)
+            uint8 and a dict of their labels (n, ...), as in `PersonCrops`; tensors on the CPU.
+        size: Height and width of the crops in pixels.
+        start: The first frame's number.
+        assets: Folder with the recipe's asset folders, as in `generate`.
+        device: What renders: `auto`, `cpu` or `cuda`.
+        renderer: `raster` or `pyrender`.
 
     Raises:
-        RecipeError, AssetError, DeviceError: by the call itself.
+        ArgumentError, RecipeError, AssetError, DeviceError: by the call itself.
     """
     from synthstudio.generation import pipeline
 
     first = to_count(start, "start", minimum=0)
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
     skeleton = _skeleton(settings)
-    return (made_frame(made, skeleton) for made in pipeline.stream(settings, start=first))
+    frames = (made_frame(made, skeleton) for made in pipeline.stream(settings, start=first))
+    if batch is None:
+        return frames
+    from synthstudio.api.crops import checked_size, crop_batches
+
+    return crop_batches(frames, size=checked_size(size), batch=to_count(batch, "batch", minimum=1))
 
 
 def preview(

@@ -101,6 +101,20 @@ def test_torch_crops_lie_on_their_people(people: ss.Dataset) -> None:
     assert sum(splits) == len(crops) <= everybody
 
 
+def test_batches_of_a_stream_are_the_crops_of_the_stored_set(people: ss.Dataset) -> None:
+    recipe = ss.Recipe.load(SCENES / "people.yaml").with_(frames=3)
+    stored = [sample for sample in people.torch(size=(96, 72)) if sample["frame"] < 3]
+    batches = list(ss.stream(recipe, batch=2, size=(96, 72), device="cpu"))
+    sizes = [len(crops) for crops, _ in batches]
+    assert sum(sizes) == len(stored) > 2 and set(sizes[:-1]) == {2}
+    crops = torch.cat([crops for crops, _ in batches])
+    assert torch.equal(crops, torch.stack([sample["image"] for sample in stored]))
+    for name in batches[0][1]:
+        got = torch.cat([labels[name] for _, labels in batches])
+        expected = torch.stack([torch.as_tensor(sample[name]) for sample in stored])
+        assert torch.equal(got.nan_to_num(), expected.nan_to_num()), name
+
+
 def test_a_data_set_travels_to_other_processes(people: ss.Dataset) -> None:
     there = pickle.loads(pickle.dumps(people[3:9]))
     assert [f.index for f in there] == list(range(3, 9)) and there[0].encoded == people[3].encoded
@@ -138,6 +152,8 @@ def test_what_is_shown(people: ss.Dataset) -> None:
         lambda: ss.preview({"name": "x"}, -1),
         lambda: ss.stream({"name": "x"}, start="0"),
         lambda: ss.stream({"name": "x"}, device="tpu"),
+        lambda: ss.stream({"name": "x"}, batch=0),
+        lambda: ss.stream({"name": "x"}, batch=8, size=(4, 4)),
         lambda: ss.export(torch.utils.data.TensorDataset(), "coco", "out"),
         lambda: ss.import_("nowhere.json", "out"),
         lambda: ss.import_("nowhere.json", "out", format="voc"),
