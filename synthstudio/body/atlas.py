@@ -7,7 +7,7 @@ body; with unattached vertices kept they morph and move with it. Nothing here do
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -209,17 +209,13 @@ def _of_skin() -> tuple[sparse.csr_array, sparse.csr_array]:
 
 
 def some_vertices_m(
-    phenotype: Phenotype, which: NDArray[np.intp]
-) -> Callable[[dict[str, float]], F64]:
-    """Return what gives (N, 3) for angles: places of some of `bare_body`'s vertices."""
+    phenotype: Phenotype, which: NDArray[np.intp], poses: Sequence[dict[str, float]]
+) -> F64:
+    """(N, P, 3) places of some of `bare_body`'s vertices in several poses, given as angles."""
     rest, weights = _rest_of(phenotype), load_atlas().weights[which]
-    unposed = rest.vertices[which]
-
-    def places_m(angles_rad: dict[str, float]) -> F64:
-        transforms, _ = posed_chain(rest.chain, bone_rotations(angles_rad))
-        return _skin(weights, transforms, unposed).astype(np.float64)
-
-    return places_m
+    transforms, _ = posed_chain(rest.chain, np.stack([bone_rotations(pose) for pose in poses]))
+    at = _skin(weights, transforms.swapaxes(0, 1), rest.vertices[which][:, None])
+    return at.astype(np.float64)
 
 
 def rest_skin_m(phenotype: Phenotype) -> F32:
@@ -255,10 +251,11 @@ def _body_vertices() -> NDArray[np.int32]:
 
 
 def _skin(weights: sparse.csr_array, transforms: F32, vertices: F32) -> F32:
-    """Linear blend skinning: (V, B) weights, (B, 3, 4) transforms, (V, 3) vertices."""
-    blend: F32 = (weights @ transforms.reshape(-1, 12)).reshape(-1, 3, 4)
-    x, y, z = vertices[:, :1], vertices[:, 1:2], vertices[:, 2:]
-    out: F32 = blend[:, :, 0] * x + blend[:, :, 1] * y + blend[:, :, 2] * z + blend[:, :, 3]
+    """Linear blend skinning: (V, B) weights, (B, ..., 3, 4) transforms, (V, ..., 3) vertices."""
+    rows = weights @ transforms.reshape(len(transforms), -1)
+    blend: F32 = rows.reshape(-1, *transforms.shape[1:])
+    x, y, z = vertices[..., :1], vertices[..., 1:2], vertices[..., 2:]
+    out: F32 = blend[..., 0] * x + blend[..., 1] * y + blend[..., 2] * z + blend[..., 3]
     return out
 
 

@@ -342,27 +342,17 @@ def _nearer(
     hands = _palms() if hands_m is not None else np.zeros(0, np.intp)
     asked = np.concatenate([points, nearest, hands])
     count = len(points)
-
-    places_m = some_vertices_m(phenotype, asked)
-
-    def answers(angles: dict[str, float]) -> tuple[F64, F64]:
-        at = places_m(angles)
-        between = at[count : 2 * count] - at[:count]
-        return (between * normals).sum(axis=1), _between(at[2 * count :])
-
-    depth, apart = answers(now)
-    columns, hand_columns = [], []
-    for name in moving:
-        moved, moved_apart = answers({**now, name: now.get(name, 0.0) + _STEP})
-        columns.append((moved - depth) / _STEP)
-        hand_columns.append((moved_apart - apart) / _STEP)
+    poses = [now, *({**now, name: now.get(name, 0.0) + _STEP} for name in moving)]
+    at = some_vertices_m(phenotype, asked, poses)
+    depth = ((at[count : 2 * count] - at[:count]) * normals[:, None]).sum(axis=-1)
+    apart = np.stack([_between(each) for each in at[2 * count :].swapaxes(0, 1)], axis=1)
     scale = np.array(list(moving.values()))
     strays = np.array([now.get(name, 0.0) - begun.get(name, 0.0) for name in moving])
-    rows = [np.stack(columns, axis=1) / _NEAR_M, np.diag(1 / scale)]
+    rows = [(depth[:, 1:] - depth[:, :1]) / _STEP / _NEAR_M, np.diag(1 / scale)]
     wanted = [(_LIES_M - 0.003 - depths) / _NEAR_M, -strays / scale]
     if hands_m is not None:
-        rows.append(np.stack(hand_columns, axis=1) / _HANDS_M)
-        wanted.append((hands_m - apart) / _HANDS_M)
+        rows.append((apart[:, 1:] - apart[:, :1]) / _STEP / _HANDS_M)
+        wanted.append((hands_m - apart[:, 0]) / _HANDS_M)
     step = np.linalg.lstsq(np.concatenate(rows), np.concatenate(wanted), rcond=None)[0]
     step *= min(1.0, _ROUND_RAD / max(float(np.abs(step).max()), _ROUND_RAD))
     out = dict(now)
@@ -416,4 +406,4 @@ def _between(at: F64) -> F64:
 
 
 def _hands_m(phenotype: Phenotype, angles: dict[str, float]) -> F64:
-    return _between(some_vertices_m(phenotype, _palms())(angles))
+    return _between(some_vertices_m(phenotype, _palms(), [angles])[:, 0])

@@ -38,7 +38,7 @@ _HEAD_M = 0.53  # on the template: what lies higher on average is worn on the he
 _PASS = 0.6  # of the way to the neighbours' mean: the pass that Cut.passes counts
 _HEM_PASSES, _LAST_PASSES, _COORD_PASSES = 14, 2, 6
 _COVER_RADIUS_M = 0.075
-_NONE = np.zeros(0, np.intp)
+_NONE, _NOTHING = np.zeros(0, np.intp), np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,12 +109,12 @@ class Cloth:
     smooth: sparse.csr_array  # (V, V) one smoothing pass
     edge_mean: sparse.csr_array  # (E, V) rows of `mean` where the rim begins
     anchors: NDArray[np.intp]  # (3, V) nearest skin vertices of the template
-    across_m: F32  # (V,) first texture coordinate
+    across_m: F32  # (V,) first texture coordinate; (0,) where coords are fixed
     arm: F32  # (V,)
     sleeves: tuple[NDArray[np.intp], NDArray[np.intp]]  # left and right vertices of an arm
     side: I32  # (V,) 0 left, 1 right
-    crease: F32  # (3, V) phases of folds
-    fade: F32  # (V,) folds fade towards hems
+    crease: F32  # (3, V) phases of folds; (0,) without folds
+    fade: F32  # (V,) folds fade towards hems; (0,) without folds
     rounds: Rounds
     folds_m: float
     rim_m: float
@@ -172,12 +172,14 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         smooth=smooth,
         edge_mean=blur[rim[:, 0]],
         anchors=anchors_of(base, where.at),
-        across_m=across_m(where, mean, trunk_only=cut.wraps_trunk, passes=3 if fine else 1),
+        across_m=_NOTHING
+        if cut.coords is not None
+        else across_m(where, mean, trunk_only=cut.wraps_trunk, passes=3 if fine else 1),
         arm=arm,
         sleeves=(np.flatnonzero((arm > 0) & ~right), np.flatnonzero((arm > 0) & right)),
         side=right.astype(np.int32),
-        crease=_crease(where),
-        fade=_fade(where.at, edge),
+        crease=_crease(where) if cut.folds_m else _NOTHING,
+        fade=_fade(where.at, edge) if cut.folds_m else _NOTHING,
         rounds=rounds,
         folds_m=cut.folds_m,
         rim_m=cut.rim_m,

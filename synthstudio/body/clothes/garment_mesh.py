@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 
 from synthstudio.body.atlas import Atlas, bone_part
 from synthstudio.core.errors import GeometryError
-from synthstudio.core.scene import F32, I32, PARTS, U32, Bool
+from synthstudio.core.scene import F32, F64, I32, PARTS, U32, Bool
 from synthstudio.core.spec import Detail
 
 _KNOWN_BITS, _MIX = 17, np.uint32(0x9E3779B1)
@@ -68,12 +68,14 @@ class Known:
     ) -> NDArray[Any]:
         """Return (N, M) answers to numbers (K, N); `compute` is given which are not known."""
         bits = np.ascontiguousarray(numbers, np.float32).view(np.uint32)
-        mixed = functools.reduce(lambda mix, row: (mix ^ row) * _MIX, bits, np.uint32(0))
+        mixed, other = np.zeros(bits.shape[1], np.uint32), np.zeros(bits.shape[1], np.bool_)
+        for row in bits:
+            mixed = (mixed ^ row) * _MIX
         place = (mixed >> (32 - _KNOWN_BITS)).astype(np.intp)
-        other = functools.reduce(
-            np.logical_or, (a[place] != b for a, b in zip(self._numbers, bits, strict=True))
-        )
-        out, new = self._answers[place], np.flatnonzero(other)
+        for kept, row in zip(self._numbers, bits, strict=True):
+            other |= kept[place] != row
+        out: NDArray[Any] = self._answers[place]
+        new = np.flatnonzero(other)
         if len(new):
             out[new] = self._answers[place[new]] = compute(new)
             self._numbers[:, place[new]] = bits[:, new]
@@ -414,48 +416,54 @@ def covered_parts(base: Basis, places_: Places, faces: I32, radius_m: float) -> 
     """Return (F,) the set of body parts that lie within `radius_m` of each face on its limb."""
     own = np.vstack([places_.at.T, places_.arm])
     a, b, c = (own.take(faces[:, k], axis=1) for k in range(3))
-    middle = (a + b + c) / np.float32(3)
+    middle = np.asarray((a + b + c) / np.float32(3), np.float32)
     key = np.vstack([middle, np.full(len(faces), radius_m, np.float32)])
     return base.covered.get(key, lambda new: _covered(base, middle[:, new], radius_m))
 
 
 def _covered(base: Basis, middle: F32, radius_m: float) -> U32:
-    at, arm = middle[:3], middle[3]
-    first, last, points = at.min(axis=1), at.max(axis=1), np.ascontiguousarray(at.T)
+    points = np.ascontiguousarray(middle[:3].T)
+    (low, high), (limb_low, limb_high) = _limits(base)
+    low, high = np.maximum(low - radius_m, limb_low), np.minimum(high + radius_m, limb_high)
+    close = ((middle > low) & (middle < high)).all(axis=1)
     out = np.zeros(len(points), np.uint32)
-    for part, tree in base.part_trees.items():
-        low, high = tree.mins - radius_m, tree.maxes + radius_m
-        if (last < low).any() or (first > high).any():
-            continue
-        inside = (at > low[:, None]) & (at < high[:, None])
-        own = np.flatnonzero(inside.all(axis=0) & _same_limb(PARTS[part], at[0], arm))
+    for (part, tree), own in zip(base.part_trees.items(), map(np.flatnonzero, close), strict=True):
         if len(own):
             near = np.isfinite(tree.query(points[own], distance_upper_bound=radius_m)[0])
             out[own] |= near.astype(np.uint32) << np.uint32(part)
     return out
 
 
+@functools.lru_cache(maxsize=2)
+def _limits(base: Basis) -> tuple[F64, F64]:
+    """Return (2, P, 4, 1) the minimum and maximum x, y, z of each part and of the arm's pull, and
+    the same between which cloth can lie on the part.
+    """
+    boxes, limbs = [], []
+    for part, tree in base.part_trees.items():
+        boxes.append(np.stack([(*tree.mins, -np.inf), (*tree.maxes, np.inf)]))
+        name, limb = PARTS[part], np.array([[-np.inf] * 4, [np.inf] * 4])
+        if name.startswith("left"):
+            limb[0, 0] = np.float32(-0.03)
+        if name.startswith("right"):
+            limb[1, 0] = np.float32(0.03)
+        if name.endswith(_ARM_PARTS):
+            limb[0, 3] = np.float32(0.01)
+        else:  # a collar may hide a chin, but no head
+            others = -np.inf if name in ("head", "scalp") else 0.99
+            limb[1, 3] = np.float32(0.5 if name.endswith(_LEG_PARTS) else others)
+        limbs.append(limb)
+    return np.stack(boxes, axis=1)[..., None], np.stack(limbs, axis=1)[..., None]
+
+
 def anchors_of(base: Basis, at: F32) -> NDArray[np.intp]:
     """Return (ANCHORS, V) the skin vertices nearest to places (V, 3), the nearest first."""
 
     def nearest(new: NDArray[np.intp]) -> NDArray[np.intp]:
-        return base.skin[base.skin_tree.query(at[new], k=ANCHORS)[1]]
+        found: NDArray[np.intp] = base.skin[base.skin_tree.query(at[new], k=ANCHORS)[1]]
+        return found
 
     return np.ascontiguousarray(base.anchors.get(at.T, nearest).T)
-
-
-def _same_limb(part: str, x_m: F32, arm: F32) -> Bool:
-    """Return whether cloth at x, pulled by the arm so much, can lie on the part."""
-    own = np.full(len(x_m), part not in ("head", "scalp"))  # a collar may hide a chin
-    if part.startswith("left"):
-        own = x_m > -0.03
-    elif part.startswith("right"):
-        own = x_m < 0.03
-    if part.endswith(_ARM_PARTS):
-        return own & (arm > 0.01)
-    if part.endswith(_LEG_PARTS):
-        return own & (arm < 0.5)
-    return own & (arm < 0.99)
 
 
 def corners(faces: I32) -> NDArray[np.intp]:
