@@ -236,6 +236,7 @@ class FrameGenerator:
         )
         shared = recipe.variants.per_moment > 1 or recipe.clip is not None
         self.recent = FrameCache(on=shared)
+        self._posed = functools.lru_cache(8)(lambda p, i: self.body.posed(p, instance=i))
         self._surfaces = functools.lru_cache(4)(self._standing)
         self._outlines_at_origin = functools.lru_cache(512)(
             lambda item: hulls.hulls(self._surfaces(item))
@@ -342,7 +343,7 @@ class FrameGenerator:
         self, people: tuple[PersonSpec, ...], objects: tuple[ObjectSpec, ...], camera: Camera
     ) -> tuple[PatchesSeen, ...]:
         """Return what hides every `PATCH_STRIDE`-th point on each person's joints."""
-        everybody = [self.body.posed(p, instance=PERSON_BASE + i) for i, p in enumerate(people)]
+        everybody = [self._posed(p, PERSON_BASE + i) for i, p in enumerate(people)]
         surfaces = tuple(surface for obj in objects for surface in self._standing(obj))
         packed = pack(_bare_scene(camera.pinhole, tuple(everybody), surfaces), device="cpu")
         out = []

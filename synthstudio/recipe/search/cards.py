@@ -30,7 +30,7 @@ class Card:
     mask: Bool  # (h, w)
     per_m: float
     root: F64  # (2,) where the root is in the mask
-    points_m: F64  # (n, 2) some of what the mask covers
+    points_and_joints_m: F64  # (n + J, 2) some of what the mask covers, and the joints
     joints_m: F64  # (J, 2)
     crowd_m: F64  # (14 or fewer, 2) the joints that CrowdPose counts
     box_m: F64  # (2, 2)
@@ -50,14 +50,12 @@ class Shown:
         return self.px + offsets_m * self.per_m
 
     def covers(self, px: F64) -> Bool:
-        """Return (...) which pixels (..., 2) the card covers."""
+        """Return (n,) which pixels (n, 2) the card covers."""
         place = (px - self.px) * (self.card.per_m / self.per_m) + self.card.root
-        column, row = np.floor(place[..., 0]), np.floor(place[..., 1])
-        h, w = self.card.mask.shape
-        within = (column >= 0) & (column < w) & (row >= 0) & (row < h)
-        rows = np.where(within, row, 0).astype(np.intp)
-        columns = np.where(within, column, 0).astype(np.intp)
-        return np.asarray(within & self.card.mask[rows, columns])
+        cell = np.floor(place)
+        within = ((cell >= 0) & (cell < self.card.mask.shape[::-1])).all(axis=1)
+        column, row = np.where(within[:, None], cell, 0).astype(np.intp).T
+        return np.asarray(within & self.card.mask[row, column])
 
 
 def card(
@@ -83,7 +81,7 @@ def card(
         mask=mask,
         per_m=per_m,
         root=at,
-        points_m=(covered[::step] - at) / per_m,
+        points_and_joints_m=np.concatenate([(covered[::step] - at) / per_m, joints]),
         joints_m=joints,
         crowd_m=crowd,
         box_m=(box - at) / per_m,
@@ -108,15 +106,15 @@ def inside(camera: Camera, px: F64) -> Bool:
 def hidden_by_others(camera: Camera, everybody: list[Shown], place: int) -> tuple[float, Bool]:
     """The share of a card inside the picture that nearer cards cover, and (J,) joints."""
     own = everybody[place]
-    px, joints = own.at(own.card.points_m), own.at(own.card.joints_m)
+    px = own.at(own.card.points_and_joints_m)
     kept = inside(camera, px)
-    covered, hidden = np.zeros(len(px), np.bool_), np.zeros(len(joints), np.bool_)
+    covered = np.zeros(len(px), np.bool_)
     for k, other in enumerate(everybody):
         if k != place and other.depth_m < own.depth_m:
             covered |= other.covers(px)
-            hidden |= other.covers(joints)
-    share = float((covered & kept).sum() / max(1, kept.sum()))
-    return share, hidden & inside(camera, joints)
+    covered &= kept
+    count = len(px) - len(own.card.joints_m)
+    return float(covered[:count].sum() / max(1, kept[:count].sum())), covered[count:]
 
 
 def crowd_index(camera: Camera, everybody: list[Shown]) -> float:
