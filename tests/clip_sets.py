@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 from stick_people import make_frame
+from written_sets import stored
 
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.spec import ClipSpec
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.shards import write_shard
-from synthstudio.dataset.writer import open_or_create
 
 TIMES = 8
 """Frames of a clip; frame k is time k % TIMES of clip k // TIMES. Two people in each."""
@@ -32,12 +31,7 @@ def make_clips(out: Path, *, clips: int = 2) -> Dataset:
         versions=manifest.package_versions(),
         machine=manifest.machine_kind("cpu"),
     )
-    with open_or_create(out, identity) as session:
-        for shard in session.todo:
-            mine = [_frame(k) for k in identity.frames_of(shard)]
-            session.publish(write_shard(out, shard, mine))
-        session.finish()
-    return Dataset(out)
+    return stored(out, identity, _frame)
 
 
 def _frame(index: int) -> Any:

@@ -9,12 +9,11 @@ from typing import Any
 import fake_frames
 import numpy as np
 from stick_people import make_frame
+from written_sets import stored
 
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.labels import Frame
 from synthstudio.core.rng import stream
-from synthstudio.dataset.shards import write_shard
-from synthstudio.dataset.writer import open_or_create
 from synthstudio.recipe.schema.load import dump, parse
 
 FAMILIES = ("crouch", "lie", "stand")
@@ -56,9 +55,4 @@ def recipe(**changes: Any) -> dict[str, Any]:
 def store(out: Path, frames: int = 12, **changes: Any) -> Path:
     """Write a finished data set of `frames` frames; `changes` are fields of its recipe."""
     identity = fake_frames.identity(frames=frames, recipe=recipe(**changes))
-    with open_or_create(out, identity) as session:
-        for shard in session.todo:
-            made = (frame(i, people=i % 3 + 1) for i in session.identity.frames_of(shard))
-            session.publish(write_shard(out, shard, made))
-        session.finish()
-    return out
+    return stored(out, identity, lambda i: frame(i, people=i % 3 + 1)).folder

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from stick_people import Panel, make_camera, make_frame, make_labels, make_posed, make_spec
+from written_sets import stored
 
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.labels import STATE_HIDDEN, Frame, PersonLabel
@@ -17,8 +18,6 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import AssetRow, Identity
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.shards import write_shard
-from synthstudio.dataset.writer import open_or_create
 
 FRAMES = 7
 SPLITS = ("train", "train", "val", "train", "test", "train", "train")
@@ -43,12 +42,7 @@ def make_set(
         versions=manifest.package_versions(),
         machine=manifest.machine_kind("cpu"),
     )
-    with open_or_create(out, identity) as session:
-        for shard in session.todo:
-            mine = [made[k] for k in identity.frames_of(shard)]
-            session.publish(write_shard(out, shard, mine))
-        session.finish()
-    return Dataset(out)
+    return stored(out, identity, made.__getitem__)
 
 
 def frame_at(index: int, skeleton: str = "coco23") -> Frame:

@@ -7,12 +7,11 @@ import cv2
 import numpy as np
 from fake_frames import identity
 from stick_people import make_frame
+from written_sets import stored
 
 from synthstudio.core.labels import Frame
 from synthstudio.core.masks import decode
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.shards import write_shard
-from synthstudio.dataset.writer import open_or_create
 
 COLOURS = ((200, 60, 40), (40, 150, 70), (60, 70, 190), (190, 170, 40))
 
@@ -51,9 +50,4 @@ def write_set(out: Path, frames: list[Frame], *, recipe: str = "sticks", seed: i
     kept = identity(
         frames=len(frames), seed=seed, skeleton=frames[0].spec.skeleton, recipe={"name": recipe}
     )
-    with open_or_create(out, kept) as session:
-        for shard in session.todo:
-            own = kept.frames_of(shard)
-            session.publish(write_shard(out, shard, [frames[i] for i in own]))
-        session.finish()
-    return Dataset(out)
+    return stored(out, kept, frames.__getitem__)

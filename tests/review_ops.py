@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from stick_people import make_frame
+from written_sets import stored
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.images import encode_jpeg
@@ -19,8 +20,6 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.shards import write_shard
-from synthstudio.dataset.writer import open_or_create
 from synthstudio.review import edits, history
 from synthstudio.review.check import Base, base_of
 from synthstudio.review.datasets import register
@@ -111,12 +110,7 @@ def make_set(out: Path, *, skeleton: str = "coco17") -> Dataset:
         versions=manifest.package_versions(),
         machine=manifest.machine_kind("cpu"),
     )
-    with open_or_create(out, identity) as session:
-        for shard in session.todo:
-            mine = [_frame(k, skeleton) for k in identity.frames_of(shard)]
-            session.publish(write_shard(out, shard, mine))
-        session.finish()
-    return Dataset(out)
+    return stored(out, identity, lambda k: _frame(k, skeleton))
 
 
 def _frame(index: int, skeleton: str) -> Any:

@@ -6,7 +6,6 @@ import importlib
 import inspect
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +21,6 @@ from benchmarks import (
     golden_digest,
     small_inputs,
 )
-from benchmarks.faults import commands
-from benchmarks.faults.judge import Judge
-from benchmarks.fuzz.campaign import Campaign
-from benchmarks.fuzz.targets import TARGETS
 from benchmarks.proofs import ROOT
 
 FILES = [p for p in (ROOT / "benchmarks").rglob("*.py") if p.parent.name != "readers"]
@@ -85,43 +80,13 @@ def test_the_labels_of_a_gpu_are_those_of_the_cpu(scene: str) -> None:
     assert not cuda.compared(scene, ("cpu", "cuda"), frames=6).fields
 
 
-# make faults ----------------------------------------------------------------------------------
-
-
-FAULTY = ("import", "export coco", "filter", "split", "validate --fix SET", "review import")
-
-
-@pytest.mark.nightly("kills and full disks; tests/dataset and tests/test_outputs.py have the rules")
-@pytest.mark.parametrize("name", FAULTY)
-def test_commands_stand_faults(
-    name: str, once: Callable[[str, Callable[[Path], object]], Path], tmp_path: Path
-) -> None:
-    world = once("faults", lambda folder: commands.make(folder, make_set=make_set))
-    command = next(c for c in commands.COMMANDS if c.name == name)
-    found = dict(Judge(command, world, tmp_path, moments=2).outcomes(("killed", "disk full")))
-    assert not [line for outcome in found.values() for line in outcome.wrong]
-    assert "killed, done again" in found["killed"].tally
-
-
 # make fuzz ------------------------------------------------------------------------------------
-
-
-def _silent(*words: object, **options: object) -> None:
-    """Say nothing."""
 
 
 @pytest.fixture(scope="module")
 def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fuzz folder; its sound inputs are made once."""
     return tmp_path_factory.mktemp("fuzz")
-
-
-@pytest.mark.nightly("half a minute; tests/formats and tests/quality fuzz each reader quickly")
-def test_two_hundred_hostile_inputs(fuzz: Path) -> None:
-    totals = Campaign(folder=fuzz, seed=1, cases=200).run(log=_silent)
-    assert totals.cases == 200 and not totals.faults, totals.faults
-    assert min(totals.whats["taken"], totals.whats["refused"]) > 25
-    assert set(totals.targets) == set(TARGETS)
 
 
 # Long runs, small -----------------------------------------------------------------------------

@@ -34,27 +34,16 @@ RECIPE: dict[str, Any] = {
     "objects": [{"kind": "procedural", "count": 1, "placement": "in_front"}],
     "layers": ["depth", "instance", "normals"],
 }
-LENSES = {
-    "barrel": ({"k1": -0.3}, 44),
-    "wide": ({"k1": -0.3, "k2": 0.1}, 70),
-    "pincushion": ({"k1": [0.3, 0.4]}, 50),
-}
 
 
-def _recipe(lens: str, **changes: Any) -> dict[str, Any]:
-    k, fov = LENSES[lens]
-    view = {**RECIPE["camera"], "vertical_fov_deg": fov}
-    return {**RECIPE, "camera": view, "lens": {"distortion": k}, **changes}
+def _recipe(**changes: Any) -> dict[str, Any]:
+    return {**RECIPE, "lens": {"distortion": {"k1": -0.3}}, **changes}
 
 
-OTHERS = pytest.mark.nightly("the barrel's tests again with other lenses")
-PARAMS = [pytest.param(k, marks=() if k == "barrel" else OTHERS) for k in sorted(LENSES)]
-
-
-@pytest.fixture(scope="module", params=PARAMS)
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ss.Dataset:
-    out = tmp_path_factory.mktemp(request.param) / "set"
-    return ss.generate(_recipe(request.param), out, device="cpu", progress=False)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> ss.Dataset:
+    out = tmp_path_factory.mktemp("bent") / "set"
+    return ss.generate(_recipe(), out, device="cpu", progress=False)
 
 
 def _stage(made: ss.Dataset) -> FrameGenerator:
@@ -95,36 +84,14 @@ def test_opencv_puts_every_joint_where_the_labels_do(made: ss.Dataset) -> None:
 def test_a_joint_is_outside_where_the_bent_edge_is(made: ss.Dataset) -> None:
     outside = 0
     for frame in made:
-        spec = _spec(made, frame.index)
         for px, camera_m, state in zip(
             frame.people.joints_px, frame.people.joints_camera_m, frame.people.state, strict=True
         ):
             assert np.isfinite(px[camera_m[:, 2] > 0.05]).all()
             within = ((px >= 0) & (px < [frame.width, frame.height])).all(axis=1)
             assert ((state != 0) == within).all()
-            ahead = camera_m[:, 2] > 0.05
-            # OpenCV's straightened corners of the picture say the same, edge by edge.
-            straight = camera_m[:, :2] / camera_m[:, 2:]
-            edge = _outline(spec)
-            for point, shown in zip(straight[ahead], within[ahead], strict=True):
-                found = cv2.pointPolygonTest(edge, tuple(map(float, point)), True)
-                assert (found > 0) == shown or abs(found) < 1e-3
             outside += int((~within).sum())
     assert outside > 5
-
-
-def _outline(spec: FrameSpec) -> np.ndarray:
-    """(N, 1, 2) the picture's border on the normalised plane, by OpenCV's own inversion."""
-    camera = spec.camera
-    w, h = camera.width_px, camera.height_px
-    x, y = np.arange(0.0, w + 1), np.arange(0.0, h + 1)
-    border = np.concatenate(
-        [
-            np.stack([x, 0 * x], 1), np.stack([0 * y + w, y], 1),
-            np.stack([x[::-1], 0 * x + h], 1), np.stack([0 * y, y[::-1]], 1),
-        ]
-    )  # fmt: skip
-    return _straightened(spec, border)[:, None].astype(np.float32)
 
 
 def _straightened(spec: FrameSpec, px: np.ndarray) -> np.ndarray:
@@ -188,21 +155,8 @@ def test_masks_boxes_and_shares_are_those_of_the_bent_picture(made: ss.Dataset) 
                 assert people.truncated_fraction[p] > 0
 
 
-def test_it_is_made_again_and_its_variants_share_it(tmp_path: Path) -> None:
-    variants = {"clean": 1, "view": 1}
-    recipe = _recipe("barrel", frames=3, variants=variants, layers=[])
-    first = ss.generate(recipe, tmp_path / "a", device="cpu", progress=False)
-    again = ss.generate(recipe, tmp_path / "b", device="cpu", progress=False)
-    assert [f.encoded for f in first] == [f.encoded for f in again]
-    specs = [_spec(first, k) for k in range(3)]
-    assert [s.variant for s in specs] == ["base", "clean", "view"]
-    assert {s.camera.distortion for s in specs} == {(-0.3, 0.0)}
-    assert specs[0].camera == specs[1].camera
-    assert ss.audit(first, device="cpu", progress=False).passed
-
-
 def test_what_folds_is_refused() -> None:
-    bad = {**_recipe("barrel"), "camera": {"vertical_fov_deg": [40, 60]}}
+    bad = {**_recipe(), "camera": {"vertical_fov_deg": [40, 60]}}
     with pytest.raises(RecipeError, match=r"k1 -0.3 and k2 0 fold a picture of 60 degrees"):
         ss.Recipe.parse(bad)
     ss.Recipe.parse({**bad, "lens": {"distortion": {"k1": [-0.3, 0.2], "k2": 0.1}}})

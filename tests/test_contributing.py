@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -28,7 +27,6 @@ RECIPES = {
     if title.startswith("Add ")
 }
 PLACE = re.compile(r"# (?P<file>\S+), (a new file|at the end|in (?P<table>\w+))\n")
-LEAVES = {"Add an occluder": "lectern.png", "Add a skeleton": "neck.png", "Add a pose": "taxi.png"}
 
 
 def placed(block: str, root: Path) -> tuple[str, str]:
@@ -51,12 +49,6 @@ def placed(block: str, root: Path) -> tuple[str, str]:
     return place["file"], text
 
 
-def test_the_page_has_a_recipe_for_each() -> None:
-    assert {title.split()[-1] for title in RECIPES} == {
-        "occluder", "exporter", "skeleton", "pose", "head", "loss"
-    }  # fmt: skip
-
-
 @pytest.mark.parametrize("title", RECIPES)
 def test_what_a_recipe_names_exists(title: str) -> None:
     for language, block in blocks(RECIPES[title]):
@@ -69,16 +61,6 @@ def test_what_a_recipe_names_exists(title: str) -> None:
                 compile(whole, name, "exec")
             else:
                 assert yaml.safe_load(whole)
-
-
-def copied(folder: Path) -> Path:
-    """The package with what its tests need."""
-    being_written = shutil.ignore_patterns("*.pyc.*")  # by other tests; whole bytecode is taken
-    for name in ("synthstudio", "tests", "tools", "scenes", "benchmarks", "docs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=being_written)
-    for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile"):
-        shutil.copy(ROOT / name, folder / name)
-    return folder
 
 
 def run(line: str, root: Path) -> None:
@@ -103,24 +85,3 @@ def run(line: str, root: Path) -> None:
     )
     assert done.returncode == 0, f"{line}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert words[0] != "pytest" or re.search(r"\d passed|^\.+ ", done.stdout, re.M), done.stdout
-
-
-@pytest.mark.nightly("minutes in a copy of the package; what recipes name is checked above")
-@pytest.mark.timeout(0)
-@pytest.mark.parametrize("title", RECIPES)
-def test_a_recipe_works_as_written(title: str, tmp_path: Path) -> None:
-    root, written = copied(tmp_path), []
-    for language, block in blocks(RECIPES[title]):
-        text = textwrap.dedent(block)
-        if language == "sh":
-            for line in text.splitlines():
-                run(line, root)
-        elif language:
-            name, whole = placed(text, root)
-            (root / name).write_text(whole, encoding="utf-8")
-            written.append(name)
-    code = [name for name in written if name.endswith(".py")]
-    for check in ("check", "format --check") if code else ():
-        run(f"ruff {check} {shlex.join(code)}", root)
-    if title in LEAVES:
-        assert (root / LEAVES[title]).stat().st_size > 10_000

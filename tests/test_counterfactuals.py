@@ -10,13 +10,11 @@ from PIL import Image, ImageDraw
 from benchmarks.counterfactuals import Shot, Tally, compare, pairs
 from synthstudio.core.labels import Frame
 from synthstudio.core.rng import stream
-from synthstudio.core.spec import FrameSpec, from_json, to_json
+from synthstudio.core.spec import from_json, to_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator, Settings, prepare
 from synthstudio.recipe.schema.load import parse
-from synthstudio.render import shadow
-from synthstudio.render.pack import pack
 
 WISH = {
     "name": "pairs",
@@ -70,25 +68,6 @@ def test_pairs_differ_only_where_something_was_removed_or_its_shadow_fell(
     assert 0.02 < tally.covered / tally.pixels < 0.5
     assert 0.005 < tally.shadowed / tally.pixels < 0.3
     assert tally.differing <= tally.covered + tally.shadowed
-
-
-def _first(assets: Path) -> tuple[FrameGenerator, FrameSpec, FrameSpec]:
-    stage = FrameGenerator(_settings(assets, ROOM, clean=1))
-    return stage, pipeline.draw_spec(stage, 0), pipeline.draw_spec(stage, 1)
-
-
-def test_a_groups_shadow_maps_share_a_grid_which_own_fits_would_not(assets: Path) -> None:
-    stage, *specs = _first(assets)
-    for box, alike in ((specs[0].shadow_box_m, True), (None, False)):
-        grids = []
-        for spec in specs:
-            scene = pipeline.build(stage, dataclasses.replace(spec, shadow_box_m=box)).scene
-            packed = pack(scene)
-            sun = shadow.sun_map(packed, shadow.casters(packed), scene.light)
-            floor = shadow.contact_map(packed, shadow.casters(packed))
-            assert sun.on == 1
-            grids.append((sun.x0, sun.y0, sun.far, sun.texel_m, floor.x0, floor.y0, floor.per_m))
-        assert (grids[0] == grids[1]) is alike
 
 
 def test_a_joint_hidden_by_something_else_is_found(compared: list[tuple[Shot, Shot]]) -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import synthstudio as ss
 from synthstudio.core.camera import Camera
-from synthstudio.core.images import srgb_to_linear
-from synthstudio.core.spec import FrameSpec, MovingSpec, PlainBackdrop
+from synthstudio.core.spec import FrameSpec, MovingSpec
 from synthstudio.core.velocities import row_times_s
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
@@ -81,10 +78,6 @@ def _going(spec: FrameSpec, velocity: tuple[float, float, float]) -> FrameSpec:
     return dataclasses.replace(spec, moving=(going,))
 
 
-def _pixels(jpeg: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(jpeg)))
-
-
 def test_labels_are_those_of_the_frame_without_blur(
     stage: FrameGenerator, drawn: FrameSpec
 ) -> None:
@@ -96,35 +89,6 @@ def test_labels_are_those_of_the_frame_without_blur(
     hair = pipeline.make_frame(stage, _lens(drawn, exposure_s=1e-6))
     unmoving = dataclasses.replace(_lens(drawn, exposure_s=0.0), moving=())
     assert hair.jpeg == sharp.jpeg == pipeline.make_frame(stage, unmoving).jpeg
-
-
-def test_who_goes_sideways_is_blurred_along_the_way_alone(
-    stage: FrameGenerator, drawn: FrameSpec
-) -> None:
-    light = dataclasses.replace(drawn.light, sun_rgb=(0.0, 0.0, 0.0))  # no shadow but at the feet
-    white = PlainBackdrop(top_rgb=(1.0, 1.0, 1.0), bottom_rgb=(1.0, 1.0, 1.0))
-    spec = dataclasses.replace(drawn, objects=(), light=light, backdrop=white)
-    sharp = pipeline.make_frame(stage, _lens(spec, exposure_s=0.0))
-    depth = float(spec.camera.to_camera(sharp.labels.people[0].joints_world_m)[:, 2].mean())
-    before = _pixels(sharp.jpeg).astype(int)
-    layer = pipeline.make_frame(stage, spec, layers=("instance",)).layers["instance"]
-    own = np.asarray(Image.open(io.BytesIO(layer))) == 1
-    high = np.flatnonzero(own.any(axis=1))
-    for px in (10.0, 20.0):
-        speed = px * depth / spec.camera.focal_px / EXPOSED
-        after = _pixels(pipeline.make_frame(stage, _going(spec, (speed, 0.0, 0.0))).jpeg)
-        sums = [float(srgb_to_linear(rgb.astype(np.uint8)).sum()) for rgb in (before, after)]
-        assert sums[1] == pytest.approx(sums[0], rel=0.005)
-        changed = np.abs(after - before).max(axis=2) > 5
-        assert high[0] - 1 <= np.flatnonzero(changed.any(axis=1))[0] <= high[0] + 3
-        wider = []
-        for row in high[5 : len(high) // 2]:  # shadows of feet move too
-            own_x, changed_x = np.flatnonzero(own[row]), np.flatnonzero(changed[row])
-            wider += [own_x[0] - changed_x[0], changed_x[-1] - own_x[-1]]
-        assert np.median(wider) == pytest.approx(px / 2, abs=2)
-        assert max(wider) <= px / 2 * 1.5 + 2  # what is nearer goes farther
-        far = int(np.flatnonzero(own.any(axis=0))[0] - px) - 16  # a JPEG's block
-        assert far > 8 and (after == before)[: high[len(high) // 2], :far].all()
 
 
 def test_a_rolling_shutter_puts_every_joint_where_its_row_is_exposed(

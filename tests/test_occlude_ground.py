@@ -20,7 +20,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.spec import ObjectSpec
 from synthstudio.generation.photos.ground import ground_cells
 from synthstudio.generation.photos.make import ref_of, view_of
-from synthstudio.generation.photos.measure import STATURE_M, Floor, Stand, stand, surer
+from synthstudio.generation.photos.measure import Floor, Stand
 from synthstudio.recipe.search.photo_candidates import within_reach
 from synthstudio.recipe.search.photo_occluders import makes_sense
 from synthstudio.recipe.search.photo_visibility import Card
@@ -95,21 +95,6 @@ def test_some_photos_and_people_tell_of_no_ground(photo: str):
     assert (found() is not None) is shown
 
 
-def test_nothing_above_the_horizon_far_from_feet_or_of_other_looks_is_ground():
-    found = _found(_photo(), plane=Floor(horizon_px=150.0, eye_m=0.5))
-    assert found is not None
-    assert not found.ground[: 150 // found.cell_px].any()
-    assert found.ground[160 // found.cell_px :].any()
-    # A path as wide as 25 cm beside the person, in dark ground.
-    found = _found(_with(_photo(DARK), slice(82, 158), _photo()[EDGE:, 82:158]))
-    assert found is not None
-    row = found.ground[200 // found.cell_px]
-    assert row[90 // found.cell_px] and not row[30 // found.cell_px]
-    found = _found(_with(_photo(rough=30.0), slice(190, 236), DARK))
-    assert found is not None
-    assert not found.ground[:, 195 // found.cell_px : 230 // found.cell_px].any()
-
-
 # What stands there ------------------------------------------------------------------------
 
 CAMERA = Camera(
@@ -162,8 +147,6 @@ def test_what_is_laid_stands_on_ground(sense, cells, left_px, bottom_px, obj, al
 
 # Who stands ---------------------------------------------------------------------------------
 
-SCALE = 100.0
-BOX = (60.0, 52.0, 80.0, STATURE_M * SCALE)  # ends at row 220
 HEIGHTS = {"shoulder": 80.0, "hip": 128.0, "knee": 171.0, "ankle": 212.0}
 
 
@@ -174,41 +157,6 @@ def joints(**moved: tuple[float, float]) -> dict[str, tuple[float, float]]:
         x, y = moved.get(part, (100.0, y))
         out |= {f"left_{part}": (x - 5, y), f"right_{part}": (x + 5, y)}
     return out
-
-
-def measured(found: dict[str, tuple[float, float]], box: tuple[float, ...] = BOX) -> Stand:
-    return surer(stand(found, box, 400), found, box)
-
-
-def test_who_stands_is_measured_whole_and_not_by_their_longest_bone():
-    wide = {**joints(), "left_shoulder": (70.0, 80.0), "right_shoulder": (130.0, 80.0)}
-    assert stand(wide, BOX, 400).px_per_m > 1.05 * SCALE
-    now = measured(wide)
-    assert now.upright and now.px_per_m == pytest.approx(SCALE, rel=1e-6)
-    low = (*BOX[:3], 213.0 - BOX[1])  # the box ends just below the ankles: grass hides shoes
-    assert not measured(joints(), low).upright
-
-
-@pytest.mark.parametrize(
-    "moved",
-    [
-        {"knee": (145.0, 140.0)},  # sits: the thighs are level
-        {"knee": (145.0, 171.0), "ankle": (145.0, 212.0)},  # lunges
-        {"ankle": (100.0, 120.0)},  # feet above the knees
-        {"hip": (100.0, 85.0)},  # bent over: a trunk as short as a hand
-    ],
-)
-def test_who_sits_or_bends_is_not_upright(moved):
-    found = joints(**moved)
-    assert measured(found) == stand(found, BOX, 400)
-    assert not measured(found).upright
-
-
-def test_a_box_in_which_only_an_arm_is_labelled_is_not_trusted():
-    box, arm = (0.0, 100.0, 60.0, 37.0), {"left_wrist": (30.0, 120.0)}
-    assert stand(arm, box, 400).sure > 0.3
-    assert measured(arm, box).sure <= 0.1
-    assert measured({}, box).sure <= 0.1
 
 
 def test_nothing_is_laid_before_who_does_not_stand(tmp_path: Path):

@@ -1,6 +1,5 @@
 """Sets of occluded photos are like any other: seen, counted, checked, split, out and back."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -14,17 +13,13 @@ from synthstudio.dataset import splits
 from synthstudio.dataset.arrays import write_parquet
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import INSTANCE_SCHEMA
-from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 from synthstudio.generation import audit as rays
 from synthstudio.generation.photos import audit as photo_audit
 from synthstudio.generation.photos.run import occlude
 from synthstudio.generation.stage import settings_of
-from synthstudio.quality.coverage import coverage
-from synthstudio.quality.next_recipe import as_yaml, next_recipe
 from synthstudio.quality.validate import validate_dataset
 from synthstudio.recipe.sampling.context import SampleContext
-from synthstudio.recipe.schema.load import load
 from synthstudio.recipe.search.photo_occluders import kinds_of
 
 EACH = 4
@@ -65,39 +60,6 @@ def test_photos_that_stay_as_they_are_are_counted(ground: str, world: Path, tmp_
     assert made.photos == len(shown)
     assert made.untouched == sum(len(pictures) == 1 for pictures in shown.values())
     assert made.untouched == (made.photos if ground == "known" else 0)
-
-
-def test_the_next_recipe_hides_the_people_of_the_same_photos(stored: Dataset, tmp_path: Path):
-    found = coverage(stored)
-    made = next_recipe(stored, found, families=("stand",))
-    path = tmp_path / "next.yaml"
-    path.write_text(as_yaml(made, found))
-    recipe = load(path)
-    assert (recipe.name, recipe.seed, recipe.occlude.each) == ("small-next", 6, 1)
-    assert recipe.quotas is None
-    assert recipe.targets.joints or recipe.targets.occluded_fraction
-    assert recipe.occlude.cutouts.folder == "occluders"
-    assert next_recipe(stored, found, families=(), frames=20)["occlude"]["each"] == 9
-    # Whatever hid fewer joints is tried more often.
-    people, objects = (int(n) for n in found.of_joints("cause")[[2, 3]])
-    assert people != objects
-    between = next_recipe(stored, found, families=(), at_least=max(people, objects))
-    kinds = ["person"] if people < objects else ["cutout", "object"]
-    more = {kind: weight * (2 if kind in kinds else 1) for kind, weight in BY.items()}
-    assert between["occlude"]["by"] == more
-    assert next_recipe(stored, found, families=(), at_least=0)["occlude"]["by"] == BY
-
-
-@pytest.mark.parametrize("form", ["coco", "crowdpose", "yolo", "webdataset"])
-def test_labels_come_back_exactly_and_nobody_differs(stored: Dataset, tmp_path: Path, form: str):
-    export(form, stored.folder, tmp_path / "out")
-    made = import_from(form, tmp_path / "out", tmp_path / "back")
-    assert made.edited == 0
-    assert reported(Dataset(tmp_path / "back")) == reported(stored)
-
-
-def reported(data: Dataset) -> str:
-    return json.dumps(list(data.iter_instances()))  # NaN is NaN there
 
 
 def test_an_untouched_set_has_no_findings_and_planted_ones_are_found(

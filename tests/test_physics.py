@@ -47,14 +47,7 @@ def ages() -> tuple[FrameGenerator, list[FrameSpec]]:
 
 @pytest.mark.parametrize(
     ("scene", "frames"),
-    [
-        ("rooms", 3),
-        ("ages", 1),
-        *(
-            pytest.param(name, 12, marks=pytest.mark.nightly("the same with more frames"))
-            for name in ("rooms", "ages")
-        ),
-    ],
+    [("rooms", 3), ("ages", 1)],
 )
 def test_what_a_recipe_draws_is_physical(
     scene: str, frames: int, request: pytest.FixtureRequest

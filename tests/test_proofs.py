@@ -21,19 +21,10 @@ WISHES: dict[str, tuple[str, dict[str, Any]]] = {
         {**TINY, "variants": {"clean": 1, "light": 1}, "people": {"hold": {"share": 0.5}}},
     ),
     "clips": ("clips.yaml", {**TINY, "clip": {"frames": 6}, "people": {"count": 1}}),
-    "crowd index 0.8": ("target_crowd.yaml", {**TINY, **soak.CROWDED}),
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *list(WISHES)[:2],
-        pytest.param(
-            "crowd index 0.8", marks=pytest.mark.nightly("the same with crowds, which take longer")
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", WISHES)
 def test_two_workers_make_the_same_bytes_and_the_audit_agrees(name: str, tmp_path: Path) -> None:
     scene, more = WISHES[name]
     settings = soak.settings_of(scene, frames=3, more=more)

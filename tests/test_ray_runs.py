@@ -1,6 +1,5 @@
 """Runs on Ray clusters: the bytes of one local worker, whatever dies and whoever goes on."""
 
-import functools
 import os
 import signal
 import subprocess
@@ -9,17 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dying_workers
 import photo_world
 import psutil
 import pytest
 import tiny_pairs
-import untrained
 from local_clusters import importable, joined, node
 
-import synthstudio as ss
-from synthstudio.api import inference, prediction_jobs
-from synthstudio.api.inference import predict_to_folder
 from synthstudio.core.errors import AssetError
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.generation.audit import audit
@@ -28,7 +22,6 @@ from synthstudio.generation.photos.run import _open_with_album
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import Settings, prepare
 from synthstudio.recipe.schema.load import parse
-from synthstudio.training import answer_jobs, predictions
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.nightly("a cluster with workers costs half a minute of two cores")
@@ -104,35 +97,6 @@ def test_photos_give_the_same_bytes_and_what_nodes_lack_is_named(
         )
     with pytest.raises(AssetError, match=r"node \S+: .*lacks the photos"):
         _open_with_album(photo_world.settings(world), tmp_path / "nowhere", b"", "coco17")
-
-
-def test_predictions_and_evaluations_are_those_of_one_process_whoever_dies(
-    cluster: Any, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    weights = untrained.save(tmp_path / "best.safetensors")
-    monkeypatch.setattr(prediction_jobs, "PICTURES", 3)
-    predict_to_folder(weights, alone, tmp_path / "one", workers=1, device="cpu")
-    monkeypatch.setattr(inference, "Question", dying_workers.DeadlyQuestion)
-    monkeypatch.chdir(tmp_path)  # workers are elsewhere: paths may not depend on it
-    predict_to_folder(
-        weights.name, alone, "ray", workers=2, engine="ray", device="cpu", draw=FRAMES
-    )
-    assert (tmp_path / "died").exists()
-    one, other = (
-        {p.relative_to(out): p.read_bytes() for p in out.rglob("*.*")}
-        for out in (tmp_path / "one", tmp_path / "ray")
-    )
-    assert one == other and len(one) == FRAMES + 2
-
-    monkeypatch.setattr(predictions, "BATCH", 5)
-    options: dict[str, Any] = {"cache": tmp_path / "crops", "device": "cpu", "progress": False}
-    ss.evaluate(weights, alone, out=tmp_path / "ev-one", workers=1, **options)
-    dying = functools.partial(dying_workers.answer_people, tmp_path / "died-again")
-    monkeypatch.setattr(answer_jobs, "answer_people", dying)
-    ss.evaluate(weights, alone, out=tmp_path / "ev-ray", workers=2, engine="ray", **options)
-    assert (tmp_path / "died-again").exists()
-    answers = [(tmp_path / k / "answers.npz").read_bytes() for k in ("ev-one", "ev-ray")]
-    assert answers[0] == answers[1]
 
 
 RUN = """

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from synthstudio.core.errors import DeviceError
 from synthstudio.core.labels import FrameLabels
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Settings, prepare
@@ -81,20 +79,3 @@ def test_every_scene_makes_frames(name: str, small_assets: Path) -> None:
     assert sum(len(frame.labels.people) for frame in frames) >= 1
     for frame in frames:
         _check(frame.labels)
-
-
-@pytest.mark.egl
-def test_pyrender_draws_other_colours_and_the_same_labels(small_assets: Path) -> None:
-    settings = _settings("bench.yaml", small_assets, frames=2)
-    exact = list(pipeline.stream(settings))
-    try:
-        other = list(pipeline.stream(Settings(**{**vars(settings), "renderer": "pyrender"})))
-    except DeviceError as error:
-        if "egl" in os.environ.get("SYNTHSTUDIO_REQUIRE", ""):
-            raise
-        pytest.skip(str(error))
-    for a, b in zip(exact, other, strict=True):
-        assert a.jpeg != b.jpeg
-        for person, same in zip(a.labels.people, b.labels.people, strict=True):
-            assert person.modal == same.modal
-            np.testing.assert_array_equal(person.shares, same.shares)

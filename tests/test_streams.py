@@ -46,13 +46,6 @@ def folder(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     [
         ("<&- >&- 2>&-", 0),
         (">/dev/full", 1),
-        *(
-            pytest.param(words, status, marks=pytest.mark.nightly("a process for each of several"))
-            for words, status in (
-                *(("2>&-", 0), (">&-", 0), ("2>/dev/full", 0)),
-                (">/dev/full 2>/dev/full", 1),
-            )
-        ),
     ],
 )
 def test_closed_and_full_streams(streams: str, status: int, folder: Path, tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import fake_frames
 from waiting import PATIENCE_S
 
+from synthstudio.core.labels import Frame
 from synthstudio.core.places import Place
 from synthstudio.dataset import shards
 from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import write_shard
 from synthstudio.dataset.writer import Session, open_or_create
 
@@ -31,6 +34,15 @@ def drive(out: Place, **options: Any) -> tuple[int, str]:
     with start(out, **options) as process:
         _, errors = process.communicate(timeout=PATIENCE_S)
     return process.returncode, errors
+
+
+def stored(out: Path, identity: Identity, frame_of: Callable[[int], Frame]) -> Dataset:
+    """Write a finished data set of frames made by their number."""
+    with open_or_create(out, identity) as session:
+        for shard in session.todo:
+            session.publish(write_shard(out, shard, map(frame_of, identity.frames_of(shard))))
+        session.finish()
+    return Dataset(out)
 
 
 def make(out: Place, identity: Identity, **options: Any) -> Session:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
-import difflib
 import importlib
 import io
 import json
@@ -28,6 +27,7 @@ import subprocess
 import tarfile
 import tempfile
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.mutant_runs import judge, record
+from tools.words import current
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "mutants"
@@ -207,18 +208,33 @@ def draw(groups: Mapping[str, Mapping[str, bytes]], seed: int, number: int) -> l
     return drawn[:number]
 
 
-def moved(mutant: Mutant, old: bytes, new: bytes) -> Mutant | None:
-    """The same change in another text of the file; None where the statement is another one."""
+def signature(mutant: Mutant, source: bytes) -> tuple[str, ...]:
+    """Operator, old and new text, and statement of a change, in the names of today."""
     first, last = mutant.statement
-    a, b = old.splitlines(keepends=True), new.splitlines(keepends=True)
-    for block in difflib.SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks():
-        if block.a < first and last <= block.a + block.size:
-            lines = block.b - block.a
-            shift = sum(map(len, b[: block.b])) - sum(map(len, a[: block.a]))
-            start, end, line = mutant.start + shift, mutant.end + shift, mutant.line + lines
-            statement = (first + lines, last + lines)
-            return replace(mutant, start=start, end=end, line=line, statement=statement)
-    return None
+    lines = source.decode().splitlines()[first - 1 : last]
+    texts = (mutant.before, mutant.after, " ".join(lines))
+    return mutant.operator, *(" ".join(current(text).split()) for text in texts)
+
+
+def moved(
+    drawn: Sequence[Mutant], old: Mapping[str, bytes], new: Mapping[str, bytes]
+) -> dict[str, Mutant]:
+    """Key of each drawn mutant -> the same change in a later package, where it is still there.
+
+    Of equal changes the one in the same place of their order is meant, if there are as many.
+    """
+    places: list[dict[tuple[str, ...], list[Mutant]]] = [defaultdict(list), defaultdict(list)]
+    for found, sources in zip(places, (old, new), strict=True):
+        for path, source in sorted(sources.items()):
+            for mutant in mutants_of("", path, source):
+                found[signature(mutant, source)].append(mutant)
+    later = {}
+    for mutant in drawn:
+        was, now = (found[signature(mutant, old[mutant.path])] for found in places)
+        if len(was) == len(now):
+            same = now[[each.key for each in was].index(mutant.key)]
+            later[mutant.key] = replace(same, group=mutant.group, key=mutant.key)
+    return later
 
 
 def patterns(parts: str) -> list[str]:
@@ -345,7 +361,9 @@ def main() -> None:
     parser.add_argument("--suite", choices=LEVELS, default="quick")
     parser.add_argument("--tests", default="", help="commit of the old tests")
     parser.add_argument("--package", default="HEAD", help="commit of the package")
-    parser.add_argument("--onto", help="commit of a later package, where its lines are the same")
+    parser.add_argument(
+        "--onto", help="commit of a later package, where its statements are the same"
+    )
     parser.add_argument("--limit", type=float, default=120, help="processor seconds a mutant")
     parser.add_argument("--jobs", type=int, default=1, choices=(1, 2))
     parser.add_argument("--report", action="store_true")
@@ -358,9 +376,13 @@ def main() -> None:
     drawn = draw(groups, asked.seed, asked.number)
     if not asked.report:
         sources = {name: source for files in groups.values() for name, source in files.items()}
-        onto = {name: _git("show", f"{asked.onto or asked.package}:{name}") for name in sources}
-        same = [moved(mutant, sources[mutant.path], onto[mutant.path]) for mutant in drawn]
-        measure(asked, [mutant for mutant in same if mutant], CACHE / str(asked.seed))
+        if asked.onto:
+            names = _git("ls-tree", "-r", "--name-only", asked.onto, "synthstudio").decode().split()
+            pairs = ((name, _git("show", f"{asked.onto}:{name}")) for name in names)
+            later = moved(drawn, sources, {n: s for n, s in pairs if n.endswith(".py")})
+            print(f"{len(later)} of {len(drawn)} mutants are still there")
+            drawn = [later[mutant.key] for mutant in drawn if mutant.key in later]
+        measure(asked, drawn, CACHE / str(asked.seed))
     report(CACHE / str(asked.seed), drawn)
 
 

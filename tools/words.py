@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tokenize
 from pathlib import Path
@@ -61,6 +62,19 @@ TERMS = {
     "way_px": "max_motion_px",
 }
 """Name -> the field's term (docs/conventions.md)."""
+
+
+_PARTS = {"LEAST": "MIN", "MOST": "MAX", "least": "min", "most": "max", "thing": "object"}
+
+
+def current(text: str) -> str:
+    """The text of old code in the names of today."""
+    text = re.sub(r"\b[A-Za-z_]\w*", lambda m: TERMS.get(m[0], m[0]), text)
+    return re.sub(
+        r"(?<![A-Za-z])(LEAST|MOST|least(?=_)|most(?=_)|thing)(?![a-z])",
+        lambda m: _PARTS[m[0]],
+        text,
+    )
 
 
 def found(root: Path) -> list[str]:

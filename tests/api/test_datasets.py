@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -115,11 +114,6 @@ def test_batches_of_a_stream_are_the_crops_of_the_stored_set(people: ss.Dataset)
         assert torch.equal(got.nan_to_num(), expected.nan_to_num()), name
 
 
-def test_a_data_set_travels_to_other_processes(people: ss.Dataset) -> None:
-    there = pickle.loads(pickle.dumps(people[3:9]))
-    assert [f.index for f in there] == list(range(3, 9)) and there[0].encoded == people[3].encoded
-
-
 def test_a_million_frames_are_not_opened(people: ss.Dataset, monkeypatch) -> None:
     opened: list[Path] = []
     real = reader.read_entry
@@ -131,13 +125,6 @@ def test_a_million_frames_are_not_opened(people: ss.Dataset, monkeypatch) -> Non
     monkeypatch.setattr(reader, "read_entry", counted)
     ss.Dataset(people.path)[20].people  # noqa: B018
     assert len(opened) == 1
-
-
-def test_what_is_shown(people: ss.Dataset) -> None:
-    assert people[0]._repr_html_().startswith('<img src="data:image/jpeg;base64,')
-    assert "24 frames" in people._repr_html_()
-    assert "<table>" in people[0].people._repr_html_()
-    assert people[0].drawn(rows_px=240, legend=False).shape == (240, 320, 3)
 
 
 @pytest.mark.parametrize(

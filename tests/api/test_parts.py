@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import untrained
-from typer.testing import CliRunner
 
 import synthstudio as ss
 from synthstudio.api import exchange, generation, inference, networks, quality, selection
-from synthstudio.cli import app
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.dataset import reader
 
@@ -71,13 +69,6 @@ def _report(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
 
 def _sheet(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
     generation.contact_sheet(part, out / "a.jpg")
-    return len(part), part.num_people
-
-
-def _draw(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
-    outside = next(k for k in range(24) if k not in part.indices)
-    with pytest.raises(SynthStudioError, match="does not hold the frame"):
-        generation.remake(part, outside, out=out / "a.jpg")
     return len(part), part.num_people
 
 
@@ -180,20 +171,3 @@ def test_readers_of_parts_agree_with_the_whole(people: ss.Dataset) -> None:
     assert isinstance(again, reader.Dataset) and again.only.tolist() == chosen.tolist()
     empty = whole.of_frames(chosen[:0])
     assert len(empty) == empty.people == 0 and not list(empty.iter_frames())
-
-
-@pytest.mark.parametrize("command", ["stats", "validate", "export", "predict"])
-def test_where_on_the_command_line(
-    people: ss.Dataset, weights: Path, tmp_path: Path, command: str
-) -> None:
-    part = people.query(QUERY)
-    args = {
-        "stats": ["stats", str(people.path)],
-        "validate": ["validate", str(people.path)],
-        "export": ["export", str(people.path), "--out", str(tmp_path / "e")],
-        "predict": ["predict", str(weights), str(people.path), "--out", str(tmp_path / "p")],
-    }[command]
-    result = CliRunner().invoke(app, [*args, "--where", QUERY, "--json"])
-    assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout.splitlines()[-1])
-    assert len(part) in (found.get("frames"), found.get("images"), found.get("pictures"))

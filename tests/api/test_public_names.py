@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import synthstudio as ss
-from synthstudio.api import evaluations, recipes
-from synthstudio.core.errors import ArgumentError, DatasetError, RecipeError
+from synthstudio.api import recipes
+from synthstudio.core.errors import DatasetError, RecipeError
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTED = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "api.md").read_text("utf-8"), re.M)
@@ -77,11 +77,3 @@ def test_what_the_wheel_takes_along_is_there() -> None:
     extras = project["project"]["optional-dependencies"]
     page = (ROOT / "docs" / "install.md").read_text("utf-8")
     assert {e for e in extras if f"| `{e}` |" in page} == set(extras) - {"dev", "docs"}
-
-
-def test_a_plot_needs_a_section() -> None:
-    made = evaluations.Evaluation(about={}, metrics={}, predictions=[])  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match="by_crowd"):
-        made.plot("by_age")
-    with pytest.raises(ArgumentError, match="no page"):
-        made.show()

@@ -232,6 +232,3 @@ def test_whatever_is_changed_it_is_read_or_refused(data, tmp_path_factory):
     except AssetError:
         return
     assert np.isfinite(moves.rotations).all() and np.isfinite(moves.places_m()).all()
-
-
-# A data set ---------------------------------------------------------------------------------

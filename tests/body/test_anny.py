@@ -4,20 +4,16 @@ import dataclasses
 
 import numpy as np
 import pytest
-import trimesh
 from samples import sampled
 
 from synthstudio.body import anny
 from synthstudio.body import anny as module
 from synthstudio.body.anny import load
 from synthstudio.body.atlas import bare_body, load_atlas
-from synthstudio.body.patches import patches
 from synthstudio.body.pose_library import library
 from synthstudio.body.wardrobe import garments
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import PARTS
 from synthstudio.core.spec import GarmentSpec, Look, Material, PersonSpec, Phenotype, PoseSpec
-from synthstudio.recipe.sampling.people import mirrored
 
 
 def _garment(kind):
@@ -97,16 +93,6 @@ def test_yaw_and_position_move_everything_rigidly():
         assert (one.instance, other.instance) == (1, 2)
 
 
-def test_patches_lie_on_the_posed_skin():
-    atlas, body = load_atlas(), load()
-    posed = body.posed(_person("squat_deep", position_m=(1.0, 2.0, 0.5), yaw_rad=2.0), instance=1)
-    skin = next(s for s in posed.surfaces if len(s.faces) == len(atlas.body_faces))
-    table = patches("coco23")
-    corners = skin.vertices_m[skin.faces[table.face]].astype(float)
-    expected = np.einsum("jnk,jnkx->jnx", table.barycentric, corners)
-    np.testing.assert_allclose(posed.patches.points_m, expected, atol=1e-9)
-
-
 def test_cached_and_fresh_answers_are_the_same_bytes():
     body, person = load(), _person("lunge", position_m=(0.5, 0.5, 0.8), yaw_rad=-0.4)
     _forget()
@@ -124,8 +110,6 @@ def test_cached_and_fresh_answers_are_the_same_bytes():
 # Test palms ------------------------------------------------------------------------------
 
 LOOK = Look(skin_rgb=(0.5, 0.4, 0.3), hair_rgb=(0.1, 0.1, 0.1), iris_rgb=(0.2, 0.1, 0.1))
-POSES = {pose.name: pose for pose in library()}
-MIRROR = np.diag([-1.0, 1.0, 1.0])
 
 
 def _phenotype(number: int) -> Phenotype:
@@ -140,48 +124,9 @@ def _holder(angles, number=0, **more):
     return dataclasses.replace(person, **more)
 
 
-def _hand(body: anny.Body, person: PersonSpec, side: str) -> trimesh.Trimesh:
-    """The skin of the whole body, made only of what the body says of it."""
-    atlas = body.atlas
-    faces = atlas.body_faces[atlas.skin_face]
-    used = np.unique(faces)
-    place = np.zeros(used.max() + 1, np.intp)
-    place[used] = np.arange(len(used))
-    hand = faces[(atlas.part[atlas.skin_face] == PARTS.index(f"{side}_hand"))]
-    return trimesh.Trimesh(body.skin_m(person, PARTS), place[hand], process=False)
-
-
-@pytest.mark.parametrize("pose", ["stand_relaxed", "hold_cup", "hold_box"])
-@pytest.mark.parametrize("number", range(2))
-def test_the_origin_is_where_a_bar_would_be(pose, number):
-    body = anny.load()
-    person = _holder(POSES[pose].angles_rad, number, yaw_rad=0.8, position_m=(1.0, 2.0, 0.9))
-    for frame, side in zip(body.palms_m(person), ("left", "right"), strict=True):
-        hand = _hand(body, person, side)
-        towards = frame[:3, 3] - hand.triangles_center
-        distance = np.linalg.norm(towards, axis=1)
-        nearest = int(distance.argmin())
-        assert 0.01 < distance[nearest] < 0.04
-        # The nearest skin looks to the origin: it lies outside the hand.
-        assert towards[nearest] @ hand.face_normals[nearest] > 0
-
-
 def test_hanging_arms_have_palms_to_the_thighs_and_thumbs_ahead():
     left, right = anny.load().palms_m(_holder({}))
     assert left[:3, 2] @ [-1, 0, 0] > 0.95 and right[:3, 2] @ [1, 0, 0] > 0.95
     assert left[:3, 0] @ [0, -1, 0] > 0.9 and right[:3, 0] @ [0, -1, 0] > 0.9
     assert left[:3, 1] @ [0, 0, 1] > 0.9, "to the wrist"
     assert right[:3, 1] @ [0, 0, 1] < -0.9, "to the fingertips"
-
-
-@pytest.mark.parametrize("pose", ["stand_relaxed", "hold_cup", "throw", "hold_broom"])
-def test_mirrored_people_have_mirrored_palms(pose):
-    body, angles = anny.load(), POSES[pose].angles_rad
-    left, right = body.palms_m(_holder(angles))
-    other_left, other_right = body.palms_m(_holder(mirrored(angles)))
-    for one, other in ((left, other_right), (right, other_left)):
-        assert other[:3, 3] == pytest.approx(MIRROR @ one[:3, 3], abs=2e-3)
-        assert other[:3, 0] == pytest.approx(MIRROR @ one[:3, 0], abs=5e-3)
-        assert other[:3, 2] == pytest.approx(MIRROR @ one[:3, 2], abs=5e-3)
-        assert other[:3, 1] == pytest.approx(-MIRROR @ one[:3, 1], abs=5e-3)
-    assert np.abs(left[:3, 3] - right[:3, 3]).max() > 0.05

@@ -61,29 +61,3 @@ def test_whole_turns_are_the_same_pose():
     own = parsed({})
     other = parsed({joint: about("x", whole) for joint in NAMES})
     np.testing.assert_allclose(other.rotations, own.rotations, atol=1e-9)
-
-
-def _rising(middle_s: float, seconds: float, degrees: float, fps: float) -> np.ndarray:
-    """Return a turn that starts and ends smoothly: of half a cosine."""
-    share = np.clip((np.arange(FRAMES) / fps - middle_s) / seconds + 0.5, 0, 1)
-    return degrees * (1 - np.cos(np.pi * share)) / 2
-
-
-@pytest.mark.parametrize("fps", [15.0, 24.0, *RATES, 240.0])
-def test_the_fastest_that_people_do_is_read(fps):
-    """A kick, a pitch, a flip: at about the peak angular speeds of people, at every phase."""
-    length = FRAMES / fps
-    for phase in np.linspace(0, 1, 9):
-        middle = length / 2 + phase / fps
-        fast = {
-            # The knee of a kick: 110 degrees with a peak of 2,000 a second, and back as fast.
-            "LeftKnee": about("x", 110 - _rising(middle, 0.086, 110, fps)
-                              + _rising(middle + 0.12, 0.1, 90, fps)),
-            "LeftHip": about("x", -_rising(middle, 0.16, 90, fps)),
-            # A pitcher's arm: 170 degrees about its own length, 7,500 a second; then the elbow.
-            "RightShoulder": about("y", _rising(middle, 0.036, 170, fps)),
-            "RightElbow": about("x", _rising(middle - 0.03, 0.065, 95, fps)),
-            # A cartwheel or a somersault within 0.6 s, written from -180 to 180.
-            "Hips": about("z", (_rising(middle, 0.6, 360, fps) + 180) % 360 - 180),
-        }  # fmt: skip
-        assert parsed(fast, fps=fps).frames >= FRAMES - 2

@@ -21,7 +21,6 @@ from synthstudio.body.poses import (
     posed_chain,
 )
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import SKELETONS
 from synthstudio.core.spec import FrozenDict, Phenotype
 
@@ -142,23 +141,6 @@ def _bare(name):
 def test_no_part_runs_through_another(name):
     deep = [(a, b, d) for a, b, d in touch.self_touches(_bare(name), JOINTS) if d > touch.SOFT_M]
     assert not deep
-
-
-RESTING = [p.name for p in POSES if p.needs == "floor" and not (p.dynamic or p.leans)]
-STANDING = [p.name for p in POSES if p.stands and not p.dynamic]
-
-
-@pytest.mark.parametrize("name", sampled(RESTING, 6))
-def test_bodies_at_rest_do_not_fall_over(name):
-    assert touch.off_balance_m(_bare(name)) < 0.05
-
-
-@pytest.mark.parametrize("name", sampled(STANDING, 6))
-def test_a_foot_is_on_the_ground_in_standing_poses(name):
-    atlas, vertices = load_atlas(), _bare(name).vertices_m
-    skin = np.unique(touch.skin())
-    feet = np.isin(atlas.vertex_part[skin], [PARTS.index(f"{s}_foot") for s in ("left", "right")])
-    assert vertices[skin][feet, 2].min() < vertices[skin, 2].min() + 0.02
 
 
 def test_capsules_see_what_the_meshes_see():

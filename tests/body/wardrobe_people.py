@@ -56,12 +56,6 @@ def dressed(atlas: Atlas, spec: PersonSpec) -> Dressed:
     return dress(atlas, bare_of(atlas, spec), spec)
 
 
-def face_cross(v: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Return (F, 3) face normals of v (V, 3) whose length is twice the area."""
-    a, b, c = (v[faces[:, k]] for k in range(3))
-    return np.cross(b - a, c - a)
-
-
 def unit(v: np.ndarray) -> np.ndarray:
     """Return vectors (V, 3) at length 1; zeros stay zeros."""
     return v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12)

@@ -81,22 +81,6 @@ def test_blending_agrees_with_the_reference(seed):
     assert np.array_equal(got.depth_m, depth.astype(np.float32))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_one_layer_is_exact_to_rounding(seed):
-    rendering, layer = _rendering(seed), _layer(seed, 0.0, 1002)
-    assert np.abs(over(rendering, (layer,)).rgb - _reference(rendering, (layer,))[0]).max() < 0.6
-
-
-def test_the_input_stays_as_it_was():
-    rendering = _rendering(1)
-    names = ("rgb", "depth_m", "instance")
-    copies = [np.copy(getattr(rendering, name)) for name in names]
-    over(rendering, (_layer(1, 0.0, 1002),))
-    for name, before in zip(names, copies, strict=True):
-        assert np.array_equal(before, getattr(rendering, name))
-    assert over(rendering, ()) is rendering
-
-
 def test_a_layer_behind_hides_nothing_and_one_in_front_owns_its_pixels():
     rendering = _rendering(2)
     rendering = replace(rendering, depth_m=np.full_like(rendering.depth_m, 3.0))

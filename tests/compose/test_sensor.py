@@ -35,26 +35,6 @@ def test_the_variance_is_gain_times_light_plus_read_squared(iso):
         assert np.abs(means - levels).max() < 4 * np.sqrt(variance.max()) / 600 * 2
 
 
-def test_the_line_is_electrons_counted():
-    """Of 20,000 electrons at ISO 100 the number varies by their root, a read by two."""
-    gain, read = noise_line(100)
-    electrons = 0.5 * 20_000
-    assert gain[1] * 0.5 * 20_000**2 == pytest.approx(electrons)
-    assert read[1] * 20_000 == pytest.approx(2)
-    assert noise_line(1600)[0] == pytest.approx(16 * gain)
-
-
-def test_neighbours_share_noise_most_in_red_and_blue_and_channels_none():
-    seen = noisy(np.full((500, 500, 3), 0.3, np.float32), 6400, 7).astype(float) - 0.3
-    beside = [np.corrcoef(seen[:, 1:, k].ravel(), seen[:, :-1, k].ravel())[0, 1] for k in range(3)]
-    assert beside[0] == pytest.approx(2 / 3, abs=0.02)
-    assert beside[1] == pytest.approx(12 / 40, abs=0.02)
-    assert beside[2] == pytest.approx(2 / 3, abs=0.02)
-    far = np.corrcoef(seen[:, 3:, 0].ravel(), seen[:, :-3, 0].ravel())[0, 1]
-    assert abs(far) < 0.02
-    assert abs(np.corrcoef(seen[..., 0].ravel(), seen[..., 1].ravel())[0, 1]) < 0.02
-
-
 @pytest.mark.parametrize("mired", [-150.0, -40.0, 60.0, 150.0])
 @pytest.mark.parametrize("tint", [-0.3, 0.0, 0.4])
 def test_grey_cards_keep_their_luminance(mired, tint):

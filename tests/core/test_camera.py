@@ -18,7 +18,6 @@ from synthstudio.core.distortion import (
     radius_of,
     slopes,
     undistorted,
-    undistorted_scale,
 )
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.rng import stream
@@ -154,17 +153,3 @@ def test_the_pinhole_sees_all_and_nowhere_coarser(k):
     for axis in (0, 1):
         step = np.linalg.norm(np.diff(seen, axis=axis), axis=-1)
         assert step.min() >= 0.5 * 0.995  # a pixel of the picture is at least one of the pinhole
-
-
-def test_a_barrel_sees_more_and_a_pincushion_less():
-    middle = {"centre_px": None}
-    assert all(s > 1.04 for s in _bent((-0.3, 0.0), **middle).spread)
-    assert all(s < 0.96 for s in _bent((0.3, 0.0), **middle).spread)
-
-
-@given(k1=COEFFICIENT, k2=COEFFICIENT, maximum=st.integers(1, 20).map(lambda n: n / 10))
-def test_scales_of_many_radii_are_those_of_each(k1: float, k2: float, maximum: float) -> None:
-    square = np.linspace(0, maximum, 301)
-    radius = np.sqrt(square)
-    each = undistorted((k1, k2), np.stack([radius, 0 * radius], axis=-1))[:, 0]
-    np.testing.assert_allclose(undistorted_scale((k1, k2), square) * radius, each, atol=1e-9)

@@ -151,13 +151,6 @@ def test_cmyk_and_sixteen_bits_are_converted():
     assert (rgb[..., 2] == expected).all() and (rgb[..., 0] == 0).all()
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "1", "LA", "RGBA"])
-def test_every_usual_mode_reads(tmp_path, mode):
-    image = Image.fromarray(PHOTO).convert(mode)
-    rgba = images.read_rgba(_write(tmp_path, "a.png", _saved(image, "PNG")))
-    assert (rgba == np.array(image.convert("RGBA"))).all()
-
-
 def test_palette_transparency_becomes_alpha(tmp_path):
     image = Image.fromarray(PHOTO).convert("P")
     corner = image.getpixel((0, 0))
@@ -229,14 +222,6 @@ def test_srgb_tables_match_the_formula():
     exact = np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055) * 255
     assert np.abs(images.linear_to_srgb_u8(x) - exact).max() < 0.56
     assert list(images.linear_to_srgb_u8(np.array([-1.0, 7.0]))) == [0, 255]
-
-
-def test_resampling_keeps_flat_areas_and_means():
-    flat = np.full((30, 50, 3), 77, np.uint8)
-    assert (images.resample(flat, (3.3, 2.1, 44, 29), (13, 9)) == 77).all()
-    noise = stream(3, "noise").integers(0, 256, (400, 400, 3), np.uint8)
-    small = images.resample(noise, (0, 0, 400, 400), (20, 20))
-    assert small.std() < 12, "a widened filter averages; picking pixels would leave 74"
 
 
 def _hdr(pixels: bytes, *, head: bytes = b"FORMAT=32-bit_rle_rgbe\n", size: bytes) -> bytes:

@@ -146,13 +146,10 @@ def test_whoever_reads_says_what_is_damaged(damage, world):
     assert "set/" in str(found.value) or "skeleton" in str(found.value)
 
 
-NIGHT = pytest.mark.nightly("every damage; three of them in quick")
 OF_EACH_KIND = ("people in another order", "a camera of eight numbers", "NaN in the identity")
 
 
-@pytest.mark.parametrize(
-    "damage", [pytest.param(d, marks=() if d in OF_EACH_KIND else NIGHT) for d in DAMAGES]
-)
+@pytest.mark.parametrize("damage", OF_EACH_KIND)
 def test_no_command_stumbles_over_what_is_damaged(damage, world):
     DAMAGES[damage](world / "set")
     noticed = 0

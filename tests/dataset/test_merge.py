@@ -8,22 +8,18 @@ from typing import Any
 
 import fake_frames
 import pytest
+from written_sets import make
 
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.dataset.merge import merge
-from synthstudio.dataset.shards import hashed_files, write_shard
-from synthstudio.dataset.writer import open_or_create
+from synthstudio.dataset.shards import hashed_files
 
 FRAMES = 22
 
 
 def _make(out: Path, part: tuple[int, int] | None = None, **changes: Any) -> Path:
     identity = fake_frames.identity(**{"frames": FRAMES, **changes})
-    with open_or_create(out, identity, part=part) as session:
-        for shard in session.todo:
-            frames = (fake_frames.frame(i, seed=identity.seed) for i in identity.frames_of(shard))
-            session.publish(write_shard(out, shard, frames))
-        session.finish()
+    make(out, identity, part=part)
     return out
 
 

@@ -4,21 +4,15 @@ import base64
 import re
 import shutil
 
-import numpy as np
 import pytest
-from coco_objects import to_coco
 from html_pages import Page
 from painted_frames import painted, write_set
 
 from synthstudio.core.images import decode_rgb
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import pair_rows
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
-from synthstudio.quality import validate
 from synthstudio.report import dataset as dataset_report
-from synthstudio.report import findings
 from synthstudio.report.html import macro
 
 AUDIT = dict.fromkeys(("state_differs", "disagreement_rate", "cause_rate", "cause_differs"), 0) | {
@@ -67,44 +61,6 @@ def test_pictures_from_outside_are_told_as_such(dataset, tmp_path):
     text = Page((tmp_path / "r.html").read_text("utf-8")).text
     assert "6 pictures from outside with up to 3 annotated people" in text
     assert "Real people may be shown" in text and "Labels are exact" not in text
-
-
-@pytest.mark.parametrize(
-    ("srgb", "name"),
-    [
-        ((245, 222, 205), "very light"),
-        ((224, 185, 155), "light"),
-        ((140, 90, 60), "brown"),
-        ((60, 35, 25), "dark"),
-    ],
-)
-def test_skin_tones_by_typology_angle(srgb, name):
-    c = np.array(srgb) / 255
-    linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-    assert dataset_report.skin_of(linear.tolist()) == name
-
-
-def test_findings_of_both_kinds_are_drawn(dataset, tmp_path):
-    skeleton = get_skeleton("coco17")
-    samples = list(pair_rows(dataset.iter_frames(), dataset.iter_instances()))
-    samples[1][1][0]["state"][0] = 3
-    found = validate.validate_samples(samples, skeleton).findings
-    findings.write_dataset_findings(found, dataset, tmp_path / "set.html")
-    page = Page((tmp_path / "set.html").read_text("utf-8"))
-    assert "frame 1, person 1" in page.text and len(page.pictures) >= 2 and not page.fetched
-
-    doc = to_coco(samples[2:], skeleton)
-    doc["annotations"][0]["keypoints"][:3] = [float("nan"), 1e300, 2]
-    doc["annotations"][1]["bbox"] = ["<b>", None]
-    kinds, images, people = doc["categories"], doc["images"], [*doc["annotations"], ["nonsense"]]
-    found = validate.validate_coco(
-        kinds, lambda: iter([*images, "nonsense"]), lambda: iter(people), folder=tmp_path
-    ).findings
-    out = tmp_path / "coco.html"
-    findings.write_coco_findings(found, "a<b>.json", kinds, images, people, out, folder=tmp_path)
-    page = Page(out.read_text("utf-8"))
-    assert not page.fetched and "a<b>.json" in page.text
-    assert {"not_finite", "image_missing", "schema"} <= page.anchors
 
 
 def test_pieces_escape_what_they_are_given():

@@ -72,20 +72,6 @@ def test_one_context_a_worker_one_thread_a_library_and_a_clean_parent() -> None:
     assert all(env[name] == "1" for _, _, env in facts for name in ONE_THREAD)
 
 
-def test_later_runs_have_the_variables_and_the_folder_of_their_own_time(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Though workers are forked from what the first run has started."""
-    monkeypatch.setenv("SYNTHSTUDIO_OF_A_TEST", "first")
-    execute([Task(0)], 2)
-    monkeypatch.setenv("SYNTHSTUDIO_OF_A_TEST", "second")
-    monkeypatch.delenv("HOME", raising=False)
-    monkeypatch.chdir(tmp_path)
-    ((_, _, variables),) = execute([Task(0, "facts")], 2)
-    assert variables["SYNTHSTUDIO_OF_A_TEST"] == "second" and "HOME" not in variables
-    assert execute([Task(0, "folder")], 2) == [str(tmp_path)]
-
-
 def test_one_worker_is_this_process_and_held_to_one_thread() -> None:
     before = threadpool_info()
     facts = execute([Task(i, "threads") for i in range(3)])

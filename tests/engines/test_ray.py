@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +16,6 @@ from waiting import PATIENCE_S, wait_for
 
 from synthstudio.core.errors import DiskError, GeometryError, WorkerError
 from synthstudio.generation.engines import ray as engine
-from synthstudio.generation.engines.local import ONE_THREAD, Progress
 
 ray = pytest.importorskip("ray")
 nightly = pytest.mark.nightly("a cluster costs 20 s; the engine's caller is tried with local ones")
@@ -86,24 +84,6 @@ def test_every_job_is_done_once_as_it_is_needed(cluster: Any) -> None:
 
 
 @nightly
-def test_one_thread_a_library_and_a_clean_parent(cluster: Any) -> None:
-    before, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
-    facts = execute([Task(i, "facts") for i in range(6)])
-    assert dict(os.environ) == before and signal.getsignal(signal.SIGTERM) is handler
-    pids = {pid for pid, _, _ in facts}
-    assert os.getpid() not in pids
-    assert all(env[name] == "1" for _, _, env in facts for name in ONE_THREAD)
-
-
-@nightly
-def test_progress_tells_of_many_units_at_once(cluster: Any) -> None:
-    seen: list[Progress] = []
-    execute([Task(i, "count") for i in range(4)], on_progress=seen.append)
-    assert seen[-1].units == 4000 and seen[-1].jobs == 4 and len(seen) < 4000
-    assert [p.jobs for p in seen] == sorted(p.jobs for p in seen)
-
-
-@nightly
 def test_errors_come_as_with_the_local_engine(cluster: Any) -> None:
     def raising(error: Exception) -> Callable[[Any], None]:
         def called(value: Any) -> None:
@@ -159,29 +139,6 @@ def test_a_job_for_which_memory_never_suffices(own: Any, tmp_path: Path) -> None
 
 
 @nightly
-def test_a_lost_node_is_replaced_and_a_cluster_that_shrinks_to_nothing_says_so(
-    own: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lost, seen = node(own), list[Any]()
-
-    def on_done(result: Any) -> None:
-        seen.append(result)
-        if len(seen) == 1:
-            own.remove_node(lost, allow_graceful=False)
-            last.append(node(own))
-        if len(seen) == 7:
-            monkeypatch.setattr(engine, "NOBODY_S", 2.0)
-            own.remove_node(last[0], allow_graceful=False)
-
-    last: list[Any] = []
-    execute([Task(i, "count") for i in range(6)], on_done=on_done)
-    assert sorted(seen) == list(range(6))
-    with pytest.raises(WorkerError, match=r"no worker was there for 2 s.*room for 2 .*`resume`"):
-        execute([Task(i, "count") for i in range(6)], on_done=on_done)
-    assert 7 <= len(seen) < 12
-
-
-@nightly
 @pytest.mark.parametrize("kind", ["another version", "no package"])
 def test_a_node_of_another_kind_is_refused(
     own: Any, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -203,31 +160,6 @@ def test_a_node_of_another_kind_is_refused(
 
 
 # In processes of its own ----------------------------------------------------------------------
-
-
-@nightly
-def test_a_script_needs_no_guard_ray_says_nothing_and_who_had_joined_stays(tmp_path: Path) -> None:
-    script = (
-        "import sys, local_jobs, ray\n"
-        "from synthstudio.generation.engines.ray import run\n"
-        "if len(sys.argv) > 2:\n"
-        "    ray.init(address='local', num_cpus=2, include_dashboard=False)\n"
-        "tasks = [local_jobs.Task(i, 'kill once', sys.argv[1]) for i in range(4)]\n"
-        "print(sorted(local_jobs.execute(run, tasks)))\n"
-        "print(ray.is_initialized())\n"
-    )
-    for joins in ([], ["join"]):
-        (tmp_path / "-".join(["tried", *joins])).mkdir()
-        words = [sys.executable, "-W", "error", "-c", script]
-        made = subprocess.run(
-            [*words, tmp_path / "-".join(["tried", *joins]), *joins],
-            capture_output=True,
-            text=True,
-            env=ALONE,
-            check=True,
-        )
-        assert made.stdout.splitlines()[-2:] == ["[0, 1, 2, 3]", str(bool(joins))]
-        assert joins or made.stderr == ""  # though a worker died, of which Ray would tell
 
 
 def runs(process: psutil.Process) -> bool:

@@ -40,12 +40,3 @@ def test_added_error_lies_under_the_patch_or_elsewhere() -> None:
     never = occlusion_sensitivity(lambda p: np.full((len(p), 3), 0.3), PICTURE, XY, **slide)
     reported = sensitivity_summary([never])
     assert reported["mean"] == reported["max"] == 0 and np.isnan(reported["elsewhere"])
-
-
-@pytest.mark.parametrize(
-    ("patch", "stride", "known"),
-    [(0, 1, KNOWN), (49, 4, KNOWN), (8, 0, KNOWN), (8, 4, np.zeros(3, bool))],
-)
-def test_patches_that_do_not_fit_are_refused(patch: int, stride: int, known: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="patch"):
-        occlusion_sensitivity(local, PICTURE, XY, known=known, patch=patch, stride=stride)

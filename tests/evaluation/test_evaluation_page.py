@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from synthstudio.evaluation.attention import (
 from synthstudio.evaluation.metrics import compute_metrics
 from synthstudio.evaluation.storage import Evaluation, Predictions, json_ready, select
 from synthstudio.report.evaluation import Case, report, worst
-from synthstudio.training.evaluation_folder import headline
 
 ABOUT = {"name": "a <b>run</b>", "block": "ORN 96x72", "dataset": "people", "splits": ["test"]}
 
@@ -40,15 +38,6 @@ def example(**change: object) -> AttentionExample:
         "weights": np.array([0.5, 0.3, 0.2]), "cause": "object", "frame": 3, "instance": 1,
     }  # fmt: skip
     return AttentionExample(**(fields | change))  # type: ignore[arg-type]
-
-
-def test_the_line_of_an_evaluation_names_nothing_that_was_not_measured() -> None:
-    whole = answers()
-    found = headline(made(whole))
-    assert re.search(r"hidden \d+\.\d \(\d+\.\d to \d+\.\d\)", found)
-    seen = dataclasses.replace(whole, state=np.full_like(whole.state, 2))
-    found = headline(made(seen))
-    assert "hidden -, visible" in found and "nan" not in found and "costs" not in found
 
 
 def test_headlines_and_intervals_stand_in_the_page() -> None:
@@ -85,27 +74,6 @@ def test_headlines_and_intervals_stand_in_the_page() -> None:
     assert page.count(b'<svg class="plot"') == 3
     for outside in (b"http://", b"https://", b"<script", b'<link rel="style', b"url("):
         assert outside not in page
-
-
-def test_a_plain_block_and_single_frames_say_what_is_missing() -> None:
-    full = answers()
-    bare = select(
-        dataclasses.replace(
-            full,
-            shares=np.full_like(full.shares, np.nan),
-            xyz_m=np.full_like(full.xyz_m, np.nan),
-        ),
-        np.arange(0, 40, 2),
-    )
-    text = words(report(made(bare), BONES))
-    for output in (
-        "does not predict visibility",
-        "No places in 3D",
-        "no moment here has a frame without its occluder",
-        "Not measured for these predictions",
-        "not measured",
-    ):
-        assert output in text
 
 
 def test_figures_that_were_stored_as_null_are_dashes() -> None:
@@ -155,11 +123,3 @@ def test_parts_have_the_precision_of_their_own_joints(evaluation: Evaluation) ->
         assert parts[part]["AP"] == 0
     assert parts["whole"]["AP"] == pytest.approx(0.4)  # 91 of 133 joints: OKS 0.68 to below 0.70
     assert "whole_body" not in compute_metrics(answers(), BONES)
-
-
-def test_the_line_and_the_page_say_them(evaluation: Evaluation) -> None:
-    line = headline(evaluation)
-    assert "COCO-WholeBody AP whole 40.0, body 100.0, foot 100.0, face 100.0, hands 0.0" in line
-    page = words(report(evaluation, WHOLE))
-    assert "Whole bodies, as COCO-WholeBody has it" in page and "left hand" in page
-    assert "COCO-WholeBody" not in headline(made(answers()))

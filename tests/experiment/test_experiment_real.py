@@ -12,7 +12,6 @@ from typing import Any
 import experiment_world as world
 import pytest
 import torch
-from tiny_pairs import recipe
 from typer.testing import CliRunner
 from waiting import wait_for
 
@@ -21,9 +20,6 @@ from synthstudio.core.errors import DiskError, ModelError, SynthStudioError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
 from synthstudio.experiment.results import PARTS
-from synthstudio.generation.pipeline import generate
-from synthstudio.generation.stage import prepare
-from synthstudio.recipe.schema.load import parse
 
 PHOTOS, STEPS = 9, 2
 ARMS = {"orn", "orn-occlude", "kpe", "kpe-occlude"}
@@ -82,34 +78,6 @@ def test_other_networks_are_tested_beside(root: Path, whole: Path, tmp_path: Pat
     words = call(root, tmp_path / "beside", beside=whole / "runs" / "orn-0")
     refused = CliRunner().invoke(app, words)
     assert "no network to test as it is" in str(refused.exception)
-
-
-@pytest.mark.nightly("every network is evaluated once more")
-def test_mirrored_crops_are_tested_too(whole: Path, root: Path, tmp_path: Path) -> None:
-    shutil.copytree(whole, tmp_path / "flipped")
-    kept = tmp_path / "flipped" / "experiment.json"
-    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"flip": True}))
-    for folder in (tmp_path / "flipped" / "runs").glob("*/evaluations"):
-        shutil.rmtree(folder)
-    found = CliRunner().invoke(app, [*call(root, tmp_path / "flipped"), "--flip"])
-    assert found.exit_code == 0 and "all networks are trained" in found.stderr
-    for arm in ("kpe", "orn"):
-        plain, both = (
-            storage.read(out / f"runs/{arm}-0/evaluations/test").predictions
-            for out in (whole, tmp_path / "flipped")
-        )
-        assert plain.true_xy.tobytes() == both.true_xy.tobytes()
-        assert plain.xy.tobytes() != both.xy.tobytes()
-
-
-@pytest.mark.nightly("three more arms, two of which begin with pretrained weights")
-def test_pretrained_arms_begin_with_generated_people(root: Path, tmp_path: Path) -> None:
-    generate(prepare(parse(recipe(8)), assets=root, device="cpu"), tmp_path / "people", workers=1)
-    run(root, tmp_path / "out", pretrain=tmp_path / "people")
-    arms = set(results(tmp_path / "out")["arms"])
-    assert arms == {*ARMS, "orn-pretrain", "orn-pretrain-occlude"}
-    configs = {n: (tmp_path / f"out/runs/{n}-0/config.yaml").read_text() for n in arms}
-    assert {n for n, t in configs.items() if "pretrain-0" in t} == arms - ARMS
 
 
 def results(out: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Which joints count where, what a difference shows, and how it is told."""
 
-import dataclasses
 import functools
 from pathlib import Path
 
@@ -15,23 +14,17 @@ from synthstudio.evaluation.precision import average_precision
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.experiment import results
 from synthstudio.experiment.config import (
-    ARMS,
     QUESTIONS,
-    SIZES,
     Arm,
-    ExperimentConfig,
     Question,
     arms,
     training_config,
 )
-from synthstudio.training import config as configs
 
 BONES = get_skeleton("body12")
 PHOTOS, J = 12, 12
 KPE, ORN = Arm(name="kpe", title="KPE", block="kpe"), Arm(name="orn", title="ORN")
 QUESTION = Question(text="an object", ours="orn", theirs="kpe")
-
-SCENES = Path(__file__).resolve().parents[2] / "scenes"
 
 
 def answers(*, off_px: float, seed: int = 0) -> Predictions:
@@ -147,48 +140,6 @@ def test_nothing_to_measure_is_a_dash_and_valid_json() -> None:
     )
 
 
-def test_the_page_and_the_table_say_the_same() -> None:
-    reported = found(0, 60)
-    facts = {
-        "photos": {"train": 20, "test": 12},
-        "people": {"train": 20, "test": 12},
-        "skeleton": "body12",
-        "joints": list(BONES.joints),
-        "each": {"train": 3, "test": 2},
-        "cutouts": None,
-        "kinds": {"train": ["crate"], "test": ["fence"]},
-        "bank": True,
-        "poses": 40,
-        "notes": ["<b>a note</b>"],
-        "operations": {"orn": 41_600_000, "kpe": 30_400_000},
-    }
-    config = ExperimentConfig(
-        annotations=Path("a"), images=Path("b"), out=Path("c"), seeds=3, steps=7
-    )
-    text, html = (
-        results.markdown(reported, facts, config),
-        results.html(reported, facts, config).decode(),
-    )
-    for part in (
-        "+100.0 (+100.0 to +100.0) *",
-        "7 steps, 3 seeds",
-        "12 held-out photos are too few",
-        "Only 3 seeds: no draw reaches beyond them, so the intervals are too narrow.",
-        "30 million operations a picture beside ORN",
-        "bank: 40 poses of the training photos, half mirrored; fewer than 100 help little",
-    ):
-        assert part in text and part in html
-    assert "&lt;b&gt;a note" in html and "<b>a note" not in html
-    assert "http" not in html.replace("http-equiv", "")
-    enough = results.notes(
-        dataclasses.replace(reported, seeds=5), facts | {"operations": {}}, config
-    )
-    assert not any("too narrow" in note or "a picture beside" in note for note in enough)
-    assert any("KPE" in note and "the cheaper network" in note for note in enough)
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {row.count("|") for row in rows} == {len(results.PARTS) + 2}
-
-
 def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
     ways = arms(pretrained=True)
     assert [a.name for a in arms(pretrained=False)] == ["orn", "orn-occlude", "kpe", "kpe-occlude"]
@@ -218,14 +169,3 @@ def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
         word = next(w for w in ("instead", "both", "pretraining", "copies") if w in text)
         assert differ == kinds[word], text
     assert made["orn"].train[0].variants == ("clean",) and not made["orn-occlude"].train[0].variants
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_the_sizes_are_those_of_the_scenes(size: str) -> None:
-    theirs = configs.load(SCENES / "training" / f"{size}.yaml")
-    ours = training_config(
-        ARMS[0], seed=0, size=size, steps=5, people=Path("set"), bank=True, start=None
-    )
-    assert ours.network == theirs.network
-    same = ("batch", "lr", "ema", "augment", "precision")
-    assert all(getattr(ours, name) == getattr(theirs, name) for name in same)

@@ -328,12 +328,3 @@ def test_a_label_that_is_a_link_outside_is_not_read(tmp_path) -> None:
     with pytest.raises(FormatError, match="leads out") as caught:
         import_from("yolo", tmp_path / "in", tmp_path / "out")
     assert "secret words" not in str(caught.value)
-
-
-def test_the_output_must_be_free(exports, tmp_path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine.txt").write_text("keep")
-    for name in ("coco", "yolo"):
-        with pytest.raises(SynthStudioError, match="folder of its own"):
-            import_from(name, exports / name, tmp_path / "out")
-    assert (tmp_path / "out" / "mine.txt").read_text() == "keep"

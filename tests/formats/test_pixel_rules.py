@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from stick_people import make_camera, make_labels, make_posed, make_spec
+from written_sets import stored
 
 from synthstudio.core.images import decode_rgb, encode_jpeg
 from synthstudio.core.labels import Frame
@@ -21,8 +22,6 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.shards import write_shard
-from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats.export import export
 from synthstudio.formats.registry import FORMATS
 
@@ -67,9 +66,7 @@ def exports(tmp_path_factory):
         versions=manifest.package_versions(),
         machine=manifest.machine_kind("cpu"),
     )
-    with open_or_create(root / "set", identity) as session:
-        session.publish(write_shard(root / "set", 0, [frame]))
-        session.finish()
+    stored(root / "set", identity, lambda k: frame)
     for name in FORMATS:
         export(name, root / "set", root / name)
     return root

@@ -6,11 +6,8 @@ Parquet row group by row group through Arrow, and WebDataset's tars through Pyth
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as arrow
@@ -23,57 +20,9 @@ from synthstudio.formats.export import export
 from synthstudio.formats.tools.huggingface import GROUP_ROWS
 
 
-class Once(io.RawIOBase):
-    """Bytes that can only be read on, as those of a connection."""
-
-    def __init__(self, path: Path) -> None:
-        self.file = path.open("rb")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self.file.readinto(buffer)
-
-    def close(self) -> None:
-        self.file.close()
-        super().close()
-
-
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return make_set(tmp_path_factory.mktemp("streamed") / "set")
-
-
-def samples(path: Path) -> list[dict[str, bytes]]:
-    """The samples of a tar by WebDataset's rule: neighbours whose names are equal up to the first
-    dot of the last part."""
-    found: list[dict[str, bytes]] = []
-    with Once(path) as raw, tarfile.open(fileobj=raw, mode="r|") as tar:
-        for member in tar:
-            assert member.isreg()
-            folder, _, name = member.name.rpartition("/")
-            stem, _, kind = name.partition(".")
-            key = f"{folder}/{stem}"
-            if not found or found[-1]["__key__"] != key.encode():
-                found.append({"__key__": key.encode()})
-            file = tar.extractfile(member)
-            assert file is not None and kind not in found[-1]
-            found[-1][kind] = file.read()
-    return found
-
-
-def test_webdataset_groups_the_files_of_a_frame(original: Dataset, tmp_path: Path) -> None:
-    export("webdataset", original.folder, tmp_path / "out")
-    found = [sample for tar in sorted((tmp_path / "out").rglob("*.tar")) for sample in samples(tar)]
-    frames = {row["index"]: row for row in original.iter_frames()}
-    assert len({sample["__key__"] for sample in found}) == len(found) == len(frames)
-    for sample in found:
-        value = json.loads(sample["json"])
-        row = frames[value["frame"]["index"]]
-        (picture,) = (data for kind, data in sample.items() if kind not in ("__key__", "json"))
-        assert picture == original.image_bytes_of(row)
-        assert len(value["people"]) == len(original.instances(row["index"]))
 
 
 def test_parquet_is_read_group_by_group_with_the_features_that_it_names(

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from io import BytesIO
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from review_ops import op
 from typer.testing import CliRunner
 
 import synthstudio as ss
 from synthstudio.api.exchange import import_photos
 from synthstudio.cli import app
-from synthstudio.core.errors import ArgumentError, DiskError, FormatError
+from synthstudio.core.errors import ArgumentError, FormatError
 from synthstudio.core.images import decode_rgb
 from synthstudio.dataset import durable
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats import photos as module
-from synthstudio.review.check import base_of
-from synthstudio.review.datasets import register
-from synthstudio.review.edits import apply
-from synthstudio.review.reviewed import reviewed
-from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import open_store
-from synthstudio.review.values import Person, User
-from synthstudio.studio.editor.queue import QueueRequest, build_queue
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 
@@ -153,35 +143,6 @@ def test_videos_that_are_none(tmp_path, monkeypatch):
     with pytest.raises(FormatError, match="no photos here"):
         import_photos(tmp_path / "none", tmp_path / "set")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "none", "x.mp4"]
-
-
-def test_a_taken_folder_is_refused_before_the_video_is_decoded(tmp_path, monkeypatch):
-    film(tmp_path / "a.mp4")
-    (tmp_path / "set").mkdir()
-    (tmp_path / "set" / "mine.txt").write_text("kept")
-    monkeypatch.setattr(module, "timed_frames", lambda path: pytest.fail("decoded"))
-    with pytest.raises(DiskError, match="a new or empty folder"):
-        import_photos(tmp_path / "a.mp4", tmp_path / "set")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "set"]
-
-
-def test_its_frames_wait_in_the_queue(tmp_path):
-    """Nobody is on disk: the review has one entry a frame, and its first person is added there."""
-    made = import_photos(film(tmp_path / "a.mp4"), tmp_path / "set", rate_hz=2.0)._stored
-    who = User(name="ann", role="reviewer")
-    with closing(open_store(f"sqlite:///{tmp_path / 'review.db'}")) as store:
-        key, table = register(store, made, "film"), people_table(made)
-
-        def waiting() -> list[tuple[int, int]]:
-            order = build_queue(store, table, QueueRequest(queue="empty"), who=who)
-            return order.people(table, 0, len(order.rows))
-
-        assert waiting() == [(0, 0), (1, 0), (2, 0), (3, 0)]
-        add = op("add", 0, person=Person(dataset=key, frame=1, instance=1), box=(0, 0, 20, 30))
-        apply(store, add, who=who, base=base_of(made, 1, 1))
-        assert waiting() == [(0, 0), (2, 0), (3, 0)]
-        (row,) = reviewed(store, made, only="all").iter_instances()
-        assert (row["frame_index"], row["instance"]) == (1, 1)
 
 
 def test_the_command(tmp_path):

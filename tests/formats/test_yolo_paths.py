@@ -34,20 +34,11 @@ def taken(
 
 
 READ: dict[str, tuple[dict[str, Any], int]] = {
-    "path": ({"names": ("v2/images/train/a.jpg",), "head": {"path": "v2"}}, 1),
-    "path is the folder": ({"head": {"path": "../in"}}, 1),
     "path with old folders beside it": (
         {"names": ("images/train/a.jpg", "v2/images/train/b.jpg"), "head": {"path": "./v2"}},
         1,
     ),
     "roboflow": ({"names": ("train/images/a.jpg",), "head": {"train": "../train/images"}}, 1),
-    "list of folders": (
-        {
-            "names": ("images/x/a.jpg", "images/y/b.jpg"),
-            "head": {"train": ["images/x", "images/y"]},
-        },
-        2,
-    ),
     "rounded beyond the side": ({"text": LINE.replace(" 0.5 0.5 2", " 1.004 0.5 1", 1)}, 1),
 }
 

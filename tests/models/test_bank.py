@@ -43,25 +43,6 @@ def test_a_plain_loop_says_the_same(sharpness: float) -> None:
         assert torch.allclose(output.weights[b], torch.softmax(fit.sum(1), 0), atol=1e-5)
 
 
-@pytest.mark.parametrize("exported", [False, True])
-@pytest.mark.parametrize("count", [1, 15, 16, 17, 500])
-def test_poses_of_a_cell_are_summed_as_one_by_one(
-    count: int, exported: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: exported)
-    known = poses(count)
-    known[: count // 2, 1] = torch.tensor([0.5, 0.5])  # many poses in one cell
-    cells = PoseBank(known)._own_cells(H, W)
-    weights = torch.softmax(torch.randn(2, count, generator=torch.Generator().manual_seed(3)), -1)
-    summed = cells.sums(weights)
-    one_by_one = torch.zeros(2, 4, H * W + 1)
-    for n in range(count):
-        for j in range(4):
-            one_by_one[:, j, cells.index[0, j, n]] += weights[:, n]
-    assert torch.allclose(summed, one_by_one, atol=1e-6)
-    assert torch.allclose(summed.sum(-1), torch.ones(2, 4), atol=1e-5)
-
-
 def test_a_joints_own_map_never_speaks_for_itself() -> None:
     bank, maps = PoseBank(poses(50)), gaussian_map(poses(1, 2) * torch.tensor([W, H]), H, W)
     other = maps.clone()

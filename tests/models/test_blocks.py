@@ -11,7 +11,6 @@ from builders import J, images, labels
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.models.backbones.external import Features
 from synthstudio.models.backbones.pyramid import ConvPyramid
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.blocks.kpe import KPE
@@ -121,32 +120,6 @@ def test_a_standardized_network_does_not_see_exposure_and_contrast() -> None:
         torch.isfinite(standardized(one_colour)).all()
         and standardized(one_colour).abs().max() < 1e-4
     )
-
-
-@pytest.mark.parametrize("frozen", [True, False])
-def test_after_vitpose(frozen: bool) -> None:
-    from transformers import VitPoseConfig, VitPoseForPoseEstimation
-
-    config = VitPoseConfig(
-        backbone_config={
-            "model_type": "vitpose_backbone",
-            "image_size": [96, 64],
-            "patch_size": [16, 16],
-            "hidden_size": 24,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "out_features": ["stage2"],
-        }
-    )
-    model = VitPoseForPoseEstimation(config)
-    features = Features(model.backbone, size=(96, 64), frozen=frozen)
-    net = PoseNet(features, ORN(features.channels, J, size=(24, 16), bank=bank()))
-    output = net(images(size=(96, 64)))
-    assert output.maps.shape == (2, J, 24, 16)
-    output.logits[-1].square().mean().backward()
-    assert any(p.grad is not None for p in features.net.parameters()) != frozen
-    with pytest.raises(ModelError, match="do not fit"):
-        net(images(size=(96, 72)))
 
 
 def test_wrong_inputs_are_refused() -> None:

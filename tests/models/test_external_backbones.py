@@ -247,17 +247,6 @@ def test_a_torch_file_with_code_is_refused(mine: str, tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
-@pytest.mark.parametrize(
-    "name", ["timm:resnet18", "timm:vit_tiny_patch16_224", "timm:swin_tiny_patch4_window7_224"]
-)
-def test_networks_of_timm(name: str) -> None:
-    _installed("timm")
-    size = (256, 192) if "swin" not in name else (224, 224)
-    asked = Network(backbone=name, size=size, head="kpe", width=8)
-    net = networks.build_network(asked, SKELETON, bank=None, weights=RANDOM).eval()
-    assert net(torch.rand(1, 3, *size)).maps.shape == (1, 17, size[0] // 4, size[1] // 4)
-
-
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "regnet_y_400mf", "swin_t"])
 def test_networks_of_torchvision(name: str) -> None:
     _installed("torchvision")

@@ -81,23 +81,6 @@ def test_a_layer_outside_the_frame_is_empty(at):
     assert 0 <= layer.top_px <= 80
 
 
-def test_mirroring_swaps_left_and_right():
-    layer = cutout_layer(SPEC, _block(), instance=1, frame_wh=FRAME)
-    mirrored = cutout_layer(replace(SPEC, mirrored=True), _block(), instance=1, frame_wh=FRAME)
-    assert layer.rgb[20, 2, 0] > 200
-    assert (mirrored.rgb == layer.rgb[:, ::-1]).all()
-    assert np.allclose(mirrored.alpha, layer.alpha[:, ::-1])
-
-
-def test_gain_scales_linear_light():
-    rgba = _disc(128, 0)
-    dim = cutout_layer(replace(SPEC, gain=0.5), rgba, instance=1, frame_wh=FRAME)
-    expected = srgb_to_linear(np.uint8([128])) * 0.5
-    assert srgb_to_linear(dim.rgb[20, 15]) == pytest.approx(np.repeat(expected, 3), rel=0.02)
-    bright = cutout_layer(replace(SPEC, gain=50.0), rgba, instance=1, frame_wh=FRAME)
-    assert (bright.rgb[20, 15] == 255).all()
-
-
 @pytest.mark.parametrize(
     ("rgba", "reason"),
     [

@@ -7,7 +7,6 @@ from collections import Counter
 import covered_set
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from stick_people import make_posed
 
@@ -21,12 +20,10 @@ from synthstudio.core.bins import (
     view_azimuth_rad,
     view_of,
 )
-from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import from_json
-from synthstudio.dataset.arrays import write_parquet
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, instance_rows
+from synthstudio.dataset.rows import INSTANCE_SCHEMA, instance_rows
 from synthstudio.quality.coverage import AXES, Coverage, coverage
 from synthstudio.quality.coverage_text import text
 from synthstudio.quality.gaps import gaps, thin_pairs
@@ -197,36 +194,6 @@ def test_the_sheet_has_a_picture_for_each_bin_that_holds_somebody(stored, found)
     wide, high = coverage_sheet.CELL_PX
     assert page.dtype == np.uint8 and page.shape[1] > 8 * wide and page.shape[0] > 14 * high
     assert page.std() > 15
-
-
-def test_an_example_is_of_its_bin_and_seen_largest(stored, found):
-    family = found.families.index("lie")
-    example = found.examples.by_family.example(family)
-    lying = {
-        (i, r["instance"]): r["modal_area_px"] * (1 - r["truncated_fraction"])
-        for i in range(12)
-        for r in stored.instances(i)
-        if r["pose_family"] == "lie"
-    }
-    assert example.count == len(lying)
-    assert lying[example.frame, example.instance] == max(lying.values())
-
-
-@pytest.mark.parametrize("gone", [2, 11])
-def test_people_of_no_frame_are_one_message(tmp_path, gone):
-    out = covered_set.store(tmp_path / "set")
-    path = out / "shards" / f"{gone // 4:05d}" / "frames.parquet"
-    rows = [row for row in pq.read_table(path).to_pylist() if row["index"] != gone]
-    write_parquet(path, FRAME_SCHEMA, rows)
-    with pytest.raises(DatasetError, match=r"frames\.parquet.*expected 4 rows"):
-        coverage(Dataset(out))
-
-
-def test_a_damaged_picture_is_one_message(tmp_path):
-    data = Dataset(covered_set.store(tmp_path / "set", frames=3))
-    next((tmp_path / "set").rglob("000001.jpg")).write_bytes(b"none")
-    with pytest.raises(DatasetError, match=r"000001\.jpg"):
-        coverage_sheet.sheet(data, coverage(data))
 
 
 def test_the_next_recipe_loads_and_asks_for_what_is_thin(stored, found, tmp_path):

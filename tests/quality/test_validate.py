@@ -3,21 +3,19 @@
 import copy
 import json
 import math
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import pyarrow as pa
 import pytest
 from coco_objects import to_coco
 from painted_frames import painted, write_set
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row, pair_rows
+from synthstudio.dataset.rows import Row, pair_rows
 from synthstudio.formats.coco.masks import compressed_counts
 from synthstudio.quality import findings, rows
 from synthstudio.quality import validate as validating
@@ -297,53 +295,6 @@ def test_a_swap_of_everything_is_told_by_the_head(dataset: Dataset) -> None:
         row["joints_camera_m"] = places.ravel().tolist()
         found = rows.check_frame({**frame, "K": None}, [row], BONES)
         assert sum(finding.kind == "swapped" for finding in found) == wanted
-
-
-NUMBERS = [0.0, 1.0, 2.0, 255.0, -40.0, 0.5, 1.5, 1002.0, 1e13, math.nan]
-WORDS = ["visible", "self", "object", "truncated", "unlabelled", "human", "x"]
-
-
-def _damaged(samples: list[tuple[Row, list[Row]]], seed: int) -> None:
-    """Change a value of a person of each frame, or the frame's size or camera."""
-    rng = random.Random(seed)
-    for frame, everybody in samples:
-        row, name = rng.choice(everybody), rng.choice([*INSTANCE_SCHEMA.names[1:], "width_px", "K"])
-        if name in frame:
-            frame[name] = 64 if name == "width_px" else None
-        elif name.endswith("counts"):
-            row[name] = rng.choice([None, "0", "PP", row[name][:-1], everybody[-1]["modal_counts"]])
-        elif not isinstance(row[name], list):
-            field = INSTANCE_SCHEMA.field(name)
-            number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
-            row[name] = int(rng.choice(NUMBERS[:4])) if number else None
-        elif rng.random() < 0.1 or not row[name]:
-            row[name] = row[name][1:]
-        else:
-            kind = INSTANCE_SCHEMA.field(name).type.value_type
-            place = rng.randrange(len(row[name]))
-            if pa.types.is_boolean(kind):
-                row[name][place] = not row[name][place]
-            elif pa.types.is_integer(kind):
-                row[name][place] = rng.choice([0, 1, 2, 3, 200])
-            else:
-                row[name][place] = rng.choice(WORDS if pa.types.is_string(kind) else NUMBERS)
-
-
-def test_columns_find_what_single_rows_show(dataset: Dataset) -> None:
-    """The same of many frames at once, of each alone, and of rows that no column marks."""
-    kinds: set[str] = set()
-    for seed in range(20):
-        samples = copy.deepcopy(_samples(dataset))
-        _damaged(samples, seed)
-        chunk = next(rows.chunks_of_samples(samples))
-        together = rows.check_rows(*chunk, BONES)
-        assert together == [rows.check_frame(*sample, BONES) for sample in samples]
-        kinds |= {finding.kind for found in together for finding in found}
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(rows, "masks_fit", lambda s, *_, **__: np.zeros(len(s), bool))
-            patch.setattr(rows, "_marked_occluders", lambda s, *_: np.ones(len(s), bool))
-            assert rows.check_rows(*chunk, BONES) == together
-    assert {"mask_broken", "area", "hidden_by", "state", "cause", "projection"} <= kinds
 
 
 def test_stored_pictures_are_held_against_their_hashes(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""A geometry that needs no body: people are boxes, so is every object. Counts what is asked."""
+"""A geometry that needs no body: people are boxes, so is every object."""
 
 import dataclasses
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -155,21 +155,15 @@ class FakeSolve:
     width_m: float = 0.5
     depth_m: float = 0.35
     joints: tuple[str, ...] = _JOINTS  # the recipe's
-    requests: dict[str, int] = field(default_factory=dict)
-
-    def _count(self, name: str) -> None:
-        self.requests[name] = self.requests.get(name, 0) + 1
 
     def stature_m(self, person: PersonSpec) -> float:
         body = person.phenotype
         return 1.36 + 1.09 * body.height - 0.14 * body.gender
 
     def drop_m(self, person: PersonSpec) -> float:
-        self._count("drop_m")
         return 0.5 * self.stature_m(person)
 
     def joints_m(self, person: PersonSpec) -> F64:
-        self._count("joints_m")
         tall, (x, y, z) = self.stature_m(person), person.position_m
         out = []
         for name in self.joints:
@@ -180,11 +174,9 @@ class FakeSolve:
         return np.array(out)
 
     def meet(self, people, touches):
-        self._count("meet")
         return people  # boxes have no arms to bend
 
     def palms_m(self, person: PersonSpec) -> F64:
-        self._count("palms_m")
         wrists = self.joints_m(person)[[self.joints.index(f"{s}_wrist") for s in ("left", "right")]]
         palms = np.tile(np.eye(4), (2, 1, 1))
         palms[:, :3, :3] = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]])
@@ -192,7 +184,6 @@ class FakeSolve:
         return palms
 
     def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:
-        self._count("skin_m")
         low, high = self.box_m(person)
         sat_on = float(self.joints_m(person)[self.joints.index("left_hip"), 2]) - 0.1 - PRESSED_M
         # The middle half of the box.
@@ -200,19 +191,15 @@ class FakeSolve:
         return np.concatenate([points[:, :2], np.full((8, 1), sat_on)], axis=1)
 
     def skin_penetration_m(self, person: PersonSpec) -> float:
-        self._count("own_depth_m")
         return 0.0
 
     def resolve_self_intersection(self, phenotype, angles_rad, *, both_hands=False):
-        self._count("untangled")
         return angles_rad, 0.0
 
     def self_penetration_m(self, phenotype: Phenotype, angles_rad: dict, like: tuple = ()) -> float:
-        self._count("touches_m")
         return 0.0
 
     def box_m(self, item: PersonSpec | ObjectSpec) -> F64:
-        self._count("box_m")
         if isinstance(item, ObjectSpec):
             width, depth, height = item.size_m
             floor = item.position_m[2]
@@ -226,7 +213,6 @@ class FakeSolve:
 
     def depths_m(self, items: tuple[PersonSpec | ObjectSpec, ...], camera: Camera) -> F32:
         """Paint the upright rectangle of each box's middle, farthest first."""
-        self._count("depths_m")
         out = np.full((camera.height_px, camera.width_px), np.inf, np.float32)
         for item in items:
             low, high = self.box_m(item)
@@ -243,7 +229,6 @@ class FakeSolve:
 
     def patches_seen(self, people, objects, camera):
         """Return one point a joint, hidden by nothing."""
-        self._count("patches_seen")
         out = []
         for person in people:
             seen = camera.to_camera(self.joints_m(person))[:, None]
@@ -263,24 +248,20 @@ class FakeSolve:
         return tuple(out)
 
     def photo_light(self, asset: AssetRef, box_px: tuple[float, float, float, float]) -> PlaceLight:
-        self._count("photo_light")
         grey = GreySpec(mean=100.0, spread=50.0)
         return PlaceLight(white=0.5, tint=(1.1, 1.0, 0.8), contrast=0.75, grey=grey)
 
     def gap_m(self, a: PersonSpec | ObjectSpec, b: PersonSpec | ObjectSpec) -> float:
-        self._count("gap_m")
         first, second = self.box_m(a), self.box_m(b)
         return float(np.maximum(first[0] - second[1], second[0] - first[1]).max())
 
     def sweep_gap_m(self, a, b):
-        self._count("sweep_gap_m")
         ways = [np.array([self.box_m(item) for item in way]) for way in (a, b)]
         swept = [[np.stack(corners) for corners in _pairs(way)] for way in ways]
         return min(_apart(p, q) for p in swept[0] for q in swept[1])
 
     def steps(self, person, motion, *, times_s, mirrored=False):
         """Return a walk at 1.2 m/s in which the left arm turns with time."""
-        self._count("steps")
         tall, side = self.stature_m(person), "R" if mirrored else "L"
         return tuple(
             Step(

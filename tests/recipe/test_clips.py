@@ -68,12 +68,6 @@ def test_a_clip_shares_who_where_and_light_and_moves_in_time():
         assert len({f.lens.noise_seed for f in frames}) == len({f.group_id for f in frames}) == 8
 
 
-def test_frames_do_not_depend_on_which_were_drawn_before():
-    backwards = [draw(recipe(), i, FakeSolve()) for i in reversed(range(16))][::-1]
-    assert backwards == [*clip(recipe(), 0), *clip(recipe(), 1)]
-    assert draw(recipe(frames=4000), 13, FakeSolve()) == backwards[13]
-
-
 def test_a_clip_is_never_parted_by_splits():
     wants = recipe(splits={"train": 0.5, "val": 0.25, "test": 0.25})
     seen = [{f.split for f in clip(wants, number)} for number in range(8)]

@@ -1,22 +1,90 @@
 """What people hold is in their hands, what they sit and lean on carries them."""
 
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
 
 import numpy as np
 import pytest
-from contact_measures import Skin, stage_of, surface_points
+import trimesh
+from scipy.spatial import cKDTree
 
+from synthstudio.body import wardrobe
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.spec import ObjectSpec
-from synthstudio.generation.stage import FrameGenerator
+from synthstudio.core.scene import F64, PARTS
+from synthstudio.core.spec import ObjectSpec, PersonSpec
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.contacts.contacts import BACK
-from synthstudio.recipe.contacts.grips import GRIPS
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.check import check
 from synthstudio.recipe.schema.load import parse
 
 TOUCH_M, SOFT_M, DEEPEST_M = 0.03, 0.02, 0.05
 """A strap under a raised arm is the deepest."""
+REACH_M = 0.12
+_WORN = ("t_shirt", "shorts", "low_shoes", "short_hair")
+
+
+def stage_of(**people: object) -> FrameGenerator:
+    """Open a stage for a recipe of single people."""
+    # A new design of a garment takes long, and skin is measured bare.
+    left_out = {g.kind: 0.0 for g in wardrobe.garments() if g.kind not in _WORN}
+    clothes = {"kinds": left_out, "hat": 0.0}
+    wanted = {"count": 1, "identities": 200, "wardrobe": clothes, **people}
+    recipe = parse({"name": "contacts", "frames": 1000, "seed": 77, "people": wanted}, "test")
+    return FrameGenerator(prepare(recipe, assets=Path(__file__).parent, device="cpu"))
+
+
+def surface_points(stage: FrameGenerator, obj: ObjectSpec, step_m: float = 0.018) -> F64:
+    """Return points on the object's surfaces, nowhere farther apart than about `step_m`."""
+    out = []
+    for surface in stage.object_surfaces(obj, instance=1002, first_texture=0)[0]:
+        a, b, c = np.moveaxis(surface.vertices_m.astype(np.float64)[surface.faces], 1, 0)
+        sides = [np.linalg.norm(p - q, axis=1) for p, q in ((a, b), (b, c), (c, a))]
+        parts = np.ceil(np.max(sides, axis=0) / step_m).clip(1, 60).astype(int)
+        for n in np.unique(parts):
+            own = parts == n
+            i, j = (k.ravel() for k in np.meshgrid(np.arange(n + 1), np.arange(n + 1)))
+            u, v = (k[i + j <= n, None, None] / n for k in (i, j))
+            out.append((a[own] + (b - a)[own] * u + (c - a)[own] * v).reshape(-1, 3))
+    points = np.concatenate(out)
+    cells = np.floor(points / (step_m / 3)).astype(np.int64) @ [1, 10**5, 10**10]
+    return points[np.unique(cells, return_index=True)[1]]
+
+
+@dataclass(frozen=True)
+class Skin:
+    """A person's bare skin."""
+
+    stage: FrameGenerator
+    person: PersonSpec
+
+    @cached_property
+    def mesh(self) -> trimesh.Trimesh:
+        """Return the skin of the whole body."""
+        atlas = self.stage.body.atlas  # type: ignore[attr-defined]
+        faces = atlas.body_faces[atlas.skin_face]
+        used = np.unique(faces)
+        place = np.zeros(used.max() + 1, np.intp)
+        place[used] = np.arange(len(used))
+        points = self.stage.skin_m(self.person, PARTS)
+        return trimesh.Trimesh(points, place[faces], process=False)
+
+    def depth_m(self, points: F64) -> float:
+        """Return how deep the deepest of the points lies under the skin; 0 if none does."""
+        mesh = self.mesh
+        distance, nearest = cKDTree(mesh.vertices).query(points, distance_upper_bound=REACH_M)
+        near = np.isfinite(distance)
+        out = mesh.vertices[nearest[near]] - points[near]
+        below = (out * mesh.vertex_normals[nearest[near]]).sum(axis=1)
+        # Of points beside an edge the nearest vertex tells nothing.
+        below[below < 0.6 * np.linalg.norm(out, axis=1)] = 0.0
+        return float(below.max(initial=0.0))
+
+    def gap_m(self, points: F64, parts: tuple[str, ...]) -> float:
+        """Return the least distance from the skin of body parts to the points."""
+        skin = self.stage.skin_m(self.person, parts)
+        return float(cKDTree(points).query(skin)[0].min())
 
 
 @cache
@@ -49,13 +117,9 @@ def _held(count):
     return out
 
 
-@pytest.mark.parametrize(
-    ("count", "kinds"),
-    [(12, 6), pytest.param(40, 15, marks=pytest.mark.nightly("forty holders; twelve in quick"))],
-)
-def test_holders_have_their_objects_in_their_hands(count, kinds):
+def test_holders_have_their_objects_in_their_hands():
     stage, gaps, depths, pushed = _stage("hold"), [], [], 0
-    for person, obj in _held(count):
+    for person, obj in _held(12):
         points = surface_points(stage, obj)
         palms = stage.palms_m(person)[:, :3, 3]
         if _grip(obj) != BACK:
@@ -68,7 +132,7 @@ def test_holders_have_their_objects_in_their_hands(count, kinds):
             assert obj.role == ("held" if _grip(obj) == "stand" else "support")
         else:
             assert obj.role == "held"
-    assert len({obj.kind for _, obj in _held(count)}) >= kinds and pushed > 0
+    assert len({obj.kind for _, obj in _held(12)}) >= 6 and pushed > 0
     assert max(gaps) < TOUCH_M
     assert np.mean(np.array(depths) < SOFT_M) >= 0.9
     assert max(depths) < DEEPEST_M
@@ -101,16 +165,6 @@ def test_seats_carry_the_hips():
         top = seat.shape.get("seat_height_m", seat.size_m[2])
         lowest = float(stage.skin_m(person, ("pelvis",))[:, 2].min())
         assert -0.02 < lowest - top < 0.06, (person.pose.name, seat.kind)
-
-
-def test_every_grip_of_the_catalogue_has_a_pose_and_a_way():
-    catalogue = _stage("hold").catalogue
-    grips = {kind.grip for kind in catalogue.objects if kind.grip}
-    posed = {grip for pose in catalogue.poses for own in pose.holds.values() for grip in own}
-    assert grips == set(GRIPS)
-    assert grips - {BACK} <= posed
-    kinds = {kind.kind for kind in catalogue.objects}
-    assert all(set(pose.leans) <= kinds for pose in catalogue.poses)
 
 
 def test_a_share_of_the_people_holds_something_in_a_pose_of_their_own():

@@ -4,7 +4,6 @@ import dataclasses
 import math
 from typing import Any
 
-import pytest
 from recipe_fake import FakeSolve, without
 
 from synthstudio.body.face import EXPRESSIONS
@@ -56,14 +55,6 @@ def test_by_default_faces_show_nothing_and_they_change_nothing_else():
         assert not any(kinds(person, slot) for slot in FACE_SLOTS)
         assert not {kind.removesuffix("_hair") for kind in kinds(person, "hair")} & set(NEW)
         assert (person.look.brows, person.look.lips) == (0.0, 0.0)
-
-
-@pytest.mark.parametrize(("slot", "field"), [("glasses", "sunglasses"), ("mask", "mask")])
-def test_as_often_as_asked(slot, field):
-    for share in (0.25, 0.8):
-        found = [kinds(p, slot) for p in people(80, face={field: share})]
-        assert abs(sum(map(bool, found)) / len(found) - share) < 0.12
-        assert all(len(worn) <= 1 for worn in found)
 
 
 def test_beards_grow_on_grown_men_alone():

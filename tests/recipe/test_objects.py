@@ -115,21 +115,6 @@ def test_cutouts_keep_size_shape_and_limits():
         assert cutout.kind in {"kind0", "kind1", "kind2"}
 
 
-def test_cutouts_lie_over_people_as_often_as_asked():
-    def share(chance):
-        solve, hits = FakeSolve(), []
-        for spec, cutout in cutouts(80, over_person=chance, stands=0, height_share=0.15):
-            joints = np.concatenate([solve.joints_m(p) for p in spec.people])
-            pixels = spec.camera.project(spec.camera.to_camera(joints))
-            low = np.array(cutout.top_left_px) - 1
-            inside = (pixels >= low) & (pixels <= low + np.array(cutout.size_px) + 2)
-            hits.append(inside.all(axis=1).any())
-        return np.mean(hits)
-
-    assert share(1.0) == 1.0
-    assert share(0.0) < 0.6
-
-
 def test_a_hold_out_of_every_kind_leaves_an_error_not_a_leak():
     with pytest.raises(RecipeError, match="no kind of object is left"):
         frames(

@@ -9,8 +9,6 @@ from recipe_fake import CATALOGUE, GROUND, FakeSolve, without
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.ground import Ground
-from synthstudio.core.rng import stream
 from synthstudio.core.spec import FrameSpec
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.layout.placement import corners
@@ -148,12 +146,6 @@ def test_people_are_lit_as_the_photo_unless_the_recipe_says_no():
         assert light.exposure * upright == pytest.approx(0.5, rel=1e-4)
     for spec in frames(3, sun, light={"from_photo": False, "warmth": 0}):
         assert spec.light.sun_rgb[0] == pytest.approx(spec.light.sun_rgb[2])
-
-
-def test_a_place_is_held_by_the_even_odd_rule():
-    ground = Ground(camera_height_m=1.5, pitch_rad=0, vertical_fov_rad=1, floor=POLYGON)
-    places = stream(1, "places").random((2000, 2))
-    assert ground.holds(places).tolist() == [inside(x, y) for x, y in places.tolist()]
 
 
 # Cut-outs of real size -------------------------------------------------------------------

@@ -6,11 +6,16 @@ import math
 
 import numpy as np
 import pytest
-from meeting_checks import Kind, check, does, stage_of
+from scipy.spatial import cKDTree
 
+from benchmarks import physics, proofs, touch
+from synthstudio.body import wardrobe
 from synthstudio.body.meetings import meetings, read_meetings
-from synthstudio.body.pose_library import library
+from synthstudio.core.catalogue import Interaction, Touch
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.scene import F64
+from synthstudio.core.spec import PERSON_BASE, FrameSpec, PersonSpec
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.check import check as check_recipe
 from synthstudio.recipe.schema.load import dump, parse
@@ -19,6 +24,95 @@ MEETINGS = {meeting.name: meeting for meeting in meetings()}
 QUICK = ("shake_hands", "talk", "queue")
 FRAMES, MAX = 2, 8
 """Frames of each kind; more where none of them shows it, as for bodies that have no room."""
+NEAR_M, FLOOR_M = 0.02, 0.02
+_WORN = ("t_shirt", "jeans", "shorts", "hoodie", "low_shoes", "short_hair")
+_OTHER = {"left": "right", "right": "left"}
+
+
+def stage_of(kind: str, *, people: int = 2) -> FrameGenerator:
+    """Open a stage for frames in which all people take part in one interaction."""
+    # A new design of a garment takes long.
+    left_out = {g.kind: 0.0 for g in wardrobe.garments() if g.kind not in _WORN}
+    wanted = {
+        "count": people,
+        "identities": 200,
+        "wardrobe": {"kinds": left_out, "hat": 0.0},
+        "together": {"share": 1.0, "kinds": {kind: 1.0}},
+    }
+    recipe = parse({"name": "together", "frames": 1000, "seed": 3, "people": wanted}, "benchmark")
+    return FrameGenerator(prepare(recipe, assets=proofs.ROOT / "scenes", device="cpu"))
+
+
+def does(spec: FrameSpec, kind: str) -> tuple[PersonSpec, ...]:
+    """Return the people of a frame who do that together."""
+    return tuple(person for person in spec.people if person.pose.family == kind)
+
+
+def hand_apart_m(
+    stage: FrameGenerator, people: tuple[PersonSpec, ...], meeting: Interaction
+) -> float:
+    """Return how far the farthest touch of a pair is from touching.
+
+    Who has which role, and on which side, is not stored: of those four the nearest counts.
+    """
+    if not meeting.touches:
+        return 0.0
+    casts = ((0, 1), (1, 0))
+    ways = [[_told(t, flip) for t in meeting.touches] for flip in (False, True)]
+    return min(
+        max(_apart_m(stage, people[cast[t.of]], people[cast[1 - t.of]], t) for t in way)
+        for cast in casts
+        for way in ways
+    )
+
+
+def _told(one: Touch, flip: bool) -> Touch:
+    def rotated(name: str) -> str:
+        side, _, rest = name.partition("_")
+        return f"{_OTHER[side]}_{rest}" if flip and side in _OTHER else name
+
+    return Touch(of=one.of, palm=rotated(one.palm), on=rotated(one.on))
+
+
+def _apart_m(stage: FrameGenerator, one: PersonSpec, other: PersonSpec, told: Touch) -> float:
+    hand = stage.skin_m(one, (told.palm.replace("palm", "hand"),))
+    if told.on.endswith("palm"):
+        on = stage.skin_m(other, (told.on.replace("palm", "hand"),))
+    else:
+        on = _worn_m(stage, other, told.on)
+    return float(cKDTree(on).query(hand)[0].min())
+
+
+def _worn_m(stage: FrameGenerator, person: PersonSpec, on: str) -> F64:
+    """Return what is drawn of a person about the part of the body that a spot is on."""
+    side = on.partition("_")[0]
+    arm = on.endswith(("shoulder", "upper_arm"))
+    parts = (f"{side}_upper_arm", "torso") if arm else ("torso", "pelvis")
+    skin = stage.skin_m(person, parts)
+    surfaces = stage.body.posed(person, instance=PERSON_BASE).surfaces
+    drawn = [s.faces if s.drawn is None else s.faces[s.drawn] for s in surfaces]
+    worn = np.concatenate(
+        [s.vertices_m[np.unique(f)] for s, f in zip(surfaces, drawn, strict=True)]
+    ).astype(np.float64)
+    near: F64 = worn[cKDTree(skin).query(worn)[0] < 0.05]
+    return near
+
+
+def check(stage: FrameGenerator, spec: FrameSpec, meeting: Interaction) -> bool:
+    """Hold one frame against what must be; return whether people do it there."""
+    people = does(spec, meeting.name)
+    if len(people) == 2:
+        assert hand_apart_m(stage, people, meeting) <= NEAR_M
+    bodies = [physics.bare(person) for person in people]
+    for one, other in itertools.permutations(bodies, 2):
+        assert physics.body_in_body_m(one, other) <= touch.SOFT_M
+    for person in people:
+        assert physics.beyond_rad(person) <= 1e-6
+        surfaces = stage.body.surfaces(person, instance=PERSON_BASE)
+        drawn = [s.faces if s.drawn is None else s.faces[s.drawn] for s in surfaces]
+        low = [s.vertices_m[f, 2].min() for s, f in zip(surfaces, drawn, strict=True) if len(f)]
+        assert abs(float(min(low))) <= FLOOR_M
+    return bool(people)
 
 
 @functools.cache
@@ -41,21 +135,11 @@ def _ahead(person):
     return np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad)])
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if name in QUICK else pytest.mark.nightly("every kind"))
-        for name in sorted(MEETINGS)
-    ],
-)
+@pytest.mark.parametrize("name", QUICK)
 def test_hands_touch_and_nobody_is_inside_another(name):
     stage, specs = drawn(name)
-    kind = Kind(name=name)
-    for spec in specs:
-        check(stage, spec, kind, MEETINGS[name])
-    assert kind.made >= 1, "no frame shows it"
-    assert kind.passed, kind.text()
-    assert kind.deep_m <= 0.02, kind.text()
+    shown = [check(stage, spec, MEETINGS[name]) for spec in specs]
+    assert any(shown), "no frame shows it"
 
 
 def test_who_talks_faces_the_other_and_who_queues_the_back_before_them():
@@ -85,12 +169,6 @@ def test_the_same_seed_makes_the_same_people_and_without_it_nothing_changes():
 
 
 # What is written -----------------------------------------------------------------------------
-
-
-def test_poses_that_roles_name_are_there():
-    names = {key.name for key in library()}
-    for meeting in MEETINGS.values():
-        assert {pose for role in meeting.roles for pose in role.poses} <= names, meeting.name
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ import pytest
 from recipe_fake import FakeSolve
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.spec import ObjectSpec, to_json
 from synthstudio.recipe.draw import draw, draw_group
-from synthstudio.recipe.layout.variants import REMOVED, clean, differing, in_order
+from synthstudio.recipe.layout.variants import differing
 from synthstudio.recipe.sampling.context import split_of
 from synthstudio.recipe.schema.load import parse
 
@@ -78,35 +77,11 @@ def test_differs_names_what_a_variant_does_not_share_and_nothing_else(backdrop):
         assert any(kind == variant for kind, _ in seen), variant
 
 
-def test_groups_do_not_depend_on_order_or_length():
-    forth, back = (
-        [
-            to_json(draw(recipe(variants={"clean": 1, "view": 1}, frames=f), i, FakeSolve()))
-            for i in o
-        ]
-        for f, o in ((6, range(9)), (600, reversed(range(9))))
-    )
-    assert forth == back[::-1]
-
-
 def test_without_views_a_base_is_what_it_is_without_variants():
     for moment, (base, *_) in enumerate(groups(backdrop="plain", variants=FLAT)):
         alone = draw(recipe("plain", {}), moment, FakeSolve())
         assert alone.shadow_box_m is None
         assert dataclasses.replace(base, shadow_box_m=None) == alone
-
-
-def test_what_clean_removes_stands_last_so_that_others_keep_their_ids():
-    roles = ("occluder", "seat", "held", "support", "occluder", "scenery", "held")
-    objects = [
-        ObjectSpec(kind=str(i), role=role, held_by=0 if role == "held" else None)
-        for i, role in enumerate(roles)
-    ]
-    placed = in_order(objects)
-    assert [t.kind for t in placed] == ["1", "3", "5", "2", "6", "0", "4"]
-    base = dataclasses.replace(groups(1)[0][0], objects=placed)
-    assert clean(base).objects == placed[:3]
-    assert all(t.role in REMOVED for t in placed[3:])
 
 
 def test_other_occluders_are_as_many_free_and_elsewhere():
@@ -164,20 +139,6 @@ def test_a_ring_stands_evenly_about_the_people_and_sees_them():
     assert np.median(angles[1::2]) == pytest.approx(240)
 
 
-def test_given_azimuths_heights_distances_and_pitches_are_kept():
-    rig = {"azimuths_deg": [90, [170, 190]], "distance_m": 6.0, "height_m": 2.0, "pitch_deg": -9}
-    for base, *_, right, behind in groups(variants={"view": 2, "rig": rig}, objects=[]):
-        middle = np.mean([p.position_m[:2] for p in base.people], axis=0)
-        for view, low, high in ((right, 90, 90), (behind, 170, 190)):
-            camera = view.camera
-            assert low - 1e-6 <= _turned_deg(camera, base.camera, middle) <= high + 1e-6
-            assert math.dist(camera.position_m[:2], middle) == pytest.approx(6.0)
-            assert camera.position_m[2] == 2.0
-            assert camera.pitch_rad == pytest.approx(math.radians(-9))
-        # At 90 degrees the camera stands on the right of the first picture.
-        assert base.camera.to_camera(np.array(right.camera.position_m))[0] > 0
-
-
 def test_cameras_stand_off_everything_and_in_the_room():
     solve = FakeSolve()
     for group in groups(10, solve, objects=[{"kind": "procedural", "count": 3}]):
@@ -215,24 +176,3 @@ def test_the_shadow_box_holds_everything_of_the_group():
 def test_what_cannot_be_varied_is_said_at_load(wish, message):
     with pytest.raises(RecipeError, match=message):
         parse({"name": "v", **wish})
-
-
-def test_a_rig_without_room_says_so():
-    @dataclasses.dataclass
-    class Wide(FakeSolve):
-        def gap_m(self, a, b):
-            return 1.0
-
-        def box_m(self, item):
-            return super().box_m(item) + np.array([[-3.0, -3.0, 0.0], [3.0, 3.0, 2.0]])
-
-    rig = {"azimuths_deg": [180], "distance_m": 0.6}
-    standing = {"arrangement": {"kind": "crowd", "depth_m": 8}, "poses": {"names": {"stand": 1}}}
-    wish = recipe(
-        variants={"view": 1, "rig": rig},
-        people={"count": 25, "identities": 40, **standing},
-        objects=[],
-        camera={"distance_m": 30.0},
-    )
-    with pytest.raises(RecipeError, match="no place for camera 1 of the rig"):
-        draw_group(wish, 0, Wide())

@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 from recipe_fake import CATALOGUE, FakeSolve, without
 
-from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.core.camera import Camera
-from synthstudio.core.errors import RecipeError
 from synthstudio.generation import stage as stages
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.view import FINE_FROM_PX, detail_at
@@ -130,42 +128,6 @@ def test_the_suns_direction_and_share():
     assert behind.sun_direction[1] < 0  # behind the camera, which stands at -y
 
 
-RANGES = {
-    "blur_sigma_px": [1, 2],
-    "motion_px": [3, 4],
-    "exposure_ev": [-1, 1],
-    "vignette": [0.1, 0.1],
-    "jpeg_quality": [50, 60],
-    "white_balance_mired": [-80, 40],
-    "tint_ev": [-0.1, 0.1],
-    "iso": [100, 3200],
-    "contrast": [0.2, 0.8],
-    "sharpening": [0.3, 1],
-}
-
-
-def test_the_lens_keeps_to_its_chances_and_ranges():
-    wanted = RANGES | {"blur": 0.25, "motion": 1.0, "noise": 0.0}
-    lenses = [spec.lens for spec in frames(120, lens=wanted)]
-    blurred = [lens for lens in lenses if lens.blur_sigma_px > 0]
-    assert abs(len(blurred) / 120 - 0.25) < 0.12
-    for name, (low, high) in RANGES.items():
-        for lens in blurred if name == "blur_sigma_px" else lenses:
-            assert low <= getattr(lens, name) <= high, name
-    assert all(0 <= lens.motion_angle_rad <= math.pi and lens.noise_sigma == 0 for lens in lenses)
-    assert len({lens.noise_seed for lens in lenses}) == len({lens.iso for lens in lenses}) == 120
-
-
-def test_what_the_rasteriser_cannot_hold_is_refused():
-    wish = {
-        "image": {"width_px": 4096, "height_px": 4096},
-        "camera": {"vertical_fov_deg": 10, "distance_m": 12},
-        "backdrop": {"kind": "room", "depth_m": 60, "width_m": 60},
-    }
-    with pytest.raises(RecipeError, match=r"frame 0: something reaches too far"):
-        frames(1, **wish)
-
-
 # Test detail -----------------------------------------------------------------------------
 
 CAMERA = Camera(
@@ -196,43 +158,3 @@ def _wish(look, **more):
 def stage(tmp_path_factory):
     settings = stages.prepare(_wish({"pose": 1}), assets=tmp_path_factory.mktemp("none"))
     return stages.FrameGenerator(settings)
-
-
-def _ahead(stage, person):
-    """Return where the face points: from between the ears through the nose, and its place."""
-    at = dict(zip(stage.skeleton.joints, stage.joints_m(person), strict=True))
-    way = at["nose"] - (at["left_ear"] + at["right_ear"]) / 2
-    return way / np.linalg.norm(way), at["nose"]
-
-
-def _off_deg(stage, person, target):
-    """Return how far aside of a target head and eyes point, seen from above."""
-    way, place = _ahead(stage, person)
-    to = np.asarray(target) - place
-    head = math.atan2(way[0], -way[1]) + person.pose.angles_rad.get("gaze_turn", 0.0)
-    off = head - math.atan2(to[0], -to[1])
-    return abs(math.degrees((off + math.pi) % (2 * math.pi) - math.pi))
-
-
-def _upright(person):
-    return person.pose.family != "lie"
-
-
-def test_heads_turn_to_the_camera_and_lying_ones_stay(stage):
-    rotated = 0
-    for index in range(8):
-        posed, looking = (draw(_wish(look), index, stage) for look in ({"pose": 1}, {"camera": 1}))
-        for before, after in zip(posed.people, looking.people, strict=True):
-            others = {k: v for k, v in after.pose.angles_rad.items() if "neck" not in k}
-            still = {k: v for k, v in before.pose.angles_rad.items() if "neck" not in k}
-            assert {k: v for k, v in others.items() if "gaze" not in k} == {
-                k: v for k, v in still.items() if "gaze" not in k
-            }
-            if not _upright(after):
-                assert after == before
-            elif after != before:
-                rotated += 1
-                assert _off_deg(stage, after, looking.camera.position_m) < 8
-            for name, value in after.pose.angles_rad.items():
-                assert LIMITS_RAD[name][0] <= value <= LIMITS_RAD[name][1]
-    assert rotated >= 6

@@ -57,12 +57,6 @@ def test_an_edge_is_as_wide_as_the_way_and_no_wider_across_it():
     assert srgb_to_linear(still)[64, 31, 0] == 0
 
 
-def test_no_light_is_lost_or_won():
-    still, blurred = gone(scene(square(0.5, 0.0, material=GREY)), (9.0, -7.0))
-    sums = [float(srgb_to_linear(rgb).sum()) for rgb in (still, blurred)]
-    assert sums[1] == pytest.approx(sums[0], rel=0.005)
-
-
 def test_what_stands_keeps_its_bytes_and_hides_what_moves_behind_it():
     fence = square(0.3, 0.5, instance=1003, material=GREY)
     light = lit(sun=(1, 0, 1), sun_rgb=0.5, sky=0.3)

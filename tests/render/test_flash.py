@@ -26,16 +26,6 @@ def test_it_falls_off_by_the_square_of_the_distance(away_m):
     assert _middle(light) == pytest.approx(np.full(3, 0.5 * 2.0 / away_m**2), rel=0.02)
 
 
-def test_it_falls_off_with_the_slant():
-    """On a floor under the camera: height / r for the cosine, 1 / r^2 for the distance."""
-    view = from_above(focal_px=64.0)
-    _, light = shot(view, [square(9.0, 0.0, material=GREY)], _flash(DARK, 20.0))
-    off = (np.arange(128) + 0.5 - 64) * 4.0 / 64
-    away = np.sqrt(16 + off**2 + off[64] ** 2)
-    wanted = 0.5 * 20.0 / away**2 * (4.0 / away)
-    assert light[64, :, 1] == pytest.approx(wanted, rel=0.03)
-
-
 def test_it_throws_no_shadow_and_fills_those_of_the_sun():
     objects = [ball((0.0, 0.0, 1.0), 0.3)]
     view = from_above()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 from render_scenes import surface
-from shade_scenes import GREY, ball, from_above, lit, shot, square
+from shade_scenes import GREY, from_above, lit, shot, square
 
 from synthstudio.core.camera import Camera
 
@@ -47,21 +47,6 @@ def floor_y(view):
     j, i = np.meshgrid(np.arange(view.width_px) + 0.5, np.arange(view.height_px) + 0.5)
     ray = np.stack([j, i, np.ones_like(j)], axis=-1) @ inverse.T
     return view.position_m[1] - ray[..., 1] * view.position_m[2] / ray[..., 2]
-
-
-@pytest.mark.parametrize("pitch", [-90, -35])
-def test_a_flat_floor_loses_nothing(pitch):
-    view = dataclasses.replace(
-        VIEW, position_m=(0.0, -2.0 if pitch > -90 else 0.0, 2.0), pitch_rad=np.radians(pitch)
-    )
-    assert np.abs(lost([square(40.0, 0.0, material=GREY)], view)).max() < 0.02
-
-
-def test_no_occlusion_is_what_was_drawn_before():
-    sky = lit(sky=0.5, ground=0.2, sun_rgb=0.4, sun=(1, 0, 2))
-    objects = [FLOOR, ball((0, 0, 0.2), 0.2, material=GREY)]
-    plain, none = (shot(VIEW, objects, light)[0].rgb for light in (sky, dimmed(sky, 0.0)))
-    assert np.array_equal(plain, none)
 
 
 def test_the_sun_is_left_alone_and_so_are_maps():

@@ -40,19 +40,6 @@ def test_surfaces_lie_one_after_another():
     assert packed.face_range(77) == (0, 0)
 
 
-def test_smooth_normals_and_a_tint_of_one_are_made_where_there_are_none():
-    count = len(ball().vertices)
-    own = np.tile(np.float32([0, 0, 1]), (count, 1))
-    given = surface(ball(), 2, normals=own, tint=own / 4)
-    packed = pack(scene([surface(ball(), 1), given], camera()))
-    radial = (packed.host_world_m[:count] - [0, 2, 0]) / 0.5
-    normals, tint = packed.normals.numpy(), packed.tint.numpy()
-    assert (normals[:count] * radial).sum(axis=1).min() > 0.999
-    assert np.array_equal(normals[count:], own)
-    assert (tint[:count] == 1).all() and np.array_equal(tint[count:], own / 4)
-    assert np.array_equal(packed.coords.numpy(), packed.host_world_m)
-
-
 def test_camera_and_screen_coordinates_are_the_cameras_own():
     made = busy_scene(1)
     packed, view = pack(made), made.camera

@@ -71,14 +71,6 @@ def test_the_same_bytes_again_and_in_any_order_of_faces():
     assert np.array_equal(keys, banded.numpy())
 
 
-def test_a_smaller_frame_is_a_window_of_the_larger():
-    made = busy_scene(2)
-    place = {"position_m": made.camera.position_m, "yaw_rad": 0.1}
-    views = camera(96, 72, **place), camera(40, 30, centre_px=(48.0 - 18, 36.0 - 16), **place)
-    large, small = (raster.rasterise(pack(scene(made.surfaces, view))) for view in views)
-    assert np.array_equal(small.triangle, large.triangle[16:46, 18:58])
-
-
 def peopled(made):
     """The same surfaces in the same order, those of instances 1 and 2 as people's."""
     none = np.zeros((0, 96, 3))
@@ -188,13 +180,6 @@ def test_normals_are_those_of_a_ball_and_face_the_camera(flat):
     assert np.percentile(apart, 99) < (4.0 if flat else 0.5)
     assert ((points * normals[seen]).sum(axis=1) <= 1e-6).all()
     assert not normals[~seen].any()
-
-
-def test_every_scale_samples_the_same_geometry():
-    """At scale 3 the middle sample of each pixel is the pixel's own centre."""
-    packed = pack(busy_scene(3))
-    fine = raster.rasterise(packed, scale=3)
-    assert np.array_equal(fine.triangle[1::3, 1::3], raster.rasterise(packed).triangle)
 
 
 def test_supersampling_beyond_the_exact_range_is_an_error():

@@ -8,7 +8,7 @@ import pytest
 from render_scenes import busy_scene, camera, plate, surface
 from shade_scenes import GREY, WHITE, ball, from_above, lit, shot, square
 
-from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
+from synthstudio.core.images import linear_to_srgb_u8
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import Material
 from synthstudio.render.pack import pack
@@ -57,18 +57,6 @@ def test_edges_cover_what_they_cover(scale):
     assert abs((seen[..., 0] / 0.79).mean() - share.mean()) < 0.004
     edge = (share > 0.02) & (share < 0.98)
     assert error[edge].mean() <= {1: 0.3, 2: 0.13, 3: 0.09, 4: 0.07}[scale]
-
-
-def test_edges_mix_in_linear_light():
-    # At exactly half coverage the pixel is the mean of plate and backdrop in linear light.
-    view = camera(64, 64, 64.0, position_m=(0, 0, 9))
-    obj = surface(plate(view, 20.5, -5, 70, 70, 3.0), 1002, material=WHITE, two_sided=True)
-    rendering, seen = shot(view, [obj], lit(sky=0.6, ground=0.6), supersample=2)
-    behind = srgb_to_linear(np.uint8(150))
-    assert rendering.instance[32, 20] in (0, obj.instance)
-    assert seen[32, 20, 0] == pytest.approx((0.6 + behind) / 2, abs=0.004)
-    assert seen[32, 19, 0] == pytest.approx(behind, abs=1e-6)
-    assert seen[32, 21, 0] == pytest.approx(0.6, abs=0.004)
 
 
 def test_the_backdrop_comes_through_byte_for_byte():

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 import trimesh
-from render_scenes import camera, surface
-from shade_scenes import GREY, ball, floor_xy, from_above, lit, shot, square
+from render_scenes import surface
+from shade_scenes import GREY, floor_xy, from_above, lit, shot, square
 
 from synthstudio.core.scene import Scene
 from synthstudio.render import shadow
@@ -60,17 +60,6 @@ def test_shadows_start_at_the_feet():
     assert seen[beside].max() < 0.02
 
 
-def test_nothing_falls_above_the_horizon_or_without_a_caster():
-    view = camera(160, 120, 120.0, position_m=(0, -4, 1.0), pitch_rad=0.1)
-    rendering, _ = shot(
-        view, [ball((0, 0, 0.5), 0.5, material=GREY)], lit((0, 1, 0.2), 1.0, sky=0.2)
-    )
-    free = rendering.instance == 0
-    changed = (rendering.rgb != 150).any(axis=-1) & free
-    horizon = view.horizon_px
-    assert changed.any() and np.nonzero(changed)[0].min() > horizon
-
-
 def maps(objects, light=None, people=()):
     view = from_above()
     scene = Scene(
@@ -97,9 +86,3 @@ def test_contact_shade_is_a_disc_s_form_factor(height):
     want = radius**2 / (radius**2 + height**2)
     assert loss[middle, middle] == pytest.approx(want, abs=0.05)
     assert loss[0].max() == 0.0 and loss[:, -1].max() == 0.0
-
-
-@pytest.mark.parametrize("light", [lit((0, 0, -1), 1.0), lit((0, 0, 1), 0.0)], ids=["set", "black"])
-def test_no_sun_no_map(light):
-    _, sun = maps([box((0, 0, 0.5), (1, 1, 1))], light)
-    assert sun.on == 0

@@ -5,7 +5,6 @@ import pytest
 from shade_scenes import GREY, floor_xy, from_above, lit, square
 
 from synthstudio.core.scene import Scene
-from synthstudio.render import shadow
 from synthstudio.render.pack import pack
 from synthstudio.render.shade import render
 
@@ -67,17 +66,3 @@ def test_in_a_given_box_what_another_object_leaves_is_the_same_bit_by_bit():
     np.testing.assert_array_equal(one.shadow[west, 0], both.shadow[west, 0])
     alike = west & (one.shadow == both.shadow).all(axis=-1)
     np.testing.assert_array_equal(one.rgb[alike], both.rgb[alike])
-
-
-def test_a_caster_beyond_the_box_still_throws_its_shadow_into_it():
-    plate = square(0.25, 3.0, material=GREY)
-    box = np.array([(-1.0, -1.0, 0.0), (1.0, 1.0, 1.0)])
-    made = scene(
-        [plate], shadow_box_m=box, light=lit((0, 0, 1), 0.6, sky=0.2), camera=from_above(2.0)
-    )
-    packed = pack(made)
-    sun = shadow.sun_map(packed, shadow.casters(packed), made.light)
-    assert sun.far > 3.0
-    found = seen(made, "shadow")
-    middle = np.abs(floor_xy(made.camera)).max(axis=-1) < 0.2
-    assert (found.shadow[middle, 0] == 0.0).all()

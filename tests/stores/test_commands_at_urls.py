@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,9 @@ from s3_server import S3
 from typer.testing import CliRunner
 
 import synthstudio as ss
-from synthstudio.api import generation
 from synthstudio.api.inference import predict_to_folder
 from synthstudio.cli import app
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.generation import plan as planning
 
 RECIPE = {
     "name": "tiny",
@@ -65,14 +62,6 @@ def test_generated_read_checked_predicted_and_exported(s3: S3, scene: Path, tmp_
     for path in (tmp_path / "same").rglob("*.*"):
         other = tmp_path / "coco" / path.relative_to(tmp_path / "same")
         assert other.read_bytes() == path.read_bytes()
-
-
-def test_a_plan_for_a_url_is_made_on_the_disk(
-    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(planning, "plan", lambda settings, *, near, **_: near)
-    assert generation.plan(scene, "s3://bucket/set", progress=False) == tmp_path / "set"
 
 
 @pytest.mark.parametrize("words", [("demo",), ("preview", "SCENE")])

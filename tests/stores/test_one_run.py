@@ -86,12 +86,6 @@ def test_a_store_without_conditions_is_refused_and_left_as_it_was(
     assert s3.objects() == {}
 
 
-def test_a_store_that_names_no_condition(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    with faults(s3, lambda method, name, n: "bare", monkeypatch):
-        make(at(s3), fake_frames.identity())
-    assert "index.json" in s3.objects() and MARKER not in s3.objects()
-
-
 def test_a_killed_run_is_resumed_at_once(s3: S3, tmp_path: Path) -> None:
     kill = {"at": "after-rename", "nth": 1, "who": "group"}
     code, _ = drive(at(s3), workers=1, kill=kill)

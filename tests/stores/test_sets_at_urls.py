@@ -14,7 +14,7 @@ from s3_server import S3, at, downloaded, faults
 from written_sets import make, write
 
 from synthstudio.core.errors import DatasetError, DiskError
-from synthstudio.dataset import destination, store
+from synthstudio.dataset import store
 from synthstudio.dataset.derive import origins
 from synthstudio.dataset.merge import merge, merge_sets
 from synthstudio.dataset.reader import Dataset
@@ -160,14 +160,6 @@ def test_merged_from_and_to_urls(s3: S3, on_disk: Path, tmp_path: Path) -> None:
     assert hashed_files(down) == hashed_files(tmp_path / "both")
 
 
-def test_a_merge_that_is_refused_leaves_nothing(s3: S3) -> None:
-    make(at(s3), fake_frames.identity())
-    doubled = [Dataset(s3.url())] * 2
-    with pytest.raises(DatasetError, match="these sets share pictures"):
-        merge_sets(doubled, at(s3, "both"))
-    assert s3.objects("both/") == {}
-
-
 def test_the_same_bytes_through_faults(
     s3: S3, on_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,22 +174,3 @@ def test_the_same_bytes_through_faults(
         there, here = Dataset(s3.url()), Dataset(on_disk)
         assert [there.image_bytes(i) for i in range(10)] == [here.image_bytes(i) for i in range(10)]
     assert hashed_files(downloaded(s3, tmp_path / "down")) == hashed_files(on_disk)
-
-
-def test_how_many_requests(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/stores.md says these numbers: LISTs, PUTs and GETs of a run and of a reader."""
-    monkeypatch.setattr(destination, "_LOG_EVERY_S", 600.0)
-
-    def counted() -> tuple[int, int, int]:
-        asked = [(method, name.strip("/") == s3.bucket) for method, name in s3.asked]
-        s3.asked.clear()
-        lists = asked.count(("GET", True))
-        return lists, sum(m == "PUT" for m, _ in asked), asked.count(("GET", False))
-
-    with faults(s3, lambda *_: None, monkeypatch):
-        make(at(s3), fake_frames.identity())
-        assert counted() == (5, 6 + 3, 14 + 3)
-        make(at(s3, "more"), fake_frames.identity(frames=24))
-        assert counted() == (5, 6 + 6, 14 + 6)
-        Dataset(s3.url()).image_bytes(0)
-        assert counted() == (0, 0, 3 + 1)

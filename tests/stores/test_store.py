@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -43,18 +42,10 @@ def test_objects_there_and_back(store: Store, s3: S3) -> None:
     assert s3.objects() == {"aside/b": b"3"}
 
 
-SLOWLY = pytest.mark.nightly("waits for a second of silence; other faults are tried quickly")
-
-
-@pytest.mark.parametrize(
-    "kind", ["500", "503", "drop", "cut", "lost", pytest.param("slow", marks=SLOWLY)]
-)
+@pytest.mark.parametrize("kind", ["500", "503", "drop", "cut", "lost"])
 def test_what_passes_is_tried_again(
     s3: S3, quick: None, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    if kind == "slow":
-        patience = Patience(tries=3, first_s=0.01, connect_s=1, read_s=1)
-        monkeypatch.setattr(stores, "PATIENCE", patience)
     with faults(s3, lambda method, name, n: kind if n == 1 else None, monkeypatch):
         store = Store(Url("s3", f"{s3.bucket}/set"))
         store.write("a", b"x" * 1000)
@@ -63,16 +54,6 @@ def test_what_passes_is_tried_again(
         puts = ["PUT"] if kind == "cut" else ["PUT"] * 2  # the answer to a PUT has no body
         assert [m for m, name in s3.asked if name == "set/a"] == [*puts, "GET", "GET"]
     assert s3.objects() == {"a": b"x" * 1000, "b": b"y" * 1000}
-
-
-@pytest.mark.nightly("a hundred megabytes twice")
-def test_a_large_object_is_one_put(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = bytes(101 << 20)
-    monkeypatch.setattr(stores, "PATIENCE", Patience(tries=3, first_s=0.01))
-    with faults(s3, lambda method, name, n: "lost" if n == 1 else None, monkeypatch):
-        Store(Url("s3", f"{s3.bucket}/set")).write("a", data)
-        assert s3.asked == [("PUT", "set/a")] * 2
-    assert s3.objects() == {"a": data}
 
 
 def test_what_does_not_pass_is_one_message(
@@ -109,17 +90,6 @@ def test_no_credentials(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with fresh_clients(), pytest.raises(DatasetError, match=r"no credentials.*AWS_ACCESS_KEY_ID"):
         Store(Url("s3", f"{s3.bucket}/set")).read("a")
-
-
-def test_a_library_that_is_missing_is_named(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    for scheme, module, package in (
-        ("s3", "s3fs", r'pip install "synthstudio\[stores\]"'),
-        ("gs", "gcsfs", "pip install gcsfs"),
-        ("az", "adlfs", "pip install adlfs"),
-    ):
-        monkeypatch.setitem(sys.modules, module, None)
-        with fresh_clients(), pytest.raises(DatasetError, match=f"{module} is not.*{package}"):
-            Store(Url(scheme, "bucket/set"))
 
 
 def test_a_forked_process_speaks_for_itself(store: Store) -> None:

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import fake_frames
 import pytest
-from s3_server import S3, at, faults
-from waiting import PATIENCE_S, wait_for
+from s3_server import S3, at
+from waiting import wait_for
 from written_sets import make
 
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.core.places import Url
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.source import ENTRIES, Cache, Held, StoreSource, default_cache
-
-READ = """
-import sys
-from synthstudio.dataset.reader import Dataset
-print(sum(len(Dataset(sys.argv[1]).image_bytes(i)) for i in range(10)))
-"""
 
 
 def filled(size: int) -> Callable[[Path], None]:
@@ -163,22 +155,6 @@ def test_a_small_cache_serves_a_large_set(
     for shard in (1, 2, 3, 0, 4, 5):
         opened.shard_folder(shard)
     assert first.is_dir()  # the last used ones are kept
-
-
-@pytest.mark.nightly("three processes; threads share it in a quick test")
-def test_processes_share_it(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    make(at(s3), fake_frames.identity())
-    with faults(s3, lambda *_: None, monkeypatch):
-        reading = [
-            subprocess.Popen(
-                [sys.executable, "-c", READ, s3.url()], stdout=subprocess.PIPE, text=True
-            )
-            for _ in range(3)
-        ]
-        found = {process.communicate(timeout=PATIENCE_S)[0] for process in reading}
-    assert all(process.returncode == 0 for process in reading) and len(found) == 1
-    shards = [name for method, name in s3.asked if method == "GET" and name.endswith(".tar")]
-    assert sorted(shards) == [f"set/shards/0000{k}.tar" for k in range(3)]
 
 
 def test_what_is_no_size(monkeypatch: pytest.MonkeyPatch) -> None:
