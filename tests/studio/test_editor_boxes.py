@@ -82,7 +82,7 @@ def test_a_box_with_somebody_new_where_others_are(desktop):
     for corner in ((20, 30), (220, 110)):  # the box, not the joints alone
         x, y = at(editor, *corner)
         assert 0 < x - stage["x"] < stage["width"] and 0 < y - stage["y"] < stage["height"]
-    faint = editor.page.locator(".joint[opacity='0.5']:not([display])")
+    faint = editor.page.locator(".joint[opacity='0.5']:visible")
     assert editor.reads("joint") == "nose" and faint.count() == 16
     editor.page.mouse.click(*at(editor, 50, 60))
     editor.press("Enter", "Tab", "Escape")

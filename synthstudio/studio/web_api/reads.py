@@ -155,7 +155,7 @@ def picture(
         data, media = pictures.depth(source, index), "image/png"
     elif kind == "thumbnail":
         key, cache, media = ("thumbnail", call.chosen.key, index), call.ctx.cache, "image/jpeg"
-        data = cache.get(key) or cache.put(key, pictures.small(source, index, size=_THUMB_PX))
+        data = cache.get_or(key, lambda: pictures.small(source, index, size=_THUMB_PX))
     else:
         data, media = pictures.image(source, index), pictures.media_type(source, index)
     return Response(data, media_type=media, headers=_PICTURE_HEADERS)

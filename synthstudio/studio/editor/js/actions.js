@@ -118,6 +118,23 @@ export function isShown(S) {
   return S.ready;
 }
 
+// Something is drawn over the picture from now on, by what was set of it already.
+export function beginDrawing(S, help) {
+  S.ui.stage.focus({ preventScroll: true });
+  fillPanel(S);
+  draw(S);
+  flash(S, help, 8000);
+}
+
+// No box, line or mask is drawn any more.
+export function endDrawing(S) {
+  Object.assign(S, { boxing: null, stroke: null, masking: null, drag: null });
+  S.ui.flash.classList.remove("on");
+  S.ui.stage.focus({ preventScroll: true });
+  fillPanel(S);
+  draw(S);
+}
+
 export function edit(S, changed, merge) {
   const differs = ([j, joint]) => toRow(joint).some((value, k) => value !== toRow(S.now.joints[j])[k]);
   const real = changed.filter(differs);

@@ -1,7 +1,7 @@
 // The box of a person, drawn by a drag or by the keys: arrows move a corner, Tab takes the other.
 // S.boxing: {box: [x, y, width, height], corner, fresh}; corner 0 is the upper left one, 1 the lower right.
 
-import { addNew, choose, isShown, open } from "./actions.js";
+import { addNew, beginDrawing, choose, endDrawing, isShown, open } from "./actions.js";
 import { boxNode, draw, make, toFrame, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
 import { extent, fitted, grownBox, round3 } from "./labels.js";
@@ -15,7 +15,7 @@ import { record } from "./undo.js";
 
 // `fresh`: somebody new is in it, whoever is shown.
 export function startBox(S, fresh) {
-  if (S.boxing) return endBox(S);
+  if (S.boxing) return endDrawing(S);
   if (S.item.instance && !fresh ? !open(S) : !S.can.edit || S.item.blinded) return;
   if (!isShown(S)) return;
   const own = S.item.instance && !fresh;
@@ -23,10 +23,7 @@ export function startBox(S, fresh) {
   const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   const now = own ? grownBox(S, S.item.modal?.box) ?? extent(S.now) : null;
   S.boxing = { fresh: !own, corner: 0, box: insideFrame(S, now ?? [x - S.item.w / 8, y - S.item.h / 6, S.item.w / 4, S.item.h / 3]) };
-  S.ui.stage.focus({ preventScroll: true });
-  fillPanel(S);
-  draw(S);
-  flash(S, own ? BOX_HELP : `${BOX_HELP} A person is added in it.`, 8000);
+  beginDrawing(S, own ? BOX_HELP : `${BOX_HELP} A person is added in it.`);
 }
 
 const BOX_HELP = "Drag the box. Or arrows move a corner, Tab takes the other, Enter keeps, Esc drops.";
@@ -58,9 +55,9 @@ export function cornerAction(S, shape, verb, rest) {
 export function boxAction(S, verb, rest) {
   if (cornerAction(S, S.boxing, verb, rest)) return true;
   if (verb === "accept" && rest[0] === "joint") keepBox(S);
-  else if (verb === "leave" || verb === "box" || verb === "someone") endBox(S);
+  else if (verb === "leave" || verb === "box" || verb === "someone") endDrawing(S);
   else {
-    if (!LOOKING.includes(verb)) endBox(S);
+    if (!LOOKING.includes(verb)) endDrawing(S);
     return false;
   }
   return true;
@@ -68,7 +65,7 @@ export function boxAction(S, verb, rest) {
 
 export function keepBox(S) {
   const { box, fresh } = S.boxing;
-  endBox(S);
+  endDrawing(S);
   if (!isShown(S)) return;
   if (fresh) {
     const prediction = predictionIn(S, box);
@@ -85,14 +82,6 @@ export function keepBox(S) {
   fillPanel(S);
   draw(S);
   flash(S, "The box is as drawn.");
-}
-
-function endBox(S) {
-  S.boxing = null;
-  S.drag = null;
-  S.ui.flash.classList.remove("on");
-  fillPanel(S);
-  draw(S);
 }
 
 export function drawBoxing(S) {

@@ -112,9 +112,14 @@ export function line(node, p, q) {
 }
 
 function show(node, yes) {
-  if (!node) return;
-  if (yes) node.removeAttribute("display");
-  else node.setAttribute("display", "none");
+  node?.style.setProperty("display", yes ? "" : "none");
+}
+
+// A skeleton of thin lines, of joints on the screen or null; `name` stands over its first joint.
+export function drawThin(S, group, places, cls, name) {
+  for (const [a, b] of S.skeleton.bones) if (places[a] && places[b]) line(make("line", { class: cls }, group), places[a], places[b]);
+  const first = name && places.find((p) => p);
+  if (first) make("text", { class: "who", x: first[0].toFixed(1), y: (first[1] - 12).toFixed(1) }, group).textContent = name;
 }
 
 // The joints as they are drawn: an unfinished drag lies over what the item says.
@@ -245,15 +250,7 @@ function drawOthers(S) {
   S.marks.others.replaceChildren();
   if (!S.layers.others || S.hide) return;
   for (const other of neighbours(S)) {
-    for (const [a, b] of S.skeleton.bones) {
-      if (other.xy[a] === null || other.xy[b] === null) continue;
-      const bone = make("line", { class: "other" }, S.marks.others);
-      line(bone, toScreen(S, ...other.xy[a]), toScreen(S, ...other.xy[b]));
-    }
-    const tagAt = other.xy.find((p) => p !== null);
-    if (!tagAt) continue;
-    const [x, y] = toScreen(S, ...tagAt);
-    make("text", { class: "who", x: x.toFixed(1), y: (y - 12).toFixed(1) }, S.marks.others).textContent = `person ${other.instance}`;
+    drawThin(S, S.marks.others, other.xy.map((p) => p && toScreen(S, ...p)), "other", `person ${other.instance}`);
   }
 }
 

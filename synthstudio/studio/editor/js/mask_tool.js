@@ -2,13 +2,13 @@
 // move a cursor, Enter paints there, or places a corner and, where the last one was placed, closes.
 // S.masking: {which, tool, erase, at, hover, points}; S.brush: {tool, r}, kept for the next mask.
 
-import { isShown, open } from "./actions.js";
+import { beginDrawing, endDrawing, isShown, open } from "./actions.js";
 import { ask } from "./api.js";
 import { CLICK_PX, draw, make, toFrame, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
 import { grownBox, inFrame, round3 } from "./labels.js";
 import { bitsOf, countsOf, fillBrush, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
-import { fillPanel, flash } from "./panel.js";
+import { flash } from "./panel.js";
 import { drawMask } from "./pictures.js";
 import { commit } from "./sync_queue.js";
 import { fillTools } from "./tools.js";
@@ -56,19 +56,7 @@ export function startMask(S, which) {
   S.masking = { which, tool: S.brush.tool, erase: false, at: withinPicture(S, middle), hover: null, points: [] };
   S.layers[which] = true;
   drawMask(S);
-  S.ui.stage.focus({ preventScroll: true });
-  fillPanel(S);
-  draw(S);
-  flash(S, MASK_HELP[S.masking.tool], 8000);
-}
-
-export function endMask(S) {
-  S.masking = null;
-  S.drag = null;
-  S.ui.flash.classList.remove("on");
-  S.ui.stage.focus({ preventScroll: true });
-  fillPanel(S);
-  draw(S);
+  beginDrawing(S, MASK_HELP[S.masking.tool]);
 }
 
 function withinPicture(S, [x, y]) {
@@ -94,10 +82,10 @@ export function maskAction(S, verb, rest) {
   else if (word in NEXT_TOOL) takeTool(S, word);
   else if (word === "close") closeOutline(S);
   else if (word === "leave" && masking.points.length) masking.points = [];
-  else if (word === "done" || word === "leave" || word === masking.which) endMask(S);
+  else if (word === "done" || word === "leave" || word === masking.which) endDrawing(S);
   else if (verb === "mask") startMask(S, word);
   else {
-    if (!PASS_BY.includes(verb)) endMask(S);
+    if (!PASS_BY.includes(verb)) endDrawing(S);
     return false;
   }
   if (S.masking) {

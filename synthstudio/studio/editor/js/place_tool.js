@@ -1,11 +1,10 @@
 // Joints placed one after another: each click puts the chosen joint there and goes on to the next.
 // S.placing: whether that is so. A press that moves is a drag as always, of a joint or the picture.
 
-import { DO, choose, isShown, open, placeJoint, setJoints } from "./actions.js";
+import { DO, choose, endDrawing, isShown, open, placeJoint, setJoints } from "./actions.js";
 import { toFrame } from "./canvas.js";
 import { LOOKING } from "./keys.js";
 import { isGuide, nice, say } from "./labels.js";
-import { endMask } from "./mask_tool.js";
 import { flash } from "./panel.js";
 import { NO_MODEL, accept, trusted } from "./predictions.js";
 import { stackOf } from "./undo.js";
@@ -16,7 +15,7 @@ export const PLACE_HELP = "Click where the named joint is; the next follows. Ent
 export function startPlacing(S) {
   if (S.placing) return endPlacing(S);
   if (!open(S) || !isShown(S)) return;
-  if (S.masking) endMask(S);
+  if (S.masking) endDrawing(S);
   S.placing = true;
   S.another = false;
   choose(S, Math.max(S.joint, 0));

@@ -1,13 +1,13 @@
 // Mouse, pen and touch on the stage.
 
-import { choose, edit, jointAt, placeJoint, turn } from "./actions.js";
+import { choose, edit, endDrawing, jointAt, placeJoint, turn } from "./actions.js";
 import { boxCorners, keepBox } from "./box_tool.js";
 import { CLICK_PX, REACH_PX, SIDE, draw, drawn, toFrame, toScreen, zoomBy } from "./canvas.js";
 import { known, middleOf, moveJoints, turnJoints } from "./labels.js";
 import { clickMask, cornerAt, doubleClickMask, dragMask, moveCorner, sizeBrush } from "./mask_tool.js";
 import { lightOf } from "./pictures.js";
 import { endPlacing, placeNext } from "./place_tool.js";
-import { endStroke, isChosen, keepStroke, startStroke, targets, toggleJoint } from "./strokes.js";
+import { isChosen, keepStroke, startStroke, targets, toggleJoint } from "./strokes.js";
 
 const TOUCH_PX = 24; // a fingertip's reach
 export const HANDLE = -2; // S.joint when the whole skeleton is chosen; -1: nothing
@@ -71,7 +71,7 @@ export function listenPointer(S) {
 
 // Leave a drag undone, and the line with it that was to be one drag.
 function dropDrag(S) {
-  if (S.drag?.once) endStroke(S);
+  if (S.drag?.once) endDrawing(S);
   S.drag = null;
 }
 
@@ -197,7 +197,7 @@ function released(S, event) {
   if (drag?.kind === "pinch" && S.fingers.size) return; // the last finger ends it
   S.drag = null;
   if (drag?.moved && drag.kind === "box") keepBox(S);
-  else if (drag?.kind === "stroke") drag.moved ? keepStroke(S, drag.line) : drag.once && endStroke(S);
+  else if (drag?.kind === "stroke") drag.moved ? keepStroke(S, drag.line) : drag.once && endDrawing(S);
   else if (drag?.kind === "corner" && S.masking && !drag.moved) clickMask(S, drag.line[0], reachOf(event) / 2);
   else if (drag?.kind === "mask" && S.masking) drag.moved ? dragMask(S, drag.line) : clickMask(S, drag.line[0], reachOf(event) / 2);
   else if (drag?.moved && drag.changed.length) edit(S, drag.changed);

@@ -3,7 +3,7 @@
 // shown person, S.item.found those of people whom nobody labelled.
 
 import { addNew, edit, emptied, fetching, insertNew, open } from "./actions.js";
-import { drawn, el, line, make, toScreen } from "./canvas.js";
+import { drawThin, drawn, el, line, make, toScreen } from "./canvas.js";
 import { setItem } from "./editor.js";
 import { actionsOf } from "./keys.js";
 import { asPlaced, derive, everybody, extent, isGuide, jointsPatch, known } from "./labels.js";
@@ -131,12 +131,10 @@ export function drawPredictionOverlay(S) {
 
 function drawPrediction(S, group, prediction, nobody) {
   const at = prediction.joints.map((point) => (point ? toScreen(S, point[0], point[1]) : null));
-  for (const [a, b] of S.skeleton.bones) if (at[a] && at[b]) line(make("line", { class: "prediction" }, group), at[a], at[b]);
+  drawThin(S, group, at, "prediction", nobody && "not labelled");
   at.forEach((p, j) => {
     if (p) make("circle", { class: "prediction", "data-joint": S.skeleton.joints[j], cx: p[0].toFixed(2), cy: p[1].toFixed(2), r: 3 }, group);
   });
-  const first = nobody && at.find((p) => p);
-  if (first) make("text", { class: "who", x: first[0].toFixed(1), y: (first[1] - 12).toFixed(1) }, group).textContent = "not labelled";
 }
 
 // A page of predictions taken at once, from the shown person on: of people whom nobody has edited

@@ -2,7 +2,7 @@
 // S.picked: the chosen joints where there are several, S.joint one of them; empty: S.joint alone.
 // S.stroke: {tool, box, corner}: a line is being drawn by a drag, or a box by the keys.
 
-import { choose, isShown, open } from "./actions.js";
+import { beginDrawing, choose, endDrawing, isShown, open } from "./actions.js";
 import { cornerAction, drawCorners, insideFrame } from "./box_tool.js";
 import { draw, make, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
@@ -55,23 +55,12 @@ export function extend(S, by) {
 const STROKE_HELP = "Or arrows move a corner, Tab takes the other, Enter keeps, Esc drops.";
 
 export function startStroke(S, tool) {
-  if (S.stroke) return endStroke(S);
+  if (S.stroke) return endDrawing(S);
   if (tool === "lasso" ? !open(S) || !isShown(S) : !mayPaint(S)) return;
   const [x, y, w, h] = extent(S.now) ?? [0, 0, S.item.w, S.item.h];
   S.stroke = { tool, corner: 0, box: insideFrame(S, [x - 3, y - 3, w + 6, h + 6]) };
   if (tool !== "lasso") setOccluder(S, tool);
-  S.ui.stage.focus({ preventScroll: true });
-  fillTools(S);
-  draw(S);
-  flash(S, `${tool === "lasso" ? "Draw round the joints." : PAINT_HELP} ${STROKE_HELP}`, 8000);
-}
-
-export function endStroke(S) {
-  S.stroke = null;
-  S.drag = null;
-  S.ui.flash.classList.remove("on");
-  fillTools(S);
-  draw(S);
+  beginDrawing(S, `${tool === "lasso" ? "Draw round the joints." : PAINT_HELP} ${STROKE_HELP}`);
 }
 
 // What keys mean while a line is drawn; others leave it and do what they do.
@@ -80,9 +69,9 @@ export function strokeAction(S, verb, rest) {
   if (verb === "accept" && rest[0] === "joint") {
     const [x, y, w, h] = S.stroke.box;
     keepStroke(S, [[x, y], [x + w, y], [x + w, y + h], [x, y + h]]);
-  } else if (verb === "leave" || verb === S.stroke.tool) endStroke(S);
+  } else if (verb === "leave" || verb === S.stroke.tool) endDrawing(S);
   else {
-    if (!LOOKING.includes(verb)) endStroke(S);
+    if (!LOOKING.includes(verb)) endDrawing(S);
     return false;
   }
   return true;
@@ -90,7 +79,7 @@ export function strokeAction(S, verb, rest) {
 
 export function keepStroke(S, line) {
   if (S.stroke.tool !== "lasso") return keepOccluder(S, line);
-  endStroke(S);
+  endDrawing(S);
   const inside = S.now.joints.flatMap((joint, j) => (known(joint) && joint.state !== null && isInside(line, joint) ? [j] : []));
   if (!inside.length) return flash(S, "No joint of this person is inside the line.");
   chooseJoints(S, inside);
@@ -149,7 +138,7 @@ function paintAction(S, verb, rest) {
   if (stroke.tool === "lasso") return false;
   const tool = verb === "paint" ? "object" : verb === "cause" || verb === "by" ? rest[0] : null;
   if (tool === "object" || tool === "person") {
-    if (verb === "paint") endStroke(S);
+    if (verb === "paint") endDrawing(S);
     else setOccluder(S, tool);
   } else if (verb === "cut") {
     if (!S.can.masks) flash(S, NO_MASKS);
@@ -207,7 +196,7 @@ function cutMask(S, item, now, line) {
 // Hide what lies under a closed line: an edit of each person behind it, all of them with one undo.
 function keepOccluder(S, line) {
   const { tool, front } = S.stroke;
-  endStroke(S);
+  endDrawing(S);
   if (!mayPaint(S)) return;
   const made = [];
   const left = [];
