@@ -194,14 +194,14 @@ def table(found: Found) -> str:
         cells = [f"{100 * i.value:.1f} ({100 * i.low:.1f} to {100 * i.high:.1f})" for i in shown]
         lines.append([str(row.photos), row.head, ARMS[row.arm], *cells, str(len(seeds))])
     pairs = [(ours, theirs) for ours in found for theirs in found if _asked(ours, theirs)]
-    if pairs:
+    shared = [(*pair, found[pair[0]].keys() & found[pair[1]].keys()) for pair in pairs]
+    if any(both for _, _, both in shared):
         lines += [[], ["photos", "head", "difference", *COLUMNS, "seeds"], ["---"] * 9]
-    for ours, theirs in pairs:
-        both = sorted(found[ours].keys() & found[theirs].keys())
+    for ours, theirs, both in (each for each in shared if each[2]):
         sides = [[_sides(found[row], c, both) for row in (ours, theirs)] for c in COLUMNS]
-        cells = [paired_interval(*pair, seed=SEED).marked() for pair in sides] if both else []
-        text = "orn less kpe" if ours.head != theirs.head else ARMS[ours.arm]
-        text += f": {ARMS[ours.arm]}" if ours.head != theirs.head else f" - {ARMS[theirs.arm]}"
+        cells = [paired_interval(*pair, seed=SEED).marked() for pair in sides]
+        other = "kpe" if ours.head != theirs.head else ARMS[theirs.arm]
+        text = f"{ARMS[ours.arm]} - {other}"
         lines.append([str(theirs.photos), ours.head, text, *cells, str(len(both))])
     return "\n".join(f"| {' | '.join(cells)} |" if cells else "" for cells in lines) + "\n"
 
