@@ -322,6 +322,9 @@ class SignIns(BrowserNames):
     Streamlit checks that cookie for pages alone. One is good for 30 to 60 days after a page.
     """
 
+    secret = ""
+    """By which Streamlit signs those cookies: after another one nobody is signed in."""
+
     def of(self, cookies: Mapping[str, str]) -> str | None:
         return next(filter(None, map(self.get, self._keys(cookies))), None)
 
@@ -334,12 +337,11 @@ class SignIns(BrowserNames):
         for key in self._keys(cookies):
             self.drop(key)
 
-    @staticmethod
-    def _keys(cookies: Mapping[str, str]) -> list[str]:
+    def _keys(self, cookies: Mapping[str, str]) -> list[str]:
         parts = sorted(name for name in cookies if name.startswith("_streamlit_user"))
         text = "; ".join(f"{name}={cookies[name]}" for name in parts)
         month = int(time.time() // _MONTH_S)
-        return [f"{text} {month - k}" for k in (0, 1)] if text else []
+        return [f"{self.secret} {text} {month - k}" for k in (0, 1)] if text else []
 
 
 def _browser_digest(browser: str) -> str:

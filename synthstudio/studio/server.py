@@ -294,6 +294,7 @@ def build(settings: Settings) -> dict[str, Any]:
     _enforce(allowed, signed_in=signed_in)
     ctx = context()
     ctx.signed_in, ctx.with_accounts = signed_in, settings.accounts
+    ctx.sign_ins.secret = str(section.get("cookie_secret", ""))
     user_of = account_of(ctx) if settings.accounts else ctx.sign_ins.of
     policy = Policy(
         signed_in=signed_in,

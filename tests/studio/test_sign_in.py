@@ -218,6 +218,9 @@ def test_a_sign_in_is_known_by_the_whole_cookie_and_ends(tmp_path, monkeypatch):
     kept = SignIns(tmp_path)  # after a restart of the server
     assert kept.of(cookies) == kept.of(cookies | {"other": "d"}) == ADA
     assert kept.of(cookies | {"_streamlit_user__1": "x"}) is None is kept.of({"other": "c"})
+    kept.secret = "another"
+    assert kept.of(cookies) is None
+    kept.secret = ""
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 61 * 24 * 3600)
     assert kept.of(cookies) is None
