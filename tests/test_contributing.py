@@ -1,16 +1,12 @@
-"""CONTRIBUTING's recipes: what they name exists; nightly, they are followed word for word.
+"""CONTRIBUTING's recipes: what they name exists, and their blocks fit into its files.
 
 A block of a recipe names its file in its first line (a new file, at its end, or in one of its
-dicts); the lines of its sh blocks are run in a copy of the package.
+dicts).
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -61,27 +57,3 @@ def test_what_a_recipe_names_exists(title: str) -> None:
                 compile(whole, name, "exec")
             else:
                 assert yaml.safe_load(whole)
-
-
-def run(line: str, root: Path) -> None:
-    """Run a command of the page in the copy, by this Python."""
-    words = shlex.split(line)
-    if words[0] == "make":
-        rules = (root / "Makefile").read_text(encoding="utf-8")
-        rule = re.search(rf"^{words[1]}:.*\n\t\$\(BIN\)/(.*)", rules, re.M)
-        assert rule, line
-        words = rule[1].split()
-    if words[0] == "pytest":
-        words[1:1] = ["-q", "-n0", "-p", "no:cacheprovider"]
-    module = [] if words[0] == "python" else ["-m", words[0]]
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(
-        [sys.executable, *module, *words[1:]],
-        cwd=root,
-        env={**mine, "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{line}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    assert words[0] != "pytest" or re.search(r"\d passed|^\.+ ", done.stdout, re.M), done.stdout

@@ -87,10 +87,15 @@ def test_commands_in_sentences_exist() -> None:
                 assert not wrong, f"{page}: {code}"
 
 
-@pytest.mark.parametrize("page", [page for page, text in PAGES.items() if "```python" in text])
+RESEARCH = [f"docs/research/{name}.md" for name in ("blocks", "bottom_up", "systems")]
+
+
+@pytest.mark.parametrize(
+    "page", [*RESEARCH, *(page for page, text in PAGES.items() if "```python" in text)]
+)
 def test_printed_python_exists(page: str) -> None:
     known: dict[str, Any] = {}
-    for language, block in blocks(PAGES[page]):
+    for language, block in blocks((ROOT / page).read_text(encoding="utf-8")):
         if language == "python":
             check_python(block, known)
 

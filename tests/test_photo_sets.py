@@ -62,34 +62,6 @@ def test_photos_that_stay_as_they_are_are_counted(ground: str, world: Path, tmp_
     assert made.untouched == (made.photos if ground == "known" else 0)
 
 
-def test_an_untouched_set_has_no_findings_and_planted_ones_are_found(
-    stored: Dataset, tmp_path: Path
-):
-    assert kinds(stored.folder) == set()  # its pictures are noise: of them nothing is true
-    copy = tmp_path / "planted"
-    shutil.copytree(stored.folder, copy)
-    path = next(copy.rglob("shards/00000/instances.parquet"))
-    rows = pq.read_table(path).to_pylist()
-    human, drawn = (
-        next(r for r in rows if r["origin"][0] == origin and r["state"][5] in (1, 2))
-        for origin in ("human", "rendered")
-    )
-    # An elbow that a guess puts outside the box is no error in a photo; far outside it is.
-    x, _, w, _ = human["amodal_box_px"]
-    human["joints_px"][10] = x + w + 40
-    write_parquet(path, INSTANCE_SCHEMA, rows)
-    assert kinds(copy) == set()
-    human["joints_px"][10] = x + w + 140
-    write_parquet(path, INSTANCE_SCHEMA, rows)
-    assert "joint_far" in kinds(copy)
-    human["joints_px"][10] = x + w
-    x, _, w, _ = drawn["amodal_box_px"]
-    drawn["joints_px"][10] = x + w + 60
-    drawn["joints_camera_m"] = None
-    write_parquet(path, INSTANCE_SCHEMA, rows)
-    assert "joint_far" in kinds(copy)
-
-
 def kinds(folder: Path) -> set[str]:
     return set(validate_dataset(Dataset(folder), pictures=False).findings.counts)
 

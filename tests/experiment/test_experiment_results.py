@@ -1,7 +1,6 @@
 """Which joints count where, what a difference shows, and how it is told."""
 
 import functools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +16,6 @@ from synthstudio.experiment.config import (
     QUESTIONS,
     Arm,
     Question,
-    arms,
-    training_config,
 )
 
 BONES = get_skeleton("body12")
@@ -138,34 +135,3 @@ def test_nothing_to_measure_is_a_dash_and_valid_json() -> None:
         "Nothing to measure: clean photos, joints marked as hidden."
         in results.sentences(reported)[0]
     )
-
-
-def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
-    ways = arms(pretrained=True)
-    assert [a.name for a in arms(pretrained=False)] == ["orn", "orn-occlude", "kpe", "kpe-occlude"]
-    assert len(ways) == 6
-    made = {
-        a.name: training_config(
-            a,
-            seed=1,
-            size="nano",
-            steps=9,
-            people=Path("p"),
-            bank=True,
-            start=Path("s") if a.pretrained else None,
-        )
-        for a in ways
-    }
-    for question in QUESTIONS:
-        ours, theirs = (made[n].model_dump() for n in (question.ours, question.theirs))
-        differ = {k for k in ours if ours[k] != theirs[k]} - {"name"}
-        text = question.text
-        kinds = {
-            "copies": {"train"},
-            "pretraining": {"init_from"},
-            "both": {"train", "init_from"},
-            "instead": {"network"},
-        }
-        word = next(w for w in ("instead", "both", "pretraining", "copies") if w in text)
-        assert differ == kinds[word], text
-    assert made["orn"].train[0].variants == ("clean",) and not made["orn-occlude"].train[0].variants

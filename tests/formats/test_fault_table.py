@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 from faulty_files import JOINTS, TOOLS, Project, project, save_picture, verdict
 
 from synthstudio.api.exchange import import_photos
-from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.images import decode_rgb
 
 Change = Callable[[Project], object]
@@ -482,44 +478,6 @@ def test_annotations_of_other_tools(tool: str, name: str, wanted: str, tmp_path:
 
 
 # Motions, meshes, videos and photos ----------------------------------------------------------
-Bytes = Callable[[bytes], bytes]
-
-
-def film(frames: int = 6, codec: str = "MJPG") -> bytes:
-    with tempfile.NamedTemporaryFile(suffix=".avi") as file:
-        writer = cv2.VideoWriter(file.name, cv2.VideoWriter.fourcc(*codec), 5.0, (64, 48))
-        for k in range(frames):
-            writer.write(np.full((48, 64, 3), 40 * k, np.uint8))
-        writer.release()
-        return Path(file.name).read_bytes()
-
-
-VIDEOS: dict[str, tuple[str, Bytes, int]] = {  # name, what is done, frames (0: refused)
-    "plain": ("a.avi", bytes, 6),
-    "an ending in capitals": ("A.AVI", bytes, 6),
-    "a name that is not ASCII": ("größe ß.avi", bytes, 6),
-    "the ending of another kind": ("a.mp4", bytes, 6),
-    "no index": ("a.avi", lambda data: data[: data.rindex(b"idx1")], 6),
-    "cut in half": ("a.avi", lambda data: data[: len(data) // 2], 0),
-    "an empty file": ("a.avi", lambda data: b"", 0),
-    "zeros": ("a.avi", lambda data: b"\0" * 999, 0),
-    "text": ("a.mp4", lambda data: b"hello", 0),
-    "a head alone": ("a.avi", lambda data: data[:200], 0),
-}
-
-
-@pytest.mark.parametrize("name", VIDEOS)
-def test_videos(name: str, tmp_path: Path) -> None:
-    said, change, frames = VIDEOS[name]
-    (tmp_path / said).write_bytes(change(film()))
-    if not frames:
-        with pytest.raises(SynthStudioError, match=re.escape(said)):
-            import_photos(tmp_path / said, tmp_path / "out", every=1)
-        return
-    made = import_photos(tmp_path / said, tmp_path / "out", every=1)
-    assert frames <= len(made) <= 6
-    shades = [float(decode_rgb(made._stored.image_bytes(k), "x").mean()) for k in range(len(made))]
-    assert shades == pytest.approx([40 * k for k in range(len(made))], abs=4)
 
 
 PHOTOS: dict[str, tuple[str, dict[str, Any] | bytes, str]] = {

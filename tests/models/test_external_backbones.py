@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.backbones import external
-from synthstudio.models.backbones.external import RANDOM, TRUST, Features, OwnMaps
+from synthstudio.models.backbones.external import TRUST, Features, OwnMaps
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import checkpoint, networks, optimization
 from synthstudio.training import config as configs
@@ -245,20 +245,3 @@ def test_a_torch_file_with_code_is_refused(mine: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be loaded"):
         networks.build_network(asked, SKELETON, bank=None, weights=weights)
     assert not (tmp_path / "made").exists()
-
-
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "regnet_y_400mf", "swin_t"])
-def test_networks_of_torchvision(name: str) -> None:
-    _installed("torchvision")
-    asked = network(backbone=f"torchvision:{name}", head="kpe")
-    net = networks.build_network(asked, SKELETON, bank=None, weights=RANDOM).eval()
-    assert [level.stride for level in net.features.levels][:4] == [4, 8, 16, 32]
-    assert not any(key.startswith("features.net.fc") for key in net.state_dict())
-    assert net(torch.rand(1, 3, *SIZE)).maps.shape == (1, 17, 16, 12)
-
-
-def _installed(library: str) -> None:
-    try:
-        importlib.import_module(library)
-    except Exception as error:
-        pytest.skip(f'{library} cannot be imported (pip install "synthstudio[backbones]"): {error}')
