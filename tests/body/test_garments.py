@@ -6,8 +6,9 @@ from wardrobe_people import dressed, person
 
 from synthstudio.body import wardrobe
 from synthstudio.body.atlas import Atlas, load_atlas
-from synthstudio.body.clothes.garment_mesh import clipped, weave_of
+from synthstudio.body.clothes.garment_mesh import Known, clipped, weave_of
 from synthstudio.core.errors import GeometryError
+from synthstudio.core.rng import stream
 from synthstudio.core.scene import PARTS
 
 
@@ -17,6 +18,14 @@ def atlas() -> Atlas:
 
 
 # Cutting ------------------------------------------------------------------------------------
+
+
+def test_answers_are_right_when_more_is_asked_than_is_kept():
+    numbers = stream(0, "known").random((2, 300_000), np.float32)
+    known = Known(2, np.zeros(2))
+    for asked in (numbers, numbers[:, ::-1], numbers[:, :9]):
+        got = known.get(asked, lambda new, asked=asked: 2.0 * asked[:, new].T)
+        np.testing.assert_array_equal(got, 2.0 * asked.T)
 
 
 def test_a_cut_that_leaves_nothing_is_an_error(atlas):
