@@ -1,4 +1,4 @@
-"""Workers that die once, for test_predict_workers.py, test_predict_workers.py, test_ray_runs.py.
+"""Workers that die once, for training/test_predict_command.py and test_ray_runs.py.
 
 Workers import it.
 """

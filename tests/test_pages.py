@@ -55,7 +55,7 @@ NOT_RUN = {
     "synthstudio validate s3:": "needs a bucket; tests/stores has one",
     "synthstudio evaluate --predictions results.json": "needs another program's predictions",
     "synthstudio evaluate movenet-lightning.onnx": "needs another program's network",
-    "synthstudio stress": "1,700 frames; tests/training/test_stress.py makes a few",
+    "synthstudio stress": "1,700 frames; tests/training/test_challenges.py makes a few",
     "synthstudio train scenes/training/base.yaml": "wants GPUs; tests/training/test_ray_train.py",
     "export SYNTHSTUDIO_OIDC": "needs an identity provider; tests/studio/test_sign_in.py has one",
 }

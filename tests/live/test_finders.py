@@ -1,17 +1,12 @@
 """Who is in a picture, when nobody says: bottom-up networks, the detector, a second look."""
 
-from __future__ import annotations
-
 import dataclasses
-import re
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from synthstudio.core.errors import ModelError
 from synthstudio.inference.finder import (
@@ -26,7 +21,7 @@ from synthstudio.inference.frames import bottom_up_finder
 from synthstudio.inference.predict import CropPredictions, predict
 from synthstudio.inference.sources import Boxes, SourceImage
 from synthstudio.models.bottom_up.contract import FoundPeople
-from synthstudio.models.packaged import WEIGHTS, default_model
+from synthstudio.models.packaged import default_model
 
 
 class Corner(torch.nn.Linear):
@@ -35,11 +30,11 @@ class Corner(torch.nn.Linear):
 
     finds_joints = True
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images):
         assert images.shape == (1, 3, 64, 96) and images.dtype == torch.uint8
         return images
 
-    def decode(self, outputs: torch.Tensor) -> list[FoundPeople]:
+    def decode(self, outputs):
         rows, columns = np.nonzero(outputs[0, 0].numpy() > 200)
         low, high = [columns.min(), rows.min()], [columns.max() + 1, rows.max() + 1]
         joints = np.array([[low, high, low, [np.nan] * 2]] * 3, float)
@@ -49,7 +44,7 @@ class Corner(torch.nn.Linear):
         ]
 
 
-def test_boxes_are_those_of_the_picture() -> None:
+def test_boxes_are_those_of_the_picture():
     rgb = np.zeros((128, 128, 3), np.uint8)
     rgb[20:100, 40:80] = 255
     net: Any = Corner(1, 1)
@@ -63,7 +58,7 @@ SIZE = (96, 128)
 class Bright:
     """A session that finds what is bright three times: surely, less so, and elsewhere unsurely."""
 
-    def run(self, names: list[str], feed: dict[str, Any]) -> list[np.ndarray]:
+    def run(self, names, feed):
         assert names == ["scores", "boxes"]
         pixels = feed["images"]
         assert pixels.shape == (1, 3, *SIZE) and pixels.dtype == np.uint8
@@ -76,18 +71,18 @@ class Bright:
         return [scores, np.array([[near, box, [0, 0, 20, 20]]], np.float32)]
 
 
-def finder(**options: Any) -> Finder:
+def finder(**options):
     return Finder(session=Bright(), name="bright", size=SIZE, **options)
 
 
-def bright_box(low: tuple[int, int], high: tuple[int, int], size: tuple[int, int]) -> SourceImage:
+def bright_box(low, high, size):
     rgb = np.zeros((*size, 3), np.uint8)
     rgb[low[1] : high[1], low[0] : high[0]] = 255
     return SourceImage(number=0, name="a", rgb=rgb)
 
 
 @pytest.mark.parametrize("size", [(96, 128), (240, 320), (200, 600), (600, 200), (48, 64)])
-def test_boxes_are_in_the_pictures_own_pixels(size: tuple[int, int]) -> None:
+def test_boxes_are_in_the_pictures_own_pixels(size):
     low, high = (size[1] // 4, size[0] // 4), (size[1] // 2, size[0] // 2)
     found = finder()(bright_box(low, high, size))
     cell = max(size[0] / SIZE[0], size[1] / SIZE[1])
@@ -96,7 +91,7 @@ def test_boxes_are_in_the_pictures_own_pixels(size: tuple[int, int]) -> None:
     assert found.score.tolist() == pytest.approx([0.9])
 
 
-def test_boxes_end_with_the_picture_and_doubles_go() -> None:
+def test_boxes_end_with_the_picture_and_doubles_go():
     whole = bright_box((0, 0), (320, 100), (100, 320))
     found = finder()(whole)
     assert found.xywh.tolist() == [[0, 0, 320, 100]]
@@ -104,7 +99,7 @@ def test_boxes_end_with_the_picture_and_doubles_go() -> None:
     assert len(finder(min_score=0.15)(whole)) == 1  # its other box lies in the grey above
 
 
-def test_bad_files_and_answers_are_one_message(tmp_path: Path) -> None:
+def test_bad_files_and_answers_are_one_message(tmp_path):
     with pytest.raises(ModelError, match="no person finder"):
         Finder.load(default_model())
     (tmp_path / "cut.onnx").write_bytes(default_model().read_bytes()[:1000])
@@ -114,16 +109,11 @@ def test_bad_files_and_answers_are_one_message(tmp_path: Path) -> None:
         Finder.load(tmp_path / "none.onnx")
 
     class Broken(Bright):
-        def run(self, names: list[str], feed: dict[str, Any]) -> list[np.ndarray]:
+        def run(self, names, feed):
             return [np.full((1, 3), np.nan), np.zeros((1, 3, 4))]
 
     with pytest.raises(ModelError, match="not finite"):
         Finder(session=Broken(), name="", size=SIZE)(bright_box((0, 0), (9, 9), SIZE))
-
-
-def test_the_packages_networks_name_no_place_of_where_they_were_made() -> None:
-    for file in WEIGHTS.iterdir():
-        assert not re.search(rb"/(tmp|home|work|root|Users)/", file.read_bytes()), file.name
 
 
 # Without boxes: whom detector and network agree on, or one person by a look at the whole picture.
@@ -132,14 +122,14 @@ CROP = (96, 72)
 CORNERS = np.array([[150.0, 60.0], [190.0, 60.0], [190.0, 140.0], [150.0, 140.0]])
 
 
-def picture(*, person: bool = True) -> SourceImage:
+def picture(*, person=True):
     rgb = np.full((240, 320, 3), 90, np.uint8)
     if person:
         cv2.rectangle(rgb, (150, 60), (189, 139), (255, 0, 0), -1)  # pixels' corners are CORNERS
     return SourceImage(number=0, name="a", rgb=rgb)
 
 
-def red_corners(crops: NDArray[np.uint8]) -> CropPredictions:
+def red_corners(crops):
     """A network whose four joints are the corners of what is red; none without."""
     count = len(crops)
     xy, present = np.full((count, 4, 2), -1.0), np.zeros((count, 4))
@@ -158,7 +148,7 @@ def red_corners(crops: NDArray[np.uint8]) -> CropPredictions:
     )  # fmt: skip
 
 
-def test_the_second_look_is_at_the_person_and_finds_them_closer() -> None:
+def test_the_second_look_is_at_the_person_and_finds_them_closer():
     find = second_look(red_corners, size=CROP)
     box = find(picture()).xywh[0]
     assert box == pytest.approx([150 - 80 * MARGIN, 60 - 80 * MARGIN, 40 + 160 * MARGIN,
@@ -170,7 +160,7 @@ def test_the_second_look_is_at_the_person_and_finds_them_closer() -> None:
     assert off[1] < 1.5 < off[0]
 
 
-def test_nobody_found_or_boxes_that_came_with_it_leave_the_first_boxes() -> None:
+def test_nobody_found_or_boxes_that_came_with_it_leave_the_first_boxes():
     find = second_look(red_corners, size=CROP)
     assert find(picture(person=False)).xywh.tolist() == [[0, 0, 320, 240]]
     own = Boxes(xywh=np.array([[10.0, 20, 30, 40], [50, 60, 70, 80]]), score=np.ones(2))
@@ -179,15 +169,15 @@ def test_nobody_found_or_boxes_that_came_with_it_leave_the_first_boxes() -> None
     assert find(given) is own
 
 
-def test_detector_and_network_have_to_agree_and_nobody_is_found_twice() -> None:
+def test_detector_and_network_have_to_agree_and_nobody_is_found_twice():
     """Of four boxes one holds nobody whom the network knows, two hold the same person."""
     boxes = np.array([[145.0, 55, 50, 90], [150, 60, 42, 84], [10, 10, 40, 80], [140, 50, 60, 100]])
     scores = np.array([0.6, 0.5, 0.9, 0.1])
 
-    def detector(image: SourceImage) -> Boxes:
+    def detector(image):
         return Boxes(xywh=boxes, score=scores)
 
-    def sure_of_red(crops: NDArray[np.uint8]) -> CropPredictions:
+    def sure_of_red(crops):
         found = red_corners(crops)
         sure = np.where(found.present > 0, 0.8, 0.1)
         return dataclasses.replace(found, quality=sure)
@@ -204,9 +194,7 @@ def test_detector_and_network_have_to_agree_and_nobody_is_found_twice() -> None:
     assert find(dataclasses.replace(picture(), boxes=own)) is own
 
 
-def test_without_onnx_runtime_a_second_look_is_alone_and_that_is_said(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_onnx_runtime_a_second_look_is_alone_and_that_is_said(monkeypatch, caplog):
     monkeypatch.setattr("synthstudio.inference.finder.find_spec", lambda name: None)
     find = find_people(red_corners, size=CROP)
     own = Boxes(xywh=np.array([[10.0, 20, 30, 40]]), score=np.ones(1))

@@ -1,13 +1,7 @@
 """Cameras, videos and network streams that are missing, stall, break off or change in size."""
 
-from __future__ import annotations
-
 import logging
 import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
 import cv2
 import dancers
@@ -20,7 +14,7 @@ from synthstudio.inference.stream import Stream, stream_source
 
 
 @pytest.fixture
-def clip(tmp_path: Path) -> Path:
+def clip(tmp_path):
     places = [[(5.0 * k, 60.0)] for k in range(30)]
     return dancers.video(tmp_path / "a.mp4", [dancers.picture(p) for p in places])
 
@@ -28,27 +22,27 @@ def clip(tmp_path: Path) -> Path:
 class FakeCapture:
     """Stands for cv2.VideoCapture: `pictures` as they come, None at the end, or a function."""
 
-    def __init__(self, *pictures: Any, opens: bool = True, **stated: float) -> None:
+    def __init__(self, *pictures, opens=True, **stated):
         self.pictures, self.opens, self.stated = list(pictures), opens, stated
         self.released = False
 
-    def __call__(self, *place: Any) -> FakeCapture:
+    def __call__(self, *place):
         self.place = place
         return self
 
-    def isOpened(self) -> bool:
+    def isOpened(self):
         return self.opens
 
-    def get(self, what: int) -> float:
+    def get(self, what):
         named = {cv2.CAP_PROP_FPS: "fps", cv2.CAP_PROP_FRAME_COUNT: "count"}
         return self.stated.get(named.get(what, ""), 0.0)
 
-    def read(self) -> tuple[bool, Any]:
+    def read(self):
         given = self.pictures.pop(0) if self.pictures else None
         given = given() if callable(given) else given
         return given is not None, given
 
-    def release(self) -> None:
+    def release(self):
         self.released = True
 
 
@@ -56,8 +50,8 @@ GREY = np.full((24, 32, 3), 90, np.uint8)
 
 
 @pytest.fixture
-def capture(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def put(*pictures: Any, **how: Any) -> FakeCapture:
+def capture(monkeypatch):
+    def put(*pictures, **how):
         made = FakeCapture(*pictures, **how)
         monkeypatch.setattr(cv2, "VideoCapture", made)
         return made
@@ -65,7 +59,7 @@ def capture(monkeypatch: pytest.MonkeyPatch) -> Any:
     return put
 
 
-def test_a_file_gives_every_picture(clip: Path) -> None:
+def test_a_file_gives_every_picture(clip):
     stream = Stream(stream_source(clip))
     found = list(stream)
     assert [f.number for f in found] == list(range(30)) and stream.fps == 30
@@ -73,7 +67,7 @@ def test_a_file_gives_every_picture(clip: Path) -> None:
     assert found[0].rgb[100, 15, 0] > 200 > found[0].rgb[100, 15, 2]  # RGB
 
 
-def test_a_paced_video_gives_a_slow_reader_the_newest_picture(capture: Any, clip: Path) -> None:
+def test_a_paced_video_gives_a_slow_reader_the_newest_picture(capture, clip):
     made = capture(*[GREY] * 30, count=30.0, fps=500.0)
     frames = iter(Stream(stream_source(clip, realtime=True)))
     first = next(frames)
@@ -84,7 +78,7 @@ def test_a_paced_video_gives_a_slow_reader_the_newest_picture(capture: Any, clip
     assert rest[0].arrived_s - first.arrived_s > rest[0].time_s - first.time_s - 0.03
 
 
-def test_a_slow_reader_gets_the_newest_picture_of_a_camera(capture: Any) -> None:
+def test_a_slow_reader_gets_the_newest_picture_of_a_camera(capture):
     made = capture(*(np.full((24, 32, 3), k, np.uint8) for k in range(100)))
     frames = iter(Stream(stream_source(0)))
     first = next(frames)
@@ -96,7 +90,7 @@ def test_a_slow_reader_gets_the_newest_picture_of_a_camera(capture: Any) -> None
 
 
 @pytest.mark.parametrize("source", ["rtsp://user:secret@127.0.0.1:9/cam", 7])
-def test_a_source_that_is_missing_or_goes_away_is_told(source: str | int, capture: Any) -> None:
+def test_a_source_that_is_missing_or_goes_away_is_told(source, capture):
     made = capture(opens=False)
     with pytest.raises(DeviceError) as error:
         list(Stream(stream_source(source)))
@@ -108,18 +102,8 @@ def test_a_source_that_is_missing_or_goes_away_is_told(source: str | int, captur
     assert made.released
 
 
-def test_a_camera_that_is_not_there_is_told_by_opencv_itself() -> None:
-    with pytest.raises(DeviceError, match="no such camera"):
-        list(Stream(stream_source(97)))
-
-
-def test_a_film_over_the_network_may_end(capture: Any) -> None:
-    capture(GREY, GREY, count=2.0)
-    assert list(Stream(stream_source("https://127.0.0.1/a.mp4")))
-
-
 @pytest.mark.parametrize("source", [0, "rtsp://127.0.0.1/cam"])
-def test_one_that_stalls_is_told(source: Any, capture: Any) -> None:
+def test_one_that_stalls_is_told(source, capture):
     hang = threading.Event()
     capture(GREY, lambda: hang.wait(PATIENCE_S) and None)
     try:
@@ -129,41 +113,13 @@ def test_one_that_stalls_is_told(source: Any, capture: Any) -> None:
         hang.set()
 
 
-@pytest.fixture
-def silent_server() -> Iterator[str]:
-    """An HTTP server that says a video comes, and then nothing."""
-    release = threading.Event()
-
-    class Silent(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "video/mp4")
-            self.end_headers()
-            release.wait(PATIENCE_S)
-
-        def log_message(self, *words: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Silent)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/a.mp4"
-    release.set()
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_server_that_says_nothing_is_told(silent_server: str) -> None:
-    with pytest.raises(DeviceError, match=r"no picture comes|cannot be opened"):
-        list(Stream(stream_source(silent_server), timeout_s=1.0))
-
-
-def test_pictures_that_change_in_size_are_told(capture: Any, clip: Path) -> None:
+def test_pictures_that_change_in_size_are_told(capture, clip):
     capture(GREY, GREY, np.zeros((32, 24, 3), np.uint8))
     with pytest.raises(FormatError, match=r"picture 2: the pictures change in size.*32 x 24.*24 x"):
         list(Stream(stream_source(clip)))
 
 
-def test_a_video_of_jpegs_of_two_sizes_comes_in_the_first_ones(tmp_path: Path) -> None:
+def test_a_video_of_jpegs_of_two_sizes_comes_in_the_first_ones(tmp_path):
     """A real one: MJPEG is one JPEG after the other, and OpenCV scales what FFmpeg decodes."""
     parts = []
     for size in [(48, 64)] * 30 + [(64, 48)] * 30:
@@ -176,8 +132,8 @@ def test_a_video_of_jpegs_of_two_sizes_comes_in_the_first_ones(tmp_path: Path) -
 
 
 def test_videos_without_pictures_are_told_and_one_cut_off_ends_early_with_a_word(
-    tmp_path: Path, capture: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+    tmp_path, capture, caplog
+):
     damaged = tmp_path / "a.mp4"
     damaged.write_bytes(b"\0" * 4000)
     capture(count=10.0)
@@ -189,32 +145,17 @@ def test_videos_without_pictures_are_told_and_one_cut_off_ends_early_with_a_word
     assert "only 3 of 30" in caplog.text
 
 
-def test_headers_may_state_anything(capture: Any, clip: Path) -> None:
-    for stated in ({"fps": float("nan")}, {"fps": -5.0}, {"fps": 1e12, "count": 1e300}):
-        capture(GREY, GREY, **stated)
-        stream = Stream(stream_source(clip))
-        assert len(list(stream)) == 2 and stream.fps == 30
-
-
 @pytest.mark.parametrize(
     "source", ["file:///etc/passwd", "concat://a|b", "rtsp://", "http://[::1", "100", "udp://x"]
 )
-def test_other_addresses_and_cameras_are_refused(source: str) -> None:
+def test_other_addresses_and_cameras_are_refused(source):
     with pytest.raises(ArgumentError):
         stream_source(source)
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path):
     (tmp_path / "a.txt").touch()
     (tmp_path / "damaged.mp4").write_bytes(b"\0" * 4000)
     for name in ("a.txt", "b.mp4", "damaged.mp4"):
         with pytest.raises(FormatError):
             list(Stream(stream_source(tmp_path / name)))
-
-
-def test_closing_ends_it(capture: Any) -> None:
-    made = capture(*[GREY] * 1000)
-    stream = Stream(stream_source(0))
-    for _ in stream:
-        stream.close()
-    wait_for(lambda: made.released, "the camera is let go")

@@ -17,8 +17,6 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, NO_STATE, Row
 from synthstudio.dataset.shards import write_shard
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.review.datasets import register
-from synthstudio.review.store import Store
 
 JOINTS = get_skeleton("coco17").joints
 WIDTH, HEIGHT, FOCAL = 640, 480, 800.0
@@ -70,10 +68,6 @@ def write_rows(rows: Rows, out: Path, *, skeleton: str = "coco17") -> Dataset:
             session.publish(write_shard(out, shard, mine, rows_of=rows_of))  # type: ignore[arg-type]
         session.finish()
     return Dataset(out)
-
-
-def registered(store: Store, dataset: Dataset) -> str:
-    return register(store, dataset, "a set")
 
 
 class _Stub:

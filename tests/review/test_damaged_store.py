@@ -10,7 +10,7 @@ from synthstudio.review.models import EventRow
 from synthstudio.review.store import open_store
 
 
-def test_malformed_pages(store, store_url, tmp_path) -> None:
+def test_malformed_pages(store, store_url, tmp_path):
     if not store_url.startswith("sqlite"):
         pytest.skip("PostgreSQL looks after its own pages")
     for revision in range(60):
@@ -29,7 +29,7 @@ def test_malformed_pages(store, store_url, tmp_path) -> None:
             broken.close()
 
 
-def test_a_file_that_is_no_database_or_no_text(made_store, tmp_path) -> None:
+def test_a_file_that_is_no_database_or_no_text(made_store, tmp_path):
     path, whole = tmp_path / "review.db", made_store.read_bytes()
     for table in (b"TABLE event", b"TABLE item", b""):
         assert table in whole
@@ -40,7 +40,7 @@ def test_a_file_that_is_no_database_or_no_text(made_store, tmp_path) -> None:
         assert path.read_bytes() == damaged
 
 
-def test_a_time_that_is_none(store, store_url) -> None:
+def test_a_time_that_is_none(store, store_url):
     if not store_url.startswith("sqlite"):
         pytest.skip("PostgreSQL has a type for times")
     edits.apply(store, op("comment", 0, text="x"), who=ANNA, base=ON_DISK)
@@ -61,7 +61,7 @@ def test_a_time_that_is_none(store, store_url) -> None:
         "7",
     ],
 )
-def test_labels_that_are_none(store, stored) -> None:
+def test_labels_that_are_none(store, stored):
     edits.apply(store, op("comment", 0, text="x"), who=ANNA, base=ON_DISK)
     with store.session() as session:
         session.execute(text("UPDATE event SET after = :stored"), {"stored": stored})

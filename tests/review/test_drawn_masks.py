@@ -1,4 +1,4 @@
-"""Masks that reviewers draw: what is taken, what follows from them, and what exports have."""
+"""Masks and boxes that reviewers draw: what is taken, what follows, and what exports have."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from imported_photos import import_photos
 from pycocotools import mask as coco_mask
-from review_ops import ANNA, Desk, op
+from review_ops import ANNA, Desk, op, seen
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.masks import decode, encode
@@ -32,13 +32,8 @@ def bits(counts, size=SIZE):
 
 
 @pytest.fixture
-def photos(tmp_path):
-    return import_photos(tmp_path / "photos", 60)  # box 8 8 40 30, no mask
-
-
-@pytest.fixture
-def drawing(empty_store, photos):
-    return Drawing(empty_store, photos)
+def drawing(empty_store, tmp_path):
+    return Drawing(empty_store, import_photos(tmp_path / "photos", 60))  # box 8 8 40 30, no mask
 
 
 class Drawing(Desk):
@@ -251,3 +246,56 @@ def test_an_event_is_found_by_its_name_and_the_last_ones_are_read_alone(drawing,
     assert history.event_named(drawing.store, drawing.who, *name) == made[0].id
     other = dataclasses.replace(drawing.who, instance=2)
     assert history.event_named(drawing.store, other, *name) is None
+
+
+# ---- boxes: drawn, or grown with joints; a mask's own box stays
+
+
+def edited(desk, *, box=None, **joints):
+    """Return the first person's row after an edit."""
+    event = desk.do("edit", 0, joints=joints, box=box)
+    assert desk.state(event.person).box == (None if box is None else list(box))
+    desk.check()
+    return next(reviewed(desk.store, desk.dataset, only="all").iter_instances())
+
+
+@pytest.mark.parametrize(
+    ("edit", "box"),
+    [
+        ({"left_wrist": seen(60, 44), "nose": seen(2, 20)}, [2, 8, 58, 36]),  # it grows
+        ({"left_wrist": seen(20, 30)}, [8, 8, 40, 30]),
+        ({"box": (4, 6.5, 30, 20), "left_wrist": seen(60, 44)}, [4, 6.5, 30, 20]),
+    ],
+)
+def test_a_box_without_a_mask_holds_its_joints_unless_it_is_drawn(drawing, edit, box):
+    row = edited(drawing, **edit)
+    assert row["modal_box_px"] == pytest.approx(box)
+    assert row["modal_area_px"] == box[2] * box[3]
+
+
+def test_the_box_of_a_mask_stays_and_none_is_drawn_over_it(desk, small_set):
+    before = small_set.instances(0)[0]
+    assert before["modal_counts"]
+    row = edited(desk, left_wrist=seen(1, 1))
+    assert row["modal_box_px"] == before["modal_box_px"]
+    with pytest.raises(Refused, match="of a mask"):
+        edited(desk, box=(4, 6, 30, 20))
+    with pytest.raises(Refused, match="no box"):
+        desk.do("status", 0, status="approved", box=(4, 6, 30, 20))
+
+
+def test_a_drawn_box_can_be_undone_and_redone(drawing):
+    edited(drawing, box=(4, 6, 30, 20))
+    for expected in ([8, 8, 40, 30], [4, 6, 30, 20]):
+        drawing.do("revert", 0, event=history.events(drawing.store, drawing.key)[-1].id)
+        assert drawing.row["modal_box_px"] == expected
+    drawing.check()
+
+
+@pytest.mark.parametrize(
+    "box", [(0, 0, 0.5, 9), (-1, 0, 9, 9), (60, 0, 9, 9), (0, 0, 9), (0, 0, "9", 9), "wide",
+            (0, 0, float("nan"), 9), (0, 0, True, 9)]
+)  # fmt: skip
+def test_what_is_no_box_is_refused(drawing, box):
+    with pytest.raises(Refused, match="box"):
+        edited(drawing, box=box)

@@ -16,7 +16,7 @@ from synthstudio.review.import_predictions import import_predictions
 from synthstudio.review.reviewed import export_reviewed, reviewed
 from synthstudio.review.risk.predictions import is_predicted, iter_predictions
 from synthstudio.review.values import PREDICTED, JointLabel
-from synthstudio.studio.editor.predictions import frame_predictions, limbs
+from synthstudio.studio.editor.predictions import frame_predictions
 from synthstudio.studio.frame_rows import Frames
 
 SKELETON = get_skeleton("coco17")
@@ -145,14 +145,3 @@ def test_a_taken_joint_says_so_and_an_edited_one_is_human(desk, store, photos, k
     desk.do("revert", 0, event=event.id)
     desk.check()
     assert next(reviewed(store, photos, only="all").iter_instances())["origin"][0] == "human"
-
-
-@pytest.mark.parametrize("name", ["coco17", "coco23", "coco133"])
-def test_every_joint_is_of_one_limb(name):
-    skeleton = get_skeleton(name)
-    found = limbs(skeleton)
-    assert sorted(j for limb in found for j in limb) == list(range(len(skeleton.joints)))
-    arm = next(limb for limb in found if skeleton.joints.index("left_wrist") in limb)
-    words = {skeleton.joints[j] for j in arm}
-    assert {"left_shoulder", "left_elbow"} <= words
-    assert all(word.startswith("left") and "hip" not in word for word in words)

@@ -11,18 +11,17 @@ from synthstudio.review.edits import apply
 from synthstudio.review.history import events
 from synthstudio.review.leases import claim, leases, release, renew
 from synthstudio.review.models import utc_now
-from synthstudio.review.store import Store
 from synthstudio.review.values import Person
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PEOPLE = [Person(dataset=KEY, frame=k // 4, instance=1 + k % 4) for k in range(60)]
 
 
-def after(minutes: float) -> datetime:
+def after(minutes):
     return NOW + timedelta(minutes=minutes)
 
 
-def test_the_first_free_ones_are_leased(store: Store) -> None:
+def test_the_first_free_ones_are_leased(store):
     assert claim(store, PEOPLE, who=ANNA, count=3, now=NOW) == PEOPLE[:3]
     assert claim(store, PEOPLE, who=BEN, count=2, now=NOW) == PEOPLE[3:5]
     assert claim(store, PEOPLE, who=ANNA, count=4, now=NOW) == [*PEOPLE[:3], PEOPLE[5]]
@@ -33,7 +32,7 @@ def test_the_first_free_ones_are_leased(store: Store) -> None:
     assert claim(store, PEOPLE[:3], who=BEN, count=3, now=NOW) == []
 
 
-def test_a_lease_ends_and_is_renewed(store: Store) -> None:
+def test_a_lease_ends_and_is_renewed(store):
     claim(store, PEOPLE, who=ANNA, count=2, minutes=10, now=NOW)
     assert claim(store, PEOPLE[:1], who=BEN, now=after(9.9)) == []
     assert renew(store, PEOPLE[:1], who=ANNA, minutes=10, now=after(9)) == PEOPLE[:1]
@@ -44,7 +43,7 @@ def test_a_lease_ends_and_is_renewed(store: Store) -> None:
     assert renew(store, PEOPLE[9:10], who=ANNA, now=NOW) == []
 
 
-def test_leases_are_given_back_by_their_holder_or_a_lead(store: Store) -> None:
+def test_leases_are_given_back_by_their_holder_or_a_lead(store):
     claim(store, PEOPLE, who=ANNA, count=2, now=NOW)
     assert release(store, PEOPLE[:2], who=BEN) == 0
     assert release(store, PEOPLE[:1], who=ANNA) == 1
@@ -52,7 +51,7 @@ def test_leases_are_given_back_by_their_holder_or_a_lead(store: Store) -> None:
     assert leases(store, KEY, now=NOW) == {}
 
 
-def test_edits_need_the_lease_that_there_is(store: Store) -> None:
+def test_edits_need_the_lease_that_there_is(store):
     """Without any lease revisions decide; another's or an ended one of one's own refuses."""
     person = PEOPLE[0]
     apply(store, op("edit", 0, person=person), who=ANNA, base=ON_DISK)
@@ -72,7 +71,7 @@ def test_edits_need_the_lease_that_there_is(store: Store) -> None:
     apply(store, op("edit", 0, person=PEOPLE[2]), who=ANNA, base=ON_DISK)
 
 
-def test_so_many_or_so_long_cannot_be_claimed(store: Store) -> None:
+def test_so_many_or_so_long_cannot_be_claimed(store):
     counts = [{"count": count} for count in (0, -1, 501, True, 2.0, "1")]
     times = [{"minutes": m} for m in (0, -3, 241, float("nan"), float("inf"), True)]
     calls = [*((claim, more) for more in counts + times), *((renew, more) for more in times)]
@@ -82,13 +81,13 @@ def test_so_many_or_so_long_cannot_be_claimed(store: Store) -> None:
         assert caught.value.reason == "invalid", more
 
 
-def test_who_only_looks_cannot_claim(store: Store) -> None:
+def test_who_only_looks_cannot_claim(store):
     for call in (claim, renew, release):
         with refused("role"):
             call(store, PEOPLE[:1], who=GUEST)
 
 
-def test_a_write_between_a_look_and_a_claim_is_not_overwritten(store: Store, monkeypatch) -> None:
+def test_a_write_between_a_look_and_a_claim_is_not_overwritten(store, monkeypatch):
     looks = []
 
     def look(session, people, who, now):

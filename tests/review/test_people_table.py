@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +15,11 @@ from synthstudio.dataset.query import FIELDS, parse
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.review.risk import table as caching
-from synthstudio.review.risk.people import PeopleTable, facet, find, joint_facet
+from synthstudio.review.risk.people import facet, find, joint_facet
 from synthstudio.review.risk.table import people_table
 
 
-def _mixed() -> Rows:
+def _mixed():
     """Drawn people and people of photos in one set, with every null that rows may hold."""
     rng = stream(5, "mixed rows")
     drawn, photos = make_rows(40, each=3), make_rows(40, each=3, seed=2, photos=True)
@@ -49,17 +48,17 @@ def _mixed() -> Rows:
 
 
 @pytest.fixture(scope="module")
-def mixed(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def mixed(tmp_path_factory):
     return write_rows(_mixed(), tmp_path_factory.mktemp("mixed") / "set")
 
 
 @pytest.fixture(scope="module")
-def table(mixed: Dataset) -> PeopleTable:
+def table(mixed):
     return people_table(mixed)
 
 
 @pytest.fixture(scope="module")
-def mapped(mixed: Dataset, tmp_path_factory: pytest.TempPathFactory) -> PeopleTable:
+def mapped(mixed, tmp_path_factory):
     return people_table(mixed, cache=tmp_path_factory.mktemp("cache"))
 
 
@@ -80,7 +79,7 @@ nose cause in (self, unknown) | any ankle cause != object | at least 20 joint am
 SOME_QUERIES = [text.strip() for line in SOME.splitlines() for text in line.split("|")]
 
 
-def test_the_same_people_as_filter(mixed: Dataset, table: PeopleTable, mapped: PeopleTable) -> None:
+def test_the_same_people_as_filter(mixed, table, mapped):
     """Of every field, and of each form of a test; some queries find some people and not all."""
     found: set[int] = set()
     for text in [*EVERY, *SOME_QUERIES]:
@@ -94,7 +93,7 @@ def test_the_same_people_as_filter(mixed: Dataset, table: PeopleTable, mapped: P
     assert len(found) > 20
 
 
-def test_columns_are_what_the_rows_say(mixed: Dataset, table: PeopleTable) -> None:
+def test_columns_are_what_the_rows_say(mixed, table):
     rows = list(mixed.iter_instances())
     assert (table.people, table.frames) == (len(rows), 40)
     for row, own in enumerate(rows):
@@ -115,7 +114,7 @@ def test_columns_are_what_the_rows_say(mixed: Dataset, table: PeopleTable) -> No
         table.state[0, 0] = 1
 
 
-def test_what_3d_says_is_reckoned_where_it_is_there(mixed: Dataset, table: PeopleTable) -> None:
+def test_what_3d_says_is_reckoned_where_it_is_there(mixed, table):
     for row, own in enumerate(mixed.iter_instances()):
         off, mirror = table.arrays["off_px"][:, row], table.arrays["mirror_px"][:, row]
         skeleton = table.arrays["bone_m"][:, row]
@@ -127,7 +126,7 @@ def test_what_3d_says_is_reckoned_where_it_is_there(mixed: Dataset, table: Peopl
             np.testing.assert_allclose(skeleton[0], np.linalg.norm(at[5] - at[7]), rtol=1e-4)
 
 
-def test_facets_count_people(mixed: Dataset, table: PeopleTable) -> None:
+def test_facets_count_people(mixed, table):
     rows = list(mixed.iter_instances())
     poses = facet(table, "pose")
     assert poses["lying"] == sum(row["pose"] == "lying" for row in rows)
@@ -144,14 +143,14 @@ def test_facets_count_people(mixed: Dataset, table: PeopleTable) -> None:
         facet(table, "shoe size")
 
 
-def test_a_damaged_cache_is_built_again(mixed: Dataset, tmp_path: Path, caplog) -> None:
+def test_a_damaged_cache_is_built_again(mixed, tmp_path, caplog):
     first = people_table(mixed, cache=tmp_path)
     assert isinstance(first.arrays["shares"], np.memmap)
     (folder,) = tmp_path.iterdir()
     wanted = {name: np.array(array) for name, array in first.arrays.items()}
     head = json.loads((folder / "table.json").read_text())
 
-    def rebuilt() -> None:
+    def rebuilt():
         caplog.clear()
         again = people_table(mixed, cache=tmp_path)
         assert "built again" in caplog.text
@@ -178,7 +177,7 @@ def test_a_damaged_cache_is_built_again(mixed: Dataset, tmp_path: Path, caplog) 
     rebuilt()
 
 
-def test_another_set_has_another_cache(mixed: Dataset, tmp_path: Path) -> None:
+def test_another_set_has_another_cache(mixed, tmp_path):
     people_table(mixed, cache=tmp_path)
     rows = _mixed()
     rows.people[5]["state"][3] = 1
@@ -188,7 +187,7 @@ def test_another_set_has_another_cache(mixed: Dataset, tmp_path: Path) -> None:
     assert made.state[5, 3] == 1
 
 
-def test_sets_without_people_and_rows_that_do_not_fit(tmp_path: Path) -> None:
+def test_sets_without_people_and_rows_that_do_not_fit(tmp_path):
     empty = write_rows(Rows(frames=make_rows(3).frames), tmp_path / "empty")
     for cache in (None, tmp_path / "cache", tmp_path / "cache"):
         table = people_table(empty, cache=cache)
@@ -203,7 +202,7 @@ def test_sets_without_people_and_rows_that_do_not_fit(tmp_path: Path) -> None:
     assert people_table(held).key != people_table(empty).key
 
     class Miscounted(Dataset):
-        people = property(lambda self: 7)  # type: ignore[assignment]
+        people = property(lambda self: 7)
 
     class Backwards(Dataset):
         def iter_batches(self, kind, columns=None):

@@ -12,7 +12,6 @@ from review_ops import ANNA, BEN, GUEST, Desk, refused
 
 from synthstudio.core.rng import stream
 from synthstudio.review.leases import claim, release
-from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import (
     control_rows,
     estimate,
@@ -24,43 +23,43 @@ from synthstudio.review.risk.queue import (
 )
 from synthstudio.review.risk.scores import Risk
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import Store, open_store
+from synthstudio.review.store import open_store
 from synthstudio.review.values import ItemState, JointLabel, Person
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory):
+def dataset(tmp_path_factory):
     return write_rows(make_rows(50, each=4), tmp_path_factory.mktemp("queue") / "set")
 
 
 @pytest.fixture(scope="module")
-def table(dataset) -> PeopleTable:
+def table(dataset):
     return people_table(dataset)
 
 
 @pytest.fixture
-def desk(store_url: str, dataset):
+def desk(store_url, dataset):
     with closing(open_store(store_url)) as opened:
         yield Desk(opened, dataset)
 
 
 @pytest.fixture
-def store(desk: Desk) -> Store:
+def store(desk):
     return desk.store
 
 
-def _risk(table: PeopleTable, seed: int = 1) -> Risk:
+def _risk(table, seed=1):
     return Risk(table=table, score=stream(seed, "scores").random(table.people), signals=())
 
 
-def _person(table: PeopleTable, row: int, layer: str = "main") -> Person:
+def _person(table, row, layer="main"):
     frame, instance = table.ids(np.array([row]))[0]
     return Person(dataset=table.key, frame=frame, instance=instance, layer=layer)
 
 
-def test_the_riskiest_come_first_with_a_control_person_in_twenty(table: PeopleTable) -> None:
+def test_the_riskiest_come_first_with_a_control_person_in_twenty(table):
     made = risk_order(_risk(table))
     assert sorted(made.rows) == list(range(table.people))
     assert np.flatnonzero(made.control).tolist() == list(range(0, 200, 20))
@@ -76,7 +75,7 @@ def test_the_riskiest_come_first_with_a_control_person_in_twenty(table: PeopleTa
     assert risk_order(_risk(table), share=1.0).control.all()
 
 
-def test_a_queue_of_some_people_holds_only_them(table: PeopleTable) -> None:
+def test_a_queue_of_some_people_holds_only_them(table):
     some = np.arange(0, 200, 3)
     made = risk_order(_risk(table), rows=some)
     assert sorted(made.rows) == some.tolist()
@@ -84,7 +83,7 @@ def test_a_queue_of_some_people_holds_only_them(table: PeopleTable) -> None:
     assert len(risk_order(_risk(table), rows=np.zeros(0, np.int64)).rows) == 0
 
 
-def test_next_people_skips_what_is_done_or_taken(desk: Desk, store: Store, table) -> None:
+def test_next_people_skips_what_is_done_or_taken(desk, store, table):
     order = risk_order(_risk(table))
     first = [_person(table, row) for row in order.rows[:8].tolist()]
     mine = next_people(store, order, who=ANNA, count=3)
@@ -107,7 +106,7 @@ def test_next_people_skips_what_is_done_or_taken(desk: Desk, store: Store, table
         next_people(store, order, who=GUEST)
 
 
-def test_nobody_gets_twice_whom_they_saw_in_another_layer(desk: Desk, store: Store, table) -> None:
+def test_nobody_gets_twice_whom_they_saw_in_another_layer(desk, store, table):
     order = risk_order(_risk(table))
     first = [_person(table, row) for row in order.rows[:3].tolist()]
     second = [dataclasses.replace(first[0], layer="second")]
@@ -117,9 +116,9 @@ def test_nobody_gets_twice_whom_they_saw_in_another_layer(desk: Desk, store: Sto
     assert next_people(store, order, who=BEN, count=1) == first[:1]
 
 
-def test_the_estimate_takes_control_people_in_turn(desk: Desk, store: Store, table) -> None:
+def test_the_estimate_takes_control_people_in_turn(desk, store, table):
 
-    def decide(row: int, wrong: bool) -> None:
+    def decide(row, wrong):
         desk.log(_person(table, row), "status", status="rejected" if wrong else "approved")
 
     none = estimate(store, table)
@@ -142,12 +141,12 @@ def test_the_estimate_takes_control_people_in_turn(desk: Desk, store: Store, tab
     assert estimate(store, table).wrong == 3
 
 
-def test_only_changes_that_matter_count(table) -> None:
+def test_only_changes_that_matter_count(table):
     row = int(np.flatnonzero(table.state[:, 0] == 2)[0])
     x, y = (float(v) for v in table.joints_px[row, 0])
     room = 2 * float(table.skeleton.sigmas[0]) * math.sqrt(float(table.area_px[row]))
 
-    def differs(**new) -> bool:
+    def differs(**new):
         values = {"x_px": x, "y_px": y, "state": 2, "cause": "visible"} | new
         return labels_changed({"nose": JointLabel(**values)}, table, row)
 
@@ -174,7 +173,7 @@ def test_only_changes_that_matter_count(table) -> None:
     assert verdict_of(ItemState(person=person, deleted=True), table, row) == "wrong"
 
 
-def test_wilson_by_hand() -> None:
+def test_wilson_by_hand():
     """Newcombe 1998: 81 of 263, 15 of 148, 0 of 20 and 1 of 29 at 95 %."""
     for wrong, n, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605),
                                 (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)):  # fmt: skip

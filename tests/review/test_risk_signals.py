@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
-from people_rows import JOINTS, WIDTH, Rows, by_signal, make_rows, registered, write_rows
+from people_rows import JOINTS, WIDTH, by_signal, make_rows, write_rows
 
 from synthstudio.core.errors import DatasetError, Refused, ReviewError
 from synthstudio.core.rng import stream
@@ -14,13 +13,13 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
+from synthstudio.review.datasets import register
 from synthstudio.review.risk.findings import (
     PersonFinding,
     parse_audit,
     store_findings,
     stored_signals,
 )
-from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.predictions import (
     Prediction,
     disagreement,
@@ -30,7 +29,7 @@ from synthstudio.review.risk.predictions import (
     prediction_layers,
     put_predictions,
 )
-from synthstudio.review.risk.scores import Risk, risk, table_signals
+from synthstudio.review.risk.scores import risk, table_signals
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
 
@@ -39,7 +38,7 @@ FLIP = get_skeleton("coco17").flip
 Spoil = Callable[[Row], None]
 
 
-def _spoilt(spoil: Spoil, tmp_path: Path, *, photos: bool) -> tuple[PeopleTable, list[int], Risk]:
+def _spoilt(spoil, tmp_path, *, photos):
     """Return the table of a set in which some people were spoilt, their rows, and the risks."""
     rows = make_rows(FRAMES, each=EACH, photos=photos)
     chosen = _candidates(rows, spoil)
@@ -49,7 +48,7 @@ def _spoilt(spoil: Spoil, tmp_path: Path, *, photos: bool) -> tuple[PeopleTable,
     return table, chosen, risk(table)
 
 
-def _candidates(rows: Rows, spoil: Spoil) -> list[int]:
+def _candidates(rows, spoil):
     """Return people whom `spoil` can spoil: what is not to be seen cannot be shown wrong."""
     need = NEEDS.get(spoil, ())
     fine = [
@@ -61,7 +60,7 @@ def _candidates(rows: Rows, spoil: Spoil) -> list[int]:
     return sorted(stream(9, "spoilt").choice(fine, BAD, replace=False).tolist())
 
 
-def _wide(row: Row) -> bool:
+def _wide(row):
     """Say whether somebody is seen from the front: a side view looks the same from both sides."""
     px = np.reshape(row["joints_px"], (-1, 2))
     left, right, nose, ears = px[5], px[6], px[0], (px[3] + px[4]) / 2
@@ -69,45 +68,45 @@ def _wide(row: Row) -> bool:
     return bool(left[0] - right[0] > 0.5 * trunk and abs(nose[0] - ears[0]) < 0.1 * trunk)
 
 
-def _front(made: Risk, chosen: list[int]) -> float:
+def _front(made, chosen):
     """Return the share of the queue in which all chosen people are found."""
     order = np.argsort(-made.score, kind="stable")
     places = np.flatnonzero(np.isin(order, chosen))
     return float((places.max() + 1) / len(order))
 
 
-def _set(row: Row, j: int, x: float, y: float) -> None:
+def _set(row, j, x, y):
     row["joints_px"][2 * j : 2 * j + 2] = [x, y]
 
 
-def moved(row: Row) -> None:
+def moved(row):
     """A wrist is a quarter of the body's height off."""
     j, size = JOINTS.index("left_wrist"), row["modal_box_px"][3]
     x, y = row["joints_px"][2 * j : 2 * j + 2]
     _set(row, j, x + 0.2 * size, y - 0.15 * size)
 
 
-def torn(row: Row) -> None:
+def torn(row):
     """A wrist of a photo is much further from its elbow than an arm is long."""
     j, size = JOINTS.index("left_wrist"), row["modal_box_px"][3]
     x, y = row["joints_px"][2 * j : 2 * j + 2]
     _set(row, j, x + (0.6 * size if x < WIDTH / 2 else -0.6 * size), y - 0.3 * size)
 
 
-def slightly_moved(row: Row) -> None:
+def slightly_moved(row):
     j = JOINTS.index("right_knee")
     x, y = row["joints_px"][2 * j : 2 * j + 2]
     _set(row, j, x + 4, y)
 
 
-def all_sides(row: Row) -> None:
+def all_sides(row):
     for name in ("joints_px", "state", "cause", "shares", "ambiguous"):
         each = len(row[name]) // 17
         had = [row[name][each * j : each * (j + 1)] for j in range(17)]
         row[name] = [value for j in FLIP for value in had[j]]
 
 
-def legs(row: Row) -> None:
+def legs(row):
     for left, right in (("left_knee", "right_knee"), ("left_ankle", "right_ankle")):
         a, b = JOINTS.index(left), JOINTS.index(right)
         px = row["joints_px"]
@@ -116,22 +115,22 @@ def legs(row: Row) -> None:
         _set(row, b, *first)
 
 
-def state(row: Row) -> None:
+def state(row):
     j = next(j for j, value in enumerate(row["state"]) if value == 2)
     row["state"][j], row["cause"][j] = 1, "self"
 
 
-def cause(row: Row) -> None:
+def cause(row):
     j = JOINTS.index("left_elbow")
     row["state"][j], row["cause"][j] = 1, "person"
     row["shares"][5 * j : 5 * j + 5] = [0.1, 0.1, 0.1, 0.7, 0.0]
 
 
-def outside(row: Row) -> None:
+def outside(row):
     _set(row, JOINTS.index("right_wrist"), WIDTH + 9, 100)
 
 
-def one_point(row: Row) -> None:
+def one_point(row):
     row["joints_px"] = [200.0, 150.0] * 17
 
 
@@ -163,7 +162,7 @@ PHOTOS += [(one_point, "place")]
 
 
 @pytest.mark.parametrize(("spoil", "name", "word"), DRAWN)
-def test_planted_errors_of_drawn_people_come_first(spoil, name, word, tmp_path) -> None:
+def test_planted_errors_of_drawn_people_come_first(spoil, name, word, tmp_path):
     _, chosen, made = _spoilt(spoil, tmp_path, photos=False)
     assert _front(made, chosen) <= 0.02, spoil.__name__
     for row in chosen:
@@ -174,7 +173,7 @@ def test_planted_errors_of_drawn_people_come_first(spoil, name, word, tmp_path) 
 
 
 @pytest.mark.parametrize(("spoil", "name"), PHOTOS)
-def test_planted_errors_of_photos_come_first(spoil, name, tmp_path) -> None:
+def test_planted_errors_of_photos_come_first(spoil, name, tmp_path):
     """Without 3D and shares, what a body allows is all there is."""
     table, chosen, made = _spoilt(spoil, tmp_path, photos=True)
     assert np.isnan(table.arrays["off_px"]).all()
@@ -183,7 +182,7 @@ def test_planted_errors_of_photos_come_first(spoil, name, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("photos", [False, True])
-def test_what_is_sound_is_not_accused(photos: bool, tmp_path: Path) -> None:
+def test_what_is_sound_is_not_accused(photos, tmp_path):
     table = people_table(write_rows(make_rows(FRAMES, each=EACH, photos=photos), tmp_path / "set"))
     made = risk(table)
     assert (made.score > 0.5).mean() <= 0.005
@@ -193,7 +192,7 @@ def test_what_is_sound_is_not_accused(photos: bool, tmp_path: Path) -> None:
     assert quiet and all(made.reasons(row) == [] for row in quiet)
 
 
-def test_doubts_come_in_their_order(tmp_path: Path) -> None:
+def test_doubts_come_in_their_order(tmp_path):
     """Half hidden joints are a reason, but a small one; two sure signs weigh more than one."""
     rows = make_rows(30)
     rows.people[3]["shares"][:5] = [0.5, 0.0, 0.0, 0.5, 0.0]
@@ -211,7 +210,7 @@ def test_doubts_come_in_their_order(tmp_path: Path) -> None:
         assert made.score[row] == pytest.approx(1 - product)
 
 
-def test_a_reviewers_edit_on_disk_is_no_contradiction(tmp_path: Path) -> None:
+def test_a_reviewers_edit_on_disk_is_no_contradiction(tmp_path):
     """Where a person decided, 3D and shares are stale and accuse nobody."""
     for origin, accused in (("rendered", True), ("human", False)):
         rows = make_rows(30)
@@ -223,7 +222,7 @@ def test_a_reviewers_edit_on_disk_is_no_contradiction(tmp_path: Path) -> None:
         assert (made.score[[4, 5]] > 0.5).tolist() == [accused, accused], made.reasons(4)
 
 
-def _of_model(table: PeopleTable, off: dict[int, float]) -> list[Prediction]:
+def _of_model(table, off):
     """Return what a good model says: right up to 2 px, but `off` px in one joint of some rows."""
     rng = stream(4, "a model")
     found = []
@@ -239,12 +238,12 @@ def _of_model(table: PeopleTable, off: dict[int, float]) -> list[Prediction]:
     return found
 
 
-def test_models_that_see_a_joint_elsewhere(store_url: str, tmp_path: Path) -> None:
+def test_models_that_see_a_joint_elsewhere(store_url, tmp_path):
     table = people_table(write_rows(make_rows(60, photos=True), tmp_path / "set"))
     candidates = [r for r in range(table.people) if table.state[r, 9] == 2]
     chosen = candidates[5:65:15]
     store = open_store(store_url)
-    key = registered(store, Dataset(tmp_path / "set"))
+    key = register(store, Dataset(tmp_path / "set"), "a set")
     reported = _of_model(table, dict.fromkeys(chosen, 60.0))
     assert put_predictions(store, key, "net-1", iter(reported)) == table.people
     assert prediction_layers(store, key) == {"net-1": table.people}
@@ -266,10 +265,10 @@ def test_models_that_see_a_joint_elsewhere(store_url: str, tmp_path: Path) -> No
     store.close()
 
 
-def test_predictions_are_kept_and_checked(store_url: str, tmp_path: Path) -> None:
+def test_predictions_are_kept_and_checked(store_url, tmp_path):
     dataset = write_rows(make_rows(3), tmp_path / "set")
     store = open_store(store_url)
-    key = registered(store, dataset)
+    key = register(store, dataset, "a set")
     first = Prediction(frame=1, instance=2, joints={"nose": (1.5, 2.0, 0.5)}, score=0.25)
     put_predictions(store, key, "a", [first])
     put_predictions(store, key, "b", [first])
@@ -293,7 +292,7 @@ def test_predictions_are_kept_and_checked(store_url: str, tmp_path: Path) -> Non
     store.close()
 
 
-def test_an_audit_says_which_joints_differ_and_how_surely() -> None:
+def test_an_audit_says_which_joints_differ_and_how_surely():
     """Near the threshold both oracles may be right."""
     common = {"frame": 2, "instance": 2, "joint": "left_wrist", "again_cause": "self"}
     large = {**common, "stored": [0.9], "again": [0.2], "stored_cause": "visible"}
@@ -303,10 +302,10 @@ def test_an_audit_says_which_joints_differ_and_how_surely() -> None:
     assert first.text.startswith("left wrist: ") and "hidden by own body" in first.text
 
 
-def test_findings_are_kept_by_kind(store_url: str, tmp_path: Path) -> None:
+def test_findings_are_kept_by_kind(store_url, tmp_path):
     dataset = write_rows(make_rows(3), tmp_path / "set")
     table, store = people_table(dataset), open_store(store_url)
-    key = registered(store, dataset)
+    key = register(store, dataset, "a set")
     found = [PersonFinding(frame=0, instance=2, score=s, text=f"{s}" * 99) for s in (0.3, 0.9)]
     for kind in ("validation", "audit"):
         store_findings(store, key, kind, found)
@@ -325,7 +324,7 @@ NO_AUDITS += ["\x00", '{"findings": [{"frame": 1, "instance": 1, "joint": "nose"
 
 
 @pytest.mark.parametrize("text", NO_AUDITS)
-def test_a_file_that_is_no_audit_is_refused(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_audit_is_refused(text, tmp_path):
     (tmp_path / "audit.json").write_text(text)
     with pytest.raises((ReviewError, DatasetError), match=r"audit|damaged"):
         parse_audit(read_json(tmp_path / "audit.json").get("findings"), "audit")

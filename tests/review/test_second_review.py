@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 
@@ -15,7 +14,6 @@ from synthstudio.core.errors import Refused
 from synthstudio.review.history import events
 from synthstudio.review.leases import claim, release, renew
 from synthstudio.review.models import utc_now
-from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
 from synthstudio.review.team.second_review import (
@@ -37,17 +35,17 @@ SHARE = 0.2
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory):
+def dataset(tmp_path_factory):
     return write_rows(make_rows(20, each=4), tmp_path_factory.mktemp("second") / "set")
 
 
 @pytest.fixture(scope="module")
-def table(dataset) -> PeopleTable:
+def table(dataset):
     return people_table(dataset)
 
 
 @pytest.fixture
-def team(store_url: str, dataset):
+def team(store_url, dataset):
     with closing(open_store(store_url)) as store:
         yield Team(store, dataset)
 
@@ -55,42 +53,42 @@ def team(store_url: str, dataset):
 class Team(Desk):
     """A set whose people are looked at, and looked at again."""
 
-    def approve(self, who: User, person: Person, **joints: JointLabel) -> None:
+    def approve(self, who, person, **joints):
         if joints:
             self.log(person, "edit", who=who, joints=joints)
         self.log(person, "status", who=who, status="approved")
 
-    def twin_of(self, person: Person) -> Person:
+    def twin_of(self, person):
         """Lease somebody's second review to Ben."""
         twin = dataclasses.replace(person, layer=SECOND)
         claim(self.store, [twin], who=BEN)
         return twin
 
-    def main(self, person: Person):
+    def main(self, person):
         return self.state(dataclasses.replace(person, layer="main"))
 
-    def decide(self, person: Person, *, who: User = LEAD, revision: int | None = None, **more):
+    def decide(self, person, *, who=LEAD, revision=None, **more):
         revision = self.main(person).revision if revision is None else revision
         decision = Decision(**more)
         base = self.base(person)
         return adjudicate(self.store, person, decision, revision=revision, who=who, base=base)
 
-    def refuses(self, reason: str, call: Callable[[], object]) -> None:
+    def refuses(self, reason, call):
         with pytest.raises(Refused) as caught:
             call()
         assert caught.value.reason == reason
 
 
-def _persons(table: PeopleTable, rows) -> list[Person]:
+def _persons(table, rows):
     return [Person(dataset=table.key, frame=f, instance=i) for f, i in table.ids(np.array(rows))]
 
 
-def _at(table: PeopleTable, row: int, name: str, dx: float = 0.0, **more) -> JointLabel:
+def _at(table, row, name, dx=0.0, **more):
     x, y = (float(v) for v in table.joints_px[row, table.joints.index(name)])
     return JointLabel(**{"x_px": x + dx, "y_px": y, "state": 2, "cause": "visible"} | more)
 
 
-def test_the_choice_is_fixed_and_grows(table: PeopleTable) -> None:
+def test_the_choice_is_fixed_and_grows(table):
     rows = second_rows(table, share=SHARE)
     assert len(rows) == len(set(rows)) == 16
     assert second_rows(table, share=0.5)[:16].tolist() == rows.tolist()
@@ -98,7 +96,7 @@ def test_the_choice_is_fixed_and_grows(table: PeopleTable) -> None:
     assert second_rows(named, share=SHARE).tolist() != rows.tolist()
 
 
-def test_second_reviews_go_to_somebody_else(team: Team, table: PeopleTable) -> None:
+def test_second_reviews_go_to_somebody_else(team, table):
     chosen = _persons(table, second_rows(table, share=SHARE))
     assert (
         begin_second_reviews(team.store, table, who=BEN, count=3, share=SHARE) == []
@@ -119,7 +117,7 @@ def test_second_reviews_go_to_somebody_else(team: Team, table: PeopleTable) -> N
     assert (done.chosen, done.once, done.twice, done.adjudicated) == (16, 3, 1, 0)
 
 
-def test_a_second_look_sees_nothing_of_the_first(team: Team, table: PeopleTable) -> None:
+def test_a_second_look_sees_nothing_of_the_first(team, table):
     row = int(next(r for r in second_rows(table, share=SHARE) if table.state[r, 0] == 2))
     person = _persons(table, [row])[0]
     team.approve(ANNA, person, nose=_at(table, row, "nose", 30.0))
@@ -144,7 +142,7 @@ def test_a_second_look_sees_nothing_of_the_first(team: Team, table: PeopleTable)
     )
 
 
-def test_nobody_writes_there_without_a_lease(team: Team, table: PeopleTable) -> None:
+def test_nobody_writes_there_without_a_lease(team, table):
     first = _persons(table, second_rows(table, share=SHARE)[:1])[0]
     second = dataclasses.replace(first, layer=SECOND)
     team.approve(ANNA, first)
@@ -158,9 +156,7 @@ def test_nobody_writes_there_without_a_lease(team: Team, table: PeopleTable) -> 
 
 
 @pytest.mark.parametrize("who", [BEN, LEAD], ids=lambda who: who.role)
-def test_nobody_edits_the_first_look_during_a_second(
-    who: User, team: Team, table: PeopleTable, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nobody_edits_the_first_look_during_a_second(who, team, table, caplog):
     person = _persons(table, second_rows(table, share=SHARE)[:1])[0]
     team.approve(ANNA, person)
     (second,) = begin_second_reviews(team.store, table, who=who, share=SHARE)
@@ -183,7 +179,7 @@ def test_nobody_edits_the_first_look_during_a_second(
     team.log(person, "comment", who=who, text="both are done")
 
 
-def test_who_knows_the_first_look_edits_no_second(team: Team, table: PeopleTable, caplog) -> None:
+def test_who_knows_the_first_look_edits_no_second(team, table, caplog):
     """A lease that ended is no way round: what was said meanwhile is known."""
     person = _persons(table, second_rows(table, share=SHARE)[:1])[0]
     team.approve(ANNA, person)
@@ -198,7 +194,7 @@ def test_who_knows_the_first_look_edits_no_second(team: Team, table: PeopleTable
     assert begin_second_reviews(team.store, table, who=CLEO, share=SHARE) == [second]
 
 
-def _two_looks(team: Team, table: PeopleTable, row: int, first, second) -> Person:
+def _two_looks(team, table, row, first, second):
     """Let Anna and Ben look at a person; each given as joints by name."""
     person = _persons(table, [row])[0]
     team.approve(ANNA, person, **first)
@@ -209,15 +205,15 @@ def _two_looks(team: Team, table: PeopleTable, row: int, first, second) -> Perso
     return person
 
 
-def _rows(table: PeopleTable) -> list[int]:
+def _rows(table):
     fine = (table.state[:, [0, 9, 10]] == 2).all(axis=1)
     return np.flatnonzero(fine)[:6].tolist()
 
 
-def test_disagreements_come_sorted_with_what_differs(team: Team, table: PeopleTable) -> None:
+def test_disagreements_come_sorted_with_what_differs(team, table):
     a, b, c, d, e, _ = _rows(table)
 
-    def hidden(row: int, cause: str) -> dict[str, JointLabel]:
+    def hidden(row, cause):
         return {"nose": _at(table, row, "nose", state=1, cause=cause)}
 
     same = {"nose": _at(table, d, "nose", 9.0)}
@@ -248,7 +244,7 @@ def test_disagreements_come_sorted_with_what_differs(team: Team, table: PeopleTa
 
 
 @pytest.mark.parametrize("choice", ["first", "second", "own"])
-def test_a_lead_decides(choice: str, team: Team, table: PeopleTable) -> None:
+def test_a_lead_decides(choice, team, table):
     row = _rows(table)[0]
     on_disk = float(table.joints_px[row, 0, 0])
     first = {"nose": _at(table, row, "nose", 40.0)}
@@ -292,9 +288,7 @@ def test_a_lead_decides(choice: str, team: Team, table: PeopleTable) -> None:
 
 @pytest.mark.parametrize("kept", ["first", "second"])
 @pytest.mark.parametrize("status", ["approved", "deleted"])
-def test_a_lead_decides_whether_a_deleted_person_stays(
-    kept: str, status: str, team: Team, table: PeopleTable
-) -> None:
+def test_a_lead_decides_whether_a_deleted_person_stays(kept, status, team, table):
     """Who kept the person also moved the nose: that look's joints are those that can stay."""
     row = _rows(table)[0]
     person = _persons(table, [row])[0]
@@ -324,7 +318,7 @@ def test_a_lead_decides_whether_a_deleted_person_stays(
     team.check()
 
 
-def test_looks_that_agree_or_are_alone_are_not_decided(team: Team, table: PeopleTable) -> None:
+def test_looks_that_agree_or_are_alone_are_not_decided(team, table):
     both, alone = _persons(table, _rows(table)[:2])
     team.approve(ANNA, both)
     for who, one in ((ANNA, both), (BEN, team.twin_of(both))):

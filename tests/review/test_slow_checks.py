@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -40,14 +39,14 @@ RECIPE = {
 }
 
 
-def check(dataset: Dataset, *words: object, code: int = 0) -> dict:
+def check(dataset, *words, code=0):
     requested = ["review", "check", str(dataset.folder), *map(str, words), "--json"]
     ran = CliRunner().invoke(app, requested)
     assert ran.exit_code == code, f"{ran.output}\n{ran.exception!r}"
     return json.loads(ran.stdout) if code == 0 else {"error": ran.exception}
 
 
-def queue(dataset: Dataset):
+def queue(dataset):
     """Return the queue by risk alone, from the store beside a data set, and when it was made."""
     store = open_store(default_url(dataset.folder.parent))
     made = risk_of(store, people_table(dataset))
@@ -56,7 +55,7 @@ def queue(dataset: Dataset):
     return risk_order(made, share=0.0), ran
 
 
-def damaged(dataset: Dataset, folder: Path, frame: int, place: int, change) -> Dataset:
+def damaged(dataset, folder, frame, place, change):
     """Copy a data set with one person's row changed; hashes are made to fit again."""
     shutil.copytree(dataset.folder, folder)
     (shard,) = (folder / "shards").iterdir()
@@ -71,23 +70,23 @@ def damaged(dataset: Dataset, folder: Path, frame: int, place: int, change) -> D
 
 
 @pytest.fixture(scope="module")
-def sticks(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def sticks(tmp_path_factory):
     return write_rows(make_rows(10), tmp_path_factory.mktemp("sound") / "set")
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def drawn(tmp_path_factory):
     """Return a data set of three small frames that were really drawn."""
     out = tmp_path_factory.mktemp("drawn") / "set"
     generate(prepare(parse(RECIPE), assets=out.parent, device="cpu"), out)
     return Dataset(out)
 
 
-def moved(row: dict) -> None:
+def moved(row):
     row["joints_px"][2 * WRIST] += 40.0
 
 
-def lied(row: dict) -> None:
+def lied(row):
     """A joint in plain view is labelled hidden by its own body; all else says the same."""
     j = next(j for j in range(17) if row["shares"][5 * j] == 1.0)
     row["state"][j], row["cause"][j], row["occluder_id"][j] = 1, "self", row["instance"]
@@ -97,7 +96,7 @@ def lied(row: dict) -> None:
         row[name].insert(place, value)
 
 
-def test_a_moved_joint_comes_first(sticks: Dataset, tmp_path: Path) -> None:
+def test_a_moved_joint_comes_first(sticks, tmp_path):
     assert queue(sticks)[1] == {}
     reported = check(sticks, "--no-audit")
     assert reported == {"validation": {"frames": 10, "people": 0}}
@@ -118,7 +117,7 @@ def test_a_moved_joint_comes_first(sticks: Dataset, tmp_path: Path) -> None:
     assert check(bad, "--no-audit", "--frames", 7)["validation"]["people"] == 1
 
 
-def test_what_only_rays_can_tell_comes_first(drawn: Dataset, tmp_path: Path) -> None:
+def test_what_only_rays_can_tell_comes_first(drawn, tmp_path):
     """The label fits its shares, its place and its 3D: nothing but an audit knows better."""
     sound = check(drawn, "--frames", 2)
     assert sound == {k: {"frames": 2, "people": 0} for k in ("validation", "audit")}
@@ -136,7 +135,7 @@ def test_what_only_rays_can_tell_comes_first(drawn: Dataset, tmp_path: Path) -> 
     assert set(ran) == {"validation", "audit"}
 
 
-def test_an_audit_made_elsewhere_is_taken(sticks: Dataset, tmp_path: Path) -> None:
+def test_an_audit_made_elsewhere_is_taken(sticks, tmp_path):
     here = Dataset(shutil.copytree(sticks.folder, tmp_path / "set"))
     differs = Finding(
         frame=8, instance=3, joint="nose", stored=(1.0, 0.0, 0.0, 0.0, 0.0),
@@ -159,7 +158,7 @@ def test_an_audit_made_elsewhere_is_taken(sticks: Dataset, tmp_path: Path) -> No
     store.close()
 
 
-def test_a_set_that_cannot_be_drawn_again_is_not_audited(sticks: Dataset, tmp_path: Path) -> None:
+def test_a_set_that_cannot_be_drawn_again_is_not_audited(sticks, tmp_path):
     shutil.copytree(sticks.folder, tmp_path / "set")
     known = read_json(tmp_path / "set" / "dataset.json")
     known["recipe"] = {"name": "imported", "imported": {"format": "coco", "of": None}}

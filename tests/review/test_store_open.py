@@ -155,7 +155,7 @@ except ReviewError as error:
 """
 
 
-def test_without_its_packages_it_says_what_to_install_and_the_rest_works() -> None:
+def test_without_its_packages_it_says_what_to_install_and_the_rest_works():
     command = [sys.executable, "-c", WITHOUT_DATABASES]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert 'pip install "synthstudio[studio]"' in done.stdout

@@ -1,16 +1,11 @@
 """Saved views, chosen shares and the columns of what reviewers did, on both databases."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
-from review_ops import ADMIN, ANNA, BEN, GUEST, KEY, LEAD, Desk, refused, seen
+from review_ops import ADMIN, ANNA, BEN, GUEST, KEY, LEAD, refused, seen
 from sqlalchemy.exc import IntegrityError
 
 from synthstudio.core.errors import Refused
-from synthstudio.dataset.reader import Dataset
 from synthstudio.review import settings
 from synthstudio.review.history import events
 from synthstudio.review.risk.findings import PersonFinding, store_findings
@@ -19,16 +14,15 @@ from synthstudio.review.risk.review_fields import last_event_id, review_columns
 from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import set_share, share_of
-from synthstudio.review.store import Store
 from synthstudio.review.team.members import assign
-from synthstudio.review.values import Person, User
+from synthstudio.review.values import Person
 
 
-def save(store: Store, name: str, who: User = ANNA, **more: Any) -> settings.View:
+def save(store, name, who=ANNA, **more):
     return settings.save_view(store, KEY, name=name, query="occluded > 0.3", who=who, **more)
 
 
-def test_views_come_back_as_they_were_saved_and_others_do_not_see_them(store: Store) -> None:
+def test_views_come_back_as_they_were_saved_and_others_do_not_see_them(store):
     mine = save(store, "mine", options={"sort": "risk"})
     ours = save(store, "ours", LEAD, for_all=True)
     assert settings.views(store, KEY, who=ANNA) == [ours, mine]
@@ -37,7 +31,7 @@ def test_views_come_back_as_they_were_saved_and_others_do_not_see_them(store: St
     assert (mine.options, mine.who, ours.who) == ({"sort": "risk"}, "anna", None)
 
 
-def test_a_view_of_the_same_name_is_replaced_for_its_owner_alone(store: Store) -> None:
+def test_a_view_of_the_same_name_is_replaced_for_its_owner_alone(store):
     first, other = save(store, "dark"), save(store, "dark", BEN)
     again = settings.save_view(store, KEY, name="dark", query="crowd > 0.2", who=ANNA)
     assert again.id == first.id
@@ -48,13 +42,13 @@ def test_a_view_of_the_same_name_is_replaced_for_its_owner_alone(store: Store) -
 
 
 @pytest.mark.parametrize(("who", "for_all"), [(GUEST, False), (ANNA, True)])
-def test_views_need_a_role(store: Store, who: User, for_all: bool) -> None:
+def test_views_need_a_role(store, who, for_all):
     with refused("role"):
         save(store, "x", who, for_all=for_all)
     assert settings.views(store, KEY, who=LEAD) == []
 
 
-def test_views_are_forgotten_by_their_owner_or_a_lead_alone(store: Store) -> None:
+def test_views_are_forgotten_by_their_owner_or_a_lead_alone(store):
     mine, ours = save(store, "mine"), save(store, "ours", LEAD, for_all=True)
     with refused("gone"):
         settings.delete_view(store, mine, who=BEN)
@@ -70,7 +64,7 @@ def test_views_are_forgotten_by_their_owner_or_a_lead_alone(store: Store) -> Non
     assert settings.views(store, KEY, who=ANNA) == []
 
 
-def test_views_have_limits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_views_have_limits(store, monkeypatch):
     for values in ({"name": ""}, {"name": "x" * 81}):
         with refused("invalid"):
             settings.save_view(store, KEY, query="", who=ANNA, **values)
@@ -86,7 +80,7 @@ def test_views_have_limits(store: Store, monkeypatch: pytest.MonkeyPatch) -> Non
         settings.save_view(store, "0" * 64, name="x", query="", who=BEN)
 
 
-def test_shares_are_the_usual_ones_until_a_lead_chooses(store: Store) -> None:
+def test_shares_are_the_usual_ones_until_a_lead_chooses(store):
     assert (share_of(store, KEY, "second_share"), share_of(store, KEY, "control_share")) == (
         0.1,
         0.05,
@@ -102,13 +96,13 @@ def test_shares_are_the_usual_ones_until_a_lead_chooses(store: Store) -> None:
     assert share_of(store, KEY, "second_share") == 0.25
 
 
-def test_columns_say_what_the_store_says_of_each_person(desk: Desk, small_set: Dataset) -> None:
+def test_columns_say_what_the_store_says_of_each_person(desk, small_set):
     store, key = desk.store, desk.key
     table = people_table(small_set)
     before = review_columns(store, table)
     assert set(before["status"]) == {"pending"} and not np.isfinite(before["edited"]).any()
 
-    def do(who: User, row: int, kind: Any, **more: Any) -> None:
+    def do(who, row, kind, **more):
         desk.do(kind, *table.ids(np.array([row]))[0], who=who, **more)
 
     do(ANNA, 2, "edit", joints={"nose": seen()})
@@ -130,7 +124,7 @@ def test_columns_say_what_the_store_says_of_each_person(desk: Desk, small_set: D
     assert last_event_id(store, KEY) == 0
 
 
-def test_risk_follows_what_is_stored(desk: Desk, small_set: Dataset) -> None:
+def test_risk_follows_what_is_stored(desk, small_set):
     store, key = desk.store, desk.key
     table = people_table(small_set)
     before = risk_of(store, table)
@@ -152,7 +146,7 @@ def test_risk_follows_what_is_stored(desk: Desk, small_set: Dataset) -> None:
     assert risk_of(store, table).score[4] > after.score[4]
 
 
-def test_a_snapshot_shows_one_moment(store: Store) -> None:
+def test_a_snapshot_shows_one_moment(store):
     with store.snapshot():
         before = settings.views(store, KEY, who=ANNA)
         mine = save(store, "mine")

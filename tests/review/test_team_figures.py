@@ -6,18 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from people_rows import make_rows, registered, write_rows
+from people_rows import make_rows, write_rows
 from review_ops import ADMIN, ANNA, BEN, LEAD, ON_DISK, op, refused
 
 from synthstudio.core.errors import Refused
+from synthstudio.review.datasets import register
 from synthstudio.review.edits import apply
 from synthstudio.review.leases import leases
 from synthstudio.review.models import AssignmentRow, EventRow, MemberRow, utc_now
 from synthstudio.review.progress import due_days, is_overdue
-from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.review_fields import review_columns
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import Store
 from synthstudio.review.team.members import (
     assign,
     assigned,
@@ -43,22 +42,22 @@ YES_NO = ("yes", "no")
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory):
+def dataset(tmp_path_factory):
     return write_rows(make_rows(10, each=4), tmp_path_factory.mktemp("figures") / "set")
 
 
 @pytest.fixture(scope="module")
-def table(dataset) -> PeopleTable:
+def table(dataset):
     return people_table(dataset)
 
 
 @pytest.fixture
-def store(empty_store: Store, dataset) -> Store:
-    registered(empty_store, dataset)
+def store(empty_store, dataset):
+    register(empty_store, dataset, "a set")
     return empty_store
 
 
-def test_kappa_by_hand() -> None:
+def test_kappa_by_hand():
     # 35 of 50 agree, chance gives 25: (0.7 - 0.5) / (1 - 0.5).
     assert kappa(np.array([[20, 5], [10, 15]]), YES_NO).value == pytest.approx(0.4)
     # Same agreement, uneven margins (Feinstein and Cicchetti): 0.6 agree, chance 0.54 and 0.46.
@@ -76,7 +75,7 @@ def test_kappa_by_hand() -> None:
     assert (found.n, found.agreed) == (50, 35)
 
 
-def _pair(table: PeopleTable, row: int, first: dict, second: dict, **more) -> Pair:
+def _pair(table, row, first, second, **more):
     frame, instance = table.ids(np.array([row]))[0]
     person = Person(dataset=table.key, frame=frame, instance=instance)
     a, b = (
@@ -86,11 +85,11 @@ def _pair(table: PeopleTable, row: int, first: dict, second: dict, **more) -> Pa
     return Pair(row=row, first=a, second=dataclasses.replace(b, **more), adjudicated=False)
 
 
-def _nose(x: float, y: float, state: int | None = 2, cause: str = "visible") -> dict:
+def _nose(x, y, state=2, cause="visible"):
     return {"nose": JointLabel(x_px=x, y_px=y, state=state, cause=cause)}
 
 
-def test_agreement_by_hand(table: PeopleTable) -> None:
+def test_agreement_by_hand(table):
     """Four pairs on the nose: apart by 0, 3 and 4 sigma of its tolerance, one hidden."""
     sigma = float(table.skeleton.sigmas[0])
     both = []
@@ -118,7 +117,7 @@ def test_agreement_by_hand(table: PeopleTable) -> None:
     assert math.isnan(agreement_of(table, []).overall.spread)
 
 
-def test_verdicts_count_deletions_and_leave_flags_out(table: PeopleTable) -> None:
+def test_verdicts_count_deletions_and_leave_flags_out(table):
     both = [
         _pair(table, 0, {}, {}),
         _pair(table, 1, {}, {}, status="rejected"),
@@ -135,16 +134,14 @@ def test_verdicts_count_deletions_and_leave_flags_out(table: PeopleTable) -> Non
     assert (made.people, made.joints[0].state.n) == (5, 3)
 
 
-def _moments(
-    who: str, *steps: tuple[float, int, bool], start: datetime = NOON
-) -> list[ReviewEvent]:
+def _moments(who, *steps, start=NOON):
     return [
         ReviewEvent(who=who, when=start + timedelta(minutes=m), person=(0, k, "main"), decision=d)
         for m, k, d in steps
     ]
 
 
-def test_pace_by_hand() -> None:
+def test_pace_by_hand():
     """Ten minutes of work in two sittings, three people decided after the sittings' openings."""
     moments = _moments(
         "anna", (0, 1, True), (2, 2, False), (4, 2, True), (8, 3, True),
@@ -156,7 +153,7 @@ def test_pace_by_hand() -> None:
     assert made.per_hour == pytest.approx(3 / (10 / 60))
 
 
-def test_people_decided_at_once_are_in_no_pace() -> None:
+def test_people_decided_at_once_are_in_no_pace():
     """A lead flags five in a moment between two whom he looked at: three looks in four minutes."""
     steps = [(0, 0, True), (2, 1, True), *((3 + k / 60_000, 2 + k, True) for k in range(5))]
     (made,) = throughputs(_moments("lea", *steps, (4, 9, True)))
@@ -165,7 +162,7 @@ def test_people_decided_at_once_are_in_no_pace() -> None:
     assert (made.first, made.last) == (NOON, NOON + timedelta(minutes=4))
 
 
-def test_pace_by_day_and_reviewer() -> None:
+def test_pace_by_day_and_reviewer():
     late = _moments("anna", (0, 1, True), (4, 2, True), start=NOON.replace(hour=23, minute=58))
     ben = _moments("ben", (1, 1, True), (1.2, 2, True), start=NOON)
     both = sorted([*late, *ben], key=lambda m: m.when)
@@ -179,7 +176,7 @@ def test_pace_by_day_and_reviewer() -> None:
     assert throughputs([]) == []
 
 
-def test_nobody_is_counted_twice(store: Store, table: PeopleTable) -> None:
+def test_nobody_is_counted_twice(store, table):
     """Decided by Anna, and a day later by Ben; taken back; another one decided twice by Anna."""
     both, twice = (Person(dataset=table.key, frame=f, instance=1) for f in (0, 1))
     steps = [(ANNA, both, "approved"), (ANNA, twice, "flagged"), (BEN, both, "rejected")]
@@ -200,21 +197,7 @@ def test_nobody_is_counted_twice(store: Store, table: PeopleTable) -> None:
     assert [who for _, who in decided_by_day(store, table.key)] == ["ben"]
 
 
-def test_pace_of_stored_events(store: Store, table: PeopleTable) -> None:
-    people = [Person(dataset=table.key, frame=f, instance=1) for f in range(3)]
-    for person in people:
-        apply(store, op("edit", 0, person=person), who=ANNA, base=ON_DISK)
-        apply(store, op("status", 1, person=person, status="approved"), who=ANNA, base=ON_DISK)
-    with store.session() as session:
-        for k, row in enumerate(session.query(EventRow).order_by(EventRow.id)):
-            row.when = NOON + timedelta(minutes=k)
-    (made,) = throughput(store, table.key)
-    assert (made.people, made.events, made.active_h) == (3, 6, pytest.approx(5 / 60))
-    assert made.per_hour == pytest.approx(3 / (5 / 60))
-    assert throughput(store, "0" * 64) == []
-
-
-def test_members_and_their_roles(store: Store) -> None:
+def test_members_and_their_roles(store):
     assert members(store) == {} and role_of(store, "ada") is None
     set_role(store, "ada", "admin", by=ADMIN)
     set_role(store, "ben", "viewer", by=ADMIN)
@@ -235,10 +218,10 @@ def test_members_and_their_roles(store: Store) -> None:
     assert members(store) == {"ben": "lead", "eve": "admin"}
     for name, role in (("", "lead"), ("a\nb", "lead"), ("x" * 81, "lead"), ("zoe", "king")):
         with refused("invalid"):
-            set_role(store, name, role, by=ADMIN)  # type: ignore[arg-type]
+            set_role(store, name, role, by=ADMIN)
 
 
-def test_what_was_assigned_is_due(store: Store, table: PeopleTable) -> None:
+def test_what_was_assigned_is_due(store, table):
     people = [Person(dataset=table.key, frame=f, instance=i) for f, i in table.ids(np.arange(4))]
     today = utc_now().date()
     assign(store, people[:3], to="anna", by=LEAD, due=today)
@@ -254,11 +237,11 @@ def test_what_was_assigned_is_due(store: Store, table: PeopleTable) -> None:
     assert review_columns(store, table)["overdue"][:5].tolist() == ["no", *["yes"] * 3, "no"]
     for wrong in (today - timedelta(days=2), today + timedelta(days=4_000), NOON, "2030-01-01"):
         with refused("invalid"):
-            assign(store, people, to="ben", by=LEAD, due=wrong)  # type: ignore[arg-type]
+            assign(store, people, to="ben", by=LEAD, due=wrong)
     assert set(assigned(store, table.key).values()) == {"anna"}
 
 
-def test_people_are_assigned(store: Store, table: PeopleTable) -> None:
+def test_people_are_assigned(store, table):
     people = [Person(dataset=table.key, frame=f, instance=i) for f, i in table.ids(np.arange(30))]
     assert assign(store, people[:20], to="anna", by=LEAD) == 20
     assert assign(store, [*people[15:25], people[15]], to="ben", by=LEAD) == 10

@@ -1,13 +1,18 @@
 """Threads: comments and their answers, resolved and reopened, with whom they mention."""
 
+from types import SimpleNamespace
+
 import pytest
-from review_ops import ANNA, BEN, GUEST, KEY, ON_DISK, PERSON, op
+from review_ops import ANNA, BEN, GUEST, KEY, LEAD, ON_DISK, PERSON, op
 from sqlalchemy import update
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import comments, edits, history
 from synthstudio.review.models import MemberRow, ThreadRow, utc_now
+from synthstudio.review.risk.table import people_table
+from synthstudio.review.settings import set_share
 from synthstudio.review.threads import names_in
+from synthstudio.studio.thread_list import shown_threads, threads_csv, threads_note
 
 PAIR = (PERSON.frame, PERSON.instance)
 
@@ -117,3 +122,63 @@ def test_a_row_that_is_not_what_events_say_is_found(store, log):
     assert history.check_replay(store, KEY) == [
         f"thread {threads(store)[0].id}: it is not what its events add up to"
     ]
+
+
+# ---- what lists, counts and pages tell of them, and to whom
+
+
+@pytest.fixture
+def write(desk):
+    with desk.store.session() as session:
+        for name in ("anna", "Ann", "José"):
+            session.add(MemberRow(name=name, role="reviewer", by="ada", when=utc_now()))
+    return lambda instance, kind="comment", **more: desk.do(kind, 0, instance, **more)
+
+
+@pytest.fixture
+def page(desk, small_set):
+    """What pages know of the data set: everybody is reviewed twice, blind."""
+    set_share(desk.store, desk.key, "second_share", 1.0, by=LEAD)
+    chosen = SimpleNamespace(key=desk.key, table=people_table(small_set))
+    return SimpleNamespace(store=desk.store), chosen
+
+
+def test_lists_find_whom_a_thread_mentions(store, key, write):
+    ids = [write(1, text=f"{k} @{'José' if k % 2 else 'anna'}").id for k in range(6)]
+    assert [one.id for one in comments.thread_list(store, key, limit=2)] == ids[:2]
+    mine = comments.thread_list(store, key, mentions="José", after_id=ids[1], limit=1)
+    assert [one.id for one in mine] == [ids[3]]
+    for other in ("Anna", "Ann", "", '", "', "%"):
+        assert comments.thread_list(store, key, mentions=other) == []
+    assert comments.thread_count(store, key, is_open=True, mentions="José") == 3
+    assert comments.threads_of_people(store, key, is_open=True) == {(0, 1): 6}
+
+
+def test_pages_count_and_list_what_one_may_see(page, write):
+    ctx, chosen = page
+    assert threads_note(ctx, BEN, chosen) == ""
+    ids = [write(1 + k // 2, text=text).id for k, text in enumerate(("a @anna", "b", "c"))]
+    write(1, "status", status="approved")  # the second review at this one is blind from now on
+    assert threads_note(ctx, ANNA, chosen) == "3 open threads, 1 mentions you"
+    assert threads_note(ctx, LEAD, chosen) == "3 open threads"
+    assert threads_note(ctx, BEN, chosen) == "1 open thread"
+    mine, blind = (shown_threads(ctx, who, chosen, "Open") for who in (LEAD, BEN))
+    assert (mine.count, [one.id for one in mine.latest(2)]) == (3, [ids[2], ids[1]])
+    assert (blind.count, [one.id for one in blind.latest(2)]) == (1, [ids[2]])
+
+
+def test_a_csv_has_what_one_may_see_when_it_is_asked_for(page, write):
+    (ctx, chosen), role = page, BEN.role
+
+    def made():
+        return threads_csv(ctx, BEN.name, lambda: role, chosen, "Open").decode()
+
+    write(1, text="left? @José", joint="nose")
+    write(2, text="b")
+    assert "nose,open,anna" in made() and "José" in made() and made().count("\n") == 3
+    write(1, "status", status="approved")
+    assert "nose" not in made() and "José" not in made() and made().count("\n") == 2
+    role = "lead"
+    assert "nose" in made()
+    role = None
+    assert "Only members" in made() and made().count("\n") == 1

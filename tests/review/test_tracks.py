@@ -150,23 +150,6 @@ def test_tracks_are_split_joined_and_renamed_and_exported_so(scene, clip_set, tm
     assert history.check_replay(scene.store, scene.clip.dataset) == []
 
 
-def test_a_track_of_the_largest_number_is_split_all_the_same(scene):
-    assert clip_edits.rename(scene, at(scene, 0), 2**31 - 1, "cliprename2", who=ANNA).people
-    assert clip_edits.split(scene, at(scene, 4), "clipsplit3", who=ANNA).people == 4
-    assert tracks(scene)[4, 1] == 1
-
-
-def test_a_stroke_takes_no_second_connection_while_it_has_the_set(scene, monkeypatch):
-    held = edits.apply_each
-
-    def alone(store, *args, **more):
-        monkeypatch.setattr(type(store), "reading", None)
-        return held(store, *args, **more)
-
-    monkeypatch.setattr(edits, "apply_each", alone)
-    assert clip_edits.split(scene, at(scene, 4), "clipsplit4", who=ANNA).people == 4
-
-
 def test_nobody_is_in_a_frame_twice(scene):
     with pytest.raises(Refused, match="with one track"):
         edit(scene, at(scene, 0), joints={}, track=2)

@@ -1,7 +1,5 @@
 """A small data set, the studio's pages without a server, a running studio, a page in Chromium."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random
@@ -9,7 +7,6 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,19 +44,19 @@ lens: {blur_sigma_px: [0.3, 0.4], motion: 0.0, noise_sigma: [0.5, 1.0]}
 
 
 @pytest.fixture(autouse=True)
-def _main_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def _main_is_kept(monkeypatch):
     """Put __main__ back: AppTest runs pages as it, and later tests' workers would import them."""
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture(scope="session")
-def studio_set(once: Callable[..., Path]) -> Path:
+def studio_set(once):
     """Return a data set: four moments of base, clean and occluder, two people each."""
     from synthstudio.generation import pipeline
     from synthstudio.generation.stage import prepare
     from synthstudio.recipe.schema import load
 
-    def make(folder: Path) -> None:
+    def make(folder):
         (folder / "studio.yaml").write_text(RECIPE)
         settings = prepare(load.load(folder / "studio.yaml"), assets=folder, device="cpu")
         pipeline.generate(settings, folder / "crates")
@@ -68,7 +65,7 @@ def studio_set(once: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_photo_set(once: Callable[..., Path]) -> Path:
+def small_photo_set(once):
     """Return 5 frames of stick people with pictures (3, 1, 0, 2 and 4 people): made in no time."""
     from review_ops import make_set
 
@@ -87,36 +84,36 @@ class Studio:
     process: subprocess.Popen[bytes] | None = None
 
     @property
-    def url(self) -> str:
+    def url(self):
         """Where browsers have their pages."""
         return f"http://{NAME}:{self.port}"
 
     @property
-    def api(self) -> str:
+    def api(self):
         """Where programs ask."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def db(self) -> Path:
+    def db(self):
         return self.folder / "state" / "review.db"
 
     @property
-    def key(self) -> str:
+    def key(self):
         """What the server prints for its own user."""
         from synthstudio.studio.access import load_secret, local_key
 
         return local_key(load_secret(self.db.parent))
 
     @property
-    def exports(self) -> Path:
+    def exports(self):
         return self.folder / "exports"
 
     @property
-    def output(self) -> str:
+    def output(self):
         log = self.folder / "server.log"
         return log.read_text("utf-8", "replace") if log.exists() else ""
 
-    def start(self) -> Studio:
+    def start(self):
         """Start the server and wait until it answers; on another port if one was just taken."""
         fixed = self.port
         for _ in range(20):
@@ -134,7 +131,7 @@ class Studio:
                 break
         raise AssertionError(f"the studio ended:\n{self.output}")
 
-    def _launch(self) -> None:
+    def _launch(self):
         command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "streamlit_app.py")]
         command += [f"--server.port={self.port}", "--", *map(str, self.datasets)]
         command += ["--state", str(self.db.parent), "--exports", str(self.exports)]
@@ -146,7 +143,7 @@ class Studio:
                 command, stdout=log, stderr=log, cwd=self.folder, env=environment
             )
 
-    def _stands(self) -> bool:
+    def _stands(self):
         """Whether the server answers, or its process has ended."""
         assert self.process is not None
         if self.process.poll() is not None:
@@ -157,14 +154,14 @@ class Studio:
         except OSError:
             return False
 
-    def kill(self) -> None:
+    def kill(self):
         """End the server at once, as a crash would."""
         process, self.process = self.process, None
         if process is not None:
             process.kill()
             process.wait(60)
 
-    def restart(self) -> None:
+    def restart(self):
         """End the server at once and start it on the same port and database."""
         self.kill()
         self.start()
@@ -173,7 +170,7 @@ class Studio:
 class _Said(dict[str, Any]):
     """The state of a component, as Streamlit returns it."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name):
         return self.get(name)
 
 
@@ -188,7 +185,7 @@ class Pages:
     shown: dict[str, Any] = field(default_factory=dict)
     says: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def open(self, name: str = "home", *, user: str = "Ada", **query: str) -> Any:
+    def open(self, name="home", *, user="Ada", **query):
         """Run a page as somebody who has shown the key; return the AppTest."""
         from streamlit.testing.v1 import AppTest
 
@@ -200,7 +197,7 @@ class Pages:
         return app
 
     @staticmethod
-    def words(app: Any) -> str:
+    def words(app):
         """Return all that a page says, and its buttons."""
         kinds = ("title", "subheader", "markdown", "caption", "code", "text", "warning", "info")
         found = [e.value for kind in (*kinds, "error", "success") for e in getattr(app, kind)]
@@ -209,22 +206,22 @@ class Pages:
         return text.replace("\\", "")  # of Markdown
 
     @staticmethod
-    def press(app: Any, label: str) -> Any:
+    def press(app, label):
         """Press the one button of this label and run the page."""
         (button,) = (one for one in app.button if one.label == label)
         button.click().run()
         assert not app.exception, app.exception[0].value
         return app
 
-    def cards(self, grid: str) -> list[tuple[int, int]]:
+    def cards(self, grid):
         """Return (frame, instance) of the people in a grid, in order."""
         return [(cell["frame"], cell["instance"]) for cell in self.shown[grid]["cells"]]
 
-    def component(self, _name: str, **_source: str) -> Callable[..., Any]:
+    def component(self, _name, **_source):
         """Stand in for st.components.v2.component."""
         import streamlit as st
 
-        def mount(*, key: str, data: dict[str, Any], **more: Any) -> Any:
+        def mount(*, key, data, **more):
             self.shown[key] = data
             said = _Said({**more.get("default", {}), **self.says.get(key, {})})
             st.session_state[key] = said
@@ -236,15 +233,15 @@ class Pages:
 class _NothingBeside:
     """Stands in for what draws previews and checks sets: all is being worked on, for ever."""
 
-    def request(self, *_: Any, **__: Any) -> str:
+    def request(self, *_, **__):
         return "drawn"
 
-    def status(self, *_: Any, **__: Any) -> Any:
+    def status(self, *_, **__):
         return SimpleNamespace(state="waiting", kinds=())
 
 
 @pytest.fixture
-def open_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Pages]]:
+def open_pages(tmp_path, monkeypatch):
     """Return a function (*datasets, more=) that opens data sets and a new store: Pages."""
     import streamlit as st
 
@@ -258,7 +255,7 @@ def open_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     monkeypatch.setattr(context, "browser", lambda: "b")
     monkeypatch.setattr(context, "refuse_unguarded", lambda: None)  # AppTest: no server at all
 
-    def make(*datasets: Path, more: tuple[str, ...] = ()) -> Pages:
+    def make(*datasets, more=()):
         words = [*map(str, datasets), "--exports", str(tmp_path / "exports"), *more]
         stated = settings.parse(words, {})
         monkeypatch.setattr(settings, "_chosen", [stated])
@@ -274,7 +271,7 @@ def open_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
 
 
 @pytest.fixture
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def cheap_hashes(monkeypatch):
     """Hash passwords as cheaply as argon2 allows."""
     from argon2 import PasswordHasher
 
@@ -287,12 +284,12 @@ def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def pages(open_pages: Callable[..., Pages], studio_set: Path) -> Pages:
+def pages(open_pages, studio_set):
     """Return the pages over `studio_set` and a new store."""
     return open_pages(studio_set)
 
 
-def caches() -> dict[str, str]:
+def caches():
     """Return where kernels and bodies are kept already: another HOME would make them anew."""
     kept = Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")))
     return {
@@ -301,7 +298,7 @@ def caches() -> dict[str, str]:
     }
 
 
-def free_port() -> int:
+def free_port():
     """Return a port that nobody listens on, below those that systems give to others by chance."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
@@ -311,11 +308,11 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def start_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Studio]]:
+def start_studio(tmp_path_factory):
     """Return a function that starts a studio: (*datasets, environment=, more=)."""
     started: list[Studio] = []
 
-    def start(*datasets: Path, **options: Any) -> Studio:
+    def start(*datasets, **options):
         studio = Studio(tmp_path_factory.mktemp("server"), datasets, **options)
         started.append(studio)
         return studio.start()
@@ -326,13 +323,13 @@ def start_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
 
 @pytest.fixture(scope="module")
-def studio(start_studio: Callable[..., Studio], studio_set: Path) -> Studio:
+def studio(start_studio, studio_set):
     """Return a running studio that serves `studio_set` from a new database."""
     return start_studio(studio_set)
 
 
 @pytest.fixture(scope="session")
-def chromium(browser: Any) -> Any:
+def chromium(browser):
     """Return the one Chromium of all tests (tests/conftest.py): Playwright runs once a process."""
     from playwright.sync_api import expect
 
@@ -349,7 +346,7 @@ class Watch:
     """Parts of faults that do not count: requests of the last test's editor, whose host is gone."""
     requests: list[str] = field(default_factory=list)
 
-    def on(self, page: Any) -> Any:
+    def on(self, page):
         """Watch a page: its console, its exceptions, and where it asks."""
         page.on("console", lambda m: self._console(m))
         page.on("pageerror", lambda e: self.faults.append(f"exception: {e}"))
@@ -357,11 +354,11 @@ class Watch:
         page.on("websocket", lambda w: self._request(w.url))
         return page
 
-    def check(self) -> None:
+    def check(self):
         left = [f for f in self.faults if not any(part in f for part in self.expected)]
         assert not left, "\n".join(left)
 
-    def _console(self, message: Any) -> None:
+    def _console(self, message):
         if message.type == "error":
             where = message.location.get("url", "") if message.location else ""
             if urlsplit(where).path.endswith(_PROBES) and "404" in message.text:
@@ -369,7 +366,7 @@ class Watch:
             if _CRAWLERS not in message.text:
                 self.faults.append(f"console: {message.text} {where}")
 
-    def _request(self, url: str) -> None:
+    def _request(self, url):
         self.requests.append(url)
         parts = urlsplit(url)
         if parts.scheme in ("http", "https", "ws", "wss") and not is_local(parts.hostname):
@@ -377,7 +374,7 @@ class Watch:
 
 
 @pytest.fixture
-def watch() -> Watch:
+def watch():
     """Return what `page` reports to."""
     return Watch()
 
@@ -385,7 +382,7 @@ def watch() -> Watch:
 class _OnePage:
     """A page that tests use one after another: a browser profile for each costs half a second."""
 
-    def __init__(self, browser: Any, **options: Any) -> None:
+    def __init__(self, browser, **options):
         settings = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options}
         self.context = browser.new_context(**settings)
         self.context.set_default_timeout(PATIENCE_MS)
@@ -395,7 +392,7 @@ class _OnePage:
         self.page.on("pageerror", lambda error: self.watch.faults.append(f"exception: {error}"))
         self.page.on("request", lambda request: self.watch._request(request.url))
 
-    def lend(self, watch: Watch) -> Iterator[Any]:
+    def lend(self, watch):
         """Yield the page for one test; empty it afterwards and report what went wrong."""
         self.page.evaluate("0")  # what the last test left is heard, by nobody
         self.watch = watch
@@ -408,14 +405,14 @@ class _OnePage:
 
 
 @pytest.fixture(scope="session")
-def _desktop(chromium: Any) -> Iterator[_OnePage]:
+def _desktop(chromium):
     one = _OnePage(chromium)
     yield one
     one.context.close()
 
 
 @pytest.fixture(scope="session")
-def _phone(chromium: Any) -> Iterator[_OnePage]:
+def _phone(chromium):
     size = {"width": 390, "height": 844}
     one = _OnePage(chromium, viewport=size, has_touch=True, is_mobile=True)
     one.page.fingers = one.context.new_cdp_session(one.page)
@@ -424,19 +421,19 @@ def _phone(chromium: Any) -> Iterator[_OnePage]:
 
 
 @pytest.fixture
-def desktop(_desktop: _OnePage, watch: Watch) -> Iterator[Any]:
+def desktop(_desktop, watch):
     """Yield the page that all tests of the editor without a server share."""
     yield from _desktop.lend(watch)
 
 
 @pytest.fixture
-def phone_page(_phone: _OnePage, watch: Watch) -> Iterator[Any]:
+def phone_page(_phone, watch):
     """Yield the same on a phone; `fingers`: its session of DevTools."""
     yield from _phone.lend(watch)
 
 
 @pytest.fixture
-def alone(desktop: Any) -> Alone:
+def alone(desktop):
     """Return the editor without a server, with three people."""
     editor = Alone(desktop)
     editor.give()
@@ -444,7 +441,7 @@ def alone(desktop: Any) -> Alone:
 
 
 @pytest.fixture
-def phone(phone_page: Any) -> Alone:
+def phone(phone_page):
     """Return the same on a phone."""
     editor = Alone(phone_page)
     editor.give()
@@ -452,11 +449,11 @@ def phone(phone_page: Any) -> Alone:
 
 
 @pytest.fixture
-def new_page(chromium: Any, watch: Watch) -> Iterator[Callable[..., Any]]:
+def new_page(chromium, watch):
     """Return a function that opens a page in a browser profile of its own (a second person)."""
     contexts = []
 
-    def new(**options: Any) -> Any:
+    def new(**options):
         settings = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options}
         contexts.append(chromium.new_context(**settings))
         contexts[-1].set_default_timeout(PATIENCE_MS)
@@ -469,21 +466,19 @@ def new_page(chromium: Any, watch: Watch) -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-def page(new_page: Callable[..., Any]) -> Any:
+def page(new_page):
     """Return a page; console errors and requests off this machine fail the test at its end."""
     return new_page()
 
 
 @pytest.fixture
-def open_as() -> Callable[..., Any]:
+def open_as():
     """Return a function that opens a studio's page and gives a name where it is asked for.
 
     open_as(page, studio, "review?frame=0", name="Ada") returns when the script has run.
     """
 
-    def open_it(
-        page: Any, studio: Studio, path: str = "", *, name: str = "Ada", key: bool = True
-    ) -> Any:
+    def open_it(page, studio, path="", *, name="Ada", key=True):
         shown = f"{'&' if '?' in path else '?'}key={studio.key}" if key else ""
         page.goto(f"{studio.url}/{path}{shown}")
         requested = page.get_by_role("textbox", name="Your name")
@@ -498,7 +493,7 @@ def open_as() -> Callable[..., Any]:
     return open_it
 
 
-def settled(page: Any) -> None:
+def settled(page):
     """Wait until no script runs."""
     page.get_by_test_id("stApp").and_(
         page.locator("[data-test-script-state='notRunning']")

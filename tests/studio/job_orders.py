@@ -49,13 +49,7 @@ def order(out: str = "first", **changes: Any) -> Generate:
     return Generate(recipe=dump(parse({**RECIPE, **changes})), out=out)
 
 
-def drive(
-    store: Store,
-    settings: Settings,
-    number: int,
-    *,
-    until: Callable[[Job], bool],
-) -> Job:
+def drive(store: Store, settings: Settings, number: int, *, until: Callable[[Job], bool]) -> Job:
     """Look after the jobs, as a server does, until one of them is as wanted."""
 
     def looked_after() -> Job | None:

@@ -1,28 +1,28 @@
-"""Accounts as they are served: crowds, plain http, a store that is busy, headers of proxies."""
-
-from __future__ import annotations
+"""Accounts as they are served: ways in, crowds, plain http, a busy store, headers of proxies."""
 
 import asyncio
 import functools
 import itertools
 import threading
-from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from argon2 import PasswordHasher
-from attackers import NAME, ORIGIN, Answer, api_studio, request, run_apart
+from attackers import NAME, ORIGIN, OWN, api_studio, request, run_apart
 from waiting import PATIENCE_S
 
-from synthstudio.core.errors import Refused
+from synthstudio.core.errors import Refused, StudioError
 from synthstudio.review.models import SessionRow
 from synthstudio.review.team import passwords
 from synthstudio.review.team.accounts import choose_password, invite, reset_password
 from synthstudio.review.team.lockout import FREE_OF_ADDRESS
-from synthstudio.review.team.sessions import sign_in
+from synthstudio.review.team.sessions import end_session, sign_in
 from synthstudio.review.values import User
-from synthstudio.studio.access import Grant
+from synthstudio.studio import context as pages
+from synthstudio.studio import settings
+from synthstudio.studio.access import Grant, check_one_way_in
 from synthstudio.studio.sign_in import routes
 from synthstudio.studio.sign_in.watch import SessionMiddleware
 
@@ -39,15 +39,7 @@ def door(tmp_path, cheap_hashes):
         yield studio
 
 
-async def ask(
-    app: Any,
-    path: str,
-    *,
-    form: dict[str, str] | None = None,
-    client: str = "192.0.2.1",
-    scheme: str = "https",
-    headers: dict[str, str] | None = None,
-) -> Answer:
+async def ask(app, path, *, form=None, client="192.0.2.1", scheme="https", headers=None):
     """Send one request, a form's if there is one."""
     body = urlencode(form or {}).encode()
     own = {"Host": "studio.example", "Origin": PUBLIC, "Content-Length": str(len(body))}
@@ -57,7 +49,7 @@ async def ask(
     return await request(app, path, method=method, headers=lines, body=body, **more)
 
 
-def signed_in(door: Any) -> dict[str, str]:
+def signed_in(door):
     """Return the headers of a browser in which Ada signed in."""
     tokens = door.context.tokens
     text = sign_in(door.store, "ada", GOOD, address="192.0.2.200", secret=b"of the server")
@@ -72,7 +64,7 @@ def test_a_crowd_of_wrong_tries_holds_up_nobody_else(door, monkeypatch):
     released, begun = threading.Event(), []
 
     class Slow(PasswordHasher):
-        def verify(self, *args: Any) -> bool:
+        def verify(self, *args):
             begun.append(args)
             assert released.wait(PATIENCE_S)
             return super().verify(*args)
@@ -81,11 +73,11 @@ def test_a_crowd_of_wrong_tries_holds_up_nobody_else(door, monkeypatch):
     passwords.is_right(None, "x")  # makes nobody's hash
     monkeypatch.setattr(passwords, "HASHER", Slow(1, 64, 1))
 
-    def enter(number: int) -> Any:
+    def enter(number):
         fields = {"name": f"n{number}", "password": GOOD, "to": "/team"}
         return ask(door.app, "/sign-in", form=fields, client=f"192.0.2.{number}")
 
-    async def besiege() -> Any:
+    async def besiege():
         crowd = [asyncio.create_task(enter(number)) for number in range(60)]
         try:
             while len(begun) < 2:
@@ -110,7 +102,7 @@ def test_a_crowd_of_wrong_tries_holds_up_nobody_else(door, monkeypatch):
 
 
 def test_passwords_go_through_tls_alone(door):
-    def entered(origin: str = PUBLIC, **how: Any) -> tuple[int, str]:
+    def entered(origin=PUBLIC, **how):
         headers = {"Origin": origin, **how.pop("headers", {})}
         form = {"name": "ada", "password": GOOD}
         found = run_apart(ask(door.app, "/sign-in", form=form, headers=headers, **how))
@@ -137,35 +129,11 @@ def test_passwords_go_through_tls_alone(door):
     assert run_apart(ask(door.app, "/sign-in")).headers["set-cookie"].endswith("; Secure")
 
 
-def test_a_session_that_is_looked_up_slowly_holds_up_nobody_else(door, monkeypatch):
-    """The store may be busy for seconds: the event loop goes on meanwhile."""
-    released, begun, looked_up = threading.Event(), threading.Event(), routes.read_session
-
-    def slowly(*args: Any) -> str | None:
-        begun.set()
-        assert released.wait(PATIENCE_S / 3)
-        return looked_up(*args)
-
-    mine = signed_in(door)
-    monkeypatch.setattr(routes, "read_session", slowly)
-
-    async def both() -> tuple[bool, int, int]:
-        media = asyncio.create_task(ask(door.app, "/media/none.png", headers=mine))
-        while not begun.is_set():
-            await asyncio.sleep(0.01)
-        status = (await ask(door.app, "/sign-in")).status
-        waiting = not media.done()
-        released.set()
-        return waiting, status, (await media).status
-
-    assert run_apart(both()) == (True, 200, 404)
-
-
-def busy_at(*turns: int) -> Callable[..., Any]:
+def busy_at(*turns):
     """Return what asks for a session, and cannot at those turns."""
     count, looked_up = itertools.count(1), routes.read_session
 
-    def asked(*args: Any, **more: Any) -> Any:
+    def asked(*args, **more):
         if next(count) in turns:
             raise Refused("the database cannot be written now", reason="busy")
         return looked_up(*args, **more)
@@ -173,9 +141,7 @@ def busy_at(*turns: int) -> Callable[..., Any]:
     return asked
 
 
-def websocket(
-    door: Any, headers: dict[str, str], messages: int, then: Callable[[], object] = lambda: None
-) -> tuple[list[bytes], list[Any]]:
+def websocket(door, headers, messages, then=lambda: None):
     """Open a page's websocket; return what of some messages it is given, and what is sent.
 
     `then` is done after the first message.
@@ -183,15 +149,15 @@ def websocket(
     given: list[bytes] = []
     sent: list[Any] = []
 
-    async def page(scope: Any, receive: Any, send: Any) -> None:
+    async def page(scope, receive, send):
         given.append((await receive())["bytes"])
         then()
         given.extend([(await receive())["bytes"] for _ in range(messages - 1)])
 
-    async def receive() -> dict[str, Any]:
+    async def receive():
         return {"type": "websocket.receive", "bytes": b"changed"}
 
-    async def send(message: Any) -> None:
+    async def send(message):
         sent.append(message)
 
     lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
@@ -226,7 +192,7 @@ def test_an_open_page_is_told_nothing_more_when_its_session_ends(door):
     mine, tokens = signed_in(door), door.context.tokens
     browser = tokens.browser(mine["Cookie"].split("; ")[0].partition("=")[2])
 
-    def status(user: str) -> int:
+    def status(user):
         token = tokens.token(Grant(kind="image", user=user, browser=browser))
         return run_apart(ask(door.app, f"/img/{token}", headers=mine)).status
 
@@ -264,7 +230,7 @@ def test_a_password_that_is_chosen_while_the_store_is_busy(door, monkeypatch):
     assert run_apart(entering).status == 303
 
 
-def tried(app: Any, number: int, headers: dict[str, str], client: str = "127.0.0.1") -> int:
+def tried(app, number, headers, client="127.0.0.1"):
     """Send a wrong password for a name of its own, as a server hands it on; return the status."""
     form = {"name": f"n{number}", "password": GOOD}
     scheme = headers.get("X-Forwarded-Proto", "http")
@@ -288,7 +254,7 @@ def test_invented_headers_are_no_way_round_the_addresses_limit(cheap_hashes, tmp
         assert door.log().count("a forwarded request, without --behind-proxy") == 17
 
 
-def named(chain: str, **more: str) -> dict[str, str]:
+def named(chain, **more):
     return {"X-Forwarded-For": chain, "X-Forwarded-Proto": "https", **more}
 
 
@@ -308,3 +274,108 @@ def test_behind_a_proxy_tries_are_counted_by_the_address_that_it_names(cheap_has
         assert asked(23, plain, "203.0.113.9") == 403
         assert asked(23, named("203.0.113.9"), "10.0.0.2") == 403
         assert "FORWARDED_ALLOW_IPS" in studio.log()
+
+
+# ---- the door: cookies, ways in, how it may be served
+
+
+def enter(http, **fields):
+    given = {"name": "ada", "password": GOOD, **fields}
+    return http.post("/sign-in", data=given, headers=OWN, follow_redirects=False)
+
+
+def test_who_did_not_sign_in_is_led_to_where_one_does(door):
+    ask = functools.partial(door.http.get, follow_redirects=False)
+    found = ask("/review?frame=3&q=a%20b", headers=HERE)
+    assert found.status_code == 303
+    assert found.headers["location"] == "/sign-in?to=/review%3Fframe%3D3%26q%3Da%2520b"
+    page = ask(found.headers["location"]).text
+    assert 'name="to" value="/review?frame=3&amp;q=a%20b"' in page
+    assert ask("/", headers=HERE).headers["location"] == "/sign-in"
+    for path, headers in (
+        ("/review", {}),  # a browser that does not say: the page itself asks
+        ("/review", HERE | {"Sec-Fetch-Site": "cross-site"}),  # Strict cookies are not sent then
+        ("/sign-in", HERE),
+        ("/invitation", HERE),
+        ("/healthz", HERE),
+        ("/api/v1/docs", HERE),
+    ):
+        assert "location" not in ask(path, headers=headers).headers, path
+    signed_in = enter(door.http, to="/review?frame=3")
+    assert signed_in.headers["location"] == "/review?frame=3"
+    assert "location" not in ask("/review", headers=HERE).headers
+
+
+def test_a_busy_store_lets_nobody_in_and_says_so(door, monkeypatch):
+    def busy(*args, **more):
+        raise Refused("the database cannot be written now", reason="busy")
+
+    enter(door.http)
+    monkeypatch.setattr(routes, "sign_in", busy)
+    monkeypatch.setattr(routes, "read_session", busy)
+    assert enter(door.http).status_code == 503
+    page = door.http.get("/review", headers=HERE, follow_redirects=False)
+    assert page.status_code == 503 and page.headers["retry-after"] == "5"  # not: signed out
+    assert "a session that cannot be looked up" in door.log()
+
+
+def test_a_page_that_was_drawn_for_another_does_nothing_in_that_name(door, monkeypatch):
+    monkeypatch.setattr(pages, "browser", lambda: "")
+    for signed_in, role in (("ada", "admin"), ("rea", "viewer"), (None, "viewer")):
+        monkeypatch.setattr(pages, "read_session", lambda *_, name=signed_in: name)
+        assert pages.user_now(door.context, "ada") == User(name="ada", role=role)
+
+
+def test_a_session_that_ended_has_no_role(door):
+    enter(door.http)
+    session = door.http.cookies[door.context.tokens.session_cookie]
+    assert [door.context.role_in(name, "", session) for name in ("ada", "rea")] == ["admin", None]
+    end_session(door.store, session)
+    assert door.context.role_in("ada", "", session) is None
+
+
+def test_an_older_invitation_makes_nobody_the_admin_of_the_start(tmp_path, cheap_hashes):
+    with api_studio(tmp_path, accounts=True, admins=("ada",)) as studio:
+        lea, chosen = User(name="lea", role="lead"), {"password": GOOD, "again": GOOD}
+        for role, by, status in (("reviewer", lea, 410), ("admin", ADA, 303)):
+            _, shown = invite(studio.store, "ada", role=role, by=by)
+            found = studio.http.post(
+                "/invitation", data={"code": shown, **chosen}, headers=OWN, follow_redirects=False
+            )
+            assert found.status_code == status
+        _, shown = reset_password(studio.store, "ada", by=ADA)
+        found = studio.http.post("/invitation", data={"code": shown}, headers=OWN)
+        assert "Choose a password" in found.text
+
+
+def test_without_accounts_there_is_no_door(tmp_path):
+    with api_studio(tmp_path) as studio:
+        for path in ("/sign-in", "/sign-in.js", "/invitation"):
+            assert studio.http.get(path).status_code == 404
+            if not path.endswith(".js"):
+                assert studio.http.post(path, data={}, headers=OWN).status_code == 404
+
+
+def test_how_it_may_be_served():
+    assert settings.parse([], {"SYNTHSTUDIO_ACCOUNTS": "1"}).accounts
+    assert not settings.parse([], {"SYNTHSTUDIO_ACCOUNTS": "0"}).accounts
+    url, oidc, local = ["--url", "https://studio.example"], {"client_id": "x"}, "127.0.0.1"
+    for words, section, address, why in (
+        (["--accounts", *url], {}, "0.0.0.0", ""),
+        (["--accounts"], {}, local, ""),
+        (["--accounts", "--behind-proxy", *url], {}, local, ""),
+        (["--behind-proxy"], oidc, local, ""),
+        (["--accounts"], {}, "0.0.0.0", "missing address"),
+        (["--accounts", "--behind-proxy"], {}, local, "missing address"),
+        (["--behind-proxy"], {}, local, "proxy without sign-in"),
+        (["--accounts", *url], oidc, local, "two ways"),
+    ):
+        given = settings.parse(words, {})
+        with pytest.raises(StudioError, match=why) if why else nullcontext():
+            check_one_way_in(given, section, address)
+
+
+def test_nobody_is_led_to_another_site():
+    paths = ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", "/a\n/b")
+    assert {routes.safe_path(path) for path in (*paths, "/@evil", "\\\\evil", "")} == {"/"}
+    assert routes.safe_path("/review?frame=3&q=a%20b") == "/review?frame=3&q=a%20b"

@@ -4,8 +4,6 @@ Each case is decided by its kind and number alone. Whatever is sent: nothing is 
 be, nothing is told that is nobody's business, nothing fails but by a typed refusal.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import string
@@ -42,12 +40,12 @@ NUMERIC = (-1, 0, 1, 7, 999, 1000, 2**31, 2**70, 1.5, 1e308, float("nan"), float
 ODD: tuple[Any, ...] = (None, True, [], [1], {}, {"a": 1}, "x" * 9000, *HOSTILE, *NUMERIC)
 
 
-def cases(kind: str) -> list[random.Random]:
+def cases(kind):
     """Return the random numbers of each case of a kind."""
     return [random.Random(f"{kind} {number}") for number in range(NUMBERS[kind])]
 
 
-def dirty(rng: random.Random, longest: int = 60) -> str:
+def dirty(rng, longest=60):
     """Return a text of letters, marks, controls and signs of anywhere in Unicode."""
     pools = (
         string.ascii_letters,
@@ -59,7 +57,7 @@ def dirty(rng: random.Random, longest: int = 60) -> str:
     return "".join(rng.choice(rng.choice(pools)) for _ in range(rng.randrange(longest)))
 
 
-def masks_of(rng: random.Random) -> Any:
+def masks_of(rng):
     """Return masks that might be drawn ones, of a picture of some size."""
     size = rng.choice(([48, 64], [240, 320], [2**31, 2**31], [-1, 4], [1.5, 2], rng.choice(ODD)))
     codes = ("PPYo1", "0" * 300, [9, 9], [2**40, -(2**40)], dirty(rng), rng.choice(ODD))
@@ -69,7 +67,7 @@ def masks_of(rng: random.Random) -> Any:
     return {rng.choice(("modal", "amodal", "amodal", rng.choice(HOSTILE))): mask}
 
 
-def op_of(rng: random.Random, seq: int) -> dict[str, Any]:
+def op_of(rng, seq):
     """Return an op that might be somebody's, but for what is wrong with it."""
     joint = [rng.uniform(-2000, 2000), rng.uniform(-2000, 2000), 2, "visible"]
     kind = rng.choice(KINDS)
@@ -108,7 +106,7 @@ INNER = ("upload_file", "metrics", "stream", "agent", "script-health-check", "ho
 STEPS = ("..", "%2e%2e", "..%2f", "%00", "....//", "%c0%ae", "etc/passwd", "review.db")
 
 
-def path_of(rng: random.Random, browser: Browser, key: str) -> str:
+def path_of(rng, browser, key):
     token = browser.grant("image", dataset=key, frame=rng.randrange(-2, 20))
     if rng.random() < 0.3:  # a token of ours, changed somewhere
         at = rng.randrange(len(token))
@@ -119,7 +117,7 @@ def path_of(rng: random.Random, browser: Browser, key: str) -> str:
     return f"/{place}/{tail}" if place and tail else f"/{place}{tail}"
 
 
-def headers_of(rng: random.Random, studio: Any) -> dict[str, str]:
+def headers_of(rng, studio):
     here = f"{NAME}:{studio.port}"
     choices = {
         "Host": (here, "evil.example", f"{NAME}@evil.example", "[::1", "a b"),
@@ -211,11 +209,11 @@ OPERATIONS = [
 ]
 
 
-def bytes_of(body: Any) -> bytes:
+def bytes_of(body):
     return json.dumps(body).encode("utf-8", "surrogatepass")
 
 
-def body_of(rng: random.Random, key: str, seq: int) -> bytes:
+def body_of(rng, key, seq):
     """Return a body that might be some ops, but for what is wrong with it."""
     body: Any = {"set": key, "ops": [op_of(rng, seq)] * rng.choice((1, 1, 2))}
     if rng.random() < 0.2:
@@ -223,7 +221,7 @@ def body_of(rng: random.Random, key: str, seq: int) -> bytes:
     return bytes_of(body if rng.random() < 0.95 else rng.choice(ODD))
 
 
-def address_of(rng: random.Random, key: str) -> tuple[str, str]:
+def address_of(rng, key):
     """Return an operation with something odd in its address."""
     template, method, parameters = rng.choice(OPERATIONS)
     path = template.replace("{set}", key if rng.random() < 0.8 else quote(dirty(rng), ""))
@@ -248,7 +246,7 @@ def ask_all(studio):
     store, key = studio.store, studio.key
     shown = {n: make_token(store, n, role=r, by=ADMIN)[1] for n, r in ROLE_OF.items()}
 
-    def ask(who: str, method: str, path: str, content: bytes, **headers: str) -> Any:
+    def ask(who, method, path, content, **headers):
         headers["Authorization"] = f"Bearer {shown.get(who, 'sst_' + 'x' * 43)}"
         headers["Content-Type"] = "application/json"
         return studio.http.request(method, f"/api/v1{path}", headers=headers, content=content)

@@ -1,11 +1,7 @@
 """Attacks on own skeletons: names, shapes, files, roles."""
 
-from __future__ import annotations
-
 import itertools
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 from review_ops import refused
@@ -24,7 +20,7 @@ NAMES += ("\u0430", "=1+1", "@SUM(A1)", "-x", "<img src=x onerror=alert(1)>", ".
 NAMES += ("__proto__", "[a](javascript:alert(1))")
 
 
-def whole() -> dict[str, Any]:
+def whole():
     return {
         "name": "horse",
         "joints": list(JOINTS),
@@ -39,7 +35,7 @@ def whole() -> dict[str, Any]:
     }
 
 
-def test_names_and_what_is_large_or_deep(tmp_path: Path) -> None:
+def test_names_and_what_is_large_or_deep(tmp_path):
     ring = [[f"j{k}", f"j{j}"] for k in range(40) for j in range(k)]
     definitions = [
         *({"joints": [*JOINTS, name]} for name in (*NAMES, "constructor", "nose")),
@@ -57,7 +53,7 @@ def test_names_and_what_is_large_or_deep(tmp_path: Path) -> None:
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
-def test_files_that_somebody_else_put_there(tmp_path: Path) -> None:
+def test_files_that_somebody_else_put_there(tmp_path):
     """They are left out; the sound one is found, and nobody's file is replaced."""
     folder = tmp_path / skeletons.FOLDER
     assert skeletons.save(tmp_path, own_skeleton(whole()), opened="", used=())
@@ -82,10 +78,10 @@ def test_files_that_somebody_else_put_there(tmp_path: Path) -> None:
     assert (folder / "other.yaml").read_text() == bombs["other"]
 
 
-def test_who_may_save(tmp_path: Path) -> None:
+def test_who_may_save(tmp_path):
     sent = {"definition": json.dumps(whole()), "opened": ""}
     for role in {*ROLES, "owner", ""} - {"lead", "admin"}:
         with refused("role"):
-            skeletons.take(tmp_path, sent, who=User(name="Vic", role=role), used=())  # type: ignore
+            skeletons.take(tmp_path, sent, who=User(name="Vic", role=role), used=())
     assert not [*tmp_path.iterdir()]
     assert skeletons.take(tmp_path, sent, who=LEAD, used=())[1]

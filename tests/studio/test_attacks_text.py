@@ -1,11 +1,9 @@
 """HTML, scripts and Markdown in every text that people write: shown as text, on every page."""
 
-from __future__ import annotations
-
 import shutil
 
 import pytest
-from conftest import Studio, settled
+from conftest import settled
 from playwright.sync_api import expect
 from review_ops import Desk
 
@@ -39,7 +37,7 @@ FOUND = """() => {
 
 
 @pytest.fixture(scope="module")
-def found(start_studio, studio_set, tmp_path_factory) -> Studio:
+def found(start_studio, studio_set, tmp_path_factory):
     """Return a studio in whose store every text is hostile, also the data set's name."""
     folder = tmp_path_factory.mktemp("evil") / "<b class=evil>![e](x)"
     shutil.copytree(studio_set, folder)

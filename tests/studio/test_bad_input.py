@@ -1,10 +1,5 @@
 """Photos that were replaced or are gone, sets that were moved, and 500 people in one picture."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import cv2
 import numpy as np
 import pytest
@@ -23,13 +18,13 @@ from synthstudio.studio.access import Grant
 ADA = User(name="ada", role="admin")
 
 
-def approve(studio: Any, dataset: Dataset) -> None:
+def approve(studio, dataset):
     person = Person(dataset=studio.key, frame=0, instance=1)
     op = Op(client="t", seq=1, person=person, revision=0, kind="status", status="approved")
     apply(studio.store, op, who=ADA, base=base_of(dataset, 0, 1))
 
 
-def ask(studio: Any, **values: Any) -> Any:
+def ask(studio, **values):
     """A picture as a page of ours asks for it."""
     tokens = studio.context.tokens
     cookie = tokens.new_browser()
@@ -40,7 +35,7 @@ def ask(studio: Any, **values: Any) -> Any:
 
 
 @pytest.mark.parametrize("how", ["another", "cut", "gone"])
-def test_a_photo_replaced_after_its_labels(how: str, tmp_path: Path) -> None:
+def test_a_photo_replaced_after_its_labels(how, tmp_path):
     """It is not shown under labels of another, nothing is lost, and an export says which it is."""
     dataset = import_photos(tmp_path / "set", 40)
     photo = dataset.image_of(dataset.frame(0))
@@ -64,7 +59,7 @@ def test_a_photo_replaced_after_its_labels(how: str, tmp_path: Path) -> None:
         assert history.counts(studio.store, studio.key).status["approved"] == 1
 
 
-def test_a_set_that_is_moved_and_renamed(tmp_path: Path) -> None:
+def test_a_set_that_is_moved_and_renamed(tmp_path):
     """What is open says that it is gone; at its new place it has its reviews."""
     dataset = import_photos(tmp_path / "set", 40)
     with api_studio(tmp_path, dataset.folder) as studio:

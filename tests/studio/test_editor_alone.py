@@ -204,37 +204,6 @@ def test_next_makes_no_request_inside_the_window(desktop, watch):
     assert editor.views[-1]["pos"] == 7  # near the end of the window
 
 
-def test_peeks_last_as_long_as_their_key(alone):
-    for key, name, cls in (("c", "clean", "canvas.picture >> nth=2"), ("k", "3d", "canvas.turn")):
-        alone.page.keyboard.down(key)
-        alone.page.locator(cls).wait_for()
-        assert alone.reads("peek") == name
-        alone.page.keyboard.up(key)
-        alone.page.locator(cls).wait_for(state="hidden")
-    alone.page.keyboard.down("d")
-    expect(alone.page.locator(".flash")).to_contain_text("No depth is stored")
-    alone.page.keyboard.up("d")
-    assert alone.ops() == []
-
-
-def test_less_motion_when_asked(desktop):
-    for requested, moves in (("reduce", False), ("no-preference", True)):
-        desktop.emulate_media(reduced_motion=requested)
-        editor = Alone(desktop)
-        editor.give()
-        editor.page.keyboard.down("k")
-        turn = editor.page.locator("canvas.turn")
-        first = turn.evaluate("c => c.toDataURL()")
-        if moves:
-            turns = "([c, was]) => c.toDataURL() !== was"
-            editor.page.wait_for_function(turns, arg=[turn.element_handle(), first])
-        else:
-            frames = "async () => { for (let k = 0; k < 5; k++) await new Promise(%s) }"
-            editor.page.evaluate(frames % "requestAnimationFrame")
-            assert turn.evaluate("c => c.toDataURL()") == first
-        editor.page.keyboard.up("k")
-
-
 def test_names_and_comments_are_text_not_html(desktop):
     editor = Alone(desktop)
     bad = "<img src=x onerror='window.bad=1'><script>window.bad=1</script>"

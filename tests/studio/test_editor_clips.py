@@ -38,10 +38,6 @@ def alone(alone):
     return alone
 
 
-def flash(alone):
-    return alone.page.locator(".flash")
-
-
 def test_each_button_names_the_key_of_its_own_action(alone):
     buttons = alone.page.evaluate(
         """() => [...document.getElementById('host').shadowRoot.querySelectorAll('[data-action]')]

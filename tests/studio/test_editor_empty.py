@@ -53,9 +53,3 @@ def test_somebody_who_is_added_takes_it_back_first(editor):
     editor.press("a")
     expect(editor.page.locator(".flash")).to_contain_text("A person is in this frame")
     assert len(editor.ops()) == 3
-
-
-def test_frames_are_counted_where_they_are_what_is_left(editor):
-    counted = {"done": 0, "total": 1, "nobody": 1, "frames": 3, "frames_left": 2}
-    editor.give(items=[empty_frame(0)], progress=counted)
-    expect(editor.page.locator(".progress")).to_have_text("2 of 3 frames left · nobody in 1 frame")

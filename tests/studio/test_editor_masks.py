@@ -1,27 +1,17 @@
 """Masks in the editor: by brush and outline, by mouse, finger and keys; each stroke one edit."""
 
-from contextlib import closing
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from editor_host import SQUARE, Alone, at, draw, item
-from imported_photos import import_photos
 from playwright.sync_api import expect
 from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
 from test_pages_a11y import axe, violations  # noqa: F401 - a fixture
 
 from synthstudio.core.masks import decode, encode
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import get_skeleton
-from synthstudio.review.datasets import register
-from synthstudio.review.reviewed import export_reviewed
-from synthstudio.review.store import open_store
-from synthstudio.review.values import User
 from synthstudio.studio.components import EDITOR_SCRIPTS
-from synthstudio.studio.editor.ops import apply_ops, parse_ops
-from synthstudio.studio.frame_rows import Frames
 
 pytestmark = [
     pytest.mark.browser,
@@ -178,17 +168,6 @@ def test_a_click_segments(editor):
     assert add["box"] == pytest.approx([40 - 19.2, 50 - 5.76, 1.24 * 160, 1.24 * 48])
 
 
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_a_second_look_has_no_masks(desktop):
-    editor = Alone(desktop)
-    editor.give(items=[item(0)], can={"edit": True, "masks": False})
-    expect(desktop.get_by_role("button", name="Draw the mask of the visible part")).to_be_disabled()
-    for keys in (("Shift+M",), ("Shift+O", "Shift+C")):
-        editor.press(*keys)
-        assert editor.reads("masking") == ""
-        expect(desktop.locator(".flash")).to_contain_text("A second review compares joints")
-
-
 def test_amodal_grows_with_modal(desktop):
     editor = Alone(desktop)
     editor.give(items=[item(0, **known(modal=block(40, 40, 20, 20), amodal=block(40, 40, 30, 30)))])
@@ -230,36 +209,3 @@ def test_an_occluder_is_cut_out_of_masks(desktop):
     expect(desktop.locator(".flash")).to_contain_text("cut out of 2 masks")
     editor.press("z")
     assert [op["kind"] for op in editor.ops()[-3:]] == ["revert"] * 3
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_an_export_has_the_pixels_that_were_drawn(desktop, tmp_path):
-    """From the mouse to a COCO file that pycocotools reads: an outline, its corners known."""
-    dataset = import_photos(tmp_path / "photos", 60)  # 64 x 48
-    editor = Alone(desktop)
-    editor.give(items=[item(0, w=64, h=48)])
-    editor.press("Shift+A", "Shift+T")
-    draw(editor, (4.3, 4.3), (50.3, 4.3), (50.3, 30.3), (4.3, 30.3))
-    editor.answer()
-    editor.press("Shift+M")
-    draw(editor, (10.3, 10.3), (20.3, 10.3), (20.3, 20.3), (10.3, 20.3))
-    with closing(open_store(f"sqlite:///{tmp_path}/review.db")) as store:
-        key = register(store, dataset, "photos")
-        editor.answer()
-        sent = {op["seq"]: op for one in editor.messages for op in one["ops"]}
-        parsed = parse_ops([sent[seq] for seq in sorted(sent)], dataset=key)
-        frames = Frames(dataset, get_skeleton("coco17"))
-        who = User(name="Ada", role="reviewer")
-        answer = apply_ops(
-            store, parsed, who=who, base_of=frames.base_of, blinded=lambda pairs: set()
-        )
-        assert len(answer.done) == 2, answer.refused
-        export_reviewed(store, dataset, tmp_path / "out", form="coco", only="all")
-    (file,) = (tmp_path / "out" / "annotations").iterdir()
-    coco = COCO(str(file))
-    (entry,) = coco.loadAnns(coco.getAnnIds(imgIds=[0]))
-    modal, amodal = np.zeros((2, 48, 64), bool)
-    modal[10:20, 10:20] = amodal[4:30, 4:50] = True
-    np.testing.assert_array_equal(coco.annToMask(entry), modal)
-    np.testing.assert_array_equal(decode(entry["amodal_segmentation"]), amodal)
-    assert entry["bbox"] == [10, 10, 10, 10] and entry["area"] == 100

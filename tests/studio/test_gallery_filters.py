@@ -50,18 +50,6 @@ def test_a_form_becomes_text_and_the_text_the_same_form(form):
     assert form_from_query(parse_query(text, JOINTS) if text else None) == form
 
 
-def test_the_text_is_what_a_person_would_write():
-    form = with_joint(Form(), JointCondition(which="left_wrist", test="hidden by object"))
-    form = with_range(form, "occluded", (0.3, 1.0))
-    form = with_choice(form, "pose family", ["sit", "kneel"])
-    form = with_choice(form, "status", ["pending"])
-    assert query_text(form) == (
-        "left_wrist hidden by object and occluded >= 0.3 and pose family in (sit, kneel)"
-        " and status = pending"
-    )
-    assert query_text(Form()) == ""
-
-
 MORE = ("nose visible or left_ear visible", "not nose visible", "occluded > 0.3", "occluded <= 0.3")
 MORE += ("occluded >= 2", "depth < 4", "left_wrist visible share > 0.2", "no wrist visible")
 MORE += ("nose visible and left_eye visible and right_eye visible", "at least 3 joints hidden")

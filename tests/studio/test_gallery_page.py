@@ -1,24 +1,14 @@
 """The gallery: what it shows is what table and store hold, and what is done to many people."""
 
-import csv
-import io
-
 import numpy as np
 import pytest
-import streamlit as st
-from playwright.sync_api import expect
-from reviewing import address, eventually
-from waiting import wait_for
 
 from synthstudio.dataset.filter import query_of
 from synthstudio.dataset.matching import matching_people
-from synthstudio.dataset.reader import Dataset
-from synthstudio.review import history, settings
+from synthstudio.review import history
 from synthstudio.review.check import base_of
-from synthstudio.review.datasets import content_key
 from synthstudio.review.team import members
 from synthstudio.review.values import User
-from synthstudio.studio.gallery.view import distances, normalised
 
 ADMIN = User(name="Ada", role="admin")
 
@@ -95,29 +85,6 @@ def test_a_mistake_has_a_caret_and_the_last_list_stays(gallery, pages):
     assert app.cards() == before and app.query_params["q"] == "variant = clean"
 
 
-def test_nobody_found_offers_everybody(gallery, pages):
-    app = gallery("occluded > 0.99")
-    assert "No people match" in pages.words(app)
-    pages.press(app, "Show everybody")
-    assert app.found() == 24
-
-
-def test_statistics_are_plots_instead_of_people(gallery, pages):
-    app = gallery()
-    pages.shown.clear()
-    app.segmented_control(key="gallery_show").set_value("Statistics").run()
-    assert not app.exception and "gallery_grid" not in pages.shown
-    assert len(app.get("plotly_chart")) == 4 and len(app.dataframe) == 1
-
-
-def test_clean_pictures_are_beside_the_others(gallery, pages):
-    app = gallery("variant = base")
-    app.toggle(key="gallery_clean").set_value(True).run()
-    for cell in pages.shown["gallery_grid"]["cells"]:
-        (first, _), (second, text) = cell["pictures"]
-        assert first != second and "nothing in front" in text
-
-
 def test_a_card_that_is_opened_leads_to_its_review(gallery, pages):
     app = gallery("variant = clean")
     frame, instance = app.cards()[1]
@@ -165,46 +132,6 @@ def test_a_reviewer_cannot_act_on_many(gallery, pages):
     assert "Relabel joints" not in {one.label for one in app.expander}
 
 
-def test_views_are_saved_and_opened(gallery, pages):
-    name = "<img src=x onerror=alert(1)> **bold**"
-    app = gallery("variant = clean", sort="occluded")
-    wanted = app.cards()
-    app.text_input[1].set_value(name)
-    pages.press(app, "Save")
-    (view,) = settings.views(pages.ctx.store, pages.chosen.key, who=ADMIN)
-    assert (view.name, view.query, view.options["sort"]) == (name, "variant = clean", "occluded")
-    ask(app, "")
-    app.selectbox(key="gallery_sort").set_value("frame").run()
-    assert len(app.cards()) == 24
-    button = app.button(key=f"view_{view.id}")
-    assert "**" not in button.label.replace("\\*", "") and "onerror" in button.label
-    button.click().run()
-    assert app.cards() == wanted
-
-
-def test_the_csv_holds_the_list(gallery, pages, monkeypatch):
-    made = []
-    monkeypatch.setattr(st, "download_button", lambda label, data, **_: made.append(data()))
-    app = gallery("variant = clean")
-    lines = list(csv.DictReader(io.StringIO(made[-1].decode())))
-    assert [(int(r["frame"]), int(r["instance"])) for r in lines] == app.cards()
-    assert lines and {r["variant"] for r in lines} == {"clean"}
-
-
-def test_the_selected_persons_pose_comes_first(gallery, pages):
-    app, table = gallery(), pages.chosen.table
-    frame, instance = app.cards()[5]
-    selecting(app, pages, [(frame, instance)])
-    pages.press(app, "Find people in this pose")
-    assert f"First those in the pose of frame {frame}, person {instance}" in pages.words(app)
-    row = int(table.rows_of(np.array([frame]), np.array([instance]))[0])
-    order = np.argsort(distances(normalised(table.joints_px), row), kind="stable")
-    assert app.cards() == list(table.ids(order))
-    assert app.query_params["like"] == f"{frame}-{instance}"
-    pages.press(app, "Show all as before")
-    assert app.cards() == table.ids(np.arange(24)) and "like" not in app.query_params
-
-
 def test_who_is_found_is_relabelled_and_back(gallery, pages):
     """A preview changes nothing; one undo takes all of it back."""
     dataset, store, key = pages.chosen.dataset, pages.ctx.store, pages.chosen.key
@@ -231,31 +158,3 @@ def test_who_is_found_is_relabelled_and_back(gallery, pages):
     assert "relabelled by Ada" in pages.words(app)
     pages.press(app, "Undo")
     assert wrists() == {} and "as before." in pages.words(app)
-
-
-@pytest.mark.nightly("a browser journey; what is asked by it is tested above without one")
-@pytest.mark.browser
-def test_cards_are_opened_by_keys_alone(page, studio, studio_set, open_as):
-    open_as(page, studio, "gallery?q=variant = base")
-    cards = page.locator("a.card")
-    cards.first.wait_for()
-    loaded = "all => all.every((one) => one.complete && one.naturalWidth === 256)"
-    wait_for(lambda: page.locator("a.card img").evaluate_all(loaded), "the pictures are there")
-    cards.first.focus()
-    for key in ("ArrowRight", "ArrowRight", "ArrowLeft"):
-        page.keyboard.press(key)
-    expect(cards.nth(1)).to_be_focused()
-    wanted = [content_key(Dataset(studio_set)), *cards.nth(1).get_attribute("data-id").split("/")]
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/review?**")
-    eventually(lambda: [address(page).get(k) for k in ("set", "frame", "instance")], wanted)
-
-
-def test_who_is_chosen_on_the_map_is_shown_alone(gallery, pages):
-    app = gallery("variant = base")
-    before = app.cards()
-    app.segmented_control(key="gallery_show").set_value("Map").run()
-    assert not app.exception and len(app.get("plotly_chart")) == 1
-    state = app.session_state["gallery"][pages.chosen.key]
-    state.among, state.show = tuple(before[1:3]), "People"
-    assert "2 people chosen on the map" in pages.words(app.run()) and app.cards() == before[1:3]

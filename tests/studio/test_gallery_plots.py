@@ -11,6 +11,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.risk.people import facet, joint_facet
 from synthstudio.review.risk.review_fields import matching_rows, parse_query
 from synthstudio.review.risk.table import people_table
+from synthstudio.studio.components import sequence_number
 from synthstudio.studio.drawing import plots
 from synthstudio.studio.gallery.filters import Form, query_text
 from synthstudio.studio.gallery.panel import _add_filter, _clicked_point, narrow
@@ -122,3 +123,12 @@ def test_the_csv_says_what_the_table_says_and_starts_no_formula(table, columns):
     for k in (0, 7):
         assert float(lines[k]["occluded"]) == pytest.approx(table.occluded[k], rel=1e-5, abs=1e-9)
         assert [lines[k][j] for j in table.joints] == [CAUSES[c] for c in table.cause[k]]
+
+
+def test_the_turn_rises_when_what_is_shown_changes():
+    first = sequence_number(None, "a")
+    assert sequence_number(first, "a") == first
+    ahead = (first[0] + 10**12, "a")  # a clock that was set back
+    assert sequence_number(ahead, "b") == (ahead[0] + 1, "b")
+    assert sequence_number(first, "b")[0] > first[0]
+    assert first[0] < 2**53  # JavaScript holds it exactly

@@ -3,13 +3,8 @@
 import pytest
 import yaml
 from attackers import bomb, picture
-from conftest import settled
 from job_orders import RECIPE
-from playwright.sync_api import expect
-from reviewing import Desk
 
-from synthstudio.dataset.reader import Dataset
-from synthstudio.review.datasets import content_key
 from synthstudio.review.team import members
 from synthstudio.review.values import User
 from synthstudio.studio.jobs import job_store
@@ -94,13 +89,6 @@ def test_a_job_is_ordered_as_filled_in(pages):
     assert job.stopping or job.state == "cancelled"
 
 
-def test_a_scene_that_lacks_its_pictures_says_so(pages):
-    app = pages.open("generate")
-    app.selectbox(key="scene").set_value("street").run()
-    assert "It takes pictures from photos" in pages.words(app).replace("street", "photos")
-    assert "Generate" not in {button.label for button in app.button}
-
-
 def test_who_does_not_lead_is_sent_away(pages):
     members.set_role(pages.ctx.store, "Rudi", "reviewer", by=ADA)
     app = pages.open("generate", user="Rudi")
@@ -151,66 +139,3 @@ def test_no_name_leads_out_and_who_is_no_lead_any_more_keeps_nothing(pages):
     app.file_uploader[0].set_value([("a.jpg", PHOTO, "image/jpeg")])
     pages.press(app, "Upload these photos")
     assert "This page needs the role lead" in pages.words(app) and kept(pages) == []
-
-
-@pytest.mark.nightly("a browser journey with previews and jobs in processes of their own")
-@pytest.mark.browser
-def test_a_set_with_own_photos_is_made_through_a_restart(start_studio, scenes, page, open_as):
-    maker = start_studio(more=("--scenes", str(scenes), "--admin", "Ada"))
-
-    def card(name):
-        return page.locator('[class*="st-key-job_"]').filter(has_text=name)
-
-    def press(name, label):
-        button = card(name).get_by_role("button", name=label)
-        button.wait_for()
-        settled(page)
-        button.click()
-
-    def put(label, value, role="textbox"):
-        page.get_by_role(role, name=label, exact=True).fill(value)
-        page.get_by_role(role, name=label, exact=True).press("Enter")
-
-    generate = page.get_by_role("button", name="Generate", exact=True)
-    open_as(page, maker, "generate")
-    page.get_by_alt_text("frame 0 of this recipe with its labels drawn in").wait_for()
-    put("Frames", "3000", "spinbutton")
-    page.get_by_text("3,000 frames").wait_for()
-    put("Name of the data set", "long")
-    settled(page)
-    generate.click()
-    for label in ("Cancel", "Resume", "Cancel"):
-        press("long", label)
-    card("long").get_by_text("cancelled").wait_for()
-    assert not (maker.exports / "long" / "index.json").exists()
-
-    page.get_by_text("Your own background photos").click()
-    page.get_by_role("textbox", name="Name for these photos").fill("street")
-    chosen = {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": PHOTO}
-    page.locator("input[type=file]").set_input_files([chosen])
-    page.get_by_role("button", name="Remove a.jpg", exact=True).wait_for()
-    page.get_by_role("button", name="Upload these photos").click()
-    page.get_by_text("1 photo is kept as street").wait_for()
-    settled(page)
-    page.get_by_role("combobox", name="Background").click()
-    page.get_by_role("option", name="Your photos: street (1)").click()
-    expect(page.get_by_role("textbox", name="Name of the data set")).to_have_value(
-        "quickstart-street"
-    )
-    put("Frames", "5", "spinbutton")
-    page.get_by_text("5 frames of 160 x 120").wait_for()
-    settled(page)
-    generate.click()
-    card("quickstart-street").get_by_text("running").wait_for()
-    page.goto("about:blank")  # the browser is gone
-    maker.restart()  # the server is killed; the job goes on
-    open_as(page, maker)
-    page.get_by_role("link", name="Generate", exact=True).click()
-    link = card("quickstart-street").get_by_role("link", name="Open and review")
-    link.wait_for()
-    found = maker.exports / "quickstart-street"
-    assert Dataset(found).frames == 5 and (maker.exports / "quickstart-street.yaml").is_file()
-    assert str(maker.exports) not in (found / "dataset.json").read_text("utf-8")
-    link.click()
-    page.wait_for_url(lambda url: f"/review?set={content_key(Dataset(found))}" in url)
-    Desk(page=page, studio=maker).shown()

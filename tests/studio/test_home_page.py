@@ -4,14 +4,12 @@ import shutil
 
 import pytest
 from imported_photos import import_photos
-from PIL import Image
 from waiting import wait_for
 
-from synthstudio.api.exchange import import_photos as import_photos_without_labels
 from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.team import members
-from synthstudio.review.values import JointLabel, Op, Person, User
+from synthstudio.review.values import Op, Person, User
 from synthstudio.studio import overview
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.overview import health_checks
@@ -24,18 +22,6 @@ def approve(store, dataset, key):
     person = Person(dataset=key, frame=0, instance=1)
     op = Op(client="test", seq=1, person=person, revision=0, kind="status", status="approved")
     apply(store, op, who=ADA, base=base_of(dataset, 0, 1))
-
-
-def test_an_empty_start_leads_to_generate(open_pages):
-    pages = open_pages()
-    app = pages.open()
-    said = pages.words(app)
-    assert "Generate your first set" in [title.value for title in app.subheader]
-    for part in ("synthstudio import annotations.json --images photos", "import-photos photos"):
-        assert part in said
-    assert app.expander[0].proto.expanded
-    pages.press(app, "Generate your first set")
-    assert app.title[0].value == "Generate"
 
 
 def test_a_set_at_a_glance(pages):
@@ -140,33 +126,3 @@ def test_what_is_assigned_to_me_is_my_first_queue(pages):
     assert pages.press(app, "Review 2 assigned to me").query_params["queue"] == "mine"
     approve(pages.ctx.store, found.dataset, found.key)
     assert "Review 1 assigned to me" in pages.words(pages.open())
-
-
-def test_frames_are_counted_where_frames_are_left(open_pages, tmp_path):
-    for shade in range(3):
-        Image.new("RGB", (90, 80), (shade, 40, 90)).save(tmp_path / f"{shade}.png")
-    dataset = import_photos_without_labels(tmp_path, tmp_path / "set")
-    pages = open_pages(dataset.path)
-    (found,) = pages.ctx.sets.values()
-    assert "3 of 3 frames left" in pages.words(pages.open())
-    nose = {"nose": JointLabel(x_px=9, y_px=9, state=2, cause="visible")}
-    someone, nobody = (Person(dataset=found.key, frame=f, instance=1 - f) for f in (0, 1))
-    steps = [
-        (
-            "3 of 3 frames left",
-            Op(client="t", seq=1, person=someone, revision=0, kind="add", joints=nose),
-        ),
-        (
-            "2 of 3 frames left",
-            Op(client="t", seq=2, person=someone, revision=1, kind="status", status="approved"),
-        ),
-        (
-            "1 of 3 frames left",
-            Op(client="t", seq=3, person=nobody, revision=0, kind="status", status="nobody"),
-        ),
-    ]
-    for words, op in steps:
-        base = base_of(found.dataset, op.person.frame, op.person.instance)
-        apply(pages.ctx.store, op, who=ADA, base=base)
-        said = pages.words(pages.open())
-        assert words in said and "100%" not in said, said

@@ -7,7 +7,6 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,19 +18,18 @@ from reviewing import eventually
 from synthstudio.core.errors import Refused
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.models import JobRow, utc_now
-from synthstudio.review.store import Store, open_store
+from synthstudio.review.store import open_store
 from synthstudio.studio.jobs import job_store, orders, process, scheduler
 from synthstudio.studio.jobs.process import Running
-from synthstudio.studio.settings import Settings
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path):
     return settings_in(tmp_path, jobs=1)
 
 
 @pytest.fixture
-def store(settings: Settings) -> Iterator[Store]:
+def store(settings):
     opened = open_store(settings.database)
     yield opened
     with opened.reading() as session:
@@ -44,22 +42,22 @@ def store(settings: Settings) -> Iterator[Store]:
 
 
 @pytest.fixture
-def instead(monkeypatch: pytest.MonkeyPatch):
+def instead(monkeypatch):
     """Let every job run a small program instead of generate."""
 
-    def use(program: str) -> None:
+    def use(program):
         line = [sys.executable, "-c", textwrap.dedent(program)]
         monkeypatch.setattr(orders, "command", lambda *_: line)
 
     return use
 
 
-def pid_of(store: Store, number: int) -> int:
+def pid_of(store, number):
     with store.reading() as session:
         return int(session.get(JobRow, number).pid or 0)
 
 
-def test_a_job_makes_a_data_set_and_the_next_one_waits(store: Store, settings: Settings) -> None:
+def test_a_job_makes_a_data_set_and_the_next_one_waits(store, settings):
     first = job_store.add(store, order(frames=3), settings, who=LEAD)
     second = job_store.add(store, order("second"), settings, who=LEAD)
     assert {j.id for j in scheduler.run_once(store, settings)} == {first.id}
@@ -75,7 +73,7 @@ def test_a_job_makes_a_data_set_and_the_next_one_waits(store: Store, settings: S
 
 
 @pytest.mark.nightly("processes are killed, or a whole data set is made")
-def test_a_job_outlives_its_server(store: Store, settings: Settings) -> None:
+def test_a_job_outlives_its_server(store, settings):
     made = job_store.add(store, order(), settings, who=LEAD)
     server = f"""
         import os, sys
@@ -99,7 +97,7 @@ def test_a_job_outlives_its_server(store: Store, settings: Settings) -> None:
 
 
 @pytest.mark.nightly("processes are killed, or a whole data set is made")
-def test_a_job_that_is_killed_is_lost_and_resumed(store: Store, settings: Settings) -> None:
+def test_a_job_that_is_killed_is_lost_and_resumed(store, settings):
     made = job_store.add(store, order(frames=100), settings, who=LEAD)
     drive(store, settings, made.id, until=lambda j: j.done >= 66 or not j.active)
     pid = pid_of(store, made.id)
@@ -118,7 +116,7 @@ def test_a_job_that_is_killed_is_lost_and_resumed(store: Store, settings: Settin
 
 
 @pytest.mark.nightly("processes are killed, or a whole data set is made")
-def test_cancel_ends_it_and_all_that_it_started(store: Store, settings: Settings) -> None:
+def test_cancel_ends_it_and_all_that_it_started(store, settings):
     made = job_store.add(store, order(frames=5000), settings, who=LEAD)
     drive(store, settings, made.id, until=lambda j: j.done >= 1 or not j.active)
     pid = pid_of(store, made.id)
@@ -129,7 +127,7 @@ def test_cancel_ends_it_and_all_that_it_started(store: Store, settings: Settings
     assert job_store.cancel(store, made.id, who=LEAD).state == "cancelled"  # again: nothing happens
 
 
-def _left(group: int) -> list[psutil.Process]:
+def _left(group):
     """Return the processes of a group that still run."""
     found = []
     for one in psutil.process_iter():
@@ -139,7 +137,7 @@ def _left(group: int) -> list[psutil.Process]:
     return found
 
 
-def test_a_recycled_number_is_not_taken_for_the_job(store, settings) -> None:
+def test_a_recycled_number_is_not_taken_for_the_job(store, settings):
     line = [sys.executable, "-c", "import time; time.sleep(600)"]
     innocent = subprocess.Popen(line, start_new_session=True)
     try:
@@ -160,7 +158,7 @@ def test_a_recycled_number_is_not_taken_for_the_job(store, settings) -> None:
 
 
 @pytest.mark.nightly("processes are killed, or a whole data set is made")
-def test_a_job_whose_server_died_while_beginning_it(store, settings, instead, monkeypatch) -> None:
+def test_a_job_whose_server_died_while_beginning_it(store, settings, instead, monkeypatch):
     monkeypatch.setattr(scheduler, "_CLAIM_S", 3600.0)
     instead("import time; time.sleep(600)")
     made = job_store.add(store, order(), settings, who=LEAD)
@@ -180,7 +178,7 @@ def test_a_job_whose_server_died_while_beginning_it(store, settings, instead, mo
     assert drive(store, settings, other.id, until=ended).state == "lost"
 
 
-def test_errors_are_told(store, settings, instead) -> None:
+def test_errors_are_told(store, settings, instead):
     programs = {
         "failed": ("import sys; sys.exit('error: the disk is full.')", "the disk is full"),
         "lost": ("print('not json')", "nobody recorded why"),
@@ -193,7 +191,7 @@ def test_errors_are_told(store, settings, instead) -> None:
 
 
 @pytest.mark.nightly("processes are killed, or a whole data set is made")
-def test_many_tenders_begin_a_job_once(store, settings, instead, tmp_path) -> None:
+def test_many_tenders_begin_a_job_once(store, settings, instead, tmp_path):
     instead(
         f"import os, time; open({str(tmp_path)!r} + f'/began-{{os.getpid()}}', 'w'); "
         "time.sleep(600)"
@@ -213,7 +211,7 @@ def test_many_tenders_begin_a_job_once(store, settings, instead, tmp_path) -> No
     assert [j.state for j in job_store.jobs(store)] == ["queued", "queued", "running"]
 
 
-def test_a_check_has_low_priority_and_ends_with_its_server(tmp_path, small_photo_set) -> None:
+def test_a_check_has_low_priority_and_ends_with_its_server(tmp_path, small_photo_set):
     line = [sys.executable, "-m", "synthstudio.studio.jobs.check_worker", str(small_photo_set)]
     running = process.start([*line, "--json"], tmp_path, outlives=False)
     child = process._children[running.pid]
@@ -222,7 +220,7 @@ def test_a_check_has_low_priority_and_ends_with_its_server(tmp_path, small_photo
     assert child.wait(60) == 1 and (tmp_path / process.OUT_NAME).read_text() == ""
 
 
-def test_jobs_of_another_machine_are_left_alone(store, settings) -> None:
+def test_jobs_of_another_machine_are_left_alone(store, settings):
     made = job_store.add(store, order(), settings, who=LEAD)
     with store.session() as session:
         row = session.get(JobRow, made.id)
@@ -231,7 +229,7 @@ def test_jobs_of_another_machine_are_left_alone(store, settings) -> None:
     assert job_store.job(store, made.id).state == "running"
 
 
-def test_the_thread_looks_after_jobs(store, settings, instead) -> None:
+def test_the_thread_looks_after_jobs(store, settings, instead):
     instead("print('{}')")
     thread = scheduler.start(settings, store, every_s=0.05)
     assert scheduler.start(settings, store) is thread

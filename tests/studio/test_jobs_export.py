@@ -3,23 +3,21 @@
 import json
 import shutil
 import zipfile
-from pathlib import Path
 
 import pytest
-from job_orders import LEAD, drive, ended, settings_in
+from job_orders import settings_in
 from waiting import wait_for
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import content_key, register
 from synthstudio.review.store import open_store
-from synthstudio.studio.jobs import export_worker, job_store
-from synthstudio.studio.jobs.orders import Export
+from synthstudio.studio.jobs import export_worker
 from synthstudio.studio.jobs.process import OUT_NAME
-from synthstudio.studio.overview import Health, HealthChecks
+from synthstudio.studio.overview import HealthChecks
 
 
-def test_an_export_is_whole_or_not_there(tmp_path: Path, small_photo_set: Path) -> None:
+def test_an_export_is_whole_or_not_there(tmp_path, small_photo_set):
     settings = settings_in(tmp_path)
     store = open_store(settings.database)
     register(store, Dataset(small_photo_set), "crates")
@@ -44,24 +42,10 @@ def test_an_export_is_whole_or_not_there(tmp_path: Path, small_photo_set: Path) 
     store.close()
 
 
-@pytest.mark.nightly("processes of their own")
-def test_an_export_that_cannot_be_says_why(tmp_path: Path, studio_set: Path) -> None:
-    settings = settings_in(tmp_path)
-    store = open_store(settings.database)
-    register(store, Dataset(studio_set), "crates")
-    wanted = Export(dataset=str(studio_set), form="yolo", out="crates")
-    made = job_store.add(store, wanted, settings, who=LEAD)
-    seen = drive(store, settings, made.id, until=ended)
-    assert seen.state == "failed" and not seen.resumable
-    assert "approved" in seen.message and "Traceback" not in seen.message
-    assert not list(settings.exports.glob("*"))
-    store.close()
-
-
-def checked(health_checks: HealthChecks, dataset: Dataset) -> Health:
+def checked(health_checks, dataset):
     key = content_key(dataset)
 
-    def known() -> Health | None:
+    def known():
         seen = health_checks.status(key, dataset, begin=True)
         return None if seen.state in ("checking", "waiting") else seen
 
@@ -69,7 +53,7 @@ def checked(health_checks: HealthChecks, dataset: Dataset) -> Health:
 
 
 @pytest.mark.nightly("processes of their own")
-def test_a_clinic_remembers(tmp_path: Path, studio_set: Path) -> None:
+def test_a_clinic_remembers(tmp_path, studio_set):
     dataset = Dataset(studio_set)
     key = content_key(dataset)
     health_checks = HealthChecks(tmp_path)

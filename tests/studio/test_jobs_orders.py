@@ -1,7 +1,6 @@
 """Orders from pages: nothing but a checked name, a valid recipe and a known root gets through."""
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 from job_orders import LEAD, RECIPE, REVIEWER, order, settings_in
@@ -15,7 +14,7 @@ from synthstudio.review.values import User
 from synthstudio.studio.jobs import job_store, orders
 from synthstudio.studio.jobs.orders import Export, Generate, check_order
 from synthstudio.studio.jobs.process import clean_environment, environment_of
-from synthstudio.studio.settings import Limits, Settings
+from synthstudio.studio.settings import Limits
 
 HOSTILE = ("", ".", "..", "../x", "a/b", "/etc", "a\\b", "-rf", "--resume", "a b", "A", "a\n")
 HOSTILE += ("a\0b", "ä", "x" * 49, "studio", "a;ls", "$(ls)", "a.yaml", "~", "con", "%2e%2e")
@@ -23,32 +22,32 @@ HOSTILE += ("\u202ea", "uploads")
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path):
     return settings_in(tmp_path)
 
 
-def test_a_name_is_a_plain_word(settings: Settings) -> None:
+def test_a_name_is_a_plain_word(settings):
     for name in ("a", "first-set_2", "0", "x" * 48):
         check_order(order(name), settings, LEAD)
     for wrong in (*HOSTILE, None, 7, ["a"], b"a"):
         with refused("invalid"):
-            check_order(order(wrong), settings, LEAD)  # type: ignore[arg-type]
+            check_order(order(wrong), settings, LEAD)
     assert not settings.exports.exists()
 
 
 @pytest.mark.parametrize("taken", ["first", "first.yaml", "first.zip"])
-def test_nothing_is_written_over(settings: Settings, taken: str) -> None:
+def test_nothing_is_written_over(settings, taken):
     settings.exports.mkdir()
     (settings.exports / taken).symlink_to("/nowhere")  # broken, and yet there
     with pytest.raises(Refused, match="taken"):
         check_order(order(), settings, LEAD)
 
 
-def test_only_leads_order(settings: Settings) -> None:
+def test_only_leads_order(settings):
     for role in ("viewer", "reviewer", "nobody"):
         for wanted in (order(), Export(dataset="x", form="coco", out="first")):
             with refused("role"):
-                check_order(wanted, settings, User(name="Eve", role=role))  # type: ignore[arg-type]
+                check_order(wanted, settings, User(name="Eve", role=role))
 
 
 @pytest.mark.parametrize(
@@ -59,14 +58,14 @@ def test_only_leads_order(settings: Settings) -> None:
         ({"occlude": {"each": 2}}, "occlude"),
     ],
 )
-def test_limits(tmp_path: Path, changes: dict, field: str) -> None:
+def test_limits(tmp_path, changes, field):
     settings = settings_in(tmp_path, frames=10, pixels=100_000)
     check_order(order(), settings, LEAD)
     with pytest.raises(RecipeError, match=rf"recipe: {field}:"):
         check_order(order(**changes), settings, LEAD)
 
 
-def test_the_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_disk(settings, monkeypatch):
     wanted = order(frames=1000)
     needed = orders.bytes_needed(parse(dict(wanted.recipe)))
     assert 1000 * 160 * 120 * 0.1 < needed < 1000 * 200_000
@@ -77,7 +76,7 @@ def test_the_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     check_order(wanted, settings, LEAD)
 
 
-def test_roots_and_workers_are_choices_and_recipes_are_checked_again(settings: Settings) -> None:
+def test_roots_and_workers_are_choices_and_recipes_are_checked_again(settings):
     wrong = [*(("assets", bad) for bad in (2, -1, True, "/"))]
     wrong += [("workers", bad) for bad in (0, 9, "2; ls")]
     for field, value in wrong:
@@ -88,7 +87,7 @@ def test_roots_and_workers_are_choices_and_recipes_are_checked_again(settings: S
         check_order(Generate(recipe=bad, out="first"), settings, LEAD)
 
 
-def test_asset_folders_must_be_there(tmp_path: Path) -> None:
+def test_asset_folders_must_be_there(tmp_path):
     root = tmp_path / "assets"
     (root / "photos").mkdir(parents=True)
     settings = dataclasses.replace(settings_in(tmp_path), assets=(root,))
@@ -101,13 +100,13 @@ def test_asset_folders_must_be_there(tmp_path: Path) -> None:
             order(backdrop={"kind": "photo", "folder": folder})
 
 
-def test_exports_know_their_formats(settings: Settings) -> None:
+def test_exports_know_their_formats(settings):
     check_order(Export(dataset="x", form="coco", out="first"), settings, LEAD)
     with pytest.raises(Refused, match="no such format"):
         check_order(Export(dataset="x", form="--help", out="first"), settings, LEAD)
 
 
-def test_arguments_are_fixed(settings: Settings) -> None:
+def test_arguments_are_fixed(settings):
     line = orders.command("generate", orders.order_to_spec(order()), settings)
     exports = settings.exports
     made = ["generate", str(exports / "first.yaml"), "--out", str(exports / "first")]
@@ -126,14 +125,14 @@ def test_arguments_are_fixed(settings: Settings) -> None:
     assert orders.environment("generate", spec, settings) == {}
 
 
-def test_secrets_stay_with_the_server() -> None:
+def test_secrets_stay_with_the_server():
     secrets = ("SYNTHSTUDIO_SECRET", "SYNTHSTUDIO_DB", "STREAMLIT_SERVER_COOKIE_SECRET")
     secrets += ("MY_TOKEN", "db_password", "AZURE_STORAGE_ACCOUNT_KEY")
     given = {"PATH": "/bin", "HOME": "/root", **dict.fromkeys(secrets, "x")}
     assert clean_environment(given) == {"PATH": "/bin", "HOME": "/root"}
 
 
-def test_a_job_gets_the_credentials_of_its_own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_gets_the_credentials_of_its_own_store(monkeypatch):
     of = {
         "s3": ["AWS_SECRET_ACCESS_KEY", "FSSPEC_S3_ANON"],
         "gs": ["GOOGLE_APPLICATION_CREDENTIALS"],
@@ -150,7 +149,7 @@ def test_a_job_gets_the_credentials_of_its_own_store(monkeypatch: pytest.MonkeyP
     assert not every & set(clean_environment(dict.fromkeys(every, "x")))
 
 
-def test_the_queue_has_an_end(settings: Settings) -> None:
+def test_the_queue_has_an_end(settings):
     store = open_store(settings.database)
     for k in range(job_store.MAX_QUEUED):
         job_store.add(store, order(f"set{k}"), settings, who=LEAD)
@@ -169,13 +168,13 @@ def test_the_queue_has_an_end(settings: Settings) -> None:
     store.close()
 
 
-def test_resumed_is_checked_as_new(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumed_is_checked_as_new(settings, monkeypatch):
     """But what is made already needs no room again."""
     store, wanted = open_store(settings.database), order(frames=100)
     made = job_store.add(store, wanted, settings, who=LEAD)
     needed = orders.bytes_needed(parse(dict(wanted.recipe)))
 
-    def resumed(free: int, settings: Settings = settings, who: User = LEAD) -> str:
+    def resumed(free, settings=settings, who=LEAD):
         with store.session() as session:
             session.get_one(JobRow, made.id).state = "failed"
         monkeypatch.setattr(orders, "free_bytes", lambda _: free + orders.SPARE_BYTES)

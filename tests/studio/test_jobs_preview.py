@@ -3,8 +3,6 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from job_orders import RECIPE, settings_in
@@ -14,34 +12,33 @@ from synthstudio.core.errors import Refused
 from synthstudio.core.images import decode_rgb
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.studio.jobs import preview as previewing
-from synthstudio.studio.jobs.preview import Preview, Previews
+from synthstudio.studio.jobs.preview import Previews
 from synthstudio.studio.jobs.preview_worker import MAX_PIXELS, bounded
-from synthstudio.studio.settings import Settings
 
 TINY = parse(RECIPE)
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path):
     return settings_in(tmp_path)
 
 
 @pytest.fixture
-def drawer(settings: Settings) -> Iterator[Previews]:
+def drawer(settings):
     made = Previews(settings)
     yield made
     made.close()
 
 
-def waited(drawer: Previews, key: str) -> Preview:
-    def drawn() -> Preview | None:
+def waited(drawer, key):
+    def drawn():
         return None if (seen := drawer.status(key)).state == "waiting" else seen
 
     return wait_for(drawn, "a preview", patience_s=240)
 
 
 @pytest.mark.nightly("a process draws previews, and is killed")
-def test_one_process_draws_them_all(drawer: Previews) -> None:
+def test_one_process_draws_them_all(drawer):
     key = drawer.request(TINY, assets=0, index=0)
     assert drawer.request(TINY, assets=0, index=0) == key  # asked twice, drawn once
     first = waited(drawer, key)
@@ -67,16 +64,7 @@ def test_one_process_draws_them_all(drawer: Previews) -> None:
     assert drawer.status(key).state == "done"  # kept on disk
 
 
-@pytest.mark.nightly("a process draws previews, and is killed")
-def test_one_that_takes_too_long_is_ended(drawer: Previews, monkeypatch) -> None:
-    monkeypatch.setattr(previewing, "LONGEST_S", 0.2)
-    monkeypatch.setattr(previewing, "FIRST_S", 0.2)
-    seen = waited(drawer, drawer.request(TINY, assets=0, index=0))
-    assert seen.state == "failed" and "could not be drawn" in seen.message
-    assert drawer._worker is None
-
-
-def test_the_queue_and_the_requests_are_bounded(drawer: Previews, monkeypatch) -> None:
+def test_the_queue_and_the_requests_are_bounded(drawer, monkeypatch):
     gate = threading.Event()
     monkeypatch.setattr(
         Previews, "_request_answer", lambda *_: {"seconds": float(gate.wait(PATIENCE_S))}
@@ -95,19 +83,8 @@ def test_the_queue_and_the_requests_are_bounded(drawer: Previews, monkeypatch) -
     gate.set()
 
 
-def test_old_pictures_go(drawer: Previews, settings: Settings, monkeypatch) -> None:
-    monkeypatch.setattr(previewing, "MAX_FILES", 3)
-    folder = settings.state / "previews"
-    folder.mkdir()
-    for k in range(6):
-        (folder / f"{k}.jpg").write_bytes(b"x")
-        os.utime(folder / f"{k}.jpg", (1000 + k, 1000 + k))
-    drawer._delete_old()
-    assert sorted(p.stem for p in folder.glob("*.jpg")) == ["3", "4", "5"]
-
-
 @pytest.mark.parametrize(("width", "height"), [(4096, 4096), (4096, 64), (640, 480), (64, 64)])
-def test_pictures_keep_their_shape_and_stay_small(width: int, height: int) -> None:
+def test_pictures_keep_their_shape_and_stay_small(width, height):
     image = {"width_px": width, "height_px": height, "supersample": 4}
     small = bounded(dump(parse({**RECIPE, "image": image, "layers": ["depth"]})))
     size = small["image"]["width_px"], small["image"]["height_px"]

@@ -1,14 +1,10 @@
 """Without sign-in: a typed name makes nobody an admin, the key that the server printed does."""
 
-from __future__ import annotations
-
 import re
 import stat
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
 
 import pytest
 from attackers import log_of
@@ -25,11 +21,11 @@ in_browser = pytest.mark.nightly("browser journey of a served studio")
 
 
 @contextmanager
-def listening(told: list[str]) -> Iterator[int]:
+def listening(told):
     """Serve a port of this machine; keep the cookies that are sent there."""
 
     class Other(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_GET(self):
             if self.path == "/":
                 told.append(self.headers.get("Cookie", ""))
             self.send_response(200)
@@ -41,7 +37,7 @@ def listening(told: list[str]) -> Iterator[int]:
         server.shutdown()
 
 
-def come(page: Any, studio: Any, name: str, said: str, key: str = "") -> None:
+def come(page, studio, name, said, key=""):
     """Give a name, and a key, in the form of the first visit; leave when it was answered."""
     page.goto(studio.url)
     page.get_by_role("textbox", name="Your name").fill(name)
@@ -58,7 +54,7 @@ def test_a_typed_name_makes_nobody_admin_and_the_key_does(start_studio, studio_s
     studio = start_studio(studio_set, more=("--admin", "Ada"))
     store = open_store(f"sqlite:///{studio.db}")
     for name, role in (("Ann", "admin"), ("Bo", "reviewer"), ("Vic", "viewer")):
-        set_role(store, name, role, by=User(name="x", role="admin"))  # type: ignore[arg-type]
+        set_role(store, name, role, by=User(name="x", role="admin"))
     store.close()
     for name in ("Ada", "Ann", "Bo"):
         come(new_page(), studio, name, f"{name} · reviewer")
@@ -97,7 +93,7 @@ def test_nobody_else_reads_what_the_studio_stores(tmp_path):
     try:
         with store.session():  # so that its files for writing are there
             backup(store, tmp_path / "copy.db")
-            LOG.handlers[-1].doRollover()  # type: ignore[attr-defined]
+            LOG.handlers[-1].doRollover()
             modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()}
     finally:
         open_log(tmp_path / "elsewhere")

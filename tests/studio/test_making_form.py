@@ -1,7 +1,5 @@
 """The form of a recipe: values in, faults beside their fields, and no way to a folder."""
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,21 +9,13 @@ from job_orders import RECIPE, settings_in
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.studio.generating import form
-from synthstudio.studio.generating.job_list import (
-    bytes_text,
-    ended_text,
-    progress_text,
-    seconds_text,
-    waiting_text,
-)
 from synthstudio.studio.generating.scenes import scenes
-from synthstudio.studio.jobs.job_store import Job
 
 SCENES = sorted((Path(__file__).resolve().parents[2] / "scenes").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SCENES, ids=lambda p: p.stem)
-def test_every_field_of_every_scene_round_trips(path: Path) -> None:
+def test_every_field_of_every_scene_round_trips(path):
     recipe = load(path)
     values = dump(recipe)
     fields = form.main_fields(values, max_frames=20_000)
@@ -42,7 +32,7 @@ def test_every_field_of_every_scene_round_trips(path: Path) -> None:
     assert len(named) > 0.9 * len(fields)
 
 
-def test_no_field_leads_to_a_folder() -> None:
+def test_no_field_leads_to_a_folder():
     folder = {"kind": "photo", "folder": "photos"}
     recipe = parse({**RECIPE, "backdrop": folder, "cutouts": {"folder": "cut"}})
     values = dump(recipe)
@@ -60,7 +50,7 @@ def test_no_field_leads_to_a_folder() -> None:
     assert form.apply_edits(recipe, {("backdrop", "kind"): "photo"})[1] == {}
 
 
-def test_faults_stand_beside_their_fields() -> None:
+def test_faults_stand_beside_their_fields():
     recipe = parse(RECIPE)
     edits = {("frames",): 0, ("camera", "height_m"): [3, 1], ("people", "identities"): 0}
     made, faults = form.apply_edits(recipe, edits)
@@ -82,29 +72,12 @@ BAD_YAML += ["[" * 300, "2026-13-45T99:99:99Z"]
 
 
 @pytest.mark.parametrize("text", BAD_YAML)
-def test_text_that_is_no_value(text: str) -> None:
+def test_text_that_is_no_value(text):
     with pytest.raises(RecipeError):
         form.parse_yaml_line(text)
 
 
-def test_ranges_beyond_a_slider_become_text() -> None:
-    def kind(count: object) -> str:
-        values = dump(parse({**RECIPE, "people": {"count": count, "identities": 90}}))
-        fields = {f.name: f for f in form.main_fields(values, max_frames=10)}
-        return fields["people.count"].kind
-
-    assert [kind(2), kind([1, 8]), kind([6, 25])] == ["range", "range", "range"]
-    assert kind({"choice": {1: 1, 4: 2}}) == "text"
-
-
-def test_changing_does_not_touch_the_scene() -> None:
-    values = dump(parse(RECIPE))
-    made = form.with_edits(values, {("camera", "height_m"): [1, 2], ("frames",): 9})
-    assert made["frames"] == 9 and values["frames"] == 4
-    assert values["camera"]["height_m"] != made["camera"]["height_m"] == [1, 2]
-
-
-def test_scenes_of_a_folder(tmp_path: Path) -> None:
+def test_scenes_of_a_folder(tmp_path):
     settings = settings_in(tmp_path)
     folder = settings.scenes
     (folder / "quickstart.yaml").write_text(yaml.safe_dump({**RECIPE, "name": "q"}))
@@ -117,19 +90,3 @@ def test_scenes_of_a_folder(tmp_path: Path) -> None:
     assert [s.usable for s in found] == [True, True, False, False]
     assert "photos" in found[2].why_not and "occlude" in found[3].why_not
     assert len(wrong) == 1 and wrong[0].startswith("broken.yaml")
-
-
-def test_jobs_in_words() -> None:
-    now = datetime.now(UTC)
-    frames = {"done": 30, "total": 120, "per_second": 2.0, "message": "", "spec": {}}
-    when = {"created": now, "started": now, "ended": None, "stopping": False}
-    job = Job(id=1, kind="generate", who="Lea", state="running", out="first", **frames, **when)
-    assert progress_text(job) == "30 of 120 frames · 2.0 a second, 45 s left"
-    over = replace(job, ended=now + timedelta(seconds=70), state="done")
-    told = ended_text(over, now + timedelta(hours=3))
-    assert told == "30 of 120 frames · took 70 s · 3 h ago"
-    assert waiting_text(replace(job, state="queued")) == "Waiting in the queue."
-    times = [seconds_text(s) for s in (-1, 7, 100, 7200, 4e5)]
-    assert times == ["0 s", "7 s", "2 min", "2 h", "5 days"]
-    sizes = [bytes_text(b) for b in (12, 1_500, 25e6, 3.2e9)]
-    assert sizes == ["12 bytes", "1.5 kB", "25 MB", "3.2 GB"]

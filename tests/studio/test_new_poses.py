@@ -1,7 +1,5 @@
 """Poses held side by side, and those that somebody new begins with."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -13,7 +11,7 @@ from synthstudio.studio.gallery.view import MIN_JOINTS, distances, normalised, p
 JOINTS = 17
 
 
-def table(px: np.ndarray, state: np.ndarray | None = None) -> PeopleTable:
+def table(px, state=None):
     """Return a table of people with joints at px (P, J, 2)."""
     people = len(px)
     arrays = {
@@ -24,14 +22,14 @@ def table(px: np.ndarray, state: np.ndarray | None = None) -> PeopleTable:
     return PeopleTable(key="k" * 64, skeleton_name="coco17", arrays=arrays, names={})
 
 
-def boxed(count: int, width: float, height: float) -> np.ndarray:
+def boxed(count, width, height):
     at = np.abs(np.sin(np.arange(count * JOINTS * 2.0))).reshape(count, JOINTS, 2)
     px = at * (width, height) + 40
     px[:, 0], px[:, 1] = (40, 40), (40 + width, 40 + height)
     return px
 
 
-def test_each_form_has_a_pose_of_whole_people() -> None:
+def test_each_form_has_a_pose_of_whole_people():
     px = np.concatenate([boxed(60, 40, 160), boxed(60, 200, 80)])
     found = poses_of(table(px))
     assert len(found) == MAX
@@ -48,14 +46,14 @@ def test_each_form_has_a_pose_of_whole_people() -> None:
     assert poses_of(table(np.empty((0, JOINTS, 2)))) == ()
 
 
-def people(count: int) -> np.ndarray:
+def people(count):
     rng = stream(3, "poses")
     kinds = rng.normal(size=(2, JOINTS, 2)) * 20
     poses = kinds[np.arange(count) % 2] + rng.normal(size=(count, JOINTS, 2))
     return poses * rng.uniform(0.2, 5, (count, 1, 1)) + rng.uniform(0, 500, (count, 1, 2))
 
 
-def test_alike_people_come_first_and_lie_together_wherever_they_stand() -> None:
+def test_alike_people_come_first_and_lie_together_wherever_they_stand():
     poses = people(1).repeat(3, 0)
     poses[1] = poses[1] * 7 + [300, -20]
     poses[2, :, 0] *= -1
@@ -71,7 +69,7 @@ def test_alike_people_come_first_and_lie_together_wherever_they_stand() -> None:
     assert np.array_equal(places, pose_map(poses))
 
 
-def test_missing_joints_are_left_out_and_too_few_say_nothing() -> None:
+def test_missing_joints_are_left_out_and_too_few_say_nothing():
     poses = people(4)
     poses[1] = poses[0]
     poses[2, MIN_JOINTS - 1 :] = np.nan

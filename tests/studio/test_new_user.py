@@ -1,12 +1,9 @@
 """The studio as it is served: the first corrected label of somebody new, by what the pages say."""
 
-import json
 import re
-import zipfile
 from contextlib import closing
 
 import pytest
-from attackers import Browser
 from conftest import settled
 from reviewing import Desk, stored
 
@@ -65,28 +62,3 @@ def test_the_first_corrected_label(studio, studio_set, page):
     assert state.joints[joint].x_px == pytest.approx(row["joints_px"][2 * at] + 12, abs=0.01)
     page.get_by_role("link", name="Home", exact=True).click()
     page.get_by_text("1 approved").first.wait_for()
-
-
-@pytest.mark.nightly("a job in a process of its own; orders, jobs and downloads have quick tests")
-def test_the_label_is_exported(studio, studio_set, page):
-    desk = begin(page, studio, "Nia")
-    desk.root.focus()
-    desk.press("a")
-    desk.saved()
-    page.get_by_role("link", name="Home", exact=True).click()
-    page.get_by_text("1 approved").or_(page.get_by_text("2 approved")).first.wait_for()
-    page.get_by_role("button", name="Export labels").click()
-    page.get_by_role("button", name="Export", exact=True).click()
-    link = page.locator('[class*="st-key-job_"]').get_by_role("link", name="Download")
-    link.wait_for()
-    with page.expect_download() as download:
-        page.evaluate("path => location.assign(path)", link.get_attribute("href"))
-    with zipfile.ZipFile(download.value.path()) as archive:
-        files = [n for n in archive.namelist() if "/person_keypoints_" in n]
-        found = [json.loads(archive.read(name)) for name in files]
-    with closing(open_store(f"sqlite:///{studio.db}")) as store:
-        states = history.states(store, content_key(Dataset(studio_set))).values()
-    approved = sum(state.status == "approved" for state in states)
-    labelled = [a for part in found for a in part["annotations"] if a["num_keypoints"]]
-    assert len(labelled) == approved > 0
-    assert Browser(studio).ask(link.get_attribute("href")).status == 403

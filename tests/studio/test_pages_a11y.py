@@ -8,10 +8,7 @@ from reviewing import eventually
 
 from synthstudio.studio.settings import PAGES
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.nightly("every page, light and dark, by axe-core"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.nightly("every page, light and dark, by axe-core")]
 SERIOUS = ("serious", "critical")
 
 

@@ -1,11 +1,8 @@
 """Uploaded background photos: what is kept, what is refused, and how a recipe gets at them."""
 
-from __future__ import annotations
-
 import io
 import logging
 import tracemalloc
-from pathlib import Path
 
 import pytest
 from attackers import bomb, picture
@@ -20,18 +17,18 @@ from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.values import User
 from synthstudio.studio.answers import checked_photo
 from synthstudio.studio.generating import form, scenes
-from synthstudio.studio.generating.scenes import Scene, may_have_photos, with_photos
+from synthstudio.studio.generating.scenes import Scene, with_photos
 from synthstudio.studio.jobs.orders import Generate, asset_roots, check_name, check_order
 from synthstudio.studio.settings import Limits
 
 LIMITS = Limits()
 
 
-def keep(data: bytes, root: Path, folder: str = "a", who: User = LEAD) -> Path:
+def keep(data, root, folder="a", who=LEAD):
     return scenes.keep_photo(data, root, folder, limits=LIMITS, who=who)
 
 
-def test_an_upload_is_drawn_anew_and_renamed(tmp_path: Path) -> None:
+def test_an_upload_is_drawn_anew_and_renamed(tmp_path):
     data = picture(kind="JPEG", comment=b"secret") + b"trailing <script>"
     path = keep(data, tmp_path / "uploads", "backdrops")
     assert path.parent == tmp_path / "uploads" / "backdrops"
@@ -43,7 +40,7 @@ def test_an_upload_is_drawn_anew_and_renamed(tmp_path: Path) -> None:
     assert scenes.folders(tmp_path / "uploads") == [scenes.Folder(name="backdrops", photos=1)]
 
 
-def test_an_upload_is_upright_and_has_its_colours(tmp_path: Path) -> None:
+def test_an_upload_is_upright_and_has_its_colours(tmp_path):
     for orientation in range(1, 9):
         exif = Image.Exif()
         exif[0x0112] = orientation
@@ -58,9 +55,7 @@ def test_an_upload_is_upright_and_has_its_colours(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("side", [6_000, 20_000, 60_000])
-def test_an_image_bomb_is_refused_before_a_pixel_is_decoded(
-    side: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_image_bomb_is_refused_before_a_pixel_is_decoded(side, tmp_path, caplog):
     caplog.set_level(logging.WARNING, "synthstudio.studio.guard")
     data = bomb(side)
     tracemalloc.start()
@@ -78,7 +73,7 @@ BAD_PHOTOS = [b"", b"<svg onload='x'/>", b"GIF89a" + bytes(50), b"\xff\xd8\xff" 
 BAD_PHOTOS += [bytes(20 * 2**20 + 1), picture()[:40], picture("RGBA"), picture(size=(63, 200))]
 
 
-def test_what_is_no_background_or_has_no_place_is_refused(tmp_path: Path, caplog) -> None:
+def test_what_is_no_background_or_has_no_place_is_refused(tmp_path, caplog):
     root = tmp_path / "root"
     for data in BAD_PHOTOS:
         with pytest.raises((StudioError, AssetError)):
@@ -100,7 +95,7 @@ def test_what_is_no_background_or_has_no_place_is_refused(tmp_path: Path, caplog
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_folders_hold_so_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_hold_so_many_photos(tmp_path, monkeypatch):
     monkeypatch.setattr(scenes, "MAX_PHOTOS", 2)
     monkeypatch.setattr(scenes, "MAX_FOLDERS", 1)
     root = tmp_path / "uploads"
@@ -117,7 +112,7 @@ def test_folders_hold_so_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert sorted(root.rglob("*.jpg")) == sorted(first) and not (root / "b").exists()
 
 
-def test_a_scene_takes_uploaded_photos_and_nothing_else_of_the_exports(tmp_path: Path) -> None:
+def test_a_scene_takes_uploaded_photos_and_nothing_else_of_the_exports(tmp_path):
     settings = settings_in(tmp_path)
     path = keep(picture(), settings.uploads, "street")
     scene = Scene(name="tiny", recipe=parse(RECIPE), roots=(0,))
@@ -136,14 +131,3 @@ def test_a_scene_takes_uploaded_photos_and_nothing_else_of_the_exports(tmp_path:
         check_order(Generate(recipe=made.recipe, out="first", assets=0), settings, LEAD)
     with pytest.raises(Refused, match="invalid output name"):
         check_name("uploads")
-
-
-def test_scenes_that_take_other_files_or_turn_round_have_no_photos(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path)
-    cutouts = parse({**RECIPE, "cutouts": {"folder": "cut"}})
-    assert not may_have_photos(Scene(name="c", recipe=cutouts, roots=(0,)))
-    around = parse({**RECIPE, "variants": {"view": 1}})
-    scene = Scene(name="v", recipe=around, roots=(0,))
-    assert may_have_photos(scene)
-    with pytest.raises(RecipeError, match="one side of a place"):
-        with_photos(scene, "street", settings)

@@ -7,7 +7,7 @@ from reviewing import Reviewed
 from synthstudio.review.leases import leases, release
 from synthstudio.review.risk.queue import control_rows, estimate, risk_order
 from synthstudio.review.risk.scores import risk_of
-from synthstudio.review.settings import set_share, share_of
+from synthstudio.review.settings import set_share
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
 
 SHARE = 0.5
@@ -36,14 +36,6 @@ def test_people_come_in_the_order_of_risk_with_their_reasons(pages, review):
     assert "**24** of 24 people to review" in said and "No estimate yet" in said
 
 
-def test_review_begins_with_the_first_of_the_queue(pages, review):
-    app = pages.press(pages.open("queue"), "Review these in this order")
-    frame, instance = review.table.ids(review.order.rows[:1])[0]
-    wanted = {"frame": str(frame), "instance": str(instance), "queue": "risk"}
-    assert wanted.items() <= app.query_params.items()
-    assert any(key.startswith("editor ") for key in pages.shown)
-
-
 def test_taken_people_are_leased(pages, review):
     pages.press(pages.open("queue", user="Rex"), "Take 20 for me")
     held = leases(review.store, review.table.key)
@@ -69,11 +61,3 @@ def test_the_error_rate_and_its_interval_are_those_of_the_store(pages, review):
     assert f"{found.low:.1%}" in said and f"{found.high:.1%}" in said
     waiting = np.array(sorted(set(range(24)) - set(drawn[:8].tolist())))
     assert sorted(pages.cards("queue_grid")) == sorted(review.table.ids(waiting))
-
-
-def test_only_leads_choose_how_many_are_drawn(pages, review):
-    def offered(user):
-        return [one.label for one in pages.open("queue", user=user).number_input]
-
-    assert offered("Ada") == ["Random sample, %"] and offered("Rex") == []
-    assert share_of(review.store, review.table.key, "control_share") == SHARE

@@ -1,10 +1,7 @@
 """`ss.Review` against a studio's API on a port of this machine."""
 
-from __future__ import annotations
-
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -25,14 +22,14 @@ ADMIN = User(name="ada", role="admin")
 
 
 @pytest.fixture
-def studio(tmp_path, small_photo_set) -> Iterator[tuple[object, str]]:
+def studio(tmp_path, small_photo_set):
     with api_studio(tmp_path, small_photo_set) as found, on_a_port(found.app) as url:
         for name, role in {"ada": "admin", "rea": "reviewer", "lea": "lead"}.items():
             members.set_role(found.store, name, role, by=ADMIN)
         yield found, url
 
 
-def client(studio: tuple[object, str], who: str, role: str) -> ss.Review:
+def client(studio, who, role):
     found, url = studio
     return ss.Review(url, make_token(found.store, who, role=role, by=ADMIN)[1])
 
@@ -110,18 +107,18 @@ def test_who_is_not_known(studio):
 
 
 @contextmanager
-def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+def answering(answer):
     """Answer every request in one way, on a port of this machine."""
 
     class One(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_GET(self):
             length = int(self.headers.get("Content-Length", 0))
             self.body = self.rfile.read(length)
             answer(self)
 
         do_POST = do_GET
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, *_):
             pass
 
     with HTTPServer(("127.0.0.1", 0), One) as server:
@@ -132,8 +129,8 @@ def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]
             server.shutdown()
 
 
-def says(body: bytes, length: int | None = None) -> Callable[[BaseHTTPRequestHandler], None]:
-    def answer(handler: BaseHTTPRequestHandler) -> None:
+def says(body, length=None):
+    def answer(handler):
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(body) if length is None else length))
         handler.end_headers()
@@ -142,7 +139,7 @@ def says(body: bytes, length: int | None = None) -> Callable[[BaseHTTPRequestHan
     return answer
 
 
-def babbles(handler: BaseHTTPRequestHandler) -> None:
+def babbles(handler):
     handler.wfile.write(b"no HTTP at all\r\n\r\n")
 
 
@@ -162,7 +159,7 @@ def test_an_edit_whose_answer_is_lost_happens_once(studio):
     token = make_token(found.store, "rea", role="reviewer", by=ADMIN)[1]
     lost = []
 
-    def on(handler: BaseHTTPRequestHandler) -> None:
+    def on(handler):
         kept = ("Authorization", "Content-Type")
         headers = {name: handler.headers[name] for name in kept if handler.headers[name]}
         data = handler.body or None
@@ -185,7 +182,7 @@ def test_an_edit_whose_answer_is_lost_happens_once(studio):
 def test_a_redirect_does_not_get_the_token():
     asked: list[str] = []
 
-    def elsewhere(handler: BaseHTTPRequestHandler) -> None:
+    def elsewhere(handler):
         asked.append(handler.path)
         handler.send_response(302)
         handler.send_header("Location", "/stolen")

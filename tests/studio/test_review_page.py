@@ -104,14 +104,6 @@ def test_edits_are_acknowledged_though_people_cannot_be_read(api, monkeypatch):
     assert answer["done"] and answer["items"] == []
 
 
-def test_an_added_person_is_in_the_window(api):
-    api.open(frame=10, instance=2)
-    api.edit("10:3", seq=1, kind="add", joints=NOSE["joints"])
-    found = api.window(0).json()
-    assert "10:3" in [one["id"] for one in api.open(frame=10, instance=2)["items"]]
-    assert found["progress"]["total"] == 25
-
-
 def test_the_window_follows_and_ends(api, pages):
     people = Labels(pages.ctx.settings.datasets[0]).people
     assert api.open()["queue"]["total"] == len(people)
@@ -128,20 +120,6 @@ def test_the_window_follows_and_ends(api, pages):
     for body in ({"queue": "none"}, {"query": "wrist of"}, {"todo": 1}, {"frame": -1}, {"x": 1}):
         answer = api.http.post(f"/sets/{api.set}/queues", json=body)
         assert answer.json()["error"]["reason"] == "invalid", body
-
-
-def test_a_link_leads_to_a_person(api):
-    assert shown(api.open(frame=4, instance=2)) == "4:2"
-    assert shown(api.open(frame=4000)) not in [one["id"] for one in api.open()["items"]][1:]
-    assert api.open(query="variant = clean")["queue"]["total"] == 8
-
-
-def test_the_history_says_who_did_what(api):
-    api.edit("0:1", seq=1, **NOSE)
-    api.edit("0:1", seq=2, revision=1, kind="comment", text="<i>look</i>")
-    rows = api.http.get(f"/sets/{api.set}/people/0/1/events").json()["events"]
-    assert {row["who"] for row in rows} == {"Ada"} and len(rows) == 2
-    assert any("<i>look</i>" in row["what"] for row in rows)
 
 
 def test_pictures(api):

@@ -16,15 +16,7 @@ from synthstudio.review.models import utc_now
 from synthstudio.review.progress import done_and_total
 from synthstudio.review.risk.predictions import Prediction, put_predictions
 from synthstudio.review.settings import set_share
-from synthstudio.review.team.second_review import (
-    Decision,
-    adjudicate,
-    begin_second_reviews,
-    blinded,
-    blinded_among,
-    progress,
-    second_rows,
-)
+from synthstudio.review.team.second_review import begin_second_reviews, blinded, blinded_among
 from synthstudio.review.values import FRAME, User
 from synthstudio.studio import server
 from synthstudio.studio.access import Grant
@@ -32,8 +24,7 @@ from synthstudio.studio.drawing import pictures
 from synthstudio.studio.editor import ops as editor_ops
 from synthstudio.studio.editor.ops import HeldLeases, release_decided, renew_leases
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
-from synthstudio.studio.overview import added_note, count_people, review_progress
-from synthstudio.studio.second_reviews import progress_words
+from synthstudio.studio.overview import added_note, count_people
 
 ADA, BEN = User(name="Ada", role="reviewer"), User(name="Ben", role="reviewer")
 LEA = User(name="Lea", role="lead")
@@ -330,40 +321,3 @@ def test_people_are_counted_alike_everywhere(review):
     assert (whole.people, dict(whole.status)) == (found.total, found.status)
     assert done_and_total(store, key) == (found.decided, found.total)  # the editor
     assert "1 person" in added_note(found)
-
-
-def test_frames_without_people_are_counted_apart(review):
-    store, key, frame = review.store, review.table.key, review.person(7).frame
-    here = review.dataset.instances(frame)
-    for row in here:
-        review.log(ADA, review.at(frame, row["instance"]), "delete")
-    people = dict(count_people(store, key).status)
-    for status in ("nobody", "nobody", "pending", "nobody"):
-        last = review.log(ADA, review.at(frame, FRAME), "status", status=status)
-        nobody, total = int(status == "nobody"), review.table.people - len(here)
-        assert review_progress(store, key) == {"done": 0, "total": total, "nobody": nobody}
-        assert count_people(store, key).nobody == history.counts(store, key).nobody == nobody
-        assert dict(count_people(store, key).status) == history.counts(store, key).status == people
-    review.log(ADA, review.at(frame, FRAME), "revert", event=last.id)
-    assert review_progress(store, key)["nobody"] == count_people(store, key).nobody == 0
-
-
-def test_second_reviews_count_each_person_once(review):
-    store, table = review.store, review.table
-    rows = [int(row) for row in second_rows(table, share=1.0)]
-    for row in rows[:5]:
-        review.decide(ADA, review.person(row))
-    review.decide(ADA, review.person(rows[5]), "skipped")  # no look yet
-    taken = begin_second_reviews(store, table, who=BEN, count=3, share=1.0)
-    for person in taken:
-        review.decide(BEN, person, "rejected")
-    first = review.at(taken[0].frame, taken[0].instance)
-    base = review.frames.base_of(first)
-    adjudicate(store, first, Decision(choice="second"), revision=1, who=LEA, base=base)
-    reported = progress_words(progress(store, table, share=1.0), 1.0).replace("**", "")
-    everybody = table.people
-    assert f"{everybody} people (100%)" in reported
-    assert f"{everybody - 5} not yet, 2 once, 3 twice" in reported
-    assert "1 decided by a lead" in reported
-    found = count_people(store, table.key)  # a second review changes no count but by its decision
-    assert found.decided == 5 and found.status["rejected"] == 1

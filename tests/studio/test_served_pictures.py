@@ -1,7 +1,5 @@
 """Pictures that the server makes: what they show, and how many of them it keeps."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -12,24 +10,11 @@ from synthstudio.review.risk.table import people_table
 from synthstudio.review.values import JointLabel
 from synthstudio.studio.drawing import pictures
 
-MB = 2**20
-
 
 @pytest.fixture(scope="module")
 def source(studio_set):
     dataset = Dataset(studio_set)
     return pictures.read_source(dataset, get_skeleton(dataset.identity.skeleton))
-
-
-def test_clean_twins(source):
-    for index, fact in source.frames.items():
-        twin = source.clean_of(index)
-        if fact.variant == "clean":
-            assert twin is None
-        else:
-            assert source.frames[twin].group_id == fact.group_id
-            assert source.frames[twin].variant == "clean"
-    assert source.clean_of(10**6) is None
 
 
 def test_a_crop_shows_what_reviewers_changed(source):

@@ -1,7 +1,5 @@
 """However it is started, the studio serves this machine only, unless people sign in."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys
@@ -9,7 +7,6 @@ import tomllib
 import urllib.request
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from attackers import NAME, request, run_apart
@@ -18,7 +15,6 @@ from waiting import wait_for
 
 from synthstudio.core.errors import StudioError
 from synthstudio.core.places import is_local
-from synthstudio.dataset.reader import Dataset
 from synthstudio.studio import server, settings
 from synthstudio.studio.access import Tokens
 from synthstudio.studio.context import Context
@@ -28,7 +24,7 @@ OPEN = "server.address"
 started = pytest.mark.nightly("starts servers; the refusals themselves are tested above")
 
 
-def enforced(monkeypatch, *, signed_in: bool = False, **options: object) -> dict[str, object]:
+def enforced(monkeypatch, *, signed_in=False, **options):
     """Return the options after the server's check of how it is about to be served."""
     held = dict.fromkeys(("server.baseUrlPath", "server.trustedUserHeaders"))
     held |= {OPEN: "127.0.0.1", **settings.ENFORCED, **options}
@@ -69,7 +65,7 @@ def test_our_own_command(tmp_path, studio_set):
     assert bad.returncode == 1 and "this machine only" in bad.stderr
     assert "Traceback" not in bad.stderr
 
-    def healthy() -> bool:
+    def healthy():
         assert process.poll() is None
         with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz") as found:
             return bool(found.read() == b'{"status":"ok"}')
@@ -134,9 +130,7 @@ def test_by_tls_every_cookie_is_for_tls_alone():
     }
 
 
-def requested(
-    *, signed_in: bool, user: str | None = None, cookie: bytes = b"", **scope
-) -> tuple[int, str]:
+def requested(*, signed_in, user=None, cookie=b"", **scope):
     """Return the status with which a guard answers one request, and the cookie that it sets."""
     tokens = Tokens(b"k" * 32)
     policy = Policy(
@@ -159,7 +153,7 @@ def requested(
     return answer.status, answer.headers.get("set-cookie", "")
 
 
-def status_of(**asked) -> int:
+def status_of(**asked):
     return requested(**asked)[0]
 
 
@@ -207,23 +201,3 @@ def test_sets_below_the_exports_folder_are_opened_and_no_link_leads_out(small_ph
     (exports / "mine" / "index").rename(exports / "mine" / "index.json")
     assert found.refresh() == [] and [s.name for s in found.sets.values()] == ["mine"]
     found.store.close()
-
-
-def test_a_data_set_is_read_by_many_threads(small_photo_set):
-    """What one thread returns is what it read, though others read other shards meanwhile."""
-
-    class Raced(Dataset):
-        kept: Any = None
-
-        @property
-        def _kept(self):
-            return self.kept
-
-        @_kept.setter
-        def _kept(self, value):
-            self.kept = {99: ("another", "thread's")}  # at once what another thread read
-
-    plain, raced = Dataset(small_photo_set), Raced(small_photo_set)
-    assert raced.frame(3) == plain.frame(3)
-    assert raced.instances(3) == plain.instances(3)
-    assert raced.image_bytes(3) == plain.image_bytes(3)

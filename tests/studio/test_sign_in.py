@@ -1,12 +1,10 @@
 """Sign-in by OpenID Connect, all the way in a browser, against a provider of the test's own."""
 
-from __future__ import annotations
-
 import time
 
 import pytest
 from attackers import NAME, Browser, log_of
-from conftest import Studio, free_port, settled
+from conftest import free_port, settled
 from joserfc.jwk import RSAKey
 from oidc_provider import provider_on_a_port
 from playwright.sync_api import expect
@@ -35,7 +33,7 @@ def provider():
 
 
 @pytest.fixture(scope="module")
-def guarded(start_studio, studio_set, provider) -> Studio:
+def guarded(start_studio, studio_set, provider):
     """Return a studio with sign-in: Ada is admin, Bo a reviewer, nobody else is known."""
     port = free_port()
     studio = start_studio(
@@ -50,7 +48,7 @@ def guarded(start_studio, studio_set, provider) -> Studio:
     return studio
 
 
-def sign_in(page, studio: Studio, who: str):
+def sign_in(page, studio, who):
     page.goto(studio.url)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("link", name=f"I am {who}").click()
@@ -81,13 +79,13 @@ def test_pictures_are_for_whom_they_were_meant(new_page, watch, guarded, studio_
     bo.get_by_text(f"{BO} · reviewer").wait_for()
     key = content_key(Dataset(studio_set))
 
-    def link(page, user: str) -> str:
+    def link(page, user):
         mine = Browser(guarded)
         jar = {c["name"]: c["value"] for c in page.context.cookies()}
         mine.cookie = jar[mine.tokens.cookie]
         return f"/img/{mine.grant('image', dataset=key, frame=0, user=user)}"
 
-    def got(page, path: str) -> int:
+    def got(page, path):
         return int(page.evaluate("path => fetch(path).then(answer => answer.status)", path))
 
     watch.expected.append("status of 403")

@@ -1,6 +1,5 @@
 """Own skeletons in the studio: made on their page by mouse and by keys, reviewed like others."""
 
-import errno
 import json
 from pathlib import Path
 
@@ -145,30 +144,3 @@ def test_files_are_kept_apart(tmp_path):
         skeletons.save(tmp_path, made("coco17", "z"), opened="", used=())
     (tmp_path / "skeletons" / "bad.yaml").write_text("[", "utf-8")
     assert skeletons.stored(tmp_path).keys() == {"a"}
-
-
-def test_a_file_that_could_not_be_read_once_is_read_again(tmp_path, monkeypatch):
-    skeletons.save(tmp_path, own_skeleton({"name": "a", "joints": ["x"]}), opened="", used=())
-
-    def fails(*_, **__):
-        raise OSError(errno.EIO, "the disk does not answer")
-
-    for name in ("open", "is_file"):
-        with monkeypatch.context() as patched:
-            patched.setattr(Path, name, fails)
-            assert skeletons.stored(tmp_path) == {}
-    assert skeletons.stored(tmp_path).keys() == {"a"}
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", fails)
-        assert skeletons.stored(tmp_path).keys() == {"a"}  # what was read is kept
-
-
-def test_a_source_is_that_of_its_sigmas():
-    made = own_skeleton({"name": "a", "joints": ["x", "y"], "sigmas": {"x": 0.05}})
-    shown = skeletons.to_edit(made)
-    assert shown["sigmas"] == {"x": 0.05} and skeletons.parse(json.dumps(shown)).name == made.name
-    changed = shown | {"sigmas": {"x": 0.05, "y": 0.3}, "sigma_source": ""}  # as maker.js sends it
-    assert skeletons.parse(json.dumps(changed)).sigma_source.startswith(
-        "as stated for x, y; COCO's"
-    )
-    assert MAKER.read_text("utf-8").count('now.sigma_source = "";') == 5

@@ -1,7 +1,5 @@
 """Text of people where more could be read into it: Markdown, CSV, logs, names."""
 
-from __future__ import annotations
-
 import csv
 import io
 

@@ -1,7 +1,5 @@
 """Tokens: whom they serve, for how long, and what becomes of altered ones."""
 
-from __future__ import annotations
-
 import stat
 from types import SimpleNamespace
 

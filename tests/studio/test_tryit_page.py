@@ -74,12 +74,6 @@ def test_a_photo_is_answered_beside_it_and_the_upload_goes(trying):
     assert "not a picture that can be read" in pages.words(app)
 
 
-def test_wrong_boxes_are_refused_in_words(trying):
-    pages, app = trying
-    app.text_input(key="try_boxes").set_value("1, 2, 3").run()
-    assert "invalid boxes" in pages.words(app) and not app.file_uploader
-
-
 @pytest.fixture
 def camera_page(browser, chromium_path, watch):
     """A page in another Chromium, with a camera that shows a test picture and is always allowed."""

@@ -1,8 +1,5 @@
 """A small data set of pairs and one of a clip, each made once."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,16 +13,15 @@ import synthstudio as ss
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import dump, load, parse
-from synthstudio.training.data import sources
 
 SCENES = Path(__file__).parents[2] / "scenes"
 
 
 @pytest.fixture(scope="session")
-def pairs(once: Callable[..., Path]) -> Path:
+def pairs(once):
     """Return the folder of a data set of eight moments, each with and without its occluder."""
 
-    def make(folder: Path) -> None:
+    def make(folder):
         settings = prepare(parse(recipe(16)), assets=folder, device="cpu")
         generate(settings, folder / "pairs", workers=1)
 
@@ -33,10 +29,10 @@ def pairs(once: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def learnt(once: Callable[..., Path], pairs: Path) -> Path:
+def learnt(once, pairs):
     """Return the folder of two runs of 60 steps on the pairs, orn and kpe, and of orn.onnx."""
 
-    def make(folder: Path) -> None:
+    def make(folder):
         for block in ("orn", "kpe"):
             network = {"head": block, "standardize": block == "orn"}
             changes = {"network": network}
@@ -47,11 +43,11 @@ def learnt(once: Callable[..., Path], pairs: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shards(once: Callable[..., Path]) -> Path:
+def shards(once):
     """Return the folder of a data set of twelve moments, each with and without its occluder, in six
     shards: 24 people with something in front of them."""
 
-    def make(folder: Path) -> None:
+    def make(folder):
         settings = prepare(parse(recipe(24, seed=6)), assets=folder, device="cpu")
         generate(settings, folder / "shards", workers=1, frames_per_shard=4)
 
@@ -59,20 +55,20 @@ def shards(once: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def by_two(once: Callable[..., Path], pairs: Path, shards: Path) -> Callable[[str], Path]:
+def by_two(once, pairs, shards):
     """Return a function: the folder of a run of two_processes by its name; fail where it did."""
 
-    def make(folder: Path) -> None:
+    def make(folder):
         two_processes.make(folder, pairs, shards)
 
     return two_processes.done_in(once("two-processes", make))
 
 
 @pytest.fixture(scope="session")
-def sticks(once: Callable[..., Path]) -> Path:
+def sticks(once):
     """Return the folder of a data set of ten frames of two painted people; one has nobody."""
 
-    def make(folder: Path) -> None:
+    def make(folder):
         splits = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
         frames = [painted(i, people=0 if i == 5 else 2, split=s) for i, s in enumerate(splits)]
         write_set(folder / "set", frames)
@@ -81,10 +77,10 @@ def sticks(once: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def whole_bodies(once: Callable[..., Path]) -> Path:
+def whole_bodies(once):
     """Return the folder of a data set of painted people with faces and hands, two in a frame."""
 
-    def make(folder: Path) -> None:
+    def make(folder):
         splits = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
         frames = [painted(i, skeleton="coco133", split=s) for i, s in enumerate(splits)]
         write_set(folder / "set", frames)
@@ -93,16 +89,16 @@ def whole_bodies(once: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> sources.TrainingData:
+def people(pairs, tmp_path_factory):
     """The people of the pairs, cut out; without validation the same."""
     return tiny.loaded(tiny.config(pairs), tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture(scope="session")
-def rendered_clip(once: Callable[..., Path]) -> Path:
+def rendered_clip(once):
     """Eight frames of scenes/clips.yaml, three people who walk."""
 
-    def make(folder: Path) -> None:
+    def make(folder):
         written = dump(load(SCENES / "clips.yaml"))
         written |= {"frames": 8, "image": {"width_px": 240, "height_px": 180}}
         written["clip"] |= {"frames": 8}
@@ -114,10 +110,10 @@ def rendered_clip(once: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tensors() -> Callable[[Path], dict[str, bytes]]:
+def tensors():
     """Return a function: the bytes of each tensor of a run's last weights, without its config."""
 
-    def read(run: Path) -> dict[str, bytes]:
+    def read(run):
         found = load_file(run / "last.safetensors")
         return {name: value.numpy().tobytes() for name, value in found.items()}
 

@@ -1,10 +1,6 @@
 """Files of other programs give the joints that their makers' own code gives: tiny networks of the
 right inputs and outputs with known answers."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import onnx
 import pytest
@@ -19,9 +15,7 @@ RGB = stream(0, "image").integers(0, 256, (120, 160, 3), dtype=np.uint8)
 BOX = np.array([[40.0, 20.0, 48.0, 64.0]])
 
 
-def constant_file(
-    path: Path, shape: list[Any], outputs: dict[str, Any], *, kind: int = TensorProto.FLOAT
-) -> Path:
+def constant_file(path, shape, outputs, *, kind=TensorProto.FLOAT):
     """A network that answers the same for every input."""
     nodes, values = [], []
     for name, value in outputs.items():
@@ -36,7 +30,7 @@ def constant_file(
     return path
 
 
-def bright_file(path: Path, shape: list[Any], axes: list[int], *, kind: int, scale: float) -> Path:
+def bright_file(path, shape, axes, *, kind, scale):
     """A network whose one joint lies at the middle, and whose score is the input's mean."""
     cast = helper.make_node("Cast", ["input"], ["pixels"], to=TensorProto.FLOAT)
     mean = helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=axes, keepdims=1)
@@ -57,12 +51,12 @@ def bright_file(path: Path, shape: list[Any], axes: list[int], *, kind: int, sca
     return path
 
 
-def asked(path: Path, kind: str, joints: int, boxes: np.ndarray = BOX, rgb: Any = RGB) -> Any:
+def asked(path, kind, joints, boxes=BOX, rgb=RGB):
     names = tuple(f"j{k}" for k in range(joints))
     return adapters.open_network(path, kind, names).predict(rgb, boxes)
 
 
-def test_rtmpose_reads_simcc_as_mmpose_does(tmp_path: Path) -> None:
+def test_rtmpose_reads_simcc_as_mmpose_does(tmp_path):
     across, down = np.zeros((1, 2, 384)), np.zeros((1, 2, 512))
     across[0, 0, 192], down[0, 0, 256] = 0.9, 0.7  # the middle of the crop
     across[0, 1, 0], down[0, 1, 511] = 0.4, 0.8
@@ -73,7 +67,7 @@ def test_rtmpose_reads_simcc_as_mmpose_does(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[1], [34, 12 + 79.84375, 0.4], atol=1e-5)
 
 
-def test_vitpose_finds_the_middle_of_a_bell(tmp_path: Path) -> None:
+def test_vitpose_finds_the_middle_of_a_bell(tmp_path):
     middles = np.array([(20.3, 30.8), (9.0, 50.2), (33.4, 11.5)])
     y, x = np.mgrid[:64, :48]
     maps = np.stack([np.exp(-((x - u) ** 2 + (y - v) ** 2) / 8) for u, v in middles])
@@ -86,7 +80,7 @@ def test_vitpose_finds_the_middle_of_a_bell(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [TensorProto.INT32, TensorProto.FLOAT])
-def test_movenet_sees_a_square_around_the_box(kind: int, tmp_path: Path) -> None:
+def test_movenet_sees_a_square_around_the_box(kind, tmp_path):
     path = bright_file(tmp_path / "a.onnx", [1, 192, 192, 3], [1, 2, 3], kind=kind, scale=1 / 255)
     white = np.full((120, 160, 3), 255, np.uint8)
     boxes = np.array([[40.0, 20.0, 48.0, 64.0], [140.0, 40.0, 40.0, 40.0]])
@@ -96,7 +90,7 @@ def test_movenet_sees_a_square_around_the_box(kind: int, tmp_path: Path) -> None
     assert found[1, 0, 2] == pytest.approx(0.5, abs=0.02)  # black beyond the edge
 
 
-def test_mediapipe_looks_twice_and_refines_by_its_maps(tmp_path: Path) -> None:
+def test_mediapipe_looks_twice_and_refines_by_its_maps(tmp_path):
     points = np.zeros((39, 5))
     points[:, :2] = 128
     points[34, 1] = 64  # above the middle by a quarter: half as large, upright
@@ -113,7 +107,7 @@ def test_mediapipe_looks_twice_and_refines_by_its_maps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end_to_end", [False, True])
-def test_ultralytics_gives_each_box_its_person(end_to_end: bool, tmp_path: Path) -> None:
+def test_ultralytics_gives_each_box_its_person(end_to_end, tmp_path):
     # 160x120 in 320x320: twice as large, 40 rows of grey above. J = 2.
     rows = []
     for x, y, score in ((64, 52, 0.9), (65, 52, 0.8), (110, 60, 0.6)):
@@ -139,7 +133,7 @@ def test_ultralytics_gives_each_box_its_person(end_to_end: bool, tmp_path: Path)
 
 
 @pytest.mark.parametrize("maps", [False, True])
-def test_a_file_by_the_plain_contract(maps: bool, tmp_path: Path) -> None:
+def test_a_file_by_the_plain_contract(maps, tmp_path):
     value = np.array([[[96, 128, 0.3], [0, 0, 0.6]]], np.float32)
     if maps:
         value = np.zeros((1, 2, 64, 48), np.float32)
@@ -169,9 +163,7 @@ def test_a_file_by_the_plain_contract(maps: bool, tmp_path: Path) -> None:
         ("onnx", [1, 3, 64, 48], {"a": np.zeros((1, 11, 2))}, "the order of the file's joints"),
     ],
 )
-def test_files_of_another_kind_are_refused(
-    kind: str, shape: list[Any], outputs: dict[str, Any], message: str, tmp_path: Path
-) -> None:
+def test_files_of_another_kind_are_refused(kind, shape, outputs, message, tmp_path):
     path = constant_file(tmp_path / "a.onnx", shape, outputs)
     with pytest.raises(ModelError, match=message):
         adapters.open_network(path, kind).predict(RGB, BOX)
@@ -179,9 +171,7 @@ def test_files_of_another_kind_are_refused(
 
 @pytest.mark.parametrize("write", [lambda p: p.write_bytes(b"x" * 99), lambda p: None])
 @pytest.mark.parametrize("name", ["a.onnx", "a.pt"])
-def test_what_is_no_network_is_refused(
-    name: str, write: Callable[[Path], Any], tmp_path: Path
-) -> None:
+def test_what_is_no_network_is_refused(name, write, tmp_path):
     write(tmp_path / name)
     with pytest.raises(ModelError):
         adapters.open_network(tmp_path / name, "movenet")

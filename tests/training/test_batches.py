@@ -1,7 +1,5 @@
 """Crops and augmented batches: labels follow the pixels, and (seed, step) decides both."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import signal
@@ -28,7 +26,7 @@ FRAME = batches.InputSpec(size=SIZE, cells=CELLS, skeleton=BONES)
 STRONG = Augment(shift=0.15)
 
 
-def a_person(seed: int = 0) -> dict:
+def a_person(seed=0):
     rng = stream(seed, "person")
     xy = np.stack([rng.uniform(60, 140, 17), rng.uniform(40, 200, 17)], -1)
     whole = np.zeros((240, 320), bool)
@@ -46,7 +44,7 @@ def a_person(seed: int = 0) -> dict:
     }  # fmt: skip
 
 
-def marked(person: dict) -> np.ndarray:
+def marked(person):
     """Return a black picture with a bright round dot centred on joint 0."""
     x, y = person["joints_px"][:2]
     yy, xx = np.mgrid[0:240, 0:320]
@@ -54,12 +52,12 @@ def marked(person: dict) -> np.ndarray:
     return np.repeat(dot.round().astype(np.uint8)[..., None], 3, -1)
 
 
-def cut_out(image: np.ndarray, person: dict, **more: str) -> dict | None:
+def cut_out(image, person, **more):
     found = crops.label_person(person, BONES, size=SIZE, image=image.shape[:2], **more)
     return None if found is None else found.cut_out(image)
 
 
-def some_crops(people: int = 4, pictures: np.ndarray | None = None) -> crops.Crops:
+def some_crops(people=4, pictures=None):
     rows = []
     for i in range(people):
         person = a_person(i)
@@ -73,7 +71,7 @@ def some_crops(people: int = 4, pictures: np.ndarray | None = None) -> crops.Cro
     return crops.Crops(images=columns.pop("image"), **columns)
 
 
-def miss(picture: np.ndarray, place: np.ndarray) -> float:
+def miss(picture, place):
     """Return how far the dot's centroid lies from `place`; looked for within 9 pixels of it."""
     yy, xx = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]]
     near = np.hypot(xx + 0.5 - place[0], yy + 0.5 - place[1]) < 9
@@ -83,7 +81,7 @@ def miss(picture: np.ndarray, place: np.ndarray) -> float:
     return float(np.linalg.norm(middle - place))
 
 
-def test_a_marker_stays_on_its_joint_in_the_canvas() -> None:
+def test_a_marker_stays_on_its_joint_in_the_canvas():
     taken = some_crops()
     for i in range(4):
         assert miss(taken.images[i], taken.xy[i, 0]) < 0.1
@@ -91,7 +89,7 @@ def test_a_marker_stays_on_its_joint_in_the_canvas() -> None:
 
 
 @pytest.mark.parametrize("rotated", [0.0, 1.0])
-def test_a_marker_stays_on_its_joint_through_augmentation(rotated: float) -> None:
+def test_a_marker_stays_on_its_joint_through_augmentation(rotated):
     taken, checked = some_crops(), 0
     plain = STRONG.model_copy(update={"colour": 0.0, "rotated": rotated})
     for step in range(12):
@@ -107,7 +105,7 @@ def test_a_marker_stays_on_its_joint_through_augmentation(rotated: float) -> Non
     assert checked > 8
 
 
-def test_flips_swap_sides_and_mirror_3d() -> None:
+def test_flips_swap_sides_and_mirror_3d():
     taken = some_crops(1)
     draws = {"zoom": np.ones(1), "angle": np.zeros(1), "shift": np.zeros((1, 2)), "size": SIZE}
     still = aug.view_matrices(flipped=np.zeros(1, bool), **draws)[0]
@@ -128,14 +126,14 @@ def test_flips_swap_sides_and_mirror_3d() -> None:
     assert batch.labels.state[0].tolist().index(1) == BONES.flip[16]
 
 
-def test_who_is_turned_is_cut_out_as_if_seen_so() -> None:
+def test_who_is_turned_is_cut_out_as_if_seen_so():
     """The box of their joints stays in the middle of the crop and as large as it was in there."""
     taken = some_crops(1)
     straight = batches.make_batch(taken, np.zeros(1, int), FRAME, NO_AUGMENTATION)
     always = NO_AUGMENTATION.model_copy(update={"rotated": 1.0})
     angles = []
 
-    def box(batch: batches.Batch) -> tuple[np.ndarray, float]:
+    def box(batch):
         points = batch.labels.xy[0].numpy().astype(float) * [72, 96]
         low, high = points.min(0), points.max(0)
         margin = 0.3 * (high - low).max()
@@ -158,7 +156,7 @@ def test_who_is_turned_is_cut_out_as_if_seen_so() -> None:
     np.testing.assert_array_equal(batch.unrotated, straight.view)
 
 
-def test_cover_lies_over_the_hidden_half() -> None:
+def test_cover_lies_over_the_hidden_half():
     batch = batches.make_batch(
         some_crops(1), np.zeros(1, int), FRAME, NO_AUGMENTATION, seed=0, step=0
     )
@@ -169,7 +167,7 @@ def test_cover_lies_over_the_hidden_half() -> None:
     assert float(cover.mean()) == pytest.approx(0.4 * 80 / 150, abs=0.02)
 
 
-def test_a_box_of_limbs_is_about_the_joints_that_are_in_the_image() -> None:
+def test_a_box_of_limbs_is_about_the_joints_that_are_in_the_image():
     xy = np.full((len(BONES.joints), 2), 500.0)
     where = {"left_shoulder": (40, 30), "right_wrist": (100, 50), "left_ankle": (60, 150)}
     for name, at in where.items():
@@ -182,7 +180,7 @@ def test_a_box_of_limbs_is_about_the_joints_that_are_in_the_image() -> None:
     assert windows.limb_box(xy, known, BONES, (160, 300)) is None
 
 
-def test_people_are_cut_out_by_their_limbs_where_asked() -> None:
+def test_people_are_cut_out_by_their_limbs_where_asked():
     person = a_person()
     image = marked(person)
     plain = cut_out(image, person)
@@ -196,7 +194,7 @@ def test_people_are_cut_out_by_their_limbs_where_asked() -> None:
     assert back == pytest.approx(xy, abs=1e-3)
 
 
-def test_window_is_the_padded_amodal_box() -> None:
+def test_window_is_the_padded_amodal_box():
     x, y, w, h = windows.crop_window(np.array([60.0, 40.0, 80.0, 160.0]), SIZE)
     assert (w, h) == (150, 200)  # 160 * 1.25 high, 3:4
     assert (x + w / 2, y + h / 2) == (100, 120)
@@ -205,7 +203,7 @@ def test_window_is_the_padded_amodal_box() -> None:
     assert taken.side[0] == pytest.approx(160 * 96 / 200)
 
 
-def test_seed_and_step_decide_every_number() -> None:
+def test_seed_and_step_decide_every_number():
     taken = some_crops()
     rows = np.array([2, 0, 1])
     busy = Augment(paste=1.0, dropout=1.0, rotated=0.5)
@@ -218,7 +216,7 @@ def test_seed_and_step_decide_every_number() -> None:
     assert not torch.equal(a.images, other.images)
 
 
-def test_a_paste_hides_what_lies_under_it_and_nothing_else() -> None:
+def test_a_paste_hides_what_lies_under_it_and_nothing_else():
     taken = some_crops(3)
     noise = stream(9, "noise").integers(0, 256, taken.images.shape, np.uint8)
     taken = dataclasses.replace(taken, images=noise)
@@ -242,7 +240,7 @@ def test_a_paste_hides_what_lies_under_it_and_nothing_else() -> None:
     assert (share > 0.5).any()
 
 
-def test_a_moment_is_never_pasted_over_itself() -> None:
+def test_a_moment_is_never_pasted_over_itself():
     """A piece of these pictures has no green, and a pattern has."""
     taken = some_crops(3)
     plain = np.full_like(taken.images, (255, 0, 255))
@@ -257,19 +255,19 @@ def test_a_moment_is_never_pasted_over_itself() -> None:
     assert patterns[True] > 50 and patterns[False] < 45
 
 
-def test_nan_shares_stay_unknown_under_a_paste() -> None:
+def test_nan_shares_stay_unknown_under_a_paste():
     shares = np.full((1, 5), np.nan, np.float32)
     mask = np.full(SIZE, 255, np.uint8)
     there = np.array([[30.0, 40]])
     assert np.isnan(shares_under_paste(shares, there, mask, np.ones(1))).all()
 
 
-def test_a_person_without_a_labelled_joint_is_left_out() -> None:
+def test_a_person_without_a_labelled_joint_is_left_out():
     person = a_person() | {"state": [255] * 17}
     assert cut_out(marked(a_person()), person) is None
 
 
-def test_a_crop_beyond_the_picture_is_grey() -> None:
+def test_a_crop_beyond_the_picture_is_grey():
     person = a_person()
     person["amodal_box_px"] = [-400.0, -300.0, 80.0, 160.0]
     made = cut_out(marked(person), person)
@@ -278,10 +276,10 @@ def test_a_crop_beyond_the_picture_is_grey() -> None:
 
 
 @pytest.mark.parametrize("processes", [0, 2])
-def test_batches_ahead_come_in_order_and_raise_what_was_raised(processes: int) -> None:
+def test_batches_ahead_come_in_order_and_raise_what_was_raised(processes):
     taken = some_crops()
 
-    def make(step: int) -> batches.Batch:
+    def make(step):
         if step == 4:
             raise ModelError("broken", where="batch 4")
         return batches.make_batch(
@@ -298,8 +296,8 @@ def test_batches_ahead_come_in_order_and_raise_what_was_raised(processes: int) -
     assert seen == [0, 1, 2, 3]
 
 
-def test_a_process_that_dies_is_one_message() -> None:
-    def make(step: int) -> int:
+def test_a_process_that_dies_is_one_message():
+    def make(step):
         if step == 5:
             os.kill(os.getpid(), signal.SIGKILL)
         return step

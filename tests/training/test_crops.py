@@ -1,15 +1,10 @@
 """Crops on disk: full disks and damaged caches are told; huge windows need little memory."""
 
-from __future__ import annotations
-
 import errno
 import os
-import shutil
 import threading
 import tracemalloc
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,13 +15,13 @@ from synthstudio.core.images import resample
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.training.data import crops, windows
-from synthstudio.training.data.samples import Loaded, Sample, cached_crops, load_dataset
+from synthstudio.training.data.samples import Sample, cached_crops
 
 BONES = get_skeleton("coco17")
 SIZE = (48, 36)
 
 
-def sample(seed: int = 0) -> Sample:
+def sample(seed=0):
     """Return a picture of noise with one person."""
     rng = stream(seed, "person")
     person = {
@@ -53,7 +48,7 @@ def sample(seed: int = 0) -> Sample:
     return Sample(frame=frame, people=[person], rgb=lambda: rgb)
 
 
-def write_crops(out: Path, *, total: int = 2) -> None:
+def write_crops(out, *, total=2):
     crops.write_crops(
         (sample(k) for k in range(2)),
         BONES,
@@ -66,17 +61,15 @@ def write_crops(out: Path, *, total: int = 2) -> None:
     )
 
 
-def test_crops_come_back_as_they_were_cut(tmp_path: Path) -> None:
+def test_crops_come_back_as_they_were_cut(tmp_path):
     write_crops(tmp_path, total=50)
     assert len(crops.open_crops(tmp_path)) == 2
     held = (tmp_path / "images.npy").stat()
     assert held.st_blocks * 512 >= held.st_size  # also what nobody filled: no holes
 
 
-def test_a_full_disk_is_told_before_anybody_is_cut_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(descriptor: int, start: int, count: int) -> None:
+def test_a_full_disk_is_told_before_anybody_is_cut_out(tmp_path, monkeypatch):
+    def full(descriptor, start, count):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
@@ -85,17 +78,17 @@ def test_a_full_disk_is_told_before_anybody_is_cut_out(
         write_crops(tmp_path)
 
 
-def test_two_trainings_cut_the_same_people_once(tmp_path: Path) -> None:
+def test_two_trainings_cut_the_same_people_once(tmp_path):
     began, second_asks, made = threading.Event(), threading.Event(), []
 
-    def make(out: Path) -> dict[str, int]:
+    def make(out):
         made.append(out)
         began.set()
         assert second_asks.wait(PATIENCE_S)
         write_crops(out)
         return {"people": 2}
 
-    def cut(number: int) -> tuple[Path, dict[str, object]]:
+    def cut(number):
         if number == 2:
             second_asks.set()
         return cached_crops(tmp_path / "cache", "k" * 64, make)
@@ -119,16 +112,14 @@ def test_two_trainings_cut_the_same_people_once(tmp_path: Path) -> None:
     ],
     ids=["missing", "empty", "short", "zeros"],
 )
-def test_a_damaged_cache_is_told(tmp_path: Path, name: str, harm: Callable[[Path], None]) -> None:
+def test_a_damaged_cache_is_told(tmp_path, name, harm):
     write_crops(tmp_path)
     harm(tmp_path / name)
     with pytest.raises(ModelError, match=r"crop cache is damaged.*Delete that folder"):
         crops.open_crops(tmp_path)
 
 
-def whole(
-    rgb: np.ndarray, corner: np.ndarray, scale: float, size: tuple[int, int], fill: int
-) -> np.ndarray:
+def whole(rgb, corner, scale, size, fill):
     """Return what `cut` gives, with all of the window in memory at once."""
     extent = np.array([size[1], size[0]]) / scale
     low, high = np.floor(corner).astype(int) - 1, np.ceil(corner + extent).astype(int) + 1
@@ -141,7 +132,7 @@ def whole(
     return resample(block, (*at, *(at + extent)), (size[1], size[0]))
 
 
-def test_a_window_is_the_same_bytes_as_if_all_of_it_were_in_memory() -> None:
+def test_a_window_is_the_same_bytes_as_if_all_of_it_were_in_memory():
     rng = stream(0, "windows")
     rgb = rng.integers(0, 256, (120, 160, 3), np.uint8)
     for k in range(60):
@@ -152,26 +143,10 @@ def test_a_window_is_the_same_bytes_as_if_all_of_it_were_in_memory() -> None:
         assert (made == whole(rgb, corner, scale, (96, 72), fill)).all(), (k, corner, reach)
 
 
-def test_a_huge_window_needs_no_memory_for_what_is_beyond_the_picture() -> None:
+def test_a_huge_window_needs_no_memory_for_what_is_beyond_the_picture():
     rgb = np.full((120, 160, 3), 200, np.uint8)
     tracemalloc.start()
     made = windows.crop_and_resize(rgb, np.array([-9000.0, -9000.0]), 72 / 20_000, (96, 72))
     maximum = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert made.shape == (96, 72, 3) and maximum < 100e6  # all of it: 1.6 GB
-
-
-def test_an_unfinished_set_is_used_as_far_as_it_is(pairs: Path, tmp_path: Path) -> None:
-    def cropped(folder: Path) -> Loaded[crops.Crops]:
-        return load_dataset(folder, crops.crop_kind(size=(48, 36)), cache=tmp_path / "cache")
-
-    shutil.copytree(pairs, tmp_path / "set")
-    whole = cropped(tmp_path / "set")
-    (tmp_path / "set" / "index.json").unlink()
-    part = cropped(tmp_path / "set")
-    assert len(part.samples) == len(whole.samples) and part.key != whole.key
-    assert any("unfinished: the 16 frames" in note for note in part.notes)
-    assert not any("unfinished" in note for note in whole.notes)
-    shutil.rmtree(tmp_path / "set" / "shards")
-    with pytest.raises(ModelError, match="nobody has a labelled joint"):
-        cropped(tmp_path / "set")

@@ -1,20 +1,12 @@
 """A network of one's own: in our loop, in a loop of one's own, and behind the pose bank."""
 
-from __future__ import annotations
-
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tiny
 import torch
-from printed import ROOT
-from torch import Tensor, nn
+from torch import nn
 
 import synthstudio as ss
 from synthstudio.core.errors import ArgumentError, ModelError, SynthStudioError
@@ -30,12 +22,12 @@ SIZE = (48, 36)
 class Backbone(nn.Module):
     """Two maps, of strides 4 and 8."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.low = nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.BatchNorm2d(8), nn.ReLU())
         self.high = nn.Sequential(nn.Conv2d(8, 12, 3, 2, 1), nn.ReLU())
 
-    def forward(self, images: Tensor) -> list[Tensor]:
+    def forward(self, images):
         low = self.low(images)
         return [low, self.high(low)]
 
@@ -43,21 +35,19 @@ class Backbone(nn.Module):
 class Whole(nn.Module):
     """A network with a head: logits of 17 joints at stride 4."""
 
-    def __init__(self, joints: int) -> None:
+    def __init__(self, joints):
         super().__init__()
         self.net = nn.Sequential(nn.Conv2d(3, 16, 7, 4, 3), nn.ReLU(), nn.Conv2d(16, joints, 1))
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, images):
         return {"maps": self.net(images)}
 
 
-def fields(data: Path, **changes: Any) -> dict[str, Any]:
+def fields(data, **changes):
     return tiny.config(data, steps=2, val=[], **changes).model_dump(mode="json")
 
 
-def test_a_module_is_trained_evaluated_exported_and_loaded(
-    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_module_is_trained_evaluated_exported_and_loaded(pairs, tmp_path, monkeypatch):
     torch.set_num_threads(1)
     module = Backbone()
     before = {k: v.clone() for k, v in module.state_dict().items()}
@@ -88,7 +78,7 @@ def test_a_module_is_trained_evaluated_exported_and_loaded(
         ss.train(fields(pairs), tmp_path / "no", model="resnet18")
 
 
-def test_a_network_keeps_its_head_and_learns_by_our_losses(pairs: Path, tmp_path: Path) -> None:
+def test_a_network_keeps_its_head_and_learns_by_our_losses(pairs, tmp_path):
     torch.manual_seed(0)
     module = Whole(len(ss.Dataset(pairs).skeleton.joints))
     settings = fields(pairs, network={"head": "own"}) | {"steps": 41, "ema": 0.0, "lr": 0.03}
@@ -100,7 +90,7 @@ def test_a_network_keeps_its_head_and_learns_by_our_losses(pairs: Path, tmp_path
     assert all(name.startswith("features.net.") for name, _ in net.named_parameters())
 
 
-def test_batches_are_those_of_training(pairs: Path, tmp_path: Path) -> None:
+def test_batches_are_those_of_training(pairs, tmp_path):
     source = {"dataset": str(pairs), "variants": ["base"]}
     given = ss.batches(
         source, size=SIZE, augment={"paste": 0.5}, batch=8, steps=5, seed=3, cache=tmp_path
@@ -137,15 +127,13 @@ def test_batches_are_those_of_training(pairs: Path, tmp_path: Path) -> None:
         (lambda data: ss.with_bank(np.ones((1, 3, 4, 4)), np.zeros((1, 2, 2))), "other joints"),
     ],
 )
-def test_what_does_not_fit_is_one_message(
-    call: Callable[[str], object], says: str, pairs: Path
-) -> None:
+def test_what_does_not_fit_is_one_message(call, says, pairs):
     with pytest.raises(SynthStudioError, match=says):
         call(str(pairs))
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
-def test_the_bank_finds_the_joint_that_no_map_shows(kind: Callable[[Any], Any]) -> None:
+def test_the_bank_finds_the_joint_that_no_map_shows(kind):
     torch.manual_seed(0)
     poses = torch.rand(50, 6, 2) * 0.8 + 0.1
     maps = gaussian_map(poses[7:8] * torch.tensor([18, 24]), 24, 18)
@@ -157,21 +145,3 @@ def test_the_bank_finds_the_joint_that_no_map_shows(kind: Callable[[Any], Any]) 
     row, column = divmod(int(joined[0, 2].argmax()), 18)
     there = poses[7, 2] * torch.tensor([18, 24])
     assert (torch.tensor([column + 0.5, row + 0.5]) - there).abs().max() < 1.5
-
-
-def test_the_loop_of_ones_own_is_short_and_runs(pairs: Path, tmp_path: Path) -> None:
-    script = ROOT / "examples" / "03_torch_training_loop.py"
-    assert len(script.read_text(encoding="utf-8").splitlines()) <= 40
-    (tmp_path / "exports").mkdir()
-    (tmp_path / "exports" / "first").symlink_to(pairs)
-    done = subprocess.run(
-        [sys.executable, script, "--steps", "3"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "PCK@0.1 hidden" in done.stdout
-    assert (tmp_path / "exports" / "own-loop" / "report.html").is_file()

@@ -1,12 +1,7 @@
 """Several processes: which device and backend, one stop for all, frozen backbones, shares."""
 
-from __future__ import annotations
-
-import platform
 import sys
-from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,13 +16,9 @@ from synthstudio.core.errors import ArgumentError, DeviceError, ModelError, Work
 from synthstudio.models import losses
 from synthstudio.training import devices, ray_train
 
-CPU = torch.device("cpu")
-
 
 @pytest.mark.parametrize(("kind", "backend"), [("cpu", "gloo"), ("cuda", "nccl")])
-def test_the_backend_is_that_of_the_runs_device(
-    kind: str, backend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_backend_is_that_of_the_runs_device(kind, backend, monkeypatch):
     found: list[Any] = []
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: kind == "cpu")  # it has no say
@@ -41,9 +32,7 @@ def test_the_backend_is_that_of_the_runs_device(
     assert found[1] > timedelta(hours=2)  # the first one cuts people out meanwhile
 
 
-def test_a_gpu_is_the_one_that_is_named_or_that_torchrun_gives(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_gpu_is_the_one_that_is_named_or_that_torchrun_gives(monkeypatch):
     chosen: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
@@ -55,28 +44,14 @@ def test_a_gpu_is_the_one_that_is_named_or_that_torchrun_gives(
     assert [place.index for place in chosen] == [1, 0, 0, 3]
 
 
-@pytest.mark.skipif(
-    platform.machine() != "x86_64" or not Path("/proc/cpuinfo").is_file(), reason="x86 and Linux"
-)
-def test_bfloat16_is_what_the_kernel_says_of_the_cpu() -> None:
-    """oneDNN says yes on every AVX-512 machine, also where it takes four times as long."""
-    text = Path("/proc/cpuinfo").read_text()
-    flags = {
-        word for line in text.splitlines() if line.startswith("flags") for word in line.split()
-    }
-    cpu = torch.device("cpu")
-    assert devices.has_bfloat16(cpu) == bool(flags & {"avx512_bf16", "amx_bf16", "amx_tile"})
-    assert bool(devices.slow_precision(cpu, "bfloat16")) == (not devices.has_bfloat16(cpu))
-
-
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "meta", ""])
-def test_devices_that_are_none_are_refused(name: str) -> None:
+def test_devices_that_are_none_are_refused(name):
     with pytest.raises(DeviceError, match=r"device: .*expected auto, cpu, cuda"):
         devices.get_device(name)
 
 
-def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lacks(place: object) -> None:
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    def lacks(place):
         raise RuntimeError("CUDA error: invalid device ordinal")
 
     monkeypatch.delenv("LOCAL_RANK", raising=False)
@@ -90,7 +65,7 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.nightly("two processes of torchrun")
-def test_all_processes_stop_when_one_does(by_two: Callable[[str], Path]) -> None:
+def test_all_processes_stop_when_one_does(by_two):
     folder = by_two("stopped").parent
     assert {p.name for p in folder.glob("said_*")} == {"said_0", "said_1"}
     assert not (folder / "refused").exists()
@@ -98,15 +73,11 @@ def test_all_processes_stop_when_one_does(by_two: Callable[[str], Path]) -> None
 
 @pytest.mark.nightly("two processes of torchrun")
 @pytest.mark.parametrize("epochs", [-1, 1])
-def test_two_processes_train_behind_a_frozen_backbone(
-    by_two: Callable[[str], Path], epochs: int
-) -> None:
+def test_two_processes_train_behind_a_frozen_backbone(by_two, epochs):
     assert (by_two(f"frozen-{epochs}") / "last.safetensors").is_file()
 
 
-def test_the_variance_over_all_processes_is_never_below_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_variance_over_all_processes_is_never_below_nothing(monkeypatch):
     import torch.distributed.nn.functional as shared
 
     monkeypatch.setattr(dist, "get_world_size", lambda: 1)
@@ -120,9 +91,7 @@ def test_the_variance_over_all_processes_is_never_below_nothing(
 
 
 @pytest.mark.nightly("two processes of torchrun")
-def test_two_processes_of_torchrun_learn_what_one_does(
-    by_two: Callable[[str], Path], pairs: Path, tmp_path: Path
-) -> None:
+def test_two_processes_of_torchrun_learn_what_one_does(by_two, pairs, tmp_path):
     """The loss of every step, with all that augmentation draws; each person once an epoch."""
     recorded.record(pairs, tmp_path / "one", two_processes.AS_ONE)
     one = recorded.read(tmp_path / "one")
@@ -140,7 +109,7 @@ def test_two_processes_of_torchrun_learn_what_one_does(
         assert len(seen) == len(set(seen)) == 16  # everybody in the frames with an occluder
 
 
-def test_processes_share_the_count_of_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_share_the_count_of_what_is_known(monkeypatch):
     """One joint of two processes' four: averaged, their gradients are those of one process."""
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
     monkeypatch.setattr(dist, "get_world_size", lambda: 2)
@@ -150,9 +119,7 @@ def test_processes_share_the_count_of_what_is_known(monkeypatch: pytest.MonkeyPa
     assert sum(shares) / 2 == 3.0
 
 
-def test_without_ray_it_is_said_how_to_install_it(
-    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_ray_it_is_said_how_to_install_it(pairs, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(
         WorkerError, match=r'ray is not installed.*pip install "synthstudio\[ray\]"'
@@ -160,16 +127,14 @@ def test_without_ray_it_is_said_how_to_install_it(
         ray_train.train(tiny.config(pairs), tmp_path / "run", processes=2)
 
 
-def test_a_batch_that_cannot_be_dealt_out_is_refused_before_a_cluster_is_joined(
-    pairs: Path, tmp_path: Path
-) -> None:
+def test_a_batch_that_cannot_be_dealt_out_is_refused_before_a_cluster_is_joined(pairs, tmp_path):
     config = tiny.config(pairs, batch=9)
     with pytest.raises(ModelError, match="multiple of 2"):
         ray_train.train(config, tmp_path / "run", processes=2)
     assert not (tmp_path / "run").exists()
 
 
-def test_the_api_refuses_what_does_not_go_together(pairs: Path, tmp_path: Path) -> None:
+def test_the_api_refuses_what_does_not_go_together(pairs, tmp_path):
     config = tiny.config(pairs)
     with pytest.raises(ArgumentError, match="started by torchrun"):
         networks.train(config, tmp_path / "run", processes=2)

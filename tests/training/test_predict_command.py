@@ -1,52 +1,51 @@
-"""The commands predict and suggest from end to end, and predictions in the review store."""
-
-from __future__ import annotations
+"""The commands predict and suggest from end to end, by one process and by several."""
 
 import dataclasses
+import functools
 import json
-from contextlib import closing
-from pathlib import Path
+from contextlib import closing, contextmanager
 from typing import Any
 
 import cv2
+import dying_workers
 import numpy as np
 import pytest
 import torch
-import typer
 import untrained
 from made_predictions import person
 from PIL import Image
 from typer.testing import CliRunner
 
+import synthstudio as ss
+from synthstudio.api import inference, prediction_jobs
 from synthstudio.api.exchange import import_photos
-from synthstudio.cli import predict as commands
-from synthstudio.core.errors import ModelError
+from synthstudio.api.inference import predict_to_folder
+from synthstudio.cli import app
+from synthstudio.core.errors import ArgumentError, FormatError, ModelError, WorkerError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.inference import write
 from synthstudio.inference.networks import ask_network
-from synthstudio.inference.predict import Person, predict
+from synthstudio.inference.predict import predict
 from synthstudio.inference.sources import open_source, source_boxes
 from synthstudio.models.contract import PoseOutputs
+from synthstudio.models.packaged import DEFAULT
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.predictions import iter_predictions, prediction_layers
 from synthstudio.review.risk.scores import models_of
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import default_url, open_store
+from synthstudio.training import answer_jobs, predictions
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.crops import crop_kind
 from synthstudio.training.data.samples import load_dataset
 
-app = typer.Typer()
-app.command()(commands.predict)
-app.command()(commands.suggest)
 
-
-def run(*words: object) -> Any:
+def run(*words):
     """Run a command; return its JSON, or the error it raised."""
-    found = CliRunner().invoke(app, [str(w) for w in words])
+    found = CliRunner().invoke(app, [*map(str, words), "--json"])
     if found.exception is not None and not isinstance(found.exception, SystemExit):
         raise found.exception
     assert found.exit_code == 0, found.output
@@ -54,17 +53,17 @@ def run(*words: object) -> Any:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(tmp_path_factory):
     return untrained.save(tmp_path_factory.mktemp("net") / "best.safetensors")
 
 
-def test_a_folder_of_photos_gives_results_and_drawings(weights: Path, tmp_path: Path) -> None:
+def test_a_folder_of_photos_gives_results_and_drawings(weights, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
     for k in range(3):
         rgb = np.random.Philox(k).random_raw(120 * 80 * 3).astype(np.uint8)
         Image.fromarray(rgb.reshape(120, 80, 3)).save(photos / f"{k}.png")
-    reported = run("predict", weights, photos, "--out", tmp_path / "out", "--draw", 2, "--json")
+    reported = run("predict", weights, photos, "--out", tmp_path / "out", "--draw", 2)
     assert reported["pictures"] == 3
     entries = json.loads((tmp_path / "out" / "results.json").read_text())
     assert len(entries) == reported["people"]
@@ -79,44 +78,20 @@ def test_a_folder_of_photos_gives_results_and_drawings(weights: Path, tmp_path: 
         "000001.jpg",
     ]
     with pytest.raises(Exception, match="a folder of its own"):
-        run("predict", weights, photos, "--out", tmp_path / "out", "--json")
+        run("predict", weights, photos, "--out", tmp_path / "out")
 
 
-def test_networks_that_say_nothing_of_hiding_write_null(weights: Path, tmp_path: Path) -> None:
+def test_networks_that_say_nothing_of_hiding_write_null(weights, tmp_path):
     Image.new("RGB", (80, 120), (90, 120, 30)).save(tmp_path / "a.png")
     plain = untrained.save(tmp_path / "kpe.safetensors", block="kpe")
-    run("predict", plain, tmp_path / "a.png", "--out", tmp_path / "o", "--flip", "--json")
+    run("predict", plain, tmp_path / "a.png", "--out", tmp_path / "o", "--flip")
     joints = json.loads((tmp_path / "o" / "results.json").read_text())[0]["joints"]
     assert all(set(values) == {None} for values in joints.values())
 
 
-def test_a_video_has_tracks_and_smoothing_changes_its_places(weights: Path, tmp_path: Path) -> None:
-    out = cv2.VideoWriter(str(tmp_path / "a.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (96, 128))
-    for k in range(6):
-        frame = np.random.Philox(k).random_raw(128 * 96 * 3).astype(np.uint8)
-        out.write(frame.reshape(128, 96, 3))
-    out.release()
-    box = {"category_id": 1, "bbox": [4, 4, 88, 120], "score": 1.0}
-    (tmp_path / "boxes.json").write_text(json.dumps([box | {"image_id": k} for k in range(6)]))
-    found = {}
-    for window in (0, 5):
-        where = tmp_path / f"o{window}"
-        words = ["--boxes", tmp_path / "boxes.json", "--out", where, "--draw", 0, "--json"]
-        run("predict", weights, tmp_path / "a.mp4", *words, "--smooth", window)
-        found[window] = json.loads((where / "results.json").read_text())
-        assert [e["track_id"] for e in found[window]] == [0] * 6
-    places = {w: np.array([e["keypoints"][::3] for e in rows]) for w, rows in found.items()}
-    rough, even = (np.abs(np.diff(p, axis=0)).mean() for p in (places[0], places[5]))
-    assert even < 0.7 * rough
-
-
-def test_predictions_become_a_layer_of_the_review(
-    weights: Path, pairs: Path, tmp_path: Path
-) -> None:
+def test_predictions_become_a_layer_of_the_review(weights, pairs, tmp_path):
     url = default_url(tmp_path)
-    reported = run(
-        "predict", weights, pairs, "--out", tmp_path / "out", "--draw", 1, "--into", url, "--json"
-    )
+    reported = run("predict", weights, pairs, "--out", tmp_path / "out", "--draw", 1, "--into", url)
     dataset = Dataset(pairs)
     assert reported["layer"] == "tiny"
     assert reported["stored"] == reported["people"] == dataset.people
@@ -129,7 +104,7 @@ def test_predictions_become_a_layer_of_the_review(
     assert np.isfinite(found).all()
 
 
-def test_of_photos_without_labels_everybody_is_of_nobody(weights: Path, tmp_path: Path) -> None:
+def test_of_photos_without_labels_everybody_is_of_nobody(weights, tmp_path):
     """The network knows more joints than the set, and looks for people as the set names none."""
     (tmp_path / "photos").mkdir()
     for k in range(2):
@@ -138,7 +113,7 @@ def test_of_photos_without_labels_everybody_is_of_nobody(weights: Path, tmp_path
     folder, url = tmp_path / "set", default_url(tmp_path)
     import_photos(tmp_path / "photos", folder, skeleton="coco17")
     dataset = Dataset(folder)
-    reported = run("predict", weights, folder, "--out", tmp_path / "o", "--into", url, "--json")
+    reported = run("predict", weights, folder, "--out", tmp_path / "o", "--into", url)
     assert reported["stored"] == reported["people"] > 0
     skeleton = get_skeleton("coco23")
     values = [_truth({"frame_index": frame, "instance": None, "amodal_box_px": [0, 0, 9, 9],
@@ -155,7 +130,7 @@ def test_of_photos_without_labels_everybody_is_of_nobody(weights: Path, tmp_path
     assert three == [(0, 1000), (1, 1000), (1, 1001)]
 
 
-def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -> None:
+def test_the_network_sees_what_it_saw_in_training(pairs, tmp_path):
     size, skeleton = (48, 36), get_skeleton("coco23")
     taken = load_dataset(pairs, crop_kind(size=size), cache=tmp_path).samples
     frame = InputSpec(size=size, cells=(12, 9), skeleton=skeleton)
@@ -164,11 +139,11 @@ def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -
     seen: list[torch.Tensor] = []
 
     class Watch(torch.nn.Module):
-        def __init__(self) -> None:
+        def __init__(self):
             super().__init__()
             self.one = torch.nn.Parameter(torch.ones(1))
 
-        def forward(self, images: torch.Tensor) -> PoseOutputs:
+        def forward(self, images):
             seen.append(images)
             return PoseOutputs(logits=(torch.zeros(len(images), 23, 12, 9),))
 
@@ -183,32 +158,16 @@ def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -
     assert (torch.cat(seen)[order].roll(1, -1).float() - learnt.float()).abs().mean() > 2
 
 
-def test_the_model_disagrees_where_its_answers_are_wrong_and_only_there(
-    pairs: Path, tmp_path: Path
-) -> None:
-    dataset, skeleton = Dataset(pairs), get_skeleton("coco23")
-    people = [_truth(row) for row in dataset.iter_instances()]
-    moved = dataclasses.replace(people[2], xy=people[2].xy + np.array([40.0, 25.0]))
-    with closing(open_store(default_url(tmp_path))) as store:
-        rows = [moved if k == 2 else p for k, p in enumerate(people)]
-        write.store_predictions(store, dataset, "m", rows, skeleton)
-        found = models_of(store, people_table(dataset)).disagreement
-    assert np.argmax(found) == 2
-    assert found[2] > 5 * max(np.delete(found, 2).max(), 1e-3)
-
-
-def _truth(row: dict[str, Any]) -> Person:
+def _truth(row):
     xy, who = np.reshape(row["joints_px"], (-1, 2)), row["instance"]
     return person(xy, row["amodal_box_px"], image=row["frame_index"], instance=who)
 
 
-def test_layers_need_the_sets_own_joints_and_people(
-    weights: Path, pairs: Path, tmp_path: Path
-) -> None:
+def test_layers_need_the_sets_own_joints_and_people(weights, pairs, tmp_path):
     other = untrained.save(tmp_path / "coco17.safetensors", skeleton="coco17")
     url = default_url(tmp_path)
     with pytest.raises(ModelError, match="another skeleton"):
-        run("predict", other, pairs, "--out", tmp_path / "o", "--into", url, "--json")
+        run("predict", other, pairs, "--out", tmp_path / "o", "--into", url)
     assert not (tmp_path / "o").exists()
     boxes = tmp_path / "b.json"
     boxes.write_text("[]")
@@ -220,22 +179,7 @@ def test_layers_need_the_sets_own_joints_and_people(
         write.store_predictions(store, Dataset(pairs), "m", [nobody], get_skeleton("coco23"))
 
 
-def test_boxes_of_other_pictures_are_told(weights: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (80, 120), (90, 120, 30)).save(tmp_path / "a.png")
-    boxes = tmp_path / "b.json"
-    boxes.write_text(json.dumps([{"image_id": 77, "bbox": [1, 2, 30, 40], "score": 0.9}]))
-    with pytest.raises(Exception, match="no box of this file belongs"):
-        words = ["--out", tmp_path / "o", "--boxes", boxes, "--json"]
-        run("predict", weights, tmp_path / "a.png", *words)
-
-
-def test_clips_of_a_data_set_keep_their_instances_as_tracks(pairs: Path) -> None:
-    pictures = list(open_source(pairs).read())
-    assert {p.sequence for p in pictures} == {""}  # no clips here
-    assert all(p.boxes is not None and p.boxes.instance == (1, 2) for p in pictures)
-
-
-def test_suggest_writes_a_recipe_and_never_over_one(tmp_path: Path) -> None:
+def test_suggest_writes_a_recipe_and_never_over_one(tmp_path):
     from test_suggest import answers
 
     from synthstudio.evaluation import storage
@@ -243,15 +187,192 @@ def test_suggest_writes_a_recipe_and_never_over_one(tmp_path: Path) -> None:
 
     made = storage.Evaluation(about={"skeleton": "coco17"}, metrics={}, predictions=answers())
     storage.write(tmp_path / "e", made, b"x")
-    reported = run(
-        "suggest", tmp_path / "e", "--out", tmp_path / "next.yaml", "--frames", 7, "--json"
-    )
+    reported = run("suggest", tmp_path / "e", "--out", tmp_path / "next.yaml", "--frames", 7)
     assert load(tmp_path / "next.yaml").frames == 7
     assert reported["profile"]["axes"]["family"]["squat"]["missed"] == 240
     again = CliRunner().invoke(
         app, ["suggest", str(tmp_path / "e"), "--out", str(tmp_path / "next.yaml")]
     )
     assert again.exit_code == 1
-    like = ["--out", tmp_path / "more.yaml", "--like", tmp_path / "next.yaml", "--json"]
+    like = ["--out", tmp_path / "more.yaml", "--like", tmp_path / "next.yaml"]
     more = run("suggest", tmp_path / "e", *like)
     assert more["recipe"]["seed"] == reported["recipe"]["seed"] + 1
+
+
+# ---- by several processes: one's bytes, and nothing left of what fails
+
+
+@pytest.fixture
+def small_jobs(monkeypatch):
+    """Make jobs of three pictures and of seven people."""
+    monkeypatch.setattr(prediction_jobs, "PICTURES", 3)
+    monkeypatch.setattr(predictions, "BATCH", 7)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Eight photos, each of another size."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for k in range(8):
+        rgb = np.random.Philox(k).random_raw(120 * (70 + k) * 3).astype(np.uint8)
+        Image.fromarray(rgb.reshape(120, 70 + k, 3)).save(folder / f"{k}.png")
+    return folder
+
+
+def written(out):
+    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    "net", ["torch", pytest.param("onnx", marks=pytest.mark.nightly("another matrix"))]
+)
+def test_two_processes_write_the_bytes_of_one(small_jobs, weights, photos, tmp_path, net):
+    asked = weights if net == "torch" else DEFAULT
+    for workers in (1, 2):
+        words = ("--out", tmp_path / str(workers), "--workers", workers, "--batch", 2)
+        reported = run("predict", asked, photos, *words)
+        assert reported["pictures"] == 8
+    assert written(tmp_path / "1") == written(tmp_path / "2")
+    entries = json.loads((tmp_path / "2" / "results.json").read_text())
+    assert [e["image_id"] for e in entries] == sorted(e["image_id"] for e in entries)
+    listed = json.loads((tmp_path / "2" / "pictures.json").read_text())["images"]
+    assert [(e["id"], e["file_name"], e["width"]) for e in listed] == [
+        (k, f"{k}.png", 70 + k) for k in range(8)
+    ]
+
+
+def test_a_data_set_is_asked_about_by_its_own_boxes(small_jobs, weights, pairs, tmp_path):
+    for workers in (1, 2, None):
+        predict_to_folder(
+            weights, pairs, tmp_path / str(workers), workers=workers, device="cpu", draw=2
+        )
+    assert written(tmp_path / "1") == written(tmp_path / "2")
+    one, usual = (json.loads((tmp_path / k / "results.json").read_text()) for k in ("1", "None"))
+    assert len(one) == len(usual) > 16
+    for ours, theirs in zip(one, usual, strict=True):  # in other batches
+        assert ours["image_id"] == theirs["image_id"] and ours["bbox"] == theirs["bbox"]
+        assert ours["keypoints"] == pytest.approx(theirs["keypoints"], abs=2e-3)
+
+
+def test_boxes_of_a_file_belong_to_their_pictures(small_jobs, weights, photos, tmp_path):
+    boxes = [
+        {"image_id": k, "category_id": 1, "bbox": [k, 2, 40, 90], "score": 0.9} for k in (0, 4, 7)
+    ]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    options: dict[str, Any] = {"boxes": tmp_path / "boxes.json", "workers": 2, "device": "cpu"}
+    predict_to_folder(weights, photos, tmp_path / "out", **options)
+    entries = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [(e["image_id"], e["bbox"]) for e in entries] == [(k, [k, 2, 40, 90]) for k in (0, 4, 7)]
+    (tmp_path / "boxes.json").write_text(json.dumps([boxes[0] | {"bbox": [500, 2, 40, 90]}]))
+    with pytest.raises(FormatError, match=r"0\.png, box 0: the box lies outside the image"):
+        predict_to_folder(weights, photos, tmp_path / "other", **options)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_worker_that_dies_is_named_with_its_pictures_and_nothing_is_left(
+    small_jobs, photos, tmp_path, monkeypatch
+):
+    weights = untrained.save(tmp_path / "best.safetensors")
+    monkeypatch.setattr(inference, "Question", dying_workers.DeadlyQuestion)
+    with pytest.raises(WorkerError, match=r"died at job pictures 3 to 5; .*SIGKILL"):
+        predict_to_folder(weights, photos, tmp_path / "out", workers=2, device="cpu")
+    assert (tmp_path / "died").exists() and not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_leaves_nothing(small_jobs, weights, photos, tmp_path, monkeypatch):
+    seen: list[tuple[int, int]] = []
+
+    @contextmanager
+    def bar(title):
+        def report(done, total, per_second):
+            seen.append((done, total))
+            if done >= 4:
+                raise KeyboardInterrupt
+
+        yield report
+
+    monkeypatch.setattr(inference, "progress", bar)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        predict_to_folder(weights, photos, tmp_path / "out", workers=2, device="cpu")
+    assert seen[-1] == (4, 8) and sorted(tmp_path.iterdir()) == before
+
+
+def test_videos_stay_with_one_process(weights, tmp_path):
+    video = cv2.VideoWriter(str(tmp_path / "a.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (96, 128))
+    for k in range(3):
+        video.write(np.full((128, 96, 3), 40 * k, np.uint8))
+    video.release()
+    for options in ({"workers": 2}, {"engine": "ray"}):
+        with pytest.raises(ArgumentError, match="one after the other, by one process"):
+            predict_to_folder(weights, tmp_path / "a.mp4", tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 0}, "workers.*1 to 256"),
+        ({"workers": 257}, "workers.*1 to 256"),
+        ({"workers": 2.5}, "workers.*1 to 256"),
+        ({"engine": "spark"}, "engine: unknown value; expected local or ray"),
+        ({"engine": "ray", "workers": 0}, "workers.*1 or more"),
+    ],
+)
+def test_bad_numbers_and_names_of_workers(weights, photos, pairs, tmp_path, options, message):
+    with pytest.raises(ArgumentError, match=message):
+        predict_to_folder(weights, photos, tmp_path / "out", **options)
+    with pytest.raises(ArgumentError, match=message):
+        ss.evaluate(weights, pairs, out=tmp_path / "out", cache=tmp_path / "cache", **options)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("crops")
+
+
+def evaluated(weights, data, folder, cache, *words):
+    """Evaluate by one and two processes, which say the same; return what one says."""
+    said = []
+    for workers in (1, 2):
+        options = ("--out", folder / str(workers), "--workers", workers, "--cache", cache)
+        figures = run("evaluate", weights, data, *options, "--device", "cpu", *words)
+        assert figures["measures"].pop("latency")["p50_ms"] > 0  # no two runs take as long
+        said.append(
+            (figures | {"folder": ""}, (folder / str(workers) / "answers.npz").read_bytes())
+        )
+    assert said[0] == said[1]
+    return said[0][0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param((), marks=pytest.mark.nightly("another matrix")),
+        ("--flip", "--bank", "--decode", "peak"),
+    ],
+)
+def test_two_processes_say_what_one_says(small_jobs, pairs, tmp_path, cache, options):
+    weights = untrained.save(tmp_path / "best.safetensors", block="kpe", data=pairs)
+    evaluated(weights, pairs, tmp_path, cache, *options)
+    run("evaluate", weights, pairs, "--out", tmp_path / "usual", "--cache", cache, *options)
+    with (
+        np.load(tmp_path / "1" / "answers.npz") as ours,
+        np.load(tmp_path / "usual" / "answers.npz") as theirs,
+    ):
+        assert set(ours) == set(theirs)
+        for name in set(ours) - {"variant", "family"}:  # one process takes all its threads
+            assert ours[name] == pytest.approx(theirs[name], abs=2e-3, nan_ok=True), name
+
+
+def test_a_worker_that_dies_is_named_with_its_people_and_nothing_is_left(
+    small_jobs, pairs, tmp_path, cache, monkeypatch
+):
+    weights = untrained.save(tmp_path / "best.safetensors", block="kpe")
+    dying = functools.partial(dying_workers.answer_people, tmp_path / "died")
+    monkeypatch.setattr(answer_jobs, "answer_people", dying)
+    with pytest.raises(WorkerError, match=r"died at job people \d+ to \d+; .*SIGKILL"):
+        ss.evaluate(weights, pairs, out=tmp_path / "out", workers=2, cache=cache, device="cpu")
+    assert (tmp_path / "died").exists() and not (tmp_path / "out").exists()

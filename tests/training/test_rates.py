@@ -1,33 +1,27 @@
 """Who is learnt from in a pass, and what of a pretrained backbone learns, and how fast."""
 
-from __future__ import annotations
-
+import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import tiny
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.training import (
-    checkpoint,
-    devices,
-    networks,
-    optimization,
-    trainer,
-)
-from synthstudio.training.config import Config
+from synthstudio.training import checkpoint, devices, networks, optimization, trainer
+from synthstudio.training.config import Network
 from synthstudio.training.data import sources
 from synthstudio.training.optimization import MUON_LR_RATIO, MuonAdamW
 
 
 @pytest.fixture(scope="module")
-def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def backbones(tmp_path_factory):
     """Return folders of a small ResNet (batch norms) and a small ViTPose of three layers."""
     out = tmp_path_factory.mktemp("backbones")
     resnet = transformers.ResNetConfig(
@@ -47,17 +41,17 @@ def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: str(out / name) for name in ("resnet", "vitpose")}
 
 
-def config(pretrained: str, **changes: object) -> Config:
+def config(pretrained, **changes):
     network = {"size": [48, 32], "backbone": f"transformers:{pretrained}", "width": 16, "bank": 0}
     network |= {k: changes.pop(k) for k in ("frozen_epochs",) if k in changes}
     return tiny.config(Path("x"), network=network, **changes)
 
 
-def built(settings: Config) -> torch.nn.Module:
+def built(settings):
     return networks.build_network(settings.network, get_skeleton("coco17"), bank=None)
 
 
-def test_a_frozen_backbone_keeps_the_statistics_of_its_norms(backbones: dict[str, str]) -> None:
+def test_a_frozen_backbone_keeps_the_statistics_of_its_norms(backbones):
     settings = config(backbones["resnet"], frozen_epochs=1)
     net = built(settings)
     before = {k: v.clone() for k, v in net.features.net.state_dict().items()}
@@ -75,7 +69,7 @@ def test_a_frozen_backbone_keeps_the_statistics_of_its_norms(backbones: dict[str
     assert not any(torch.equal(net.features.net.state_dict()[k], before[k]) for k in means)
 
 
-def test_layers_decay_from_the_backbones_own_top(backbones: dict[str, str]) -> None:
+def test_layers_decay_from_the_backbones_own_top(backbones):
     settings = config(backbones["vitpose"])
     net = built(settings)
     net.block.deep = torch.nn.ModuleList(torch.nn.Linear(1, 1) for _ in range(9))
@@ -91,9 +85,7 @@ def test_layers_decay_from_the_backbones_own_top(backbones: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize("kind", ["resnet", "vitpose"])
-def test_a_checkpoint_needs_no_pretrained_weights(
-    backbones: dict[str, str], kind: str, tmp_path: Path
-) -> None:
+def test_a_checkpoint_needs_no_pretrained_weights(backbones, kind, tmp_path):
     folder = tmp_path / "gone"
     shutil.copytree(backbones[kind], folder)
     settings = config(str(folder))
@@ -110,10 +102,10 @@ def test_a_checkpoint_needs_no_pretrained_weights(
         assert torch.equal(again(images).maps, net(images).maps)
 
 
-def test_an_epoch_sees_everybody_equally_often() -> None:
+def test_an_epoch_sees_everybody_equally_often():
     settings = tiny.config(Path("x"), batch=8, accumulate=2)
     rows = np.arange(64)
-    chosen = sources.CropSubset(crops=None, rows=rows, weight=np.ones(64))  # type: ignore[arg-type]
+    chosen = sources.CropSubset(crops=None, rows=rows, weight=np.ones(64))
     orders = [chosen.epoch_order(0, epoch) for epoch in range(3)]
     for order in orders:
         drawn = [
@@ -125,7 +117,7 @@ def test_an_epoch_sees_everybody_equally_often() -> None:
     assert orders[0].tolist() != orders[1].tolist()
 
 
-def test_muon_is_pytorchs() -> None:
+def test_muon_is_pytorchs():
     """torch.optim.Muon on the same matrices; it iterates in bfloat16, so not to the last digit."""
     reference = getattr(torch.optim, "Muon", None)
     if reference is None:
@@ -148,36 +140,10 @@ def test_muon_is_pytorchs() -> None:
     assert (own.flatten(1) - theirs).norm() < 0.02 * moved
 
 
-def test_an_update_does_not_depend_on_the_gradients_size() -> None:
-    """Singular values about the learning rate, whatever the gradient's size."""
-    torch.manual_seed(1)
-    for scale in (1e-4, 1e4):
-        weight = nn.Parameter(torch.zeros(32, 16, 3, 3))
-        optimizer = MuonAdamW([{"params": [weight], "muon": True}], lr=0.01, weight_decay=0.0)
-        weight.grad = torch.randn(weight.shape) * scale
-        optimizer.step()
-        found = torch.linalg.svdvals(weight.detach().flatten(1)) / (0.01 * MUON_LR_RATIO)
-        assert found.max() < 1.25 and found.min() > 0.6
-
-
-def _net(config: Any) -> nn.Module:
-    torch.manual_seed(0)
-    return networks.build_network(config.network, get_skeleton("coco17"), bank=None)
-
-
-def _trained(net: nn.Module, optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
-    torch.manual_seed(1)
-    for _ in range(3):
-        outputs = net(torch.rand(2, 3, 48, 36))
-        torch.stack([stage.square().mean() for stage in outputs.logits]).sum().backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    return [p.detach().clone() for p in net.parameters()]
-
-
-def test_convolutions_beyond_the_first_learn_by_muon() -> None:
+def test_convolutions_beyond_the_first_learn_by_muon():
     config = tiny.config(Path("x"))
-    net = _net(config)
+    torch.manual_seed(0)
+    net = built(config)
     optimizer = optimization.make_optimizer(net, config)
     names = {id(p): name for name, p in net.named_parameters()}
     by = {names[id(p)]: g["muon"] for g in optimizer.param_groups for p in g["params"]}
@@ -186,7 +152,67 @@ def test_convolutions_beyond_the_first_learn_by_muon() -> None:
     assert by["features.steps.0.0.0.weight"] and by["block.stem.0.0.weight"]
     assert all(dict(net.named_parameters())[name].ndim == 4 for name, muon in by.items() if muon)
     before = {n: p.detach().clone() for n, p in net.named_parameters()}
-    _trained(net, optimizer)
+    outputs = net(torch.rand(2, 3, 48, 36))
+    torch.stack([stage.square().mean() for stage in outputs.logits]).sum().backward()
+    optimizer.step()
     moved = {n for n, p in net.named_parameters() if not torch.equal(p, before[n])}
     assert {n for n, muon in by.items() if muon} <= moved
     assert "block.first.weight" in moved
+
+
+# ---- weights from elsewhere: a folder laid out as a published ViTPose
+
+
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A ViTPose with the simple decoder, random, as its authors' repository has its files."""
+    torch.manual_seed(3)
+    inner = transformers.VitPoseBackboneConfig(
+        image_size=[48, 32], patch_size=[16, 16], hidden_size=16, num_hidden_layers=2,
+        num_attention_heads=2, intermediate_size=16, out_indices=[2],
+    )  # fmt: skip
+    config = transformers.VitPoseConfig(
+        backbone_config=inner, num_labels=17, use_simple_decoder=True, scale_factor=4
+    )
+    transformers.VitPoseForPoseEstimation(config).save_pretrained(tmp_path / "vitpose")
+    assert {p.name for p in (tmp_path / "vitpose").iterdir()} >= {"config.json", WEIGHTS}
+    return tmp_path / "vitpose"
+
+
+def built_on(folder):
+    lines: list[str] = []
+    network = Network(head="kpe", size=(48, 32), backbone=f"transformers:{folder}", width=16)
+    torch.manual_seed(0)
+    net = networks.build_network(network, get_skeleton("coco17"), bank=None, log=lines.append)
+    return net, "\n".join(lines)
+
+
+def test_all_of_a_published_layout_is_taken_but_its_head(folder):
+    net, report = built_on(folder)
+    held = load_file(folder / WEIGHTS)
+    own = {f"backbone.{k}": v for k, v in net.features.net.state_dict().items()}
+    assert set(held) == set(own) | {"head.conv.weight", "head.conv.bias"}
+    assert all(torch.equal(own[name], held[name]) for name in own)
+    count = f"{len(own)} of {len(own)} tensors loaded"
+    assert report == f"pretrained backbone transformers:{folder}: {count}"
+    with torch.inference_mode():
+        assert net(torch.zeros(1, 3, 48, 32)).maps.shape == (1, 17, 12, 8)
+
+
+@pytest.mark.parametrize("fault", ["other names", "no weights", "no config", "no backbone"])
+def test_a_folder_that_gives_nothing_is_refused(folder, fault):
+    weights, config = folder / WEIGHTS, folder / "config.json"
+    if fault == "other names":
+        held = {f"model.{name}": value for name, value in load_file(weights).items()}
+        save_file(held, weights, metadata={"format": "pt"})
+    elif fault == "no backbone":
+        config.write_text(json.dumps({"model_type": "bert"}))
+    else:
+        (weights if fault == "no weights" else config).unlink()
+    says = {"other names": "none of these weights fits the backbone.*names like model.backbone",
+            "no backbone": "a bert is not a backbone"}  # fmt: skip
+    with pytest.raises(ModelError, match=says.get(fault, "the backbone cannot be loaded")):
+        built_on(folder)

@@ -1,12 +1,8 @@
 """Training by Ray Train: what torchrun learns, one message for what goes wrong, going on."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -26,7 +22,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
+def cluster():
     """A cluster of this machine, which all tests of this file share."""
     paths = str(Path(tiny.__file__).parents[2])
     environment = {"env_vars": {"PYTHONPATH": paths}}
@@ -41,7 +37,7 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
-def losses(run: Path) -> dict[int, float]:
+def losses(run):
     """The loss of each step that a run logged, as TensorBoard has it (float32)."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -51,12 +47,8 @@ def losses(run: Path) -> dict[int, float]:
 
 
 def test_two_workers_learn_what_torchrun_does_though_one_dies(
-    cluster: None,
-    by_two: Callable[[str], Path],
-    pairs: Path,
-    tmp_path: Path,
-    tensors: Callable[[Path], dict[str, bytes]],
-) -> None:
+    cluster, by_two, pairs, tmp_path, tensors
+):
     """That torchrun learns what one process does is asked in test_parallel."""
     said: list[str] = []
     seen: list[tuple[int, int]] = []
@@ -91,11 +83,11 @@ def test_two_workers_learn_what_torchrun_does_though_one_dies(
     assert not list(tmp_path.glob(".ray-ray-*"))
 
 
-def _kill_a_worker(state: Path) -> None:
+def _kill_a_worker(state):
     """Kill one of Ray Train's processes, of this session's cluster, once a state is saved."""
     found: list[psutil.Process] = []
 
-    def ready() -> bool:
+    def ready():
         found[:] = found or _workers()  # sought before: looking takes as long as many steps
         return bool(found) and state.is_file()
 
@@ -103,7 +95,7 @@ def _kill_a_worker(state: Path) -> None:
     found[0].kill()
 
 
-def _workers() -> list[psutil.Process]:
+def _workers():
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):  # it ended meanwhile
@@ -112,16 +104,14 @@ def _workers() -> list[psutil.Process]:
     return found
 
 
-def test_a_cluster_that_is_too_small_is_said(cluster: None, pairs: Path, tmp_path: Path) -> None:
+def test_a_cluster_that_is_too_small_is_said(cluster, pairs, tmp_path):
     config = tiny.config(pairs, **two_processes.LONG)
     with pytest.raises(WorkerError, match=r"cluster is too small.*its 2 CPUs.*got 4"):
         ray_train.train(config, tmp_path / "new", processes=4, log=lambda text: None)
 
 
-def test_a_cluster_that_is_not_there_is_one_message(
-    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def nowhere(**options: Any) -> None:
+def test_a_cluster_that_is_not_there_is_one_message(pairs, tmp_path, monkeypatch):
+    def nowhere(**options):
         raise ConnectionError("nobody answers")
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)

@@ -1,10 +1,7 @@
 """People rendered while a network learns: as a data set has them, window by window, exactly."""
 
-from __future__ import annotations
-
 import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +16,7 @@ from synthstudio.generation.stage import prepare
 from synthstudio.recipe.sampling.context import split_of
 from synthstudio.recipe.schema.load import load, parse
 from synthstudio.training.config import Source
-from synthstudio.training.data.crops import Crops, crop_kind
+from synthstudio.training.data.crops import crop_kind
 from synthstudio.training.data.rendered import RenderedPeople
 from synthstudio.training.data.samples import load_dataset
 
@@ -27,18 +24,18 @@ SIZE = (48, 36)
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scene(tmp_path_factory):
     path = tmp_path_factory.mktemp("scene") / "pairs.yaml"
     path.write_text(yaml.safe_dump(recipe(16)))
     return path
 
 
-def opened(scene: Path, *, workers: int = 1, **more: Any) -> RenderedPeople:
+def opened(scene, *, workers=1, **more):
     source = Source(recipe=str(scene), **({"moments": 3, "renew": 2} | more))
     return RenderedPeople(source, splits=source.splits or ("train",), size=SIZE, workers=workers)
 
 
-def same(a: Crops, b: Crops, rows: np.ndarray) -> None:
+def same(a, b, rows):
     """Compare crops with the rows of others: pixels and labels."""
     assert len(a) == len(rows)
     for name in ("xy", "state", "shares", "xyz_m", "fraction", "corner", "instance", "variant"):
@@ -48,7 +45,7 @@ def same(a: Crops, b: Crops, rows: np.ndarray) -> None:
         np.testing.assert_array_equal(a.cover[k], b.cover[int(row)])
 
 
-def test_a_window_is_what_a_data_set_of_its_frames_holds(scene: Path, tmp_path: Path) -> None:
+def test_a_window_is_what_a_data_set_of_its_frames_holds(scene, tmp_path):
     drawn = load(scene)
     numbers = [n for n in range(8) if split_of(drawn, n) == "train"]
     assert len(numbers) < 8  # val and test moments are left out
@@ -80,7 +77,7 @@ def test_a_window_is_what_a_data_set_of_its_frames_holds(scene: Path, tmp_path: 
     assert "rendering" not in [t.name for t in threading.enumerate()]
 
 
-def test_passes_show_other_people(scene: Path, tmp_path: Path) -> None:
+def test_passes_show_other_people(scene, tmp_path):
     config = tiny.config(
         Path("x"), train=[{"recipe": str(scene), "moments": 2, "renew": 1}], val=[]
     )
@@ -95,7 +92,7 @@ def test_passes_show_other_people(scene: Path, tmp_path: Path) -> None:
         people.close()
 
 
-def test_refusals(scene: Path, tmp_path: Path) -> None:
+def test_refusals(scene, tmp_path):
     with pytest.raises(ModelError, match="no moments to use"):
         opened(scene, splits=("nowhere",))
     with pytest.raises(SynthStudioError, match="no recipe there"):
@@ -110,7 +107,7 @@ def test_refusals(scene: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly("Ray starts a cluster")
-def test_people_to_train_and_to_validate_on_share_a_cluster(scene: Path, tmp_path: Path) -> None:
+def test_people_to_train_and_to_validate_on_share_a_cluster(scene, tmp_path):
     """Weights are equal only where a cluster renders the same people."""
     pytest.importorskip("ray")
     train = [{"recipe": str(scene), "moments": 2, "renew": 1, "variants": ["base"]}]

@@ -1,7 +1,5 @@
 """Runs in pieces end as unbroken ones: each kind of data and of network, and each process kill."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +20,7 @@ from synthstudio.training.config import Config
 pytestmark = pytest.mark.nightly("a resume matrix; three cases that differ are in test_loop.py")
 
 
-def rendered(tmp_path: Path) -> Config:
+def rendered(tmp_path):
     """A config whose people are rendered meanwhile, four of them a pass."""
     scene = tmp_path / "pairs.yaml"
     scene.write_text(yaml.safe_dump(recipe(16)))
@@ -37,16 +35,11 @@ MADE: dict[str, Callable[[Any], Config]] = {
     "streamed": lambda at: streamed.streaming(at("shards")),
     "zoomnet": lambda at: zoomnet.config(at("whole_bodies")),
     "vit without some layers": lambda at: systems.config(at("pairs"), "vit", steps=6, save_every=1),
-} | {name: lambda at, s=name: frames.config(at("sticks"), s) for name in frames.SYSTEMS}  # type: ignore[misc]
+} | {name: lambda at, s=name: frames.config(at("sticks"), s) for name in frames.SYSTEMS}
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_a_run_in_pieces_ends_as_an_unbroken_one(
-    name: str,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_run_in_pieces_ends_as_an_unbroken_one(name, tmp_path, request, monkeypatch):
     if name == "vit without some layers":
         monkeypatch.setitem(VITS, "nano", dataclasses.replace(VITS["nano"], drop_path=0.5))
     made = MADE[name](request.getfixturevalue)

@@ -1,43 +1,43 @@
-"""People read shard by shard: whom each process reads, memory, going on, what is refused."""
-
-from __future__ import annotations
+"""People read shard by shard: whom each process reads, in which order, from disks and stores."""
 
 import shutil
 import threading
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import recorded
 import tiny
+from hypothesis import given
+from hypothesis import strategies as st
+from s3_server import s3 as s3
+from s3_server import s3_endpoint as s3_endpoint
 from waiting import wait_for
 
 from synthstudio.core.errors import DatasetError, ModelError, SynthStudioError
+from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.shards import pack
 from synthstudio.training import config as configs
-from synthstudio.training.config import Config
 from synthstudio.training.data import streamed
 from synthstudio.training.data.sources import load_data
-from synthstudio.training.data.streamed import StreamReader
+from synthstudio.training.data.streamed import BlockOrder, StreamReader
 from synthstudio.training.devices import ALONE, World
 
 People = list[tuple[int, int]]
 
 
-def changes(data: Path, **more: Any) -> dict[str, Any]:
+def changes(data, **more):
     """Changes of tiny.config that stream the people of `data` with something in front."""
     source = {"dataset": str(data), "variants": ["base"], "stream": True}
     fields = {"train": [source | more.pop("source", {})], "window": 2, "steps": 6}
     return fields | {"augment": recorded.BUSY} | more
 
 
-def streaming(data: Path, **more: Any) -> Config:
+def streaming(data, **more):
     return tiny.config(data, **changes(data, **more))
 
 
-def read(config: Config, cache: Path, world: World, epochs: int) -> list[list[People]]:
+def read(config, cache, world, epochs):
     """Whom a process reads: epoch by epoch the people of its batches."""
     data = tiny.loaded(config, cache)
     assert data.stream is not None
@@ -58,9 +58,7 @@ def read(config: Config, cache: Path, world: World, epochs: int) -> list[list[Pe
     return found
 
 
-def test_each_person_is_read_once_an_epoch_by_two_processes_of_two_workers(
-    shards: Path, tmp_path: Path
-) -> None:
+def test_each_person_is_read_once_an_epoch_by_two_processes_of_two_workers(shards, tmp_path):
     cache = tmp_path / "cache"
     alone = read(streaming(shards), cache, ALONE, 2)
     two = [
@@ -77,7 +75,7 @@ def test_each_person_is_read_once_an_epoch_by_two_processes_of_two_workers(
     assert other[0] != alone[0]
 
 
-def test_fewer_shards_than_processes_leave_nobody_out(pairs: Path, tmp_path: Path) -> None:
+def test_fewer_shards_than_processes_leave_nobody_out(pairs, tmp_path):
     """One shard; two processes with two workers each, and a last batch that is not full."""
     config = streaming(pairs, workers=2, batch=6)
     both = [read(config, tmp_path / "cache", World(rank=rank, size=2), 1)[0] for rank in (0, 1)]
@@ -86,8 +84,8 @@ def test_fewer_shards_than_processes_leave_nobody_out(pairs: Path, tmp_path: Pat
 
 
 def test_a_set_in_one_window_trains_to_the_weights_of_people_held_in_memory(
-    shards: Path, tmp_path: Path, tensors: Callable[[Path], dict[str, bytes]]
-) -> None:
+    shards, tmp_path, tensors
+):
     held = changes(shards, source={"stream": False})
     tiny.run(tiny.config(shards, **held), tmp_path / "held")
     config = streaming(shards, window=6)
@@ -95,20 +93,7 @@ def test_a_set_in_one_window_trains_to_the_weights_of_people_held_in_memory(
     assert tensors(tmp_path / "streamed") == tensors(tmp_path / "held")
 
 
-@pytest.mark.parametrize(("labelled", "found"), [(24, 24), (12, 12), (4, 4)])
-def test_who_is_looked_at_before_is_some_of_a_large_set(
-    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labelled: int, found: int
-) -> None:
-    monkeypatch.setattr(streamed, "LABELLED", labelled)  # 48 people, half without occluder
-    said: list[str] = []
-    data = load_data(streaming(shards), cache=tmp_path / "cache", log=said.append)
-    assert len(data) == 24 and len(data.train) == found
-    assert "24 people to train on, 128 to validate on" not in said
-    assert any(line.startswith("24 people to train on") for line in said)
-    assert not list((tmp_path / "cache").glob("*/images.npy")) or data.val is not None
-
-
-def test_validation_cuts_out_only_who_is_chosen(shards: Path, tmp_path: Path) -> None:
+def test_validation_cuts_out_only_who_is_chosen(shards, tmp_path):
     chosen = {"dataset": str(shards), "variants": ["clean"], "stream": True}
     config = streaming(shards, val=[chosen])
     data = tiny.loaded(config, tmp_path / "cache")
@@ -116,17 +101,8 @@ def test_validation_cuts_out_only_who_is_chosen(shards: Path, tmp_path: Path) ->
     assert set(data.val.crops.variant) == {"clean"}
 
 
-def test_some_are_learnt_by_heart(shards: Path, tmp_path: Path) -> None:
-    from synthstudio.training.data.sources import overfit_subset
-
-    data = tiny.loaded(streaming(shards), tmp_path / "cache")
-    few = overfit_subset(data, 5, repeats=2)
-    assert few.stream is None and len(few.train) == 10 and len(few.val.crops) == 5
-    assert few.val.crops.images[0].shape == (72, 54, 3)
-
-
 @pytest.mark.parametrize("damage", ["picture", "table"])
-def test_a_damaged_shard_is_one_message(shards: Path, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_shard_is_one_message(shards, tmp_path, damage):
     data = tmp_path / "damaged"
     shutil.copytree(shards, data)
     pattern = {"picture": "shards/00003/images/*.jpg", "table": "shards/00003/instances.parquet"}
@@ -139,14 +115,14 @@ def test_a_damaged_shard_is_one_message(shards: Path, tmp_path: Path, damage: st
         tiny.run(config, tmp_path / "run")
 
 
-def test_a_shard_that_changed_since_it_was_counted_is_refused(shards: Path) -> None:
+def test_a_shard_that_changed_since_it_was_counted_is_refused(shards):
     skeleton, sources = get_skeleton("coco23"), streaming(shards).train
     reader = streamed.ShardReader(sources, skeleton, size=(48, 36), joints_3d="kinematic")
     with pytest.raises(ModelError, match=r"shard 2: a shard changed.*expected 5 people.*got 4"):
         reader.cut(streamed.ShardRef(source=0, shard=2), [0], people=5)
 
 
-def test_an_unfinished_set_is_taken_as_far_as_it_is(shards: Path, tmp_path: Path) -> None:
+def test_an_unfinished_set_is_taken_as_far_as_it_is(shards, tmp_path):
     data = tmp_path / "unfinished"
     shutil.copytree(shards, data)
     (data / "index.json").unlink()
@@ -158,13 +134,13 @@ def test_an_unfinished_set_is_taken_as_far_as_it_is(shards: Path, tmp_path: Path
     assert sum("unfinished: the 20 frames" in text for text in said) == 2
 
 
-def test_a_set_smaller_than_a_step_is_refused(shards: Path, tmp_path: Path) -> None:
+def test_a_set_smaller_than_a_step_is_refused(shards, tmp_path):
     config = streaming(shards, batch=16, accumulate=2)
     with pytest.raises(ModelError, match=r"fewer people than one step.*at most 24.*got 32"):
         tiny.run(config, tmp_path / "run")
 
 
-def test_nobody_left_is_refused(shards: Path, tmp_path: Path) -> None:
+def test_nobody_left_is_refused(shards, tmp_path):
     config = streaming(shards, source={"variants": ["light"]})
     with pytest.raises(ModelError, match=r"no people are left.*variants \('light',\)"):
         tiny.loaded(config, tmp_path / "cache")
@@ -185,30 +161,98 @@ def test_nobody_left_is_refused(shards: Path, tmp_path: Path) -> None:
             "leave out weight",
         ),
         (
-            {
-                "train": [{"dataset": "x", "stream": True}],
-                "network": {"head": "openpose"},
-            },
+            {"train": [{"dataset": "x", "stream": True}], "network": {"head": "openpose"}},
             "leave out stream",
         ),
     ],
 )
-def test_configs_that_cannot_stream_are_refused(fields: dict[str, Any], says: str) -> None:
+def test_configs_that_cannot_stream_are_refused(fields, says):
     with pytest.raises(SynthStudioError, match=says):
         configs.parse(fields)
 
 
-def test_two_sets_are_mixed_and_moments_of_one_are_none_of_the_other(
-    shards: Path, pairs: Path, tmp_path: Path
-) -> None:
-    given = [{"dataset": str(d), "variants": ["base"], "stream": True} for d in (shards, pairs)]
-    config = streaming(shards, train=given, window=7, val=[])
-    data = tiny.loaded(config, tmp_path / "cache")
-    assert len(data) == 40 and len(np.unique(data.train.crops.group)) == 20
-    reader = StreamReader(data.stream, config, ALONE, steps_per_epoch=5)
-    try:
-        people, part = reader.part(0, 0)
-    finally:
-        reader.close()
-    crops = people.crops
-    assert len(part.rows) == len(crops) == 8
+# ---- the order of streamed people
+
+
+COUNTS = st.lists(st.integers(0, 9), min_size=1, max_size=30).filter(any)
+
+
+def everybody(order, epoch):
+    """(shard, number) of each person of an epoch, in order."""
+    shards, found = order.shards(epoch), []
+    for number in range(order.windows):
+        window = order.of_window(epoch, number)
+        assert window.start == len(found)
+        found += [(int(shards[s]), int(n)) for s, n in zip(window.slot, window.number, strict=True)]
+    return found
+
+
+@given(COUNTS, st.integers(1, 40), st.integers(0, 5), st.integers(0, 3))
+def test_everybody_is_in_an_epoch_once(counts, window, seed, epoch):
+    order = BlockOrder(np.array(counts), window=window, seed=seed)
+    found = everybody(order, epoch)
+    assert sorted(found) == [(s, n) for s, count in enumerate(counts) for n in range(count)]
+    assert found == everybody(BlockOrder(np.array(counts), window=window, seed=seed), epoch)
+    for place in (0, len(found) // 2, len(found) - 1):
+        (at,) = order.windows_of(epoch, place, place)
+        held = order.of_window(epoch, at)
+        assert held.start <= place < held.stop
+
+
+def test_shards_and_people_in_a_window_are_shuffled_anew_each_epoch():
+    order = BlockOrder(np.full(40, 10), window=4, seed=1)
+    first, second = everybody(order, 0), everybody(order, 1)
+    assert first != second and first != everybody(BlockOrder(order.counts, window=4, seed=2), 0)
+    blocks = [{shard for shard, _ in first[k : k + 40]} for k in range(0, 400, 40)]
+    assert all(len(block) == 4 for block in blocks)  # people of four shards at a time
+    assert any(max(block) - min(block) > 4 for block in blocks)  # which are no neighbours
+    assert [n for s, n in first if s == first[0][0]] != list(range(10))
+
+
+def test_one_window_has_the_order_of_people_in_memory():
+    order = BlockOrder(np.array([3, 0, 5]), window=3, seed=7)
+    rows = [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]
+    for epoch in (0, 4):
+        shuffled = stream(7, "order", epoch).permutation(8)
+        assert everybody(order, epoch) == [rows[k] for k in shuffled]
+
+
+# ---- data sets in an object store
+
+
+@pytest.fixture
+def url(s3, shards, tmp_path, monkeypatch):
+    """The data set in a bucket, each shard one object; shards are cached in `fetched`."""
+    monkeypatch.setenv("SYNTHSTUDIO_CACHE", str(tmp_path / "fetched"))
+    for path in shards.glob("*.json"):
+        s3.put(f"set/{path.name}", path.read_bytes())
+    for folder in sorted((shards / "shards").iterdir()):
+        s3.put(f"set/shards/{folder.name}.tar", pack(folder))
+    return s3.url()
+
+
+def test_a_run_from_a_url_has_the_weights_of_one_from_disk(url, shards, tmp_path, tensors):
+    for name, data in (("disk", str(shards)), ("store", url)):
+        tiny.run(streaming(data, steps=3, val=[]), tmp_path / name)
+    assert tensors(tmp_path / "store") == tensors(tmp_path / "disk")
+
+
+def test_a_url_that_is_gone_is_a_note_of_an_evaluation(s3, url, pairs, tmp_path):
+    tiny.run(streaming(url, val=[], steps=1), tmp_path / "run")
+    for name in s3.objects():
+        s3.delete(f"set/{name}")
+    shutil.rmtree(tmp_path / "fetched")
+    weights = tmp_path / "run" / "last.safetensors"
+    found = tiny.evaluated(weights, pairs, tmp_path / "evaluation")
+    (note,) = found.about["notes"]
+    assert note == (
+        f"set, which the network was trained on, cannot be read: whether it shares people with "
+        f"{pairs.name} is not known."
+    )
+
+
+def test_a_damaged_shard_of_a_store_is_one_message(s3, url, tmp_path):
+    data = s3.objects()["shards/00003.tar"]
+    s3.put("set/shards/00003.tar", data.replace(b"JFIF", b"JFIX"))
+    with pytest.raises(DatasetError, match=r"shards/00003.tar.*not what the data set says"):
+        tiny.run(streaming(url, val=[]), tmp_path / "run")

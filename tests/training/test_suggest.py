@@ -1,10 +1,5 @@
 """A failure profile becomes a recipe for it: valid, drawable, meetable; another one another."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import yaml
@@ -22,8 +17,6 @@ from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.inference import suggest
 from synthstudio.inference.suggest import next_recipe, profile
-from synthstudio.quality.stats import dataset_stats
-from synthstudio.quality.targets import unmet
 from synthstudio.recipe.schema.load import parse
 
 BONES = get_skeleton("coco17")
@@ -33,14 +26,14 @@ OBJECT, PERSON, SELF = (CAUSES.index(c) for c in ("object", "person", "self"))
 
 def answers(
     *,
-    cause: int = OBJECT,
-    joints: tuple[str, ...] = ("left_wrist", "right_wrist"),
-    families: tuple[str, ...] = ("walk", "sit", "squat"),
-    bad_family: str = "squat",
-    bad_view: str = "back",
-    bad_fraction: float = 0.6,
-    people: int = 240,
-) -> Predictions:
+    cause=OBJECT,
+    joints=("left_wrist", "right_wrist"),
+    families=("walk", "sit", "squat"),
+    bad_family="squat",
+    bad_view="back",
+    bad_fraction=0.6,
+    people=240,
+):
     """Return people whose `joints` are hidden by `cause` and missed where all is as bad as named.
 
     Half of the people are of the bad family, view and fraction each; all of them together fail.
@@ -84,11 +77,11 @@ def answers(
     )
 
 
-def _recipe(**how: Any) -> dict[str, Any]:
+def _recipe(**how):
     return next_recipe(profile(answers(**how), BONES), frames=12)
 
 
-def test_the_profile_counts_what_failed_along_every_axis() -> None:
+def test_the_profile_counts_what_failed_along_every_axis():
     found = profile(answers(), BONES)
     assert found.joints == 240 * J
     assert found.missed == 120 * 2
@@ -104,7 +97,7 @@ def test_the_profile_counts_what_failed_along_every_axis() -> None:
     assert (missed, joints) == (120, 120)
 
 
-def test_the_recipe_asks_for_what_fails_and_another_profile_for_something_else() -> None:
+def test_the_recipe_asks_for_what_fails_and_another_profile_for_something_else():
     a = _recipe()
     b = _recipe(
         joints=("left_ankle", "right_ankle"), bad_family="walk", bad_view="left", bad_fraction=0.4
@@ -125,7 +118,7 @@ def test_the_recipe_asks_for_what_fails_and_another_profile_for_something_else()
     assert "view" not in (by_self.get("quotas") or {})
 
 
-def test_the_side_seen_is_the_one_that_the_labels_say(pairs: Path) -> None:
+def test_the_side_seen_is_the_one_that_the_labels_say(pairs):
     dataset = Dataset(pairs)
     skeleton = get_skeleton(dataset.identity.skeleton)
     names = [
@@ -149,17 +142,7 @@ def test_the_side_seen_is_the_one_that_the_labels_say(pairs: Path) -> None:
     assert sector.max() < np.pi / 4  # half a sector, and how far from the middle they stand
 
 
-def test_few_joints_write_no_quota() -> None:
-    even = answers()
-    rng = stream(4, "even")
-    miss = np.where(rng.random((240, J)) < 0.3, 50.0, 0.0)
-    same = Predictions(**{**vars(even), "xy": even.true_xy + np.stack([miss, 0 * miss], -1)})
-    recipe = next_recipe(profile(same, BONES), frames=12)
-    assert "family" not in (recipe.get("quotas") or {})
-    assert "view" not in (recipe.get("quotas") or {})
-
-
-def test_nothing_that_failed_is_told() -> None:
+def test_nothing_that_failed_is_told():
     perfect = answers()
     perfect = Predictions(**{**vars(perfect), "xy": perfect.true_xy})
     with pytest.raises(ModelError, match="nothing failed"):
@@ -172,7 +155,7 @@ MORE = pytest.mark.nightly("other causes are drawn by the same code")
 @pytest.mark.parametrize(
     "cause", [OBJECT, pytest.param(PERSON, marks=MORE), pytest.param(SELF, marks=MORE)]
 )
-def test_frames_can_be_drawn_and_meet_what_is_asked(cause: int, tmp_path: Path) -> None:
+def test_frames_can_be_drawn_and_meet_what_is_asked(cause, tmp_path):
     settings = prepare(parse(_recipe(cause=cause)), assets=tmp_path, device="cpu")
     stage = FrameGenerator(settings)
     specs = [pipeline.draw_spec(stage, index) for index in range(0, 12, 2)]
@@ -182,23 +165,7 @@ def test_frames_can_be_drawn_and_meet_what_is_asked(cause: int, tmp_path: Path) 
     assert np.mean(met) >= 0.75, met
 
 
-@pytest.mark.nightly("16 frames are rendered; what is drawn is tested each time")
-def test_a_small_run_is_as_asked(tmp_path: Path) -> None:
-    recipe = _recipe()
-    settings = prepare(
-        parse(recipe | {"frames": 16, "variants": {}}), assets=tmp_path, device="cpu"
-    )
-    out = tmp_path / "made"
-    pipeline.generate(settings, out, workers=1)
-    dataset = Dataset(out)
-    found = dataset_stats(dataset)
-    hidden = found["targets"]["joints"]["left_wrist+right_wrist"]
-    assert hidden["achieved"] == pytest.approx(hidden["asked"], abs=0.2)
-    reported = unmet(found, settings.recipe.targets.model_dump(mode="json"))
-    assert not [t for t in reported if "fraction" in t and "median" in t], reported
-
-
-def test_a_recipe_to_start_from_keeps_the_rest_of_itself(tmp_path: Path) -> None:
+def test_a_recipe_to_start_from_keeps_the_rest_of_itself(tmp_path):
     like = parse(
         {
             "name": "mine",
@@ -220,7 +187,7 @@ def test_a_recipe_to_start_from_keeps_the_rest_of_itself(tmp_path: Path) -> None
         next_recipe(profile(answers(), BONES), frames=5, like=clip)
 
 
-def test_an_evaluation_on_disk_becomes_yaml_that_says_why(tmp_path: Path) -> None:
+def test_an_evaluation_on_disk_becomes_yaml_that_says_why(tmp_path):
     made = storage.Evaluation(about={"skeleton": "coco17"}, metrics={}, predictions=answers())
     storage.write(tmp_path / "e", made, b"<html></html>")
     found = profile(*suggest.read_evaluation(tmp_path / "e"))

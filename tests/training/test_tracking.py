@@ -1,11 +1,6 @@
 """Who is who from frame to frame: crossings, gaps, a rendered clip."""
 
-from __future__ import annotations
-
 import dataclasses
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import motmetrics
 import numpy as np
@@ -19,24 +14,23 @@ from synthstudio.inference.predict import smoothed
 from synthstudio.inference.tracking import REPEATED, track_people
 from synthstudio.models.smooth import overlaps
 
-SCENES = Path(__file__).parents[2] / "scenes"
 NOBODY = (np.zeros((0, 4)), np.zeros((0, 17, 2)), np.zeros((0, 17)))
 Sight = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _standing(x: float, *, phase: float = 0.0, width: float = 60) -> tuple[np.ndarray, np.ndarray]:
+def _standing(x, *, phase=0.0, width=60):
     """A box (4,) and 17 joints in it whose limbs swing."""
     places = stream(7, "joints").uniform(0.1, 0.9, (17, 2)) * [width, 160]
     places[7:] += np.stack([8 * np.sin(phase + np.arange(10)), np.zeros(10)], -1)
     return np.array([x, 40, width, 160]), places + np.array([x, 40])
 
 
-def _sight(*people: tuple[np.ndarray, np.ndarray], score: float = 1.0) -> Sight:
+def _sight(*people, score=1.0):
     boxes, joints = (np.stack(arrays) for arrays in zip(*people, strict=True))
     return boxes, joints, np.full(joints.shape[:2], score)
 
 
-def _crossing(gap: range = range(13, 18)) -> list[Sight]:
+def _crossing(gap=range(13, 18)):
     """Two people who walk towards and past one another; in the gap nobody is seen."""
     return [
         NOBODY
@@ -46,13 +40,11 @@ def _crossing(gap: range = range(13, 18)) -> list[Sight]:
     ]
 
 
-def _track(frames: Sequence[Sight], **options: object) -> list[np.ndarray]:
-    return track_people(*(list(k) for k in zip(*frames, strict=True)), **options)  # type: ignore[arg-type]
+def _track(frames, **options):
+    return track_people(*(list(k) for k in zip(*frames, strict=True)), **options)
 
 
-def _judged(
-    frames: Sequence[Sight], found: Sequence[np.ndarray], names: Sequence[np.ndarray] | None = None
-) -> Any:
+def _judged(frames, found, names=None):
     """MOTA, IDF1, switches and true sightings; people stand in one order in all frames that have
     any, or are those of `names`."""
     clip = motmetrics.MOTAccumulator(auto_id=True)
@@ -68,25 +60,25 @@ def _judged(
 # Through crossings and gaps.
 
 
-def test_people_who_cross_while_nobody_sees_them_keep_their_numbers() -> None:
+def test_people_who_cross_while_nobody_sees_them_keep_their_numbers():
     frames = _crossing()
     score = _judged(frames, _track(frames))
     assert (score.mota, score.idf1, score.switches) == (1.0, 1.0, 0)
     assert score.truth == 2 * (31 - 5)
 
 
-def test_the_order_of_people_in_a_frame_does_not_matter() -> None:
+def test_the_order_of_people_in_a_frame_does_not_matter():
     frames, rng = _crossing(), stream(3, "order")
     orders = [rng.permutation(len(b)) for b, _, _ in frames]
     shuffled = [tuple(k[o] for k in s) for s, o in zip(frames, orders, strict=True)]
     assert any(o.tolist() == [1, 0] for o in orders)
-    found, again = _track(frames), _track(shuffled)  # type: ignore[arg-type]
+    found, again = _track(frames), _track(shuffled)
     assert [n[o].tolist() for n, o in zip(found, orders, strict=True)] == [
         n.tolist() for n in again
     ]
 
 
-def test_joints_tell_people_apart_whose_boxes_do_not_unless_they_are_hidden() -> None:
+def test_joints_tell_people_apart_whose_boxes_do_not_unless_they_are_hidden():
     """Two in one box, one upright and one upside down, listed in turn."""
     box, joints = _standing(100)
     two = (box, joints), (box, joints * [1, -1] + [0, 240])
@@ -97,7 +89,7 @@ def test_joints_tell_people_apart_whose_boxes_do_not_unless_they_are_hidden() ->
     assert [n.tolist() for n in _track([(b, j, s * 0) for b, j, s in frames])] == [[0, 1]] * 6
 
 
-def test_somebody_away_for_longer_than_the_memory_is_new() -> None:
+def test_somebody_away_for_longer_than_the_memory_is_new():
     sight = _sight(_standing(50))
     for memory, missing, same in ((100, 100, True), (100, 101, False), (5, 5, True), (5, 6, False)):
         found = _track([sight, *[NOBODY] * missing, sight], memory=memory)
@@ -106,7 +98,7 @@ def test_somebody_away_for_longer_than_the_memory_is_new() -> None:
         assert _track([sight, sight], at=at, memory=memory)[-1].tolist() == found[-1].tolist()
 
 
-def test_a_near_duplicate_gets_no_number_and_takes_none() -> None:
+def test_a_near_duplicate_gets_no_number_and_takes_none():
     box, joints = _standing(50)
     twice = (
         np.stack([box, box + 2]),
@@ -119,7 +111,7 @@ def test_a_near_duplicate_gets_no_number_and_takes_none() -> None:
     assert REPEATED not in _track([once, apart])[1]
 
 
-def test_people_without_a_visible_joint_or_with_unknown_ones_are_followed_by_their_boxes() -> None:
+def test_people_without_a_visible_joint_or_with_unknown_ones_are_followed_by_their_boxes():
     for spoil in (
         lambda b, j, s: (b, j, s * 0),
         lambda b, j, s: (b, j * np.nan, s),
@@ -142,7 +134,7 @@ def test_people_without_a_visible_joint_or_with_unknown_ones_are_followed_by_the
 # Input that is no clip.
 
 
-def test_frames_that_do_not_fit_are_told() -> None:
+def test_frames_that_do_not_fit_are_told():
     frames = _crossing(range(0))
     for at, got in (([0, 2, 1], "2, 1"), ([0, 1, 1], "1, 1"), ([0.0, 1.5, 2.0], "1.5")):
         with pytest.raises(ArgumentError, match=f"out of order.*{got}"):
@@ -159,14 +151,14 @@ def test_frames_that_do_not_fit_are_told() -> None:
     }
     for message, (arrays, options) in wrong.items():
         with pytest.raises(ArgumentError, match=message):
-            track_people(*arrays, **options)  # type: ignore[arg-type]
+            track_people(*arrays, **options)
     assert [n.tolist() for n in _track(frames[:9:2], at=range(0, 9, 2))] == [[0, 1]] * 5
 
 
 # A clip of ours.
 
 
-def test_a_rendered_clip_is_tracked_without_a_mistake(rendered_clip: Path) -> None:
+def test_a_rendered_clip_is_tracked_without_a_mistake(rendered_clip):
     data, sights, names = Dataset(rendered_clip), [], []
     for row in data.iter_frames():
         people = data.people_of(row["index"])
@@ -182,7 +174,7 @@ def test_a_rendered_clip_is_tracked_without_a_mistake(rendered_clip: Path) -> No
     assert _judged(sights, found, mixed).switches > 0
 
 
-def test_predictions_of_a_video_are_tracked_through_a_gap_by_poses() -> None:
+def test_predictions_of_a_video_are_tracked_through_a_gap_by_poses():
     frames = _crossing()
     people = [
         person(j[p], b[p], image=t, score=s[p], sequence="video", time=t)
