@@ -11,7 +11,7 @@ from synthstudio.core.joint_names import known_joints, lacks_pairs, mirror_pairs
 from synthstudio.core.own_skeletons import MAX_CHARS, definition, own_skeleton, query_name
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.core.skeleton_value import COCO_SIGMAS
-from synthstudio.dataset.query import parse
+from synthstudio.dataset.query import FieldTest, JointTest, parse
 from synthstudio.formats.joints import lost_joints, rules
 from synthstudio.formats.skeleton_file import (
     read_skeleton,
@@ -129,6 +129,13 @@ def test_labels_mean_the_same_where_joints_mirror_and_same_as_do():
         assert not ours.same_labels(other) and not other.same_labels(ours)
         assert ours.numbers_in(other) == (None, None, None)
         assert ours.described(other) == f"a with other {what}"
+
+
+def test_a_joint_called_like_a_field_leaves_the_field_its_comparisons():
+    for text in ("depth > 3", "depth in (1, 2)", "depth not in (1, 2)"):
+        assert isinstance(parse(text, ("Depth", "a")).tree, FieldTest)
+    for text in ("depth hidden", "depth cause = self", "depth visible share > 0.5"):
+        assert isinstance(parse(text, ("Depth", "a")).tree, JointTest)
 
 
 COCO = list(get_skeleton("coco17").joints)

@@ -138,6 +138,12 @@ def test_image_files_cannot_lead_outside(own, tmp_path):
         Dataset(own).image_path(0)
 
 
+def test_a_picture_of_other_bytes_is_refused(own):
+    Dataset(own).image_path(1).write_bytes(b"none")
+    with pytest.raises(DatasetError, match=r"000001\.jpg.*other bytes"):
+        Dataset(own).image_bytes(1)
+
+
 def test_damaged_specs_and_tables_of_other_columns_are_one_message(own):
     for text in ("", "{}", "[1]", '{"seed": "x"}'):
         _rewrite(own, "spec", text)

@@ -12,6 +12,7 @@ import pytest
 from faulty_files import HEIGHT, WIDTH, save_picture
 from faulty_files import JOINTS as COCO
 
+from synthstudio.core.errors import FormatError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.imports import Imported, import_from
 
@@ -110,3 +111,24 @@ def test_labels_and_shapes_apart(tmp_path: Path) -> None:
     named = [region("rectangle", "P", value), region("labels", "P", value | {"labels": ["person"]})]
     made = imported(tmp_path, [task([*named, *keypoints(parent="P")])])
     assert made.people == 1 and not made.notes
+
+
+REFUSED = {
+    "several pictures": (
+        [{"id": 1, "data": {"one": "a.jpg", "two": "b.jpg"}}],
+        "2 pictures.*one, two",
+    ),
+    "out of the folder, encoded": ([task(BOXED, "..%2Fa.jpg")], "leads out"),
+    "two names of one file": (
+        [task(BOXED, "s3://x/1/a.jpg"), task(BOXED, "s3://x/2/a.jpg")],
+        "two tasks have one image",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, case: str) -> None:
+    tasks, message = REFUSED[case]
+    with pytest.raises(FormatError, match=message):
+        imported(tmp_path, tasks)
+    assert not (tmp_path / "out").exists()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from exchange_sets import differences, make_set, rows_of
 
+from synthstudio.core.errors import FormatError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.whole_body import PARTS, evaluate_files
@@ -177,6 +178,15 @@ def test_broken_parts_are_left_out_and_counted(
     )
     told = [what for what in made.left_out if what.startswith("annotation: ")]
     assert len(told) == 1 and re.search(message, told[0])
+
+
+def test_results_of_an_unknown_picture_are_refused(exported: Path, tmp_path: Path) -> None:
+    path = as_results(exported, tmp_path / "results.json")
+    entries = json.loads(path.read_text())
+    entries[0]["image_id"] = 999
+    path.write_text(json.dumps(entries))
+    with pytest.raises(FormatError, match="no image 999"):
+        evaluate_files(exported / TRAIN, path)
 
 
 def test_a_part_that_is_not_valid_is_unlabelled(exported: Path, tmp_path: Path) -> None:

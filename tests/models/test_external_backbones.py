@@ -74,6 +74,8 @@ def test_one_probe_finds_strides_and_channels(
     images = torch.rand(3, 3, *size)
     found = features(images)
     assert found.shape == (3, 8, size[0] // strides[0], size[1] // strides[0])
+    with pytest.raises(ModelError, match="do not fit"):
+        features(images[..., :-1])
     if strides == [16]:  # tokens are put where their patches are
         plain = net.steps[-1](images)
         assert torch.allclose(features.levels[0].of(external._tensors(net(images))), plain)

@@ -13,6 +13,7 @@ import pytest
 from coco_objects import to_coco
 from painted_frames import painted, write_set
 
+from synthstudio.core.errors import FormatError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
@@ -172,6 +173,10 @@ PLANTED: dict[str, tuple[str, Callable[[Doc], None]]] = {
         "mask_broken",
         lambda d: _change(d, "annotations", segmentation={"size": [240, 320], "counts": "0o"}),
     ),
+    "a mask that is a number": (
+        "mask_broken",
+        lambda d: _change(d, "annotations", segmentation=7),
+    ),
     "category mismatch": ("category_mismatch", lambda d: _change(d, "annotations", category_id=7)),
     "no keypoints in the category": (
         "no_keypoint_category",
@@ -329,6 +334,8 @@ def test_a_mended_copy(clean: Doc, folder: Path, tmp_path: Path) -> None:
     head = {k: v for k, v in doc.items() if k not in ("images", "annotations")}
     out = tmp_path / "mended" / "annotations.json"
     done = write_repaired(head, lambda: doc["images"], lambda: a, out, left_out=found.unusable)
+    with pytest.raises(FormatError, match="nothing that an import takes"):
+        write_repaired(head, list, list, tmp_path / "none.json", left_out=found.unusable)
     assert str(doc) == str(before)
     mended = json.loads(out.read_bytes())
     again = _check(mended, folder)

@@ -176,3 +176,24 @@ def test_the_shadow_box_holds_everything_of_the_group():
 def test_what_cannot_be_varied_is_said_at_load(wish, message):
     with pytest.raises(RecipeError, match=message):
         parse({"name": "v", **wish})
+
+
+def test_a_rig_without_room_says_so():
+    @dataclasses.dataclass
+    class Wide(FakeSolve):
+        def gap_m(self, a, b):
+            return 1.0
+
+        def box_m(self, item):
+            return super().box_m(item) + np.array([[-3.0, -3.0, 0.0], [3.0, 3.0, 2.0]])
+
+    rig = {"azimuths_deg": [180], "distance_m": 0.6}
+    standing = {"arrangement": {"kind": "crowd", "depth_m": 8}, "poses": {"names": {"stand": 1}}}
+    wish = recipe(
+        variants={"view": 1, "rig": rig},
+        people={"count": 25, "identities": 40, **standing},
+        objects=[],
+        camera={"distance_m": 30.0},
+    )
+    with pytest.raises(RecipeError, match="no place for camera 1 of the rig"):
+        draw_group(wish, 0, Wide())

@@ -6,6 +6,7 @@ import pytest
 from recipe_fake import CATALOGUE, FakeSolve, without
 
 from synthstudio.core.camera import Camera
+from synthstudio.core.errors import RecipeError
 from synthstudio.generation import stage as stages
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.view import FINE_FROM_PX, detail_at
@@ -126,6 +127,16 @@ def test_the_suns_direction_and_share():
     assert np.array(light.sky_rgb) @ GREY == pytest.approx(0.4)
     behind = frames(1, light={**wanted, "sun_azimuth_deg": 0})[0].light
     assert behind.sun_direction[1] < 0  # behind the camera, which stands at -y
+
+
+def test_what_the_rasteriser_cannot_hold_is_refused():
+    wish = {
+        "image": {"width_px": 4096, "height_px": 4096},
+        "camera": {"vertical_fov_deg": 10, "distance_m": 12},
+        "backdrop": {"kind": "room", "depth_m": 60, "width_m": 60},
+    }
+    with pytest.raises(RecipeError, match=r"frame 0: something reaches too far"):
+        frames(1, **wish)
 
 
 # Test detail -----------------------------------------------------------------------------
