@@ -118,12 +118,12 @@ class PoseBank(nn.Module):
         own, xyz_m = None, self.xyz_m
         if sample is None:
             held = self._own_cells(h, w)
-            index = held.index.expand(b, -1, -1)  # (B, J, N)
+            total = held.fits(logs)
         else:
             poses = self.poses[sample.rows]
             index, own = _moved_cells(poses, sample.move, h, w), _same(poses, sample.own)
             xyz_m = None if xyz_m is None else xyz_m[sample.rows]
-        total = logs.gather(2, index).sum(1)  # (B, N)
+            total = logs.gather(2, index).sum(1)  # (B, N)
         if own is not None:
             total = total.masked_fill(own, -1e4)
         weights = torch.softmax(total, -1)
@@ -142,7 +142,7 @@ class PoseBank(nn.Module):
         second = second / second.sum((-2, -1), keepdim=True)
         xyz = None
         if xyz_m is not None:
-            xyz = torch.einsum("bn,njc->bjc", weights, xyz_m)
+            xyz = (weights @ xyz_m.flatten(1)).view(b, joints, 3)
             if sample is not None:
                 flat = torch.einsum("bik,bjk->bji", sample.turn, xyz[..., :2])
                 xyz = torch.cat([flat, xyz[..., 2:]], -1)
@@ -162,13 +162,14 @@ class PoseBank(nn.Module):
 class _Cells:
     """The cells `index` (1, J, N) of N poses, and the poses ordered by them.
 
-    `order` (J * N): each joint's poses by cell. `begins` (J * cells): where those of a cell begin.
-    For exported programs the same in groups: `poses` (1, J * G * GROUP) are for each joint G groups
-    of poses in one cell, N where a group is not full; `cell` (1, J, G) that of each group, where
-    there is none the last.
+    `of_pose` (N, J): the same, numbered through all joints' cells. `order` (J * N): each joint's
+    poses by cell. `begins` (J * cells): where those of a cell begin. For exported programs the same
+    in groups: `poses` (1, J * G * GROUP) are for each joint G groups of poses in one cell, N where
+    a group is not full; `cell` (1, J, G) that of each group, where there is none the last.
     """
 
     index: Tensor
+    of_pose: Tensor
     order: Tensor
     begins: Tensor
     poses: Tensor
@@ -194,11 +195,19 @@ class _Cells:
         cell[of_joint, group] = cells
         return cls(
             index=index[None],
+            of_pose=(index + of_joint * (last + 1)).t().contiguous(),
             order=order.flatten(),
             begins=held.flatten().cumsum(0) - held.flatten(),
             poses=poses.view(1, -1),
             cell=cell[None],
         )
+
+    def fits(self, logs: Tensor) -> Tensor:
+        """(B, N): of each pose the sum of its cells' logs (B, J, cells)."""
+        many = logs.shape[0]
+        if torch.compiler.is_exporting() or many < _MIN_ROW:
+            return logs.gather(2, self.index.expand(many, -1, -1)).sum(1)
+        return F.embedding_bag(self.of_pose, logs.flatten(1).t().contiguous(), mode="sum").t()
 
     def sums(self, weights: Tensor) -> Tensor:
         """(B, J, cells): in each cell the sum of its poses' weights (B, N)."""
