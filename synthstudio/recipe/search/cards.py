@@ -53,7 +53,7 @@ class Shown:
         """Return (n,) which pixels (n, 2) the card covers."""
         place = (px - self.px) * (self.card.per_m / self.per_m) + self.card.root
         cell = np.floor(place)
-        within = ((cell >= 0) & (cell < self.card.mask.shape[::-1])).all(axis=1)
+        within = np.asarray(((cell >= 0) & (cell < self.card.mask.shape[::-1])).all(axis=1))
         column, row = np.where(within[:, None], cell, 0).astype(np.intp).T
         return np.asarray(within & self.card.mask[row, column])
 
