@@ -6,8 +6,8 @@ import { button, showKey } from "./panel.js";
 
 const LEGEND = "Left: orange, drawn once. Right: blue, drawn double. Dashed bones have a hidden end. A dot is visible, a ring hidden by the own body, a triangle by another person, a square by an object, a diamond hidden with unknown cause, a cross outside.";
 const TOUR = [
-  ["someone", "This frame has no people yet. New person: drag a box round somebody, and a skeleton is fitted in it."],
-  ["place", "Place: the joint that is named beside the pointer goes where you click, then the next one."],
+  ["someone", "This frame has no people yet. New person: drag a box round somebody."],
+  ["place", "Then placing begins: click where the named joint is, and the next one follows. Enter takes the faint one."],
   ["select", "A joint cannot be seen? Select it. Its row at the right says what hides it: own body, person or object."],
   ["undo", "Every step can be undone, also in a person you left. Edits are saved by themselves."],
   ["approve", "Approve takes you to the next one. In an empty frame it decides that nobody is here."],
@@ -55,8 +55,8 @@ function fillHelp(S, wrong) {
   button(S, row, "Load file", "Load keys of a file", () => picker.click());
   const picker = el("input", "", null, row);
   Object.assign(picker, { type: "file", accept: ".json", hidden: true });
-  picker.addEventListener("change", async () => loadFile(S, await picker.files[0].text()));
-  button(S, row, "Default keys", "Default keys", () => useKeys(S, {}));
+  picker.addEventListener("change", async () => useFile(S, await picker.files[0].text()));
+  button(S, row, "Default keys", "Default keys", () => useFile(S, "{}"));
   button(S, row, "Take the tour", "Take the tour", () => {
     help.close();
     startTour(S, true);
@@ -90,15 +90,10 @@ function showKeys(S, wrong) {
   S.ui.help.querySelector("details").open = true;
 }
 
-function useKeys(S, own) {
-  saveKeys(S, own);
-  showKeys(S, "");
-}
-
-function loadFile(S, text) {
+function useFile(S, text) {
   const { own, wrong } = readKeys(text);
-  if (own) useKeys(S, own);
-  else showKeys(S, wrong);
+  if (own) saveKeys(S, own);
+  showKeys(S, wrong ?? "");
 }
 
 function saveFile(S) {

@@ -13,6 +13,7 @@ import { buildThreads, fillThreads } from "./threads.js";
 import { buildOptions, buildRail, fillTools } from "./tools.js";
 
 export const BLINDED = "Somebody reviewed this person, and a blind second review is open: what was said is not shown, and nothing can be changed here. Take second reviews on the page Team.";
+const SIGN = { saved: "✓", pending: "↑", waiting: "…", offline: "!", refusal: "✗" };
 
 export function button(S, parent, text, title, act, cls) {
   const node = el("button", `btn ${cls ?? ""}`, null, parent);
@@ -140,7 +141,8 @@ function buildSide(S, side) {
   ui.table = part(body, "div", "joints", "Joints");
   ui.palette = part(null, "div", "palette", "State and cause of the selected joints");
   for (const action of actionsOf("State and cause")) {
-    doer(S, ui.palette, action).prepend(glyph(action.startsWith("cause") ? action.slice(6) : "hidden", "middle"));
+    const node = doer(S, ui.palette, action);
+    if (action.startsWith("cause ")) node.prepend(glyph(action.slice(6), "middle"));
   }
   buildThreads(S, body);
   for (const name of ["past", "clipLog"]) ui[name] = el("ol", `events ${name}`, null, body);
@@ -195,13 +197,8 @@ export function closeForm(S) {
   S.ui.stage.focus({ preventScroll: true });
 }
 
-// The marker of a cause; "hidden": of whatever is likely.
 function glyph(cause, side) {
   const svg = make("svg", { viewBox: "-10 -10 20 20", width: 16, height: 16, class: "glyph", "aria-hidden": "true" });
-  if (cause === "hidden") {
-    Object.assign(make("text", { y: 5, "text-anchor": "middle", "font-size": 15, fill: `var(--${side})` }, svg), { textContent: "?" });
-    return svg;
-  }
   const [path, filled] = shapeOf(cause, 4.6);
   const colour = `var(--${side})`;
   make("path", { d: path, fill: filled ? colour : "none", stroke: filled ? "none" : colour, "stroke-width": 2 }, svg);
@@ -372,9 +369,10 @@ export function fillStatus(S) {
   const now = syncStatus(S);
   const { status } = S.ui;
   const elsewhere = S.sync.refused.length;
+  const word = elsewhere ? "refusal" : now.word;
   const text = elsewhere ? `${now.word === "saved" ? "" : `${now.text} · `}${refusedWhere(S)}` : now.text;
-  if (status.textContent !== text) status.textContent = text;
-  status.className = `status ${elsewhere ? "refusal" : now.word}`;
+  if (status.textContent !== `${SIGN[word]} ${text}`) status.textContent = `${SIGN[word]} ${text}`;
+  status.className = `status ${word}`;
   Object.assign(S.root.dataset, { pending: S.sync.pending.length, refused: elsewhere, saved: now.word, seq: S.sync.seq, ackMs: S.sync.ackMs.at(-1)?.toFixed(1) ?? "" });
   fillProgress(S);
   fillTheme(S);

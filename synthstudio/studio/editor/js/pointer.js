@@ -2,7 +2,7 @@
 
 import { choose, edit, endDrawing, jointAt, placeJoint, turn } from "./actions.js";
 import { boxCorners, keepBox } from "./box_tool.js";
-import { CLICK_PX, REACH_PX, SIDE, draw, drawn, toFrame, toScreen, zoomBy } from "./canvas.js";
+import { CLICK_PX, REACH_PX, draw, drawn, toFrame, toScreen, zoomBy } from "./canvas.js";
 import { known, middleOf, moveJoints, turnJoints } from "./labels.js";
 import { clickMask, cornerAt, doubleClickMask, dragMask, moveCorner, sizeBrush } from "./mask_tool.js";
 import { lightOf } from "./pictures.js";
@@ -231,27 +231,12 @@ export function drawLoupe(S) {
   context.filter = lightOf(S);
   context.drawImage(S.ui.picture, size / 2 - x * scale, size / 2 - y * scale, S.item.w * scale, S.item.h * scale);
   context.filter = "none";
-  if (!S.hide) loupeJoints(S, context, x, y, scale, size);
-  const far = at[0] < 230 && at[1] < 230;
-  loupe.classList.toggle("far", far);
+  context.fillStyle = "#ffe066"; // where the pointer is, or the joint
+  for (const [w, h] of [[15, 1.5], [1.5, 15]]) context.fillRect((size - w) / 2, (size - h) / 2, w, h);
+  loupe.classList.toggle("far", at[0] < 230 && at[1] < 230);
 }
 
 function loupeJoint(S) {
   const joint = S.joint >= 0 ? drawn(S)[S.joint] : null;
   return joint && known(joint) ? toScreen(S, joint.x, joint.y) : null;
-}
-
-function loupeJoints(S, context, x, y, scale, size) {
-  context.lineWidth = 1.5;
-  drawn(S).forEach((joint, j) => {
-    if (!known(joint) || joint.state === null) return;
-    const [px, py] = [size / 2 + (joint.x - x) * scale, size / 2 + (joint.y - y) * scale];
-    context.strokeStyle = SIDE[S.skeleton.sides[j]];
-    context.beginPath();
-    context.moveTo(px - 6, py);
-    context.lineTo(px + 6, py);
-    context.moveTo(px, py - 6);
-    context.lineTo(px, py + 6);
-    context.stroke();
-  });
 }

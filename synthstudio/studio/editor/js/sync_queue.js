@@ -191,7 +191,7 @@ function receive(S, { done, refused, wait, items, progress }) {
   if (sync.pending.length) sendSoon(S, sync.note ? RETRY_MS : 0);
 }
 
-// "saved", "n pending" or "offline", with what stands in the way.
+// Whether edits are saved, being saved or kept here, with what stands in the way.
 export function syncStatus(S) {
   const { sync } = S;
   const n = sync.pending.length;
@@ -203,5 +203,5 @@ export function syncStatus(S) {
   if (!navigator.onLine || S.away) return { word: "offline", text: `Offline: ${many} ${kept}` };
   if (sync.note) return { word: "waiting", text: `${many} ${kept}. ${sync.note}` };
   if (slow) return { word: "waiting", text: `The server is slow: ${many} ${kept}` };
-  return { word: "pending", text: `${n} pending` };
+  return { word: "pending", text: `Saving ${many}` };
 }
