@@ -37,7 +37,7 @@ def attribute(name):
 
 def pressed(name):
     def read(e):
-        button = e.page.get_by_role("button", name=name, exact=True)
+        button = e.page.get_by_label(name, exact=True)  # a menu may hide it
         return button.first.get_attribute("aria-pressed") if button.count() else None
 
     return read

@@ -27,7 +27,6 @@ def begin(page, studio, name):
     settled(page)  # Streamlit drops a click that comes while it draws the page again
     start.click()
     editor.wait_for()
-    page.get_by_test_id("stExpandSidebarButton").wait_for()  # the sidebar is folded in Review
     desk = Desk(page=page, studio=studio)
     desk.shown()
     return desk

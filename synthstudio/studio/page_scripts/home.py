@@ -155,7 +155,7 @@ def progress_text(seen: DatasetFacts) -> str:
     people = seen.people
     empty = [f"{frames_text(people.nobody)} without people"] if people.nobody else []
     details = [
-        f"{people.status[name]:,} {name}"
+        f"{people.status[name]:,} {'to review' if name == 'pending' else name}"
         for name in ("approved", "rejected", "flagged", "skipped", "pending")
         if people.status.get(name)
     ]
