@@ -60,5 +60,6 @@ def test_the_first_corrected_label(studio, studio_set, page):
     assert state.joints[joint].cause == "object" and state.joints[joint].origin == "human"
     at = get_skeleton(dataset.identity.skeleton).joints.index(joint)
     assert state.joints[joint].x_px == pytest.approx(row["joints_px"][2 * at] + 12, abs=0.01)
+    page.get_by_test_id("stExpandSidebarButton").click()  # the sidebar is folded in Review
     page.get_by_role("link", name="Home", exact=True).click()
     page.get_by_text("1 approved").first.wait_for()

@@ -226,3 +226,12 @@ def test_photos_without_people_are_on_every_page(open_pages, tmp_path):
     frames = {"frames": 3, "frames_left": 2}
     assert told["progress"] == {"done": 0, "total": 1, "nobody": 1} | frames
     assert "2 of 3 frames left · 1 to review · 1 frame without people" in pages.words(pages.open())
+
+
+def test_the_sidebar_is_folded_in_review_alone(pages, monkeypatch):
+    said = []
+    monkeypatch.setattr("streamlit.set_page_config", lambda **more: said.append(more))
+    for name in ("home", "review", "gallery"):
+        pages.open(name)
+    states = [one["initial_sidebar_state"] for one in said]
+    assert "collapsed" in states and states[-1] == states[0] == "auto"
