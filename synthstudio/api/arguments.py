@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Annotated, Any
 
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.outputs import free_folder, plain_file
@@ -19,17 +19,137 @@ from synthstudio.core.places import (
     shown_url,
     studio_origin,
 )
+from synthstudio.formats import registry
 
 if TYPE_CHECKING:
+    from synthstudio.core.skeleton import Skeleton
     from synthstudio.generation.engines.engine import Engine
 
 DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("local", "ray")
+FORMATS = tuple(registry.FORMATS)
+RENDERERS = ("raster", "pyrender")
+RUNTIMES = ("auto", "torch", "onnx")
+KINDS = ("ultralytics", "rtmpose", "movenet", "mediapipe", "vitpose", "onnx")
 MAX_WORKERS = 256
 """Processes of this machine; a cluster's workers have no bound."""
 PathLike = str | os.PathLike[str]
 PlaceLike = PathLike | Url
 """A folder of this machine, or the URL of a data set in an object store, such as s3://bucket/a."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """What the command line makes of a parameter, beside its name, type and default.
+
+    `help`: where the function's docstring has none; `name`: another one than the parameter's;
+    `type`: where the parameter takes several; `envvar`: a variable that sets it.
+    """
+
+    help: str = ""
+    name: str = ""
+    type: Any = None
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    metavar: str | None = None
+    envvar: str | None = None
+
+
+Count = Annotated[int, Option(minimum=1)]
+Whole = Annotated[int, Option(minimum=0)]
+Share = Annotated[float, Option(minimum=0, maximum=1)]
+Device = Annotated[str, Option(choices=DEVICES, help="Device to run on.")]
+EngineName = Annotated[
+    str,
+    Option(
+        choices=ENGINES,
+        help="Execution engine: local processes, or a Ray cluster (RAY_ADDRESS, else one of this "
+        "machine).",
+    ),
+]
+Renderer = Annotated[
+    str,
+    Option(
+        choices=RENDERERS,
+        help="Renderer of the colours; labels always come from the exact rasteriser.",
+    ),
+]
+Runtime = Annotated[
+    str, Option(choices=RUNTIMES, help="onnx: the run's exported network; auto: by the file.")
+]
+SkeletonLike = Annotated["Skeleton | PathLike", Option(type=str)]
+"""A skeleton, the name of one of the package, or the file of one of your own."""
+Format = Annotated[str, Option(choices=FORMATS, help="Format.")]
+Workers = Annotated[
+    int,
+    Option(
+        minimum=1,
+        maximum=MAX_WORKERS,
+        help="Number of processes; the output does not depend on it.",
+    ),
+]
+EngineWorkers = Annotated[
+    int,
+    Option(
+        minimum=1,
+        help="Number of processes, at most 256, or of a cluster's workers; the output does not "
+        "depend on it.",
+    ),
+]
+PoolWorkers = Annotated[
+    int | None,
+    Option(
+        minimum=1,
+        help="Number of processes of one thread each, at most 256, or of a cluster's workers; the "
+        "output does not depend on it. Default: one process with all threads, or one worker of a "
+        "cluster.",
+    ),
+]
+Assets = Annotated[
+    PathLike | None,
+    Option(
+        help="Root of the recipe's asset folders; default: the recipe's own folder, else ./assets."
+    ),
+]
+StoredAssets = Annotated[
+    PathLike | None, Option(help="Where its asset folders are now, if they have moved.")
+]
+Cache = Annotated[
+    PathLike | None, Option(help="Folder of cached crops; default: in the run's folder.")
+]
+Kind = Annotated[
+    str | None,
+    Option(
+        name="--as",
+        choices=KINDS,
+        help="Program that made the .onnx or .tflite file (docs/evaluate.md).",
+    ),
+]
+Keypoints = Annotated[
+    str | Sequence[str] | None,
+    Option(
+        metavar="ORDER",
+        help="Order of another program's keypoints, if its file does not say: coco17, mediapipe33, "
+        "halpe26, mpii16, lsp14, ...",
+    ),
+]
+Database = Annotated[
+    str | None,
+    Option(
+        envvar="SYNTHSTUDIO_DB",
+        help="sqlite:///FILE or postgresql://USER@HOST/NAME; default: review.db beside the set, or "
+        "that of the studio which reviewed it.",
+    ),
+]
+StoreUrl = Annotated[
+    str,
+    Option(
+        name="--db",
+        envvar="SYNTHSTUDIO_DB",
+        help="sqlite:///FILE or postgresql://USER@HOST/NAME.",
+    ),
+]
 
 
 def to_place(value: Any, name: str) -> Place:
@@ -84,7 +204,7 @@ def to_file(value: Any, name: str, *, new: bool = False) -> Path:
 
 def to_count(value: Any, name: str, *, minimum: int = 1, maximum: int | None = None) -> int:
     """A whole number within bounds; ArgumentError otherwise."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
     if whole and value >= minimum and (maximum is None or value <= maximum):
         return int(value)
     above = "" if maximum is None else f" to {maximum:,}"
@@ -98,7 +218,7 @@ def to_count(value: Any, name: str, *, minimum: int = 1, maximum: int | None = N
 
 def to_number(value: Any, name: str, *, minimum: float = 0.0, maximum: float) -> float:
     """A number within bounds; ArgumentError otherwise."""
-    real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    real = isinstance(value, Real) and not isinstance(value, bool)
     if real and minimum <= value <= maximum:
         return float(value)
     expected = f"{minimum:g} to {maximum:g}"

@@ -5,13 +5,24 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Annotated, Any, overload
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthstudio.api.arguments import PathLike, PlaceLike, shown, to_choice, to_path, to_place
+from synthstudio.api.arguments import (
+    FORMATS,
+    Format,
+    Option,
+    PathLike,
+    PlaceLike,
+    SkeletonLike,
+    shown,
+    to_choice,
+    to_path,
+    to_place,
+)
 from synthstudio.api.frames import Frame, stored_frame, to_index
 from synthstudio.core.errors import ArgumentError, DatasetError
 from synthstudio.core.extras import import_extra
@@ -31,6 +42,7 @@ if TYPE_CHECKING:
     from synthstudio.formats.export import Exported
 
 I64 = NDArray[np.int64]
+BOXES, JOINTS = ("visible", "amodal"), ("all", "visible")
 
 
 class Dataset(Sequence[Frame]):
@@ -175,30 +187,47 @@ class Dataset(Sequence[Frame]):
 
     def export(
         self,
-        format: str,
+        format: Format,
         out: PathLike,
         *,
         polygons: bool = False,
-        skeleton: Skeleton | PathLike | None = None,
+        skeleton: SkeletonLike | None = None,
         hidden_faces: bool = True,
-        boxes: str | None = None,
-        joints: str = "all",
+        boxes: Annotated[str, Option(choices=BOXES)] | None = None,
+        joints: Annotated[str, Option(choices=JOINTS)] = "all",
     ) -> Exported:
-        """Write these frames in a format that other tools read; see `synthstudio.export`."""
+        """Write these frames in a format that other tools read; it appears whole or not at all.
+
+        Args:
+            format: `coco`, `yolo`, `cvat`, ...; docs/interop.md says what each one holds.
+            out: Folder for annotations and images.
+            polygons: Write masks as polygons instead of RLE.
+            skeleton: Convert the joints to this one: coco17, mpii16, crowdpose14, h36m17, lsp14,
+                ochuman19, or the file of one of your own.
+            hidden_faces: Label eyes, ears and noses that the own body hides. COCO mostly does not.
+            boxes: "amodal", all of a person cut at the image's edge, or "visible". Default: amodal
+                for coco, crowdpose, coco-wholebody and yolo, from which pose networks learn.
+            joints: Which joints are labelled; the others stay without a label.
+
+        Returns:
+            Where the annotations are, how many images and people, and notes on what was left out.
+
+        Raises:
+            DatasetError: when the data set is damaged; FormatError: for skeletons that do not
+                fit; DiskError: when `out` is not free, or writing fails.
+        """
         from synthstudio.api.skeletons import to_skeleton
         from synthstudio.formats.export import export
-        from synthstudio.formats.registry import FORMATS
 
-        name = to_choice(format, "format", FORMATS)
         return export(
-            name,
+            to_choice(format, "format", FORMATS),
             self,
             to_path(out, "out"),
             polygons=polygons,
             skeleton=None if skeleton is None else to_skeleton(skeleton).name,
             hidden_faces=hidden_faces,
-            boxes=None if boxes is None else to_choice(boxes, "boxes", ("visible", "amodal")),
-            joints=to_choice(joints, "joints", ("all", "visible")),
+            boxes=None if boxes is None else to_choice(boxes, "boxes", BOXES),
+            joints=to_choice(joints, "joints", JOINTS),
         )
 
     def torch(

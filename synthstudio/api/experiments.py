@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from synthstudio.api.arguments import PathLike, to_path
+from synthstudio.api.arguments import (
+    Count,
+    Keypoints,
+    Kind,
+    Option,
+    PathLike,
+    Whole,
+    Workers,
+    to_path,
+)
 from synthstudio.api.outside import to_networks
 from synthstudio.api.progress import note, progress_steps
 
@@ -17,21 +26,34 @@ def real_photos(
     *,
     pretrain: PathLike | None = None,
     cutouts: PathLike | None = None,
-    seeds: int = 3,
-    steps: int | None = None,
-    size: str = "nano",
-    seed: int = 0,
+    seeds: Annotated[int, Option(minimum=1, maximum=100)] = 3,
+    steps: Count | None = None,
+    size: Annotated[str, Option(choices=("nano", "small", "base"))] = "nano",
+    seed: Whole = 0,
     flip: bool = False,
-    workers: int = 1,
+    workers: Workers = 1,
     beside: Sequence[Any] = (),
-    kind: str | None = None,
-    keypoints: str | Sequence[str] | None = None,
+    kind: Kind = None,
+    keypoints: Keypoints = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """Train on annotated photos with and without occlusion and pretraining; evaluate on others.
 
     The same call with the same folder goes on where it was stopped. Returns figures, as plain
-    values, and what they say, a sentence each; no sentence where it was stopped. `beside`:
-    "default", exported files, functions, or files with `kind`, tested on the same photos.
+    values, and what they say, a sentence each; no sentence where it was stopped.
+
+    Args:
+        annotations: COCO keypoint file.
+        images: Folder of its photos.
+        out: Folder of the experiment; the same command there continues it.
+        pretrain: Generated dataset to pretrain on, or none.
+        cutouts: Folder of cut-out objects with alpha; some are held out.
+        seeds: Training runs per arm.
+        steps: Steps of each training; default: the size's.
+        size: Size of the networks.
+        seed: Seed of the photo split and of the occluders.
+        flip: Use flip testing; twice the time.
+        beside: Also test this: "default", or an exported or another program's file; may be
+            repeated.
 
     Raises:
         FormatError, AssetError: for annotations, photos and cut-outs. ModelError: for a folder

@@ -7,12 +7,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Annotated, Any, overload
 
 from synthstudio.api.arguments import (
     DEVICES,
+    RENDERERS,
+    Assets,
+    Count,
+    Device,
+    EngineName,
+    EngineWorkers,
+    Option,
     PathLike,
     PlaceLike,
+    Renderer,
+    StoredAssets,
+    Whole,
     shown,
     to_choice,
     to_count,
@@ -40,7 +50,6 @@ if TYPE_CHECKING:
     from synthstudio.generation.stage import Settings
 
 
-RENDERERS = ("raster", "pyrender")
 ASSETS = Path("assets")
 Progress = bool | OnProgress
 """True shows a bar on a terminal; a function is called with done, all and how many a second."""
@@ -50,11 +59,11 @@ def generate(
     recipe: Recipe | PathLike | dict[str, Any],
     out: PlaceLike,
     *,
-    assets: PathLike | None = None,
-    workers: int = 1,
-    engine: str = "local",
-    device: str = "auto",
-    renderer: str = "raster",
+    assets: Assets = None,
+    workers: EngineWorkers = 1,
+    engine: EngineName = "local",
+    device: Device = "auto",
+    renderer: Renderer = "raster",
     resume: bool = False,
     allow_mixed: bool = False,
     part: tuple[int, int] | None = None,
@@ -73,15 +82,16 @@ def generate(
         out: A folder that is empty or does not exist, or a URL such as s3://bucket/people.
         assets: Folder with the recipe's asset folders; default: the recipe's own, the one above
             it or `assets`, the first that has all of them.
-        workers: Processes. 1 works in this process; more need no `__main__` guard.
-        engine: `local`, or `ray` for actors of a Ray cluster instead of processes: the one that
-            RAY_ADDRESS names, else one of this machine.
-        device: `auto`, `cpu` or `cuda`.
-        renderer: Who draws the colours, `raster` or `pyrender`; labels never depend on it.
-        resume: Go on with a run that was stopped.
-        allow_mixed: Resume although recipe, version or machine differ; noted in the data set.
+        workers: Number of processes, at most 256, or of a cluster's workers; the output does not
+            depend on it. 1 works in this process; more need no `__main__` guard.
+        engine: Execution engine: local processes, or a Ray cluster (RAY_ADDRESS, else one of this
+            machine).
+        device: Device to run on.
+        renderer: Renderer of the colours; labels always come from the exact rasteriser.
+        resume: Continue an interrupted run.
+        allow_mixed: Resume even if recipe, version or machine differ.
         part: (k, n) makes the k-th of n parts; join them with `synthstudio merge`.
-        skip_failed: Record frames that fail twice and go on.
+        skip_failed: Record frames that fail twice and continue.
         frames_per_shard: Frames in a shard, the unit of work and of resuming.
         progress: Show a bar, or call a function.
         on_note: Called before the first frame with what of the recipe's folders is not used, and
@@ -118,9 +128,9 @@ def stream(
     recipe: Recipe | PathLike | dict[str, Any],
     *,
     start: int = 0,
-    assets: PathLike | None = None,
-    device: str = "auto",
-    renderer: str = "raster",
+    assets: Assets = None,
+    device: Device = "auto",
+    renderer: Renderer = "raster",
 ) -> Iterator[Frame]: ...
 @overload
 def stream(
@@ -129,9 +139,9 @@ def stream(
     batch: int,
     size: tuple[int, int] = (256, 192),
     start: int = 0,
-    assets: PathLike | None = None,
-    device: str = "auto",
-    renderer: str = "raster",
+    assets: Assets = None,
+    device: Device = "auto",
+    renderer: Renderer = "raster",
 ) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]: ...
 def stream(
     recipe: Recipe | PathLike | dict[str, Any],
@@ -139,9 +149,9 @@ def stream(
     batch: int | None = None,
     size: tuple[int, int] = (256, 192),
     start: int = 0,
-    assets: PathLike | None = None,
-    device: str = "auto",
-    renderer: str = "raster",
+    assets: Assets = None,
+    device: Device = "auto",
+    renderer: Renderer = "raster",
 ) -> Iterator[Frame] | Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
     """Yield a recipe's frames from number `start` on; nothing touches the disk.
 
@@ -177,9 +187,9 @@ def preview(
     recipe: Recipe | PathLike | dict[str, Any],
     index: int = 0,
     *,
-    assets: PathLike | None = None,
-    device: str = "auto",
-    renderer: str = "raster",
+    assets: Assets = None,
+    device: Device = "auto",
+    renderer: Renderer = "raster",
 ) -> Frame:
     """Make one frame of a recipe; in a notebook it is shown with its labels.
 
@@ -214,21 +224,18 @@ class Audit:
 def audit(
     dataset: Dataset | PlaceLike,
     *,
-    frames: int | None = None,
-    assets: PathLike | None = None,
-    workers: int = 1,
-    engine: str = "local",
-    device: str = "auto",
+    frames: Count | None = None,
+    assets: StoredAssets = None,
+    workers: EngineWorkers = 1,
+    engine: EngineName = "local",
+    device: Device = "auto",
     progress: Progress = True,
 ) -> Audit:
     """Decide every joint's visibility again by rays, in code that shares nothing with the first.
 
     Args:
         dataset: A generated data set, or one made by `occlude`.
-        frames: Only the first so many; default: all.
-        assets: Where its asset folders are now; default: where they were.
-        workers: Processes; 1 works in this one. A set of photos is audited in this process.
-        engine: `local` or `ray`, as in `generate`.
+        frames: Only the first N frames.
 
     Returns:
         `passed` is within the goals of 0.01 % of states and 0.1 % of causes.
@@ -320,12 +327,12 @@ def occlude(
     recipe: Recipe | PathLike | dict[str, Any],
     out: PlaceLike,
     *,
-    each: int | None = None,
+    each: Annotated[int, Option(minimum=1, maximum=1000)] | None = None,
     seed: int | None = None,
-    assets: PathLike | None = None,
-    workers: int = 1,
-    engine: str = "local",
-    device: str = "cpu",
+    assets: Assets = None,
+    workers: EngineWorkers = 1,
+    engine: EngineName = "local",
+    device: Device = "cpu",
     resume: bool = False,
     allow_mixed: bool = False,
     skip_broken: bool = False,
@@ -334,16 +341,14 @@ def occlude(
     """Hide people in annotated photos behind objects and other people; labels follow.
 
     Args:
-        annotations: A COCO keypoint file.
-        images: The folder of its photos.
-        recipe: With the field `occlude`, e.g. scenes/occlude.yaml.
-        out: The data set's folder or URL.
-        each: Occluded frames of each photo; default: the recipe's.
-        seed: Instead of the recipe's.
-        assets: Folder with the recipe's asset folders; default: the recipe's own, the one above
-            it or `assets`, the first that has all of them.
-        workers: Processes; 1 works in this one.
-        engine: `local` or `ray`, as in `generate`.
+        annotations: COCO keypoint file.
+        images: Folder of its photos.
+        recipe: Recipe file with the field `occlude`, e.g. scenes/occlude.yaml.
+        out: Folder or URL of the new dataset.
+        each: Occluded frames per photo; default: the recipe's.
+        seed: Override the recipe's seed.
+        resume: Continue an interrupted run.
+        allow_mixed: Resume even if recipe, version or machine differ.
         skip_broken: Leave out photos that cannot be used.
 
     Raises:
@@ -380,22 +385,22 @@ def occlude(
 def render_objects(
     out: PathLike,
     *,
-    count: int = 500,
-    seed: int = 0,
-    kinds: Sequence[str] | None = None,
-    size_px: int = 256,
-    device: str = "auto",
+    count: Annotated[int, Option(minimum=1, maximum=100_000)] = 500,
+    seed: Whole = 0,
+    kinds: Annotated[Sequence[str] | None, Option(name="--kind")] = None,
+    size_px: Annotated[int, Option(name="--size", minimum=16, maximum=2048)] = 256,
+    device: Device = "auto",
     progress: Progress = True,
 ) -> dict[str, int]:
     """Render objects of the package as RGBA pictures: a bank for `synthstudio.transforms.Occlude`,
     `augment.cutouts` of a training and `occlude.cutouts` of a recipe.
 
     Args:
-        out: A new folder; it gets a PNG for each object and manifest.json with their kinds.
-        count: How many.
-        seed: With its number it decides each picture.
-        kinds: Only these kinds; default: all that may hide people.
-        size_px: Pixels of the longer side, at most; each picture is cropped to its object.
+        out: New folder.
+        count: Number of pictures.
+        seed: Random seed.
+        kinds: Only these kinds; may be repeated. Default: all that may hide people.
+        size_px: Longest side in pixels, at most; each picture is cropped to its object.
 
     Returns:
         How many there are of each kind.
@@ -423,11 +428,11 @@ def plan(
     recipe: Recipe | PathLike | dict[str, Any],
     out: PlaceLike,
     *,
-    assets: PathLike | None = None,
-    workers: int = 1,
-    engine: str = "local",
-    device: str = "auto",
-    renderer: str = "raster",
+    assets: Assets = None,
+    workers: EngineWorkers = 1,
+    engine: EngineName = "local",
+    device: Device = "auto",
+    renderer: Renderer = "raster",
     progress: Progress = True,
 ) -> Plan:
     """Measure frames a second on a sample beside `out` (URL: in TMPDIR), then deleted; scale it.
@@ -454,9 +459,9 @@ def plan(
 def settings_for(
     recipe: Any,
     *,
-    assets: PathLike | None = None,
-    device: str = "auto",
-    renderer: str = "raster",
+    assets: Assets = None,
+    device: Device = "auto",
+    renderer: Renderer = "raster",
 ) -> Settings:
     """What a process needs to make a recipe's frames, every asset checked."""
     from synthstudio.generation.stage import prepare
@@ -504,18 +509,22 @@ def _part(value: Any) -> tuple[int, int] | None:
 
 def draw_preview(
     recipe: Recipe | PathLike | dict[str, Any],
-    index: int,
+    index: Whole,
     out: PathLike,
     *,
     moment: bool = False,
-    assets: PathLike | None = None,
-    device: str = "auto",
-    renderer: str = "raster",
+    assets: Assets = None,
+    device: Device = "auto",
+    renderer: Renderer = "raster",
 ) -> None:
     """Draw a frame with its labels into a PNG, JPG or WebP file.
 
-    `moment`: all of moment `index`, its variants side by side, or its clip as a strip (as a film
-    where `out` ends in .webp).
+    Args:
+        recipe: A Recipe, the path of its YAML file, or its fields.
+        index: Index of the frame.
+        out: PNG, JPG or WebP file.
+        moment: Draw moment `index`: all its variants side by side, or its clip as a strip (as an
+            animation if `out` ends in .webp).
 
     Raises:
         RecipeError, AssetError: for what cannot be drawn. DiskError: for `out`.
@@ -531,21 +540,20 @@ def draw_preview(
 
 def remake(
     dataset: Dataset | PlaceLike,
-    index: int,
+    index: Whole,
     *,
     out: PathLike | None = None,
     drawn: PathLike | None = None,
-    assets: PathLike | None = None,
-    device: str = "auto",
+    assets: StoredAssets = None,
+    device: Device = "auto",
 ) -> Agreement:
     """Make a stored frame again from its spec and say whether it is the same.
 
     Args:
-        dataset: A generated data set; it may be unfinished.
-        index: The frame's.
-        out: Write the picture made again here.
-        drawn: Write it with its labels drawn in: PNG, JPG or WebP.
-        assets: Where its asset folders are now; default: where they were.
+        dataset: Folder or URL of a dataset; it may be unfinished.
+        index: Index of the frame.
+        out: Write the re-rendered image here.
+        drawn: Write it with its labels drawn: PNG, JPG or WebP.
 
     Raises:
         DatasetError: for photos and imports, which cannot be made again.

@@ -6,12 +6,21 @@ import time
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from synthstudio.api.arguments import (
     DEVICES,
+    RUNTIMES,
+    Count,
+    Device,
+    EngineName,
+    Option,
     PathLike,
     PlaceLike,
+    PoolWorkers,
+    Runtime,
+    Share,
+    Whole,
     to_choice,
     to_count,
     to_file,
@@ -36,7 +45,6 @@ if TYPE_CHECKING:
     from synthstudio.inference.sources import Source
 
 
-RUNTIMES = ("auto", "torch", "onnx")
 EXPORTED = "model.onnx"
 """The exported network in a run's folder."""
 
@@ -48,20 +56,20 @@ def predict_to_folder(
     *,
     boxes: PathLike | None = None,
     detector: str = "",
-    min_score: float = 0.5,
+    min_score: Share = 0.5,
     images: PathLike | None = None,
-    where: str = "",
-    draw: int = 100,
-    smooth: int = 7,
+    where: Annotated[str, Option(metavar="QUERY")] = "",
+    draw: Whole = 100,
+    smooth: Annotated[int, Option(minimum=0, maximum=99)] = 7,
     flip: bool = False,
-    peaks: int = 0,
-    batch: int = 64,
+    peaks: Annotated[int, Option(minimum=0, maximum=20)] = 0,
+    batch: Annotated[int, Option(minimum=1, maximum=4096)] = 64,
     into: str | None = None,
     layer: str = "",
-    device: str = "auto",
-    runtime: str = "auto",
-    workers: int | None = None,
-    engine: str = "local",
+    device: Device = "auto",
+    runtime: Runtime = "auto",
+    workers: PoolWorkers = None,
+    engine: EngineName = "local",
 ) -> dict[str, Any]:
     """Find the joints of people and write them: COCO results and drawn pictures.
 
@@ -72,17 +80,18 @@ def predict_to_folder(
         out: A new folder.
         boxes: COCO annotations or results that say where people are. Neither boxes nor a detector
             are for a system that finds people in whole frames.
-        detector: Or a person detector: an .onnx file that `Model.export` wrote of a run of
-            fcpose, or a name or folder of transformers.
-        min_score: Leave out boxes with a lower score.
-        images: A COCO file's pictures; default: beside it.
-        where: Only frames of a data set with people who match this query.
-        draw: Draw the first so many pictures.
-        smooth: Frames that a clip's joints are smoothed over.
-        flip: Ask about mirrored crops too.
-        peaks: Also write so many separate peaks of each joint's map.
-        batch: Crops at once; a CPU is given 16 at a time.
-        into: Store them in this review store too, as the layer `layer`.
+        detector: Or a person detector: an .onnx file that export-model wrote of a run of fcpose, or
+            a name or folder of transformers.
+        min_score: Least score of boxes.
+        images: Images of a COCO file; default: beside it.
+        where: Only frames with people who match, e.g. "occluded > 0.3" (docs/query.md).
+        draw: Draw the first N images.
+        smooth: Temporal smoothing window of clips, in frames.
+        flip: Use flip testing.
+        peaks: Also write the N highest peaks of each heatmap.
+        batch: Batch size.
+        into: Also store in this review store: sqlite:///FILE or postgresql://...
+        layer: With `into`: name of the layer; default: that of the run.
         runtime: "onnx": the .onnx file that `Model.export` wrote, model.onnx in a run's folder;
             "torch": the weights; "auto": what the path says.
         workers: Processes of one thread each, or workers of a cluster, not for a video; what is
@@ -208,13 +217,13 @@ def _store(url: str, source: Place, layer: str, people: list[Person], skeleton: 
         return store_predictions(store, Dataset(source), layer, people, skeleton)
 
 
-def compare(runs: list[str], *, out: PathLike | None = None) -> tuple[dict[str, Any], str]:
+def compare(arms: list[str], *, out: PathLike | None = None) -> tuple[dict[str, Any], str]:
     """Compare runs or evaluations by paired tests on the same people.
 
     Args:
-        runs: Folders; the first is what others are compared with. Seeds of one way to train are
-            joined by commas: "A1,A2".
-        out: A new folder for comparison.json and report.html.
+        arms: Runs or evaluations; the first is the baseline. Join seeds of one arm by commas:
+            A1,A2.
+        out: New folder for comparison.json and report.html.
 
     Returns:
         Figures as plain values, and the same as a table for people.
@@ -228,14 +237,14 @@ def compare(runs: list[str], *, out: PathLike | None = None) -> tuple[dict[str, 
     from synthstudio.report.comparison import comparison_page
 
     folder = None if out is None else to_folder(out, "out")
-    arms = _arms(runs)
-    rows = comparing.compare(arms)
-    figures = storage.json_ready(comparing.as_json(arms, rows))
+    read = _arms(arms)
+    rows = comparing.compare(read)
+    figures = storage.json_ready(comparing.as_json(read, rows))
     if folder is not None:
         with whole_folder(folder) as unfinished:
             (unfinished / "comparison.json").write_bytes(canonical_json(figures))
-            (unfinished / storage.PAGE_FILE).write_bytes(comparison_page(arms, rows))
-    return figures, comparing.text(arms, rows)
+            (unfinished / storage.PAGE_FILE).write_bytes(comparison_page(read, rows))
+    return figures, comparing.text(read, rows)
 
 
 def _arms(names: list[str]) -> list[Arm]:
@@ -262,15 +271,15 @@ def _arms(names: list[str]) -> list[Arm]:
 
 
 def suggest(
-    evaluation: PathLike, out: PathLike, *, like: PathLike | None = None, frames: int = 200
+    evaluation: PathLike, out: PathLike, *, like: PathLike | None = None, frames: Count = 200
 ) -> tuple[dict[str, Any], str]:
     """Write a recipe for more of what a network fails at.
 
     Args:
-        evaluation: An evaluation's folder.
-        out: The recipe's file; it must not exist.
-        like: A recipe to start from, e.g. that of the training data.
-        frames: How many frames it asks for.
+        evaluation: Folder of an evaluation.
+        out: New recipe file.
+        like: Recipe to start from, e.g. that of the training data.
+        frames: Number of frames of the recipe.
 
     Returns:
         The recipe and the profile of failures as plain values, and the profile for people.

@@ -7,12 +7,23 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.api.arguments import PathLike, shown, to_count, to_file, to_path
+from synthstudio.api.arguments import (
+    Device,
+    Option,
+    PathLike,
+    Runtime,
+    Share,
+    Whole,
+    shown,
+    to_count,
+    to_file,
+    to_path,
+)
 from synthstudio.api.inference import _of_runtime
 from synthstudio.api.model import Model, PredictedPeople, _columns, _xywh, open_detector
 from synthstudio.api.progress import note
@@ -71,16 +82,16 @@ def live(
     boxes: Any = None,
     detector: str = "",
     finder: Find | Any = None,
-    min_score: float = 0.5,
-    every: int = 30,
-    minimum: float = 0.2,
+    min_score: Share = 0.5,
+    every: Whole = 30,
+    minimum: Share = 0.2,
     smooth: bool = True,
-    min_cutoff_hz: float = 1.0,
-    beta: float = 3.0,
+    min_cutoff_hz: Annotated[float, Option(name="--min-cutoff", minimum=0.01, maximum=1000)] = 1.0,
+    beta: Annotated[float, Option(minimum=0, maximum=1000)] = 3.0,
     realtime: bool = False,
-    timeout_s: float = TIMEOUT_S,
-    device: str = "auto",
-    runtime: str = "auto",
+    timeout_s: Annotated[float, Option(name="--timeout", minimum=0.1, maximum=3600)] = TIMEOUT_S,
+    device: Device = "auto",
+    runtime: Runtime = "auto",
 ) -> Generator[LivePicture]:
     """Follow people through a camera, a video or a network stream.
 
@@ -95,17 +106,17 @@ def live(
             only the newest picture is answered: those that come meanwhile are missed.
         boxes: Where people are when they are looked for: (P, 4) numbers x, y, width, height,
             or the path of COCO annotations or results by picture number.
-        detector: Or a person detector: an .onnx file that `Model.export` wrote of a run of
-            fcpose, or a name or folder of transformers.
+        detector: Or a person detector: an .onnx file that export-model wrote of a run of fcpose, or
+            a name or folder of transformers.
         finder: Or a function from a picture (H, W, 3) to boxes (P, 4).
-        min_score: Of the detector's and a file's boxes.
-        every: Pictures between two searches; 0: only when nobody is followed.
-        least: Who is found with less confidence is lost.
-        smooth: Put joints through the one-euro filter.
-        min_cutoff_hz: The filter's cutoff at rest; lower is steadier.
-        beta: Its hertz for each size of the person a second; higher lags less.
-        realtime: Let a video come at its own pace, as from a camera.
-        timeout_s: How long to wait for a picture.
+        min_score: Least score of boxes.
+        every: Look for people every N pictures; 0: when nobody is followed.
+        minimum: Confidence below which somebody is lost.
+        smooth: Steady joints by the one-euro filter.
+        min_cutoff_hz: One-euro minimum cutoff, Hz; lower is steadier.
+        beta: One-euro speed coefficient; higher lags less.
+        realtime: Let a video come at its own pace, as a camera.
+        timeout_s: Seconds to wait for a picture.
 
     Raises:
         ArgumentError: when two of them say where people are, or a value is out of range.
@@ -147,7 +158,7 @@ def run_live(
     out: PathLike | None = None,
     window: bool | None = None,
     tell: Callable[[dict[str, Any]], None] | None = None,
-    frames: int = 0,
+    frames: Whole = 0,
     **options: Any,
 ) -> dict[str, Any]:
     """Follow people as `live` does, and show them: until the end, q or Ctrl-C.

@@ -7,13 +7,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.api.arguments import (
     DEVICES,
+    Option,
     PathLike,
     shown,
     to_choice,
@@ -224,10 +225,10 @@ class Model:
         self,
         out: PathLike,
         *,
-        format: str = "onnx",
+        format: Annotated[str, Option(choices=("onnx", "torch"))] = "onnx",
         flip: bool = False,
         floats: bool = False,
-        weights: str = "int16",
+        weights: Annotated[str, Option(choices=("int16", "float32"))] = "int16",
     ) -> dict[str, Any]:
         """Write the network and its decoder to one file, which needs nothing of this package.
 
@@ -235,7 +236,7 @@ class Model:
 
         Args:
             out: The new file.
-            format: "onnx" for ONNX Runtime, or "torch" for `torch.export.load`.
+            format: For ONNX Runtime, or for torch.export.load.
             flip: Put the flip test into the file; twice the time.
             floats: Take floats from 0 to 1 instead of uint8.
             weights: How an ONNX file stores them, "int16" or "float32"; it computes in float32.

@@ -6,13 +6,22 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from synthstudio.api.arguments import (
     DEVICES,
     ENGINES,
+    Cache,
+    Count,
+    Device,
+    EngineName,
+    Keypoints,
+    Kind,
+    Option,
     PathLike,
     PlaceLike,
+    PoolWorkers,
+    Share,
     to_choice,
     to_count,
     to_file,
@@ -39,62 +48,93 @@ if TYPE_CHECKING:
 DECODERS = ("hits", "peak")
 
 
-def train(
+def train(config: PathLike | dict[str, Any] | Any, out: PathLike, **options: Any) -> Model:
+    """Train a network, as `fit` with the same options does, and load its best weights.
+
+    Raises:
+        ModelError: when config, data and network do not fit each other.
+    """
+    fit(config, out, **options)
+    return Model.load(to_path(out, "out"))
+
+
+def fit(
     config: PathLike | dict[str, Any] | Any,
     out: PathLike,
     *,
     resume: bool = False,
-    overfit: int | None = None,
+    fast_dev_run: bool = False,
+    overfit: Count | None = None,
     model: Any = None,
-    cache: PathLike | None = None,
-    engine: str = "local",
-    processes: int = 1,
+    cache: Cache = None,
+    engine: EngineName = "local",
+    processes: Count = 1,
     progress: bool = True,
-) -> Model:
+    log: Callable[[str], None] = lambda line: None,
+) -> Trained:
     """Train a network on data sets, COCO files, recipes, or all of them.
 
     The folder `out` gets weights, state and figures; a run that was killed goes on with
     `resume` and ends with the weights of an unbroken one.
 
     Args:
-        config: The path of a run's YAML (scenes/training/nano.yaml), the name of one of the
-            package's own ("nano"), or its fields.
-        out: The run's folder, empty or missing.
-        resume: Go on with a run.
-        overfit: Learn the first so many people by heart, without augmentation.
+        config: YAML config, a name of the package's own (nano), or its fields.
+        out: Folder of the run.
+        resume: Continue an interrupted run.
+        fast_dev_run: Run two steps and one validation; keep nothing.
+        overfit: Overfit the first N people, without augmentation.
         model: A module in place of the config's backbone: one that maps images (B, 3, H, W) to
             features, or with `network.block: own` to maps of the joints (docs/own_networks.md). A
             copy of it is trained.
-        cache: Where people's crops are kept; default: in the run's folder.
-        engine: `local`, this process or those of torchrun; or `ray`, processes of the Ray cluster
-            at RAY_ADDRESS, else of one that is started here.
-        processes: How many processes of a Ray cluster train.
+        engine: Who trains: this process (or those of torchrun), or processes of a Ray cluster
+            (RAY_ADDRESS, else one of this machine).
+        processes: With `engine` ray: training processes, one a GPU.
         progress: Show bars.
 
     Raises:
         ModelError: when config, data and network do not fit each other.
     """
-    folder = to_path(out, "out")
-    settings = to_config(config)
+    from synthstudio.dataset.durable import new_parents
+    from synthstudio.training import ray_train
+    from synthstudio.training.config import overfitted
+    from synthstudio.training.data import sources
+    from synthstudio.training.log import progress_bars
+    from synthstudio.training.loop import train as run
+
+    folder, settings = to_path(out, "out"), to_config(config)
     if overfit is not None:
-        settings = overfit_config(settings, overfit)
+        settings = overfitted(settings, to_count(overfit, "overfit"))
     if model is not None:
-        settings = given_backbone(settings, model, engine)
+        settings = _given_backbone(settings, model, engine)
     kept = folder / "cache" if cache is None else to_path(cache, "cache")
-    run_train(
-        settings,
-        folder,
-        cache=kept,
-        resume=resume,
-        overfit=overfit,
-        engine=to_choice(engine, "engine", ENGINES),
-        processes=to_count(processes, "processes"),
-        progress=progress,
-    )
-    return Model.load(folder)
+    to_choice(engine, "engine", ENGINES)
+    if to_count(processes, "processes") != 1 and engine == "local":
+        raise ArgumentError(
+            "several processes of this machine are started by torchrun",
+            where="processes",
+            expected='1, or engine="ray"',
+            got=str(processes),
+        )
+    if engine == "ray" and (overfit is not None or fast_dev_run):
+        raise ArgumentError("a few people are learnt by heart by one process", where="engine")
+
+    def select(data: Any) -> Any:
+        if overfit is not None:
+            return sources.overfit_subset(data, overfit)
+        return sources.fast_dev_run_subset(data, batch=settings.batch) if fast_dev_run else data
+
+    with steps_if(progress) as step:
+        told: Any = {"cache": kept, "log": log, "progress": progress_bars(step)}
+        if engine == "ray":
+            return ray_train.train(settings, folder, processes=processes, resume=resume, **told)
+        if not fast_dev_run:
+            return run(settings, folder, resume=resume, select=select, **told)
+        settings = settings.model_copy(update={"steps": 2, "epochs": 1, "save_every": 1})
+        with new_parents(folder), _scratch(folder.parent) as scratch:
+            return run(settings, scratch / "run", select=select, **told)
 
 
-def given_backbone(config: Config, module: Any, engine: str) -> Config:
+def _given_backbone(config: Config, module: Any, engine: str) -> Config:
     """The config with a module of this process as its backbone."""
     from torch import nn
 
@@ -112,63 +152,6 @@ def given_backbone(config: Config, module: Any, engine: str) -> Config:
     return config.model_copy(update={"network": network})
 
 
-def run_train(
-    config: Config,
-    out: Path,
-    *,
-    cache: Path,
-    resume: bool = False,
-    overfit: int | None = None,
-    dry_run: bool = False,
-    engine: str = "local",
-    processes: int = 1,
-    progress: bool = True,
-    log: Callable[[str], None] = lambda line: None,
-) -> Trained:
-    """As `train`, for a read config; `dry_run`: two steps and one validation, kept nowhere."""
-    from synthstudio.dataset.durable import new_parents
-    from synthstudio.training import ray_train
-    from synthstudio.training.data import sources
-    from synthstudio.training.log import progress_bars
-    from synthstudio.training.loop import train as run
-
-    if engine == "local" and processes != 1:
-        raise ArgumentError(
-            "several processes of this machine are started by torchrun",
-            where="processes",
-            expected='1, or engine="ray"',
-            got=str(processes),
-        )
-    if engine == "ray" and (overfit is not None or dry_run):
-        raise ArgumentError("a few people are learnt by heart by one process", where="engine")
-
-    def select(data: Any) -> Any:
-        if overfit is not None:
-            return sources.overfit_subset(data, overfit)
-        return sources.fast_dev_run_subset(data, batch=config.batch) if dry_run else data
-
-    if dry_run:
-        config = config.model_copy(update={"steps": 2, "epochs": 1, "save_every": 1})
-    with steps_if(progress) as step:
-        bars = progress_bars(step)
-        if engine == "ray":
-            return ray_train.train(
-                config,
-                out,
-                processes=processes,
-                resume=resume,
-                cache=cache,
-                log=log,
-                progress=bars,
-            )
-        if not dry_run:
-            return run(
-                config, out, resume=resume, cache=cache, log=log, progress=bars, select=select
-            )
-        with new_parents(out), _scratch(out.parent) as folder:
-            return run(config, folder / "run", cache=cache, log=log, progress=bars, select=select)
-
-
 @contextmanager
 def _scratch(beside: Path) -> Iterator[Path]:
     """A folder that goes away; DiskError."""
@@ -178,15 +161,19 @@ def _scratch(beside: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def run_pretrain(
-    config: Config,
+def pretrain(
+    config: PathLike | dict[str, Any] | Any,
     out: PathLike,
     *,
-    cache: Path,
+    cache: Cache = None,
     log: Callable[[str], None] = lambda line: None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Learn codes of poses without joints; a training's `init_from` takes the file it writes.
+
+    Args:
+        config: YAML config of the training to come, or its fields.
+        out: New folder of the weights.
 
     Returns:
         `weights`, the file; `people`, `poses` and `looks` that were learnt from; `steps`; and of
@@ -196,9 +183,11 @@ def run_pretrain(
     from synthstudio.core.outputs import free_folder
     from synthstudio.training import pretraining
 
+    settings = to_config(config)
     folder = free_folder(to_path(out, "out"), own={"cache"}.__contains__)
+    kept = folder / "cache" if cache is None else to_path(cache, "cache")
     with steps_if(progress) as step:
-        return pretraining.pretrain(config, folder, cache=cache, log=log, step=step)
+        return pretraining.pretrain(settings, folder, cache=kept, log=log, step=step)
 
 
 def evaluate(
@@ -207,17 +196,17 @@ def evaluate(
     *,
     predictions: PathLike | None = None,
     predict: Callable[..., Any] | None = None,
-    kind: str | None = None,
-    keypoints: str | Sequence[str] | None = None,
+    kind: Kind = None,
+    keypoints: Keypoints = None,
     split: str | Sequence[str] = (),
     out: PathLike | None = None,
-    decode: str = "hits",
+    decode: Annotated[str, Option(choices=DECODERS)] = "hits",
     flip: bool = False,
     bank: bool = False,
-    cache: PathLike | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-    engine: str = "local",
+    cache: Cache = None,
+    device: Device = "auto",
+    workers: PoolWorkers = None,
+    engine: EngineName = "local",
     progress: bool = True,
 ) -> Evaluation:
     """Evaluate a network on a data set: metrics with intervals, and a page to read.
@@ -233,19 +222,15 @@ def evaluate(
             the imported file, the frame's number or the file name; people by OKS.
         predict: A function of an RGB image (H, W, 3) uint8 and boxes (P, 4) x y w h that returns
             joints (P, J, 2) or, with scores, (P, J, 3) in pixels; NaN where there is none.
-        kind: Whose file `model` is: ultralytics, rtmpose, movenet, mediapipe, vitpose or onnx
-            (docs/evaluate.md).
-        keypoints: The order of the joints of `predictions`, `predict` or a file with `kind`:
-            coco17, mediapipe33, halpe26, mpii16, ... or their names. Default: as the file says, or
-            by their number.
-        split: Only frames of this split, or of these.
+        keypoints: Order of the joints of results, a function or another program's file: coco17,
+            mediapipe33, halpe26, mpii16, ... or their names. Default: as the file says, or by
+            their number.
+        split: Only frames of this split; may be repeated.
         out: A new folder; default: RUN/evaluations/NAME, or evaluations/NAME beside the file.
-        decode: `hits` reads the place with the best chance of a hit, `peak` the highest peak. This
-            and the next three, `workers` and `engine` are for runs alone.
-        flip: Ask about mirrored pictures too; twice the time.
-        bank: Join a plain block's maps with poses of its training data.
-        cache: Where people's crops are kept; default: beside the weights.
-        device: `auto`, `cpu` or `cuda`.
+        decode: Decode by best expected hit or by highest peak. This and the next three, `workers`
+            and `engine` are for runs alone.
+        flip: Use flip testing; twice the time.
+        bank: Decode a plain block's heatmaps with a bank of poses.
         workers: Processes of one thread each, or workers of a cluster, that ask the network; what
             they say is the same for any number. Default: this process with all its threads, whose
             last digits may differ.
@@ -330,10 +315,10 @@ def pose_bank(
     *,
     images: PathLike | None = None,
     split: str | Sequence[str] = ("train",),
-    poses: int | None = None,
-    tipped_deg: float | None = None,
-    rotated: float | None = None,
-    cache: PathLike | None = None,
+    poses: Annotated[int, Option(minimum=2)] | None = None,
+    tipped_deg: Annotated[float, Option(minimum=0, maximum=90)] | None = None,
+    rotated: Share | None = None,
+    cache: Cache = None,
     progress: bool = True,
 ) -> tuple[Model, dict[str, Any]]:
     """Give a network other poses to answer with, without training: those of other people.
@@ -342,17 +327,17 @@ def pose_bank(
     or by more of them, seen from more heights, than it could learn with.
 
     Args:
-        model: A run's folder or a .safetensors file of a network that has a pose bank, or
-            "default": the network that comes with the package.
-        sources: Data sets, and COCO keypoints files (.json), whose people give their poses.
-        out: A new .safetensors file; `evaluate`, `predict` and `export` take it.
-        images: The folder of the COCO files' images; default: beside each file.
-        split: Only frames of these splits, of data sets; none: all.
-        poses: How many at most, half of them mirrored; default 20,000.
-        tipped_deg: Standard deviation of the angle by which a camera would have been higher or
-            lower, of people with 3D joints; default 50.
-        rotated: The share of poses as if the camera had been rolled by any angle; default 0.15.
-        cache: Where people's crops are kept; default: beside the run's weights, or beside `out`.
+        model: Folder of a run, or a .safetensors file of a network with a pose bank; "default": the
+            package's network.
+        sources: Datasets, or COCO keypoints files (.json), whose poses it gets.
+        out: New .safetensors file.
+        images: Folder of the COCO files' images; default: beside them.
+        split: Frames of this split of datasets; may be repeated; none: all.
+        poses: Poses at most, half of them mirrored; default: 20,000.
+        tipped_deg: Standard deviation of the angle by which a camera is higher or lower; default:
+            50. People without 3D joints are as they are.
+        rotated: Share of poses turned by any angle; default: 0.15.
+        cache: Folder of cached crops; default: beside the run's weights, or beside `out`.
         progress: Show bars.
 
     Raises:
@@ -439,13 +424,6 @@ def to_weights(model: Any) -> Path:
     from synthstudio.training.checkpoint import weights_file
 
     return model.path if isinstance(model, Model) else weights_file(to_path(model, "model"))
-
-
-def overfit_config(config: Config, people: int) -> Config:
-    """The config for learning so many people by heart, without augmentation."""
-    from synthstudio.training.config import overfitted
-
-    return overfitted(config, to_count(people, "overfit"))
 
 
 def to_config(value: Any) -> Config:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import to_choice, to_path
+from synthstudio.api.arguments import KINDS, to_choice, to_path
 from synthstudio.api.model import Model
 from synthstudio.core.errors import ArgumentError
 from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
@@ -15,7 +15,6 @@ from synthstudio.models.packaged import DEFAULT, default_model
 if TYPE_CHECKING:
     from synthstudio.training.outside import Network
 
-KINDS = ("ultralytics", "rtmpose", "movenet", "mediapipe", "vitpose", "onnx")
 SUFFIXES = (SUFFIX, ".tflite")
 
 

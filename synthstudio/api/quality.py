@@ -7,9 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from synthstudio.api.arguments import PathLike, PlaceLike, to_count, to_file, to_path, to_place
+from synthstudio.api.arguments import (
+    Count,
+    Option,
+    PathLike,
+    PlaceLike,
+    to_count,
+    to_file,
+    to_path,
+    to_place,
+)
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.progress import progress_steps
 from synthstudio.core.errors import ArgumentError
@@ -55,18 +64,18 @@ def coverage(
     dataset: Dataset | PlaceLike,
     *,
     sheet: PathLike | None = None,
-    recipe: PathLike | None = None,
-    frames: int | None = None,
-    at_least: int | None = None,
+    recipe: Annotated[PathLike | None, Option(name="--write")] = None,
+    frames: Count | None = None,
+    at_least: Count | None = None,
 ) -> CoverageReport:
     """Count joints by cause, fraction, view, pose and body.
 
     Args:
         dataset: The data set.
-        sheet: Write a picture for each bin, a JPG or PNG.
-        recipe: Write a recipe for what is thin, e.g. next.yaml.
-        frames: How many frames that recipe asks for; default: a quarter.
-        at_least: Bins with fewer are thin; default: half of an even share.
+        sheet: Write an example picture of each bin, a JPG or PNG.
+        recipe: Write a recipe that fills thin bins, e.g. next.yaml.
+        frames: Number of frames of that recipe; default: a quarter.
+        at_least: Bins with fewer joints are thin; default: half an even share.
 
     Raises:
         ArgumentError, DatasetError: for arguments and data sets that cannot be used.
@@ -188,8 +197,8 @@ def validate(
         path: A data set, its folder or URL, or a COCO file.
         images: A COCO file's pictures; default: images/SPLIT of an export, else beside the file.
         pictures: Also open pictures and check hashes.
-        report: Write an HTML page with examples drawn in.
-        fix: Write a mended copy here: a COCO file, or a data set's folder.
+        report: Write an HTML page with examples drawn.
+        fix: Write a fixed copy here: a COCO file, or the folder of a dataset.
 
     Raises:
         FormatError, DatasetError: for what cannot be read at all. DiskError: for `fix`, `report`.
@@ -302,8 +311,8 @@ def write_report(
 
     Args:
         dataset: The data set.
-        out: An HTML file.
-        audit: The figures of an audit, or the file of what `synthstudio audit --json` printed.
+        out: HTML file.
+        audit: Output of audit --json for this dataset, or its figures.
 
     Returns:
         The statistics on the page.
@@ -362,16 +371,16 @@ def gap(
     *,
     images: PathLike | None = None,
     out: PathLike | None = None,
-    recipe: PathLike | None = None,
+    recipe: Annotated[PathLike | None, Option(name="--write")] = None,
 ) -> GapReport:
     """Measure how far a generated data set is from somebody's photos.
 
     Args:
         dataset: The data set.
-        photos: A COCO keypoints file of the photos.
+        photos: COCO keypoints file of the photos.
         images: Their folder; default: images/SPLIT of an export, else beside the file.
-        out: Write one self-contained HTML page.
-        recipe: Write the data set's recipe with the fields fitted that photos can speak for.
+        out: HTML file.
+        recipe: Write its recipe fitted to the photos, e.g. fitted.yaml.
 
     Raises:
         FormatError: for photos that cannot be read. DatasetError: for a set without people.

@@ -11,9 +11,25 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from synthstudio.api.arguments import PathLike, to_file, to_folder, to_path, to_place, to_studio
+from synthstudio.api.arguments import (
+    Count,
+    Database,
+    Device,
+    Format,
+    Option,
+    PathLike,
+    StoredAssets,
+    StoreUrl,
+    Whole,
+    Workers,
+    to_file,
+    to_folder,
+    to_path,
+    to_place,
+    to_studio,
+)
 from synthstudio.api.datasets import Dataset
 from synthstudio.api.progress import note, progress_steps
 from synthstudio.core.errors import ArgumentError
@@ -31,19 +47,28 @@ if TYPE_CHECKING:
     from synthstudio.review.tokens import Token
     from synthstudio.review.values import Event, User
 
+Role = Annotated[str, Option(choices=("viewer", "reviewer", "lead", "admin"))]
+"""Each may do what those before it may."""
+Address = Annotated[str | None, Option(envvar="SYNTHSTUDIO_URL")]
+
 
 def export_reviewed(
     dataset: PathLike,
     out: PathLike,
     *,
-    format: str = "coco",
-    only: Only = "approved",
+    format: Format = "coco",
+    only: Annotated[Only, Option(choices=("approved", "touched", "all"))] = "approved",
     skeleton: str | None = None,
-    db: str | None = None,
+    db: Database = None,
 ) -> Exported:
     """Write the labels as reviewers left them, in a format of another tool.
 
-    `only`: frames with somebody `approved`, or `touched`, or `all`.
+    Args:
+        dataset: Folder of a dataset.
+        out: Folder for the labels; of a dataset also a URL.
+        only: Frames with somebody approved or decided to be empty, or touched, or all.
+        skeleton: Convert the joints to this one: coco17, mpii16, crowdpose14, h36m17, lsp14,
+            ochuman19, or the file of one of your own.
 
     Raises:
         ReviewError: when nothing is reviewed, or there is no store.
@@ -72,11 +97,17 @@ def import_corrections(
     path: PathLike,
     *,
     by: str,
-    format: str = "coco",
+    format: Format = "coco",
     images: PathLike | None = None,
-    db: str | None = None,
+    db: Database = None,
 ) -> ImportResult:
     """Take in corrections made in another tool: what differs becomes one event a person.
+
+    Args:
+        dataset: Folder of a dataset.
+        path: Corrected file or folder of another tool.
+        by: Author of the corrections.
+        images: Folder of the images; default: beside the file.
 
     Raises:
         FormatError: for a file that cannot be read, or is of other frames.
@@ -99,11 +130,16 @@ def import_predictions(
     *,
     layer: str,
     images: PathLike | None = None,
-    db: str | None = None,
+    db: Database = None,
 ) -> PredictionsImported:
     """Take a network's answers, a COCO results or keypoints file, in as a layer to be reviewed.
 
-    Image ids are numbers of frames; with a folder of `images` pictures are known by their bytes.
+    Args:
+        dataset: Folder of a dataset.
+        path: COCO results or keypoints file of a network.
+        layer: Name of the network.
+        images: Folder of its images, which are then known by their bytes; default: image ids are
+            numbers of frames.
 
     Raises:
         FormatError: for a file that cannot be read, or is of other frames or joints.
@@ -123,17 +159,21 @@ def import_predictions(
 def check(
     dataset: PathLike,
     *,
-    frames: int | None = None,
+    frames: Count | None = None,
     audit: bool = True,
     audited: PathLike | None = None,
-    assets: PathLike | None = None,
-    workers: int = 1,
-    device: str = "auto",
-    db: str | None = None,
+    assets: StoredAssets = None,
+    workers: Workers = 1,
+    device: Device = "auto",
+    db: Database = None,
 ) -> dict[str, dict[str, int]]:
     """Validate and audit a data set and store of whom there is doubt, for the risk queue.
 
-    `audited`: the file that `synthstudio audit --json` printed, instead of an audit.
+    Args:
+        dataset: Folder of a dataset.
+        frames: Only the first N frames.
+        audit: Also audit by ray casting, which is slow.
+        audited: Use this output of audit --json instead of an audit.
     """
     from synthstudio.review.risk import findings
 
@@ -159,8 +199,12 @@ def check(
     }
 
 
-def counts(dataset: PathLike, *, db: str | None = None) -> Counts:
-    """How far the review of a data set is, and who did what."""
+def counts(dataset: PathLike, *, db: Database = None) -> Counts:
+    """How far the review of a data set is, and who did what.
+
+    Args:
+        dataset: Folder of a dataset.
+    """
     from synthstudio.review import history
     from synthstudio.review.datasets import content_key
 
@@ -171,13 +215,21 @@ def counts(dataset: PathLike, *, db: str | None = None) -> Counts:
 def events(
     dataset: PathLike,
     *,
-    frame: int | None = None,
-    instance: int | None = None,
+    frame: Whole | None = None,
+    instance: Count | None = None,
     who: str | None = None,
-    limit: int = 100,
-    db: str | None = None,
+    limit: Annotated[int, Option(minimum=1, maximum=1_000_000)] = 100,
+    db: Database = None,
 ) -> list[Event]:
-    """The last events, oldest first."""
+    """The last events, oldest first.
+
+    Args:
+        dataset: Folder of a dataset.
+        frame: Only people of this frame.
+        instance: Only this person.
+        who: Only events of this author.
+        limit: Only the last N events.
+    """
     from synthstudio.review.datasets import content_key
     from synthstudio.review.history import iter_events
 
@@ -190,7 +242,7 @@ def events(
         return list(deque(found, maxlen=limit))
 
 
-def check_replay(dataset: PathLike, *, db: str | None = None) -> list[str]:
+def check_replay(dataset: PathLike, *, db: Database = None) -> list[str]:
     """Replay all events and compare with the items; what disagrees, a line each."""
     from synthstudio.review import history
     from synthstudio.review.datasets import content_key
@@ -199,8 +251,13 @@ def check_replay(dataset: PathLike, *, db: str | None = None) -> list[str]:
         return list(history.check_replay(store, content_key(data)))
 
 
-def backup(db: str, out: PathLike) -> int:
-    """Copy a whole store as it is at one moment; returns the copy's bytes."""
+def backup(db: StoreUrl, out: PathLike) -> int:
+    """Copy a whole store as it is at one moment; returns the copy's bytes.
+
+    Args:
+        db: Address of the store: sqlite:///FILE or postgresql://USER@HOST/NAME.
+        out: New file for the copy.
+    """
     from synthstudio.review import store as stores
 
     target = to_file(out, "out", new=True)
@@ -209,7 +266,7 @@ def backup(db: str, out: PathLike) -> int:
     return target.stat().st_size
 
 
-def members(db: str, *, role_of: dict[str, str | None] | None = None) -> dict[str, str]:
+def members(db: StoreUrl, *, role_of: dict[str, str | None] | None = None) -> dict[str, str]:
     """Members of a store and their roles; `role_of` sets roles first, None removes a member."""
     from synthstudio.review.store import open_store
     from synthstudio.review.team import members as team
@@ -221,18 +278,26 @@ def members(db: str, *, role_of: dict[str, str | None] | None = None) -> dict[st
 
 
 def tokens(
-    db: str,
+    db: StoreUrl,
     *,
     make: str | None = None,
-    role: str | None = None,
+    role: Role | None = None,
     label: str = "token",
-    days: int = 90,
-    revoke: int | None = None,
+    days: Annotated[int, Option(minimum=1, maximum=366)] = 90,
+    revoke: Count | None = None,
 ) -> tuple[list[Token], str | None]:
     """Tokens of programs, all that were ever made; `make`: one for this person, first.
 
-    Returns them and the text of the new one, which nobody can learn again. `role`: at most that of
-    the person, who else has to be a member; `revoke`: the number of a token that ends now.
+    Args:
+        db: Address of the store: sqlite:///FILE or postgresql://USER@HOST/NAME.
+        make: Member for whom to make a token, printed once.
+        role: With `make`: the role, at most the member's own.
+        label: With `make`: what it is for.
+        days: With `make`: days until it ends.
+        revoke: Number of a token to end.
+
+    Returns:
+        Them and the text of the new one, which nobody can learn again.
     """
     from synthstudio.review import tokens as programs
     from synthstudio.review.store import open_store
@@ -321,11 +386,15 @@ def event_row(event: Event) -> dict[str, Any]:
 
 
 def invite(
-    db: str, name: str, *, role: str = "reviewer", url: str | None = None
+    db: StoreUrl, name: str, *, role: Role = "reviewer", url: Address = None
 ) -> tuple[Code, str]:
     """Invite somebody to the studio of a store; return the code and the link that is shown once.
 
-    `url`: the studio's address; without it the link begins with a slash. A member keeps the role.
+    Args:
+        db: Address of the store: sqlite:///FILE or postgresql://USER@HOST/NAME.
+        name: Name to sign in by.
+        role: Role of the new member; existing members keep theirs.
+        url: Address of the studio, for the link: https://HOST; else the link begins with a slash.
     """
     from synthstudio.review.team import accounts as team
 
@@ -336,15 +405,26 @@ def invite(
     return _linked(db, run, url)
 
 
-def reset_password(db: str, name: str, *, url: str | None = None) -> tuple[Code, str]:
-    """End somebody's password and sessions; return a code for another and its link, once."""
+def reset_password(db: StoreUrl, name: str, *, url: Address = None) -> tuple[Code, str]:
+    """End somebody's password and sessions; return a code for another and its link, once.
+
+    Args:
+        db: Address of the store: sqlite:///FILE or postgresql://USER@HOST/NAME.
+        name: Name to sign in by.
+        url: Address of the studio, for the link: https://HOST; else the link begins with a slash.
+    """
     from synthstudio.review.team import accounts as team
 
     return _linked(db, lambda store, me: team.reset_password(store, name, by=me), url)
 
 
-def accounts(db: str, *, revoke: str | None = None) -> list[Account]:
-    """Everybody who has an account or is invited, by name; `revoke`: revoke this one's first."""
+def accounts(db: StoreUrl, *, revoke: str | None = None) -> list[Account]:
+    """Everybody who has an account or is invited, by name.
+
+    Args:
+        db: Address of the store: sqlite:///FILE or postgresql://USER@HOST/NAME.
+        revoke: Account to revoke first, with its sessions, tokens and invitations.
+    """
     from synthstudio.review.store import open_store
     from synthstudio.review.team import accounts as team
 

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_count, to_path, to_workers
+from synthstudio.api.arguments import (
+    DEVICES,
+    Device,
+    Keypoints,
+    Kind,
+    Option,
+    PathLike,
+    Workers,
+    to_choice,
+    to_count,
+    to_path,
+    to_workers,
+)
 from synthstudio.api.model import Model
 from synthstudio.api.outside import SUFFIXES, network_file, to_network
 from synthstudio.api.progress import steps_if
@@ -44,28 +56,22 @@ def robustness(
     runs: Sequence[Any],
     out: PathLike = "exports/robustness",
     *,
-    frames: int = 100,
-    challenges: Sequence[str] = CHALLENGES,
-    kind: str | None = None,
-    keypoints: str | Sequence[str] | None = None,
-    workers: int = 1,
-    device: str = "auto",
+    frames: Annotated[int, Option(minimum=2)] = 100,
+    challenges: Annotated[Sequence[str], Option(name="--challenge")] = CHALLENGES,
+    kind: Kind = None,
+    keypoints: Keypoints = None,
+    workers: Workers = 1,
+    device: Device = "auto",
     progress: bool = True,
 ) -> dict[str, Any]:
     """Hold networks against dark, glare, crowds and the like, each beside the plain scene.
 
     Args:
-        runs: Folders of runs, .safetensors and exported .onnx files, "default", functions or files
-            of other programs (as `evaluate` takes them); the first is what others are compared
-            with.
-        out: Keeps the challenges' data sets, which later calls use again, and gets the page
-            robustness.html and robustness.json.
+        runs: Runs, .safetensors and exported .onnx files, "default", functions or other programs'
+            files; the first is the baseline.
+        out: Folder of the page; it keeps the challenges for later runs.
         frames: People of each challenge.
-        challenges: Which of them.
-        kind: Whose the .onnx and .tflite files are: movenet, ...
-        keypoints: The order of the joints of functions and of files with `kind`.
-        workers: Processes that render.
-        device: `auto`, `cpu` or `cuda`.
+        challenges: Only this challenge; may be repeated.
 
     Returns:
         `rows` of figures with their intervals, and where the page is.

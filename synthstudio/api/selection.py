@@ -80,12 +80,12 @@ def split(
     """Split a data set anew so that nothing leaks, alike in how much is hidden.
 
     Args:
-        dataset: The data set, which stays as it is.
+        dataset: Folder or URL of a dataset.
         by: What may not be in two splits: group, clip, motion, identity, pose, asset.
         shares: Of train, val and test.
-        seed: Decides between equal choices.
-        table: Write a CSV table of splits.
-        out: Write a data set that says them.
+        seed: Seed; breaks ties.
+        table: Write the splits as a CSV table.
+        out: Write a dataset with these splits.
 
     Raises:
         DatasetError: for unknown keys, or too few independent groups to split.
@@ -147,12 +147,12 @@ def merge(
     """Join the parts of one run into its bytes, or whole data sets into a new one.
 
     Args:
-        parts: Folders made with `part`, or with `sets` data sets of any runs.
-        out: The new data set's folder.
-        sets: They are whole data sets.
-        resume: Go on with a merge.
-        allow_mixed: Join parts of other versions or machines.
-        drop_doubled: With `sets`, leave out pictures that came before.
+        parts: All parts of one run; with `sets`, whole datasets.
+        out: Folder or URL of the merged dataset.
+        sets: Merge whole datasets of any runs into a new one.
+        resume: Continue an interrupted run.
+        allow_mixed: Merge parts of other versions or machines.
+        drop_doubled: With `sets`: leave out duplicate images.
 
     Raises:
         DatasetError: for parts that do not belong together, or an `out` that is not free.

@@ -15,9 +15,8 @@ def skeleton(path: PathLike, *, category: str | None = None) -> Skeleton:
     """A skeleton of your own: names, limbs, pairs and sigmas of its joints.
 
     Args:
-        path: Its definition in YAML or JSON (docs/skeletons.md), or a COCO file: then that of a
-            category with keypoints.
-        category: Which one, where a COCO file has several.
+        path: Definition in YAML or JSON, or a COCO file.
+        category: Category of a COCO file that has several with keypoints.
 
     Raises:
         RecipeError: for a definition that does not hold, with the field; FormatError: for a COCO

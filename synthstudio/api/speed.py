@@ -6,14 +6,27 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from synthstudio.api.arguments import PathLike, to_choice, to_count, to_folder, to_path
-from synthstudio.api.inference import EXPORTED, RUNTIMES
+from synthstudio.api.arguments import (
+    RUNTIMES,
+    Count,
+    Option,
+    PathLike,
+    Runtime,
+    Whole,
+    to_choice,
+    to_count,
+    to_folder,
+    to_path,
+)
+from synthstudio.api.inference import EXPORTED
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError
 from synthstudio.inference.onnx_model import SUFFIX
 from synthstudio.models.packaged import DEFAULT, default_model
+
+Positive = Annotated[float, Option(minimum=0)]
 
 
 def benchmark(
@@ -21,8 +34,8 @@ def benchmark(
     *,
     batches: Sequence[int] = (1, 16),
     threads: Sequence[int] = (1,),
-    runtime: str = "auto",
-    rounds: int = 50,
+    runtime: Runtime = "auto",
+    rounds: Count = 50,
     dataset: PathLike | None = None,
     split: str = "test",
     out: PathLike | None = None,
@@ -30,14 +43,14 @@ def benchmark(
     """Time networks on this machine's CPU, and see what they find.
 
     Args:
-        models: Runs' folders, weights, exported .onnx files, or "default".
+        models: Runs, .safetensors or .onnx files, or "default".
         batches: Numbers of people in one call.
         threads: Numbers of threads.
         runtime: "torch" or "onnx"; "auto" takes a run's weights and its model.onnx if it has one.
-        rounds: Calls of each setting.
-        dataset: People on whom joints found are counted (PCK@0.1).
-        split: Of the data set.
-        out: A new folder for benchmark.json and report.html.
+        rounds: Timed calls of each setting.
+        dataset: Also count the joints found of its people (PCK@0.1).
+        split: Split of the dataset; empty: all.
+        out: New folder for benchmark.json and report.html.
 
     Returns:
         Figures as plain values, and a table for people.
@@ -167,12 +180,12 @@ def compress(
     dataset: PathLike,
     out: PathLike,
     *,
-    target_ms: float | None = None,
-    target_mflops: float | None = None,
-    people: int = 1,
-    threads: int = 1,
-    fine_tune_steps: int = 0,
-    rounds: int = 50,
+    target_ms: Positive | None = None,
+    target_mflops: Positive | None = None,
+    people: Annotated[int, Option(minimum=1, maximum=4096)] = 1,
+    threads: Annotated[int, Option(minimum=1, maximum=256)] = 1,
+    fine_tune_steps: Whole = 0,
+    rounds: Count = 50,
     val: Sequence[str] = ("val",),
     test: Sequence[str] = ("test",),
     log: Callable[[str], None] = lambda line: None,
@@ -180,15 +193,15 @@ def compress(
     """Make a network faster, and say what that costs.
 
     Args:
-        run: A run's folder or a .safetensors file.
+        run: Folder of a run, or a .safetensors file.
         dataset: A data set with the splits val (to calibrate and choose by) and test (reported),
             and train, to fine-tune on.
-        out: A new folder: model.onnx, what was picked; candidates/; compress.json; report.html.
-        target_ms: Median milliseconds of a call that is to be reached.
+        out: New folder for model.onnx, table and report.
+        target_ms: Target of the median latency of a call, ms.
         target_mflops: Or target of millions of multiply-adds a person.
-        people: In a call.
-        threads: Of a call.
-        fine_tune_steps: Steps of training after channels were pruned; 0: prune none.
+        people: People in a call.
+        threads: Threads of a call.
+        fine_tune_steps: Steps of training after pruning; 0: prune nothing.
         rounds: Timed calls of each candidate.
         val: Splits to calibrate and choose by; none: all.
         test: Splits to report.

@@ -6,7 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_path, to_workers
+from synthstudio.api.arguments import (
+    DEVICES,
+    Device,
+    Keypoints,
+    Kind,
+    PathLike,
+    Workers,
+    to_choice,
+    to_path,
+    to_workers,
+)
 from synthstudio.api.progress import steps_if
 from synthstudio.api.recipes import scene_file
 from synthstudio.api.robustness import made_set, opened
@@ -44,11 +54,11 @@ def stress(
     model: Any,
     out: PathLike = "exports/stress",
     *,
-    kind: str | None = None,
-    keypoints: str | Sequence[str] | None = None,
+    kind: Kind = None,
+    keypoints: Keypoints = None,
     quick: bool = False,
-    workers: int = 1,
-    device: str = "auto",
+    workers: Workers = 1,
+    device: Device = "auto",
     progress: bool = True,
 ) -> dict[str, Any]:
     """The stress test: joints lost to an object, a person, the own body and the frame.
@@ -57,14 +67,10 @@ def stress(
     changes of the same joints of the same people.
 
     Args:
-        model: A network as `evaluate` takes it.
-        out: Keeps the data sets, which later calls use again; the page, its pictures of the worst
-            and the figures go into a folder there named after the network.
-        kind: Whose file it is: movenet, ...
-        keypoints: The order of the joints of a function or of a file with `kind`.
-        quick: The first 100 moments alone.
-        workers: Processes that render.
-        device: `auto`, `cpu` or `cuda`.
+        model: A run, .safetensors or exported .onnx file, "default", a function or another
+            program's file.
+        out: Folder of the pages; it keeps the test's data sets.
+        quick: The first 100 of the 1,000 moments.
 
     Returns:
         `version`, `moments`, `clean` and `rows` of figures with their intervals, `page` and the

@@ -16,6 +16,7 @@ from typer.main import get_command
 
 from synthstudio.cli import generate, inspect, predict, review, select, studio, train
 from synthstudio.cli.options import log
+from synthstudio.cli.signatures import add
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.outputs import disk_errors
 
@@ -83,7 +84,7 @@ COMMANDS = (
 """In the order in which --help lists them; a command is named after its function."""
 
 for command in COMMANDS:
-    app.command(command.__name__.strip("_").replace("_", "-"))(command)
+    add(app, command)
 app.add_typer(review.app)
 app.add_typer(train.experiment_app)
 

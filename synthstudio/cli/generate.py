@@ -10,27 +10,15 @@ import typer
 
 from synthstudio.api.progress import waiting
 from synthstudio.cli.options import (
-    AssetsOption,
-    DatasetArgument,
-    DeviceOption,
-    EngineOption,
-    EngineWorkersOption,
     JsonOption,
-    RendererOption,
     SceneArgument,
     SeedOption,
-    StoredAssetsOption,
     WorkersOption,
     finish,
     log,
 )
+from synthstudio.cli.signatures import Call, command
 from synthstudio.core.amounts import frames_text, people_text
-
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
-AllowMixedOption = Annotated[
-    bool,
-    typer.Option("--allow-mixed", help="Resume even if recipe, version or machine differ."),
-]
 
 
 def demo(
@@ -44,26 +32,18 @@ def demo(
     finish(result, as_json, _demo_text(result))
 
 
+@command("generation.generate", arguments="", skip="recipe frames_per_shard")
 def generate(
+    call: Call,
     scene: SceneArgument,
     frames: Annotated[int | None, typer.Option(min=1, help="Override the recipe's frames.")] = None,
     seed: SeedOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Output folder or URL; default: exports/NAME.")
     ] = None,
-    assets: AssetsOption = None,
-    workers: EngineWorkersOption = 1,
-    engine: EngineOption = "local",
-    device: DeviceOption = "auto",
-    renderer: RendererOption = "raster",
-    resume: ResumeOption = False,
-    allow_mixed: AllowMixedOption = False,
     part: Annotated[
         str | None, typer.Option(help="Generate one part of the run, e.g. 3/8; then merge.")
     ] = None,
-    skip_failed: Annotated[
-        bool, typer.Option("--skip-failed", help="Record frames that fail twice and continue.")
-    ] = False,
     plan: Annotated[
         bool, typer.Option("--plan", help="Only estimate speed, time and disk space.")
     ] = False,
@@ -83,31 +63,11 @@ def generate(
     recipe = recipe.with_(**changes) if changes else recipe
     folder = out or Path("exports") / recipe.name
     if plan:
-        estimate = generation.plan(
-            recipe,
-            folder,
-            assets=assets,
-            workers=workers,
-            engine=engine,
-            device=device,
-            renderer=renderer,
-        )
+        names = ("assets", "workers", "engine", "device", "renderer")
+        estimate = generation.plan(recipe, folder, **{k: call.keywords[k] for k in names})
         finish(estimate.as_json(), as_json, estimate.text())
         return
-    dataset = generation.generate(
-        recipe,
-        folder,
-        assets=assets,
-        workers=workers,
-        engine=engine,
-        device=device,
-        renderer=renderer,
-        resume=resume,
-        allow_mixed=allow_mixed,
-        part=_part(part),
-        skip_failed=skip_failed,
-        on_note=lambda note: log(f"note: {note}"),
-    )
+    dataset = call(recipe, folder, part=_part(part), on_note=lambda note: log(f"note: {note}"))
     made = dataset.summary
     if made.set_aside:
         log(f"{len(made.set_aside)} damaged shards were moved to {made.folder / 'set-aside'}")
@@ -136,41 +96,23 @@ def generate(
         raise typer.Exit(1)
 
 
+@command("generation.draw_preview", arguments="", skip="recipe")
 def preview(
+    call: Call,
     scene: SceneArgument,
-    index: Annotated[int, typer.Option(min=0, help="Index of the frame.")] = 0,
-    out: Annotated[Path, typer.Option(help="PNG, JPG or WebP file.")] = Path("preview.png"),
-    moment: Annotated[
-        bool,
-        typer.Option(
-            "--moment",
-            help="Draw moment INDEX: all its variants side by side, or its clip as a strip "
-            "(as an animation if OUT ends in .webp).",
-        ),
-    ] = False,
+    index: Any = 0,
+    out: Any = Path("preview.png"),
+    moment: Any = False,
     seed: SeedOption = None,
-    assets: AssetsOption = None,
-    device: DeviceOption = "auto",
-    renderer: RendererOption = "raster",
     as_json: JsonOption = False,
 ) -> None:
     """Draw one frame of a recipe with its joints, boxes and causes of occlusion."""
-    from synthstudio.api.generation import draw_preview
     from synthstudio.api.recipes import Recipe
 
     recipe = Recipe.load(scene)
-    recipe = recipe if seed is None else recipe.with_(seed=seed)
     what = f"{'moment' if moment else 'frame'} {index}"
     with waiting(f"drawing {what}"):
-        draw_preview(
-            recipe,
-            index,
-            out,
-            moment=moment,
-            assets=assets,
-            device=device,
-            renderer=renderer,
-        )
+        call(recipe if seed is None else recipe.with_(seed=seed))
     finish({"out": str(out), "index": index}, as_json, f"{what} drawn in {out}")
 
 
@@ -181,22 +123,11 @@ def schema() -> None:
     typer.echo(json.dumps(recipe_schema(), indent=2, sort_keys=True))
 
 
-def frame(
-    dataset: DatasetArgument,
-    index: Annotated[int, typer.Argument(min=0, help="Index of the frame.")],
-    out: Annotated[Path | None, typer.Option(help="Write the re-rendered image here.")] = None,
-    drawn: Annotated[
-        Path | None, typer.Option(help="Write it with its labels drawn: PNG, JPG or WebP.")
-    ] = None,
-    assets: StoredAssetsOption = None,
-    device: DeviceOption = "auto",
-    as_json: JsonOption = False,
-) -> None:
+@command("generation.remake", arguments="dataset index")
+def frame(call: Call, index: Any, as_json: JsonOption = False) -> None:
     """Re-render a stored frame and compare it with what is stored."""
-    from synthstudio.api.generation import remake
-
     with waiting(f"re-rendering frame {index}"):
-        agreement = remake(dataset, index, out=out, drawn=drawn, assets=assets, device=device)
+        agreement = call()
     result = {
         "index": index,
         "held": agreement.held,
@@ -209,46 +140,12 @@ def frame(
         raise typer.Exit(1)
 
 
-def occlude(
-    annotations: Annotated[Path, typer.Argument(help="COCO keypoint file.")],
-    images: Annotated[Path, typer.Option(help="Folder of its photos.")],
-    recipe: Annotated[Path, typer.Option(help="Recipe file, e.g. scenes/occlude.yaml.")],
-    out: Annotated[Path, typer.Option(help="Folder or URL of the new dataset.")],
-    each: Annotated[
-        int | None,
-        typer.Option(min=1, max=1000, help="Occluded frames per photo; default: the recipe's."),
-    ] = None,
-    seed: SeedOption = None,
-    assets: AssetsOption = None,
-    workers: EngineWorkersOption = 1,
-    engine: EngineOption = "local",
-    device: DeviceOption = "cpu",
-    resume: ResumeOption = False,
-    allow_mixed: AllowMixedOption = False,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out photos that cannot be used.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
+@command("generation.occlude")
+def occlude(call: Call, as_json: JsonOption = False) -> None:
     """Occlude people in annotated photos with objects and other people; labels follow."""
-    from synthstudio.api import generation
     from synthstudio.api.selection import leaks
 
-    dataset = generation.occlude(
-        annotations,
-        images,
-        recipe,
-        out,
-        each=each,
-        seed=seed,
-        assets=assets,
-        workers=workers,
-        engine=engine,
-        device=device,
-        resume=resume,
-        allow_mixed=allow_mixed,
-        skip_broken=skip_broken,
-    )
+    dataset = call()
     made, found = dataset.summary, dataset.summary.summary
     for note in made.notes:
         log(f"left out: {note}")
@@ -283,21 +180,10 @@ def occlude(
     )
 
 
-def objects(
-    out: Annotated[Path, typer.Argument(help="New folder.")],
-    count: Annotated[int, typer.Option(min=1, max=100_000, help="Number of pictures.")] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
-    kind: Annotated[
-        list[str] | None, typer.Option(help="Only this kind; may be repeated. Default: all.")
-    ] = None,
-    size: Annotated[int, typer.Option(min=16, max=2048, help="Longest side in pixels.")] = 256,
-    device: DeviceOption = "auto",
-    as_json: JsonOption = False,
-) -> None:
+@command("generation.render_objects")
+def objects(call: Call, out: Any, count: Any, as_json: JsonOption = False) -> None:
     """Render objects as RGBA pictures, to paste over people while training (docs/transforms.md)."""
-    from synthstudio.api.generation import render_objects
-
-    kinds = render_objects(out, count=count, seed=seed, kinds=kind, size_px=size, device=device)
+    kinds = call()
     text = f"{count} objects of {len(kinds)} kinds in {out}"
     finish({"out": str(out), "objects": count, "kinds": kinds}, as_json, text)
 

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from synthstudio.cli.options import (
-    AskWorkersOption,
-    DeviceOption,
-    EngineOption,
-    JsonOption,
-    Runtime,
-    RuntimeOption,
-    WhereOption,
-    finish,
-    log,
-)
+from synthstudio.cli.options import JsonOption, finish, log
+from synthstudio.cli.signatures import Call, command
 from synthstudio.core.amounts import images_text, people_text
 
 
+@command("inference.predict_to_folder", arguments="")
 def predict(
+    call: Call,
     weights: Annotated[
         Path,
         typer.Argument(
@@ -30,6 +23,9 @@ def predict(
             "`default`: the network that comes with the package."
         ),
     ],
+    boxes: Any,
+    detector: Any,
+    into: Any,
     source: Annotated[
         Path | None,
         typer.Argument(help="Photo, folder of photos, video, dataset or COCO file."),
@@ -37,46 +33,9 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="New folder for the results; default: SOURCE-people.")
     ] = None,
-    boxes: Annotated[
-        Path | None, typer.Option(help="Person boxes: COCO annotations or results.")
-    ] = None,
-    detector: Annotated[
-        str,
-        typer.Option(
-            help="Or a person detector: an .onnx file that export-model wrote of a run of fcpose, "
-            "or a name or folder of transformers."
-        ),
-    ] = "",
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="Least score of boxes.")] = 0.5,
-    images: Annotated[
-        Path | None, typer.Option(help="Images of a COCO file; default: beside it.")
-    ] = None,
-    where: WhereOption = "",
-    draw: Annotated[int, typer.Option(min=0, help="Draw the first N images.")] = 100,
-    smooth: Annotated[
-        int, typer.Option(min=0, max=99, help="Temporal smoothing window of clips, in frames.")
-    ] = 7,
-    flip: Annotated[bool, typer.Option("--flip", help="Use flip testing.")] = False,
-    peaks: Annotated[
-        int, typer.Option(min=0, max=20, help="Also write the N highest peaks of each heatmap.")
-    ] = 0,
-    batch: Annotated[int, typer.Option(min=1, max=4096, help="Batch size.")] = 64,
-    into: Annotated[
-        str | None,
-        typer.Option(help="Also store in this review store: sqlite:///FILE or postgresql://..."),
-    ] = None,
-    layer: Annotated[
-        str, typer.Option(help="With --into: name of the layer; default: that of the run.")
-    ] = "",
-    device: DeviceOption = "auto",
-    runtime: RuntimeOption = "auto",
-    workers: AskWorkersOption = None,
-    engine: EngineOption = "local",
     as_json: JsonOption = False,
 ) -> None:
     """Predict people's joints, what occludes them, and the confidence in both."""
-    from synthstudio.api.inference import predict_to_folder
-
     if source is None:
         weights, source = Path("default"), weights
     if out is None:
@@ -89,64 +48,29 @@ def predict(
         )
     if into is not None and source.exists() and not (source / "dataset.json").is_file():
         raise typer.BadParameter("only for a dataset of synthstudio", param_hint="--into")
-    result = predict_to_folder(
-        weights,
-        source,
-        out,
-        boxes=boxes,
-        detector=detector,
-        min_score=min_score,
-        images=images,
-        where=where,
-        draw=draw,
-        smooth=smooth,
-        flip=flip,
-        peaks=peaks,
-        batch=batch,
-        into=into,
-        layer=layer,
-        device=device,
-        runtime=runtime,
-        workers=workers,
-        engine=engine,
-    )
+    result = call(weights, source, out)
     text = f"{people_text(result['people'])} in {images_text(result['pictures'])}, in {out}"
     if into is not None:
         text += f"; layer {result['layer']} in the review store"
     finish(result, as_json, text)
 
 
+@command("model.Model.export", arguments="")
 def export_model(
-    weights: Annotated[Path, typer.Argument(help="Folder of a run, or a .safetensors file.")],
+    call: Call,
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or a .safetensors file.")],
+    format: Any,
     out: Annotated[
         Path | None, typer.Option(help="New file; default: model.onnx or model.pt2 in the run.")
     ] = None,
-    to: Annotated[
-        Literal["onnx", "torch"],
-        typer.Option("--format", help="For ONNX Runtime, or for torch.export.load."),
-    ] = "onnx",
-    flip: Annotated[bool, typer.Option("--flip", help="Put flip testing into the file.")] = False,
-    floats: Annotated[
-        bool, typer.Option("--floats", help="Take floats from 0 to 1 instead of uint8.")
-    ] = False,
-    stored: Annotated[
-        Literal["int16", "float32"],
-        typer.Option("--weights", help="How an ONNX file stores them; it computes in float32."),
-    ] = "int16",
     as_json: JsonOption = False,
 ) -> None:
     """Export a network with its decoder to one file that runs without synthstudio."""
     from synthstudio.api.model import Model
 
-    name = "model.onnx" if to == "onnx" else "model.pt2"
-    folder = weights if weights.is_dir() else weights.parent
-    made = Model.load(weights, device="cpu").export(
-        folder / name if out is None else out,
-        format=to,
-        flip=flip,
-        floats=floats,
-        weights=stored,
-    )
+    name = "model.onnx" if format == "onnx" else "model.pt2"
+    folder = run if run.is_dir() else run.parent
+    made = call(Model.load(run, device="cpu"), folder / name if out is None else out)
     finish(
         made,
         as_json,
@@ -156,19 +80,10 @@ def export_model(
     )
 
 
-def suggest(
-    evaluation: Annotated[Path, typer.Argument(help="Folder of an evaluation.")],
-    out: Annotated[Path, typer.Option(help="New recipe file.")],
-    like: Annotated[
-        Path | None, typer.Option(help="Recipe to start from, e.g. that of the training data.")
-    ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Number of frames of the recipe.")] = 200,
-    as_json: JsonOption = False,
-) -> None:
+@command("inference.suggest")
+def suggest(call: Call, out: Any, as_json: JsonOption = False) -> None:
     """Write a recipe for more of what a network fails at."""
-    from synthstudio.api import inference
-
-    found, text = inference.suggest(evaluation, out, like=like, frames=frames)
+    found, text = call()
     finish(
         {"out": str(out), **found},
         as_json,
@@ -185,83 +100,34 @@ def _numbers(text: str, hint: str) -> list[int]:
         ) from error
 
 
+@command("speed.benchmark")
 def benchmark(
-    models: Annotated[
-        list[Path], typer.Argument(help="Runs, .safetensors or .onnx files, or `default`.")
-    ],
+    call: Call,
     batches: Annotated[str, typer.Option(help="People in one call, joined by commas.")] = "1,16",
     threads: Annotated[str, typer.Option(help="Threads, joined by commas.")] = "1",
-    runtime: Annotated[
-        Runtime, typer.Option(help="auto: a run's weights, and its model.onnx if it has one.")
-    ] = "auto",
-    rounds: Annotated[int, typer.Option(min=1, help="Timed calls of each setting.")] = 50,
-    dataset: Annotated[
-        Path | None, typer.Option(help="Also count the joints found of its people (PCK@0.1).")
-    ] = None,
-    split: Annotated[str, typer.Option(help="Split of the dataset; empty: all.")] = "test",
-    out: Annotated[
-        Path | None, typer.Option(help="New folder for benchmark.json and report.html.")
-    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Time networks on this machine: latency, throughput, memory, load time."""
-    from synthstudio.api import speed
-
-    figures, text = speed.benchmark(
-        models,
-        batches=_numbers(batches, "--batches"),
-        threads=_numbers(threads, "--threads"),
-        runtime=runtime,
-        rounds=rounds,
-        dataset=dataset,
-        split=split,
-        out=out,
+    figures, text = call(
+        batches=_numbers(batches, "--batches"), threads=_numbers(threads, "--threads")
     )
     finish(figures, as_json, text)
 
 
-def compress(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, or a .safetensors file.")],
-    dataset: Annotated[
-        Path, typer.Option(help="Dataset with splits val and test, and train to fine-tune on.")
-    ],
-    out: Annotated[Path, typer.Option(help="New folder for model.onnx, table and report.")],
-    target_ms: Annotated[
-        float | None, typer.Option(min=0, help="Target of the median latency of a call, ms.")
-    ] = None,
-    target_mflops: Annotated[
-        float | None, typer.Option(min=0, help="Or target of millions of multiply-adds a person.")
-    ] = None,
-    people: Annotated[int, typer.Option(min=1, max=4096, help="People in a call.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of a call.")] = 1,
-    fine_tune_steps: Annotated[
-        int, typer.Option(min=0, help="Steps of training after pruning; 0: prune nothing.")
-    ] = 0,
-    rounds: Annotated[int, typer.Option(min=1, help="Timed calls of each candidate.")] = 50,
-    as_json: JsonOption = False,
-) -> None:
+@command("speed.compress", skip="val test")
+def compress(call: Call, as_json: JsonOption = False) -> None:
     """Make a network faster: thinner bank, pruned channels, int8; pick one by a target."""
-    from synthstudio.api import speed
-
-    figures, text = speed.compress(
-        run,
-        dataset,
-        out,
-        target_ms=target_ms,
-        target_mflops=target_mflops,
-        people=people,
-        threads=threads,
-        fine_tune_steps=fine_tune_steps,
-        rounds=rounds,
-        log=log,
-    )
+    figures, text = call(log=log)
     finish(figures, as_json, text)
 
 
+@command("live.run_live", "live.live", arguments="", skip="model finder")
 def live(
+    call: Call,
     weights: Annotated[
         Path, typer.Argument(help="Folder of a run, a .safetensors or .onnx file, or default.")
     ],
+    out: Any,
     source: Annotated[str, typer.Argument(help="Video, or rtsp://... of a stream.")] = "",
     camera: Annotated[
         int | None, typer.Option(min=0, max=99, help="Or a camera, by its number.")
@@ -270,81 +136,26 @@ def live(
         list[str] | None,
         typer.Option(help="Where people are: X,Y,W,H of each, or a COCO file by picture number."),
     ] = None,
-    detector: Annotated[
-        str,
-        typer.Option(
-            help="Or a person detector: an .onnx file that export-model wrote of a run of fcpose, "
-            "or a name or folder of transformers."
-        ),
-    ] = "",
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="Least score of boxes.")] = 0.5,
-    every: Annotated[
-        int,
-        typer.Option(min=0, help="Look for people every N pictures; 0: when nobody is followed."),
-    ] = 30,
-    minimum: Annotated[
-        float, typer.Option(min=0, max=1, help="Confidence below which somebody is lost.")
-    ] = 0.2,
-    smooth: Annotated[
-        bool, typer.Option("--smooth/--no-smooth", help="Steady joints by the one-euro filter.")
-    ] = True,
-    min_cutoff: Annotated[
-        float,
-        typer.Option(min=0.01, max=1000, help="One-euro minimum cutoff, Hz; lower is steadier."),
-    ] = 1.0,
-    beta: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1000,
-            help="One-euro speed coefficient; higher lags less.",
-        ),
-    ] = 3.0,
-    realtime: Annotated[
-        bool, typer.Option("--realtime", help="Let a video come at its own pace, as a camera.")
-    ] = False,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, max=3600, help="Seconds to wait for a picture.")
-    ] = 10.0,
-    frames: Annotated[int, typer.Option(min=0, help="Stop after N pictures; 0: never.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Video to write, with the people drawn.")] = None,
     window: Annotated[
         bool | None,
         typer.Option("--window/--no-window", help="Show a window; default: if there can be one."),
     ] = None,
-    device: DeviceOption = "auto",
-    runtime: RuntimeOption = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object a picture, then one of all.")
     ] = False,
 ) -> None:
     """Follow people in a camera, a video or a stream; q or Ctrl-C ends it."""
-    from synthstudio.api.live import run_live
-
     if (camera is None) == (not source):
         raise typer.BadParameter("give a video, a stream or --camera", param_hint="SOURCE")
 
     def tell(line: dict[str, Any]) -> None:
         typer.echo(json.dumps(line, sort_keys=True))
 
-    result = run_live(
+    result = call(
         weights,
         source if camera is None else camera,
         boxes=_boxes(boxes),
-        detector=detector,
-        min_score=min_score,
-        every=every,
-        minimum=minimum,
-        smooth=smooth,
-        min_cutoff_hz=min_cutoff,
-        beta=beta,
-        realtime=realtime,
-        timeout_s=timeout,
-        frames=frames,
-        out=out,
         window=window,
-        device=device,
-        runtime=runtime,
         tell=tell if as_json else None,
     )
     if as_json:

@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from synthstudio.api.exchange import FORMATS
+from synthstudio.api.arguments import FORMATS
 from synthstudio.api.progress import waiting
-from synthstudio.cli.options import (
-    SKELETON_NAMES,
-    DeviceOption,
-    FormatOption,
-    JsonOption,
-    ReviewedArgument,
-    StoredAssetsOption,
-    WorkersOption,
-    finish,
-)
+from synthstudio.cli.options import JsonOption, finish
+from synthstudio.cli.signatures import Call, add
+from synthstudio.cli.signatures import command as from_api
 from synthstudio.core.amounts import frames_text, people_text
 
 DATASET = "dataset"
-Role = Literal["viewer", "reviewer", "lead", "admin"]
-"""Each may do what those before it may."""
-
-
-DbOption = Annotated[
-    str | None,
-    typer.Option(
-        "--db",
-        envvar="SYNTHSTUDIO_DB",
-        help="sqlite:///FILE or postgresql://USER@HOST/NAME; default: review.db beside the "
-        "set, or that of the studio which reviewed it.",
-    ),
-]
-StoreOption = Annotated[
-    str,
-    typer.Option(
-        "--db", envvar="SYNTHSTUDIO_DB", help="sqlite:///FILE or postgresql://USER@HOST/NAME."
-    ),
-]
-
 app = typer.Typer(
     name="review",
     help="Work with the review store: export, import, check, statistics, history, backup.",
@@ -51,24 +23,18 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@from_api("review.export_reviewed", skip="format")
 def export(
-    dataset: ReviewedArgument,
-    out: Annotated[Path, typer.Option(help="Folder for the labels; of a dataset also a URL.")],
+    call: Call,
+    dataset: Any,
+    out: Any,
+    only: Any,
+    skeleton: Any,
+    db: Any,
     form: Annotated[
         Literal[DATASET, *FORMATS],  # type: ignore[valid-type]
         typer.Option("--format", help="Format; dataset: a dataset of our own."),
     ] = "coco",
-    only: Annotated[
-        Literal["approved", "touched", "all"],
-        typer.Option(
-            help="Frames with somebody approved or decided to be empty, or touched, or all."
-        ),
-    ] = "approved",
-    skeleton: Annotated[
-        str | None, typer.Option(help=f"Convert the joints to this one: {SKELETON_NAMES}.")
-    ] = None,
-    db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Export the labels as reviewers left them; the dataset itself stays as it is."""
@@ -83,88 +49,37 @@ def export(
             result = {"folder": where, "frames": made.frames, "people": made.num_people}
             text = f"{frames_text(made.frames)} and {people_text(made.num_people)} in {where}"
         else:
-            exported = review.export_reviewed(
-                dataset, out, format=form, only=only, skeleton=skeleton, db=db
-            )
+            exported = call(format=form)
             result, text = exported.as_json(), exported.text()
     finish(result, as_json, text)
 
 
-@app.command(name="import")
-def import_(
-    dataset: ReviewedArgument,
-    path: Annotated[Path, typer.Argument(help="Corrected file or folder of another tool.")],
-    by: Annotated[str, typer.Option("--by", help="Author of the corrections.")],
-    form: FormatOption = "coco",
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the images; default: beside the file.")
-    ] = None,
-    db: DbOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@from_api("review.import_corrections", arguments="dataset path")
+def import_(call: Call, format: Any, as_json: JsonOption = False) -> None:
     """Import corrections made in another tool: each person that differs becomes one event."""
-    from synthstudio.api import review
-
-    with waiting(f"importing {form}"):
-        made = review.import_corrections(dataset, path, by=by, format=form, images=images, db=db)
+    with waiting(f"importing {format}"):
+        made = call()
     finish(made.as_json(), as_json, made.text())
     if made.refused:
         raise typer.Exit(1)
 
 
-@app.command()
-def predictions(
-    dataset: ReviewedArgument,
-    path: Annotated[Path, typer.Argument(help="COCO results or keypoints file of a network.")],
-    layer: Annotated[str, typer.Option("--layer", help="Name of the network.")],
-    images: Annotated[
-        Path | None,
-        typer.Option(help="Folder of its images; default: image ids are numbers of frames."),
-    ] = None,
-    db: DbOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@from_api("review.import_predictions", arguments="dataset path")
+def predictions(call: Call, as_json: JsonOption = False) -> None:
     """Import a network's predictions: drawn in the editor, compared by the risk queue."""
-    from synthstudio.api import review
-
     with waiting("importing predictions"):
-        made = review.import_predictions(dataset, path, layer=layer, images=images, db=db)
+        made = call()
     finish(made.as_json(), as_json, made.text())
 
 
-@app.command()
-def check(
-    dataset: ReviewedArgument,
-    frames: Annotated[int | None, typer.Option(min=1, help="Only the first N frames.")] = None,
-    audit: Annotated[
-        bool, typer.Option("--audit/--no-audit", help="Also audit by ray casting, which is slow.")
-    ] = True,
-    audited: Annotated[
-        Path | None, typer.Option(help="Use this output of audit --json instead of an audit.")
-    ] = None,
-    assets: StoredAssetsOption = None,
-    workers: WorkersOption = 1,
-    device: DeviceOption = "auto",
-    db: DbOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@from_api("review.check")
+def check(call: Call, frames: Any, audit: Any, audited: Any, as_json: JsonOption = False) -> None:
     """Validate and audit a dataset, and add suspicious people to the risk queue."""
-    from synthstudio.api import review
-
     if audited is not None and (frames is not None or not audit):
         raise typer.BadParameter(
             "it replaces an audit: no --frames, no --no-audit with it", param_hint="--audited"
         )
-    result = review.check(
-        dataset,
-        frames=frames,
-        audit=audit,
-        audited=audited,
-        assets=assets,
-        workers=workers,
-        device=device,
-        db=db,
-    )
+    result = call()
     lines = [
         f"{kind} of {one['frames']} frames: {one['people']} suspicious people"
         for kind, one in result.items()
@@ -172,12 +87,10 @@ def check(
     finish(result, as_json, "\n".join(lines))
 
 
-@app.command()
-def stats(dataset: ReviewedArgument, db: DbOption = None, as_json: JsonOption = False) -> None:
+@from_api("review.counts")
+def stats(call: Call, as_json: JsonOption = False) -> None:
     """Show the progress of a review, and who did what."""
-    from synthstudio.api import review
-
-    found = review.counts(dataset, db=db)
+    found = call()
     lines = [f"{found.people} people: " + _listed(found.status)]
     lines.append(
         f"{found.joints} joints changed, {found.added} people added, "
@@ -189,18 +102,15 @@ def stats(dataset: ReviewedArgument, db: DbOption = None, as_json: JsonOption = 
     finish(dataclasses.asdict(found), as_json, "\n".join(lines))
 
 
-@app.command()
+@from_api("review.events")
 def history(
-    dataset: ReviewedArgument,
-    frame: Annotated[int | None, typer.Option(min=0, help="Only people of this frame.")] = None,
-    instance: Annotated[int | None, typer.Option(min=1, help="Only this person.")] = None,
-    who: Annotated[str | None, typer.Option(help="Only events of this author.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Only the last N events.")] = 100,
+    call: Call,
+    dataset: Any,
+    db: Any,
     check: Annotated[
         bool,
         typer.Option("--check", help="Replay all events and compare; 1 if they differ."),
     ] = False,
-    db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List events, oldest first; or prove that the store is what its events add up to."""
@@ -212,36 +122,31 @@ def history(
         if wrong:
             raise typer.Exit(1)
         return
-    found = review.events(dataset, frame=frame, instance=instance, who=who, limit=limit, db=db)
+    found = call()
     rows = [review.event_row(event) for event in found]
     finish({"events": rows}, as_json, "\n".join(map(_line, found)) or "no events")
 
 
-@app.command()
-def backup(
-    db: StoreOption,
-    out: Annotated[Path, typer.Option(help="New file for the copy.")],
-    as_json: JsonOption = False,
-) -> None:
+@from_api("review.backup", arguments="")
+def backup(call: Call, out: Any, as_json: JsonOption = False) -> None:
     """Copy the whole store as of one moment, while others may continue to work."""
-    from synthstudio.api import review
-
     with waiting("copying"):
-        size = review.backup(db, out)
+        size = call()
     finish({"file": str(out), "bytes": size}, as_json, f"{size:,} bytes in {out}")
 
 
-@app.command()
+@from_api("review.members", arguments="", skip="role_of")
 def members(
-    db: StoreOption,
+    call: Call,
     name: Annotated[str | None, typer.Option("--set", help="Member whose role to set.")] = None,
-    role: Annotated[Role | None, typer.Option(help="With --set: the role.")] = None,
+    role: Annotated[
+        Literal["viewer", "reviewer", "lead", "admin"] | None,
+        typer.Option(help="With --set: the role."),
+    ] = None,
     remove: Annotated[str | None, typer.Option(help="Member to remove.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the members of a store and their roles; add, change or remove one."""
-    from synthstudio.api import review
-
     if (name is None) != (role is None):
         raise typer.BadParameter("--set NAME and --role ROLE go together")
     changes: dict[str, str | None] = {}
@@ -249,34 +154,17 @@ def members(
         changes[name] = role
     if remove is not None:
         changes[remove] = None
-    found = review.members(db, role_of=changes)
+    found = call(role_of=changes)
     lines = [f"{plain(who)}: {what}" for who, what in found.items()]
     finish({"members": found}, as_json, "\n".join(lines) or "no members: whoever comes is admin")
 
 
-@app.command()
-def token(
-    db: StoreOption,
-    make: Annotated[
-        str | None, typer.Option(help="Member for whom to make a token, printed once.")
-    ] = None,
-    role: Annotated[
-        Role | None, typer.Option(help="With --make: the role, at most the member's own.")
-    ] = None,
-    label: Annotated[str, typer.Option(help="With --make: what it is for.")] = "token",
-    days: Annotated[
-        int, typer.Option(min=1, max=366, help="With --make: days until it ends.")
-    ] = 90,
-    revoke: Annotated[int | None, typer.Option(min=1, help="Number of a token to end.")] = None,
-    as_json: JsonOption = False,
-) -> None:
+@from_api("review.tokens", arguments="")
+def token(call: Call, make: Any, role: Any, as_json: JsonOption = False) -> None:
     """List the tokens by which programs use the studio; make or revoke one."""
-    from synthstudio.api import review
-
     if role is not None and make is None:
         raise typer.BadParameter("--role goes with --make NAME")
-    name = None if role is None else role
-    found, text = review.tokens(db, make=make, role=name, label=label, days=days, revoke=revoke)
+    found, text = call()
     rows = [dataclasses.asdict(one) for one in found]
     for row in rows:
         row |= {k: row[k] and row[k].isoformat() for k in ("made", "until", "revoked")}
@@ -314,57 +202,25 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-UrlOption = Annotated[
-    str | None,
-    typer.Option(
-        envvar="SYNTHSTUDIO_URL", help="Address of the studio, for the link: https://HOST."
-    ),
-]
-NameArgument = Annotated[str, typer.Argument(help="Name to sign in by.")]
-
-
-@app.command()
-def invite(
-    name: NameArgument,
-    db: StoreOption,
-    role: Annotated[
-        Role, typer.Option(help="Role of the new member; existing members keep theirs.")
-    ] = "reviewer",
-    url: UrlOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@from_api("review.invite", arguments="name")
+def invite(call: Call, as_json: JsonOption = False) -> None:
     """Invite somebody to the studio: print a link, once, by which to choose a password."""
-    from synthstudio.api import review as api
-
-    code, link = api.invite(db, name, role=role, url=url)
+    code, link = call()
     _finish(code, link, as_json, f"{plain(code.name)} is invited as {code.role}.")
 
 
-@app.command()
-def reset_password(
-    name: NameArgument, db: StoreOption, url: UrlOption = None, as_json: JsonOption = False
-) -> None:
+@from_api("review.reset_password", arguments="name")
+def reset_password(call: Call, as_json: JsonOption = False) -> None:
     """End a password and all sessions of an account: print a link, once, to choose another."""
-    from synthstudio.api import review as api
-
-    code, link = api.reset_password(db, name, url=url)
+    code, link = call()
     text = f"{plain(code.name)} is signed out everywhere and needs a new password."
     _finish(code, link, as_json, text)
 
 
-@app.command()
-def accounts(
-    db: StoreOption,
-    revoke: Annotated[
-        str | None,
-        typer.Option(help="Account to revoke, with its sessions, tokens and invitations."),
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
+@from_api("review.accounts", arguments="")
+def accounts(call: Call, as_json: JsonOption = False) -> None:
     """List the accounts of a studio, and who is invited; revoke one."""
-    from synthstudio.api import review as api
-
-    found = api.accounts(db, revoke=revoke)
+    found = call()
     rows = [_row(one) for one in found]
     lines = [
         "  ".join([plain(one.name), one.role or "no role", one.state, *_notes(one)])
@@ -390,3 +246,20 @@ def _notes(one: Any) -> list[str]:
     notes = [f"{one.sessions} signed in"] if one.sessions else []
     notes += [f"link until {one.until:%Y-%m-%d}"] if one.until else []
     return notes + ([f"waits until {one.waits_until:%H:%M:%S} UTC"] if one.waits_until else [])
+
+
+for command in (
+    export,
+    import_,
+    predictions,
+    check,
+    stats,
+    history,
+    backup,
+    members,
+    token,
+    invite,
+    reset_password,
+    accounts,
+):
+    add(app, command)

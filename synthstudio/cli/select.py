@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import typer
 
 from synthstudio.api.progress import waiting
-from synthstudio.cli.options import (
-    SKELETON_NAMES,
-    DatasetArgument,
-    FormatOption,
-    JsonOption,
-    WhereOption,
-    finish,
-    part,
-)
+from synthstudio.cli.options import DatasetArgument, JsonOption, WhereOption, finish
+from synthstudio.cli.signatures import Call, command
 from synthstudio.core.amounts import frames_text, people_text
 
 
@@ -60,8 +53,10 @@ def filter(
     )
 
 
+@command("selection.split", skip="shares")
 def split(
-    dataset: DatasetArgument,
+    call: Call,
+    dataset: Any,
     by: Annotated[
         str,
         typer.Option(
@@ -71,9 +66,7 @@ def split(
         ),
     ] = "group,clip,identity",
     shares: Annotated[str, typer.Option(help="Shares of train, val, test.")] = "0.8,0.1,0.1",
-    seed: Annotated[int, typer.Option(help="Seed; breaks ties.")] = 0,
-    table: Annotated[Path | None, typer.Option(help="Write the splits as a CSV table.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write a dataset with these splits.")] = None,
+    table: Any = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only look for leaks, in --table or as stored.")
     ] = False,
@@ -91,150 +84,64 @@ def split(
         if found:
             raise typer.Exit(1)
         return
-    made = selection.split(
-        dataset, by=keys, shares=_numbers(shares), seed=seed, table=table, out=out
-    )
+    made = call(by=keys, shares=_numbers(shares))
     finish(made.as_json(), as_json, made.text())
 
 
-def merge(
-    parts: Annotated[
-        list[Path], typer.Argument(help="All parts of one run; with --sets, whole datasets.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder or URL of the merged dataset.")],
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
-    allow_mixed: Annotated[
-        bool, typer.Option("--allow-mixed", help="Merge parts of other versions or machines.")
-    ] = False,
-    sets: Annotated[
-        bool, typer.Option("--sets", help="Merge whole datasets of any runs into a new one.")
-    ] = False,
-    drop_doubled: Annotated[
-        bool, typer.Option("--drop-doubled", help="With --sets: leave out duplicate images.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
+@command("selection.merge")
+def merge(call: Call, parts: Any, sets: Any, as_json: JsonOption = False) -> None:
     """Merge parts made with --part into the bytes of one run, or whole datasets into a new one."""
-    from synthstudio.api import selection
-
     with waiting("merging"):
-        made = selection.merge(
-            parts,
-            out,
-            sets=sets,
-            resume=resume,
-            allow_mixed=allow_mixed,
-            drop_doubled=drop_doubled,
-        )
+        made = call()
     result = {"folder": str(made.path), "frames": made.frames, "people": made.num_people}
     what = "datasets" if sets else "parts"
     finish(result, as_json, f"{made.frames} frames of {len(parts)} {what} in {made.path}")
 
 
+@command("datasets.Dataset.export", arguments="")
 def export(
+    call: Call,
     dataset: DatasetArgument,
-    out: Annotated[Path, typer.Option(help="Folder for annotations and images.")],
-    form: FormatOption = "coco",
-    polygons: Annotated[
-        bool, typer.Option("--polygons", help="Write masks as polygons instead of RLE.")
-    ] = False,
-    skeleton: Annotated[
-        str | None, typer.Option(help=f"Convert the joints to this one: {SKELETON_NAMES}.")
-    ] = None,
+    format: Any = "coco",
     where: WhereOption = "",
-    hidden_faces: Annotated[
-        bool,
-        typer.Option(
-            help="Label eyes, ears and noses that the own body hides. COCO mostly does not."
-        ),
-    ] = True,
-    boxes: Annotated[
-        Literal["visible", "amodal"] | None,
-        typer.Option(
-            help="Boxes of all of a person or of what is seen; default: amodal for COCO and YOLO."
-        ),
-    ] = None,
-    joints: Annotated[
-        Literal["all", "visible"], typer.Option(help="Which joints are labelled.")
-    ] = "all",
     as_json: JsonOption = False,
 ) -> None:
     """Export a dataset in a format that other tools read."""
-    from synthstudio.api import exchange
+    from synthstudio.api.datasets import Dataset
 
-    with waiting(f"exporting {form}"):
-        made = exchange.export(
-            part(dataset, where),
-            form,
-            out,
-            polygons=polygons,
-            skeleton=skeleton,
-            hidden_faces=hidden_faces,
-            boxes=boxes,
-            joints=joints,
-        )
+    with waiting(f"exporting {format}"):
+        made = call(Dataset(dataset).query(where) if where else Dataset(dataset))
     finish(made.as_json(), as_json, made.text())
 
 
-def import_(
-    path: Annotated[Path, typer.Argument(help="File or folder of another tool.")],
-    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
-    form: FormatOption = "coco",
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the images; default: beside the file.")
-    ] = None,
-    skeleton: Annotated[
-        Path | None,
-        typer.Option(help="File of your own skeleton, where the joints are no known ones."),
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
+@command("exchange.import_")
+def import_(call: Call, format: Any, as_json: JsonOption = False) -> None:
     """Import what another tool has written as a dataset."""
-    from synthstudio.api import exchange
-
-    with waiting(f"importing {form}"):
-        made = exchange.import_(path, out, format=form, images=images, skeleton=skeleton).summary
+    with waiting(f"importing {format}"):
+        made = call().summary
     finish(made.as_json(), as_json, made.text())
 
 
-def import_photos(
-    path: Annotated[Path, typer.Argument(help="Photo, folder of photos, or video; may be a URL.")],
-    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
-    skeleton: Annotated[
-        str, typer.Option(help=f"Joints that people will have: {SKELETON_NAMES}.")
-    ] = "coco17",
-    rate: Annotated[
-        float, typer.Option(min=0.001, max=1000.0, help="Frames per second to take of a video.")
-    ] = 1.0,
-    every: Annotated[
-        int | None, typer.Option(min=1, help="Take every N-th frame of a video instead.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
+@command("exchange.import_photos")
+def import_photos(call: Call, as_json: JsonOption = False) -> None:
     """Import photos or a video without labels as a dataset to be reviewed."""
-    from synthstudio.api import exchange
-
     with waiting("importing photos"):
-        made = exchange.import_photos(
-            path, out, skeleton=skeleton, rate_hz=rate, every=every
-        ).summary
+        made = call().summary
     finish(made.as_json(), as_json, made.text())
 
 
+@command("skeletons.skeleton")
 def skeleton(
-    path: Annotated[Path, typer.Argument(help="Definition in YAML or JSON, or a COCO file.")],
+    call: Call,
     out: Annotated[
         Path | None, typer.Option(help="File, such as horse.yaml, to write the definition to.")
-    ] = None,
-    category: Annotated[
-        str | None, typer.Option(help="Category of a COCO file that has several with keypoints.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a skeleton of your own, or make one of a COCO file's category."""
     from synthstudio.api import skeletons
 
-    made = skeletons.skeleton(path, category=category)
+    made = call()
     if out is not None:
         skeletons.save_skeleton(made, out)
     facts = skeletons.skeleton_facts(made)

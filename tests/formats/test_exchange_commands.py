@@ -1,14 +1,15 @@
 import json
 import shutil
-from typing import get_args
 
 import pytest
 from exchange_sets import differences, from_behind, make_set, rows_of
 from typer.testing import CliRunner
 
-from synthstudio.api.exchange import SKELETONS
+from synthstudio.api.arguments import Format
+from synthstudio.api.datasets import Dataset
+from synthstudio.api.exchange import import_photos
+from synthstudio.api.review import export_reviewed
 from synthstudio.cli import app
-from synthstudio.cli.options import FormatName
 from synthstudio.core.errors import FormatError
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
@@ -17,8 +18,9 @@ from synthstudio.formats.registry import FORMATS
 
 
 def test_the_commands_know_every_format_and_skeleton() -> None:
-    assert list(get_args(FormatName)) == list(FORMATS)
-    assert list(SKELETONS) == list(TARGETS)
+    assert Format.__metadata__[0].choices == tuple(FORMATS)
+    for function in (Dataset.export, import_photos, export_reviewed):
+        assert all(name in " ".join(function.__doc__.split()) for name in TARGETS)
 
 
 def test_export_and_import(tmp_path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from synthstudio.api.networks import run_pretrain
+from synthstudio.api.networks import pretrain
 from synthstudio.api.recipes import scene_file
 from synthstudio.cli import app
 from synthstudio.core.errors import ModelError
@@ -131,10 +131,10 @@ def test_pretraining_on_photos_begins_a_training(sets, tmp_path):
     source, out = photos(tmp_path / "photos"), tmp_path / "poses"
     told: list[str] = []
     asked = config(sets, train=[source], val=[])
-    result = run_pretrain(asked, out, cache=tmp_path / "cache", log=told.append)
+    result = pretrain(asked, out, cache=tmp_path / "cache", log=told.append)
     assert (result["people"], result["poses"], result["retrieval"]) == (12, 12, None)
     assert told == ["12 people in 12 poses and 12 looks"]
-    again = run_pretrain(asked, tmp_path / "again", cache=tmp_path / "cache")
+    again = pretrain(asked, tmp_path / "again", cache=tmp_path / "cache")
     assert Path(again["weights"]).read_bytes() == Path(result["weights"]).read_bytes()
     begun = config(sets, init_from=result["weights"], steps=1)
     train(begun, tmp_path / "run", cache=tmp_path / "cache", log=told.append)

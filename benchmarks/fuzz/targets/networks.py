@@ -49,7 +49,7 @@ def _train(case: Case, changes: dict[str, object]) -> None:
     for key in ("train", "val"):
         config[key] = [{"dataset": str(case.sound / "pairs")}]
     made = networks.to_config({**config, **changes})
-    networks.run_train(made, case.out, cache=case.sound / "crops", dry_run=True, progress=False)
+    networks.fit(made, case.out, cache=case.sound / "crops", fast_dev_run=True, progress=False)
 
 
 def config_inputs(sound: Path) -> list[Files]:
@@ -74,10 +74,13 @@ def ask_config(case: Case) -> None:
         here = {"dataset": str(case.sound / "pairs")}
         changes = {"train": (made.train[0].model_copy(update=here),), "val": (), "batch": 4}
         if not made.train[0].coco and not made.train[0].recipe and not made.network.is_external:
-            networks.run_train(
-                made.model_copy(update=changes), case.out, cache=case.sound / "crops", dry_run=True,
+            networks.fit(
+                made.model_copy(update=changes),
+                case.out,
+                cache=case.sound / "crops",
+                fast_dev_run=True,
                 progress=False,
-            )  # fmt: skip
+            )
 
 
 def evaluation_inputs(sound: Path) -> list[Files]:

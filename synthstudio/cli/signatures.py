@@ -1,0 +1,234 @@
+"""Commands made from functions of the Python API: names, types, bounds, defaults and help of their
+options are those of the parameters and of the docstring's `Args`."""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from importlib import import_module
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from typer.core import TyperCommand
+from typer.main import get_command
+
+Call = Any
+"""The API's function, with the options that came from its signature."""
+GIVEN = {"progress", "log", "tell", "on_note", "on_step"}
+"""How a function speaks: commands decide that themselves."""
+
+
+class Command:
+    """A command whose function gets the API's as its first argument.
+
+    Its own parameters come first; one annotated `Any` is declared as in the API, whose function
+    gets it too. The API is imported when the options are asked for: that takes a second.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., None],
+        names: Sequence[str],
+        *,
+        arguments: Sequence[str] | None,
+        skip: Sequence[str],
+    ) -> None:
+        self._function, self._names, self._arguments = function, names, arguments
+        self._skip = GIVEN | {"self", *skip}
+        self.__name__, self.__doc__ = function.__name__, function.__doc__
+        self.__module__, self.__annotations__ = function.__module__, {}
+
+    def __call__(self, **given: Any) -> None:
+        bound = {name: given[name] for name in self._declared if name in given}
+        own = {name: value for name, value in given.items() if name in self._own}
+        self._function(partial(self._targets[0], **bound), **own)
+
+    @cached_property
+    def __signature__(self) -> inspect.Signature:
+        found = {k: v for k, v in self._own.items() if k not in self._declared}
+        last = [found.pop("as_json")] if "as_json" in found else []
+        return inspect.Signature(
+            [
+                one.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+                for one in (*found.values(), *self._declared.values(), *last)
+            ]
+        )
+
+    @cached_property
+    def _own(self) -> dict[str, inspect.Parameter]:
+        named = inspect.signature(self._function, eval_str=True).parameters
+        return dict(list(named.items())[1:])
+
+    @cached_property
+    def _targets(self) -> list[Callable[..., Any]]:
+        found = []
+        for path in self._names:
+            module, _, rest = path.partition(".")
+            target: Any = import_module(f"synthstudio.api.{module}")
+            for name in rest.split("."):
+                target = getattr(target, name)
+            found.append(target)
+        return found
+
+    @cached_property
+    def _declared(self) -> dict[str, inspect.Parameter]:
+        """The API's parameters as options and arguments of the command line."""
+        declared: dict[str, inspect.Parameter] = {}
+        for target in self._targets:
+            helps, wanted = _arguments_of(target), inspect.signature(target).parameters
+            first = next(iter(wanted)) if self._arguments is None else ""
+            for name, one in wanted.items():
+                own = self._own.get(name)
+                if name in self._skip or one.kind is one.VAR_KEYWORD or name in declared:
+                    continue
+                if own is not None and own.annotation is not Any:
+                    continue
+                if own is not None and own.default is not own.empty:
+                    one = one.replace(default=own.default)
+                place = name in (self._arguments or (first,))
+                declared[name] = _declared(one, target, helps.get(name, ""), place)
+        return declared
+
+
+def command(
+    *names: str, arguments: str | None = None, skip: str = ""
+) -> Callable[[Callable[..., None]], Command]:
+    """Declare a command by the `module.function`s whose parameters are its options.
+
+    The first function is what the command calls. `arguments`: parameters without a name on the
+    command line, by default the first; `skip`: parameters that it does not offer.
+    """
+    return lambda function: Command(
+        function,
+        names,
+        arguments=None if arguments is None else arguments.split(),
+        skip=skip.split(),
+    )
+
+
+def add(app: typer.Typer, function: Callable[..., None], name: str = "") -> None:
+    """Add a command to an app, by its function's name."""
+    name = name or function.__name__.strip("_").replace("_", "-")
+    if not isinstance(function, Command):
+        app.command(name)(function)
+        return
+
+    def later() -> None:
+        raise AssertionError("_Later calls the command")
+
+    later.__doc__ = function.__doc__
+    later.command = function  # type: ignore[attr-defined]
+    app.command(name, cls=_Later)(later)
+
+
+class _Later(TyperCommand):
+    """A command that is built once its options are asked for."""
+
+    @cached_property
+    def _built(self) -> Any:
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command(self.name)(self.callback.command)  # type: ignore[union-attr]
+        return get_command(app)
+
+    @property
+    def params(self) -> list[Any]:
+        found: list[Any] = self._built.params
+        return found
+
+    @params.setter
+    def params(self, value: list[Any]) -> None:
+        assert not value
+
+    def invoke(self, ctx: Any) -> Any:
+        return self._built.invoke(ctx)
+
+
+def _arguments_of(function: Callable[..., Any]) -> dict[str, str]:
+    """Parameter -> its text in the docstring's `Args`."""
+    text = (inspect.getdoc(function) or "") + "\n"
+    block = re.search(r"^Args:\n((?: .*\n|\n)*)", text, re.M)
+    found = re.finditer(r"^    (\w+): (.*(?:\n {5,}.*)*)", block[1] if block else "", re.M)
+    return {one[1]: " ".join(one[2].split()) for one in found}
+
+
+class _Names(dict[str, Any]):
+    """Names of annotations: the module's, those of every argument; what only a type checker
+    imports is `Any`."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(vars(builtins))
+        self.update(vars(import_module("synthstudio.api.arguments")))
+        self.update(vars(import_module(function.__module__)))
+
+    def __missing__(self, name: str) -> Any:
+        return Any
+
+
+def _declared(
+    one: inspect.Parameter,
+    function: Callable[..., Any],
+    text: str,
+    is_argument: bool,
+) -> inspect.Parameter:
+    from synthstudio.api.arguments import Option
+
+    parts = list(_parts(eval(one.annotation, {}, _Names(function))))
+    about = next((part for part in parts if isinstance(part, Option)), Option())
+    kinds = [part for part in parts if not isinstance(part, Option)]
+    default = list(one.default) if isinstance(one.default, tuple) else one.default
+    lists = [kind for kind in kinds if get_origin(kind) in (list, Sequence)]
+    others = [kind for kind in kinds if kind not in (*lists, type(None))]
+    many = bool(lists) and (not others or isinstance(default, list))
+    kind = about.type or _kind(list(_parts(get_args(lists[0])[0])) if many else others)
+    if about.choices:
+        kind = Literal[about.choices]
+    kind = list[kind] if many else kind  # type: ignore[valid-type]
+    more: dict[str, Any] = {
+        "help": _as_options(text, function) or about.help,
+        "metavar": about.metavar,
+        "envvar": about.envvar,
+        "min": about.minimum,
+        "max": about.maximum,
+    }
+    if is_argument:
+        info = typer.Argument(**more)
+    else:
+        name = about.name or f"--{one.name.replace('_', '-')}"
+        info = typer.Option(f"{name}/--no-{name[2:]}" if default is True else name, **more)
+    if default is None:
+        kind = kind | None
+    return one.replace(annotation=Annotated[kind, info], default=default)
+
+
+def _as_options(text: str, function: Callable[..., Any]) -> str:
+    """A text with `parameter`s as the --options that they are."""
+    named = inspect.signature(function).parameters
+
+    def option(found: re.Match[str]) -> str:
+        return f"--{found[1].replace('_', '-')}" if found[1] in named else found[0]
+
+    return re.sub(r"`(\w+)`", option, text)
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """The members of a union, and what annotates them."""
+    if get_origin(annotation) in (Union, UnionType):
+        for one in get_args(annotation):
+            yield from _parts(one)
+    elif hasattr(annotation, "__metadata__"):
+        yield from annotation.__metadata__
+        yield from _parts(annotation.__origin__)
+    else:
+        yield annotation
+
+
+def _kind(kinds: Sequence[Any]) -> Any:
+    if any(get_origin(kind) is os.PathLike for kind in kinds):
+        return Path
+    return next((kind for kind in (bool, int, float, str) if kind in kinds), str)
