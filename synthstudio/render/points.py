@@ -258,7 +258,7 @@ def nearest_blockers(
     places = np.clip(places, -FARTHEST, FARTHEST).astype(np.int32)
     grid, order = _sorted(places, camera_m[chosen, 2], camera, packed.device)
     chosen = chosen[order]
-    keys = to_device(np.full(len(chosen), NOTHING, np.uint64), wp.uint64, packed.device)
+    keys = wp.full(len(chosen), NOTHING, dtype=wp.uint64, device=packed.device)
     run, bands = (CPU_RUN, 1) if packed.device == "cpu" else (1, CUDA_BANDS)
     faces = len(packed.host_faces)
     wp.launch(

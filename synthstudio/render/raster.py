@@ -273,7 +273,7 @@ def view_of(packed: Packed, only_instance: int | None, *, scale: int) -> Any:
 def _draw(
     packed: Packed, view: Any, faces: tuple[int, int], shape: tuple[int, int], *, mesh: Any = None
 ) -> wp.array[Any]:
-    keys = to_device(np.full(shape, NOTHING, np.uint64), wp.uint64, packed.device)
+    keys = wp.full(shape, NOTHING, dtype=wp.uint64, device=packed.device)
     first, last = faces
     run, bands = (CPU_RUN, 1) if packed.device == "cpu" else (1, CUDA_BANDS)
     wp.launch(
