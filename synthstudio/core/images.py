@@ -448,14 +448,16 @@ def srgb_to_linear(srgb: U8) -> F32:
     return np.asarray(cv2.LUT(srgb.reshape(-1), _TO_LINEAR), np.float32).reshape(srgb.shape)
 
 
-def toned(linear: F32) -> F32:
-    """Linear light whose highlights above 0.8 roll off towards 1, any shape.
+def toned(linear: F32, *, knee: float = 0.5) -> F32:
+    """Linear light whose highlights above `knee` roll off towards 1, any shape.
 
-    Below 0.8 nothing changes; the slope is continuous. Renderer and panoramas share this curve.
+    Below it nothing changes; the slope is continuous: with k the knee and t what lies above it,
+    k + (1 - k) t / (t + 1 - k) (Reinhard et al. 2002). Renderer and panoramas share this curve.
     """
     out = linear.astype(np.float32)
-    hot = out > 0.8
-    out[hot] = 1 - 0.2 * np.exp((np.float32(0.8) - out[hot]) * 5)
+    hot = out > knee
+    above, rest = out[hot] - np.float32(knee), np.float32(1 - knee)
+    out[hot] = np.float32(knee) + rest * above / (above + rest)
     return out
 
 

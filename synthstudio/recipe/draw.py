@@ -142,7 +142,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
     if more:
         place = furnish(ctx, backdrop, cameras, everything)
         standing, everything = [*standing, *place], [*everything, *place]
-    light = draw_light(ctx, behind, camera)
+    light = draw_light(ctx, behind, camera, persons)
     backdrop = under_sky(ctx, behind, backdrop, light)
     for eye in cameras:
         _check_range(ctx, eye, everything, backdrop)

@@ -169,3 +169,12 @@ def _wish(look, **more):
 def stage(tmp_path_factory):
     settings = stages.prepare(_wish({"pose": 1}), assets=tmp_path_factory.mktemp("none"))
     return stages.FrameGenerator(settings)
+
+
+def test_who_stands_against_the_light_is_exposed_longer():
+    wanted = {"sun_elevation_deg": 30, "sun_share": 0.6, "warmth": 0, "brightness": 1}
+    front, side, back = (
+        frames(1, light={**wanted, "sun_azimuth_deg": azimuth})[0].light.exposure
+        for azimuth in (0, 90, 180)
+    )
+    assert front < side < back and 1.3 < back / front < 3

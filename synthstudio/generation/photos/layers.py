@@ -134,7 +134,7 @@ def _from_cutout(
     rgba = stage.cutout(cutout.asset)
     size = (spec.width_px, spec.height_px)
     layer = cutout_layer(cutout, rgba, instance=paste.instance, frame_wh=size)
-    gained = toned(srgb_to_linear(_LEVELS) * np.array(paste.gain_rgb, np.float32))
+    gained = toned(srgb_to_linear(_LEVELS) * np.array(paste.gain_rgb, np.float32), knee=0.8)
     if layer.rgb.size:
         rgb = np.asarray(cv2.LUT(layer.rgb, linear_to_srgb_u8(gained)), np.uint8)
         layer = dataclasses.replace(layer, rgb=rgb)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import PlaceLight
-from synthstudio.core.spec import LightSpec, Vec3
+from synthstudio.core.spec import LightSpec, PersonSpec, Vec3
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.view import Behind, dimmed, flash_share
@@ -18,17 +19,24 @@ from synthstudio.recipe.schema.distributions import sample, support
 GROUND_ALBEDO = 0.3
 """How much of the light the ground throws back."""
 _HEADROOM = 0.85
+_METERED, _BY_ALBEDO = 0.55, 0.3
+"""Powers of how much darker than mid-grey light and clothes leave the people: 1 is a spot meter."""
+_USUAL_ALBEDO = 0.25
 _MIDDLE_M = (0.0, 0.0, 1.0)
 """The middle of the group."""
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
-def draw_light(ctx: SampleContext, behind: Behind, camera: Camera) -> LightSpec:
+def draw_light(
+    ctx: SampleContext, behind: Behind, camera: Camera, people: Sequence[PersonSpec] = ()
+) -> LightSpec:
     """Sun and sky. A white surface facing the sun under the open sky reflects 1.
 
     Exposure puts mid-grey that is lit at 45 degrees a quarter stop below mid-grey, so that white
-    floors are not all clipped. A panorama is its own light: what it is scaled by is known only
-    where it is read, so there exposure is the recipe's brightness alone.
+    floors are not all clipped, and follows the people from there as a camera's metering does:
+    who stands against the light or wears dark clothes is exposed longer. A panorama is its own
+    light: what it is scaled by is known only where it is read, so there exposure is the recipe's
+    brightness alone.
     A flash takes as much from sun and sky as it gives to what is at the middle of the group.
     """
     rng = ctx.rng("light")
@@ -60,17 +68,47 @@ def draw_light(ctx: SampleContext, behind: Behind, camera: Camera) -> LightSpec:
     lit = share * math.sqrt(0.5) + ((1 - share) + _grey(ground)) / 2
     flash = 0.0 if behind.hdri else flash_share(ctx)
     level = flash * lit * sum(c * c for c in np.subtract(camera.position_m, _MIDDLE_M).tolist())
+    ahead = math.atan2(camera.position_m[0], -camera.position_m[1])
+    ambient = (1 - share) * (1 - side) + _grey(ground)
+    ambient += (1 - share) * side * (1 + math.pi / 4 * _along(side_direction, ahead))
+    shown = share * flat * _lit_side(azimuth - ahead) + (1 - 0.4 * occlusion) * ambient / 2
+    shown = (1 - flash) * shown + flash * lit * math.pi / 4
+    metered = (lit / shown) ** _METERED * (_USUAL_ALBEDO / _albedo(people)) ** _BY_ALBEDO
     return LightSpec(
         sun_direction=direction,
         sun_rgb=dimmed(sun, flash),
         sky_rgb=dimmed(sky, flash),
         ground_rgb=dimmed(ground, flash),
-        exposure=sample(options.brightness, rng) * (1.0 if behind.hdri else _HEADROOM / lit),
+        exposure=sample(options.brightness, rng)
+        * (1.0 if behind.hdri else metered * _HEADROOM / lit),
         side_direction=side_direction,
         side_rgb=dimmed(_tinted((1 - share) * side, cool), flash) if side else (0.0, 0.0, 0.0),
         occlusion=occlusion,
         flash_rgb=(level, level, level),
     )
+
+
+def _along(direction: Vec3, azimuth: float) -> float:
+    """How much of a direction points that way on the ground; azimuth 0 is world -y."""
+    return direction[0] * math.sin(azimuth) - direction[1] * math.cos(azimuth)
+
+
+def _lit_side(apart: float) -> float:
+    """What a white upright cylinder shows of a level light `apart` radians beside the camera.
+
+    The mean of max(0, n . light) by projected area: ((pi - a) cos a + sin a) / 4.
+    """
+    a = abs(math.remainder(apart, 2 * math.pi))
+    return ((math.pi - a) * math.cos(a) + math.sin(a)) / 4
+
+
+def _albedo(people: Sequence[PersonSpec]) -> float:
+    """The mean luminance of skins and clothes, a third and two thirds of a person."""
+    found = []
+    for person in people:
+        worn = [_grey(g.material.base_rgb) for g in person.outfit] or [_grey(person.look.skin_rgb)]
+        found.append(_grey(person.look.skin_rgb) / 3 + sum(worn) / len(worn) * 2 / 3)
+    return max(0.02, sum(found) / len(found)) if found else _USUAL_ALBEDO
 
 
 def _sun_of_photo(behind: Behind) -> Vec3 | None:

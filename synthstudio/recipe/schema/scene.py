@@ -228,7 +228,7 @@ Backdrop = Annotated[Photo | Hdri | Room | Place | Plain | Mix, Field(discrimina
 
 
 class Light(Base):
-    """One sun that casts shadows, and a sky. Exposure follows: lit mid-grey is mid-tone."""
+    """One sun that casts shadows, and a sky. Exposure follows people as a camera meters them."""
 
     sun_elevation_deg: Annotated[Number, Within(3, 90)] = (20, 70)
     """Height of the sun above the horizon."""
@@ -250,7 +250,7 @@ class Light(Base):
     is night. Photos, panoramas and plain backdrops are not lit by it, and with panoramas nobody
     is."""
     brightness: Annotated[Number, Within(0.1, 4)] = (0.85, 1.2)
-    """Times the exposure that makes lit mid-grey mid-tone."""
+    """Times the metered exposure, which lies between lit mid-grey and the people as mid-tones."""
     from_photo: bool = True
     """Before a photo its own light decides the exposure, the colour and the sun's share, and
     its sidecar where the sun stands."""

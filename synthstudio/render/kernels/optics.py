@@ -306,10 +306,10 @@ def _lit(lamps: Lamps, p: Point, s: Look, m: Mat, open: float) -> wp.vec3:
 
 @wp.func
 def _toned(x: float) -> float:
-    # Above 0.8 highlights roll off towards 1 with a continuous slope; below nothing changes.
-    if x <= 0.8:
+    # core.images.toned
+    if x <= 0.5:
         return wp.max(x, 0.0)
-    return 1.0 - 0.2 * wp.exp((0.8 - x) * 5.0)
+    return 0.5 + 0.5 * (x - 0.5) / x
 
 
 @wp.func
