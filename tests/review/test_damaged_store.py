@@ -1,12 +1,14 @@
 """A store with bytes that are not its own is named, not stumbled over."""
 
+from datetime import datetime
+
 import pytest
 from review_ops import ANNA, KEY, ON_DISK, op
 from sqlalchemy import select, text
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.review import edits, history
-from synthstudio.review.models import EventRow
+from synthstudio.review.models import EventRow, UtcTime
 from synthstudio.review.store import open_store
 
 
@@ -48,6 +50,11 @@ def test_a_time_that_is_none(store, store_url):
         session.execute(text("UPDATE event SET \"when\" = '202x-11-21 15:18:20.813638'"))
     with pytest.raises(ReviewError, match="cannot be used"), store.reading() as session:
         session.scalars(select(EventRow)).all()
+
+
+def test_a_fault_of_ours_is_not_blamed_on_the_file(store):
+    with pytest.raises(ValueError, match="needs its zone"), store.session():
+        UtcTime().process_bind_param(datetime(2026, 1, 1), None)
 
 
 @pytest.mark.parametrize(

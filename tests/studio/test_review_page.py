@@ -122,6 +122,16 @@ def test_the_window_follows_and_ends(api, pages):
         assert answer.json()["error"]["reason"] == "invalid", body
 
 
+def test_a_link_leads_to_a_person_and_the_history_says_who_did_what(api):
+    assert shown(api.open(frame=4, instance=2)) == "4:2"
+    assert shown(api.open(frame=4000)) not in [one["id"] for one in api.open()["items"]][1:]
+    api.edit("0:1", seq=1, **NOSE)
+    api.edit("0:1", seq=2, revision=1, kind="comment", text="<i>look</i>")
+    rows = api.http.get(f"/sets/{api.set}/people/0/1/events").json()["events"]
+    assert {row["who"] for row in rows} == {"Ada"} and len(rows) == 2
+    assert any("<i>look</i>" in row["what"] for row in rows)
+
+
 def test_pictures(api):
     item = api.open()["items"][0]
     for kind, start in (("image", b"\xff\xd8"), ("clean", b"\xff\xd8"), ("depth", b"\x89PNG")):
