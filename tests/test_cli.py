@@ -151,6 +151,10 @@ def test_bad_recipes_and_assets_are_named(run, tmp_path: Path, fault: str) -> No
         ("generate", QUICK, "--part", "3"),
         ("nonsense",),
         ("frame", "x", -1),
+        ("audit", "x", "--engine", "slurm"),
+        ("predict", "x", "--batch", 5000),
+        ("export", "x", "--out", "y", "--boxes", "nobody"),
+        ("compress", "run", "--dataset", "x"),
     ],
 )
 def test_wrong_usage_exits_with_2(run, arguments: tuple[object, ...]) -> None:

@@ -49,11 +49,12 @@ if TYPE_CHECKING:
 
 Role = Annotated[str, Option(choices=("viewer", "reviewer", "lead", "admin"))]
 """Each may do what those before it may."""
+Reviewed = Annotated[PathLike, Option(help="Folder of a dataset.")]
 Address = Annotated[str | None, Option(envvar="SYNTHSTUDIO_URL")]
 
 
 def export_reviewed(
-    dataset: PathLike,
+    dataset: Reviewed,
     out: PathLike,
     *,
     format: Format = "coco",
@@ -64,7 +65,6 @@ def export_reviewed(
     """Write the labels as reviewers left them, in a format of another tool.
 
     Args:
-        dataset: Folder of a dataset.
         out: Folder for the labels; of a dataset also a URL.
         only: Frames with somebody approved or decided to be empty, or touched, or all.
         skeleton: Convert the joints to this one: coco17, mpii16, crowdpose14, h36m17, lsp14,
@@ -81,7 +81,7 @@ def export_reviewed(
 
 
 def reviewed_dataset(
-    dataset: PathLike, out: PathLike, *, only: Only = "approved", db: str | None = None
+    dataset: Reviewed, out: PathLike, *, only: Only = "approved", db: str | None = None
 ) -> Dataset:
     """Write the labels as reviewers left them as a data set of its own, in a folder or at a URL."""
     from synthstudio.review import reviewed
@@ -93,7 +93,7 @@ def reviewed_dataset(
 
 
 def import_corrections(
-    dataset: PathLike,
+    dataset: Reviewed,
     path: PathLike,
     *,
     by: str,
@@ -104,7 +104,6 @@ def import_corrections(
     """Take in corrections made in another tool: what differs becomes one event a person.
 
     Args:
-        dataset: Folder of a dataset.
         path: Corrected file or folder of another tool.
         by: Author of the corrections.
         images: Folder of the images; default: beside the file.
@@ -125,7 +124,7 @@ def import_corrections(
 
 
 def import_predictions(
-    dataset: PathLike,
+    dataset: Reviewed,
     path: PathLike,
     *,
     layer: str,
@@ -135,7 +134,6 @@ def import_predictions(
     """Take a network's answers, a COCO results or keypoints file, in as a layer to be reviewed.
 
     Args:
-        dataset: Folder of a dataset.
         path: COCO results or keypoints file of a network.
         layer: Name of the network.
         images: Folder of its images, which are then known by their bytes; default: image ids are
@@ -157,7 +155,7 @@ def import_predictions(
 
 
 def check(
-    dataset: PathLike,
+    dataset: Reviewed,
     *,
     frames: Count | None = None,
     audit: bool = True,
@@ -170,7 +168,6 @@ def check(
     """Validate and audit a data set and store of whom there is doubt, for the risk queue.
 
     Args:
-        dataset: Folder of a dataset.
         frames: Only the first N frames.
         audit: Also audit by ray casting, which is slow.
         audited: Use this output of audit --json instead of an audit.
@@ -199,12 +196,8 @@ def check(
     }
 
 
-def counts(dataset: PathLike, *, db: Database = None) -> Counts:
-    """How far the review of a data set is, and who did what.
-
-    Args:
-        dataset: Folder of a dataset.
-    """
+def counts(dataset: Reviewed, *, db: Database = None) -> Counts:
+    """How far the review of a data set is, and who did what."""
     from synthstudio.review import history
     from synthstudio.review.datasets import content_key
 
@@ -213,7 +206,7 @@ def counts(dataset: PathLike, *, db: Database = None) -> Counts:
 
 
 def events(
-    dataset: PathLike,
+    dataset: Reviewed,
     *,
     frame: Whole | None = None,
     instance: Count | None = None,
@@ -224,7 +217,6 @@ def events(
     """The last events, oldest first.
 
     Args:
-        dataset: Folder of a dataset.
         frame: Only people of this frame.
         instance: Only this person.
         who: Only events of this author.
@@ -242,7 +234,7 @@ def events(
         return list(deque(found, maxlen=limit))
 
 
-def check_replay(dataset: PathLike, *, db: Database = None) -> list[str]:
+def check_replay(dataset: Reviewed, *, db: Database = None) -> list[str]:
     """Replay all events and compare with the items; what disagrees, a line each."""
     from synthstudio.review import history
     from synthstudio.review.datasets import content_key
@@ -255,7 +247,6 @@ def backup(db: StoreUrl, out: PathLike) -> int:
     """Copy a whole store as it is at one moment; returns the copy's bytes.
 
     Args:
-        db: Address of the store: sqlite:///FILE or postgresql://USER@HOST/NAME.
         out: New file for the copy.
     """
     from synthstudio.review import store as stores
@@ -289,7 +280,6 @@ def tokens(
     """Tokens of programs, all that were ever made; `make`: one for this person, first.
 
     Args:
-        db: Address of the store: sqlite:///FILE or postgresql://USER@HOST/NAME.
         make: Member for whom to make a token, printed once.
         role: With `make`: the role, at most the member's own.
         label: With `make`: what it is for.
@@ -391,7 +381,6 @@ def invite(
     """Invite somebody to the studio of a store; return the code and the link that is shown once.
 
     Args:
-        db: Address of the store: sqlite:///FILE or postgresql://USER@HOST/NAME.
         name: Name to sign in by.
         role: Role of the new member; existing members keep theirs.
         url: Address of the studio, for the link: https://HOST; else the link begins with a slash.
@@ -409,7 +398,6 @@ def reset_password(db: StoreUrl, name: str, *, url: Address = None) -> tuple[Cod
     """End somebody's password and sessions; return a code for another and its link, once.
 
     Args:
-        db: Address of the store: sqlite:///FILE or postgresql://USER@HOST/NAME.
         name: Name to sign in by.
         url: Address of the studio, for the link: https://HOST; else the link begins with a slash.
     """
@@ -422,7 +410,6 @@ def accounts(db: StoreUrl, *, revoke: str | None = None) -> list[Account]:
     """Everybody who has an account or is invited, by name.
 
     Args:
-        db: Address of the store: sqlite:///FILE or postgresql://USER@HOST/NAME.
         revoke: Account to revoke first, with its sessions, tokens and invitations.
     """
     from synthstudio.review.store import open_store

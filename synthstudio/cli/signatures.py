@@ -32,15 +32,10 @@ class Command:
     """
 
     def __init__(
-        self,
-        function: Callable[..., None],
-        names: Sequence[str],
-        *,
-        arguments: Sequence[str] | None,
-        skip: Sequence[str],
+        self, function: Callable[..., None], names: Sequence[str], arguments: str | None, skip: str
     ) -> None:
         self._function, self._names, self._arguments = function, names, arguments
-        self._skip = GIVEN | {"self", *skip}
+        self._skip = GIVEN | {"self", *skip.split()}
         self.__name__, self.__doc__ = function.__name__, function.__doc__
         self.__module__, self.__annotations__ = function.__module__, {}
 
@@ -82,7 +77,7 @@ class Command:
         declared: dict[str, inspect.Parameter] = {}
         for target in self._targets:
             helps, wanted = _arguments_of(target), inspect.signature(target).parameters
-            first = next(iter(wanted)) if self._arguments is None else ""
+            places = next(iter(wanted)) if self._arguments is None else self._arguments
             for name, one in wanted.items():
                 own = self._own.get(name)
                 if name in self._skip or one.kind is one.VAR_KEYWORD or name in declared:
@@ -91,7 +86,7 @@ class Command:
                     continue
                 if own is not None and own.default is not own.empty:
                     one = one.replace(default=own.default)
-                place = name in (self._arguments or (first,))
+                place = name in places.split()
                 declared[name] = _declared(one, target, helps.get(name, ""), place)
         return declared
 
@@ -104,12 +99,7 @@ def command(
     The first function is what the command calls. `arguments`: parameters without a name on the
     command line, by default the first; `skip`: parameters that it does not offer.
     """
-    return lambda function: Command(
-        function,
-        names,
-        arguments=None if arguments is None else arguments.split(),
-        skip=skip.split(),
-    )
+    return lambda function: Command(function, names, arguments, skip)
 
 
 def add(app: typer.Typer, function: Callable[..., None], name: str = "") -> None:
