@@ -91,7 +91,7 @@ def crop_batches(
     """Crops (n, 3, H, W) and their labels, as `PersonCrops` has them, `batch` at a time."""
     held: list[dict[str, Any]] = []
     for frame in frames:
-        for row in np.flatnonzero(_has_joints(frame.people.state, frame.people.boxes_px)):
+        for row in np.flatnonzero(_has_joints(frame.people.state, frame.people.boxes_px)).tolist():
             held.append(_sample(frame.image, frame.people, row, size) | {"frame": frame.index})
             if len(held) == batch:
                 yield _stacked(held)
