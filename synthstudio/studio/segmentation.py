@@ -65,16 +65,18 @@ def segmented(
     (left, top), (right, bottom) = low.astype(int), high.astype(int)
     crop = rgb[top:bottom, left:right]
     scale = min(1.0, (_GRABCUT_PX if model is None else _NETWORK_PX) / max(crop.shape[:2]))
-    small = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small: U8 = np.asarray(
+        cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
+    )
     prompt = Prompt(
         points=(inside - low) * scale, box=None if box is None else ((near - low) * scale).ravel()
     )
     segment = grabcut if model is None else network(model, _changed(model))
     with _TURNS:
         logits = segment(small, prompt)
-    logits = cv2.resize(logits, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    whole = cv2.resize(logits, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     found = np.zeros(rgb.shape[:2], bool)
-    found[top:bottom, left:right] = logits > 0
+    found[top:bottom, left:right] = whole > 0
     return found
 
 
@@ -101,8 +103,8 @@ def grabcut(rgb: U8, prompt: Prompt) -> F32:
         labels[~inner] = cv2.GC_BGD
     labels[seeds > 0] = cv2.GC_FGD
     cv2.setRNGSeed(0)
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(rgb, labels, None, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)
+    rect, back, front = (0, 0, wide, high), np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(rgb, labels, rect, back, front, _ROUNDS, cv2.GC_INIT_WITH_MASK)
     inside = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
     parts = cv2.connectedComponents(inside.astype(np.uint8))[1]
     mine = np.isin(parts, np.unique(parts[(seeds > 0) & inside]))
@@ -137,7 +139,7 @@ def _logits(session: Any, where: str, rgb: U8, prompt: Prompt) -> F32:
     given = dict(zip(_INPUTS, (images, points[None, None], labels[None, None]), strict=True))
     try:
         logits, quality, *_ = session.run(None, given)
-        best = np.asarray(logits, np.float32)[0, 0, int(np.argmax(quality))]
+        best: F32 = np.asarray(logits, np.float32)[0, 0, int(np.argmax(quality))]
     except Exception as error:  # ONNX Runtime's errors share no class
         raise ModelError(
             "the segmenter failed", where=where, got=str(error).splitlines()[0][:200]
