@@ -1,6 +1,6 @@
 """Is anything slower than at another commit? `make bench-against BASE=COMMIT`.
 
-Both checkouts run the same commands on the base's recipes on the same machine, on one core, each
+Both checkouts run the same commands on their own recipes on the same machine, on one core, each
 command in turn (base, new, new, base, ...), the shorter the more often. What counts is processor
 time, which a busy neighbour stretches less than the clock does; a ratio is the median of pairs.
 
@@ -62,7 +62,6 @@ def main() -> None:
             Side(name=side.name, root=side.root, work=Path(folder) / name)
             for side, name in ((base, "base"), (new, "new"))
         )
-        scenes = base.scenes
         if options.scenes:
             for scene in options.scenes.split(","):
                 compare_frames(base, new, scene, options.frames, options.pairs)
@@ -70,12 +69,12 @@ def main() -> None:
         for side in (base, new):  # compiles, fills caches, and makes what later commands read
             side.work.mkdir()
             for words in COMMANDS:
-                run(side, words, scenes)
+                run(side, words)
         seconds: dict[tuple[str, str], list[float]] = {}
         for words in COMMANDS:
             for number in range(options.pairs):
                 for side in (base, new) if number % 2 else (new, base):
-                    took = run(side, words, scenes)
+                    took = run(side, words)
                     seconds.setdefault((side.name, " ".join(words)), []).append(took)
                 if number + 1 >= MIN_PAIRS and sum(seconds[base.name, " ".join(words)]) > LONG_S:
                     break
@@ -97,12 +96,12 @@ def main() -> None:
 
 def compare_frames(base: Side, new: Side, scene: str, frames: int, pairs: int) -> None:
     """Print a scene's milliseconds a frame of both sides, and how many times as fast the new is."""
-    path = scene if scene.endswith(".yaml") else str(base.scenes / f"{scene}.yaml")
     took: dict[str, list[float]] = {base.name: [], new.name: []}
     for number in range(pairs):
         for side in (base, new) if number % 2 else (new, base):
             side.work.mkdir(exist_ok=True)
-            done = python(side, ["-c", STREAMED, path, str(frames)])
+            path = Path(scene) if scene.endswith(".yaml") else side.scenes / f"{scene}.yaml"
+            done = python(side, ["-c", STREAMED, str(path), str(frames)])
             if done.returncode:
                 raise SystemExit(f"{side.name}: {scene}: {done.stderr[-1000:]}")
             took[side.name].append(1000 * float(done.stdout) / frames)
@@ -116,9 +115,9 @@ def compare_frames(base: Side, new: Side, scene: str, frames: int, pairs: int) -
     )
 
 
-def run(side: Side, words: tuple[str, ...], scenes: Path) -> float:
+def run(side: Side, words: tuple[str, ...]) -> float:
     """The processor seconds of a command; SystemExit when it fails."""
-    call = [word.replace("SCENES", str(scenes)) for word in words]
+    call = [word.replace("SCENES", str(side.scenes)) for word in words]
     if "--out" in words:
         shutil.rmtree(side.work / words[words.index("--out") + 1], ignore_errors=True)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
