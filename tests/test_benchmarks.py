@@ -6,6 +6,7 @@ import importlib
 import inspect
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,15 @@ from benchmarks import (
     golden_digest,
     small_inputs,
 )
+from benchmarks.faults import commands
+from benchmarks.faults.inject import NONE, Fault, run
+from benchmarks.faults.judge import Judge
+from benchmarks.fuzz import judge
+from benchmarks.fuzz.campaign import Campaign, only
+from benchmarks.fuzz.cases import Case, Name, Target
+from benchmarks.fuzz.targets import TARGETS
 from benchmarks.proofs import ROOT
+from synthstudio.core.errors import RecipeError
 
 FILES = [p for p in (ROOT / "benchmarks").rglob("*.py") if p.parent.name != "readers"]
 MODULES = {
@@ -80,13 +89,92 @@ def test_the_labels_of_a_gpu_are_those_of_the_cpu(scene: str) -> None:
     assert not cuda.compared(scene, ("cpu", "cuda"), frames=6).fields
 
 
+# make faults ----------------------------------------------------------------------------------
+
+
+def test_moments_of_a_command_are_counted_and_come_again(tmp_path: Path) -> None:
+    folder = tmp_path / "case"
+    folder.mkdir()
+
+    def action() -> None:
+        for k in range(4):
+            (folder / f"d{k}").mkdir(exist_ok=True)
+            (folder / f"d{k}" / "f").write_text("x")
+
+    sound = run(action, folder, NONE, tmp_path / "a.log")
+    assert (sound.status, sound.events, sound.growing) == (0, 8, 8)
+    killed = run(action, folder, Fault(kill_at=5), tmp_path / "b.log")
+    assert killed.killed and not killed.err
+    full = run(action, folder, Fault(full_at=3), tmp_path / "c.log")
+    assert full.status == 99 and "No space left" in full.err
+
+
+FAULTY = ("import", "export coco", "filter", "split", "validate --fix SET", "review import")
+
+
+@pytest.mark.nightly("kills and full disks; tests/dataset and tests/test_outputs.py have the rules")
+@pytest.mark.parametrize("name", FAULTY)
+def test_commands_stand_faults(
+    name: str, once: Callable[[str, Callable[[Path], object]], Path], tmp_path: Path
+) -> None:
+    world = once("faults", lambda folder: commands.make(folder, make_set=make_set))
+    command = next(c for c in commands.COMMANDS if c.name == name)
+    found = dict(Judge(command, world, tmp_path, moments=2).outcomes(("killed", "disk full")))
+    assert not [line for outcome in found.values() for line in outcome.wrong]
+    assert "killed, done again" in found["killed"].tally
+
+
 # make fuzz ------------------------------------------------------------------------------------
+
+
+def _silent(*words: object, **options: object) -> None:
+    """Say nothing."""
 
 
 @pytest.fixture(scope="module")
 def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fuzz folder; its sound inputs are made once."""
     return tmp_path_factory.mktemp("fuzz")
+
+
+@pytest.mark.nightly("half a minute; tests/formats and tests/quality fuzz each reader quickly")
+def test_two_hundred_hostile_inputs(fuzz: Path) -> None:
+    totals = Campaign(folder=fuzz, seed=1, cases=200).run(log=_silent)
+    assert totals.cases == 200 and not totals.faults, totals.faults
+    assert min(totals.whats["taken"], totals.whats["refused"]) > 25
+    assert set(totals.targets) == set(TARGETS)
+
+
+def _litters(case: Case) -> None:
+    (case.out.with_name("cwd") / "core").write_text("x")
+
+
+def _leaves_half(case: Case) -> None:
+    case.out.mkdir()
+    raise RecipeError("no")
+
+
+def _raises(case: Case) -> None:
+    raise KeyError("x")
+
+
+def _refuses(case: Case) -> None:
+    raise RecipeError("no", where="a.txt")
+
+
+PLANTED = {"litter": _litters, "half": _leaves_half, "traceback": _raises, "refused": _refuses}
+
+
+@pytest.mark.nightly("sound inputs of every kind take a quarter of a minute")
+def test_planted_faults_are_found_and_run_again_alone(
+    fuzz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, ask in PLANTED.items():
+        planted = Target(name=name, weight=1, inputs=lambda sound: [{"a.txt": b"x"}], ask=ask)
+        monkeypatch.setitem(judge.TARGETS, name, planted)
+    names = [Name.parse(f"{name}:0") for name in PLANTED]
+    found = {name.target: verdict.what for name, verdict in only(fuzz, 2, names)}
+    assert found == {name: name.replace("half", "litter") for name in PLANTED}
 
 
 # Long runs, small -----------------------------------------------------------------------------

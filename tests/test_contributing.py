@@ -1,12 +1,17 @@
-"""CONTRIBUTING's recipes: what they name exists, and their blocks fit into its files.
+"""CONTRIBUTING's recipes: what they name exists; nightly, they are followed word for word.
 
 A block of a recipe names its file in its first line (a new file, at its end, or in one of its
-dicts).
+dicts); the lines of its sh blocks are run in a copy of the package.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -23,6 +28,7 @@ RECIPES = {
     if title.startswith("Add ")
 }
 PLACE = re.compile(r"# (?P<file>\S+), (a new file|at the end|in (?P<table>\w+))\n")
+LEAVES = {"Add an occluder": "lectern.png", "Add a skeleton": "neck.png", "Add a pose": "taxi.png"}
 
 
 def placed(block: str, root: Path) -> tuple[str, str]:
@@ -45,6 +51,12 @@ def placed(block: str, root: Path) -> tuple[str, str]:
     return place["file"], text
 
 
+def test_the_page_has_a_recipe_for_each() -> None:
+    assert {title.split()[-1] for title in RECIPES} == {
+        "occluder", "exporter", "skeleton", "pose", "head", "loss"
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("title", RECIPES)
 def test_what_a_recipe_names_exists(title: str) -> None:
     for language, block in blocks(RECIPES[title]):
@@ -57,3 +69,58 @@ def test_what_a_recipe_names_exists(title: str) -> None:
                 compile(whole, name, "exec")
             else:
                 assert yaml.safe_load(whole)
+
+
+def copied(folder: Path) -> Path:
+    """The package with what its tests need."""
+    being_written = shutil.ignore_patterns("*.pyc.*")  # by other tests; whole bytecode is taken
+    for name in ("synthstudio", "tests", "tools", "scenes", "benchmarks", "docs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=being_written)
+    for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def run(line: str, root: Path) -> None:
+    """Run a command of the page in the copy, by this Python."""
+    words = shlex.split(line)
+    if words[0] == "make":
+        rules = (root / "Makefile").read_text(encoding="utf-8")
+        rule = re.search(rf"^{words[1]}:.*\n\t\$\(BIN\)/(.*)", rules, re.M)
+        assert rule, line
+        words = rule[1].split()
+    if words[0] == "pytest":
+        words[1:1] = ["-q", "-n0", "-p", "no:cacheprovider"]
+    module = [] if words[0] == "python" else ["-m", words[0]]
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        [sys.executable, *module, *words[1:]],
+        cwd=root,
+        env={**mine, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{line}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert words[0] != "pytest" or re.search(r"\d passed|^\.+ ", done.stdout, re.M), done.stdout
+
+
+@pytest.mark.nightly("minutes in a copy of the package; what recipes name is checked above")
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("title", RECIPES)
+def test_a_recipe_works_as_written(title: str, tmp_path: Path) -> None:
+    root, written = copied(tmp_path), []
+    for language, block in blocks(RECIPES[title]):
+        text = textwrap.dedent(block)
+        if language == "sh":
+            for line in text.splitlines():
+                run(line, root)
+        elif language:
+            name, whole = placed(text, root)
+            (root / name).write_text(whole, encoding="utf-8")
+            written.append(name)
+    code = [name for name in written if name.endswith(".py")]
+    for check in ("check", "format --check") if code else ():
+        run(f"ruff {check} {shlex.join(code)}", root)
+    if title in LEAVES:
+        assert (root / LEAVES[title]).stat().st_size > 10_000
