@@ -99,28 +99,3 @@ def aligned(predicted: F64, truth: F64) -> F64:
     turn = (u * sign) @ vt
     scale = (s * sign).sum() / max((a**2).sum(), 1e-12)
     return np.asarray(scale * a @ turn.T)
-
-
-def bone_length_errors(predicted: F64, truth: F64, *, bones: NDArray[np.int64]) -> F64:
-    """(P, B) absolute errors of the lengths of bones (B, 2: joint numbers); NaN where an end is."""
-    lengths = [
-        np.linalg.norm(joints[:, bones[:, 0]] - joints[:, bones[:, 1]], axis=-1)
-        for joints in (predicted, truth)
-    ]
-    return np.asarray(np.abs(lengths[0] - lengths[1]))
-
-
-def acceleration_errors(
-    predicted: F64, truth: F64, *, track: NDArray[np.int64], time: NDArray[np.int64]
-) -> F64:
-    """(P, J) errors of acceleration (second difference, Kanazawa et al. 2019) of joints (P, J, 3)
-    of one `track` (P,) in consecutive frames `time` (P,); NaN where a neighbour is missing."""
-    order = np.lexsort((time, track))
-    before, now, after = order[:-2], order[1:-1], order[2:]
-    follow = (track[before] == track[after]) & (time[now] - time[before] == 1)
-    follow &= time[after] - time[now] == 1
-    before, now, after = before[follow], now[follow], after[follow]
-    error = predicted - truth
-    out = np.full(truth.shape[:2], np.nan)
-    out[now] = np.linalg.norm(error[before] - 2 * error[now] + error[after], axis=-1)
-    return out

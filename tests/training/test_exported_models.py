@@ -92,7 +92,7 @@ def test_answers_are_those_of_pytorch(learnt, exported, crops, name):
     spread = ask(crops).xy.std(0).mean()
     assert spread > 0.3  # pixels: the answers are not the same for everybody
     plain = ask_network(model.net, model.skeleton)(crops)
-    assert (np.abs(plain.xy - network(crops).xy).max() > 0.05) == (name == "flip")
+    assert (np.abs(plain.xy - network(crops).xy).mean() > 0.01) == (name == "flip")
 
 
 def test_causes_and_visibility_are_in_the_file(learnt, crops):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -73,26 +72,6 @@ class FoundPeople:
 
     def __len__(self) -> int:
         return len(self.score)
-
-
-Targets = TypeVar("Targets")
-Outputs = TypeVar("Outputs")
-
-
-class BottomUp(Protocol[Targets, Outputs]):
-    """What a training loop needs of a system. Targets hold tensors alone, batch first."""
-
-    def __call__(self, images: Tensor) -> Outputs:
-        """Run on images (B, 3, H, W), uint8 or from 0 to 1."""
-
-    def targets(self, people: Sequence[FramePeople]) -> Targets:
-        """What the outputs for frames of these people should be."""
-
-    def losses(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
-        """Weighted terms by name; their sum is minimised."""
-
-    def decode(self, outputs: Outputs) -> list[FoundPeople]:
-        """The people of each frame."""
 
 
 class FrameNet(nn.Module):
