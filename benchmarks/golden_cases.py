@@ -25,7 +25,7 @@ COCO_FILE = "annotations/person_keypoints_train.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A hostile object. `{here}` in commands is its folder, `{out}` a free place to write to."""
+    """A hostile input. `{here}` in commands is its folder, `{out}` a free place to write to."""
 
     name: str
     files: dict[str, bytes] = field(default_factory=dict)

@@ -127,7 +127,7 @@ def _sample(image: U8, people: People, row: int, size: tuple[int, int]) -> dict[
 
 
 def _has_joints(state: U8, box_px: NDArray[Any]) -> NDArray[np.bool_]:
-    """(N,) who has a joint in the picture and is seen."""
+    """(N,) whether a person has a joint in the picture and a visible box."""
     return np.asarray(np.isin(state, (1, 2)).any(axis=1) & (box_px[:, 2:] > 0).all(axis=1))
 
 

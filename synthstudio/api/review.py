@@ -407,7 +407,7 @@ def reset_password(db: StoreUrl, name: str, *, url: Address = None) -> tuple[Cod
 
 
 def accounts(db: StoreUrl, *, revoke: str | None = None) -> list[Account]:
-    """Everybody who has an account or is invited, by name.
+    """Members and invited people, by name.
 
     Args:
         revoke: Account to revoke first, with its sessions, tokens and invitations.

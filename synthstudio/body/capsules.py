@@ -188,7 +188,7 @@ def _slab(points: F64) -> tuple[F64, float]:
 
 
 def _quantile(ordered: F64, share: float) -> F64:
-    """`np.quantile` of ascending rows, which asks for its arguments longer than it computes."""
+    """`np.quantile` of ascending rows, without its argument checks."""
     place = share * (len(ordered) - 1)
     below = int(place)
     a, b, t = ordered[below], ordered[min(below + 1, len(ordered) - 1)], place - below

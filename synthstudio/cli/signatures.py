@@ -21,7 +21,7 @@ from typer.main import get_command
 Call = Any
 """The API's function, with the options that came from its signature."""
 GIVEN = {"progress", "log", "tell", "on_note", "on_step"}
-"""How a function speaks: commands decide that themselves."""
+"""Parameters for progress and messages, which commands set themselves."""
 
 
 class Command:
@@ -161,10 +161,7 @@ class _Names(dict[str, Any]):
 
 
 def _declared(
-    one: inspect.Parameter,
-    function: Callable[..., Any],
-    text: str,
-    is_argument: bool,
+    one: inspect.Parameter, function: Callable[..., Any], text: str, is_argument: bool
 ) -> inspect.Parameter:
     from synthstudio.api.arguments import Option
 

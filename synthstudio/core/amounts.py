@@ -1,4 +1,4 @@
-"""Numbers of objects in words: 1 person, 2,000 people."""
+"""Counts in words: 1 person, 2,000 people."""
 
 from __future__ import annotations
 

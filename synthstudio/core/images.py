@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 256 * 1024 * 1024
+KNEE = 0.5  # linear light above which highlights roll off
 MAX_SIDE_PX, MAX_RATIO = 65_500, 64
 """Longest side, which is a JPEG's, and its ratio to the shorter one: a strip is no photo."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
@@ -448,7 +449,7 @@ def srgb_to_linear(srgb: U8) -> F32:
     return np.asarray(cv2.LUT(srgb.reshape(-1), _TO_LINEAR), np.float32).reshape(srgb.shape)
 
 
-def toned(linear: F32, *, knee: float = 0.5) -> F32:
+def toned(linear: F32, *, knee: float = KNEE) -> F32:
     """Linear light whose highlights above `knee` roll off towards 1, any shape.
 
     Below it nothing changes; the slope is continuous: with k the knee and t what lies above it,

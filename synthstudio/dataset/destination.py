@@ -67,7 +67,7 @@ class FolderDestination:
         return self.folder
 
     def check_free(self, resume: bool) -> None:
-        """Refuse a place with other objects in it, or with a data set and no `resume`."""
+        """Refuse a place with other files in it, or with a data set and no `resume`."""
         if self.read(MANIFEST_NAME) is None:
             self.folder = free_folder(self.folder, own=_OWN.__contains__)
         elif not resume:

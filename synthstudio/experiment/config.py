@@ -52,7 +52,7 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """Two arms that differ in one object, and what their difference shows."""
+    """Two arms that differ in one factor, and what their difference shows."""
 
     text: str
     ours: str

@@ -71,17 +71,15 @@ def segmented(
     prompt = Prompt(
         points=(inside - low) * scale, box=None if box is None else ((near - low) * scale).ravel()
     )
-    segment = grabcut if model is None else network(model, _changed(model))
+    segment: Segment = grabcut
+    if model is not None:
+        segment = network(model, model.stat().st_mtime_ns if model.is_file() else 0)
     with _TURNS:
         logits = segment(small, prompt)
     whole = cv2.resize(logits, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     found = np.zeros(rgb.shape[:2], bool)
     found[top:bottom, left:right] = whole > 0
     return found
-
-
-def _changed(path: Path) -> int:
-    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def grabcut(rgb: U8, prompt: Prompt) -> F32:

@@ -44,7 +44,7 @@ def hard_frame():
 
 
 def asked_frame():
-    """Return a variant's frame of a clip with three people: asked for much, for one object, not."""
+    """Return a variant's frame of a clip with three people: with many targets, one and none."""
     frame = hard_frame()
     much = OcclusionTarget(
         occluded_fraction=0.3,

@@ -107,7 +107,7 @@ def test_agreement_by_hand(table):
     # OKS has e = d / (2 sigma sqrt(area)): 1.5 and 2.
     wanted = (1 + math.exp(-(1.5**2) / 2) + math.exp(-(2**2) / 2) + 1) / 4
     assert nose.oks == pytest.approx(wanted, rel=1e-6)
-    # State: visible with visible 3 times, visible with hidden once. One said one object: kappa 0.
+    # State: visible with visible 3 times, visible with hidden once. One never varies: kappa 0.
     assert nose.state.agreed == 3 and nose.state.counts[2].tolist() == [0, 1, 3, 0]
     assert nose.state.value == pytest.approx(0.0)
     assert nose.cause.counts[0].tolist() == [3, 0, 0, 1, 0, 0, 0]

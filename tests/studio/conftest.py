@@ -482,11 +482,11 @@ def open_as():
         shown = f"{'&' if '?' in path else '?'}key={studio.key}" if key else ""
         page.goto(f"{studio.url}/{path}{shown}")
         requested = page.get_by_role("textbox", name="Your name")
-        requested.or_(page.get_by_test_id("stSidebar")).first.wait_for()
+        requested.or_(page.get_by_test_id("stSidebar")).first.wait_for(state="attached")
         if requested.count():
             requested.fill(name)
             page.get_by_role("button", name="Continue").click()
-            page.get_by_test_id("stSidebar").wait_for()
+            page.get_by_test_id("stSidebar").wait_for(state="attached")
         settled(page)
         return page
 

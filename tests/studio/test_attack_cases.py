@@ -170,9 +170,9 @@ def test_edits(desk):
     dataset, store, key = desk.dataset, desk.store, desk.key
     frames = frame_rows.Frames(dataset, get_skeleton(dataset.identity.skeleton))
     stored, seqs = 0, count(1)
-    veiled = desk.person(*VEILED)
-    desk.log(veiled, "status", who=User(name="Zoe", role="lead"), status="approved")
-    hidden = desk.state(veiled)
+    blinded = desk.person(*VEILED)
+    desk.log(blinded, "status", who=User(name="Zoe", role="lead"), status="approved")
+    hidden = desk.state(blinded)
     for rng in cases("edit"):
         who = User(name=rng.choice(("Ann", "Bo")), role=rng.choice(ROLES))
         layer = MAIN if rng.random() < 0.9 else SECOND
@@ -190,7 +190,7 @@ def test_edits(desk):
             assert answer.wait == "", (payload, answer.wait)
             reported = " ".join(text for *_, text in answer.refused)
             assert str(dataset.folder.parent) not in reported and "sqlite" not in reported, reported
-            assert "Zoe" not in reported and desk.state(veiled) == hidden
+            assert "Zoe" not in reported and desk.state(blinded) == hidden
             assert may(who.role, "edit") or not answer.done, (who, payload)
             new = history.counts(store, key).events - events
             assert new == len({row[2] for row in answer.done}) or layer != MAIN, payload

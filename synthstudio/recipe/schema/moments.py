@@ -111,7 +111,7 @@ class Variants(Base):
     """
 
     clean: Annotated[Whole, Field(ge=0, le=1)] = 0
-    """Without what hides people: objects, held objects, cut-outs."""
+    """Without occluders: objects, held objects, cut-outs."""
     occluder: Annotated[Whole, Field(ge=0, le=16)] = 0
     """With other objects and cut-outs, as many and by the same rules."""
     appearance: Annotated[Whole, Field(ge=0, le=16)] = 0

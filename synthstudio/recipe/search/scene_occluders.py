@@ -44,7 +44,7 @@ from synthstudio.recipe.search.scene_visibility import (
 )
 
 _FURTHER = 0.025
-"""A further object is put only for somebody who is so much farther off."""
+"""Least extra distance of a person for whom a further object is placed."""
 _PATIENCE = 0.25
 _GAIN = 0.004
 _STARTS = 3

@@ -9,11 +9,14 @@ sheen for cloth, wrapped light with a red terminator for skin.
 
 import warp as wp
 
+from synthstudio.core.images import KNEE
 from synthstudio.render.kernels.materials import EYE, SKIN, TEXTURE, Look, look
 from synthstudio.render.kernels.patterns import Mat, smooth
 from synthstudio.render.kernels.shadow import ContactMap, SunMap, sky_loss, sunlight
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
+
+_KNEE = wp.constant(KNEE)
 
 
 @wp.struct
@@ -307,9 +310,9 @@ def _lit(lamps: Lamps, p: Point, s: Look, m: Mat, open: float) -> wp.vec3:
 @wp.func
 def _toned(x: float) -> float:
     # core.images.toned
-    if x <= 0.5:
+    if x <= _KNEE:
         return wp.max(x, 0.0)
-    return 0.5 + 0.5 * (x - 0.5) / x
+    return _KNEE + (1.0 - _KNEE) * (x - _KNEE) / (x + (1.0 - 2.0 * _KNEE))
 
 
 @wp.func

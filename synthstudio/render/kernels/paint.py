@@ -27,7 +27,7 @@ RUN = wp.constant(32)
 """Pixels that one thread takes: what a kernel is handed is large and copied for each thread."""
 _CREASE = wp.constant(0.9)  # cosine between face normals above which a pixel is smooth
 BARE, ONE, MIXED = wp.constant(0), wp.constant(1), wp.constant(2)
-"""What a pixel's samples see: nothing, one smooth surface, several objects."""
+"""What a pixel's samples see: nothing, one smooth surface, several surfaces."""
 
 
 @wp.struct

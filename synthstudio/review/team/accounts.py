@@ -198,7 +198,7 @@ def choose_password(store: Store, text: str, password: str, *, now: datetime | N
 
 
 def accounts(store: Store, *, now: datetime | None = None) -> list[Account]:
-    """Return everybody who has an account or is invited, by name."""
+    """Members and invited people, by name."""
     moment = now or utc_now()
     roles = members(store)
     with store.reading() as session:

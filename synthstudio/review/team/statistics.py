@@ -43,7 +43,7 @@ from synthstudio.review.values import FRAME, MAIN, ItemState
 
 @dataclass(frozen=True, kw_only=True)
 class Kappa:
-    """Agreement of two raters on `n` objects. `counts[a, b]`: the first chose a, the second b.
+    """Agreement of two raters on `n` items. `counts[a, b]`: the first chose a, the second b.
 
     `value`: 1 is full agreement, 0 what chance gives, below 0 less. NaN when there is nothing to
     agree on, or when both always chose the same one: chance then explains it all.

@@ -1,4 +1,4 @@
-"""The page Team: who reviews, who has what, how far two agree, and show_decisions between them."""
+"""The page Team: reviewers, roles, agreement of two, and decisions between them."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ def _body(skeleton: Skeleton) -> NDArray[np.bool_]:
 
 
 def _zoom(view: F64) -> float:
-    """How much larger the input shows objects than the canvas."""
+    """Scale of the input relative to the canvas."""
     return float(1 / np.sqrt(abs(np.linalg.det(view[:, :2]))))
 
 

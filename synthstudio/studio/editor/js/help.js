@@ -8,7 +8,7 @@ const LEGEND = "Left: orange, drawn once. Right: blue, drawn double. Dashed bone
 const TOUR = [
   ["someone", "This frame has no people yet. New person: drag a box round somebody."],
   ["place", "Then placing begins: click where the named joint is, and the next one follows. Enter takes the faint one."],
-  ["select", "A joint cannot be seen? Select it. Its row at the right says what hides it: own body, person or object."],
+  ["select", "A joint cannot be seen? Select it. Its row at the right names the cause: own body, person or object."],
   ["undo", "Every step can be undone, also in a person you left. Edits are saved by themselves."],
   ["approve", "Approve takes you to the next one. In an empty frame it decides that nobody is here."],
 ];

@@ -87,7 +87,7 @@ export function actionOf(S, name) {
   return own ?? ROWS.find(({ action, key }) => action && key === name && !(action in S.ownKeys))?.action ?? ALSO[name] ?? null;
 }
 
-// Own keys are kept in this browser, by user; a file takes them to another one.
+// Own keys are kept in this browser, by user; a file copies them to another one.
 function storageName(S) {
   return `synthstudio.keys.${S.user}`;
 }
@@ -103,7 +103,7 @@ export function saveKeys(S, own) {
   localStorage.setItem(storageName(S), JSON.stringify(S.ownKeys));
 }
 
-// Give an action a key; who had it gets the old one. Returns what is wrong, or "".
+// Bind a key to an action; an action that had it gets the old one. Returns the error, or "".
 export function setKey(S, action, key) {
   const was = keyOf(S, action);
   const other = ROWS.find((row) => row.action && row.action !== action && keyOf(S, row.action) === key)?.action;

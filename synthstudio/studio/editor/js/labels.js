@@ -25,7 +25,7 @@ export function say(joint) {
   return STATE_WORD[joint.state];
 }
 
-// What hides a joint, by the labels on disk; "" where nobody knows, and once somebody has edited it.
+// Occluders of a joint by the labels on disk; "" where unknown or edited.
 export function occluderOf(S, j) {
   return S.now.joints[j].state === 1 && !S.now.edited.has(S.skeleton.joints[j]) ? S.item.occluder[j] ?? "" : "";
 }

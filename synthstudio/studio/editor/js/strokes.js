@@ -108,7 +108,7 @@ export function drawStroke(S) {
 // S.stroke has besides its line: tool "object" or "person", `front`: the ids of those whom it does
 // not hide, `mark`: the id of the person of whom the keys say whether it does.
 
-const PAINT_HELP = "Draw round what hides (o object, p person).";
+const PAINT_HELP = "Outline the occluder (o object, p person).";
 
 // Who is in the shown frame.
 export function present(S) {
