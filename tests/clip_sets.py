@@ -1,10 +1,6 @@
 """A small data set of two clips of stick people, drawn in no time."""
 
-from __future__ import annotations
-
 import dataclasses
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from stick_people import make_frame
@@ -14,13 +10,12 @@ from synthstudio.core.images import encode_jpeg
 from synthstudio.core.spec import ClipSpec
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import Identity
-from synthstudio.dataset.reader import Dataset
 
 TIMES = 8
 """Frames of a clip; frame k is time k % TIMES of clip k // TIMES. Two people in each."""
 
 
-def make_clips(out: Path, *, clips: int = 2) -> Dataset:
+def make_clips(out, *, clips=2):
     """Write the clips: people 1 and 2 of a clip are tracks 1 and 2."""
     identity = Identity(
         recipe={"name": "clips"},
@@ -34,7 +29,7 @@ def make_clips(out: Path, *, clips: int = 2) -> Dataset:
     return stored(out, identity, _frame)
 
 
-def _frame(index: int) -> Any:
+def _frame(index):
     frame = make_frame(index, people=2)
     clip, time = divmod(index, TIMES)
     grey = np.full((240, 320, 3), 60 + 10 * time, np.uint8)

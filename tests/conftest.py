@@ -1,25 +1,18 @@
 """Fixtures that several packages' tests share, and what lets test processes run side by side."""
 
-from __future__ import annotations
-
 import fcntl
 import functools
 import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 import typer.testing
 from hypothesis import HealthCheck, settings
 
 from benchmarks import chromium
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 # How long an example takes says how busy the machine is, not whether the code is right. The same
 # examples each time, so that no run is red by chance; `make nightly` draws fresh ones.
@@ -38,28 +31,28 @@ if BESIDE_OTHERS:  # each would take every core, and wait for it in a loop
 
 SECONDS = Path(__file__).parent / "seconds.json"
 """Seconds of each slow file, as `make test PYTEST_ARGS=--keep-seconds` measured them."""
-_SPENT: Counter[str] = Counter()
+_SPENT = Counter()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser):
     parser.addoption("--keep-seconds", action="store_true", help=f"write {SECONDS.name}")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items):
     """Sort files by their time, slowest first; refuse nightly tests without a reason."""
     for item in items:
         marker = item.get_closest_marker("nightly")
         if marker and not (len(marker.args) == 1 and str(marker.args[0]).strip()):
             raise pytest.UsageError(f"{item.nodeid}: nightly needs its reason: nightly('why')")
-    seconds: dict[str, float] = json.loads(SECONDS.read_text(encoding="utf-8"))
+    seconds = json.loads(SECONDS.read_text(encoding="utf-8"))
     items.sort(key=lambda item: -seconds.get(item.nodeid.split("::")[0], 0.0))
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+def pytest_runtest_logreport(report):
     _SPENT[report.nodeid.split("::")[0]] += report.duration
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionfinish(session):
     """Keep the seconds of files over one second, where asked for."""
     if session.config.getoption("--keep-seconds") and not BESIDE_OTHERS:
         slow = {name: round(s) for name, s in _SPENT.most_common() if s >= 1}
@@ -67,7 +60,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cheap_calls() -> Iterator[None]:
+def _cheap_calls():
     """Skip fsync (no test cuts the power) and read a command line's annotations once (50 ms)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
@@ -76,7 +69,7 @@ def _cheap_calls() -> Iterator[None]:
         yield
 
 
-def missing(what: str, why: str) -> NoReturn:
+def missing(what, why):
     """Skip a test for want of `what`; fail it where SYNTHSTUDIO_REQUIRE names that."""
     if what in os.environ.get("SYNTHSTUDIO_REQUIRE", "").split(","):
         pytest.fail(f"{what} is required here: {why}")
@@ -84,9 +77,7 @@ def missing(what: str, why: str) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
-def once(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[str, Callable[[Path], object]], Path]:
+def once(tmp_path_factory):
     """Return a function (name, make): a folder that make(folder) fills once for all processes.
 
     The first that asks makes it, the others wait. What is in it is read only.
@@ -94,7 +85,7 @@ def once(
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if BESIDE_OTHERS else base
 
-    def folder_of(name: str, make: Callable[[Path], object]) -> Path:
+    def folder_of(name, make):
         folder, made = shared / f"once-{name}", shared / f"once-{name}.made"
         with (shared / f"once-{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -109,7 +100,7 @@ def once(
 
 
 @pytest.fixture(scope="session")
-def chromium_path() -> str:
+def chromium_path():
     """Return the machine's own Chromium, or $SYNTHSTUDIO_CHROMIUM; skip where there is none."""
     found = chromium.path()
     if found is None:
@@ -118,7 +109,7 @@ def chromium_path() -> str:
 
 
 @pytest.fixture(scope="session")
-def browser(chromium_path: str) -> Iterator[Browser]:
+def browser(chromium_path):
     """Yield a Chromium without a window."""
     from playwright.sync_api import sync_playwright
 
@@ -133,7 +124,7 @@ def browser(chromium_path: str) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
+def shared_data():
     """Return the folder of real photos, cut-outs and panoramas beside the checkout, or skip."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():

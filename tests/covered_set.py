@@ -1,10 +1,6 @@
 """A small stored data set of stick people whose images can be read, to count coverage in."""
 
-from __future__ import annotations
-
 import dataclasses
-from pathlib import Path
-from typing import Any
 
 import fake_frames
 import numpy as np
@@ -12,14 +8,13 @@ from stick_people import make_frame
 from written_sets import stored
 
 from synthstudio.core.images import encode_jpeg
-from synthstudio.core.labels import Frame
 from synthstudio.core.rng import stream
 from synthstudio.recipe.schema.load import dump, parse
 
 FAMILIES = ("crouch", "lie", "stand")
 
 
-def frame(index: int, people: int = 2) -> Frame:
+def frame(index, people=2):
     """Return stick people of several families and bodies before a grey picture."""
     made, rng = make_frame(index, people=people), stream(3, "covered", index)
     grey = np.full((240, 320, 3), 90 + 10 * (index % 8), np.uint8)
@@ -27,8 +22,7 @@ def frame(index: int, people: int = 2) -> Frame:
     axes = rng.random((people, 3))
     spec_people = tuple(
         dataclasses.replace(
-            person,
-            phenotype=dataclasses.replace(person.phenotype, gender=g, weight=w, height=h),
+            person, phenotype=dataclasses.replace(person.phenotype, gender=g, weight=w, height=h)
         )
         for person, (g, w, h) in zip(made.spec.people, axes.tolist(), strict=True)
     )
@@ -44,7 +38,7 @@ def frame(index: int, people: int = 2) -> Frame:
     )
 
 
-def recipe(**changes: Any) -> dict[str, Any]:
+def recipe(**changes):
     """Return a recipe as a data set stores it: defaults filled in, without `frames`."""
     wanted = {"name": "sticks", "seed": 1, "objects": [{"kind": "procedural"}], **changes}
     written = dump(parse(wanted))
@@ -52,7 +46,7 @@ def recipe(**changes: Any) -> dict[str, Any]:
     return written
 
 
-def store(out: Path, frames: int = 12, **changes: Any) -> Path:
+def store(out, frames=12, **changes):
     """Write a finished data set of `frames` frames; `changes` are fields of its recipe."""
     identity = fake_frames.identity(frames=frames, recipe=recipe(**changes))
     return stored(out, identity, lambda i: frame(i, people=i % 3 + 1)).folder

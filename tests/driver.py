@@ -15,13 +15,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import fake_frames
 
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.core.places import Place, parse_place
-from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
+from synthstudio.core.places import parse_place
+from synthstudio.dataset.shards import OnEvent, no_event, write_shard
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.generation.engines import local
 
@@ -35,7 +34,7 @@ class Killer:
     parent: int = 0
     heard: int = 0
 
-    def __call__(self, name: str) -> None:
+    def __call__(self, name):
         if name != self.at:
             return
         self.heard += 1
@@ -55,18 +54,18 @@ class Job:
     pause_s: float
     on_event: OnEvent
 
-    def __str__(self) -> str:
+    def __str__(self):
         return f"shard {self.shard}"
 
 
-def context() -> str:
+def context():
     return os.environ.get("OMP_NUM_THREADS", "")
 
 
-def work(threads: str, job: Job, report: local.Report) -> StagedShard:
+def work(threads, job, report):
     assert threads == "1" or multiprocessing.parent_process() is None  # one worker runs here
 
-    def frames():  # type: ignore[no-untyped-def]
+    def frames():
         for index in job.indices:
             time.sleep(job.pause_s)
             yield fake_frames.frame(index, seed=job.seed)
@@ -75,7 +74,7 @@ def work(threads: str, job: Job, report: local.Report) -> StagedShard:
     return write_shard(job.folder, job.shard, frames(), on_event=job.on_event)
 
 
-def generate(out: Place, options: dict[str, Any]) -> None:
+def generate(out, options):
     killer = Killer(**options.get("kill", {}), group=os.getpgrp(), parent=os.getpid())
     seed = options.get("seed", 1)
     identity = fake_frames.identity(frames=options.get("frames", 10), seed=seed)

@@ -3,17 +3,12 @@
 Workers import it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from synthstudio.api.prediction_jobs import Question
-from synthstudio.inference.sources import Source, SourceImage
 from synthstudio.training import answer_jobs
 
 DEADLY = 5
@@ -23,12 +18,12 @@ class DeadlyQuestion(Question):
     """The worker that first reads picture DEADLY dies there, and leaves a file `died` beside the
     weights."""
 
-    def pictures(self) -> Source:
+    def pictures(self):
         source, died = super().pictures(), Path(self.weights).parent / "died"
         read = source.part
         assert read is not None
 
-        def part(places: range) -> Iterator[SourceImage]:
+        def part(places):
             if DEADLY in places:
                 _die_once(died)
             yield from read(places)
@@ -36,9 +31,7 @@ class DeadlyQuestion(Question):
         return dataclasses.replace(source, part=part)
 
 
-def answer_people(
-    died: Path, asked: answer_jobs.Network, job: answer_jobs.PeopleJob, report: Any
-) -> Any:
+def answer_people(died, asked, job, report):
     """What `answer_jobs.answer_people` does; the worker that is first asked about others than the
     first people dies, and leaves the file `died`."""
     if job.first:
@@ -46,7 +39,7 @@ def answer_people(
     return answer_jobs.answer_people(asked, job, report)
 
 
-def _die_once(died: Path) -> None:
+def _die_once(died):
     if not died.exists():
         died.touch()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,19 +1,14 @@
 """A small data set of stick people with real JPEGs, and ways to compare data sets."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from stick_people import Panel, make_camera, make_frame, make_labels, make_posed, make_spec
 from written_sets import stored
 
 from synthstudio.core.images import encode_jpeg
-from synthstudio.core.labels import STATE_HIDDEN, Frame, PersonLabel
+from synthstudio.core.labels import STATE_HIDDEN, Frame
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import AssetRow, Identity
@@ -23,13 +18,7 @@ FRAMES = 7
 SPLITS = ("train", "train", "val", "train", "test", "train", "train")
 
 
-def make_set(
-    out: Path,
-    *,
-    skeleton: str = "coco23",
-    frames: int = FRAMES,
-    look: Callable[[Frame], Frame] = lambda frame: frame,
-) -> Dataset:
+def make_set(out, *, skeleton="coco23", frames=FRAMES, look=lambda frame: frame):
     """Write a data set: one wholly hidden, one cut by the frame, a crowd of 4, and nobody."""
     made = [look(frame_at(k, skeleton)) for k in range(frames)]
     identity = Identity(
@@ -45,7 +34,7 @@ def make_set(
     return stored(out, identity, made.__getitem__)
 
 
-def frame_at(index: int, skeleton: str = "coco23") -> Frame:
+def frame_at(index, skeleton="coco23"):
     """Return a frame with a JPEG."""
     if index == 2:
         frame = _hidden(index, skeleton)
@@ -59,10 +48,10 @@ def frame_at(index: int, skeleton: str = "coco23") -> Frame:
     return dataclasses.replace(frame, spec=spec, jpeg=encode_jpeg(grey, 90))
 
 
-def from_behind(frame: Frame) -> Frame:
+def from_behind(frame):
     """Return the frame with everybody's visible nose behind their own head."""
 
-    def rotated(person: PersonLabel) -> PersonLabel:
+    def rotated(person):
         if person.cause[0] != "visible":
             return person
         shares, state = person.shares.copy(), person.state.copy()
@@ -74,7 +63,7 @@ def from_behind(frame: Frame) -> Frame:
     return dataclasses.replace(frame, labels=dataclasses.replace(frame.labels, people=people))
 
 
-def _hidden(index: int, skeleton: str) -> Frame:
+def _hidden(index, skeleton):
     camera, joints = make_camera(), get_skeleton(skeleton)
     people = (make_posed(joints, instance=1, x_m=-0.8), make_posed(joints, instance=2, x_m=0.8))
     wall = Panel(instance=1002, depth_m=1.0, box_px=(160, 0, 999, 999), kind="wall")
@@ -82,20 +71,20 @@ def _hidden(index: int, skeleton: str) -> Frame:
     return Frame(spec=make_spec(camera, 2, index=index, skeleton=skeleton), jpeg=b"", labels=labels)
 
 
-def _cut(index: int, skeleton: str) -> Frame:
+def _cut(index, skeleton):
     camera, joints = make_camera(), get_skeleton(skeleton)
     labels = make_labels(camera, joints, (make_posed(joints, instance=1, x_m=2.3),))
     return Frame(spec=make_spec(camera, 1, index=index, skeleton=skeleton), jpeg=b"", labels=labels)
 
 
-def rows_of(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def rows_of(folder):
     """Return all rows of a data set."""
     dataset = Dataset(folder)
     assert not list(dataset.verify())
     return list(dataset.iter_frames()), list(dataset.iter_instances())
 
 
-def differences(a: Sequence[Any], b: Sequence[Any]) -> list[str]:
+def differences(a, b):
     """Return where two tables differ; NaN equals NaN."""
     if len(a) != len(b):
         return [f"{len(a)} rows and {len(b)}"]
@@ -107,7 +96,7 @@ def differences(a: Sequence[Any], b: Sequence[Any]) -> list[str]:
     ]
 
 
-def same(a: Any, b: Any) -> bool:
+def same(a, b):
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, float) and isinstance(b, float):
@@ -115,7 +104,7 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def tree(folder: Path) -> dict[str, bytes]:
+def tree(folder):
     """Return path -> bytes of every file below a folder."""
     return {
         p.relative_to(folder).as_posix(): p.read_bytes()

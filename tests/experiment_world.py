@@ -1,11 +1,6 @@
 """Small generated pictures of stick people as a COCO set."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +25,7 @@ _PLACES = {
 }  # fmt: skip
 
 
-def person(number: int, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
+def person(number, seed):
     """Return a picture (HIGH, WIDE, 3) with one stick person, and the joints' places by name."""
     rng = stream(seed, "stick", number)
     shade = rng.integers(60, 190, (6, 8, 3)).astype(np.uint8)
@@ -52,22 +47,14 @@ def person(number: int, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
     return rgb, {"places": places, "box": [x - 0.24 * tall, top, 0.48 * tall, tall]}
 
 
-def write(
-    root: Path,
-    count: int,
-    *,
-    names: Sequence[str] = BODY12,
-    labelled: Sequence[str] = BODY12,
-    hidden: str = "left_wrist",
-    seed: int = 3,
-) -> Path:
+def write(root, count, *, names=BODY12, labelled=BODY12, hidden="left_wrist", seed=3):
     """Write `count` pictures and coco.json; every third person has the joint `hidden` as v=1."""
     (root / "images").mkdir(parents=True)
     images, people = [], []
     for k in range(count):
         rgb, found = person(k, seed)
         cv2.imwrite(str(root / "images" / f"p{k:05}.png"), rgb[..., ::-1])
-        points: list[float] = []
+        points = []
         for name in names:
             x, y = found["places"][name]
             v = 0 if name not in labelled else 1 if name == hidden and k % 3 == 0 else 2
@@ -95,7 +82,7 @@ def write(
     return root
 
 
-def changed(root: Path, change: Any) -> Path:
+def changed(root, change):
     """Write another annotation file beside, changed by `change(the whole of it)`; its path."""
     found = json.loads((root / "coco.json").read_text())
     change(found)
@@ -104,7 +91,7 @@ def changed(root: Path, change: Any) -> Path:
     return path
 
 
-def cutouts(folder: Path) -> Path:
+def cutouts(folder):
     """Write four small cut-outs of four categories."""
     folder.mkdir(parents=True)
     found = []

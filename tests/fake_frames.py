@@ -1,9 +1,5 @@
 """Small frames that hold something in every column, decided by (seed, index) as real ones are."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from synthstudio.core.camera import Camera
@@ -25,15 +21,12 @@ from synthstudio.core.spec import (
 )
 from synthstudio.dataset.manifest import AssetRow, Identity
 
-if TYPE_CHECKING:
-    from numpy.random import Generator  # noqa: TID251
-
 J = 17  # coco17
 PER_SHARD = 4
 
 
-def identity(*, frames: int = 10, seed: int = 1, **changes: object) -> Identity:
-    values: dict[str, object] = {
+def identity(*, frames=10, seed=1, **changes):
+    values = {
         "recipe": {"people": {"low": 1, "high": 3}, "occluders": []},
         "assets": (AssetRow(sha256="ab" * 32, name="a.png", licence="CC0", source="drawn"),),
         "seed": seed,
@@ -43,10 +36,10 @@ def identity(*, frames: int = 10, seed: int = 1, **changes: object) -> Identity:
         "versions": {"synthstudio": "0.1.0", "numpy": "2.0"},
         "machine": {"cpu": "a cpu", "flags": "avx2", "device": "cpu"},
     }
-    return Identity(**{**values, **changes})  # type: ignore[arg-type]
+    return Identity(**{**values, **changes})
 
 
-def frame(index: int, *, seed: int = 1, layers: bool = True) -> Frame:
+def frame(index, *, seed=1, layers=True):
     rng = stream(seed, "fake", index)
     count = index % 3
     return Frame(
@@ -62,7 +55,7 @@ def frame(index: int, *, seed: int = 1, layers: bool = True) -> Frame:
     )
 
 
-def _spec(index: int, seed: int, count: int) -> FrameSpec:
+def _spec(index, seed, count):
     rgb = (0.25, 0.5, 0.75)
     person = PersonSpec(
         identity="p0",
@@ -108,7 +101,7 @@ def _spec(index: int, seed: int, count: int) -> FrameSpec:
     )
 
 
-def _person(instance: int, rng: Generator) -> PersonLabel:
+def _person(instance, rng):
     mask = {"size": [24, 32], "counts": "0e0"}
     return PersonLabel(
         instance=instance,

@@ -1,25 +1,18 @@
 """A data set of stick people before cameras that roll and pitch, and its export as photos."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from painted_frames import painted, write_set
 
-from synthstudio.api.quality import GapReport
 from synthstudio.core.rng import stream
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import export
 
 FRAMES = 14
-Change = Callable[[dict[str, Any]], None]
 
 
-def make(folder: Path) -> None:
+def make(folder):
     rng = stream(5, "gap-test")
     frames = [
         painted(
@@ -35,11 +28,11 @@ def make(folder: Path) -> None:
     (folder / "coco/annotations/person_keypoints_train.json").rename(folder / "coco/photos.json")
 
 
-def by_key(report: GapReport) -> dict[str, Any]:
+def by_key(report):
     return {d.key: d for d in report.found.differences}
 
 
-def moved(told: dict[str, Any], matrix: np.ndarray) -> None:
+def moved(told, matrix):
     """Move joints and boxes of a file by a (2, 3) matrix over continuous pixels."""
     for entry in told["annotations"]:
         flat = np.array(entry["keypoints"], float).reshape(-1, 3)

@@ -1,7 +1,5 @@
 """Pages of HTML read back: tags in balance, what could be fetched, and the text."""
 
-from __future__ import annotations
-
 import re
 from html.parser import HTMLParser
 
@@ -11,18 +9,18 @@ VOID = {"meta", "link", "img", "br", "hr", "line", "circle", "polygon", "polylin
 class Page(HTMLParser):
     """A page; fails at a tag that closes another one, or a handler."""
 
-    def __init__(self, page: str) -> None:
+    def __init__(self, page):
         super().__init__()
-        self.open: list[str] = []
+        self.open = []
         self.text = ""
-        self.fetched: list[str] = []
-        self.pictures: list[str] = []
+        self.fetched = []
+        self.pictures = []
         self.anchors, self.links, self.tags = set[str](), set[str](), set[str]()
         self.feed(page)
         self.close()
         assert self.open == []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
         if tag not in VOID:
             self.open.append(tag)
@@ -36,14 +34,14 @@ class Page(HTMLParser):
             elif name in ("src", "href"):
                 (self.pictures if value.startswith("data:") else self.fetched).append(value)
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_endtag(self, tag):
         if tag not in VOID:
             assert self.open.pop() == tag
 
-    def handle_data(self, data: str) -> None:
+    def handle_data(self, data):
         self.text += data + " "
 
 
-def words(page: bytes) -> str:
+def words(page):
     """The text of a page in balance, with single spaces."""
     return re.sub(r"\s+", " ", Page(page.decode()).text)

@@ -1,9 +1,6 @@
 """A COCO file of three photos, imported: two of them have the same dataset.json."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,7 +10,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.imports import import_from
 
 
-def import_photos(folder: Path, shade: int, *, empty: int | None = None) -> Dataset:
+def import_photos(folder, shade, *, empty=None):
     """Import three photos with one person each; `shade` decides their pixels and joints.
     Nobody is in the photo `empty`.
 

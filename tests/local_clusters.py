@@ -1,29 +1,25 @@
 """Ray clusters of this machine, each node a raylet of its own; one is shared by a session."""
 
-from __future__ import annotations
-
 import atexit
 import functools
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 
-def importable() -> str:
+def importable():
     """What PYTHONPATH says to whoever should find the modules that this process finds."""
     return os.pathsep.join(filter(None, sys.path))
 
 
-def begin() -> Any:
+def begin():
     """Return a cluster whose head does no jobs."""
     from ray.cluster_utils import Cluster
 
     return Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
 
 
-def node(cluster: Any, cores: int = 2, **environment: str) -> Any:
+def node(cluster, cores=2, **environment):
     """Add a node, whose workers find what this process finds."""
     return cluster.add_node(
         num_cpus=cores, env_vars={"PYTHONPATH": importable(), **environment}, wait=True
@@ -31,7 +27,7 @@ def node(cluster: Any, cores: int = 2, **environment: str) -> Any:
 
 
 @functools.cache
-def shared() -> Any:
+def shared():
     """The session's cluster: a head and a node of two cores, there until the process ends."""
     made = begin()
     atexit.register(made.shutdown)
@@ -40,7 +36,7 @@ def shared() -> Any:
 
 
 @contextmanager
-def joined() -> Iterator[Any]:
+def joined():
     """Join the session's cluster for a while."""
     import ray
 

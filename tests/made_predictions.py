@@ -1,16 +1,12 @@
 """Predictions of people whom nobody drew, as an evaluation stores them and one by one."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.inference.predict import Person
 
 
-def predictions(true_xy: np.ndarray, **columns: Any) -> Predictions:
+def predictions(true_xy, **columns):
     """Exact answers about people (P, J, 2) who are wholly visible; `columns` replace their own.
 
     Nothing is said of visibility or depth (NaN); boxes and windows are squares of 100 pixels.
@@ -18,7 +14,7 @@ def predictions(true_xy: np.ndarray, **columns: Any) -> Predictions:
     people, joints, _ = true_xy.shape
     each, nan = (people, joints), np.full((people, joints), np.nan)
     box = np.tile([0.0, 0, 100, 100], (people, 1))
-    made: dict[str, Any] = {
+    made = {
         "xy": true_xy, "score": np.full(each, 0.5), "peak": nan, "present": nan, "quality": nan,
         "shares": np.full((*each, 4), np.nan), "xyz_m": np.full((*each, 3), np.nan),
         "true_xy": true_xy, "true_shares": np.full((*each, 5), np.nan),
@@ -33,7 +29,7 @@ def predictions(true_xy: np.ndarray, **columns: Any) -> Predictions:
     return Predictions(**made | columns)
 
 
-def person(xy: np.ndarray, box: Any, **changes: Any) -> Person:
+def person(xy, box, **changes):
     """Somebody predicted with joints (J, 2) of whom nothing else is said; `changes` replace."""
     nan = np.full(len(xy), np.nan)
     fields = {

@@ -1,7 +1,6 @@
 """Stick people painted in their own masks: small frames whose pictures fit their labels."""
 
 import dataclasses
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,29 +8,27 @@ from fake_frames import identity
 from stick_people import make_frame
 from written_sets import stored
 
-from synthstudio.core.labels import Frame
 from synthstudio.core.masks import decode
-from synthstudio.dataset.reader import Dataset
 
 COLOURS = ((200, 60, 40), (40, 150, 70), (60, 70, 190), (190, 170, 40))
 
 
 def painted(
-    index: int,
+    index,
     *,
-    people: int = 2,
-    seed: int = 7,
-    variant: str = "base",
-    split: str = "train",
-    group_id: str = "",
-    skeleton: str = "coco17",
-    **place: float,
-) -> Frame:
+    people=2,
+    seed=7,
+    variant="base",
+    split="train",
+    group_id="",
+    skeleton="coco17",
+    **place,
+):
     """Return a frame of stick people; `seed` other than 7 only changes what the row says.
 
     `place`: of the camera, as in `make_camera`.
     """
-    made = make_frame(index, people=people, skeleton=skeleton, **place)  # type: ignore[arg-type]
+    made = make_frame(index, people=people, skeleton=skeleton, **place)
     rows, columns = np.mgrid[:240, :320]
     tint = 37 * index % 64  # no two frames have the same picture
     rgb = np.stack([90 + tint + columns / 8, 150 + rows / 8, 170 - columns / 9], axis=-1)
@@ -45,7 +42,7 @@ def painted(
     return dataclasses.replace(made, spec=spec, jpeg=jpeg.tobytes())
 
 
-def write_set(out: Path, frames: list[Frame], *, recipe: str = "sticks", seed: int = 7) -> Dataset:
+def write_set(out, frames, *, recipe="sticks", seed=7):
     """Write frames 0, 1, ... as a finished data set."""
     kept = identity(
         frames=len(frames), seed=seed, skeleton=frames[0].spec.skeleton, recipe={"name": recipe}

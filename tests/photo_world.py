@@ -1,7 +1,6 @@
 """Two small photos of people who stand there, annotated, with two cut-outs: to hide them."""
 
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,7 +11,7 @@ from synthstudio.core.skeleton import SKELETONS
 from synthstudio.generation.photos.album import gather
 from synthstudio.generation.photos.make import PhotoStage
 from synthstudio.generation.photos.run import occlude, settings_for
-from synthstudio.generation.stage import Settings, prepare
+from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
 
 BONES = SKELETONS["coco17"]
@@ -35,9 +34,9 @@ FIGURE = [
 ]  # fmt: skip
 
 
-def someone(number: int, image: int, x: float, top: float, tall: float) -> dict:
+def someone(number, image, x, top, tall):
     """Return an annotation of somebody who stands there: an oval for a mask."""
-    keypoints: list[float] = []
+    keypoints = []
     for j, (u, v) in enumerate(FIGURE):
         flag = 0 if j == 4 else 1 if j == 9 else 2
         place = (x + u * tall, top + v * tall) if flag else (0, 0)
@@ -58,7 +57,7 @@ def someone(number: int, image: int, x: float, top: float, tall: float) -> dict:
     }
 
 
-def write(root: Path) -> Path:
+def write(root):
     """Write photos, annotations and cut-outs into a folder."""
     (root / "images").mkdir()
     (root / "occluders").mkdir()
@@ -82,7 +81,7 @@ def write(root: Path) -> Path:
     return root
 
 
-def annotations() -> dict:
+def annotations():
     people = [
         someone(1, 1, 120, 40, 160), someone(2, 1, 215, 60, 130),
         someone(3, 2, 160, 50, 150),
@@ -109,11 +108,11 @@ def annotations() -> dict:
     }
 
 
-def settings(world: Path, **changes: object) -> Settings:
+def settings(world, **changes):
     return prepare(parse({**RECIPE, **changes}), assets=world, device="cpu")
 
 
-def run(world: Path, out: Path, **options: object) -> object:
+def run(world, out, **options):
     return occlude(
         settings(world),
         world / "coco.json",
@@ -124,13 +123,13 @@ def run(world: Path, out: Path, **options: object) -> object:
     )
 
 
-def opened(base: Settings, world: Path, scratch: Path) -> PhotoStage:
+def opened(base, world, scratch):
     found = gather(world / "coco.json", world / "images", scratch)
     own = settings_for(base, found)
     return PhotoStage(own, world / "images", found.album, found.skeleton.name)
 
 
-def varied(world: Path, **of_occlude: object) -> Settings:
+def varied(world, **of_occlude):
     """Settings by which people are hidden in every way, and photos are in several splits."""
     own = {"ground": "any", "each": 4, "cutouts": {"folder": "occluders"}, "by": BY, **of_occlude}
     splits = {"train": 0.5, "val": 0, "test": 0.5}

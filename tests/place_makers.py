@@ -1,8 +1,5 @@
 """Places for tests: a room with a slab, walls, a ceiling and a table, y up as in glTF."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import trimesh
 from trimesh.visual.material import PBRMaterial
@@ -12,7 +9,7 @@ TABLE_M = (1.5, 1.2, 1.6, 0.8, 0.75)
 """x, y, width, depth and height of the table."""
 
 
-def _box(size: tuple[float, ...], foot: tuple[float, ...], rgb: tuple[float, ...]) -> Any:
+def _box(size, foot, rgb):
     mesh = trimesh.creation.box(size)
     mesh.apply_translation(np.array(foot) + np.array([0, 0, size[2] / 2]))
     material = PBRMaterial(baseColorFactor=[*rgb, 1.0], roughnessFactor=0.8, metallicFactor=0.0)
@@ -21,7 +18,7 @@ def _box(size: tuple[float, ...], foot: tuple[float, ...], rgb: tuple[float, ...
     return mesh
 
 
-def room(scale: float = 1.0) -> trimesh.Scene:
+def room(scale=1.0):
     """A room whose fourth wall has a wide opening; `scale` is another unit's."""
     wood, cream, blue = (0.45, 0.3, 0.2), (0.7, 0.7, 0.62), (0.55, 0.65, 0.7)
     x, y, wide, deep, high = TABLE_M
@@ -52,6 +49,6 @@ def room(scale: float = 1.0) -> trimesh.Scene:
     return scene.scaled(scale)
 
 
-def saved_place(made: Any, path: Path) -> Path:
+def saved_place(made, path):
     made.export(path)
     return path

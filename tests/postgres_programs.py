@@ -11,14 +11,14 @@ import pytest
 NEEDED = ("initdb", "pg_ctl", "psql")
 
 
-def missing(what: str) -> None:
+def missing(what):
     """Skip, or fail where SYNTHSTUDIO_REQUIRE says that it has to be there."""
     if "postgres" in os.environ.get("SYNTHSTUDIO_REQUIRE", ""):
         pytest.fail(f"{what}, and SYNTHSTUDIO_REQUIRE asks for postgres")
     pytest.skip(what)
 
 
-def programs() -> Path:
+def programs():
     """Return the folder of PostgreSQL's server programs."""
     on_path = shutil.which("initdb")
     found = [Path(on_path).parent] if on_path else []
@@ -36,7 +36,7 @@ class Server:
 
     home: Path
 
-    def create(self) -> "Server":
+    def create(self):
         """Make its files; skip where it cannot run."""
         programs()
         if os.geteuid() == 0:  # the server refuses to run as root
@@ -47,7 +47,7 @@ class Server:
         self._run("initdb", "-D", self._data, *how)
         return self
 
-    def start(self) -> "Server":
+    def start(self):
         """Start it and wait until it answers."""
         place = f"-c listen_addresses= -c port=54329 -c unix_socket_directories={self.home}"
         # Its output goes to a file: whoever waits for a pipe would wait for the server's end.
@@ -55,29 +55,29 @@ class Server:
         self._run("pg_ctl", "start", *words, "-o", f"{place} -c fsync=off")
         return self
 
-    def kill(self) -> None:
+    def kill(self):
         """End it at once, as a crash would."""
         self._run("pg_ctl", "stop", "-D", self._data, "-m", "immediate")
 
-    def runs(self) -> bool:
+    def runs(self):
         """Say whether it is there."""
         return self._done("pg_ctl", "status", "-D", self._data).returncode == 0
 
-    def url(self, name: str) -> str:
+    def url(self, name):
         """Return the URL of a database."""
         return f"postgresql+psycopg://tester@/{name}?host={self.home}&port=54329"
 
     @property
-    def _data(self) -> str:
+    def _data(self):
         return str(self.home / "data")
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _run(self, program, *arguments):
         done = self._done(program, *arguments)
         log = self.home / "log"
         output = log.read_text() if log.is_file() else ""
         assert done.returncode == 0, f"{program}: {done.stderr}\n{output}"
 
-    def _done(self, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def _done(self, program, *arguments):
         prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         command = [*prefix, str(programs() / program), *arguments]
         return subprocess.run(command, cwd=self.home, capture_output=True, text=True, check=False)

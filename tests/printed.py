@@ -4,8 +4,6 @@ Commands are parsed by the command line itself, without being run; Python is com
 imports and takes from there is looked up.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 import importlib
@@ -15,10 +13,8 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from typer.main import get_command
 
@@ -45,15 +41,15 @@ BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^ *```$|((?:^(?: {4}|\t)[^\n]*\n)
 IN_A_CLONE = re.compile(r"(scenes|docs|tests|tools|benchmarks|examples)/[\w./-]+$")
 
 
-def blocks(text: str) -> Iterator[tuple[str, str]]:
+def blocks(text):
     """(language, text) of each block of code; "" where none is named, also for indented ones."""
     for _, language, fenced, indented in BLOCK.findall(text):
         yield language, fenced or indented
 
 
-def commands(text: str) -> list[str]:
+def commands(text):
     """The commands of a page's shell blocks in order, continued lines whole."""
-    found: list[str] = []
+    found = []
     for language, block in blocks(text):
         held = ""
         for line in block.splitlines(keepends=True) if language in SHELL else ():
@@ -65,13 +61,13 @@ def commands(text: str) -> list[str]:
     return found
 
 
-def added(argv: list[str]) -> tuple[str, ...]:
+def added(argv):
     """Options that make a command's run small; the last of two options counts."""
     more = SMALL.get(" ".join(argv[:2]), SMALL.get(argv[0] if argv else "", ()))
     return MANY if more == SMALL["generate"] and "--frames" in argv else more
 
 
-def run_small(argv: list[str], kept: Path) -> None:
+def run_small(argv, kept):
     """Be `synthstudio ...` with small settings; `kept` holds data sets that were made before."""
     from synthstudio.cli import main
 
@@ -90,7 +86,7 @@ def run_small(argv: list[str], kept: Path) -> None:
         shutil.copytree(argv[-1], same)
 
 
-def check_command(line: str) -> None:
+def check_command(line):
     """AssertionError or a usage error unless all of a command exists: options, rules, files."""
     words = shlex.split(line.replace("\\\n", " "), comments=True)
     if words[0] == "make":
@@ -114,13 +110,13 @@ def check_command(line: str) -> None:
 
 
 @functools.cache
-def _program() -> Any:
+def _program():
     from synthstudio.cli import app
 
     return get_command(app)
 
 
-def command_of(words: list[str]) -> tuple[Any, list[str]]:
+def command_of(words):
     """Typer's command that `synthstudio ...` calls, and the words that are left for it."""
     command, rest = _program(), words[1:]
     while rest and (inner := getattr(command, "commands", {}).get(rest[0])):
@@ -128,7 +124,7 @@ def command_of(words: list[str]) -> tuple[Any, list[str]]:
     return command, rest
 
 
-def check_python(text: str, known: dict[str, Any], *, not_here: tuple[str, ...] = ()) -> None:
+def check_python(text, known, *, not_here=()):
     """Compile code; look up its imports and what it takes from them. `known` keeps the imports.
 
     `not_here`: packages whose imports are not looked up.
@@ -153,7 +149,7 @@ def check_python(text: str, known: dict[str, Any], *, not_here: tuple[str, ...] 
             _check_keywords(node, function)
 
 
-def _taken(module: Any, name: str) -> Any:
+def _taken(module, name):
     """What `from module import name` gives: perhaps a module that nothing has imported yet."""
     if not hasattr(module, name):
         with suppress(ModuleNotFoundError):
@@ -161,18 +157,18 @@ def _taken(module: Any, name: str) -> Any:
     return getattr(module, name)
 
 
-def _value(node: ast.AST, known: dict[str, Any]) -> Any:
+def _value(node, known):
     """What an expression such as `ss.Recipe.load` is; None where that is not known."""
     if isinstance(node, ast.Name):
         return known.get(node.id)
     base = _value(node.value, known) if isinstance(node, ast.Attribute) else None
     if not (inspect.ismodule(base) or inspect.isclass(base)):
         return None
-    assert hasattr(base, node.attr), f"{ast.unparse(node)} does not exist"  # type: ignore[attr-defined]
-    return getattr(base, node.attr)  # type: ignore[attr-defined]
+    assert hasattr(base, node.attr), f"{ast.unparse(node)} does not exist"
+    return getattr(base, node.attr)
 
 
-def _check_keywords(call: ast.Call, function: Any) -> None:
+def _check_keywords(call, function):
     try:
         parameters = inspect.signature(function).parameters
     except ValueError:  # of functions in C
@@ -183,7 +179,7 @@ def _check_keywords(call: ast.Call, function: Any) -> None:
     assert not wrong, f"{ast.unparse(call)}: no parameter {wrong}"
 
 
-def own_environment(folder: Path, programs: Path) -> dict[str, str]:
+def own_environment(folder, programs):
     """The environment of a reader whose home is `folder`/home and whose programs come first."""
     mine = {n: v for n, v in os.environ.items() if not n.startswith(("PYTEST_", "SYNTHSTUDIO_"))}
     path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +21,7 @@ from synthstudio.review import edits, history
 from synthstudio.review.check import Base, base_of
 from synthstudio.review.datasets import register
 from synthstudio.review.store import Store
-from synthstudio.review.values import Event, ItemState, JointLabel, Op, Person, User
+from synthstudio.review.values import JointLabel, Op, Person, User
 
 KEY = "5e" * 32
 PEOPLE = (3, 1, 0, 2, 4)
@@ -41,29 +38,29 @@ _seq = itertools.count(1)
 
 
 @contextmanager
-def refused(reason: str, match: str | None = None) -> Iterator[pytest.ExceptionInfo[Refused]]:
+def refused(reason, match=None):
     """Assert that what is done is refused for this reason."""
     with pytest.raises(Refused, match=match) as caught:
         yield caught
     assert caught.value.reason == reason
 
 
-def seen(x: float = 10.0, y: float = 20.0) -> JointLabel:
+def seen(x=10.0, y=20.0):
     """Return a visible joint."""
     return JointLabel(x_px=x, y_px=y, state=2, cause="visible")
 
 
-def hidden(x: float = 10.0, y: float = 20.0, cause: str = "object") -> JointLabel:
+def hidden(x=10.0, y=20.0, cause="object"):
     """Return a hidden joint."""
     return JointLabel(x_px=x, y_px=y, state=1, cause=cause)
 
 
-def op(kind: str, revision: int, **more: Any) -> Op:
+def op(kind, revision, **more):
     """Return an op under a seq of its own; an edit without joints moves the nose."""
     if kind in ("edit", "add"):
         more.setdefault("joints", {"nose": seen()})
     values = {"client": "tab-1", "seq": next(_seq), "person": PERSON} | more
-    return Op(kind=kind, revision=revision, **values)  # type: ignore[arg-type]
+    return Op(kind=kind, revision=revision, **values)
 
 
 @dataclasses.dataclass
@@ -73,33 +70,33 @@ class Desk:
     store: Store
     dataset: Dataset
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         self.key = register(self.store, self.dataset, "a set")
 
-    def person(self, frame: int, instance: int = 1, layer: str = "main") -> Person:
+    def person(self, frame, instance=1, layer="main"):
         return Person(dataset=self.key, frame=frame, instance=instance, layer=layer)
 
-    def base(self, person: Person) -> Base:
+    def base(self, person):
         return base_of(self.dataset, person.frame, person.instance)
 
-    def state(self, person: Person) -> ItemState:
+    def state(self, person):
         return history.state(self.store, person)
 
-    def log(self, person: Person, kind: str, *, who: User = ANNA, **more: Any) -> Event:
+    def log(self, person, kind, *, who=ANNA, **more):
         revision = more.pop("revision", self.state(person).revision)
         return edits.apply(
             self.store, op(kind, revision, person=person, **more), who=who, base=self.base(person)
         )
 
-    def do(self, kind: str, frame: int, instance: int = 1, **more: Any) -> Event:
+    def do(self, kind, frame, instance=1, **more):
         return self.log(self.person(frame, instance), kind, **more)
 
-    def check(self) -> None:
+    def check(self):
         """Assert that all states are what their events add up to."""
         assert history.check_replay(self.store, self.key) == []
 
 
-def make_set(out: Path, *, skeleton: str = "coco17") -> Dataset:
+def make_set(out, *, skeleton="coco17"):
     """Write frames of stick people with pictures, PEOPLE[k] in frame k."""
     identity = Identity(
         recipe={"name": "sticks"},
@@ -113,7 +110,7 @@ def make_set(out: Path, *, skeleton: str = "coco17") -> Dataset:
     return stored(out, identity, lambda k: _frame(k, skeleton))
 
 
-def _frame(index: int, skeleton: str) -> Any:
+def _frame(index, skeleton):
     frame = make_frame(index, people=PEOPLE[index], skeleton=skeleton)
     grey = np.full((240, 320, 3), 40 + 20 * index, np.uint8)
     grey[index : index + 9] = 200

@@ -5,16 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from benchmarks.local_s3 import Fault, download, proxied
-from synthstudio.core.places import Place, Url, parse_place
+from benchmarks.local_s3 import download, proxied
+from synthstudio.core.places import Url, parse_place
 
 
 @dataclass
@@ -26,10 +23,10 @@ class S3:
     settings: dict[str, str]
     asked: list[tuple[str, str]] = field(default_factory=list)
 
-    def url(self, name: str = "set") -> str:
+    def url(self, name="set"):
         return f"s3://{self.bucket}/{name}"
 
-    def objects(self, prefix: str = "set/") -> dict[str, bytes]:
+    def objects(self, prefix="set/"):
         """Every object below a prefix, asked of the server itself."""
         client = _client(self.endpoint)
         listed = client.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
@@ -40,18 +37,18 @@ class S3:
             for one in listed
         }
 
-    def put(self, name: str, data: bytes) -> None:
+    def put(self, name, data):
         _client(self.endpoint).put_object(Bucket=self.bucket, Key=name, Body=data)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name):
         _client(self.endpoint).delete_object(Bucket=self.bucket, Key=name)
 
 
-def at(s3: S3, name: str = "set") -> Place:
+def at(s3, name="set"):
     return parse_place(s3.url(name))
 
 
-def downloaded(s3: S3, folder: Path, name: str = "set") -> Path:
+def downloaded(s3, folder, name="set"):
     """A set in the store as a data set's folder."""
     place = at(s3, name)
     assert isinstance(place, Url)
@@ -59,14 +56,14 @@ def downloaded(s3: S3, folder: Path, name: str = "set") -> Path:
     return folder
 
 
-def _client(endpoint: str) -> Any:
+def _client(endpoint):
     import boto3
 
     return boto3.client("s3", endpoint_url=endpoint)
 
 
 @pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
+def s3_endpoint():
     pytest.importorskip("moto")
     from moto.server import ThreadedMotoServer
 
@@ -79,7 +76,7 @@ def s3_endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[S3]:
+def s3(s3_endpoint, monkeypatch, tmp_path):
     """A new bucket; this process and its children find it, and a cache of their own."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "FSSPEC_"))]:
         monkeypatch.delenv(name)
@@ -102,7 +99,7 @@ def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
 
 
 @contextmanager
-def fresh_clients() -> Iterator[None]:
+def fresh_clients():
     """Clients made now see the environment as it is now."""
     from synthstudio.dataset import store
 
@@ -114,7 +111,7 @@ def fresh_clients() -> Iterator[None]:
 
 
 @contextmanager
-def faults(s3: S3, fault: Fault, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def faults(s3, fault, monkeypatch):
     """Put a proxy that makes faults before the server."""
     with (
         proxied(s3.endpoint, s3.bucket, fault, s3.asked) as endpoint,

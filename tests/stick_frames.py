@@ -1,19 +1,12 @@
 """Frames of people who are drawn as sticks: joints, boxes and masks that need no renderer."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
 
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.precision import Truth, average_precision
-from synthstudio.models.bottom_up.contract import FoundPeople, FramePeople
-
-if TYPE_CHECKING:
-    from numpy.random import Generator  # noqa: TID251
+from synthstudio.models.bottom_up.contract import FramePeople
 
 SKELETON = get_skeleton("coco17")
 # Shares of the height, from the crown: x to the person's left, y down.
@@ -26,15 +19,15 @@ _SWINGS = {"elbow": ("shoulder", 0.7), "wrist": ("elbow", 0.8),
            "knee": ("hip", 0.5), "ankle": ("knee", 0.5)}  # fmt: skip
 
 
-def pose(rng: Generator, height_px: float, *, mirrored: bool = False) -> np.ndarray:
+def pose(rng, height_px, *, mirrored=False):
     """Joints (17, 2) in pixels about the body's middle; limbs swing, the body leans.
 
     `mirrored`: the right limbs swing as the left ones do, so that one side tells of the other.
     """
-    places: dict[str, np.ndarray] = {}
-    swings: dict[str, float] = {}
+    places = {}
+    swings = {}
     for side, sign in (("left_", 1.0), ("right_", -1.0)):
-        rotated: dict[str, float] = {}
+        rotated = {}
         for name, (x, y) in _PLACES.items():
             here = np.array([sign * x, y])
             if name in _SWINGS:
@@ -53,14 +46,14 @@ def pose(rng: Generator, height_px: float, *, mirrored: bool = False) -> np.ndar
     return height_px * xy @ np.array([[c, s], [-s, c]])
 
 
-def box_of(xy: np.ndarray, margin: float = 0.05) -> np.ndarray:
+def box_of(xy, margin=0.05):
     """The box (4,) x y w h of joints (J, 2), wider by a share of its longer side."""
     low, high = xy.min(0), xy.max(0)
     more = margin * (high - low).max()
     return np.concatenate([low - more, high - low + 2 * more])
 
 
-def outline(xy: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def outline(xy, size):
     """The mask (H, W) of a person: thick limbs, a trunk, a head."""
     mask = np.zeros(size, np.uint8)
     thick = max(2, int(0.045 * np.ptp(xy[:, 1])))
@@ -75,7 +68,7 @@ def outline(xy: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return mask.astype(bool)
 
 
-def frame_of(joints: np.ndarray, size: tuple[int, int]) -> FramePeople:
+def frame_of(joints, size):
     """The labels of people (P, J, 2), the last in front."""
     whole = [outline(xy, size) for xy in joints]
     seen = [m & ~np.any(whole[k + 1 :], 0) if whole[k + 1 :] else m for k, m in enumerate(whole)]
@@ -87,15 +80,7 @@ def frame_of(joints: np.ndarray, size: tuple[int, int]) -> FramePeople:
     )
 
 
-def crowd(
-    rng: Generator,
-    *,
-    people: int = 3,
-    size: tuple[int, int] = (480, 640),
-    height_px: tuple[float, float] = (240, 340),
-    apart_px: float = 24,
-    spread: float = 0.3,
-) -> FramePeople:
+def crowd(rng, *, people=3, size=(480, 640), height_px=(240, 340), apart_px=24, spread=0.3):
     """People who overlap their neighbours, every joint in the frame.
 
     The next one stands `spread` heights to the side. No two have the same joint within
@@ -119,7 +104,7 @@ def crowd(
             return frame_of(joints, size)
 
 
-def truth_of(frames: list[FramePeople]) -> Truth:
+def truth_of(frames):
     """The labels as truth; a person covers half of their box."""
     boxes = np.concatenate([f.boxes_px for f in frames])
     joints = np.concatenate([f.joints_px for f in frames])
@@ -132,7 +117,7 @@ def truth_of(frames: list[FramePeople]) -> Truth:
     )
 
 
-def oks(frame: FramePeople, found: FoundPeople) -> np.ndarray:
+def oks(frame, found):
     """(P, D) OKS of people with detections (cocodataset.org/#keypoints-eval); a joint that was
     not found counts 0."""
     apart = frame.joints_px[:, None] - found.joints_px[None]
@@ -144,7 +129,7 @@ def oks(frame: FramePeople, found: FoundPeople) -> np.ndarray:
     return np.asarray(total / known.sum(1)[:, None])
 
 
-def detections(found: list[FoundPeople]) -> dict[str, np.ndarray]:
+def detections(found):
     """Arguments of `average_precision` for people found in frames."""
     return {
         "xy": np.concatenate([f.joints_px for f in found]),
@@ -153,13 +138,13 @@ def detections(found: list[FoundPeople]) -> dict[str, np.ndarray]:
     }
 
 
-def precision(frames: list[FramePeople], found: list[FoundPeople]) -> float:
+def precision(frames, found):
     """AP of people found in frames."""
     said = detections(found)
     return average_precision(truth_of(frames), sigmas=SKELETON.sigmas, **said)["AP"]
 
 
-def at_borders(stride: int) -> list[FramePeople]:
+def at_borders(stride):
     """Twelve frames of one person each, a shoulder of whom lies in the border's cells or beside."""
     size, rng = (256, 320), stream(4, "borders", stride)
     joints = np.stack([pose(rng, 200) for _ in range(12)]) + np.array([160, 128])
@@ -170,17 +155,17 @@ def at_borders(stride: int) -> list[FramePeople]:
     return [frame_of(xy[None], size) for xy in joints]
 
 
-def error_inside(frame: FramePeople, found: FoundPeople) -> float:
+def error_inside(frame, found):
     """Largest distance of the one found person's joints inside the frame, in pixels."""
     assert len(found) == 1
     inside = ((frame.joints_px[0] >= 0) & (frame.joints_px[0] < frame.size[::-1])).all(-1)
     return float(np.linalg.norm(found.joints_px[0] - frame.joints_px[0], axis=-1)[inside].max())
 
 
-def crowds() -> list[FramePeople]:
+def crowds():
     """Twenty scenes of three people who overlap."""
     return [crowd(stream(2, "crowds", k), height_px=(260, 340)) for k in range(20)]
 
 
-def best_oks(frames: list[FramePeople], found: list[FoundPeople]) -> np.ndarray:
+def best_oks(frames, found):
     return np.concatenate([oks(a, b).max(1, initial=0) for a, b in zip(frames, found, strict=True)])

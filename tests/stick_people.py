@@ -12,10 +12,10 @@ import numpy as np
 
 from synthstudio.core import whole_body
 from synthstudio.core.camera import Camera
-from synthstudio.core.labels import Frame, FrameLabels
+from synthstudio.core.labels import Frame
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import CutoutLayer, JointPatches, PosedPerson
-from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.scene import JointPatches, PosedPerson
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import (
     FrameSpec,
     LensSpec,
@@ -56,8 +56,8 @@ class Panel:
     kind: str = "panel"
 
 
-def make_camera(width: int = 320, height: int = 240, **changes: object) -> Camera:
-    values: dict[str, object] = {
+def make_camera(width=320, height=240, **changes):
+    values = {
         "width_px": width,
         "height_px": height,
         "focal_px": 1.1 * height,
@@ -65,12 +65,10 @@ def make_camera(width: int = 320, height: int = 240, **changes: object) -> Camer
         "yaw_rad": 0.0,
         "pitch_rad": 0.0,
     }
-    return Camera(**{**values, **changes})  # type: ignore[arg-type]
+    return Camera(**{**values, **changes})
 
 
-def make_posed(
-    skeleton: Skeleton, *, instance: int, x_m: float = 0.0, y_m: float = 0.0, sway: float = 0.0
-) -> PosedPerson:
+def make_posed(skeleton, *, instance, x_m=0.0, y_m=0.0, sway=0.0):
     """Stand a person at (x_m, y_m) facing -y; its arms and knees `sway` to its left, metres."""
     joints = np.array([_joint(name, sway) for name in skeleton.joints])
     joints = joints + np.array([x_m, y_m, 0.0])
@@ -95,7 +93,7 @@ def make_posed(
     )
 
 
-def _joint(name: str, sway: float) -> tuple[float, float, float]:
+def _joint(name, sway):
     side = 1.0 if name.startswith("left_") else -1.0 if name.startswith("right_") else 0.0
     kind = name.removeprefix("left_").removeprefix("right_")
     x, z = _PLACES[kind]
@@ -103,7 +101,7 @@ def _joint(name: str, sway: float) -> tuple[float, float, float]:
     return side * x + sway * moves.get(kind, 0.0), 0.0, z
 
 
-def make_person_spec(name: str = "p0", pose: str = "stand") -> PersonSpec:
+def make_person_spec(name="p0", pose="stand"):
     rgb = (0.25, 0.5, 0.75)
     return PersonSpec(
         identity=name,
@@ -116,9 +114,7 @@ def make_person_spec(name: str = "p0", pose: str = "stand") -> PersonSpec:
     )
 
 
-def make_spec(
-    camera: Camera, people: int, *, index: int = 0, skeleton: str = "coco17"
-) -> FrameSpec:
+def make_spec(camera, people, *, index=0, skeleton="coco17"):
     rgb = (0.25, 0.5, 0.75)
     return FrameSpec(
         seed=1,
@@ -133,14 +129,7 @@ def make_spec(
     )
 
 
-def make_labels(
-    camera: Camera,
-    skeleton: Skeleton,
-    people: tuple[PosedPerson, ...],
-    *,
-    panels: tuple[Panel, ...] = (),
-    cutouts: tuple[CutoutLayer, ...] = (),
-) -> FrameLabels:
+def make_labels(camera, skeleton, people, *, panels=(), cutouts=()):
     """Label people as far from the camera as their root, behind and before panels."""
     rows, columns = np.mgrid[: camera.height_px, : camera.width_px]
     centres = np.stack([columns + 0.5, rows + 0.5], axis=-1)
@@ -162,7 +151,7 @@ def make_labels(
     )
 
 
-def make_frame(index: int = 0, *, people: int = 2, skeleton: str = "coco17", **place: int) -> Frame:
+def make_frame(index=0, *, people=2, skeleton="coco17", **place):
     """Return a frame of people side by side, some behind others and behind panels."""
     camera, joints, rng = make_camera(**place), get_skeleton(skeleton), stream(7, "sticks", index)
     posed = tuple(
@@ -184,18 +173,18 @@ def make_frame(index: int = 0, *, people: int = 2, skeleton: str = "coco17", **p
     )
 
 
-def _depth(camera: Camera, person: PosedPerson) -> float:
+def _depth(camera, person):
     return float(camera.to_camera(person.joints_m)[:, 2].mean())
 
 
-def _panel_cover(panel: Panel):
+def _panel_cover(panel):
     x0, y0, x1, y1 = panel.box_px
     return lambda px: (
         (px[..., 0] >= x0) & (px[..., 0] < x1) & (px[..., 1] >= y0) & (px[..., 1] < y1)
     )
 
 
-def _cover(camera: Camera, skeleton: Skeleton, person: PosedPerson):
+def _cover(camera, skeleton, person):
     joints = camera.project(camera.to_camera(person.joints_m))
     radius = camera.focal_px * _LIMB_M / _depth(camera, person)
     names = skeleton.joints
@@ -224,7 +213,7 @@ def _cover(camera: Camera, skeleton: Skeleton, person: PosedPerson):
     return cover
 
 
-def _evidence(camera, skeleton, person, shapes) -> PersonEvidence:
+def _evidence(camera, skeleton, person, shapes):
     query = patch_query(camera, person)
     instance = np.zeros(query.weights.shape, np.int32)
     depth = np.zeros(query.weights.shape, np.float32)

@@ -1,15 +1,9 @@
 """Tables of a data set rewritten behind its back; hashes stay as they were."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 
-def stored_bytes(folder: Path) -> dict[str, bytes]:
+def stored_bytes(folder):
     """Every file of a data set but those that tell of its runs."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -18,7 +12,7 @@ def stored_bytes(folder: Path) -> dict[str, bytes]:
     }
 
 
-def tamper(folder: Path, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
+def tamper(folder, name, change):
     """Rewrite `frames.parquet` or `instances.parquet` of the first shard below a folder."""
     path = next(iter(sorted(folder.rglob(name))))
     pq.write_table(change(pq.read_table(path, partitioning=None)), path)

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.labels import FrameLabels
 from synthstudio.core.scene import Surface
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec import FrameSpec, Material
+from synthstudio.core.spec import Material
 from synthstudio.dataset import rows
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import compare
@@ -25,13 +24,13 @@ PLATE_Y_M = -1.5  # between the camera and the person, who stands at the origin
 
 
 @pytest.fixture(scope="module")
-def stage() -> FrameGenerator:
+def stage():
     recipe = load(SCENES / "quickstart.yaml").model_copy(update={"streams": ""})
     return FrameGenerator(prepare(recipe, assets=SCENES, device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def spec(stage: FrameGenerator) -> FrameSpec:
+def spec(stage):
     """Return a frame of one person, upright before the camera, and nothing else."""
     drawn = pipeline.draw_spec(stage, 0)
     person = dataclasses.replace(
@@ -48,7 +47,7 @@ def spec(stage: FrameGenerator) -> FrameSpec:
     return dataclasses.replace(drawn, camera=camera, people=(person,), objects=(), cutouts=())
 
 
-def _plate(low: tuple[float, float], high: tuple[float, float], y_m: float) -> Surface:
+def _plate(low, high, y_m):
     """Return an upright plate from (x, z) low to high that faces the camera."""
     (x0, z0), (x1, z1) = low, high
     corners = np.array([[x0, y_m, z0], [x1, y_m, z0], [x1, y_m, z1], [x0, y_m, z1]], np.float32)
@@ -63,7 +62,7 @@ def _plate(low: tuple[float, float], high: tuple[float, float], y_m: float) -> S
     )
 
 
-def _labelled(stage: FrameGenerator, spec: FrameSpec, objects: tuple[Surface, ...]) -> FrameLabels:
+def _labelled(stage, spec, objects):
     built = pipeline.build(stage, spec)
     scene = dataclasses.replace(built.scene, objects=objects, supersample=1)
     built = pipeline.Built(
@@ -73,7 +72,7 @@ def _labelled(stage: FrameGenerator, spec: FrameSpec, objects: tuple[Surface, ..
     return pipeline.decide_labels(stage, spec, built, packed, shade.render(packed, scene))
 
 
-def _hidden_by_edge(stage: FrameGenerator, spec: FrameSpec, edge_m: float) -> np.ndarray:
+def _hidden_by_edge(stage, spec, edge_m):
     """Return (J,) the share of each patch whose line to the camera passes x > edge at the plate."""
     patches = stage.body.posed(spec.people[0], instance=1).patches
     eye = np.array(spec.camera.position_m)
@@ -86,9 +85,7 @@ def _hidden_by_edge(stage: FrameGenerator, spec: FrameSpec, edge_m: float) -> np
 
 
 @pytest.mark.parametrize("joint", ["left_shoulder", "left_elbow", "left_knee", "nose", "right_hip"])
-def test_an_edge_over_a_joint_hides_the_share_that_geometry_says(
-    stage: FrameGenerator, spec: FrameSpec, joint: str
-) -> None:
+def test_an_edge_over_a_joint_hides_the_share_that_geometry_says(stage, spec, joint):
     clean = _labelled(stage, spec, ()).people[0]
     j = NAMES.index(joint)
     x, y, _ = clean.joints_world_m[j]
@@ -104,9 +101,7 @@ def test_an_edge_over_a_joint_hides_the_share_that_geometry_says(
         assert hidden.shares[j][3] >= expected[j] - clean.shares[j][1] - 0.02
 
 
-def test_a_person_behind_a_wall_is_hidden_by_it_and_by_nothing_else(
-    stage: FrameGenerator, spec: FrameSpec
-) -> None:
+def test_a_person_behind_a_wall_is_hidden_by_it_and_by_nothing_else(stage, spec):
     person = _labelled(stage, spec, (_plate((-9, -3), (9, 6), PLATE_Y_M),)).people[0]
     facing = person.shares[:, 3] > 0
     assert set(person.cause) <= {"object", "self"}
@@ -120,9 +115,7 @@ def test_a_person_behind_a_wall_is_hidden_by_it_and_by_nothing_else(
     assert {i for found in person.hidden_by for i, _ in found} <= {1, 1002}
 
 
-def test_a_plate_over_the_left_half_hides_the_left_joints(
-    stage: FrameGenerator, spec: FrameSpec
-) -> None:
+def test_a_plate_over_the_left_half_hides_the_left_joints(stage, spec):
     person = _labelled(stage, spec, (_plate((0.01, -3), (9, 6), PLATE_Y_M),)).people[0]
     for joint in ("shoulder", "elbow", "knee", "ankle", "wrist"):
         left, right = NAMES.index(f"left_{joint}"), NAMES.index(f"right_{joint}")
@@ -131,9 +124,7 @@ def test_a_plate_over_the_left_half_hides_the_left_joints(
         assert person.shares[right][3] == 0.0
 
 
-def test_seen_from_behind_the_face_is_hidden_by_its_own_head(
-    stage: FrameGenerator, spec: FrameSpec
-) -> None:
+def test_seen_from_behind_the_face_is_hidden_by_its_own_head(stage, spec):
     rotated = dataclasses.replace(
         spec, people=(dataclasses.replace(spec.people[0], yaw_rad=np.pi),)
     )
@@ -144,7 +135,7 @@ def test_seen_from_behind_the_face_is_hidden_by_its_own_head(
         assert person.state[NAMES.index(joint)] == 2, joint
 
 
-def test_clothes_do_not_hide_the_joints_they_cover(stage: FrameGenerator, spec: FrameSpec) -> None:
+def test_clothes_do_not_hide_the_joints_they_cover(stage, spec):
     person = _labelled(stage, spec, ()).people[0]
     for joint in ("left_shoulder", "right_shoulder", "left_hip", "right_knee", "left_ankle"):
         assert person.shares[NAMES.index(joint)][0] > 0.8, joint
@@ -153,7 +144,7 @@ def test_clothes_do_not_hide_the_joints_they_cover(stage: FrameGenerator, spec: 
 # Faults put into one oracle: each must be found by the other.
 
 
-def _disagreement(stage: FrameGenerator, spec: FrameSpec) -> int:
+def _disagreement(stage, spec):
     people = pipeline.make_frame(stage, spec).labels.people
     fresh = [stage.body.fresh_patches(p, points=100, seed=1) for p in spec.people]
     stored = [rows.person_row(person) for person in people]
@@ -163,27 +154,25 @@ def _disagreement(stage: FrameGenerator, spec: FrameSpec) -> int:
 
 
 @pytest.fixture(scope="module")
-def drawn(stage: FrameGenerator) -> list[FrameSpec]:
+def drawn(stage):
     return [pipeline.draw_spec(stage, i) for i in range(4)]
 
 
-def test_the_oracles_agree_without_a_fault(stage: FrameGenerator, drawn: list[FrameSpec]) -> None:
+def test_the_oracles_agree_without_a_fault(stage, drawn):
     assert sum(_disagreement(stage, spec) for spec in drawn) == 0
 
 
 @pytest.mark.parametrize("fault", ["tolerance of 5 cm", "points moved by 3 cm", "garments kept"])
-def test_a_fault_in_one_oracle_is_found(
-    stage: FrameGenerator, drawn: list[FrameSpec], fault: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_in_one_oracle_is_found(stage, drawn, fault, monkeypatch):
     ask = points.nearest_blockers
 
-    def moved(packed, points_m, owner, part, needed=None):  # type: ignore[no-untyped-def]
+    def moved(packed, points_m, owner, part, needed=None):
         return ask(packed, points_m - np.array([0.03, 0, 0]), owner, part, needed=needed)
 
-    def uncovered(packed, points_m, owner, part, needed=None):  # type: ignore[no-untyped-def]
+    def uncovered(packed, points_m, owner, part, needed=None):
         return ask(packed, points_m, owner, np.full_like(part, 31), needed=needed)
 
-    def tolerant(*arguments, **named):  # type: ignore[no-untyped-def]
+    def tolerant(*arguments, **named):
         return ask(*arguments, **named, self_tolerance_m=0.05)
 
     faults = {

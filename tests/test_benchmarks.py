@@ -1,33 +1,22 @@
 """Programs of benchmarks/: all import and say how they are called; their own rules, in small."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import shutil
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import warp as wp
 from exchange_sets import make_set
 
-from benchmarks import (
-    cuda,
-    every_scene,
-    finetune,
-    golden,
-    golden_digest,
-    small_inputs,
-)
+from benchmarks import cuda, every_scene, finetune, golden, golden_digest, small_inputs
 from benchmarks.faults import commands
 from benchmarks.faults.inject import NONE, Fault, run
 from benchmarks.faults.judge import Judge
 from benchmarks.fuzz import judge
 from benchmarks.fuzz.campaign import Campaign, only
-from benchmarks.fuzz.cases import Case, Name, Target
+from benchmarks.fuzz.cases import Name, Target
 from benchmarks.fuzz.targets import TARGETS
 from benchmarks.proofs import ROOT
 from synthstudio.core.errors import RecipeError
@@ -41,9 +30,7 @@ MODULES = {
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_program_imports_and_says_how_it_is_called(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_program_imports_and_says_how_it_is_called(name, monkeypatch, capsys):
     main = getattr(importlib.import_module(name), "main", None)
     if main is None or "ArgumentParser" not in MODULES[name].read_text(encoding="utf-8"):
         return
@@ -54,7 +41,7 @@ def test_a_program_imports_and_says_how_it_is_called(
     assert stop.value.code == 0 and capsys.readouterr().out.startswith("usage: ")
 
 
-def test_golden_knows_what_may_not_change(tmp_path: Path) -> None:
+def test_golden_knows_what_may_not_change(tmp_path):
     path = tmp_path / "expected.yaml"
     for what in ("*", "frames/*", "*joints_px", "*instances.parquet:*", "*annotations*keypoints"):
         path.write_text(f"- {{what: '{what}', reason: because}}\n")
@@ -71,7 +58,7 @@ def test_golden_knows_what_may_not_change(tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly("a minute; commands, formats and refusals have quick tests of their own")
-def test_nothing_differs_from_what_is_stored(tmp_path: Path) -> None:
+def test_nothing_differs_from_what_is_stored(tmp_path):
     kept, found = golden.stored(), golden.small(tmp_path)
     for command, options in kept["commands"].items():
         assert set(options) <= set(found["commands"].get(command, ())), command
@@ -83,7 +70,7 @@ def test_nothing_differs_from_what_is_stored(tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("scene", cuda.SCENES)
-def test_the_labels_of_a_gpu_are_those_of_the_cpu(scene: str) -> None:
+def test_the_labels_of_a_gpu_are_those_of_the_cpu(scene):
     if not wp.is_cuda_available():
         pytest.skip("no CUDA device")
     assert not cuda.compared(scene, ("cpu", "cuda"), frames=6).fields
@@ -92,11 +79,11 @@ def test_the_labels_of_a_gpu_are_those_of_the_cpu(scene: str) -> None:
 # make faults ----------------------------------------------------------------------------------
 
 
-def test_moments_of_a_command_are_counted_and_come_again(tmp_path: Path) -> None:
+def test_moments_of_a_command_are_counted_and_come_again(tmp_path):
     folder = tmp_path / "case"
     folder.mkdir()
 
-    def action() -> None:
+    def action():
         for k in range(4):
             (folder / f"d{k}").mkdir(exist_ok=True)
             (folder / f"d{k}" / "f").write_text("x")
@@ -114,9 +101,7 @@ FAULTY = ("import", "export coco", "filter", "split", "validate --fix SET", "rev
 
 @pytest.mark.nightly("kills and full disks; tests/dataset and tests/test_outputs.py have the rules")
 @pytest.mark.parametrize("name", FAULTY)
-def test_commands_stand_faults(
-    name: str, once: Callable[[str, Callable[[Path], object]], Path], tmp_path: Path
-) -> None:
+def test_commands_stand_faults(name, once, tmp_path):
     world = once("faults", lambda folder: commands.make(folder, make_set=make_set))
     command = next(c for c in commands.COMMANDS if c.name == name)
     found = dict(Judge(command, world, tmp_path, moments=2).outcomes(("killed", "disk full")))
@@ -127,38 +112,38 @@ def test_commands_stand_faults(
 # make fuzz ------------------------------------------------------------------------------------
 
 
-def _silent(*words: object, **options: object) -> None:
+def _silent(*words, **options):
     """Say nothing."""
 
 
 @pytest.fixture(scope="module")
-def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fuzz(tmp_path_factory):
     """A fuzz folder; its sound inputs are made once."""
     return tmp_path_factory.mktemp("fuzz")
 
 
 @pytest.mark.nightly("half a minute; tests/formats and tests/quality fuzz each reader quickly")
-def test_two_hundred_hostile_inputs(fuzz: Path) -> None:
+def test_two_hundred_hostile_inputs(fuzz):
     totals = Campaign(folder=fuzz, seed=1, cases=200).run(log=_silent)
     assert totals.cases == 200 and not totals.faults, totals.faults
     assert min(totals.whats["taken"], totals.whats["refused"]) > 25
     assert set(totals.targets) == set(TARGETS)
 
 
-def _litters(case: Case) -> None:
+def _litters(case):
     (case.out.with_name("cwd") / "core").write_text("x")
 
 
-def _leaves_half(case: Case) -> None:
+def _leaves_half(case):
     case.out.mkdir()
     raise RecipeError("no")
 
 
-def _raises(case: Case) -> None:
+def _raises(case):
     raise KeyError("x")
 
 
-def _refuses(case: Case) -> None:
+def _refuses(case):
     raise RecipeError("no", where="a.txt")
 
 
@@ -166,9 +151,7 @@ PLANTED = {"litter": _litters, "half": _leaves_half, "traceback": _raises, "refu
 
 
 @pytest.mark.nightly("sound inputs of every kind take a quarter of a minute")
-def test_planted_faults_are_found_and_run_again_alone(
-    fuzz: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_planted_faults_are_found_and_run_again_alone(fuzz, monkeypatch):
     for name, ask in PLANTED.items():
         planted = Target(name=name, weight=1, inputs=lambda sound: [{"a.txt": b"x"}], ask=ask)
         monkeypatch.setitem(judge.TARGETS, name, planted)
@@ -181,14 +164,14 @@ def test_planted_faults_are_found_and_run_again_alone(
 
 
 @pytest.mark.nightly("two frames of a scene, drawn and posed in several ways")
-def test_a_scene_ends_with_its_page(tmp_path: Path) -> None:
+def test_a_scene_ends_with_its_page(tmp_path):
     sizes = ["--frames", "2", "--posed", "2", "--people", "3"]
     assert every_scene.main([*sizes, "--log", str(tmp_path / "log"), "challenges/plain"]) == 0
     page = (tmp_path / "log").read_text()
     assert "challenges/plain" in page and "not held: nothing" in page
 
 
-def test_finetuning_compares_its_arms_and_goes_on(tmp_path: Path) -> None:
+def test_finetuning_compares_its_arms_and_goes_on(tmp_path):
     photos, out = tmp_path / "photos", tmp_path / "out"
     small_inputs.make_people(photos, photos=6)
     for name in ("train", "dev"):
@@ -214,8 +197,8 @@ def test_finetuning_compares_its_arms_and_goes_on(tmp_path: Path) -> None:
         finetune.main([*words[:-1], "13"])
 
 
-def test_the_table_of_finetuning_subtracts_equal_seeds() -> None:
-    def joints(found: int) -> dict[str, np.ndarray]:
+def test_the_table_of_finetuning_subtracts_equal_seeds():
+    def joints(found):
         return {c: np.array([[found] * 4, [10] * 4], float) for c in finetune.COLUMNS}
 
     rows = {"photos": {0: 3, 1: 5}, "pasted": {1: 6}, "generated": {0: 2}}

@@ -1,10 +1,6 @@
 """A lens that bends lines bends all that labels say with them: rays and OpenCV agree."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,14 +12,13 @@ from synthstudio.core.distortion import greatest_radius
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import NO_PART
-from synthstudio.core.spec import FrameSpec
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
 from synthstudio.generation.stage import FrameGenerator, settings_of
 from synthstudio.render.rays import nearest_blockers_by_rays
 from synthstudio.review.risk.table import people_table
 
-RECIPE: dict[str, Any] = {
+RECIPE = {
     "name": "bent",
     "seed": 5,
     "frames": 4,
@@ -36,34 +31,34 @@ RECIPE: dict[str, Any] = {
 }
 
 
-def _recipe(**changes: Any) -> dict[str, Any]:
+def _recipe(**changes):
     return {**RECIPE, "lens": {"distortion": {"k1": -0.3}}, **changes}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> ss.Dataset:
+def made(tmp_path_factory):
     out = tmp_path_factory.mktemp("bent") / "set"
     return ss.generate(_recipe(), out, device="cpu", progress=False)
 
 
-def _stage(made: ss.Dataset) -> FrameGenerator:
+def _stage(made):
     return FrameGenerator(settings_of(made._stored, device="cpu"))
 
 
-def _spec(made: ss.Dataset, index: int) -> FrameSpec:
+def _spec(made, index):
     spec = made[index].spec
     assert spec is not None and spec.camera.distortion is not None
     return spec
 
 
-def test_rays_through_the_bent_picture_agree(made: ss.Dataset) -> None:
+def test_rays_through_the_bent_picture_agree(made):
     tally = audit(made.path, settings_of(made._stored, device="cpu"))
     assert tally.people >= 6 and tally.joints > 120
     assert (tally.state_differs, tally.cause_differs) == (0, 0)
     assert tally.largest_share_error < 0.03  # one of a patch's points; as without a lens
 
 
-def test_opencv_puts_every_joint_where_the_labels_do(made: ss.Dataset) -> None:
+def test_opencv_puts_every_joint_where_the_labels_do(made):
     seen = 0
     for frame in made:
         assert frame.K is not None and frame.distortion is not None
@@ -81,7 +76,7 @@ def test_opencv_puts_every_joint_where_the_labels_do(made: ss.Dataset) -> None:
     assert seen > 100
 
 
-def test_a_joint_is_outside_where_the_bent_edge_is(made: ss.Dataset) -> None:
+def test_a_joint_is_outside_where_the_bent_edge_is(made):
     outside = 0
     for frame in made:
         for px, camera_m, state in zip(
@@ -94,7 +89,7 @@ def test_a_joint_is_outside_where_the_bent_edge_is(made: ss.Dataset) -> None:
     assert outside > 5
 
 
-def _straightened(spec: FrameSpec, px: np.ndarray) -> np.ndarray:
+def _straightened(spec, px):
     """(N, 2) places on the normalised plane of pixels: OpenCV's projection read backwards."""
     assert spec.camera.distortion is not None
     K, k = spec.camera.K, np.array([*spec.camera.distortion, 0.0, 0.0])
@@ -109,7 +104,7 @@ def _straightened(spec: FrameSpec, px: np.ndarray) -> np.ndarray:
     return at * (np.interp(reach, bent[:last], radius[:last]) / np.maximum(reach, 1e-12))[:, None]
 
 
-def test_pixels_show_what_their_rays_meet(made: ss.Dataset) -> None:
+def test_pixels_show_what_their_rays_meet(made):
     stage, spec = _stage(made), _spec(made, 1)
     built = pipeline.build(stage, spec)
     ids = made[1].layer("instance").astype(np.int32)
@@ -136,7 +131,7 @@ def test_pixels_show_what_their_rays_meet(made: ss.Dataset) -> None:
     assert np.median(error) < 0.01
 
 
-def test_masks_boxes_and_shares_are_those_of_the_bent_picture(made: ss.Dataset) -> None:
+def test_masks_boxes_and_shares_are_those_of_the_bent_picture(made):
     for frame in made:
         people = frame.people
         ids = frame.layer("instance")
@@ -155,7 +150,7 @@ def test_masks_boxes_and_shares_are_those_of_the_bent_picture(made: ss.Dataset) 
                 assert people.truncated_fraction[p] > 0
 
 
-def test_what_folds_is_refused() -> None:
+def test_what_folds_is_refused():
     bad = {**_recipe(), "camera": {"vertical_fov_deg": [40, 60]}}
     with pytest.raises(RecipeError, match=r"k1 -0.3 and k2 0 fold a picture of 60 degrees"):
         ss.Recipe.parse(bad)
@@ -164,7 +159,7 @@ def test_what_folds_is_refused() -> None:
         ss.Recipe.parse({**bad, "lens": {"distortion": {"k1": -1.5}}})
 
 
-def test_exports_and_checks_know_it(made: ss.Dataset, tmp_path: Path) -> None:
+def test_exports_and_checks_know_it(made, tmp_path):
     assert "projection" not in validate(made.path).as_json()["kinds"]
     off = people_table(made._stored).arrays["off_px"]  # what reviewers would find off its place
     assert (~np.isnan(off)).sum() > 100 and np.nanmax(off) < 1e-3
@@ -183,12 +178,12 @@ def test_exports_and_checks_know_it(made: ss.Dataset, tmp_path: Path) -> None:
     assert "projection" in validate(path, pictures=False).as_json()["kinds"]
 
 
-def _coco(folder: Path) -> dict[str, Any]:
+def _coco(folder):
     found = (json.loads(path.read_text()) for path in sorted(folder.rglob("*.json")))
     return next(data for data in found if data.get("images"))
 
 
-def test_the_truncated_share_is_what_random_points_of_the_skin_say(made: ss.Dataset) -> None:
+def test_the_truncated_share_is_what_random_points_of_the_skin_say(made):
     stage, compared = _stage(made), 0
     rng = stream(1, "points")
     for frame in made:

@@ -23,13 +23,13 @@ TINY = "image: {width_px: 96, height_px: 72, supersample: 1}\n"
 class Ran:
     """What a command did."""
 
-    def __init__(self, code: int, out: str, err: str) -> None:
+    def __init__(self, code, out, err):
         self.code, self.out, self.err = code, out, err
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    def call(*arguments: object) -> Ran:
+def run(capsys, monkeypatch):
+    def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["synthstudio", *map(str, arguments)])
         try:
             main()
@@ -43,17 +43,17 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_network(monkeypatch):
     """Fail any connection that a command tries in this process."""
 
-    def refuse(*_: object) -> None:
+    def refuse(*_):
         raise AssertionError("a command opened a connection")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dataset(tmp_path_factory):
     """Return a data set made by the command itself, in a process of its own."""
     out = tmp_path_factory.mktemp("cli") / "set"
     words = ["generate", QUICK, "--frames", "6", "--out", str(out), "--json"]
@@ -66,7 +66,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_what_is_counted_covered_and_audited(run, dataset: Path, tmp_path: Path) -> None:
+def test_what_is_counted_covered_and_audited(run, dataset, tmp_path):
     counted = json.loads(run("stats", dataset, "--json").out)
     assert sum(counted["causes"].values()) == 12 * 23
     text = run("stats", dataset).out
@@ -86,7 +86,7 @@ def test_what_is_counted_covered_and_audited(run, dataset: Path, tmp_path: Path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["next.yaml", "some"]
 
 
-def test_strict_says_that_targets_were_missed(run, tmp_path: Path) -> None:
+def test_strict_says_that_targets_were_missed(run, tmp_path):
     path, out = tmp_path / "luck.yaml", tmp_path / "out"
     path.write_text(
         f"name: luck\nframes: 3\n{TINY}objects: [{{kind: procedural}}]\n"
@@ -104,7 +104,7 @@ def test_strict_says_that_targets_were_missed(run, tmp_path: Path) -> None:
     assert lenient.code == 0 and "target not met" in lenient.err
 
 
-def test_frame_is_the_same_and_says_so(run, dataset: Path, tmp_path: Path) -> None:
+def test_frame_is_the_same_and_says_so(run, dataset, tmp_path):
     made = run("frame", dataset, 3, "--out", tmp_path / "f.jpg", "--drawn", tmp_path / "f.png")
     assert made.code == 0 and "same bytes" in made.err
     assert (tmp_path / "f.jpg").read_bytes() == next(dataset.rglob("000003.jpg")).read_bytes()
@@ -127,7 +127,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("fault", BAD)
-def test_bad_recipes_and_assets_are_named(run, tmp_path: Path, fault: str) -> None:
+def test_bad_recipes_and_assets_are_named(run, tmp_path, fault):
     text, message, *photo = BAD[fault]
     for folder in ("photos", "objects"):
         (tmp_path / folder).mkdir()
@@ -157,14 +157,14 @@ def test_bad_recipes_and_assets_are_named(run, tmp_path: Path, fault: str) -> No
         ("compress", "run", "--dataset", "x"),
     ],
 )
-def test_wrong_usage_exits_with_2(run, arguments: tuple[object, ...]) -> None:
+def test_wrong_usage_exits_with_2(run, arguments):
     assert run(*arguments).code == 2
 
 
 # Ends from outside ----------------------------------------------------------------------------
 
 
-def test_ctrl_c_while_text_is_executed_ends_with_the_same_status(tmp_path: Path) -> None:
+def test_ctrl_c_while_text_is_executed_ends_with_the_same_status(tmp_path):
     # Imports of dataclasses and numba run exec("text"), which has CPython die of SIGINT later.
     (tmp_path / "interrupted.py").write_text(
         "from synthstudio import cli\n"
@@ -193,10 +193,8 @@ def test_ctrl_c_while_text_is_executed_ends_with_the_same_status(tmp_path: Path)
         "caused",
     ],
 )
-def test_too_little_memory_is_one_message(
-    run, monkeypatch: pytest.MonkeyPatch, error: Exception | str
-) -> None:
-    def app() -> None:
+def test_too_little_memory_is_one_message(run, monkeypatch, error):
+    def app():
         raise raised
 
     raised = RuntimeError("Failed to load the library") if isinstance(error, str) else error

@@ -1,14 +1,10 @@
 """train, evaluate and compare as commands: from a data set to a page, and every refusal."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,17 +26,16 @@ from synthstudio.training.loop import train
 from synthstudio.training.networks import build_network
 
 RUNS = Path(__file__).resolve().parents[1] / "scenes" / "training"
-Run = Callable[..., tuple[str, str]]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
+def one_thread():
     torch.set_num_threads(1)
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    def call(*arguments: object, code: int = 0) -> tuple[str, str]:
+def run(capsys, monkeypatch):
+    def call(*arguments, code=0):
         monkeypatch.setattr(sys, "argv", ["synthstudio", *map(str, arguments)])
         found = 0
         try:
@@ -55,13 +50,13 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dataset(tmp_path_factory):
     out = tmp_path_factory.mktemp("train") / "people"
     generate(prepare(parse(recipe(12)), assets=out.parent, device="cpu"), out, workers=1)
     return out
 
 
-def write(path: Path, dataset: Path, **changes: Any) -> Path:
+def write(path, dataset, **changes):
     """Write a run's YAML: eight steps of eight people."""
     network = {"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 8}
     fields = {
@@ -80,7 +75,7 @@ def write(path: Path, dataset: Path, **changes: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(dataset: Path) -> dict[str, Path]:
+def trained(dataset):
     """Return the folders of an ORN and a KPE, trained for eight steps."""
     runs = {}
     for block in ("orn", "kpe"):
@@ -91,15 +86,13 @@ def trained(dataset: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(("size", "minimum", "maximum"), [("nano", 0, 1e6), ("small", 1e6, 1e7)])
-def test_shipped_configs_are_as_large_as_they_say(
-    size: str, minimum: float, maximum: float
-) -> None:
+def test_shipped_configs_are_as_large_as_they_say(size, minimum, maximum):
     settings = configs.load(RUNS / f"{size}.yaml")
     net = build_network(settings.network, get_skeleton("coco23"), bank=None)
     assert minimum < sum(p.numel() for p in net.parameters()) < maximum
 
 
-def test_from_a_data_set_to_a_page(run: Run, dataset: Path, tmp_path: Path) -> None:
+def test_from_a_data_set_to_a_page(run, dataset, tmp_path):
     path, out = write(tmp_path / "mine.yaml", dataset), tmp_path / "run"
     dry = json.loads(run("train", path, "--out", out, "--fast-dev-run", "--json")[0])
     assert dry["steps"] == 2 and dry["best"] is not None
@@ -124,9 +117,7 @@ def test_from_a_data_set_to_a_page(run: Run, dataset: Path, tmp_path: Path) -> N
     assert "a folder of its own" in run("evaluate", out, dataset, code=1)[1]
 
 
-def test_ways_to_ask_and_runs_side_by_side(
-    run: Run, trained: dict[str, Path], dataset: Path, tmp_path: Path
-) -> None:
+def test_ways_to_ask_and_runs_side_by_side(run, trained, dataset, tmp_path):
     cache = dataset.parent / "cache"
     reported = {}
     for name, options in {
@@ -153,8 +144,8 @@ def test_ways_to_ask_and_runs_side_by_side(
 
 
 def test_people_that_were_learnt_from_are_named_and_others_not_compared(
-    run: Run, trained: dict[str, Path], dataset: Path, tmp_path: Path
-) -> None:
+    run, trained, dataset, tmp_path
+):
     wanted = recipe(12)
     streams = {"name": "other", "streams": wanted["name"], "frames": 4}
     notes = {}
@@ -171,9 +162,7 @@ def test_people_that_were_learnt_from_are_named_and_others_not_compared(
     assert "not evaluated on the same people" in err
 
 
-def test_refusals_are_one_message(
-    run: Run, trained: dict[str, Path], dataset: Path, tmp_path: Path
-) -> None:
+def test_refusals_are_one_message(run, trained, dataset, tmp_path):
     wrong = write(tmp_path / "wrong.yaml", dataset, bach=8)
     assert "batch?" in run("train", wrong, "--out", tmp_path / "r", code=1)[1]
     path = write(tmp_path / "mine.yaml", dataset)
@@ -195,9 +184,7 @@ def test_refusals_are_one_message(
         assert not out.exists()
 
 
-def test_damaged_weights_and_rows_are_one_message(
-    run: Run, trained: dict[str, Path], dataset: Path, tmp_path: Path
-) -> None:
+def test_damaged_weights_and_rows_are_one_message(run, trained, dataset, tmp_path):
     broken, damaged, out = (tmp_path / name for name in ("kpe", "damaged", "out"))
     shutil.copytree(trained["kpe"], broken, ignore=shutil.ignore_patterns("evaluations"))
     for path in broken.glob("*.safetensors"):

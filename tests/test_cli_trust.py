@@ -1,15 +1,13 @@
 """validate, report, diff, filter, split and merge --sets from the command line."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import painted_frames
 import pytest
 from coco_objects import write_coco
 from stick_people import make_frame
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from synthstudio.cli import app
 from synthstudio.core.skeleton import get_skeleton
@@ -17,18 +15,18 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
 
 
-def _run(*words: object, code: int = 0) -> Result:
+def _run(*words, code=0):
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
     return result
 
 
-def _json(*words: object, code: int = 0) -> dict[str, Any]:
+def _json(*words, code=0):
     return dict(json.loads(_run(*words, "--json", code=code).stdout))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     """Eight frames of stick people without pictures."""
     out = tmp_path_factory.mktemp("trust") / "set"
     painted_frames.write_set(out, [make_frame(i) for i in range(8)], seed=1)
@@ -36,14 +34,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def coco(folder: Path, tmp_path: Path) -> Path:
+def coco(folder, tmp_path):
     opened = Dataset(folder)
     samples = pair_rows(opened.iter_frames(), opened.iter_instances())
     write_coco(samples, tmp_path / "a.json", skeleton=get_skeleton("coco17"))
     return tmp_path / "a.json"
 
 
-def test_validate_says_what_is_wrong_by_its_status(coco: Path, tmp_path: Path) -> None:
+def test_validate_says_what_is_wrong_by_its_status(coco, tmp_path):
     clean = _json("validate", coco, "--no-pictures")
     assert clean["errors"] == 0 and clean["people"] == 16
     doc = json.loads(coco.read_text())
@@ -64,14 +62,14 @@ def test_validate_says_what_is_wrong_by_its_status(coco: Path, tmp_path: Path) -
     _run(*words, code=1)
 
 
-def test_validate_of_a_data_set_without_real_pictures(folder: Path, tmp_path: Path) -> None:
+def test_validate_of_a_data_set_without_real_pictures(folder, tmp_path):
     assert _json("validate", folder, "--no-pictures")["errors"] == 0
     found = _json("validate", folder, "--report", tmp_path / "r.html", code=1)
     assert found["kinds"]["image_broken"]["count"] == 8
     assert _run("validate", folder, "--images", tmp_path, code=2)
 
 
-def test_filter_counts_and_writes(folder: Path, tmp_path: Path) -> None:
+def test_filter_counts_and_writes(folder, tmp_path):
     counted = _json("filter", folder, "any wrist hidden by object", "--count")
     made = _json("filter", folder, "any wrist hidden by object", "--out", tmp_path / "out")
     assert made["frames"] == counted["frames"] > 0
@@ -83,7 +81,7 @@ def test_filter_counts_and_writes(folder: Path, tmp_path: Path) -> None:
     _run("filter", folder, "--count", code=2)
 
 
-def test_split_merge_and_diff(folder: Path, tmp_path: Path) -> None:
+def test_split_merge_and_diff(folder, tmp_path):
     table, by = tmp_path / "splits.csv", ("--by", "group")
     shares = ("--shares", "0.5,0.25,0.25", "--table", table, "--out", tmp_path / "split")
     made = _json("split", folder, *by, *shares)

@@ -1,15 +1,11 @@
 """Coarse clothes are a saving that labels do not notice: same floor, states and covered parts."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from synthstudio.core.camera import Camera
-from synthstudio.core.spec import FrameSpec, PersonSpec
 from synthstudio.generation.pipeline import draw_spec, make_frame
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import parse
@@ -19,32 +15,30 @@ SHOES = {"sneakers", "low_shoes", "boots"}
 
 
 @pytest.fixture(scope="module")
-def stage() -> FrameGenerator:
+def stage():
     recipe = parse({"name": "details", "frames": 10, "seed": 3, "people": {"count": 2}})
     return FrameGenerator(prepare(recipe, assets=Path(), device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def frames(stage: FrameGenerator) -> list[FrameSpec]:
+def frames(stage):
     return [draw_spec(stage, index) for index in range(PEOPLE // 2)]
 
 
-def _in(stage: FrameGenerator, person: PersonSpec, detail: str) -> PersonSpec:
+def _in(stage, person, detail):
     """Return the person on the floor in that detail."""
     person = replace(person, detail=detail)
     return replace(person, position_m=(*person.position_m[:2], stage.drop_m(person)))
 
 
-def _small(spec: FrameSpec) -> Camera:
+def _small(spec):
     """Return the frame's camera with a picture in which people are about 200 pixels high."""
     focal = spec.camera.focal_px * 320 / spec.camera.height_px
     width = round(spec.camera.width_px * 320 / spec.camera.height_px)
     return replace(spec.camera, width_px=width, height_px=320, focal_px=focal)
 
 
-def test_both_details_stand_at_the_same_height(
-    stage: FrameGenerator, frames: list[FrameSpec]
-) -> None:
+def test_both_details_stand_at_the_same_height(stage, frames):
     """On the same soles exactly; who lies or kneels does so on cloth, millimetres apart."""
     people = [person for spec in frames for person in spec.people]
     fine, coarse = (
@@ -59,16 +53,14 @@ def test_both_details_stand_at_the_same_height(
     assert np.abs(fine - coarse).max() < 0.006
 
 
-def _on_soles(stage: FrameGenerator, person: PersonSpec) -> bool:
+def _on_soles(stage, person):
     """Return whether the soles, the last of the shoes' pieces, are what touches the floor."""
     made = stage.body.posed(_in(stage, person, "fine"), instance=1).surfaces
     sole = [s for s in made if s.name in SHOES][-1]
     return float(sole.vertices_m[sole.faces[sole.drawn], 2].min()) < 1e-5
 
 
-def test_joints_are_as_visible_in_either_detail(
-    stage: FrameGenerator, frames: list[FrameSpec]
-) -> None:
+def test_joints_are_as_visible_in_either_detail(stage, frames):
     same, shares = [], []
     for spec in frames:
         spec = replace(spec, camera=_small(spec), cutouts=())

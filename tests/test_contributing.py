@@ -4,8 +4,6 @@ A block of a recipe names its file in its first line (a new file, at its end, or
 dicts); the lines of its sh blocks are run in a copy of the package.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shlex
@@ -13,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 import yaml
@@ -31,7 +28,7 @@ PLACE = re.compile(r"# (?P<file>\S+), (a new file|at the end|in (?P<table>\w+))\
 LEAVES = {"Add an occluder": "lectern.png", "Add a skeleton": "neck.png", "Add a pose": "taxi.png"}
 
 
-def placed(block: str, root: Path) -> tuple[str, str]:
+def placed(block, root):
     """The file that a block names in its first line, and its text with the block in it."""
     place = PLACE.match(block)
     assert place, block.splitlines()[0]
@@ -51,14 +48,14 @@ def placed(block: str, root: Path) -> tuple[str, str]:
     return place["file"], text
 
 
-def test_the_page_has_a_recipe_for_each() -> None:
+def test_the_page_has_a_recipe_for_each():
     assert {title.split()[-1] for title in RECIPES} == {
         "occluder", "exporter", "skeleton", "pose", "head", "loss"
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("title", RECIPES)
-def test_what_a_recipe_names_exists(title: str) -> None:
+def test_what_a_recipe_names_exists(title):
     for language, block in blocks(RECIPES[title]):
         text = textwrap.dedent(block)
         for line in text.splitlines() if language == "sh" else ():
@@ -71,7 +68,7 @@ def test_what_a_recipe_names_exists(title: str) -> None:
                 assert yaml.safe_load(whole)
 
 
-def copied(folder: Path) -> Path:
+def copied(folder):
     """The package with what its tests need."""
     being_written = shutil.ignore_patterns("*.pyc.*")  # by other tests; whole bytecode is taken
     for name in ("synthstudio", "tests", "tools", "scenes", "benchmarks", "docs"):
@@ -81,7 +78,7 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def run(line: str, root: Path) -> None:
+def run(line, root):
     """Run a command of the page in the copy, by this Python."""
     words = shlex.split(line)
     if words[0] == "make":
@@ -108,7 +105,7 @@ def run(line: str, root: Path) -> None:
 @pytest.mark.nightly("minutes in a copy of the package; what recipes name is checked above")
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("title", RECIPES)
-def test_a_recipe_works_as_written(title: str, tmp_path: Path) -> None:
+def test_a_recipe_works_as_written(title, tmp_path):
     root, written = copied(tmp_path), []
     for language, block in blocks(RECIPES[title]):
         text = textwrap.dedent(block)

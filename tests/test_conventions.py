@@ -16,15 +16,15 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "synthstudio"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {
-    *("torch", "warp", "streamlit", "albumentations", "anny", "scipy", "numpy", "pyarrow", "yaml"),
+    *("torch", "warp", "streamlit", "albumentations", "anny", "scipy", "numpy", "pyarrow", "yaml")
 }
 
 
-def test_there_is_no_utils() -> None:
+def test_there_is_no_utils():
     assert not [p for p in SOURCES if re.search(r"utils|helpers|misc|common", p.name)]
 
 
-def test_every_command_has_help_and_stands_in_the_docs() -> None:
+def test_every_command_has_help_and_stands_in_the_docs():
     commands = typer.main.get_group(app).commands
     reference = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     for name, command in commands.items():
@@ -34,18 +34,18 @@ def test_every_command_has_help_and_stands_in_the_docs() -> None:
             assert getattr(parameter, "help", None), f"{name} {parameter.name}"
 
 
-def test_versions_agree() -> None:
+def test_versions_agree():
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f'version = "{synthstudio.__version__}"' in text
 
 
-def test_the_command_line_starts_without_what_is_heavy() -> None:
+def test_the_command_line_starts_without_what_is_heavy():
     code = "import sys, synthstudio.cli; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not HEAVY & set(done.stdout.split())
 
 
-def test_no_option_went() -> None:
+def test_no_option_went():
     """What was released stays: tests/golden/commands.json, which `make golden` writes anew."""
     stored = json.loads((ROOT / "tests" / "golden" / "commands.json").read_text(encoding="utf-8"))
     for name, options in stored.items():
@@ -54,7 +54,7 @@ def test_no_option_went() -> None:
         assert not rest and set(options) <= known, name
 
 
-def test_pinned_lock_holds_every_dependency() -> None:
+def test_pinned_lock_holds_every_dependency():
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8").lower()
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     block = re.search(r"\ndependencies = \[(.*?)\n\]", project, re.S)
@@ -63,7 +63,7 @@ def test_pinned_lock_holds_every_dependency() -> None:
         assert re.search(rf"^{re.sub('[-_]', '[-_]', name.lower())}==", lock, re.M), name
 
 
-def test_docs_link_only_to_files_that_exist() -> None:
+def test_docs_link_only_to_files_that_exist():
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         text = page.read_text(encoding="utf-8")
         assert "@@" not in text, page.name  # a gap that was to be filled in

@@ -1,19 +1,17 @@
 """Variants on the real stage: what may differ does, and nothing else; caches change no byte."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from benchmarks.counterfactuals import Shot, Tally, compare, pairs
-from synthstudio.core.labels import Frame
+from benchmarks.counterfactuals import Tally, compare, pairs
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import from_json, to_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import FrameGenerator, Settings, prepare
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import parse
 
 WISH = {
@@ -30,7 +28,7 @@ ALL = {"clean": 1, "occluder": 1, "appearance": 1, "light": 1, "view": 1}
 
 
 @pytest.fixture(scope="module")
-def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def assets(tmp_path_factory):
     """Return an asset root with one cut-out that is soft at its edge."""
     root = tmp_path_factory.mktemp("assets")
     (root / "occluders").mkdir()
@@ -40,12 +38,12 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _settings(assets: Path, wish: dict[str, object], **variants: int) -> Settings:
+def _settings(assets, wish, **variants):
     return prepare(parse({**wish, "variants": variants}), assets=assets, device="cpu")
 
 
 @pytest.fixture(scope="module")
-def compared(assets: Path) -> list[tuple[Shot, Shot]]:
+def compared(assets):
     """Return pairs of clean and occluded frames on a plain floor and in rooms."""
     out = []
     for wish in (WISH, ROOM):
@@ -54,9 +52,7 @@ def compared(assets: Path) -> list[tuple[Shot, Shot]]:
     return out
 
 
-def test_pairs_differ_only_where_something_was_removed_or_its_shadow_fell(
-    compared: list[tuple[Shot, Shot]],
-) -> None:
+def test_pairs_differ_only_where_something_was_removed_or_its_shadow_fell(compared):
     tally = Tally()
     for clean, occluded in compared:
         compare(clean, occluded, tally)
@@ -70,7 +66,7 @@ def test_pairs_differ_only_where_something_was_removed_or_its_shadow_fell(
     assert tally.differing <= tally.covered + tally.shadowed
 
 
-def test_a_joint_hidden_by_something_else_is_found(compared: list[tuple[Shot, Shot]]) -> None:
+def test_a_joint_hidden_by_something_else_is_found(compared):
     clean, occluded = compared[0]
     person = occluded.labels.people[0]
     other = tuple(((999, share),) for share in person.shares[:, 0])
@@ -84,12 +80,12 @@ def test_a_joint_hidden_by_something_else_is_found(compared: list[tuple[Shot, Sh
     assert any("flips without" in found or "hidden by" in found for found in tally.faults)
 
 
-def _bytes(frame: Frame) -> tuple[object, ...]:
+def _bytes(frame):
     joints = [(p.joints_px.tobytes(), p.shares.tobytes(), p.modal) for p in frame.labels.people]
     return to_json(frame.spec), frame.jpeg, joints, frame.layers
 
 
-def test_frames_made_alone_and_in_any_order_are_those_of_the_sequence(assets: Path) -> None:
+def test_frames_made_alone_and_in_any_order_are_those_of_the_sequence(assets):
     settings = _settings(assets, WISH, **ALL)
     stage = FrameGenerator(settings)
     specs = [pipeline.draw_spec(stage, i) for i in range(12)]
@@ -119,7 +115,7 @@ def test_frames_made_alone_and_in_any_order_are_those_of_the_sequence(assets: Pa
 
 
 @pytest.fixture(scope="module")
-def dataset(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dataset(assets, tmp_path_factory):
     out = tmp_path_factory.mktemp("set") / "out"
     recipe = parse({**ROOM, "frames": 22, "variants": {**ALL, "view": 0, "appearance": 0}})
     settings = prepare(recipe, assets=assets, device="cpu")
@@ -127,10 +123,10 @@ def dataset(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_no_split_parts_a_group_and_a_run_may_end_inside_one(dataset: Path) -> None:
+def test_no_split_parts_a_group_and_a_run_may_end_inside_one(dataset):
     columns = ["group_id", "variant", "split", "differs", "camera_id"]
     rows = list(Dataset(dataset).iter_frames(columns=columns))
-    splits: dict[str, set[str]] = {}
+    splits = {}
     for row in rows:
         splits.setdefault(row["group_id"], set()).add(row["split"])
     assert {len(found) for found in splits.values()} == {1}

@@ -3,7 +3,7 @@
 from tools import dependencies
 
 
-def test_every_licence_is_allowed() -> None:
+def test_every_licence_is_allowed():
     found = dependencies.licences()
     assert len(found) > 100
     assert dependencies.refused(found) == []
@@ -12,7 +12,7 @@ def test_every_licence_is_allowed() -> None:
     assert all(dependencies.COPYLEFT.search(licence) for licence in named.values()), named
 
 
-def test_what_may_not_be_used_is_named() -> None:
+def test_what_may_not_be_used_is_named():
     packages = {
         "a": "GPL-3.0-or-later",
         "b": "",

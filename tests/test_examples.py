@@ -1,14 +1,10 @@
 """Files of examples/: all they use exists; nightly, each runs with small numbers."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from printed import ROOT, check_python
@@ -42,7 +38,7 @@ OUTSIDE = ("ultralytics", "mmcv", "mmengine", "mmpose", "torchvision")
 WHY = "a minute and more of processes; quick tests check all that an example calls"
 
 
-def run(*command: str | Path, folder: Path) -> str:
+def run(*command, folder):
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "JUPYTER_PLATFORM_DIRS": "1"}
     done = subprocess.run(
@@ -58,10 +54,10 @@ def run(*command: str | Path, folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def first(once: Callable[..., Path]) -> Path:
+def first(once):
     """The folder in which the first example ran. Read only."""
 
-    def make(folder: Path) -> None:
+    def make(folder):
         (folder / "scenes").symlink_to(ROOT / "scenes")
         output = run(ROOT / "examples" / "01_first_dataset.py", "--frames", "16", folder=folder)
         assert "16 frames with 32 people" in output and "hidden by object" in output
@@ -72,7 +68,7 @@ def first(once: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture
-def folder(first: Path, tmp_path: Path) -> Path:
+def folder(first, tmp_path):
     """A folder as the first example leaves it."""
     (tmp_path / "scenes").symlink_to(ROOT / "scenes")
     (tmp_path / "exports").mkdir()
@@ -81,7 +77,7 @@ def folder(first: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_what_an_example_uses_exists(path: Path) -> None:
+def test_what_an_example_uses_exists(path):
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
@@ -93,7 +89,7 @@ def test_what_an_example_uses_exists(path: Path) -> None:
 
 @pytest.mark.nightly(WHY)
 @pytest.mark.parametrize("name", SMALL)
-def test_it_runs(name: str, folder: Path) -> None:
+def test_it_runs(name, folder):
     if name in NEEDS:
         try:
             importlib.import_module(NEEDS[name])
@@ -107,7 +103,7 @@ def test_it_runs(name: str, folder: Path) -> None:
 
 
 @pytest.mark.nightly(WHY)
-def test_the_notebook_runs(folder: Path) -> None:
+def test_the_notebook_runs(folder):
     (folder / "examples").mkdir()
     path = folder / "examples" / "08_notebook.ipynb"
     path.write_bytes((ROOT / "examples" / path.name).read_bytes())

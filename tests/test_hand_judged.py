@@ -11,15 +11,13 @@ cloth. `hand_judged/*.json` are the frames, as `core.spec.from_json` reads them.
 import csv
 import dataclasses
 import functools
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from synthstudio.core.labels import FrameLabels
-from synthstudio.core.scene import Rendering, Scene
-from synthstudio.core.spec import FrameSpec, from_json
+from synthstudio.core.scene import Rendering
+from synthstudio.core.spec import from_json
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import load
@@ -34,19 +32,17 @@ FRAMES = sorted({row["frame"] for row in ROWS})
 
 
 @pytest.fixture(scope="module")
-def stage() -> FrameGenerator:
+def stage():
     recipe = load(SCENES / "quickstart.yaml")
     return FrameGenerator(prepare(recipe, assets=SCENES, device="cpu"))
 
 
 @functools.cache
-def stored(frame: str) -> FrameSpec:
+def stored(frame):
     return from_json((FOLDER / f"{frame}.json").read_text("utf-8"))
 
 
-def labels_of(
-    stage: FrameGenerator, spec: FrameSpec, change: Callable[[Scene], Scene] = lambda scene: scene
-) -> FrameLabels:
+def labels_of(stage, spec, change=lambda scene: scene):
     """Decide the labels of a spec without painting it; `change` puts a fault into the scene."""
     built = pipeline.build(stage, spec)
     built = dataclasses.replace(built, scene=change(built.scene))
@@ -61,7 +57,7 @@ def labels_of(
     return pipeline.decide_labels(stage, spec, built, packed, rendering)
 
 
-def differing(stage: FrameGenerator, frame: str, labels: FrameLabels) -> list[str]:
+def differing(stage, frame, labels):
     """Return what differs between the decided rows of a frame and its labels, one line each."""
     found = []
     for row in (r for r in DECIDED if r["frame"] == frame):
@@ -78,11 +74,11 @@ def differing(stage: FrameGenerator, frame: str, labels: FrameLabels) -> list[st
 
 
 @pytest.mark.parametrize("frame", FRAMES)
-def test_every_judged_joint_agrees(stage: FrameGenerator, frame: str) -> None:
+def test_every_judged_joint_agrees(stage, frame):
     assert differing(stage, frame, labels_of(stage, stored(frame))) == []
 
 
-def with_surfaces(scene: Scene, **changes: object) -> Scene:
+def with_surfaces(scene, **changes):
     people = tuple(
         dataclasses.replace(
             person, surfaces=tuple(dataclasses.replace(s, **changes) for s in person.surfaces)
@@ -92,17 +88,17 @@ def with_surfaces(scene: Scene, **changes: object) -> Scene:
     return dataclasses.replace(scene, people=people)
 
 
-def without_covers(scene: Scene) -> Scene:
+def without_covers(scene):
     """Let every garment hide what it covers."""
     return with_surfaces(scene, covers=None)
 
 
-def without_objects(scene: Scene) -> Scene:
+def without_objects(scene):
     """Take everything away that is no person."""
     return dataclasses.replace(scene, objects=())
 
 
-def as_one_person(scene: Scene) -> Scene:
+def as_one_person(scene):
     """Give everybody the instance of the first: then nobody hides another person."""
     return with_surfaces(scene, instance=scene.people[0].instance)
 
@@ -115,7 +111,5 @@ def as_one_person(scene: Scene) -> Scene:
         ("room_06", as_one_person, 5),
     ],
 )
-def test_a_fault_in_the_scene_is_noticed(
-    stage: FrameGenerator, frame: str, fault: Callable[[Scene], Scene], minimum: int
-) -> None:
+def test_a_fault_in_the_scene_is_noticed(stage, frame, fault, minimum):
     assert len(differing(stage, frame, labels_of(stage, stored(frame), fault))) >= minimum

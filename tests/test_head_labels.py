@@ -1,8 +1,6 @@
 """What is worn on a head hides joints and points of the face just where it lies before them; what
 hides hands hides their points. Rays confirm each share."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +11,8 @@ import pytest
 from synthstudio.body.face import EXPRESSIONS
 from synthstudio.core import whole_body
 from synthstudio.core.camera import Camera, look_at
-from synthstudio.core.labels import PersonLabel
 from synthstudio.core.rng import stream
-from synthstudio.core.spec import FrameSpec, GarmentSpec, LensSpec, Vec3
+from synthstudio.core.spec import GarmentSpec, LensSpec
 from synthstudio.generation.audit import shares_by_rays
 from synthstudio.generation.pipeline import build, draw_spec, make_frame
 from synthstudio.generation.stage import FrameGenerator, prepare
@@ -38,21 +35,19 @@ LEFT_JAW, RIGHT_JAW = POINTS[12:17], POINTS[:5]
 
 
 @pytest.fixture(scope="module")
-def stage() -> FrameGenerator:
+def stage():
     assert parse(RECIPE).skeleton == "coco23"  # who does not ask has no points of faces
     return FrameGenerator(prepare(parse(RECIPE), assets=Path(), device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def whole() -> FrameGenerator:
+def whole():
     return FrameGenerator(
         prepare(parse(RECIPE | {"skeleton": "coco133"}), assets=Path(), device="cpu")
     )
 
 
-def wearing(
-    stage: FrameGenerator, *kinds: str, years: float | None = None, azimuth_deg: float = 0
-) -> FrameSpec:
+def wearing(stage, *kinds, years=None, azimuth_deg=0):
     """Return a frame of one head alone, seen from in front or to its left."""
     base = draw_spec(stage, 0)
     known = {kind.kind: kind for kind in stage.catalogue.garments}
@@ -83,18 +78,18 @@ def wearing(
     return replace(base, people=(person,), objects=(), camera=camera, lens=LensSpec())
 
 
-def near(place_m: np.ndarray, azimuth_deg: float, up_m: float = 0.0) -> Camera:
+def near(place_m, azimuth_deg, up_m=0.0):
     """A camera one metre from a place, in front of it or to its left."""
     x, y, z = (float(v) for v in place_m)
     turn = math.radians(azimuth_deg)
-    at: Vec3 = (x + math.sin(turn), y - math.cos(turn), z + up_m)
+    at = (x + math.sin(turn), y - math.cos(turn), z + up_m)
     yaw, pitch = look_at(at, (x, y, z))
     return Camera(
         width_px=160, height_px=160, focal_px=300, position_m=at, yaw_rad=yaw, pitch_rad=pitch
     )
 
 
-def labels(stage: FrameGenerator, spec: FrameSpec) -> PersonLabel:
+def labels(stage, spec):
     """Return the labels, which rays confirm. A patch of a lid seen from the side has few points,
     of which some lie within the tolerance: their shares may differ more, states not.
     """
@@ -109,7 +104,7 @@ def labels(stage: FrameGenerator, spec: FrameSpec) -> PersonLabel:
     return label
 
 
-def seen(stage: FrameGenerator, label: PersonLabel) -> dict[str, float]:
+def seen(stage, label):
     names = stage.skeleton.joints
     return {joint: float(label.shares[names.index(joint), 0]) for joint in FACE}
 
@@ -131,9 +126,7 @@ WORN = {
 
 @pytest.mark.parametrize("kinds", WORN, ids="-".join)
 @pytest.mark.parametrize("years", [None, 3.0])
-def test_who_wears_what_shows_what(
-    stage: FrameGenerator, kinds: tuple[str, ...], years: float
-) -> None:
+def test_who_wears_what_shows_what(stage, kinds, years):
     label = labels(stage, wearing(stage, *kinds, years=years))
     names, shares = stage.skeleton.joints, seen(stage, label)
     for joint in FACE:
@@ -146,9 +139,7 @@ def test_who_wears_what_shows_what(
 
 
 @pytest.mark.parametrize("kinds", [kinds for kinds, row in WORN.items() if row[2]], ids="-".join)
-def test_what_is_worn_hides_points_of_the_face_behind_it(
-    whole: FrameGenerator, kinds: tuple[str, ...]
-) -> None:
+def test_what_is_worn_hides_points_of_the_face_behind_it(whole, kinds):
     label = labels(whole, wearing(whole, *kinds))
     _, hidden, shown = WORN[kinds]
     for points in hidden:
@@ -159,12 +150,12 @@ def test_what_is_worn_hides_points_of_the_face_behind_it(
 
 
 @pytest.mark.parametrize("hair", ["bob_hair", "curly_hair", "long_hair"])
-def test_full_hair_hides_ears(stage: FrameGenerator, hair: str) -> None:
+def test_full_hair_hides_ears(stage, hair):
     label = labels(stage, wearing(stage, hair, azimuth_deg=60))
     assert label.cause[stage.skeleton.joints.index("left_ear")] == "self"
 
 
-def test_glasses_beards_and_expressions_change_no_visibility(stage: FrameGenerator) -> None:
+def test_glasses_beards_and_expressions_change_no_visibility(stage):
     plain = wearing(stage, "short_hair")
     before = labels(stage, plain)
     after = labels(stage, wearing(stage, "short_hair", "glasses", "goatee"))
@@ -181,7 +172,7 @@ def test_glasses_beards_and_expressions_change_no_visibility(stage: FrameGenerat
 # Points of faces and hands --------------------------------------------------------------------
 
 
-def test_the_far_side_of_a_face_is_hidden_by_the_head(whole: FrameGenerator) -> None:
+def test_the_far_side_of_a_face_is_hidden_by_the_head(whole):
     label = labels(whole, wearing(whole, azimuth_deg=90))  # seen from the person's left
     assert (label.state[LEFT_JAW] == 2).all() and (label.state[POINTS[45]] == 2).all()
     assert (label.state[RIGHT_JAW] == 1).all() and (label.state[POINTS[[36, 37, 39]]] == 1).all()
@@ -190,7 +181,7 @@ def test_the_far_side_of_a_face_is_hidden_by_the_head(whole: FrameGenerator) -> 
     assert {behind.cause[j] for j in POINTS[17:]} == {"self"}
 
 
-def test_a_hand_is_seen_from_its_side_and_hidden_by_the_body(whole: FrameGenerator) -> None:
+def test_a_hand_is_seen_from_its_side_and_hidden_by_the_body(whole):
     names = whole.skeleton.joints
     left = np.array([names.index(n) for n in whole_body.LEFT_HAND])
     right = np.array([names.index(n) for n in whole_body.RIGHT_HAND])

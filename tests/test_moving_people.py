@@ -1,18 +1,15 @@
 """People who move: their blur leaves labels alone, a rolling shutter moves labels and picture."""
 
-from __future__ import annotations
-
 import dataclasses
 import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import synthstudio as ss
 from synthstudio.core.camera import Camera
-from synthstudio.core.spec import FrameSpec, MovingSpec
+from synthstudio.core.spec import MovingSpec
 from synthstudio.core.velocities import row_times_s
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
@@ -20,7 +17,7 @@ from synthstudio.generation.stage import FrameGenerator, prepare, settings_of
 from synthstudio.recipe.sampling.clips import MOMENT_S
 from synthstudio.recipe.schema.load import parse
 
-RECIPE: dict[str, Any] = {
+RECIPE = {
     "name": "moving",
     "seed": 3,
     "frames": 4,
@@ -42,45 +39,39 @@ RECIPE: dict[str, Any] = {
 EXPOSED = 1 / 60
 
 
-def _recipe(**lens: Any) -> dict[str, Any]:
+def _recipe(**lens):
     return {**RECIPE, "lens": {**RECIPE["lens"], **lens}}
 
 
 @pytest.fixture(scope="module")
-def stage() -> FrameGenerator:
+def stage():
     return FrameGenerator(
         prepare(parse(_recipe(exposure_s=EXPOSED), "r"), assets=Path(), device="cpu")
     )
 
 
 @pytest.fixture(scope="module")
-def drawn(stage: FrameGenerator) -> FrameSpec:
+def drawn(stage):
     """Return a frame with somebody who moves."""
     return next(s for s in (pipeline.draw_spec(stage, i) for i in range(20)) if s.moving)
 
 
-def _lens(spec: FrameSpec, **fields: float) -> FrameSpec:
+def _lens(spec, **fields):
     return dataclasses.replace(spec, lens=dataclasses.replace(spec.lens, **fields))
 
 
-def _going(spec: FrameSpec, velocity: tuple[float, float, float]) -> FrameSpec:
+def _going(spec, velocity):
     """Return the frame with its first person going that fast, m/s along the camera's axes."""
     person = spec.people[0]
     world = np.array(velocity) @ spec.camera.world_to_camera[:3, :3]
     x, y, z = (float(v) for v in np.array(person.position_m) + world * MOMENT_S)
     going = MovingSpec(
-        person=0,
-        after_s=MOMENT_S,
-        pose=person.pose,
-        position_m=(x, y, z),
-        yaw_rad=person.yaw_rad,
+        person=0, after_s=MOMENT_S, pose=person.pose, position_m=(x, y, z), yaw_rad=person.yaw_rad
     )
     return dataclasses.replace(spec, moving=(going,))
 
 
-def test_labels_are_those_of_the_frame_without_blur(
-    stage: FrameGenerator, drawn: FrameSpec
-) -> None:
+def test_labels_are_those_of_the_frame_without_blur(stage, drawn):
     blurred = pipeline.make_frame(stage, drawn, layers=("depth", "instance"))
     sharp = pipeline.make_frame(stage, _lens(drawn, exposure_s=0.0), layers=("depth", "instance"))
     assert blurred.jpeg != sharp.jpeg
@@ -91,9 +82,7 @@ def test_labels_are_those_of_the_frame_without_blur(
     assert hair.jpeg == sharp.jpeg == pipeline.make_frame(stage, unmoving).jpeg
 
 
-def test_a_rolling_shutter_puts_every_joint_where_its_row_is_exposed(
-    stage: FrameGenerator, drawn: FrameSpec
-) -> None:
+def test_a_rolling_shutter_puts_every_joint_where_its_row_is_exposed(stage, drawn):
     readout, speed = 0.03, 6.0
     spec = _going(_lens(drawn, exposure_s=0.0), (speed, 2.0, 0.0))
     camera = spec.camera
@@ -118,7 +107,7 @@ def test_a_rolling_shutter_puts_every_joint_where_its_row_is_exposed(
 @pytest.mark.parametrize(
     "lens", [{"exposure_s": EXPOSED}, {"exposure_s": 0.004, "readout_s": 0.03}]
 )
-def test_rays_confirm_what_is_stored(tmp_path: Path, lens: dict[str, float]) -> None:
+def test_rays_confirm_what_is_stored(tmp_path, lens):
     made = ss.generate(_recipe(**lens), tmp_path / "set", device="cpu", progress=False)
     tally = audit(made.path, settings_of(made._stored, device="cpu"))
     assert tally.people >= 3
@@ -128,7 +117,7 @@ def test_rays_confirm_what_is_stored(tmp_path: Path, lens: dict[str, float]) -> 
     assert all(np.array_equal(a.image, b.image) for a, b in zip(made, again, strict=True))
 
 
-def test_rows_beyond_the_picture_and_behind_the_camera_have_times() -> None:
+def test_rows_beyond_the_picture_and_behind_the_camera_have_times():
     camera = Camera(
         width_px=100, height_px=100, focal_px=100.0, position_m=(0, 0, 0), yaw_rad=0, pitch_rad=0
     )

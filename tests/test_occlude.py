@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 import numpy as np
 import photo_world
@@ -25,23 +24,23 @@ from synthstudio.generation.photos.run import settings_for
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(tmp_path_factory):
     return photo_world.write(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture(scope="session")
-def made(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(world, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "whole"
     run(world, out, workers=1)
     return out
 
 
 @pytest.fixture(scope="session")
-def stage(world: Path, tmp_path_factory: pytest.TempPathFactory) -> PhotoStage:
+def stage(world, tmp_path_factory):
     return opened(settings(world), world, tmp_path_factory.mktemp("album"))
 
 
-def test_joints_and_masks_lose_just_what_the_pasted_alpha_covers(stage: PhotoStage):
+def test_joints_and_masks_lose_just_what_the_pasted_alpha_covers(stage):
     checked = 0
     for place in range(2):
         sample = stage.sample(place)
@@ -65,7 +64,7 @@ def test_joints_and_masks_lose_just_what_the_pasted_alpha_covers(stage: PhotoSta
     assert checked >= 25
 
 
-def _agrees(who, row, layers) -> int:
+def _agrees(who, row, layers):
     """Hold every joint's row against a plain loop over its disc's pixels."""
     checked = 0
     for j in range(17):
@@ -88,7 +87,7 @@ def _agrees(who, row, layers) -> int:
     return checked
 
 
-def _looped(who, joint: int, layers) -> tuple[float, dict[int, float]]:
+def _looped(who, joint, layers):
     (x, y), r = who.joints_px[joint], who.radius_px[joint]
     disc = [
         (i, k)
@@ -117,7 +116,7 @@ def _looped(who, joint: int, layers) -> tuple[float, dict[int, float]]:
     return seen, {i: s for i, s in taken.items() if s > 0}
 
 
-def test_a_pasted_person_is_labelled_and_hides_as_a_person(world: Path, tmp_path: Path):
+def test_a_pasted_person_is_labelled_and_hides_as_a_person(world, tmp_path):
     base = settings(world)
     only = base.recipe.occlude.model_copy(update={"by": {"person": 1.0}})
     base = dataclasses.replace(base, recipe=base.recipe.model_copy(update={"occlude": only}))
@@ -143,7 +142,7 @@ KEPT = (
 )
 
 
-def test_the_clean_frame_keeps_every_label(made: Path, world: Path):
+def test_the_clean_frame_keeps_every_label(made, world):
     dataset, file = Dataset(made), CocoFile(world / "coco.json")
     for place, (frame, people) in enumerate(file.samples()):
         row = dataset.frame(place * (1 + EACH))
@@ -162,7 +161,7 @@ def test_the_clean_frame_keeps_every_label(made: Path, world: Path):
     file.close()
 
 
-def test_groups_variants_ledger_and_specs(made: Path):
+def test_groups_variants_ledger_and_specs(made):
     dataset = Dataset(made)
     for frame in dataset.iter_frames():
         place, number = divmod(frame["index"], 1 + EACH)
@@ -177,12 +176,10 @@ def test_groups_variants_ledger_and_specs(made: Path):
     assert len(dataset.identity.recipe["photos"]["sha256"]) == 64
 
 
-def test_interrupted_and_resumed_with_two_workers_gives_the_same_bytes(
-    made: Path, world: Path, tmp_path: Path
-):
+def test_interrupted_and_resumed_with_two_workers_gives_the_same_bytes(made, world, tmp_path):
     out = tmp_path / "set"
 
-    def interrupt(event: str) -> None:
+    def interrupt(event):
         if event == "after-rename":
             raise KeyboardInterrupt
 
@@ -198,7 +195,7 @@ def test_interrupted_and_resumed_with_two_workers_gives_the_same_bytes(
 # Bad input -----------------------------------------------------------------------------------
 
 
-def refused(world: Path, tmp_path: Path, value: object, **options: object) -> str:
+def refused(world, tmp_path, value, **options):
     file = tmp_path / "bad.json"
     file.write_text(value if isinstance(value, str) else json.dumps(value))
     with pytest.raises((FormatError, AssetError)) as error:
@@ -206,13 +203,13 @@ def refused(world: Path, tmp_path: Path, value: object, **options: object) -> st
     return str(error.value)
 
 
-def changed(**of_image: object) -> dict:
+def changed(**of_image):
     out = annotations()
     out["images"][0] |= of_image
     return out
 
 
-def test_photos_that_cannot_be_used(world: Path, tmp_path: Path):
+def test_photos_that_cannot_be_used(world, tmp_path):
     images = tmp_path / "images"
     images.mkdir()
     for name in ("p0.png", "p1.png"):
@@ -235,7 +232,7 @@ def test_photos_that_cannot_be_used(world: Path, tmp_path: Path):
     assert Album(left.album).sample(0).name == "p1.png"
 
 
-def test_a_plain_run_length_mask_and_crowds_are_read(world: Path, tmp_path: Path):
+def test_a_plain_run_length_mask_and_crowds_are_read(world, tmp_path):
     value = annotations()
     value["annotations"][0]["segmentation"] = {
         "size": [240, 320], "counts": [240 * 100 + 40, 160, 240 * 219 + 40],
@@ -247,7 +244,7 @@ def test_a_plain_run_length_mask_and_crowds_are_read(world: Path, tmp_path: Path
     assert annotated(row, BONES).mask.shape == (160, 1)
 
 
-def test_pasted_people_take_the_skeleton_of_the_annotations(world: Path, tmp_path: Path):
+def test_pasted_people_take_the_skeleton_of_the_annotations(world, tmp_path):
     body = get_skeleton("body12")
     value = annotations()
     for person in value["annotations"]:

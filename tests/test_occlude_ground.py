@@ -1,13 +1,8 @@
 """Where a photo looks like the ground under somebody's feet, who stands there, what may stand
 there."""
 
-from __future__ import annotations
-
 import dataclasses
-from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import photo_world
@@ -41,13 +36,13 @@ def _photo(ground=PAVING, *, rough=12.0, wall=(190, 190, 190)):
     return np.clip(rgb, 0, 255).astype(np.uint8)
 
 
-def _with(rgb: np.ndarray, columns: slice, colour: Any, rows: slice = slice(EDGE, None)):
+def _with(rgb, columns, colour, rows=slice(EDGE, None)):
     rgb = rgb.copy()
     rgb[rows, columns] = colour
     return rgb
 
 
-def _found(rgb, stand=STANDS, plane=PLANE, top_px=80) -> GroundCells | None:
+def _found(rgb, stand=STANDS, plane=PLANE, top_px=80):
     person = SimpleNamespace(mask=np.ones((100, 40), bool), left_px=100, top_px=top_px)
     return ground_cells(rgb, [person], [stand], plane)
 
@@ -64,7 +59,7 @@ def test_ground_is_what_looks_like_that_about_the_feet():
 
 UPWARDS = _with(_photo(), slice(None), (190, 190, 190), slice(EDGE, 176))
 EVEN = np.full((HEIGHT, WIDTH, 3), PAVING, np.uint8)
-SHOWN: dict[str, tuple[bool, Callable[[], GroundCells | None]]] = {
+SHOWN = {
     "feet in the air": (False, lambda: _found(_photo(), dataclasses.replace(STANDS, foot_px=100))),
     "who sits": (False, lambda: _found(_photo(), dataclasses.replace(STANDS, upright=False))),
     "a mown field": (False, lambda: _found(_photo((90, 125, 70), rough=1.0, wall=(30,) * 3))),
@@ -90,7 +85,7 @@ SHOWN: dict[str, tuple[bool, Callable[[], GroundCells | None]]] = {
 
 
 @pytest.mark.parametrize("photo", SHOWN)
-def test_some_photos_and_people_tell_of_no_ground(photo: str):
+def test_some_photos_and_people_tell_of_no_ground(photo):
     shown, found = SHOWN[photo]
     assert (found() is not None) is shown
 
@@ -150,7 +145,7 @@ def test_what_is_laid_stands_on_ground(sense, cells, left_px, bottom_px, obj, al
 HEIGHTS = {"shoulder": 80.0, "hip": 128.0, "knee": 171.0, "ankle": 212.0}
 
 
-def joints(**moved: tuple[float, float]) -> dict[str, tuple[float, float]]:
+def joints(**moved):
     """Return the joints of somebody of 100 px to a metre, but for the middles of some."""
     out = {}
     for part, y in HEIGHTS.items():
@@ -159,7 +154,7 @@ def joints(**moved: tuple[float, float]) -> dict[str, tuple[float, float]]:
     return out
 
 
-def test_nothing_is_laid_before_who_does_not_stand(tmp_path: Path):
+def test_nothing_is_laid_before_who_does_not_stand(tmp_path):
     for name in ("world", "album"):
         (tmp_path / name).mkdir()
     world = photo_world.write(tmp_path / "world")

@@ -6,17 +6,17 @@ import pytest
 from photo_world import opened, settings
 
 from synthstudio.core.rng import stream
-from synthstudio.generation.photos.make import PhotoStage, ref_of, view_of
+from synthstudio.generation.photos.make import ref_of, view_of
 from synthstudio.recipe.search.photo_visibility import Card, as_annotated, behind, fractions
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> PhotoStage:
+def stage(tmp_path_factory):
     world = photo_world.write(tmp_path_factory.mktemp("photos"))
     return opened(settings(world), world, tmp_path_factory.mktemp("album"))
 
 
-def seen(stage: PhotoStage, place: int):
+def seen(stage, place):
     sample = stage.sample(place)
     people = stage.people(sample)
     return view_of(
@@ -28,7 +28,7 @@ def seen(stage: PhotoStage, place: int):
     )
 
 
-def test_what_a_card_hides_is_the_same_by_table_and_sample_by_sample(stage: PhotoStage):
+def test_what_a_card_hides_is_the_same_by_table_and_sample_by_sample(stage):
     person = seen(stage, 0).people[0]
     alone = as_annotated(person)
     rng = stream(1, "cards")

@@ -67,7 +67,7 @@ print(json.dumps({
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
+def copy(tmp_path):
     ignored = shutil.ignore_patterns("*.pyc.*", "weights")
     for name in ("synthstudio", "tools", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
@@ -77,7 +77,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_label_is_one_line(copy: Path) -> None:
+def test_a_label_is_one_line(copy):
     paths = [str(copy), str(ROOT / "tests")]
     code = f"import sys; sys.path[:0] = {paths}\n{FIND}"
     call = [sys.executable, "-c", code, str(copy / "out")]

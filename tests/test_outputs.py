@@ -1,12 +1,9 @@
 """Every command follows the one rule of core/outputs.py, and what it refuses leaves nothing."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket
 import stat
-from collections.abc import Callable
 from contextlib import chdir, closing
 from pathlib import Path
 
@@ -62,12 +59,12 @@ NEW = ("validate --fix COCO", "suggest", "review backup")
 """Commands that replace no file."""
 
 
-def _full(place: Path) -> None:
+def _full(place):
     place.mkdir()
     (place / "mine.txt").write_text("mine")
 
 
-def _device(place: Path) -> None:
+def _device(place):
     """Of the kind of /dev/null, where the user may make one; else it is that."""
     try:
         os.mknod(place, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
@@ -75,12 +72,12 @@ def _device(place: Path) -> None:
         place.symlink_to("/dev/null")
 
 
-def _socket(place: Path) -> None:
+def _socket(place):
     with socket.socket(socket.AF_UNIX) as made, chdir(place.parent):
         made.bind(place.name)
 
 
-PLACES: dict[str, Callable[[Path], object]] = {
+PLACES = {
     "a file": lambda place: place.write_text("mine"),
     "a folder": _full,
     "a device": _device,
@@ -91,7 +88,7 @@ PLACES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.fixture
-def world(tmp_path: Path, once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+def world(tmp_path, once):
     """A folder with links to what the commands read, which is the current folder."""
     made = once("outputs", _make)
     for path in made.iterdir():
@@ -99,7 +96,7 @@ def world(tmp_path: Path, once: Callable[[str, Callable[[Path], object]], Path])
     return tmp_path
 
 
-def _make(folder: Path) -> None:
+def _make(folder):
     make_set(folder / "set")
     (folder / "recipe.yaml").write_text(RECIPE)
     (folder / "hide.yaml").write_text(RECIPE + "occlude: {}\n")
@@ -110,7 +107,7 @@ def _make(folder: Path) -> None:
         _run("export", "set", "--out", "coco")
 
 
-def _run(*words: str, code: int = 0) -> str:
+def _run(*words, code=0):
     """Run a command; return what its one error says."""
     result = CliRunner().invoke(app, list(words))
     wrong = result.exception
@@ -121,7 +118,7 @@ def _run(*words: str, code: int = 0) -> str:
     return str(wrong)
 
 
-def _tree(folder: Path) -> dict[str, object]:
+def _tree(folder):
     """What is there: the kind of each entry, and the bytes of files."""
     return {
         path.relative_to(folder).as_posix(): (
@@ -134,7 +131,7 @@ def _tree(folder: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", [*FOLDERS, *FILES])
-def test_what_is_not_free_is_refused(name: str, place: str, world: Path) -> None:
+def test_what_is_not_free_is_refused(name, place, world):
     words = FOLDERS.get(name) or FILES[name]
     out = next(word for word in words if word.startswith("OUT"))
     if name in FILES and place == "a file" and name not in NEW:
@@ -151,7 +148,7 @@ def test_what_is_not_free_is_refused(name: str, place: str, world: Path) -> None
 
 @pytest.mark.parametrize("name", WHOLE)
 @pytest.mark.parametrize("place", ["a link to an empty folder", ".", "an empty folder"])
-def test_an_empty_folder_is_filled(name: str, place: str, world: Path) -> None:
+def test_an_empty_folder_is_filled(name, place, world):
     empty, link = world / "empty", world / "OUT"
     empty.mkdir()
     link.symlink_to("empty")
@@ -169,7 +166,7 @@ def test_an_empty_folder_is_filled(name: str, place: str, world: Path) -> None:
     assert not list(world.rglob(".tmp-*"))
 
 
-def test_a_parent_that_is_a_file_and_a_name_too_long(world: Path) -> None:
+def test_a_parent_that_is_a_file_and_a_name_too_long(world):
     (world / "file").write_text("mine")
     (world / "loop").symlink_to("loop")
     before = _tree(world)
@@ -186,7 +183,7 @@ def test_a_parent_that_is_a_file_and_a_name_too_long(world: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["export", "import", "train", "filter", "occlude", "generate"])
-def test_a_refused_command_leaves_no_folder(name: str, world: Path) -> None:
+def test_a_refused_command_leaves_no_folder(name, world):
     """Whatever is wrong is found before anything is made, or what was made goes again."""
     (world / "broken.json").write_text(json.dumps({"images": [], "annotations": [1]}))
     (world / "ask.yaml").write_text(RECIPE + "backdrops: [{kind: photo, folder: none}]\n")

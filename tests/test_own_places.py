@@ -1,10 +1,6 @@
 """People in a mesh of a whole room: inside it, through nothing, seen, and labelled exactly."""
 
-from __future__ import annotations
-
 import math
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +9,14 @@ from place_makers import DEEP_M, HIGH_M, WIDE_M, room, saved_place
 from scipy.spatial import cKDTree
 
 from synthstudio.core.errors import AssetError, RecipeError
-from synthstudio.core.spec import FrameSpec, PlaceBackdrop
+from synthstudio.core.spec import PlaceBackdrop
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import parse
 
-RECIPE: dict[str, Any] = {
+RECIPE = {
     "name": "own",
     "seed": 3,
     "frames": 6,
@@ -33,7 +29,7 @@ RECIPE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def assets(tmp_path_factory):
     root = tmp_path_factory.mktemp("assets")
     (root / "places").mkdir()
     saved_place(room(), root / "places" / "room.glb")
@@ -41,16 +37,16 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stage(assets: Path) -> FrameGenerator:
+def stage(assets):
     return FrameGenerator(prepare(parse(RECIPE), assets=assets, device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def specs(stage: FrameGenerator) -> list[FrameSpec]:
+def specs(stage):
     return [pipeline.draw_spec(stage, index) for index in range(8)]
 
 
-def own(spec: FrameSpec, points_m: np.ndarray) -> np.ndarray:
+def own(spec, points_m):
     """World points in the room's own axes, by hand."""
     assert isinstance(spec.backdrop, PlaceBackdrop)
     moved = points_m - np.array(spec.backdrop.position_m)
@@ -59,7 +55,7 @@ def own(spec: FrameSpec, points_m: np.ndarray) -> np.ndarray:
     return np.column_stack([c * x + s * y, c * y - s * x, z])
 
 
-def test_everybody_and_the_camera_are_inside(stage: FrameGenerator, specs: list[FrameSpec]) -> None:
+def test_everybody_and_the_camera_are_inside(stage, specs):
     assert len({spec.backdrop for spec in specs}) == len(specs)  # other spots, turned otherwise
     half = np.array([WIDE_M, DEEP_M]) / 2
     for spec in specs:
@@ -72,14 +68,12 @@ def test_everybody_and_the_camera_are_inside(stage: FrameGenerator, specs: list[
             assert box[0, 2] == pytest.approx(0, abs=0.02) or person.position_m[2] > 0.05
 
 
-def test_nobody_is_in_what_the_place_is_made_of(
-    stage: FrameGenerator, specs: list[FrameSpec]
-) -> None:
+def test_nobody_is_in_what_the_place_is_made_of(stage, specs):
     """By distances to points of its surfaces, which are no cells."""
     mesh = trimesh.util.concatenate(
         [
             trimesh.Trimesh(part.vertices_m, part.faces, process=False)
-            for part in stage.place_model(specs[0].backdrop.asset).mesh.parts  # type: ignore[union-attr]
+            for part in stage.place_model(specs[0].backdrop.asset).mesh.parts
         ]
     )
     points, _ = trimesh.sample.sample_surface(mesh, 30_000, seed=1)
@@ -93,9 +87,7 @@ def test_nobody_is_in_what_the_place_is_made_of(
                 assert apart.min() > 0.03
 
 
-def test_any_number_of_workers_makes_the_same_bytes_and_rays_agree(
-    assets: Path, tmp_path: Path
-) -> None:
+def test_any_number_of_workers_makes_the_same_bytes_and_rays_agree(assets, tmp_path):
     settings = prepare(parse(RECIPE), assets=assets, device="cpu")
     for out, workers in ((tmp_path / "one", 1), (tmp_path / "two", 2)):
         pipeline.generate(settings, out, workers=workers, frames_per_shard=3)
@@ -112,19 +104,19 @@ def test_any_number_of_workers_makes_the_same_bytes_and_rays_agree(
         ({"backdrop": {"kind": "place"}}, "folder"),
     ],
 )
-def test_what_cannot_be_asked_of_places(changes: dict[str, Any], words: str) -> None:
+def test_what_cannot_be_asked_of_places(changes, words):
     with pytest.raises(RecipeError, match=words):
         parse({**RECIPE, **changes})
 
 
-def test_a_camera_that_finds_no_room_says_so(assets: Path) -> None:
+def test_a_camera_that_finds_no_room_says_so(assets):
     wish = {**RECIPE, "camera": {"distance_m": [15, 20]}}
     stage = FrameGenerator(prepare(parse(wish), assets=assets, device="cpu"))
     with pytest.raises(RecipeError, match=r"(?s)room.glb: a camera finds no room.*15 m"):
         pipeline.draw_spec(stage, 0)
 
 
-def test_a_file_that_is_no_place_is_named_before_anything_is_made(tmp_path: Path) -> None:
+def test_a_file_that_is_no_place_is_named_before_anything_is_made(tmp_path):
     (tmp_path / "places").mkdir()
     trimesh.creation.icosphere(radius=2).export(tmp_path / "places" / "ball.glb")
     with pytest.raises(AssetError, match=r"(?s)ball\.glb: the place has no floor for people"):

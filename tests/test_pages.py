@@ -7,8 +7,6 @@ there. SYNTHSTUDIO_PAGES=small, the default, takes few frames, steps and photos 
 FEW_STEPS); SYNTHSTUDIO_PAGES=full (`make pages`) runs what is printed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -16,9 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import experiment_world
@@ -62,17 +58,17 @@ NOT_RUN = {
 LINES = [(page, line) for page, text in PAGES.items() for line in commands(text)]
 
 
-def why_not(command: str) -> str | None:
+def why_not(command):
     words = " ".join(command.split())
     return next((why for start, why in NOT_RUN.items() if words.startswith(start)), None)
 
 
 @pytest.mark.parametrize(("page", "line"), LINES)
-def test_a_printed_command_exists(page: str, line: str) -> None:
+def test_a_printed_command_exists(page, line):
     check_command(line)
 
 
-def test_commands_in_sentences_exist() -> None:
+def test_commands_in_sentences_exist():
     for page, text in PAGES.items():
         now = re.sub(r"`[^`\n]+` \(?at (?:commit )?3a16557", "", text)  # finished studies
         for code in re.findall(r"`([^`\n]+)`", now):
@@ -93,14 +89,14 @@ RESEARCH = [f"docs/research/{name}.md" for name in ("blocks", "bottom_up", "syst
 @pytest.mark.parametrize(
     "page", [*RESEARCH, *(page for page, text in PAGES.items() if "```python" in text)]
 )
-def test_printed_python_exists(page: str) -> None:
-    known: dict[str, Any] = {}
+def test_printed_python_exists(page):
+    known = {}
     for language, block in blocks((ROOT / page).read_text(encoding="utf-8")):
         if language == "python":
             check_python(block, known)
 
 
-def test_printed_yaml_and_json_are_parts_of_recipes_and_configs(tmp_path: Path) -> None:
+def test_printed_yaml_and_json_are_parts_of_recipes_and_configs(tmp_path):
     found = [
         (page, language, block)
         for page, text in PAGES.items()
@@ -126,7 +122,7 @@ def test_printed_yaml_and_json_are_parts_of_recipes_and_configs(tmp_path: Path) 
     assert len(found) > 8
 
 
-def test_the_readmes_data_set_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readmes_data_set_is_made(tmp_path, monkeypatch):
     section = PAGES["README.md"].split("## Make a data set")[1]
     block = next(block for language, block in blocks(section) if language in printed.SHELL)
     (tmp_path / "scenes").symlink_to(ROOT / "scenes")
@@ -141,7 +137,7 @@ def test_the_readmes_data_set_is_made(tmp_path: Path, monkeypatch: pytest.Monkey
 # What pages take -----------------------------------------------------------------------------
 
 
-def supply_photos(folder: Path, annotations: str, images: str) -> None:
+def supply_photos(folder, annotations, images):
     """Annotated photos, six of them, at two places below the folder."""
     joints = experiment_world.COCO17
     world = experiment_world.write(folder / ".photos", 6, names=joints, labelled=joints)
@@ -151,7 +147,7 @@ def supply_photos(folder: Path, annotations: str, images: str) -> None:
     (world / "images").rename(folder / images)
 
 
-def supply_assets(folder: Path) -> None:
+def supply_assets(folder):
     """One asset root: photos without people, a panorama and cut-outs."""
     for name in ("backgrounds", "hdri"):
         (folder / name).mkdir(parents=True)
@@ -163,18 +159,18 @@ def supply_assets(folder: Path) -> None:
     (folder / "hdri" / "sky.hdr").write_bytes(head + bytes([128, 128, 128, 129]) * 16 * 32)
 
 
-def supply_readme(folder: Path) -> None:
+def supply_readme(folder):
     supply_photos(folder, "annotations.json", "photos")
     supply_assets(folder / "assets")
     shutil.copytree(folder / "assets", folder / "home" / "assets")
 
 
-def supply_annotated(folder: Path) -> None:
+def supply_annotated(folder):
     supply_photos(folder, "people/person_keypoints.json", "people/images")
     supply_assets(folder / "assets")
 
 
-def supply_film(path: Path) -> None:
+def supply_film(path):
     """A video of a grey wall that gets brighter."""
     film = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))
     for grey in range(0, 80, 10):
@@ -182,7 +178,7 @@ def supply_film(path: Path) -> None:
     film.release()
 
 
-SUPPLIED: dict[str, Callable[[Path], None]] = {
+SUPPLIED = {
     "README.md": supply_readme,
     "docs/experiments.md": supply_annotated,
     "docs/interop.md": lambda folder: supply_film(folder / "film.mp4"),
@@ -197,7 +193,7 @@ SUPPLIED: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def programs(tmp_path_factory):
     """A folder for PATH; with small settings it has a `synthstudio` that adds them."""
     folder, kept = tmp_path_factory.mktemp("bin"), tmp_path_factory.mktemp("kept")
     if SIZE == "small":
@@ -211,7 +207,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def clone(folder: Path, programs: Path) -> None:
+def clone(folder, programs):
     for name in FROM_A_CLONE:
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
@@ -229,7 +225,7 @@ def clone(folder: Path, programs: Path) -> None:
 @pytest.mark.nightly("minutes of small runs; quick tests check that each command exists")
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("page", [name for name, text in PAGES.items() if commands(text)])
-def test_a_page_runs_as_printed(page: str, programs: Path, tmp_path: Path) -> None:
+def test_a_page_runs_as_printed(page, programs, tmp_path):
     folder = tmp_path / "clone"
     folder.mkdir()
     clone(folder, programs)

@@ -1,10 +1,6 @@
 """People on a photo that we took ourselves: a room with a red square on its floor."""
 
-from __future__ import annotations
-
 import math
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +23,7 @@ from synthstudio.recipe.schema.load import parse
 
 WIDTH, HEIGHT, EYE_M, PITCH, FOV = 480, 320, 1.6, math.radians(-9), math.radians(52)
 SQUARE_M, AT_M, MARGIN_M = 2.4, (0.5, 5.0), 0.45
-RECIPE: dict[str, Any] = {
+RECIPE = {
     "name": "places",
     "seed": 5,
     "frames": 6,
@@ -47,7 +43,7 @@ CAMERA = Camera(
 )
 
 
-def seen(x: float, y: float, z: float) -> tuple[float, float]:
+def seen(x, y, z):
     """Where the photo shows a place: the pinhole by hand, without the package's matrices."""
     ahead = y * math.cos(PITCH) + (z - EYE_M) * math.sin(PITCH)
     up = (z - EYE_M) * math.cos(PITCH) - y * math.sin(PITCH)
@@ -55,7 +51,7 @@ def seen(x: float, y: float, z: float) -> tuple[float, float]:
     return WIDTH / 2 + focal * x / ahead, HEIGHT / 2 - focal * up / ahead
 
 
-def floor_at(px: float, py: float) -> tuple[float, float]:
+def floor_at(px, py):
     """The place on the floor that a pixel of the photo shows, by hand."""
     focal = HEIGHT / 2 / math.tan(FOV / 2)
     right, up = (px - WIDTH / 2) / focal, (HEIGHT / 2 - py) / focal
@@ -65,7 +61,7 @@ def floor_at(px: float, py: float) -> tuple[float, float]:
 
 
 @pytest.fixture(scope="module")
-def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def assets(tmp_path_factory):
     root = tmp_path_factory.mktemp("assets")
     (root / "photos").mkdir()
     grey = Material(base_rgb=(0.4, 0.4, 0.4))
@@ -104,7 +100,7 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_feet_are_on_the_square_and_people_as_tall_as_the_photo_says(assets: Path) -> None:
+def test_feet_are_on_the_square_and_people_as_tall_as_the_photo_says(assets):
     photo = np.asarray(Image.open(assets / "photos" / "room.jpg")).astype(float)
     settings = prepare(parse(RECIPE), assets=assets, device="cpu")
     stage, mirrored = FrameGenerator(settings), set()

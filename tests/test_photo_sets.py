@@ -1,7 +1,6 @@
 """Sets of occluded photos are like any other: seen, counted, checked, split, out and back."""
 
 import shutil
-from pathlib import Path
 
 import photo_world
 import pyarrow.parquet as pq
@@ -26,31 +25,31 @@ EACH = 4
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(tmp_path_factory):
     return photo_world.write(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture(scope="module")
-def stored(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def stored(world, tmp_path_factory):
     out = tmp_path_factory.mktemp("sets") / "photos"
     occlude(varied(world), world / "coco.json", out, images=world / "images", frames_per_shard=5)
     return Dataset(out)
 
 
 @pytest.fixture(scope="module")
-def imported(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def imported(world, tmp_path_factory):
     """Return the annotations taken in as they are: nobody knows a recipe of them."""
     out = tmp_path_factory.mktemp("imported") / "set"
     import_from("coco", world / "coco.json", out, images=world / "images")
     return Dataset(out)
 
 
-def pasted(data: Dataset) -> list[dict]:
+def pasted(data):
     return [row for row in data.iter_instances() if row["origin"][0] == "rendered"]
 
 
 @pytest.mark.parametrize("ground", ["any", "known"])
-def test_photos_that_stay_as_they_are_are_counted(ground: str, world: Path, tmp_path: Path):
+def test_photos_that_stay_as_they_are_are_counted(ground, world, tmp_path):
     """By their pictures: all frames of such a photo show the same."""
     file, out = world / "coco.json", tmp_path / "set"
     made = occlude(varied(world, ground=ground, each=1), file, out, images=world / "images")
@@ -62,13 +61,11 @@ def test_photos_that_stay_as_they_are_are_counted(ground: str, world: Path, tmp_
     assert made.untouched == (made.photos if ground == "known" else 0)
 
 
-def kinds(folder: Path) -> set[str]:
+def kinds(folder):
     return set(validate_dataset(Dataset(folder), pictures=False).findings.counts)
 
 
-def test_leaks_of_pasted_people_and_cutouts_are_seen_and_split_away(
-    stored: Dataset, tmp_path: Path
-):
+def test_leaks_of_pasted_people_and_cutouts_are_seen_and_split_away(stored, tmp_path):
     rows = [
         {**row, "split": "train" if k < EACH + 1 else "test"}
         for k, row in enumerate(stored.iter_frames())
@@ -85,7 +82,7 @@ def test_leaks_of_pasted_people_and_cutouts_are_seen_and_split_away(
     )
 
 
-def audited(folder: Path, world: Path):
+def audited(folder, world):
     found = photo_audit.settings_of(Dataset(folder), assets=world, device="cpu")
     tally, others = photo_audit.audit(
         folder,
@@ -100,9 +97,7 @@ def audited(folder: Path, world: Path):
     return tally, total
 
 
-def test_the_second_oracle_agrees_and_finds_what_is_planted(
-    stored: Dataset, world: Path, tmp_path: Path
-):
+def test_the_second_oracle_agrees_and_finds_what_is_planted(stored, world, tmp_path):
     tally, people = audited(stored.folder, world)
     assert len(pasted(stored)) >= 2 and stored.people > len(pasted(stored)) + 2 * EACH
     assert tally.report()["passed"]
@@ -128,14 +123,14 @@ def test_the_second_oracle_agrees_and_finds_what_is_planted(
     assert str(one) == f"frame {one.frame}, person {one.instance}, {one.joint}: {one.what}"
 
 
-def test_what_cannot_be_made_again_says_so(stored: Dataset, imported: Dataset):
+def test_what_cannot_be_made_again_says_so(stored, imported):
     with pytest.raises(DatasetError, match=r"does not hold the photos.*synthstudio audit"):
         settings_of(stored)
     with pytest.raises(DatasetError, match=r"were imported.*synthstudio validate"):
         settings_of(imported)
 
 
-def test_a_run_plans_every_kind_by_its_weight(world: Path):
+def test_a_run_plans_every_kind_by_its_weight(world):
     own = varied(world)
     for nth, number in ((0, 0), (1, 0), (0, 1)):
         draws = [

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import physics, proofs
 from benchmarks.physics import Report
 from synthstudio.body.poses import LIMITS_RAD
-from synthstudio.core.spec import FrameSpec, ObjectSpec, PersonSpec
+from synthstudio.core.spec import ObjectSpec
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import load, parse
@@ -34,24 +34,19 @@ TALLEST_M = {2: 0.95, 4: 1.13, 7: 1.35, 11: 1.9, 85: 1.9}
 
 
 @pytest.fixture(scope="module")
-def rooms() -> tuple[FrameGenerator, list[FrameSpec]]:
+def rooms():
     stage = FrameGenerator(prepare(load(SCENES / "rooms.yaml"), assets=SCENES, device="cpu"))
     return stage, [pipeline.draw_spec(stage, index) for index in range(12)]
 
 
 @pytest.fixture(scope="module")
-def ages() -> tuple[FrameGenerator, list[FrameSpec]]:
+def ages():
     stage = FrameGenerator(prepare(parse(AGES), assets=SCENES, device="cpu"))
     return stage, [pipeline.draw_spec(stage, index) for index in range(12)]
 
 
-@pytest.mark.parametrize(
-    ("scene", "frames"),
-    [("rooms", 3), ("ages", 1)],
-)
-def test_what_a_recipe_draws_is_physical(
-    scene: str, frames: int, request: pytest.FixtureRequest
-) -> None:
+@pytest.mark.parametrize(("scene", "frames"), [("rooms", 3), ("ages", 1)])
+def test_what_a_recipe_draws_is_physical(scene, frames, request):
     stage, specs = request.getfixturevalue(scene)
     report = physics.check(stage, specs[:frames])
     assert report.people >= report.frames == frames
@@ -59,7 +54,7 @@ def test_what_a_recipe_draws_is_physical(
     assert (report.through, report.floating) == (0, 0), report.text()
 
 
-def test_every_age_is_there_in_its_stature(ages: tuple[FrameGenerator, list[FrameSpec]]) -> None:
+def test_every_age_is_there_in_its_stature(ages):
     stage, specs = ages
     found = set()
     for person in (person for spec in specs for person in spec.people):
@@ -74,26 +69,26 @@ def test_every_age_is_there_in_its_stature(ages: tuple[FrameGenerator, list[Fram
 # Planted faults: what is changed in a frame of two people, and the counts that must tell of it.
 
 
-def _moved(person: PersonSpec, x_m: float = 0, y_m: float = 0, z_m: float = 0) -> PersonSpec:
+def _moved(person, x_m=0, y_m=0, z_m=0):
     x, y, z = person.position_m
     return dataclasses.replace(person, position_m=(x + x_m, y + y_m, z + z_m))
 
 
-def _bent(person: PersonSpec, **angles_rad: float) -> PersonSpec:
+def _bent(person, **angles_rad):
     return dataclasses.replace(person, pose=dataclasses.replace(person.pose, angles_rad=angles_rad))
 
 
-def _beside(person: PersonSpec, x_m: float, z_m: float = 0.0) -> ObjectSpec:
+def _beside(person, x_m, z_m=0.0):
     x, y, _ = person.position_m
     return ObjectSpec(kind="crate", size_m=(0.5, 0.5, 0.5), position_m=(x + x_m, y, z_m))
 
 
-def _beyond(person: PersonSpec) -> PersonSpec:
+def _beyond(person):
     bent = LIMITS_RAD["left_elbow_flexion"][1] + math.radians(3)
     return _bent(person, **{**person.pose.angles_rad, "left_elbow_flexion": bent})
 
 
-def _leaps(person: PersonSpec) -> PersonSpec:
+def _leaps(person):
     anyhow = dataclasses.replace(person.pose, name="random", family="random")
     return _moved(dataclasses.replace(person, pose=anyhow), z_m=0.3)
 
@@ -122,9 +117,7 @@ FAULTS = ("through", "floating", "itself", "beyond", "hanging")
 
 
 @pytest.mark.parametrize("fault", PLANTED)
-def test_a_planted_fault_is_found(
-    rooms: tuple[FrameGenerator, list[FrameSpec]], fault: str
-) -> None:
+def test_a_planted_fault_is_found(rooms, fault):
     stage, specs = rooms
     spec = next(s for s in specs if len(s.people) >= 2 and physics.stands(s.people[0]))
     change, counts, words = PLANTED[fault]

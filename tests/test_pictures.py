@@ -1,7 +1,5 @@
 """Pictures are written as their names say, and say what they show."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,7 +13,7 @@ FIRST = {".png": b"\x89PNG", ".jpg": b"\xff\xd8", ".JPEG": b"\xff\xd8", ".webp":
 
 
 @pytest.mark.parametrize("suffix", FIRST)
-def test_a_picture_is_what_its_name_says(suffix: str, tmp_path: Path) -> None:
+def test_a_picture_is_what_its_name_says(suffix, tmp_path):
     rgb = np.full((20, 30, 3), (200, 40, 90), np.uint8)
     out = tmp_path / f"a{suffix}"
     pictures.save(out, rgb)
@@ -27,7 +25,7 @@ def test_a_picture_is_what_its_name_says(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a", "a.png.txt", ".png"])
-def test_other_names_are_refused_before_anything_is_made(name: str, tmp_path: Path) -> None:
+def test_other_names_are_refused_before_anything_is_made(name, tmp_path):
     settings = prepare(parse({"name": "a"}), assets=tmp_path, device="cpu")
     for draw in (pictures.preview, pictures.moment):
         with pytest.raises(FormatError, match=r"\.png, \.jpg, \.jpeg, \.webp"):

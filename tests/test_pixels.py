@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from synthstudio.compose import lens
 from synthstudio.core.images import decode_rgb, encode_jpeg, srgb_to_linear
 from synthstudio.core.scene import Light, Scene, Surface
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec import FrameSpec, LensSpec, Material
+from synthstudio.core.spec import LensSpec, Material
 from synthstudio.dataset import rows
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator, prepare
@@ -41,7 +40,7 @@ LENSES = {
 
 
 @pytest.fixture(scope="module")
-def exported() -> list[tuple[FrameSpec, dict[str, Any]]]:
+def exported():
     """Return the same frame at three resolutions with its COCO export, read back from text."""
     found = []
     for width, height in ((320, 240), (640, 480), (1280, 960)):
@@ -60,7 +59,7 @@ def exported() -> list[tuple[FrameSpec, dict[str, Any]]]:
     return found
 
 
-def _marker(place_m: np.ndarray, radius_m: float) -> Surface:
+def _marker(place_m, radius_m):
     ball = trimesh.creation.icosphere(subdivisions=3, radius=radius_m)
     vertices = (ball.vertices + place_m).astype(np.float32)
     return Surface(
@@ -73,7 +72,7 @@ def _marker(place_m: np.ndarray, radius_m: float) -> Surface:
     )
 
 
-def _centroid(spec: FrameSpec, place_m: np.ndarray, effects: LensSpec) -> np.ndarray:
+def _centroid(spec, place_m, effects):
     """Return where a bright ball under even light on black has its centre, continuous pixels.
 
     A ball at (x, y, z) of radius r is seen as an ellipse about f x z / (z^2 - r^2), not f x / z;
@@ -117,9 +116,7 @@ def _centroid(spec: FrameSpec, place_m: np.ndarray, effects: LensSpec) -> np.nda
 
 
 @pytest.mark.parametrize("effects", LENSES)
-def test_markers_at_the_joints_lie_at_the_exported_keypoints(
-    exported: list[tuple[FrameSpec, dict[str, Any]]], effects: str
-) -> None:
+def test_markers_at_the_joints_lie_at_the_exported_keypoints(exported, effects):
     names = get_skeleton("coco23").joints
     checked = 0
     for spec, coco in exported:
@@ -140,9 +137,7 @@ def test_markers_at_the_joints_lie_at_the_exported_keypoints(
     assert checked >= 24
 
 
-def test_a_marker_half_a_pixel_off_is_noticed(
-    exported: list[tuple[FrameSpec, dict[str, Any]]],
-) -> None:
+def test_a_marker_half_a_pixel_off_is_noticed(exported):
     spec, coco = exported[1]
     person = max(coco["annotations"], key=lambda a: a["area"])
     world = np.array(person["keypoints_3d_world_m"]).reshape(-1, 3)[0]
@@ -150,9 +145,7 @@ def test_a_marker_half_a_pixel_off_is_noticed(
     assert abs(_centroid(spec, world, LENSES["none"])[0] - x) > 0.3
 
 
-def test_opencv_gives_the_exported_2d_from_the_exported_3d_alone(
-    exported: list[tuple[FrameSpec, dict[str, Any]]],
-) -> None:
+def test_opencv_gives_the_exported_2d_from_the_exported_3d_alone(exported):
     for _, coco in exported:
         image = coco["images"][0]
         m = np.array(image["world_to_camera"]).reshape(4, 4)

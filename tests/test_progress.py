@@ -10,14 +10,12 @@ from synthstudio.api import progress
 
 
 class Terminal(io.StringIO):
-    def isatty(self) -> bool:
+    def isatty(self):
         return True
 
 
 @pytest.mark.parametrize("shown", [False, True])
-def test_what_takes_long_is_shown_to_a_terminal(
-    monkeypatch: pytest.MonkeyPatch, shown: bool
-) -> None:
+def test_what_takes_long_is_shown_to_a_terminal(monkeypatch, shown):
     monkeypatch.setattr(progress, "SLOW_S", 0.01 if shown else 3600.0)
     monkeypatch.setattr(sys, "stderr", screen := Terminal())
     monkeypatch.setenv("TERM", "xterm")
@@ -27,7 +25,7 @@ def test_what_takes_long_is_shown_to_a_terminal(
     assert shown or not screen.getvalue()
 
 
-def test_a_log_sees_nothing_and_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_sees_nothing_and_errors_pass(monkeypatch):
     monkeypatch.setattr(progress, "SLOW_S", 0.0)
     monkeypatch.setattr(sys, "stderr", log := io.StringIO())
     with pytest.raises(ValueError, match="mine"), progress.waiting("merging"):

@@ -1,7 +1,6 @@
 """The promises of `make soak`, at a small size: same bytes, kills, replay, audit."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -9,13 +8,12 @@ from benchmarks import proofs, soak
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.generation.audit import audit
 from synthstudio.generation.pipeline import generate
-from synthstudio.generation.stage import Settings
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
 SCENE = SCENES / "quickstart.yaml"
 FRAMES = 14
-TINY: dict[str, Any] = {"image": {"width_px": 160, "height_px": 120, "supersample": 1}}
-WISHES: dict[str, tuple[str, dict[str, Any]]] = {
+TINY = {"image": {"width_px": 160, "height_px": 120, "supersample": 1}}
+WISHES = {
     "targets, variants and contacts": (
         "target_wrists.yaml",
         {**TINY, "variants": {"clean": 1, "light": 1}, "people": {"hold": {"share": 0.5}}},
@@ -25,7 +23,7 @@ WISHES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", WISHES)
-def test_two_workers_make_the_same_bytes_and_the_audit_agrees(name: str, tmp_path: Path) -> None:
+def test_two_workers_make_the_same_bytes_and_the_audit_agrees(name, tmp_path):
     scene, more = WISHES[name]
     settings = soak.settings_of(scene, frames=3, more=more)
     trees = {}
@@ -39,7 +37,7 @@ def test_two_workers_make_the_same_bytes_and_the_audit_agrees(name: str, tmp_pat
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Settings]:
+def small(tmp_path_factory):
     """Four frames of the first scene, by one worker."""
     settings = proofs.settings_for(SCENE, assets=SCENES, frames=4)
     out = tmp_path_factory.mktemp("small") / "set"
@@ -47,9 +45,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Settings]:
     return out, settings
 
 
-def test_any_stored_frame_is_made_again_and_the_second_oracle_agrees(
-    small: tuple[Path, Settings],
-) -> None:
+def test_any_stored_frame_is_made_again_and_the_second_oracle_agrees(small):
     out, settings = small
     assert set(proofs.replayed(out, [0, 3]).values()) == {"same bytes"}
     found = audit(out, settings, frames=4).report()
@@ -64,16 +60,14 @@ nightly = pytest.mark.nightly("minutes of workers and kills; tests/dataset kills
 
 
 @pytest.fixture(scope="module")
-def ways(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, str]]]:
+def ways(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ways")
     settings = proofs.settings_for(SCENE, assets=SCENES, frames=FRAMES)
     return folder, proofs.made_in_every_way(settings, folder)
 
 
 @nightly
-def test_workers_runs_and_parts_give_the_same_bytes(
-    ways: tuple[Path, dict[str, dict[str, str]]],
-) -> None:
+def test_workers_runs_and_parts_give_the_same_bytes(ways):
     _, trees = ways
     first = trees["one worker"]
     assert len([name for name in first if name.endswith(".jpg")]) == FRAMES
@@ -91,12 +85,7 @@ def test_workers_runs_and_parts_give_the_same_bytes(
         (("before-index", 1, "self"), 1),
     ],
 )
-def test_a_killed_run_resumed_gives_the_bytes_of_an_unbroken_one(
-    ways: tuple[Path, dict[str, dict[str, str]]],
-    tmp_path: Path,
-    kill: tuple[str, int, str],
-    workers: int,
-) -> None:
+def test_a_killed_run_resumed_gives_the_bytes_of_an_unbroken_one(ways, tmp_path, kill, workers):
     resumed = proofs.killed_and_resumed(
         SCENE, SCENES, tmp_path / "out", frames=FRAMES, kill=kill, workers=workers
     )

@@ -4,9 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import photo_world
 import psutil
@@ -20,7 +18,7 @@ from synthstudio.generation.audit import audit
 from synthstudio.generation.engines.engine import RAY
 from synthstudio.generation.photos.run import _open_with_album
 from synthstudio.generation.pipeline import generate
-from synthstudio.generation.stage import Settings, prepare
+from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
 
 pytest.importorskip("ray")
@@ -30,37 +28,35 @@ FRAMES = 12
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def cluster():
     with joined() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(tmp_path_factory):
     return prepare(
         parse(tiny_pairs.recipe(FRAMES)), assets=tmp_path_factory.mktemp("none"), device="cpu"
     )
 
 
 @pytest.fixture(scope="module")
-def alone(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def alone(settings, tmp_path_factory):
     """What one local worker makes."""
     out = tmp_path_factory.mktemp("alone") / "set"
     generate(settings, out, frames_per_shard=2)
     return out
 
 
-def on_ray(settings: Settings, out: Path, **options: Any) -> dict[str, str]:
+def on_ray(settings, out, **options):
     generate(settings, out, frames_per_shard=2, workers=2, engine=RAY, **options)
     return hashed_files(out)
 
 
-def test_a_killed_worker_and_a_lost_node_change_no_byte(
-    cluster: Any, settings: Settings, alone: Path, tmp_path: Path
-) -> None:
-    lost: list[str] = []
+def test_a_killed_worker_and_a_lost_node_change_no_byte(cluster, settings, alone, tmp_path):
+    lost = []
 
-    def harm(done: int, of: int, per_second: float) -> None:
+    def harm(done, of, per_second):
         if done >= 2 and not lost:
             lost.append("worker")
             raylet = cluster.list_all_nodes()[-1].all_processes["raylet"][0].process.pid
@@ -77,13 +73,11 @@ def test_a_killed_worker_and_a_lost_node_change_no_byte(
     assert not list((tmp_path / "set" / "shards").glob(".tmp*"))
 
 
-def test_an_audit_gives_the_same_tally(cluster: Any, settings: Settings, alone: Path) -> None:
+def test_an_audit_gives_the_same_tally(cluster, settings, alone):
     assert audit(alone, settings, workers=2, engine=RAY) == audit(alone, settings)
 
 
-def test_photos_give_the_same_bytes_and_what_nodes_lack_is_named(
-    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photos_give_the_same_bytes_and_what_nodes_lack_is_named(cluster, tmp_path, monkeypatch):
     world = photo_world.write(tmp_path)
     monkeypatch.chdir(tmp_path)  # workers are elsewhere: paths may not depend on it
     photo_world.run(Path(), tmp_path / "one")
@@ -120,8 +114,8 @@ generate(settings, Path(sys.argv[1]), frames_per_shard=2, workers=2,
 
 @pytest.mark.parametrize("begun", ["ray", "local"])
 def test_a_run_killed_whole_is_resumed_by_the_other_engine(
-    cluster: Any, settings: Settings, alone: Path, tmp_path: Path, begun: str
-) -> None:
+    cluster, settings, alone, tmp_path, begun
+):
     out = tmp_path / "set"
     killed = subprocess.run(
         [sys.executable, "-c", RUN, str(out), begun, str(FRAMES)],

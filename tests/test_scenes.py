@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from synthstudio.core.labels import FrameLabels
 from synthstudio.generation import pipeline
-from synthstudio.generation.stage import Settings, prepare
+from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import dump, load, parse
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
@@ -22,7 +21,7 @@ NAMES = sorted(path.relative_to(SCENES).as_posix() for path in FILES)
 
 
 @pytest.fixture(scope="session")
-def small_assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_assets(tmp_path_factory):
     """Return an asset root with pictures made here, in the folders that the scenes name."""
     root = tmp_path_factory.mktemp("assets")
     shutil.copytree(SCENES / "motions", root / "motions")
@@ -46,14 +45,14 @@ def small_assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _settings(name: str, assets: Path, *, frames: int, width: int = 256) -> Settings:
+def _settings(name, assets, *, frames, width=256):
     text = dump(load(SCENES / name))
     height = round(width * text["image"]["height_px"] / text["image"]["width_px"])
     text["image"] |= {"width_px": width, "height_px": height}
     return prepare(parse({**text, "frames": frames}, name), assets=assets, device="cpu")
 
 
-def _check(labels: FrameLabels) -> None:
+def _check(labels):
     for person in labels.people:
         np.testing.assert_allclose(person.shares.sum(axis=1), 1.0, atol=1e-9)
         assert person.modal_area_px <= person.amodal_area_px
@@ -65,14 +64,14 @@ FEW = ("everyday.yaml", "photo_backdrop.yaml", "clips.yaml", "counterfactuals.ya
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_scene_is_read(name: str, small_assets: Path) -> None:
+def test_every_scene_is_read(name, small_assets):
     assert _settings(name, small_assets, frames=1).recipe.frames == 1
 
 
 @pytest.mark.parametrize(
     "name", [name if name in FEW else pytest.param(name, marks=NIGHTLY) for name in NAMES]
 )
-def test_every_scene_makes_frames(name: str, small_assets: Path) -> None:
+def test_every_scene_makes_frames(name, small_assets):
     frames = list(itertools.islice(pipeline.stream(_settings(name, small_assets, frames=2)), 2))
     assert len(frames) == 2
     assert all(frame.jpeg.startswith(b"\xff\xd8") for frame in frames)

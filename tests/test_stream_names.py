@@ -1,10 +1,6 @@
 """Recipes name their random streams; sets of another version's recipes are refused."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +8,7 @@ import synthstudio as ss
 from synthstudio.core.errors import DatasetError, RecipeError
 from synthstudio.generation.stage import settings_of
 
-RECIPE: dict[str, Any] = {
+RECIPE = {
     "name": "small",
     "seed": 4,
     "image": {"width_px": 96, "height_px": 72, "supersample": 1},
@@ -21,7 +17,7 @@ RECIPE: dict[str, Any] = {
 SHARDS = {"frames_per_shard": 2, "device": "cpu", "progress": False}
 
 
-def test_names_of_streams_decide_who_is_drawn(tmp_path: Path) -> None:
+def test_names_of_streams_decide_who_is_drawn(tmp_path):
     new, seed_alone, same = (
         ss.generate({**RECIPE, **fields, "frames": 2}, tmp_path / str(k), **SHARDS)
         for k, fields in enumerate(({}, {"streams": ""}, {"name": "other", "streams": "small"}))
@@ -35,7 +31,7 @@ def test_names_of_streams_decide_who_is_drawn(tmp_path: Path) -> None:
         ss.generate({**RECIPE, "frames": 4, "streams": ""}, tmp_path / "0", resume=True, **SHARDS)
 
 
-def test_a_recipe_of_another_version_is_refused_by_its_name(tmp_path: Path) -> None:
+def test_a_recipe_of_another_version_is_refused_by_its_name(tmp_path):
     made = ss.generate({**RECIPE, "frames": 2}, tmp_path / "set", **SHARDS)
     assert made.recipe is not None and made.recipe.streams is None
     path = tmp_path / "set/dataset.json"

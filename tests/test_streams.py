@@ -1,14 +1,10 @@
 """Streams that are closed or full, and inputs from outside: one message, never a traceback."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import chdir
-from pathlib import Path
 
 import pytest
 from exchange_sets import make_set
@@ -21,7 +17,7 @@ from synthstudio.core.errors import SynthStudioError
 MAIN = "from synthstudio.cli import main; main()"
 
 
-def _shell(line: str, folder: Path) -> tuple[int, str, str]:
+def _shell(line, folder):
     """Run a shell line, `$S` being the program; return its status and what it printed."""
     program = f'{sys.executable} -c "{MAIN}"'
     done = subprocess.run(
@@ -37,18 +33,12 @@ def _shell(line: str, folder: Path) -> tuple[int, str, str]:
 
 
 @pytest.fixture(scope="module")
-def folder(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+def folder(once):
     return once("streams", lambda made: make_set(made / "set"))
 
 
-@pytest.mark.parametrize(
-    ("streams", "status"),
-    [
-        ("<&- >&- 2>&-", 0),
-        (">/dev/full", 1),
-    ],
-)
-def test_closed_and_full_streams(streams: str, status: int, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("streams", "status"), [("<&- >&- 2>&-", 0), (">/dev/full", 1)])
+def test_closed_and_full_streams(streams, status, folder, tmp_path):
     code, _, err = _shell(
         f"$S filter {folder}/set 'occluded >= 0' --count --json {streams}", tmp_path
     )
@@ -58,7 +48,7 @@ def test_closed_and_full_streams(streams: str, status: int, folder: Path, tmp_pa
         assert err.startswith("error: the output: the disk is full")
 
 
-def test_a_closed_stderr_gets_no_ones_file(folder: Path, tmp_path: Path) -> None:
+def test_a_closed_stderr_gets_no_ones_file(folder, tmp_path):
     line = f"$S export {folder}/set --out coco 2>&-"
     assert _shell(line, tmp_path)[0] == 0
     json.loads((tmp_path / "coco/annotations/person_keypoints_train.json").read_text())
@@ -75,7 +65,7 @@ def test_a_closed_stderr_gets_no_ones_file(folder: Path, tmp_path: Path) -> None
         ("report", "SET", "--out", "BAD.html"),
     ],
 )
-def test_path_bytes_that_are_not_utf8(words: tuple[str, ...], folder: Path, tmp_path: Path) -> None:
+def test_path_bytes_that_are_not_utf8(words, folder, tmp_path):
     bad = os.fsdecode(b"n\xff")
     words = tuple(w.replace("BAD", bad).replace("SET", f"{folder}/set") for w in words)
     with chdir(tmp_path):

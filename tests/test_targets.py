@@ -1,16 +1,13 @@
 """Targets: what is asked is what the labels say; the search sees what the labels see."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks.targets import outcome
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.spec import FrameSpec, ObjectSpec, PersonSpec
+from synthstudio.core.spec import PersonSpec
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.sampling.context import SampleContext
@@ -18,7 +15,7 @@ from synthstudio.recipe.schema.load import parse
 from synthstudio.recipe.search.goals import CAUSES, draw_asks
 from synthstudio.recipe.search.scene_visibility import visibilities
 
-SMALL: dict[str, Any] = {
+SMALL = {
     "name": "asked",
     "seed": 5,
     "frames": 12,
@@ -28,18 +25,18 @@ SMALL: dict[str, Any] = {
 }
 
 
-def stage_of(**fields: Any) -> FrameGenerator:
+def stage_of(**fields):
     """Return a stage of the small recipe with other fields."""
     recipe = parse({**SMALL, **fields}, "test")
     return FrameGenerator(prepare(recipe, assets=Path(), device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def fraction_stage() -> FrameGenerator:
+def fraction_stage():
     return stage_of(targets={"occluded_fraction": [0, 0.7], "joints": {"left_wrist": 0.3}})
 
 
-def test_the_search_sees_what_the_labels_say(fraction_stage: FrameGenerator) -> None:
+def test_the_search_sees_what_the_labels_say(fraction_stage):
     """The fraction within 0.02, and the cause of nearly every joint, for people as placed."""
     offs, same = [], []
     for index in range(8):
@@ -56,9 +53,9 @@ def test_the_search_sees_what_the_labels_say(fraction_stage: FrameGenerator) -> 
     assert np.mean(same) > 0.96
 
 
-def _stand_clear(stage: FrameGenerator, spec: FrameSpec) -> None:
+def _stand_clear(stage, spec):
     """Assert that objects stand on the floor, clear of all but seats."""
-    standing: list[PersonSpec | ObjectSpec] = [*spec.people, *spec.objects]
+    standing = [*spec.people, *spec.objects]
     for i, one in enumerate(standing):
         assert isinstance(one, PersonSpec) or one.position_m[2] == 0
         for other in standing[:i]:
@@ -67,7 +64,7 @@ def _stand_clear(stage: FrameGenerator, spec: FrameSpec) -> None:
 
 
 @pytest.mark.parametrize(("search", "met"), [(True, True), (False, False)])
-def test_targets_are_met_and_luck_meets_none(search: bool, met: bool, tmp_path: Path) -> None:
+def test_targets_are_met_and_luck_meets_none(search, met, tmp_path):
     """The check of `make soak`, small; the negative control fails it."""
     got = outcome("target_fraction", tmp_path, people=24, search=search, workers=1)
     fraction = got.found["occluded_fraction"]
@@ -76,7 +73,7 @@ def test_targets_are_met_and_luck_meets_none(search: bool, met: bool, tmp_path: 
     assert got.missed or met  # two dozen are too few for the KS goal, not for luck to fail
 
 
-def test_crowds_come_as_asked() -> None:
+def test_crowds_come_as_asked():
     stage = stage_of(
         targets={"crowd_index": [0.1, 0.8]}, objects=[], people={**SMALL["people"], "count": 3}
     )
@@ -88,14 +85,14 @@ def test_crowds_come_as_asked() -> None:
     assert np.mean(np.abs(offs)) < 0.1
 
 
-def asks(index: int, count: int = 2, **targets: Any) -> Any:
+def asks(index, count=2, **targets):
     recipe = parse({**SMALL, "targets": targets}, "test")
-    geometry: Any = prepare(recipe, assets=Path(), device="cpu")  # has a catalogue
+    geometry = prepare(recipe, assets=Path(), device="cpu")  # has a catalogue
     ctx = SampleContext(recipe=recipe, index=index, split="train", geometry=geometry)
     return draw_asks(ctx, count)
 
 
-def test_asks_are_a_plan() -> None:
+def test_asks_are_a_plan():
     """Over whole blocks, asked rates and fractions are the recipe's own, whoever asks when."""
     fields = {"joints": {"left_wrist+right_wrist": 0.4}, "occluded_fraction": [0.1, 0.5]}
     drawn = [asks(index, 1, **fields)[0] for index in reversed(range(200))]
@@ -107,7 +104,7 @@ def test_asks_are_a_plan() -> None:
     assert requested[hidden].mean() > requested[~hidden].mean() + 0.05
 
 
-def test_nobody_stands_before_the_first() -> None:
+def test_nobody_stands_before_the_first():
     first, second = asks(0, causes={"person": 0.1})
     assert first.causes["person"] == 0.0
     assert second.causes["person"] == pytest.approx(0.2)
@@ -124,12 +121,12 @@ def test_nobody_stands_before_the_first() -> None:
         ({"targets": {"occluded_fraction": {"normal": {"mean": float("nan")}}}}, "targets"),
     ],
 )
-def test_bad_targets_are_one_clear_message(fields: dict[str, Any], message: str) -> None:
+def test_bad_targets_are_one_clear_message(fields, message):
     with pytest.raises(RecipeError, match=message):
         parse({**SMALL, **fields}, "test")
 
 
-def test_what_cannot_be_met_is_reported(tmp_path: Path) -> None:
+def test_what_cannot_be_met_is_reported(tmp_path):
     """All joints hidden by objects in an empty world: made, counted, and not called met."""
     stage = stage_of(objects=[], targets={"causes": {"object": 0.9}})
     spec = pipeline.draw_spec(stage, 0)

@@ -1,11 +1,7 @@
 """The recipe of a small set of moments, each with and without its occluder."""
 
-from __future__ import annotations
 
-from typing import Any
-
-
-def recipe(frames: int, *, seed: int = 5) -> dict[str, Any]:
+def recipe(frames, *, seed=5):
     """Return a recipe of `frames` pictures of 160 x 120 pixels, two people in each."""
     return {
         "name": "pairs",

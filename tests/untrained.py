@@ -1,27 +1,14 @@
 """The weights of a small network that has learnt nothing."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import torch
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.training import checkpoint, networks
 from synthstudio.training import config as configs
-from synthstudio.training.config import Config
 
 
-def save(
-    path: Path,
-    *,
-    block: str = "orn",
-    skeleton: str = "coco23",
-    data: Path | str = "none",
-    seed: int = 1,
-) -> Path:
+def save(path, *, block="orn", skeleton="coco23", data="none", seed=1):
     """Write the weights of a network of 48 x 36 pixels, "trained" on `data`, and return `path`."""
     network = {"size": [48, 36], "widths": [8, 12], "width": 16, "head": block}
     config, own = _config(network, data), get_skeleton(skeleton)
@@ -32,7 +19,7 @@ def save(
     return path
 
 
-def save_system(path: Path, system: str = "fcpose", *, eager: bool = False) -> Path:
+def save_system(path, system="fcpose", *, eager=False):
     """The same of a system of whole frames, 96 x 128 pixels. `eager`: it finds people in plenty."""
     network = {"head": system, "size": [96, 128], "widths": [8, 12, 16], "width": 12}
     config, own = _config(network, "none"), get_skeleton("coco23")
@@ -43,7 +30,7 @@ def save_system(path: Path, system: str = "fcpose", *, eager: bool = False) -> P
     return path
 
 
-def _config(network: dict[str, Any], data: Path | str) -> Config:
+def _config(network, data):
     torch.set_num_threads(1)
     torch.manual_seed(1)
     train = [{"dataset": str(data)}]

@@ -3,12 +3,8 @@
 The limit is generous on purpose: it only ends what hangs. A test that passes never reaches it.
 """
 
-from __future__ import annotations
-
-import subprocess
 import threading
 import time
-from collections.abc import Callable
 from typing import TypeVar
 
 PATIENCE_S = 120.0
@@ -17,7 +13,7 @@ PATIENCE_S = 120.0
 _T = TypeVar("_T")
 
 
-def wait_for(condition: Callable[[], _T], what: str, *, patience_s: float = PATIENCE_S) -> _T:
+def wait_for(condition, what, *, patience_s=PATIENCE_S):
     """Return the first true value of `condition`; AssertionError names `what` did not happen."""
     deadline = time.monotonic() + patience_s
     pause_s = 0.005
@@ -29,13 +25,13 @@ def wait_for(condition: Callable[[], _T], what: str, *, patience_s: float = PATI
     return value
 
 
-def wait_for_line(process: subprocess.Popen[str], part: str) -> str:
+def wait_for_line(process, part):
     """Return the first line of a process's stdout that has `part` in it.
 
     AssertionError with all that was printed where the process ends, or stays silent for too long.
     """
     assert process.stdout is not None
-    printed: list[str] = []
+    printed = []
     watchdog = threading.Timer(PATIENCE_S, process.kill)
     watchdog.start()
     try:

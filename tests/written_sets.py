@@ -3,25 +3,19 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import fake_frames
 from waiting import PATIENCE_S
 
-from synthstudio.core.labels import Frame
-from synthstudio.core.places import Place
-from synthstudio.dataset import shards
-from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import write_shard
-from synthstudio.dataset.writer import Session, open_or_create
+from synthstudio.dataset.writer import open_or_create
 
 DRIVER = Path(__file__).with_name("driver.py")
 
 
-def start(out: Place, **options: Any) -> "subprocess.Popen[str]":
+def start(out, **options):
     return subprocess.Popen(
         [sys.executable, str(DRIVER), str(out), json.dumps(options)],
         stderr=subprocess.PIPE,
@@ -30,13 +24,13 @@ def start(out: Place, **options: Any) -> "subprocess.Popen[str]":
     )
 
 
-def drive(out: Place, **options: Any) -> tuple[int, str]:
+def drive(out, **options):
     with start(out, **options) as process:
         _, errors = process.communicate(timeout=PATIENCE_S)
     return process.returncode, errors
 
 
-def stored(out: Path, identity: Identity, frame_of: Callable[[int], Frame]) -> Dataset:
+def stored(out, identity, frame_of):
     """Write a finished data set of frames made by their number."""
     with open_or_create(out, identity) as session:
         for shard in session.todo:
@@ -45,7 +39,7 @@ def stored(out: Path, identity: Identity, frame_of: Callable[[int], Frame]) -> D
     return Dataset(out)
 
 
-def make(out: Place, identity: Identity, **options: Any) -> Session:
+def make(out, identity, **options):
     """Write a data set in this process."""
     with open_or_create(out, identity, **options) as session:
         for shard in session.todo:
@@ -54,11 +48,11 @@ def make(out: Place, identity: Identity, **options: Any) -> Session:
     return session
 
 
-def write(session: Session, shard: int) -> shards.StagedShard:
+def write(session, shard):
     seed = session.identity.seed
     frames = (fake_frames.frame(i, seed=seed) for i in session.identity.frames_of(shard))
     return write_shard(session.folder, shard, frames)
 
 
-def leftovers(out: Path) -> list[str]:
+def leftovers(out):
     return [p.name for p in out.rglob(".tmp-*")]

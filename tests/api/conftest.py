@@ -1,9 +1,6 @@
 """A folder as a user has it after the first steps: scenes, a small data set, a short config."""
 
-from __future__ import annotations
-
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,10 +12,10 @@ SCENES = Path(__file__).resolve().parents[2] / "scenes"
 
 
 @pytest.fixture(scope="session")
-def desk(once: Callable[..., Path]) -> Path:
+def desk(once):
     """scenes/, exports/people (16 frames), photo.jpg and a nano.yaml of one epoch. Read only."""
 
-    def make(folder: Path) -> None:
+    def make(folder):
         shutil.copytree(SCENES, folder / "scenes")
         config = folder / "scenes" / "training" / "nano.yaml"
         fields = yaml.safe_load(config.read_text(encoding="utf-8"))
@@ -32,5 +29,5 @@ def desk(once: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def people(desk: Path) -> ss.Dataset:
+def people(desk):
     return ss.Dataset(desk / "exports" / "people")

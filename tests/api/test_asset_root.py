@@ -1,7 +1,5 @@
 """Asset folders of a recipe are found beside it, one folder above, or in `assets`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -14,18 +12,14 @@ RECIPE = "name: walk\nclip: {frames: 2}\nmotion: {folder: motions}\n"
 
 
 @pytest.mark.parametrize("name", ["clips.yaml", "challenges/fast.yaml"])
-def test_shipped_scenes_find_their_motions_from_any_folder(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shipped_scenes_find_their_motions_from_any_folder(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = generation.settings_for(SCENES / name)
     assert settings.assets.root.resolve() == SCENES
 
 
 @pytest.mark.parametrize("place", ["set/deep", "set", "assets", ""])
-def test_the_first_complete_folder_is_taken(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_complete_folder_is_taken(place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "set" / "deep").mkdir(parents=True)
     file = tmp_path / "set" / "deep" / "walk.yaml"

@@ -1,18 +1,13 @@
 """`People.covered`: joints with somebody or something else in front at their pixel."""
 
-from __future__ import annotations
-
 import dataclasses
-from typing import Any
 
 import numpy as np
-
-import synthstudio as ss
 
 NONE = np.array([None, None])
 
 
-def is_covered(person: Any, j: int, modal: Any, amodal: Any) -> bool:
+def is_covered(person, j, modal, amodal):
     x, y = person.joints_px[j]
     height, width = amodal.shape
     if not (0 <= x < width and 0 <= y < height):
@@ -20,7 +15,7 @@ def is_covered(person: Any, j: int, modal: Any, amodal: Any) -> bool:
     return bool(amodal[int(y), int(x)] and not modal[int(y), int(x)])
 
 
-def test_covered_joints_are_those_whose_pixel_is_not_their_persons(people: ss.Dataset) -> None:
+def test_covered_joints_are_those_whose_pixel_is_not_their_persons(people):
     found = next(people.people())
     expected = [
         [is_covered(p, j, modal, amodal) for j in range(len(found.joints))]
@@ -32,7 +27,7 @@ def test_covered_joints_are_those_whose_pixel_is_not_their_persons(people: ss.Da
     assert found.covered[(found.cause == "visible") & (found.visible_share > 0.99)].mean() < 0.02
 
 
-def test_nothing_is_covered_where_no_outline_is_known(people: ss.Dataset) -> None:
+def test_nothing_is_covered_where_no_outline_is_known(people):
     found = next(people.people())[:2]
     unknown = dataclasses.replace(found, modal_counts=NONE, amodal_counts=NONE)
     assert not unknown.covered.any() and unknown.covered.shape == found.state.shape

@@ -1,7 +1,5 @@
 """Data sets as sequences: access, views, columns, torch."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +17,7 @@ from synthstudio.dataset import reader
 SCENES = Path(__file__).resolve().parents[2] / "scenes"
 
 
-def test_a_data_set_is_a_sequence(people: ss.Dataset) -> None:
+def test_a_data_set_is_a_sequence(people):
     assert len(people) == 24
     assert [frame.index for frame in people] == list(range(24))
     assert people[-1].index == 23
@@ -28,10 +26,10 @@ def test_a_data_set_is_a_sequence(people: ss.Dataset) -> None:
     with pytest.raises(IndexError):
         people[24]
     with pytest.raises(ArgumentError, match="number or slice"):
-        people["first"]  # type: ignore[call-overload]
+        people["first"]
 
 
-def test_people_are_the_rows(people: ss.Dataset) -> None:
+def test_people_are_the_rows(people):
     stored = reader.Dataset(people.path)
     for frame in people[:6]:
         rows = stored.instances(frame.index)
@@ -49,7 +47,7 @@ def test_people_are_the_rows(people: ss.Dataset) -> None:
             assert columns.masks[i].sum() == row["modal_area_px"]
 
 
-def test_fewer_people_by_mask_numbers_and_slice(people: ss.Dataset) -> None:
+def test_fewer_people_by_mask_numbers_and_slice(people):
     everybody = next(people.people())
     hidden = everybody.occluded_fraction > 0.2
     some = everybody[hidden]
@@ -58,7 +56,7 @@ def test_fewer_people_by_mask_numbers_and_slice(people: ss.Dataset) -> None:
     assert everybody[-1].instance == everybody.instance[-1]
 
 
-def test_a_stored_frame_is_the_made_one(people: ss.Dataset) -> None:
+def test_a_stored_frame_is_the_made_one(people):
     recipe = ss.Recipe.load(SCENES / "people.yaml").with_(frames=24)
     assert people.recipe is not None and people.recipe.to_dict() == recipe.to_dict()
     made = next(ss.stream(recipe, start=5))
@@ -70,9 +68,7 @@ def test_a_stored_frame_is_the_made_one(people: ss.Dataset) -> None:
     assert np.array_equal(ss.preview(recipe, 5).image, stored.image)
 
 
-def test_a_query_is_a_data_set_and_exports_what_filter_finds(
-    people: ss.Dataset, tmp_path: Path
-) -> None:
+def test_a_query_is_a_data_set_and_exports_what_filter_finds(people, tmp_path):
     hard = people.query("occluded > 0.2")
     assert 0 < len(hard) < len(people)
     assert all((frame.people.occluded_fraction > 0.2).any() for frame in hard)
@@ -84,7 +80,7 @@ def test_a_query_is_a_data_set_and_exports_what_filter_finds(
     assert made.images == len(hard) and made.people == len(table)
 
 
-def test_torch_crops_lie_on_their_people(people: ss.Dataset) -> None:
+def test_torch_crops_lie_on_their_people(people):
     crops = people.torch(size=(96, 72))
     batch = next(iter(DataLoader(crops, batch_size=6, num_workers=2)))
     assert batch["image"].shape == (6, 3, 96, 72) and batch["image"].dtype == torch.uint8
@@ -100,7 +96,7 @@ def test_torch_crops_lie_on_their_people(people: ss.Dataset) -> None:
     assert sum(splits) == len(crops) <= everybody
 
 
-def test_batches_of_a_stream_are_the_crops_of_the_stored_set(people: ss.Dataset) -> None:
+def test_batches_of_a_stream_are_the_crops_of_the_stored_set(people):
     recipe = ss.Recipe.load(SCENES / "people.yaml").with_(frames=3)
     stored = [sample for sample in people.torch(size=(96, 72)) if sample["frame"] < 3]
     batches = list(ss.stream(recipe, batch=2, size=(96, 72), device="cpu"))
@@ -114,11 +110,11 @@ def test_batches_of_a_stream_are_the_crops_of_the_stored_set(people: ss.Dataset)
         assert torch.equal(got.nan_to_num(), expected.nan_to_num()), name
 
 
-def test_a_million_frames_are_not_opened(people: ss.Dataset, monkeypatch) -> None:
-    opened: list[Path] = []
+def test_a_million_frames_are_not_opened(people, monkeypatch):
+    opened = []
     real = reader.read_entry
 
-    def counted(folder: Path):
+    def counted(folder):
         opened.append(folder)
         return real(folder)
 
@@ -151,9 +147,7 @@ def test_a_million_frames_are_not_opened(people: ss.Dataset, monkeypatch) -> Non
         lambda: ss.Model.load("nowhere"),
     ],
 )
-def test_bad_arguments_are_our_errors(
-    call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bad_arguments_are_our_errors(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ss.SynthStudioError) as caught:
         call()
@@ -178,12 +172,12 @@ def test_bad_arguments_are_our_errors(
         lambda ds: ss.audit(ds, workers=-1),
     ],
 )
-def test_bad_questions_are_our_errors(call, people: ss.Dataset) -> None:
+def test_bad_questions_are_our_errors(call, people):
     with pytest.raises((ArgumentError, DatasetError)):
         call(people)
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
+def test_importing_the_package_loads_nothing_heavy():
     code = (
         "import sys, synthstudio\n"
         "heavy = {'numpy', 'torch', 'pyarrow', 'pydantic', 'streamlit', 'sqlalchemy'}\n"

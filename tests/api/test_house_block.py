@@ -1,7 +1,5 @@
 """docs/api.md with 24 frames."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -14,7 +12,7 @@ PAGE = ROOT / "docs" / "api.md"
 
 
 @pytest.fixture
-def folder(desk: Path, tmp_path: Path) -> Path:
+def folder(desk, tmp_path):
     for name in ("scenes", "photo.jpg"):
         (tmp_path / name).symlink_to(desk / name)
     code = cv2.VideoWriter.fourcc(*"mp4v")
@@ -35,7 +33,7 @@ assert len(crops) > 12 and people.joints_px.shape == (1, 23, 2)
 """
 
 
-def test_the_page_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_runs(folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr("PIL.Image.Image.show", lambda self, title=None: None)
     text = PAGE.read_text(encoding="utf-8")

@@ -1,13 +1,8 @@
 """A part of a data set, a query's or a slice, is what every function that takes one works on."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,86 +18,86 @@ MODULES = (exchange, generation, inference, networks, quality, selection)
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(tmp_path_factory):
     return untrained.save(tmp_path_factory.mktemp("run") / "model.safetensors", block="own")
 
 
-def _counts(found: Any) -> tuple[int, int]:
+def _counts(found):
     return found["frames"], found["people"]
 
 
-def _audit(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+def _audit(part, out, weights):
     return _counts(generation.audit(part, progress=False).figures)
 
 
-def _evaluate(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+def _evaluate(part, out, weights):
     found = ss.evaluate(weights, part, out=out / "e", cache=out / "cache", progress=False)
     assert found.about["frames"] == part.indices.tolist()
     assert set(found.predictions.frame) <= set(part.indices.tolist())
     return len(part), len(found.predictions.frame)
 
 
-def _predict(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+def _predict(part, out, weights):
     found = ss.predict(weights, part)
     assert set(found.picture) <= set(part.indices.tolist())
     return len(part), len(found)
 
 
-def _export(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+def _export(part, out, weights):
     made = ss.export(part, "coco", out / "coco")
     return made.images, part.num_people
 
 
-def _coverage(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+def _coverage(part, out, weights):
     return len(part), quality.coverage(part).as_json()["people"]
 
 
-def _diff(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+def _diff(part, out, weights):
     found = quality.diff(part, part)
     assert str(len(part)) in json.dumps(found)
     return len(part), part.num_people
 
 
-def _report(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+def _report(part, out, weights):
     return _counts(quality.write_report(part, out / "a.html"))
 
 
-def _sheet(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+def _sheet(part, out, weights):
     generation.contact_sheet(part, out / "a.jpg")
     return len(part), part.num_people
 
 
-def _filter(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+def _filter(part, out, weights):
     made = selection.filter(part, "people >= 1", out / "f")
     return len(made), made.num_people
 
 
-def _count(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+def _count(part, out, weights):
     found = selection.count(part, "people >= 1")
     return found.frames, found.people
 
 
-def _split(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+def _split(part, out, weights):
     selection.split(part, out=out / "s")
     made = ss.Dataset(out / "s")
     return len(made), made.num_people
 
 
-def _leaks(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+def _leaks(part, out, weights):
     selection.leaks(part)
     return len(part), part.num_people
 
 
-def _stats(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+def _stats(part, out, weights):
     return _counts(quality.stats(part))
 
 
-def _validate(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+def _validate(part, out, weights):
     found = quality.validate(part).as_json()
     return found["images"], found["people"]
 
 
-FUNCTIONS: dict[str, Callable[[ss.Dataset, Path, Path], tuple[int, int]]] = {
+FUNCTIONS = {
     "audit": _audit,
     "contact_sheet": _sheet,
     "count": _count,
@@ -122,7 +117,7 @@ OTHERS = {"evaluate", "unmet_targets", "gap", "fit", "remake", "frame", "diff_te
 """What one of these calls, or of one frame: `gap` takes photos and reads the same columns."""
 
 
-def test_the_table_has_every_function_that_takes_a_data_set() -> None:
+def test_the_table_has_every_function_that_takes_a_data_set():
     found = set()
     for module in MODULES:
         for name, function in inspect.getmembers(module, inspect.isfunction):
@@ -135,9 +130,7 @@ def test_the_table_has_every_function_that_takes_a_data_set() -> None:
 
 @pytest.mark.parametrize("kind", ["query", "slice", "slice of a query"])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_part_is_respected(
-    people: ss.Dataset, weights: Path, tmp_path: Path, name: str, kind: str
-) -> None:
+def test_a_part_is_respected(people, weights, tmp_path, name, kind):
     if kind != "query" and name in ("evaluate", "split", "write_report", "audit", "contact_sheet"):
         pytest.skip("one kind of part is enough where a call is slow")
     query = people.query(QUERY)
@@ -148,7 +141,7 @@ def test_a_part_is_respected(
     assert abs(persons - part.num_people) <= (part.num_people - 1 if name == "evaluate" else 0)
 
 
-def test_readers_of_parts_agree_with_the_whole(people: ss.Dataset) -> None:
+def test_readers_of_parts_agree_with_the_whole(people):
     whole = people._stored
     chosen = np.array([2, 5, 11, 17], np.int64)
     part = whole.of_frames(chosen)

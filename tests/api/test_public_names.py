@@ -1,14 +1,11 @@
 """docs/api.md: all that it lists is on `ss`, says what it raises, and is all of `ss`."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import inspect
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LISTED = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "api.md").read_text("utf-8"), re.M)
 
 
-def test_the_page_lists_what_is_on_ss() -> None:
+def test_the_page_lists_what_is_on_ss():
     assert sorted(name.rpartition(".")[2] for name in LISTED) == sorted(ss.__all__)
     assert set(ss.__all__) <= set(dir(ss))
     block = ast.parse(Path(ss.__file__).read_text("utf-8"))
@@ -35,16 +32,16 @@ def test_the_page_lists_what_is_on_ss() -> None:
 
 
 @pytest.mark.parametrize("path", LISTED)
-def test_a_listed_name_is_the_one_on_ss(path: str) -> None:
+def test_a_listed_name_is_the_one_on_ss(path):
     module, _, name = path.rpartition(".")
-    found: Any = getattr(ss, name)
+    found = getattr(ss, name)
     assert found is getattr(importlib.import_module(module), name)
     assert inspect.getdoc(found)
     if inspect.isfunction(found):
         assert "Raises:" in found.__doc__, f"{name} does not say what it raises"
 
 
-def test_errors_speak_of_arguments_and_the_command_line_of_options() -> None:
+def test_errors_speak_of_arguments_and_the_command_line_of_options():
     error = DatasetError(
         "already here",
         where="--out",
@@ -58,7 +55,7 @@ def test_errors_speak_of_arguments_and_the_command_line_of_options() -> None:
     assert "--drop-doubled" in again.with_options and "`drop_doubled`" in str(again)
 
 
-def test_recipes_and_configs_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipes_and_configs_have_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     file = ss.Recipe.load(ROOT / "scenes" / "quickstart.yaml")
     assert ss.Recipe.load("quickstart").to_dict() == file.to_dict()
@@ -70,7 +67,7 @@ def test_recipes_and_configs_have_names(tmp_path: Path, monkeypatch: pytest.Monk
         ss.Recipe.load("quickstart.yaml")
 
 
-def test_what_the_wheel_takes_along_is_there() -> None:
+def test_what_the_wheel_takes_along_is_there():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     data = project["tool"]["setuptools"]["package-data"]["synthstudio"]
     assert "scenes/**/*" in data and (ROOT / "synthstudio" / "scenes").resolve() == ROOT / "scenes"

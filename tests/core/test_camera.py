@@ -91,7 +91,7 @@ LENSES = [(-0.3, 0.0), (-0.3, 0.1), (0.3, 0.0), (0.1, -0.2), (-0.9, 0.3), (0.0, 
 COEFFICIENT = st.integers(-1000, 1000).map(lambda n: n / 1000)
 
 
-def _bent(k: tuple[float, float] | None, **changes: object) -> Camera:
+def _bent(k, **changes):
     made = Camera(
         width_px=320, height_px=240, focal_px=300.0, position_m=(0.4, -3.0, 1.6), yaw_rad=0.3,
         pitch_rad=-0.2, roll_rad=0.1, centre_px=(150.0, 125.5), distortion=k,

@@ -27,12 +27,12 @@ DARK = [0.0, 1.0, 2.0, 3.0, 3.1, 3.2, 3.3]
         (2.1, [0.0, 1.0, 0.5, 2.0], [0.0, 1.0, 1.0, 2.0]),  # one goes back
     ],
 )
-def test_times_of_frames(rate_hz: float, stamps: list[float], want: list[float]) -> None:
+def test_times_of_frames(rate_hz, stamps, want):
     clock = FrameClock(rate_hz)
     assert [clock.time_s(stamp) for stamp in stamps] == pytest.approx(want, nan_ok=True)
 
 
-def test_a_constant_rate_is_exact(tmp_path) -> None:
+def test_a_constant_rate_is_exact(tmp_path):
     import cv2
     import numpy as np
 
@@ -49,8 +49,8 @@ def test_a_constant_rate_is_exact(tmp_path) -> None:
     [(1.0, [0, 1, 2, 3]), (0.5, [0, 2]), (10.0, [0, 1, 2, 3, 4, 5, 6]), (5.0, [0, 1, 2, 3, 5])],
 )
 def test_frames_of_a_changing_rate_are_taken_by_their_times(
-    tmp_path, monkeypatch, rate_hz: float, numbers: list[int]
-) -> None:
+    tmp_path, monkeypatch, rate_hz, numbers
+):
     import numpy as np
 
     from synthstudio.api.exchange import import_photos

@@ -12,7 +12,7 @@ from synthstudio.core.scene import Surface
 from synthstudio.core.spec import Material
 
 
-def _surface(mesh: trimesh.Trimesh) -> Surface:
+def _surface(mesh):
     return Surface(
         name="test",
         instance=1000,
@@ -23,7 +23,7 @@ def _surface(mesh: trimesh.Trimesh) -> Surface:
     )
 
 
-def _box(centre: tuple[float, float, float], size: tuple[float, float, float]) -> Surface:
+def _box(centre, size):
     mesh = trimesh.creation.box(size)
     mesh.apply_translation(centre)
     return _surface(mesh)
@@ -47,7 +47,7 @@ def test_outlines_are_the_farthest_reach_of_all_corners_near_a_layer():
                 assert reach == pytest.approx(_reach(parts, layer, angle), abs=2e-4)
 
 
-def _reach(parts: list[Surface], layer: int, angle: float) -> float:
+def _reach(parts, layer, angle):
     far = -math.inf
     for part in parts:
         z = part.vertices_m[part.faces, 2]

@@ -1,12 +1,9 @@
 """Untrusted pictures: every bad file is one AssetError, every good one the right pixels."""
 
-from __future__ import annotations
-
 import contextlib
 import struct
 import zlib
 from io import BytesIO
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -27,22 +24,22 @@ def _photo(w=24, h=16):
     return np.stack(channels, axis=-1).astype(np.uint8)
 
 
-def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
+def _saved(image, kind, **options):
     out = BytesIO()
     image.save(out, kind, **options)
     return out.getvalue()
 
 
-def _write(folder: Path, name: str, data: bytes) -> Path:
+def _write(folder, name, data):
     path = folder / name
     path.write_bytes(data)
     return path
 
 
-def _png_header(w: int, h: int) -> bytes:
+def _png_header(w, h):
     """A PNG that promises w x h pixels and holds none."""
 
-    def chunk(name: bytes, body: bytes) -> bytes:
+    def chunk(name, body):
         crc = struct.pack(">I", zlib.crc32(name + body))
         return struct.pack(">I", len(body)) + name + body + crc
 
@@ -50,7 +47,7 @@ def _png_header(w: int, h: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
-def _webp_header(w: int, h: int) -> bytes:
+def _webp_header(w, h):
     body = b"VP8X" + struct.pack("<I", 10) + b"\0\0\0\0"
     body += (w - 1).to_bytes(3, "little") + (h - 1).to_bytes(3, "little") + b"\0" * 20
     return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
@@ -224,7 +221,7 @@ def test_srgb_tables_match_the_formula():
     assert list(images.linear_to_srgb_u8(np.array([-1.0, 7.0]))) == [0, 255]
 
 
-def _hdr(pixels: bytes, *, head: bytes = b"FORMAT=32-bit_rle_rgbe\n", size: bytes) -> bytes:
+def _hdr(pixels, *, head=b"FORMAT=32-bit_rle_rgbe\n", size):
     return b"#?RADIANCE\n" + head + b"\n" + size + b"\n" + pixels
 
 

@@ -1,8 +1,8 @@
 from synthstudio.core.last_used import LastUsed
 
 
-def test_the_last_used_stay() -> None:
-    kept: LastUsed[str, str] = LastUsed(6, len)
+def test_the_last_used_stay():
+    kept = LastUsed(6, len)
     kept.put("a", "aa")
     kept.put("b", "bb")
     assert kept.get("a") == "aa"

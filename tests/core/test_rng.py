@@ -33,4 +33,4 @@ def test_key_lists_that_could_be_confused_differ():
 @pytest.mark.parametrize("key", [1.0, True, None, b"a"])
 def test_other_keys_are_refused(key):
     with pytest.raises(TypeError, match="a stream key"):
-        stream(0, key)  # type: ignore[arg-type]
+        stream(0, key)

@@ -57,20 +57,20 @@ def test_arrays_written_row_by_row_are_what_numpy_reads(tmp_path):
     assert (ours["a"] == np.stack([r["a"] for r in rows])).all()
 
 
-def archive(path, **members: bytes):
+def archive(path, **members):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name, data in members.items():
             file.writestr(f"{name}.npy", data)
     return path
 
 
-def npy(array, **options) -> bytes:
+def npy(array, **options):
     data = io.BytesIO()
     np.lib.format.write_array(data, array, **options)
     return data.getvalue()
 
 
-def header(shape) -> bytes:
+def header(shape):
     data = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         data, {"descr": "<f8", "fortran_order": False, "shape": shape}

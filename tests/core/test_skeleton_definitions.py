@@ -13,10 +13,7 @@ from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.core.skeleton_value import COCO_SIGMAS
 from synthstudio.dataset.query import FieldTest, JointTest, parse
 from synthstudio.formats.joints import lost_joints, rules
-from synthstudio.formats.skeleton_file import (
-    read_skeleton,
-    write_skeleton,
-)
+from synthstudio.formats.skeleton_file import read_skeleton, write_skeleton
 
 HAND = {
     "name": "hand",
@@ -142,7 +139,7 @@ COCO = list(get_skeleton("coco17").joints)
 KNOWN = [*SKELETONS.values(), *FOREIGN.values()]
 
 
-def _parts(name: str) -> tuple[str, str]:
+def _parts(name):
     side, _, part = name.partition("_")
     return (side, part) if side in ("left", "right") else ("", name)
 
@@ -167,7 +164,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_pairs_and_joints_are_found_in_every_spelling(spelling: str) -> None:
+def test_pairs_and_joints_are_found_in_every_spelling(spelling):
     names = [SPELLINGS[spelling](*_parts(joint)) for joint in COCO]
     pairs = mirror_pairs(names)
     assert len(pairs) == 8
@@ -193,12 +190,12 @@ def test_pairs_and_joints_are_found_in_every_spelling(spelling: str) -> None:
         (["left_left_eye", "right_left_eye"], []),
     ],
 )
-def test_names_that_are_odd(names: list[str], pairs: list[list[str]]) -> None:
+def test_names_that_are_odd(names, pairs):
     assert mirror_pairs(names) == pairs
 
 
 @pytest.mark.parametrize("change", ["one fewer", "one more", "another", "twice"])
-def test_other_joints_are_no_known_skeleton(change: str) -> None:
+def test_other_joints_are_no_known_skeleton(change):
     names = {
         "one fewer": COCO[1:],
         "one more": [*COCO, "tail"],
@@ -208,10 +205,10 @@ def test_other_joints_are_no_known_skeleton(change: str) -> None:
     assert known_joints(names, KNOWN) is None
 
 
-def test_a_skeleton_without_its_pairs_is_not_mirrored() -> None:
+def test_a_skeleton_without_its_pairs_is_not_mirrored():
     joints = ["ojo", "LeftEye", "RightEye"]
 
-    def skeleton(pairs: list[list[str]]):
+    def skeleton(pairs):
         return own_skeleton({"name": "own", "joints": joints, "pairs": pairs})
 
     assert lacks_pairs(skeleton([]))

@@ -26,7 +26,7 @@ BACKDROPS = [
 ]
 
 
-def _spec(backdrop: object) -> specs.FrameSpec:
+def _spec(backdrop):
     person = specs.PersonSpec(
         identity="id-0001",
         phenotype=specs.Phenotype(
@@ -53,7 +53,7 @@ def _spec(backdrop: object) -> specs.FrameSpec:
         cutouts=(
             specs.CutoutSpec(asset=ASSET, kind="cat", top_left_px=(-3.5, 4.0), size_px=(9, 8)),
         ),
-        backdrop=backdrop,  # type: ignore[arg-type]
+        backdrop=backdrop,
         light=specs.LightSpec(
             sun_direction=(0.0, 0.0, 1.0), sun_rgb=(1.0, 1.0, 1.0),
             sky_rgb=(0.5, 0.6, 0.7), ground_rgb=(0.2, 0.2, 0.2),

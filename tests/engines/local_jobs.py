@@ -9,13 +9,11 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from threadpoolctl import threadpool_info
 
 from synthstudio.core.errors import GeometryError
 from synthstudio.generation.engines import local, ray
-from synthstudio.generation.engines.local import Report
 
 
 @dataclass(frozen=True)
@@ -24,28 +22,28 @@ class Task:
     what: str = "square"
     folder: str = ""
 
-    def __str__(self) -> str:
+    def __str__(self):
         return f"task {self.number}"
 
 
 class Unpicklable:
-    def __reduce__(self) -> Any:
+    def __reduce__(self):
         raise TypeError("this cannot travel")
 
 
-def context(start: int) -> dict[str, Any]:
+def context(start):
     return {"start": start, "pid": os.getpid(), "calls": 0}
 
 
-def bad_context() -> None:
+def bad_context():
     raise GeometryError("the meshes are not there")
 
 
-def dead_context() -> None:
+def dead_context():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def work(ctx: dict[str, Any], task: Task, report: Report) -> Any:
+def work(ctx, task, report):
     ctx["calls"] += 1
     if task.what == "count":
         for _ in range(1000):
@@ -56,13 +54,13 @@ def work(ctx: dict[str, Any], task: Task, report: Report) -> Any:
     return ACTS[task.what](ctx, task)
 
 
-def _pid(ctx: dict[str, Any], task: Task) -> Any:
+def _pid(ctx, task):
     Path(task.folder, str(os.getpid())).touch()
     while True:
         signal.pause()
 
 
-def _kill_once(ctx: dict[str, Any], task: Task) -> Any:
+def _kill_once(ctx, task):
     """Die at the first try."""
     tried = Path(task.folder, f"tried-{task.number}")
     if task.number == 0 and not tried.exists():
@@ -72,7 +70,7 @@ def _kill_once(ctx: dict[str, Any], task: Task) -> Any:
     return task.number
 
 
-def _raise(error: BaseException) -> Any:
+def _raise(error):
     raise error
 
 
@@ -92,15 +90,15 @@ ACTS = {
 }
 
 
-def execute(run: Any, tasks: Any, workers: int = 2, **options: Any) -> list[Any]:
+def execute(run, tasks, workers=2, **options):
     """Run jobs by an engine; return their results in the order in which they came."""
-    done: list[Any] = []
-    values: dict[str, Any] = {"initializer": context, "initargs": (100,), **options}
+    done = []
+    values = {"initializer": context, "initargs": (100,), **options}
     run(work, tasks, workers=workers, **{"on_done": done.append, **values})
     return done
 
 
-def hanging(folder: Path, engine: str, **options: Any) -> subprocess.Popen[str]:
+def hanging(folder, engine, **options):
     """A process whose two workers say their pids in `folder` and never end."""
     return subprocess.Popen(
         [sys.executable, __file__, str(folder), engine],
@@ -113,7 +111,7 @@ def hanging(folder: Path, engine: str, **options: Any) -> subprocess.Popen[str]:
     )
 
 
-def hang(folder: str, engine: str) -> None:
+def hang(folder, engine):
     tasks = [Task(number=i, what="hang", folder=folder) for i in range(2)]
     try:
         execute({"local": local.run, "ray": ray.run}[engine], tasks)

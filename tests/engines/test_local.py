@@ -6,9 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import local_jobs
 import pytest
@@ -18,14 +16,14 @@ from waiting import PATIENCE_S, wait_for
 
 from synthstudio.core.errors import DiskError, GeometryError, WorkerError
 from synthstudio.generation.engines import local
-from synthstudio.generation.engines.local import ONE_THREAD, Progress
+from synthstudio.generation.engines.local import ONE_THREAD
 
 
-def execute(tasks: Any, workers: int = 1, **options: Any) -> list[Any]:
+def execute(tasks, workers=1, **options):
     return local_jobs.execute(local.run, tasks, workers, **options)
 
 
-def alive(pid: int) -> bool:
+def alive(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -33,13 +31,13 @@ def alive(pid: int) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def no_worker_is_left() -> Iterator[None]:
+def no_worker_is_left():
     yield
     assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_every_job_is_done_once(workers: int) -> None:
+def test_every_job_is_done_once(workers):
     done = execute([Task(i) for i in range(10)], workers)
     assert sorted(done) == [(i, 100 + i * i) for i in range(10)]
     assert execute([], workers) == []
@@ -47,11 +45,11 @@ def test_every_job_is_done_once(workers: int) -> None:
     assert [len(r) for r in execute([Task(i, "big") for i in range(3)], workers)] == [3_000_000] * 3
 
 
-def test_jobs_are_taken_as_they_are_needed() -> None:
-    taken: list[int] = []
-    ahead: list[int] = []
+def test_jobs_are_taken_as_they_are_needed():
+    taken = []
+    ahead = []
 
-    def tasks() -> Iterator[Task]:
+    def tasks():
         for i in range(12):
             taken.append(i)
             yield Task(i)
@@ -60,7 +58,7 @@ def test_jobs_are_taken_as_they_are_needed() -> None:
     assert len(ahead) == 12 and max(ahead) <= 2
 
 
-def test_one_context_a_worker_one_thread_a_library_and_a_clean_parent() -> None:
+def test_one_context_a_worker_one_thread_a_library_and_a_clean_parent():
     before = dict(os.environ)
     facts = execute([Task(i, "facts") for i in range(6)], 2)
     assert dict(os.environ) == before
@@ -72,7 +70,7 @@ def test_one_context_a_worker_one_thread_a_library_and_a_clean_parent() -> None:
     assert all(env[name] == "1" for _, _, env in facts for name in ONE_THREAD)
 
 
-def test_one_worker_is_this_process_and_held_to_one_thread() -> None:
+def test_one_worker_is_this_process_and_held_to_one_thread():
     before = threadpool_info()
     facts = execute([Task(i, "threads") for i in range(3)])
     assert [pid for pid, _, _ in facts] == [os.getpid()] * 3
@@ -81,7 +79,7 @@ def test_one_worker_is_this_process_and_held_to_one_thread() -> None:
     assert threadpool_info() == before
 
 
-def test_a_script_needs_no_guard(tmp_path: Path) -> None:
+def test_a_script_needs_no_guard(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import local_jobs\n"
@@ -100,14 +98,14 @@ def test_a_script_needs_no_guard(tmp_path: Path) -> None:
     assert made.stdout.splitlines() == ["begun", "[(0, 100), (1, 101), (2, 104), (3, 109)]"]
 
 
-def test_progress_counts_what_jobs_report_and_may_end_the_run() -> None:
-    seen: list[Progress] = []
+def test_progress_counts_what_jobs_report_and_may_end_the_run():
+    seen = []
     execute([Task(i) for i in range(4)], on_progress=seen.append)
     assert [p.units for p in seen] == [2, 2, 4, 4, 6, 6, 8, 8]
     assert [p.jobs for p in seen] == [0, 1, 1, 2, 2, 3, 3, 4]
     assert seen[-1].per_second == pytest.approx(8 / seen[-1].seconds)
 
-    def enough(now: Progress) -> None:
+    def enough(now):
         raise LookupError("enough")
 
     for workers in (1, 2):
@@ -127,25 +125,23 @@ def test_progress_counts_what_jobs_report_and_may_end_the_run() -> None:
     ],
     ids=lambda value: value.what if isinstance(value, Task) else "",
 )
-def test_an_error_of_a_job_keeps_its_kind_or_names_it(
-    task: Task, workers: int, kind: type[Exception], words: str
-) -> None:
-    done: list[Any] = []
+def test_an_error_of_a_job_keeps_its_kind_or_names_it(task, workers, kind, words):
+    done = []
     with pytest.raises(kind) as caught:
         execute([Task(0), task, Task(2), Task(3)], workers, on_done=done.append)
     assert re.search(words, str(caught.value), re.S), str(caught.value)
     assert set(done) <= {(i, 100 + i * i) for i in (0, 2, 3)}
 
 
-def test_workers_that_fail_while_they_start() -> None:
+def test_workers_that_fail_while_they_start():
     with pytest.raises(GeometryError, match="meshes"):
         execute([Task(0)], initializer=local_jobs.bad_context, initargs=())
     with pytest.raises(WorkerError, match=r"while it started.*SIGKILL"):
         execute([Task(0)], 2, initializer=local_jobs.dead_context, initargs=())
 
 
-def test_an_error_of_the_parent_stops_the_workers(tmp_path: Path) -> None:
-    def on_done(result: Any) -> None:
+def test_an_error_of_the_parent_stops_the_workers(tmp_path):
+    def on_done(result):
         wait_for(lambda: len(list(tmp_path.iterdir())) == 1, "the other job is at work")
         raise DiskError("full")
 
@@ -153,7 +149,7 @@ def test_an_error_of_the_parent_stops_the_workers(tmp_path: Path) -> None:
         execute([Task(0, "hang", str(tmp_path)), Task(1)], workers=2, on_done=on_done)
 
 
-def begun(folder: Path) -> tuple["subprocess.Popen[str]", list[int]]:
+def begun(folder):
     """Return a process whose two workers are busy, and their pids."""
     process = local_jobs.hanging(folder, "local")
     wait_for(lambda: len(list(folder.iterdir())) == 2, "both workers are busy")
@@ -162,7 +158,7 @@ def begun(folder: Path) -> tuple["subprocess.Popen[str]", list[int]]:
     return process, pids
 
 
-def test_ctrl_c_ends_all_at_once_and_quietly(tmp_path: Path) -> None:
+def test_ctrl_c_ends_all_at_once_and_quietly(tmp_path):
     process, pids = begun(tmp_path)
     with process:
         for pid in pids:  # of a terminal's group all get the signal, and workers ignore it
@@ -177,7 +173,7 @@ def test_ctrl_c_ends_all_at_once_and_quietly(tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly("kills of processes; a worker that dies at its job is tried quickly")
-def test_workers_die_with_their_parent_and_take_the_run_with_them(tmp_path: Path) -> None:
+def test_workers_die_with_their_parent_and_take_the_run_with_them(tmp_path):
     for name in ("parent", "worker"):
         (tmp_path / name).mkdir()
         process, pids = begun(tmp_path / name)

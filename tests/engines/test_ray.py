@@ -3,9 +3,6 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import local_jobs
 import psutil
@@ -22,7 +19,7 @@ nightly = pytest.mark.nightly("a cluster costs 20 s; the engine's caller is trie
 ALONE = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | {"PYTHONPATH": importable()}
 
 
-def execute(tasks: Any, workers: int = 2, **options: Any) -> list[Any]:
+def execute(tasks, workers=2, **options):
     return local_jobs.execute(engine.run, tasks, workers, **options)
 
 
@@ -37,14 +34,14 @@ def execute(tasks: Any, workers: int = 2, **options: Any) -> list[Any]:
         ("127.0.0.1:1", "RAY_ADDRESS=127.0.0.1:1: no cluster can be joined.*refused"),
     ],
 )
-def test_addresses_of_no_cluster(address: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses_of_no_cluster(address, why, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", address)
     assert execute([]) == []  # no jobs join none
     with pytest.raises(WorkerError, match=why):
         execute([Task(0)])
 
 
-def test_without_ray_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_it_is_said_how_to_install_it(monkeypatch):
     with pytest.raises(WorkerError, match="1 or more; got 0"):
         execute([Task(0)], 0)
     monkeypatch.setitem(sys.modules, "ray", None)
@@ -58,23 +55,23 @@ def test_without_ray_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def cluster():
     with joined() as made:
         yield made
 
 
 @nightly
-def test_every_job_is_done_once_as_it_is_needed(cluster: Any) -> None:
-    taken: list[int] = []
-    ahead: list[int] = []
-    done: list[Any] = []
+def test_every_job_is_done_once_as_it_is_needed(cluster):
+    taken = []
+    ahead = []
+    done = []
 
-    def tasks() -> Iterator[Task]:
+    def tasks():
         for i in range(16):
             taken.append(i)
             yield Task(i)
 
-    def on_done(result: Any) -> None:
+    def on_done(result):
         done.append(result)
         ahead.append(len(taken) - len(done))
 
@@ -84,9 +81,9 @@ def test_every_job_is_done_once_as_it_is_needed(cluster: Any) -> None:
 
 
 @nightly
-def test_errors_come_as_with_the_local_engine(cluster: Any) -> None:
-    def raising(error: Exception) -> Callable[[Any], None]:
-        def called(value: Any) -> None:
+def test_errors_come_as_with_the_local_engine(cluster):
+    def raising(error):
+        def called(value):
             raise error
 
         return called
@@ -110,7 +107,7 @@ def test_errors_come_as_with_the_local_engine(cluster: Any) -> None:
 
 
 @nightly
-def test_the_job_of_a_killed_worker_is_done_by_another(cluster: Any, tmp_path: Path) -> None:
+def test_the_job_of_a_killed_worker_is_done_by_another(cluster, tmp_path):
     done = execute([Task(i, "kill once", str(tmp_path)) for i in range(6)])
     assert (tmp_path / "tried-0").exists()
     assert sorted(done) == list(range(6))
@@ -120,7 +117,7 @@ def test_the_job_of_a_killed_worker_is_done_by_another(cluster: Any, tmp_path: P
 
 
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def own(monkeypatch):
     """A cluster without nodes that runs join, and that nobody is joined to afterwards."""
     if ray.is_initialized():
         ray.shutdown()
@@ -132,7 +129,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @nightly
-def test_a_job_for_which_memory_never_suffices(own: Any, tmp_path: Path) -> None:
+def test_a_job_for_which_memory_never_suffices(own, tmp_path):
     node(own, RAY_memory_usage_threshold="0.001", RAY_memory_monitor_refresh_ms="100")
     with pytest.raises(WorkerError, match="memory"):
         execute([Task(i, "hang", str(tmp_path)) for i in range(2)])
@@ -140,9 +137,7 @@ def test_a_job_for_which_memory_never_suffices(own: Any, tmp_path: Path) -> None
 
 @nightly
 @pytest.mark.parametrize("kind", ["another version", "no package"])
-def test_a_node_of_another_kind_is_refused(
-    own: Any, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_node_of_another_kind_is_refused(own, kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # whose modules a run's workers find
     if kind == "no package":
         (tmp_path / "synthstudio.py").write_text("raise ImportError('nothing of it is here')")
@@ -153,7 +148,7 @@ def test_a_node_of_another_kind_is_refused(
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: synthstudio\nVersion: 9.9\n")
         why = r"node \S+: .*another kind.*synthstudio 9\.9"
     node(own, PYTHONPATH=os.pathsep.join([str(tmp_path), importable()]))
-    done: list[Any] = []
+    done = []
     with pytest.raises(WorkerError, match=why):
         execute([Task(0)], on_done=done.append)
     assert done == []
@@ -162,7 +157,7 @@ def test_a_node_of_another_kind_is_refused(
 # In processes of its own ----------------------------------------------------------------------
 
 
-def runs(process: psutil.Process) -> bool:
+def runs(process):
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:  # it ended between the two questions
@@ -171,7 +166,7 @@ def runs(process: psutil.Process) -> bool:
 
 @nightly
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
-def test_all_end_with_the_run(tmp_path: Path, how: signal.Signals) -> None:
+def test_all_end_with_the_run(tmp_path, how):
     process = local_jobs.hanging(tmp_path, "ray", env=ALONE)
     wait_for(lambda: len(list(tmp_path.iterdir())) == 2, "both workers are busy")
     others = psutil.Process(process.pid).children(recursive=True)

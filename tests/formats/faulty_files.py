@@ -7,10 +7,9 @@ against the project without a word of the file that it came in.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -25,8 +24,6 @@ from synthstudio.formats.imports import import_from
 
 JOINTS = list(get_skeleton("coco17").joints)
 WIDTH, HEIGHT = 160, 120
-Verdict = Literal["read", "told", "refused"]
-"""All came in and nothing is told; what did not come in is told; a typed error."""
 
 
 @dataclass
@@ -40,7 +37,7 @@ class Person:
     change: Callable[[Any], Any] = lambda entry: entry
     """What is done to its entry (COCO), line (YOLO), element (CVAT) or regions (Label Studio)."""
 
-    def place(self, joint: int) -> tuple[float, float]:
+    def place(self, joint):
         return 12.0 + 7 * joint + 2 * self.number, 20.0 + 4 * joint + 3 * self.number
 
 
@@ -59,7 +56,7 @@ class Picture:
     id: Any = None
 
     @property
-    def said(self) -> str:
+    def said(self):
         return self.name if self.named is None else self.named
 
 
@@ -77,17 +74,15 @@ class Project:
     expected: list[Picture] | None = None
     """What there is to read, where it is not `pictures`."""
 
-    def joints(self) -> list[str]:
+    def joints(self):
         return [self.spell(JOINTS[j]) for j in self.order]
 
 
-def project() -> Project:
+def project():
     return Project([Picture("a.png", 1, [Person(0), Person(1)]), Picture("b.png", 2, [Person(2)])])
 
 
-def save_picture(
-    path: Path, number: int, *, mode: str = "RGB", kind: str = "", turn: int = 0
-) -> None:
+def save_picture(path, number, *, mode="RGB", kind="", turn=0):
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.new("RGB", (WIDTH, HEIGHT), (40 * number, 9, 9))
     exif = Image.Exif()
@@ -97,7 +92,7 @@ def save_picture(
     image.convert(mode).save(path, kind or known.get(path.suffix.lower(), "JPEG"), exif=exif)
 
 
-def _save(root: Path, made: Project, folder: Callable[[Picture], str] = lambda _: "") -> None:
+def _save(root, made, folder=lambda _: ""):
     for picture in made.pictures:
         if picture.there:
             save_picture(root / folder(picture) / picture.name, picture.number, **picture.save)
@@ -106,12 +101,12 @@ def _save(root: Path, made: Project, folder: Callable[[Picture], str] = lambda _
         (root / name).write_bytes(data)
 
 
-def _points(made: Project, person: Person) -> Iterable[tuple[str, float, float, int]]:
+def _points(made, person):
     for j in made.order:
         yield made.spell(JOINTS[j]), *person.place(j), person.v[j]
 
 
-def coco(root: Path, made: Project) -> Path:
+def coco(root, made):
     _save(root, made)
     images, people = [], []
     for k, picture in enumerate(made.pictures):
@@ -134,8 +129,8 @@ def coco(root: Path, made: Project) -> Path:
     return path
 
 
-def yolo(root: Path, made: Project) -> Path:
-    def folder(picture: Picture) -> str:
+def yolo(root, made):
+    def folder(picture):
         return f"images/{picture.subset or 'train'}"
 
     _save(root, made, folder)
@@ -161,7 +156,7 @@ def yolo(root: Path, made: Project) -> Path:
     return root
 
 
-def _cvat(root: Path, made: Project, kind: str) -> Path:
+def _cvat(root, made, kind):
     video = kind == "video"
     _save(root / "images", made, lambda p: p.subset if kind == "project" else "")
     labels = {"person": made.joints(), **made.labels}
@@ -193,7 +188,7 @@ def _cvat(root: Path, made: Project, kind: str) -> Path:
     return root
 
 
-def _skeleton(made: Project, person: Person) -> str:
+def _skeleton(made, person):
     points = "".join(
         f'<points label={quoteattr(name)} outside="{int(v == 0)}" occluded="{int(v == 1)}" '
         f'points="{x:.2f},{y:.2f}"></points>'
@@ -202,7 +197,7 @@ def _skeleton(made: Project, person: Person) -> str:
     return f'<skeleton label={quoteattr(person.label)} z_order="0">{points}</skeleton>'
 
 
-def _regions(made: Project, picture: Picture, person: Person) -> list[dict[str, Any]]:
+def _regions(made, picture, person):
     owner = f"{picture.number}-{person.number}"
     found = []
     if person.box:
@@ -218,13 +213,13 @@ def _regions(made: Project, picture: Picture, person: Person) -> list[dict[str, 
     return person.change(found)
 
 
-def _label_studio(root: Path, made: Project, *, short: bool) -> Path:
+def _label_studio(root, made, *, short):
     _save(root, made)
     tasks = []
     for k, picture in enumerate(made.pictures):
         result = [r for person in picture.people for r in _regions(made, picture, person)]
         number = k if picture.id is None else picture.id
-        task: dict[str, Any] = {"id": number, "data": {"image": picture.said},
+        task = {"id": number, "data": {"image": picture.said},
                                 "annotations": [{"id": k, "result": result}]}  # fmt: skip
         if short:
             named = {"rectanglelabels": "box", "keypointlabels": "joint"}
@@ -239,7 +234,7 @@ def _label_studio(root: Path, made: Project, *, short: bool) -> Path:
     return path
 
 
-TOOLS: Mapping[str, tuple[str, Callable[[Path, Project], Path]]] = {
+TOOLS = {
     "coco": ("coco", coco),
     "yolo": ("yolo", yolo),
     "cvat": ("cvat", lambda root, made: _cvat(root, made, "task")),
@@ -250,9 +245,10 @@ TOOLS: Mapping[str, tuple[str, Callable[[Path, Project], Path]]] = {
 }
 
 
-def verdict(tool: str, made: Project, root: Path) -> tuple[Verdict, str]:
-    """What an import makes of the project in a tool's file, and its words; AssertionError where
-    something came in wrong, or is missing and nobody says so."""
+def verdict(tool, made, root):
+    """What an import makes of the project in a tool's file ("read", "told" what did not come in,
+    "refused" by a typed error), and its words; AssertionError where something came in wrong, or is
+    missing and nobody says so."""
     name, build = TOOLS[tool]
     (root / "in").mkdir()
     path = build(root / "in", made)
@@ -282,12 +278,12 @@ def verdict(tool: str, made: Project, root: Path) -> tuple[Verdict, str]:
     return ("told" if counted else "read"), " ".join(taken.notes)
 
 
-def shade_of(dataset: Dataset, row: dict[str, Any]) -> int:
+def shade_of(dataset, row):
     """The number of the picture that a frame shows."""
     return round(int(decode_rgb(dataset.image_bytes_of(row), "x")[0, 0, 0]) / 40)
 
 
-def is_same(person: Person, row: Mapping[str, Any]) -> bool:
+def is_same(person, row):
     px = np.array(row["joints_px"]).reshape(-1, 2)
     state = [v if v else 255 for v in person.v]
     want = np.array([person.place(j) if v else (np.nan, np.nan) for j, v in enumerate(person.v)])

@@ -9,7 +9,6 @@ import os
 import shutil
 import tracemalloc
 import warnings
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -39,12 +38,12 @@ COCO17 = get_skeleton("coco17")
 ASSETS = (AssetRow(sha256="ab" * 32, name="tree.png", licence="CC0-1.0", source="https://a.b/c"),)
 
 
-def sample(frame: Frame):
+def sample(frame):
     row = frame_row(frame, f"images/{frame.spec.index:06d}.jpg")
     return row, instance_rows(frame)
 
 
-def hidden_frame(index: int) -> Frame:
+def hidden_frame(index):
     """Return a frame in which one of two people is wholly hidden."""
     camera = make_camera()
     people = (make_posed(COCO17, instance=1, x_m=-0.8), make_posed(COCO17, instance=2, x_m=0.8))
@@ -54,7 +53,7 @@ def hidden_frame(index: int) -> Frame:
     return Frame(spec=make_spec(camera, 2, index=index), jpeg=b"", labels=labels)
 
 
-def crowd_frame(index: int) -> Frame:
+def crowd_frame(index):
     """Return a frame of 25 people in rows, seen from above, each of them partly visible."""
     camera = make_camera(640, 480, position_m=(0.0, -5.0, 4.5), pitch_rad=-0.5)
     people = tuple(
@@ -67,7 +66,7 @@ def crowd_frame(index: int) -> Frame:
     return Frame(spec=make_spec(camera, 25, index=index), jpeg=b"", labels=labels)
 
 
-def cut_frame(index: int) -> Frame:
+def cut_frame(index):
     """Return a frame whose right border cuts the only person."""
     camera = make_camera()
     labels = make_labels(camera, COCO17, (make_posed(COCO17, instance=1, x_m=2.3),))
@@ -92,17 +91,17 @@ def written(samples, tmp_path_factory):
     return path, write_coco(iter(samples), path, skeleton=COCO17, assets=ASSETS)
 
 
-def annotations(written) -> list[dict]:
+def annotations(written):
     return json.loads(written[0].read_text())["annotations"]
 
 
-def test_counts(samples, written) -> None:
+def test_counts(samples, written):
     rows = [row for _, people in samples for row in people]
     shown = [row for row in rows if row["modal_area_px"] >= 16]
     assert written[1] == len(shown) == len(annotations(written)) < len(rows)
 
 
-def test_projecting_the_json_alone_gives_its_pixels(written) -> None:
+def test_projecting_the_json_alone_gives_its_pixels(written):
     data = json.loads(written[0].read_text())
     images, worst, joints = {i["id"]: i for i in data["images"]}, 0.0, 0
     for entry in data["annotations"]:
@@ -124,7 +123,7 @@ def test_projecting_the_json_alone_gives_its_pixels(written) -> None:
     assert worst < 1e-5
 
 
-def test_keypoints_are_indices_and_zero_outside(samples, written) -> None:
+def test_keypoints_are_indices_and_zero_outside(samples, written):
     rows = {(f["index"], r["instance"]): r for f, people in samples for r in people}
     seen = set()
     for entry in annotations(written):
@@ -142,7 +141,7 @@ def test_keypoints_are_indices_and_zero_outside(samples, written) -> None:
     assert seen == {0, 1, 2}
 
 
-def score(path, kind: str, *, largest: int, move: float = 0.0) -> float:
+def score(path, kind, *, largest, move=0.0):
     """Return AP of the ground truth scored as detections, moved by `move` pixels."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools and NumPy 2
@@ -169,12 +168,12 @@ def score(path, kind: str, *, largest: int, move: float = 0.0) -> float:
 
 
 @pytest.mark.parametrize("kind", ["keypoints", "bbox", "segmentation"])
-def test_ground_truth_scores_one(kind, written) -> None:
+def test_ground_truth_scores_one(kind, written):
     path, _ = written
     assert score(path, kind, largest=25) == pytest.approx(1.0, abs=1e-12)
 
 
-def test_ours_comes_back(samples, written) -> None:
+def test_ours_comes_back(samples, written):
     frames, people = from_coco(written[0])
     lost = ("spec", "layers")
     expected = [{k: v for k, v in f.items() if k not in lost} for f, _ in samples]
@@ -186,13 +185,13 @@ def test_ours_comes_back(samples, written) -> None:
     assert again == json.loads(written[0].read_text())
 
 
-def test_polygons_come_back_as_the_same_masks(samples, tmp_path) -> None:
+def test_polygons_come_back_as_the_same_masks(samples, tmp_path):
     _, people = from_coco(to_coco(samples, COCO17, polygons=True))
     shown = [row for _, rows in samples for row in rows if row["modal_area_px"] >= 16]
     assert [p["modal_counts"] for p in people] == [p["modal_counts"] for p in shown]
 
 
-def test_a_joint_before_the_near_plane_is_null_and_comes_back() -> None:
+def test_a_joint_before_the_near_plane_is_null_and_comes_back():
     row, people = sample(make_frame(2, people=1))
     people[0]["joints_px"][:2] = [float("nan")] * 2
     people[0]["state"][0] = 0
@@ -204,7 +203,7 @@ def test_a_joint_before_the_near_plane_is_null_and_comes_back() -> None:
     assert back[2:] == people[0]["joints_px"][2:]
 
 
-def foreign() -> dict:
+def foreign():
     """Return a file as COCO itself publishes them."""
     points = list(itertools.chain.from_iterable((10 + j, 20 + j, j % 3) for j in range(17)))
     person = {
@@ -225,7 +224,7 @@ def foreign() -> dict:
     }
 
 
-def test_a_file_of_others() -> None:
+def test_a_file_of_others():
     (frame,), people = from_coco(foreign())
     assert (frame["index"], frame["K"], frame["spec"]) == (397133, None, None)
     assert [p["instance"] for p in people] == [1, 2]  # the iscrowd region is left out
@@ -249,22 +248,18 @@ def test_a_file_of_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        ({}, "no list images"),
-        ({**foreign(), "categories": []}, "no category"),
-    ],
+    ("data", "message"), [({}, "no list images"), ({**foreign(), "categories": []}, "no category")]
 )
-def test_what_is_no_coco_is_refused(data, message) -> None:
+def test_what_is_no_coco_is_refused(data, message):
     with pytest.raises(FormatError, match=message):
         from_coco(data)
 
 
-def test_a_failed_write_leaves_the_old_file(samples, tmp_path, monkeypatch) -> None:
+def test_a_failed_write_leaves_the_old_file(samples, tmp_path, monkeypatch):
     path = tmp_path / "a.json"
     path.write_text("old")
 
-    def full(*args) -> None:
+    def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
@@ -274,7 +269,7 @@ def test_a_failed_write_leaves_the_old_file(samples, tmp_path, monkeypatch) -> N
     assert path.read_text() == "old"
 
 
-def test_memory_stays_far_below_the_file(samples, tmp_path) -> None:
+def test_memory_stays_far_below_the_file(samples, tmp_path):
     frame, people = samples[1]
     path = tmp_path / "a.json"
     tracemalloc.start()
@@ -285,7 +280,7 @@ def test_memory_stays_far_below_the_file(samples, tmp_path) -> None:
     assert peak < 0.2 * path.stat().st_size, (peak, path.stat().st_size)
 
 
-def test_the_head_says_what_it_is(written) -> None:
+def test_the_head_says_what_it_is(written):
     data = json.loads(written[0].read_text())
     assert data["licenses"] == [
         {
@@ -306,13 +301,13 @@ def test_the_head_says_what_it_is(written) -> None:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory) -> Path:
+def exported(tmp_path_factory):
     root = tmp_path_factory.mktemp("layout")
     export("coco", make_set(root / "set").folder, root / "coco")
     return root / "coco"
 
 
-def test_a_file_and_a_folder_of_images_per_split(exported) -> None:
+def test_a_file_and_a_folder_of_images_per_split(exported):
     files = annotation_files(exported)
     assert [f.name for f in files] == [
         f"person_keypoints_{split}.json" for split in ("test", "train", "val")
@@ -329,7 +324,7 @@ def test_a_file_and_a_folder_of_images_per_split(exported) -> None:
     assert sorted(numbers) == list(range(7))
 
 
-def test_one_split_of_an_export_is_a_set(exported, tmp_path) -> None:
+def test_one_split_of_an_export_is_a_set(exported, tmp_path):
     (file,) = [f for f in annotation_files(exported) if "train" in f.name]
     made = import_from("coco", file, tmp_path / "back")
     assert (made.frames, made.edited) == (5, 0)
@@ -338,7 +333,7 @@ def test_one_split_of_an_export_is_a_set(exported, tmp_path) -> None:
     assert all(row["spec"] for row in frames)  # from the sidecar
 
 
-def test_a_folder_as_coco_unpacks(exported, tmp_path) -> None:
+def test_a_folder_as_coco_unpacks(exported, tmp_path):
     """Images in SPLIT/ beside annotations/, ids of the splits overlap, no key of ours."""
     (tmp_path / "annotations").mkdir()
     for split in ("train", "val"):
@@ -366,7 +361,7 @@ def test_a_folder_as_coco_unpacks(exported, tmp_path) -> None:
     assert alone.frames == 1
 
 
-def test_a_folder_without_a_coco_file_is_one_message(tmp_path) -> None:
+def test_a_folder_without_a_coco_file_is_one_message(tmp_path):
     with pytest.raises(FormatError, match="there is no COCO file"):
         import_from("coco", tmp_path, tmp_path / "out")
 
@@ -376,7 +371,7 @@ LISTS = st.none() | st.lists(REALS, max_size=12)
 OTHERS = st.none() | st.text(max_size=3) | st.sampled_from(["\0", '"\0"', "\\u0000"])
 
 
-def plain(entry: dict) -> str:
+def plain(entry):
     return json.dumps(
         {k: v.nested() if isinstance(v, Reals) else v for k, v in entry.items()},
         sort_keys=True,
@@ -387,7 +382,7 @@ def plain(entry: dict) -> str:
 
 
 @given(st.lists(st.tuples(LISTS, LISTS, OTHERS)))
-def test_as_json_dumps_writes_them(rows) -> None:
+def test_as_json_dumps_writes_them(rows):
     entries = [
         {
             "m": None if a is None else Reals(a, 2),
@@ -402,7 +397,7 @@ def test_as_json_dumps_writes_them(rows) -> None:
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf])
-def test_infinity_is_refused(value) -> None:
+def test_infinity_is_refused(value):
     with pytest.raises(ValueError, match="not JSON compliant"):
         dump_all([{"x": Reals([0.5, value], 2)}], ("x",))
     with pytest.raises(ValueError, match="not JSON compliant"):
@@ -415,7 +410,7 @@ CATEGORIES = [
 ]
 
 
-def glanced(folder, old="", new="") -> None:
+def glanced(folder, old="", new=""):
     Image.new("RGB", (80, 60)).save(folder / "a.jpg")
     person = {
         "id": 1, "image_id": 5, "category_id": 1, "iscrowd": 0, "area": 99,
@@ -429,7 +424,7 @@ def glanced(folder, old="", new="") -> None:
     (folder / "a.json").write_text(text.replace(old, new))
 
 
-def test_the_file_as_it_is(tmp_path) -> None:
+def test_the_file_as_it_is(tmp_path):
     glanced(tmp_path)
     made = import_from("coco", tmp_path / "a.json", tmp_path / "out")
     assert made.people == 1
@@ -438,14 +433,14 @@ def test_the_file_as_it_is(tmp_path) -> None:
 
 @pytest.mark.parametrize("old", ["99", "77"], ids=["a person", "what is left out"])
 @pytest.mark.parametrize("new", ["09", "1,", '1,"area":2', '"\t"', "[", "1]", '"\\ud800"'])
-def test_what_is_no_json_is_refused(old, new, tmp_path) -> None:
+def test_what_is_no_json_is_refused(old, new, tmp_path):
     glanced(tmp_path, f'"area":{old}', f'"area":{new}')
     with pytest.raises(FormatError, match="no JSON"):
         import_from("coco", tmp_path / "a.json", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_validate_refuses_it_too(tmp_path) -> None:
+def test_validate_refuses_it_too(tmp_path):
     glanced(tmp_path, '"area":99', '"area":09')
     with RawCoco(tmp_path / "a.json") as source, pytest.raises(FormatError, match="no JSON"):
         list(source.annotations())

@@ -18,7 +18,7 @@ def original(tmp_path_factory):
     return make_set(tmp_path_factory.mktemp("sticks") / "set")
 
 
-def edit_coco(out, row) -> None:
+def edit_coco(out, row):
     path = out / "annotations" / "person_keypoints_train.json"
     data = json.loads(path.read_text())
     entry = next(a for a in data["annotations"] if a["id"] == row["frame_index"] * 1000 + 1)
@@ -26,7 +26,7 @@ def edit_coco(out, row) -> None:
     path.write_text(json.dumps(data))
 
 
-def edit_coco_stripped(out, row) -> None:
+def edit_coco_stripped(out, row):
     """As a tool would save that keeps nothing but COCO's own keys."""
     edit_coco(out, row)
     path = out / "annotations" / "person_keypoints_train.json"
@@ -38,7 +38,7 @@ def edit_coco_stripped(out, row) -> None:
     path.write_text(json.dumps(data))
 
 
-def edit_yolo(out, row) -> None:
+def edit_yolo(out, row):
     path = out / "labels" / "train" / "000000.txt"
     lines = path.read_text().splitlines()
     parts = lines[0].split()
@@ -46,7 +46,7 @@ def edit_yolo(out, row) -> None:
     path.write_text("\n".join([" ".join(parts), *lines[1:]]))
 
 
-def edit_cvat(out, row) -> None:
+def edit_cvat(out, row):
     path = out / "annotations.xml"
     text = path.read_text()
     pattern = (
@@ -58,7 +58,7 @@ def edit_cvat(out, row) -> None:
     path.write_text(re.sub(pattern, changed, text, count=1))
 
 
-def edit_label_studio(out, row) -> None:
+def edit_label_studio(out, row):
     path = out / "tasks.json"
     data = json.loads(path.read_text())
     for region in data[0]["annotations"][0]["result"]:
@@ -67,7 +67,7 @@ def edit_label_studio(out, row) -> None:
     path.write_text(json.dumps(data))
 
 
-def edit_mpii(out, row) -> None:
+def edit_mpii(out, row):
     path = out / "annotations.json"
     data = json.loads(path.read_text())
     data[0]["joints"][15], data[0]["joints_vis"][15] = [49.5, 59.5], 0
@@ -85,7 +85,7 @@ def edit_mpii(out, row) -> None:
         ("mpii", edit_mpii),
     ],
 )
-def test_one_joint_is_edited_and_nothing_else(name, edit, original, tmp_path) -> None:
+def test_one_joint_is_edited_and_nothing_else(name, edit, original, tmp_path):
     out = tmp_path / "out"
     export(name, original.folder, out)
     stored = list(original.iter_instances())
@@ -109,7 +109,7 @@ def test_one_joint_is_edited_and_nothing_else(name, edit, original, tmp_path) ->
         assert got[column] == stored[0][column]
 
 
-def test_a_person_taken_away_or_added(original, tmp_path) -> None:
+def test_a_person_taken_away_or_added(original, tmp_path):
     export("yolo", original.folder, tmp_path / "out")
     path = tmp_path / "out" / "labels" / "train" / "000000.txt"
     lines = path.read_text().splitlines()
@@ -130,7 +130,7 @@ def test_a_person_taken_away_or_added(original, tmp_path) -> None:
     assert people[-1]["origin"] == ["human"] * 23
 
 
-def test_a_sidecar_of_another_version_is_not_used_and_that_is_said(original, tmp_path) -> None:
+def test_a_sidecar_of_another_version_is_not_used_and_that_is_said(original, tmp_path):
     export("yolo", original.folder, tmp_path / "out")
     path = tmp_path / "out" / "synthstudio" / "sidecar.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99}))

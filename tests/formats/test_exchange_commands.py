@@ -17,13 +17,13 @@ from synthstudio.formats.joints import TARGETS
 from synthstudio.formats.registry import FORMATS
 
 
-def test_the_commands_know_every_format_and_skeleton() -> None:
+def test_the_commands_know_every_format_and_skeleton():
     assert Format.__metadata__[0].choices == tuple(FORMATS)
     for function in (Dataset.export, import_photos, export_reviewed):
         assert all(name in " ".join(function.__doc__.split()) for name in TARGETS)
 
 
-def test_export_and_import(tmp_path) -> None:
+def test_export_and_import(tmp_path):
     original = make_set(tmp_path / "set", frames=3)
     out, back = str(tmp_path / "out"), str(tmp_path / "back")
     run = CliRunner().invoke
@@ -39,7 +39,7 @@ def test_export_and_import(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", ["coco", "yolo"])
-def test_faces_left_out_come_back(tmp_path, name) -> None:
+def test_faces_left_out_come_back(tmp_path, name):
     original = make_set(tmp_path / "set", frames=3, look=from_behind)
     made = export(name, original.folder, tmp_path / "out", hidden_faces=False)
     if name == "coco":
@@ -50,12 +50,12 @@ def test_faces_left_out_come_back(tmp_path, name) -> None:
     assert differences(list(original.iter_instances()), rows_of(tmp_path / "back")[1]) == []
 
 
-def labelled(made) -> int:
+def labelled(made):
     entries = [e for file in made.files for e in json.loads(file.read_text())["annotations"]]
     return sum(entry["num_keypoints"] for entry in entries)
 
 
-def test_another_skeleton(tmp_path) -> None:
+def test_another_skeleton(tmp_path):
     original = make_set(tmp_path / "set", frames=2)
     for skeleton in TARGETS:
         export("yolo", original.folder, tmp_path / skeleton, skeleton=skeleton)
@@ -72,7 +72,7 @@ def test_another_skeleton(tmp_path) -> None:
 @pytest.mark.parametrize("joints", ["all", "visible"])
 @pytest.mark.parametrize("boxes", ["amodal", "visible", None])
 @pytest.mark.parametrize("name", ["coco", "yolo", "coco-wholebody"])
-def test_boxes_and_joints_are_chosen_said_and_undone(tmp_path, name, boxes, joints) -> None:
+def test_boxes_and_joints_are_chosen_said_and_undone(tmp_path, name, boxes, joints):
     skeleton = "coco133" if name == "coco-wholebody" else "coco23"
     original = make_set(tmp_path / "set", frames=4, skeleton=skeleton)
     made = export(name, original.folder, tmp_path / "out", boxes=boxes, joints=joints)
@@ -103,7 +103,7 @@ def test_boxes_and_joints_are_chosen_said_and_undone(tmp_path, name, boxes, join
     assert differences(list(original.iter_instances()), rows_of(tmp_path / "back")[1]) == []
 
 
-def test_a_box_that_another_tool_moved_counts_without_the_sidecar_too(tmp_path) -> None:
+def test_a_box_that_another_tool_moved_counts_without_the_sidecar_too(tmp_path):
     original = make_set(tmp_path / "set", frames=3)
     made = export("coco", original.folder, tmp_path / "out")
     shutil.rmtree(tmp_path / "out" / "synthstudio")
@@ -121,13 +121,13 @@ def test_a_box_that_another_tool_moved_counts_without_the_sidecar_too(tmp_path) 
     assert boxes[second["id"]] == second["modal_bbox"] != second["bbox"]
 
 
-def test_formats_to_annotate_have_boxes_of_what_is_seen(tmp_path) -> None:
+def test_formats_to_annotate_have_boxes_of_what_is_seen(tmp_path):
     original = make_set(tmp_path / "set", frames=1)
     with pytest.raises(FormatError, match=r"what is seen.*yolo"):
         export("label-studio", original.folder, tmp_path / "out", boxes="amodal")
 
 
-def test_mmpose_reads_the_joints_from_the_file_beside(tmp_path) -> None:
+def test_mmpose_reads_the_joints_from_the_file_beside(tmp_path):
     original = make_set(tmp_path / "set", frames=1)
     export("coco", original.folder, tmp_path / "out", skeleton="coco17")
     found = {}

@@ -1,20 +1,13 @@
 """Tool x fault: a file is read rightly, or what is left out is told, or it is refused by name."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
-from faulty_files import JOINTS, TOOLS, Project, project, save_picture, verdict
+from faulty_files import JOINTS, TOOLS, project, save_picture, verdict
 
 from synthstudio.api.exchange import import_photos
 from synthstudio.core.images import decode_rgb
 
-Change = Callable[[Project], object]
-Row = tuple[Change | dict[str, Change], dict[str, str]]
 READ = {"all": "read"}
 TOLD = {"all": "told"}
 REFUSED = {"all": "refused"}
@@ -24,88 +17,88 @@ WINDOWS = READ | {"cvat": "refused", "yolo": ""}
 NUMBERED = READ | {"yolo": ""}
 
 
-def first(**values: Any) -> Change:
+def first(**values):
     """Set fields of the first picture."""
     return lambda made: made.pictures[0].__dict__.update(values)
 
 
-def last(**values: Any) -> Change:
+def last(**values):
     """Set fields of the last person."""
     return lambda made: made.pictures[1].people[0].__dict__.update(values)
 
 
-def whole(**values: Any) -> Change:
+def whole(**values):
     return lambda made: made.__dict__.update(values)
 
 
-def named(name: str, said: str | None = None) -> Change:
+def named(name, said=None):
     return first(name=name, named=said)
 
 
-def subsets(*names: str) -> Change:
-    def apply(made: Project) -> None:
+def subsets(*names):
+    def apply(made):
         for picture, name in zip(made.pictures, names, strict=True):
             picture.subset = name
 
     return apply
 
 
-def entry(**values: Any) -> Change:
+def entry(**values):
     """Change fields of the last person's entry of COCO; those that are ... go."""
 
-    def change(value: dict[str, Any]) -> dict[str, Any]:
+    def change(value):
         return {k: v for k, v in (value | values).items() if v is not ...}
 
     return last(change=change)
 
 
-def joint(value: Any, at: int = 30) -> Change:
+def joint(value, at=30):
     """Put a value into the last person's keypoints of COCO."""
     return last(change=lambda e: e | {"keypoints": [*e["keypoints"][:at], value,
                                                     *e["keypoints"][at + 1 :]]})  # fmt: skip
 
 
-def words(at: int, value: str) -> Change:
+def words(at, value):
     """Put a word into the last person's line of YOLO."""
 
-    def change(line: str) -> str:
+    def change(line):
         found = line.split()
         return " ".join([*found[:at], value, *found[at + 1 :]])
 
     return last(change=change)
 
 
-def text(old: str, new: str, count: int = 1) -> Change:
+def text(old, new, count=1):
     """Change the last person's element of CVAT."""
     return last(change=lambda element: re.sub(old, new, element, count=count))
 
 
-def region(place: int, **values: Any) -> Change:
+def region(place, **values):
     """Change a region's value of the last person's of Label Studio; those that are ... go."""
 
-    def change(regions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def change(regions):
         value = {k: v for k, v in (regions[place]["value"] | values).items() if v is not ...}
         return [*regions[:place], {**regions[place], "value": value}, *regions[place + 1 :]]
 
     return last(change=change)
 
 
-def more(*regions: dict[str, Any]) -> Change:
+def more(*regions):
     return last(change=lambda found: [*found, *regions])
 
 
-def document(change: Callable[[Any], Any]) -> Change:
+def document(change):
     return whole(change=change)
 
 
-def encoded(change: Callable[[str], bytes]) -> Change:
+def encoded(change):
     return whole(encode=change)
 
 
-def picture(**values: Any) -> Change:
+def picture(**values):
     """Change fields of the first image of COCO, attributes of CVAT, fields of a task."""
 
-    def change(found: Any) -> Any:
+    def change(found):
         if isinstance(found, str):
             for name, value in values.items():
                 found = re.sub(rf' {name}="[^"]*"', f' {name}="{value}"', found, count=1)
@@ -115,51 +108,51 @@ def picture(**values: Any) -> Change:
     return first(change=change)
 
 
-def both(*changes: Change) -> Change:
+def both(*changes):
     return lambda made: [change(made) for change in changes]
 
 
-def spelled(change: Callable[[str], str]) -> Change:
+def spelled(change):
     return whole(spell=change)
 
 
-def ids(*values: Any) -> Change:
+def ids(*values):
     return lambda made: [
         p.__dict__.update(id=v) for p, v in zip(made.pictures, values, strict=True)
     ]
 
 
-def nobody(made: Project) -> None:
+def nobody(made):
     for one in made.pictures:
         one.people = []
 
 
-def extra(name: str, data: bytes = b"x") -> Change:
+def extra(name, data=b"x"):
     return lambda made: made.files.update({name: data})
 
 
-def apart(made: Project) -> None:
+def apart(made):
     """The pictures have one name in two folders."""
     for number, one in enumerate(made.pictures):
         one.name = f"{number}/a.png"
 
 
-def gone(*places: int) -> Change:
+def gone(*places):
     return lambda made: [made.pictures[k].__dict__.update(there=False) for k in places]
 
 
-def none(made: Project) -> None:
+def none(made):
     made.pictures = []
 
 
-def saved(**values: Any) -> Change:
+def saved(**values):
     return first(save=values)
 
 
-def damaged(data: bytes | None) -> Change:
+def damaged(data):
     """The first picture has other bytes (None: half of its own)."""
 
-    def apply(made: Project) -> None:
+    def apply(made):
         made.pictures[0].there = False
         for folder in ("", "images/", "images/train/"):
             made.files[folder + "a.png"] = data or b"\x89PNG\r\n\x1a\n half"
@@ -167,22 +160,22 @@ def damaged(data: bytes | None) -> Change:
     return apply
 
 
-def same(change: Callable[[Any], Any]) -> dict[str, Change]:
+def same(change):
     """One change of the first picture's entry in COCO and Label Studio."""
     return {"coco": first(change=change), "ls": first(change=change)}
 
 
-def without(*names: str) -> Change:
+def without(*names):
     """Take lists out of the document."""
     return document(lambda d: {k: v for k, v in d.items() if k not in names})
 
 
-def plus(table: str, **values: Any) -> Change:
+def plus(table, **values):
     """Repeat the first entry of a list of COCO with other values."""
     return document(lambda d: d | {table: [*d[table], d[table][0] | values]})
 
 
-def doubled(made: Project) -> None:
+def doubled(made):
     made.pictures.append(made.pictures[0])
     made.expected = made.pictures[:2]
 
@@ -200,23 +193,23 @@ BALL = {"id": "l", "type": "keypointlabels", "value": {"x": 1, "y": 1, "keypoint
 MASK = {"id": "m", "type": "brushlabels", "value": {"rle": [1, 2], "brushlabels": ["person"]}}
 
 
-def title(name: str) -> str:
+def title(name):
     return name.replace("_", " ").title()
 
 
-def fused(name: str) -> str:
+def fused(name):
     return title(name).replace(" ", "")
 
 
-def one_letter(name: str) -> str:
+def one_letter(name):
     return re.sub("^(L|R)(eft|ight)(?=[A-Z])", r"\1", fused(name))
 
 
-def reversed_coco(value: dict[str, Any]) -> dict[str, Any]:
+def reversed_coco(value):
     return dict(reversed([(k, v[::-1]) for k, v in value.items()]))
 
 
-FAULTS: dict[str, Row] = {
+FAULTS = {
     "plain": (lambda made: None, READ),
     # names and nesting
     "six folders": (named("a/b/c/d/e/f/a.png"), READ),
@@ -470,7 +463,7 @@ CELLS = [
 
 
 @pytest.mark.parametrize(("tool", "name", "wanted"), CELLS)
-def test_annotations_of_other_tools(tool: str, name: str, wanted: str, tmp_path: Path) -> None:
+def test_annotations_of_other_tools(tool, name, wanted, tmp_path):
     change = FAULTS[name][0]
     made = project()
     (change[tool.split("-")[0]] if isinstance(change, dict) else change)(made)
@@ -481,7 +474,7 @@ def test_annotations_of_other_tools(tool: str, name: str, wanted: str, tmp_path:
 # Motions, meshes, videos and photos ----------------------------------------------------------
 
 
-PHOTOS: dict[str, tuple[str, dict[str, Any] | bytes, str]] = {
+PHOTOS = {
     "plain": ("b.png", {}, "read"),
     "a folder": ("s/t/b.png", {}, "read"),
     "an ending in capitals": ("B.JPG", {}, "read"),
@@ -512,7 +505,7 @@ PHOTOS: dict[str, tuple[str, dict[str, Any] | bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_photos(name: str, tmp_path: Path) -> None:
+def test_photos(name, tmp_path):
     said, given, wanted = PHOTOS[name]
     save_picture(tmp_path / "in/a.png", 1)
     path = tmp_path / "in" / said

@@ -31,11 +31,11 @@ def exports(tmp_path_factory):
     return root
 
 
-def picture(path, size=(80, 60), kind="JPEG") -> None:
+def picture(path, size=(80, 60), kind="JPEG"):
     Image.new("RGB", size, (9, 99, 199)).save(path, kind)
 
 
-def coco(**changes) -> dict:
+def coco(**changes):
     person = {
         "id": 1, "image_id": 5, "category_id": 1, "iscrowd": 0, "area": 99.4,
         "bbox": [10, 20, 18, 18], "keypoints": [10, 20, 2] * 17,
@@ -55,7 +55,7 @@ def coco(**changes) -> dict:
     "value",
     [{"crowd_ask": {"a": "z" * 9000}}, {"crowd_ask": 1e400}, {"variant": 7}, {"seed": "one"}],
 )
-def test_columns_of_ours_that_lie_are_named_with_their_image(value, tmp_path) -> None:
+def test_columns_of_ours_that_lie_are_named_with_their_image(value, tmp_path):
     data = coco()
     data["images"][0].update(value)
     picture(tmp_path / "a.jpg")
@@ -74,13 +74,13 @@ def take(tmp_path, data, name="coco", file="a.json"):
     return made, rows_of(tmp_path / "new" / "out")
 
 
-def refused(tmp_path, data, match, **options) -> None:
+def refused(tmp_path, data, match, **options):
     with pytest.raises(SynthStudioError, match=match):
         take(tmp_path, data, **options)
     assert not (tmp_path / "new").exists() or not list((tmp_path / "new").iterdir())
 
 
-def test_a_plain_file_of_others_is_taken(tmp_path) -> None:
+def test_a_plain_file_of_others_is_taken(tmp_path):
     picture(tmp_path / "a.jpg")
     data = coco()
     data["images"][0]["license"] = 3
@@ -108,7 +108,7 @@ def test_a_plain_file_of_others_is_taken(tmp_path) -> None:
         ({"file_name": "."}, "no such file|leads out"),
     ],
 )
-def test_coco(changes, match, tmp_path) -> None:
+def test_coco(changes, match, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     picture(folder / "a.jpg")
@@ -120,7 +120,7 @@ def test_coco(changes, match, tmp_path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_an_endless_token_in_coco(tmp_path, monkeypatch) -> None:
+def test_an_endless_token_in_coco(tmp_path, monkeypatch):
     monkeypatch.setattr(safe_json, "MAX_ELEMENT_CHARS", 1_000_000)
     refused(tmp_path, b'{"images": [{"file_name": "' + b"x" * 3_000_000, "too long")
 
@@ -147,7 +147,7 @@ CLIMBS = [
 
 
 @pytest.mark.parametrize(("name", "file", "old", "new"), CLIMBS)
-def test_names_do_not_climb_out(name, file, old, new, exports, tmp_path) -> None:
+def test_names_do_not_climb_out(name, file, old, new, exports, tmp_path):
     folder = edited(exports, tmp_path, name, file, old, new)
     picture(tmp_path / "evil.jpg", (320, 240))
     if name == "label-studio":  # a task is left out, not the file
@@ -176,11 +176,11 @@ LAUGHS = (
         (b"<annotations>\xff</annotations>", "no XML"),
     ],
 )
-def test_xml(text, match, tmp_path) -> None:
+def test_xml(text, match, tmp_path):
     refused(tmp_path, text, match, name="cvat", file="a.xml")
 
 
-def test_an_endless_xml_token(tmp_path, monkeypatch) -> None:
+def test_an_endless_xml_token(tmp_path, monkeypatch):
     monkeypatch.setattr(cvat, "MAX_IMAGE_BYTES", 1_000_000)
     for evil in (
         '<annotations a="' + "x" * 3_000_000,
@@ -190,14 +190,14 @@ def test_an_endless_xml_token(tmp_path, monkeypatch) -> None:
         refused(tmp_path, evil, "too long|no XML", name="cvat", file="a.xml")
 
 
-def tar(path, *members) -> None:
+def tar(path, *members):
     with tarfile.open(path, "w") as archive:
         for info, data in members:
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
 
 
-def linked(name: str, kind: bytes) -> tarfile.TarInfo:
+def linked(name, kind):
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, "/etc/passwd"
     return info
@@ -217,13 +217,13 @@ def linked(name: str, kind: bytes) -> tarfile.TarInfo:
         ([], "empty"),
     ],
 )
-def test_tar_members(members, match, tmp_path) -> None:
+def test_tar_members(members, match, tmp_path):
     tar(tmp_path / "a.tar", *members)
     with pytest.raises(FormatError, match=match):
         import_from("webdataset", tmp_path / "a.tar", tmp_path / "out")
 
 
-def test_a_tar_head_that_asks_for_gigabytes(tmp_path, monkeypatch) -> None:
+def test_a_tar_head_that_asks_for_gigabytes(tmp_path, monkeypatch):
     head = tarfile.TarInfo("x")
     head.type, head.size = tarfile.XHDTYPE, 2 * 1024**3
     (tmp_path / "a.tar").write_bytes(head.tobuf(tarfile.USTAR_FORMAT) + bytes(4096))
@@ -239,7 +239,7 @@ def test_a_tar_head_that_asks_for_gigabytes(tmp_path, monkeypatch) -> None:
         import_from("webdataset", tmp_path / "b.tar", tmp_path / "out")
 
 
-def test_rows_that_lie(exports, tmp_path) -> None:
+def test_rows_that_lie(exports, tmp_path):
     """Whole rows are checked too: a list too short, a mask of another size, a wild state."""
     (shard,) = (exports / "webdataset").glob("*.tar")
     with tarfile.open(shard) as archive:
@@ -272,7 +272,7 @@ def test_rows_that_lie(exports, tmp_path) -> None:
             import_from("webdataset", tmp_path / "a.tar", tmp_path / "out")
 
 
-def test_other_columns_and_no_parquet(exports, tmp_path) -> None:
+def test_other_columns_and_no_parquet(exports, tmp_path):
     data = tmp_path / "hf" / "data"
     data.mkdir(parents=True)
     with pytest.raises(FormatError, match="no data"):
@@ -301,7 +301,7 @@ YOLO = "kpt_shape: [17, 3]\ntrain: images\nnames: [person]\n"
         ("{", "", "no YAML"),
     ],
 )
-def test_yolo(yaml, label, match, tmp_path) -> None:
+def test_yolo(yaml, label, match, tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()
     picture(tmp_path / "images/a.jpg")
@@ -310,7 +310,7 @@ def test_yolo(yaml, label, match, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
-def test_nothing_and_pipes_are_refused(name, tmp_path) -> None:
+def test_nothing_and_pipes_are_refused(name, tmp_path):
     """A named pipe would be waited for without end."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "none", tmp_path / "pipe", tmp_path):
@@ -318,7 +318,7 @@ def test_nothing_and_pipes_are_refused(name, tmp_path) -> None:
             import_from(name, path, tmp_path / "out")
 
 
-def test_a_label_that_is_a_link_outside_is_not_read(tmp_path) -> None:
+def test_a_label_that_is_a_link_outside_is_not_read(tmp_path):
     for folder in ("in/images", "in/labels"):
         (tmp_path / folder).mkdir(parents=True)
     picture(tmp_path / "in/images/a.jpg")

@@ -1,11 +1,8 @@
 """Image ids of an imported COCO file, through the data set, predictions and the next export."""
 
-from __future__ import annotations
-
 import json
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -26,11 +23,11 @@ from synthstudio.review.values import User
 WHO = User(name="ann", role="lead")
 
 
-def points(person: int) -> list[float]:
+def points(person):
     return [v for j in range(17) for v in (10 + 3 * j + person, 20 + 2 * j, 2)]
 
 
-def coco(root: Path, ids: list[Any], shade: int = 0) -> Path:
+def coco(root, ids, shade=0):
     images, people = [], []
     for k, number in enumerate(ids):
         Image.new("RGB", (90, 60), (20 * k + shade, 9, 9)).save(root / f"{k}.png")
@@ -46,7 +43,7 @@ def coco(root: Path, ids: list[Any], shade: int = 0) -> Path:
 
 
 @pytest.mark.parametrize("ids", [[0, 1, 2], [1, 2, 3], [7, 99, 397133], [5, 6, 1099511627770]])
-def test_ids_through_the_circle(tmp_path: Path, ids: list[int]) -> None:
+def test_ids_through_the_circle(tmp_path, ids):
     import_from("coco", coco(tmp_path, ids), tmp_path / "set", images=tmp_path)
     dataset = Dataset(tmp_path / "set")
     assert dataset.source_ids() == ({} if ids == [0, 1, 2] else dict(enumerate(ids)))
@@ -79,11 +76,11 @@ def test_ids_through_the_circle(tmp_path: Path, ids: list[int]) -> None:
     ("value", "key"),
     [(7, 7), (7.0, 7), ("7", "7"), ("a", "a"), (None, "null"), (2**70, str(2**70))],
 )
-def test_ids_are_names(value: Any, key: Any) -> None:
+def test_ids_are_names(value, key):
     assert id_key(value) == key
 
 
-def test_ids_of_derived_sets_and_of_new_people(tmp_path: Path) -> None:
+def test_ids_of_derived_sets_and_of_new_people(tmp_path):
     file = coco(tmp_path, ["a", 7, 2**40])
     value = json.loads(file.read_text())
     for entry, number in zip(value["annotations"], ("p", 90, 4), strict=True):

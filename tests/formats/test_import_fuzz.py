@@ -67,7 +67,7 @@ def exports(tmp_path_factory):
 
 
 @st.composite
-def damage(draw, data: bytes) -> bytes:
+def damage(draw, data):
     """Return a file's bytes with one change."""
     kind = draw(st.sampled_from(("cut", "flip", "number", "word", "insert", "double", "empty")))
     at = draw(st.integers(0, max(0, len(data) - 1)))
@@ -90,7 +90,7 @@ def damage(draw, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
-def test_whatever_is_done_to_a_file_the_answer_is_ours(name, exports) -> None:
+def test_whatever_is_done_to_a_file_the_answer_is_ours(name, exports):
     files = {p: d for p, d in tree(exports / name).items() if not p.endswith(".jpg")}
     heads = [p for p in files if not p.startswith("synthstudio/")] or list(files)
 
@@ -102,7 +102,7 @@ def test_whatever_is_done_to_a_file_the_answer_is_ours(name, exports) -> None:
         suppress_health_check=list(HealthCheck),
     )
     @given(st.data())
-    def one(data) -> None:
+    def one(data):
         path = data.draw(st.sampled_from(heads * 3 + sorted(files)))
         bad = data.draw(damage(files[path]))
         with tempfile.TemporaryDirectory() as place:

@@ -30,7 +30,7 @@ def sample():
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_every_joint_of_every_target_has_a_rule(name, sample) -> None:
+def test_every_joint_of_every_target_has_a_rule(name, sample):
     frame, row = sample
     target = get_skeleton(name)
     table = rules(COCO23, target)
@@ -50,7 +50,7 @@ def test_every_joint_of_every_target_has_a_rule(name, sample) -> None:
             assert np.allclose(new["shares"][5 * j : 5 * j + 5], shares.mean(axis=0))
 
 
-def test_faces_that_their_own_head_hides_may_be_left_out(sample) -> None:
+def test_faces_that_their_own_head_hides_may_be_left_out(sample):
     _, row = sample
     nose, ear, wrist = (COCO23.joints.index(n) for n in ("nose", "left_ear", "left_wrist"))
     for j, cause in ((nose, "self"), (ear, "object"), (wrist, "self")):
@@ -71,13 +71,13 @@ def pelvis(frame, row):
     return {name: new[name][j] for name in names}
 
 
-def set_hips(row, **values) -> None:
+def set_hips(row, **values):
     for name, pair in values.items():
         for j, value in zip(HIPS, pair, strict=True):
             row[name][j] = value
 
 
-def test_what_an_averaged_joint_is(sample) -> None:
+def test_what_an_averaged_joint_is(sample):
     frame, row = sample
     set_hips(row, state=(2, 2), cause=("visible", "visible"), ambiguous=(False, True))
     assert pelvis(frame, row) == {
@@ -111,7 +111,7 @@ def test_what_an_averaged_joint_is(sample) -> None:
     assert (pelvis(frame, row)["state"], pelvis(frame, row)["cause"]) == (0, "truncated")
 
 
-def test_hiders_are_added_up(sample) -> None:
+def test_hiders_are_added_up(sample):
     frame, row = sample
     row |= {
         "hidden_joint": HIPS + HIPS[:1],
@@ -131,7 +131,7 @@ def test_hiders_are_added_up(sample) -> None:
     assert np.allclose([s for _, s in mine], [0.4, 0.15])
 
 
-def test_there_and_back_keeps_what_is_the_same(sample) -> None:
+def test_there_and_back_keeps_what_is_the_same(sample):
     frame, row = sample
     target = get_skeleton("crowdpose14")
     there = convert_row(row, frame, target)
@@ -145,14 +145,14 @@ def test_there_and_back_keeps_what_is_the_same(sample) -> None:
     assert lost_joints(COCO23, target)[0] == "nose"
 
 
-def test_skeletons_without_a_common_joint_are_refused(sample) -> None:
+def test_skeletons_without_a_common_joint_are_refused(sample):
     frame, row = sample
     odd = dataclasses.replace(get_skeleton("lsp14"), name="odd", joints=("tail",), known_as=("",))
     with pytest.raises(FormatError, match="no joint"):
         convert_row(row, frame, odd)
 
 
-def test_skeletons_are_whole() -> None:
+def test_skeletons_are_whole():
     for skeleton in (*SKELETONS.values(), *FOREIGN.values()):
         count = len(skeleton.joints)
         assert len(set(skeleton.joints)) == count == len(skeleton.sigmas) == len(skeleton.places)

@@ -1,11 +1,6 @@
 """Label Studio: whose keypoints are, what turned rectangles become, what is refused."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,29 +9,27 @@ from faulty_files import JOINTS as COCO
 
 from synthstudio.core.errors import FormatError
 from synthstudio.dataset.reader import Dataset
-from synthstudio.formats.imports import Imported, import_from
+from synthstudio.formats.imports import import_from
 
 
-def place(number: int, person: int = 0) -> tuple[float, float]:
+def place(number, person=0):
     """Where joint `number` of a person is, continuous pixels."""
     return 10.0 + 4 * number + 2 * person, 20.0 + 3 * number + person
 
 
-def region(kind: str, number: str, value: dict[str, Any], **more: Any) -> dict[str, Any]:
+def region(kind, number, value, **more):
     sizes = {"original_width": WIDTH, "original_height": HEIGHT, "image_rotation": 0}
     return {"id": number, "type": kind, "from_name": "a", "value": value, **sizes, **more}
 
 
-def rectangle(number: str, label: str | None, *, x: float = 0, **more: Any) -> dict[str, Any]:
+def rectangle(number, label, *, x=0, **more):
     value = {"x": x, "y": 5, "width": 50, "height": 90, "rotation": 0}
     if label is not None:
         value["rectanglelabels"] = [label]
     return region("rectanglelabels", number, value | more)
 
 
-def keypoints(
-    names: Sequence[str] = COCO, *, parent: str = "", prefix: str = "k", person: int = 0
-) -> list[dict[str, Any]]:
+def keypoints(names=COCO, *, parent="", prefix="k", person=0):
     out = []
     for number, name in enumerate(names):
         x, y = place(number, person)
@@ -46,18 +39,18 @@ def keypoints(
     return out
 
 
-def task(result: list[dict[str, Any]], url: str = "a.jpg", key: str = "image") -> dict[str, Any]:
+def task(result, url="a.jpg", key="image"):
     return {"id": 1, "data": {key: url}, "annotations": [{"id": 1, "result": result}]}
 
 
-def imported(root: Path, tasks: Any, pictures: tuple[str, ...] = ("a.jpg",)) -> Imported:
+def imported(root, tasks, pictures=("a.jpg",)):
     for name in pictures:
         save_picture(root / name, 1)
     (root / "tasks.json").write_text(json.dumps(tasks), encoding="utf-8")
     return import_from("label-studio", root, root / "out")
 
 
-def people(root: Path, frame: int = 0) -> list[dict]:
+def people(root, frame=0):
     return Dataset(root / "out").instances(frame)
 
 
@@ -67,7 +60,7 @@ LEFT_BOX, RIGHT_BOX = rectangle("P", "person"), rectangle("Q", "person", x=50)
 HALF = keypoints(COCO[:5])
 FAR = [region("keypointlabels", f"f{n}", {"x": 80, "y": 20, "keypointlabels": [joint]})
        for n, joint in enumerate(COCO[:2])]  # fmt: skip
-LOOSE: dict[str, tuple[list[dict[str, Any]], list[int], int]] = {  # people's joints, left out
+LOOSE = {  # people's joints, left out
     "one box, loose joints": ([LEFT_BOX, *keypoints()], [17], 0),
     "no box": (keypoints(), [17], 0),
     "a car's box": ([rectangle("C", "car"), *keypoints()], [17], 0),
@@ -84,7 +77,7 @@ LOOSE: dict[str, tuple[list[dict[str, Any]], list[int], int]] = {  # people's jo
 
 
 @pytest.mark.parametrize("case", LOOSE)
-def test_whose_joints_are(tmp_path: Path, case: str) -> None:
+def test_whose_joints_are(tmp_path, case):
     result, joints, left = LOOSE[case]
     made = imported(tmp_path, [task(result)])
     assert [sum(s != 255 for s in row["state"]) for row in people(tmp_path)] == joints
@@ -93,7 +86,7 @@ def test_whose_joints_are(tmp_path: Path, case: str) -> None:
 
 
 @pytest.mark.parametrize("turn", [0, 30, 90, 180, 270, -45])
-def test_a_turned_rectangle_gives_the_upright_box_about_it(tmp_path: Path, turn: float) -> None:
+def test_a_turned_rectangle_gives_the_upright_box_about_it(tmp_path, turn):
     box = {"x": 50, "y": 50, "width": 10, "height": 20, "rotation": turn,
            "rectanglelabels": ["person"]}  # fmt: skip
     made = imported(tmp_path, [task([region("rectanglelabels", "P", box), *keypoints(parent="P")])])
@@ -106,7 +99,7 @@ def test_a_turned_rectangle_gives_the_upright_box_about_it(tmp_path: Path, turn:
     assert bool(made.notes) == (turn != 0)
 
 
-def test_labels_and_shapes_apart(tmp_path: Path) -> None:
+def test_labels_and_shapes_apart(tmp_path):
     value = rectangle("P", None)["value"]
     named = [region("rectangle", "P", value), region("labels", "P", value | {"labels": ["person"]})]
     made = imported(tmp_path, [task([*named, *keypoints(parent="P")])])
@@ -127,7 +120,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, case: str) -> None:
+def test_what_cannot_be_read_is_refused_by_name(tmp_path, case):
     tasks, message = REFUSED[case]
     with pytest.raises(FormatError, match=message):
         imported(tmp_path, tasks)

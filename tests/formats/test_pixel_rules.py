@@ -28,7 +28,7 @@ from synthstudio.formats.registry import FORMATS
 W, H, JOINT = 320, 240, "left_wrist"
 
 
-def disc(x: float, y: float, radius: float = 5.0) -> np.ndarray:
+def disc(x, y, radius=5.0):
     """Return an image of a white disc on black, its edge by area, 16 x 16 samples a pixel."""
     fine = (np.arange(16) + 0.5) / 16
     across = (np.arange(W)[:, None] + fine).ravel()
@@ -38,7 +38,7 @@ def disc(x: float, y: float, radius: float = 5.0) -> np.ndarray:
     return np.repeat(np.rint(share * 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def centroid(jpeg: bytes) -> np.ndarray:
+def centroid(jpeg):
     glow = decode_rgb(jpeg, "disc")[..., 0].astype(float)
     glow[glow < 16] = 0  # what JPEG leaves around an edge
     j, i = np.meshgrid(np.arange(W), np.arange(H))
@@ -156,12 +156,12 @@ RULES = {
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
-def test_the_marker_is_where_the_format_says(name, exports) -> None:
+def test_the_marker_is_where_the_format_says(name, exports):
     seen = centroid(Dataset(exports / "set").image_bytes(0))
     assert np.abs(RULES[name](exports) - seen).max() < 0.05
 
 
-def test_a_marker_half_a_pixel_off_is_noticed(exports) -> None:
+def test_a_marker_half_a_pixel_off_is_noticed(exports):
     seen = centroid(Dataset(exports / "set").image_bytes(0))
     wrong = np.array(read_json(exports, "mpii", "annotations.json")[0]["joints"][15])
     assert np.abs(wrong - seen).max() > 0.4

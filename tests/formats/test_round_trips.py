@@ -27,7 +27,7 @@ def exported(request, original, tmp_path_factory):
     return request.param, out
 
 
-def test_there_and_back_nothing_is_lost(original, exported, tmp_path) -> None:
+def test_there_and_back_nothing_is_lost(original, exported, tmp_path):
     name, out = exported
     made = import_from(name, out, tmp_path / "back")
     assert (made.frames, made.edited) == (original.frames, 0)
@@ -43,7 +43,7 @@ def test_there_and_back_nothing_is_lost(original, exported, tmp_path) -> None:
         )
 
 
-def test_out_again_the_bytes_are_the_same(exported, tmp_path) -> None:
+def test_out_again_the_bytes_are_the_same(exported, tmp_path):
     name, out = exported
     import_from(name, out, tmp_path / "back")
     export(name, tmp_path / "back", tmp_path / "again")
@@ -54,22 +54,20 @@ def test_out_again_the_bytes_are_the_same(exported, tmp_path) -> None:
     assert [n for n in first if first[n] != second[n]] == []
 
 
-def test_two_exports_are_the_same_bytes(original, exported, tmp_path) -> None:
+def test_two_exports_are_the_same_bytes(original, exported, tmp_path):
     name, out = exported
     export(name, original.folder, tmp_path / "again")
     assert tree(out) == tree(tmp_path / "again")
 
 
-def without_sidecar(out, target) -> None:
+def without_sidecar(out, target):
     for path, data in tree(out).items():
         if not path.startswith("synthstudio/"):
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             (target / path).write_bytes(data)
 
 
-def test_without_the_sidecar_all_that_the_format_holds_comes_back(
-    original, exported, tmp_path
-) -> None:
+def test_without_the_sidecar_all_that_the_format_holds_comes_back(original, exported, tmp_path):
     name, out = exported
     if not FORMATS[name].missing:
         assert not (out / "synthstudio").exists()  # it holds whole rows: see the tests above
@@ -93,7 +91,7 @@ def test_without_the_sidecar_all_that_the_format_holds_comes_back(
     assert seen >= {0, 1, 2}
 
 
-def compare_points(a, b, *, outside: int) -> set[int]:
+def compare_points(a, b, *, outside):
     """Hold places and states against each other; return the states that occurred."""
     pairs = zip(
         a["state"],
@@ -111,7 +109,7 @@ def compare_points(a, b, *, outside: int) -> set[int]:
     return set(a["state"])
 
 
-def compare_rest(name, a, b) -> None:
+def compare_rest(name, a, b):
     """Hold against each other what this format has besides points."""
     if name in (*CROWD, "label-studio", "ochuman"):
         assert np.allclose(a["modal_box_px"], b["modal_box_px"], atol=1e-6)

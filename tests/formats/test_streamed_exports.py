@@ -4,10 +4,7 @@
 Parquet row group by row group through Arrow, and WebDataset's tars through Python's tarfile.
 """
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as arrow
@@ -15,19 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 from exchange_sets import make_set
 
-from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import export
 from synthstudio.formats.tools.huggingface import GROUP_ROWS
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def original(tmp_path_factory):
     return make_set(tmp_path_factory.mktemp("streamed") / "set")
 
 
-def test_parquet_is_read_group_by_group_with_the_features_that_it_names(
-    original: Dataset, tmp_path: Path
-) -> None:
+def test_parquet_is_read_group_by_group_with_the_features_that_it_names(original, tmp_path):
     export("huggingface", original.folder, tmp_path / "out")
     files = sorted((tmp_path / "out" / "data").glob("*.parquet"))
     seen = []

@@ -1,7 +1,5 @@
 """Photos and videos without labels become a set to be reviewed: upright, whole, and told."""
 
-from __future__ import annotations
-
 import json
 from io import BytesIO
 
@@ -23,14 +21,14 @@ from synthstudio.formats import photos as module
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 
 
-def halves(width: int = 60, height: int = 40) -> Image.Image:
+def halves(width=60, height=40):
     """Red on the left, blue on the right."""
     picture = Image.new("RGB", (width, height), BLUE)
     picture.paste(RED, (0, 0, width // 2, height))
     return picture
 
 
-def film(path, frames: int = 20, hz: float = 10.0, codec: str = "mp4v"):
+def film(path, frames=20, hz=10.0, codec="mp4v"):
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), hz, (64, 48))
     for k in range(frames):
         writer.write(np.full((48, 64, 3), 10 * k, np.uint8))

@@ -1,11 +1,7 @@
 """COCO-WholeBody: its keys, there and back with all 133 joints, and its own evaluation."""
 
-from __future__ import annotations
-
 import json
 import re
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +9,6 @@ from exchange_sets import differences, make_set, rows_of
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.whole_body import PARTS, evaluate_files
 from synthstudio.formats.coco.whole_body import keypoints_key
 from synthstudio.formats.export import export
@@ -24,22 +19,22 @@ TRAIN = "annotations/person_keypoints_train.json"
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def original(tmp_path_factory):
     return make_set(tmp_path_factory.mktemp("sticks") / "set", skeleton="coco133")
 
 
 @pytest.fixture(scope="module")
-def exported(original: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(original, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "whole"
     export("coco-wholebody", original.folder, out)
     return out
 
 
-def annotations(exported: Path) -> list[dict[str, Any]]:
+def annotations(exported):
     return json.loads((exported / TRAIN).read_text())["annotations"]
 
 
-def test_the_keys_are_the_published_ones(exported: Path) -> None:
+def test_the_keys_are_the_published_ones(exported):
     file = json.loads((exported / TRAIN).read_text())
     assert file["categories"][0]["keypoints"] == list(get_skeleton("coco17").joints)
     for entry in file["annotations"]:
@@ -59,7 +54,7 @@ def test_the_keys_are_the_published_ones(exported: Path) -> None:
             np.testing.assert_allclose(entry[f"{part}_box"], wanted)
 
 
-def test_parts_stand_in_the_skeletons_order(original: Dataset, exported: Path) -> None:
+def test_parts_stand_in_the_skeletons_order(original, exported):
     entry = annotations(exported)[0]
     index, instance = divmod(entry["id"], 1000)
     (row,) = (r for r in original.instances(index) if r["instance"] == instance)
@@ -79,9 +74,7 @@ def test_parts_stand_in_the_skeletons_order(original: Dataset, exported: Path) -
         np.testing.assert_allclose(found, [*(px[j] - 0.5), row["state"][j]])
 
 
-def test_all_joints_come_back_with_and_without_the_sidecar(
-    original: Dataset, exported: Path, tmp_path: Path
-) -> None:
+def test_all_joints_come_back_with_and_without_the_sidecar(original, exported, tmp_path):
     import_from("coco-wholebody", exported, tmp_path / "back")
     frames, people = rows_of(tmp_path / "back")
     assert differences(list(original.iter_frames()), frames) == []
@@ -94,7 +87,7 @@ def test_all_joints_come_back_with_and_without_the_sidecar(
     assert {2, 255} <= {state for row in bare for state in row["state"]}
 
 
-def as_results(exported: Path, path: Path, *, move: str = "", px: float = 0.0) -> Path:
+def as_results(exported, path, *, move="", px=0.0):
     """The annotations as a network's results; one part moved by so many pixels.
 
     Joints that are not labelled are put in the middle of the person: who lacks a part is not
@@ -115,14 +108,14 @@ def as_results(exported: Path, path: Path, *, move: str = "", px: float = 0.0) -
     return path
 
 
-def test_an_export_scores_one_against_itself(exported: Path, tmp_path: Path) -> None:
+def test_an_export_scores_one_against_itself(exported, tmp_path):
     found = evaluate_files(exported / TRAIN, as_results(exported, tmp_path / "same.json"))
     assert tuple(found) == PARTS
     assert {part: round(each["AP"], 6) for part, each in found.items()} == dict.fromkeys(PARTS, 1.0)
 
 
 @pytest.mark.parametrize("part", ["foot", "face", "lefthand"])
-def test_a_part_that_is_off_costs_that_part(exported: Path, tmp_path: Path, part: str) -> None:
+def test_a_part_that_is_off_costs_that_part(exported, tmp_path, part):
     found = evaluate_files(
         exported / TRAIN, as_results(exported, tmp_path / "off.json", move=part, px=40)
     )
@@ -134,7 +127,7 @@ def test_a_part_that_is_off_costs_that_part(exported: Path, tmp_path: Path, part
         assert found["hands"]["AP"] == pytest.approx((found[own]["AP"] + 1) / 2)
 
 
-def test_oks_of_a_part_is_that_of_the_published_evaluation(exported: Path, tmp_path: Path) -> None:
+def test_oks_of_a_part_is_that_of_the_published_evaluation(exported, tmp_path):
     """One face moved: exp(-d^2 / (2 area (2 sigma)^2)), the area that of the whole person."""
     entry = next(e for e in annotations(exported) if all(e["face_kpts"][2::3]))
     sigmas = get_skeleton("coco133").sigmas[23:91]
@@ -163,9 +156,7 @@ def test_oks_of_a_part_is_that_of_the_published_evaluation(exported: Path, tmp_p
         ({"foot_kpts": [0, 0, 9] * 6}, "v is 0, 1 or 2"),
     ],
 )
-def test_broken_parts_are_left_out_and_counted(
-    exported: Path, tmp_path: Path, change: dict[str, Any], message: str
-) -> None:
+def test_broken_parts_are_left_out_and_counted(exported, tmp_path, change, message):
     file = json.loads((exported / TRAIN).read_text())
     entry = next(e for e in file["annotations"] if e["foot_valid"] and e["face_valid"])
     entry |= {f"{part}_valid": True for part in ("face", "lefthand", "righthand", "foot")} | change
@@ -180,7 +171,7 @@ def test_broken_parts_are_left_out_and_counted(
     assert len(told) == 1 and re.search(message, told[0])
 
 
-def test_results_of_an_unknown_picture_are_refused(exported: Path, tmp_path: Path) -> None:
+def test_results_of_an_unknown_picture_are_refused(exported, tmp_path):
     path = as_results(exported, tmp_path / "results.json")
     entries = json.loads(path.read_text())
     entries[0]["image_id"] = 999
@@ -189,7 +180,7 @@ def test_results_of_an_unknown_picture_are_refused(exported: Path, tmp_path: Pat
         evaluate_files(exported / TRAIN, path)
 
 
-def test_a_part_that_is_not_valid_is_unlabelled(exported: Path, tmp_path: Path) -> None:
+def test_a_part_that_is_not_valid_is_unlabelled(exported, tmp_path):
     file = json.loads((exported / TRAIN).read_text())
     for entry in file["annotations"]:
         entry |= {"face_valid": False}

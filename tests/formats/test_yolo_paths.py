@@ -1,25 +1,15 @@
 """Where YOLO folders have their pictures."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import pytest
 import yaml
 from PIL import Image
 
-from synthstudio.formats.imports import Imported, import_from
+from synthstudio.formats.imports import import_from
 
 LINE = "0 0.5 0.5 0.4 0.4" + " 0.5 0.5 2" * 17
 
 
-def taken(
-    tmp_path: Path,
-    *names: str,
-    head: dict[str, Any] | None = None,
-    text: str = LINE,
-) -> Imported:
+def taken(tmp_path, *names, head=None, text=LINE):
     """Import a folder with a picture and a label file for each name below its images folder."""
     root = tmp_path / "in"
     for name in names or ("images/train/a.jpg",):
@@ -33,7 +23,7 @@ def taken(
     return import_from("yolo", root, tmp_path / "out")
 
 
-READ: dict[str, tuple[dict[str, Any], int]] = {
+READ = {
     "path with old folders beside it": (
         {"names": ("images/train/a.jpg", "v2/images/train/b.jpg"), "head": {"path": "./v2"}},
         1,
@@ -44,7 +34,7 @@ READ: dict[str, tuple[dict[str, Any], int]] = {
 
 
 @pytest.mark.parametrize("name", READ)
-def test_what_is_read(name, tmp_path) -> None:
+def test_what_is_read(name, tmp_path):
     given, count = READ[name]
     given = dict(given)
     made = taken(tmp_path, *given.pop("names", ()), **given)
