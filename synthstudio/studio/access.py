@@ -1,4 +1,4 @@
-"""Who may fetch what: signed links, the signing key, sign-in by OIDC, names on this machine."""
+"""Who asks: browsers' cookies, the signing key, sign-in by OIDC, names on this machine."""
 
 from __future__ import annotations
 
@@ -11,106 +11,40 @@ import stat
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
-from itsdangerous import BadData, Signer, URLSafeSerializer
+from itsdangerous import BadData, Signer
 
 from synthstudio.core.errors import Refused, StudioError
-from synthstudio.core.last_used import LastUsed
 from synthstudio.core.places import is_local, is_own_name
 from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.review.names import checked_name
 from synthstudio.studio.settings import PREFIX, Settings
 
-Kind = Literal["image", "crop", "download"]
-LIFETIME_S = 3600
-STEP_S = 900
-"""Expiry is a multiple of it, and a URL does not change while it has as long to go."""
 KEY_NAME = "studio.key"
-MAX_CHARS = 2048
-_MAX_GIVEN = 20_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Grant:
-    """What a token allows. `size`: longest side of a crop, px; `revision`: of its labels."""
+class Browsers:
+    """Signs the cookies that tell browsers apart; safe to share by threads."""
 
-    kind: Kind
-    dataset: str = ""
-    user: str
-    browser: str
-    frame: int = 0
-    instance: int = 0
-    size: int = 0
-    labels: bool = False
-    revision: int = 0
-    name: str = ""
-    """Of a download: a file below the exports folder."""
-
-
-_FIELDS = tuple(Grant.__dataclass_fields__)
-_TYPES: dict[str, type] = {
-    name: {"int": int, "bool": bool}.get(str(f.type), str)
-    for name, f in Grant.__dataclass_fields__.items()
-}
-
-
-class Tokens:
-    """Signs grants and reads them again; one for each server, safe to share by threads."""
-
-    def __init__(self, secret: bytes, *, now: Callable[[], float] = time.time) -> None:
-        """`secret`: at least 32 random bytes; `now`: seconds since 1970."""
-        signing = {"digest_method": hashlib.sha256}
-        self._secret, self._now = secret, now
-        self._grants = URLSafeSerializer(
-            derive_key(secret, "grants"), salt="synthstudio.grant", signer_kwargs=signing
-        )
-        self._browsers = Signer(derive_key(secret, "browsers"), digest_method=hashlib.sha256)
-        self._given: LastUsed[Grant, tuple[str, float]] = LastUsed(_MAX_GIVEN)
+    def __init__(self, secret: bytes) -> None:
+        """`secret`: at least 32 random bytes."""
+        self._signer = Signer(derive_key(secret, "browsers"), digest_method=hashlib.sha256)
         self.cookie = f"synthstudio_{derive_key(secret, 'cookie name').hex()[:8]}"
-        """The cookie that tells browsers apart; servers on one host have different ones."""
+        """The cookie's name; servers on one host have different ones."""
         self.session_cookie = self.cookie.replace("_", "_session_", 1)
         """The cookie of somebody who signed in by a password."""
 
-    def token(self, grant: Grant) -> str:
-        """Return the token of a grant: the same one again while it has long enough to go."""
-        now = self._now()
-        text, expiry = self._given.get(grant) or ("", 0.0)
-        if expiry - now < STEP_S:
-            expiry = (now + LIFETIME_S) // STEP_S * STEP_S + STEP_S
-            text = str(self._grants.dumps([*(getattr(grant, f) for f in _FIELDS), expiry]))
-            self._given.put(grant, (text, expiry))
-        return text
+    def new_cookie(self) -> str:
+        return self._signer.sign(secrets.token_urlsafe(18)).decode()
 
-    def read(self, token: str, *, kinds: tuple[Kind, ...]) -> Grant:
-        """Return what a token allows; StudioError when it is forged, spent or of another kind."""
-        if len(token) > MAX_CHARS:
-            raise _invalid("longer than any of ours")
-        try:
-            values = self._grants.loads(token)
-        except (BadData, ValueError, RecursionError) as error:
-            raise _invalid("not signed by this server") from error
-        if not isinstance(values, list) or len(values) != len(_FIELDS) + 1:
-            raise _invalid("of another version")
-        grant = Grant(**_check_types(dict(zip(_FIELDS, values, strict=False))))
-        if not isinstance(values[-1], (int, float)) or values[-1] <= self._now():
-            raise _invalid("expired")
-        if grant.kind not in kinds:
-            raise _invalid(f"for {grant.kind}")
-        return grant
-
-    def new_browser(self) -> str:
-        """Return the value of a cookie for a browser that has none."""
-        return self._browsers.sign(secrets.token_urlsafe(18)).decode()
-
-    def browser(self, cookie: str | None) -> str:
+    def name_of(self, cookie: str | None) -> str:
         """Return a name for the browser that sent this cookie; "" for none or a forged one."""
         try:
-            value = self._browsers.unsign((cookie or "").encode())
+            value = self._signer.unsign((cookie or "").encode())
         except (BadData, UnicodeError):
             return ""
         return hashlib.sha256(value).hexdigest()[:24]
@@ -165,17 +99,6 @@ def read_private_file(path: Path) -> str:
             then=f"Run: chmod 600 {path}",
         )
     return text
-
-
-def _check_types(values: dict[str, Any]) -> dict[str, Any]:
-    for name, value in values.items():
-        if type(value) is not _TYPES[name]:
-            raise _invalid("of another version")
-    return values
-
-
-def _invalid(why: str) -> StudioError:
-    return StudioError("this link is not valid", where="token", got=f"one {why}")
 
 
 CALLBACK = "/oauth2callback"

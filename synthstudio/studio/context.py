@@ -18,7 +18,6 @@ import streamlit as st
 from synthstudio.core.errors import Refused, SynthStudioError
 from synthstudio.core.last_used import LastUsed
 from synthstudio.core.places import Place, is_local, resolved
-from synthstudio.core.safe_files import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import INNER, content_key, register
@@ -30,7 +29,7 @@ from synthstudio.review.team.sessions import end_session, read_session
 from synthstudio.review.values import ROLES, Role, User, may
 from synthstudio.review.webhooks import WebhookTransport
 from synthstudio.studio import access, guard, page_parts, settings
-from synthstudio.studio.access import Grant, Kind, Tokens, load_secret
+from synthstudio.studio.access import Browsers, load_secret
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.frame_rows import Frames
 from synthstudio.studio.set_names import name_of, stop_if_lost
@@ -83,7 +82,7 @@ class Context:
     def __init__(self, settings: Settings) -> None:
         """Open the store and the data sets; SynthStudioError for what cannot be."""
         self.settings = settings
-        self.tokens = Tokens(load_secret(settings.state))
+        self.browsers = Browsers(load_secret(settings.state))
         self.names = access.BrowserNames(settings.state)
         self.cache: LastUsed[object, bytes] = LastUsed(settings.limits.cache_bytes, len)
         self.store: Store = open_store(settings.database)
@@ -267,8 +266,8 @@ def refuse_unguarded() -> None:
 
 def browser() -> str:
     """Return a name for the session's browser, "" for one that has no cookie of ours."""
-    tokens = context().tokens
-    return tokens.browser(st.context.cookies.get(tokens.cookie))
+    browsers = context().browsers
+    return browsers.name_of(st.context.cookies.get(browsers.cookie))
 
 
 def current_user() -> User:
@@ -308,7 +307,7 @@ def require(role: Role) -> User:
 
 def session_cookie(ctx: Context) -> str:
     """Return what the browser shows of its sign-in by a password; "" outside a page's thread."""
-    return st.context.cookies.get(ctx.tokens.session_cookie, "")
+    return st.context.cookies.get(ctx.browsers.session_cookie, "")
 
 
 def _account_name(ctx: Context) -> str:
@@ -416,41 +415,3 @@ def show_user(me: User) -> None:
             if given and _take_key(ctx, given):
                 st.rerun()
     _leave(ctx)
-
-
-def image_url(  # noqa: PLR0913 - one parameter for each part of a picture's name
-    ctx: Context,
-    user: User,
-    open_set: OpenSet,
-    *,
-    kind: Kind,
-    frame: int,
-    instance: int = 0,
-    size: int = 0,
-    labels: bool = False,
-    revision: int = 0,
-) -> str:
-    """Return the address of a picture; the same for a quarter of an hour at least.
-
-    `instance` and `size` (longest side, px) are for crops, `instance` for masks too (0: all).
-    `revision`: the item's, so that a crop with labels is fetched again when they change.
-    """
-    grant = Grant(
-        kind=kind,
-        dataset=open_set.key,
-        user=user.name,
-        browser=browser(),
-        frame=int(frame),
-        instance=int(instance),
-        size=int(size),
-        labels=bool(labels),
-        revision=int(revision),
-    )
-    return f"/img/{ctx.tokens.token(grant)}"
-
-
-def download_url(ctx: Context, user: User, name: str) -> str:
-    """Return the address of a file below the exports folder; FormatError for any other name."""
-    file_inside(ctx.settings.exports, name, where="download")
-    grant = Grant(kind="download", user=user.name, browser=browser(), name=name)
-    return f"/download/{ctx.tokens.token(grant)}"

@@ -1,7 +1,7 @@
 """The outermost layer of the server: who may ask, for what host, from which page, how much.
 
 It sees every request and websocket before Streamlit does. What it refuses is answered with 403
-or 413, logged, and reaches nothing else. Routes check tokens themselves (server.py).
+or 413, logged, and reaches nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.places import is_local, is_own_name
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.review.secret_texts import PATTERN
-from synthstudio.studio.access import Tokens
+from synthstudio.studio.access import Browsers
 from synthstudio.studio.text import log_text
 
 _PAGE_POLICY = (
@@ -64,7 +64,6 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _UPLOAD = "/_stcore/upload_file/"
 _CALLBACK = "/oauth2callback"
 _BLOCKED_PATHS = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
-_OUR_PATHS = ("/img/", "/download/")
 _API = "/api/"
 """Changes something only for a header that no other site can make a browser send: a token, or our
 page's name of its user (web_api/app.py). So it needs no Origin."""
@@ -159,8 +158,8 @@ def is_guarded() -> bool:
 class Guard:
     """ASGI middleware; see the module."""
 
-    def __init__(self, app: Asgi, *, policy: Policy, tokens: Tokens) -> None:
-        self.app, self.policy, self.tokens = app, policy, tokens
+    def __init__(self, app: Asgi, *, policy: Policy, browsers: Browsers) -> None:
+        self.app, self.policy, self.browsers = app, policy, browsers
         _installed.append(True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -173,7 +172,7 @@ class Guard:
         if shared:
             scope = {**scope, "headers": [h for h in scope["headers"] if h[0].lower() != b"cookie"]}
             headers = header_map(scope)
-        browser = self.tokens.browser(cookies(headers).get(self.tokens.cookie))
+        browser = self.browsers.name_of(cookies(headers).get(self.browsers.cookie))
         why = self._host_error(scope, headers) or self._origin_error(scope, headers)
         why = why or self._path_error(scope, browser)
         if shared and not why and not _path(scope).startswith((_API, _HEALTH)):
@@ -274,9 +273,7 @@ class Guard:
         if origin is not None and urlsplit(origin).scheme not in self._page_schemes(scope, headers):
             return "an origin without TLS"
         site = headers.get("sec-fetch-site", "none")
-        if site not in ("same-origin", "none") and _path(scope).startswith(
-            (*_OUR_PATHS, *_BROWSER_PATHS, _API)
-        ):
+        if site not in ("same-origin", "none") and _path(scope).startswith((*_BROWSER_PATHS, _API)):
             return "a request by another site's page"
         return ""
 
@@ -312,9 +309,7 @@ class Guard:
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._add_headers(message, new=new, secure=secure)
-                if message["status"] in (400, 403, 405, 413) and not _path(scope).startswith(
-                    _OUR_PATHS
-                ):
+                if message["status"] in (400, 403, 405, 413):
                     log_refusal(f"with {message['status']}", **_request_fields(scope, headers))
                 elif _path(scope) == _CALLBACK and not _signs_in(message):
                     log_refusal("a sign-in", **_request_fields(scope, headers))
@@ -335,7 +330,7 @@ class Guard:
         if found.get(b"content-type", b"").startswith(b"text/html"):
             extra.append((b"content-security-policy", _PAGE_POLICY))
             if new and message["status"] == 200:
-                value = f"{self.tokens.cookie}={self.tokens.new_browser()}; Path=/; HttpOnly"
+                value = f"{self.browsers.cookie}={self.browsers.new_cookie()}; Path=/; HttpOnly"
                 value += "; SameSite=Lax" + ("; Secure" if secure else "")
                 extra.append((b"set-cookie", value.encode()))
         message["headers"] = [*message.get("headers", ()), *extra]

@@ -6,9 +6,8 @@ import functools
 import gc
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,26 +15,20 @@ from urllib.parse import urlsplit
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from streamlit import config
 
 from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.core.places import is_local
-from synthstudio.core.safe_files import file_inside
-from synthstudio.review import history
-from synthstudio.review.settings import share_of
 from synthstudio.review.team.accounts import accounts
-from synthstudio.review.team.second_review import blinded_among
-from synthstudio.review.values import Person, User
 from synthstudio.review.webhooks import deliver_due
 from synthstudio.studio import access
 from synthstudio.studio import settings as options
-from synthstudio.studio.access import Grant, Kind, derive_key, load_secret
+from synthstudio.studio.access import derive_key, load_secret
 from synthstudio.studio.components import EDITOR_SCRIPTS
-from synthstudio.studio.context import Context, OpenSet, context
-from synthstudio.studio.drawing import pictures
+from synthstudio.studio.context import context
 from synthstudio.studio.guard import (
     LOG,
     Asgi,
@@ -45,9 +38,6 @@ from synthstudio.studio.guard import (
     Scope,
     Send,
     UserOf,
-    cookies,
-    header_map,
-    log_refusal,
     open_log,
 )
 from synthstudio.studio.jobs import scheduler
@@ -92,14 +82,7 @@ def limit_gc_pauses() -> None:
         gc.callbacks.append(GcTuner())
 
 
-_HEADERS = {
-    "Cache-Control": "private, max-age=1800, immutable",
-    "Content-Security-Policy": "default-src 'none'; sandbox",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-_UNCACHED = {**_HEADERS, "Cache-Control": "no-store"}
+_UNCACHED = {"Cache-Control": "no-store"}
 
 
 class _Scripts(StaticFiles):
@@ -113,95 +96,12 @@ class _Scripts(StaticFiles):
 
 def routes(user_of: UserOf) -> list[BaseRoute]:
     """Return our routes. `user_of` tells the signed-in user of a request's cookies."""
-
-    def handler(
-        kinds: tuple[Kind, ...], use: Callable[[Context, Grant], Response]
-    ) -> Callable[[Request], Response]:
-        def answer(request: Request) -> Response:
-            ctx = context()
-            try:
-                grant = _verify_grant(ctx, request, kinds, user_of)
-            except StudioError as error:
-                return _refusal(request, error, 403)
-            except SynthStudioError as error:  # the store is busy
-                return _refusal(request, error, 503)
-            try:
-                return use(ctx, grant)
-            except (SynthStudioError, OSError) as error:
-                return _refusal(request, error, 404)
-
-        return answer
-
     return [
-        Route("/img/{token:path}", handler(("image", "crop"), _picture), methods=["GET"]),
-        Route("/download/{token:path}", handler(("download",), _file), methods=["GET"]),
         Route("/healthz", _health, methods=["GET"]),
         *sign_in_routes(),
         Mount(EDITOR_SCRIPTS, app=_Scripts(directory=Path(__file__).parent / "editor" / "js")),
         *api_routes(user_of),
     ]
-
-
-def _verify_grant(
-    ctx: Context, request: Request, kinds: tuple[Kind, ...], user_of: UserOf
-) -> Grant:
-    """Return what the request's token allows to who sent it; StudioError for nothing."""
-    grant = ctx.tokens.read(str(request.path_params["token"]), kinds=kinds)
-    sent = cookies(header_map(request.scope))
-    if grant.browser != ctx.tokens.browser(sent.get(ctx.tokens.cookie)) or not grant.browser:
-        raise StudioError("token: it was given to another browser.")
-    if ctx.signed_in and user_of(sent) != grant.user:
-        raise StudioError("token: it was given to another user.")
-    if ctx.role_of(grant.user, grant.browser) is None:
-        raise StudioError("token: its user is not a member any more.")
-    return grant
-
-
-def _picture(ctx: Context, grant: Grant) -> Response:
-    open_set = ctx.sets.get(grant.dataset)
-    if open_set is None:
-        raise StudioError("token: its data set is not served here.")
-    source, frame = open_set.source, grant.frame
-    if grant.kind == "image":
-        return _picture_response(pictures.image(source, frame), pictures.media_type(source, frame))
-    if grant.labels and grant.revision and _is_blinded(ctx, open_set, grant):
-        grant = replace(grant, revision=0)  # as on disk: a second review of this person is open
-    key = (open_set.key, frame, grant.instance, grant.size, grant.labels, grant.revision)
-    data = ctx.cache.get_or(key, lambda: _crop(ctx, open_set, grant))
-    return _picture_response(data, "image/jpeg")
-
-
-def _is_blinded(ctx: Context, open_set: OpenSet, grant: Grant) -> bool:
-    who = User(name=grant.user, role=ctx.role_of(grant.user, grant.browser) or "viewer")
-    share = share_of(ctx.store, open_set.key, "second_share")
-    one = (grant.frame, grant.instance)
-    return one in blinded_among(ctx.store, open_set.table, [one], who=who, share=share)
-
-
-def _crop(ctx: Context, open_set: OpenSet, grant: Grant) -> bytes:
-    source, frame, instance = open_set.source, grant.frame, grant.instance
-    if not instance:
-        return pictures.small(source, frame, size=grant.size)
-    changed = None
-    if grant.labels and grant.revision:
-        person = Person(dataset=open_set.key, frame=frame, instance=instance)
-        changed = history.state(ctx.store, person).joints
-    return pictures.crop(
-        source,
-        frame,
-        instance,
-        size=grant.size,
-        labels=grant.labels,
-        changed=changed,
-        table=open_set.table_if_read,
-    )
-
-
-def _file(ctx: Context, grant: Grant) -> Response:
-    path = file_inside(ctx.settings.exports, grant.name, where="download")
-    return FileResponse(
-        path, filename=path.name, media_type="application/octet-stream", headers=_UNCACHED
-    )
 
 
 def _health(request: Request) -> Response:
@@ -210,18 +110,6 @@ def _health(request: Request) -> Response:
             return JSONResponse({"status": "ok"}, headers=_UNCACHED)
     except SynthStudioError:
         return JSONResponse({"status": "no store"}, status_code=503, headers=_UNCACHED)
-
-
-def _picture_response(data: bytes, media_type: str) -> Response:
-    return Response(data, media_type=media_type, headers=_HEADERS)
-
-
-def _refusal(request: Request, error: Exception, status: int) -> Response:
-    """Log why, and tell the browser nothing of it."""
-    client = request.client.host if request.client else "?"
-    log_refusal(f"with {status}", path=request.scope["path"], why=error, client=client)
-    text = {403: "refused\n", 503: "try again in a moment\n"}.get(status, "not found\n")
-    return PlainTextResponse(text, status_code=status, headers=_UNCACHED)
 
 
 SCRIPT = Path(__file__).with_name("app.py")
@@ -331,7 +219,7 @@ def build(settings: Settings) -> dict[str, Any]:
     return {
         "routes": routes(user_of),
         "middleware": [
-            Middleware(Guard, policy=policy, tokens=ctx.tokens),
+            Middleware(Guard, policy=policy, browsers=ctx.browsers),
             *watch,
             Middleware(HostConfig),
         ],

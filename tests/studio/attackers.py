@@ -16,6 +16,7 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -23,7 +24,7 @@ from urllib.parse import unquote
 from PIL import Image
 from waiting import PATIENCE_S, wait_for
 
-from synthstudio.studio.access import Grant, Tokens, load_secret
+from synthstudio.studio.access import BrowserNames, Browsers, load_secret
 
 NAME = "k3q7m2x9v4t8r1w6z5p0.localhost"
 """A name of a browser's own, by which pages are served without TLS."""
@@ -76,25 +77,22 @@ async def request(app: Any, path: str, **scope: Any) -> Answer:
 class Browser:
     """A browser of the studio's, without a window: it holds a cookie and sends what it is told.
 
-    A studio with an `app` is asked in this process, any other by its port.
+    A studio with an `app` is asked in this process, any other by its port. `user`: the name that
+    was given in it; a served studio knows of those from before its first request alone.
     """
 
     studio: Any
     cookie: str = ""
-    tokens: Tokens = field(init=False)
+    user: str = ""
+    browsers: Browsers = field(init=False)
 
     def __post_init__(self) -> None:
-        self.tokens = Tokens(load_secret(self.studio.db.parent))
-        self.cookie = self.cookie or self.tokens.new_browser()
-
-    @property
-    def name(self) -> str:
-        return self.tokens.browser(self.cookie)
-
-    def grant(self, kind: str, **values: Any) -> str:
-        """Return a token as the server would give it to this browser."""
-        chosen = {"user": "Ada", "browser": self.name, **values}
-        return self.tokens.token(Grant(kind=kind, **chosen))
+        self.browsers = Browsers(load_secret(self.studio.db.parent))
+        self.cookie = self.cookie or self.browsers.new_cookie()
+        if self.user:
+            named = getattr(self.studio, "context", None)
+            names = named.names if named else BrowserNames(self.studio.db.parent)
+            names.put(self.browsers.name_of(self.cookie), self.user)
 
     def ask(
         self,
@@ -110,7 +108,7 @@ class Browser:
         """Send one request with this very path: nothing is normalised."""
         sent = {"Host": f"{NAME}:{self.studio.port}" if host is None else host}
         if cookie:
-            sent["Cookie"] = f"{self.tokens.cookie}={self.cookie}"
+            sent["Cookie"] = f"{self.browsers.cookie}={self.cookie}"
         if body is not None:
             sent["Content-Length"] = str(len(body))
         lines = [(name, value) for name, value in (sent | (headers or {})).items() if value]
@@ -239,6 +237,28 @@ def api_studio(folder: Path, *datasets: Path, **more: Any) -> Iterator[ApiStudio
         context_of.cache_clear()
         settings._chosen[:] = before
         guard._installed.clear()
+
+
+@contextmanager
+def answering(answer: Any) -> Iterator[str]:
+    """Answer every request by `answer(handler)`, whose `body` was read; yield the address."""
+
+    class One(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            answer(self)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), One) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 def picture(

@@ -339,8 +339,8 @@ class EditorApi:
 
         from synthstudio.studio.web_api.app import api_routes
 
-        cookie = ctx.tokens.new_browser()
-        self.ctx, self.user, self.browser = ctx, user, ctx.tokens.browser(cookie)
+        cookie = ctx.browsers.new_cookie()
+        self.ctx, self.user, self.browser = ctx, user, ctx.browsers.name_of(cookie)
         ctx.names.put(self.browser, user)
         if key:
             ctx.keys.put(self.browser, "shown")
@@ -348,7 +348,7 @@ class EditorApi:
             Starlette(routes=api_routes(lambda cookies: None)),
             base_url="http://127.0.0.1:8501/api/v1",
             headers={"Synthstudio-User": quote(user)},
-            cookies={ctx.tokens.cookie: cookie},
+            cookies={ctx.browsers.cookie: cookie},
         )
         self.set = next(iter(ctx.sets))
         self.queue: dict[str, Any] = {}

@@ -2,8 +2,6 @@
 
 import http.client
 import io
-import shutil
-import time
 from typing import Any
 
 import pytest
@@ -14,47 +12,41 @@ from reviewing import eventually
 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import content_key
-from synthstudio.review.team.members import assign
+from synthstudio.review.models import JobRow, utc_now
+from synthstudio.review.team.members import assign, set_role
 from synthstudio.review.values import Person, User
-from synthstudio.studio.access import LIFETIME_S, STEP_S, Grant, Tokens, load_secret
+from synthstudio.studio.access import Browsers, load_secret
 
 UPLOAD = "/_stcore/upload_file/11111111-1111-1111-1111-111111111111/a"
+IMAGE, CROP = "/api/v1/sets/{key}/frames/1/image", "/api/v1/sets/{key}/people/0/1/crop"
 CASES: list[tuple[str, dict[str, Any], int, str]] = [
-    # path, request, status, what is logged; {name} is a token of `tokens` below
-    ("/img/", {}, 403, "not signed by this server"),
-    ("/img/x", {}, 403, "not signed by this server"),
-    ("/img/{body}", {}, 403, "not signed by this server"),
-    ("/img/{turned}", {}, 403, "not signed by this server"),
-    ("/img/{cut}", {}, 403, "not signed by this server"),
-    ("/img/{other_server}", {}, 403, "not signed by this server"),
-    ("/img/{expired}", {}, 403, "expired"),
-    ("/img/{others}", {}, 403, "another browser"),
-    ("/img/{image}", {"cookie": False}, 403, "another browser"),
-    ("/img/{nobodys}", {"cookie": False}, 403, "another browser"),
-    ("/img/{lost_set}", {}, 404, "not served here"),
-    ("/img/{no_frame}", {}, 404, "does not hold this frame"),
-    ("/img/{minus_one}", {}, 404, "does not hold this frame"),
-    ("/img/{huge_frame}", {}, 404, "does not hold this frame"),
-    ("/img/{no_person}", {}, 404, "with 404"),
-    ("/img/{file}", {}, 403, "one for download"),
-    ("/download/{image}", {}, 403, "one for image"),
-    ("/download/{above}", {}, 404, "leads out of its folder"),
-    ("/download/{absolute}", {}, 404, "leads out of its folder"),
-    ("/download/{folder}", {}, 404, "with 404"),
-    ("/img/../../etc/passwd", {}, 403, "refused with 40"),
-    ("/img/%2e%2e%2f%2e%2e%2fetc%2fpasswd", {}, 403, "refused with 40"),
+    # path, request, status, what is logged
+    (IMAGE, {"cookie": False}, 401, "a call of nobody"),
+    (IMAGE, {"method": "DELETE"}, 401, "a call of nobody"),
+    (IMAGE, {"method": "POST", "headers": OWN}, 401, "a call of nobody"),
+    (IMAGE, {"method": "POST", "headers": OWN | {"Synthstudio-User": "Ada"}}, 405, "with 405"),
+    (IMAGE, {"headers": {"Synthstudio-User": "Eve"}}, 401, "a page of somebody else"),
+    (IMAGE, {"headers": {"Sec-Fetch-Site": "cross-site"}}, 403, "another site's page"),
+    (IMAGE, {"headers": {"Sec-Fetch-Site": "same-site"}}, 403, "another site's page"),
+    (IMAGE, {"headers": {"Origin": "http://evil.example"}}, 403, "a foreign origin"),
+    (IMAGE, {"headers": {"Origin": "null"}}, 403, "a foreign origin"),
+    ("/api/v1/sets/..{key}/frames/1/image", {}, 404, ""),
+    ("/api/v1/sets/{key}/frames/999/image", {}, 404, ""),
+    ("/api/v1/sets/{key}/frames/-1/image", {}, 400, "with 400"),
+    (f"/api/v1/sets/{{key}}/frames/{2**70}/image", {}, 400, "with 400"),
+    ("/api/v1/sets/{key}/frames/..%2f..%2f1/image", {}, 404, ""),
+    ("/api/v1/sets/{key}/people/0/77/crop", {}, 404, ""),
+    (f"{CROP}?size=1000000000", {}, 400, "with 400"),
+    (f"{CROP}?size=64&user=Eve", {}, 400, "with 400"),
+    ("/api/v1/jobs/1/archive", {}, 403, "with 403"),
+    ("/api/v1/jobs/..%2fstate%2fstudio.key/archive", {}, 404, ""),
+    ("/api/v1/jobs/%2e%2e%2f%2e%2e%2fetc%2fpasswd", {}, 404, ""),
     ("/healthz", {"host": "evil.example"}, 403, "a foreign host"),
     ("/healthz", {"host": "127.0.0.1.evil.example"}, 403, "a foreign host"),
     ("/healthz", {"host": "a@127.0.0.1"}, 403, "a foreign host"),
     ("/healthz", {"host": ""}, 403, "a foreign host"),
     ("/healthz", {"headers": {"X-Forwarded-For": "10.1.2.3"}}, 403, "a forwarded request"),
     ("/healthz", {"headers": {"Forwarded": "for=10.1.2.3"}}, 403, "a forwarded request"),
-    ("/img/{image}", {"headers": {"Sec-Fetch-Site": "cross-site"}}, 403, "another site's page"),
-    ("/img/{image}", {"headers": {"Sec-Fetch-Site": "same-site"}}, 403, "another site's page"),
-    ("/img/{image}", {"headers": {"Origin": "http://evil.example"}}, 403, "a foreign origin"),
-    ("/img/{image}", {"headers": {"Origin": "null"}}, 403, "a foreign origin"),
-    ("/img/{image}", {"method": "DELETE"}, 403, "no origin"),
-    ("/img/{image}", {"method": "POST", "headers": OWN}, 405, ""),
     (UPLOAD, {"method": "PUT", "body": b"x"}, 403, "no origin"),
     (UPLOAD, {"method": "PUT", "headers": OWN, "cookie": False}, 403, "did not open the studio"),
     ("/media/x.png", {"cookie": False}, 403, "did not open the studio"),
@@ -76,40 +68,11 @@ def near(tmp_path, small_photo_set):
         yield studio
 
 
-def tokens(browser, key):
-    """Texts that stand for tokens in the table."""
-    good = browser.grant("image", dataset=key, frame=1)
-    body, signature = good.rsplit(".", 1)
-    grant = Grant(kind="image", dataset=key, user="Ada", browser=browser.name)
-    past = Tokens(load_secret(browser.studio.db.parent), now=lambda: time.time() - 2 * LIFETIME_S)
-    return {
-        "image": good,
-        "body": body,
-        "turned": f"{body}.{signature[::-1]}",
-        "cut": f"{body[:-2]}.{signature}",
-        "other_server": Tokens(b"o" * 32).token(grant),
-        "expired": past.token(grant),
-        "others": Browser(browser.studio).grant("image", dataset=key, frame=1),
-        "nobodys": browser.grant("image", dataset=key, browser=""),
-        "lost_set": browser.grant("image", dataset="../" + key),
-        "no_frame": browser.grant("image", dataset=key, frame=999),
-        "minus_one": browser.grant("image", dataset=key, frame=-1),
-        "huge_frame": browser.grant("image", dataset=key, frame=2**70),
-        "no_person": browser.grant("crop", dataset=key, frame=0, instance=77, size=64),
-        "file": browser.grant("download", name="a"),
-        "above": browser.grant("download", name="../state/studio.key"),
-        "absolute": browser.grant("download", name="/etc/passwd"),
-        "folder": browser.grant("download", name=""),
-    }
-
-
 def test_attacks_are_refused_and_logged(near):
-    assert 2 * LIFETIME_S > LIFETIME_S + STEP_S
-    browser = Browser(near)
-    named = tokens(browser, near.key)
+    browser = Browser(near, user="Ada")
     for path, asked, status, reason in CASES:
         before = len(near.log())
-        answer = browser.ask(path.format(**named), **asked)
+        answer = browser.ask(path.format(key=near.key), **asked)
         assert answer.status == status, (path, asked, answer)
         assert b"root:" not in answer.body and str(near.folder).encode() not in answer.body
         assert reason in near.log()[before:], (path, asked, near.log()[before:])
@@ -119,72 +82,99 @@ def test_attacks_are_refused_and_logged(near):
     assert "Traceback" not in near.log()
 
 
+def test_pictures_are_for_browsers_that_are_known(near):
+    """A cookie of another server, an altered one, one that gave no name: none of them is."""
+    path, good = IMAGE.format(key=near.key), Browser(near, user="Ada")
+    assert good.ask(path).status == 200  # the control
+    value, signature = good.cookie.rsplit(".", 1)
+    forged = (value, f"{value[1:]}.{signature}", f"{value}.{signature[::-1]}", "x", "")
+    for cookie in (*forged, Browsers(b"o" * 32).new_cookie(), good.browsers.new_cookie()):
+        headers = {"Cookie": f"{good.browsers.cookie}={cookie}"}
+        assert good.ask(path, cookie=False, headers=headers).status == 401, cookie
+
+
 SHARED = ("127.0.0.1:8501", "localhost:8501", "[::1]:8501", f"{NAME[:19]}.localhost:8501")
 
 
 @pytest.mark.parametrize("host", SHARED[:3])
 def test_no_cookie_is_sent_or_read_where_other_ports_have_it_too(near, host):
     """Browsers send cookies of 127.0.0.1 to every port of it, also to another account's."""
-    browser = Browser(near)
+    browser = Browser(near, user="Ada")
     for path in ("/", "/review?frame=1", "/sign-in"):
         led = browser.ask(path, host=host, headers={"Accept": "text/html"})
         assert led.status == 200 and b"/way-in.js" in led.body
         assert "set-cookie" not in led.headers and "script-src 'self'" in str(led.headers)
     script = browser.ask("/way-in.js", host=host)
     assert script.headers["content-type"].startswith("text/javascript")
-    mine = browser.grant("image", dataset=near.key, frame=1)
-    for path in (f"/img/{mine}", "/_stcore/host-config", "/static/a.js"):
+    for path in ("/_stcore/host-config", "/static/a.js"):
         assert browser.ask(path, host=host).status == 403, path
     origin = {"Origin": f"http://{host}"}
     assert browser.websocket(host=host, headers=origin).status == 403
     assert browser.ask("/sign-in", method="POST", host=host, headers=origin).status == 403
     assert "a name whose cookies other ports are sent" in near.log()
     assert browser.ask("/healthz", host=host).status == 200
-    assert browser.ask("/api/v1/sets", host=host).status == 401  # by tokens, no cookies
-    assert browser.ask(f"/img/{mine}").status == 200  # the control: at a name of its own
+    image = IMAGE.format(key=near.key)
+    assert browser.ask(image, host=host).status == 401  # by tokens, no cookies
+    assert browser.ask(image).status == 200  # the control: at a name of its own
     assert browser.ask("/healthz", host=SHARED[3]).status == 403  # a name that might be guessed
 
 
 def check_pictures(browser, key, folder):
     """Assert that a page gets its pictures, with headers that keep them to it."""
-    dataset = Dataset(folder)
-    image = browser.ask(f"/img/{browser.grant('image', dataset=key, frame=1)}")
-    assert image.status == 200 and image.body == dataset.image_bytes(1)
+    same = {"Sec-Fetch-Site": "same-origin"}
+    image = browser.ask(IMAGE.format(key=key), headers=same)
+    assert image.status == 200 and image.body == Dataset(folder).image_bytes(1)
     assert image.headers["content-type"] == "image/jpeg"
     assert image.headers["x-content-type-options"] == "nosniff"
     assert image.headers["cache-control"].startswith("private, max-age=")
     assert "default-src 'none'" in image.headers["content-security-policy"]
-    assert image.headers["referrer-policy"] == "no-referrer"
-    made = browser.ask(f"/img/{browser.grant('crop', dataset=key, instance=1, size=96)}")
+    assert image.headers["referrer-policy"] == "same-origin"
+    made = browser.ask(f"{CROP.format(key=key)}?size=96")
     with Image.open(io.BytesIO(made.body)) as picture:
         assert picture.size == (96, 96)
-    token = browser.grant("crop", dataset=key, frame=0, instance=1, size=10**9)
-    with Image.open(io.BytesIO(browser.ask(f"/img/{token}").body)) as picture:
-        assert picture.size == (1024, 1024)
-    same = {"Sec-Fetch-Site": "same-origin"}
-    good = browser.grant("image", dataset=key, frame=1)
-    assert browser.ask(f"/img/{good}", headers=same).status == 200
 
 
-def check_downloads(browser, exports, secret):
-    """Assert that downloads are files below the exports folder alone."""
-    (exports / "made").mkdir(parents=True)
-    (exports / "made" / "a.zip").write_bytes(b"x" * 300_000)
-    secret.write_text("secret")
-    (exports / "made" / "link").symlink_to(secret)
-    fine = browser.ask(f"/download/{browser.grant('download', name='made/a.zip')}")
-    assert fine.status == 200 and fine.body == b"x" * 300_000
-    assert fine.headers["content-disposition"] == 'attachment; filename="a.zip"'
-    assert fine.headers["cache-control"] == "no-store"
-    for name in ("../state/studio.key", "made/link", "made", "a\0", "..\\x"):
-        answer = browser.ask(f"/download/{browser.grant('download', name=name)}")
-        assert answer.status == 404 and b"secret" not in answer.body
+def test_pages_get_their_pictures(near, small_photo_set):
+    check_pictures(Browser(near, user="Ada"), near.key, small_photo_set)
 
 
-def test_pages_get_their_pictures_and_downloads(near, small_photo_set, tmp_path):
-    browser = Browser(near)
-    check_pictures(browser, near.key, small_photo_set)
-    check_downloads(browser, tmp_path / "exports", tmp_path / "secret")
+def test_downloads_are_archives_of_exports_for_those_who_may_export(near, tmp_path):
+    exports, secret = tmp_path / "exports", tmp_path / "secret"
+    exports.mkdir()
+    secret.write_text("of nobody else")
+    (exports / "made.zip").write_bytes(b"x" * 300_000)
+    (exports / "link.zip").symlink_to(secret)
+    (exports / "folder.zip").mkdir()
+    with near.store.session() as session:
+        rows = [
+            JobRow(kind=kind, who="Ada", spec={}, state=state, created=utc_now(), out=out)
+            for kind, state, out in (
+                ("export", "done", "made"),
+                ("export", "running", "made"),
+                ("generate", "done", "made"),
+                *(("export", "done", out) for out in ("link", "folder", "gone")),
+                *(("export", "done", out) for out in ("../secret", "studio", "/etc/passwd")),
+            )
+        ]
+        for row in rows:
+            row.progress, row.message = {}, ""
+        session.add_all(rows)
+        session.flush()
+        fine, *others = [row.id for row in rows]
+    for name, role in (("Ada", "lead"), ("Rea", "reviewer"), ("Vic", "viewer")):
+        set_role(near.store, name, role, by=User(name="x", role="admin"))
+    ada = Browser(near, user="Ada")
+    near.context.keys.put(ada.browsers.name_of(ada.cookie), "shown")
+    archive = ada.ask(f"/api/v1/jobs/{fine}/archive")
+    assert archive.status == 200 and archive.body == b"x" * 300_000
+    assert archive.headers["content-disposition"] == 'attachment; filename="made.zip"'
+    assert archive.headers["cache-control"] == "no-store"
+    for number in (*others, 999):
+        answer = ada.ask(f"/api/v1/jobs/{number}/archive")
+        assert answer.status in (400, 404) and b"nobody else" not in answer.body, number
+    for who, status in (("Rea", 403), ("Vic", 403), ("Eve", 401), ("", 401)):
+        asked = Browser(near, user=who).ask(f"/api/v1/jobs/{fine}/archive")
+        assert asked.status == status and b"xxx" not in asked.body, who
 
 
 def test_what_needs_a_role_is_logged_with_who_tried(near):
@@ -197,23 +187,27 @@ def test_what_needs_a_role_is_logged_with_who_tried(near):
 served = pytest.mark.nightly("a served studio; the table above asks the same guard and routes")
 
 
+@pytest.fixture(scope="module")
+def named(studio):
+    return Browser(studio, user="Ada")
+
+
 @pytest.fixture
-def browser(studio):
+def browser(studio, named):
     before = state_of(studio)
-    yield Browser(studio)
+    yield named
     assert state_of(studio) == before and "Traceback" not in studio.output
 
 
 @served
-def test_the_served_studio_refuses_the_same(browser, studio, studio_set, tmp_path):
+def test_the_served_studio_refuses_the_same(browser, studio, studio_set):
     key = content_key(Dataset(studio_set))
-    named = tokens(browser, key)
     here = f"{NAME}:{studio.port}"
     for path, asked, status, _ in CASES:
         sent = {k: v.replace(f"{NAME}:8501", here) for k, v in asked.get("headers", {}).items()}
         length = sent.get("Content-Length", "0")
         try:
-            answer = browser.ask(path.format(**named), **asked | {"headers": sent})
+            answer = browser.ask(path.format(key=key), **asked | {"headers": sent})
         except (http.client.HTTPException, ConnectionError):
             assert length == "-1"  # the server hung up
             continue
@@ -221,8 +215,6 @@ def test_the_served_studio_refuses_the_same(browser, studio, studio_set, tmp_pat
         assert b"root:" not in answer.body
     eventually(lambda: "a closed path" in log_of(studio), True)
     check_pictures(browser, key, studio_set)
-    check_downloads(browser, studio.exports, tmp_path / "secret")
-    shutil.rmtree(studio.exports / "made")
 
 
 @served
@@ -249,12 +241,12 @@ def test_pages_have_a_policy_and_a_cookie_and_no_secrets(browser, studio):
     assert first.headers["x-frame-options"] == "DENY"
     cookie = first.headers["set-cookie"]
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
-    assert browser.tokens.browser(cookie.split("=", 1)[1].split(";")[0])
+    assert browser.browsers.name_of(cookie.split("=", 1)[1].split(";")[0])
     assert "set-cookie" not in browser.ask("/").headers
     kept = {"If-None-Match": first.headers["etag"]}
     assert browser.ask("/", headers=kept).status == 304
     anew = browser.ask("/", headers=kept, cookie=False)
-    assert anew.status == 200 and browser.tokens.cookie in anew.headers["set-cookie"]
+    assert anew.status == 200 and browser.browsers.cookie in anew.headers["set-cookie"]
     secret = load_secret(studio.db.parent).hex()
     for path in ("/", "/_stcore/host-config", "/_stcore/health", "/healthz"):
         answer = browser.ask(path)

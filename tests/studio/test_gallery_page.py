@@ -47,7 +47,7 @@ def test_the_grid_shows_everybody_with_what_the_table_says(gallery, pages):
         assert cells[row]["name"] == f"frame {frame} · person {instance}"
         assert cells[row]["value"] == f"{table.occluded[row]:.0%}"
         ((url, text),) = cells[row]["pictures"]
-        assert "/img/" in url and text.startswith(f"frame {frame}, person {instance}, ")
+        assert "/crop?" in url and text.startswith(f"frame {frame}, person {instance}, ")
 
 
 def test_a_query_finds_whom_the_command_line_finds(gallery, pages):

@@ -1,40 +1,21 @@
-"""Without sign-in: a typed name makes nobody an admin, the key that the server printed does."""
+"""Cookies and keys: whom they tell apart, who may read them, what a typed name is worth."""
 
 import re
 import stat
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from attackers import log_of
+from attackers import answering, log_of
 from conftest import settled
 from playwright.sync_api import expect
 
+from synthstudio.core.errors import StudioError
 from synthstudio.review.store import backup, open_store
 from synthstudio.review.team.members import set_role
 from synthstudio.review.values import User
-from synthstudio.studio.access import BrowserNames
+from synthstudio.studio.access import BrowserNames, Browsers, load_secret, read_private_file
 from synthstudio.studio.guard import LOG, open_log
 
 in_browser = pytest.mark.nightly("browser journey of a served studio")
-
-
-@contextmanager
-def listening(told):
-    """Serve a port of this machine; keep the cookies that are sent there."""
-
-    class Other(BaseHTTPRequestHandler):
-        def do_GET(self):
-            if self.path == "/":
-                told.append(self.headers.get("Cookie", ""))
-            self.send_response(200)
-            self.end_headers()
-
-    with HTTPServer(("127.0.0.1", 0), Other) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
 
 
 def come(page, studio, name, said, key=""):
@@ -74,11 +55,17 @@ def test_a_typed_name_makes_nobody_admin_and_the_key_does(start_studio, studio_s
     page.get_by_text("Ann · admin").wait_for()
     settled(page)
     assert "key=" not in page.url
-    told: list[str] = []
-    with listening(told) as port:  # another account's program on this machine
+    told = []
+
+    def listen(handler):
+        told.append(handler.headers.get("Cookie", ""))
+        handler.send_response(200)
+        handler.end_headers()
+
+    with answering(listen) as url:  # another account's program on this machine
         for host in ("127.0.0.1", "localhost"):
-            page.goto(f"http://{host}:{port}/")
-    assert told == ["", ""], "cookies"
+            page.goto(url.replace("127.0.0.1", host))
+    assert set(told) == {""}, "cookies"
     studio.restart()
     page.goto(studio.api)
     page.get_by_text("Ann · admin").wait_for()
@@ -99,3 +86,51 @@ def test_nobody_else_reads_what_the_studio_stores(tmp_path):
         open_log(tmp_path / "elsewhere")
         store.close()
     assert len(modes) >= 5 and set(modes.values()) == {0o600}, modes
+
+
+def test_browsers():
+    browsers = Browsers(bytes(range(32)))
+    one, two = browsers.new_cookie(), browsers.new_cookie()
+    again = Browsers(bytes(range(32)))
+    assert browsers.name_of(one) == again.name_of(one) != browsers.name_of(two)
+    for bad in (None, "", "x", one + "x", one.split(".")[0], one[1:], "é", "[" * 2000):
+        assert browsers.name_of(bad) == ""
+    assert Browsers(b"x" * 32).name_of(one) == ""
+    for k, old in enumerate(one):
+        altered = one[:k] + ("A" if old != "A" else "B") + one[k + 1 :]
+        # The last letter has bits that base64 does not use.
+        assert browsers.name_of(altered) in ("", browsers.name_of(one) if k == len(one) - 1 else "")
+
+
+def test_the_key_file_is_made_once_and_for_its_owner_alone(tmp_path, monkeypatch):
+    monkeypatch.delenv("SYNTHSTUDIO_SECRET", raising=False)
+    first = load_secret(tmp_path / "state")
+    path = tmp_path / "state" / "studio.key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and len(first) == 32
+    assert load_secret(tmp_path / "state") == first
+    path.chmod(0o640)
+    with pytest.raises(StudioError, match="chmod 600"):
+        load_secret(tmp_path / "state")
+
+
+def test_the_key_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("SYNTHSTUDIO_SECRET", "k" * 32)
+    assert load_secret(tmp_path / "none") == b"k" * 32
+    assert not (tmp_path / "none").exists()
+    monkeypatch.setenv("SYNTHSTUDIO_SECRET", "short")
+    with pytest.raises(StudioError, match="too short"):
+        load_secret(tmp_path)
+
+
+def test_private_files(tmp_path):
+    path = tmp_path / "secrets.toml"
+    with pytest.raises(StudioError, match="cannot read"):
+        read_private_file(path)
+    path.write_text("x")
+    for mode, fine in ((0o600, True), (0o400, True), (0o644, False), (0o620, False)):
+        path.chmod(mode)
+        if fine:
+            assert read_private_file(path) == "x"
+        else:
+            with pytest.raises(StudioError, match="mode"):
+                read_private_file(path)

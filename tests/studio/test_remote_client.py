@@ -1,13 +1,10 @@
 """`ss.Review` against a studio's API on a port of this machine."""
 
-import threading
 import urllib.request
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
-from attackers import api_studio, on_a_port
+from attackers import answering, api_studio, on_a_port
 from review_ops import refused
 
 import synthstudio as ss
@@ -104,29 +101,6 @@ def test_who_is_not_known(studio):
     ):
         with pytest.raises(ArgumentError, match="not a studio URL"):
             ss.Review(url, "sst_x")
-
-
-@contextmanager
-def answering(answer):
-    """Answer every request in one way, on a port of this machine."""
-
-    class One(BaseHTTPRequestHandler):
-        def do_GET(self):
-            length = int(self.headers.get("Content-Length", 0))
-            self.body = self.rfile.read(length)
-            answer(self)
-
-        do_POST = do_GET
-
-        def log_message(self, *_):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), One) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
 
 
 def says(body, length=None):

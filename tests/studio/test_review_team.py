@@ -9,7 +9,6 @@ import pytest
 from reviewing import reviewed
 
 from synthstudio.core.errors import Refused
-from synthstudio.core.last_used import LastUsed
 from synthstudio.review import history
 from synthstudio.review.leases import SECOND, claim, leases
 from synthstudio.review.models import utc_now
@@ -18,9 +17,6 @@ from synthstudio.review.risk.predictions import Prediction, put_predictions
 from synthstudio.review.settings import set_share
 from synthstudio.review.team.second_review import begin_second_reviews, blinded, blinded_among
 from synthstudio.review.values import FRAME, User
-from synthstudio.studio import server
-from synthstudio.studio.access import Grant
-from synthstudio.studio.drawing import pictures
 from synthstudio.studio.editor import ops as editor_ops
 from synthstudio.studio.editor.ops import HeldLeases, release_decided, renew_leases
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
@@ -213,25 +209,6 @@ def test_queues_do_not_tell_what_is_blinded(review):
     assert list(build_queue(review.store, review.table, ask, who=BEN).rows) == []
     todo = build_queue(review.store, review.table, QueueRequest(queue="all", todo=True), who=BEN)
     assert row not in todo.rows and len(todo.rows) == review.table.people - 1
-
-
-def test_crops_do_not_draw_what_is_blinded(review):
-    person = second_look(review)
-    source = pictures.read_source(review.dataset, review.frames.skeleton)
-    key, table = review.table.key, review.table
-    roles = {"Ada": "reviewer", "Ben": "reviewer", "Lea": "lead"}
-    open_set = SimpleNamespace(key=key, source=source, table=table, table_if_read=table)
-    ctx = SimpleNamespace(sets={key: open_set}, store=review.store, role_of=roles.get)
-    ctx.cache = LastUsed(10_000_000, len)
-    at = {"frame": person.frame, "instance": person.instance, "size": 256, "labels": True}
-
-    def crop(user, revision=2):
-        grant = Grant(kind="crop", dataset=key, user=user, browser="b", revision=revision, **at)
-        return bytes(server._picture(ctx, grant).body)
-
-    assert crop("Ada") == crop("Lea") != crop("Ada", revision=0)
-    assert crop("Ben") == crop("Ada", revision=0)
-    assert crop("Ada") != crop("Ben")  # nor by what is kept
 
 
 # ---- the queue of a network's least sure joints

@@ -16,7 +16,7 @@ from waiting import wait_for
 from synthstudio.core.errors import StudioError
 from synthstudio.core.places import is_local
 from synthstudio.studio import server, settings
-from synthstudio.studio.access import Tokens
+from synthstudio.studio.access import Browsers
 from synthstudio.studio.context import Context
 from synthstudio.studio.guard import Guard, Policy, cookies
 
@@ -132,7 +132,7 @@ def test_by_tls_every_cookie_is_for_tls_alone():
 
 def requested(*, signed_in, user=None, cookie=b"", **scope):
     """Return the status with which a guard answers one request, and the cookie that it sets."""
-    tokens = Tokens(b"k" * 32)
+    browsers = Browsers(b"k" * 32)
     policy = Policy(
         signed_in=signed_in,
         hosts=("studio.example", "127.0.0.1"),
@@ -147,9 +147,9 @@ def requested(*, signed_in, user=None, cookie=b"", **scope):
         headers = [(b"set-cookie", cookie)] if cookie else []
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    mine = f"{tokens.cookie}={tokens.new_browser()}"
+    mine = f"{browsers.cookie}={browsers.new_cookie()}"
     asked = {"path": "/", "headers": [("host", f"{NAME}:8501"), ("cookie", mine)]} | scope
-    answer = run_apart(request(Guard(app, policy=policy, tokens=tokens), **asked))
+    answer = run_apart(request(Guard(app, policy=policy, browsers=browsers), **asked))
     return answer.status, answer.headers.get("set-cookie", "")
 
 

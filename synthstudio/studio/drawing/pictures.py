@@ -24,7 +24,6 @@ from synthstudio.review.values import JointLabel
 from synthstudio.studio.drawing.marks import JointMarks, draw_marks
 
 U8 = NDArray[np.uint8]
-MAX_SIZE_PX = 1024
 _QUALITY = 88
 _MARGIN = 0.18
 _FRAMES = ["index", "file_name", "group_id", "variant", "layers", "width_px", "height_px"]
@@ -141,7 +140,7 @@ def crop(
         shown = labels_from_table(table, frame, instance)
     rgb = decode_rgb(image(source, frame), f"frame {frame}")
     x0, y0, side = _square(_box(shown, rgb.shape))
-    picture = _window(rgb, x0, y0, side, min(max(size, 16), MAX_SIZE_PX))
+    picture = _window(rgb, x0, y0, side, size)
     if labels:
         found = _labels(shown, source.skeleton, changed or {})
         scale = picture.shape[0] / side
@@ -152,7 +151,7 @@ def crop(
 def small(source: Source, frame: int, *, size: int) -> bytes:
     """Return a whole frame as JPEG, its longest side `size` px."""
     rgb = decode_rgb(image(source, frame), f"frame {frame}")
-    scale = min(max(size, 16), MAX_SIZE_PX) / max(rgb.shape[:2])
+    scale = size / max(rgb.shape[:2])
     wide, high = (max(1, round(side * scale)) for side in (rgb.shape[1], rgb.shape[0]))
     return encode_jpeg(resample(rgb, (0, 0, rgb.shape[1], rgb.shape[0]), (wide, high)), _QUALITY)
 

@@ -31,7 +31,8 @@ from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
 from synthstudio.review.team.second_review import blinded
 from synthstudio.review.values import User
-from synthstudio.studio.context import Context, OpenSet, image_url
+from synthstudio.studio.components import API
+from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.gallery.filters import Form, form_from_query, query_text
 
 I64 = NDArray[np.int64]
@@ -285,28 +286,14 @@ def columns_of(ctx: Context, chosen: OpenSet, me: User) -> Columns:
 
 
 def crop_url(
-    ctx: Context,
-    me: User,
-    chosen: OpenSet,
-    columns: Columns,
-    row: int,
-    *,
-    labels: bool,
-    frame: int | None = None,
+    chosen: OpenSet, columns: Columns, row: int, *, labels: bool, frame: int | None = None
 ) -> str:
     """Return the address of a person's crop, also from another `frame`; new after each edit."""
-    edited = float(columns["edited"][row])
-    return image_url(
-        ctx,
-        me,
-        chosen,
-        kind="crop",
-        frame=chosen.table.frame[row] if frame is None else frame,
-        instance=chosen.table.instance[row],
-        size=_CROP_PX,
-        labels=labels,
-        revision=int(edited * 1000) if labels and np.isfinite(edited) else 0,
-    )
+    edited, table = float(columns["edited"][row]), chosen.table
+    frame = int(table.frame[row]) if frame is None else frame
+    person = f"{API}/sets/{chosen.key}/people/{frame}/{int(table.instance[row])}"
+    number = int(edited * 1000) if labels and np.isfinite(edited) else 0
+    return f"{person}/crop?size={_CROP_PX}&labels={str(labels).lower()}&edited={number}"
 
 
 def clear_columns() -> None:

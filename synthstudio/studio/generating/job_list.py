@@ -9,7 +9,8 @@ import streamlit as st
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.places import resolved
 from synthstudio.review.values import User, may
-from synthstudio.studio.context import Context, download_url
+from synthstudio.studio.components import API
+from synthstudio.studio.context import Context
 from synthstudio.studio.jobs import job_store, scheduler
 from synthstudio.studio.jobs.job_store import Job
 from synthstudio.studio.jobs.orders import archive_path, output_folder
@@ -80,7 +81,7 @@ def _buttons(ctx: Context, me: User, job: Job) -> None:
         if job.state == "done" and job.kind != "export":
             _open_link(ctx, job)
         if job.state == "done" and job.kind == "export" and may(me.role, "export"):
-            download_link(ctx, me, job)
+            download_link(ctx, job)
 
 
 def _do(action: object) -> None:
@@ -103,15 +104,16 @@ def _open_link(ctx: Context, job: Job) -> None:
     st.caption("The folder no longer exists.")
 
 
-def download_link(ctx: Context, me: User, job: Job) -> None:
+def download_link(ctx: Context, job: Job) -> None:
     path = archive_path(output_folder(ctx.settings, job.out))
     try:
         size = path.stat().st_size
-        url = download_url(ctx, me, path.name)
-    except (OSError, SynthStudioError):
+    except OSError:
         st.caption("The file no longer exists.")
         return
-    st.link_button(f"Download {plain(path.name)} ({bytes_text(size)})", url)
+    st.link_button(
+        f"Download {plain(path.name)} ({bytes_text(size)})", f"{API}/jobs/{job.id}/archive"
+    )
 
 
 def progress_text(job: Job) -> str:

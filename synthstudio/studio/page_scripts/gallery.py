@@ -182,7 +182,7 @@ def _people(
 ) -> None:
     if state.labels:
         st.html(legend_html())
-    cells = [_cell(ctx, me, state, chosen, found, row) for row in found.page.rows.tolist()]
+    cells = [_cell(state, chosen, found, row) for row in found.page.rows.tolist()]
     page = found.page
     above = st.container() if state.picking else None
     opened, picked = people_grid(
@@ -210,15 +210,13 @@ def _people(
                 st.rerun()
 
 
-def _cell(
-    ctx: Context, me: User, state: GalleryState, chosen: OpenSet, found: SearchResult, row: int
-) -> Cell:
+def _cell(state: GalleryState, chosen: OpenSet, found: SearchResult, row: int) -> Cell:
     table, columns = found.table, found.columns
     frame, instance = int(table.frame[row]), int(table.instance[row])
     status, fraction = str(columns["status"][row]), float(table.occluded[row])
     where = f"frame {frame}, person {instance}"
     hidden = f"{percent(fraction)} occluded" if percent(fraction) else "occlusion unknown"
-    crop = functools.partial(crop_url, ctx, me, chosen, columns, row)
+    crop = functools.partial(crop_url, chosen, columns, row)
     pictures = [(crop(labels=state.labels), f"{where}, {hidden}, {status}")]
     if state.clean:
         clean = _clean(chosen, frame, instance)

@@ -11,7 +11,8 @@ from synthstudio.core.amounts import frames_text, people_text
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.review.values import User, may
 from synthstudio.studio import guard
-from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
+from synthstudio.studio.components import API
+from synthstudio.studio.context import Context, OpenSet, context, current_user
 from synthstudio.studio.generating.job_list import bytes_text, job_list, seconds_text
 from synthstudio.studio.generating.photo_sets import photo_set_form
 from synthstudio.studio.jobs import job_store
@@ -100,7 +101,7 @@ def _set(ctx: Context, me: User, found: OpenSet, title: str) -> None:
     picture, details, buttons = st.columns([2, 7, 3], gap="medium")
     with picture:
         if first is not None:
-            url = image_url(ctx, me, found, kind="image", frame=first)
+            url = f"{API}/sets/{found.key}/frames/{first}/image"
             st.html(f'<img src="{url}" alt="frame {first}" style="width:100%;border-radius:6px">')
     with details:
         st.markdown(f"##### {plain(title)}")

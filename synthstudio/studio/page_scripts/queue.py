@@ -66,7 +66,7 @@ def main() -> None:
             good=True,
         )
         return
-    _people(ctx, me, chosen, order, columns, places)
+    _people(chosen, order, columns, places)
 
 
 def _progress(
@@ -153,13 +153,11 @@ def rest_words(found: Estimate) -> str:
     return "; ".join(parts) + "."
 
 
-def _people(
-    ctx: Context, me: User, chosen: OpenSet, order: Order, columns: Columns, places: np.ndarray
-) -> None:
+def _people(chosen: OpenSet, order: Order, columns: Columns, places: np.ndarray) -> None:
     st.html(legend_html())
     number = int(st.session_state.get("queue_page", 0))
     page = page_of(places, number=number, size=_SIZE)
-    cells = [_cell(ctx, me, chosen, order, columns, int(place)) for place in page.rows]
+    cells = [_cell(chosen, order, columns, int(place)) for place in page.rows]
     opened, _ = people_grid(
         cells,
         key="queue_grid",
@@ -176,15 +174,13 @@ def _turn(number: int) -> None:
     st.session_state["queue_page"] = number
 
 
-def _cell(
-    ctx: Context, me: User, chosen: OpenSet, order: Order, columns: Columns, place: int
-) -> Cell:
+def _cell(chosen: OpenSet, order: Order, columns: Columns, place: int) -> Cell:
     row = int(order.rows[place])
     table = order.risk.table
     frame, instance = int(table.frame[row]), int(table.instance[row])
     status, score = str(columns["status"][row]), float(order.risk.score[row])
     reasons = tuple(order.reasons(place)[:3])
-    address = crop_url(ctx, me, chosen, columns, row, labels=True)
+    address = crop_url(chosen, columns, row, labels=True)
     return Cell(
         frame=frame,
         instance=instance,

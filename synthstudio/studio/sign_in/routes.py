@@ -57,7 +57,7 @@ def account_of(ctx: Context) -> guard.UserOf:
     """Return what tells who signed in by a password with a request's cookies."""
 
     def user_of(cookies: Mapping[str, str]) -> str | None:
-        return read_session(ctx.store, cookies.get(ctx.tokens.session_cookie, ""))
+        return read_session(ctx.store, cookies.get(ctx.browsers.session_cookie, ""))
 
     return user_of
 
@@ -176,7 +176,7 @@ def _signed_in(
     ctx: Context, request: Request, name: str, password: str, *, to: str = "/"
 ) -> Response | None:
     """Return the way on, with the cookie of a new session; None for a wrong password."""
-    cookie = ctx.tokens.session_cookie
+    cookie = ctx.browsers.session_cookie
     old = guard.cookies(guard.header_map(request.scope)).get(cookie, "")
     secret = ctx.names_key
     text = sign_in(ctx.store, name, password, address=_client(request), secret=secret, old=old)

@@ -36,7 +36,7 @@ _DRAW_ANEW = BackMsg(rerun_script=ClientState()).SerializeToString()
 _AGAIN_S = (0.2, 1.0, 3.0)
 """How long one waits after each time that the store could not say who signed in."""
 _PROTOCOLS = b"sec-websocket-protocol"
-_OURS = (SIGN_IN_PAGE, CODE_PAGE, "/api", "/img/", "/download/", "/healthz")
+_OURS = (SIGN_IN_PAGE, CODE_PAGE, "/api", "/healthz")
 _NO_PAGES = (*_OURS, "/_stcore/", "/static/", "/media/", "/component/")
 
 

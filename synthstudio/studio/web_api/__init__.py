@@ -1,1 +1,1 @@
-"""The studio for programs: `/api/v1`, with tokens instead of cookies."""
+"""The API `/api/v1`: for programs, and for the pages' editor, pictures and downloads."""

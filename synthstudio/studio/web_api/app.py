@@ -132,7 +132,7 @@ class Authenticator:
     def _by_page(self, ctx: Context, request: Request) -> Call | None:
         """Return the call of one of our pages: by whoever uses this browser now."""
         sent = guard.cookies(guard.header_map(request.scope))
-        browser = ctx.tokens.browser(sent.get(ctx.tokens.cookie))
+        browser = ctx.browsers.name_of(sent.get(ctx.browsers.cookie))
         given = request.headers.get(_USER)
         if not browser or (given is None and request.method not in ("GET", "HEAD")):
             return None

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query
-from pydantic import Field
-from starlette.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import FileResponse, Response
 
-from synthstudio.core.errors import Refused
+from synthstudio.core.errors import FormatError, Refused
+from synthstudio.core.safe_files import file_inside
 from synthstudio.review.check import labels_of
 from synthstudio.review.comments import Listed, thread_list, threads_in
 from synthstudio.review.history import (
@@ -37,6 +38,8 @@ from synthstudio.review.values import (
 )
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.drawing import pictures
+from synthstudio.studio.jobs import job_store
+from synthstudio.studio.jobs.orders import archive_path, output_folder
 from synthstudio.studio.overview import count_people
 from synthstudio.studio.web_api.calls import (
     MAX_NUMBER,
@@ -48,6 +51,7 @@ from synthstudio.studio.web_api.calls import (
     Paged,
     Pair,
     SetCall,
+    needs,
 )
 
 router = APIRouter()
@@ -139,6 +143,7 @@ _PICTURE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
 }
 _THUMB_PX = 96
+MAX_CROP_PX = 1024
 
 
 @router.get(f"{_SET}/frames/{{frame}}/{{kind}}", response_class=Response)
@@ -159,6 +164,50 @@ def picture(
     else:
         data, media = pictures.image(source, index), pictures.media_type(source, index)
     return Response(data, media_type=media, headers=_PICTURE_HEADERS)
+
+
+class CropQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    size: int = Field(256, ge=16, le=MAX_CROP_PX, description="its side, px")
+    labels: bool = Field(False, description="draw the labels as they stand")
+    edited: int = Field(0, description="any number; another one passes by a browser's cache")
+
+
+@router.get(f"{_SET}/people/{{frame}}/{{instance}}/crop", response_class=Response)
+def crop(
+    call: OnSet, frame: Number, instance: Number, query: Annotated[CropQuery, Query()]
+) -> Response:
+    """A person cut out as a JPEG; where a second review is blind, with the labels on disk."""
+    chosen, pair = call.chosen, (call.frame(frame), instance)
+    now = states(call.ctx.store, chosen.key, people=[pair], masks=False) if query.labels else {}
+    state = None if pair not in now or call.hidden([pair]) else now[pair]
+    revision = 0 if state is None else state.revision
+    data = call.ctx.cache.get_or(
+        (chosen.key, *pair, query.size, query.labels, revision),
+        lambda: pictures.crop(
+            chosen.source,
+            *pair,
+            size=query.size,
+            labels=query.labels,
+            changed=None if state is None else state.joints,
+            table=chosen.table_if_read,
+        ),
+    )
+    return Response(data, media_type="image/jpeg", headers=_PICTURE_HEADERS)
+
+
+@router.get("/jobs/{job}/archive", response_class=FileResponse, dependencies=[needs("export")])
+def archive(call: AnyCall, job: Number) -> FileResponse:
+    """The archive that an export wrote."""
+    found, settings = job_store.job(call.ctx.store, job), call.ctx.settings
+    if found.kind != "export" or found.state != "done":
+        raise Refused("not a finished export", where=f"job {job}", reason="gone")
+    name = archive_path(output_folder(settings, found.out)).name
+    try:
+        path = file_inside(settings.exports, name, where=f"job {job}")
+    except FormatError as error:
+        raise Refused("its file no longer exists", where=f"job {job}", reason="gone") from error
+    return FileResponse(path, filename=name, media_type="application/zip")
 
 
 class PeoplePage(Page):
