@@ -5,35 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 from samples import sampled
+from wardrobe_people import person
 
-from synthstudio.body import anny
 from synthstudio.body import anny as module
 from synthstudio.body.anny import load
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.pose_library import library
-from synthstudio.body.wardrobe import garments
-from synthstudio.core.rng import stream
-from synthstudio.core.spec import GarmentSpec, Look, Material, PersonSpec, Phenotype, PoseSpec
-
-
-def _garment(kind):
-    found = next(g for g in garments() if g.kind == kind)
-    shape = {name: low + (high - low) / 2 for name, (low, high) in found.shape.items()}
-    return GarmentSpec(kind=kind, shape=shape, material=Material(kind="cloth"))
+from synthstudio.core.spec import PoseSpec
 
 
 def _person(pose_name="stand_relaxed", **changes):
-    pose = next(pose for pose in library() if pose.name == pose_name)
     kinds = ("t_shirt", "trousers", "sneakers", "short_hair")
-    shape = {"gender": 0.0, "age": 0.6, "muscle": 0.5, "weight": 0.5, "height": 0.4}
-    person = PersonSpec(
-        identity="someone",
-        phenotype=Phenotype(**shape, proportions=0.5),
-        look=LOOK,
-        pose=PoseSpec(name=pose.name, family=pose.family, angles_rad=pose.angles_rad),
-        outfit=tuple(_garment(kind) for kind in kinds),
-    )
-    return dataclasses.replace(person, **changes)
+    return dataclasses.replace(person("man", pose_name, *kinds), **changes)
 
 
 def _lowest(posed):
@@ -51,28 +34,28 @@ def _forget():
 
 @pytest.mark.parametrize("pose", sampled((pose.name for pose in library()), 8))
 def test_every_pose_stands_on_the_floor_after_its_drop(pose):
-    body, person = load(), _person(pose)
-    down = dataclasses.replace(person, position_m=(0.3, -0.2, body.drop_m(person)), yaw_rad=1.0)
+    body, who = load(), _person(pose)
+    down = dataclasses.replace(who, position_m=(0.3, -0.2, body.drop_m(who)), yaw_rad=1.0)
     posed = body.posed(down, instance=1)
     assert _lowest(posed) == pytest.approx(0, abs=2e-6)
     assert all(np.isfinite(surface.vertices_m).all() for surface in posed.surfaces)
 
 
 def test_joints_are_the_regressors_and_do_not_depend_on_clothes():
-    body, person = load(), _person("throw")
-    bare = bare_body(load_atlas(), person.phenotype, person.pose.angles_rad)
-    np.testing.assert_array_equal(body.joints_m(person), bare.joints_m[:23])
-    placed = dataclasses.replace(person, position_m=(1.0, 2.0, 3.0))
+    body, who = load(), _person("throw")
+    bare = bare_body(load_atlas(), who.phenotype, who.pose.angles_rad)
+    np.testing.assert_array_equal(body.joints_m(who), bare.joints_m[:23])
+    placed = dataclasses.replace(who, position_m=(1.0, 2.0, 3.0))
     np.testing.assert_allclose(
         body.joints_m(placed), bare.joints_m[:23] + np.array([1, 2, 3]), atol=1e-12
     )
 
 
 def test_yaw_and_position_move_everything_rigidly():
-    body, person = load(), _person("kick")
-    here = body.posed(person, instance=1)
+    body, who = load(), _person("kick")
+    here = body.posed(who, instance=1)
     there = body.posed(
-        dataclasses.replace(person, position_m=(3.0, -2.0, 0.9), yaw_rad=0.7), instance=2
+        dataclasses.replace(who, position_m=(3.0, -2.0, 0.9), yaw_rad=0.7), instance=2
     )
     c, s = np.cos(0.7), np.sin(0.7)
     turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
@@ -94,38 +77,22 @@ def test_yaw_and_position_move_everything_rigidly():
 
 
 def test_cached_and_fresh_answers_are_the_same_bytes():
-    body, person = load(), _person("lunge", position_m=(0.5, 0.5, 0.8), yaw_rad=-0.4)
+    body, who = load(), _person("lunge", position_m=(0.5, 0.5, 0.8), yaw_rad=-0.4)
     _forget()
-    drop_first = body.drop_m(person)
-    one = body.posed(person, instance=1)
+    drop_first = body.drop_m(who)
+    one = body.posed(who, instance=1)
     _forget()
-    other = body.posed(person, instance=1)
-    assert body.drop_m(person) == drop_first
+    other = body.posed(who, instance=1)
+    assert body.drop_m(who) == drop_first
     np.testing.assert_array_equal(one.joints_m, other.joints_m)
     np.testing.assert_array_equal(one.patches.points_m, other.patches.points_m)
     for a, b in zip(one.surfaces, other.surfaces, strict=True):
         assert a.vertices_m.tobytes() == b.vertices_m.tobytes()
 
 
-# Test palms ------------------------------------------------------------------------------
-
-LOOK = Look(skin_rgb=(0.5, 0.4, 0.3), hair_rgb=(0.1, 0.1, 0.1), iris_rgb=(0.2, 0.1, 0.1))
-
-
-def _phenotype(number: int) -> Phenotype:
-    rng = stream(7, "palms", number)
-    values = {name: 0.3 + 0.4 * float(rng.random()) for name in ("muscle", "weight", "height")}
-    return Phenotype(gender=float(number % 2), age=0.7, proportions=0.5, **values)
-
-
-def _holder(angles, number=0, **more):
-    pose = PoseSpec(name="test", family="test", angles_rad=angles)
-    person = PersonSpec(identity="p", phenotype=_phenotype(number), look=LOOK, pose=pose, outfit=())
-    return dataclasses.replace(person, **more)
-
-
 def test_hanging_arms_have_palms_to_the_thighs_and_thumbs_ahead():
-    left, right = anny.load().palms_m(_holder({}))
+    hanging = PoseSpec(name="test", family="test", angles_rad={})
+    left, right = load().palms_m(_person(pose=hanging))
     assert left[:3, 2] @ [-1, 0, 0] > 0.95 and right[:3, 2] @ [1, 0, 0] > 0.95
     assert left[:3, 0] @ [0, -1, 0] > 0.9 and right[:3, 0] @ [0, -1, 0] > 0.9
     assert left[:3, 1] @ [0, 0, 1] > 0.9, "to the wrist"

@@ -8,6 +8,7 @@ from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.pose_library import library
 from synthstudio.body.poses import bone_rotations, mirrored
 from synthstudio.core.scene import PARTS
+from synthstudio.core.skeleton import JOINTS as EVERY
 from synthstudio.core.skeleton import SKELETONS
 from synthstudio.core.spec import Phenotype
 
@@ -84,3 +85,18 @@ def test_mirrored_angles_give_mirrored_joints(shape, name):
     other = bare_body(atlas, shape, mirrored(angles)).joints_m
     np.testing.assert_allclose(other[flip] * (-1, 1, 1), one, atol=1e-3)
     assert np.abs(other - one).max() > 0.05  # the pose itself is not symmetric
+
+
+def test_a_joint_stays_where_its_bone_turns():
+    straight, bent = (
+        bare_body(load_atlas(), MAN, {"left_elbow_flexion": angle, "right_knee_flexion": angle})
+        for angle in (0.0, 2.0)
+    )
+    for joint in ("left_elbow", "right_knee"):
+        j = EVERY.index(joint)
+        apart = straight.kinematic_joints_m[j] - bent.kinematic_joints_m[j]
+        assert np.linalg.norm(apart) < 1e-5
+        assert np.linalg.norm(straight.joints_m[j] - bent.joints_m[j]) > 0.01
+    wrist = EVERY.index("left_wrist")
+    moved = straight.kinematic_joints_m[wrist] - bent.kinematic_joints_m[wrist]
+    assert np.linalg.norm(moved) > 0.2

@@ -1,14 +1,13 @@
 """The BVH reader: what it reads, and one clear error for everything else."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from walk_bvh import walk_bvh
+from walks import walk_bvh
 
 from synthstudio.body import bvh
 from synthstudio.body.bvh import parse_bvh, read_bvh
@@ -40,12 +39,6 @@ def test_a_walk_is_read_in_our_axes_and_metres():
     assert at[role["left_hip"], 0] > at[role["right_hip"], 0]  # x is to the person's left
     assert at[role["left_toe"], 1] < at[role["left_ankle"], 1] - 0.05  # people face -y
     assert motion.root_m[-1, 1] - motion.root_m[0, 1] == pytest.approx(-3.75 * LEG_M / 0.84)
-
-
-def test_the_scenes_walk_is_the_one_that_is_made_here():
-    path = Path(__file__).parents[2] / "scenes" / "motions" / "stroll.bvh"
-    assert path.read_text() == walk_bvh()
-    assert read_bvh(path).seconds == pytest.approx(3.0, abs=1e-3)
 
 
 def test_channels_may_come_in_any_order():
@@ -184,3 +177,114 @@ def test_whatever_is_changed_it_is_read_or_refused(data):
     except AssetError:
         return
     assert np.isfinite(motion.rotations).all() and np.isfinite(motion.places_m()).all()
+
+
+# Joints that jump
+
+FRAMES = 60
+LONG = walk_bvh(frames=FRAMES).splitlines()
+START = len(LONG) - FRAMES
+NAMES = re.findall(r"(?:ROOT|JOINT) (\w+)", WALK)
+
+
+def turned(joint, curve, fps=30.0):
+    """Return a walk in which a joint turns by more about x, in degrees a frame."""
+    values = np.array([line.split() for line in LONG[START:]], float)
+    values[:, 4 + 3 * NAMES.index(joint)] += curve
+    head = [line.replace("0.033333", f"{1 / fps:.6f}") for line in LONG[:START]]
+    return "\n".join([*head, *(" ".join(f"{v:.2f}" for v in row) for row in values)])
+
+
+@pytest.mark.parametrize("fps", [30.0, 60.0, 120.0])
+@pytest.mark.parametrize("joint", ["Hips", "LeftKnee", "RightElbow", "LeftShoulder", "Chest2"])
+def test_flips_by_thousands_of_degrees_name_line_and_joint(joint, fps):
+    flips = np.zeros(FRAMES)
+    flips[20:40:2] = 10_000
+    told = fault(turned(joint, flips, fps))
+    assert told.startswith(f"walk.bvh:{START + 20 + 1}: a joint jumps as none can")
+    assert re.search(rf"got {joint} turns \d\d degrees within .* s before frame 21;", told)
+    assert "whole file: 20" in told and "Mend those frames" in told
+
+
+def test_a_joint_that_stays_turned_jumped_too():
+    stays = np.where(np.arange(FRAMES) < 30, 0.0, 170.0)
+    told = fault(turned("LeftKnee", stays))
+    assert re.search(r"LeftKnee turns 1[67]\d degrees.* file: 1\.", told)
+
+
+def test_whole_turns_are_the_same_pose():
+    """Angles may run on, or start again at 180: a file's own number is no matter."""
+    whole = 360.0 * np.array([(7 * k * k) % 57 - 28 for k in range(FRAMES)])
+    own = parsed("\n".join(LONG))
+    for joint in ("Hips", "LeftKnee", "Chest2", "RightWrist"):
+        other = parsed(turned(joint, whole))
+        np.testing.assert_allclose(other.rotations, own.rotations, atol=1e-9)
+
+
+# Files as other tools write them
+
+PLACES = "Xposition Yposition Zposition"
+TURNS = "Zrotation Xrotation Yrotation"
+LINES = walk_bvh(frames=12).splitlines()
+ROWS = [line.split() for line in LINES[-12:]]
+PLAIN = parse_bvh("\n".join(LINES), where="plain")
+
+
+def wrapped(*, offset, kind, root, name):
+    """BVH text of the walk under a root; `kind`: whether positions replace OFFSET or are added."""
+    tree = "\n".join(LINES[1:-15]).replace("ROOT Hips", "JOINT Hips")
+    tree = tree.replace("OFFSET 0 0 0", f"OFFSET {offset[0]} {offset[1]} {offset[2]}", 1)
+    channels = {"none": "0", "turns": f"3 {TURNS}", "all": f"6 {PLACES} {TURNS}"}[root]
+    own = {"none": [], "turns": ["0"] * 3, "all": ["0"] * 6}[root]
+    rows = []
+    for row in ROWS:
+        less = (0, 0, 0) if kind == "replaced" else offset
+        place = [f"{float(v) - o:.2f}" for v, o in zip(row[:3], less, strict=True)]
+        rows.append(" ".join([*own, *place, *row[3:]]))
+    head = f"HIERARCHY\nROOT {name}\n{{\nOFFSET 0 0 0\nCHANNELS {channels}\n{tree}\n}}"
+    return "\n".join([head, *LINES[-15:-12], *rows]) + "\n"
+
+
+def same_path(motion: Motion) -> None:
+    own, want = (m.places_m()[:, m.roles["hips"]] for m in (motion, PLAIN))
+    np.testing.assert_allclose(own - own[0], want - want[0], atol=1e-9)
+    assert np.ptp(want[:, 2]) > 0.01 and np.ptp(want[:, 1]) > 0.3
+    np.testing.assert_allclose(np.ptp(motion.root_m, axis=0), np.ptp(PLAIN.root_m, axis=0))
+
+
+@pytest.mark.parametrize("name", ["Reference", "Armature", "mixamorig:Root"])
+@pytest.mark.parametrize("root", ["none", "turns", "all"])
+@pytest.mark.parametrize(
+    ("offset", "kind"),
+    [
+        ((0, 0, 0), "replaced"),
+        ((0, 92, 0), "replaced"),
+        ((0, 92, 0), "added"),
+        ((3, 90, 1), "added"),
+    ],
+)
+def test_hips_under_a_root_keep_their_path(offset, kind, root, name):
+    same_path(parse_bvh(wrapped(offset=offset, kind=kind, root=root, name=name), where="a"))
+
+
+def test_positions_of_joints_below_the_hips_change_no_bone() -> None:
+    spot = "JOINT LeftKnee\n    {\n      OFFSET 0 -42 0\n      CHANNELS "
+    text = "\n".join(LINES[:-12])
+    assert spot in text
+    text = text.replace(f"{spot}3 {TURNS}", f"{spot}6 {PLACES} {TURNS}")
+    rows = [" ".join([*row[:9], "1", "-43", "2", *row[9:]]) for row in ROWS]
+    motion = parse_bvh("\n".join([text, *rows]) + "\n", where="a")
+    np.testing.assert_array_equal(motion.offsets_m, PLAIN.offsets_m)
+    np.testing.assert_array_equal(motion.rotations, PLAIN.rotations)
+    np.testing.assert_array_equal(motion.root_m, PLAIN.root_m)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_encodings_and_line_ends_of_other_systems(tmp_path, encoding: str, newline: str) -> None:
+    text = "\n".join(LINES) + "\n"
+    if encoding != "ascii":
+        text = re.sub(r"JOINT LeftToe", "JOINT Zehe_ü", text)
+    path = tmp_path / "a.bvh"
+    path.write_bytes(text.replace("\n", newline).encode(encoding))
+    np.testing.assert_array_equal(read_bvh(path).root_m, PLAIN.root_m)

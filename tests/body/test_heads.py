@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 from wardrobe_people import PHENOTYPES, dress, dressed, person
 
-from synthstudio.body.atlas import Atlas, bare_body, load_atlas
+from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.face import EXPRESSIONS
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import PARTS, Surface
@@ -18,13 +18,7 @@ HEAD = 1 << PARTS.index("head")
 MASK_OVER_NOSE_M = 0.002
 
 
-@pytest.fixture(scope="module")
-def atlas() -> Atlas:
-    return load_atlas()
-
-
 def named(surfaces: tuple[Surface, ...], name: str) -> list[Surface]:
-    """Return the surfaces of that name."""
     return [s for s in surfaces if s.name == name]
 
 
@@ -36,34 +30,32 @@ def with_face(spec: PersonSpec, face: dict[str, float]) -> PersonSpec:
     return replace(spec, pose=replace(spec.pose, face=face))
 
 
-def bare(atlas: Atlas, spec: PersonSpec) -> np.ndarray:
-    """Return the posed vertices of a person with its face."""
-    return bare_body(atlas, spec.phenotype, spec.pose.angles_rad, (), spec.pose.face).vertices_m
-
-
-# What is worn ----------------------------------------------------------------------------
+def bare(spec: PersonSpec) -> np.ndarray:
+    angles, face = spec.pose.angles_rad, spec.pose.face
+    return bare_body(load_atlas(), spec.phenotype, angles, (), face).vertices_m
 
 
 @pytest.mark.parametrize("phenotype", sorted(PHENOTYPES))
-def test_a_mask_covers_nose_mouth_and_chin_and_leaves_eyes(atlas, phenotype):
+def test_a_mask_covers_nose_mouth_and_chin_and_leaves_eyes(phenotype):
     spec = wearing("medical_mask", "full_beard", phenotype=phenotype)
-    surfaces = dressed(atlas, spec).surfaces
+    surfaces = dressed(spec).surfaces
     assert not named(surfaces, "full_beard")  # below the mask
     sheet = max(named(surfaces, "medical_mask"), key=lambda s: len(s.faces))
     assert not (sheet.covers & HEAD).any()  # so it hides the nose
-    skin = bare(atlas, spec)
+    skin = bare(spec)
     at, front = sheet.vertices_m, skin[:, 1]
-    for part in (atlas.masks["lips"] > 0.9, _near(atlas, (0.0, -0.146, 0.610), 0.008)):
+    for part in (load_atlas().masks["lips"] > 0.9, _near((0.0, -0.146, 0.610), 0.008)):
         ahead = _depth(at, skin[part])
         assert (front[part] - ahead > MASK_OVER_NOSE_M - 0.006).mean() > 0.9
-    eyes = np.concatenate([skin[np.unique(atlas.groups[f"{s}_eye"])] for s in ("left", "right")])
+    groups = load_atlas().groups
+    eyes = np.concatenate([skin[np.unique(groups[f"{s}_eye"])] for s in ("left", "right")])
     assert at[:, 2].max() < eyes[:, 2].mean()
 
 
-def _near(atlas: Atlas, centre: tuple[float, float, float], radius: float) -> np.ndarray:
-    near = np.linalg.norm(atlas.template_m - np.array(centre), axis=1) < radius
-    skin = np.isin(np.arange(len(near)), np.unique(atlas.body_faces[atlas.skin_face]))
-    return near & skin & (atlas.masks["inside-mouth"] < 0.2)
+def _near(centre: tuple[float, float, float], radius: float) -> np.ndarray:
+    near = np.linalg.norm(load_atlas().template_m - np.array(centre), axis=1) < radius
+    skin = np.isin(np.arange(len(near)), np.unique(load_atlas().body_faces[load_atlas().skin_face]))
+    return near & skin & (load_atlas().masks["inside-mouth"] < 0.2)
 
 
 def _depth(sheet: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -72,20 +64,17 @@ def _depth(sheet: np.ndarray, points: np.ndarray) -> np.ndarray:
     return sheet[near, 1]
 
 
-# Faces -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("face", [{"grin": 0.5}, {"jawOpen": 1.5}, {"jawOpen": float("nan")}])
-def test_a_wrong_face_is_refused(atlas, face):
+def test_a_wrong_face_is_refused(face):
     with pytest.raises(RecipeError, match="face unit"):
-        bare(atlas, with_face(wearing(), face))
+        bare(with_face(wearing(), face))
 
 
-def test_rotation_centres_do_not_know_faces_and_teeth_show(atlas):
+def test_rotation_centres_do_not_know_faces_and_teeth_show():
     spec = with_face(wearing(), EXPRESSIONS["shout"])
     angles = spec.pose.angles_rad
-    still = bare_body(atlas, spec.phenotype, angles)
-    loud = bare_body(atlas, spec.phenotype, angles, (), spec.pose.face)
+    still = bare_body(load_atlas(), spec.phenotype, angles)
+    loud = bare_body(load_atlas(), spec.phenotype, angles, (), spec.pose.face)
     assert np.array_equal(still.kinematic_joints_m, loud.kinematic_joints_m)
     moved = np.linalg.norm(still.joints_m - loud.joints_m, axis=1)
     assert moved[JOINTS.index("lower_inner_lip")] > 0.02
@@ -93,10 +82,10 @@ def test_rotation_centres_do_not_know_faces_and_teeth_show(atlas):
     face = [JOINTS.index(n) for n in ("nose", "left_eye", "right_eye", "left_ear", "right_ear")]
     assert moved[face].max() < 0.01
     assert np.delete(moved, face).max() < 1e-6
-    (teeth,) = named(dress(atlas, loud, spec).surfaces, "teeth")
+    (teeth,) = named(dress(load_atlas(), loud, spec).surfaces, "teeth")
     assert (teeth.covers & HEAD == HEAD).all()
-    assert not named(dressed(atlas, wearing()).surfaces, "teeth")
-    gap = [np.unique(atlas.groups[f"{row}_teeth"]) for row in ("upper", "lower")]
+    assert not named(dressed(wearing()).surfaces, "teeth")
+    gap = [np.unique(load_atlas().groups[f"{row}_teeth"]) for row in ("upper", "lower")]
     opened = loud.vertices_m[gap[0], 2].mean() - loud.vertices_m[gap[1], 2].mean()
     closed = still.vertices_m[gap[0], 2].mean() - still.vertices_m[gap[1], 2].mean()
     assert opened > closed + 0.008

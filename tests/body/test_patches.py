@@ -79,9 +79,6 @@ def test_the_patch_stands_for_its_surface():
     assert not np.isin(fresh.points_m[0], posed.points_m[0]).any()
 
 
-# What is exterior --------------------------------------------------------------------------
-
-
 def test_patches_shun_the_mouth_and_the_back_of_the_eyes():
     atlas = load_atlas()
     posed, joints = _rest()
@@ -95,9 +92,6 @@ def test_patches_shun_the_mouth_and_the_back_of_the_eyes():
         assert 4 < on_ball.sum() < 40
         assert eye[on_ball, 1].max() < joints[place, 1] + 0.008  # the ball's front
         assert posed.normals[place][on_ball, 1].max() < 0.1
-
-
-# Posed ---------------------------------------------------------------------------------------
 
 
 def test_posed_points_lie_on_their_faces_and_normals_are_the_faces_own():
@@ -114,9 +108,6 @@ def test_posed_points_lie_on_their_faces_and_normals_are_the_faces_own():
         np.testing.assert_allclose(
             posed.normals[place, point], normal / np.linalg.norm(normal), atol=1e-12
         )
-
-
-# The stored file -----------------------------------------------------------------------------
 
 
 def test_a_damaged_file_is_built_again_and_never_unpickled(tmp_path):

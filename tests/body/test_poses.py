@@ -5,22 +5,21 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
-import torch
 from samples import sampled
 
 from benchmarks import touch
-from synthstudio.body import capsules
+from synthstudio.body import capsules, untangle
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.pose_library import library, read_library
 from synthstudio.body.poses import (
     BONES,
     LIMITS_RAD,
     bone_rotations,
-    chain_of,
     mirrored,
-    posed_chain,
 )
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import JOINTS as EVERY
 from synthstudio.core.skeleton import SKELETONS
 from synthstudio.core.spec import FrozenDict, Phenotype
 
@@ -36,13 +35,6 @@ UP = (0, 0, 1.0)
 RAISED = {"left_shoulder_flexion": np.pi / 2, "right_shoulder_flexion": np.pi / 2}
 SEATED = {"left_hip_flexion": np.pi / 2, "right_hip_flexion": np.pi / 2}
 ARMS_OUT = {"left_shoulder_abduction": 0.4, "right_shoulder_abduction": 0.4}
-IN_THE_BELLY = {
-    **ARMS_OUT,
-    "left_shoulder_rotation": 1.6,
-    "left_elbow_flexion": 1.9,
-    "left_shoulder_flexion": -0.1,
-    "left_shoulder_abduction": 0.0,
-}
 BENT_ELBOWS = {"left_elbow_flexion": np.pi / 2, "right_elbow_flexion": np.pi / 2}
 
 
@@ -128,9 +120,6 @@ def test_angles_have_their_size():
         assert turn == pytest.approx(70, abs=0.05)
 
 
-# The library ---------------------------------------------------------------------------------
-
-
 @functools.cache
 def _bare(name):
     pose = next(pose for pose in library() if pose.name == name)
@@ -145,14 +134,11 @@ def test_no_part_runs_through_another(name):
 
 def test_capsules_see_what_the_meshes_see():
     """The quick test of the draw: it tells a hand in the belly, and lets every library pose be."""
-    assert capsules.self_penetration_m(PERSON, IN_THE_BELLY) > 0.03
+    assert capsules.self_penetration_m(PERSON, ARMS_OUT | IN_THE_BELLY) > 0.03
     assert capsules.self_penetration_m(PERSON, ARMS_OUT) < 0.01
     for pose in POSES:
         same = (FrozenDict(pose.angles_rad),)
         assert capsules.self_penetration_m(PERSON, pose.angles_rad, like=same) <= 0.0101, pose.name
-
-
-# Hands ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -217,32 +203,6 @@ def test_rotations_are_rotations_and_mirroring_twice_is_nothing():
         bone_rotations({"left_knee_bend": 0.1})
 
 
-# Test chain ------------------------------------------------------------------------------
-
-ANGLES = {pose.name: pose.angles_rad for pose in library()}
-
-
-@pytest.mark.parametrize("pose", sorted(ANGLES)[::24])
-@pytest.mark.parametrize("weight", [0.2, 0.9])
-def test_transforms_are_annys(pose, weight):
-    atlas = load_atlas()
-    turns = bone_rotations(ANGLES[pose])
-    with torch.inference_mode():
-        *_, parameters, local, facial = atlas.model.get_tensor_inputs(
-            None, {"weight": weight, "gender": 0.8}, None, None
-        )
-        shape = atlas.model._get_phenotype_blendshape_coefficients(parameters, local, facial)
-        rest = atlas.model.get_rest_model(shape)["rest_bone_poses"]
-        delta = torch.eye(4).repeat(1, len(turns), 1, 1)
-        delta[0, :, :3, :3] = torch.from_numpy(turns.astype(np.float32))
-        theirs = atlas.model.get_bone_transforms(delta, rest)[0][0].numpy()
-    ours, whole = posed_chain(chain_of(atlas.model, rest, atlas.bone_parents), turns)
-    assert ours.dtype == np.float32
-    assert np.abs(ours - theirs[:, :3]).max() < 5e-6
-    assert np.allclose(whole @ whole.transpose(0, 2, 1), np.eye(3), atol=1e-9)
-    assert np.array_equal(whole[0], turns[0])
-
-
 def test_the_library_is_sorted_and_inside_the_limits():
     assert [pose.name for pose in POSES] == sorted({pose.name for pose in POSES})
     for pose in POSES:
@@ -250,3 +210,49 @@ def test_the_library_is_sorted_and_inside_the_limits():
         for name, value in pose.angles_rad.items():
             low, high = LIMITS_RAD[name]
             assert low <= value <= high, (pose.name, name)
+
+
+# Limbs are moved out of their own body
+
+WIDE = Phenotype(gender=0.9, age=0.7, muscle=0.4, weight=0.95, height=0.4, proportions=0.4)
+IN_THE_BELLY = {
+    "left_shoulder_rotation": 1.6,
+    "left_elbow_flexion": 1.9,
+    "left_shoulder_flexion": -0.1,
+    "right_shoulder_abduction": 0.4,
+}
+SAMPLE = stream(3, "wide people").permutation(len(library()))[:40]
+
+
+def _deepest_m(body, angles):
+    """By signed distance to closed meshes: another way than the one under test."""
+    posed = bare_body(load_atlas(), body, angles)
+    return max((m for *_, m in touch.self_touches(posed, EVERY)), default=0.0)
+
+
+def test_a_hand_in_the_belly_comes_out():
+    assert _deepest_m(PERSON, IN_THE_BELLY) > 0.04
+    out, left_m = untangle.resolve_self_intersection(PERSON, IN_THE_BELLY)
+    assert _deepest_m(PERSON, out) < touch.SOFT_M
+    assert left_m == untangle.deepest_own_m(PERSON, out) <= untangle.DEEP_M
+    moved = {name for name in out if out[name] != IN_THE_BELLY.get(name, 0.0)}
+    assert moved
+    assert all(name.startswith("left_") for name in moved)  # what is not involved stays
+    assert (out, left_m) == untangle.resolve_self_intersection(PERSON, IN_THE_BELLY)
+
+
+def test_who_is_free_stays_as_they_are():
+    angles = {"left_shoulder_abduction": 0.5, "right_shoulder_abduction": 0.5}
+    assert untangle.deepest_own_m(WIDE, angles) < untangle.DEEP_M
+    assert untangle.resolve_self_intersection(WIDE, angles)[0] == angles
+
+
+@pytest.mark.parametrize("name", sampled((library()[k].name for k in SAMPLE), 8))
+def test_wide_people_take_the_librarys_poses(name):
+    angles = dict(next(pose for pose in library() if pose.name == name).angles_rad)
+    out, _ = untangle.resolve_self_intersection(WIDE, angles)
+    assert _deepest_m(WIDE, out) <= touch.SOFT_M
+    for angle, value in out.items():
+        low, high = LIMITS_RAD[angle]
+        assert low - 1e-9 <= value <= high + 1e-9, angle
+        assert abs(value - angles.get(angle, 0.0)) < np.radians(36), angle

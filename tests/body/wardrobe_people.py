@@ -1,8 +1,6 @@
 """People in outfits that several tests of the wardrobe share."""
 
-import numpy as np
-
-from synthstudio.body.atlas import Atlas, BareBody, bare_body
+from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.pose_library import library
 from synthstudio.body.wardrobe import GARMENTS, Dressed, dress
 from synthstudio.core.spec import GarmentSpec, Look, Material, PersonSpec, Phenotype, PoseSpec
@@ -35,7 +33,6 @@ def garment(kind: str, share: float = 0.5) -> GarmentSpec:
 
 
 def person(phenotype: str, pose: str, *kinds: str, share: float = 0.5) -> PersonSpec:
-    """Return a person in a pose of the library."""
     key = POSES[pose]
     return PersonSpec(
         identity="test",
@@ -46,16 +43,5 @@ def person(phenotype: str, pose: str, *kinds: str, share: float = 0.5) -> Person
     )
 
 
-def bare_of(atlas: Atlas, spec: PersonSpec) -> BareBody:
-    """Return a person's bare body."""
-    return bare_body(atlas, spec.phenotype, spec.pose.angles_rad)
-
-
-def dressed(atlas: Atlas, spec: PersonSpec) -> Dressed:
-    """Return the person in its outfit."""
-    return dress(atlas, bare_of(atlas, spec), spec)
-
-
-def unit(v: np.ndarray) -> np.ndarray:
-    """Return vectors (V, 3) at length 1; zeros stay zeros."""
-    return v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12)
+def dressed(spec: PersonSpec) -> Dressed:
+    return dress(load_atlas(), bare_body(load_atlas(), spec.phenotype, spec.pose.angles_rad), spec)

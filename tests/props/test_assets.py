@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import trimesh
+from mesh_makers import TEXTURED
 
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import encode_jpeg, encode_png
@@ -165,9 +166,7 @@ def test_a_replay_finds_the_same_content_or_says_why_not(root):
 def test_a_mesh_is_known_by_all_its_files(root):
     folder = root / "meshes"
     folder.mkdir()
-    (folder / "a.obj").write_text(
-        "mtllib a.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl m\nf 1/1 2/2 3/3\n"
-    )
+    (folder / "a.obj").write_text(TEXTURED)
     (folder / "a.mtl").write_text("newmtl m\nmap_Kd a.png\n")
     (folder / "a.png").write_bytes(encode_png(np.zeros((4, 4, 3), np.uint8)))
     (asset,) = scan_meshes(root, "meshes")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.body import poses, wardrobe
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import (
     Catalogue,
-    GarmentKind,
     ImageAsset,
     KeyPose,
     MeshAsset,
@@ -25,26 +25,12 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import AssetRef, BoneTurn, GreySpec, ObjectSpec, PersonSpec, Phenotype
 from synthstudio.recipe.contacts.supports import PRESSED_M
 
-_RAD = math.radians
-_SIDED = {
-    "shoulder_flexion": (-60, 170), "shoulder_abduction": (-30, 170), "elbow_flexion": (0, 150),
-    "wrist_flexion": (-75, 80), "hip_flexion": (-30, 135), "hip_abduction": (-25, 50),
-    "knee_flexion": (0, 155), "ankle_flexion": (-50, 30), "toe_extension": (-20, 65),
-}  # fmt: skip
-_MIDDLE = {
-    "spine_flexion": (-25, 80), "spine_turn": (-45, 45), "neck_turn": (-70, 70),
-    "root_pitch": (-180, 180), "root_roll": (-180, 180),
-}  # fmt: skip
-LIMITS_RAD = {
-    name: (_RAD(low), _RAD(high))
-    for name, (low, high) in sorted(
-        ({f"{s}_{k}": v for k, v in _SIDED.items() for s in ("left", "right")} | _MIDDLE).items()
-    )
-}
+LIMITS_RAD = {k: v for k, v in poses.LIMITS_RAD.items() if not k.startswith("gaze")}
+"""No jitter of eyes: what turns them is `people.face.eyes` alone."""
 
 
 def pose(name: str, family: str, needs: str = "floor", **degrees: float) -> KeyPose:
-    angles = {key: _RAD(value) for key, value in degrees.items()}
+    angles = {key: math.radians(value) for key, value in degrees.items()}
     return KeyPose(name=name, family=family, angles_rad=angles, needs=needs)  # type: ignore[arg-type]
 
 
@@ -61,33 +47,13 @@ POSES = (
     pose("stand_bent", "stand", left_elbow_flexion=80, spine_turn=10),
     pose("walk", "walk", right_hip_flexion=25, left_shoulder_flexion=20),
 )
-GARMENTS = (
-    GarmentKind(kind="cap", slot="hat", shape={}, patterns=("plain",)),
-    GarmentKind(kind="jeans", slot="bottom", shape={"hem": (-0.8, -0.7)}, patterns=("denim",)),
-    GarmentKind(
-        kind="long_hair", slot="hair", shape={"l": (0.1, 0.3)}, patterns=(), gender=(0.5, 1)
-    ),
-    GarmentKind(kind="short_hair", slot="hair", shape={}, patterns=()),
-    GarmentKind(
-        kind="skirt", slot="bottom", shape={}, patterns=("plain", "plaid"), gender=(0.6, 1)
-    ),
-    GarmentKind(kind="sneakers", slot="shoes", shape={"top": (0.03, 0.08)}, patterns=("plain",)),
-    GarmentKind(
-        kind="t_shirt", slot="top", shape={"sleeve": (0.1, 0.2), "hem": (-0.1, 0.0)},
-        patterns=("plain", "stripes", "checks", "dots"), steps=3,
-    ),
-)  # fmt: skip
+WORN = ("cap", "jeans", "long_hair", "short_hair", "skirt", "sneakers", "t_shirt")
+GARMENTS = tuple(kind for kind in wardrobe.garments() if kind.kind in WORN)
 
 
 def _object(kind, low_m, high_m, materials, patterns=("plain",), **more):
-    return ObjectKind(
-        kind=kind,
-        size_low_m=low_m,
-        size_high_m=high_m,
-        materials=materials,
-        patterns=patterns,
-        **more,
-    )
+    size = {"size_low_m": low_m, "size_high_m": high_m}
+    return ObjectKind(kind=kind, materials=materials, patterns=patterns, **size, **more)
 
 
 WOOD = ("wood", "plain")
@@ -214,17 +180,13 @@ class FakeSolve:
     def depths_m(self, items: tuple[PersonSpec | ObjectSpec, ...], camera: Camera) -> F32:
         """Paint the upright rectangle of each box's middle, farthest first."""
         out = np.full((camera.height_px, camera.width_px), np.inf, np.float32)
-        for item in items:
-            low, high = self.box_m(item)
+        for low, high in map(self.box_m, items):
             y = float(low[1] + high[1]) / 2
-            corners = [(low[0], y, low[2]), (high[0], y, high[2])]
-            seen = camera.to_camera(np.array(corners))
-            if seen[:, 2].min() < 0.1:
-                continue
-            (x0, y1), (x1, y0) = camera.project(seen)
-            rows = slice(max(0, round(min(y0, y1))), max(0, round(max(y0, y1))))
-            columns = slice(max(0, round(min(x0, x1))), max(0, round(max(x0, x1))))
-            out[rows, columns] = np.minimum(out[rows, columns], seen[:, 2].mean())
+            seen = camera.to_camera(np.array([(low[0], y, low[2]), (high[0], y, high[2])]))
+            if seen[:, 2].min() >= 0.1:
+                corners = np.sort(camera.project(seen), axis=0).round().clip(0).astype(int)
+                (x0, y0), (x1, y1) = corners
+                out[y0:y1, x0:x1] = np.minimum(out[y0:y1, x0:x1], seen[:, 2].mean())
         return out
 
     def patches_seen(self, people, objects, camera):
@@ -233,18 +195,14 @@ class FakeSolve:
         for person in people:
             seen = camera.to_camera(self.joints_m(person))[:, None]
             px = camera.project(seen)
-            size = (camera.width_px, camera.height_px)
-            inside = ((px >= 0) & (px < size)).all(axis=-1)
+            inside = ((px >= 0) & (px < (camera.width_px, camera.height_px))).all(axis=-1)
             out.append(
                 PatchesSeen(
-                    px=px,
-                    depth_m=seen[..., 2],
-                    weights=inside.astype(np.float64),
-                    inside=inside[:, 0],
-                    blocker=np.zeros(inside.shape, np.int32),
+                    px=px, depth_m=seen[..., 2], weights=inside.astype(np.float64),
+                    inside=inside[:, 0], blocker=np.zeros(inside.shape, np.int32),
                     blocker_depth_m=np.full(inside.shape, np.inf, np.float32),
                 )
-            )
+            )  # fmt: skip
         return tuple(out)
 
     def photo_light(self, asset: AssetRef, box_px: tuple[float, float, float, float]) -> PlaceLight:
@@ -252,13 +210,15 @@ class FakeSolve:
         return PlaceLight(white=0.5, tint=(1.1, 1.0, 0.8), contrast=0.75, grey=grey)
 
     def gap_m(self, a: PersonSpec | ObjectSpec, b: PersonSpec | ObjectSpec) -> float:
-        first, second = self.box_m(a), self.box_m(b)
-        return float(np.maximum(first[0] - second[1], second[0] - first[1]).max())
+        return _apart(self.box_m(a), self.box_m(b))
 
     def sweep_gap_m(self, a, b):
-        ways = [np.array([self.box_m(item) for item in way]) for way in (a, b)]
-        swept = [[np.stack(corners) for corners in _pairs(way)] for way in ways]
-        return min(_apart(p, q) for p in swept[0] for q in swept[1])
+        def swept(way):
+            boxes = [self.box_m(item) for item in way]
+            pairs = zip(boxes, boxes[1:] or boxes, strict=False)
+            return [(np.minimum(p, q)[0], np.maximum(p, q)[1]) for p, q in pairs]
+
+        return min(_apart(p, q) for p in swept(a) for q in swept(b))
 
     def steps(self, person, motion, *, times_s, mirrored=False):
         """Return a walk at 1.2 m/s in which the left arm turns with time."""
@@ -272,13 +232,7 @@ class FakeSolve:
         )
 
 
-def _pairs(boxes: F64) -> list[tuple[F64, F64]]:
-    """Return (least corners, greatest corners) of each two boxes in a row."""
-    pairs = list(zip(boxes, boxes[1:] if len(boxes) > 1 else boxes, strict=False))
-    return [(np.minimum(p[:1], q[:1])[0], np.maximum(p[1:], q[1:])[0]) for p, q in pairs]
-
-
-def _apart(a: F64, b: F64) -> float:
+def _apart(a, b):
     return float(np.maximum(a[0] - b[1], b[0] - a[1]).max())
 
 
@@ -287,5 +241,4 @@ def without(solve: FakeSolve, **fields: object) -> FakeSolve:
 
 
 def mix_of(*backdrops: dict[str, object]) -> dict[str, object]:
-    """Return a backdrop that is one of several, each as likely."""
     return {"kind": "mix", "choices": [{"weight": 1, "backdrop": one} for one in backdrops]}

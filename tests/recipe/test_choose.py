@@ -118,9 +118,6 @@ def test_an_empty_folder_and_a_hold_out_of_everything_are_refused():
         check(parse({"name": "n", "holdout": {"poses": families}}), CATALOGUE)
 
 
-# Test plan -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("block", [1, 7, STRATA])
 def test_every_block_covers_the_interval_evenly(block):
     values = np.array([stratified(3, "view", number=n, block=block) for n in range(4 * block)])

@@ -1,9 +1,9 @@
-"""Clips: what is shared in time, what moves, and that nothing is walked through."""
+"""Clips and motion: what is shared in time, who moves, and that nothing is walked through."""
 
 import dataclasses
+import itertools
 import json
 import math
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -12,16 +12,18 @@ import pytest
 from recipe_fake import FakeSolve
 
 from synthstudio.core.errors import AssetError, RecipeError
+from synthstudio.core.spec import FrameSpec, MovingSpec
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator, identity_of, prepare
 from synthstudio.recipe.draw import draw, draw_moment
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.check import check
 from synthstudio.recipe.sampling.context import split_of
+from synthstudio.recipe.sampling.moving import NAMED
 from synthstudio.recipe.schema.load import parse
 from synthstudio.report.pictures import clip_film, clip_strip
 
-MOTIONS = Path(__file__).parents[2] / "scenes" / "motions"
+SCENES = Path(__file__).parents[2] / "scenes"
 SHARED = {"backdrop", "cutouts", "light", "shadow_box_m", "skeleton", "split", "objects"}
 
 
@@ -146,23 +148,13 @@ def test_cameras_move_as_they_are_told():
     assert abs(was[0] - now[0]) < 40  # who moves stays in the same column, but for roll
 
 
-# With real bodies ----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("motions")
-    shutil.copytree(MOTIONS, folder / "motions")
-    return folder
-
-
-def test_nobody_is_walked_through_at_any_frame(root):
+def test_nobody_is_walked_through_at_any_frame():
     wants = recipe(
         clip={"frames": 4, "fps": 2.5},
         motion={"folder": "motions", "share": 0.7, "names": {"stroll": 1}},
         people={"count": 2, "min_gap_m": 0.1, "arrangement": {"kind": "group", "spread_m": 0.4}},
     )
-    stage = FrameGenerator(prepare(wants, assets=root, device="cpu"))
+    stage = FrameGenerator(prepare(wants, assets=SCENES, device="cpu"))
     specs = [pipeline.draw_spec(stage, k) for k in range(8)]
     assert any(person.pose.turns for spec in specs for person in spec.people)
     for spec in specs:
@@ -171,9 +163,9 @@ def test_nobody_is_walked_through_at_any_frame(root):
             assert all(stage.gap_m(one, other) > 0.07 for other in items[i + 1 :]), spec.index
 
 
-def test_a_path_through_somebody_is_seen(root):
+def test_a_path_through_somebody_is_seen():
     """Negative control: start and end are free, the way between them is not."""
-    stage = FrameGenerator(prepare(recipe(), assets=root, device="cpu"))
+    stage = FrameGenerator(prepare(recipe(), assets=SCENES, device="cpu"))
     base = draw_moment(recipe(motion=None), 0, stage).base.people[0]
 
     def at(x):
@@ -186,7 +178,7 @@ def test_a_path_through_somebody_is_seen(root):
     assert stage.sweep_gap_m((at(0.0),), (at(0.9),)) == pytest.approx(near, abs=0.03)
 
 
-def test_a_clip_is_made_and_shown(root, tmp_path):
+def test_a_clip_is_made_and_shown(tmp_path):
     wants = recipe(
         image={"width_px": 64, "height_px": 64, "supersample": 1},
         clip={"frames": 3, "fps": 6},
@@ -194,7 +186,7 @@ def test_a_clip_is_made_and_shown(root, tmp_path):
         people={"count": 1},
         lens={},
     )
-    settings = prepare(wants, assets=root, device="cpu")
+    settings = prepare(wants, assets=SCENES, device="cpu")
     stage = FrameGenerator(settings)
     frames = [pipeline.make_frame(stage, pipeline.draw_spec(stage, t)) for t in range(3)]
     people = [frame.labels.people[0] for frame in frames]
@@ -207,13 +199,13 @@ def test_a_clip_is_made_and_shown(root, tmp_path):
     clip_film(settings, 0, tmp_path / "film.webp")
     assert all((tmp_path / name).stat().st_size > 500 for name in ("strip.png", "film.webp"))
     with pytest.raises(RecipeError, match="makes no clips"):
-        clip_strip(prepare(recipe(clip=None), assets=root, device="cpu"), 0, tmp_path / "x.png")
+        clip_strip(prepare(recipe(clip=None), assets=SCENES, device="cpu"), 0, tmp_path / "x.png")
 
 
-def test_the_ledger_names_motions_and_a_broken_file_stops_the_run(root, tmp_path):
-    rows = identity_of(prepare(recipe(), assets=root, device="cpu")).assets
+def test_the_ledger_names_motions_and_a_broken_file_stops_the_run(tmp_path):
+    rows = identity_of(prepare(recipe(), assets=SCENES, device="cpu")).assets
     (row,) = [row for row in rows if row.name.startswith("motions/")]
-    (reported,) = json.loads((MOTIONS / "manifest.json").read_text())
+    (reported,) = json.loads((SCENES / "motions/manifest.json").read_text())
     assert (row.licence, row.source) == (reported["license"], reported["source"])
     assert len(row.sha256) == 64
     (tmp_path / "motions").mkdir()
@@ -222,3 +214,95 @@ def test_the_ledger_names_motions_and_a_broken_file_stops_the_run(root, tmp_path
     (tmp_path / "motions" / "a.bvh").write_text("HIERARCHY\nMOTION\n")
     with pytest.raises(AssetError, match=r"a\.bvh:1"):
         prepare(recipe(), assets=tmp_path, device="cpu")
+
+
+# Who moves at a frame's moment: forward, planted, flying, as a recording goes on
+
+PEOPLE = {"count": 1, "identities": 3, "hold": {"share": 0.0}}
+
+
+def _stage(**fields):
+    text = {
+        "name": "going",
+        "frames": 400,
+        "seed": 2,
+        "skeleton": "coco17",
+        "image": {"width_px": 96, "height_px": 96},
+        "people": PEOPLE,
+        "lens": {"exposure_s": [0.002, 0.01]},
+    }
+    return FrameGenerator(prepare(parse(text | fields, "going"), assets=SCENES, device="cpu"))
+
+
+def _of(families):
+    kinds = dict.fromkeys(families.split(), 1.0)
+    return PEOPLE | {"poses": {"families": kinds, "mix": 0.0, "random": 0.0}}
+
+
+def _velocity(spec: FrameSpec, moving: MovingSpec) -> np.ndarray:
+    here = np.array(spec.people[moving.person].position_m)
+    return (np.array(moving.position_m) - here) / moving.after_s
+
+
+def _ahead(spec: FrameSpec) -> np.ndarray:
+    yaw = spec.people[0].yaw_rad
+    return np.array([math.sin(yaw), -math.cos(yaw)])
+
+
+def test_who_walks_or_runs_goes_forward_over_the_foot_that_stands():
+    stage = _stage(people=_of("walk run"))
+    speeds = {"walk": [], "run": []}
+    for index in range(24):
+        spec = pipeline.draw_spec(stage, index)
+        (moving,) = spec.moving
+        ahead = float(_velocity(spec, moving)[:2] @ _ahead(spec))
+        assert ahead >= -1e-6
+        speeds[spec.people[0].pose.family].append(ahead)
+        if spec.people[0].pose.name not in NAMED:
+            later = _later(stage, spec, moving)
+            ankles = np.linalg.norm((later - stage.joints_m(spec.people[0]))[15:17], axis=1)
+            assert ankles.min() < 1e-6 < ankles.max()
+    assert 0.3 < np.median(speeds["walk"]) < 2.5
+    assert np.median(speeds["run"]) > np.median(speeds["walk"])
+    assert max(speeds["run"]) < 10
+
+
+def _later(stage, spec, moving):
+    """Return the person's joints (J, 3) at the other moment."""
+    there = {name: getattr(moving, name) for name in ("pose", "position_m", "yaw_rad")}
+    return stage.joints_m(dataclasses.replace(spec.people[moving.person], **there))
+
+
+def test_who_sits_or_stands_is_still_and_an_instant_moves_nobody():
+    quiet = _stage(people=_of("sit stand lie"))
+    assert all(pipeline.draw_spec(quiet, i).moving == () for i in range(6))
+    instant = _stage(people=_of("run"), lens={"noise": 0.0})
+    assert all(pipeline.draw_spec(instant, i).moving == () for i in range(4))
+
+
+def test_nothing_else_of_a_frame_changes_with_the_exposure():
+    exposed, instant = (_stage(people=_of("run"), **lens) for lens in ({}, {"lens": {}}))
+    for index in (0, 3):
+        a, b = (pipeline.draw_spec(stage, index) for stage in (exposed, instant))
+        lens = dataclasses.replace(a.lens, exposure_s=0.0)
+        assert dataclasses.replace(a, lens=lens, moving=()) == b
+        assert 0.002 <= a.lens.exposure_s <= 0.01
+
+
+FAST = {
+    "motion": {"folder": "motions", "share": 1.0},
+    "clip": {"frames": 8, "fps": 60, "camera": {"fixed": 1}},
+}
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_in_clips_people_move_as_they_do_to_the_next_frame(start):
+    stage = _stage(**FAST)
+    specs = [pipeline.draw_spec(stage, 8 * start + t) for t in range(8)]
+    for now, then in itertools.pairwise(specs):
+        (moving,) = now.moving
+        gone = stage.joints_m(then.people[0]) - stage.joints_m(now.people[0])
+        way = (_later(stage, now, moving) - stage.joints_m(now.people[0])) / moving.after_s / 60
+        assert np.linalg.norm(way - gone, axis=1).max() < 0.3 * np.linalg.norm(gone, axis=1).max()
+        cosine = (way * gone).sum() / np.linalg.norm(way) / np.linalg.norm(gone)
+        assert cosine > 0.97

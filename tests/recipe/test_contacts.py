@@ -1,7 +1,6 @@
 """What people hold is in their hands, what they sit and lean on carries them."""
 
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +8,11 @@ import pytest
 import trimesh
 from scipy.spatial import cKDTree
 
+from benchmarks import physics
 from synthstudio.body import wardrobe
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.scene import F64, PARTS
-from synthstudio.core.spec import ObjectSpec, PersonSpec
+from synthstudio.core.scene import PARTS
+from synthstudio.core.spec import ObjectSpec
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.contacts.contacts import BACK
 from synthstudio.recipe.draw import draw
@@ -21,75 +21,43 @@ from synthstudio.recipe.schema.load import parse
 
 TOUCH_M, SOFT_M, DEEPEST_M = 0.03, 0.02, 0.05
 """A strap under a raised arm is the deepest."""
-REACH_M = 0.12
 _WORN = ("t_shirt", "shorts", "low_shoes", "short_hair")
+REACH_M = 0.12
 
 
-def stage_of(**people: object) -> FrameGenerator:
-    """Open a stage for a recipe of single people."""
-    # A new design of a garment takes long, and skin is measured bare.
-    left_out = {g.kind: 0.0 for g in wardrobe.garments() if g.kind not in _WORN}
-    clothes = {"kinds": left_out, "hat": 0.0}
-    wanted = {"count": 1, "identities": 200, "wardrobe": clothes, **people}
-    recipe = parse({"name": "contacts", "frames": 1000, "seed": 77, "people": wanted}, "test")
+def stage_of(worn=_WORN, **people: object) -> FrameGenerator:
+    """Open a stage for a recipe of single people; a new design of a garment takes long."""
+    left_out = {g.kind: 0.0 for g in wardrobe.garments() if g.kind not in worn}
+    wanted = {"count": 1, "identities": 200, "wardrobe": {"kinds": left_out, "hat": 0.0}, **people}
+    recipe = parse({"name": "contacts", "frames": 1000, "seed": 77, "people": wanted})
     return FrameGenerator(prepare(recipe, assets=Path(__file__).parent, device="cpu"))
 
 
-def surface_points(stage: FrameGenerator, obj: ObjectSpec, step_m: float = 0.018) -> F64:
-    """Return points on the object's surfaces, nowhere farther apart than about `step_m`."""
-    out = []
-    for surface in stage.object_surfaces(obj, instance=1002, first_texture=0)[0]:
-        a, b, c = np.moveaxis(surface.vertices_m.astype(np.float64)[surface.faces], 1, 0)
-        sides = [np.linalg.norm(p - q, axis=1) for p, q in ((a, b), (b, c), (c, a))]
-        parts = np.ceil(np.max(sides, axis=0) / step_m).clip(1, 60).astype(int)
-        for n in np.unique(parts):
-            own = parts == n
-            i, j = (k.ravel() for k in np.meshgrid(np.arange(n + 1), np.arange(n + 1)))
-            u, v = (k[i + j <= n, None, None] / n for k in (i, j))
-            out.append((a[own] + (b - a)[own] * u + (c - a)[own] * v).reshape(-1, 3))
-    points = np.concatenate(out)
-    cells = np.floor(points / (step_m / 3)).astype(np.int64) @ [1, 10**5, 10**10]
-    return points[np.unique(cells, return_index=True)[1]]
+def points_m(stage, obj):
+    return physics.solid(stage.object_surfaces(obj, instance=1002, first_texture=0)[0]).points_m
 
 
-@dataclass(frozen=True)
-class Skin:
-    """A person's bare skin."""
+def depth_m(stage, person, points):
+    """Return how deep the deepest of the points lies under the bare skin; 0 if none does."""
+    atlas = stage.body.atlas
+    place = np.unique(atlas.body_faces[atlas.skin_face], return_inverse=True)[1].reshape(-1, 3)
+    mesh = trimesh.Trimesh(stage.skin_m(person, PARTS), place, process=False)
+    distance, nearest = cKDTree(mesh.vertices).query(points, distance_upper_bound=REACH_M)
+    near = np.isfinite(distance)
+    out = mesh.vertices[nearest[near]] - points[near]
+    below = (out * mesh.vertex_normals[nearest[near]]).sum(axis=1)
+    # Of points beside an edge the nearest vertex tells nothing.
+    below[below < 0.6 * np.linalg.norm(out, axis=1)] = 0.0
+    return float(below.max(initial=0.0))
 
-    stage: FrameGenerator
-    person: PersonSpec
 
-    @cached_property
-    def mesh(self) -> trimesh.Trimesh:
-        """Return the skin of the whole body."""
-        atlas = self.stage.body.atlas  # type: ignore[attr-defined]
-        faces = atlas.body_faces[atlas.skin_face]
-        used = np.unique(faces)
-        place = np.zeros(used.max() + 1, np.intp)
-        place[used] = np.arange(len(used))
-        points = self.stage.skin_m(self.person, PARTS)
-        return trimesh.Trimesh(points, place[faces], process=False)
-
-    def depth_m(self, points: F64) -> float:
-        """Return how deep the deepest of the points lies under the skin; 0 if none does."""
-        mesh = self.mesh
-        distance, nearest = cKDTree(mesh.vertices).query(points, distance_upper_bound=REACH_M)
-        near = np.isfinite(distance)
-        out = mesh.vertices[nearest[near]] - points[near]
-        below = (out * mesh.vertex_normals[nearest[near]]).sum(axis=1)
-        # Of points beside an edge the nearest vertex tells nothing.
-        below[below < 0.6 * np.linalg.norm(out, axis=1)] = 0.0
-        return float(below.max(initial=0.0))
-
-    def gap_m(self, points: F64, parts: tuple[str, ...]) -> float:
-        """Return the least distance from the skin of body parts to the points."""
-        skin = self.stage.skin_m(self.person, parts)
-        return float(cKDTree(points).query(skin)[0].min())
+def gap_m(stage, person, parts, points):
+    """Return the least distance from the skin of body parts to an object."""
+    return cKDTree(points).query(stage.skin_m(person, parts))[0].min()
 
 
 @cache
 def _stage(kind: str) -> FrameGenerator:
-    """Return a stage whose people all hold, lean or sit."""
     if kind == "hold":
         return stage_of(hold={"share": 1.0})
     if kind == "lean":
@@ -120,11 +88,11 @@ def _held(count):
 def test_holders_have_their_objects_in_their_hands():
     stage, gaps, depths, pushed = _stage("hold"), [], [], 0
     for person, obj in _held(12):
-        points = surface_points(stage, obj)
+        points = points_m(stage, obj)
         palms = stage.palms_m(person)[:, :3, 3]
         if _grip(obj) != BACK:
-            gaps.append(min(np.linalg.norm(points - palm, axis=1).min() for palm in palms))
-        depths.append(Skin(stage, person).depth_m(points))
+            gaps.append(cKDTree(points).query(palms)[0].min())
+        depths.append(depth_m(stage, person, points))
         assert float(stage.box_m(obj)[0, 2]) > -0.02, obj.kind
         if _grip(obj) in ("push", "walk", "stand"):  # on the floor
             pushed += 1
@@ -143,13 +111,12 @@ def test_tops_touch_the_hands_that_rest_on_them():
     for person, objects in _drawn("lean", 12):
         (support,) = [t for t in objects if t.role == "support"]
         kinds.add(support.kind)
-        points = surface_points(stage, support, 0.02)
-        skin = Skin(stage, person)
-        arms = ("left_hand", "right_hand", "left_forearm", "right_forearm")
-        assert skin.gap_m(points, (*arms, "torso", "pelvis")) < 0.02, (person.pose.name, support)
-        if support.kind != "partition":
-            assert skin.gap_m(points, arms) < 0.02
-        assert skin.depth_m(points) < SOFT_M + 0.005, (person.pose.name, support.kind)
+        points = points_m(stage, support)
+        parts = ["left_hand", "right_hand", "left_forearm", "right_forearm"]
+        if support.kind == "partition":
+            parts += ["torso", "pelvis"]
+        assert gap_m(stage, person, tuple(parts), points) < 0.02, (person.pose.name, support)
+        assert depth_m(stage, person, points) < SOFT_M + 0.005, (person.pose.name, support.kind)
         assert support.position_m[2] == 0.0
     assert {"counter", "table"} <= kinds
 
@@ -160,8 +127,8 @@ def test_seats_carry_the_hips():
     assert len(seated) >= 4
     for person, seat in seated:
         under = ("pelvis", "left_thigh", "right_thigh")
-        gap = Skin(stage, person).gap_m(surface_points(stage, seat, 0.02), under)
-        assert gap < 0.02, (person.pose.name, seat.kind)
+        points = points_m(stage, seat)
+        assert gap_m(stage, person, under, points) < 0.02, (person.pose.name, seat.kind)
         top = seat.shape.get("seat_height_m", seat.size_m[2])
         lowest = float(stage.skin_m(person, ("pelvis",))[:, 2].min())
         assert -0.02 < lowest - top < 0.06, (person.pose.name, seat.kind)

@@ -1,29 +1,24 @@
-"""What a recipe asks of faces: as often as asked, from streams of their own, by sex and age."""
+"""What faces show and people wear: as often as asked, from streams of their own."""
 
 import dataclasses
 import math
 from typing import Any
 
-from recipe_fake import FakeSolve, without
+from recipe_fake import WORN, FakeSolve, without
 
+from synthstudio.body import wardrobe
 from synthstudio.body.face import EXPRESSIONS
-from synthstudio.body.wardrobe import GARMENTS, garments
 from synthstudio.core.spec import PersonSpec
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.schema.load import parse
 
-SOLVE = without(FakeSolve(), garments=garments(), expressions=EXPRESSIONS)
+SOLVE = without(FakeSolve(), garments=wardrobe.garments(), expressions=EXPRESSIONS)
 FACE_SLOTS = ("beard", "glasses", "mask")
 NEW = ("ponytail", "plaits", "bob", "curly", "parted", "undercut", "mohawk", "balding")
 
 
-def _often():
-    """Return a recipe's wish for everything that faces can show."""
-    always = dict.fromkeys(("beard", "glasses", "expression", "eyes", "tones"), 1.0)
-    return always | {"sunglasses": 0.5, "mask": 0.5}
-
-
-ALL = _often()
+ALWAYS = ("beard", "glasses", "expression", "eyes", "tones")
+ALL = dict.fromkeys(ALWAYS, 1.0) | {"sunglasses": 0.5, "mask": 0.5}
 
 
 def people(frames: int = 60, **asked: Any) -> list[PersonSpec]:
@@ -32,13 +27,12 @@ def people(frames: int = 60, **asked: Any) -> list[PersonSpec]:
 
 
 def kinds(person: PersonSpec, slot: str) -> list[str]:
-    return [g.kind for g in person.outfit if GARMENTS[g.kind].kind.slot == slot]
+    return [g.kind for g in person.outfit if wardrobe.GARMENTS[g.kind].kind.slot == slot]
 
 
 def bare_faced(person):
-    """Return the person without what the face shows."""
     angles = {k: v for k, v in person.pose.angles_rad.items() if not k.startswith("gaze")}
-    worn = (g for g in person.outfit if GARMENTS[g.kind].kind.slot not in FACE_SLOTS)
+    worn = (g for g in person.outfit if wardrobe.GARMENTS[g.kind].kind.slot not in FACE_SLOTS)
     return dataclasses.replace(
         person,
         look=dataclasses.replace(person.look, brows=0.0, lips=0.0, stubble=0.0),
@@ -78,3 +72,50 @@ def test_expressions_and_eyes():
     rotated = [p.pose.angles_rad["gaze_turn"] for p in found if "gaze_turn" in p.pose.angles_rad]
     assert abs(len(rotated) / len(found) - 0.5) < 0.14
     assert max(map(abs, rotated)) <= math.radians(25) + 1e-4
+
+
+# Who wears what
+
+MORE = {*WORN, "dress", "leotard", "leggings"}
+SOME = without(FakeSolve(), garments=tuple(g for g in wardrobe.garments() if g.kind in MORE))
+
+
+def dressed(solve=SOLVE, frames=60, **options):
+    wish = parse({"name": "o", "people": {"count": 2, "wardrobe": options}})
+    return [who for i in range(frames) for who in draw(wish, i, solve).people]
+
+
+def worn_by(person):
+    return {garment.kind for garment in person.outfit}
+
+
+def test_nothing_is_worn_below_a_dress():
+    drawn = [worn_by(who) for who in dressed(SOME, 40)]
+    with_dress = [worn for worn in drawn if "dress" in worn]
+    assert len(with_dress) > 8
+    assert not any(worn & {"jeans", "skirt", "leggings"} for worn in with_dress)
+    assert all(worn & {"jeans", "skirt"} for worn in drawn if "dress" not in worn)
+
+
+def test_what_is_named_is_worn():
+    named = {"polo": 20, "wide_trousers": 20, "sandals": 20}
+    seen = [worn_by(who) for who in dressed(kinds=named)]
+    for kind in named:
+        assert sum(kind in worn for worn in seen) > 20
+    assert not any(named.keys() & worn_by(who) for who in dressed())
+
+
+def test_something_over_a_top_only_where_it_goes():
+    named = {"blazer": 1, "apron": 1, "scarf": 1, "gloves": 1, "tights": 1, "long_socks": 1}
+    always = dict.fromkeys(("over", "neck", "hands", "legs"), 1.0)
+    catalogue, seen = {kind.kind: kind for kind in wardrobe.garments()}, set()
+    for who in dressed(frames=80, kinds=named, **always):
+        worn = [catalogue[kind] for kind in worn_by(who)]
+        slots = {kind.slot for kind in worn}
+        goes = {slot for kind in worn for slot in kind.goes_with}
+        assert slots & {"neck", "hands"} == goes & {"neck", "hands"}
+        assert ("over" in slots) == ("over" in goes)
+        assert "legs" not in slots or "legs" in goes
+        seen |= slots
+    assert {"over", "legs"} <= seen
+    assert not any(worn_by(who) & named.keys() for who in dressed(kinds=named, frames=20))

@@ -61,7 +61,7 @@ def apart_m(a: F64, b: F64) -> float:
     return float(np.maximum(a[0] - b[1], b[0] - a[1]).max())
 
 
-def hides_somebody(spec: FrameSpec, obj: ObjectSpec) -> bool:
+def hides_somebody(spec, obj):
     """Return whether a ray from the camera to a point of somebody's box meets the object's box."""
     eye, (low, high) = np.array(spec.camera.position_m), box_of(obj)
     shares = np.array(list(np.ndindex(4, 4, 4))) / 3
@@ -122,7 +122,7 @@ def test_furniture_is_free_inside_the_room_and_stands_hangs_or_lies_on_something
     assert max(counts) <= 30
 
 
-def looks_away_from(obj: ObjectSpec) -> int:
+def looks_away_from(obj):
     """Return which wall (least x, y, greatest x, y) an object has its back to."""
     fronts = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
     looks = fronts @ (math.sin(obj.yaw_rad), -math.cos(obj.yaw_rad))

@@ -21,16 +21,11 @@ def fault(tmp_path, text, name="scene.yaml"):
 
 def test_the_least_recipe_loads_with_defaults(tmp_path):
     path = tmp_path / "a.yaml"
-    path.write_text("name: least\n")
-    recipe = load.load(str(path))
-    assert recipe == Recipe(name="least")
-    assert recipe.frames == 24
-
-
-def test_a_byte_order_mark_is_no_fault(tmp_path):
-    path = tmp_path / "a.yaml"
-    path.write_bytes(b"\xef\xbb\xbfname: bom\n")
-    assert load.load(path).name == "bom"
+    path.write_bytes(b"\xef\xbb\xbfname: least\n")  # a byte order mark is no fault
+    assert load.load(str(path)) == Recipe(name="least")
+    assert load.load(str(path)).frames == 24
+    path.write_text("name: a\nlens: {noise: 2e-1}\n")
+    assert load.load(path).lens.noise == 0.2
 
 
 WRONG = [
@@ -52,6 +47,8 @@ WRONG = [
     ("name: a\ncamera: {distance_m: [1, 500]}\n", ("camera.distance_m", "outside")),
     ("name: a\ncamera: {height_m: '3'}\n", ("camera.height_m", "got '3'")),
     ("name: a\ncamera: {height_m: .nan}\n", ("camera.height_m", "nan")),
+    (f"name: a\ncamera: {{height_m: {10**400}}}\n", ("camera.height_m",)),
+    (f"name: a\ncamera: {{height_m: [-{10**400}, 3]}}\n", ("camera.height_m",)),
     ("name: a\ncamera: {height_m: .inf}\n", ("camera.height_m", "inf")),
     ("name: a\nimage: {width_px: 63}\n", ("image.width_px", "64")),
     ("name: a\nimage: {width_px: 99999}\n", ("image.width_px", "4096")),
@@ -65,6 +62,7 @@ WRONG = [
     ("name: a\ncutouts: {folder: c, depth_m: 2}\n", ("cutouts.depth_m", "size: share")),
     ("name: a\ncamera: 3\n", (":2: camera", "got 3")),
     ("name: a\nlight: {warmth: {choice: {0.1: 0}}}\n", ("light.warmth", "positive sum")),
+    ("name: a\nobjects: [{kind: mesh, folder: a}, {kind: mesh, folder: b}]\n", ("one entry of",)),
 ]
 TOGETHER = [
     ("name: a\npeople: {count: 2, identities: 3}\nholdout: {identities: 2}\n", ("held out",)),
@@ -152,12 +150,6 @@ def test_many_faults_are_counted(tmp_path):
     assert "and 18 more" in fault(tmp_path, text)
 
 
-def test_numbers_may_be_written_with_an_exponent(tmp_path):
-    path = tmp_path / "a.yaml"
-    path.write_text("name: a\nlens: {noise: 2e-1}\n")
-    assert load.load(path).lens.noise == 0.2
-
-
 def test_a_dumped_recipe_reads_back(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text(
@@ -174,15 +166,6 @@ def test_a_dumped_recipe_reads_back(tmp_path):
     assert recipe.folders == {"cutouts": "c", "meshes": "m"}
 
 
-def test_two_mesh_folders_are_refused():
-    objects = [{"kind": "mesh", "folder": "a"}, {"kind": "mesh", "folder": "b"}]
-    with pytest.raises(RecipeError, match="one entry of kind mesh"):
-        parse({"name": "a", "objects": objects})
-
-
 def test_a_fault_does_not_repeat_the_whole_file(tmp_path):
-    path = tmp_path / "a.yaml"
-    path.write_text("name: a\nbackdrop: {kind: %s}\n" % ("a" * 100_000), "utf-8")
-    with pytest.raises(RecipeError) as caught:
-        load.load(path)
-    assert len(str(caught.value)) < 1000 and "backdrop" in str(caught.value)
+    message = fault(tmp_path, "name: a\nbackdrop: {kind: %s}\n" % ("a" * 100_000))
+    assert len(message) < 1000 and "backdrop" in message

@@ -1,8 +1,10 @@
 import math
 from collections import defaultdict
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from recipe_fake import CATALOGUE, GARMENTS, LIMITS_RAD, FakeSolve, without
+from recipe_fake import CATALOGUE, GARMENTS, LIMITS_RAD, FakeSolve, pose, without
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
@@ -89,13 +91,13 @@ def test_mirroring_swaps_sides_and_turns_and_is_its_own_inverse():
 def test_mixed_poses_take_arms_from_one_and_legs_from_the_other():
     wanted = {"mix": 1.0, "mirror": 0, "jitter_deg": 0, "names": {"run": 1, "reach_up": 1}}
     names = set()
-    for pose in (person.pose for person in people({"poses": wanted}, frames=20)):
-        lower, _, upper = pose.name.partition("+")
-        names.add(pose.name)
+    for drawn in (person.pose for person in people({"poses": wanted}, frames=20)):
+        lower, _, upper = drawn.name.partition("+")
+        names.add(drawn.name)
         assert lower != upper
-        assert pose.family == {"run": "walk", "reach_up": "reach"}[lower]
-        assert ("left_hip_flexion" in pose.angles_rad) == (lower == "run")
-        assert ("left_shoulder_flexion" in pose.angles_rad) == (upper == "reach_up")
+        assert drawn.family == {"run": "walk", "reach_up": "reach"}[lower]
+        assert ("left_hip_flexion" in drawn.angles_rad) == (lower == "run")
+        assert ("left_shoulder_flexion" in drawn.angles_rad) == (upper == "reach_up")
     assert names == {"run+reach_up", "reach_up+run"}
     lying = [p.pose.name for p in people({"poses": {"mix": 1.0}}, 60) if "lie" in p.pose.name]
     assert set(lying) == {"lie_back"}  # never mixed
@@ -121,3 +123,53 @@ def test_identities_do_not_depend_on_frames_or_pool():
 
     assert fourth(3, 10) == fourth(9, 500)
     assert fourth(3, 10).name == "id-0005"
+
+
+# Athletic poses: drawn only where a recipe asks, in the air where they say so
+
+HANDSTAND = pose("handstand", "inverted", root_pitch=180)
+TUCK = pose("tuck", "leap", left_hip_flexion=100)
+WILD = (replace(HANDSTAND, athletic=True), replace(TUCK, athletic=True, airborne="tumbling"))
+SOLVE = without(FakeSolve(), poses=(*CATALOGUE.poses, *WILD))
+
+
+def wild(poses, frames=100, solve=SOLVE, **recipe):
+    return people({"poses": {"mix": 0, **poses}}, frames, solve, **recipe)
+
+
+def families(drawn):
+    return {person.pose.family for person in drawn}
+
+
+def test_nobody_does_a_handstand_unasked():
+    plain = without(FakeSolve(), poses=CATALOGUE.poses)
+    usual = wild({}, 40)
+    assert usual == wild({}, 40, solve=plain)  # not a random number is drawn for them
+    assert not families(usual) & {"inverted", "leap"}
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_as_often_as_asked(share):
+    drawn = wild({"athletic": share}, 100)
+    athletic = [person for person in drawn if person.pose.family in ("inverted", "leap")]
+    assert abs(len(athletic) / len(drawn) - share) < 0.11
+
+
+def test_families_names_and_quotas_ask_for_them():
+    assert families(wild({"families": {"inverted": 1, "stand": 1}}, 40)) == {"inverted", "stand"}
+    assert families(wild({"names": {"tuck": 1}}, 10)) == {"leap"}
+    planned = wild({}, 40, quotas={"family": {"leap": 0.5, "stand": 0.5}})
+    assert families(planned) == {"leap", "stand"}
+    both = wild({"athletic": 0.5, "families": {"leap": 1, "stand": 1}}, 60)
+    assert families(both) == {"leap", "stand"}
+
+
+def test_who_is_in_the_air_is_over_the_floor_and_turned_any_way():
+    drawn = wild({"athletic": 1.0}, 100)
+    up, down = ([p for p in drawn if p.pose.family == f] for f in ("leap", "inverted"))
+    height = np.array([p.position_m[2] - SOLVE.drop_m(p) for p in up])
+    assert height.min() >= 0.05 and height.max() <= 0.8 and np.ptp(height) > 0.5
+    assert all(p.position_m[2] == SOLVE.drop_m(p) for p in down)
+    pitch = np.array([p.pose.angles_rad["root_pitch"] for p in up])
+    assert (np.histogram(pitch, bins=4, range=(-math.pi, math.pi))[0] > 10).all()
+    assert {p.pose.angles_rad["root_pitch"] for p in down} <= {math.pi, -math.pi}

@@ -148,9 +148,6 @@ def test_people_are_lit_as_the_photo_unless_the_recipe_says_no():
         assert spec.light.sun_rgb[0] == pytest.approx(spec.light.sun_rgb[2])
 
 
-# Cut-outs of real size -------------------------------------------------------------------
-
-
 def test_cutouts_stand_on_the_floor_in_their_real_size():
     seen = 0
     wish = {"cutouts": {"folder": "c", "count": 2, "over_person": 0.5}}

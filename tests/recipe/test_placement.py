@@ -41,7 +41,6 @@ def test_nothing_touches_anything_and_all_stands_on_the_floor(crowded):
 
 
 def seated(spec):
-    """Return those who sit, each with their seat."""
     sitting = [p for p in spec.people if p.pose.family == "sit"]
     return list(zip(sitting, [t for t in spec.objects if t.role == "seat"], strict=True))
 

@@ -8,7 +8,6 @@ import pytest
 from recipe_fake import CATALOGUE, FakeSolve
 
 from synthstudio.body import face, meetings, pose_library, poses, wardrobe
-from synthstudio.core.catalogue import Catalogue
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import from_json, to_json
 from synthstudio.props import procedural
@@ -27,13 +26,7 @@ REAL = dataclasses.replace(
     expressions=face.EXPRESSIONS,
     meetings=meetings.meetings(),
 )
-NAMES_OBJECTS = dataclasses.replace(REAL, objects=procedural.kinds())
-"""For scenes that name built-in objects."""
-
-
-def _catalogue(path: Path) -> Catalogue:
-    named = ("occlude", "people", "groups", "photo_backdrop")
-    return NAMES_OBJECTS if path.stem in named else REAL
+NAMING_OBJECTS = ("occlude", "people", "groups", "photo_backdrop")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -43,7 +36,8 @@ def test_a_scene_loads_and_draws(path):
     recipe = load(path)
     assert recipe.name == path.stem.replace("_", "-")
     assert recipe.description
-    catalogue = _catalogue(path)
+    own = {"objects": procedural.kinds()} if path.stem in NAMING_OBJECTS else {}
+    catalogue = dataclasses.replace(REAL, **own)
     check(recipe, catalogue)
     solve = FakeSolve(catalogue=catalogue, joints=get_skeleton(recipe.skeleton).joints)
     for index in range(1 if path.stem == "crowd" else min(recipe.frames, 3)):

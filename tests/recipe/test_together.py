@@ -7,15 +7,14 @@ import math
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
+from test_contacts import stage_of
 
-from benchmarks import physics, proofs, touch
-from synthstudio.body import wardrobe
+from benchmarks import physics, touch
 from synthstudio.body.meetings import meetings, read_meetings
-from synthstudio.core.catalogue import Interaction, Touch
+from synthstudio.core.catalogue import Interaction
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, PersonSpec
-from synthstudio.generation.stage import FrameGenerator, prepare
+from synthstudio.generation.stage import FrameGenerator
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.check import check as check_recipe
 from synthstudio.recipe.schema.load import dump, parse
@@ -26,83 +25,30 @@ FRAMES, MAX = 2, 8
 """Frames of each kind; more where none of them shows it, as for bodies that have no room."""
 NEAR_M, FLOOR_M = 0.02, 0.02
 _WORN = ("t_shirt", "jeans", "shorts", "hoodie", "low_shoes", "short_hair")
-_OTHER = {"left": "right", "right": "left"}
 
 
-def stage_of(kind: str, *, people: int = 2) -> FrameGenerator:
+def stage_for(kind):
     """Open a stage for frames in which all people take part in one interaction."""
-    # A new design of a garment takes long.
-    left_out = {g.kind: 0.0 for g in wardrobe.garments() if g.kind not in _WORN}
-    wanted = {
-        "count": people,
-        "identities": 200,
-        "wardrobe": {"kinds": left_out, "hat": 0.0},
-        "together": {"share": 1.0, "kinds": {kind: 1.0}},
-    }
-    recipe = parse({"name": "together", "frames": 1000, "seed": 3, "people": wanted}, "benchmark")
-    return FrameGenerator(prepare(recipe, assets=proofs.ROOT / "scenes", device="cpu"))
+    together = {"share": 1.0, "kinds": {kind: 1.0}}
+    return stage_of(_WORN, count=MEETINGS[kind].maximum, together=together)
 
 
 def does(spec: FrameSpec, kind: str) -> tuple[PersonSpec, ...]:
-    """Return the people of a frame who do that together."""
     return tuple(person for person in spec.people if person.pose.family == kind)
 
 
-def hand_apart_m(
-    stage: FrameGenerator, people: tuple[PersonSpec, ...], meeting: Interaction
-) -> float:
-    """Return how far the farthest touch of a pair is from touching.
-
-    Who has which role, and on which side, is not stored: of those four the nearest counts.
-    """
-    if not meeting.touches:
-        return 0.0
-    casts = ((0, 1), (1, 0))
-    ways = [[_told(t, flip) for t in meeting.touches] for flip in (False, True)]
-    return min(
-        max(_apart_m(stage, people[cast[t.of]], people[cast[1 - t.of]], t) for t in way)
-        for cast in casts
-        for way in ways
-    )
-
-
-def _told(one: Touch, flip: bool) -> Touch:
-    def rotated(name: str) -> str:
-        side, _, rest = name.partition("_")
-        return f"{_OTHER[side]}_{rest}" if flip and side in _OTHER else name
-
-    return Touch(of=one.of, palm=rotated(one.palm), on=rotated(one.on))
-
-
-def _apart_m(stage: FrameGenerator, one: PersonSpec, other: PersonSpec, told: Touch) -> float:
-    hand = stage.skin_m(one, (told.palm.replace("palm", "hand"),))
-    if told.on.endswith("palm"):
-        on = stage.skin_m(other, (told.on.replace("palm", "hand"),))
-    else:
-        on = _worn_m(stage, other, told.on)
-    return float(cKDTree(on).query(hand)[0].min())
-
-
-def _worn_m(stage: FrameGenerator, person: PersonSpec, on: str) -> F64:
-    """Return what is drawn of a person about the part of the body that a spot is on."""
-    side = on.partition("_")[0]
-    arm = on.endswith(("shoulder", "upper_arm"))
-    parts = (f"{side}_upper_arm", "torso") if arm else ("torso", "pelvis")
-    skin = stage.skin_m(person, parts)
-    surfaces = stage.body.posed(person, instance=PERSON_BASE).surfaces
-    drawn = [s.faces if s.drawn is None else s.faces[s.drawn] for s in surfaces]
-    worn = np.concatenate(
-        [s.vertices_m[np.unique(f)] for s, f in zip(surfaces, drawn, strict=True)]
-    ).astype(np.float64)
-    near: F64 = worn[cKDTree(skin).query(worn)[0] < 0.05]
-    return near
+def hands_apart_m(stage, one, other):
+    """Return how far two right hands, or two left ones, are apart: the nearer pair."""
+    sides = ("left_hand",), ("right_hand",)
+    pairs = ((stage.skin_m(one, side), stage.skin_m(other, side)) for side in sides)
+    return min(cKDTree(a).query(b)[0].min() for a, b in pairs)
 
 
 def check(stage: FrameGenerator, spec: FrameSpec, meeting: Interaction) -> bool:
     """Hold one frame against what must be; return whether people do it there."""
     people = does(spec, meeting.name)
-    if len(people) == 2:
-        assert hand_apart_m(stage, people, meeting) <= NEAR_M
+    if meeting.touches and people:
+        assert hands_apart_m(stage, *people) <= NEAR_M
     bodies = [physics.bare(person) for person in people]
     for one, other in itertools.permutations(bodies, 2):
         assert physics.body_in_body_m(one, other) <= touch.SOFT_M
@@ -117,8 +63,7 @@ def check(stage: FrameGenerator, spec: FrameSpec, meeting: Interaction) -> bool:
 
 @functools.cache
 def drawn(name):
-    """Return a stage, and a few frames of a kind drawn there."""
-    stage = stage_of(name, people=MEETINGS[name].maximum)
+    stage = stage_for(name)
     specs = []
     while len(specs) < FRAMES or (len(specs) < MAX and not any(does(spec, name) for spec in specs)):
         specs.append(draw(stage.settings.recipe, len(specs), stage))
@@ -126,7 +71,6 @@ def drawn(name):
 
 
 def _with(recipe, **together):
-    """Return the recipe with another `people.together`."""
     fields = dump(recipe)
     return parse({**fields, "people": {**fields["people"], "together": together}})
 
@@ -158,7 +102,7 @@ def test_who_talks_faces_the_other_and_who_queues_the_back_before_them():
 
 def test_the_same_seed_makes_the_same_people_and_without_it_nothing_changes():
     stage, specs = drawn("shake_hands")
-    again = stage_of("shake_hands")
+    again = stage_for("shake_hands")
     assert draw(again.settings.recipe, 0, again) == specs[0]
     fields = dump(stage.settings.recipe)
     people = {k: v for k, v in fields["people"].items() if k != "together"}
@@ -166,9 +110,6 @@ def test_the_same_seed_makes_the_same_people_and_without_it_nothing_changes():
     without = draw(off, 0, stage)
     assert without == draw(never, 0, stage)
     assert [p.identity for p in without.people] == [p.identity for p in specs[0].people]
-
-
-# What is written -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

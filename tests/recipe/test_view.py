@@ -7,7 +7,6 @@ from recipe_fake import CATALOGUE, FakeSolve, without
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import RecipeError
-from synthstudio.generation import stage as stages
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.view import FINE_FROM_PX, detail_at
 from synthstudio.recipe.schema.load import parse
@@ -139,8 +138,6 @@ def test_what_the_rasteriser_cannot_hold_is_refused():
         frames(1, **wish)
 
 
-# Test detail -----------------------------------------------------------------------------
-
 CAMERA = Camera(
     width_px=640, height_px=480, focal_px=600.0, position_m=(0, -4.0, 0.875), yaw_rad=0, pitch_rad=0
 )
@@ -154,21 +151,6 @@ def test_detail_follows_height_in_the_picture():
     assert detail_at(dataclasses.replace(CAMERA, focal_px=60.0), 0.0, 0.0) == "coarse"
     for at_or_behind_m in (-4.0, -5.0):
         assert detail_at(CAMERA, 0.0, at_or_behind_m) == "fine"
-
-
-NAMES = {"stand_relaxed": 1, "hands_on_hips": 1, "sit_upright": 1, "lie_back": 1}
-
-
-def _wish(look, **more):
-    poses = {"names": NAMES, "mix": 0, "jitter_deg": 2, "look": look}
-    people = {"count": 2, "identities": 6, "facing_deg": [-40, 40], "poses": poses, **more}
-    return parse({"name": "looks", "people": people, "objects": []})
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory):
-    settings = stages.prepare(_wish({"pose": 1}), assets=tmp_path_factory.mktemp("none"))
-    return stages.FrameGenerator(settings)
 
 
 def test_who_stands_against_the_light_is_exposed_longer():

@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 import trimesh
-from render_scenes import surface
+from render_scenes import camera, surface
 
-from synthstudio.core.camera import Camera
 from synthstudio.core.images import srgb_to_linear
 from synthstudio.core.scene import Light, Scene
 from synthstudio.core.spec import Material
@@ -20,14 +19,8 @@ GREY = Material(base_rgb=(0.5, 0.5, 0.5), specular=0.0, roughness=1.0)
 
 def from_above(height_m=4.0, size_px=128, focal_px=256.0):
     """A camera that looks straight down: column j sees x, row i sees -y."""
-    return Camera(
-        width_px=size_px,
-        height_px=size_px,
-        focal_px=focal_px,
-        position_m=(0.0, 0.0, height_m),
-        yaw_rad=0.0,
-        pitch_rad=-math.pi / 2,
-    )
+    place = {"position_m": (0.0, 0.0, height_m), "pitch_rad": -math.pi / 2}
+    return camera(size_px, size_px, focal_px, **place)
 
 
 def floor_xy(view):
@@ -61,8 +54,7 @@ def lit(sun=(0.0, 0.0, 1.0), sun_rgb=0.0, sky=0.0, ground=0.0, exposure=1.0):
     )
 
 
-def shot(view, objects, light, **fields):
-    """Render and return (Rendering, linear light (H, W, 3))."""
+def lit_scene(view, objects, light, **fields):
     given = {
         "camera": view,
         "people": (),
@@ -70,7 +62,12 @@ def shot(view, objects, light, **fields):
         "light": light,
         "backdrop": np.full((view.height_px, view.width_px, 3), 150, np.uint8),
         "supersample": 1,
-    } | fields
-    scene = Scene(**given)
-    rendering = render(pack(scene), scene)
+    }
+    return Scene(**(given | fields))
+
+
+def shot(view, objects, light, **fields):
+    """Render and return (Rendering, linear light (H, W, 3))."""
+    made = lit_scene(view, objects, light, **fields)
+    rendering = render(pack(made), made)
     return rendering, srgb_to_linear(rendering.rgb)

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from shade_scenes import GREY, WHITE, from_above, lit, square
+from shade_scenes import GREY, WHITE, from_above, lit, lit_scene, square
 
 from synthstudio.core.images import srgb_to_linear
-from synthstudio.core.scene import Scene
 from synthstudio.render.exposure import exposed
 from synthstudio.render.pack import pack
 from synthstudio.render.shade import render
@@ -15,16 +14,10 @@ PX_M = 1 / 64
 SECONDS = 1 / 60
 
 
-def scene(*objects, light=None, **fields):
-    flat = {
-        "camera": VIEW,
-        "people": (),
-        "objects": objects,
-        "light": light or lit(sky=0.8),
-        "backdrop": np.zeros((128, 128, 3), np.uint8),
-        "catches_shadow": False,
-    }
-    return Scene(**(flat | fields))
+def scene(*objects, light=None):
+    black = np.zeros((128, 128, 3), np.uint8)
+    more = {"supersample": 2, "backdrop": black, "catches_shadow": False}
+    return lit_scene(VIEW, objects, light or lit(sky=0.8), **more)
 
 
 def picture(now):

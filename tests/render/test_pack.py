@@ -107,17 +107,6 @@ def test_devices():
         runtime.init("gpu")
 
 
-def in_child(code, **environment):
-    child = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-    )
-    assert child.stderr == ""
-    return child.stdout
-
-
 def test_no_cuda_is_one_clear_error():
     code = """
         from synthstudio.core.errors import DeviceError
@@ -128,6 +117,9 @@ def test_no_cuda_is_one_clear_error():
             print(error)
         print(runtime.resolve_device("auto"))
         """
-    told = in_child(code, CUDA_VISIBLE_DEVICES="")
-    assert "there is no CUDA device" in told and "Use `device` cpu" in told
-    assert told.endswith("cpu\n")
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    hidden = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    child = subprocess.run(command, env=hidden, capture_output=True, text=True)
+    assert child.stderr == ""
+    assert "there is no CUDA device" in child.stdout and "Use `device` cpu" in child.stdout
+    assert child.stdout.endswith("cpu\n")
