@@ -69,12 +69,6 @@ class OpenSet:
         """Return its last frames that were asked for; all sessions share them."""
         return Frames(self.dataset, self.skeleton)
 
-    @property
-    def table_if_read(self) -> PeopleTable | None:
-        """Return the table where a page has needed it already: else one person is not worth it."""
-        found: PeopleTable | None = self.__dict__.get("table")
-        return found
-
 
 class Context:
     """What all sessions share; safe for threads."""

@@ -229,6 +229,7 @@ def _side_by_side(chosen: OpenSet, found: Disagreement) -> None:
             try:
                 picture = pictures.crop(
                     chosen.source,
+                    chosen.table,
                     found.frame,
                     found.instance,
                     size=_CROP_PX,

@@ -1,7 +1,5 @@
 """What attack tests share: raw requests, a signed browser, hostile pictures, proof of no change."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import hashlib
@@ -12,13 +10,12 @@ import sqlite3
 import struct
 import threading
 import zlib
-from collections.abc import Coroutine, Iterator
+from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 from PIL import Image
@@ -32,25 +29,21 @@ ORIGIN = f"http://{NAME}:8501"
 OWN = {"Origin": ORIGIN}
 
 
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
+Answer = namedtuple("Answer", "status headers body")
 
 
-async def request(app: Any, path: str, **scope: Any) -> Answer:
+async def request(app, path, **scope):
     """Send one request, or ask for a websocket, to an ASGI app; nothing is normalised."""
     plain, _, query = path.partition("?")
     bodies, got = [scope.pop("body", b"")], []
     headers = [(k.lower().encode(), v.encode("latin-1")) for k, v in scope.pop("headers")]
 
-    async def receive() -> dict[str, Any]:
+    async def receive():
         if not bodies:
             await asyncio.Event().wait()  # who asked stays
         return {"type": "http.request", "body": bodies.pop(), "more_body": False}
 
-    async def send(message: Any) -> None:
+    async def send(message):
         got.append(message)
 
     usual = {
@@ -73,7 +66,6 @@ async def request(app: Any, path: str, **scope: Any) -> Answer:
     return Answer(got[0]["status"], found, b"".join(m.get("body", b"") for m in got[1:]))
 
 
-@dataclass
 class Browser:
     """A browser of the studio's, without a window: it holds a cookie and sends what it is told.
 
@@ -81,30 +73,17 @@ class Browser:
     was given in it; a served studio knows of those from before its first request alone.
     """
 
-    studio: Any
-    cookie: str = ""
-    user: str = ""
-    browsers: Browsers = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.browsers = Browsers(load_secret(self.studio.db.parent))
-        self.cookie = self.cookie or self.browsers.new_cookie()
-        if self.user:
-            named = getattr(self.studio, "context", None)
-            names = named.names if named else BrowserNames(self.studio.db.parent)
-            names.put(self.browsers.name_of(self.cookie), self.user)
+    def __init__(self, studio, user=""):
+        self.studio, self.browsers = studio, Browsers(load_secret(studio.db.parent))
+        self.cookie = self.browsers.new_cookie()
+        if user:
+            named = getattr(studio, "context", None)
+            names = named.names if named else BrowserNames(studio.db.parent)
+            names.put(self.browsers.name_of(self.cookie), user)
 
     def ask(
-        self,
-        path: str,
-        *,
-        method: str = "GET",
-        headers: dict[str, str] | None = None,
-        body: bytes | None = None,
-        cookie: bool = True,
-        host: str | None = None,
-        at: str = "127.0.0.1",
-    ) -> Answer:
+        self, path, *, method="GET", headers=None, body=None, cookie=True, host=None, at="127.0.0.1"
+    ):
         """Send one request with this very path: nothing is normalised."""
         sent = {"Host": f"{NAME}:{self.studio.port}" if host is None else host}
         if cookie:
@@ -130,7 +109,7 @@ class Browser:
         finally:
             connection.close()
 
-    def websocket(self, **options: Any) -> Answer:
+    def websocket(self, **options):
         """Ask for Streamlit's websocket."""
         requested = {
             "Connection": "Upgrade",
@@ -143,13 +122,13 @@ class Browser:
         return self.ask("/_stcore/stream", headers=headers, **options)
 
 
-def log_of(studio: Any) -> str:
+def log_of(studio):
     """Return what the guard has logged."""
     path = studio.db.parent / "studio-guard.log"
     return path.read_text("utf-8") if path.is_file() else ""
 
 
-def state_of(studio: Any) -> str:
+def state_of(studio):
     """Return a digest of all that the studio could change: its database and its files."""
     with sqlite3.connect(f"file:{studio.db}?mode=ro", uri=True) as database:
         lines = sorted(database.iterdump())
@@ -160,37 +139,14 @@ def state_of(studio: Any) -> str:
     return hashlib.sha256(repr((lines, files)).encode()).hexdigest()
 
 
-@dataclass
-class ApiStudio:
-    """A studio of one process without pages: `http` asks its routes behind its guard."""
-
-    context: Any
-    app: Any
-    http: Any
-    key: str
-    folder: Path
-    port: int = 8501
-
-    @property
-    def db(self) -> Path:
-        return self.folder / "review.db"
-
-    @property
-    def store(self) -> Any:
-        return self.context.store
-
-    def log(self) -> str:
-        return (self.folder / "studio-guard.log").read_text("utf-8")
-
-
-def run_apart(work: Coroutine[Any, Any, Any]) -> Any:
+def run_apart(work):
     """Run a coroutine in a thread of its own: a browser of other tests may hold this one's loop."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
 
 
 @contextmanager
-def on_a_port(app: Any) -> Iterator[str]:
+def on_a_port(app):
     """Serve an app on a port of this machine; yield its address."""
     import uvicorn
 
@@ -208,8 +164,11 @@ def on_a_port(app: Any) -> Iterator[str]:
 
 
 @contextmanager
-def api_studio(folder: Path, *datasets: Path, **more: Any) -> Iterator[ApiStudio]:
-    """Serve data sets through the server's own routes and guard, without Streamlit's pages."""
+def api_studio(folder, *datasets, **more):
+    """Serve data sets through the server's own routes and guard, without Streamlit's pages.
+
+    What is yielded has what `Browser` asks for; `http` asks the routes behind the guard.
+    """
     from starlette.applications import Starlette
     from starlette.testclient import TestClient
     from streamlit import config
@@ -230,8 +189,10 @@ def api_studio(folder: Path, *datasets: Path, **more: Any) -> Iterator[ApiStudio
     ctx, client = context(), ("127.0.0.1", 50_000)
     try:
         with TestClient(app, base_url=ORIGIN, client=client) as http:
-            key = next(iter(ctx.sets), "")
-            yield ApiStudio(context=ctx, app=app, http=http, key=key, folder=state)
+            found = SimpleNamespace(context=ctx, app=app, http=http, store=ctx.store, port=8501)
+            found.key, found.folder = next(iter(ctx.sets), ""), state
+            found.db, found.log = state / "review.db", lambda: log_of(found)
+            yield found
     finally:
         ctx.store.close()
         context_of.cache_clear()
@@ -240,17 +201,17 @@ def api_studio(folder: Path, *datasets: Path, **more: Any) -> Iterator[ApiStudio
 
 
 @contextmanager
-def answering(answer: Any) -> Iterator[str]:
+def answering(answer):
     """Answer every request by `answer(handler)`, whose `body` was read; yield the address."""
 
     class One(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_GET(self):
             self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             answer(self)
 
         do_POST = do_GET
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, *_):
             pass
 
     with HTTPServer(("127.0.0.1", 0), One) as server:
@@ -261,19 +222,17 @@ def answering(answer: Any) -> Iterator[str]:
             server.shutdown()
 
 
-def picture(
-    mode: str = "RGB", size: tuple[int, int] = (96, 80), kind: str = "PNG", **more: Any
-) -> bytes:
+def picture(mode="RGB", size=(96, 80), kind="PNG", **more):
     """Return a picture of one colour."""
     file = io.BytesIO()
     Image.new(mode, size, (200, 40, 90, 128)[: len(mode)]).save(file, kind, **more)
     return file.getvalue()
 
 
-def bomb(side: int) -> bytes:
+def bomb(side):
     """Return a small PNG file that says it has side x side pixels."""
 
-    def chunk(name: bytes, data: bytes) -> bytes:
+    def chunk(name, data):
         tail = struct.pack(">I", zlib.crc32(name + data))
         return struct.pack(">I", len(data)) + name + data + tail
 

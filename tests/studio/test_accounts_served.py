@@ -204,15 +204,20 @@ def test_an_open_page_is_told_nothing_more_when_its_session_ends(door):
 
 
 def test_a_busy_store_gives_no_file_and_no_picture_and_ends_no_session(door, monkeypatch):
+    """Nor does it lead to where one signs in, as if the session had ended."""
     mine = signed_in(door)
     for path, said in (
         ("/media/none.png", b"try again in a moment"),
         (IMAGE, b"cannot be written"),
+        ("/review", b"try again in a moment"),
     ):
         monkeypatch.setattr(routes, "read_session", busy_at(1))
-        busy, after = (run_apart(ask(door.app, path, headers=mine)) for _ in range(2))
+        busy, after = (run_apart(ask(door.app, path, headers=mine | HERE)) for _ in range(2))
         assert busy.status == 503 and said in busy.body, path
         assert after.status == 404, path
+    assert "a session that cannot be looked up" in door.log()
+    monkeypatch.setattr(routes, "sign_in", busy_at(1))
+    assert enter(door.http).status_code == 503
 
 
 def test_a_password_that_is_chosen_while_the_store_is_busy(door, monkeypatch):
@@ -308,32 +313,16 @@ def test_who_did_not_sign_in_is_led_to_where_one_does(door):
     assert "location" not in ask("/review", headers=HERE).headers
 
 
-def test_a_busy_store_lets_nobody_in_and_says_so(door, monkeypatch):
-    def busy(*args, **more):
-        raise Refused("the database cannot be written now", reason="busy")
-
-    enter(door.http)
-    monkeypatch.setattr(routes, "sign_in", busy)
-    monkeypatch.setattr(routes, "read_session", busy)
-    assert enter(door.http).status_code == 503
-    page = door.http.get("/review", headers=HERE, follow_redirects=False)
-    assert page.status_code == 503 and page.headers["retry-after"] == "5"  # not: signed out
-    assert "a session that cannot be looked up" in door.log()
-
-
-def test_a_page_that_was_drawn_for_another_does_nothing_in_that_name(door, monkeypatch):
-    monkeypatch.setattr(pages, "browser", lambda: "")
-    for signed_in, role in (("ada", "admin"), ("rea", "viewer"), (None, "viewer")):
-        monkeypatch.setattr(pages, "read_session", lambda *_, name=signed_in: name)
-        assert pages.user_now(door.context, "ada") == User(name="ada", role=role)
-
-
-def test_a_session_that_ended_has_no_role(door):
+def test_a_page_that_was_drawn_for_another_or_whose_session_ended_does_nothing(door, monkeypatch):
     enter(door.http)
     session = door.http.cookies[door.context.browsers.session_cookie]
     assert [door.context.role_in(name, "", session) for name in ("ada", "rea")] == ["admin", None]
     end_session(door.store, session)
     assert door.context.role_in("ada", "", session) is None
+    monkeypatch.setattr(pages, "browser", lambda: "")
+    for signed_in, role in (("ada", "admin"), ("rea", "viewer"), (None, "viewer")):
+        monkeypatch.setattr(pages, "read_session", lambda *_, name=signed_in: name)
+        assert pages.user_now(door.context, "ada") == User(name="ada", role=role)
 
 
 def test_an_older_invitation_makes_nobody_the_admin_of_the_start(tmp_path, cheap_hashes):

@@ -13,40 +13,32 @@ from synthstudio.review.values import ROLES, User
 from synthstudio.studio import skeletons
 
 LEAD = User(name="Lea", role="lead")
-JOINTS = ["nose", "left_eye", "right_eye"]
 NAMES = tuple(text for text in HOSTILE if text != "nose")
 NAMES += ("a" * 10_000, "../../x", "..\\x", "/etc/x", "a/b", "a\0", "a\n", "\u202egnp.a", "a\u200b")
 NAMES += ("\u0430", "=1+1", "@SUM(A1)", "-x", "<img src=x onerror=alert(1)>", ".hidden")
 NAMES += ("__proto__", "[a](javascript:alert(1))")
 
 
-def whole():
-    return {
-        "name": "horse",
-        "joints": list(JOINTS),
-        "limbs": [["nose", "left_eye"], ["nose", "right_eye"]],
-        "pairs": [["left_eye", "right_eye"]],
-        "sigmas": {"nose": 0.05},
-        "same_as": {"nose": "nose"},
-        "places": {"nose": "its tip"},
-        "category": "horse",
-        "figure": {"nose": [0.5, 0.2]},
-        "sigma_source": "measured by us",
-    }
+WHOLE = {
+    "name": "horse",
+    "joints": ["nose", "left_eye", "right_eye"],
+    "limbs": [["nose", "left_eye"], ["nose", "right_eye"]],
+    "sigmas": {"nose": 0.05},
+}
 
 
 def test_names_and_what_is_large_or_deep(tmp_path):
     ring = [[f"j{k}", f"j{j}"] for k in range(40) for j in range(k)]
     definitions = [
-        *({"joints": [*JOINTS, name]} for name in (*NAMES, "constructor", "nose")),
+        *({"joints": [*WHOLE["joints"], name]} for name in (*NAMES, "constructor", "nose")),
         *({"name": name} for name in (*NAMES, "a.yaml", "coco17", "coco133", "A")),
         {"places": {"nose": "x" * MAX_CHARS}},
         {"joints": [f"j{k}" for k in range(40)], "limbs": ring},
         {"joints": [f"j{k}" for k in range(MAX_JOINTS + 1)]},
     ]
-    texts = [json.dumps(whole() | changed) for changed in definitions]
+    texts = [json.dumps(WHOLE | changed) for changed in definitions]
     texts += ["[" * (MAX_CHARS - 1), '{"name":' * 10_000, "\ud800"]
-    texts += [json.dumps(whole() | {"sigmas": {"nose": 1}}).replace("1}", "1" + "0" * 5_000 + "}")]
+    texts += [json.dumps(WHOLE | {"sigmas": {"nose": 1}}).replace("1}", "1" + "0" * 5_000 + "}")]
     for text in texts:
         with pytest.raises(SynthStudioError):
             skeletons.take(tmp_path, {"definition": text, "opened": ""}, who=LEAD, used=())
@@ -56,7 +48,7 @@ def test_names_and_what_is_large_or_deep(tmp_path):
 def test_files_that_somebody_else_put_there(tmp_path):
     """They are left out; the sound one is found, and nobody's file is replaced."""
     folder = tmp_path / skeletons.FOLDER
-    assert skeletons.save(tmp_path, own_skeleton(whole()), opened="", used=())
+    assert skeletons.save(tmp_path, own_skeleton(WHOLE), opened="", used=())
     steps = itertools.pairwise("abcdefghijklmnopqrstuvwxyz")
     bombs = {
         "deep": "[" * 2_000,
@@ -72,14 +64,14 @@ def test_files_that_somebody_else_put_there(tmp_path):
     (folder / "gone.yaml").symlink_to(tmp_path / "gone")
     assert skeletons.stored(tmp_path).keys() == {"horse"}
     for name in ("other", "folder", "deep"):
-        sent = {"definition": json.dumps(whole() | {"name": name}), "opened": ""}
+        sent = {"definition": json.dumps(WHOLE | {"name": name}), "opened": ""}
         with pytest.raises(SynthStudioError):
             skeletons.take(tmp_path, sent, who=LEAD, used=())
     assert (folder / "other.yaml").read_text() == bombs["other"]
 
 
 def test_who_may_save(tmp_path):
-    sent = {"definition": json.dumps(whole()), "opened": ""}
+    sent = {"definition": json.dumps(WHOLE), "opened": ""}
     for role in {*ROLES, "owner", ""} - {"lead", "admin"}:
         with refused("role"):
             skeletons.take(tmp_path, sent, who=User(name="Vic", role=role), used=())

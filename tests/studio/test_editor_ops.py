@@ -140,27 +140,17 @@ def test_no_op_at_all():
 BAD = [
     {"dataset": "e" * 64},
     {"frame": "1"},
-    {"frame": -1},
     {"instance": None},
     {"revision": True},
-    {"kind": None},
     {"who": "admin"},
-    {"joints": []},
     {"joints": {"nose": [1, 2, 1]}},
-    {"joints": {"nose": "<b>"}},
-    {"joints": {"nose": [1e999, 2, 2, "visible"]}},
     {"joints": {"nose": [math.nan, 2, 2, "visible"]}},
     {"joints": {"nose": [1, 2, 2, "object"]}},
-    {"joints": {"nose": [True, 2, 2, "visible"]}},
     {"joints": {"nose": ["1", 2, 2, "visible"]}},
-    {"joints": {"nose": [1, 2, 2, ["visible"]]}},
     {"kind": "comment", "joints": {}, "text": {"html": 1}},
-    {"kind": "revert", "joints": {}, "event": "1"},
     {"undoes": [CLIENT, 1]},
-    {"after": "1"},
     {"after": [CLIENT]},
-    *({"track": wrong} for wrong in ("1", -1, [1])),
-    {"keyed": 1},
+    {"track": -1},
 ]
 
 

@@ -156,34 +156,16 @@ def test_an_open_second_look_hides_the_first_from_who_may_do_it(review):
     assert review.tell(BEN, taken, 3, **undo).done
 
 
-def test_nothing_is_changed_of_whom_is_blinded_whatever_a_browser_sends(review, monkeypatch):
-    """And no refusal says how far the first look is or whose it was."""
-    person = second_look(review)
-    before = history.events(review.store, review.table.key)
-    ops = (
-        NOSE,
-        {"kind": "status", "status": "approved"},
-        {"kind": "comment", "text": "mine"},
-        {"kind": "delete"},
-        {"kind": "revert", "event": before[-1].id},
-    )
-    for seq, (revision, op) in enumerate((n, op) for n in range(4) for op in ops):
-        answer = review.tell(BEN, person, seq, revision=revision, **op)
-        assert [row[2:] for row in answer.refused] == [
-            ("lease", editor_ops.BLIND)
-        ] and not answer.done
-    assert history.events(review.store, review.table.key) == before
-    for seq, who in enumerate((ADA, LEA)):  # the control: one's own, and a lead's
-        comment = {"kind": "comment", "text": "seen", "revision": 2 + seq}
-        assert review.tell(who, person, 50 + seq, **comment).done
-    other, real = review.person(5), editor_ops.apply
+def test_an_op_that_was_on_its_way_when_somebody_decided(review, monkeypatch):
+    set_share(review.store, review.table.key, "second_share", 1.0, by=ADMIN)
+    person, real = review.person(5), editor_ops.apply
 
-    def late(*args, **more):  # the op was on its way when somebody decided
-        review.decide(ADA, other, "rejected")
+    def late(*args, **more):
+        review.decide(ADA, person, "rejected")
         return real(*args, **more)
 
     monkeypatch.setattr(editor_ops, "apply", late)
-    answer = review.tell(BEN, other, 90, **NOSE)
+    answer = review.tell(BEN, person, 90, **NOSE)
     assert [row[2:] for row in answer.refused] == [("lease", editor_ops.BLIND)]
 
 

@@ -1,14 +1,21 @@
 """Sign-in by OpenID Connect, all the way in a browser, against a provider of the test's own."""
 
+import base64
+import hashlib
+import secrets
 import time
+from urllib.parse import parse_qs, urlencode
 
 import pytest
-from attackers import NAME, Browser, log_of
+from attackers import NAME, Browser, log_of, on_a_port
 from conftest import free_port, settled
+from joserfc import jwt
 from joserfc.jwk import RSAKey
-from oidc_provider import provider_on_a_port
 from playwright.sync_api import expect
 from reviewing import eventually
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse, JSONResponse
+from starlette.routing import Route
 
 from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.dataset.reader import Dataset
@@ -23,12 +30,78 @@ in_browser = pytest.mark.nightly("sign-in of a served studio in a browser")
 ADA, BO, EVE = "ada@lab.example", "bo@lab.example", "eve@lab.example"
 
 
+PEOPLE = {"Ada": ADA, "Bo": BO, "Eve": EVE, "Mallory": ADA}
+CLIENT, SECRET = "synthstudio", "not-a-secret-but-long-enough"
+
+
+class Provider:
+    """A small OpenID Connect provider: discovery, authorize, token (RS256), keys.
+
+    `alter` may change the claims of an id_token; `sign_with`: not always the published key.
+    """
+
+    def __init__(self):
+        self.sign_with = self.key = RSAKey.generate_key(2048, {"kid": "one"}, private=True)
+        self.alter = lambda claims: claims
+        self.codes, self.url = {}, ""
+
+    def answer(self, request):
+        what = request.path_params["what"]
+        if what == ".well-known/openid-configuration":
+            return JSONResponse(
+                {
+                    "issuer": self.url,
+                    "authorization_endpoint": f"{self.url}/authorize",
+                    "token_endpoint": f"{self.url}/token",
+                    "jwks_uri": f"{self.url}/keys",
+                    "response_types_supported": ["code"],
+                    "subject_types_supported": ["public"],
+                    "id_token_signing_alg_values_supported": ["RS256"],
+                    "code_challenge_methods_supported": ["S256"],
+                }
+            )
+        if what == "keys":
+            return JSONResponse({"keys": [self.key.as_dict(private=False)]})
+        asked = dict(request.query_params)  # the page on which one chooses who one is
+        assert asked["client_id"] == CLIENT and asked["response_type"] == "code"
+        assert asked["code_challenge_method"] == "S256"
+        links = '<link rel="icon" href="data:,">'
+        for name in PEOPLE:
+            code = secrets.token_urlsafe(16)
+            self.codes[code] = asked | {"person": name}
+            back = urlencode({"code": code, "state": asked["state"]})
+            links += f'<p><a href="{asked["redirect_uri"]}?{back}">I am {name}</a></p>'
+        return HTMLResponse(f"<!DOCTYPE html><title>Provider</title>{links}")
+
+    async def token(self, request):
+        """The tokens for a code, once; an error for whom it was not given to."""
+        asked = {k: v[0] for k, v in parse_qs((await request.body()).decode()).items()}
+        given = self.codes.pop(asked.get("code", ""), None)
+        basic = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
+        verifier = hashlib.sha256(asked.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(verifier).rstrip(b"=").decode()
+        if (
+            given is None
+            or request.headers.get("authorization") != f"Basic {basic}"
+            or asked.get("redirect_uri") != given["redirect_uri"]
+            or challenge != given["code_challenge"]
+        ):
+            return JSONResponse({"error": "invalid_grant"}, 400)
+        now, who = int(time.time()), given["person"]
+        claims = {"iss": self.url, "aud": CLIENT, "sub": who, "iat": now, "exp": now + 600}
+        claims |= {"email": PEOPLE[who], "email_verified": who != "Mallory"}
+        claims = self.alter(claims | {"nonce": given["nonce"]})
+        header = {"alg": "RS256", "kid": "one"}
+        signed = jwt.encode(header, claims, self.sign_with, algorithms=["RS256"])
+        access = {"access_token": secrets.token_hex(8), "token_type": "Bearer"}
+        return JSONResponse(access | {"id_token": signed})
+
+
 @pytest.fixture(scope="module")
 def provider():
-    people = {"Ada": ADA, "Bo": BO, "Eve": EVE, "Mallory": ADA}
-    with provider_on_a_port() as found:
-        for name, email in people.items():
-            found.people[name] = {"email": email, "email_verified": name != "Mallory"}
+    found = Provider()
+    routes = [Route("/token", found.token, methods=["POST"]), Route("/{what:path}", found.answer)]
+    with on_a_port(Starlette(routes=routes)) as found.url:
         yield found
 
 
@@ -39,7 +112,11 @@ def guarded(start_studio, studio_set, provider):
     studio = start_studio(
         studio_set,
         port=port,
-        environment=provider.environment,
+        environment={
+            "SYNTHSTUDIO_OIDC_CLIENT_ID": CLIENT,
+            "SYNTHSTUDIO_OIDC_CLIENT_SECRET": SECRET,
+            "SYNTHSTUDIO_OIDC_METADATA_URL": f"{provider.url}/.well-known/openid-configuration",
+        },
         more=("--url", f"http://{NAME}:{port}", "--admin", ADA),
     )
     store = open_store(f"sqlite:///{studio.db}")

@@ -164,13 +164,13 @@ def test_too_many_requests(api):
     refused = api.ask("GET", "/me", who="nobody")
     assert refused.status_code != 429 or int(refused.headers["retry-after"]) >= 1
     assert api.ask("GET", "/me").status_code == 200  # a stranger's noise locks nobody out
+    assert api.studio.log().count("a call of nobody") <= 25
     clock = [0.0]
     buckets = Buckets(Rate(burst=3, per_s=0.5), now=lambda: clock[0])
     assert [buckets.take("bo") for _ in range(4)] == [0.0, 0.0, 0.0, 2.0]
     assert buckets.take("rea") == 0.0  # each has a bucket of their own
     clock[0] = 2.0
     assert [buckets.take("bo") for _ in range(2)] == [0.0, 2.0]
-    assert api.studio.log().count("a call of nobody") <= 25
 
 
 def test_a_token_has_a_rate(tmp_path, small_photo_set, monkeypatch):
@@ -178,12 +178,12 @@ def test_a_token_has_a_rate(tmp_path, small_photo_set, monkeypatch):
     with api_studio(tmp_path, small_photo_set) as studio:
         members.set_role(studio.store, "ada", "admin", by=ADMIN)
         text = [make_token(studio.store, "ada", role="viewer", by=ADMIN)[1] for _ in range(2)]
-        bearers = [{"Authorization": f"Bearer {one}"} for one in text]
-        answers = [studio.http.get("/api/v1/me", headers=bearers[0]) for _ in range(4)]
-        assert [a.status_code for a in answers] == [200, 200, 429, 429]
+        api = Api(studio=studio, text={})
+        answers = [api.ask("GET", "/me", who=text[0]) for _ in range(3)]
+        assert [a.status_code for a in answers] == [200, 200, 429]
         assert int(answers[2].headers["retry-after"]) > 100
         assert answers[2].json()["error"]["reason"] == "rate"
-        assert studio.http.get("/api/v1/me", headers=bearers[1]).status_code == 200
+        assert api.ask("GET", "/me", who=text[1]).status_code == 200
 
 
 def test_the_document_says_what_there_is(api):

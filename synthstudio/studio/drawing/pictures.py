@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,19 +95,8 @@ def media_type(source: Source, frame: int) -> str:
     return {"jpg": "image/jpeg"}.get(suffix, f"image/{suffix}")
 
 
-def labels_from_row(source: Source, frame: int, instance: int) -> CropLabels:
-    """Return what a crop shows of a person, as its shard tells."""
-    row = _person_row(source, frame, instance)
-    return CropLabels(
-        px=np.array(row["joints_px"], np.float64).reshape(-1, 2),
-        state=np.array(row["state"], np.uint8),
-        cause=tuple(row["cause"]),
-        box_px=np.array(row["modal_box_px"], np.float64),
-    )
-
-
-def labels_from_table(table: PeopleTable, frame: int, instance: int) -> CropLabels:
-    """Return the same of the table of all people: no shard has to be opened for it."""
+def crop_labels(table: PeopleTable, frame: int, instance: int) -> CropLabels:
+    """Return what a crop shows of a person on disk; DatasetError for nobody."""
     row = table.row_of(frame, instance)
     return CropLabels(
         px=np.array(table.joints_px[row], np.float64),
@@ -120,24 +108,20 @@ def labels_from_table(table: PeopleTable, frame: int, instance: int) -> CropLabe
 
 def crop(
     source: Source,
+    table: PeopleTable,
     frame: int,
     instance: int,
     *,
     size: int,
     labels: bool,
     changed: Mapping[str, JointLabel] | None = None,
-    table: PeopleTable | None = None,
 ) -> bytes:
     """Return a person, square and `size` px wide, as JPEG; with labels drawn in if asked.
 
-    `changed`: joints that reviewers moved or judged anew. `table`: where it was read already,
-    it spares opening the person's shard. The square is the box of what is shown
+    `changed`: joints that reviewers moved or judged anew. The square is the box of what is shown
     (of the joints where nothing is) with a margin; what of it lies outside the frame is grey.
     """
-    if table is None:
-        shown = labels_from_row(source, frame, instance)
-    else:
-        shown = labels_from_table(table, frame, instance)
+    shown = crop_labels(table, frame, instance)
     rgb = decode_rgb(image(source, frame), f"frame {frame}")
     x0, y0, side = _square(_box(shown, rgb.shape))
     picture = _window(rgb, x0, y0, side, size)
@@ -188,18 +172,6 @@ def _frame_info(source: Source, frame: int) -> FrameInfo:
             got=str(frame),
         )
     return info
-
-
-def _people_rows(source: Source, frame: int) -> list[dict[str, Any]]:
-    _frame_info(source, frame)
-    return source.dataset.instances(frame)
-
-
-def _person_row(source: Source, frame: int, instance: int) -> dict[str, Any]:
-    for row in _people_rows(source, frame):
-        if row["instance"] == instance:
-            return row
-    raise DatasetError("the frame has no such person", where=f"frame {frame}", got=str(instance))
 
 
 def _labels(shown: CropLabels, skeleton: Skeleton, changed: Mapping[str, JointLabel]) -> JointMarks:

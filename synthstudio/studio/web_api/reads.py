@@ -186,11 +186,11 @@ def crop(
         (chosen.key, *pair, query.size, query.labels, revision),
         lambda: pictures.crop(
             chosen.source,
+            chosen.table,
             *pair,
             size=query.size,
             labels=query.labels,
             changed=None if state is None else state.joints,
-            table=chosen.table_if_read,
         ),
     )
     return Response(data, media_type="image/jpeg", headers=_PICTURE_HEADERS)
