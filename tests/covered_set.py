@@ -20,22 +20,15 @@ def frame(index, people=2):
     grey = np.full((240, 320, 3), 90 + 10 * (index % 8), np.uint8)
     family = [FAMILIES[int(rng.integers(3))] for _ in made.labels.people]
     axes = rng.random((people, 3))
-    spec_people = tuple(
-        dataclasses.replace(
-            person, phenotype=dataclasses.replace(person.phenotype, gender=g, weight=w, height=h)
-        )
-        for person, (g, w, h) in zip(made.spec.people, axes.tolist(), strict=True)
-    )
-    labels = tuple(
-        dataclasses.replace(label, pose_family=name)
-        for label, name in zip(made.labels.people, family, strict=True)
-    )
-    return dataclasses.replace(
-        made,
-        jpeg=encode_jpeg(grey, 90),
-        spec=dataclasses.replace(made.spec, people=spec_people),
-        labels=dataclasses.replace(made.labels, people=labels),
-    )
+    everybody = []
+    for person, (g, w, h) in zip(made.spec.people, axes.tolist(), strict=True):
+        body = dataclasses.replace(person.phenotype, gender=g, weight=w, height=h)
+        everybody.append(dataclasses.replace(person, phenotype=body))
+    pairs = zip(made.labels.people, family, strict=True)
+    named = tuple(dataclasses.replace(label, pose_family=name) for label, name in pairs)
+    spec = dataclasses.replace(made.spec, people=tuple(everybody))
+    labels = dataclasses.replace(made.labels, people=named)
+    return dataclasses.replace(made, jpeg=encode_jpeg(grey, 90), spec=spec, labels=labels)
 
 
 def recipe(**changes):

@@ -14,15 +14,10 @@ FRAMES = 14
 
 def make(folder):
     rng = stream(5, "gap-test")
-    frames = [
-        painted(
-            k,
-            people=1 + k % 3,
-            roll_rad=math.radians(float(rng.uniform(-12, 12))),
-            pitch_rad=math.radians(float(rng.uniform(-6, 2))),
-        )
-        for k in range(FRAMES)
-    ]
+    frames = []
+    for k in range(FRAMES):
+        roll, pitch = (math.radians(float(rng.uniform(*span))) for span in ((-12, 12), (-6, 2)))
+        frames.append(painted(k, people=1 + k % 3, roll_rad=roll, pitch_rad=pitch))
     write_set(folder / "set", frames)
     export("coco", Dataset(folder / "set"), folder / "coco", boxes="visible")
     (folder / "coco/annotations/person_keypoints_train.json").rename(folder / "coco/photos.json")

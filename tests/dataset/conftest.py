@@ -1,7 +1,5 @@
 """Data sets that the tests of the writer begin with."""
 
-from pathlib import Path
-
 import fake_frames
 import pytest
 from written_sets import drive, write
@@ -10,7 +8,7 @@ from synthstudio.dataset.writer import open_or_create
 
 
 @pytest.fixture(scope="session")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unbroken(tmp_path_factory):
     """Return the data set of a run that nothing disturbed."""
     out = tmp_path_factory.mktemp("unbroken") / "set"
     assert drive(out, workers=1) == (0, "")
@@ -18,7 +16,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def begun(tmp_path: Path) -> Path:
+def begun(tmp_path):
     """Return a data set of which one shard is made."""
     out = tmp_path / "begun"
     with open_or_create(out, fake_frames.identity()) as session:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 
@@ -42,30 +41,14 @@ def _of(name, change):
 
     def damage(folder):
         shard = folder / "shards/00000"
-        table = pq.read_table(shard / name)
+        path = shard / f"{name}.parquet"
+        table = pq.read_table(path)
         rows = table.to_pylist()
         change(rows)
-        write_table(shard / name, pa.Table.from_pylist(rows, schema=table.schema))
+        write_table(path, pa.Table.from_pylist(rows, schema=table.schema))
         _seal(shard)
 
     return damage
-
-
-def _people(change):
-    return _of("instances.parquet", change)
-
-
-def _frames(change):
-    return _of("frames.parquet", change)
-
-
-def _not_unicode(folder):
-    """Damage the name of a column where the file's own schema has it."""
-    path = folder / "shards/00000/instances.parquet"
-    data = path.read_bytes()
-    assert b"identity" in data
-    path.write_bytes(data.replace(b"identity", b"iden\xc3ity"))
-    _seal(path.parent)
 
 
 def _seal(shard):
@@ -82,58 +65,58 @@ def _seal(shard):
 
 
 def _text(name, old, new):
+    """Return what changes a text; where bytes of a table change its hashes are made to fit."""
+
     def change(folder):
-        text = (folder / name).read_text()
-        assert old in text
-        (folder / name).write_text(text.replace(old, new, 1))
+        data = (folder / name).read_bytes()
+        assert old in data
+        (folder / name).write_bytes(data.replace(old, new, 1 if name.endswith("json") else -1))
+        if name.endswith("parquet"):
+            _seal((folder / name).parent)
 
     return change
 
 
-SHARD = "shards/00000/shard.json"
+SHARD, PEOPLE = "shards/00000/shard.json", "shards/00000/instances.parquet"
 HIDDEN = {"hidden_joint": [99], "hidden_instance": [1], "hidden_share": [0.5]}
 DAMAGES = {
-    "shares of a wrong length": _people(lambda rows: rows[0]["shares"].pop()),
-    "states of a wrong length": _people(lambda rows: rows[0]["state"].append(1)),
-    "a box of three numbers": _people(lambda rows: rows[0]["modal_box_px"].pop()),
-    "more rows than the shard says": _people(lambda rows: rows.append(rows[-1])),
-    "fewer rows": _people(lambda rows: rows.pop()),
-    "people of another shard": _people(lambda rows: rows[-1].update(frame_index=99)),
-    "people in another order": _people(lambda rows: rows.reverse()),
-    "a hidden joint that is none": _people(lambda rows: rows[0].update(HIDDEN)),
-    "pairs of different lengths": _people(lambda rows: rows[0].update(hidden_share=[0.5] * 7)),
-    "a column whose name is no UTF-8": _not_unicode,
-    "a frame twice": _frames(lambda rows: rows[1].update(index=0)),
-    "a frame of no width": _frames(lambda rows: rows[0].update(width_px=0)),
-    "a frame of terapixels": _frames(lambda rows: rows[0].update(width_px=2**31 - 1)),
-    "a camera of eight numbers": _frames(lambda rows: rows[0]["K"].pop()),
-    "objects of different lengths": _frames(lambda rows: rows[0]["object_kind"].append("box")),
-    "1e400 in shard.json": _text(SHARD, '"people": ', '"people": 1e400, "x": '),
-    "NaN in shard.json": _text(SHARD, '"people": ', '"people": NaN, "x": '),
-    "1e400 in index.json": _text("index.json", '"people": ', '"people": 1e400, "x": '),
-    "NaN in the identity": _text("dataset.json", '"name": "sticks"', '"name": NaN'),
-    "1e999 in the identity": _text("dataset.json", '"name": "sticks"', '"name": 1e999'),
-    "no frames in a shard": _text("dataset.json", '"frames_per_shard": 4', '"frames_per_shard": 0'),
-    "an unknown skeleton": _text("dataset.json", '"skeleton": "coco23"', '"skeleton": "worm"'),
+    "shares of a wrong length": _of("instances", lambda rows: rows[0]["shares"].pop()),
+    "states of a wrong length": _of("instances", lambda rows: rows[0]["state"].append(1)),
+    "a box of three numbers": _of("instances", lambda rows: rows[0]["modal_box_px"].pop()),
+    "more rows than the shard says": _of("instances", lambda rows: rows.append(rows[-1])),
+    "fewer rows": _of("instances", lambda rows: rows.pop()),
+    "people of another shard": _of("instances", lambda rows: rows[-1].update(frame_index=99)),
+    "people in another order": _of("instances", lambda rows: rows.reverse()),
+    "a hidden joint that is none": _of("instances", lambda rows: rows[0].update(HIDDEN)),
+    "pairs of different lengths": _of(
+        "instances", lambda rows: rows[0].update(hidden_share=[0.5] * 7)
+    ),
+    "a column whose name is no UTF-8": _text(PEOPLE, b"identity", b"iden\xc3ity"),
+    "a frame twice": _of("frames", lambda rows: rows[1].update(index=0)),
+    "a frame of no width": _of("frames", lambda rows: rows[0].update(width_px=0)),
+    "a frame of terapixels": _of("frames", lambda rows: rows[0].update(width_px=2**31 - 1)),
+    "a camera of eight numbers": _of("frames", lambda rows: rows[0]["K"].pop()),
+    "objects of different lengths": _of(
+        "frames", lambda rows: rows[0]["object_kind"].append("box")
+    ),
+    "1e400 in shard.json": _text(SHARD, b'"people": ', b'"people": 1e400, "x": '),
+    "NaN in shard.json": _text(SHARD, b'"people": ', b'"people": NaN, "x": '),
+    "1e400 in index.json": _text("index.json", b'"people": ', b'"people": 1e400, "x": '),
+    "NaN in the identity": _text("dataset.json", b'"name": "sticks"', b'"name": NaN'),
+    "1e999 in the identity": _text("dataset.json", b'"name": "sticks"', b'"name": 1e999'),
+    "no frames in a shard": _text(
+        "dataset.json", b'"frames_per_shard": 4', b'"frames_per_shard": 0'
+    ),
+    "an unknown skeleton": _text("dataset.json", b'"skeleton": "coco23"', b'"skeleton": "worm"'),
 }
 
 
 @pytest.fixture
-def world(tmp_path: Path, once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+def world(tmp_path, once):
     made = once("damaged-rows", lambda folder: make_set(folder / "set"))
     shutil.copytree(made / "set", tmp_path / "set")
     (tmp_path / "whole").symlink_to(made / "set")
     return tmp_path
-
-
-def test_whole_rows_pass(world):
-    with chdir(world):
-        for name, words in COMMANDS.items():
-            if name in ("split", "merge", "frame"):
-                continue
-            shutil.rmtree("out", ignore_errors=True)
-            result = CliRunner().invoke(app, list(words))
-            assert not isinstance(result.exception, Exception), (words, result.exception)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -12,13 +12,17 @@ COCO17 = get_skeleton("coco17")
 NOBODY = FrameLabels(people=(), crowd_index=0.0, objects=())
 
 
-def grey(width: int, height: int) -> np.ndarray:
+def grey(width, height):
     return np.full((height, width, 3), 128, np.uint8)
 
 
-@pytest.mark.parametrize(("size", "zoom"), [((320, 240), 4), ((640, 480), 2), ((1280, 960), 1)])
-def test_small_frames_are_enlarged_by_a_whole_number(size, zoom):
-    width, height = size
+def person_before(camera):
+    return make_labels(camera, COCO17, (make_posed(COCO17, instance=1),)).people[0]
+
+
+@pytest.mark.parametrize(("width", "zoom"), [(320, 4), (640, 2), (1280, 1)])
+def test_small_frames_are_enlarged_by_a_whole_number(width, zoom):
+    height = width * 3 // 4
     labels = make_frame(1, width=width, height=height).labels
     out = draw_labels(grey(width, height), labels, COCO17, legend=False)
     assert out.shape == (height * zoom, width * zoom, 3)
@@ -31,14 +35,12 @@ def test_small_frames_are_enlarged_by_a_whole_number(size, zoom):
 @pytest.mark.parametrize("size", [(320, 240), (1280, 960)])
 def test_a_visible_joint_lies_where_its_label_says(size):
     """The marker's centroid, in continuous frame pixels."""
-    camera = make_camera(*size)
-    person = make_labels(camera, COCO17, (make_posed(COCO17, instance=1),)).people[0]
+    person = person_before(make_camera(*size))
     wrist = COCO17.joints.index("left_wrist")
     far = np.full((17, 2), -500.0)
     far[wrist] = person.joints_px[wrist]
-    alone = dataclasses.replace(
-        person, joints_px=far, modal_box_px=(0, 0, 0, 0), amodal_box_px=(9e3, 9e3, 9e3, 99)
-    )
+    boxes = {"modal_box_px": (0, 0, 0, 0), "amodal_box_px": (9e3, 9e3, 9e3, 99)}
+    alone = dataclasses.replace(person, joints_px=far, **boxes)
     labels = dataclasses.replace(NOBODY, people=(alone,))
     bare = dataclasses.replace(COCO17, edges=())
     out = draw_labels(grey(*size), labels, bare, legend=False).astype(int)
@@ -52,19 +54,13 @@ def test_a_visible_joint_lies_where_its_label_says(size):
 
 
 def test_each_cause_has_its_own_shape():
-    person = make_labels(make_camera(), COCO17, (make_posed(COCO17, instance=1),)).people[0]
+    person = person_before(make_camera())
     pictures = []
     for cause in ("visible", "self", "person", "object", "truncated", "unknown"):
         changed = dataclasses.replace(person, cause=(cause,) * 17)
         labels = dataclasses.replace(NOBODY, people=(changed,))
         pictures.append(draw_labels(grey(320, 240), labels, COCO17).tobytes())
     assert len(set(pictures)) == 6
-
-
-def test_nobody_and_nowhere():
     assert (draw_labels(grey(320, 240), NOBODY, COCO17, legend=False) == 128).all()
-    person = make_labels(make_camera(), COCO17, (make_posed(COCO17, instance=1, x_m=9.0),)).people[
-        0
-    ]
     lost = dataclasses.replace(person, joints_px=np.full((17, 2), np.nan))
     draw_labels(grey(320, 240), dataclasses.replace(NOBODY, people=(lost,)), COCO17)

@@ -43,12 +43,8 @@ def test_reading_gives_what_was_written_and_writing_again_the_same_bytes(tmp_pat
 def test_each_difference_is_named(changes, line):
     lines = manifest.identity_differences(fake_frames.identity(), fake_frames.identity(**changes))
     assert any(found.startswith(line) for found in lines), lines
-
-
-def test_more_frames_are_no_difference():
-    a, b = fake_frames.identity(frames=10), fake_frames.identity(frames=300)
-    assert manifest.identity_differences(a, b) == []
-    assert manifest.identity_differences(b, a) == ["frames: had 300, wants 10"]
+    longer = fake_frames.identity(frames=300)  # more frames are no difference
+    assert manifest.identity_differences(fake_frames.identity(), longer) == []
 
 
 def test_frames_of_covers_every_frame_once():
@@ -56,9 +52,6 @@ def test_frames_of_covers_every_frame_once():
         made = fake_frames.identity(frames=frames)
         covered = [i for shard in range(made.shards) for i in made.frames_of(shard)]
         assert covered == list(range(frames))
-
-
-def test_no_frames_is_an_error():
     with pytest.raises(DatasetError, match=r"frames: .* expected 1 or more; got 0"):
         fake_frames.identity(frames=0)
 
@@ -74,26 +67,24 @@ def test_versions_and_machine_name_no_host_user_or_path():
     assert f'"{getpass.getuser()}"' not in text
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"format_version": 99}, "another format"),
-        ({"format_version": 1}, "another format"),
-        ({"seed": "one"}, "seed as int"),
-        ({"frames": True}, "frames as int"),
-        ({"frames": 0}, "at least one frame"),
-        ({"assets": [{"name": "x"}]}, "assets with"),
-        ({"surplus": 1}, "the fields"),
-    ],
-)
-def test_a_damaged_identity_is_one_message(tmp_path, change, message):
-    value = {**dataclasses.asdict(fake_frames.identity()), **change}
-    (tmp_path / "dataset.json").write_text(json.dumps(value))
-    with pytest.raises(DatasetError, match=message):
-        manifest.read_identity(tmp_path)
+DAMAGED = [
+    ({"format_version": 99}, "another format"),
+    ({"format_version": 1}, "another format"),
+    ({"seed": "one"}, "seed as int"),
+    ({"frames": True}, "frames as int"),
+    ({"frames": 0}, "at least one frame"),
+    ({"assets": [{"name": "x"}]}, "assets with"),
+    ({"surplus": 1}, "the fields"),
+]
 
 
-def test_what_is_not_json_is_one_message_and_nothing_is_no_data_set(tmp_path):
+def test_a_damaged_identity_is_one_message_and_nothing_is_no_data_set(tmp_path):
+    whole = dataclasses.asdict(fake_frames.identity())
+    for change, message in DAMAGED:
+        (tmp_path / "dataset.json").write_text(json.dumps(whole | change))
+        with pytest.raises(DatasetError, match=message):
+            manifest.read_identity(tmp_path)
+    (tmp_path / "dataset.json").unlink()
     with pytest.raises(DatasetError, match="not a data set"):
         manifest.read_identity(tmp_path)
     for data in (b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000):

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import pytest
@@ -13,22 +11,22 @@ from synthstudio.core.images import read_rgb
 
 
 @pytest.fixture(scope="module")
-def gap_world(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+def gap_world(once):
     """A data set of cameras that roll and pitch, and its own export as photos."""
     return once("gap-world", make)
 
 
 @pytest.fixture
-def gap_photos(gap_world: Path, tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
+def gap_photos(gap_world, tmp_path):
     """Return a function that writes the photos changed: their labels, and every picture."""
 
     def change(labels=None, pixels=None):
         told = json.loads((gap_world / "coco/photos.json").read_text())
-        for entry in told["annotations"]:  # as others write them: no rows of ours beside
-            plain = ("id", "image_id", "category_id", "iscrowd", "bbox", "area", "keypoints")
-            kept = {name: entry[name] for name in plain}
-            entry.clear()
-            entry.update(kept | {"segmentation": []})
+        plain = ("id", "image_id", "category_id", "iscrowd", "bbox", "area", "keypoints")
+        told["annotations"] = [  # as others write them: no rows of ours beside
+            {name: entry[name] for name in plain} | {"segmentation": []}
+            for entry in told["annotations"]
+        ]
         if labels is not None:
             labels(told)
         images = tmp_path / "images"

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,17 +19,12 @@ from synthstudio.quality.gap_classifier import _apart, _folds
 from synthstudio.quality.gap_distance import MIN, Sample, difference, total_variation, wasserstein
 from synthstudio.quality.gap_sides import generated_side, photo_side, same_group
 
-# What is there is found -----------------------------------------------------------------------
-
 
 def test_a_data_set_against_its_own_export_has_no_gap(gap_world, tmp_path):
     out = tmp_path / "own.yaml"
-    report = run_gap(
-        gap_world / "set",
-        gap_world / "coco/photos.json",
-        images=gap_world / "coco/images/train",
-        recipe=out,
-    )
+    coco = gap_world / "coco"
+    images = coco / "images/train"
+    report = run_gap(gap_world / "set", coco / "photos.json", images=images, recipe=out)
     found = by_key(report)
     assert max(d.distance for key, d in found.items() if key != "pose") < 1e-6
     assert report.found.poses is not None
@@ -46,7 +40,7 @@ def test_a_data_set_against_its_own_export_has_no_gap(gap_world, tmp_path):
 def test_people_half_as_large_are_found_and_fitted(gap_world, gap_photos, tmp_path):
     half = np.array([[0.5, 0, 80.0], [0, 0.5, 60.0]])  # about the middle of 320 x 240
 
-    def shrink(rgb: np.ndarray) -> np.ndarray:
+    def shrink(rgb):
         return cv2.warpAffine(rgb, half, (320, 240), borderMode=cv2.BORDER_REFLECT)
 
     file, images = gap_photos(lambda told: moved(told, half), shrink)
@@ -68,7 +62,7 @@ def test_people_half_as_large_are_found_and_fitted(gap_world, gap_photos, tmp_pa
 def test_cut_people_move_the_recipe_that_then_generates(gap_world, gap_photos, tmp_path):
     low = np.array([[1.0, 0, 0], [0, 1.0, 110.0]])  # so far down that legs leave the picture
 
-    def sunk(told: dict[str, Any]) -> None:
+    def sunk(told):
         moved(told, low)
         for entry in told["annotations"]:
             points = entry["keypoints"]
@@ -94,7 +88,6 @@ def test_cut_people_move_the_recipe_that_then_generates(gap_world, gap_photos, t
 def test_estimates_are_held_against_true_cameras(gap_world):
     side = generated_side(Dataset(gap_world / "set"), "set")
     specs = [Dataset(gap_world / "set").spec(int(k)).camera for k in side.picture]
-    assert side.truth is not None
     for name in ("pitch", "roll"):
         true = [math.degrees(getattr(camera, f"{name}_rad")) for camera in specs]
         assert getattr(side.truth, f"{name}_deg") == pytest.approx(true)
@@ -105,9 +98,6 @@ def test_estimates_are_held_against_true_cameras(gap_world):
     assert good["camera roll"].correlation > 0.95 and good["camera roll"].error < 1.5
     assert good["camera pitch"].correlation > 0.6 and good["camera pitch"].error < 0.6
     assert good["distance"].error < 0.1 and abs(good["distance"].bias) < 0.1
-
-
-# Distances -----------------------------------------------------------------------------------
 
 
 def test_distances_are_what_they_are_called():
@@ -151,9 +141,6 @@ def test_nobody_is_trained_on_and_tested():
         assert not set(group[test]) & set(group[train])
         names = {w for w, t in zip(who, test, strict=True) if t and w}
         assert not names & {w for w, t in zip(who, train, strict=True) if t}
-
-
-# The command ----------------------------------------------------------------------------------
 
 
 def test_the_command_gives_the_same_bytes_twice(gap_world, gap_photos, tmp_path):

@@ -1,41 +1,21 @@
 """The next recipe asks for what can be met; neighbouring bins show different people."""
 
-from pathlib import Path
-
 import covered_set
 import numpy as np
-import pytest
 
+from synthstudio.core.bins import VIEWS
 from synthstudio.core.labels import SHARES
 from synthstudio.dataset.reader import Dataset
-from synthstudio.quality.coverage import Bins, Coverage, coverage
-from synthstudio.quality.next_recipe import next_recipe
-from synthstudio.recipe.schema.load import parse
+from synthstudio.quality.coverage import Bins, coverage
+from synthstudio.quality.next_recipe import as_yaml, next_recipe
+from synthstudio.recipe.schema.load import load, parse
 
 FAMILIES = covered_set.FAMILIES
 
 
-def made(folder: Path, **changes: object) -> tuple[Dataset, Coverage]:
-    data = Dataset(covered_set.store(folder / "set", frames=4, **changes))
+def made(folder, frames=4, **changes):
+    data = Dataset(covered_set.store(folder / "set", frames=frames, **changes))
     return data, coverage(data)
-
-
-@pytest.mark.parametrize(
-    ("changes", "asks"),
-    [
-        ({}, True),
-        ({"clip": {"frames": 4}, "motion": None}, False),
-        ({"cutouts": {"folder": "x"}}, False),
-        ({"targets": {"occluded_fraction": [0, 0.1]}}, False),
-    ],
-)
-def test_only_what_the_recipe_can_meet_is_asked(tmp_path, changes, asks):
-    changes = {k: v for k, v in changes.items() if v is not None}
-    data, found = made(tmp_path, **changes)
-    wanted = next_recipe(data, found, families=FAMILIES, at_least=10**4)
-    parse(wanted)
-    before = changes.get("targets", {}).keys()
-    assert (set(wanted.get("targets", {})) > set(before)) == asks
 
 
 def test_rates_are_above_what_people_hide_themselves(tmp_path):
@@ -63,21 +43,53 @@ def test_people_are_asked_to_hide_people_only_where_there_are_two(tmp_path):
         assert "targets" not in next_recipe(data, found, families=FAMILIES, at_least=0)
 
 
-# Examples ----------------------------------------------------------------------------------
+def test_only_what_the_recipe_can_meet_is_asked(tmp_path):
+    for k, (changes, asks) in enumerate((
+        ({}, True),
+        ({"clip": {"frames": 4}}, False),
+        ({"cutouts": {"folder": "x"}}, False),
+        ({"targets": {"occluded_fraction": [0, 0.1]}}, False),
+    )):  # fmt: skip
+        data, found = made(tmp_path / str(k), **changes)
+        wanted = next_recipe(data, found, families=FAMILIES, at_least=10**4)
+        parse(wanted)
+        before = changes.get("targets", {}).keys()
+        assert (set(wanted.get("targets", {})) > set(before)) == asks
 
 
-def offered(scores: list[float], whom: list[int], places: list[int] | None = None) -> Bins:
-    bins = Bins(2)
-    n = len(scores)
-    who = np.column_stack([np.arange(n), np.ones(n), np.full(n, -1), whom]).astype(np.int64)
-    where = np.zeros(n, np.int32) if places is None else np.array(places, np.int32)
-    for k in range(n):  # one by one, as batches may come
-        bins.offer(where[k : k + 1], np.array(scores[k : k + 1]), who[k : k + 1])
-    return bins
+def test_it_loads_and_asks_for_what_is_thin(tmp_path):
+    stored = Dataset(covered_set.store(tmp_path / "set"))
+    found = coverage(stored)
+    asked = next_recipe(stored, found, families=("crouch", "lie", "stand", "walk"))
+    path = tmp_path / "next.yaml"
+    path.write_text(as_yaml(asked, found))
+    recipe = load(path)
+    assert (recipe.name, recipe.frames, recipe.seed) == ("sticks-next", 3, 2)
+    assert recipe.quotas.family["walk"] >= max(recipe.quotas.family.values())
+    views = dict(zip(VIEWS, found.of_people("view").tolist(), strict=False))
+    even = 24 / 8
+    assert set(recipe.quotas.view) == {view for view, n in views.items() if n < even}
+    assert recipe.targets.joints
+    assert recipe.objects[0].kind == "procedural"
+    assert next_recipe(stored, found, families=FAMILIES, frames=40)["frames"] == 40
+
+
+def test_it_contradicts_nothing(tmp_path):
+    for gone, people in (
+        ("view", {"facing_deg": [0, 40]}),
+        ("family", {"poses": {"names": {"stand": 1}}}),
+        ("family", {"hold": {"share": 0.5}}),
+    ):
+        folder = tmp_path / next(iter(people))
+        data, found = made(folder, frames=3, people=people)
+        asked = next_recipe(data, found, families=(*FAMILIES, "walk"), at_least=50)
+        assert gone not in asked["quotas"] and len(asked["quotas"]) == 2
 
 
 def test_a_bin_keeps_its_best_people_once_each():
-    bins = offered([1, 5, 3, 4, 2], [7, 8, 7, 8, 9])
+    bins, who = Bins(2), [7, 8, 7, 8, 9]
+    for k, (score, person) in enumerate(zip([1.0, 5, 3, 4, 2], who, strict=True)):
+        bins.offer(np.zeros(1, np.int32), np.array([score]), np.array([[k, 1, -1, person]]))
     assert bins.counts.tolist() == [5, 0]
     assert bins.example(0).frame == 1
     assert bins.example(0, {8}).frame == 2  # of person 7 the larger one

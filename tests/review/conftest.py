@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
+from people_rows import make_rows, write_rows
 from postgres_programs import Server
 from review_ops import KEY, Desk, make_set
 from sqlalchemy import create_engine, event, text
 
 from synthstudio.review.models import DatasetRow, utc_now
+from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
 from synthstudio.review.team import passwords
 
@@ -110,6 +112,17 @@ def store(empty_store):
 def small_set(tmp_path_factory):
     """Return a data set of 5 frames of stick people with pictures (3, 1, 0, 2 and 4 people)."""
     return make_set(tmp_path_factory.mktemp("sticks") / "set")
+
+
+@pytest.fixture(scope="session")
+def people_set(tmp_path_factory):
+    """Return a data set of 50 frames of four people with arms and legs, without pictures."""
+    return write_rows(make_rows(50, each=4), tmp_path_factory.mktemp("people") / "set")
+
+
+@pytest.fixture(scope="session")
+def table(people_set):
+    return people_table(people_set)
 
 
 @pytest.fixture

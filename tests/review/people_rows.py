@@ -1,22 +1,20 @@
 """Rows of people with arms and legs, seen from all sides, whose fields all fit each other."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import numpy as np
 
 from synthstudio.core.labels import SHARES
-from synthstudio.core.rng import Generator, stream
+from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, NO_STATE, Row
 from synthstudio.dataset.shards import write_shard
 from synthstudio.dataset.writer import open_or_create
+from synthstudio.review.values import Person
 
 JOINTS = get_skeleton("coco17").joints
 WIDTH, HEIGHT, FOCAL = 640, 480, 800.0
@@ -38,7 +36,7 @@ class Rows:
     people: list[Row] = field(default_factory=list)
 
 
-def make_rows(frames: int, *, each: int = 4, seed: int = 1, photos: bool = False) -> Rows:
+def make_rows(frames, *, each=4, seed=1, photos=False):
     """Return rows of drawn people; `photos`: without 3D and shares, as importers leave them."""
     rng, out = stream(seed, "people rows"), Rows()
     for index in range(frames):
@@ -48,37 +46,27 @@ def make_rows(frames: int, *, each: int = 4, seed: int = 1, photos: bool = False
     return out
 
 
-def write_rows(rows: Rows, out: Path, *, skeleton: str = "coco17") -> Dataset:
+def write_rows(rows, out, *, skeleton="coco17"):
     """Write rows as a data set; its pictures are stubs."""
     made = {"recipe": {"name": out.name}, "versions": {"synthstudio": "0"}, "seed": 1}
     of = {"skeleton": skeleton, "frames": len(rows.frames), "frames_per_shard": 50}
     identity = Identity(**made, **of, machine={"cpu": "any"})
-    by_frame: dict[int, list[Row]] = {}
-    for row in rows.people:
-        by_frame.setdefault(row["frame_index"], []).append(row)
 
-    def rows_of(frame: Any, name: str) -> tuple[Row, list[Row]]:
-        return {**rows.frames[frame.spec.index], "file_name": name}, by_frame.get(
-            frame.spec.index, []
-        )
+    def rows_of(frame, name):
+        index = frame.spec.index
+        people = [row for row in rows.people if row["frame_index"] == index]
+        return {**rows.frames[index], "file_name": name}, people
 
     with open_or_create(out, identity) as session:
         for shard in session.todo:
-            mine = [_Stub(index) for index in identity.frames_of(shard)]
-            session.publish(write_shard(out, shard, mine, rows_of=rows_of))  # type: ignore[arg-type]
+            specs = (SimpleNamespace(index=index) for index in identity.frames_of(shard))
+            mine = [SimpleNamespace(spec=s, jpeg=b"no picture", layers={}) for s in specs]
+            session.publish(write_shard(out, shard, mine, rows_of=rows_of))
         session.finish()
     return Dataset(out)
 
 
-class _Stub:
-    jpeg = b"a stub of a picture"
-    layers: dict[str, bytes] = {}  # noqa: RUF012
-
-    def __init__(self, index: int) -> None:
-        self.spec = type("Spec", (), {"index": index})
-
-
-def _frame(index: int, photos: bool) -> Row:
+def _frame(index, photos):
     row: Row = dict.fromkeys(FRAME_SCHEMA.names)
     row |= {
         "index": index,
@@ -104,7 +92,7 @@ def _frame(index: int, photos: bool) -> Row:
     return row
 
 
-def _world(rng: Generator) -> np.ndarray:
+def _world(rng):
     """Return (J, 3) world joints of somebody who stands somewhere in sight."""
     yaw, scale = rng.uniform(-math.pi, math.pi), rng.normal(1, 0.06)
     left = np.array([math.cos(yaw), math.sin(yaw), 0])
@@ -118,16 +106,13 @@ def _world(rng: Generator) -> np.ndarray:
     for upper, lower, length, swing in _LIMBS:
         for side, sign in (("left_", 1), ("right_", -1)):
             forward, out = rng.uniform(-0.3, swing), sign * rng.uniform(-0.1, 0.35 * swing)
-            way = (
-                math.sin(forward) * ahead
-                + math.sin(out) * left
-                - np.array([0, 0, max(0.05, math.cos(forward) * math.cos(out))])
-            )
+            down = np.array([0, 0, max(0.05, math.cos(forward) * math.cos(out))])
+            way = math.sin(forward) * ahead + math.sin(out) * left - down
             at[side + lower] = at[side + upper] + length * way / np.linalg.norm(way)
     return np.array([feet + scale * at[name] for name in JOINTS])
 
 
-def _shares(name: str, facing: bool, rng: Generator) -> list[float]:
+def _shares(name, facing, rng):
     if name in ("nose", "left_eye", "right_eye") and not facing:
         return [0.0, 1.0, 0.0, 0.0, 0.0]
     chance = rng.random()
@@ -137,7 +122,7 @@ def _shares(name: str, facing: bool, rng: Generator) -> list[float]:
     return [1 - hidden, 0.0, 0.0, hidden, 0.0]
 
 
-def _person(index: int, instance: int, rng: Generator, photos: bool) -> Row:
+def _person(index, instance, rng, photos):
     world = _world(rng)
     camera = world @ TO_CAMERA[:3, :3].T + TO_CAMERA[:3, 3]
     px = (camera @ K.T)[:, :2] / camera[:, 2:]
@@ -191,21 +176,16 @@ def _person(index: int, instance: int, rng: Generator, photos: bool) -> Row:
     return _photographed(row, rng) if photos else row
 
 
-def _photographed(row: Row, rng: Generator) -> Row:
+def _photographed(row, rng):
     """Return the row as an importer leaves it: no 3D, no shares, some joints nobody labelled."""
     unknown = "identity pose pose_family phenotype joints_camera_m joints_world_m"
     unknown += " kinematic_joints_world_m amodal_box_px amodal_area_px occluded_fraction"
     unknown += " truncated_fraction depth_m depth_rank stature_m"
     row |= dict.fromkeys(unknown.split())
     joints = len(JOINTS)
-    row |= {
-        "shares": [math.nan] * (5 * joints),
-        "origin": ["human"] * joints,
-        "hidden_joint": [],
-        "hidden_instance": [],
-        "hidden_share": [],
-        "ambiguous": [False] * joints,
-    }
+    row |= {name: [] for name in ("hidden_joint", "hidden_instance", "hidden_share")}
+    row |= {"shares": [math.nan] * (5 * joints), "origin": ["human"] * joints}
+    row["ambiguous"] = [False] * joints
     for j in range(joints):
         if row["state"][j] == 0 or rng.random() < 0.08:
             row["state"][j], row["cause"][j] = NO_STATE, "unlabelled"
@@ -215,7 +195,11 @@ def _photographed(row: Row, rng: Generator) -> Row:
     return row
 
 
-def by_signal(risk, row: int) -> dict[str, float]:
+def by_signal(risk, row):
     """Name of each check -> weight x score, those above 0."""
     found = {one.name: one.weight * float(one.score[row]) for one in risk.signals}
     return {name: value for name, value in found.items() if value > 0}
+
+
+def persons(table, rows):
+    return [Person(dataset=table.key, frame=f, instance=i) for f, i in table.ids(np.array(rows))]

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from imported_photos import import_photos
 from pycocotools import mask as coco_mask
-from review_ops import ANNA, Desk, op, seen
+from review_ops import Desk, refused, seen
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.masks import decode, encode
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.quality.rows import check_frame
-from synthstudio.review import edits, history, masks
+from synthstudio.review import history, masks
 from synthstudio.review.masks import MAX_CODE, box_of, put_masks
 from synthstudio.review.reviewed import export_reviewed, reviewed, reviewed_dataset, reviewed_people
 
@@ -73,10 +73,9 @@ def test_a_drawn_mask_has_its_own_box_and_area(drawing):
     row = drawing.row
     assert row["amodal_box_px"] == [10, 12, 20, 18] and row["amodal_area_px"] == 360
     assert row["occluded_fraction"] == pytest.approx(0.5)
-    for _ in range(2):  # undone in order: the box that was drawn first is there again
-        last = [e for e in history.events(drawing.store, drawing.key) if e.kind == "edit"]
-        held = {e.reverts for e in history.events(drawing.store, drawing.key)}
-        drawing.draw("revert", event=[e.id for e in last if e.id not in held][-1])
+    edited_last = [e.id for e in history.events(drawing.store, drawing.key)][:0:-1]
+    for event in edited_last:  # undone in order: the box that was drawn first is there again
+        drawing.draw("revert", event=event)
     assert drawing.now.masks is None
     assert drawing.row["modal_box_px"] == [4, 6, 30, 20]
     drawing.check()
@@ -149,11 +148,20 @@ def test_polygons_are_filled_as_coco_does(drawing):
     np.testing.assert_array_equal(bits(drawing.row["modal_counts"]), wanted)
 
 
+def test_the_box_of_a_mask_stays_and_none_is_drawn_over_it(desk, small_set):
+    before = small_set.instances(0)[0]
+    assert before["modal_counts"]
+    assert edited(desk, left_wrist=seen(1, 1))["modal_box_px"] == before["modal_box_px"]
+    with pytest.raises(Refused, match="of a mask"):
+        edited(desk, box=(4, 6, 30, 20))
+    with pytest.raises(Refused, match="no box"):
+        desk.do("status", 0, status="approved", box=(4, 6, 30, 20))
+
+
 GOOD = encode(block(1, 1, 5, 5))
 BAD = {
     "a larger picture": ({"modal": encode(block(1, 1, 5, 5, (480, 640)))}, "size differs"),
     "no size": ({"modal": {"counts": GOOD["counts"]}}, "size differs"),
-    "sizes that are none": ({"modal": {**GOOD, "size": 5}}, "size differs"),
     "runs beyond it": ({"modal": {**GOOD, "counts": GOOD["counts"] + "5"}}, "invalid mask"),
     "runs below 0": ({"modal": {"size": list(SIZE), "counts": [-5, 3077]}}, "invalid mask"),
     "letters": ({"modal": {**GOOD, "counts": "\u00e9\u0000"}}, "invalid mask"),
@@ -169,7 +177,6 @@ BAD = {
     "two corners": ({"modal": [[1, 1, 5, 1]]}, "invalid polygon"),
     "odd": ({"modal": [[1, 1, 5, 1, 5, 5, 5]]}, "invalid polygon"),
     "too many polygons": ({"modal": [[1, 1, 5, 1, 5, 5]] * 301}, "too many"),
-    "texts": ({"modal": [["1", 1, 5, 1, 5, 5]]}, "invalid polygon"),
     "booleans": ({"modal": [[True, 1, 5, 1, 5, 5]]}, "invalid polygon"),
     "too many corners": ({"modal": [[1, 1, 5, 1, 5, 5] * 7000]}, "too long"),
     "a long outline": ({"modal": [[0, 0, 64, 48] * 4800]}, "too long"),
@@ -180,9 +187,9 @@ def test_what_is_no_mask_is_refused_and_changes_nothing(drawing):
     drawing.masks(modal=block(1, 1, 5, 5))
     before = drawing.now
     for name, (bad, why) in BAD.items():
-        with pytest.raises(Refused, match=why) as refused:
+        with refused("invalid", match=why) as caught:
             drawing.draw(masks=bad)
-        assert refused.value.reason == "invalid" and len(str(refused.value)) < 300, name
+        assert len(str(caught.value)) < 300, name
     with pytest.raises(Refused, match="no masks"):
         drawing.draw("status", status="approved", masks={"modal": GOOD})
     assert drawing.now == before
@@ -201,10 +208,8 @@ def test_an_export_names_whom_an_empty_mask_leaves_out(drawing, tmp_path):
 
 def test_a_second_look_takes_no_masks(drawing):
     second = dataclasses.replace(drawing.who, layer="second")
-    change = op("edit", 0, person=second, joints={}, masks={"modal": GOOD})
-    with pytest.raises(Refused, match="second review has no masks") as refused:
-        edits.apply(drawing.store, change, who=ANNA, base=drawing.on_disk)
-    assert refused.value.reason == "invalid"
+    with refused("invalid", match="second review has no masks"):
+        drawing.log(second, "edit", joints={}, masks={"modal": GOOD})
 
 
 def test_exports_have_the_drawn_pixels(drawing, tmp_path):
@@ -259,43 +264,25 @@ def edited(desk, *, box=None, **joints):
     return next(reviewed(desk.store, desk.dataset, only="all").iter_instances())
 
 
-@pytest.mark.parametrize(
-    ("edit", "box"),
-    [
-        ({"left_wrist": seen(60, 44), "nose": seen(2, 20)}, [2, 8, 58, 36]),  # it grows
+def test_a_box_without_a_mask_holds_its_joints_unless_it_is_drawn(drawing):
+    for change, box in (
         ({"left_wrist": seen(20, 30)}, [8, 8, 40, 30]),
+        ({"left_wrist": seen(60, 44), "nose": seen(2, 20)}, [2, 8, 58, 36]),  # it grows
         ({"box": (4, 6.5, 30, 20), "left_wrist": seen(60, 44)}, [4, 6.5, 30, 20]),
-    ],
-)
-def test_a_box_without_a_mask_holds_its_joints_unless_it_is_drawn(drawing, edit, box):
-    row = edited(drawing, **edit)
-    assert row["modal_box_px"] == pytest.approx(box)
-    assert row["modal_area_px"] == box[2] * box[3]
-
-
-def test_the_box_of_a_mask_stays_and_none_is_drawn_over_it(desk, small_set):
-    before = small_set.instances(0)[0]
-    assert before["modal_counts"]
-    row = edited(desk, left_wrist=seen(1, 1))
-    assert row["modal_box_px"] == before["modal_box_px"]
-    with pytest.raises(Refused, match="of a mask"):
-        edited(desk, box=(4, 6, 30, 20))
-    with pytest.raises(Refused, match="no box"):
-        desk.do("status", 0, status="approved", box=(4, 6, 30, 20))
-
-
-def test_a_drawn_box_can_be_undone_and_redone(drawing):
-    edited(drawing, box=(4, 6, 30, 20))
-    for expected in ([8, 8, 40, 30], [4, 6, 30, 20]):
+    ):
+        row = edited(drawing, **change)
+        assert row["modal_box_px"] == pytest.approx(box)
+        assert row["modal_area_px"] == box[2] * box[3]
+    for expected in ([2, 8, 58, 36], [4, 6.5, 30, 20]):  # undone, and done again
         drawing.do("revert", 0, event=history.events(drawing.store, drawing.key)[-1].id)
         assert drawing.row["modal_box_px"] == expected
     drawing.check()
 
 
-@pytest.mark.parametrize(
-    "box", [(0, 0, 0.5, 9), (-1, 0, 9, 9), (60, 0, 9, 9), (0, 0, 9), (0, 0, "9", 9), "wide",
-            (0, 0, float("nan"), 9), (0, 0, True, 9)]
-)  # fmt: skip
-def test_what_is_no_box_is_refused(drawing, box):
-    with pytest.raises(Refused, match="box"):
-        edited(drawing, box=box)
+def test_what_is_no_box_is_refused(drawing):
+    for wide in (0.5, "9", float("nan"), True):
+        with pytest.raises(Refused, match="box"):
+            edited(drawing, box=(0, 0, wide, 9))
+    for box in ((-1, 0, 9, 9), (60, 0, 9, 9), (0, 0, 9), "wide"):
+        with pytest.raises(Refused, match="box"):
+            edited(drawing, box=box)

@@ -41,10 +41,10 @@ def entry(image, *, dx=0.0, dy=0.0, lost=(), **more):
     return {"image_id": image, "category_id": 1, "keypoints": flat, "score": 0.9, **more}
 
 
-def take_in(store, photos, tmp_path, value, **more):
+def take_in(store, photos, tmp_path, value, *, who=LEAD, **more):
     path = tmp_path / "results.json"
     path.write_text(json.dumps(value))
-    return import_predictions(store, photos, path, layer="net", who=LEAD, **more)
+    return import_predictions(store, photos, path, layer="net", who=who, **more)
 
 
 def shown_in(store, photos, frame):
@@ -102,30 +102,25 @@ def test_a_keypoints_file_is_matched_by_its_pictures(store, photos, key, tmp_pat
     assert "nose" not in first.causes and first.causes["left_eye"] == "visible"
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"keypoints": [1, 2, 3]}, "17 joints have 51 numbers"),
-        ({"keypoints": "many"}, "cannot be taken in"),
-        ({"image_id": "a", "keypoints": [1]}, "17 joints have 51 numbers"),
-        ({"score": None}, "no number"),
-        ({"bbox": [0, 0]}, "cannot be taken in"),
-        ({"instance_number": [1]}, "whole number"),
-        ({"joints": {"cause": ["visible"]}}, "out of range"),
-    ],
-)
-def test_what_is_no_prediction_is_named(store, photos, key, tmp_path, change, said):
+WRONG = [
+    ({"keypoints": [1, 2, 3]}, "17 joints have 51 numbers"),
+    ({"keypoints": "many"}, "cannot be taken in"),
+    ({"image_id": "a", "keypoints": [1]}, "17 joints have 51 numbers"),
+    ({"score": None}, "no number"),
+    ({"bbox": [0, 0]}, "cannot be taken in"),
+    ({"instance_number": [1]}, "whole number"),
+    ({"joints": {"cause": ["visible"]}}, "out of range"),
+]
+
+
+def test_what_is_no_prediction_is_named(store, photos, key, tmp_path):
     take_in(store, photos, tmp_path, [entry(0)])
-    with pytest.raises(FormatError, match=said):
-        take_in(store, photos, tmp_path, [entry(1), entry(0) | change])
-    assert [p.frame for p in iter_predictions(store, key, "net")] == [0], "all or nothing"
-
-
-def test_only_a_lead_takes_predictions_in(store, photos, tmp_path):
-    path = tmp_path / "results.json"
-    path.write_text(json.dumps([entry(0)]))
     with pytest.raises(Refused, match="may not import"):
-        import_predictions(store, photos, path, layer="net", who=BEN)
+        take_in(store, photos, tmp_path, [entry(1)], who=BEN)
+    for change, said in WRONG:
+        with pytest.raises(FormatError, match=said):
+            take_in(store, photos, tmp_path, [entry(1), entry(0) | change])
+    assert [p.frame for p in iter_predictions(store, key, "net")] == [0], "all or nothing"
 
 
 def test_a_taken_joint_says_so_and_an_edited_one_is_human(desk, store, photos, key, tmp_path):

@@ -2,10 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from review_ops import ADMIN, ANNA, BEN, GUEST, KEY, LEAD, ON_DISK, op, refused
 
-from synthstudio.core.errors import Refused
 from synthstudio.review import leases as module
 from synthstudio.review.edits import apply
 from synthstudio.review.history import events
@@ -45,9 +43,8 @@ def test_a_lease_ends_and_is_renewed(store):
 
 def test_leases_are_given_back_by_their_holder_or_a_lead(store):
     claim(store, PEOPLE, who=ANNA, count=2, now=NOW)
-    assert release(store, PEOPLE[:2], who=BEN) == 0
-    assert release(store, PEOPLE[:1], who=ANNA) == 1
-    assert release(store, PEOPLE[:2], who=LEAD) == 1
+    for who, given_back in ((BEN, 0), (ANNA, 1), (LEAD, 1)):
+        assert release(store, PEOPLE[: 1 + (who is not ANNA)], who=who) == given_back
     assert leases(store, KEY, now=NOW) == {}
 
 
@@ -76,12 +73,8 @@ def test_so_many_or_so_long_cannot_be_claimed(store):
     times = [{"minutes": m} for m in (0, -3, 241, float("nan"), float("inf"), True)]
     calls = [*((claim, more) for more in counts + times), *((renew, more) for more in times)]
     for call, more in calls:
-        with pytest.raises(Refused) as caught:
+        with refused("invalid"):
             call(store, PEOPLE[:1], who=ADMIN, **more)
-        assert caught.value.reason == "invalid", more
-
-
-def test_who_only_looks_cannot_claim(store):
     for call in (claim, renew, release):
         with refused("role"):
             call(store, PEOPLE[:1], who=GUEST)

@@ -36,13 +36,9 @@ def _mixed():
             row["shares"][5 * j : 5 * j + 5] = [0.25, 0.5, 0.25, 0.0, 0.0]
             row["pose"] = (None, "lying", "")[int(rng.integers(3))]
             out.people.append(row)
-    out.frames[3]["object_kind"], out.frames[3]["object_instance"] = [], []
-    out.frames[3]["object_held_by"] = []
-    out.frames[4] |= {
-        "object_kind": ["crate", "lamp"],
-        "object_instance": [1002, 1003],
-        "object_held_by": [0, 1],
-    }
+    columns = ("object_kind", "object_instance", "object_held_by")
+    out.frames[3] |= {name: [] for name in columns}
+    out.frames[4] |= zip(columns, (["crate", "lamp"], [1002, 1003], [0, 1]), strict=True)
     out.frames[5]["crowd_index"] = math.nan
     return out
 
@@ -62,11 +58,9 @@ def mapped(mixed, tmp_path_factory):
     return people_table(mixed, cache=tmp_path_factory.mktemp("cache"))
 
 
-EVERY = [f"{name} > 0.25" for name, field in FIELDS.items() if field.kind == "number"]
-EVERY += [
-    f"{name} != '{(field.values or ('yes',))[0]}'"
+EVERY = [
+    f"{name} > 0.25" if field.kind == "number" else f"{name} != '{(field.values or ('yes',))[0]}'"
     for name, field in FIELDS.items()
-    if field.kind != "number"
 ]
 SOME = """occluded > 0.2 | any joint unlabelled | view = front | object = lamp | pose = ''
 met = no | left_wrist visible share = 0.25 | not occluded < 0.3
@@ -105,17 +99,6 @@ def test_columns_are_what_the_rows_say(mixed, table):
         assert [CAUSES[c] for c in table.cause[row]] == own["cause"]
         np.testing.assert_array_equal(table.modal_box_px[row], own["modal_box_px"])
         assert table.texts("pose", np.array([row])) == [own["pose"]]
-    assert table.texts("object", np.array([table.row_of(4, 1)])) == ["crate, lamp"]
-    with pytest.raises(DatasetError, match="no such person"):
-        table.row_of(4, 9)
-    found = table.rows_of(np.array([4, 0, 99, 7]), np.array([2, 3, 1, 1]))
-    assert found.tolist() == [table.row_of(4, 2), table.row_of(0, 3), -1, -1]
-    with pytest.raises(ValueError, match="read-only"):
-        table.state[0, 0] = 1
-
-
-def test_what_3d_says_is_reckoned_where_it_is_there(mixed, table):
-    for row, own in enumerate(mixed.iter_instances()):
         off, mirror = table.arrays["off_px"][:, row], table.arrays["mirror_px"][:, row]
         skeleton = table.arrays["bone_m"][:, row]
         if own["joints_camera_m"] is None:
@@ -124,6 +107,13 @@ def test_what_3d_says_is_reckoned_where_it_is_there(mixed, table):
             assert off.max() < 1e-3 < mirror[1]  # float16 of exact places; an eye is not the other
             at = np.reshape(own["joints_camera_m"], (-1, 3))
             np.testing.assert_allclose(skeleton[0], np.linalg.norm(at[5] - at[7]), rtol=1e-4)
+    assert table.texts("object", np.array([table.row_of(4, 1)])) == ["crate, lamp"]
+    with pytest.raises(DatasetError, match="no such person"):
+        table.row_of(4, 9)
+    found = table.rows_of(np.array([4, 0, 99, 7]), np.array([2, 3, 1, 1]))
+    assert found.tolist() == [table.row_of(4, 2), table.row_of(0, 3), -1, -1]
+    with pytest.raises(ValueError, match="read-only"):
+        table.state[0, 0] = 1
 
 
 def test_facets_count_people(mixed, table):
@@ -175,16 +165,11 @@ def test_a_damaged_cache_is_built_again(mixed, tmp_path, caplog):
     head["arrays"]["cause"] = caching.file_sha256(folder / "cause.npy")
     (folder / "table.json").write_text(json.dumps(head))
     rebuilt()
-
-
-def test_another_set_has_another_cache(mixed, tmp_path):
-    people_table(mixed, cache=tmp_path)
-    rows = _mixed()
+    rows = _mixed()  # another set has another one
     rows.people[5]["state"][3] = 1
-    other = write_rows(rows, tmp_path / "other")
-    made = people_table(other, cache=tmp_path / "cache")
+    other = write_rows(rows, tmp_path.parent / "other")
+    assert people_table(other, cache=tmp_path).state[5, 3] == 1
     assert caching.rows_key(other) != caching.rows_key(mixed)
-    assert made.state[5, 3] == 1
 
 
 def test_sets_without_people_and_rows_that_do_not_fit(tmp_path):

@@ -2,12 +2,11 @@
 
 import dataclasses
 import math
-from contextlib import closing
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from people_rows import make_rows, write_rows
+from people_rows import persons
 from review_ops import ANNA, BEN, GUEST, Desk, refused
 
 from synthstudio.core.rng import stream
@@ -22,41 +21,18 @@ from synthstudio.review.risk.queue import (
     wilson,
 )
 from synthstudio.review.risk.scores import Risk
-from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import open_store
-from synthstudio.review.values import ItemState, JointLabel, Person
+from synthstudio.review.values import ItemState, JointLabel
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_rows(make_rows(50, each=4), tmp_path_factory.mktemp("queue") / "set")
-
-
-@pytest.fixture(scope="module")
-def table(dataset):
-    return people_table(dataset)
-
-
 @pytest.fixture
-def desk(store_url, dataset):
-    with closing(open_store(store_url)) as opened:
-        yield Desk(opened, dataset)
-
-
-@pytest.fixture
-def store(desk):
-    return desk.store
+def desk(empty_store, people_set):
+    return Desk(empty_store, people_set)
 
 
 def _risk(table, seed=1):
     return Risk(table=table, score=stream(seed, "scores").random(table.people), signals=())
-
-
-def _person(table, row, layer="main"):
-    frame, instance = table.ids(np.array([row]))[0]
-    return Person(dataset=table.key, frame=frame, instance=instance, layer=layer)
 
 
 def test_the_riskiest_come_first_with_a_control_person_in_twenty(table):
@@ -73,19 +49,16 @@ def test_the_riskiest_come_first_with_a_control_person_in_twenty(table):
     assert control_rows(table, share=0.2)[:10].tolist() == chosen.tolist()
     assert not risk_order(_risk(table), share=0.0).control.any()
     assert risk_order(_risk(table), share=1.0).control.all()
-
-
-def test_a_queue_of_some_people_holds_only_them(table):
     some = np.arange(0, 200, 3)
     made = risk_order(_risk(table), rows=some)
     assert sorted(made.rows) == some.tolist()
-    assert set(made.rows[made.control]) == set(control_rows(table)) & set(some.tolist())
+    assert set(made.rows[made.control]) == set(chosen) & set(some.tolist())
     assert len(risk_order(_risk(table), rows=np.zeros(0, np.int64)).rows) == 0
 
 
 def test_next_people_skips_what_is_done_or_taken(desk, store, table):
     order = risk_order(_risk(table))
-    first = [_person(table, row) for row in order.rows[:8].tolist()]
+    first = persons(table, order.rows[:8])
     mine = next_people(store, order, who=ANNA, count=3)
     assert mine == first[:3]
     assert next_people(store, order, who=BEN, count=2) == first[3:5]
@@ -94,32 +67,23 @@ def test_next_people_skips_what_is_done_or_taken(desk, store, table):
     assert next_people(store, order, who=ANNA, count=3) == [first[0], first[2], first[5]]
     desk.log(first[3], "delete", who=BEN)
     release(store, first[4:5], who=BEN)
-    assert next_people(store, order, who=ANNA, count=4)[:4] == [
-        first[0],
-        first[2],
-        first[5],
-        first[4],
-    ]
+    assert next_people(store, order, who=ANNA, count=4) == [first[k] for k in (0, 2, 5, 4)]
     later = NOW.replace(year=2100)
     assert next_people(store, order, who=BEN, count=1, now=later) == [first[0]]
     with refused("role"):
         next_people(store, order, who=GUEST)
-
-
-def test_nobody_gets_twice_whom_they_saw_in_another_layer(desk, store, table):
-    order = risk_order(_risk(table))
-    first = [_person(table, row) for row in order.rows[:3].tolist()]
-    second = [dataclasses.replace(first[0], layer="second")]
-    claim(store, second, who=ANNA)  # nobody says anything there without a lease
-    desk.log(second[0], "status", status="approved")
-    assert next_people(store, order, who=ANNA, count=2) == first[1:3]
-    assert next_people(store, order, who=BEN, count=1) == first[:1]
+    # Nobody gets twice whom they saw in another layer.
+    second = dataclasses.replace(first[6], layer="second")
+    claim(store, [second], who=ANNA)  # nobody says anything there without a lease
+    desk.log(second, "status", status="approved")
+    assert first[6] not in next_people(store, order, who=ANNA, count=5)
+    assert next_people(store, order, who=BEN, count=2, now=later)[-1:] != [first[6]]
 
 
 def test_the_estimate_takes_control_people_in_turn(desk, store, table):
 
     def decide(row, wrong):
-        desk.log(_person(table, row), "status", status="rejected" if wrong else "approved")
+        desk.log(persons(table, [row])[0], "status", status="rejected" if wrong else "approved")
 
     none = estimate(store, table)
     assert (none.n, none.low, none.high, none.control) == (0, 0.0, 1.0, 10)
@@ -133,11 +97,11 @@ def test_the_estimate_takes_control_people_in_turn(desk, store, table):
         decide(chosen[place], wrong)
     made = estimate(store, table)
     assert (made.n, made.wrong, made.waiting) == (3, 1, 1)  # the fifth waits for the fourth
-    desk.log(_person(table, chosen[3]), "status", status="skipped")
+    desk.log(persons(table, [chosen[3]])[0], "status", status="skipped")
     made = estimate(store, table)
     assert (made.n, made.wrong, made.waiting, made.undecided) == (4, 2, 0, 1)
     assert (made.low, made.high) == wilson(2, 4)
-    desk.log(_person(table, chosen[5]), "delete")
+    desk.log(persons(table, [chosen[5]])[0], "delete")
     assert estimate(store, table).wrong == 3
 
 
@@ -160,14 +124,9 @@ def test_only_changes_that_matter_count(table):
     for cause, wanted in (("object", False), ("person", True)):
         label = JointLabel(x_px=x, y_px=y, state=1, cause=cause)
         assert labels_changed({name: label}, table, row) is wanted
-    person = _person(table, row)
-    for status, verdict in (
-        ("pending", "pending"),
-        ("approved", "right"),
-        ("flagged", "undecided"),
-        ("skipped", "undecided"),
-        ("rejected", "wrong"),
-    ):
+    person = persons(table, [row])[0]
+    verdicts = {"pending": "pending", "approved": "right", "rejected": "wrong"}
+    for status, verdict in {**verdicts, "flagged": "undecided", "skipped": "undecided"}.items():
         assert verdict_of(ItemState(person=person, status=status), table, row) == verdict
     assert verdict_of(None, table, row) == "pending"
     assert verdict_of(ItemState(person=person, deleted=True), table, row) == "wrong"

@@ -1,7 +1,6 @@
 """Each kind of planted error comes to the front of the queue; what is sound does not."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,8 +10,6 @@ from synthstudio.core.errors import DatasetError, Refused, ReviewError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import read_json
-from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import Row
 from synthstudio.review.datasets import register
 from synthstudio.review.risk.findings import (
     PersonFinding,
@@ -31,72 +28,35 @@ from synthstudio.review.risk.predictions import (
 )
 from synthstudio.review.risk.scores import risk, table_signals
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import open_store
 
-FRAMES, EACH, BAD = 150, 4, 6  # 1 person in 100 is spoilt
+FRAMES, EACH, BAD = 150, 4, 6  # of each kind of error 1 person in 100
 FLIP = get_skeleton("coco17").flip
-Spoil = Callable[[Row], None]
-
-
-def _spoilt(spoil, tmp_path, *, photos):
-    """Return the table of a set in which some people were spoilt, their rows, and the risks."""
-    rows = make_rows(FRAMES, each=EACH, photos=photos)
-    chosen = _candidates(rows, spoil)
-    for row in chosen:
-        spoil(rows.people[row])
-    table = people_table(write_rows(rows, tmp_path / "set"))
-    return table, chosen, risk(table)
-
-
-def _candidates(rows, spoil):
-    """Return people whom `spoil` can spoil: what is not to be seen cannot be shown wrong."""
-    need = NEEDS.get(spoil, ())
-    fine = [
-        k
-        for k, row in enumerate(rows.people)
-        if all(row["state"][JOINTS.index(name)] == 2 for name in need)
-        and (spoil not in (all_sides, legs) or _wide(row))
-    ]
-    return sorted(stream(9, "spoilt").choice(fine, BAD, replace=False).tolist())
-
-
-def _wide(row):
-    """Say whether somebody is seen from the front: a side view looks the same from both sides."""
-    px = np.reshape(row["joints_px"], (-1, 2))
-    left, right, nose, ears = px[5], px[6], px[0], (px[3] + px[4]) / 2
-    trunk = np.linalg.norm((px[11] + px[12] - left - right) / 2)
-    return bool(left[0] - right[0] > 0.5 * trunk and abs(nose[0] - ears[0]) < 0.1 * trunk)
-
-
-def _front(made, chosen):
-    """Return the share of the queue in which all chosen people are found."""
-    order = np.argsort(-made.score, kind="stable")
-    places = np.flatnonzero(np.isin(order, chosen))
-    return float((places.max() + 1) / len(order))
 
 
 def _set(row, j, x, y):
     row["joints_px"][2 * j : 2 * j + 2] = [x, y]
 
 
+def _move(row, name, dx, dy):
+    j = JOINTS.index(name)
+    x, y = row["joints_px"][2 * j : 2 * j + 2]
+    _set(row, j, x + dx, y + dy)
+
+
 def moved(row):
     """A wrist is a quarter of the body's height off."""
-    j, size = JOINTS.index("left_wrist"), row["modal_box_px"][3]
-    x, y = row["joints_px"][2 * j : 2 * j + 2]
-    _set(row, j, x + 0.2 * size, y - 0.15 * size)
+    size = row["modal_box_px"][3]
+    _move(row, "left_wrist", 0.2 * size, -0.15 * size)
 
 
 def torn(row):
     """A wrist of a photo is much further from its elbow than an arm is long."""
-    j, size = JOINTS.index("left_wrist"), row["modal_box_px"][3]
-    x, y = row["joints_px"][2 * j : 2 * j + 2]
-    _set(row, j, x + (0.6 * size if x < WIDTH / 2 else -0.6 * size), y - 0.3 * size)
+    size, x = row["modal_box_px"][3], row["joints_px"][2 * JOINTS.index("left_wrist")]
+    _move(row, "left_wrist", 0.6 * size if x < WIDTH / 2 else -0.6 * size, -0.3 * size)
 
 
 def slightly_moved(row):
-    j = JOINTS.index("right_knee")
-    x, y = row["joints_px"][2 * j : 2 * j + 2]
-    _set(row, j, x + 4, y)
+    _move(row, "right_knee", 4, 0)
 
 
 def all_sides(row):
@@ -136,17 +96,14 @@ def one_point(row):
 
 ARMS = ("left_wrist", "left_elbow", "left_shoulder")
 FACE = ("nose", "left_eye", "right_eye", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
-NEEDS: dict[Spoil, tuple[str, ...]] = {
+NEEDS = {  # what is not to be seen cannot be shown wrong
     moved: ARMS,
     torn: (*ARMS, "left_hip", "left_knee", "right_elbow", "right_shoulder"),
     slightly_moved: ("right_knee",),
-    cause: (),
     outside: ("right_wrist",),
     all_sides: FACE,
     legs: ("left_knee", "right_knee", "left_ankle", "right_ankle"),
 }
-
-
 DRAWN = [
     (moved, "projection", "px from its true place"),
     (slightly_moved, "projection", "right knee: 4.0 px"),
@@ -157,36 +114,51 @@ DRAWN = [
     (outside, "place", "outside the frame"),
     (one_point, "place", "all joints lie at one point"),
 ]
-PHOTOS = [(torn, "bones"), (all_sides, "sides"), (legs, "sides"), (outside, "place")]
-PHOTOS += [(one_point, "place")]
+PHOTOS = [(torn, "bones", ""), (all_sides, "sides", ""), (legs, "sides", "")]
+PHOTOS += [(outside, "place", ""), (one_point, "place", "")]
 
 
-@pytest.mark.parametrize(("spoil", "name", "word"), DRAWN)
-def test_planted_errors_of_drawn_people_come_first(spoil, name, word, tmp_path):
-    _, chosen, made = _spoilt(spoil, tmp_path, photos=False)
-    assert _front(made, chosen) <= 0.02, spoil.__name__
-    for row in chosen:
-        assert by_signal(made, row)[name] > 0.5
-        assert any(word in text for text in made.reasons(row, maximum=9)), made.reasons(row)
+def _can_be(spoil, row):
+    in_sight = all(row["state"][JOINTS.index(name)] == 2 for name in NEEDS.get(spoil, ()))
+    return in_sight and (spoil not in (all_sides, legs) or _wide(row))
+
+
+def _wide(row):
+    """Say whether somebody is seen from the front: a side view looks the same from both sides."""
+    px = np.reshape(row["joints_px"], (-1, 2))
+    left, right, nose, ears = px[5], px[6], px[0], (px[3] + px[4]) / 2
+    trunk = np.linalg.norm((px[11] + px[12] - left - right) / 2)
+    return bool(left[0] - right[0] > 0.5 * trunk and abs(nose[0] - ears[0]) < 0.1 * trunk)
+
+
+def _front(made, chosen):
+    """Return the share of the queue in which all chosen people are found."""
+    places = np.flatnonzero(np.isin(np.argsort(-made.score, kind="stable"), chosen))
+    return float((places.max() + 1) / len(made.score))
+
+
+@pytest.mark.parametrize(("planted", "photos"), [(DRAWN, False), (PHOTOS, True)])
+def test_planted_errors_come_first_and_what_is_sound_is_not_accused(planted, photos, tmp_path):
+    """Of photos, without 3D and shares, what a body allows is all there is."""
+    rows, spoilt = make_rows(FRAMES, each=EACH, photos=photos), {}
+    for spoil, *_ in planted:
+        fine = [k for k, row in enumerate(rows.people) if k not in spoilt and _can_be(spoil, row)]
+        for row in stream(9, "spoilt").choice(fine, BAD, replace=False).tolist():
+            spoil(rows.people[row])
+            spoilt[row] = spoil
+    table = people_table(write_rows(rows, tmp_path / "set"))
+    made, chosen = risk(table), list(spoilt)
+    assert np.isnan(table.arrays["off_px"]).all() == photos
+    assert _front(made, chosen) <= (3 if photos else 1) * len(chosen) / table.people
+    for spoil, name, word in planted:
+        for row in (row for row, by in spoilt.items() if by is spoil):
+            assert by_signal(made, row)[name] > (0.3 if photos else 0.5), spoil.__name__
+            assert any(word in text for text in made.reasons(row, maximum=9)), made.reasons(row)
     others = np.delete(made.score, chosen)
-    assert others.max() < 0.5 < made.score[chosen].min()
-
-
-@pytest.mark.parametrize(("spoil", "name"), PHOTOS)
-def test_planted_errors_of_photos_come_first(spoil, name, tmp_path):
-    """Without 3D and shares, what a body allows is all there is."""
-    table, chosen, made = _spoilt(spoil, tmp_path, photos=True)
-    assert np.isnan(table.arrays["off_px"]).all()
-    assert _front(made, chosen) <= 0.03, spoil.__name__
-    assert all(by_signal(made, row)[name] > 0.3 for row in chosen)
-
-
-@pytest.mark.parametrize("photos", [False, True])
-def test_what_is_sound_is_not_accused(photos, tmp_path):
-    table = people_table(write_rows(make_rows(FRAMES, each=EACH, photos=photos), tmp_path / "set"))
-    made = risk(table)
-    assert (made.score > 0.5).mean() <= 0.005
-    sure = {s.name: float(s.score.max()) for s in table_signals(table)}
+    assert (others > 0.5).mean() <= 0.005
+    if not photos:
+        assert others.max() < 0.5 < made.score[chosen].min()
+    sure = {s.name: float(np.delete(s.score, chosen).max()) for s in table_signals(table)}
     assert sure["contradiction"] == sure["projection"] == sure["place"] == 0
     quiet = [row for row in range(table.people) if made.score[row] == 0]
     assert quiet and all(made.reasons(row) == [] for row in quiet)
@@ -229,21 +201,16 @@ def _of_model(table, off):
     for row, (frame, instance) in enumerate(table.ids(np.arange(table.people))):
         px = table.joints_px[row] + rng.normal(0, 1, (17, 2))
         px[9, 0] += off.get(row, 0.0)
-        joints = {
-            name: (float(x), float(y), 0.9)
-            for name, (x, y) in zip(JOINTS, px, strict=True)
-            if math.isfinite(x)
-        }
+        placed = ((name, at) for name, at in zip(JOINTS, px.tolist(), strict=True))
+        joints = {name: (*at, 0.9) for name, at in placed if math.isfinite(at[0])}
         found.append(Prediction(frame=frame, instance=instance, joints=joints, score=0.8))
     return found
 
 
-def test_models_that_see_a_joint_elsewhere(store_url, tmp_path):
-    table = people_table(write_rows(make_rows(60, photos=True), tmp_path / "set"))
-    candidates = [r for r in range(table.people) if table.state[r, 9] == 2]
-    chosen = candidates[5:65:15]
-    store = open_store(store_url)
-    key = register(store, Dataset(tmp_path / "set"), "a set")
+def test_models_that_see_a_joint_elsewhere(empty_store, tmp_path):
+    dataset, store = write_rows(make_rows(60, photos=True), tmp_path / "set"), empty_store
+    table, key = people_table(dataset), register(store, dataset, "a set")
+    chosen = [r for r in range(table.people) if table.state[r, 9] == 2][5:65:15]
     reported = _of_model(table, dict.fromkeys(chosen, 60.0))
     assert put_predictions(store, key, "net-1", iter(reported)) == table.people
     assert prediction_layers(store, key) == {"net-1": table.people}
@@ -262,12 +229,10 @@ def test_models_that_see_a_joint_elsewhere(store_url, tmp_path):
     off = np.linalg.norm(table.joints_px[row] - found.px[row], axis=1)[labelled]
     scale = 2 * table.skeleton.sigmas[labelled] * math.sqrt(table.area_px[row])
     assert apart[row] == pytest.approx(1 - np.exp(-0.5 * (off / scale) ** 2).mean(), rel=1e-4)
-    store.close()
 
 
-def test_predictions_are_kept_and_checked(store_url, tmp_path):
-    dataset = write_rows(make_rows(3), tmp_path / "set")
-    store = open_store(store_url)
+def test_predictions_are_kept_and_checked(empty_store, tmp_path):
+    dataset, store = write_rows(make_rows(3), tmp_path / "set"), empty_store
     key = register(store, dataset, "a set")
     first = Prediction(frame=1, instance=2, joints={"nose": (1.5, 2.0, 0.5)}, score=0.25)
     put_predictions(store, key, "a", [first])
@@ -289,7 +254,6 @@ def test_predictions_are_kept_and_checked(store_url, tmp_path):
     assert list(iter_predictions(store, key, "a")) == [other]  # all or none
     with pytest.raises(ReviewError, match="does not know"):
         put_predictions(store, "0" * 64, "a", [better])
-    store.close()
 
 
 def test_an_audit_says_which_joints_differ_and_how_surely():
@@ -302,9 +266,9 @@ def test_an_audit_says_which_joints_differ_and_how_surely():
     assert first.text.startswith("left wrist: ") and "hidden by own body" in first.text
 
 
-def test_findings_are_kept_by_kind(store_url, tmp_path):
-    dataset = write_rows(make_rows(3), tmp_path / "set")
-    table, store = people_table(dataset), open_store(store_url)
+def test_findings_are_kept_by_kind(empty_store, tmp_path):
+    dataset, store = write_rows(make_rows(3), tmp_path / "set"), empty_store
+    table = people_table(dataset)
     key = register(store, dataset, "a set")
     found = [PersonFinding(frame=0, instance=2, score=s, text=f"{s}" * 99) for s in (0.3, 0.9)]
     for kind in ("validation", "audit"):
@@ -315,7 +279,6 @@ def test_findings_are_kept_by_kind(store_url, tmp_path):
     assert audit.score[1] == pytest.approx(0.9)
     assert [len(text) for text in audit.words(table, 1)] == [200, 200]
     assert audit.words(table, 1)[0].startswith("0.9")
-    store.close()
 
 
 NO_AUDITS = ["[]", "{}", '{"findings": {}}', '{"findings": [{"frame": 1}]}', '{"findings": ["a"]}']
@@ -323,8 +286,8 @@ NO_AUDITS += ["\x00", '{"findings": [{"frame": 1, "instance": 1, "joint": "nose"
               '"again": [1], "stored_cause": "self", "again_cause": "self"}]}']  # fmt: skip
 
 
-@pytest.mark.parametrize("text", NO_AUDITS)
-def test_a_file_that_is_no_audit_is_refused(text, tmp_path):
-    (tmp_path / "audit.json").write_text(text)
-    with pytest.raises((ReviewError, DatasetError), match=r"audit|damaged"):
-        parse_audit(read_json(tmp_path / "audit.json").get("findings"), "audit")
+def test_a_file_that_is_no_audit_is_refused(tmp_path):
+    for text in NO_AUDITS:
+        (tmp_path / "audit.json").write_text(text)
+        with pytest.raises((ReviewError, DatasetError), match=r"audit|damaged"):
+            parse_audit(read_json(tmp_path / "audit.json").get("findings"), "audit")

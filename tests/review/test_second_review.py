@@ -1,21 +1,16 @@
 """A second review is blind, goes to somebody else, and a lead decides where the two differ."""
 
 import dataclasses
-import functools
-from contextlib import closing
 from datetime import timedelta
 
 import numpy as np
 import pytest
-from people_rows import make_rows, write_rows
-from review_ops import ADMIN, ANNA, BEN, GUEST, LEAD, Desk
+from people_rows import persons
+from review_ops import ADMIN, ANNA, BEN, GUEST, LEAD, Desk, refused
 
-from synthstudio.core.errors import Refused
 from synthstudio.review.history import events
 from synthstudio.review.leases import claim, release, renew
 from synthstudio.review.models import utc_now
-from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import open_store
 from synthstudio.review.team.second_review import (
     ADJUDICATED,
     SECOND,
@@ -28,26 +23,10 @@ from synthstudio.review.team.second_review import (
     second_rows,
 )
 from synthstudio.review.team.statistics import agreement, disagreements
-from synthstudio.review.values import JointLabel, Person, User
+from synthstudio.review.values import JointLabel, User
 
 CLEO = User(name="cleo", role="reviewer")
-SHARE = 0.2
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_rows(make_rows(20, each=4), tmp_path_factory.mktemp("second") / "set")
-
-
-@pytest.fixture(scope="module")
-def table(dataset):
-    return people_table(dataset)
-
-
-@pytest.fixture
-def team(store_url, dataset):
-    with closing(open_store(store_url)) as store:
-        yield Team(store, dataset)
+SHARE = 0.08
 
 
 class Team(Desk):
@@ -64,23 +43,19 @@ class Team(Desk):
         claim(self.store, [twin], who=BEN)
         return twin
 
-    def main(self, person):
-        return self.state(dataclasses.replace(person, layer="main"))
-
     def decide(self, person, *, who=LEAD, revision=None, **more):
-        revision = self.main(person).revision if revision is None else revision
-        decision = Decision(**more)
-        base = self.base(person)
-        return adjudicate(self.store, person, decision, revision=revision, who=who, base=base)
-
-    def refuses(self, reason, call):
-        with pytest.raises(Refused) as caught:
-            call()
-        assert caught.value.reason == reason
+        revision = self.state(person).revision if revision is None else revision
+        at = {"revision": revision, "who": who, "base": self.base(person)}
+        return adjudicate(self.store, person, Decision(**more), **at)
 
 
-def _persons(table, rows):
-    return [Person(dataset=table.key, frame=f, instance=i) for f, i in table.ids(np.array(rows))]
+@pytest.fixture
+def team(empty_store, people_set):
+    return Team(empty_store, people_set)
+
+
+def begin(team, table, who, count=1, **more):
+    return begin_second_reviews(team.store, table, who=who, count=count, share=SHARE, **more)
 
 
 def _at(table, row, name, dx=0.0, **more):
@@ -88,79 +63,71 @@ def _at(table, row, name, dx=0.0, **more):
     return JointLabel(**{"x_px": x + dx, "y_px": y, "state": 2, "cause": "visible"} | more)
 
 
-def test_the_choice_is_fixed_and_grows(table):
+def test_the_choice_is_fixed_and_grows_and_goes_to_somebody_else(team, table):
     rows = second_rows(table, share=SHARE)
     assert len(rows) == len(set(rows)) == 16
     assert second_rows(table, share=0.5)[:16].tolist() == rows.tolist()
     named = dataclasses.replace(table, key="another")
     assert second_rows(named, share=SHARE).tolist() != rows.tolist()
-
-
-def test_second_reviews_go_to_somebody_else(team, table):
-    chosen = _persons(table, second_rows(table, share=SHARE))
-    assert (
-        begin_second_reviews(team.store, table, who=BEN, count=3, share=SHARE) == []
-    )  # no first look yet
+    chosen = persons(table, rows)
+    seconds = [dataclasses.replace(p, layer=SECOND) for p in chosen]
+    assert begin(team, table, BEN, 3) == []  # no first look yet
     for person in chosen[:3]:
         team.approve(ANNA, person)
-    assert begin_second_reviews(team.store, table, who=ANNA, count=3, share=SHARE) == []  # her own
-    got = begin_second_reviews(team.store, table, who=BEN, count=2, share=SHARE)
-    assert got == [dataclasses.replace(p, layer=SECOND) for p in chosen[:2]]
-    assert begin_second_reviews(team.store, table, who=CLEO, count=3, share=SHARE) == [
-        dataclasses.replace(chosen[2], layer=SECOND)
-    ]
-    team.approve(BEN, got[0])
-    assert begin_second_reviews(team.store, table, who=BEN, count=3, share=SHARE) == got[1:]
-    with pytest.raises(Refused):
-        begin_second_reviews(team.store, table, who=GUEST, share=SHARE)
+    assert begin(team, table, ANNA, 3) == []  # her own
+    assert begin(team, table, BEN, 2) == seconds[:2]
+    assert begin(team, table, CLEO, 3) == seconds[2:3]
+    team.approve(BEN, seconds[0])
+    assert begin(team, table, BEN, 3) == seconds[1:2]
+    with refused("role"):
+        begin(team, table, GUEST)
     done = progress(team.store, table, share=SHARE)
     assert (done.chosen, done.once, done.twice, done.adjudicated) == (16, 3, 1, 0)
 
 
 def test_a_second_look_sees_nothing_of_the_first(team, table):
     row = int(next(r for r in second_rows(table, share=SHARE) if table.state[r, 0] == 2))
-    person = _persons(table, [row])[0]
+    person = persons(table, [row])[0]
     team.approve(ANNA, person, nose=_at(table, row, "nose", 30.0))
     team.log(person, "comment", who=ANNA, text="the nose was off")
-    (second,) = begin_second_reviews(team.store, table, who=BEN, share=SHARE)
+    (second,) = begin(team, table, BEN)
     assert second == dataclasses.replace(person, layer=SECOND)
     seen = team.state(second)
     assert (seen.revision, seen.status, seen.comments, seen.who) == (0, "pending", 0, None)
     assert dict(seen.joints) == {}
     assert events(team.store, table.key, person=second) == []
-    assert team.base(second).joints["nose"].x_px == pytest.approx(
-        float(table.joints_px[row, 0, 0]), abs=1e-3
-    )
+    on_disk = float(table.joints_px[row, 0, 0])
+    assert team.base(second).joints["nose"].x_px == pytest.approx(on_disk, abs=1e-3)
     # Nor may the pages show it elsewhere, until both are done.
     assert blinded(team.store, table, who=BEN, share=SHARE)[row]
     assert not blinded(team.store, table, who=ANNA, share=SHARE)[row]
     assert not blinded(team.store, table, who=LEAD, share=SHARE).any()
     team.approve(BEN, second)
     assert not blinded(team.store, table, who=BEN, share=SHARE)[row]
-    assert team.main(person).joints["nose"].x_px == pytest.approx(
-        float(table.joints_px[row, 0, 0]) + 30
-    )
+    assert team.state(person).joints["nose"].x_px == pytest.approx(on_disk + 30)
 
 
 def test_nobody_writes_there_without_a_lease(team, table):
-    first = _persons(table, second_rows(table, share=SHARE)[:1])[0]
+    first = persons(table, second_rows(table, share=SHARE)[:1])[0]
     second = dataclasses.replace(first, layer=SECOND)
     team.approve(ANNA, first)
     for who in (ANNA, BEN, LEAD):
-        team.refuses("lease", functools.partial(team.approve, who, second))
-    begin_second_reviews(team.store, table, who=BEN, share=SHARE)
-    team.refuses("lease", lambda: team.approve(ANNA, second))
+        with refused("lease"):
+            team.approve(who, second)
+    begin(team, table, BEN)
+    with refused("lease"):
+        team.approve(ANNA, second)
     team.approve(BEN, second)
-    third = dataclasses.replace(first, layer=ADJUDICATED)
-    team.refuses("role", lambda: team.approve(BEN, third))
+    with refused("role"):
+        team.approve(BEN, dataclasses.replace(first, layer=ADJUDICATED))
 
 
 @pytest.mark.parametrize("who", [BEN, LEAD], ids=lambda who: who.role)
 def test_nobody_edits_the_first_look_during_a_second(who, team, table, caplog):
-    person = _persons(table, second_rows(table, share=SHARE)[:1])[0]
+    person = persons(table, second_rows(table, share=SHARE)[:1])[0]
     team.approve(ANNA, person)
-    (second,) = begin_second_reviews(team.store, table, who=who, share=SHARE)
-    before, had = team.main(person), len(events(team.store, table.key))
+    (second,) = begin(team, table, who)
+    before, had = team.state(person), len(events(team.store, table.key))
     for kind, more in (
         ("status", {"status": "rejected"}),
         ("comment", {"text": "what is it?"}),
@@ -169,34 +136,37 @@ def test_nobody_edits_the_first_look_during_a_second(who, team, table, caplog):
         ("edit", {"joints": {"nose": _at(table, 0, "nose")}}),
     ):
         caplog.clear()
-        team.refuses("lease", lambda k=kind, m=more: team.log(person, k, who=who, **m))
+        with refused("lease"):
+            team.log(person, kind, who=who, **more)
         assert [r.levelname for r in caplog.records] == ["WARNING"] and who.name in caplog.text
-    assert team.main(person) == before and len(events(team.store, table.key)) == had
+    assert team.state(person) == before and len(events(team.store, table.key)) == had
     team.log(person, "comment", who=CLEO, text="others may")
     team.log(second, "status", who=who, status="skipped")  # no decision: still open
-    team.refuses("lease", lambda: team.log(person, "comment", who=who, text="peeping"))
+    with refused("lease"):
+        team.log(person, "comment", who=who, text="peeping")
     team.approve(who, second)
     team.log(person, "comment", who=who, text="both are done")
 
 
 def test_who_knows_the_first_look_edits_no_second(team, table, caplog):
     """A lease that ended is no way round: what was said meanwhile is known."""
-    person = _persons(table, second_rows(table, share=SHARE)[:1])[0]
+    person = persons(table, second_rows(table, share=SHARE)[:1])[0]
     team.approve(ANNA, person)
     ended = utc_now() - timedelta(hours=1)
-    (second,) = begin_second_reviews(team.store, table, who=BEN, share=SHARE, now=ended)
+    (second,) = begin(team, table, BEN, now=ended)
     team.log(person, "comment", who=BEN, text="his lease is over, so he may")
     assert renew(team.store, [second], who=BEN) == [second]
-    team.refuses("lease", lambda: team.approve(BEN, second))
+    with refused("lease"):
+        team.approve(BEN, second)
     assert "ben" in caplog.text and team.state(second).revision == 0
     release(team.store, [second], who=BEN)
-    assert begin_second_reviews(team.store, table, who=BEN, share=SHARE) == []
-    assert begin_second_reviews(team.store, table, who=CLEO, share=SHARE) == [second]
+    assert begin(team, table, BEN) == []
+    assert begin(team, table, CLEO) == [second]
 
 
 def _two_looks(team, table, row, first, second):
     """Let Anna and Ben look at a person; each given as joints by name."""
-    person = _persons(table, [row])[0]
+    person = persons(table, [row])[0]
     team.approve(ANNA, person, **first)
     # Straight to the lease: which one `begin_second_reviews` gives next is another test's matter.
     twin = team.twin_of(person)
@@ -207,11 +177,11 @@ def _two_looks(team, table, row, first, second):
 
 def _rows(table):
     fine = (table.state[:, [0, 9, 10]] == 2).all(axis=1)
-    return np.flatnonzero(fine)[:6].tolist()
+    return np.flatnonzero(fine)[:7].tolist()
 
 
 def test_disagreements_come_sorted_with_what_differs(team, table):
-    a, b, c, d, e, _ = _rows(table)
+    a, b, c, d, e, f, g = _rows(table)
 
     def hidden(row, cause):
         return {"nose": _at(table, row, "nose", state=1, cause=cause)}
@@ -241,6 +211,15 @@ def test_disagreements_come_sorted_with_what_differs(team, table):
     assert reported.people == 5 and reported.verdict.agreed == 5
     nose = reported.joints[0].state
     assert nose.n == 5 and nose.agreed == 4
+    # Both deleted is agreement, and one review alone is not decided.
+    both, alone = persons(table, [f, g])
+    for who, one in ((ANNA, both), (BEN, team.twin_of(both))):
+        team.log(one, "delete", who=who)
+    assert len(disagreements(team.store, table)) == 3
+    assert agreement(team.store, table).verdict.agreed == 6
+    team.approve(ANNA, alone)
+    with refused("invalid"):
+        team.decide(alone, choice="first")
 
 
 @pytest.mark.parametrize("choice", ["first", "second", "own"])
@@ -250,16 +229,17 @@ def test_a_lead_decides(choice, team, table):
     first = {"nose": _at(table, row, "nose", 40.0)}
     second = {"left_wrist": _at(table, row, "left_wrist", state=1, cause="person")}
     person = _two_looks(team, table, row, first, second)
-    before = team.main(person)
+    before = team.state(person)
     own = {"right_wrist": _at(table, row, "right_wrist", 5.0)} if choice == "own" else {}
     chosen = {"choice": choice, "text": "seen on film", "joints": own}
     lead_too = dataclasses.replace(BEN, role="lead")  # one of the two reviews is his
     for who in (ANNA, BEN, GUEST, lead_too):
-        team.refuses("role", lambda who=who: team.decide(person, who=who, **chosen))
+        with refused("role"):
+            team.decide(person, who=who, **chosen)
     assert disagreements(team.store, table, by="ben") == []
     assert len(disagreements(team.store, table, by="lea")) == 1
     assert {event.who for event in team.decide(person, **chosen)} == {"lea"}
-    after = team.main(person)
+    after = team.state(person)
     assert (after.status, after.reason, after.who) == ("approved", "seen on film", "lea")
     nose = after.joints["nose"].x_px
     if choice == "second":
@@ -275,11 +255,11 @@ def test_a_lead_decides(choice, team, table):
     assert kept.pair.adjudicated and kept.pair.first.joints == before.joints
     assert kept.pair.first.who == "anna" and kept.pair.second.who == "ben"
     assert agreement(team.store, table).joints[9].cause.agreed == 0
-    late = functools.partial(team.decide, person, revision=before.revision, **chosen)
-    team.refuses("revision", late)  # the second of two clicks
+    with refused("revision"):  # the second of two clicks
+        team.decide(person, revision=before.revision, **chosen)
     # Decided again, the first look is still Anna's.
     team.decide(person, who=ADMIN, choice="first")
-    again = team.main(person)
+    again = team.state(person)
     assert again.joints["nose"].x_px == pytest.approx(on_disk + 40)
     wrist = again.joints.get("left_wrist")
     assert wrist is None or (wrist.state, wrist.cause) == (2, "visible")
@@ -291,7 +271,7 @@ def test_a_lead_decides(choice, team, table):
 def test_a_lead_decides_whether_a_deleted_person_stays(kept, status, team, table):
     """Who kept the person also moved the nose: that look's joints are those that can stay."""
     row = _rows(table)[0]
-    person = _persons(table, [row])[0]
+    person = persons(table, [row])[0]
     nose = {"nose": _at(table, row, "nose", 40.0)}
     team.approve(ANNA, person, **(nose if kept == "first" else {}))
     twin = team.twin_of(person)
@@ -305,7 +285,7 @@ def test_a_lead_decides_whether_a_deleted_person_stays(kept, status, team, table
     assert (reported.people, reported.verdict.agreed, reported.joints[0].state.n) == (1, 0, 0)
     gone = status == "deleted"
     team.decide(person, choice="own", deleted=gone, text="seen on film")
-    after = team.main(person)
+    after = team.state(person)
     assert after.deleted is gone
     found = events(team.store, person.dataset, person=person)
     texts = [e.after["comment"] for e in found if e.kind == "comment"] if gone else [after.reason]
@@ -316,14 +296,3 @@ def test_a_lead_decides_whether_a_deleted_person_stays(kept, status, team, table
     assert disagreements(team.store, table) == []
     assert agreement(team.store, table).verdict.agreed == 0  # still that of the blind looks
     team.check()
-
-
-def test_looks_that_agree_or_are_alone_are_not_decided(team, table):
-    both, alone = _persons(table, _rows(table)[:2])
-    team.approve(ANNA, both)
-    for who, one in ((ANNA, both), (BEN, team.twin_of(both))):
-        team.log(one, "delete", who=who)
-    assert disagreements(team.store, table) == []
-    assert agreement(team.store, table).verdict.agreed == 1
-    team.approve(ANNA, alone)
-    team.refuses("invalid", lambda: team.decide(alone, choice="first"))

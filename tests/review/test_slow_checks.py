@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from contextlib import closing
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,7 +21,7 @@ from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
 from synthstudio.review.datasets import content_key
-from synthstudio.review.risk.findings import import_audit, last_runs
+from synthstudio.review.risk.findings import last_runs
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.risk.table import people_table
@@ -28,15 +29,9 @@ from synthstudio.review.store import default_url, open_store
 
 HIDDEN_BY = ("hidden_joint", "hidden_instance", "hidden_share")
 WRIST = JOINTS.index("left_wrist")
-RECIPE = {
-    "name": "tiny",
-    "frames": 3,
-    "seed": 3,
-    "skeleton": "coco17",
-    "image": {"width_px": 240, "height_px": 180, "supersample": 1},
-    "people": {"count": 2},
-    "backdrop": {"kind": "plain"},
-}
+RECIPE = {"name": "tiny", "frames": 3, "seed": 3, "skeleton": "coco17", "people": {"count": 2}}
+RECIPE["image"] = {"width_px": 240, "height_px": 180, "supersample": 1}
+RECIPE["backdrop"] = {"kind": "plain"}
 
 
 def check(dataset, *words, code=0):
@@ -48,11 +43,9 @@ def check(dataset, *words, code=0):
 
 def queue(dataset):
     """Return the queue by risk alone, from the store beside a data set, and when it was made."""
-    store = open_store(default_url(dataset.folder.parent))
-    made = risk_of(store, people_table(dataset))
-    ran = last_runs(store, content_key(dataset))
-    store.close()
-    return risk_order(made, share=0.0), ran
+    with closing(open_store(default_url(dataset.folder.parent))) as store:
+        made = risk_of(store, people_table(dataset))
+        return risk_order(made, share=0.0), last_runs(store, content_key(dataset))
 
 
 def damaged(dataset, folder, frame, place, change):
@@ -150,20 +143,15 @@ def test_an_audit_made_elsewhere_is_taken(sticks, tmp_path):
     check(here, "--audited", file, "--frames", 1, code=2)
     check(here, "--audited", file, "--no-audit", code=2)
     file.write_text(json.dumps(output).replace('"instance": 3', '"instance": 9'))
-    store = open_store(default_url(tmp_path))
-    before = last_runs(store, content_key(here))
-    with pytest.raises(ReviewError, match="another data set"):
-        import_audit(store, here, file)
-    assert last_runs(store, content_key(here)) == before
-    store.close()
-
-
-def test_a_set_that_cannot_be_drawn_again_is_not_audited(sticks, tmp_path):
-    shutil.copytree(sticks.folder, tmp_path / "set")
-    known = read_json(tmp_path / "set" / "dataset.json")
+    before = queue(here)[1]
+    error = check(here, "--audited", file, code=1)["error"]
+    assert isinstance(error, ReviewError) and "another data set" in str(error)
+    assert queue(here)[1]["audit"] == before["audit"]
+    # A set that cannot be drawn again is not audited.
+    known = read_json(here.folder / "dataset.json")
     known["recipe"] = {"name": "imported", "imported": {"format": "coco", "of": None}}
-    (tmp_path / "set" / "dataset.json").write_bytes(canonical_json(known))
-    taken = Dataset(tmp_path / "set")
+    (here.folder / "dataset.json").write_bytes(canonical_json(known))
+    taken = Dataset(here.folder)
     error = check(taken, code=1)["error"]
     assert isinstance(error, DatasetError) and "imported" in str(error)
-    assert set(queue(taken)[1]) == {"validation"}
+    assert queue(taken)[1]["audit"] == before["audit"]

@@ -1,5 +1,7 @@
 """Saved views, chosen shares and the columns of what reviewers did, on both databases."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from review_ops import ADMIN, ANNA, BEN, GUEST, KEY, LEAD, refused, seen
@@ -15,20 +17,35 @@ from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import set_share, share_of
 from synthstudio.review.team.members import assign
-from synthstudio.review.values import Person
 
 
 def save(store, name, who=ANNA, **more):
     return settings.save_view(store, KEY, name=name, query="occluded > 0.3", who=who, **more)
 
 
-def test_views_come_back_as_they_were_saved_and_others_do_not_see_them(store):
-    mine = save(store, "mine", options={"sort": "risk"})
+def test_views_come_back_as_they_were_saved_and_end_by_their_owner_or_a_lead_alone(store):
+    for who, for_all in ((GUEST, False), (ANNA, True)):
+        with refused("role"):
+            save(store, "x", who, for_all=for_all)
+    with store.snapshot():  # it shows one moment
+        assert settings.views(store, KEY, who=ANNA) == []
+        mine = save(store, "mine", options={"sort": "risk"})
+        assert settings.views(store, KEY, who=ANNA) == []
     ours = save(store, "ours", LEAD, for_all=True)
     assert settings.views(store, KEY, who=ANNA) == [ours, mine]
     assert settings.views(store, KEY, who=BEN) == [ours]
     assert settings.views(store, "0" * 64, who=ANNA) == []
     assert (mine.options, mine.who, ours.who) == ({"sort": "risk"}, "anna", None)
+    with refused("gone"):
+        settings.delete_view(store, mine, who=BEN)
+    with refused("role"):
+        settings.delete_view(store, ours, who=ANNA)
+    with pytest.raises(Refused):  # another's view that says it was for all
+        settings.delete_view(store, dataclasses.replace(mine, who=None), who=LEAD)
+    assert len(settings.views(store, KEY, who=ANNA)) == 2
+    settings.delete_view(store, mine, who=ANNA)
+    settings.delete_view(store, ours, who=LEAD)
+    assert settings.views(store, KEY, who=ANNA) == []
 
 
 def test_a_view_of_the_same_name_is_replaced_for_its_owner_alone(store):
@@ -39,29 +56,6 @@ def test_a_view_of_the_same_name_is_replaced_for_its_owner_alone(store):
     assert settings.views(store, KEY, who=BEN) == [other]
     for_all = [save(store, "dark", LEAD, for_all=True) for _ in range(2)]
     assert for_all[0].id == for_all[1].id
-
-
-@pytest.mark.parametrize(("who", "for_all"), [(GUEST, False), (ANNA, True)])
-def test_views_need_a_role(store, who, for_all):
-    with refused("role"):
-        save(store, "x", who, for_all=for_all)
-    assert settings.views(store, KEY, who=LEAD) == []
-
-
-def test_views_are_forgotten_by_their_owner_or_a_lead_alone(store):
-    mine, ours = save(store, "mine"), save(store, "ours", LEAD, for_all=True)
-    with refused("gone"):
-        settings.delete_view(store, mine, who=BEN)
-    with refused("role"):
-        settings.delete_view(store, ours, who=ANNA)
-    with pytest.raises(Refused):  # another's view that says it was for all
-        settings.delete_view(
-            store, settings.View(id=mine.id, name="mine", query="", who=None), who=LEAD
-        )
-    assert len(settings.views(store, KEY, who=ANNA)) == 2
-    settings.delete_view(store, mine, who=ANNA)
-    settings.delete_view(store, ours, who=LEAD)
-    assert settings.views(store, KEY, who=ANNA) == []
 
 
 def test_views_have_limits(store, monkeypatch):
@@ -81,19 +75,15 @@ def test_views_have_limits(store, monkeypatch):
 
 
 def test_shares_are_the_usual_ones_until_a_lead_chooses(store):
-    assert (share_of(store, KEY, "second_share"), share_of(store, KEY, "control_share")) == (
-        0.1,
-        0.05,
-    )
+    assert share_of(store, KEY, "second_share") == 0.1
     set_share(store, KEY, "second_share", 0.25, by=LEAD)
-    assert share_of(store, KEY, "second_share") == 0.25
-    assert share_of(store, KEY, "control_share") == 0.05
     with refused("role"):
         set_share(store, KEY, "second_share", 0.5, by=ANNA)
     for wrong in (-0.1, 1.1, float("nan"), True):
         with refused("invalid"):
             set_share(store, KEY, "second_share", wrong, by=ADMIN)
     assert share_of(store, KEY, "second_share") == 0.25
+    assert share_of(store, KEY, "control_share") == 0.05
 
 
 def test_columns_say_what_the_store_says_of_each_person(desk, small_set):
@@ -109,8 +99,7 @@ def test_columns_say_what_the_store_says_of_each_person(desk, small_set):
     do(BEN, 2, "status", status="approved")
     do(ANNA, 5, "comment", text="dark")
     do(ANNA, 6, "delete")
-    frame, instance = table.ids(np.array([7]))[0]
-    assign(store, [Person(dataset=key, frame=frame, instance=instance)], to="ben", by=LEAD)
+    assign(store, [desk.person(*table.ids(np.array([7]))[0])], to="ben", by=LEAD)
     found = review_columns(store, table)
     assert found["status"].tolist() == ["pending"] * 2 + ["approved"] + ["pending"] * 7
     assert [found["reviewer"][k] for k in (1, 2, 5, 6)] == [None, "ben", "anna", "anna"]
@@ -130,9 +119,8 @@ def test_risk_follows_what_is_stored(desk, small_set):
     before = risk_of(store, table)
     assert risk_of(store, table) is before, "nothing was stored, nothing is reckoned again"
     frame, instance = table.ids(np.array([4]))[0]
-    store_findings(
-        store, key, "audit", [PersonFinding(frame=frame, instance=instance, score=1.0, text="odd")]
-    )
+    odd = PersonFinding(frame=frame, instance=instance, score=1.0, text="odd")
+    store_findings(store, key, "audit", [odd])
     after = risk_of(store, table)
     assert after.score[4] > before.score[4]
     assert (np.delete(after.score, 4) == np.delete(before.score, 4)).all()
@@ -144,11 +132,3 @@ def test_risk_follows_what_is_stored(desk, small_set):
     assert np.flatnonzero(np.isfinite(models.disagreement)).tolist() == [4]
     assert models.disagreement[4] > 0.9
     assert risk_of(store, table).score[4] > after.score[4]
-
-
-def test_a_snapshot_shows_one_moment(store):
-    with store.snapshot():
-        before = settings.views(store, KEY, who=ANNA)
-        mine = save(store, "mine")
-        assert settings.views(store, KEY, who=ANNA) == before == []
-    assert settings.views(store, KEY, who=ANNA) == [mine]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from people_rows import make_rows, write_rows
+from people_rows import persons
 from review_ops import ADMIN, ANNA, BEN, LEAD, ON_DISK, op, refused
 
 from synthstudio.core.errors import Refused
@@ -16,7 +16,6 @@ from synthstudio.review.leases import leases
 from synthstudio.review.models import AssignmentRow, EventRow, MemberRow, utc_now
 from synthstudio.review.progress import due_days, is_overdue
 from synthstudio.review.risk.review_fields import review_columns
-from synthstudio.review.risk.table import people_table
 from synthstudio.review.team.members import (
     assign,
     assigned,
@@ -41,19 +40,9 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 YES_NO = ("yes", "no")
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_rows(make_rows(10, each=4), tmp_path_factory.mktemp("figures") / "set")
-
-
-@pytest.fixture(scope="module")
-def table(dataset):
-    return people_table(dataset)
-
-
 @pytest.fixture
-def store(empty_store, dataset):
-    register(empty_store, dataset, "a set")
+def store(empty_store, people_set):
+    register(empty_store, people_set, "a set")
     return empty_store
 
 
@@ -76,12 +65,8 @@ def test_kappa_by_hand():
 
 
 def _pair(table, row, first, second, **more):
-    frame, instance = table.ids(np.array([row]))[0]
-    person = Person(dataset=table.key, frame=frame, instance=instance)
-    a, b = (
-        ItemState(person=person, revision=2, status="approved", joints=joints)
-        for joints in (first, second)
-    )
+    state = {"person": persons(table, [row])[0], "revision": 2, "status": "approved"}
+    a, b = (ItemState(**state, joints=joints) for joints in (first, second))
     return Pair(row=row, first=a, second=dataclasses.replace(b, **more), adjudicated=False)
 
 
@@ -94,11 +79,11 @@ def test_agreement_by_hand(table):
     sigma = float(table.skeleton.sigmas[0])
     both = []
     rows = np.flatnonzero(table.state[:, 0] == 2)[:4].tolist()
-    for row, times in zip(rows, (0.0, 3.0, 4.0, 0.0), strict=True):
-        step = times * sigma * math.sqrt(float(table.area_px[row]))
-        second = _nose(100 + step, 100)
-        if row == rows[3]:
+    for row, times in zip(rows, (0.0, 3.0, 4.0, None), strict=True):
+        if times is None:
             second = _nose(100, 100, state=1, cause="object")
+        else:
+            second = _nose(100 + times * sigma * math.sqrt(float(table.area_px[row])), 100)
         both.append(_pair(table, row, _nose(100, 100), second))
     made = agreement_of(table, both)
     nose = made.joints[0]
@@ -115,23 +100,15 @@ def test_agreement_by_hand(table):
     assert made.joints[5].spread == 0 and made.joints[5].oks == 1
     assert made.overall.state.n == 4 * 17 and made.overall.state.agreed == 4 * 17 - 1
     assert math.isnan(agreement_of(table, []).overall.spread)
-
-
-def test_verdicts_count_deletions_and_leave_flags_out(table):
-    both = [
-        _pair(table, 0, {}, {}),
-        _pair(table, 1, {}, {}, status="rejected"),
-        _pair(table, 2, {}, {}, deleted=True),
-        _pair(table, 3, {}, {}, status="flagged"),
-    ]
-    made = agreement_of(table, both)
-    assert made.verdict.counts.tolist() == [[1, 2], [0, 0]]
-    assert made.joints[0].state.n == 3  # nobody labels a deleted person
-    # A deletion after a flag is a verdict; the joints edited before it are no labels.
+    # Verdicts count deletions and leave flags out; a deletion after a flag is a verdict, and the
+    # joints edited before it are no labels.
+    changes = ({}, {"status": "rejected"}, {"deleted": True}, {"status": "flagged"})
+    both = [_pair(table, row, {}, {}, **change) for row, change in enumerate(changes)]
     late = _pair(table, 4, {}, _nose(9, 9), status="flagged", deleted=True)
-    made = agreement_of(table, [*both, late])
-    assert made.verdict.counts.tolist() == [[1, 3], [0, 0]]
-    assert (made.people, made.joints[0].state.n) == (5, 3)
+    for pairs, deleted in ((both, 2), ([*both, late], 3)):
+        made = agreement_of(table, pairs)
+        assert made.verdict.counts.tolist() == [[1, deleted], [0, 0]]
+        assert (made.people, made.joints[0].state.n) == (len(pairs), 3)
 
 
 def _moments(who, *steps, start=NOON):
@@ -151,10 +128,7 @@ def test_pace_by_hand():
     assert (made.who, made.people, made.events) == ("anna", 5, 8)
     assert made.active_h == pytest.approx(10 / 60)
     assert made.per_hour == pytest.approx(3 / (10 / 60))
-
-
-def test_people_decided_at_once_are_in_no_pace():
-    """A lead flags five in a moment between two whom he looked at: three looks in four minutes."""
+    # A lead flags five in a moment between two whom he looked at: three looks in four minutes.
     steps = [(0, 0, True), (2, 1, True), *((3 + k / 60_000, 2 + k, True) for k in range(5))]
     (made,) = throughputs(_moments("lea", *steps, (4, 9, True)))
     assert (made.people, made.paced) == (8, 3)
@@ -209,10 +183,9 @@ def test_members_and_their_roles(store):
     for who in (LEAD, ANNA):
         with refused("role"):
             set_role(store, "anna", "admin", by=who)
-    with pytest.raises(Refused, match="last admin"):
-        set_role(store, "ada", "lead", by=ADMIN)
-    with pytest.raises(Refused, match="last admin"):
-        set_role(store, "ada", None, by=ADMIN)
+    for role in ("lead", None):
+        with pytest.raises(Refused, match="last admin"):
+            set_role(store, "ada", role, by=ADMIN)
     set_role(store, "eve", "admin", by=ADMIN)
     set_role(store, "ada", None, by=ADMIN)
     assert members(store) == {"ben": "lead", "eve": "admin"}
@@ -221,9 +194,19 @@ def test_members_and_their_roles(store):
             set_role(store, name, role, by=ADMIN)
 
 
-def test_what_was_assigned_is_due(store, table):
-    people = [Person(dataset=table.key, frame=f, instance=i) for f, i in table.ids(np.arange(4))]
-    today = utc_now().date()
+def test_people_are_assigned_and_due(store, table):
+    people = persons(table, np.arange(30))
+    assert assign(store, people[:20], to="anna", by=LEAD) == 20
+    assert assign(store, [*people[15:25], people[15]], to="ben", by=LEAD) == 10
+    assert assignment_counts(store, table.key) == {"anna": 15, "ben": 10}
+    of_ben = {(p.frame, p.instance) for p in people[15:25]}
+    assert set(assigned(store, table.key, who="ben")) == of_ben
+    with refused("role"):
+        assign(store, people, to="anna", by=BEN)
+    assert leases(store, table.key) == {}
+    with store.session() as session:
+        session.query(AssignmentRow).delete()
+    people, today = people[:4], utc_now().date()
     assign(store, people[:3], to="anna", by=LEAD, due=today)
     assign(store, people[3:], to="anna", by=LEAD)
     apply(store, op("status", 0, person=people[0], status="approved"), who=ANNA, base=ON_DISK)
@@ -239,16 +222,3 @@ def test_what_was_assigned_is_due(store, table):
         with refused("invalid"):
             assign(store, people, to="ben", by=LEAD, due=wrong)
     assert set(assigned(store, table.key).values()) == {"anna"}
-
-
-def test_people_are_assigned(store, table):
-    people = [Person(dataset=table.key, frame=f, instance=i) for f, i in table.ids(np.arange(30))]
-    assert assign(store, people[:20], to="anna", by=LEAD) == 20
-    assert assign(store, [*people[15:25], people[15]], to="ben", by=LEAD) == 10
-    assert assignment_counts(store, table.key) == {"anna": 15, "ben": 10}
-    assert set(assigned(store, table.key, who="ben")) == {
-        (p.frame, p.instance) for p in people[15:25]
-    }
-    with refused("role"):
-        assign(store, people, to="anna", by=BEN)
-    assert leases(store, table.key) == {}

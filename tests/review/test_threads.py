@@ -1,9 +1,10 @@
 """Threads: comments and their answers, resolved and reopened, with whom they mention."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
-from review_ops import ANNA, BEN, GUEST, KEY, LEAD, ON_DISK, PERSON, op
+from review_ops import ANNA, BEN, GUEST, KEY, LEAD, ON_DISK, PERSON, op, refused
 from sqlalchemy import update
 
 from synthstudio.core.errors import Refused
@@ -71,57 +72,47 @@ def test_all_of_it_can_be_taken_back_in_order(store, log):
     assert history.check_replay(store, KEY) == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "more", "reason"),
-    [
-        ("resolve", {"event": 999_999}, "invalid"),
-        ("reopen", {"event": True}, "invalid"),
-        ("resolve", {}, "invalid"),
-        ("comment", {"text": "x", "event": 999_999}, "invalid"),
-        ("comment", {"text": "x", "joint": "<script>"}, "invalid"),
-        ("comment", {"text": "x", "joint": 7}, "invalid"),
-        ("edit", {"joint": "nose"}, "invalid"),
-        ("resolve", {"event": 1, "who": GUEST}, "role"),
-        ("comment", {"text": "x", "who": GUEST}, "role"),
-    ],
-)
-def test_what_makes_no_thread(store, log, kind, more, reason):
-    log("comment", text="there is one")
-    with pytest.raises(Refused) as caught:
-        log(kind, **more)
-    assert caught.value.reason == reason
-    assert len(history.events(store, KEY)) == 1
+NO_THREADS = [
+    ("resolve", {"event": 999_999}, "invalid"),
+    ("reopen", {"event": True}, "invalid"),
+    ("resolve", {}, "invalid"),
+    ("comment", {"text": "x", "event": 999_999}, "invalid"),
+    ("comment", {"text": "x", "joint": "<script>"}, "invalid"),
+    ("comment", {"text": "x", "joint": 7}, "invalid"),
+    ("edit", {"joint": "nose"}, "invalid"),
+    ("resolve", {"event": 1, "who": GUEST}, "role"),
+    ("comment", {"text": "x", "who": GUEST}, "role"),
+]
 
 
-def test_a_thread_of_somebody_else_is_not_answered(store, log):
-    first = log("comment", text="a")
-    other = type(PERSON)(dataset=KEY, frame=0, instance=2)
+def test_what_makes_no_thread_and_what_is_not_what_events_say(store, log):
+    first = log("comment", text="there is one")
+    other = dataclasses.replace(PERSON, instance=2)
+    for kind, more, reason in NO_THREADS:
+        with refused(reason):
+            log(kind, **more)
     with pytest.raises(Refused, match="no such thread"):
         edits.apply(store, op("resolve", 0, person=other, event=first.id), who=ANNA, base=ON_DISK)
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("@Ada and @ada", ["Ada"]),
-        ("@ada b, look", ["Ada B"]),
-        ("@ada bc", ["Ada"]),
-        ("me@ada.example @nobody @", []),
-        ("(@x@lab.example)", ["x@lab.example"]),
-        ("@<b>", ["<b>"]),
-    ],
-)
-def test_names(text, names):
-    assert names_in(text, ["Ada", "Ada B", "x@lab.example", "<b>"]) == names
-
-
-def test_a_row_that_is_not_what_events_say_is_found(store, log):
-    log("comment", text="a")
+    assert len(history.events(store, KEY)) == 1
     with store.session() as session:
         session.execute(update(ThreadRow).values(is_open=False))
-    assert history.check_replay(store, KEY) == [
-        f"thread {threads(store)[0].id}: it is not what its events add up to"
-    ]
+    problem = f"thread {first.id}: it is not what its events add up to"
+    assert history.check_replay(store, KEY) == [problem]
+
+
+NAMES = {
+    "@Ada and @ada": ["Ada"],
+    "@ada b, look": ["Ada B"],
+    "@ada bc": ["Ada"],
+    "me@ada.example @nobody @": [],
+    "(@x@lab.example)": ["x@lab.example"],
+    "@<b>": ["<b>"],
+}
+
+
+def test_names():
+    known = ["Ada", "Ada B", "x@lab.example", "<b>"]
+    assert {text: names_in(text, known) for text in NAMES} == NAMES
 
 
 # ---- what lists, counts and pages tell of them, and to whom

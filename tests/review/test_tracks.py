@@ -4,14 +4,11 @@ import dataclasses
 
 import pytest
 from clip_sets import TIMES, make_clips
-from review_ops import ANNA, BEN, GUEST, hidden, op, seen
+from review_ops import ANNA, BEN, GUEST, Desk, hidden, op, seen
 
 from synthstudio.cli.review import _line
 from synthstudio.core.errors import Refused
-from synthstudio.dataset.reader import Dataset
 from synthstudio.review import clip_edits, edits, history, leases
-from synthstudio.review.check import base_of
-from synthstudio.review.datasets import register
 from synthstudio.review.reviewed import reviewed, reviewed_dataset
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.tracks import clip_of, clip_order, has_clips, interpolated, track_log
@@ -25,14 +22,10 @@ def clip_set(tmp_path_factory):
 
 @pytest.fixture
 def scene(empty_store, clip_set):
-    key = register(empty_store, clip_set, "clips")
-    table = dataclasses.replace(people_table(clip_set), key=key)
-    return clip_edits.Scene(
-        store=empty_store,
-        table=table,
-        clip=clip_of(table, 0),
-        base_of=lambda person: base_of(clip_set, person.frame, person.instance),
-    )
+    desk = Desk(empty_store, clip_set)
+    table = dataclasses.replace(people_table(clip_set), key=desk.key)
+    of = {"store": empty_store, "table": table, "clip": clip_of(table, 0)}
+    return clip_edits.Scene(**of, base_of=desk.base)
 
 
 def at(scene, frame, instance=1):
@@ -128,10 +121,8 @@ def test_tracks_are_split_joined_and_renamed_and_exported_so(scene, clip_set, tm
     with pytest.raises(Refused, match="is a track of the clip"):
         clip_edits.rename(scene, me, 2, "cliprename1", who=ANNA)
     assert clip_edits.rename(scene, me, 12, "cliprename1", who=ANNA).people == 4
-    made = reviewed_dataset(scene.store, clip_set, tmp_path / "out", only="all")
-    exported = [
-        row["track_id"] for row in Dataset(made.place).iter_instances() if row["instance"] == 1
-    ]
+    made = reviewed_dataset(scene.store, clip_set, tmp_path / "out", only="all").iter_instances()
+    exported = [row["track_id"] for row in made if row["instance"] == 1]
     assert exported == [1] * 4 + [12] * 4 + [1] * TIMES
     digest = reviewed(scene.store, clip_set, only="all").identity.derived
     assert clip_edits.join(scene, me, 1, "clipjoin2", who=ANNA).people == 4

@@ -1,14 +1,11 @@
 """One run at a time at a URL: a second one is refused, a dead one of this machine is no bar."""
 
-from __future__ import annotations
-
 import json
 import os
-from pathlib import Path
 
 import fake_frames
 import pytest
-from s3_server import S3, at, downloaded, faults
+from s3_server import at, downloaded, faults
 from written_sets import drive, make, write
 
 from synthstudio.core.errors import DatasetError, DiskError
@@ -20,7 +17,7 @@ from synthstudio.dataset.writer import open_or_create
 MARKER = "run.lock"
 
 
-def test_a_second_run_is_refused_while_the_first_lives(s3: S3) -> None:
+def test_a_second_run_is_refused_while_the_first_lives(s3):
     with open_or_create(at(s3), fake_frames.identity()) as session:
         staged = write(session, 0)
         with pytest.raises(DatasetError, match=rf"another run .*got process {os.getpid()} on "):
@@ -33,27 +30,20 @@ def test_a_second_run_is_refused_while_the_first_lives(s3: S3) -> None:
     assert "shards/00000.tar" in s3.objects() and MARKER not in s3.objects()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"machine": "another"}, {"process": "?"}, None],
-    ids=["of another machine", "damaged", "no JSON"],
-)
-def test_a_marker_of_whom_nothing_is_known_is_left_to_the_user(
-    s3: S3, change: dict[str, str] | None
-) -> None:
+def test_a_marker_of_whom_nothing_is_known_is_left_to_the_user(s3):
     with open_or_create(at(s3), fake_frames.identity()) as session:
         session.publish(write(session, 0))
-        own = json.loads(s3.objects()[MARKER])
-    left = b"?" if change is None else json.dumps({**own, "process": [0, 0.0], **change}).encode()
-    s3.put(f"set/{MARKER}", left)
-    with pytest.raises(DatasetError, match=f"delete the object {s3.url()}/{MARKER}"):
-        make(at(s3), fake_frames.identity(), resume=True)
+        own = json.loads(s3.objects()[MARKER]) | {"process": [0, 0.0]}
+    for left in (own | {"machine": "another"}, own | {"process": "?"}, "no JSON"):
+        s3.put(f"set/{MARKER}", b"?" if left == "no JSON" else json.dumps(left).encode())
+        with pytest.raises(DatasetError, match=f"delete the object {s3.url()}/{MARKER}"):
+            make(at(s3), fake_frames.identity(), resume=True)
     s3.delete(f"set/{MARKER}")
     make(at(s3), fake_frames.identity(), resume=True)
 
 
 @pytest.mark.parametrize("taken_over", [False, True])
-def test_a_run_whose_marker_is_gone_writes_nothing_more(s3: S3, taken_over: bool) -> None:
+def test_a_run_whose_marker_is_gone_writes_nothing_more(s3, taken_over):
     with open_or_create(at(s3), fake_frames.identity()) as session:
         staged = write(session, 0)
         s3.delete(f"set/{MARKER}")
@@ -68,25 +58,19 @@ def test_a_run_whose_marker_is_gone_writes_nothing_more(s3: S3, taken_over: bool
     assert s3.objects() == before
 
 
-@pytest.mark.parametrize(
-    ("kind", "error", "words"),
-    [
-        ("blind", DatasetError, "cannot make an object only if it is absent"),
-        ("403", DiskError, "the store refuses this"),
-    ],
-)
-def test_a_store_without_conditions_is_refused_and_left_as_it_was(
-    kind: str, error: type[Exception], words: str, s3: S3, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fault(method: str, name: str, n: int) -> str | None:
-        return kind if kind == "blind" or (method, n) == ("PUT", 2) else None
-
-    with faults(s3, fault, monkeypatch), pytest.raises(error, match=words):
-        make(at(s3), fake_frames.identity())
-    assert s3.objects() == {}
+def test_a_store_without_conditions_is_refused_and_left_as_it_was(s3, monkeypatch):
+    for fault, error, words in (
+        (lambda *_: "blind", DatasetError, "cannot make an object only if it is absent"),
+        (lambda method, name, n: "403" if (method, n) == ("PUT", 2) else None,
+         DiskError, "the store refuses this"),
+    ):  # fmt: skip
+        with faults(s3, fault, monkeypatch), pytest.raises(error, match=words):
+            make(at(s3), fake_frames.identity())
+        assert s3.objects() == {}
+        s3.asked.clear()
 
 
-def test_a_killed_run_is_resumed_at_once(s3: S3, tmp_path: Path) -> None:
+def test_a_killed_run_is_resumed_at_once(s3, tmp_path):
     kill = {"at": "after-rename", "nth": 1, "who": "group"}
     code, _ = drive(at(s3), workers=1, kill=kill)
     assert code == -9 and MARKER in s3.objects() and "index.json" not in s3.objects()

@@ -1,16 +1,13 @@
 """A data set at a URL: written, resumed, read, with the bytes of one on disk."""
 
-from __future__ import annotations
-
 import io
 import json
 import pickle
 import tarfile
-from pathlib import Path
 
 import fake_frames
 import pytest
-from s3_server import S3, at, downloaded, faults
+from s3_server import at, downloaded, faults
 from written_sets import make, write
 
 from synthstudio.core.errors import DatasetError, DiskError
@@ -25,28 +22,22 @@ from synthstudio.dataset.writer import open_or_create
 
 
 @pytest.fixture
-def on_disk(tmp_path: Path) -> Path:
+def on_disk(tmp_path):
     make(tmp_path / "disk", fake_frames.identity())
     return tmp_path / "disk"
 
 
-def test_the_bytes_are_those_on_disk(s3: S3, on_disk: Path, tmp_path: Path) -> None:
+def test_the_bytes_are_those_on_disk(s3, on_disk, tmp_path):
     session = make(at(s3), fake_frames.identity())
     assert session.set_aside == [] and not session.todo
     assert hashed_files(downloaded(s3, tmp_path / "down")) == hashed_files(on_disk)
-    assert sorted(s3.objects()) == [
-        "dataset.json",
-        "index.json",
-        "run.log",
-        "shards/00000.tar",
-        "shards/00001.tar",
-        "shards/00002.tar",
-    ]
+    packed = [f"shards/0000{shard}.tar" for shard in range(3)]
+    assert sorted(s3.objects()) == ["dataset.json", "index.json", "run.log", *packed]
     lines = s3.objects()["run.log"].decode().splitlines()
     assert [json.loads(line)["event"] for line in lines] == ["started", *["shard"] * 3, "finished"]
 
 
-def test_reading_is_as_from_disk(s3: S3, on_disk: Path, tmp_path: Path) -> None:
+def test_reading_is_as_from_disk(s3, on_disk, tmp_path):
     make(at(s3), fake_frames.identity())
     there, here = Dataset(s3.url()), Dataset(on_disk)
     kept = tmp_path / "cache" / ENTRIES
@@ -62,7 +53,7 @@ def test_reading_is_as_from_disk(s3: S3, on_disk: Path, tmp_path: Path) -> None:
     assert copied.place == there.place and copied.frame(4) == there.frame(4)
 
 
-def test_an_unfinished_set_is_resumed_and_opened_as_far_as_it_is(s3: S3, on_disk: Path) -> None:
+def test_an_unfinished_set_is_resumed_and_opened_as_far_as_it_is(s3, on_disk):
     with open_or_create(at(s3), fake_frames.identity()) as session:
         session.publish(write(session, 1))
     with pytest.raises(DatasetError, match=f"{s3.url()}: this data set is unfinished"):
@@ -76,39 +67,7 @@ def test_an_unfinished_set_is_resumed_and_opened_as_far_as_it_is(s3: S3, on_disk
     assert Dataset(s3.url()).frames == 10
 
 
-def test_no_data_set_and_no_free_place(s3: S3) -> None:
-    with pytest.raises(DatasetError, match=r"not a data set; expected a file dataset\.json"):
-        Dataset(s3.url())
-    s3.put("set/notes.txt", b"mine")
-    with pytest.raises(DiskError, match=r"a place of its own is needed.*got notes\.txt"):
-        make(at(s3), fake_frames.identity())
-    assert sorted(s3.objects()) == ["notes.txt"]
-
-
-def test_resuming_checks_every_shard(s3: S3, on_disk: Path, tmp_path: Path) -> None:
-    make(at(s3), fake_frames.identity())
-    good = s3.objects()["shards/00001.tar"]
-    s3.put("set/shards/00000.tar", good[:-2000])
-    s3.put("set/shards/00001.tar", tar_with("../out", good))
-    s3.put("set/shards/00002.txt", b"notes")
-    s3.put("set/shards/00000", b"")
-    checked: list[tuple[int, int]] = []
-    session = make(
-        at(s3),
-        fake_frames.identity(),
-        resume=True,
-        on_check=lambda done, total: checked.append((done, total)),
-    )
-    assert session.set_aside == ["00000", "00000.tar", "00001.tar", "00002.txt"]
-    assert checked[-1] == (5, 5)
-    assert hashed_files(downloaded(s3, tmp_path / "down")) == hashed_files(on_disk)
-    aside = [name for name in s3.objects() if name.startswith("set-aside/")]
-    assert len(aside) == 4 and not (tmp_path / "out").exists()
-    with pytest.raises(DatasetError, match="begun differently"):
-        make(at(s3), fake_frames.identity(seed=2), resume=True)
-
-
-def tar_with(name: str, data: bytes) -> bytes:
+def tar_with(name, data):
     """A packed shard with one more file, of a name that leads out."""
     out = io.BytesIO(data)
     with tarfile.open(fileobj=out, mode="a") as tar:
@@ -118,17 +77,36 @@ def tar_with(name: str, data: bytes) -> bytes:
     return out.getvalue()
 
 
-def test_a_tar_that_leads_out_is_not_read(s3: S3, tmp_path: Path) -> None:
+def test_resuming_checks_every_shard(s3, on_disk, tmp_path):
     make(at(s3), fake_frames.identity())
-    s3.put("set/shards/00000.tar", tar_with("../../../out", s3.objects()["shards/00000.tar"]))
-    with pytest.raises(DatasetError, match=r"00000\.tar: this packed shard is damaged"):
-        Dataset(s3.url()).frame(0)
-    assert not list(tmp_path.rglob("out")) and not list(
-        (tmp_path / "cache" / ENTRIES).glob("shard-*")
-    )
+    good = s3.objects()["shards/00001.tar"]
+    s3.put("set/shards/00000.tar", good[:-2000])
+    s3.put("set/shards/00001.tar", tar_with("../out", good))
+    s3.put("set/shards/00002.txt", b"notes")
+    s3.put("set/shards/00000", b"")
+    with pytest.raises(DatasetError, match=r"00001\.tar: this packed shard is damaged"):
+        Dataset(s3.url()).frame(4)
+    assert not list((tmp_path / "cache" / ENTRIES).glob("shard-*"))
+    checked = []
+    note = lambda *counts: checked.append(counts)  # noqa: E731
+    session = make(at(s3), fake_frames.identity(), resume=True, on_check=note)
+    assert session.set_aside == ["00000", "00000.tar", "00001.tar", "00002.txt"]
+    assert checked[-1] == (5, 5)
+    assert hashed_files(downloaded(s3, tmp_path / "down")) == hashed_files(on_disk)
+    aside = [name for name in s3.objects() if name.startswith("set-aside/")]
+    assert len(aside) == 4 and not list(tmp_path.rglob("out"))
+    with pytest.raises(DatasetError, match="begun differently"):
+        make(at(s3), fake_frames.identity(seed=2), resume=True)
 
 
-def test_messages_name_the_url(s3: S3) -> None:
+def test_messages_name_the_url(s3):
+    with pytest.raises(DatasetError, match=r"not a data set; expected a file dataset\.json"):
+        Dataset(s3.url())
+    s3.put("set/notes.txt", b"mine")
+    with pytest.raises(DiskError, match=r"a place of its own is needed.*got notes\.txt"):
+        make(at(s3), fake_frames.identity())
+    assert sorted(s3.objects()) == ["notes.txt"]
+    s3.delete("set/notes.txt")
     make(at(s3), fake_frames.identity())
     index = json.loads(s3.objects()["index.json"])
     with pytest.raises(DatasetError, match=f"^{s3.url()}/shards/00000/frames.parquet: no such col"):
@@ -143,7 +121,7 @@ def test_messages_name_the_url(s3: S3) -> None:
             len(Dataset(s3.url()))
 
 
-def test_merged_from_and_to_urls(s3: S3, on_disk: Path, tmp_path: Path) -> None:
+def test_merged_from_and_to_urls(s3, on_disk, tmp_path):
     whole = fake_frames.identity()
     make(at(s3, "one"), whole, part=(1, 2))
     make(tmp_path / "two", whole, part=(2, 2))
@@ -160,13 +138,11 @@ def test_merged_from_and_to_urls(s3: S3, on_disk: Path, tmp_path: Path) -> None:
     assert hashed_files(down) == hashed_files(tmp_path / "both")
 
 
-def test_the_same_bytes_through_faults(
-    s3: S3, on_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_bytes_through_faults(s3, on_disk, tmp_path, monkeypatch):
     monkeypatch.setattr(store, "PATIENCE", Patience(tries=6, first_s=0.01))
     kinds = ("500", "drop", "lost", "503", "cut")
 
-    def fault(method: str, name: str, n: int) -> str | None:
+    def fault(method, name, n):
         return kinds[(len(name) + n) % 5] if n % 3 == 1 else None
 
     with faults(s3, fault, monkeypatch):

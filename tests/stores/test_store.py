@@ -1,13 +1,11 @@
 """Objects at URLs: what passes is tried again, what stays is one message without a secret."""
 
-from __future__ import annotations
-
 import os
 import signal
 from pathlib import Path
 
 import pytest
-from s3_server import S3, faults, fresh_clients
+from s3_server import faults, fresh_clients
 
 from synthstudio.api.arguments import to_path
 from synthstudio.core.errors import ArgumentError, DatasetError, DiskError, SynthStudioError
@@ -17,17 +15,17 @@ from synthstudio.dataset.store import Patience, Store
 
 
 @pytest.fixture
-def store(s3: S3) -> Store:
+def store(s3):
     return Store(Url("s3", f"{s3.bucket}/set"))
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch):
     patience = Patience(tries=3, first_s=0.01, connect_s=30, read_s=30)
     monkeypatch.setattr(stores, "PATIENCE", patience)
 
 
-def test_objects_there_and_back(store: Store, s3: S3) -> None:
+def test_objects_there_and_back(store, s3):
     assert store.read("a") is None and store.names("shards") == [] and store.level() == []
     store.write("a", b"1")
     store.write("a", b"2")
@@ -43,9 +41,7 @@ def test_objects_there_and_back(store: Store, s3: S3) -> None:
 
 
 @pytest.mark.parametrize("kind", ["500", "503", "drop", "cut", "lost"])
-def test_what_passes_is_tried_again(
-    s3: S3, quick: None, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_what_passes_is_tried_again(s3, quick, monkeypatch, kind):
     with faults(s3, lambda method, name, n: kind if n == 1 else None, monkeypatch):
         store = Store(Url("s3", f"{s3.bucket}/set"))
         store.write("a", b"x" * 1000)
@@ -56,9 +52,7 @@ def test_what_passes_is_tried_again(
     assert s3.objects() == {"a": b"x" * 1000, "b": b"y" * 1000}
 
 
-def test_what_does_not_pass_is_one_message(
-    s3: S3, quick: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_does_not_pass_is_one_message(s3, quick, monkeypatch):
     with faults(s3, lambda *_: "503", monkeypatch):
         with pytest.raises(DiskError, match=r"set/a: the store did not do .* 3 times; got "):
             Store(Url("s3", f"{s3.bucket}/set")).write("a", b"x")
@@ -73,26 +67,18 @@ def test_what_does_not_pass_is_one_message(
     assert "hidden" not in str(raised.value) and s3.objects() == {}
 
 
-def test_no_bucket(s3: S3) -> None:
+def test_no_bucket_and_no_credentials(s3, monkeypatch):
     store = Store(Url("s3", "no-such-bucket/set"))
-    for ask in (
-        lambda: store.read("a"),
-        lambda: store.write("a", b""),
-        lambda: store.create("a", b""),
-        lambda: store.names("shards"),
-        store.level,
-    ):
+    writing = (lambda: store.write("a", b""), lambda: store.create("a", b""))
+    for ask in (lambda: store.read("a"), *writing, lambda: store.names("shards"), store.level):
         with pytest.raises(DatasetError, match="no such bucket; got no-such-bucket"):
             ask()
-
-
-def test_no_credentials(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with fresh_clients(), pytest.raises(DatasetError, match=r"no credentials.*AWS_ACCESS_KEY_ID"):
         Store(Url("s3", f"{s3.bucket}/set")).read("a")
 
 
-def test_a_forked_process_speaks_for_itself(store: Store) -> None:
+def test_a_forked_process_speaks_for_itself(store):
     store.write("a", b"1")
     child = os.fork()
     if not child:
@@ -107,7 +93,7 @@ def test_a_forked_process_speaks_for_itself(store: Store) -> None:
     assert store.read("a") == b"1"
 
 
-def test_places() -> None:
+def test_places():
     assert parse_place("s3://b/a/") == parse_place("s3a://b/a") == Url("s3", "b/a")
     assert parse_place(Path("s3://b/a")) == Url("s3", "b/a")  # pathlib leaves one /
     assert parse_place("gcs://b/a") == Url("gs", "b/a") and str(Url("gs", "b/a")) == "gs://b/a"
@@ -116,36 +102,29 @@ def test_places() -> None:
     assert parse_place("exports/a") == Path("exports/a") and parse_place("a:b") == Path("a:b")
     assert Url("s3", "b/a").name == "a" and Url("s3", "b/a") / "c" == Url("s3", "b/a/c")
     assert looks_like_url("http:/x") and not looks_like_url("./x:/y") and not looks_like_url("c:/x")
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("s3://b", "names no folder in a bucket"),
-        ("s3:///a", "names no folder in a bucket"),
-        ("s3://b/../a", "names no folder in a bucket"),
-        ("s3://b//a", "names no folder in a bucket"),
-        ("s3://me:hidden@b/a", "holds no password, query or fragment"),
-        ("s3://b/a?token=hidden", "holds no password, query or fragment"),
-        ("s3://KEY:ab/hidden@b/a", r"^s3://b/a: a URL names a place and holds no password"),
-        ("s3:/KEY:ab/hidden@b/a", r"^s3://b/a: a URL names a place and holds no password"),
-        ("s3://b/a?sig='hidden", r"^s3://b/a: a URL names a place and holds no password"),
-        ("s3://b/a?sig=x@hidden", "holds no password"),
-        ("s3://KEY:x?hidden@b/a", "holds no password"),
-        ("ftp://me:hidden@b/a", r"no store is read .* got ftp://"),
-        ("file://host/data", r"file://host/data: .*expected such as file:///data/people"),
-    ],
-)
-def test_urls_that_are_none(text: str, words: str) -> None:
-    with pytest.raises(SynthStudioError, match=words) as raised:
-        parse_place(text)
-    assert "hidden" not in str(raised.value)
-    with pytest.raises(ArgumentError, match="no URL; got") as raised:
-        to_path(Path(text), "out")
-    assert "hidden" not in str(raised.value)
-
-
-def test_secrets_are_taken_away() -> None:
     text = 'cannot reach "https://me:word@host:9/a?sig=1&x=2" or s3://b/c'
     assert without_secrets(text) == 'cannot reach "https://host:9/a" or s3://b/c'
     assert without_secrets("no s3://KEY:ab/cd@b/c here") == "no s3://b/c here"
+
+
+NO_FOLDER, SECRET = "names no folder in a bucket", "holds no password, query or fragment"
+NAMED = r"^s3://b/a: a URL names a place and holds no password"
+NO_PLACES = [
+    *((text, NO_FOLDER) for text in ("s3://b", "s3:///a", "s3://b/../a", "s3://b//a")),
+    *((f"s3{text}", SECRET) for text in ("://me:hidden@b/a", "://b/a?token=hidden")),
+    *((f"s3{text}hidden@b/a", NAMED) for text in ("://KEY:ab/", ":/KEY:ab/")),
+    ("s3://b/a?sig='hidden", NAMED),
+    *((text, "holds no password") for text in ("s3://b/a?sig=x@hidden", "s3://KEY:x?hidden@b/a")),
+    ("ftp://me:hidden@b/a", r"no store is read .* got ftp://"),
+    ("file://host/data", r"file://host/data: .*expected such as file:///data/people"),
+]
+
+
+def test_urls_that_are_none():
+    for text, words in NO_PLACES:
+        with pytest.raises(SynthStudioError, match=words) as raised:
+            parse_place(text)
+        assert "hidden" not in str(raised.value)
+        with pytest.raises(ArgumentError, match="no URL; got") as raised:
+            to_path(Path(text), "out")
+        assert "hidden" not in str(raised.value)

@@ -1,53 +1,42 @@
 """The cache of shards: bounded, shared, and never trusted without a look."""
 
-from __future__ import annotations
-
 import shutil
 import threading
-from collections.abc import Callable
-from pathlib import Path
 
 import fake_frames
 import pytest
-from s3_server import S3, at
+from s3_server import at
 from waiting import wait_for
 from written_sets import make
 
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.core.places import Url
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.source import ENTRIES, Cache, Held, StoreSource, default_cache
+from synthstudio.dataset.source import ENTRIES, Cache, StoreSource, default_cache
 
 
-def filled(size: int) -> Callable[[Path], None]:
+def filled(size):
     return lambda folder: (folder / "data").write_bytes(b"x" * size) and None
 
 
-def kept(cache: Cache) -> list[str]:
+def kept(cache):
     return sorted(path.name.removeprefix("set-") for path in cache.folder.iterdir())
 
 
-def whole(folder: Path) -> bool:
+def whole(folder):
     return (folder / "data").is_file()
 
 
-def _tick(folder: Path) -> None:
-    """Wait until the file system's clock has gone on."""
-    (folder / "early").touch()
-    before = (folder / "early").stat().st_mtime_ns
-
-    def later() -> bool:
-        (folder / "late").touch()
-        return (folder / "late").stat().st_mtime_ns > before
-
-    wait_for(later, "a later time of files")
-
-
-def test_the_longest_unused_goes_and_none_in_use(tmp_path: Path) -> None:
+def test_the_longest_unused_goes_and_none_in_use(tmp_path):
     cache = Cache(tmp_path / "cache", 250)
 
-    def hold(name: str, size: int) -> Held:
-        _tick(tmp_path)
+    def later():  # the file system's clock has gone on
+        (tmp_path / "late").touch()
+        return (tmp_path / "late").stat().st_mtime_ns > (tmp_path / "early").stat().st_mtime_ns
+
+    def hold(name, size):
+        (tmp_path / "early").touch()
+        wait_for(later, "a later time of files")
         return cache.hold(f"set-{name}", filled(size), whole)
 
     a = hold("a", 100)
@@ -65,10 +54,10 @@ def test_the_longest_unused_goes_and_none_in_use(tmp_path: Path) -> None:
     assert kept(cache) == ["e", "z"]
 
 
-def test_what_fails_or_was_killed_leaves_nothing(tmp_path: Path) -> None:
+def test_what_fails_or_was_killed_leaves_nothing(tmp_path):
     cache = Cache(tmp_path / "cache", 10_000)
 
-    def fail(folder: Path) -> None:
+    def fail(folder):
         (folder / "data").write_bytes(b"x")
         raise DatasetError("no")
 
@@ -84,10 +73,12 @@ def test_what_fails_or_was_killed_leaves_nothing(tmp_path: Path) -> None:
         cache.hold("set-c", filled(1), lambda folder: False)
 
 
-def test_folders_of_the_user_are_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folders_of_the_user_are_left_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("SYNTHSTUDIO_CACHE", str(tmp_path))
+    for text in ("ten", "-1", "nan"):
+        monkeypatch.setenv("SYNTHSTUDIO_CACHE_GB", text)
+        with pytest.raises(DatasetError, match=f"SYNTHSTUDIO_CACHE_GB.*got {text}"):
+            default_cache()
     monkeypatch.setenv("SYNTHSTUDIO_CACHE_GB", "0")
     cache = default_cache()
     for folder in (tmp_path, cache.folder):
@@ -95,29 +86,19 @@ def test_folders_of_the_user_are_left_alone(
             filled(100)((folder / name).mkdir() or folder / name)
     cache.hold("set-a", filled(1), whole).close()
     cache.hold("set-b", filled(1), whole).close()
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_dir()) == sorted(
-        ["photos", ".tmp-mine", "shard-of-mine.d"] * 2 + ["shards-v1", "set-b"]
-    )
+    folders = [path.name for path in tmp_path.rglob("*") if path.is_dir()]
+    mine = ["photos", ".tmp-mine", "shard-of-mine.d"]
+    assert sorted(folders) == sorted(mine * 2 + ["shards-v1", "set-b"])
 
 
-def test_a_wrong_index_costs_no_other_set_its_entry(s3: S3) -> None:
-    make(at(s3), fake_frames.identity())
-    right, wrong = Dataset(s3.url()), StoreSource(Url("s3", f"{s3.bucket}/set"))
-    used = right.shard_folder(0)
-    inode = used.stat().st_ino
-    with pytest.raises(DatasetError, match=r"00001\.tar: this shard is not what"):
-        wrong.shard(1, right.shard_digests[0])
-    assert used.stat().st_ino == inode and right.image_bytes(0)
-
-
-def test_threads_that_want_the_same_fetch_it_once(tmp_path: Path) -> None:
+def test_threads_that_want_the_same_fetch_it_once(tmp_path):
     cache, calls, started = Cache(tmp_path / "cache", 1000), [], threading.Barrier(5)
 
-    def fill(folder: Path) -> None:
+    def fill(folder):
         calls.append(folder)
         filled(10)(folder)
 
-    def ask() -> None:
+    def ask():
         started.wait()
         cache.hold("set-a", fill, whole).close()
 
@@ -130,7 +111,7 @@ def test_threads_that_want_the_same_fetch_it_once(tmp_path: Path) -> None:
     assert len(calls) == 1 and kept(cache) == ["a"]
 
 
-def test_a_damaged_entry_is_fetched_again(s3: S3, tmp_path: Path) -> None:
+def test_a_damaged_entry_is_fetched_again(s3, tmp_path):
     make(at(s3), fake_frames.identity())
     images = [Dataset(s3.url()).image_bytes(i) for i in range(10)]
     entries = sorted((tmp_path / "cache" / ENTRIES).glob("shard-*"))
@@ -141,9 +122,7 @@ def test_a_damaged_entry_is_fetched_again(s3: S3, tmp_path: Path) -> None:
     assert [Dataset(s3.url()).image_bytes(i) for i in range(10)] == images
 
 
-def test_a_small_cache_serves_a_large_set(
-    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_small_cache_serves_a_large_set(s3, tmp_path, monkeypatch):
     make(at(s3), fake_frames.identity(frames=24))
     monkeypatch.setenv("SYNTHSTUDIO_CACHE_GB", "0")
     opened = Dataset(s3.url())
@@ -157,14 +136,7 @@ def test_a_small_cache_serves_a_large_set(
     assert first.is_dir()  # the last used ones are kept
 
 
-def test_what_is_no_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    for text in ("ten", "-1", "nan"):
-        monkeypatch.setenv("SYNTHSTUDIO_CACHE_GB", text)
-        with pytest.raises(DatasetError, match=f"SYNTHSTUDIO_CACHE_GB.*got {text}"):
-            default_cache()
-
-
-def test_a_shard_that_is_not_the_one_of_the_index(s3: S3) -> None:
+def test_a_shard_that_is_not_the_one_of_the_index(s3):
     make(at(s3), fake_frames.identity())
     make(at(s3, "other"), fake_frames.identity(seed=2))
     s3.put("set/shards/00001.tar", s3.objects("other/")["shards/00001.tar"])
@@ -175,3 +147,9 @@ def test_a_shard_that_is_not_the_one_of_the_index(s3: S3) -> None:
     s3.delete("set/shards/00002.tar")
     with pytest.raises(DatasetError, match=r"00002\.tar.*got no such object"):
         opened.image_bytes(9)
+    # A wrong index costs no other set its entry.
+    wrong, used = StoreSource(Url("s3", f"{s3.bucket}/set")), opened.shard_folder(0)
+    inode = used.stat().st_ino
+    with pytest.raises(DatasetError, match=r"00001\.tar: this shard is not what"):
+        wrong.shard(1, opened.shard_digests[0])
+    assert used.stat().st_ino == inode and opened.image_bytes(0)
