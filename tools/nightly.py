@@ -1,8 +1,8 @@
 """`make nightly`: the slow tests, part by part; goes on where it was stopped.
 
-A part is a folder of tests, a slow file of its own, or a fuzz campaign with a fresh seed. What a
-part printed is in .cache/nightly/; a part that passed is not run again at the same state of the
-tree. When every part has passed, the lines go to docs/evidence/nightly.log.
+A part is a folder with nightly tests, a slow file of its own, or a fuzz campaign with a fresh
+seed. What a part printed is in .cache/nightly/; a part that passed is not run again at the same
+state of the tree. When every part has passed, the lines go to docs/evidence/nightly.log.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def parts() -> dict[str, list[str]]:
     """Command of every part by its name."""
     options = ["-n", "2", "--dist", "loadfile", "--hypothesis-profile", "fresh"]
     pytest = [sys.executable, "-m", "pytest", "-m", "nightly", *options]
-    folders = sorted(p.name for p in (ROOT / "tests").iterdir() if any(p.glob("test_*.py")))
+    slow = [p for p in (ROOT / "tests").glob("*/test_*.py") if "nightly" in p.read_text("utf-8")]
+    folders = sorted({path.parent.name for path in slow})
     found = {name: [*pytest, f"tests/{name}"] for name in folders}
     own = {name: [*pytest, f"tests/{file}"] for name, file in OWN_PARTS.items()}
     root = sorted(p.name for p in (ROOT / "tests").glob("test_*.py"))

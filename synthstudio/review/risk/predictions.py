@@ -80,8 +80,8 @@ def put_predictions(
 def iter_predictions(store: Store, key: str, layer: str) -> Iterator[Prediction]:
     """Yield all predictions of a model in the order of the data set, a page in memory at a time."""
     query = _of_layer(key, layer).execution_options(yield_per=2000)
-    with store.reading() as session:
-        for row in session.scalars(query):
+    with store.reading() as session, session.scalars(query) as rows:
+        for row in rows:
             yield _prediction(row)
             session.expunge(row)
 
