@@ -3,17 +3,13 @@
 Below it are a mouse and a finger.
 """
 
-from __future__ import annotations
-
 import base64
 import copy
 import io
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from PIL import Image
@@ -30,10 +26,10 @@ JOINTS = get_skeleton("coco17").joints
 BOX = {"box": [30.0, 40.0, 180.0, 70.0], "counts": None}
 SQUARE = ((30, 40), (125, 40), (125, 75), (30, 75))
 _EDITOR = Path(studio.__file__).with_name("editor")
-_SETTLED = """() => {
+_SHOWN = """(overlaid) => {
   const editor = document.getElementById("host").shadowRoot.querySelector(".ed");
-  const overlay = editor?.querySelector(".overlay.on");
-  return editor && (editor.dataset.shown === editor.dataset.item || overlay);
+  const over = overlaid && editor?.querySelector(".overlay.on");
+  return editor && (editor.dataset.shown === editor.dataset.item || over);
 }"""
 _BODY = """<!doctype html><html lang=en><title>editor</title>
 <meta name=viewport content='width=device-width, initial-scale=1'><div id=host></div>"""
@@ -62,66 +58,31 @@ _EMPTIED = """() => {
 KEPT = "Object.values(localStorage).map((v) => JSON.parse(v)).filter((v) => v.client)"
 """Edits that the browser keeps."""
 _COUNT = itertools.count()
-_HELD: list[Any] = []
+_HELD = []
 """Requests that some test did not answer."""
 
 
-def _picture() -> str:
-    """Return the address of a picture of 320 x 240: no request is needed."""
-    image, file = Image.new("RGB", (320, 240), "#444455"), io.BytesIO()
-    image.paste("#aaaabb", (100, 40, 180, 200))
-    image.save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+_PNG = io.BytesIO()
+Image.new("RGB", (320, 240), "#444455").save(_PNG, "PNG")
+PICTURE = f"data:image/png;base64,{base64.b64encode(_PNG.getvalue()).decode()}"
+"""The address of a picture of 320 x 240: no request is needed."""
 
 
-PICTURE = _picture()
-
-
-def item(number: int, **more: Any) -> dict[str, Any]:
+def item(number, **more):
     """Return a person as the server would send it: a plain pose, all visible."""
     base = [[40.0 + 10 * j, 50.0 + 8 * (j % 7), 2, "visible", "rendered"] for j in range(17)]
-    state = {
-        "revision": 0,
-        "status": "pending",
-        "reason": "",
-        "joints": {},
-        "deleted": False,
-        "added": False,
-        "who": None,
-        "comments": 0,
-    }
-    return {
-        "id": f"{number}:1",
-        "frame": number,
-        "instance": 1,
-        "w": 320,
-        "h": 240,
-        "pos": number,
-        "image": PICTURE,
-        "clean": PICTURE,
-        "depth": None,
-        "exists": True,
-        "next_instance": 2,
-        "people": None,
-        "prediction": None,
-        "found": [],
-        "base": base,
-        "shares": [[1, 0, 0, 0, 0]] * 17,
-        "occluder": [None] * 17,
-        "xyz": [[0.1 * j, 0.05 * j, 3.0] for j in range(17)],
-        "modal": None,
-        "amodal": None,
-        "facts": ["standing"],
-        "threads": [],
-        "state": state,
-        "lease": None,
-        "closed": None,
-        "risk": [],
-        **more,
-    }
+    state = {"revision": 0, "status": "pending", "reason": "", "joints": {}, "comments": 0}
+    state |= dict.fromkeys(("deleted", "added")) | {"who": None}
+    found = {"id": f"{number}:1", "frame": number, "instance": 1, "pos": number, "state": state}
+    found |= {"w": 320, "h": 240, "image": PICTURE, "clean": PICTURE, "base": base}
+    found |= {"exists": True, "next_instance": 2, "facts": ["standing"], "occluder": [None] * 17}
+    found |= {"shares": [[1, 0, 0, 0, 0]] * 17, "found": [], "threads": [], "risk": []}
+    found |= {"xyz": [[0.1 * j, 0.05 * j, 3.0] for j in range(17)]}
+    unknown = ("depth", "people", "prediction", "modal", "amodal", "lease", "closed")
+    return {**found, **dict.fromkeys(unknown), **more}
 
 
-def empty_frame(number: int) -> dict[str, Any]:
+def empty_frame(number):
     """Return a frame without people as the server would send it."""
     nothing = [[None, None, None, "unlabelled", "human"]] * 17
     labels = {"base": nothing, "shares": None, "occluder": [], "xyz": None, "exists": False}
@@ -129,47 +90,55 @@ def empty_frame(number: int) -> dict[str, Any]:
     return item(number, **labels, **own)
 
 
-def data(items: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    """Return what the server knows. `goto`: another one is another queue."""
-    return {
-        "dataset": "d" * 64,
-        "user": "Ada",
-        "can": {"edit": True, "masks": True},
-        "members": ["Ada", "Bo", "Ben Li"],
-        "skeleton": skeleton_json(get_skeleton("coco17")),
-        "queue": {"total": len(items), "label": "All", "empty": "Nobody"},
-        "at": 0,
-        "goto": "",
-        "items": items,
-        "predictions": "",
-        "history": {"events": []},
-        "clip": None,
-        "progress": {"done": 0, "total": len(items)},
-        **more,
-    }
-
-
-def drop_requests() -> None:
+def drop_requests():
     """End all requests that were not answered."""
     while _HELD:
         with suppress(Error):
             _HELD.pop().fulfill(status=204)
 
 
-class Alone:
+class Editor:
+    """An editor on a page."""
+
+    def __init__(self, page):
+        self.page = page
+
+    @property
+    def root(self):
+        return self.page.locator(".ed")
+
+    def reads(self, name):
+        return str(self.root.get_attribute(f"data-{name}") or "")
+
+    def press(self, *keys):
+        for key in keys:
+            self.page.keyboard.press(key)
+
+
+class Alone(Editor):
     """The editor on a page of its own. `now`: what its server knows."""
 
-    def __init__(self, page: Any, *, again: Alone | None = None, **more: Any) -> None:
+    def __init__(self, page, *, again=None, **more):
         """Put up an editor of another data set, or that of `again` as after a reload."""
-        self.page = page
-        self.views: list[dict[str, int]] = []
-        self.messages: list[dict[str, Any]] = []
-        self.questions: list[dict[str, Any]] = []
-        self.prompts: list[dict[str, Any]] = []
-        self._waiting: list[Any] = []  # edits that were not answered yet
-        self._asked: list[Any] = []  # edits of clips
-        dataset = again.now["dataset"] if again else f"{next(_COUNT):064}"
-        self.now = data([item(k) for k in range(3)], dataset=dataset, **more)
+        super().__init__(page)
+        self.views, self.messages, self.prompts = [], [], []
+        self._waiting = []  # edits that were not answered yet
+        self.now = {
+            "dataset": again.now["dataset"] if again else f"{next(_COUNT):064}",
+            "user": "Ada",
+            "can": {"edit": True, "masks": True},
+            "members": ["Ada", "Bo", "Ben Li"],
+            "skeleton": skeleton_json(get_skeleton("coco17")),
+            "queue": {"total": 3, "label": "All", "empty": "Nobody"},
+            "at": 0,
+            "goto": "",  # another one is another queue
+            "items": [item(k) for k in range(3)],
+            "predictions": "",
+            "history": {"events": []},
+            "clip": None,
+            "progress": {"done": 0, "total": 3},
+            **more,
+        }
         page.route(f"{HOST}/**", self._serve)
         if again is None and page.url.startswith(HOST) and page.evaluate(_EMPTIED):
             return
@@ -182,7 +151,7 @@ class Alone:
             [EDITOR_SCRIPTS, (_EDITOR / "editor.css").read_text("utf-8"), _HOST],
         )
 
-    def _serve(self, route: Any) -> None:
+    def _serve(self, route):
         """Answer as the server would."""
         request = route.request
         parts = urlsplit(request.url)
@@ -193,12 +162,10 @@ class Alone:
         elif not path.startswith("/api/"):
             route.fulfill(content_type="text/html", body=_BODY)
         elif path.endswith("/ops"):
-            self._keep(self.messages, self._waiting, route)
+            self._keep(route)
         elif path.endswith("/segment"):
             self.prompts.append(request.post_data_json)
             self._tell(route, counts=self.now["segment"])
-        elif path.endswith("/clips"):
-            self._keep(self.questions, self._asked, route)
         elif path.endswith("/queues"):
             self._tell(route, **self._queue(request.post_data_json))
         elif kind == ("GET", "queues"):
@@ -211,24 +178,24 @@ class Alone:
         else:
             self._tell(route)
 
-    def _keep(self, told: list[dict[str, Any]], routes: list[Any], route: Any) -> None:
-        """Leave a request without an answer; one that is sent again is the same."""
+    def _keep(self, route):
+        """Leave edits without an answer; those that are sent again are the same."""
         body = route.request.post_data_json
-        if told and told[-1] == body and routes:
-            routes.pop()
+        if self._waiting and self.messages[-1:] == [body]:
+            self._waiting.pop()
         else:
-            told.append(body)
-        routes.append(route)
+            self.messages.append(body)
+        self._waiting.append(route)
         _HELD.append(route)
 
     @staticmethod
-    def _tell(route: Any, **values: Any) -> None:
+    def _tell(route, **values):
         route.fulfill(content_type="application/json", body=json.dumps(values, allow_nan=False))
 
-    def _window(self) -> dict[str, Any]:
+    def _window(self):
         return {name: self.now[name] for name in ("at", "can", "items", "progress")}
 
-    def _queue(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _queue(self, asked):
         named = {"key": "k" * 24, "id": asked["queue"], "query": "", "model": asked["model"]}
         person = f"{asked['frame']}:{asked['instance']}" if "frame" in asked else None
         fixed = {name: self.now[name] for name in ("members", "skeleton")}
@@ -236,7 +203,7 @@ class Alone:
         clips = self.now["clip"] is not None
         return {**fixed, "queue": queue, "person": person, "clips": clips, **self._window()}
 
-    def show(self, **more: Any) -> None:
+    def show(self, **more):
         """Give the editor its queue, or the same again: it asks for its people."""
         self.now |= json.loads(json.dumps(more))
         name = self.now["goto"] + ("" if self.now["clip"] is None else " clips")
@@ -245,7 +212,7 @@ class Alone:
         given = {"api": "/api/v1", "set": self.now["dataset"], "user": self.now["user"]}
         self.page.evaluate("data => void window.give(data)", {**given, "queue": queue})
 
-    def give(self, **more: Any) -> None:
+    def give(self, **more):
         """Let the server know something else, and the editor hear of it."""
         before = int(self.root.get_attribute("data-windows") or 0) if self.root.count() else 0
         self.show(**more)
@@ -255,75 +222,52 @@ class Alone:
             arg=before,
         )
         if self.now["items"]:
-            expect_shown(self)
+            self.page.wait_for_function(_SHOWN)
         self.views.clear()
+        return self
 
-    @property
-    def root(self) -> Any:
-        return self.page.locator(".ed")
-
-    def reads(self, name: str) -> str:
-        return str(self.root.get_attribute(f"data-{name}") or "")
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def label(self, joint: str) -> str:
+    def label(self, joint):
         return str(self.page.locator(f".joint-row[data-joint={joint}]").get_attribute("aria-label"))
 
-    def until(self, true: Callable[[], Any], what: str) -> None:
+    def until(self, true, what):
         """Wait; requests are answered meanwhile."""
 
-        def is_so() -> bool:
+        def is_so():
             self.page.evaluate("0")
             return bool(true())
 
         wait_for(is_so, what)
 
-    def message(self) -> dict[str, Any]:
+    def message(self):
         """Wait for a message that was not answered yet; return it."""
         self.until(lambda: self._waiting, "a message")
         return self.messages[-1]
 
-    def question(self) -> dict[str, Any]:
-        """Wait for an edit of a clip; return it."""
-        self.until(lambda: self._asked, "an edit of a clip")
-        return self.questions[-1]
-
-    def ops(self) -> list[dict[str, Any]]:
+    def ops(self):
         """Return every op once, in order: those that were sent, and those that wait.
 
         An edit is in the browser's storage as soon as it is made.
         """
-        self.page.wait_for_function(_SETTLED)
+        self.page.wait_for_function(_SHOWN, arg=True)
         kept = self.page.evaluate(KEPT)
         output = [op for message in self.messages for op in message["ops"]]
         found = {(op["client"], op["seq"]): op for op in [*kept, *output]}
         return [found[name] for name in sorted(found, key=lambda n: n[1])]
 
-    def answer(
-        self, *, refuse: Callable[[dict[str, Any]], str | None] = lambda op: None, wait: str = ""
-    ) -> None:
+    def answer(self, *, refuse=lambda op: None, wait=""):
         """Answer messages as the server would, until all is said: done, refused, or left."""
-        for _ in range(20):
-            pending = int(self.reads("pending"))
-            if not pending:
-                return
+        while pending := int(self.reads("pending")):
             message = self.message()
             told = self._answered(message, refuse) if not wait else {}
-            empty: dict[str, Any] = {"done": [], "refused": [], "items": [], "progress": None}
+            empty = {"done": [], "refused": [], "items": [], "progress": None}
             self._tell(self._waiting.pop(), **{**empty, "wait": wait, **told})
             if wait:
                 self.until(lambda: self.reads("saved") == "waiting", "the editor waits")
                 return
             left = pending - len(message["ops"])
             self.until(lambda left=left: int(self.reads("pending")) <= left, "the answer")
-        raise AssertionError("the editor does not come to an end")
 
-    def _answered(
-        self, message: dict[str, Any], refuse: Callable[[dict[str, Any]], str | None]
-    ) -> dict[str, Any]:
+    def _answered(self, message, refuse):
         items = copy.deepcopy(self.now["items"])
         at = {it["id"]: it for it in items}
         done, refused, touched = [], [], {}
@@ -341,14 +285,8 @@ class Alone:
         self.now["items"] = items
         return {"done": done, "refused": refused, "items": [*touched.values()]}
 
-    def answer_clip(self, **more: Any) -> None:
-        """Answer an edit of a clip as the server would."""
-        asked = self.question()
-        said = {"ask": asked["ask"], "client": asked["client"], "people": 3, "left": []}
-        self._tell(self._asked.pop(), **{**said, **more})
 
-
-def _change(state: dict[str, Any], op: dict[str, Any]) -> None:
+def _change(state, op):
     """Change the state of a person as an op says."""
     state["revision"] += 1
     for name, row in op.get("joints", {}).items():
@@ -359,22 +297,14 @@ def _change(state: dict[str, Any], op: dict[str, Any]) -> None:
     state["status"] = op.get("status", state["status"])
 
 
-def expect_shown(editor: Alone) -> None:
-    """Wait until the picture of the item is painted."""
-    editor.page.wait_for_function(
-        "() => { const e = document.getElementById('host').shadowRoot.querySelector('.ed');"
-        " return e && e.dataset.shown === e.dataset.item }"
-    )
-
-
-def at(editor: Alone, x: float, y: float) -> tuple[float, float]:
+def at(editor, x, y):
     """Return where a place of the picture is on the screen."""
     zoom, tx, ty = (float(editor.reads(name)) for name in ("zoom", "tx", "ty"))
     stage = editor.page.locator(".stage").bounding_box()
     return stage["x"] + x * zoom + tx, stage["y"] + y * zoom + ty
 
 
-def draw(editor: Alone, *points: tuple[float, float]) -> None:
+def draw(editor, *points):
     """Draw a line through places of the picture by mouse."""
     mouse = editor.page.mouse
     mouse.move(*at(editor, *points[0]))
@@ -384,13 +314,13 @@ def draw(editor: Alone, *points: tuple[float, float]) -> None:
     mouse.up()
 
 
-def touch(editor: Alone, kind: str, *points: tuple[float, float]) -> None:
+def touch(editor, kind, *points):
     """Send a touch of the screen: "touchStart", "touchMove" or "touchEnd"."""
     places = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]
     editor.page.fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
 
 
-def swipe(editor: Alone, *points: tuple[float, float]) -> None:
+def swipe(editor, *points):
     """Draw a line through places of the picture by a finger."""
     touch(editor, "touchStart", at(editor, *points[0]))
     for point in points[1:]:
@@ -398,7 +328,7 @@ def swipe(editor: Alone, *points: tuple[float, float]) -> None:
     touch(editor, "touchEnd")
 
 
-def pinch(editor: Alone, x: float, y: float, *, from_px: float = 20, to_px: float = 40) -> None:
+def pinch(editor, x, y, *, from_px=20, to_px=40):
     """Draw two fingers apart on the screen, round a place of it."""
     touch(editor, "touchStart", (x - from_px, y))
     touch(editor, "touchStart", (x - from_px, y), (x + from_px, y))
@@ -407,12 +337,10 @@ def pinch(editor: Alone, x: float, y: float, *, from_px: float = 20, to_px: floa
     touch(editor, "touchEnd")
 
 
-def predicted(
-    n: int = 1, *, lost: Sequence[str] = (), dx: float = 3.0, causes: Mapping[str, str] = {}
-) -> dict[str, Any]:
+def predicted(n=1, *, lost=(), dx=3.0, causes=()):
     """Return a prediction as the server would send it: the person's joints moved by `dx`."""
     joints = [
-        [40.0 + dx + 10 * j, 50.0 + 8 * (j % 7), 0.9, causes.get(name)]
+        [40.0 + dx + 10 * j, 50.0 + 8 * (j % 7), 0.9, dict(causes).get(name)]
         if name not in lost
         else None
         for j, name in enumerate(JOINTS)

@@ -4,10 +4,9 @@ from contextlib import closing
 
 import pytest
 from attackers import log_of
-from conftest import settled
 from playwright.sync_api import expect
 from reviewing import Desk, eventually, stored
-from test_pages_a11y import axe, violations  # noqa: F401 - a fixture
+from served import settled
 
 from synthstudio.review.store import open_store
 from synthstudio.review.team.accounts import choose_password, code_link, invite
@@ -18,23 +17,14 @@ ADA = User(name="ada", role="admin")
 GOOD = "seven brown otters"
 
 
-@pytest.fixture(scope="module")
-def served(start_studio, small_photo_set):
-    return start_studio(small_photo_set, more=("--accounts",))
-
-
-@pytest.fixture(scope="module")
-def store(served):
-    with closing(open_store(f"sqlite:///{served.db}")) as opened:
-        choose_password(opened, invite(opened, "ada", role="admin", by=ADA)[1], GOOD)
-        yield opened
-
-
 def test_from_an_invitation_to_a_review_and_out(
-    page, new_page, served, store, small_photo_set, watch
+    page, new_page, start_studio, small_photo_set, watch
 ):
     watch.expected += ["status of 410"]
-    _, text = invite(store, "mia", role="reviewer", by=ADA)
+    served = start_studio(small_photo_set, more=("--accounts",))
+    with closing(open_store(f"sqlite:///{served.db}")) as store:
+        choose_password(store, invite(store, "ada", role="admin", by=ADA)[1], GOOD)
+        _, text = invite(store, "mia", role="reviewer", by=ADA)
     page.goto(code_link(served.url, text))
     page.get_by_role("heading", name="Choose a password").wait_for()
     assert page.url == f"{served.url}/invitation" and text not in page.content().replace(

@@ -3,9 +3,9 @@
 import shutil
 
 import pytest
-from conftest import settled
 from playwright.sync_api import expect
 from review_ops import Desk
+from served import settled
 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import settings

@@ -1,21 +1,16 @@
 """What a browser may ask of a clip: checked, by role, and blind where a second review is open."""
 
 import random
-from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
 from clip_sets import TIMES, make_clips
 from pydantic import ValidationError
 from review_ops import ANNA, GUEST, op, seen
+from reviewing import reviewed
 
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review import edits, history
-from synthstudio.review.datasets import register
-from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import open_store
 from synthstudio.review.values import Person
-from synthstudio.studio import frame_rows
 from synthstudio.studio.editor import clips
 
 ODD = (None, True, -1, 2**40, 1.5, "", "x" * 500, "1:2:3:4", [], {}, "é", "clip'--", "0:0", "9:1")
@@ -23,22 +18,16 @@ RIGHT = {"ask": "split", "frame": 4, "instance": 1, "client": "clipabcdefgh"}
 ASKS = ("preview", "fill", "split", "join", "rename", "undo")
 
 
-@pytest.fixture(scope="module")
-def clip_set(tmp_path_factory):
-    return make_clips(tmp_path_factory.mktemp("asked") / "set")
-
-
 @pytest.fixture
-def scene_of(tmp_path, clip_set):
-    with closing(open_store(f"sqlite:///{tmp_path / 'review.db'}")) as store:
-        key = register(store, clip_set, "walks")
-        frames = frame_rows.Frames(clip_set, get_skeleton("coco17"))
-        chosen = SimpleNamespace(key=key, table=people_table(clip_set), frames=frames)
+def scene_of(tmp_path):
+    review = reviewed(tmp_path / "review.db", make_clips(tmp_path / "set").folder)
+    chosen = SimpleNamespace(key=review.table.key, table=review.table, frames=review.frames)
 
-        def make(frame=0, blinded=()):
-            return clips.scene_of(store, chosen, frame, lambda people: {*blinded} & {*people})
+    def make(frame=0, blinded=()):
+        return clips.scene_of(review.store, chosen, frame, lambda people: {*blinded} & {*people})
 
-        yield make
+    yield make
+    review.store.close()
 
 
 def test_what_is_no_question_does_nothing(scene_of):
@@ -91,12 +80,8 @@ def test_nothing_is_shown_or_changed_of_whom_a_second_look_is_open(scene_of):
     first = Person(dataset=scene.clip.dataset, frame=2, instance=1)
     for kind in ({"track": 40, "joints": {}}, {"joints": {"nose": seen()}}):
         revision = history.state(scene.store, first).revision
-        edits.apply(
-            scene.store,
-            op("edit", revision, person=first, **kind),
-            who=ANNA,
-            base=scene.base_of(first),
-        )
+        edit = op("edit", revision, person=first, **kind)
+        edits.apply(scene.store, edit, who=ANNA, base=scene.base_of(first))
     look = clips.Look(frame=0, instance=1)
     shown = clips.strip(look, scene, scene.members(), str, log=True)
     there = shown["frames"][2]
@@ -104,7 +89,6 @@ def test_nothing_is_shown_or_changed_of_whom_a_second_look_is_open(scene_of):
     assert "40" not in str(shown["tracks"]) and shown["log"] == [] and shown["keys"] == []
     asked = clips.Question.model_validate(RIGHT | {"frame": 1})
     said = clips.answer({}, asked, scene, ANNA)
-    assert said["people"] == TIMES - 2 and said["left"] == [
-        "frame 2, person 1: a second review is open"
-    ]
+    assert said["people"] == TIMES - 2
+    assert said["left"] == ["frame 2, person 1: a second review is open"]
     assert history.state(scene.store, first).track == 40

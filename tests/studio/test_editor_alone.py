@@ -1,6 +1,7 @@
 """The editor without a server: what each key does, what is kept, what is refused."""
 
 import json
+import re
 
 import pytest
 from editor_host import JOINTS, SQUARE, Alone, draw, empty_frame, item, predicted
@@ -9,26 +10,28 @@ from playwright.sync_api import expect
 from synthstudio.studio.editor.ops import MAX_OPS
 
 pytestmark = pytest.mark.browser
+rare = pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 
 
 def test_hidden_takes_the_cause_that_the_labels_know_best(desktop):
-    editor = Alone(desktop)
-    shares = [[0.4, 0.1, 0.3, 0.2, 0.0]] * 17
-    editor.give(items=[item(0, shares=shares)])
+    editor = Alone(desktop).give(items=[item(0, shares=[[0.4, 0.1, 0.3, 0.2, 0.0]] * 17)])
     editor.press("Tab", "1")
     assert editor.ops()[-1]["joints"][JOINTS[0]][2:] == [1, "person"]
 
 
+def quickly(editor, *keys):
+    """Press keys without a pause between them."""
+    editor.root.locator(".stage").evaluate(
+        "(stage, keys) => keys.forEach((key) => stage.dispatchEvent("
+        "new KeyboardEvent('keydown', { bubbles: true, composed: true, ...key })))",
+        keys,
+    )
+
+
 def test_arrows_move_the_chosen_joint_alone(alone):
     alone.press("Tab", "Tab")
-    alone.page.evaluate("""() => {
-      const stage = document.getElementById("host").shadowRoot.querySelector(".stage");
-      const say = (key, more) => stage.dispatchEvent(
-        new KeyboardEvent("keydown", {key, bubbles: true, composed: true, ...more}));
-      say("ArrowRight", {});
-      say("ArrowDown", {shiftKey: true});
-      say("ArrowLeft", {altKey: true});
-    }""")
+    quickly(alone, {"key": "ArrowRight"}, {"key": "ArrowDown", "shiftKey": True},
+            {"key": "ArrowLeft", "altKey": True})  # fmt: skip
     (op,) = alone.ops()  # quick presses make one edit
     assert op["joints"] == {JOINTS[1]: [50.0 + 0.9, 58.0 + 10, 2, "visible"]}
 
@@ -77,23 +80,18 @@ def test_revisions_and_what_builds_on_what(alone):
     assert alone.ops()[-1]["revision"] == 3 and alone.ops()[-1].get("after") is None
 
 
-def test_a_late_answer_does_not_skip_a_revision(alone):
-    """The store may hold an edit whose answer got lost: the next one builds on the edit itself."""
-    alone.press("Tab", "s")
-    alone.ops()
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_late_answer_skips_no_revision_and_a_late_window_hides_none(alone, lost):
+    """The store may hold an edit whose answer got lost: the next one builds on the edit itself.
+    A window that was read before the edit was stored is older than what was acknowledged."""
     items = json.loads(json.dumps(alone.now["items"]))
-    items[0]["state"] |= {"revision": 1, "joints": {JOINTS[0]: [40, 50, 1, "self", "human"]}}
-    alone.give(items=items)
-    alone.press("o")
-    assert [op["revision"] for op in alone.ops()] == [0, 1]
-
-
-def test_a_late_window_is_not_older_than_what_was_acknowledged(alone):
-    """It was read before the edit was stored: the next edit would be over what is no more."""
-    before = json.loads(json.dumps(alone.now["items"]))
     alone.press("Tab", "s")
-    alone.answer()
-    alone.give(items=before)
+    if lost:
+        alone.ops()
+        items[0]["state"] |= {"revision": 1, "joints": {JOINTS[0]: [40, 50, 1, "self", "human"]}}
+    else:
+        alone.answer()
+    alone.give(items=items)
     assert "hidden by own body" in alone.label(JOINTS[0])
     alone.press("o")
     assert [op["revision"] for op in alone.ops()] == [0, 1]
@@ -149,45 +147,83 @@ def test_a_full_browser_storage_is_said_and_the_edit_still_sent(alone):
 def test_another_users_edits_are_left_alone(alone):
     alone.press("Tab", "s")
     alone.ops()
-    other = Alone(alone.page, again=alone, user="Ben")
-    other.give()
+    other = Alone(alone.page, again=alone, user="Ben").give()
     assert other.reads("pending") == "0"
     other.press("Tab", "Tab", "o")
     assert [list(op["joints"]) for op in other.message()["ops"]] == [[JOINTS[1]]]
-    mine = Alone(alone.page, again=alone)
-    mine.give()
+    mine = Alone(alone.page, again=alone).give()
     assert len(mine.message()["ops"]) == 1
 
 
-def test_keys_typed_before_the_picture_is_there_are_not_lost(desktop):
+HOLD = """() => {
+  const fetch_ = window.fetch;
+  const held = new Promise((go) => { window.letGo = go });
+  window.fetch = (...a) => {
+    return a[0].startsWith('/api/') ? fetch_(...a) : held.then(() => fetch_(...a));
+  };
+}"""
+
+
+@pytest.fixture
+def waiting(desktop):
+    """An editor whose first picture does not come before `window.letGo()`."""
     editor = Alone(desktop)
-    desktop.evaluate(
-        "() => { const fetch_ = window.fetch, held = new Promise((go) => { window.letGo = go });"
-        " window.fetch = (...a) => (a[0].startsWith('/api/') ? fetch_(...a)"
-        " : held.then(() => fetch_(...a))) }"
-    )
-    editor.show()
-    expect(editor.root).to_have_attribute("data-item", "0:1")
-    editor.press("Tab", "s", "n", "Tab", "o")
-    assert editor.reads("shown") == ""
-    desktop.evaluate("() => window.letGo()")
-    expect(editor.root).to_have_attribute("data-shown", "1:1")
-    assert [(op["frame"], op["joints"][JOINTS[0]][3]) for op in editor.ops()] == [
-        (0, "self"),
-        (1, "object"),
-    ]
+    desktop.evaluate(HOLD)
+    return editor
 
 
-def test_a_picture_that_cannot_be_loaded_blocks_edits(desktop, watch):
+def begin(editor, **more):
+    editor.show(**more)
+    expect(editor.root).to_have_attribute("data-item", re.compile(".+"))
+
+
+def shown(editor, name):
+    expect(editor.root).to_have_attribute("data-shown", name)
+
+
+def test_keys_typed_before_the_picture_is_there_are_not_lost(waiting):
+    begin(waiting)
+    waiting.press("Tab", "s", "n", "Tab", "o")
+    assert waiting.reads("shown") == ""
+    waiting.page.evaluate("window.letGo()")
+    shown(waiting, "1:1")
+    done = [(op["frame"], op["joints"][JOINTS[0]][3]) for op in waiting.ops()]
+    assert done == [(0, "self"), (1, "object")]
+
+
+@pytest.mark.parametrize("how", ["gone", pytest.param("damaged", marks=rare)])
+def test_a_picture_that_cannot_be_loaded_blocks_edits(waiting, watch, how):
+    """Keys that waited for it are not done; none of them waits for later."""
+    page = waiting.page
     watch.expected.append("404")
-    editor = Alone(desktop)
-    desktop.route("**/missing.jpg", lambda route: route.fulfill(status=404))
-    editor.show(items=[item(0, image="/missing.jpg"), item(1)])
-    desktop.locator(".overlay.on").filter(has_text="could not be loaded").wait_for()
-    editor.press("Tab", "s")
-    assert editor.ops() == []
-    editor.press("n")
-    assert editor.reads("item") == "1:1"
+    gone = {"status": 404} if how == "gone" else {"status": 200, "body": b"\xff\xd8\xff no picture"}
+    page.route("**/broken.jpg*", lambda route: route.fulfill(**gone))
+    begin(waiting, items=[item(0, image="/broken.jpg"), item(1), item(2)])
+    waiting.press("Tab", "s", "a")
+    page.evaluate("window.letGo()")
+    page.locator(".overlay.on").filter(has_text="could not be loaded").wait_for()
+    expect(page.locator(".flash")).to_contain_text("what you pressed before was not done")
+    waiting.press("Tab", "s", "n")
+    shown(waiting, "1:1")
+    assert waiting.ops() == []
+    waiting.press("b", "Tab", "n", "Tab", "o")
+    shown(waiting, "1:1")
+    assert [op["joints"] for op in waiting.ops()] == [{JOINTS[0]: [40, 50, 1, "object"]}]
+
+
+@rare
+def test_somebody_else_comes_by_a_button_or_from_the_server(waiting):
+    """Keys that wait are for the person they were meant for, or not done."""
+    page = waiting.page
+    begin(waiting)
+    waiting.press("Delete")
+    page.get_by_role("button", name="Next", exact=True).click()  # buttons do not wait
+    expect(page.locator(".flash")).to_contain_text("was not done")
+    waiting.press("Tab", "s")  # for the second, who is taken from the queue now
+    begin(waiting, goto="2", at=2, items=waiting.now["items"][2:])
+    page.evaluate("window.letGo()")
+    shown(waiting, "2:1")
+    assert waiting.ops() == []
 
 
 def test_next_makes_no_request_inside_the_window(desktop, watch):
@@ -199,7 +235,7 @@ def test_next_makes_no_request_inside_the_window(desktop, watch):
     expect(editor.root).to_have_attribute("data-shown", "3:1")
     assert editor.views == editor.messages == []
     assert [url for url in watch.requests[before:] if not url.startswith(("data:", "blob:"))] == []
-    editor.press("n", "n", "n", "n")
+    editor.press(*"nnnn")
     editor.until(lambda: editor.views, "it asks for more people")
     assert editor.views[-1]["pos"] == 7  # near the end of the window
 
@@ -218,44 +254,49 @@ def test_names_and_comments_are_text_not_html(desktop):
     expect(desktop.locator(".ed img, .ed script")).to_have_count(0)
 
 
-VIEWED = {
+APPROVE = "Approve, or decide"
+CLOSED = {
     "labels": (
-        {},
+        {"can": {"edit": False}},
         ["Tab", "s", "a", "Delete", "w", "ArrowRight", "i", "x"],
-        ["Approve, or decide"],
+        [APPROVE],
     ),
-    "nobody": ({"items": [empty_frame(0)]}, ["a", "Delete"], ["Approve, or decide"]),
+    "nobody": ({"can": {"edit": False}, "items": [empty_frame(0)]}, ["a", "Delete"], [APPROVE]),
     "predictions": (
-        {"items": [item(0, prediction=predicted())], "predictions": "net"},
+        {"can": {"edit": False}, "predictions": "net", "items": [item(0, prediction=predicted())]},
         ["Tab", "Enter", "Control+Enter", "Shift+I", "Shift+P", "Shift+X"],
-        [
-            "Accept the prediction of the person",
-            "Add a predicted person",
-            "Reject the prediction of this person",
-        ],
+        ["Accept the prediction of the person", "Add a predicted", "Reject the prediction of this"],
     ),
     "strokes": (
-        {},
+        {"can": {"edit": False}},
         ["Shift+O", "draw", "Shift+L", "draw", "<", "o", "Control+a", "o"],
         ["Draw an occluder", "Draw the mask of the visible part"],
+    ),
+    "blinded": (
+        {"items": [item(0, blinded=True), item(1)]},
+        ["Tab", "s", "a", "x", "z", "Delete"],
+        [APPROVE],
     ),
 }
 
 
-@pytest.mark.parametrize(("given", "keys", "buttons"), VIEWED.values(), ids=list(VIEWED))
-def test_a_viewer_may_look_and_not_touch(desktop, given, keys, buttons):
-    editor = Alone(desktop, can={"edit": False})
-    editor.give(**given)
+@pytest.mark.parametrize("case", CLOSED)
+def test_who_may_only_look_changes_nothing(desktop, case):
+    """A viewer, or a reviewer of somebody who waits for a blind second review."""
+    given, keys, buttons = CLOSED[case]
+    why = "second review" if case == "blinded" else "your role cannot edit"
+    editor = Alone(desktop).give(**given)
     for key in keys:
         draw(editor, *SQUARE) if key == "draw" else editor.press(key)
     assert editor.ops() == []
+    expect(desktop.locator(".closed")).to_contain_text(why)
     for name in buttons:
         expect(desktop.get_by_role("button", name=name)).to_be_disabled()
-    if "Tab" not in keys:
-        return
-    expect(desktop.locator(".flash")).to_contain_text("your role cannot edit")
-    editor.press("n")
-    assert editor.reads("item") == f"{min(1, len(editor.now['items']) - 1)}:1"
+    if case != "nobody":
+        expect(desktop.locator(".flash")).to_contain_text(why)
+    editor.press("n", "a")
+    decided = [op["frame"] for op in editor.ops()]
+    assert decided == ([1] if case == "blinded" else []), "the control"
 
 
 def test_no_keyboard_trap(alone):
@@ -290,56 +331,27 @@ def test_add_and_delete(alone):
 
 def test_a_page_with_pending_edits_warns(alone):
     page, asked = alone.page, []
-
-    def accept(dialog):
-        asked.append(dialog.type)
-        dialog.accept()
-
-    page.on("dialog", accept)
-    try:
-        alone.press("Tab")
-        page.reload()
-        assert asked == []
-        again = Alone(page, again=alone)
-        again.give()
-        again.press("Tab", "t")
-        page.reload()
-        assert asked == ["beforeunload"]
-    finally:
-        page.remove_listener("dialog", accept)
+    alone.press("Tab")
+    page.reload()  # a dialog would be dismissed here, and the page stay
+    again = Alone(page, again=alone).give()
+    again.press("Tab", "t")
+    page.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.reload()
+    assert asked == ["beforeunload"]
 
 
 def test_more_edits_than_one_message_holds_are_sent_in_order(alone):
     alone.press("Tab")
-    alone.page.evaluate("""() => {
-      const stage = document.getElementById("host").shadowRoot.querySelector(".stage");
-      for (let k = 0; k < 120; k += 1) {
-        stage.dispatchEvent(new KeyboardEvent("keydown",
-          { key: "so"[k % 2], bubbles: true, composed: true }));
-      }
-    }""")
+    quickly(alone, *({"key": key} for key in "so" * 60))
     alone.answer()
     sent = [[op["seq"] for op in message["ops"]] for message in alone.messages]
     assert all(len(seqs) <= MAX_OPS for seqs in sent)
     assert [seq for seqs in sent for seq in seqs] == list(range(1, 121))
 
 
-def test_nobody_edits_who_waits_for_a_blind_second_look(desktop):
-    editor = Alone(desktop)
-    editor.give(items=[item(0, blinded=True), item(1)])
-    editor.press("Tab", "s", "a", "x", "z", "Delete")
-    assert editor.ops() == []
-    expect(desktop.locator(".flash")).to_contain_text("second review")
-    expect(desktop.locator(".chip")).to_contain_text("second review")
-    expect(desktop.get_by_role("button", name="Approve, or decide")).to_be_disabled()
-    editor.press("n", "a")  # the control
-    assert [op["status"] for op in editor.ops()] == ["approved"]
-
-
 def test_who_looks_for_long_is_heard_of_so_that_leases_last(page):
     page.clock.install()
-    editor = Alone(page)
-    editor.give()
+    editor = Alone(page).give()
     page.clock.run_for(300_000)
     assert editor.views == []  # nobody is there: leases shall end
     editor.press("Tab")

@@ -1,20 +1,25 @@
 """Boxes in the editor: drawn by mouse, finger or keys, each an edit with an undo."""
 
 import pytest
-from editor_host import BOX, JOINTS, Alone, at, item, predicted
+from editor_host import BOX, JOINTS, Alone, at, draw, empty_frame, item, predicted
 from playwright.sync_api import expect
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.studio.editor.window import skeleton_json
 
 pytestmark = pytest.mark.browser
+POSES = [
+    {"form": 0.4, "at": [[0.5, j / 16] for j in range(17)]},
+    {"form": 2.5, "at": [[j / 16, 0.5] for j in range(17)]},
+]
 
 
 @pytest.fixture
 def editor(desktop):
-    alone = Alone(desktop)
-    alone.give(items=[item(0, modal=BOX), item(1)])
-    return alone
+    coco = get_skeleton("coco17")
+    return Alone(desktop).give(
+        items=[item(0, modal=BOX), item(1)], skeleton=skeleton_json(coco, POSES)
+    )
 
 
 def drawn(editor):
@@ -23,11 +28,7 @@ def drawn(editor):
 
 def test_a_box_is_dragged_undone_and_done_again(editor):
     editor.page.get_by_role("button", name="Draw this person's box").click()
-    editor.page.mouse.move(*at(editor, 60, 45))
-    editor.page.mouse.down()  # over a joint: it stays
-    editor.page.mouse.move(*at(editor, 100, 90))
-    editor.page.mouse.move(*at(editor, 160, 120))
-    editor.page.mouse.up()
+    draw(editor, (60, 45), (100, 90), (160, 120))  # it begins over a joint, which stays
     (op,) = editor.ops()
     assert op["kind"] == "edit" and not op.get("joints")
     assert op["box"] == pytest.approx([60, 45, 100, 75], abs=0.5)
@@ -42,10 +43,7 @@ def test_a_box_is_dragged_undone_and_done_again(editor):
 
 
 def test_a_box_in_an_empty_frame_adds_a_person_in_it(desktop):
-    editor = Alone(desktop)
-    base = [[None, None, None, "unlabelled", "human"]] * 17
-    nobody = {"id": "0:0", "instance": 0, "exists": False, "next_instance": 1}
-    editor.give(items=[item(0, base=base, **nobody)])
+    editor = Alone(desktop).give(items=[empty_frame(0)])
     editor.press("Shift+B", "Shift+ArrowLeft", "Enter")
     (op,) = editor.ops()
     x, y, w, h = op["box"]
@@ -53,28 +51,15 @@ def test_a_box_in_an_empty_frame_adds_a_person_in_it(desktop):
     assert all(x <= row[0] <= x + w and y <= row[1] <= y + h for row in op["joints"].values())
 
 
-POSES = [
-    {"form": 0.4, "at": [[0.5, j / 16] for j in range(17)]},
-    {"form": 2.5, "at": [[j / 16, 0.5] for j in range(17)]},
-]
-
-
-def test_a_box_with_somebody_new_where_others_are(desktop):
-    editor = Alone(desktop)
-    coco = get_skeleton("coco17")
-    editor.give(items=[item(0, modal=BOX), item(1)], skeleton=skeleton_json(coco, POSES))
+def test_a_box_with_somebody_new_where_others_are(editor):
     editor.page.get_by_role("button", name="Draw the box of a new person").click()
-    editor.page.mouse.move(*at(editor, 20, 30))
-    editor.page.mouse.down()
-    editor.page.mouse.move(*at(editor, 100, 50))
-    editor.page.mouse.move(*at(editor, 220, 110))
-    editor.page.mouse.up()
+    draw(editor, (20, 30), (100, 50), (220, 110))
     (op,) = editor.ops()
     assert op["kind"] == "add" and op["instance"] > 1
     x, y, w, h = op["box"]
     assert op["box"] == pytest.approx([20, 30, 200, 80], abs=0.6)
     assert {tuple(row[2:4]) for row in op["joints"].values()} == {(None, "unlabelled")}
-    places = [op["joints"][name][:2] for name in coco.joints]
+    places = [op["joints"][name][:2] for name in JOINTS]
     wide = [[x + w * (0.05 + 0.9 * j / 16), y + h / 2] for j in range(17)]  # not the high one
     assert places == [pytest.approx(place, abs=0.01) for place in wide]
     editor.press("f")
@@ -98,25 +83,19 @@ def test_a_box_with_somebody_new_where_others_are(desktop):
 
 
 @pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-@pytest.mark.parametrize("shown", [True, False])
-def test_a_box_round_somebody_predicted_has_that_pose(desktop, shown):
-    editor = Alone(desktop)
+def test_a_box_round_somebody_predicted_has_that_pose_where_it_is_shown(desktop):
     near, far = predicted(1000, lost=JOINTS[:2]), predicted(1001, dx=100.0, lost=JOINTS[5:])
-    editor.give(items=[item(0, found=[near, far], modal=BOX)], predictions="net")
-    if not shown:
-        editor.press("8")
-    editor.press("Shift+N")
-    editor.page.mouse.move(*at(editor, 55, 42))
-    editor.page.mouse.down()
-    editor.page.mouse.move(*at(editor, 150, 80))
-    editor.page.mouse.move(*at(editor, 215, 105))
-    editor.page.mouse.up()
-    (op,) = editor.ops()
-    assert op["kind"] == "add" and op["box"] == pytest.approx([55, 42, 160, 63], abs=0.6)
-    assert len(op["joints"]) == (15 if shown else 17)
-    flash = expect(editor.page.locator(".flash"))
-    if shown:
-        assert op["joints"][JOINTS[4]] == [83, 82, 2, "visible", "predicted"]
-        flash.to_contain_text("as predicted")
-    else:
-        flash.to_contain_text("Click where the named joint is")
+    items = [item(0, found=[near, far], modal=BOX)]
+    editor, flash = Alone(desktop).give(items=items, predictions="net"), desktop.locator(".flash")
+    for keys, joints, says in (
+        (("Shift+N",), 15, "as predicted"),
+        (("z", "8", "Shift+N"), 17, "Click where the named joint is"),
+    ):
+        editor.press(*keys)
+        draw(editor, (55, 42), (150, 80), (215, 105))
+        op = editor.ops()[-1]
+        assert op["kind"] == "add" and op["box"] == pytest.approx([55, 42, 160, 63], abs=0.6)
+        assert len(op["joints"]) == joints
+        expect(flash).to_contain_text(says)
+        if joints == 15:
+            assert op["joints"][JOINTS[4]] == [83, 82, 2, "visible", "predicted"]

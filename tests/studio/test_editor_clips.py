@@ -22,20 +22,16 @@ ACTIONS_OF = """async ([scripts, hints]) => {
 
 
 def clip(frames=3, **more):
-    thumbs = [
-        {"frame": k, "instance": 1, "there": True, "blinded": False, "status": "pending"}
-        | {"mark": "", "edited": False, "box": None, "thumb": "data:,"}
-        for k in range(frames)
-    ]
+    seen = {"there": True, "blinded": False, "status": "pending", "mark": "", "edited": False}
+    seen |= {"instance": 1, "box": None, "thumb": "data:,"}
     found = {"id": "0:1", "track": 1, "free": 3, "place": 0, "total": frames, "start": 0}
-    found |= {"people": frames, "keys": [], "frames": thumbs, "tracks": [], "log": None}
-    return found | more
+    found |= {"people": frames, "keys": [], "frames": [{"frame": k, **seen} for k in range(frames)]}
+    return found | {"tracks": [], "log": None, **more}
 
 
 @pytest.fixture
 def alone(alone):
-    alone.give(items=[item(k, clip="a") for k in range(3)], clip=clip())
-    return alone
+    return alone.give(items=[item(k, clip="a") for k in range(3)], clip=clip())
 
 
 def test_each_button_names_the_key_of_its_own_action(alone):
@@ -65,12 +61,12 @@ def test_buttons_wait_for_a_frame_that_is_fetched(alone):
     assert alone.ops() == [] and alone.reads("item") == "0:1"
     far = item(5, clip="a", pos=3)
     alone.give(items=[*items, far], clip=clip(6, id="5:1"))
+    alone.until(lambda: len(alone.ops()) > 1, "what waited is done")
     assert {(op["frame"], op["kind"]) for op in alone.ops()[:2]} == {(5, "edit"), (5, "delete")}
 
 
 def test_without_a_clip_there_is_nothing(desktop):
-    editor = Alone(desktop)
-    editor.give()
+    editor = Alone(desktop).give()
     expect(desktop.locator(".clips")).to_be_hidden()
     editor.press("Shift+R", "Shift+U", "Shift+V", "?")
     desktop.locator("summary").click()

@@ -1,9 +1,10 @@
-"""Where a joint lands, which ones stay, and what a click is."""
+"""Where a joint lands, which ones stay, what a click is, and joints placed one after another."""
 
 import math
 
 import pytest
-from editor_host import JOINTS, at, draw
+from editor_host import JOINTS, Alone, at, draw, item, predicted
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 JOINT = JOINTS[10]  # in the middle: at each zoom it is on the screen
@@ -14,22 +15,26 @@ def places(editor):
     return {name: (row[0], row[1]) for name, row in zip(JOINTS, base, strict=True)}
 
 
-def drag(editor, start, *, by_px):
-    """Drag from a place of the picture by so many pixels of the screen."""
-    x, y = at(editor, *start)
-    mouse = editor.page.mouse
-    mouse.move(x + 4, y - 3)  # not at its centre: the joint must not jump under the pointer
-    mouse.down()
-    mouse.move(x + 30, y + 9, steps=3)
-    mouse.move(x + 4 + by_px[0], y - 3 + by_px[1], steps=2)
-    mouse.up()
+def drag(page, x, y, *ways):
+    """Drag from a place of the screen by ways of so many pixels."""
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for dx, dy in ways:
+        page.mouse.move(x + dx, y + dy, steps=3)
+    page.mouse.up()
+
+
+def middle(editor, selector):
+    box = editor.page.locator(selector).bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 @pytest.mark.parametrize("steps", [-5, 0, 6])
 def test_a_dragged_joint_lands_within_a_fiftieth_of_a_pixel(alone, steps):
     alone.press(*["+" if steps > 0 else "-"] * abs(steps))
     zoom, (x, y) = float(alone.reads("zoom")), places(alone)[JOINT]
-    drag(alone, (x, y), by_px=(37, 23))
+    left, top = at(alone, x, y)
+    drag(alone.page, left + 4, top - 3, (26, 12), (37, 23))  # it must not jump under the pointer
     (op,) = alone.ops()
     assert list(op["joints"]) == [JOINT] == [alone.reads("joint")]
     assert op["joints"][JOINT][:2] == pytest.approx([x + 37 / zoom, y + 23 / zoom], abs=0.02)
@@ -37,36 +42,27 @@ def test_a_dragged_joint_lands_within_a_fiftieth_of_a_pixel(alone, steps):
 
 
 def test_a_click_chooses_and_moves_nothing(alone):
-    x, y = at(alone, *places(alone)[JOINT])
-    alone.page.mouse.move(x, y)
-    alone.page.mouse.down()
-    alone.page.mouse.move(x + 2, y + 1)
-    alone.page.mouse.up()
+    drag(alone.page, *at(alone, *places(alone)[JOINT]), (2, 1))
     assert alone.reads("joint") == JOINT
     before = alone.reads("tx")
     draw(alone, (150, 20), (170, 22), (190, 25))  # nothing is there: the picture moves
     assert alone.reads("tx") != before and alone.ops() == []
 
 
-@pytest.mark.parametrize("keys", [(), ("+",) * 3, ("-",) * 4])
-def test_the_pick_radius_is_the_same_on_the_screen(alone, keys):
-    alone.press(*keys)
-    x, y = at(alone, *places(alone)[JOINT])
-    alone.page.mouse.click(x - 9, y)
-    assert alone.reads("joint") == JOINT
-    alone.press("Escape")
-    alone.page.mouse.click(x - 22, y)
-    assert alone.reads("joint") != JOINT
+def test_the_pick_radius_is_the_same_on_the_screen(alone):
+    for keys in ((), ("+",) * 3, ("-",) * 7):
+        alone.press(*keys)
+        x, y = at(alone, *places(alone)[JOINT])
+        alone.page.mouse.click(x - 9, y)
+        assert alone.reads("joint") == JOINT
+        alone.press("Escape")
+        alone.page.mouse.click(x - 22, y)
+        assert alone.reads("joint") != JOINT
 
 
 def test_the_whole_skeleton_moves_by_its_handle_only(alone):
-    handle = alone.page.locator(".ed .handle:not(.turn) rect").bounding_box()
-    x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
     zoom = float(alone.reads("zoom"))
-    alone.page.mouse.move(x, y)
-    alone.page.mouse.down()
-    alone.page.mouse.move(x - 40, y + 25, steps=4)
-    alone.page.mouse.up()
+    drag(alone.page, *middle(alone, ".ed .handle:not(.turn) rect"), (-40, 25))
     (op,) = alone.ops()
     assert set(op["joints"]) == set(JOINTS)
     for name, (was_x, was_y) in places(alone).items():
@@ -81,29 +77,69 @@ def cloud(joints):
 
 
 def test_a_person_turns_and_scales_by_handle_wheel_and_keys(alone):
-    (angle, length), mouse = cloud(places(alone)), alone.page.mouse
-    middle = at(alone, 120, 74)  # of all joints
+    angle, length = cloud(places(alone))
+    centre = at(alone, 120, 74)  # of all joints
     alone.press("g")
-    handle = alone.page.locator(".ed .handle.turn rect").bounding_box()
-    x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
-    dx, dy = x - middle[0], y - middle[1]
-    cos, sin = 1.1 * math.cos(0.2), 1.1 * math.sin(0.2)
-    mouse.move(x, y)
-    mouse.down()
-    mouse.move(middle[0] + cos * dx - sin * dy, middle[1] + sin * dx + cos * dy, steps=4)
-    mouse.up()
+    x, y = middle(alone, ".ed .handle.turn rect")
+    dx, dy = x - centre[0], y - centre[1]
+    cos, sin = 1.1 * math.cos(0.2) - 1, 1.1 * math.sin(0.2)
+    drag(alone.page, x, y, (cos * dx - sin * dy, sin * dx + cos * dy))
     (op,) = alone.ops()
     assert cloud(op["joints"]) == pytest.approx((angle + 0.2, 1.1 * length), rel=0.005)
-    mouse.move(*middle)
+    alone.page.mouse.move(*centre)
     for key, by in (("Shift", (0.05, 1)), ("Alt", (0, 1 / 1.0513))):
-        angle, length = cloud(alone.ops()[-1]["joints"])
+        before = angle, length = cloud(alone.ops()[-1]["joints"])
         alone.page.keyboard.down(key)
-        mouse.wheel(0, 100)
+        alone.page.mouse.wheel(0, 100)
         alone.page.keyboard.up(key)
+        alone.until(lambda: cloud(alone.ops()[-1]["joints"]) != before, "an edit")  # noqa: B023
         wanted = angle + by[0], length * by[1]
-        alone.until(lambda: cloud(alone.ops()[-1]["joints"]) != (angle, length), "an edit")  # noqa: B023
         assert cloud(alone.ops()[-1]["joints"]) == pytest.approx(wanted, rel=0.005)
     angle, length = cloud(alone.ops()[-1]["joints"])
     alone.press("(", "/")
     wanted = angle - math.radians(1), length / 1.02
     assert cloud(alone.ops()[-1]["joints"]) == pytest.approx(wanted, rel=0.005)
+
+
+@pytest.fixture
+def editor(desktop):
+    items = [item(0, prediction=predicted()), item(1)]
+    return Alone(desktop).give(items=items, predictions="net")
+
+
+def placed(editor):
+    """What each edit says: joint, place, state and cause."""
+    return [(name, *row) for op in editor.ops() for name, row in op.get("joints", {}).items()]
+
+
+def test_each_click_places_the_next_joint(editor):
+    editor.press("Shift+J")
+    assert editor.reads("joint") == "nose"
+    spots = [(x, y) for x in (50, 85, 120, 155, 190) for y in (45, 65, 85, 105)][: len(JOINTS)]
+    for x, y in spots:  # some of them on other joints: these stay
+        editor.page.mouse.click(*at(editor, x, y))
+    done = placed(editor)
+    assert [name for name, *_ in done] == list(JOINTS)
+    for (_, x, y, state, cause), spot in zip(done, spots, strict=True):
+        assert (x, y) == pytest.approx(spot, abs=0.01) and (state, cause) == (2, "visible")
+    expect(editor.page.locator(".flash")).to_contain_text("Every joint had its turn")
+    assert editor.reads("joint") == ""
+    editor.page.mouse.click(*at(editor, 60, 75))
+    assert len(placed(editor)) == len(JOINTS), "it is over"
+
+
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
+def test_keys_say_what_a_click_does_not(editor):
+    editor.page.get_by_role("button", name="Place joint after joint").click()
+    editor.press("Tab", "r")  # the nose stays as it stands; no left eye
+    assert editor.reads("joint") == JOINTS[2]
+    editor.press("o")
+    assert editor.reads("joint") == JOINTS[2], "a hidden joint still wants its place"
+    editor.page.mouse.click(*at(editor, 100, 100))
+    editor.press("Enter", "ArrowRight", "z", "z", "Escape")
+    assert editor.reads("joint") == ""
+    wanted = [(JOINTS[1], None, "unlabelled"), (JOINTS[2], 1, "object"), (JOINTS[2], 1, "object"),
+              (JOINTS[3], 2, "visible"), (JOINTS[4], 2, "visible")]  # fmt: skip
+    assert [(name, state, cause) for name, _, _, state, cause, *_ in placed(editor)] == wanted
+    assert [op["kind"] for op in editor.ops()] == ["edit"] * 5 + ["revert"] * 2
+    assert "as predicted" not in editor.label(JOINTS[3])

@@ -41,13 +41,6 @@ def bits(op, which="modal"):
     return decode(op["masks"][which])
 
 
-@pytest.fixture
-def editor(desktop):
-    alone = Alone(desktop)
-    alone.give(items=[item(0), item(1)])
-    return alone
-
-
 def test_pixels_are_those_of_an_independent_rule(desktop):
     """Codes, outlines and brushes of many forms, against pycocotools and NumPy."""
     Alone(desktop)
@@ -94,83 +87,83 @@ def distance(p, q):
     return np.hypot(x - px - t * (qx - px), y - py - t * (qy - py))
 
 
-def test_a_brush_adds_and_erases_with_an_undo_each(editor):
-    editor.page.get_by_role("button", name="Draw the mask of the visible part").click()
-    editor.page.get_by_label("Radius").fill("50")  # the slider: its middle is 10 px
-    draw(editor, (100, 60), (160, 60))
-    editor.page.get_by_role("button", name="Erase instead of adding").click()
-    draw(editor, (130, 30), (130, 90))
-    first, second = editor.ops()
+def test_a_brush_adds_and_erases_with_an_undo_each(alone):
+    alone.page.get_by_role("button", name="Draw the mask of the visible part").click()
+    alone.page.get_by_label("Radius").fill("50")  # the slider: its middle is 10 px
+    draw(alone, (100, 60), (160, 60))
+    alone.page.get_by_role("button", name="Erase instead of adding").click()
+    draw(alone, (130, 30), (130, 90))
+    first, second = alone.ops()
     brush = bits(first)
     assert brush[60, 92:168].all() and not brush[45].any() and not brush[60, 175:].any()
     np.testing.assert_array_equal(bits(second), brush & (distance((130, 30), (130, 90)) > 10))
     assert first["kind"] == "edit" and not first.get("joints")
-    assert editor.page.locator(".picture").nth(1).is_visible(), "shown as it is drawn"
-    editor.press("z", "z", "Shift+Z")
-    assert [op["kind"] for op in editor.ops()[2:]] == ["revert"] * 3
-    editor.answer()
-    assert editor.reads("masking") == "modal brush erase", "undo ends no drawing"
-    editor.press("Escape")
-    assert editor.reads("masking") == ""
+    assert alone.page.locator(".picture").nth(1).is_visible(), "shown as it is drawn"
+    alone.press("z", "z", "Shift+Z")
+    assert [op["kind"] for op in alone.ops()[2:]] == ["revert"] * 3
+    alone.answer()
+    assert alone.reads("masking") == "modal brush erase", "undo ends no drawing"
+    alone.press("Escape")
+    assert alone.reads("masking") == ""
 
 
-def test_an_outline_by_hand_by_clicks_and_by_keys(editor, axe):  # noqa: F811
-    page = editor.page
-    editor.press("Shift+A")
+def test_an_outline_by_hand_by_clicks_and_by_keys(alone, axe):  # noqa: F811
+    page = alone.page
+    alone.press("Shift+A")
     assert violations(page, axe) == [], "with brush, slider and tools shown"
-    editor.press("Shift+T")
-    draw(editor, *SQUARE)
+    alone.press("Shift+T")
+    draw(alone, *SQUARE)
     for x, y in (*SQUARE, SQUARE[0]):
-        page.mouse.click(*at(editor, x, y + 60))
-    editor.press(
+        page.mouse.click(*at(alone, x, y + 60))
+    alone.press(
         "Shift+E", "Enter", "Shift+ArrowDown", "Enter", "Shift+ArrowRight", "Enter", "Enter"
     )
-    drawn, clicked, keyed = (bits(op, "amodal") for op in editor.ops())
+    drawn, clicked, keyed = (bits(op, "amodal") for op in alone.ops())
     assert abs(int(drawn.sum()) - 95 * 35) < 300 and drawn[50, 60]
     assert not (drawn & ~clicked).any() and clicked[110, 60] and not clicked[85, 60]
     triangle = clicked & ~keyed
     assert 30 <= triangle.sum() <= 60 and not (keyed & ~clicked).any()
-    assert "masks" not in editor.ops()[0] or "modal" not in editor.ops()[0]["masks"]
+    assert "masks" not in alone.ops()[0] or "modal" not in alone.ops()[0]["masks"]
 
 
-def test_an_outline_closes_at_its_first_corner_or_by_a_double_click(editor):
-    mouse = editor.page.mouse
-    editor.press("Shift+M", "Shift+T")
+def test_an_outline_closes_at_its_first_corner_or_by_a_double_click(alone):
+    mouse = alone.page.mouse
+    alone.press("Shift+M", "Shift+T")
     for x, y in SQUARE[:3]:
-        mouse.click(*at(editor, x, y))
-    x, y = at(editor, *SQUARE[2])
+        mouse.click(*at(alone, x, y))
+    x, y = at(alone, *SQUARE[2])
     mouse.click(x - 5, y)  # another corner near the last one
-    draw(editor, SQUARE[1], (125, 60))  # moved
-    assert editor.ops() == []
-    mouse.dblclick(*at(editor, *SQUARE[3]))
-    (op,) = editor.ops()
+    draw(alone, SQUARE[1], (125, 60))  # moved
+    assert alone.ops() == []
+    mouse.dblclick(*at(alone, *SQUARE[3]))
+    (op,) = alone.ops()
     made, wanted = bits(op), inside([SQUARE[0], (125, 60), SQUARE[2], SQUARE[3]])
     assert (made & wanted).sum() / (made | wanted).sum() > 0.98
     for point in (*SQUARE[:3], SQUARE[0]):
-        mouse.click(*at(editor, point[0], point[1] + 80))
-    assert len(editor.ops()) == 2 and editor.page.locator("circle.corner").count() == 0
+        mouse.click(*at(alone, point[0], point[1] + 80))
+    assert len(alone.ops()) == 2 and alone.page.locator("circle.corner").count() == 0
 
 
-def test_a_click_segments(editor):
-    editor.now["segment"] = encode(block(90, 30, 60, 100))["counts"]
-    editor.press("Shift+M")
-    editor.page.get_by_role("button", name="Draw by segment").click()
-    editor.page.mouse.click(*at(editor, 120, 130))
-    editor.until(lambda: len(editor.ops()) == 1, "the mask")
-    np.testing.assert_array_equal(bits(editor.ops()[0]), block(90, 30, 60, 100))
-    editor.now["segment"] = encode(block(90, 30, 60, 10))["counts"]
-    editor.press("Shift+E", "Enter")  # where the click was
-    editor.until(lambda: len(editor.ops()) == 2, "less of it")
-    np.testing.assert_array_equal(bits(editor.ops()[1]), block(90, 40, 60, 90))
-    add, erase = editor.prompts
+def test_a_click_segments(alone):
+    alone.now["segment"] = encode(block(90, 30, 60, 100))["counts"]
+    alone.press("Shift+M")
+    alone.page.get_by_role("button", name="Draw by segment").click()
+    alone.page.mouse.click(*at(alone, 120, 130))
+    alone.until(lambda: len(alone.ops()) == 1, "the mask")
+    np.testing.assert_array_equal(bits(alone.ops()[0]), block(90, 30, 60, 100))
+    alone.now["segment"] = encode(block(90, 30, 60, 10))["counts"]
+    alone.press("Shift+E", "Enter")  # where the click was
+    alone.until(lambda: len(alone.ops()) == 2, "less of it")
+    np.testing.assert_array_equal(bits(alone.ops()[1]), block(90, 40, 60, 90))
+    add, erase = alone.prompts
     assert add["points"][0] == erase["points"][0] == pytest.approx([120, 130], abs=0.5)
     assert len(add["points"]) == 18 and len(erase["points"]) == 1, "joints are of the person"
     assert add["box"] == pytest.approx([40 - 19.2, 50 - 5.76, 1.24 * 160, 1.24 * 48])
 
 
 def test_amodal_grows_with_modal(desktop):
-    editor = Alone(desktop)
-    editor.give(items=[item(0, **known(modal=block(40, 40, 20, 20), amodal=block(40, 40, 30, 30)))])
+    masks = known(modal=block(40, 40, 20, 20), amodal=block(40, 40, 30, 30))
+    editor = Alone(desktop).give(items=[item(0, **masks)])
     editor.press("Shift+M", "Shift+T")
     draw(editor, *SQUARE)
     (op,) = editor.ops()

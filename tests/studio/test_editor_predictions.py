@@ -1,4 +1,4 @@
-"""Predictions in the editor: seen under the labels, taken by a joint, a limb or a person."""
+"""Predictions in the editor: seen under the labels, taken by joint, limb, person or page."""
 
 import pytest
 from editor_host import JOINTS, Alone, item, predicted
@@ -10,21 +10,28 @@ ARM = ["left_shoulder", "left_elbow", "left_wrist"]
 
 @pytest.fixture
 def editor(desktop):
-    alone = Alone(desktop)
     mine = predicted(lost=["right_ear"], causes={"nose": "object"})
     stranger = predicted(1000, dx=120.0, lost=JOINTS[5:]) | {"oks": None, "off": None}
-    alone.give(items=[item(0, prediction=mine, found=[stranger]), item(1)], predictions="net")
-    return alone
+    items = [item(0, prediction=mine, found=[stranger]), item(1)]
+    return Alone(desktop).give(items=items, predictions="net")
+
+
+@pytest.fixture
+def panel(editor):
+    return editor.page.get_by_role("group", name="Prediction", exact=True)
+
+
+@pytest.fixture
+def dots(editor):
+    return editor.page.locator(".marks circle.prediction")
 
 
 def last(editor):
     return editor.ops()[-1]
 
 
-def test_a_prediction_is_seen_under_the_labels_and_can_be_hidden(editor):
-    dots = editor.page.locator(".marks circle.prediction")
+def test_a_prediction_is_seen_under_the_labels_and_can_be_hidden(editor, panel, dots):
     expect(dots).to_have_count(16 + 5)
-    panel = editor.page.get_by_role("group", name="Prediction", exact=True)
     expect(panel).to_contain_text("net · OKS 0.91, 3.0 px off · 1 not labelled")
     zoom, tx = float(editor.reads("zoom")), float(editor.reads("tx"))
     nose = editor.page.locator("circle.prediction[data-joint=nose]").first
@@ -40,37 +47,30 @@ def test_a_prediction_is_seen_under_the_labels_and_can_be_hidden(editor):
 
 
 def test_joint_limb_and_person_are_taken_by_key_and_by_button(editor):
-    names = {"Joint": "Accept the prediction of the selected joint",
-             "Limb": "Accept the prediction of the joint's limb",
-             "Person": "Accept the prediction of the person"}  # fmt: skip
-    buttons = {k: editor.page.get_by_role("button", name=v) for k, v in names.items()}
+    def taken(key, name, joints):
+        button = editor.page.get_by_role("button", name=f"Accept the prediction of the {name}")
+        for take in (lambda: editor.press(key), button.click):
+            editor.press("Escape")
+            editor.page.locator(".joint-row[data-joint=left_elbow]").click()
+            take()
+            op = last(editor)
+            assert list(op["joints"]) == joints
+            assert op["joints"]["left_elbow"][2:] == [2, "visible", "predicted"]
+            editor.press("z")
+            assert last(editor)["kind"] == "revert"
+
     editor.press("Enter")
     expect(editor.page.locator(".flash")).to_contain_text("Select a joint first")
     editor.press("Tab", "Enter")
     assert last(editor)["joints"] == {"nose": [43, 50, 1, "object", "predicted"]}
     assert "as predicted" in editor.label("nose") and "edited" not in editor.label("nose")
-    editor.press("z")
-    assert last(editor)["kind"] == "revert" and "predicted" not in editor.label("nose")
-    buttons["Joint"].click()
-    assert "as predicted" in editor.label("nose")
-    for take in (lambda: editor.press("Shift+Enter"), buttons["Limb"].click):
-        editor.press("Escape")
-        editor.page.locator(".joint-row[data-joint=left_elbow]").click()
-        take()
-        op = last(editor)
-        assert list(op["joints"]) == ARM and op["joints"]["left_wrist"][2:4] == [2, "visible"]
-        editor.press("z")
-    for take in (lambda: editor.press("Control+Enter"), buttons["Person"].click):
-        take()
-        assert len(last(editor)["joints"]) == 15, "the nose is there, an ear was not found"
-        editor.press("z")
-    assert "as predicted" in editor.label("nose"), "each is an edit of its own"
+    taken("Enter", "selected joint", ["left_elbow"])
+    taken("Shift+Enter", "joint's limb", ARM)
+    others = [name for name in JOINTS if name not in ("nose", "right_ear")]
+    taken("Control+Enter", "person", others)  # the nose is there, an ear was not found
     editor.answer()
-    assert "as predicted" in editor.label("nose")
-
-
-def test_a_joint_that_is_moved_again_is_no_prediction_any_more(editor):
-    editor.press("Tab", "Enter", "ArrowRight")
+    assert "as predicted" in editor.label("nose"), "each is an edit of its own"
+    editor.press("Escape", "Tab", "ArrowRight")
     assert last(editor)["joints"]["nose"] == [44, 50, 1, "object"]
     assert "edited" in editor.label("nose") and "predicted" not in editor.label("nose")
 
@@ -87,22 +87,16 @@ def test_somebody_predicted_is_added_once(editor):
     assert len([o for o in editor.ops() if o["kind"] == "add"]) == 1
 
 
-def test_without_predictions_nothing_is_offered(desktop):
-    editor = Alone(desktop)
-    editor.give()
-    expect(editor.page.locator(".predicted")).to_be_hidden()
-    editor.press("Tab", "Enter")
-    expect(editor.page.locator(".flash")).to_contain_text("No predictions are stored")
-    assert editor.ops() == []
+def test_without_predictions_nothing_is_offered(alone):
+    expect(alone.page.locator(".predicted")).to_be_hidden()
+    alone.press("Tab", "Enter")
+    expect(alone.page.locator(".flash")).to_contain_text("No predictions are stored")
+    assert alone.ops() == []
 
 
-def test_a_prediction_is_called_wrong_by_key_and_by_button(editor):
-    panel = editor.page.get_by_role("group", name="Prediction", exact=True)
-    dots = editor.page.locator(".marks circle.prediction")
-    for take in (
-        lambda: editor.press("Shift+X"),
-        lambda: editor.page.get_by_role("button", name="Reject the prediction").click(),
-    ):
+def test_a_prediction_is_called_wrong_by_key_and_by_button(editor, panel, dots):
+    button = editor.page.get_by_role("button", name="Reject the prediction")
+    for take in (lambda: editor.press("Shift+X"), button.click):
         take()
         assert (last(editor)["kind"], last(editor)["text"]) == ("distrust", "net")
         expect(panel).to_contain_text("called wrong")
@@ -114,3 +108,40 @@ def test_a_prediction_is_called_wrong_by_key_and_by_button(editor):
         editor.press("z")
         assert last(editor)["kind"] == "revert"
         expect(dots).to_have_count(16 + 5)
+
+
+def test_a_page_is_counted_taken_and_undone_by_one_key_each(desktop):
+    """Six people of whom something is predicted, three whom the page leaves out, one more found."""
+    touched = item(0)["state"] | {"revision": 1}
+    edited = touched | {"joints": {"nose": [1.0, 2.0, 2, "visible", "human"]}}
+    leased, net = {"lease": "Ben"}, predicted()
+    states = [{}, {"state": touched | {"status": "approved"}}, {"state": edited}, leased, {}]
+    states.append({"state": touched | {"status": "skipped"}})
+    items = [item(0), *(item(k, prediction=net, **more) for k, more in enumerate(states, start=1))]
+    items[1]["found"] = [predicted(1000, dx=120.0)]
+    editor = Alone(desktop).give(items=items, predictions="net")
+    button = desktop.locator(".predicted .btn", has_text="Page")
+    flash = desktop.locator(".flash")
+    expect(button).to_contain_text("Page: 4")
+    editor.press("Shift+P")
+    ops = editor.ops()
+    taken = [(op["kind"], op["frame"], op["instance"], len(op["joints"])) for op in ops]
+    assert taken == [("edit", 1, 1, 17), ("add", 1, 2, 17), ("edit", 5, 1, 17), ("edit", 6, 1, 17)]
+    assert all(row[4] == "predicted" for op in ops for row in op["joints"].values())
+    expect(flash).to_contain_text("4 people are as predicted, 1 of them")
+    assert editor.reads("item") == "1:1", "undo begins at somebody of the page"
+    expect(button).not_to_contain_text(":")
+    editor.press("z")
+    undone = editor.ops()[4:]
+    assert [(op["kind"], op["frame"], op["instance"]) for op in undone] == [
+        ("revert", frame, instance) for _, frame, instance, _ in taken
+    ]
+    assert [op["undoes"] for op in undone] == [[op["client"], op["seq"]] for op in ops]
+    expect(flash).to_contain_text("predictions of 4 people")
+    editor.press("Z")
+    assert [op["kind"] for op in editor.ops()[8:]] == ["revert"] * 4
+    editor.answer()
+    assert "as predicted" in editor.label("nose")
+    editor.press(*"nnnnn", "a", "Shift+P")
+    expect(flash).to_contain_text("Nothing is predicted from here on")
+    assert [op["kind"] for op in editor.ops()[12:]] == ["status"]

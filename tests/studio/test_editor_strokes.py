@@ -39,21 +39,20 @@ def test_a_lasso_and_a_key_are_one_edit_with_one_undo(alone):
     assert alone.reads("pending") == "0"
 
 
-@pytest.mark.parametrize(
-    ("key", "label"),
-    [("2", [2, "visible"]), ("1", [1, "unknown"]), ("s", [1, "self"]), ("p", [1, "person"]),
-     ("o", [1, "object"]), ("u", [1, "unknown"]), ("r", [None, "unlabelled"]),
-     ("t", [0, "truncated"])],
-)  # fmt: skip
-def test_every_state_and_cause_goes_to_all(alone, key, label):
-    alone.press("<", *("s" if key == "2" else ""), key)
-    op = alone.ops()[-1]
+LABELS = {"s": [1, "self"], "2": [2, "visible"], "1": [1, "unknown"], "p": [1, "person"],
+          "o": [1, "object"], "u": [1, "unknown"], "r": [None, "unlabelled"],
+          "t": [0, "truncated"]}  # fmt: skip
+
+
+def test_every_state_and_cause_goes_to_all(alone):
     base = dict(zip(JOINTS, alone.now["items"][0]["base"], strict=True))
-    places = {name: op["joints"][name][:2] for name in op["joints"]}
-    assert {tuple(row[2:]) for row in op["joints"].values()} == {tuple(label)}
-    assert set(places) == set(LEFT)
-    # What is called outside and lies inside has no known place.
-    assert places == {name: [None, None] if key == "t" else base[name][:2] for name in LEFT}
+    for key, label in LABELS.items():
+        alone.press("Escape", "<", "2", key)
+        op = alone.ops()[-1]
+        assert {tuple(row[2:]) for row in op["joints"].values()} == {tuple(label)}, key
+        # What is called outside and lies inside has no known place.
+        places = {name: [None, None] if key == "t" else base[name][:2] for name in LEFT}
+        assert {name: row[:2] for name, row in op["joints"].items()} == places, key
 
 
 def test_limb_side_and_range_by_keys_alone(alone):
@@ -96,9 +95,7 @@ def test_what_is_outside_or_has_no_label_comes_in_only_alone(desktop):
     base[0] = [-50.0, 100.0, 0, "truncated", "human"]
     base[1] = [50.0, 58.0, None, "unlabelled", "human"]
     base[2] = [None, None, None, "unlabelled", "human"]
-    editor = Alone(desktop)
-    editor.give(items=[item(0, base=base)])
-    flash = editor.page.locator(".flash")
+    editor, flash = Alone(desktop).give(items=[item(0, base=base)]), desktop.locator(".flash")
     editor.press("Control+a", "o", "2")
     assert [set(op["joints"]) for op in editor.ops()] == [set(JOINTS[3:])] * 2
     expect(flash).to_contain_text("3 of 17 joints are outside the picture or have no label")

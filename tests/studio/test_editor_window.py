@@ -27,12 +27,6 @@ NOSE = {"nose": hidden(3.5, 4.5)}
 PUT = [3.5, 4.5, 1, "object", "human"]
 
 
-@pytest.fixture
-def review(tmp_path, studio_set):
-    with closing((found := reviewed(tmp_path / "review.db", studio_set)).store):
-        yield found
-
-
 def give(review, people, **more):
     return review.window(people, who=ADA, **more)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from postgres_programs import Server
-from reviewing import Labels, sit_down
+from reviewing import people_of, sit_down
 from sqlalchemy import create_engine, text
 from test_review_lossless import check, hammer
 from waiting import wait_for
@@ -61,43 +61,70 @@ def small_disk():
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database(request, small_disk):
-    """Return a database on the small disk."""
-    server = None
-    if request.param == "postgres":
-        (small_disk / "server").mkdir()
-        server = Server(small_disk / "server").create().start()
-    yield Database(small_disk, server)
-    if server:
-        server.kill()
+def server(request, small_disk):
+    """Return a PostgreSQL server whose data are on the small disk, or None: a file is there."""
+    if request.param == "sqlite":
+        yield None
+        return
+    (small_disk / "server").mkdir()
+    server = Server(small_disk / "server").create().start()
+    yield server
+    server.kill()
 
 
-class Database:
-    """A file on a disk, or a PostgreSQL server whose data are there."""
+class Breaking(threading.Thread):
+    """Breaks everything in turn, again and again, and counts how often."""
 
-    def __init__(self, disk, server):
-        self.disk, self.server = disk, server
-        self.file = disk / "review.db"
-        self.url = server.url("postgres") if server else f"sqlite:///{self.file}"
+    def __init__(self, studio, disk, server):
+        super().__init__()
+        self.studio, self.disk, self.server = studio, disk, server
+        self.over, self.done, self.errors = threading.Event(), Counter(), []
+
+    def run(self):
+        locked_s = 2 if SHORT else 8
+        ways = {self.stopped: 1.5, self.locked: locked_s, self.killed: 0.5, self.full: 3}
+        try:
+            while not self.over.is_set():
+                for how, seconds in (ways | {self.gone: 1}).items():
+                    with how():
+                        time.sleep(seconds)
+                    self.done[how.__name__] += 1
+                    time.sleep(1 if SHORT else 8)
+        except Exception as error:
+            self.errors.append(error)
+            raise
+
+    @contextmanager
+    def stopped(self):
+        self.studio.process.send_signal(signal.SIGSTOP)
+        yield
+        self.studio.process.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def killed(self):
+        self.studio.kill()
+        yield
+        self.studio.start()
 
     @contextmanager
     def locked(self):
         """Let nobody write, nor (PostgreSQL) read people."""
         if self.server:
-            engine = create_engine(self.url)
+            engine = create_engine(self.server.url("postgres"))
             with engine.begin() as other:
                 other.execute(text("LOCK TABLE item IN ACCESS EXCLUSIVE MODE"))
                 yield
             engine.dispose()
             return
-        with closing(sqlite3.connect(self.file, timeout=60, isolation_level=None)) as other:
+        file = self.disk / "review.db"
+        with closing(sqlite3.connect(file, timeout=60, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             yield
             other.execute("ROLLBACK")
 
     @contextmanager
     def gone(self):
-        """Let a server crash, and start it again afterwards; a file cannot be gone."""
+        """Let a database server crash; a file cannot be gone."""
         if self.server:
             self.server.kill()
         yield
@@ -119,48 +146,6 @@ class Database:
         """A server that could not write its log has ended: start it again."""
         if self.server and not self.server.runs():
             self.server.start()
-
-
-class Breaking(threading.Thread):
-    """Breaks everything in turn, again and again, and counts how often."""
-
-    def __init__(self, studio, database):
-        super().__init__()
-        self.studio, self.database = studio, database
-        self.over, self.done, self.errors = threading.Event(), Counter(), []
-
-    def run(self):
-        try:
-            while not self.over.is_set():
-                for how in (self.stopped, self.locked, self.killed, self.full, self.gone):
-                    how()
-                    self.done[how.__name__] += 1
-                    time.sleep(1 if SHORT else 8)
-        except Exception as error:
-            self.errors.append(error)
-            raise
-
-    def stopped(self):
-        self.studio.process.send_signal(signal.SIGSTOP)
-        time.sleep(1.5)
-        self.studio.process.send_signal(signal.SIGCONT)
-
-    def locked(self):
-        with self.database.locked():
-            time.sleep(2 if SHORT else 2 + 12 * (self.done["locked"] % 2))
-
-    def killed(self):
-        self.studio.kill()
-        time.sleep(0.5)
-        self.studio.start()
-
-    def full(self):
-        with self.database.full():
-            time.sleep(3)
-
-    def gone(self):
-        with self.database.gone():
-            time.sleep(1)
 
 
 class Program(threading.Thread):
@@ -211,7 +196,7 @@ def what_of(event):
     return person, event.kind, event.after["reason" if event.kind == "status" else "comment"]
 
 
-def edited(desks, outputs, breaking, joints):
+def edited(desks, outputs, breaking):
     """Edit in the browsers until the time is over and everything was broken once."""
     until, k = time.monotonic() + SECONDS, 0
     while breaking.is_alive():
@@ -219,7 +204,7 @@ def edited(desks, outputs, breaking, joints):
             breaking.over.set()
         for desk, output in zip(desks, outputs, strict=True):
             desk.wait(desk.focused)
-            output += hammer(desk, joints, keys=1, first=k)
+            output += hammer(desk, keys=1, first=k)
         k += 1
         desks[0].page.wait_for_timeout(100 if SHORT else 1000)
 
@@ -251,13 +236,14 @@ def answered(programs, events):
 
 @pytest.mark.timeout(SECONDS * 3 + 600)
 def test_acknowledged_is_what_is_stored(
-    start_studio, studio_set, database, new_page, open_as, watch
+    start_studio, studio_set, small_disk, server, new_page, open_as, watch
 ):
     watch.expected += BROKEN
-    key, labels = content_key(Dataset(studio_set)), Labels(studio_set)
-    studio = start_studio(studio_set, more=("--db", database.url))
-    own, shared = labels.people[-2:], labels.people[:-2]
-    with closing(open_store(database.url)) as store:
+    url = server.url("postgres") if server else f"sqlite:///{small_disk / 'review.db'}"
+    key, people = content_key(Dataset(studio_set)), people_of(studio_set)
+    studio = start_studio(studio_set, more=("--db", url))
+    own, shared = people[-2:], people[:-2]
+    with closing(open_store(url)) as store:
         for name in (*BROWSERS, *PROGRAMS):
             members.set_role(store, name, "reviewer", by=ADMIN)
         tokens = {n: make_token(store, n, role="reviewer", by=ADMIN)[1] for n in PROGRAMS}
@@ -265,12 +251,12 @@ def test_acknowledged_is_what_is_stored(
         sit_down(open_as, new_page(), studio, f"review?queue=all&frame={f}&instance={i}", name=name)
         for name, (f, i) in zip(BROWSERS, own, strict=True)
     ]
-    breaking, over, outputs = Breaking(studio, database), threading.Event(), ([], [])
+    breaking, over, outputs = Breaking(studio, small_disk, server), threading.Event(), ([], [])
     programs = [Program(ss.Review(studio.api, tokens[n]), n, shared, over) for n in PROGRAMS]
     for thread in (*programs, breaking):
         thread.start()
     try:
-        edited(desks, outputs, breaking, labels.joints)
+        edited(desks, outputs, breaking)
         wait_for(lambda: enough(programs), "programs are answered often enough")
     finally:
         breaking.over.set()
@@ -283,7 +269,7 @@ def test_acknowledged_is_what_is_stored(
     for desk in desks:
         desk.saved()
         assert desk.reads("refused") == "0"
-    with closing(open_store(database.url)) as store:
+    with closing(open_store(url)) as store:
         events = list(history.iter_events(store, key))
         assert history.check_replay(store, key) == []
     for name, person, output in zip(BROWSERS, own, outputs, strict=True):
@@ -293,8 +279,8 @@ def test_acknowledged_is_what_is_stored(
     assert answers["done"] > 10 and answers["revision"]
     if log := os.environ.get("SYNTHSTUDIO_REVIEWERS_LOG"):
         with Path(log).open("a") as file:
+            edits = [len(said) for said in outputs]
             file.write(
-                f"{database.url.split(':')[0]}: {len(events)} events, answers to programs"
-                f" {dict(answers)}, edits in browsers {[len(said) for said in outputs]};"
-                f" broken {dict(breaking.done)}\n"
+                f"{url.split(':')[0]}: {len(events)} events, answers to programs {dict(answers)},"
+                f" edits in browsers {edits}; broken {dict(breaking.done)}\n"
             )

@@ -1,19 +1,37 @@
-"""Plots and lists: what they show is what was counted, what a click asks finds the same people."""
+"""Plots, lists, filters and query text of the gallery: each says what the others say."""
 
 import csv
 import io
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.risk.people import facet, joint_facet
 from synthstudio.review.risk.review_fields import matching_rows, parse_query
 from synthstudio.review.risk.table import people_table
+from synthstudio.review.values import STATUSES
 from synthstudio.studio.components import sequence_number
 from synthstudio.studio.drawing import plots
-from synthstudio.studio.gallery.filters import Form, query_text
+from synthstudio.studio.gallery.filters import (
+    MAX_JOINT_TESTS,
+    RANGES,
+    TESTS,
+    Form,
+    JointCondition,
+    form_from_query,
+    joint_choices,
+    query_text,
+    quote,
+    with_choice,
+    with_joint,
+    with_range,
+)
 from synthstudio.studio.gallery.panel import _add_filter, _clicked_point, narrow
 from synthstudio.studio.gallery.view import (
     GalleryState,
@@ -34,20 +52,13 @@ def table(studio_set):
 @pytest.fixture
 def columns(table):
     count = table.people
-    return {
-        "status": np.array(["pending", "flagged"] * count, object)[:count],
-        "reviewer": np.array([None, "Ada", "Bo"] * count, object)[:count],
-        "assigned": np.full(count, None, object),
-        "changed": np.full(count, "no", object),
-        "overdue": np.full(count, "no", object),
-        "comments": np.zeros(count),
-        "threads": np.full(count, "none", object),
-        "mentions": np.full(count, None, object),
-        "disagreement": np.full(count, np.nan),
-        "risk": np.where(np.arange(count) % 2, np.arange(count) / count, np.nan),
-        "edited": np.full(count, np.nan),
-        "deleted": np.zeros(count, bool),
-    }
+    found = {name: np.full(count, np.nan) for name in ("disagreement", "edited", "comments")}
+    found |= {name: np.full(count, None, object) for name in ("assigned", "mentions", "threads")}
+    found |= {name: np.full(count, "no", object) for name in ("changed", "overdue")}
+    found["status"] = np.array(["pending", "flagged"] * count, object)[:count]
+    found["reviewer"] = np.array([None, "Ada", "Bo"] * count, object)[:count]
+    found["risk"] = np.where(np.arange(count) % 2, np.arange(count) / count, np.nan)
+    return found | {"deleted": np.zeros(count, bool)}
 
 
 def _counts(plot, table, columns):
@@ -87,13 +98,9 @@ def test_a_click_narrows_the_query_and_nonsense_of_a_browser_is_none(table):
     set_query(now, "nose visible or left_ear visible", table.joints)
     narrow(now, plots.PlotFilter(which="left_knee", test="hidden by self"), table.joints)
     assert now.query == "(nose visible or left_ear visible) and left_knee hidden by self"
-    good = {"selection": {"points": [{"point_index": 3}]}}
-    assert _clicked_point(good, 4) == 3
-    wrong = [None, {}, {"selection": {"points": []}}, {"selection": {"points": ["x"]}}]
-    for event in wrong:
-        assert _clicked_point(event, 4) is None
-    for index in (4, -1, "0", True, 1.0):
-        assert _clicked_point({"selection": {"points": [{"point_index": index}]}}, 4) is None
+    points = [[{"point_index": index}] for index in (3, 4, -1, "0", True, 1.0)]
+    events = [{"selection": {"points": one}} for one in (*points, [], ["x"])]
+    assert [_clicked_point(event, 4) for event in [*events, None, {}]] == [3, *[None] * 9]
 
 
 def test_orders_put_the_unknown_last_and_pages_end(table, columns):
@@ -111,13 +118,10 @@ def test_orders_put_the_unknown_last_and_pages_end(table, columns):
 
 def test_the_csv_says_what_the_table_says_and_starts_no_formula(table, columns):
     columns["reviewer"][0] = "=1+1"
-    data = csv_bytes(
-        csv_header(table.joints), csv_rows(np.arange(table.people), table, columns)
-    ).decode()
+    everybody = np.arange(table.people)
+    data = csv_bytes(csv_header(table.joints), csv_rows(everybody, table, columns)).decode()
     lines = list(csv.DictReader(io.StringIO(data)))
-    assert [(int(r["frame"]), int(r["instance"])) for r in lines] == table.ids(
-        np.arange(table.people)
-    )
+    assert [(int(r["frame"]), int(r["instance"])) for r in lines] == table.ids(everybody)
     assert lines[0]["reviewer"] == "'=1+1"
     assert lines[1]["status"] == "flagged"
     for k in (0, 7):
@@ -132,3 +136,54 @@ def test_the_turn_rises_when_what_is_shown_changes():
     assert sequence_number(ahead, "b") == (ahead[0] + 1, "b")
     assert sequence_number(first, "b")[0] > first[0]
     assert first[0] < 2**53  # JavaScript holds it exactly
+
+
+JOINTS = get_skeleton("coco17").joints
+_words = st.text("abc_ -'é12", min_size=1, max_size=8)
+
+
+@st.composite
+def forms(draw):
+    which, test = st.sampled_from(joint_choices(JOINTS)), st.sampled_from(TESTS)
+    ask = st.builds(JointCondition, which=which, test=test)
+    form = Form(joints=tuple(draw(st.lists(ask, max_size=MAX_JOINT_TESTS, unique=True))))
+    for name in RANGES:
+        low = draw(st.integers(0, 99))
+        form = with_range(form, name, (low / 100, draw(st.integers(low + 1, 100)) / 100))
+    for name, words in (("reviewer", _words), ("status", st.sampled_from(STATUSES))):
+        form = with_choice(form, name, draw(st.lists(words, max_size=3, unique=True)))
+    return form
+
+
+@given(forms())
+def test_a_form_becomes_text_and_the_text_the_same_form(form):
+    text = query_text(form)
+    assert form_from_query(parse_query(text, JOINTS) if text else None) == form
+
+
+MORE = [
+    "nose visible or left_ear visible", "not nose visible", "occluded > 0.3", "occluded <= 0.3",
+    "occluded >= 2", "depth < 4", "left_wrist visible share > 0.2", "no wrist visible",
+    "nose visible and left_eye visible and right_eye visible", "at least 3 joints hidden",
+    "status = pending and status = flagged", "status != pending", "nose cause in (self, person)",
+]  # fmt: skip
+
+
+def test_a_query_that_says_more_has_no_form():
+    for text in MORE:
+        assert form_from_query(parse_query(text, JOINTS)) is None, text
+
+
+def test_a_click_adds_a_joint_and_the_oldest_gives_way():
+    form = Form()
+    for name in ("nose", "left_eye", "right_eye"):
+        form = with_joint(form, JointCondition(which=name, test="hidden"))
+    assert [ask.which for ask in form.joints] == ["left_eye", "right_eye"]
+
+
+def test_names_are_quoted_and_one_that_cannot_be_is_refused():
+    assert quote("ann") == "ann"
+    assert quote("Ann B") == '"Ann B"'
+    assert quote('5" screen') == "'5\" screen'"
+    with pytest.raises(DatasetError, match="both kinds of quotes"):
+        quote("\"'")

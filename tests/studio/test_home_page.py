@@ -41,16 +41,12 @@ def test_a_set_at_a_glance(pages):
     assert app.title[0].value == "Risk queue"
 
 
-@pytest.mark.parametrize(
-    ("role", "buttons", "absent"),
-    [("reviewer", {"Start reviewing"}, {"Export"}), ("viewer", {"View"}, {"Export"})],
-)
-def test_buttons_are_those_of_the_role(pages, role, buttons, absent):
+@pytest.mark.parametrize(("role", "button"), [("reviewer", "Start reviewing"), ("viewer", "View")])
+def test_buttons_are_those_of_the_role(pages, role, button):
     members.set_role(pages.ctx.store, "Ada", "admin", by=ADA)
     members.set_role(pages.ctx.store, "Rex", role, by=ADA)
-    app = pages.open(user="Rex")
-    labels = {button.label for button in app.button}
-    assert buttons <= labels and not absent & labels
+    labels = {button.label for button in pages.open(user="Rex").button}
+    assert button in labels and "Export" not in labels
 
 
 @pytest.mark.parametrize("words", ["no errors", "errors]"])

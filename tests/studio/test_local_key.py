@@ -5,8 +5,8 @@ import stat
 
 import pytest
 from attackers import answering, log_of
-from conftest import settled
 from playwright.sync_api import expect
+from served import settled
 
 from synthstudio.core.errors import StudioError
 from synthstudio.review.store import backup, open_store

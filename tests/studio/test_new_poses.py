@@ -14,11 +14,9 @@ JOINTS = 17
 def table(px, state=None):
     """Return a table of people with joints at px (P, J, 2)."""
     people = len(px)
-    arrays = {
-        "frame": np.zeros(people, np.int64),
-        "px": px.transpose(1, 2, 0).reshape(2 * JOINTS, people).astype(np.float32),
-        "state": np.full((JOINTS, people), 2, np.uint8) if state is None else state,
-    }
+    flat = px.transpose(1, 2, 0).reshape(2 * JOINTS, people).astype(np.float32)
+    state = np.full((JOINTS, people), 2, np.uint8) if state is None else state
+    arrays = {"frame": np.zeros(people, np.int64), "px": flat, "state": state}
     return PeopleTable(key="k" * 64, skeleton_name="coco17", arrays=arrays, names={})
 
 

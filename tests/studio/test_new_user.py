@@ -4,8 +4,8 @@ import re
 from contextlib import closing
 
 import pytest
-from conftest import settled
 from reviewing import Desk, stored
+from served import settled
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
@@ -16,24 +16,15 @@ from synthstudio.review.store import open_store
 pytestmark = pytest.mark.browser
 
 
-def begin(page, studio, name):
-    """Come by the address that the server prints, and give a name; return the desk at Review."""
-    page.goto(f"{studio.url}/?key={studio.key}")
-    page.get_by_role("textbox", name="Your name").fill(name)
-    page.get_by_role("button", name="Continue").click()
+def test_the_first_corrected_label(studio, studio_set, page, open_as):
+    open_as(page, studio, name="Nia")  # by the address that the server prints
     start = page.get_by_role("button", name=re.compile("^(Start|Continue) reviewing$"))
-    editor = page.locator(".ed[data-ready]")
     start.wait_for()
     settled(page)  # Streamlit drops a click that comes while it draws the page again
     start.click()
-    editor.wait_for()
-    desk = Desk(page=page, studio=studio)
+    page.locator(".ed[data-ready]").wait_for()
+    desk = Desk(page, studio)
     desk.shown()
-    return desk
-
-
-def test_the_first_corrected_label(studio, studio_set, page):
-    desk = begin(page, studio, "Nia")
     for part in ("Tab selects a joint", "a approve"):
         page.get_by_text(part).first.wait_for()
     item = desk.reads("item")

@@ -1,4 +1,4 @@
-"""Uploaded background photos: what is kept, what is refused, and how a recipe gets at them."""
+"""Uploaded photos and videos: what is kept, refused, used as background, or made a data set."""
 
 import io
 import logging
@@ -6,18 +6,22 @@ import tracemalloc
 
 import pytest
 from attackers import bomb, picture
-from job_orders import LEAD, RECIPE, REVIEWER, settings_in
+from job_orders import LEAD, RECIPE, REVIEWER, drive, ended, settings_in
 from PIL import Image
 from review_ops import refused
+from test_tryit_uploads import BAD_VIDEOS, video
 
 from synthstudio.core.errors import AssetError, RecipeError, Refused, StudioError
 from synthstudio.core.images import read_rgb
+from synthstudio.dataset.reader import Dataset
 from synthstudio.props.assets import scan_images
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.values import User
 from synthstudio.studio.answers import checked_photo
 from synthstudio.studio.generating import form, scenes
+from synthstudio.studio.generating.photo_sets import order_photos
 from synthstudio.studio.generating.scenes import Scene, with_photos
+from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import Generate, asset_roots, check_name, check_order
 from synthstudio.studio.settings import Limits
 
@@ -131,3 +135,53 @@ def test_a_scene_takes_uploaded_photos_and_nothing_else_of_the_exports(tmp_path)
         check_order(Generate(recipe=made.recipe, out="first", assets=0), settings, LEAD)
     with pytest.raises(Refused, match="invalid output name"):
         check_name("uploads")
+
+
+NO_VIDEOS = [BAD_VIDEOS[k] for k in (0, 2, 4, 5, 6)]  # what the others are shows when decoded
+
+
+def left(pages):
+    folder = pages.ctx.settings.state / "incoming"
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def test_photos_become_a_data_set_by_a_job(open_pages):
+    pages = open_pages()
+    app = pages.open()
+    files = [("../x y.PNG", picture(), "image/png"), ("x y.PNG", picture("L"), "image/png")]
+    app.file_uploader[0].set_value(files)
+    app.text_input(key="new_set_name").set_value("mine")
+    assert "mine is being made" in pages.words(pages.press(app, "Make a data set"))
+    (job,) = job_store.jobs(pages.ctx.store)
+    drive(pages.ctx.store, pages.ctx.settings, job.id, until=ended)
+    assert job_store.job(pages.ctx.store, job.id).state == "done" and not left(pages)
+    rows = list(Dataset(pages.ctx.settings.exports / "mine").iter_frames())
+    assert [row["width_px"] for row in rows] == [96, 96]
+    assert "##### mine" in pages.words(pages.open())
+
+
+def test_a_video_becomes_a_clip(open_pages, tmp_path):
+    ctx = open_pages().ctx
+    data = video(tmp_path / "a.mp4", count=60)
+    order_photos(ctx, LEAD, [("a.mp4", data)], out="film", skeleton="coco23")
+    (job,) = job_store.jobs(ctx.store)
+    seen = drive(ctx.store, ctx.settings, job.id, until=ended)
+    assert seen.state == "done", seen.message
+    made = Dataset(ctx.settings.exports / "film")
+    assert made.frames == 3 and made.identity.skeleton == "coco23"
+
+
+def test_what_is_refused_leaves_nothing(open_pages):
+    pages = open_pages()
+    good = ("a.png", picture())
+    uploads = [[], [good] * 41, [good, ("a.mp4", b"x")], [("a.png", b"<svg/>")], [("a.png", b"")]]
+    uploads += [[("a.png", bomb(60_000))], *([(f"a{end}", data)] for data, end in NO_VIDEOS)]
+    for files in uploads:
+        with pytest.raises((StudioError, AssetError)):
+            order_photos(pages.ctx, LEAD, files, out="mine", skeleton="coco17")
+    for out, skeleton in (("../x", "coco17"), ("mine", "../../etc/passwd"), ("mine", "nobodys")):
+        with refused("invalid"):
+            order_photos(pages.ctx, LEAD, [good], out=out, skeleton=skeleton)
+    with refused("role"):
+        order_photos(pages.ctx, REVIEWER, [good], out="mine", skeleton="coco17")
+    assert not left(pages) and not job_store.jobs(pages.ctx.store)

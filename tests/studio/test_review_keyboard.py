@@ -6,10 +6,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from reviewing import Labels, Reviewer, sit_down, stored
+from reviewing import people_of, sit_down, stored
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
+from synthstudio.review.check import labels_of
 from synthstudio.review.reviewed import export_reviewed
 from synthstudio.review.store import open_store
 
@@ -21,49 +22,81 @@ PEOPLE = int(os.environ.get("SYNTHSTUDIO_REVIEW_PEOPLE", "9"))
 """How many; `make soak` says 200 and names a set that has as many in SYNTHSTUDIO_REVIEW_SET."""
 
 
-@pytest.fixture(scope="module")
-def big_set(request):
-    folder = os.environ.get("SYNTHSTUDIO_REVIEW_SET")
-    return Path(folder) if folder else request.getfixturevalue("studio_set")
+def review(desk, joint, number):
+    """Edit a joint, undo the last edit, and decide in one of three ways."""
+    desk.press("Escape", *["Tab"] * (desk.joints.index(joint) + 1))
+    desk.wait(lambda: desk.reads("joint") == joint)
+    desk.press("Shift+ArrowRight", "0", "o", "p", "z")
+    for k, key, text in ((1, "x", f"wrong {number}"), (2, "e", f"look at {number}")):
+        if number % 3 == k:
+            desk.press(key)
+            box = desk.root.locator("form").get_by_role("textbox")
+            box.and_(desk.page.locator(":focus")).wait_for()
+            desk.page.keyboard.type(text)
+            desk.press("Enter")
+    if number % 3 != 1:
+        desk.press("a")
 
 
-def test_a_reviewer_by_keyboard(start_studio, big_set, page, open_as, tmp_path):
-    studio = start_studio(big_set)
-    desk = sit_down(open_as, page, studio)
-    labels = Labels(big_set)
-    reviewer = Reviewer(desk, labels)
-    people = [reviewer.person(number) for number in range(PEOPLE)]
-    desk.saved()
-    assert people == labels.people[:PEOPLE]  # the queue "all" is in the order of the set
-    events = stored(studio, big_set)
-    reviewer.check(events)
-    with pytest.raises(AssertionError):
-        reviewer.check(events[:-1])
-    approved = [p for k, p in enumerate(people) if k % 3 != 1]
-    _check_coco(studio, big_set, tmp_path, reviewer, approved)
+def wanted(joint, x, y, before, number):
+    """What the store has to hold of that: each event's kind, and what it changes."""
+    moved, object_ = (joint, x + 10, y, before.state, before.cause), (joint, x + 10, y, 1, "object")
+    gone = (joint, None, None, 0, "truncated")  # inside the picture: no place
+    found = [("edit", *row) for row in (moved, gone, object_, (joint, x + 10, y, 1, "person"))]
+    found.append(("revert", *object_))
+    if number % 3 == 1:
+        return [*found, ("status", "rejected", f"wrong {number}")]
+    if number % 3 == 2:
+        found.append(("comment", f"look at {number}", joint))
+    return [*found, ("status", "approved", "")]
 
 
-def _check_coco(studio, folder, out, reviewer, approved):
+def changed(event):
+    """What an event changed, as `wanted` has it."""
+    if event.kind in ("status", "comment"):
+        return event.kind, *(event.after[k] for k in event.after)
+    ((joint, row),) = event.after["joints"].items()
+    return event.kind, joint, *(row[name] for name in ("x_px", "y_px", "state", "cause"))
+
+
+def test_a_reviewer_by_keyboard(start_studio, request, page, open_as, tmp_path):
+    named = os.environ.get("SYNTHSTUDIO_REVIEW_SET")
+    folder = Path(named) if named else request.getfixturevalue("studio_set")
     dataset = Dataset(folder)
+    studio = start_studio(folder)
+    desk = sit_down(open_as, page, studio)
+    desk.joints = get_skeleton(dataset.identity.skeleton).joints
+    everybody, approved = {}, []
+    for number, (frame, instance) in enumerate(people_of(folder)[:PEOPLE]):  # as "all" has them
+        desk.shown(f"{frame}:{instance}")
+        row = next(r for r in dataset.instances(frame) if r["instance"] == instance)
+        labels = labels_of(row, desk.joints)
+        # a visible joint, or a hidden one of somebody hidden altogether
+        joint = next(n for s in (2, 1) for n in desk.joints if labels[n].state == s)
+        x, y = labels[joint].x_px, labels[joint].y_px
+        review(desk, joint, number)
+        everybody[frame, instance] = wanted(joint, x, y, labels[joint], number)
+        if number % 3 != 1:
+            approved.append((joint, x + 10, y))
+    desk.saved()
+    found = {}
+    for event in stored(studio, folder):
+        mine = found.setdefault((event.person.frame, event.person.instance), [])
+        mine.append(changed(event))
+        assert event.revision == len(mine)
+    assert found.keys() == everybody.keys()
+    for person, events in everybody.items():
+        for got, want in zip(found[person], events, strict=True):
+            assert got == pytest.approx(want, abs=0.001), person
     with closing(open_store(f"sqlite:///{studio.db}")) as store:
-        export_reviewed(store, dataset, out / "coco", form="coco", only="approved")
-    entries = [
-        entry
-        for path in (out / "coco").rglob("*.json")
-        for entry in json.loads(path.read_text()).get("annotations", [])
+        export_reviewed(store, dataset, tmp_path / "coco", form="coco", only="approved")
+    files = [json.loads(path.read_text()) for path in (tmp_path / "coco").rglob("*.json")]
+    hidden = [
+        (name, x, y)
+        for entry in (one for file in files for one in file.get("annotations", ()))
+        for name, x, y, v in zip(desk.joints, *[iter(entry["keypoints"])] * 3, strict=True)
+        if v == 1
     ]
-    names = get_skeleton(dataset.identity.skeleton).joints
-    found = [
-        (round(e["keypoints"][3 * j], 2), round(e["keypoints"][3 * j + 1], 2), name)
-        for e in entries
-        for j, name in enumerate(names)
-        if e["keypoints"][3 * j + 2] == 1
-    ]
-    for person in approved:
-        (_, change) = [c for c in reviewer.decisions[person] if c[0] == "revert"][-1]
-        ((name, (x, y, state, _)),) = change.items()
-        assert state == 1
-        assert any(
-            n == name and abs(a - (x - 0.5)) < 0.02 and abs(b - (y - 0.5)) < 0.02
-            for a, b, n in found
-        ), (person, name, x, y)
+    for name, x, y in approved:
+        place = pytest.approx((x - 0.5, y - 0.5), abs=0.02)
+        assert any(name == n and found == place for n, *found in hidden), (name, x, y)

@@ -8,20 +8,23 @@ import threading
 from contextlib import closing, contextmanager
 
 import pytest
-from conftest import settled
 from playwright.sync_api import expect
-from reviewing import Labels, sit_down, stored
+from reviewing import people_of, sit_down, stored
+from served import settled
+
+from synthstudio.core.skeleton import get_skeleton
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.nightly("servers that are stopped, killed and full; outbox has quick tests"),
 ]
+JOINTS = get_skeleton("coco23").joints  # of studio_set
 CAUSES = {"s": "self", "p": "person", "o": "object"}
 LOST = ["ERR_CONNECTION", "WebSocket", "Failed to", "Cannot send rerun", "Client Error"]
 LOST += ["Client error", "Connection timed out", "server is not responding"]
 
 
-def hammer(desk, joints, *, keys, first=0):
+def hammer(desk, *, keys, first=0):
     """Choose joint after joint and give each a cause that it does not have; return what was said.
 
     Two key presses an edit. `keys`: how many edits.
@@ -31,7 +34,7 @@ def hammer(desk, joints, *, keys, first=0):
         before = desk.reads("joint")
         desk.press("Tab")
         desk.wait(lambda before=before: desk.reads("joint") != before)  # on a busy machine: later
-        key = "so"[(k // len(joints)) % 2]
+        key = "so"[(k // len(JOINTS)) % 2]
         joint = desk.reads("joint")
         desk.press("t", key)  # two edits whatever the joint was: outside, then a cause
         output += [(joint, "truncated"), (joint, CAUSES[key])]
@@ -55,16 +58,16 @@ def check(events, output, *, who="Ada"):
 
 
 @contextmanager
-def stuttering(studio, *, stopped_s=0.8, running_s=0.25):
+def stuttering(studio):
     """Let the server run only now and then."""
     done = threading.Event()
 
     def stutter():
         while not done.is_set():
             studio.process.send_signal(signal.SIGSTOP)
-            done.wait(stopped_s)
+            done.wait(0.8)
             studio.process.send_signal(signal.SIGCONT)
-            done.wait(running_s)
+            done.wait(0.25)
 
     thread = threading.Thread(target=stutter)
     thread.start()
@@ -77,27 +80,22 @@ def stuttering(studio, *, stopped_s=0.8, running_s=0.25):
 
 
 @pytest.fixture
-def joints(studio_set):
-    return Labels(studio_set).joints
-
-
-@pytest.fixture
 def place(studio, studio_set):
     """Return the address of a person nobody has touched, and its item."""
     seen = {(e.person.frame, e.person.instance) for e in stored(studio, studio_set)}
-    frame, instance = next(p for p in Labels(studio_set).people if p not in seen)
+    frame, instance = next(p for p in people_of(studio_set) if p not in seen)
     return f"review?queue=all&frame={frame}&instance={instance}", f"{frame}:{instance}"
 
 
-def test_keys_against_a_slow_server_stay_in_order(studio, studio_set, page, open_as, place, joints):
+def test_keys_against_a_slow_server_stay_in_order(studio, studio_set, page, open_as, place):
     """Twenty quick edits of one person, then four people by keys that wait for no picture."""
     desk = sit_down(open_as, page, studio, place[0])
-    people = Labels(studio_set).people
+    people = people_of(studio_set)
     at = people.index(tuple(map(int, place[1].split(":"))))
     output, standing = [], set()
     with stuttering(studio):
         for k in range(20):
-            output += hammer(desk, joints, keys=1, first=k)
+            output += hammer(desk, keys=1, first=k)
             standing.add(desk.reads("saved"))
         for _ in range(3):
             desk.press("n", "Tab", "t", "s")
@@ -106,11 +104,11 @@ def test_keys_against_a_slow_server_stay_in_order(studio, studio_set, page, open
     desk.saved()
     check(stored(studio, studio_set, person=place[1]), output)
     for frame, instance in people[at + 1 : at + 4]:
-        said = [(joints[0], "truncated"), (joints[0], "self")]
+        said = [(JOINTS[0], "truncated"), (JOINTS[0], "self")]
         check(stored(studio, studio_set, person=f"{frame}:{instance}"), said)
 
 
-def test_two_browsers_on_one_person(studio, studio_set, page, new_page, open_as, place, joints):
+def test_two_browsers_on_one_person(studio, studio_set, page, new_page, open_as, place):
     first = sit_down(open_as, page, studio, place[0], name="Ada")
     second = sit_down(open_as, new_page(), studio, place[0], name="Ben")
     settled(second.page)
@@ -127,42 +125,21 @@ def test_two_browsers_on_one_person(studio, studio_set, page, new_page, open_as,
     assert second.reads("refused") == "0"
     events = stored(studio, studio_set, person=place[1])
     assert [e.who for e in events] == ["Ada", "Ben", "Ben", "Ben"]
-    causes = [e.after["joints"][joints[0]]["cause"] for e in events]
+    causes = [e.after["joints"][JOINTS[0]]["cause"] for e in events]
     assert causes[1:] == ["truncated", "self", "object"]
     first.press("Tab", "s")
     first.wait(lambda: first.reads("refused") == "1")
     first.press("Alt+t")
     first.wait(lambda: first.reads("refused") == "0")
     assert len(stored(studio, studio_set, person=place[1])) == 4
-    row = first.page.locator(f".joint-row[data-joint={joints[0]}]")
+    row = first.page.locator(f".joint-row[data-joint={JOINTS[0]}]")
     expect(row).to_have_attribute("aria-label", re.compile("hidden by object"))  # theirs
 
 
-def test_server_killed_in_mid_edit(studio, studio_set, page, open_as, place, joints, watch):
-    watch.expected += LOST
-    desk = sit_down(open_as, page, studio, place[0])
-    output = hammer(desk, joints, keys=3)
-    studio.kill()
-    output += hammer(desk, joints, keys=3, first=3)
-    assert int(desk.reads("pending")) >= 5
-    desk.wait(lambda: desk.reads("saved") == "offline")
-    desk.wait(lambda: desk.page.get_by_role("dialog").count() == 0 and desk.focused())
-    before = int(desk.reads("pending"))
-    output += hammer(desk, joints, keys=1, first=6)
-    assert int(desk.reads("pending")) > before
-    studio.start()
-    desk.saved()
-    settled(desk.page)
-    desk.wait(lambda: desk.focused())
-    output += hammer(desk, joints, keys=1, first=7)
-    desk.saved()
-    check(stored(studio, studio_set, person=place[1]), output)
-
-
-def test_tab_closed_and_opened_again(studio, studio_set, page, open_as, place, joints):
+def test_tab_closed_and_opened_again(studio, studio_set, page, open_as, place):
     desk = sit_down(open_as, page, studio, place[0])
     studio.process.send_signal(signal.SIGSTOP)
-    output = hammer(desk, joints, keys=4)
+    output = hammer(desk, keys=4)
     assert int(desk.reads("pending")) == 8
     context = page.context
     page.close()
@@ -174,12 +151,13 @@ def test_tab_closed_and_opened_again(studio, studio_set, page, open_as, place, j
     assert again.page.evaluate(kept) == []
 
 
-@pytest.mark.parametrize("how", ["locked", "full"])
-def test_a_database_that_cannot_be_written(start_studio, studio_set, page, open_as, joints, how):
-    """Locked for longer than the server waits; or, as on a full disk, no file may grow."""
+@pytest.mark.parametrize("how", ["locked", "full", "killed"])
+def test_a_server_that_cannot_store(start_studio, studio_set, page, open_as, watch, how):
+    """Locked for longer than it waits; full, as no file may grow; killed and started again."""
+    watch.expected += LOST if how == "killed" else []
     studio = start_studio(studio_set)
     desk = sit_down(open_as, page, studio)
-    item, output = desk.reads("item"), hammer(desk, joints, keys=2)
+    item, output = desk.reads("item"), hammer(desk, keys=2)
     desk.saved()
     page.locator(".ed").evaluate("node => { node.first = true }")
 
@@ -187,12 +165,20 @@ def test_a_database_that_cannot_be_written(start_studio, studio_set, page, open_
         pid, endless = studio.process.pid, resource.RLIM_INFINITY
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, endless))
 
+    said = {"locked": "locked|busy", "full": "disk", "killed": "."}[how]
     with closing(sqlite3.connect(studio.db, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE") if how == "locked" else limit(4096)
-        output += hammer(desk, joints, keys=3, first=2)
-        desk.wait(lambda: re.search("locked|busy" if how == "locked" else "disk", desk.status()))
+        begin = {"locked": lambda: other.execute("BEGIN IMMEDIATE"), "full": lambda: limit(4096)}
+        begin.get(how, studio.kill)()
+        output += hammer(desk, keys=3, first=2)
+        desk.wait(lambda: re.search(said, desk.status()))
         assert desk.reads("pending") == "6"
-        other.execute("ROLLBACK") if how == "locked" else limit(resource.RLIM_INFINITY)
+        if how == "killed":  # keys go to the editor still, where no server answers
+            desk.wait(lambda: desk.reads("saved") == "offline")
+            desk.wait(lambda: page.get_by_role("dialog").count() == 0 and desk.focused())
+            output += hammer(desk, keys=1, first=5)
+            assert desk.reads("pending") == "8"
+        end = {"locked": lambda: other.execute("ROLLBACK"), "killed": studio.start}
+        end.get(how, lambda: limit(resource.RLIM_INFINITY))()
     desk.saved()
     assert page.locator(".ed").evaluate("node => node.first")  # the same editor all the time
     check(stored(studio, studio_set, person=item), output)

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 from imported_photos import import_photos
-from reviewing import EditorApi, Labels
+from reviewing import EditorApi, people_of
 
 from synthstudio.api.exchange import import_photos as import_unlabelled
 from synthstudio.api.review import import_predictions
+from synthstudio.core.errors import Refused
 from synthstudio.core.images import encode_jpeg
 from synthstudio.review import history
 from synthstudio.review.reviewed import reviewed as as_reviewed
@@ -65,18 +66,16 @@ def test_the_editor_stays_while_the_database_does_not_answer(pages, monkeypatch)
     for broken in ("session", "reading"):
         pages.shown.clear()
         with monkeypatch.context() as patch:
-            patch.setattr(Store, broken, lambda *_: (_ for _ in ()).throw(refused_busy()))
+            patch.setattr(Store, broken, busy)
             app.run()
         assert given(pages) == before
 
 
-def refused_busy():
-    from synthstudio.core.errors import Refused
-
-    return Refused("the database is locked", reason="busy")
+def busy(*_, **__):
+    raise Refused("the database is locked", reason="busy")
 
 
-def test_an_edit_and_a_decision_are_stored_and_told(api):
+def test_an_edit_and_a_decision_are_stored_and_told(api, monkeypatch):
     opened = api.open()
     assert opened["can"] == {"edit": True, "masks": True} and not opened["clips"]
     assert opened["progress"] == {"done": 0, "total": 24, "nobody": 0}
@@ -92,20 +91,14 @@ def test_an_edit_and_a_decision_are_stored_and_told(api):
     assert one["state"]["joints"] == {"nose": [7.5, 8.5, 1, "person", "human"]}
     (same,) = [i["state"] for i in api.window(0).json()["items"] if i["id"] == item]
     assert same == one["state"]
-    todo = api.open(todo=True)
-    assert todo["queue"]["total"] == 23
-
-
-def test_edits_are_acknowledged_though_people_cannot_be_read(api, monkeypatch):
-    item = shown(api.open())
-    with monkeypatch.context() as patch:
-        patch.setattr(window, "items", lambda *_, **__: (_ for _ in ()).throw(refused_busy()))
-        answer = api.edit(item, seq=1, **NOSE)
+    assert api.open(todo=True)["queue"]["total"] == 23
+    monkeypatch.setattr(window, "items", busy)  # acknowledged though people cannot be read
+    answer = api.edit("11:1", seq=3, **NOSE)
     assert answer["done"] and answer["items"] == []
 
 
 def test_the_window_follows_and_ends(api, pages):
-    people = Labels(pages.ctx.settings.datasets[0]).people
+    people = people_of(pages.ctx.settings.datasets[0])
     assert api.open()["queue"]["total"] == len(people)
     for at in (0, 12, 23, 500):
         start, stop = window.span(at, 24)
@@ -128,7 +121,7 @@ def test_a_link_leads_to_a_person_and_the_history_says_who_did_what(api):
     api.edit("0:1", seq=1, **NOSE)
     api.edit("0:1", seq=2, revision=1, kind="comment", text="<i>look</i>")
     rows = api.http.get(f"/sets/{api.set}/people/0/1/events").json()["events"]
-    assert {row["who"] for row in rows} == {"Ada"} and len(rows) == 2
+    assert [row["who"] for row in rows] == ["Ada"] * 2
     assert any("<i>look</i>" in row["what"] for row in rows)
 
 
@@ -236,12 +229,3 @@ def test_photos_without_people_are_on_every_page(open_pages, tmp_path):
     frames = {"frames": 3, "frames_left": 2}
     assert told["progress"] == {"done": 0, "total": 1, "nobody": 1} | frames
     assert "2 of 3 frames left · 1 to review · 1 frame without people" in pages.words(pages.open())
-
-
-def test_the_sidebar_is_folded_in_review_alone(pages, monkeypatch):
-    said = []
-    monkeypatch.setattr("streamlit.set_page_config", lambda **more: said.append(more))
-    for name in ("home", "review", "gallery"):
-        pages.open(name)
-    states = [one["initial_sidebar_state"] for one in said]
-    assert "collapsed" in states and states[-1] == states[0] == "auto"

@@ -1,12 +1,10 @@
 """What the editor does for a team: leases that last, second reviews that stay blind, counts."""
 
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from reviewing import reviewed
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import history
@@ -26,18 +24,6 @@ ADA, BEN = User(name="Ada", role="reviewer"), User(name="Ben", role="reviewer")
 LEA = User(name="Lea", role="lead")
 ADMIN = User(name="Root", role="admin")
 NOSE = {"kind": "edit", "joints": {"nose": [7.5, 8.5, 1, "person"]}}
-
-
-@pytest.fixture
-def review(tmp_path, studio_set):
-    with closing((found := reviewed(tmp_path / "review.db", studio_set)).store):
-        yield found
-
-
-@pytest.fixture
-def sticks(tmp_path, small_photo_set):
-    with closing((found := reviewed(tmp_path / "review.db", small_photo_set)).store):
-        yield found
 
 
 # ---- leases

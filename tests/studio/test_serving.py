@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from attackers import NAME, request, run_apart
-from conftest import ROOT, free_port
+from served import ROOT, free_port
 from waiting import wait_for
 
 from synthstudio.core.errors import StudioError

@@ -8,11 +8,11 @@ from urllib.parse import parse_qs, urlencode
 
 import pytest
 from attackers import NAME, Browser, log_of, on_a_port
-from conftest import free_port, settled
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 from playwright.sync_api import expect
 from reviewing import eventually
+from served import free_port, settled
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route

@@ -45,9 +45,8 @@ def test_one_is_made_by_mouse_and_by_keys(page, tmp_path):
         return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
     joints = figure.locator("g[data-joint]")
-    for k, (x, y) in enumerate(((0.5, 0.2), (0.3, 0.6), (0.7, 0.6))):
-        box = figure.bounding_box()
-        figure.click(position={"x": x * box["width"], "y": y * box["height"]})
+    for k, place in enumerate(((0.5, 0.2), (0.3, 0.6), (0.7, 0.6))):
+        page.mouse.click(*at(*place))
         joints.nth(k).wait_for(state="attached")
     for k, name in enumerate(("wrist", "left tip", "right tip")):
         field = page.get_by_label(f"Name of joint {k + 1}")
@@ -129,18 +128,19 @@ def test_files_are_kept_apart(tmp_path):
     def made(name, *joints):
         return own_skeleton({"name": name, "joints": list(joints)})
 
-    assert skeletons.save(tmp_path, made("a", "x"), opened="", used=())
-    assert not skeletons.save(tmp_path, made("a", "x"), opened="", used=())
+    first, changed, last = made("a", "x"), made("a", "y"), made("a", "z")
+    opened = skeletons.digest(first)
+    assert skeletons.save(tmp_path, first, opened="", used=())
+    assert not skeletons.save(tmp_path, first, opened="", used=())
     with pytest.raises(StudioError, match="another skeleton of this name"):
-        skeletons.save(tmp_path, made("a", "y"), opened="", used=())
-    assert skeletons.save(
-        tmp_path, made("a", "y"), opened=skeletons.digest(made("a", "x")), used=()
-    )
-    with pytest.raises(StudioError, match="somebody saved it since"):
-        skeletons.save(tmp_path, made("a", "z"), opened=skeletons.digest(made("a", "x")), used=())
-    with pytest.raises(StudioError, match="data sets use"):
-        skeletons.save(tmp_path, made("a", "z"), opened="a", used=[made("a", "y")])
-    with pytest.raises(StudioError, match="the package has"):
-        skeletons.save(tmp_path, made("coco17", "z"), opened="", used=())
+        skeletons.save(tmp_path, changed, opened="", used=())
+    assert skeletons.save(tmp_path, changed, opened=opened, used=())
+    for one, wrong, used, why in (
+        (last, opened, [], "somebody saved it since"),
+        (last, "a", [changed], "data sets use"),
+        (made("coco17", "z"), "", [], "the package has"),
+    ):
+        with pytest.raises(StudioError, match=why):
+            skeletons.save(tmp_path, one, opened=wrong, used=used)
     (tmp_path / "skeletons" / "bad.yaml").write_text("[", "utf-8")
     assert skeletons.stored(tmp_path).keys() == {"a"}

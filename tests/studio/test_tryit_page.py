@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import settled
 from PIL import Image
+from served import settled
 from test_pages_a11y import violations
 
 import synthstudio as ss
