@@ -73,6 +73,20 @@ def list_lengths(column: pa.ListArray | pa.ChunkedArray) -> NDArray[np.int64]:
     return np.where(is_known(array), lengths, -1).astype(np.int64)
 
 
+def number_lists(column: pa.ListArray | pa.ChunkedArray, each: int) -> NDArray[np.float64]:
+    """(N, each) a column of lists of numbers; NaN for null and for lists of another length."""
+    array = one_array(column)
+    lengths = list_lengths(array)
+    values = as_numbers(array.flatten())
+    fits = lengths == each
+    if fits.all():
+        return values.reshape(-1, each)
+    out = np.full((len(array), each), np.nan)
+    starts = np.cumsum(np.maximum(lengths, 0)) - np.maximum(lengths, 0)
+    out[fits] = values[starts[fits, None] + np.arange(each)]
+    return out
+
+
 def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """A column in one piece."""
     if not isinstance(column, pa.ChunkedArray):

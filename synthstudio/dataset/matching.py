@@ -25,6 +25,7 @@ from synthstudio.dataset.arrays import (
     as_numbers,
     as_numpy,
     is_known,
+    number_lists,
     one_array,
     word_codes,
 )
@@ -291,10 +292,7 @@ class Batch:
     def optional(self, name: str, each: int) -> F64:
         """(P, each) lists of numbers of a column of frames or people, NaN where it is null."""
         table = self.table if name in self.table.column_names else self.frames
-        column = one_array(table[name])
-        out = np.full((len(column), each), np.nan)
-        out[is_known(column)] = as_numpy(column.flatten()).reshape(-1, each)
-        return out
+        return number_lists(table[name], each)
 
 
 def _fields(query: Query) -> list[Field]:

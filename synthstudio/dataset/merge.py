@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,6 @@ from synthstudio.dataset.manifest import (
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import (
     SHARD_NAME,
-    ShardEntry,
     StagedShard,
     new_temporary,
     seal,
@@ -139,19 +137,15 @@ def _copy_shard(session: Session, part: Dataset, shard: int) -> StagedShard:
         except BaseException:
             remove(temporary)
             raise
-    _check_same(staged.entry, entry, source)
-    return staged
-
-
-def _check_same(made: ShardEntry, had: ShardEntry, source: Path) -> None:
-    if made != had:
+    if staged.entry != entry:
         raise DatasetError(
             "the shard changed since its part was finished",
             where=str(source),
-            expected=had.sha256,
-            got=made.sha256,
+            expected=entry.sha256,
+            got=staged.entry.sha256,
             then="Run that part again with --resume, then merge again.",
         )
+    return staged
 
 
 def merge_sets(
@@ -174,7 +168,7 @@ def merge_sets(
     `drop_doubled` the later one is left out).
     """
     _check_sets(sources)
-    kept = [_kept(sources, drop_doubled, number) for number in range(len(sources))]
+    kept = list(_doubled(sources, drop_doubled))
     runs = [run_name(source.identity) for source in sources]
     first = sources[0].identity
     ledger = {row.sha256 + row.name: row for source in sources for row in source.identity.assets}
@@ -218,30 +212,25 @@ def _check_sets(sources: Sequence[Dataset]) -> None:
             )
 
 
-def _kept(sources: Sequence[Dataset], drop_doubled: bool, number: int) -> set[int]:
-    """Return the frames of a source whose picture an earlier source has too."""
+def _doubled(sources: Sequence[Dataset], drop_doubled: bool) -> Iterator[set[int]]:
+    """Yield the frames of each source whose picture an earlier source has too."""
     seen: set[bytes] = set()
-    for earlier in sources[:number]:
-        seen.update(_digests(earlier))
-    doubled = {
-        row["index"]
-        for row in sources[number].iter_frames(["index", "image_sha256"])
-        if row["image_sha256"] and bytes.fromhex(row["image_sha256"])[:12] in seen
-    }
-    if doubled and not drop_doubled:
-        raise DatasetError(
-            "these sets share pictures",
-            where=f"{sources[number].place}",
-            got=f"{len(doubled)} frames, such as {min(doubled)}, are in an earlier set",
-            then="Leave the later ones out with --drop-doubled.",
-        )
-    return doubled
-
-
-def _digests(source: Dataset) -> Iterator[bytes]:
-    for row in source.iter_frames(["image_sha256"]):
-        if row["image_sha256"]:
-            yield bytes.fromhex(row["image_sha256"])[:12]
+    for source in sources:
+        own = {
+            row["index"]: bytes.fromhex(row["image_sha256"])[:12]
+            for row in source.iter_frames(["index", "image_sha256"])
+            if row["image_sha256"]
+        }
+        doubled = {index for index, digest in own.items() if digest in seen}
+        if doubled and not drop_doubled:
+            raise DatasetError(
+                "these sets share pictures",
+                where=f"{source.place}",
+                got=f"{len(doubled)} frames, such as {min(doubled)}, are in an earlier set",
+                then="Leave the later ones out with --drop-doubled.",
+            )
+        seen.update(own.values())
+        yield doubled
 
 
 def _all_chunks(

@@ -14,6 +14,7 @@ state of an unlabelled joint) matches neither a test nor its negation, as in SQL
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -382,34 +383,23 @@ class _Parser:
         return Not(item=test) if how == "no" else test
 
     def _joint_test(self, joints: tuple[int, ...], minimum: int) -> JointTest:
+        test = functools.partial(JointTest, joints=joints, minimum=minimum)
         token = self.now
         word = token.text.lower() if token.kind == "word" else ""
         follows = self.tokens[min(self.place + 1, len(self.tokens) - 1)].text.lower()
         if word in SHARES and follows == "share":
             self.place += 2
             number = Field(column="shares", means="a share")
-            return JointTest(
-                joints=joints,
-                minimum=minimum,
-                kind="share",
-                what=word,
-                compare=self._compare(number),
-            )
+            return test(kind="share", what=word, compare=self._compare(number))
         self.place += 1
         if word == "cause":
             causes = Field(column="cause", kind="text", means="a cause", values=CAUSES)
-            return JointTest(
-                joints=joints,
-                minimum=minimum,
-                kind="cause",
-                what="cause",
-                compare=self._compare(causes),
-            )
+            return test(kind="cause", what="cause", compare=self._compare(causes))
         if word == "hidden" and self.take("by"):
             by = Compare(op="=", values=(self.need(*HIDDEN_CAUSES),))
-            return JointTest(joints=joints, minimum=minimum, kind="cause", what="cause", compare=by)
+            return test(kind="cause", what="cause", compare=by)
         if word in STATES:
-            return JointTest(joints=joints, minimum=minimum, kind="state", what=word)
+            return test(kind="state", what=word)
         self.place -= 1
         known = (*STATES, "hidden by", "cause", *(f"{share} share" for share in SHARES))
         self.fail(token, "says nothing of a joint", known)

@@ -27,7 +27,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import FrameSpec, from_json
 from synthstudio.dataset.arrays import READ_ERRORS, as_numpy
 from synthstudio.dataset.durable import damaged, read_json
-from synthstudio.dataset.manifest import INDEX_NAME, Identity, read_identity
+from synthstudio.dataset.manifest import INDEX_NAME, MIXED_NAME, Identity, read_identity
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,
@@ -49,7 +49,7 @@ from synthstudio.dataset.shards import (
     verify_shard,
 )
 from synthstudio.dataset.source import open_source
-from synthstudio.dataset.writer import Part, read_mixed
+from synthstudio.dataset.writer import Part
 
 Kind = Literal["frames", "instances"]
 _FILES: dict[Kind, str] = {"frames": FRAMES_NAME, "instances": INSTANCES_NAME}
@@ -120,7 +120,8 @@ class Dataset:
     @property
     def mixed(self) -> list[dict[str, Any]]:
         """Return the notes of shards made under another identity; empty for most data sets."""
-        return read_mixed(self.folder)
+        path = self.folder / MIXED_NAME
+        return list(read_json(path)["mixed"]) if path.is_file() else []
 
     @cached_property
     def entries(self) -> tuple[ShardEntry, ...]:

@@ -22,7 +22,7 @@ from synthstudio.core.people import Occluders, People, as_column, pairs_by_joint
 from synthstudio.core.places import Place
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import ClipSpec, FrameSpec, to_json
-from synthstudio.dataset.arrays import as_numpy, is_known, list_lengths, one_array
+from synthstudio.dataset.arrays import as_numpy, is_known, list_lengths, number_lists, one_array
 from synthstudio.dataset.durable import damaged
 
 Row = dict[str, Any]
@@ -291,12 +291,8 @@ def _column(table: pa.Table | pa.RecordBatch, label: Label, joints: int) -> Any:
         if column.null_count and label.memory.startswith("int"):
             values = np.where(np.isnan(values), -1, values)
         return values.astype(label.memory, copy=False)
-    shape, values = (len(column), *label.size(joints)), as_numpy(column.flatten())
-    if not column.null_count:
-        return values.reshape(shape)
-    out = np.full((len(column), each), np.nan, np.float64)
-    out[is_known(column)] = values.reshape(-1, each)
-    return out.reshape(shape)
+    values = number_lists(column, each) if column.null_count else as_numpy(column.flatten())
+    return values.reshape(len(column), *label.size(joints))
 
 
 def _check_lengths(

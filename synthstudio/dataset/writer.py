@@ -16,7 +16,7 @@ from typing import Any
 from synthstudio.core.errors import DatasetError, SynthStudioError, WorkerError
 from synthstudio.core.places import Place
 from synthstudio.dataset.destination import Destination, destination_of
-from synthstudio.dataset.durable import canonical_json, parse_json, read_json
+from synthstudio.dataset.durable import canonical_json, parse_json
 from synthstudio.dataset.manifest import (
     INDEX_NAME,
     MANIFEST_NAME,
@@ -196,12 +196,6 @@ def is_unfinished(place: Place) -> bool:
 def shards_of(identity: Identity, part: Part | None) -> range:
     """Return the shards that a run, or a part of it, makes."""
     return range(identity.shards) if part is None else range(part[0] - 1, identity.shards, part[1])
-
-
-def read_mixed(folder: Path) -> list[dict[str, Any]]:
-    """Return the notes of runs that went on under another identity; empty for most sets."""
-    path = folder / MIXED_NAME
-    return list(read_json(path)["mixed"]) if path.is_file() else []
 
 
 def _index_row(entry: ShardEntry) -> dict[str, Any]:

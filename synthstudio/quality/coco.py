@@ -22,6 +22,9 @@ from synthstudio.quality.subject import FAR, HALF_PX, digest, is_number, subject
 
 _AGREE_PX = 0.01
 _TOGETHER = 256
+At = dict[str, Any]
+"""What a finding is in: fields of Finding by name."""
+_CATEGORIES: At = {"where": "categories"}
 _NUMBERS = ("keypoints", "bbox", "area", "segmentation", "amodal_bbox", "keypoints_all")
 
 
@@ -62,41 +65,39 @@ class CocoChecker:
             number = key_of(entry, "id")
             if number is None or number in self.categories:
                 problem = "a category without id" if number is None else "two categories of one id"
-                yield _schema("categories", f"{problem}: {str(entry)[:60]}")
+                what = f"{problem}: {str(entry)[:60]}"
+                yield Finding(kind="schema", what=what, **_CATEGORIES)
                 continue
             self.categories.add(number)
             names = entry.get("keypoints")
             if not names:
                 continue
-            where = f"category {number}"
+            at: At = {"where": f"category {number}"}
             if not are_joint_names(names):
-                yield _schema(where, "keypoints is not a list of names")
+                yield Finding(kind="schema", what="keypoints is not a list of names", **at)
                 continue
             self.skeletons[number] = skeleton_of(names)
-            yield from _names_and_limbs(names, entry.get("skeleton") or [], where)
+            yield from _names_and_limbs(names, entry.get("skeleton") or [], at)
             try:
-                readable = category_skeleton(entry, where=where) is not None or readable
+                readable = category_skeleton(entry, where=at["where"]) is not None or readable
             except FormatError as error:
-                yield _schema(where, error.what)
+                yield Finding(kind="schema", what=error.what, **at)
         if not self.skeletons:
-            yield Finding(
-                kind="no_keypoint_category", where="categories", what="none has keypoints"
-            )
+            yield Finding(kind="no_keypoint_category", what="none has keypoints", **_CATEGORIES)
         elif not readable:
             what = "none is known: import takes the file with --skeleton (synthstudio skeleton)"
-            yield Finding(kind="unknown_skeleton", where="categories", what=what)
+            yield Finding(kind="unknown_skeleton", what=what, **_CATEGORIES)
 
     def check_image(self, image: Any) -> Iterator[Finding]:
         """Note an image and yield what is wrong with its entry."""
         number = key_of(image, "id")
         if number is None:
-            yield _schema("images", f"an image without id: {str(image)[:60]}")
+            what = f"an image without id: {str(image)[:60]}"
+            yield Finding(kind="schema", where="images", what=what)
             return
-        where = f"image {number}"
+        at: At = {"where": f"image {number}", "image": number}
         if number in self.sizes:
-            yield Finding(
-                kind="duplicate_id", where=where, what="this id is used before", image=number
-            )
+            yield Finding(kind="duplicate_id", what="this id is used before", **at)
             return
         self.sizes[number] = (0, 0)
         try:
@@ -106,12 +107,12 @@ class CocoChecker:
             if row["K"] is not None or image.get("distortion"):
                 self.cameras[number] = _camera(image)
         except (FormatError, AssetError) as error:
-            yield _schema(where, error.what, image=number)
+            yield Finding(kind="schema", what=error.what, **at)
         name = image.get("file_name")
         if not isinstance(name, str) or not name:
-            yield _schema(where, f"file_name is {name!r}"[:200], image=number)
+            yield Finding(kind="schema", what=f"file_name is {name!r}"[:200], **at)
         elif digest(name) in self.files:
-            yield Finding(kind="duplicate_image", where=where, what=name, image=number)
+            yield Finding(kind="duplicate_image", what=name, **at)
         else:
             self.files.add(digest(name))
 
@@ -119,49 +120,39 @@ class CocoChecker:
         """Yield what is wrong with an annotation; `last_mask` is its mask, if that is sound."""
         self.last_mask = None
         if not isinstance(entry, Mapping):
-            yield _schema("annotations", f"no object: {str(entry)[:60]}")
+            what = f"no object: {str(entry)[:60]}"
+            yield Finding(kind="schema", where="annotations", what=what)
             return
         number = key_of(entry, "id")
-        where = f"annotation {number}"
         image_id, category = key_of(entry, "image_id"), key_of(entry, "category_id")
-        at: dict[str, Any] = {"image": image_id, "person": number}
+        at: At = {"where": f"annotation {number}", "image": image_id, "person": number}
         if number is None:
-            yield _schema(where, "no id", **at)
+            yield Finding(kind="schema", what="no id", **at)
         elif number in self.seen:
-            yield Finding(kind="duplicate_id", where=where, what="this id is used before", **at)
+            yield Finding(kind="duplicate_id", what="this id is used before", **at)
         else:
             self.seen.add(number)
         if image_id is None or image_id not in self.sizes:
-            yield Finding(
-                kind="orphan_annotation", where=where, what=f"no image {image_id!r}"[:200], **at
-            )
+            yield Finding(kind="orphan_annotation", what=f"no image {image_id!r}"[:200], **at)
             return
         known = category in self.categories
         if not known or ("keypoints" in entry and category not in self.skeletons):
             problem = "has no keypoints" if known else "does not exist"
-            yield Finding(
-                kind="category_mismatch", where=where, what=f"category {category!r} {problem}", **at
-            )
+            yield Finding(kind="category_mismatch", what=f"category {category!r} {problem}", **at)
         if entry.get("iscrowd") or not all(self.sizes[image_id]):
             return
         skeleton = self.skeletons.get(category) if category is not None else None
         self.people += "keypoints" in entry or skeleton is not None
-        found = [*self._numbers(entry, where, at), *self._mask(entry, where, at)]
+        found = [*_numbers(entry, at), *self._mask(entry, at)]
         if skeleton is not None and entry.get("keypoints"):
-            found += self._keypoints(entry, skeleton, where, at)
+            found += _keypoints(entry, skeleton, at)
         yield from found
         if skeleton is not None:
             broken = any(each.severity == "error" for each in found)
-            yield from self._as_imported(entry, skeleton, where, at, broken=broken)
+            yield from self._as_imported(entry, skeleton, at, broken=broken)
 
     def _as_imported(
-        self,
-        entry: Mapping[str, Any],
-        skeleton: Skeleton,
-        where: str,
-        at: Mapping[str, Any],
-        *,
-        broken: bool,
+        self, entry: Mapping[str, Any], skeleton: Skeleton, at: At, *, broken: bool
     ) -> Iterator[Finding]:
         """What an import would say of an entry; what it takes is checked as a row of people.
 
@@ -174,13 +165,12 @@ class CocoChecker:
             row = instance_row(entry, frame, 1, len(skeleton.joints))
         except FormatError as error:
             if not broken:
-                yield _schema(where, error.what, **at)
+                yield Finding(kind="schema", what=error.what, **at)
             return
         mark = digest(at["image"], row["instance"])
         if INSTANCE in entry and mark in self.numbers and not broken:
-            yield _schema(
-                where, f"two people of an image have the {INSTANCE} {row['instance']}", **at
-            )
+            what = f"two people of an image have the {INSTANCE} {row['instance']}"
+            yield Finding(kind="schema", what=what, **at)
         self.numbers.add(mark)
         if entry.get("keypoints"):
             self.waiting.append((skeleton, frame, row, (at["image"], at["person"])))
@@ -203,17 +193,7 @@ class CocoChecker:
                     yield finding_of(subjects, n, "twins", f"the same as annotation {first}")
         self.waiting.clear()
 
-    def _numbers(self, entry: Mapping[str, Any], where: str, at: Mapping[str, Any]) -> Any:
-        bad = [name for name in _NUMBERS if not _finite(entry.get(name))]
-        for name in bad:
-            yield Finding(kind="not_finite", where=where, what=f"in {name}", **at)
-        box = entry.get("bbox")
-        if box is None:
-            return
-        if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
-            yield _schema(where, f"bbox is {str(box)[:60]}", **at)
-
-    def _mask(self, entry: Mapping[str, Any], where: str, at: Mapping[str, Any]) -> Any:
+    def _mask(self, entry: Mapping[str, Any], at: At) -> Iterator[Finding]:
         found = entry.get("segmentation")
         if not found:
             return
@@ -223,36 +203,35 @@ class CocoChecker:
         except ValueError as error:
             own = found.get("size") if isinstance(found, Mapping) else None
             kind = "mask_broken" if own is None or own == [height, width] else "mask_size"
-            yield Finding(kind=kind, where=where, what=str(error), **at)
+            yield Finding(kind=kind, what=str(error), **at)
             return
         if (mask.height, mask.width) != (height, width):
-            yield Finding(
-                kind="mask_size",
-                where=where,
-                what=f"{mask.width} x {mask.height}, image {width} x {height}",
-                **at,
-            )
+            what = f"{mask.width} x {mask.height}, image {width} x {height}"
+            yield Finding(kind="mask_size", what=what, **at)
             return
         self.last_mask = mask
         for kind, what in mask_problems(mask, entry.get("bbox"), entry.get("area")):
-            yield Finding(kind=kind, where=where, what=what, **at)
+            yield Finding(kind=kind, what=what, **at)
 
-    def _keypoints(
-        self, entry: Mapping[str, Any], skeleton: Skeleton, where: str, at: Mapping[str, Any]
-    ) -> Iterator[Finding]:
-        flat, joints = entry["keypoints"], len(skeleton.joints)
-        if not isinstance(flat, list) or not all(map(is_number, flat)):
-            yield _schema(where, "keypoints is not a list of numbers", **at)
-            return
-        if len(flat) != 3 * joints:
-            yield Finding(
-                kind="keypoint_count",
-                where=where,
-                what=f"{len(flat)} numbers for {joints} joints, which need {3 * joints}",
-                **at,
-            )
-            return
-        yield from _visibility(entry, skeleton, where, at)
+
+def _numbers(entry: Mapping[str, Any], at: At) -> Iterator[Finding]:
+    for name in (name for name in _NUMBERS if not _finite(entry.get(name))):
+        yield Finding(kind="not_finite", what=f"in {name}", **at)
+    box = entry.get("bbox")
+    if box is not None and not (isinstance(box, list) and len(box) == 4 and _are_numbers(box)):
+        yield Finding(kind="schema", what=f"bbox is {str(box)[:60]}", **at)
+
+
+def _keypoints(entry: Mapping[str, Any], skeleton: Skeleton, at: At) -> Iterator[Finding]:
+    flat, joints = entry["keypoints"], len(skeleton.joints)
+    if not isinstance(flat, list) or not _are_numbers(flat):
+        yield Finding(kind="schema", what="keypoints is not a list of numbers", **at)
+    elif len(flat) != 3 * joints:
+        what = f"{len(flat)} numbers for {joints} joints, which need {3 * joints}"
+        yield Finding(kind="keypoint_count", what=what, **at)
+    else:
+        yield from _visibility(entry, skeleton, at)
+        yield from _against_all(entry, skeleton, at)
 
 
 def _camera(image: Mapping[str, Any]) -> Row:
@@ -267,16 +246,16 @@ def _camera(image: Mapping[str, Any]) -> Row:
         return {}
 
 
-def _names_and_limbs(names: list[str], edges: Any, where: str) -> Iterator[Finding]:
+def _names_and_limbs(names: list[str], edges: Any, at: At) -> Iterator[Finding]:
     if len(set(names)) != len(names):
-        yield Finding(kind="category_keypoints", where=where, what="two keypoints of one name")
+        yield Finding(kind="category_keypoints", what="two keypoints of one name", **at)
     if not isinstance(edges, list):
-        yield _schema(where, "skeleton is not a list")
+        yield Finding(kind="schema", what="skeleton is not a list", **at)
         return
     flat = [j for edge in edges for j in (edge if isinstance(edge, list) else [edge])]
     if not all(isinstance(j, int) and 1 <= j <= len(names) for j in flat):
         what = f"its skeleton names joints outside 1 to {len(names)}"
-        yield Finding(kind="category_keypoints", where=where, what=what)
+        yield Finding(kind="category_keypoints", what=what, **at)
 
 
 def _pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
@@ -306,33 +285,23 @@ def skeleton_of(names: Sequence[str]) -> Skeleton:
     )
 
 
-def _visibility(
-    entry: Mapping[str, Any], skeleton: Skeleton, where: str, at: Mapping[str, Any]
-) -> Iterator[Finding]:
+def _visibility(entry: Mapping[str, Any], skeleton: Skeleton, at: At) -> Iterator[Finding]:
     flat = entry["keypoints"]
     seen = flat[2::3]
     for j, v in enumerate(seen):
-        name = skeleton.joints[j]
+        name, (x, y) = skeleton.joints[j], flat[3 * j : 3 * j + 2]
         if v not in (0, 1, 2):
-            yield Finding(kind="bad_visibility", where=where, what=f"{name} v={v}", joint=j, **at)
-        elif v == 0 and (flat[3 * j] != 0 or flat[3 * j + 1] != 0):
-            yield Finding(
-                kind="coordinates_without_v",
-                where=where,
-                joint=j,
-                what=f"{name} at ({flat[3 * j]:g}, {flat[3 * j + 1]:g})",
-                **at,
-            )
+            yield Finding(kind="bad_visibility", what=f"{name} v={v}", joint=j, **at)
+        elif v == 0 and (x != 0 or y != 0):
+            what = f"{name} at ({x:g}, {y:g})"
+            yield Finding(kind="coordinates_without_v", what=what, joint=j, **at)
     stated = entry.get("num_keypoints")
     count = sum(v in (1, 2) for v in seen)
     if stated is not None and stated != count:
-        yield Finding(kind="num_keypoints", where=where, what=f"{stated}, counted {count}", **at)
-    yield from _against_all(entry, skeleton, where, at)
+        yield Finding(kind="num_keypoints", what=f"{stated}, counted {count}", **at)
 
 
-def _against_all(
-    entry: Mapping[str, Any], skeleton: Skeleton, where: str, at: Mapping[str, Any]
-) -> Iterator[Finding]:
+def _against_all(entry: Mapping[str, Any], skeleton: Skeleton, at: At) -> Iterator[Finding]:
     """Hold `keypoints` against the fuller arrays of our own export, where there are some."""
     joints = len(skeleton.joints)
     full, state = entry.get("keypoints_all"), entry.get("state")
@@ -343,7 +312,7 @@ def _against_all(
     if not all(v is None or is_number(v) for p in full for v in p):
         return
     flat = np.array(entry["keypoints"], np.float64).reshape(joints, 3)
-    there = np.array([[np.nan if v is None else v for v in p] for p in full], np.float64) - HALF_PX
+    there = np.array(full, np.float64) - HALF_PX
     known = flat[:, 2] > 0
     error = np.where(known[:, None], np.abs(flat[:, :2] - there), 0.0).max(axis=1)
     if (error > _AGREE_PX).any():
@@ -351,32 +320,22 @@ def _against_all(
         other = np.abs(flat[:, :2] - there[flip]).max(axis=1)
         sided = known & (flip != np.arange(joints))
         if sided.any() and (other[sided] <= _AGREE_PX).all():
-            yield Finding(
-                kind="swapped",
-                where=where,
-                what="left keypoints are the right ones of keypoints_all",
-                **at,
-            )
+            what = "left keypoints are the right ones of keypoints_all"
+            yield Finding(kind="swapped", what=what, **at)
         else:
             j = int(np.argmax(error))
-            yield Finding(
-                kind="fields_disagree",
-                where=where,
-                joint=j,
-                what=f"{skeleton.joints[j]} is {error[j]:.1f} px from keypoints_all",
-                **at,
-            )
+            what = f"{skeleton.joints[j]} is {error[j]:.1f} px from keypoints_all"
+            yield Finding(kind="fields_disagree", what=what, joint=j, **at)
     if isinstance(state, list) and len(state) == joints and all(map(_is_state, state)):
         for j, (v, s) in enumerate(zip(flat[:, 2], state, strict=True)):
             if v != s and (v or s is not None):
-                yield Finding(
-                    kind="fields_disagree",
-                    where=where,
-                    joint=j,
-                    what=f"{skeleton.joints[j]} has v={v:g} and state {s}",
-                    **at,
-                )
+                what = f"{skeleton.joints[j]} has v={v:g} and state {s}"
+                yield Finding(kind="fields_disagree", what=what, joint=j, **at)
                 return
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    return all(map(is_number, values))
 
 
 def _is_state(value: Any) -> bool:
@@ -389,7 +348,3 @@ def _finite(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(_finite, value))
     return True
-
-
-def _schema(where: str, what: str, **at: Any) -> Finding:
-    return Finding(kind="schema", where=where, what=what, **at)

@@ -24,7 +24,14 @@ from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.scene import F64, I32
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.arrays import OTHER, as_numpy, is_known, one_array, word_codes
+from synthstudio.dataset.arrays import (
+    OTHER,
+    as_numpy,
+    is_known,
+    number_lists,
+    one_array,
+    word_codes,
+)
 from synthstudio.dataset.derive import aligned
 from synthstudio.dataset.matching import camera_places, view_codes
 from synthstudio.dataset.reader import Dataset
@@ -295,7 +302,8 @@ def coverage(dataset: Dataset, *, on_progress: OnProgress | None = None) -> Cove
         person_columns=PERSON_COLUMNS,
     ):
         frames = {name: one_array(chunk.frames[name]) for name in chunk.frames.column_names}
-        cameras_m, groups = _cameras_m(frames["world_to_camera"]), _group_numbers(frames)
+        cameras_m = camera_places(number_lists(frames["world_to_camera"], 16))
+        groups = _group_numbers(frames)
         own = chunk.owners
         for batch in chunk.people.combine_chunks().to_batches():
             found.add(batch, cameras_m[own], groups[own])
@@ -303,13 +311,6 @@ def coverage(dataset: Dataset, *, on_progress: OnProgress | None = None) -> Cove
         report(done)
     found.frames = dataset.frames
     return found
-
-
-def _cameras_m(column: pa.Array) -> F64:
-    """Return (F, 3) camera centres of 4x4 `world_to_camera`; NaN where there is none."""
-    matrices = np.full((len(column), 16), np.nan)
-    matrices[~_nulls(column)] = as_numpy(column.flatten()).reshape(-1, 16)
-    return camera_places(matrices)
 
 
 def _group_numbers(frames: Mapping[str, pa.Array]) -> I64:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,29 +69,28 @@ def _of_axis(found: Coverage, axis: str, at_least: float | None) -> list[Gap]:
     here = counts[places]
     expected = np.full(here.shape, here.sum() / max(1, here.size))
     several = len(found.skeleton.joints) if axis == "cause" else 1
-    return [
-        Gap(
-            axes=(axis,),
-            names=(found.labels[axis][places[k]],),
-            count=int(here[k]),
-            expected=float(expected[k]),
-        )
-        for (k,) in np.argwhere(_is_gap(here, expected, several, at_least))
-    ]
+    names = [[found.labels[axis][k] for k in places]]
+    return _listed((axis,), names, here, expected, _is_gap(here, expected, several, at_least))
 
 
 def _of_pair(found: Coverage, pair: tuple[str, str], at_least: float | None) -> list[Gap]:
     here, names = _table(found, pair)
     down, across = here.sum(axis=1), here.sum(axis=0)
     expected = np.outer(down, across) / max(1, here.sum())
+    return _listed(pair, names, here, expected, _is_gap(here, expected, 1, at_least))
+
+
+def _listed(
+    axes: tuple[str, ...], names: Sequence[Sequence[str]], here: I64, expected: F64, which: B
+) -> list[Gap]:
     return [
         Gap(
-            axes=pair,
-            names=(names[0][i], names[1][j]),
-            count=int(here[i, j]),
-            expected=float(expected[i, j]),
+            axes=axes,
+            names=tuple(line[k] for line, k in zip(names, at, strict=True)),
+            count=int(here[at]),
+            expected=float(expected[at]),
         )
-        for i, j in np.argwhere(_is_gap(here, expected, 1, at_least))
+        for at in map(tuple, np.argwhere(which))
     ]
 
 

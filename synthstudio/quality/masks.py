@@ -1,31 +1,24 @@
-"""Masks as runs: of one COCO segmentation, or of all rows of a table at once."""
+"""Masks as runs, of COCO segmentations; boxes and areas held against them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from synthstudio.core import masks as rle
-from synthstudio.core.visibility import occluded_fraction
-from synthstudio.dataset.arrays import as_numbers, is_known
-from synthstudio.quality.subject import F64, FAR, I64, Bool, Subjects, columns, is_box, is_number
+from synthstudio.quality.subject import FAR, I64, Bool, is_box, is_number
 
 _BOX_SLACK_PX = 2.0
 _LOOSE = 0.5  # of the box's area is more than its mask's box
 _SMALL_BOX = 64  # pixels
 _AREA_SHARE = 0.1  # polygons are counted in more than one way
 _POLYGON_SLACK = 4
-_SLACK = 1e-6
-_MAX_CHARS = 6
-"""Of one run in a code."""
-_APART = 1 << 40
-"""More pixels than any picture has."""
 _MAX_PIXELS = 100_000_000
 
 
@@ -39,11 +32,11 @@ class Mask:
     ends: I64
     polygon_area: float | None = None  # sum of the polygons it was made of
 
-    @property
+    @cached_property
     def area(self) -> int:
         return int((self.ends - self.starts).sum())
 
-    @property
+    @cached_property
     def box(self) -> tuple[float, float, float, float]:
         """Return x, y, w, h of the set pixels, edges included; zeros when there are none."""
         if not len(self.starts):
@@ -171,105 +164,3 @@ def holds(starts: I64, ends: I64, inner_starts: I64, inner_ends: I64) -> Bool:
     place = np.searchsorted(starts, inner_starts, side="right") - 1
     reach = np.concatenate([ends, [-1]])[place]  # place -1: before the first
     return np.asarray((place >= 0) & (inner_ends <= reach))
-
-
-def masks_fit(s: Subjects, people: pa.Table, *, loose: Bool) -> Bool:
-    """(N,) whether the masks of rows surely fit their picture, boxes, areas and each other."""
-    size = columns(people, "mask_size", 2)
-    held = {name: is_known(people[f"{name}_counts"]) for name in ("modal", "amodal")}
-    good = ~(held["modal"] | held["amodal"]) | (size == s.size[:, ::-1]).all(axis=1)
-    # A picture that is none is looked at alone, whatever its masks are.
-    height = np.where(good & (size > 0).all(axis=1), size[:, 0], 1).astype(np.int64)
-    pixels = np.where(good, size.prod(axis=1), 0)
-    modal, amodal = (_runs_of(people[f"{name}_counts"], pixels) for name in held)
-    good &= modal.sound & amodal.sound
-    box, area = s.box, as_numbers(people["modal_area_px"])
-    x, y, w, h = modal.boxes(height)
-    out = np.max([box[:, 0] - x, box[:, 1] - y, x + w - box[:, 0] - box[:, 2],
-                  y + h - box[:, 1] - box[:, 3]], axis=0)  # fmt: skip
-    sized = (modal.area > 0) & (box[:, 2:] > 0).all(axis=1)
-    roomy = (w * h < _LOOSE * box[:, 2] * box[:, 3]) & (box[:, 2] * box[:, 3] > _SMALL_BOX)
-    slack = np.where(loose, _POLYGON_SLACK + _AREA_SHARE * modal.area, 1.0)
-    good &= ~held["modal"] | ~(sized & ((out > _BOX_SLACK_PX) | roomy))
-    good &= ~held["modal"] | (np.abs(area - modal.area) <= slack)
-    stated = as_numbers(people["amodal_area_px"])
-    good &= ~held["amodal"] | np.isnan(stated) | (stated == amodal.area)
-    both = held["modal"] & held["amodal"]
-    inner, outer = modal.placed(), amodal.placed()
-    lost = np.bincount(modal.owner[~holds(*outer, *inner)], minlength=len(s)) > 0
-    fraction = as_numbers(people["occluded_fraction"])
-    counted = occluded_fraction(modal.area, amodal.area)
-    return np.asarray(good & ~(both & (lost | (np.abs(fraction - counted) > _SLACK))))
-
-
-@dataclass(frozen=True)
-class _Runs:
-    """Set runs of many masks. `sound`, `area` (N,); `owner`, `starts`, `ends`: of each run."""
-
-    sound: Bool
-    area: I64
-    owner: I64
-    starts: I64
-    ends: I64
-
-    def placed(self) -> tuple[I64, I64]:
-        """Starts and ends that rise over all masks."""
-        return self.owner * _APART + self.starts, self.owner * _APART + self.ends
-
-    def boxes(self, height: I64) -> tuple[F64, F64, F64, F64]:
-        """x, y, w, h (N,) of each mask; zeros where it is empty."""
-        count, h = len(self.area), height[self.owner]
-        first, last = self.starts // h, (self.ends - 1) // h
-        one = first == last
-        out = np.zeros((4, count))
-        if len(first):
-            heads = np.flatnonzero(np.diff(self.owner, prepend=-1))
-            own = self.owner[heads]
-            left = np.minimum.reduceat(first, heads)
-            top = np.minimum.reduceat(np.where(one, self.starts % h, 0), heads)
-            low = np.maximum.reduceat(np.where(one, (self.ends - 1) % h, h - 1), heads)
-            right = np.maximum.reduceat(last, heads)
-            out[:, own] = left, top, right + 1 - left, low + 1 - top
-        return out[0], out[1], out[2], out[3]
-
-
-def _runs_of(column: pa.ChunkedArray, pixels: F64) -> _Runs:
-    """The runs of compressed codes; `pixels` (N,) that each has to cover. See `rle.runs`."""
-    texts = [text or "" for text in column.to_pylist()]
-    count = len(texts)
-    lengths = np.fromiter(map(len, texts), np.int64, count)
-    codes = np.frombuffer("".join(texts).encode("ascii", "replace"), np.uint8).astype(np.int64) - 48
-    mask_of = np.repeat(np.arange(count), lengths)
-    last = (codes & 0x20) == 0
-    ends = np.cumsum(lengths)
-    odd = (codes < 0) | (codes > 63)
-    odd[ends[lengths > 0] - 1] |= ~last[ends[lengths > 0] - 1]
-    sound = np.bincount(mask_of[odd], minlength=count) == 0
-    kept = sound[mask_of]
-    codes, last, mask_of = codes[kept], last[kept], mask_of[kept]
-    stops = np.flatnonzero(last)
-    begins = np.concatenate([[0], stops[:-1] + 1])[: len(stops)]
-    width = stops - begins + 1
-    owner = mask_of[stops]
-    sound &= np.bincount(owner[width > _MAX_CHARS], minlength=count) == 0
-    shift = np.minimum(5 * (np.arange(len(codes)) - np.repeat(begins, width)), 30)
-    values = np.add.reduceat((codes & 0x1F) << shift, begins) if len(begins) else begins
-    values = values - np.where(codes[stops] & 0x10, np.int64(1) << np.minimum(5 * width, 60), 0)
-    counts = np.bincount(owner, minlength=count)
-    number = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-    for chosen in (number % 2 == 1, (number % 2 == 0) & (number > 0)):
-        values[chosen] = _cumulated(values[chosen], owner[chosen], count)
-    sound &= np.bincount(owner[values < 0], minlength=count) == 0
-    sound &= (np.bincount(owner, values, count) == pixels) | (lengths == 0)
-    edges = _cumulated(values, owner, count)
-    some = (number % 2 == 1) & (values > 0) & sound[owner]
-    area = np.bincount(owner[some], values[some], count).astype(np.int64)
-    return _Runs(sound, area, owner[some], edges[some] - values[some], edges[some])
-
-
-def _cumulated(values: I64, owner: I64, count: int) -> I64:
-    """Sums up to each value within its owner; owners rise."""
-    total = np.cumsum(values)
-    sizes = np.bincount(owner, minlength=count)
-    before = np.concatenate([[0], total])[np.cumsum(sizes) - sizes]
-    return np.asarray(total - np.repeat(before, sizes))

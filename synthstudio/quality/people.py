@@ -198,7 +198,7 @@ def _limb_2d(s: Subjects) -> Iterator[Problem]:
     if not len(limbs.a):
         return
     bones = known[:, limbs.a] & known[:, limbs.b]  # (N, B)
-    length = np.where(bones, _lengths(s.px[:, limbs.a] - s.px[:, limbs.b]), 0.0)
+    length = np.where(bones, lengths(s.px[:, limbs.a] - s.px[:, limbs.b]), 0.0)
     says = length / limbs.share
     maximum = np.zeros_like(says)
     for k, apart in enumerate(limbs.apart):
@@ -217,7 +217,7 @@ def _bone(s: Subjects, limbs: _Limbs, k: int) -> str:
     return f"{s.skeleton.joints[limbs.a[k]]} to {s.skeleton.joints[limbs.b[k]]}"
 
 
-def _lengths(vectors: F64) -> F64:
+def lengths(vectors: F64) -> F64:
     return np.asarray(np.sqrt((vectors**2).sum(axis=-1)))
 
 
@@ -227,7 +227,7 @@ def _limb_3d(s: Subjects) -> Iterator[Problem]:
     if not len(limbs.a):
         return
     whole = s.has_camera & np.isfinite(s.camera_m).all(axis=(1, 2))
-    length = _lengths(s.camera_m[:, limbs.a] - s.camera_m[:, limbs.b])
+    length = lengths(s.camera_m[:, limbs.a] - s.camera_m[:, limbs.b])
     median = np.median(length / limbs.share, axis=1)
     times = np.where(limbs.share < _SMALL, 2.0, 1.0) * SIDES_TIMES_3D
     twins = length[:, limbs.twin]
@@ -272,7 +272,7 @@ def _swapped_3d(s: Subjects) -> Iterator[Problem]:
     ears = (left_ear + right_ear) / 2
     up, forward = (left_eye + right_eye) / 2 - nose, nose - ears
     volume = (np.cross(side, up) * forward).sum(axis=1)
-    size = _lengths(side) * _lengths(up) * _lengths(forward)
+    size = lengths(side) * lengths(up) * lengths(forward)
     for n in np.flatnonzero(s.has_camera & (size > 0) & (volume < -0.2 * size)).tolist():
         yield n, "swapped", "in 3D, the head's left and right are swapped", None
 
@@ -283,38 +283,42 @@ def _named(s: Subjects, wanted: Sequence[str]) -> list[int] | None:
     return [names[name] for name in wanted] if all(name in names for name in wanted) else None
 
 
-def _turn(side: F64, down: F64) -> F64:
+def turn(side: F64, down: F64) -> F64:
     """(N,) the sine from `side` to `down` (N, 2): positive when seen from the front, any way up."""
-    size = _lengths(side) * _lengths(down)
+    size = lengths(side) * lengths(down)
     rotated = side[:, 0] * down[:, 1] - side[:, 1] * down[:, 0]
     return np.asarray(np.where(size > 0, rotated / np.where(size > 0, size, 1), 0.0))
 
 
-_TRUNK = (
+FACE_AND_TRUNK = (
     "nose", "left_eye", "right_eye", "left_shoulder", "right_shoulder", "left_hip", "right_hip"
 )  # fmt: skip
 
 
-def _swapped_2d(s: Subjects) -> Iterator[Problem]:
-    """Nose and eyes in sight, yet face and trunk both as seen from behind: sides are swapped.
+def facing(px: F64, hips: NDArray[np.bool_]) -> tuple[F64, F64, NDArray[np.bool_]]:
+    """(N,) the sines of face and trunk, positive from the front; where the trunk can be told.
 
-    A trunk seen from its side says nothing; then the face has to be sure.
+    `px` (7, N, 2): places of FACE_AND_TRUNK; `hips` (N,): whether those of the hips are known.
+    A trunk seen from its side says nothing.
     """
-    at = _named(s, _TRUNK)
+    nose, left_eye, right_eye, left_sh, right_sh, left_hip, right_hip = px
+    face = turn(left_eye - right_eye, nose - (left_eye + right_eye) / 2)
+    hips = hips[:, None]
+    low = np.where(hips, left_hip + right_hip, left_sh + right_sh)  # shoulders lie below the eyes
+    high = np.where(hips, left_sh + right_sh, left_eye + right_eye)
+    across, down = left_sh - right_sh, (low - high) / 2
+    return face, turn(across, down), lengths(across) > _MIN_SIN * lengths(down)
+
+
+def _swapped_2d(s: Subjects) -> Iterator[Problem]:
+    """Nose and eyes in sight, yet face and trunk both as seen from behind: sides are swapped."""
+    at = _named(s, FACE_AND_TRUNK)
     if at is None:
         return
     asked = ~s.has_camera & (s.state[:, at[:3]] == 2).all(axis=1)
     asked &= s.labelled[:, at[3:5]].all(axis=1)
-    nose, left_eye, right_eye, left_sh, right_sh, left_hip, right_hip = s.px[:, at].transpose(
-        1, 0, 2
-    )
-    face = _turn(left_eye - right_eye, nose - (left_eye + right_eye) / 2)
-    hips = s.labelled[:, at[5:]].all(axis=1, keepdims=True)
-    low = np.where(hips, left_hip + right_hip, left_sh + right_sh)  # shoulders lie below the eyes
-    high = np.where(hips, left_sh + right_sh, left_eye + right_eye)
-    across, down = left_sh - right_sh, (low - high) / 2
-    wide = _lengths(across) > 0.35 * _lengths(down)
-    wrong = (face < -_MIN_SIN) & np.where(wide, _turn(across, down) < -_MIN_SIN, face < -_SURE_SIN)
+    face, trunk, wide = facing(s.px[:, at].transpose(1, 0, 2), s.labelled[:, at[5:]].all(axis=1))
+    wrong = (face < -_MIN_SIN) & np.where(wide, trunk < -_MIN_SIN, face < -_SURE_SIN)
     for n in np.flatnonzero(asked & wrong).tolist():
         what = "the face is in sight, but its sides are those of a person seen from behind"
         yield n, "swapped", what, None

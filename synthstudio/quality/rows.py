@@ -26,6 +26,7 @@ from synthstudio.dataset.arrays import (
     as_numbers,
     as_numpy,
     list_lengths,
+    number_lists,
     one_array,
     word_codes,
 )
@@ -39,11 +40,15 @@ from synthstudio.dataset.rows import (
     people_of_no_frame,
 )
 from synthstudio.quality.findings import Finding
-from synthstudio.quality.masks import Mask, holds, mask_problems, masks_fit, read_mask
+from synthstudio.quality.masks import Mask, holds, mask_problems, read_mask
 from synthstudio.quality.people import Problem, check_people, finding_of, keypoint_keys, places
-from synthstudio.quality.subject import F64, I64, Bool, Subjects, columns, padded, subjects_of_rows
+from synthstudio.quality.subject import F64, I64, Bool, Subjects, padded, subjects_of_rows
 
 _PAIRS = ("hidden_joint", "hidden_instance", "hidden_share")
+_OF_MASKS = [
+    *("mask_size", "modal_counts", "amodal_counts", "modal_box_px"),
+    *("modal_area_px", "amodal_area_px", "occluded_fraction"),
+]
 _SUM = 1e-6
 _SLACK = 1e-6
 _CAUSE_OF_STATE = {2: "visible", 0: "truncated", NO_STATE: "unlabelled"}
@@ -178,7 +183,7 @@ def _limits(people: pa.Table) -> Iterator[Problem]:
 def _joints(s: Subjects, people: pa.Table) -> Iterator[Problem]:
     """Shares, states and causes; where a person decided, only what can be told from outside."""
     joints = s.state.shape[1]
-    shares = columns(people, "shares", joints * len(SHARES)).reshape(-1, joints, len(SHARES))
+    shares = number_lists(people["shares"], joints * len(SHARES)).reshape(-1, joints, len(SHARES))
     known = np.isfinite(shares).all(axis=2)
     error = (np.abs(shares.sum(axis=2) - 1) > _SUM) | (shares < -_SLACK).any(axis=2)
     for n, j in places(known & error):
@@ -187,7 +192,8 @@ def _joints(s: Subjects, people: pa.Table) -> Iterator[Problem]:
     for n, j in places(bad):
         yield n, "state", f"is {s.state[n, j]}", j
     rendered = _is_rendered(s, people) & known & ~bad
-    yield from _states(s, columns(people, "joints_px", 2 * joints), shares, rendered)
+    px = number_lists(people["joints_px"], 2 * joints).reshape(-1, joints, 2)
+    yield from _states(s, px, shares, rendered)
     yield from _causes(s, people, shares, rendered)
 
 
@@ -195,90 +201,80 @@ def _is_rendered(s: Subjects, people: pa.Table) -> Bool:
     return np.asarray(word_codes(people["origin"], ["rendered"]).reshape(s.state.shape) == 0)
 
 
-def _states(s: Subjects, flat: F64, shares: F64, rendered: Bool) -> Iterator[Problem]:
-    px, size = flat.reshape(*s.state.shape, 2), s.size[:, None]
-    inside = np.asarray(((px >= 0) & (px < size)).all(axis=2))
-    # A joint at its very edge may round to either side.
-    edge = np.minimum(np.abs(px), np.abs(px - size)).min(axis=2) < _SLACK
-    want = joint_states(shares[..., 0], inside)
-    near = (np.abs(shares[..., 0] - VISIBLE_THRESHOLD) < _SLACK) & inside & is_labelled(s.state)
-    for n, j in places(rendered & (want != s.state) & ~edge & ~near):
+def _states(s: Subjects, px: F64, shares: F64, rendered: Bool) -> Iterator[Problem]:
+    want, wrong = contradicted(s.state, shares, px, s.size[:, None])
+    for n, j in places(rendered & wrong):
         yield n, "state", f"is {s.state[n, j]}, shares and place say {want[n, j]}", j
+
+
+def contradicted(
+    state: I64, shares: F64, px: F64, size: F64, *, edge: float = _SLACK
+) -> tuple[I64, Bool]:
+    """(N, J) the states that shares and places say, and where a joint's is another one.
+
+    A joint this near to the picture's `edge`, or to the threshold, may round to either side.
+    """
+    inside = np.asarray(((px >= 0) & (px < size)).all(axis=2))
+    at_edge = np.minimum(np.abs(px), np.abs(px - size)).min(axis=2) < edge
+    want = joint_states(shares[..., 0], inside)
+    near = (np.abs(shares[..., 0] - VISIBLE_THRESHOLD) < _SLACK) & inside & is_labelled(state)
+    return want, np.asarray((want != state) & ~at_edge & ~near)
 
 
 def _causes(s: Subjects, people: pa.Table, shares: F64, rendered: Bool) -> Iterator[Problem]:
     code = word_codes(people["cause"], CAUSES).reshape(s.state.shape)
-    fixed = np.zeros_like(code, np.bool_)
-    wrong = np.zeros_like(code, np.bool_)
-    for state, cause in _CAUSE_OF_STATE.items():
-        fixed |= s.state == state
-        wrong |= (s.state == state) & (code != CAUSES.index(cause))
-    hidden = (s.state == 1) & ~fixed
-    wrong |= hidden & ~np.isin(code, [CAUSES.index(cause) for cause in _HIDDEN_BY])
-    own = np.take_along_axis(shares, np.minimum(code, len(SHARES) - 1)[..., None], axis=2)[..., 0]
-    minimum = hidden & ~wrong & rendered & (code < len(SHARES))
-    minimum &= own < shares[..., 1:4].max(axis=2) - _SLACK
-    for n, j in places(wrong | minimum):
+    wrong, lesser = wrong_causes(s.state, code, shares)
+    for n, j in places(wrong | (rendered & lesser)):
         cause = people["cause"][n][j].as_py()
-        text = "is not the largest share" if minimum[n, j] else f"at state {s.state[n, j]}"
+        text = f"at state {s.state[n, j]}" if wrong[n, j] else "is not the largest share"
         yield n, "cause", f"{cause} {text}", j
 
 
-def _row(people: pa.Table, n: int) -> Row:
-    row: Row = people.slice(n, 1).to_pylist()[0]
-    return row
+def wrong_causes(state: I64, code: I64, shares: F64) -> tuple[Bool, Bool]:
+    """(N, J) where a cause does not go with its state, and where another hides more of a joint."""
+    wrong = (state == 1) & ~np.isin(code, [CAUSES.index(cause) for cause in _HIDDEN_BY])
+    for one, cause in _CAUSE_OF_STATE.items():
+        wrong |= (state == one) & (code != CAUSES.index(cause))
+    own = np.take_along_axis(shares, np.minimum(code, len(SHARES) - 1)[..., None], axis=2)[..., 0]
+    lesser = (state == 1) & ~wrong & (code < len(SHARES))
+    return wrong, lesser & (own < shares[..., 1:4].max(axis=2) - _SLACK)
 
 
 def _occluders(
     s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64
 ) -> Iterator[Problem]:
     """Who hides what: every occluder is in the frame, and their shares make up the joint's."""
-    instances = as_numpy(people["instance"])
-    for n in np.flatnonzero(_marked_occluders(s, frames, people, owner)).tolist():
-        own = set(instances[owner == owner[n]].tolist())
-        yield from _occluders_of(n, _row(people, n), frames[owner[n]], own)
-
-
-def _marked_occluders(s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64) -> Bool:
-    """(N,) in whose occluders something may be wrong."""
     joints = s.state.shape[1]
     joint, instance, share = (as_numbers(one_array(people[name]).flatten()) for name in _PAIRS)
     row = np.repeat(np.arange(len(s)), list_lengths(people["hidden_joint"]))
     odd = ~((joint >= 0) & (joint < joints) & (share > 0) & (share <= 1 + _SLACK))
     objects = [k * _KEY + one for k, f in enumerate(frames) for one in f["object_instance"]]
-    odd |= (instance >= OBJECT_BASE) & ~np.isin(owner[row] * _KEY + instance, objects)
+    whole = np.array([frame["spec"] is not None for frame in frames], np.bool_)[owner]
+    lost = (instance >= OBJECT_BASE) & ~np.isin(owner[row] * _KEY + instance, objects) & whole[row]
+    told = np.zeros(len(s), np.bool_)
+    for k in np.flatnonzero(odd | lost).tolist():
+        if told[row[k]]:
+            continue
+        told[row[k]], j = True, int(joint[k])
+        if odd[k]:
+            yield int(row[k]), "hidden_by", f"joint {j}, share {share[k]}", None
+        else:
+            text = f"names instance {instance[k]:.0f}, which the frame lacks"
+            yield int(row[k]), "hidden_by", text, j
     kind = np.where(instance == np.array(s.person)[row], 0, np.where(instance < OBJECT_BASE, 1, 2))
     sums = np.zeros((len(s), joints, 3))
     np.add.at(sums, (row[~odd], joint[~odd].astype(np.int64), kind[~odd]), share[~odd])
-    shares = columns(people, "shares", joints * len(SHARES)).reshape(-1, joints, len(SHARES))
+    shares = number_lists(people["shares"], joints * len(SHARES)).reshape(-1, joints, len(SHARES))
     error = np.abs(sums[..., 1:] - shares[..., 2:4]).max(axis=2)
-    marked = (_is_rendered(s, people) & (error > _OCCLUDERS)).any(axis=1)
-    marked[row[odd]] = True
-    return np.asarray(marked)
-
-
-def _occluders_of(n: int, row: Row, frame: Row, people: set[int]) -> Iterator[Problem]:
-    sums = np.zeros((len(row["state"]), 3))
-    known, whole = {*people, *frame["object_instance"]}, frame["spec"] is not None
-    for j, instance, share in zip(*(row[name] for name in _PAIRS), strict=True):
-        if not 0 <= j < len(sums) or not 0 < share <= 1 + _SLACK:
-            yield n, "hidden_by", f"joint {j}, share {share}", None
-            return
-        if instance not in known and whole and instance >= OBJECT_BASE:
-            yield n, "hidden_by", f"names instance {instance}, which the frame lacks", j
-            return
-        sums[j, 0 if instance == row["instance"] else 1 if instance < OBJECT_BASE else 2] += share
-    shares = np.array(row["shares"], np.float64).reshape(-1, len(SHARES))[:, 2:4]
-    error = np.abs(sums[:, 1:] - shares).max(axis=1)
-    rendered = np.array([origin == "rendered" for origin in row["origin"]])
-    for j in np.flatnonzero(rendered & (error > _OCCLUDERS)).tolist():
-        yield n, "hidden_by", f"its occluders' shares are {error[j]:.3f} off", j
-        return
+    wrong = _is_rendered(s, people) & (error > _OCCLUDERS) & ~told[:, None]
+    for n in np.flatnonzero(wrong.any(axis=1)).tolist():
+        j = int(np.argmax(wrong[n]))
+        yield n, "hidden_by", f"its occluders' shares are {error[n, j]:.3f} off", j
 
 
 def _camera(s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64) -> Iterator[Problem]:
     joints = s.state.shape[1]
-    world = columns(people, "joints_world_m", 3 * joints).reshape(-1, joints, 3)
+    world = number_lists(people["joints_world_m"], 3 * joints).reshape(-1, joints, 3)
     matrices = np.array([padded(frame["world_to_camera"], 16) for frame in frames], np.float64)
     to_camera = matrices.reshape(-1, 4, 4)[owner]
     there = world @ to_camera[:, :3, :3].transpose(0, 2, 1) + to_camera[:, None, :3, 3]
@@ -291,9 +287,8 @@ def _camera(s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64) ->
 
 
 def _masks(s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64) -> Iterator[Problem]:
-    imported = np.array([frame["spec"] is None for frame in frames], np.bool_)[owner]
-    for n in np.flatnonzero(~masks_fit(s, people, loose=imported)).tolist():
-        yield from _masks_of(s, n, _row(people, n), imported=bool(imported[n]))
+    for n, row in enumerate(people.select(_OF_MASKS).to_pylist()):
+        yield from _masks_of(s, n, row, imported=frames[owner[n]]["spec"] is None)
 
 
 def _masks_of(s: Subjects, n: int, row: Row, *, imported: bool) -> Iterator[Problem]:
@@ -307,6 +302,9 @@ def _masks_of(s: Subjects, n: int, row: Row, *, imported: bool) -> Iterator[Prob
         if size != [height, width]:
             yield n, "mask_size", f"{size}, image {width} x {height}", None
             break
+        if "modal" in read and counts == row["modal_counts"]:  # somebody whom nothing hides
+            read[name] = read["modal"]
+            continue
         try:
             read[name] = read_mask({"size": size, "counts": counts}, height, width)
         except ValueError as error:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
-from synthstudio.dataset.arrays import as_numbers, is_known, list_lengths, one_array, word_codes
+from synthstudio.dataset.arrays import as_numbers, is_known, number_lists, word_codes
 from synthstudio.dataset.rows import NO_STATE, distortion_of
 
 F64 = NDArray[np.float64]
@@ -74,9 +74,9 @@ def subjects_of_rows(
     their images and annotations; then frames may have a `distortion`.
     """
     joints = len(skeleton.joints)
-    state = np.nan_to_num(columns(people, "state", joints), nan=-1).astype(np.int64)
-    px = columns(people, "joints_px", 2 * joints).reshape(-1, joints, 2)
-    camera, has_camera = _bounded(columns(people, "joints_camera_m", 3 * joints))
+    state = np.nan_to_num(number_lists(people["state"], joints), nan=-1).astype(np.int64)
+    px = number_lists(people["joints_px"], 2 * joints).reshape(-1, joints, 2)
+    camera, has_camera = _bounded(number_lists(people["joints_camera_m"], 3 * joints))
     K, has_K = _bounded(np.array([padded(frame["K"], 9) for frame in frames]).reshape(-1, 9))
     bent = np.array([_bent(frame) for frame in frames]).reshape(-1, 2)
     sizes = [(frame["width_px"], frame["height_px"]) for frame in frames]
@@ -93,9 +93,9 @@ def subjects_of_rows(
         size=np.array(sizes, np.float64).reshape(-1, 2)[owner],
         px=np.where(np.isin(state, (0, NO_STATE))[..., None], np.nan, px),
         state=state,
-        box=_boxes(columns(people, "modal_box_px", 4)),
+        box=_boxes(number_lists(people["modal_box_px"], 4)),
         area=as_numbers(people["modal_area_px"]),
-        amodal_box=_boxes(columns(people, "amodal_box_px", 4)),
+        amodal_box=_boxes(number_lists(people["amodal_box_px"], 4)),
         drawn=rendered.any(axis=1),
         camera_m=camera.reshape(-1, joints, 3),
         has_camera=has_camera & is_known(people["joints_camera_m"]),
@@ -105,20 +105,6 @@ def subjects_of_rows(
         ],
         distortion=bent[owner],
     )
-
-
-def columns(table: pa.Table, name: str, each: int) -> F64:
-    """(N, each) numbers of a column of lists; NaN for null and for lists of another length."""
-    array = one_array(table[name])
-    lengths = list_lengths(array)
-    values = as_numbers(array.flatten())
-    if (lengths == each).all():
-        return values.reshape(-1, each)
-    out = np.full((len(array), each), np.nan)
-    starts = np.cumsum(np.maximum(lengths, 0)) - np.maximum(lengths, 0)
-    fits = lengths == each
-    out[fits] = values[starts[fits, None] + np.arange(each)]
-    return out
 
 
 def _bounded(values: F64) -> tuple[F64, Bool]:

@@ -279,8 +279,7 @@ def _check_encodable(text: str, where: str) -> None:
 
 def moved(now: JointLabel, to: JointLabel) -> bool:
     """Whether a joint's place is another one, beyond what rounding to a hundredth pixel does."""
-    places = ((now.x_px, to.x_px), (now.y_px, to.y_px))
-    return any(
-        (a is None) != (b is None) or (a is not None and b is not None and abs(a - b) > 0.01)
-        for a, b in places
-    )
+    here, there = now.place, to.place
+    if here is None or there is None:
+        return here is not there
+    return max(abs(here[0] - there[0]), abs(here[1] - there[1])) > 0.01

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 
 from sqlalchemy import Select, String, cast, func, select
@@ -14,26 +12,15 @@ from synthstudio.review.history import event_of
 from synthstudio.review.models import EventRow, ThreadRow
 from synthstudio.review.store import Store
 from synthstudio.review.threads import Thread, talk_rows, threads_of
-from synthstudio.review.values import MAIN, Event, read_row
+from synthstudio.review.values import MAIN, Event
 
 _FRAMES_AT_ONCE = 500
 _ROWS_AT_ONCE = 50
 Pair = tuple[int, int]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Listed:
-    """A thread in a list. `who` began it, `when` something last happened in it; see Thread."""
-
-    id: int
-    frame: int
-    instance: int
-    who: str
-    when: datetime
-    joint: str | None
-    is_open: bool
-    comments: int
-    mentions: list[str]
+Listed = ThreadRow
+"""A thread in a list: a row that was read, which no session holds any more."""
 
 
 def threads_in(
@@ -66,8 +53,7 @@ def thread_list(
     """The threads of the layer main by their number. `mentions`: only where that name is."""
     query = _of_set(dataset, is_open, mentions).where(ThreadRow.id > after_id)
     with store.reading() as session:
-        rows = session.scalars(query.order_by(ThreadRow.id).limit(limit))
-        return [read_row(Listed, row) for row in rows]
+        return list(session.scalars(query.order_by(ThreadRow.id).limit(limit)))
 
 
 def latest_threads(
@@ -88,7 +74,7 @@ def latest_threads(
         session.scalars(query.execution_options(yield_per=_ROWS_AT_ONCE)) as rows,
     ):
         shown = (row for row in rows if (row.frame, row.instance) not in hidden)
-        return [read_row(Listed, row) for row in islice(shown, limit)]
+        return list(islice(shown, limit))
 
 
 def thread_count(

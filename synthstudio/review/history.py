@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
 from sqlalchemy import Select, func, select
@@ -41,6 +41,10 @@ from synthstudio.review.values import (
 )
 
 T = TypeVar("T")
+_ITEM, _EVENT = (
+    [one.name for one in fields(kind) if one.name != "person"] for kind in (ItemState, Event)
+)
+"""Fields that are columns of the tables, by the same names."""
 _SAID = ("comment", "joint", "mentions", "resolved", "thread")
 _FRAMES_AT_ONCE = 500
 _EVENTS_AT_ONCE = 500
@@ -94,39 +98,16 @@ def _damaged(name: str, stored: Any) -> ReviewError:
 
 
 def state_of(row: ItemRow, *, masks: bool = True) -> ItemState:
-    return ItemState(
-        person=person_of(row),
-        revision=row.revision,
-        status=row.status,  # type: ignore[arg-type]
-        reason=row.reason,
-        joints=labels_from_json(row.joints),
-        box=row.box,
-        masks=row.masks if masks else None,
-        distrusts=row.distrusts,
-        track=row.track,
-        keyed=row.keyed,
-        deleted=row.deleted,
-        added=row.added,
-        who=row.who,
-        when=row.when,
-        comments=row.comments,
-    )
+    values = {name: getattr(row, name) for name in _ITEM if masks or name != "masks"}
+    values["joints"] = labels_from_json(row.joints)
+    return ItemState(person=person_of(row), **values)
 
 
 def event_of(row: EventRow) -> Event:
-    return Event(
-        id=row.id,
-        person=person_of(row),
-        revision=row.revision,
-        kind=row.kind,  # type: ignore[arg-type]
-        who=row.who,
-        when=row.when,
-        before=_values(row.before, "event.before"),
-        after=_values(row.after, "event.after"),
-        client=row.client,
-        seq=row.seq,
-        reverts=row.reverts,
-    )
+    values = {name: getattr(row, name) for name in _EVENT}
+    for name in ("before", "after"):
+        _values(values[name], f"event.{name}")
+    return Event(person=person_of(row), **values)
 
 
 def apply_event(state: ItemState, event: Event) -> ItemState:
@@ -184,39 +165,34 @@ def states(
     masks: bool = True,
 ) -> dict[tuple[int, int], ItemState]:
     """(frame, instance) -> state of those of `people` (None: all) whom somebody touched."""
-    query = _items(dataset, layer)
-    if not masks:  # they are most of what a state holds
-        query = query.options(defer(ItemRow.masks, raiseload=True))
-    requested = None if people is None else set(people)
-    with store.reading() as session:
-        if requested is None:
-            rows: Iterable[ItemRow] = session.scalars(query)
-        else:
-            rows = in_frames(session, query, ItemRow.frame, (frame for frame, _ in requested))
-        return {
-            (row.frame, row.instance): state_of(row, masks=masks)
-            for row in rows
-            if requested is None or (row.frame, row.instance) in requested
-        }
+    if people is None:
+        return states_in(store, dataset, None, layer=layer, masks=masks)
+    frames, requested = (frame for frame, _ in people), set(people)
+    found = states_in(store, dataset, frames, layer=layer, masks=masks)
+    return {pair: state for pair, state in found.items() if pair in requested}
 
 
 def states_in(
     store: Store,
     dataset: str,
-    frames: Iterable[int],
+    frames: Iterable[int] | None,
     *,
     layer: str = MAIN,
+    masks: bool = True,
     session: Session | None = None,
 ) -> dict[tuple[int, int], ItemState]:
-    """(frame, instance) -> state of all whom somebody touched in some frames."""
-    with nullcontext(session) if session else store.reading() as reading:
-        rows = in_frames(reading, _items(dataset, layer), ItemRow.frame, frames)
-        return {(row.frame, row.instance): state_of(row) for row in rows}
-
-
-def _items(dataset: str, layer: str) -> Select[ItemRow]:
+    """(frame, instance) -> state of all whom somebody touched in some frames (None: in all)."""
     query = select(ItemRow).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
-    return query.order_by(ItemRow.frame, ItemRow.instance)
+    query = query.order_by(ItemRow.frame, ItemRow.instance)
+    if not masks:  # they are most of what a state holds
+        query = query.options(defer(ItemRow.masks, raiseload=True))
+    with nullcontext(session) if session else store.reading() as reading:
+        rows: Iterable[ItemRow] = (
+            reading.scalars(query)
+            if frames is None
+            else in_frames(reading, query, ItemRow.frame, frames)
+        )
+        return {(row.frame, row.instance): state_of(row, masks=masks) for row in rows}
 
 
 def in_frames(

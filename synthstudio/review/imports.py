@@ -26,6 +26,7 @@ from synthstudio.review.datasets import content_key
 from synthstudio.review.edits import apply
 from synthstudio.review.history import states
 from synthstudio.review.reviewed import FrameStates, by_frame, reviewed_people
+from synthstudio.review.risk.matching import most_alike
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, ItemState, JointLabel, Kind, Op, Person, User, require
 
@@ -218,15 +219,10 @@ def _changes(ours: Labels, theirs: Labels) -> Labels:
 
 
 def _moved(old: JointLabel, new: JointLabel) -> bool:
-    here, there = _place(old), _place(new)
+    here, there = old.place, new.place
     if here is None or there is None:
         return here is not there and new.state != 0  # formats drop places outside
     return math.dist(here, there) > MOVED_PX
-
-
-def _place(label: JointLabel) -> tuple[float, float] | None:
-    known = label.x_px is not None and label.y_px is not None
-    return (label.x_px, label.y_px) if known else None  # type: ignore[return-value]
 
 
 def _match(
@@ -242,13 +238,8 @@ def _match(
             alike = _alike(labels, ours[row["instance"]])
             if alike is None:
                 alike = box_overlap(person["modal_box_px"], row["modal_box_px"])
-            scores.append((-alike, place, row["instance"]))
-    scores.sort()
-    found: dict[int, int] = {}
-    for score, place, n in scores:
-        if -score >= _MATCH and place not in found and n not in found.values():
-            found[place] = n
-    return found
+            scores.append((alike, place, row["instance"]))
+    return most_alike(scores, _MATCH)
 
 
 def _alike(a: Labels, b: Labels) -> float | None:
@@ -257,7 +248,7 @@ def _alike(a: Labels, b: Labels) -> float | None:
         (here, there)
         for name in a.keys() & b.keys()
         if a[name].state in (1, 2) and b[name].state in (1, 2)
-        if (here := _place(a[name])) is not None and (there := _place(b[name])) is not None
+        if (here := a[name].place) is not None and (there := b[name].place) is not None
     ]
     if not both:
         return None

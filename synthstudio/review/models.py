@@ -280,7 +280,10 @@ class TriesRow(Base):
 
 
 class WebhookRow(Base):
-    """An address that is told of decisions. `last`: the event up to which it was told."""
+    """An address that is told of decisions. `last`: the event up to which it was told.
+
+    `state`: "on", or "stopped" after too many failures (`note`).
+    """
 
     __tablename__ = "webhook"
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012

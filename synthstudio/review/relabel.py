@@ -102,13 +102,7 @@ def _changes(label: JointLabel, asked: Relabel, base: Base) -> bool:
     now = (label.state, label.cause)
     if now == asked.to or (asked.only and now not in asked.only):
         return False
-    inside = (
-        label.x_px is not None
-        and label.y_px is not None
-        and 0 <= label.x_px <= base.width_px
-        and 0 <= label.y_px <= base.height_px
-    )
-    return inside or asked.to[0] is None
+    return asked.to[0] is None or label.is_inside(base.width_px, base.height_px)
 
 
 def relabel(

@@ -300,11 +300,9 @@ def with_edits(row: Row, item: ItemState, names: Sequence[str], size: Size) -> R
 def _inside(item: ItemState, size: Sequence[int]) -> list[tuple[float, float]]:
     """Where the joints are that somebody set inside a frame of (height, width)."""
     return [
-        (min(max(label.x_px, 0.0), size[1]), min(max(label.y_px, 0.0), size[0]))
+        (min(max(at[0], 0.0), size[1]), min(max(at[1], 0.0), size[0]))
         for label in item.joints.values()
-        if label.state in (STATE_VISIBLE, STATE_HIDDEN)
-        and label.x_px is not None
-        and label.y_px is not None
+        if label.state in (STATE_VISIBLE, STATE_HIDDEN) and (at := label.place) is not None
     ]
 
 

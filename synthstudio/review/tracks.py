@@ -166,19 +166,18 @@ def interpolated(
     near = first if share <= 0.5 else last
     found = {}
     for name in first.keys() & last.keys():
-        label, (a, b) = near[name], (first[name], last[name])
-        if None not in (a.x_px, a.y_px, b.x_px, b.y_px):
-            x = a.x_px + (b.x_px - a.x_px) * share  # type: ignore[operator]
-            y = a.y_px + (b.y_px - a.y_px) * share  # type: ignore[operator]
+        label, a, b = near[name], first[name].place, last[name].place
+        if a is not None and b is not None:
+            x, y = (p + (q - p) * share for p, q in zip(a, b, strict=True))
             label = replace(label, x_px=round(x, 3), y_px=round(y, 3))
         found[name] = _placed(replace(label, origin="human"), size)
     return {name: found[name] for name in first if name in found}
 
 
 def _placed(label: JointLabel, size: tuple[int, int]) -> JointLabel:
-    if label.x_px is None or label.y_px is None or label.state is None:
+    if label.place is None or label.state is None:
         return label
-    inside = 0 <= label.x_px <= size[0] and 0 <= label.y_px <= size[1]
+    inside = label.is_inside(*size)
     if label.state == 0:
         return replace(label, x_px=None, y_px=None) if inside else label
     return label if inside else replace(label, state=0, cause="truncated")

@@ -84,6 +84,16 @@ class JointLabel:
     cause: str
     origin: str = HUMAN
 
+    @property
+    def place(self) -> tuple[float, float] | None:
+        """x and y; None where unknown."""
+        return None if self.x_px is None or self.y_px is None else (self.x_px, self.y_px)
+
+    def is_inside(self, width: float, height: float) -> bool:
+        """Whether it has a place in a picture of this size, its edge included."""
+        at = self.place
+        return at is not None and 0 <= at[0] <= width and 0 <= at[1] <= height
+
 
 @dataclass(frozen=True, kw_only=True)
 class Op:

@@ -31,7 +31,7 @@ from synthstudio.review.history import DECIDING, event_json, events, is_decision
 from synthstudio.review.models import DatasetRow, EventRow, WebhookRow, utc_now
 from synthstudio.review.store import Store, count_changed
 from synthstudio.review.threads import TALKING, talks
-from synthstudio.review.values import Event, User, invalid, read_row, require
+from synthstudio.review.values import Event, User, invalid, require
 
 TRIES = 34
 """So many that a day is over: ten waits that double, 85 minutes in all, then 23 of an hour."""
@@ -168,24 +168,8 @@ class WebhookTransport:
         return checked_target(url, allowed=self.allowed, resolve=self.resolve)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Webhook:
-    """An address that is told. `state`: "on", or "stopped" after too many failures (`note`).
-
-    `comments`: whether it hears of threads of comments, too.
-    """
-
-    id: int
-    dataset: str
-    url: str
-    by: str
-    made: datetime
-    salt: str
-    last: int
-    tries: int
-    state: str
-    note: str
-    comments: bool = False
+Webhook = WebhookRow
+"""An address that is told: a row that was read, which no session holds any more."""
 
 
 def make_webhook(
@@ -223,7 +207,7 @@ def make_webhook(
         )
         session.add(row)
         session.flush()
-        return read_row(Webhook, row)
+        return row
 
 
 def webhooks(store: Store, dataset: str, *, by: User) -> list[Webhook]:
@@ -231,7 +215,7 @@ def webhooks(store: Store, dataset: str, *, by: User) -> list[Webhook]:
     require(by, "webhooks")
     query = select(WebhookRow).where(WebhookRow.dataset == dataset).order_by(WebhookRow.id)
     with store.reading() as session:
-        return [read_row(Webhook, row) for row in session.scalars(query)]
+        return list(session.scalars(query))
 
 
 def remove_webhook(store: Store, dataset: str, number: int, *, by: User) -> None:
@@ -277,8 +261,7 @@ def deliver_due(store: Store, *, transport: WebhookTransport, clock: Clock = utc
     taken = 0
     with store.reading() as session:
         due = WebhookRow.state == ON, WebhookRow.due <= clock()
-        found = session.scalars(select(WebhookRow).where(*due))
-        waiting = [read_row(Webhook, row) for row in found]
+        waiting = session.scalars(select(WebhookRow).where(*due)).all()
     for webhook in waiting:
         kinds = (*DECIDING, *TALKING) if webhook.comments else DECIDING
         news = events(store, webhook.dataset, kinds=kinds, after_id=webhook.last, limit=_AT_ONCE)

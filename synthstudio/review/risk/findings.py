@@ -192,8 +192,7 @@ def stored_signals(store: Store, table: PeopleTable) -> tuple[Signal, ...]:
         score, texts = np.zeros(table.people), dict[int, tuple[str, ...]]()
         with store.reading() as session:
             found = session.execute(query.where(RiskRow.kind == kind)).all()
-        pairs = np.array([(one.frame, one.instance) for one in found], np.int64).reshape(-1, 2)
-        for row, one in zip(table.rows_of(*pairs.T).tolist(), found, strict=True):
+        for row, one in zip(table.rows_at(found).tolist(), found, strict=True):
             if row >= 0:
                 score[row], texts[row] = one.score, tuple(one.reasons)
         signals.append(signal(kind, weight=weight, text="", score=score, texts=texts))

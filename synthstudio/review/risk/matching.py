@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +42,8 @@ def standing(
     px = np.full((len(names), 2), np.nan)
     for j, name in enumerate(names):
         label = labels.get(name)
-        if label is not None and label.state in (1, 2) and label.x_px is not None:
-            px[j] = label.x_px, label.y_px
+        if label is not None and label.state in (1, 2) and label.place is not None:
+            px[j] = label.place
     return Standing(
         instance=instance, px=px, box=box_of(px) if not box or box[2] <= 0 or box[3] <= 0 else box
     )
@@ -77,18 +77,22 @@ def match(
     found: Sequence[tuple[F64, Sequence[float]]], people: Sequence[Standing], skeleton: Skeleton
 ) -> list[int | None]:
     """For each of `found` (places (J, 2), box) the number of its person, the most alike first."""
-    pairs = sorted(
-        (-likeness(px, box, person, skeleton), place, n)
+    scores = (
+        (likeness(px, box, person, skeleton), place, n)
         for place, (px, box) in enumerate(found)
         for n, person in enumerate(people)
     )
-    out: list[int | None] = [None] * len(found)
-    taken: set[int] = set()
-    for unlike, place, n in pairs:
-        if -unlike >= MIN and out[place] is None and n not in taken:
-            out[place] = people[n].instance
-            taken.add(n)
-    return out
+    chosen = most_alike(scores, MIN)
+    return [people[chosen[k]].instance if k in chosen else None for k in range(len(found))]
+
+
+def most_alike(scores: Iterable[tuple[float, int, int]], minimum: float) -> dict[int, int]:
+    """Pairs of (how alike, one, other) chosen so that each is in one at most, best first."""
+    chosen: dict[int, int] = {}
+    for alike, one, other in sorted(scores, key=lambda score: (-score[0], *score[1:])):
+        if alike >= minimum and one not in chosen and other not in chosen.values():
+            chosen[one] = other
+    return chosen
 
 
 def places(joints: Mapping[str, Sequence[float]], names: Sequence[str]) -> F64:

@@ -17,7 +17,7 @@ one joint reads that joint's numbers alone. Letters: P people, F frames, J joint
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -181,7 +181,7 @@ class PeopleTable:
 
     def row_of(self, frame: int, instance: int) -> int:
         """The row of a person; DatasetError when the data set has no such person."""
-        found = int(self.rows_of(np.array([frame]), np.array([instance]))[0])
+        found = int(self.rows_at([(frame, instance)])[0])
         if found < 0:
             raise DatasetError(
                 "the data set has no such person", where=f"frame {frame}", got=f"person {instance}"
@@ -199,6 +199,11 @@ class PeopleTable:
             hit = (start + step < stop) & (self.instance[row] == instances)
             found = np.where(hit & (found < 0), row, found)
         return found
+
+    def rows_at(self, people: Iterable[Sequence[Any]]) -> I64:
+        """(N,) the row of each (frame, instance, ...), -1 where the data set has none."""
+        numbers = np.array([one[:2] for one in people], np.int64).reshape(-1, 2)
+        return self.rows_of(*numbers.T)
 
     def ids(self, rows: I64) -> list[tuple[int, int]]:
         return list(zip(self.frame[rows].tolist(), self.instance[rows].tolist(), strict=True))

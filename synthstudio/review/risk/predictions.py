@@ -133,9 +133,9 @@ def is_predicted(store: Store, key: str, frame: int, joints: Mapping[str, JointL
 
 
 def _lies_at(point: list[Any] | None, label: JointLabel) -> bool:
-    if point is None or label.x_px is None or label.y_px is None:
+    if point is None or label.place is None:
         return False
-    return math.dist(point[:2], (label.x_px, label.y_px)) <= SAME_PX
+    return math.dist(point[:2], label.place) <= SAME_PX
 
 
 def prediction_layers(store: Store, key: str) -> dict[str, int]:
@@ -203,7 +203,6 @@ def _prediction(row: PredictionRow) -> Prediction:
 
 
 _HIDDEN_COUNTS = 0.5  # models guess hidden joints, and so do people
-_PAGE = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,23 +218,16 @@ def gather_predictions(table: PeopleTable, predictions: Iterable[Prediction]) ->
     """Gather predictions as arrays; those of people whom the table lacks are left out."""
     places = {name: j for j, name in enumerate(table.joints)}
     ids: list[tuple[int, int]] = []
-    parts: list[NDArray[np.float32]] = []
-    page: list[NDArray[np.float32]] = []
+    parts = [np.zeros((0, len(places), 3), np.float32)]
     for one in predictions:
-        points = np.full((len(places), 3), np.nan, np.float32)
+        here = np.full((1, len(places), 3), np.nan, np.float32)
         for name, point in one.joints.items():
             if name in places:
-                points[places[name]] = point
+                here[0, places[name]] = point
         ids.append((one.frame, one.instance))
-        page.append(points)
-        if len(page) == _PAGE:
-            parts.append(np.stack(page))
-            page = []
-    if page:
-        parts.append(np.stack(page))
-    points = np.concatenate([np.zeros((0, len(places), 3), np.float32), *parts])
-    numbers = np.array(ids, np.int64).reshape(-1, 2)
-    rows = table.rows_of(numbers[:, 0], numbers[:, 1])
+        parts.append(here)
+    points = np.concatenate(parts)
+    rows = table.rows_at(ids)
     order = np.argsort(rows, kind="stable")
     order = order[rows[order] >= 0]
     return PredictionArrays(

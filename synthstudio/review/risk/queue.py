@@ -17,13 +17,14 @@ people are no decision: they are left out and counted apart. The interval is Wil
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.rng import stream
@@ -99,10 +100,8 @@ def next_people(
         store, table, who=who.name, layer=layer
     )
     held = leases(store, table.key, layer=layer, now=now)
-    others = [person for person, lease in held.items() if lease.who != who.name]
-    own = [person for person, lease in held.items() if lease.who == who.name]
-    held_by_user = mask_of(table, own)
-    waiting = ~done & ~mask_of(table, others)
+    held_by_user = mask_of(table, (p for p, lease in held.items() if lease.who == who.name))
+    waiting = ~done & (~mask_of(table, held) | held_by_user)
     people = own_first(table, order.rows, waiting, held_by_user, layer)
     found = claim(store, people, who=who, count=count, now=now)
     return _still_open(store, table, found, who=who, layer=layer)
@@ -162,25 +161,20 @@ def touched(
         return {(frame, instance) for frame, instance in session.execute(query)} & set(people)
 
 
-def mask_of(table: PeopleTable, people: Collection[tuple[int, int]]) -> Mask:
+def mask_of(table: PeopleTable, people: Iterable[Sequence[Any]]) -> Mask:
+    """(P,) who is among some (frame, instance)."""
     found = np.zeros(table.people, bool)
-    rows = table.rows_of(*_columns(list(people)))
+    rows = table.rows_at(people)
     found[rows[rows >= 0]] = True
     return found
 
 
-def _mask(store: Store, table: PeopleTable, query: object) -> Mask:
+def _mask(store: Store, table: PeopleTable, query: Select[int, int]) -> Mask:
     found = np.zeros(table.people, bool)
     with store.reading() as session:
-        for page in session.execute(query).partitions(5000):  # type: ignore[call-overload]
-            rows = table.rows_of(*_columns([tuple(pair) for pair in page]))
-            found[rows[rows >= 0]] = True
+        for page in session.execute(query).partitions(5000):
+            found |= mask_of(table, page)
     return found
-
-
-def _columns(people: list[tuple[int, int]]) -> tuple[I64, I64]:
-    numbers = np.array(people, np.int64).reshape(-1, 2)
-    return numbers[:, 0], numbers[:, 1]
 
 
 def own_first(
@@ -268,11 +262,11 @@ def labels_changed(joints: Mapping[str, JointLabel], table: PeopleTable, row: in
         if label.cause != (CAUSES[cause] if cause < len(CAUSES) else None):
             return True
         x, y = (float(v) for v in table.arrays["px"][2 * j : 2 * j + 2, row])
-        if (label.x_px is None) != bool(np.isnan(x)):
+        if (label.place is None) != math.isnan(x):
             return True
-        if label.x_px is not None and label.y_px is not None:
+        if label.place is not None:
             room = TOLERANCE * 2.0 * float(table.skeleton.sigmas[j]) * math.sqrt(area)
-            if math.hypot(label.x_px - x, label.y_px - y) > max(room, 0.01):
+            if math.dist(label.place, (x, y)) > max(room, 0.01):
                 return True
     return False
 

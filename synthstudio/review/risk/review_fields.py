@@ -115,11 +115,7 @@ def last_event_id(store: Store, dataset: str) -> int:
 
 def _placed(table: PeopleTable, found: Sequence[Any]) -> list[tuple[int, Any]]:
     """Pairs of (row in the table, stored row) of those people whom the table has."""
-    if not found:
-        return []
-    frames = np.array([row[0] for row in found], np.int64)
-    instances = np.array([row[1] for row in found], np.int64)
-    places = table.rows_of(frames, instances).tolist()
+    places = table.rows_at(found).tolist()
     return [(place, row) for place, row in zip(places, found, strict=True) if place >= 0]
 
 

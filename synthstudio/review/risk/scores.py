@@ -165,10 +165,9 @@ def _models(store: Store, table: PeopleTable) -> Models:
 
 def _distrust(table: PeopleTable, wrong: Rows) -> Signal:
     """People of whom a reviewer called predictions wrong: hard for models, perhaps for people."""
-    pairs = np.array([row[:2] for row in wrong], np.int64).reshape(-1, 2)
     texts = {
         int(row): (f"a reviewer called the prediction of {', '.join(layers)} wrong",)
-        for row, (_, _, layers) in zip(table.rows_of(*pairs.T), wrong, strict=True)
+        for row, (_, _, layers) in zip(table.rows_at(wrong), wrong, strict=True)
         if row >= 0
     }
     score = np.zeros(table.people)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.labels import CAUSES, ORIGINS, SHARES
-from synthstudio.core.visibility import VISIBLE_THRESHOLD, joint_states
+from synthstudio.core.labels import ORIGINS, SHARES
+from synthstudio.core.visibility import VISIBLE_THRESHOLD
 from synthstudio.dataset.rows import NO_STATE
+from synthstudio.quality.rows import contradicted, wrong_causes
 from synthstudio.review.risk.people import F64, I64, PeopleTable
 
 F32 = NDArray[np.float32]
@@ -18,7 +19,7 @@ I16 = NDArray[np.int16]
 NOBODY = -1
 RENDERED = ORIGINS.index("rendered")
 _SURE_PX = 0.51  # stored places are rounded nowhere; `validate` allows the same
-_EDGE = 1e-6
+_EDGE = 1e-3  # places are 32-bit numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,30 +104,17 @@ def in_chunks(people: int, size: int = 65_536) -> list[slice]:
 
 def contradiction(table: PeopleTable) -> Signal:
     """Drawn joints whose state or cause are not what their shares and place say."""
-    people = table.people
-    score, joint = np.zeros(people), np.full(people, -1)
-    width, height = table.number("width"), table.number("height")
-    visible, hidden_codes = CAUSES.index("visible"), [CAUSES.index(c) for c in SHARES[1:4]]
-    for j in range(len(table.joints)):
-        state, cause = table.arrays["state"][j], table.arrays["cause"][j]
-        shares = table.arrays["shares"][j * len(SHARES) : (j + 1) * len(SHARES)]
-        x, y = table.arrays["px"][2 * j : 2 * j + 2].astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-            off_edge = np.minimum.reduce(
-                [np.abs(x), np.abs(y), np.abs(x - width), np.abs(y - height)]
-            )
-            wanted = joint_states(shares[0], inside)
-            near = np.abs(shares[0] - VISIBLE_THRESHOLD) < _EDGE
-            own = np.choose(np.minimum(cause, 6), [*shares, np.full(people, np.nan), shares[0]])
-            lesser = own < shares[1:4].max(axis=0) - _EDGE
-        drawn = (table.arrays["origin"][j] == RENDERED) & ~np.isnan(shares[0])
-        drawn &= (state != NO_STATE) & ~(off_edge < 1e-3)
-        wrong = drawn & (wanted != state) & ~(near & inside & np.isin(state, (1, 2)))
-        wrong |= drawn & (state == 2) & (cause != visible)
-        wrong |= drawn & (state == 1) & (lesser | ~np.isin(cause, hidden_codes))
-        joint = np.where(wrong & (joint < 0), j, joint)
-        score = np.maximum(score, wrong)
+    size = np.stack([table.number("width"), table.number("height")], axis=1)[:, None]
+    score, joint = np.zeros(table.people), np.full(table.people, NOBODY)
+    for some in in_chunks(table.people):
+        state, shares = table.state[some].astype(np.int64), table.shares[some]
+        px, cause = table.joints_px[some].astype(np.float64), table.cause[some].astype(np.int64)
+        _, wrong = contradicted(state, shares, px, size[some], edge=_EDGE)
+        wrong |= np.logical_or(*wrong_causes(state, cause, shares))
+        wrong &= table.arrays["origin"][:, some].T == RENDERED
+        wrong &= ~np.isnan(shares[..., 0]) & (state != NO_STATE)
+        score[some] = wrong.any(axis=1)
+        joint[some] = np.where(score[some] > 0, wrong.argmax(axis=1), NOBODY)
     return signal(
         "contradiction",
         weight=0.95,

@@ -121,7 +121,7 @@ def begin_second_reviews(
         store, table, layer=SECOND, skipped=False
     )
     open_to &= ~touched_elsewhere_mask(store, table, who=who.name, layer=SECOND)
-    own = mask_of(table, list(leases(store, table.key, layer=SECOND, who=who.name, now=now)))
+    own = mask_of(table, leases(store, table.key, layer=SECOND, who=who.name, now=now))
     people = own_first(table, rows, open_to, own, SECOND)
     return claim(store, people, who=who, count=count, now=now)
 
@@ -156,10 +156,8 @@ def blinded_among(
     if whole:
         beside = np.isin(table.frame, [frame for frame, _ in whole])
         pairs = [*{*pairs, *table.ids(np.flatnonzero(beside & chosen))}]
-    rows = table.rows_of(*np.array(pairs, np.int64).reshape(-1, 2).T)
-    found = {
-        pair for pair, row in zip(pairs, rows.tolist(), strict=True) if row >= 0 and chosen[row]
-    }
+    rows = zip(pairs, table.rows_at(pairs).tolist(), strict=True)
+    found = {pair for pair, row in rows if row >= 0 and chosen[row]}
     for layer, decided_there in ((MAIN, True), (SECOND, False)):
         if found:
             now = states(store, table.key, layer=layer, people=sorted(found), masks=False)
@@ -192,8 +190,7 @@ def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
     people = sorted(second)
     main = states(store, table.key, people=people)
     marks = states(store, table.key, layer=ADJUDICATED, people=people)
-    numbers = np.array(people, np.int64).reshape(-1, 2)
-    for row, key in zip(table.rows_of(*numbers.T).tolist(), people, strict=True):
+    for row, key in zip(table.rows_at(people).tolist(), people, strict=True):
         if row < 0 or key not in main:
             continue
         first = _first_review(store, main[key]) if key in marks else main[key]

@@ -133,8 +133,7 @@ def gather_annotations(table: PeopleTable, found: Iterable[tuple[int, ItemState]
         for name, label in item.joints.items():
             if name in places:
                 j = places[name]
-                given = label.x_px is not None and label.y_px is not None
-                px[k, j] = (label.x_px, label.y_px) if given else math.nan
+                px[k, j] = math.nan if label.place is None else label.place
                 state[k, j] = 3 if label.state is None else _CODES[label.state]
                 cause[k, j] = CAUSES.index(label.cause)
     return Annotations(px=px, state=state, cause=cause)
