@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from synthstudio.body.clothes.named import NAMED
+from synthstudio.body.clothes.garment_table import NAMED
 from synthstudio.body.face import EXPRESSIONS
 from synthstudio.body.meetings import meetings
 from synthstudio.body.pose_library import library

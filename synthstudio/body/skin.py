@@ -13,7 +13,6 @@ from synthstudio.core.scene import F32, I32, NO_PART, PARTS, U8, Bool, Surface
 from synthstudio.core.spec import Look, Material, Vec3
 
 _EYE_CENTRES_M = {"left": (0.0297, -0.1076, 0.6487), "right": (-0.0297, -0.1076, 0.6487)}
-_EYE_RADIUS_M = 0.0155
 _HEAD = np.uint32(1 << PARTS.index("head") | 1 << PARTS.index("scalp"))
 # Blush: centre, radius (metres on the template, left side, mirrored) and strength.
 _BLUSH = (

@@ -10,9 +10,9 @@ import numpy as np
 
 from synthstudio.body.atlas import Atlas, BareBody
 from synthstudio.body.clothes.cloth import Cloth
-from synthstudio.body.clothes.entry import FIT, SKIN
 from synthstudio.body.clothes.garment_mesh import basis
-from synthstudio.body.clothes.kinds import GARMENTS, Design, design, drawn_faces
+from synthstudio.body.clothes.garment_table import FIT, GARMENTS, SKIN
+from synthstudio.body.clothes.kinds import Design, design, drawn_faces
 from synthstudio.body.clothes.sew import Sewn, Wearer, sewn, wearer_of
 from synthstudio.body.skin import skin_surfaces, teeth
 from synthstudio.core.catalogue import GarmentKind, Slot

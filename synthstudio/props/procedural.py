@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from dataclasses import replace
 from functools import lru_cache
 
@@ -11,22 +13,8 @@ from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import ObjectSpec, Vec3
-from synthstudio.props.objects import (
-    car,
-    carried,
-    containers,
-    furniture,
-    halls,
-    hung,
-    indoors,
-    kitchens,
-    places,
-    plants,
-    sports,
-    street,
-    umbrellas,
-    wheels,
-)
+from synthstudio.props import objects
+from synthstudio.props.objects import furniture, street
 from synthstudio.props.objects.kinds import KINDS, Kind
 from synthstudio.props.objects.shapes import Piece, joined, lengths, turn_of
 
@@ -34,23 +22,8 @@ MIN_SIDE_M, MAX_SIDE_M = 0.003, 50.0
 MIN_SEAT_M = 0.34
 """Seats lower than this are squashed: their legs and aprons need some height."""
 
-BUILDERS = (
-    car,
-    carried,
-    containers,
-    furniture,
-    halls,
-    hung,
-    indoors,
-    kitchens,
-    places,
-    plants,
-    sports,
-    street,
-    umbrellas,
-    wheels,
-)
-"""Modules whose builders are registered by being imported."""
+for _module in pkgutil.iter_modules(objects.__path__):  # each registers its builders
+    importlib.import_module(f"{objects.__name__}.{_module.name}")
 
 
 def kinds() -> tuple[ObjectKind, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +15,15 @@ from synthstudio.body.clothes.tailor import (
     Shape,
     Tailored,
     cut_from,
-    legs,
+    intersection,
+    legs_field,
     on_arm,
+    panelled,
+    pocketed,
+    sheet,
     step,
     suit,
+    union,
 )
 from synthstudio.core.scene import F32
 
@@ -53,25 +59,13 @@ def belt(base: Basis, low_m: float, high_m: float, offset_m: float) -> Cut:
         z = p.at[:, 2]
         return np.where(on_arm(p), -FAR, np.minimum(high_m - z, z - low_m)).astype(np.float32)
 
-    weave, p = suit(base, band)
-    count = len(p.at)
-    return Cut(
-        weave=weave,
-        offset_m=np.full(count, offset_m),
-        min_m=np.full(count, 0.8 * offset_m),
-        passes=8,
-        folds_m=0.0,
-        rim_m=0.004,
-        second=True,
-    )
+    weave, _ = suit(base, band)
+    return sheet(weave, offset_m, 0.8 * offset_m, passes=8, folds_m=0.0, rim_m=0.004, second=True)
 
 
 def trousers(base: Basis, shape: Shape) -> Tailored:
     """Long legs, `width` metres of room, and a belt in the second material."""
-
-    def inside(p: Places) -> F32:
-        return legs(p, 0.075, shape["hem"]).astype(np.float32)
-
+    inside = legs_field(0.075, shape["hem"])
     cut = leg_cut(base, inside, width_m=shape["width"], from_m=-0.35)
     band = belt(base, 0.040, 0.072, WAIST_M + 0.004)
     return Tailored(pieces=(cut, band), inside=inside)
@@ -79,53 +73,38 @@ def trousers(base: Basis, shape: Shape) -> Tailored:
 
 def shorts(base: Basis, shape: Shape) -> Tailored:
     """Legs that end above or at the knee."""
-
-    def inside(p: Places) -> F32:
-        return legs(p, 0.075, shape["hem"]).astype(np.float32)
-
+    inside = legs_field(0.075, shape["hem"])
     cut = leg_cut(base, inside, width_m=shape["width"], from_m=-0.2, hang=0.55)
-
-    def hides(p: Places) -> F32:
-        made: F32 = np.maximum(lined(p), inside(p) - 0.03)
-        return made
-
-    return Tailored(pieces=(liner(base), cut), inside=inside, hides=hides)
+    return Tailored(
+        pieces=(liner(base), cut),
+        inside=inside,
+        hides=lambda p: np.maximum(lined(p), inside(p) - 0.03),
+    )
 
 
 def leggings(base: Basis, shape: Shape) -> Tailored:
     """Close legs, from above the knee to the ankle."""
-
-    def inside(p: Places) -> F32:
-        return legs(p, 0.09, shape["hem"]).astype(np.float32)
-
+    inside = legs_field(0.09, shape["hem"])
     return Tailored(pieces=(close(base, inside),), inside=inside)
 
 
 def close(base: Basis, field: Field, *, off_m: float = 0.004) -> Cut:
     """Return cloth that follows the skin."""
-    weave, p = suit(base, field)
-    count = len(p.at)
-    return Cut(
-        weave=weave, offset_m=np.full(count, off_m), min_m=np.full(count, 0.002), folds_m=0.0
-    )
+    return sheet(suit(base, field)[0], off_m, 0.002, folds_m=0.0)
 
 
 def skirt(base: Basis, shape: Shape) -> Tailored:
     """A ring of cloth round both legs."""
-
-    def inside(p: Places) -> F32:
-        return legs(p, 0.075, shape["hem"]).astype(np.float32)
-
-    return Tailored(
-        pieces=(liner(base), skirt_cut(base, inside, shape["width"], 0.075)),
-        inside=inside,
-        hides=lined,
-    )
+    inside = legs_field(0.075, shape["hem"])
+    return with_liner(base, skirt_cut(base, inside, shape["width"], 0.075), inside)
 
 
-def lined(p: Places) -> F32:
-    """Return the field of the shorts that `liner` makes."""
-    return legs(p, 0.06, -0.17).astype(np.float32)
+def with_liner(base: Basis, cut: Cut, inside: Field) -> Tailored:
+    return Tailored(pieces=(liner(base), cut), inside=inside, hides=lined)
+
+
+lined = legs_field(0.06, -0.17)
+"""The field of the shorts that `liner` makes."""
 
 
 def liner(base: Basis) -> Cut:
@@ -150,6 +129,122 @@ def skirt_cut(
         folds_m=0.006,
         wraps_trunk=True,
     )
+
+
+def _out(p: Places) -> F32:
+    """Return metres outwards from the middle of the leg, which stands apart further below."""
+    made: F32 = np.abs(p.at[:, 0]) - 0.105 - 0.085 * np.clip(-p.at[:, 2] / 0.8, 0, 1)
+    return made
+
+
+def _belted(base: Basis, cut: Cut, inside: Field) -> Tailored:
+    return Tailored(pieces=(cut, belt(base, 0.040, 0.072, WAIST_M + 0.004)), inside=inside)
+
+
+def wide_trousers(base: Basis, shape: Shape) -> Tailored:
+    """Legs that fall straight from the hips, wide as a skirt."""
+    inside = legs_field(0.085, -0.80)
+    cut = leg_cut(base, inside, width_m=shape["width"], from_m=-0.25)
+    below = step(places(base.atlas, cut.weave.rows).at[:, 2], -0.35, -0.78)
+    cut = replace(cut, offset_m=cut.offset_m + 0.6 * shape["width"] * below, taper=0.02)
+    return _belted(base, cut, inside)
+
+
+def flared_jeans(base: Basis, shape: Shape) -> Tailored:
+    """Close down to the knee, wide below it."""
+    inside = legs_field(0.075, -0.81)
+    cut = leg_cut(base, inside, width_m=0.0, from_m=-0.35)
+    below = step(places(base.atlas, cut.weave.rows).at[:, 2], -0.42, -0.78)
+    cut = replace(cut, offset_m=cut.offset_m + shape["flare"] * below, taper=0.25)
+    return _belted(base, cut, inside)
+
+
+def cargo_trousers(base: Basis, shape: Shape) -> Tailored:
+    """Roomy, with a pocket on each thigh."""
+    inside = legs_field(0.075, shape["hem"])
+
+    def pocket(p: Places) -> F32:
+        _, y, z = p.at.T
+        box = np.minimum(0.085 - np.abs(z + 0.30), 0.065 - np.abs(y + 0.01))
+        return intersection(box, _out(p) - 0.012)
+
+    cut = leg_cut(base, inside, width_m=0.016, from_m=-0.35)
+    return _belted(base, pocketed(base, cut, pocket, thick_m=0.016), inside)
+
+
+def joggers(base: Basis, shape: Shape) -> Tailored:
+    """Sweat trousers, drawn together at the ankles."""
+    inside = legs_field(0.085, -0.775)
+    cut = leg_cut(base, inside, width_m=shape["width"], from_m=-0.25)
+    z = places(base.atlas, cut.weave.rows).at[:, 2]
+    cuff = step(z, -0.70, -0.735)
+    offset: F32 = cut.offset_m + 0.012 * step(z, -0.52, -0.66) * (1 - cuff)
+    hang = None if cut.hang is None else cut.hang * (1 - cuff)
+    cut = replace(cut, offset_m=offset + cuff * (0.010 - offset), hang=hang, passes=6)
+    return Tailored(pieces=(cut,), inside=inside)
+
+
+def track_pants(base: Basis, shape: Shape) -> Tailored:
+    """With a stripe of the second material down the outside of each leg."""
+    inside = legs_field(0.085, -0.79)
+
+    def stripe(p: Places) -> F32:
+        return np.where(_out(p) > 0, 0.019 - np.abs(p.at[:, 1] + 0.012), -FAR).astype(np.float32)
+
+    cut = leg_cut(base, inside, width_m=shape["width"], from_m=-0.35)
+    return Tailored(pieces=(panelled(base, cut, stripe),), inside=inside)
+
+
+def cropped_trousers(base: Basis, shape: Shape) -> Tailored:
+    """Legs that end at the calf."""
+    inside = legs_field(0.075, shape["hem"])
+    cut = leg_cut(base, inside, width_m=0.008, from_m=-0.35, hang=0.7)
+    return _belted(base, cut, inside)
+
+
+def running_shorts(base: Basis, shape: Shape) -> Tailored:
+    """Very short, wide, slit at the sides, with edges of the second material."""
+    inside = legs_field(0.075, shape["hem"])
+
+    def edge(p: Places) -> F32:
+        z = p.at[:, 2]
+        side = np.where(_out(p) > 0, 0.016 - np.abs(p.at[:, 1] + 0.012), -FAR)
+        return union(shape["hem"] + 0.018 - z, side)
+
+    cut = leg_cut(base, inside, width_m=0.022, from_m=-0.15, hang=0.6)
+    return Tailored(
+        pieces=(liner(base), panelled(base, cut, edge)),
+        inside=inside,
+        hides=lambda p: np.maximum(lined(p), inside(p) - 0.03),
+    )
+
+
+def pleated_skirt(base: Basis, shape: Shape) -> Tailored:
+    """Pressed into folds from the waist down."""
+    inside = legs_field(0.085, shape["hem"])
+    cut = skirt_cut(base, inside, 0.07, 0.085)
+    x, y, z = places(base.atlas, cut.weave.rows).at.T
+    turn = np.arctan2(x, -(y + 0.02))
+    fold = np.abs(np.mod(turn * 20 / (2 * np.pi), 1) - 0.5) * 2
+    deep = step(z, 0.07, -0.10)
+    offset = cut.offset_m + 0.020 * deep * fold + 0.018 * step(z, 0.02, -0.2)
+    tint = np.repeat((1 - 0.38 * deep * (1 - fold))[:, None], 3, axis=1).astype(np.float32)
+    cut = replace(cut, offset_m=offset, passes=1, folds_m=0.0, tint=tint)
+    return with_liner(base, cut, inside)
+
+
+def long_skirt(base: Basis, shape: Shape) -> Tailored:
+    """To the ankles."""
+    inside = legs_field(0.085, shape["hem"])
+    cut = skirt_cut(base, inside, shape["width"], 0.085)
+    return with_liner(base, cut, inside)
+
+
+def mini_skirt(base: Basis, shape: Shape) -> Tailored:
+    """High above the knee."""
+    inside = legs_field(0.075, shape["hem"])
+    cut = skirt_cut(base, inside, shape["width"], 0.075)
+    return with_liner(base, cut, inside)
 
 
 # Shoes -----------------------------------------------------------------------------------
@@ -230,13 +325,5 @@ def _tread(p: Places, thick_m: float, heel_m: float) -> F32:
 
 
 def leather(weave: GarmentMesh, offset: F32, *, passes: int, second: bool = False) -> Cut:
-    return Cut(
-        weave=weave,
-        offset_m=offset,
-        min_m=np.full(len(offset), 0.003),
-        passes=passes,
-        folds_m=0.0,
-        second=second,
-        split=second,
-        bones=_FEET,
-    )
+    more: dict[str, Any] = {"folds_m": 0.0, "second": second, "split": second, "bones": _FEET}
+    return replace(sheet(weave, 0.0, 0.003, passes=passes, **more), offset_m=offset)

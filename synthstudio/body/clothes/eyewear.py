@@ -60,17 +60,9 @@ def medical_mask(base: Basis, shape: Shape) -> Tailored:
     k = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = k[:-1, :-1], k[:-1, 1:], k[1:, :-1], k[1:, 1:]
     faces = np.concatenate([np.stack(t, 2).reshape(-1, 3) for t in ((a, c, b), (b, c, d))])
-    sheet = anchored(base, at.reshape(-1, 3).astype(np.float32), faces, _face(base))
-    cloth = Cut(
-        weave=sheet,
-        offset_m=np.zeros(rows * columns, np.float32),
-        min_m=np.full(rows * columns, np.float32(0.0035)),
-        passes=3,
-        folds_m=0.0,
-        rim_m=0.002,
-        covers=SCALP,
-        level=False,
-    )
+    mask = anchored(base, at.reshape(-1, 3).astype(np.float32), faces, _face(base))
+    cloth = replace(_stiff(mask), min_m=np.full(rows * columns, np.float32(0.0035)), passes=3)
+    cloth = replace(cloth, rim_m=0.002)
     return Tailored(pieces=(cloth, *_loops(base, at)), inside=nowhere)
 
 
@@ -150,8 +142,11 @@ def _disc(outline: F64, *, fine: bool) -> tuple[F32, I32]:
 
 def _piece(base: Basis, at: F32, faces: I32, side: int) -> Cut:
     """Return a stiff mesh held by the eyeballs in front and the ears behind."""
-    weave = _held(base, at, faces, side)
-    none = np.zeros(len(at), np.float32)
+    return _stiff(_held(base, at, faces, side))
+
+
+def _stiff(weave: GarmentMesh) -> Cut:
+    none = np.zeros(weave.rows.shape[0], np.float32)
     return Cut(
         weave=weave,
         offset_m=none,

@@ -4,6 +4,7 @@ the scalp.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -23,8 +24,15 @@ from synthstudio.body.clothes.garment_mesh import (
     weave_of,
 )
 from synthstudio.body.clothes.hair import SCALP, azimuth, head_faces, nowhere, shell, skull
-from synthstudio.body.clothes.tailor import Shape, Tailored, step
-from synthstudio.core.scene import F32, PARTS
+from synthstudio.body.clothes.tailor import (
+    Shape,
+    Tailored,
+    panelled,
+    sheet,
+    step,
+    tube,
+)
+from synthstudio.core.scene import F32, I32, PARTS
 
 _FRONT_Y_M, _BACK_Y_M = -0.13, 0.06
 _DRAPED = SCALP | sum(
@@ -53,16 +61,19 @@ def dome(base: Basis, front_m: float, back_m: float) -> tuple[GarmentMesh, Place
 
 
 def hat(weave: GarmentMesh, offset: F32, *, passes: int, rim_m: float = 0.006) -> Cut:
-    return Cut(
-        weave=weave,
-        offset_m=offset,
-        min_m=np.full(len(offset), 0.003),
-        passes=passes,
-        folds_m=0.0,
-        rim_m=rim_m,
-        covers=SCALP,
-        level=False,
-    )
+    made = sheet(weave, 0.0, 0.003, folds_m=0.0, covers=SCALP, level=False)
+    return replace(made, offset_m=offset, passes=passes, rim_m=rim_m)
+
+
+def stiff(weave: GarmentMesh, *, rim_m: float = 0.003) -> Cut:
+    """Return a brim or a peak: it keeps its form."""
+    return hat(weave, np.zeros(weave.rows.shape[0]), passes=0, rim_m=rim_m)
+
+
+def worn(front_m: float, back_m: float, *pieces: Cut) -> Tailored:
+    """Return a hat whose edge is so high: it presses hair, and hides no skin for sure."""
+    inside = partial(under, front_m=front_m, back_m=back_m)
+    return Tailored(pieces=pieces, inside=inside, hides=nowhere)
 
 
 def beanie(base: Basis, shape: Shape) -> Tailored:
@@ -71,14 +82,8 @@ def beanie(base: Basis, shape: Shape) -> Tailored:
     offset = 0.014 + shape["slouch"] * step(above, 0.03, 0.10)
     band, _, height = dome(base, 0.698, 0.626)
     band = clipped(band, (0.036 - height).astype(np.float32))
-    return Tailored(
-        pieces=(
-            hat(weave, offset, passes=8),
-            hat(band, np.full(band.rows.shape[0], 0.019), passes=8, rim_m=0.008),
-        ),
-        inside=partial(under, front_m=0.700, back_m=0.628),
-        hides=nowhere,
-    )
+    edge = hat(band, np.full(band.rows.shape[0], 0.019), passes=8, rim_m=0.008)
+    return worn(0.700, 0.628, hat(weave, offset, passes=8), edge)
 
 
 def cap(base: Basis, shape: Shape) -> Tailored:
@@ -86,14 +91,7 @@ def cap(base: Basis, shape: Shape) -> Tailored:
     weave, p, above = dome(base, 0.702, 0.668)
     offset = 0.011 + 0.010 * step(above, 0.0, 0.05)
     edge = brim(weave, p.at, (0.008, 0.5), reach_m=shape["peak"], fade_deg=(42, 72))
-    return Tailored(
-        pieces=(
-            hat(weave, offset, passes=10),
-            hat(edge, np.zeros(edge.rows.shape[0]), passes=0, rim_m=0.003),
-        ),
-        inside=partial(under, front_m=0.702, back_m=0.668),
-        hides=nowhere,
-    )
+    return worn(0.702, 0.668, hat(weave, offset, passes=10), stiff(edge))
 
 
 def hard_hat(base: Basis, shape: Shape) -> Tailored:
@@ -102,14 +100,7 @@ def hard_hat(base: Basis, shape: Shape) -> Tailored:
     ridge = 0.006 * step(np.abs(p.at[:, 0]), 0.016, 0.010)
     offset = 0.026 + 0.012 * step(above, 0.0, 0.04) + ridge * step(above, 0.03, 0.06)
     edge = brim(weave, p.at, (0.018, 0.35), reach_m=0.034, fade_deg=(50, 400))
-    return Tailored(
-        pieces=(
-            hat(weave, offset, passes=8, rim_m=0.012),
-            hat(edge, np.zeros(edge.rows.shape[0]), passes=0, rim_m=0.004),
-        ),
-        inside=partial(under, front_m=0.706, back_m=0.676),
-        hides=nowhere,
-    )
+    return worn(0.706, 0.676, hat(weave, offset, passes=8, rim_m=0.012), stiff(edge, rim_m=0.004))
 
 
 def helmet(base: Basis, shape: Shape) -> Tailored:
@@ -120,22 +111,15 @@ def helmet(base: Basis, shape: Shape) -> Tailored:
     back = step(y, -0.03, 0.06)
     offset = shape["thick"] * (0.75 + 0.25 * step(above, 0.0, 0.03)) + 0.012 * back
     offset = offset + 0.010 * ribs * step(above, 0.02, 0.045)
-    return Tailored(
-        pieces=(hat(weave, offset, passes=5, rim_m=0.014),),
-        inside=partial(under, front_m=0.706, back_m=0.648),
-        hides=nowhere,
-    )
+    return worn(0.706, 0.648, hat(weave, offset, passes=5, rim_m=0.014))
 
 
 def headband(base: Basis, shape: Shape) -> Tailored:
     """A band round forehead and nape, `width` metres high."""
     weave, _, above = dome(base, 0.700, 0.640)
     weave = clipped(weave, (shape["width"] - above).astype(np.float32))
-    return Tailored(
-        pieces=(hat(weave, np.full(weave.rows.shape[0], 0.0165), passes=8, rim_m=0.006),),
-        inside=nowhere,
-        hides=nowhere,
-    )
+    band = hat(weave, np.full(weave.rows.shape[0], 0.0165), passes=8)
+    return Tailored(pieces=(band,), inside=nowhere, hides=nowhere)
 
 
 def headscarf(base: Basis, shape: Shape) -> Tailored:
@@ -149,18 +133,8 @@ def headscarf(base: Basis, shape: Shape) -> Tailored:
     face = np.where(y < -0.035, 1 - oval, -1.0)
     hem = z - (0.545 - shape["length"])
     weave = clipped(made, np.minimum(-0.05 * face, hem).astype(np.float32))
-    count = weave.rows.shape[0]
-    cloth = Cut(
-        weave=weave,
-        offset_m=np.zeros(count),
-        min_m=np.full(count, 0.003),
-        passes=4,
-        folds_m=0.006,
-        rim_m=0.006,
-        covers=_DRAPED,
-        level=False,
-        limp=True,
-    )
+    falls = {"passes": 4, "folds_m": 0.006, "rim_m": 0.006, "level": False, "limp": True}
+    cloth = sheet(weave, 0.0, 0.003, covers=_DRAPED, **falls)
     return Tailored(pieces=(cloth,), inside=nowhere, hides=nowhere)
 
 
@@ -219,3 +193,112 @@ def brim(
             shift_m=np.concatenate(shift).astype(np.float32),
         )
     )
+
+
+# Worn where recipes name them
+
+
+_FRONT_M, _BACK_M = 0.704, 0.668
+_ALL_ROUND = (500, 600)  # degrees beyond which a brim ends: never
+
+
+def _brimmed(
+    base: Basis, offset: F32, reach_m: float, droop: float, *, band: bool = False
+) -> Tailored:
+    """Return a crown `offset` (V,) off the head with a brim all round."""
+    weave, p, _ = dome(base, _FRONT_M, _BACK_M)
+    edge = brim(weave, p.at, (0.017, droop), reach_m=reach_m, fade_deg=_ALL_ROUND)
+    crown = hat(weave, offset, passes=8)
+
+    def ribbon(q: Places) -> F32:
+        above = q.at[:, 2] - _FRONT_M - (q.at[:, 1] + 0.13) * (_BACK_M - _FRONT_M) / 0.19
+        return (0.024 - above).astype(np.float32)
+
+    crown = panelled(base, crown, ribbon) if band else crown
+    return worn(_FRONT_M, _BACK_M, crown, stiff(edge))
+
+
+def sun_hat(base: Basis, shape: Shape) -> Tailored:
+    """Straw with a wide brim and a ribbon."""
+    _, _, above = dome(base, _FRONT_M, _BACK_M)
+    offset = 0.019 + 0.006 * step(above, 0.0, 0.05)
+    return _brimmed(base, offset, shape["brim"], 0.22, band=True)
+
+
+def bucket_hat(base: Basis, shape: Shape) -> Tailored:
+    """Soft, with a brim that falls."""
+    _, _, above = dome(base, _FRONT_M, _BACK_M)
+    offset = 0.019 + 0.008 * step(above, 0.0, 0.03) * step(above, 0.11, 0.08)
+    return _brimmed(base, offset, shape["brim"], 0.95)
+
+
+def fedora(base: Basis, shape: Shape) -> Tailored:
+    """Felt: a high crown with a crease, a ribbon and a stiff brim."""
+    _, p, above = dome(base, _FRONT_M, _BACK_M)
+    x, y, _ = p.at.T
+    high = step(above, 0.02, 0.07)
+    crease = np.exp(-((x / 0.022) ** 2)) * step(above, 0.05, 0.08)
+    pinch = np.exp(-(((np.abs(x) - 0.05) / 0.02) ** 2)) * step(y, -0.06, -0.10) * high
+    offset = 0.019 + 0.032 * high - 0.026 * crease - 0.012 * pinch
+    return _brimmed(base, offset, shape["brim"], 0.05, band=True)
+
+
+def beret(base: Basis, shape: Shape) -> Tailored:
+    """A flat round of felt that leans to one side."""
+    weave, p, above = dome(base, 0.712, 0.664)
+    x, y, _ = p.at.T
+    wide = np.exp(-(((above - 0.045) / 0.030) ** 2))
+    lean = 1 + 0.55 * np.clip(x / 0.08, -1, 1) + 0.25 * np.clip(y / 0.08, -1, 1)
+    offset = 0.006 + shape["wide"] * wide * lean
+    return worn(0.712, 0.664, hat(weave, offset, passes=6, rim_m=0.010))
+
+
+def turban(base: Basis, shape: Shape) -> Tailored:
+    """Cloth wound round the head, to a point above the brow."""
+    weave, p, above = dome(base, 0.700, 0.640)
+    x, y, z = p.at.T
+    wound = step(above, 0.0, 0.03) * step(above, 0.15, 0.09)
+    folds = np.sin(2 * np.pi * (z + 0.75 * np.abs(x) * step(y, 0.05, -0.02)) / 0.026)
+    offset = 0.014 + shape["thick"] * wound + 0.0055 * folds * wound
+    shade = 1 - 0.30 * np.clip(-folds, 0, 1) * wound
+    cut = hat(weave, offset, passes=2, rim_m=0.010)
+    cut = replace(cut, tint=np.repeat(shade[:, None], 3, axis=1).astype(np.float32))
+    return worn(0.700, 0.640, cut)
+
+
+def visor(base: Basis, shape: Shape) -> Tailored:
+    """A band and a peak; the top of the head is free."""
+    weave, p, above = dome(base, 0.702, 0.668)
+    edge = brim(weave, p.at, (0.012, 0.45), reach_m=shape["peak"], fade_deg=(42, 72))
+    band = clipped(weave, (0.030 - above).astype(np.float32))
+    ring = hat(band, np.full(band.rows.shape[0], 0.0150), passes=8)
+    return Tailored(pieces=(ring, stiff(edge)), inside=nowhere, hides=nowhere)
+
+
+def swim_cap(base: Basis, shape: Shape) -> Tailored:
+    """Close rubber down to the ears."""
+    weave, _, _ = dome(base, 0.700, 0.618)
+    cut = hat(weave, np.full(weave.rows.shape[0], 0.0085), passes=12, rim_m=0.003)
+    return worn(0.700, 0.618, cut)
+
+
+def headphones(base: Basis, shape: Shape) -> Tailored:
+    """A bow over the head and a pad on each ear."""
+    turn = np.linspace(-np.pi / 2, np.pi / 2, 25)
+    bow = np.stack(
+        [0.098 * np.sin(turn), np.full_like(turn, -0.028), 0.668 + 0.112 * np.cos(turn)], 1
+    )
+    columns = 10 if base.fine else 6
+    pieces = [_plain(base, *tube(bow, np.full(len(bow), 0.0065), columns=columns), second=False)]
+    for side in (1.0, -1.0):
+        deep = np.array((0.074, 0.080, 0.094, 0.104, 0.108))
+        path = np.stack([side * deep, np.full(5, -0.026), np.full(5, 0.648)], 1)
+        radius = shape["pad"] * np.array((0.95, 1.0, 1.0, 0.85, 0.02))
+        pieces.append(_plain(base, *tube(path, radius, columns=2 * columns), second=True))
+    return Tailored(pieces=tuple(pieces), inside=nowhere, hides=nowhere)
+
+
+def _plain(base: Basis, at: F32, faces: I32, *, second: bool) -> Cut:
+    weave = anchored(base, at, faces, skull(base))
+    cut = hat(weave, np.zeros(len(at), np.float32), passes=0, rim_m=0.0)
+    return replace(cut, second=second)

@@ -14,9 +14,11 @@ from synthstudio.body.clothes.tailor import (
     FAR,
     Shape,
     Tailored,
-    legs,
+    intersection,
+    legs_field,
     neckline,
     on_arm,
+    sheet,
     step,
     suit,
 )
@@ -30,8 +32,7 @@ def scarf(base: Basis, shape: Shape) -> Tailored:
 
     def ring(p: Places) -> F32:
         below = neckline(p, -0.040)
-        made: F32 = np.minimum(below, 0.075 - below).astype(np.float32)
-        return made
+        return intersection(below, 0.075 - below)
 
     def tail(p: Places) -> F32:
         x, y, z = p.at.T
@@ -50,15 +51,7 @@ def scarf(base: Basis, shape: Shape) -> Tailored:
         rim_m=0.020,
         level=False,
     )
-    strip, q = suit(base, tail)
-    end = Cut(
-        weave=strip,
-        offset_m=np.full(len(q.at), 0.044),
-        min_m=np.full(len(q.at), 0.034),
-        passes=5,
-        folds_m=0.006,
-        rim_m=0.012,
-    )
+    end = sheet(suit(base, tail)[0], 0.044, 0.034, folds_m=0.006, rim_m=0.012)
     return Tailored(pieces=(wound, end), inside=nowhere)
 
 
@@ -112,16 +105,9 @@ def long_socks(base: Basis, shape: Shape) -> Tailored:
 
 def tights(base: Basis, shape: Shape) -> Tailored:
     """Close cloth from the waist to the toes, worn under skirts."""
-
-    def inside(p: Places) -> F32:
-        return legs(p, 0.05, -0.95).astype(np.float32)
-
-    cut = close(base, inside, off_m=0.0015)
-    return Tailored(
-        pieces=(replace(cut, min_m=np.full_like(cut.min_m, 0.001)),),
-        inside=inside,
-        hides=nowhere,
-    )
+    inside = legs_field(0.05, -0.95)
+    cut = sheet(suit(base, inside)[0], 0.0015, 0.001, folds_m=0.0)
+    return Tailored(pieces=(cut,), inside=inside, hides=nowhere)
 
 
 def sandals(base: Basis, shape: Shape) -> Tailored:
@@ -134,19 +120,10 @@ def sandals(base: Basis, shape: Shape) -> Tailored:
         instep = 0.013 - np.abs(y + 0.055)
         ankle = np.where(y > -0.06, 0.009 - np.abs(z + 0.790 + 0.25 * y), -FAR)
         feet = np.where(z < -0.74, np.maximum(np.maximum(toes, instep), ankle), -FAR)
-        made: F32 = np.minimum(feet, z - SOLE_M - 0.012).astype(np.float32)
-        return made
+        return intersection(feet, z - SOLE_M - 0.012)
 
-    weave, p = suit(base, straps)
-    cut = Cut(
-        weave=weave,
-        offset_m=np.full(len(p.at), 0.0045),
-        min_m=np.full(len(p.at), 0.003),
-        passes=2,
-        folds_m=0.0,
-        rim_m=0.003,
-        bones=("foot.L", "foot.R"),
-    )
+    held = {"passes": 2, "folds_m": 0.0, "rim_m": 0.003, "bones": ("foot.L", "foot.R")}
+    cut = sheet(suit(base, straps)[0], 0.0045, 0.003, **held)
     return Tailored(pieces=(cut, sole), inside=nowhere)
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from synthstudio.body.clothes.bottoms import belt
 from synthstudio.body.clothes.cloth import Cut
 from synthstudio.body.clothes.garment_mesh import Basis, Places, places
-from synthstudio.body.clothes.panels import panelled
 from synthstudio.body.clothes.tailor import (
     FAR,
     Field,
@@ -18,12 +17,17 @@ from synthstudio.body.clothes.tailor import (
     armhole,
     cut_from,
     hem_line,
+    intersection,
     legs,
     neckline,
     on_arm,
+    panelled,
+    sheet,
     sleeve_end,
     step,
     suit,
+    top_field,
+    union,
 )
 from synthstudio.body.clothes.tops import collar, top_cut
 from synthstudio.core.scene import F32
@@ -50,8 +54,7 @@ def _jacket(half: Field, hem_m: float, *, drop_m: float = 0.0, sleeve_m: float =
 
     def inside(p: Places) -> F32:
         arm = armhole(p, _ARMHOLE_M) if sleeve_m < 0.05 else sleeve_end(p, sleeve_m)
-        trunk = np.minimum(neckline(p, drop_m), hem_line(p, hem_m))
-        return np.minimum(np.minimum(trunk, arm), _open(p, half(p))).astype(np.float32)
+        return intersection(neckline(p, drop_m), hem_line(p, hem_m), arm, _open(p, half(p)))
 
     return inside
 
@@ -71,8 +74,7 @@ def cardigan(base: Basis, shape: Shape) -> Tailored:
     """Knitted, open down the front."""
 
     def half(p: Places) -> F32:
-        made: F32 = (0.022 + 0.05 * np.clip((p.at[:, 2] - 0.25) / 0.25, 0, 1)).astype(np.float32)
-        return made
+        return np.asarray(0.022 + 0.05 * np.clip((p.at[:, 2] - 0.25) / 0.25, 0, 1), np.float32)
 
     inside = _jacket(half, shape["hem"])
     body = replace(_over(base, inside, thick_m=0.022), folds_m=0.010, rim_m=0.014)
@@ -99,18 +101,9 @@ def blazer(base: Basis, shape: Shape) -> Tailored:
         strip = np.minimum(np.minimum(edge, wide - edge), np.minimum(z - 0.15, neckline(p, 0.006)))
         front = np.where(p.at[:, 1] < -0.025, strip, -FAR)
         behind = np.minimum(neckline(p, -0.004), 0.045 - neckline(p, -0.004))
-        return np.maximum(front, np.where(p.at[:, 1] > -0.03, behind, -FAR)).astype(np.float32)
+        return union(front, np.where(p.at[:, 1] > -0.03, behind, -FAR))
 
-    weave, p = suit(base, leaf)
-    count = len(p.at)
-    lapel = Cut(
-        weave=weave,
-        offset_m=np.full(count, 0.029),
-        min_m=np.full(count, 0.020),
-        passes=6,
-        folds_m=0.0,
-        rim_m=0.006,
-    )
+    lapel = sheet(suit(base, leaf)[0], 0.029, 0.020, passes=6, folds_m=0.0, rim_m=0.006)
     body = replace(_over(base, inside, thick_m=0.021, flare_m=0.002), folds_m=0.010)
     at = places(base.atlas, body.weave.rows).at
     near = np.hypot(at[:, 0] - 0.012, at[:, 2] - 0.11) + np.where(at[:, 1] < -0.03, 0, FAR)
@@ -123,8 +116,7 @@ def bomber_jacket(base: Basis, shape: Shape) -> Tailored:
     """Short and full, ribbed at waist, cuffs and neck, half open."""
 
     def half(p: Places) -> F32:
-        made: F32 = (0.004 + 0.13 * np.maximum(p.at[:, 2] - 0.30, 0)).astype(np.float32)
-        return made
+        return np.asarray(0.004 + 0.13 * np.maximum(p.at[:, 2] - 0.30, 0), np.float32)
 
     inside = _jacket(half, 0.0, drop_m=-0.012)
 
@@ -152,8 +144,7 @@ def puffer_vest(base: Basis, shape: Shape) -> Tailored:
 
 def _quilted(base: Basis, hem_m: float, thick_m: float, *, sleeve_m: float) -> Tailored:
     def half(p: Places) -> F32:
-        made: F32 = (0.003 + 0.16 * np.maximum(p.at[:, 2] - 0.42, 0)).astype(np.float32)
-        return made
+        return np.asarray(0.003 + 0.16 * np.maximum(p.at[:, 2] - 0.42, 0), np.float32)
 
     inside = _jacket(half, hem_m, drop_m=-0.028, sleeve_m=sleeve_m)
     body = _over(base, inside, thick_m=0.024, flare_m=0.008)
@@ -181,8 +172,7 @@ def waistcoat(base: Basis, shape: Shape) -> Tailored:
         low = hem_line(p, points.astype(np.float32))
         neck = neckline(p, 0.006, 0.0)
         vee = np.where(y < -0.025, np.abs(x) - 0.30 * np.maximum(z - 0.25, 0), FAR)
-        trunk = np.minimum(np.minimum(neck, vee), low)
-        return np.minimum(trunk, armhole(p, 0.132)).astype(np.float32)
+        return intersection(neck, vee, low, armhole(p, 0.132))
 
     body = replace(_over(base, inside, thick_m=0.015, flare_m=0.004), folds_m=0.008)
     at = places(base.atlas, body.weave.rows).at
@@ -196,11 +186,7 @@ _BUTTONS_M = (0.235, 0.185, 0.135, 0.085)
 
 def sweater_vest(base: Basis, shape: Shape) -> Tailored:
     """Knitted, no sleeves, a V neck."""
-
-    def inside(p: Places) -> F32:
-        trunk = np.minimum(neckline(p, 0.010, 0.11), hem_line(p, -0.02))
-        return np.minimum(trunk, armhole(p, 0.136)).astype(np.float32)
-
+    inside = top_field(0.010, 0.11, -0.02, 0.0, 0.136)
     body = replace(_over(base, inside, thick_m=0.016), folds_m=0.010, rim_m=0.012)
     return Tailored(pieces=(body,), inside=inside)
 
@@ -209,8 +195,7 @@ def hi_vis_vest(base: Basis, shape: Shape) -> Tailored:
     """A vest of a colour that is seen from afar, with bands that shine."""
 
     def half(p: Places) -> F32:
-        made: F32 = (0.003 + 0.12 * np.maximum(p.at[:, 2] - 0.22, 0)).astype(np.float32)
-        return made
+        return np.asarray(0.003 + 0.12 * np.maximum(p.at[:, 2] - 0.22, 0), np.float32)
 
     inside = _jacket(half, -0.06, drop_m=0.012, sleeve_m=0.0)
 
@@ -218,8 +203,7 @@ def hi_vis_vest(base: Basis, shape: Shape) -> Tailored:
         x, _, z = p.at.T
         rings = 0.024 - np.minimum(np.abs(z - 0.045), np.abs(z - 0.185))
         braces = np.where(z > 0.19, 0.022 - np.abs(np.abs(x) - 0.092), -FAR)
-        made: F32 = np.maximum(rings, braces).astype(np.float32)
-        return made
+        return union(rings, braces)
 
     body = _over(base, inside, thick_m=0.023, flare_m=0.010)
     return Tailored(pieces=(panelled(base, body, bands),), inside=inside)
@@ -230,29 +214,19 @@ def apron(base: Basis, shape: Shape) -> Tailored:
 
     def upper(p: Places) -> F32:
         x, y, z = p.at.T
-        sheet = np.minimum(0.100 + 0.25 * np.maximum(0.20 - z, 0) - np.abs(x), 0.385 - z)
+        bib = np.minimum(0.100 + 0.25 * np.maximum(0.20 - z, 0) - np.abs(x), 0.385 - z)
         straps = np.where(z > 0.36, 0.010 - np.abs(np.abs(x) - 0.082), -FAR)
-        front = np.where(y < -0.005, np.maximum(sheet, straps), -FAR)
-        made = np.where(on_arm(p), -FAR, np.minimum(front, z - 0.055))
-        return made.astype(np.float32)
+        front = np.where(y < -0.005, np.maximum(bib, straps), -FAR)
+        return np.where(on_arm(p), -FAR, np.minimum(front, z - 0.055)).astype(np.float32)
 
     def lower(p: Places) -> F32:
         x, y, _ = p.at.T
         front = np.where(y < 0.0, 0.150 - np.abs(x), -FAR)
-        return np.minimum(legs(p, 0.085, shape["hem"]), front).astype(np.float32)
+        return intersection(legs(p, 0.085, shape["hem"]), front)
 
     body = replace(_over(base, upper, thick_m=0.032, flare_m=0.0), folds_m=0.006, rim_m=0.005)
+    edges = {"passes": 4, "folds_m": 0.006, "rim_m": 0.005}
     weave = cut_from(base, "skirt", lower)
-    count = weave.rows.shape[0]
-    sheet = Cut(
-        weave=weave,
-        offset_m=np.full(count, 0.036),
-        min_m=np.full(count, 0.030),
-        passes=4,
-        folds_m=0.006,
-        rim_m=0.005,
-        radius_m=0.30,
-        wraps_trunk=True,
-    )
+    tail = sheet(weave, 0.036, 0.030, **edges, radius_m=0.30, wraps_trunk=True)
     band = replace(belt(base, 0.055, 0.082, 0.040), second=False)
-    return Tailored(pieces=(body, sheet, band), inside=upper)  # what is below may swing
+    return Tailored(pieces=(body, tail, band), inside=upper)  # what is below may swing

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from synthstudio.body.clothes.cloth import Cut
 from synthstudio.body.clothes.garment_mesh import (
@@ -22,6 +23,7 @@ from synthstudio.body.clothes.garment_mesh import (
     clipped,
     places,
     places_of,
+    scored,
     weave_of,
 )
 from synthstudio.core.scene import F32, I32, Bool
@@ -45,6 +47,24 @@ def step(value: NDArray[Any], low: float, high: float) -> F32:
     t: NDArray[Any] = np.clip((value - low) / (high - low), 0, 1)
     made: F32 = t * t * (3 - 2 * t)
     return made
+
+
+def intersection(*fields: NDArray[Any]) -> F32:
+    """Return the field of where all the fields are positive."""
+    made: F32 = functools.reduce(np.minimum, fields).astype(np.float32)
+    return made
+
+
+def union(*fields: NDArray[Any]) -> F32:
+    """Return the field of where any of the fields is positive."""
+    made: F32 = functools.reduce(np.maximum, fields).astype(np.float32)
+    return made
+
+
+def sheet(weave: GarmentMesh, off_m: float, min_m: float, **more: Any) -> Cut:
+    """Return a piece that is everywhere `off_m` off the skin, and never nearer than `min_m`."""
+    count = weave.rows.shape[0]
+    return Cut(weave=weave, offset_m=np.full(count, off_m), min_m=np.full(count, min_m), **more)
 
 
 def on_arm(p: Places) -> Bool:
@@ -82,6 +102,25 @@ def legs(p: Places, waist_m: float, hem_m: float) -> F32:
     """Return how far places are between waist and hem; arms are far outside."""
     z = p.at[:, 2]
     return np.where(on_arm(p), -FAR, np.minimum(waist_m - z, z - hem_m))
+
+
+def legs_field(waist_m: float, hem_m: float) -> Field:
+    """Return the field of legs between waist and hem."""
+    return lambda p: legs(p, waist_m, hem_m).astype(np.float32)
+
+
+def sleeved(p: Places, length_m: float, armhole_m: float = 0.140) -> F32:
+    """Return the field of sleeves so long, or of armholes below 5 cm."""
+    return armhole(p, armhole_m) if length_m < 0.05 else sleeve_end(p, length_m)
+
+
+def top_field(
+    drop_m: float, vee_m: float, hem_m: float, sleeve_m: float, armhole_m: float = 0.140
+) -> Field:
+    """Return the field of a top with a neckline, a hem and sleeves."""
+    return lambda p: intersection(
+        neckline(p, drop_m, vee_m), hem_line(p, hem_m), sleeved(p, sleeve_m, armhole_m)
+    )
 
 
 def cut_from(base: Basis, group: str, field: Field) -> GarmentMesh:
@@ -124,3 +163,41 @@ def tube(
     c, d = rows[1:], np.roll(rows, -1, axis=1)[1:]
     faces = np.concatenate([np.stack(t, 2).reshape(-1, 3) for t in ((a, b, c), (b, d, c))])
     return at.reshape(-1, 3).astype(np.float32), faces.astype(np.int32)
+
+
+# A second material, and what is sewn on
+
+
+def resampled(cut: Cut, weave: GarmentMesh, p: Places, base: Basis) -> Cut:
+    """Return `cut` on a finer weave: its values are taken from the nearest old vertices."""
+    old = places(base.atlas, cut.weave.rows)
+    near = cKDTree(old.at).query(p.at)[1]
+    return replace(
+        cut,
+        weave=weave,
+        offset_m=cut.offset_m[near],
+        min_m=cut.min_m[near],
+        hang=None if cut.hang is None else cut.hang[near],
+        level_hem=None if cut.level_hem is None else cut.level_hem[near],
+    )
+
+
+def panelled(base: Basis, cut: Cut, field: Field) -> Cut:
+    """Return the cut with its faces where `field` is positive drawn in the other material."""
+    return replace(cut, panel=field(places(base.atlas, cut.weave.rows)))
+
+
+def pocketed(base: Basis, cut: Cut, field: Field, *, thick_m: float) -> Cut:
+    """Return the cut with pockets sewn on where `field` is positive, and a dark line round them."""
+    line_m = 0.004
+    weave = cut.weave
+    for at_m in (0.0, line_m):
+        p = places(base.atlas, weave.rows)
+        weave = scored(weave, (field(p) - at_m).astype(np.float32))
+    p = places(base.atlas, weave.rows)
+    depth = field(p)
+    made = resampled(cut, weave, p, base)
+    offset = made.offset_m + thick_m * (depth > 0.5 * line_m)
+    seam = np.clip(1 - np.abs(depth - 0.5 * line_m) / line_m, 0, 1)
+    tint: F32 = np.repeat((1 - 0.45 * seam)[:, None], 3, axis=1).astype(np.float32)
+    return replace(made, offset_m=offset.astype(np.float32), tint=tint)

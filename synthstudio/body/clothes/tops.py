@@ -1,4 +1,4 @@
-"""How tops, coats and dresses are cut."""
+"""How tops, coats, dresses and whole garments are cut."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from synthstudio.body.clothes.bottoms import belt, close, lined, liner, skirt_cut
+from synthstudio.body.clothes.bottoms import (
+    WAIST_M,
+    belt,
+    close,
+    leg_cut,
+    lined,
+    liner,
+    skirt_cut,
+)
 from synthstudio.body.clothes.cloth import Cut
 from synthstudio.body.clothes.garment_mesh import Basis, Places, places, scored
-from synthstudio.body.clothes.panels import resampled
 from synthstudio.body.clothes.tailor import (
     FAR,
     Field,
@@ -17,11 +24,20 @@ from synthstudio.body.clothes.tailor import (
     Tailored,
     armhole,
     hem_line,
+    intersection,
     legs,
+    legs_field,
     neckline,
-    sleeve_end,
+    on_arm,
+    panelled,
+    pocketed,
+    resampled,
+    sheet,
+    sleeved,
     step,
     suit,
+    top_field,
+    union,
 )
 from synthstudio.core.scene import F32
 
@@ -57,41 +73,21 @@ def top_cut(
 
 def t_shirt(base: Basis, shape: Shape) -> Tailored:
     """Short sleeves, round or V neck."""
-
-    def inside(p: Places) -> F32:
-        neck = neckline(p, 0.012, shape["vee"])
-        return np.minimum(
-            np.minimum(neck, hem_line(p, shape["hem"])), sleeve_end(p, shape["sleeve"])
-        ).astype(np.float32)
-
-    return Tailored(
-        pieces=(top_cut(base, inside, thick_m=0.009, flare_m=0.014, tucked=False),), inside=inside
-    )
+    inside = top_field(0.012, shape["vee"], shape["hem"], shape["sleeve"])
+    body = top_cut(base, inside, thick_m=0.009, flare_m=0.014, tucked=False)
+    return Tailored(pieces=(body,), inside=inside)
 
 
 def tank_top(base: Basis, shape: Shape) -> Tailored:
     """No sleeves."""
-
-    def inside(p: Places) -> F32:
-        neck = neckline(p, 0.022, shape["vee"])
-        return np.minimum(np.minimum(neck, hem_line(p, shape["hem"])), armhole(p, 0.140)).astype(
-            np.float32
-        )
-
-    return Tailored(
-        pieces=(top_cut(base, inside, thick_m=0.007, flare_m=0.010, tucked=False),), inside=inside
-    )
+    inside = top_field(0.022, shape["vee"], shape["hem"], 0.0)
+    body = top_cut(base, inside, thick_m=0.007, flare_m=0.010, tucked=False)
+    return Tailored(pieces=(body,), inside=inside)
 
 
 def shirt(base: Basis, shape: Shape) -> Tailored:
     """Long sleeves, collar, placket and buttons; tucked in when `tucked` is 0.5 or more."""
-
-    def inside(p: Places) -> F32:
-        return np.minimum(
-            np.minimum(neckline(p, -0.004, 0.03), hem_line(p, shape["hem"])),
-            sleeve_end(p, shape["sleeve"]),
-        ).astype(np.float32)
-
+    inside = top_field(-0.004, 0.03, shape["hem"], shape["sleeve"])
     tucked = shape["tucked"] >= 0.5
     body = buttoned(top_cut(base, inside, thick_m=0.009, flare_m=0.010, tucked=tucked), base)
     return Tailored(pieces=(body, collar(base)), inside=inside)
@@ -139,12 +135,7 @@ def buttoned(cut: Cut, base: Basis, *, apart_m: float = 0.085, low_m: float = -1
 
 def sweater(base: Basis, shape: Shape) -> Tailored:
     """Long sleeves in thick cloth with a round neck."""
-
-    def inside(p: Places) -> F32:
-        return np.minimum(
-            np.minimum(neckline(p, 0.0), hem_line(p, shape["hem"])), sleeve_end(p, shape["sleeve"])
-        ).astype(np.float32)
-
+    inside = top_field(0.0, 0.0, shape["hem"], shape["sleeve"])
     body = top_cut(base, inside, thick_m=0.015, flare_m=0.012, tucked=False)
     return Tailored(pieces=(replace(body, passes=9, folds_m=0.012, rim_m=0.012),), inside=inside)
 
@@ -156,14 +147,8 @@ def hoodie(base: Basis, shape: Shape) -> Tailored:
     back = step(p.at[:, 1], -0.05, 0.03)
     rise = np.clip(neckline(p, -0.02) / (0.05 + 0.08 * back), 0, 1)
     offset = 0.014 + (0.012 + 0.030 * back) * np.sin(np.pi * (0.25 + 0.7 * rise))
-    hood = Cut(
-        weave=weave,
-        offset_m=offset,
-        min_m=np.full(len(offset), 0.016),
-        passes=6,
-        rim_m=0.012,
-        level=False,
-    )
+    hood = sheet(weave, 0.0, 0.016, passes=6, rim_m=0.012, level=False)
+    hood = replace(hood, offset_m=offset)
     return replace(plain, pieces=(*plain.pieces, hood))
 
 
@@ -173,8 +158,7 @@ def _hood(p: Places) -> F32:
     back = step(y, -0.05, 0.03)
     gap = np.where(y < -0.03, np.abs(x) - 0.008 - 0.25 * np.maximum(below, 0), FAR)
     width = np.minimum(below, 0.05 + 0.08 * back - below)
-    made: F32 = np.minimum(width, gap).astype(np.float32)
-    return made
+    return intersection(width, gap)
 
 
 def coat(base: Basis, shape: Shape) -> Tailored:
@@ -184,15 +168,11 @@ def coat(base: Basis, shape: Shape) -> Tailored:
 
 def wrapped(base: Basis, hem_m: float, *, width_m: float, belted: bool = True) -> Tailored:
     """Return a buttoned coat whose tail is `width_m` wider at the ankles than at the waist."""
-
-    def upper(p: Places) -> F32:
-        return np.minimum(
-            np.minimum(neckline(p, 0.004, 0.05), hem_line(p, 0.045)), sleeve_end(p, 0.475)
-        ).astype(np.float32)
+    upper = top_field(0.004, 0.05, 0.045, 0.475)
 
     def lower(p: Places) -> F32:
         slit = np.where(p.at[:, 1] < 0, np.abs(p.at[:, 0]) - 0.008, FAR)
-        return np.minimum(legs(p, 0.075, hem_m), slit).astype(np.float32)
+        return intersection(legs(p, 0.075, hem_m), slit)
 
     top = top_cut(base, upper, thick_m=0.021, flare_m=0.006, tucked=False, taper=0.06)
     z = places(base.atlas, top.weave.rows).at[:, 2]
@@ -209,35 +189,26 @@ def wrapped(base: Basis, hem_m: float, *, width_m: float, belted: bool = True) -
 
 def dress(base: Basis, shape: Shape) -> Tailored:
     """A fitted top and a skirt of one cloth."""
+    upper = top_field(0.02, 0.03, 0.05, shape["sleeve"], 0.143)
+    return skirted(base, upper, shape["hem"], width_m=shape["width"])
 
-    def upper(p: Places) -> F32:
-        trunk = np.minimum(neckline(p, 0.02, 0.03), hem_line(p, 0.05))
-        return np.minimum(trunk, sleeved(p, shape["sleeve"], 0.143)).astype(np.float32)
 
-    def lower(p: Places) -> F32:
-        return legs(p, 0.085, shape["hem"]).astype(np.float32)
-
-    def inside(p: Places) -> F32:
-        return np.maximum(upper(p), lower(p))
-
-    def hides(p: Places) -> F32:
-        return np.maximum(upper(p), lined(p))
-
-    top = top_cut(base, upper, thick_m=0.007, flare_m=0.004, tucked=True)
+def skirted(
+    base: Basis, upper: Field, hem_m: float, *, width_m: float, thick_m: float = 0.007
+) -> Tailored:
+    """Return a fitted top and a skirt to `hem_m` of one cloth, with shorts under it."""
+    lower = legs_field(0.085, hem_m)
+    top = top_cut(base, upper, thick_m=thick_m, flare_m=0.004, tucked=True)
     return Tailored(
-        pieces=(liner(base), top, skirt_cut(base, lower, shape["width"], 0.085)),
-        inside=inside,
-        hides=hides,
+        pieces=(liner(base), top, skirt_cut(base, lower, width_m, 0.085)),
+        inside=lambda p: np.maximum(upper(p), lower(p)),
+        hides=lambda p: np.maximum(upper(p), lined(p)),
     )
 
 
 def sports_top(base: Basis, shape: Shape) -> Tailored:
     """A close top, without sleeves or with some, that ends at the hips."""
-
-    def inside(p: Places) -> F32:
-        trunk = np.minimum(neckline(p, 0.02), hem_line(p, shape["hem"]))
-        return np.minimum(trunk, sleeved(p, shape["sleeve"])).astype(np.float32)
-
+    inside = top_field(0.02, 0.0, shape["hem"], shape["sleeve"])
     return Tailored(pieces=(close(base, inside, off_m=0.006),), inside=inside)
 
 
@@ -247,11 +218,305 @@ def leotard(base: Basis, shape: Shape) -> Tailored:
     def inside(p: Places) -> F32:
         side = np.maximum(np.abs(p.at[:, 0]) - 0.03, 0)
         edge = np.minimum(-0.115 + 0.55 * side, shape["leg"] + 0.10)
-        trunk = np.minimum(neckline(p, 0.025, 0.01), hem_line(p, edge))
-        return np.minimum(trunk, sleeved(p, shape["sleeve"])).astype(np.float32)
+        return intersection(
+            neckline(p, 0.025, 0.01), hem_line(p, edge), sleeved(p, shape["sleeve"])
+        )
 
     return Tailored(pieces=(close(base, inside),), inside=inside)
 
 
-def sleeved(p: Places, length_m: float, armhole_m: float = 0.140) -> F32:
-    return armhole(p, armhole_m) if length_m < 0.05 else sleeve_end(p, length_m)
+# Worn where recipes name them
+
+
+_SEGMENTS = {  # of a digit: across -1..1, up -1..1, half its length, upright or not
+    "top": (0, 1, False), "middle": (0, 0, False), "bottom": (0, -1, False),
+    "upper_left": (-1, 0.5, True), "upper_right": (1, 0.5, True),
+    "lower_left": (-1, -0.5, True), "lower_right": (1, -0.5, True),
+}  # fmt: skip
+_DIGITS = (
+    "top bottom upper_left upper_right lower_left lower_right", "upper_right lower_right",
+    "top middle bottom upper_right lower_left", "top middle bottom upper_right lower_right",
+    "middle upper_left upper_right lower_right", "top middle bottom upper_left lower_right",
+    "top middle bottom upper_left lower_left lower_right", "top upper_right lower_right",
+    "top middle bottom upper_left upper_right lower_left lower_right",
+    "top middle bottom upper_left upper_right lower_right",
+)  # fmt: skip
+
+
+def _top(shape: Shape, drop_m: float, vee_m: float) -> Field:
+    return top_field(drop_m, vee_m, shape["hem"], shape["sleeve"])
+
+
+def polo(base: Basis, shape: Shape) -> Tailored:
+    """Short sleeves, a collar and three buttons."""
+    inside = _top(shape, -0.004, 0.03)
+    body = top_cut(base, inside, thick_m=0.009, flare_m=0.012, tucked=False)
+    body = buttoned(body, base, apart_m=0.05, low_m=0.32)
+    return Tailored(pieces=(body, collar(base)), inside=inside)
+
+
+def v_neck_sweater(base: Basis, shape: Shape) -> Tailored:
+    """Knitted, long sleeves, open in front down to the breast bone."""
+    inside = _top(shape, 0.0, shape["vee"])
+    body = top_cut(base, inside, thick_m=0.013, flare_m=0.010, tucked=False)
+    return Tailored(pieces=(replace(body, passes=9, folds_m=0.012, rim_m=0.010),), inside=inside)
+
+
+def turtleneck(base: Basis, shape: Shape) -> Tailored:
+    """Long sleeves and a rolled collar up the neck."""
+    inside = _top(shape, -0.030, 0.0)
+
+    def roll(p: Places) -> F32:
+        below = neckline(p, -0.034)
+        return intersection(below, 0.052 - below)
+
+    weave, p = suit(base, roll)
+    rise = np.clip(neckline(p, -0.034) / 0.052, 0, 1)
+    offset = 0.009 + 0.009 * np.sin(np.pi * rise)
+    minimum = np.full(len(offset), 0.004)
+    neck = Cut(weave=weave, offset_m=offset, min_m=minimum, passes=5, folds_m=0.0, rim_m=0.006)
+    body = top_cut(base, inside, thick_m=0.008, flare_m=0.008, tucked=False)
+    return Tailored(pieces=(replace(body, passes=8), neck), inside=inside)
+
+
+def blouse(base: Basis, shape: Shape) -> Tailored:
+    """Wide sleeves, `puff` metres, drawn together at the wrist, and a wide neck."""
+    inside = _top({"sleeve": 0.46, **shape}, 0.030, 0.02)
+    body = top_cut(base, inside, thick_m=0.008, flare_m=0.016, tucked=False)
+    p = places(base.atlas, body.weave.rows)
+    full = step(p.down_arm, 0.06, 0.30) * step(p.down_arm, 0.455, 0.40)
+    offset = body.offset_m * (1 - 0.5 * on_arm(p) * step(p.down_arm, 0.40, 0.45))
+    offset = offset + on_arm(p) * shape["puff"] * full
+    return Tailored(pieces=(replace(body, offset_m=offset),), inside=inside)
+
+
+def crop_top(base: Basis, shape: Shape) -> Tailored:
+    """Ends above the waist."""
+    inside = _top(shape, 0.020, 0.0)
+    body = top_cut(base, inside, thick_m=0.007, flare_m=0.0, tucked=False)
+    offset, minimum = np.full(len(body.offset_m), 0.010), np.full(len(body.offset_m), 0.004)
+    body = replace(body, offset_m=offset, min_m=minimum, level_hem=None)
+    return Tailored(pieces=(body,), inside=inside)
+
+
+def sports_bra(base: Basis, shape: Shape) -> Tailored:
+    """Close, with straps, down to below the chest."""
+    inside = top_field(0.085, 0.0, shape["hem"], 0.0, 0.118)
+    return Tailored(pieces=(close(base, inside, off_m=0.005),), inside=inside)
+
+
+def raglan_shirt(base: Basis, shape: Shape) -> Tailored:
+    """A T-shirt with sleeves and shoulders of the second material."""
+    inside = _top(shape, 0.010, 0.0)
+
+    def sleeves(p: Places) -> F32:
+        x, _, z = p.at.T
+        seam = np.abs(x) - 0.074 - 0.52 * np.maximum(0.53 - z, 0)
+        return np.where(on_arm(p), FAR, seam).astype(np.float32)
+
+    body = top_cut(base, inside, thick_m=0.009, flare_m=0.013, tucked=False)
+    return Tailored(pieces=(panelled(base, body, sleeves),), inside=inside)
+
+
+def numbered_shirt(base: Basis, shape: Shape) -> Tailored:
+    """A team's shirt: a number on chest and back and cuffs of the second material."""
+    inside = _top(shape, 0.012, 0.03)
+    number = round(shape["number"])
+
+    def marks(p: Places) -> F32:
+        x, y, z = p.at.T
+        side = np.where(y < -0.02, x, -x)  # read from outside, in front as behind
+        first = _digit(side + 0.048, z - 0.225, number // 10)
+        second = _digit(side - 0.048, z - 0.225, number % 10)
+        cuffs = p.down_arm - shape["sleeve"] + 0.022
+        return np.where(on_arm(p), cuffs, np.maximum(first, second)).astype(np.float32)
+
+    body = top_cut(base, inside, thick_m=0.009, flare_m=0.014, tucked=False)
+    return Tailored(pieces=(panelled(base, body, marks),), inside=inside)
+
+
+def _digit(across: F32, up: F32, value: int) -> F32:
+    """Return how far places lie inside the strokes of a digit 6 cm wide and 11 cm high."""
+    wide, high, half = 0.022, 0.042, 0.010
+    inside = np.full(len(across), -FAR)
+    for name in _DIGITS[value].split():
+        at_x, at_z, upright = _SEGMENTS[name]
+        dx, dz = np.abs(across - at_x * wide), np.abs(up - at_z * high)
+        long = half + (0.5 * high if upright else wide)
+        stroke = np.minimum(half - dx, long - dz) if upright else np.minimum(half - dz, long - dx)
+        inside = np.maximum(inside, stroke)
+    return union(inside)
+
+
+def basketball_jersey(base: Basis, shape: Shape) -> Tailored:
+    """No sleeves, wide armholes, long, with broad edges of the second material."""
+    inside = top_field(0.030, 0.05, shape["hem"], 0.0, 0.128)
+
+    def edges(p: Places) -> F32:
+        from_edge = np.minimum(neckline(p, 0.030, 0.05), armhole(p, 0.128))
+        sides = np.abs(p.at[:, 0]) - 0.118
+        return union(0.022 - from_edge, np.where(p.at[:, 2] < 0.30, sides, -FAR))
+
+    body = top_cut(base, inside, thick_m=0.011, flare_m=0.020, tucked=False)
+    return Tailored(pieces=(panelled(base, body, edges),), inside=inside)
+
+
+def track_jacket(base: Basis, shape: Shape) -> Tailored:
+    """Closed by a zip, a low collar, a stripe down each sleeve, tight cuffs and waist."""
+    inside = _top({"sleeve": 0.468, **shape}, -0.022, 0.0)
+
+    def stripes(p: Places) -> F32:
+        x, y, z = p.at.T
+        upper, lower = np.minimum(p.down_arm, 0.253), np.maximum(p.down_arm - 0.253, 0)
+        outwards = np.abs(x) - 0.165 - 0.67 * upper - 0.53 * lower
+        outwards = outwards + z - 0.427 + 0.74 * upper + 0.54 * lower
+        sleeve = 0.012 - np.abs(y + 0.016 + 0.71 * lower)
+        zip_ = np.where(y < -0.03, 0.0045 - np.abs(x), -FAR)
+        trunk = np.maximum(zip_, 0.030 - (z - shape["hem"]))
+        on_sleeve = np.where(outwards > 0, sleeve, -FAR)
+        return np.where(on_arm(p), on_sleeve, trunk).astype(np.float32)
+
+    body = top_cut(base, inside, thick_m=0.012, flare_m=0.010, tucked=False)
+    p = places(base.atlas, body.weave.rows)
+    low = step(p.at[:, 2], shape["hem"] + 0.05, shape["hem"] + 0.02) * (1 - on_arm(p))
+    cuff = on_arm(p) * step(p.down_arm, 0.42, 0.46)
+    offset = body.offset_m - 0.010 * low - 0.008 * cuff
+    return Tailored(
+        pieces=(panelled(base, replace(body, offset_m=offset), stripes),), inside=inside
+    )
+
+
+def gi(base: Basis, shape: Shape) -> Tailored:
+    """A wrap-over jacket of heavy cotton with wide sleeves and a knotted belt, for judo."""
+    deep = 0.17
+    upper = top_field(0.004, deep, 0.045, shape["sleeve"])
+
+    def lower(p: Places) -> F32:
+        x, y, _ = p.at.T
+        slit = np.where(y < 0, np.abs(x - 0.03) - 0.008, FAR)
+        return intersection(legs(p, 0.075, -0.20), slit)
+
+    def lapel(p: Places) -> F32:
+        x, y, z = p.at.T
+        edge = neckline(p, 0.004, deep)
+        cross = np.where(z > 0.06, 0.028 - np.abs(x - 0.75 * (z - 0.33)), -FAR)
+        down = np.where(z < 0.345, cross, -FAR)
+        return np.where(y < 0.0, np.maximum(0.034 - edge, down), 0.034 - edge).astype(np.float32)
+
+    top = top_cut(base, upper, thick_m=0.015, flare_m=0.018, tucked=False, taper=0.06)
+    z = places(base.atlas, top.weave.rows).at[:, 2]
+    hang = None if top.hang is None else top.hang * step(z, 0.05, 0.15)
+    top = replace(top, passes=7, rim_m=0.010, level_hem=None, hang=hang)
+    cloth_lapel = pocketed(base, top, lapel, thick_m=0.006)
+    tail = skirt_cut(base, lower, 0.03, 0.075, offset_m=0.026)
+    return Tailored(
+        pieces=(cloth_lapel, tail, belt(base, 0.042, 0.086, 0.036), _knot(base)), inside=upper
+    )
+
+
+def _knot(base: Basis) -> Cut:
+    """Return the two ends of a belt that hang down in front."""
+
+    def ends(p: Places) -> F32:
+        x, y, z = p.at.T
+        slant = np.abs(np.abs(x) - 0.03 - 0.30 * (0.06 - z))
+        strip = np.minimum(0.016 - slant, np.minimum(0.075 - z, z + 0.105))
+        return np.where((y < -0.02) & ~on_arm(p), strip, -FAR).astype(np.float32)
+
+    weave, _ = suit(base, ends)
+    return sheet(weave, 0.050, 0.030, passes=3, folds_m=0.0, rim_m=0.006, second=True)
+
+
+def tunic(base: Basis, shape: Shape) -> Tailored:
+    """A long straight top to above or below the knee, slit in front of nothing: a kurta."""
+    upper = top_field(-0.004, 0.05, 0.05, shape["sleeve"])
+    lower = legs_field(0.085, shape["hem"])
+    top = top_cut(base, upper, thick_m=0.012, flare_m=0.012, tucked=False)
+    top = replace(top, level_hem=None)
+    tail = skirt_cut(base, lower, 0.02, 0.085, offset_m=0.026)
+    return Tailored(pieces=(buttoned(top, base, apart_m=0.05, low_m=0.25), tail), inside=upper)
+
+
+def long_coat(base: Basis, shape: Shape) -> Tailored:
+    """To the knees or shins, without a belt."""
+    return wrapped(base, shape["hem"], width_m=0.05, belted=False)
+
+
+def strap_dress(base: Basis, shape: Shape) -> Tailored:
+    """Thin straps, bare shoulders and a wide skirt."""
+
+    def upper(p: Places) -> F32:
+        x, y, z = p.at.T
+        line = 0.385 - 0.25 * np.maximum(y, 0) - z
+        straps = np.where(z < 0.56, 0.009 - np.abs(np.abs(x) - 0.088), -FAR)
+        trunk = np.minimum(np.maximum(line, straps), hem_line(p, 0.05))
+        return np.where(on_arm(p), -FAR, np.minimum(trunk, armhole(p, 0.150))).astype(np.float32)
+
+    return skirted(base, upper, shape["hem"], width_m=shape["width"])
+
+
+def long_dress(base: Basis, shape: Shape) -> Tailored:
+    """To the ankles, with or without sleeves."""
+    upper = top_field(0.015, 0.02, 0.05, shape["sleeve"], 0.143)
+    return skirted(base, upper, shape["hem"], width_m=0.05)
+
+
+def shirt_dress(base: Basis, shape: Shape) -> Tailored:
+    """A shirt that goes on as a skirt below its belt."""
+    upper = top_field(-0.004, 0.03, 0.05, shape["sleeve"])
+    made = skirted(base, upper, shape["hem"], width_m=0.03, thick_m=0.010)
+    under, top, ring = made.pieces
+    band = belt(base, 0.042, 0.080, 0.026)
+    pieces = (under, buttoned(top, base), ring, collar(base), band)
+    return replace(made, pieces=pieces)
+
+
+def jumpsuit(base: Basis, shape: Shape) -> Tailored:
+    """Shirt and trousers in one, as overalls of work are, with a belt."""
+    upper = top_field(-0.004, 0.04, 0.05, shape["sleeve"])
+    lower = legs_field(0.085, shape["hem"])
+    top = top_cut(base, upper, thick_m=0.012, flare_m=0.004, tucked=True)
+    return Tailored(
+        pieces=(
+            buttoned(top, base),
+            leg_cut(base, lower, width_m=0.014, from_m=-0.35),
+            collar(base),
+            replace(belt(base, 0.040, 0.078, WAIST_M + 0.008), second=False),
+        ),
+        inside=lambda p: np.maximum(upper(p), lower(p)),
+    )
+
+
+def overalls(base: Basis, shape: Shape) -> Tailored:
+    """Dungarees: trousers with a bib and straps, over a T-shirt of the second material."""
+    shirt = top_field(0.012, 0.0, 0.03, shape["sleeve"])
+    lower = legs_field(0.115, shape["hem"])
+
+    def bib(p: Places) -> F32:
+        x, y, z = p.at.T
+        wide = np.where(y < 0, 0.098, 0.085 - 0.10 * np.maximum(z - 0.11, 0))
+        high = np.where(y < 0, 0.345, 0.27)
+        sheet = np.minimum(wide + 0.35 * np.maximum(0.17 - z, 0) - np.abs(x), high - z)
+        straps = np.where(z > 0.24, 0.017 - np.abs(np.abs(x) - 0.080), -FAR)
+        made = np.minimum(np.maximum(sheet, straps), z - 0.085)
+        return np.where(on_arm(p), -FAR, made).astype(np.float32)
+
+    front = sheet(suit(base, bib)[0], 0.022, 0.015, passes=6, folds_m=0.004, rim_m=0.005)
+    inner = top_cut(base, shirt, thick_m=0.008, flare_m=0.004, tucked=True)
+    inner = replace(inner, second=True, hang=None)
+    legs_ = leg_cut(base, lower, width_m=0.014, from_m=-0.35)
+    return Tailored(pieces=(inner, legs_, front), inside=lambda p: np.maximum(shirt(p), lower(p)))
+
+
+def wetsuit(base: Basis, shape: Shape) -> Tailored:
+    """Close rubber from the neck down, with sides of the second material."""
+    inside = top_field(-0.022, 0.0, shape["leg"], shape["sleeve"])
+
+    def sides(p: Places) -> F32:
+        x, _, z = p.at.T
+        flank = np.abs(x) - 0.098 - 0.16 * np.clip(-z, 0, 0.5)
+        trunk = np.where(z < 0.36, flank, z - 0.43)
+        return np.where(on_arm(p), 0.16 - p.down_arm, trunk).astype(np.float32)
+
+    body = panelled(base, close(base, inside, off_m=0.006), sides)
+    return Tailored(pieces=(body,), inside=inside)

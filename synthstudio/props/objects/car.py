@@ -11,7 +11,7 @@ from synthstudio.props.objects.shapes import Piece, box, cylinder, moved, prism
 from synthstudio.props.objects.wheels import AXLE, SIDE, disc
 
 
-@kind("paint glass rubber lamp", low_m=(1.62, 3.5, 1.4), high_m=(1.85, 4.5, 1.55))
+@kind("paint glass rubber lamp", (1.62, 3.5, 1.4), (1.85, 4.5, 1.55))
 def car(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a car that drives to -y: paint (0), glass (1), tyres and trim (2), lamps (3)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -19,17 +19,10 @@ def car(size: Vec3, shape: Shape) -> list[Piece]:
     front, rear, floor, belt = -0.62 * y, 0.6 * y, 0.13 * h, 0.6 * h
 
     def across(outline: list[tuple[float, float]], half: float, slot: int = 0) -> Piece:
-        return moved(prism(outline, -half, half, slot=slot), (0, 0, 0), turn=SIDE)
+        return moved(prism(outline, -half, half, slot=slot), turn=SIDE)
 
-    lower = [
-        (-0.97 * y, floor),
-        (0.96 * y, floor),
-        (y, 0.35 * h),
-        (0.97 * y, belt),
-        (-0.5 * y, belt),
-        (-0.93 * y, 0.5 * h),
-        (-y, 0.4 * h),
-    ]
+    lower = [(-0.97 * y, floor), (0.96 * y, floor), (y, 0.35 * h), (0.97 * y, belt),
+             (-0.5 * y, belt), (-0.93 * y, 0.5 * h), (-y, 0.4 * h)]  # fmt: skip
     shoulder = [(-0.95 * y, 0.3 * h), (0.96 * y, 0.3 * h), (0.98 * y, belt - 0.02),
                 (-0.48 * y, belt - 0.02), (-0.9 * y, 0.47 * h)]  # fmt: skip
     cabin = [(-0.42 * y, belt - 0.02), (0.93 * y, belt - 0.02), (0.7 * y, 0.97 * h), (0.45 * y, h),
@@ -38,27 +31,16 @@ def car(size: Vec3, shape: Shape) -> list[Piece]:
     for s in (-1, 1):
         for part in _side_glass(y, h, belt):
             pieces.append(_on_side(part, cabin, x, s))
-        pieces += [
-            box(
-                (s * 0.995 * x - 0.004, a * y, floor + 0.02),
-                (s * 0.995 * x + 0.004, a * y + 0.006, belt),
-                bevel=0,
-                slot=2,
-            )
-            for a in (-0.33, 0.17, 0.55)
-        ]
+        for at in (-0.33 * y, 0.17 * y, 0.55 * y):
+            gap, out = s * 0.995 * x, 0.004
+            near, far = (gap - out, at, floor + 0.02), (gap + out, at + 0.006, belt)
+            pieces.append(box(near, far, bevel=0, slot=2))
         pieces += [
             box((s * x - 0.008, a * y, 0.52 * h), (s * x + 0.008, a * y + 0.14, 0.54 * h), slot=2)
             for a in (0.07, 0.44)
         ]
-        mirror = [sorted((s * 0.93 * x, s * 1.0 * x)), (-0.36 * y, -0.3 * y)]
-        pieces.append(
-            box(
-                (mirror[0][0], mirror[1][0], belt),
-                (mirror[0][1], mirror[1][1], belt + 0.11),
-                bevel=0.02,
-            )
-        )
+        near, far = (s * 0.93 * x, -0.36 * y, belt), (s * 1.0 * x, -0.3 * y, belt + 0.11)
+        pieces.append(box(near, far, bevel=0.02))
         for at in (front, rear):
             arch = moved(
                 cylinder(1.13 * r, 0.85 * x, x + 0.002, segments=28, slot=2), (0, 0, 0), turn=AXLE
@@ -88,7 +70,7 @@ def _half(z: float, low: float, high: float, x: float) -> float:
 
 
 def _cabin(outline: list[tuple[float, float]], x: float) -> Piece:
-    flat = moved(prism(outline, -1.0, 1.0), (0, 0, 0), turn=SIDE)
+    flat = moved(prism(outline, -1.0, 1.0), turn=SIDE)
     z = flat.vertices[:, 2]
     low, high = float(z.min()), float(z.max())
     half = np.array([_half(float(v), low, high, x) for v in z])
@@ -125,7 +107,7 @@ def _on_side(
     outline: list[tuple[float, float]], cabin: list[tuple[float, float]], x: float, s: int
 ) -> Piece:
     """A pane that lies on the cabin's slanted side `s` (-1 right, 1 left)."""
-    flat = moved(prism(outline, 0.985, 1.004, slot=1), (0, 0, 0), turn=SIDE)
+    flat = moved(prism(outline, 0.985, 1.004, slot=1), turn=SIDE)
     low, high = min(z for _, z in cabin), max(z for _, z in cabin)
     depth = -flat.vertices[:, 0]
     half = np.array([_half(float(v), low, high, x) for v in flat.vertices[:, 2]])
@@ -152,7 +134,7 @@ def _screen(low: tuple[float, float], high: tuple[float, float], x: float) -> Pi
     if area < 0:
         outline = outline[::-1]
     points = [(float(p), float(q)) for p, q in outline]
-    flat = moved(prism(points, -1.0, 1.0, slot=1), (0, 0, 0), turn=SIDE)
+    flat = moved(prism(points, -1.0, 1.0, slot=1), turn=SIDE)
     z0, z1 = min(low[1], high[1]), max(low[1], high[1])
     half = np.array([0.93 * _half(float(v), z0, z1, x) for v in flat.vertices[:, 2]])
     return _reshaded(

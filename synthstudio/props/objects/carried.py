@@ -12,6 +12,7 @@ import numpy as np
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.kinds import Shape, held, kind
 from synthstudio.props.objects.shapes import (
+    CORNERS,
     Piece,
     about,
     ball,
@@ -25,13 +26,11 @@ from synthstudio.props.objects.shapes import (
 
 STRAP_LEVELS = 5
 """Down the chest a backpack's straps are fitted at so many heights."""
-
-
 _STRAP_M = 0.012  # half as thick as they are
 
 
 @held("read", at=(0.0, 0.15, 0.3))
-@kind("red paper", low_m=(0.24, 0.05, 0.19), high_m=(0.36, 0.07, 0.26), patterns="plain stripes")
+@kind("red paper", (0.24, 0.05, 0.19), (0.36, 0.07, 0.26), "plain stripes")
 def book(size: Vec3, shape: Shape) -> list[Piece]:
     """Build an open book that shows its pages to -y: cover (0), pages (1)."""
     x, h = size[0] / 2, size[2]
@@ -40,21 +39,15 @@ def book(size: Vec3, shape: Shape) -> list[Piece]:
     pieces = []
     for s in (-1, 1):
         turn = about("z", -s * open_rad)
-        near, far = sorted((0.0, s * half))
-        cover = box((near, -0.003, 0), (far, 0, h), bevel=0.001)
-        a, b = sorted((s * 0.004, s * (half - 0.006)))
-        pages = box((a, -0.016, 0.005), (b, -0.003, h - 0.005), bevel=0.004, slot=1)
-        pieces += [moved(cover, (0, 0, 0), turn=turn), moved(pages, (0, 0, 0), turn=turn)]
+        cover = box((0.0, -0.003, 0), (s * half, 0, h), bevel=0.001)
+        near, far = (s * 0.004, -0.016, 0.005), (s * (half - 0.006), -0.003, h - 0.005)
+        pages = box(near, far, bevel=0.004, slot=1)
+        pieces += [moved(cover, turn=turn), moved(pages, turn=turn)]
     return pieces
 
 
 @held("cup")
-@kind(
-    "white black carton",
-    low_m=(0.078, 0.078, 0.11),
-    high_m=(0.09, 0.09, 0.16),
-    patterns="plain stripes",
-)
+@kind("white black carton", (0.078, 0.078, 0.11), (0.09, 0.09, 0.16), "plain stripes")
 def cup(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a paper cup: cup (0), lid (1), sleeve (2)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -72,12 +65,7 @@ def cup(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("cup", at=(0.0, 0.0, 0.4))
-@kind(
-    "green white paper",
-    low_m=(0.06, 0.06, 0.2),
-    high_m=(0.075, 0.075, 0.28),
-    patterns="plain stripes",
-)
+@kind("green white paper", (0.06, 0.06, 0.2), (0.075, 0.075, 0.28), "plain stripes")
 def bottle(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a bottle: body (0), cap (1), label (2)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -96,7 +84,7 @@ def bottle(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("tray", at=(0.0, 0.0, 0.0))
-@kind("wood black", low_m=(0.36, 0.27, 0.025), high_m=(0.48, 0.36, 0.04), patterns="plain wood")
+@kind("wood black", (0.36, 0.27, 0.025), (0.48, 0.36, 0.04), "plain wood")
 def tray(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a serving tray with a raised rim (0) and an inlay (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -106,10 +94,8 @@ def tray(size: Vec3, shape: Shape) -> list[Piece]:
         box((-x + rim, -y + rim, thick / 2), (x - rim, y - rim, thick + 0.0015), slot=1),
     ]
     for s in (-1, 1):
-        a, b = sorted((s * x, s * (x - rim)))
-        pieces.append(box((a, -y, 0), (b, y, h), bevel=0.004, along="y"))
-        a, b = sorted((s * y, s * (y - rim)))
-        pieces.append(box((-x, a, 0), (x, b, h), bevel=0.004, along="x"))
+        pieces.append(box((s * x, -y, 0), (s * (x - rim), y, h), bevel=0.004, along="y"))
+        pieces.append(box((-x, s * y, 0), (x, s * (y - rim), h), bevel=0.004, along="x"))
     return pieces
 
 
@@ -127,26 +113,15 @@ def _arch(half: float, foot: float, top: float, y: float, radius: float, slot: i
 
 
 @held("hang", at=(0.0, 0.0, 0.98), stands=True)
-@kind(
-    "leather leather brass",
-    low_m=(0.24, 0.09, 0.28),
-    high_m=(0.34, 0.13, 0.4),
-    patterns="plain checks",
-)
+@kind("leather leather brass", (0.24, 0.09, 0.28), (0.34, 0.13, 0.4), "plain checks")
 def handbag(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a handbag: leather (0), handles (1), clasp and feet (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     top = 0.62 * h
     body = []
     for inset, front in ((0.0, 0.55), (0.012, 1.0)):
-        outline = [
-            (-x + inset, 0.0),
-            (x - inset, 0.0),
-            (x - inset, 0.12 * top),
-            (0.84 * x - inset, top - inset),
-            (-0.84 * x + inset, top - inset),
-            (-x + inset, 0.12 * top),
-        ]
+        right = [(x - inset, 0.0), (x - inset, 0.12 * top), (0.84 * x - inset, top - inset)]
+        outline = [(-x + inset, 0.0), *right, *((-a, b) for a, b in reversed(right[1:]))]
         body.append(prism(outline, -front * y, front * y))
     flap = [(-0.86 * x, 0.55 * top), (0.86 * x, 0.55 * top), (0.82 * x, top), (-0.82 * x, top)]
     return [
@@ -159,38 +134,25 @@ def handbag(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("hang", at=(0.0, 0.0, 0.985), stands=True)
-@kind(
-    "tan white red",
-    low_m=(0.28, 0.11, 0.38),
-    high_m=(0.38, 0.16, 0.5),
-    patterns="plain stripes dots",
-)
+@kind("tan white red", (0.28, 0.11, 0.38), (0.38, 0.16, 0.5), "plain stripes dots")
 def shopping_bag(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a paper shopping bag: paper (0), cords (1), a printed panel (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     top = 0.76 * h
+    ends = [
+        [(sx * 0.38 * x, s * 0.005, top - 0.015), (sx * 0.38 * x, s * 0.8 * y, top + 0.003)]
+        for s, sx in CORNERS
+    ]
     return [
         box((-x, -y, 0), (x, y, top), bevel=0.004),
         box((-0.55 * x, -y - 0.001, 0.3 * top), (0.55 * x, y + 0.001, 0.7 * top), bevel=0, slot=2),
         *(_arch(0.38 * x, top - 0.015, h, s * 0.005, 0.004, 1) for s in (-1, 1)),
-        *(
-            tube(
-                [
-                    (sx * 0.38 * x, s * 0.005, top - 0.015),
-                    (sx * 0.38 * x, s * 0.8 * y, top + 0.003),
-                ],
-                0.004,
-                segments=6,
-                slot=1,
-            )
-            for s in (-1, 1)
-            for sx in (-1, 1)
-        ),
+        *(tube(end, 0.004, segments=6, slot=1) for end in ends),
     ]
 
 
 @held("hang", at=(0.0, 0.0, 0.975), stands=True)
-@kind("leather black brass", low_m=(0.38, 0.08, 0.32), high_m=(0.45, 0.12, 0.38))
+@kind("leather black brass", (0.38, 0.08, 0.32), (0.45, 0.12, 0.38))
 def briefcase(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a briefcase: leather (0), handle and edges (1), locks (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -205,7 +167,7 @@ def briefcase(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("hang", at=(0.0, 0.0, 0.985), stands=True)
-@kind("cloth_blue steel", low_m=(0.26, 0.26, 0.38), high_m=(0.31, 0.31, 0.46))
+@kind("cloth_blue steel", (0.26, 0.26, 0.38), (0.31, 0.31, 0.46))
 def bucket(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a bucket: body with a rim (0), bail (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -219,12 +181,9 @@ def bucket(size: Vec3, shape: Shape) -> list[Piece]:
 
 @held("back", stands=True)
 @kind(
-    "cloth_blue black steel",
-    low_m=(0.27, 0.15, 0.4),
-    high_m=(0.33, 0.22, 0.5),
-    patterns="plain camouflage checks",
+    "cloth_blue black steel", (0.27, 0.15, 0.4), (0.33, 0.22, 0.5), "plain camouflage checks",
     shape="strap_0_m strap_1_m strap_2_m strap_3_m strap_4_m shoulder_m arm_pit_m side_m body_m",
-)
+)  # fmt: skip
 def backpack(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a backpack: cloth (0), pockets and straps (1), zips (2).
 
@@ -275,7 +234,7 @@ def backpack(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("stand", at=(0.0, 0.0, 0.985), stands=True)
-@kind("yellow black", low_m=(0.33, 0.2, 0.72), high_m=(0.45, 0.26, 1.05))
+@kind("yellow black", (0.33, 0.2, 0.72), (0.45, 0.26, 1.05))
 def trolley_case(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a case on wheels with its handle drawn out: shell (0), handle and wheels (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -283,12 +242,8 @@ def trolley_case(size: Vec3, shape: Shape) -> list[Piece]:
     top = max(0.58 * h, 0.12)
     shell = box((-x, -y, wheel), (x, y, top), bevel=min(0.03, 0.2 * y))
     ribs = [
-        box(
-            (k * x / 3 - 0.012, -y - 0.004, wheel + 0.04),
-            (k * x / 3 + 0.012, y + 0.004, top - 0.04),
-            bevel=0.004,
-        )
-        for k in (-2, -1, 0, 1, 2)
+        box((at - 0.012, -y - 0.004, wheel + 0.04), (at + 0.012, y + 0.004, top - 0.04))
+        for at in (k * x / 3 for k in (-2, -1, 0, 1, 2))
     ]
     pocket = box((-x - 0.002, -0.006, wheel), (x + 0.002, 0.006, top + 0.002), slot=1)
     half = min(0.1, 0.6 * x)
@@ -297,25 +252,21 @@ def trolley_case(size: Vec3, shape: Shape) -> list[Piece]:
         for s in (-1, 1)
     ]
     bar = box((-half - 0.02, -0.013, h - 0.028), (half + 0.02, 0.013, h), bevel=0.01, slot=1)
+    tyre = cylinder(wheel / 2, -0.012, 0.012, slot=1)
     wheels = [
-        moved(
-            cylinder(wheel / 2, -0.012, 0.012, slot=1),
-            (sx * (x - 0.035), sy * (y - 0.03), wheel / 2),
-            turn=about("y", math.pi / 2),
-        )
-        for sx in (-1, 1)
-        for sy in (-1, 1)
+        moved(tyre, (sx * (x - 0.035), sy * (y - 0.03), wheel / 2), turn=about("y", math.pi / 2))
+        for sx, sy in CORNERS
     ]
     forks = [
         box((sx * (x - 0.035) - 0.016, sy * (y - 0.03) - 0.012, wheel * 0.6),
             (sx * (x - 0.035) + 0.016, sy * (y - 0.03) + 0.012, wheel + 0.01), slot=1)
-        for sx in (-1, 1) for sy in (-1, 1)
+        for sx, sy in CORNERS
     ]  # fmt: skip
     return [shell, *ribs, pocket, *rods, bar, *wheels, *forks]
 
 
 @held("phone", at=(0.0, 0.5, 0.42))
-@kind("black glass steel", low_m=(0.07, 0.008, 0.142), high_m=(0.079, 0.0095, 0.165))
+@kind("black glass steel", (0.07, 0.008, 0.142), (0.079, 0.0095, 0.165))
 def phone(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a mobile phone: case (0), glass front (1), lenses on its back (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -333,12 +284,7 @@ def phone(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("read", at=(0.0, 0.5, 0.4))
-@kind(
-    "black glass picture",
-    low_m=(0.2, 0.007, 0.15),
-    high_m=(0.29, 0.009, 0.21),
-    patterns="plain stripes checks",
-)
+@kind("black glass picture", (0.2, 0.007, 0.15), (0.29, 0.009, 0.21), "plain stripes checks")
 def tablet(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a tablet computer: case (0), glass (1), what it shows (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]

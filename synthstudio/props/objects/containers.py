@@ -10,6 +10,7 @@ from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.furniture import planks
 from synthstudio.props.objects.kinds import SEAT, Shape, held, kind
 from synthstudio.props.objects.shapes import (
+    CORNERS,
     Piece,
     about,
     ball,
@@ -21,9 +22,7 @@ from synthstudio.props.objects.shapes import (
 )
 
 
-@kind(
-    "pale_wood", low_m=(0.4, 0.35, 0.3), high_m=(1.2, 1.0, 1.1), patterns="wood plain", roles=SEAT
-)
+@kind("pale_wood", (0.4, 0.35, 0.3), (1.2, 1.0, 1.1), "wood plain", roles=SEAT)
 def crate(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a wooden crate: boards round a core, battens at the corners."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -31,25 +30,22 @@ def crate(size: Vec3, shape: Shape) -> list[Piece]:
     inner = (x - 2 * t, y - 2 * t)
     pieces = [box((-inner[0], -inner[1], t / 2), (inner[0], inner[1], h - t), bevel=0.001)]
     for sign in (-1, 1):
-        near, far = sorted((sign * (y - 2 * t), sign * (y - t)))
-        pieces += planks((-x + t, near, 0), (x - t, far, h), 2, wide=0.11, gap=0.006)
-        near, far = sorted((sign * (x - 2 * t), sign * (x - t)))
-        pieces += planks((near, -y + t, 0), (far, y - t, h), 2, wide=0.11, gap=0.006)
+        near, far = (-x + t, sign * (y - 2 * t), 0), (x - t, sign * (y - t), h)
+        pieces += planks(near, far, 2, wide=0.11, gap=0.006)
+        near, far = (sign * (x - 2 * t), -y + t, 0), (sign * (x - t), y - t, h)
+        pieces += planks(near, far, 2, wide=0.11, gap=0.006)
     pieces += planks((-x + t, -y + t, h - t), (x - t, y - t, h), 0, wide=0.11, gap=0.006)
     wide = min(0.07, size[0] / 4, size[1] / 4)
-    for sx in (-1, 1):
-        for sy in (-1, 1):
-            a, b = sorted((sx * x, sx * (x - wide)))
-            c, d = sorted((sy * y, sy * (y - t)))
-            pieces.append(box((a, c, 0), (b, d, h), bevel=0.003))
-            a, b = sorted((sx * x, sx * (x - t)))
-            c, d = sorted((sy * (y - t), sy * (y - wide)))
-            pieces.append(box((a, c, 0), (b, d, h), bevel=0.003))
+    for sx, sy in CORNERS:
+        a, b, c = sx * x, sx * (x - wide), sx * (x - t)
+        d, e, f = sy * y, sy * (y - t), sy * (y - wide)
+        pieces.append(box((a, d, 0), (b, e, h), bevel=0.003))
+        pieces.append(box((a, e, 0), (c, f, h), bevel=0.003))
     return pieces
 
 
 @held("carry", stands=True)
-@kind("carton tape", low_m=(0.3, 0.25, 0.2), high_m=(0.9, 0.7, 1.0))
+@kind("carton tape", (0.3, 0.25, 0.2), (0.9, 0.7, 1.0))
 def cardboard_box(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a closed carton (0) with flaps that meet and a strip of tape (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -67,12 +63,7 @@ def cardboard_box(size: Vec3, shape: Shape) -> list[Piece]:
     return [body, *flaps, strip, *ends]
 
 
-@kind(
-    "pale_wood red cloth_blue",
-    low_m=(0.6, 0.26, 0.9),
-    high_m=(1.4, 0.4, 2.1),
-    patterns="wood plain",
-)
+@kind("pale_wood red cloth_blue", (0.6, 0.26, 0.9), (1.4, 0.4, 2.1), "wood plain")
 def bookcase(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a bookcase: boards (0), books in two colours (1, 2). It opens towards -y."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -103,24 +94,14 @@ def _books(span: tuple[float, float], y: float, z: float, room: float, shelf: in
             return books
         tall = room * (0.62 + 0.28 * ((number * 53) % 17) / 16)
         deep = 0.12 + 0.06 * ((number * 29) % 7) / 6
-        books.append(
-            box(
-                (at, max(-y + 0.02, y - 0.04 - deep), z),
-                (at + wide - 0.001, y - 0.04, z + tall),
-                bevel=0,
-                slot=1 + (number * 5) % 3 % 2,
-            )
-        )
+        near, back = max(-y + 0.02, y - 0.04 - deep), y - 0.04
+        ends = (at, near, z), (at + wide - 0.001, back, z + tall)
+        books.append(box(*ends, bevel=0, slot=1 + (number * 5) % 3 % 2))
         at += wide
         number += 1
 
 
-@kind(
-    "white wood steel",
-    low_m=(1.0, 0.5, 0.85),
-    high_m=(2.6, 0.75, 1.1),
-    patterns="plain wood planks tiles",
-)
+@kind("white wood steel", (1.0, 0.5, 0.85), (2.6, 0.75, 1.1), "plain wood planks tiles")
 def counter(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a kitchen or shop counter: body with doors (0), worktop (1), knobs and plinth (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -129,13 +110,8 @@ def counter(size: Vec3, shape: Shape) -> list[Piece]:
     base = box((-x + 0.04, -y + 0.09, 0), (x - 0.04, y - 0.04, plinth), bevel=0.002, slot=2)
     worktop = box((-x, -y, h - top), (x, y, h), bevel=0.006, along="x", slot=1)
     front = -y + 0.04
-    doors = planks(
-        (-x + lip, front - 0.018, plinth + 0.01),
-        (x - lip, front, h - top - 0.01),
-        0,
-        wide=0.5,
-        gap=0.004,
-    )
+    low, high = (-x + lip, front - 0.018, plinth + 0.01), (x - lip, front, h - top - 0.01)
+    doors = planks(low, high, 0, wide=0.5, gap=0.004)
     knobs = [
         ball(0.014, ((d.vertices[:, 0].max() - 0.05), front - 0.028, h - top - 0.12), slot=2)
         for d in doors
@@ -143,7 +119,7 @@ def counter(size: Vec3, shape: Shape) -> list[Piece]:
     return [body, base, worktop, *doors, *knobs]
 
 
-@kind("red black", low_m=(0.34, 0.2, 0.75), high_m=(0.52, 0.34, 1.1))
+@kind("red black", (0.34, 0.2, 0.75), (0.52, 0.34, 1.1))
 def suitcase(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a hard suitcase on wheels: shell with ribs (0), zip, wheels and handle (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -158,36 +134,27 @@ def suitcase(size: Vec3, shape: Shape) -> list[Piece]:
         if abs(at) > x - 0.04:
             continue
         for s in (-1, 1):
-            a, b = sorted((s * (y - 0.01), s * (y + 0.004)))
-            ribs.append(
-                box((at - 0.008, a, wheel + 0.05), (at + 0.008, b, top - 0.05), bevel=0.004)
-            )
+            inner, outer = s * (y - 0.01), s * (y + 0.004)
+            ends = (at - 0.008, inner, wheel + 0.05), (at + 0.008, outer, top - 0.05)
+            ribs.append(box(*ends, bevel=0.004))
     wheels = []
-    for sx in (-1, 1):
-        for sy in (-1, 1):
-            disc = moved(
-                cylinder(wheel / 2, -0.011, 0.011, slot=1), (0, 0, 0), turn=about("y", math.pi / 2)
-            )
-            wheels.append(moved(disc, (sx * (x - 0.04), sy * (y - 0.035), wheel / 2)))
-            wheels.append(
-                box((sx * (x - 0.04) - 0.013, sy * (y - 0.035) - 0.013, wheel * 0.6),
-                    (sx * (x - 0.04) + 0.013, sy * (y - 0.035) + 0.013, wheel + 0.01), slot=1)
-            )  # fmt: skip
+    for sx, sy in CORNERS:
+        a, b = sx * (x - 0.04), sy * (y - 0.035)
+        disc = moved(cylinder(wheel / 2, -0.011, 0.011, slot=1), turn=about("y", math.pi / 2))
+        wheels.append(moved(disc, (a, b, wheel / 2)))
+        near, far = (a - 0.013, b - 0.013, wheel * 0.6), (a + 0.013, b + 0.013, wheel + 0.01)
+        wheels.append(box(near, far, slot=1))
     reach = min(0.12, x * 0.55)
     handle = [
         tube([(s * reach, y * 0.55, top - 0.02), (s * reach, y * 0.55, h - 0.02)], 0.008, slot=1)
         for s in (-1, 1)
     ]
-    bar = box(
-        (-reach - 0.015, y * 0.55 - 0.013, h - 0.03),
-        (reach + 0.015, y * 0.55 + 0.013, h),
-        bevel=0.008,
-        slot=1,
-    )
+    near, far = (-reach - 0.015, y * 0.55 - 0.013, h - 0.03), (reach + 0.015, y * 0.55 + 0.013, h)
+    bar = box(near, far, bevel=0.008, slot=1)
     return [shell, zipper, *ribs, *wheels, *handle, bar]
 
 
-@kind("wood steel", low_m=(0.4, 0.4, 0.6), high_m=(0.75, 0.75, 1.1), patterns="planks wood plain")
+@kind("wood steel", (0.4, 0.4, 0.6), (0.75, 0.75, 1.1), "planks wood plain")
 def barrel(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a barrel: bulging staves (0) and four hoops (1)."""
     r, h = min(size[0], size[1]) / 2 - 0.004, size[2]
@@ -197,55 +164,27 @@ def barrel(size: Vec3, shape: Shape) -> list[Piece]:
 
     zs = np.linspace(0, h, 13)
     rim, sunk = radius(0) - 0.025, 0.03
-    profile = [
-        (0, sunk),
-        (rim, sunk),
-        (rim, 0),
-        *((radius(z), z) for z in zs),
-        (rim, h),
-        (rim, h - sunk),
-        (0, h - sunk),
-    ]
+    staves = [(radius(z), z) for z in zs]
+    profile = [(0, sunk), (rim, sunk), (rim, 0), *staves, (rim, h), (rim, h - sunk), (0, h - sunk)]
     hoops = []
     for z in (0.06 * h, 0.3 * h, 0.7 * h, 0.94 * h):
         w = 0.02
         a, b = radius(z - w), radius(z + w)
-        hoops.append(
-            revolved(
-                [
-                    (0, z - w),
-                    (a - 0.01, z - w),
-                    (a + 0.004, z - w),
-                    (b + 0.004, z + w),
-                    (b - 0.01, z + w),
-                    (0, z + w),
-                ],
-                slot=1,
-            )
-        )
+        low = [(0, z - w), (a - 0.01, z - w), (a + 0.004, z - w)]
+        hoops.append(revolved([*low, (b + 0.004, z + w), (b - 0.01, z + w), (0, z + w)], slot=1))
     return [revolved([(a, float(b)) for a, b in profile]), *hoops]
 
 
-@kind("steel black", low_m=(0.35, 0.35, 0.6), high_m=(0.6, 0.6, 1.1), patterns="plain planks")
+@kind("steel black", (0.35, 0.35, 0.6), (0.6, 0.6, 1.1), "plain planks")
 def bin_(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a litter bin: flared body with ribs (0), lid with a slot (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
     lid = 0.16 * h
     body = revolved([(0, 0), (r * 0.78, 0), (r * 0.8, 0.01), (r * 0.96, h - lid), (0, h - lid)],
                   segments=28)  # fmt: skip
-    cover = revolved(
-        [
-            (0, h - lid),
-            (r, h - lid),
-            (r, h - lid * 0.75),
-            (r * 0.97, h - lid * 0.7),
-            (r * 0.85, h - lid * 0.25),
-            (r * 0.55, h),
-            (0, h),
-        ],
-        segments=28,
-        slot=1,
-    )
+    dome = [(r * 0.97, h - lid * 0.7), (r * 0.85, h - lid * 0.25), (r * 0.55, h), (0, h)]
+    rim = [(0, h - lid), (r, h - lid), (r, h - lid * 0.75)]
+    cover = revolved([*rim, *dome], segments=28, slot=1)
     hoops = [
         revolved([(0, z), (a + 0.006, z), (a + 0.006, z + 0.02), (0, z + 0.02)], segments=28)
         for share in (0.25, 0.6)

@@ -9,7 +9,16 @@ import numpy as np
 
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.kinds import SEAT, TIMBER, Shape, kind
-from synthstudio.props.objects.shapes import Piece, about, box, cylinder, moved, revolved, tube
+from synthstudio.props.objects.shapes import (
+    CORNERS,
+    Piece,
+    about,
+    box,
+    cylinder,
+    moved,
+    revolved,
+    tube,
+)
 
 _NEXT_CUT_M = np.array([0.0, 0.7, 1.3])
 
@@ -18,13 +27,8 @@ def posts(size: Vec3, height: float, thick: float, *, slot: int = 0) -> list[Pie
     """Four square posts at the corners of the base."""
     x, y = size[0] / 2, size[1] / 2
     return [
-        box(
-            (sx * x - (thick if sx > 0 else 0), sy * y - (thick if sy > 0 else 0), 0),
-            (sx * x + (thick if sx < 0 else 0), sy * y + (thick if sy < 0 else 0), height),
-            slot=slot,
-        )
-        for sx in (-1, 1)
-        for sy in (-1, 1)
+        box((sx * x, sy * y, 0), (sx * x - sx * thick, sy * y - sy * thick, height), slot=slot)
+        for sx, sy in CORNERS
     ]
 
 
@@ -42,9 +46,8 @@ def planks(
         lo, hi = list(low), list(high)
         lo[axis] = low[axis] + number * (width + gap)
         hi[axis] = lo[axis] + width
-        board = box(
-            (lo[0], lo[1], lo[2]), (hi[0], hi[1], hi[2]), bevel=0.003, along=along, slot=slot
-        )
+        a, b = (lo[0], lo[1], lo[2]), (hi[0], hi[1], hi[2])
+        board = box(a, b, bevel=0.003, along=along, slot=slot)
         # Each board is cut from another place of the tree.
         boards.append(replace(board, coords=board.coords + number * _NEXT_CUT_M))
     return boards
@@ -70,7 +73,7 @@ def lowered(pieces: list[Piece], built_m: float, wanted_m: float) -> list[Piece]
     return out
 
 
-@kind("wood wood", low_m=(0.8, 0.6, 0.68), high_m=(2.0, 1.0, 0.95), patterns=TIMBER)
+@kind("wood wood", (0.8, 0.6, 0.68), (2.0, 1.0, 0.95), TIMBER)
 def table(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a table: top (0), apron and legs (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -79,34 +82,19 @@ def table(size: Vec3, shape: Shape) -> list[Piece]:
     frame = (size[0] - 2 * inset, size[1] - 2 * inset, h)
     low, high = h - thick - 0.06, h - thick
     fx, fy = frame[0] / 2, frame[1] / 2
-    rails = [
-        box(
-            (-fx + leg, s * fy - (0.022 if s > 0 else 0), low),
-            (fx - leg, s * fy + (0.022 if s < 0 else 0), high),
-            along="x",
-            slot=1,
-        )
-        for s in (-1, 1)
-    ] + [
-        box(
-            (s * fx - (0.022 if s > 0 else 0), -fy + leg, low),
-            (s * fx + (0.022 if s < 0 else 0), fy - leg, high),
-            along="y",
-            slot=1,
-        )
-        for s in (-1, 1)
-    ]
+    rails = []
+    for s in (-1, 1):
+        at = s * fy
+        rails.append(box((-fx + leg, at, low), (fx - leg, at - s * 0.022, high), along="x", slot=1))
+    for s in (-1, 1):
+        at = s * fx
+        rails.append(box((at, -fy + leg, low), (at - s * 0.022, fy - leg, high), along="y", slot=1))
     top = box((-x, -y, h - thick), (x, y, h), bevel=0.006, along=along)
     return [top, *rails, *posts(frame, h - thick, leg, slot=1)]
 
 
 @kind(
-    "wood pale_wood",
-    low_m=(0.4, 0.42, 0.8),
-    high_m=(0.52, 0.54, 1.0),
-    patterns=TIMBER,
-    shape="seat_height_m",
-    roles=SEAT,
+    "wood pale_wood", (0.4, 0.42, 0.8), (0.52, 0.54, 1.0), TIMBER, shape="seat_height_m", roles=SEAT
 )
 def chair(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a chair with a slatted back: frame (0) and seat (1). It faces -y."""
@@ -116,17 +104,9 @@ def chair(size: Vec3, shape: Shape) -> list[Piece]:
     for s in (-1, 1):
         a, b = sorted((s * x, s * (x - leg)))
         pieces.append(box((a, -y, 0), (b, -y + leg, sit - 0.03)))
-        pieces.append(
-            tube(
-                [
-                    ((a + b) / 2, y - leg / 2, 0),
-                    ((a + b) / 2, y - leg / 2, sit),
-                    ((a + b) / 2, y - leg / 4, h - 0.01),
-                ],
-                leg / 2,
-                segments=8,
-            )
-        )
+        at, back = (a + b) / 2, y - leg / 2
+        rear = [(at, back, 0), (at, back, sit), (at, y - leg / 4, h - 0.01)]
+        pieces.append(tube(rear, leg / 2, segments=8))
         pieces.append(
             box((a + 0.008, -y + leg, sit - 0.09), (b - 0.008, y - leg, sit - 0.03), along="y")
         )
@@ -151,13 +131,7 @@ def chair(size: Vec3, shape: Shape) -> list[Piece]:
     return [*pieces, seat, *rail, *slats]
 
 
-@kind(
-    "wood steel",
-    low_m=(0.32, 0.32, 0.42),
-    high_m=(0.42, 0.42, 0.75),
-    patterns="wood plain",
-    roles=SEAT,
-)
+@kind("wood steel", (0.32, 0.32, 0.42), (0.42, 0.42, 0.75), "wood plain", roles=SEAT)
 def stool(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a round stool: seat (0), splayed legs and a ring (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -175,24 +149,16 @@ def stool(size: Vec3, shape: Shape) -> list[Piece]:
     at = r * 0.95 - (r * 0.35) * 0.3
     for k in range(4):
         a, b = math.pi / 4 + k * math.pi / 2, math.pi / 4 + (k + 1) * math.pi / 2
-        ring.append(
-            tube(
-                [
-                    (at * math.cos(a), at * math.sin(a), height),
-                    (at * math.cos(b), at * math.sin(b), height),
-                ],
-                0.009,
-                slot=1,
-            )
-        )
+        rung = [(at * math.cos(c), at * math.sin(c), height) for c in (a, b)]
+        ring.append(tube(rung, 0.009, slot=1))
     return [seat, *legs, *ring]
 
 
 @kind(
     "cloth_blue cloth_blue black",
-    low_m=(0.9, 0.8, 0.78),
-    high_m=(2.2, 0.95, 0.95),
-    patterns="plain stripes plaid knit",
+    (0.9, 0.8, 0.78),
+    (2.2, 0.95, 0.95),
+    "plain stripes plaid knit",
     shape="seat_height_m",
     roles=SEAT,
 )
@@ -212,31 +178,19 @@ def sofa(size: Vec3, shape: Shape) -> list[Piece]:
     cushions = []
     for k in range(count):
         left = -x + arm + k * step
-        cushions.append(
-            box(
-                (left + 0.003, -y - 0.0, sit - 0.14),
-                (left + step - 0.003, y - back, sit),
-                bevel=0.04,
-                slot=1,
-            )
-        )
-        cushions.append(
-            box(
-                (left + 0.006, y - back - 0.15, sit),
-                (left + step - 0.006, y - back + 0.02, max(h - 0.04, sit + 0.03)),
-                bevel=0.05,
-                slot=1,
-            )
-        )
+        near, far = (left + 0.003, -y - 0.0, sit - 0.14), (left + step - 0.003, y - back, sit)
+        cushions.append(box(near, far, bevel=0.04, slot=1))
+        rise, wall = max(h - 0.04, sit + 0.03), y - back
+        near, far = (left + 0.006, wall - 0.15, sit), (left + step - 0.006, wall + 0.02, rise)
+        cushions.append(box(near, far, bevel=0.05, slot=1))
     feet = [
         moved(cylinder(0.025, 0, foot, slot=2), (sx * (x - 0.07), sy * (y - 0.07), 0))
-        for sx in (-1, 1)
-        for sy in (-1, 1)
+        for sx, sy in CORNERS
     ]
     return [*body, *cushions, *feet]
 
 
-@kind("white pale_wood steel", low_m=(0.8, 0.08, 1.9), high_m=(1.1, 0.16, 2.2), patterns=TIMBER)
+@kind("white pale_wood steel", (0.8, 0.08, 1.9), (1.1, 0.16, 2.2), TIMBER)
 def door(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a standing door: frame (0), leaf with two raised panels (1), handle (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -251,29 +205,17 @@ def door(size: Vec3, shape: Shape) -> list[Piece]:
     clear = h - jamb
     for low, high in ((0.2, 0.42 * clear), (0.42 * clear + 0.13, clear - 0.13)):
         for s in (-1, 1):
-            a, b = sorted((s * leaf * 0.45, s * (leaf / 2 + 0.008)))
-            pieces.append(box((inner[0], a, low), (inner[1], b, high), bevel=0.008, slot=1))
+            near, far = (inner[0], s * leaf * 0.45, low), (inner[1], s * (leaf / 2 + 0.008), high)
+            pieces.append(box(near, far, bevel=0.008, slot=1))
     for s in (-1, 1):
         at, out = x - jamb - 0.05, s * (min(y, leaf / 2 + 0.055) - 0.009)
         height = 0.5 * clear
-        pieces.append(
-            tube(
-                [
-                    (at, s * leaf / 3, height),
-                    (at, out, height),
-                    (at - 0.02, out, height),
-                    (at - 0.11, out, height),
-                ],
-                0.009,
-                slot=2,
-            )
-        )
+        grip = [(at - along, out, height) for along in (0, 0.02, 0.11)]
+        pieces.append(tube([(at, s * leaf / 3, height), *grip], 0.009, slot=2))
     return pieces
 
 
-@kind(
-    "wood white", low_m=(1.2, 0.25, 1.4), high_m=(2.1, 0.5, 1.9), patterns="plain wood stripes dots"
-)
+@kind("wood white", (1.2, 0.25, 1.4), (2.1, 0.5, 1.9), "plain wood stripes dots")
 def divider(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a folding screen of three leaves: frames (0), panels (1)."""
     pieces: list[Piece] = []
@@ -296,29 +238,18 @@ def divider(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind(
-    "white wood",
-    low_m=(1.2, 0.1, 1.9),
-    high_m=(2.6, 0.18, 2.5),
-    patterns="plain bricks concrete wood tiles",
-)
+@kind("white wood", (1.2, 0.1, 1.9), (2.6, 0.18, 2.5), "plain bricks concrete wood tiles")
 def partition(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a piece of wall that stands alone: wall (0), its ends and skirting (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     end = 0.03
     pieces = [box((-x + end, -y, 0), (x - end, y, h - end), bevel=0.001)]
     for s in (-1, 1):
-        a, b = sorted((s * x, s * (x - end)))
-        pieces.append(box((a, -y, 0), (b, y, h), bevel=0.004, slot=1))
+        pieces.append(box((s * x, -y, 0), (s * (x - end), y, h), bevel=0.004, slot=1))
     return [*pieces, box((-x + end, -y, h - end), (x - end, y, h), along="x", slot=1)]
 
 
-@kind(
-    "black glass picture",
-    low_m=(0.8, 0.35, 1.2),
-    high_m=(1.4, 0.45, 1.75),
-    patterns="plain stripes checks",
-)
+@kind("black glass picture", (0.8, 0.35, 1.2), (1.4, 0.45, 1.75), "plain stripes checks")
 def screen(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a television on a floor stand: case and stand (0), glass (1), what it shows (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]

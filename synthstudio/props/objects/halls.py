@@ -8,17 +8,11 @@ import numpy as np
 
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.indoors import case, design, half
-from synthstudio.props.objects.kinds import TIMBER, Shape, kind
-from synthstudio.props.objects.places import SCENERY
+from synthstudio.props.objects.kinds import TIMBER, Shape, scenery
 from synthstudio.props.objects.shapes import Piece, box, moved, tube
 
 
-@kind(
-    "steel cloth_blue red tan",
-    low_m=(1.0, 0.46, 1.4),
-    high_m=(1.7, 0.55, 1.75),
-    roles=SCENERY,
-)
+@scenery("steel cloth_blue red tan", (1.0, 0.46, 1.4), (1.7, 0.55, 1.75))
 def clothes_rail(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a rail on feet (0) from which clothes hang side by side (1, 2, 3)."""
     rng = design("clothes_rail", size)
@@ -53,12 +47,7 @@ def _flat(piece: Piece, share: float) -> Piece:
     return replace(piece, vertices=vertices, normals=normals, coords=around)
 
 
-@kind(
-    "steel red yellow cloth_blue",
-    low_m=(1.0, 0.4, 1.4),
-    high_m=(1.9, 0.55, 2.1),
-    roles=SCENERY,
-)
+@scenery("steel red yellow cloth_blue", (1.0, 0.4, 1.4), (1.9, 0.55, 2.1))
 def shop_shelf(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a shelf of a shop: boards and back (0), goods in rows of their kind (1, 2, 3)."""
     rng = design("shop_shelf", size)
@@ -87,20 +76,20 @@ def shop_shelf(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind("steel paint steel", low_m=(0.9, 0.45, 1.7), high_m=(1.8, 0.55, 2.0), roles=SCENERY)
+@scenery("steel paint steel", (0.9, 0.45, 1.7), (1.8, 0.55, 2.0))
 def lockers(size: Vec3, shape: Shape) -> list[Piece]:
     """Build lockers side by side: body (0), doors (1), handles (2)."""
     rows = 1 + int(2 * design("lockers", size).random())
     return case(size, columns=max(2, round(size[0] / 0.3)), rows=rows)
 
 
-@kind("steel steel black", low_m=(0.4, 0.5, 0.7), high_m=(0.48, 0.62, 1.35), roles=SCENERY)
+@scenery("steel steel black", (0.4, 0.5, 0.7), (0.48, 0.62, 1.35))
 def filing_cabinet(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a filing cabinet: body (0), drawers (1), handles (2)."""
     return case(size, columns=1, rows=max(2, round(size[2] / 0.33)), plinth=0.03)
 
 
-@kind("wood wood", low_m=(2.0, 0.25, 0.3), high_m=(3.4, 0.33, 0.4), patterns=TIMBER, roles=SCENERY)
+@scenery("wood wood", (2.0, 0.25, 0.3), (3.4, 0.33, 0.4), TIMBER)
 def gym_bench(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a long low bench: board (0), feet and beam (1)."""
     x, y, h = half(size)
@@ -113,7 +102,7 @@ def gym_bench(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind("wood wood", low_m=(0.95, 0.14, 2.2), high_m=(2.8, 0.18, 2.6), roles=SCENERY)
+@scenery("wood wood", (0.95, 0.14, 2.2), (2.8, 0.18, 2.6))
 def wall_bars(size: Vec3, shape: Shape) -> list[Piece]:
     """Build wall bars: posts (0), bars (1)."""
     x, y, h = half(size)
@@ -126,7 +115,7 @@ def wall_bars(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind("wood leather", low_m=(1.3, 0.55, 0.9), high_m=(1.6, 0.75, 1.2), roles=SCENERY)
+@scenery("wood leather", (1.3, 0.55, 0.9), (1.6, 0.75, 1.2))
 def vaulting_box(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a vaulting box: tiers that narrow upwards (0), padded top (1)."""
     x, y, h = half(size)

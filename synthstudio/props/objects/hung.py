@@ -12,8 +12,7 @@ import numpy as np
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.indoors import design, half, lampshade
-from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, kind
-from synthstudio.props.objects.places import SCENERY
+from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, scenery
 from synthstudio.props.objects.shapes import (
     Piece,
     about,
@@ -30,9 +29,7 @@ _TO_FRONT = about("x", math.pi / 2)
 """Turns what is built upright towards -y."""
 
 
-@kind(
-    "wood black", low_m=(0.5, 0.18, 0.12), high_m=(1.2, 0.26, 0.2), patterns=TIMBER, roles=SCENERY
-)
+@scenery("wood black", (0.5, 0.18, 0.12), (1.2, 0.26, 0.2), TIMBER)
 def wall_shelf(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a board (0) on two brackets (1)."""
     x, y, h = half(size)
@@ -45,7 +42,7 @@ def wall_shelf(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind("black white black", low_m=(0.25, 0.03, 0.25), high_m=(0.4, 0.05, 0.4), roles=SCENERY)
+@scenery("black white black", (0.25, 0.03, 0.25), (0.4, 0.05, 0.4))
 def wall_clock(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a round clock: rim (0), face (1), hands and marks (2)."""
     rng, r, y = design("wall_clock", size), size[2] / 2, size[1] / 2
@@ -61,8 +58,7 @@ def wall_clock(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind("wood glass", low_m=(0.4, 0.025, 0.5), high_m=(0.8, 0.04, 1.5), patterns=TIMBER,
-      roles=SCENERY)  # fmt: skip
+@scenery("wood glass", (0.4, 0.025, 0.5), (0.8, 0.04, 1.5), TIMBER)
 def mirror(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a mirror: frame (0), pale glass that reflects nothing (1)."""
     x, y, h = half(size)
@@ -75,7 +71,7 @@ def mirror(size: Vec3, shape: Shape) -> list[Piece]:
     return [*frame, box(*glass, bevel=0.001, slot=1)]
 
 
-@kind("white steel", low_m=(0.6, 0.09, 0.4), high_m=(1.5, 0.12, 0.62), roles=SCENERY)
+@scenery("white steel", (0.6, 0.09, 0.4), (1.5, 0.12, 0.62))
 def radiator(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a radiator of ribs (0) with a valve (1)."""
     x, y, h = half(size)
@@ -90,7 +86,7 @@ def radiator(size: Vec3, shape: Shape) -> list[Piece]:
     return [*ribs, *pipes, tube(valve, 0.018, segments=8, slot=1)]
 
 
-@kind("wood green white", low_m=(1.8, 0.06, 0.95), high_m=(3.4, 0.1, 1.25), roles=SCENERY)
+@scenery("wood green white", (1.8, 0.06, 0.95), (3.4, 0.1, 1.25))
 def blackboard(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a board to write on: frame and tray (0), board (1), writing (2)."""
     rng = design("blackboard", size)
@@ -114,7 +110,7 @@ def blackboard(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind("white orange steel", low_m=(1.2, 0.8, 1.1), high_m=(1.8, 1.1, 1.35), roles=SCENERY)
+@scenery("white orange steel", (1.2, 0.8, 1.1), (1.8, 1.1, 1.35))
 def basketball_hoop(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a hoop on its board: board (0), ring and the square over it (1), arms and net (2)."""
     x, y, h = half(size)
@@ -146,13 +142,7 @@ def basketball_hoop(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind(
-    "steel cloth_blue",
-    low_m=(1.2, 0.1, 1.2),
-    high_m=(2.8, 0.13, 2.4),
-    patterns=CLOTH,
-    roles=SCENERY,
-)
+@scenery("steel cloth_blue", (1.2, 0.1, 1.2), (2.8, 0.13, 2.4), CLOTH)
 def curtains(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a rod (0) from which a curtain hangs in folds at either side (1)."""
     rng = design("curtains", size)
@@ -207,13 +197,7 @@ def _hanging(x0: float, x1: float, h: float, deep: float, folds: int) -> Piece:
     )
 
 
-@kind(
-    "white lamp",
-    low_m=(0.3, 0.3, 0.35),
-    high_m=(0.55, 0.55, 0.9),
-    roles=SCENERY,
-    casts_shadow=False,
-)
+@scenery("white lamp", (0.3, 0.3, 0.35), (0.55, 0.55, 0.9), casts_shadow=False)
 def ceiling_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a lamp on a cord: cord and rose (0), shade or globe (1)."""
     r, h = min(size[:2]) / 2, size[2]
@@ -225,13 +209,7 @@ def ceiling_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     return [rose, cord, shade]
 
 
-@kind(
-    "white lamp",
-    low_m=(1.2, 0.12, 0.06),
-    high_m=(1.6, 0.3, 0.09),
-    roles=SCENERY,
-    casts_shadow=False,
-)
+@scenery("white lamp", (1.2, 0.12, 0.06), (1.6, 0.3, 0.09), casts_shadow=False)
 def strip_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a long flat lamp of offices and halls: body (0), bright underside (1)."""
     x, y, h = half(size)
@@ -239,10 +217,7 @@ def strip_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     return [box((-x, -y, 0.25 * h), (x, y, h), along="x"), box(*under, bevel=0.004, slot=1)]
 
 
-@kind(
-    "tan cloth_blue", low_m=(1.1, 0.7, 0.008), high_m=(2.4, 1.7, 0.013), patterns=CLOTH,
-    roles=SCENERY,
-)  # fmt: skip
+@scenery("tan cloth_blue", (1.1, 0.7, 0.008), (2.4, 1.7, 0.013), CLOTH)
 def rug(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a rug: border (0), field (1)."""
     x, y, h = half(size)
@@ -252,7 +227,7 @@ def rug(size: Vec3, shape: Shape) -> list[Piece]:
     return [border, box(*field, bevel=0.001, along="y", slot=1)]
 
 
-@kind("white leaf red", low_m=(0.12, 0.12, 0.22), high_m=(0.26, 0.26, 0.5), roles=SCENERY)
+@scenery("white leaf red", (0.12, 0.12, 0.22), (0.26, 0.26, 0.5))
 def vase(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a vase (0) with stems and leaves (1) and flowers (2)."""
     rng, r, h = design("vase", size), min(size[:2]) / 2, size[2]
@@ -283,7 +258,7 @@ def _flowers(at: F64, r: float) -> Piece:
     return leaves(bases - 0.1 * r * ways, bases + r * ways, np.full(len(turn), r), ups, slot=2)
 
 
-@kind("red cloth_blue paper", low_m=(0.18, 0.15, 0.06), high_m=(0.3, 0.22, 0.24), roles=SCENERY)
+@scenery("red cloth_blue paper", (0.18, 0.15, 0.06), (0.3, 0.22, 0.24))
 def books(size: Vec3, shape: Shape) -> list[Piece]:
     """Build books in a pile or side by side: covers (0, 1), pages (2)."""
     rng = design("books", size)
@@ -307,7 +282,7 @@ def books(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind("white orange red", low_m=(0.22, 0.22, 0.11), high_m=(0.32, 0.32, 0.16), roles=SCENERY)
+@scenery("white orange red", (0.22, 0.22, 0.11), (0.32, 0.32, 0.16))
 def fruit_bowl(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a bowl (0) with fruit of two kinds (1, 2)."""
     r, h = min(size[:2]) / 2, size[2]
@@ -322,7 +297,7 @@ def fruit_bowl(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind("black glass black", low_m=(0.5, 0.18, 0.38), high_m=(0.66, 0.22, 0.48), roles=SCENERY)
+@scenery("black glass black", (0.5, 0.18, 0.38), (0.66, 0.22, 0.48))
 def monitor(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a monitor with its keyboard: case and foot (0), glass (1), keyboard (2)."""
     x, y, h = half(size)
@@ -336,7 +311,7 @@ def monitor(size: Vec3, shape: Shape) -> list[Piece]:
     ]
 
 
-@kind("black lamp", low_m=(0.22, 0.22, 0.34), high_m=(0.34, 0.34, 0.52), roles=SCENERY)
+@scenery("black lamp", (0.22, 0.22, 0.34), (0.34, 0.34, 0.52))
 def table_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a lamp for a table: foot (0), shade (1)."""
     r, h = min(size[:2]) / 2, size[2]

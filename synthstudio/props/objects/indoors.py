@@ -12,8 +12,7 @@ import numpy as np
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.spec import Vec2, Vec3
 from synthstudio.props.objects.furniture import posts, sofa, table
-from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, kind
-from synthstudio.props.objects.places import SCENERY
+from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, scenery
 from synthstudio.props.objects.shapes import Piece, box, cylinder, revolved, tube
 
 _HANDLE_M, _FRONT_M = 0.03, 0.02
@@ -68,13 +67,7 @@ def case(size: Vec3, *, columns: int, rows: int, plinth: float = 0.06) -> list[P
     ]
 
 
-@kind(
-    "wood white cloth_blue",
-    low_m=(0.95, 2.0, 0.8),
-    high_m=(1.9, 2.2, 1.15),
-    patterns=TIMBER,
-    roles=SCENERY,
-)
+@scenery("wood white cloth_blue", (0.95, 2.0, 0.8), (1.9, 2.2, 1.15), TIMBER)
 def bed(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a bed, its foot at -y: frame (0), mattress and pillows (1), blanket (2)."""
     x, y, h = half(size)
@@ -95,57 +88,39 @@ def bed(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind(
-    "wood white steel",
-    low_m=(1.0, 0.5, 1.8),
-    high_m=(2.2, 0.65, 2.3),
-    patterns=TIMBER,
-    roles=SCENERY,
-)
+@scenery("wood white steel", (1.0, 0.5, 1.8), (2.2, 0.65, 2.3), TIMBER)
 def wardrobe(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a wardrobe: body (0), doors (1), handles (2)."""
     return case(size, columns=max(2, round(size[0] / 0.5)), rows=1)
 
 
-@kind(
-    "wood white steel",
-    low_m=(1.1, 0.6, 0.7),
-    high_m=(1.8, 0.8, 0.77),
-    patterns=TIMBER,
-    roles=SCENERY,
-)
+@scenery("wood white steel", (1.1, 0.6, 0.7), (1.8, 0.8, 0.77), TIMBER)
 def desk(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a desk: top (0), sides and drawers (1), handles (2). One sits at -y."""
     x, y, h = half(size)
     side = 1 if design("desk", size).random() < 0.5 else -1
     under, wide = h - 0.03, 0.32 * size[0]
     a, b = sorted((side * x * 0.98, side * (x * 0.98 - wide)))
-    c, d = sorted((-side * x * 0.98, -side * (x * 0.98 - 0.03)))
+    panel = ((-side * x * 0.98, -y + 0.03, 0), (-side * (x * 0.98 - 0.03), y - 0.02, under))
     return [
         box((-x, -y, under), (x, y, h), along="x"),
         box((a, -y + 0.07, 0.05), (b, y - 0.02, under), slot=1),
         box((a + 0.02, -y + 0.1, 0), (b - 0.02, y - 0.04, 0.05), slot=1),
         *fronts((a, 0.05), (b, under), -y + 0.02, rows=3),
-        box((c, -y + 0.03, 0), (d, y - 0.02, under), slot=1),
+        box(*panel, slot=1),
         box((-x * 0.95, y - 0.05, 0.5 * h), (x * 0.95, y - 0.03, under), along="x", slot=1),
     ]
 
 
-@kind(
-    "cloth_blue cloth_blue black",
-    low_m=(0.7, 0.75, 0.78),
-    high_m=(0.95, 0.9, 1.0),
-    patterns="plain stripes plaid knit",
-    roles=SCENERY,
+@scenery(
+    "cloth_blue cloth_blue black", (0.7, 0.75, 0.78), (0.95, 0.9, 1.0), "plain stripes plaid knit"
 )
 def armchair(size: Vec3, shape: Shape) -> list[Piece]:
     """Build an armchair: body and arms (0), cushions (1), feet (2). It faces -y."""
     return sofa(size, shape)
 
 
-@kind(
-    "wood wood", low_m=(0.7, 0.45, 0.36), high_m=(1.2, 0.65, 0.46), patterns=TIMBER, roles=SCENERY
-)
+@scenery("wood wood", (0.7, 0.45, 0.36), (1.2, 0.65, 0.46), TIMBER)
 def coffee_table(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a low table with a shelf: top (0), frame and shelf (1)."""
     x, y, h = half(size)
@@ -153,13 +128,7 @@ def coffee_table(size: Vec3, shape: Shape) -> list[Piece]:
     return [*table(size, shape), shelf]
 
 
-@kind(
-    "wood white steel",
-    low_m=(0.36, 0.36, 0.45),
-    high_m=(0.5, 0.5, 0.62),
-    patterns=TIMBER,
-    roles=SCENERY,
-)
+@scenery("wood white steel", (0.36, 0.36, 0.45), (0.5, 0.5, 0.62), TIMBER)
 def side_table(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a chest of two drawers or a round table: body and top (0), drawers (1), steel (2)."""
     if design("side_table", size).random() < 0.6:
@@ -169,13 +138,7 @@ def side_table(size: Vec3, shape: Shape) -> list[Piece]:
     return [foot, cylinder(rod, 0.01, h - 0.02, slot=2), cylinder(r, h - 0.03, h, segments=32)]
 
 
-@kind(
-    "wood white black glass",
-    low_m=(1.2, 0.36, 0.95),
-    high_m=(1.9, 0.45, 1.3),
-    patterns=TIMBER,
-    roles=SCENERY,
-)
+@scenery("wood white black glass", (1.2, 0.36, 0.95), (1.9, 0.45, 1.3), TIMBER)
 def tv_bench(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a television on a low cupboard: body (0), doors (1), case, handles (2), glass (3)."""
     y, h = size[1] / 2, size[2]
@@ -190,7 +153,7 @@ def tv_bench(size: Vec3, shape: Shape) -> list[Piece]:
     ]
 
 
-@kind("black white black", low_m=(1.4, 0.55, 1.08), high_m=(1.52, 0.66, 1.3), roles=SCENERY)
+@scenery("black white black", (1.4, 0.55, 1.08), (1.52, 0.66, 1.3))
 def piano(size: Vec3, shape: Shape) -> list[Piece]:
     """Build an upright piano: case (0), white keys (1), black keys (2). One plays it from -y."""
     x, y, h = half(size)
@@ -203,9 +166,8 @@ def piano(size: Vec3, shape: Shape) -> list[Piece]:
         box((-x + 0.06, -y + 0.02, bed), (x - 0.06, front - 0.03, bed + keys), bevel=0, slot=1),
     ]
     for s in (-1, 1):
-        a, b = sorted((s * x, s * (x - 0.06)))
-        pieces.append(box((a, -y, bed), (b, front, bed + 0.09)))
-        pieces.append(box((a, -y + 0.02, 0), (b, -y + 0.09, bed - 0.08)))
+        pieces.append(box((s * x, -y, bed), (s * (x - 0.06), front, bed + 0.09)))
+        pieces.append(box((s * x, -y + 0.02, 0), (s * (x - 0.06), -y + 0.09, bed - 0.08)))
     step = (size[0] - 0.12) / 52
     for number in range(51):
         if number % 7 not in (1, 4):
@@ -216,13 +178,7 @@ def piano(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind(
-    "stone black wood",
-    low_m=(1.1, 0.3, 1.0),
-    high_m=(1.6, 0.45, 1.25),
-    patterns="plain concrete bricks",
-    roles=SCENERY,
-)
+@scenery("stone black wood", (1.1, 0.3, 1.0), (1.6, 0.45, 1.25), "plain concrete bricks")
 def fireplace(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a fireplace: mantel and piers (0), its black inside (1), logs (2)."""
     x, y, h = half(size)
@@ -235,8 +191,7 @@ def fireplace(size: Vec3, shape: Shape) -> list[Piece]:
         box((-0.9 * x, face, 0), (0.9 * x, y, 0.04 * h), slot=1),
     ]
     for s in (-1, 1):
-        a, b = sorted((s * 0.94 * x, s * (0.94 * x - pier)))
-        pieces.append(box((a, face, 0), (b, y, 0.72 * h)))
+        pieces.append(box((s * 0.94 * x, face, 0), (s * (0.94 * x - pier), y, 0.72 * h)))
     thick = min(0.045, 0.14 * y)
     for number in range(3):
         at, up = (number - 1) * 2.1 * thick, 0.04 * h + thick
@@ -246,7 +201,7 @@ def fireplace(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind("wood cloth_blue black", low_m=(0.46, 0.46, 1.6), high_m=(0.6, 0.6, 1.85), roles=SCENERY)
+@scenery("wood cloth_blue black", (0.46, 0.46, 1.6), (0.6, 0.6, 1.85))
 def coat_rack(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a coat stand: stand and hooks (0), coats that hang from it (1, 2)."""
     rng, r, h = design("coat_rack", size), min(size[:2]) / 2, size[2]
@@ -266,13 +221,7 @@ def coat_rack(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind(
-    "tan cloth_blue",
-    low_m=(0.38, 0.38, 0.4),
-    high_m=(0.5, 0.5, 0.62),
-    patterns=CLOTH,
-    roles=SCENERY,
-)
+@scenery("tan cloth_blue", (0.38, 0.38, 0.4), (0.5, 0.5, 0.62), CLOTH)
 def laundry_basket(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a round basket (0) with washing heaped in it (1)."""
     r, h = min(size[:2]) / 2, size[2]
@@ -282,7 +231,7 @@ def laundry_basket(size: Vec3, shape: Shape) -> list[Piece]:
     return [revolved(basket), revolved(heap, segments=9, slot=1)]
 
 
-@kind("black lamp", low_m=(0.34, 0.34, 1.4), high_m=(0.5, 0.5, 1.75), roles=SCENERY)
+@scenery("black lamp", (0.34, 0.34, 1.4), (0.5, 0.5, 1.75))
 def floor_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a lamp on a tall foot: foot (0), shade (1)."""
     r, h = min(size[:2]) / 2, size[2]

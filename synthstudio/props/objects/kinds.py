@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 from synthstudio.core.spec import Material, Pattern, Vec3
@@ -42,15 +43,17 @@ KINDS: dict[str, Kind] = {}
 
 def kind(
     materials: str,
-    *,
     low_m: Vec3,
     high_m: Vec3,
     patterns: str = "plain",
+    *,
     roles: tuple[str, ...] = STANDING,
     shape: str = "",
     casts_shadow: bool = True,
 ) -> Callable[[Builder], Builder]:
-    """Register the decorated builder. Lists of names are parted by blanks.
+    """Register the decorated builder, its sizes from `low_m` to `high_m`.
+
+    Lists of names are parted by blanks.
 
     `materials` are keys of MATERIALS, one a slot; `shape` names what ObjectSpec.shape may hold.
     What hangs from a ceiling throws no shadow, as the ceiling does not.
@@ -70,6 +73,10 @@ def kind(
         return build
 
     return register
+
+
+scenery = partial(kind, roles=("scenery",))
+"""Register what nobody is hidden by on purpose."""
 
 
 def held(

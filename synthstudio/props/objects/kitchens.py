@@ -7,15 +7,14 @@ from dataclasses import replace
 
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.indoors import fronts, half
-from synthstudio.props.objects.kinds import TIMBER, Shape, kind
-from synthstudio.props.objects.places import SCENERY
-from synthstudio.props.objects.shapes import Piece, about, box, cylinder, moved, tube
+from synthstudio.props.objects.kinds import TIMBER, Shape, scenery
+from synthstudio.props.objects.shapes import CORNERS, Piece, about, box, cylinder, moved, tube
 
 TAP_M = 0.24
 """A tap stands so high over its worktop."""
 
 
-@kind("white white steel", low_m=(0.55, 0.58, 1.4), high_m=(0.75, 0.7, 2.0), roles=SCENERY)
+@scenery("white white steel", (0.55, 0.58, 1.4), (0.75, 0.7, 2.0))
 def fridge(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a fridge over a freezer: body (0), doors (1), handles (2)."""
     x, y, h = half(size)
@@ -28,7 +27,7 @@ def fridge(size: Vec3, shape: Shape) -> list[Piece]:
     ]
 
 
-@kind("white glass steel", low_m=(0.5, 0.58, 0.85), high_m=(0.62, 0.64, 0.92), roles=SCENERY)
+@scenery("white glass steel", (0.5, 0.58, 0.85), (0.62, 0.64, 0.92))
 def stove(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a stove with its oven: body (0), hob and window (1), handle, knobs and rings (2)."""
     x, y, h = half(size)
@@ -45,20 +44,13 @@ def stove(size: Vec3, shape: Shape) -> list[Piece]:
         at = (k - 2) * 0.32 * x
         knob = cylinder(0.018, 0, 0.03, segments=10, slot=2)
         pieces.append(moved(knob, (at, face + 0.01, 0.89 * h), turn=about("x", math.pi / 2)))
-    for sx in (-1, 1):
-        for sy in (-1, 1):
-            ring = cylinder(0.3 * x, h - 0.006, h, segments=18, slot=2)
-            pieces.append(moved(ring, (sx * 0.48 * x, sy * 0.45 * y, 0)))
+    for sx, sy in CORNERS:
+        ring = cylinder(0.3 * x, h - 0.006, h, segments=18, slot=2)
+        pieces.append(moved(ring, (sx * 0.48 * x, sy * 0.45 * y, 0)))
     return pieces
 
 
-@kind(
-    "white wood steel",
-    low_m=(0.8, 0.58, 1.09),
-    high_m=(1.4, 0.65, 1.16),
-    patterns="plain wood planks",
-    roles=SCENERY,
-)
+@scenery("white wood steel", (0.8, 0.58, 1.09), (1.4, 0.65, 1.16), "plain wood planks")
 def sink_unit(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a sink in a low cupboard: body and doors (0), worktop (1), basin, tap, plinth (2)."""
     x, y, h = half(size)
@@ -87,7 +79,7 @@ def _steel(piece: Piece) -> Piece:
     return replace(piece, slot=2) if piece.slot == 1 else piece
 
 
-@kind("white steel glass", low_m=(0.58, 0.55, 0.82), high_m=(0.62, 0.62, 0.88), roles=SCENERY)
+@scenery("white steel glass", (0.58, 0.55, 0.82), (0.62, 0.62, 0.88))
 def washing_machine(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a washing machine: body (0), the door's ring and a drawer (1), its glass (2)."""
     x, y, h = half(size)
@@ -107,13 +99,7 @@ def washing_machine(size: Vec3, shape: Shape) -> list[Piece]:
     ]
 
 
-@kind(
-    "white white steel",
-    low_m=(0.6, 0.3, 0.5),
-    high_m=(1.6, 0.36, 0.75),
-    patterns=TIMBER,
-    roles=SCENERY,
-)
+@scenery("white white steel", (0.6, 0.3, 0.5), (1.6, 0.36, 0.75), TIMBER)
 def wall_cupboard(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a cupboard that hangs: body (0), doors (1), handles (2)."""
     x, y, h = half(size)

@@ -11,20 +11,13 @@ import numpy as np
 
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import TIMBER, Shape, kind
+from synthstudio.props.objects.kinds import TIMBER, Shape, scenery
 from synthstudio.props.objects.shapes import Piece, ball, box, leaves, tube
 
-SCENERY = ("scenery",)
 _GOLDEN = math.pi * (3 - math.sqrt(5))
 
 
-@kind(
-    "white pale_wood steel",
-    low_m=(0.8, 0.4, 0.8),
-    high_m=(1.8, 0.6, 2.2),
-    patterns=TIMBER,
-    roles=SCENERY,
-)
+@scenery("white pale_wood steel", (0.8, 0.4, 0.8), (1.8, 0.6, 2.2), TIMBER)
 def cupboard(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a cupboard: body (0), doors side by side (1), their knobs (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -48,7 +41,7 @@ def cupboard(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind("black picture", low_m=(0.3, 0.02, 0.3), high_m=(1.3, 0.04, 1.1), roles=SCENERY)
+@scenery("black picture", (0.3, 0.02, 0.3), (1.3, 0.04, 1.1))
 def picture(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a picture that hangs: frame (0), print (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -60,7 +53,7 @@ def picture(size: Vec3, shape: Shape) -> list[Piece]:
     ]
 
 
-@kind("white lamp", low_m=(0.7, 0.05, 0.8), high_m=(2.2, 0.09, 1.6), roles=SCENERY)
+@scenery("white lamp", (0.7, 0.05, 0.8), (2.2, 0.09, 1.6))
 def window(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a window in a wall: frame with its bars and sill (0), panes (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -79,14 +72,14 @@ def window(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind("white", low_m=(2.0, 0.012, 0.06), high_m=(12.0, 0.02, 0.14), roles=SCENERY)
+@scenery("white", (2.0, 0.012, 0.06), (12.0, 0.02, 0.14))
 def skirting(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a skirting board along a wall."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     return [box((-x, -y, 0), (x, y, h), along="x")]
 
 
-@kind("white lamp", low_m=(0.08, 0.012, 0.08), high_m=(0.16, 0.016, 0.1), roles=SCENERY)
+@scenery("white lamp", (0.08, 0.012, 0.08), (0.16, 0.016, 0.1))
 def switch(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a light switch: plate (0), rocker (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -95,13 +88,7 @@ def switch(size: Vec3, shape: Shape) -> list[Piece]:
     return [plate, box(*rocker, bevel=0.001, slot=1)]
 
 
-@kind(
-    "thicket wood leaf",
-    low_m=(2.0, 2.0, 3.0),
-    high_m=(4.5, 4.5, 7.0),
-    shape="variant",
-    roles=SCENERY,
-)
+@scenery("thicket wood leaf", (2.0, 2.0, 3.0), (4.5, 4.5, 7.0), shape="variant")
 def tree(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a tree: the dark of its crown (0), trunk (1), leaves (2)."""
     millimetres = (round(side * 1000) for side in size)
@@ -125,13 +112,7 @@ def tree(size: Vec3, shape: Shape) -> list[Piece]:
     return [core, trunk, leaves(bases, bases + ways * sizes[:, None], sizes * 0.6, ups, slot=2)]
 
 
-@kind(
-    "brick glass white",
-    low_m=(7.0, 5.0, 5.0),
-    high_m=(16.0, 8.0, 12.0),
-    patterns="plain bricks concrete",
-    roles=SCENERY,
-)
+@scenery("brick glass white", (7.0, 5.0, 5.0), (16.0, 8.0, 12.0), "plain bricks concrete")
 def building(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a house front: body (0), panes in rows and a door (1), their frames (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]

@@ -21,6 +21,9 @@ CREASE = math.cos(math.radians(40))
 """Faces of a turned profile that meet at more than 40 degrees are shaded with an edge."""
 
 
+CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Piece:
     """A closed piece (or an open, two-sided one); `slot` numbers the object's materials."""
@@ -45,7 +48,7 @@ def joined(pieces: Sequence[Piece]) -> Piece:
     )
 
 
-def moved(piece: Piece, offset: Vec3, *, turn: F64 | None = None) -> Piece:
+def moved(piece: Piece, offset: Vec3 = (0, 0, 0), *, turn: F64 | None = None) -> Piece:
     """The piece turned by a (3, 3) rotation, then shifted; its coords stay."""
     turn = np.eye(3) if turn is None else turn
     return replace(
@@ -83,11 +86,11 @@ class _BoxTemplate:
 
 
 def box(low: Vec3, high: Vec3, *, bevel: float = 0.004, along: str = "z", slot: int = 0) -> Piece:
-    """A box; the grain of its sides runs along the named axis where it can.
+    """A box between two opposite corners; the grain of its sides runs along the named axis.
 
     With a bevel its edges are chamfered and shaded round.
     """
-    lo, hi = np.array(low, np.float64), np.array(high, np.float64)
+    lo, hi = np.sort(np.array((low, high), np.float64), axis=0)
     b = min(bevel, 0.3 * float((hi - lo).min()))
     form = _CHAMFERED if b > 0 else _PLAIN
     vertices = np.where(form.high, hi, lo) + form.inward * b

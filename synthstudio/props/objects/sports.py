@@ -23,7 +23,7 @@ _ACROSS = about("y", math.pi / 2)  # from standing to lying along x
 
 
 @held("ball", stands=True)
-@kind("orange black", low_m=(0.21, 0.21, 0.21), high_m=(0.25, 0.25, 0.25), patterns="plain checks")
+@kind("orange black", (0.21, 0.21, 0.21), (0.25, 0.25, 0.25), "plain checks")
 def ball(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a ball (0) with three bands round it (1)."""
     r = min(size) / 2
@@ -40,7 +40,7 @@ def ball(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("bar", at=(0.0, 0.0, 0.12))
-@kind("red black white", low_m=(0.25, 0.036, 0.66), high_m=(0.28, 0.04, 0.7))
+@kind("red black white", (0.25, 0.036, 0.66), (0.28, 0.04, 0.7))
 def racket(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a tennis racket: frame (0), grip (1), strings (2). Its face is in the x-z plane."""
     x, h = size[0] / 2, size[2]
@@ -74,12 +74,7 @@ def racket(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("bar", at=(0.0, 0.0, 0.14))
-@kind(
-    "pale_wood black",
-    low_m=(0.062, 0.062, 0.72),
-    high_m=(0.068, 0.068, 0.86),
-    patterns="wood plain",
-)
+@kind("pale_wood black", (0.062, 0.062, 0.72), (0.068, 0.068, 0.86), "wood plain")
 def bat(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a baseball bat: wood (0), grip tape (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -93,12 +88,7 @@ def bat(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("hang", at=(0.0, -0.44, 0.96))
-@kind(
-    "pale_wood black white",
-    low_m=(0.74, 0.1, 0.19),
-    high_m=(0.82, 0.12, 0.21),
-    patterns="plain stripes checks",
-)
+@kind("pale_wood black white", (0.74, 0.1, 0.19), (0.82, 0.12, 0.21), "plain stripes checks")
 def skateboard(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a skateboard on its long edge: deck (0), grip tape (1), trucks and wheels (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -116,14 +106,8 @@ def skateboard(size: Vec3, shape: Shape) -> list[Piece]:
     axle = y - wheel
     for s in (-1, 1):
         at = s * 0.58 * x
-        pieces.append(
-            box(
-                (at - 0.03, front + deck - 0.001, r - 0.025),
-                (at + 0.03, axle, r + 0.025),
-                bevel=0.006,
-                slot=2,
-            )
-        )
+        near, far = (at - 0.03, front + deck - 0.001, r - 0.025), (at + 0.03, axle, r + 0.025)
+        pieces.append(box(near, far, bevel=0.006, slot=2))
         pieces.append(tube([(at, axle, 0.14 * h), (at, axle, 0.86 * h)], 0.006, segments=8, slot=2))
         for low, high in ((0.1, 0.27), (0.73, 0.9)):
             pieces.append(
@@ -132,7 +116,7 @@ def skateboard(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind("white red", low_m=(0.48, 0.16, 1.7), high_m=(0.55, 0.2, 2.2), patterns="plain stripes")
+@kind("white red", (0.48, 0.16, 1.7), (0.55, 0.2, 2.2), "plain stripes")
 def surfboard(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a surfboard that stands in a foot on its tail: board (0), stringer and foot (1)."""
     x, foot, h = size[0] / 2, size[1] / 2, size[2]
@@ -155,18 +139,13 @@ def surfboard(size: Vec3, shape: Shape) -> list[Piece]:
     ]
     line = box((-0.004, -y - 0.0006, 0.09 * h), (0.004, y + 0.0006, 0.93 * h), bevel=0, slot=1)
     jaws = [
-        box(
-            (-0.7 * x, min(side * y, side * foot), 0.0),
-            (0.7 * x, max(side * y, side * foot), 0.16),
-            slot=1,
-        )
-        for side in (-1.0, 1.0)
+        box((-0.7 * x, side * y, 0.0), (0.7 * x, side * foot, 0.16), slot=1) for side in (-1.0, 1.0)
     ]
     return [*layers, line, *jaws]
 
 
 @held("bar")
-@kind("rubber steel", low_m=(0.12, 0.12, 0.28), high_m=(0.17, 0.17, 0.38))
+@kind("rubber steel", (0.12, 0.12, 0.28), (0.17, 0.17, 0.38))
 def dumbbell(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a dumbbell on end: weights (0), bar (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -181,7 +160,7 @@ def dumbbell(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("barbell", stands=True)
-@kind("black steel", low_m=(1.5, 0.3, 0.3), high_m=(1.9, 0.45, 0.45))
+@kind("black steel", (1.5, 0.3, 0.3), (1.9, 0.45, 0.45))
 def barbell(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a barbell lying along x: plates (0), bar (1)."""
     x, h = size[0] / 2, size[2]
@@ -200,9 +179,7 @@ def _shaft(low: float, high: float, radius: float, slot: int = 0) -> Piece:
 
 
 @held("pole")
-@kind(
-    "pale_wood red yellow", low_m=(0.3, 0.07, 1.25), high_m=(0.42, 0.09, 1.6), patterns="wood plain"
-)
+@kind("pale_wood red yellow", (0.3, 0.07, 1.25), (0.42, 0.09, 1.6), "wood plain")
 def broom(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a broom: shaft (0), head (1), bristles (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -220,7 +197,7 @@ def broom(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("pole")
-@kind("pale_wood green", low_m=(0.4, 0.07, 1.3), high_m=(0.55, 0.09, 1.65), patterns="wood plain")
+@kind("pale_wood green", (0.4, 0.07, 1.3), (0.55, 0.09, 1.65), "wood plain")
 def rake(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a leaf rake: shaft (0), fan of tines (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -240,12 +217,7 @@ def rake(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("pole")
-@kind(
-    "pale_wood steel black",
-    low_m=(0.22, 0.04, 1.0),
-    high_m=(0.28, 0.06, 1.35),
-    patterns="wood plain",
-)
+@kind("pale_wood steel black", (0.22, 0.04, 1.0), (0.28, 0.06, 1.35), "wood plain")
 def shovel(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a shovel: shaft (0), blade (1), grip (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -268,17 +240,13 @@ def shovel(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("bar", at=(0.0, 0.0, 0.2))
-@kind("wood steel", low_m=(0.11, 0.026, 0.28), high_m=(0.13, 0.032, 0.34), patterns="plain wood")
+@kind("wood steel", (0.11, 0.026, 0.28), (0.13, 0.032, 0.34), "plain wood")
 def hammer(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a hammer: shaft (0), head along x (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     tall = 2 * y
-    claw = [
-        (-x, h - 0.9 * tall),
-        (0.0, h - 0.75 * tall),
-        (0.0, h - 0.1 * tall),
-        (-0.6 * x, h - 0.3 * tall),
-    ]
+    claw = [(-x, h - 0.9 * tall), (0.0, h - 0.75 * tall), (0.0, h - 0.1 * tall)]
+    claw.append((-0.6 * x, h - 0.3 * tall))
     return [
         revolved([(0, 0), (0.017, 0), (0.015, 0.1 * h), (0.0125, 0.4 * h), (0.011, h - 0.4 * tall),
                 (0, h - 0.4 * tall)], segments=14),
@@ -289,7 +257,7 @@ def hammer(size: Vec3, shape: Shape) -> list[Piece]:
     ]  # fmt: skip
 
 
-@kind("steel steel", low_m=(0.45, 0.6, 1.2), high_m=(0.62, 1.1, 2.2), patterns="plain wood")
+@kind("steel steel", (0.45, 0.6, 1.2), (0.62, 1.1, 2.2), "plain wood")
 def ladder(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a stepladder that stands open: rails (0), treads (1). One climbs it from -y."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -303,14 +271,8 @@ def ladder(size: Vec3, shape: Shape) -> list[Piece]:
         share = k / count
         wide = (x - 0.02) + (0.72 * x - x + 0.02) * share
         at = (-y + 0.02) * (1 - share) - 0.06 * share
-        pieces.append(
-            box(
-                (-wide, at - 0.045, share * h - 0.025),
-                (wide, at + 0.045, share * h),
-                along="x",
-                slot=1,
-            )
-        )
+        near, far = (-wide, at - 0.045, share * h - 0.025), (wide, at + 0.045, share * h)
+        pieces.append(box(near, far, along="x", slot=1))
         if k % 2:
             pieces.append(
                 tube([(-wide, -at, share * h), (wide, -at, share * h)], 0.009, segments=6)

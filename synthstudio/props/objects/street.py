@@ -21,7 +21,7 @@ from synthstudio.props.objects.shapes import (
 )
 
 
-@kind("steel", low_m=(0.05, 0.05, 0.9), high_m=(0.3, 0.3, 3.5), patterns="plain stripes concrete")
+@kind("steel", (0.05, 0.05, 0.9), (0.3, 0.3, 3.5), "plain stripes concrete")
 def pole(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a round post with a domed cap."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -30,13 +30,7 @@ def pole(size: Vec3, shape: Shape) -> list[Piece]:
     return [revolved([(0, 0), (r, 0), *dome[:-1], (0, h)], segments=20)]
 
 
-@kind(
-    "pale_wood",
-    low_m=(1.0, 0.05, 0.7),
-    high_m=(3.5, 0.08, 1.5),
-    patterns="wood plain",
-    shape="slat_m gap_m",
-)
+@kind("pale_wood", (1.0, 0.05, 0.7), (3.5, 0.08, 1.5), "wood plain", shape="slat_m gap_m")
 def fence(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a picket fence: pointed slats on two rails."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -54,12 +48,7 @@ def fence(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind(
-    "brick stone",
-    low_m=(1.0, 0.2, 0.4),
-    high_m=(3.5, 0.4, 1.2),
-    patterns="bricks concrete tiles plain",
-)
+@kind("brick stone", (1.0, 0.2, 0.4), (3.5, 0.4, 1.2), "bricks concrete tiles plain")
 def low_wall(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a garden wall (0) with an overhanging cap (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -73,14 +62,7 @@ def has_back(size: Vec3, shape: Shape) -> bool:
     return "seat_height_m" in shape or size[2] > 0.6
 
 
-@kind(
-    "wood black",
-    low_m=(1.0, 0.4, 0.42),
-    high_m=(2.0, 0.6, 0.9),
-    patterns=TIMBER,
-    shape="seat_height_m",
-    roles=SEAT,
-)
+@kind("wood black", (1.0, 0.4, 0.42), (2.0, 0.6, 0.9), TIMBER, shape="seat_height_m", roles=SEAT)
 def bench(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a park bench: boards (0), iron frames (1); and a back when `has_back`."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -99,39 +81,28 @@ def bench(size: Vec3, shape: Shape) -> list[Piece]:
         pieces.append(box((a, -y + 0.02, sit - 0.07), (b, y - 0.02, sit - 0.03), slot=1))
         pieces.append(box((a, -y + 0.04, 0), (b, -y + 0.09, sit - 0.07), slot=1))
         top = h - 0.02 if backed else sit - 0.07
-        pieces.append(
-            box(
-                (a, y - 0.025 if backed else y - 0.09, 0),
-                (b, y if backed else y - 0.04, top),
-                slot=1,
-            )
-        )
+        back = (y - 0.025, y) if backed else (y - 0.09, y - 0.04)
+        pieces.append(box((a, back[0], 0), (b, back[1], top), slot=1))
         pieces.append(box((a - 0.01, -y, 0), (b + 0.01, y, 0.02), slot=1))
     return pieces
 
 
-@kind("stone", low_m=(0.3, 0.3, 1.8), high_m=(0.6, 0.6, 3.2), patterns="concrete plain")
+@kind("stone", (0.3, 0.3, 1.8), (0.6, 0.6, 3.2), "concrete plain")
 def pillar(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a round column with a square base and capital."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     r = min(x, y) * 0.82
     base = min(0.12, h / 8)
-    shaft = revolved(
-        [
-            (0, base), (r * 1.1, base), (r * 1.15, base * 1.35), (r * 1.1, base * 1.7),
-            (r, base * 1.8), (r * 0.93, h - base * 1.5), (r * 1.02, h - base * 1.4),
-            (r * 1.1, h - base), (0, h - base),
-        ],
-        segments=32,
-    )  # fmt: skip
-    return [
-        box((-x, -y, 0), (x, y, base), bevel=0.01),
-        shaft,
-        box((-x, -y, h - base), (x, y, h), bevel=0.01),
-    ]
+    low = [(0, base), (r * 1.1, base), (r * 1.15, base * 1.35), (r * 1.1, base * 1.7),
+           (r, base * 1.8)]  # fmt: skip
+    high = [(r * 0.93, h - base * 1.5), (r * 1.02, h - base * 1.4), (r * 1.1, h - base),
+            (0, h - base)]  # fmt: skip
+    foot, capital = ((-x, -y, 0), (x, y, base)), ((-x, -y, h - base), (x, y, h))
+    shaft = revolved([*low, *high], segments=32)
+    return [box(*foot, bevel=0.01), shaft, box(*capital, bevel=0.01)]
 
 
-@kind("orange white", low_m=(0.28, 0.28, 0.45), high_m=(0.5, 0.5, 1.0))
+@kind("orange white", (0.28, 0.28, 0.45), (0.5, 0.5, 1.0))
 def traffic_cone(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a traffic cone: rubber foot and cone (0) with two bands (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -157,12 +128,7 @@ def traffic_cone(size: Vec3, shape: Shape) -> list[Piece]:
     ]
 
 
-@kind(
-    "red white steel",
-    low_m=(0.5, 0.08, 1.4),
-    high_m=(1.6, 0.14, 2.4),
-    patterns="plain stripes checks",
-)
+@kind("red white steel", (0.5, 0.08, 1.4), (1.6, 0.14, 2.4), "plain stripes checks")
 def sign_board(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a sign: board with a border (0, 1) on posts (2): an octagon when about square."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -193,7 +159,7 @@ def _octagon(half_x: float, half_z: float, middle: float) -> list[tuple[float, f
     return [(half_x * a, middle + half_z * b) for a, b in ring]
 
 
-@kind("steel", low_m=(1.2, 0.5, 0.7), high_m=(3.0, 0.9, 0.95))
+@kind("steel", (1.2, 0.5, 0.7), (3.0, 0.9, 0.95))
 def bicycle_rack(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a row of upturned-U stands on two ground rails."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -211,12 +177,11 @@ def bicycle_rack(size: Vec3, shape: Shape) -> list[Piece]:
         path += [(a, -p, z) for p, z in reversed(arc)] + [(a, -y + r, 0.0)]
         pieces.append(tube(path, r))
     for s in (-1, 1):
-        a, b = sorted((s * y, s * (y - 2 * r)))
-        pieces.append(box((-x, a, 0), (x, b, 0.012), along="x"))
+        pieces.append(box((-x, s * y, 0), (x, s * (y - 2 * r), 0.012), along="x"))
     return pieces
 
 
-@kind("black", low_m=(1.2, 0.05, 0.8), high_m=(3.5, 0.08, 1.15))
+@kind("black", (1.2, 0.05, 0.8), (3.5, 0.08, 1.15))
 def railing(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a railing: posts, a handrail and upright bars (1 slot)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -236,7 +201,7 @@ def railing(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind("cloth_blue glass picture", low_m=(0.4, 0.3, 1.2), high_m=(0.6, 0.5, 1.7))
+@kind("cloth_blue glass picture", (0.4, 0.3, 1.2), (0.6, 0.5, 1.7))
 def kiosk(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a ticket machine: body (0), slanted screen (1), what it shows (2), slots (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -251,7 +216,7 @@ def kiosk(size: Vec3, shape: Shape) -> list[Piece]:
         return moved(piece, (0, -y, 0.68 * h), turn=tilt)
 
     return [
-        moved(prism(profile, -x, x), (0, 0, 0), turn=turn),
+        moved(prism(profile, -x, x), turn=turn),
         on_slope(box((-0.86 * x, -0.004, 0.06 * tall), (0.86 * x, 0.004, 0.94 * tall), slot=1)),
         on_slope(box((-0.78 * x, -0.006, 0.12 * tall), (0.78 * x, 0.002, 0.88 * tall), slot=2)),
         box((-0.5 * x, -y - 0.006, 0.5 * h), (0.1 * x, -y + 0.01, 0.52 * h), slot=1),

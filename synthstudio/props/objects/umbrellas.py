@@ -11,7 +11,7 @@ from synthstudio.props.objects.kinds import CLOTH, Shape, held, kind
 from synthstudio.props.objects.shapes import Piece, revolved, tube
 
 
-@kind("orange pale_wood", low_m=(1.6, 1.6, 2.0), high_m=(2.8, 2.8, 2.6), patterns="plain stripes")
+@kind("orange pale_wood", (1.6, 1.6, 2.0), (2.8, 2.8, 2.6), "plain stripes")
 def umbrella(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a parasol: canopy of eight gores (0), pole, ribs and foot (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -36,7 +36,7 @@ def umbrella(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("shaft", at=(0.0, 0.0, 0.07))
-@kind("cloth_blue steel wood", low_m=(0.9, 0.9, 0.78), high_m=(1.15, 1.15, 0.92), patterns=CLOTH)
+@kind("cloth_blue steel wood", (0.9, 0.9, 0.78), (1.15, 1.15, 0.92), CLOTH)
 def hand_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
     """Build an open umbrella on its handle: cloth (0), shaft and ribs (1), handle (2)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -65,7 +65,7 @@ def hand_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("stand", at=(0.0, 0.0, 0.98))
-@kind("black steel wood", low_m=(0.12, 0.08, 0.72), high_m=(0.15, 0.1, 1.0))
+@kind("black steel wood", (0.12, 0.08, 0.72), (0.15, 0.1, 1.0))
 def cane_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a folded umbrella on its tip: cloth (0), tip (1), curved handle (2)."""
     r, h = size[1] / 2, size[2]
@@ -74,18 +74,11 @@ def cane_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
         (hook - hook * math.cos(a), 0.0, h - hook - 0.011 + hook * math.sin(a))
         for a in np.linspace(0, math.pi, 9)
     ]
-    pleats = [
-        tube(
-            [
-                (0.4 * r * math.cos(a), 0.4 * r * math.sin(a), 0.14 * h),
-                (0.62 * r * math.cos(a + 0.5), 0.62 * r * math.sin(a + 0.5), 0.66 * h),
-                (0.3 * r * math.cos(a + 0.8), 0.3 * r * math.sin(a + 0.8), 0.72 * h),
-            ],
-            [0.2 * r, 0.42 * r, 0.25 * r],
-            segments=7,
-        )
-        for a in np.arange(8) * (math.pi / 4)
-    ]
+    pleats = []
+    for a in np.arange(8) * (math.pi / 4):
+        folds = ((0.4, a, 0.14), (0.62, a + 0.5, 0.66), (0.3, a + 0.8, 0.72))
+        path = [(k * r * math.cos(turn), k * r * math.sin(turn), z * h) for k, turn, z in folds]
+        pleats.append(tube(path, [0.2 * r, 0.42 * r, 0.25 * r], segments=7))
     return [
         *pleats,
         revolved([(0, 0), (0.004, 0), (0.006, 0.07), (0.3 * r, 0.13 * h), (0.6 * r, 0.62 * h),

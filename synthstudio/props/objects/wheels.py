@@ -21,8 +21,6 @@ from synthstudio.props.objects.shapes import (
 )
 
 AXLE = about("y", math.pi / 2)  # a wheel's axle along x
-
-
 SIDE = about("z", math.pi / 2)  # an outline in (depth, height), drawn across
 
 
@@ -34,9 +32,7 @@ def _tyre(r: float, thick: float, at: Vec3, *, slot: int, spokes: int, metal: in
         path = [(0.0, radius * math.cos(a), radius * math.sin(a)) for a in angles]
         return moved(tube(path, bar, segments=7, slot=which), at)
 
-    hub = moved(
-        moved(cylinder(0.022, -0.04, 0.04, segments=10, slot=metal), (0, 0, 0), turn=AXLE), at
-    )
+    hub = moved(moved(cylinder(0.022, -0.04, 0.04, segments=10, slot=metal), turn=AXLE), at)
     pieces = [ring(r - thick, thick, slot), ring(r - 2.2 * thick, 0.45 * thick, metal), hub]
     for k in range(spokes):
         a = 2 * math.pi * k / spokes
@@ -58,7 +54,7 @@ def disc(r: float, half: float, at: Vec3, *, slot: int, hub: int) -> list[Piece]
 
 
 @held("walk", at=(0.4, -0.135, 0.985), stands=True, supports=True)
-@kind("red black steel", low_m=(0.56, 1.65, 0.88), high_m=(0.64, 1.85, 1.15))
+@kind("red black steel", (0.56, 1.65, 0.88), (0.64, 1.85, 1.15))
 def bicycle(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a bicycle: frame (0), tyres, saddle and grips (1), rims and chain (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -72,27 +68,14 @@ def bicycle(size: Vec3, shape: Shape) -> list[Piece]:
     )
     grips = []
     for s in (-1, 1):
-        path = [
-            (0, head[1] - 0.05, bar - 0.01),
-            (s * 0.45 * x, head[1] - 0.05, bar - 0.005),
-            (s * 0.7 * x, head[1] + 0.02, bar),
-            (s * (x - 0.005), head[1] + 0.09, bar),
-        ]
+        near = [(0, head[1] - 0.05, bar - 0.01), (s * 0.45 * x, head[1] - 0.05, bar - 0.005)]
+        path = [*near, (s * 0.7 * x, head[1] + 0.02, bar), (s * (x - 0.005), head[1] + 0.09, bar)]
         grips.append(tube(path, 0.011, slot=2))
         grips.append(tube([path[2], path[3]], 0.015, slot=1))
         grips.append(moved(box((-0.045, -0.03, -0.01), (0.045, 0.03, 0.01), slot=1),
                            (s * 0.14, bottom[1] - s * 0.12, bottom[2] - s * 0.11)))  # fmt: skip
-        grips.append(
-            tube(
-                [
-                    (s * 0.06, bottom[1], bottom[2]),
-                    (s * 0.075, bottom[1] - s * 0.12, bottom[2] - s * 0.11),
-                    (s * 0.12, bottom[1] - s * 0.12, bottom[2] - s * 0.11),
-                ],
-                0.009,
-                slot=2,
-            )
-        )
+        crank = [(s * out, bottom[1] - s * 0.12, bottom[2] - s * 0.11) for out in (0.075, 0.12)]
+        grips.append(tube([(s * 0.06, bottom[1], bottom[2]), *crank], 0.009, slot=2))
         grips.append(tube([(s * 0.03, rear, r), (s * 0.03, bottom[1], bottom[2])], 0.009))
         grips.append(tube([(s * 0.03, rear, r), (s * 0.015, seat[1], seat[2] - 0.08)], 0.008))
         grips.append(
@@ -107,19 +90,10 @@ def bicycle(size: Vec3, shape: Shape) -> list[Piece]:
         tube([seat, (0, seat[1] + 0.03, 0.9 * h)], 0.013, slot=2),
         moved(saddle, (0, seat[1] + 0.02, 0.89 * h), turn=SIDE),
         moved(cylinder(0.09, 0.04, 0.046, segments=24, slot=2), bottom, turn=AXLE),
-        tube(
-            [(0.043, bottom[1], bottom[2] + 0.09), (0.043, rear, r + 0.04)],
-            0.004,
-            segments=5,
-            slot=2,
-        ),
-        tube(
-            [(0.043, bottom[1], bottom[2] - 0.09), (0.043, rear, r - 0.04)],
-            0.004,
-            segments=5,
-            slot=2,
-        ),
     ]
+    for s in (1, -1):
+        chain = [(0.043, bottom[1], bottom[2] + s * 0.09), (0.043, rear, r + s * 0.04)]
+        frame.append(tube(chain, 0.004, segments=5, slot=2))
     wheels = [
         piece
         for at in (front, rear)
@@ -128,7 +102,7 @@ def bicycle(size: Vec3, shape: Shape) -> list[Piece]:
     return [*frame, *grips, *wheels]
 
 
-@kind("orange black steel", low_m=(0.62, 1.65, 1.02), high_m=(0.74, 1.9, 1.2))
+@kind("orange black steel", (0.62, 1.65, 1.02), (0.74, 1.9, 1.2))
 def motor_scooter(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a motor scooter: body (0), seat, tyres and grips (1), bright metal (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -137,18 +111,13 @@ def motor_scooter(size: Vec3, shape: Shape) -> list[Piece]:
     wide = min(0.17, 0.5 * x)
 
     def across(outline: list[tuple[float, float]], half: float, slot: int = 0) -> Piece:
-        return moved(prism(outline, -half, half, slot=slot), (0, 0, 0), turn=SIDE)
+        return moved(prism(outline, -half, half, slot=slot), turn=SIDE)
 
     back = [(0.0, 0.3 * h), (0.85 * y, 0.32 * h), (0.97 * y, 0.46 * h), (0.8 * y, 0.6 * h),
             (0.06 * y, 0.6 * h)]  # fmt: skip
     seat = [(0.03 * y, 0.59 * h), (0.82 * y, 0.59 * h), (0.9 * y, 0.66 * h), (0.5 * y, 0.7 * h),
             (0.42 * y, 0.66 * h), (0.03 * y, 0.65 * h)]  # fmt: skip
-    shield = [
-        (-0.5 * y, 0.22 * h),
-        (-0.42 * y, 0.22 * h),
-        (-0.5 * y, 0.82 * h),
-        (-0.58 * y, 0.82 * h),
-    ]
+    shield = [(a * y, b * h) for a, b in ((-0.5, 0.22), (-0.42, 0.22), (-0.5, 0.82), (-0.58, 0.82))]
     guard = [(front - 0.9 * r, 1.2 * r), (front + 0.95 * r, 1.1 * r), (front + 0.8 * r, 1.7 * r),
              (front - 0.1 * r, 2.05 * r), (front - 0.75 * r, 1.7 * r)]  # fmt: skip
     pieces = [
@@ -174,63 +143,37 @@ def motor_scooter(size: Vec3, shape: Shape) -> list[Piece]:
         pieces.append(tube([(s * 0.65 * x, -0.481 * y, 0.916 * h), grip], 0.017, slot=1))
         mirror = (s * 0.8 * x, -0.5 * y, h - 0.06)
         pieces.append(tube([(s * 0.55 * x, -0.5 * y, 0.92 * h), mirror], 0.005, segments=6, slot=2))
-        pieces.append(
-            moved(
-                cylinder(0.055, -0.006, 0.006, segments=16, slot=2),
-                mirror,
-                turn=about("x", math.pi / 2),
-            )
-        )
+        glass = cylinder(0.055, -0.006, 0.006, segments=16, slot=2)
+        pieces.append(moved(glass, mirror, turn=about("x", math.pi / 2)))
     return pieces
 
 
 @held("push", at=(0.0, 0.48, 0.985), stands=True, supports=True)
-@kind(
-    "cloth_blue steel black",
-    low_m=(0.54, 0.9, 0.88),
-    high_m=(0.64, 1.1, 1.14),
-    patterns="plain checks dots",
-)
+@kind("cloth_blue steel black", (0.54, 0.9, 0.88), (0.64, 1.1, 1.14), "plain checks dots")
 def pram(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a pram, pushed from +y: cot and hood (0), chassis and handle (1), tyres (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     r = 0.13 * h
     cot, rim = 0.4 * h, 0.66 * h
     end = 0.4 * y
-    outline = [
-        (-0.78 * y, cot),
-        (0.3 * y, cot),
-        (end, cot + 0.1 * h),
-        (end, rim),
-        (-0.92 * y, rim),
-        (-0.9 * y, cot + 0.1 * h),
-    ]
+    outline = [(-0.78 * y, cot), (0.3 * y, cot), (end, cot + 0.1 * h), (end, rim),
+               (-0.92 * y, rim), (-0.9 * y, cot + 0.1 * h)]  # fmt: skip
     hood = [
         (0.36 * y * math.cos(a) - 0.45 * y, rim + 0.3 * h * math.sin(a))
         for a in np.linspace(0, math.pi, 11)
     ]
     half = 0.8 * x
     pieces = [
-        moved(prism(outline, -half, half), (0, 0, 0), turn=SIDE),
-        moved(prism(hood, -0.98 * half, 0.98 * half), (0, 0, 0), turn=SIDE),
+        moved(prism(outline, -half, half), turn=SIDE),
+        moved(prism(hood, -0.98 * half, 0.98 * half), turn=SIDE),
         box((-half - 0.006, -0.92 * y, rim - 0.02), (half + 0.006, end, rim + 0.012), slot=1),
         moved(cylinder(0.015, -half, half, slot=1), (0, y - 0.016, h - 0.016), turn=AXLE),
     ]
     for s in (-1, 1):
         edge = s * (half - 0.01)
-        pieces.append(
-            tube(
-                [
-                    (edge, -0.7 * y, r),
-                    (edge, 0.25 * y, cot),
-                    (edge, 0.55 * y, rim + 0.05),
-                    (edge, y - 0.016, h - 0.016),
-                ],
-                0.012,
-                segments=8,
-                slot=1,
-            )
-        )
+        path = [(edge, -0.7 * y, r), (edge, 0.25 * y, cot), (edge, 0.55 * y, rim + 0.05)]
+        path.append((edge, y - 0.016, h - 0.016))
+        pieces.append(tube(path, 0.012, segments=8, slot=1))
         pieces.append(tube([(edge, 0.62 * y, r), (edge, -0.3 * y, cot)], 0.012, segments=8, slot=1))
         for at in (-0.7 * y, 0.62 * y):
             wheel = (s * (x - 0.025), at, r)
@@ -241,7 +184,7 @@ def pram(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("push", at=(0.0, 0.48, 0.985), stands=True, supports=True)
-@kind("steel red black", low_m=(0.54, 0.85, 0.88), high_m=(0.6, 1.0, 1.14))
+@kind("steel red black", (0.54, 0.85, 0.88), (0.6, 1.0, 1.14))
 def shopping_cart(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a shopping cart, pushed from +y: wire (0), handle (1), castors (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -271,36 +214,17 @@ def shopping_cart(size: Vec3, shape: Shape) -> list[Piece]:
             top = between(corner(ax, ay, 1), corner(bx, by, 1), k / count)
             wire.append(tube([foot, top], 0.0025, segments=4))
     for k in range(1, 10):
-        wire.append(
-            tube(
-                [
-                    between(corner(-1, -1, 0), corner(-1, 1, 0), k / 10),
-                    between(corner(1, -1, 0), corner(1, 1, 0), k / 10),
-                ],
-                0.0025,
-                segments=4,
-            )
-        )
+        ends = [between(corner(s, -1, 0), corner(s, 1, 0), k / 10) for s in (-1, 1)]
+        wire.append(tube(ends, 0.0025, segments=4))
     handle = [
         moved(cylinder(0.016, -0.93 * x, 0.93 * x, slot=1), (0, y - 0.017, h - 0.017), turn=AXLE)
     ]
     legs, castors = [], []
     for s in (-1, 1):
         edge = s * 0.86 * x
-        legs.append(
-            tube(
-                [
-                    (edge, y - 0.017, h - 0.017),
-                    (edge, near, high),
-                    (edge, 0.55 * y, 0.3 * h),
-                    (edge, 0.56 * y, 0.16),
-                    (edge, 0.48 * y, 0.128),
-                    (edge, -0.85 * y, 0.16),
-                ],
-                0.011,
-                segments=8,
-            )
-        )
+        path = [(edge, y - 0.017, h - 0.017), (edge, near, high), (edge, 0.55 * y, 0.3 * h)]
+        path += [(edge, 0.56 * y, 0.16), (edge, 0.48 * y, 0.128), (edge, -0.85 * y, 0.16)]
+        legs.append(tube(path, 0.011, segments=8))
         legs.append(tube([(edge, -0.1 * y, 0.14), (s * 0.7 * x, -0.3 * y, low)], 0.011, segments=8))
         for at in (-0.82 * y, 0.6 * y):
             castors += disc(0.055, 0.014, (edge, at, 0.055), slot=2, hub=0)

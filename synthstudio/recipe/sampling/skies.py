@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import Backdrop, LightSpec, PlaceBackdrop, RoomBackdrop, SkySpec, Vec2
@@ -19,7 +19,7 @@ _LOW_RAD, _HIGH_RAD = math.radians(8), math.radians(30)
 _SEEDS = 2**31
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class SkyDesign:
     """`colours`: zenith, horizon, sun, cloud, its shade, as sRGB hex. `sun`: how high it stands,
     low (0) or high (1), or None for both; `share`: the share of the sun in the light, about."""
@@ -27,6 +27,7 @@ class SkyDesign:
     colours: str
     cover: Vec2
     share: float
+    _: KW_ONLY
     sun: int | None = None
     rise: Vec2 = (2.0, 4.0)
     soft: Vec2 = (0.05, 0.15)
@@ -36,78 +37,39 @@ class SkyDesign:
 
 
 DESIGNS = {
-    "clear": SkyDesign(
-        colours="3f74b8 b9d3ea fff4e0 ffffff d0d8e2", cover=(0, 0), share=0.8, sun=1
-    ),
-    "deep_blue": SkyDesign(
-        colours="1f4f9a 9fc4e8 fff6e8 ffffff c8d2de", cover=(0, 0.05), share=0.9, sun=1
-    ),
-    "hazy": SkyDesign(
-        colours="8fa9c4 d8dee2 fff0d8 f4f2ee d4d6d8", cover=(0, 0.15), share=0.6, soft=(0.2, 0.4)
-    ),
-    "fair_weather": SkyDesign(
-        colours="3a6fb5 bcd6ec fff4e0 ffffff aab6c6", cover=(0.15, 0.35), share=0.8, sun=1
-    ),
-    "heaps": SkyDesign(
-        colours="336ab4 b4d0ea fff4e0 ffffff 8b98aa", cover=(0.35, 0.55), share=0.7, sun=1,
-        scale=(3.0, 7.0),
-    ),
-    "flock": SkyDesign(
-        colours="4378b8 bdd4ea fff2dc ffffff b8c4d2", cover=(0.3, 0.5), share=0.7,
-        scale=(0.8, 1.6), soft=(0.1, 0.2),
-    ),
-    "wisps": SkyDesign(
-        colours="3c72b6 bad4ec fff4e2 ffffff dce6f0", cover=(0.2, 0.4), share=0.8,
-        stretch=(3.0, 6.0), soft=(0.25, 0.4),
-    ),
-    "streaks": SkyDesign(
-        colours="2f68b0 c4d8ea fff0d8 fdfdfd d6e0ea", cover=(0.1, 0.3), share=0.8,
-        stretch=(3.0, 5.0), soft=(0.15, 0.3), scale=(6.0, 10.0),
-    ),
-    "veil": SkyDesign(
-        colours="7f9fc4 d6e0e8 fff6e8 f6f6f4 dfe4ea", cover=(0.6, 0.9), share=0.5, soft=(0.4, 0.6)
-    ),
-    "broken": SkyDesign(
-        colours="3f70ae b6cde2 fff0dc f4f5f6 7c8796", cover=(0.55, 0.75), share=0.5
-    ),
-    "overcast": SkyDesign(
-        colours="b4babf d6d8d8 f4f0ea dfe1e2 a2a8ae", cover=(0.9, 1.0), share=0.1,
-        soft=(0.3, 0.5), glow=(0, 0.1),
-    ),
-    "white": SkyDesign(
-        colours="d8dcde eceeee f8f6f2 f2f3f3 d4d8da", cover=(0.8, 1.0), share=0.1,
-        soft=(0.4, 0.6), glow=(0, 0.1),
-    ),
-    "grey_layers": SkyDesign(
-        colours="8f989f c2c6c8 f0ece4 c4c8ca 7c848c", cover=(0.8, 1.0), share=0.1,
-        stretch=(1.5, 2.5), soft=(0.25, 0.4), glow=(0, 0.05),
-    ),
-    "storm": SkyDesign(
-        colours="4c5660 9aa2a6 e8e0d0 8c949a 3c444c", cover=(0.8, 0.95), share=0.2,
-        scale=(3.0, 7.0), glow=(0, 0.1),
-    ),
-    "after_rain": SkyDesign(
-        colours="4a76ac c8d4da ffeed0 ffffff 5c6874", cover=(0.5, 0.7), share=0.5, scale=(3.0, 6.0)
-    ),
-    "golden": SkyDesign(
-        colours="5f86b4 f0d8a8 ffd890 ffe8c0 a08c80", cover=(0.1, 0.4), share=0.6, sun=0
-    ),
-    "sunset": SkyDesign(
-        colours="4a6494 f0a060 ffb060 ffc088 8a5c60", cover=(0.25, 0.6), share=0.5, sun=0,
-        stretch=(1.5, 3.0), scale=(4.0, 8.0),
-    ),
-    "pink_dawn": SkyDesign(
-        colours="7a94c0 f0c4b8 ffd0b0 ffd8d0 a48c9c", cover=(0.2, 0.5), share=0.4, sun=0,
-        stretch=(1.5, 4.0),
-    ),
-    "dusk": SkyDesign(
-        colours="2c3c6c c08878 ffa070 b08c98 4c4860", cover=(0.1, 0.5), share=0.3, sun=0,
-        glow=(0.2, 0.5),
-    ),
-    "cold_morning": SkyDesign(
-        colours="6c90b8 dfe4e4 fff0d8 f4f4f2 b4bcc6", cover=(0, 0.3), share=0.5, sun=0,
-        rise=(4.0, 7.0),
-    ),
+    "clear": SkyDesign("3f74b8 b9d3ea fff4e0 ffffff d0d8e2", (0, 0), 0.8, sun=1),
+    "deep_blue": SkyDesign("1f4f9a 9fc4e8 fff6e8 ffffff c8d2de", (0, 0.05), 0.9, sun=1),
+    "hazy": SkyDesign("8fa9c4 d8dee2 fff0d8 f4f2ee d4d6d8", (0, 0.15), 0.6, soft=(0.2, 0.4)),
+    "fair_weather": SkyDesign("3a6fb5 bcd6ec fff4e0 ffffff aab6c6", (0.15, 0.35), 0.8, sun=1),
+    "heaps": SkyDesign("336ab4 b4d0ea fff4e0 ffffff 8b98aa", (0.35, 0.55), 0.7, sun=1,
+        scale=(3.0, 7.0)),
+    "flock": SkyDesign("4378b8 bdd4ea fff2dc ffffff b8c4d2", (0.3, 0.5), 0.7, scale=(0.8, 1.6),
+        soft=(0.1, 0.2)),
+    "wisps": SkyDesign("3c72b6 bad4ec fff4e2 ffffff dce6f0", (0.2, 0.4), 0.8, stretch=(3.0, 6.0),
+        soft=(0.25, 0.4)),
+    "streaks": SkyDesign("2f68b0 c4d8ea fff0d8 fdfdfd d6e0ea", (0.1, 0.3), 0.8, stretch=(3.0,
+        5.0), soft=(0.15, 0.3), scale=(6.0, 10.0)),
+    "veil": SkyDesign("7f9fc4 d6e0e8 fff6e8 f6f6f4 dfe4ea", (0.6, 0.9), 0.5, soft=(0.4, 0.6)),
+    "broken": SkyDesign("3f70ae b6cde2 fff0dc f4f5f6 7c8796", (0.55, 0.75), 0.5),
+    "overcast": SkyDesign("b4babf d6d8d8 f4f0ea dfe1e2 a2a8ae", (0.9, 1.0), 0.1, soft=(0.3, 0.5),
+        glow=(0, 0.1)),
+    "white": SkyDesign("d8dcde eceeee f8f6f2 f2f3f3 d4d8da", (0.8, 1.0), 0.1, soft=(0.4, 0.6),
+        glow=(0, 0.1)),
+    "grey_layers": SkyDesign("8f989f c2c6c8 f0ece4 c4c8ca 7c848c", (0.8, 1.0), 0.1, stretch=(1.5,
+        2.5), soft=(0.25, 0.4), glow=(0, 0.05)),
+    "storm": SkyDesign("4c5660 9aa2a6 e8e0d0 8c949a 3c444c", (0.8, 0.95), 0.2, scale=(3.0, 7.0),
+        glow=(0, 0.1)),
+    "after_rain": SkyDesign("4a76ac c8d4da ffeed0 ffffff 5c6874", (0.5, 0.7), 0.5, scale=(3.0,
+        6.0)),
+    "golden": SkyDesign("5f86b4 f0d8a8 ffd890 ffe8c0 a08c80", (0.1, 0.4), 0.6, sun=0),
+    "sunset": SkyDesign("4a6494 f0a060 ffb060 ffc088 8a5c60", (0.25, 0.6), 0.5, sun=0,
+        stretch=(1.5, 3.0), scale=(4.0, 8.0)),
+    "pink_dawn": SkyDesign("7a94c0 f0c4b8 ffd0b0 ffd8d0 a48c9c", (0.2, 0.5), 0.4, sun=0,
+        stretch=(1.5, 4.0)),
+    "dusk": SkyDesign("2c3c6c c08878 ffa070 b08c98 4c4860", (0.1, 0.5), 0.3, sun=0, glow=(0.2,
+        0.5)),
+    "cold_morning": SkyDesign("6c90b8 dfe4e4 fff0d8 f4f4f2 b4bcc6", (0, 0.3), 0.5, sun=0,
+        rise=(4.0, 7.0)),
 }  # fmt: skip
 
 
