@@ -52,7 +52,7 @@ TERMS = {
     "thing": "obj",
     "things": "objects",
     "throws": "casts_shadow",
-    "touches_m": "self_penetration_m",
+    "touches_m": "self_penetrations_m",
     "turned": "rotated",
     "uncut": "reprojected",
     "untangled": "resolve_self_intersection",

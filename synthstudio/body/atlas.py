@@ -22,7 +22,7 @@ from synthstudio.body.anny_model import load_model, plain_shapes, root_folder
 from synthstudio.body.face import with_face
 from synthstudio.body.landmarks import LANDMARKS, landmark_weights, unfold
 from synthstudio.body.motion import with_turns
-from synthstudio.body.poses import Chain, bone_rotations, chain_of, posed_chain
+from synthstudio.body.poses import Chain, bone_rotations, chain_of, posed_chain, rotations_of
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, Bool
 from synthstudio.core.skeleton import JOINTS
 from synthstudio.core.spec import BoneTurn, Phenotype
@@ -213,7 +213,7 @@ def some_vertices_m(
 ) -> F64:
     """(N, P, 3) places of some of `bare_body`'s vertices in several poses, given as angles."""
     rest, weights = _rest_of(phenotype), load_atlas().weights[which]
-    transforms, _ = posed_chain(rest.chain, np.stack([bone_rotations(pose) for pose in poses]))
+    transforms, _ = posed_chain(rest.chain, rotations_of(poses))
     at = _skin(weights, transforms.swapaxes(0, 1), rest.vertices[which][:, None])
     return at.astype(np.float64)
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.body.atlas import bones_of, load_atlas, rest_skin_m
-from synthstudio.body.poses import BONES, bone_rotations, posed_chain
+from synthstudio.body.poses import BONES, posed_chain, rotations_of
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.spec import FrozenDict, Phenotype
 
@@ -103,29 +103,33 @@ def parts() -> tuple[str, ...]:
     return tuple(piece.part for piece in _order())
 
 
-def self_penetration_m(
-    phenotype: Phenotype, angles_rad: dict[str, float], *, like: tuple[FrozenDict, ...] = ()
-) -> float:
-    """Return how deep the deepest two capsules overlap; 0 where none do.
+def self_penetrations_m(
+    phenotype: Phenotype,
+    poses: Sequence[Mapping[str, float]],
+    *,
+    like: tuple[FrozenDict, ...] = (),
+) -> list[float]:
+    """Return how deep the deepest two capsules overlap in each pose; 0 where none do.
 
     What touches in one of the poses `like` on the usual body may touch: that depth, less
     `_CLOSER_M`, is taken off the pair's own.
     """
-    depth = _overlaps_m(phenotype, angles_rad)
+    depth = _overlaps_m(phenotype, poses)
     if like:
         usual = np.max([_usual_overlaps_m(pose) for pose in like], axis=0)
         depth = depth - np.maximum(usual - _CLOSER_M, 0.0)
-    return max(0.0, float(depth.max()))
+    deepest: list[float] = np.maximum(depth.max(axis=1), 0.0).tolist()
+    return deepest
 
 
 @functools.lru_cache(maxsize=512)
 def _usual_overlaps_m(angles_rad: FrozenDict) -> F64:
-    return _overlaps_m(USUAL_BODY, angles_rad)
+    return _overlaps_m(USUAL_BODY, [angles_rad])[0]
 
 
-def _overlaps_m(phenotype: Phenotype, angles_rad: dict[str, float]) -> F64:
-    """Return (K,) how deep each pair overlaps, negative where they are apart."""
-    posed = frames(phenotype, bone_rotations(angles_rad))
+def _overlaps_m(phenotype: Phenotype, poses: Sequence[Mapping[str, float]]) -> F64:
+    """Return (P, K) how deep each pair overlaps in each pose, negative where they are apart."""
+    posed = frames(phenotype, rotations_of(poses))
     return overlaps_m(posed, posed, own_pairs())
 
 

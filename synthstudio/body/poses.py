@@ -26,6 +26,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,19 +147,32 @@ def mirrored(angles_rad: dict[str, float]) -> dict[str, float]:
 # Rotations ---------------------------------------------------------------------------------
 
 
-def _rx(a: float) -> F64:
-    c, s = math.cos(a), math.sin(a)
-    return np.array((1.0, 0.0, 0.0, 0.0, c, -s, 0.0, s, c)).reshape(3, 3)
+def _rx(*angles: F64) -> F64:
+    return _about_axis(0, angles)
 
 
-def _ry(a: float) -> F64:
-    c, s = math.cos(a), math.sin(a)
-    return np.array((c, 0.0, s, 0.0, 1.0, 0.0, -s, 0.0, c)).reshape(3, 3)
+def _ry(*angles: F64) -> F64:
+    return _about_axis(1, angles)
 
 
-def _rz(a: float) -> F64:
-    c, s = math.cos(a), math.sin(a)
-    return np.array((c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0)).reshape(3, 3)
+def _rz(*angles: F64) -> F64:
+    return _about_axis(2, angles)
+
+
+def _about_axis(axis: int, angles: tuple[F64, ...]) -> F64:
+    """(K, N, 3, 3) rotations by K times N angles; by the C library's sines: NumPy's are others."""
+    flat = np.concatenate(angles)
+    out = np.zeros((len(flat), 3, 3))
+    a, b = (axis + 1) % 3, (axis + 2) % 3
+    out[:, axis, axis] = 1.0
+    out[:, a, a] = out[:, b, b] = _each(math.cos, flat)
+    out[:, b, a] = sine = _each(math.sin, flat)
+    out[:, a, b] = -sine
+    return out.reshape(len(angles), -1, 3, 3)
+
+
+def _each(of: Callable[[float], float], values: F64) -> F64:
+    return np.array(list(map(of, values.tolist())))
 
 
 def _frame(down: F64, hinge: F64) -> F64:
@@ -199,7 +213,7 @@ def _neutral() -> F64:
     leg = {
         "upperleg01": _frame(_KNEE - _HIP, x),
         "lowerleg01": _frame(_ANKLE - _KNEE, x),
-        "foot": _rz(_FOOT_OUT_RAD),
+        "foot": _rz(np.array([_FOOT_OUT_RAD]))[0, 0],
     }
     left = arm | leg
     out = np.tile(np.eye(3), (len(BONES), 1, 1))
@@ -214,7 +228,6 @@ def _neutral() -> F64:
 
 _D0 = _neutral()
 _D0_PARENT_T = np.stack([_D0[_INDEX[parent]].T if parent else np.eye(3) for _, parent in _CHAIN])
-_KEPT = 256
 _RHYTHM = 0.25  # of the arm's elevation beyond 40 degrees
 _RHYTHM_FROM_RAD = math.radians(40)
 
@@ -231,7 +244,17 @@ def bone_rotations(angles_rad: dict[str, float]) -> F64:
     neutral pose has D0, and L_b = D0_parent^T A_b D0_b where A_b turns about plain axes.
     Angles not named are 0; RecipeError for an unknown name.
     """
-    unknown = sorted(set(angles_rad) - set(LIMITS_RAD))
+    return _rotations(tuple(angles_rad.items())).copy()
+
+
+@functools.lru_cache(maxsize=64)
+def _rotations(angles_rad: tuple[tuple[str, float], ...]) -> F64:
+    return rotations_of([dict(angles_rad)])[0]
+
+
+def rotations_of(poses: Sequence[Mapping[str, float]]) -> F64:
+    """Return (P, B, 3, 3) `bone_rotations` of P poses: many cost little more than one."""
+    unknown = sorted(set().union(*poses) - set(LIMITS_RAD))
     if unknown:
         raise RecipeError(
             "unknown joint angles",
@@ -239,129 +262,101 @@ def bone_rotations(angles_rad: dict[str, float]) -> F64:
             expected="names of body.poses.LIMITS_RAD",
             got=", ".join(unknown),
         )
-    return _D0_PARENT_T @ _local(angles_rad) @ _D0
+    rows = [[pose.get(name, 0.0) for name in LIMITS_RAD] for pose in poses]
+    angle = dict(zip(LIMITS_RAD, np.array(rows).T + 0.0, strict=True))  # no -0.0
+    own = {k: np.concatenate([angle[f"left_{k}"], angle[f"right_{k}"]]) for k in _LIMITS_DEG}
+    named = [f"{side}_index_curl" in pose for side in ("left", "right") for pose in poses]
+    own["index_curl"] = np.where(named, own["index_curl"], own["finger_curl"])
+    sign = np.repeat((1.0, -1.0), len(poses))
+    sided = _legs(own, sign) | _arms(own, sign) | _hands(own, sign)
+    turns = np.stack(list(sided.values()), axis=1)
+    a = np.tile(np.eye(3), (len(poses), len(BONES), 1, 1))
+    for side, half in (("L", turns[: len(poses)]), ("R", turns[len(poses) :])):
+        a[:, [_INDEX[f"{bone}.{side}"] for bone in sided]] = half
+    middle = _middle(angle)
+    a[:, [_INDEX[bone] for bone in middle]] = np.stack(list(middle.values()), axis=1)
+    return _D0_PARENT_T @ a @ _D0
 
 
-def arm_rotations(angles_rad: dict[str, float], side: str) -> tuple[list[int], F64]:
-    """Return the bones of an arm (side: left or right) to the wrist, and their `bone_rotations`."""
-    own, turns = _arm(side, *(angles_rad.get(f"{side}_{k}", 0.0) + 0.0 for k in _ARM))
-    return list(own), _D0_PARENT_T[own] @ turns @ _D0[own]
+Turned = dict[str, F64]
+"""A_b (N, 3, 3) of bones; of sided ones, named without the side, the left come first."""
 
 
-def _local(angles: dict[str, float]) -> F64:
-    """Return (B, 3, 3) A_b."""
-    a = np.tile(np.eye(3), (len(BONES), 1, 1))
-    zero = 0.0  # what is added makes a plain one of -0.0, which would be found as 0.0
-
-    def own(side: str, names: tuple[str, ...]) -> list[float]:
-        return [angles.get(f"{side}_{name}", zero) + zero for name in names]
-
-    limbs = [_middle(*(angles.get(name, zero) + zero for name in _MIDDLE_LIMITS_DEG))]
-    for side in ("left", "right"):
-        limbs += [_leg(side, *own(side, _LEG)), _arm(side, *own(side, _ARM))]
-        hand = dict(zip(HAND_ANGLES, own(side, HAND_ANGLES), strict=True))
-        if f"{side}_index_curl" not in angles:
-            hand["index_curl"] = hand["finger_curl"]
-        limbs.append(_hand(side, *hand.values()))
-    for bones, turns in limbs:
-        a[bones] = turns
-    return a
-
-
-Turned = tuple[list[int], F64]
-"""Some bones and their A_b. A search changes few angles at a time: what stays is kept."""
-
-
-@functools.lru_cache(_KEPT)
-def _middle(*angles: float) -> Turned:
-    own = dict(zip(_MIDDLE_LIMITS_DEG, angles, strict=True))
-    spine = _trunk(*(own[f"spine_{k}"] / 4 for k in ("flexion", "side_bend", "turn")))
-    neck = _trunk(*(own[f"neck_{k}"] / 3 for k in ("flexion", "side_bend", "turn")))
-    eyes = _rz(own["gaze_turn"]) @ _rx(-own["gaze_lift"])
-    turns = {BONES[0]: _rx(own["root_pitch"]) @ _ry(own["root_roll"])}
-    turns |= dict.fromkeys([f"spine0{k}" for k in (4, 3, 2, 1)], spine)
-    turns |= dict.fromkeys(("neck01", "neck02", "head"), neck)
-    return _rotated(turns | dict.fromkeys(("eye.L", "eye.R"), eyes))
-
-
-def _trunk(flexion: float, side_bend: float, turn: float) -> F64:
-    return _rz(turn) @ _rx(flexion) @ _ry(side_bend)
-
-
-def _rotated(turns: dict[str, F64]) -> Turned:
-    out = np.array(list(turns.values()))
-    out.flags.writeable = False
-    return [_INDEX[name] for name in turns], out
-
-
-_SIDES = {"left": (1.0, "L"), "right": (-1.0, "R")}
-
-
-@functools.lru_cache(_KEPT)
-def _leg(side: str, *angles: float) -> Turned:
-    own, (m, s) = dict(zip(_LEG, angles, strict=True)), _SIDES[side]
-    turns = {
-        f"upperleg01.{s}": (
-            _rz(m * own["hip_horizontal_abduction"])
-            @ _ry(-m * own["hip_abduction"])
-            @ _rx(-own["hip_flexion"])
-            @ _rz(-m * own["hip_rotation"])
-        ),
-        f"lowerleg01.{s}": _rx(own["knee_flexion"]),
-        f"foot.{s}": _rx(-own["ankle_flexion"]),
-    }
-    toes = [f"toe{t}-1.{s}" for t in range(1, 6)]
-    return _rotated(turns | dict.fromkeys(toes, _rx(-own["toe_extension"])))
-
-
-@functools.lru_cache(_KEPT)
-def _arm(side: str, *angles: float) -> Turned:
-    own, (m, s) = dict(zip(_ARM, angles, strict=True)), _SIDES[side]
-    full = (
-        _rz(-m * own["shoulder_horizontal_adduction"])
-        @ _ry(-m * own["shoulder_abduction"])
-        @ _rx(-own["shoulder_flexion"])
-        @ _rz(-m * own["shoulder_rotation"])
+def _middle(own: Mapping[str, F64]) -> Turned:
+    flexion, bend, turn = (
+        (own[f"spine_{k}"] / 4, own[f"neck_{k}"] / 3) for k in ("flexion", "side_bend", "turn")
     )
-    raised = math.acos(min(1.0, max(-1.0, full[2, 2])))  # of the upper arm from hanging
-    lift = own["clavicle_elevation"] + rhythm_rad(raised)
-    clavicle = _rz(-m * own["clavicle_protraction"]) @ _ry(-m * lift)
+    spine_x, neck_x, pitch, lift = _rx(*flexion, own["root_pitch"], -own["gaze_lift"])
+    spine_y, neck_y, roll = _ry(*bend, own["root_roll"])
+    spine_z, neck_z, gaze = _rz(*turn, own["gaze_turn"])
+    turns = {BONES[0]: pitch @ roll}
+    turns |= dict.fromkeys([f"spine0{k}" for k in (4, 3, 2, 1)], spine_z @ spine_x @ spine_y)
+    turns |= dict.fromkeys(("neck01", "neck02", "head"), neck_z @ neck_x @ neck_y)
+    return turns | dict.fromkeys(("eye.L", "eye.R"), gaze @ lift)
+
+
+def _legs(own: Mapping[str, F64], m: F64) -> Turned:
+    x, knee, foot, toe = _rx(
+        -own["hip_flexion"], own["knee_flexion"], -own["ankle_flexion"], -own["toe_extension"]
+    )
+    first, last = _rz(m * own["hip_horizontal_abduction"], -m * own["hip_rotation"])
+    hip = first @ _ry(-m * own["hip_abduction"])[0] @ x @ last
+    turns = {"upperleg01": hip, "lowerleg01": knee, "foot": foot}
+    return turns | dict.fromkeys([f"toe{t}-1" for t in range(1, 6)], toe)
+
+
+def _arms(own: Mapping[str, F64], m: F64) -> Turned:
     turn = -m * own["forearm_pronation"]
-    wrist = _ry(m * own["wrist_flexion"]) @ _rx(-own["wrist_deviation"])
-    return _rotated(
-        {
-            f"clavicle.{s}": clavicle,
-            f"upperarm01.{s}": clavicle.T @ full,
-            f"lowerarm01.{s}": _rx(-own["elbow_flexion"]),
-            f"lowerarm02.{s}": _rz(0.6 * turn),
-            f"wrist.{s}": _rz(0.4 * turn) @ wrist,
-        }
+    across, rotation, forward, forearm, hand = _rz(
+        -m * own["shoulder_horizontal_adduction"],
+        -m * own["shoulder_rotation"],
+        -m * own["clavicle_protraction"],
+        0.6 * turn,
+        0.4 * turn,
     )
+    aside, bent = _ry(-m * own["shoulder_abduction"], m * own["wrist_flexion"])
+    flexion, elbow, deviation = _rx(
+        -own["shoulder_flexion"], -own["elbow_flexion"], -own["wrist_deviation"]
+    )
+    full = across @ aside @ flexion @ rotation
+    # Of the upper arm from hanging.
+    raised = _each(math.acos, np.minimum(1.0, np.maximum(-1.0, full[:, 2, 2])))
+    lift = own["clavicle_elevation"] + _each(rhythm_rad, raised)
+    clavicle = forward @ _ry(-m * lift)[0]
+    return {
+        "clavicle": clavicle,
+        "upperarm01": clavicle.swapaxes(1, 2) @ full,
+        "lowerarm01": elbow,
+        "lowerarm02": forearm,
+        "wrist": hand @ (bent @ deviation),
+    }
 
 
-@functools.lru_cache(_KEPT)
-def _hand(side: str, *angles: float) -> Turned:
-    own, (m, s) = dict(zip(HAND_ANGLES, angles, strict=True)), _SIDES[side]
-    turns: dict[str, F64] = {}
-    for finger in range(2, 6):
-        curl = _ry(m * own["index_curl" if finger == 2 else "finger_curl"])
-        turns |= dict.fromkeys([f"finger{finger}-{k}.{s}" for k in range(1, 4)], curl)
-        # From index to little; with a bent knuckle fingers cannot fan out.
-        fan = (1.0, 0.25, -0.5, -1.25)[finger - 2] * own["finger_spread"]
-        turns[f"finger{finger}-1.{s}"] = _rx(-fan) @ curl
+def _hands(own: Mapping[str, F64], m: F64) -> Turned:
+    index, others = _ry(m * own["index_curl"], m * own["finger_curl"])
+    # From index to little; with a bent knuckle fingers cannot fan out.
+    fans = (-(share * own["finger_spread"]) for share in (1.0, 0.25, -0.5, -1.25))
+    *fans, spread = _rx(*fans, -own["thumb_spread"])
+    turns: Turned = {}
+    for finger, fan in enumerate(fans, start=2):
+        curl = index if finger == 2 else others
+        turns |= {f"finger{finger}-1": fan @ curl}
+        turns |= dict.fromkeys([f"finger{finger}-{k}" for k in (2, 3)], curl)
     hinge = _D0[_INDEX["wrist.L"]] @ (_THUMB_HINGE / np.linalg.norm(_THUMB_HINGE))
     curl = _about(hinge, own["thumb_curl"])
-    base = _rx(-own["thumb_spread"]) @ _rz(-own["thumb_opposition"])
-    for k, turn in ((1, base), (2, curl), (3, curl)):
-        turns[f"finger1-{k}.{s}"] = turn if m > 0 else _MIRROR @ turn @ _MIRROR
-    return _rotated(turns)
+    base = spread @ _rz(-own["thumb_opposition"])[0]
+    right = m < 0
+    for thumb in (base, curl):
+        thumb[right] = _MIRROR @ thumb[right] @ _MIRROR
+    return turns | {"finger1-1": base, "finger1-2": curl, "finger1-3": curl}
 
 
-def _about(axis: F64, angle: float) -> F64:
-    """Return the rotation by `angle` about a unit axis (Rodrigues)."""
+def _about(axis: F64, angles: F64) -> F64:
+    """Return (N, 3, 3) rotations by angles (N,) about a unit axis (Rodrigues)."""
     x, y, z = axis
     k: F64 = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    out: F64 = np.eye(3) + math.sin(angle) * k + (1 - math.cos(angle)) * (k @ k)
+    sine, cosine = (_each(of, angles)[:, None, None] for of in (math.sin, math.cos))
+    out: F64 = np.eye(3) + sine * k + (1 - cosine) * (k @ k)
     return out
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from synthstudio.body import capsules, untangle
 from synthstudio.body.capsules import Frames
-from synthstudio.body.poses import LIMITS_RAD, arm_rotations, bone_rotations
+from synthstudio.body.poses import LIMITS_RAD, rotations_of
 from synthstudio.body.touching import (
     Pair,
     Posed,
@@ -89,10 +89,8 @@ def _unfolded(people: Pair, first: Pair) -> bool:
     And whether none lies deep in its own body, by the skin.
     """
     for person, begun in zip(people, first, strict=True):
-        now, then = (
-            capsules.self_penetration_m(p.phenotype, dict(p.pose.angles_rad))
-            for p in (person, begun)
-        )
+        poses = [person.pose.angles_rad, begun.pose.angles_rad]
+        now, then = capsules.self_penetrations_m(person.phenotype, poses)
         if now > max(OWN_DEEP_M, then + _OWN_M):
             return False
         if untangle.deepest_own_m(person.phenotype, dict(person.pose.angles_rad)) > DEEP_M:
@@ -197,21 +195,16 @@ class _Search:
         free = np.full(3, np.inf)
         return np.concatenate([low, -free]), np.concatenate([high, free])
 
-    def _rotated(self, who: int, values: F64, like: F64 | None = None, changed: int = -1) -> F64:
-        """Return `poses.bone_rotations`; `like` has all but what one angle changes."""
-        angles = dict(self.people[who].pose.angles_rad)
-        angles |= zip(self.names[who], values.tolist(), strict=True)
-        side = self.names[who][changed].partition("_")[0]
-        if like is None or side not in ("left", "right"):
-            return bone_rotations(angles)
-        bones, turns = arm_rotations(angles, side)
-        out = like.copy()
-        out[bones] = turns
-        return out
+    def _rotated(self, who: int, values: F64) -> F64:
+        """Return `poses.rotations_of` one's angles (P, X)."""
+        poses = [dict(self.people[who].pose.angles_rad) for _ in values]
+        for pose, own in zip(poses, values.tolist(), strict=True):
+            pose.update(zip(self.names[who], own, strict=True))
+        return rotations_of(poses)
 
-    def _alone(self, who: int, rotations: F64) -> tuple[Frames, F64]:
-        """Return one's bones, and how much deeper its own limbs overlap than at first."""
-        frames = capsules.frames(self.people[who].phenotype, rotations)
+    def _alone(self, who: int, values: F64) -> tuple[Frames, F64]:
+        """Return one's bones at angles (P, X), and how much deeper limbs overlap than at first."""
+        frames = capsules.frames(self.people[who].phenotype, self._rotated(who, values))
         over = capsules.overlaps_m(frames, frames, self.own_pairs[who]) - self.own_m[who]
         return frames, np.maximum(over, 0.0) / _OVERLAP_M
 
@@ -234,28 +227,24 @@ class _Search:
         return np.concatenate([np.broadcast_to(e, x.shape[:-1] + e.shape[-1:]) for e in out], -1)
 
     def _residuals(self, x: F64) -> F64:
-        rotated = (self._rotated(who, own) for who, own in enumerate(self._shared(x)))
-        a, b = (self._alone(who, rotations) for who, rotations in enumerate(rotated))
-        return self._errors(x, a, b)
+        a, b = (self._alone(who, own[None]) for who, own in enumerate(self._shared(x)))
+        return self._errors(x[None], a, b)[0]
 
     def _shared(self, x: F64) -> tuple[F64, F64]:
         return x[..., : self.split], x[..., self.split : -3]
 
     def _slopes(self, x: F64, here: F64) -> F64:
         """Return (R, X) derivatives by forward differences; one's angles leave the other be."""
-        rotated = [self._rotated(who, own) for who, own in enumerate(self._shared(x))]
-        both = [self._alone(who, rotations) for who, rotations in enumerate(rotated)]
+        both = [self._alone(who, own[None]) for who, own in enumerate(self._shared(x))]
         out = np.empty((len(here), len(x)))
         tried = x + _STEP * np.eye(len(x))
         for who, own in enumerate(self._shared(x)):
             columns = np.arange(len(own)) + who * self.split
-            changed = enumerate(self._shared(tried[columns])[who])
-            rotations = [self._rotated(who, values, rotated[who], k) for k, values in changed]
             now = list(both)
-            now[who] = self._alone(who, np.stack(rotations))
+            now[who] = self._alone(who, self._shared(tried[columns])[who])
             out[:, columns] = ((self._errors(tried[columns], now[0], now[1]) - here) / _STEP).T
         for k in range(len(x) - 3, len(x)):
-            out[:, k] = (self._errors(tried[k], both[0], both[1]) - here) / _STEP
+            out[:, k] = (self._errors(tried[k : k + 1], both[0], both[1])[0] - here) / _STEP
         return out
 
 

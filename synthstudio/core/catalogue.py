@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -271,10 +272,13 @@ class GeometryQueries(Protocol):
     def joints_m(self, person: PersonSpec) -> F64:
         """(J, 3) world joints of the person where its spec puts it."""
 
-    def self_penetration_m(
-        self, phenotype: Phenotype, angles_rad: dict[str, float], like: tuple[FrozenDict, ...] = ()
-    ) -> float:
-        """Approximate self-penetration of a body in that pose in metres, or 0.
+    def self_penetrations_m(
+        self,
+        phenotype: Phenotype,
+        poses: Sequence[Mapping[str, float]],
+        like: tuple[FrozenDict, ...] = (),
+    ) -> list[float]:
+        """Approximate self-penetration of a body in each of those poses in metres, or 0.
 
         What touches in a pose of `like` on the library's usual body may touch here as well.
         """

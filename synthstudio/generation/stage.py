@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -266,11 +266,14 @@ class FrameGenerator:
         """Return (J, 3) world joints of the person where its spec puts it."""
         return self.body.joints_m(person)
 
-    def self_penetration_m(
-        self, phenotype: Phenotype, angles_rad: dict[str, float], like: tuple[FrozenDict, ...] = ()
-    ) -> float:
-        """Return how deep the limbs of a body in that pose run into one another."""
-        return capsules.self_penetration_m(phenotype, angles_rad, like=like)
+    def self_penetrations_m(
+        self,
+        phenotype: Phenotype,
+        poses: Sequence[Mapping[str, float]],
+        like: tuple[FrozenDict, ...] = (),
+    ) -> list[float]:
+        """Return how deep the limbs of a body in each of those poses run into one another."""
+        return capsules.self_penetrations_m(phenotype, poses, like=like)
 
     def resolve_self_intersection(
         self, phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False

@@ -162,8 +162,8 @@ class FakeSolve:
     def resolve_self_intersection(self, phenotype, angles_rad, *, both_hands=False):
         return angles_rad, 0.0
 
-    def self_penetration_m(self, phenotype: Phenotype, angles_rad: dict, like: tuple = ()) -> float:
-        return 0.0
+    def self_penetrations_m(self, phenotype: Phenotype, poses: list, like: tuple = ()) -> list:
+        return [0.0] * len(poses)
 
     def box_m(self, item: PersonSpec | ObjectSpec) -> F64:
         if isinstance(item, ObjectSpec):

@@ -59,9 +59,9 @@ class Touchy(FakeSolve):
 
     like = 0
 
-    def self_penetration_m(self, phenotype, angles_rad, like=()):
+    def self_penetrations_m(self, phenotype, poses, like=()):
         self.like = max(self.like, len(like))
-        return max(0.0, angles_rad.get("left_elbow_flexion", 0.0) - math.radians(2))
+        return [max(0.0, p.get("left_elbow_flexion", 0.0) - math.radians(2)) for p in poses]
 
 
 def test_poses_in_which_limbs_touch_are_drawn_again():

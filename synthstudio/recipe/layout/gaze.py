@@ -74,9 +74,8 @@ def _if_free(layout: Layout, everybody: list[Placed], place: int, pose: PoseSpec
     person = dataclasses.replace(old.item, pose=pose)
     new = Placed(item=person, box_m=layout.geometry.box_m(person))
     others = [p for k, p in enumerate(everybody) if k != place and not _own(p.item, place)]
-    deeper, before = (
-        layout.geometry.self_penetration_m(person.phenotype, dict(p.angles_rad))
-        for p in (pose, old.item.pose)
+    deeper, before = layout.geometry.self_penetrations_m(
+        person.phenotype, [pose.angles_rad, old.item.pose.angles_rad]
     )
     if not layout.free(new, others) or deeper > max(before, _SOFT_M):
         return old

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import itemgetter
@@ -30,6 +31,7 @@ SOFT_M = 0.015
 DEEP_M = 0.02
 """By the skin no part of a body should lie deeper in another."""
 _TRIES = 6
+_AT_ONCE = 5
 _ARMS_OUT_RAD = tuple(math.radians(a) for a in (0, 4, 8, 12))
 _LEG_JITTER = 0.5
 
@@ -63,17 +65,19 @@ def freest(
     """The number of the first candidate that is free, and its angles out of its own skin.
 
     Those that capsules find free are asked first, then the others by how deep their limbs lie;
-    where the skin of none can be freed, it is the freest. `like`: as `self_penetration_m`.
+    where the skin of none can be freed, it is the freest. `like`: as `self_penetrations_m`.
     """
 
     def in_order() -> Iterator[tuple[int, dict[str, float]]]:
-        deep = []
-        for number, candidate in enumerate(candidates):
-            depth = ctx.geometry.self_penetration_m(phenotype, candidate, like)
-            if depth <= SOFT_M:
-                yield number, candidate
-            else:
-                deep.append((depth, number, candidate))
+        deep, numbered = [], enumerate(candidates)
+        while block := list(itertools.islice(numbered, _AT_ONCE)):
+            poses = [candidate for _, candidate in block]
+            depths = ctx.geometry.self_penetrations_m(phenotype, poses, like)
+            for depth, (number, candidate) in zip(depths, block, strict=True):
+                if depth <= SOFT_M:
+                    yield number, candidate
+                else:
+                    deep.append((depth, number, candidate))
         for _, number, candidate in sorted(deep, key=itemgetter(0, 1)):
             yield number, candidate
 
