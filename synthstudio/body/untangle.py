@@ -187,19 +187,23 @@ def _skin() -> tuple[NDArray[np.intp], tuple[slice, ...]]:
 
 
 @functools.cache
-def _pairs() -> tuple[tuple[str, str], ...]:
-    """Return the ordered pairs of bands of which the first may lie in the second."""
+def _of() -> NDArray[np.intp]:
+    """Return (V,) the place of the band of each of those vertices."""
+    return np.arange(len(_BANDS)).repeat([len(own) for own, _ in _bands().values()])
 
-    def asked(a: str, b: str) -> bool:
+
+@functools.cache
+def _asked(b: str) -> NDArray[np.bool_]:
+    """Return which of those vertices, every so many of a band, may lie in the band `b`."""
+    out = np.zeros(len(_of()), np.bool_)
+    for a, band in zip(_BANDS, _skin()[1], strict=True):
         (side, limb), (other, on) = _split(a), _split(b)
-        if {limb, on} <= {_HEAD, _TRUNK}:
-            return False
-        if limb == _TRUNK:
-            return False  # asked the other way round
         same = not side or not other or side == other
-        return not (same and {limb, on} in _JOINED and on != _TRUNK)
-
-    return tuple(pair for pair in itertools.permutations(_BANDS, 2) if asked(*pair))
+        joined = same and {limb, on} in _JOINED and on != _TRUNK
+        # A trunk is asked the other way round.
+        if a != b and limb != _TRUNK and not {limb, on} <= {_HEAD, _TRUNK} and not joined:
+            out[band][:: _STRIDES.get(limb, 1)] = True
+    return out
 
 
 def _split(band: str) -> tuple[str, str]:
@@ -217,46 +221,41 @@ def _contacts(
     low = np.minimum.reduceat(skin_m, begins, axis=1)
     high = np.maximum.reduceat(skin_m, begins, axis=1)
     meeting = np.all((low[:, :, None] < high[:, None]) & (low[:, None] < high[:, :, None]), axis=0)
-    places = {name: place for place, name in enumerate(_BANDS)}
-    skins: dict[str, cKDTree] = {}
-
-    def under(b: str, strides: dict[str, int]) -> Iterator[_Contact]:
-        own, (x0, y0, z0), (x1, y1, z1) = {}, low[:, places[b]], high[:, places[b]]
-        for a, stride in strides.items():
-            band = bands[places[a]]
-            asked = slice(band.start, band.stop, stride)
-            x, y, z = points = skin_m[:, asked]
-            near = np.flatnonzero((x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1))
-            near = near[_far(a, b, points[:, near].T, joints)]
-            if len(near):
-                own[a] = every[asked][near]
-        if own:
-            if b not in skins:
-                skins[b] = cKDTree(skin_m[:, bands[places[b]]].T, balanced_tree=False)
-            yield from _below(own, b, at, skins[b])
-
-    found: dict[tuple[str, str], _Contact] = {}
-    for b in _BANDS:
-        into = (a for a, other in _pairs() if other == b and meeting[places[a], places[b]])
-        first = {c.a: c for c in under(b, {a: _STRIDES.get(_split(a)[1], 1) for a in into})}
-        hands = under(b, {a: 1 for a in first if _split(a)[1] == "hand"})
-        found |= {(a, b): c for a, c in (first | {c.a: c for c in hands}).items()}
-    return [found[pair] for pair in _pairs() if pair in found]
+    found = []
+    for place, b in enumerate(_BANDS):
+        if not (meeting[:, place] & _asked(b)[begins]).any():
+            continue
+        (x, y, z), (x0, y0, z0), (x1, y1, z1) = skin_m, low[:, place], high[:, place]
+        inside = (x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1)
+        near = np.flatnonzero(inside & _asked(b))
+        near = near[_far(b, near, skin_m, joints)]
+        if not len(near):
+            continue
+        skin = cKDTree(skin_m[:, bands[place]].T, 32, compact_nodes=False, balanced_tree=False)
+        first = {c.a: c for c in _below(near, b, at, skin)}
+        hands = [k for k, a in enumerate(_BANDS) if a in first and a.endswith("hand")]
+        if hands:
+            near = np.flatnonzero(inside & np.isin(_of(), hands))
+            first |= {c.a: c for c in _below(near, b, at, skin)}
+        found += first.values()
+    return sorted(found, key=lambda contact: list(_BANDS).index(contact.a))
 
 
-def _far(a: str, b: str, at: F64, joints: dict[str, F64]) -> NDArray[np.bool_]:
-    """Return which points of a band are far enough from the joint that both bands share."""
-    (side, limb), (_, on) = _split(a), _split(b)
-    if limb in _FROM_JOINT_M and (on == _TRUNK or limb == on == "thigh"):
+def _far(b: str, near: NDArray[np.intp], skin_m: F64, joints: dict[str, F64]) -> NDArray[np.bool_]:
+    """Return which points of other bands are far enough from the joint that both bands share."""
+    out, of = np.ones(len(near), np.bool_), _of()[near]
+    limbs = _FROM_JOINT_M if b == _TRUNK else {"thigh"} if b.endswith("thigh") else ()
+    for side, limb in itertools.product(("left", "right"), limbs):
         joint, away = _FROM_JOINT_M[limb]
-        return np.asarray(np.linalg.norm(at - joints[f"{side}_{joint}"], axis=1) > away)
-    return np.ones(len(at), bool)
+        own = np.flatnonzero(of == list(_BANDS).index(f"{side}_{limb}"))
+        off = skin_m[:, near[own]].T - joints[f"{side}_{joint}"]
+        out[own] = np.linalg.norm(off, axis=1) > away
+    return out
 
 
-def _below(own: dict[str, NDArray[np.intp]], b: str, at: F64, skin: cKDTree) -> Iterator[_Contact]:
+def _below(near: NDArray[np.intp], b: str, at: F64, skin: cKDTree) -> Iterator[_Contact]:
     """Yield which of some vertices of other bands lie under the skin of `b`."""
-    points = np.concatenate(list(own.values()))
-    of = np.arange(len(own)).repeat([len(each) for each in own.values()])
+    points, of = _skin()[0][near], _of()[near]
     away, nearest = skin.query(at[points], distance_upper_bound=_SEEN_M)
     seen = np.flatnonzero(np.isfinite(away) & (away > _LIES_M * 0.99))  # no point is deeper
     seen = seen[np.logical_not(_rim(b)[nearest[seen]])]
@@ -268,17 +267,16 @@ def _below(own: dict[str, NDArray[np.intp]], b: str, at: F64, skin: cKDTree) -> 
     depth = ((at[vertices] - at[points]) * normals).sum(axis=1)
     inside = np.flatnonzero((depth > _LIES_M) & (depth > _BELOW * away))
     inside = inside[np.argsort(-depth[inside], kind="stable")]
-    for place, a in enumerate(own):
+    for place in np.unique(of[inside]).tolist():
         rows = inside[of[inside] == place]
-        if len(rows):
-            yield _Contact(
-                a=a,
-                b=b,
-                points=points[rows],
-                nearest=vertices[rows],
-                normals=normals[rows],
-                depths_m=depth[rows],
-            )
+        yield _Contact(
+            a=list(_BANDS)[place],
+            b=b,
+            points=points[rows],
+            nearest=vertices[rows],
+            normals=normals[rows],
+            depths_m=depth[rows],
+        )
 
 
 def _normals(at: F64, band: str, places: NDArray[np.intp]) -> F64:
