@@ -417,7 +417,9 @@ def encode_png(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     if array.ndim == 3:
         array = array[..., [2, 1, 0, 3][: array.shape[2]]]  # OpenCV wants BGR
     bgr: Any = np.ascontiguousarray(array)
-    ok, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    # One filter: to try all of them for each row is most of the time and saves an eighth.
+    how = [cv2.IMWRITE_PNG_COMPRESSION, 2, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+    ok, data = cv2.imencode(".png", bgr, how)
     if not ok:
         raise ValueError(f"no PNG of shape {array.shape}")
     return data.tobytes()

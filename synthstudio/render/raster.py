@@ -230,7 +230,7 @@ def normal_map(packed: Packed, buffer: VisibilityBuffer) -> F32:
     camera, s = packed.scene.camera, buffer.scale
     wp.launch(
         normal_map_kernel,
-        dim=(height, width),
+        dim=(height, -(-width // RUN)),
         inputs=[
             buffer.keys,
             packed.faces,

@@ -7,8 +7,8 @@ import warp as wp
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
-RUN = 32
-"""Columns that a thread of `merge_kernel` takes."""
+RUN = wp.constant(32)
+"""Columns that a thread takes."""
 INSIDE, OUTSIDE, CUT = 0, 1, 2
 """Where a face lies towards the frame's pyramid."""
 
@@ -94,25 +94,30 @@ def normal_map_kernel(
     lens: wp.vec3,  # focal, cx, cy of the samples
     out: wp.array2d[wp.vec3],
 ):
-    """Write the unit normal in camera axes at each pixel centre, turned to face the camera."""
-    i, j = wp.tid()
-    t = wp.int32(wp.uint32(keys[i, j] & wp.uint64(0xFFFFFFFF)))
-    if t < 0:
-        return
-    f = faces[t]
-    a, b, c = camera[f[0]], camera[f[1]], camera[f[2]]
-    n = wp.cross(b - a, c - a)
-    ray = wp.vec2(
-        (wp.float32(j) + 0.5 - lens[1]) / lens[0], (wp.float32(i) + 0.5 - lens[2]) / lens[0]
-    )
-    if not flat[t]:
-        w = barycentric(ray, a, b, c)
-        smooth = w[0] * normals[f[0]] + w[1] * normals[f[1]] + w[2] * normals[f[2]]
-        if wp.length_sq(smooth) > 0.0:
-            n = to_camera * smooth
-    if wp.dot(n, wp.vec3(ray[0], ray[1], 1.0)) > 0.0:
-        n = -n
-    out[i, j] = wp.normalize(n)
+    """Write the unit normal in camera axes at each pixel centre, turned to face the camera:
+    dim (rows, runs of RUN columns).
+    """
+    i, run = wp.tid()
+    last, face = wp.int32(-1), wp.vec3()
+    for j in range(run * RUN, wp.min((run + 1) * RUN, keys.shape[1])):
+        t = wp.int32(wp.uint32(keys[i, j] & wp.uint64(0xFFFFFFFF)))
+        if t >= 0:
+            f = faces[t]
+            a, b, c = camera[f[0]], camera[f[1]], camera[f[2]]
+            if t != last:
+                last, face = t, wp.normalize(wp.cross(b - a, c - a))
+            n = face
+            ray = wp.vec2(
+                (wp.float32(j) + 0.5 - lens[1]) / lens[0], (wp.float32(i) + 0.5 - lens[2]) / lens[0]
+            )
+            if not flat[t]:
+                w = barycentric(ray, a, b, c)
+                smooth = w[0] * normals[f[0]] + w[1] * normals[f[1]] + w[2] * normals[f[2]]
+                if wp.length_sq(smooth) > 0.0:
+                    n = wp.normalize(to_camera * smooth)
+            if wp.dot(n, wp.vec3(ray[0], ray[1], 1.0)) > 0.0:
+                n = -n
+            out[i, j] = n
 
 
 @wp.kernel
