@@ -6,11 +6,17 @@
 set up (docs/studio_security.md); otherwise this refuses, however it was started.
 """
 
+import sys
+from pathlib import Path
+
 from streamlit import App
 
+from synthstudio.cli.studio import parse
 from synthstudio.studio.server import SCRIPT, parts
 
-app = App(SCRIPT, **parts())
+# Another server's command line (uvicorn's) is not ours: then the environment tells.
+OURS = Path(sys.argv[0]).name == Path(__file__).name
+app = App(SCRIPT, **parts(lambda: parse(sys.argv[1:] if OURS else [])))
 
 if __name__ == "__main__":
     app.run()

@@ -106,7 +106,8 @@ def add(app: typer.Typer, function: Callable[..., None], name: str = "") -> None
     """Add a command to an app, by its function's name."""
     name = name or function.__name__.strip("_").replace("_", "-")
     if not isinstance(function, Command):
-        app.command(name)(function)
+        settings = getattr(function, "context_settings", None)
+        app.command(name, context_settings=settings)(function)
         return
 
     def later() -> None:

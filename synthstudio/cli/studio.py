@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from synthstudio.studio.settings import Settings
 
 
 def studio(
@@ -51,13 +56,16 @@ def studio(
     ] = None,
     admin: Annotated[
         list[str] | None,
-        typer.Option(help="Name of an admin, whatever the store says; may be repeated."),
+        typer.Option(
+            allow_from_autoenv=False,
+            help="Name of an admin, whatever the store says; may be repeated. "
+            "[env var: SYNTHSTUDIO_ADMINS, by commas]",
+        ),
     ] = None,
     accounts: Annotated[
         bool,
         typer.Option(
             "--accounts",
-            envvar="SYNTHSTUDIO_ACCOUNTS",
             help="People sign in by passwords; invite them with: synthstudio review invite.",
         ),
     ] = False,
@@ -65,7 +73,6 @@ def studio(
         bool,
         typer.Option(
             "--behind-proxy",
-            envvar="SYNTHSTUDIO_BEHIND_PROXY",
             help="With --accounts: take people's addresses and https from a proxy's headers, "
             "which are refused otherwise.",
         ),
@@ -73,32 +80,38 @@ def studio(
     webhook_host: Annotated[
         list[str] | None,
         typer.Option(
-            help="Allow webhooks to this loopback or private-network host; may be repeated."
+            allow_from_autoenv=False,
+            help="Allow webhooks to this loopback or private-network host; may be repeated. "
+            "[env var: SYNTHSTUDIO_WEBHOOK_HOSTS, by commas]",
         ),
     ] = None,
 ) -> None:
     """Review and generate datasets in the browser."""
+    given = dict(locals())
     from synthstudio.studio.server import serve
-    from synthstudio.studio.settings import parse
+    from synthstudio.studio.settings import settings_of
 
-    arguments: list[str] = list(datasets or ())
-    given = {
-        "db": db,
-        "exports": exports,
-        "scenes": scenes,
-        "runs": runs,
-        "segmenter": segmenter,
-        "state": state,
-        "address": address,
-        "port": port,
-        "url": url,
-        "secrets": secrets,
-    }
-    arguments += [f"--{name}={value}" for name, value in given.items() if value is not None]
-    arguments += [f"--assets={path}" for path in assets or ()]
-    arguments += [f"--model={path}" for path in model or ()]
-    arguments += [f"--admin={name}" for name in admin or ()]
-    arguments += [f"--webhook-host={name}" for name in webhook_host or ()]
-    arguments += ["--accounts"] if accounts else []
-    arguments += ["--behind-proxy"] if behind_proxy else []
-    serve(parse(arguments))
+    serve(settings_of(given))
+
+
+studio.context_settings = {"auto_envvar_prefix": "SYNTHSTUDIO"}  # type: ignore[attr-defined]
+
+
+def parse(words: Sequence[str]) -> Settings:
+    """Return the settings of the command's words; a usage error, or --help, ends the process."""
+    from synthstudio.studio.settings import settings_of
+
+    found: list[Settings] = []
+
+    @functools.wraps(studio)
+    def read(**given: Any) -> None:
+        found.append(settings_of(given))
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(context_settings=studio.context_settings)(read)
+    try:
+        app(list(words), prog_name="streamlit_app.py")
+    except SystemExit:
+        if not found:
+            raise
+    return found[0]

@@ -11,7 +11,7 @@ from synthstudio.studio.context import context, current_user, refuse_unguarded, 
 from synthstudio.studio.editor.session import begin_run, keep_editor
 from synthstudio.studio.page_parts import show_refusal, show_unreadable
 from synthstudio.studio.set_names import choose_set
-from synthstudio.studio.settings import PAGES, STYLE, icon
+from synthstudio.studio.settings import ICON, PAGES, STYLE
 
 _FOLDER = Path(__file__).with_name("page_scripts")
 _AGAIN_S = 3
@@ -29,7 +29,7 @@ def main() -> None:
     page, name = st.navigation(pages, position="hidden"), ""
     st.set_page_config(
         page_title="synthstudio",
-        page_icon=icon(),
+        page_icon=str(ICON),
         layout="wide",
         initial_sidebar_state="collapsed" if page.url_path == "review" else "auto",
     )

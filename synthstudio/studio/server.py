@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import sys
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -48,40 +47,7 @@ from synthstudio.studio.sign_in.watch import SessionMiddleware
 from synthstudio.studio.text import log_text
 from synthstudio.studio.web_api.app import api_routes
 
-SLOW_COLLECTION_S = 0.015
-UNFREEZE_EVERY_S = 1800.0
-"""So long what was set aside stays unlooked at."""
-_FULL = 2
 _TELL_EVERY_S = 2.0
-
-
-class GcTuner:
-    """Watches collections; one for a process."""
-
-    def __init__(self) -> None:
-        self._began = 0.0
-        self._thawed = time.monotonic()
-
-    def __call__(self, phase: str, info: dict[str, int]) -> None:
-        """Take note of a collection, as `gc.callbacks` tells it."""
-        if info["generation"] != _FULL:
-            return
-        now = time.monotonic()
-        if phase == "start":
-            if now - self._thawed > UNFREEZE_EVERY_S:
-                self._thawed = now
-                gc.unfreeze()
-            self._began = time.thread_time()
-        elif time.thread_time() - self._began > SLOW_COLLECTION_S:
-            gc.freeze()
-
-
-def limit_gc_pauses() -> None:
-    """Begin to keep collections of this process short; once is enough."""
-    if not any(isinstance(each, GcTuner) for each in gc.callbacks):
-        gc.callbacks.append(GcTuner())
-
-
 _UNCACHED = {"Cache-Control": "no-store"}
 
 
@@ -137,13 +103,14 @@ class HostConfig:
         await app(scope, receive, send)
 
 
-def parts() -> dict[str, Any]:
-    """Return what `streamlit.App` is built of, for this process's command line.
+def parts(read: Callable[[], Settings]) -> dict[str, Any]:
+    """Return what `streamlit.App` is built of, for the settings that are read.
 
     Prints why and ends the process when the studio may not be served so.
     """
     try:
-        return build(options.current())
+        options.use(settings := read())
+        return build(settings)
     except SynthStudioError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
@@ -152,11 +119,8 @@ def parts() -> dict[str, Any]:
 def serve(settings: Settings) -> None:
     """Serve until the process is stopped; SynthStudioError when it may not be served so."""
     options.use(settings)
-    flags = {
-        "server.address": settings.address,
-        "server.port": settings.port,
-        **options.streamlit_options(),
-    }
+    flags = options.streamlit_options()
+    flags |= {"server.address": settings.address, "server.port": settings.port}
     for name, value in flags.items():
         config.set_option(name, value)
     app = st.App(SCRIPT, **build(settings))
@@ -210,7 +174,8 @@ def build(settings: Settings) -> dict[str, Any]:
         if not signed_in:
             url = f"http://{options.LOCAL}:{config.get_option('server.port')}/?key={ctx.local_key}"
             sys.stderr.write(f"Open {url} once: this key makes you more than a viewer.\n")
-        limit_gc_pauses()
+        gc.collect()  # a full collection of the imports alone takes 0.15 s, in nobody's request:
+        gc.freeze()  # they are not looked at again
         tell = functools.partial(deliver_due, ctx.store, transport=ctx.webhook_transport)
         repeat(ctx.store, "webhooks", tell, every_s=_TELL_EVERY_S)
         scheduler.start(settings, ctx.store)  # jobs that outlived the last server are found again

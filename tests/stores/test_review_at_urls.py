@@ -9,6 +9,7 @@ from review_ops import ANNA, PEOPLE, make_set, op, seen
 from test_commands_at_urls import run
 
 from synthstudio.api import exchange
+from synthstudio.cli.studio import parse
 from synthstudio.core.errors import ArgumentError, FormatError, StudioError, SynthStudioError
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.places import parse_place
@@ -22,7 +23,6 @@ from synthstudio.studio.context import Context
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
 from synthstudio.studio.jobs import export_worker, orders
-from synthstudio.studio.settings import parse
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def there(s3, tmp_path):
     return s3.url("sticks")
 
 
-def test_a_set_at_a_url_is_reviewed_and_exported(s3, there, tmp_path):
+def test_a_set_at_a_url_is_reviewed_and_exported(s3, there, tmp_path, monkeypatch):
     words = [there, "--exports", str(tmp_path / "exports"), "--state", str(tmp_path / "state")]
     settings = parse(words)
-    listed = parse(words[1:], {"SYNTHSTUDIO_DATASETS": f"{there}:{tmp_path}"})
-    assert listed.datasets == (parse_place(there), tmp_path)
+    monkeypatch.setenv("SYNTHSTUDIO_DATASETS", f"{there}:{tmp_path}")
+    assert parse(words[1:]).datasets == (parse_place(there), tmp_path)
     before = s3.objects("sticks/")
     ctx = Context(settings)
     with closing(ctx.store):

@@ -133,6 +133,7 @@ def open_pages(tmp_path, monkeypatch):
     """
     import streamlit as st
 
+    from synthstudio.cli.studio import parse
     from synthstudio.studio import context, overview, settings
     from synthstudio.studio.jobs import preview, scheduler
 
@@ -147,7 +148,7 @@ def open_pages(tmp_path, monkeypatch):
 
     def make(*datasets, more=()):
         words = [*map(str, datasets), "--exports", str(tmp_path / "exports"), *more]
-        monkeypatch.setattr(settings, "_chosen", [settings.parse(words, {})])
+        monkeypatch.setattr(settings, "_chosen", [parse(words)])
         found = Pages(context.context())
         opened.append(found)
         found.ctx.keys.put("b", "Ada")

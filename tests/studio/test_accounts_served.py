@@ -13,6 +13,7 @@ from argon2 import PasswordHasher
 from attackers import NAME, ORIGIN, OWN, api_studio, request, run_apart
 from waiting import PATIENCE_S
 
+from synthstudio.cli.studio import parse
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.review.models import SessionRow
 from synthstudio.review.team import passwords
@@ -21,7 +22,6 @@ from synthstudio.review.team.lockout import FREE_OF_ADDRESS
 from synthstudio.review.team.sessions import end_session, sign_in
 from synthstudio.review.values import User
 from synthstudio.studio import context as pages
-from synthstudio.studio import settings
 from synthstudio.studio.access import check_one_way_in
 from synthstudio.studio.sign_in import routes
 from synthstudio.studio.sign_in.watch import SessionMiddleware
@@ -347,9 +347,10 @@ def test_without_accounts_there_is_no_door(tmp_path):
                 assert studio.http.post(path, data={}, headers=OWN).status_code == 404
 
 
-def test_how_it_may_be_served():
-    assert settings.parse([], {"SYNTHSTUDIO_ACCOUNTS": "1"}).accounts
-    assert not settings.parse([], {"SYNTHSTUDIO_ACCOUNTS": "0"}).accounts
+def test_how_it_may_be_served(monkeypatch):
+    for value in ("1", "0"):
+        monkeypatch.setenv("SYNTHSTUDIO_ACCOUNTS", value)
+        assert parse([]).accounts == (value == "1")
     url, oidc, local = ["--url", "https://studio.example"], {"client_id": "x"}, "127.0.0.1"
     for words, section, address, why in (
         (["--accounts", *url], {}, "0.0.0.0", ""),
@@ -361,7 +362,7 @@ def test_how_it_may_be_served():
         (["--behind-proxy"], {}, local, "proxy without sign-in"),
         (["--accounts", *url], oidc, local, "two ways"),
     ):
-        given = settings.parse(words, {})
+        given = parse(words)
         with pytest.raises(StudioError, match=why) if why else nullcontext():
             check_one_way_in(given, section, address)
 

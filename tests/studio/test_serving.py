@@ -3,16 +3,16 @@
 import shutil
 import subprocess
 import sys
-import tomllib
 import urllib.request
 from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
 from attackers import NAME, request, run_apart
-from served import ROOT, free_port
+from served import free_port
 from waiting import wait_for
 
+from synthstudio.cli.studio import parse
 from synthstudio.core.errors import StudioError
 from synthstudio.core.places import is_local
 from synthstudio.studio import server, settings
@@ -79,37 +79,31 @@ def test_our_own_command(tmp_path, studio_set):
             process.terminate()
 
 
-def test_the_file_of_options_says_what_our_command_says():
-    with (ROOT / ".streamlit" / "config.toml").open("rb") as file:
-        flat = dict(flattened(tomllib.load(file)))
-    assert flat.pop("server.address") == "127.0.0.1"
+def test_uploads_and_messages_are_as_large_as_streamlit_takes():
     options, limits = settings.streamlit_options(), settings.Limits()
-    assert flat == options
+    assert options["server.address"] == "127.0.0.1" and options["theme.dark.linkColor"]
     assert options["server.maxUploadSize"] * 2**20 == limits.upload_bytes
     assert options["server.maxWidgetStateSize"] * 2**20 == limits.message_bytes
 
 
-def flattened(values, before=""):
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from flattened(value, f"{before}{name}.")
-        else:
-            yield before + name, value
-
-
-def test_settings_from_arguments_and_environment(tmp_path):
-    found = settings.parse(
-        [str(tmp_path), "--admin", "Ada", "--admin", "Bo"],
-        {"SYNTHSTUDIO_DB": str(tmp_path / "a.db"), "SYNTHSTUDIO_URL": "https://studio.example/"},
-    )
+def test_settings_from_arguments_and_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("SYNTHSTUDIO_DB", str(tmp_path / "a.db"))
+    monkeypatch.setenv("SYNTHSTUDIO_URL", "https://studio.example/")
+    monkeypatch.setenv("SYNTHSTUDIO_WEBHOOK_HOSTS", "hook, other")
+    monkeypatch.setenv("SYNTHSTUDIO_ADMINS", "Ada B,Bo")
+    assert parse([]).admins == ("Ada B", "Bo")
+    found = parse([str(tmp_path), "--admin", "Ada", "--admin", "Bo"])
+    assert found.webhook_hosts == ("hook", "other")
     assert found.datasets == (tmp_path,) and found.admins == ("Ada", "Bo")
     assert found.database == f"sqlite:///{tmp_path}/a.db" and found.state == tmp_path
     assert found.hosts[0] == "studio.example"
-    postgres = settings.parse(["--db", "postgresql+psycopg://u@h/d"], {})
+    postgres = parse(["--db", "postgresql+psycopg://u@h/d"])
     assert postgres.state.name == "studio"
     for bad in (["--url", "http://studio.example"], ["--url", "https://a/b"], ["/nowhere"]):
         with pytest.raises(StudioError):
-            settings.parse(bad, {})
+            parse(bad)
+    with pytest.raises(SystemExit):
+        parse(["--nothing"])
 
 
 def test_addresses_of_this_machine():
@@ -193,7 +187,7 @@ def test_sets_below_the_exports_folder_are_opened_and_no_link_leads_out(small_ph
     exports.mkdir()
     (exports / "link").symlink_to(small_photo_set)
     (exports / "empty").mkdir()
-    found = Context(settings.parse(["--exports", str(exports)], {}))
+    found = Context(parse(["--exports", str(exports)]))
     assert not found.sets
     shutil.copytree(small_photo_set, exports / "mine")
     (exports / "mine" / "index.json").rename(exports / "mine" / "index")

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
+from synthstudio.cli.studio import parse
 from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import content_key
@@ -24,7 +25,6 @@ from synthstudio.review.store import open_store
 from synthstudio.review.team.members import set_role
 from synthstudio.review.values import User
 from synthstudio.studio.access import BrowserNames, SignIns, auth_section, identity
-from synthstudio.studio.settings import parse
 
 in_browser = pytest.mark.nightly("sign-in of a served studio in a browser")
 ADA, BO, EVE = "ada@lab.example", "bo@lab.example", "eve@lab.example"
@@ -233,7 +233,7 @@ def test_a_file_of_secrets_also_in_streamlits_own_place(tmp_path):
         path.write_text(text)
         path.chmod(mode)
         words = [] if own else ["--secrets", str(path)]
-        settings = parse([*words, *(["--url", url] if url else [])], {})
+        settings = parse([*words, *(["--url", url] if url else [])])
         return auth_section(settings, {}, others=(path,) if own else ())
 
     assert section()["redirect_uri"] == "https://studio.example/oauth2callback"
@@ -250,7 +250,7 @@ def test_a_file_of_secrets_also_in_streamlits_own_place(tmp_path):
         for own in (False, True):
             with pytest.raises(StudioError, match=why):
                 section(text, mode, address, own=own)
-    assert auth_section(parse([], {}), {}, others=(tmp_path / "none.toml",)) == {}
+    assert auth_section(parse([]), {}, others=(tmp_path / "none.toml",)) == {}
 
 
 def test_who_somebody_is():

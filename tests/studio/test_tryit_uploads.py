@@ -13,6 +13,7 @@ import pytest
 from attackers import bomb, picture
 from job_orders import LEAD, settings_in
 
+from synthstudio.cli.studio import parse
 from synthstudio.core.errors import FormatError, StudioError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference.live import Seen
@@ -20,7 +21,7 @@ from synthstudio.inference.predict import CropPredictions
 from synthstudio.inference.screen import annotated
 from synthstudio.inference.stream import LiveFrame
 from synthstudio.studio import answers
-from synthstudio.studio.settings import Limits, parse
+from synthstudio.studio.settings import Limits
 
 LIMITS = Limits()
 SKELETON = get_skeleton("coco17")
@@ -174,11 +175,11 @@ def test_models_are_given_ones_those_of_the_runs_folder_and_ours(tmp_path, monke
     (runs / "link").symlink_to(tmp_path / "out")
     (tmp_path / "own.onnx").touch()
     given = ["--runs", str(runs), "--model", str(tmp_path / "own.onnx"), "--model", str(runs / "a")]
-    settings = parse([*given, "--exports", str(tmp_path)], {})
+    settings = parse([*given, "--exports", str(tmp_path)])
     assert list(answers.models(settings)) == ["own", "a", "a (another)", "b", "default"]
     for wrong in (tmp_path / "nothing.onnx", runs / "empty", tmp_path / "a.txt"):
         with pytest.raises(StudioError, match="not an exported network"):
-            parse(["--model", str(wrong), "--exports", str(tmp_path)], {})
+            parse(["--model", str(wrong), "--exports", str(tmp_path)])
     only = answers.models(settings_in(tmp_path))
     assert list(only) == ["default"] and answers.load(only["default"]).skeleton.name == "coco23"
     monkeypatch.setattr(answers, "WEIGHTS", tmp_path)
