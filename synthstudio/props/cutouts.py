@@ -48,7 +48,6 @@ def cutout_layer(
     weighted by alpha (Porter and Duff 1984), so no colour of transparent pixels leaks in. A
     layer wholly outside the frame has no pixels.
     """
-    check_alpha(rgba[..., 3], spec.asset.name)
     width, height = spec.size_px
     if not (1 <= width <= MAX_SIDE_PX and 1 <= height <= MAX_SIDE_PX):
         raise GeometryError(

@@ -20,14 +20,9 @@ CHILD = Phenotype(gender=1.0, age=0.2, muscle=0.5, weight=0.5, height=0.4, propo
 PEOPLE = [MAN, WOMAN, CHILD]
 
 
-def at_rest(shape: Phenotype, face: dict[str, float] | None = None) -> dict[str, np.ndarray]:
-    body = bare_body(load_atlas(), shape, {}, (), face)
-    return dict(zip(JOINTS, body.joints_m, strict=True))
-
-
-def face_of(shape: Phenotype, face: dict[str, float] | None = None) -> np.ndarray:
+def face_of(shape: Phenotype) -> np.ndarray:
     """(68, 3) in iBUG's order; x to the person's left, y back, z up."""
-    at = at_rest(shape, face)
+    at = dict(zip(JOINTS, bare_body(load_atlas(), shape, {}).joints_m, strict=True))
     return np.array([at[name] for name in whole_body.FACE])
 
 

@@ -10,6 +10,7 @@ from synthstudio.body.pose_library import library
 from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import JOINTS as ALL
 from synthstudio.core.skeleton import SKELETONS
+from synthstudio.core.skeleton_value import joint_kind
 from synthstudio.core.spec import Phenotype
 
 JOINTS = SKELETONS["coco23"].joints
@@ -24,17 +25,14 @@ def _rest(skeleton="coco23"):
     return posed, centres[[ALL.index(name) for name in SKELETONS[skeleton].joints]]
 
 
-def _kind(joint):
-    return joint.removeprefix("left_").removeprefix("right_")
-
-
 @pytest.mark.parametrize("skeleton", SKELETONS)
 def test_points_lie_within_the_radius_on_the_right_side(skeleton):
     posed, joints = _rest(skeleton)
     for place, joint in enumerate(SKELETONS[skeleton].joints):
         gap = np.linalg.norm(posed.points_m[place] - joints[place], axis=1)
         # A mirrored point is moved by the model's own asymmetry, 0.3 mm.
-        assert 0.6 * RADII_M[_kind(joint)] < gap.max() < RADII_M[_kind(joint)] + 3e-4, joint
+        reach = RADII_M[joint_kind(joint)]
+        assert 0.6 * reach < gap.max() < reach + 3e-4, joint
         side = {"left": 1, "right": -1}.get(joint.partition("_")[0], 0)
         assert (side * posed.points_m[place, :, 0] >= -0.006).all(), joint
 
@@ -74,7 +72,7 @@ def test_the_patch_stands_for_its_surface():
         for values, others in ((posed.points_m, fresh.points_m), (posed.normals, fresh.normals)):
             one = np.average(values[place], axis=0, weights=posed.weights[place])
             two = np.average(others[place], axis=0, weights=fresh.weights[place])
-            scale = RADII_M[_kind(joint)] if values is posed.points_m else 1
+            scale = RADII_M[joint_kind(joint)] if values is posed.points_m else 1
             assert np.abs(one - two).max() < 0.08 * scale, joint
     assert not np.isin(fresh.points_m[0], posed.points_m[0]).any()
 

@@ -136,11 +136,6 @@ def test_crowd_index_counts_head_and_neck():
     assert crowd_index(make_camera(), COCO17, (lower, other)) == pytest.approx(0.5)
 
 
-def test_both_skeletons():
-    frame = stick_people.make_frame(1, people=2, skeleton="coco23")
-    assert all(p.shares.shape == (23, 5) for p in frame.labels.people)
-
-
 @pytest.mark.parametrize("wrong", ["size", "mask", "joints", "amodal"])
 def test_evidence_that_does_not_fit_is_refused(wrong, monkeypatch):
     kept = {}

@@ -8,18 +8,8 @@ import pytest
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import AssetError
-from synthstudio.core.spec import (
-    AssetRef,
-    HdriBackdrop,
-    Material,
-    PhotoBackdrop,
-    RoomBackdrop,
-)
-from synthstudio.props.backgrounds import (
-    panorama_backdrop,
-    photo_backdrop,
-    room_surfaces,
-)
+from synthstudio.core.spec import AssetRef, HdriBackdrop, Material, PhotoBackdrop, RoomBackdrop
+from synthstudio.props.backgrounds import panorama_backdrop, photo_backdrop, room_surfaces
 
 REF = AssetRef(sha256="0" * 64, name="a")
 CAMERA = Camera(
@@ -77,10 +67,9 @@ def test_a_photo_is_cropped_and_scaled():
 
 @pytest.mark.parametrize("crop", [(-1, 0, 5, 5), (0, 0, 201, 5), (5, 5, 5, 9), (math.nan, 0, 5, 5)])
 def test_a_crop_outside_the_photo_is_refused(crop):
+    spec, photo = PhotoBackdrop(asset=REF, crop_px=crop), np.zeros((120, 200, 3), np.uint8)
     with pytest.raises(AssetError, match="crop"):
-        photo_backdrop(
-            PhotoBackdrop(asset=REF, crop_px=crop), np.zeros((120, 200, 3), np.uint8), CAMERA
-        )
+        photo_backdrop(spec, photo, CAMERA)
 
 
 ROOM = RoomBackdrop(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthstudio.core.errors import AssetError, GeometryError
+from synthstudio.core.errors import GeometryError
 from synthstudio.core.images import srgb_to_linear
 from synthstudio.core.scene import CutoutLayer
 from synthstudio.core.spec import AssetRef, CutoutSpec
@@ -79,18 +79,6 @@ def test_a_layer_outside_the_frame_is_empty(at):
     assert layer.alpha.size == 0
     assert 0 <= layer.left_px <= 100
     assert 0 <= layer.top_px <= 80
-
-
-@pytest.mark.parametrize(
-    ("rgba", "reason"),
-    [
-        (np.full((5, 5, 4), 255, np.uint8), "opaque everywhere"),
-        (np.zeros((5, 5, 4), np.uint8), "shows nothing"),
-    ],
-)
-def test_pictures_that_are_no_cutouts_are_refused(rgba, reason):
-    with pytest.raises(AssetError, match=reason):
-        cutout_layer(SPEC, rgba, instance=1, frame_wh=FRAME)
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, -1), (100_000, 5)])

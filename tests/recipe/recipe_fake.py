@@ -242,3 +242,8 @@ def without(solve: FakeSolve, **fields: object) -> FakeSolve:
 
 def mix_of(*backdrops: dict[str, object]) -> dict[str, object]:
     return {"kind": "mix", "choices": [{"weight": 1, "backdrop": one} for one in backdrops]}
+
+
+def ahead(person):
+    """Which way somebody faces on the floor, a unit vector."""
+    return np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad)])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recipe_fake import FakeSolve
+from recipe_fake import FakeSolve, ahead
 
 from synthstudio.core.errors import AssetError, RecipeError
 from synthstudio.core.spec import FrameSpec, MovingSpec
@@ -244,20 +244,15 @@ def _velocity(spec: FrameSpec, moving: MovingSpec) -> np.ndarray:
     return (np.array(moving.position_m) - here) / moving.after_s
 
 
-def _ahead(spec: FrameSpec) -> np.ndarray:
-    yaw = spec.people[0].yaw_rad
-    return np.array([math.sin(yaw), -math.cos(yaw)])
-
-
 def test_who_walks_or_runs_goes_forward_over_the_foot_that_stands():
     stage = _stage(people=_of("walk run"))
     speeds = {"walk": [], "run": []}
     for index in range(24):
         spec = pipeline.draw_spec(stage, index)
         (moving,) = spec.moving
-        ahead = float(_velocity(spec, moving)[:2] @ _ahead(spec))
-        assert ahead >= -1e-6
-        speeds[spec.people[0].pose.family].append(ahead)
+        speed = float(_velocity(spec, moving)[:2] @ ahead(spec.people[0]))
+        assert speed >= -1e-6
+        speeds[spec.people[0].pose.family].append(speed)
         if spec.people[0].pose.name not in NAMED:
             later = _later(stage, spec, moving)
             ankles = np.linalg.norm((later - stage.joints_m(spec.people[0]))[15:17], axis=1)

@@ -98,16 +98,14 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-def test_wrong_numbers_are_refused(wrong):
-    with pytest.raises(ValidationError):
-        NUMBER.validate_python(wrong)
+WRONG_COUNTS = [1.0, 1.5, [1, 2.5], "2", False, [2, 1], {"choice": {1.5: 1}}]
+REFUSED = [*((NUMBER, one) for one in WRONG), *((COUNT, one) for one in WRONG_COUNTS)]
 
 
-@pytest.mark.parametrize("wrong", [1.0, 1.5, [1, 2.5], "2", False, [2, 1], {"choice": {1.5: 1}}])
-def test_wrong_counts_are_refused(wrong):
+@pytest.mark.parametrize(("kind", "wrong"), REFUSED)
+def test_wrong_numbers_and_counts_are_refused(kind, wrong):
     with pytest.raises(ValidationError):
-        COUNT.validate_python(wrong)
+        kind.validate_python(wrong)
 
 
 CUT = {"mean": 5, "sd": 1, "low": 0}

@@ -2,13 +2,11 @@
 
 import dataclasses
 import math
-from typing import Any
 
 from recipe_fake import WORN, FakeSolve, without
 
 from synthstudio.body import wardrobe
 from synthstudio.body.face import EXPRESSIONS
-from synthstudio.core.spec import PersonSpec
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.schema.load import parse
 
@@ -21,12 +19,12 @@ ALWAYS = ("beard", "glasses", "expression", "eyes", "tones")
 ALL = dict.fromkeys(ALWAYS, 1.0) | {"sunglasses": 0.5, "mask": 0.5}
 
 
-def people(frames: int = 60, **asked: Any) -> list[PersonSpec]:
+def people(frames=60, **asked):
     wish = parse({"name": "f", "people": {"count": 2, "identities": 60, **asked}})
     return [person for i in range(frames) for person in draw(wish, i, SOLVE).people]
 
 
-def kinds(person: PersonSpec, slot: str) -> list[str]:
+def kinds(person, slot):
     return [g.kind for g in person.outfit if wardrobe.GARMENTS[g.kind].kind.slot == slot]
 
 

@@ -3,21 +3,17 @@
 import functools
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 from recipe_fake import CATALOGUE, FakeSolve
 
-from synthstudio.core.scene import F64
-from synthstudio.core.spec import FrameSpec, ObjectSpec
 from synthstudio.props import procedural
 from synthstudio.recipe.draw import draw, draw_group
 from synthstudio.recipe.layout.indoors import HUNG
 from synthstudio.recipe.layout.placement import corners
 from synthstudio.recipe.layout.site import PEOPLE_M, box_of
 from synthstudio.recipe.schema.load import parse
-from synthstudio.recipe.schema.recipe import Recipe
 
 CEILING = {"ceiling_lamp", "strip_lamp"}
 ROOM = {"kind": "room", "walls": 1.0, "furnished": 1.0, "ceilings": 1.0}
@@ -25,7 +21,7 @@ OPEN = {"kind": "room", "walls": 0.0, "furnished": 1.0, "ceilings": 1.0}
 GROUP = {"clean": 1, "occluder": 2, "appearance": 1, "light": 1, "view": 2}
 
 
-def recipe(backdrop: dict[str, Any], **more: Any) -> Recipe:
+def recipe(backdrop, **more):
     wish = {
         "name": "furnished",
         "seed": 5,
@@ -37,27 +33,27 @@ def recipe(backdrop: dict[str, Any], **more: Any) -> Recipe:
     return parse({**wish, **more})
 
 
-def solver() -> FakeSolve:
+def solver():
     return FakeSolve(catalogue=replace(CATALOGUE, objects=procedural.kinds()))
 
 
-def frames(count: int, backdrop: dict[str, Any], **more: Any) -> list[FrameSpec]:
+def frames(count, backdrop, **more):
     wants = recipe(backdrop, **more)
     return [draw(wants, index, solver()) for index in range(count)]
 
 
-def scenery(spec: FrameSpec) -> list[ObjectSpec]:
+def scenery(spec):
     return [obj for obj in spec.objects if obj.role == "scenery"]
 
 
-def others_m(spec: FrameSpec) -> F64:
+def others_m(spec):
     """Return the boxes of people and of the objects that are no scenery."""
     solve = solver()
     items = [*spec.people, *(obj for obj in spec.objects if obj.role != "scenery")]
     return np.array([solve.box_m(item) for item in items]).reshape(-1, 2, 3)
 
 
-def apart_m(a: F64, b: F64) -> float:
+def apart_m(a, b):
     return float(np.maximum(a[0] - b[1], b[0] - a[1]).max())
 
 

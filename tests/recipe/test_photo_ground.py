@@ -9,7 +9,6 @@ from recipe_fake import CATALOGUE, GROUND, FakeSolve, without
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.spec import FrameSpec
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.layout.placement import corners
 from synthstudio.recipe.sampling.check import left_out
@@ -27,7 +26,7 @@ def known(**facts) -> FakeSolve:
     return without(FakeSolve(), backgrounds=images)
 
 
-def frames(count: int, solve: FakeSolve, **recipe) -> list[FrameSpec]:
+def frames(count, solve, **recipe):
     wish = parse({**WISH, "backdrop": PHOTO, **recipe})
     return [draw(wish, i, solve) for i in range(count)]
 

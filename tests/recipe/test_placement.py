@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from recipe_fake import FakeSolve
+from recipe_fake import FakeSolve, ahead
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
@@ -55,8 +55,7 @@ def test_a_seat_is_free_of_all_but_who_sits_on_it_reaches_the_hips_and_faces_as_
         assert seat.shape["seat_height_m"] == pytest.approx(hips[2] - 0.1)
         assert seat.size_m[2] >= seat.shape["seat_height_m"] + 0.3
         assert seat.yaw_rad == person.yaw_rad
-        facing = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad)])
-        back = (np.array(seat.position_m[:2]) - hips[:2]) @ facing - seat.size_m[1] / 2
+        back = (np.array(seat.position_m[:2]) - hips[:2]) @ ahead(person) - seat.size_m[1] / 2
         assert back <= -0.19 + 1e-9  # the back rest is behind the trunk
         # These bodies' knees are below their hips: a seat then reaches 12 cm ahead at most.
         assert back + seat.size_m[1] <= 0.12 + 1e-9

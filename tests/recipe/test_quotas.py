@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from recipe_fake import CATALOGUE, FakeSolve, without
+from recipe_fake import CATALOGUE, FakeSolve, ahead, without
 
 from synthstudio.core.bins import SECTOR_RAD, VIEWS, body_of, view_azimuth_rad, view_of
 from synthstudio.core.errors import RecipeError
@@ -27,10 +27,8 @@ def recipe(quotas: dict | None, **changes):
 
 def azimuth_rad(spec, person):
     """Return where the camera is about a person, + to its left."""
-    x, y = (c - p for c, p in zip(spec.camera.position_m[:2], person.position_m[:2], strict=True))
-    facing = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad)])
-    left = np.array([math.cos(person.yaw_rad), math.sin(person.yaw_rad)])
-    return math.atan2(float(left @ (x, y)), float(facing @ (x, y)))
+    away, facing = np.subtract(spec.camera.position_m, person.position_m)[:2], ahead(person)
+    return math.atan2(float((-facing[1], facing[0]) @ away), float(facing @ away))
 
 
 def drift(bins: list[str], shares: dict[str, float]) -> float:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from recipe_fake import ahead
 from scipy.spatial import cKDTree
 from test_contacts import stage_of
 
@@ -75,10 +76,6 @@ def _with(recipe, **together):
     return parse({**fields, "people": {**fields["people"], "together": together}})
 
 
-def _ahead(person):
-    return np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad)])
-
-
 @pytest.mark.parametrize("name", QUICK)
 def test_hands_touch_and_nobody_is_inside_another(name):
     stage, specs = drawn(name)
@@ -92,12 +89,12 @@ def test_who_talks_faces_the_other_and_who_queues_the_back_before_them():
         at = np.array([person.position_m[:2] for person in people])
         for place, person in zip(at, people, strict=True):
             way = (at.mean(axis=0) - place) / np.linalg.norm(at.mean(axis=0) - place)
-            assert way @ _ahead(person) > math.cos(math.radians(45))
+            assert way @ ahead(person) > math.cos(math.radians(45))
     for spec in drawn("queue")[1]:
         for before, behind in itertools.pairwise(does(spec, "queue")):
             step = np.subtract(before.position_m[:2], behind.position_m[:2])
             assert 0.5 < np.linalg.norm(step) < 1.2
-            assert step @ _ahead(behind) / np.linalg.norm(step) > math.cos(math.radians(35))
+            assert step @ ahead(behind) / np.linalg.norm(step) > math.cos(math.radians(35))
 
 
 def test_the_same_seed_makes_the_same_people_and_without_it_nothing_changes():

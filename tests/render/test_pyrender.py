@@ -42,17 +42,12 @@ def test_masks_agree(pairs):
 
 
 @pytest.mark.egl
-def test_depths_agree(pairs):
+def test_depths_parts_and_surfaces_agree(pairs):
     for ours, theirs in pairs:
         both = (ours.instance == theirs.instance) & (ours.instance > 0)
         error = np.abs(ours.depth_m[both] - theirs.depth_m[both])
         assert np.median(error) < 0.001 and np.quantile(error, 0.99) < 0.005
         assert np.isinf(theirs.depth_m[theirs.instance == 0]).all()
-
-
-@pytest.mark.egl
-def test_parts_and_surfaces_agree(pairs):
-    for ours, theirs in pairs:
         assert (ours.part == theirs.part).mean() > 0.998
         assert (ours.surface == theirs.surface).mean() > 0.995
 
