@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from synthstudio.core.scene import F64
@@ -12,7 +14,7 @@ from synthstudio.props.objects.wheels import AXLE, SIDE, disc
 
 
 @kind("paint glass rubber lamp", (1.62, 3.5, 1.4), (1.85, 4.5, 1.55))
-def car(size: Vec3, shape: Shape) -> list[Piece]:
+def car(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a car that drives to -y: paint (0), glass (1), tyres and trim (2), lamps (3)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     r = 0.22 * h
@@ -27,39 +29,35 @@ def car(size: Vec3, shape: Shape) -> list[Piece]:
                 (-0.48 * y, belt - 0.02), (-0.9 * y, 0.47 * h)]  # fmt: skip
     cabin = [(-0.42 * y, belt - 0.02), (0.93 * y, belt - 0.02), (0.7 * y, 0.97 * h), (0.45 * y, h),
              (0.0, h), (-0.1 * y, 0.98 * h)]  # fmt: skip
-    pieces = [across(lower, 0.94 * x), across(shoulder, x), _cabin(cabin, x)]
+    yield across(lower, 0.94 * x)
+    yield across(shoulder, x)
+    yield _cabin(cabin, x)
     for s in (-1, 1):
         for part in _side_glass(y, h, belt):
-            pieces.append(_on_side(part, cabin, x, s))
+            yield _on_side(part, cabin, x, s)
         for at in (-0.33 * y, 0.17 * y, 0.55 * y):
             gap, out = s * 0.995 * x, 0.004
             near, far = (gap - out, at, floor + 0.02), (gap + out, at + 0.006, belt)
-            pieces.append(box(near, far, bevel=0, slot=2))
-        pieces += [
-            box((s * x - 0.008, a * y, 0.52 * h), (s * x + 0.008, a * y + 0.14, 0.54 * h), slot=2)
-            for a in (0.07, 0.44)
-        ]
+            yield box(near, far, bevel=0, slot=2)
+        for at in (0.07 * y, 0.44 * y):
+            near, far = (s * x - 0.008, at, 0.52 * h), (s * x + 0.008, at + 0.14, 0.54 * h)
+            yield box(near, far, slot=2)
         near, far = (s * 0.93 * x, -0.36 * y, belt), (s * 1.0 * x, -0.3 * y, belt + 0.11)
-        pieces.append(box(near, far, bevel=0.02))
+        yield box(near, far, bevel=0.02)
         for at in (front, rear):
             arch = moved(
                 cylinder(1.13 * r, 0.85 * x, x + 0.002, segments=28, slot=2), (0, 0, 0), turn=AXLE
             )
-            pieces.append(
-                moved(arch if s > 0 else moved(arch, (-1.85 * x - 0.002, 0, 0)), (0, at, r))
-            )
-            pieces += disc(r, 0.1, (s * (x - 0.095), at, r), slot=2, hub=3)
+            yield moved(arch if s > 0 else moved(arch, (-1.85 * x - 0.002, 0, 0)), (0, at, r))
+            yield from disc(r, 0.1, (s * (x - 0.095), at, r), slot=2, hub=3)
         a, b = sorted((s * 0.55 * x, s * 0.9 * x))
-        pieces.append(box((a, -0.985 * y, 0.38 * h), (b, -0.9 * y, 0.46 * h), bevel=0.02, slot=3))
-        pieces.append(box((a, 0.9 * y, 0.44 * h), (b, 0.995 * y, 0.56 * h), bevel=0.02, slot=3))
-    pieces.append(
-        box((-0.5 * x, -0.995 * y, 0.22 * h), (0.5 * x, -0.9 * y, 0.32 * h), bevel=0.01, slot=2)
-    )
-    pieces.append(box((-0.27, -1.0 * y, 0.24 * h), (0.27, -0.99 * y, 0.31 * h), slot=3))
-    pieces.append(box((-0.27, 0.99 * y, 0.4 * h), (0.27, 1.0 * y, 0.47 * h), slot=3))
-    pieces.append(_screen(cabin[0], cabin[5], x))
-    pieces.append(_screen(cabin[2], cabin[1], x))
-    return pieces
+        yield box((a, -0.985 * y, 0.38 * h), (b, -0.9 * y, 0.46 * h), bevel=0.02, slot=3)
+        yield box((a, 0.9 * y, 0.44 * h), (b, 0.995 * y, 0.56 * h), bevel=0.02, slot=3)
+    yield box((-0.5 * x, -0.995 * y, 0.22 * h), (0.5 * x, -0.9 * y, 0.32 * h), bevel=0.01, slot=2)
+    yield box((-0.27, -1.0 * y, 0.24 * h), (0.27, -0.99 * y, 0.31 * h), slot=3)
+    yield box((-0.27, 0.99 * y, 0.4 * h), (0.27, 1.0 * y, 0.47 * h), slot=3)
+    yield _screen(cabin[0], cabin[5], x)
+    yield _screen(cabin[2], cabin[1], x)
 
 
 _INWARD = 0.2  # a car's roof is so much narrower than its waist

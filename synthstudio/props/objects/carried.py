@@ -6,6 +6,7 @@ What has a front shows it towards -y; what hangs from a hand has its handle on t
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -31,19 +32,18 @@ _STRAP_M = 0.012  # half as thick as they are
 
 @held("read", at=(0.0, 0.15, 0.3))
 @kind("red paper", (0.24, 0.05, 0.19), (0.36, 0.07, 0.26), "plain stripes")
-def book(size: Vec3, shape: Shape) -> list[Piece]:
+def book(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build an open book that shows its pages to -y: cover (0), pages (1)."""
     x, h = size[0] / 2, size[2]
     open_rad = math.asin(min(0.8 * size[1] / x, 0.6))
     half = x / math.cos(open_rad)
-    pieces = []
     for s in (-1, 1):
         turn = about("z", -s * open_rad)
         cover = box((0.0, -0.003, 0), (s * half, 0, h), bevel=0.001)
         near, far = (s * 0.004, -0.016, 0.005), (s * (half - 0.006), -0.003, h - 0.005)
         pages = box(near, far, bevel=0.004, slot=1)
-        pieces += [moved(cover, turn=turn), moved(pages, turn=turn)]
-    return pieces
+        yield moved(cover, turn=turn)
+        yield moved(pages, turn=turn)
 
 
 @held("cup")
@@ -85,18 +85,15 @@ def bottle(size: Vec3, shape: Shape) -> list[Piece]:
 
 @held("tray", at=(0.0, 0.0, 0.0))
 @kind("wood black", (0.36, 0.27, 0.025), (0.48, 0.36, 0.04), "plain wood")
-def tray(size: Vec3, shape: Shape) -> list[Piece]:
+def tray(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a serving tray with a raised rim (0) and an inlay (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     thick, rim = 0.25 * h, 0.014
-    pieces = [
-        box((-x + rim / 2, -y + rim / 2, 0), (x - rim / 2, y - rim / 2, thick), bevel=0.001),
-        box((-x + rim, -y + rim, thick / 2), (x - rim, y - rim, thick + 0.0015), slot=1),
-    ]
+    yield box((-x + rim / 2, -y + rim / 2, 0), (x - rim / 2, y - rim / 2, thick), bevel=0.001)
+    yield box((-x + rim, -y + rim, thick / 2), (x - rim, y - rim, thick + 0.0015), slot=1)
     for s in (-1, 1):
-        pieces.append(box((s * x, -y, 0), (s * (x - rim), y, h), bevel=0.004, along="y"))
-        pieces.append(box((-x, s * y, 0), (x, s * (y - rim), h), bevel=0.004, along="x"))
-    return pieces
+        yield box((s * x, -y, 0), (s * (x - rim), y, h), bevel=0.004, along="y")
+        yield box((-x, s * y, 0), (x, s * (y - rim), h), bevel=0.004, along="x")
 
 
 def _arch(half: float, foot: float, top: float, y: float, radius: float, slot: int) -> Piece:
@@ -184,7 +181,7 @@ def bucket(size: Vec3, shape: Shape) -> list[Piece]:
     "cloth_blue black steel", (0.27, 0.15, 0.4), (0.33, 0.22, 0.5), "plain camouflage checks",
     shape="strap_0_m strap_1_m strap_2_m strap_3_m strap_4_m shoulder_m arm_pit_m side_m body_m",
 )  # fmt: skip
-def backpack(size: Vec3, shape: Shape) -> list[Piece]:
+def backpack(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a backpack: cloth (0), pockets and straps (1), zips (2).
 
     It is worn with its straps towards -y. `strap_K_m` says how far in front of the pack's back
@@ -199,16 +196,18 @@ def backpack(size: Vec3, shape: Shape) -> list[Piece]:
     y0 = -size[1] / 2 + reach  # the plane of the wearer's back
     y1 = y0 + deep
     body = min(h, shape.get("body_m", h))
-    pieces = [
-        box((-x, y0, 0), (x, y0 + 0.72 * deep, body), bevel=0.05),
-        box((-0.8 * x, y0 + 0.5 * deep, 0.04), (0.8 * x, y1, 0.52 * body), bevel=0.035, slot=1),
-        box((-0.72 * x, y0 + 0.6 * deep, 0.57 * body), (0.72 * x, y0 + 0.84 * deep, 0.86 * body),
-            bevel=0.03, slot=1),
-        box((-0.6 * x, y1 - 0.004, 0.42 * body), (0.6 * x, y1 + 0.002, 0.432 * body), slot=2),
-        tube([(-0.05, y0 + 0.03, body - 0.02), (-0.04, y0 + 0.03, body + 0.012),
+    yield box((-x, y0, 0), (x, y0 + 0.72 * deep, body), bevel=0.05)
+    yield box((-0.8 * x, y0 + 0.5 * deep, 0.04), (0.8 * x, y1, 0.52 * body), bevel=0.035, slot=1)
+    yield box(
+        (-0.72 * x, y0 + 0.6 * deep, 0.57 * body),
+        (0.72 * x, y0 + 0.84 * deep, 0.86 * body),
+        bevel=0.03,
+        slot=1,
+    )
+    yield box((-0.6 * x, y1 - 0.004, 0.42 * body), (0.6 * x, y1 + 0.002, 0.432 * body), slot=2)
+    yield tube([(-0.05, y0 + 0.03, body - 0.02), (-0.04, y0 + 0.03, body + 0.012),
               (0.04, y0 + 0.03, body + 0.012), (0.05, y0 + 0.03, body - 0.02)], 0.008,
-             segments=6, slot=1),
-    ]  # fmt: skip
+             segments=6, slot=1)  # fmt: skip
     shoulder = shape.get("shoulder_m", 0.96 * body)
     pit = shape.get("arm_pit_m", 0.55 * body)
     side = shape.get("side_m", 0.8 * x)
@@ -229,8 +228,7 @@ def backpack(size: Vec3, shape: Shape) -> list[Piece]:
                 ahead = (half + 0.02) * math.copysign(abs(math.cos(a)) ** 0.65, math.cos(a))
                 path.append((s * across, y0 - half - ahead, pit - 0.012 * (k + 1)))
         path.append((s * 0.9 * x, y0 + 0.012, min(pit - 0.08, 0.35 * body)))
-        pieces.append(tube(path, _STRAP_M, segments=6, slot=1))
-    return pieces
+        yield tube(path, _STRAP_M, segments=6, slot=1)
 
 
 @held("stand", at=(0.0, 0.0, 0.985), stands=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -23,25 +24,24 @@ from synthstudio.props.objects.shapes import (
 
 
 @kind("pale_wood", (0.4, 0.35, 0.3), (1.2, 1.0, 1.1), "wood plain", roles=SEAT)
-def crate(size: Vec3, shape: Shape) -> list[Piece]:
+def crate(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a wooden crate: boards round a core, battens at the corners."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     t = 0.018
     inner = (x - 2 * t, y - 2 * t)
-    pieces = [box((-inner[0], -inner[1], t / 2), (inner[0], inner[1], h - t), bevel=0.001)]
+    yield box((-inner[0], -inner[1], t / 2), (inner[0], inner[1], h - t), bevel=0.001)
     for sign in (-1, 1):
         near, far = (-x + t, sign * (y - 2 * t), 0), (x - t, sign * (y - t), h)
-        pieces += planks(near, far, 2, wide=0.11, gap=0.006)
+        yield from planks(near, far, 2, wide=0.11, gap=0.006)
         near, far = (sign * (x - 2 * t), -y + t, 0), (sign * (x - t), y - t, h)
-        pieces += planks(near, far, 2, wide=0.11, gap=0.006)
-    pieces += planks((-x + t, -y + t, h - t), (x - t, y - t, h), 0, wide=0.11, gap=0.006)
+        yield from planks(near, far, 2, wide=0.11, gap=0.006)
+    yield from planks((-x + t, -y + t, h - t), (x - t, y - t, h), 0, wide=0.11, gap=0.006)
     wide = min(0.07, size[0] / 4, size[1] / 4)
     for sx, sy in CORNERS:
         a, b, c = sx * x, sx * (x - wide), sx * (x - t)
         d, e, f = sy * y, sy * (y - t), sy * (y - wide)
-        pieces.append(box((a, d, 0), (b, e, h), bevel=0.003))
-        pieces.append(box((a, e, 0), (c, f, h), bevel=0.003))
-    return pieces
+        yield box((a, d, 0), (b, e, h), bevel=0.003)
+        yield box((a, e, 0), (c, f, h), bevel=0.003)
 
 
 @held("carry", stands=True)
@@ -64,24 +64,21 @@ def cardboard_box(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @kind("pale_wood red cloth_blue", (0.6, 0.26, 0.9), (1.4, 0.4, 2.1), "wood plain")
-def bookcase(size: Vec3, shape: Shape) -> list[Piece]:
+def bookcase(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a bookcase: boards (0), books in two colours (1, 2). It opens towards -y."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     t = 0.02
-    pieces = [
-        box((-x, -y, 0), (-x + t, y, h)),
-        box((x - t, -y, 0), (x, y, h)),
-        box((-x + t, y - 0.006, 0.05), (x - t, y, h), bevel=0.001),
-        box((-x + t, -y + 0.01, 0), (x - t, -y + 0.025, 0.06), along="x"),
-    ]
+    yield box((-x, -y, 0), (-x + t, y, h))
+    yield box((x - t, -y, 0), (x, y, h))
+    yield box((-x + t, y - 0.006, 0.05), (x - t, y, h), bevel=0.001)
+    yield box((-x + t, -y + 0.01, 0), (x - t, -y + 0.025, 0.06), along="x")
     count = max(2, round((h - 0.08) / 0.34))
     step = (h - t - 0.06) / count
     for k in range(count + 1):
         z = 0.06 + k * step
-        pieces.append(box((-x + t, -y, z), (x - t, y - 0.006, z + t), along="x"))
+        yield box((-x + t, -y, z), (x - t, y - 0.006, z + t), along="x")
     for k in range(count):
-        pieces += _books((-x + t, x - t), y, 0.06 + k * step + t, step - t, k)
-    return pieces
+        yield from _books((-x + t, x - t), y, 0.06 + k * step + t, step - t, k)
 
 
 def _books(span: tuple[float, float], y: float, z: float, room: float, shelf: int) -> list[Piece]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -96,25 +97,20 @@ def table(size: Vec3, shape: Shape) -> list[Piece]:
 @kind(
     "wood pale_wood", (0.4, 0.42, 0.8), (0.52, 0.54, 1.0), TIMBER, shape="seat_height_m", roles=SEAT
 )
-def chair(size: Vec3, shape: Shape) -> list[Piece]:
+def chair(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a chair with a slatted back: frame (0) and seat (1). It faces -y."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     sit, leg = seat_height(size, shape), 0.038
-    pieces = []
     for s in (-1, 1):
         a, b = sorted((s * x, s * (x - leg)))
-        pieces.append(box((a, -y, 0), (b, -y + leg, sit - 0.03)))
+        yield box((a, -y, 0), (b, -y + leg, sit - 0.03))
         at, back = (a + b) / 2, y - leg / 2
         rear = [(at, back, 0), (at, back, sit), (at, y - leg / 4, h - 0.01)]
-        pieces.append(tube(rear, leg / 2, segments=8))
-        pieces.append(
-            box((a + 0.008, -y + leg, sit - 0.09), (b - 0.008, y - leg, sit - 0.03), along="y")
-        )
-        pieces.append(box((a + 0.01, -y + leg, 0.14), (b - 0.01, y - leg, 0.165), along="y"))
+        yield tube(rear, leg / 2, segments=8)
+        yield box((a + 0.008, -y + leg, sit - 0.09), (b - 0.008, y - leg, sit - 0.03), along="y")
+        yield box((a + 0.01, -y + leg, 0.14), (b - 0.01, y - leg, 0.165), along="y")
     for edge in (-y + 0.008, y - leg + 0.008):
-        pieces.append(
-            box((-x + leg, edge, sit - 0.09), (x - leg, edge + 0.022, sit - 0.03), along="x")
-        )
+        yield box((-x + leg, edge, sit - 0.09), (x - leg, edge + 0.022, sit - 0.03), along="x")
     seat = box((-x, -y - 0.0, sit - 0.03), (x, y - leg, sit), bevel=0.012, along="y", slot=1)
     back = y - leg * 0.75
     rise = h - sit
@@ -128,7 +124,9 @@ def chair(size: Vec3, shape: Shape) -> list[Piece]:
     slats = planks(
         (inner[0], back + 0.004, middle), (inner[1], back + 0.016, top), 0, wide=0.035, gap=0.045
     )
-    return [*pieces, seat, *rail, *slats]
+    yield seat
+    yield from rail
+    yield from slats
 
 
 @kind("wood steel", (0.32, 0.32, 0.42), (0.42, 0.42, 0.75), "wood plain", roles=SEAT)
@@ -191,34 +189,30 @@ def sofa(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @kind("white pale_wood steel", (0.8, 0.08, 1.9), (1.1, 0.16, 2.2), TIMBER)
-def door(size: Vec3, shape: Shape) -> list[Piece]:
+def door(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a standing door: frame (0), leaf with two raised panels (1), handle (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     jamb, leaf = 0.06, min(0.04, 0.5 * size[1])
-    pieces = [
-        box((-x, -y, 0), (-x + jamb, y, h)),
-        box((x - jamb, -y, 0), (x, y, h)),
-        box((-x + jamb, -y, h - jamb), (x - jamb, y, h), along="x"),
-        box((-x + jamb, -leaf / 2, 0.008), (x - jamb, leaf / 2, h - jamb), bevel=0.002, slot=1),
-    ]
+    yield box((-x, -y, 0), (-x + jamb, y, h))
+    yield box((x - jamb, -y, 0), (x, y, h))
+    yield box((-x + jamb, -y, h - jamb), (x - jamb, y, h), along="x")
+    yield box((-x + jamb, -leaf / 2, 0.008), (x - jamb, leaf / 2, h - jamb), bevel=0.002, slot=1)
     inner = (-x + jamb + 0.11, x - jamb - 0.11)
     clear = h - jamb
     for low, high in ((0.2, 0.42 * clear), (0.42 * clear + 0.13, clear - 0.13)):
         for s in (-1, 1):
             near, far = (inner[0], s * leaf * 0.45, low), (inner[1], s * (leaf / 2 + 0.008), high)
-            pieces.append(box(near, far, bevel=0.008, slot=1))
+            yield box(near, far, bevel=0.008, slot=1)
     for s in (-1, 1):
         at, out = x - jamb - 0.05, s * (min(y, leaf / 2 + 0.055) - 0.009)
         height = 0.5 * clear
         grip = [(at - along, out, height) for along in (0, 0.02, 0.11)]
-        pieces.append(tube([(at, s * leaf / 3, height), *grip], 0.009, slot=2))
-    return pieces
+        yield tube([(at, s * leaf / 3, height), *grip], 0.009, slot=2)
 
 
 @kind("wood white", (1.2, 0.25, 1.4), (2.1, 0.5, 1.9), "plain wood stripes dots")
-def divider(size: Vec3, shape: Shape) -> list[Piece]:
+def divider(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a folding screen of three leaves: frames (0), panels (1)."""
-    pieces: list[Piece] = []
     h, deep = size[2], size[1]
     run = size[0] / 3
     wide = math.hypot(run, deep)
@@ -234,19 +228,18 @@ def divider(size: Vec3, shape: Shape) -> list[Piece]:
             box((-half + 0.04, -0.012, 0.5 * h), (half - 0.04, 0.012, 0.5 * h + 0.04), along="x"),
             box((-half + 0.04, -0.004, 0.13), (half - 0.04, 0.004, h - 0.05), bevel=0.001, slot=1),
         ]
-        pieces += [moved(p, ((k - 1) * run, 0, 0), turn=rotation) for p in leaf]
-    return pieces
+        yield from (moved(p, ((k - 1) * run, 0, 0), turn=rotation) for p in leaf)
 
 
 @kind("white wood", (1.2, 0.1, 1.9), (2.6, 0.18, 2.5), "plain bricks concrete wood tiles")
-def partition(size: Vec3, shape: Shape) -> list[Piece]:
+def partition(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a piece of wall that stands alone: wall (0), its ends and skirting (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     end = 0.03
-    pieces = [box((-x + end, -y, 0), (x - end, y, h - end), bevel=0.001)]
+    yield box((-x + end, -y, 0), (x - end, y, h - end), bevel=0.001)
     for s in (-1, 1):
-        pieces.append(box((s * x, -y, 0), (s * (x - end), y, h), bevel=0.004, slot=1))
-    return [*pieces, box((-x + end, -y, h - end), (x - end, y, h), along="x", slot=1)]
+        yield box((s * x, -y, 0), (s * (x - end), y, h), bevel=0.004, slot=1)
+    yield box((-x + end, -y, h - end), (x - end, y, h), along="x", slot=1)
 
 
 @kind("black glass picture", (0.8, 0.35, 1.2), (1.4, 0.45, 1.75), "plain stripes checks")

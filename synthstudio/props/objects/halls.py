@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -13,16 +14,16 @@ from synthstudio.props.objects.shapes import Piece, box, moved, tube
 
 
 @scenery("steel cloth_blue red tan", (1.0, 0.46, 1.4), (1.7, 0.55, 1.75))
-def clothes_rail(size: Vec3, shape: Shape) -> list[Piece]:
+def clothes_rail(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a rail on feet (0) from which clothes hang side by side (1, 2, 3)."""
     rng = design("clothes_rail", size)
     x, y, h = half(size)
     bar = 0.018
-    pieces = [tube([(-x, 0, h - bar), (x, 0, h - bar)], bar, segments=8)]
+    yield tube([(-x, 0, h - bar), (x, 0, h - bar)], bar, segments=8)
     for s in (-1, 1):
         at = s * (x - 0.05)
-        pieces.append(tube([(at, 0, 0.02), (at, 0, h - bar)], bar, segments=8))
-        pieces.append(box((at - 0.02, -y, 0), (at + 0.02, y, 0.03)))
+        yield tube([(at, 0, 0.02), (at, 0, h - bar)], bar, segments=8)
+        yield box((at - 0.02, -y, 0), (at + 0.02, y, 0.03))
     at, last = -x + 0.12, x - 0.15
     slot = 1
     while at < last:
@@ -33,9 +34,8 @@ def clothes_rail(size: Vec3, shape: Shape) -> list[Piece]:
         radii = [0.15 * wide, 0.75 * wide, 0.95 * wide, wide]
         path = [(0.0, 0.0, top - k * long) for k in ways]
         coat = tube(path, radii, segments=10, slot=slot)
-        pieces.append(moved(_flat(coat, thick / (2 * wide)), (at + thick / 2, 0, 0)))
+        yield moved(_flat(coat, thick / (2 * wide)), (at + thick / 2, 0, 0))
         at += thick + 0.01 + (0.08 * float(rng.random()) if rng.random() < 0.3 else 0.0)
-    return pieces
 
 
 def _flat(piece: Piece, share: float) -> Piece:
@@ -48,20 +48,18 @@ def _flat(piece: Piece, share: float) -> Piece:
 
 
 @scenery("steel red yellow cloth_blue", (1.0, 0.4, 1.4), (1.9, 0.55, 2.1))
-def shop_shelf(size: Vec3, shape: Shape) -> list[Piece]:
+def shop_shelf(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a shelf of a shop: boards and back (0), goods in rows of their kind (1, 2, 3)."""
     rng = design("shop_shelf", size)
     x, y, h = half(size)
-    pieces = [
-        box((-x, y - 0.02, 0), (x, y, h), bevel=0.002),
-        box((-x, -y, 0), (x, y - 0.02, 0.1), bevel=0.002),
-    ]
+    yield box((-x, y - 0.02, 0), (x, y, h), bevel=0.002)
+    yield box((-x, -y, 0), (x, y - 0.02, 0.1), bevel=0.002)
     count = max(2, round((h - 0.2) / 0.36))
     room = (h - 0.1) / count
     for level in range(count):
         z = 0.1 + level * room
         if level:
-            pieces.append(box((-x, -y, z - 0.025), (x, y - 0.02, z), bevel=0.002, along="x"))
+            yield box((-x, -y, z - 0.025), (x, y - 0.02, z), bevel=0.002, along="x")
         at = -x + 0.02
         while at < x - 0.1:
             wide, tall = 0.06 + 0.12 * float(rng.random()), (0.4 + 0.4 * float(rng.random())) * room
@@ -70,10 +68,9 @@ def shop_shelf(size: Vec3, shape: Shape) -> list[Piece]:
                 if at + wide > x - 0.02 or rng.random() < 0.06:
                     break
                 near, far = (at, -0.9 * y, z), (at + wide - 0.006, 0.8 * y, z + tall)
-                pieces.append(box(near, far, bevel=0, slot=slot))
+                yield box(near, far, bevel=0, slot=slot)
                 at += wide
             at += 0.03
-    return pieces
 
 
 @scenery("steel paint steel", (0.9, 0.45, 1.7), (1.8, 0.55, 2.0))
@@ -90,41 +87,35 @@ def filing_cabinet(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("wood wood", (2.0, 0.25, 0.3), (3.4, 0.33, 0.4), TIMBER)
-def gym_bench(size: Vec3, shape: Shape) -> list[Piece]:
+def gym_bench(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a long low bench: board (0), feet and beam (1)."""
     x, y, h = half(size)
-    pieces = [
-        box((-x, -y, h - 0.04), (x, y, h), bevel=0.01, along="x"),
-        box((-x + 0.1, -0.3 * y, 0.3 * h), (x - 0.1, 0.3 * y, 0.55 * h), along="x", slot=1),
-    ]
+    yield box((-x, -y, h - 0.04), (x, y, h), bevel=0.01, along="x")
+    yield box((-x + 0.1, -0.3 * y, 0.3 * h), (x - 0.1, 0.3 * y, 0.55 * h), along="x", slot=1)
     for at in (-0.8 * x, 0.0, 0.8 * x):
-        pieces.append(box((at - 0.03, -y * 0.9, 0), (at + 0.03, 0.9 * y, h - 0.04), slot=1))
-    return pieces
+        yield box((at - 0.03, -y * 0.9, 0), (at + 0.03, 0.9 * y, h - 0.04), slot=1)
 
 
 @scenery("wood wood", (0.95, 0.14, 2.2), (2.8, 0.18, 2.6))
-def wall_bars(size: Vec3, shape: Shape) -> list[Piece]:
+def wall_bars(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build wall bars: posts (0), bars (1)."""
     x, y, h = half(size)
     count = max(1, round(size[0] / 0.95))
     posted = np.linspace(-x, x - 0.04, count + 1)
-    pieces = [box((a, -y, 0), (a + 0.04, y, h), along="z") for a in posted]
+    yield from (box((a, -y, 0), (a + 0.04, y, h), along="z") for a in posted)
     for z in np.arange(0.2, h - 0.06, 0.15):
         bar = [(-x + 0.02, -0.4 * y, float(z)), (x - 0.02, -0.4 * y, float(z))]
-        pieces.append(tube(bar, min(0.017, 0.3 * y), segments=6, slot=1))
-    return pieces
+        yield tube(bar, min(0.017, 0.3 * y), segments=6, slot=1)
 
 
 @scenery("wood leather", (1.3, 0.55, 0.9), (1.6, 0.75, 1.2))
-def vaulting_box(size: Vec3, shape: Shape) -> list[Piece]:
+def vaulting_box(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a vaulting box: tiers that narrow upwards (0), padded top (1)."""
     x, y, h = half(size)
     tiers, top = 4, 0.84 * h
-    pieces = []
     for k in range(tiers):
         a, b = 1 - 0.045 * k, 1 - 0.07 * k
         low, high = k * top / tiers, (k + 1) * top / tiers - 0.008
-        pieces.append(box((-a * x, -b * y, low), (a * x, b * y, high), bevel=0.004, along="x"))
-    pieces.append(box((-0.8 * x, -0.7 * y, 0.1), (0.8 * x, 0.7 * y, top), slot=1))
-    pieces.append(box((-0.85 * x, -0.76 * y, top), (0.85 * x, 0.76 * y, h), bevel=0.06, slot=1))
-    return pieces
+        yield box((-a * x, -b * y, low), (a * x, b * y, high), bevel=0.004, along="x")
+    yield box((-0.8 * x, -0.7 * y, 0.1), (0.8 * x, 0.7 * y, top), slot=1)
+    yield box((-0.85 * x, -0.76 * y, top), (0.85 * x, 0.76 * y, h), bevel=0.06, slot=1)

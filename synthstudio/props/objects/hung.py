@@ -6,6 +6,7 @@ All are scenery; what hangs on a wall has its back to it at +y.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -30,32 +31,29 @@ _TO_FRONT = about("x", math.pi / 2)
 
 
 @scenery("wood black", (0.5, 0.18, 0.12), (1.2, 0.26, 0.2), TIMBER)
-def wall_shelf(size: Vec3, shape: Shape) -> list[Piece]:
+def wall_shelf(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a board (0) on two brackets (1)."""
     x, y, h = half(size)
-    pieces = [box((-x, -y, h - 0.022), (x, y, h), along="x")]
+    yield box((-x, -y, h - 0.022), (x, y, h), along="x")
     for at in (-0.7 * x, 0.7 * x):
-        pieces.append(box((at - 0.012, y - 0.02, 0), (at + 0.012, y, h - 0.022), slot=1))
-        pieces.append(
-            box((at - 0.012, -0.7 * y, h - 0.045), (at + 0.012, y - 0.02, h - 0.022), slot=1)
-        )
-    return pieces
+        yield box((at - 0.012, y - 0.02, 0), (at + 0.012, y, h - 0.022), slot=1)
+        yield box((at - 0.012, -0.7 * y, h - 0.045), (at + 0.012, y - 0.02, h - 0.022), slot=1)
 
 
 @scenery("black white black", (0.25, 0.03, 0.25), (0.4, 0.05, 0.4))
-def wall_clock(size: Vec3, shape: Shape) -> list[Piece]:
+def wall_clock(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a round clock: rim (0), face (1), hands and marks (2)."""
     rng, r, y = design("wall_clock", size), size[2] / 2, size[1] / 2
     middle = (0.0, 0.0, r)
     rim = moved(cylinder(r, -y, 0.7 * y, segments=32), middle, turn=_TO_FRONT)
     face = cylinder(0.9 * r, 0, 0.8 * y, bevel=0.001, segments=32, slot=1)
-    pieces = [rim, moved(face, middle, turn=_TO_FRONT)]
+    yield rim
+    yield moved(face, middle, turn=_TO_FRONT)
     hour, minute = 12 * float(rng.random()), 12 * float(rng.random())
     marks = [(k, 0.76, 0.86, 0.025) for k in (0, 3, 6, 9)]
     for at, near, far, wide in [*marks, (hour, -0.08, 0.5, 0.035), (minute, -0.1, 0.74, 0.025)]:
         mark = box((-wide * r, -y, near * r), (wide * r, -0.6 * y, far * r), bevel=0, slot=2)
-        pieces.append(moved(mark, middle, turn=about("y", at * math.pi / 6)))
-    return pieces
+        yield moved(mark, middle, turn=about("y", at * math.pi / 6))
 
 
 @scenery("wood glass", (0.4, 0.025, 0.5), (0.8, 0.04, 1.5), TIMBER)
@@ -87,16 +85,14 @@ def radiator(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("wood green white", (1.8, 0.06, 0.95), (3.4, 0.1, 1.25))
-def blackboard(size: Vec3, shape: Shape) -> list[Piece]:
+def blackboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a board to write on: frame and tray (0), board (1), writing (2)."""
     rng = design("blackboard", size)
     x, y, h = half(size)
     face = 0.3 * y
-    pieces = [
-        box((-x, face, 0), (x, y, h), along="x"),
-        box((-x + 0.03, face - 0.006, 0.03), (x - 0.03, y * 0.9, h - 0.03), bevel=0, slot=1),
-        box((-0.8 * x, -y, 0), (0.8 * x, face, 0.025), along="x"),
-    ]
+    yield box((-x, face, 0), (x, y, h), along="x")
+    yield box((-x + 0.03, face - 0.006, 0.03), (x - 0.03, y * 0.9, h - 0.03), bevel=0, slot=1)
+    yield box((-0.8 * x, -y, 0), (0.8 * x, face, 0.025), along="x")
     lines, front = int(rng.random() * 5), face - 0.008
     for line in range(lines):
         z, at = h - 0.2 - line * 0.14, -x + 0.15 + 0.6 * x * float(rng.random())
@@ -105,13 +101,12 @@ def blackboard(size: Vec3, shape: Shape) -> list[Piece]:
             if at + wide > x - 0.1 or z < 0.1:
                 break
             near, far = (at, front, z), (at + wide, face, z + tall)
-            pieces.append(box(near, far, bevel=0, slot=2))
+            yield box(near, far, bevel=0, slot=2)
             at += wide + 0.05
-    return pieces
 
 
 @scenery("white orange steel", (1.2, 0.8, 1.1), (1.8, 1.1, 1.35))
-def basketball_hoop(size: Vec3, shape: Shape) -> list[Piece]:
+def basketball_hoop(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a hoop on its board: board (0), ring and the square over it (1), arms and net (2)."""
     x, y, h = half(size)
     r, low = 0.225 * min(1.0, y / 0.45), 0.2 * h
@@ -119,41 +114,37 @@ def basketball_hoop(size: Vec3, shape: Shape) -> list[Piece]:
     ring, middle = low + 0.12, -y + r + 0.012
     around = [math.pi * (0.5 + 1.99 * k / 20) for k in range(21)]
     circle = [(r * math.cos(a), middle + r * math.sin(a), ring) for a in around]
-    pieces = [
-        box((-x, board, low), (x, board + 0.04, h), bevel=0.004),
-        tube(circle, 0.011, segments=6, slot=1),
-        box((-0.06, board - 0.11, ring - 0.03), (0.06, board, ring + 0.005), slot=1),
-    ]
+    yield box((-x, board, low), (x, board + 0.04, h), bevel=0.004)
+    yield tube(circle, 0.011, segments=6, slot=1)
+    yield box((-0.06, board - 0.11, ring - 0.03), (0.06, board, ring + 0.005), slot=1)
     a, wide, tall = 0.3 * x, 0.025, 0.4 * h
     for one, two, low, top in (
         (-a, a, ring + 0.05, ring + 0.05 + wide), (-a, a, ring + tall, ring + tall + wide),
         (-a, -a + wide, ring + 0.05 + wide, ring + tall),
         (a - wide, a, ring + 0.05 + wide, ring + tall),
     ):  # fmt: skip
-        pieces.append(box((one, board - 0.003, low), (two, board + 0.002, top), bevel=0, slot=1))
+        yield box((one, board - 0.003, low), (two, board + 0.002, top), bevel=0, slot=1)
     for s in (-1, 1):
         for z in (0.35 * h, 0.85 * h):
             arm = [(s * 0.45 * x, board + 0.02, z), (s * 0.45 * x, y, z)]
-            pieces.append(tube(arm, 0.025, segments=6, slot=2))
+            yield tube(arm, 0.025, segments=6, slot=2)
     for bearing in around[:-1:2]:
         a, b = r * math.cos(bearing), r * math.sin(bearing)
         net = [(a, middle + b, ring), (0.6 * a, middle + 0.6 * b, 0.0)]
-        pieces.append(tube(net, 0.004, segments=4, slot=2))
-    return pieces
+        yield tube(net, 0.004, segments=4, slot=2)
 
 
 @scenery("steel cloth_blue", (1.2, 0.1, 1.2), (2.8, 0.13, 2.4), CLOTH)
-def curtains(size: Vec3, shape: Shape) -> list[Piece]:
+def curtains(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a rod (0) from which a curtain hangs in folds at either side (1)."""
     rng = design("curtains", size)
     x, y, h = half(size)
     wide = (0.17 + 0.09 * float(rng.random())) * size[0]
     rod = [(-x, 0.3 * y, h - 0.02), (x, 0.3 * y, h - 0.02)]
-    pieces = [tube(rod, 0.014, segments=8)]
+    yield tube(rod, 0.014, segments=8)
     folds = max(3, round(wide / 0.1))
     for left in (-x + 0.04, x - 0.04 - wide):
-        pieces.append(_hanging(left, left + wide, h - 0.035, 0.8 * y, folds))
-    return pieces
+        yield _hanging(left, left + wide, h - 0.035, 0.8 * y, folds)
 
 
 def _hanging(x0: float, x1: float, h: float, deep: float, folds: int) -> Piece:
@@ -228,13 +219,13 @@ def rug(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("white leaf red", (0.12, 0.12, 0.22), (0.26, 0.26, 0.5))
-def vase(size: Vec3, shape: Shape) -> list[Piece]:
+def vase(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a vase (0) with stems and leaves (1) and flowers (2)."""
     rng, r, h = design("vase", size), min(size[:2]) / 2, size[2]
     tall, foot = 0.5 * h, (0.3 + 0.25 * float(rng.random())) * r
     belly = (0.45 + 0.25 * float(rng.random())) * r
     form = [(0, 0), (foot, 0), (belly, 0.4 * tall), (0.4 * r, 0.85 * tall), (0.45 * r, tall)]
-    pieces = [revolved([*form, (0.0, tall)])]
+    yield revolved([*form, (0.0, tall)])
     count = 5 + int(3 * rng.random())
     around = np.arange(count) * 2.4
     lean = r * (0.75 + 0.15 * rng.random(count))
@@ -246,7 +237,8 @@ def vase(size: Vec3, shape: Shape) -> list[Piece]:
     wide = np.repeat([0.012, 0.25 * r], count)
     ups = np.tile(np.array([0.0, -0.6, 0.8]), (2 * count, 1))
     green = leaves(np.tile(bases, (2, 1)), np.concatenate([tips, sides]), wide, ups, slot=1)
-    return [*pieces, green, _flowers(tips, 0.22 * r)]
+    yield green
+    yield _flowers(tips, 0.22 * r)
 
 
 def _flowers(at: F64, r: float) -> Piece:
@@ -259,13 +251,12 @@ def _flowers(at: F64, r: float) -> Piece:
 
 
 @scenery("red cloth_blue paper", (0.18, 0.15, 0.06), (0.3, 0.22, 0.24))
-def books(size: Vec3, shape: Shape) -> list[Piece]:
+def books(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build books in a pile or side by side: covers (0, 1), pages (2)."""
     rng = design("books", size)
     x, y, h = half(size)
     piled = h < 0.7 * size[0]
     end, at, number = (h if piled else 2 * x), 0.0, 0
-    pieces = []
     while at < end - 1e-6:
         thick = min((0.018 + 0.03 * float(rng.random())) * max(1.0, end / 0.3), end - at)
         thick = end - at if end - at - thick < 0.018 else thick
@@ -276,10 +267,9 @@ def books(size: Vec3, shape: Shape) -> list[Piece]:
         rim = 0.15 * thick
         cut = [(a + rim, b - rim) for a, b in zip(low, high, strict=True)]
         inner = ((cut[0][0], cut[1][0], cut[2][0]), (cut[0][1], high[1] + 0.001, cut[2][1]))
-        pieces.append(box(low, high, bevel=0.002, slot=number % 2))
-        pieces.append(box(*inner, bevel=0, slot=2))
+        yield box(low, high, bevel=0.002, slot=number % 2)
+        yield box(*inner, bevel=0, slot=2)
         at, number = at + thick, number + 1
-    return pieces
 
 
 @scenery("white orange red", (0.22, 0.22, 0.11), (0.32, 0.32, 0.16))

@@ -6,6 +6,7 @@ Their designs (how many doors, which goods on a shelf) follow from the kind and 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -68,24 +69,21 @@ def case(size: Vec3, *, columns: int, rows: int, plinth: float = 0.06) -> list[P
 
 
 @scenery("wood white cloth_blue", (0.95, 2.0, 0.8), (1.9, 2.2, 1.15), TIMBER)
-def bed(size: Vec3, shape: Shape) -> list[Piece]:
+def bed(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a bed, its foot at -y: frame (0), mattress and pillows (1), blanket (2)."""
     x, y, h = half(size)
     low, top = 0.3 * h, 0.55 * h
-    pieces = [
-        box((-x, y - 0.05, 0), (x, y, h), bevel=0.01, along="x"),
-        box((-x, -y, 0.15 * h), (x, y - 0.05, low), along="y"),
-        *posts((size[0] - 0.04, size[1] - 0.04, h), 0.15 * h, 0.06),
-        box((-x + 0.02, -y + 0.02, low), (x - 0.02, y - 0.05, top), bevel=0.04, slot=1),
-        box((-x, -y, low + 0.02), (x, 0.35 * y, top + 0.03), bevel=0.03, slot=2),
-    ]
+    yield box((-x, y - 0.05, 0), (x, y, h), bevel=0.01, along="x")
+    yield box((-x, -y, 0.15 * h), (x, y - 0.05, low), along="y")
+    yield from posts((size[0] - 0.04, size[1] - 0.04, h), 0.15 * h, 0.06)
+    yield box((-x + 0.02, -y + 0.02, low), (x - 0.02, y - 0.05, top), bevel=0.04, slot=1)
+    yield box((-x, -y, low + 0.02), (x, 0.35 * y, top + 0.03), bevel=0.03, slot=2)
     count = 1 if size[0] < 1.3 else 2
     step = size[0] / count
     for number in range(count):
         left = -x + number * step
         near, far = (left + 0.08, 0.48 * y, top - 0.02), (left + step - 0.08, y - 0.09, top + 0.09)
-        pieces.append(box(near, far, bevel=0.05, slot=1))
-    return pieces
+        yield box(near, far, bevel=0.05, slot=1)
 
 
 @scenery("wood white steel", (1.0, 0.5, 1.8), (2.2, 0.65, 2.3), TIMBER)
@@ -154,71 +152,65 @@ def tv_bench(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("black white black", (1.4, 0.55, 1.08), (1.52, 0.66, 1.3))
-def piano(size: Vec3, shape: Shape) -> list[Piece]:
+def piano(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build an upright piano: case (0), white keys (1), black keys (2). One plays it from -y."""
     x, y, h = half(size)
     bed, front, keys = 0.52 * h, -y + 0.45 * size[1], 0.02 * h
-    pieces = [
-        box((-x, front, 0), (x, y, h - 0.03), along="x"),
-        box((-x, front - 0.02, h - 0.03), (x, y, h), along="x"),
-        box((-x, -y, bed - 0.08), (x, front, bed), along="x"),
-        box((-x + 0.06, front - 0.03, bed), (x - 0.06, front, bed + 0.14), along="x"),
-        box((-x + 0.06, -y + 0.02, bed), (x - 0.06, front - 0.03, bed + keys), bevel=0, slot=1),
-    ]
+    yield box((-x, front, 0), (x, y, h - 0.03), along="x")
+    yield box((-x, front - 0.02, h - 0.03), (x, y, h), along="x")
+    yield box((-x, -y, bed - 0.08), (x, front, bed), along="x")
+    yield box((-x + 0.06, front - 0.03, bed), (x - 0.06, front, bed + 0.14), along="x")
+    yield box((-x + 0.06, -y + 0.02, bed), (x - 0.06, front - 0.03, bed + keys), bevel=0, slot=1)
     for s in (-1, 1):
-        pieces.append(box((s * x, -y, bed), (s * (x - 0.06), front, bed + 0.09)))
-        pieces.append(box((s * x, -y + 0.02, 0), (s * (x - 0.06), -y + 0.09, bed - 0.08)))
+        yield box((s * x, -y, bed), (s * (x - 0.06), front, bed + 0.09))
+        yield box((s * x, -y + 0.02, 0), (s * (x - 0.06), -y + 0.09, bed - 0.08))
     step = (size[0] - 0.12) / 52
     for number in range(51):
         if number % 7 not in (1, 4):
             at = -x + 0.06 + (number + 1) * step
             near = (at - 0.3 * step, -0.45 * y, bed)
             far = (at + 0.3 * step, front - 0.03, bed + 1.6 * keys)
-            pieces.append(box(near, far, bevel=0, slot=2))
-    return pieces
+            yield box(near, far, bevel=0, slot=2)
 
 
 @scenery("stone black wood", (1.1, 0.3, 1.0), (1.6, 0.45, 1.25), "plain concrete bricks")
-def fireplace(size: Vec3, shape: Shape) -> list[Piece]:
+def fireplace(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a fireplace: mantel and piers (0), its black inside (1), logs (2)."""
     x, y, h = half(size)
     pier, face = 0.18 * size[0], -0.6 * y
-    pieces = [
-        box((-x, -y, h - 0.06), (x, y, h), along="x"),
-        box((-0.94 * x, face, 0.72 * h), (0.94 * x, y, h - 0.06), along="x"),
-        box((-x, -y, 0), (x, face, 0.05 * h), along="x"),
-        box((-0.9 * x, 0.7 * y, 0), (0.9 * x, y, 0.72 * h), slot=1),
-        box((-0.9 * x, face, 0), (0.9 * x, y, 0.04 * h), slot=1),
-    ]
+    yield box((-x, -y, h - 0.06), (x, y, h), along="x")
+    yield box((-0.94 * x, face, 0.72 * h), (0.94 * x, y, h - 0.06), along="x")
+    yield box((-x, -y, 0), (x, face, 0.05 * h), along="x")
+    yield box((-0.9 * x, 0.7 * y, 0), (0.9 * x, y, 0.72 * h), slot=1)
+    yield box((-0.9 * x, face, 0), (0.9 * x, y, 0.04 * h), slot=1)
     for s in (-1, 1):
-        pieces.append(box((s * 0.94 * x, face, 0), (s * (0.94 * x - pier), y, 0.72 * h)))
+        yield box((s * 0.94 * x, face, 0), (s * (0.94 * x - pier), y, 0.72 * h))
     thick = min(0.045, 0.14 * y)
     for number in range(3):
         at, up = (number - 1) * 2.1 * thick, 0.04 * h + thick
         if number == 1:
             up += 1.7 * thick
-        pieces.append(tube([(-0.3 * x, at, up), (0.3 * x, at, up)], thick, slot=2))
-    return pieces
+        yield tube([(-0.3 * x, at, up), (0.3 * x, at, up)], thick, slot=2)
 
 
 @scenery("wood cloth_blue black", (0.46, 0.46, 1.6), (0.6, 0.6, 1.85))
-def coat_rack(size: Vec3, shape: Shape) -> list[Piece]:
+def coat_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a coat stand: stand and hooks (0), coats that hang from it (1, 2)."""
     rng, r, h = design("coat_rack", size), min(size[:2]) / 2, size[2]
     foot = revolved([(0, 0), (0.75 * r, 0), (0.75 * r, 0.02), (0.2 * r, 0.04), (0, 0.04)])
-    pieces = [foot, cylinder(0.02, 0.02, h)]
+    yield foot
+    yield cylinder(0.02, 0.02, h)
     coats = 1 + int(rng.random() * 3)
     for number in range(4):
         turn = number * math.pi / 2 + 0.4
         c, s = math.cos(turn) * r, math.sin(turn) * r
         hook = [(0.0, 0.0, h - 0.16), (0.6 * c, 0.6 * s, h - 0.14), (c, s, h - 0.06)]
-        pieces.append(tube(hook, 0.01, segments=6))
+        yield tube(hook, 0.01, segments=6)
         if number < coats:
             long = (0.4 + 0.15 * float(rng.random())) * h
             path = [(0.55 * c, 0.55 * s, h - 0.12 - k * long) for k in (0.0, 0.08, 0.2, 1.0)]
             radii = [0.08 * r, 0.3 * r, 0.4 * r, 0.45 * r]
-            pieces.append(tube(path, radii, segments=12, slot=1 + number % 2))
-    return pieces
+            yield tube(path, radii, segments=12, slot=1 + number % 2)
 
 
 @scenery("tan cloth_blue", (0.38, 0.38, 0.4), (0.5, 0.5, 0.62), CLOTH)

@@ -1,12 +1,12 @@
 """The registry of objects: `@kind` over a builder adds one, `@held` says how a hand takes it.
 
-A builder takes (size_m, shape) and gives pieces: base centre near the origin, z up. The name of
+A builder takes (size_m, shape) and yields pieces: base centre near the origin, z up. The name of
 the function is the name of the kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
@@ -15,7 +15,7 @@ from synthstudio.core.spec import Material, Pattern, Vec3
 from synthstudio.props.objects.shapes import Piece
 
 Shape = dict[str, float]
-Builder = Callable[[Vec3, Shape], list[Piece]]
+Builder = Callable[[Vec3, Shape], Iterable[Piece]]
 STANDING: tuple[str, ...] = ("occluder", "scenery")
 SEAT = (*STANDING, "seat")
 TIMBER = "wood planks plain"
@@ -26,7 +26,7 @@ CLOTH = "plain stripes checks dots plaid"
 class Kind:
     """A kind of object: its builder, natural sizes and default materials (a slot each)."""
 
-    build: Builder
+    build: Callable[[Vec3, Shape], list[Piece]]
     low_m: Vec3
     high_m: Vec3
     materials: tuple[Material, ...]
@@ -61,7 +61,7 @@ def kind(
 
     def register(build: Builder) -> Builder:
         KINDS[build.__name__.rstrip("_")] = Kind(
-            build=build,
+            build=lambda size, shape: list(build(size, shape)),
             low_m=low_m,
             high_m=high_m,
             materials=tuple(MATERIALS[name] for name in materials.split()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 from synthstudio.core.spec import Vec3
@@ -28,50 +29,46 @@ def fridge(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("white glass steel", (0.5, 0.58, 0.85), (0.62, 0.64, 0.92))
-def stove(size: Vec3, shape: Shape) -> list[Piece]:
+def stove(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a stove with its oven: body (0), hob and window (1), handle, knobs and rings (2)."""
     x, y, h = half(size)
     face = -y + 0.03
-    pieces = [
-        box((-x, face + 0.01, 0.05), (x, y, h - 0.012), bevel=0.004),
-        box((-x + 0.02, face + 0.05, 0), (x - 0.02, y, 0.05), slot=1),
-        box((-x + 0.01, face, 0.12), (x - 0.01, face + 0.02, 0.8 * h), bevel=0.004),
-        box((-0.72 * x, face - 0.003, 0.25 * h), (0.72 * x, face + 0.01, 0.66 * h), slot=1),
-        box((-0.8 * x, -y, 0.72 * h), (0.8 * x, face, 0.74 * h), slot=2),
-        box((-x, -y + 0.02, h - 0.012), (x, y, h - 0.004), bevel=0.002, slot=1),
-    ]
+    yield box((-x, face + 0.01, 0.05), (x, y, h - 0.012), bevel=0.004)
+    yield box((-x + 0.02, face + 0.05, 0), (x - 0.02, y, 0.05), slot=1)
+    yield box((-x + 0.01, face, 0.12), (x - 0.01, face + 0.02, 0.8 * h), bevel=0.004)
+    yield box((-0.72 * x, face - 0.003, 0.25 * h), (0.72 * x, face + 0.01, 0.66 * h), slot=1)
+    yield box((-0.8 * x, -y, 0.72 * h), (0.8 * x, face, 0.74 * h), slot=2)
+    yield box((-x, -y + 0.02, h - 0.012), (x, y, h - 0.004), bevel=0.002, slot=1)
     for k in range(5):
         at = (k - 2) * 0.32 * x
         knob = cylinder(0.018, 0, 0.03, segments=10, slot=2)
-        pieces.append(moved(knob, (at, face + 0.01, 0.89 * h), turn=about("x", math.pi / 2)))
+        yield moved(knob, (at, face + 0.01, 0.89 * h), turn=about("x", math.pi / 2))
     for sx, sy in CORNERS:
         ring = cylinder(0.3 * x, h - 0.006, h, segments=18, slot=2)
-        pieces.append(moved(ring, (sx * 0.48 * x, sy * 0.45 * y, 0)))
-    return pieces
+        yield moved(ring, (sx * 0.48 * x, sy * 0.45 * y, 0))
 
 
 @scenery("white wood steel", (0.8, 0.58, 1.09), (1.4, 0.65, 1.16), "plain wood planks")
-def sink_unit(size: Vec3, shape: Shape) -> list[Piece]:
+def sink_unit(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a sink in a low cupboard: body and doors (0), worktop (1), basin, tap, plinth (2)."""
     x, y, h = half(size)
     top = h - min(TAP_M, 0.3 * h)
     under, basin = top - 0.04, (0.4 * x, 0.55 * y)
-    pieces = [
-        box((-x + 0.01, -y + 0.06, 0.09), (x - 0.01, y, under), bevel=0.002),
-        box((-x + 0.03, -y + 0.1, 0), (x - 0.03, y, 0.09), slot=2),
-        box((-x, -y, under), (x, -basin[1], top), along="x", slot=1),
-        box((-x, basin[1], under), (x, y, top), along="x", slot=1),
-        box((-x, -basin[1], under), (-basin[0], basin[1], top), along="x", slot=1),
-        box((basin[0], -basin[1], under), (x, basin[1], top), along="x", slot=1),
-        box((-basin[0], -basin[1], under), (basin[0], basin[1], under + 0.004), slot=2),
-    ]
+    yield box((-x + 0.01, -y + 0.06, 0.09), (x - 0.01, y, under), bevel=0.002)
+    yield box((-x + 0.03, -y + 0.1, 0), (x - 0.03, y, 0.09), slot=2)
+    yield box((-x, -y, under), (x, -basin[1], top), along="x", slot=1)
+    yield box((-x, basin[1], under), (x, y, top), along="x", slot=1)
+    yield box((-x, -basin[1], under), (-basin[0], basin[1], top), along="x", slot=1)
+    yield box((basin[0], -basin[1], under), (x, basin[1], top), along="x", slot=1)
+    yield box((-basin[0], -basin[1], under), (basin[0], basin[1], under + 0.004), slot=2)
     back, up = 0.75 * y, h - 0.02
     arch = [(0.0, back, top), (0.0, back, up - 0.03), (0.0, back - 0.04, up), (0.0, 0.25 * y, up),
             (0.0, 0.2 * y, up - 0.04)]  # fmt: skip
     doors = fronts((-x, 0.09), (x, under), -y + 0.01, columns=max(2, round(size[0] / 0.5)), slot=0)
     handles = [box((-0.03, back - 0.015, top), (0.03, back + 0.015, h - 0.75 * (h - top)), slot=2)]
     tap = [tube(arch, 0.014, segments=8, slot=2), *handles]
-    return [*pieces, *(_steel(piece) for piece in doors), *tap]
+    yield from (_steel(piece) for piece in doors)
+    yield from tap
 
 
 def _steel(piece: Piece) -> Piece:

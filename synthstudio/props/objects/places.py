@@ -6,6 +6,7 @@ All have the one role scenery: nobody is hidden by them on purpose. Fronts show 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -18,27 +19,22 @@ _GOLDEN = math.pi * (3 - math.sqrt(5))
 
 
 @scenery("white pale_wood steel", (0.8, 0.4, 0.8), (1.8, 0.6, 2.2), TIMBER)
-def cupboard(size: Vec3, shape: Shape) -> list[Piece]:
+def cupboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a cupboard: body (0), doors side by side (1), their knobs (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     plinth, gap, leaf = 0.08 * h, 0.004, min(0.02, 0.2 * y)
     knob = min(0.025, 0.3 * y)
     face = -y + knob
-    pieces = [
-        box((-x, face + leaf, plinth), (x, y, h), bevel=0.003),
-        box((-x + 0.02, face + leaf + 0.03 * y, 0), (x - 0.02, y, plinth), bevel=0.001),
-    ]
+    yield box((-x, face + leaf, plinth), (x, y, h), bevel=0.003)
+    yield box((-x + 0.02, face + leaf + 0.03 * y, 0), (x - 0.02, y, plinth), bevel=0.001)
     count = max(2, round(size[0] / 0.55))
     step = size[0] / count
     for number in range(count):
         left, right = -x + number * step + gap, -x + (number + 1) * step - gap
-        pieces.append(
-            box((left, face, plinth + gap), (right, face + leaf, h - gap), bevel=0.003, slot=1)
-        )
+        yield box((left, face, plinth + gap), (right, face + leaf, h - gap), bevel=0.003, slot=1)
         at = right - 0.05 if number % 2 == 0 else left + 0.05
         height = 0.55 * h
-        pieces.append(box((at - 0.01, -y, height - 0.05), (at + 0.01, face, height + 0.05), slot=2))
-    return pieces
+        yield box((at - 0.01, -y, height - 0.05), (at + 0.01, face, height + 0.05), slot=2)
 
 
 @scenery("black picture", (0.3, 0.02, 0.3), (1.3, 0.04, 1.1))
@@ -54,22 +50,19 @@ def picture(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("white lamp", (0.7, 0.05, 0.8), (2.2, 0.09, 1.6))
-def window(size: Vec3, shape: Shape) -> list[Piece]:
+def window(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a window in a wall: frame with its bars and sill (0), panes (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     wide, inner = 0.06, -0.1 * y
-    pieces = [
-        box((-x, -y, 0), (x, y, wide), along="x"),
-        box((-x + 0.02, inner, h - wide), (x - 0.02, y, h), along="x"),
-        box((-x + 0.02, inner, wide), (-x + 0.02 + wide, y, h - wide)),
-        box((x - 0.02 - wide, inner, wide), (x - 0.02, y, h - wide)),
-        box((-x + wide, 0.3 * y, wide), (x - wide, 0.9 * y, h - wide), bevel=0.001, slot=1),
-    ]
+    yield box((-x, -y, 0), (x, y, wide), along="x")
+    yield box((-x + 0.02, inner, h - wide), (x - 0.02, y, h), along="x")
+    yield box((-x + 0.02, inner, wide), (-x + 0.02 + wide, y, h - wide))
+    yield box((x - 0.02 - wide, inner, wide), (x - 0.02, y, h - wide))
+    yield box((-x + wide, 0.3 * y, wide), (x - wide, 0.9 * y, h - wide), bevel=0.001, slot=1)
     count = max(1, round(size[0] / 0.8))
     for number in range(1, count):
         at = -x + number * size[0] / count
-        pieces.append(box((at - wide / 2, inner, wide), (at + wide / 2, y, h - wide)))
-    return pieces
+        yield box((at - wide / 2, inner, wide), (at + wide / 2, y, h - wide))
 
 
 @scenery("white", (2.0, 0.012, 0.06), (12.0, 0.02, 0.14))
@@ -113,11 +106,11 @@ def tree(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("brick glass white", (7.0, 5.0, 5.0), (16.0, 8.0, 12.0), "plain bricks concrete")
-def building(size: Vec3, shape: Shape) -> list[Piece]:
+def building(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a house front: body (0), panes in rows and a door (1), their frames (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     out = 0.015 * size[1]
-    pieces = [box((-x, -y + out, 0), (x, y, h), along="x")]
+    yield box((-x, -y + out, 0), (x, y, h), along="x")
     rows, columns = max(1, round(h / 3.0)), max(2, round(size[0] / 2.4))
     tall, step = h / rows, size[0] / columns
     for row in range(rows):
@@ -129,6 +122,5 @@ def building(size: Vec3, shape: Shape) -> list[Piece]:
             rim, left, right = 0.05, at - wide, at + wide
             frame = ((left - rim, -y + 0.3 * out, low), (right + rim, -y + 1.1 * out, high))
             pane = ((left, -y, low + rim), (right, -y + 0.5 * out, high - rim))
-            pieces.append(box(*frame, bevel=0.01, slot=2))
-            pieces.append(box(*pane, bevel=0.005, slot=1))
-    return pieces
+            yield box(*frame, bevel=0.01, slot=2)
+            yield box(*pane, bevel=0.005, slot=1)

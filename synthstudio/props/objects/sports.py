@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def ball(size: Vec3, shape: Shape) -> list[Piece]:
 
 @held("bar", at=(0.0, 0.0, 0.12))
 @kind("red black white", (0.25, 0.036, 0.66), (0.28, 0.04, 0.7))
-def racket(size: Vec3, shape: Shape) -> list[Piece]:
+def racket(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a tennis racket: frame (0), grip (1), strings (2). Its face is in the x-z plane."""
     x, h = size[0] / 2, size[2]
     r = min(0.011, 0.4 * size[1])
@@ -51,26 +52,22 @@ def racket(size: Vec3, shape: Shape) -> list[Piece]:
         ((x - r) * math.cos(a), 0.0, middle + (tall - r) * math.sin(a))
         for a in np.linspace(-math.pi / 2, 1.51 * math.pi, 37)
     ]
-    pieces = [
-        tube(ring, r, segments=8),
-        revolved([(0, 0), (0.018, 0), (0.018, 0.015), (0.0145, 0.03), (0.0145, grip), (0, grip)],
-               segments=12, slot=1),
-        tube([(0, 0, grip - 0.01), (0, 0, 0.36 * h)], 0.012, segments=8),
-    ]  # fmt: skip
+    yield tube(ring, r, segments=8)
+    yield revolved(
+        [(0, 0), (0.018, 0), (0.018, 0.015), (0.0145, 0.03), (0.0145, grip), (0, grip)],
+        segments=12,
+        slot=1,
+    )
+    yield tube([(0, 0, grip - 0.01), (0, 0, 0.36 * h)], 0.012, segments=8)  # fmt: skip
     for s in (-1, 1):
-        pieces.append(
-            tube([(0, 0, 0.35 * h), (s * 0.3 * x, 0, 0.42 * h), (s * 0.66 * x, 0, 0.57 * h)],
-                 r * 0.9, segments=8)
-        )  # fmt: skip
+        yield tube([(0, 0, 0.35 * h), (s * 0.3 * x, 0, 0.42 * h), (s * 0.66 * x, 0, 0.57 * h)],
+                 r * 0.9, segments=8)  # fmt: skip
     for share in np.linspace(-0.84, 0.84, 11):
         reach = math.sqrt(1 - share * share)
         across, up = share * (x - r), reach * (tall - r)
-        pieces.append(
-            tube([(across, 0, middle - up), (across, 0, middle + up)], 0.0012, segments=4, slot=2)
-        )
+        yield tube([(across, 0, middle - up), (across, 0, middle + up)], 0.0012, segments=4, slot=2)
         level, wide = middle + share * (tall - r), reach * (x - r)
-        pieces.append(tube([(-wide, 0, level), (wide, 0, level)], 0.0012, segments=4, slot=2))
-    return pieces
+        yield tube([(-wide, 0, level), (wide, 0, level)], 0.0012, segments=4, slot=2)
 
 
 @held("bar", at=(0.0, 0.0, 0.14))
@@ -89,7 +86,7 @@ def bat(size: Vec3, shape: Shape) -> list[Piece]:
 
 @held("hang", at=(0.0, -0.44, 0.96))
 @kind("pale_wood black white", (0.74, 0.1, 0.19), (0.82, 0.12, 0.21), "plain stripes checks")
-def skateboard(size: Vec3, shape: Shape) -> list[Piece]:
+def skateboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a skateboard on its long edge: deck (0), grip tape (1), trucks and wheels (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     deck, r = 0.012, h / 2
@@ -98,22 +95,17 @@ def skateboard(size: Vec3, shape: Shape) -> list[Piece]:
     outline = [(x - r + r * c, r + r * s) for c, s in arc]
     outline += [(-x + r - r * c, r - r * s) for c, s in arc]
     inner = [(a * 0.985, r + (b - r) * 0.96) for a, b in outline]
-    pieces = [
-        prism(outline, front + 0.0015, front + deck),
-        prism(inner, front, front + 0.003, slot=1),
-    ]
+    yield prism(outline, front + 0.0015, front + deck)
+    yield prism(inner, front, front + 0.003, slot=1)
     wheel = min(0.028, 0.4 * y)
     axle = y - wheel
     for s in (-1, 1):
         at = s * 0.58 * x
         near, far = (at - 0.03, front + deck - 0.001, r - 0.025), (at + 0.03, axle, r + 0.025)
-        pieces.append(box(near, far, bevel=0.006, slot=2))
-        pieces.append(tube([(at, axle, 0.14 * h), (at, axle, 0.86 * h)], 0.006, segments=8, slot=2))
+        yield box(near, far, bevel=0.006, slot=2)
+        yield tube([(at, axle, 0.14 * h), (at, axle, 0.86 * h)], 0.006, segments=8, slot=2)
         for low, high in ((0.1, 0.27), (0.73, 0.9)):
-            pieces.append(
-                moved(cylinder(wheel, low * h, high * h, bevel=0.004, slot=2), (at, axle, 0))
-            )
-    return pieces
+            yield moved(cylinder(wheel, low * h, high * h, bevel=0.004, slot=2), (at, axle, 0))
 
 
 @kind("white red", (0.48, 0.16, 1.7), (0.55, 0.2, 2.2), "plain stripes")
@@ -161,17 +153,16 @@ def dumbbell(size: Vec3, shape: Shape) -> list[Piece]:
 
 @held("barbell", stands=True)
 @kind("black steel", (1.5, 0.3, 0.3), (1.9, 0.45, 0.45))
-def barbell(size: Vec3, shape: Shape) -> list[Piece]:
+def barbell(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a barbell lying along x: plates (0), bar (1)."""
     x, h = size[0] / 2, size[2]
     r = min(h, size[1]) / 2
-    pieces = [moved(cylinder(0.014, -x, x, slot=1), (0, 0, r), turn=_ACROSS)]
+    yield moved(cylinder(0.014, -x, x, slot=1), (0, 0, r), turn=_ACROSS)
     for s in (-1, 1):
         for inner, wide, share in ((0.68, 0.05, 1.0), (0.76, 0.035, 0.75), (0.82, 0.04, 0.15)):
             a, b = sorted((s * inner * x, s * (inner * x + wide)))
             disc = cylinder(share * r, a, b, bevel=0.006, segments=28, slot=0 if share > 0.2 else 1)
-            pieces.append(moved(disc, (0, 0, r), turn=_ACROSS))
-    return pieces
+            yield moved(disc, (0, 0, r), turn=_ACROSS)
 
 
 def _shaft(low: float, high: float, radius: float, slot: int = 0) -> Piece:
@@ -198,22 +189,18 @@ def broom(size: Vec3, shape: Shape) -> list[Piece]:
 
 @held("pole")
 @kind("pale_wood green", (0.4, 0.07, 1.3), (0.55, 0.09, 1.65), "wood plain")
-def rake(size: Vec3, shape: Shape) -> list[Piece]:
+def rake(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a leaf rake: shaft (0), fan of tines (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     fan = min(0.45, 0.35 * h)
-    pieces = [_shaft(fan * 0.9, h, 0.0125), cylinder(0.018, 0.85 * fan, 1.15 * fan, slot=1)]
+    yield _shaft(fan * 0.9, h, 0.0125)
+    yield cylinder(0.018, 0.85 * fan, 1.15 * fan, slot=1)
     for k in range(13):
         s = (k - 6) / 6
-        pieces.append(
-            tube([(0.15 * s * x, 0, fan), (0.97 * s * x, -0.2 * y, 0.12 * fan),
-                  (s * (x - 0.004), y - 0.004, 0.003)], 0.003, segments=5, slot=1)
-        )  # fmt: skip
-    pieces.append(
-        tube([(-0.6 * x, 0, 0.5 * fan), (0.6 * x, 0, 0.5 * fan)], 0.004, segments=5, slot=1)
-    )
-    pieces.append(tube([(0, 0, 0.3), (0, -y + 0.004, 0.25 * fan)], 0.003, segments=5, slot=1))
-    return pieces
+        yield tube([(0.15 * s * x, 0, fan), (0.97 * s * x, -0.2 * y, 0.12 * fan),
+                  (s * (x - 0.004), y - 0.004, 0.003)], 0.003, segments=5, slot=1)  # fmt: skip
+    yield tube([(-0.6 * x, 0, 0.5 * fan), (0.6 * x, 0, 0.5 * fan)], 0.004, segments=5, slot=1)
+    yield tube([(0, 0, 0.3), (0, -y + 0.004, 0.25 * fan)], 0.003, segments=5, slot=1)
 
 
 @held("pole")
@@ -258,24 +245,20 @@ def hammer(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @kind("steel steel", (0.45, 0.6, 1.2), (0.62, 1.1, 2.2), "plain wood")
-def ladder(size: Vec3, shape: Shape) -> list[Piece]:
+def ladder(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a stepladder that stands open: rails (0), treads (1). One climbs it from -y."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     count = max(3, round(h / 0.26))
-    pieces = []
     for s in (-1, 1):
         foot, top = s * (x - 0.02), s * 0.72 * x
-        pieces.append(tube([(foot, -y + 0.02, 0), (top, -0.06, h - 0.02)], 0.02, segments=8))
-        pieces.append(tube([(foot, y - 0.02, 0), (top, 0.06, h - 0.04)], 0.015, segments=8))
+        yield tube([(foot, -y + 0.02, 0), (top, -0.06, h - 0.02)], 0.02, segments=8)
+        yield tube([(foot, y - 0.02, 0), (top, 0.06, h - 0.04)], 0.015, segments=8)
     for k in range(1, count):
         share = k / count
         wide = (x - 0.02) + (0.72 * x - x + 0.02) * share
         at = (-y + 0.02) * (1 - share) - 0.06 * share
         near, far = (-wide, at - 0.045, share * h - 0.025), (wide, at + 0.045, share * h)
-        pieces.append(box(near, far, along="x", slot=1))
+        yield box(near, far, along="x", slot=1)
         if k % 2:
-            pieces.append(
-                tube([(-wide, -at, share * h), (wide, -at, share * h)], 0.009, segments=6)
-            )
-    pieces.append(box((-0.78 * x, -0.13, h - 0.03), (0.78 * x, 0.1, h), along="x", slot=1))
-    return pieces
+            yield tube([(-wide, -at, share * h), (wide, -at, share * h)], 0.009, segments=6)
+    yield box((-0.78 * x, -0.13, h - 0.03), (0.78 * x, 0.1, h), along="x", slot=1)

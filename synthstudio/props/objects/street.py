@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -31,21 +32,19 @@ def pole(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @kind("pale_wood", (1.0, 0.05, 0.7), (3.5, 0.08, 1.5), "wood plain", shape="slat_m gap_m")
-def fence(size: Vec3, shape: Shape) -> list[Piece]:
+def fence(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a picket fence: pointed slats on two rails."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     slat, gap = shape.get("slat_m", 0.07), shape.get("gap_m", 0.05)
     count = max(2, round((size[0] + gap) / (slat + gap)))
     step = (size[0] - slat) / (count - 1)
     point = min(slat * 0.6, h * 0.1)
-    pieces = []
     for k in range(count):
         a = -x + k * step
         outline = [(a, 0), (a + slat, 0), (a + slat, h - point), (a + slat / 2, h), (a, h - point)]
-        pieces.append(prism(outline, -y, -y + size[1] * 0.45))
+        yield prism(outline, -y, -y + size[1] * 0.45)
     for z in (0.2 * h, 0.75 * h):
-        pieces.append(box((-x, -y + size[1] * 0.45, z), (x, y, z + 0.08), along="x"))
-    return pieces
+        yield box((-x, -y + size[1] * 0.45, z), (x, y, z + 0.08), along="x")
 
 
 @kind("brick stone", (1.0, 0.2, 0.4), (3.5, 0.4, 1.2), "bricks concrete tiles plain")
@@ -63,28 +62,27 @@ def has_back(size: Vec3, shape: Shape) -> bool:
 
 
 @kind("wood black", (1.0, 0.4, 0.42), (2.0, 0.6, 0.9), TIMBER, shape="seat_height_m", roles=SEAT)
-def bench(size: Vec3, shape: Shape) -> list[Piece]:
+def bench(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a park bench: boards (0), iron frames (1); and a back when `has_back`."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     backed = has_back(size, shape)
     sit = seat_height(size, shape) if backed else h
-    pieces = planks(
+    yield from planks(
         (-x, -y, sit - 0.03), (x, y - (0.08 if backed else 0), sit), 1, wide=0.09, gap=0.012
     )
     if backed:
-        pieces += planks(
+        yield from planks(
             (-x, y - 0.05, min(sit + 0.12, h - 0.05)), (x, y - 0.025, h), 2, wide=0.09, gap=0.015
         )
     for s in (-1, 1):
         at = s * (x - 0.18)
         a, b = at - 0.025, at + 0.025
-        pieces.append(box((a, -y + 0.02, sit - 0.07), (b, y - 0.02, sit - 0.03), slot=1))
-        pieces.append(box((a, -y + 0.04, 0), (b, -y + 0.09, sit - 0.07), slot=1))
+        yield box((a, -y + 0.02, sit - 0.07), (b, y - 0.02, sit - 0.03), slot=1)
+        yield box((a, -y + 0.04, 0), (b, -y + 0.09, sit - 0.07), slot=1)
         top = h - 0.02 if backed else sit - 0.07
         back = (y - 0.025, y) if backed else (y - 0.09, y - 0.04)
-        pieces.append(box((a, back[0], 0), (b, back[1], top), slot=1))
-        pieces.append(box((a - 0.01, -y, 0), (b + 0.01, y, 0.02), slot=1))
-    return pieces
+        yield box((a, back[0], 0), (b, back[1], top), slot=1)
+        yield box((a - 0.01, -y, 0), (b + 0.01, y, 0.02), slot=1)
 
 
 @kind("stone", (0.3, 0.3, 1.8), (0.6, 0.6, 3.2), "concrete plain")
@@ -160,12 +158,11 @@ def _octagon(half_x: float, half_z: float, middle: float) -> list[tuple[float, f
 
 
 @kind("steel", (1.2, 0.5, 0.7), (3.0, 0.9, 0.95))
-def bicycle_rack(size: Vec3, shape: Shape) -> list[Piece]:
+def bicycle_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a row of upturned-U stands on two ground rails."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     r = 0.024
     count = max(2, round(size[0] / 0.75) + 1)
-    pieces = []
     for k in range(count):
         a = -x + r + k * (size[0] - 2 * r) / (count - 1)
         bend = min(y - r, h - r, 0.15)
@@ -175,30 +172,26 @@ def bicycle_rack(size: Vec3, shape: Shape) -> list[Piece]:
         ]
         path = [(a, y - r, 0.0), *((a, p, z) for p, z in arc)]
         path += [(a, -p, z) for p, z in reversed(arc)] + [(a, -y + r, 0.0)]
-        pieces.append(tube(path, r))
+        yield tube(path, r)
     for s in (-1, 1):
-        pieces.append(box((-x, s * y, 0), (x, s * (y - 2 * r), 0.012), along="x"))
-    return pieces
+        yield box((-x, s * y, 0), (x, s * (y - 2 * r), 0.012), along="x")
 
 
 @kind("black", (1.2, 0.05, 0.8), (3.5, 0.08, 1.15))
-def railing(size: Vec3, shape: Shape) -> list[Piece]:
+def railing(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a railing: posts, a handrail and upright bars (1 slot)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     rail = min(0.024, y)
     count = max(2, round(size[0] / 1.2) + 1)
-    pieces = [box((-x, -y, h - 2 * rail), (x, y, h), bevel=rail * 0.5, along="x")]
-    pieces.append(box((-x, -rail / 2, 0.1), (x, rail / 2, 0.1 + rail), along="x"))
+    yield box((-x, -y, h - 2 * rail), (x, y, h), bevel=rail * 0.5, along="x")
+    yield box((-x, -rail / 2, 0.1), (x, rail / 2, 0.1 + rail), along="x")
     for k in range(count):
         a = -x + rail + k * (size[0] - 2 * rail) / (count - 1)
-        pieces.append(box((a - rail, -rail, 0), (a + rail, rail, h - rail)))
+        yield box((a - rail, -rail, 0), (a + rail, rail, h - rail))
     bars = max(2, round(size[0] / 0.13))
     for k in range(1, bars):
         a = -x + k * size[0] / bars
-        pieces.append(
-            moved(cylinder(0.007, 0.1 + rail / 2, h - rail, segments=8, bevel=0.0005), (a, 0, 0))
-        )
-    return pieces
+        yield moved(cylinder(0.007, 0.1 + rail / 2, h - rail, segments=8, bevel=0.0005), (a, 0, 0))
 
 
 @kind("cloth_blue glass picture", (0.4, 0.3, 1.2), (0.6, 0.5, 1.7))

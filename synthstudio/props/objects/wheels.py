@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -103,7 +104,7 @@ def bicycle(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @kind("orange black steel", (0.62, 1.65, 1.02), (0.74, 1.9, 1.2))
-def motor_scooter(size: Vec3, shape: Shape) -> list[Piece]:
+def motor_scooter(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a motor scooter: body (0), seat, tyres and grips (1), bright metal (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     r = 0.24 * h
@@ -120,37 +121,34 @@ def motor_scooter(size: Vec3, shape: Shape) -> list[Piece]:
     shield = [(a * y, b * h) for a, b in ((-0.5, 0.22), (-0.42, 0.22), (-0.5, 0.82), (-0.58, 0.82))]
     guard = [(front - 0.9 * r, 1.2 * r), (front + 0.95 * r, 1.1 * r), (front + 0.8 * r, 1.7 * r),
              (front - 0.1 * r, 2.05 * r), (front - 0.75 * r, 1.7 * r)]  # fmt: skip
-    pieces = [
-        across(back, wide),
-        across(back[1:4], 0.5 * wide, 2),
-        across(shield, 1.15 * wide),
-        box((-wide, -0.5 * y, 0.18 * h), (wide, 0.1 * y, 0.24 * h), bevel=0.015),
-        across([(0.0, 0.59 * h), *seat[1:3], (0.03 * y, 0.66 * h)], 0.85 * wide, 1),
-        across(guard, 0.45 * wide),
-        tube([(0, front, r), (0, -0.52 * y, 0.84 * h), (0, -0.5 * y, 0.9 * h)], 0.03, slot=2),
-        box((-0.5 * wide, -0.62 * y, 0.82 * h), (0.5 * wide, -0.46 * y, 0.94 * h), bevel=0.025),
-        moved(
-            cylinder(0.065, 0, 0.03, slot=2), (0, -0.6 * y, 0.88 * h), turn=about("x", math.pi / 2)
-        ),
-        *disc(r, 0.05, (0, front, r), slot=1, hub=2),
-        *disc(r, 0.055, (0, rear, r), slot=1, hub=2),
-    ]
+    yield across(back, wide)
+    yield across(back[1:4], 0.5 * wide, 2)
+    yield across(shield, 1.15 * wide)
+    yield box((-wide, -0.5 * y, 0.18 * h), (wide, 0.1 * y, 0.24 * h), bevel=0.015)
+    yield across([(0.0, 0.59 * h), *seat[1:3], (0.03 * y, 0.66 * h)], 0.85 * wide, 1)
+    yield across(guard, 0.45 * wide)
+    yield tube([(0, front, r), (0, -0.52 * y, 0.84 * h), (0, -0.5 * y, 0.9 * h)], 0.03, slot=2)
+    yield box((-0.5 * wide, -0.62 * y, 0.82 * h), (0.5 * wide, -0.46 * y, 0.94 * h), bevel=0.025)
+    yield moved(
+        cylinder(0.065, 0, 0.03, slot=2), (0, -0.6 * y, 0.88 * h), turn=about("x", math.pi / 2)
+    )
+    yield from disc(r, 0.05, (0, front, r), slot=1, hub=2)
+    yield from disc(r, 0.055, (0, rear, r), slot=1, hub=2)
     for s in (-1, 1):
         grip = (s * (x - 0.004), -0.45 * y, 0.91 * h)
-        pieces.append(
-            tube([(0, -0.52 * y, 0.9 * h), (s * 0.5 * x, -0.5 * y, 0.92 * h), grip], 0.013, slot=2)
+        yield tube(
+            [(0, -0.52 * y, 0.9 * h), (s * 0.5 * x, -0.5 * y, 0.92 * h), grip], 0.013, slot=2
         )
-        pieces.append(tube([(s * 0.65 * x, -0.481 * y, 0.916 * h), grip], 0.017, slot=1))
+        yield tube([(s * 0.65 * x, -0.481 * y, 0.916 * h), grip], 0.017, slot=1)
         mirror = (s * 0.8 * x, -0.5 * y, h - 0.06)
-        pieces.append(tube([(s * 0.55 * x, -0.5 * y, 0.92 * h), mirror], 0.005, segments=6, slot=2))
+        yield tube([(s * 0.55 * x, -0.5 * y, 0.92 * h), mirror], 0.005, segments=6, slot=2)
         glass = cylinder(0.055, -0.006, 0.006, segments=16, slot=2)
-        pieces.append(moved(glass, mirror, turn=about("x", math.pi / 2)))
-    return pieces
+        yield moved(glass, mirror, turn=about("x", math.pi / 2))
 
 
 @held("push", at=(0.0, 0.48, 0.985), stands=True, supports=True)
 @kind("cloth_blue steel black", (0.54, 0.9, 0.88), (0.64, 1.1, 1.14), "plain checks dots")
-def pram(size: Vec3, shape: Shape) -> list[Piece]:
+def pram(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a pram, pushed from +y: cot and hood (0), chassis and handle (1), tyres (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     r = 0.13 * h
@@ -163,24 +161,21 @@ def pram(size: Vec3, shape: Shape) -> list[Piece]:
         for a in np.linspace(0, math.pi, 11)
     ]
     half = 0.8 * x
-    pieces = [
-        moved(prism(outline, -half, half), turn=SIDE),
-        moved(prism(hood, -0.98 * half, 0.98 * half), turn=SIDE),
-        box((-half - 0.006, -0.92 * y, rim - 0.02), (half + 0.006, end, rim + 0.012), slot=1),
-        moved(cylinder(0.015, -half, half, slot=1), (0, y - 0.016, h - 0.016), turn=AXLE),
-    ]
+    yield moved(prism(outline, -half, half), turn=SIDE)
+    yield moved(prism(hood, -0.98 * half, 0.98 * half), turn=SIDE)
+    yield box((-half - 0.006, -0.92 * y, rim - 0.02), (half + 0.006, end, rim + 0.012), slot=1)
+    yield moved(cylinder(0.015, -half, half, slot=1), (0, y - 0.016, h - 0.016), turn=AXLE)
     for s in (-1, 1):
         edge = s * (half - 0.01)
         path = [(edge, -0.7 * y, r), (edge, 0.25 * y, cot), (edge, 0.55 * y, rim + 0.05)]
         path.append((edge, y - 0.016, h - 0.016))
-        pieces.append(tube(path, 0.012, segments=8, slot=1))
-        pieces.append(tube([(edge, 0.62 * y, r), (edge, -0.3 * y, cot)], 0.012, segments=8, slot=1))
+        yield tube(path, 0.012, segments=8, slot=1)
+        yield tube([(edge, 0.62 * y, r), (edge, -0.3 * y, cot)], 0.012, segments=8, slot=1)
         for at in (-0.7 * y, 0.62 * y):
             wheel = (s * (x - 0.025), at, r)
-            pieces += disc(r, 0.02, wheel, slot=2, hub=1)
-            pieces.append(tube([(edge, at, r), wheel], 0.01, segments=6, slot=1))
-    pieces.append(box((-half + 0.02, -0.6 * y, 0.24 * h), (half - 0.02, 0.4 * y, 0.28 * h), slot=0))
-    return pieces
+            yield from disc(r, 0.02, wheel, slot=2, hub=1)
+            yield tube([(edge, at, r), wheel], 0.01, segments=6, slot=1)
+    yield box((-half + 0.02, -0.6 * y, 0.24 * h), (half - 0.02, 0.4 * y, 0.28 * h), slot=0)
 
 
 @held("push", at=(0.0, 0.48, 0.985), stands=True, supports=True)
