@@ -3,13 +3,12 @@
 import dataclasses
 
 import numpy as np
+from fake_frames import identity
 from stick_people import make_frame
 from written_sets import stored
 
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.spec import ClipSpec
-from synthstudio.dataset import manifest
-from synthstudio.dataset.manifest import Identity
 
 TIMES = 8
 """Frames of a clip; frame k is time k % TIMES of clip k // TIMES. Two people in each."""
@@ -17,16 +16,8 @@ TIMES = 8
 
 def make_clips(out, *, clips=2):
     """Write the clips: people 1 and 2 of a clip are tracks 1 and 2."""
-    identity = Identity(
-        recipe={"name": "clips"},
-        seed=1,
-        skeleton="coco17",
-        frames=clips * TIMES,
-        frames_per_shard=TIMES,
-        versions=manifest.package_versions(),
-        machine=manifest.machine_kind("cpu"),
-    )
-    return stored(out, identity, _frame)
+    told = identity(recipe={"name": "clips"}, frames=clips * TIMES, frames_per_shard=TIMES)
+    return stored(out, told, _frame)
 
 
 def _frame(index):

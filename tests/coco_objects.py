@@ -1,16 +1,35 @@
-"""COCO files as Python objects, there and back through the package's own writer and reader."""
+"""COCO files as Python objects: written by hand, or there and back through the package."""
 
 import contextlib
 import json
 import tempfile
 from pathlib import Path
 
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.formats.coco.file import CocoFile
 from synthstudio.formats.coco.write import coco_writer
 
+JOINTS = list(get_skeleton("coco17").joints)
+
+
+def image(number, name, size, **more):
+    """An entry of `images`; size is w, h."""
+    return {"id": number, "file_name": name, "width": size[0], "height": size[1], **more}
+
+
+def annotation(number, image_id, keypoints, box, **more):
+    """An entry of `annotations`: keypoints are x y v of each joint, the area is the box's."""
+    known = {"id": number, "image_id": image_id, "category_id": 1, "iscrowd": 0}
+    known |= {"bbox": list(box), "area": box[2] * box[3], "keypoints": keypoints}
+    return known | {"num_keypoints": sum(v > 0 for v in keypoints[2::3])} | more
+
+
+def document(images, annotations, joints=JOINTS, **of_category):
+    category = {"id": 1, "name": "person", "keypoints": list(joints), "skeleton": []} | of_category
+    return {"images": images, "annotations": annotations, "categories": [category]}
+
 
 def write_coco(samples, path, **options):
-    """Write one COCO file; how many annotations it has."""
     with coco_writer(path, **options) as writer:
         for frame, people in samples:
             writer.add(frame, people)
@@ -18,7 +37,6 @@ def write_coco(samples, path, **options):
 
 
 def to_coco(samples, skeleton, **options):
-    """Return the COCO object of frames with their people."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.json"
         write_coco(samples, path, skeleton=skeleton, **options)
@@ -26,7 +44,6 @@ def to_coco(samples, skeleton, **options):
 
 
 def from_coco(data):
-    """Return the rows of frames and of people in a COCO object or file."""
     with tempfile.TemporaryDirectory() as folder:
         path = data if isinstance(data, Path) else Path(folder) / "a.json"
         if not isinstance(data, Path):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer.testing
 from hypothesis import HealthCheck, settings
+from programs import missing
 
 from benchmarks import chromium
 
@@ -69,13 +70,6 @@ def _cheap_calls():
         yield
 
 
-def missing(what, why):
-    """Skip a test for want of `what`; fail it where SYNTHSTUDIO_REQUIRE names that."""
-    if what in os.environ.get("SYNTHSTUDIO_REQUIRE", "").split(","):
-        pytest.fail(f"{what} is required here: {why}")
-    pytest.skip(why)
-
-
 @pytest.fixture(scope="session")
 def once(tmp_path_factory):
     """Return a function (name, make): a folder that make(folder) fills once for all processes.
@@ -110,7 +104,6 @@ def chromium_path():
 
 @pytest.fixture(scope="session")
 def browser(chromium_path):
-    """Yield a Chromium without a window."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -15,7 +15,6 @@ FAMILIES = ("crouch", "lie", "stand")
 
 
 def frame(index, people=2):
-    """Return stick people of several families and bodies before a grey picture."""
     made, rng = make_frame(index, people=people), stream(3, "covered", index)
     grey = np.full((240, 320, 3), 90 + 10 * (index % 8), np.uint8)
     family = [FAMILIES[int(rng.integers(3))] for _ in made.labels.people]

@@ -4,14 +4,14 @@ import dataclasses
 import math
 
 import numpy as np
+from fake_frames import identity
 from stick_people import Panel, make_camera, make_frame, make_labels, make_posed, make_spec
 from written_sets import stored
 
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.labels import STATE_HIDDEN, Frame
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset import manifest
-from synthstudio.dataset.manifest import AssetRow, Identity
+from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.reader import Dataset
 
 FRAMES = 7
@@ -21,25 +21,16 @@ SPLITS = ("train", "train", "val", "train", "test", "train", "train")
 def make_set(out, *, skeleton="coco23", frames=FRAMES, look=lambda frame: frame):
     """Write a data set: one wholly hidden, one cut by the frame, a crowd of 4, and nobody."""
     made = [look(frame_at(k, skeleton)) for k in range(frames)]
-    identity = Identity(
-        recipe={"name": "sticks"},
-        seed=1,
-        skeleton=skeleton,
-        frames=len(made),
-        frames_per_shard=4,
-        assets=(AssetRow(sha256="ab" * 32, name="tree.png", licence="CC0-1.0", category="leaf"),),
-        versions=manifest.package_versions(),
-        machine=manifest.machine_kind("cpu"),
-    )
-    return stored(out, identity, made.__getitem__)
+    asset = AssetRow(sha256="ab" * 32, name="tree.png", licence="CC0-1.0", category="leaf")
+    told = identity(recipe={"name": "sticks"}, skeleton=skeleton, frames=len(made), assets=(asset,))
+    return stored(out, told, made.__getitem__)
 
 
 def frame_at(index, skeleton="coco23"):
-    """Return a frame with a JPEG."""
     if index == 2:
-        frame = _hidden(index, skeleton)
+        frame = hidden_frame(index, skeleton)
     elif index == 3:
-        frame = _cut(index, skeleton)
+        frame = cut_frame(index, skeleton)
     else:
         frame = make_frame(index, people=(3, 4, 0, 0, 2, 0, 3)[index], skeleton=skeleton)
     grey = np.full((240, 320, 3), 40 + 20 * index, np.uint8)
@@ -63,7 +54,7 @@ def from_behind(frame):
     return dataclasses.replace(frame, labels=dataclasses.replace(frame.labels, people=people))
 
 
-def _hidden(index, skeleton):
+def hidden_frame(index, skeleton):
     camera, joints = make_camera(), get_skeleton(skeleton)
     people = (make_posed(joints, instance=1, x_m=-0.8), make_posed(joints, instance=2, x_m=0.8))
     wall = Panel(instance=1002, depth_m=1.0, box_px=(160, 0, 999, 999), kind="wall")
@@ -71,14 +62,13 @@ def _hidden(index, skeleton):
     return Frame(spec=make_spec(camera, 2, index=index, skeleton=skeleton), jpeg=b"", labels=labels)
 
 
-def _cut(index, skeleton):
+def cut_frame(index, skeleton):
     camera, joints = make_camera(), get_skeleton(skeleton)
     labels = make_labels(camera, joints, (make_posed(joints, instance=1, x_m=2.3),))
     return Frame(spec=make_spec(camera, 1, index=index, skeleton=skeleton), jpeg=b"", labels=labels)
 
 
 def rows_of(folder):
-    """Return all rows of a data set."""
     dataset = Dataset(folder)
     assert not list(dataset.verify())
     return list(dataset.iter_frames()), list(dataset.iter_instances())
@@ -105,7 +95,6 @@ def same(a, b):
 
 
 def tree(folder):
-    """Return path -> bytes of every file below a folder."""
     return {
         p.relative_to(folder).as_posix(): p.read_bytes()
         for p in sorted(folder.rglob("*"))

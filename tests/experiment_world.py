@@ -4,6 +4,7 @@ import json
 
 import cv2
 import numpy as np
+from coco_objects import annotation, document, image
 
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import SKELETONS, get_skeleton
@@ -11,13 +12,9 @@ from synthstudio.core.skeleton import SKELETONS, get_skeleton
 COCO17 = SKELETONS["coco17"].joints
 BODY12 = get_skeleton("body12").joints
 WIDE, HIGH = 120, 96
-_LIMBS = (
-    ("shoulder", "elbow"),
-    ("elbow", "wrist"),
-    ("shoulder", "hip"),
-    ("hip", "knee"),
-    ("knee", "ankle"),
-)
+_LIMBS = [
+    p.split() for p in ("shoulder elbow", "elbow wrist", "shoulder hip", "hip knee", "knee ankle")
+]
 _PLACES = {
     "shoulder": (0.11, 0.2), "elbow": (0.17, 0.36), "wrist": (0.2, 0.5), "hip": (0.07, 0.52),
     "knee": (0.08, 0.74), "ankle": (0.09, 0.96), "nose": (0, 0.08), "eye": (0.02, 0.06),
@@ -59,25 +56,10 @@ def write(root, count, *, names=BODY12, labelled=BODY12, hidden="left_wrist", se
             x, y = found["places"][name]
             v = 0 if name not in labelled else 1 if name == hidden and k % 3 == 0 else 2
             points += [round(x, 2), round(y, 2), v] if v else [0, 0, 0]
-        images.append({"id": k + 1, "file_name": f"p{k:05}.png", "width": WIDE, "height": HIGH})
-        people.append(
-            {
-                "id": k + 1,
-                "image_id": k + 1,
-                "category_id": 7,
-                "iscrowd": 0,
-                "keypoints": points,
-                "num_keypoints": len(labelled),
-                "bbox": found["box"],
-                "area": 0.5 * found["box"][2] * found["box"][3],
-                "segmentation": [],
-            }
-        )
-    told_all = {
-        "categories": [{"id": 7, "name": "worker", "keypoints": list(names), "skeleton": []}],
-        "images": images,
-        "annotations": people,
-    }
+        images.append(image(k + 1, f"p{k:05}.png", (WIDE, HIGH)))
+        box, more = found["box"], {"category_id": 7, "segmentation": []}
+        people.append(annotation(k + 1, k + 1, points, box, area=0.5 * box[2] * box[3], **more))
+    told_all = document(images, people, names, id=7, name="worker")
     (root / "coco.json").write_text(json.dumps(told_all))
     return root
 
@@ -89,16 +71,3 @@ def changed(root, change):
     path = root / f"changed-{len(list(root.iterdir()))}.json"
     path.write_text(json.dumps(found))
     return path
-
-
-def cutouts(folder):
-    """Write four small cut-outs of four categories."""
-    folder.mkdir(parents=True)
-    found = []
-    for k, category in enumerate(("suitcase", "clock", "dog", "tv")):
-        rgba = np.zeros((60, 50, 4), np.uint8)
-        cv2.ellipse(rgba, (25, 30), (20, 26), 0, 0, 360, (40 * k + 60, 90, 200 - 40 * k, 255), -1)
-        cv2.imwrite(str(folder / f"{category}.png"), rgba)
-        found.append({"file": f"{category}.png", "category": category, "license": "CC0"})
-    (folder / "manifest.json").write_text(json.dumps(found))
-    return folder

@@ -1,24 +1,13 @@
 """Small frames that hold something in every column, decided by (seed, index) as real ones are."""
 
-import numpy as np
+import dataclasses
 
-from synthstudio.core.camera import Camera
+import numpy as np
+from stick_people import make_camera, make_person_spec, make_spec
+
 from synthstudio.core.labels import SHARES, Frame, FrameLabels, PersonLabel
 from synthstudio.core.rng import stream
-from synthstudio.core.spec import (
-    ClipSpec,
-    FrameSpec,
-    GarmentSpec,
-    LensSpec,
-    LightSpec,
-    Look,
-    Material,
-    OcclusionTarget,
-    PersonSpec,
-    Phenotype,
-    PlainBackdrop,
-    PoseSpec,
-)
+from synthstudio.core.spec import ClipSpec, GarmentSpec, Material, OcclusionTarget
 from synthstudio.dataset.manifest import AssetRow, Identity
 
 J = 17  # coco17
@@ -56,47 +45,29 @@ def frame(index, *, seed=1, layers=True):
 
 
 def _spec(index, seed, count):
-    rgb = (0.25, 0.5, 0.75)
-    person = PersonSpec(
-        identity="p0",
-        phenotype=Phenotype(
-            gender=0.5, age=0.6, muscle=0.5, weight=0.5, height=0.5, proportions=0.5
-        ),
-        look=Look(skin_rgb=rgb, hair_rgb=rgb, iris_rgb=rgb),
-        pose=PoseSpec(name="stand", family="standing", angles_rad={"knee": 0.1}),
+    person = dataclasses.replace(
+        make_person_spec(),
         outfit=(GarmentSpec(kind="shirt", shape={"length": 1.0}, material=Material()),),
     )
-    return FrameSpec(
+    clip = ClipSpec(
+        clip_id=f"{seed}-{index // 4}",
+        frame=index % 4,
+        frames=4,
+        time_s=index % 4 / 8,
+        motions=("walk",) * count,
+    )
+    ask = OcclusionTarget(
+        occluded_fraction=0.25, hidden=("nose",), causes=dict.fromkeys(SHARES, 0.2)
+    )
+    return dataclasses.replace(
+        make_spec(make_camera(32, 24), 0, index=index),
         seed=seed,
-        index=index,
-        camera=Camera(
-            width_px=32,
-            height_px=24,
-            focal_px=30.0,
-            position_m=(0.0, -3.0, 1.0),
-            yaw_rad=0.0,
-            pitch_rad=0.0,
-        ),
         people=(person,) * count,
-        backdrop=PlainBackdrop(top_rgb=rgb, bottom_rgb=rgb),
-        light=LightSpec(sun_direction=(0.0, 0.0, 1.0), sun_rgb=rgb, sky_rgb=rgb, ground_rgb=rgb),
-        lens=LensSpec(),
         variant="view" if index % 2 else "base",
         differs=("camera",) if index % 2 else (),
         camera_id=index % 2,
-        clip=ClipSpec(
-            clip_id=f"{seed}-{index // 4}",
-            frame=index % 4,
-            frames=4,
-            time_s=index % 4 / 8,
-            motions=("walk",) * count,
-        ),
-        asks=(
-            OcclusionTarget(
-                occluded_fraction=0.25, hidden=("nose",), causes=dict.fromkeys(SHARES, 0.2)
-            ),
-        )
-        * count,
+        clip=clip,
+        asks=(ask,) * count,
         crowd_ask=0.25,
     )
 

@@ -4,8 +4,8 @@ import json
 
 import cv2
 import numpy as np
+from coco_objects import annotation, document, image
 
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.imports import import_from
 
@@ -20,32 +20,12 @@ def import_photos(folder, shade, *, empty=None):
     (source / "images").mkdir(parents=True)
     images, people = [], []
     for k in range(3):
-        name = f"{k}.png"
         pixels = np.full((48, 64, 3), shade + 10 * k, np.uint8)
-        cv2.imwrite(str(source / "images" / name), pixels)
-        images.append({"id": k, "file_name": name, "width": 64, "height": 48})
+        cv2.imwrite(str(source / "images" / f"{k}.png"), pixels)
+        images.append(image(k, f"{k}.png", (64, 48)))
         points = [v for j in range(17) for v in (10 + shade % 7 + j, 20, 2)]
-        if k == empty:
-            continue
-        people.append(
-            {
-                "id": k,
-                "image_id": k,
-                "category_id": 1,
-                "bbox": [8, 8, 40, 30],
-                "area": 1200,
-                "iscrowd": 0,
-                "keypoints": points,
-                "num_keypoints": 17,
-            }
-        )
-    category = {
-        "id": 1,
-        "name": "person",
-        "keypoints": list(get_skeleton("coco17").joints),
-        "skeleton": [],
-    }
-    value = {"images": images, "annotations": people, "categories": [category]}
-    (source / "annotations.json").write_text(json.dumps(value))
+        if k != empty:
+            people.append(annotation(k, k, points, (8, 8, 40, 30)))
+    (source / "annotations.json").write_text(json.dumps(document(images, people)))
     import_from("coco", source / "annotations.json", folder, images=source / "images")
     return Dataset(folder)

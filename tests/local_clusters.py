@@ -2,14 +2,9 @@
 
 import atexit
 import functools
-import os
-import sys
 from contextlib import contextmanager
 
-
-def importable():
-    """What PYTHONPATH says to whoever should find the modules that this process finds."""
-    return os.pathsep.join(filter(None, sys.path))
+from programs import HERE
 
 
 def begin():
@@ -21,9 +16,7 @@ def begin():
 
 def node(cluster, cores=2, **environment):
     """Add a node, whose workers find what this process finds."""
-    return cluster.add_node(
-        num_cpus=cores, env_vars={"PYTHONPATH": importable(), **environment}, wait=True
-    )
+    return cluster.add_node(num_cpus=cores, env_vars={"PYTHONPATH": HERE, **environment}, wait=True)
 
 
 @functools.cache
@@ -37,7 +30,6 @@ def shared():
 
 @contextmanager
 def joined():
-    """Join the session's cluster for a while."""
     import ray
 
     made = shared()

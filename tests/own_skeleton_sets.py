@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+from coco_objects import annotation, document, image
 
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.rng import stream
@@ -24,34 +25,18 @@ def points(seed):
 
 def coco(pictures=4):
     """The file as another tool writes it: pixel indices, v 2 but for a hidden paw."""
-    people = []
+    images, people = [], []
     for k in range(1, pictures + 1):
         xy = points(k)
-        (x, y), (right, below) = xy.min(0), xy.max(0)
-        v = [2] * len(JOINTS)
-        v[4] = 1
-        people.append(
-            {
-                "id": k,
-                "image_id": k,
-                "category_id": 7,
-                "iscrowd": 0,
-                "bbox": [x, y, right - x + 1, below - y + 1],
-                "area": (right - x + 1) * (below - y + 1),
-                "keypoints": [n for (a, b), s in zip(xy, v, strict=True) for n in (a, b, s)],
-                "num_keypoints": len(JOINTS),
-            }
-        )
-    images = [
-        {"id": k, "file_name": f"{k}.jpg", "width": SIZE[0], "height": SIZE[1]}
-        for k in range(1, pictures + 1)
-    ]
-    category = {"id": 7, "name": "Horse", "keypoints": JOINTS, "skeleton": LIMBS}
-    return {"images": images, "annotations": people, "categories": [category]}
+        box = [*xy.min(0), *(np.ptp(xy, axis=0) + 1)]
+        v = [2, 2, 2, 2, 1, 2, 2, 2, 2]
+        flat = [n for (a, b), s in zip(xy, v, strict=True) for n in (a, b, s)]
+        people.append(annotation(k, k, flat, box, category_id=7))
+        images.append(image(k, f"{k}.jpg", SIZE))
+    return document(images, people, JOINTS, id=7, name="Horse", skeleton=LIMBS)
 
 
 def write_coco(folder, pictures=4):
-    """Write pictures and file.json; return the file."""
     folder.mkdir(parents=True, exist_ok=True)
     for k in range(1, pictures + 1):
         picture = np.full((SIZE[1], SIZE[0], 3), 90, np.uint8)
@@ -64,7 +49,6 @@ def write_coco(folder, pictures=4):
 
 
 def horse_set(folder, pictures=4):
-    """Import it as folder/set; return the data set."""
     file = write_coco(folder / "coco", pictures)
     import_from("coco", file, folder / "set", skeleton=read_skeleton(file))
     return Dataset(folder / "set")

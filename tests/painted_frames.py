@@ -43,7 +43,6 @@ def painted(
 
 
 def write_set(out, frames, *, recipe="sticks", seed=7):
-    """Write frames 0, 1, ... as a finished data set."""
     kept = identity(
         frames=len(frames), seed=seed, skeleton=frames[0].spec.skeleton, recipe={"name": recipe}
     )

@@ -2,8 +2,10 @@
 
 import json
 
+import asset_roots
 import cv2
 import numpy as np
+from coco_objects import annotation, document, image
 from PIL import Image
 
 from synthstudio.core.rng import stream
@@ -34,7 +36,7 @@ FIGURE = [
 ]  # fmt: skip
 
 
-def someone(number, image, x, top, tall):
+def someone(number, image_id, x, top, tall):
     """Return an annotation of somebody who stands there: an oval for a mask."""
     keypoints = []
     for j, (u, v) in enumerate(FIGURE):
@@ -44,35 +46,19 @@ def someone(number, image, x, top, tall):
     angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     across, down = x + 0.17 * tall * np.cos(angles), top + tall * (0.5 + 0.5 * np.sin(angles))
     oval = np.stack([across, down], axis=1).round(2).ravel().tolist()
-    return {
-        "id": number,
-        "image_id": image,
-        "category_id": 1,
-        "iscrowd": 0,
-        "keypoints": keypoints,
-        "num_keypoints": 16,
-        "bbox": [x - 0.17 * tall, top, 0.34 * tall, tall],
-        "area": round(np.pi * 0.17 * 0.5 * tall * tall, 2),
-        "segmentation": [oval],
-    }
+    box = [x - 0.17 * tall, top, 0.34 * tall, tall]
+    area = round(np.pi * 0.17 * 0.5 * tall * tall, 2)
+    return annotation(number, image_id, keypoints, box, area=area, segmentation=[oval])
 
 
 def write(root):
-    """Write photos, annotations and cut-outs into a folder."""
     (root / "images").mkdir()
-    (root / "occluders").mkdir()
     for k in range(2):
         noise = stream(3, "photo", k).integers(60, 190, (24, 32, 3)).astype(np.uint8)
         picture = cv2.resize(noise, (320, 240), interpolation=cv2.INTER_CUBIC)
         Image.fromarray(picture).save(root / "images" / f"p{k}.png")
-    for name, size in (("disc", (70, 70)), ("bar", (40, 90))):
-        rgba = np.zeros((size[1], size[0], 4), np.uint8)
-        rgba[..., :3] = (180, 90, 40)
-        cv2.ellipse(
-            rgba, (size[0] // 2, size[1] // 2), (size[0] // 2 - 3, size[1] // 2 - 3), 0, 0, 360,
-            (180, 90, 40, 255), -1,
-        )  # fmt: skip
-        Image.fromarray(rgba).save(root / "occluders" / f"{name}.png")
+    for name, size in (("disc", (70, 70)), ("bar", (90, 40))):
+        asset_roots.save(root / "occluders" / f"{name}.png", asset_roots.disc(size, (180, 90, 40)))
     credits = [
         {"file": f"{n}.png", "category": "suitcase", "license": "CC0"} for n in ("disc", "bar")
     ]
@@ -82,30 +68,19 @@ def write(root):
 
 
 def annotations():
+    crowd = {"iscrowd": 1, "segmentation": {"counts": [0, 76800], "size": [240, 320]}}
     people = [
-        someone(1, 1, 120, 40, 160), someone(2, 1, 215, 60, 130),
+        someone(1, 1, 120, 40, 160),
+        someone(2, 1, 215, 60, 130),
         someone(3, 2, 160, 50, 150),
-        {"id": 4, "image_id": 2, "category_id": 1, "iscrowd": 1, "keypoints": [0] * 51,
-         "num_keypoints": 0, "bbox": [0, 0, 40, 40], "area": 1600,
-         "segmentation": {"counts": [0, 76800], "size": [240, 320]}},
-    ]  # fmt: skip
-    return {
-        "info": {},
-        "licenses": [{"id": 4, "name": "CC BY 2.0", "url": "http://example.org/by"}],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(BONES.joints)}],
-        "images": [
-            {
-                "id": k + 1,
-                "file_name": f"p{k}.png",
-                "width": 320,
-                "height": 240,
-                "license": 4,
-                "flickr_url": f"http://example.org/{k}",
-            }
-            for k in range(2)
-        ],
-        "annotations": people,
-    }
+        annotation(4, 2, [0] * 51, (0, 0, 40, 40), **crowd),
+    ]
+    images = [
+        image(k + 1, f"p{k}.png", (320, 240), license=4, flickr_url=f"http://example.org/{k}")
+        for k in range(2)
+    ]
+    licence = {"id": 4, "name": "CC BY 2.0", "url": "http://example.org/by"}
+    return {"info": {}, "licenses": [licence], **document(images, people)}
 
 
 def settings(world, **changes):

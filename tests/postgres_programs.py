@@ -6,28 +6,19 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from programs import missing
 
 NEEDED = ("initdb", "pg_ctl", "psql")
 
 
-def missing(what):
-    """Skip, or fail where SYNTHSTUDIO_REQUIRE says that it has to be there."""
-    if "postgres" in os.environ.get("SYNTHSTUDIO_REQUIRE", ""):
-        pytest.fail(f"{what}, and SYNTHSTUDIO_REQUIRE asks for postgres")
-    pytest.skip(what)
-
-
 def programs():
-    """Return the folder of PostgreSQL's server programs."""
     on_path = shutil.which("initdb")
     found = [Path(on_path).parent] if on_path else []
     found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     for folder in found:
         if all((folder / name).is_file() for name in NEEDED):
             return folder
-    missing("no initdb, pg_ctl and psql on PATH or in /usr/lib/postgresql")
-    raise AssertionError
+    missing("postgres", "no initdb, pg_ctl and psql on PATH or in /usr/lib/postgresql")
 
 
 @dataclass(frozen=True)
@@ -37,18 +28,16 @@ class Server:
     home: Path
 
     def create(self):
-        """Make its files; skip where it cannot run."""
         programs()
         if os.geteuid() == 0:  # the server refuses to run as root
             if shutil.which("runuser") is None:
-                missing("PostgreSQL does not run as root, and there is no runuser")
+                missing("postgres", "PostgreSQL does not run as root, and there is no runuser")
             shutil.chown(self.home, "postgres")
         how = ("-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
         self._run("initdb", "-D", self._data, *how)
         return self
 
     def start(self):
-        """Start it and wait until it answers."""
         place = f"-c listen_addresses= -c port=54329 -c unix_socket_directories={self.home}"
         # Its output goes to a file: whoever waits for a pipe would wait for the server's end.
         words = ("-w", "-t", "240", "-D", self._data, "-l", str(self.home / "log"))
@@ -60,11 +49,9 @@ class Server:
         self._run("pg_ctl", "stop", "-D", self._data, "-m", "immediate")
 
     def runs(self):
-        """Say whether it is there."""
         return self._done("pg_ctl", "status", "-D", self._data).returncode == 0
 
     def url(self, name):
-        """Return the URL of a database."""
         return f"postgresql+psycopg://tester@/{name}?host={self.home}&port=54329"
 
     @property

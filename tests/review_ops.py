@@ -8,14 +8,13 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from fake_frames import identity
 from stick_people import make_frame
 from written_sets import stored
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset import manifest
-from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import edits, history
 from synthstudio.review.check import Base, base_of
@@ -39,19 +38,16 @@ _seq = itertools.count(1)
 
 @contextmanager
 def refused(reason, match=None):
-    """Assert that what is done is refused for this reason."""
     with pytest.raises(Refused, match=match) as caught:
         yield caught
     assert caught.value.reason == reason
 
 
 def seen(x=10.0, y=20.0):
-    """Return a visible joint."""
     return JointLabel(x_px=x, y_px=y, state=2, cause="visible")
 
 
 def hidden(x=10.0, y=20.0, cause="object"):
-    """Return a hidden joint."""
     return JointLabel(x_px=x, y_px=y, state=1, cause=cause)
 
 
@@ -98,16 +94,10 @@ class Desk:
 
 def make_set(out, *, skeleton="coco17"):
     """Write frames of stick people with pictures, PEOPLE[k] in frame k."""
-    identity = Identity(
-        recipe={"name": "sticks"},
-        seed=1,
-        skeleton=skeleton,
-        frames=len(PEOPLE),
-        frames_per_shard=2,
-        versions=manifest.package_versions(),
-        machine=manifest.machine_kind("cpu"),
+    told = identity(
+        recipe={"name": "sticks"}, skeleton=skeleton, frames=len(PEOPLE), frames_per_shard=2
     )
-    return stored(out, identity, lambda k: _frame(k, skeleton))
+    return stored(out, told, lambda k: _frame(k, skeleton))
 
 
 def _frame(index, skeleton):

@@ -49,7 +49,6 @@ def at(s3, name="set"):
 
 
 def downloaded(s3, folder, name="set"):
-    """A set in the store as a data set's folder."""
     place = at(s3, name)
     assert isinstance(place, Url)
     download(place, folder)
@@ -112,7 +111,6 @@ def fresh_clients():
 
 @contextmanager
 def faults(s3, fault, monkeypatch):
-    """Put a proxy that makes faults before the server."""
     with (
         proxied(s3.endpoint, s3.bucket, fault, s3.asked) as endpoint,
         monkeypatch.context() as patched,

@@ -139,7 +139,6 @@ def detections(found):
 
 
 def precision(frames, found):
-    """AP of people found in frames."""
     said = detections(found)
     return average_precision(truth_of(frames), sigmas=SKELETON.sigmas, **said)["AP"]
 
@@ -163,7 +162,6 @@ def error_inside(frame, found):
 
 
 def crowds():
-    """Twenty scenes of three people who overlap."""
     return [crowd(stream(2, "crowds", k), height_px=(260, 340)) for k in range(20)]
 
 

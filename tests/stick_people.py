@@ -10,22 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core import spec as specs
 from synthstudio.core import whole_body
 from synthstudio.core.camera import Camera
 from synthstudio.core.labels import Frame
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import JointPatches, PosedPerson
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec import (
-    FrameSpec,
-    LensSpec,
-    LightSpec,
-    Look,
-    PersonSpec,
-    Phenotype,
-    PlainBackdrop,
-    PoseSpec,
-)
 from synthstudio.label.frame import PersonEvidence, label_frame
 from synthstudio.label.visibility import patch_query
 
@@ -103,27 +94,29 @@ def _joint(name, sway):
 
 def make_person_spec(name="p0", pose="stand"):
     rgb = (0.25, 0.5, 0.75)
-    return PersonSpec(
+    return specs.PersonSpec(
         identity=name,
-        phenotype=Phenotype(
+        phenotype=specs.Phenotype(
             gender=0.25, age=0.6, muscle=0.5, weight=0.4, height=0.7, proportions=0.5
         ),
-        look=Look(skin_rgb=rgb, hair_rgb=rgb, iris_rgb=rgb),
-        pose=PoseSpec(name=pose, family="standing", angles_rad={}),
+        look=specs.Look(skin_rgb=rgb, hair_rgb=rgb, iris_rgb=rgb),
+        pose=specs.PoseSpec(name=pose, family="standing", angles_rad={}),
         outfit=(),
     )
 
 
 def make_spec(camera, people, *, index=0, skeleton="coco17"):
     rgb = (0.25, 0.5, 0.75)
-    return FrameSpec(
+    return specs.FrameSpec(
         seed=1,
         index=index,
         camera=camera,
         people=tuple(make_person_spec(f"p{i}") for i in range(people)),
-        backdrop=PlainBackdrop(top_rgb=rgb, bottom_rgb=rgb),
-        light=LightSpec(sun_direction=(0.0, 0.0, 1.0), sun_rgb=rgb, sky_rgb=rgb, ground_rgb=rgb),
-        lens=LensSpec(),
+        backdrop=specs.PlainBackdrop(top_rgb=rgb, bottom_rgb=rgb),
+        light=specs.LightSpec(
+            sun_direction=(0.0, 0.0, 1.0), sun_rgb=rgb, sky_rgb=rgb, ground_rgb=rgb
+        ),
+        lens=specs.LensSpec(),
         skeleton=skeleton,
         group_id=f"g{index}",
     )

@@ -1,12 +1,13 @@
 """Scenes whose answers are known without a renderer: a plate's edge over known joints."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
 import pytest
+from stick_people import make_camera
 
-from synthstudio.core.camera import Camera
 from synthstudio.core.scene import Surface
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import Material
@@ -40,10 +41,7 @@ def spec(stage):
         yaw_rad=0.0,
     )
     person = dataclasses.replace(person, position_m=(0.0, 0.0, stage.drop_m(person)))
-    camera = Camera(
-        width_px=320, height_px=240, focal_px=300.0, position_m=(0.0, -4.0, 1.0),
-        yaw_rad=0.0, pitch_rad=0.0,
-    )  # fmt: skip
+    camera = make_camera(focal_px=300.0)
     return dataclasses.replace(drawn, camera=camera, people=(person,), objects=(), cutouts=())
 
 
@@ -162,23 +160,18 @@ def test_the_oracles_agree_without_a_fault(stage, drawn):
     assert sum(_disagreement(stage, spec) for spec in drawn) == 0
 
 
-@pytest.mark.parametrize("fault", ["tolerance of 5 cm", "points moved by 3 cm", "garments kept"])
+SHIFT_M = np.array([0.03, 0, 0])
+FAULTS = {
+    "tolerance of 5 cm": lambda ask, *asked, **more: ask(*asked, **more, self_tolerance_m=0.05),
+    "points moved by 3 cm": lambda ask, packed, points_m, *others, **more: (
+        ask(packed, points_m - SHIFT_M, *others, **more)),
+    "garments kept": lambda ask, packed, points_m, owner, part, **more: (
+        ask(packed, points_m, owner, np.full_like(part, 31), **more)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_one_oracle_is_found(stage, drawn, fault, monkeypatch):
-    ask = points.nearest_blockers
-
-    def moved(packed, points_m, owner, part, needed=None):
-        return ask(packed, points_m - np.array([0.03, 0, 0]), owner, part, needed=needed)
-
-    def uncovered(packed, points_m, owner, part, needed=None):
-        return ask(packed, points_m, owner, np.full_like(part, 31), needed=needed)
-
-    def tolerant(*arguments, **named):
-        return ask(*arguments, **named, self_tolerance_m=0.05)
-
-    faults = {
-        "tolerance of 5 cm": tolerant,
-        "points moved by 3 cm": moved,
-        "garments kept": uncovered,
-    }
-    monkeypatch.setattr(points, "nearest_blockers", faults[fault])
+    wrong = functools.partial(FAULTS[fault], points.nearest_blockers)
+    monkeypatch.setattr(points, "nearest_blockers", wrong)
     assert sum(_disagreement(stage, spec) for spec in drawn) > 0

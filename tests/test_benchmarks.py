@@ -12,7 +12,6 @@ from exchange_sets import make_set
 
 from benchmarks import cuda, every_scene, finetune, golden, golden_digest, small_inputs
 from benchmarks.faults import commands
-from benchmarks.faults.inject import NONE, Fault, run
 from benchmarks.faults.judge import Judge
 from benchmarks.fuzz import judge
 from benchmarks.fuzz.campaign import Campaign, only
@@ -79,23 +78,6 @@ def test_the_labels_of_a_gpu_are_those_of_the_cpu(scene):
 # make faults ----------------------------------------------------------------------------------
 
 
-def test_moments_of_a_command_are_counted_and_come_again(tmp_path):
-    folder = tmp_path / "case"
-    folder.mkdir()
-
-    def action():
-        for k in range(4):
-            (folder / f"d{k}").mkdir(exist_ok=True)
-            (folder / f"d{k}" / "f").write_text("x")
-
-    sound = run(action, folder, NONE, tmp_path / "a.log")
-    assert (sound.status, sound.events, sound.growing) == (0, 8, 8)
-    killed = run(action, folder, Fault(kill_at=5), tmp_path / "b.log")
-    assert killed.killed and not killed.err
-    full = run(action, folder, Fault(full_at=3), tmp_path / "c.log")
-    assert full.status == 99 and "No space left" in full.err
-
-
 FAULTY = ("import", "export coco", "filter", "split", "validate --fix SET", "review import")
 
 
@@ -112,42 +94,30 @@ def test_commands_stand_faults(name, once, tmp_path):
 # make fuzz ------------------------------------------------------------------------------------
 
 
-def _silent(*words, **options):
-    """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def fuzz(tmp_path_factory):
-    """A fuzz folder; its sound inputs are made once."""
     return tmp_path_factory.mktemp("fuzz")
 
 
 @pytest.mark.nightly("half a minute; tests/formats and tests/quality fuzz each reader quickly")
 def test_two_hundred_hostile_inputs(fuzz):
-    totals = Campaign(folder=fuzz, seed=1, cases=200).run(log=_silent)
+    totals = Campaign(folder=fuzz, seed=1, cases=200).run(log=lambda *words, **options: None)
     assert totals.cases == 200 and not totals.faults, totals.faults
     assert min(totals.whats["taken"], totals.whats["refused"]) > 25
     assert set(totals.targets) == set(TARGETS)
 
 
-def _litters(case):
-    (case.out.with_name("cwd") / "core").write_text("x")
+def _raise(error):
+    raise error
 
 
-def _leaves_half(case):
-    case.out.mkdir()
-    raise RecipeError("no")
-
-
-def _raises(case):
-    raise KeyError("x")
-
-
-def _refuses(case):
-    raise RecipeError("no", where="a.txt")
-
-
-PLANTED = {"litter": _litters, "half": _leaves_half, "traceback": _raises, "refused": _refuses}
+NO = RecipeError("no", where="a.txt")
+PLANTED = {
+    "litter": lambda case: (case.out.with_name("cwd") / "core").write_text("x"),
+    "half": lambda case: case.out.mkdir() or _raise(RecipeError("no")),
+    "traceback": lambda case: _raise(KeyError("x")),
+    "refused": lambda case: _raise(NO),
+}
 
 
 @pytest.mark.nightly("sound inputs of every kind take a quarter of a minute")

@@ -2,13 +2,14 @@
 
 import json
 import socket
-import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import pytest
 import trimesh
+from programs import python
 
 from synthstudio import cli
 from synthstudio.cli import main
@@ -20,32 +21,23 @@ QUICK = str(SCENES / "quickstart.yaml")
 TINY = "image: {width_px: 96, height_px: 72, supersample: 1}\n"
 
 
-class Ran:
-    """What a command did."""
-
-    def __init__(self, code, out, err):
-        self.code, self.out, self.err = code, out, err
-
-
 @pytest.fixture
 def run(capsys, monkeypatch):
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["synthstudio", *map(str, arguments)])
+        code = 0
         try:
             main()
-            code = 0
         except SystemExit as stop:
             code = int(stop.code or 0)
         captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
+        return SimpleNamespace(code=code, out=captured.out, err=captured.err)
 
     return call
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-    """Fail any connection that a command tries in this process."""
-
     def refuse(*_):
         raise AssertionError("a command opened a connection")
 
@@ -57,9 +49,8 @@ def dataset(tmp_path_factory):
     """Return a data set made by the command itself, in a process of its own."""
     out = tmp_path_factory.mktemp("cli") / "set"
     words = ["generate", QUICK, "--frames", "6", "--out", str(out), "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "synthstudio", *words], capture_output=True, text=True, check=True
-    )
+    done = python("-m", "synthstudio", *words)
+    assert done.returncode == 0, done.stderr
     output = json.loads(done.stdout)
     assert (output["frames"], output["people"]) == (6, 12)
     assert "Traceback" not in done.stderr
@@ -173,12 +164,7 @@ def test_ctrl_c_while_text_is_executed_ends_with_the_same_status(tmp_path):
         "    exec('raise KeyboardInterrupt')\n"
         "cli.main()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "interrupted", "interrupt"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    done = python("-m", "interrupted", "interrupt", cwd=tmp_path)
     assert done.returncode == 130
     assert "--resume" in done.stderr
 

@@ -8,13 +8,12 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 import textwrap
 
 import pytest
 import yaml
 from printed import ROOT, blocks, check_command
+from programs import python
 
 RECIPES = {
     title: text
@@ -69,7 +68,6 @@ def test_what_a_recipe_names_exists(title):
 
 
 def copied(folder):
-    """The package with what its tests need."""
     being_written = shutil.ignore_patterns("*.pyc.*")  # by other tests; whole bytecode is taken
     for name in ("synthstudio", "tests", "tools", "scenes", "benchmarks", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=being_written)
@@ -90,14 +88,7 @@ def run(line, root):
         words[1:1] = ["-q", "-n0", "-p", "no:cacheprovider"]
     module = [] if words[0] == "python" else ["-m", words[0]]
     mine = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(
-        [sys.executable, *module, *words[1:]],
-        cwd=root,
-        env={**mine, "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python(*module, *words[1:], cwd=root, env={**mine, "PYTHONPATH": str(root)})
     assert done.returncode == 0, f"{line}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert words[0] != "pytest" or re.search(r"\d passed|^\.+ ", done.stdout, re.M), done.stdout
 

@@ -2,14 +2,13 @@
 
 import dataclasses
 
+import asset_roots
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
 
 from benchmarks.counterfactuals import Tally, compare, pairs
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import from_json, to_json
-from synthstudio.dataset.reader import Dataset
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import parse
@@ -31,10 +30,7 @@ ALL = {"clean": 1, "occluder": 1, "appearance": 1, "light": 1, "view": 1}
 def assets(tmp_path_factory):
     """Return an asset root with one cut-out that is soft at its edge."""
     root = tmp_path_factory.mktemp("assets")
-    (root / "occluders").mkdir()
-    disc = Image.new("RGBA", (120, 160))
-    ImageDraw.Draw(disc).ellipse((10, 10, 110, 150), fill=(200, 80, 30, 255))
-    disc.save(root / "occluders" / "disc.png")
+    asset_roots.save(root / "occluders" / "disc.png", asset_roots.disc((160, 120), soft=True))
     return root
 
 
@@ -112,25 +108,3 @@ def test_frames_made_alone_and_in_any_order_are_those_of_the_sequence(assets):
     for i in (3, 6):
         alone = FrameGenerator(settings)
         assert _bytes(pipeline.make_frame(alone, pipeline.draw_spec(alone, i))) == in_sequence[i]
-
-
-@pytest.fixture(scope="module")
-def dataset(assets, tmp_path_factory):
-    out = tmp_path_factory.mktemp("set") / "out"
-    recipe = parse({**ROOM, "frames": 22, "variants": {**ALL, "view": 0, "appearance": 0}})
-    settings = prepare(recipe, assets=assets, device="cpu")
-    pipeline.generate(settings, out, frames_per_shard=5)
-    return out
-
-
-def test_no_split_parts_a_group_and_a_run_may_end_inside_one(dataset):
-    columns = ["group_id", "variant", "split", "differs", "camera_id"]
-    rows = list(Dataset(dataset).iter_frames(columns=columns))
-    splits = {}
-    for row in rows:
-        splits.setdefault(row["group_id"], set()).add(row["split"])
-    assert {len(found) for found in splits.values()} == {1}
-    assert len(splits) == 6
-    assert [row["variant"] for row in rows[-2:]] == ["base", "clean"]
-    assert rows[1]["differs"] == ["objects"]
-    assert {row["camera_id"] for row in rows} == {0}

@@ -3,11 +3,10 @@
 import importlib
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 from printed import ROOT, check_python
+from programs import python
 
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*"))
 # What each one takes, besides the data set of the first, and what it leaves below exports/.
@@ -26,14 +25,9 @@ SMALL = {
     "14_vitpose_trainer.py": ("--steps 2", ["vitpose-judged/report.html"]),
     "15_keypoint_rcnn.py": ("--steps 2 --size 96", ["rcnn-judged/report.html"]),
 }
-NEEDS = {
-    "10_occlude_in_ultralytics.py": "ultralytics",
-    "11_occlude_in_mmpose.py": "mmpose",
-    "12_ultralytics.py": "ultralytics",
-    "13_mmpose.py": "mmpose",
-    "14_vitpose_trainer.py": "accelerate",
-    "15_keypoint_rcnn.py": "torchvision",
-}
+NEEDS = dict.fromkeys(("10_occlude_in_ultralytics.py", "12_ultralytics.py"), "ultralytics")
+NEEDS |= dict.fromkeys(("11_occlude_in_mmpose.py", "13_mmpose.py"), "mmpose")
+NEEDS |= {"14_vitpose_trainer.py": "accelerate", "15_keypoint_rcnn.py": "torchvision"}
 OUTSIDE = ("ultralytics", "mmcv", "mmengine", "mmpose", "torchvision")
 WHY = "a minute and more of processes; quick tests check all that an example calls"
 
@@ -41,14 +35,7 @@ WHY = "a minute and more of processes; quick tests check all that an example cal
 def run(*command, folder):
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "JUPYTER_PLATFORM_DIRS": "1"}
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+    done = python(*command, cwd=folder, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -69,7 +56,6 @@ def first(once):
 
 @pytest.fixture
 def folder(first, tmp_path):
-    """A folder as the first example leaves it."""
     (tmp_path / "scenes").symlink_to(ROOT / "scenes")
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / "first").symlink_to(first / "exports" / "first")

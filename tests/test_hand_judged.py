@@ -88,28 +88,14 @@ def with_surfaces(scene, **changes):
     return dataclasses.replace(scene, people=people)
 
 
-def without_covers(scene):
-    """Let every garment hide what it covers."""
-    return with_surfaces(scene, covers=None)
+FAULTS = {
+    "garments hide what they cover": ("crowd_03", lambda s: with_surfaces(s, covers=None), 10),
+    "nothing but people": ("room_19", lambda s: dataclasses.replace(s, objects=()), 8),
+    "nobody hides others": (
+        "room_06", lambda s: with_surfaces(s, instance=s.people[0].instance), 5),
+}  # fmt: skip
 
 
-def without_objects(scene):
-    """Take everything away that is no person."""
-    return dataclasses.replace(scene, objects=())
-
-
-def as_one_person(scene):
-    """Give everybody the instance of the first: then nobody hides another person."""
-    return with_surfaces(scene, instance=scene.people[0].instance)
-
-
-@pytest.mark.parametrize(
-    ("frame", "fault", "minimum"),
-    [
-        ("crowd_03", without_covers, 10),
-        ("room_19", without_objects, 8),
-        ("room_06", as_one_person, 5),
-    ],
-)
+@pytest.mark.parametrize(("frame", "fault", "minimum"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_in_the_scene_is_noticed(stage, frame, fault, minimum):
     assert len(differing(stage, frame, labels_of(stage, stored(frame), fault))) >= minimum

@@ -104,11 +104,6 @@ def labels(stage, spec):
     return label
 
 
-def seen(stage, label):
-    names = stage.skeleton.joints
-    return {joint: float(label.shares[names.index(joint), 0]) for joint in FACE}
-
-
 WORN = {
     # what is worn: hidden joints of FACE, hidden and visible points of whole bodies
     ("short_hair",): ((), (), (EYES, MOUTH, BROWS, NOSE, LOW_JAW)),
@@ -128,14 +123,13 @@ WORN = {
 @pytest.mark.parametrize("years", [None, 3.0])
 def test_who_wears_what_shows_what(stage, kinds, years):
     label = labels(stage, wearing(stage, *kinds, years=years))
-    names, shares = stage.skeleton.joints, seen(stage, label)
     for joint in FACE:
-        j = names.index(joint)
+        j = stage.skeleton.joints.index(joint)
         if joint in WORN[kinds][0]:
-            assert (label.state[j], label.cause[j]) == (1, "self"), (joint, shares)
-            assert shares[joint] < 0.3, (joint, shares)
+            assert (label.state[j], label.cause[j]) == (1, "self"), (joint, label.shares[j])
+            assert label.shares[j, 0] < 0.3, (joint, label.shares[j])
         else:
-            assert label.state[j] == 2, (joint, shares)
+            assert label.state[j] == 2, (joint, label.shares[j])
 
 
 @pytest.mark.parametrize("kinds", [kinds for kinds, row in WORN.items() if row[2]], ids="-".join)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stick_people import make_camera
 
 import synthstudio as ss
-from synthstudio.core.camera import Camera
 from synthstudio.core.spec import MovingSpec
 from synthstudio.core.velocities import row_times_s
 from synthstudio.generation import pipeline
@@ -52,7 +52,6 @@ def stage():
 
 @pytest.fixture(scope="module")
 def drawn(stage):
-    """Return a frame with somebody who moves."""
     return next(s for s in (pipeline.draw_spec(stage, i) for i in range(20)) if s.moving)
 
 
@@ -118,9 +117,7 @@ def test_rays_confirm_what_is_stored(tmp_path, lens):
 
 
 def test_rows_beyond_the_picture_and_behind_the_camera_have_times():
-    camera = Camera(
-        width_px=100, height_px=100, focal_px=100.0, position_m=(0, 0, 0), yaw_rad=0, pitch_rad=0
-    )
+    camera = make_camera(100, 100, focal_px=100.0, position_m=(0, 0, 0))
     points = np.array([[0.0, 2.0, 0.0], [0.0, 2.0, 50.0], [0.0, -1.0, 0.0]])
     times = row_times_s(camera, points, np.zeros((3, 3)), 0.02)
     assert times == pytest.approx([0.0, -0.03, 0.0])

@@ -12,6 +12,7 @@ from PIL import Image
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.core.photo import PhotoSpec
+from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import read_as
 from synthstudio.dataset.reader import Dataset
@@ -19,8 +20,9 @@ from synthstudio.dataset.shards import hashed_files
 from synthstudio.formats.coco.file import CocoFile
 from synthstudio.generation.photos.album import Album, gather
 from synthstudio.generation.photos.layers import paste_layers
-from synthstudio.generation.photos.make import PhotoStage, annotated, make_frame
+from synthstudio.generation.photos.make import PhotoStage, annotated, make_frame, ref_of, view_of
 from synthstudio.generation.photos.run import settings_for
+from synthstudio.recipe.search.photo_visibility import Card, as_annotated, behind, fractions
 
 
 @pytest.fixture(scope="session")
@@ -190,6 +192,34 @@ def test_interrupted_and_resumed_with_two_workers_gives_the_same_bytes(made, wor
         run(world, out)
     run(world, out, workers=2, resume=True)
     assert hashed_files(out) == hashed_files(made)
+
+
+def test_what_a_card_hides_is_the_same_by_table_and_sample_by_sample(stage):
+    sample = stage.sample(0)
+    skeleton, pixels = stage.annotated_skeleton, stage.pixels(ref_of(sample))
+    view = view_of(sample, stage.people(sample), pixels, skeleton, outline=stage.outline)
+    person = view.people[0]
+    alone = as_annotated(person)
+    rng = stream(1, "cards")
+    first = Card(
+        alpha=rng.random((50, 40)).astype(np.float32)[:, ::-1],
+        left_px=person.box_px[0] - 15,
+        top_px=person.box_px[1] + 20,
+        per_px=1.3,
+    )
+    shifts = np.arange(-60.0, 200.0, 7.0)
+    before = alone
+    for _ in range(2):
+        table = fractions(before, first, shifts)
+        for shift, fraction in zip(shifts, table, strict=True):
+            card = first.moved(float(shift))
+            x, y = np.meshgrid(before.x_px, before.y_px)
+            hidden = card.at(np.stack([x, y], axis=-1)) >= 0.5
+            after = behind(before, card)
+            assert after.shown_area == (before.shown & ~hidden).sum() == after.shown.sum()
+            assert after.occluded_fraction == pytest.approx(fraction, abs=1e-12)
+        assert len(set(table)) > 5
+        before = behind(before, first.moved(21.0))
 
 
 # Bad input -----------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ import numpy as np
 import photo_world
 import pytest
 from photo_world import opened, settings
+from stick_people import make_camera
 
-from synthstudio.core.camera import Camera
 from synthstudio.core.photo import GroundCells
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import ObjectSpec
@@ -92,14 +92,7 @@ def test_some_photos_and_people_tell_of_no_ground(photo):
 
 # What stands there ------------------------------------------------------------------------
 
-CAMERA = Camera(
-    width_px=WIDTH,
-    height_px=HEIGHT,
-    focal_px=300.0,
-    position_m=(0.0, 0.0, 1.5),
-    yaw_rad=0.0,
-    pitch_rad=-0.1,
-)
+CAMERA = make_camera(WIDTH, HEIGHT, focal_px=300.0, position_m=(0, 0, 1.5), pitch_rad=-0.1)
 LEGS = np.ones((80, 40), np.float32)
 LEGS[:, 28:34] = 0
 FREE = GroundCells(ground=np.ones((80, 107), bool), cell_px=3)

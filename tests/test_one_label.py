@@ -2,11 +2,10 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from programs import python
 
 ROOT = Path(__file__).resolve().parents[1]
 LINE = """\
@@ -80,8 +79,7 @@ def copy(tmp_path):
 def test_a_label_is_one_line(copy):
     paths = [str(copy), str(ROOT / "tests")]
     code = f"import sys; sys.path[:0] = {paths}\n{FIND}"
-    call = [sys.executable, "-c", code, str(copy / "out")]
-    done = subprocess.run(call, cwd=copy, capture_output=True, text=True, check=False)
+    done = python("-c", code, copy / "out", cwd=copy)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found.pop("schema") == "double"

@@ -16,14 +16,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
+import asset_roots
 import experiment_world
-import numpy as np
 import printed
 import pytest
 import yaml
-from PIL import Image
 from printed import PAGES, ROOT, added, blocks, check_command, check_python, commands
+from programs import finished
 from typer.testing import CliRunner
 
 from synthstudio.cli import app
@@ -147,45 +146,25 @@ def supply_photos(folder, annotations, images):
     (world / "images").rename(folder / images)
 
 
-def supply_assets(folder):
-    """One asset root: photos without people, a panorama and cut-outs."""
-    for name in ("backgrounds", "hdri"):
-        (folder / name).mkdir(parents=True)
-    experiment_world.cutouts(folder / "occluders")
-    Image.new("RGB", (640, 480), (120, 130, 140)).save(folder / "backgrounds" / "street.jpg")
-    told = "camera_height_m: 1.5\nhorizon: 0.42\nvertical_fov_deg: 48\n"
-    (folder / "backgrounds" / "street.camera.yaml").write_text(told, encoding="utf-8")
-    head = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 16 +X 32\n"
-    (folder / "hdri" / "sky.hdr").write_bytes(head + bytes([128, 128, 128, 129]) * 16 * 32)
-
-
 def supply_readme(folder):
     supply_photos(folder, "annotations.json", "photos")
-    supply_assets(folder / "assets")
+    asset_roots.fill(folder / "assets")
     shutil.copytree(folder / "assets", folder / "home" / "assets")
 
 
 def supply_annotated(folder):
     supply_photos(folder, "people/person_keypoints.json", "people/images")
-    supply_assets(folder / "assets")
-
-
-def supply_film(path):
-    """A video of a grey wall that gets brighter."""
-    film = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))
-    for grey in range(0, 80, 10):
-        film.write(np.full((240, 320, 3), grey, np.uint8))
-    film.release()
+    asset_roots.fill(folder / "assets")
 
 
 SUPPLIED = {
     "README.md": supply_readme,
     "docs/experiments.md": supply_annotated,
-    "docs/interop.md": lambda folder: supply_film(folder / "film.mp4"),
+    "docs/interop.md": lambda folder: asset_roots.film(folder / "film.mp4"),
     "docs/learn/occlude_photos.md": supply_annotated,
-    "docs/live.md": lambda folder: supply_film(folder / "film.mp4"),
+    "docs/live.md": lambda folder: asset_roots.film(folder / "film.mp4"),
     "docs/occlude.md": supply_annotated,
-    "docs/photos.md": lambda folder: supply_assets(folder / "assets"),
+    "docs/photos.md": lambda folder: asset_roots.fill(folder / "assets"),
     "docs/deployment.md": lambda folder: supply_photos(folder, "photos.json", "photos"),
     "docs/gap.md": lambda folder: supply_photos(folder, "photos/people.json", "photos/images"),
     "docs/predict.md": lambda folder: supply_photos(folder, "photos/people.json", "photos/images"),
@@ -232,13 +211,10 @@ def test_a_page_runs_as_printed(page, programs, tmp_path):
     SUPPLIED.get(page, lambda folder: None)(folder)
     lines = [line for line in commands(PAGES[page]) if why_not(line) is None]
     script = "".join(f"echo {shlex.quote('$ ' + line)} >&2\n{line}\n" for line in lines)
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
+    done = finished(
+        *("bash", "-euo", "pipefail", "-c", script),
         cwd=folder,
         env=printed.own_environment(folder, programs),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.returncode == 0, f"{page}\n{done.stdout[-1500:]}\n{done.stderr[-4000:]}"

@@ -1,22 +1,15 @@
 """People on a photo that we took ourselves: a room with a red square on its floor."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 from PIL import Image
+from stick_people import make_camera, make_spec
 
 from synthstudio.core import masks
-from synthstudio.core.camera import Camera
-from synthstudio.core.spec import (
-    FrameSpec,
-    LensSpec,
-    LightSpec,
-    Material,
-    ObjectSpec,
-    PhotoBackdrop,
-    RoomBackdrop,
-)
+from synthstudio.core import spec as specs
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.schema.load import parse
@@ -33,13 +26,9 @@ RECIPE = {
     "backdrop": {"kind": "photo", "folder": "photos", "mirrored": 0.5},
     "lens": {"blur": 0, "motion": 0, "noise": 0, "vignette": 0},
 }
-CAMERA = Camera(
-    width_px=WIDTH,
-    height_px=HEIGHT,
-    focal_px=HEIGHT / 2 / math.tan(FOV / 2),
-    position_m=(0.0, 0.0, EYE_M),
-    yaw_rad=0.0,
-    pitch_rad=PITCH,
+FOCAL_PX = HEIGHT / 2 / math.tan(FOV / 2)
+CAMERA = make_camera(
+    WIDTH, HEIGHT, focal_px=FOCAL_PX, position_m=(0.0, 0.0, EYE_M), pitch_rad=PITCH
 )
 
 
@@ -47,14 +36,12 @@ def seen(x, y, z):
     """Where the photo shows a place: the pinhole by hand, without the package's matrices."""
     ahead = y * math.cos(PITCH) + (z - EYE_M) * math.sin(PITCH)
     up = (z - EYE_M) * math.cos(PITCH) - y * math.sin(PITCH)
-    focal = HEIGHT / 2 / math.tan(FOV / 2)
-    return WIDTH / 2 + focal * x / ahead, HEIGHT / 2 - focal * up / ahead
+    return WIDTH / 2 + FOCAL_PX * x / ahead, HEIGHT / 2 - FOCAL_PX * up / ahead
 
 
 def floor_at(px, py):
     """The place on the floor that a pixel of the photo shows, by hand."""
-    focal = HEIGHT / 2 / math.tan(FOV / 2)
-    right, up = (px - WIDTH / 2) / focal, (HEIGHT / 2 - py) / focal
+    right, up = (px - WIDTH / 2) / FOCAL_PX, (HEIGHT / 2 - py) / FOCAL_PX
     down = -(math.sin(PITCH) + up * math.cos(PITCH))
     ahead = math.cos(PITCH) - up * math.sin(PITCH)
     return EYE_M / down * right, EYE_M / down * ahead
@@ -64,28 +51,25 @@ def floor_at(px, py):
 def assets(tmp_path_factory):
     root = tmp_path_factory.mktemp("assets")
     (root / "photos").mkdir()
-    grey = Material(base_rgb=(0.4, 0.4, 0.4))
-    spec = FrameSpec(
-        seed=0,
-        index=0,
-        camera=CAMERA,
-        people=(),
-        objects=(
-            ObjectSpec(
-                kind="crate",
-                size_m=(SQUARE_M, SQUARE_M, 0.004),
-                materials=(Material(base_rgb=(0.7, 0.02, 0.02)),),
-                position_m=(*AT_M, 0.0),
-            ),
-        ),
-        backdrop=RoomBackdrop(size_m=(14, 20, 4), centre_m=(0, 4), floor=grey, wall=grey),
-        light=LightSpec(
-            sun_direction=(0.0, -0.6, 0.8),
-            sun_rgb=(0.5, 0.5, 0.5),
-            sky_rgb=(0.5, 0.5, 0.5),
-            ground_rgb=(0.1, 0.1, 0.1),
-        ),
-        lens=LensSpec(jpeg_quality=98),
+    grey = specs.Material(base_rgb=(0.4, 0.4, 0.4))
+    square = specs.ObjectSpec(
+        kind="crate",
+        size_m=(SQUARE_M, SQUARE_M, 0.004),
+        materials=(specs.Material(base_rgb=(0.7, 0.02, 0.02)),),
+        position_m=(*AT_M, 0.0),
+    )
+    light = specs.LightSpec(
+        sun_direction=(0.0, -0.6, 0.8),
+        sun_rgb=(0.5, 0.5, 0.5),
+        sky_rgb=(0.5, 0.5, 0.5),
+        ground_rgb=(0.1, 0.1, 0.1),
+    )
+    spec = dataclasses.replace(
+        make_spec(CAMERA, 0),
+        objects=(square,),
+        backdrop=specs.RoomBackdrop(size_m=(14, 20, 4), centre_m=(0, 4), floor=grey, wall=grey),
+        light=light,
+        lens=specs.LensSpec(jpeg_quality=98),
     )
     stage = FrameGenerator(prepare(parse({"name": "x"}), assets=root, device="cpu"))
     (root / "photos" / "room.jpg").write_bytes(pipeline.make_frame(stage, spec).jpeg)
@@ -106,7 +90,7 @@ def test_feet_are_on_the_square_and_people_as_tall_as_the_photo_says(assets):
     stage, mirrored = FrameGenerator(settings), set()
     for frame in pipeline.stream(settings):
         backdrop, (person,) = frame.spec.backdrop, frame.labels.people
-        assert isinstance(backdrop, PhotoBackdrop)
+        assert isinstance(backdrop, specs.PhotoBackdrop)
         mirrored.add(backdrop.mirrored)
         x0, y0, x1, _ = backdrop.crop_px
         scale = (x1 - x0) / 256

@@ -17,7 +17,6 @@ from synthstudio.generation import audit as rays
 from synthstudio.generation.photos import audit as photo_audit
 from synthstudio.generation.photos.run import occlude
 from synthstudio.generation.stage import settings_of
-from synthstudio.quality.validate import validate_dataset
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.search.photo_occluders import kinds_of
 
@@ -59,10 +58,6 @@ def test_photos_that_stay_as_they_are_are_counted(ground, world, tmp_path):
     assert made.photos == len(shown)
     assert made.untouched == sum(len(pictures) == 1 for pictures in shown.values())
     assert made.untouched == (made.photos if ground == "known" else 0)
-
-
-def kinds(folder):
-    return set(validate_dataset(Dataset(folder), pictures=False).findings.counts)
 
 
 def test_leaks_of_pasted_people_and_cutouts_are_seen_and_split_away(stored, tmp_path):

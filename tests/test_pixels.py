@@ -143,19 +143,3 @@ def test_a_marker_half_a_pixel_off_is_noticed(exported):
     world = np.array(person["keypoints_3d_world_m"]).reshape(-1, 3)[0]
     x, _, _ = person["keypoints"][:3]
     assert abs(_centroid(spec, world, LENSES["none"])[0] - x) > 0.3
-
-
-def test_opencv_gives_the_exported_2d_from_the_exported_3d_alone(exported):
-    for _, coco in exported:
-        image = coco["images"][0]
-        m = np.array(image["world_to_camera"]).reshape(4, 4)
-        rotation, _ = cv2.Rodrigues(m[:3, :3])
-        for person in coco["annotations"]:
-            keypoints = np.array(person["keypoints"]).reshape(-1, 3)
-            world = np.array(person["keypoints_3d_world_m"]).reshape(-1, 3)
-            pixels, _ = cv2.projectPoints(
-                world, rotation, m[:3, 3], np.array(image["K"]).reshape(3, 3), np.zeros(4)
-            )
-            labelled = keypoints[:, 2] > 0
-            error = np.abs(pixels[labelled, 0] - keypoints[labelled, :2] - 0.5)
-            assert error.max() < 0.01

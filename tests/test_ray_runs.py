@@ -2,15 +2,14 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import photo_world
 import psutil
 import pytest
 import tiny_pairs
-from local_clusters import importable, joined, node
+from local_clusters import joined, node
+from programs import HERE, python
 
 from synthstudio.core.errors import AssetError
 from synthstudio.dataset.shards import hashed_files
@@ -42,7 +41,6 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(settings, tmp_path_factory):
-    """What one local worker makes."""
     out = tmp_path_factory.mktemp("alone") / "set"
     generate(settings, out, frames_per_shard=2)
     return out
@@ -97,7 +95,7 @@ RUN = """
 import os, signal, sys
 from pathlib import Path
 import tiny_pairs
-from synthstudio.generation.engines.engine import LOCAL, RAY
+from synthstudio.generation.engines.engine import RAY
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
@@ -106,27 +104,17 @@ def die(done, of, per_second):
     if done >= 6:
         os.kill(os.getpid(), signal.SIGKILL)
 
-settings = prepare(parse(tiny_pairs.recipe(int(sys.argv[3]))), assets=Path("."), device="cpu")
-generate(settings, Path(sys.argv[1]), frames_per_shard=2, workers=2,
-         engine={"local": LOCAL, "ray": RAY}[sys.argv[2]], on_progress=die)
+settings = prepare(parse(tiny_pairs.recipe(int(sys.argv[2]))), assets=Path("."), device="cpu")
+generate(settings, Path(sys.argv[1]), frames_per_shard=2, workers=2, engine=RAY, on_progress=die)
 """
 
 
-@pytest.mark.parametrize("begun", ["ray", "local"])
-def test_a_run_killed_whole_is_resumed_by_the_other_engine(
-    cluster, settings, alone, tmp_path, begun
-):
+def test_a_run_killed_whole_is_resumed_by_one_local_worker(cluster, settings, alone, tmp_path):
     out = tmp_path / "set"
-    killed = subprocess.run(
-        [sys.executable, "-c", RUN, str(out), begun, str(FRAMES)],
-        env={**os.environ, "PYTHONPATH": importable(), "RAY_ADDRESS": cluster.address},
-        cwd=tmp_path,
-    )
+    env = {**os.environ, "PYTHONPATH": HERE, "RAY_ADDRESS": cluster.address}
+    killed = python("-c", RUN, out, FRAMES, env=env, cwd=tmp_path)
     assert killed.returncode == -signal.SIGKILL
     made = [path for path in (out / "shards").iterdir() if not path.name.startswith(".")]
     assert 1 <= len(made) < FRAMES / 2
-    if begun == "ray":
-        generate(settings, out, frames_per_shard=2, resume=True)
-    else:
-        on_ray(settings, out, resume=True)
+    generate(settings, out, frames_per_shard=2, resume=True)
     assert hashed_files(out) == hashed_files(alone)

@@ -1,14 +1,12 @@
 """Every recipe in scenes/ makes frames; photo_backdrop also on real photos where there are some."""
 
 import itertools
-import json
 import shutil
 from pathlib import Path
 
-import cv2
+import asset_roots
 import numpy as np
 import pytest
-from PIL import Image
 
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import prepare
@@ -22,26 +20,9 @@ NAMES = sorted(path.relative_to(SCENES).as_posix() for path in FILES)
 
 @pytest.fixture(scope="session")
 def small_assets(tmp_path_factory):
-    """Return an asset root with pictures made here, in the folders that the scenes name."""
     root = tmp_path_factory.mktemp("assets")
     shutil.copytree(SCENES / "motions", root / "motions")
-    for folder in ("backgrounds", "hdri", "occluders"):
-        (root / folder).mkdir()
-    ramp = np.linspace(40, 210, 320 * 240 * 3).reshape(240, 320, 3).astype(np.uint8)
-    Image.fromarray(ramp).save(root / "backgrounds" / "ramp.jpg")
-    Image.fromarray(ramp[::-1, ::-1]).save(root / "backgrounds" / "pmar.png")
-    radiance = np.full((64, 128, 3), 0.4, np.float32)
-    radiance[10:14, 60:66] = 40.0
-    cv2.imwrite(str(root / "hdri" / "lamp.hdr"), radiance)
-    disc = np.zeros((90, 70, 4), np.uint8)
-    disc[..., :3] = (200, 80, 30)
-    cv2.circle(disc, (35, 45), 30, (200, 80, 30, 255), -1)
-    Image.fromarray(disc).save(root / "occluders" / "disc.png")
-    ledger = [{"file": "disc.png", "height_m": 0.8}]
-    (root / "occluders" / "manifest.json").write_text(json.dumps(ledger))
-    for name in ("ramp", "pmar"):
-        told = "camera_height_m: 1.5\nhorizon: 0.4\nvertical_fov_deg: 45\n"
-        (root / "backgrounds" / f"{name}.camera.yaml").write_text(told)
+    asset_roots.fill(root)
     return root
 
 

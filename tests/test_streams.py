@@ -2,12 +2,12 @@
 
 import json
 import os
-import subprocess
 import sys
 from contextlib import chdir
 
 import pytest
 from exchange_sets import make_set
+from programs import HERE, finished
 from typer.testing import CliRunner
 from waiting import PATIENCE_S
 
@@ -20,15 +20,8 @@ MAIN = "from synthstudio.cli import main; main()"
 def _shell(line, folder):
     """Run a shell line, `$S` being the program; return its status and what it printed."""
     program = f'{sys.executable} -c "{MAIN}"'
-    done = subprocess.run(
-        ["bash", "-c", line.replace("$S", program)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        check=False,
-        timeout=PATIENCE_S,
-    )
+    line, env = line.replace("$S", program), {**os.environ, "PYTHONPATH": HERE}
+    done = finished("bash", "-c", line, cwd=folder, env=env, timeout=PATIENCE_S)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -26,7 +26,6 @@ SMALL = {
 
 
 def stage_of(**fields):
-    """Return a stage of the small recipe with other fields."""
     recipe = parse({**SMALL, **fields}, "test")
     return FrameGenerator(prepare(recipe, assets=Path(), device="cpu"))
 

@@ -2,7 +2,6 @@
 
 
 def recipe(frames, *, seed=5):
-    """Return a recipe of `frames` pictures of 160 x 120 pixels, two people in each."""
     return {
         "name": "pairs",
         "frames": frames,

@@ -40,7 +40,6 @@ def stored(out, identity, frame_of):
 
 
 def make(out, identity, **options):
-    """Write a data set in this process."""
     with open_or_create(out, identity, **options) as session:
         for shard in session.todo:
             session.publish(write(session, shard))

@@ -56,7 +56,7 @@ GROUPS = {
 """Files of the package, as patterns without .py, by group."""
 TESTS = """label core recipe dataset formats quality review models evaluation
 test_pixels.py test_analytic.py test_hand_judged.py test_head_labels.py test_targets.py
-test_occlude.py test_occlude_ground.py test_occlude_places.py test_occlude_upright.py
+test_occlude.py test_occlude_ground.py
 api/test_datasets.py training/test_tracking.py training/test_frame_systems.py"""
 """Below tests/, those that may find a mutant."""
 LEVELS = {"quick": "not nightly", "nightly": "nightly", "all": ""}

@@ -1,12 +1,11 @@
 """Data sets as sequences: access, views, columns, torch."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from programs import python
 from torch.utils.data import DataLoader
 
 import synthstudio as ss
@@ -183,4 +182,4 @@ def test_importing_the_package_loads_nothing_heavy():
         "heavy = {'numpy', 'torch', 'pyarrow', 'pydantic', 'streamlit', 'sqlalchemy'}\n"
         "sys.exit(bool(heavy & set(sys.modules)) or 'generate' not in dir(synthstudio))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert python("-c", code).returncode == 0

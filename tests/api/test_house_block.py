@@ -3,8 +3,7 @@
 import re
 from pathlib import Path
 
-import cv2
-import numpy as np
+import asset_roots
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,11 +14,7 @@ PAGE = ROOT / "docs" / "api.md"
 def folder(desk, tmp_path):
     for name in ("scenes", "photo.jpg"):
         (tmp_path / name).symlink_to(desk / name)
-    code = cv2.VideoWriter.fourcc(*"mp4v")
-    film = cv2.VideoWriter(str(tmp_path / "film.mp4"), code, 25, (320, 240))
-    for grey in range(0, 60, 10):
-        film.write(np.full((240, 320, 3), grey, np.uint8))
-    film.release()
+    asset_roots.film(tmp_path / "film.mp4", range(0, 60, 10))
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / "people").symlink_to(desk / "exports" / "people")
     return tmp_path

@@ -9,16 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from synthstudio.core import distortion as bend
 from synthstudio.core.camera import NEAR_M, Camera, look_at
-from synthstudio.core.distortion import (
-    MIN_SLOPE,
-    distorted,
-    folds,
-    greatest_radius,
-    radius_of,
-    slopes,
-    undistorted,
-)
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.rng import stream
 
@@ -105,7 +97,7 @@ def test_opencv_bends_the_same(k):
     minimum = np.array([-0.5, -0.4, 1.0])
     points = stream(1, "points").uniform(minimum, [0.5, 0.4, 6.0], (500, 3))
     radius = np.hypot(points[:, 0], points[:, 1]) / points[:, 2]
-    points = points[radius < greatest_radius(k)]
+    points = points[radius < bend.greatest_radius(k)]
     assert len(points) > 300
     theirs, _ = cv2.projectPoints(
         points, np.zeros(3), np.zeros(3), camera.K, np.array([*k, 0.0, 0.0])
@@ -116,33 +108,35 @@ def test_opencv_bends_the_same(k):
 @given(COEFFICIENT, COEFFICIENT, st.floats(-4, 4), st.floats(-4, 4))
 def test_what_is_bent_is_straightened(k1, k2, x, y):
     xy = np.array([[x, y], [x / 10, y / 10], [0.0, 0.0]])
-    there = distorted((k1, k2), xy)
-    np.testing.assert_allclose(undistorted((k1, k2), there), xy, rtol=1e-7, atol=1e-9)
-    np.testing.assert_allclose(distorted((k1, k2), undistorted((k1, k2), xy)), xy, atol=1e-9)
+    there = bend.distorted((k1, k2), xy)
+    np.testing.assert_allclose(bend.undistorted((k1, k2), there), xy, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(
+        bend.distorted((k1, k2), bend.undistorted((k1, k2), xy)), xy, atol=1e-9
+    )
 
 
 @given(COEFFICIENT, COEFFICIENT)
 def test_the_radius_always_rises(k1, k2):
     radius = np.linspace(0, 5, 2001)
-    assert (np.diff(radius_of((k1, k2), radius)) >= 0.99 * MIN_SLOPE * radius[1]).all()
-    along, across = slopes((k1, k2), radius)
-    assert (along >= MIN_SLOPE).all() and (across >= 0.99 * MIN_SLOPE).all()
+    assert (np.diff(bend.radius_of((k1, k2), radius)) >= 0.99 * bend.MIN_SLOPE * radius[1]).all()
+    along, across = bend.slopes((k1, k2), radius)
+    assert (along >= bend.MIN_SLOPE).all() and (across >= 0.99 * bend.MIN_SLOPE).all()
 
 
 @given(COEFFICIENT, COEFFICIENT)
 def test_where_it_folds_is_where_the_slope_ends(k1, k2):
-    maximum = greatest_radius((k1, k2))
+    maximum = bend.greatest_radius((k1, k2))
     assume(math.isfinite(maximum))
     s = maximum * maximum
-    assert 1 + 3 * k1 * s + 5 * k2 * s * s == pytest.approx(MIN_SLOPE, abs=1e-6)
-    end = float(radius_of((k1, k2), np.array(maximum)))
-    assert folds((k1, k2), end * 1.001) and not folds((k1, k2), end * 0.999)
+    assert 1 + 3 * k1 * s + 5 * k2 * s * s == pytest.approx(bend.MIN_SLOPE, abs=1e-6)
+    end = float(bend.radius_of((k1, k2), np.array(maximum)))
+    assert bend.folds((k1, k2), end * 1.001) and not bend.folds((k1, k2), end * 0.999)
 
 
 @pytest.mark.parametrize("k", LENSES)
 def test_the_pinhole_sees_all_and_nowhere_coarser(k):
     camera = _bent(k, focal_px=520.0)
-    assert not folds(k, math.hypot(170, 125.5) / 520)
+    assert not bend.folds(k, math.hypot(170, 125.5) / 520)
     wide = camera.pinhole
     assert wide.distortion is None
     x, y = np.meshgrid(np.arange(0, 320.1, 0.5), np.arange(0, 240.1, 0.5))

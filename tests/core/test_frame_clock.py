@@ -2,9 +2,13 @@
 
 import math
 
+import asset_roots
+import numpy as np
 import pytest
 
+from synthstudio.api.exchange import import_photos
 from synthstudio.core.video import FrameClock, timed_frames
+from synthstudio.formats import photos
 
 NAN = math.nan
 EVEN = [k / 10 for k in range(8)]
@@ -33,14 +37,7 @@ def test_times_of_frames(rate_hz, stamps, want):
 
 
 def test_a_constant_rate_is_exact(tmp_path):
-    import cv2
-    import numpy as np
-
-    path = tmp_path / "a.mp4"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30.0, (64, 48))
-    for shade in range(20):
-        writer.write(np.full((48, 64, 3), 10 * shade, np.uint8))
-    writer.release()
+    path = asset_roots.film(tmp_path / "a.mp4", range(0, 200, 10), hz=30.0, size=(64, 48))
     assert [time_s for _, time_s in timed_frames(path)] == [k / 30.0 for k in range(20)]
 
 
@@ -51,11 +48,6 @@ def test_a_constant_rate_is_exact(tmp_path):
 def test_frames_of_a_changing_rate_are_taken_by_their_times(
     tmp_path, monkeypatch, rate_hz, numbers
 ):
-    import numpy as np
-
-    from synthstudio.api.exchange import import_photos
-    from synthstudio.formats import photos
-
     grey = np.full((48, 64, 3), 99, np.uint8)
     monkeypatch.setattr(photos, "timed_frames", lambda path: ((grey, t) for t in DARK))
     monkeypatch.setattr(photos, "stated_rate_hz", lambda path: 7 / 3.4)

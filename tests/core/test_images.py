@@ -125,16 +125,6 @@ def test_a_webp_is_measured_before_its_pixels_are_reserved(form, monkeypatch):
         images.decode_rgba(data, "a.webp")
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [("PNG", {}), ("WEBP", {"lossless": True}), ("PNG", {"icc_profile": b"\0" * 200})],
-)
-def test_lossless_pixels_come_back(tmp_path, kind, options):
-    path = _write(tmp_path, f"a.{kind.lower()}", _saved(Image.fromarray(PHOTO), kind, **options))
-    assert (images.read_rgb(path) == PHOTO).all()
-    assert images.image_size(path) == images.check_image(path)[:2] == (24, 16)
-
-
 def test_cmyk_and_sixteen_bits_are_converted():
     flat = Image.new("CMYK", (32, 32), (0, 255, 255, 0))  # full magenta and yellow: red
     red = images.decode_rgb(_saved(flat, "JPEG", quality=95), "x").astype(int)

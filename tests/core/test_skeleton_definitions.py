@@ -1,6 +1,5 @@
 """Definitions of own skeletons: what they make, and the one message that each fault gets."""
 
-import itertools
 import json
 
 import numpy as np
@@ -194,28 +193,21 @@ def test_names_that_are_odd(names, pairs):
     assert mirror_pairs(names) == pairs
 
 
-@pytest.mark.parametrize("change", ["one fewer", "one more", "another", "twice"])
-def test_other_joints_are_no_known_skeleton(change):
-    names = {
-        "one fewer": COCO[1:],
-        "one more": [*COCO, "tail"],
-        "another": ["tail", *COCO[1:]],
-        "twice": ["Nose", *COCO],
-    }[change]
+OTHER_JOINTS = (COCO[1:], [*COCO, "tail"], ["tail", *COCO[1:]], ["Nose", *COCO])
+
+
+@pytest.mark.parametrize("names", OTHER_JOINTS, ids=("one fewer", "one more", "another", "twice"))
+def test_other_joints_are_no_known_skeleton(names):
     assert known_joints(names, KNOWN) is None
 
 
 def test_a_skeleton_without_its_pairs_is_not_mirrored():
-    joints = ["ojo", "LeftEye", "RightEye"]
-
-    def skeleton(pairs):
-        return own_skeleton({"name": "own", "joints": joints, "pairs": pairs})
-
-    assert lacks_pairs(skeleton([]))
-    assert not lacks_pairs(skeleton([["LeftEye", "RightEye"]]))
-    assert lacks_pairs(
-        own_skeleton(
-            {"name": "own", "joints": [*joints, "LEar", "REar"], "pairs": [["LeftEye", "RightEye"]]}
-        )
-    )
-    assert not any(lacks_pairs(skeleton) for skeleton in itertools.chain(KNOWN))
+    joints, eyes = ["ojo", "LeftEye", "RightEye"], ["LeftEye", "RightEye"]
+    for named, pairs, lacking in (
+        (joints, [], True),
+        (joints, [eyes], False),
+        ([*joints, "LEar", "REar"], [eyes], True),
+    ):
+        own = own_skeleton({"name": "own", "joints": named, "pairs": pairs})
+        assert lacks_pairs(own) == lacking
+    assert not any(map(lacks_pairs, KNOWN))

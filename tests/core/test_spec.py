@@ -4,13 +4,12 @@ import dataclasses
 import json
 import os
 import pickle
-import subprocess
-import sys
 
 import pytest
+from programs import python
+from stick_people import make_camera, make_person_spec, make_spec
 
 from synthstudio.core import spec as specs
-from synthstudio.core.camera import Camera
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import from_json, to_json
@@ -27,44 +26,27 @@ BACKDROPS = [
 
 
 def _spec(backdrop):
-    person = specs.PersonSpec(
-        identity="id-0001",
-        phenotype=specs.Phenotype(
-            gender=0.0, age=0.66, muscle=0.5, weight=0.5, height=0.4, proportions=1 / 3
-        ),
-        look=specs.Look(
-            skin_rgb=(0.5, 0.4, 0.3), hair_rgb=(0.1, 0.1, 0.1), iris_rgb=(0.1, 0.2, 0.3)
-        ),
-        pose=specs.PoseSpec(
-            name="stand", family="stand", angles_rad={"left_knee_flexion": 0.1 + 0.2}
-        ),
+    person = dataclasses.replace(
+        make_person_spec("id-0001"),
+        pose=specs.PoseSpec(name="stand", family="stand", angles_rad={"left_knee_flexion": 0.3}),
         outfit=(
             specs.GarmentSpec(kind="t_shirt", shape={"hem_m": 1e-17}, material=specs.Material()),
         ),
     )
-    return specs.FrameSpec(
-        seed=2**63, index=7,
-        camera=Camera(
-            width_px=64, height_px=48, focal_px=55.5, position_m=(0.0, -3.0, 1.5),
-            yaw_rad=0.1, pitch_rad=-0.05,
-        ),
+    moving = specs.MovingSpec(
+        person=0, after_s=-0.01, pose=person.pose, position_m=(0.1, 0.0, 0.0), yaw_rad=0.3
+    )
+    cutout = specs.CutoutSpec(asset=ASSET, kind="cat", top_left_px=(-3.5, 4.0), size_px=(9, 8))
+    return dataclasses.replace(
+        make_spec(make_camera(64, 48, focal_px=1 / 3, yaw_rad=0.1 + 0.2), 0, index=7),
+        seed=2**63,
         people=(person,),
         objects=(specs.ObjectSpec(kind="mesh", asset=ASSET, held_by=0, shape={"a": 1.0}),),
-        cutouts=(
-            specs.CutoutSpec(asset=ASSET, kind="cat", top_left_px=(-3.5, 4.0), size_px=(9, 8)),
-        ),
+        cutouts=(cutout,),
         backdrop=backdrop,
-        light=specs.LightSpec(
-            sun_direction=(0.0, 0.0, 1.0), sun_rgb=(1.0, 1.0, 1.0),
-            sky_rgb=(0.5, 0.6, 0.7), ground_rgb=(0.2, 0.2, 0.2),
-        ),
         lens=specs.LensSpec(noise_seed=2**60, exposure_s=0.02, readout_s=0.01),
-        moving=(
-            specs.MovingSpec(
-                person=0, after_s=-0.01, pose=person.pose, position_m=(0.1, 0.0, 0.0), yaw_rad=0.3
-            ),
-        ),
-    )  # fmt: skip
+        moving=(moving,),
+    )
 
 
 @pytest.mark.parametrize("backdrop", BACKDROPS, ids=lambda b: b.kind)
@@ -117,11 +99,6 @@ def test_specs_are_keys_that_cross_to_other_processes():
     assert {person: 1}[pickle.loads(pickle.dumps(person))] == 1
     assert pickle.loads(pickle.dumps(spec)) == spec
     code = "import pickle as k, sys; p=k.load(sys.stdin.buffer); print({p: 1}[type(p)(**vars(p))])"
-    child = subprocess.run(
-        [sys.executable, "-c", code],
-        input=pickle.dumps(person),
-        capture_output=True,
-        check=True,
-        env={**os.environ, "PYTHONHASHSEED": "1"},
-    )
+    env = {**os.environ, "PYTHONHASHSEED": "1"}
+    child = python("-c", code, text=False, input=pickle.dumps(person), env=env)
     assert child.stdout.strip() == b"1"

@@ -5,32 +5,25 @@ import numpy as np
 import pytest
 
 import synthstudio
-from synthstudio.core.visibility import (
-    is_ambiguous,
-    is_labelled,
-    is_visible,
-    joint_causes,
-    joint_states,
-    occluded_fraction,
-)
+from synthstudio.core import visibility as rule
 
 NAN = float("nan")
 
 
 def test_half_of_a_patch_is_visible_and_a_fifth_ambiguous():
     shares = np.array([0.0, 0.19999, 0.2, 0.49999, 0.5, 1.0, NAN])
-    assert is_visible(shares).tolist() == [False] * 4 + [True] * 2 + [False]
-    assert is_ambiguous(shares).tolist() == [False, False, True, True, False, False, False]
-    assert is_visible(shares * 0.3, 0.3).tolist() == is_visible(shares).tolist()
-    assert not is_visible(0.6, threshold=0.7)
+    assert rule.is_visible(shares).tolist() == [False] * 4 + [True] * 2 + [False]
+    assert rule.is_ambiguous(shares).tolist() == [False, False, True, True, False, False, False]
+    assert rule.is_visible(shares * 0.3, 0.3).tolist() == rule.is_visible(shares).tolist()
+    assert not rule.is_visible(0.6, threshold=0.7)
 
 
 def test_states_follow_from_shares_and_place():
     visible, inside = np.array([0.7, 0.3, 0.7, 0.3]), np.array([True, True, False, False])
-    state = joint_states(visible, inside)
+    state = rule.joint_states(visible, inside)
     assert state.tolist() == [2, 1, 0, 0]
     assert state.dtype == np.uint8
-    assert is_labelled([0, 1, 2, 255]).tolist() == [False, True, True, False]
+    assert rule.is_labelled([0, 1, 2, 255]).tolist() == [False, True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -45,15 +38,15 @@ def test_states_follow_from_shares_and_place():
     ],
 )
 def test_the_largest_hiding_share_is_the_cause(shares, state, cause):
-    assert joint_causes(np.array([shares]), np.array([state], np.uint8)) == (cause,)
+    assert rule.joint_causes(np.array([shares]), np.array([state], np.uint8)) == (cause,)
 
 
 def test_occluded_fraction():
-    assert occluded_fraction(25, 100) == 0.75
-    assert occluded_fraction(0, 100) == 1
-    assert occluded_fraction(0, 0) == 0  # wholly outside
-    assert isinstance(occluded_fraction(0, 0), float)
-    of_people = occluded_fraction(np.array([25, 0, 0, 7]), np.array([100, 100, 0, 7]))
+    assert rule.occluded_fraction(25, 100) == 0.75
+    assert rule.occluded_fraction(0, 100) == 1
+    assert rule.occluded_fraction(0, 0) == 0  # wholly outside
+    assert isinstance(rule.occluded_fraction(0, 0), float)
+    of_people = rule.occluded_fraction(np.array([25, 0, 0, 7]), np.array([100, 100, 0, 7]))
     assert of_people.tolist() == [0.75, 1, 0, 0]
 
 

@@ -60,16 +60,6 @@ def _pid(ctx, task):
         signal.pause()
 
 
-def _kill_once(ctx, task):
-    """Die at the first try."""
-    tried = Path(task.folder, f"tried-{task.number}")
-    if task.number == 0 and not tried.exists():
-        tried.touch()
-        time.sleep(0.5)  # the others are at work by then
-        os.kill(os.getpid(), signal.SIGKILL)
-    return task.number
-
-
 def _raise(error):
     raise error
 
@@ -85,7 +75,6 @@ ACTS = {
     "kill": lambda ctx, task: os.kill(os.getpid(), signal.SIGKILL),
     "unpicklable": lambda ctx, task: Unpicklable(),
     "hang": _pid,
-    "kill once": _kill_once,
     "big": lambda ctx, task: bytes(3_000_000),
 }
 

@@ -7,8 +7,9 @@ import sys
 import local_jobs
 import psutil
 import pytest
-from local_clusters import begin, importable, joined, node
+from local_clusters import begin, joined, node
 from local_jobs import Task
+from programs import HERE
 from waiting import PATIENCE_S, wait_for
 
 from synthstudio.core.errors import DiskError, GeometryError, WorkerError
@@ -16,7 +17,7 @@ from synthstudio.generation.engines import ray as engine
 
 ray = pytest.importorskip("ray")
 nightly = pytest.mark.nightly("a cluster costs 20 s; the engine's caller is tried with local ones")
-ALONE = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | {"PYTHONPATH": importable()}
+ALONE = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | {"PYTHONPATH": HERE}
 
 
 def execute(tasks, workers=2, **options):
@@ -106,13 +107,6 @@ def test_errors_come_as_with_the_local_engine(cluster):
         execute([Task(0)], 1, initializer=local_jobs.dead_context, initargs=())
 
 
-@nightly
-def test_the_job_of_a_killed_worker_is_done_by_another(cluster, tmp_path):
-    done = execute([Task(i, "kill once", str(tmp_path)) for i in range(6)])
-    assert (tmp_path / "tried-0").exists()
-    assert sorted(done) == list(range(6))
-
-
 # On clusters of a test's own ------------------------------------------------------------------
 
 
@@ -147,7 +141,7 @@ def test_a_node_of_another_kind_is_refused(own, kind, tmp_path, monkeypatch):
         about.mkdir()
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: synthstudio\nVersion: 9.9\n")
         why = r"node \S+: .*another kind.*synthstudio 9\.9"
-    node(own, PYTHONPATH=os.pathsep.join([str(tmp_path), importable()]))
+    node(own, PYTHONPATH=os.pathsep.join([str(tmp_path), HERE]))
     done = []
     with pytest.raises(WorkerError, match=why):
         execute([Task(0)], on_done=done.append)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-import experiment_world as world
+import asset_roots
 import pytest
 
 from synthstudio.core.errors import AssetError
@@ -28,7 +28,7 @@ def held(tmp_path: Path, folder: Path, seed: int = 0) -> dict[str, list[str]]:
 
 
 def test_cutouts_are_parted_by_category_with_their_licences(tmp_path: Path) -> None:
-    folder = world.cutouts(tmp_path / "objects")
+    folder = asset_roots.cutouts(tmp_path / "objects")
     extra = json.loads((folder / "manifest.json").read_text())
     (folder / "dog2.png").write_bytes((folder / "dog.png").read_bytes() + b"\0")
     (folder / "manifest.json").write_text(
@@ -48,7 +48,7 @@ def test_cutouts_are_parted_by_category_with_their_licences(tmp_path: Path) -> N
 def test_cutouts_without_categories_are_parted_by_file_and_too_few_are_refused(
     tmp_path: Path,
 ) -> None:
-    folder = world.cutouts(tmp_path / "objects")
+    folder = asset_roots.cutouts(tmp_path / "objects")
     (folder / "manifest.json").unlink()
     found = held(tmp_path, folder)
     assert len(found["train"]) == len(found["test"]) == 2
@@ -68,7 +68,7 @@ def test_cutouts_without_categories_are_parted_by_file_and_too_few_are_refused(
 def test_kin_of_the_objects_of_one_part_alone_is_told_as_such(
     tmp_path: Path, categories: tuple[str, ...], use: str
 ) -> None:
-    folder = world.cutouts(tmp_path / "objects")
+    folder = asset_roots.cutouts(tmp_path / "objects")
     ledger = json.loads((folder / "manifest.json").read_text())
     reported = [entry | {"category": c} for entry, c in zip(ledger, categories, strict=True)]
     (folder / "manifest.json").write_text(json.dumps(reported))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import asset_roots
 import experiment_world as world
 import pytest
 import torch
@@ -31,7 +32,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)  # as the killed process has: sums depend on it
     base = tmp_path_factory.mktemp("experiment")
     world.write(base / "set", PHOTOS)
-    world.cutouts(base / "cutouts")
+    asset_roots.cutouts(base / "cutouts")
     return base
 
 

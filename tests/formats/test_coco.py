@@ -2,7 +2,6 @@ import contextlib
 import copy
 import errno
 import io
-import itertools
 import json
 import math
 import os
@@ -13,14 +12,16 @@ import warnings
 import cv2
 import numpy as np
 import pytest
-from coco_objects import from_coco, to_coco, write_coco
-from exchange_sets import make_set, rows_of
-from hypothesis import given
+from coco_objects import annotation, document, from_coco, image, to_coco, write_coco
+from exchange_sets import cut_frame, hidden_frame, make_set, rows_of
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from PIL import Image
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from stick_people import Panel, make_camera, make_frame, make_labels, make_posed, make_spec
+from stick_people import make_camera, make_frame, make_labels, make_posed, make_spec
 
 from synthstudio.api.quality import validate
 from synthstudio.core.errors import DiskError, FormatError
@@ -30,6 +31,7 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import frame_row, instance_rows
 from synthstudio.formats.coco.file import RawCoco, annotation_files, image_folder
+from synthstudio.formats.coco.masks import mask_polygons
 from synthstudio.formats.coco.text import Reals, dump, dump_all
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
@@ -41,16 +43,6 @@ ASSETS = (AssetRow(sha256="ab" * 32, name="tree.png", licence="CC0-1.0", source=
 def sample(frame):
     row = frame_row(frame, f"images/{frame.spec.index:06d}.jpg")
     return row, instance_rows(frame)
-
-
-def hidden_frame(index):
-    """Return a frame in which one of two people is wholly hidden."""
-    camera = make_camera()
-    people = (make_posed(COCO17, instance=1, x_m=-0.8), make_posed(COCO17, instance=2, x_m=0.8))
-    wall = Panel(instance=1002, depth_m=1.0, box_px=(160, 0, 999, 999), kind="wall")
-    labels = make_labels(camera, COCO17, people, panels=(wall,))
-    assert labels.people[1].modal_area_px == 0
-    return Frame(spec=make_spec(camera, 2, index=index), jpeg=b"", labels=labels)
 
 
 def crowd_frame(index):
@@ -66,21 +58,14 @@ def crowd_frame(index):
     return Frame(spec=make_spec(camera, 25, index=index), jpeg=b"", labels=labels)
 
 
-def cut_frame(index):
-    """Return a frame whose right border cuts the only person."""
-    camera = make_camera()
-    labels = make_labels(camera, COCO17, (make_posed(COCO17, instance=1, x_m=2.3),))
-    return Frame(spec=make_spec(camera, 1, index=index), jpeg=b"", labels=labels)
-
-
 @pytest.fixture(scope="module")
 def samples():
     """A crowd of 25, someone wholly hidden, someone cut by the frame, nobody."""
     return [
         sample(crowd_frame(0)),
-        sample(hidden_frame(1)),
+        sample(hidden_frame(1, "coco17")),
         *(sample(make_frame(k, people=3)) for k in range(2, 6)),
-        sample(cut_frame(6)),
+        sample(cut_frame(6, "coco17")),
         sample(make_frame(7, people=0)),
     ]
 
@@ -205,23 +190,12 @@ def test_a_joint_before_the_near_plane_is_null_and_comes_back():
 
 def foreign():
     """Return a file as COCO itself publishes them."""
-    points = list(itertools.chain.from_iterable((10 + j, 20 + j, j % 3) for j in range(17)))
-    person = {
-        "id": 9, "image_id": 397133, "category_id": 1, "iscrowd": 0, "area": 99.4,
-        "bbox": [10, 20, 18, 18], "segmentation": [[10, 20, 28, 20, 28, 38, 10, 38]],
-        "keypoints": points, "num_keypoints": 11,
-    }  # fmt: skip
-    region = {
-        **person,
-        "id": 2,
-        "iscrowd": 1,
-        "segmentation": {"size": [60, 80], "counts": [0, 4800]},
-    }
-    return {
-        "images": [{"id": 397133, "file_name": "a.jpg", "width": 80, "height": 60}],
-        "annotations": [{**person, "id": 10}, person, region],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
-    }
+    points = [v for j in range(17) for v in (10 + j, 20 + j, j % 3)]
+    person = annotation(9, 397133, points, (10, 20, 18, 18), area=99.4)
+    person["segmentation"] = [[10, 20, 28, 20, 28, 38, 10, 38]]
+    whole = {"size": [60, 80], "counts": [0, 4800]}
+    region = {**person, "id": 2, "iscrowd": 1, "segmentation": whole}
+    return document([image(397133, "a.jpg", (80, 60))], [{**person, "id": 10}, person, region])
 
 
 def test_a_file_of_others():
@@ -239,11 +213,8 @@ def test_a_file_of_others():
     assert mask.sum() == 18 * 18
     assert row["amodal_counts"] is None
     out = to_coco([(frame, people)], COCO17)["annotations"][0]
-    assert out["keypoints"] == foreign()["annotations"][1]["keypoints"][:0] + [
-        v if point[2] else 0
-        for point in np.reshape(foreign()["annotations"][1]["keypoints"], (-1, 3)).tolist()
-        for v in point
-    ]
+    points = np.reshape(foreign()["annotations"][1]["keypoints"], (-1, 3))
+    assert out["keypoints"] == (points * (points[:, 2:] > 0)).ravel().tolist()
     assert out["num_keypoints"] == 11
 
 
@@ -282,15 +253,8 @@ def test_memory_stays_far_below_the_file(samples, tmp_path):
 
 def test_the_head_says_what_it_is(written):
     data = json.loads(written[0].read_text())
-    assert data["licenses"] == [
-        {
-            "id": 1,
-            "name": "CC0-1.0",
-            "url": "https://a.b/c",
-            "asset": "tree.png",
-            "sha256": "ab" * 32,
-        }
-    ]
+    known = {"id": 1, "name": "CC0-1.0", "url": "https://a.b/c"}
+    assert data["licenses"] == [known | {"asset": "tree.png", "sha256": "ab" * 32}]
     (category,) = data["categories"]
     assert category["keypoints"] == list(COCO17.joints)
     assert min(v for bone in category["skeleton"] for v in bone) == 1
@@ -315,11 +279,11 @@ def test_a_file_and_a_folder_of_images_per_split(exported):
     numbers = []
     for file in files:
         content = json.loads(file.read_text())
-        for image in content["images"]:
-            assert "/" not in image["file_name"]
-            assert (image_folder(file) / image["file_name"]).is_file()
-            assert image["split"] == image_folder(file).name
-            numbers.append(image["id"])
+        for entry in content["images"]:
+            assert "/" not in entry["file_name"]
+            assert (image_folder(file) / entry["file_name"]).is_file()
+            assert entry["split"] == image_folder(file).name
+            numbers.append(entry["id"])
         assert "missing" not in validate(file).text()
     assert sorted(numbers) == list(range(7))
 
@@ -404,21 +368,12 @@ def test_infinity_is_refused(value):
         dump(math.nan)
 
 
-CATEGORIES = [
-    {"id": 1, "name": "person", "keypoints": list(get_skeleton("coco17").joints)},
-    {"id": 2, "name": "dog"},
-]
-
-
 def glanced(folder, old="", new=""):
     Image.new("RGB", (80, 60)).save(folder / "a.jpg")
-    person = {
-        "id": 1, "image_id": 5, "category_id": 1, "iscrowd": 0, "area": 99,
-        "bbox": [10, 20, 18, 18], "keypoints": [10, 20, 2] * 17,
-    }  # fmt: skip
+    person = annotation(1, 5, [10, 20, 2] * 17, (10, 20, 18, 18), area=99)
     dog = {"id": 2, "image_id": 5, "category_id": 2, "iscrowd": 0, "area": 77}
-    image = {"id": 5, "file_name": "a.jpg", "width": 80, "height": 60}
-    data = {"annotations": [person, dog], "images": [image], "categories": CATEGORIES}
+    data = document([image(5, "a.jpg", (80, 60))], [person, dog])
+    data["categories"].append({"id": 2, "name": "dog"})
     text = json.dumps(data, separators=(",", ":"))
     assert old in text
     (folder / "a.json").write_text(text.replace(old, new))
@@ -444,3 +399,33 @@ def test_validate_refuses_it_too(tmp_path):
     glanced(tmp_path, '"area":99', '"area":09')
     with RawCoco(tmp_path / "a.json") as source, pytest.raises(FormatError, match="no JSON"):
         list(source.annotations())
+
+
+RING = np.pad(np.zeros((3, 3), np.bool_), 1, constant_values=True)
+DIAGONAL = np.eye(4, dtype=np.bool_)
+TOUCHING = np.array([[1, 1, 1, 0], [1, 0, 1, 1], [1, 1, 0, 1], [0, 1, 1, 1]], np.bool_)
+
+
+def filled(polygons, shape):
+    if not polygons:
+        return np.zeros(shape, np.bool_)
+    merged = coco_mask.merge(coco_mask.frPyObjects(polygons, *shape))
+    return decode({"size": merged["size"], "counts": merged["counts"].decode()})
+
+
+@settings(max_examples=200, deadline=None)
+@example(RING)
+@example(DIAGONAL)
+@example(TOUCHING)
+@given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_pycocotools_reads_the_same_mask(mask):
+    polygons = mask_polygons(mask)
+    assert (filled(polygons, mask.shape) == mask).all()
+    assert all(len(p) >= 8 and len(p) % 2 == 0 for p in polygons)
+
+
+def test_a_rectangle_has_four_corners_at_pixel_edges():
+    mask = np.zeros((6, 8), np.bool_)
+    mask[2:5, 1:7] = True
+    assert mask_polygons(mask) == [[1, 2, 7, 2, 7, 5, 1, 5]]
+    assert mask_polygons(np.zeros((3, 3), np.bool_)) == []

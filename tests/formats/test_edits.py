@@ -18,24 +18,30 @@ def original(tmp_path_factory):
     return make_set(tmp_path_factory.mktemp("sticks") / "set")
 
 
-def edit_coco(out, row):
-    path = out / "annotations" / "person_keypoints_train.json"
+def rewritten(path, change):
     data = json.loads(path.read_text())
-    entry = next(a for a in data["annotations"] if a["id"] == row["frame_index"] * 1000 + 1)
-    entry["keypoints"][3 * JOINT : 3 * JOINT + 3] = [49.5, 59.5, 1]
-    path.write_text(json.dumps(data))
+    path.write_text(json.dumps(change(data) or data))
+
+
+def edit_coco(out, row):
+    def change(data):
+        entry = next(a for a in data["annotations"] if a["id"] == row["frame_index"] * 1000 + 1)
+        entry["keypoints"][3 * JOINT : 3 * JOINT + 3] = [49.5, 59.5, 1]
+
+    rewritten(out / "annotations" / "person_keypoints_train.json", change)
 
 
 def edit_coco_stripped(out, row):
     """As a tool would save that keeps nothing but COCO's own keys."""
     edit_coco(out, row)
-    path = out / "annotations" / "person_keypoints_train.json"
-    data = json.loads(path.read_text())
-    keep = ("id", "image_id", "category_id", "keypoints", "bbox", "area", "iscrowd", "segmentation")
-    data["annotations"] = [{k: a[k] for k in keep} for a in data["annotations"]]
-    keep = ("id", "file_name", "width", "height")
-    data["images"] = [{k: a[k] for k in keep} for a in data["images"]]
-    path.write_text(json.dumps(data))
+    own = {"id", "file_name", "width", "height", "image_id", "category_id", "keypoints", "bbox"}
+    own |= {"area", "iscrowd", "segmentation"}
+
+    def change(data):
+        for name in ("annotations", "images"):
+            data[name] = [{k: v for k, v in a.items() if k in own} for a in data[name]]
+
+    rewritten(out / "annotations" / "person_keypoints_train.json", change)
 
 
 def edit_yolo(out, row):
@@ -59,19 +65,20 @@ def edit_cvat(out, row):
 
 
 def edit_label_studio(out, row):
-    path = out / "tasks.json"
-    data = json.loads(path.read_text())
-    for region in data[0]["annotations"][0]["result"]:
-        if region.get("parentID") == "0-1" and region["value"]["keypointlabels"] == ["left_wrist"]:
-            region["value"] |= {"x": 100 * 50 / 320, "y": 100 * 60 / 240, "hidden": True}
-    path.write_text(json.dumps(data))
+    def change(data):
+        for region in data[0]["annotations"][0]["result"]:
+            value = region["value"]
+            if region.get("parentID") == "0-1" and value["keypointlabels"] == ["left_wrist"]:
+                value |= {"x": 100 * 50 / 320, "y": 100 * 60 / 240, "hidden": True}
+
+    rewritten(out / "tasks.json", change)
 
 
 def edit_mpii(out, row):
-    path = out / "annotations.json"
-    data = json.loads(path.read_text())
-    data[0]["joints"][15], data[0]["joints_vis"][15] = [49.5, 59.5], 0
-    path.write_text(json.dumps(data))
+    def change(data):
+        data[0]["joints"][15], data[0]["joints_vis"][15] = [49.5, 59.5], 0
+
+    rewritten(out / "annotations.json", change)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +139,7 @@ def test_a_person_taken_away_or_added(original, tmp_path):
 
 def test_a_sidecar_of_another_version_is_not_used_and_that_is_said(original, tmp_path):
     export("yolo", original.folder, tmp_path / "out")
-    path = tmp_path / "out" / "synthstudio" / "sidecar.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99}))
+    rewritten(tmp_path / "out/synthstudio/sidecar.json", lambda d: d | {"format_version": 99})
     made = import_from("yolo", tmp_path / "out", tmp_path / "back")
     assert "The sidecar was not used" in made.notes[0]
     assert all(r["identity"] is None for r in rows_of(tmp_path / "back")[1])

@@ -5,11 +5,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from coco_objects import annotation, document, image
 from PIL import Image
 
 import synthstudio as ss
 from synthstudio.core.errors import FormatError
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.filter import without
 from synthstudio.dataset.merge import merge_sets
 from synthstudio.dataset.reader import Dataset
@@ -31,14 +31,10 @@ def coco(root, ids, shade=0):
     images, people = [], []
     for k, number in enumerate(ids):
         Image.new("RGB", (90, 60), (20 * k + shade, 9, 9)).save(root / f"{k}.png")
-        images.append({"id": number, "file_name": f"{k}.png", "width": 90, "height": 60})
-        one = {"id": k + 1, "image_id": number, "category_id": 1, "bbox": [5, 5, 80, 50]}
-        people.append({**one, "area": 4000, "iscrowd": 0, "keypoints": points(k)})
-    joints = list(get_skeleton("coco17").joints)
-    category = {"id": 1, "name": "person", "keypoints": joints, "skeleton": []}
-    value = {"images": images, "annotations": people, "categories": [category]}
+        images.append(image(number, f"{k}.png", (90, 60)))
+        people.append(annotation(k + 1, number, points(k), (5, 5, 80, 50)))
     path = root / "a.json"
-    path.write_text(json.dumps(value))
+    path.write_text(json.dumps(document(images, people)))
     return path
 
 

@@ -8,14 +8,7 @@ from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import SHARES, Frame
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.dataset.rows import NO_STATE, frame_row, instance_rows
-from synthstudio.formats import checked
-from synthstudio.formats.joints import (
-    TARGETS,
-    convert_row,
-    lost_joints,
-    rules,
-    without_hidden_faces,
-)
+from synthstudio.formats import checked, joints
 
 COCO23 = get_skeleton("coco23")
 HIPS = [COCO23.joints.index(f"{side}_hip") for side in ("left", "right")]
@@ -29,13 +22,13 @@ def sample():
     return frame_row(frame, "images/000000.jpg"), instance_rows(frame)[0]
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", joints.TARGETS)
 def test_every_joint_of_every_target_has_a_rule(name, sample):
     frame, row = sample
     target = get_skeleton(name)
-    table = rules(COCO23, target)
+    table = joints.rules(COCO23, target)
     assert list(table) == list(target.joints)
-    new = convert_row(row, frame, target)
+    new = joints.convert_row(row, frame, target)
     checked.check_person(new, frame, len(target.joints))
     for j, joint in enumerate(target.joints):
         rule = table[joint]
@@ -55,7 +48,7 @@ def test_faces_that_their_own_head_hides_may_be_left_out(sample):
     nose, ear, wrist = (COCO23.joints.index(n) for n in ("nose", "left_ear", "left_wrist"))
     for j, cause in ((nose, "self"), (ear, "object"), (wrist, "self")):
         row["state"][j], row["cause"][j] = 1, cause
-    new = without_hidden_faces(row, COCO23)
+    new = joints.without_hidden_faces(row, COCO23)
     assert new["state"][nose] == NO_STATE
     assert np.isnan(new["joints_px"][2 * nose : 2 * nose + 2]).all()
     others = [j for j in range(len(COCO23.joints)) if j != nose]
@@ -64,51 +57,30 @@ def test_faces_that_their_own_head_hides_may_be_left_out(sample):
     assert row["state"][nose] == 1  # the data set's own row stays
 
 
-def pelvis(frame, row):
-    target = get_skeleton("mpii16")
-    new, j = convert_row(row, frame, target), target.joints.index("pelvis")
-    names = ("state", "cause", "ambiguous", "occluder_id", "origin")
-    return {name: new[name][j] for name in names}
+AVERAGED = [  # both hips: state, cause, ambiguous, occluder, origin; what is asked of the pelvis
+    ("22", "visible visible", "01", (0, 0), "rendered rendered", (2, "visible", 1, 0, "rendered")),
+    ("21", "visible object", "01", (0, 1002), "human rendered", (1, "object", 1, 1002, "human")),
+    ("10", "object truncated", "00", (0, 0), "rendered rendered", (1, "unknown")),
+    ("2.", "visible unlabelled", "00", (0, 0), "human human", (255,)),
+    ("00", "truncated truncated", "00", (0, 0), "rendered rendered", (0, "truncated")),
+]
 
 
-def set_hips(row, **values):
-    for name, pair in values.items():
-        for j, value in zip(HIPS, pair, strict=True):
-            row[name][j] = value
-
-
-def test_what_an_averaged_joint_is(sample):
+@pytest.mark.parametrize("case", AVERAGED, ids=lambda case: case[1])
+def test_what_an_averaged_joint_is(case, sample):
     frame, row = sample
-    set_hips(row, state=(2, 2), cause=("visible", "visible"), ambiguous=(False, True))
-    assert pelvis(frame, row) == {
-        "state": 2,
-        "cause": "visible",
-        "ambiguous": True,
-        "occluder_id": 0,
-        "origin": "rendered",
-    }
-    set_hips(
-        row,
-        state=(2, 1),
-        cause=("visible", "object"),
-        occluder_id=(0, 1002),
-        origin=("human", "rendered"),
-    )
-    assert pelvis(frame, row) == {
-        "state": 1,
-        "cause": "object",
-        "ambiguous": True,
-        "occluder_id": 1002,
-        "origin": "human",
-    }
-    set_hips(row, state=(1, 0), cause=("object", "truncated"))
-    assert (pelvis(frame, row)["state"], pelvis(frame, row)["cause"]) == (1, "unknown")
-    set_hips(row, state=(2, 255), cause=("visible", "unlabelled"))
-    assert pelvis(frame, row)["state"] == 255
-    set_hips(row, state=(0, 0), cause=("truncated", "truncated"))
-    for j in HIPS:
-        row["joints_px"][2 * j] = -20.0
-    assert (pelvis(frame, row)["state"], pelvis(frame, row)["cause"]) == (0, "truncated")
+    states, causes, ambiguous, occluders, origins, wanted = case
+    for k, j in enumerate(HIPS):
+        row["state"][j] = 255 if states[k] == "." else int(states[k])
+        row["cause"][j], row["origin"][j] = causes.split()[k], origins.split()[k]
+        row["ambiguous"][j], row["occluder_id"][j] = ambiguous[k] == "1", occluders[k]
+        if states == "00":
+            row["joints_px"][2 * j] = -20.0
+    target = get_skeleton("mpii16")
+    new, j = joints.convert_row(row, frame, target), target.joints.index("pelvis")
+    names = ("state", "cause", "ambiguous", "occluder_id", "origin")
+    found = [new[name][j] for name in names]
+    assert tuple(found[: len(wanted)]) == wanted
 
 
 def test_hiders_are_added_up(sample):
@@ -119,14 +91,9 @@ def test_hiders_are_added_up(sample):
         "hidden_share": [0.6, 0.2, 0.3],
     }
     target = get_skeleton("h36m17")
-    new = convert_row(row, frame, target)
-    mine = [
-        (i, s)
-        for j, i, s in zip(
-            new["hidden_joint"], new["hidden_instance"], new["hidden_share"], strict=True
-        )
-        if j == 0
-    ]
+    new = joints.convert_row(row, frame, target)
+    columns = (new[f"hidden_{name}"] for name in ("joint", "instance", "share"))
+    mine = [(i, s) for j, i, s in zip(*columns, strict=True) if j == 0]
     assert [i for i, _ in mine] == [1002, 7]
     assert np.allclose([s for _, s in mine], [0.4, 0.15])
 
@@ -134,22 +101,22 @@ def test_hiders_are_added_up(sample):
 def test_there_and_back_keeps_what_is_the_same(sample):
     frame, row = sample
     target = get_skeleton("crowdpose14")
-    there = convert_row(row, frame, target)
-    back = convert_row(there, {**frame, "skeleton": target.name}, COCO23)
+    there = joints.convert_row(row, frame, target)
+    back = joints.convert_row(there, {**frame, "skeleton": target.name}, COCO23)
     for j, joint in enumerate(COCO23.joints):
         if joint in target.joints:
             assert back["state"][j] == row["state"][j]
             assert back["joints_px"][2 * j : 2 * j + 2] == row["joints_px"][2 * j : 2 * j + 2]
         else:
             assert back["state"][j] == 255
-    assert lost_joints(COCO23, target)[0] == "nose"
+    assert joints.lost_joints(COCO23, target)[0] == "nose"
 
 
 def test_skeletons_without_a_common_joint_are_refused(sample):
     frame, row = sample
     odd = dataclasses.replace(get_skeleton("lsp14"), name="odd", joints=("tail",), known_as=("",))
     with pytest.raises(FormatError, match="no joint"):
-        convert_row(row, frame, odd)
+        joints.convert_row(row, frame, odd)
 
 
 def test_skeletons_are_whole():

@@ -13,14 +13,13 @@ import tarfile
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from fake_frames import identity
 from stick_people import make_camera, make_labels, make_posed, make_spec
 from written_sets import stored
 
 from synthstudio.core.images import decode_rgb, encode_jpeg
 from synthstudio.core.labels import Frame
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset import manifest
-from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import export
 from synthstudio.formats.registry import FORMATS
@@ -58,15 +57,7 @@ def exports(tmp_path_factory):
         jpeg=encode_jpeg(disc(x, y), 98),
         labels=labels,
     )
-    identity = Identity(
-        recipe={},
-        seed=1,
-        skeleton="coco23",
-        frames=1,
-        versions=manifest.package_versions(),
-        machine=manifest.machine_kind("cpu"),
-    )
-    stored(root / "set", identity, lambda k: frame)
+    stored(root / "set", identity(skeleton="coco23", frames=1), lambda k: frame)
     for name in FORMATS:
         export(name, root / "set", root / name)
     return root

@@ -1,4 +1,9 @@
+import json
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as arrow
+import pyarrow.parquet as pq
 import pytest
 from exchange_sets import differences, make_set, rows_of, same, tree
 
@@ -9,6 +14,7 @@ from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.joints import convert_row
 from synthstudio.formats.registry import FORMATS
+from synthstudio.formats.tools.huggingface import GROUP_ROWS
 
 FORMAT_NAMES = sorted(FORMATS)
 CROWD = ("coco", "crowdpose")
@@ -93,14 +99,8 @@ def test_without_the_sidecar_all_that_the_format_holds_comes_back(original, expo
 
 def compare_points(a, b, *, outside):
     """Hold places and states against each other; return the states that occurred."""
-    pairs = zip(
-        a["state"],
-        b["state"],
-        np.reshape(a["joints_px"], (-1, 2)),
-        np.reshape(b["joints_px"], (-1, 2)),
-        strict=True,
-    )
-    for state, other, place, found in pairs:
+    places = (np.reshape(row["joints_px"], (-1, 2)) for row in (a, b))
+    for state, other, place, found in zip(a["state"], b["state"], *places, strict=True):
         if state in (1, 2):
             assert other == state
             assert np.abs(place - found).max() < 1e-6
@@ -131,3 +131,26 @@ def compare_rest(name, a, b):
 
 def _shown(dataset, frame):
     return [r for r in dataset.instances(frame["index"]) if r["modal_area_px"] >= 16]
+
+
+def test_parquet_is_read_group_by_group_with_the_features_that_it_names(original, tmp_path):
+    export("huggingface", original.folder, tmp_path / "out")
+    files = sorted((tmp_path / "out" / "data").glob("*.parquet"))
+    seen = []
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            sizes = [file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)]
+        assert max(sizes) <= GROUP_ROWS  # what a streaming reader holds at a time
+        read = arrow.dataset(path, format="parquet")
+        features = json.loads(read.schema.metadata[b"huggingface"])["info"]["features"]
+        assert list(features) == read.schema.names and features["image"] == {"_type": "Image"}
+        assert read.schema.field("image").type == pa.struct(
+            [("bytes", pa.binary()), ("path", pa.string())]
+        )
+        for batch in read.to_batches(batch_size=2, use_threads=False):
+            for row in batch.to_pylist():
+                frame = original.frame(row["index"])
+                assert row["image"]["bytes"] == original.image_bytes_of(frame)
+                assert row["people"] == original.instances(row["index"])
+                seen.append(row["index"])
+    assert sorted(seen) == [row["index"] for row in original.iter_frames()]

@@ -34,6 +34,10 @@ def annotations(exported):
     return json.loads((exported / TRAIN).read_text())["annotations"]
 
 
+def taken(exported, file, out):
+    return import_from("coco-wholebody", file, out, images=exported / "images/train")
+
+
 def test_the_keys_are_the_published_ones(exported):
     file = json.loads((exported / TRAIN).read_text())
     assert file["categories"][0]["keypoints"] == list(get_skeleton("coco17").joints)
@@ -79,9 +83,7 @@ def test_all_joints_come_back_with_and_without_the_sidecar(original, exported, t
     frames, people = rows_of(tmp_path / "back")
     assert differences(list(original.iter_frames()), frames) == []
     assert differences(list(original.iter_instances()), people) == []
-    import_from(
-        "coco-wholebody", exported / TRAIN, tmp_path / "bare", images=exported / "images/train"
-    )
+    taken(exported, exported / TRAIN, tmp_path / "bare")
     _, bare = rows_of(tmp_path / "bare")
     assert bare and all(len(row["state"]) == 133 for row in bare)
     assert {2, 255} <= {state for row in bare for state in row["state"]}
@@ -161,12 +163,7 @@ def test_broken_parts_are_left_out_and_counted(exported, tmp_path, change, messa
     entry = next(e for e in file["annotations"] if e["foot_valid"] and e["face_valid"])
     entry |= {f"{part}_valid": True for part in ("face", "lefthand", "righthand", "foot")} | change
     (tmp_path / "broken.json").write_text(json.dumps(file))
-    made = import_from(
-        "coco-wholebody",
-        tmp_path / "broken.json",
-        tmp_path / "back",
-        images=exported / "images/train",
-    )
+    made = taken(exported, tmp_path / "broken.json", tmp_path / "back")
     told = [what for what in made.left_out if what.startswith("annotation: ")]
     assert len(told) == 1 and re.search(message, told[0])
 
@@ -185,11 +182,6 @@ def test_a_part_that_is_not_valid_is_unlabelled(exported, tmp_path):
     for entry in file["annotations"]:
         entry |= {"face_valid": False}
     (tmp_path / "no_faces.json").write_text(json.dumps(file))
-    import_from(
-        "coco-wholebody",
-        tmp_path / "no_faces.json",
-        tmp_path / "back",
-        images=exported / "images/train",
-    )
+    taken(exported, tmp_path / "no_faces.json", tmp_path / "back")
     _, people = rows_of(tmp_path / "back")
     assert {s for row in people for s in row["state"][23:91]} == {255}

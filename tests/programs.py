@@ -1,0 +1,27 @@
+"""Programs run to their end, and what to do where one is missing."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HERE = os.pathsep.join(filter(None, sys.path))
+"""PYTHONPATH for whoever should find the modules that this process finds."""
+
+
+def missing(what, why):
+    """Skip a test for want of `what`; fail it where SYNTHSTUDIO_REQUIRE names that."""
+    if what in os.environ.get("SYNTHSTUDIO_REQUIRE", "").split(","):
+        pytest.fail(f"{what} is required here: {why}")
+    pytest.skip(why)
+
+
+def finished(*words, text=True, **options):
+    """The finished process of a command."""
+    return subprocess.run(words, capture_output=True, text=text, check=False, **options)
+
+
+def python(*words, **options):
+    """The finished process of this Python."""
+    return finished(sys.executable, *map(str, words), **options)
