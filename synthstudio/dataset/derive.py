@@ -25,10 +25,10 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.dataset import rows
-from synthstudio.dataset.arrays import READ_ERRORS, as_numpy, write_table
+from synthstudio.dataset.arrays import as_numpy, write_table
 from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json, remove
 from synthstudio.dataset.manifest import INDEX_NAME, Identity
-from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.reader import Dataset, parquet_errors
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,
@@ -183,10 +183,8 @@ def origins(dataset: Dataset) -> Iterator[tuple[int, int, int]]:
         path = dataset.shard_folder(entry.shard) / ORIGIN_NAME
         if not path.is_file():
             continue
-        try:
+        with parquet_errors(path):
             table = pq.read_table(path)
-        except READ_ERRORS as error:
-            raise damaged(path, "a Parquet file", str(error)) from error
         if not table.schema.equals(ORIGIN_SCHEMA):
             raise damaged(path, "the columns of an origin", ", ".join(table.schema.names))
         yield from zip(*(table[name].to_pylist() for name in ORIGIN_SCHEMA.names), strict=True)

@@ -55,7 +55,7 @@ def atomic_file(path: Path) -> Iterator[IO[str]]:
 
     A reader sees the old bytes or the new ones.
     """
-    with _atomic(path, "w", "utf-8") as file:
+    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
         yield file
 
 
@@ -64,19 +64,8 @@ def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
 
     `private`: nobody but its owner may read it (mode 600).
     """
-    with _atomic(path, "wb", None, private=private) as file:
-        file.write(data)
-
-
-@contextmanager
-def _atomic(
-    path: Path, mode: str, encoding: str | None, *, private: bool = False
-) -> Iterator[IO[Any]]:
-    with (
-        whole_file(path, private=private) as unfinished,
-        unfinished.open(mode, encoding=encoding) as file,
-    ):
-        yield file
+    with whole_file(path, private=private) as unfinished:
+        unfinished.write_bytes(data)
 
 
 @contextmanager
@@ -123,14 +112,14 @@ def _started(path: Path, place: Path, make: Callable[[Path], None]) -> Iterator[
     kept = os.fsencode(path.name)[:_MAX_NAME_BYTES].decode("utf-8", "ignore")
     for left in sorted(place.glob(f"{TEMPORARY}*")):
         if left.name[:-_TOKEN] == f"{TEMPORARY}{kept}-":
-            with suppress(OSError), _held(left):
+            with suppress(OSError), held_alone(left):
                 remove(left)
     with ExitStack() as held:
         while True:
             unfinished = place / f"{TEMPORARY}{kept}-{secrets.token_hex(_TOKEN // 2)}"
             make(unfinished)
             with suppress(FileNotFoundError, BlockingIOError):  # a cleaner that was faster
-                if held.enter_context(_held(unfinished, needed=False)):
+                if held.enter_context(held_alone(unfinished, needed=False)):
                     break
         try:
             yield unfinished
@@ -142,10 +131,11 @@ def _started(path: Path, place: Path, make: Callable[[Path], None]) -> Iterator[
 
 
 @contextmanager
-def _held(path: Path, *, needed: bool = True) -> Iterator[bool]:
-    """Hold a lock on a file or folder, and say whether it is still there; BlockingIOError.
+def held_alone(path: Path, *, needed: bool = True) -> Iterator[bool]:
+    """Hold a file or folder that nobody else does, and say whether it is still there.
 
-    A disk that has no locks is an OSError only if one is `needed`.
+    BlockingIOError when it is in use. A disk that has no locks is an OSError only if one is
+    `needed`.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -154,9 +144,17 @@ def _held(path: Path, *, needed: bool = True) -> Iterator[bool]:
         except OSError as error:
             if needed or isinstance(error, BlockingIOError):
                 raise
-        yield path.exists()
+        yield leads_to(path, descriptor)
     finally:
         os.close(descriptor)
+
+
+def leads_to(path: Path, descriptor: int) -> bool:
+    """Whether a path still leads to what was opened."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
@@ -279,7 +277,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
     try:
         _take(descriptor, path)
         with disk_errors(path):
-            if not os.path.samestat(os.fstat(descriptor), path.stat()):
+            if not leads_to(path, descriptor):
                 raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))  # a refused run undid it
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
@@ -289,33 +287,25 @@ def hold_lock(folder: Path) -> Iterator[None]:
 
 
 def _take(descriptor: int, path: Path) -> None:
-    try:
-        _try_for_a_moment(descriptor)
-    except OSError as error:
-        if error.errno in _HELD:
-            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-            raise DatasetError(
-                "another run is writing to this folder",
-                where=str(path.parent),
-                got=f"process {holder or 'unknown'}",
-                then="Wait for it or stop it, or choose another --out.",
-            ) from None
-        raise DatasetError(
-            "this file system cannot lock files",
-            where=str(path),
-            got=str(error),
-            then="Write to a local disk and copy the data set afterwards.",
-        ) from error
-
-
-def _try_for_a_moment(descriptor: int) -> None:
     """Take the lock; a process that was just killed may need a moment to let go of it."""
     end = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno not in _HELD or time.monotonic() > end:
-                raise
+            if error.errno not in _HELD:
+                raise DatasetError(
+                    "this file system cannot lock files",
+                    where=str(path),
+                    got=str(error),
+                    then="Write to a local disk and copy the data set afterwards.",
+                ) from error
+            if time.monotonic() > end:
+                holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+                raise DatasetError(
+                    "another run is writing to this folder",
+                    where=str(path.parent),
+                    got=f"process {holder or 'unknown'}",
+                    then="Wait for it or stop it, or choose another --out.",
+                ) from None
         time.sleep(0.02)

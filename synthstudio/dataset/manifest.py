@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES
@@ -195,20 +195,12 @@ def _identity(value: dict[str, Any], path: Place) -> Identity:
 
 
 def _check_types(path: Place, value: dict[str, Any]) -> None:
-    kinds = {
-        "recipe": dict,
-        "assets": list,
-        "seed": int,
-        "skeleton": dict if isinstance(value.get("skeleton"), dict) else str,
-        "frames": int,
-        "frames_per_shard": int,
-        "conventions": dict,
-        "versions": dict,
-        "machine": dict,
-        "format_version": int,
-    }
-    if "derived" in value:
-        kinds["derived"] = dict
+    kinds = {name: get_origin(kind) or kind for name, kind in get_type_hints(Identity).items()}
+    kinds["assets"] = list
+    if isinstance(value.get("skeleton"), dict):
+        kinds["skeleton"] = dict
+    if "derived" not in value:
+        del kinds["derived"]
     if set(value) != set(kinds):
         raise damaged(path, f"the fields {', '.join(sorted(kinds))}", ", ".join(sorted(value)))
     for name, kind in kinds.items():

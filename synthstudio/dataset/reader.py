@@ -137,9 +137,7 @@ class Dataset:
         if not self.finished:
             found = [read_entry(folder) for folder in self._source.shards()]
             self._entries.update({entry.shard: entry for entry in found})
-            return {
-                e.shard: Listed(e.first, e.frames, e.people, len(e.failed), e.sha256) for e in found
-            }
+            return {entry.shard: entry.listed for entry in found}
         return parse_index(self._index, self.place / INDEX_NAME)
 
     @property
@@ -165,12 +163,7 @@ class Dataset:
 
     def _checked_entry(self, shard: int) -> ShardEntry:
         listed, entry = self._listed[shard], read_entry(self.shard_folder(shard))
-        if (entry.first, entry.frames, entry.people, entry.sha256) != (
-            listed.first,
-            listed.frames,
-            listed.people,
-            listed.sha256,
-        ):
+        if entry.listed != listed:
             raise damaged(self.place / entry.path / SHARD_NAME, str(listed), str(entry))
         return entry
 
@@ -364,7 +357,7 @@ class Dataset:
         """Frame -> what its image was called, its licence, its id and those of its people as JSON;
         {} for generated frames."""
         path = self.shard_folder(shard) / SOURCES_NAME
-        with _parquet_errors(path):
+        with parquet_errors(path):
             rows = pq.read_table(path).to_pylist() if path.is_file() else []
         return {
             row["index"]: {"people": "{}", "id": str(row["index"]), **row}
@@ -469,7 +462,7 @@ class Dataset:
     def _opened(self, entry: ShardEntry, kind: Kind) -> Iterator[pq.ParquetFile]:
         path = self.shard_folder(entry.shard) / _FILES[kind]
         where = self.place / entry.path / _FILES[kind]
-        with _parquet_errors(where), pq.ParquetFile(path, memory_map=True) as file:
+        with parquet_errors(where), pq.ParquetFile(path, memory_map=True) as file:
             if not file.schema_arrow.equals(_SCHEMAS[kind]):
                 names = ", ".join(file.schema_arrow.names)
                 raise damaged(where, "this version's columns", names)
@@ -509,7 +502,8 @@ def _rows_of(table: pa.Table, column: str, value: int) -> range:
 
 
 @contextmanager
-def _parquet_errors(path: Place) -> Iterator[None]:
+def parquet_errors(path: Place) -> Iterator[None]:
+    """Turn what reading a damaged file raises into DatasetError."""
     try:
         yield
     except READ_ERRORS as error:

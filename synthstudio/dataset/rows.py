@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from synthstudio.core.people import Occluders, People, as_column, pairs_by_joint
 from synthstudio.core.places import Place
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import ClipSpec, FrameSpec, to_json
-from synthstudio.dataset.arrays import as_numpy, is_known, list_lengths, number_lists, one_array
+from synthstudio.dataset.arrays import as_numbers, as_numpy, list_lengths, number_lists, one_array
 from synthstudio.dataset.durable import damaged
 
 Row = dict[str, Any]
@@ -191,28 +192,43 @@ def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path
             _check_list(column, field.name, joints, path)
         elif field.name in ("index", "frame_index"):
             _check_numbers(as_numpy(column), field.name, frames, path)
-        elif COLUMNS[field.name].within is not None:
-            _check_range(column, field.name, path)
-    for names in _ALIKE:
-        if set(names) <= set(rows.schema.names):
-            first, *others = (list_lengths(rows.column(name)) for name in names)
-            if any((first != other).any() for other in others):
-                raise damaged(path, f"as many entries in {', '.join(names)}", "other lengths")
+    for _, expected, got in chain(misfits(rows, joints), beyond_limits(rows)):
+        raise damaged(path, expected, got)
+
+
+def misfits(rows: pa.RecordBatch | pa.Table, joints: int) -> Iterator[tuple[int, str, str]]:
+    """Rows of either table whose lists fit no skeleton of so many joints, or not one another.
+
+    For each its place, what is expected and what is there; column by column.
+    """
+    names = rows.schema.names
+    for name in names:
+        each = COLUMNS[name].entries(joints)
+        if each is not None:
+            lengths = list_lengths(rows.column(name))
+            for n in np.flatnonzero((lengths != each) & (lengths >= 0)).tolist():
+                yield n, f"{each} values in each {name}", f"{lengths[n]} values"
+    for alike in _ALIKE:
+        if set(alike) <= set(names):
+            first, *others = (list_lengths(rows.column(name)) for name in alike)
+            for n in np.flatnonzero(np.any([first != other for other in others], axis=0)).tolist():
+                yield n, f"as many entries in {', '.join(alike)}", "other lengths"
+
+
+def beyond_limits(rows: pa.RecordBatch | pa.Table) -> Iterator[tuple[int, str, str]]:
+    """The same of numbers that lie outside what their label may be; NaN says: nobody knows."""
+    for name in rows.schema.names:
+        if (within := COLUMNS[name].within) is not None:
+            values, (low, high) = as_numbers(rows.column(name)), within
+            outside = (values < low - _ROUNDING) | (values > high + _ROUNDING)
+            for n in np.flatnonzero(outside).tolist():
+                yield n, f"{name} from {low:g} to {high:g}", f"{values[n]:g}"
 
 
 def check_text(rows: pa.RecordBatch | pa.Table, path: Place) -> None:
     """DatasetError when text is not UTF-8: without it rows cannot be read at all."""
     for place, field in enumerate(rows.schema):
         _check_text(one_array(rows.column(place)), field.name, path)
-
-
-def _check_range(column: pa.Array, name: str, path: Place) -> None:
-    """NaN says that nobody knows, as null does."""
-    low, high = COLUMNS[name].within or (-math.inf, math.inf)
-    values = as_numpy(column)[is_known(column)]
-    outside = (values < low - _ROUNDING) | (values > high + _ROUNDING)
-    if outside.any():
-        raise damaged(path, f"{name} from {low} to {high}", str(values[outside][0]))
 
 
 def _check_text(column: pa.Array, name: str, path: Place) -> None:
@@ -227,13 +243,6 @@ def _check_text(column: pa.Array, name: str, path: Place) -> None:
 
 
 def _check_list(column: pa.Array, name: str, joints: int, path: Place) -> None:
-    each = COLUMNS[name].entries(joints)
-    lengths = list_lengths(column)
-    if each is not None:
-        wrong = (lengths != each) & (lengths >= 0)
-        if wrong.any():
-            got = int(lengths[np.argmax(wrong)])
-            raise damaged(path, f"{each} values in each {name}", f"{got} values")
     values = column.flatten()
     if values.null_count:
         raise damaged(path, f"no null in the lists {name}", f"{values.null_count} nulls")
@@ -263,6 +272,13 @@ def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> P
     No Python object is made for a number, so this costs little more than the copy of the data.
     """
     joints = len(skeleton.joints)
+    for n, expected, got in misfits(table, joints):
+        raise DatasetError(
+            "a list does not fit its row",
+            where=f"frame {table.column('frame_index')[n]}",
+            expected=expected,
+            got=got,
+        )
     return People(
         skeleton=skeleton,
         **{name: _column(table, label, joints) for name, label in LABELS.items()},
@@ -282,8 +298,6 @@ def kinematic_camera_m(row: Mapping[str, Any], frame: Mapping[str, Any]) -> NDAr
 def _column(table: pa.Table | pa.RecordBatch, label: Label, joints: int) -> Any:
     """(P, ...) a column as People has it; what is null is unknown."""
     column, each = one_array(table.column(label.name)), label.entries(joints)
-    if each is not None:
-        _check_lengths(table, column, label.name, each)
     if each is None and label.memory == "object":
         return as_column(label, column.to_pylist(), joints)
     if each is None:
@@ -293,18 +307,3 @@ def _column(table: pa.Table | pa.RecordBatch, label: Label, joints: int) -> Any:
         return values.astype(label.memory, copy=False)
     values = number_lists(column, each) if column.null_count else as_numpy(column.flatten())
     return values.reshape(len(column), *label.size(joints))
-
-
-def _check_lengths(
-    table: pa.Table | pa.RecordBatch, column: pa.Array, name: str, each: int
-) -> None:
-    lengths = list_lengths(column)
-    wrong = (lengths != each) & (lengths >= 0)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise DatasetError(
-            f"the list {name} does not fit its row",
-            where=f"frame {table.column('frame_index')[row]}",
-            expected=f"{each} values",
-            got=str(int(lengths[row])),
-        )

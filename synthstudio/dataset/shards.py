@@ -111,6 +111,11 @@ class ShardEntry:
         """Return the shard's folder below the data set's."""
         return f"{SHARDS_DIR}/{shard_name(self.shard)}"
 
+    @property
+    def listed(self) -> Listed:
+        """Return what index.json says of it."""
+        return Listed(self.first, self.frames, self.people, len(self.failed), self.sha256)
+
 
 @dataclass(frozen=True, kw_only=True)
 class StagedShard:

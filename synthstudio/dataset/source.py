@@ -28,6 +28,8 @@ from synthstudio.dataset.durable import (
     TEMPORARY,
     damaged,
     disk_errors,
+    held_alone,
+    leads_to,
     remove,
     whole_folder,
 )
@@ -317,7 +319,7 @@ class Cache:
 
     def _let_go(self, path: Path) -> bool:
         """Delete a folder that nobody uses, and say whether it did."""
-        with suppress(OSError), _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB) as there:
+        with suppress(OSError), held_alone(path) as there:
             if there:
                 self._drop(path)
             return there
@@ -360,7 +362,7 @@ def _in_use(path: Path) -> Held | None:
             return None
         held = Held(path, descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if _still(path, descriptor):
+        if leads_to(path, descriptor):
             return held
         held.close()
 
@@ -372,7 +374,7 @@ def _alone(path: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if not _still(path, descriptor):
+            if not leads_to(path, descriptor):
                 continue
             try:
                 yield
@@ -381,22 +383,3 @@ def _alone(path: Path) -> Iterator[None]:
             return
         finally:
             os.close(descriptor)
-
-
-@contextmanager
-def _locked(path: Path, how: int) -> Iterator[bool]:
-    """Lock a folder, and say whether it is still there; BlockingIOError when it is in use."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, how)
-        yield _still(path, descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _still(path: Path, descriptor: int) -> bool:
-    """Whether a path still leads to what was opened."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False

@@ -10,8 +10,9 @@ distance above all of them has p < 1/200.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,9 +100,9 @@ def difference(
         fields=tuple(fields),
         count=(len(a.values), len(b.values)),
         middle_is="mean" if whole else "median",
-        middle=_means(a, b) if whole else _percentile(a, b, 50),
-        low=_percentile(a, b, 10),
-        high=_percentile(a, b, 90),
+        middle=_of_both(a, b, np.mean if whole else np.median),
+        low=_of_both(a, b, lambda values: np.percentile(values, 10)),
+        high=_of_both(a, b, lambda values: np.percentile(values, 90)),
         distance=wasserstein(a.values, b.values) if enough else np.nan,
         chance=_chance(a, b, key) if enough else np.nan,
         spread=float(both.std()) if len(both) else 0.0,
@@ -164,15 +165,8 @@ def kinds_chance(counts: tuple[F64, F64], key: str) -> F64:
     return maximum
 
 
-def _means(a: Sample, b: Sample) -> tuple[float, float]:
-    first, second = (float(s.values.mean()) if len(s.values) else float("nan") for s in (a, b))
-    return first, second
-
-
-def _percentile(a: Sample, b: Sample, share: float) -> tuple[float, float]:
-    first, second = (
-        float(np.percentile(s.values, share)) if len(s.values) else float("nan") for s in (a, b)
-    )
+def _of_both(a: Sample, b: Sample, figure: Callable[[F64], Any]) -> tuple[float, float]:
+    first, second = (float(figure(s.values)) if len(s.values) else float("nan") for s in (a, b))
     return first, second
 
 

@@ -5,14 +5,15 @@ Rows are looked at as columns; one by one only those that a check of columns mar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from synthstudio.core.labels import CAUSES, LABELS, SHARES
+from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.core.visibility import (
@@ -37,6 +38,8 @@ from synthstudio.dataset.rows import (
     NO_STATE,
     Row,
     Sample,
+    beyond_limits,
+    misfits,
     people_of_no_frame,
 )
 from synthstudio.quality.findings import Finding
@@ -88,14 +91,6 @@ def checked_frames(dataset: Dataset) -> Iterator[tuple[int, list[int], list[Find
             yield frames[k]["index"], instances[owner == k].tolist(), found
 
 
-def check_frame(
-    frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], skeleton: Skeleton
-) -> list[Finding]:
-    """What is wrong with a frame's rows."""
-    (chunk,) = chunks_of_samples([(frame, people)])
-    return check_rows(*chunk, skeleton)[0]
-
-
 def check_rows(
     frames: Sequence[Row], people: pa.Table, owner: I64, skeleton: Skeleton
 ) -> list[list[Finding]]:
@@ -106,11 +101,11 @@ def check_rows(
         _of_frame(frame, instances[start:stop].tolist(), skeleton)
         for frame, start, stop in zip(frames, bounds[:-1], bounds[1:], strict=True)
     ]
-    misfits = _misfits(frames, people, owner, len(skeleton.joints))
-    for n, finding in misfits:
+    unfit = _misfits(frames, people, owner, len(skeleton.joints))
+    for n, finding in unfit:
         out[owner[n]].append(finding)
-    if misfits:
-        fit = np.setdiff1d(np.arange(len(owner)), [n for n, _ in misfits])
+    if unfit:
+        fit = np.setdiff1d(np.arange(len(owner)), [n for n, _ in unfit])
         people, owner = people.take(as_arrow(fit)), owner[fit]
     if len(owner):
         subjects = subjects_of_rows(frames, people, owner, skeleton)
@@ -133,22 +128,11 @@ def _misfits(
     frames: Sequence[Row], people: pa.Table, owner: I64, joints: int
 ) -> list[tuple[int, Finding]]:
     """People whose lists do not fit the skeleton or one another; they are not looked at further."""
-    texts: dict[int, list[str]] = {}
-    for name, label in LABELS.items():
-        each = label.entries(joints)
-        if each is None:
-            continue
-        lengths = list_lengths(people[name])
-        for n in np.flatnonzero((lengths >= 0) & (lengths != each)).tolist():
-            texts.setdefault(n, []).append(f"{name}: {lengths[n]} entries, expected {each}")
-    first, *others = (list_lengths(people[name]) for name in _PAIRS)
-    for n in np.flatnonzero(np.any([first != other for other in others], axis=0)).tolist():
-        texts.setdefault(n, []).append(f"{', '.join(_PAIRS)}: of different lengths")
     out = []
-    for n in sorted(texts):
+    for n, expected, got in sorted(misfits(people, joints), key=itemgetter(0)):
         index, instance = frames[owner[n]]["index"], people["instance"][n].as_py()
         at = {"where": f"frame {index}, person {instance}", "image": index, "person": instance}
-        out += [(n, Finding(kind="list_length", what=text, **at)) for text in texts[n]]
+        out.append((n, Finding(kind="list_length", what=f"{got}, not {expected}", **at)))
     return out
 
 
@@ -157,7 +141,11 @@ def _of_people(
 ) -> list[list[Finding]]:
     found = check_people(s)
     with np.errstate(divide="ignore", invalid="ignore"):
-        problems = [*_limits(people), *_joints(s, people)]
+        problems: list[Problem] = [
+            (n, "limits", f"{got}, not {expected}", None)
+            for n, expected, got in beyond_limits(people)
+        ]
+        problems += _joints(s, people)
         problems += _occluders(s, frames, people, owner)
         problems += _camera(s, frames, people, owner)
         problems += _masks(s, frames, people, owner)
@@ -169,15 +157,6 @@ def _of_people(
         if key is not None and first != s.person[n]:
             found[n].append(finding_of(s, n, "twins", f"the same as person {first}"))
     return found
-
-
-def _limits(people: pa.Table) -> Iterator[Problem]:
-    """Numbers that lie outside what their label may be."""
-    for name, label in LABELS.items():
-        if label.within is not None:
-            values, (low, high) = as_numbers(people[name]), label.within
-            for n in np.flatnonzero((values < low - _SLACK) | (values > high + _SLACK)).tolist():
-                yield n, "limits", f"{name} is {values[n]:g}, not from {low:g} to {high:g}", None
 
 
 def _joints(s: Subjects, people: pa.Table) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE, 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
+from synthstudio.quality.subject import is_number
 from synthstudio.review.masks import as_rle, drawn_masks, masks_on_disk
 from synthstudio.review.values import (
     FRAME,
@@ -217,6 +218,11 @@ def check_int(value: object, where: str, *, minimum: int = 0) -> None:
         invalid("not a valid number", where, expected=f"a whole number from {minimum}", got=value)
 
 
+def is_share(value: object) -> bool:
+    """Whether it is a number from 0 to 1."""
+    return is_number(value) and 0 <= value <= 1  # type: ignore[operator]
+
+
 def check_joint(label: JointLabel, where: str, base: Base) -> None:
     if not isinstance(label, JointLabel):
         invalid("not a joint label", where, expected="a place, state and cause", got=label)
@@ -236,8 +242,7 @@ def check_joint(label: JointLabel, where: str, base: Base) -> None:
 def _check_place(value: object, maximum: float, where: str) -> None:
     if value is None:
         return
-    fine = isinstance(value, int | float) and not isinstance(value, bool)
-    if not fine or not abs(value) <= maximum:  # type: ignore[arg-type]
+    if not is_number(value) or not abs(value) <= maximum:  # type: ignore[arg-type]
         invalid("invalid position", where, expected=f"pixels, at most {maximum:g}", got=value)
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from sqlalchemy import func, or_, select
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.check import check_name
+from synthstudio.review.check import check_name, is_share
 from synthstudio.review.models import SavedViewRow, SettingRow
 from synthstudio.review.risk.queue import CONTROL_SHARE
 from synthstudio.review.store import Store
@@ -25,20 +25,16 @@ def share_of(store: Store, dataset: str, name: Share) -> float:
     with store.reading() as session:
         row = session.get(SettingRow, (dataset, name))
         value = _DEFAULTS[name] if row is None else row.value
-    return float(value) if _is_share(value) else _DEFAULTS[name]
+    return float(value) if is_share(value) else _DEFAULTS[name]
 
 
 def set_share(store: Store, dataset: str, name: Share, share: float, *, by: User) -> None:
     """Choose a share. Refused: "role", "invalid"."""
     require(by, "assign")
-    if not _is_share(share):
+    if not is_share(share):
         invalid("not a share", name, expected="0 to 1", got=share)
     with store.session() as session:
         session.merge(SettingRow(dataset=dataset, key=name, value=float(share)))
-
-
-def _is_share(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 MAX_VIEWS = 200

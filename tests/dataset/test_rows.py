@@ -137,7 +137,7 @@ def test_a_row_that_does_not_fit_is_refused(tmp_path):
 
     (row, *_) = instance_rows(make_frame(0))
     table = pa.Table.from_pylist([{**row, "shares": [1.0, 0.0]}], INSTANCE_SCHEMA)
-    with pytest.raises(DatasetError, match="the list shares does not fit"):
+    with pytest.raises(DatasetError, match=r"does not fit its row.*in each shares"):
         people_from_table(table, get_skeleton("coco17"))
 
 

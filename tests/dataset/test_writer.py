@@ -79,16 +79,13 @@ def test_a_folder_that_is_not_ours_is_left_alone(tmp_path):
             make(tmp_path / name, fake_frames.identity())
 
 
-def test_a_part_may_become_the_whole_but_not_another_part(unbroken, tmp_path):
+def test_parts_own_every_shard_once_and_may_become_the_whole(unbroken, tmp_path):
     out = tmp_path / "a"
     make(out, fake_frames.identity(), part=(1, 2))
     with pytest.raises(DatasetError, match="shards of another part"):
         make(out, fake_frames.identity(), part=(2, 2), resume=True)
     make(out, fake_frames.identity(), resume=True)
     assert hashed_files(out) == hashed_files(unbroken)
-
-
-def test_parts_own_every_shard_once(tmp_path):
     whole = fake_frames.identity(frames=30)
     owned = [s for k in (1, 2, 3) for s in shards_of(whole, (k, 3))]
     assert sorted(owned) == list(range(whole.shards))

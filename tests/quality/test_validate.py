@@ -236,7 +236,8 @@ def test_a_swap_of_everything_is_told_by_the_head(dataset):
     joints[3:5, 2] += 0.09
     for places, wanted in ((joints, 0), (joints[BONES.flip], 1)):
         row["joints_camera_m"] = places.ravel().tolist()
-        found = rows.check_frame({**frame, "K": None}, [row], BONES)
+        (chunk,) = rows.chunks_of_samples([({**frame, "K": None}, [row])])
+        (found,) = rows.check_rows(*chunk, BONES)
         assert sum(finding.kind == "swapped" for finding in found) == wanted
 
 

@@ -11,7 +11,7 @@ from review_ops import Desk, refused, seen
 from synthstudio.core.errors import Refused
 from synthstudio.core.masks import decode, encode
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.quality.rows import check_frame
+from synthstudio.quality.rows import check_rows, chunks_of_samples
 from synthstudio.review import history, masks
 from synthstudio.review.masks import MAX_CODE, box_of, put_masks
 from synthstudio.review.reviewed import export_reviewed, reviewed, reviewed_dataset, reviewed_people
@@ -103,7 +103,8 @@ def test_a_mask_on_disk_grows_too(empty_store, small_set):
     wanted = bits(disk["amodal"], size) | corner
     np.testing.assert_array_equal(bits(drawing.now.masks["amodal"], size), wanted)
     skeleton = get_skeleton(small_set.identity.skeleton)
-    assert check_frame(small_set.frame(0), [drawing.row], skeleton) == [], "as validate looks"
+    (chunk,) = chunks_of_samples([(small_set.frame(0), [drawing.row])])
+    assert check_rows(*chunk, skeleton) == [[]], "as validate looks"
     drawing.draw("revert", event=history.events(drawing.store, drawing.key)[-1].id)
     assert drawing.row["modal_counts"] == disk["modal"]
 
@@ -139,13 +140,6 @@ def test_the_box_of_a_whole_person_holds_the_visible_one(drawing):
     assert drawing.row["amodal_box_px"] == [8, 8, 52, 37]
     drawing.draw(box=(2, 6, 30, 20))
     assert drawing.row["amodal_box_px"] == [2, 6, 58, 39]
-
-
-def test_polygons_are_filled_as_coco_does(drawing):
-    outline = [[10, 10, 30, 12.5, 20, 40], [1, 1, 5, 1, 5, 5]]
-    drawing.masks(modal=outline)
-    wanted = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(outline, *SIZE)))
-    np.testing.assert_array_equal(bits(drawing.row["modal_counts"]), wanted)
 
 
 def test_the_box_of_a_mask_stays_and_none_is_drawn_over_it(desk, small_set):
@@ -192,6 +186,9 @@ def test_what_is_no_mask_is_refused_and_changes_nothing(drawing):
         assert len(str(caught.value)) < 300, name
     with pytest.raises(Refused, match="no masks"):
         drawing.draw("status", status="approved", masks={"modal": GOOD})
+    second = dataclasses.replace(drawing.who, layer="second")
+    with refused("invalid", match="second review has no masks"):
+        drawing.log(second, "edit", joints={}, masks={"modal": GOOD})
     assert drawing.now == before
 
 
@@ -204,12 +201,6 @@ def test_an_export_names_whom_an_empty_mask_leaves_out(drawing, tmp_path):
     drawing.masks(modal=block(3, 3, 4, 4))
     made = export_reviewed(drawing.store, drawing.dataset, tmp_path / "more", form="coco")
     assert made.left_out == 0 and not any("Approved" in note for note in made.notes)
-
-
-def test_a_second_look_takes_no_masks(drawing):
-    second = dataclasses.replace(drawing.who, layer="second")
-    with refused("invalid", match="second review has no masks"):
-        drawing.log(second, "edit", joints={}, masks={"modal": GOOD})
 
 
 def test_exports_have_the_drawn_pixels(drawing, tmp_path):
@@ -232,7 +223,11 @@ def test_exports_have_the_drawn_pixels(drawing, tmp_path):
     assert row["amodal_box_px"] == [3, 4, 20, 30]
 
 
-def test_a_mask_has_one_code():
+def test_a_mask_has_one_code_and_polygons_are_filled_as_coco_does():
+    outline = [[10, 10, 30, 12.5, 20, 40], [1, 1, 5, 1, 5, 5]]
+    wanted = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(outline, *SIZE)))
+    filled = masks.drawn_masks({"modal": outline}, SIZE)["modal"]
+    np.testing.assert_array_equal(bits(filled), wanted)
     for runs in ([100, 20, 0, 10, 2942], [100, 0, 0, 30, 2942], [100, 30, 2942, 0]):
         coded = coco_mask.frPyObjects({"size": list(SIZE), "counts": runs}, *SIZE)["counts"]
         found = masks.drawn_masks({"modal": {"size": SIZE, "counts": coded.decode()}}, SIZE)
@@ -277,9 +272,6 @@ def test_a_box_without_a_mask_holds_its_joints_unless_it_is_drawn(drawing):
         drawing.do("revert", 0, event=history.events(drawing.store, drawing.key)[-1].id)
         assert drawing.row["modal_box_px"] == expected
     drawing.check()
-
-
-def test_what_is_no_box_is_refused(drawing):
     for wide in (0.5, "9", float("nan"), True):
         with pytest.raises(Refused, match="box"):
             edited(drawing, box=(0, 0, wide, 9))

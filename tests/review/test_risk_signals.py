@@ -256,7 +256,12 @@ def test_predictions_are_kept_and_checked(empty_store, tmp_path):
         put_predictions(store, "0" * 64, "a", [better])
 
 
-def test_an_audit_says_which_joints_differ_and_how_surely():
+NO_AUDITS = ["[]", "{}", '{"findings": {}}', '{"findings": [{"frame": 1}]}', '{"findings": ["a"]}']
+NO_AUDITS += ["\x00", '{"findings": [{"frame": 1, "instance": 1, "joint": "nose", "stored": [NaN], '
+              '"again": [1], "stored_cause": "self", "again_cause": "self"}]}']  # fmt: skip
+
+
+def test_an_audit_says_which_joints_differ_and_how_surely(tmp_path):
     """Near the threshold both oracles may be right."""
     common = {"frame": 2, "instance": 2, "joint": "left_wrist", "again_cause": "self"}
     large = {**common, "stored": [0.9], "again": [0.2], "stored_cause": "visible"}
@@ -264,6 +269,10 @@ def test_an_audit_says_which_joints_differ_and_how_surely():
     first, second = parse_audit([large, small], "audit")
     assert (first.score, second.score) == (1.0, 0.6)
     assert first.text.startswith("left wrist: ") and "hidden by own body" in first.text
+    for text in NO_AUDITS:
+        (tmp_path / "audit.json").write_text(text)
+        with pytest.raises((ReviewError, DatasetError), match=r"audit|damaged"):
+            parse_audit(read_json(tmp_path / "audit.json").get("findings"), "audit")
 
 
 def test_findings_are_kept_by_kind(empty_store, tmp_path):
@@ -279,15 +288,3 @@ def test_findings_are_kept_by_kind(empty_store, tmp_path):
     assert audit.score[1] == pytest.approx(0.9)
     assert [len(text) for text in audit.words(table, 1)] == [200, 200]
     assert audit.words(table, 1)[0].startswith("0.9")
-
-
-NO_AUDITS = ["[]", "{}", '{"findings": {}}', '{"findings": [{"frame": 1}]}', '{"findings": ["a"]}']
-NO_AUDITS += ["\x00", '{"findings": [{"frame": 1, "instance": 1, "joint": "nose", "stored": [NaN], '
-              '"again": [1], "stored_cause": "self", "again_cause": "self"}]}']  # fmt: skip
-
-
-def test_a_file_that_is_no_audit_is_refused(tmp_path):
-    for text in NO_AUDITS:
-        (tmp_path / "audit.json").write_text(text)
-        with pytest.raises((ReviewError, DatasetError), match=r"audit|damaged"):
-            parse_audit(read_json(tmp_path / "audit.json").get("findings"), "audit")

@@ -33,9 +33,7 @@ def sides(table: PeopleTable) -> Signal:
         by_body, below = _by_body(table, some)
         score[some] = np.where(has_3d, by_space, by_body)
         joint[some] = np.where(has_3d, at, below)
-    return signal(
-        "sides", weight=0.9, score=score, joint=joint, text="{joint}: left and right seem swapped"
-    )
+    return signal("sides", score, joint)
 
 
 def _by_space(table: PeopleTable, some: slice) -> tuple[F64, NDArray[np.int64]]:
@@ -123,7 +121,7 @@ def bones(table: PeopleTable) -> Signal:
     score, joint, value = np.zeros(table.people), np.full(table.people, -1), np.zeros(table.people)
     for some in in_chunks(table.people):
         has_3d = np.isfinite(in_space[:, some]).any(axis=0)
-        found, ratio = np.zeros((len(pairs), some.stop - some.start)), np.ones(())
+        found = np.zeros((len(pairs), some.stop - some.start))
         logs = {True: _logs_3d(table, some), False: _logs_2d(table, pairs, some)}
         ratio = np.zeros_like(found)
         for space, usual, spread in ((True, usual_3d, spread_3d), (False, usual_2d, spread_2d)):
@@ -134,14 +132,7 @@ def bones(table: PeopleTable) -> Signal:
             ratio = np.where(own, np.exp(over), ratio)
         score[some], bone, value[some] = worst(found, ratio)
         joint[some] = np.where(bone >= 0, pairs[bone, 1] if len(pairs) else -1, -1)
-    return signal(
-        "bones",
-        weight=0.8,
-        score=score,
-        joint=joint,
-        value=value,
-        text="{joint}: its bone is {value:.1f} times the usual length",
-    )
+    return signal("bones", score, joint, value)
 
 
 def _logs_3d(table: PeopleTable, some: slice | I64) -> F64:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from sqlalchemy import delete, insert, select
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from synthstudio.generation import audit
 
 Kind = Literal["validation", "audit"]
-_WEIGHTS: dict[Kind, float] = {"validation": 0.95, "audit": 0.9}
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 _RUN = "run of "
 """The key of a setting that says when a kind of check was run."""
 _WARNING = 0.4
@@ -176,7 +176,7 @@ def store_findings(
 
 def last_runs(store: Store, key: str) -> dict[Kind, CheckRun]:
     with store.reading() as session:
-        rows = {kind: session.get(SettingRow, (key, _RUN + kind)) for kind in _WEIGHTS}
+        rows = {kind: session.get(SettingRow, (key, _RUN + kind)) for kind in _KINDS}
         return {
             kind: CheckRun(**{**row.value, "at": datetime.fromisoformat(row.value["at"])})
             for kind, row in rows.items()
@@ -188,14 +188,14 @@ def stored_signals(store: Store, table: PeopleTable) -> tuple[Signal, ...]:
     query = select(RiskRow.frame, RiskRow.instance, RiskRow.score, RiskRow.reasons)
     query = query.where(RiskRow.dataset == table.key)
     signals = []
-    for kind, weight in _WEIGHTS.items():
+    for kind in _KINDS:
         score, texts = np.zeros(table.people), dict[int, tuple[str, ...]]()
         with store.reading() as session:
             found = session.execute(query.where(RiskRow.kind == kind)).all()
         for row, one in zip(table.rows_at(found).tolist(), found, strict=True):
             if row >= 0:
                 score[row], texts[row] = one.score, tuple(one.reasons)
-        signals.append(signal(kind, weight=weight, text="", score=score, texts=texts))
+        signals.append(signal(kind, score, texts=texts))
     return tuple(signals)
 
 

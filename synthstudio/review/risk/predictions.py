@@ -15,7 +15,8 @@ from sqlalchemy import Select, delete, func, select
 from synthstudio.core.errors import ReviewError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.formats.coco.results import CAUSES_PREDICTED
-from synthstudio.review.check import check_int, check_name
+from synthstudio.quality.subject import is_number
+from synthstudio.review.check import check_int, check_name, is_share
 from synthstudio.review.history import in_frames
 from synthstudio.review.models import DatasetRow, PredictionRow
 from synthstudio.review.risk.people import F64, I64, PeopleTable
@@ -153,7 +154,7 @@ def _values(p: Prediction, key: str, layer: str, joints: frozenset[str]) -> dict
     check_int(p.frame, "frame")
     check_int(p.instance, "instance", minimum=1)
     where = f"frame {p.frame}, person {p.instance}"
-    if not _is_share(p.score):
+    if not is_share(p.score):
         invalid("the score of a person", where, expected="0 to 1", got=p.score)
     for name, cause in p.causes.items():
         if name not in p.joints or cause not in CAUSES_PREDICTED:
@@ -181,17 +182,8 @@ def _values(p: Prediction, key: str, layer: str, joints: frozenset[str]) -> dict
 def _is_point(point: object) -> bool:
     if not isinstance(point, tuple | list) or len(point) != 3:
         return False
-    places = all(_is_number(v) and abs(v) <= MAX_COORDINATE_PX for v in point[:2])
-    return places and _is_share(point[2])
-
-
-def _is_share(value: object) -> bool:
-    return _is_number(value) and 0 <= value <= 1  # type: ignore[operator]
-
-
-def _is_number(value: object) -> bool:
-    fine = isinstance(value, int | float) and not isinstance(value, bool)
-    return fine and math.isfinite(value)  # type: ignore[arg-type]
+    places = all(is_number(v) and abs(v) <= MAX_COORDINATE_PX for v in point[:2])
+    return places and is_share(point[2])
 
 
 def _prediction(row: PredictionRow) -> Prediction:
@@ -262,14 +254,7 @@ def model_signal(table: PeopleTable, found: PredictionArrays) -> Signal:
     doubt = sure * (1.0 - np.exp(-0.5 * (error / 2.0) ** 2))
     score, joint, value = np.zeros(table.people), np.full(table.people, -1), np.zeros(table.people)
     score[found.rows], joint[found.rows], value[found.rows] = worst(doubt, error)
-    return signal(
-        "model",
-        weight=0.7,
-        score=score,
-        joint=joint,
-        value=value,
-        text="{joint}: a model sees it elsewhere ({value:.1f} times the tolerance)",
-    )
+    return signal("model", score, joint, value)
 
 
 def disagreement(table: PeopleTable, found: PredictionArrays) -> F64:

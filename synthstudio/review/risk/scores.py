@@ -172,7 +172,7 @@ def _distrust(table: PeopleTable, wrong: Rows) -> Signal:
     }
     score = np.zeros(table.people)
     score[list(texts)] = 1.0
-    return signal("distrust", weight=0.7, text="", score=score, texts=texts)
+    return signal("distrust", score, texts=texts)
 
 
 def _name(table: PeopleTable) -> tuple[str, str]:

@@ -18,6 +18,20 @@ F32 = NDArray[np.float32]
 I16 = NDArray[np.int16]
 NOBODY = -1
 RENDERED = ORIGINS.index("rendered")
+CHECKS = {
+    "contradiction": (0.95, "{joint}: state or cause is not what was rendered"),
+    "projection": (0.95, "{joint}: {value:.1f} px from its true place"),
+    "sides": (0.9, "{joint}: left and right seem swapped"),
+    "place": (0.9, "{joint}: {value:.0f} px outside the frame or the box"),
+    "bones": (0.8, "{joint}: its bone is {value:.1f} times the usual length"),
+    "validation": (0.95, ""),
+    "audit": (0.9, ""),
+    "model": (0.7, "{joint}: a model sees it elsewhere ({value:.1f} times the tolerance)"),
+    "distrust": (0.7, ""),
+    "threshold": (0.25, "{joint}{more}: about half hidden"),
+    "hidden": (0.2, "{value:.0f} % of body or joints is out of sight"),
+}
+"""How sure a score of 1 is that a label is wrong, and how a score is told; see scores.py."""
 _SURE_PX = 0.51  # stored places are rounded nowhere; `validate` allows the same
 _EDGE = 1e-3  # places are 32-bit numbers
 
@@ -59,17 +73,15 @@ def readable(joint: str) -> str:
 
 def signal(
     name: str,
-    *,
-    weight: float,
-    text: str,
     score: F64,
     joint: NDArray[np.integer] | None = None,
     value: F64 | None = None,
     texts: Mapping[int, tuple[str, ...]] | None = None,
 ) -> Signal:
-    """Make a signal; NaN scores are 0, others are clipped to 0..1."""
+    """Make a signal of one of CHECKS; NaN scores are 0, others are clipped to 0..1."""
     clipped = np.clip(np.nan_to_num(score, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
     people = len(clipped)
+    weight, text = CHECKS[name]
     return Signal(
         name=name,
         weight=weight,
@@ -115,13 +127,7 @@ def contradiction(table: PeopleTable) -> Signal:
         wrong &= ~np.isnan(shares[..., 0]) & (state != NO_STATE)
         score[some] = wrong.any(axis=1)
         joint[some] = np.where(score[some] > 0, wrong.argmax(axis=1), NOBODY)
-    return signal(
-        "contradiction",
-        weight=0.95,
-        score=score,
-        joint=joint,
-        text="{joint}: state or cause is not what was rendered",
-    )
+    return signal("contradiction", score, joint)
 
 
 def projection(table: PeopleTable) -> Signal:
@@ -133,14 +139,7 @@ def projection(table: PeopleTable) -> Signal:
         size = np.maximum(1.0, 0.2 * sigmas * np.sqrt(table.area_px[some]))
         found = 1.0 - np.exp(-np.maximum(error - _SURE_PX, 0.0) / size)
         score[some], joint[some], value[some] = worst(found, error)
-    return signal(
-        "projection",
-        weight=0.95,
-        score=score,
-        joint=joint,
-        value=value,
-        text="{joint}: {value:.1f} px from its true place",
-    )
+    return signal("projection", score, joint, value)
 
 
 def position(table: PeopleTable) -> Signal:
@@ -167,15 +166,7 @@ def position(table: PeopleTable) -> Signal:
         score[some] = np.where(point, 1.0, score[some])
         text = ("all joints lie at one point",)
         texts |= dict.fromkeys((some.start + np.flatnonzero(point)).tolist(), text)
-    return signal(
-        "place",
-        weight=0.9,
-        score=score,
-        joint=joint,
-        value=value,
-        texts=texts,
-        text="{joint}: {value:.0f} px outside the frame or the box",
-    )
+    return signal("place", score, joint, value, texts)
 
 
 def _extent(values: F64, known: np.ndarray) -> F64:
@@ -198,14 +189,7 @@ def threshold(table: PeopleTable) -> Signal:
         joint, maximum = np.where(own > maximum, j, joint), np.maximum(maximum, own)
         doubt += own
         joints += own > 0
-    return signal(
-        "threshold",
-        weight=0.25,
-        score=1.0 - np.exp(-doubt / 2.0),
-        joint=joint,
-        value=joints,
-        text="{joint}{more}: about half hidden",
-    )
+    return signal("threshold", 1.0 - np.exp(-doubt / 2.0), joint, joints)
 
 
 def hidden(table: PeopleTable) -> Signal:
@@ -215,13 +199,7 @@ def hidden(table: PeopleTable) -> Signal:
     labelled = np.count_nonzero(table.arrays["state"] != NO_STATE, axis=0)
     unseen = np.where(labelled > 0, 1.0 - seen / np.maximum(labelled, 1), 0.0) * 100
     minimum = np.maximum(occluded, unseen)
-    return signal(
-        "hidden",
-        weight=0.2,
-        score=ramp(minimum, 50.0, 100.0),
-        value=minimum,
-        text="{value:.0f} % of body or joints is out of sight",
-    )
+    return signal("hidden", ramp(minimum, 50.0, 100.0), value=minimum)
 
 
 def labelled_px(table: PeopleTable, some: slice | I64) -> tuple[F64, F64, np.ndarray]:
