@@ -158,7 +158,6 @@ def parse_boxes(text: str) -> list[list[float]]:
 
 
 def shown(seen: Seen, skeleton: Skeleton) -> Shown:
-    """An answer as the page shows it."""
     jpeg = encode_jpeg(annotated(seen, skeleton, names=True), _QUALITY)
     return Shown(jpeg=jpeg, lines=hidden_lines(seen.people, skeleton), people=len(seen.people))
 

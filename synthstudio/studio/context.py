@@ -99,7 +99,6 @@ class Context:
 
     @property
     def sets(self) -> Mapping[str, OpenSet]:
-        """Return the data sets by key, in the order in which they were opened."""
         return dict(self._sets)
 
     def open(self, place: Place) -> OpenSet:
@@ -227,7 +226,6 @@ class Context:
         return outranked and code.kind == "invitation"
 
     def forget_roles(self) -> None:
-        """Ask the store anew, after roles were changed."""
         self._roles.clear()
 
 
@@ -237,7 +235,6 @@ def context_of(settings: Settings) -> Context:
 
 
 def context() -> Context:
-    """Return the context of this process; pages and routes share it."""
     return context_of(settings.current())
 
 
@@ -400,7 +397,6 @@ def _leave(ctx: Context) -> None:
 
 
 def show_user(me: User) -> None:
-    """Show who is there, and let that person leave."""
     ctx = context()
     st.text(f"{me.name} · {me.role}")
     if not ctx.signed_in and not ctx.keys.get(browser()):

@@ -235,7 +235,6 @@ def _revoke_account_form(ctx: Context, me: User, names: list[str]) -> None:
 
 
 def _name_form(label: str, action: str, names: list[str]) -> str | None:
-    """Ask for one of the names, if there are any; return it when the form is sent."""
     if not names:
         return None
     with st.form(f"account_{action.lower()}", border=True):

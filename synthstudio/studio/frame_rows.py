@@ -68,7 +68,6 @@ class FrameRows:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the picture."""
         return self.frame["height_px"], self.frame["width_px"]
 
 

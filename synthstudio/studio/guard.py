@@ -156,14 +156,11 @@ def is_guarded() -> bool:
 
 
 class Guard:
-    """ASGI middleware; see the module."""
-
     def __init__(self, app: Asgi, *, policy: Policy, browsers: Browsers) -> None:
         self.app, self.policy, self.browsers = app, policy, browsers
         _installed.append(True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -322,7 +319,6 @@ class Guard:
         return watched
 
     def _add_headers(self, message: Message, *, new: bool, secure: bool) -> None:
-        """Add the headers that every answer has, and to a page its policy and cookie."""
         if secure:  # Streamlit leaves it out, and http at another port would be sent the cookie
             message["headers"] = [*map(_secure_cookie, message.get("headers", ()))]
         found = {name.lower(): value for name, value in message.get("headers", ())}

@@ -268,7 +268,6 @@ def _frames_left(store: Store, found: OpenSet) -> int | None:
 
 
 def last_edit(store: Store, key: str) -> tuple[datetime | None, str]:
-    """Return when something was last done to a data set, and by whom."""
     with store.reading() as session:
         latest = select(func.max(EventRow.id)).where(EventRow.dataset == key).scalar_subquery()
         row = session.scalars(select(EventRow).where(EventRow.id == latest)).first()

@@ -84,10 +84,8 @@ def review_href(params: dict[str, str]) -> str:
 
 
 def open_review(params: dict[str, str]) -> NoReturn:
-    """Leave this page for the review page."""
     st.switch_page(REVIEW, query_params=params)
 
 
 def field_error(text: str) -> None:
-    """Say what is wrong, beside the field that it is about."""
     st.markdown(f":red[{plain(without_paths(text))}]")

@@ -103,7 +103,6 @@ def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
 
 
 def show_agreement(ctx: Context, chosen: OpenSet) -> None:
-    """Show how far two reviews at the same people agree, joint by joint."""
     found = agreement(ctx.store, chosen.table)
     if not found.people:
         empty_state(
@@ -130,7 +129,6 @@ def show_agreement(ctx: Context, chosen: OpenSet) -> None:
 
 
 def agreement_words(found: Agreement) -> str:
-    """Return the whole as a sentence."""
     overall = found.overall
     people = "person" if found.people == 1 else "people"
     parts = [f"**{found.people:,}** {people} reviewed twice."]
@@ -306,7 +304,6 @@ def _label(state: ItemState, joint: str, base: Base) -> JointLabel | None:
 
 
 def label_words(label: JointLabel | None) -> str:
-    """Return a label as words: state, cause, place."""
     if label is None:
         return "nothing"
     state = _WORDS.get(label.state, "unlabelled")

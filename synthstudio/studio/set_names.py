@@ -26,7 +26,6 @@ class Named(Protocol):
 
 
 def name_of(place: Place) -> str:
-    """The name of a data set: its folder's, or that of the folder above as `demo` makes it."""
     if isinstance(place, Url):
         return place.path.removesuffix(f"/{INNER}").rpartition("/")[2]
     return place.resolve().parent.name if place.name == INNER else place.name

@@ -132,7 +132,6 @@ _chosen: list[Settings] = []
 
 
 def use(settings: Settings) -> None:
-    """Let this process serve these settings from now on."""
     _chosen[:] = [settings]
 
 

@@ -114,7 +114,6 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
 
 
 def histogram(counts: I64, *, field: str = "occluded") -> Plot:
-    """Return people by a fraction from 0 to 1, ten bins."""
     labels = [f"{lo:.0%} to {hi:.0%}" for lo, hi in _bins()]
     figure = go.Figure(
         go.Bar(
@@ -189,7 +188,6 @@ def points(places: F64, ids: Sequence[tuple[int, int]], occluded: F64) -> Plot:
 
 
 def interval(rate: float, low: float, high: float) -> Plot:
-    """Return an estimated share with its interval on a line from 0."""
     far = min(1.0, max(0.1, np.ceil(high * 11) / 10))
     figure = go.Figure()
     figure.add_scatter(
@@ -251,7 +249,6 @@ def over_days(days: Sequence[str], counts: Mapping[str, Sequence[float]], *, mea
 def _across(
     names: Sequence[str], values: Any, texts: Sequence[str], *, height: int, **more: Any
 ) -> go.Figure:
-    """Return horizontal bars from the top down, a text behind each."""
     rows = [name.replace("_", " ") for name in names]
     figure = go.Figure(go.Bar(y=rows, x=values, orientation="h", text=texts, **more))
     figure.update_traces(textposition="outside", cliponaxis=False)

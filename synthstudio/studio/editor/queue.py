@@ -103,7 +103,6 @@ class ReviewQueue:
         return found or (["drawn at random"] if self.control[place] else [])
 
     def place_of(self, table: PeopleTable, frame: int, instance: int) -> int | None:
-        """Return where a person comes, None for nowhere."""
         row = self._row(table, frame, instance)
         found = np.flatnonzero(self.rows == row) if row is not None else np.zeros(0, np.int64)
         return int(found[0]) if len(found) else None

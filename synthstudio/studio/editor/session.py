@@ -56,7 +56,6 @@ class EditorSession:
 
 
 def begin_run(*, entered: bool) -> None:
-    """Begin a run of a page. `entered`: another page was shown before."""
     if (session := _remembered()) is not None:
         session.mounted = False
     if entered:
@@ -76,7 +75,6 @@ def keep_editor(user: str) -> None:
 
 
 def show() -> None:
-    """Show the editor and, in the sidebar, what it goes through."""
     ctx, me = context(), current_user()
     chosen = ctx.chosen("Review")
     session = _session(ctx, chosen, me)

@@ -64,7 +64,6 @@ class QueueWindow:
 
 
 def span(at: int, total: int) -> tuple[int, int]:
-    """Return where the window round a place begins and ends."""
     at = min(max(at, 0), max(total - 1, 0))
     return max(0, at - BACK), min(total, at + AHEAD + 1)
 
@@ -408,7 +407,6 @@ _MAX = 40  # events of a person that are shown
 
 
 def newest_events(store: Store, person: Person) -> list[dict[str, str]]:
-    """Return the newest events of a person in words, the newest first."""
     found = events(store, person.dataset, person=person, limit=_MAX, newest=True)
     return [describe_event(event) for event in reversed(found)]
 

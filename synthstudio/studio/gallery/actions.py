@@ -14,7 +14,7 @@ from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import Refused
 from synthstudio.core.labels import STATE_HIDDEN
 from synthstudio.review import edits, history, relabel, settings
-from synthstudio.review.check import Base, base_of
+from synthstudio.review.check import Base
 from synthstudio.review.relabel import MEANINGS, Change, Meaning, Relabel
 from synthstudio.review.team import members
 from synthstudio.review.values import Event, Op, Person, User, may
@@ -45,7 +45,6 @@ def bulk_actions(
     *,
     picked: Sequence[tuple[int, int]],
 ) -> None:
-    """Show what a lead may do with many people: assign, flag with a reason, relabel joints."""
     rows = {_PICKED: _rows_of(found, picked), _PAGE: found.page.rows, _ALL: found.rows}
     with st.container(border=True, key="gallery_bulk"):
         summary = st.empty()
@@ -105,12 +104,11 @@ def flag_people(
         for seq, person in enumerate(people, start=1)
     ]
 
-    done = edits.apply_all(ctx.store, ops, me, on_disk(chosen))
+    done = edits.apply_all(ctx.store, ops, me, chosen.frames.base_of)
     return happened(done, "flagged")
 
 
 def views_menu(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> None:
-    """Show the saved views: open one, keep this one, forget one."""
     joints = chosen.skeleton.joints
     with st.popover("Views", width="content"):
         kept = settings.views(ctx.store, chosen.key, who=me)
@@ -212,7 +210,7 @@ def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Perso
 
     Return what happened, as a sentence; "" when nothing did.
     """
-    read = on_disk(chosen)
+    read = chosen.frames.base_of
     with st.expander("Relabel joints"):
         joints, now, to, look = st.columns([3, 2, 2, 1.2], vertical_alignment="bottom")
         names = joints.multiselect(
@@ -251,7 +249,6 @@ def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Perso
 
 
 def _preview(chosen: OpenSet, found: Sequence[Change]) -> bool:
-    """Show what would change; return whether it shall."""
     if not found:
         st.info("No joint would change.")
         return False
@@ -285,7 +282,6 @@ def _preview(chosen: OpenSet, found: Sequence[Change]) -> bool:
 
 
 def _before(ctx: Context, me: User, chosen: OpenSet, read: Callable[[Person], Base]) -> str:
-    """Offer to take back what was relabelled before."""
     for made in relabel.relabelled(ctx.store, chosen.key, maximum=5):
         words, back = st.columns([6, 1.2], vertical_alignment="center")
         still = "" if made.standing == made.people else f", {made.standing:,} still are"
@@ -302,21 +298,11 @@ def _before(ctx: Context, me: User, chosen: OpenSet, read: Callable[[Person], Ba
 
 
 def happened(done: Sequence[Event | Refused], how: str) -> str:
-    """Return what became of many people's events, as a sentence."""
     refused = [result for result in done if isinstance(result, Refused)]
     notice = f"{people_text(len(done) - len(refused))} {how}."
     if refused:
         notice += f" {len(refused):,} refused; the first: {refused[0]}"
     return notice
-
-
-def on_disk(chosen: OpenSet) -> Callable[[Person], Base]:
-    """Return what reads people from the data set."""
-
-    def found(person: Person) -> Base:
-        return base_of(chosen.dataset, person.frame, person.instance)
-
-    return found
 
 
 def _params(chosen: OpenSet, person: Person) -> dict[str, str]:

@@ -116,19 +116,16 @@ def form_from_query(query: Query | None) -> Form | None:
 
 
 def with_joint(form: Form, ask: JointCondition) -> Form:
-    """Return a form that asks this of joints too; the newest MAX_JOINT_TESTS stay."""
     kept = tuple(one for one in form.joints if one != ask)
     return dataclasses.replace(form, joints=(*kept, ask)[-MAX_JOINT_TESTS:])
 
 
 def with_range(form: Form, name: str, limits: Range) -> Form:
-    """Return a form with another range of a field."""
     ranges = {k: v for k, v in {**form.ranges, name: limits}.items() if v != WHOLE}
     return dataclasses.replace(form, ranges=ranges)
 
 
 def with_choice(form: Form, name: str, values: Iterable[str]) -> Form:
-    """Return a form with other values of a field; none: any value."""
     choices = {k: v for k, v in {**form.choices, name: tuple(values)}.items() if v}
     return dataclasses.replace(form, choices=choices)
 
@@ -142,8 +139,6 @@ def _parts(node: Node) -> Iterator[Node]:
 
 
 class _FormBuilder:
-    """A form as it is filled from the parts of a query."""
-
     def __init__(self) -> None:
         self.joints: list[JointCondition] = []
         self.ranges: dict[str, dict[str, float]] = {}

@@ -180,7 +180,6 @@ def _test_label(test: str) -> str:
 
 
 def statistics(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
-    """Show four plots of all people found."""
     rows, table = found.rows, found.table
     joints = chosen.skeleton.joints
     if not len(rows):

@@ -170,8 +170,6 @@ class GalleryState:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
-    """The people of a data set that the query finds, in the order that was asked for."""
-
     rows: I64
     page: Page
     columns: Columns
@@ -246,7 +244,6 @@ def set_form(state: GalleryState, form: Form, joints: tuple[str, ...]) -> None:
 
 
 def current_form(state: GalleryState, joints: tuple[str, ...]) -> Form | None:
-    """Return the form that says what is shown, None when no form can."""
     return form_from_query(parse_query(state.query, joints) if state.query else None)
 
 
@@ -318,7 +315,6 @@ def _columns(
 
 
 def hide_reviews(columns: dict[str, NDArray[Any]], hidden: NDArray[np.bool_]) -> Columns:
-    """Return columns that say nothing of reviews of some people (P,)."""
     blank = {
         "status": "pending",
         "reviewer": None,
@@ -336,12 +332,10 @@ def hide_reviews(columns: dict[str, NDArray[Any]], hidden: NDArray[np.bool_]) ->
 
 
 def view_options(state: GalleryState) -> dict[str, str]:
-    """Return how it is shown, as a saved view keeps it."""
     return {"sort": state.sort, "size": str(state.size), "clean": "yes" if state.clean else "no"}
 
 
 def apply_options(state: GalleryState, options: Mapping[str, Any]) -> None:
-    """Show it as a saved view says; what cannot be is left as it is."""
     state.sort = options["sort"] if options.get("sort") in SORTS else state.sort
     size = str(options.get("size", ""))
     state.size = int(size) if size in map(str, PAGE_SIZES) else state.size

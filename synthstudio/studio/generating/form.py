@@ -51,7 +51,6 @@ class Field:
 
 
 def main_fields(recipe: Mapping[str, Any], *, max_frames: int) -> list[Field]:
-    """Return the fields that matter first, as fits a recipe's values."""
     count = value_at(recipe, ("people", "count"))
     ends = count if isinstance(count, list) else [count]
     many = any(isinstance(v, int) and v > _MANY_PEOPLE for v in ends)
@@ -104,7 +103,6 @@ def value_at(values: Mapping[str, Any], path: Path) -> Any:
 
 
 def with_edits(values: Mapping[str, Any], edits: Mapping[Path, Any]) -> dict[str, Any]:
-    """Return a copy of plain values with others at some paths."""
     out = yaml.safe_load(yaml.safe_dump(dict(values)))  # a deep copy of plain values
     for path, value in edits.items():
         found = out
@@ -130,7 +128,6 @@ def apply_edits(base: Recipe, edits: Mapping[Path, Any]) -> tuple[Recipe | None,
 
 
 def errors(message: str) -> dict[str, str]:
-    """Return the messages of a RecipeError by field."""
     out: dict[str, str] = {}
     for line in message.splitlines():
         found = _ERROR_LINE.match(line)
@@ -151,7 +148,6 @@ def field_errors(found: Mapping[str, str], field: Field) -> str:
 
 
 def to_yaml_line(value: Any) -> str:
-    """Return a value as one line of YAML."""
     text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
     return str(text).removesuffix("\n").removesuffix("\n...").strip()
 
@@ -191,7 +187,6 @@ def _fits(field: Field, value: Any) -> bool:
 
 
 def _leaves(value: Any, path: Path) -> Iterator[Path]:
-    """Yield the paths of values that are no objects of the schema."""
     if isinstance(value, dict) and set(value) in _DISTRIBUTIONS:
         yield path
     elif isinstance(value, dict) and value and set(value) <= set(_properties(path)):
@@ -261,7 +256,6 @@ class Draft:
         return self.edits.get(field.path, value_at(self.values, field.path))
 
     def put(self, field: Field, value: Any) -> None:
-        """Take a field's new value; the scene's own is no edit."""
         self.wrong.pop(field.name, None)
         if value == value_at(self.values, field.path):
             self.edits.pop(field.path, None)
@@ -272,20 +266,17 @@ class Draft:
         return f"f_{self.scene.name}_{self._mine['turn']}_{field.name}"
 
     def forget(self) -> None:
-        """Go back to the scene's own values."""
         self.edits.clear()
         self.wrong.clear()
         self._mine["turn"] += 1
 
     def checked(self) -> tuple[Recipe | None, dict[str, str]]:
-        """Return the recipe, or None and what is wrong by field."""
         recipe, errors = apply_edits(self.scene.recipe, self.edits)
         errors = {**errors, **self.wrong}
         return (None if errors else recipe), errors
 
 
 def show_main_fields(draft: Draft, errors: Mapping[str, str], *, max_frames: int) -> None:
-    """Show the fields that matter first, two beside each other."""
     fields = main_fields(draft.values, max_frames=max_frames)
     for k in range(0, len(fields), 2):
         for column, field in zip(st.columns(2), fields[k : k + 2], strict=False):
@@ -294,7 +285,6 @@ def show_main_fields(draft: Draft, errors: Mapping[str, str], *, max_frames: int
 
 
 def show_further_fields(draft: Draft, errors: Mapping[str, str]) -> None:
-    """Show the other fields of one part of the recipe."""
     names = sections(draft.values)
     first = next((n for n in names if any(f.split(".")[0] == n for f in errors)), names[0])
     part = st.selectbox(

@@ -117,7 +117,6 @@ def download_link(ctx: Context, job: Job) -> None:
 
 
 def progress_text(job: Job) -> str:
-    """Return how far a running job is."""
     if job.stopping:
         return f"{job.done:,} of {job.total:,} frames · stopping"
     if not job.done:
@@ -128,7 +127,6 @@ def progress_text(job: Job) -> str:
 
 
 def waiting_text(job: Job) -> str:
-    """Return what a job without figures is doing."""
     if job.state == "queued":
         return "Waiting in the queue."
     return "Stopping." if job.stopping else "Writing."
@@ -154,7 +152,6 @@ def seconds_text(seconds: float) -> str:
 
 
 def bytes_text(size: float) -> str:
-    """Return a size for people."""
     for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if size >= unit:
             return f"{size / unit:.1f} {name}" if size < 10 * unit else f"{size / unit:.0f} {name}"

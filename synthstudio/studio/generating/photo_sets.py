@@ -32,7 +32,6 @@ Files = list[tuple[str, bytes]]
 
 
 def photo_set_form(ctx: Context, me: User) -> None:
-    """Ask for photos or a video, a name and a skeleton; a job makes the data set."""
     limits, said = ctx.settings.limits, st.session_state.pop(_SAID, None)
     if isinstance(said, SynthStudioError):
         show_refusal(said, user=me.name)

@@ -37,7 +37,6 @@ class Scene:
 
     @property
     def usable(self) -> bool:
-        """Whether the studio can make it: a root has its folders, and it needs no photos."""
         return bool(self.roots) and self.recipe.occlude is None
 
     @property
@@ -87,8 +86,6 @@ _QUALITY = 95
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """A folder of uploaded photos."""
-
     name: str
     photos: int
 
@@ -224,7 +221,6 @@ def with_photos(scene: Scene, folder: str, settings: Settings) -> Scene:
 
 
 def photo_form(ctx: Context, me: User) -> None:
-    """Take in photos, and say of each that is refused why."""
     with st.container():  # whatever it says, the part below keeps its place and stays open
         for line in st.session_state.get("photos_said", ()):  # until the next ones are sent
             (st.success if line.startswith("+") else field_error)(line[1:])

@@ -12,7 +12,6 @@ NICE = 19
 
 
 def main() -> None:
-    """Run `synthstudio validate` with this process's arguments."""
     os.nice(NICE)
     threading.Thread(target=_end_with_server, daemon=True).start()
     sys.argv[1:1] = ["validate"]

@@ -105,7 +105,6 @@ def add(store: Store, order: Order, settings: Settings, *, who: User) -> Job:
 
 
 def jobs(store: Store, *, limit: int = 50) -> list[Job]:
-    """Return the latest jobs, newest first."""
     with store.reading() as session:
         rows = session.scalars(select(JobRow).order_by(JobRow.id.desc()).limit(limit))
         return [as_job(row) for row in rows]
@@ -130,7 +129,6 @@ def free_name(store: Store, settings: Settings, base: str) -> str:
 
 
 def log_folder(settings: Settings, number: int) -> Path:
-    """Return where a job's output is kept."""
     return settings.state / "jobs" / str(int(number))
 
 

@@ -20,6 +20,7 @@ import yaml
 from synthstudio.core.errors import RecipeError, Refused
 from synthstudio.core.skeleton import SKELETONS
 from synthstudio.dataset.durable import write_file
+from synthstudio.formats.registry import FORMATS
 from synthstudio.recipe.schema.load import parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.review.values import User, require
@@ -43,19 +44,6 @@ ONLY = {
     "all": "all frames, with what was changed",
 }
 """What of a data set an export of reviewed labels holds."""
-FORMATS = (
-    "coco",
-    "crowdpose",
-    "ochuman",
-    "yolo",
-    "cvat",
-    "webdataset",
-    "huggingface",
-    "label-studio",
-    "mpii",
-    "lsp",
-    "h36m",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +113,6 @@ def output_folder(settings: Settings, name: str) -> Path:
 
 
 def check_name_free(settings: Settings, name: str) -> Path:
-    """Return the place of a new output; Refused when something is there already."""
     place = output_folder(settings, name)
     for taken in (place, place.with_suffix(".yaml"), place.with_suffix(".zip")):
         if taken.exists() or taken.is_symlink():
@@ -185,14 +172,7 @@ def _check_generate(order: Generate, settings: Settings, *, made: int = 0) -> No
             expected=f"0 to {len(roots) - 1}",
             got=repr(order.assets)[:40],
         )
-    lacking = missing_folders(recipe, roots[order.assets])
-    if lacking:
-        raise _refused(
-            "the recipe's asset folders are not there",
-            roots[order.assets].name,
-            expected=", ".join(lacking),
-            then="Start the studio with --assets FOLDER.",
-        )
+    check_folders(recipe, roots[order.assets])
     needed = bytes_needed(recipe, made=made)
     free = free_bytes(settings.exports)
     if needed + SPARE_BYTES > free:
@@ -234,6 +214,17 @@ def missing_folders(recipe: Recipe, root: Path) -> list[str]:
     return sorted({name for name in recipe.folders.values() if not (root / name).is_dir()})
 
 
+def check_folders(recipe: Recipe, root: Path) -> None:
+    """Check that a root has a recipe's asset folders; Refused names those that it lacks."""
+    if lacking := missing_folders(recipe, root):
+        raise _refused(
+            "the recipe's asset folders are not there",
+            root.name,
+            expected=", ".join(lacking),
+            then="Start the studio with --assets FOLDER.",
+        )
+
+
 def bytes_needed(recipe: Recipe, *, made: int = 0) -> int:
     """Return about how many bytes a recipe's data set takes, rather too many than too few.
 
@@ -261,12 +252,10 @@ everybody on a machine can read a command line."""
 
 
 def order_to_spec(order: Order) -> dict[str, Any]:
-    """Return an order as plain values, as the job table holds it."""
     return asdict(order) | ({"resume": False} if isinstance(order, Generate) else {})
 
 
 def order_from_spec(spec: Mapping[str, Any]) -> Generate:
-    """Return the order of a data set that `order_to_spec` made these values of."""
     return Generate(**{name: value for name, value in spec.items() if name != "resume"})
 
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,7 @@ from synthstudio.dataset.durable import canonical_json
 from synthstudio.recipe.schema.load import dump
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.studio.jobs import process
-from synthstudio.studio.jobs.orders import asset_roots, missing_folders
+from synthstudio.studio.jobs.orders import asset_roots, check_folders
 from synthstudio.studio.settings import Settings
 
 LONGEST_S, FIRST_S = 60.0, 240.0
@@ -77,15 +78,7 @@ class Previews:
                 reason="invalid",
             )
         root = asset_roots(self._settings)[assets]
-        lacking = missing_folders(recipe, root)
-        if lacking:
-            raise Refused(
-                "the recipe's asset folders are not there",
-                where=root.name,
-                expected=", ".join(lacking),
-                then="Start the studio with --assets FOLDER.",
-                reason="invalid",
-            )
+        check_folders(recipe, root)
         values = dump(recipe)
         # A folder's time changes when a photo is added to it.
         times = [(root / name).stat().st_mtime_ns for name in sorted(recipe.folders.values())]
@@ -121,13 +114,9 @@ class Previews:
         self._failed.pop(key)
 
     def close(self) -> None:
-        """End the process; a later request starts another."""
         with self._lock:
             self._waiting.clear()
-            worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.kill()
-            _close_worker(worker)
+            self._end()
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.jpg"
@@ -153,8 +142,9 @@ class Previews:
         while True:
             with self._lock:
                 if not self._lock.wait_for(lambda: self._waiting, timeout=IDLE_S):
-                    worker, self._worker, self._thread = self._worker, None, None
-                    break
+                    self._end()
+                    self._thread = None
+                    return
                 key, request = next(iter(self._waiting.items()))
             message = ""
             try:
@@ -166,9 +156,6 @@ class Previews:
                 if message:
                     self._failed.put(key, message)
             self._delete_old()
-        if worker is not None:
-            worker.kill()
-            _close_worker(worker)
 
     def _request_answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -236,7 +223,10 @@ class Previews:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.kill()
-            _close_worker(worker)
+            for pipe in (worker.stdin, worker.stdout):
+                with suppress(OSError):
+                    pipe.close()  # type: ignore[union-attr]
+            worker.wait()
 
     def _delete_old(self) -> None:
         found = sorted(self._folder.glob("*.jpg"), key=_age)
@@ -255,13 +245,3 @@ def _age(path: Path) -> float:
         return time.time() - path.stat().st_mtime
     except OSError:
         return float("inf")
-
-
-def _close_worker(worker: subprocess.Popen[str]) -> None:
-    for pipe in (worker.stdin, worker.stdout):
-        if pipe is not None:
-            try:
-                pipe.close()
-            except OSError:
-                continue
-    worker.wait()

@@ -37,7 +37,6 @@ def main() -> None:
 
 
 def draw(request: dict[str, Any]) -> None:
-    """Write the frame that a request asks for, with its labels, as a JPEG file."""
     from synthstudio.core.images import decode_rgb, encode_jpeg
     from synthstudio.core.skeleton import get_skeleton
     from synthstudio.dataset.durable import write_file

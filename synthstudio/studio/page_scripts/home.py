@@ -200,7 +200,6 @@ def _health_now(ctx: Context, found: OpenSet, begin: bool, waited: bool) -> None
 
 
 def health_text(seen: Health) -> str:
-    """Return what is known of a data set's health, as Markdown."""
     if seen.state in _WORKING:
         return ":gray[Checking labels]"
     if seen.state == "failed":

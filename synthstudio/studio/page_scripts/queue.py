@@ -123,14 +123,12 @@ def _error_rate(found: Estimate) -> None:
 
 
 def none_words(found: Estimate) -> str:
-    """Return why there is no estimate, and what helps, as a sentence."""
     if found.control and found.undecided == found.control:
         return "No estimate yet: decide the flagged and skipped people, or enlarge the sample."
     return "No estimate yet: review the random sample in queue order."
 
 
 def error_words(found: Estimate) -> str:
-    """Return the estimate as a sentence."""
     people = "person" if found.n == 1 else "people"
     text = (
         f"Random sample: {found.wrong:,} of {found.n:,} {people} had wrong labels, "
@@ -142,7 +140,6 @@ def error_words(found: Estimate) -> str:
 
 
 def rest_words(found: Estimate) -> str:
-    """Return what the estimate leaves out, as a sentence."""
     parts = [
         f"{found.control - found.n - found.undecided - found.waiting:,} of the sample to review"
     ]

@@ -40,7 +40,6 @@ _WORDS = {"viewer": "views", "reviewer": "edits", "lead": "assigns", "admin": "m
 
 
 def show_members(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
-    """Show the members with their work; admins change roles."""
     found = members.members(ctx.store)
     if not found:
         st.info(
@@ -163,7 +162,6 @@ def _assign_form(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> N
 
 
 def show_pace(ctx: Context, chosen: OpenSet) -> None:
-    """Show how many people each reviewer decided on, by day; each person once."""
     found = decided_by_day(ctx.store, chosen.key)
     if not found:
         empty_state(

@@ -64,8 +64,6 @@ class OpenQueue:
 
 
 class Editors:
-    """What a server remembers of its editors: queues, leases, previews of interpolations."""
-
     def __init__(self) -> None:
         self._queues: LastUsed[str, OpenQueue] = LastUsed(MAX_QUEUES)
         self._leases: LastUsed[tuple[str, str, str], HeldLeases] = LastUsed(MAX_EDITORS)

@@ -247,7 +247,6 @@ def people(call: OnSet, page: Annotated[PeoplePage, Query()]) -> Json:
 
 
 def _numbers(call: SetCall) -> Any:
-    """Return all people as one rising number each: frame and number."""
     table, store = call.chosen.table, call.ctx.store
     on_disk = (table.frame.astype(np.int64) << 32) | table.instance.astype(np.int64)
     added = [(frame << 32) | n for frame, n in added_people(store, call.chosen.key)]
