@@ -32,7 +32,7 @@ from synthstudio.review.store import Store
 from synthstudio.review.values import FRAME, MAIN, NOBODY, Event
 from synthstudio.studio.context import OpenSet
 from synthstudio.studio.jobs import process
-from synthstudio.studio.jobs.process import Running, read_result
+from synthstudio.studio.jobs.process import Running
 
 T = TypeVar("T")
 _MAX_SETS = 500
@@ -351,18 +351,16 @@ def health_checks(state: Path) -> HealthChecks:
 
 
 def _read(folder: Path, place: Place) -> Health:
-    found = read_result(folder / process.OUT_NAME)
-    if found is None:
-        output = process.tail(folder / process.ERR_NAME, lines=4)
-        if not output:  # the server ended while it was checked: begin again when asked
-            (folder / process.OUT_NAME).unlink(missing_ok=True)
-            return Health(state="unknown")
+    ended = process.read_outcome(folder, cancelled=False)
+    if ended.state == "lost":  # the server ended while it was checked: begin again when asked
+        (folder / process.OUT_NAME).unlink(missing_ok=True)
+        return Health(state="unknown")
+    if ended.state == "failed":
         # Where the set lies on this machine is nobody's business but the log's beside it.
         above = f"{place}".removesuffix(place.name)
-        output = output.removeprefix("error: ").replace(above, "")
-        return Health(state="failed", message=output)
+        return Health(state="failed", message=ended.message.replace(above, ""))
     try:
-        return _health(found)
+        return _health(ended.result)
     except (KeyError, TypeError, ValueError):
         return Health(state="failed", message="The findings cannot be read.")
 

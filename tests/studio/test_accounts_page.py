@@ -45,6 +45,7 @@ def test_from_an_invitation_to_a_review_and_out(
     desk.press("a")
     eventually(lambda: [e.who for e in stored(served, small_photo_set, person=person)], ["mia"])
     desk.saved()
+    page.get_by_test_id("stExpandSidebarButton").click()  # the sidebar is folded in Review
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("link", name="Sign in").wait_for()
     expect(page.get_by_test_id("stSidebar").get_by_text("Data set")).to_have_count(0)

@@ -13,7 +13,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import content_key, register
 from synthstudio.review.store import open_store
 from synthstudio.studio.jobs import export_worker
-from synthstudio.studio.jobs.process import OUT_NAME
+from synthstudio.studio.jobs.process import ERR_NAME, OUT_NAME
 from synthstudio.studio.overview import HealthChecks
 
 
@@ -69,5 +69,6 @@ def test_a_clinic_remembers(tmp_path, studio_set):
     output.write_text('{"errors": 1}')
     assert HealthChecks(tmp_path).status(key, dataset, begin=False).state == "failed"
     output.write_text("")  # the server died while it was checked
+    (output.parent / ERR_NAME).write_text("checks: 3 of 12, 0.1/s\n")
     assert HealthChecks(tmp_path).status(key, dataset, begin=False).state == "unknown"
     assert not output.exists()

@@ -116,7 +116,7 @@ def test_two_browsers_on_one_person(studio, studio_set, page, new_page, open_as,
     first.saved()
     second.press("Tab", "t", "s", "o")  # made over what Ben saw: nothing of Ada's
     second.wait(lambda: second.reads("refused") == "3")
-    expect(second.page.locator(".ed .refused")).to_contain_text("somebody changed")
+    expect(second.page.locator(".ed .refused")).to_contain_text("Ada changed this person")
     second.press("a")  # blocked until decided
     assert second.reads("item") == place[1] and second.reads("pending") == "0"
     assert len(stored(studio, studio_set, person=place[1])) == 1

@@ -322,7 +322,7 @@ function fillRefused(S) {
   const edits = mine.length === 1 ? "An edit was not taken" : `${mine.length} edits were not taken`;
   el("strong", "", changed ? `${changed} changed this person. Keep theirs, or apply yours again?` : edits, S.ui.refused);
   for (const text of changed ? [] : new Set(mine.map((op) => op.refused.text))) el("p", "", text, S.ui.refused);
-  el("p", "what", `Yours: ${mine.map(inWords).join("; ")}`, S.ui.refused);
+  el("p", "what", `Yours: ${[...new Set(mine.map(inWords))].join("; ")}`, S.ui.refused);
   const row = el("div", "row", null, S.ui.refused);
   for (const action of ["take theirs", "try again"]) doer(S, row, action);
 }
