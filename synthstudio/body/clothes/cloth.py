@@ -28,6 +28,7 @@ from synthstudio.body.clothes.garment_mesh import (
     parted,
     places,
     places_of,
+    taken,
     towards,
 )
 from synthstudio.body.clothes.hang import Hang, hang_of
@@ -170,7 +171,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         normal_sum=corner_sum(faces, count),
         mean=blur,
         smooth=smooth,
-        edge_mean=blur[rim[:, 0]],
+        edge_mean=taken(blur, rim[:, 0]),
         anchors=anchors_of(base, where.at),
         across_m=_NOTHING
         if cut.coords is not None
@@ -197,7 +198,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         panel=None,
         parted=None,
         hem=hem,
-        hem_smooth=smooth[hem],
+        hem_smooth=taken(smooth, hem),
         hang=None if cut.hang is None else hang_of(where, cut.hang, taper=cut.taper),
     )
 
@@ -267,7 +268,7 @@ def _settle(
         moving=moving,
         min_m=minimum.astype(np.float32),
         skin=skin,
-        smooth=smooth[moving],
+        smooth=taken(smooth, moving),
         rounds=rounds,
         hair=cut.limp,
     )

@@ -6,6 +6,7 @@ that garment on that person. Letters: N vertices of the atlas, V of a weave, F f
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse._sparsetools import csr_matvec
+from scipy.sparse._sparsetools import coo_tocsr, csr_matvec, csr_row_index
 from scipy.spatial import cKDTree
 
 from synthstudio.body.atlas import Atlas, bone_part
@@ -60,7 +61,7 @@ class Known:
 
     def __init__(self, numbers: int, answers: NDArray[Any]) -> None:
         """Keep answers like `answers` (M,) to so many numbers."""
-        self._numbers = np.full((numbers, 1 << _KNOWN_BITS), 0xFFFFFFFF, np.uint32)  # no number
+        self._numbers = np.full((1 << _KNOWN_BITS, numbers), 0xFFFFFFFF, np.uint32)  # no number
         self._answers = np.empty((1 << _KNOWN_BITS, *answers.shape), answers.dtype)
 
     def get(
@@ -68,17 +69,16 @@ class Known:
     ) -> NDArray[Any]:
         """Return (N, M) answers to numbers (K, N); `compute` is given which are not known."""
         bits = np.ascontiguousarray(numbers, np.float32).view(np.uint32)
-        mixed, other = np.zeros(bits.shape[1], np.uint32), np.zeros(bits.shape[1], np.bool_)
+        mixed = np.zeros(bits.shape[1], np.uint32)
         for row in bits:
             mixed = (mixed ^ row) * _MIX
         place = (mixed >> (32 - _KNOWN_BITS)).astype(np.intp)
-        for kept, row in zip(self._numbers, bits, strict=True):
-            other |= kept[place] != row
-        out: NDArray[Any] = self._answers[place]
-        new = np.flatnonzero(other)
+        known = bits == self._numbers.take(place, axis=0).T
+        out: NDArray[Any] = self._answers.take(place, axis=0)
+        new = np.flatnonzero(~known.all(axis=0))
         if len(new):
             out[new] = self._answers[place[new]] = compute(new)
-            self._numbers[:, place[new]] = bits[:, new]
+            self._numbers[place[new]] = bits[:, new].T
         return out
 
 
@@ -262,7 +262,7 @@ def compact(weave: GarmentMesh) -> GarmentMesh:
         raise GeometryError("a cut leaves no cloth", where="wardrobe")
     used, faces = _renumbered(weave.faces, weave.rows.shape[0])
     return GarmentMesh(
-        rows=weave.rows[used],
+        rows=taken(weave.rows, used),
         faces=faces,
         shift_m=None if weave.shift_m is None else weave.shift_m[used],
     )
@@ -312,12 +312,46 @@ def _cut(weave: GarmentMesh, field: F32) -> tuple[I32, I32, GarmentMesh]:
 
 def _with_cuts(rows: sparse.csr_array, ends: I32, share: NDArray[Any]) -> sparse.csr_array:
     """Append vertices at `share` of the way from ends[:, 0] to ends[:, 1]."""
-    n = len(ends)
-    where = (np.tile(np.arange(n), 2), ends.T.ravel())
-    blend = sparse.csr_array(
-        (np.concatenate([1 - share, share]), where), shape=(n, rows.shape[0]), dtype=np.float32
-    )
-    return sparse.csr_array(sparse.vstack([rows, blend @ rows], format="csr"))
+    shares = np.stack([1 - share, share], axis=1).ravel()
+    begins = np.arange(0, 2 * len(ends) + 1, 2, dtype=np.int32)
+    new = _matrix(shares, ends.ravel(), begins, rows.shape[0]) @ rows
+    data, columns = np.append(rows.data, new.data), np.append(rows.indices, new.indices)
+    begins = np.append(rows.indptr, rows.indptr[-1] + new.indptr[1:])
+    return _matrix(data, columns, begins, rows.shape[1])
+
+
+def taken(matrix: sparse.csr_array, which: NDArray[np.intp]) -> sparse.csr_array:
+    """Return the rows `which` (N,) of a matrix."""
+    begins = np.zeros(len(which) + 1, np.int32)
+    np.cumsum(np.diff(matrix.indptr)[which], out=begins[1:])
+    columns, data = np.empty(begins[-1], np.int32), np.empty(begins[-1], matrix.dtype)
+    parts = (matrix.indptr, matrix.indices, matrix.data, columns, data)
+    csr_row_index(len(which), which.astype(np.int32), *parts)
+    return _matrix(data, columns, begins, matrix.shape[1])
+
+
+_EMPTY = sparse.csr_array((0, 0), dtype=np.float32)
+
+
+def _matrix(data: NDArray[Any], columns: I32, begins: I32, width: int) -> sparse.csr_array:
+    """Return a matrix of such parts without SciPy's checks, which cost more than most products."""
+    made = copy.copy(_EMPTY)
+    made.data = data
+    made.indices, made.indptr = (part.astype(np.int32, copy=False) for part in (columns, begins))
+    made._shape = (len(begins) - 1, width)
+    return made
+
+
+def _scattered(
+    data: NDArray[Any], row: I32, column: I32, shape: tuple[int, int]
+) -> sparse.csr_array:
+    """Return a matrix of values at places, of which those at one place are added."""
+    begins, columns = np.empty(shape[0] + 1, np.int32), np.empty(len(row), np.int32)
+    values = np.empty(len(row), data.dtype)
+    coo_tocsr(*shape, len(row), row, column, data, begins, columns, values)
+    made = _matrix(values, columns, begins, shape[1])
+    made.sum_duplicates()
+    return made
 
 
 def _edges(faces: I32) -> tuple[I32, NDArray[np.intp]]:
@@ -357,9 +391,8 @@ def boundary_edges(faces: I32, edges: sparse.csr_array) -> tuple[I32, NDArray[np
 
 def corner_sum(faces: I32, count: int) -> sparse.csr_array:
     """Return the (count, F) matrix that adds a value of each face at its corners."""
-    where = (faces.ravel(), np.repeat(np.arange(len(faces)), 3))
-    data = np.ones(faces.size, np.float32)
-    return sparse.csr_array((data, where), shape=(count, len(faces)))
+    face = np.repeat(np.arange(len(faces), dtype=np.int32), 3)
+    return _scattered(np.ones(faces.size, np.float32), faces.ravel(), face, (count, len(faces)))
 
 
 def neighbour_means(edges: sparse.csr_array, rim: I32) -> tuple[sparse.csr_array, sparse.csr_array]:
@@ -378,15 +411,16 @@ def neighbour_means(edges: sparse.csr_array, rim: I32) -> tuple[sparse.csr_array
 
 
 def _linked(start: I32, end: I32, value: NDArray[np.int64], count: int) -> sparse.csr_array:
-    where = (np.concatenate([start, end]), np.concatenate([end, start]))
-    return sparse.coo_array((np.concatenate([value, value]), where), shape=(count, count)).tocsr()
+    row, column = np.concatenate([start, end]), np.concatenate([end, start])
+    return _scattered(np.concatenate([value, value]), row, column, (count, count))
 
 
 def _mean(degree: NDArray[Any], column: NDArray[Any]) -> sparse.csr_array:
     """Return the (V, V) mean of so many columns a row, in their order."""
     share = (np.float32(1) / np.maximum(degree, 1).astype(np.float32)).repeat(degree)
-    begins = np.concatenate([[0], np.cumsum(degree)])
-    return sparse.csr_array((share, column, begins), shape=(len(degree), len(degree)))
+    begins = np.zeros(len(degree) + 1, np.int32)
+    np.cumsum(degree, out=begins[1:])
+    return _matrix(share, column, begins, len(degree))
 
 
 def _backwards(begins: NDArray[Any]) -> NDArray[Any]:
@@ -402,14 +436,14 @@ def towards(mean: sparse.csr_array, share: float) -> sparse.csr_array:
     """
     begins, count = mean.indptr, mean.shape[0]
     back = _backwards(begins)
-    begins = begins + np.arange(count + 1)
+    begins = begins + np.arange(count + 1, dtype=np.int32)
     others = np.ones(mean.nnz + count, np.bool_)
     others[begins[:-1]] = False
     data = np.full(len(others), 1 - share, np.float32)
     data[others] = mean.data[back] * np.float32(share)
     column = np.empty(len(others), np.int32)
     column[others], column[begins[:-1]] = mean.indices[back], np.arange(count)
-    return sparse.csr_array((data, column, begins), shape=mean.shape)
+    return _matrix(data, column, begins, count)
 
 
 def covered_parts(base: Basis, places_: Places, faces: I32, radius_m: float) -> U32:
