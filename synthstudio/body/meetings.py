@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
-import typing
 from importlib.resources import files
 from typing import Any
 
-from synthstudio.body.pose_library import angles_of, hands, loaded, mapping, shaped
+from synthstudio.body.pose_library import angles_of, hands, loaded, typed
 from synthstudio.body.spots import NAMES
-from synthstudio.core.catalogue import Fingers, Interaction, Role, Touch
+from synthstudio.core.catalogue import Interaction, Role, Touch
 from synthstudio.core.errors import RecipeError
 
 FILE = "meetings.yaml"
-_PALMS = ("left_palm", "right_palm")
+_PALMS, _WHO = ("left_palm", "right_palm"), ("first", "second")
 
 
 @functools.cache
@@ -34,59 +34,46 @@ def read_meetings(text: str, where: str) -> tuple[Interaction, ...]:
       looks: true           at one another; mirrored_ok: false
     RecipeError for names that are not known and angles outside the joint's limits.
     """
-    entries = mapping(mapping(loaded(text, where), where).get("meetings"), f"{where}: meetings")
-    return tuple(
-        _meeting(name, mapping(entry, f"{where}: {name}"), f"{where}: {name}")
-        for name, entry in sorted(entries.items())
-    )
+    entries = loaded(text, where)["meetings"]
+    return tuple(_meeting(name, e, f"{where}: {name}") for name, e in sorted(entries.items()))
 
 
 def _meeting(name: str, entry: dict[str, Any], where: str) -> Interaction:
-    rest = dict(entry)
-    roles = tuple(_role(mapping(role, where), where) for role in rest.pop("roles"))
-    touches = tuple(_touch(touch, where) for touch in rest.pop("touches", []))
-    second = mapping(rest.pop("second", {}), where)
-    apart = rest.pop("apart_m", None)
-    own = Interaction(
-        name=name,
-        roles=roles,
-        touches=touches,
-        stand=rest.pop("stand", "pair"),
-        ahead_m=float(second.get("ahead_m", 0.0)),
-        left_m=float(second.get("left_m", 0.0)),
-        turn_rad=math.radians(second.get("turn_deg", 0.0)),
-        apart_m=(0.0, 0.0) if apart is None else (float(apart[0]), float(apart[1])),
-        maximum=int(rest.pop("maximum", 2)),
-        looks=bool(rest.pop("looks", False)),
-        mirrored_ok=bool(rest.pop("mirrored_ok", True)),
-    )
+    second = entry.get("second", {})
+    told = {key: value for key, value in entry.items() if key != "second"} | {
+        "name": name,
+        "roles": [_role(role, where) for role in entry["roles"]],
+        "touches": [_touch(touch, where) for touch in entry.get("touches", [])],
+        "ahead_m": second.get("ahead_m", 0.0),
+        "left_m": second.get("left_m", 0.0),
+        "turn_rad": math.radians(second.get("turn_deg", 0.0)),
+    }
+    own = typed(Interaction, told, where)
     pair = own.stand == "pair"
-    if rest or pair != (len(roles) == 2) or pair == (apart is not None):
+    odd = set(told) - {field.name for field in dataclasses.fields(Interaction)}
+    if odd or pair != (len(own.roles) == 2) or pair == ("apart_m" in entry):
         raise RecipeError(
             "not a meeting",
             where=where,
             expected="two roles and second, or one role, stand (circle or line) and apart_m",
-            got=f"{len(roles)} roles, {own.stand}, {', '.join(sorted(rest)) or 'no other key'}",
+            got=f"{len(own.roles)} roles, {own.stand}, {', '.join(sorted(odd)) or 'no other key'}",
         )
     return own
 
 
 def _role(entry: dict[str, Any], where: str) -> Role:
-    rest = dict(entry)
-    poses = tuple(rest.pop("poses"))
-    return Role(poses=poses, angles_rad=shaped(rest, hands(), where) | angles_of(rest, where))
+    angles = {key: value for key, value in entry.items() if key != "poses"}
+    return Role(poses=tuple(entry["poses"]), angles_rad=angles_of(angles, where, hands()))
 
 
-def _touch(value: Any, where: str) -> Touch:
-    who, palm, on, *fingers = value if isinstance(value, list) and len(value) >= 3 else [""] * 3
-    good = who in ("first", "second") and palm in _PALMS and on in (*_PALMS, *NAMES)
-    if not good or (fingers and fingers not in (["along"], ["against"])):
+def _touch(value: list[str], where: str) -> Touch:
+    who, palm, on, *fingers = value
+    if palm not in _PALMS or on not in (*_PALMS, *NAMES):
         raise RecipeError(
             "not a touch",
             where=where,
-            expected=f"first or second, {' or '.join(_PALMS)}, one of "
-            f"{', '.join((*_PALMS, *NAMES))}, and perhaps along or against",
+            expected=f"{' or '.join(_PALMS)} on one of {', '.join((*_PALMS, *NAMES))}",
             got=repr(value)[:80],
         )
-    way = typing.cast(Fingers, fingers[0] if fingers else "")
-    return Touch(of=("first", "second").index(who), palm=palm, on=on, fingers=way)
+    told = {"of": _WHO.index(who), "palm": palm, "on": on, "fingers": "".join(fingers)}
+    return typed(Touch, told, where)
