@@ -24,7 +24,9 @@ PEOPLE = int(os.environ.get("SYNTHSTUDIO_REVIEW_PEOPLE", "9"))
 
 def review(desk, joint, number):
     """Edit a joint, undo the last edit, and decide in one of three ways."""
-    desk.press("Escape", *["Tab"] * (desk.joints.index(joint) + 1))
+    if desk.reads("joint"):
+        desk.press("Escape")
+    desk.press(*["Tab"] * (desk.joints.index(joint) + 1))
     desk.wait(lambda: desk.reads("joint") == joint)
     desk.press("Shift+ArrowRight", "0", "o", "p", "z")
     for k, key, text in ((1, "x", f"wrong {number}"), (2, "e", f"look at {number}")):
