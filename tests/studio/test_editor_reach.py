@@ -120,7 +120,7 @@ def anew(editor, number):
     """Put the editor up for another data set: nothing is left of the last one."""
     editor.page.evaluate("window.stop?.(); localStorage.clear()")
     editor.messages.clear()
-    editor.give(items=people(), predictions="net", dataset=f"{number:064}")
+    editor.give(items=people(), predictions="net", dataset=f"{10**9 + number:064}")
     editor.start = {name: editor.reads(name) for name in ("zoom", "tx", "ty")}
     return editor
 

@@ -3,31 +3,22 @@
 const states = new WeakMap();
 const WIDE = 320;
 
-function make(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
+function make(tag, className, attributes = {}) {
+  const node = Object.assign(document.createElement(tag), {className});
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   return node;
 }
 
 function build(parent) {
-  const state = {n: 0, waiting: false, stream: null, turn: -1};
-  state.button = make("button", "start", "Start the camera");
-  state.button.type = "button";
-  state.stage = make("div", "stage");
-  state.video = make("video");
-  state.video.muted = true;
-  state.video.playsInline = true;
-  state.video.setAttribute("aria-label", "what the camera sees");
-  state.over = make("canvas", "over");
-  state.over.setAttribute("role", "img");
-  state.over.setAttribute("aria-label", "joints that were found; the list says which are hidden");
+  const state = {n: 0, waiting: false, stream: null};
+  state.button = Object.assign(make("button", "start", {type: "button"}), {textContent: "Start the camera"});
+  state.video = Object.assign(make("video", "", {"aria-label": "what the camera sees", playsinline: ""}), {muted: true});
+  state.over = make("canvas", "over", {role: "img", "aria-label": "joints that were found; the list says which are hidden"});
+  state.stage = make("div", "stage", {hidden: ""});
   state.stage.append(state.video, state.over);
-  state.stage.hidden = true;
-  state.note = make("p", "note");
-  state.note.setAttribute("role", "status");
+  state.note = make("p", "note", {role: "status"});
   state.list = make("ul", "hidden");
-  state.sheet = make("canvas");
+  state.sheet = make("canvas", "");
   parent.append(state.button, state.note, state.stage, state.list);
   state.button.addEventListener("click", () => (state.stream ? stop(state) : start(state)));
   return state;
@@ -88,7 +79,7 @@ function answer(state, said) {
     state.first = performance.now() - state.allowed;
     state.stage.dataset.firstMs = Math.round(state.first);
   }
-  state.list.replaceChildren(...said.hidden.slice(0, 40).map((line) => make("li", "", line)));
+  state.list.replaceChildren(...said.hidden.slice(0, 40).map((textContent) => Object.assign(make("li", ""), {textContent})));
   requestAnimationFrame(() => send(state));
 }
 
@@ -141,11 +132,8 @@ function name(pen, person, at, unit) {
 }
 
 export default function ({data, parentElement, setStateValue}) {
-  let state = states.get(parentElement);
-  if (!state) {
-    state = build(parentElement);
-    states.set(parentElement, state);
-  }
+  const state = states.get(parentElement) ?? build(parentElement);
+  states.set(parentElement, state);
   state.setStateValue = setStateValue;
   answer(state, data.answer);
   return () => stop(state);

@@ -1,6 +1,6 @@
 """A person's labels in a small picture, drawn with the editor's marks, and a legend of them.
 
-A joint's shape tells its cause, as in editor/js/3_view.js: filled dot visible, ring hidden by the
+A joint's shape tells its cause, as in editor/js/canvas.js: filled dot visible, ring hidden by the
 person itself, triangle by another person, square by an object, diamond unknown, cross
 outside the frame. Left is orange and single; right is blue and doubled, so that neither side nor
 cause is told by colour alone. Bones are thin and dashed where an end is hidden.

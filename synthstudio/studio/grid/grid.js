@@ -2,76 +2,48 @@
 // HTML. Called again on every run of the page with the same root; listeners are attached once.
 const states = new WeakMap();
 
-function make(tag, className, text) {
+// An element; `content`: nodes, and texts as such.
+function make(tag, className, ...content) {
   const node = document.createElement(tag);
   if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
+  node.append(...content);
   return node;
 }
 
-function picture(source, alt) {
-  if (!source) return make("span", "none", "no clean variant");
-  const image = make("img");
-  image.alt = alt;
-  image.loading = "lazy";
-  image.decoding = "async";
-  image.src = source;
-  return image;
+function picture(src, alt) {
+  if (!src) return make("span", "none", "no clean variant");
+  return Object.assign(make("img"), {alt, loading: "lazy", decoding: "async", src});
 }
 
 function caption(cell) {
-  const box = make("span", "caption");
-  box.style.display = "block";
-  const first = make("span", "row");
-  first.append(make("span", "name", cell.name), make("span", "value", cell.value));
-  const second = make("span", "row");
-  const status = make("span", "status");
   const dot = make("span", "dot");
   dot.style.setProperty("--mark", cell.colour);
-  status.append(dot, make("span", "", cell.status));
-  second.append(status, make("span", "name", ""), make("span", "value", cell.extra));
-  box.append(first, second);
-  for (const note of cell.notes) {
-    const line = make("span", "note", note);
-    line.title = note;
-    box.append(line);
-  }
-  return box;
+  const status = make("span", "status", dot, make("span", "", cell.status));
+  return make("span", "caption",
+    make("span", "row", make("span", "name", cell.name), make("span", "value", cell.value)),
+    make("span", "row", status, make("span", "name"), make("span", "value", cell.extra)),
+    ...cell.notes.map((note) => Object.assign(make("span", "note", note), {title: note})));
 }
 
 function card(cell, state) {
-  const item = make("li");
-  item.dataset.id = cell.id;
-  const link = make("a", "card");
+  const link = make("a", "card", make("span", "pictures", ...cell.pictures.map((one) => picture(...one))), caption(cell));
   link.href = cell.href;
   link.dataset.id = cell.id;
-  const pictures = make("span", "pictures");
-  for (const [source, alt] of cell.pictures) pictures.append(picture(source, alt));
-  link.append(pictures, caption(cell));
-  item.append(link);
+  const item = make("li", "", link);
   if (state.data.pick) {
-    const label = make("label", "pick");
-    const box = make("input");
-    box.type = "checkbox";
+    const box = Object.assign(make("input"), {type: "checkbox", checked: state.picked.has(cell.id), ariaLabel: `select ${cell.name}`});
     box.dataset.id = cell.id;
-    box.checked = state.picked.has(cell.id);
-    box.setAttribute("aria-label", `select ${cell.name}`);
-    label.append(box);
-    item.append(label);
+    item.append(make("label", "pick", box));
     item.classList.toggle("picked", box.checked);
   }
   return item;
-}
-
-function columnsOf(grid) {
-  return getComputedStyle(grid).gridTemplateColumns.split(" ").length;
 }
 
 function onKey(event, state) {
   const link = event.target.closest("a.card");
   if (!link || event.ctrlKey || event.metaKey || event.altKey) return;
   const links = [...state.grid.querySelectorAll("a.card")];
-  const wide = columnsOf(state.grid);
+  const wide = getComputedStyle(state.grid).gridTemplateColumns.split(" ").length;
   const steps = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: wide, ArrowUp: -wide};
   const at = links.indexOf(link);
   let to = null;
@@ -125,7 +97,5 @@ export default function ({data, parentElement, setStateValue, setTriggerValue}) 
   const focused = parentElement.activeElement?.dataset?.id;
   state.grid.replaceChildren(...data.cells.map((cell) => card(cell, state)));
   state.grid.dataset.shown = data.cells.length;
-  if (focused) {
-    [...state.grid.querySelectorAll("a.card")].find((l) => l.dataset.id === focused)?.focus();
-  }
+  if (focused) [...state.grid.querySelectorAll("a.card")].find((l) => l.dataset.id === focused)?.focus();
 }

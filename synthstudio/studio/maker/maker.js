@@ -11,24 +11,27 @@ const HINTS = {
   move: "Drag a joint. By keys: Tab to a joint, then arrows (Shift: further), Enter chooses it.",
 };
 
-function make(parent, tag, className, text) {
-  const node = document.createElement(tag);
+function put(node, attributes) {
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+}
+
+function make(parent, tag, className, text, attributes = {}) {
+  const node = put(document.createElement(tag), attributes);
   if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
+  if (text) node.textContent = text;
   parent.append(node);
   return node;
 }
 
 function drawn(parent, tag, attributes) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  const node = put(document.createElementNS(SVG, tag), attributes);
   parent.append(node);
   return node;
 }
 
 function button(parent, text, act, className) {
-  const node = make(parent, "button", className, text);
-  node.type = "button";
+  const node = make(parent, "button", className, text, {type: "button"});
   node.addEventListener("click", act);
   return node;
 }
@@ -56,37 +59,23 @@ function build(parent) {
   S.clean = JSON.stringify(S.now);
   const root = make(parent, "div", "mk");
   const left = make(root, "div", "left");
-  S.modes = make(left, "div", "row");
-  S.modes.setAttribute("role", "group");
-  S.modes.setAttribute("aria-label", "What a click in the figure does");
-  for (const [mode, text] of MODES) {
-    button(S.modes, text, () => setMode(S, mode)).dataset.mode = mode;
-  }
+  S.modes = make(left, "div", "row", "", {role: "group", "aria-label": "What a click in the figure does"});
+  for (const [mode, text] of MODES) button(S.modes, text, () => setMode(S, mode)).dataset.mode = mode;
   S.back = button(S.modes, "Undo", () => undo(S));
   S.hint = make(left, "p", "hint");
-  S.svg = document.createElementNS(SVG, "svg");
-  S.svg.setAttribute("viewBox", "0 0 1 1");
-  S.svg.setAttribute("class", "figure");
-  S.svg.setAttribute("role", "group");
-  S.svg.setAttribute("aria-label", "The figure; the table beside it says the same");
-  left.append(S.svg);
-  const photo = document.createElement("input");
-  Object.assign(photo, {type: "file", accept: "image/*"});
-  labelled(make(left, "div", "row"), "A photo behind it (it stays in this browser)", photo);
+  S.svg = drawn(left, "svg", {viewBox: "0 0 1 1", class: "figure", role: "group", "aria-label": "The figure; the table beside it says the same"});
+  const row = make(left, "div", "row");
+  const photo = labelled(row, "A photo behind it (it stays in this browser)", make(row, "input", "", "", {type: "file", accept: "image/*"}));
   photo.addEventListener("change", () => {
     if (S.photo) URL.revokeObjectURL(S.photo);
     S.photo = photo.files[0] ? URL.createObjectURL(photo.files[0]) : null;
     show(S);
   });
   S.right = make(root, "div", "right");
-  S.note = make(S.right, "p", "note");
-  S.note.setAttribute("role", "status");
+  S.note = make(S.right, "p", "note", "", {role: "status"});
   S.form = make(S.right, "div");
-  S.svg.addEventListener("pointerdown", (event) => down(S, event));
-  S.svg.addEventListener("pointermove", (event) => move(S, event));
-  S.svg.addEventListener("pointerup", (event) => up(S, event));
-  S.svg.addEventListener("pointercancel", () => cancel(S));
-  S.svg.addEventListener("keydown", (event) => key(S, event));
+  const heard = {pointerdown: down, pointermove: move, pointerup: up, pointercancel: cancel, keydown: key};
+  for (const [name, act] of Object.entries(heard)) S.svg.addEventListener(name, (event) => act(S, event));
   return S;
 }
 
@@ -249,9 +238,7 @@ function say(S, message) {
 
 function show(S, keepNote) {
   if (!keepNote) say(S, null);
-  for (const one of S.modes.querySelectorAll("[data-mode]")) {
-    one.setAttribute("aria-pressed", String(one.dataset.mode === S.mode));
-  }
+  for (const one of S.modes.querySelectorAll("[data-mode]")) put(one, {"aria-pressed": one.dataset.mode === S.mode});
   S.back.disabled = !S.undo.length;
   S.hint.textContent = HINTS[S.mode];
   drawFigure(S);
@@ -285,9 +272,7 @@ function drawForm(S) {
   S.form.replaceChildren();
   const head = make(S.form, "div", "row");
   for (const [field, text, longest] of [["name", "Name", 40], ["category", "Category in COCO files", 80]]) {
-    const input = field_(document.createElement("input"), field, S.now[field]);
-    input.maxLength = longest;
-    labelled(head, text, input);
+    const input = labelled(head, text, field_(make(head, "input", "", "", {maxlength: longest}), field, S.now[field]));
     input.addEventListener("change", () => set(S, (now) => (now[field] = input.value.trim())));
   }
   button(head, "Save", () => save(S), "save");
@@ -313,33 +298,27 @@ function drawJoints(S) {
   for (const text of ["Joint", "Sigma", "Same as COCO's", ""]) make(names, "th", "", text).scope = "col";
   S.now.joints.forEach((joint, j) => {
     const row = make(table, "tr");
-    const name = field_(make(make(row, "td"), "input", "name"), `name ${j}`, joint);
-    name.maxLength = 40;
-    name.setAttribute("aria-label", `Name of joint ${j + 1}`);
+    const named = {maxlength: 40, "aria-label": `Name of joint ${j + 1}`};
+    const name = field_(make(make(row, "td"), "input", "name", "", named), `name ${j}`, joint);
     name.addEventListener("change", () => setTimeout(() => rename(S, joint, name.value.trim())));
-    const sigma = field_(make(make(row, "td"), "input", "sigma"), `sigma ${j}`, S.now.sigmas[joint]);
-    Object.assign(sigma, {type: "number", min: 0.001, max: 1, step: 0.001});
-    sigma.placeholder = String(S.coco[S.now.same_as[joint]] ?? S.usual);
-    sigma.setAttribute("aria-label", `Sigma of ${joint}; by default ${sigma.placeholder}`);
+    const placeholder = S.coco[S.now.same_as[joint]] ?? S.usual;
+    const range = {type: "number", min: 0.001, max: 1, step: 0.001, placeholder, "aria-label": `Sigma of ${joint}; by default ${placeholder}`};
+    const sigma = field_(make(make(row, "td"), "input", "sigma", "", range), `sigma ${j}`, S.now.sigmas[joint]);
     sigma.addEventListener("change", () => set(S, (now) => {
       now.sigma_source = "";  // it was that of other sigmas
       if (sigma.value === "") delete now.sigmas[joint];
       else now.sigmas[joint] = Number(sigma.value);
     }));
-    const same = make(make(row, "td"), "select");
-    for (const one of ["", ...Object.keys(S.coco)]) {
-      const option = make(same, "option", "", one || "none of them");
-      option.value = one;
-    }
+    const same = make(make(row, "td"), "select", "", "", {"aria-label": `Joint of COCO that ${joint} is the same as`});
+    for (const one of ["", ...Object.keys(S.coco)]) make(same, "option", "", one || "none of them").value = one;
     field_(same, `same ${j}`, S.now.same_as[joint]);
-    same.setAttribute("aria-label", `Joint of COCO that ${joint} is the same as`);
     same.addEventListener("change", () => set(S, (now) => {
       now.sigma_source = "";
       if (same.value) now.same_as[joint] = same.value;
       else delete now.same_as[joint];
       sigma.placeholder = String(S.coco[same.value] ?? S.usual);
     }));
-    button(make(row, "td"), "Remove", () => removeJoint(S, joint)).setAttribute("aria-label", `Remove ${joint}`);
+    put(button(make(row, "td"), "Remove", () => removeJoint(S, joint)), {"aria-label": `Remove ${joint}`});
   });
   make(S.form, "p", "hint", `Sigma: how far people who click this joint differ, as a share of the `
     + `person's size. Empty: COCO's where the joint is one of COCO's, else ${S.usual}, the median of COCO's 17.`);
@@ -348,10 +327,9 @@ function drawJoints(S) {
 function drawTwo(S, mode, field, from, to) {
   const row = make(S.form, "div", "row");
   const ends = [from, to].map((text, k) => {
-    const choice = document.createElement("select");
+    const choice = make(row, "select");
     for (const joint of S.now.joints) make(choice, "option", "", joint).value = joint;
-    field_(choice, `${field} ${k}`, S.now.joints[k]);
-    return labelled(row, text, choice);
+    return labelled(row, text, field_(choice, `${field} ${k}`, S.now.joints[k]));
   });
   button(row, `Add ${mode}`, () => {
     if (ends[0].value === ends[1].value) return say(S, {good: false, text: "Choose two different joints."});

@@ -1,6 +1,6 @@
 // What keys and buttons do.
 
-import { boxAction, startBox } from "./box_tool.js";
+import { PLACE_HELP, boxAction, placeAction, startBox, startPlacing } from "./box_tool.js";
 import { draw, fit, toFrame, zoomBy } from "./canvas.js";
 import { CLIP_DO, goFrame, undoBatch } from "./clips.js";
 import { setItem, step, togglePast } from "./editor.js";
@@ -8,16 +8,13 @@ import { helpKey, showHelp } from "./help.js";
 import { actionOf, keyName, keyOf, rowOf } from "./keys.js";
 import { asCalled, asPlaced, derive, inFrame, jointsPatch, known, mirrored, moveJoints, neighbours, nice, round3, say, standing, swapped, toRow, turnJoints, withCause, withState } from "./labels.js";
 import { maskAction, startMask } from "./mask_tool.js";
-import { BLINDED, closeForm, fillPanel, fillTable, flash, inWords, openForm, textField } from "./panel.js";
+import { BLINDED, closeForm, fillPanel, fillTable, fillTools, flash, inWords, openForm, textField } from "./panel.js";
 import { drawMask, setLight, startPeek, togglePeek } from "./pictures.js";
-import { PLACE_HELP, placeAction, startPlacing } from "./place_tool.js";
 import { HANDLE, drawLoupe } from "./pointer.js";
 import { accept, distrust, fillPredictions, groupBack } from "./predictions.js";
 import { chooseMany, extend, startStroke, strokeAction, targets } from "./strokes.js";
-import { commit, refusedOf } from "./sync_queue.js";
+import { commit, record, refusedOf, stackOf, takeBack, takeTheirs, tryAgain } from "./sync_queue.js";
 import { answerNewest, settleNewest, writeComment } from "./threads.js";
-import { fillTools } from "./tools.js";
-import { record, stackOf, takeBack, takeTheirs, tryAgain } from "./undo.js";
 
 const TURN_RAD = Math.PI / 180; // by a key
 const SIZE = 1.02; // by a key
@@ -38,24 +35,13 @@ export function keyAction(S, event) {
 export function keyDown(S, event) {
   const target = event.composedPath()[0];
   if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); // r and c are Streamlit's own
-  if (S.ui.help.open) {
-    helpKey(S, event);
-    return;
-  }
-  if (S.ui.form.contains(target)) {
-    formKey(S, event);
-    return;
-  }
+  if (S.ui.help.open) return helpKey(S, event);
+  if (S.ui.form.contains(target)) return formKey(S, event);
   if (target === S.ui.brush && event.key !== "Escape") return; // its arrows and Tab are its own
   const plain = !event.ctrlKey && !event.metaKey && !event.shiftKey;
   const pressing = plain && target.closest?.("button") && (event.key === "Enter" || event.key === " ");
   if (pressing) return;
-  const opened = event.key === "Escape" && S.root.querySelector(":popover-open");
-  if (opened) {
-    event.preventDefault();
-    opened.hidePopover();
-    return;
-  }
+  if (event.key === "Escape" && S.root.querySelector(":popover-open")) return; // which it closes
   const onStage = target === S.ui.stage;
   if (event.key === "Tab") {
     if (onStage && !S.left) {
@@ -72,10 +58,7 @@ export function keyDown(S, event) {
   const action = keyAction(S, event);
   if (!action) return;
   event.preventDefault();
-  if (action.startsWith("peek ")) {
-    if (!event.repeat) startPeek(S, action.slice(5));
-    return;
-  }
+  if (action.startsWith("peek ")) return event.repeat || startPeek(S, action.slice(5));
   S.pressedAt = event.timeStamp;
   runKey(S, action);
 }
@@ -133,6 +116,12 @@ export function endDrawing(S) {
   S.ui.stage.focus({ preventScroll: true });
   fillPanel(S);
   draw(S);
+}
+
+// A key that a tool does not know ends the tool, unless it only looks, and does what it does.
+export function passOn(S, verb, looking, end = endDrawing) {
+  if (!looking.includes(verb)) end(S);
+  return false;
 }
 
 export function edit(S, changed, merge) {
@@ -207,15 +196,8 @@ export const DO = {
   "fit frame": (S) => refit(S, "frame"),
   closer: (S) => zoomBy(S, 1.25),
   farther: (S) => zoomBy(S, 0.8),
-  loupe: (S) => {
-    S.loupe = !S.loupe;
-    drawLoupe(S);
-    fillTools(S);
-  },
-  another: (S) => {
-    S.another = !S.another;
-    fillTools(S);
-  },
+  loupe: (S) => toggle(S, "loupe"),
+  another: (S) => toggle(S, "another"),
   brighter: (S) => setLight(S, S.light.b * 1.2, S.light.c),
   darker: (S) => setLight(S, S.light.b / 1.2, S.light.c),
   sharper: (S) => setLight(S, S.light.b, S.light.c * 1.15),
@@ -231,10 +213,7 @@ export const DO = {
 // State or cause of all chosen joints, as one edit.
 export function setJoints(S, verb, value) {
   const joints = targets(S);
-  if (!joints.length) {
-    flash(S, "Select a joint first: click it, or press Tab.");
-    return;
-  }
+  if (!joints.length) return flash(S, "Select a joint first: click it, or press Tab.");
   if (!open(S)) return;
   const changed = joints.flatMap((j) => {
     const next = calledJoint(S, j, verb, value);
@@ -369,6 +348,12 @@ export function insertNew(S, item, changed, { prediction, without, box, track })
   return { added, op: record(S, added, commit(S, added, { kind: "add", joints: patch.joints, box, track }, patch)) };
 }
 
+function toggle(S, name) {
+  S[name] = !S[name];
+  drawLoupe(S);
+  fillTools(S);
+}
+
 function toggleLayer(S, name) {
   S.layers[name] = !S.layers[name];
   drawMask(S);
@@ -419,9 +404,7 @@ export function announce(S) {
     : `Tab selects a joint · ${keysOf(S, ["someone", "place", "undo", "approve", "reject"])} · ${keyOf(S, "next")} next · ${keyOf(S, "help")} keys`;
 }
 
-function keysOf(S, actions) {
-  return actions.map((action) => `${keyOf(S, action)} ${rowOf(action).label.toLowerCase()}`).join(" · ");
-}
+const keysOf = (S, actions) => actions.map((action) => `${keyOf(S, action)} ${rowOf(action).label.toLowerCase()}`).join(" · ");
 
 // Arrows move the picture where no joint is selected.
 function pan(S, dx, dy) {
@@ -438,17 +421,12 @@ function pan(S, dx, dy) {
 const FREE = new Set(["help", "light", "darker", "brighter", "flatter", "sharper", "closer", "farther", "leave"]);
 
 // Somebody else was gone to, and has not come from the server yet.
-export function fetching(S) {
-  return Boolean(S.going) || S.wanted !== null;
-}
+export const fetching = (S) => Boolean(S.going) || S.wanted !== null;
 
 // What a button does that does what a key does: who was left is changed by neither. The button Back
 // waits no longer, and what waited is not done.
 export function press(S, action) {
-  if (fetching(S) && action !== "back") {
-    runKey(S, action);
-    return;
-  }
+  if (fetching(S) && action !== "back") return runKey(S, action);
   const waited = fetching(S);
   act(S, action);
   if (waited && !fetching(S)) dropKeys(S, "You went back");

@@ -1,17 +1,15 @@
 // The box of a person, drawn by a drag or by the keys: arrows move a corner, Tab takes the other.
 // S.boxing: {box: [x, y, width, height], corner, fresh}; corner 0 is the upper left one, 1 the lower right.
 
-import { addNew, beginDrawing, choose, endDrawing, isShown, open } from "./actions.js";
+import { DO, addNew, beginDrawing, choose, endDrawing, isShown, open, passOn, placeJoint, setJoints } from "./actions.js";
 import { boxNode, draw, make, toFrame, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
-import { extent, fitted, grownBox, round3 } from "./labels.js";
+import { extent, fitted, grownBox, isGuide, nice, round3, say } from "./labels.js";
 import { maskCounts } from "./mask_codes.js";
 import { fillPanel, flash } from "./panel.js";
-import { startPlacing } from "./place_tool.js";
 import { HANDLE } from "./pointer.js";
-import { asNew, predictionIn } from "./predictions.js";
-import { commit } from "./sync_queue.js";
-import { record } from "./undo.js";
+import { NO_MODEL, accept, asNew, predictionIn, trusted } from "./predictions.js";
+import { commit, record, stackOf } from "./sync_queue.js";
 
 // `fresh`: somebody new is in it, whoever is shown.
 export function startBox(S, fresh) {
@@ -56,10 +54,7 @@ export function boxAction(S, verb, rest) {
   if (cornerAction(S, S.boxing, verb, rest)) return true;
   if (verb === "accept" && rest[0] === "joint") keepBox(S);
   else if (verb === "leave" || verb === "box" || verb === "someone") endDrawing(S);
-  else {
-    if (!LOOKING.includes(verb)) endDrawing(S);
-    return false;
-  }
+  else return passOn(S, verb, LOOKING);
   return true;
 }
 
@@ -84,12 +79,79 @@ export function keepBox(S) {
   flash(S, "The box is as drawn.");
 }
 
-export function drawBoxing(S) {
-  if (S.boxing) drawCorners(S, S.boxing);
-}
-
 export function drawCorners(S, { box, corner }) {
   boxNode(S, S.marks.boxes, box, "box drawing");
   const [x, y] = toScreen(S, box[0] + corner * box[2], box[1] + corner * box[3]);
   make("rect", { class: "corner", x: (x - 5).toFixed(1), y: (y - 5).toFixed(1), width: 10, height: 10 }, S.marks.boxes);
+}
+
+// Joints placed one after another: each click puts the chosen joint there and goes on to the next.
+// S.placing: whether that is so. A press that moves is a drag as always, of a joint or the picture.
+
+const KEEP_PLACING = [...LOOKING, "loupe", "light", "darker", "brighter", "flatter", "sharper", "peek", "nudge", "redo"];
+export const PLACE_HELP = "Click where the named joint is; the next follows. Enter takes the faint or predicted one, r no label, Tab as it stands, z back, Esc ends.";
+
+export function startPlacing(S) {
+  if (S.placing) return endPlacing(S);
+  if (!open(S) || !isShown(S)) return;
+  if (S.masking) endDrawing(S);
+  S.placing = true;
+  S.another = false;
+  choose(S, Math.max(S.joint, 0));
+  flash(S, PLACE_HELP, 8000);
+}
+
+export function endPlacing(S) {
+  S.placing = false;
+  S.ui.flash.classList.remove("on");
+  choose(S, -1);
+}
+
+// The next joint's turn; after the last one it is over.
+function goOn(S, by) {
+  const next = Math.max(S.joint + by, 0);
+  if (next < S.skeleton.joints.length) return choose(S, next);
+  endPlacing(S);
+  flash(S, "Every joint had its turn: a approves.");
+}
+
+// At a place in the stage, in its pixels.
+export function placeNext(S, sx, sy) {
+  if (!open(S)) return;
+  placeJoint(S, S.joint, ...toFrame(S, sx, sy));
+  goOn(S, 1);
+}
+
+// Undo leads back to the joint that it gives back.
+function placeBack(S) {
+  const op = stackOf(S, S.item.id).undo.at(-1);
+  const [name, more] = Object.keys(op?.patch?.joints ?? {});
+  DO.undo(S);
+  if (!S.now.exists) return endPlacing(S);
+  if (name && !more) choose(S, S.skeleton.joints.indexOf(name));
+}
+
+// What keys mean while joints are placed; others end it and do what they do.
+export function placeAction(S, verb, rest) {
+  const [value] = rest;
+  if (verb === "place" || verb === "leave") endPlacing(S);
+  else if (verb === "tab") goOn(S, Number(value));
+  else if (verb === "undo") placeBack(S);
+  else if (verb === "state" || verb === "cause") {
+    setJoints(S, verb, value);
+    if (["unlabelled", "truncated", "0"].includes(value)) goOn(S, 1); // these need no place
+  } else if (verb === "accept" && value === "joint") {
+    if ((trusted(S)?.joints[S.joint] || isGuide(S, S.now.joints[S.joint])) && open(S)) {
+      accept(S, value);
+      goOn(S, 1);
+    } else flash(S, S.model ? "Nothing is predicted for it." : NO_MODEL);
+  } else return passOn(S, verb, KEEP_PLACING, endPlacing);
+  return true;
+}
+
+// What the pointer carries: which joint comes.
+export function placingText(S) {
+  const text = `${nice(S.skeleton.joints[S.joint])} · ${S.joint + 1} of ${S.skeleton.joints.length}`;
+  const { state } = S.now.joints[S.joint];
+  return state === 2 || state === null ? text : `${text} · ${say(S.now.joints[S.joint])}`;
 }

@@ -2,11 +2,10 @@
 // A joint's marker tells its cause by shape (dot visible, ring self, triangle person, square object,
 // cross outside, diamond unknown). Left is orange and single; right is blue and drawn double.
 
-import { drawBoxing } from "./box_tool.js";
-import { extent, grownBox, isGuide, known, neighbours, nice, occluderOf, say } from "./labels.js";
+import { drawCorners, placingText } from "./box_tool.js";
+import { around, extent, grownBox, isGuide, known, neighbours, nice, occluderOf, say } from "./labels.js";
 import { boxOfCounts } from "./mask_codes.js";
 import { drawMasking } from "./mask_tool.js";
-import { placingText } from "./place_tool.js";
 import { HANDLE, drawLoupe } from "./pointer.js";
 import { drawPredictionOverlay } from "./predictions.js";
 import { drawStroke, isChosen } from "./strokes.js";
@@ -17,33 +16,39 @@ export const SIDE = { left: "#ff9a3d", right: "#4da3ff", middle: "#f2f2f2" };
 export const REACH_PX = 13; // pick radius on the screen
 export const CLICK_PX = 3; // a press that moves less is a click
 
-export function make(tag, attributes, parent) {
-  const node = document.createElementNS(SVG, tag);
+export function set(node, attributes) {
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+}
+
+export function make(tag, attributes, parent) {
+  const node = set(document.createElementNS(SVG, tag), attributes);
   parent?.append(node);
   return node;
 }
 
-export function el(tag, cls, text, parent) {
-  const node = document.createElement(tag);
+export function el(tag, cls, text, parent, attributes = {}) {
+  const node = set(document.createElement(tag), attributes);
   if (cls) node.className = cls;
   if (text !== undefined && text !== null) node.textContent = text;
   parent?.append(node);
   return node;
 }
 
-function polygon(r, sides, turn) {
-  const points = [];
-  for (let k = 0; k < sides; k += 1) {
-    const a = ((turn + (k * 360) / sides) * Math.PI) / 180;
-    points.push(`${(r * Math.cos(a)).toFixed(2)} ${(r * Math.sin(a)).toFixed(2)}`);
-  }
-  return `M${points.join("L")}Z`;
+// Whether what a node shows is another than last time.
+export function differs(node, ...shown) {
+  const look = JSON.stringify(shown);
+  const other = node.dataset.look !== look;
+  node.dataset.look = look;
+  return other;
 }
 
-function disc(r) {
-  return `M${-r} 0A${r} ${r} 0 1 0 ${r} 0A${r} ${r} 0 1 0 ${-r} 0Z`;
+function polygon(r, sides, turn) {
+  const angles = Array.from({ length: sides }, (_, k) => ((turn + (k * 360) / sides) * Math.PI) / 180);
+  return `M${angles.map((a) => `${(r * Math.cos(a)).toFixed(2)} ${(r * Math.sin(a)).toFixed(2)}`).join("L")}Z`;
 }
+
+const disc = (r) => `M${-r} 0A${r} ${r} 0 1 0 ${r} 0A${r} ${r} 0 1 0 ${-r} 0Z`;
 
 // The outline of a marker of radius r, and whether it is filled.
 export function shapeOf(cause, r) {
@@ -73,16 +78,16 @@ export function buildMarks(S) {
     const under = make("line", { stroke: INK, "stroke-linecap": "round" }, bones);
     const over = make("line", { stroke: SIDE[side], "stroke-linecap": "round" }, bones);
     const slit = side === "right" ? make("line", { stroke: INK, "stroke-width": 1 }, bones) : null;
-    S.marks.bones.push({ a, b, under, over, slit });
+    S.marks.bones.push({ a, b, under, over, slit, lines: [under, over, slit].filter(Boolean) });
   }
   const joints = layer("joints");
   S.skeleton.joints.forEach((name, j) => {
     const group = make("g", { class: "joint", "data-joint": name }, joints);
-    const ring = make("circle", { class: "ring", r: 11 }, group);
+    make("circle", { class: "ring", r: 11 }, group);
     const outer = make("path", { fill: "none", "stroke-width": 1.2 }, group);
     const under = make("path", { fill: "none", stroke: INK }, group);
     const over = make("path", {}, group);
-    S.marks.joints.push({ j, group, ring, outer, under, over, drawn: "" });
+    S.marks.joints.push({ j, group, outer, under, over });
   });
   S.marks.tag = make("text", { class: "tag" }, svg);
   S.marks.handles = [[MOVE, "handle"], [TURN, "handle turn"]].map(([d, cls]) => {
@@ -96,20 +101,11 @@ export function buildMarks(S) {
 const MOVE = "M0 -7V7M-7 0H7M-2.4 -4.8L0 -7.4L2.4 -4.8M-2.4 4.8L0 7.4L2.4 4.8M-4.8 -2.4L-7.4 0L-4.8 2.4M4.8 -2.4L7.4 0L4.8 2.4";
 const TURN = "M5.6 -3.4A6.6 6.6 0 1 0 6.6 1M6.4 -7V-3H2.4";
 
-export function toScreen(S, x, y) {
-  return [x * S.zoom + S.tx, y * S.zoom + S.ty];
-}
+export const toScreen = (S, x, y) => [x * S.zoom + S.tx, y * S.zoom + S.ty];
 
-export function toFrame(S, sx, sy) {
-  return [(sx - S.tx) / S.zoom, (sy - S.ty) / S.zoom];
-}
+export const toFrame = (S, sx, sy) => [(sx - S.tx) / S.zoom, (sy - S.ty) / S.zoom];
 
-export function line(node, p, q) {
-  node.setAttribute("x1", p[0].toFixed(2));
-  node.setAttribute("y1", p[1].toFixed(2));
-  node.setAttribute("x2", q[0].toFixed(2));
-  node.setAttribute("y2", q[1].toFixed(2));
-}
+export const line = (node, [x1, y1], [x2, y2]) => set(node, { x1, y1, x2, y2 });
 
 function show(node, yes) {
   node?.style.setProperty("display", yes ? "" : "none");
@@ -146,9 +142,7 @@ export function draw(S) {
   for (const layer of [S.ui.picture, S.ui.mask, S.ui.peek]) layer.style.transform = shift;
   for (const layer of [S.ui.picture, S.ui.mask, S.ui.peek]) layer.classList.toggle("crisp", S.zoom >= 3);
   S.ui.zoom.textContent = `${Math.round(S.zoom * 100)}%`;
-  S.root.dataset.zoom = String(S.zoom);
-  S.root.dataset.tx = String(S.tx);
-  S.root.dataset.ty = String(S.ty);
+  Object.assign(S.root.dataset, { zoom: S.zoom, tx: S.tx, ty: S.ty });
 }
 
 // `guide`: faint, for one of its joints has no label yet.
@@ -156,42 +150,27 @@ function drawBone(bone, joints, place, shown, guide) {
   const [p, q] = [place[bone.a], place[bone.b]];
   const states = [joints[bone.a].state, joints[bone.b].state];
   const yes = shown && p && q && (guide || (states.every((s) => s !== null) && Math.max(...states) > 0));
-  for (const node of [bone.under, bone.over, bone.slit]) show(node, yes);
+  for (const node of bone.lines) show(node, yes);
   if (!yes) return;
   const hidden = Math.min(...states) < 2;
-  bone.under.setAttribute("stroke-width", hidden ? 4 : 6);
-  bone.over.setAttribute("stroke-width", hidden ? 2 : 3.6);
-  bone.over.setAttribute("stroke-dasharray", hidden ? "5 5" : "none");
+  for (const node of bone.lines) set(line(node, p, q), { opacity: guide ? 0.4 : 1 });
+  set(bone.under, { "stroke-width": hidden ? 4 : 6 });
+  set(bone.over, { "stroke-width": hidden ? 2 : 3.6, "stroke-dasharray": hidden ? "5 5" : "none" });
   show(bone.slit, bone.slit && !hidden);
-  for (const node of [bone.under, bone.over, bone.slit]) {
-    if (!node) continue;
-    line(node, p, q);
-    node.setAttribute("opacity", guide ? 0.4 : 1);
-  }
 }
 
 function drawJoint(S, mark, joint, p, shown, guide) {
   const chosen = isChosen(S, mark.j);
   show(mark.group, shown && p && (joint.state !== null || chosen || guide));
   if (!p) return;
-  mark.group.setAttribute("opacity", guide && !chosen ? 0.5 : 1);
-  mark.group.setAttribute("transform", `translate(${p[0].toFixed(2)} ${p[1].toFixed(2)})`);
+  set(mark.group, { opacity: guide && !chosen ? 0.5 : 1, transform: `translate(${p[0].toFixed(2)} ${p[1].toFixed(2)})` });
   mark.group.classList.toggle("chosen", chosen);
-  const look = `${joint.cause}|${S.hover === mark.j}`;
-  if (look === mark.drawn) return;
-  mark.drawn = look;
   const side = S.skeleton.sides[mark.j];
   const r = S.hover === mark.j ? 6.2 : 5;
-  const [path, filled] = shapeOf(joint.cause, r);
-  mark.under.setAttribute("d", path);
-  mark.under.setAttribute("stroke-width", filled ? 3 : 5.4);
-  mark.under.setAttribute("fill", filled ? "none" : "rgba(18,20,26,.55)");
-  mark.over.setAttribute("d", path);
-  mark.over.setAttribute("fill", filled ? SIDE[side] : "none");
-  mark.over.setAttribute("stroke", filled ? "none" : SIDE[side]);
-  mark.over.setAttribute("stroke-width", filled ? 0 : 2.4);
-  mark.outer.setAttribute("d", side === "right" ? shapeOf(joint.cause, r + 3.6)[0] : "");
-  mark.outer.setAttribute("stroke", SIDE[side]);
+  const [d, filled] = shapeOf(joint.cause, r);
+  set(mark.under, { d, "stroke-width": filled ? 3 : 5.4, fill: filled ? "none" : "rgba(18,20,26,.55)" });
+  set(mark.over, { d, fill: filled ? SIDE[side] : "none", stroke: filled ? "none" : SIDE[side], "stroke-width": filled ? 0 : 2.4 });
+  set(mark.outer, { d: side === "right" ? shapeOf(joint.cause, r + 3.6)[0] : "", stroke: SIDE[side] });
 }
 
 function drawTag(S, joints, place, shown) {
@@ -204,9 +183,7 @@ function drawTag(S, joints, place, shown) {
   const occluder = occluderOf(S, j) && ` (${occluderOf(S, j)})`;
   S.marks.tag.textContent = turn ? placingText(S) : `${nice(S.skeleton.joints[j])} · ${say(joints[j])}${occluder}`;
   const left = at[0] > S.ui.stage.clientWidth - 220;
-  S.marks.tag.setAttribute("text-anchor", left ? "end" : "start");
-  S.marks.tag.setAttribute("x", at[0] + (left ? -15 : 15));
-  S.marks.tag.setAttribute("y", at[1] - 10);
+  set(S.marks.tag, { "text-anchor": left ? "end" : "start", x: at[0] + (left ? -15 : 15), y: at[1] - 10 });
 }
 
 // One that moves the person; for who is chosen as a whole another one that turns and scales.
@@ -220,7 +197,7 @@ function drawHandles(S, place, shown) {
   S.marks.handles.forEach((node, k) => {
     const at = [S.handleAt, S.turnAt][k];
     show(node, at);
-    if (at) node.setAttribute("transform", `translate(${at[0].toFixed(1)} ${at[1].toFixed(1)})`);
+    if (at) set(node, { transform: `translate(${at[0].toFixed(1)} ${at[1].toFixed(1)})` });
     node.classList.toggle("chosen", S.joint === HANDLE);
   });
 }
@@ -228,15 +205,13 @@ function drawHandles(S, place, shown) {
 export function boxNode(S, parent, box, cls) {
   if (!box || box[2] <= 0 || box[3] <= 0) return;
   const [x, y] = toScreen(S, box[0], box[1]);
-  const size = { width: (box[2] * S.zoom).toFixed(1), height: (box[3] * S.zoom).toFixed(1) };
-  make("rect", { class: cls, x: x.toFixed(1), y: y.toFixed(1), ...size }, parent);
+  make("rect", { class: cls, x, y, width: box[2] * S.zoom, height: box[3] * S.zoom }, parent);
 }
 
 function drawBoxes(S) {
   S.marks.boxes.replaceChildren();
-  const [x, y] = toScreen(S, 0, 0);
-  make("rect", { class: "edge", x: x.toFixed(1), y: y.toFixed(1), width: S.item.w * S.zoom, height: S.item.h * S.zoom }, S.marks.boxes);
-  drawBoxing(S);
+  boxNode(S, S.marks.boxes, [0, 0, S.item.w, S.item.h], "edge");
+  if (S.boxing) drawCorners(S, S.boxing);
   drawStroke(S);
   drawMasking(S);
   if (!S.layers.boxes) return;
@@ -256,8 +231,7 @@ function drawOthers(S) {
 
 // Zoom so that a box with some room round it fills the stage.
 function fitBox(S, box, room) {
-  const w = S.ui.stage.clientWidth;
-  const h = S.ui.stage.clientHeight;
+  const { clientWidth: w, clientHeight: h } = S.ui.stage;
   const wide = Math.max(box[2] * (1 + room), 24);
   const high = Math.max(box[3] * (1 + room), 24);
   S.zoom = Math.min(Math.max(Math.min(w / wide, h / high), 0.05), 12);
@@ -273,15 +247,7 @@ export function fit(S, how) {
   else fitBox(S, [0, 0, S.item.w, S.item.h], 0.04);
 }
 
-// The least box in which two lie.
-function around(a, b) {
-  const [x, y] = [Math.min(a[0], b[0]), Math.min(a[1], b[1])];
-  return [x, y, Math.max(a[0] + a[2], b[0] + b[2]) - x, Math.max(a[1] + a[3], b[1] + b[3]) - y];
-}
-
-export function zoomBy(S, factor, sx, sy) {
-  const x = sx ?? S.ui.stage.clientWidth / 2;
-  const y = sy ?? S.ui.stage.clientHeight / 2;
+export function zoomBy(S, factor, x = S.ui.stage.clientWidth / 2, y = S.ui.stage.clientHeight / 2) {
   const next = Math.min(Math.max(S.zoom * factor, 0.05), 40);
   S.tx = x - ((x - S.tx) * next) / S.zoom;
   S.ty = y - ((y - S.ty) * next) / S.zoom;

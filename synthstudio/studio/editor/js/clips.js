@@ -2,14 +2,12 @@
 // done there, and what can be done over all of them. Nothing of it is there where a set has no clips.
 
 import { addNew, dropKeys, edit, leaveKeys, open, press, runKey } from "./actions.js";
-import { ask } from "./api.js";
-import { el } from "./canvas.js";
+import { differs, el, set } from "./canvas.js";
 import { fetchWindow, loadingOverlay, newest, setItem, setList } from "./editor.js";
 import { actionsOf } from "./keys.js";
 import { STATUS_WORD, asPlaced, derive } from "./labels.js";
 import { BLINDED, doer, fillEvents, fillPanel, flash, openForm, part } from "./panel.js";
-import { commit, newClient, pendingOf } from "./sync_queue.js";
-import { record, stackOf } from "./undo.js";
+import { ask, commit, newClient, pendingOf, record, stackOf } from "./sync_queue.js";
 
 const MARKS = { approved: "✓", rejected: "✗", flagged: "⚑", deleted: "⊘" };
 const MARK_WORD = { key: "key frame", filled: "filled in" };
@@ -45,7 +43,6 @@ export function fillClips(S) {
   const track = clip.track === null ? "no track" : `Track ${clip.track}`;
   const at = entry ? clip.start + clip.frames.indexOf(entry) + 1 : 0;
   ui.clipWhere.textContent = entry ? `${track} · frame ${at} of ${clip.total} · ${clip.keys.length} key frame${clip.keys.length === 1 ? "" : "s"}` : "…";
-  ui.clips.dataset.track = entry ? String(clip.track ?? "") : "";
   fillStrip(S, entry);
   fillEvents(ui.clipLog, S.clipLog ? clip.log ?? null : null, "Nobody has changed who this is over time.");
   pumpClip(S);
@@ -72,9 +69,7 @@ function isKey(S, entry) {
 function fillStrip(S, entry) {
   const { strip } = S.ui;
   const frames = entry ? S.clip.frames : [];
-  const look = JSON.stringify([frames, S.item.frame]);
-  if (strip.dataset.look === look) return;
-  strip.dataset.look = look;
+  if (!differs(strip, frames, S.item.frame)) return;
   const focused = strip.contains(S.root.getRootNode().activeElement);
   const drawn = [...strip.children];
   frames.forEach((one, k) => fillThumb(S, drawn[k] ?? newThumb(S, strip), one, one === entry));
@@ -86,14 +81,9 @@ function fillStrip(S, entry) {
 }
 
 function newThumb(S, strip) {
-  const node = el("button", "thumb", null, strip);
-  node.type = "button";
-  const picture = el("img", "", null, node);
-  picture.alt = "";
-  picture.draggable = false;
-  el("span", "where", null, node);
-  el("span", "mark", null, node);
-  el("span", "number", null, node);
+  const node = el("button", "thumb", null, strip, { type: "button" });
+  el("img", "", null, node, { alt: "", draggable: false });
+  for (const cls of ["where", "mark", "number"]) el("span", cls, null, node);
   node.addEventListener("click", () => press(S, `to ${node.entry.frame}`));
   return node;
 }
@@ -109,12 +99,8 @@ function fillThumb(S, node, entry, shown) {
   mark.textContent = [{ key: "◆", filled: "◇" }[entry.mark], MARKS[entry.status]].filter(Boolean).join(" ");
   number.textContent = entry.frame;
   const words = [MARK_WORD[entry.mark], entry.edited && !entry.mark ? "edited" : "", STATUS_WORD[entry.status] ?? entry.status, entry.there ? "" : "not in this frame"];
-  node.setAttribute("aria-label", [`Frame ${entry.frame}`, ...words.filter((word) => word && word !== "to review")].join(", "));
-  node.title = node.getAttribute("aria-label");
-  node.setAttribute("aria-current", String(shown));
-  node.tabIndex = shown ? 0 : -1;
-  node.dataset.frame = entry.frame;
-  node.dataset.mark = entry.mark;
+  const title = [`Frame ${entry.frame}`, ...words.filter((word) => word && word !== "to review")].join(", ");
+  set(node, { title, "aria-label": title, "aria-current": shown, tabindex: shown ? 0 : -1, "data-frame": entry.frame, "data-mark": entry.mark });
   node.classList.toggle("none", !entry.there);
 }
 
@@ -125,14 +111,10 @@ function fillThumb(S, node, entry, shown) {
 const ASK_MS = 20000;
 
 // The people of the queue, without those who are held for the strip alone.
-export function queued(S) {
-  return S.list.filter((item) => !item.aside);
-}
+export const queued = (S) => S.list.filter((item) => !item.aside);
 
 // Where in the queue one was before the strip was followed; undefined: there now.
-export function homeOf(S) {
-  return S.trip?.home ?? (S.item.aside ? S.item.pos : undefined);
-}
+export const homeOf = (S) => (S.trip?.home ?? (S.item.aside ? S.item.pos : undefined));
 
 // Of whom the server shall send the strip.
 function lookOf(S) {
@@ -181,16 +163,22 @@ function takeStrip(S, { clip, items }) {
 }
 
 function goClip(S, by) {
-  const entry = S.item.clip && entryOf(S);
-  if (!entry) return flash(S, S.item.clip ? "One moment: the clip is being fetched." : "This frame is of no clip.");
+  const entry = sureEntry(S);
+  if (!entry) return;
   const next = S.clip.frames[S.clip.frames.indexOf(entry) + by];
   if (!next) return flash(S, by > 0 ? "This is the last frame of the clip." : "This is the first frame of the clip.");
-  return goTo(S, next);
+  goTo(S, next);
 }
 
 export function goFrame(S, frame) {
-  const entry = entryOf(S) && S.clip.frames.find((one) => one.frame === frame);
-  return entry ? goTo(S, entry) : flash(S, "One moment: the clip is being fetched.");
+  if (sureEntry(S)) goTo(S, S.clip.frames.find((one) => one.frame === frame));
+}
+
+// The strip's entry of the shown frame; where there is none, why not is said.
+function sureEntry(S) {
+  const entry = S.item.clip && entryOf(S);
+  if (!entry) flash(S, S.item.clip ? "One moment: the clip is being fetched." : "This frame is of no clip.");
+  return entry;
 }
 
 function goTo(S, entry) {
@@ -222,8 +210,8 @@ export function arrive(S) {
 // The same person's labels of the frame before or after; in a frame without that person, somebody new.
 function copyFrom(S, by) {
   if (!open(S, false, !S.item.instance)) return;
-  const entry = entryOf(S);
-  if (!entry) return flash(S, S.item.clip ? "One moment: the clip is being fetched." : "This frame is of no clip.");
+  const entry = sureEntry(S);
+  if (!entry) return;
   const word = by > 0 ? "after" : "before";
   const from = S.clip.frames[S.clip.frames.indexOf(entry) + by];
   if (!from?.there) return flash(S, `The frame ${word} does not have this person.`);
@@ -321,10 +309,7 @@ function showFilling(S, { near, whole }) {
 function joinTracks(S) {
   if (!open(S) || !entryOf(S)) return;
   const others = S.clip.tracks.filter(({ track }) => track !== S.clip.track);
-  if (!others.length) {
-    flash(S, "There is no other track in this clip.");
-    return;
-  }
+  if (!others.length) return flash(S, "There is no other track in this clip.");
   const field = el("select");
   for (const { track, people, first, last } of others) el("option", "", `Track ${track}: frames ${first} to ${last} (${people})`, field).value = track;
   openForm(S, `${S.clip.track === null ? "This person" : `Track ${S.clip.track}`} becomes part of`, { field, done: (to) => askClip(S, "join", { say: { to: Number(to) } }) });

@@ -2,7 +2,6 @@
 // windows of that queue, and sends edits; Streamlit gets no messages.
 
 import { announce, drainKeys, dropKeys, fetching, keyAction, keyDown, leaveKeys, refit } from "./actions.js";
-import { ask, pingServer } from "./api.js";
 import { buildMarks, draw, fit } from "./canvas.js";
 import { arrive, fetchStrip, homeOf, lookSoon, queued } from "./clips.js";
 import { keyOf } from "./keys.js";
@@ -10,7 +9,7 @@ import { derive } from "./labels.js";
 import { buildPage, buildTable, closeForm, fillPanel, fillStatus, flash } from "./panel.js";
 import { drawMask, endPeek, paint, pictureOf, prefetch, whenLoaded } from "./pictures.js";
 import { drawLoupe, listenPointer } from "./pointer.js";
-import { openSyncQueue, pendingOf, refusedOf, send, sendSoon } from "./sync_queue.js";
+import { ask, openSyncQueue, pendingOf, refusedOf, send, sendSoon } from "./sync_queue.js";
 
 const LOW = 5; // fewer than this many people ahead: ask for more
 const STAY_MS = 240000; // so often the server hears from an editor that is in use: leases end otherwise
@@ -21,10 +20,7 @@ export function step(S, by) {
   const home = homeOf(S);
   const pos = home === undefined ? S.item.pos + by : home + Math.max(by, 0);
   const next = home === undefined ? line[line.indexOf(S.item) + by] : line.find((item) => item.pos === pos);
-  if (next) {
-    setItem(S, next);
-    return;
-  }
+  if (next) return setItem(S, next);
   if (pos < 0 || pos >= S.queue.total) {
     flash(S, by > 0 ? "That was the last one in this queue." : "This is the first one in this queue.");
     return;
@@ -66,9 +62,7 @@ function rememberPlace(S, item) {
   history.replaceState(history.state, "", url);
 }
 
-function placeKey(S) {
-  return `synthstudio.at.${S.set}.${S.layer}`;
-}
+const placeKey = (S) => `synthstudio.at.${S.set}.${S.layer}`;
 
 function showPicture(S) {
   const { item } = S;
@@ -78,10 +72,7 @@ function showPicture(S) {
   if (!picture.bitmap) loadingOverlay(S, "Loading the picture…");
   whenLoaded(S, picture, () => {
     if (S.item?.id !== item.id || S.ready || fetching(S)) return;
-    if (!picture.bitmap) {
-      brokenPicture(S, picture);
-      return;
-    }
+    if (!picture.bitmap) return brokenPicture(S, picture);
     loadingOverlay(S, "");
     paint(S.ui.picture, picture.bitmap, item.w, item.h);
     S.ready = true;
@@ -90,8 +81,7 @@ function showPicture(S) {
     drawLoupe(S);
     requestAnimationFrame(() => setTimeout(() => {
       S.root.dataset.shown = item.id;
-      S.paints.push(performance.now() - pressed);
-      S.root.dataset.paintMs = S.paints[S.paints.length - 1].toFixed(2);
+      S.root.dataset.paintMs = (performance.now() - pressed).toFixed(2);
     }, 0));
     prefetch(S);
     queueMicrotask(() => drainKeys(S));
@@ -142,9 +132,7 @@ export async function fetchWindow(S) {
   if (S.askAgain) fetchWindow(S);
 }
 
-function placeOf(S) {
-  return S.item ? { frame: S.item.frame, instance: S.item.instance } : {};
-}
+const placeOf = (S) => (S.item ? { frame: S.item.frame, instance: S.item.instance } : {});
 
 // Open the queue that the page gives; `place`: of the person at whom it begins.
 async function openQueue(S, place = {}) {
@@ -153,16 +141,11 @@ async function openQueue(S, place = {}) {
   const { status, data, why } = await ask(S, "POST", `/sets/${S.set}/queues`, { ...JSON.parse(given), ...place });
   S.opening = false;
   if (S.stopped) return;
-  if (S.given !== given) {
-    openQueue(S);
-  } else if (status !== 200) {
-    S.closed = true;
-    loadingOverlay(S, why);
-    fillStatus(S);
-  } else {
-    S.closed = false;
-    takeQueue(S, data);
-  }
+  if (S.given !== given) return openQueue(S);
+  S.closed = status !== 200;
+  if (!S.closed) return takeQueue(S, data);
+  loadingOverlay(S, why);
+  return fillStatus(S);
 }
 
 function takeQueue(S, data) {
@@ -195,10 +178,7 @@ function takeWindow(S, { at, can, items, progress }, asked, begin) {
   }
   setList(S, list, opened && !S.trip ? [] : S.aside);
   S.root.dataset.windows = S.windows += 1;
-  if (!S.list.length) {
-    nobody(S, S.queue.empty);
-    return;
-  }
+  if (!S.list.length) return nobody(S, S.queue.empty);
   const there = S.wanted === null || opened ? null : S.list.find((item) => item.pos === S.wanted);
   const same = last && S.list.find((item) => item.id === last.id);
   const first = S.list.find((item) => item.id === begin) ?? S.list.find((item) => item.pos === at) ?? S.list[0];
@@ -285,8 +265,13 @@ export function togglePast(S) {
   S.changed();
 }
 
-// The server is there again after it was not.
-export function onServer(S) {
+// Whether the server is there again: then everything is sent at once.
+async function pingServer(S) {
+  if (S.pinging) return;
+  S.pinging = true;
+  await ask(S, "GET", "/me");
+  S.pinging = false;
+  if (S.away || S.stopped) return;
   send(S);
   if (S.closed) openQueue(S, placeOf(S));
   else fetchWindow(S);
@@ -305,7 +290,7 @@ function start(parent, { api, set, user, queue }) {
   const layer = queue.queue === "second" ? "second" : "main";
   const S = {
     api, set, user, layer, given: null, item: null, list: [], aside: [], joint: -1, picked: [], hover: null, drag: null, zoom: 1, tx: 0, ty: 0, pictures: new Map(),
-    loading: 0, stacks: new Map(), groups: new Map(), fingers: new Map(), places: new Map(), keys: [], paints: [], windows: 0, decided: 0, began: Date.now(), light: { b: 1, c: 1 },
+    loading: 0, stacks: new Map(), groups: new Map(), fingers: new Map(), places: new Map(), keys: [], windows: 0, decided: 0, began: Date.now(), light: { b: 1, c: 1 },
     layers: { boxes: false, modal: false, amodal: false, others: true, names: true, predictions: true }, fitting: "person", loupe: false,
     ready: false, broken: false, sendTimer: 0, used: 0, heard: 0, wanted: null, can: {}, members: [], queue: null, model: "", past: null, progress: null,
     clip: null, clipLog: false, asked: null, trip: null, going: null, away: false, asking: false, askAgain: false, lookedAt: null, opening: false, closed: false, stopped: false,
@@ -333,9 +318,6 @@ function start(parent, { api, set, user, queue }) {
     endPeek(S);
   });
   S.ui.stage.addEventListener("focus", () => (S.left = false));
-  const warn = (event) => {
-    if (S.sync.pending.length) event.preventDefault();
-  };
   const timer = setInterval(() => tick(S), 1000);
   let size = "";
   const watch = new ResizeObserver(() => {
@@ -344,9 +326,9 @@ function start(parent, { api, set, user, queue }) {
     size = now;
   });
   watch.observe(S.ui.stage);
-  const caught = (event) => catchKey(S, event);
-  window.addEventListener("beforeunload", warn);
-  window.addEventListener("keydown", caught, true);
+  const life = new AbortController();
+  window.addEventListener("beforeunload", (event) => S.sync.pending.length && event.preventDefault(), { signal: life.signal });
+  window.addEventListener("keydown", (event) => catchKey(S, event), { capture: true, signal: life.signal });
   for (const kind of ["pointerdown", "keydown"]) S.root.addEventListener(kind, () => (S.used = performance.now()), true);
   S.stop = () => {
     S.stopped = true;
@@ -354,8 +336,7 @@ function start(parent, { api, set, user, queue }) {
     clearTimeout(S.sendTimer);
     clearTimeout(S.lookTimer);
     watch.disconnect();
-    window.removeEventListener("beforeunload", warn);
-    window.removeEventListener("keydown", caught, true);
+    life.abort();
     for (const picture of S.pictures.values()) picture.bitmap?.close();
     S.root.remove();
   };
@@ -388,15 +369,11 @@ function giveQueue(S, queue) {
 }
 
 export default function editor({ data, parentElement }) {
-  let S = EDITORS.get(parentElement);
-  if (!S) {
-    S = start(parentElement, data);
-    EDITORS.set(parentElement, S);
-  }
+  const S = EDITORS.get(parentElement) ?? start(parentElement, data);
+  EDITORS.set(parentElement, S);
   giveQueue(S, data.queue);
-  const mine = S;
   return () => {
-    mine.stop();
+    S.stop();
     EDITORS.delete(parentElement);
   };
 }

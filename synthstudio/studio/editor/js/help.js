@@ -14,12 +14,9 @@ const TOUR = [
 ];
 
 export function buildHelp(S, root, main) {
-  const help = (S.ui.help = el("dialog", "help", null, root));
-  help.setAttribute("aria-label", "Keys");
-  help.addEventListener("close", () => S.ui.stage.focus({ preventScroll: true }));
-  S.ui.tour = el("section", "tour", null, main);
-  S.ui.tour.setAttribute("aria-label", "Tour");
-  S.ui.tour.hidden = true;
+  S.ui.help = el("dialog", "help", null, root, { "aria-label": "Keys" });
+  S.ui.help.addEventListener("close", () => S.ui.stage.focus({ preventScroll: true }));
+  S.ui.tour = el("section", "tour", null, main, { "aria-label": "Tour", hidden: "" });
 }
 
 export function showHelp(S) {
@@ -41,8 +38,7 @@ function fillHelp(S, wrong) {
   all.open = open && help.open;
   el("summary", "", "All keys, and your own", all);
   el("p", "legend", "Click a key and press another one to change it. Your keys stay in this browser; a file takes them to others.", all);
-  S.ui.wrong = el("p", "wrong", wrong, all);
-  S.ui.wrong.setAttribute("role", "alert");
+  el("p", "wrong", wrong, all, { role: "alert" });
   const cols = el("div", "cols", null, all);
   for (const [title, rows] of KEYS.filter(([name]) => name !== "Clips" || S.clip)) {
     const part = el("section", "", null, cols);
@@ -53,14 +49,10 @@ function fillHelp(S, wrong) {
   const row = el("div", "row", null, help);
   button(S, row, "Save keys as file", "Save keys as file", () => saveFile(S));
   button(S, row, "Load file", "Load keys of a file", () => picker.click());
-  const picker = el("input", "", null, row);
-  Object.assign(picker, { type: "file", accept: ".json", hidden: true });
+  const picker = el("input", "", null, row, { type: "file", accept: ".json", hidden: "" });
   picker.addEventListener("change", async () => useFile(S, await picker.files[0].text()));
   button(S, row, "Default keys", "Default keys", () => useFile(S, "{}"));
-  button(S, row, "Take the tour", "Take the tour", () => {
-    help.close();
-    startTour(S, true);
-  });
+  button(S, row, "Take the tour", "Take the tour", () => (help.close(), startTour(S, true)));
   button(S, row, "Close", "Close (Esc)", () => help.close());
 }
 
@@ -97,11 +89,9 @@ function useFile(S, text) {
 }
 
 function saveFile(S) {
-  const link = el("a");
-  link.href = URL.createObjectURL(new Blob([keysFile(S)], { type: "application/json" }));
-  link.download = "shortcuts.json";
-  link.click();
-  URL.revokeObjectURL(link.href);
+  const href = URL.createObjectURL(new Blob([keysFile(S)], { type: "application/json" }));
+  el("a", "", null, null, { href, download: "shortcuts.json" }).click();
+  URL.revokeObjectURL(href);
 }
 
 // Five steps beside the picture, once a browser and user; what they speak of is outlined.
@@ -126,7 +116,7 @@ function tourStep(S, k, name) {
   const [action, text] = TOUR[k];
   for (const node of S.root.querySelectorAll(`[data-action="${action}"]`)) node.classList.add("toured");
   const key = keyOf(S, action);
-  el("p", "", `${k + 1} of ${TOUR.length}. ${text}${key ? ` Key: ${key}.` : ""}`, tour).setAttribute("aria-live", "polite");
+  el("p", "", `${k + 1} of ${TOUR.length}. ${text}${key ? ` Key: ${key}.` : ""}`, tour, { "aria-live": "polite" });
   const row = el("div", "row", null, tour);
   button(S, row, k + 1 < TOUR.length ? "Next step" : "Done", "Next step of the tour", () => tourStep(S, k + 1, name));
   if (k + 1 < TOUR.length) button(S, row, "Skip the tour", "Skip the tour", () => tourStep(S, TOUR.length, name));

@@ -1,6 +1,7 @@
 // Every action with its key, and own keys instead. docs/studio_editor.md has the same table.
 // A row: [action, key, label, what it does]. Without an action: fixed keys; without a label: no button.
 
+
 export const LOOKING = ["closer", "farther", "fit", "help", "layer", "peek"]; // actions that end nothing that is being drawn
 export const KEYS = [
   ["Tools", [["select", "", "Select", "Select joints and drag them"], ["place", "Shift+j", "Place", "Place joint after joint, each by a click"],
@@ -78,9 +79,7 @@ export function keyName({ key, ctrlKey, metaKey, altKey, shiftKey }) {
   return `${ctrlKey || metaKey ? "Ctrl+" : ""}${altKey ? "Alt+" : ""}${shifted ? "Shift+" : ""}${lower}`;
 }
 
-export function keyOf(S, action) {
-  return S.ownKeys[action] ?? rowOf(action)?.key ?? "";
-}
+export const keyOf = (S, action) => S.ownKeys[action] ?? rowOf(action)?.key ?? "";
 
 export function actionOf(S, name) {
   const own = Object.keys(S.ownKeys).find((action) => S.ownKeys[action] === name);
@@ -88,9 +87,7 @@ export function actionOf(S, name) {
 }
 
 // Own keys are kept in this browser, by user; a file copies them to another one.
-function storageName(S) {
-  return `synthstudio.keys.${S.user}`;
-}
+const storageName = (S) => `synthstudio.keys.${S.user}`;
 
 export function loadKeys(S) {
   const found = readKeys(localStorage.getItem(storageName(S)) ?? "{}");

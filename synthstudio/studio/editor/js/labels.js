@@ -30,21 +30,15 @@ export function occluderOf(S, j) {
   return S.now.joints[j].state === 1 && !S.now.edited.has(S.skeleton.joints[j]) ? S.item.occluder[j] ?? "" : "";
 }
 
-export function nice(name) {
-  return name.replaceAll("_", " ");
-}
+export const nice = (name) => name.replaceAll("_", " ");
 
-export function toRow(joint) {
-  return [joint.x, joint.y, joint.state, joint.cause];
-}
+export const toRow = (joint) => [joint.x, joint.y, joint.state, joint.cause];
 
 function fromRow(row, origin) {
   return { x: row[0], y: row[1], state: row[2], cause: row[3], origin: row[4] ?? origin ?? "human" };
 }
 
-export function round3(value) {
-  return value === null ? null : Math.round(value * 1000) / 1000;
-}
+export const round3 = (value) => (value === null ? null : Math.round(value * 1000) / 1000);
 
 // The item as its reviewer sees it: the data set's labels, the store's state, then every op that
 // waits in this browser.
@@ -73,9 +67,7 @@ function applyPatch(out, patch, at) {
     out.joints[at[name]] = fromRow(row, "human");
     out.edited.add(name);
   }
-  for (const field of PLAIN) {
-    if (field in patch) out[field] = patch[field];
-  }
+  for (const field of PLAIN) if (field in patch) out[field] = patch[field];
   if (patch.comments) out.comments += patch.comments;
   Object.assign(out.resolved, patch.resolved);
 }
@@ -83,16 +75,10 @@ function applyPatch(out, patch, at) {
 // What would take a patch back, given the item before it.
 export function inverse(S, now, patch) {
   const back = {};
-  if (patch.joints) {
-    back.joints = {};
-    for (const name of Object.keys(patch.joints)) {
-      const joint = now.joints[S.skeleton.joints.indexOf(name)];
-      back.joints[name] = [...toRow(joint), joint.origin];
-    }
-  }
-  for (const field of PLAIN) {
-    if (field in patch) back[field] = now[field];
-  }
+  const at = (name) => now.joints[S.skeleton.joints.indexOf(name)];
+  const rows = (joints) => Object.keys(joints).map((name) => [name, [...toRow(at(name)), at(name).origin]]);
+  if (patch.joints) back.joints = Object.fromEntries(rows(patch.joints));
+  for (const field of PLAIN) if (field in patch) back[field] = now[field];
   if (patch.resolved) back.resolved = Object.fromEntries(Object.keys(patch.resolved).map((id) => [id, now.resolved[id]]));
   return back;
 }
@@ -122,9 +108,7 @@ export function withCause(joint, cause) {
   return { ...joint, state: state === undefined ? 1 : state, cause };
 }
 
-export function inFrame(item, joint) {
-  return known(joint) && joint.x >= 0 && joint.y >= 0 && joint.x <= item.w && joint.y <= item.h;
-}
+export const inFrame = (item, joint) => known(joint) && joint.x >= 0 && joint.y >= 0 && joint.x <= item.w && joint.y <= item.h;
 
 // Outside means outside the picture: a joint that leaves it or comes in by being moved says so,
 // and one that is called outside where it lies inside has no known place.
@@ -135,22 +119,22 @@ export function asPlaced(item, joint) {
   return inside || joint.state === 0 ? joint : { ...joint, state: 0, cause: "truncated" };
 }
 
-export function asCalled(item, joint) {
-  return joint.state === 0 && inFrame(item, joint) ? { ...joint, x: null, y: null } : joint;
-}
+export const asCalled = (item, joint) => (joint.state === 0 && inFrame(item, joint) ? { ...joint, x: null, y: null } : joint);
 
 // A box that no mask gave is the one that somebody drew, else grows with the joints that lie in it.
 export function grownBox(S, box) {
   if (S.now.box) return S.now.box;
-  const [w, h] = [S.item.w, S.item.h];
   const moved = new Set((S.drag?.changed ?? []).map(([j]) => j));
   const mine = drawn(S).filter((joint, j) => joint.state > 0 && inFrame(S.item, joint)
     && (!box || moved.has(j) || S.now.edited.has(S.skeleton.joints[j])));
-  if (!mine.length) return box;
-  const start = box && box[2] > 0 ? [box[0], box[1], box[0] + box[2], box[1] + box[3]] : [w, h, 0, 0];
-  const [x, y] = [Math.min(start[0], ...mine.map((j) => j.x)), Math.min(start[1], ...mine.map((j) => j.y))];
-  const [right, low] = [Math.max(start[2], ...mine.map((j) => j.x)), Math.max(start[3], ...mine.map((j) => j.y))];
-  return [x, y, right - x, low - y];
+  const round = extent({ joints: mine });
+  return round && box && box[2] > 0 ? around(box, round) : round ?? box;
+}
+
+// The least box in which two lie.
+export function around(a, b) {
+  const [x, y] = [Math.min(a[0], b[0]), Math.min(a[1], b[1])];
+  return [x, y, Math.max(a[0] + a[2], b[0] + b[2]) - x, Math.max(a[1] + a[3], b[1] + b[3]) - y];
 }
 
 // Everybody of a frame: those whom this browser holds, and the others as the server last told of
@@ -162,13 +146,10 @@ export function everybody(S, frame) {
   for (const { instance, joints, revision, status, closed, masks, drawn: painted } of first?.people ?? []) {
     if (numbers.has(instance)) continue;
     const state = { revision, status, reason: "", joints: {}, masks: painted ?? null, deleted: false, added: false, who: null, comments: 0 };
-    held.push({ id: `${frame}:${instance}`, frame, instance, w: first.w, h: first.h, base: joints, state, exists: true, closed, ...masksOf(masks) });
+    const own = Object.fromEntries(Object.entries(masks ?? {}).map(([which, counts]) => [which, { counts }]));
+    held.push({ id: `${frame}:${instance}`, frame, instance, w: first.w, h: first.h, base: joints, state, exists: true, closed, ...own });
   }
   return held;
-}
-
-function masksOf(masks) {
-  return Object.fromEntries(Object.entries(masks ?? {}).map(([which, counts]) => [which, { counts }]));
 }
 
 // The people of the picture beside the shown one, as their reviewers see them now.
@@ -180,9 +161,7 @@ export function neighbours(S) {
   });
 }
 
-export function known(joint) {
-  return joint.x !== null && joint.y !== null;
-}
+export const known = (joint) => joint.x !== null && joint.y !== null;
 
 // `joints`: which of them; all if none are named.
 export function moveJoints(item, now, dx, dy, joints = [...now.joints.keys()]) {
@@ -209,9 +188,7 @@ export function middleOf(now) {
 }
 
 // A joint of somebody added by hand that nobody has placed yet: where the fitted pose has it.
-export function isGuide(S, joint) {
-  return !S.item.exists && joint.state === null && known(joint);
-}
+export const isGuide = (S, joint) => !S.item.exists && joint.state === null && known(joint);
 
 // Reflect the pose about the middle of its extent; the names stay.
 export function mirrored(item, now) {
@@ -223,12 +200,8 @@ export function mirrored(item, now) {
 
 // Left becomes right: everything a joint says goes to its twin. `only`: that pair alone.
 export function swapped(S, now, only) {
-  const changed = [];
-  S.skeleton.flip.forEach((twin, j) => {
-    if (twin === j || (only !== null && j !== only && twin !== only)) return;
-    changed.push([j, { ...now.joints[twin] }]);
-  });
-  return changed;
+  const meant = (j, twin) => twin !== j && (only === null || j === only || twin === only);
+  return S.skeleton.flip.flatMap((twin, j) => (meant(j, twin) ? [[j, { ...now.joints[twin] }]] : []));
 }
 
 // A standing person, as shares of a box, for one who was missed.
@@ -261,9 +234,7 @@ export function fitted(S, box) {
 export function extent(now, among = (joint) => known(joint) && joint.state !== null) {
   const points = now.joints.filter(among);
   if (!points.length) return null;
-  const xs = points.map((joint) => joint.x);
-  const ys = points.map((joint) => joint.y);
-  const x = Math.min(...xs);
-  const y = Math.min(...ys);
+  const [xs, ys] = [points.map((joint) => joint.x), points.map((joint) => joint.y)];
+  const [x, y] = [Math.min(...xs), Math.min(...ys)];
   return [x, y, Math.max(...xs) - x, Math.max(...ys) - y];
 }

@@ -1,6 +1,7 @@
 // Masks pixel by pixel. No DOM here. A mask is a Uint8Array column by column, as COCO counts: the
 // pixel (x, y) of a picture of height h is at x * h + y. A pixel belongs to a shape that holds its centre.
 
+
 export const WHICH = ["modal", "amodal"];
 
 export function bitsOf(counts, { w, h }) {
@@ -60,9 +61,7 @@ function fillColumn(bits, h, x, from, to, value) {
   if (a < b) bits.fill(value, x * h + a, x * h + b);
 }
 
-function columnsOf(low, high, w) {
-  return [Math.max(Math.ceil(low - 0.5), 0), Math.min(Math.ceil(high - 0.5), w)];
-}
+const columnsOf = (low, high, w) => [Math.max(Math.ceil(low - 0.5), 0), Math.min(Math.ceil(high - 0.5), w)];
 
 // What lies inside a closed line, by the even-odd rule.
 export function fillOutline(bits, { w, h }, line, value) {
@@ -97,9 +96,7 @@ export function fillBrush(bits, size, line, r, value) {
 }
 
 // A person's mask as it stands: the drawn one, else that of the data set; null where nobody knows.
-export function maskCounts(item, now, which) {
-  return now.masks?.[which] ?? item[which]?.counts ?? null;
-}
+export const maskCounts = (item, now, which) => now.masks?.[which] ?? item[which]?.counts ?? null;
 
 // What an edit says that lays masks over those of a person, as the server does it: amodal has all
 // that modal has. Null where nothing changes or nothing would be left: `empty` tells which.
@@ -138,20 +135,15 @@ export function rebasedMasks(item, now, op) {
 // Runs of a compressed COCO code, column by column, first of zeros.
 export function rleRuns(counts) {
   const runs = [];
-  let k = 0;
-  while (k < counts.length) {
-    let value = 0;
-    let shift = 0;
-    let code;
-    do {
-      code = counts.charCodeAt(k) - 48;
-      k += 1;
-      value |= (code & 31) << shift;
-      shift += 5;
-    } while (code & 32);
+  let [value, shift] = [0, 0];
+  for (const sign of counts) {
+    const code = sign.charCodeAt(0) - 48;
+    value |= (code & 31) << shift;
+    shift += 5;
+    if (code & 32) continue;
     if (code & 16) value |= -1 << shift;
-    if (runs.length > 2) value += runs[runs.length - 2];
-    runs.push(value);
+    runs.push(runs.length > 2 ? value + runs.at(-2) : value);
+    [value, shift] = [0, 0];
   }
   return runs;
 }

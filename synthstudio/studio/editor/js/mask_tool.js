@@ -2,17 +2,14 @@
 // move a cursor, Enter paints there, or places a corner and, where the last one was placed, closes.
 // S.masking: {which, tool, erase, at, hover, points}; S.brush: {tool, r}, kept for the next mask.
 
-import { beginDrawing, endDrawing, isShown, open } from "./actions.js";
-import { ask } from "./api.js";
-import { CLICK_PX, draw, make, toFrame, toScreen } from "./canvas.js";
+import { beginDrawing, endDrawing, isShown, open, passOn } from "./actions.js";
+import { CLICK_PX, draw, make, set, toFrame, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
 import { grownBox, inFrame, round3 } from "./labels.js";
 import { bitsOf, countsOf, fillBrush, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
-import { flash } from "./panel.js";
+import { fillTools, flash } from "./panel.js";
 import { drawMask } from "./pictures.js";
-import { commit } from "./sync_queue.js";
-import { fillTools } from "./tools.js";
-import { record } from "./undo.js";
+import { ask, commit, record } from "./sync_queue.js";
 
 const MASK_WORD = { modal: "what can be seen", amodal: "the whole person" };
 const MASK_HELP = {
@@ -32,7 +29,7 @@ export function fillMasks(S) {
   if (!masking) return;
   ui.brush.parentElement.hidden = masking.tool !== "brush";
   ui.brush.value = String(Math.round((100 * Math.log(S.brush.r / BRUSH_PX[0])) / Math.log(BRUSH_PX[1] / BRUSH_PX[0])));
-  ui.brush.setAttribute("aria-valuetext", `${round1(S.brush.r)} pixels`);
+  set(ui.brush, { "aria-valuetext": `${round1(S.brush.r)} pixels` });
   ui.maskSize.textContent = `Radius ${round1(S.brush.r)} px`;
   ui.maskClose.hidden = masking.tool !== "outline";
 }
@@ -42,9 +39,7 @@ export function slideBrush(S) {
   sizeBrush(S, BRUSH_PX[0] * (BRUSH_PX[1] / BRUSH_PX[0]) ** (S.ui.brush.value / 100));
 }
 
-function round1(value) {
-  return Math.round(value * 10) / 10;
-}
+const round1 = (value) => Math.round(value * 10) / 10;
 
 export function startMask(S, which) {
   if (!(which in MASK_WORD)) return flash(S, "First choose the tool Mask.");
@@ -59,9 +54,7 @@ export function startMask(S, which) {
   beginDrawing(S, MASK_HELP[S.masking.tool]);
 }
 
-function withinPicture(S, [x, y]) {
-  return [Math.min(Math.max(x, 0), S.item.w), Math.min(Math.max(y, 0), S.item.h)].map(round3);
-}
+const withinPicture = (S, [x, y]) => [Math.min(Math.max(x, 0), S.item.w), Math.min(Math.max(y, 0), S.item.h)].map(round3);
 
 export function sizeBrush(S, r) {
   S.brush.r = Math.min(Math.max(r, BRUSH_PX[0]), BRUSH_PX[1]);
@@ -84,10 +77,7 @@ export function maskAction(S, verb, rest) {
   else if (word === "leave" && masking.points.length) masking.points = [];
   else if (word === "done" || word === "leave" || word === masking.which) endDrawing(S);
   else if (verb === "mask") startMask(S, word);
-  else {
-    if (!PASS_BY.includes(verb)) endDrawing(S);
-    return false;
-  }
+  else return passOn(S, verb, PASS_BY);
   if (S.masking) {
     fillTools(S);
     draw(S);
@@ -101,9 +91,7 @@ function takeTool(S, tool) {
   flash(S, MASK_HELP[tool], 6000);
 }
 
-function samePlace(S, [ax, ay], [bx, by], reach) {
-  return Math.hypot(ax - bx, ay - by) * S.zoom <= reach;
-}
+const samePlace = (S, [ax, ay], [bx, by], reach) => Math.hypot(ax - bx, ay - by) * S.zoom <= reach;
 
 function enterMask(S) {
   const { tool, at, points } = S.masking;

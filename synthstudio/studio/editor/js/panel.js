@@ -1,26 +1,23 @@
 // The page round the stage: top bar, side panel, forms, foot. Text goes in as text only.
 
 import { choose, fetching, press, whyClosed } from "./actions.js";
-import { el, make, shapeOf } from "./canvas.js";
-import { buildClips, fillClips } from "./clips.js";
+import { differs, el, make, set, shapeOf } from "./canvas.js";
+import { buildClips, clipOff, clipOn, fillClips } from "./clips.js";
 import { buildHelp, startTour } from "./help.js";
 import { actionsOf, keyOf, loadKeys, rowOf } from "./keys.js";
-import { CAUSE_WORD, STATE_WORD, STATUS_WORD, nice, occluderOf, say } from "./labels.js";
+import { CAUSE_WORD, STATE_WORD, STATUS_WORD, derive, nice, occluderOf, say } from "./labels.js";
+import { NEXT_TOOL, fillMasks, slideBrush } from "./mask_tool.js";
 import { buildPredictions, fillPredictions } from "./predictions.js";
-import { isChosen, toggleJoint } from "./strokes.js";
-import { refusedOf, syncStatus } from "./sync_queue.js";
-import { buildThreads, fillThreads } from "./threads.js";
-import { buildOptions, buildRail, fillTools } from "./tools.js";
+import { isChosen, maskToCut, present, targets, toggleJoint } from "./strokes.js";
+import { refusedOf, stackOf, syncStatus } from "./sync_queue.js";
+import { fillThreads } from "./threads.js";
 
 export const BLINDED = "Somebody reviewed this person, and a blind second review is open: what was said is not shown, and nothing can be changed here. Take second reviews on the page Team.";
 const SIGN = { saved: "✓", pending: "↑", waiting: "…", offline: "!", refusal: "✗" };
 
 export function button(S, parent, text, title, act, cls) {
-  const node = el("button", `btn ${cls ?? ""}`, null, parent);
-  node.type = "button";
+  const node = el("button", `btn ${cls ?? ""}`, null, parent, { type: "button", title, "aria-label": title });
   el("span", "", text, node);
-  node.title = title;
-  node.setAttribute("aria-label", title);
   node.addEventListener("click", (event) => {
     act(event);
     // After a mouse or a finger the next key is for the picture, not for the button.
@@ -44,7 +41,7 @@ export function showKey(S, node) {
   const name = node.getAttribute("aria-label");
   node.title = key ? `${name} (${key})` : name;
   node.lastChild.textContent = key;
-  if (key) node.setAttribute("aria-keyshortcuts", key);
+  if (key) set(node, { "aria-keyshortcuts": key });
 }
 
 // A button that opens a box with further ones.
@@ -62,10 +59,7 @@ function menu(S, parent, text, title) {
 }
 
 export function part(parent, tag, cls, name) {
-  const node = el(tag, cls, null, parent);
-  node.setAttribute("aria-label", name);
-  if (tag === "div") node.setAttribute("role", "group");
-  return node;
+  return el(tag, cls, null, parent, { "aria-label": name, ...(tag === "div" ? { role: "group" } : {}) });
 }
 
 export function buildPage(S, parent) {
@@ -76,40 +70,34 @@ export function buildPage(S, parent) {
   buildBar(S, part(root, "div", "bar", "Editor"));
   const main = el("div", "main", null, root);
   buildRail(S, part(main, "div", "rail", "Tools"));
-  ui.stage = part(main, "div", "stage", "Picture with the person's joints. Press question mark for the keys.");
-  ui.stage.tabIndex = 0;
-  ui.stage.setAttribute("role", "application");
-  for (const name of ["picture", "mask", "peek"]) ui[name] = el("canvas", "picture", null, ui.stage);
+  const name = "Picture with the person's joints. Press question mark for the keys.";
+  ui.stage = el("div", "stage", null, main, { tabindex: 0, role: "application", "aria-label": name });
+  for (const layer of ["picture", "mask", "peek"]) ui[layer] = el("canvas", "picture", null, ui.stage);
   ui.marks = make("svg", { class: "marks", "aria-hidden": "true" }, ui.stage);
-  ui.turn = el("canvas", "turn", null, ui.stage);
-  ui.loupe = el("canvas", "loupe", null, ui.stage);
-  ui.loupe.width = ui.loupe.height = 336;
-  ui.turn.hidden = ui.loupe.hidden = true;
+  ui.turn = make("svg", { class: "turn", style: "display: none" }, ui.stage);
+  ui.loupe = el("canvas", "loupe", null, ui.stage, { width: 336, height: 336, hidden: "" });
   ui.overlay = el("div", "overlay", "", ui.stage);
   ui.flash = el("div", "flash", "", ui.stage);
   buildSide(S, part(main, "aside", "side", "Person"));
   buildClips(S, root);
   const foot = el("div", "foot", null, root);
-  for (const name of ["hint", "progress", "status"]) ui[name] = el("span", name, "", foot);
-  ui.status.setAttribute("role", "status");
-  ui.live = el("div", "live", "", root);
-  ui.live.setAttribute("aria-live", "polite");
+  for (const cls of ["hint", "progress"]) ui[cls] = el("span", cls, "", foot);
+  ui.status = el("span", "status", "", foot, { role: "status" });
+  ui.live = el("div", "live", "", root, { "aria-live": "polite" });
   buildHelp(S, root, main);
   parent.append(root);
 }
 
 function buildBar(S, bar) {
   const { ui } = S;
-  bar.setAttribute("role", "toolbar");
+  set(bar, { role: "toolbar" });
   doer(S, bar, "back");
   ui.place = el("span", "place", "", bar);
-  doer(S, bar, "next");
-  for (const action of ["undo", "redo"]) doer(S, bar, action);
+  for (const action of ["next", "undo", "redo"]) doer(S, bar, action);
   ui.queue = el("span", "queue", "", bar);
   doer(S, bar, "farther", "wide");
   ui.zoom = el("span", "zoom wide", "100%", bar);
-  doer(S, bar, "closer", "wide");
-  doer(S, bar, "fit person", "wide");
+  for (const action of ["closer", "fit person"]) doer(S, bar, action, "wide");
   const view = menu(S, bar, "View", "View");
   const shown = actionsOf("View").filter((action) => !/^(closer|farther|help)$/.test(action));
   for (const [title, ours] of [["Show", /^layer/], ["Show while held", /^peek/], ["Picture", /^(?!layer|peek)/]]) {
@@ -127,12 +115,10 @@ function buildSide(S, side) {
   ui.chip = el("span", "chip", "", head);
   const person = part(menu(S, head, "Edit", "Edit the whole person"), "div", "", "Edit the whole person");
   for (const action of ["swap", "mirror", "add", "delete", "history"]) doer(S, person, action);
-  ui.refused = el("div", "refused", null, side);
-  ui.refused.setAttribute("role", "alert");
+  ui.refused = el("div", "refused", null, side, { role: "alert" });
   buildOptions(S, side);
   const body = el("div", "body", null, side);
-  ui.closed = el("p", "closed", "", body);
-  ui.facts = el("p", "facts", "", body);
+  for (const cls of ["closed", "facts"]) ui[cls] = el("p", cls, "", body);
   ui.risk = part(body, "ul", "risk", "Why this person is worth a look");
   ui.jointHead = el("div", "head", null, body);
   el("h3", "", "Joints", ui.jointHead);
@@ -144,11 +130,10 @@ function buildSide(S, side) {
     const node = doer(S, ui.palette, action);
     if (action.startsWith("cause ")) node.prepend(glyph(action.slice(6), "middle"));
   }
-  buildThreads(S, body);
+  ui.threads = part(body, "ul", "threads", "Comments");
   for (const name of ["past", "clipLog"]) ui[name] = el("ol", `events ${name}`, null, body);
   buildPredictions(S, side);
-  ui.form = el("form", "form", null, side);
-  ui.form.hidden = true;
+  ui.form = el("form", "form", null, side, { hidden: "" });
   const decisions = part(side, "div", "decide", "Decide");
   ui.approve = doer(S, decisions, "approve", "good");
   for (const [action, cls] of [["reject", "bad"], ["flag", "warn"], ["skip"], ["comment"]]) doer(S, decisions, action, cls);
@@ -187,9 +172,7 @@ export function openForm(S, question, { field = null, answers = [], done = null 
   return quick;
 }
 
-export function textField() {
-  return Object.assign(el("input"), { maxLength: 2000 });
-}
+export const textField = () => Object.assign(el("input"), { maxLength: 2000 });
 
 export function closeForm(S) {
   S.ui.form.hidden = true;
@@ -209,14 +192,10 @@ function glyph(cause, side) {
 export function buildTable(S) {
   S.ui.table.replaceChildren();
   S.rows = S.skeleton.joints.map((name, j) => {
-    const node = el("button", "joint-row", null, S.ui.table);
-    node.type = "button";
-    node.dataset.joint = name;
-    const row = { node, drawn: "", mark: el("span", "mark", null, node) };
+    const node = el("button", "joint-row", null, S.ui.table, { type: "button", "data-joint": name });
+    const row = { node, mark: el("span", "mark", null, node) };
     el("span", "name", nice(name), node);
-    row.reason = el("span", "reason", "", node);
-    row.dot = el("span", "dot", "", node);
-    row.share = el("span", "share", null, node);
+    for (const cls of ["reason", "dot", "share"]) row[cls] = el("span", cls, "", node);
     row.fill = el("span", "fill", null, row.share);
     el("span", "half", null, row.share);
     node.addEventListener("click", (event) => {
@@ -236,9 +215,7 @@ export function fillTable(S) {
     const near = share !== null && share >= 0.2 && share < 0.5;
     const whose = joint.origin === "predicted" ? "model" : edited ? "edited" : "";
     const chosen = isChosen(S, j);
-    const look = [joint.cause, joint.state, occluder, share, whose, chosen, S.joint].join("|");
-    if (row.drawn === look) return;
-    row.drawn = look;
+    if (!differs(row.node, joint.cause, joint.state, occluder, share, whose, chosen, S.joint)) return;
     row.mark.replaceChildren(glyph(joint.cause, S.skeleton.sides[j]));
     row.reason.textContent = occluder || (joint.state === null ? "no label" : joint.state === 1 ? CAUSE_WORD[joint.cause] : STATE_WORD[joint.state]);
     row.fill.style.width = share === null ? "0" : `${Math.round(share * 100)}%`;
@@ -248,9 +225,9 @@ export function fillTable(S) {
     row.share.title = near ? `${bar}: near the threshold` : bar;
     row.dot.textContent = whose;
     row.node.classList.toggle("chosen", chosen);
-    row.node.setAttribute("aria-pressed", String(chosen));
     row.node.tabIndex = S.joint === j || (S.joint < 0 && j === 0) ? 0 : -1;
-    row.node.setAttribute("aria-label", `${nice(S.skeleton.joints[j])}, ${say(joint)}${occluder ? ` (${occluder})` : ""}, ${bar}${whose ? `, ${whose === "model" ? "as predicted" : whose}` : ""}`);
+    const told = `${nice(S.skeleton.joints[j])}, ${say(joint)}${occluder ? ` (${occluder})` : ""}, ${bar}${whose ? `, ${whose === "model" ? "as predicted" : whose}` : ""}`;
+    set(row.node, { "aria-pressed": chosen, "aria-label": told });
   });
   // State and cause stand in the row of the selected joint.
   const { palette } = S.ui;
@@ -284,7 +261,8 @@ export function fillPanel(S) {
   ui.jointHead.hidden = ui.table.hidden = !item.instance;
   fillTable(S);
   fillRefused(S);
-  fillPast(S);
+  const past = S.past?.id === item.id ? S.past.events ?? null : null;
+  fillEvents(ui.past, past, `Nobody has touched this ${item.instance ? "person" : "frame"} yet.`);
   fillClips(S);
   if (!item.instance && S.can.edit && !item.blinded) startTour(S);
   // A button that has nothing more to do would swallow the keys that are pressed on it.
@@ -312,9 +290,7 @@ function refusedWhere(S) {
 
 function fillRefused(S) {
   const mine = refusedOf(S, S.item.id);
-  const look = mine.map((op) => op.seq).join();
-  if (S.ui.refused.dataset.look === look) return;
-  S.ui.refused.dataset.look = look;
+  if (!differs(S.ui.refused, mine.map((op) => op.seq))) return;
   S.ui.refused.replaceChildren();
   S.ui.refused.hidden = !mine.length;
   if (!mine.length) return;
@@ -338,17 +314,10 @@ export function inWords(op) {
   return names.length > 2 ? `${names.length} joints` : names.map(nice).join(", ");
 }
 
-function fillPast(S) {
-  const past = S.past?.id === S.item.id ? S.past.events ?? null : null;
-  fillEvents(S.ui.past, past, `Nobody has touched this ${S.item.instance ? "person" : "frame"} yet.`);
-}
-
 // Rows of a history; `events`: null for none to show. It comes into view.
 export function fillEvents(list, events, none) {
   list.hidden = events === null;
-  const look = JSON.stringify(events);
-  if (list.dataset.look === look) return;
-  list.dataset.look = look;
+  if (!differs(list, events)) return;
   list.replaceChildren(...(events ?? []).map(({ when, who, what }) => {
     const row = el("li");
     el("span", "when", when, row);
@@ -384,4 +353,125 @@ export function flash(S, text, ms = 2200) {
   S.ui.live.textContent = text;
   clearTimeout(S.flashTimer);
   S.flashTimer = setTimeout(() => S.ui.flash.classList.remove("on"), ms);
+}
+
+// The rail of tools, what the running tool can be told, and which buttons are pressed or off.
+
+const ICONS = {
+  select: "M5 3L15 9.500L10.500 10.800L13 15.500L11 16.500L8.600 11.800L5 15Z",
+  place: "M10 2V7M10 13V18M2 10H7M13 10H18M10 9V11M9 10H11",
+  someone: "M7 9A3.200 3.200 0 1 0 7 2.600A3.200 3.200 0 0 0 7 9ZM1.500 17.500C1.500 9.500 12.500 9.500 12.500 17.500M15.500 5V11M12.500 8H18.500",
+  box: "M3 4H17V16H3Z",
+  "mask modal": "M4 12C1 8 5 3 10 3S18 7 17 10S13 11.500 12 13.500S9 17.500 7 16S5 14 4 12ZM7 8L12 6M7 11L11 9",
+  paint: "M7 10V6.500A3 3 0 0 1 13 6.500V10M3 10H17V17H3ZM6 17L9 10M11 17L14 10",
+  lasso: "M6 12.500C1 11 2 3 10 3S19 11 12 12.700C9 13.300 6 12.700 6 14.500S9 16 8 18",
+};
+const FRAME_WIDE = /^(someone|box|add|approve|accept found|accept page)$/; // what needs nobody in the frame
+const FREE_GROUPS = ["Select", "View"];
+const FREE = /^(select|next|back|history|take theirs|try again)$/;
+
+function buildRail(S, rail) {
+  set(rail, { role: "toolbar" });
+  for (const [action, d] of Object.entries(ICONS)) {
+    const svg = make("svg", { viewBox: "0 0 20 20", width: 20, height: 20, "aria-hidden": "true" });
+    make("path", { d }, svg);
+    doer(S, rail, action).prepend(svg);
+  }
+}
+
+// Which button of the rail is that of what is being done.
+function toolOf(S) {
+  if (S.boxing) return S.boxing.fresh ? "someone" : "box";
+  if (S.masking) return "mask modal";
+  if (S.stroke) return S.stroke.tool === "lasso" ? "lasso" : "paint";
+  return S.placing ? "place" : "select";
+}
+
+// What masks and occluders can be told while they are drawn.
+function buildOptions(S, side) {
+  const { ui } = S;
+  ui.maskOptions = el("div", "options", null, side);
+  const kinds = part(ui.maskOptions, "div", "row", "Which mask");
+  ui.which = Object.entries({ modal: ["Visible part", "The mask of the visible part"], amodal: ["Whole body", "The mask of the whole person"] })
+    .map(([which, [text, title]]) => ({ which, node: button(S, kinds, text, title, () => S.masking.which !== which && press(S, `mask ${which}`)) }));
+  const ways = part(ui.maskOptions, "div", "row", "How it is drawn");
+  for (const action of ["mask brush", "mask outline", "mask segment", "mask erase"]) doer(S, ways, action);
+  const size = part(ui.maskOptions, "div", "row", "Brush");
+  const label = el("label", "size", null, size);
+  ui.maskSize = el("span", "", "", label);
+  ui.brush = el("input", "", null, label, { type: "range", min: 0, max: 100 });
+  ui.brush.addEventListener("input", () => slideBrush(S));
+  ui.maskClose = doer(S, size, "mask close");
+  button(S, size, "Done", "End drawing masks (Esc)", () => press(S, "select"));
+  ui.occluderOptions = el("div", "options", null, side);
+  const by = part(ui.occluderOptions, "div", "row", "What is drawn");
+  for (const action of ["by object", "by person", "cut"]) doer(S, by, action);
+  ui.hides = part(ui.occluderOptions, "div", "row hides", "Whom the occluder hides");
+}
+
+// The people that an occluder may hide, each with a button.
+function fillHides(S) {
+  const { hides } = S.ui;
+  const people = present(S);
+  const names = people.map((item) => `Person ${item.instance}${derive(S, item).status === "approved" ? " (approved)" : ""}`);
+  if (differs(hides, people.map(({ id }) => id), names)) {
+    hides.replaceChildren(el("span", "", "It hides"));
+    people.forEach(({ id }, k) => {
+      button(S, hides, names[k], `It hides ${names[k].replace("P", "p")}`, () => press(S, `hides ${id}`)).dataset.person = id;
+    });
+  }
+  for (const node of hides.querySelectorAll("button")) {
+    set(node, { "aria-pressed": !S.stroke.front.has(node.dataset.person) });
+    node.classList.toggle("marked", S.stroke.mark === node.dataset.person);
+  }
+}
+
+// Whether a button is pressed; undefined for one that is none to press in.
+function isOn(S, action) {
+  const [verb, what] = action.split(" ");
+  const { masking, stroke } = S;
+  if (action in ICONS) return toolOf(S) === action;
+  if (verb === "cause") {
+    const causes = new Set(targets(S).map((j) => S.now.joints[j].cause));
+    return causes.size === 1 && causes.has(what);
+  }
+  if (verb === "clip") return clipOn(S, action);
+  if (verb === "layer") return S.layers[what];
+  if (verb === "peek") return S.peeking?.kind === what;
+  if (verb === "mask" && what in NEXT_TOOL) return masking?.tool === what;
+  if (verb === "by") return stroke?.tool === what;
+  return {
+    "mask erase": Boolean(masking?.erase),
+    cut: Boolean(S.cut) && S.can.masks, another: Boolean(S.another), loupe: S.loupe, light: S.light.b !== 1 || S.light.c !== 1,
+    history: S.past?.id === S.item.id,
+  }[action];
+}
+
+// Whether a button can do nothing: why is said beside the joints, or is plain from where it stands.
+function isOff(S, action) {
+  const [verb] = action.split(" ");
+  const { item } = S;
+  if (FREE_GROUPS.includes(rowOf(action).group) || FREE.test(action)) return false;
+  if (action === "undo" || action === "redo") return !stackOf(S, item.id)[action].length;
+  if (verb === "clip" || verb === "copy") return clipOff(S, action);
+  if (!S.can.edit || item.blinded) return true;
+  if (action === "mask close") return !(S.masking?.points.length > 2);
+  if (action === "cut") return !S.can.masks || !(S.stroke && present(S).some((one) => maskToCut(S, one)));
+  if (verb === "mask" && !S.can.masks) return true;
+  if (action === "delete" && !item.instance) return S.now.status !== "nobody";
+  return !item.instance && !FRAME_WIDE.test(action);
+}
+
+export function fillTools(S) {
+  const { ui, masking, stroke } = S;
+  for (const node of S.root.querySelectorAll("[data-action]")) {
+    const on = isOn(S, node.dataset.action);
+    if (on !== undefined) set(node, { "aria-pressed": on });
+    node.disabled = isOff(S, node.dataset.action);
+  }
+  for (const { which, node } of ui.which) set(node, { "aria-pressed": masking?.which === which });
+  ui.maskOptions.hidden = !masking;
+  fillMasks(S);
+  ui.occluderOptions.hidden = !stroke || stroke.tool === "lasso";
+  if (!ui.occluderOptions.hidden) fillHides(S);
 }

@@ -1,20 +1,15 @@
 // Pictures fetched and decoded ahead, masks, and what a held key shows.
 
-import { SIDE, boneSide, draw } from "./canvas.js";
-import { maskCounts, rleRuns } from "./mask_codes.js";
-import { flash } from "./panel.js";
+import { SIDE, boneSide, draw, line, make } from "./canvas.js";
+import { bitsOf, maskCounts } from "./mask_codes.js";
+import { fillTools, flash } from "./panel.js";
 import { drawLoupe } from "./pointer.js";
-import { fillTools } from "./tools.js";
 
 const AT_ONCE = 3;
 
 export function pictureOf(S, url) {
-  let found = S.pictures.get(url);
-  if (!found) {
-    found = { url, bitmap: null, failed: false, waiters: [], started: false };
-    S.pictures.set(url, found);
-  }
-  return found;
+  if (!S.pictures.has(url)) S.pictures.set(url, { url, bitmap: null, failed: false, waiters: [], started: false });
+  return S.pictures.get(url);
 }
 
 async function load(S, picture) {
@@ -28,16 +23,12 @@ async function load(S, picture) {
     picture.failed = String(error.message ?? error);
   }
   S.loading -= 1;
-  const waiters = picture.waiters.splice(0);
-  for (const tell of waiters) tell();
+  for (const tell of picture.waiters.splice(0)) tell();
   prefetch(S);
 }
 
 export function whenLoaded(S, picture, tell) {
-  if (picture.bitmap || picture.failed) {
-    tell();
-    return;
-  }
+  if (picture.bitmap || picture.failed) return tell();
   picture.waiters.push(tell);
   if (!picture.started) load(S, picture);
 }
@@ -55,7 +46,6 @@ export function prefetch(S) {
     S.pictures.delete(url);
   }
   const left = [...new Set(order.map(([, url]) => url))].filter((url) => !pictureOf(S, url).bitmap);
-  S.root.dataset.fetching = String(left.length);
   for (const url of left) {
     if (S.loading >= AT_ONCE) return;
     const picture = pictureOf(S, url);
@@ -68,9 +58,7 @@ export function paint(canvas, bitmap, w, h) {
   canvas.getContext("2d").drawImage(bitmap, 0, 0, w, h);
 }
 
-export function lightOf(S) {
-  return `brightness(${S.light.b}) contrast(${S.light.c})`;
-}
+export const lightOf = (S) => `brightness(${S.light.b}) contrast(${S.light.c})`;
 
 export function setLight(S, b, c) {
   S.light = { b: Math.min(Math.max(b, 0.4), 6), c: Math.min(Math.max(c, 0.4), 4) };
@@ -83,27 +71,15 @@ export function setLight(S, b, c) {
 
 const MASK_RGB = { modal: [64, 224, 170], amodal: [255, 92, 214] };
 
-function fillRuns(pixels, item, counts, rgb, skip) {
-  const { w, h } = item;
-  let at = 0;
-  let on = false;
-  for (const run of rleRuns(counts)) {
-    if (on) {
-      for (let k = at; k < at + run; k += 1) {
-        const y = k % h;
-        const x = (k - y) / h;
-        const p = (y * w + x) * 4;
-        if (skip && pixels[p + 3]) continue;
-        const stripe = skip && (x + y) % 6 < 3;
-        pixels[p] = rgb[0];
-        pixels[p + 1] = rgb[1];
-        pixels[p + 2] = rgb[2];
-        pixels[p + 3] = stripe ? 130 : skip ? 60 : 78;
-      }
-    }
-    at += run;
-    on = !on;
-  }
+// `over`: what is painted already stays, and this is striped.
+function fillPixels(image, { w, h }, counts, [r, g, b], over) {
+  const pixels = new Uint32Array(image.data.buffer);
+  const [strong, weak, plain] = [130, 60, 78].map((a) => ((a << 24) | (b << 16) | (g << 8) | r) >>> 0);
+  bitsOf(counts, { w, h }).forEach((bit, k) => {
+    const [x, y] = [Math.floor(k / h), k % h];
+    if (!bit || (over && pixels[y * w + x])) return;
+    pixels[y * w + x] = !over ? plain : (x + y) % 6 < 3 ? strong : weak;
+  });
 }
 
 export function drawMask(S) {
@@ -117,27 +93,22 @@ export function drawMask(S) {
   if (S.ui.mask.hidden) return;
   const { w, h } = S.item;
   const image = new ImageData(w, h);
-  if (modal) fillRuns(image.data, S.item, modal, MASK_RGB.modal, false);
-  if (amodal) fillRuns(image.data, S.item, amodal, MASK_RGB.amodal, Boolean(modal));
+  if (modal) fillPixels(image, S.item, modal, MASK_RGB.modal, false);
+  if (amodal) fillPixels(image, S.item, amodal, MASK_RGB.amodal, Boolean(modal));
   [S.ui.mask.width, S.ui.mask.height] = [w, h];
   S.ui.mask.getContext("2d").putImageData(image, 0, 0);
 }
 
-const MISSING = {
-  clean: "No variant without occluders is stored for this frame.",
-  depth: "No depth is stored for this frame.",
-  amodal: "No whole mask is stored for this person.",
-  "3d": "This person has no 3D joints.",
-};
-
-const PEEK_WORD = {
-  clean: "Without occluders", depth: "Depth: near is bright",
-  amodal: "The whole person: green is seen, striped pink is hidden",
+// What is said while it is shown, and where a frame or person does not have it.
+const PEEKS = {
+  clean: ["Without occluders", "No variant without occluders is stored for this frame."],
+  depth: ["Depth: near is bright", "No depth is stored for this frame."],
+  amodal: ["The whole person: green is seen, striped pink is hidden", "No whole mask is stored for this person."],
+  "3d": ["", "This person has no 3D joints."],
 };
 
 export function startPeek(S, kind) {
   if (S.peeking || !S.item) return;
-  S.root.dataset.peek = kind;
   if (kind === "hide") {
     S.peeking = { kind };
     S.hide = true;
@@ -146,11 +117,9 @@ export function startPeek(S, kind) {
   }
   const has = { clean: S.item.clean, depth: S.item.depth, amodal: maskCounts(S.item, S.now, "amodal"), "3d": S.item.xyz }[kind];
   S.peeking = { kind, url: kind === "clean" || kind === "depth" ? has : null };
-  if (!has) {
-    flash(S, MISSING[kind]);
-    return;
-  }
-  if (kind in PEEK_WORD) flash(S, PEEK_WORD[kind], 60000);
+  const [word, missing] = PEEKS[kind];
+  if (!has) return flash(S, missing);
+  if (word) flash(S, word, 60000);
   if (kind === "amodal") drawMask(S);
   else if (kind === "3d") turn(S);
   else peekPicture(S, has);
@@ -169,10 +138,7 @@ function peekPicture(S, url) {
   const picture = pictureOf(S, url);
   whenLoaded(S, picture, () => {
     if (S.peeking !== mine) return;
-    if (!picture.bitmap) {
-      flash(S, "That picture could not be loaded.");
-      return;
-    }
+    if (!picture.bitmap) return flash(S, "That picture could not be loaded.");
     paint(S.ui.peek, picture.bitmap, S.item.w, S.item.h);
     S.ui.peek.hidden = false;
     draw(S);
@@ -181,13 +147,12 @@ function peekPicture(S, url) {
 
 export function endPeek(S) {
   if (!S.peeking) return;
-  if (PEEK_WORD[S.peeking.kind] === S.ui.flash.textContent) S.ui.flash.classList.remove("on");
+  if (PEEKS[S.peeking.kind]?.[0] === S.ui.flash.textContent) S.ui.flash.classList.remove("on");
   S.peeking = null;
   S.hide = false;
   if (S.item) fillTools(S);
-  S.root.dataset.peek = "";
   S.ui.peek.hidden = true;
-  S.ui.turn.hidden = true;
+  S.ui.turn.style.display = "none";
   cancelAnimationFrame(S.turning);
   if (S.item) {
     drawMask(S);
@@ -198,10 +163,9 @@ export function endPeek(S) {
 // The 3D skeleton turning about the vertical through its middle; from the side, still, for those
 // who asked for less motion.
 function turn(S) {
-  const canvas = S.ui.turn;
-  const [w, h] = [S.ui.stage.clientWidth, S.ui.stage.clientHeight];
-  [canvas.width, canvas.height] = [w, h];
-  canvas.hidden = false;
+  const { turn: svg, stage } = S.ui;
+  const [w, h] = [stage.clientWidth, stage.clientHeight];
+  svg.style.display = "";
   const points = S.item.xyz;
   const ends = (axis, pickOne) => pickOne(...points.filter((p) => p).map((p) => p[axis]));
   const middle = [0, 1, 2].map((axis) => (ends(axis, Math.min) + ends(axis, Math.max)) / 2);
@@ -212,38 +176,14 @@ function turn(S) {
   const frame = () => {
     const angle = still ? Math.PI / 2 : ((performance.now() - began) / 1000) * 0.9;
     const at = points.map((p) => {
-      if (!p) return null;
-      const [x, y, z] = p.map((v, axis) => v - middle[axis]);
-      return [w / 2 + (x * Math.cos(angle) + z * Math.sin(angle)) * scale, h / 2 + y * scale];
+      const [x, y, z] = p?.map((v, axis) => v - middle[axis]) ?? [];
+      return p && [w / 2 + (x * Math.cos(angle) + z * Math.sin(angle)) * scale, h / 2 + y * scale];
     });
-    turnFrame(S, canvas.getContext("2d"), at, w, h, still);
+    svg.replaceChildren();
+    for (const [a, b] of S.skeleton.bones) if (at[a] && at[b]) line(make("line", { stroke: SIDE[boneSide(S, a, b)] }, svg), at[a], at[b]);
+    at.forEach((p, j) => p && make("circle", { cx: p[0], cy: p[1], r: S.joint === j ? 8 : 5, fill: SIDE[S.skeleton.sides[j]] }, svg));
+    make("text", { x: 16, y: h - 18 }, svg).textContent = still ? "3D joints from the side" : "3D joints, turning";
     if (!still && S.peeking?.kind === "3d") S.turning = requestAnimationFrame(frame);
   };
   frame();
-}
-
-function turnFrame(S, context, at, w, h, still) {
-  context.clearRect(0, 0, w, h);
-  context.fillStyle = "rgba(16, 18, 22, .93)";
-  context.fillRect(0, 0, w, h);
-  context.lineCap = "round";
-  for (const [a, b] of S.skeleton.bones) {
-    if (!at[a] || !at[b]) continue;
-    context.strokeStyle = SIDE[boneSide(S, a, b)];
-    context.lineWidth = 4;
-    context.beginPath();
-    context.moveTo(...at[a]);
-    context.lineTo(...at[b]);
-    context.stroke();
-  }
-  at.forEach((p, j) => {
-    if (!p) return;
-    context.fillStyle = SIDE[S.skeleton.sides[j]];
-    context.beginPath();
-    context.arc(p[0], p[1], S.joint === j ? 8 : 5, 0, 7);
-    context.fill();
-  });
-  context.fillStyle = "#d8dbe2";
-  context.font = "13px system-ui, sans-serif";
-  context.fillText(still ? "3D joints from the side" : "3D joints, turning", 16, h - 18);
 }

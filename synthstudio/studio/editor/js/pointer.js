@@ -1,12 +1,11 @@
 // Mouse, pen and touch on the stage.
 
 import { choose, edit, endDrawing, jointAt, placeJoint, turn } from "./actions.js";
-import { boxCorners, keepBox } from "./box_tool.js";
+import { boxCorners, endPlacing, keepBox, placeNext } from "./box_tool.js";
 import { CLICK_PX, REACH_PX, draw, drawn, toFrame, toScreen, zoomBy } from "./canvas.js";
 import { known, middleOf, moveJoints, turnJoints } from "./labels.js";
 import { clickMask, cornerAt, doubleClickMask, dragMask, moveCorner, sizeBrush } from "./mask_tool.js";
 import { lightOf } from "./pictures.js";
-import { endPlacing, placeNext } from "./place_tool.js";
 import { isChosen, keepStroke, startStroke, targets, toggleJoint } from "./strokes.js";
 
 const TOUCH_PX = 24; // a fingertip's reach
@@ -30,19 +29,14 @@ function pick(S, sx, sy, reach = REACH_PX) {
   return best;
 }
 
-function isAt(handle, sx, sy, reach = REACH_PX) {
-  return handle && Math.hypot(handle[0] - sx, handle[1] - sy) <= reach;
-}
+const isAt = (handle, sx, sy, reach = REACH_PX) => handle && Math.hypot(handle[0] - sx, handle[1] - sy) <= reach;
 
-function reachOf(event) {
-  return event.pointerType === "touch" ? TOUCH_PX : REACH_PX;
-}
+const reachOf = (event) => (event.pointerType === "touch" ? TOUCH_PX : REACH_PX);
 
 export function listenPointer(S) {
   const stage = S.ui.stage;
-  stage.addEventListener("pointerdown", (event) => pressed(S, event));
-  stage.addEventListener("pointermove", (event) => moved(S, event));
-  stage.addEventListener("pointerup", (event) => released(S, event));
+  const heard = { pointerdown: pressed, pointermove: moved, pointerup: released, dblclick: doubleClickMask };
+  for (const [name, act] of Object.entries(heard)) stage.addEventListener(name, (event) => act(S, event));
   stage.addEventListener("pointercancel", (event) => {
     S.fingers.delete(event.pointerId);
     dropDrag(S);
@@ -63,7 +57,6 @@ export function listenPointer(S) {
     if (S.joint === HANDLE && event.altKey) return turn(S, 0, Math.exp(-by * 0.0005));
     zoomBy(S, Math.exp(-event.deltaY * unit * 0.0016), ...stagePoint(S, event));
   }, { passive: false });
-  stage.addEventListener("dblclick", () => doubleClickMask(S));
   // A line that a finger draws is no swipe of the page: after one the browser would swallow a tap.
   stage.addEventListener("touchmove", (event) => event.preventDefault(), { passive: false });
   stage.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -99,18 +92,12 @@ function pressed(S, event) {
   if (S.drag) return;
   S.ui.stage.focus({ preventScroll: true });
   const free = event.button === 0 && S.ready && !S.space && S.can.edit && !S.now.deleted && S.now.exists;
-  if (free && event.altKey && S.joint >= 0 && !S.masking) {
-    placeJoint(S, S.joint, ...toFrame(S, sx, sy));
-    return;
-  }
+  if (free && event.altKey && S.joint >= 0 && !S.masking) return placeJoint(S, S.joint, ...toFrame(S, sx, sy));
   S.ui.stage.setPointerCapture(event.pointerId);
   S.drag = { kind: "pan", sx, sy, tx: S.tx, ty: S.ty, changed: [], moved: false };
   const drawing = (S.boxing || S.stroke || S.masking) && S.can.edit && S.ready;
   if ((!free && !drawing) || S.hide || event.button !== 0 || S.space) return;
-  if (S.boxing) {
-    Object.assign(S.drag, { kind: "box" });
-    return;
-  }
+  if (S.boxing) return Object.assign(S.drag, { kind: "box" });
   if (S.masking) {
     const corner = cornerAt(S, toFrame(S, sx, sy), reachOf(event) / 2);
     Object.assign(S.drag, { kind: corner < 0 ? "mask" : "corner", corner, line: [toFrame(S, sx, sy)] });
@@ -147,10 +134,7 @@ function moved(S, event) {
   const [sx, sy] = stagePoint(S, event);
   S.pointer = [sx, sy];
   if (S.fingers.has(event.pointerId)) S.fingers.set(event.pointerId, [sx, sy]);
-  if (S.drag?.kind === "pinch") {
-    if (S.fingers.size === 2) pinch(S);
-    return;
-  }
+  if (S.drag?.kind === "pinch") return S.fingers.size === 2 && pinch(S);
   const drag = S.drag;
   if (S.masking && event.pointerType !== "touch") {
     S.masking.hover = toFrame(S, sx, sy);

@@ -9,8 +9,7 @@ import { actionsOf } from "./keys.js";
 import { asPlaced, derive, everybody, extent, isGuide, jointsPatch, known } from "./labels.js";
 import { doer, fillPanel, flash, part } from "./panel.js";
 import { targets } from "./strokes.js";
-import { atOnce, commit, refusedOf } from "./sync_queue.js";
-import { record, stackOf, takeBack } from "./undo.js";
+import { atOnce, commit, record, refusedOf, stackOf, takeBack } from "./sync_queue.js";
 
 export function buildPredictions(S, side) {
   const box = (S.ui.predictions = part(side, "div", "predicted", "Prediction"));
@@ -26,13 +25,11 @@ export function fillPredictions(S) {
   const page = pageOf(S).length;
   predictions.hidden = !S.model;
   predictions.querySelector("[data-action='accept page']").firstChild.textContent = page ? `Page: ${page}` : "Page";
-  predictionText.textContent = [`Predicted by ${S.model}`, prediction ? howFar(prediction) : S.item.prediction ? "called wrong" : "nothing of this person", ...nobodys(found)].join(" · ");
+  predictionText.textContent = [`Predicted by ${S.model}`, prediction ? howFar(prediction) : S.item.prediction ? "called wrong" : "nothing of this person", ...(found?.length ? [`${found.length} not labelled`] : [])].join(" · ");
 }
 
 // The prediction of the shown person, unless somebody called it wrong.
-export function trusted(S) {
-  return S.now.distrusts.includes(S.model) ? null : S.item.prediction;
-}
+export const trusted = (S) => (S.now.distrusts.includes(S.model) ? null : S.item.prediction);
 
 export function distrust(S) {
   if (!S.item.prediction || !S.model) return flash(S, S.model ? "Nothing is predicted of this person." : NO_MODEL);
@@ -46,13 +43,7 @@ function howFar(prediction) {
   return prediction.oks === null ? "nothing to compare" : `OKS ${prediction.oks.toFixed(2)}${prediction.off === null ? "" : `, ${prediction.off.toFixed(1)} px off`}`;
 }
 
-function nobodys(found) {
-  return found?.length ? [`${found.length} not labelled`] : [];
-}
-
-export function limbOf(S) {
-  return S.skeleton.limbs.find((limb) => limb.includes(S.joint)) ?? [];
-}
+export const limbOf = (S) => S.skeleton.limbs.find((limb) => limb.includes(S.joint)) ?? [];
 
 // What a joint becomes by its prediction: its place, and its cause where the network predicts one.
 function asPredicted(item, old, point) {
@@ -100,9 +91,7 @@ export function predictionIn(S, box) {
 }
 
 // The box round predicted places.
-function boxRound(joints) {
-  return extent({ joints: joints.filter(Boolean).map(([x, y]) => ({ x, y, state: 2 })) });
-}
+const boxRound = (joints) => extent({ joints: joints.filter(Boolean).map(([x, y]) => ({ x, y, state: 2 })) });
 
 // Intersection over union of two boxes.
 function overlap(a, b) {

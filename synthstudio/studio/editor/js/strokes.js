@@ -2,27 +2,21 @@
 // S.picked: the chosen joints where there are several, S.joint one of them; empty: S.joint alone.
 // S.stroke: {tool, box, corner}: a line is being drawn by a drag, or a box by the keys.
 
-import { beginDrawing, choose, endDrawing, isShown, open } from "./actions.js";
+import { beginDrawing, choose, endDrawing, isShown, open, passOn } from "./actions.js";
 import { cornerAction, drawCorners, insideFrame } from "./box_tool.js";
 import { draw, make, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
 import { derive, everybody, extent, jointsPatch, known, withCause } from "./labels.js";
 import { bitsOf, countsOf, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
 import { NO_MASKS } from "./mask_tool.js";
-import { fillPanel, flash } from "./panel.js";
+import { fillPanel, fillTools, flash } from "./panel.js";
 import { asGroup, limbOf } from "./predictions.js";
-import { atOnce, commit, refusedOf } from "./sync_queue.js";
-import { fillTools } from "./tools.js";
-import { record } from "./undo.js";
+import { atOnce, commit, record, refusedOf } from "./sync_queue.js";
 
 // The chosen joints.
-export function targets(S) {
-  return S.picked.length ? S.picked : S.joint >= 0 ? [S.joint] : [];
-}
+export const targets = (S) => (S.picked.length ? S.picked : S.joint >= 0 ? [S.joint] : []);
 
-export function isChosen(S, j) {
-  return S.joint === j || S.picked.includes(j);
-}
+export const isChosen = (S, j) => S.joint === j || S.picked.includes(j);
 
 // `lead`: where Tab and the limb's key go on from.
 function chooseJoints(S, joints, lead = S.joint) {
@@ -70,10 +64,7 @@ export function strokeAction(S, verb, rest) {
     const [x, y, w, h] = S.stroke.box;
     keepStroke(S, [[x, y], [x + w, y], [x + w, y + h], [x, y + h]]);
   } else if (verb === "leave" || verb === S.stroke.tool) endDrawing(S);
-  else {
-    if (!LOOKING.includes(verb)) endDrawing(S);
-    return false;
-  }
+  else return passOn(S, verb, LOOKING);
   return true;
 }
 
@@ -161,14 +152,10 @@ function paintAction(S, verb, rest) {
   return true;
 }
 
-function hidesWord(S, id) {
-  return `Person ${id.split(":")[1]} is ${S.stroke.front.has(id) ? "in front of it" : "hidden by it"}.`;
-}
+const hidesWord = (S, id) => `Person ${id.split(":")[1]} is ${S.stroke.front.has(id) ? "in front of it" : "hidden by it"}.`;
 
 // Why somebody cannot be changed from here, as far as is known: the server decides again.
-function closedWhy(S, item) {
-  return refusedOf(S, item.id).length ? "an edit of theirs was not taken" : item.closed;
-}
+const closedWhy = (S, item) => (refusedOf(S, item.id).length ? "an edit of theirs was not taken" : item.closed);
 
 // Whether somebody hides a joint who is in front of the occluder: whom the labels name, where nobody
 // has changed them, else anybody in front.

@@ -2,11 +2,11 @@
 // done, under the data set, the user and this tab's own client name; a tab that opens later finds
 // what a closed one left and sends it again with the same (client, seq), so it happens once.
 
-import { ask } from "./api.js";
 import { takeChanged } from "./editor.js";
-import { derive, inverse } from "./labels.js";
+import { asPlaced, derive, everybody, inverse, toRow } from "./labels.js";
+import { WHICH, rebasedMasks } from "./mask_codes.js";
 import { fillStatus, flash } from "./panel.js";
-import { dropUndo } from "./undo.js";
+import { asGroup } from "./predictions.js";
 
 const SENT_AT_ONCE = 100;
 const SENT_CODE = 1_000_000; // characters of masks
@@ -17,8 +17,7 @@ const MERGE_MS = 500;
 const QUEUES = new Map();
 
 export function newClient() {
-  const bytes = crypto.getRandomValues(new Uint8Array(12));
-  return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+  return crypto.randomUUID().replaceAll("-", "").slice(8);
 }
 
 export function openSyncQueue(set, layer, user) {
@@ -38,11 +37,10 @@ export function openSyncQueue(set, layer, user) {
 
 function storedOps(prefix) {
   const found = [];
-  for (let k = 0; k < localStorage.length; k += 1) {
-    const key = localStorage.key(k);
+  for (const [key, text] of Object.entries(localStorage)) {
     if (!key.startsWith(prefix)) continue;
     try {
-      const op = JSON.parse(localStorage.getItem(key));
+      const op = JSON.parse(text);
       if (op && typeof op.client === "string" && Number.isInteger(op.seq)) found.push({ ...op, sent: true, before: true });
     } catch {
       console.warn("an unreadable edit was left in this browser's storage", key);
@@ -60,18 +58,14 @@ function keep(sync, op) {
   }
 }
 
-export function forget(sync, op) {
+function forget(sync, op) {
   localStorage.removeItem(`${sync.prefix}${op.client}.${op.seq}`);
 }
 
-export function pendingOf(S, id) {
-  return S.sync.pending.filter((op) => op.id === id);
-}
+export const pendingOf = (S, id) => S.sync.pending.filter((op) => op.id === id);
 
 // Of a person, and of the others of a group of edits (`from`: where it was made or taken back).
-export function refusedOf(S, id) {
-  return S.sync.refused.filter((op) => op.id === id || op.from === id);
-}
+export const refusedOf = (S, id) => S.sync.refused.filter((op) => op.id === id || op.from === id);
 
 // Do edits of many people, which are drawn once: each of 500 would draw all the others anew.
 export function atOnce(S, act) {
@@ -111,12 +105,10 @@ export function commit(S, item, fields, patch, merge) {
   return op;
 }
 
+const WIRE = ["client", "seq", "frame", "instance", "revision", "kind", "after", "joints", "box", "masks", "status", "text", "event", "joint", "undoes", "track", "keyed"];
+
 function wire(op) {
-  const out = { client: op.client, seq: op.seq, frame: op.frame, instance: op.instance, revision: op.revision, kind: op.kind };
-  for (const field of ["after", "joints", "box", "masks", "status", "text", "event", "joint", "undoes", "track", "keyed"]) {
-    if (op[field] !== null && op[field] !== undefined) out[field] = op[field];
-  }
-  return out;
+  return Object.fromEntries(WIRE.flatMap((field) => (op[field] === null || op[field] === undefined ? [] : [[field, op[field]]])));
 }
 
 // The earliest time that was asked for counts, but one nudge puts off what the last one asked.
@@ -204,4 +196,141 @@ export function syncStatus(S) {
   if (sync.note) return { word: "waiting", text: `${many} ${kept}. ${sync.note}` };
   if (slow) return { word: "waiting", text: `The server is slow: ${many} ${kept}` };
   return { word: "pending", text: `Saving ${many}` };
+}
+
+// Requests to the studio's API. S.away: the last one reached no server.
+
+const PATIENCE_MS = 20000;
+
+// What came: {status, data, why}; status 0: no answer, or none in time.
+export async function ask(S, method, path, body = null, patience = PATIENCE_MS) {
+  const headers = { "Synthstudio-User": encodeURIComponent(S.user) };
+  if (body) headers["Content-Type"] = "application/json";
+  try {
+    const answer = await fetch(S.api + path, { method, headers, body: body && JSON.stringify(body), cache: "no-store", signal: AbortSignal.timeout(patience) });
+    const data = await answer.json().catch(() => ({}));
+    S.away = false;
+    return { status: answer.status, data, why: data.error?.message ?? `The server answers ${answer.status}.` };
+  } catch (error) {
+    S.away = error.name !== "TimeoutError";
+    return { status: 0, data: {}, why: S.away ? "The server does not answer." : "The server is slow." };
+  }
+}
+
+// Undo, redo, and edits that were refused: dropped, or made again over what is there now.
+// A refused item: drop mine, or say it again over what is there now.
+
+export function takeTheirs(S, id) {
+  dropRefused(S, refusedOf(S, id));
+  S.changed();
+}
+
+function dropRefused(S, ops) {
+  for (const op of ops) forget(S.sync, op);
+  S.sync.refused = S.sync.refused.filter((op) => !ops.includes(op));
+}
+
+// What cannot be said again from here stays refused, with the reason.
+export function tryAgain(S, shown) {
+  const apart = []; // of a stroke that this tab knows no more: made in another one, or taken back
+  const left = [];
+  for (const op of refusedOf(S, shown.id)) {
+    const item = op.id === shown.id ? shown : everybody(S, op.frame).find((other) => other.id === op.id);
+    if (op.kind === "revert" && op.id !== shown.id) {
+      left.push(`Open person ${op.instance} of frame ${op.frame} to try its undo again.`);
+    } else if (!item) {
+      left.push(`Person ${op.instance} is not in this frame any more.`);
+    } else {
+      const again = sayAgain(S, item, op);
+      dropRefused(S, [op]);
+      const stays = op.kind === "revert" && "masks" in op.patch && !("masks" in (again?.patch ?? {}));
+      if (stays) flash(S, "The mask cannot be taken back: it was changed since, and nothing would be left of it. Draw over it instead.", 8000);
+      else if (!again) flash(S, "Nothing of it is left to do: those joints are outside the picture by now, or have no label.", 8000);
+      if (!again) continue;
+      record(S, item, again);
+      if (op.kind === "revert") continue;
+      if (S.groups.has(op.group)) again.group = op.group;
+      else if (op.from) apart.push({ item, op: again });
+    }
+  }
+  if (apart.length) asGroup(S, apart, "edits of");
+  if (left.length) flash(S, `${left.join(" ")} Alt+T drops what was not taken.`, 8000);
+  S.changed();
+}
+
+// Commit a refused op anew; null where nothing of it is left to do.
+function sayAgain(S, item, op) {
+  const { kind, status, text, event, joint } = op;
+  const patch = kind !== "add" && op.patch.joints ? { ...op.patch, joints: rebased(S, item, op) } : { ...op.patch };
+  const now = derive(S, item);
+  // An undo of masks alone that nobody drew on since is taken back as it is, others by their pixels.
+  const asItIs = kind === "revert" && !patch.joints && WHICH.every((which) => now.masks?.[which] === op.was.masks?.[which]);
+  const redrawn = kind === "edit" ? op.masks : "masks" in patch && !asItIs;
+  const over = redrawn ? rebasedMasks(item, now, op) : null;
+  if (redrawn) over ? Object.assign(patch, over.patch) : delete patch.masks;
+  const joints = patch.joints && Object.keys(patch.joints).length ? patch.joints : null;
+  if (!joints && (patch.joints || redrawn) && !("masks" in patch)) return null;
+  if (!joints) delete patch.joints;
+  if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, masks: over?.masks, status, text, event, joint, track: op.track, keyed: op.keyed, from: op.from }, patch);
+  if (patch.distrusts || "keyed" in patch || "track" in patch || "exists" in patch || ("masks" in patch && !over) || patch.resolved || patch.comments) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);
+  const as = joints || over || patch.box ? "edit" : "deleted" in patch ? (patch.deleted ? "delete" : "restore") : "status";
+  return commit(S, item, { kind: as, joints, box: patch.box, masks: over?.masks, status: patch.status, text: patch.reason, from: op.from }, patch);
+}
+
+// The joints of an op over those that are there now: who only said something of a joint leaves it where
+// it is, who only moved it leaves what is said of it. A stroke brings no joint into the picture.
+function rebased(S, item, op) {
+  const now = derive(S, item);
+  const joints = {};
+  for (const [name, row] of Object.entries(op.patch.joints)) {
+    const was = op.was.joints[name];
+    const joint = now.joints[S.skeleton.joints.indexOf(name)];
+    const [moved, said] = [[0, 1], [2, 3]].map((part) => part.some((k) => row[k] !== was[k]));
+    if (op.from && !(joint.state > 0)) continue;
+    const [x, y] = moved ? row : toRow(joint);
+    const [, , state, cause] = said ? row : toRow(joint);
+    const mine = row[4] === "predicted" || (!moved && !(joint.state > 0));
+    joints[name] = mine ? row : toRow(asPlaced(item, { x, y, state, cause }));
+  }
+  return joints;
+}
+
+// Undo and redo: each item has its own stack of what was done to it in this tab.
+export function stackOf(S, id) {
+  if (!S.stacks.has(id)) S.stacks.set(id, { undo: [], redo: [] });
+  return S.stacks.get(id);
+}
+
+export function record(S, item, op) {
+  if (op.kind === "comment") return op;
+  const stack = stackOf(S, item.id);
+  if (stack.undo[stack.undo.length - 1] !== op) stack.undo.push(op);
+  stack.redo = [];
+  return op;
+}
+
+function dropUndo(S, op) {
+  const stack = stackOf(S, op.id);
+  stack.undo = stack.undo.filter((o) => o !== op);
+  stack.redo = stack.redo.filter((o) => o !== op);
+  if (op.group) dropEmptyGroup(S, op.group);
+}
+
+// A group of edits of which no undo is left leaves no mark where it was made.
+function dropEmptyGroup(S, group) {
+  const all = [...S.stacks.values()].flatMap(({ undo, redo }) => [...undo, ...redo]);
+  if (all.some((op) => op.group === group && !op.mark) || !S.groups.delete(group)) return;
+  for (const stack of S.stacks.values()) {
+    for (const way of ["undo", "redo"]) stack[way] = stack[way].filter((op) => op.group !== group);
+  }
+}
+
+// `more`: what the op says besides.
+export function takeBack(S, item, from, to, more = {}) {
+  const stack = stackOf(S, item.id);
+  const [op] = stack[from].splice(stack[from].findLastIndex((one) => !one.mark), 1);
+  const event = S.sync.events.get(`${op.client}.${op.seq}`);
+  const what = event === undefined ? { undoes: [op.client, op.seq] } : { event };
+  stack[to].push(commit(S, item, { kind: "revert", ...what, ...more }, op.was));
+  return op;
 }

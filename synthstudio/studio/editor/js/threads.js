@@ -1,17 +1,12 @@
 // Threads of comments beside the person, and names that are offered while one writes @.
 
 import { choose, open } from "./actions.js";
-import { el } from "./canvas.js";
+import { differs, el, set } from "./canvas.js";
 import { nice } from "./labels.js";
-import { button, flash, openForm, part, textField } from "./panel.js";
-import { commit, pendingOf } from "./sync_queue.js";
-import { record } from "./undo.js";
+import { button, flash, openForm, textField } from "./panel.js";
+import { commit, pendingOf, record } from "./sync_queue.js";
 
 const MOST_NAMES = 6;
-
-export function buildThreads(S, side) {
-  S.ui.threads = part(side, "ul", "threads", "Comments");
-}
 
 // The threads of the shown person with what waits in this browser, those that are open first.
 function threadsOf(S) {
@@ -30,9 +25,7 @@ function threadsOf(S) {
 export function fillThreads(S) {
   const threads = threadsOf(S);
   const may = S.can.edit && !S.item.blinded;
-  const look = JSON.stringify([S.item.id, may, threads]);
-  if (S.ui.threads.dataset.look === look) return;
-  S.ui.threads.dataset.look = look;
+  if (!differs(S.ui.threads, S.item.id, may, threads)) return;
   S.ui.threads.hidden = !threads.length;
   S.ui.threads.replaceChildren(...threads.map((thread) => threadNode(S, thread, may)));
 }
@@ -95,10 +88,10 @@ export function writeComment(S, thread = null) {
   const about = joint;
   const node = button(S, quick, `at ${nice(about)}`, `The comment points at ${nice(about)} (Alt+1)`, () => {
     joint = joint ? null : about;
-    node.setAttribute("aria-pressed", String(joint !== null));
+    set(node, { "aria-pressed": joint !== null });
     field.focus();
   });
-  node.setAttribute("aria-pressed", "true");
+  set(node, { "aria-pressed": true });
 }
 
 function settle(S, thread) {
@@ -116,15 +109,13 @@ function newestThread(S) {
   return some.sort((a, b) => a.id - b.id).at(-1) ?? null;
 }
 
-export function answerNewest(S) {
+function withNewest(S, act) {
   const thread = open(S, true) ? newestThread(S) : null;
-  if (thread) writeComment(S, thread.id);
+  if (thread) act(thread);
 }
 
-export function settleNewest(S) {
-  const thread = open(S, true) ? newestThread(S) : null;
-  if (thread) settle(S, thread);
-}
+export const answerNewest = (S) => withNewest(S, ({ id }) => writeComment(S, id));
+export const settleNewest = (S) => withNewest(S, (thread) => settle(S, thread));
 
 // The members whose names fit what stands after the last @ before the caret, as buttons before the others; Enter or Tab
 // takes the first.
