@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
@@ -19,7 +19,8 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review import edits, history
 from synthstudio.review.check import Base, base_of
 from synthstudio.review.datasets import register
-from synthstudio.review.store import Store
+from synthstudio.review.models import DatasetRow, utc_now
+from synthstudio.review.store import Store, open_store
 from synthstudio.review.values import JointLabel, Op, Person, User
 
 KEY = "5e" * 32
@@ -41,6 +42,17 @@ def refused(reason, match=None):
     with pytest.raises(Refused, match=match) as caught:
         yield caught
     assert caught.value.reason == reason
+
+
+@contextmanager
+def keyed_store(folder):
+    """An open store in a folder that knows one data set, under KEY."""
+    with closing(open_store(f"sqlite:///{folder}/review.db")) as store:
+        with store.session() as session:
+            session.add(
+                DatasetRow(key=KEY, name="a", skeleton="coco17", people=6, added_at=utc_now())
+            )
+        yield store
 
 
 def seen(x=10.0, y=20.0):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from synthstudio.dataset.arrays import READ_ERRORS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME
-from synthstudio.review.check import Base, base_in
-from synthstudio.review.values import Person
+from synthstudio.review.check import Base, base_in, labels_of
+from synthstudio.review.values import ItemState, JointLabel, Person
 
 _KEPT_FRAMES = 600
 _FRAME_FIELDS = (
@@ -92,6 +92,18 @@ class Frames:
                 return base  # anybody may ask for any number
             found.bases[number] = base
         return found.bases[number]
+
+
+def people_now(
+    found: FrameRows, states: Mapping[tuple[int, int], ItemState], joints: Sequence[str]
+) -> Iterator[tuple[int, ItemState | None, dict[str, JointLabel]]]:
+    """Number, state and labels of everybody in a frame, on disk or added; also of the deleted."""
+    frame = found.frame["index"]
+    added = [n for (f, n), state in states.items() if f == frame and state.added]
+    for number in dict.fromkeys([*found.people, *added]):
+        state, row = states.get((frame, number)), found.people.get(number)
+        labels = labels_of(row, joints) if row is not None else {}
+        yield number, state, labels | (dict(state.joints) if state is not None else {})
 
 
 def _read(dataset: Dataset, frame: int) -> FrameRows:

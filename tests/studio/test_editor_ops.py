@@ -1,21 +1,17 @@
 """What the browser sends is checked, done once, and answered op by op."""
 
 import math
-from contextlib import closing
 
 import pytest
-from review_ops import refused
+from review_ops import KEY, keyed_store, refused
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import history
 from synthstudio.review.check import Base
-from synthstudio.review.models import DatasetRow, utc_now
-from synthstudio.review.store import open_store
 from synthstudio.review.values import JointLabel, Person, User
 from synthstudio.studio.editor import ops
 from synthstudio.studio.editor.ops import apply_ops, parse_ops
 
-KEY = "d" * 64
 CLIENT = "c0ffee00c0ffee00"
 ADA = User(name="Ada", role="reviewer")
 JOINTS = ("nose", "left_eye")
@@ -23,12 +19,8 @@ JOINTS = ("nose", "left_eye")
 
 @pytest.fixture
 def store(tmp_path):
-    with closing(open_store(f"sqlite:///{tmp_path}/review.db")) as store:
-        with store.session() as session:
-            session.add(
-                DatasetRow(key=KEY, name="set", skeleton="coco17", people=2, added_at=utc_now())
-            )
-        yield store
+    with keyed_store(tmp_path) as found:
+        yield found
 
 
 def base_of(person):

@@ -43,13 +43,6 @@ def test_nothing_is_written_over(settings, taken):
         check_order(order(), settings, LEAD)
 
 
-def test_only_leads_order(settings):
-    for role in ("viewer", "reviewer", "nobody"):
-        for wanted in (order(), Export(dataset="x", form="coco", out="first")):
-            with refused("role"):
-                check_order(wanted, settings, User(name="Eve", role=role))
-
-
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -76,15 +69,24 @@ def test_the_disk(settings, monkeypatch):
     check_order(wanted, settings, LEAD)
 
 
-def test_roots_and_workers_are_choices_and_recipes_are_checked_again(settings):
-    wrong = [*(("assets", bad) for bad in (2, -1, True, "/"))]
+def test_who_orders_what(settings):
+    """Only leads; roots, workers and formats are choices; recipes are checked again."""
+    export = Export(dataset="x", form="coco", out="first")
+    for wanted in (order(), export):
+        check_order(wanted, settings, LEAD)
+        for role in ("viewer", "reviewer", "nobody"):
+            with refused("role"):
+                check_order(wanted, settings, User(name="Eve", role=role))
+    wrong = [("assets", bad) for bad in (2, -1, True, "/")]
     wrong += [("workers", bad) for bad in (0, 9, "2; ls")]
-    for field, value in wrong:
+    bad = [dataclasses.replace(order(), **{field: value}) for field, value in wrong]
+    bad += [dataclasses.replace(export, form="--help"), dataclasses.replace(export, only="-x")]
+    for wanted in bad:
         with refused("invalid"):
-            check_order(dataclasses.replace(order(), **{field: value}), settings, LEAD)
-    bad = {**dump(parse(RECIPE)), "surprise": 1}
+            check_order(wanted, settings, LEAD)
+    recipe = {**dump(parse(RECIPE)), "surprise": 1}
     with pytest.raises(RecipeError, match="unknown field"):
-        check_order(Generate(recipe=bad, out="first"), settings, LEAD)
+        check_order(Generate(recipe=recipe, out="first"), settings, LEAD)
 
 
 def test_asset_folders_must_be_there(tmp_path):
@@ -98,12 +100,6 @@ def test_asset_folders_must_be_there(tmp_path):
     for folder in ("../assets/photos", "/etc"):
         with pytest.raises(RecipeError):
             order(backdrop={"kind": "photo", "folder": folder})
-
-
-def test_exports_know_their_formats(settings):
-    check_order(Export(dataset="x", form="coco", out="first"), settings, LEAD)
-    with pytest.raises(Refused, match="no such format"):
-        check_order(Export(dataset="x", form="--help", out="first"), settings, LEAD)
 
 
 def test_arguments_are_fixed(settings):

@@ -19,8 +19,8 @@ from synthstudio.review.settings import set_share
 from synthstudio.review.team import members
 from synthstudio.review.tokens import make_token
 from synthstudio.review.values import User
-from synthstudio.studio.web_api import rates
-from synthstudio.studio.web_api.rates import Buckets, Rate
+from synthstudio.studio.web_api import app as web_app
+from synthstudio.studio.web_api.app import Buckets, Rate
 
 ADMIN = User(name="ada", role="admin")
 CLIENT = "c0ffee00c0ffee00"
@@ -174,7 +174,7 @@ def test_too_many_requests(api):
 
 
 def test_a_token_has_a_rate(tmp_path, small_photo_set, monkeypatch):
-    monkeypatch.setattr(rates, "TOKEN", Rate(burst=2, per_s=0.001))
+    monkeypatch.setattr(web_app, "TOKEN", Rate(burst=2, per_s=0.001))
     with api_studio(tmp_path, small_photo_set) as studio:
         members.set_role(studio.store, "ada", "admin", by=ADMIN)
         text = [make_token(studio.store, "ada", role="viewer", by=ADMIN)[1] for _ in range(2)]
@@ -338,23 +338,18 @@ def test_a_mask_by_a_click(api, tmp_path, monkeypatch, own):
         assert (mask & bright(3)).sum() / (mask | bright(3)).sum() > minimum
 
 
-@pytest.mark.parametrize(
-    ("body", "says"),
-    [
+def test_what_cannot_be_segmented_and_by_whom(api, tmp_path, monkeypatch):
+    base = f"/sets/{api.studio.key}/frames"
+    body = {"points": [[160, 7]]}
+    for wrong, says in (
         ({"points": []}, "points"),
         ({"points": [[1, "x"]]}, "points.0.1"),
         ({"points": [[1, 1e9]]}, "points.0.1"),
-        ({"points": [[1, 1]], "box": [1, 2, 3]}, "box"),
-        ({"points": [[1, 1]], "size": 3}, "size"),
-    ],
-)
-def test_what_cannot_be_segmented(api, body, says):
-    error = api.ask("POST", f"/sets/{api.studio.key}/frames/3/segment", json=body).json()["error"]
-    assert error["reason"] == "invalid" and says in error["message"]
-
-
-def test_who_may_segment_where_and_by_what(api, tmp_path, monkeypatch):
-    body, base = {"points": [[160, 7]]}, f"/sets/{api.studio.key}/frames"
+        (body | {"box": [1, 2, 3]}, "box"),
+        (body | {"size": 3}, "size"),
+    ):
+        error = api.ask("POST", f"{base}/3/segment", json=wrong).json()["error"]
+        assert error["reason"] == "invalid" and says in error["message"]
     assert api.ask("POST", f"{base}/99/segment", json=body).status_code == 404
     assert api.ask("POST", f"{base}/3/segment", who="vic", json=body).status_code == 403
     wrong = network(tmp_path / "wrong.onnx", NAMES[:1])

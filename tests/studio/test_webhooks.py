@@ -14,12 +14,11 @@ from types import SimpleNamespace
 
 import pytest
 from attackers import answering, run_apart
-from review_ops import ADMIN, ANNA, KEY, ON_DISK, op
+from review_ops import ADMIN, ANNA, KEY, ON_DISK, keyed_store, op
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import edits
-from synthstudio.review.models import DatasetRow, utc_now
-from synthstudio.review.store import open_store
+from synthstudio.review.models import utc_now
 from synthstudio.review.webhooks import (
     DELIVERY,
     SIGNATURE,
@@ -68,10 +67,7 @@ def listener():
 
 @pytest.fixture
 def store(tmp_path):
-    with closing(open_store(f"sqlite:///{tmp_path / 'review.db'}")) as found:
-        with found.session() as session:
-            row = {"name": "a", "skeleton": "coco17", "people": 6, "added_at": utc_now()}
-            session.add(DatasetRow(key=KEY, **row))
+    with keyed_store(tmp_path) as found:
         yield found
 
 

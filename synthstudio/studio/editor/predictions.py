@@ -10,7 +10,6 @@ import numpy as np
 
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.review.check import labels_of
 from synthstudio.review.risk.matching import (
     Standing,
     box_of,
@@ -23,7 +22,7 @@ from synthstudio.review.risk.matching import (
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.predictions import Prediction
 from synthstudio.review.values import ItemState
-from synthstudio.studio.frame_rows import FrameRows
+from synthstudio.studio.frame_rows import FrameRows, people_now
 
 _ARM = ("shoulder", "elbow", "wrist", "hand", "finger", "thumb")
 _LEG = ("hip", "knee", "ankle", "toe", "heel")
@@ -104,15 +103,12 @@ def _people(
     found: FrameRows, state_of: States, skeleton: Skeleton
 ) -> tuple[dict[int, Standing], set[int]]:
     """Who is in a frame now, by number, and the numbers of those who were deleted."""
-    frame, people, deleted = found.frame["index"], {}, set[int]()
-    added = [n for (f, n), state in state_of.items() if f == frame and state.added]
-    for n in dict.fromkeys([*found.people, *added]):
-        state, row = state_of.get((frame, n)), found.people.get(n)
+    people, deleted = {}, set[int]()
+    for n, state, labels in people_now(found, state_of, skeleton.joints):
         if state is not None and state.deleted:
             deleted.add(n)
             continue
-        labels = labels_of(row, skeleton.joints) if row is not None else {}
-        labels |= dict(state.joints) if state is not None else {}
+        row = found.people.get(n)
         people[n] = standing(n, labels, skeleton.joints, row["modal_box_px"] if row else None)
     return people, deleted
 

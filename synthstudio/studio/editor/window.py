@@ -32,7 +32,7 @@ from synthstudio.review.values import (
     User,
 )
 from synthstudio.studio.editor.predictions import FramePredictions, frame_predictions, limbs
-from synthstudio.studio.frame_rows import FrameRows, Frames
+from synthstudio.studio.frame_rows import FrameRows, Frames, people_now
 
 BACK, AHEAD = 5, 18
 """How many people behind and ahead of the shown one a browser holds."""
@@ -284,16 +284,12 @@ def _people(
     `masks` are those on disk and `drawn` those that somebody drew, as in their items.
     """
     found = frames.get(frame)
-    added = [n for (f, n), state in state_of.items() if f == frame and state.added]
     shown = []
-    for number in dict.fromkeys([*found.people, *added]):
-        state = state_of.get((frame, number), _UNTOUCHED)
+    for number, known, labels in people_now(found, state_of, frames.skeleton.joints):
+        state, row = known or _UNTOUCHED, found.people.get(number)
         if state.deleted:
             continue
-        row = found.people.get(number)
         disk = _labels(found, row, frames.skeleton) if row is not None else None
-        labels = labels_of(row, frames.skeleton.joints) if row is not None else {}
-        labels |= state.joints
         joints = [_joint(labels.get(name, _UNLABELLED)) for name in frames.skeleton.joints]
         shown.append(
             {

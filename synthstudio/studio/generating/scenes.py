@@ -189,12 +189,13 @@ def background(ctx: Context, scene: Scene) -> Scene:
     if not found or not may_have_photos(scene):
         return scene
     titles = {folder.name: f"Your photos: {folder.name} ({folder.photos:,})" for folder in found}
-    key, kept = f"background_{scene.name}", st.session_state.setdefault("backgrounds", {})
-    options = (_OWN, *titles)
-    if key not in st.session_state and kept.get(scene.name) in options:
-        st.session_state[key] = kept[scene.name]  # widgets forget when another page was shown
-    picked = here.selectbox("Background", options, key=key, format_func=lambda n: titles.get(n, n))
-    kept[scene.name] = picked
+    picked = here.selectbox(
+        "Background",
+        (_OWN, *titles),
+        key=f"background_{scene.name}",
+        persist_state="session",
+        format_func=lambda n: titles.get(n, n),
+    )
     if picked == _OWN:
         return scene
     try:

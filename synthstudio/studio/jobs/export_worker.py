@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -10,40 +9,34 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from synthstudio.core.errors import ReviewError, SynthStudioError
 from synthstudio.dataset.durable import TEMPORARY, disk_errors, sync_file, sync_folder
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.reviewed import Only, export_reviewed
 from synthstudio.review.store import open_store
-from synthstudio.studio.jobs.orders import DATABASE, FORMATS, ONLY
+from synthstudio.studio.jobs.orders import DATABASE
 
 _PACKED = {".jpg", ".jpeg", ".png", ".webp", ".parquet", ".tar", ".npz"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def main() -> None:
-    """Write the file and print what is in it as JSON; an error of ours is one line."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--format", choices=FORMATS, required=True)
-    parser.add_argument("--only", choices=ONLY, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
+    """Write what the one argument says, and print what is in the file; both are JSON."""
     try:
-        url = os.environ.get(DATABASE)
-        if not url:
-            raise ReviewError("no store was named", where=DATABASE)
-        found = write(url, options.dataset, options.out, form=options.format, only=options.only)
+        found = write(os.environ[DATABASE], **json.loads(sys.argv[1]))
         sys.stdout.write(json.dumps(found, sort_keys=True) + "\n")
     except SynthStudioError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
 
 
-def write(url: str, dataset: Path | str, out: Path, *, form: str, only: str) -> dict[str, object]:
+def write(
+    url: str, dataset: Path | str, out: Path | str, *, form: str, only: str
+) -> dict[str, Any]:
     """Export into a ZIP file that appears whole or not at all; return what is in it."""
+    out = Path(out)
     if out.exists() or out.is_symlink():
         raise ReviewError("something is there already", where=str(out))
     with disk_errors(out):

@@ -6,6 +6,7 @@ place in the list from the command line. No text from a page becomes a path or a
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -278,9 +279,10 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
         line += ["--skeleton", _skeleton(str(spec["skeleton"]), settings)]
         return [*line, "--out", str(place), "--json"]
     if kind == "export" and spec["form"] in FORMATS:
+        told = {name: str(spec[name]) for name in ("dataset", "form", "only")}
+        told["out"] = str(archive_path(place))
         line = [sys.executable, "-m", "synthstudio.studio.jobs.export_worker"]
-        line += ["--dataset", str(spec["dataset"]), "--format", str(spec["form"])]
-        return [*line, "--only", str(spec["only"]), "--out", str(archive_path(place))]
+        return [*line, json.dumps(told)]
     raise _refused(_DAMAGED, "job, kind", got=repr(kind)[:80])
 
 

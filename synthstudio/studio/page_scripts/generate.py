@@ -70,17 +70,14 @@ def main() -> None:
 
 def _pick(found: list[Scene]) -> Scene:
     by_name = {scene.name: scene for scene in found}
-    kept = st.session_state.get("scene_kept")
-    if kept in by_name and "scene" not in st.session_state:
-        st.session_state["scene"] = kept  # widgets forget when another page was shown
     name = st.selectbox(
         "Scene",
         list(by_name),
         key="scene",
+        persist_state="session",
         format_func=lambda n: n.replace("_", " ") + ("" if by_name[n].usable else " (not here)"),
         help="A recipe from the scenes folder. Your changes apply to a copy.",
     )
-    st.session_state["scene_kept"] = name
     scene = by_name[name]
     st.caption(plain(scene.recipe.description))
     return scene

@@ -117,7 +117,7 @@ def _set(ctx: Context, me: User, found: OpenSet, title: str) -> None:
         _links(me, found, seen, mine)
         if note := threads_note(ctx, me, found):
             if st.button(note, key=f"threads_{found.key[:16]}", width="stretch"):
-                st.session_state["team_kept"] = "Threads"
+                st.session_state["team_part"] = "Threads"
                 st.switch_page(TEAM, query_params={"set": found.key})
         if may(me.role, "export"):
             _export(ctx, me, found, seen)

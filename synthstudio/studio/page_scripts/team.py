@@ -184,14 +184,14 @@ def main() -> None:
     ctx, me = context(), current_user()
     chosen = ctx.chosen("Team")
     st.title("Team")
-    st.session_state["team_part"] = st.session_state.get("team_kept", PARTS[0])
+    st.session_state.setdefault("team_part", PARTS[0])
     part = st.segmented_control(
         "Part",
         (*PARTS, ACCOUNTS) if ctx.with_accounts else PARTS,
         key="team_part",
         required=True,
         label_visibility="collapsed",
-        on_change=lambda: st.session_state.update(team_kept=st.session_state["team_part"]),
+        persist_state="session",
     )
     if part == "Members":
         columns = columns_of(ctx, chosen, me)

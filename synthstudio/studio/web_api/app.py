@@ -9,6 +9,10 @@ from __future__ import annotations
 import html
 import logging
 import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,6 +27,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from synthstudio import __version__
 from synthstudio.core.errors import DatasetError, Refused, SynthStudioError
+from synthstudio.core.last_used import LastUsed
 from synthstudio.review.tokens import read_token
 from synthstudio.review.values import ROLES, User
 from synthstudio.studio import guard
@@ -30,9 +35,8 @@ from synthstudio.studio.context import Context, context
 from synthstudio.studio.editor.ops import refused_fields
 from synthstudio.studio.guard import Asgi, Message, Receive, Scope, Send, UserOf
 from synthstudio.studio.text import without_paths
-from synthstudio.studio.web_api import editor, rates, reads, writes
+from synthstudio.studio.web_api import editor, reads, writes
 from synthstudio.studio.web_api.calls import BASE, Call
-from synthstudio.studio.web_api.rates import Buckets
 
 _STATUS = {"invalid": 400, "token": 401, "role": 403, "gone": 404, "revision": 409, "lease": 409}
 _REASON = {400: "invalid", 404: "gone", 405: "invalid", 413: "invalid"}
@@ -44,6 +48,42 @@ _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
 )
 LOG = logging.getLogger("synthstudio.studio.api")
+_KEPT = 4_096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """`burst` requests at once, then `per_s` a second."""
+
+    burst: int
+    per_s: float
+
+
+TOKEN = Rate(burst=300, per_s=30.0)
+"""Of a token that holds."""
+ANONYMOUS = Rate(burst=20, per_s=0.2)
+"""Of an address that shows none; more than that are not logged, and answered with 429 alone.
+
+A token that holds is looked up and taken all the same: others may share the address.
+"""
+
+
+class Buckets:
+    """Buckets by name, the last used ones kept; safe for threads."""
+
+    def __init__(self, rate: Rate, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._now, self._lock = rate, now, threading.Lock()
+        self._left: LastUsed[str, tuple[float, float]] = LastUsed(_KEPT)
+
+    def take(self, name: str) -> float:
+        """Take one; return 0, or the seconds until there is one again."""
+        now = self._now()
+        with self._lock:
+            left, at = self._left.get(name) or (float(self._rate.burst), now)
+            left = min(left + (now - at) * self._rate.per_s, float(self._rate.burst))
+            wait_s = 0.0 if left >= 1.0 else (1.0 - left) / self._rate.per_s
+            self._left.put(name, (left - 1.0 if left >= 1.0 else left, now))
+        return wait_s
 
 
 def api_routes(user_of: UserOf) -> list[BaseRoute]:
@@ -80,7 +120,7 @@ class Authenticator:
 
     def __init__(self, app: Asgi, *, user_of: UserOf) -> None:
         self.app, self.user_of = app, user_of
-        self.known, self.anonymous = Buckets(rates.TOKEN), Buckets(rates.ANONYMOUS)
+        self.known, self.anonymous = Buckets(TOKEN), Buckets(ANONYMOUS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
