@@ -18,9 +18,9 @@ SCENES = sorted((Path(__file__).resolve().parents[2] / "scenes").glob("*.yaml"))
 def test_every_field_of_every_scene_round_trips(path):
     recipe = load(path)
     values = dump(recipe)
-    fields = form.main_fields(values, max_frames=20_000)
-    for part in form.sections(values):
-        fields += form.section_fields(values, part)
+    fields = form.main_fields(recipe, max_frames=20_000)
+    for part in form.sections(recipe):
+        fields += form.section_fields(recipe, part)
     assert len({f.path for f in fields}) == len(fields) > 60
     lines = {f.path: form.to_yaml_line(form.value_at(values, f.path)) for f in fields}
     output = {path: form.parse_yaml_line(line) for path, line in lines.items()}
@@ -31,8 +31,7 @@ def test_every_field_of_every_scene_round_trips(path):
 def test_no_field_leads_to_a_folder():
     folder = {"kind": "photo", "folder": "photos"}
     recipe = parse({**RECIPE, "backdrop": folder, "cutouts": {"folder": "cut"}})
-    values = dump(recipe)
-    fields = [f for part in form.sections(values) for f in form.section_fields(values, part)]
+    fields = [f for part in form.sections(recipe) for f in form.section_fields(recipe, part)]
     assert not [f for f in fields if "folder" in f.name]
     for path, value in (
         (("backdrop", "folder"), "other"),
@@ -52,7 +51,7 @@ def test_faults_stand_beside_their_fields():
     made, faults = form.apply_edits(recipe, edits)
     assert made is None and set(faults) == {"frames", "camera.height_m", "people.identities"}
     assert "low 3 is greater than 1" in faults["camera.height_m"]
-    camera = {f.name: f for f in form.section_fields(dump(recipe), "camera")}
+    camera = {f.name: f for f in form.section_fields(recipe, "camera")}
     assert form.field_errors(faults, camera["camera.height_m"]) == faults["camera.height_m"]
     assert form.field_errors(faults, camera["camera.vertical_fov_deg"]) == ""
     inside = {"camera.height_m.normal.sd": "too small"}

@@ -1,4 +1,4 @@
-"""The form of a recipe, made from its schema: fields with limits and help; values in, errors out.
+"""The form of a recipe, made from its models: fields with limits and help; values in, errors out.
 
 No field that names a folder or a file is in it: what a recipe takes from outside stays as its
 scene says.
@@ -6,16 +6,18 @@ scene says.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import streamlit as st
 import yaml
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.recipe.schema.load import dump, json_schema, parse
+from synthstudio.recipe.schema.distributions import Base
+from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.studio.generating.scenes import Scene
 from synthstudio.studio.page_parts import field_error
@@ -50,45 +52,68 @@ class Field:
         return ".".join(map(str, self.path))
 
 
-def main_fields(recipe: Mapping[str, Any], *, max_frames: int) -> list[Field]:
-    count = value_at(recipe, ("people", "count"))
-    ends = count if isinstance(count, list) else [count]
-    many = any(isinstance(v, int) and v > _MANY_PEOPLE for v in ends)
-    numbers: tuple[tuple[str, str, Kind, float, float, float], ...] = (
-        ("frames", "Frames", "whole", 1, max_frames, 1),
-        ("seed", "Seed", "whole", 0, 2**31 - 1, 1),
-        ("image.width_px", "Width, px", "whole", 64, 4096, 1),
-        ("image.height_px", "Height, px", "whole", 64, 4096, 1),
-        ("people.count", "People in a frame", "range", 0, 64 if many else _MANY_PEOPLE, 1),
-        ("targets.occluded_fraction", "Hidden share of each person", "range", 0, 0.95, 0.05),
-        ("camera.distance_m", "Camera's distance, m", "range", 0.6, 20, 0.1),
-    )
-    wanted = [
-        _field(tuple(path.split(".")), label, kind, low=low, high=high, step=step)
-        for path, label, kind, low, high, step in numbers
-    ]
-    layers = ("depth", "instance", "part", "normals")
-    wanted.append(_field(("layers",), "Further layers", "choices", options=layers))
-    return [
-        field if _fits(field, value_at(recipe, field.path)) else _as_text(field) for field in wanted
-    ]
+_NUMBERS: tuple[tuple[Path, str, Kind, float, float, float], ...] = (
+    (("frames",), "Frames", "whole", 1, math.inf, 1),
+    (("seed",), "Seed", "whole", 0, 2**31 - 1, 1),
+    (("image", "width_px"), "Width, px", "whole", 64, 4096, 1),
+    (("image", "height_px"), "Height, px", "whole", 64, 4096, 1),
+    (("people", "count"), "People in a frame", "range", 0, _MANY_PEOPLE, 1),
+    (("targets", "occluded_fraction"), "Hidden share of each person", "range", 0, 0.95, 0.05),
+    (("camera", "distance_m"), "Camera's distance, m", "range", 0.6, 20, 0.1),
+)
+_LAYERS: Path = ("layers",)
+_MAIN = {_LAYERS, *(path for path, *_ in _NUMBERS)}
 
 
-def sections(recipe: Mapping[str, Any]) -> list[str]:
+def main_fields(recipe: Recipe, *, max_frames: int) -> list[Field]:
+    values, found = dump(recipe), []
+    for path, label, kind, low, high, step in _NUMBERS:
+        value = value_at(values, path)
+        if path == ("people", "count"):
+            many = [v for v in _ends(value) if isinstance(v, int) and v > _MANY_PEOPLE]
+            high = 64 if many else high
+        high = min(high, max_frames) if path == ("frames",) else high
+        field = Field(path=path, label=label, kind=kind, low=low, high=high, step=step)
+        found.append(field if _fits(field, value) else replace(field, kind="text"))
+    options = ("depth", "instance", "part", "normals")
+    found.append(Field(path=_LAYERS, label="Further layers", kind="choices", options=options))
+    parts = {path[0] for path in _MAIN}
+    help_of = {path: text for part in parts for path, text in _all(recipe, str(part))}
+    return [replace(field, help=help_of.get(field.path, "")) for field in found]
+
+
+def sections(recipe: Recipe) -> list[str]:
     """Return the names of the parts of a recipe that have further fields, main ones first."""
-    names = [name for name in recipe if any(True for _ in section_fields(recipe, name))]
+    names = [name for name in dump(recipe) if any(True for _ in section_fields(recipe, name))]
     return sorted(
         names, key=lambda n: _SECTION_ORDER.index(n) if n in _SECTION_ORDER else len(_SECTION_ORDER)
     )
 
 
-def section_fields(recipe: Mapping[str, Any], part: str) -> Iterator[Field]:
+def section_fields(recipe: Recipe, part: str) -> Iterator[Field]:
     """Yield the fields of one part of a recipe, as text in YAML, without the main ones."""
-    main = {field.path for field in main_fields(recipe, max_frames=1)}
-    for path in _leaves(recipe.get(part), (part,)):
-        if path not in main and not _FIXED & set(path):
+    for path, text in _all(recipe, part):
+        if path not in _MAIN and not _FIXED & set(path):
             label = " · ".join(str(p).replace("_", " ") for p in path[1:]) or part
-            yield _field(path, label, "text")
+            yield Field(path=path, label=label, kind="text", help=text)
+
+
+def _all(recipe: Recipe, part: str) -> Iterator[tuple[Path, str]]:
+    """Path and description of what a part of a recipe holds, down to values and distributions."""
+    found = next(n for n, one in Recipe.model_fields.items() if part in (n, one.alias))
+    yield from _below(getattr(recipe, found), (part,), Recipe.model_fields[found].description)
+
+
+def _below(value: Any, path: Path, text: str | None) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, Base) and set(type(value).model_fields) not in _DISTRIBUTIONS:
+        for name, field in type(value).model_fields.items():
+            below = (*path, field.alias or name)
+            yield from _below(getattr(value, name), below, field.description)
+    elif isinstance(value, tuple) and value and all(isinstance(v, Base) for v in value):
+        for k, one in enumerate(value):
+            yield from _below(one, (*path, k), text)
+    elif value is not None or path[-1] not in _FIXED:
+        yield path, " ".join((text or "").split())
 
 
 def value_at(values: Mapping[str, Any], path: Path) -> Any:
@@ -164,12 +189,8 @@ def parse_yaml_line(text: str) -> Any:
         raise RecipeError(f"Not a YAML value: {str(error).splitlines()[0]}.") from error
 
 
-def _field(path: Path, label: str, kind: Kind, **more: Any) -> Field:
-    return Field(path=path, label=label, kind=kind, help=_description(path), **more)
-
-
-def _as_text(field: Field) -> Field:
-    return Field(path=field.path, label=field.label, kind="text", help=field.help)
+def _ends(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _fits(field: Field, value: Any) -> bool:
@@ -179,62 +200,11 @@ def _fits(field: Field, value: Any) -> bool:
         return isinstance(value, list) and set(value) <= set(field.options)
     if value is None:
         return field.path[0] == "targets"
-    ends = value if isinstance(value, list) else [value]
+    ends = _ends(value)
     return all(
         isinstance(v, int | float) and not isinstance(v, bool) and field.low <= v <= field.high
         for v in ends
     ) and len(ends) in (1, 2)
-
-
-def _leaves(value: Any, path: Path) -> Iterator[Path]:
-    if isinstance(value, dict) and set(value) in _DISTRIBUTIONS:
-        yield path
-    elif isinstance(value, dict) and value and set(value) <= set(_properties(path)):
-        for name, below in value.items():
-            yield from _leaves(below, (*path, name))
-    elif isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
-        for k, below in enumerate(value):
-            yield from _leaves(below, (*path, k))
-    elif value is not None or path[-1] not in _FIXED:
-        yield path
-
-
-def _description(path: Path) -> str:
-    for schema in _schemas_at(path[:-1]):
-        found = schema.get("properties", {}).get(path[-1])
-        if found and "description" in found:
-            return str(found["description"])
-    return ""
-
-
-def _properties(path: Path) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for schema in _schemas_at(path):
-        out |= schema.get("properties", {})
-    return out
-
-
-def _schemas_at(path: Path) -> list[dict[str, Any]]:
-    root = json_schema()
-    here = _expand_schemas([root], root)
-    for part in path:
-        if isinstance(part, int):
-            found = [s["items"] for s in here if "items" in s]
-        else:
-            found = [s["properties"][part] for s in here if part in s.get("properties", {})]
-        here = _expand_schemas(found, root)
-    return here
-
-
-def _expand_schemas(schemas: list[dict[str, Any]], root: dict[str, Any]) -> list[dict[str, Any]]:
-    out: list[dict[str, Any]] = []
-    for schema in schemas:
-        if "$ref" in schema:
-            out += _expand_schemas([root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]], root)
-        members = [m for key in ("anyOf", "oneOf", "allOf") for m in schema.get(key, [])]
-        out += _expand_schemas(members, root)
-        out.append(schema)
-    return out
 
 
 class Draft:
@@ -277,7 +247,7 @@ class Draft:
 
 
 def show_main_fields(draft: Draft, errors: Mapping[str, str], *, max_frames: int) -> None:
-    fields = main_fields(draft.values, max_frames=max_frames)
+    fields = main_fields(draft.scene.recipe, max_frames=max_frames)
     for k in range(0, len(fields), 2):
         for column, field in zip(st.columns(2), fields[k : k + 2], strict=False):
             with column:
@@ -285,13 +255,13 @@ def show_main_fields(draft: Draft, errors: Mapping[str, str], *, max_frames: int
 
 
 def show_further_fields(draft: Draft, errors: Mapping[str, str]) -> None:
-    names = sections(draft.values)
+    names = sections(draft.scene.recipe)
     first = next((n for n in names if any(f.split(".")[0] == n for f in errors)), names[0])
     part = st.selectbox(
         "Part of the recipe", names, index=names.index(first), key=f"part_{draft.scene.name}"
     )
     st.caption("Values as in a recipe: `3`, `[low, high]` or `{normal: {mean: 0.5, sd: 0.1}}`.")
-    for field in section_fields(draft.values, part):
+    for field in section_fields(draft.scene.recipe, part):
         _show_field(draft, field, errors)
 
 
