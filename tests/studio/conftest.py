@@ -277,21 +277,16 @@ def desktop(_desktop, watch):
 
 
 @pytest.fixture
-def phone_page(_phone, watch):
-    """Yield the same on a phone; `fingers`: its session of DevTools."""
-    yield from lent(_phone, watch)
-
-
-@pytest.fixture
 def alone(desktop):
     """Return the editor without a server, with three people."""
     return Alone(desktop).give()
 
 
 @pytest.fixture
-def phone(phone_page):
-    """Return the same on a phone."""
-    return Alone(phone_page).give()
+def phone(_phone, watch):
+    """Yield the same on a phone; `fingers` of its page: a session of DevTools."""
+    for page in lent(_phone, watch):
+        yield Alone(page).give()
 
 
 @pytest.fixture

@@ -165,22 +165,22 @@ class Program(threading.Thread):
         while not self.over.is_set():
             at = self.people[int(rng.integers(len(self.people)))]
             kind = ("edit", "edit", "status", "comment")[int(rng.integers(4))]
-            number, what = len(self.said), f"{self.who} {len(self.said)}"
-            place = [10.0 + number / 100, 20.0, 2, "visible"]
-            key = (at, kind, place[0] if kind == "edit" else what)
+            what, x = f"{self.who} {len(self.said)}", 10.0 + len(self.said) / 100
+            say = {
+                "edit": lambda person, x=x: self.review.edit(
+                    person, {"nose": [x, 20, 2, "visible"]}
+                ),
+                "status": lambda person, what=what: self.review.decide(person, "flagged", what),
+                "comment": lambda person, what=what: self.review.comment(person, what),
+            }[kind]
+            key = (at, kind, x if kind == "edit" else what)
             try:
                 person = self.review.person(*at)
             except (Refused, ReviewError):
                 time.sleep(0.2)
                 continue
             try:
-                if kind == "edit":
-                    done = self.review.edit(person, {"nose": place})
-                elif kind == "status":
-                    done = self.review.decide(person, "flagged", what)
-                else:
-                    done = self.review.comment(person, what)
-                self.said[key] = done["event"]
+                self.said[key] = say(person)["event"]
             except Refused as refused:
                 self.said[key] = refused.reason
             except ReviewError:  # twice without an answer: it may have happened
@@ -207,12 +207,6 @@ def edited(desks, outputs, breaking):
             output += hammer(desk, keys=1, first=k)
         k += 1
         desks[0].page.wait_for_timeout(100 if SHORT else 1000)
-
-
-def enough(programs):
-    """Whether programs were answered often enough, and somebody that another was faster."""
-    answers = [answer for program in programs for answer in list(program.said.values())]
-    return sum(isinstance(answer, int) for answer in answers) > 10 and "revision" in answers
 
 
 def answered(programs, events):
@@ -253,11 +247,16 @@ def test_acknowledged_is_what_is_stored(
     ]
     breaking, over, outputs = Breaking(studio, small_disk, server), threading.Event(), ([], [])
     programs = [Program(ss.Review(studio.api, tokens[n]), n, shared, over) for n in PROGRAMS]
+
+    def enough():
+        told = [answer for program in programs for answer in list(program.said.values())]
+        return sum(isinstance(answer, int) for answer in told) > 10 and "revision" in told
+
     for thread in (*programs, breaking):
         thread.start()
     try:
         edited(desks, outputs, breaking)
-        wait_for(lambda: enough(programs), "programs are answered often enough")
+        wait_for(enough, "programs are answered often enough, and that another was faster")
     finally:
         breaking.over.set()
         breaking.join()

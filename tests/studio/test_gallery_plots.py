@@ -18,29 +18,7 @@ from synthstudio.review.risk.table import people_table
 from synthstudio.review.values import STATUSES
 from synthstudio.studio.components import sequence_number
 from synthstudio.studio.drawing import plots
-from synthstudio.studio.gallery.filters import (
-    MAX_JOINT_TESTS,
-    RANGES,
-    TESTS,
-    Form,
-    JointCondition,
-    form_from_query,
-    joint_choices,
-    query_text,
-    quote,
-    with_choice,
-    with_joint,
-    with_range,
-)
-from synthstudio.studio.gallery.panel import _add_filter, _clicked_point, narrow
-from synthstudio.studio.gallery.view import (
-    GalleryState,
-    csv_header,
-    csv_rows,
-    page_of,
-    set_query,
-    sort_rows,
-)
+from synthstudio.studio.gallery import filters, panel, view
 from synthstudio.studio.text import csv_bytes
 
 
@@ -63,7 +41,7 @@ def columns(table):
 
 def _counts(plot, table, columns):
     """Return how many people each click finds."""
-    texts = [query_text(_add_filter(Form(), ask)) for ask in plot.filters]
+    texts = [filters.query_text(panel._add_filter(filters.Form(), ask)) for ask in plot.filters]
     return [len(matching_rows(table, parse_query(text, table.joints), columns)) for text in texts]
 
 
@@ -91,35 +69,37 @@ def test_bins_hold_their_lower_end_and_the_last_one_both():
 
 
 def test_a_click_narrows_the_query_and_nonsense_of_a_browser_is_none(table):
-    now = GalleryState()
+    now = view.GalleryState()
     ask = plots.PlotFilter(field="occluded", limits=(0.3, 0.4))
-    narrow(now, ask, table.joints)
+    panel.narrow(now, ask, table.joints)
     assert now.query == "occluded >= 0.3 and occluded < 0.4"
-    set_query(now, "nose visible or left_ear visible", table.joints)
-    narrow(now, plots.PlotFilter(which="left_knee", test="hidden by self"), table.joints)
+    view.set_query(now, "nose visible or left_ear visible", table.joints)
+    panel.narrow(now, plots.PlotFilter(which="left_knee", test="hidden by self"), table.joints)
     assert now.query == "(nose visible or left_ear visible) and left_knee hidden by self"
     points = [[{"point_index": index}] for index in (3, 4, -1, "0", True, 1.0)]
     events = [{"selection": {"points": one}} for one in (*points, [], ["x"])]
-    assert [_clicked_point(event, 4) for event in [*events, None, {}]] == [3, *[None] * 9]
+    assert [panel._clicked_point(event, 4) for event in [*events, None, {}]] == [3, *[None] * 9]
 
 
 def test_orders_put_the_unknown_last_and_pages_end(table, columns):
     rows = np.arange(table.people)
-    risk = columns["risk"][sort_rows(rows, "risk", table, columns)]
+    risk = columns["risk"][view.sort_rows(rows, "risk", table, columns)]
     known = risk[np.isfinite(risk)]
     assert (np.diff(known) <= 0).all() and np.isnan(risk[len(known) :]).all()
-    assert (np.diff(table.occluded[sort_rows(rows, "occluded", table, columns)]) <= 0).all()
-    assert (np.diff(table.occluded[sort_rows(rows, "shown", table, columns)]) >= 0).all()
-    page = page_of(rows, number=99, size=10)
+    assert (np.diff(table.occluded[view.sort_rows(rows, "occluded", table, columns)]) <= 0).all()
+    assert (np.diff(table.occluded[view.sort_rows(rows, "shown", table, columns)]) >= 0).all()
+    page = view.page_of(rows, number=99, size=10)
     assert (page.number, page.pages, page.first) == (2, 3, 20)
     assert page.rows.tolist() == rows[20:].tolist()
-    assert page_of(rows[:0], number=3, size=10).pages == 1
+    assert view.page_of(rows[:0], number=3, size=10).pages == 1
 
 
 def test_the_csv_says_what_the_table_says_and_starts_no_formula(table, columns):
     columns["reviewer"][0] = "=1+1"
     everybody = np.arange(table.people)
-    data = csv_bytes(csv_header(table.joints), csv_rows(everybody, table, columns)).decode()
+    data = csv_bytes(
+        view.csv_header(table.joints), view.csv_rows(everybody, table, columns)
+    ).decode()
     lines = list(csv.DictReader(io.StringIO(data)))
     assert [(int(r["frame"]), int(r["instance"])) for r in lines] == table.ids(everybody)
     assert lines[0]["reviewer"] == "'=1+1"
@@ -144,21 +124,22 @@ _words = st.text("abc_ -'é12", min_size=1, max_size=8)
 
 @st.composite
 def forms(draw):
-    which, test = st.sampled_from(joint_choices(JOINTS)), st.sampled_from(TESTS)
-    ask = st.builds(JointCondition, which=which, test=test)
-    form = Form(joints=tuple(draw(st.lists(ask, max_size=MAX_JOINT_TESTS, unique=True))))
-    for name in RANGES:
+    which, test = st.sampled_from(filters.joint_choices(JOINTS)), st.sampled_from(filters.TESTS)
+    ask = st.builds(filters.JointCondition, which=which, test=test)
+    asks = draw(st.lists(ask, max_size=filters.MAX_JOINT_TESTS, unique=True))
+    form = filters.Form(joints=tuple(asks))
+    for name in filters.RANGES:
         low = draw(st.integers(0, 99))
-        form = with_range(form, name, (low / 100, draw(st.integers(low + 1, 100)) / 100))
+        form = filters.with_range(form, name, (low / 100, draw(st.integers(low + 1, 100)) / 100))
     for name, words in (("reviewer", _words), ("status", st.sampled_from(STATUSES))):
-        form = with_choice(form, name, draw(st.lists(words, max_size=3, unique=True)))
+        form = filters.with_choice(form, name, draw(st.lists(words, max_size=3, unique=True)))
     return form
 
 
 @given(forms())
 def test_a_form_becomes_text_and_the_text_the_same_form(form):
-    text = query_text(form)
-    assert form_from_query(parse_query(text, JOINTS) if text else None) == form
+    text = filters.query_text(form)
+    assert filters.form_from_query(parse_query(text, JOINTS) if text else None) == form
 
 
 MORE = [
@@ -171,19 +152,19 @@ MORE = [
 
 def test_a_query_that_says_more_has_no_form():
     for text in MORE:
-        assert form_from_query(parse_query(text, JOINTS)) is None, text
+        assert filters.form_from_query(parse_query(text, JOINTS)) is None, text
 
 
 def test_a_click_adds_a_joint_and_the_oldest_gives_way():
-    form = Form()
+    form = filters.Form()
     for name in ("nose", "left_eye", "right_eye"):
-        form = with_joint(form, JointCondition(which=name, test="hidden"))
+        form = filters.with_joint(form, filters.JointCondition(which=name, test="hidden"))
     assert [ask.which for ask in form.joints] == ["left_eye", "right_eye"]
 
 
 def test_names_are_quoted_and_one_that_cannot_be_is_refused():
-    assert quote("ann") == "ann"
-    assert quote("Ann B") == '"Ann B"'
-    assert quote('5" screen') == "'5\" screen'"
+    assert filters.quote("ann") == "ann"
+    assert filters.quote("Ann B") == '"Ann B"'
+    assert filters.quote('5" screen') == "'5\" screen'"
     with pytest.raises(DatasetError, match="both kinds of quotes"):
-        quote("\"'")
+        filters.quote("\"'")

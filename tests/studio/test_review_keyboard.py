@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from reviewing import people_of, sit_down, stored
+from reviewing import Desk, people_of, sit_down, stored
+from served import settled
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
@@ -14,10 +16,7 @@ from synthstudio.review.check import labels_of
 from synthstudio.review.reviewed import export_reviewed
 from synthstudio.review.store import open_store
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.nightly("a long journey by keys; test_new_user.py has the short one"),
-]
+pytestmark = pytest.mark.browser
 PEOPLE = int(os.environ.get("SYNTHSTUDIO_REVIEW_PEOPLE", "9"))
 """How many; `make soak` says 200 and names a set that has as many in SYNTHSTUDIO_REVIEW_SET."""
 
@@ -61,15 +60,11 @@ def changed(event):
     return event.kind, joint, *(row[name] for name in ("x_px", "y_px", "state", "cause"))
 
 
-def test_a_reviewer_by_keyboard(start_studio, request, page, open_as, tmp_path):
-    named = os.environ.get("SYNTHSTUDIO_REVIEW_SET")
-    folder = Path(named) if named else request.getfixturevalue("studio_set")
-    dataset = Dataset(folder)
-    studio = start_studio(folder)
-    desk = sit_down(open_as, page, studio)
+def journey(desk, studio, folder, people, *, who):
+    """Review people by keys, hold the store against it; return joints of the approved."""
+    dataset, everybody, approved = Dataset(folder), {}, []
     desk.joints = get_skeleton(dataset.identity.skeleton).joints
-    everybody, approved = {}, []
-    for number, (frame, instance) in enumerate(people_of(folder)[:PEOPLE]):  # as "all" has them
+    for number, (frame, instance) in enumerate(people):
         desk.shown(f"{frame}:{instance}")
         row = next(r for r in dataset.instances(frame) if r["instance"] == instance)
         labels = labels_of(row, desk.joints)
@@ -85,13 +80,43 @@ def test_a_reviewer_by_keyboard(start_studio, request, page, open_as, tmp_path):
     for event in stored(studio, folder):
         mine = found.setdefault((event.person.frame, event.person.instance), [])
         mine.append(changed(event))
-        assert event.revision == len(mine)
+        assert event.revision == len(mine) and event.who == who
     assert found.keys() == everybody.keys()
     for person, events in everybody.items():
         for got, want in zip(found[person], events, strict=True):
             assert got == pytest.approx(want, abs=0.001), person
+    return approved
+
+
+def test_the_first_corrected_label_of_somebody_new(studio, studio_set, page, open_as):
+    open_as(page, studio, name="Nia")  # by the address that the server prints
+    start = page.get_by_role("button", name=re.compile("^(Start|Continue) reviewing$"))
+    start.wait_for()
+    settled(page)  # Streamlit drops a click that comes while it draws the page again
+    start.click()
+    page.locator(".ed[data-ready]").wait_for()
+    desk = Desk(page, studio)
+    person = tuple(map(int, desk.shown().split(":")))
+    for part in ("Tab selects a joint", "a approve"):
+        page.get_by_text(part).first.wait_for()
+    desk.root.focus()
+    journey(desk, studio, studio_set, [person], who="Nia")
+    page.get_by_text("All edits saved").first.wait_for()
+    page.get_by_test_id("stExpandSidebarButton").click()  # the sidebar is folded in Review
+    page.get_by_role("link", name="Home", exact=True).click()
+    page.get_by_text("1 approved").first.wait_for()
+
+
+@pytest.mark.nightly("a long journey by keys; the other test has the short one")
+def test_a_reviewer_by_keyboard(start_studio, request, page, open_as, tmp_path):
+    named = os.environ.get("SYNTHSTUDIO_REVIEW_SET")
+    folder = Path(named) if named else request.getfixturevalue("studio_set")
+    studio = start_studio(folder)
+    desk = sit_down(open_as, page, studio)
+    people = people_of(folder)[:PEOPLE]  # as the queue "all" has them
+    approved = journey(desk, studio, folder, people, who="Ada")
     with closing(open_store(f"sqlite:///{studio.db}")) as store:
-        export_reviewed(store, dataset, tmp_path / "coco", form="coco", only="approved")
+        export_reviewed(store, Dataset(folder), tmp_path / "coco", form="coco", only="approved")
     files = [json.loads(path.read_text()) for path in (tmp_path / "coco").rglob("*.json")]
     hidden = [
         (name, x, y)

@@ -34,19 +34,14 @@ def enforced(monkeypatch, *, signed_in=False, **options):
     return held
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "why"),
-    [
-        (OPEN, "0.0.0.0", "this machine only"),
-        (OPEN, "::", "this machine only"),
-        (OPEN, None, "this machine only"),
+def test_options_that_would_open_it_are_refused(monkeypatch):
+    for option, value, why in (
+        *((OPEN, address, "this machine only") for address in ("0.0.0.0", "::", None)),
         ("server.baseUrlPath", "x", "root of a host"),
         ("server.trustedUserHeaders", {"X-User": "email"}, "headers do not say"),
-    ],
-)
-def test_options_that_would_open_it_are_refused(option, value, why, monkeypatch):
-    with pytest.raises(StudioError, match=why):
-        enforced(monkeypatch, **{option: value})
+    ):
+        with pytest.raises(StudioError, match=why):
+            enforced(monkeypatch, **{option: value})
 
 
 def test_protections_are_put_back(monkeypatch):
@@ -114,14 +109,10 @@ def test_addresses_of_this_machine():
 
 def test_by_tls_every_cookie_is_for_tls_alone():
     """Streamlit's own is not: another port of the host, without TLS, would be sent it."""
-    sent: dict[str, str] = {}
-    for scheme in ("https", "http"):
+    for scheme, end in (("https", "; Secure"), ("http", "")):
         scope = {"scheme": scheme, "headers": [("host", f"{NAME}:8501")]}
-        sent[scheme] = requested(signed_in=True, cookie=b"_streamlit_user=x; Path=/", **scope)[1]
-    assert sent == {
-        "https": "_streamlit_user=x; Path=/; Secure",
-        "http": "_streamlit_user=x; Path=/",
-    }
+        sent = requested(signed_in=True, cookie=b"_streamlit_user=x; Path=/", **scope)[1]
+        assert sent == f"_streamlit_user=x; Path=/{end}"
 
 
 def requested(*, signed_in, user=None, cookie=b"", **scope):
@@ -153,14 +144,9 @@ def status_of(**asked):
 
 def test_the_guard_looks_at_the_socket_itself():
     assert status_of(signed_in=False) == 200
-    for scope in (
-        {"server": ("10.0.0.5", 80)},
-        {"server": None},
-        {"server": ("/run/a.sock", None)},
-        {"client": ("10.0.0.9", 3)},
-        {"client": None},
-    ):
-        assert status_of(signed_in=False, **scope) == 403, scope
+    addresses = [("server", at) for at in (("10.0.0.5", 80), None, ("/run/a.sock", None))]
+    for end, at in (*addresses, ("client", ("10.0.0.9", 3)), ("client", None)):
+        assert status_of(signed_in=False, **{end: at}) == 403, (end, at)
     elsewhere = {"server": ("10.0.0.5", 80), "client": ("10.0.0.9", 3)}
     host = {"headers": [("host", "studio.example"), ("x-forwarded-for", "10.0.0.9")]}
     assert status_of(signed_in=True, **elsewhere, **host) == 200

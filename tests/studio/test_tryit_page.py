@@ -1,54 +1,15 @@
 """The page Try it: photo and camera; what is uploaded is checked, answered beside it, and goes."""
 
-import io
 import tempfile
 from importlib import resources
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
+from attackers import picture
 from served import settled
 from test_pages_a11y import violations
 
-import synthstudio as ss
-from synthstudio.core.skeleton import get_skeleton
-from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.training import checkpoint, networks
-from synthstudio.training import config as configs
-
 FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-
-
-@pytest.fixture(scope="session")
-def exported(once):
-    """A folder of runs with one exported network, untrained."""
-
-    def make(folder):
-        torch.set_num_threads(1)
-        torch.manual_seed(1)
-        stated = {
-            "train": [{"dataset": "none"}],
-            "name": "tiny",
-            "network": {"size": [96, 72], "head": "orn"},
-        }
-        config, own = configs.parse(stated), get_skeleton("coco23")
-        bank = PoseBank(torch.rand(6, len(own.joints), 2))
-        net = networks.build_network(config.network, own, bank=bank)
-        (folder / "nano").mkdir()
-        weights = folder / "nano" / "best.safetensors"
-        checkpoint.save_weights(weights, net, config, skeleton=own, note="untrained")
-        ss.Model.load(weights, device="cpu").export(folder / "nano" / "model.onnx")
-
-    return once("tryit", make)
-
-
-def photo(size=(120, 160)):
-    file = io.BytesIO()
-    ramp = np.linspace(0, 255, size[0] * size[1] * 3).reshape(*size, 3).astype(np.uint8)
-    Image.fromarray(ramp).save(file, "PNG")
-    return file.getvalue()
 
 
 @pytest.fixture
@@ -64,7 +25,7 @@ def test_a_photo_is_answered_beside_it_and_the_upload_goes(trying):
     assert "The prediction appears here" in pages.words(app)
     app.text_input(key="try_boxes").set_value("20, 10, 100, 100").run()
     turn = app.file_uploader[0].key
-    app.file_uploader[0].set_value(("a.png", photo(), "image/png")).run()
+    app.file_uploader[0].set_value(("a.png", picture(size=(160, 120)), "image/png")).run()
     assert not app.exception, app.exception[0].value
     said = [one.label for one in app.expander]
     assert any("hidden joints" in label for label in said), pages.words(app)
@@ -86,10 +47,8 @@ def camera_page(browser, chromium_path, watch):
 
 @pytest.mark.nightly("a second browser, with a camera")
 @pytest.mark.browser
-def test_the_camera_is_followed_and_axe_finds_nothing(
-    camera_page, new_page, start_studio, exported, open_as
-):
-    studio, page = start_studio(more=("--runs", str(exported), "--admin", "Ada")), camera_page
+def test_the_camera_is_followed_and_axe_finds_nothing(camera_page, new_page, start_studio, open_as):
+    studio, page = start_studio(more=("--admin", "Ada")), camera_page
     axe = (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)

@@ -3,9 +3,7 @@
 import base64
 import logging
 import tempfile
-import time
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +14,6 @@ from job_orders import LEAD, settings_in
 from synthstudio.cli.studio import parse
 from synthstudio.core.errors import FormatError, StudioError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.inference.live import Seen
 from synthstudio.inference.predict import CropPredictions
 from synthstudio.inference.screen import annotated
 from synthstudio.inference.stream import LiveFrame
@@ -47,7 +44,7 @@ class Net:
         )
 
 
-NET: Any = Net()
+NET = Net()
 
 
 @pytest.fixture(autouse=True)
@@ -81,14 +78,17 @@ def test_a_photo_is_answered_with_hidden_joints_in_words():
     seen = answers.new_follower(NET, [[0, 0, 40, 60], [50, 10, 40, 60]], minimum=0.0).step(frame)
     drawn = [annotated(seen, SKELETON, names=names) for names in (False, True)]
     assert (drawn[0] != drawn[1]).any(axis=2).sum() > 100  # persons have their numbers
-    assert [one["name"] for one in answers.camera_answer(seen, 1, SKELETON)["people"]] == [
-        "person 1",
-        "person 2",
-    ]
+    said = answers.camera_answer(seen, 3, SKELETON)
+    assert [one["name"] for one in said["people"]] == ["person 1", "person 2"]
+    assert said["n"] == 3 and len(said["people"][0]["joints"]) == 17
+    x, y, cause = said["people"][0]["joints"][1]  # in shares of the picture
+    size = [rgb.shape[1], rgb.shape[0]]
+    assert (x, y) == pytest.approx(seen.people[0].xy[1] / size, abs=1e-4)
+    assert cause == "self" and cause in said["colours"]
 
 
 def test_a_video_is_answered_and_leaves_nothing(tmp_path):
-    done: list[int] = []
+    done = []
     found = answers.video_answers(
         NET, video(tmp_path / "a.mp4"), ".MP4", [], limits=LIMITS, who=LEAD, progress=done.append
     )
@@ -104,16 +104,13 @@ BAD_VIDEOS += [(bytes(20 * 2**20 + 1), ".mp4"), (b"\x1a\x45\xdf\xa3" + bytes(60)
 BAD_VIDEOS += [(b"RIFF\xff\xff\xff\xffAVI LIST", ".avi")]
 
 
-def test_what_is_no_video_is_refused_and_leaves_nothing(caplog):
+def test_what_is_no_video_is_refused_and_leaves_nothing(caplog, tmp_path, monkeypatch):
     caplog.set_level(logging.WARNING, "synthstudio.studio.guard")
     for number, (data, suffix) in enumerate(BAD_VIDEOS, start=1):
         with pytest.raises((StudioError, FormatError)) as error:
             answers.video_answers(NET, data, suffix, [], limits=LIMITS, who=LEAD)
         assert caplog.text.count("a video to try") == number and not left_over()
         assert tempfile.gettempdir() not in str(error.value)  # no place of the server's
-
-
-def test_a_video_of_huge_pictures_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(answers, "_VIDEO_PIXELS", 5_000)
     with pytest.raises(FormatError, match="too large"):
         answers.video_answers(NET, video(tmp_path / "a.mp4"), ".mp4", [], limits=LIMITS, who=LEAD)
@@ -125,7 +122,7 @@ def message(data, n=1):
 
 
 JPEG = "data:image/jpeg;base64,"
-BAD_MESSAGES: list[Any] = [None, [], "x", {}, {"n": 1}, {"n": 1, "image": 5}]
+BAD_MESSAGES = [None, [], "x", {}, {"n": 1}, {"n": 1, "image": 5}]
 BAD_MESSAGES += [{"n": 1, "image": "http://127.0.0.1/a.jpg"}, {"n": 1, "image": JPEG + "%%%"}]
 BAD_MESSAGES += [{"n": 1, "image": "data:image/svg+xml;base64,AAAA"}]
 BAD_MESSAGES += [{"n": 1, "image": JPEG + "A" * 700_001}, message(bomb(6_000))]
@@ -141,18 +138,6 @@ def test_a_camera_says_a_picture_and_all_else_is_refused_and_logged(caplog):
     for number, said in enumerate(BAD_MESSAGES, start=1):
         assert answers.camera_frame(said, who=LEAD) is None
         assert caplog.text.count("a camera's picture") == number
-
-
-def test_a_camera_is_answered_in_shares_of_the_picture():
-    follower = answers.new_follower(NET, [])
-    rgb = np.zeros((240, 320, 3), np.uint8)
-    frame = LiveFrame(number=0, time_s=0.0, arrived_s=time.perf_counter(), rgb=rgb)
-    seen: Seen = follower.step(frame)
-    said = answers.camera_answer(seen, 3, SKELETON)
-    assert said["n"] == 3 and len(said["people"][0]["joints"]) == 17
-    x, y, cause = said["people"][0]["joints"][1]
-    assert (x, y) == pytest.approx(seen.people[0].xy[1] / [320, 240], abs=1e-4)
-    assert cause == "self" and cause in said["colours"]
 
 
 def test_boxes_are_read_or_refused():
