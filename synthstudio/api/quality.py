@@ -395,7 +395,7 @@ def gap(
     page = None if out is None else to_file(out, "out")
     next_file = None if recipe is None else to_file(recipe, "recipe")
     with progress_steps() as step:
-        found = measure(opened, str(opened.path), file, folder, step=step)
+        found = measure(opened._stored, file, folder, step=step)
     fitted, note = None, ""
     if next_file is not None:
         fitted = fit(opened._stored, found.labels, found.sides)

@@ -53,7 +53,6 @@ def word_codes(column: pa.ListArray | pa.ChunkedArray, words: Sequence[str]) -> 
 
 
 def as_arrow(places: NDArray[np.int64]) -> pa.Array:
-    """Whole numbers as a column."""
     data = pa.py_buffer(np.ascontiguousarray(places, np.int64))
     return pa.Array.from_buffers(pa.int64(), len(places), [None, data])
 
@@ -88,7 +87,6 @@ def number_lists(column: pa.ListArray | pa.ChunkedArray, each: int) -> NDArray[n
 
 
 def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """A column in one piece."""
     if not isinstance(column, pa.ChunkedArray):
         return column
     if column.num_chunks == 1:

@@ -26,7 +26,7 @@ from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.dataset import rows
 from synthstudio.dataset.arrays import as_numpy, write_table
-from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json, remove
+from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json
 from synthstudio.dataset.manifest import INDEX_NAME, Identity
 from synthstudio.dataset.reader import Dataset, parquet_errors
 from synthstudio.dataset.shards import (
@@ -37,10 +37,11 @@ from synthstudio.dataset.shards import (
     SOURCES_NAME,
     StagedShard,
     image_name,
-    new_temporary,
     seal,
     sources_table,
+    staging,
 )
+from synthstudio.dataset.source import asset_root
 from synthstudio.dataset.writer import Session, open_or_create
 
 ORIGIN_NAME = "origin.parquet"
@@ -201,18 +202,15 @@ def respecify(
     frames: pa.Table, changes: Callable[[int, dict[str, Any]], dict[str, Any]]
 ) -> pa.Table:
     """Return frames whose stored specs have the fields that `changes(place, spec)` gives."""
-    specs = [
-        None if text is None else _spec_text(rows.spec_fields(text), place, changes)
-        for place, text in enumerate(frames["spec"].to_pylist())
-    ]
+
+    def changed(place: int, text: str) -> str:
+        spec = rows.spec_fields(text)
+        value = {**spec, **changes(place, spec)}
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    stored = enumerate(frames["spec"].to_pylist())
+    specs = [None if text is None else changed(place, text) for place, text in stored]
     return replaced(frames, "spec", specs)
-
-
-def _spec_text(
-    spec: dict[str, Any], place: int, changes: Callable[[int, dict[str, Any]], dict[str, Any]]
-) -> str:
-    value = {**spec, **changes(place, spec)}
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _portions(chunks: Iterator[Chunk], size: int) -> Iterator[list[Chunk]]:
@@ -232,13 +230,7 @@ def _portions(chunks: Iterator[Chunk], size: int) -> Iterator[list[Chunk]]:
 
 
 def _cut(chunk: Chunk, frames: int) -> tuple[Chunk, Chunk]:
-    if frames >= len(chunk.frames):
-        rest = Chunk(
-            source=chunk.source, frames=chunk.frames.slice(0, 0), people=chunk.people.slice(0, 0)
-        )
-        return chunk, rest
-    behind = chunk.frames["index"][frames].as_py()
-    people = int(np.searchsorted(as_numpy(chunk.people["frame_index"]), behind))
+    people = int(np.searchsorted(chunk.owners, frames))
     first, rest = (
         Chunk(source=chunk.source, frames=f, people=p)
         for f, p in (
@@ -262,8 +254,7 @@ def _write_shard(
             got=str(count),
             then="Run it again.",
         )
-    temporary = new_temporary(session.folder, shard)
-    try:
+    with staging(session.folder, shard) as temporary:
         with disk_errors(temporary):
             (temporary / "images").mkdir(parents=True)
             frames, people, origin = _renumbered(portion, numbers.start)
@@ -286,9 +277,6 @@ def _write_shard(
             }
             staged = seal(temporary, head)
         _check_images(temporary, frames)
-    except BaseException:
-        remove(temporary)
-        raise
     return staged
 
 
@@ -368,11 +356,7 @@ def _check_images(temporary: Path, frames: pa.Table) -> None:
 def _keep_asset_root(session: Session, sources: Sequence[Dataset]) -> None:
     """Pass on where the assets lay, for audits: run.log alone may say it."""
     for source in sources:
-        for line in reversed(source.log().splitlines()):
-            if '"event": "assets"' in line:
-                try:
-                    root = json.loads(line)["root"]
-                except (ValueError, KeyError):
-                    continue  # a line that a kill cut short
-                session.log("assets", root=root)
-                return
+        root = asset_root(source.log())
+        if root is not None:
+            session.log("assets", root=str(root))
+            return

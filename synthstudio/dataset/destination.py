@@ -63,7 +63,6 @@ class FolderDestination:
 
     @property
     def place(self) -> Place:
-        """The folder or URL, as messages name it."""
         return self.folder
 
     def check_free(self, resume: bool) -> None:
@@ -80,7 +79,6 @@ class FolderDestination:
             yield
 
     def begin(self) -> None:
-        """Make what shards are put into."""
         with disk_errors(self.folder):
             (self.folder / SHARDS_DIR).mkdir(exist_ok=True)
             sync_folder(self.folder)
@@ -93,13 +91,11 @@ class FolderDestination:
                     remove(path)
 
     def undo(self) -> None:
-        """Take everything away again."""
         with disk_errors(self.folder):
             for name in (INDEX_NAME, SHARDS_DIR, MANIFEST_NAME, MIXED_NAME, LOG_NAME, LOCK_NAME):
                 remove(self.folder / name)
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of a small file; None without it."""
         path = self.folder / name
         if not os.path.exists(path):  # noqa: PTH110 - False for such names too
             return None
@@ -107,11 +103,9 @@ class FolderDestination:
             return path.read_bytes()
 
     def replace(self, name: str, data: bytes) -> None:
-        """Write a small file whole."""
         replace_file(self.folder / name, data)
 
     def remove(self, name: str) -> None:
-        """Delete a small file, if there is one."""
         with disk_errors(self.folder):
             remove(self.folder / name)
             sync_folder(self.folder)
@@ -130,7 +124,6 @@ class FolderDestination:
         return judge(self.folder / SHARDS_DIR / name)
 
     def set_aside(self, name: str) -> str:
-        """Move one of `shards` away; return its new name."""
         aside = self.folder / SET_ASIDE_DIR
         target = aside / f"{name}-{time.time_ns()}"
         with disk_errors(aside):
@@ -215,7 +208,6 @@ class StoreDestination:
                         self.store.delete(LOCK_NAME)
 
     def begin(self) -> None:
-        """The scratch folder's shards/."""
         with disk_errors(self.folder):
             (self.folder / SHARDS_DIR).mkdir(exist_ok=True)
 
@@ -230,21 +222,17 @@ class StoreDestination:
             self.remove(f"{SHARDS_DIR}/{name}")
 
     def read(self, name: str) -> bytes | None:
-        """Of its object."""
         return self.store.read(name)
 
     def replace(self, name: str, data: bytes) -> None:
-        """An object appears whole."""
         self._check()
         self.store.write(name, data)
 
     def remove(self, name: str) -> None:
-        """Of its object."""
         self._check()
         self.store.delete(name)
 
     def shards(self) -> list[str]:
-        """The objects below shards/."""
         found = self.store.names(SHARDS_DIR)
         self._there = set(found)
         return found
@@ -337,7 +325,6 @@ Destination = FolderDestination | StoreDestination
 
 
 def destination_of(place: Place) -> Destination:
-    """Return the destination at a folder or URL."""
     return StoreDestination(place) if isinstance(place, Url) else FolderDestination(place)
 
 

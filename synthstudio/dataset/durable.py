@@ -150,7 +150,6 @@ def held_alone(path: Path, *, needed: bool = True) -> Iterator[bool]:
 
 
 def leads_to(path: Path, descriptor: int) -> bool:
-    """Whether a path still leads to what was opened."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -183,7 +182,6 @@ def remove(path: Path) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -23,7 +23,7 @@ from synthstudio.dataset.derive import (
     source_summary,
     write_derived,
 )
-from synthstudio.dataset.matching import matching_frames, matching_people
+from synthstudio.dataset.matching import batch_of, evaluate, matching_frames, matching_people
 from synthstudio.dataset.query import Query, parse
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.writer import is_unfinished
@@ -108,15 +108,8 @@ def filter_dataset(
         "sources": [source_summary(dataset)],
     }
     identity = dataclasses.replace(dataset.identity, frames=len(frames), derived=derived)
-    who = matching_people(dataset, query) if keep_people else None
-    return write_derived(
-        out,
-        identity,
-        [dataset],
-        _chosen(dataset, frames, who),
-        resume=resume,
-        on_progress=on_progress,
-    )
+    found = _chosen(dataset, frames, query if keep_people else None)
+    return write_derived(out, identity, [dataset], found, resume=resume, on_progress=on_progress)
 
 
 def without(
@@ -145,24 +138,11 @@ def without(
     return write_derived(out, identity, [dataset], kept, resume=resume, on_progress=on_progress)
 
 
-def _chosen(
-    dataset: Dataset, frames: I64, who: Iterator[tuple[int, int]] | None
-) -> Iterator[Chunk]:
-    """Yield the chosen frames; with `who` only the people that it names, in order."""
-    wanted = next(who, None) if who is not None else None
+def _chosen(dataset: Dataset, frames: I64, query: Query | None) -> Iterator[Chunk]:
+    """Yield the chosen frames; with a query only the people that match."""
     for chunk in aligned(dataset):
         part = chosen(chunk, np.isin(as_numpy(chunk.frames["index"]), frames))
-        if who is not None:
-            last = chunk.frames["index"][-1].as_py()
-            named: set[tuple[int, int]] = set()
-            while wanted is not None and wanted[0] <= last:
-                named.add(wanted)
-                wanted = next(who, None)
-            pairs = zip(
-                part.people["frame_index"].to_pylist(),
-                part.people["instance"].to_pylist(),
-                strict=True,
-            )
-            keep = pa.array([pair in named for pair in pairs], pa.bool_())
-            part = dataclasses.replace(part, people=part.people.filter(keep))
+        if query is not None and len(part.people):
+            keep, _ = evaluate(query.tree, batch_of(part, query.joints))
+            part = dataclasses.replace(part, people=part.people.filter(pa.array(keep)))
         yield part

@@ -19,7 +19,6 @@ from synthstudio.core.visibility import VISIBLE_THRESHOLD
 from synthstudio.dataset.durable import (
     canonical_json,
     damaged,
-    parse_json,
     read_json,
 )
 
@@ -96,7 +95,6 @@ class Identity:
     derived: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse counts that no run can have."""
         for name in ("frames", "frames_per_shard"):
             if getattr(self, name) < 1:
                 raise DatasetError(
@@ -108,11 +106,9 @@ class Identity:
 
     @property
     def shards(self) -> int:
-        """Return how many shards the whole run has."""
         return -(-self.frames // self.frames_per_shard)
 
     def frames_of(self, shard: int) -> range:
-        """Return the indices of the frames that belong in a shard."""
         first = shard * self.frames_per_shard
         return range(first, min(first + self.frames_per_shard, self.frames))
 
@@ -151,7 +147,6 @@ def machine_kind(device: str) -> dict[str, str]:
 
 
 def to_bytes(identity: Identity) -> bytes:
-    """Return the bytes of `dataset.json`."""
     value = dataclasses.asdict(identity)
     if not identity.derived:
         del value["derived"]
@@ -165,20 +160,15 @@ def read_identity(folder: Path) -> Identity:
     path = folder / MANIFEST_NAME
     if not path.is_file():
         raise no_dataset(folder)
-    return _identity(read_json(path), path)
-
-
-def parse_identity(data: bytes, where: Place) -> Identity:
-    """The identity that the bytes of `dataset.json` say; `where` it lies. DatasetError."""
-    return _identity(parse_json(data, where), where)
+    return identity_of(read_json(path), path)
 
 
 def no_dataset(place: Place) -> DatasetError:
-    """The error for a place without `dataset.json`."""
     return DatasetError("not a data set", where=str(place), expected=f"a file {MANIFEST_NAME}")
 
 
-def _identity(value: dict[str, Any], path: Place) -> Identity:
+def identity_of(value: dict[str, Any], path: Place) -> Identity:
+    """The identity that `dataset.json` says; `path`: where it lies. DatasetError."""
     if value.get("format_version") != FORMAT_VERSION:
         raise DatasetError(
             "this data set has another format",

@@ -29,7 +29,7 @@ from synthstudio.dataset.arrays import (
     one_array,
     word_codes,
 )
-from synthstudio.dataset.derive import aligned
+from synthstudio.dataset.derive import Chunk, aligned
 from synthstudio.dataset.query import (
     BoolOp,
     Compare,
@@ -242,15 +242,9 @@ def view_codes(joints_world_m: pa.Array, joints: Sequence[str], cameras_m: F64) 
 class Batch:
     """Some people of a data set (or frames, asked about alone) as Columns."""
 
-    def __init__(
-        self,
-        table: pa.Table,
-        frames: pa.Table,
-        joints: tuple[str, ...],
-        counts: tuple[I64, I64] | None = None,
-    ) -> None:
-        """`frames` has a row for each row of `table`; `counts`: frame indices and their people."""
-        self.table, self.frames, self._joints, self._counts = table, frames, joints, counts
+    def __init__(self, table: pa.Table, frames: pa.Table, joints: tuple[str, ...]) -> None:
+        """`frames` has a row for each row of `table`; everybody of these frames is there."""
+        self.table, self.frames, self._joints = table, frames, joints
         self._lists: dict[str, NDArray[Any]] = {}
 
     @property
@@ -262,9 +256,9 @@ class Batch:
             cameras = camera_places(self.optional("world_to_camera", 16))
             places = one_array(self.table["joints_world_m"])
             return Column(view_codes(places, self._joints, cameras), pa.array(VIEWS))
-        if field.table == "made" and self._counts is not None:
-            indices, counts = self._counts
-            own = np.searchsorted(indices, as_numpy(self.table["frame_index"]))
+        if field.table == "made":
+            index = as_numpy(self.table["frame_index"])
+            _, own, counts = np.unique(index, return_inverse=True, return_counts=True)
             return Column(counts[own].astype(np.float64))
         column = one_array((self.frames if field.table == "frame" else self.table)[field.column])
         if field.kind == "number":
@@ -308,23 +302,23 @@ def _batches(dataset: Dataset, query: Query) -> Iterator[Batch]:
     if "view" in made:
         person.add("joints_world_m")
         frame.add("world_to_camera")
-    counts = _people_by_frame(dataset) if "people" in made else None
-    yield from people_batches(dataset, person, frame, query.joints, counts)
+    yield from people_batches(dataset, person, frame, query.joints)
 
 
 def people_batches(
-    dataset: Dataset,
-    person: set[str],
-    frame: set[str],
-    joints: tuple[str, ...],
-    counts: tuple[I64, I64] | None = None,
+    dataset: Dataset, person: set[str], frame: set[str], joints: tuple[str, ...]
 ) -> Iterator[Batch]:
     """People in order with columns of theirs and of their frames, a batch at a time."""
     own = ["frame_index", "instance", *sorted(person - {"frame_index", "instance"})]
     beside = ["index", *sorted(frame - {"index"})]
     for chunk in aligned(dataset, frame_columns=beside, person_columns=own):
         if len(chunk.people):
-            yield Batch(chunk.people, chunk.frames.take(as_arrow(chunk.owners)), joints, counts)
+            yield batch_of(chunk, joints)
+
+
+def batch_of(chunk: Chunk, joints: tuple[str, ...]) -> Batch:
+    """The people of a chunk, to be asked about."""
+    return Batch(chunk.people, chunk.frames.take(as_arrow(chunk.owners)), joints)
 
 
 def _joint_columns(query: Query) -> set[str]:
@@ -334,12 +328,3 @@ def _joint_columns(query: Query) -> set[str]:
             own = {"cause": "cause", "share": "shares"}.get(leaf.kind, "state")
             names.add("ambiguous" if leaf.what == "ambiguous" else own)
     return names
-
-
-def _people_by_frame(dataset: Dataset) -> tuple[I64, I64]:
-    """Return frame indices, rising, and how many people each has: 16 bytes a frame."""
-    parts = [
-        as_numpy(batch["frame_index"])
-        for batch in dataset.iter_batches("instances", ["frame_index"])
-    ]
-    return np.unique(np.concatenate([*parts, np.zeros(0, np.int64)]), return_counts=True)

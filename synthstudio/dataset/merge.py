@@ -28,7 +28,7 @@ from synthstudio.dataset.derive import (
     source_summary,
     write_derived,
 )
-from synthstudio.dataset.durable import canonical_json, disk_errors, read_json, remove
+from synthstudio.dataset.durable import canonical_json, disk_errors, read_json
 from synthstudio.dataset.manifest import (
     Identity,
     identity_differences,
@@ -38,8 +38,8 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import (
     SHARD_NAME,
     StagedShard,
-    new_temporary,
     seal,
+    staging,
     verify_shard,
 )
 from synthstudio.dataset.writer import Session, open_or_create
@@ -126,17 +126,12 @@ def _copy_shard(session: Session, part: Dataset, shard: int) -> StagedShard:
             got="; ".join(problems[:5]),
             then="Run that part again with --resume, then merge again.",
         )
-    temporary = new_temporary(session.folder, shard)
     table = read_json(source / SHARD_NAME)
-    with disk_errors(temporary):
-        try:
-            for name in sorted(table["files"]):
-                link_or_copy(source / name, temporary / name)
-            head = {key: table[key] for key in table if key not in ("files", "check")}
-            staged = seal(temporary, head)
-        except BaseException:
-            remove(temporary)
-            raise
+    with staging(session.folder, shard) as temporary, disk_errors(temporary):
+        for name in sorted(table["files"]):
+            link_or_copy(source / name, temporary / name)
+        head = {key: table[key] for key in table if key not in ("files", "check")}
+        staged = seal(temporary, head)
     if staged.entry != entry:
         raise DatasetError(
             "the shard changed since its part was finished",

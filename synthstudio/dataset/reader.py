@@ -190,7 +190,6 @@ class Dataset:
 
     @cached_property
     def people(self) -> int:
-        """Return how many people are stored."""
         if self.only is not None:
             return sum(b.num_rows for b in self.iter_batches("instances", ["frame_index"]))
         return sum(row.people for row in self._listed.values())
@@ -229,7 +228,6 @@ class Dataset:
             yield from batch.to_pylist()
 
     def iter_instances(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
-        """Yield the rows of instances.parquet in order; memory does not grow with the set."""
         for batch in self.iter_batches("instances", columns):
             yield from batch.to_pylist()
 
@@ -264,7 +262,6 @@ class Dataset:
 
     @cached_property
     def skeleton(self) -> Skeleton:
-        """Return the skeleton that the joints are those of."""
         try:
             return get_skeleton(self.identity.skeleton)
         except RecipeError as error:
@@ -298,7 +295,6 @@ class Dataset:
             raise DatasetError(str(error), where=f"{self.place}, frame {index}") from error
 
     def image_path(self, index: int) -> Path:
-        """Return the path of a frame's image, which lies inside the data set."""
         return self.image_of(self.frame(index))
 
     def image_of(self, row: Row) -> Path:

@@ -151,17 +151,21 @@ def spec_fields(text: str) -> dict[str, Any]:
 
 
 def no_spec(got: str) -> DatasetError:
-    """The error for a stored spec that is none."""
     then = "Check the data set with: synthstudio validate."
     return DatasetError("not a stored frame spec", where="frames.spec", got=got, then=then)
 
 
 def people_of_no_frame(got: str) -> DatasetError:
     """The error for people whose frame is not stored, or who come out of order."""
+    return tables_misfit("instances", "people of stored frames, in the order of the frames", got)
+
+
+def tables_misfit(where: str, expected: str, got: str) -> DatasetError:
+    """The error for tables of frames and people that are not of one data set."""
     return DatasetError(
         "the tables of frames and instances do not fit",
-        where="instances",
-        expected="people of stored frames, in the order of the frames",
+        where=where,
+        expected=expected,
         got=got,
         then="Check the data set with: synthstudio validate.",
     )

@@ -14,8 +14,8 @@ import re
 import secrets
 import stat
 import tarfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -81,8 +81,7 @@ _FOLDER = re.compile(r"[0-9]{5,}")
 OnEvent = Callable[[str], None]
 
 
-def no_event(name: str) -> None:
-    """Ignore an event."""
+def no_event(name: str) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +107,10 @@ class ShardEntry:
 
     @property
     def path(self) -> str:
-        """Return the shard's folder below the data set's."""
         return f"{SHARDS_DIR}/{shard_name(self.shard)}"
 
     @property
     def listed(self) -> Listed:
-        """Return what index.json says of it."""
         return Listed(self.first, self.frames, self.people, len(self.failed), self.sha256)
 
 
@@ -126,18 +123,28 @@ class StagedShard:
 
 
 def shard_name(shard: int) -> str:
-    """Return the name of a shard's folder."""
     return f"{shard:05d}"
 
 
 def image_name(index: int) -> str:
-    """Return the path of a frame's image below its shard."""
     return f"images/{index:06d}.jpg"
 
 
 def new_temporary(dataset_dir: Path, shard: int) -> Path:
     """Return an unused name for an unfinished shard, beside its later place."""
     return dataset_dir / SHARDS_DIR / f"{TEMPORARY}shard-{shard_name(shard)}-{secrets.token_hex(6)}"
+
+
+@contextmanager
+def staging(dataset_dir: Path, shard: int) -> Iterator[Path]:
+    """Yield an unused name for an unfinished shard; what lies there goes when the body fails."""
+    temporary = new_temporary(dataset_dir, shard)
+    try:
+        yield temporary
+    except BaseException:
+        with suppress(OSError):  # what led here says more; the next run clears what stays
+            remove(temporary)
+        raise
 
 
 class Stored(Protocol):
@@ -161,7 +168,6 @@ RowsOf = Callable[[Any, str], tuple[rows.Row, list[rows.Row]]]
 
 
 def rendered_rows(frame: Frame, file_name: str) -> tuple[rows.Row, list[rows.Row]]:
-    """Return the rows of a rendered frame: its own, and those of its people."""
     return rows.frame_row(frame, file_name), rows.instance_rows(frame)
 
 
@@ -181,8 +187,7 @@ def write_shard(
     on what `frames` raises; both leave nothing behind. `on_event` hears "frame-written" and
     "shard-written".
     """
-    temporary = new_temporary(dataset_dir, shard)
-    try:
+    with staging(dataset_dir, shard) as temporary:
         with disk_errors(temporary):
             (temporary / "images").mkdir(parents=True)
         frame_rows: list[dict[str, Any]] = []
@@ -213,9 +218,6 @@ def write_shard(
                 "failed": [{"index": f.index, "error": f.error} for f in failed],
             }
             staged = seal(temporary, head)
-    except BaseException:
-        _discard(temporary)
-        raise
     on_event("shard-written")
     return staged
 
@@ -281,7 +283,6 @@ def verify_shard(folder: Path, *, sha256: str | None = None) -> list[str]:
 
 
 def is_shard_name(name: str) -> bool:
-    """Say whether a folder below shards/ is named as a shard."""
     return bool(_FOLDER.fullmatch(name)) and shard_name(int(name)) == name
 
 
@@ -348,11 +349,6 @@ def _compare(path: Path, name: str, facts: dict[str, Any]) -> list[str]:
     return []
 
 
-def _discard(temporary: Path) -> None:
-    with suppress(OSError):  # the error that led here says more; the next run clears what stays
-        remove(temporary)
-
-
 @dataclass(frozen=True)
 class Listed:
     """A shard's row of index.json."""
@@ -392,7 +388,6 @@ MAX_NAME_BYTES = 255
 
 
 def packed_name(shard: int) -> str:
-    """The name of a shard's object below its data set's URL."""
     return f"{SHARDS_DIR}/{shard_name(shard)}{SUFFIX}"
 
 

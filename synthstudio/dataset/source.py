@@ -81,16 +81,13 @@ class FolderSource:
         self.folder = self.root = folder
 
     def shard(self, shard: int, sha256: str) -> Path:
-        """Its folder below shards/."""
         return self.folder / SHARDS_DIR / shard_name(shard)
 
     def shards(self) -> list[Path]:
-        """Those that have a shard's name."""
         names = sorted(path.name for path in (self.folder / SHARDS_DIR).glob("*"))
         return [self.folder / SHARDS_DIR / name for name in names if is_shard_name(name)]
 
     def log(self) -> str:
-        """Of its file."""
         path = self.folder / LOG_NAME
         return path.read_text("utf-8", "replace") if path.is_file() else ""
 
@@ -150,7 +147,6 @@ class StoreSource:
             held.close()
 
     def log(self) -> str:
-        """Of its object."""
         return (self.store.read(LOG_NAME) or b"").decode("utf-8", "replace")
 
     def _fetched(self, shard: int) -> Held:
@@ -228,7 +224,6 @@ class Held:
         self._close = weakref.finalize(self, os.close, descriptor)
 
     def close(self) -> None:
-        """Use it no more."""
         self._close()
 
 

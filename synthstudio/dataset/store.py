@@ -110,33 +110,31 @@ class Store:
 
     def names(self, folder: str) -> list[str]:
         """The names of all objects below a folder, without its own, sorted."""
-        return self._listed(folder, lambda system, path: system.find(path))
+        return list(self.sizes(folder))
 
     def sizes(self, folder: str) -> dict[str, int]:
         """The bytes of all objects below a folder, by their names without its own, sorted."""
-        found: dict[str, int] = {}
-
-        def listed(system: Any, path: str) -> list[str]:
-            listing = system.find(path, detail=True)
-            found.update({name: int(info.get("size") or 0) for name, info in listing.items()})
-            return list(listing)
-
-        prefix = f"{self._place(folder).path}/"
-        return {name: found[prefix + name] for name in self._listed(folder, listed)}
+        found = self._listed(folder, lambda system, path: system.find(path, detail=True))
+        return {name: int(info.get("size") or 0) for name, info in found.items()}
 
     def level(self) -> list[str]:
         """What lies right below the URL, objects and folders of them, sorted."""
-        return self._listed("", lambda system, path: system.ls(path, detail=False))
 
-    def _listed(self, folder: str, action: Callable[[Any, str], Any]) -> list[str]:
+        def listed(system: Any, path: str) -> dict[str, None]:
+            return dict.fromkeys(system.ls(path, detail=False))
+
+        return list(self._listed("", listed))
+
+    def _listed(self, folder: str, action: Callable[[Any, str], dict[str, T]]) -> dict[str, T]:
         try:
             found = self._try(folder, action)
         except FileNotFoundError as error:
             if _code(error) == "NoSuchBucket":
                 raise self._no_bucket() from error
-            return []
+            return {}
         prefix = f"{self._place(folder).path}/"
-        return sorted(path.removeprefix(prefix) for path in found if path.startswith(prefix))
+        inside = sorted(path for path in found if path.startswith(prefix))
+        return {path.removeprefix(prefix): found[path] for path in inside}
 
     def delete(self, name: str) -> None:
         """Delete an object; one that is not there is no error."""

@@ -23,7 +23,7 @@ from synthstudio.dataset.manifest import (
     MIXED_NAME,
     Identity,
     identity_differences,
-    parse_identity,
+    identity_of,
     structural_differences,
     to_bytes,
 )
@@ -55,7 +55,6 @@ class Session:
 
     @property
     def place(self) -> Place:
-        """Return the folder or URL of the data set."""
         return self.destination.place
 
     @property
@@ -188,13 +187,11 @@ def check_folder(place: Place, resume: bool) -> None:
 
 
 def is_unfinished(place: Place) -> bool:
-    """Whether a run began a data set there and did not end it."""
     found = destination_of(place)
     return found.read(MANIFEST_NAME) is not None and found.read(INDEX_NAME) is None
 
 
 def shards_of(identity: Identity, part: Part | None) -> range:
-    """Return the shards that a run, or a part of it, makes."""
     return range(identity.shards) if part is None else range(part[0] - 1, identity.shards, part[1])
 
 
@@ -220,7 +217,8 @@ def _begin(session: Session, allow_mixed: bool) -> None:
     if data is None:
         destination.replace(MANIFEST_NAME, to_bytes(wanted))
         return
-    had = parse_identity(data, session.place / MANIFEST_NAME)
+    where = session.place / MANIFEST_NAME
+    had = identity_of(parse_json(data, where), where)
     differences = identity_differences(had, wanted)
     if differences:
         if not allow_mixed or structural_differences(had, wanted):

@@ -18,7 +18,14 @@ from synthstudio.formats.coco.file import are_joint_names, category_skeleton, id
 from synthstudio.quality.findings import Finding
 from synthstudio.quality.masks import Mask, mask_problems, read_mask
 from synthstudio.quality.people import check_people, finding_of, keypoint_keys
-from synthstudio.quality.subject import FAR, HALF_PX, digest, is_number, subjects_of_rows
+from synthstudio.quality.subject import (
+    FAR,
+    HALF_PX,
+    digest,
+    is_number,
+    side_pairs,
+    subjects_of_rows,
+)
 
 _AGREE_PX = 0.01
 _TOGETHER = 256
@@ -258,13 +265,6 @@ def _names_and_limbs(names: list[str], edges: Any, at: At) -> Iterator[Finding]:
         yield Finding(kind="category_keypoints", what=what, **at)
 
 
-def _pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Numbers of left joints and their twins, each once, whatever names come twice."""
-    names = {name: j for j, name in enumerate(joints)}
-    lefts = [(j, names.get("right_" + n[5:])) for n, j in names.items() if n.startswith("left_")]
-    return tuple((left, right) for left, right in lefts if right is not None)
-
-
 def skeleton_of(names: Sequence[str]) -> Skeleton:
     """Return the known skeleton of these joints, or one made of the names alone."""
     plain = tuple(n.strip().lower().replace(" ", "_").replace("-", "_") for n in names)
@@ -274,7 +274,7 @@ def skeleton_of(names: Sequence[str]) -> Skeleton:
     return Skeleton(
         name="other",
         title="other",
-        pairs=_pairs(plain),
+        pairs=side_pairs(plain),
         known_as=plain,
         joints=plain,
         up=(),

@@ -10,7 +10,7 @@ Letters: P people of a batch, J joints.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -259,6 +259,19 @@ class Coverage:
 
     def of_joints(self, *axes: str) -> I64:
         return _summed(self.counts, axes)
+
+    def table(
+        self, pair: tuple[str, str], chosen: Callable[[str, I64], list[int]]
+    ) -> tuple[I64, list[list[str]]]:
+        """Return counts along two axes and the names there, at places chosen by axis and sums.
+
+        People are counted, or joints where one axis is joint or cause.
+        """
+        joints = {"joint", "cause"} & set(pair)
+        counts = self.of_joints(*pair) if joints else self.of_people(*pair)
+        places = [chosen(axis, counts.sum(axis=1 - k)) for k, axis in enumerate(pair)]
+        names = [[self.labels[a][k] for k in at] for a, at in zip(pair, places, strict=True)]
+        return counts[np.ix_(*places)], names
 
     def as_json(self) -> dict[str, Any]:
         """Return every count that is not 0.

@@ -8,7 +8,7 @@ import numpy as np
 
 from synthstudio.core.bins import HEIGHTS
 from synthstudio.core.labels import SHARES
-from synthstudio.quality.coverage import I64, UNKNOWN, Coverage, thin_below
+from synthstudio.quality.coverage import I64, Coverage, known_places, thin_below
 from synthstudio.quality.gaps import PAIRS, Gap, gaps, thin_pairs
 
 LISTED = 8
@@ -82,22 +82,12 @@ def _causes(found: Coverage, at_least: float | None) -> list[str]:
 
 
 def _cut(found: Coverage, first: str, second: str) -> tuple[I64, list[str], list[str]]:
-    joints = {"joint", "cause"} & {first, second}
-    counts = found.of_joints(first, second) if joints else found.of_people(first, second)
-    places = [
-        _shown(counts.sum(axis=1 - k), found.labels[axis]) for k, axis in enumerate((first, second))
-    ]
-    rows, columns = (
-        [found.labels[axis][k] for k in where]
-        for axis, where in zip((first, second), places, strict=True)
-    )
-    return counts[np.ix_(*places)], rows, columns
+    def shown(axis: str, sums: I64) -> list[int]:
+        """What nothing can be in is shown only where it is held."""
+        return sorted({*known_places(found, axis), *np.flatnonzero(sums).tolist()})
 
-
-def _shown(sums: I64, names: Sequence[str]) -> list[int]:
-    """Return the places of a table's line: those that nothing can be in only where they hold."""
-    empty = (UNKNOWN, "unlabelled")
-    return [k for k, name in enumerate(names) if name not in empty or sums[k]]
+    counts, (rows, columns) = found.table((first, second), shown)
+    return counts, rows, columns
 
 
 def _table(

@@ -15,12 +15,13 @@ from typing import Any
 
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.threads import one_thread
+from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.gap_classifier import Classifier, classify
 from synthstudio.quality.gap_distance import Difference
 from synthstudio.quality.gap_labels import STATES, Labels, measure_labels
 from synthstudio.quality.gap_pictures import MAX_CROPS, Crops, Pixels, crop_side, measure_pixels
 from synthstudio.quality.gap_poses import Poses, measure_poses
-from synthstudio.quality.gap_sides import Frames, Side, generated_side, photo_side
+from synthstudio.quality.gap_sides import Side, generated_side, photo_side
 
 Step = Callable[[str], OnProgress]
 _FIRST = 8
@@ -96,7 +97,6 @@ class Gap:
         return out
 
     def text(self) -> str:
-        """Some lines for people."""
         a, b = self.sides
         lines = [
             f"{a.people} generated people in {a.pictures} frames, {b.people} people in "
@@ -127,9 +127,7 @@ class Gap:
         return "\n".join(lines)
 
 
-def measure(
-    dataset: Frames, folder: str, annotations: Path, images: Path, *, step: Step | None = None
-) -> Gap:
+def measure(dataset: Dataset, annotations: Path, images: Path, *, step: Step | None = None) -> Gap:
     """Measure a data set against photos. The same inputs give the same figures.
 
     DatasetError for a set that shows nobody; FormatError or AssetError for photos that cannot be
@@ -137,7 +135,7 @@ def measure(
     """
     with one_thread():
         photos = photo_side(annotations, images)
-        generated = generated_side(dataset, folder)
+        generated = generated_side(dataset)
         sides = (generated, photos)
         labels = measure_labels(generated, photos)
         crops = (_cropped(generated, step), _cropped(photos, step))
@@ -158,7 +156,6 @@ def _cropped(side: Side, step: Step | None) -> Crops:
 
 
 def told_apart(found: Classifier | None) -> str:
-    """How well the classifier does, as a sentence."""
     if found is None:
         return "Too few pictures to train a classifier on."
     a = found.accuracy

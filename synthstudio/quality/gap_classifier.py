@@ -109,7 +109,6 @@ def features(rgb: U8) -> tuple[F64, I64]:
 
 
 def _mean(values: NDArray[np.float32]) -> F64:
-    """(CELLS, CELLS) means of cells."""
     px = SIDE_PX // CELLS
     cells = values.astype(np.float64).reshape(CELLS, px, CELLS, px)
     return np.asarray(cells.mean(axis=(1, 3)))

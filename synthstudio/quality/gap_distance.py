@@ -112,7 +112,6 @@ def difference(
 
 
 def wasserstein(a: F64, b: F64) -> float:
-    """Wasserstein-1 of two samples of finite numbers."""
     values = np.concatenate([a, b])
     weights = np.concatenate([np.full(len(a), 1 / len(a)), np.full(len(b), -1 / len(b))])
     order = np.argsort(values, kind="stable")

@@ -149,7 +149,6 @@ def crop_window(box: F64, size: F64) -> tuple[float, float, float, float]:
 
 
 def measure_pixels(sides: tuple[Side, Side], crops: tuple[Crops, Crops]) -> Pixels:
-    """Compare the crops' figures."""
     groups = [side.group[c.person] for side, c in zip(sides, crops, strict=True)]
     found = []
     for key, (name, unit, fields) in _FIGURES.items():
@@ -169,7 +168,6 @@ def measure_pixels(sides: tuple[Side, Side], crops: tuple[Crops, Crops]) -> Pixe
 
 
 def _summed(values: F64, group: I64) -> F64:
-    """(G, 1, K) sums by group."""
     names, where = np.unique(group, return_inverse=True)
     out = np.zeros((len(names), 1, values.shape[1]))
     np.add.at(out[:, 0], where, values)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from synthstudio.core.safe_files import file_inside, plain_name
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.durable import file_sha256
-from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
 from synthstudio.formats.coco.file import CocoFile
 from synthstudio.formats.exchange import exportable
@@ -47,22 +47,6 @@ _PERSON = (
     *("state", "modal_box_px", "modal_area_px"),
 )
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
-
-
-class Frames(Protocol):
-    """Frames with their people and pictures, as `dataset.reader.Dataset` gives them."""
-
-    @property
-    def identity(self) -> Identity: ...
-
-    @property
-    def skeleton(self) -> Skeleton: ...
-
-    def iter_frames(self, columns: Sequence[str] | None = None) -> Iterator[Row]: ...
-
-    def iter_instances(self, columns: Sequence[str] | None = None) -> Iterator[Row]: ...
-
-    def image_bytes_of(self, row: Row) -> bytes: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,14 +103,13 @@ class Side:
 
     @property
     def per_picture(self) -> I64:
-        """(F,) people of each picture."""
         return np.bincount(self.picture, minlength=self.pictures)
 
     def joints(self, names: Sequence[str]) -> I64:
         return np.array([self.skeleton.joints.index(n) for n in names], np.int64)
 
 
-def generated_side(dataset: Frames, folder: str) -> Side:
+def generated_side(dataset: Dataset) -> Side:
     """Read a data set; DatasetError when it shows nobody.
 
     People of whom less is seen than an export takes are left out, as COCO files lack them, and
@@ -151,7 +134,7 @@ def generated_side(dataset: Frames, folder: str) -> Side:
     if not people:
         raise DatasetError(
             "nobody is to be seen in this data set",
-            where=folder,
+            where=str(dataset.place),
             expected="frames with people",
             got=f"{len(frames)} frames without",
         )
@@ -161,9 +144,8 @@ def generated_side(dataset: Frames, folder: str) -> Side:
     notes += unlabelled
 
     def load(k: int) -> U8:
-        return decode_rgb(
-            dataset.image_bytes_of(frames[k]), f"{folder}, frame {frames[k]['index']}"
-        )
+        where = f"{dataset.place}, frame {frames[k]['index']}"
+        return decode_rgb(dataset.image_bytes_of(frames[k]), where)
 
     names = Truth.__dataclass_fields__
     truth = Truth(**{name: np.array([p["truth"][name] for p in people]) for name in names})
@@ -291,7 +273,7 @@ def _person(
         "whole_px": whole,
         "v": v,
         "box": (x0, y0, x1 - x0, y1 - y0),
-        "size": (wide, high),
+        "size": (float(wide), float(high)),
         "picture": picture,
         "who": row["identity"] or "",
     }
@@ -310,16 +292,13 @@ def _side(
 ) -> Side:
     numbers = {key: k for k, key in enumerate(dict.fromkeys(keys))}
     groups = np.array([numbers[key] for key in keys], np.int64)
-    picture = np.array([p["picture"] for p in people], np.int64)
-    columns: dict[str, Any] = {n: np.stack([p[n] for p in people]) for n in ("px", "whole_px", "v")}
+    names = ("px", "whole_px", "v", "box", "size", "picture")
+    columns: dict[str, Any] = {name: np.array([p[name] for p in people]) for name in names}
     return Side(
         name=name,
         skeleton=skeleton,
         **columns,
-        box=np.array([p["box"] for p in people], np.float64),
-        size=np.array([p["size"] for p in people], np.float64),
-        picture=picture,
-        group=groups[picture],
+        group=groups[columns["picture"]],
         groups=groups,
         who=tuple(p["who"] for p in people),
         hashes=tuple(hashes),

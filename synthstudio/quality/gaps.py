@@ -121,10 +121,4 @@ def thin_pairs(
 
 
 def _table(found: Coverage, pair: tuple[str, str]) -> tuple[I64, list[list[str]]]:
-    joints = {"joint", "cause"} & set(pair)
-    counts = found.of_joints(*pair) if joints else found.of_people(*pair)
-    places = [known_places(found, axis) for axis in pair]
-    names = [
-        [found.labels[axis][k] for k in where] for axis, where in zip(pair, places, strict=True)
-    ]
-    return counts[np.ix_(*places)], names
+    return found.table(pair, lambda axis, sums: known_places(found, axis))

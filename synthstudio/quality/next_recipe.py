@@ -134,7 +134,6 @@ def _of_photos(
 
 
 def as_yaml(recipe: Mapping[str, Any], found: Coverage) -> str:
-    """Return the next recipe as YAML, saying in its first lines what it is."""
     head = (
         f"# For what is thin in {found.frames} frames with {found.people} people: written by\n"
         "# `synthstudio coverage --write`. Quotas are shares of the people; asset folders are\n"

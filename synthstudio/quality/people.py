@@ -144,14 +144,19 @@ def _diagonals(s: Subjects) -> F64:
 
 
 def _one_point(s: Subjects) -> Iterator[Problem]:
-    known = s.labelled
-    count = known.sum(axis=1)
-    high = np.where(known[..., None], s.px, -np.inf).max(axis=1)
-    low = np.where(known[..., None], s.px, np.inf).min(axis=1)
-    spread = (high - low).max(axis=1)
-    wrong = (count >= 4) & (spread <= np.maximum(1e-6, _ONE_POINT * _diagonals(s)))
+    wrong, spread = at_one_point(s.px, s.labelled, _diagonals(s))
     for n in np.flatnonzero(wrong).tolist():
-        yield n, "joints_one_point", f"{count[n]} joints within {spread[n]:.2f} px", None
+        text = f"{s.labelled[n].sum()} joints within {spread[n]:.2f} px"
+        yield n, "joints_one_point", text, None
+
+
+def at_one_point(px: F64, known: NDArray[np.bool_], diagonal: F64) -> tuple[NDArray[np.bool_], F64]:
+    """(N,) whether four known places (N, J, 2) or more lie at one point, and how far apart."""
+    high = np.where(known[..., None], px, -np.inf).max(axis=1)
+    low = np.where(known[..., None], px, np.inf).min(axis=1)
+    spread = (high - low).max(axis=1)
+    few = known.sum(axis=1) < 4
+    return ~few & (spread <= np.maximum(1e-6, _ONE_POINT * diagonal)), spread
 
 
 @dataclass(frozen=True)
@@ -317,7 +322,8 @@ def _swapped_2d(s: Subjects) -> Iterator[Problem]:
         return
     asked = ~s.has_camera & (s.state[:, at[:3]] == 2).all(axis=1)
     asked &= s.labelled[:, at[3:5]].all(axis=1)
-    face, trunk, wide = facing(s.px[:, at].transpose(1, 0, 2), s.labelled[:, at[5:]].all(axis=1))
+    hips = np.asarray(s.labelled[:, at[5:]].all(axis=1))
+    face, trunk, wide = facing(s.px[:, at].transpose(1, 0, 2), hips)
     wrong = (face < -_MIN_SIN) & np.where(wide, trunk < -_MIN_SIN, face < -_SURE_SIN)
     for n in np.flatnonzero(asked & wrong).tolist():
         what = "the face is in sight, but its sides are those of a person seen from behind"

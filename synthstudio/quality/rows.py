@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
@@ -188,7 +189,7 @@ def _states(s: Subjects, px: F64, shares: F64, rendered: Bool) -> Iterator[Probl
 
 def contradicted(
     state: I64, shares: F64, px: F64, size: F64, *, edge: float = _SLACK
-) -> tuple[I64, Bool]:
+) -> tuple[NDArray[np.uint8], Bool]:
     """(N, J) the states that shares and places say, and where a joint's is another one.
 
     A joint this near to the picture's `edge`, or to the threshold, may round to either side.

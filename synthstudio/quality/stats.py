@@ -147,8 +147,7 @@ class _Tally:
         self.causes = np.zeros((len(self.names), len(CAUSES)), np.int64)
         self.states = np.zeros((len(self.names), len(_STATES)), np.int64)
         self.ambiguous = np.zeros(len(self.names), np.int64)
-        self.occluded, self.truncated = _Histogram(), _Histogram()
-        self.crowd = _Histogram()
+        self.histograms = {name: _Histogram() for name in _HISTOGRAMS}
         self.people_per_frame: Counter[int] = Counter()
         self.named: dict[str, Counter[str]] = {
             name: Counter()
@@ -168,7 +167,6 @@ class _Tally:
         for name, column in (("splits", "split"), ("variants", "variant")):
             _count(self.named[name], frames[column])
         _count(self.named["objects"], one_array(frames["object_kind"]).flatten())
-        self.crowd.add(one_array(frames["crowd_index"]))
         clips = frames["clip_id"].drop_null()
         self.clips.update(clips.unique().to_pylist())
         self.clip_frames += len(clips)
@@ -180,8 +178,8 @@ class _Tally:
         _count(self.named["motions"], people["motion"])
         self.named["motions"].pop("", None)
         self.identities.update(filter(None, people["identity"].unique().to_pylist()))
-        self.occluded.add(one_array(people["occluded_fraction"]))
-        self.truncated.add(one_array(people["truncated_fraction"]))
+        for name, histogram in self.histograms.items():
+            histogram.add(one_array((frames if name == "crowd_index" else people)[name]))
         self._add_joints(frames, people, own)
 
     def _add_joints(self, frames: pa.Table, people: pa.Table, own: I64) -> None:
@@ -245,9 +243,7 @@ class _Tally:
             "ambiguous": int(self.ambiguous.sum()),
             "joints": joints,
             "hidden_by_kind": _sorted(self.kinds),
-            "occluded_fraction": self.occluded.result(),
-            "truncated_fraction": self.truncated.result(),
-            "crowd_index": self.crowd.result(),
+            **{name: found.result() for name, found in self.histograms.items()},
             **{name: _sorted(found) for name, found in self.named.items()},
             "clips": {"count": len(self.clips), "frames": self.clip_frames},
             "targets": self.targets.result(),

@@ -108,7 +108,6 @@ def subjects_of_rows(
 
 
 def _bounded(values: F64) -> tuple[F64, Bool]:
-    """The rows, and whether each has only numbers that can be places."""
     return values, np.asarray(~(np.abs(values) >= FAR).any(axis=1))
 
 
@@ -134,16 +133,19 @@ def digest(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
 
 
+def side_pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """Numbers of left joints and their twins, each once, whatever names come twice."""
+    names = {name: j for j, name in enumerate(joints)}
+    lefts = [(j, names.get("right_" + n[5:])) for n, j in names.items() if n.startswith("left_")]
+    return tuple((left, right) for left, right in lefts if right is not None)
+
+
 @cache
 def flip_of(joints: tuple[str, ...]) -> NDArray[np.int64]:
     """Return (J,) the joint that each becomes in a mirror; itself where its twin is missing."""
-    names = {name: j for j, name in enumerate(joints)}
-    swap = {"left_": "right_", "right_": "left_"}
     out = np.arange(len(joints))
-    for j, name in enumerate(joints):
-        for side, other in swap.items():
-            if name.startswith(side):
-                out[j] = names.get(other + name.removeprefix(side), j)
+    for left, right in side_pairs(joints):
+        out[[left, right]] = right, left
     return out
 
 

@@ -105,7 +105,6 @@ def _validate_chunks(
 def _frame_picture(
     frame: Row, masks: Callable[[], Iterable[Mask]], image: Callable[[Row], bytes]
 ) -> Iterator[Finding]:
-    """What is wrong with a frame's picture."""
     size = {"width": frame["width_px"], "height": frame["height_px"]}
     yield from picture_findings(
         {**frame, "id": frame["index"], **size},
@@ -247,21 +246,17 @@ def outlines(masks: Sequence[Mask]) -> bytes:
 def file_findings(image: Mapping[str, Any], folder: Path) -> tuple[Path | None, list[Finding]]:
     """Return where an image's file lies, or None and why it cannot be used."""
     name = image["file_name"]
-    try:
-        path = folder / plain_name(named_file(name, folder), where="file_name")
-        inside = path.resolve().is_relative_to(folder.resolve())
-        there = path.is_file()
-    except FormatError:
-        return None, [_picture_finding(image, "unsafe_name", name[:80])]
-    except (OSError, RuntimeError) as error:  # a name too long, links in a circle
-        return None, [
-            _picture_finding(image, "image_missing", f"{name[:80]}: {type(error).__name__}")
-        ]
-    if not inside:
-        return None, [_picture_finding(image, "unsafe_name", name[:80])]
-    if not there:
-        return None, [_picture_finding(image, "image_missing", name)]
-    return path, []
+    kind, what = "unsafe_name", name[:80]
+    with suppress(FormatError):
+        try:
+            path = folder / plain_name(named_file(name, folder), where="file_name")
+            if path.resolve().is_relative_to(folder.resolve()):
+                if path.is_file():
+                    return path, []
+                kind, what = "image_missing", name
+        except (OSError, RuntimeError) as error:  # a name too long, links in a circle
+            kind, what = "image_missing", f"{name[:80]}: {type(error).__name__}"
+    return None, [_picture_finding(image, kind, what)]
 
 
 def picture_findings(

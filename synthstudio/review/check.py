@@ -219,7 +219,6 @@ def check_int(value: object, where: str, *, minimum: int = 0) -> None:
 
 
 def is_share(value: object) -> bool:
-    """Whether it is a number from 0 to 1."""
     return is_number(value) and 0 <= value <= 1  # type: ignore[operator]
 
 

@@ -5,8 +5,8 @@ Each person gets an event of its own. A stroke is named by its client: said twic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sqlalchemy.orm import Session
@@ -52,22 +52,14 @@ class Scene:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interpolated:
-    """What somebody between two key frames would be; `added`: nobody of the track was there."""
-
-    person: Person
-    revision: int
-    joints: Mapping[str, JointLabel]
-    added: bool
-
-
-@dataclass(frozen=True, kw_only=True)
 class Interpolation:
-    """What filling in would do. `keys`: the frames between which; `left`: who stays, and why."""
+    """What filling in would do: ops without a name. An "add" is where nobody of the track was.
 
-    track: int | None
+    `keys`: the frames between which; `left`: who stays, and why.
+    """
+
     keys: tuple[int, ...]
-    fills: tuple[Interpolated, ...]
+    fills: tuple[Op, ...]
     left: tuple[str, ...]
 
     @property
@@ -92,7 +84,7 @@ def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolatio
     if around:
         keys = _next_to(keys, me.time)
     by_time = {one.time: one for one in sorted(mine, key=lambda m: m.exists)}
-    fills: list[Interpolated] = []
+    fills: list[Op] = []
     left: list[str] = []
     for first, last in pairwise(keys):
         for time in [t for t in scene.clip.frames if first.time < t < last.time]:
@@ -108,13 +100,20 @@ def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolatio
             now = _labels(one, scene.base_of) if one else {}
             changed = {n: label for n, label in joints.items() if _differs(now.get(n), label)}
             if changed and (one or any(label.state for label in changed.values())):
-                revision = one.state.revision if one else 0
-                made = Interpolated(
-                    person=here, revision=revision, joints=changed, added=one is None
+                fills.append(
+                    Op(
+                        client="",
+                        seq=0,
+                        person=here,
+                        revision=one.state.revision if one else 0,
+                        kind="edit" if one else "add",
+                        joints=changed,
+                        track=None if one else me.track,
+                        keyed=False,
+                    )
                 )
-                fills.append(made)
     frames = tuple(one.person.frame for one in keys)
-    return Interpolation(track=me.track, keys=frames, fills=tuple(fills), left=tuple(left))
+    return Interpolation(keys=frames, fills=tuple(fills), left=tuple(left))
 
 
 def interpolate(scene: Scene, found: Interpolation, client: str, *, who: User) -> Done:
@@ -122,19 +121,7 @@ def interpolate(scene: Scene, found: Interpolation, client: str, *, who: User) -
     _check_number(len(found.fills))
 
     def plan(session: Session) -> Sequence[Op]:
-        return [
-            Op(
-                client=client,
-                seq=seq,
-                person=one.person,
-                revision=one.revision,
-                kind="add" if one.added else "edit",
-                joints=one.joints,
-                track=found.track if one.added else None,
-                keyed=False,
-            )
-            for seq, one in enumerate(found.fills, start=1)
-        ]
+        return [replace(op, client=client, seq=k) for k, op in enumerate(found.fills, start=1)]
 
     done = _stroke(scene, client, plan, [one.person for one in found.fills], who)
     return Done(people=done.people, left=(*done.left, *found.left))
@@ -192,7 +179,7 @@ def undo(scene: Scene, client: str, again: str, *, who: User) -> Done:
         mine = edits.standing(session, scene.clip.dataset, client)
 
     def plan(session: Session) -> Sequence[Op]:
-        return edits.reverts(session, edits.standing(session, scene.clip.dataset, client), again)
+        return edits.reverts(session, scene.clip.dataset, client, again)
 
     return _stroke(scene, again, plan, [event.person for event in mine], who)
 

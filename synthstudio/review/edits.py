@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import leases
@@ -20,6 +20,7 @@ from synthstudio.review.check import Base, check_name, check_names, checked_op, 
 from synthstudio.review.history import (
     apply_event,
     event_of,
+    in_frames,
     item_events,
     snapshot,
     state_of,
@@ -155,7 +156,7 @@ def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
     old = ItemState(person=person) if row is None else state_of(row)
     leases.check(session, person, who, now)
     if op.revision != old.revision:
-        raise _changed(old)
+        raise changed_meanwhile(old)
     _check_there(op, old, base)
     before, after = _change(session, op, old, base)
     if person.instance == FRAME:
@@ -427,11 +428,11 @@ def _write(
         return event
     same = is_person(ItemRow, op.person) & (ItemRow.revision == op.revision)
     if count_changed(session, update(ItemRow).where(same).values(**values)) != 1:
-        raise _changed(old)
+        raise changed_meanwhile(old)
     return event
 
 
-def _changed(now: ItemState) -> Refused:
+def changed_meanwhile(now: ItemState) -> Refused:
     return Refused(
         "somebody changed this person meanwhile",
         where=now.person.where,
@@ -455,25 +456,15 @@ def stroke_events(session: Session, dataset: str, client: str) -> list[Event]:
 
 def standing(session: Session, dataset: str, client: str) -> list[Event]:
     """The events of a stroke that were not taken back, in order."""
-    row, again = EventRow, aliased(EventRow)
-    reverts = (
-        select(again)
-        .join(
-            row,
-            (row.dataset == again.dataset)
-            & (row.layer == again.layer)
-            & (row.frame == again.frame)
-            & (row.instance == again.instance),
-        )
-        .where(row.dataset == dataset, row.client == client, again.kind == "revert")
-    )
-    events = stroke_events(session, dataset, client)
-    gone = reverted_ids(event_of(found) for found in session.scalars(reverts))
+    events, row = stroke_events(session, dataset, client), EventRow
+    query = select(row).where(row.dataset == dataset, row.layer == MAIN, row.kind == "revert")
+    reverts = in_frames(session, query, row.frame, (event.person.frame for event in events))
+    gone = reverted_ids(map(event_of, reverts))
     return [event for event in events if event.id not in gone]
 
 
-def reverts(session: Session, events: Sequence[Event], again: str) -> list[Op]:
-    """Ops by which events are taken back, as a stroke named `again`."""
+def reverts(session: Session, dataset: str, client: str, again: str) -> list[Op]:
+    """Ops by which what stands of a stroke is taken back, as a stroke named `again`."""
     return [
         Op(
             client=again,
@@ -483,5 +474,5 @@ def reverts(session: Session, events: Sequence[Event], again: str) -> list[Op]:
             kind="revert",
             event=event.id,
         )
-        for seq, event in enumerate(events, start=1)
+        for seq, event in enumerate(standing(session, dataset, client), start=1)
     ]

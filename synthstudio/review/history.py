@@ -305,7 +305,7 @@ def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
                 then="Open it in the studio, or edit something in it first.",
             )
         columns = (ItemRow.instance, ItemRow.status, ItemRow.deleted, ItemRow.added, ItemRow.joints)
-        items = session.execute(  # masks would be most of what is read
+        rows = session.execute(  # masks would be most of what is read
             select(*columns).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
         ).all()
         authors = session.execute(
@@ -314,16 +314,11 @@ def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
             .group_by(EventRow.who, EventRow.kind)
             .order_by(EventRow.who, EventRow.kind)
         ).all()
-    return _counted(known.people, items, [(who, kind, n) for who, kind, n in authors])
-
-
-def _counted(on_disk: int, rows: Sequence[Any], authors: Sequence[tuple[str, str, int]]) -> Counts:
-    """`rows`: instance, status, deleted, added and joints of items."""
     items = [row for row in rows if row.instance != FRAME]
     deleted = sum(item.deleted for item in items)
     added = sum(item.added for item in items)
     statuses = Counter(item.status for item in items if not item.deleted)
-    people = on_disk + added - deleted
+    people = known.people + added - deleted
     statuses["pending"] += people - statuses.total()
     reviewers: dict[str, dict[str, int]] = {}
     for who, kind, count in authors:

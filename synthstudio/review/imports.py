@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -86,18 +86,16 @@ def import_corrections(
     key = content_key(dataset)
     result = ImportResult()
     with disk_errors(Path(tempfile.gettempdir())):
-        work = Path(tempfile.mkdtemp(prefix="review-import-"))
-    try:
+        temporary = tempfile.TemporaryDirectory(prefix="review-import-", ignore_cleanup_errors=True)
+    with temporary as work:
         own = dataset.skeleton.own and get_format(form).own_skeletons
         joints = dataset.skeleton if own else None
-        imported = import_from(form, path, work / "set", images=images, skeleton=joints)
+        imported = import_from(form, path, Path(work, "set"), images=images, skeleton=joints)
         result.notes = [note for note in imported.notes if note.startswith("The sidecar")]
         found = by_frame(states(store, key, layer=layer))
         writer = _Writer(store, dataset, key, who, layer, found, result)
-        for frame, people, theirs in _frames(dataset, Dataset(work / "set"), result):
+        for frame, people, theirs in _frames(dataset, Dataset(imported.folder), result):
             _compare(writer, frame, people, theirs)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return result
 
 
@@ -144,6 +142,7 @@ class _Writer:
     states: Mapping[int, FrameStates]
     result: ImportResult
     client: str = field(default_factory=lambda: f"import-{uuid.uuid4().hex}")
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def write(
         self, kind: Kind, frame: int, instance: int, joints: Mapping[str, JointLabel]
@@ -151,12 +150,9 @@ class _Writer:
         """Apply one op; whether it was accepted. Refused only where no op can be accepted."""
         person = Person(dataset=self.key, frame=frame, instance=instance, layer=self.layer)
         item = self.states.get(frame, {}).get(instance, ItemState(person=person))
-        seq = (
-            self.result.edited + self.result.added + self.result.deleted + len(self.result.refused)
-        )
         op = Op(
             client=self.client,
-            seq=seq,
+            seq=next(self.numbers),
             person=person,
             revision=item.revision,
             kind=kind,

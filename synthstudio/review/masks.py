@@ -15,7 +15,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from synthstudio.core.labels import Rle
-from synthstudio.core.masks import check_counts, runs
+from synthstudio.core.masks import check_counts, check_polygons, runs
 from synthstudio.core.visibility import occluded_fraction
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.masks import compressed_counts
@@ -53,11 +53,11 @@ def _counts(mask: object, where: str, size: Size) -> str:
         if isinstance(mask.get("counts"), str) and len(mask["counts"]) > MAX_CODE:
             got = f"{len(mask['counts']):,}"
             invalid("this mask is too detailed", where, expected=_SHORT, got=got)
-    elif isinstance(mask, list) and mask:
-        _check_outline(mask, where, size)
-    else:
+    elif not isinstance(mask, list) or not mask:
         invalid("invalid mask", where, expected=_FORMS, got=mask)
     try:
+        if isinstance(mask, list):
+            _check_outline(mask, where, size)
         sized = {**mask, "size": list(size)} if isinstance(mask, Mapping) else mask
         counts = compressed_counts(sized, size) or ""
         check_counts(counts, size)
@@ -83,23 +83,18 @@ def _check_outline(polygons: Sequence[Any], where: str, size: Size) -> None:
     if len(polygons) > MAX_POLYGONS:
         expected = f"at most {MAX_POLYGONS}"
         invalid("too many polygons", where, expected=expected, got=len(polygons))
-    corners, length = 0, 0.0
-    for polygon in polygons:
-        whole = isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
-        if not whole or not all(type(v) in (int, float) for v in polygon):
-            expected = "[x, y, x, y, x, y...], numbers"
-            invalid("invalid polygon", where, expected=expected, got=polygon)
-        xs, ys = polygon[::2], polygon[1::2]
-        for values, maximum in ((xs, size[1]), (ys, size[0])):
-            if not all(0 <= v <= maximum for v in values):
-                expected = f"x from 0 to {size[1]}, y from 0 to {size[0]}"
-                outside = [v for v in values if not 0 <= v <= maximum][:3]
-                invalid("corner outside the picture", where, expected=expected, got=outside)
-            length += sum(abs(a - b) for a, b in zip(values, [*values[1:], values[0]], strict=True))
-        corners += len(xs)
-    if corners > MAX_CORNERS or length > MAX_OUTLINE_PX:
+    check_polygons(polygons)
+    outlines = [np.array(polygon, np.float64).reshape(-1, 2) for polygon in polygons]
+    corners = np.concatenate(outlines)
+    outside = ((corners < 0) | (corners > size[::-1])).any(axis=1)
+    if outside.any():
+        expected = f"x from 0 to {size[1]}, y from 0 to {size[0]}"
+        got = corners[outside][:3].tolist()
+        invalid("corner outside the picture", where, expected=expected, got=got)
+    length = sum(float(np.abs(one - np.roll(one, 1, axis=0)).sum()) for one in outlines)
+    if len(corners) > MAX_CORNERS or length > MAX_OUTLINE_PX:
         expected = f"at most {MAX_CORNERS:,} corners and {MAX_OUTLINE_PX:,} px of outline"
-        got = f"{corners:,}, {length:,.0f} px"
+        got = f"{len(corners):,}, {length:,.0f} px"
         invalid("this outline is too long", where, expected=expected, got=got)
 
 

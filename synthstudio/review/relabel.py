@@ -170,5 +170,5 @@ def undo(
     require(who, "relabel")
     again = f"undo-{_CLIENT}{secrets.token_hex(8)}"
     with store.reading() as session:
-        ops = edits.reverts(session, edits.standing(session, dataset, client), again)
+        ops = edits.reverts(session, dataset, client, again)
     return edits.apply_all(store, ops, who, base_of, progress)

@@ -143,7 +143,6 @@ class Reviewed:
             yield from batch.to_pylist()
 
     def person_ids(self) -> Mapping[tuple[int, int], Any]:
-        """Those of the set below."""
         return self.dataset.person_ids()
 
     def source_ids(self) -> Mapping[int, Any]:

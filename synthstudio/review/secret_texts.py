@@ -20,12 +20,10 @@ def make_secret(prefix: str) -> str:
 
 
 def is_secret(prefix: str, text: str) -> bool:
-    """Whether a text has the form of one."""
     return re.fullmatch(rf"{prefix}{_TAIL}{{43}}", text) is not None
 
 
 def digest(text: str) -> str:
-    """Return what is stored of one: 64 hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

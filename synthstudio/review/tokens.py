@@ -34,7 +34,6 @@ class Token:
     revoked: datetime | None
 
     def holds(self, now: datetime) -> bool:
-        """Whether it is worth anything."""
         return self.revoked is None and now < self.until
 
 
@@ -58,13 +57,11 @@ def make_token(
         require(by, "tokens")
     check_name(who, "who")
     check_name(label, "label")
-    if role not in ROLES or ROLES.index(role) > ROLES.index(by.role):
-        some = ", ".join(ROLES[: ROLES.index(by.role) + 1])
-        invalid("a token has at most its maker's role", "role", expected=some, got=role)
-    own = role_of(store, who)
-    if own is not None and ROLES.index(role) > ROLES.index(own):
-        some = ", ".join(ROLES[: ROLES.index(own) + 1])
-        invalid("a token has at most its person's role", "role", expected=some, got=role)
+    for whose, most in (("maker", by.role), ("person", role_of(store, who) or by.role)):
+        allowed = ROLES[: ROLES.index(most) + 1]
+        if role not in allowed:
+            what = f"a token has at most its {whose}'s role"
+            invalid(what, "role", expected=", ".join(allowed), got=role)
     if type(days) is not int or not 1 <= days <= MAX_DAYS:
         invalid("a token ends by itself", "days", expected=f"1 to {MAX_DAYS}", got=days)
     text = make_secret(TOKEN)

@@ -60,7 +60,6 @@ class Person:
 
     @property
     def key(self) -> tuple[str, int, int, str]:
-        """The primary key of this person in the tables of the store."""
         return self.dataset, self.frame, self.instance, self.layer
 
     @property

@@ -199,10 +199,8 @@ def make_webhook(
             made=utc_now(),
             salt=secrets.token_hex(16),
             last=newest or 0,
-            tries=0,
             due=utc_now(),
             state=ON,
-            note="",
             comments=comments,
         )
         session.add(row)

@@ -86,7 +86,7 @@ def test_cut_people_move_the_recipe_that_then_generates(gap_world, gap_photos, t
 
 
 def test_estimates_are_held_against_true_cameras(gap_world):
-    side = generated_side(Dataset(gap_world / "set"), "set")
+    side = generated_side(Dataset(gap_world / "set"))
     specs = [Dataset(gap_world / "set").spec(int(k)).camera for k in side.picture]
     for name in ("pitch", "roll"):
         true = [math.degrees(getattr(camera, f"{name}_rad")) for camera in specs]
@@ -120,7 +120,7 @@ def test_chance_is_over_pictures_not_people():
 
 
 def test_equal_files_are_one_group_on_both_sides(gap_world):
-    generated = generated_side(Dataset(gap_world / "set"), "set")
+    generated = generated_side(Dataset(gap_world / "set"))
     copies = photo_side(gap_world / "coco/photos.json", gap_world / "coco/images/train")
     ours, theirs = same_group(generated, copies)
     assert ours.tolist() == theirs.tolist() and len(set(ours.tolist())) == FRAMES

@@ -5,12 +5,13 @@ import math
 import shutil
 
 import pytest
+from exchange_sets import tree
 from review_ops import GUEST, LEAD, PEOPLE, hidden, refused, seen
-from tampered import stored_bytes
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.shards import hashed_files
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.registry import FORMATS
@@ -49,13 +50,13 @@ def review_some(do, small_set):
 
 
 def test_reviewed_set(store, small_set, key, do, tmp_path):
-    before = stored_bytes(small_set.folder)
+    before = hashed_files(small_set.folder)
     moved = review_some(do, small_set)
     made = reviewed_dataset(store, small_set, tmp_path / "out", only="all")
-    assert stored_bytes(small_set.folder) == before
+    assert hashed_files(small_set.folder) == before
     do("comment", 0, 1, text="no label depends on this")
     reviewed_dataset(store, small_set, tmp_path / "again", only="all")
-    assert stored_bytes(made.folder) == stored_bytes(tmp_path / "again")
+    assert hashed_files(made.folder) == hashed_files(tmp_path / "again")
     assert not list(made.verify()) and not validate_dataset(made).findings.errors
     assert made.identity.derived["by"] == "review"
     assert made.frames == len(PEOPLE) and made.people == sum(PEOPLE) - 1 + 1
@@ -119,7 +120,7 @@ def test_every_format_takes_it_and_gives_it_back(desk, tmp_path, form, only):
 
 
 def pictures_of(out):
-    return {name: data for name, data in stored_bytes(out).items() if name.endswith(".jpg")}
+    return {name: data for name, data in tree(out).items() if name.endswith(".jpg")}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,6 @@ from synthstudio.review.team.members import (
 )
 from synthstudio.review.team.second_review import Pair
 from synthstudio.review.team.statistics import (
-    ReviewEvent,
     agreement_of,
     decided_by_day,
     kappa,
@@ -113,8 +112,8 @@ def test_agreement_by_hand(table):
 
 def _moments(who, *steps, start=NOON):
     return [
-        ReviewEvent(who=who, when=start + timedelta(minutes=m), person=(0, k, "main"), decision=d)
-        for m, k, d in steps
+        (who, start + timedelta(minutes=m), "status" if decided else "edit", k, 1, "main")
+        for m, k, decided in steps
     ]
 
 
@@ -139,7 +138,7 @@ def test_pace_by_hand():
 def test_pace_by_day_and_reviewer():
     late = _moments("anna", (0, 1, True), (4, 2, True), start=NOON.replace(hour=23, minute=58))
     ben = _moments("ben", (1, 1, True), (1.2, 2, True), start=NOON)
-    both = sorted([*late, *ben], key=lambda m: m.when)
+    both = sorted([*late, *ben], key=lambda m: m[1])
     made = throughputs(both)
     reported = [(p.who, p.day.day, p.people) for p in made]
     assert reported == [("anna", 1, 1), ("ben", 1, 2), ("anna", 2, 1)]

@@ -103,7 +103,7 @@ def test_somebody_is_added_where_nobody_of_the_track_is(scene):
     for frame in (0, 3):
         edit(scene, at(scene, frame, 7), kind="add", joints={"nose": seen(10 * frame, 9)}, track=9)
     found = clip_edits.interpolation(scene, at(scene, 0, 7), around=True)
-    assert [f.added for f in found.fills] == [True, True]
+    assert [f.kind for f in found.fills] == ["add", "add"]
     assert clip_edits.interpolate(scene, found, "clipfill4", who=ANNA).people == 2
     assert tracks(scene)[1, 3] == tracks(scene)[2, 3] == 9
     assert clip_edits.undo(scene, "clipfill4", "clipundo4", who=ANNA).people == 2

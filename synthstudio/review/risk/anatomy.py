@@ -78,7 +78,7 @@ def _by_body(table: PeopleTable, some: slice) -> tuple[F64, NDArray[np.int64]]:
 
 def _face_and_trunk(px: F64, known: Mask, in_sight: Mask) -> F64:
     """Nose and eyes in sight, yet turned as if seen from behind, and so is the trunk."""
-    face, trunk, wide = facing(px, known[5:].all(axis=0))
+    face, trunk, wide = facing(px, np.asarray(known[5:].all(axis=0)))
     sure = np.where(wide, ramp(-face, 0.15, 0.5) * ramp(-trunk, 0.15, 0.5), ramp(-face, 0.5, 0.85))
     # Both turned alike is a person seen from behind, whose face nobody sees; a face from the
     # front over a back is somebody who looks round, or exchanged shoulders: half as sure.

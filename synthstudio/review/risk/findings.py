@@ -20,6 +20,7 @@ import numpy as np
 from sqlalchemy import delete, insert, select
 
 from synthstudio.core.errors import ReviewError
+from synthstudio.core.progress import OnProgress, counter
 from synthstudio.dataset.durable import read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.findings import KINDS
@@ -148,11 +149,8 @@ def store_findings(
 ) -> CheckRun:
     """Store what a check found in place of what it found before."""
     gathered: dict[tuple[int, int], list[PersonFinding]] = {}
-    for finding in findings:
-        own = gathered.setdefault((finding.frame, finding.instance), [])
-        own.append(finding)
-        own.sort(key=lambda d: -d.score)
-        del own[_MAX_TEXTS:]
+    for finding in sorted(findings, key=lambda one: -one.score):
+        gathered.setdefault((finding.frame, finding.instance), []).append(finding)
     rows = [
         {
             "dataset": key,
@@ -160,7 +158,7 @@ def store_findings(
             "instance": instance,
             "kind": kind,
             "score": round(own[0].score, 2),
-            "reasons": [finding.text[:_MAX_CHARS] for finding in own],
+            "reasons": [finding.text[:_MAX_CHARS] for finding in own[:_MAX_TEXTS]],
         }
         for (frame, instance), own in sorted(gathered.items())
     ]
@@ -199,8 +197,7 @@ def stored_signals(store: Store, table: PeopleTable) -> tuple[Signal, ...]:
     return tuple(signals)
 
 
-Report = Callable[[int, int, float], None]
-Begin = Callable[[str], Report]
+Begin = Callable[[str], OnProgress]
 """Begins a step of that title; what it returns is told frames done, all frames, frames/s."""
 
 
@@ -208,12 +205,7 @@ def validate_rows(
     store: Store, dataset: Dataset, *, frames: int | None = None, begin: Begin
 ) -> CheckRun:
     """Validate the rows of the first `frames` frames (None: all) and keep what is found."""
-    total, started = min(frames or dataset.frames, dataset.frames), time.monotonic()
-    report = begin("validating")
-
-    def step(done: int) -> None:
-        report(done, total, done / max(1e-6, time.monotonic() - started))
-
+    step = counter(begin("validating"), min(frames or dataset.frames, dataset.frames))
     found = validation_findings(dataset, frames=frames, on_step=step)
     return _store(store, dataset, "validation", list(found), frames)
 
@@ -229,13 +221,18 @@ def audit_by_rays(
     begin: Begin,
 ) -> CheckRun:
     """Audit the first `frames` frames (None: all) and keep the joints on which it differs."""
-    from synthstudio.generation.photos.audit import is_of_photos  # loads the renderer: slow
+    from synthstudio.generation import audit, stage  # the renderer: slow
+    from synthstudio.generation.photos.audit import is_of_photos
 
     report = begin("auditing")
     if is_of_photos(dataset):
         found = list(_photos(dataset, frames, assets, device, report))
     else:
-        found = _rendered(dataset, frames, assets, workers, device, report)
+        settings = stage.settings_of(dataset, assets=assets, device=device)
+        tally = audit.audit(
+            dataset.place, settings, frames=frames, workers=workers, on_progress=report
+        )
+        found = list(_of_audit(tally.findings))
     return _store(store, dataset, "audit", found, frames)
 
 
@@ -265,23 +262,8 @@ def _store(
     return store_findings(store, content_key(dataset), kind, found, frames=part)
 
 
-def _rendered(
-    dataset: Dataset,
-    frames: int | None,
-    assets: Path | None,
-    workers: int,
-    device: str,
-    report: Report,
-) -> list[PersonFinding]:
-    from synthstudio.generation import audit, stage
-
-    settings = stage.settings_of(dataset, assets=assets, device=device)
-    tally = audit.audit(dataset.place, settings, frames=frames, workers=workers, on_progress=report)
-    return list(_of_audit(tally.findings))
-
-
 def _photos(
-    dataset: Dataset, frames: int | None, assets: Path | None, device: str, report: Report
+    dataset: Dataset, frames: int | None, assets: Path | None, device: str, report: OnProgress
 ) -> Iterator[PersonFinding]:
     from synthstudio.generation import audit
     from synthstudio.generation.photos import audit as photos
@@ -298,11 +280,7 @@ def _photos(
     )
     for finding in tally.findings:
         joint = "" if finding.joint is None else f"{readable(finding.joint)}: "
-        yield PersonFinding(
-            frame=finding.frame,
-            instance=finding.instance,
-            score=1.0,
-            text=f"{joint}{finding.what}",
-        )
+        frame, instance, text = finding.frame, finding.instance, f"{joint}{finding.what}"
+        yield PersonFinding(frame=frame, instance=instance, score=1.0, text=text)
     for one in pasted:
         yield from _of_audit(one.findings)

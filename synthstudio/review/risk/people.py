@@ -158,17 +158,18 @@ class PeopleTable:
 
     def number(self, name: str) -> F64:
         """(P,) a field of the query language that is a number; DatasetError for others."""
-        field = _field(name, ("number",))
-        values = self.arrays[column_name(field)]
-        return values[self.arrays["frame_row"]] if field.table == "frame" else values
+        return self._read(name, "number")[0]
 
     def codes(self, name: str) -> tuple[NDArray[np.int32], pa.Array]:
         """(P,) places in the names, -1 for null, and the names of a field that is text."""
-        column = column_name(_field(name, ("text", "list", "flag")))
-        values = self.arrays[column]
-        if column.startswith("frame."):
-            values = values[self.arrays["frame_row"]]
-        return values, self.names[column]
+        values, names = self._read(name, "text", "list", "flag")
+        assert names is not None  # as of every text
+        return values, names
+
+    def _read(self, name: str, *kinds: str) -> tuple[Array, pa.Array | None]:
+        column = self.field(_field(name, kinds))
+        rows = column.rows
+        return column.values if rows is None else column.values[rows], column.names
 
     def texts(self, name: str, rows: I64) -> list[str | None]:
         """The values of a text field in some rows; lists are joined by commas."""
@@ -277,5 +278,4 @@ def joint_facet(
 
 
 def find(table: PeopleTable, query: Query) -> I64:
-    """Return the rows of the people that match, rising."""
     return np.flatnonzero(evaluate(query.tree, table)[0]).astype(np.int64)

@@ -189,7 +189,6 @@ def own_first(
 
 TOLERANCE = 0.5
 """A move below this is a matter of taste: an OKS of 0.88 and above."""
-Z_95 = 1.959963984540054
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,12 +270,11 @@ def labels_changed(joints: Mapping[str, JointLabel], table: PeopleTable, row: in
     return False
 
 
-def wilson(wrong: int, n: int, *, z: float = Z_95) -> tuple[float, float]:
-    """Wilson's score interval of a share, `wrong` of `n`; (0, 1) when n is 0."""
+def wilson(wrong: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a share, `wrong` of `n`; (0, 1) when n is 0."""
+    from scipy.stats import binomtest  # slow to load
+
     if not n:
         return 0.0, 1.0
-    share = wrong / n
-    middle = share + z * z / (2 * n)
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+    found = binomtest(wrong, n).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)

@@ -53,25 +53,14 @@ def review_columns(
         "edited": np.full(count, np.nan),
         "deleted": np.zeros(count, bool),
     }
-    item = (
-        ItemRow.status,
-        ItemRow.who,
-        ItemRow.when,
-        ItemRow.comments,
-        ItemRow.joints,
-        ItemRow.deleted,
-    )
-    of_items = (ItemRow.dataset == table.key) & (ItemRow.layer == layer)
-    of_assigned = (AssignmentRow.dataset == table.key) & (AssignmentRow.layer == layer)
+    i, a = ItemRow, AssignmentRow
+    touched = select(i.frame, i.instance, i.status, i.who, i.when, i.comments, i.joints, i.deleted)
+    given = select(a.frame, a.instance, a.who, a.due)
     with store.reading() as session:
-        items = session.execute(
-            select(ItemRow.frame, ItemRow.instance, *item).where(of_items)
-        ).all()
-        assigned = session.execute(
-            select(
-                AssignmentRow.frame, AssignmentRow.instance, AssignmentRow.who, AssignmentRow.due
-            ).where(of_assigned)
-        ).all()
+        items, assigned = (
+            session.execute(query.where(row.dataset == table.key, row.layer == layer)).all()
+            for query, row in ((touched, i), (given, a))
+        )
     for row, (_, _, status, who, when, comments, joints, deleted) in _placed(table, items):
         columns["status"][row], columns["reviewer"][row] = status, who
         columns["edited"][row] = np.nan if when is None else when.timestamp()

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from synthstudio.core.last_used import LastUsed
 from synthstudio.review.history import DECIDED
@@ -135,12 +135,16 @@ def least_confident(store: Store, key: str, layer: str) -> dict[tuple[int, int],
 
 def distrusted(store: Store, key: str, layer: str) -> set[tuple[int, int]]:
     """(frame, instance) of whom a reviewer called the prediction of the model `layer` wrong."""
-    query = select(ItemRow.frame, ItemRow.instance, ItemRow.distrusts).where(
+    with store.reading() as session:
+        found = session.execute(_distrusts(key)).all()
+    return {(frame, instance) for frame, instance, layers in found if layer in (layers or ())}
+
+
+def _distrusts(key: str) -> Select[int, int, list[str] | None]:
+    query = select(ItemRow.frame, ItemRow.instance, ItemRow.distrusts)
+    return query.where(
         ItemRow.dataset == key, ItemRow.layer == MAIN, ItemRow.distrusts.is_not(None)
     )
-    with store.reading() as session:
-        found = session.execute(query).all()
-    return {(frame, instance) for frame, instance, layers in found if layer in (layers or ())}
 
 
 def _risk(store: Store, table: PeopleTable) -> Risk:
@@ -184,13 +188,7 @@ def _mark(store: Store, key: str) -> tuple[tuple[Any, ...], Rows, Rows]:
     risks = select(func.count(), func.sum(RiskRow.score)).where(RiskRow.dataset == key)
     models = select(PredictionRow.layer, func.count(), func.sum(PredictionRow.score))
     models = models.where(PredictionRow.dataset == key).group_by(PredictionRow.layer)
-    wrong = select(ItemRow.frame, ItemRow.instance, ItemRow.distrusts).where(
-        ItemRow.dataset == key,
-        ItemRow.layer == MAIN,
-        ItemRow.distrusts.is_not(None),
-        ItemRow.deleted.is_(False),
-        ItemRow.status.not_in(DECIDED),
-    )
+    wrong = _distrusts(key).where(ItemRow.deleted.is_(False), ItemRow.status.not_in(DECIDED))
     ran = tuple(last_runs(store, key).items())
     with store.reading() as session:
         first = (*session.execute(risks).one(), ran)

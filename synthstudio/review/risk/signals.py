@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from synthstudio.core.labels import ORIGINS, SHARES
 from synthstudio.core.visibility import VISIBLE_THRESHOLD
 from synthstudio.dataset.rows import NO_STATE
+from synthstudio.quality.people import at_one_point
 from synthstudio.quality.rows import contradicted, wrong_causes
 from synthstudio.review.risk.people import F64, I64, PeopleTable
 
@@ -161,20 +162,11 @@ def position(table: PeopleTable) -> Signal:
             room = np.where(size[some] > 0, 0.3 * size[some] + 4, np.inf)
         found = np.where(seen, np.maximum(ramp(out, 0.5, 2.0), ramp(far / room, 1.0, 2.0)), 0.0)
         score[some], joint[some], value[some] = worst(found, np.maximum(out, far))
-        spread = np.maximum(_extent(x, known), _extent(y, known))
-        point = (known.sum(axis=0) >= 4) & (spread <= np.maximum(1e-6, 0.004 * size[some]))
+        point, _ = at_one_point(np.stack([x.T, y.T], axis=2), known.T, size[some])
         score[some] = np.where(point, 1.0, score[some])
         text = ("all joints lie at one point",)
         texts |= dict.fromkeys((some.start + np.flatnonzero(point)).tolist(), text)
     return signal("place", score, joint, value, texts)
-
-
-def _extent(values: F64, known: np.ndarray) -> F64:
-    """(N,) how far apart known values (J, N) lie; 0 where there are none."""
-    low = np.where(known, values, np.inf).min(axis=0)
-    high = np.where(known, values, -np.inf).max(axis=0)
-    some = known.any(axis=0)
-    return np.where(some, high, 0.0) - np.where(some, low, 0.0)
 
 
 def threshold(table: PeopleTable) -> Signal:

@@ -45,7 +45,7 @@ from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.matching import Batch, people_batches
 from synthstudio.dataset.query import Field
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import distortion_of
+from synthstudio.dataset.rows import distortion_of, tables_misfit
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.people import (
     F64,
@@ -239,9 +239,9 @@ def _fill_frames(
         _put(fields, Batch(table, table, ()), here, arrays, texts)
         done += len(batch)
     if done != len(index):
-        raise _misfit("frames", f"{len(index)} rows, as index.json says", str(done))
+        raise tables_misfit("frames", f"{len(index)} rows, as index.json says", str(done))
     if (np.diff(index) <= 0).any():
-        raise _misfit("frames", "frame indices that rise", "others")
+        raise tables_misfit("frames", "frame indices that rise", "others")
 
 
 def _fill_people(
@@ -250,7 +250,7 @@ def _fill_people(
     arrays: Mapping[str, Array],
     texts: dict[str, list[pa.Array]],
 ) -> None:
-    fields = [field for field in stored_fields("person") if field.column != "people"]
+    fields = stored_fields("person")
     columns = {field.column for field in fields if field.table == "person"}
     columns |= {*_LISTS, "joints_px", "joints_camera_m", "joints_world_m"} - {"px"}
     total, done, last = len(arrays["frame"]), 0, -1
@@ -258,7 +258,7 @@ def _fill_people(
         here = _rows(done, batch.people, total, "instances")
         frame = as_numpy(batch.table["frame_index"])
         if (np.diff(frame, prepend=last) < 0).any():
-            raise _misfit("instances", "people in the order of the frames", "others")
+            raise tables_misfit("instances", "people in the order of the frames", "others")
         arrays["frame"][here] = frame
         arrays["frame_row"][here] = np.searchsorted(arrays["frame.index"], frame)
         arrays["instance"][here] = as_numpy(batch.table["instance"])
@@ -270,9 +270,7 @@ def _fill_people(
         _fill_space(batch, skeleton, arrays, here)
         done, last = done + batch.people, int(frame[-1])
     if done != total:
-        raise _misfit("instances", f"{total} rows, as index.json says", str(done))
-    row = arrays["frame_row"]
-    arrays["person.people"][:] = np.bincount(row, minlength=len(arrays["frame.index"]))[row]
+        raise tables_misfit("instances", f"{total} rows, as index.json says", str(done))
 
 
 def _fill_space(batch: Batch, skeleton: Skeleton, arrays: Mapping[str, Array], here: slice) -> None:
@@ -308,15 +306,5 @@ def _projected(at: F64, K: F64, lenses: Sequence[Coefficients | None]) -> F64:
 
 def _rows(done: int, count: int, total: int, table: str) -> slice:
     if done + count > total:
-        raise _misfit(table, f"{total} rows, as index.json says", "more")
+        raise tables_misfit(table, f"{total} rows, as index.json says", "more")
     return slice(done, done + count)
-
-
-def _misfit(table: str, expected: str, got: str) -> DatasetError:
-    return DatasetError(
-        "the tables of the data set do not fit",
-        where=table,
-        expected=expected,
-        got=got,
-        then="Check the data set with: synthstudio validate.",
-    )

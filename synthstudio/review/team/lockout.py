@@ -27,7 +27,6 @@ FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 
 
 def account_key(name: str) -> str:
-    """Return under which key tries of an account are counted."""
     return digest(f"account {name}")
 
 
@@ -105,7 +104,6 @@ def give_back(session: Session, taken: Try) -> None:
 
 
 def forget(session: Session, key: str) -> None:
-    """Forget all wrong tries of an account or address."""
     session.execute(delete(TriesRow).where(TriesRow.key == key))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
 from datetime import date, datetime, timedelta
@@ -74,7 +75,6 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
 
 
 def revoke_where(session: Session, which: ColumnElement[bool], *, when: datetime) -> None:
-    """Revoke some of the tokens of programs that are not revoked yet."""
     ending = update(TokenRow).where(which, TokenRow.revoked.is_(None))
     session.execute(ending.values(revoked=when))
 
@@ -130,11 +130,4 @@ def assigned(
 
 
 def assignment_counts(store: Store, dataset: str, *, layer: str = MAIN) -> dict[str, int]:
-    query = (
-        select(AssignmentRow.who, func.count().label("people"))
-        .where(AssignmentRow.dataset == dataset, AssignmentRow.layer == layer)
-        .group_by(AssignmentRow.who)
-        .order_by(AssignmentRow.who)
-    )
-    with store.reading() as session:
-        return {row.who: row.people for row in session.execute(query)}
+    return dict(sorted(Counter(assigned(store, dataset, layer=layer).values()).items()))

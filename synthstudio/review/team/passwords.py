@@ -45,7 +45,6 @@ def checked_password(text: str, name: str) -> str:
 
 
 def hashed(password: str) -> str:
-    """Return the hash of a checked password, with salt and parameters."""
     return HASHER.hash(password)
 
 

@@ -25,7 +25,7 @@ from sqlalchemy import select
 from synthstudio.core.errors import Refused
 from synthstudio.core.rng import stream
 from synthstudio.review.check import Base
-from synthstudio.review.edits import apply_together
+from synthstudio.review.edits import apply_together, changed_meanwhile
 from synthstudio.review.history import apply_event, is_decided, item_events, states
 from synthstudio.review.leases import ADJUDICATED, SECOND, claim, leases
 from synthstudio.review.models import EventRow
@@ -117,10 +117,7 @@ def begin_second_reviews(
 ) -> list[Person]:
     """Lease to `who` the next people for a second review, decided on by others."""
     rows = second_rows(table, share=share)
-    open_to = decided_mask(store, table, skipped=False) & ~decided_mask(
-        store, table, layer=SECOND, skipped=False
-    )
-    open_to &= ~touched_elsewhere_mask(store, table, who=who.name, layer=SECOND)
+    open_to = _open_to(store, table, who)
     own = mask_of(table, leases(store, table.key, layer=SECOND, who=who.name, now=now))
     people = own_first(table, rows, open_to, own, SECOND)
     return claim(store, people, who=who, count=count, now=now)
@@ -132,10 +129,13 @@ def blinded(store: Store, table: PeopleTable, *, who: User, share: float = SECON
     if may(who.role, "adjudicate"):
         return found
     found[second_rows(table, share=share)] = True
-    found &= decided_mask(store, table, skipped=False) & ~decided_mask(
-        store, table, layer=SECOND, skipped=False
-    )
-    return found & ~touched_elsewhere_mask(store, table, who=who.name, layer=SECOND)
+    return found & _open_to(store, table, who)
+
+
+def _open_to(store: Store, table: PeopleTable, who: User) -> Mask:
+    """(P,) people of whom one review is decided, and not by `who`."""
+    once, twice = (decided_mask(store, table, layer=n, skipped=False) for n in (MAIN, SECOND))
+    return once & ~twice & ~touched_elsewhere_mask(store, table, who=who.name, layer=SECOND)
 
 
 def blinded_among(
@@ -244,13 +244,7 @@ def adjudicate(
         )
     )
     if not ops and revision != main.revision:
-        raise Refused(
-            "somebody changed this person meanwhile",
-            where=person.where,
-            then="Look again and decide again.",
-            reason="revision",
-            state=main,
-        )
+        raise changed_meanwhile(main)
     return apply_together(store, all_ops, who=who, base=base)
 
 

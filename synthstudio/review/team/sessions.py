@@ -87,13 +87,11 @@ def read_session(store: Store, text: str, *, now: datetime | None = None) -> str
 
 
 def end_session(store: Store, text: str) -> None:
-    """End a session, if it is one."""
     with store.session() as session:
         _end(session, text)
 
 
 def still_holding(now: datetime) -> ColumnElement[bool]:
-    """Return what is true of sessions that hold."""
     return and_(SessionRow.made > now - LONGEST, SessionRow.seen > now - IDLE)
 
 

@@ -289,14 +289,6 @@ MIN_ACTIVE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewEvent:
-    who: str
-    when: datetime
-    person: tuple[int, int, str]
-    decision: bool
-
-
-@dataclass(frozen=True, kw_only=True)
 class Throughput:
     """A reviewer's day. `per_hour`: NaN below a minute of work; `active_h`: without pauses.
 
@@ -319,54 +311,42 @@ class Throughput:
 class _Day:
     """What is counted of a day: person -> whether the last decision counts for the pace."""
 
+    first: datetime
+    last: datetime
     people: dict[tuple[int, int, str], bool] = field(default_factory=dict)
     events: int = 0
     active: timedelta = timedelta()
-    first: datetime | None = None
-    last: datetime | None = None
 
 
 def throughput(store: Store, key: str) -> list[Throughput]:
     """Reviewers' throughputs by day (UTC) and name."""
     row = EventRow
-    query = select(row.who, row.when, row.frame, row.instance, row.layer, row.kind)
-    query = query.where(EventRow.dataset == key).order_by(EventRow.id)
+    query = select(row.who, row.when, row.kind, row.frame, row.instance, row.layer)
+    query = query.where(row.dataset == key).order_by(row.id)
     with store.reading() as session:
         rows = session.execute(query.execution_options(yield_per=5000))
-        return throughputs(
-            ReviewEvent(
-                who=row.who,
-                when=row.when,
-                person=(row.frame, row.instance, row.layer),
-                decision=row.kind in ("status", "delete") and row.instance != FRAME,
-            )
-            for row in rows
-        )
+        return throughputs(rows)
 
 
-def throughputs(moments: Iterable[ReviewEvent]) -> list[Throughput]:
-    """Throughputs of events, which come in the order in which they happened."""
+def throughputs(events: Iterable[tuple[str, datetime, str, int, int, str]]) -> list[Throughput]:
+    """Throughputs of events in order: who, when, kind, and the person's frame, number, layer."""
     days: dict[tuple[date, str], _Day] = {}
     last: dict[str, datetime] = {}
     decided: dict[str, datetime] = {}
     counted: dict[tuple[str, tuple[int, int, str]], date] = {}
-    for moment in moments:
-        before = last.get(moment.who)
-        gap = None if before is None else moment.when - before
-        last[moment.who] = moment.when
-        local = moment.when.astimezone(UTC).date()
-        day = days.setdefault((local, moment.who), _Day())
-        day.events += 1
-        day.first, day.last = day.first or moment.when, moment.when
-        working = gap is not None and timedelta() <= gap <= MAX_PAUSE
-        if working and gap is not None:
-            day.active += gap
-        if moment.decision:
-            other = decided.get(moment.who)
-            at_once = other is not None and moment.when - other < MIN_LOOK
-            day.people[moment.person] = working and not at_once
-            decided[moment.who] = moment.when
-            counted[moment.who, moment.person] = local
+    for who, when, kind, frame, instance, layer in events:
+        local = when.astimezone(UTC).date()
+        day = days.setdefault((local, who), _Day(first=when, last=when))
+        day.events, day.last = day.events + 1, when
+        working = who in last and timedelta() <= when - last[who] <= MAX_PAUSE
+        if working:
+            day.active += when - last[who]
+        last[who] = when
+        if kind in ("status", "delete") and instance != FRAME:
+            at_once = who in decided and when - decided[who] < MIN_LOOK
+            day.people[frame, instance, layer] = working and not at_once
+            decided[who] = when
+            counted[who, (frame, instance, layer)] = local
     people = Counter((day, who) for (who, _), day in counted.items())
     return [
         _throughput(who, day, found, people[day, who]) for (day, who), found in sorted(days.items())
@@ -395,7 +375,6 @@ def decided_by_day(store: Store, key: str) -> Counter[tuple[date, str]]:
 
 
 def _throughput(who: str, day: date, found: _Day, people: int) -> Throughput:
-    assert found.first is not None and found.last is not None
     hours, paced = found.active / timedelta(hours=1), sum(found.people.values())
     enough = found.active >= MIN_ACTIVE
     return Throughput(

@@ -133,7 +133,7 @@ def _preview(preview: tuple[Person, Interpolation]) -> dict[str, Any]:
     return {
         "keys": list(found.keys),
         "people": len(found.fills),
-        "added": sum(one.added for one in found.fills),
+        "added": sum(one.kind == "add" for one in found.fills),
         "joints": found.joints,
         "left": list(found.left[:_MAX_LEFT]),
     }
