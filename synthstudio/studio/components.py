@@ -38,8 +38,7 @@ def mount_editor(data: Mapping[str, Any], *, key: str) -> None:
 
     `key` must be the same in every run, or everything in the browser begins anew.
     """
-    folder = resources.files("synthstudio.studio") / "editor"
-    css = (folder / "editor.css").read_text("utf-8")
+    css = _file("editor/editor.css")
     st.components.v2.component("synthstudio_editor", js=_EDITOR, css=css)(key=key, data=_json(data))
 
 
@@ -99,16 +98,14 @@ def people_grid(
         "wide": wide,
         "picked": sorted(set(_valid_ids(kept)) & set(shown)),
     }
-    # A value that JSON cannot hold would reach the browser as one string, silently.
-    text = json.dumps(data, allow_nan=False)
+    text = json.dumps(_json(data))
     st.session_state[f"{key}_turn"] = turn = sequence_number(
         st.session_state.get(f"{key}_turn"), text
     )
-    data = {**json.loads(text), "turn": turn[0]}
-    js, css = grid_source()
-    result = st.components.v2.component("synthstudio_people_grid", js=js, css=css)(
+    result = _mount(
+        "grid",
+        data | {"turn": turn[0]},
         key=key,
-        data=_json(data),
         default={"picked": []},
         on_picked_change=_ignore,
         on_open_change=_ignore,
@@ -132,15 +129,16 @@ def _valid_ids(result: Any) -> list[str]:
     return list(dict.fromkeys(good))
 
 
-def grid_source() -> tuple[str, str]:
-    return _source("grid/grid")
+def _mount(name: str, data: Mapping[str, Any], *, key: str, **more: Any) -> Any:
+    """Show the component NAME/NAME.js."""
+    js, css = _file(f"{name}/{name}.js"), _file(f"{name}/{name}.css")
+    component = st.components.v2.component(f"synthstudio_{name}", js=js, css=css)
+    return component(key=key, data=_json(data), **more)
 
 
 @lru_cache
-def _source(name: str) -> tuple[str, str]:
-    """JavaScript and CSS of a component."""
-    folder = resources.files("synthstudio.studio")
-    return (folder / f"{name}.js").read_text("utf-8"), (folder / f"{name}.css").read_text("utf-8")
+def _file(path: str) -> str:
+    return (resources.files("synthstudio.studio") / path).read_text("utf-8")
 
 
 def mount_skeleton(data: Mapping[str, Any], *, key: str, on_save: Callable[[], None]) -> None:
@@ -148,9 +146,7 @@ def mount_skeleton(data: Mapping[str, Any], *, key: str, on_save: Callable[[], N
 
     `on_save` runs when a definition is to be saved: it is in the session's state under `key`.
     """
-    js, css = _source("maker/maker")
-    maker = st.components.v2.component("synthstudio_skeleton", js=js, css=css)
-    maker(key=key, data=_json(data), on_saved_change=on_save)
+    _mount("maker", data, key=key, on_saved_change=on_save)
 
 
 def mount_camera(data: Mapping[str, Any], *, key: str, on_frame: Callable[[], None]) -> None:
@@ -158,9 +154,7 @@ def mount_camera(data: Mapping[str, Any], *, key: str, on_frame: Callable[[], No
 
     `on_frame` runs when it has sent a picture, which is in the session's state under `key`.
     """
-    js, css = _source("camera/camera")
-    camera = st.components.v2.component("synthstudio_camera", js=js, css=css)
-    camera(key=key, data=_json(data), on_frame_change=on_frame)
+    _mount("camera", data, key=key, on_frame_change=on_frame)
 
 
 def _json(data: Mapping[str, Any]) -> Any:

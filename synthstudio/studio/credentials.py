@@ -58,19 +58,19 @@ def _show_list(ctx: Context, me: User) -> None:
     if not found:
         empty_state("No active tokens.")
         return
-    show_table([token_line(one) for one in found], "Active tokens")
+    lines = [
+        {
+            "number": one.id,
+            "of": one.who,
+            "role at most": one.role,
+            "for": one.label,
+            "made by": one.by,
+            "until": f"{one.until:%Y-%m-%d}",
+        }
+        for one in found
+    ]
+    show_table(lines, "Active tokens")
     _revoke_token_form(ctx, me, found)
-
-
-def token_line(one: Token) -> dict[str, object]:
-    return {
-        "number": one.id,
-        "of": one.who,
-        "role at most": one.role,
-        "for": one.label,
-        "made by": one.by,
-        "until": f"{one.until:%Y-%m-%d}",
-    }
 
 
 def _make_form(ctx: Context, me: User) -> None:

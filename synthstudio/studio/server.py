@@ -194,18 +194,6 @@ def build(settings: Settings) -> dict[str, Any]:
     }
 
 
-def check_address(address: str | None) -> None:
-    """Raise StudioError for an address that other machines may reach: nobody would sign in."""
-    if not is_local(address):
-        raise StudioError(
-            "the studio serves this machine only, unless people sign in",
-            where="server.address",
-            expected="127.0.0.1",
-            got=address or "every address",
-            then="Say --server.address 127.0.0.1, or let people sign in: docs/studio_security.md",
-        )
-
-
 def _log_page_error(error: Exception) -> None:
     """Log an error that a page did not catch; the browser is shown its type only."""
     LOG.error("a page failed: %s", log_text(repr(error), longest=500), exc_info=error)
@@ -214,7 +202,16 @@ def _log_page_error(error: Exception) -> None:
 def _enforce(hosts: tuple[str, ...], *, signed_in: bool) -> None:
     """Set what no flag, file or variable may say otherwise; refuse what cannot be set."""
     if not signed_in:
-        check_address(config.get_option("server.address"))
+        address = config.get_option("server.address")
+        if not is_local(address):  # other machines may reach it, and nobody would sign in
+            raise StudioError(
+                "the studio serves this machine only, unless people sign in",
+                where="server.address",
+                expected="127.0.0.1",
+                got=address or "every address",
+                then="Say --server.address 127.0.0.1, or let people sign in: "
+                "docs/studio_security.md",
+            )
     config.set_option("server.allowedHosts", list(hosts))
     for name, value in options.ENFORCED.items():
         if config.get_option(name) != value:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 import streamlit as st
 
@@ -36,24 +35,11 @@ class _Which(TypedDict):
     mentions: str | None
 
 
-@dataclass(frozen=True)
-class Shown:
-    """Threads that somebody may see: a choice, without people whose first review is hidden.
+class Shown(NamedTuple):
+    """Threads that somebody may see: `count`, and how to read the latest ones (None: all)."""
 
-    The database counts them; rows are read for what is listed alone.
-    """
-
-    ctx: Context
-    chosen: OpenSet
-    which: _Which
-    hidden: frozenset[tuple[int, int]]
     count: int
-
-    def latest(self, limit: int | None = None) -> list[Listed]:
-        """Return the threads, or as many, the latest first."""
-        return latest_threads(
-            self.ctx.store, self.chosen.key, hidden=self.hidden, limit=limit, **self.which
-        )
+    latest: Callable[[int | None], list[Listed]]
 
 
 def shown_threads(ctx: Context, me: User, chosen: OpenSet, choice: Choice) -> Shown:
@@ -78,18 +64,20 @@ def threads_csv(
         guard.log_refusal("a list of threads", user=name)
         return csv_bytes([_NO_MEMBER], ())
     found = shown_threads(ctx, User(name=name, role=role), chosen, choice)
-    return csv_bytes(_HEADER, map(_row, found.latest()))
+    return csv_bytes(_HEADER, map(_row, found.latest(None)))
 
 
 def _shown(ctx: Context, me: User, chosen: OpenSet, which: _Which, share: float) -> Shown:
     """Threads shown to `me`; people are read only for members whose reviews are blind."""
-    count = thread_count(ctx.store, chosen.key, **which)
-    if not count or not share or may(me.role, "adjudicate"):
-        return Shown(ctx, chosen, which, frozenset(), count)
-    people = threads_of_people(ctx.store, chosen.key, **which)
-    hidden = blinded_among(ctx.store, chosen.table, people, who=me, share=share)
-    seen = sum(many for pair, many in people.items() if pair not in hidden)
-    return Shown(ctx, chosen, which, frozenset(hidden), seen)
+    store, key, hidden = ctx.store, chosen.key, frozenset[tuple[int, int]]()
+    count = thread_count(store, key, **which)
+    if count and share and not may(me.role, "adjudicate"):
+        people = threads_of_people(store, key, **which)
+        hidden = frozenset(blinded_among(store, chosen.table, people, who=me, share=share))
+        count = sum(many for pair, many in people.items() if pair not in hidden)
+    return Shown(
+        count, lambda limit: latest_threads(store, key, hidden=hidden, limit=limit, **which)
+    )
 
 
 def threads_note(ctx: Context, me: User, chosen: OpenSet) -> str:

@@ -113,7 +113,8 @@ class ReviewQueue:
         if place is None and (frame, 0) in self.extra:
             place = self.place_of(table, frame, 0)
         if place is None:
-            same = _places_of_frame(self.rows, table, frame)
+            there = table.frame[np.maximum(self.rows, 0)] == frame
+            same = np.flatnonzero((self.rows >= 0) & there)
             place = int(same[-1]) if len(same) else 0
         return place
 
@@ -227,10 +228,6 @@ def _extra(
     if request.query.strip() or request.queue == "mine":
         return ()  # neither asks anything that is known of them
     return tuple(p for p, status in added.items() if not request.todo or status in TODO)
-
-
-def _places_of_frame(rows: I64, table: PeopleTable, frame: int) -> I64:
-    return np.flatnonzero((rows >= 0) & (table.frame[np.maximum(rows, 0)] == frame))
 
 
 def _places_after_frames(rows: I64, table: PeopleTable, frames: list[int]) -> list[int]:

@@ -69,7 +69,8 @@ def panel(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
             _slider(name, shown, changed, off=off)
         for name, label in _FIRST.items():
             _choice(name, label, shown, _values(name, found), changed, off=off)
-        with st.expander("More", expanded=_has_more_filters(shown)):
+        more = {*shown.ranges, *shown.choices} & {*_MORE_SLIDERS, *_MORE}
+        with st.expander("More", expanded=bool(more)):
             for name in _MORE_SLIDERS:
                 _slider(name, shown, changed, off=off)
             for name, label in _MORE.items():
@@ -107,7 +108,7 @@ def _joint(k: int, form: Form, joints: tuple[str, ...], changed: Changed, *, off
             TESTS,
             key=f"gallery_test_{k}",
             on_change=changed,
-            format_func=_test_label,
+            format_func=lambda test: "truncated" if test.startswith("cause") else test,
             disabled=off,
         )
     else:
@@ -167,16 +168,8 @@ def _values(name: str, found: SearchResult) -> tuple[str, ...]:
     return tuple(sorted(value for value in names if value))
 
 
-def _has_more_filters(form: Form) -> bool:
-    return any(n in form.ranges for n in _MORE_SLIDERS) or any(n in form.choices for n in _MORE)
-
-
 def _label(text: str) -> str:
     return text.replace("_", " ")
-
-
-def _test_label(test: str) -> str:
-    return "truncated" if test.startswith("cause") else test
 
 
 def statistics(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
