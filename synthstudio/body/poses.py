@@ -228,6 +228,7 @@ def _neutral() -> F64:
 
 _D0 = _neutral()
 _D0_PARENT_T = np.stack([_D0[_INDEX[parent]].T if parent else np.eye(3) for _, parent in _CHAIN])
+_STILL = _D0_PARENT_T @ np.eye(3) @ _D0
 _RHYTHM = 0.25  # of the arm's elevation beyond 40 degrees
 _RHYTHM_FROM_RAD = math.radians(40)
 
@@ -269,13 +270,13 @@ def rotations_of(poses: Sequence[Mapping[str, float]]) -> F64:
     own["index_curl"] = np.where(named, own["index_curl"], own["finger_curl"])
     sign = np.repeat((1.0, -1.0), len(poses))
     sided = _legs(own, sign) | _arms(own, sign) | _hands(own, sign)
-    turns = np.stack(list(sided.values()), axis=1)
-    a = np.tile(np.eye(3), (len(poses), len(BONES), 1, 1))
-    for side, half in (("L", turns[: len(poses)]), ("R", turns[len(poses) :])):
-        a[:, [_INDEX[f"{bone}.{side}"] for bone in sided]] = half
-    middle = _middle(angle)
-    a[:, [_INDEX[bone] for bone in middle]] = np.stack(list(middle.values()), axis=1)
-    return _D0_PARENT_T @ a @ _D0
+    middle, both = _middle(angle), np.stack(list(sided.values()), axis=1)
+    halves = (both[: len(poses)], both[len(poses) :])
+    turns = np.concatenate([np.stack(list(middle.values()), axis=1), *halves], axis=1)
+    bones = [_INDEX[bone] for bone in (*middle, *(f"{b}.{s}" for s in "LR" for b in sided))]
+    out = np.repeat(_STILL[None], len(poses), axis=0)
+    out[:, bones] = _D0_PARENT_T[bones] @ turns @ _D0[bones]
+    return out
 
 
 Turned = dict[str, F64]

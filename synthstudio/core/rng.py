@@ -1,5 +1,6 @@
 """Random numbers: a stream is named by a seed and keys, never by who asks or when."""
 
+import functools
 import hashlib
 import struct
 from typing import Any
@@ -13,6 +14,7 @@ Generator = np.random.Generator
 """The type of a stream, for signatures."""
 
 
+@functools.lru_cache(maxsize=1024, typed=True)  # True is no 1
 def _encode(key: Key) -> bytes:
     """Encode a key so that no two different key lists share their bytes."""
     if isinstance(key, bool) or not isinstance(key, int | str):
