@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import onnx
+import onnx.parser
 import pytest
 from attackers import api_studio
-from onnx import TensorProto, helper, numpy_helper
 from sqlalchemy import delete
 
 from synthstudio.core.masks import decode
@@ -296,41 +295,29 @@ def bright(frame):
     return mask
 
 
-def network(path, inputs):
-    """Write a network that calls inside what is bright, whatever the points."""
-    port = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)  # noqa: E731
-    axes, half, quality = (
-        numpy_helper.from_array(np.array(value, kind), name)
-        for name, value, kind in (
-            ("axes", [1, 2], np.int64),
-            ("half", 0.6, np.float32),
-            ("quality", [[[0.5]]], np.float32),
-        )
-    )
-    nodes = [
-        helper.make_node("ReduceMean", ["batched_images"], ["grey"], axes=[1], keepdims=0),
-        helper.make_node("Unsqueeze", ["grey", "axes"], ["grey5"]),
-        helper.make_node("Sub", ["grey5", "half"], ["logits"]),
-        helper.make_node("Identity", ["quality"], ["iou"]),
-    ]
-    shapes = {"batched_images": [1, 3, None, None]}
-    ports = [port(name, shapes.get(name)) for name in inputs]
-    out = [port("logits", None), port("iou", None)]
-    graph = helper.make_graph(nodes, "bright", ports, out, [axes, half, quality])
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
-    )
-    return path
+NETWORK = """<ir_version: 8, opset_import: ["": 17]>
+bright (float[1, 3, H, W] batched_images%s)
+    => (float[1, 1, 1, H, W] logits, float[1, 1, 1] iou)
+<int64[2] axes = {1, 2}, float half = {0.6}, float[1, 1, 1] quality = {0.5}> {
+    grey = ReduceMean <axes = [1], keepdims = 0> (batched_images)
+    grey5 = Unsqueeze (grey, axes)
+    logits = Sub (grey5, half)
+    iou = Identity (quality)
+}"""
+POINTS = ", float[1, 1, N, 2] batched_point_coords, float[1, 1, N] batched_point_labels"
 
 
-NAMES = ("batched_images", "batched_point_coords", "batched_point_labels")
+def segmenter(api, monkeypatch, folder, inputs):
+    """Let the studio use a network that calls inside what is bright, whatever the points."""
+    onnx.save(onnx.parser.parse_model(NETWORK % inputs), folder / "s.onnx")
+    chosen = replace(api.studio.context.settings, segmenter=folder / "s.onnx")
+    monkeypatch.setattr(api.studio.context, "settings", chosen)
 
 
 @pytest.mark.parametrize("own", [False, True])
 def test_a_mask_by_a_click(api, tmp_path, monkeypatch, own):
     if own:
-        chosen = replace(api.studio.context.settings, segmenter=network(tmp_path / "s.onnx", NAMES))
-        monkeypatch.setattr(api.studio.context, "settings", chosen)
+        segmenter(api, monkeypatch, tmp_path, POINTS)
     base = f"/sets/{api.studio.key}/frames/3/segment"
     for box, minimum in ((None, 0.7), ([5, 2, 300, 11], 0.9)):
         found = api.ask("POST", base, json={"points": [[160.5, 7]], "box": box})
@@ -352,9 +339,6 @@ def test_what_cannot_be_segmented_and_by_whom(api, tmp_path, monkeypatch):
         assert error["reason"] == "invalid" and says in error["message"]
     assert api.ask("POST", f"{base}/99/segment", json=body).status_code == 404
     assert api.ask("POST", f"{base}/3/segment", who="vic", json=body).status_code == 403
-    wrong = network(tmp_path / "wrong.onnx", NAMES[:1])
-    monkeypatch.setattr(
-        api.studio.context, "settings", replace(api.studio.context.settings, segmenter=wrong)
-    )
+    segmenter(api, monkeypatch, tmp_path, "")
     message = api.ask("POST", f"{base}/3/segment", json=body).json()["error"]["message"]
     assert "takes no points" in message and str(tmp_path) not in message
