@@ -230,10 +230,11 @@ def bones_of(phenotype: Phenotype) -> Chain:
 @functools.lru_cache(maxsize=_REST_CACHE)
 def _rest_of(phenotype: Phenotype) -> _Rest:
     atlas = load_atlas()
-    values = {name: float(getattr(phenotype, name)) for name in atlas.model.phenotype_labels}
+    values = [float(getattr(phenotype, name)) for name in atlas.model.phenotype_labels]
     with torch.inference_mode(), plain_shapes():
-        *_, parameters, local, facial = atlas.model.get_tensor_inputs(None, values, None, None)
-        coefficients = atlas.model._get_phenotype_blendshape_coefficients(parameters, local, facial)
+        parameters = torch.tensor([values])
+        none = parameters[:, :0]  # local changes and facial actions
+        coefficients = atlas.model._get_phenotype_blendshape_coefficients(parameters, none, none)
         rest = atlas.model.get_rest_model(coefficients)
     vertices = rest["rest_vertices"][0].numpy()
     chain = chain_of(atlas.model, rest["rest_bone_poses"], atlas.bone_parents)
