@@ -28,8 +28,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import proofs, touch
+from benchmarks.joint_angles import limit_excess_rad
 from synthstudio.body.atlas import bare_body, load_atlas
-from synthstudio.body.motion import limit_excess_rad
 from synthstudio.body.pose_library import library
 from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.core.scene import F64, I32, PARTS, Bool, Surface

@@ -128,22 +128,6 @@ HAND_ANGLES = (
 )
 """The angles of a hand beyond the wrist, without the side."""
 _LEG = tuple(name for name in _LIMITS_DEG if name.startswith(("hip", "knee", "ankle", "toe")))
-_ARM = tuple(name for name in _LIMITS_DEG if name not in (*_LEG, *HAND_ANGLES))
-_ODD = ("turn", "side_bend", "root_roll")
-
-
-def mirrored(angles_rad: dict[str, float]) -> dict[str, float]:
-    """Return the angles of the mirror image: sides swap, turns and side bends change sign."""
-    out = {}
-    for name, value in angles_rad.items():
-        side, _, rest = name.partition("_")
-        if side in ("left", "right"):
-            out[f"{'right' if side == 'left' else 'left'}_{rest}"] = value
-        else:
-            out[name] = -value if name.endswith(_ODD) else value
-    return out
-
-
 # Rotations ---------------------------------------------------------------------------------
 
 

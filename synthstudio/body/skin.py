@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.body.atlas import Atlas
 from synthstudio.body.clothes.hair import bald_m, hairline
-from synthstudio.core.scene import F32, I32, NO_PART, PARTS, U8, Bool, Surface
+from synthstudio.core.scene import F32, I32, NO_PART, PARTS, Bool, Surface
 from synthstudio.core.spec import Look, Material, Vec3
 
 _EYE_CENTRES_M = {"left": (0.0297, -0.1076, 0.6487), "right": (-0.0297, -0.1076, 0.6487)}
@@ -22,6 +23,7 @@ _BLUSH = (
 )
 _KNUCKLE_BONES = ("finger2-1", "finger3-1", "finger4-1", "finger5-1")
 _RED = np.array((1.05, 0.86, 0.84), np.float32)
+_EYE_WHITE_RGB: Vec3 = (0.78, 0.74, 0.71)
 _RED_LIPS = np.array((1.05, 0.45, 0.55), np.float32)
 _PALE_LIPS = np.array((1.08, 1.5, 1.45), np.float32)
 
@@ -143,26 +145,39 @@ def _knuckles(atlas: Atlas) -> F32:
     return np.clip(out, 0, 1)
 
 
-def _eyes(atlas: Atlas, vertices_m: F32, iris_rgb: Vec3) -> Surface:
-    used, faces = _both(atlas, "eye")
+def _head(
+    atlas: Atlas,
+    vertices_m: F32,
+    name: str,
+    group: str,
+    material: Material,
+    *,
+    sides: tuple[str, str] = ("left", "right"),
+) -> Surface:
+    """Return two groups of a kind of the head's, which is no part of a body's skin."""
+    used, faces = _both(atlas, group, sides)
     return Surface(
-        name="eyes",
+        name=name,
         instance=0,
         vertices_m=vertices_m[used],
         faces=faces,
-        coords=_eye_coords(atlas)[used],
-        material=Material(
-            kind="eye", base_rgb=iris_rgb, second_rgb=(0.78, 0.74, 0.71), roughness=0.1
-        ),
-        part=_parts(len(faces), "head"),
+        coords=atlas.template_m[used],
+        material=material,
+        part=np.full(len(faces), NO_PART, np.uint8),
         covers=np.full(len(faces), _HEAD, np.uint32),
     )
 
 
+def _eyes(atlas: Atlas, vertices_m: F32, iris_rgb: Vec3) -> Surface:
+    material = Material(kind="eye", base_rgb=iris_rgb, second_rgb=_EYE_WHITE_RGB, roughness=0.1)
+    eyes = _head(atlas, vertices_m, "eyes", "eye", material)
+    used, faces = _both(atlas, "eye", ("left", "right"))
+    part = np.full(len(faces), PARTS.index("head"), np.uint8)
+    return replace(eyes, coords=_eye_coords(atlas)[used], part=part)
+
+
 @functools.lru_cache(maxsize=4)
-def _both(
-    atlas: Atlas, group: str, *, sides: tuple[str, str] = ("left", "right")
-) -> tuple[NDArray[np.intp], I32]:
+def _both(atlas: Atlas, group: str, sides: tuple[str, str]) -> tuple[NDArray[np.intp], I32]:
     """Return the vertices of two groups of a kind, and (F, 3) triangles among them."""
     faces = np.vstack([atlas.groups[f"{side}_{group}"] for side in sides])
     used, inverse = np.unique(faces, return_inverse=True)
@@ -182,35 +197,12 @@ def _eye_coords(atlas: Atlas) -> F32:
 
 
 def _lashes(atlas: Atlas, vertices_m: F32, look: Look) -> Surface:
-    used, faces = _both(atlas, "lashes")
     dark = min(0.06, 0.5 * min(look.hair_rgb) + 0.01)
-    return Surface(
-        name="lashes",
-        instance=0,
-        vertices_m=vertices_m[used],
-        faces=faces,
-        coords=atlas.template_m[used],
-        material=Material(kind="matte", base_rgb=(dark, 0.8 * dark, 0.7 * dark), roughness=0.8),
-        part=np.full(len(faces), NO_PART, np.uint8),
-        covers=np.full(len(faces), _HEAD, np.uint32),
-        two_sided=True,
-    )
+    material = Material(kind="matte", base_rgb=(dark, 0.8 * dark, 0.7 * dark), roughness=0.8)
+    return replace(_head(atlas, vertices_m, "lashes", "lashes", material), two_sided=True)
 
 
 def teeth(atlas: Atlas, vertices_m: F32) -> Surface:
     """Return both rows of teeth over the posed vertices (N, 3): seen where a mouth is open."""
-    used, faces = _both(atlas, "teeth", sides=("upper", "lower"))
-    return Surface(
-        name="teeth",
-        instance=0,
-        vertices_m=vertices_m[used],
-        faces=faces,
-        coords=atlas.template_m[used],
-        material=Material(kind="matte", base_rgb=(0.62, 0.58, 0.48), roughness=0.35),
-        part=np.full(len(faces), NO_PART, np.uint8),
-        covers=np.full(len(faces), _HEAD, np.uint32),
-    )
-
-
-def _parts(count: int, part: str) -> U8:
-    return np.full(count, PARTS.index(part), np.uint8)
+    material = Material(kind="matte", base_rgb=(0.62, 0.58, 0.48), roughness=0.35)
+    return _head(atlas, vertices_m, "teeth", "teeth", material, sides=("upper", "lower"))

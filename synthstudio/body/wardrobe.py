@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -201,8 +202,14 @@ def check_outfit(person: PersonSpec) -> None:
                 got=repr(garment.kind),
             )
         _check_shape(garment, where)
-        _check_place(garment, person, where)
         hidden |= GARMENTS[garment.kind].hides
+    by_layer = sorted(person.outfit, key=lambda g: GARMENTS[g.kind].layer)
+    for _, group in itertools.groupby(by_layer, lambda g: GARMENTS[g.kind].layer):
+        rivals = [g.kind for g in group]
+        if len(rivals) > 1:
+            raise RecipeError(
+                "two garments in one place", where=where, expected="one", got=", ".join(rivals)
+            )
     if hidden < {"torso", "pelvis"}:
         bare = " and ".join(sorted({"torso", "pelvis"} - hidden))
         raise RecipeError(
@@ -211,16 +218,6 @@ def check_outfit(person: PersonSpec) -> None:
             expected="a top and a bottom, or a dress",
             got=", ".join(g.kind for g in person.outfit) or "nothing",
             then="Everyone is dressed: add what is missing.",
-        )
-
-
-def _check_place(garment: GarmentSpec, person: PersonSpec, where: str) -> None:
-    layer = GARMENTS[garment.kind].layer
-    rivals = [g.kind for g in person.outfit if g.kind in GARMENTS]
-    rivals = [kind for kind in rivals if GARMENTS[kind].layer == layer]
-    if len(rivals) > 1:
-        raise RecipeError(
-            "two garments in one place", where=where, expected="one", got=", ".join(rivals)
         )
 
 

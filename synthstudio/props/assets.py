@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -40,19 +40,8 @@ _FLOOR_DEG = (3, 30)
 """So far below a panorama's horizon are the feet of people whom one sees whole."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Pixels:
-    """What decoding a picture told."""
-
-    width_px: int
-    height_px: int
-    trimmed_px: tuple[int, int] | None = None
-    below_above: float | None = None
-    dark_floor: float | None = None
-    unfit: str = ""
-
-
-_CHECKED: dict[tuple[ImageKind, Stamp], _Pixels] = {}
+_CHECKED: dict[tuple[ImageKind, Stamp], dict[str, Any]] = {}
+"""Fields of an ImageAsset that decoding a picture told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,17 +111,13 @@ def scan_images(root: Path, folder: str, *, kind: ImageKind) -> tuple[ImageAsset
     found = []
     for path in _files(root, folder, suffixes):
         pixels = _checked(path, kind)
-        asset = ImageAsset(
-            asset=_ref(root, folder, path),
-            width_px=pixels.width_px,
-            height_px=pixels.height_px,
-            trimmed_px=pixels.trimmed_px,
-            below_above=pixels.below_above,
-            dark_floor=pixels.dark_floor,
-        )
+        asset = ImageAsset(asset=_ref(root, folder, path), **pixels)
         asset = _with_ledger(asset, facts.get(path.name, {}))
-        asset = with_sidecar(asset, path) if kind == "background" else asset
-        found.append(replace(asset, ground=None, unfit=pixels.unfit) if pixels.unfit else asset)
+        if kind == "background":
+            asset = with_sidecar(asset, path)
+        if "unfit" in pixels:
+            asset = replace(asset, ground=None, unfit=pixels["unfit"])
+        found.append(asset)
     return _once(found)
 
 
@@ -261,7 +246,7 @@ def _once(found: list[Asset]) -> tuple[Asset, ...]:
     return tuple(first.values())
 
 
-def _checked(path: Path, kind: ImageKind) -> _Pixels:
+def _checked(path: Path, kind: ImageKind) -> dict[str, Any]:
     key = (kind, _stamp(path))
     if key not in _CHECKED:
         look = {"hdri": _panorama, "cutout": _cutout, "background": _photo}[kind]
@@ -269,24 +254,24 @@ def _checked(path: Path, kind: ImageKind) -> _Pixels:
     return _CHECKED[key]
 
 
-def _photo(path: Path) -> _Pixels:
+def _photo(path: Path) -> dict[str, Any]:
     width, height, level = images.check_image(path)
-    unfit = f"black: hardly a pixel is brighter than {_BLACK} of 255" if level <= _BLACK else ""
+    told: dict[str, Any] = {"width_px": width, "height_px": height}
     if min(width, height) < _MIN_PX:
-        unfit = f"{width} x {height} pixels: smaller than {_MIN_PX} a side"
-    return _Pixels(width_px=width, height_px=height, unfit=unfit)
+        told["unfit"] = f"{width} x {height} pixels: smaller than {_MIN_PX} a side"
+    elif level <= _BLACK:
+        told["unfit"] = f"black: hardly a pixel is brighter than {_BLACK} of 255"
+    return told
 
 
-def _cutout(path: Path) -> _Pixels:
+def _cutout(path: Path) -> dict[str, Any]:
     rgba = images.read_rgba(path)
     check_alpha(rgba[..., 3], str(path))
-    height, width = crop_to_alpha(rgba).shape[:2]
-    return _Pixels(
-        width_px=rgba.shape[1], height_px=rgba.shape[0], trimmed_px=(int(width), int(height))
-    )
+    (height, width), trimmed = rgba.shape[:2], crop_to_alpha(rgba).shape
+    return {"width_px": width, "height_px": height, "trimmed_px": (trimmed[1], trimmed[0])}
 
 
-def _panorama(path: Path) -> _Pixels:
+def _panorama(path: Path) -> dict[str, Any]:
     radiance = images.read_hdr(path)
     rows = radiance.mean(axis=1, dtype=np.float64) @ images.LUMINANCE
     light = rows * np.sin((np.arange(len(rows)) + 0.5) / len(rows) * math.pi)
@@ -301,12 +286,12 @@ def _panorama(path: Path) -> _Pixels:
             got=f"a mean luminance of {mean:g}",
             then="Save it again from its source, or take it out of the folder.",
         )
-    return _Pixels(
-        width_px=2 * len(rows),
-        height_px=len(rows),
-        below_above=float(below / max(above, _MIN_LIGHT)),
-        dark_floor=_dark_floor(radiance),
-    )
+    return {
+        "width_px": 2 * len(rows),
+        "height_px": len(rows),
+        "below_above": float(below / max(above, _MIN_LIGHT)),
+        "dark_floor": _dark_floor(radiance),
+    }
 
 
 def _dark_floor(radiance: F32) -> float:

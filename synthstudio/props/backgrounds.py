@@ -11,10 +11,11 @@ import numpy as np
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import LUMINANCE, linear_to_srgb_u8, resample, toned
-from synthstudio.core.scene import F32, U8, Painter, Surface
+from synthstudio.core.scene import F32, F64, U8, Painter, Surface
 from synthstudio.core.spec import (
     OBJECT_BASE,
     HdriBackdrop,
+    Material,
     PhotoBackdrop,
     PlaceBackdrop,
     PlainBackdrop,
@@ -137,34 +138,31 @@ def room_surfaces(room: RoomBackdrop) -> tuple[Surface, ...]:
     """
     half_x, half_y, height = room.size_m[0] / 2, room.size_m[1] / 2, room.size_m[2]
     corners = np.array([[-half_x, -half_y], [half_x, -half_y], [half_x, half_y], [-half_x, half_y]])
-    floor_at = np.column_stack([corners, np.zeros(4)])
-    centre = np.array([*room.centre_m, 0.0])
-    floor = Surface(
-        name="floor",
-        instance=FLOOR_INSTANCE,
-        vertices_m=(floor_at + centre).astype(np.float32),
-        faces=_QUAD,
-        coords=floor_at[:, [0, 2, 1]].astype(np.float32),
-        material=room.floor,
-        normals=np.tile(np.array([0, 0, 1], np.float32), (4, 1)),
-        casts_shadow=False,
-    )
+    at, centre = np.column_stack([corners, np.zeros(4)]), np.array([*room.centre_m, 0.0])
+    floor = _level("floor", FLOOR_INSTANCE, at + centre, at, room.floor, up=1)
     if not room.walls:
         return (floor,)
-    walls = _walls(room, floor_at + centre, height)
+    walls = _walls(room, at + centre, height)
     if room.ceiling is None:
         return floor, walls
-    over = Surface(
-        name="ceiling",
-        instance=WALLS_INSTANCE,
-        vertices_m=((floor_at + centre)[::-1] + np.array([0, 0, height])).astype(np.float32),
+    top = (at + centre)[::-1] + np.array([0, 0, height])
+    return floor, walls, _level("ceiling", WALLS_INSTANCE, top, at[::-1], room.ceiling, up=-1)
+
+
+def _level(
+    name: str, instance: int, vertices: F64, coords: F64, material: Material, *, up: int
+) -> Surface:
+    """A floor or a ceiling: vertices (4, 3), whose coordinates are metres along it."""
+    return Surface(
+        name=name,
+        instance=instance,
+        vertices_m=vertices.astype(np.float32),
         faces=_QUAD,
-        coords=floor_at[::-1][:, [0, 2, 1]].astype(np.float32),
-        material=room.ceiling,
-        normals=np.tile(np.array([0, 0, -1], np.float32), (4, 1)),
+        coords=coords[:, [0, 2, 1]].astype(np.float32),
+        material=material,
+        normals=np.tile(np.array([0, 0, up], np.float32), (4, 1)),
         casts_shadow=False,
     )
-    return floor, walls, over
 
 
 def _walls(room: RoomBackdrop, corners: np.ndarray, height: float) -> Surface:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from walks import stroll
 
+from benchmarks import joint_angles
 from synthstudio.body import amass, motion
 from synthstudio.body.recording import LEG_M, MAX_FRAMES, Motion
 from synthstudio.core.errors import AssetError
@@ -123,7 +124,7 @@ def taken(folder: Path, members: Members, name: str = "walk_poses.npz") -> Motio
 
 def angles(moves: Motion, frame: int = 0) -> dict[str, float]:
     moved = motion.retarget(moves)
-    found = motion.angles_of(motion.bone_turns(moved.bones, moved.whole[frame]))
+    found = joint_angles.angles_of(motion.bone_turns(moved.bones, moved.whole[frame]))
     return {name: float(np.degrees(value)) for name, value in found.items()}
 
 

@@ -6,11 +6,12 @@ import torch
 
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.pose_library import library
-from synthstudio.body.poses import bone_rotations, mirrored
+from synthstudio.body.poses import bone_rotations
 from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import JOINTS as EVERY
 from synthstudio.core.skeleton import SKELETONS
 from synthstudio.core.spec import Phenotype
+from synthstudio.recipe.sampling.people import mirrored
 
 MAN = Phenotype(gender=0.0, age=0.6, muscle=0.6, weight=0.5, height=0.4, proportions=0.5)
 WOMAN = Phenotype(gender=1.0, age=0.9, muscle=0.3, weight=0.8, height=0.3, proportions=0.3)

@@ -12,6 +12,7 @@ from samples import sampled
 from scipy.spatial.transform import Rotation
 from walks import stroll
 
+from benchmarks import joint_angles
 from synthstudio.body import anny, footing, motion
 from synthstudio.body.atlas import bare_body, bones_of, load_atlas
 from synthstudio.body.pose_library import library
@@ -271,14 +272,14 @@ def test_angles_can_be_read_back_and_limits_are_seen():
         given = tuple(
             BoneTurn(bone=bone, turn_rad=tuple(v)) for bone, v in zip(BONES, vectors, strict=True)
         )
-        read = motion.angles_of(given)
+        read = joint_angles.angles_of(given)
         for angle, value in read.items():
             assert value == pytest.approx(angles.get(angle, 0.0), abs=1e-6), (name, angle)
-        assert motion.limit_excess_rad(given) == 0.0
+        assert joint_angles.limit_excess_rad(given) == 0.0
     beyond = {"left_knee_flexion": LIMITS_RAD["left_knee_flexion"][1] + 0.2}
     vectors = Rotation.from_matrix(bone_rotations(beyond)).as_rotvec()
     knee = BoneTurn(bone="lowerleg01.L", turn_rad=tuple(vectors[BONES.index("lowerleg01.L")]))
-    assert motion.limit_excess_rad((knee,)) == pytest.approx(0.2)
+    assert joint_angles.limit_excess_rad((knee,)) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("name", sampled(MOCAP, 2))

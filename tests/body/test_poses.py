@@ -17,13 +17,13 @@ from synthstudio.body.poses import (
     HAND_ANGLES,
     LIMITS_RAD,
     bone_rotations,
-    mirrored,
 )
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import JOINTS as EVERY
 from synthstudio.core.skeleton import SKELETONS
 from synthstudio.core.spec import FrozenDict, Phenotype
+from synthstudio.recipe.sampling.people import mirrored
 
 PERSON = Phenotype(gender=0.5, age=0.62, muscle=0.5, weight=0.5, height=0.38, proportions=0.5)
 JOINTS = SKELETONS["coco23"].joints

@@ -74,11 +74,11 @@ def test_the_skin_is_the_whole_body_and_eyes_keep_their_part():
 def test_same_bytes_with_and_without_cached_designs(detail):
     spec = replace(person("thin", "sit_upright", "shirt", "shorts"), detail=detail)
     other = person("man", "stand_relaxed", *OUTFITS["stage"])
-    designs.forget_designs()
+    designs.designed.cache_clear()
     first = digest(dressed(spec))
     dressed(other)
     assert digest(dressed(spec)) == first
-    designs.forget_designs()
+    designs.designed.cache_clear()
     dressed(other)
     assert digest(dressed(spec)) == first
     assert digest(dressed(replace(spec, identity="another"))) != first

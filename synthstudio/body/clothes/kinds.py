@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,48 +23,30 @@ _SHOW_INNER_M = 0.030  # an inner garment this far under an outer one is not dra
 class Design:
     """A garment that is cut and compiled; it fits every person and pose."""
 
-    key: tuple[object, ...]
-    basis: Basis
     cloths: tuple[Cloth, ...]
     tailored: Tailored
     thick_m: float  # how far it reaches off the shoulders
     hides: Bool  # (body F,) skin well inside the garment
 
 
-def forget_designs() -> None:
-    """Empty the caches of designs."""
-    _CACHE.clear()
-    _HIDDEN.clear()
-
-
-_CACHE: OrderedDict[tuple[object, ...], Design] = OrderedDict()
-_HIDDEN: OrderedDict[tuple[object, ...], Bool] = OrderedDict()
-
-
 def design(base: Basis, garment: GarmentSpec) -> Design:
-    """Return the cut of a garment, from the cache of the last `_DESIGNS` when it is there."""
-    entry = GARMENTS[garment.kind]
-    shape = {k: round(v, 6) for k, v in sorted(garment.shape.items())}
-    cut_by = {k: v for k, v in shape.items() if k != FIT}
-    key = (base, garment.kind, *cut_by.items())
-    if key in _CACHE:
-        _CACHE.move_to_end(key)
-        return _CACHE[key]
-    tailored = entry.cut(base, cut_by)
+    """Return the cut of a garment, one of the last `_DESIGNS` if it is among them."""
+    cut_by = tuple((k, round(v, 6)) for k, v in sorted(garment.shape.items()) if k != FIT)
+    return designed(base, garment.kind, cut_by)
+
+
+@functools.lru_cache(maxsize=_DESIGNS)
+def designed(base: Basis, kind: str, shape: tuple[tuple[str, float], ...]) -> Design:
+    """Cut and compile a kind of garment of that shape."""
+    tailored = GARMENTS[kind].cut(base, dict(shape))
     hidden = (tailored.hides or tailored.inside)(base.places)
     cloths = tuple(compiled(base, piece) for piece in tailored.pieces)
-    made = Design(
-        key=key,
-        basis=base,
+    return Design(
         cloths=cloths,
         tailored=tailored,
         thick_m=max(_thick_m(cloth) for cloth in cloths),
         hides=all_corners(hidden > _HIDE_SKIN_M, base.atlas.body_faces),
     )
-    _CACHE[key] = made
-    while len(_CACHE) > _DESIGNS:
-        _CACHE.popitem(last=False)
-    return made
 
 
 def _thick_m(cloth: Cloth) -> float:
@@ -82,15 +64,9 @@ def drawn_faces(made: Design, place: int, outer: list[Design]) -> Bool:
     return drawn
 
 
+@functools.lru_cache(maxsize=4 * _DESIGNS)
 def _under(made: Design, place: int, over: Design) -> Bool:
-    key = (made.key, place, over.key)
-    if key not in _HIDDEN:
-        cloth = made.cloths[place]
-        inside = over.tailored.inside(cloth.where)
-        deep = np.concatenate([inside, inside[cloth.rim[:, 0]]]) > _SHOW_INNER_M
-        _HIDDEN[key] = all_corners(deep, cloth.all_faces)
-        while len(_HIDDEN) > 4 * _DESIGNS:
-            _HIDDEN.popitem(last=False)
-    else:
-        _HIDDEN.move_to_end(key)
-    return _HIDDEN[key]
+    cloth = made.cloths[place]
+    inside = over.tailored.inside(cloth.where)
+    deep = np.concatenate([inside, inside[cloth.rim[:, 0]]]) > _SHOW_INNER_M
+    return all_corners(deep, cloth.all_faces)

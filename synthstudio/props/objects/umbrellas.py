@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from synthstudio.core.spec import Vec3
+from synthstudio.core.spec import Vec2, Vec3
 from synthstudio.props.objects.kinds import CLOTH, Shape, held, kind
 from synthstudio.props.objects.shapes import Piece, revolved, tube
 
@@ -24,14 +25,8 @@ def umbrella(size: Vec3, shape: Shape) -> list[Piece]:
     foot = revolved(
         [(0, 0), (0.24, 0), (0.24, 0.035), (0.05, 0.07), (0.03, 0.25), (0, 0.25)], slot=1
     )
-    ribs = []
-    for k in range(8):
-        a = math.pi / 8 + k * math.pi / 4
-        c, s = math.cos(a) * rim, math.sin(a) * rim
-        ribs.append(
-            tube([(0, 0, h - 0.06), (0.5 * c, 0.5 * s, h - 0.06 - 0.44 * drop),
-                  (0.97 * c, 0.97 * s, h - 0.05 - 0.97 * drop)], 0.006, segments=6, slot=1)
-        )  # fmt: skip
+    at = ((0, h - 0.06), (0.5, h - 0.06 - 0.44 * drop), (0.97, h - 0.05 - 0.97 * drop))
+    ribs = _ribs(rim, at, 0.006, segments=6)
     return [cloth, stick, finial, foot, *ribs]
 
 
@@ -42,18 +37,11 @@ def hand_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
     r, h = min(size[0], size[1]) / 2, size[2]
     rim = r / math.cos(math.pi / 8)
     drop = min(0.45 * r, 0.4 * h)
-    ribs = []
-    for k in range(8):
-        a = math.pi / 8 + k * math.pi / 4
-        c, s = math.cos(a) * rim, math.sin(a) * rim
-        ribs.append(
-            tube([(0, 0, h - 0.05), (0.5 * c, 0.5 * s, h - 0.055 - 0.46 * drop),
-                  (0.97 * c, 0.97 * s, h - 0.045 - 0.97 * drop)], 0.0025, segments=5, slot=1)
-        )  # fmt: skip
-        ribs.append(
-            tube([(0, 0, h - 0.05 - 0.9 * drop), (0.5 * c, 0.5 * s, h - 0.06 - 0.46 * drop)],
-                 0.002, segments=5, slot=1)
-        )  # fmt: skip
+    middle = h - 0.06 - 0.46 * drop
+    over = ((0, h - 0.05), (0.5, h - 0.055 - 0.46 * drop), (0.97, h - 0.045 - 0.97 * drop))
+    under = ((0, h - 0.05 - 0.9 * drop), (0.5, middle))
+    pairs = zip(_ribs(rim, over, 0.0025), _ribs(rim, under, 0.002), strict=True)
+    ribs = [rib for pair in pairs for rib in pair]
     return [
         canopy(rim, h - 0.03, drop),
         tube([(0, 0, 0.05), (0, 0, h - 0.01)], 0.006, segments=8, slot=1),
@@ -86,6 +74,16 @@ def cane_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
         tube([(0, 0, 0.002), (0, 0, 0.14 * h)], 0.0045, segments=8, slot=1),
         tube([(0, 0, 0.7 * h), *bend, (2 * hook, 0, h - 2 * hook - 0.011)], 0.011, segments=8,
              slot=2),
+    ]  # fmt: skip
+
+
+def _ribs(rim: float, at: Sequence[Vec2], radius: float, *, segments: int = 5) -> list[Piece]:
+    """Eight rods through points: each the share of the rim's radius and a height."""
+    angles = [math.pi / 8 + k * math.pi / 4 for k in range(8)]
+    return [
+        tube([(share * (math.cos(a) * rim), share * (math.sin(a) * rim), z) for share, z in at],
+             radius, segments=segments, slot=1)
+        for a in angles
     ]  # fmt: skip
 
 

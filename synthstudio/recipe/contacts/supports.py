@@ -10,7 +10,7 @@ from synthstudio.core.catalogue import Catalogue, KeyPose, ObjectKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec import Material, ObjectSpec, PersonSpec
+from synthstudio.core.spec import Material, ObjectSpec, PersonSpec, Vec3
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 
@@ -45,6 +45,7 @@ def draw_support(
 
 
 def _facing(person: PersonSpec) -> F64:
+    # At yaw 0 people face world -y, and so do seats.
     return np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
 
 
@@ -79,14 +80,7 @@ def _under_arms(
     spare = 0.0 if sits else max(0.0, width / 2 - float(np.ptp(side)) / 2 - _EDGE_M)
     sideways = float(side.min() + side.max()) / 2 + (2 * float(rng.random()) - 1) * min(spare, 0.3)
     centre = (near + depth / 2) * ahead + sideways * across
-    return ObjectSpec(
-        kind=kind.kind,
-        role="support",
-        size_m=(width, depth, top),
-        materials=materials(kind, rng),
-        position_m=(round(float(centre[0]), 5), round(float(centre[1]), 5), 0.0),
-        yaw_rad=_yaw(ahead),
-    )
+    return _support(kind, (width, depth, top), centre, ahead, rng)
 
 
 def _near_edge_m(
@@ -114,8 +108,15 @@ def _as_high_as(kinds: tuple[ObjectKind, ...], top: float, rng: Generator) -> Ob
     return fits[int(rng.random() * len(fits))]
 
 
-def _yaw(ahead: F64) -> float:
-    return round(math.atan2(-float(ahead[0]), float(ahead[1])), 6)
+def _support(kind: ObjectKind, size_m: Vec3, centre: F64, ahead: F64, rng: Generator) -> ObjectSpec:
+    return ObjectSpec(
+        kind=kind.kind,
+        role="support",
+        size_m=size_m,
+        materials=materials(kind, rng),
+        position_m=(round(float(centre[0]), 5), round(float(centre[1]), 5), 0.0),
+        yaw_rad=round(math.atan2(-float(ahead[0]), float(ahead[1])), 6),
+    )
 
 
 def _against(
@@ -145,14 +146,7 @@ def _against(
     spare = max(0.0, width / 2 - 0.12)
     sideways = float((nearest @ across).mean()) + (2 * float(rng.random()) - 1) * min(spare, 0.3)
     centre = (near + depth / 2) * ahead + sideways * across
-    return ObjectSpec(
-        kind=kind.kind,
-        role="support",
-        size_m=(width, depth, tall),
-        materials=materials(kind, rng),
-        position_m=(round(float(centre[0]), 5), round(float(centre[1]), 5), 0.0),
-        yaw_rad=_yaw(ahead),
-    )
+    return _support(kind, (width, depth, tall), centre, ahead, rng)
 
 
 # Seats -----------------------------------------------------------------------------------
@@ -203,8 +197,7 @@ def draw_seat(
     names = get_skeleton(ctx.recipe.skeleton).joints
     at = dict(zip(names, ctx.geometry.joints_m(person), strict=True))
     hips = (at["left_hip"] + at["right_hip"]) / 2
-    # At yaw 0 people face world -y, and so do seats.
-    facing = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
+    facing = _facing(person)
     shins = [at[f"{side}_{j}"] for side in ("left", "right") for j in ("knee", "ankle")]
     edge = max(min(float((shin - hips) @ facing) for shin in shins) - _SHIN_M, _MIN_EDGE_M)
     skin = ctx.geometry.skin_m(person, _SAT_ON)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -52,20 +53,12 @@ class Interior:
         return frozenset(found)
 
 
-def _on(**shares: float) -> Iterator[With]:
-    for kind, share in shares.items():
-        yield With(kind=kind, where="on", share=share)
+def _at(where: Where, gap_m: Vec2 = (0.06, 0.16), **shares: float) -> tuple[With, ...]:
+    return tuple(With(kind=k, where=where, share=v, gap_m=gap_m) for k, v in shares.items())
 
 
-def _above(**shares: float) -> Iterator[With]:
-    for kind, share in shares.items():
-        yield With(kind=kind, where="above", share=share, gap_m=(0.15, 0.45))
-
-
-def _at(where: Where, **shares: float) -> Iterator[With]:
-    for kind, share in shares.items():
-        yield With(kind=kind, where=where, share=share)
-
+_on = functools.partial(_at, "on")
+_above = functools.partial(_at, "above", (0.15, 0.45))
 
 ANYWHERE = ("door", "window", "picture", "switch", "skirting")
 
@@ -77,7 +70,7 @@ GOES_WITH: dict[str, tuple[With, ...]] = {
         *_at("beside", floor_lamp=0.45, side_table=0.35),
         *_above(picture=0.5),
     ),
-    "armchair": tuple(_at("beside", floor_lamp=0.4, side_table=0.3)),
+    "armchair": _at("beside", floor_lamp=0.4, side_table=0.3),
     "bed": (
         With(kind="side_table", where="beside", share=0.7),
         With(kind="side_table", where="beside", share=0.5),
@@ -93,14 +86,14 @@ GOES_WITH: dict[str, tuple[With, ...]] = {
         *_at("before", chair=0.8),
         *_on(vase=0.35, fruit_bowl=0.25, books=0.3, cup=0.4, bottle=0.2),
     ),
-    "coffee_table": tuple(_on(books=0.5, fruit_bowl=0.2, vase=0.25, cup=0.4)),
-    "side_table": tuple(_on(table_lamp=0.5, vase=0.25, books=0.3)),
+    "coffee_table": _on(books=0.5, fruit_bowl=0.2, vase=0.25, cup=0.4),
+    "side_table": _on(table_lamp=0.5, vase=0.25, books=0.3),
     "cupboard": (*_on(vase=0.4, books=0.35, table_lamp=0.2), *_above(picture=0.25, mirror=0.15)),
-    "bookcase": tuple(_on(vase=0.5)),
-    "filing_cabinet": tuple(_on(books=0.5, vase=0.3)),
+    "bookcase": _on(vase=0.5),
+    "filing_cabinet": _on(books=0.5, vase=0.3),
     "fireplace": (*_on(vase=0.6, books=0.2), *_above(mirror=0.4, picture=0.5)),
     "piano": (*_at("before", stool=0.8), *_on(vase=0.3), *_above(picture=0.3)),
-    "wall_shelf": tuple(_on(books=0.8, vase=0.5, cup=0.3)),
+    "wall_shelf": _on(books=0.8, vase=0.5, cup=0.3),
     "window": (*_at("below", radiator=0.6), *_at("over", curtains=0.55)),
     "lockers": (With(kind="gym_bench", where="before", share=0.5, gap_m=(0.35, 0.7)),),
 }
@@ -178,7 +171,7 @@ INTERIORS: dict[str, Interior] = {
                 "crate": 0.5, "potted_plant": 0.5},
         hangs={"picture": 3, "mirror": 1, "wall_clock": 0.5},
         lamp="strip_lamp",
-        goes_with={"counter": tuple(_on(monitor=0.7, cup=0.3, books=0.3))},
+        goes_with={"counter": _on(monitor=0.7, cup=0.3, books=0.3)},
     ),
     "hallway": Interior(
         weight=1.0,

@@ -13,7 +13,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -171,20 +171,18 @@ def _shifted(item: Item, x_m: float, y_m: float) -> Item:
     return dataclasses.replace(item, position_m=(x + x_m, y + y_m, z))
 
 
-class Find(Protocol):
-    """What finds a place on the floor for the next person."""
+@dataclass(frozen=True, kw_only=True)
+class Seeker:
+    """The next person who needs a place, and who has one."""
 
-    def __call__(
-        self,
-        layout: Layout,
-        built: Callable[[float], list[Placed]],
-        placed: list[Placed],
-        *,
-        place: int,
-        reach_m: float,
-    ) -> tuple[float, float] | None:
-        """The shift to a free place, or None; `built` takes a bearing."""
-        ...
+    place: int  # among the people of the frame
+    built: Callable[[float], list[Placed]]  # the person and what is theirs, of a bearing
+    placed: list[Placed]
+    reach_m: float
+
+
+Find = Callable[[Layout, Seeker], tuple[float, float] | None]
+"""What finds a place on the floor for the next person: the shift to a free one, or None."""
 
 
 def place_people(
@@ -207,9 +205,9 @@ def place_people(
         first = candidate(layout, layout.ctx.rng("spot", place), 0, place=place, reach_m=reach)
         detail = detail_at(layout.camera, *first)
         built = functools.cache(functools.partial(_rotated, layout, person, key, place))
-        spot = find(
-            layout, functools.partial(built, detail), everybody + seats, place=place, reach_m=reach
-        )
+        at_first = functools.partial(built, detail)
+        placed = everybody + seats
+        spot = find(layout, Seeker(place=place, built=at_first, placed=placed, reach_m=reach))
         if spot is None:
             floor = layout.footing.name if layout.footing else None
             raise NoRoom(
@@ -225,7 +223,7 @@ def place_people(
         if seen != detail:
             again = [moved(part, *spot) for part in built(seen, bearing)]
             # Millimetres differ, so it may not fit where the other did; then that stays.
-            if all(layout.free(part, everybody + seats) for part in again):
+            if all(layout.free(part, placed) for part in again):
                 here = again
         many = max(1, len(layout.together)) if place == 0 else 1
         everybody += here[:many]
@@ -309,25 +307,17 @@ def _seat(layout: Layout, unit: Placed, key: KeyPose, place: int) -> Placed:
     return Placed(item=seat, box_m=layout.geometry.box_m(seat))
 
 
-def first_free(
-    layout: Layout,
-    built: Callable[[float], list[Placed]],
-    placed: list[Placed],
-    *,
-    place: int,
-    reach_m: float,
-) -> tuple[float, float] | None:
-    """The shift to the first free candidate, or None; `built` takes a bearing.
+def first_free(layout: Layout, seeker: Seeker) -> tuple[float, float] | None:
+    """The shift to the first free candidate, or None.
 
     On a photo's or a place's floor the candidates are followed by others of that floor.
     """
+    place, reach = seeker.place, seeker.reach_m
     rng = layout.ctx.rng("spot", place)
-    tried = (
-        candidate(layout, rng, number, place=place, reach_m=reach_m) for number in range(CANDIDATES)
-    )
+    tried = (candidate(layout, rng, k, place=place, reach_m=reach) for k in range(CANDIDATES))
     for x, y in itertools.chain(tried, _on_floor(layout, place)):
-        here = [moved(part, x, y) for part in built(bearing_rad(layout, x, y))]
-        if all(layout.ahead(part.box_m) and layout.free(part, placed) for part in here):
+        here = [moved(part, x, y) for part in seeker.built(bearing_rad(layout, x, y))]
+        if all(layout.ahead(part.box_m) and layout.free(part, seeker.placed) for part in here):
             return x, y
     return None
 

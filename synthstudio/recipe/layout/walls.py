@@ -84,7 +84,7 @@ def skirting(site: Site, walls: dict[str, Wall], out: list[ObjectSpec]) -> list[
     for wall in walls.values():
         ends = [0.0]
         for door in sorted(
-            (float((np.array(t.position_m[:2]) - wall.start) @ wall.along), t.size_m[0] / 2)
+            (wall.of_m(t)[0], t.size_m[0] / 2)
             for t in out
             if t.kind == "door" and t.yaw_rad == wall.yaw_rad
         ):

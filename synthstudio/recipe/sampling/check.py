@@ -230,42 +230,36 @@ def _check_quotas(recipe: Recipe, catalogue: Catalogue) -> None:
 
 
 def _check_family(recipe: Recipe, catalogue: Catalogue, family: str) -> None:
-    where = f"{recipe.name}: quotas.family: {family}"
-    known = sorted({pose.family for pose in catalogue.poses})
+    families = {pose.family for pose in catalogue.poses}
+    _known(recipe, "quotas.family", (family,), families)
+    names, trained = recipe.people.poses.names, recipe.splits.train > 0
+    held = pose_held(recipe)
+    kept_out = recipe.holdout.occluders if trained else ()
+    seats = any("seat" in t.roles and t.kind not in kept_out for t in catalogue.objects)
     own = [pose for pose in catalogue.poses if pose.family == family]
-    if not own:
-        near = difflib.get_close_matches(family, known, n=1)
-        then = f"Did you mean {near[0]!r}?" if near else None
-        raise RecipeError(
-            "no family of that name", where=where, expected=", ".join(known), then=then
-        )
-    own = [pose for pose in own if not (pose.holds or pose.leans)]
-    if not own:
-        raise RecipeError(
+    for fits, what, then in (
+        (
+            lambda pose: not (pose.holds or pose.leans),
             "in all of its poses people hold or lean on something",
-            where=where,
-            then="Ask for them with people.hold instead.",
-        )
-    names = recipe.people.poses.names
-    own = [pose for pose in own if names is None or names.get(pose.name, 0.0) > 0]
-    if not own:
-        raise RecipeError(
-            "people.poses.names leaves none of its poses", where=where, got="weights of 0"
-        )
-    if recipe.splits.train > 0:
-        held = pose_held(recipe)
-        own = [pose for pose in own if not held(pose)]
-        if not own:
-            raise RecipeError(
-                "all of its poses are held out, so training frames cannot keep the quota",
-                where=where,
-                then="Take it out of quotas.family or of holdout.poses.",
-            )
-    kept_out = recipe.holdout.occluders if recipe.splits.train > 0 else ()
-    seats = [t for t in catalogue.objects if "seat" in t.roles and t.kind not in kept_out]
-    if not seats and all(pose.needs == "seat" for pose in own):
-        raise RecipeError(
+            "Ask for them with people.hold instead.",
+        ),
+        (
+            lambda pose: names is None or names.get(pose.name, 0.0) > 0,
+            "people.poses.names leaves none of its poses",
+            "Give some a weight above 0.",
+        ),
+        (
+            lambda pose: not (trained and held(pose)),
+            "all of its poses are held out, so training frames cannot keep the quota",
+            "Take it out of quotas.family or of holdout.poses.",
+        ),
+        (
+            lambda pose: seats or pose.needs != "seat",
             "all of its poses need a seat, and there is none to sit on",
-            where=where,
-            then="Allow an object to sit on (see holdout.occluders), or leave the family out.",
-        )
+            "Allow an object to sit on (see holdout.occluders), or leave the family out.",
+        ),
+    ):
+        own = [pose for pose in own if fits(pose)]
+        if not own:
+            where = f"{recipe.name}: quotas.family: {family}"
+            raise RecipeError(what, where=where, then=then)

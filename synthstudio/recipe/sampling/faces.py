@@ -14,6 +14,7 @@ from synthstudio.core.spec import GarmentSpec, Look, Material, Phenotype, PoseSp
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, pick_one
 from synthstudio.recipe.sampling.outfits import design_of
+from synthstudio.recipe.schema.distributions import pick
 from synthstudio.recipe.schema.recipe import Recipe
 
 _STUBBLE = 0.8
@@ -31,11 +32,8 @@ def own_face(
     rng = stream(recipe.stream_seed, "face", number)
     bearded, near_sighted = rng.random(2) < (options.beard, options.glasses)
     look = toned(recipe, look, rng)
-    out = []
-    wanted: tuple[tuple[Slot, bool], ...] = (("beard", bearded), ("glasses", near_sighted))
-    for slot, wears in wanted:
-        kinds = tuple(g for g in garments if g.kind != "sunglasses")
-        out += _worn(recipe, kinds, slot, body, look, rng) if wears else []
+    kinds = tuple(g for g in garments if g.kind != "sunglasses")
+    out = _worn(recipe, kinds, {"beard": bearded, "glasses": near_sighted}, body, look, rng)
     if any(g.kind == "full_beard" for g in out):
         look = dataclasses.replace(look, stubble=max(look.stubble, _STUBBLE))
     return look, tuple(out)
@@ -58,31 +56,31 @@ def face_of(
     garments = ctx.catalogue.garments
     slots = {g.kind: g.slot for g in garments}
     out = [g for g in own if not (dark and slots[g.kind] == "glasses")]
-    wanted: tuple[tuple[Slot, bool], ...] = (("glasses", dark), ("mask", masked))
-    for slot, wears in wanted:
-        kinds = tuple(g for g in garments if g.kind != "glasses")
-        out += _worn(ctx.recipe, kinds, slot, body, look, rng) if wears else []
-    return tuple(out)
+    kinds = tuple(g for g in garments if g.kind != "glasses")
+    on: dict[Slot, bool] = {"glasses": dark, "mask": masked}
+    return (*out, *_worn(ctx.recipe, kinds, on, body, look, rng))
 
 
 def _worn(
-    recipe: Recipe, kinds: Pool, slot: Slot, body: Phenotype, look: Look, rng: Generator
+    recipe: Recipe, kinds: Pool, on: dict[Slot, bool], body: Phenotype, look: Look, rng: Generator
 ) -> list[GarmentSpec]:
-    weights = recipe.people.wardrobe.kinds
-    fits = [
-        kind
-        for kind in kinds
-        if kind.slot == slot
-        and kind.gender[0] <= body.gender <= kind.gender[1]
-        and kind.age[0] <= body.age <= kind.age[1]
-        and weights.get(kind.kind, 1.0) > 0
-    ]
-    if not fits:
-        return []
-    weighed = {kind.kind: weights.get(kind.kind, 1.0) for kind in fits}
-    kind = pick_one(fits, rng, weights=weighed, name=lambda k: k.kind)
-    spec = GarmentSpec(kind=kind.kind, shape=design_of(kind, recipe, rng), material=Material())
-    return [recoloured(spec, slot, look, rng)]
+    """One of the kinds for each slot in which something is worn, where one fits."""
+    weights, out = recipe.people.wardrobe.kinds, []
+    for slot in (slot for slot, worn in on.items() if worn):
+        fits = {
+            kind.kind: kind
+            for kind in kinds
+            if kind.slot == slot
+            and kind.gender[0] <= body.gender <= kind.gender[1]
+            and kind.age[0] <= body.age <= kind.age[1]
+        }
+        weighed = {name: weights.get(name, 1.0) for name in fits}
+        if any(weighed.values()):
+            kind = fits[pick(weighed, rng)]
+            design = design_of(kind, recipe, rng)
+            spec = GarmentSpec(kind=kind.kind, shape=design, material=Material())
+            out.append(recoloured(spec, slot, look, rng))
+    return out
 
 
 def recoloured(spec: GarmentSpec, slot: Slot, look: Look, rng: Generator) -> GarmentSpec:

@@ -21,7 +21,7 @@ from synthstudio.recipe.layout.placement import (
     CLEAR_M,
     Find,
     Layout,
-    Placed,
+    Seeker,
     bearing_rad,
     candidate,
     first_free,
@@ -86,19 +86,17 @@ def finder(layout: Layout, asks: tuple[OcclusionTarget, ...], crowd: float | Non
 
 def _aimed(
     layout: Layout,
-    built: Callable[[float], list[Placed]],
-    placed: list[Placed],
+    seeker: Seeker,
     *,
-    place: int,
-    reach_m: float,
     goals: list[Goal],
     crowd: float | None,
     cards: Callable[[PersonSpec], Card],
 ) -> tuple[float, float] | None:
     """The free place that is nearest to what is asked of everybody so far, or None."""
+    built, placed = seeker.built, seeker.placed
     others = [p.item for p in placed if isinstance(p.item, PersonSpec)]
     if not others and not any(TRUNCATED in own.shares for own in goals):
-        return first_free(layout, built, placed, place=place, reach_m=reach_m)
+        return first_free(layout, seeker)
     person = built(0.0)[0].item
     assert isinstance(person, PersonSpec)
     own = cards(person)
@@ -107,7 +105,7 @@ def _aimed(
         for other in others
         if (seen := shown(cards(other), layout.camera, other.position_m)) is not None
     ]
-    spots = _spots(layout, others, place=place, reach_m=reach_m)
+    spots = _spots(layout, others, place=seeker.place, reach_m=seeker.reach_m)
 
     def error_at(spot: tuple[float, float]) -> float:
         here = shown(own, layout.camera, (*spot, person.position_m[2]))
@@ -116,7 +114,7 @@ def _aimed(
     causes = any({PERSON, TRUNCATED} & goal.shares.keys() for goal in goals)
     errors = [error_at(spot) for spot in spots]
     if causes:
-        nearby = _nearby(layout, spots, errors, place)
+        nearby = _nearby(layout, spots, errors, seeker.place)
         spots, errors = spots + nearby, errors + [error_at(spot) for spot in nearby]
     # Among places that are alike, those drawn first come first.
     step = _ALIKE if crowd is None else _ALIKE_CROWD
@@ -144,7 +142,7 @@ def _aimed(
         checked += 1
         if minimum <= near or checked == tries:
             break
-    return best or first_free(layout, built, placed, place=place, reach_m=reach_m)
+    return best or first_free(layout, seeker)
 
 
 def _crowd_error(layout: Layout, everybody: list[Shown], crowd: float) -> float:
