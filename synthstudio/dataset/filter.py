@@ -64,19 +64,12 @@ def part_where(dataset: Dataset, text: str) -> Dataset:
 
 
 def count(dataset: Dataset, query: Query) -> Counted:
-    people = frames = 0
-    if query.of_frames:
+    matched = np.fromiter((index for index, _ in matching_people(dataset, query)), np.int64)
+    frames = len(np.unique(matched))
+    if query.of_frames:  # those without people match too
         frames = sum(1 for _ in matching_frames(dataset, query))
-        people = sum(1 for _ in matching_people(dataset, query))
-    else:
-        last = None
-        for index, _ in matching_people(dataset, query):
-            people += 1
-            frames += index != last
-            last = index
-    return Counted(
-        frames=frames, people=people, all_frames=dataset.frames, all_people=dataset.people
-    )
+    all_frames, all_people = dataset.frames, dataset.people
+    return Counted(frames=frames, people=len(matched), all_frames=all_frames, all_people=all_people)
 
 
 def filter_dataset(

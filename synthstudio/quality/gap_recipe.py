@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import yaml
 
 from synthstudio.core.errors import DatasetError, RecipeError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.gap_distance import F64, MIN, Difference
 from synthstudio.quality.gap_labels import Labels, middle_x, outside_share, touches_edge
 from synthstudio.quality.gap_sides import Side
-from synthstudio.quality.next_recipe import PHOTOS, recipe_of, shortened
+from synthstudio.quality.next_recipe import PHOTOS, finished, plain_yaml, recipe_of
 from synthstudio.recipe.schema.distributions import AnyNumber, quantile
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.recipe.schema.recipe import Recipe
@@ -91,10 +90,8 @@ def fit(dataset: Dataset, labels: Labels, sides: tuple[Side, Side]) -> Fitted:
             kept[field] = f"the recipe does not allow it: {str(error)[:200]}"
             continue
         wanted, moved[field] = tried, _from_what(found[key])
-    short = shortened(wanted)
-    parse(short, "the fitted recipe")
-    first = {key: wanted[key] for key in ("name", "description", "frames", "seed")}
-    return Fitted(recipe={**first, **short}, moved=moved, kept=kept)
+    recipe = finished(wanted, ("name", "description", "frames", "seed"))
+    return Fitted(recipe=recipe, moved=moved, kept=kept)
 
 
 def as_yaml(fitted: Fitted) -> str:
@@ -108,10 +105,7 @@ def as_yaml(fitted: Fitted) -> str:
         *(f"  {field}: {why}" for field, why in fitted.kept.items()),
     ]
     comments = "".join(f"# {line}\n" for lines in head for line in lines.splitlines())
-    body = yaml.safe_dump(
-        fitted.recipe, sort_keys=False, default_flow_style=None, width=96, allow_unicode=True
-    )
-    return comments + body
+    return comments + plain_yaml(fitted.recipe)
 
 
 def _changes(

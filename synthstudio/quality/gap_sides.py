@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +203,10 @@ def photo_side(path: Path, images: Path) -> Side:
     told = [f"{n} x {what}" for what, n in sorted(lost.items()) if n] + left
     people, unlabelled = _labelled(people)
     told += [f"{step - 1} photos of every {step}"] if step > 1 else []
+
+    def load(k: int) -> U8:
+        return decode_rgb(read_bytes(files[k]), str(files[k]))
+
     return _side(
         "photos",
         skeleton,
@@ -211,13 +214,9 @@ def photo_side(path: Path, images: Path) -> Side:
         keys=hashes,
         hashes=hashes,
         labels=[frame["file_name"] for frame in frames],
-        load=partial(_load_photo, files),
+        load=load,
         rest={"notes": tuple([f"{what}: left out." for what in told] + unlabelled)},
     )
-
-
-def _load_photo(files: Sequence[Path], k: int) -> U8:
-    return decode_rgb(read_bytes(files[k]), str(files[k]))
 
 
 def _unusable(frame: Mapping[str, Any], images: Path) -> str:

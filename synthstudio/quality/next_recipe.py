@@ -76,7 +76,7 @@ def next_recipe(
     wanted["quotas"] = requested or None
     if own.clip is None and own.cutouts is None:  # what has them can ask for nothing
         wanted["targets"] |= _targets(own, wanted, found, at_least)
-    return _finished(wanted, ("name", "description", "frames", "seed"))
+    return finished(wanted, ("name", "description", "frames", "seed"))
 
 
 def recipe_of(dataset: Dataset) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def is_of_photos(dataset: Dataset) -> bool:
     return PHOTOS in recipe_of(dataset)
 
 
-def _finished(wanted: dict[str, Any], first: Sequence[str]) -> dict[str, Any]:
+def finished(wanted: dict[str, Any], first: Sequence[str]) -> dict[str, Any]:
     """Return the recipe as short as it can be, checked, some fields first."""
     short = shortened(wanted)
     parse(short, "the next recipe")
@@ -130,7 +130,7 @@ def _of_photos(
     wanted["targets"] |= _joint_targets(
         own, found, at_least, people=hidden, alone=False
     ) or _fraction_targets(own, found, at_least, anew=True)
-    return _finished(wanted, ("name", "description", "seed"))
+    return finished(wanted, ("name", "description", "seed"))
 
 
 def as_yaml(recipe: Mapping[str, Any], found: Coverage) -> str:
@@ -139,7 +139,11 @@ def as_yaml(recipe: Mapping[str, Any], found: Coverage) -> str:
         "# `synthstudio coverage --write`. Quotas are shares of the people; asset folders are\n"
         "# those of the first recipe: give --assets when this file lies elsewhere.\n"
     )
-    return head + yaml.safe_dump(
+    return head + plain_yaml(recipe)
+
+
+def plain_yaml(recipe: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(
         dict(recipe), sort_keys=False, default_flow_style=None, width=96, allow_unicode=True
     )
 

@@ -145,24 +145,22 @@ def projection(table: PeopleTable) -> Signal:
 
 def position(table: PeopleTable) -> Signal:
     """Visible joints outside the frame or far from the box; all joints at one point."""
-    box = table.modal_box_px
-    size = np.hypot(box[:, 2], box[:, 3])
-    width, height = table.number("width"), table.number("height")
+    box = table.modal_box_px[:, None]
+    size = np.hypot(box[:, 0, 2], box[:, 0, 3])
+    room = np.where(size > 0, 0.3 * size + 4, np.inf)[:, None]
+    frame = np.stack([table.number("width"), table.number("height")], axis=1)[:, None]
     texts: dict[int, tuple[str, ...]] = {}
     score, joint, value = np.zeros(table.people), np.full(table.people, -1), np.zeros(table.people)
     for some in in_chunks(table.people):
-        x, y, known = labelled_px(table, some)
-        seen = known & (table.arrays["state"][:, some] == 2)
-        with np.errstate(invalid="ignore"):
-            out = np.maximum.reduce([-x, -y, x - width[some], y - height[some]])
-            left, top = box[some, 0], box[some, 1]
-            far = np.maximum.reduce(
-                [left - x, top - y, x - left - box[some, 2], y - top - box[some, 3]]
-            )
-            room = np.where(size[some] > 0, 0.3 * size[some] + 4, np.inf)
-        found = np.where(seen, np.maximum(ramp(out, 0.5, 2.0), ramp(far / room, 1.0, 2.0)), 0.0)
-        score[some], joint[some], value[some] = worst(found, np.maximum(out, far))
-        point, _ = at_one_point(np.stack([x.T, y.T], axis=2), known.T, size[some])
+        px, state = table.joints_px[some].astype(np.float64), table.state[some]
+        known = np.isin(state, (1, 2)) & np.isfinite(px).all(axis=2)
+        out = np.maximum(-px, px - frame[some]).max(axis=2)
+        low, sides = box[some, :, :2], box[some, :, 2:]
+        far = np.maximum(low - px, px - low - sides).max(axis=2)
+        doubt = np.maximum(ramp(out, 0.5, 2.0), ramp(far / room[some], 1.0, 2.0))
+        found = np.where(known & (state == 2), doubt, 0.0)
+        score[some], joint[some], value[some] = worst(found.T, np.maximum(out, far).T)
+        point, _ = at_one_point(px, known, size[some])
         score[some] = np.where(point, 1.0, score[some])
         text = ("all joints lie at one point",)
         texts |= dict.fromkeys((some.start + np.flatnonzero(point)).tolist(), text)
