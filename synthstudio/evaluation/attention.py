@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
-Bools = NDArray[np.bool_]
+from synthstudio.core.arrays import F64, I64, U8, Bool
+
 PATCH_GREY = 114
 
 
@@ -46,7 +43,7 @@ class Sensitivity:
     patch touches the joint; `left`, `top`: corners of patches in the `picture` (H, W, 3)."""
 
     increase: F64
-    under: Bools
+    under: Bool
     left: I64
     top: I64
     patch: int
@@ -59,7 +56,7 @@ class Sensitivity:
 
 
 def occlusion_sensitivity(
-    error: Callable[[U8], F64], picture: U8, xy: F64, *, known: Bools, patch: int, stride: int
+    error: Callable[[U8], F64], picture: U8, xy: F64, *, known: Bool, patch: int, stride: int
 ) -> Sensitivity:
     """Slide a patch over a picture (H, W, 3). `error`: K pictures -> (K, J) errors; `xy` (J, 2);
     `known` (J,): joints that count. ValueError when the patch does not fit or no joint counts."""

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from synthstudio.core.arrays import F64, I64, Bool
 
 
 def confusion(truth: I64, predicted: I64, *, classes: int) -> I64:
@@ -38,7 +35,7 @@ def majority_f1(counts: I64) -> float:
     return macro_f1(always)
 
 
-def auroc(score: F64, positive: Bools) -> float:
+def auroc(score: F64, positive: Bool) -> float:
     """Mann-Whitney statistic by mid-ranks (Fawcett 2006), ties half; NaN without positives or
     negatives."""
     positives, negatives = int(positive.sum()), int((~positive).sum())
@@ -61,7 +58,7 @@ class Reliability:
     ece: float
 
 
-def reliability(probability: F64, outcome: Bools, *, bins: int = 15) -> Reliability:
+def reliability(probability: F64, outcome: Bool, *, bins: int = 15) -> Reliability:
     """How often predictions with a probability come true, in equal bins from 0 to 1."""
     place = np.minimum((probability * bins).astype(np.int64), bins - 1)
     count = np.bincount(place, minlength=bins)
@@ -73,6 +70,6 @@ def reliability(probability: F64, outcome: Bools, *, bins: int = 15) -> Reliabil
     return Reliability(predicted=mean, observed=share, count=count, ece=ece)
 
 
-def brier(probability: F64, outcome: Bools) -> float:
+def brier(probability: F64, outcome: Bool) -> float:
     """Mean squared difference of probability and outcome (Brier 1950)."""
     return float(np.mean((probability - outcome) ** 2)) if len(probability) else float("nan")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
@@ -39,9 +39,6 @@ from synthstudio.evaluation.metrics import (
 from synthstudio.evaluation.precision import Presence, Truth, matches
 from synthstudio.evaluation.storage import Evaluation, Predictions
 
-Bools = NDArray[np.bool_]
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 SEED = 2022
 _NEAR_PX = 0.5
 OPTIONS = ("decode", "flip", "bank", "joints_3d")
@@ -87,7 +84,7 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
     )
 
 
-def _sum_rows(arms: Sequence[Arm], seen: Bools, rounds: int) -> list[Row]:
+def _sum_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
     """Metrics that are sums over people, divided by counts."""
     sums = [[_person_sums(run.predictions, seen) for run in arm.runs] for arm in arms]
     rows = []
@@ -128,7 +125,7 @@ def _unit(name: str) -> tuple[str, float, bool]:
     return "points" if name.startswith("cost") else "%", 100, False
 
 
-def _person_sums(predictions: Predictions, seen: Bools) -> dict[str, tuple[F64, F64]]:
+def _person_sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F64]]:
     """Sums and counts of each person (P,), by metric."""
     subsets = {
         "hidden": seen & (predictions.state == STATE_HIDDEN),
@@ -158,7 +155,7 @@ def _person_sums(predictions: Predictions, seen: Bools) -> dict[str, tuple[F64, 
     return out
 
 
-def _summed(values: F64, subset: Bools) -> tuple[F64, F64]:
+def _summed(values: F64, subset: Bool) -> tuple[F64, F64]:
     use = subset & np.isfinite(values)
     return np.where(use, values, 0.0).sum(1), use.sum(1).astype(np.float64)
 
@@ -177,7 +174,7 @@ def _group(predictions: Predictions) -> I64:
     return np.unique(predictions.group, return_inverse=True)[1].astype(np.int64)
 
 
-def _statistic_rows(arms: Sequence[Arm], seen: Bools, rounds: int) -> list[Row]:
+def _statistic_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
     """Metrics that are no sum over people, tested by weighting groups of frames."""
     groups = len(np.unique(arms[0].runs[0].predictions.group))
     rows = []
@@ -206,15 +203,15 @@ def _statistic_rows(arms: Sequence[Arm], seen: Bools, rounds: int) -> list[Row]:
     return rows
 
 
-def _ap(part: str) -> Callable[[Evaluation, Bools], Statistic]:
-    def statistic(run: Evaluation, seen: Bools) -> Statistic:
+def _ap(part: str) -> Callable[[Evaluation, Bool], Statistic]:
+    def statistic(run: Evaluation, seen: Bool) -> Statistic:
         subset = seen & joint_subsets(run.predictions)[part]
         return _precision(run, truth_of(run.predictions), only=subset)
 
     return statistic
 
 
-def _extended_ap(run: Evaluation, seen: Bools) -> Statistic:
+def _extended_ap(run: Evaluation, seen: Bool) -> Statistic:
     """By Ex-OKS all labelled joints count, also those that a network did not see. NaN for networks
     without boxes, which have no window of a person."""
     if run.found is not None:
@@ -224,7 +221,7 @@ def _extended_ap(run: Evaluation, seen: Bools) -> Statistic:
 
 
 def _precision(
-    run: Evaluation, truth: Truth, *, only: Bools | None = None, presence: Presence | None = None
+    run: Evaluation, truth: Truth, *, only: Bool | None = None, presence: Presence | None = None
 ) -> Statistic:
     predictions, skeleton = run.predictions, get_skeleton(str(run.about.get("skeleton")))
     if len(skeleton.joints) != predictions.known.shape[1]:
@@ -242,13 +239,7 @@ def _precision(
         xy, score = run.found.xy[counted], run.found.score[counted]
         image = run.found.image[counted]
     found = matches(
-        truth,
-        xy,
-        score,
-        sigmas=skeleton.sigmas,
-        only=only,
-        presence=presence,
-        image=image,
+        truth, xy, score, sigmas=skeleton.sigmas, only=only, presence=presence, image=image
     )
     if found is None:
         return lambda weight: float("nan")
@@ -257,11 +248,11 @@ def _precision(
 
 
 def _by_visible_share(
-    statistic: Callable[[F64, Bools, I64], Statistic],
-) -> Callable[[Evaluation, Bools], Statistic]:
+    statistic: Callable[[F64, Bool, I64], Statistic],
+) -> Callable[[Evaluation, Bool], Statistic]:
     """A statistic of the predicted visible share against whether the state is visible."""
 
-    def make(run: Evaluation, seen: Bools) -> Statistic:
+    def make(run: Evaluation, seen: Bool) -> Statistic:
         predictions, subset = run.predictions, visibility_subset(run.predictions) & seen
         visible = predictions.state[subset] == STATE_VISIBLE
         group = _joint_group(predictions)[subset]
@@ -270,7 +261,7 @@ def _by_visible_share(
     return make
 
 
-def _cause_f1(run: Evaluation, seen: Bools) -> Statistic:
+def _cause_f1(run: Evaluation, seen: Bool) -> Statistic:
     subset = visibility_subset(run.predictions) & seen
     hidden, truth, predicted = hidden_causes(run.predictions, subset)
     group = _joint_group(run.predictions)[hidden]
@@ -281,7 +272,7 @@ def _joint_group(predictions: Predictions) -> I64:
     return np.repeat(_group(predictions)[:, None], predictions.known.shape[1], 1)
 
 
-_STATISTICS: dict[str, Callable[[Evaluation, Bools], Statistic]] = {
+_STATISTICS: dict[str, Callable[[Evaluation, Bool], Statistic]] = {
     "AP hidden": _ap("hidden"),
     "AP visible": _ap("visible"),
     "AP all": _ap("all"),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.rng import stream
 from synthstudio.evaluation import calibration
 from synthstudio.evaluation.precision import Matches
@@ -23,9 +24,6 @@ from synthstudio.evaluation.precision import Matches
 if TYPE_CHECKING:
     from numpy.random import Generator  # noqa: TID251
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 Statistic = Callable[[F64], float]
 """How often each group counts (G,) -> the figure; NaN where nothing is left to measure."""
 ENOUGH_SEEDS = 5
@@ -47,10 +45,10 @@ class Interval:
     def excludes_zero(self) -> bool:
         return self.low > 0 or self.high < 0
 
-    def text(self, *, scale: float = 100, digits: int = 1) -> str:
+    def text(self, *, scale: float = 100) -> str:
         """Format as "+3.1 (+1.2 to +5.0)"."""
         value, low, high = (scale * v for v in (self.value, self.low, self.high))
-        return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+        return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
 
     def marked(self, *, scale: float = 100) -> str:
         """As `text`, with a star if it excludes zero; "-" without a value."""
@@ -192,7 +190,7 @@ def average_precision(found: Matches, group_of: dict[int, int]) -> Statistic:
     return statistic
 
 
-def auroc(score: F64, positive: Bools, group: I64) -> Statistic:
+def auroc(score: F64, positive: Bool, group: I64) -> Statistic:
     """The chance that a positive scores above a negative, ties half; all (N,)."""
     values, place = np.unique(score, return_inverse=True)
 
@@ -231,7 +229,7 @@ def _weighted_sum(weight: F64, tables: F64) -> NDArray[Any]:
     return np.asarray(np.einsum("g,gab->ab", weight[: len(tables)], tables))
 
 
-def calibration_error(probability: F64, outcome: Bools, group: I64, *, bins: int = 15) -> Statistic:
+def calibration_error(probability: F64, outcome: Bool, group: I64, *, bins: int = 15) -> Statistic:
     """Expected calibration error of probabilities (N,), as `calibration.reliability`."""
     groups = int(group.max(initial=-1)) + 1
     place = group * bins + np.minimum((probability * bins).astype(np.int64), bins - 1)
@@ -263,7 +261,7 @@ def _margin(ours: Statistic, baseline: Statistic, *, groups: int, seed: int) -> 
     return Margin(ours=a.interval(), baseline=b.interval(), difference=a.minus(b))
 
 
-def auroc_margin(score: F64, baseline: F64, visible: Bools, group: I64, *, seed: int) -> Margin:
+def auroc_margin(score: F64, baseline: F64, visible: Bool, group: I64, *, seed: int) -> Margin:
     """AUROC of `score` beside that of `baseline`, for telling the visible; all (N,)."""
     group, groups = _renumbered(group)
     return _margin(

@@ -6,10 +6,8 @@ Everywhere `known` (P, J) says which joints count; the others never do, whatever
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from synthstudio.core.arrays import F64, Bool
 
 
 def distances(predicted: F64, truth: F64) -> F64:
@@ -24,11 +22,9 @@ def pck(predicted: F64, truth: F64, *, length: F64, at: float) -> F64:
         return (distances(predicted, truth) <= at * length[:, None]).astype(np.float64)
 
 
-def pck_auc(
-    predicted: F64, truth: F64, *, known: Bools, length: F64, maximum: float = 0.2, steps: int = 41
-) -> float:
-    """Mean PCK over thresholds from 0 to `maximum`, trapezoidal, from 0 to 1."""
-    thresholds = np.linspace(0, maximum, steps)
+def pck_auc(predicted: F64, truth: F64, *, known: Bool, length: F64) -> float:
+    """Mean PCK over 41 thresholds from 0 to 0.2, trapezoidal, from 0 to 1."""
+    thresholds = np.linspace(0, 0.2, 41)
     relative = (
         distances(predicted, truth)[known] / np.broadcast_to(length[:, None], known.shape)[known]
     )
@@ -36,7 +32,7 @@ def pck_auc(
         return float("nan")
     with np.errstate(invalid="ignore"):
         curve = [(relative <= t).mean() for t in thresholds]
-    return float(np.trapezoid(curve, thresholds) / maximum)
+    return float(np.trapezoid(curve, thresholds) / 0.2)
 
 
 def torso_px(truth: F64, joints: tuple[str, ...]) -> F64:
@@ -61,13 +57,13 @@ def head_px(truth: F64, joints: tuple[str, ...]) -> F64:
     return np.asarray(np.linalg.norm(a - b, axis=-1))
 
 
-def mpjpe(predicted: F64, truth: F64, *, known: Bools, root: F64, truth_root: F64) -> F64:
+def mpjpe(predicted: F64, truth: F64, *, known: Bool, root: F64, truth_root: F64) -> F64:
     """(P, J) errors in the unit given after both roots (P, 3) were put in one place."""
     errors = distances(predicted - root[:, None], truth - truth_root[:, None])
     return np.asarray(np.where(known, errors, np.nan))
 
 
-def n_mpjpe(predicted: F64, truth: F64, *, known: Bools, root: F64, truth_root: F64) -> F64:
+def n_mpjpe(predicted: F64, truth: F64, *, known: Bool, root: F64, truth_root: F64) -> F64:
     """(P, J) errors after the best scale about the root (Rhodin et al. 2018)."""
     a, t = predicted - root[:, None], truth - truth_root[:, None]
     weight = known[..., None]
@@ -77,7 +73,7 @@ def n_mpjpe(predicted: F64, truth: F64, *, known: Bools, root: F64, truth_root: 
     return np.asarray(np.where(known, distances(a * scale[:, None, None], t), np.nan))
 
 
-def pa_mpjpe(predicted: F64, truth: F64, *, known: Bools) -> F64:
+def pa_mpjpe(predicted: F64, truth: F64, *, known: Bool) -> F64:
     """(P, J) errors after Procrustes alignment of each person (rotation, scale, shift; Umeyama
     1991), no reflection. NaN with fewer than three known joints."""
     errors = np.full(known.shape, np.nan)

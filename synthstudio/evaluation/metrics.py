@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled, is_visible
@@ -26,9 +27,6 @@ from synthstudio.evaluation.precision import Found, Presence, Truth, average_pre
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.evaluation.whole_body import whole_body_precision
 
-Bools = NDArray[np.bool_]
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 FRACTIONS = (0.0, 0.05, 0.2, 0.35, 0.5, 0.65, 1.01)
 CROWDS = (0.0, 0.05, 0.2, 0.4, 1.01)
 SEED = 2020
@@ -68,7 +66,7 @@ def compute_metrics(
     }
 
 
-def joint_subsets(predictions: Predictions) -> dict[str, Bools]:
+def joint_subsets(predictions: Predictions) -> dict[str, Bool]:
     """The joints (P, J) that metrics are given for: all, visible and hidden ones."""
     return {
         "all": predictions.known,
@@ -82,7 +80,7 @@ def pck_of(predictions: Predictions, *, at: float = 0.1) -> F64:
     return localization.pck(predictions.xy, predictions.true_xy, length=predictions.side, at=at)
 
 
-def pck_by_group(predictions: Predictions, subset: Bools, *, at: float = 0.1) -> tuple[F64, F64]:
+def pck_by_group(predictions: Predictions, subset: Bool, *, at: float = 0.1) -> tuple[F64, F64]:
     """(1, G) hits of PCK and joints counted, by group of frames: for `intervals`."""
     hits = np.where(subset, pck_of(predictions, at=at), 0.0).sum(1)
     groups = int(predictions.group.max(initial=-1)) + 1
@@ -92,7 +90,7 @@ def pck_by_group(predictions: Predictions, subset: Bools, *, at: float = 0.1) ->
     )
 
 
-def _pck_interval(predictions: Predictions, subset: Bools, *, at: float = 0.1) -> dict[str, float]:
+def _pck_interval(predictions: Predictions, subset: Bool, *, at: float = 0.1) -> dict[str, float]:
     hits, counts = pck_by_group(predictions, subset, at=at)
     return vars(ratio_interval(hits, counts, seed=SEED, rounds=_ROUNDS))
 
@@ -147,7 +145,7 @@ def _precision(
 
 
 def subset_precision(
-    predictions: Predictions, subset: Bools, skeleton: Skeleton, found: Found | None = None
+    predictions: Predictions, subset: Bool, skeleton: Skeleton, found: Found | None = None
 ) -> dict[str, float]:
     """AP of the joints `subset` (P, J)."""
     seen = _detections(predictions, found)
@@ -194,11 +192,7 @@ def _extended_precision(predictions: Predictions, skeleton: Skeleton) -> dict[st
     out: dict[str, Any] = {"joints_outside": int((truth.known & ~presence.inside).sum())}
     for name, side in (("said", presence), ("never_outside", never_outside)):
         out[name] = average_precision(
-            truth,
-            predictions.xy,
-            person_score(predictions),
-            sigmas=skeleton.sigmas,
-            presence=side,
+            truth, predictions.xy, person_score(predictions), sigmas=skeleton.sigmas, presence=side
         )
     predicted = truth.known & np.isfinite(predictions.present)
     out["AUROC"] = calibration.auroc(predictions.present[predicted], presence.inside[predicted])
@@ -274,13 +268,13 @@ def _sum_by_group(group: I64, values: NDArray[Any], groups: int) -> F64:
     return np.asarray(np.bincount(group, values.astype(np.float64), minlength=groups)[None])
 
 
-def visibility_subset(predictions: Predictions) -> Bools:
+def visibility_subset(predictions: Predictions) -> Bool:
     """The joints (P, J) by which predicted visibility is judged: known, predicted, unambiguous."""
     predicted = np.isfinite(predictions.shares).all(-1) & ~predictions.ambiguous
     return predictions.known & predicted & np.isfinite(predictions.true_shares).all(-1)
 
 
-def hidden_causes(predictions: Predictions, subset: Bools) -> tuple[Bools, I64, I64]:
+def hidden_causes(predictions: Predictions, subset: Bool) -> tuple[Bool, I64, I64]:
     """Which joints of `subset` (P, J) are hidden by a cause that a network can name, and of those
     the true and the predicted one: 0 self, 1 person, 2 object."""
     true = predictions.cause.astype(np.int64) - 1
@@ -345,7 +339,7 @@ def _lifting(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
     }
 
 
-def lifting_errors(predictions: Predictions, subset: Bools) -> tuple[Bools, dict[str, F64]]:
+def lifting_errors(predictions: Predictions, subset: Bool) -> tuple[Bool, dict[str, F64]]:
     """The joints (P, J) of `subset` with a place in 3D, and root-relative errors in metres by
     metric."""
     predicted, true = predictions.xyz_m, predictions.true_xyz_m
@@ -377,6 +371,6 @@ def _prior(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
     return out
 
 
-def _mean(values: F64, subset: Bools) -> float:
+def _mean(values: F64, subset: Bool) -> float:
     use = subset & np.isfinite(values)
     return float(values[use].mean()) if use.any() else float("nan")

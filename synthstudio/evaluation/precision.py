@@ -9,14 +9,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.boxes import object_similarity
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 MIN_OKS = 0.1
 """Below it a found person is nobody's: all joints of a person who is left over are missed."""
@@ -55,7 +51,7 @@ def match(
     found: Found,
     image: I64,
     truth: F64,
-    known: Bools,
+    known: Bool,
     area: F64,
     *,
     sigmas: F64,
@@ -81,7 +77,7 @@ class Truth:
 
     image: I64
     xy: F64
-    known: Bools
+    known: Bool
     area: F64
     box: F64
 
@@ -92,8 +88,8 @@ class Presence:
     truly lies in it; `claimed` (P, J): predicted to."""
 
     window: F64
-    inside: Bools
-    claimed: Bools
+    inside: Bool
+    claimed: Bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +97,8 @@ class Matches:
     """Matched predictions (D), best score first, for bootstrap draws. `hit`, `counts` (T, D) at OKS
     0.5 to 0.95: matched, and not ignored. `people`: how many count in each of `images`."""
 
-    hit: Bools
-    counts: Bools
+    hit: Bool
+    counts: Bool
     image: I64
     images: I64
     people: I64
@@ -114,7 +110,7 @@ def average_precision(
     score: F64,
     *,
     sigmas: F64,
-    only: Bools | None = None,
+    only: Bool | None = None,
     presence: Presence | None = None,
     image: I64 | None = None,
 ) -> dict[str, float]:
@@ -146,7 +142,7 @@ def matches(
     score: F64,
     *,
     sigmas: F64,
-    only: Bools | None = None,
+    only: Bool | None = None,
     presence: Presence | None = None,
     image: I64 | None = None,
 ) -> Matches | None:
@@ -178,7 +174,7 @@ def _evaluated(
     score: F64,
     *,
     sigmas: F64,
-    only: Bools | None,
+    only: Bool | None,
     presence: Presence | None,
     image: I64 | None = None,
     by_size: bool = True,
@@ -189,7 +185,7 @@ def _evaluated(
     from pycocotools.cocoeval import COCOeval
 
     known = truth.known if only is None else truth.known & only
-    counted: Bools = np.ones(len(truth.xy), bool)
+    counted: Bool = np.ones(len(truth.xy), bool)
     if presence is not None:
         counted = np.asarray(known.any(1))
     if not known.any():
@@ -219,7 +215,7 @@ def _evaluated(
 
 
 def _by_extended_oks(
-    evaluator: Any, truth: Truth, known: Bools, xy: F64, presence: Presence, place: I64
+    evaluator: Any, truth: Truth, known: Bool, xy: F64, presence: Presence, place: I64
 ) -> Callable[[int, int], Any]:
     """Replacement of COCOeval.computeOks: (image, category) -> (D, G) similarities."""
 
@@ -248,11 +244,11 @@ def _by_extended_oks(
     return similarity
 
 
-def _within(xy: F64, window: F64) -> Bools:
+def _within(xy: F64, window: F64) -> Bool:
     return np.asarray(((xy >= window[:2]) & (xy < window[2:])).all(-1))
 
 
-def _truth_file(truth: Truth, known: Bools, counted: Bools, pictures: I64) -> dict[str, object]:
+def _truth_file(truth: Truth, known: Bool, counted: Bool, pictures: I64) -> dict[str, object]:
     joints = truth.xy.shape[1]
     people = []
     for p in np.flatnonzero(counted):
@@ -294,7 +290,7 @@ def _results_file(image: I64, xy: F64, score: F64) -> list[dict[str, object]]:
 
 
 def extended_distance(
-    predicted: F64, predicted_inside: Bools, truth: F64, truth_inside: Bools, *, window: F64
+    predicted: F64, predicted_inside: Bool, truth: F64, truth_inside: Bool, *, window: F64
 ) -> F64:
     """(P, J) distances of Ex-OKS (Purkrabek & Matas 2024). Both inside: Euclidean; only the
     prediction, or only the truth, inside: its distance to the nearest edge of `window` (P, 4: x0 y0

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64
 from synthstudio.evaluation.intervals import Interval, paired_interval, ratio_interval, table_text
 from synthstudio.evaluation.metrics import joint_subsets, pck_of
 from synthstudio.evaluation.storage import Predictions, percent
 
-F64 = NDArray[np.float64]
 PARTS = ("visible", "hidden")
 AT = 0.1
 _SEED, _ROUNDS = 2030, 1000

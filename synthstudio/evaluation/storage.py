@@ -20,6 +20,7 @@ from typing import Annotated, Any, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64, U8, Bool
 from synthstudio.core.errors import DatasetError, ModelError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.safe_files import UNREADABLE
@@ -27,17 +28,13 @@ from synthstudio.dataset.durable import canonical_json, read_json, whole_folder
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.evaluation.precision import Found
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
-Bools = NDArray[np.bool_]
 Words = NDArray[np.str_]
 FORMAT = "synthstudio-evaluation-2"
 PREDICTIONS_FILE, METRICS_FILE, PAGE_FILE = "answers.npz", "measures.json", "report.html"
 _FOUND = "found_"
 _MAX_BYTES = 8 << 30
 _STATES = (STATE_VISIBLE, STATE_HIDDEN, STATE_OUTSIDE, NO_STATE)
-_KINDS: dict[Any, str] = {F64: "f", Bools: "b", U8: "u", I64: "i", Words: "U"}
+_KINDS: dict[Any, str] = {F64: "f", Bool: "b", U8: "u", I64: "i", Words: "U"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +57,10 @@ class Predictions:
     true_xy: Annotated[F64, "J", 2]
     true_shares: Annotated[F64, "J", 5]
     true_xyz_m: Annotated[F64, "J", 3]
-    known: Annotated[Bools, "J"]
+    known: Annotated[Bool, "J"]
     state: Annotated[U8, "J"]
     cause: Annotated[U8, "J"]  # place in core.labels.CAUSES
-    ambiguous: Annotated[Bools, "J"]
+    ambiguous: Annotated[Bool, "J"]
     area: F64
     side: F64
     box: Annotated[F64, 4]
@@ -81,7 +78,7 @@ class Predictions:
         return len(self.xy)
 
 
-def select(predictions: Predictions, rows: I64 | Bools) -> Predictions:
+def select(predictions: Predictions, rows: I64 | Bool) -> Predictions:
     """Some of the people; `clean` is renumbered, -1 where its row is not among them."""
     rows = np.flatnonzero(rows) if rows.dtype == bool else rows
     place = np.full(len(predictions) + 1, -1, np.int64)

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from synthstudio.core import whole_body
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.safe_json import read_list
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.whole_body import SKELETON
-from synthstudio.evaluation.precision import F64, I64, Truth, average_precision
+from synthstudio.evaluation.precision import Truth, average_precision
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import read_entries
 from synthstudio.formats.coco.whole_body import joined_keypoints

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from synthstudio.core.errors import AssetError, FormatError, ModelError
 from synthstudio.core.outputs import free_folder
@@ -24,7 +24,6 @@ from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 from synthstudio.training.outside import Network
 
-SizeName = Literal["nano", "small", "base"]
 MIN_POSES = 10
 FORMAT = "synthstudio-experiment-1"
 SETTINGS = "experiment.json"

@@ -19,33 +19,13 @@ from synthstudio.props.assets import scan_images
 FOLDER = "cutouts"
 KINDS = {
     "train": (
-        "backpack",
-        "barrel",
-        "bench",
-        "bin",
-        "cardboard_box",
-        "chair",
-        "crate",
-        "handbag",
-        "low_wall",
-        "pole",
-        "shopping_bag",
-        "stool",
-        "suitcase",
-        "traffic_cone",
-        "trolley_case",
+        "backpack", "barrel", "bench", "bin", "cardboard_box", "chair", "crate", "handbag",
+        "low_wall", "pole", "shopping_bag", "stool", "suitcase", "traffic_cone", "trolley_case",
     ),
     "test": (
-        "bicycle",
-        "fence",
-        "pillar",
-        "pram",
-        "railing",
-        "shopping_cart",
-        "sign_board",
-        "table",
+        "bicycle", "fence", "pillar", "pram", "railing", "shopping_cart", "sign_board", "table",
     ),
-}
+}  # fmt: skip
 EACH = {"train": 3, "test": 2}
 """Occluded frames of each photo, beside the clean one."""
 _TEST_SHARE = 0.4

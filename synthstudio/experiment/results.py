@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, Bool
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation import intervals
@@ -32,9 +32,6 @@ from synthstudio.report import plots
 from synthstudio.report.html import render
 from synthstudio.training.poses import SMALL_BANK
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 SEED = 31
 ROUNDS = {"PCK": 2000, "AP": 500}
 PARTS = {
@@ -44,14 +41,11 @@ PARTS = {
     "occluded hidden": "occluded people, hidden joints",
     "under the paste": "occluded people, joints that the paste hides",
 }
-MEASURES = {
-    "PCK": "PCK@0.1 of the box's longer side",
-    "AP": "OKS-AP",
-}
+MEASURES = {"PCK": "PCK@0.1 of the box's longer side", "AP": "OKS-AP"}
 FEW_PHOTOS = 50
 
 
-def parts(predictions: Predictions) -> dict[str, Bools]:
+def parts(predictions: Predictions) -> dict[str, Bool]:
     """The joints (P, J) of each of PARTS; occluded people are those who lost something."""
     seen, hidden = predictions.state == STATE_VISIBLE, predictions.state == STATE_HIDDEN
     clean = predictions.known & (predictions.variant == "clean")[:, None]
@@ -89,7 +83,7 @@ def reduce(predictions: Predictions, skeleton: Skeleton) -> Reduction:
     return Reduction(hits=hits, precision=precision, counts=counts)
 
 
-def _precision(predictions: Predictions, subset: Bools, skeleton: Skeleton) -> Statistic:
+def _precision(predictions: Predictions, subset: Bool, skeleton: Skeleton) -> Statistic:
     counted = subset.any(1)
     people = select(predictions, np.flatnonzero(counted))
     score = people.score.mean(1)  # of the maps, in every arm: only ORN predicts a quality

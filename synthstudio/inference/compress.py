@@ -22,13 +22,13 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
+from synthstudio.core.arrays import F64, I64, U8
 from synthstudio.core.extras import import_extra
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.inference import scoring
 from synthstudio.inference.export import About, narrow, onnx_program
 from synthstudio.inference.onnx_model import OnnxModel
-from synthstudio.inference.predict import U8
 from synthstudio.inference.scoring import Hits
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
@@ -172,7 +172,7 @@ def fine_tuned(
     changed = config.model_copy(
         update={
             "train": (source,), "val": (), "init_from": str(start), "steps": steps,
-            "epochs": 1_000_000, "minutes": 0, "lr": config.lr * _LR, "device": "cpu",
+            "epochs": 1_000_000, "lr": config.lr * _LR, "device": "cpu",
         }
     )  # fmt: skip
     out = start.with_suffix("")
@@ -195,7 +195,7 @@ def thinner(net: PoseNet, count: int) -> PoseNet:
     return made
 
 
-def representatives(points: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+def representatives(points: F64, count: int) -> I64:
     """Rows (ascending) of `count` points that represent all points (N, D): groups are halved across
     their first principal axis, the largest first; each group gives the point nearest its mean."""
     groups = [(-len(points), 0, np.arange(len(points)))]

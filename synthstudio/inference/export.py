@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.errors import ModelError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.labels import SHARES
@@ -286,7 +287,7 @@ def _apart(
         for name, value in ours.items():
             if name == "cause":  # a place in a list
                 continue
-            apart: NDArray[np.float64] = np.abs(value.double().numpy() - theirs[name])
+            apart: F64 = np.abs(value.double().numpy() - theirs[name])
             if name == "joints":
                 joints = max(joints, float(apart[sure].max(initial=0)))
             else:

@@ -13,13 +13,14 @@ from typing import Any, Self
 
 import numpy as np
 
+from synthstudio.core.arrays import F64, U8
 from synthstudio.core.boxes import keep_best, object_similarity
 from synthstudio.core.errors import ModelError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.threads import threads_allowed
 from synthstudio.inference.onnx_model import open_session, stated_size
 from synthstudio.inference.predict import PRESENT, Person, Predictor, predict
-from synthstudio.inference.sources import F64, U8, Boxes, FindPeople, SourceImage, source_boxes
+from synthstudio.inference.sources import Boxes, FindPeople, SourceImage, source_boxes
 from synthstudio.models.packaged import default_finder
 from synthstudio.training.data.windows import Letterbox
 
@@ -199,11 +200,9 @@ def _finder(path: Path, threads: int) -> Finder:
     return Finder.load(path, device="cpu", min_score=UNSURE, threads=threads)
 
 
-def agreed_people(
-    finder: FindPeople, ask: Predictor, *, size: tuple[int, int], minimum: float = AGREED
-) -> FindPeople:
+def agreed_people(finder: FindPeople, ask: Predictor, *, size: tuple[int, int]) -> FindPeople:
     """People found by a detector with a low threshold and confirmed by the network: expected OKS
-    times detector score is at least `minimum`. Of two people with an OKS above SAME the better
+    times detector score is at least AGREED. Of two people with an OKS above SAME the better
     stays."""
     alone = second_look(ask, size=size)
 
@@ -215,7 +214,7 @@ def agreed_people(
             image, boxes=Boxes(xywh=boxes.xywh[:_MAX_ASKED], score=boxes.score[:_MAX_ASKED])
         )
         people = list(predict(ask, [given], source_boxes, size=size))
-        kept = _best(people, minimum=minimum)
+        kept = _best(people)
         if not kept:
             return dataclasses.replace(alone(image), score=np.full(1, UNSURE))
         return Boxes(
@@ -226,11 +225,11 @@ def agreed_people(
     return find
 
 
-def _best(people: list[Person], *, minimum: float) -> list[Person]:
-    """Those with a score of at least `minimum`, the best first, each once."""
+def _best(people: list[Person]) -> list[Person]:
+    """Those with a score of at least AGREED, the best first, each once."""
     kept: list[Person] = []
     for person in sorted(people, key=lambda each: -each.confidence):
-        if person.confidence < minimum:
+        if person.confidence < AGREED:
             break
         if all(_alike(person, other) <= SAME for other in kept):
             kept.append(person)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from synthstudio.inference.predict import F64, U8, Person
+from synthstudio.core.arrays import F64, U8
+from synthstudio.inference.predict import Person
 from synthstudio.inference.sources import SourceImage
 from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.training.frame_predictions import find_in_images

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.errors import ArgumentError
 from synthstudio.inference.finder import box_about
-from synthstudio.inference.predict import F64, Person, Predictor, predict, surely_seen
+from synthstudio.inference.predict import Person, Predictor, predict, surely_seen
 from synthstudio.inference.sources import Boxes, FindPeople, SourceImage
 from synthstudio.inference.stream import LiveFrame
 from synthstudio.inference.tracking import REPEATED, Tracker

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import DeviceError, ModelError, RecipeError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
-from synthstudio.core.threads import threads_allowed
-from synthstudio.inference.predict import U8, CropPredictions, few_at_once
+from synthstudio.core.threads import CPU_BATCH, threads_allowed
+from synthstudio.inference.predict import CropPredictions
 
 FORMAT = "synthstudio pose network 1"
 SUFFIX = ".onnx"
@@ -63,7 +64,11 @@ class OnnxModel:
     def __call__(self, crops: U8) -> CropPredictions:
         """Answer for crops (B, H, W, 3); ModelError when an answer is not finite."""
         on_gpu = "CUDAExecutionProvider" in self.session.get_providers()
-        return self._answers(crops) if on_gpu else few_at_once(self._answers)(crops)
+        if on_gpu or len(crops) <= CPU_BATCH:
+            return self._answers(crops)
+        parts = [self._answers(crops[k : k + CPU_BATCH]) for k in range(0, len(crops), CPU_BATCH)]
+        names = [field.name for field in fields(CropPredictions)]
+        return CropPredictions(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
 
     def _answers(self, crops: U8) -> CropPredictions:
         images: NDArray[Any] = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
@@ -74,7 +79,7 @@ class OnnxModel:
             raise ModelError("the network's answers are not finite", got="NaN or infinity")
         joints = found["joints"].shape[:2]
 
-        def asked(name: str) -> NDArray[np.float64]:
+        def asked(name: str) -> F64:
             return found.get(name, np.full((*joints, *_MORE[name]), np.nan))
 
         return CropPredictions(

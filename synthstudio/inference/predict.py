@@ -7,19 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import SHARES
-from synthstudio.core.threads import CPU_BATCH
 from synthstudio.core.visibility import is_visible
 from synthstudio.inference.sources import Boxes, FindPeople, SourceImage
 from synthstudio.inference.tracking import REPEATED, track_people
 from synthstudio.models.smooth import smooth
 from synthstudio.training.data.windows import crop_and_resize, crop_window
 
-F64 = NDArray[np.float64]
-U8 = NDArray[np.uint8]
 TRUNCATED = SHARES[4]
 PRESENT = 0.5
 """A joint is in the image from this probability on."""
@@ -44,19 +41,6 @@ class CropPredictions:
 
 Predictor = Callable[[U8], CropPredictions]
 """Crops (B, H, W, 3) RGB to their answers."""
-
-
-def few_at_once(ask: Predictor) -> Predictor:
-    """The same answers, `CPU_BATCH` crops at a time."""
-
-    def asked(crops: U8) -> CropPredictions:
-        if len(crops) <= CPU_BATCH:
-            return ask(crops)
-        parts = [ask(crops[k : k + CPU_BATCH]) for k in range(0, len(crops), CPU_BATCH)]
-        names = [field.name for field in dataclasses.fields(CropPredictions)]
-        return CropPredictions(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
-
-    return asked
 
 
 def cause_of(shares: F64, present: float) -> str | None:

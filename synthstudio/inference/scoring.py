@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation.intervals import paired_interval
 from synthstudio.evaluation.localization import pck
-from synthstudio.inference.predict import U8, Predictor
+from synthstudio.inference.predict import Predictor
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import CropSubset, InputSpec
-from synthstudio.training.data.sources import load_subset
+from synthstudio.training.data.sources import check_same_joints, load_subset
 
-F64 = NDArray[np.float64]
 AT = 0.1
 """Of the person's box's longer side: how far off a joint may be found."""
 _BATCH, _CELL = 64, 4
@@ -54,21 +52,13 @@ def labelled_people(
     skeleton: Skeleton,
     cache: Path,
     boxes: str = "outline",
-    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> CropSubset:
     """The people of a data set as crops of `size`. ModelError when nobody is labelled or the
     skeleton differs."""
     asked = {"dataset": str(dataset), "splits": splits, "boxes": boxes}
     config = configs.parse({"train": [asked], "network": {"size": size}})
-    people, other = load_subset(config.train, config, cache, progress)
-    if not other.same_labels(skeleton):
-        raise ModelError(
-            "the data set has another skeleton than the network",
-            where=str(dataset),
-            expected=skeleton.title,
-            got=other.described(skeleton),
-            then="Convert it: synthstudio export --skeleton, then import.",
-        )
+    people, other = load_subset(config.train, config, cache, lambda done, total: None)
+    check_same_joints(other, skeleton, dataset)
     if not len(people) or not np.isfinite(people.crops.xy[people.rows]).any():
         raise ModelError(
             "nobody here is labelled",

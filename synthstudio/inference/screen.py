@@ -18,8 +18,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import U8
 from synthstudio.core.errors import DiskError
 from synthstudio.core.outputs import TEMPORARY
 from synthstudio.core.skeleton import Skeleton
@@ -28,7 +28,6 @@ from synthstudio.inference.live import Seen
 from synthstudio.inference.write import frame_labels
 from synthstudio.report.draw import TEXT, draw_labels, legend_strip
 
-U8 = NDArray[np.uint8]
 LAST = 300
 """Pictures that p50, p95 and the rate on screen are of."""
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv")

@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import AssetError, FormatError
-from synthstudio.core.images import SUFFIXES, decode_rgb, is_picture, list_pictures, read_rgb
+from synthstudio.core.images import SUFFIXES, is_picture, list_pictures, read_rgb
 from synthstudio.core.places import Place, Url
 from synthstudio.core.safe_files import file_inside
 from synthstudio.core.safe_json import BEGIN, read_list
@@ -25,9 +25,8 @@ from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import RawCoco, id_key, image_folder, named_file
+from synthstudio.training.data.samples import rgb_of
 
-F64 = NDArray[np.float64]
-U8 = NDArray[np.uint8]
 Kind = Literal["photos", "video", "dataset", "coco"]
 _log = logging.getLogger("synthstudio")
 _PERSON = 1
@@ -81,12 +80,7 @@ def _in_parts(
 ) -> Source:
     digest = hashlib.sha256(repr(key).encode()).hexdigest()
     return Source(
-        kind=kind,
-        path=path,
-        total=total,
-        read=lambda: part(range(total)),
-        part=part,
-        key=digest,
+        kind=kind, path=path, total=total, read=lambda: part(range(total)), part=part, key=digest
     )
 
 
@@ -195,7 +189,7 @@ def _dataset(dataset: Dataset) -> Source:
             yield SourceImage(
                 number=index,
                 name=f"{index:06d}",
-                rgb=decode_rgb(dataset.image_bytes_of(frame), str(dataset.image_of(frame))),
+                rgb=rgb_of(dataset, frame),
                 boxes=Boxes(
                     xywh=np.array([boxes[k] for k in numbers], np.float64).reshape(-1, 4),
                     score=np.ones(len(numbers)),

@@ -16,13 +16,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import U8
 from synthstudio.core.errors import ArgumentError, DeviceError, FormatError, SynthStudioError
 from synthstudio.core.images import MAX_PIXELS
 from synthstudio.core.video import VIDEOS, FrameClock
 
-U8 = NDArray[np.uint8]
 Kind = Literal["camera", "video", "network"]
 
 TIMEOUT_S = 10.0

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from synthstudio.body import pose_library
+from synthstudio.core.arrays import I64, Bool
 from synthstudio.core.bins import FRACTIONS, VIEWS, camera_azimuth_rad, fraction_of, view_of
 from synthstudio.core.errors import ModelError, RecipeError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
@@ -29,8 +29,6 @@ from synthstudio.quality.next_recipe import shortened
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.recipe.schema.recipe import Recipe
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 AT = 0.1
 AXES = ("region", "cause", "fraction", "view", "family")
 UNKNOWN = "unknown"
@@ -227,7 +225,7 @@ def _views(answers: Predictions, skeleton: Skeleton) -> I64:
 
 
 def _worst(
-    places: Mapping[str, I64], labels: Mapping[str, tuple[str, ...]], missed: NDArray[np.bool_]
+    places: Mapping[str, I64], labels: Mapping[str, tuple[str, ...]], missed: Bool
 ) -> tuple[tuple[tuple[str, ...], int, int], ...]:
     table = np.stack([places[axis] for axis in AXES], 1)
     cells, which = np.unique(table, axis=0, return_inverse=True)

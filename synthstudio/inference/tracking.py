@@ -11,14 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import ArgumentError
 from synthstudio.models.smooth import overlaps
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 MEMORY = 100
 """Frames without somebody after which they are new (PoseFlow's link length)."""
@@ -64,14 +61,11 @@ def track_people(
     scores: Sequence[F64],
     *,
     at: Sequence[int] | I64 | None = None,
-    memory: int = MEMORY,
-    minimum: float = MIN,
 ) -> list[I64]:
     """Track numbers (P,) from 0 for the people of each frame, REPEATED for near-duplicates. For
     each frame `boxes` (P, 4: x y w h), `joints` (P, J, 2; NaN: unknown), `scores` (P, J; 0 hidden
-    to 1) and its number in `at` (rising; default 0, 1, ...). Somebody unseen for more than `memory`
-    frames is new; a match agrees by at least `minimum`. ArgumentError for arrays that do not fit or
-    frames out of order."""
+    to 1) and its number in `at` (rising; default 0, 1, ...). ArgumentError for arrays that do not
+    fit or frames out of order."""
     times = range(len(boxes)) if at is None else at
     for name, values in (("joints", joints), ("scores", scores), ("at", times)):
         if len(values) != len(boxes):
@@ -81,16 +75,15 @@ def track_people(
                 expected=f"{len(boxes)}",
                 got=f"{len(values)}",
             )
-    tracker = Tracker(memory=memory, minimum=minimum)
+    tracker = Tracker()
     rows = zip(boxes, joints, scores, times, strict=True)
     return [tracker.name(b, j, s, at=time) for b, j, s, time in rows]
 
 
 class Tracker:
-    """The same frame by frame, for what comes live. `memory`, `minimum`: as of `track_people`."""
+    """The same frame by frame, for what comes live."""
 
-    def __init__(self, *, memory: int = MEMORY, minimum: float = MIN) -> None:
-        self._memory, self._least = memory, minimum
+    def __init__(self) -> None:
         self._past: dict[int, _Track] = {}
         self._before: int | None = None
         self._joints: int | None = None
@@ -112,12 +105,10 @@ class Tracker:
         own = _checked(boxes, joints, scores, joints_each=self._joints or 0, where=f"frame {at}")
         now = _Frame(time=int(at), **own)
         self._before = now.time
-        self._past = {
-            k: t for k, t in self._past.items() if now.time - t[-1][0].time - 1 <= self._memory
-        }
+        self._past = {k: t for k, t in self._past.items() if now.time - t[-1][0].time - 1 <= MEMORY}
         names = np.full(len(now.boxes), REPEATED, np.int64)
         rows = _distinct(now)
-        found = _matched(now, rows, self._past, minimum=self._least)
+        found = _matched(now, rows, self._past)
         for p in rows:
             name = found.get(p, self._fresh)
             self._fresh += name == self._fresh
@@ -126,9 +117,7 @@ class Tracker:
         return names
 
 
-def _matched(
-    now: _Frame, rows: list[int], past: dict[int, _Track], *, minimum: float
-) -> dict[int, int]:
+def _matched(now: _Frame, rows: list[int], past: dict[int, _Track]) -> dict[int, int]:
     """Row -> track, for the best assignment of `rows` to tracks."""
     names = list(past)
     if not names or not rows:
@@ -138,7 +127,7 @@ def _matched(
     missed = np.array([now.time - past[k][-1][0].time - 1 for k in names])
     seen = _People(boxes=now.boxes[rows], joints=now.joints[rows], scores=now.scores[rows])
     score = np.maximum(_agreement(seen, moved), _STOOD * _agreement(seen, stood)) * _FADE**missed
-    score[score < minimum] = 0  # such pairs must not take a good one's place in the sum
+    score[score < MIN] = 0  # such pairs must not take a good one's place in the sum
     pairs = zip(*linear_sum_assignment(-score), strict=True)
     return {rows[p]: names[k] for p, k in pairs if score[p, k] > 0}
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, U8, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.labels import (
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from synthstudio.review.risk.predictions import Prediction
     from synthstudio.review.store import Store
 
-F64 = NDArray[np.float64]
-U8 = NDArray[np.uint8]
 RESULTS, PICTURES = "results.json", "pictures.json"
 _QUALITY = 92
 
@@ -79,7 +77,7 @@ def _result(person: Person) -> dict[str, Any]:
     return entry
 
 
-def _found(person: Person) -> NDArray[np.bool_]:
+def _found(person: Person) -> Bool:
     """(J,) whether a joint has a place."""
     return np.asarray(np.isfinite(person.xy).all(1))
 

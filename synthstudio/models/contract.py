@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.models.heatmaps import (
     Decoded,
-    decode_peak,
     expected_hits,
     mirrored_maps,
     probabilities,
@@ -160,24 +159,19 @@ def standardized(images: Tensor) -> Tensor:
     return (images - middle) / spread.sqrt().clamp_min(_MIN_STD)
 
 
-def predict_joints(
-    net: nn.Module, images: Tensor, *, flip: Tensor | None = None, hits: bool = True
-) -> tuple[Decoded, PoseOutputs]:
-    """Joints in cells, and the outputs for the unflipped images.
-
-    `flip` (J,), a skeleton's mirror order: also run on the mirrored images and average the maps
-    (test-time flip). `hits`: decode by expected hits, else by the highest peak.
-    """
-    maps, outputs = predict_maps(net, images, flip=flip)
-    return (expected_hits(maps) if hits else decode_peak(maps)), outputs
+def predict_joints(net: nn.Module, images: Tensor) -> tuple[Decoded, PoseOutputs]:
+    """Joints in cells, decoded by expected hits, and the outputs."""
+    maps, outputs = predict_maps(net, images)
+    return expected_hits(maps), outputs
 
 
 def predict_maps(
     net: nn.Module, images: Tensor, *, flip: Tensor | None = None
 ) -> tuple[Tensor, PoseOutputs]:
-    """The maps that joints are decoded from, and all outputs; `flip` as above.
+    """The maps that joints are decoded from, and all outputs for the unflipped images.
 
-    ModelError when a map is not finite.
+    `flip` (J,), a skeleton's mirror order: also run on the mirrored images and average the maps
+    (test-time flip). ModelError when a map is not finite.
     """
     outputs: PoseOutputs = net(images)
     maps = outputs.maps

@@ -154,21 +154,21 @@ def _disc(
         return joined[0].to(device, dtype), joined[1].to(device, dtype)
 
 
-def expected_hits(maps: Tensor, *, radius: float = HIT_CELLS) -> Decoded:
-    """Decode where a prediction is most likely to lie within `radius` cells of the joint.
+def expected_hits(maps: Tensor) -> Decoded:
+    """Decode where a prediction is most likely to lie within HIT_CELLS cells of the joint.
 
     The map is summed over a disc about every cell, and the highest sum is refined as a peak is. Of
     two modes the heavier wins, not the sharper one, and never a point between them, as the mean
     would be. The score is that probability.
     """
-    found = decode_peak(hits(maps, radius=radius))
+    found = decode_peak(hits(maps))
     return Decoded(xy=found.xy, score=found.score.clamp(0, 1))
 
 
-def hits(maps: Tensor, *, radius: float = HIT_CELLS) -> Tensor:
-    """The sums of maps (B, J, h, w) over a disc of `radius` cells about every cell."""
+def hits(maps: Tensor) -> Tensor:
+    """The sums of maps (B, J, h, w) over a disc of HIT_CELLS cells about every cell."""
     b, j, h, w = maps.shape
-    columns, rows = _disc((h, w), radius, maps.dtype, maps.device)
+    columns, rows = _disc((h, w), HIT_CELLS, maps.dtype, maps.device)
     along = (maps @ rows).view(b, j, h, -1, w).transpose(2, 3).reshape(b, j, -1, w)  # (.., K*h, w)
     return columns @ along
 

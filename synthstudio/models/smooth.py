@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from synthstudio.core.arrays import F64
 
 WINDOW = 7
+_DEGREE = 2
 _MIN_WEIGHT = 1e-3
 """Keeps a fit possible where every frame is uncertain."""
 
@@ -32,7 +33,6 @@ def smooth(
     *,
     at: NDArray[np.integer] | F64 | None = None,
     window: int = WINDOW,
-    degree: int = 2,
 ) -> F64:
     """Smooth the joints (T, J, 2) of one track, each fitted to its neighbours in time.
 
@@ -51,11 +51,11 @@ def smooth(
         near = np.flatnonzero(np.abs(steps - now) <= half)
         apart = steps[near] - now
         fall = (1 - (np.abs(apart) / (half + 1)) ** 3) ** 3  # tricube: no frame drops out at once
-        power = np.vander(apart, min(degree, max(len(near) - 2, 0)) + 1, increasing=True)
+        power = np.vander(apart, min(_DEGREE, max(len(near) - 2, 0)) + 1, increasing=True)
         for j in np.flatnonzero(found[t]):
             seen = found[near, j]
             known = near[seen]
-            fit = power[seen][:, : min(degree, max(len(known) - 2, 0)) + 1]
+            fit = power[seen][:, : min(_DEGREE, max(len(known) - 2, 0)) + 1]
             w = np.sqrt(fall[seen] * np.maximum(weight[known, j], _MIN_WEIGHT))[:, None]
             out[t, j] = np.linalg.lstsq(fit * w, xy[known, j] * w, rcond=None)[0][0]
     return out

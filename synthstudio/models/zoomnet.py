@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.whole_body import PARTS
-from synthstudio.models.contract import System, normalized, not_finite
+from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD, System, normalized, not_finite
 from synthstudio.models.heatmaps import (
     Decoded,
     cell_centres,
@@ -125,13 +125,13 @@ class ZoomTargets:
     boxes: Tensor
     present: Tensor
 
-    def shifted(self, drawn: Tensor, *, share: float = 0.1) -> Tensor:
-        """The boxes, every corner moved by up to `share` of its size: what heads are trained on.
+    def shifted(self, drawn: Tensor) -> Tensor:
+        """The boxes, every corner moved by up to a tenth of its size: what heads are trained on.
 
         `drawn` (B, P, 4): evenly from -1 to 1.
         """
         size = (self.boxes[..., 2:] - self.boxes[..., :2]).amax(-1, keepdim=True)
-        return self.boxes + share * size * drawn.to(self.boxes)
+        return self.boxes + 0.1 * size * drawn.to(self.boxes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +182,7 @@ class ZoomNet(System):
         inputs = sum(early) + channels
         self.face = PartHead(inputs, width, PARTS["face"].stop - PARTS["face"].start)
         self.hand = PartHead(inputs, width, PARTS["left_hand"].stop - PARTS["left_hand"].start)
-        for name, value in (("mean", (0.485, 0.456, 0.406)), ("std", (0.229, 0.224, 0.225))):
+        for name, value in (("mean", IMAGE_MEAN), ("std", IMAGE_STD)):
             self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor, boxes: Tensor | None = None) -> ZoomOutputs:

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
+from synthstudio.core.arrays import F32, U8, Bool
 from synthstudio.core.images import decode_rgb
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
@@ -33,8 +32,7 @@ from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.evaluation_folder import Decode
 from synthstudio.training.predictions import PredictionColumns
 
-U8 = NDArray[np.uint8]
-Poses = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+Poses = tuple[F32, F32 | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +133,7 @@ def answer_people(asked: Network, job: PeopleJob, report: Report) -> tuple[int, 
         answers = predictions.answer_images(
             asked.net,
             torch.from_numpy(job.images).to(asked.device),
-            asked.spec,
+            asked.spec.skeleton,
             decode=how.decode,
             flip=how.flip,
             bank=asked.bank,
@@ -164,7 +162,7 @@ class RemotePredictor:
         self, people: CropSubset, spec: InputSpec, progress: Callable[[int, int], None]
     ) -> Predictions:
         """What `predictions.predict_subset` gives."""
-        known: list[NDArray[np.bool_]] = []
+        known: list[Bool] = []
 
         def jobs() -> Iterator[PeopleJob]:
             for number, batch in enumerate(predictions.people_batches(people, spec)):

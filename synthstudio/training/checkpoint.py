@@ -33,11 +33,7 @@ from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
 from synthstudio.models.contract import PoseNet, System
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
-from synthstudio.training.networks import (
-    build,
-    describe_backbone,
-    empty_bank,
-)
+from synthstudio.training.networks import build, describe_backbone, empty_bank
 
 FORMAT = "synthstudio-pose-2"
 
@@ -143,12 +139,7 @@ def load_any(path: Path) -> tuple[System, Config, Skeleton]:
     backbone = metadata.get("backbone", "")
     if not backbone and (config.network.is_external or ":" in config.network.head):
         raise _incomplete("the description of its backbone", path, config.network.backbone)
-    net = build(
-        config.network,
-        skeleton,
-        bank=empty_bank(tensors),
-        backbone=backbone,
-    )
+    net = build(config.network, skeleton, bank=empty_bank(tensors), backbone=backbone)
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:

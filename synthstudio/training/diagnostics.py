@@ -9,16 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthstudio.core.arrays import F64, I64, U8
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.evaluation.attention import (
-    AttentionExample,
-    Sensitivity,
-    occlusion_sensitivity,
-)
+from synthstudio.evaluation.attention import AttentionExample, Sensitivity, occlusion_sensitivity
 from synthstudio.evaluation.latency import Latency, latency
 from synthstudio.models.backbones.external import RANDOM
 from synthstudio.models.blocks.bank import PoseBank
@@ -29,11 +25,11 @@ from synthstudio.training.config import NO_AUGMENTATION, Config
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
 Report = Callable[[int, int], None]
 _POSES = 8
+_SHOWN = 6
+"""People of whom an example, and a map of the patch, is kept."""
+_TIMED = 3
 
 
 def evenly_spaced(count: int, maximum: int) -> I64:
@@ -42,7 +38,7 @@ def evenly_spaced(count: int, maximum: int) -> I64:
 
 
 def examples(
-    net: nn.Module, people: CropSubset, spec: InputSpec, *, device: torch.device, count: int = 6
+    net: nn.Module, people: CropSubset, spec: InputSpec, *, device: torch.device
 ) -> list[AttentionExample]:
     """What the network makes of one hidden joint of a few people, evenly spaced."""
     crops = people.crops
@@ -53,7 +49,7 @@ def examples(
     chosen = np.sort(first[hidden[first].any(1)])
     if not len(chosen):
         return []
-    chosen = chosen[evenly_spaced(len(chosen), count)]
+    chosen = chosen[evenly_spaced(len(chosen), _SHOWN)]
     batch, outputs = _predict(net, people, chosen, spec, device)
     decoded = expected_hits(outputs.maps)
     # Of each person, the hidden joint of which least is visible.
@@ -113,7 +109,6 @@ def patch_sensitivity(
     spec: InputSpec,
     *,
     device: torch.device,
-    count: int = 6,
     progress: Report = lambda done, total: None,
 ) -> list[Sensitivity]:
     """Slide a patch, a quarter of the window wide, over people who are mostly visible.
@@ -122,7 +117,7 @@ def patch_sensitivity(
     """
     fraction = np.nan_to_num(people.crops.fraction[people.rows])
     visible = np.flatnonzero(fraction <= np.quantile(fraction, 0.5))
-    chosen = visible[evenly_spaced(len(visible), count)]
+    chosen = visible[evenly_spaced(len(visible), _SHOWN)]
     batch, _ = _predict(net, people, chosen, spec, device)
     size = np.array([spec.size[1], spec.size[0]], np.float64)
     cell = spec.size[1] / spec.cells[1]
@@ -200,7 +195,7 @@ def cost(
     }
 
 
-def step_seconds(config: Config, skeleton: Skeleton, *, steps: int = 3) -> float:
+def step_seconds(config: Config, skeleton: Skeleton) -> float:
     """Time the fastest of a few steps, forward and back; data and optimizer are not counted."""
     device, network = devices.get_device(config.device), config.network
     held = min(network.bank, network.bank_sample) or network.bank
@@ -211,7 +206,7 @@ def step_seconds(config: Config, skeleton: Skeleton, *, steps: int = 3) -> float
         )
         images = torch.rand(config.batch, 3, *network.size, device=device)
     seconds = []
-    for _ in range(steps):
+    for _ in range(_TIMED):
         began = time.monotonic()
         with devices.autocast(device, config.precision):
             outputs = net(images.contiguous(memory_format=torch.channels_last))

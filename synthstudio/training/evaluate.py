@@ -27,7 +27,7 @@ from synthstudio.training import checkpoint, devices, diagnostics, frame_predict
 from synthstudio.training.answer_jobs import RemotePredictor, WorkerPool, request
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec
-from synthstudio.training.data.sources import load_subset
+from synthstudio.training.data.sources import check_same_joints, load_subset
 from synthstudio.training.evaluation_folder import (
     EvaluationOptions,
     Step,
@@ -35,7 +35,7 @@ from synthstudio.training.evaluation_folder import (
     measured,
     write,
 )
-from synthstudio.training.ground_truth import clip_windows, image_sizes
+from synthstudio.training.ground_truth import LABELS_PX, clip_windows, image_sizes
 from synthstudio.training.predictions import predict_subset
 
 F64 = NDArray[np.float64]
@@ -63,16 +63,17 @@ def evaluate(
     on = devices.get_device(device)
     net, config, skeleton = checkpoint.load_any(weights)
     spec = InputSpec.of(config.network, skeleton)
-    if config.network.sees_frames:
-        frame_predictions.check_options(options.decode, flip=options.flip, bank=options.bank)
-    elif config.network.head == "zoomnet":
-        _check_zoomed(options)
-    people = load_people(
-        dataset, frame_predictions.truth_config(config), skeleton, options, cache, step
-    )
+    _check_options(config, options)
+    labels = config
+    if config.network.sees_frames:  # nobody looks at the pixels of its people
+        network = config.network.model_copy(update={"size": LABELS_PX})
+        labels = config.model_copy(update={"network": network})
+    source = Source(dataset=str(dataset), splits=options.splits)
+    people, other = load_subset((source,), labels, cache, _untimed(step("cropping people")))
+    check_same_joints(other, skeleton, dataset)
     notes = _notes(config, dataset, options)
     bank = _bank(net, config, skeleton, cache).to(on) if options.bank else None
-    source, people = part_of(Dataset(dataset), people, options.frames)
+    data, people = part_of(Dataset(dataset), people, options.frames)
     net, found = net.to(on), None
     frame_net: Any = net
     asker = None
@@ -94,12 +95,12 @@ def evaluate(
                 flip=options.flip,
                 progress=report_people,
             )
-        answers = clip_windows(answers, image_sizes(source, answers.frame))
+        answers = clip_windows(answers, image_sizes(data, answers.frame))
     else:
         report_frames = _untimed(step("finding people"))
         answers, found = frame_predictions.find_in_dataset(
             frame_net,
-            source,
+            data,
             people,
             spec,
             splits=options.splits,
@@ -112,42 +113,23 @@ def evaluate(
     if net.has_joint_maps:
         shown, maps = _diagnose(net, people, spec, on, metrics, step)
     if not net.sees_frames:
-        metrics["latency"] = _person_cost(net, spec, on)
+        one = diagnostics.measure_latency(net, spec, device=on)
+        many = diagnostics.measure_latency(net, spec, device=on, batch=_BATCH, rounds=5)
+        metrics["latency"] = diagnostics.cost(net, on, one=one, many=many, batch=_BATCH)
     else:
-        metrics["latency"] = frame_predictions.cost(frame_net, spec, source)
+        metrics["latency"] = frame_predictions.cost(frame_net, spec, data)
     evaluation = Evaluation(
         about=_about(weights, config, skeleton, dataset, options, notes),
         metrics=metrics,
         predictions=answers,
         found=found,
     )
-    write(out, evaluation, source, skeleton, step, examples=shown, patched=maps)
+    write(out, evaluation, data, skeleton, step, examples=shown, patched=maps)
     return evaluation
 
 
 def _untimed(report: Callable[[int, int, float], None]) -> Callable[[int, int], None]:
     return lambda done, total: report(done, total, 0.0)
-
-
-def load_people(
-    dataset: Place,
-    config: Config,
-    skeleton: Skeleton,
-    options: EvaluationOptions,
-    cache: Path,
-    step: Step,
-) -> CropSubset:
-    source = Source(dataset=str(dataset), splits=options.splits)
-    people, other = load_subset((source,), config, cache, _untimed(step("cropping people")))
-    if not other.same_labels(skeleton):
-        raise ModelError(
-            "the data set has another skeleton than the network",
-            where=str(dataset),
-            expected=skeleton.title,
-            got=other.described(skeleton),
-            then="Convert it: synthstudio export --skeleton, then import.",
-        )
-    return people
 
 
 def part_of(
@@ -202,22 +184,20 @@ def _diagnose(
     return diagnostics.examples(net, people, spec, device=device), maps
 
 
-def _person_cost(net: nn.Module, spec: InputSpec, device: torch.device) -> dict[str, Any]:
-    return diagnostics.cost(
-        net,
-        device,
-        one=diagnostics.measure_latency(net, spec, device=device),
-        many=diagnostics.measure_latency(net, spec, device=device, batch=_BATCH, rounds=5),
-        batch=_BATCH,
-    )
-
-
-def _check_zoomed(options: EvaluationOptions) -> None:
-    """ModelError for what needs one map of the picture for each joint."""
-    if asked := [f"--{name}" for name in ("flip", "bank") if getattr(options, name)]:
+def _check_options(config: Config, options: EvaluationOptions) -> None:
+    """ModelError for what needs one map of a person's picture for each joint."""
+    asked = {"flip": options.flip, "bank": options.bank}
+    if config.network.sees_frames:
+        what = "this network finds people in whole frames"
+        asked["decode"] = options.decode != "hits"
+    elif config.network.head == "zoomnet":
+        what = "this network reads face and hands from windows of their own"
+    else:
+        return
+    if wrong := [f"--{name}" for name, given in asked.items() if given]:
         raise ModelError(
-            "this network reads face and hands from windows, which differ from picture to picture",
-            where=", ".join(asked),
+            what,
+            where=", ".join(wrong),
             expected="a network with one map of the picture for each joint",
             then="Leave that out.",
         )

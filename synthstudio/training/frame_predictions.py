@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthstudio.core.arrays import I64, U8
 from synthstudio.core.errors import ModelError
-from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
@@ -22,19 +21,14 @@ from synthstudio.evaluation.precision import Found, match
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.training import devices, diagnostics
-from synthstudio.training.config import NO_AUGMENTATION, Config
+from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data.batches import CropSubset, InputSpec
-from synthstudio.training.data.frames import (
-    FrameSubset,
-    labelled,
-    make_frame_batch,
-)
+from synthstudio.training.data.frames import FrameSubset, labelled, make_frame_batch
+from synthstudio.training.data.samples import rgb_of
 from synthstudio.training.data.windows import Letterbox
-from synthstudio.training.ground_truth import LABELS_PX, whole_frame_truth, with_found
+from synthstudio.training.ground_truth import whole_frame_truth, with_found
 from synthstudio.training.networks import BottomUpNet
 
-F64 = NDArray[np.float64]
-U8 = NDArray[np.uint8]
 BATCH = 8
 
 
@@ -51,7 +45,7 @@ def find_people(net: nn.Module, images: Tensor) -> list[FoundPeople]:
     return found
 
 
-def gather(found: list[FoundPeople], images: NDArray[np.int64], joints: int) -> Found:
+def gather(found: list[FoundPeople], images: I64, joints: int) -> Found:
     """The people of frames with numbers `images` as one table."""
     counts = [len(people) for people in found]
     none, nobody = np.zeros((0, joints, 2)), np.zeros((0, joints))
@@ -98,26 +92,6 @@ def validate_frames(
 Progress = Callable[[int, int], None]
 FindFrames = Callable[[Dataset, Sequence[Row], Progress], list[FoundPeople]]
 """Who is in the frames of these rows, a table each, in their order."""
-
-
-def check_options(decode: str, *, flip: bool, bank: bool) -> None:
-    """ModelError for ways to decode that whole frames do not have."""
-    asked = {"decode": decode != "hits", "flip": flip, "bank": bank}
-    if wrong := [name for name, given in asked.items() if given]:
-        raise ModelError(
-            "this network finds people in whole frames",
-            where=", ".join(f"--{name}" for name in wrong),
-            expected="a network of one person's picture",
-            then="Leave that out.",
-        )
-
-
-def truth_config(config: Config) -> Config:
-    """A config by which people are cut out: as small as can be for a network of whole frames."""
-    if not config.network.sees_frames:
-        return config
-    network = config.network.model_copy(update={"size": LABELS_PX})
-    return config.model_copy(update={"network": network})
 
 
 def check_joints(net: BottomUpNet) -> None:
@@ -170,7 +144,7 @@ def find_in_dataset(
     if find is not None:
         parts = find(dataset, frames, progress)
     for start in range(0, len(frames) if find is None else 0, BATCH):
-        images = [image_of(dataset, row) for row in frames[start : start + BATCH]]
+        images = [rgb_of(dataset, row) for row in frames[start : start + BATCH]]
         parts += find_in_images(net, images, spec.size)
         progress(min(start + BATCH, len(frames)), len(frames))
     joints = len(spec.skeleton.joints)
@@ -183,14 +157,10 @@ def find_in_dataset(
     return with_found(table, found, place), found
 
 
-def image_of(dataset: Dataset, row: Row) -> U8:
-    return decode_rgb(dataset.image_bytes_of(row), str(dataset.image_of(row)))
-
-
 def cost(net: BottomUpNet, spec: InputSpec, dataset: Dataset) -> dict[str, Any]:
     """What a frame costs, decoding included: the data set's first."""
     row = next(iter(dataset.iter_frames()))
-    image = image_of(dataset, row)
+    image = rgb_of(dataset, row)
     device = next(net.parameters()).device
     one = latency(lambda: find_in_images(net, [image], spec.size))
     many = latency(lambda: find_in_images(net, [image] * BATCH, spec.size), rounds=5)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_ambiguous, is_labelled
@@ -22,8 +23,6 @@ from synthstudio.evaluation.storage import Predictions
 from synthstudio.training.data.crops import Crops, columns_of, labelled_people
 from synthstudio.training.data.samples import Sample
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 LABELS_PX = (16, 16)
 """The size of crops whose pixels nobody looks at."""
 Ask = Callable[[Sample, F64], Mapping[str, NDArray[Any]]]

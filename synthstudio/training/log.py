@@ -10,15 +10,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from synthstudio.core.arrays import F64, U8, Bool
 from synthstudio.core.extras import import_extra
 from synthstudio.core.images import encode_png
 from synthstudio.core.skeleton import COLOURS, Skeleton
 
-F64 = NDArray[np.float64]
-U8 = NDArray[np.uint8]
 CROPPING = "cropping people"
 _EVERY = 10
 
@@ -102,7 +100,7 @@ def draw_samples(
     labelled: Sequence[F64],
     predicted: Sequence[F64],
     skeleton: Skeleton,
-    hidden: Sequence[NDArray[np.bool_]] | None = None,
+    hidden: Sequence[Bool] | None = None,
 ) -> U8:
     """Image (H, W, 3): samples with their labels in the upper row, predictions below.
 
@@ -124,8 +122,8 @@ def draw_samples(
     return np.concatenate(rows, 0)
 
 
-def _draw_person(tile: U8, xy: F64, hidden: NDArray[np.bool_], skeleton: Skeleton) -> None:
-    known: NDArray[np.bool_] = np.asarray(np.isfinite(xy).all(-1))
+def _draw_person(tile: U8, xy: F64, hidden: Bool, skeleton: Skeleton) -> None:
+    known: Bool = np.asarray(np.isfinite(xy).all(-1))
     at = np.round(np.nan_to_num(xy, nan=-99)).astype(int).clip(-9999, 9999).tolist()
     for a, b in skeleton.edges:
         if known[a] and known[b]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.whole_body import SKELETON as WHOLE_BODY
@@ -20,8 +19,7 @@ from synthstudio.models.backbones.pyramid import ConvPyramid
 from synthstudio.models.backbones.sizes import HOURGLASSES, HRNETS, VITS
 from synthstudio.models.backbones.vit import ViT
 from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.models.blocks.heads import ClassicDecoder, KeptHead, PointHead
-from synthstudio.models.blocks.kpe import KPE
+from synthstudio.models.blocks.heads import KPE, ClassicDecoder, KeptHead, PointHead
 from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.bottom_up.fcpose import FCPose
 from synthstudio.models.bottom_up.openpose import OpenPose
@@ -189,7 +187,7 @@ def empty_bank(state: Mapping[str, Tensor]) -> PoseBank | None:
     return PoseBank(torch.zeros_like(poses), None if xyz is None else torch.zeros_like(xyz))
 
 
-def set_share_balance(net: nn.Module, balance: NDArray[np.float64]) -> None:
+def set_share_balance(net: nn.Module, balance: F64) -> None:
     """Store the loss weights (4,) of the shares in a block that undoes them in evaluation."""
     stored = getattr(getattr(net, "block", None), "balance", None)
     if stored is not None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64, U8, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.outputs import free_folder
 from synthstudio.core.places import Place, resolved
@@ -38,8 +39,6 @@ from synthstudio.training.evaluation_folder import (
 )
 from synthstudio.training.ground_truth import Ask, ask_about, with_found
 
-F64 = NDArray[np.float64]
-U8 = NDArray[np.uint8]
 Predict = Callable[[U8, F64], Any]
 """RGB (H, W, 3) and boxes (P, 4: x y w h) to joints (P, J, 2 or 3: x, y and perhaps a score), in
 continuous pixels; NaN where a joint is not found."""
@@ -86,7 +85,7 @@ class Asked:
         self._column = list(columns.values())
 
     @property
-    def predicted(self) -> NDArray[np.bool_]:
+    def predicted(self) -> Bool:
         """(J,) whether the network predicts a joint."""
         return np.isin(np.arange(len(self.skeleton.joints)), self._target)
 
@@ -227,9 +226,7 @@ def evaluate_results(
     return _evaluation(answers, predicted, about, source, out, options, step)
 
 
-def _places(
-    truth: Predictions, found: Found, known: Mapping[Any, int], skeleton: Skeleton
-) -> NDArray[np.int64]:
+def _places(truth: Predictions, found: Found, known: Mapping[Any, int], skeleton: Skeleton) -> I64:
     """(P,) the found person of each true one, or -1: by the `known` (frame, instance), or OKS."""
     keys = zip(truth.frame.tolist(), truth.instance.tolist(), strict=True)
     place = np.array([known.get(key, -1) for key in keys], np.int64)
@@ -269,7 +266,7 @@ def _of_dataset(
 
 def _evaluation(
     answers: Predictions,
-    predicted: NDArray[np.bool_],
+    predicted: Bool,
     about: dict[str, Any],
     source: Dataset,
     out: Path,

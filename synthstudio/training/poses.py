@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, I64, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
@@ -18,7 +18,6 @@ from synthstudio.training.data.batches import Batch, CropSubset
 from synthstudio.training.data.crops import MARGIN
 from synthstudio.training.data.windows import limb_window, of_limbs
 
-F64 = NDArray[np.float64]
 MIN_KNOWN = 0.5
 """People with a smaller share of the joints labelled give no pose: most of it would be guessed."""
 SMALL_BANK = 100
@@ -167,7 +166,7 @@ def bank_of_others(
     return bank, config.model_copy(update={"network": network})
 
 
-def reprojected(poses: F64, limbs: NDArray[np.bool_], size: tuple[int, int]) -> F64:
+def reprojected(poses: F64, limbs: Bool, size: tuple[int, int]) -> F64:
     """Poses (P, J, 2), in shares of the crop, each in a crop that holds its joints of `limbs` (J,).
 
     Whom the edge of a picture cuts off is cut out by what is inside: a pose too large for everybody
@@ -183,12 +182,8 @@ def reprojected(poses: F64, limbs: NDArray[np.bool_], size: tuple[int, int]) -> 
 
 
 def _pitch(
-    pose: F64,
-    xyz_m: NDArray[np.float32],
-    angle: float,
-    size: tuple[int, int],
-    limbs: NDArray[np.bool_],
-) -> tuple[F64, NDArray[np.float32]]:
+    pose: F64, xyz_m: F32, angle: float, size: tuple[int, int], limbs: Bool
+) -> tuple[F64, F32]:
     """A pose (J, 2) in shares of the crop, and the same in 3D, turned by `angle` (rad) about the
     picture's horizontal: what a camera that much higher sees, far away (scaled orthographic), in a
     crop that holds its `limbs` (J,). Unknown joints (NaN) stay so."""
@@ -205,9 +200,7 @@ def _pitch(
     return (there - [x, y]) / [width, height], moved.astype(np.float32)
 
 
-def _rotate(
-    pose: F64, xyz_m: NDArray[np.float32], angle: float, size: tuple[int, int]
-) -> tuple[F64, NDArray[np.float32]]:
+def _rotate(pose: F64, xyz_m: F32, angle: float, size: tuple[int, int]) -> tuple[F64, F32]:
     """A pose (J, 2) in shares of the crop, and the same in 3D, as a camera rolled by `angle` (rad)
     shows it."""
     extent = np.array([size[1], size[0]], np.float64)
@@ -233,7 +226,7 @@ def about_bank(bank: PoseBank | None, people: CropSubset) -> str:
     return note + (f"; fewer than {SMALL_BANK} help little" if held < SMALL_BANK else "")
 
 
-def _posed(people: CropSubset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _posed(people: CropSubset) -> tuple[I64, Bool]:
     """The people (P,) who can give a pose, each once, and which joints are known (P, J)."""
     crops, rows = people.crops, np.sort(people.rows)
     known = np.isfinite(crops.xy[rows]).all(-1) & (crops.state[rows] != NO_STATE)
@@ -245,7 +238,7 @@ def _posed(people: CropSubset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     return rows[first], known[first]
 
 
-def _gaps(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _gaps(known: Bool) -> Bool:
     """Which people (P,) lack a joint that others have."""
     return np.asarray(~known[:, known.any(0)].all(1))
 

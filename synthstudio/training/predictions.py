@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.threads import CPU_BATCH
@@ -19,7 +20,7 @@ from synthstudio.evaluation.metrics import joint_subsets
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.models.blocks.bank import PoseBank, fuse
 from synthstudio.models.contract import predict_maps
-from synthstudio.models.heatmaps import decode_peak, expected_hits, probabilities
+from synthstudio.models.heatmaps import decode_peak, expected_hits, find_peaks, probabilities
 from synthstudio.models.zoomnet import FoundWholeBody
 from synthstudio.training import checkpoint, devices, robustness
 from synthstudio.training.config import NO_AUGMENTATION
@@ -30,10 +31,11 @@ from synthstudio.training.data.samples import Sample
 from synthstudio.training.evaluation_folder import Decode
 from synthstudio.training.ground_truth import beside_truth, clip_windows
 
-F64 = NDArray[np.float64]
 PredictionColumns = dict[str, NDArray[Any]]
 """Columns of Predictions, some people each."""
 BATCH = 128
+_PEAK_DISTANCE = 2
+"""Cells around a peak in which no other one is reported."""
 
 
 def predict_subset(
@@ -58,8 +60,8 @@ def predict_subset(
     with devices.evaluating(net), guard:
         for batch in people_batches(people, spec):
             images = batch.images.to(device)
-            answers.append(answer_images(net, images, spec, decode=decode, flip=flip, bank=bank))
-            answers[-1]["known"] = batch.labels.known.numpy()
+            found = answer_images(net, images, spec.skeleton, decode=decode, flip=flip, bank=bank)
+            answers.append(found | {"known": batch.labels.known.numpy()})
             progress(min(len(answers) * BATCH, len(people)), len(people))
     return of_people(people, answers, spec)
 
@@ -99,27 +101,29 @@ def people_batches(people: CropSubset, spec: InputSpec) -> Iterator[Batch]:
 def answer_images(
     net: nn.Module,
     images: Tensor,
-    spec: InputSpec,
+    skeleton: Skeleton,
     *,
-    decode: Decode,
-    flip: bool,
-    bank: PoseBank | None,
+    decode: Decode = "hits",
+    flip: bool = False,
+    bank: PoseBank | None = None,
+    peaks: int = 0,
 ) -> PredictionColumns:
     """What a network on the images' device says of (B, 3, H, W) uint8: columns of Predictions but
-    `known`, with `xy` (B, J, 2) in pixels of its input."""
+    `known`, with `xy` (B, J, 2) in pixels of its input; and where asked for so many `peaks`
+    (B, J, K, 3: x, y, value) of each map."""
     if not getattr(net, "has_joint_maps", True):  # any module of PoseOutputs has
         return _whole_bodies(net.find(images, hits=decode == "hits"))  # type: ignore[operator]
     if images.device.type == "cpu" and len(images) > CPU_BATCH:
-        parts = [
-            answer_images(net, few, spec, decode=decode, flip=flip, bank=bank)
-            for few in images.split(CPU_BATCH)  # type: ignore[no-untyped-call]
-        ]
+        how: dict[str, Any] = {"decode": decode, "flip": flip, "bank": bank, "peaks": peaks}
+        few = images.split(CPU_BATCH)  # type: ignore[no-untyped-call]
+        parts = [answer_images(net, some, skeleton, **how) for some in few]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    mirrored = torch.from_numpy(spec.skeleton.flip).to(images.device) if flip else None
+    mirrored = torch.from_numpy(skeleton.flip).to(images.device) if flip else None
     maps, outputs = predict_maps(net, images, flip=mirrored)
     if bank is not None:
         maps = fuse(maps, bank(maps).maps.log())
     joints = decode_peak(maps) if decode == "peak" else expected_hits(maps)
+    cell = images.shape[-1] / maps.shape[-1]
 
     def array(value: Tensor | None, shape: tuple[int, ...] = ()) -> F64:
         if value is None:
@@ -130,8 +134,8 @@ def answer_images(
         return None if value is None else value.double()
 
     shares, presence, quality = map(doubled, (outputs.shares, outputs.presence, outputs.quality))
-    return {
-        "xy": joints.xy.double().cpu().numpy() * (spec.size[1] / spec.cells[1]),
+    found = {
+        "xy": array(joints.xy.double()) * cell,
         "score": array(joints.score.double()),
         "peak": array(probabilities(outputs.logits[0]).flatten(2).amax(-1).double()),
         "present": array(None if presence is None else presence.sigmoid()),
@@ -139,6 +143,10 @@ def answer_images(
         "quality": array(None if quality is None else quality.sigmoid()),
         "xyz_m": array(doubled(outputs.xyz_m), (3,)),
     }
+    if peaks:
+        tops = find_peaks(maps, count=peaks, reach=_PEAK_DISTANCE)
+        found["peaks"] = array(torch.cat([tops.xy.double() * cell, tops.score[..., None]], -1))
+    return found
 
 
 def _whole_bodies(found: FoundWholeBody) -> PredictionColumns:
@@ -163,7 +171,7 @@ def of_people(
     return beside_truth(people.crops, people.rows, columns, windows.reshape(len(people), 4))
 
 
-def _to_image(xy: F64, people: CropSubset, rows: NDArray[np.int64], spec: InputSpec) -> F64:
+def _to_image(xy: F64, people: CropSubset, rows: I64, spec: InputSpec) -> F64:
     """Points (R, K, 2) of the network's input in image pixels."""
     crops = people.crops
     offset = np.array([spec.size[1], spec.size[0]]) * (MARGIN - 1) / 2
@@ -177,13 +185,12 @@ def validate(
     spec: InputSpec,
     *,
     device: torch.device,
-    at: float = 0.1,
 ) -> dict[str, float]:
-    """PCK of all, visible and hidden joints at `at` times the longer side of the amodal box."""
+    """PCK of all, visible and hidden joints at a tenth of the longer side of the amodal box."""
     if people is None:
         return {}
     answers = predict_subset(net, people, spec, device=device)
-    hits = pck(answers.xy, answers.true_xy, length=answers.side, at=at)
+    hits = pck(answers.xy, answers.true_xy, length=answers.side, at=0.1)
     return {
         "pck" if name == "all" else f"pck_{name}": float(hits[selected].mean())
         if selected.any()

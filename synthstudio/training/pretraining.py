@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthstudio.core.arrays import F32, F64, I64, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.skeleton import Skeleton
@@ -36,8 +36,6 @@ from synthstudio.training.data.sources import concatenate, crop_unlabelled, load
 from synthstudio.training.networks import build_network
 from synthstudio.training.trainer import check_finite
 
-I64 = NDArray[np.int64]
-F32 = NDArray[np.float32]
 Report = Callable[[int, int, str], None]
 Step = Callable[[str], Callable[[int, int, float], None]]
 
@@ -56,7 +54,7 @@ class ContrastiveNet(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, features: nn.Module, channels: int, *, width: int = _CODES) -> None:
+    def __init__(self, features: nn.Module, channels: int) -> None:
         super().__init__()
         self.features = features
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -64,10 +62,10 @@ class ContrastiveNet(nn.Module):
         self.projection = nn.Sequential(
             nn.AdaptiveAvgPool2d(_POOLED),
             nn.Flatten(),
-            nn.Linear(channels * _POOLED[0] * _POOLED[1], 2 * width, bias=False),
-            nn.BatchNorm1d(2 * width),
+            nn.Linear(channels * _POOLED[0] * _POOLED[1], 2 * _CODES, bias=False),
+            nn.BatchNorm1d(2 * _CODES),
             nn.ReLU(inplace=True),
-            nn.Linear(2 * width, width),
+            nn.Linear(2 * _CODES, _CODES),
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -158,10 +156,7 @@ def pose_people(
 
 
 def _photo_people(
-    sources: Sequence[Source],
-    config: Config,
-    cache: Path,
-    progress: Callable[[int, int], None],
+    sources: Sequence[Source], config: Config, cache: Path, progress: Callable[[int, int], None]
 ) -> PosePeople:
     """Everybody in photos, labelled or not, twice: a pair is two augmentations of one picture."""
     if others := [source.name for source in sources if not source.coco]:
@@ -329,8 +324,8 @@ class Retrieval:
     """Of Q queries: `hits` (Q,), whether the nearest candidate shows the same pose; `chance`
     (Q,), the share of candidates that do."""
 
-    hits: NDArray[np.bool_]
-    chance: NDArray[np.float64]
+    hits: Bool
+    chance: F64
 
     def summary(self) -> dict[str, float | int]:
         return {

@@ -24,7 +24,7 @@ from synthstudio.training.data import batches
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.networks import build_network
 
-_MULTIPLE, _MIN, _BATCH = 8, 8, 32
+_MULTIPLE, _MIN, _BATCH, _ASKED = 8, 8, 32, 512
 
 
 def pruned(
@@ -34,11 +34,10 @@ def pruned(
     people: CropSubset,
     *,
     keep: float,
-    maximum: int = 512,
 ) -> tuple[PoseNet, Config]:
     """The network with about the share `keep` of each level's channels, and its config.
 
-    `people`: at most `maximum` of them decide which. ModelError for other backbones.
+    `people`: at most _ASKED of them decide which. ModelError for other backbones.
     """
     if config.network.backbone != "pyramid":
         raise ModelError(
@@ -47,7 +46,7 @@ def pruned(
             expected="network.backbone: pyramid",
             got=config.network.backbone,
         )
-    effect = effects(net, config, skeleton, people, maximum=maximum)
+    effect = effects(net, config, skeleton, people)
     widths = tuple(_kept(width, keep) for width in config.network.widths)
     chosen = {}
     for name, values in effect.items():
@@ -65,7 +64,7 @@ def pruned(
 
 
 def effects(
-    net: PoseNet, config: Config, skeleton: Skeleton, people: CropSubset, *, maximum: int = 512
+    net: PoseNet, config: Config, skeleton: Skeleton, people: CropSubset
 ) -> dict[str, Tensor]:
     """The effect on the loss of each channel: "stem", "LEVEL" what a level says, "LEVEL.BLOCK"
     what is between the two convolutions of a block."""
@@ -74,7 +73,7 @@ def effects(
     weights, spec = Weights(), InputSpec.of(config.network, skeleton)
     sigmas = torch.from_numpy(skeleton.sigmas).float()
     net = net.cpu().eval()
-    for start in range(0, min(len(people), maximum), _BATCH):
+    for start in range(0, min(len(people), _ASKED), _BATCH):
         rows = people.rows[start : start + _BATCH]
         batch = batches.make_batch(people.crops, rows, spec, NO_AUGMENTATION)
         net.zero_grad()

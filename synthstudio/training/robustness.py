@@ -10,17 +10,16 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import U8
 from synthstudio.core.errors import ModelError
-from synthstudio.core.images import decode_rgb, linear_to_srgb_u8, srgb_to_linear
+from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.storage import Predictions
-from synthstudio.training.data.samples import Sample
+from synthstudio.training.data.samples import Sample, rgb_of
 
-U8 = NDArray[np.uint8]
 FIRST = 1
 """The instance of a frame's first person."""
 Predict = Callable[[Iterable[Sample], Skeleton], tuple[Predictions, Skeleton]]
@@ -53,13 +52,9 @@ def exposures(
         people = [p for p in people if everybody or p["instance"] == FIRST]
 
         def rgb(seen: list[Row] = seen) -> U8:
-            return averaged([_decoded(dataset, row) for row in seen])
+            return averaged([rgb_of(dataset, row) for row in seen])
 
         yield Sample(frame=middle, people=people, rgb=rgb)
-
-
-def _decoded(dataset: Dataset, row: Row) -> U8:
-    return decode_rgb(dataset.image_bytes_of(row), str(dataset.image_of(row)))
 
 
 def averaged(pictures: Sequence[U8]) -> U8:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthstudio.core.arrays import U8
 from synthstudio.core.labels import STATE_HIDDEN
 from synthstudio.core.rng import stream
 from synthstudio.models.contract import PoseNet
@@ -74,7 +73,7 @@ class PeopleTrainer(Trainer[CropSubset, Made]):
     def validate(self, net: nn.Module) -> dict[str, float]:
         return validate(net, self.data.val, self.data.spec, device=self.device)
 
-    def draw(self, made: Made, net: nn.Module) -> NDArray[np.uint8]:
+    def draw(self, made: Made, net: nn.Module) -> U8:
         images, labels = made[0].images[:_PEOPLE_DRAWN], made[0].labels
         with devices.evaluating(net):
             found = net.find(images.to(self.device)).joints_px  # type: ignore[operator]
@@ -212,7 +211,7 @@ class FrameTrainer(Trainer[FrameSubset, tuple[FrameBatch, Any]]):
     def validate(self, net: nn.Module) -> dict[str, float]:
         return validate_frames(net, self.data.val, self.data.spec, device=self.device)
 
-    def draw(self, made: tuple[FrameBatch, Any], net: nn.Module) -> NDArray[np.uint8]:
+    def draw(self, made: tuple[FrameBatch, Any], net: nn.Module) -> U8:
         batch = made[0]
         images = batch.images[:_FRAMES_DRAWN]
         with devices.evaluating(net):

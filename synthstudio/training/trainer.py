@@ -19,9 +19,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthstudio.core.arrays import I64, U8
 from synthstudio.core.errors import ModelError
 from synthstudio.core.joint_names import lacks_pairs
 from synthstudio.models.backbones.external import RANDOM
@@ -124,9 +124,9 @@ class Trainer(ABC, Generic[Samples, Made]):
         self.total = config.steps or self.steps_per_epoch * config.epochs
         self.stop: list[str] = []
         self._check_patience()
-        self.epoch_order: Callable[[int], tuple[Samples, NDArray[np.int64]]] = functools.lru_cache(
-            1
-        )(self._epoch_order)
+        self.epoch_order: Callable[[int], tuple[Samples, I64]] = functools.lru_cache(1)(
+            self._epoch_order
+        )
         self.log = Log(out, keep_before=self.progress.step) if world.is_main else None
         self.prepare()
 
@@ -151,10 +151,10 @@ class Trainer(ABC, Generic[Samples, Made]):
         """PCK by the state of joints, `pck` for all; {} without validation."""
 
     @abstractmethod
-    def draw(self, made: Made, net: nn.Module) -> NDArray[np.uint8]:
+    def draw(self, made: Made, net: nn.Module) -> U8:
         """A picture (H, W, 3) of a batch with its labels and predictions."""
 
-    def _epoch_order(self, epoch: int) -> tuple[Samples, NDArray[np.int64]]:
+    def _epoch_order(self, epoch: int) -> tuple[Samples, I64]:
         """The samples of an epoch and the order in which they are used."""
         samples = self.data.of_epoch(epoch)
         return samples, samples.epoch_order(self.config.seed, epoch)
@@ -311,9 +311,7 @@ def build(config: Config, data: TrainingData[Any], *, log: Callable[[str], None]
     return net
 
 
-def batch_rows(
-    config: Config, order: NDArray[np.int64], step: int, part: int, world: devices.World
-) -> BatchPart:
+def batch_rows(config: Config, order: I64, step: int, part: int, world: devices.World) -> BatchPart:
     """A process's part of one batch of an epoch.
 
     An order shorter than the epoch is repeated.

@@ -1,10 +1,7 @@
 """Runs side by side: equal ones, better ones, other people, several seeds."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,14 +12,13 @@ from synthstudio.cli import app
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.evaluation import storage
-from synthstudio.evaluation.compare import Arm, Row, as_json, compare, difference_text, text
-from synthstudio.evaluation.intervals import Interval
+from synthstudio.evaluation.compare import Arm, as_json, compare, difference_text, text
 from synthstudio.evaluation.metrics import compute_metrics, visibility_subset
-from synthstudio.evaluation.storage import Evaluation, Predictions, select
+from synthstudio.evaluation.storage import Evaluation, select
 from synthstudio.report.comparison import comparison_page
 
 
-def arm(name: str, *made: Predictions) -> Arm:
+def arm(name, *made):
     runs = tuple(
         Evaluation(about={"name": name, "seed": k, "skeleton": "coco17"}, metrics={}, predictions=a)
         for k, a in enumerate(made)
@@ -30,7 +26,7 @@ def arm(name: str, *made: Predictions) -> Arm:
     return Arm(name=name, runs=runs)
 
 
-def noisy(error: float, seed: int = 0) -> Predictions:
+def noisy(error, seed=0):
     """Return answers whose hidden joints are off by `error` px on average, differently each."""
     made = answers()
     off = stream(seed, "noise").exponential(error, made.state.shape)
@@ -38,24 +34,23 @@ def noisy(error: float, seed: int = 0) -> Predictions:
     return dataclasses.replace(made, xy=made.true_xy + off[..., None] * [0.6, 0.8])
 
 
-def row(rows: list[Row], name: str) -> Row:
+def row(rows, name):
     return next(r for r in rows if r.name == name)
 
 
-def difference(found: list[Row], name: str) -> Interval:
+def difference(found, name):
     made = row(found, name).differences[1]
-    assert made is not None
     return made
 
 
-def test_a_run_is_equal_to_itself() -> None:
+def test_a_run_is_equal_to_itself():
     for found in compare([arm("a", noisy(9)), arm("b", noisy(9))], rounds=200):
         assert found.differences[0] is None
         if found.differences[1] is not None and np.isfinite(found.differences[1].value):
             assert found.differences[1].value == 0 and not found.differences[1].excludes_zero
 
 
-def test_a_better_run_differs_where_it_is_better() -> None:
+def test_a_better_run_differs_where_it_is_better():
     rows = compare([arm("bad", noisy(25)), arm("good", noisy(4, 1))], rounds=400)
     hidden, seen = difference(rows, "PCK@0.1 hidden"), difference(rows, "PCK@0.1 visible")
     assert hidden.low > 0.2 and seen.value == 0
@@ -68,7 +63,7 @@ def test_a_better_run_differs_where_it_is_better() -> None:
     assert "*" not in difference_text(row(rows, "PCK@0.1 visible"), seen)
 
 
-def test_the_pairing_makes_the_interval_narrower() -> None:
+def test_the_pairing_makes_the_interval_narrower():
     theirs = noisy(12)
     better = dataclasses.replace(theirs, xy=theirs.true_xy + 0.9 * (theirs.xy - theirs.true_xy))
     paired, alone = (
@@ -78,7 +73,7 @@ def test_the_pairing_makes_the_interval_narrower() -> None:
     assert paired.high - paired.low < 0.7 * (alone.high - alone.low)
 
 
-def test_weighted_figures_equal_those_of_an_evaluation() -> None:
+def test_weighted_figures_equal_those_of_an_evaluation():
     made = noisy(4)
     rows, reported = (
         compare([arm("a", made), arm("b", made)], rounds=2),
@@ -100,7 +95,7 @@ def test_weighted_figures_equal_those_of_an_evaluation() -> None:
         assert found == pytest.approx(reported["lifting"]["hidden"][f"{name}_mm"] / 1000, abs=1e-12)
 
 
-def test_a_better_lift_and_a_better_word_on_visibility_are_told() -> None:
+def test_a_better_lift_and_a_better_word_on_visibility_are_told():
     made, rng = answers(), stream(5, "worse")
     shift = rng.normal(0, 0.1, made.xyz_m.shape)
     guess = np.where(rng.random(made.state.shape)[..., None] < 0.3, 0.25, made.shares)
@@ -115,7 +110,7 @@ def test_a_better_lift_and_a_better_word_on_visibility_are_told() -> None:
     assert not difference(rows, "AP all").excludes_zero
 
 
-def test_seeds_are_drawn_too_and_arms_of_other_lengths_have_no_test() -> None:
+def test_seeds_are_drawn_too_and_arms_of_other_lengths_have_no_test():
     two = arm("a", noisy(9, 1), noisy(9, 2))
     rows = compare([two, arm("b", noisy(9, 3), noisy(9, 4))], rounds=100)
     assert not difference(rows, "PCK@0.1 hidden").excludes_zero
@@ -126,7 +121,7 @@ def test_seeds_are_drawn_too_and_arms_of_other_lengths_have_no_test() -> None:
 
 
 @pytest.mark.parametrize("change", ["fewer", "other", "moved", "states"])
-def test_other_people_are_refused(change: str) -> None:
+def test_other_people_are_refused(change):
     made = answers()
     others = {
         "fewer": select(made, np.arange(10)),
@@ -140,12 +135,12 @@ def test_other_people_are_refused(change: str) -> None:
         compare([arm("a", made)])
 
 
-def with_about(made: Arm, **changes: object) -> Arm:
+def with_about(made, **changes):
     runs = tuple(dataclasses.replace(r, about=r.about | changes) for r in made.runs)
     return dataclasses.replace(made, runs=runs)
 
 
-def test_another_set_with_the_same_people_is_refused() -> None:
+def test_another_set_with_the_same_people_is_refused():
     plain = arm("a", noisy(9))
     sets = [with_about(plain, dataset_sha256=c * 64, dataset=c) for c in "ef"]
     with pytest.raises(ModelError) as error:
@@ -155,14 +150,14 @@ def test_another_set_with_the_same_people_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "FOLDER,", "FOLDER,,FOLDER"])
-def test_an_empty_name_is_refused(name: str, tmp_path: Path) -> None:
+def test_an_empty_name_is_refused(name, tmp_path):
     storage.write(tmp_path / "one", arm("a", noisy(9)).runs[0], b"")
     here = str(tmp_path / "one")
     found = CliRunner().invoke(app, ["compare", here, name.replace("FOLDER", here)])
     assert isinstance(found.exception, ModelError) and found.exception.where == "compare"
 
 
-def test_it_is_told_as_text_json_and_a_page() -> None:
+def test_it_is_told_as_text_json_and_a_page():
     arms = [arm("<b>bad</b>", noisy(25)), arm("good", noisy(4, 1))]
     rows = compare(arms, rounds=100)
     reported = json.loads(json.dumps(storage.json_ready(as_json(arms, rows)), allow_nan=False))

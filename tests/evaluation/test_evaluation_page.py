@@ -1,7 +1,5 @@
 """The page of an evaluation: what stands in it, also where little was measured."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
@@ -23,13 +21,13 @@ from synthstudio.report.evaluation import Case, report, worst
 ABOUT = {"name": "a <b>run</b>", "block": "ORN 96x72", "dataset": "people", "splits": ["test"]}
 
 
-def made(answered: Predictions, **more: object) -> Evaluation:
+def made(answered, **more):
     return Evaluation(
         about=ABOUT, metrics=compute_metrics(answered, BONES) | more, predictions=answered
     )
 
 
-def example(**change: object) -> AttentionExample:
+def example():
     fields = {
         "picture": np.full((96, 72, 3), 90, np.uint8), "joint": 0, "true": np.array([0.5, 0.5]),
         "predicted": np.array([0.5, 0.6]), "heatmap": np.eye(24, 18),
@@ -37,10 +35,10 @@ def example(**change: object) -> AttentionExample:
         "poses": np.full((3, 17, 2), 0.4),
         "weights": np.array([0.5, 0.3, 0.2]), "cause": "object", "frame": 3, "instance": 1,
     }  # fmt: skip
-    return AttentionExample(**(fields | change))  # type: ignore[arg-type]
+    return AttentionExample(**fields)
 
 
-def test_headlines_and_intervals_stand_in_the_page() -> None:
+def test_headlines_and_intervals_stand_in_the_page():
     slid = occlusion_sensitivity(
         lambda pictures: np.array([[p[:20].mean() / 255] * 17 for p in pictures]),
         np.full((96, 72, 3), 200, np.uint8),
@@ -76,7 +74,7 @@ def test_headlines_and_intervals_stand_in_the_page() -> None:
         assert outside not in page
 
 
-def test_figures_that_were_stored_as_null_are_dashes() -> None:
+def test_figures_that_were_stored_as_null_are_dashes():
     one = made(answers())
     stored = dataclasses.replace(one, metrics=json_ready(one.metrics))
     assert words(report(stored, BONES)) == words(report(one, BONES))
@@ -84,7 +82,7 @@ def test_figures_that_were_stored_as_null_are_dashes() -> None:
     assert "nan" not in words(report(stored, BONES)).lower().replace("nano", "")
 
 
-def test_worst_cases_are_the_worst_and_of_different_moments() -> None:
+def test_worst_cases_are_the_worst_and_of_different_moments():
     full = answers()
     off = np.where(full.state == 1, np.arange(40)[:, None], 0.0)
     ranked = dataclasses.replace(full, xy=full.true_xy + off[..., None] * [1, 0])
@@ -99,7 +97,7 @@ WHOLE = get_skeleton("coco133")
 
 
 @pytest.fixture(scope="module")
-def evaluation() -> Evaluation:
+def evaluation():
     """Whole bodies without an error but in their hands: the left is off, the right not found."""
     small, joints = answers(), np.arange(len(WHOLE.joints)) % J
     wide = {
@@ -114,7 +112,7 @@ def evaluation() -> Evaluation:
     return Evaluation(about=ABOUT, metrics=compute_metrics(made, WHOLE), predictions=made)
 
 
-def test_parts_have_the_precision_of_their_own_joints(evaluation: Evaluation) -> None:
+def test_parts_have_the_precision_of_their_own_joints(evaluation):
     parts = evaluation.metrics["whole_body"]
     assert list(parts) == ["body", "foot", "face", "left_hand", "right_hand", "hands", "whole"]
     for part in ("body", "foot", "face"):

@@ -1,10 +1,7 @@
 """The hierarchical bootstrap: its intervals cover, and it does not mistake frames for evidence;
 figures by weights of groups equal those of rows and pictures that are repeated."""
 
-from __future__ import annotations
-
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -23,7 +20,7 @@ from synthstudio.evaluation.metrics import compute_metrics
 from synthstudio.evaluation.precision import Truth, average_precision, matches
 
 
-def test_value_is_the_plain_ratio() -> None:
+def test_value_is_the_plain_ratio():
     hits = np.array([[3.0, 1.0], [2.0, 0.0]])
     counts = np.array([[4.0, 2.0], [4.0, 2.0]])
     found = ratio_interval(hits, counts, seed=1, rounds=200)
@@ -34,7 +31,7 @@ def test_value_is_the_plain_ratio() -> None:
         paired_interval((hits, counts), (hits[:, :1], counts[:, :1]), seed=1)
 
 
-def test_intervals_cover_as_often_as_they_say() -> None:
+def test_intervals_cover_as_often_as_they_say():
     rng = stream(11, "cover")
     inside = 0
     for run in range(120):
@@ -46,7 +43,7 @@ def test_intervals_cover_as_often_as_they_say() -> None:
     assert 0.88 <= inside / 120 <= 0.99
 
 
-def test_pairing_tells_what_single_intervals_cannot() -> None:
+def test_pairing_tells_what_single_intervals_cannot():
     rng = stream(12, "paired")
     counts = np.full((5, 60), 20.0)
     hard = rng.uniform(0.2, 0.8, (1, 60)) + rng.normal(0, 0.02, (5, 60))  # groups differ a lot
@@ -74,7 +71,7 @@ GROUP = np.arange(N) // 10
 CHANCE = RNG.random((2, N))
 
 
-def test_a_real_margin_excludes_zero_and_chance_does_not() -> None:
+def test_a_real_margin_excludes_zero_and_chance_does_not():
     knows = np.where(SEEN, 0.3, 0.0) + CHANCE[0]
     real = auroc_margin(knows, CHANCE[1], SEEN, GROUP, seed=1)
     assert real.difference.low > 0.1
@@ -91,7 +88,7 @@ def test_a_real_margin_excludes_zero_and_chance_does_not() -> None:
     assert found.difference.low > 0
 
 
-def test_causes_beat_the_majority_only_when_known() -> None:
+def test_causes_beat_the_majority_only_when_known():
     truth = RNG.choice(3, N, p=[0.7, 0.2, 0.1])
     guess = np.where(RNG.random(N) < 0.7, truth, RNG.integers(0, 3, N))
     real = majority_margin(truth, guess, GROUP, classes=3, seed=1)
@@ -102,18 +99,18 @@ def test_causes_beat_the_majority_only_when_known() -> None:
     assert majority.value == 0 and not majority.excludes_zero
 
 
-def test_rows_of_one_group_are_no_more_than_one() -> None:
+def test_rows_of_one_group_are_no_more_than_one():
     # Ten copies of each row, drawn as one group or apart.
     score, seen = np.repeat(CHANCE[0][:120], 10), np.repeat(SEEN[:120], 10)
 
-    def width(group: np.ndarray) -> float:
+    def width(group):
         found = auroc_margin(score, score, seen, group, seed=1).ours
         return found.high - found.low
 
     assert width(GROUP) > 2 * width(np.arange(N))
 
 
-def test_margins_stand_among_the_figures_and_nothing_has_none() -> None:
+def test_margins_stand_among_the_figures_and_nothing_has_none():
     reported = compute_metrics(answers(), BONES)["visibility"]
     for bar in ("peak", "mass"):
         assert reported[f"AUROC_over_{bar}"] == {"value": 0.5, "low": 0.5, "high": 0.5}
@@ -127,7 +124,7 @@ def test_margins_stand_among_the_figures_and_nothing_has_none() -> None:
 # Weights of groups.
 
 
-def repeated(truth: Truth, times: np.ndarray) -> tuple[Truth, np.ndarray]:
+def repeated(truth, times):
     """The people of each picture so many times, every time in a picture of its own."""
     rows, images = [], []
     for image in np.unique(truth.image):
@@ -140,12 +137,11 @@ def repeated(truth: Truth, times: np.ndarray) -> tuple[Truth, np.ndarray]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_ap_equals_pycocotools_on_repeated_pictures(seed: int) -> None:
+def test_ap_equals_pycocotools_on_repeated_pictures(seed):
     truth, answer, score = a_truth()
     only = stream(seed, "only").random((40, 17)) < (1.0 if seed % 2 else 0.05)  # some have none
     group_of = {int(i): int(i) // 2 for i in np.unique(truth.image)}
     found = matches(truth, answer, score, sigmas=BONES.sigmas, only=only)
-    assert found is not None
     figure = intervals.average_precision(found, group_of)
     weight = stream(seed, "weight").integers(0, 4, max(group_of.values()) + 1).astype(float)
     times = np.array([weight[group_of[i]] for i in range(1, truth.image.max() + 1)])
@@ -168,11 +164,11 @@ WEIGHT = RNG.integers(0, 4, GROUPS).astype(float)
 ROWS = np.repeat(np.arange(300), WEIGHT[OF].astype(int))
 
 
-def counts(rows: np.ndarray) -> np.ndarray:
+def counts(rows):
     return calibration.confusion(TRUTH[rows], SAID[rows], classes=3)
 
 
-FIGURES: dict[str, tuple[intervals.Statistic, Callable[[np.ndarray], float]]] = {
+FIGURES = {
     "auroc": (
         intervals.auroc(SCORE, TIED, OF),
         lambda rows: calibration.auroc(SCORE[rows], TIED[rows]),
@@ -193,7 +189,7 @@ FIGURES: dict[str, tuple[intervals.Statistic, Callable[[np.ndarray], float]]] = 
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_figures_equal_those_of_repeated_rows(name: str) -> None:
+def test_figures_equal_those_of_repeated_rows(name):
     figure, plain = FIGURES[name]
     assert figure(np.ones(GROUPS)) == pytest.approx(plain(np.arange(300)), abs=1e-12)
     assert figure(WEIGHT) == pytest.approx(plain(ROWS), abs=1e-12)
@@ -201,7 +197,7 @@ def test_figures_equal_those_of_repeated_rows(name: str) -> None:
     assert np.isnan(figure(np.zeros(GROUPS)))
 
 
-def test_seeds_are_drawn_and_pairs_stay_pairs() -> None:
+def test_seeds_are_drawn_and_pairs_stay_pairs():
     draws = {"groups": 5, "seed": 1, "rounds": 400}
     lucky = [lambda weight, k=k: float(k) for k in range(4)]  # whatever groups are drawn
     alone = intervals.bootstrap(lucky, **draws)

@@ -1,7 +1,5 @@
 """Figures of answers that are made so that each figure is known."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 
@@ -13,13 +11,13 @@ from synthstudio.core.labels import CAUSES
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.metrics import compute_metrics, joint_subsets
-from synthstudio.evaluation.storage import Predictions, select
+from synthstudio.evaluation.storage import select
 
 BONES = get_skeleton("coco17")
 J, PAIRS = 17, 20
 
 
-def answers(*, hidden_error: float = 30.0, seen_error: float = 2.0) -> Predictions:
+def answers(*, hidden_error=30.0, seen_error=2.0):
     """Return PAIRS moments, each with an occluded row and its clean one; box side 100 px.
 
     In the occluded row the first five joints are hidden by an object, and answered
@@ -60,7 +58,7 @@ def answers(*, hidden_error: float = 30.0, seen_error: float = 2.0) -> Predictio
     )
 
 
-def test_pck_splits_into_visible_and_hidden() -> None:
+def test_every_figure_of_known_answers():
     found = compute_metrics(answers(), BONES)
     assert found["counts"] == {"people": 40, "joints": 680, "hidden": 100}
     assert found["places"]["visible"]["PCK@0.1"] == {"value": 1, "low": 1, "high": 1}
@@ -71,25 +69,28 @@ def test_pck_splits_into_visible_and_hidden() -> None:
     assert set(found["by_cause"]) == {"visible", "object"}
     assert found["by_joint"]["nose"] == {"all": 0.5, "visible": 1.0, "hidden": 0.0}
     assert found["precision"]["visible"]["AP"] > 0.7 > found["precision"]["hidden"]["AP"]
-
-
-def test_counterfactual_cost_is_that_of_the_hidden_joints() -> None:
-    cost = compute_metrics(answers(), BONES)["counterfactual"]
+    cost = found["counterfactual"]
     assert cost["pairs"] == 20
     assert cost["newly_hidden"] == {"value": -1, "low": -1, "high": -1, "joints": 100}
     assert cost["still_visible"]["value"] == 0
     near = compute_metrics(answers(hidden_error=2.0), BONES)["counterfactual"]
     assert near["newly_hidden"]["value"] == 0
-
-
-def test_curves_fall_where_people_are_hidden() -> None:
-    curve = compute_metrics(answers(), BONES)["by_fraction"]
-    filled = [row for row in curve if row["people"]]
+    filled = [row for row in found["by_fraction"] if row["people"]]
     assert [row["from"] for row in filled] == [0.0, 0.35]
     assert filled[0]["all"]["value"] == 1 and filled[1]["all"]["value"] == pytest.approx(12 / 17)
+    reported = found["visibility"]
+    assert reported["AUROC"]["value"] == 1 and reported["AUROC_of_peak"]["value"] == 0.5
+    assert reported["AUROC_of_mass"]["value"] == 0.5
+    assert reported["cause_F1"]["value"] == 1
+    assert reported["state_F1"] == 1 > reported["state_F1_of_majority"]
+    assert reported["Brier"] == pytest.approx(0.09)
+    assert reported["ECE"] == pytest.approx(0.3)
+    lifted = found["lifting"]
+    assert lifted["all"]["MPJPE_mm"] == pytest.approx(20)
+    assert lifted["all"]["PA-MPJPE_mm"] == pytest.approx(0, abs=1e-6)
 
 
-def test_the_same_joints_have_the_same_precision_by_cause_and_by_state() -> None:
+def test_the_same_joints_have_the_same_precision_by_cause_and_by_state():
     made, rng = answers(), stream(3, "sure")
     off = rng.uniform(0, 40, (2 * PAIRS, 1))
     sure = np.broadcast_to(np.exp(-off / 20), made.score.shape)
@@ -108,7 +109,7 @@ def test_the_same_joints_have_the_same_precision_by_cause_and_by_state() -> None
         assert compute_metrics(rotated, BONES)["precision"][state]["AP"] < wanted - 0.02
 
 
-def test_shares_that_are_exact_are_no_calibrated_chance() -> None:
+def test_shares_that_are_exact_are_no_calibrated_chance():
     made = answers()
     exact = made.true_shares.copy()
     exact[..., 0] = np.where(made.state == 2, 0.8, 0.2)
@@ -119,23 +120,7 @@ def test_shares_that_are_exact_are_no_calibrated_chance() -> None:
     assert reported["visibility"]["ECE"] == pytest.approx(0.2)
 
 
-def test_visibility_against_its_bars() -> None:
-    reported = compute_metrics(answers(), BONES)["visibility"]
-    assert reported["AUROC"]["value"] == 1 and reported["AUROC_of_peak"]["value"] == 0.5
-    assert reported["AUROC_of_mass"]["value"] == 0.5
-    assert reported["cause_F1"]["value"] == 1
-    assert reported["state_F1"] == 1 > reported["state_F1_of_majority"]
-    assert reported["Brier"] == pytest.approx(0.09)
-    assert reported["ECE"] == pytest.approx(0.3)
-
-
-def test_lifting_is_in_millimetres() -> None:
-    lifted = compute_metrics(answers(), BONES)["lifting"]
-    assert lifted["all"]["MPJPE_mm"] == pytest.approx(20)
-    assert lifted["all"]["PA-MPJPE_mm"] == pytest.approx(0, abs=1e-6)
-
-
-def test_skill_is_nought_for_the_mean_pose() -> None:
+def test_skill_is_nought_for_the_mean_pose():
     made = answers()
     size = made.box[:, None, 2:]
     blind = np.broadcast_to((made.true_xy / size).mean(0) * size, made.true_xy.shape)
@@ -144,7 +129,7 @@ def test_skill_is_nought_for_the_mean_pose() -> None:
     assert compute_metrics(made, BONES)["prior"]["visible"]["skill"] == 1
 
 
-def test_a_plain_block_has_no_visibility_and_no_lifting() -> None:
+def test_a_plain_block_has_no_visibility_and_no_lifting():
     made = answers()
     nothing = dataclasses.replace(
         made, shares=np.full_like(made.shares, np.nan), xyz_m=np.full_like(made.xyz_m, np.nan)
@@ -154,7 +139,7 @@ def test_a_plain_block_has_no_visibility_and_no_lifting() -> None:
     json.dumps(found)
 
 
-def test_some_people_keep_their_pairs() -> None:
+def test_some_people_keep_their_pairs():
     made = answers()
     few = select(made, np.array([2, 3, 5]))
     assert few.clean.tolist() == [1, 1, 2]

@@ -1,11 +1,8 @@
 """AP equals pycocotools run by hand on the same files; Ex-OKS against a slow reckoning."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,12 +18,11 @@ from synthstudio.evaluation.precision import (
     extended_distance,
     matches,
 )
-from synthstudio.evaluation.storage import Predictions
 
 SIGMAS = BONES.sigmas
 
 
-def a_truth(people: int = 40) -> tuple[Truth, np.ndarray, np.ndarray]:
+def a_truth(people=40):
     rng = stream(7, "ap")
     centre = rng.uniform(100, 400, (people, 1, 2))
     xy = centre + rng.normal(0, 40, (people, 17, 2))
@@ -42,9 +38,7 @@ def a_truth(people: int = 40) -> tuple[Truth, np.ndarray, np.ndarray]:
     return truth, answer, rng.random(people)
 
 
-def by_hand(
-    truth: Truth, answer: np.ndarray, score: np.ndarray, known, folder: Path
-) -> list[float]:
+def by_hand(truth, answer, score, known, folder):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -72,7 +66,7 @@ def by_hand(
 
 
 @pytest.mark.parametrize("part", ["all", "some joints"])
-def test_ap_equals_pycocotools(part: str, tmp_path: Path) -> None:
+def test_ap_equals_pycocotools(part, tmp_path):
     truth, answer, score = a_truth()
     only = None if part == "all" else stream(8, "only").random((40, 17)) < 0.3
     mine = average_precision(truth, answer, score, sigmas=SIGMAS, only=only)
@@ -86,7 +80,7 @@ def test_ap_equals_pycocotools(part: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("extended", [False, True])
-def test_everybody_in_a_crowd_counts(extended: bool) -> None:
+def test_everybody_in_a_crowd_counts(extended):
     truth, _, score = a_truth(25)
     crowd = dataclasses.replace(truth, image=np.ones(25, int), known=np.ones((25, 17), bool))
     window = np.tile([-999.0, -999, 999, 999], (25, 1))
@@ -95,13 +89,13 @@ def test_everybody_in_a_crowd_counts(extended: bool) -> None:
     found = average_precision(crowd, crowd.xy, score, **how)
     assert [found[name] for name in ("AP", "AP50", "AR", "AR75")] == pytest.approx([1] * 4)
     matched = matches(crowd, crowd.xy, score, **how)
-    assert matched is not None and matched.hit.shape == (10, 25) and matched.hit.all()
+    assert matched.hit.shape == (10, 25) and matched.hit.all()
 
 
-def test_people_found_without_boxes_are_counted_by_their_pictures() -> None:
+def test_people_found_without_boxes_are_counted_by_their_pictures():
     truth, answer, score = a_truth()
 
-    def of(xy: np.ndarray, score: np.ndarray, image: np.ndarray) -> dict[str, float]:
+    def of(xy, score, image):
         return average_precision(truth, xy, score, sigmas=SIGMAS, image=image)
 
     plain = average_precision(truth, answer, score, sigmas=SIGMAS)
@@ -129,7 +123,7 @@ def test_people_found_without_boxes_are_counted_by_their_pictures() -> None:
 # Ex-OKS: joints outside what the network saw.
 
 
-def test_extended_distance_by_hand() -> None:
+def test_extended_distance_by_hand():
     window = np.array([[0.0, 0.0, 100.0, 50.0]])
     truth = np.array([[[10, 10], [120, 20], [30, 20], [-5, -5]]], float)
     answer = np.array([[[13, 14], [90, 25], [200, 20], [300, 10]]], float)
@@ -139,7 +133,7 @@ def test_extended_distance_by_hand() -> None:
     assert distance[0] == pytest.approx([5, 10, 20, 0])
 
 
-def cut_windows(seed: int) -> tuple[Truth, np.ndarray, np.ndarray, Presence]:
+def cut_windows(seed):
     """People with windows that cut many of their joints off; one without a known joint."""
     truth, answer, score = a_truth()
     rng = stream(seed, "beyond")
@@ -153,12 +147,12 @@ def cut_windows(seed: int) -> tuple[Truth, np.ndarray, np.ndarray, Presence]:
     return dataclasses.replace(truth, known=known), answer, score, presence
 
 
-def to_edge(x: float, y: float, window: np.ndarray) -> float:
+def to_edge(x, y, window):
     x0, y0, x1, y1 = window
     return max(0.0, min(x - x0, x1 - x, y - y0, y1 - y))
 
 
-def likeness(truth: Truth, answer: np.ndarray, presence: Presence, a: int, p: int) -> float:
+def likeness(truth, answer, presence, a, p):
     """The Ex-OKS of answer `a` with person `p`, joint by joint."""
     found = []
     for j in np.flatnonzero(truth.known[p]):
@@ -178,7 +172,7 @@ def likeness(truth: Truth, answer: np.ndarray, presence: Presence, a: int, p: in
     return sum(found) / len(found)
 
 
-def slow_ap(truth: Truth, answer: np.ndarray, score: np.ndarray, presence: Presence) -> float:
+def slow_ap(truth, answer, score, presence):
     """AP: greedy matching by falling score, 101 recalls, ten thresholds."""
     people = [p for p in range(40) if truth.known[p].any()]
     total = 0.0
@@ -201,7 +195,7 @@ def slow_ap(truth: Truth, answer: np.ndarray, score: np.ndarray, presence: Prese
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_extended_ap_equals_the_slow_one(seed: int) -> None:
+def test_extended_ap_equals_the_slow_one(seed):
     truth, answer, score, presence = cut_windows(seed)
     assert (truth.known & ~presence.inside).sum() > 60
     found = average_precision(truth, answer, score, sigmas=SIGMAS, presence=presence)
@@ -216,7 +210,7 @@ def test_extended_ap_equals_the_slow_one(seed: int) -> None:
     assert unknown == pytest.approx(found, nan_ok=True)
 
 
-def cut_off(claims: float) -> Predictions:
+def cut_off(claims):
     """Perfect answers about people whose left half the picture does not show.
 
     `claims`: the chance given for a joint to lie in it where it does not.
@@ -234,7 +228,7 @@ def cut_off(claims: float) -> Predictions:
     )
 
 
-def test_saying_that_a_joint_is_outside_is_rewarded() -> None:
+def test_saying_that_a_joint_is_outside_is_rewarded():
     told, claimed = (compute_metrics(cut_off(claims), BONES)["beyond"] for claims in (0.1, 0.9))
     outside = int((cut_off(0.1).state == 0).sum())
     assert told["joints_outside"] == claimed["joints_outside"] == outside > 100
@@ -243,9 +237,6 @@ def test_saying_that_a_joint_is_outside_is_rewarded() -> None:
     for same in (told["never_outside"], claimed["never_outside"]):
         assert same == pytest.approx(claimed["said"], nan_ok=True)
     assert told["AUROC"] == 1 and claimed["AUROC"] == 0.5
-
-
-def test_without_a_word_on_presence_all_is_claimed_and_unlabelled_joints_do_not_count() -> None:
     made = cut_off(0.1)
     silent = dataclasses.replace(made, present=np.full_like(made.present, np.nan))
     assert extended_truth(silent)[1].claimed.all()

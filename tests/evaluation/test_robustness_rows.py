@@ -1,7 +1,5 @@
 """Challenges against the plain scene: pairs are the same people, intervals are paired."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import made_predictions
@@ -11,12 +9,12 @@ import pytest
 from synthstudio.core.rng import stream
 from synthstudio.evaluation.intervals import Interval
 from synthstudio.evaluation.robustness import ChallengePair, as_json, pairs, robustness_rows, text
-from synthstudio.evaluation.storage import Predictions, select
+from synthstudio.evaluation.storage import select
 
 P, J = 60, 4
 
 
-def predictions(*, right: float, seed: int = 0) -> Predictions:
+def predictions(*, right, seed=0):
     """60 people; so many of their joints are found, the last one is hidden."""
     rng = stream(seed, "robustness rows")
     true = rng.uniform(20, 80, (P, J, 2))
@@ -26,7 +24,7 @@ def predictions(*, right: float, seed: int = 0) -> Predictions:
     return made_predictions.predictions(true, xy=true + np.where(missed, 50.0, 1.0), state=state)
 
 
-def test_a_loss_is_found_and_none_is_not() -> None:
+def test_a_loss_is_found_and_none_is_not():
     plain, worse = predictions(right=0.9), predictions(right=0.5)
     same = ChallengePair(challenge=plain, plain=plain)
     rows = robustness_rows(
@@ -44,12 +42,12 @@ def test_a_loss_is_found_and_none_is_not() -> None:
     assert (lost.joints, lost.pairs, lost.to_first) == (P * 3, P, None)
     assert by["a", "none", "hidden"].change == Interval(value=0.0, low=0.0, high=0.0)
     ahead = by["b", "dark", "visible"].to_first
-    assert ahead is not None and ahead.low > 0.2
+    assert ahead.low > 0.2
     assert "dark" in text(rows)
     assert as_json(rows)[0]["change"]["high"] == rows[0].change.high
 
 
-def test_pairing_narrows_the_interval() -> None:
+def test_pairing_narrows_the_interval():
     plain = predictions(right=0.6)
     nearly = dataclasses.replace(plain, xy=plain.xy.copy())
     nearly.xy[:2] += 50  # two people get worse, all others are as they were
@@ -58,7 +56,7 @@ def test_pairing_narrows_the_interval() -> None:
     assert width < (change.plain.high - change.plain.low) / 2
 
 
-def test_pairs_are_the_first_people_of_the_same_frames() -> None:
+def test_pairs_are_the_first_people_of_the_same_frames():
     plain = predictions(right=1)
     crowd = dataclasses.replace(plain, instance=np.where(np.arange(P) % 2, 2, 1))
     ours, theirs = pairs(crowd, plain)

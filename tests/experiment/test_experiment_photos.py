@@ -1,36 +1,37 @@
-"""Annotations split into training and test photos; what is refused."""
+"""Photos and occluders split into training and test; what is refused."""
 
 import json
 import shutil
-from pathlib import Path
-from typing import Any
 
+import asset_roots
 import experiment_world as world
 import pytest
 
 from synthstudio.core.errors import AssetError, FormatError
-from synthstudio.experiment import photos
+from synthstudio.experiment import occluders, photos
 from synthstudio.formats.coco.file import CocoFile
+from synthstudio.props import procedural
+from synthstudio.recipe.schema.load import parse
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory):
     return world.write(tmp_path_factory.mktemp("set") / "people", 12)
 
 
-def part(root: Path, out: Path, file: str | Path = "coco.json", seed: int = 0) -> dict[str, Any]:
+def part(root, out, file="coco.json", seed=0):
     return photos.split(root / file, root / "images", out, seed=seed)
 
 
-def read(out: Path, name: str) -> dict[str, Any]:
+def read(out, name):
     return json.loads((out / f"{name}.json").read_text())
 
 
-def names(out: Path, name: str) -> set[str]:
+def names(out, name):
     return {image["file_name"] for image in read(out, name)["images"]}
 
 
-def test_every_photo_is_in_one_part_and_the_seed_decides_which(root: Path, tmp_path: Path) -> None:
+def test_every_photo_is_in_one_part_and_the_seed_decides_which(root, tmp_path):
     facts = part(root, tmp_path / "a")
     assert part(root, tmp_path / "b") == facts
     train, test = (names(tmp_path / "a", part) for part in photos.PARTS)
@@ -45,7 +46,7 @@ def test_every_photo_is_in_one_part_and_the_seed_decides_which(root: Path, tmp_p
         assert {p["image_id"] for p in found["annotations"]} == {i["id"] for i in found["images"]}
 
 
-def test_a_photo_with_two_names_is_in_one_part(root: Path, tmp_path: Path) -> None:
+def test_a_photo_with_two_names_is_in_one_part(root, tmp_path):
     mine = tmp_path / "set"
     shutil.copytree(root, mine)
     found = json.loads((mine / "coco.json").read_text())
@@ -63,9 +64,7 @@ def test_a_photo_with_two_names_is_in_one_part(root: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("names", [world.COCO17, world.BODY12[::-1]])
-def test_joints_are_taken_by_name_and_unused_names_are_no_joints(
-    tmp_path: Path, names: tuple[str, ...]
-) -> None:
+def test_joints_are_taken_by_name_and_unused_names_are_no_joints(tmp_path, names):
     facts = part(world.write(tmp_path / "people", 5, names=names), tmp_path / "out")
     assert facts["skeleton"] == "body12" and len(facts["joints"]) == 12
     part(world.write(tmp_path / "plain", 5), tmp_path / "same")
@@ -74,9 +73,7 @@ def test_joints_are_taken_by_name_and_unused_names_are_no_joints(
         assert [p["keypoints"] for p in a] == [p["keypoints"] for p in b]
 
 
-def test_what_a_set_lacks_is_told_and_unusable_people_are_counted(
-    root: Path, tmp_path: Path
-) -> None:
+def test_what_a_set_lacks_is_told_and_unusable_people_are_counted(root, tmp_path):
     used = [name for name in world.COCO17 if name != "left_ear"]
     some = world.write(tmp_path / "people", 5, names=world.COCO17, labelled=used)
     facts = part(some, tmp_path / "some")
@@ -84,7 +81,7 @@ def test_what_a_set_lacks_is_told_and_unusable_people_are_counted(
     assert any("Never labelled: left_ear" in note for note in facts["notes"])
     assert not any("v=1" in note for note in part(root, tmp_path / "with")["notes"])
 
-    def spoil(found: dict[str, Any]) -> None:
+    def spoil(found):
         for who in found["annotations"]:
             who["keypoints"][2::3] = [2 if v else 0 for v in who["keypoints"][2::3]]
         del found["annotations"][0]["bbox"]
@@ -98,8 +95,8 @@ def test_what_a_set_lacks_is_told_and_unusable_people_are_counted(
     assert "Left out: 1 x crowd region." in facts["notes"]
 
 
-def test_the_parts_are_read_by_the_importer(root: Path, tmp_path: Path) -> None:
-    def no_area(found: dict[str, Any]) -> None:
+def test_the_parts_are_read_by_the_importer(root, tmp_path):
+    def no_area(found):
         for who in found["annotations"]:
             del who["area"]
 
@@ -112,69 +109,108 @@ def test_the_parts_are_read_by_the_importer(root: Path, tmp_path: Path) -> None:
         assert people and all(row["modal_area_px"] > 0 for row in people)
 
 
-def _empty(found: dict[str, Any]) -> None:
-    found["images"], found["annotations"] = [], []
+def points_of(number, change):
+    """A change of the keypoints of one annotation."""
+    return lambda found: change(found["annotations"][number]["keypoints"])
 
 
-def _one(found: dict[str, Any]) -> None:
-    found["annotations"] = found["annotations"][:1]
-
-
-def _no_boxes(found: dict[str, Any]) -> None:
-    for who in found["annotations"]:
-        who.pop("bbox")
-
-
-def _hidden(found: dict[str, Any]) -> None:
-    for who in found["annotations"]:
-        who["keypoints"][2::3] = [1] * 12
-
-
-def _flags(found: dict[str, Any]) -> None:
-    found["annotations"][3]["keypoints"][2] = 3
-
-
-def _strange(found: dict[str, Any]) -> None:
-    found["categories"][0]["keypoints"][0] = "antenna"
-
-
-def _orphans(found: dict[str, Any]) -> None:
-    found["images"] = found["images"][:-1]
-
-
-def _short(found: dict[str, Any]) -> None:
-    found["annotations"][2]["keypoints"] = found["annotations"][2]["keypoints"][:30]
-
-
-def _long(found: dict[str, Any]) -> None:
-    found["annotations"][2]["keypoints"] += [5, 5, 2]
-
-
-BAD = {
-    _long: "category 7: people have more labelled joints.*expected 12 joints.*got a label of "
-    "joint 13",
-    _empty: "no usable person.*expected people",
-    _one: "too few photos to split.*expected 4 or more.*got 1 with 1 people",
-    _no_boxes: "no usable person.*12 x person without a box",
-    _hidden: "every labelled joint is hidden.*got 144 with v=1",
-    _flags: "annotations, id 4.*whole number from 0 to 2",
-    _strange: "no known skeleton has these joints.*antenna",
-    _orphans: "people of images that are not in the file.*got 12",
-    _short: "annotation 3",
-}
-
-
-@pytest.mark.parametrize("change", BAD, ids=lambda change: change.__name__.strip("_"))
-def test_bad_annotations_are_one_clear_message(root: Path, tmp_path: Path, change: Any) -> None:
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (points_of(2, lambda xyv: xyv.extend([5, 5, 2])),
+         "people have more labelled joints.*expected 12 joints.*got a label of joint 13"),
+        (lambda found: found.update(images=[], annotations=[]), "no usable person.*people"),
+        (lambda found: found.update(annotations=found["annotations"][:1]),
+         "too few photos to split.*expected 4 or more.*got 1 with 1 people"),
+        (lambda found: [who.pop("bbox") for who in found["annotations"]],
+         "no usable person.*12 x person without a box"),
+        (lambda found: [who["keypoints"].__setitem__(slice(2, None, 3), [1] * 12)
+                        for who in found["annotations"]],
+         "every labelled joint is hidden.*got 144 with v=1"),
+        (points_of(3, lambda xyv: xyv.__setitem__(2, 3)),
+         "annotations, id 4.*whole number from 0 to 2"),
+        (lambda found: found["categories"][0]["keypoints"].__setitem__(0, "antenna"),
+         "no known skeleton has these joints.*antenna"),
+        (lambda found: found["images"].pop(), "people of images that are not in the file.*got 12"),
+        (points_of(2, lambda xyv: xyv.__delitem__(slice(30, None))), "annotation 3"),
+    ],
+)  # fmt: skip
+def test_bad_annotations_are_one_clear_message(root, tmp_path, change, says):
     file = world.changed(root, change)
-    with pytest.raises(FormatError, match=f"(?s){BAD[change]}"):
+    with pytest.raises(FormatError, match=f"(?s){says}"):
         part(root, tmp_path / "out", file)
     assert not (tmp_path / "out").exists()
 
 
-def test_missing_pictures_are_one_clear_message(root: Path, tmp_path: Path) -> None:
+def test_missing_pictures_are_one_clear_message(root, tmp_path):
     with pytest.raises(AssetError, match=r"no such folder.*the photos"):
         photos.split(root / "coco.json", tmp_path / "nowhere", tmp_path / "out", seed=0)
     (tmp_path / "empty").mkdir()
     with pytest.raises(FormatError, match=r"image 1: there is no such file.*p00000.png"):
         photos.split(root / "coco.json", tmp_path / "empty", tmp_path / "out", seed=0)
+
+
+# What hides people in training never hides them in the test.
+
+
+def test_kinds_are_known_and_in_one_part():
+    known = {obj.kind for obj in procedural.kinds()}
+    assert not set(occluders.KINDS["train"]) & set(occluders.KINDS["test"])
+    assert set(occluders.KINDS["train"]) | set(occluders.KINDS["test"]) <= known
+    for name in occluders.KINDS:
+        for cutouts in (False, True):
+            made = parse(occluders.recipe(name, seed=4, cutouts=cutouts))
+            assert made.photo_options.ground == "any"
+            assert not made.occlude.by.get("person")
+
+
+def held(tmp_path, folder, seed=0):
+    return occluders.split_cutouts(folder, tmp_path / f"out-{seed}", seed=seed)
+
+
+def test_cutouts_are_parted_by_category_with_their_licences(tmp_path):
+    folder = asset_roots.cutouts(tmp_path / "objects")
+    extra = json.loads((folder / "manifest.json").read_text())
+    (folder / "dog2.png").write_bytes((folder / "dog.png").read_bytes() + b"\0")
+    (folder / "manifest.json").write_text(
+        json.dumps([*extra, {"file": "dog2.png", "category": "dog", "license": "CC0"}])
+    )
+    found = held(tmp_path, folder)
+    assert sorted(found["train"] + found["test"]) == sorted(p.name for p in folder.glob("*.png"))
+    assert found["train"] and found["test"]
+    assert ("dog.png" in found["train"]) == ("dog2.png" in found["train"])
+    for name, files in found.items():
+        ledger = json.loads((tmp_path / "out-0" / name / "cutouts/manifest.json").read_text())
+        assert sorted(entry["file"] for entry in ledger) == sorted(files)
+        assert all(entry["license"] == "CC0" for entry in ledger)
+    assert any(held(tmp_path, folder, seed)["test"] != found["test"] for seed in (1, 2, 3))
+
+
+def test_cutouts_without_categories_are_parted_by_file_and_too_few_are_refused(tmp_path):
+    folder = asset_roots.cutouts(tmp_path / "objects")
+    (folder / "manifest.json").unlink()
+    found = held(tmp_path, folder)
+    assert len(found["train"]) == len(found["test"]) == 2
+    for name in ("clock", "dog", "tv"):
+        (folder / f"{name}.png").unlink()
+    with pytest.raises(AssetError):
+        held(tmp_path, folder, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("categories", "use"),
+    [
+        (("backpack", "office chair", "suitcase", "chair"), "hide people in training"),
+        (("bicycle", "dining table", "table", "fence"), "are held out for the test"),
+    ],
+)
+def test_kin_of_the_objects_of_one_part_alone_is_told_as_such(tmp_path, categories, use):
+    folder = asset_roots.cutouts(tmp_path / "objects")
+    ledger = json.loads((folder / "manifest.json").read_text())
+    reported = [entry | {"category": c} for entry, c in zip(ledger, categories, strict=True)]
+    (folder / "manifest.json").write_text(json.dumps(reported))
+    with pytest.raises(AssetError, match=f"all cut-outs are sorts of built-in objects that {use}"):
+        held(tmp_path, folder)
+    reported[0]["category"] = "dog"
+    (folder / "manifest.json").write_text(json.dumps(reported))
+    assert all(held(tmp_path, folder).values())

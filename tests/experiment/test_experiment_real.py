@@ -6,8 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import asset_roots
 import experiment_world as world
@@ -27,7 +25,7 @@ ARMS = {"orn", "orn-occlude", "kpe", "kpe-occlude"}
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory):
     """Return a folder with photos and cut-outs."""
     torch.set_num_threads(1)  # as the killed process has: sums depend on it
     base = tmp_path_factory.mktemp("experiment")
@@ -36,7 +34,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
-def call(root: Path, out: Path, **changes: Any) -> list[str]:
+def call(root, out, **changes):
     asked = {
         "annotations": root / "set/coco.json", "images": root / "set/images", "out": out,
         "pretrain": "none", "cutouts": root / "cutouts", "seeds": 1, "steps": STEPS,
@@ -46,7 +44,7 @@ def call(root: Path, out: Path, **changes: Any) -> list[str]:
     return ["experiment", "real", "--json", *words]
 
 
-def run(root: Path, out: Path, **changes: Any) -> dict[str, Any]:
+def run(root, out, **changes):
     found = CliRunner().invoke(app, call(root, out, **changes))
     if found.exception is not None:
         raise found.exception
@@ -54,19 +52,19 @@ def run(root: Path, out: Path, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def whole(root: Path) -> Path:
+def whole(root):
     """An experiment without pretraining."""
     found = CliRunner().invoke(app, call(root, root / "whole"))
     assert found.exit_code == 0, found.stderr
     forecast = f"4 trainings of {STEPS} steps: about 1 min on this machine"
     bank = re.search(r"ORN's bank: (\d+) poses.*fewer than 100 help little", found.stderr)
-    assert bank is not None and 10 <= int(bank[1]) < 100
+    assert 10 <= int(bank[1]) < 100
     assert bank[0] in (root / "whole" / "results.md").read_text()
     assert found.stderr.index(forecast) < bank.start()
     return root / "whole"
 
 
-def test_other_networks_are_tested_beside(root: Path, whole: Path, tmp_path: Path) -> None:
+def test_other_networks_are_tested_beside(root, whole, tmp_path):
     shutil.copytree(whole, tmp_path / "beside")
     before = results(whole)
     found = run(root, tmp_path / "beside", beside="default")
@@ -81,11 +79,11 @@ def test_other_networks_are_tested_beside(root: Path, whole: Path, tmp_path: Pat
     assert "no network to test as it is" in str(refused.exception)
 
 
-def results(out: Path) -> dict[str, Any]:
+def results(out):
     return json.loads((out / "results.json").read_text())
 
 
-def test_every_arm_is_trained_and_judged_on_photos_that_none_saw(whole: Path) -> None:
+def test_every_arm_is_trained_and_judged_on_photos_that_none_saw(whole):
     reported = results(whole)
     costs = reported["photos"]["operations"]
     assert costs["orn"] > costs["kpe"] > 1e6
@@ -114,7 +112,7 @@ def test_every_arm_is_trained_and_judged_on_photos_that_none_saw(whole: Path) ->
     assert not any("data/test" in text for text in configs.values())
 
 
-def test_what_hides_people_in_the_test_was_never_seen_in_training(whole: Path) -> None:
+def test_what_hides_people_in_the_test_was_never_seen_in_training(whole):
     reported = results(whole)["photos"]
     assert not set(reported["cutouts"]["train"]) & set(reported["cutouts"]["test"])
     used = {
@@ -124,14 +122,14 @@ def test_what_hides_people_in_the_test_was_never_seen_in_training(whole: Path) -
     assert used["train"] and used["test"] and not used["train"] & used["test"]
 
 
-def test_page_and_tables_lie_in_the_folder(whole: Path) -> None:
+def test_page_and_tables_lie_in_the_folder(whole):
     page, table = (whole / n for n in ("report.html", "results.md"))
     assert "What helped" in page.read_text() and "too few for firm words" in page.read_text()
     assert "| ORN, occluded copies |" in table.read_text()
     assert str(whole) not in page.read_text() + table.read_text()
 
 
-def test_a_finished_experiment_is_not_done_again(root: Path, whole: Path) -> None:
+def test_a_finished_experiment_is_not_done_again(root, whole):
     before = results(whole)
     stamps = {p: p.stat().st_mtime_ns for p in whole.rglob("*.safetensors")}
     run(root, whole)
@@ -140,7 +138,7 @@ def test_a_finished_experiment_is_not_done_again(root: Path, whole: Path) -> Non
 
 
 @pytest.mark.nightly("a process is killed twice")
-def test_a_killed_run_ends_as_one_that_was_not(root: Path, whole: Path) -> None:
+def test_a_killed_run_ends_as_one_that_was_not(root, whole):
     out = root / "killed"
     command = [sys.executable, "-m", "synthstudio", *call(root, out)]
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -164,9 +162,7 @@ def test_a_killed_run_ends_as_one_that_was_not(root: Path, whole: Path) -> None:
         ({"annotations": "changed"}, "annotations"),
     ],
 )
-def test_another_question_is_refused(
-    root: Path, whole: Path, changes: dict[str, Any], words: str
-) -> None:
+def test_another_question_is_refused(root, whole, changes, words):
     if "annotations" in changes:
         fewer = world.changed(root / "set", lambda told: told["annotations"].pop())
         changes = {"annotations": fewer}
@@ -174,7 +170,7 @@ def test_another_question_is_refused(
         run(root, whole, **changes)
 
 
-def test_strange_folders_and_sets_are_refused(root: Path, whole: Path, tmp_path: Path) -> None:
+def test_strange_folders_and_sets_are_refused(root, whole, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     with pytest.raises(DiskError, match="a folder of its own"):

@@ -10,13 +10,8 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.metrics import truth_of
 from synthstudio.evaluation.precision import average_precision
-from synthstudio.evaluation.storage import Predictions
 from synthstudio.experiment import results
-from synthstudio.experiment.config import (
-    QUESTIONS,
-    Arm,
-    Question,
-)
+from synthstudio.experiment.config import QUESTIONS, Arm, Question
 
 BONES = get_skeleton("body12")
 PHOTOS, J = 12, 12
@@ -24,7 +19,7 @@ KPE, ORN = Arm(name="kpe", title="KPE", block="kpe"), Arm(name="orn", title="ORN
 QUESTION = Question(text="an object", ours="orn", theirs="kpe")
 
 
-def answers(*, off_px: float, seed: int = 0) -> Predictions:
+def answers(*, off_px, seed=0):
     """Return PHOTOS people, each clean, occluded and occluded without a loss, in that order.
 
     Joint 0 is marked as hidden; the paste hides joints 1 to 4, which are answered `off_px` away.
@@ -54,7 +49,7 @@ def answers(*, off_px: float, seed: int = 0) -> Predictions:
     )
 
 
-def test_each_joint_counts_where_it_belongs() -> None:
+def test_each_joint_counts_where_it_belongs():
     found = {name: which.sum() for name, which in results.parts(answers(off_px=0)).items()}
     assert found == {
         "clean visible": PHOTOS * 11,
@@ -65,7 +60,7 @@ def test_each_joint_counts_where_it_belongs() -> None:
     }
 
 
-def test_reduced_precision_is_pycocotools_own() -> None:
+def test_reduced_precision_is_pycocotools_own():
     reported = answers(off_px=6)
     made = results.reduce(reported, BONES)
     for name, which in results.parts(reported).items():
@@ -78,12 +73,12 @@ def test_reduced_precision_is_pycocotools_own() -> None:
 
 
 @pytest.fixture(autouse=True)
-def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+def fewer_draws(monkeypatch):
     monkeypatch.setattr(results, "ROUNDS", {"PCK": 300, "AP": 60})
 
 
 @functools.cache
-def found(*off_px: float, seeds: int = 3) -> results.Findings:
+def found(*off_px, seeds=3):
     reductions = {
         arm.name: [results.reduce(answers(off_px=off, seed=s), BONES) for s in range(seeds)]
         for arm, off in zip((ORN, KPE), off_px, strict=True)
@@ -95,9 +90,7 @@ def found(*off_px: float, seeds: int = 3) -> results.Findings:
     ("orn", "kpe", "verdict", "points"),
     [(0, 60, "helped", 100), (60, 0, "harmed", -100), (0, 0, "not shown", 0)],
 )
-def test_what_differs_is_found_where_it_differs(
-    orn: float, kpe: float, verdict: str, points: float
-) -> None:
+def test_what_differs_is_found_where_it_differs(orn, kpe, verdict, points):
     reported = found(orn, kpe)
     cells = {(c.part, c.measure): c.found for c in reported.comparisons[0].cells}
     assert results.verdict(cells["under the paste", "PCK"]) == verdict
@@ -117,7 +110,7 @@ def test_what_differs_is_found_where_it_differs(
 TOUCHED = ("occluded hidden", "under the paste")
 
 
-def test_only_questions_of_arms_that_are_there_are_answered() -> None:
+def test_only_questions_of_arms_that_are_there_are_answered():
     reported = found(0, 0, seeds=1)
     assert [a.question.text for a in reported.comparisons] == [
         "an object",
@@ -125,7 +118,7 @@ def test_only_questions_of_arms_that_are_there_are_answered() -> None:
     ]
 
 
-def test_nothing_to_measure_is_a_dash_and_valid_json() -> None:
+def test_nothing_to_measure_is_a_dash_and_valid_json():
     empty = answers(off_px=0)
     empty.state[:, 0] = 2
     reductions = {arm.name: [results.reduce(empty, BONES)] for arm in (ORN, KPE)}

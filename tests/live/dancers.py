@@ -1,13 +1,7 @@
 """Videos of coloured sticks, and what answers where they are: live runs without a network."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from pathlib import Path
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference.predict import CropPredictions
@@ -18,9 +12,7 @@ STICK = (30, 90)
 """Width and height of somebody."""
 
 
-def picture(
-    places: Sequence[tuple[float, float]], size: tuple[int, int] = (240, 320)
-) -> NDArray[np.uint8]:
+def picture(places, size=(240, 320)):
     """Red sticks on grey, (H, W, 3) RGB: each a rectangle STICK with its corner at a place."""
     rgb = np.full((*size, 3), 90, np.uint8)
     for x, y in places:
@@ -29,7 +21,7 @@ def picture(
     return rgb
 
 
-def video(path: Path, pictures: Sequence[NDArray[np.uint8]], fps: float = 30) -> Path:
+def video(path, pictures, fps=30):
     """Write pictures as a video."""
     high, wide = pictures[0].shape[:2]
     out = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (wide, high))
@@ -39,7 +31,7 @@ def video(path: Path, pictures: Sequence[NDArray[np.uint8]], fps: float = 30) ->
     return path
 
 
-def ask(crops: NDArray[np.uint8]) -> CropPredictions:
+def ask(crops):
     """Joints spread over the red of each crop (B, H, W, 3); without red nobody is sure.
 
     The second joint is hidden by the person itself, the third by a person, the fourth by an object.

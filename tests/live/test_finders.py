@@ -1,7 +1,6 @@
 """Who is in a picture, when nobody says: bottom-up networks, the detector, a second look."""
 
 import dataclasses
-from typing import Any
 
 import cv2
 import numpy as np
@@ -47,7 +46,7 @@ class Corner(torch.nn.Linear):
 def test_boxes_are_those_of_the_picture():
     rgb = np.zeros((128, 128, 3), np.uint8)
     rgb[20:100, 40:80] = 255
-    net: Any = Corner(1, 1)
+    net = Corner(1, 1)
     (box,) = bottom_up_finder(net, size=(64, 96))(rgb)
     assert box == pytest.approx([40 - 8, 20 - 8, 40 + 16, 80 + 16], abs=2)
 
@@ -169,7 +168,7 @@ def test_nobody_found_or_boxes_that_came_with_it_leave_the_first_boxes():
     assert find(given) is own
 
 
-def test_detector_and_network_have_to_agree_and_nobody_is_found_twice():
+def test_detector_and_network_have_to_agree_and_nobody_is_found_twice(monkeypatch):
     """Of four boxes one holds nobody whom the network knows, two hold the same person."""
     boxes = np.array([[145.0, 55, 50, 90], [150, 60, 42, 84], [10, 10, 40, 80], [140, 50, 60, 100]])
     scores = np.array([0.6, 0.5, 0.9, 0.1])
@@ -182,11 +181,13 @@ def test_detector_and_network_have_to_agree_and_nobody_is_found_twice():
         sure = np.where(found.present > 0, 0.8, 0.1)
         return dataclasses.replace(found, quality=sure)
 
-    find = agreed_people(detector, sure_of_red, size=CROP, minimum=0.3)
+    find = agreed_people(detector, sure_of_red, size=CROP)
+    monkeypatch.setattr("synthstudio.inference.finder.AGREED", 0.3)
     found = find(picture())
     assert found.xywh.tolist() == [boxes[0].tolist()] and found.score.tolist() == [0.6]
-    few = agreed_people(detector, sure_of_red, size=CROP, minimum=0.05)
-    assert few(picture()).xywh.tolist() == boxes[[0, 2]].tolist()  # each once, the better box
+    monkeypatch.setattr("synthstudio.inference.finder.AGREED", 0.05)
+    assert find(picture()).xywh.tolist() == boxes[[0, 2]].tolist()  # each once, the better box
+    monkeypatch.setattr("synthstudio.inference.finder.AGREED", 0.3)
     whole = find(picture(person=False))
     assert whole.xywh.tolist() == [[0, 0, 320, 240]]  # nobody: as without a detector
     assert whole.score.tolist() == [UNSURE]

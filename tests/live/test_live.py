@@ -22,7 +22,7 @@ class Finder:
     """Finds all sticks of a picture, and counts how often it is asked."""
 
     def __init__(self, places):
-        self.places, self.asked = places, list[int]()
+        self.places, self.asked = places, []
 
     def __call__(self, image):
         self.asked.append(image.number)
@@ -126,12 +126,3 @@ def test_the_filter_begins_anew_after_a_gap_and_when_time_stands():
     for time_s in (0.0, -1.0, 1.5):
         later = filtered(OneEuro(), state, np.full((3, 2), 40.0), time_s=time_s, size_px=50)
         assert (later.xy == 40).all() and (later.velocity == 0).all()
-
-
-def test_a_follower_is_told_one_picture_at_a_time():
-    places = [[(100.0, 60.0)]] * 3
-    follower = Follower(dancers.ask, Finder(places), size=dancers.SIZE)
-    seen = [follower.step(frame) for frame in frames(places)]
-    assert [s.searched for s in seen] == [True, False, False]
-    with pytest.raises(ArgumentError, match="out of order"):
-        follower.step(seen[0].frame)

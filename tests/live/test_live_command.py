@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import dancers
@@ -109,24 +110,12 @@ def test_a_video_is_written_and_keeps_the_time(folder, tmp_path):
 
 
 def test_a_video_that_cannot_be_whole_is_not_there(tmp_path, monkeypatch):
-    class Full:
-        """A writer on a full disk: OpenCV says nothing."""
+    def full(path, *more):  # OpenCV says nothing
+        Path(path).write_bytes(b"")
+        return Mock()
 
-        fourcc = staticmethod(cv2.VideoWriter.fourcc)
-
-        def __init__(self, path, *more):
-            Path(path).write_bytes(b"")
-
-        def isOpened(self):
-            return True
-
-        def write(self, picture):
-            pass
-
-        def release(self):
-            pass
-
-    monkeypatch.setattr(cv2, "VideoWriter", Full)
+    full.fourcc = cv2.VideoWriter.fourcc
+    monkeypatch.setattr(cv2, "VideoWriter", full)
     with pytest.raises(DiskError, match="not whole"), screen.video_out(tmp_path / "a.mp4") as write:
         write(dancers.picture([]), 0, 25.0)
     assert not list(tmp_path.iterdir())
@@ -146,7 +135,7 @@ def test_without_a_window_it_says_so_and_goes_on(folder, capsys, monkeypatch):
 
 
 def test_q_in_the_window_ends_it(folder, monkeypatch):
-    shown: list[tuple[int, ...]] = []
+    shown = []
     monkeypatch.setattr(screen, "window_missing", lambda: "")
     monkeypatch.setattr(cv2, "imshow", lambda title, bgr: shown.append(bgr.shape))
     monkeypatch.setattr(cv2, "waitKey", lambda ms: ord("q") if len(shown) == 3 else -1)

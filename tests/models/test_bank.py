@@ -1,7 +1,5 @@
 """The pose bank: a plain loop agrees, a joint's own map is silent, hidden joints are found."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 
@@ -12,13 +10,13 @@ from synthstudio.models.heatmaps import blur, decode_peak, gaussian_map
 H, W = 24, 18
 
 
-def poses(count: int, seed: int = 0) -> torch.Tensor:
+def poses(count, seed=0):
     made = torch.Generator().manual_seed(seed)
     return torch.rand(count, 4, 2, generator=made) * 0.8 + 0.1
 
 
 @pytest.mark.parametrize("sharpness", [SHARPNESS, 1.0])
-def test_a_plain_loop_says_the_same(sharpness: float) -> None:
+def test_a_plain_loop_says_the_same(sharpness):
     known, maps = poses(7), gaussian_map(poses(2, 1) * torch.tensor([W, H]), H, W, sigma=3)
     known[3, 2] = torch.tensor([1.2, 0.5])  # outside the crop
     output = PoseBank(known, sharpness=sharpness)(maps)
@@ -43,7 +41,7 @@ def test_a_plain_loop_says_the_same(sharpness: float) -> None:
         assert torch.allclose(output.weights[b], torch.softmax(fit.sum(1), 0), atol=1e-5)
 
 
-def test_a_joints_own_map_never_speaks_for_itself() -> None:
+def test_a_joints_own_map_never_speaks_for_itself():
     bank, maps = PoseBank(poses(50)), gaussian_map(poses(1, 2) * torch.tensor([W, H]), H, W)
     other = maps.clone()
     other[:, 1] = 1 / (H * W)
@@ -52,13 +50,13 @@ def test_a_joints_own_map_never_speaks_for_itself() -> None:
     assert not torch.allclose(before[:, 0], after[:, 0])
 
 
-def test_a_hidden_joint_is_found_from_the_others() -> None:
+def test_a_hidden_joint_is_found_from_the_others():
     known = poses(200)
     bank, truth = PoseBank(known), known[:40] * torch.tensor([W, H])
     maps = gaussian_map(truth, H, W)
     maps[:, 2] = 1 / (H * W)  # nothing is known of joint 2
 
-    def misses(answer: torch.Tensor) -> float:
+    def misses(answer):
         return float((decode_peak(answer).xy[:, 2] - truth[:, 2]).norm(dim=-1).median())
 
     assert misses(fuse(maps, bank(maps).maps.log())) < 0.8
@@ -67,7 +65,7 @@ def test_a_hidden_joint_is_found_from_the_others() -> None:
     assert misses(fuse(maps, strangers(maps).maps.log())) > 2  # a bank that does not know them
 
 
-def test_trust_takes_a_wrong_joints_voice_away() -> None:
+def test_trust_takes_a_wrong_joints_voice_away():
     known = poses(100)
     bank, truth = PoseBank(known), known[:30] * torch.tensor([W, H])
     maps = gaussian_map(truth, H, W)
@@ -82,17 +80,16 @@ def test_trust_takes_a_wrong_joints_voice_away() -> None:
     assert right.float().mean() >= ((blind - truth[:, 2]).norm(dim=-1) < 1).float().mean()
 
 
-def test_places_in_3d_are_those_of_the_poses() -> None:
+def test_places_in_3d_are_those_of_the_poses():
     known = poses(20)
     xyz = torch.randn(20, 4, 3)
     output = PoseBank(known, xyz)(gaussian_map(known[3:4] * torch.tensor([W, H]), H, W, sigma=0.7))
-    assert output.xyz is not None
     assert output.weights[0].argmax() == 3
     assert torch.allclose(output.xyz[0], (output.weights[0, :, None, None] * xyz).sum(0), atol=1e-5)
 
 
 @pytest.mark.parametrize("bad", [torch.rand(3, 4), torch.rand(0, 4, 2), torch.rand(3, 4, 3)])
-def test_wrong_shapes_are_refused(bad: torch.Tensor) -> None:
+def test_wrong_shapes_are_refused(bad):
     with pytest.raises(ModelError, match="pose bank"):
         PoseBank(bad)
     with pytest.raises(ModelError, match="3D"):

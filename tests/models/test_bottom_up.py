@@ -1,21 +1,16 @@
 """What the bottom-up systems share: odd frames, and networks that a loop can train."""
 
-from __future__ import annotations
-
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from stick_frames import SKELETON, box_of, crowd, frame_of, oks, pose
-from torch import nn
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.models.backbones.pyramid import ConvPyramid
-from synthstudio.models.bottom_up.contract import FoundPeople, FramePeople, finite
+from synthstudio.models.bottom_up.contract import FramePeople, finite
 from synthstudio.models.bottom_up.openpose import OpenPose, OpenPoseOutputs
 from synthstudio.models.bottom_up.personlab import PersonLab, PersonLabOutputs
 
@@ -23,21 +18,21 @@ SIZE = (256, 320)
 ELBOW = SKELETON.joints.index("left_elbow")
 
 
-def features() -> ConvPyramid:
+def features():
     return ConvPyramid(widths=(8, 12, 16), channels=8)
 
 
-def openpose() -> OpenPose:
+def openpose():
     torch.manual_seed(0)
     return OpenPose(features(), SKELETON, channels=8)
 
 
-def personlab() -> PersonLab:
+def personlab():
     torch.manual_seed(0)
     return PersonLab(features(), SKELETON, channels=8)
 
 
-def ideal(net: nn.Module, targets: Any) -> Any:
+def ideal(net, targets):
     """Outputs that say what the targets do."""
     if isinstance(net, OpenPose):
         return OpenPoseOutputs(fields=(targets.fields,), maps=(targets.maps,))
@@ -46,20 +41,19 @@ def ideal(net: nn.Module, targets: Any) -> Any:
 
 
 SYSTEMS = pytest.mark.parametrize("build", [openpose, personlab])
-Build = Callable[[], Any]
 
 
-def decode_ideal(net: Any, frame: FramePeople) -> FoundPeople:
+def decode_ideal(net, frame):
     (found,) = net.decode(ideal(net, net.targets([frame])))
     return found
 
 
-def two(seed: int = 1) -> FramePeople:
+def two(seed=1):
     return crowd(stream(seed, "two"), people=2, size=SIZE, height_px=(150, 200))
 
 
 @SYSTEMS
-def test_an_unlabelled_joint_is_neither_taught_nor_found(build: Build) -> None:
+def test_an_unlabelled_joint_is_neither_taught_nor_found(build):
     net, whole = build(), two()
     joints = whole.joints_px.copy()
     joints[0, ELBOW] = np.nan
@@ -81,7 +75,7 @@ def test_an_unlabelled_joint_is_neither_taught_nor_found(build: Build) -> None:
     assert taught[0].all()
     assert getattr(net.targets([whole]), f"{maps}_taught").all()  # nothing unknown: all is taught
 
-    def cost(row: int, column: int) -> float:
+    def cost(row, column):
         said = getattr(targets, maps).clone()
         said[0, ELBOW, row, column] += 3
         other = ideal(net, dataclasses.replace(targets, **{maps: said}))
@@ -93,12 +87,11 @@ def test_an_unlabelled_joint_is_neither_taught_nor_found(build: Build) -> None:
 
 
 @SYSTEMS
-def test_somebody_without_a_joint_is_a_place_that_teaches_nothing(build: Build) -> None:
+def test_somebody_without_a_joint_is_a_place_that_teaches_nothing(build):
     net, whole = build(), two()
     joints = whole.joints_px.copy()
     joints[1] = np.nan
     frame = dataclasses.replace(whole, joints_px=joints)
-    assert whole.masks is not None
     alone = FramePeople(
         size=SIZE, joints_px=joints[:1], boxes_px=whole.boxes_px[:1], masks=whole.masks[:1]
     )
@@ -114,7 +107,7 @@ def test_somebody_without_a_joint_is_a_place_that_teaches_nothing(build: Build) 
 
 
 @SYSTEMS
-def test_a_batch_may_have_nobody(build: Build) -> None:
+def test_a_batch_may_have_nobody(build):
     net, nobody = build(), frame_of(np.zeros((0, 17, 2)), SIZE)
     targets = net.targets([nobody, nobody])
     outputs = net(torch.zeros(2, 3, *SIZE, dtype=torch.uint8))
@@ -129,7 +122,7 @@ def test_a_batch_may_have_nobody(build: Build) -> None:
 
 
 @SYSTEMS
-def test_one_person_wider_than_the_frame(build: Build) -> None:
+def test_one_person_wider_than_the_frame(build):
     """Head, hands and legs lie outside; what lies inside is one person."""
     net = build()
     xy = pose(stream(3, "wide"), 420) * [2.2, 1.0] + [160, 170]
@@ -143,14 +136,13 @@ def test_one_person_wider_than_the_frame(build: Build) -> None:
     assert (found.scores[0, inside] > 0.8).all()
     assert (found.scores[0, ~inside] < 0.01).all()
     if found.masks is not None:
-        assert frame.masks is not None
         share = frame.masks[0].reshape(SIZE[0] // 8, 8, SIZE[1] // 8, 8).mean((1, 3))
         wanted = share >= 0.5
         assert (found.masks[0] & wanted).sum() / (found.masks[0] | wanted).sum() > 0.95
 
 
 @SYSTEMS
-def test_several_frames_are_as_each_alone(build: Build) -> None:
+def test_several_frames_are_as_each_alone(build):
     net, frames = build(), [two(seed) for seed in (4, 5)]
     together = net.decode(ideal(net, net.targets(frames)))
     for found, frame in zip(together, frames, strict=True):
@@ -160,7 +152,7 @@ def test_several_frames_are_as_each_alone(build: Build) -> None:
 
 
 @pytest.mark.parametrize("stride", [4, 8, 16])
-def test_outputs_have_the_shapes_of_targets_at_every_stride(stride: int) -> None:
+def test_outputs_have_the_shapes_of_targets_at_every_stride(stride):
     images, frame = torch.zeros(2, 3, *SIZE, dtype=torch.uint8), two()
     first = OpenPose(features(), SKELETON, channels=8, stride=stride, stages=(2, 2))
     outputs, targets = first(images), first.targets([frame, frame])
@@ -175,7 +167,7 @@ def test_outputs_have_the_shapes_of_targets_at_every_stride(stride: int) -> None
 
 
 @SYSTEMS
-def test_losses_are_least_for_what_the_targets_say(build: Build) -> None:
+def test_losses_are_least_for_what_the_targets_say(build):
     net, targets = build(), build().targets([two()])
     best = net.losses(ideal(net, targets), targets)
     for term in best:
@@ -185,7 +177,7 @@ def test_losses_are_least_for_what_the_targets_say(build: Build) -> None:
 
 
 @SYSTEMS
-def test_images_that_do_not_fit_are_named(build: Build) -> None:
+def test_images_that_do_not_fit_are_named(build):
     net = build()
     with pytest.raises(ModelError, match="multiples of"):
         net(torch.zeros(1, 3, 66, 50))

@@ -28,15 +28,14 @@ from synthstudio.models.heatmaps import gaussian_map
 SIZE = (128, 160)
 
 
-def network(**options: float) -> FCPose:
+def network(**options):
     torch.manual_seed(0)
     features = ConvPyramid(widths=(8, 12, 16), channels=8)
-    return FCPose(features, SKELETON, channels=8, **options)  # type: ignore[arg-type]
+    return FCPose(features, SKELETON, channels=8, **options)
 
 
-def painted(frame: FramePeople) -> torch.Tensor:
+def painted(frame):
     """A picture (1, 3, H, W) of the masks, each in a colour."""
-    assert frame.masks is not None
     rng, picture = stream(8, "paint"), np.full((*frame.size, 3), 90, np.uint8)
     for mask in frame.masks:
         picture[mask] = rng.integers(0, 255, 3)
@@ -53,7 +52,7 @@ class Learnt:
 
 
 @pytest.fixture(scope="module")
-def learnt() -> Learnt:
+def learnt():
     """A network that knows one frame of two people by heart."""
     torch.set_num_threads(1)
     frame = crowd(stream(7, "heart"), people=2, size=SIZE, height_px=(90, 110), apart_px=16)
@@ -72,7 +71,7 @@ def learnt() -> Learnt:
     return Learnt(net=net, frame=frame, outputs=outputs, location=torch.stack(best), losses=losses)
 
 
-def test_filters_of_a_person_are_three_convolutions() -> None:
+def test_filters_of_a_person_are_three_convolutions():
     made = torch.Generator().manual_seed(0)
     shared, away = (torch.randn(2, n, 5, 6, generator=made) for n in (32, 2))
     layers = [torch.nn.Conv2d(34, 32, 1), torch.nn.Conv2d(32, 32, 1), torch.nn.Conv2d(32, 17, 1)]
@@ -85,7 +84,7 @@ def test_filters_of_a_person_are_three_convolutions() -> None:
     assert not torch.allclose(person_maps(shared, away, other, joints=17)[1], wanted[1], atol=0.1)
 
 
-def test_two_people_of_one_frame_have_their_own_filters_and_peaks(learnt: Learnt) -> None:
+def test_two_people_of_one_frame_have_their_own_filters_and_peaks(learnt):
     net, frame, features = learnt.net, learnt.frame, learnt.outputs.features[0]
     filters = net.controller(features[learnt.location])
     assert (filters[0] - filters[1]).abs().max() > 0.1
@@ -99,7 +98,7 @@ def test_two_people_of_one_frame_have_their_own_filters_and_peaks(learnt: Learnt
     assert np.median(own) < 6 < np.median(other)
 
 
-def test_the_loss_falls_and_the_people_are_found(learnt: Learnt) -> None:
+def test_the_loss_falls_and_the_people_are_found(learnt):
     frame, images = learnt.frame, painted(learnt.frame)
     assert learnt.losses[-1] < 0.5 * learnt.losses[0]
     (found,) = learnt.net.decode(learnt.outputs)
@@ -110,7 +109,7 @@ def test_the_loss_falls_and_the_people_are_found(learnt: Learnt) -> None:
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])
-def test_there_and_back_at_every_stride_and_border(stride: int) -> None:
+def test_there_and_back_at_every_stride_and_border(stride):
     rng = stream(4, "borders", stride)
     joints = rng.uniform(0, [SIZE[1] - 1e-3, SIZE[0] - 1e-3], (16, 17, 2))
     joints[:6, :, 0] = rng.uniform(0, stride / 2, (6, 17))
@@ -127,7 +126,7 @@ def test_there_and_back_at_every_stride_and_border(stride: int) -> None:
             assert np.linalg.norm(centre * stride - joints, axis=-1).max() > 0.25
 
 
-def test_targets_belong_to_people_and_sides_are_those_of_their_boxes() -> None:
+def test_targets_belong_to_people_and_sides_are_those_of_their_boxes():
     frame = crowd(stream(9, "boxes"), size=(256, 320), height_px=(130, 180), apart_px=8)
     net = network()
     targets = net.targets([frame])
@@ -144,7 +143,7 @@ def test_targets_belong_to_people_and_sides_are_those_of_their_boxes() -> None:
         assert min(wanted) > 0
 
 
-def test_everybodys_best_location_is_trained_first() -> None:
+def test_everybodys_best_location_is_trained_first():
     owner = torch.tensor([[-1, 0, 0, 0, 1, 1], [0, -1, -1, -1, -1, -1]])
     centre = torch.tensor([[1.0, 0.7, 0.9, 0.8, 0.2, 0.1], [0.3, 1, 1, 1, 1, 1]])
     frame, location = best_locations(owner, centre, maximum=4)
@@ -155,13 +154,13 @@ def test_everybodys_best_location_is_trained_first() -> None:
     assert best_locations(torch.full((2, 6), -1), centre, maximum=4)[0].tolist() == []
 
 
-def unlabelled(frame: FramePeople, *joints: int) -> FramePeople:
+def unlabelled(frame, *joints):
     xy = frame.joints_px.copy()
     xy[0, list(joints)] = np.nan
     return dataclasses.replace(frame, joints_px=xy)
 
 
-def test_odd_people_are_taught_rightly() -> None:
+def test_odd_people_are_taught_rightly():
     net, frame = network(), crowd(stream(10, "odd"), people=2, size=SIZE, height_px=(90, 110),
                                   apart_px=8)  # fmt: skip
     whole = net.targets([frame])
@@ -201,7 +200,7 @@ def test_odd_people_are_taught_rightly() -> None:
     assert torch.equal(targets.joints_px[0, 0].isnan().any(-1), torch.from_numpy(outside))
 
 
-def test_a_batch_may_have_nobody() -> None:
+def test_a_batch_may_have_nobody():
     net = network(minimum=0.99)  # nothing is as sure before it has learnt
     none = FramePeople(size=SIZE, joints_px=np.zeros((0, 17, 2)), boxes_px=np.zeros((0, 4)))
     outputs = net(torch.zeros(2, 3, *SIZE, dtype=torch.uint8))
@@ -215,7 +214,7 @@ def test_a_batch_may_have_nobody() -> None:
     assert all(len(f) > 0 for f in network(minimum=0.0).decode(outputs))
 
 
-def test_boxes_by_hand() -> None:
+def test_boxes_by_hand():
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [8, 0, 18, 10.0]])
     assert keep_best(boxes, np.array([0.5, 0.9, 0.7]), overlap=0.6).tolist() == [1, 2]
     assert keep_best(boxes, np.array([0.5, 0.9, 0.7]), overlap=0.9).tolist() == [1, 2, 0]

@@ -1,7 +1,5 @@
 """Smoothing over time: noise falls, straight motion is not delayed, people keep their numbers."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -9,19 +7,19 @@ from synthstudio.core.rng import stream
 from synthstudio.models.smooth import smooth
 
 
-def _walk(frames: int, *, turn: float = 0.0) -> np.ndarray:
+def _walk(frames, *, turn=0.0):
     t = np.arange(frames, dtype=np.float64)
     xy = np.stack([50 + 4 * t, 80 - 1.5 * t + turn * t**2], -1)
     return np.stack([xy, xy + np.array([0, 30])], 1)
 
 
-def _behind(answer: np.ndarray, truth: np.ndarray) -> float:
+def _behind(answer, truth):
     """Return by how many frames an answer lags behind a motion of a steady speed."""
     speed = np.diff(truth, axis=0).mean(0)
     return float((((truth - answer) * speed).sum(-1) / (speed**2).sum(-1)).mean())
 
 
-def test_noise_falls_and_a_straight_motion_is_not_delayed() -> None:
+def test_noise_falls_and_a_straight_motion_is_not_delayed():
     truth = _walk(60)
     noisy = truth + stream(1, "noise").normal(0, 2, truth.shape)
     found = smooth(noisy, np.ones(truth.shape[:2]))
@@ -32,7 +30,7 @@ def test_noise_falls_and_a_straight_motion_is_not_delayed() -> None:
     assert smooth(truth, np.ones(truth.shape[:2])) == pytest.approx(truth, abs=1e-9)
 
 
-def test_a_curve_comes_through_too_and_jumps_of_unsure_frames_do_not() -> None:
+def test_a_curve_comes_through_too_and_jumps_of_unsure_frames_do_not():
     truth = _walk(40, turn=0.2)
     seen, weight = truth.copy(), np.ones(truth.shape[:2])
     seen[20, 0] += [0, 60]
@@ -42,7 +40,7 @@ def test_a_curve_comes_through_too_and_jumps_of_unsure_frames_do_not() -> None:
     assert np.abs(smooth(seen, np.ones_like(weight)) - truth).max() > 15
 
 
-def test_gaps_are_told_from_frames_that_follow_each_other() -> None:
+def test_gaps_are_told_from_frames_that_follow_each_other():
     truth = _walk(30)
     kept = np.array([0, 1, 2, 3, 9, 10, 11, 12, 20, 29])
     found = smooth(truth[kept], np.ones((len(kept), 2)), at=kept)
@@ -50,7 +48,7 @@ def test_gaps_are_told_from_frames_that_follow_each_other() -> None:
     assert smooth(truth[:1], np.ones((1, 2))) == pytest.approx(truth[:1])
 
 
-def test_a_joint_that_was_not_found_stays_unknown_and_spoils_nobody() -> None:
+def test_a_joint_that_was_not_found_stays_unknown_and_spoils_nobody():
     line = np.stack([np.arange(9.0), 2 * np.arange(9.0)], -1)[:, None].repeat(2, 1)
     gap = line.copy()
     gap[4, 0] = np.nan

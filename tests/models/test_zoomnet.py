@@ -1,7 +1,5 @@
 """ZoomNet: windows see three times as much, move with their boxes, and help on small hands."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import pytest
@@ -11,24 +9,17 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.models.backbones.pyramid import ConvPyramid
 from synthstudio.models.heatmaps import decode_peak, gaussian_map
-from synthstudio.models.zoomnet import (
-    BODY,
-    PARTS,
-    ZoomNet,
-    found_boxes,
-    sample_windows,
-    zoom_to,
-)
+from synthstudio.models.zoomnet import BODY, PARTS, ZoomNet, found_boxes, sample_windows, zoom_to
 
 SIDE, TRAIN, TEST, STEPS, BATCH = 96, 160, 32, 100, 4
 HANDS = slice(PARTS["left_hand"].start, PARTS["right_hand"].stop)
 
 
-def backbone(channels: int) -> ConvPyramid:
+def backbone(channels):
     return ConvPyramid(widths=(16, 32, 48, 48), channels=channels)
 
 
-def test_a_moved_box_moves_the_window_by_as_much() -> None:
+def test_a_moved_box_moves_the_window_by_as_much():
     boxes = torch.tensor([[[30.0, 40, 60, 80], [10, 20, 34, 40], [50, 20, 70, 48]]])
     px = torch.from_numpy(stream(4, "places").uniform(0, SIDE, (1, 3, 21, 2))).float()
     for delta in (torch.tensor([2.0, -1.0]), torch.tensor([-1.5, 2.5])):
@@ -41,7 +32,7 @@ def test_a_moved_box_moves_the_window_by_as_much() -> None:
 
 @pytest.mark.parametrize("part", [1, 2])
 @pytest.mark.parametrize("delta", [(0.0, 0.0), (3.0, -2.0), (-2.4, 3.7)])
-def test_a_spot_in_a_window_is_put_back_where_it_was(part: int, delta: tuple[float, float]) -> None:
+def test_a_spot_in_a_window_is_put_back_where_it_was(part, delta):
     """A spot of one pixel is sampled, found in the window and put back; a window that forgets its
     box, or which side it mirrors, does not."""
     spot, cells = torch.tensor([[[41.3, 58.8]]]), 40
@@ -58,7 +49,7 @@ def test_a_spot_in_a_window_is_put_back_where_it_was(part: int, delta: tuple[flo
     assert (other.to_px(at)[0, part, 0] - spot[0, 0]).norm() > 5
 
 
-def test_the_right_hand_is_seen_as_a_left_one() -> None:
+def test_the_right_hand_is_seen_as_a_left_one():
     generator = torch.Generator().manual_seed(2)
     image = torch.rand(1, 3, SIDE, SIDE, generator=generator)
     box = torch.tensor([[[20.0, 30.0, 44.0, 50.0]]]).repeat(1, 3, 1)
@@ -69,7 +60,7 @@ def test_the_right_hand_is_seen_as_a_left_one() -> None:
     torch.testing.assert_close(left, right, atol=1e-5, rtol=1e-4)
 
 
-def test_a_batch_without_any_hand_can_be_trained_on() -> None:
+def test_a_batch_without_any_hand_can_be_trained_on():
     net = ZoomNet(backbone(32), channels=32, early=(8, 16), width=16, cells=16)
     joints = torch.full((2, 133, 2), float("nan"))
     joints[:, :BODY] = 20.0
@@ -81,11 +72,11 @@ def test_a_batch_without_any_hand_can_be_trained_on() -> None:
     losses = net.losses(net(images, targets.shifted(torch.ones(2, 3, 4))), targets)
     assert all(value.isfinite() for value in losses.values())
     assert losses["face"] == losses["hands"] == losses["boxes"] == 0 < losses["body"]
-    sum(losses.values()).backward()  # type: ignore[union-attr]
+    sum(losses.values()).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
 
 
-def test_boxes_are_read_from_their_points() -> None:
+def test_boxes_are_read_from_their_points():
     boxes = torch.tensor([[[8.0, 12.0, 40.0, 52.0]]]).repeat(1, 3, 1)
     low, high = boxes[..., :2], boxes[..., 2:]
     points = torch.stack([low, high, (low + high) / 2], 2).flatten(1, 2)
@@ -93,7 +84,7 @@ def test_boxes_are_read_from_their_points() -> None:
     torch.testing.assert_close(found_boxes(maps, (SIDE, SIDE)), boxes, atol=0.05, rtol=0)
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_what_does_not_fit_is_refused():
     net = ZoomNet(backbone(32), channels=32, early=(8, 16), width=16, cells=16)
     with pytest.raises(ModelError, match="133"):
         net.targets(torch.zeros(1, 17, 2), (SIDE, SIDE))

@@ -1,5 +1,6 @@
 """A small data set of pairs and one of a clip, each made once."""
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -55,12 +56,10 @@ def shards(once):
 
 
 @pytest.fixture(scope="session")
-def by_two(once, pairs, shards):
+def by_two(once, pairs):
     """Return a function: the folder of a run of two_processes by its name; fail where it did."""
 
-    def make(folder):
-        two_processes.make(folder, pairs, shards)
-
+    make = functools.partial(two_processes.make, pairs=pairs)
     return two_processes.done_in(once("two-processes", make))
 
 

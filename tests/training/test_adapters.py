@@ -15,40 +15,39 @@ RGB = stream(0, "image").integers(0, 256, (120, 160, 3), dtype=np.uint8)
 BOX = np.array([[40.0, 20.0, 48.0, 64.0]])
 
 
-def constant_file(path, shape, outputs, *, kind=TensorProto.FLOAT):
-    """A network that answers the same for every input."""
-    nodes, values = [], []
-    for name, value in outputs.items():
-        array = np.asarray(value, np.float32)
-        tensor = numpy_helper.from_array(array, f"{name}_value")
-        nodes.append(helper.make_node("Constant", [], [name], value=tensor))
-        values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, array.shape))
+def write_graph(path, nodes, kind, shape, outputs, constants=()):
     given = helper.make_tensor_value_info("input", kind, shape)
-    graph = helper.make_graph(nodes, "constant", [given], values)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, path)
+    values = [helper.make_tensor_value_info(k, TensorProto.FLOAT, of) for k, of in outputs.items()]
+    graph = helper.make_graph(nodes, "graph", [given], values, constants)
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
     return path
 
 
-def bright_file(path, shape, axes, *, kind, scale):
+def constant_file(path, shape, outputs):
+    """A network that answers the same for every input."""
+    arrays = {name: np.asarray(value, np.float32) for name, value in outputs.items()}
+    nodes = [
+        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array))
+        for name, array in arrays.items()
+    ]
+    shapes = {name: array.shape for name, array in arrays.items()}
+    return write_graph(path, nodes, TensorProto.FLOAT, shape, shapes)
+
+
+def bright_file(path, kind):
     """A network whose one joint lies at the middle, and whose score is the input's mean."""
-    cast = helper.make_node("Cast", ["input"], ["pixels"], to=TensorProto.FLOAT)
-    mean = helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=axes, keepdims=1)
-    part = numpy_helper.from_array(np.array(scale, np.float32), "scale")
-    scaled = helper.make_node("Mul", ["mean", "scale"], ["score"])
-    place = numpy_helper.from_array(np.full((1, 1, 1, 2), 0.5, np.float32), "place")
-    joined = helper.make_node("Concat", ["place", "score"], ["output"], axis=3)
-    graph = helper.make_graph(
-        [cast, mean, scaled, joined],
-        "bright",
-        [helper.make_tensor_value_info("input", kind, shape)],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1, 1, 3])],
-        [part, place],
-    )
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path
-    )
-    return path
+    constants = [
+        numpy_helper.from_array(np.array(value, np.float32), name)
+        for name, value in (("scale", 1 / 255), ("place", [[[[0.5, 0.5]]]]))
+    ]
+    nodes = [
+        helper.make_node("Cast", ["input"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3], keepdims=1),
+        helper.make_node("Mul", ["mean", "scale"], ["score"]),
+        helper.make_node("Concat", ["place", "score"], ["output"], axis=3),
+    ]
+    return write_graph(path, nodes, kind, [1, 192, 192, 3], {"output": [1, 1, 1, 3]}, constants)
 
 
 def asked(path, kind, joints, boxes=BOX, rgb=RGB):
@@ -81,7 +80,7 @@ def test_vitpose_finds_the_middle_of_a_bell(tmp_path):
 
 @pytest.mark.parametrize("kind", [TensorProto.INT32, TensorProto.FLOAT])
 def test_movenet_sees_a_square_around_the_box(kind, tmp_path):
-    path = bright_file(tmp_path / "a.onnx", [1, 192, 192, 3], [1, 2, 3], kind=kind, scale=1 / 255)
+    path = bright_file(tmp_path / "a.onnx", kind)
     white = np.full((120, 160, 3), 255, np.uint8)
     boxes = np.array([[40.0, 20.0, 48.0, 64.0], [140.0, 40.0, 40.0, 40.0]])
     found = asked(path, "movenet", 1, boxes, white)

@@ -3,20 +3,26 @@
 import dataclasses
 
 import numpy as np
+import pytest
+import tiny
 import torch
 from torch import nn
 
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.reader import Dataset
 from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.heatmaps import gaussian_map
-from synthstudio.training import config, poses
-from synthstudio.training.config import Augment
-from synthstudio.training.data import batches, windows
+from synthstudio.training import config, networks, poses
+from synthstudio.training.config import Augment, Network, overfitted
+from synthstudio.training.data import batches, sources, windows
 from synthstudio.training.data.batches import CropSubset
 from synthstudio.training.data.crops import MARGIN
+from synthstudio.training.data.windows import PADDING
+from synthstudio.training.ground_truth import clip_windows, image_sizes
 from synthstudio.training.poses import bank_sample, filled, pose_bank
+from synthstudio.training.predictions import predict_subset
 
 STRONG = Augment(flip=0.5, scale=0.4, rotation_deg=60, shift=0.1, colour=0)
 SIZE = (48, 36)
@@ -32,6 +38,10 @@ def settings(people, *, count=0):
     return config.parse(
         {"train": [{"dataset": "x"}], "network": {"size": list(SIZE), "bank_sample": count}}
     )
+
+
+def bank_of(people, subset, **how):
+    return pose_bank(subset, people.skeleton, size=SIZE, count=10_000, seed=0, **how)
 
 
 def augmented(people, rows, step=0):
@@ -50,7 +60,6 @@ def test_who_is_cut_off_stands_in_a_bank_as_if_not():
     for height in (400, 210):
         inside = (xy >= 0).all(-1) & (xy < [400, height]).all(-1)
         box = windows.limb_box(xy, inside, skeleton, (height, 400))
-        assert box is not None
         x, y, w, h = windows.crop_window(box, size)
         found.append((xy - [x, y]) / [w, h])
     whole, cut = found
@@ -65,13 +74,12 @@ def test_who_is_cut_off_stands_in_a_bank_as_if_not():
 
 def test_poses_land_where_augmentation_put_the_people(people):
     """Found by the labels, which were moved by code of their own: everybody's own pose is there."""
-    bank = pose_bank(people.train, people.skeleton, size=SIZE, count=10_000, seed=0)
-    assert bank is not None
+    bank = bank_of(people, people.train)
     mirrored = 0
     for step in range(6):
         batch = augmented(people, people.train.rows[:16], step)
         sample = bank_sample(net_with(bank), batch, settings(people), step=step)
-        assert sample is not None and len(sample.rows) == len(bank.poses)
+        assert len(sample.rows) == len(bank.poses)
         moved = torch.einsum("bik,njk->bnji", sample.move[:, :, :2], bank.poses)
         moved = moved + sample.move[:, None, None, :, 2]
         apart = (moved - batch.labels.xy[:, None]).abs().flatten(2).amax(-1)
@@ -91,12 +99,7 @@ def test_tipped_poses_are_the_same_people_seen_from_other_heights(people):
     edge = extent * (MARGIN - 1) / 2
     flat = (crops.xyz_m[..., :2] * 12 + extent / 2 + edge).astype(np.float32)  # far cameras
     subset = dataclasses.replace(people.train, crops=dataclasses.replace(crops, xy=flat))
-    still, bank = (
-        pose_bank(subset, people.skeleton, size=SIZE, count=10_000, seed=0, tipped_deg=deg)
-        for deg in (0.0, 30.0)
-    )
-    assert still is not None and still.xyz_m is not None
-    assert bank is not None and bank.xyz_m is not None
+    still, bank = (bank_of(people, subset, tipped_deg=deg) for deg in (0.0, 30.0))
     count = len(still.poses) // 2
     assert len(bank.poses) == 2 * count * poses.VIEWS
     limbs, angles = windows.of_limbs(people.skeleton), []
@@ -120,22 +123,17 @@ def test_tipped_poses_are_the_same_people_seen_from_other_heights(people):
     assert 24 < np.std(angles) < 36 and abs(np.mean(angles)) < 6
     deep = dataclasses.replace(crops, xy=flat, xyz_m=np.full_like(crops.xyz_m, np.nan))
     flat_people = dataclasses.replace(people.train, crops=deep)
-    plain, tipped = (
-        pose_bank(flat_people, people.skeleton, size=SIZE, count=10_000, seed=0, tipped_deg=deg)
-        for deg in (0.0, 30.0)
-    )
-    assert plain is not None and tipped is not None and torch.equal(plain.poses, tipped.poses)
+    plain, tipped = (bank_of(people, flat_people, tipped_deg=deg) for deg in (0.0, 30.0))
+    assert tipped is not None and torch.equal(plain.poses, tipped.poses)
 
 
 def test_nobody_finds_himself(people):
-    bank = pose_bank(people.train, people.skeleton, size=SIZE, count=10_000, seed=0)
-    assert bank is not None
+    bank = bank_of(people, people.train)
     batch = augmented(people, people.train.rows[:8])
     sample = bank_sample(net_with(bank), batch, settings(people), step=0)
     h, w = people.spec.cells
     maps = gaussian_map(batch.labels.xy * torch.tensor([w, h]), h, w, sigma=0.7)
     kept = bank(maps, None, sample)
-    assert sample is not None
     stranger = dataclasses.replace(sample, own=torch.full_like(sample.own, 0.5))
     whole = bank(maps, None, stranger)
     moved = torch.einsum("bik,njk->bnji", sample.move[:, :, :2], bank.poses)
@@ -153,12 +151,11 @@ def test_nobody_finds_himself(people):
     answer = alone(maps.requires_grad_(), None, nobody)  # all are left out: nothing is claimed
     assert torch.allclose(answer.maps, torch.full_like(maps, 1 / (h * w)), atol=1e-6)
     answer.maps.sum().backward()
-    assert maps.grad is not None and torch.isfinite(maps.grad).all()
+    assert torch.isfinite(maps.grad).all()
 
 
 def test_a_sample_is_drawn_by_seed_and_step(people):
-    bank = pose_bank(people.train, people.skeleton, size=SIZE, count=10_000, seed=0)
-    assert bank is not None
+    bank = bank_of(people, people.train)
     batch = augmented(people, people.train.rows[:2])
     drawn = [
         bank_sample(net_with(bank), batch, settings(people, count=5), step=step)
@@ -199,10 +196,50 @@ def test_people_with_unlabelled_joints_give_poses(people):
     state[1, 5:], xy[1, 5:] = 255, np.nan  # and one person nearly all
     partly = dataclasses.replace(crops, state=state, xy=xy)
     subset = CropSubset(crops=partly, rows=people.train.rows, weight=people.train.weight)
-    bank = pose_bank(subset, people.skeleton, size=SIZE, count=10_000, seed=0)
-    every = pose_bank(people.train, people.skeleton, size=SIZE, count=10_000, seed=0)
-    assert bank is not None and every is not None
+    bank = bank_of(people, subset)
+    every = bank_of(people, people.train)
     assert len(every.poses) - 2 <= len(bank.poses) <= len(every.poses)
     lost = (bank.poses == OUTSIDE).all(-1)
     assert lost[:, 1:3].all()
     assert torch.isfinite(bank.poses).all() and not lost[:, 3].any()
+
+
+def test_a_bank_knows_only_the_people_that_are_learnt_from(people):
+    crops, few = people.train.crops, np.array([2, 5])
+    bank, every = (
+        bank_of(people, CropSubset(crops=crops, rows=rows, weight=np.ones(len(rows))))
+        for rows in (few, np.arange(len(crops)))
+    )
+    assert len(bank.poses) <= 4 < len(every.poses)
+    own = (crops.xy[few] - np.array([36, 48]) * 0.25) / [36, 48]
+    for pose in bank.poses[: len(bank.poses) // 2].numpy():
+        assert np.abs(own - pose).max((1, 2)).min() < 1e-5
+
+
+def test_first_people_are_learnt_and_judged(people, pairs):
+    some = sources.overfit_subset(people, 3, repeats=4)
+    assert len(some.val) == 3 and len(some.train) == 12
+    assert set(some.train.rows) == set(some.val.rows) == set(people.train.rows[:3])
+    assert some.key != people.key != sources.overfit_subset(people, 4).key
+    changed = overfitted(tiny.config(pairs, steps=0), 3)
+    assert changed.batch == 3 and changed.steps == 400 and changed.augment.flip == 0
+
+
+def test_windows_end_with_their_pictures(pairs, people):
+    torch.manual_seed(0)
+    bank = pose_bank(people.train, people.skeleton, size=SIZE, count=8, seed=0)
+    small = Network(head="orn", size=SIZE, widths=(8, 12), width=16)
+    net = networks.build_network(small, people.skeleton, bank=bank).eval()
+    free = predict_subset(net, people.val, people.spec, device=torch.device("cpu"))
+    high = np.maximum(free.box[:, 3], free.box[:, 2] * 48 / 36) * PADDING
+    size = free.window[:, 2:] - free.window[:, :2]
+    assert size == pytest.approx(np.stack([high * 36 / 48, high], 1), rel=1e-4)
+    middle = (free.window[:, 2:] + free.window[:, :2]) / 2
+    assert middle == pytest.approx(free.box[:, :2] + free.box[:, 2:] / 2, abs=1e-2)
+    sizes = image_sizes(Dataset(pairs), free.frame)
+    identity = {(r["index"]): (r["width_px"], r["height_px"]) for r in Dataset(pairs).iter_frames()}
+    assert [tuple(s) for s in sizes] == [identity[int(f)] for f in free.frame]
+    cut = clip_windows(free, sizes).window
+    assert (cut[:, :2] >= 0).all() and (cut[:, 2:] <= sizes).all()
+    within = (free.window[:, :2] >= 0).all(1) & (free.window[:, 2:] <= sizes).all(1)
+    assert (cut[within] == free.window[within]).all() and not within.all()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+import untrained
 from typer.testing import CliRunner
 
 import synthstudio as ss
@@ -17,32 +17,11 @@ from synthstudio.api.robustness import CHALLENGES, robustness
 from synthstudio.cli import app
 from synthstudio.core.errors import ArgumentError, DiskError, ModelError
 from synthstudio.core.images import decode_rgb, linear_to_srgb_u8, srgb_to_linear
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.schema.load import load
-from synthstudio.training import checkpoint
-from synthstudio.training.config import parse
-from synthstudio.training.networks import build_network
 from synthstudio.training.robustness import averaged, exposures
-
-FIELDS = {
-    "train": [{"dataset": "people"}],
-    "network": {"head": "kpe", "size": [48, 36], "widths": [8, 12], "width": 16},
-}
-
-
-def saved(folder, *, seed):
-    """A run of random weights."""
-    config, skeleton = parse(FIELDS), get_skeleton("coco17")
-    torch.manual_seed(seed)
-    net = build_network(config.network, skeleton, bank=None)
-    folder.mkdir()
-    checkpoint.save_weights(
-        folder / "best.safetensors", net, config, skeleton=skeleton, note="random"
-    )
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +29,10 @@ def made(once):
     """Two runs beside each other on two challenges, and the page."""
 
     def make(folder):
-        runs = [saved(folder / name, seed=k) for k, name in enumerate(("one", "other"))]
+        runs = [folder / name for name in ("one", "other")]
+        for seed, run in enumerate(runs):
+            run.mkdir()
+            untrained.save(run / "best.safetensors", block="kpe", skeleton="coco17", seed=seed)
         robustness(
             runs, folder / "page", frames=2, challenges=("dark", "fast"), device="cpu",
             progress=False,

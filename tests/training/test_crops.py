@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from test_batches import a_person
 from waiting import PATIENCE_S
 
 from synthstudio.core.errors import DiskError, ModelError
@@ -23,42 +24,21 @@ SIZE = (48, 36)
 
 def sample(seed=0):
     """Return a picture of noise with one person."""
-    rng = stream(seed, "person")
-    person = {
-        "joints_px": rng.uniform(20, 100, 34).tolist(), "state": [2] * 17,
-        "cause": ["visible"] * 17, "shares": [1.0, 0, 0, 0, 0] * 17, "mask_size": [120, 160],
-        "amodal_box_px": [20.0, 10.0, 60.0, 100.0], "modal_box_px": [20.0, 10.0, 60.0, 100.0],
-        "modal_counts": None, "amodal_counts": None, "modal_area_px": 5000,
-        "amodal_area_px": 5000, "occluded_fraction": 0.0, "frame_index": seed, "instance": 1,
-        "joints_camera_m": None, "kinematic_joints_world_m": None, "pose_family": "stand",
-    }  # fmt: skip
     frame = {
-        "group_id": str(seed),
-        "camera_id": "a",
-        "clip_frame": None,
-        "width_px": 160,
-        "height_px": 120,
-        "split": "train",
-        "variant": "base",
-        "crowd_index": 0.0,
-        "skeleton": "coco17",
-        "world_to_camera": None,
-    }
-    rgb = rng.integers(0, 256, (120, 160, 3), np.uint8)
+        "group_id": str(seed), "camera_id": "a", "clip_frame": None, "width_px": 320,
+        "height_px": 240, "split": "train", "variant": "base", "crowd_index": 0.0,
+        "skeleton": "coco17", "world_to_camera": None,
+    }  # fmt: skip
+    unplaced = {"joints_camera_m": None, "kinematic_joints_world_m": None, "pose_family": "stand"}
+    person = a_person(seed) | unplaced | {"frame_index": seed}
+    rgb = stream(seed, "picture").integers(0, 256, (240, 320, 3), np.uint8)
     return Sample(frame=frame, people=[person], rgb=lambda: rgb)
 
 
 def write_crops(out, *, total=2):
-    crops.write_crops(
-        (sample(k) for k in range(2)),
-        BONES,
-        size=SIZE,
-        total=total,
-        out=out,
-        progress=lambda done, total: None,
-        where="here",
-        joints_3d="kinematic",
-    )
+    samples, how = (sample(k) for k in range(2)), {"size": SIZE, "joints_3d": "kinematic"}
+    progress = {"progress": lambda done, total: None}
+    crops.write_crops(samples, BONES, (0, total), out, "here", **how, **progress)
 
 
 def test_crops_come_back_as_they_were_cut(tmp_path):

@@ -1,5 +1,6 @@
 """Exported networks answer as the trained ones do, elsewhere too, and bad files say why not."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -41,12 +42,14 @@ NAMES = [pytest.param(name, marks=[] if name == "orn" else [MORE]) for name in W
 def exported(learnt, once):
     """Return a function: what was exported of a run by its name in WITH."""
 
-    def export(name):
-        def make(folder):
-            model = ss.Model.load(learnt / ("kpe" if name == "kpe" else "orn"), device="cpu")
-            model.export(folder / f"{name}.onnx", **WITH[name])
+    def make(name, folder):
+        model = ss.Model.load(learnt / ("kpe" if name == "kpe" else "orn"), device="cpu")
+        model.export(folder / "model.onnx", **WITH[name])
 
-        return learnt / "orn.onnx" if name == "orn" else once(f"{name}.onnx", make) / f"{name}.onnx"
+    def export(name):
+        if name == "orn":
+            return learnt / "orn.onnx"
+        return once(f"{name}.onnx", functools.partial(make, name)) / "model.onnx"
 
     return export
 
@@ -213,41 +216,48 @@ def _changed(path, out, change):
     return out
 
 
-def test_bad_files_are_refused(learnt, tmp_path):
-    good = learnt / "orn.onnx"
+def fact(**values):
+    """A change of a file's metadata."""
 
-    def told(path, match):
-        with pytest.raises(ModelError, match=match):
-            OnnxModel.load(path, device="cpu")
+    def change(model):
+        for entry in model.metadata_props:
+            entry.value = values.get(entry.key, entry.value)
 
-    def no_metadata(model):
-        del model.metadata_props[:]
+    return change
 
-    def fact(key, value):
-        def change(model):
-            next(e for e in model.metadata_props if e.key == key).value = value
 
-        return change
+def outside(model):
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../etc/passwd")
 
-    def elsewhere(model):
-        tensor = model.graph.initializer[0]
-        tensor.ClearField("raw_data")
-        tensor.data_location = onnx.TensorProto.EXTERNAL
-        tensor.external_data.add(key="location", value="../../etc/passwd")
 
-    told(tmp_path / "none.onnx", "cannot be read")
-    (tmp_path / "cut.onnx").write_bytes(good.read_bytes()[:5000])
-    told(tmp_path / "cut.onnx", r"cannot load.*export-model")
-    (tmp_path / "text.onnx").write_text("hello")
-    told(tmp_path / "text.onnx", "cannot load")
-    told(_changed(good, tmp_path / "a.onnx", no_metadata), "no pose network")
-    told(_changed(good, tmp_path / "b.onnx", fact("format", "other 9")), "no pose network")
-    for size in ("nothing", "[96]", "[1e400, 4]", '["96", "72"]', "[true, 72]", "[" * 9000):
-        told(_changed(good, tmp_path / "c.onnx", fact("size", size)), "size of its input")
-    told(_changed(good, tmp_path / "d.onnx", fact("size", "[96, 72]")), "do not fit its metadata")
-    told(_changed(good, tmp_path / "e.onnx", fact("skeleton", "cow9")), "unknown skeleton")
-    told(_changed(good, tmp_path / "f.onnx", fact("skeleton", "coco17")), "unknown skeleton")
-    told(_changed(good, tmp_path / "g.onnx", elsewhere), "cannot load")
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (None, "cannot be read"),
+        (lambda model: model.metadata_props.__delitem__(slice(None)), "no pose network"),
+        (fact(format="other 9"), "no pose network"),
+        *((fact(size=size), "size of its input")
+          for size in ("x", "[96]", "[1e400, 4]", '["96", "72"]', "[true, 72]", "[" * 9000)),
+        (fact(size="[96, 72]"), "do not fit its metadata"),
+        (fact(skeleton="cow9"), "unknown skeleton"),
+        (fact(skeleton="coco17"), "unknown skeleton"),
+        (outside, "cannot load"),
+        (5000, r"cannot load.*export-model"),
+        (0, "cannot load"),
+    ],
+)  # fmt: skip
+def test_bad_files_are_refused(change, says, learnt, tmp_path):
+    """Changed ones, and those that are cut off."""
+    good, bad = learnt / "orn.onnx", tmp_path / "bad.onnx"
+    if callable(change):
+        _changed(good, bad, change)
+    elif change is not None:
+        bad.write_bytes(good.read_bytes()[:change])
+    with pytest.raises(ModelError, match=says):
+        OnnxModel.load(bad, device="cpu")
 
 
 def test_answers_that_are_no_numbers(learnt, crops, tmp_path):

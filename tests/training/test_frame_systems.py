@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,19 +18,14 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.precision import Found, assign, match
-from synthstudio.generation.pipeline import generate
-from synthstudio.generation.stage import prepare
 from synthstudio.inference.finder import Finder
 from synthstudio.inference.sources import SourceImage
-from synthstudio.models.bottom_up.fcpose import FCPose
-from synthstudio.recipe.schema.load import parse
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.data import sources
 from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.frames import WholeFrames, make_frame_batch, rotated_boxes
 from synthstudio.training.data.windows import Letterbox
-from synthstudio.training.networks import build
 
 SYSTEMS = ("openpose", "personlab", "fcpose")
 SKELETON = get_skeleton("coco17")
@@ -41,7 +35,7 @@ ONE_AND_MORE = ["fcpose", *(pytest.param(s, marks=MORE) for s in SYSTEMS if s !=
 
 def config(data, system, **changes):
     network = {"head": system, "size": [96, 128], "widths": [8, 12, 16], "width": 12}
-    fields: dict[str, Any] = {
+    fields = {
         "train": [{"dataset": str(data), "splits": ["train"]}],
         "val": [{"dataset": str(data), "splits": ["val"]}],
         "network": network | changes.pop("network", {}),
@@ -67,25 +61,16 @@ def trained(sticks, once):
     return {system: folder / system for system in SYSTEMS}
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_nobody_in_a_batch_teaches_that(sticks, tmp_path, system):
-    settings = config(sticks, system, train=[{"dataset": str(sticks)}], augment=tiny.STILL, val=[])
+def test_a_batch_of_nobody_has_no_labels(sticks, tmp_path):
+    settings = config(
+        sticks, "openpose", train=[{"dataset": str(sticks)}], augment=tiny.STILL, val=[]
+    )
     data = sources.load_data(settings, cache=tmp_path, log=lambda text: None)
     empty = dataclasses.replace(data, train=data.train.take(np.array([5, 5])))
-    assert empty.train.frames.people(5) == slice(10, 10)
-    torch.manual_seed(0)
-    net = build(settings.network, SKELETON)
     batch = make_frame_batch(
         data.train.frames, np.array([5, 5]), data.spec, settings.augment, masks=True
     )
     assert [len(p.joints_px) for p in batch.people] == [0, 0]
-    terms = net.losses(net(batch.images), net.targets(batch.people))
-    loss = torch.stack(list(terms.values())).sum()
-    assert torch.isfinite(loss) and loss > 0
-    loss.backward()
-    gradients = [p.grad for p in net.parameters() if p.grad is not None]
-    assert all(torch.isfinite(g).all() for g in gradients)
-    assert any(g.abs().max() > 0 for g in gradients)
     with pytest.raises(ModelError, match="no joint is labelled"):
         tiny.run(settings, tmp_path / "run", select=lambda loaded: empty)
 
@@ -103,7 +88,7 @@ def test_labels_follow_the_augmentation(sticks, tmp_path):
         )
         assert torch.equal(batch.images, again.images)
         for image, people in zip(batch.images, batch.people, strict=True):
-            assert people.masks is not None and len(people.masks) == 2
+            assert len(people.masks) == 2
             for mask, box in zip(people.masks, people.boxes_px, strict=True):
                 if mask.sum() < 50:
                     continue
@@ -125,13 +110,13 @@ def test_it_is_evaluated_on_the_same_people_as_with_boxes(sticks, trained, syste
     )
     predictions = made.predictions
     assert len(predictions) == 4 and set(predictions.frame.tolist()) == {8, 9}
-    assert made.found is not None and set(made.found.image.tolist()) <= {8, 9}
+    assert set(made.found.image.tolist()) <= {8, 9}
     missed = ~np.isfinite(predictions.xy).all(-1)
     assert (predictions.score[missed] == 0).all()
     assert made.metrics["latency"]["of"] == "frame" and made.metrics["beyond"] == {}
     assert made.about["people_match_from_OKS"] == 0.1 and system in made.about["block"]
     again = storage.read(tmp_path / "found")
-    assert again.found is not None and np.array_equal(again.found.score, made.found.score)
+    assert np.array_equal(again.found.score, made.found.score)
     assert (tmp_path / "found" / "report.html").is_file()
     for options in ({"flip": True}, {"bank": True}, {"decode": "peak"}):
         with pytest.raises(ModelError, match="whole frames"):
@@ -187,7 +172,6 @@ def test_it_predicts_without_boxes(sticks, trained, system, tmp_path):
     finder = Finder.load(tmp_path / "people.onnx", device="cpu", min_score=0.0)
     assert finder.size == model.size
     seen = finder(SourceImage(number=0, name="a", rgb=data[0].image))
-    assert isinstance(model.net, FCPose)
     model.net.minimum = 0.0  # it has hardly learnt
     found = model.predict(data[0].image)
     assert len(found) > 5 and seen.score[:5] == pytest.approx(found.score[:5], abs=1e-4)
@@ -200,18 +184,8 @@ def test_it_predicts_without_boxes(sticks, trained, system, tmp_path):
 
 def test_what_does_not_fit_is_one_message(sticks, trained, tmp_path):
     write_set(tmp_path / "other", [painted(0, skeleton="coco23")])
-    best, vit = trained["openpose"] / "best.safetensors", {"backbone": "vit-nano"}
+    best = trained["openpose"] / "best.safetensors"
     for says, make in {
-        "pyramid or hrnet, not vit-nano": lambda: config(sticks, "openpose", network=vit),
-        "multiples of 8, not 100x128": lambda: config(
-            sticks, "openpose", network={"size": [100, 128]}
-        ),
-        "leave out recipe": lambda: config(
-            sticks, "openpose", train=[{"recipe": "x.yaml", "moments": 3}]
-        ),
-        "leave out augment.paste": lambda: config(sticks, "openpose", augment={"paste": 0.5}),
-        "multiples of 32": lambda: config(sticks, "fcpose", network={"size": [80, 128]}),
-        "has no joints to measure": lambda: config(sticks, "detector"),
         "another config": lambda: tiny.run(
             config(sticks, "personlab"), trained["fcpose"], resume=True
         ),
@@ -224,13 +198,9 @@ def test_what_does_not_fit_is_one_message(sticks, trained, tmp_path):
 
 def test_a_coco_file_is_trained_on_like_a_data_set(sticks, tmp_path):
     ss.export(ss.Dataset(sticks), "coco", tmp_path / "coco")
-    files = sorted((tmp_path / "coco" / "annotations").glob("*.json")) or sorted(
-        (tmp_path / "coco").glob("*.json")
-    )
-    settings = config(
-        sticks, "openpose", train=[{"coco": str(files[0])}], val=[], augment=tiny.STILL
-    )
-    notes: list[str] = []
+    file = str(tmp_path / "coco" / "annotations" / "person_keypoints_train.json")
+    settings = config(sticks, "openpose", train=[{"coco": file}], val=[], augment=tiny.STILL)
+    notes = []
     data = sources.load_data(settings, cache=tmp_path, log=notes.append)
     assert len(data.train) >= 2 and data.spec == InputSpec.of(settings.network, SKELETON)
     batch = make_frame_batch(data.train.frames, data.train.rows[:1], data.spec, settings.augment)
@@ -239,27 +209,6 @@ def test_a_coco_file_is_trained_on_like_a_data_set(sticks, tmp_path):
 
 
 # ---- whole frames of a data set, letter-boxed
-
-
-RECIPE = {
-    "name": "whole-frames",
-    "frames": 4,
-    "seed": 3,
-    "skeleton": "coco17",
-    "image": {"width_px": 320, "height_px": 240, "supersample": 1},
-    "camera": {"distance_m": [3.0, 3.5]},
-    "people": {"count": 2, "arrangement": {"kind": "group", "spread_m": [0.8, 1.2]}},
-    "objects": [],
-    "backdrop": {"kind": "plain"},
-}
-
-
-@pytest.fixture(scope="module")
-def dataset(once):
-    def make(folder):
-        generate(prepare(parse(RECIPE), assets=folder, device="cpu"), folder / "set", workers=1)
-
-    return Dataset(once("whole-frames", make) / "set")
 
 
 @pytest.mark.parametrize("size", [(128, 160), (256, 192), (480, 640), (96, 256)])
@@ -275,10 +224,11 @@ def test_a_letterbox_holds_the_whole_image_in_the_middle(size):
     assert box.to_image(box.to_frame(places)) == pytest.approx(places)
 
 
-def test_labels_lie_on_the_people_who_are_seen(dataset, tmp_path):
+def test_labels_lie_on_the_people_who_are_seen(sticks, tmp_path):
     """Joints, boxes and masks against the stored labels, and masks against the pixels."""
-    frames = WholeFrames(dataset.place, size=(256, 192), cache=tmp_path)
-    assert len(frames) == 4
+    dataset = Dataset(sticks)
+    frames = WholeFrames(sticks, size=(256, 192), cache=tmp_path)
+    assert len(frames) == 10
     for row in range(4):
         (image, people), stored = frames[row], dataset.people_of(row)
         assert image.shape == (3, 256, 192)
@@ -287,7 +237,6 @@ def test_labels_lie_on_the_people_who_are_seen(dataset, tmp_path):
         assert people.joints_px == pytest.approx(stored.joints_px * scale + [0, above], abs=1e-3)
         boxes = stored.amodal_boxes_px[:, 2:] * scale
         assert people.boxes_px[:, 2:] == pytest.approx(boxes, abs=1e-3)
-        assert people.masks is not None
         area = people.masks.sum((1, 2))
         assert area == pytest.approx(stored.modal_area_px * scale**2, rel=0.05)
         inside = ((people.joints_px >= 0) & (people.joints_px < [192, 256])).all(-1)
@@ -303,8 +252,8 @@ def test_labels_lie_on_the_people_who_are_seen(dataset, tmp_path):
         assert not people.masks[:, grey].any()
 
 
-def test_nobody_seen_is_nobody_taught(dataset, tmp_path):
-    frames = WholeFrames(dataset.place, size=(240, 320), cache=tmp_path).frames
+def test_nobody_seen_is_nobody_taught(sticks, tmp_path):
+    frames = WholeFrames(sticks, size=(240, 320), cache=tmp_path).frames
     people = frames.people_of(0)
     assert len(people.joints_px) == 2 and np.isfinite(people.joints_px).all()
     state = frames.state.copy()
@@ -314,8 +263,8 @@ def test_nobody_seen_is_nobody_taught(dataset, tmp_path):
     assert np.isnan(made.joints_px[0]).all() and np.isnan(made.joints_px[1, 0]).all()
     assert made.joints_px[1, 1:] == pytest.approx(people.joints_px[1, 1:])
     assert made.boxes_px == pytest.approx(people.boxes_px)
-    unmasked = dataclasses.replace(frames, masked=np.zeros(4, bool))
+    unmasked = dataclasses.replace(frames, masked=np.zeros(10, bool))
     assert unmasked.people_of(0).masks is None and people.masks is not None
-    nobody = dataclasses.replace(frames, first=np.zeros(5, np.int64)).people_of(0)
+    nobody = dataclasses.replace(frames, first=np.zeros(11, np.int64)).people_of(0)
     assert nobody.joints_px.shape == (0, 17, 2)
-    assert nobody.masks is not None and nobody.masks.shape == (0, 240, 320)
+    assert nobody.masks.shape == (0, 240, 320)

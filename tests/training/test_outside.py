@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ def results(data, order="coco17", **more):
         people = data[index].people
         names = [*data.skeleton.joints]
         for row in range(len(people)):
-            flat: list[float] = []
+            flat = []
             for name in ORDERS[order]:
                 if name not in names:
                     flat += [5, 5, 0.5]
@@ -169,7 +168,7 @@ def test_what_a_function_may_not_return(returned, message, data, tmp_path):
 
 
 def test_a_function_that_is_not_sure_is_judged_and_said(data, tmp_path):
-    calls: list[int] = []
+    calls = []
 
     def loose(rgb, boxes):
         calls.append(len(boxes))
@@ -187,7 +186,7 @@ def test_a_function_that_is_not_sure_is_judged_and_said(data, tmp_path):
 @pytest.mark.parametrize("device", ["cpu", "auto"])
 def test_options_that_do_not_apply_are_named(device, data, tmp_path):
     path = written(tmp_path, results(data))
-    given: dict[str, Any] = {"decode": "peak", "flip": True, "bank": True, "workers": 1}
+    given = {"decode": "peak", "flip": True, "bank": True, "workers": 1}
     words = "decode, flip, bank, workers" + (", device" if device == "cpu" else "")
     with pytest.raises(ArgumentError, match=f"^{words}: this applies to a run alone"):
         ss.evaluate(predictions=path, dataset=data, device=device, **given)

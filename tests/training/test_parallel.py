@@ -2,10 +2,8 @@
 
 import sys
 from datetime import timedelta
-from typing import Any
 
 import pytest
-import recorded
 import tiny
 import torch
 import torch.distributed as dist
@@ -19,7 +17,7 @@ from synthstudio.training import devices, ray_train
 
 @pytest.mark.parametrize(("kind", "backend"), [("cpu", "gloo"), ("cuda", "nccl")])
 def test_the_backend_is_that_of_the_runs_device(kind, backend, monkeypatch):
-    found: list[Any] = []
+    found = []
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: kind == "cpu")  # it has no say
     monkeypatch.setattr(
@@ -33,7 +31,7 @@ def test_the_backend_is_that_of_the_runs_device(kind, backend, monkeypatch):
 
 
 def test_a_gpu_is_the_one_that_is_named_or_that_torchrun_gives(monkeypatch):
-    chosen: list[torch.device] = []
+    chosen = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.delenv("LOCAL_RANK", raising=False)
@@ -86,16 +84,16 @@ def test_the_variance_over_all_processes_is_never_below_nothing(monkeypatch):
     assert values.square().mean() - values.mean() ** 2 < 0  # what rounding makes of them
     norm = devices._SyncBatchNorm(1, momentum=1.0)
     output = norm(values)
-    assert norm.running_var is not None and float(norm.running_var) == 0
+    assert float(norm.running_var) == 0
     assert output.isfinite().all()
 
 
 @pytest.mark.nightly("two processes of torchrun")
 def test_two_processes_of_torchrun_learn_what_one_does(by_two, pairs, tmp_path):
     """The loss of every step, with all that augmentation draws; each person once an epoch."""
-    recorded.record(pairs, tmp_path / "one", two_processes.AS_ONE)
-    one = recorded.read(tmp_path / "one")
-    two = [recorded.read(by_two("as-one"), rank) for rank in (0, 1)]
+    two_processes.record(pairs, tmp_path / "one", two_processes.AS_ONE)
+    one = two_processes.read(tmp_path / "one")
+    two = [two_processes.read(by_two("as-one"), rank) for rank in (0, 1)]
     assert len(one["losses"]) == 8
     for process in two:
         assert process["losses"] == pytest.approx(one["losses"], rel=1e-6)
@@ -119,23 +117,16 @@ def test_processes_share_the_count_of_what_is_known(monkeypatch):
     assert sum(shares) / 2 == 3.0
 
 
-def test_without_ray_it_is_said_how_to_install_it(pairs, tmp_path, monkeypatch):
+def test_what_several_processes_cannot_do(pairs, tmp_path, monkeypatch):
+    config = tiny.config(pairs)
+    with pytest.raises(ModelError, match="multiple of 2"):  # before a cluster is joined
+        ray_train.train(tiny.config(pairs, batch=9), tmp_path / "run", processes=2)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(
         WorkerError, match=r'ray is not installed.*pip install "synthstudio\[ray\]"'
     ):
-        ray_train.train(tiny.config(pairs), tmp_path / "run", processes=2)
-
-
-def test_a_batch_that_cannot_be_dealt_out_is_refused_before_a_cluster_is_joined(pairs, tmp_path):
-    config = tiny.config(pairs, batch=9)
-    with pytest.raises(ModelError, match="multiple of 2"):
         ray_train.train(config, tmp_path / "run", processes=2)
     assert not (tmp_path / "run").exists()
-
-
-def test_the_api_refuses_what_does_not_go_together(pairs, tmp_path):
-    config = tiny.config(pairs)
     with pytest.raises(ArgumentError, match="started by torchrun"):
         networks.train(config, tmp_path / "run", processes=2)
     with pytest.raises(ArgumentError, match="engine"):

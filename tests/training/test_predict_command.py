@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import json
 from contextlib import closing, contextmanager
-from typing import Any
 
 import cv2
 import dying_workers
@@ -57,26 +56,32 @@ def weights(tmp_path_factory):
     return untrained.save(tmp_path_factory.mktemp("net") / "best.safetensors")
 
 
-def test_a_folder_of_photos_gives_results_and_drawings(weights, tmp_path):
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for k in range(3):
-        rgb = np.random.Philox(k).random_raw(120 * 80 * 3).astype(np.uint8)
-        Image.fromarray(rgb.reshape(120, 80, 3)).save(photos / f"{k}.png")
+@pytest.fixture
+def photos(tmp_path):
+    """Eight photos, each of another size."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for k in range(8):
+        rgb = np.random.Philox(k).random_raw(120 * (70 + k) * 3).astype(np.uint8)
+        Image.fromarray(rgb.reshape(120, 70 + k, 3)).save(folder / f"{k}.png")
+    return folder
+
+
+def test_a_folder_of_photos_gives_results_and_drawings(weights, photos, tmp_path):
     reported = run("predict", weights, photos, "--out", tmp_path / "out", "--draw", 2)
-    assert reported["pictures"] == 3
+    assert reported["pictures"] == 8
     entries = json.loads((tmp_path / "out" / "results.json").read_text())
     assert len(entries) == reported["people"]
-    assert {e["image_id"] for e in entries} == {0, 1, 2}  # nobody found: one person all the same
+    assert {e["image_id"] for e in entries} == set(
+        range(8)
+    )  # nobody found: one person all the same
     x, y, width, height = entries[0]["bbox"]
-    assert 0 <= x < x + width <= 80 and 0 <= y < y + height <= 120
+    assert 0 <= x < x + width <= 70 and 0 <= y < y + height <= 120
     assert len(entries[0]["keypoints"]) == 23 * 3
     assert len(entries[0]["joints"]["cause"]) == 23
     assert 0 <= entries[0]["score"] <= 1
-    assert sorted(p.name for p in (tmp_path / "out" / "pictures").iterdir()) == [
-        "000000.jpg",
-        "000001.jpg",
-    ]
+    drawn = sorted(p.name for p in (tmp_path / "out" / "pictures").iterdir())
+    assert drawn == ["000000.jpg", "000001.jpg"]
     with pytest.raises(Exception, match="a folder of its own"):
         run("predict", weights, photos, "--out", tmp_path / "out")
 
@@ -104,14 +109,10 @@ def test_predictions_become_a_layer_of_the_review(weights, pairs, tmp_path):
     assert np.isfinite(found).all()
 
 
-def test_of_photos_without_labels_everybody_is_of_nobody(weights, tmp_path):
+def test_of_photos_without_labels_everybody_is_of_nobody(weights, photos, tmp_path):
     """The network knows more joints than the set, and looks for people as the set names none."""
-    (tmp_path / "photos").mkdir()
-    for k in range(2):
-        rgb = np.random.Philox(k).random_raw(120 * 80 * 3).astype(np.uint8)
-        Image.fromarray(rgb.reshape(120, 80, 3)).save(tmp_path / "photos" / f"{k}.png")
     folder, url = tmp_path / "set", default_url(tmp_path)
-    import_photos(tmp_path / "photos", folder, skeleton="coco17")
+    import_photos(photos, folder, skeleton="coco17")
     dataset = Dataset(folder)
     reported = run("predict", weights, folder, "--out", tmp_path / "o", "--into", url)
     assert reported["stored"] == reported["people"] > 0
@@ -136,7 +137,7 @@ def test_the_network_sees_what_it_saw_in_training(pairs, tmp_path):
     frame = InputSpec(size=size, cells=(12, 9), skeleton=skeleton)
     rows = np.arange(len(taken))
     learnt = batches.make_batch(taken, rows, frame, NO_AUGMENTATION).images
-    seen: list[torch.Tensor] = []
+    seen = []
 
     class Watch(torch.nn.Module):
         def __init__(self):
@@ -209,17 +210,6 @@ def small_jobs(monkeypatch):
     monkeypatch.setattr(predictions, "BATCH", 7)
 
 
-@pytest.fixture
-def photos(tmp_path):
-    """Eight photos, each of another size."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for k in range(8):
-        rgb = np.random.Philox(k).random_raw(120 * (70 + k) * 3).astype(np.uint8)
-        Image.fromarray(rgb.reshape(120, 70 + k, 3)).save(folder / f"{k}.png")
-    return folder
-
-
 def written(out):
     return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
 
@@ -260,7 +250,7 @@ def test_boxes_of_a_file_belong_to_their_pictures(small_jobs, weights, photos, t
         {"image_id": k, "category_id": 1, "bbox": [k, 2, 40, 90], "score": 0.9} for k in (0, 4, 7)
     ]
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
-    options: dict[str, Any] = {"boxes": tmp_path / "boxes.json", "workers": 2, "device": "cpu"}
+    options = {"boxes": tmp_path / "boxes.json", "workers": 2, "device": "cpu"}
     predict_to_folder(weights, photos, tmp_path / "out", **options)
     entries = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [(e["image_id"], e["bbox"]) for e in entries] == [(k, [k, 2, 40, 90]) for k in (0, 4, 7)]
@@ -281,7 +271,7 @@ def test_a_worker_that_dies_is_named_with_its_pictures_and_nothing_is_left(
 
 
 def test_an_interrupt_leaves_nothing(small_jobs, weights, photos, tmp_path, monkeypatch):
-    seen: list[tuple[int, int]] = []
+    seen = []
 
     @contextmanager
     def bar(title):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small_backbones
 import tiny
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -24,20 +24,8 @@ from synthstudio.training.optimization import MUON_LR_RATIO, MuonAdamW
 def backbones(tmp_path_factory):
     """Return folders of a small ResNet (batch norms) and a small ViTPose of three layers."""
     out = tmp_path_factory.mktemp("backbones")
-    resnet = transformers.ResNetConfig(
-        embedding_size=8,
-        hidden_sizes=[8, 12],
-        depths=[1, 1],
-        layer_type="basic",
-        out_features=["stage1", "stage2"],
-    )
-    transformers.AutoBackbone.from_config(resnet).save_pretrained(out / "resnet")
-    inner = transformers.VitPoseBackboneConfig(
-        image_size=[48, 32], patch_size=[16, 16], hidden_size=16, num_hidden_layers=3,
-        num_attention_heads=2, intermediate_size=16, out_indices=[3],
-    )  # fmt: skip
-    vitpose = transformers.VitPoseConfig(backbone_config=inner, num_labels=17)
-    transformers.VitPoseForPoseEstimation(vitpose).save_pretrained(out / "vitpose")
+    small_backbones.resnet(out / "resnet")
+    small_backbones.vitpose(out / "vitpose", 3)
     return {name: str(out / name) for name in ("resnet", "vitpose")}
 
 
@@ -170,20 +158,13 @@ WEIGHTS = "model.safetensors"
 def folder(tmp_path):
     """A ViTPose with the simple decoder, random, as its authors' repository has its files."""
     torch.manual_seed(3)
-    inner = transformers.VitPoseBackboneConfig(
-        image_size=[48, 32], patch_size=[16, 16], hidden_size=16, num_hidden_layers=2,
-        num_attention_heads=2, intermediate_size=16, out_indices=[2],
-    )  # fmt: skip
-    config = transformers.VitPoseConfig(
-        backbone_config=inner, num_labels=17, use_simple_decoder=True, scale_factor=4
-    )
-    transformers.VitPoseForPoseEstimation(config).save_pretrained(tmp_path / "vitpose")
+    small_backbones.vitpose(tmp_path / "vitpose", 2, use_simple_decoder=True, scale_factor=4)
     assert {p.name for p in (tmp_path / "vitpose").iterdir()} >= {"config.json", WEIGHTS}
     return tmp_path / "vitpose"
 
 
 def built_on(folder):
-    lines: list[str] = []
+    lines = []
     network = Network(head="kpe", size=(48, 32), backbone=f"transformers:{folder}", width=16)
     torch.manual_seed(0)
     net = networks.build_network(network, get_skeleton("coco17"), bank=None, log=lines.append)

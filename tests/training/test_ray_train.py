@@ -37,21 +37,12 @@ def cluster():
     ray.shutdown()
 
 
-def losses(run):
-    """The loss of each step that a run logged, as TensorBoard has it (float32)."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(run))
-    events.Reload()
-    return {event.step: event.value for event in events.Scalars("loss/all")}
-
-
 def test_two_workers_learn_what_torchrun_does_though_one_dies(
     cluster, by_two, pairs, tmp_path, tensors
 ):
     """That torchrun learns what one process does is asked in test_parallel."""
-    said: list[str] = []
-    seen: list[tuple[int, int]] = []
+    said = []
+    seen = []
     config, run, cache = (
         tiny.config(pairs, **two_processes.LONG),
         tmp_path / "ray",
@@ -76,16 +67,13 @@ def test_two_workers_learn_what_torchrun_does_though_one_dies(
     assert (done.steps, done.finished, done.folder) == (40, True, run)
     assert len([line for line in said if "people to train on" in line]) == 1
     assert seen[-1] == (40, 40)
-    torchrun = by_two("long")
-    ours, theirs = losses(run), losses(torchrun)
-    assert 30 in ours and all(theirs[step] == loss for step, loss in ours.items())
-    assert tensors(run) == tensors(torchrun)
+    assert tensors(run) == tensors(by_two("long"))
     assert not list(tmp_path.glob(".ray-ray-*"))
 
 
 def _kill_a_worker(state):
     """Kill one of Ray Train's processes, of this session's cluster, once a state is saved."""
-    found: list[psutil.Process] = []
+    found = []
 
     def ready():
         found[:] = found or _workers()  # sought before: looking takes as long as many steps

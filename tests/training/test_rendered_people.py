@@ -1,6 +1,7 @@
 """People rendered while a network learns: as a data set has them, window by window, exactly."""
 
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -54,26 +55,17 @@ def test_a_window_is_what_a_data_set_of_its_frames_holds(scene, tmp_path):
     generate(settings, tmp_path / "set", workers=1)
     kind = crop_kind(size=SIZE)
     stored = load_dataset(tmp_path / "set", kind, cache=tmp_path / "cache").samples
-    people = opened(scene, workers=2)
-    try:
+    with closing(opened(scene, workers=2)) as people:
         for epoch in (0, 1):
             window = people.of_epoch(epoch)
             mine = numbers[2 * epoch : 2 * epoch + 3]
             rows = np.flatnonzero(np.isin(stored.frame // 2, mine))
             same(window, stored, rows)
-            paired = window.clean >= 0
-            assert paired.all() and (window.variant[window.clean] == "clean").all()
-            np.testing.assert_array_equal(
-                window.instance[window.clean], window.instance[np.arange(len(window))]
-            )
+            assert (window.clean >= 0).all() and (window.variant[window.clean] == "clean").all()
+            np.testing.assert_array_equal(window.instance[window.clean], window.instance)
         # Another window: other people, and one without what came before it.
-        late = opened(scene)
-        try:
+        with closing(opened(scene)) as late:
             same(late.of_epoch(1), window, np.arange(len(window)))
-        finally:
-            late.close()
-    finally:
-        people.close()
     assert "rendering" not in [t.name for t in threading.enumerate()]
 
 
@@ -81,15 +73,12 @@ def test_passes_show_other_people(scene, tmp_path):
     config = tiny.config(
         Path("x"), train=[{"recipe": str(scene), "moments": 2, "renew": 1}], val=[]
     )
-    people = tiny.loaded(config, tmp_path)
-    try:
+    with closing(tiny.loaded(config, tmp_path)) as people:
         first, second = people.of_epoch(0).crops, people.of_epoch(1).crops
         assert people.of_epoch(0) is people.train
-        half = len(first) // 2
-        np.testing.assert_array_equal(first.xy[half:], second.xy[:half])  # the moment that stayed
-        assert not np.array_equal(first.xy[:half], second.xy[half:])
-    finally:
-        people.close()
+    half = len(first) // 2
+    np.testing.assert_array_equal(first.xy[half:], second.xy[:half])  # the moment that stayed
+    assert not np.array_equal(first.xy[:half], second.xy[half:])
 
 
 def test_refusals(scene, tmp_path):

@@ -1,9 +1,7 @@
 """Runs in pieces end as unbroken ones: each kind of data and of network, and each process kill."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import test_frame_systems as frames
@@ -15,7 +13,6 @@ import yaml
 from tiny_pairs import recipe
 
 from synthstudio.models.backbones.sizes import VITS
-from synthstudio.training.config import Config
 
 pytestmark = pytest.mark.nightly("a resume matrix; three cases that differ are in test_loop.py")
 
@@ -29,7 +26,7 @@ def rendered(tmp_path):
     return tiny.config(Path("x"), train=train, val=val, steps=4, batch=4)
 
 
-MADE: dict[str, Callable[[Any], Config]] = {
+MADE = {
     "people": lambda at: tiny.config(at("pairs")),
     "rendered": lambda at: rendered(at("tmp_path")),
     "streamed": lambda at: streamed.streaming(at("shards")),

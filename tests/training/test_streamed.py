@@ -1,36 +1,35 @@
 """People read shard by shard: whom each process reads, in which order, from disks and stores."""
 
+import itertools
 import shutil
 import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
-import recorded
 import tiny
+import two_processes
 from hypothesis import given
 from hypothesis import strategies as st
 from s3_server import s3 as s3
 from s3_server import s3_endpoint as s3_endpoint
 from waiting import wait_for
 
-from synthstudio.core.errors import DatasetError, ModelError, SynthStudioError
+from synthstudio.core.errors import DatasetError, ModelError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.shards import pack
-from synthstudio.training import config as configs
 from synthstudio.training.data import streamed
 from synthstudio.training.data.sources import load_data
 from synthstudio.training.data.streamed import BlockOrder, StreamReader
 from synthstudio.training.devices import ALONE, World
-
-People = list[tuple[int, int]]
 
 
 def changes(data, **more):
     """Changes of tiny.config that stream the people of `data` with something in front."""
     source = {"dataset": str(data), "variants": ["base"], "stream": True}
     fields = {"train": [source | more.pop("source", {})], "window": 2, "steps": 6}
-    return fields | {"augment": recorded.BUSY} | more
+    return fields | {"augment": two_processes.BUSY} | more
 
 
 def streaming(data, **more):
@@ -40,20 +39,14 @@ def streaming(data, **more):
 def read(config, cache, world, epochs):
     """Whom a process reads: epoch by epoch the people of its batches."""
     data = tiny.loaded(config, cache)
-    assert data.stream is not None
     steps = len(data) // config.batch
-    reader = StreamReader(data.stream, config, world, steps_per_epoch=steps)
-    found: list[list[People]] = []
-    try:
-        for epoch in range(epochs):
-            found.append([])
-            for step in range(steps):
-                people, part = reader.part(epoch, step * config.batch)
-                assert len(reader._held) <= 2 * min(config.window, len(data.stream.refs))
-                crops = people.crops
-                found[-1].append([(int(crops.frame[r]), int(crops.instance[r])) for r in part.rows])
-    finally:
-        reader.close()
+    found = [[] for _ in range(epochs)]
+    with closing(StreamReader(data.stream, config, world, steps_per_epoch=steps)) as reader:
+        for epoch, step in itertools.product(range(epochs), range(steps)):
+            people, part = reader.part(epoch, step * config.batch)
+            assert len(reader._held) <= 2 * min(config.window, len(data.stream.refs))
+            crops = people.crops
+            found[epoch].append([(int(crops.frame[r]), int(crops.instance[r])) for r in part.rows])
     wait_for(lambda: not any("batches" in t.name for t in threading.enumerate()), "the thread")
     return found
 
@@ -97,7 +90,7 @@ def test_validation_cuts_out_only_who_is_chosen(shards, tmp_path):
     chosen = {"dataset": str(shards), "variants": ["clean"], "stream": True}
     config = streaming(shards, val=[chosen])
     data = tiny.loaded(config, tmp_path / "cache")
-    assert data.val is not None and len(data.val) == len(data.val.crops) == 24
+    assert len(data.val) == len(data.val.crops) == 24
     assert set(data.val.crops.variant) == {"clean"}
 
 
@@ -127,48 +120,20 @@ def test_an_unfinished_set_is_taken_as_far_as_it_is(shards, tmp_path):
     shutil.copytree(shards, data)
     (data / "index.json").unlink()
     shutil.rmtree(data / "shards" / "00005")
-    said: list[str] = []
+    said = []
     val = {"dataset": str(data), "stream": True}
     found = load_data(streaming(data, val=[val]), cache=tmp_path / "a", log=said.append)
-    assert len(found) == 20 and found.val is not None and len(found.val) == 40
+    assert len(found) == 20 and len(found.val) == 40
     assert sum("unfinished: the 20 frames" in text for text in said) == 2
 
 
-def test_a_set_smaller_than_a_step_is_refused(shards, tmp_path):
+def test_too_few_people_are_refused(shards, tmp_path):
     config = streaming(shards, batch=16, accumulate=2)
     with pytest.raises(ModelError, match=r"fewer people than one step.*at most 24.*got 32"):
         tiny.run(config, tmp_path / "run")
-
-
-def test_nobody_left_is_refused(shards, tmp_path):
     config = streaming(shards, source={"variants": ["light"]})
     with pytest.raises(ModelError, match=r"no people are left.*variants \('light',\)"):
         tiny.loaded(config, tmp_path / "cache")
-
-
-@pytest.mark.parametrize(
-    ("fields", "says"),
-    [
-        ({"train": [{"coco": "x", "stream": True}]}, "stream belongs to dataset"),
-        ({"train": [{"dataset": "x", "stream": True}, {"dataset": "y"}]}, "all sources"),
-        (
-            {
-                "train": [
-                    {"dataset": "x", "stream": True},
-                    {"dataset": "y", "stream": True, "weight": 2},
-                ]
-            },
-            "leave out weight",
-        ),
-        (
-            {"train": [{"dataset": "x", "stream": True}], "network": {"head": "openpose"}},
-            "leave out stream",
-        ),
-    ],
-)
-def test_configs_that_cannot_stream_are_refused(fields, says):
-    with pytest.raises(SynthStudioError, match=says):
-        configs.parse(fields)
 
 
 # ---- the order of streamed people

@@ -1,28 +1,22 @@
 """A training run small enough for tests; also a script that tests kill or start twice."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from synthstudio.evaluation.storage import Evaluation
 from synthstudio.training import config as configs
 from synthstudio.training import evaluate
-from synthstudio.training.config import Config
-from synthstudio.training.data.sources import TrainingData, load_data
+from synthstudio.training.data.sources import load_data
 from synthstudio.training.evaluation_folder import EvaluationOptions
 from synthstudio.training.loop import train
-from synthstudio.training.trainer import Trained
 
 STILL = {"flip": 0, "scale": 0, "rotation_deg": 0, "shift": 0, "colour": 0}
 """Augmentation that changes nothing."""
 
 
-def config(data: Path, **changes: Any) -> Config:
+def config(data, **changes):
     """Return a config for 12 steps of eight people; `changes` replace fields."""
     network = {"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 8, "bank_sharpness": 1.1}
     fields = {
@@ -39,18 +33,18 @@ def config(data: Path, **changes: Any) -> Config:
     return configs.parse(fields | changes)
 
 
-def run(settings: Config, out: Path, **options: Any) -> Trained:
+def run(settings, out, **options):
     """Train quietly on one thread."""
     torch.set_num_threads(1)
     return train(settings, out, cache=out.parent / "cache", log=lambda text: None, **options)
 
 
-def loaded(settings: Config, cache: Path) -> TrainingData:
+def loaded(settings, cache):
     """Return the people of a config, cut out quietly."""
     return load_data(settings, cache=cache, log=lambda text: None)
 
 
-def evaluated(weights: Path, data: Path, out: Path, **options: Any) -> Evaluation:
+def evaluated(weights, data, out, **options):
     """Evaluate quietly on the CPU."""
     return evaluate.evaluate(
         weights,

@@ -1,10 +1,6 @@
 """Occlusion as a transform: what is covered, what labels say after it, albumentations, the bank."""
 
-from __future__ import annotations
-
 import pickle
-from pathlib import Path
-from typing import Any
 
 import albumentations as A
 import numpy as np
@@ -23,11 +19,11 @@ LABELS = A.KeypointParams(
 )
 
 
-def an_image(size: tuple[int, int] = SIZE) -> np.ndarray:
+def an_image(size=SIZE):
     return stream(1, "image").integers(0, 256, (*size, 3)).astype(np.uint8)
 
 
-def people(count: int = 1, size: tuple[int, int] = SIZE) -> np.ndarray:
+def people(count=1, size=SIZE):
     """(P, 17, 3), side by side, all visible but the last joint, which nobody labelled."""
     rng = stream(count, "people")
     out = np.full((count, 17, 3), 2.0)
@@ -38,7 +34,7 @@ def people(count: int = 1, size: tuple[int, int] = SIZE) -> np.ndarray:
     return out
 
 
-def test_what_is_asked_is_covered_and_labels_follow() -> None:
+def test_what_is_asked_is_covered_and_labels_follow():
     image, before = an_image(), people()
     hidden = []
     for seed in range(40):
@@ -56,7 +52,7 @@ def test_what_is_asked_is_covered_and_labels_follow() -> None:
     assert 0.2 < np.mean(hidden) < 0.5
 
 
-def test_the_seed_decides() -> None:
+def test_the_seed_decides():
     image, before = an_image(), people(2)
     kept = image.copy(), before.copy()
     a, b, c = (occlude_people(image, before, seed=seed) for seed in (3, 3, 4))
@@ -67,7 +63,7 @@ def test_the_seed_decides() -> None:
     assert (again == a.image).all() and (cover == a.cover).all()
 
 
-def test_masks_are_covered_instead_of_hulls_and_lose_what_is_under_pastes() -> None:
+def test_masks_are_covered_instead_of_hulls_and_lose_what_is_under_pastes():
     image, before = an_image((300, 401)), people(3, (300, 401))
     masks = np.zeros((3, 300, 401), bool)
     for p in range(3):
@@ -76,13 +72,13 @@ def test_masks_are_covered_instead_of_hulls_and_lose_what_is_under_pastes() -> N
     for seed in range(10):
         made = occlude_people(image, before, masks=masks, seed=seed, fraction=(0.5, 0.5))
         left = made.masks
-        assert left is not None and not (left & (made.cover >= 128)).any()
+        assert not (left & (made.cover >= 128)).any()
         gone = 1 - left.sum((1, 2)) / masks.sum((1, 2))
         assert (gone > 0.4).all()
         np.testing.assert_allclose(gone, made.fraction, atol=0.06)
 
 
-def test_people_are_chosen_and_nobody_is_no_fault() -> None:
+def test_people_are_chosen_and_nobody_is_no_fault():
     image, before = an_image(), people(4)
     none = occlude_people(image, before, seed=1, people=0)
     assert (none.image == image).all() and (none.keypoints == before).all()
@@ -94,7 +90,7 @@ def test_people_are_chosen_and_nobody_is_no_fault() -> None:
     assert np.isnan(occlude_people(image, lost, seed=1).fraction[0])
 
 
-def test_known_shares_are_lessened_and_hidden_joints_stay_hidden() -> None:
+def test_known_shares_are_lessened_and_hidden_joints_stay_hidden():
     image, before = an_image(), people()
     before[0, 0, 2] = 1
     shares = np.zeros((1, 17, 5), np.float32)
@@ -121,13 +117,13 @@ def test_known_shares_are_lessened_and_hidden_joints_stay_hidden() -> None:
         ({"cutouts": 3}, "cutouts"),
     ],
 )
-def test_bad_arguments(change: dict[str, Any], says: str) -> None:
-    given: dict[str, Any] = {"image": an_image(), "keypoints": people(), "seed": 0, **change}
+def test_bad_arguments(change, says):
+    given = {"image": an_image(), "keypoints": people(), "seed": 0, **change}
     with pytest.raises(ArgumentError, match=says.replace("(P, J, 3)", r"\(P, J, 3\)")):
         occlude_people(**given)
 
 
-def _run(transform: Occlude, seed: int, **more: Any) -> dict[str, Any]:
+def _run(transform, seed, **more):
     points = people(2)
     compose = A.Compose([transform], keypoint_params=LABELS, seed=seed)
     return dict(
@@ -141,7 +137,7 @@ def _run(transform: Occlude, seed: int, **more: Any) -> dict[str, Any]:
     )
 
 
-def test_albumentations_moves_label_fields_with_the_image() -> None:
+def test_albumentations_moves_label_fields_with_the_image():
     masks = [np.full(SIZE, p + 1, np.uint8) for p in range(2)]
     transform = Occlude(joints=17, p=1)
     one, two, other = _run(transform, 5, masks=masks), _run(transform, 5), _run(transform, 6)
@@ -155,7 +151,7 @@ def test_albumentations_moves_label_fields_with_the_image() -> None:
     np.testing.assert_allclose(two["keypoints"], people(2)[..., :2].reshape(-1, 2), atol=1e-4)
 
 
-def test_albumentations_keeps_and_sends_it(tmp_path: Path) -> None:
+def test_albumentations_keeps_and_sends_it(tmp_path):
     transform = Occlude(joints=17, fraction=(0.4, 0.5), p=1)
     again = A.from_dict(A.to_dict(transform))
     sent = pickle.loads(pickle.dumps(transform))
@@ -171,7 +167,7 @@ def test_albumentations_keeps_and_sends_it(tmp_path: Path) -> None:
         Occlude(cutouts=tmp_path / "nowhere")
 
 
-def test_a_bank_of_rendered_objects_is_pasted(tmp_path: Path) -> None:
+def test_a_bank_of_rendered_objects_is_pasted(tmp_path):
     kinds = ["barrel", "bicycle"]
     bank = tmp_path / "bank"
     found = render_objects(bank, count=6, seed=4, kinds=kinds, size_px=96, progress=False)

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from synthstudio.core.arrays import F64, U8
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.inference.adapters.files import open_model
 from synthstudio.inference.onnx_model import OnnxModel
-from synthstudio.inference.predict import F64, U8, predict
+from synthstudio.inference.predict import predict
 from synthstudio.inference.sources import Boxes, SourceImage
 from synthstudio.training.outside import Network
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from synthstudio.inference.adapters.files import F64, FileModel, each
-from synthstudio.inference.predict import U8
+from synthstudio.core.arrays import F64, U8
+from synthstudio.inference.adapters.files import FileModel, each
 from synthstudio.training.outside import Predict
 
 _POINTS, _JOINTS, _LARGER = 39, 33, 1.25

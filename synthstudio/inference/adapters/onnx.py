@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from synthstudio.inference.adapters.files import F64, FileModel, centre_and_scale, each
-from synthstudio.inference.predict import U8
+from synthstudio.core.arrays import F64, U8
+from synthstudio.inference.adapters.files import FileModel, centre_and_scale, each
 from synthstudio.training.data.windows import crop_and_resize
 from synthstudio.training.outside import Predict
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from synthstudio.inference.adapters.files import F64, FileModel, centre_and_scale, each, normalised
-from synthstudio.inference.predict import U8
+from synthstudio.core.arrays import F64, U8
+from synthstudio.inference.adapters.files import FileModel, centre_and_scale, each, normalised
 from synthstudio.training.outside import Predict
 
 _HALF = 0.5

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.inference.adapters.files import F64, FileModel
-from synthstudio.inference.predict import U8
+from synthstudio.core.arrays import F64, U8
+from synthstudio.inference.adapters.files import FileModel
 from synthstudio.models.smooth import overlaps
 from synthstudio.training.outside import Predict
 

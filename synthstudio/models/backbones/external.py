@@ -81,10 +81,10 @@ class External(nn.Module):
     mean: Triple = IMAGE_MEAN
     std: Triple = IMAGE_STD
 
-    def __init__(self, net: nn.Module, *, size: tuple[int, int], frozen: bool = False) -> None:
+    def __init__(self, net: nn.Module, *, size: tuple[int, int]) -> None:
         super().__init__()
-        self.net, self.size, self.frozen = net, size, frozen
-        self.freeze(frozen)
+        self.net, self.size = net, size
+        self.freeze(False)
 
     def tensors(self, images: Tensor) -> list[Tensor]:
         """What the network gives of images; ModelError for other ones than were probed with."""
@@ -118,12 +118,11 @@ class Features(External):
         *,
         size: tuple[int, int],
         width: int = 48,
-        frozen: bool = False,
         name: str = "backbone",
     ) -> None:
         """`size`: height and width of the images that are probed with. ModelError for a network
         that does not run on them or gives no map of a stride from 1 to 64."""
-        super().__init__(net, size=size, frozen=frozen)
+        super().__init__(net, size=size)
         self.channels = width
         found = _probe(net, size, name)
         levels = {m.stride: m for m in found if m.stride}

@@ -24,11 +24,7 @@ class ConvPyramid(nn.Module):
     """
 
     def __init__(
-        self,
-        *,
-        widths: Sequence[int] = (32, 64, 128, 128),
-        channels: int = 48,
-        depth: int = 1,
+        self, *, widths: Sequence[int] = (32, 64, 128, 128), channels: int = 48, depth: int = 1
     ) -> None:
         super().__init__()
         self.channels = channels

@@ -13,16 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthstudio.core.arrays import F32, F64, Bool
 from synthstudio.core.errors import ModelError
-from synthstudio.models.contract import normalized
+from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD, normalized, not_finite
 from synthstudio.models.heatmaps import cell_centres
 
-F64 = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-I64 = NDArray[np.int64]
+STRIDE = 4
+"""Pixels of a frame per cell of its features."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ class FramePeople:
     size: tuple[int, int]
     joints_px: F64
     boxes_px: F64
-    masks: Bools | None = None
+    masks: Bool | None = None
 
     def __post_init__(self) -> None:
         people = len(self.joints_px)
@@ -68,14 +67,14 @@ class FoundPeople:
     joints_px: F64
     scores: F64
     score: F64
-    masks: Bools | None = None
+    masks: Bool | None = None
 
     def __len__(self) -> int:
         return len(self.score)
 
 
 class FrameNet(nn.Module):
-    """Features of whole frames. `features` maps (B, 3, H, W) to (B, C, H / stride, W / stride).
+    """Features of whole frames. `features` maps (B, 3, H, W) to (B, C, H / STRIDE, W / STRIDE).
 
     `multiple`: of what H and W have to be, so that all coarser cells are whole.
     """
@@ -83,30 +82,22 @@ class FrameNet(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(
-        self,
-        features: nn.Module,
-        *,
-        stride: int,
-        multiple: int,
-        mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
-        std: tuple[float, float, float] = (0.229, 0.224, 0.225),
-    ) -> None:
+    def __init__(self, features: nn.Module, *, multiple: int) -> None:
         super().__init__()
-        self.features, self.stride, self.multiple = features, stride, multiple
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.features, self.multiple = features, multiple
+        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Features; ModelError when the images cannot be divided into cells."""
         features: Tensor = self.features(normalized(images, self.mean, self.std, where="FrameNet"))
         size, cells = tuple(images.shape[2:]), tuple(features.shape[2:])
-        if any(n % self.multiple for n in size) or size != tuple(m * self.stride for m in cells):
+        if any(n % self.multiple for n in size) or size != tuple(m * STRIDE for m in cells):
             raise ModelError(
                 "the images cannot be divided into cells",
                 where="FrameNet",
                 expected=f"height and width that are multiples of {self.multiple}, and features of "
-                f"stride {self.stride}",
+                f"stride {STRIDE}",
                 got=f"{size}, features {cells}",
             )
         return features
@@ -164,12 +155,8 @@ def taught_cells(frame: FramePeople, known: Tensor, stride: int) -> Tensor:
     return ~covered.view(-1, h, w)
 
 
-def finite(maps: Tensor) -> NDArray[np.float32]:
+def finite(maps: Tensor) -> F32:
     """What a network says as an array; ModelError when it is not finite."""
     if not torch.isfinite(maps.sum()):
-        raise ModelError(
-            "the network's maps are not finite",
-            got="NaN or infinity",
-            then="Its weights are damaged, or the training diverged: take another checkpoint.",
-        )
+        raise not_finite()
     return maps.detach().float().cpu().numpy()

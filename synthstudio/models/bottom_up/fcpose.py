@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.boxes import keep_best
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.bottom_up.contract import (
-    F64,
     FoundPeople,
     FrameNet,
     FramePeople,
@@ -44,24 +44,22 @@ BASES, UPSAMPLED, LEVELS = 32, 4, 3
 _MAX_FOUND = 100
 
 
-def parameter_count(joints: int, *, bases: int = BASES) -> int:
+def parameter_count(joints: int) -> int:
     """How many numbers a person's filters have: weights and biases of three 1x1 convolutions,
-    (bases + 2) -> bases -> bases -> joints."""
-    return (bases + 2) * bases + bases + bases**2 + bases + bases * joints + joints
+    (BASES + 2) -> BASES -> BASES -> joints."""
+    return (BASES + 2) * BASES + BASES + BASES**2 + BASES + BASES * joints + joints
 
 
-def person_maps(
-    shared: Tensor, relative: Tensor, filters: Tensor, *, joints: int, bases: int = BASES
-) -> Tensor:
+def person_maps(shared: Tensor, relative: Tensor, filters: Tensor, *, joints: int) -> Tensor:
     """Logits (M, J, h, w) of M people's joints.
 
-    `shared` (M, bases, h, w): the channels of each one's frame; `relative` (M, 2, h, w): cells from
+    `shared` (M, BASES, h, w): the channels of each one's frame; `relative` (M, 2, h, w): cells from
     the person; `filters` (M, parameter_count).
     """
     m, _, h, w = shared.shape
     x = torch.cat([shared, relative], 1).flatten(2)
-    at, inputs = 0, bases + 2
-    for outputs in (bases, bases, joints):
+    at, inputs = 0, BASES + 2
+    for outputs in (BASES, BASES, joints):
         weight = filters[:, at : at + inputs * outputs].reshape(m, outputs, inputs)
         bias = filters[:, at + inputs * outputs : at + (inputs + 1) * outputs]
         x = torch.baddbmm(bias[..., None], weight, x if at == 0 else F.relu(x))
@@ -120,7 +118,7 @@ class FCPose(System):
         self.minimum, self.overlap, self.maximum = minimum, overlap, maximum
         self.map_weight = map_weight
         width = 2 * channels
-        self.frames = FrameNet(features, stride=4, multiple=self.stride << (LEVELS - 1))
+        self.frames = FrameNet(features, multiple=self.stride << (LEVELS - 1))
         self.levels = nn.ModuleList(
             conv(channels if k == 0 else width, width, stride=2) for k in range(LEVELS)
         )

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synthstudio.models.bottom_up.contract import F64, I64, FoundPeople, finite
+from synthstudio.core.arrays import F64, I64
+from synthstudio.models.bottom_up.contract import FoundPeople, finite
 from synthstudio.models.heatmaps import find_peaks
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.bottom_up.contract import (
+    STRIDE,
     FoundPeople,
     FrameNet,
     FramePeople,
@@ -28,6 +29,9 @@ from synthstudio.models.contract import System
 from synthstudio.models.heatmaps import cell_centres
 from synthstudio.models.layers import conv
 from synthstudio.models.losses import masked_mean
+
+SIGMA = 0.875
+"""Of a joint's Gaussian in cells: the paper's 7 px of a frame 368 px high."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +111,9 @@ def openpose_targets(
 
 
 class OpenPose(System):
-    """A network of frames. `features` has `channels` channels at `features_stride`.
+    """A network of frames. `features` has `channels` channels at stride 4.
 
-    `sigma` and `limb_width` in cells of `stride` pixels: the paper's 7 px of a frame 368 px high
-    are 0.875 cells. `stages`: how many of fields and of maps. `width`: channels of a stage.
+    `stages`: how many of fields and of maps.
     """
 
     sees_frames = True
@@ -123,18 +126,16 @@ class OpenPose(System):
         *,
         channels: int,
         stride: int = 8,
-        features_stride: int = 4,
-        sigma: float = 0.875,
         stages: tuple[int, int] = (2, 1),
     ) -> None:
         super().__init__()
-        self.stride, self.sigma = stride, sigma
-        self.grouping = Grouping(limbs=skeleton.edges, sigma=sigma)
+        self.stride = stride
+        self.grouping = Grouping(limbs=skeleton.edges, sigma=SIGMA)
         self.register_buffer("limbs", torch.tensor(skeleton.edges), persistent=False)
         width, limbs = 2 * channels, len(skeleton.edges)
         self.joints = joints = len(skeleton.joints)
-        self.frames = FrameNet(features, stride=features_stride, multiple=stride)
-        self.entry = conv(channels, width, stride=stride // features_stride)
+        self.frames = FrameNet(features, multiple=stride)
+        self.entry = conv(channels, width, stride=stride // STRIDE)
         said = [0] + [2 * limbs] * (stages[0] - 1)
         self.field_stages = nn.ModuleList(_stage(width + more, 2 * limbs, width) for more in said)
         said = [0] + [joints + 1] * (stages[1] - 1)
@@ -157,7 +158,7 @@ class OpenPose(System):
     def targets(self, people: Sequence[FramePeople]) -> OpenPoseTargets:
         check_joints(people, self.joints)
         return openpose_targets(
-            people, self.limbs.cpu(), stride=self.stride, sigma=self.sigma, width=1.0
+            people, self.limbs.cpu(), stride=self.stride, sigma=SIGMA, width=1.0
         )
 
     def losses(self, outputs: OpenPoseOutputs, targets: OpenPoseTargets) -> dict[str, Tensor]:

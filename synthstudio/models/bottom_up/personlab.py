@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.bottom_up.contract import (
+    STRIDE,
     FoundPeople,
     FrameNet,
     FramePeople,
@@ -64,15 +65,8 @@ class PersonLabOutputs:
     body: Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
-class TermWeights:
-    """Weights of the losses' terms, the paper's."""
-
-    discs: float = 4.0
-    short: float = 1.0
-    mid: float = 0.25
-    long: float = 0.125
-    body: float = 2.0
+WEIGHTS = {"discs": 4.0, "short": 1.0, "mid": 0.25, "long": 0.125, "body": 2.0}
+"""Of the losses' terms, the paper's."""
 
 
 def directed_limbs(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
@@ -143,7 +137,7 @@ def _owners(frame: FramePeople, h: int, w: int) -> tuple[Tensor, Tensor]:
 
 
 class PersonLab(System):
-    """A network of frames. `features` has `channels` channels at `features_stride`.
+    """A network of frames. `features` has `channels` channels at stride 4.
 
     `radius`: of a disc in cells of `stride` pixels; the paper's 32 px are 4 cells. ModelError
     below one: such a disc holds no cell's centre everywhere.
@@ -159,22 +153,20 @@ class PersonLab(System):
         *,
         channels: int,
         stride: int = 8,
-        features_stride: int = 4,
         radius: float = 4.0,
-        weights: TermWeights | None = None,
     ) -> None:
         super().__init__()
         if radius < 1:
             raise ModelError("a disc is too small", where="radius", expected="1 cell or more",
                              got=f"{radius:g}")  # fmt: skip
-        self.stride, self.radius, self.weights = stride, radius, weights or TermWeights()
+        self.stride, self.radius = stride, radius
         limbs, width = directed_limbs(skeleton), 2 * channels
         self.joints = joints = len(skeleton.joints)
         self.voting = Voting(limbs=limbs, radius=radius)
         self.register_buffer("limbs", torch.tensor(limbs), persistent=False)
-        self.frames = FrameNet(features, stride=features_stride, multiple=stride)
+        self.frames = FrameNet(features, multiple=stride)
         self.trunk = nn.Sequential(
-            conv(channels, width, stride=stride // features_stride),
+            conv(channels, width, stride=stride // STRIDE),
             conv(width, width),
             conv(width, width),
         )
@@ -204,11 +196,8 @@ class PersonLab(System):
             )
             for name in ("discs", "body")
         }
-        taught = {
-            "short": targets.discs > 0,
-            "mid": targets.mid_taught,
-            "long": targets.long_taught,
-        }
+        short = targets.discs > 0
+        taught = {"short": short, "mid": targets.mid_taught, "long": targets.long_taught}
         errors = {
             name: masked_mean(
                 (getattr(outputs, name) - getattr(targets, name)).abs().sum(2) / self.radius, where
@@ -216,7 +205,7 @@ class PersonLab(System):
             for name, where in taught.items()
         }
         terms = entropies | errors
-        return {name: weight * terms[name] for name, weight in vars(self.weights).items()}
+        return {name: weight * terms[name] for name, weight in WEIGHTS.items()}
 
     def decode(self, outputs: PersonLabOutputs, *, masks: bool = True) -> list[FoundPeople]:
         """`masks`: also tell whose cells are whose."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from synthstudio.models.bottom_up.contract import F64, I64, Bools, FoundPeople, finite
+from synthstudio.core.arrays import F64, I64, Bool
+from synthstudio.models.bottom_up.contract import FoundPeople, finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +165,7 @@ def grow(
     return np.stack([x.T, y.T], -1), scores.T.clip(0)
 
 
-def _cells(x: F64, y: F64, h: int, w: int) -> tuple[I64, Bools]:
+def _cells(x: F64, y: F64, h: int, w: int) -> tuple[I64, Bool]:
     """The numbers of the cells that places lie in, the nearest of the frame, and which do."""
     column = np.minimum(np.maximum(x, 0), w - 1).astype(np.int64)
     row = np.minimum(np.maximum(y, 0), h - 1).astype(np.int64)
@@ -234,7 +235,7 @@ def choose_people(
     return places[order], np.array(scores).reshape(places.shape[:2])[order], np.array(score)[order]
 
 
-def assign_cells(maps: Maps, corrected: Corrected, voting: Voting, xy: F64, scores: F64) -> Bools:
+def assign_cells(maps: Maps, corrected: Corrected, voting: Voting, xy: F64, scores: F64) -> Bool:
     """Masks (P, h, w): each cell of a body is the nearest person's.
 
     The distance of a cell from a person is the mean over joints, weighted by their scores, between

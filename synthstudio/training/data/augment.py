@@ -13,17 +13,12 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, I64, U8, Bool
 from synthstudio.core.rng import Generator
 from synthstudio.training.config import Augment
 from synthstudio.training.data.crops import MARGIN, Crops
 from synthstudio.training.data.windows import GREY, fit_width
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
 
 _MIN_JOINTS = 3
 _ROTATED = 0.6
@@ -66,7 +61,7 @@ class Draws:
     """The random choices for B samples; each array has B rows."""
 
     view: F64  # (B, 2, 3)
-    flipped: NDArray[np.bool_]
+    flipped: Bool
     gain: F32  # (B, 3) factor of each channel
     lift: F32  # (B,) added grey, 0 to 255
     hole: F64  # (B, 4) x y w h of the dropout box in shares of the crop; width 0: none
@@ -99,7 +94,7 @@ def draw(augment: Augment, rng: Generator, *, count: int, size: tuple[int, int])
 
 
 def view_matrices(
-    *, zoom: F64, angle: F64, shift: F64, flipped: NDArray[np.bool_], size: tuple[int, int]
+    *, zoom: F64, angle: F64, shift: F64, flipped: Bool, size: tuple[int, int]
 ) -> F64:
     """Views (B, 2, 3) about the crop's centre: flip first, then rotate and scale."""
     centre = np.array([size[1], size[0]]) / 2

@@ -9,8 +9,8 @@ from typing import Self
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, I64, U8, Bool
 from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
@@ -28,10 +28,6 @@ from synthstudio.transforms.pasting import (
     paste,
     shares_under_paste,
 )
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
 
 _FACE = ("nose", "eye", "ear")
 _BESIDE = 1 / 8
@@ -150,9 +146,9 @@ def make_batch(
 @dataclass(frozen=True, kw_only=True)
 class _Sample:
     image: U8
-    cover: NDArray[np.float32]  # (h, w) 0 to 1, NaN unknown
+    cover: F32  # (h, w) 0 to 1, NaN unknown
     xy: F64  # (J, 2) input pixels, joints in the order of the skeleton after a flip
-    shares: NDArray[np.float32]
+    shares: F32
     state: U8
 
 
@@ -200,7 +196,7 @@ def _sample(
     return _Sample(image=image, cover=cells, xy=xy, shares=shares, state=state)
 
 
-def _discs(xy: F64, radius_px: F64, spec: InputSpec) -> NDArray[np.bool_]:
+def _discs(xy: F64, radius_px: F64, spec: InputSpec) -> Bool:
     """The cells (h, w) about joints; about visible ones only what was pasted covers anything."""
     each = spec.size[0] / spec.cells[0]
     y, x = np.mgrid[: spec.cells[0], : spec.cells[1]]
@@ -210,7 +206,7 @@ def _discs(xy: F64, radius_px: F64, spec: InputSpec) -> NDArray[np.bool_]:
         return np.asarray((apart <= np.maximum(radius_px, each / 2)[:, None, None]).any(0))
 
 
-def _beside(xy: F64, spec: InputSpec) -> NDArray[np.bool_]:
+def _beside(xy: F64, spec: InputSpec) -> Bool:
     """The cells (h, w) well outside the hull of the joints: of a person all of whom is seen nothing
     is there that could be covered."""
     each = spec.size[0] / spec.cells[0]
@@ -221,7 +217,7 @@ def _beside(xy: F64, spec: InputSpec) -> NDArray[np.bool_]:
     return np.asarray(cv2.dilate(inside, np.ones((reach, reach), np.uint8)) == 0)
 
 
-def _body(skeleton: Skeleton) -> NDArray[np.bool_]:
+def _body(skeleton: Skeleton) -> Bool:
     """Which joints (J,) are not of the face, which nobody labels from behind."""
     return np.array([name.split("_")[-1] not in _FACE for name in skeleton.joints])
 
@@ -264,7 +260,7 @@ def _labels(
     )
 
 
-def _rotate_3d(xyz: NDArray[np.float32], draws: Draws) -> NDArray[np.float32]:
+def _rotate_3d(xyz: F32, draws: Draws) -> F32:
     """Rotate 3D joints (B, J, 3) about the viewing axis, and mirror them, as the images are."""
     inverse = np.linalg.inv(draws.view[:, :, :2])
     inverse = inverse / np.sqrt(np.abs(np.linalg.det(inverse)))[:, None, None]

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from synthstudio.core.arrays import U8
 from synthstudio.core.errors import FormatError, ModelError
 from synthstudio.core.images import decode_rgb, read_bytes
 from synthstudio.core.safe_files import file_inside
@@ -21,7 +22,6 @@ from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.file import CocoFile, image_folder
 from synthstudio.formats.exchange import LeftOut
 from synthstudio.training.data.samples import (
-    U8,
     Kind,
     Loaded,
     Made,

@@ -8,8 +8,9 @@ pixels of the canvas.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, I64, U8
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import CAUSES, STATE_OUTSIDE
 from synthstudio.core.masks import decode
@@ -36,12 +38,6 @@ from synthstudio.training.data.samples import (
     read_cached,
 )
 from synthstudio.training.data.windows import PADDING, crop_and_resize, crop_window, limb_box
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
-
 
 MARGIN = 1.5
 VERSION = 1
@@ -104,30 +100,12 @@ def crop_kind(
     a labelled joint are left out; ModelError when nobody is left.
     """
 
-    def write(
-        samples: Iterable[Sample],
-        skeleton: Skeleton,
-        counts: tuple[int, int],
-        out: Path,
-        where: str,
-    ) -> int:
-        return write_crops(
-            samples,
-            skeleton,
-            size=size,
-            total=counts[1],
-            out=out,
-            progress=progress,
-            where=where,
-            joints_3d=joints_3d,
-        )
-
     def notes(dataset: Dataset, crops: Crops) -> tuple[str, ...]:
         return missing_centres(dataset, crops.xyz_m) if joints_3d == "kinematic" else ()
 
     return Kind(
         key=sizes_key(size, joints_3d, boxes),
-        write=write,
+        write=functools.partial(write_crops, size=size, joints_3d=joints_3d, progress=progress),
         read=open_crops,
         notes=notes,
         boxes=boxes,
@@ -145,19 +123,19 @@ def sizes_key(size: tuple[int, int], joints_3d: Joints3D, boxes: Boxes = "outlin
 def write_crops(
     samples: Iterable[Sample],
     skeleton: Skeleton,
+    counts: tuple[int, int],
+    out: Path,
+    where: str,
     *,
     size: tuple[int, int],
-    total: int,
-    out: Path,
-    progress: Callable[[int, int], None],
-    where: str,
     joints_3d: Joints3D,
+    progress: Report,
 ) -> int:
-    """Write the crops of at most `total` people into the folder `out`; return how many there are.
+    """Write the crops of at most counts[1] people into the folder `out`; return how many there are.
 
     ModelError when there are none; DiskError when they do not fit on the disk.
     """
-    height, width = canvas_size(*size)
+    (height, width), total = canvas_size(*size), counts[1]
     images = allocate(out / "images.npy", (max(total, 1), height, width, 3))
     cover = allocate(out / "cover.npy", (max(total, 1), height, width))
     rows: list[dict[str, Any]] = []

@@ -8,8 +8,9 @@ J joints.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
+from synthstudio.core.arrays import F32, F64, I64, U8, Bool
 from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.core.masks import decode
 from synthstudio.core.places import Place
@@ -34,13 +36,7 @@ from synthstudio.models.bottom_up.contract import FramePeople
 from synthstudio.training.config import Augment
 from synthstudio.training.data import augment as aug
 from synthstudio.training.data.augment import BatchPart, Draws, as_part
-from synthstudio.training.data.batches import (
-    NO_PICTURES,
-    InputSpec,
-    Pictures,
-    Subset,
-    stack_images,
-)
+from synthstudio.training.data.batches import NO_PICTURES, InputSpec, Pictures, Subset, stack_images
 from synthstudio.training.data.crops import MARGIN
 from synthstudio.training.data.samples import (
     ImageSequence,
@@ -55,16 +51,11 @@ from synthstudio.training.data.samples import (
 from synthstudio.training.data.style import draw_styles, restyle
 from synthstudio.training.data.windows import Letterbox, crop_and_resize
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
-Bools = NDArray[np.bool_]
 VERSION = 1
 _NOBODY = [float("nan")] * 4
 
 
-def taught_joints(joints_px: F64, state: NDArray[np.uint8]) -> F64:
+def taught_joints(joints_px: F64, state: U8) -> F64:
     """Joints (P, J, 2), NaN where nobody knows them or where no joint of the person is seen."""
     taught = (state != NO_STATE) & (state == STATE_VISIBLE).any(1, keepdims=True)
     return np.where(taught[..., None], joints_px, np.nan)
@@ -75,7 +66,7 @@ def whole_boxes(amodal: F64, modal: F64) -> F64:
     return np.where(np.isfinite(amodal).all(1, keepdims=True), amodal, modal)
 
 
-def framed_mask(mask: Bools, size: tuple[int, int], letterbox: Letterbox) -> Bools:
+def framed_mask(mask: Bool, size: tuple[int, int], letterbox: Letterbox) -> Bool:
     """A mask of the image in a frame of `size` (H, W)."""
     levels = np.repeat(mask[..., None] * np.uint8(255), 3, -1)
     framed = crop_and_resize(levels, letterbox.corner, letterbox.scale, size, 0)
@@ -97,7 +88,7 @@ class Frames:
     xy: F32  # (P, J, 2)
     state: U8  # (P, J)
     boxes: F32
-    masked: Bools
+    masked: Bool
     split: NDArray[np.str_]
     variant: NDArray[np.str_]
     frame: I64
@@ -109,7 +100,7 @@ class Frames:
         """Where the people of a frame are."""
         return slice(int(self.first[row]), int(self.first[row + 1]))
 
-    def masks_of(self, row: int) -> Bools | None:
+    def masks_of(self, row: int) -> Bool | None:
         """What is seen of a frame's people (P, H, W); None where unknown."""
         if not self.masked[row]:
             return None
@@ -134,26 +125,20 @@ def frame_kind(
 ) -> Kind[Frames]:
     """Whole frames at `size` (H, W). Of COCO files crowd regions are not among their people."""
 
-    def write(
-        samples: Iterable[Sample],
-        skeleton: Skeleton,
-        counts: tuple[int, int],
-        out: Path,
-        where: str,
-    ) -> int:
-        return _write(samples, skeleton, size, counts, out, progress)
-
     key = json.dumps(["frames", VERSION, *size]).encode()
+    write = functools.partial(_write, size=size, progress=progress)
     return Kind(key=key, write=write, read=open_frames, labelled=False)
 
 
 def _write(
     samples: Iterable[Sample],
     skeleton: Skeleton,
-    size: tuple[int, int],
     counts: tuple[int, int],
     out: Path,
-    progress: Callable[[int, int], None],
+    where: str,
+    *,
+    size: tuple[int, int],
+    progress: Report,
 ) -> int:
     """Write `counts` (frames, people) into the folder `out`, return how many people; DiskError
     when they do not fit."""
@@ -197,7 +182,7 @@ def _write(
     return len(people)
 
 
-def _mask(person: Row, size: tuple[int, int], letterbox: Letterbox) -> Bools | None:
+def _mask(person: Row, size: tuple[int, int], letterbox: Letterbox) -> Bool | None:
     if person["modal_counts"] is None:
         return None
     shape = [int(v) for v in person["mask_size"]]
@@ -353,14 +338,14 @@ def rotated_boxes(boxes: F64, view: F64, xy: F64, state: U8) -> F64:
     return np.concatenate([low, high - low], 1)
 
 
-def _warp_mask(mask: Bools, view: F64, size: tuple[int, int]) -> Bools:
+def _warp_mask(mask: Bool, view: F64, size: tuple[int, int]) -> Bool:
     index = view.copy()
     index[:, 2] += index[:, :2] @ [0.5, 0.5] - 0.5
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(mask.astype(np.uint8), index, size[::-1], flags=flags) > 0)
 
 
-def labelled(frames: Frames, rows: I64) -> tuple[I64, Bools]:
+def labelled(frames: Frames, rows: I64) -> tuple[I64, Bool]:
     """The people of frames who can be measured, and the joints (P, J) that are known of them.
 
     As of crops: those with a joint in the frame and a box.

@@ -37,12 +37,7 @@ from synthstudio.recipe.sampling.context import SPLIT_BLOCK, split_of
 from synthstudio.recipe.schema.load import load
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.training.config import Boxes, Joints3D, Source
-from synthstudio.training.data.crops import (
-    Crops,
-    crop_people,
-    crops_in_memory,
-    sizes_key,
-)
+from synthstudio.training.data.crops import Crops, crop_people, crops_in_memory, sizes_key
 from synthstudio.training.data.samples import Sample, conversion_notes
 
 _IDLE_S = 0.05

@@ -11,12 +11,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import U8
 from synthstudio.core.errors import ModelError
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.places import Place
@@ -35,9 +36,6 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.joints import rules
 from synthstudio.training.config import Boxes, Source
-
-U8 = NDArray[np.uint8]
-
 
 Report = Callable[[int, int], None]
 _CHOICE = ("index", "split", "variant")
@@ -161,12 +159,13 @@ def _people_of(dataset: Dataset, only: Source) -> int:
 def frame_samples(dataset: Dataset, frames: Iterable[Row], boxes: Boxes) -> Iterator[Sample]:
     """The samples of frames of a data set, by their rows."""
     for frame in frames:
-
-        def rgb(frame: Row = frame) -> U8:
-            return decode_rgb(dataset.image_bytes_of(frame), str(dataset.image_of(frame)))
-
-        people = dataset.instances(frame["index"])
+        rgb, people = partial(rgb_of, dataset, frame), dataset.instances(frame["index"])
         yield Sample(frame=frame, people=people, rgb=rgb, boxes=boxes)
+
+
+def rgb_of(dataset: Dataset, frame: Row) -> U8:
+    """The picture (H, W, 3) of a frame by its row; DatasetError, or the decoder's errors."""
+    return decode_rgb(dataset.image_bytes_of(frame), str(dataset.image_of(frame)))
 
 
 def cached_crops(

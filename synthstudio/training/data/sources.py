@@ -16,9 +16,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64, U8, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.places import parse_place
+from synthstudio.core.places import Place, parse_place
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import NO_STATE
@@ -33,9 +34,6 @@ from synthstudio.training.data.streamed import StreamedPeople, open_stream
 from synthstudio.training.data.style import load_photos
 from synthstudio.transforms.pasting import Cutouts, load_cutouts
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
 _BODY = 0.7
 """The ellipse that stands for somebody's joints when something is pasted over them, in boxes."""
 Samples = TypeVar("Samples", CropSubset, FrameSubset)
@@ -226,6 +224,18 @@ def load_subset(
         return _subset(opened, 0), opened[0].skeleton
     finally:
         _close(opened)
+
+
+def check_same_joints(own: Skeleton, network: Skeleton, place: Place) -> None:
+    """ModelError where the people of a data set have other joints than the network."""
+    if not own.same_labels(network):
+        raise ModelError(
+            "the data set has another skeleton than the network",
+            where=str(place),
+            expected=network.title,
+            got=own.described(network),
+            then="Convert it: synthstudio export --skeleton, then import.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -436,7 +446,7 @@ def _cause_balance(train: CropSubset | FrameSubset) -> F64:
 
 def _check_known(
     state: U8, xy: NDArray[Any], data: TrainingData[Any], log: Callable[[str], None]
-) -> NDArray[np.bool_]:
+) -> Bool:
     """Which joints (P, J) are labelled; ModelError when none is, or none of them is visible."""
     where = "labels of the training samples"
     known = np.asarray(is_labelled(state) & np.isfinite(xy).all(-1))

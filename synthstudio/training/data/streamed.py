@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import I64, U8
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton, get_skeleton
@@ -47,8 +47,6 @@ from synthstudio.training.data.samples import (
 )
 from synthstudio.training.devices import World
 
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
 CropRow = dict[str, Any]
 LABELLED = 20_000
 """The labels of about so many people, of whole shards spread over all, stand for everybody where

@@ -15,14 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, I64, U8
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import SUFFIXES, list_pictures, read_rgb
 from synthstudio.core.rng import Generator, stream
 from synthstudio.training.config import Augment
 from synthstudio.training.data.augment import BatchPart
-
-F32 = NDArray[np.float32]
-U8 = NDArray[np.uint8]
 
 MAX_PHOTOS = 1000
 _PHOTO_PX = 96
@@ -41,10 +39,10 @@ class Photos:
 class StyleDraws:
     """The random choices for B samples; each array has B rows."""
 
-    colours: NDArray[np.float64]  # how far towards the photo's, 0 to 1; 0: not at all
-    photo: NDArray[np.int64]
-    noise: NDArray[np.float64]  # its strength, 0 to 1; 0: none
-    seed: NDArray[np.int64]  # of the noise
+    colours: F64  # how far towards the photo's, 0 to 1; 0: not at all
+    photo: I64
+    noise: F64  # its strength, 0 to 1; 0: none
+    seed: I64  # of the noise
 
 
 def load_photos(folder: Path) -> Photos:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, U8, Bool
 from synthstudio.core.images import resample
 from synthstudio.core.skeleton import Skeleton
 
@@ -15,9 +15,6 @@ LIMB_MARGIN = 0.15
 GREY = 114
 """Fill beyond the image's edge."""
 LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-
-F64 = NDArray[np.float64]
-U8 = NDArray[np.uint8]
 
 
 def crop_window(box: F64, size: tuple[int, int]) -> F64:
@@ -29,9 +26,7 @@ def crop_window(box: F64, size: tuple[int, int]) -> F64:
     return np.concatenate([centre - full / 2, full])
 
 
-def limb_box(
-    xy: F64, known: NDArray[np.bool_], skeleton: Skeleton, size: tuple[int, int]
-) -> F64 | None:
+def limb_box(xy: F64, known: Bool, skeleton: Skeleton, size: tuple[int, int]) -> F64 | None:
     """The box x y w h of shoulders, elbows, wrists, hips, knees and ankles, inside an image (H, W).
 
     Of joints xy (J, 2) in pixels, `known` (J,) those in the image. On each side it is LIMB_MARGIN
@@ -45,7 +40,7 @@ def limb_box(
     return np.concatenate([low, high - low])
 
 
-def of_limbs(skeleton: Skeleton) -> NDArray[np.bool_]:
+def of_limbs(skeleton: Skeleton) -> Bool:
     """Which joints (J,) are shoulders, elbows, wrists, hips, knees and ankles."""
     return np.array([name.split("_")[-1] in LIMBS for name in skeleton.joints])
 
@@ -72,7 +67,7 @@ def _with_margin(points: F64) -> tuple[F64, F64]:
 
 
 def crop_and_resize(
-    rgb: U8, corner: NDArray[np.float64], scale: float, size: tuple[int, int], fill: int = GREY
+    rgb: U8, corner: F64, scale: float, size: tuple[int, int], fill: int = GREY
 ) -> U8:
     """The image from `corner` on, scaled, at `size` (H, W); `fill` beyond its edges.
 
@@ -123,6 +118,6 @@ class Letterbox:
         """Boxes (P, 4) of the image in the frame."""
         return np.concatenate([self.to_frame(xywh[:, :2]), xywh[:, 2:] * self.scale], 1)
 
-    def framed(self, rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    def framed(self, rgb: U8, size: tuple[int, int]) -> U8:
         """The image in a frame of `size` (H, W), grey beyond it."""
         return crop_and_resize(rgb, self.corner, self.scale, size)
