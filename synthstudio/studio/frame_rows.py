@@ -95,7 +95,7 @@ class Frames:
 
 
 def people_now(
-    found: FrameRows, states: Mapping[tuple[int, int], ItemState], joints: Sequence[str]
+    found: FrameRows, states: Mapping[tuple[int, int], ItemState], joints: tuple[str, ...]
 ) -> Iterator[tuple[int, ItemState | None, dict[str, JointLabel]]]:
     """Number, state and labels of everybody in a frame, on disk or added; also of the deleted."""
     frame = found.frame["index"]

@@ -17,7 +17,6 @@ from synthstudio.studio.text import log_text, plain, without_paths
 HOME, REVIEW, GALLERY, QUEUE, TEAM, GENERATE = (
     f"page_scripts/{name}.py" for name in ("home", "review", "gallery", "queue", "team", "generate")
 )
-NO_PEOPLE = "This data set has no people to show or review."
 _logged: set[str] = set()
 
 
@@ -32,6 +31,12 @@ def empty_state(why: str, *links: tuple[str, str], good: bool = False) -> None:
             for k, (label, page) in enumerate(links):
                 if st.button(label, key=f"way {label}", type="secondary" if k else "primary"):
                     st.switch_page(page)
+
+
+def no_people() -> None:
+    """Say that a data set has no people to show or review."""
+    links = ("Other data sets", HOME), ("Generate one", GENERATE)
+    empty_state("This data set has no people to show or review.", *links)
 
 
 def show_table(lines: Sequence[dict[str, Any]], alt: str, **more: Any) -> None:
@@ -70,21 +75,19 @@ def shown_refusals(me: User) -> Iterator[None]:
         show_refusal(error, user=me.name)
 
 
-def review_params(
-    key: str, *, frame: int | None = None, instance: int | None = None, q: str = "", queue: str = ""
-) -> dict[str, str]:
-    """Return the address parameters of a person in the review page. `key`: of the data set."""
-    found = {"set": key, "frame": frame, "instance": instance, "q": q, "queue": queue}
-    return {name: str(value) for name, value in found.items() if value not in (None, "")}
+def _review_params(key: str, at: Sequence[int], more: dict[str, str]) -> dict[str, str]:
+    found = {"set": key, **dict(zip(("frame", "instance"), map(str, at), strict=False)), **more}
+    return {name: value for name, value in found.items() if value}
 
 
-def review_href(params: dict[str, str]) -> str:
-    """Return the relative address of the review page, for links that a browser may open."""
-    return f"review?{urlencode(params)}"
+def review_href(key: str, *at: int, **more: str) -> str:
+    """Return the relative address of the review page: a data set, frame and person, q or queue."""
+    return f"review?{urlencode(_review_params(key, at, more))}"
 
 
-def open_review(params: dict[str, str]) -> NoReturn:
-    st.switch_page(REVIEW, query_params=params)
+def open_review(key: str, *at: int, **more: str) -> NoReturn:
+    """Leave this page for the review page, as `review_href` names it."""
+    st.switch_page(REVIEW, query_params=_review_params(key, at, more))
 
 
 def field_error(text: str) -> None:

@@ -37,7 +37,6 @@ from synthstudio.studio.page_parts import (
     QUEUE,
     empty_state,
     open_review,
-    review_params,
     show_refusal,
     show_table,
     shown_refusals,
@@ -94,8 +93,7 @@ def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
     with shown_refusals(me):
         people = begin_second_reviews(ctx.store, chosen.table, who=me, count=_TAKE, share=share)
         if people:
-            frame, instance = people[0].frame, people[0].instance
-            open_review(review_params(chosen.key, frame=frame, instance=instance, queue="second"))
+            open_review(chosen.key, people[0].frame, people[0].instance, queue="second")
         empty_state(
             "No second reviews for you: others have to decide first.",
             ("Review people yourself", QUEUE),

@@ -20,7 +20,7 @@ from synthstudio.review.team.second_review import blinded_among
 from synthstudio.review.values import Role, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, browser, session_cookie
-from synthstudio.studio.page_parts import REVIEW, empty_state, open_review, review_params
+from synthstudio.studio.page_parts import REVIEW, empty_state, open_review
 from synthstudio.studio.text import csv_bytes, plain
 
 Choice = Literal["Mentions of you", "Open", "Resolved", "All"]
@@ -110,7 +110,7 @@ def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:
         text.markdown(_line(one, first.get(one.id, "")))
         where = f"Frame {one.frame}, person {one.instance}"
         if go.button(where, key=f"thread {one.id}", width="stretch", help="Open in Review"):
-            open_review(review_params(chosen.key, frame=one.frame, instance=one.instance))
+            open_review(chosen.key, one.frame, one.instance)
     if found.count > len(some):
         st.caption(
             f"The latest {len(some)} of {found.count:,}. In the Gallery the query "

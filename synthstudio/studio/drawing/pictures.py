@@ -167,9 +167,7 @@ def _frame_info(source: Source, frame: int) -> FrameInfo:
     info = source.frames.get(frame)
     if info is None:
         raise DatasetError(
-            "the data set does not hold this frame",
-            where=str(source.dataset.place),
-            got=str(frame),
+            "the data set does not hold this frame", where=str(source.dataset.place), got=str(frame)
         )
     return info
 

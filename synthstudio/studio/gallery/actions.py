@@ -29,7 +29,7 @@ from synthstudio.studio.gallery.view import (
     set_query,
     view_options,
 )
-from synthstudio.studio.page_parts import review_href, review_params, show_table, shown_refusals
+from synthstudio.studio.page_parts import review_href, show_table, shown_refusals
 from synthstudio.studio.text import csv_bytes, plain
 
 I64 = NDArray[np.int64]
@@ -268,11 +268,8 @@ def _preview(chosen: OpenSet, found: Sequence[Change]) -> bool:
     ]
     show_table(lines, "What would become of joints")
     links = ", ".join(
-        f"[frame {frame}, person {instance}]({href})"
-        for frame, instance, href in (
-            (p.frame, p.instance, review_href(_params(chosen, p)))
-            for p in (change.person for change in found[:_SHOWN])
-        )
+        f"[frame {p.frame}, person {p.instance}]({review_href(chosen.key, p.frame, p.instance)})"
+        for p in (change.person for change in found[:_SHOWN])
     )
     more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
     st.markdown(f"{links}{more}")
@@ -303,7 +300,3 @@ def happened(done: Sequence[Event | Refused], how: str) -> str:
     if refused:
         notice += f" {len(refused):,} refused; the first: {refused[0]}"
     return notice
-
-
-def _params(chosen: OpenSet, person: Person) -> dict[str, str]:
-    return review_params(chosen.key, frame=person.frame, instance=person.instance)

@@ -32,15 +32,7 @@ from synthstudio.studio.gallery.view import (
     write_address,
 )
 from synthstudio.studio.overview import added_note, count_people
-from synthstudio.studio.page_parts import (
-    GENERATE,
-    HOME,
-    NO_PEOPLE,
-    empty_state,
-    open_review,
-    review_href,
-    review_params,
-)
+from synthstudio.studio.page_parts import empty_state, no_people, open_review, review_href
 from synthstudio.studio.text import plain
 
 
@@ -98,10 +90,7 @@ def _toolbar(
 ) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="gallery_bar"):
         people = count_people(ctx.store, chosen.key)
-        st.markdown(
-            f"**{found.page.total:,}** of {people_text(people.total)}",
-            width="content",
-        )
+        st.markdown(f"**{found.page.total:,}** of {people_text(people.total)}", width="content")
         if note := added_note(people):
             st.caption(note, width="content")
         _bound_widget(
@@ -193,7 +182,7 @@ def _people(
         label=f"people {page.first + 1} to {page.first + len(cells)} of {page.total}",
     )
     if opened is not None:
-        open_review(_params(state, chosen, *opened))
+        open_review(chosen.key, *opened, q=state.query)
     pager(page, "gallery", lambda number: setattr(state, "number", number))
     if above is not None:
         with above:
@@ -228,7 +217,7 @@ def _cell(state: GalleryState, chosen: OpenSet, found: SearchResult, row: int) -
         instance=instance,
         pictures=tuple(pictures),
         status=status,
-        href=review_href(_params(state, chosen, frame, instance)),
+        href=review_href(chosen.key, frame, instance, q=state.query),
         colour=plots.STATUS_COLOURS.get(status, "#8b9199"),
         value=percent(fraction),
         extra=f"risk {risk:.2f}" if risk == risk else "",
@@ -243,13 +232,9 @@ def _clean(chosen: OpenSet, frame: int, instance: int) -> int | None:
     return clean if row[0] >= 0 else None
 
 
-def _params(state: GalleryState, chosen: OpenSet, frame: int, instance: int) -> dict[str, str]:
-    return review_params(chosen.key, frame=frame, instance=instance, q=state.query)
-
-
 def _empty_result(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
     if not found.table.people:
-        empty_state(NO_PEOPLE, ("Other data sets", HOME), ("Generate one", GENERATE))
+        no_people()
         return
     if "disagreement" in state.query and not np.isfinite(found.columns["disagreement"]).any():
         empty_state(

@@ -9,6 +9,7 @@ import streamlit as st
 
 from synthstudio.core.amounts import frames_text, people_text
 from synthstudio.core.errors import SynthStudioError
+from synthstudio.formats.registry import FORMATS
 from synthstudio.review.values import User, may
 from synthstudio.studio import guard
 from synthstudio.studio.components import API
@@ -16,7 +17,7 @@ from synthstudio.studio.context import Context, OpenSet, context, current_user
 from synthstudio.studio.generating.job_list import bytes_text, job_list, seconds_text
 from synthstudio.studio.generating.photo_sets import photo_set_form
 from synthstudio.studio.jobs import job_store
-from synthstudio.studio.jobs.orders import FORMATS, ONLY, Export
+from synthstudio.studio.jobs.orders import ONLY, Export
 from synthstudio.studio.overview import (
     MAX_FRAMES,
     DatasetFacts,
@@ -24,7 +25,7 @@ from synthstudio.studio.overview import (
     dataset_facts,
     health_checks,
 )
-from synthstudio.studio.page_parts import TEAM, field_error, review_params, show_unreadable
+from synthstudio.studio.page_parts import TEAM, field_error, open_review, show_unreadable
 from synthstudio.studio.set_names import titles
 from synthstudio.studio.text import plain
 from synthstudio.studio.thread_list import threads_note
@@ -218,9 +219,8 @@ def _links(me: User, found: OpenSet, seen: DatasetFacts, mine: int) -> None:
         label, queue = f"Review {mine:,} assigned to me", "mine"
     if not may(me.role, "edit"):
         label = "View"
-    params = review_params(found.key, queue=queue)
     if st.button(label, type="primary", key=f"review_{found.key[:16]}", width="stretch"):
-        st.switch_page("page_scripts/review.py", query_params=params)
+        open_review(found.key, queue=queue)
     if st.button(
         "Risk queue",
         key=f"risk_{found.key[:16]}",

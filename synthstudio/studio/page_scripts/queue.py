@@ -20,15 +20,13 @@ from synthstudio.studio.gallery.view import columns_of, crop_url, page_of, pager
 from synthstudio.studio.overview import added_note, checks_summary, count_people
 from synthstudio.studio.page_parts import (
     GALLERY,
-    GENERATE,
     HOME,
-    NO_PEOPLE,
     REVIEW,
     TEAM,
     empty_state,
+    no_people,
     open_review,
     review_href,
-    review_params,
     shown_refusals,
 )
 from synthstudio.studio.second_reviews import share_input
@@ -44,7 +42,7 @@ def main() -> None:
     st.title("Risk queue")
     table = chosen.table
     if not table.people:
-        empty_state(NO_PEOPLE, ("Other data sets", HOME), ("Generate one", GENERATE))
+        no_people()
         return
     share = share_of(ctx.store, chosen.key, "control_share")
     order = risk_order(risk_of(ctx.store, table), share=share)
@@ -86,7 +84,7 @@ def _progress(
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button("Review these in this order", type="primary", disabled=not len(places)):
             row = int(order.rows[places[0]])
-            open_review(_params(chosen, *chosen.table.ids(np.array([row]))[0], "risk"))
+            open_review(chosen.key, *chosen.table.ids(np.array([row]))[0], queue="risk")
         if may(me.role, "claim") and st.button(
             f"Take {_TAKE} for me",
             disabled=not len(places),
@@ -103,12 +101,8 @@ def _take(ctx: Context, me: User, chosen: OpenSet, order: Order) -> None:
     with shown_refusals(me):
         people = next_people(ctx.store, order, who=me, count=_TAKE)
         if people:
-            open_review(_params(chosen, people[0].frame, people[0].instance, "mine"))
+            open_review(chosen.key, people[0].frame, people[0].instance, queue="mine")
         empty_state("All people to review are claimed by others.", ("See who, on Team", TEAM))
-
-
-def _params(chosen: OpenSet, frame: int, instance: int, queue: str) -> dict[str, str]:
-    return review_params(chosen.key, frame=frame, instance=instance, queue=queue)
 
 
 def _error_rate(found: Estimate) -> None:
@@ -163,7 +157,7 @@ def _people(chosen: OpenSet, order: Order, columns: Columns, places: np.ndarray)
         label=f"people {page.first + 1} to {page.first + len(cells)} of {page.total}",
     )
     if opened is not None:
-        open_review(_params(chosen, *opened, "risk"))
+        open_review(chosen.key, *opened, queue="risk")
     pager(page, "queue", _turn)
 
 
@@ -187,7 +181,7 @@ def _cell(chosen: OpenSet, order: Order, columns: Columns, place: int) -> Cell:
         value=f"risk {score:.2f}",
         extra="random" if order.control[place] else "",
         notes=reasons,
-        href=review_href(_params(chosen, frame, instance, "risk")),
+        href=review_href(chosen.key, frame, instance, queue="risk"),
     )
 
 

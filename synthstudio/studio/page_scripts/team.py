@@ -164,10 +164,7 @@ def _assign_form(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> N
 def show_pace(ctx: Context, chosen: OpenSet) -> None:
     found = decided_by_day(ctx.store, chosen.key)
     if not found:
-        empty_state(
-            "No decisions yet.",
-            ("Begin with the Risk queue", QUEUE),
-        )
+        empty_state("No decisions yet.", ("Begin with the Risk queue", QUEUE))
         return
     days = sorted({day for day, _ in found})[-30:]
     counts = {who: [found[day, who] for day in days] for who in sorted({who for _, who in found})}

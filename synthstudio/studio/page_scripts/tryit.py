@@ -106,13 +106,7 @@ def _upload(
         if video:
             bar = st.progress(0.0, "Looking at the video")
             found = answers.video_answers(
-                model,
-                data,
-                suffix,
-                boxes,
-                limits=limits,
-                who=me,
-                progress=partial(_advance, bar),
+                model, data, suffix, boxes, limits=limits, who=me, progress=partial(_advance, bar)
             )
         else:
             rgb = answers.checked_photo(data, limits=limits, who=me)
