@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import builtins
+import functools
+import inspect
+import math
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_origin
 
+from synthstudio.core import places
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.outputs import free_folder, plain_file
-from synthstudio.core.places import (
-    Place,
-    Url,
-    looks_like_url,
-    parse_place,
-    shown_url,
-    studio_origin,
-)
 from synthstudio.formats import registry
 
 if TYPE_CHECKING:
@@ -34,13 +32,18 @@ KINDS = ("ultralytics", "rtmpose", "movenet", "mediapipe", "vitpose", "onnx")
 MAX_WORKERS = 256
 """Processes of this machine; a cluster's workers have no bound."""
 PathLike = str | os.PathLike[str]
-PlaceLike = PathLike | Url
+PlaceLike = PathLike | places.Url
 """A folder of this machine, or the URL of a data set in an object store, such as s3://bucket/a."""
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """What the command line makes of a parameter, beside its name, type and default.
+    """What a parameter takes (`checked`), and what the command line makes of it, beside its name,
+    type and default.
 
     `help`: where the function's docstring has none; `name`: another one than the parameter's;
     `type`: where the parameter takes several; `envvar`: a variable that sets it.
@@ -145,29 +148,94 @@ Database = Annotated[
 StoreUrl = Annotated[
     str,
     Option(
-        name="--db",
-        envvar="SYNTHSTUDIO_DB",
-        help="sqlite:///FILE or postgresql://USER@HOST/NAME.",
+        name="--db", envvar="SYNTHSTUDIO_DB", help="sqlite:///FILE or postgresql://USER@HOST/NAME."
     ),
 ]
 
 
-def to_place(value: Any, name: str) -> Place:
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Check every call by the `Option`s of the parameters: ArgumentError for a value that is out of
+    bounds or none of the choices. The same bounds are those of the command line."""
+
+    @functools.wraps(function)
+    def call(*given: P.args, **named: P.kwargs) -> R:
+        options = _options(function)
+        for name, value in inspect.signature(function).bind(*given, **named).arguments.items():
+            if name in options:
+                _check(value, name, *options[name])
+        return function(*given, **named)
+
+    return call
+
+
+def annotation_parts(annotation: str, function: Callable[..., Any]) -> list[Any]:
+    """The types and the `Option` of a parameter's annotation; `Any` for what only a type checker
+    imports."""
+    return list(parts_of(eval(annotation, {}, _Names(function))))
+
+
+class _Names(dict[str, Any]):
+    """Names of a function's annotations."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__({**vars(builtins), **globals(), **inspect.unwrap(function).__globals__})
+
+    def __missing__(self, name: str) -> Any:
+        return Any
+
+
+def parts_of(annotation: Any) -> Iterator[Any]:
+    """The members of a union, and what annotates them."""
+    if get_origin(annotation) in (Union, UnionType):
+        for one in get_args(annotation):
+            yield from parts_of(one)
+    elif hasattr(annotation, "__metadata__"):
+        yield from annotation.__metadata__
+        yield from parts_of(annotation.__origin__)
+    else:
+        yield annotation
+
+
+@functools.cache
+def _options(function: Callable[..., Any]) -> dict[str, tuple[Option, list[Any]]]:
+    """The parameters with bounds or choices, and the types that each takes."""
+    found = {}
+    for name, one in inspect.signature(function).parameters.items():
+        parts = [] if one.annotation is one.empty else annotation_parts(one.annotation, function)
+        about = next((part for part in parts if isinstance(part, Option)), Option())
+        if about.choices or about.minimum is not None:
+            found[name] = about, [part for part in parts if part is not about]
+    return found
+
+
+def _check(value: Any, name: str, about: Option, kinds: Sequence[Any]) -> None:
+    if value is None and type(None) in kinds:
+        return
+    low, high = about.minimum, about.maximum
+    if about.choices:
+        to_choice(value, name, about.choices)
+    elif int in kinds:
+        to_count(value, name, minimum=int(low or 0), maximum=None if high is None else int(high))
+    else:
+        to_number(value, name, minimum=low or 0.0, maximum=math.inf if high is None else high)
+
+
+def to_place(value: Any, name: str) -> places.Place:
     """A folder or a URL; ArgumentError for no text, DatasetError for a URL of no store."""
-    if isinstance(value, Url):
+    if isinstance(value, places.Url):
         return value
-    place = parse_place(_text(value, name))
+    place = places.parse_place(_text(value, name))
     return place.expanduser() if isinstance(place, Path) else place
 
 
 def to_path(value: Any, name: str) -> Path:
     """A path argument; ArgumentError for anything but text and path objects, and for URLs."""
-    text = str(value) if isinstance(value, Url) else _text(value, name)
-    if looks_like_url(text):
+    text = str(value) if isinstance(value, places.Url) else _text(value, name)
+    if places.looks_like_url(text):
         raise ArgumentError(
             "only a path of this machine can stand here, no URL",
             where=name,
-            got=shown_url(text)[:200],
+            got=places.shown_url(text)[:200],
             then="Data sets alone are read from and written to stores (docs/stores.md).",
         )
     return Path(text).expanduser()
@@ -255,7 +323,7 @@ def to_worker_pool(workers: Any, engine: Any) -> tuple[Engine, int] | None:
 
 def to_studio(url: Any) -> str:
     """The origin of a studio's address; ArgumentError otherwise."""
-    origin = studio_origin(url) if isinstance(url, str) else None
+    origin = places.studio_origin(url) if isinstance(url, str) else None
     if origin is None:
         raise ArgumentError(
             "not a studio URL",

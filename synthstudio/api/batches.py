@@ -8,11 +8,11 @@ import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from synthstudio.api.arguments import PathLike, shown, to_count, to_number, to_path
+from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
 from synthstudio.api.skeletons import to_skeleton
 from synthstudio.core.errors import ArgumentError
@@ -93,7 +93,8 @@ class Batches:
         cut = [crop_and_resize(image, w[:2], size[1] / w[2], size) for w in windows]
         return stack_images(cut), torch.from_numpy(windows)
 
-    def bank(self, poses: int = 8000) -> PoseBank:
+    @args.checked
+    def bank(self, poses: Annotated[int, args.Option(minimum=2)] = 8000) -> PoseBank:
         """A bank of up to so many poses of these people, half of them mirrored, for `with_bank`.
 
         Raises:
@@ -102,8 +103,7 @@ class Batches:
         from synthstudio.training.poses import pose_bank
 
         size, seed = self._config.network.size, self._config.seed
-        count = to_count(poses, "poses", minimum=2)
-        found = pose_bank(self.people, self.skeleton, size=size, count=count, seed=seed)
+        found = pose_bank(self.people, self.skeleton, size=size, count=poses, seed=seed)
         if found is None:
             raise ArgumentError(
                 "nobody's pose is known", where="sources", expected="half of the joints labelled"
@@ -111,16 +111,17 @@ class Batches:
         return found
 
 
+@args.checked
 def batches(
     sources: Any,
     *,
     size: tuple[int, int] = (256, 192),
     augment: Mapping[str, Any] | bool = True,
-    skeleton: Skeleton | PathLike | None = None,
-    batch: int = 32,
-    steps: int | None = None,
+    skeleton: Skeleton | args.PathLike | None = None,
+    batch: args.Count = 32,
+    steps: args.Count | None = None,
     seed: int = 0,
-    cache: PathLike | None = None,
+    cache: args.PathLike | None = None,
 ) -> Batches:
     """Batches of people as `ss.train` learns from: cut out, augmented, pasted over and mixed.
 
@@ -149,7 +150,7 @@ def batches(
             "train": [_source(one) for one in listed],
             "network": {"size": list(size) if isinstance(size, Sequence) else size},
             "augment": given,
-            "batch": to_count(batch, "batch"),
+            "batch": batch,
             "seed": seed,
         },
         "batches",
@@ -162,9 +163,8 @@ def batches(
             then="Generate the recipe's data set first, or train with ss.train.",
         )
     joints = None if skeleton is None else to_skeleton(skeleton)
-    wanted = None if steps is None else to_count(steps, "steps")
-    kept = None if cache is None else to_path(cache, "cache")
-    return Batches(config, kept, joints, wanted)
+    kept = None if cache is None else args.to_path(cache, "cache")
+    return Batches(config, kept, joints, steps)
 
 
 def _source(source: Any) -> dict[str, Any]:
@@ -179,13 +179,16 @@ def _source(source: Any) -> dict[str, Any]:
     if not isinstance(source, str) and not hasattr(source, "__fspath__"):
         expected = "a data set, a COCO file, a dict of fields, or a list of these"
         raise ArgumentError(
-            "not a source of people", where="sources", expected=expected, got=shown(source)
+            "not a source of people", where="sources", expected=expected, got=args.shown(source)
         )
     path = str(source)
     return {"coco": path} if path.endswith(".json") else {"dataset": path}
 
 
-def with_bank(maps: Any, poses: Any, *, power: float = 0.5) -> Any:
+@args.checked
+def with_bank(
+    maps: Any, poses: Any, *, power: Annotated[float, args.Option(minimum=0, maximum=10)] = 0.5
+) -> Any:
     """Heat maps joined with what known poses say: where hidden joints are, given the others.
 
     Every joint's map is multiplied by that of the poses which fit the other joints' maps, to
@@ -227,5 +230,5 @@ def with_bank(maps: Any, poses: Any, *, power: float = 0.5) -> Any:
     shares = own / own.sum((2, 3), keepdim=True).clamp_min(1e-12)
     with torch.no_grad():
         found = bank.to(own.device)(shares).maps
-        joined = fuse(shares, found.log(), to_number(power, "power", maximum=10))
+        joined = fuse(shares, found.log(), power)
     return joined if isinstance(maps, torch.Tensor) else joined.cpu().numpy()

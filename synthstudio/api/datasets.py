@@ -11,18 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthstudio.api.arguments import (
-    FORMATS,
-    Format,
-    Option,
-    PathLike,
-    PlaceLike,
-    SkeletonLike,
-    shown,
-    to_choice,
-    to_path,
-    to_place,
-)
+from synthstudio.api import arguments as args
 from synthstudio.api.frames import Frame, stored_frame, to_index
 from synthstudio.core.errors import ArgumentError, DatasetError
 from synthstudio.core.extras import import_extra
@@ -52,7 +41,7 @@ class Dataset(Sequence[Frame]):
     picture. Slices and `query` give a Dataset over some of the frames.
     """
 
-    def __init__(self, path: PlaceLike, *, unfinished: bool = False) -> None:
+    def __init__(self, path: args.PlaceLike, *, unfinished: bool = False) -> None:
         """Open the data set in the folder or at the URL `path`.
 
         Args:
@@ -63,7 +52,7 @@ class Dataset(Sequence[Frame]):
         Raises:
             DatasetError: when there is none, it is unfinished or damaged.
         """
-        place = to_place(path, "path")
+        place = args.to_place(path, "path")
         self._stored = reader.Dataset(place, allow_unfinished=unfinished)
         self._chosen: I64 | None = None
         self.summary: Any = None
@@ -156,7 +145,7 @@ class Dataset(Sequence[Frame]):
         from synthstudio.dataset.filter import part_where
 
         if not isinstance(text, str):
-            raise ArgumentError("a query is text", where="query", got=shown(text))
+            raise ArgumentError("a query is text", where="query", got=args.shown(text))
         if not text:
             raise ArgumentError("a query is not empty", where="query")
         found = part_where(self._stored, text).only
@@ -185,16 +174,17 @@ class Dataset(Sequence[Frame]):
         for batch in self.iter_batches("instances"):
             yield people_from_table(batch, self.skeleton)
 
+    @args.checked
     def export(
         self,
-        format: Format,
-        out: PathLike,
+        format: args.Format,
+        out: args.PathLike,
         *,
         polygons: bool = False,
-        skeleton: SkeletonLike | None = None,
+        skeleton: args.SkeletonLike | None = None,
         hidden_faces: bool = True,
-        boxes: Annotated[str, Option(choices=BOXES)] | None = None,
-        joints: Annotated[str, Option(choices=JOINTS)] = "all",
+        boxes: Annotated[str, args.Option(choices=BOXES)] | None = None,
+        joints: Annotated[str, args.Option(choices=JOINTS)] = "all",
     ) -> Exported:
         """Write these frames in a format that other tools read; it appears whole or not at all.
 
@@ -220,14 +210,14 @@ class Dataset(Sequence[Frame]):
         from synthstudio.formats.export import export
 
         return export(
-            to_choice(format, "format", FORMATS),
+            format,
             self,
-            to_path(out, "out"),
+            args.to_path(out, "out"),
             polygons=polygons,
             skeleton=None if skeleton is None else to_skeleton(skeleton).name,
             hidden_faces=hidden_faces,
-            boxes=None if boxes is None else to_choice(boxes, "boxes", BOXES),
-            joints=to_choice(joints, "joints", JOINTS),
+            boxes=boxes,
+            joints=joints,
         )
 
     def torch(
@@ -299,6 +289,6 @@ def to_dataset(value: Any) -> Dataset:
         "not a data set of synthstudio",
         where="dataset",
         expected="a synthstudio.Dataset or the path of its folder",
-        got=shown(value),
+        got=args.shown(value),
         then="Take other tools' files in with synthstudio.import_.",
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.api.arguments import PathLike, to_choice, to_path
+from synthstudio.api import arguments as args
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.labels import CAUSES
@@ -52,13 +52,13 @@ class Evaluation(storage.Evaluation):
     """
 
     @classmethod
-    def load(cls, path: PathLike) -> Evaluation:
+    def load(cls, path: args.PathLike) -> Evaluation:
         """Read an evaluation's folder, or the only evaluation of a run.
 
         Raises:
             ModelError: when there is none, or it is damaged.
         """
-        folder = storage.find(to_path(path, "path"))
+        folder = storage.find(args.to_path(path, "path"))
         return cls(**{**vars(storage.read(folder)), "folder": folder})
 
     def to_pandas(self) -> DataFrame:
@@ -86,7 +86,8 @@ class Evaluation(storage.Evaluation):
         columns["cause"] = np.array(CAUSES)[p.cause.ravel()]
         return pandas.DataFrame(columns)
 
-    def plot(self, section: str = "by_fraction") -> Plot:
+    @args.checked
+    def plot(self, section: Annotated[str, args.Option(choices=CURVES)] = "by_fraction") -> Plot:
         """Draw PCK@0.1 of all, visible and hidden joints over `by_fraction` or `by_crowd` (SVG).
 
         Raises:
@@ -94,7 +95,7 @@ class Evaluation(storage.Evaluation):
         """
         from synthstudio.report.evaluation import pck_curve
 
-        return Plot(pck_curve(self.metrics, to_choice(section, "section", CURVES))[0])
+        return Plot(pck_curve(self.metrics, section)[0])
 
     def show(self) -> None:
         """Open the page with all figures and examples in the browser.

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
-from synthstudio.api.arguments import (
-    FORMATS,
-    Count,
-    Format,
-    Option,
-    PathLike,
-    PlaceLike,
-    SkeletonLike,
-    to_choice,
-    to_folder,
-    to_path,
-    to_place,
-)
+from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.skeletons import to_skeleton
-from synthstudio.core.errors import ArgumentError
 from synthstudio.core.places import Url
 
 if TYPE_CHECKING:
     from synthstudio.formats.export import Exported
 
 
-def export(dataset: Dataset | PlaceLike, format: str, out: PathLike, **options: Any) -> Exported:
+def export(
+    dataset: Dataset | args.PlaceLike, format: str, out: args.PathLike, **options: Any
+) -> Exported:
     """Write a data set in a format that other tools read: `Dataset(dataset).export(...)`.
 
     Raises:
@@ -37,13 +25,14 @@ def export(dataset: Dataset | PlaceLike, format: str, out: PathLike, **options: 
     return to_dataset(dataset).export(format, out, **options)
 
 
+@args.checked
 def import_(
-    path: PathLike,
-    out: PathLike,
+    path: args.PathLike,
+    out: args.PathLike,
     *,
-    format: Format = "coco",
-    images: PathLike | None = None,
-    skeleton: SkeletonLike | None = None,
+    format: args.Format = "coco",
+    images: args.PathLike | None = None,
+    skeleton: args.SkeletonLike | None = None,
 ) -> Dataset:
     """Take in what another tool has written as a data set.
 
@@ -60,23 +49,23 @@ def import_(
     """
     from synthstudio.formats.imports import import_from
 
-    name = to_choice(format, "format", FORMATS)
-    folder = to_path(out, "out")
-    where = None if images is None else to_path(images, "images")
+    folder = args.to_path(out, "out")
+    where = None if images is None else args.to_path(images, "images")
     joints = None if skeleton is None else to_skeleton(skeleton)
-    made = import_from(name, to_path(path, "path"), folder, images=where, skeleton=joints)
+    made = import_from(format, args.to_path(path, "path"), folder, images=where, skeleton=joints)
     dataset = Dataset(folder)
     dataset.summary = made
     return dataset
 
 
+@args.checked
 def import_photos(
-    path: PathLike,
-    out: PathLike,
+    path: args.PathLike,
+    out: args.PathLike,
     *,
-    skeleton: SkeletonLike = "coco17",
-    rate_hz: Annotated[float, Option(name="--rate", minimum=0.001, maximum=1000)] = 1.0,
-    every: Count | None = None,
+    skeleton: args.SkeletonLike = "coco17",
+    rate_hz: Annotated[float, args.Option(name="--rate", minimum=0.001, maximum=1000)] = 1.0,
+    every: args.Count | None = None,
 ) -> Dataset:
     """Take in photos or a video without labels as a data set to be reviewed: nobody is in it yet.
 
@@ -96,20 +85,12 @@ def import_photos(
     from synthstudio.formats.imports import import_opened
     from synthstudio.formats.photos import open_photos
 
-    if not (math.isfinite(rate_hz) and rate_hz > 0) or (every is not None and every < 1):
-        raise ArgumentError(
-            "no such rate", where="rate_hz, every", expected="above 0", got=f"{rate_hz}, {every}"
-        )
-    folder, place = to_folder(out, "out"), to_place(path, "path")
+    folder, place = args.to_folder(out, "out"), args.to_place(path, "path")
     with ExitStack() as done:
         if isinstance(place, Url):
             place = done.enter_context(fetched(place, folder.absolute()))
         opened = open_photos(
-            place,
-            to_skeleton(skeleton),
-            rate_hz=rate_hz,
-            every=every,
-            out=folder.absolute(),
+            place, to_skeleton(skeleton), rate_hz=rate_hz, every=every, out=folder.absolute()
         )
         made = import_opened(opened, folder, "photos")
     dataset = Dataset(folder)

@@ -5,36 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from synthstudio.api.arguments import (
-    Count,
-    Keypoints,
-    Kind,
-    Option,
-    PathLike,
-    Whole,
-    Workers,
-    to_path,
-)
+from synthstudio.api import arguments as args
 from synthstudio.api.outside import to_networks
 from synthstudio.api.progress import note, progress_steps
 
 
+@args.checked
 def real_photos(
-    annotations: PathLike,
-    images: PathLike,
-    out: PathLike,
+    annotations: args.PathLike,
+    images: args.PathLike,
+    out: args.PathLike,
     *,
-    pretrain: PathLike | None = None,
-    cutouts: PathLike | None = None,
-    seeds: Annotated[int, Option(minimum=1, maximum=100)] = 3,
-    steps: Count | None = None,
-    size: Annotated[str, Option(choices=("nano", "small", "base"))] = "nano",
-    seed: Whole = 0,
+    pretrain: args.PathLike | None = None,
+    cutouts: args.PathLike | None = None,
+    seeds: Annotated[int, args.Option(minimum=1, maximum=100)] = 3,
+    steps: args.Count | None = None,
+    size: Annotated[str, args.Option(choices=("nano", "small", "base"))] = "nano",
+    seed: args.Whole = 0,
     flip: bool = False,
-    workers: Workers = 1,
+    workers: args.Workers = 1,
     beside: Sequence[Any] = (),
-    kind: Kind = None,
-    keypoints: Keypoints = None,
+    kind: args.Kind = None,
+    keypoints: args.Keypoints = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """Train on annotated photos with and without occlusion and pretraining; evaluate on others.
 
@@ -64,14 +56,14 @@ def real_photos(
     from synthstudio.experiment.config import ExperimentConfig
     from synthstudio.experiment.run import run
 
-    folder = to_path(out, "out")
+    folder = args.to_path(out, "out")
     config = ExperimentConfig(
-        annotations=to_path(annotations, "annotations"),
-        images=to_path(images, "images"),
+        annotations=args.to_path(annotations, "annotations"),
+        images=args.to_path(images, "images"),
         out=folder,
-        cutouts=None if cutouts is None else to_path(cutouts, "cutouts"),
+        cutouts=None if cutouts is None else args.to_path(cutouts, "cutouts"),
         seeds=seeds,
-        pretrain=None if pretrain is None else to_path(pretrain, "pretrain"),
+        pretrain=None if pretrain is None else args.to_path(pretrain, "pretrain"),
         steps=steps,
         size=size,
         seed=seed,

@@ -9,30 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, overload
 
-from synthstudio.api.arguments import (
-    DEVICES,
-    RENDERERS,
-    Assets,
-    Count,
-    Device,
-    EngineName,
-    EngineWorkers,
-    Option,
-    PathLike,
-    PlaceLike,
-    Renderer,
-    StoredAssets,
-    Whole,
-    shown,
-    to_choice,
-    to_count,
-    to_engine,
-    to_file,
-    to_folder,
-    to_path,
-    to_place,
-    to_workers,
-)
+from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.frames import Frame, made_frame
 from synthstudio.api.progress import steps_if
@@ -40,6 +17,7 @@ from synthstudio.api.recipes import Recipe, to_recipe
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
+from synthstudio.core.skeleton import get_skeleton
 
 if TYPE_CHECKING:
     import torch
@@ -55,20 +33,21 @@ Progress = bool | OnProgress
 """True shows a bar on a terminal; a function is called with done, all and how many a second."""
 
 
+@args.checked
 def generate(
-    recipe: Recipe | PathLike | dict[str, Any],
-    out: PlaceLike,
+    recipe: Recipe | args.PathLike | dict[str, Any],
+    out: args.PlaceLike,
     *,
-    assets: Assets = None,
-    workers: EngineWorkers = 1,
-    engine: EngineName = "local",
-    device: Device = "auto",
-    renderer: Renderer = "raster",
+    assets: args.Assets = None,
+    workers: args.EngineWorkers = 1,
+    engine: args.EngineName = "local",
+    device: args.Device = "auto",
+    renderer: args.Renderer = "raster",
     resume: bool = False,
     allow_mixed: bool = False,
     part: tuple[int, int] | None = None,
     skip_failed: bool = False,
-    frames_per_shard: int = 64,
+    frames_per_shard: Annotated[int, args.Option(minimum=1, maximum=4096)] = 64,
     progress: Progress = True,
     on_note: Callable[[str], None] | None = None,
 ) -> Dataset:
@@ -109,14 +88,14 @@ def generate(
         report = step(f"generating {settings.recipe.name}")
         summary = pipeline.generate(
             settings,
-            to_place(out, "out"),
-            workers=to_workers(workers, engine),
-            engine=to_engine(engine),
+            args.to_place(out, "out"),
+            workers=args.to_workers(workers, engine),
+            engine=args.to_engine(engine),
             resume=resume,
             allow_mixed=allow_mixed,
             part=_part(part),
             skip_failed=skip_failed,
-            frames_per_shard=to_count(frames_per_shard, "frames_per_shard", maximum=4096),
+            frames_per_shard=frames_per_shard,
             on_progress=report,
             on_note=on_note or no_event,
         )
@@ -125,33 +104,34 @@ def generate(
 
 @overload
 def stream(
-    recipe: Recipe | PathLike | dict[str, Any],
+    recipe: Recipe | args.PathLike | dict[str, Any],
     *,
     start: int = 0,
-    assets: Assets = None,
-    device: Device = "auto",
-    renderer: Renderer = "raster",
+    assets: args.Assets = None,
+    device: args.Device = "auto",
+    renderer: args.Renderer = "raster",
 ) -> Iterator[Frame]: ...
 @overload
 def stream(
-    recipe: Recipe | PathLike | dict[str, Any],
+    recipe: Recipe | args.PathLike | dict[str, Any],
     *,
     batch: int,
     size: tuple[int, int] = (256, 192),
     start: int = 0,
-    assets: Assets = None,
-    device: Device = "auto",
-    renderer: Renderer = "raster",
+    assets: args.Assets = None,
+    device: args.Device = "auto",
+    renderer: args.Renderer = "raster",
 ) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]: ...
+@args.checked
 def stream(
-    recipe: Recipe | PathLike | dict[str, Any],
+    recipe: Recipe | args.PathLike | dict[str, Any],
     *,
-    batch: int | None = None,
+    batch: args.Count | None = None,
     size: tuple[int, int] = (256, 192),
-    start: int = 0,
-    assets: Assets = None,
-    device: Device = "auto",
-    renderer: Renderer = "raster",
+    start: args.Whole = 0,
+    assets: args.Assets = None,
+    device: args.Device = "auto",
+    renderer: args.Renderer = "raster",
 ) -> Iterator[Frame] | Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
     """Yield a recipe's frames from number `start` on; nothing touches the disk.
 
@@ -172,24 +152,24 @@ def stream(
     """
     from synthstudio.generation import pipeline
 
-    first = to_count(start, "start", minimum=0)
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
-    skeleton = _skeleton(settings)
-    frames = (made_frame(made, skeleton) for made in pipeline.stream(settings, start=first))
+    skeleton = get_skeleton(settings.recipe.skeleton)
+    frames = (made_frame(made, skeleton) for made in pipeline.stream(settings, start=start))
     if batch is None:
         return frames
     from synthstudio.api.crops import checked_size, crop_batches
 
-    return crop_batches(frames, size=checked_size(size), batch=to_count(batch, "batch", minimum=1))
+    return crop_batches(frames, size=checked_size(size), batch=batch)
 
 
+@args.checked
 def preview(
-    recipe: Recipe | PathLike | dict[str, Any],
-    index: int = 0,
+    recipe: Recipe | args.PathLike | dict[str, Any],
+    index: args.Whole = 0,
     *,
-    assets: Assets = None,
-    device: Device = "auto",
-    renderer: Renderer = "raster",
+    assets: args.Assets = None,
+    device: args.Device = "auto",
+    renderer: args.Renderer = "raster",
 ) -> Frame:
     """Make one frame of a recipe; in a notebook it is shown with its labels.
 
@@ -199,13 +179,12 @@ def preview(
     from synthstudio.generation import pipeline
     from synthstudio.generation.stage import FrameGenerator
 
-    number = to_count(index, "index", minimum=0)
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
     stage = FrameGenerator(settings)
     made = pipeline.make_frame(
-        stage, pipeline.draw_spec(stage, number), layers=settings.recipe.layers
+        stage, pipeline.draw_spec(stage, index), layers=settings.recipe.layers
     )
-    return made_frame(made, _skeleton(settings))
+    return made_frame(made, get_skeleton(settings.recipe.skeleton))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,14 +200,15 @@ class Audit:
         return self.summary
 
 
+@args.checked
 def audit(
-    dataset: Dataset | PlaceLike,
+    dataset: Dataset | args.PlaceLike,
     *,
-    frames: Count | None = None,
-    assets: StoredAssets = None,
-    workers: EngineWorkers = 1,
-    engine: EngineName = "local",
-    device: Device = "auto",
+    frames: args.Count | None = None,
+    assets: args.StoredAssets = None,
+    workers: args.EngineWorkers = 1,
+    engine: args.EngineName = "local",
+    device: args.Device = "auto",
     progress: Progress = True,
 ) -> Audit:
     """Decide every joint's visibility again by rays, in code that shares nothing with the first.
@@ -248,23 +228,16 @@ def audit(
     from synthstudio.generation.photos import audit as photos
 
     stored = to_dataset(dataset)._stored
-    maximum = None if frames is None else to_count(frames, "frames")
-    where = None if assets is None else to_path(assets, "assets")
-    place = to_choice(device, "device", DEVICES)
-    processes, chosen = to_workers(workers, engine), to_engine(engine)
+    where = None if assets is None else args.to_path(assets, "assets")
+    processes, chosen = args.to_workers(workers, engine), args.to_engine(engine)
     with steps_if(progress) as step:
         report = step("auditing")
         if photos.is_of_photos(stored):
-            settings = photos.settings_of(stored, assets=where, device=place)
-            return _audit_photos(stored, settings, maximum, report)
-        settings = stage.settings_of(stored, assets=where, device=place)
+            settings = photos.settings_of(stored, assets=where, device=device)
+            return _audit_photos(stored, settings, frames, report)
+        settings = stage.settings_of(stored, assets=where, device=device)
         tally = rendered.audit(
-            stored,
-            settings,
-            frames=maximum,
-            workers=processes,
-            engine=chosen,
-            on_progress=report,
+            stored, settings, frames=frames, workers=processes, engine=chosen, on_progress=report
         )
     figures = tally.report()
     return Audit(
@@ -321,18 +294,19 @@ def _audit_photos(
     )
 
 
+@args.checked
 def occlude(
-    annotations: PathLike,
-    images: PathLike,
-    recipe: Recipe | PathLike | dict[str, Any],
-    out: PlaceLike,
+    annotations: args.PathLike,
+    images: args.PathLike,
+    recipe: Recipe | args.PathLike | dict[str, Any],
+    out: args.PlaceLike,
     *,
-    each: Annotated[int, Option(minimum=1, maximum=1000)] | None = None,
-    seed: int | None = None,
-    assets: Assets = None,
-    workers: EngineWorkers = 1,
-    engine: EngineName = "local",
-    device: Device = "cpu",
+    each: Annotated[int, args.Option(minimum=1, maximum=1000)] | None = None,
+    seed: args.Whole | None = None,
+    assets: args.Assets = None,
+    workers: args.EngineWorkers = 1,
+    engine: args.EngineName = "local",
+    device: args.Device = "cpu",
     resume: bool = False,
     allow_mixed: bool = False,
     skip_broken: bool = False,
@@ -359,21 +333,21 @@ def occlude(
     chosen = to_recipe(recipe)
     hidden = dict(chosen.to_dict()["occlude"] or {})
     if each is not None:
-        hidden["each"] = to_count(each, "each")
+        hidden["each"] = each
     changes: dict[str, Any] = {"occlude": hidden}
     if seed is not None:
-        changes["seed"] = to_count(seed, "seed", minimum=0)
+        changes["seed"] = seed
     settings = settings_for(chosen.with_(**changes), assets=assets, device=device)
-    file, place = to_path(annotations, "annotations"), to_place(out, "out")
+    file, place = args.to_path(annotations, "annotations"), args.to_place(out, "out")
     with steps_if(progress) as step:
         report = step(f"occluding {file.name}")
         made = run.occlude(
             settings,
             file,
             place,
-            images=to_path(images, "images"),
-            workers=to_workers(workers, engine),
-            engine=to_engine(engine),
+            images=args.to_path(images, "images"),
+            workers=args.to_workers(workers, engine),
+            engine=args.to_engine(engine),
             resume=resume,
             allow_mixed=allow_mixed,
             skip_broken=skip_broken,
@@ -382,14 +356,15 @@ def occlude(
     return _made(place, made)
 
 
+@args.checked
 def render_objects(
-    out: PathLike,
+    out: args.PathLike,
     *,
-    count: Annotated[int, Option(minimum=1, maximum=100_000)] = 500,
-    seed: Whole = 0,
-    kinds: Annotated[Sequence[str] | None, Option(name="--kind")] = None,
-    size_px: Annotated[int, Option(name="--size", minimum=16, maximum=2048)] = 256,
-    device: Device = "auto",
+    count: Annotated[int, args.Option(minimum=1, maximum=100_000)] = 500,
+    seed: args.Whole = 0,
+    kinds: Annotated[Sequence[str] | None, args.Option(name="--kind")] = None,
+    size_px: Annotated[int, args.Option(name="--size", minimum=16, maximum=2048)] = 256,
+    device: args.Device = "auto",
     progress: Progress = True,
 ) -> dict[str, int]:
     """Render objects of the package as RGBA pictures: a bank for `synthstudio.transforms.Occlude`,
@@ -410,29 +385,30 @@ def render_objects(
     """
     from synthstudio.generation.photos import objects
 
-    folder = to_folder(out, "out")
+    folder = args.to_folder(out, "out")
     with steps_if(progress) as step:
         found = objects.render_objects(
             folder,
-            count=to_count(count, "count", maximum=100_000),
-            seed=to_count(seed, "seed", minimum=0),
+            count=count,
+            seed=seed,
             kinds=kinds,
-            size_px=to_count(size_px, "size_px", minimum=16, maximum=2048),
-            device=to_choice(device, "device", DEVICES),
+            size_px=size_px,
+            device=device,
             on_progress=step("rendering objects"),
         )
     return dict(sorted(found.items()))
 
 
+@args.checked
 def plan(
-    recipe: Recipe | PathLike | dict[str, Any],
-    out: PlaceLike,
+    recipe: Recipe | args.PathLike | dict[str, Any],
+    out: args.PlaceLike,
     *,
-    assets: Assets = None,
-    workers: EngineWorkers = 1,
-    engine: EngineName = "local",
-    device: Device = "auto",
-    renderer: Renderer = "raster",
+    assets: args.Assets = None,
+    workers: args.EngineWorkers = 1,
+    engine: args.EngineName = "local",
+    device: args.Device = "auto",
+    renderer: args.Renderer = "raster",
     progress: Progress = True,
 ) -> Plan:
     """Measure frames a second on a sample beside `out` (URL: in TMPDIR), then deleted; scale it.
@@ -442,7 +418,7 @@ def plan(
     """
     from synthstudio.generation import plan as planning
 
-    place = to_place(out, "out")
+    place = args.to_place(out, "out")
     near = place if isinstance(place, Path) else Path(tempfile.gettempdir()) / place.name
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
     with steps_if(progress) as step:
@@ -450,18 +426,19 @@ def plan(
         return planning.plan(
             settings,
             near=near,
-            workers=to_workers(workers, engine),
-            engine=to_engine(engine),
+            workers=args.to_workers(workers, engine),
+            engine=args.to_engine(engine),
             on_progress=report,
         )
 
 
+@args.checked
 def settings_for(
     recipe: Any,
     *,
-    assets: Assets = None,
-    device: Device = "auto",
-    renderer: Renderer = "raster",
+    assets: args.Assets = None,
+    device: args.Device = "auto",
+    renderer: args.Renderer = "raster",
 ) -> Settings:
     """What a process needs to make a recipe's frames, every asset checked."""
     from synthstudio.generation.stage import prepare
@@ -469,9 +446,9 @@ def settings_for(
     chosen = to_recipe(recipe)
     return prepare(
         chosen,
-        assets=_asset_root(chosen) if assets is None else to_path(assets, "assets"),
-        device=to_choice(device, "device", DEVICES),
-        renderer=to_choice(renderer, "renderer", RENDERERS),
+        assets=_asset_root(chosen) if assets is None else args.to_path(assets, "assets"),
+        device=device,
+        renderer=renderer,
     )
 
 
@@ -489,12 +466,6 @@ def _made(place: Place, summary: Any) -> Dataset:
     return dataset
 
 
-def _skeleton(settings: Settings) -> Any:
-    from synthstudio.core.skeleton import get_skeleton
-
-    return get_skeleton(settings.recipe.skeleton)
-
-
 def _part(value: Any) -> tuple[int, int] | None:
     if value is None:
         return None
@@ -502,20 +473,24 @@ def _part(value: Any) -> tuple[int, int] | None:
         k, n = value
     except (TypeError, ValueError) as error:
         raise ArgumentError(
-            "a part is two numbers", where="part", expected="(k, n), e.g. (3, 8)", got=shown(value)
+            "a part is two numbers",
+            where="part",
+            expected="(k, n), e.g. (3, 8)",
+            got=args.shown(value),
         ) from error
-    return to_count(k, "part"), to_count(n, "part")
+    return args.to_count(k, "part"), args.to_count(n, "part")
 
 
+@args.checked
 def draw_preview(
-    recipe: Recipe | PathLike | dict[str, Any],
-    index: Whole,
-    out: PathLike,
+    recipe: Recipe | args.PathLike | dict[str, Any],
+    index: args.Whole,
+    out: args.PathLike,
     *,
     moment: bool = False,
-    assets: Assets = None,
-    device: Device = "auto",
-    renderer: Renderer = "raster",
+    assets: args.Assets = None,
+    device: args.Device = "auto",
+    renderer: args.Renderer = "raster",
 ) -> None:
     """Draw a frame with its labels into a PNG, JPG or WebP file.
 
@@ -531,21 +506,22 @@ def draw_preview(
     """
     from synthstudio.report import pictures
 
-    file = to_file(out, "out")
+    file = args.to_file(out, "out")
     pictures.check_name(file)
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
     draw = pictures.moment if moment else pictures.preview
-    draw(settings, to_count(index, "index", minimum=0), file)
+    draw(settings, index, file)
 
 
+@args.checked
 def remake(
-    dataset: Dataset | PlaceLike,
-    index: Whole,
+    dataset: Dataset | args.PlaceLike,
+    index: args.Whole,
     *,
-    out: PathLike | None = None,
-    drawn: PathLike | None = None,
-    assets: StoredAssets = None,
-    device: Device = "auto",
+    out: args.PathLike | None = None,
+    drawn: args.PathLike | None = None,
+    assets: args.StoredAssets = None,
+    device: args.Device = "auto",
 ) -> Agreement:
     """Make a stored frame again from its spec and say whether it is the same.
 
@@ -562,17 +538,17 @@ def remake(
     from synthstudio.generation import replay, stage
     from synthstudio.report import pictures
 
-    image = None if out is None else to_file(out, "out")
-    picture = None if drawn is None else to_file(drawn, "drawn")
+    image = None if out is None else args.to_file(out, "out")
+    picture = None if drawn is None else args.to_file(drawn, "drawn")
     if picture is not None:
         pictures.check_name(picture)
     opened = dataset if isinstance(dataset, Dataset) else Dataset(dataset, unfinished=True)
     settings = stage.settings_of(
         opened._stored,
-        assets=None if assets is None else to_path(assets, "assets"),
-        device=to_choice(device, "device", DEVICES),
+        assets=None if assets is None else args.to_path(assets, "assets"),
+        device=device,
     )
-    made, agreement = replay.replay(opened.path, to_count(index, "index", minimum=0), settings)
+    made, agreement = replay.replay(opened.path, index, settings)
     if image is not None:
         write_file(image, made.jpeg)
     if picture is not None:
@@ -580,7 +556,7 @@ def remake(
     return agreement
 
 
-def contact_sheet(dataset: Dataset | PlaceLike, out: PathLike) -> None:
+def contact_sheet(dataset: Dataset | args.PlaceLike, out: args.PathLike) -> None:
     """Write evenly spread frames of a data set with their labels as one picture.
 
     Raises:
@@ -588,4 +564,4 @@ def contact_sheet(dataset: Dataset | PlaceLike, out: PathLike) -> None:
     """
     from synthstudio.report.pictures import sheet
 
-    sheet(to_dataset(dataset)._stored, to_file(out, "out"))
+    sheet(to_dataset(dataset)._stored, args.to_file(out, "out"))

@@ -8,27 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from synthstudio.api.arguments import (
-    DEVICES,
-    RUNTIMES,
-    Count,
-    Device,
-    EngineName,
-    Option,
-    PathLike,
-    PlaceLike,
-    PoolWorkers,
-    Runtime,
-    Share,
-    Whole,
-    to_choice,
-    to_count,
-    to_file,
-    to_folder,
-    to_path,
-    to_place,
-    to_worker_pool,
-)
+from synthstudio.api import arguments as args
 from synthstudio.api.model import Model
 from synthstudio.api.prediction_jobs import Facts, Opened, Question, ask_workers
 from synthstudio.api.progress import progress
@@ -49,27 +29,28 @@ EXPORTED = "model.onnx"
 """The exported network in a run's folder."""
 
 
+@args.checked
 def predict_to_folder(
-    weights: PathLike,
-    source: PlaceLike,
-    out: PathLike,
+    weights: args.PathLike,
+    source: args.PlaceLike,
+    out: args.PathLike,
     *,
-    boxes: PathLike | None = None,
+    boxes: args.PathLike | None = None,
     detector: str = "",
-    min_score: Share = 0.5,
-    images: PathLike | None = None,
-    where: Annotated[str, Option(metavar="QUERY")] = "",
-    draw: Whole = 100,
-    smooth: Annotated[int, Option(minimum=0, maximum=99)] = 7,
+    min_score: args.Share = 0.5,
+    images: args.PathLike | None = None,
+    where: Annotated[str, args.Option(metavar="QUERY")] = "",
+    draw: args.Whole = 100,
+    smooth: Annotated[int, args.Option(minimum=0, maximum=99)] = 7,
     flip: bool = False,
-    peaks: Annotated[int, Option(minimum=0, maximum=20)] = 0,
-    batch: Annotated[int, Option(minimum=1, maximum=4096)] = 64,
+    peaks: Annotated[int, args.Option(minimum=0, maximum=20)] = 0,
+    batch: Annotated[int, args.Option(minimum=1, maximum=4096)] = 64,
     into: str | None = None,
     layer: str = "",
-    device: Device = "auto",
-    runtime: Runtime = "auto",
-    workers: PoolWorkers = None,
-    engine: EngineName = "local",
+    device: args.Device = "auto",
+    runtime: args.Runtime = "auto",
+    workers: args.PoolWorkers = None,
+    engine: args.EngineName = "local",
 ) -> dict[str, Any]:
     """Find the joints of people and write them: COCO results and drawn pictures.
 
@@ -107,25 +88,25 @@ def predict_to_folder(
     from synthstudio.inference import write
     from synthstudio.inference.predict import smoothed
 
-    folder = to_folder(out, "out")
+    folder = args.to_folder(out, "out")
     if boxes is not None and detector:
         raise ArgumentError("give boxes or a detector, not both", where="boxes")
     packaged = str(weights) == DEFAULT
-    asked = _of_runtime(default_model() if packaged else to_path(weights, "weights"), runtime)
+    asked = _of_runtime(default_model() if packaged else args.to_path(weights, "weights"), runtime)
     question = Question(
         weights=DEFAULT if packaged else asked,
-        source=to_place(source, "source"),
-        images=None if images is None else to_path(images, "images"),
-        boxes=None if boxes is None else to_path(boxes, "boxes"),
+        source=args.to_place(source, "source"),
+        images=None if images is None else args.to_path(images, "images"),
+        boxes=None if boxes is None else args.to_path(boxes, "boxes"),
         detector=detector,
         min_score=min_score,
-        device=to_choice(device, "device", DEVICES),
-        batch=to_count(batch, "batch", maximum=4096),
+        device=device,
+        batch=batch,
         flip=flip,
         peaks=peaks,
         where=where,
     )
-    pool = to_worker_pool(workers, engine)
+    pool = args.to_worker_pool(workers, engine)
     model, opened = question.model(), question.pictures()
     skeleton = model.skeleton
     if into is not None:
@@ -152,7 +133,7 @@ def predict_to_folder(
 
 
 def _of_runtime(weights: Path, runtime: str) -> Path:
-    if to_choice(runtime, "runtime", RUNTIMES) == "torch" and weights.suffix == SUFFIX:
+    if runtime == "torch" and weights.suffix == SUFFIX:
         raise ArgumentError(
             "an .onnx file is run by ONNX Runtime", where="runtime", expected="auto or onnx"
         )
@@ -217,7 +198,7 @@ def _store(url: str, source: Place, layer: str, people: list[Person], skeleton: 
         return store_predictions(store, Dataset(source), layer, people, skeleton)
 
 
-def compare(arms: list[str], *, out: PathLike | None = None) -> tuple[dict[str, Any], str]:
+def compare(arms: list[str], *, out: args.PathLike | None = None) -> tuple[dict[str, Any], str]:
     """Compare runs or evaluations by paired tests on the same people.
 
     Args:
@@ -236,7 +217,7 @@ def compare(arms: list[str], *, out: PathLike | None = None) -> tuple[dict[str, 
     from synthstudio.evaluation import storage
     from synthstudio.report.comparison import comparison_page
 
-    folder = None if out is None else to_folder(out, "out")
+    folder = None if out is None else args.to_folder(out, "out")
     read = _arms(arms)
     rows = comparing.compare(read)
     figures = storage.json_ready(comparing.as_json(read, rows))
@@ -270,8 +251,13 @@ def _arms(names: list[str]) -> list[Arm]:
     return arms
 
 
+@args.checked
 def suggest(
-    evaluation: PathLike, out: PathLike, *, like: PathLike | None = None, frames: Count = 200
+    evaluation: args.PathLike,
+    out: args.PathLike,
+    *,
+    like: args.PathLike | None = None,
+    frames: args.Count = 200,
 ) -> tuple[dict[str, Any], str]:
     """Write a recipe for more of what a network fails at.
 
@@ -291,9 +277,9 @@ def suggest(
     from synthstudio.inference import suggest as suggesting
     from synthstudio.recipe.schema.load import load
 
-    file = to_file(out, "out", new=True)
-    base = None if like is None else load(to_path(like, "like"))
-    found = suggesting.profile(*suggesting.read_evaluation(to_path(evaluation, "evaluation")))
-    recipe = suggesting.next_recipe(found, frames=to_count(frames, "frames"), like=base)
+    file = args.to_file(out, "out", new=True)
+    base = None if like is None else load(args.to_path(like, "like"))
+    found = suggesting.profile(*suggesting.read_evaluation(args.to_path(evaluation, "evaluation")))
+    recipe = suggesting.next_recipe(found, frames=frames, like=base)
     write_file(file, suggesting.as_yaml(recipe, found).encode())
     return {"recipe": recipe, "profile": found.as_json()}, found.text()

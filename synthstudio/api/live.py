@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.api.arguments import (
-    Device,
-    Option,
-    PathLike,
-    Runtime,
-    Share,
-    Whole,
-    shown,
-    to_count,
-    to_file,
-    to_path,
-)
+from synthstudio.api import arguments as args
 from synthstudio.api.inference import _of_runtime
 from synthstudio.api.model import Model, PredictedPeople, _columns, _xywh, open_detector
 from synthstudio.api.progress import note
@@ -75,23 +64,28 @@ class LivePicture:
         return annotated(self._seen, self._skeleton)
 
 
+@args.checked
 def live(
-    model: Model | PathLike,
-    source: int | PathLike,
+    model: Model | args.PathLike,
+    source: int | args.PathLike,
     *,
     boxes: Any = None,
     detector: str = "",
     finder: Find | Any = None,
-    min_score: Share = 0.5,
-    every: Whole = 30,
-    minimum: Share = 0.2,
+    min_score: args.Share = 0.5,
+    every: args.Whole = 30,
+    minimum: args.Share = 0.2,
     smooth: bool = True,
-    min_cutoff_hz: Annotated[float, Option(name="--min-cutoff", minimum=0.01, maximum=1000)] = 1.0,
-    beta: Annotated[float, Option(minimum=0, maximum=1000)] = 3.0,
+    min_cutoff_hz: Annotated[
+        float, args.Option(name="--min-cutoff", minimum=0.01, maximum=1000)
+    ] = 1.0,
+    beta: Annotated[float, args.Option(minimum=0, maximum=1000)] = 3.0,
     realtime: bool = False,
-    timeout_s: Annotated[float, Option(name="--timeout", minimum=0.1, maximum=3600)] = TIMEOUT_S,
-    device: Device = "auto",
-    runtime: Runtime = "auto",
+    timeout_s: Annotated[
+        float, args.Option(name="--timeout", minimum=0.1, maximum=3600)
+    ] = TIMEOUT_S,
+    device: args.Device = "auto",
+    runtime: args.Runtime = "auto",
 ) -> Generator[LivePicture]:
     """Follow people through a camera, a video or a network stream.
 
@@ -123,12 +117,13 @@ def live(
         DeviceError: for a camera or stream that is missing, stalls or goes away.
         FormatError: for a video without pictures or of changing size.
     """
+    from synthstudio.inference.stream import Stream
+
     net = _loaded(model, runtime, device)
     opened = _stream_source(source, realtime)
     find = _finder(net, boxes, detector, finder, source=opened, device=device, min_score=min_score)
     options = _options(every, minimum, smooth, min_cutoff_hz, beta)
-    stream = _stream(opened, timeout_s)
-    return _pictures(net, stream, find, options)
+    return _pictures(net, Stream(opened, timeout_s=timeout_s), find, options)
 
 
 def _pictures(
@@ -151,14 +146,15 @@ def _pictures(
             )
 
 
+@args.checked
 def run_live(
-    weights: Model | PathLike,
-    source: int | PathLike,
+    weights: Model | args.PathLike,
+    source: int | args.PathLike,
     *,
-    out: PathLike | None = None,
+    out: args.PathLike | None = None,
     window: bool | None = None,
     tell: Callable[[dict[str, Any]], None] | None = None,
-    frames: Whole = 0,
+    frames: args.Whole = 0,
     **options: Any,
 ) -> dict[str, Any]:
     """Follow people as `live` does, and show them: until the end, q or Ctrl-C.
@@ -178,7 +174,6 @@ def run_live(
     from synthstudio.inference import screen
 
     file = None if out is None else _video_file(out)
-    maximum = to_count(frames, "frames", minimum=0)
     pictures = live(weights, source, **options)
     shows = _window(window, quiet=tell is not None or file is not None)
     recent, total, stop = screen.Clock(), screen.Clock(last=100_000), list[str]()
@@ -207,7 +202,7 @@ def run_live(
                     write(drawn, seen.frame.number, picture._fps)
                 if shows and screen.show(drawn):
                     break
-            if stop or typed() or total.pictures == maximum:
+            if stop or typed() or total.pictures == frames:
                 break
     pace = total.throughput()
     result = {
@@ -238,31 +233,22 @@ def _number(value: float, digits: int) -> float | None:
     return round(value, digits) if math.isfinite(value) else None
 
 
-def _loaded(model: Model | PathLike, runtime: str, device: str) -> Model:
+def _loaded(model: Model | args.PathLike, runtime: str, device: str) -> Model:
     if isinstance(model, Model):
         return model
-    path = default_model() if str(model) == DEFAULT else to_path(model, "model")
+    path = default_model() if str(model) == DEFAULT else args.to_path(model, "model")
     return Model.load(_of_runtime(path, runtime), device=device)
 
 
-def _stream_source(source: int | PathLike, realtime: bool) -> StreamSource:
+def _stream_source(source: int | args.PathLike, realtime: bool) -> StreamSource:
     from synthstudio.inference.stream import stream_source
 
     if isinstance(source, int) and not isinstance(source, bool) and source >= 0:
         return stream_source(source)
     return stream_source(
-        to_path(source, "source") if "://" not in str(source) else str(source), realtime=realtime
+        args.to_path(source, "source") if "://" not in str(source) else str(source),
+        realtime=realtime,
     )
-
-
-def _stream(source: StreamSource, timeout_s: float) -> Stream:
-    from synthstudio.inference.stream import Stream
-
-    if not 0 < timeout_s <= 3600:
-        raise ArgumentError(
-            "not a waiting time", where="timeout_s", expected="0 to 3600", got=f"{timeout_s}"
-        )
-    return Stream(source, timeout_s=timeout_s)
 
 
 def _options(
@@ -271,19 +257,16 @@ def _options(
     from synthstudio.inference.live import LiveOptions, OneEuro
 
     euro = OneEuro(min_cutoff_hz=min_cutoff_hz, beta=beta) if smooth else None
-    return LiveOptions(every=to_count(every, "every", minimum=0), minimum=minimum, euro=euro)
+    return LiveOptions(every=every, minimum=minimum, euro=euro)
 
 
-def _video_file(out: PathLike) -> Path:
+def _video_file(out: args.PathLike) -> Path:
     from synthstudio.inference.screen import SUFFIXES
 
-    file = to_file(out, "out")
+    file = args.to_file(out, "out")
     if file.suffix.lower() not in SUFFIXES:
         raise ArgumentError(
-            "not a video name",
-            where="out",
-            expected=", ".join(SUFFIXES),
-            got=file.name[:80],
+            "not a video name", where="out", expected=", ".join(SUFFIXES), got=file.name[:80]
         )
     return file
 
@@ -310,7 +293,8 @@ def _finder(
     device: str,
     min_score: float,
 ) -> FindPeople:
-    given = [name for name, value in _named(boxes, detector, finder) if value]
+    named = {"boxes": boxes is not None, "a detector": detector, "a finder": finder is not None}
+    given = [name for name, value in named.items() if value]
     if not given:
         from synthstudio.inference.finder import find_people
 
@@ -328,28 +312,13 @@ def _finder(
         return found
     if finder is not None:
         return lambda image: _boxes_of(finder(image.rgb))
-    path = _boxes_path(boxes)
-    if path is None:
+    if not isinstance(boxes, str) and not hasattr(boxes, "__fspath__"):
         fixed = _boxes_of(boxes)
         return lambda image: fixed
     from synthstudio.inference.sources import Source, boxes_from_file
 
     place = Source(kind="video", path=Path(source.name), total=None, read=lambda: iter(()))
-    return boxes_from_file(path, place, min_score=min_score)
-
-
-def _named(boxes: Any, detector: str, finder: Any) -> Sequence[tuple[str, bool]]:
-    return (
-        ("boxes", boxes is not None),
-        ("a detector", bool(detector)),
-        ("a finder", finder is not None),
-    )
-
-
-def _boxes_path(boxes: Any) -> Path | None:
-    if isinstance(boxes, str) or hasattr(boxes, "__fspath__"):
-        return to_path(boxes, "boxes")
-    return None
+    return boxes_from_file(args.to_path(boxes, "boxes"), place, min_score=min_score)
 
 
 def _boxes_of(value: Any) -> Any:
@@ -361,6 +330,6 @@ def _boxes_of(value: Any) -> Any:
             "not boxes",
             where="boxes",
             expected="x, y, width, height, the last two above 0",
-            got=shown(value),
+            got=args.shown(value),
         )
     return Boxes(xywh=xywh, score=np.ones(len(xywh)))

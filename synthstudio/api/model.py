@@ -12,17 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.api.arguments import (
-    DEVICES,
-    Option,
-    PathLike,
-    shown,
-    to_choice,
-    to_count,
-    to_file,
-    to_path,
-    to_place,
-)
+from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.labels import LABELS
@@ -72,11 +62,7 @@ class Model:
     """A trained pose network with its skeleton and its configuration (None: an exported one)."""
 
     def __init__(
-        self,
-        net: System | OnnxModel,
-        config: Config | None,
-        skeleton: Skeleton,
-        path: Path,
+        self, net: System | OnnxModel, config: Config | None, skeleton: Skeleton, path: Path
     ) -> None:
         self.net = net
         self.config = config
@@ -86,7 +72,8 @@ class Model:
         """Whether it finds everybody in whole frames by itself, without boxes."""
 
     @classmethod
-    def load(cls, path: PathLike, *, device: str = "auto", model: Any = None) -> Model:
+    @args.checked
+    def load(cls, path: args.PathLike, *, device: args.Device = "auto", model: Any = None) -> Model:
         """Load a run's best weights, a .safetensors file of one, or an exported .onnx file.
 
         An exported one is run by ONNX Runtime, and PyTorch is not imported. "default" is the one
@@ -96,8 +83,7 @@ class Model:
         Raises:
             ModelError: when there are none, or they are no network of ours.
         """
-        place = default_model() if str(path) == DEFAULT else to_path(path, "path")
-        to_choice(device, "device", DEVICES)
+        place = default_model() if str(path) == DEFAULT else args.to_path(path, "path")
         if place.suffix == SUFFIX:
             exported = OnnxModel.load(place, device=device)
             return cls(exported, None, exported.skeleton, place)
@@ -184,14 +170,15 @@ class Model:
         at_once = min(batch, _FRAMES_AT_ONCE)
         return predict_frames(net, images, size=self.size, batch=at_once, progress=progress)
 
+    @args.checked
     def predict(
         self,
-        source: PathLike | U8 | Sequence[U8] | Any,
+        source: args.PathLike | U8 | Sequence[U8] | Any,
         *,
         boxes: Any = None,
         flip: bool = False,
-        batch: int = 64,
-        smooth: int = 0,
+        batch: Annotated[int, args.Option(minimum=1, maximum=4096)] = 64,
+        smooth: Annotated[int, args.Option(minimum=0, maximum=99)] = 0,
     ) -> PredictedPeople:
         """Find the joints of people, what hides them, and how sure that is.
 
@@ -215,20 +202,20 @@ class Model:
 
         opened = _open(source)
         find = None if boxes is None else _find(boxes, opened)
-        at_once = to_count(batch, "batch", maximum=4096)
-        people = list(self.persons(opened.read(), find, batch=at_once, flip=flip))
+        people = list(self.persons(opened.read(), find, batch=batch, flip=flip))
         if any(person.sequence for person in people):
-            people = smoothed(people, frames=to_count(smooth, "smooth", minimum=0, maximum=99))
+            people = smoothed(people, frames=smooth)
         return _columns(people, self.skeleton)
 
+    @args.checked
     def export(
         self,
-        out: PathLike,
+        out: args.PathLike,
         *,
-        format: Annotated[str, Option(choices=("onnx", "torch"))] = "onnx",
+        format: Annotated[str, args.Option(choices=("onnx", "torch"))] = "onnx",
         flip: bool = False,
         floats: bool = False,
-        weights: Annotated[str, Option(choices=("int16", "float32"))] = "int16",
+        weights: Annotated[str, args.Option(choices=("int16", "float32"))] = "int16",
     ) -> dict[str, Any]:
         """Write the network and its decoder to one file, which needs nothing of this package.
 
@@ -250,7 +237,7 @@ class Model:
         from synthstudio import __version__
         from synthstudio.inference import export as exporting
 
-        file = to_file(out, "out", new=True)
+        file = args.to_file(out, "out", new=True)
         writers: dict[str, Callable[..., exporting.Exported]] = {
             "onnx": exporting.export_onnx, "torch": exporting.export_torch
         }  # fmt: skip
@@ -272,9 +259,9 @@ class Model:
             version=__version__,
             flip=flip,
             floats=floats,
-            weights=to_choice(weights, "weights", exporting.WEIGHTS),
+            weights=weights,
         )
-        write = writers[to_choice(format, "format", tuple(writers))]
+        write = writers[args.to_choice(format, "format", tuple(writers))]
         made = write(net, self.skeleton, file, about)
         return {
             "out": str(made.path),
@@ -298,7 +285,7 @@ def _finds_people(path: Path, word: str) -> ArgumentError:
     )
 
 
-def predict(model: Model | PathLike, source: Any, **options: Any) -> PredictedPeople:
+def predict(model: Model | args.PathLike, source: Any, **options: Any) -> PredictedPeople:
     """Find people's joints in pictures: `Model.load(model).predict(source, ...)`.
 
     Raises:
@@ -314,7 +301,7 @@ def _open(source: Any) -> Source:
     if isinstance(source, Dataset | str) or hasattr(source, "__fspath__"):
         if isinstance(source, Dataset):
             return open_source(source._stored)
-        return open_source(to_place(source, "source"))
+        return open_source(args.to_place(source, "source"))
     single = hasattr(source, "shape") or hasattr(source, "convert")
     arrays = [_pixels(one) for one in ([source] if single else _listed(source))]
     pictures = [SourceImage(number=i, name=str(i), rgb=rgb) for i, rgb in enumerate(arrays)]
@@ -330,7 +317,7 @@ def _listed(source: Any) -> list[Any]:
         "unsupported source",
         where="source",
         expected="a path, a picture (H, W, 3) uint8, or a list of pictures",
-        got=shown(source),
+        got=args.shown(source),
     )
 
 
@@ -352,7 +339,7 @@ def _find(boxes: Any, source: Source) -> Callable[[SourceImage], Any]:
     from synthstudio.inference.sources import Boxes, boxes_from_file
 
     if isinstance(boxes, str) or hasattr(boxes, "__fspath__"):
-        return boxes_from_file(to_path(boxes, "boxes"), source)
+        return boxes_from_file(args.to_path(boxes, "boxes"), source)
     if isinstance(boxes, Mapping):
         by_name = {str(name): _xywh(value) for name, value in boxes.items()}
         return lambda picture: _boxes(Boxes, by_name.get(picture.name, np.zeros((0, 4))))
@@ -378,10 +365,7 @@ def _xywh(value: Any) -> F64:
         found = found.reshape(-1, 4) if found.size == 0 or found.ndim == 1 else found
     except (TypeError, ValueError) as error:
         raise ArgumentError(
-            "not boxes",
-            where="boxes",
-            expected="(P, 4) numbers x, y, w, h",
-            got=shown(value),
+            "not boxes", where="boxes", expected="(P, 4) numbers x, y, w, h", got=args.shown(value)
         ) from error
     if found.ndim != 2 or found.shape[1] != 4 or not np.isfinite(found).all():
         raise ArgumentError(
@@ -438,7 +422,7 @@ def open_detector(name: str, *, device: str, min_score: float) -> FindPeople:
     from synthstudio.inference.finder import Detector, Finder
 
     if name.endswith(SUFFIX):
-        return Finder.load(to_path(name, "detector"), device=device, min_score=min_score)
+        return Finder.load(args.to_path(name, "detector"), device=device, min_score=min_score)
     from synthstudio.training import devices
 
     return Detector(name, device=devices.get_device(device), min_score=min_score)

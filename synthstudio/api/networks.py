@@ -8,29 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from synthstudio.api.arguments import (
-    DEVICES,
-    ENGINES,
-    Cache,
-    Count,
-    Device,
-    EngineName,
-    Keypoints,
-    Kind,
-    Option,
-    PathLike,
-    PlaceLike,
-    PoolWorkers,
-    Share,
-    to_choice,
-    to_count,
-    to_file,
-    to_folder,
-    to_number,
-    to_path,
-    to_place,
-    to_worker_pool,
-)
+from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.evaluations import Evaluation
 from synthstudio.api.model import Model
@@ -48,27 +26,30 @@ if TYPE_CHECKING:
 DECODERS = ("hits", "peak")
 
 
-def train(config: PathLike | dict[str, Any] | Any, out: PathLike, **options: Any) -> Model:
+def train(
+    config: args.PathLike | dict[str, Any] | Any, out: args.PathLike, **options: Any
+) -> Model:
     """Train a network, as `fit` with the same options does, and load its best weights.
 
     Raises:
         ModelError: when config, data and network do not fit each other.
     """
     fit(config, out, **options)
-    return Model.load(to_path(out, "out"))
+    return Model.load(args.to_path(out, "out"))
 
 
+@args.checked
 def fit(
-    config: PathLike | dict[str, Any] | Any,
-    out: PathLike,
+    config: args.PathLike | dict[str, Any] | Any,
+    out: args.PathLike,
     *,
     resume: bool = False,
     fast_dev_run: bool = False,
-    overfit: Count | None = None,
+    overfit: args.Count | None = None,
     model: Any = None,
-    cache: Cache = None,
-    engine: EngineName = "local",
-    processes: Count = 1,
+    cache: args.Cache = None,
+    engine: args.EngineName = "local",
+    processes: args.Count = 1,
     progress: bool = True,
     log: Callable[[str], None] = lambda line: None,
 ) -> Trained:
@@ -101,14 +82,13 @@ def fit(
     from synthstudio.training.log import progress_bars
     from synthstudio.training.loop import train as run
 
-    folder, settings = to_path(out, "out"), to_config(config)
+    folder, settings = args.to_path(out, "out"), to_config(config)
     if overfit is not None:
-        settings = overfitted(settings, to_count(overfit, "overfit"))
+        settings = overfitted(settings, overfit)
     if model is not None:
         settings = _given_backbone(settings, model, engine)
-    kept = folder / "cache" if cache is None else to_path(cache, "cache")
-    to_choice(engine, "engine", ENGINES)
-    if to_count(processes, "processes") != 1 and engine == "local":
+    kept = folder / "cache" if cache is None else args.to_path(cache, "cache")
+    if processes != 1 and engine == "local":
         raise ArgumentError(
             "several processes of this machine are started by torchrun",
             where="processes",
@@ -162,10 +142,10 @@ def _scratch(beside: Path) -> Iterator[Path]:
 
 
 def pretrain(
-    config: PathLike | dict[str, Any] | Any,
-    out: PathLike,
+    config: args.PathLike | dict[str, Any] | Any,
+    out: args.PathLike,
     *,
-    cache: Cache = None,
+    cache: args.Cache = None,
     log: Callable[[str], None] = lambda line: None,
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -184,29 +164,30 @@ def pretrain(
     from synthstudio.training import pretraining
 
     settings = to_config(config)
-    folder = free_folder(to_path(out, "out"), own={"cache"}.__contains__)
-    kept = folder / "cache" if cache is None else to_path(cache, "cache")
+    folder = free_folder(args.to_path(out, "out"), own={"cache"}.__contains__)
+    kept = folder / "cache" if cache is None else args.to_path(cache, "cache")
     with steps_if(progress) as step:
         return pretraining.pretrain(settings, folder, cache=kept, log=log, step=step)
 
 
+@args.checked
 def evaluate(
-    model: Model | PathLike | None = None,
-    dataset: Dataset | PlaceLike | None = None,
+    model: Model | args.PathLike | None = None,
+    dataset: Dataset | args.PlaceLike | None = None,
     *,
-    predictions: PathLike | None = None,
+    predictions: args.PathLike | None = None,
     predict: Callable[..., Any] | None = None,
-    kind: Kind = None,
-    keypoints: Keypoints = None,
+    kind: args.Kind = None,
+    keypoints: args.Keypoints = None,
     split: str | Sequence[str] = (),
-    out: PathLike | None = None,
-    decode: Annotated[str, Option(choices=DECODERS)] = "hits",
+    out: args.PathLike | None = None,
+    decode: Annotated[str, args.Option(choices=DECODERS)] = "hits",
     flip: bool = False,
     bank: bool = False,
-    cache: Cache = None,
-    device: Device = "auto",
-    workers: PoolWorkers = None,
-    engine: EngineName = "local",
+    cache: args.Cache = None,
+    device: args.Device = "auto",
+    workers: args.PoolWorkers = None,
+    engine: args.EngineName = "local",
     progress: bool = True,
 ) -> Evaluation:
     """Evaluate a network on a data set: metrics with intervals, and a page to read.
@@ -254,13 +235,13 @@ def evaluate(
             where="evaluate",
             expected="dataset and one of model, predictions, predict",
         )
-    written = None if out is None else to_folder(out, "out")
+    written = None if out is None else args.to_folder(out, "out")
     opened = to_dataset(dataset)
     folder, chosen = opened.path, opened._chosen
     splits = (split,) if isinstance(split, str) else tuple(split)
     options = EvaluationOptions(
         splits=splits,
-        decode=to_choice(decode, "decode", DECODERS),  # type: ignore[arg-type]
+        decode=decode,  # type: ignore[arg-type]
         flip=flip,
         bank=bank,
         frames=None if chosen is None else tuple(map(int, chosen)),
@@ -269,16 +250,15 @@ def evaluate(
         "decode": decode != "hits", "flip": flip, "bank": bank, "cache": cache is not None,
         "workers": workers is not None, "engine": engine != "local",
     }  # fmt: skip
-    chosen_device = to_choice(device, "device", DEVICES)
     if predictions is not None:
         check_options(on_run | {"device": device != "auto", "kind": kind is not None}, "a run")
-        path = to_path(predictions, "predictions")
+        path = args.to_path(predictions, "predictions")
         target = written or options.default_folder(path, folder, name=path.stem)
         with steps_if(progress) as step:
             made = evaluate_results(path, folder, target, options, step, keypoints=keypoints)
         return Evaluation(**{**vars(made), "folder": target})
     given = model if predict is None else predict
-    network = to_network(given, kind, keypoints, chosen_device)
+    network = to_network(given, kind, keypoints, device)
     if network is not None:
         check_options(on_run | {"device": predict is not None and device != "auto"}, "a run")
         here = predict is not None or str(given) == DEFAULT  # a package's folder is not written to
@@ -293,32 +273,33 @@ def evaluate(
 
     weights = to_weights(given)
     target = written or options.default_folder(weights, folder)
-    pool = to_worker_pool(workers, engine)
+    pool = args.to_worker_pool(workers, engine)
     with steps_if(progress) as step:
         made = run_evaluation(
             weights,
             folder,
             target,
             options=options,
-            cache=weights.parent / "cache" if cache is None else to_path(cache, "cache"),
-            device=chosen_device,
+            cache=weights.parent / "cache" if cache is None else args.to_path(cache, "cache"),
+            device=device,
             step=step,
             pool=None if pool is None else WorkerPool(engine=pool[0], workers=pool[1]),
         )
     return Evaluation(**{**vars(made), "folder": target})
 
 
+@args.checked
 def pose_bank(
-    model: Model | PathLike,
-    sources: Sequence[PlaceLike],
-    out: PathLike,
+    model: Model | args.PathLike,
+    sources: Sequence[args.PlaceLike],
+    out: args.PathLike,
     *,
-    images: PathLike | None = None,
+    images: args.PathLike | None = None,
     split: str | Sequence[str] = ("train",),
-    poses: Annotated[int, Option(minimum=2)] | None = None,
-    tipped_deg: Annotated[float, Option(minimum=0, maximum=90)] | None = None,
-    rotated: Share | None = None,
-    cache: Cache = None,
+    poses: Annotated[int, args.Option(minimum=2, maximum=50_000)] | None = None,  # MAX_BANK
+    tipped_deg: Annotated[float, args.Option(minimum=0, maximum=90)] | None = None,
+    rotated: args.Share | None = None,
+    cache: args.Cache = None,
     progress: bool = True,
 ) -> tuple[Model, dict[str, Any]]:
     """Give a network other poses to answer with, without training: those of other people.
@@ -347,33 +328,27 @@ def pose_bank(
     from synthstudio.models.packaged import default_tensors
     from synthstudio.training import checkpoint
     from synthstudio.training import poses as banks
-    from synthstudio.training.config import MAX_BANK, Source
+    from synthstudio.training.config import Source
     from synthstudio.training.data.sources import load_subset
 
     packaged = str(model) == DEFAULT
     weights = default_tensors() if packaged else to_weights(model)
-    target = to_file(out, "out", new=True)
+    target = args.to_file(out, "out", new=True)
     if target.suffix != ".safetensors":
         raise ArgumentError("weights go into a .safetensors file", where="out", got=target.name)
-    count = (
-        banks.ANSWER_POSES
-        if poses is None
-        else to_count(poses, "poses", minimum=2, maximum=MAX_BANK)
-    )
-    tipped = (
-        banks.TIPPED_DEG if tipped_deg is None else to_number(tipped_deg, "tipped_deg", maximum=90)
-    )
-    rolled = banks.TURNED if rotated is None else to_number(rotated, "rotated", maximum=1)
+    count = banks.ANSWER_POSES if poses is None else poses
+    tipped = banks.TIPPED_DEG if tipped_deg is None else tipped_deg
+    rolled = banks.TURNED if rotated is None else rotated
     net, config, skeleton = checkpoint.load_network(weights)
     kept = (target if packaged else weights).parent / "cache"
     boxes = config.train[0].boxes if config.train else "outline"
     splits = (split,) if isinstance(split, str) else tuple(split)
-    beside = "" if images is None else str(to_path(images, "images"))
+    beside = "" if images is None else str(args.to_path(images, "images"))
     named = [
         Source(coco=str(place), images=beside)
         if str(place).endswith(".json")
         else Source(dataset=str(place), boxes=boxes, splits=splits)
-        for place in (to_place(source, "sources") for source in sources)
+        for place in (args.to_place(source, "sources") for source in sources)
     ]
     if not named:
         raise ArgumentError("nobody to take poses from", where="sources", expected="a data set")
@@ -382,7 +357,7 @@ def pose_bank(
         people, _ = load_subset(
             named,
             config,
-            kept if cache is None else to_path(cache, "cache"),
+            kept if cache is None else args.to_path(cache, "cache"),
             lambda done, total: show(done, total, 0.0),
             skeleton=skeleton,
         )
@@ -423,7 +398,7 @@ def to_weights(model: Any) -> Path:
     """The weights of a network, a run or a file."""
     from synthstudio.training.checkpoint import weights_file
 
-    return model.path if isinstance(model, Model) else weights_file(to_path(model, "model"))
+    return model.path if isinstance(model, Model) else weights_file(args.to_path(model, "model"))
 
 
 def to_config(value: Any) -> Config:
@@ -434,4 +409,4 @@ def to_config(value: Any) -> Config:
         return value
     if isinstance(value, dict):
         return configs.parse(value)
-    return configs.load(named_file(to_path(value, "config"), "training"))
+    return configs.load(named_file(args.to_path(value, "config"), "training"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import KINDS, to_choice, to_path
+from synthstudio.api.arguments import to_path
 from synthstudio.api.model import Model
 from synthstudio.core.errors import ArgumentError
 from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
@@ -33,7 +33,7 @@ def to_network(
         return Network(name=getattr(model, "__name__", "predict"), predict=model, joints=joints)
     if kind is not None:
         path = to_path(model, "model")
-        return adapters.open_network(path, to_choice(kind, "kind", KINDS), joints, device)
+        return adapters.open_network(path, kind, joints, device)
     if isinstance(model, Model):
         if isinstance(model.net, OnnxModel):
             return adapters.own(model.net, model.path)
@@ -75,7 +75,5 @@ def check_options(given: Mapping[str, bool], whose: str) -> None:
     """ArgumentError for options that do not apply."""
     if wrong := [name for name, used in given.items() if used]:
         raise ArgumentError(
-            f"this applies to {whose} alone",
-            where=", ".join(wrong),
-            then="Leave it out.",
+            f"this applies to {whose} alone", where=", ".join(wrong), then="Leave it out."
         )

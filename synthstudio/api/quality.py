@@ -9,16 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from synthstudio.api.arguments import (
-    Count,
-    Option,
-    PathLike,
-    PlaceLike,
-    to_count,
-    to_file,
-    to_path,
-    to_place,
-)
+from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.progress import progress_steps
 from synthstudio.core.errors import ArgumentError
@@ -33,7 +24,7 @@ if TYPE_CHECKING:
 SHEET_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def stats(dataset: Dataset | PlaceLike) -> dict[str, Any]:
+def stats(dataset: Dataset | args.PlaceLike) -> dict[str, Any]:
     """Count joints by cause and state, people, poses; compare requested with achieved.
 
     Raises:
@@ -60,13 +51,14 @@ def unmet_targets(dataset: Dataset) -> list[str]:
     return unmet(stats(dataset), recipe.get("targets"))
 
 
+@args.checked
 def coverage(
-    dataset: Dataset | PlaceLike,
+    dataset: Dataset | args.PlaceLike,
     *,
-    sheet: PathLike | None = None,
-    recipe: Annotated[PathLike | None, Option(name="--write")] = None,
-    frames: Count | None = None,
-    at_least: Count | None = None,
+    sheet: args.PathLike | None = None,
+    recipe: Annotated[args.PathLike | None, args.Option(name="--write")] = None,
+    frames: args.Count | None = None,
+    at_least: args.Count | None = None,
 ) -> CoverageReport:
     """Count joints by cause, fraction, view, pose and body.
 
@@ -83,8 +75,8 @@ def coverage(
     from synthstudio.quality import coverage as counting
 
     stored = to_dataset(dataset)._stored
-    next_file = None if recipe is None else to_file(recipe, "recipe")
-    picture = None if sheet is None else to_file(sheet, "sheet")
+    next_file = None if recipe is None else args.to_file(recipe, "recipe")
+    picture = None if sheet is None else args.to_file(sheet, "sheet")
     if picture is not None and picture.suffix.lower() not in SHEET_SUFFIXES:
         raise ArgumentError(
             "not an image name",
@@ -98,13 +90,7 @@ def coverage(
             _write_sheet(stored, found, picture, step("drawing the sheet"))
     note = ""
     if next_file is not None:
-        note = _write_next(
-            stored,
-            found,
-            next_file,
-            frames=None if frames is None else to_count(frames, "frames"),
-            at_least=at_least,
-        )
+        note = _write_next(stored, found, next_file, frames=frames, at_least=at_least)
     return CoverageReport(counts=found, at_least=at_least, recipe_note=note)
 
 
@@ -184,12 +170,12 @@ class Validation:
 
 
 def validate(
-    path: Dataset | PlaceLike,
+    path: Dataset | args.PlaceLike,
     *,
-    images: PathLike | None = None,
+    images: args.PathLike | None = None,
     pictures: bool = True,
-    report: PathLike | None = None,
-    fix: PathLike | None = None,
+    report: args.PathLike | None = None,
+    fix: args.PathLike | None = None,
 ) -> Validation:
     """Look for errors in labels: a data set's, or those of anyone's COCO keypoint file.
 
@@ -207,13 +193,13 @@ def validate(
     from synthstudio.dataset.writer import check_folder, is_unfinished
 
     part = path._stored.only if isinstance(path, Dataset) else None
-    source = path.path if isinstance(path, Dataset) else to_place(path, "path")
-    page = None if report is None else to_file(report, "report")
-    folder = None if images is None else to_path(images, "images")
+    source = path.path if isinstance(path, Dataset) else args.to_place(path, "path")
+    page = None if report is None else args.to_file(report, "report")
+    folder = None if images is None else args.to_path(images, "images")
     if isinstance(source, Url) or source.is_dir():
         if folder is not None:
             raise ArgumentError("a data set has its own pictures", where="images")
-        target = None if fix is None else to_place(fix, "fix")
+        target = None if fix is None else args.to_place(fix, "fix")
         if target is not None:
             check_folder(target, is_unfinished(target))
         stored = StoredDataset(source, check=False, only=part)
@@ -221,7 +207,7 @@ def validate(
     from synthstudio.formats.coco.file import image_folder
 
     folder = (folder or image_folder(source)) if pictures else None
-    copy = None if fix is None else to_path(fix, "fix")
+    copy = None if fix is None else args.to_path(fix, "fix")
     return _validate_coco(source, folder, page, copy)
 
 
@@ -301,10 +287,10 @@ def _steps(totals: dict[str, int]) -> Iterator[Callable[[str, int], None]]:
 
 
 def write_report(
-    dataset: Dataset | PlaceLike,
-    out: PathLike,
+    dataset: Dataset | args.PlaceLike,
+    out: args.PathLike,
     *,
-    audit: PathLike | dict[str, Any] | None = None,
+    audit: args.PathLike | dict[str, Any] | None = None,
     on_step: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Write one self-contained HTML page about a data set, with a datasheet.
@@ -323,14 +309,14 @@ def write_report(
     from synthstudio.dataset.durable import read_json
     from synthstudio.report.dataset import report as write
 
-    page = to_file(out, "out")
+    page = args.to_file(out, "out")
     known = audit is None or isinstance(audit, dict)
-    audited: Any = audit if known else read_json(to_path(audit, "audit"))
+    audited: Any = audit if known else read_json(args.to_path(audit, "audit"))
     stored = to_dataset(dataset)._stored
     return dict(write(stored, page, audit=audited, on_step=on_step).stats)
 
 
-def diff(a: Dataset | PlaceLike, b: Dataset | PlaceLike) -> dict[str, Any]:
+def diff(a: Dataset | args.PlaceLike, b: Dataset | args.PlaceLike) -> dict[str, Any]:
     """Compare two data sets: how they were made, counts, distributions, rates of joints.
 
     Raises:
@@ -366,12 +352,12 @@ class GapReport:
 
 
 def gap(
-    dataset: Dataset | PlaceLike,
-    photos: PathLike,
+    dataset: Dataset | args.PlaceLike,
+    photos: args.PathLike,
     *,
-    images: PathLike | None = None,
-    out: PathLike | None = None,
-    recipe: Annotated[PathLike | None, Option(name="--write")] = None,
+    images: args.PathLike | None = None,
+    out: args.PathLike | None = None,
+    recipe: Annotated[args.PathLike | None, args.Option(name="--write")] = None,
 ) -> GapReport:
     """Measure how far a generated data set is from somebody's photos.
 
@@ -390,10 +376,10 @@ def gap(
     from synthstudio.quality.gap import measure
     from synthstudio.quality.gap_recipe import as_yaml, fit
 
-    file, opened = to_path(photos, "photos"), to_dataset(dataset)
-    folder = image_folder(file) if images is None else to_path(images, "images")
-    page = None if out is None else to_file(out, "out")
-    next_file = None if recipe is None else to_file(recipe, "recipe")
+    file, opened = args.to_path(photos, "photos"), to_dataset(dataset)
+    folder = image_folder(file) if images is None else args.to_path(images, "images")
+    page = None if out is None else args.to_file(out, "out")
+    next_file = None if recipe is None else args.to_file(recipe, "recipe")
     with progress_steps() as step:
         found = measure(opened._stored, file, folder, step=step)
     fitted, note = None, ""

@@ -84,10 +84,7 @@ def to_recipe(value: Any) -> Recipe:
     if isinstance(value, str) or hasattr(value, "__fspath__"):
         return Recipe.load(value)
     raise ArgumentError(
-        "not a recipe",
-        where="recipe",
-        expected="a Recipe, a path or a dict",
-        got=shown(value),
+        "not a recipe", where="recipe", expected="a Recipe, a path or a dict", got=shown(value)
     )
 
 

@@ -13,23 +13,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from synthstudio.api.arguments import (
-    Count,
-    Database,
-    Device,
-    Format,
-    Option,
-    PathLike,
-    StoredAssets,
-    StoreUrl,
-    Whole,
-    Workers,
-    to_file,
-    to_folder,
-    to_path,
-    to_place,
-    to_studio,
-)
+from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
 from synthstudio.api.progress import note, progress_steps
 from synthstudio.core.errors import ArgumentError
@@ -47,20 +31,20 @@ if TYPE_CHECKING:
     from synthstudio.review.tokens import Token
     from synthstudio.review.values import Event, User
 
-Role = Annotated[str, Option(choices=("viewer", "reviewer", "lead", "admin"))]
+Role = Annotated[str, args.Option(choices=("viewer", "reviewer", "lead", "admin"))]
 """Each may do what those before it may."""
-Reviewed = Annotated[PathLike, Option(help="Folder of a dataset.")]
-Address = Annotated[str | None, Option(envvar="SYNTHSTUDIO_URL")]
+Reviewed = Annotated[args.PathLike, args.Option(help="Folder of a dataset.")]
+Address = Annotated[str | None, args.Option(envvar="SYNTHSTUDIO_URL")]
 
 
 def export_reviewed(
     dataset: Reviewed,
-    out: PathLike,
+    out: args.PathLike,
     *,
-    format: Format = "coco",
-    only: Annotated[Only, Option(choices=("approved", "touched", "all"))] = "approved",
+    format: args.Format = "coco",
+    only: Annotated[Only, args.Option(choices=("approved", "touched", "all"))] = "approved",
     skeleton: str | None = None,
-    db: Database = None,
+    db: args.Database = None,
 ) -> Exported:
     """Write the labels as reviewers left them, in a format of another tool.
 
@@ -75,18 +59,18 @@ def export_reviewed(
     """
     from synthstudio.review.reviewed import export_reviewed as export
 
-    folder = to_folder(out, "out")
+    folder = args.to_folder(out, "out")
     with opened(dataset, db) as (store, data):
         return export(store, data, folder, form=format, only=only, skeleton=skeleton)
 
 
 def reviewed_dataset(
-    dataset: Reviewed, out: PathLike, *, only: Only = "approved", db: str | None = None
+    dataset: Reviewed, out: args.PathLike, *, only: Only = "approved", db: str | None = None
 ) -> Dataset:
     """Write the labels as reviewers left them as a data set of its own, in a folder or at a URL."""
     from synthstudio.review import reviewed
 
-    folder = to_place(out, "out")
+    folder = args.to_place(out, "out")
     with opened(dataset, db) as (store, data):
         reviewed.reviewed_dataset(store, data, folder, only=only)
     return Dataset(folder)
@@ -94,12 +78,12 @@ def reviewed_dataset(
 
 def import_corrections(
     dataset: Reviewed,
-    path: PathLike,
+    path: args.PathLike,
     *,
     by: str,
-    format: Format = "coco",
-    images: PathLike | None = None,
-    db: Database = None,
+    format: args.Format = "coco",
+    images: args.PathLike | None = None,
+    db: args.Database = None,
 ) -> ImportResult:
     """Take in corrections made in another tool: what differs becomes one event a person.
 
@@ -114,22 +98,22 @@ def import_corrections(
     from synthstudio.review import imports
     from synthstudio.review.values import User
 
-    where = None if images is None else to_path(images, "images")
+    where = None if images is None else args.to_path(images, "images")
     with opened(dataset, db, make=True) as (store, data):
         _register(store, data)
         who = User(name=by, role="lead")
         return imports.import_corrections(
-            store, data, to_path(path, "path"), form=format, who=who, images=where
+            store, data, args.to_path(path, "path"), form=format, who=who, images=where
         )
 
 
 def import_predictions(
     dataset: Reviewed,
-    path: PathLike,
+    path: args.PathLike,
     *,
     layer: str,
-    images: PathLike | None = None,
-    db: Database = None,
+    images: args.PathLike | None = None,
+    db: args.Database = None,
 ) -> PredictionsImported:
     """Take a network's answers, a COCO results or keypoints file, in as a layer to be reviewed.
 
@@ -145,25 +129,25 @@ def import_predictions(
     from synthstudio.review import import_predictions as predictions
     from synthstudio.review.values import User
 
-    where = None if images is None else to_path(images, "images")
+    where = None if images is None else args.to_path(images, "images")
     with opened(dataset, db, make=True) as (store, data):
         _register(store, data)
         who = User(name="command line", role="lead")
         return predictions.import_predictions(
-            store, data, to_path(path, "path"), layer=layer, who=who, images=where
+            store, data, args.to_path(path, "path"), layer=layer, who=who, images=where
         )
 
 
 def check(
     dataset: Reviewed,
     *,
-    frames: Count | None = None,
+    frames: args.Count | None = None,
     audit: bool = True,
-    audited: PathLike | None = None,
-    assets: StoredAssets = None,
-    workers: Workers = 1,
-    device: Device = "auto",
-    db: Database = None,
+    audited: args.PathLike | None = None,
+    assets: args.StoredAssets = None,
+    workers: args.Workers = 1,
+    device: args.Device = "auto",
+    db: args.Database = None,
 ) -> dict[str, dict[str, int]]:
     """Validate and audit a data set and store of whom there is doubt, for the risk queue.
 
@@ -179,13 +163,15 @@ def check(
         with progress_steps() as begin:
             found = {"validation": findings.validate_rows(store, data, frames=frames, begin=begin)}
             if audited is not None:
-                found["audit"] = findings.import_audit(store, data, to_path(audited, "audited"))
+                found["audit"] = findings.import_audit(
+                    store, data, args.to_path(audited, "audited")
+                )
             elif audit:
                 found["audit"] = findings.audit_by_rays(
                     store,
                     data,
                     frames=frames,
-                    assets=None if assets is None else to_path(assets, "assets"),
+                    assets=None if assets is None else args.to_path(assets, "assets"),
                     workers=workers,
                     device=device,
                     begin=begin,
@@ -196,7 +182,7 @@ def check(
     }
 
 
-def counts(dataset: Reviewed, *, db: Database = None) -> Counts:
+def counts(dataset: Reviewed, *, db: args.Database = None) -> Counts:
     """How far the review of a data set is, and who did what."""
     from synthstudio.review import history
     from synthstudio.review.datasets import content_key
@@ -208,11 +194,11 @@ def counts(dataset: Reviewed, *, db: Database = None) -> Counts:
 def events(
     dataset: Reviewed,
     *,
-    frame: Whole | None = None,
-    instance: Count | None = None,
+    frame: args.Whole | None = None,
+    instance: args.Count | None = None,
     who: str | None = None,
-    limit: Annotated[int, Option(minimum=1, maximum=1_000_000)] = 100,
-    db: Database = None,
+    limit: Annotated[int, args.Option(minimum=1, maximum=1_000_000)] = 100,
+    db: args.Database = None,
 ) -> list[Event]:
     """The last events, oldest first.
 
@@ -234,7 +220,7 @@ def events(
         return list(deque(found, maxlen=limit))
 
 
-def check_replay(dataset: Reviewed, *, db: Database = None) -> list[str]:
+def check_replay(dataset: Reviewed, *, db: args.Database = None) -> list[str]:
     """Replay all events and compare with the items; what disagrees, a line each."""
     from synthstudio.review import history
     from synthstudio.review.datasets import content_key
@@ -243,7 +229,7 @@ def check_replay(dataset: Reviewed, *, db: Database = None) -> list[str]:
         return list(history.check_replay(store, content_key(data)))
 
 
-def backup(db: StoreUrl, out: PathLike) -> int:
+def backup(db: args.StoreUrl, out: args.PathLike) -> int:
     """Copy a whole store as it is at one moment; returns the copy's bytes.
 
     Args:
@@ -251,13 +237,13 @@ def backup(db: StoreUrl, out: PathLike) -> int:
     """
     from synthstudio.review import store as stores
 
-    target = to_file(out, "out", new=True)
+    target = args.to_file(out, "out", new=True)
     with closing(stores.open_store(db, make=False)) as store:
         stores.backup(store, target)
     return target.stat().st_size
 
 
-def members(db: StoreUrl, *, role_of: dict[str, str | None] | None = None) -> dict[str, str]:
+def members(db: args.StoreUrl, *, role_of: dict[str, str | None] | None = None) -> dict[str, str]:
     """Members of a store and their roles; `role_of` sets roles first, None removes a member."""
     from synthstudio.review.store import open_store
     from synthstudio.review.team import members as team
@@ -269,13 +255,13 @@ def members(db: StoreUrl, *, role_of: dict[str, str | None] | None = None) -> di
 
 
 def tokens(
-    db: StoreUrl,
+    db: args.StoreUrl,
     *,
     make: str | None = None,
     role: Role | None = None,
     label: str = "token",
-    days: Annotated[int, Option(minimum=1, maximum=366)] = 90,
-    revoke: Count | None = None,
+    days: Annotated[int, args.Option(minimum=1, maximum=366)] = 90,
+    revoke: args.Count | None = None,
 ) -> tuple[list[Token], str | None]:
     """Tokens of programs, all that were ever made; `make`: one for this person, first.
 
@@ -315,12 +301,12 @@ def tokens(
 
 @contextmanager
 def opened(
-    path: PathLike, db: str | None, *, make: bool = False
+    path: args.PathLike, db: str | None, *, make: bool = False
 ) -> Iterator[tuple[Store, StoredDataset]]:
     """Open a data set and the store of its reviews."""
     from synthstudio.review.store import default_url, open_store
 
-    place = to_place(path, "dataset")
+    place = args.to_place(path, "dataset")
     data = Dataset(place)._stored
     store = open_store(db, make=make) if db else _store_of(data)
     if store is None:
@@ -376,7 +362,7 @@ def event_row(event: Event) -> dict[str, Any]:
 
 
 def invite(
-    db: StoreUrl, name: str, *, role: Role = "reviewer", url: Address = None
+    db: args.StoreUrl, name: str, *, role: Role = "reviewer", url: Address = None
 ) -> tuple[Code, str]:
     """Invite somebody to the studio of a store; return the code and the link that is shown once.
 
@@ -394,7 +380,7 @@ def invite(
     return _linked(db, run, url)
 
 
-def reset_password(db: StoreUrl, name: str, *, url: Address = None) -> tuple[Code, str]:
+def reset_password(db: args.StoreUrl, name: str, *, url: Address = None) -> tuple[Code, str]:
     """End somebody's password and sessions; return a code for another and its link, once.
 
     Args:
@@ -406,7 +392,7 @@ def reset_password(db: StoreUrl, name: str, *, url: Address = None) -> tuple[Cod
     return _linked(db, lambda store, me: team.reset_password(store, name, by=me), url)
 
 
-def accounts(db: StoreUrl, *, revoke: str | None = None) -> list[Account]:
+def accounts(db: args.StoreUrl, *, revoke: str | None = None) -> list[Account]:
     """Members and invited people, by name.
 
     Args:
@@ -427,7 +413,7 @@ def _linked(
     from synthstudio.review.store import open_store
     from synthstudio.review.team.accounts import code_link
 
-    origin = "" if url is None else to_studio(url)
+    origin = "" if url is None else args.to_studio(url)
     with closing(open_store(db)) as store:
         code, text = run(store, _me())
     return code, code_link(origin, text)

@@ -7,19 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from synthstudio.api.arguments import (
-    DEVICES,
-    Device,
-    Keypoints,
-    Kind,
-    Option,
-    PathLike,
-    Workers,
-    to_choice,
-    to_count,
-    to_path,
-    to_workers,
-)
+from synthstudio.api import arguments as args
 from synthstudio.api.model import Model
 from synthstudio.api.outside import SUFFIXES, network_file, to_network
 from synthstudio.api.progress import steps_if
@@ -52,16 +40,17 @@ SETS, PAGE, FIGURES = "sets", "robustness.html", "robustness.json"
 _SHOWN = 4
 
 
+@args.checked
 def robustness(
     runs: Sequence[Any],
-    out: PathLike = "exports/robustness",
+    out: args.PathLike = "exports/robustness",
     *,
-    frames: Annotated[int, Option(minimum=2)] = 100,
-    challenges: Annotated[Sequence[str], Option(name="--challenge")] = CHALLENGES,
-    kind: Kind = None,
-    keypoints: Keypoints = None,
-    workers: Workers = 1,
-    device: Device = "auto",
+    frames: Annotated[int, args.Option(minimum=2)] = 100,
+    challenges: Annotated[Sequence[str], args.Option(name="--challenge")] = CHALLENGES,
+    kind: args.Kind = None,
+    keypoints: args.Keypoints = None,
+    workers: args.Workers = 1,
+    device: args.Device = "auto",
     progress: bool = True,
 ) -> dict[str, Any]:
     """Hold networks against dark, glare, crowds and the like, each beside the plain scene.
@@ -88,16 +77,15 @@ def robustness(
     from synthstudio.report.html import write_page
     from synthstudio.training.robustness import predict_challenge
 
-    folder = free_folder(to_path(out, "out"), own={SETS, PAGE, FIGURES}.__contains__)
-    count, on = to_count(frames, "frames"), to_choice(device, "device", DEVICES)
-    chosen = [to_choice(name, "challenges", CHALLENGES) for name in challenges]
-    judged, processes = opened(runs, kind, keypoints, on), to_workers(workers, "local")
+    folder = free_folder(args.to_path(out, "out"), own={SETS, PAGE, FIGURES}.__contains__)
+    chosen = [args.to_choice(name, "challenges", CHALLENGES) for name in challenges]
+    judged = opened(runs, kind, keypoints, device)
     found: dict[str, dict[str, measured.ChallengePair]] = {name: {} for name in judged}
     with steps_if(progress) as step:
         sets = {}
         for name in (PLAIN, *chosen):
             place, making = folder / SETS / name, step(f"making {name}")
-            sets[name] = Dataset(made_set(place, _recipe(name), count, processes, making))
+            sets[name] = Dataset(made_set(place, _recipe(name), frames, workers, making))
         for run, network in judged.items():
 
             def predicted(name: str, *, blurred: bool, run: str = run, net: Any = network) -> Any:
@@ -105,7 +93,7 @@ def robustness(
                 return predict_challenge(
                     net.predict,
                     sets[name],
-                    moments=count,
+                    moments=frames,
                     blurred=blurred,
                     progress=lambda done, total: show(done, total, 0.0),
                 )[0]
@@ -129,7 +117,7 @@ def robustness(
             about={name: _recipe(name).description for name in (PLAIN, *chosen)},
             runs=[(name, network.weights) for name, network in judged.items()],
         )
-    figures = json_ready({"frames": count, "rows": measured.as_json(rows)})
+    figures = json_ready({"frames": frames, "rows": measured.as_json(rows)})
     write_file(folder / FIGURES, canonical_json(figures))
     write_page(folder / PAGE, page)
     return {**figures, "page": str(folder / PAGE), "text": measured.text(rows)}

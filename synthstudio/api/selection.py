@@ -115,10 +115,7 @@ def split(
 
 
 def leaks(
-    dataset: Dataset | PlaceLike,
-    *,
-    by: Sequence[str] = DEFAULT_KEYS,
-    table: PathLike | None = None,
+    dataset: Dataset | PlaceLike, *, by: Sequence[str] = DEFAULT_KEYS, table: PathLike | None = None
 ) -> list[Leak]:
     """What is in more than one split, as stored or by a table that `split` wrote.
 

@@ -8,37 +8,29 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from synthstudio.api.arguments import (
-    RUNTIMES,
-    Count,
-    Option,
-    PathLike,
-    Runtime,
-    Whole,
-    to_choice,
-    to_count,
-    to_folder,
-    to_path,
-)
+from synthstudio.api import arguments as args
 from synthstudio.api.inference import EXPORTED
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError
+from synthstudio.evaluation.intervals import table_text
 from synthstudio.inference.onnx_model import SUFFIX
 from synthstudio.models.packaged import DEFAULT, default_model
 
-Positive = Annotated[float, Option(minimum=0)]
+Positive = Annotated[float, args.Option(minimum=0)]
+Rounds = Annotated[int, args.Option(minimum=1, maximum=100_000)]
 
 
+@args.checked
 def benchmark(
-    models: Sequence[PathLike],
+    models: Sequence[args.PathLike],
     *,
     batches: Sequence[int] = (1, 16),
     threads: Sequence[int] = (1,),
-    runtime: Runtime = "auto",
-    rounds: Count = 50,
-    dataset: PathLike | None = None,
+    runtime: args.Runtime = "auto",
+    rounds: Rounds = 50,
+    dataset: args.PathLike | None = None,
     split: str = "test",
-    out: PathLike | None = None,
+    out: args.PathLike | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Time networks on this machine's CPU, and see what they find.
 
@@ -59,16 +51,16 @@ def benchmark(
     from synthstudio.inference import benchmark as measuring
     from synthstudio.report.comparison import benchmark_page
 
-    folder = None if out is None else to_folder(out, "out")
-    subjects = _subjects(models, to_choice(runtime, "runtime", RUNTIMES))
-    people = None if dataset is None else to_path(dataset, "dataset")
+    folder = None if out is None else args.to_folder(out, "out")
+    subjects = _subjects(models, runtime)
+    people = None if dataset is None else args.to_path(dataset, "dataset")
     with progress("timing") as report:
         rows = list(
             measuring.measure(
                 subjects,
-                batches=[to_count(n, "batch", maximum=4096) for n in batches],
-                threads=[to_count(n, "threads", maximum=256) for n in threads],
-                rounds=to_count(rounds, "rounds", maximum=100_000),
+                batches=[args.to_count(n, "batch", maximum=4096) for n in batches],
+                threads=[args.to_count(n, "threads", maximum=256) for n in threads],
+                rounds=rounds,
                 progress=lambda done, total: report(done, total, 0),
             )
         )
@@ -104,16 +96,16 @@ def benchmark(
         with whole_folder(folder) as unfinished:
             (unfinished / "benchmark.json").write_bytes(canonical_json(figures))
             (unfinished / "report.html").write_bytes(page)
-    return figures, _table(head, lines) + f"\n{about['note']} (load {about['load']})"
+    return figures, table_text([head, *lines]) + f"\n{about['note']} (load {about['load']})"
 
 
-def _subjects(models: Sequence[PathLike], runtime: str) -> list[Any]:
+def _subjects(models: Sequence[args.PathLike], runtime: str) -> list[Any]:
     from synthstudio.inference.benchmark import Subject
     from synthstudio.training.checkpoint import weights_file
 
     subjects = []
     for given in models:
-        path = default_model() if str(given) == DEFAULT else to_path(given, "models")
+        path = default_model() if str(given) == DEFAULT else args.to_path(given, "models")
         exported = path / EXPORTED
         kinds = [path] if path.suffix == SUFFIX else []
         if path.suffix != SUFFIX:
@@ -164,28 +156,18 @@ def _line(row: Any, found: dict[str, dict[str, float]]) -> list[str]:
     return cells
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(r[k]) for r in (head, *rows)) for k in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            c.ljust(w) if not k else c.rjust(w)
-            for k, (c, w) in enumerate(zip(r, widths, strict=True))
-        )
-        for r in (head, *rows)
-    )
-
-
+@args.checked
 def compress(
-    run: PathLike,
-    dataset: PathLike,
-    out: PathLike,
+    run: args.PathLike,
+    dataset: args.PathLike,
+    out: args.PathLike,
     *,
     target_ms: Positive | None = None,
     target_mflops: Positive | None = None,
-    people: Annotated[int, Option(minimum=1, maximum=4096)] = 1,
-    threads: Annotated[int, Option(minimum=1, maximum=256)] = 1,
-    fine_tune_steps: Whole = 0,
-    rounds: Count = 50,
+    people: Annotated[int, args.Option(minimum=1, maximum=4096)] = 1,
+    threads: Annotated[int, args.Option(minimum=1, maximum=256)] = 1,
+    fine_tune_steps: args.Whole = 0,
+    rounds: Rounds = 50,
     val: Sequence[str] = ("val",),
     test: Sequence[str] = ("test",),
     log: Callable[[str], None] = lambda line: None,
@@ -218,7 +200,11 @@ def compress(
     from synthstudio.report.comparison import benchmark_page
     from synthstudio.training import checkpoint
 
-    place, folder, source = to_path(run, "run"), to_folder(out, "out"), to_path(dataset, "dataset")
+    place, folder, source = (
+        args.to_path(run, "run"),
+        args.to_folder(out, "out"),
+        args.to_path(dataset, "dataset"),
+    )
     if place.suffix == SUFFIX:
         raise ArgumentError(
             "an exported network cannot be compressed", where=str(place), then="Name its run."
@@ -231,10 +217,10 @@ def compress(
     asked = compressing.CompressionTarget(
         target_ms=target_ms,
         target_mflops=target_mflops,
-        people=to_count(people, "people", maximum=4096),
-        threads=to_count(threads, "threads", maximum=256),
-        steps=to_count(fine_tune_steps, "fine_tune_steps", minimum=0),
-        rounds=to_count(rounds, "rounds", maximum=100_000),
+        people=people,
+        threads=threads,
+        steps=fine_tune_steps,
+        rounds=rounds,
     )
     net, config, skeleton = checkpoint.load_network(checkpoint.weights_file(place))
     size, boxes = config.network.size, config.train[0].boxes if config.train else "outline"
@@ -284,7 +270,10 @@ def compress(
         )
         (unfinished / "compress.json").write_bytes(canonical_json(figures))
         (unfinished / "report.html").write_bytes(page)
-    return figures, f"{_table(head, lines)}\npicked: {best.name} ({why}), {folder / EXPORTED}"
+    return (
+        figures,
+        f"{table_text([head, *lines])}\npicked: {best.name} ({why}), {folder / EXPORTED}",
+    )
 
 
 def _candidate(row: dict[str, Any]) -> list[str]:

@@ -6,17 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import (
-    DEVICES,
-    Device,
-    Keypoints,
-    Kind,
-    PathLike,
-    Workers,
-    to_choice,
-    to_path,
-    to_workers,
-)
+from synthstudio.api import arguments as args
 from synthstudio.api.progress import steps_if
 from synthstudio.api.recipes import scene_file
 from synthstudio.api.robustness import made_set, opened
@@ -50,15 +40,16 @@ _TITLES = {"self": "own body", "truncated": "frame"}
 _WORST = 2
 
 
+@args.checked
 def stress(
     model: Any,
-    out: PathLike = "exports/stress",
+    out: args.PathLike = "exports/stress",
     *,
-    kind: Kind = None,
-    keypoints: Keypoints = None,
+    kind: args.Kind = None,
+    keypoints: args.Keypoints = None,
     quick: bool = False,
-    workers: Workers = 1,
-    device: Device = "auto",
+    workers: args.Workers = 1,
+    device: args.Device = "auto",
     progress: bool = True,
 ) -> dict[str, Any]:
     """The stress test: joints lost to an object, a person, the own body and the frame.
@@ -88,11 +79,9 @@ def stress(
     from synthstudio.report.html import write_page
     from synthstudio.training.robustness import predict_challenge
 
-    root = to_path(out, "out") / f"version-{VERSION}"
-    ((name, judged),) = opened(
-        [model], kind, keypoints, to_choice(device, "device", DEVICES)
-    ).items()
-    moments, workers = QUICK if quick else MOMENTS, to_workers(workers, "local")
+    root = args.to_path(out, "out") / f"version-{VERSION}"
+    ((name, judged),) = opened([model], kind, keypoints, device).items()
+    moments = QUICK if quick else MOMENTS
     folder = root / f"{name}-{moments}"
     both: dict[str, measured.ChallengePair] = {}
     pictures: dict[str, list[Picture]] = {}

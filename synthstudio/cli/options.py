@@ -13,8 +13,7 @@ SceneArgument = Annotated[Path, typer.Argument(help="Recipe file, or a name: qui
 DatasetArgument = Annotated[Path, typer.Argument(help="Folder or URL of a dataset.")]
 SeedOption = Annotated[int | None, typer.Option(help="Override the recipe's seed.")]
 WorkersOption = Annotated[
-    int,
-    typer.Option(min=1, max=256, help="Number of processes; the output does not depend on it."),
+    int, typer.Option(min=1, max=256, help="Number of processes; the output does not depend on it.")
 ]
 WhereOption = Annotated[
     str,

@@ -27,8 +27,7 @@ def predict(
     detector: Any,
     into: Any,
     source: Annotated[
-        Path | None,
-        typer.Argument(help="Photo, folder of photos, video, dataset or COCO file."),
+        Path | None, typer.Argument(help="Photo, folder of photos, video, dataset or COCO file.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="New folder for the results; default: SOURCE-people.")

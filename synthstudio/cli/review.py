@@ -108,8 +108,7 @@ def history(
     dataset: Any,
     db: Any,
     check: Annotated[
-        bool,
-        typer.Option("--check", help="Replay all events and compare; 1 if they differ."),
+        bool, typer.Option("--check", help="Replay all events and compare; 1 if they differ.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -3,16 +3,14 @@ options are those of the parameters and of the docstring's `Args`."""
 
 from __future__ import annotations
 
-import builtins
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand
@@ -148,32 +146,19 @@ def _arguments_of(function: Callable[..., Any]) -> dict[str, str]:
     return {one[1]: " ".join(one[2].split()) for one in found}
 
 
-class _Names(dict[str, Any]):
-    """Names of annotations: the module's, those of every argument; what only a type checker
-    imports is `Any`."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(vars(builtins))
-        self.update(vars(import_module("synthstudio.api.arguments")))
-        self.update(vars(import_module(function.__module__)))
-
-    def __missing__(self, name: str) -> Any:
-        return Any
-
-
 def _declared(
     one: inspect.Parameter, function: Callable[..., Any], text: str, is_argument: bool
 ) -> inspect.Parameter:
-    from synthstudio.api.arguments import Option
+    from synthstudio.api.arguments import Option, annotation_parts, parts_of
 
-    parts = list(_parts(eval(one.annotation, {}, _Names(function))))
+    parts = annotation_parts(one.annotation, function)
     about = next((part for part in parts if isinstance(part, Option)), Option())
     kinds = [part for part in parts if not isinstance(part, Option)]
     default = list(one.default) if isinstance(one.default, tuple) else one.default
     lists = [kind for kind in kinds if get_origin(kind) in (list, Sequence)]
     others = [kind for kind in kinds if kind not in (*lists, type(None))]
     many = bool(lists) and (not others or isinstance(default, list))
-    kind = about.type or _kind(list(_parts(get_args(lists[0])[0])) if many else others)
+    kind = about.type or _kind(list(parts_of(get_args(lists[0])[0])) if many else others)
     if about.choices:
         kind = Literal[about.choices]
     kind = list[kind] if many else kind  # type: ignore[valid-type]
@@ -202,18 +187,6 @@ def _as_options(text: str, function: Callable[..., Any]) -> str:
         return f"--{found[1].replace('_', '-')}" if found[1] in named else found[0]
 
     return re.sub(r"`(\w+)`", option, text)
-
-
-def _parts(annotation: Any) -> Iterator[Any]:
-    """The members of a union, and what annotates them."""
-    if get_origin(annotation) in (Union, UnionType):
-        for one in get_args(annotation):
-            yield from _parts(one)
-    elif hasattr(annotation, "__metadata__"):
-        yield from annotation.__metadata__
-        yield from _parts(annotation.__origin__)
-    else:
-        yield annotation
 
 
 def _kind(kinds: Sequence[Any]) -> Any:

@@ -14,20 +14,8 @@ from typing import Any, overload
 
 import numpy as np
 
-from synthstudio.core import masks
+from synthstudio.core import labels, masks
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.labels import (
-    F64,
-    I64,
-    LABELS,
-    SHARES,
-    Bool,
-    Label,
-    PersonColumns,
-    PersonLabel,
-    Rle,
-    Text,
-)
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import FrameSpec
 
@@ -36,7 +24,7 @@ Occluders = tuple[tuple[tuple[int, float], ...], ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class People(PersonColumns):
+class People(labels.PersonColumns):
     """P people with J joints each; what nobody knows is NaN, None or -1.
 
     Its columns are the labels of docs/conventions.md: `joints_px` (P, J, 2), `state` (P, J),
@@ -51,26 +39,26 @@ class People(PersonColumns):
         return f"People({len(self)} people, {self.skeleton.title})"
 
     @overload
-    def __getitem__(self, key: int) -> PersonLabel: ...
+    def __getitem__(self, key: int) -> labels.PersonLabel: ...
     @overload
-    def __getitem__(self, key: slice | Bool | I64 | Sequence[int]) -> People: ...
-    def __getitem__(self, key: Any) -> PersonLabel | People:
+    def __getitem__(self, key: slice | labels.Bool | labels.I64 | Sequence[int]) -> People: ...
+    def __getitem__(self, key: Any) -> labels.PersonLabel | People:
         if isinstance(key, int | np.integer):
             return self._person(range(len(self))[int(key)])
         chosen = np.arange(len(self))[key]
         names = [f.name for f in fields(self) if f.name != "skeleton"]
         return dataclasses.replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
-    def __iter__(self) -> Iterator[PersonLabel]:
+    def __iter__(self) -> Iterator[labels.PersonLabel]:
         return (self._person(i) for i in range(len(self)))
 
-    def _person(self, i: int) -> PersonLabel:
+    def _person(self, i: int) -> labels.PersonLabel:
         values = {
-            f.name: _single(LABELS[f.name], getattr(self, f.name)[i])
-            for f in fields(PersonLabel)
-            if f.name in LABELS
+            f.name: _single(labels.LABELS[f.name], getattr(self, f.name)[i])
+            for f in fields(labels.PersonLabel)
+            if f.name in labels.LABELS
         }
-        return PersonLabel(
+        return labels.PersonLabel(
             **values,
             hidden_by=self.occluders[i],
             modal=self.modal[i] or {},
@@ -83,12 +71,12 @@ class People(PersonColumns):
         return self.skeleton.joints
 
     @property
-    def boxes_px(self) -> F64:
+    def boxes_px(self) -> labels.F64:
         """(P, 4) x, y, w, h of what is seen."""
         return self.modal_box_px
 
     @property
-    def amodal_boxes_px(self) -> F64:
+    def amodal_boxes_px(self) -> labels.F64:
         """(P, 4) x, y, w, h of the whole person, may leave the frame."""
         return self.amodal_box_px
 
@@ -99,16 +87,16 @@ class People(PersonColumns):
         return tuple(pairs_by_joint(len(self.joints), *found) for found in lists)
 
     @cached_property
-    def modal(self) -> tuple[Rle | None, ...]:
+    def modal(self) -> tuple[labels.Rle | None, ...]:
         """P run-length masks of what is seen."""
         return self._codes(self.modal_counts)
 
     @cached_property
-    def amodal(self) -> tuple[Rle | None, ...]:
+    def amodal(self) -> tuple[labels.Rle | None, ...]:
         """P run-length masks of the whole person inside the frame."""
         return self._codes(self.amodal_counts)
 
-    def _codes(self, counts: Text) -> tuple[Rle | None, ...]:
+    def _codes(self, counts: labels.Text) -> tuple[labels.Rle | None, ...]:
         sizes = self.mask_size.tolist()
         return tuple(
             None if code is None else {"size": size, "counts": code}
@@ -116,23 +104,23 @@ class People(PersonColumns):
         )
 
     @property
-    def visible_share(self) -> F64:
+    def visible_share(self) -> labels.F64:
         """(P, J) the share of each joint's surface that the camera sees; NaN where unknown."""
-        share: F64 = self.shares[:, :, SHARES.index("visible")]
+        share: labels.F64 = self.shares[:, :, labels.SHARES.index("visible")]
         return share
 
     @cached_property
-    def masks(self) -> Bool:
+    def masks(self) -> labels.Bool:
         """(P, H, W) the pixels of each person that are seen; all False where unknown."""
         return _decoded(self.modal)
 
     @cached_property
-    def amodal_masks(self) -> Bool:
+    def amodal_masks(self) -> labels.Bool:
         """(P, H, W) the pixels of each whole person; all False where unknown."""
         return _decoded(self.amodal)
 
     @cached_property
-    def covered(self) -> Bool:
+    def covered(self) -> labels.Bool:
         """(P, J) whether somebody or something else is in front at the joint's own pixel.
 
         That pixel lies in the amodal mask and not in the modal one. A joint with the cause
@@ -150,7 +138,7 @@ class People(PersonColumns):
 
     def columns(self) -> dict[str, Any]:
         """The scalar columns and (P, J, ...) arrays as a dict, for a table of one's own."""
-        names = (*LABELS, "occluders", "modal", "amodal", "boxes_px", "amodal_boxes_px")
+        names = (*labels.LABELS, "occluders", "modal", "amodal", "boxes_px", "amodal_boxes_px")
         return {name: getattr(self, name) for name in names}
 
     def _repr_html_(self) -> str:
@@ -177,7 +165,7 @@ _SHOWN = ("frame", "person", "pose", "occluded", "joints seen")
 
 
 def stack(
-    persons: Sequence[PersonLabel], skeleton: Skeleton, spec: FrameSpec | None = None
+    persons: Sequence[labels.PersonLabel], skeleton: Skeleton, spec: FrameSpec | None = None
 ) -> People:
     """The people of one frame as columns; what only its spec knows is unknown without one."""
     joints = len(skeleton.joints)
@@ -185,7 +173,7 @@ def stack(
         skeleton=skeleton,
         **{
             name: as_column(label, [label.value(person, spec) for person in persons], joints)
-            for name, label in LABELS.items()
+            for name, label in labels.LABELS.items()
         },
     )
 
@@ -193,7 +181,7 @@ def stack(
 UNKNOWN = {"float64": np.nan, "int64": -1, "int32": -1, "uint8": 255, "bool": False, "object": None}
 
 
-def as_column(label: Label, values: Sequence[Any], joints: int) -> Any:
+def as_column(label: labels.Label, values: Sequence[Any], joints: int) -> Any:
     """(P, ...) stored values of P people as People holds them; None is unknown."""
     if label.ragged:
         lists = np.empty(len(values), np.object_)
@@ -218,7 +206,7 @@ def pairs_by_joint(
     return tuple(map(tuple, found))
 
 
-def _single(label: Label, value: Any) -> Any:
+def _single(label: labels.Label, value: Any) -> Any:
     """One person's value as PersonLabel holds it."""
     if isinstance(value, np.ndarray):
         return value if "J" in label.shape and label.kind != "string" else tuple(value.tolist())
@@ -229,7 +217,7 @@ def _single(label: Label, value: Any) -> Any:
     return float(value)
 
 
-def _decoded(codes: Sequence[Rle | None]) -> Bool:
+def _decoded(codes: Sequence[labels.Rle | None]) -> labels.Bool:
     height, width = next((mask["size"] for mask in codes if mask and mask["counts"]), (0, 0))
     out = np.zeros((len(codes), height, width), np.bool_)
     for place, mask in zip(out, codes, strict=True):

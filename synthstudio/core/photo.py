@@ -9,21 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from synthstudio.core import spec
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import PlaceLight
 from synthstudio.core.scene import F32, F64, Bool
-from synthstudio.core.spec import (
-    AssetRef,
-    CutoutSpec,
-    GreySpec,
-    LensSpec,
-    LightSpec,
-    ObjectSpec,
-    OcclusionTarget,
-    PersonSpec,
-    Split,
-    Vec3,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +26,14 @@ class PasteSpec:
     instance: int
     over: int
     camera: Camera
-    light: LightSpec
-    gain_rgb: Vec3 = (1.0, 1.0, 1.0)
-    about: GreySpec | None = None  # of the photo there; None: the colours stay as they are
+    light: spec.LightSpec
+    gain_rgb: spec.Vec3 = (1.0, 1.0, 1.0)
+    about: spec.GreySpec | None = None  # of the photo there; None: the colours stay as they are
     grounded: bool = True  # its foot is in the picture's floor: it throws a shadow there
     behind: tuple[int, ...] = ()  # people of the photo who are nearer: their masks cut it
-    cutout: CutoutSpec | None = None
-    object: ObjectSpec | None = None
-    person: PersonSpec | None = None
+    cutout: spec.CutoutSpec | None = None
+    object: spec.ObjectSpec | None = None
+    person: spec.PersonSpec | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,20 +59,20 @@ class PhotoSpec:
 
     seed: int
     index: int
-    photo: AssetRef
+    photo: spec.AssetRef
     width_px: int
     height_px: int
     people: int
     pastes: tuple[PasteSpec, ...] = ()
     tone: ToneSpec = ToneSpec()
-    lens: LensSpec
+    lens: spec.LensSpec
     skeleton: str
     supersample: int = 3
-    split: Split
+    split: spec.Split
     group_id: str
     variant: str
     differs: tuple[str, ...] = ()
-    asks: tuple[OcclusionTarget, ...] = ()  # one a person of the photo
+    asks: tuple[spec.OcclusionTarget, ...] = ()  # one a person of the photo
     kind: Literal["photo"] = "photo"
 
 
@@ -128,7 +117,7 @@ class Outline:
 class PhotoView:
     """A photo as a draw sees it."""
 
-    photo: AssetRef
+    photo: spec.AssetRef
     width_px: int
     height_px: int
     joints: tuple[str, ...]
@@ -139,5 +128,5 @@ class PhotoView:
     blur_sigma_px: float
     noise_sigma: float
     tone: ToneSpec
-    outline: Callable[[AssetRef], Outline]  # of a cut-out picture
+    outline: Callable[[spec.AssetRef], Outline]  # of a cut-out picture
     ground: GroundCells | None = None  # None: nobody's feet tell

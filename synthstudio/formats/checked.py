@@ -13,17 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from synthstudio.core import labels
 from synthstudio.core.errors import FormatError, RecipeError
-from synthstudio.core.labels import (
-    CAUSES,
-    FRAME_LABELS,
-    LABELS,
-    ORIGINS,
-    SHARES,
-    STATE_HIDDEN,
-    STATE_VISIBLE,
-    Label,
-)
 from synthstudio.core.masks import check_counts
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.visibility import is_labelled
@@ -106,7 +97,7 @@ def box(values: Any) -> list[float]:
     return [x, y, w, h]
 
 
-Table = Mapping[str, Label]
+Table = Mapping[str, labels.Label]
 
 
 def complete(row: Mapping[str, Any], empty: Row) -> Row:
@@ -122,14 +113,14 @@ _NO_LIST: list[Any] = []
 """Placeholder: each row gets an empty list of its own."""
 
 
-def _empty(label: Label) -> Any:
+def _empty(label: labels.Label) -> Any:
     if label.null:
         return None
     return _NO_LIST if label.shape else "" if label.kind == "string" else 0
 
 
-EMPTY_FRAME = {name: _empty(label) for name, label in FRAME_LABELS.items()}
-EMPTY_PERSON = {name: _empty(label) for name, label in LABELS.items()}
+EMPTY_FRAME = {name: _empty(label) for name, label in labels.FRAME_LABELS.items()}
+EMPTY_PERSON = {name: _empty(label) for name, label in labels.LABELS.items()}
 
 
 def frame_of(
@@ -166,7 +157,7 @@ def person_of(
         "frame_index": frame["index"],
         "instance": instance,
         "joints_px": [v for pair in px for v in pair],
-        "shares": [math.nan] * (len(SHARES) * len(state)),
+        "shares": [math.nan] * (len(labels.SHARES) * len(state)),
         "state": [v or NO_STATE for v in state],
         "cause": [causes[v] for v in state],
         "ambiguous": [False] * len(state),
@@ -192,11 +183,11 @@ def check_frame(row: Mapping[str, Any]) -> None:
     size(row["width_px"], row["height_px"])
     integer(row["index"], 0, 2**40)
     _check_alike(row, ("object_instance", "object_kind", "object_held_by"))
-    for name, label in FRAME_LABELS.items():
+    for name, label in labels.FRAME_LABELS.items():
         if name not in ("K", "world_to_camera"):
             _typed(row[name], label)
     _check_values(row, _rules(0))
-    _check_texts(row, FRAME_LABELS)
+    _check_texts(row, labels.FRAME_LABELS)
 
 
 def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) -> None:
@@ -240,7 +231,7 @@ def _rules(joints: int) -> list[_Rule]:
             _KINDS[one.kind],
             *_LIMITS.get(name, (-math.inf, math.inf)),
         )
-        for name, one in (LABELS if joints else FRAME_LABELS).items()
+        for name, one in (labels.LABELS if joints else labels.FRAME_LABELS).items()
     ]
 
 
@@ -279,7 +270,7 @@ _KINDS: dict[str, set[type]] = {
 _SLACK = 1e-6
 
 
-def _limits(label: Label) -> tuple[float, float]:
+def _limits(label: labels.Label) -> tuple[float, float]:
     if label.within is not None:
         return label.within[0] - _SLACK, label.within[1] + _SLACK
     limits = np.finfo(label.dtype) if label.kind == "float" else np.iinfo(label.dtype)
@@ -289,16 +280,18 @@ def _limits(label: Label) -> tuple[float, float]:
 
 _LIMITS = {n: _limits(one) for n, one in COLUMNS.items() if one.kind in ("int", "float")}
 _CHECKED_TEXTS = ("cause", "origin", "modal_counts", "amodal_counts")
-_PERSON_TEXTS = [n for n, one in LABELS.items() if one.kind == "string" and n not in _CHECKED_TEXTS]
+_PERSON_TEXTS = [
+    n for n, one in labels.LABELS.items() if one.kind == "string" and n not in _CHECKED_TEXTS
+]
 """Where texts are looked for: the others are checked as words and as codes before."""
 _CACHED_CHARS = 4096
 """Longer mask codes are not cached as checked."""
 
 
 def _check_joints(row: Mapping[str, Any]) -> None:
-    if not set(row["state"]) <= {0, STATE_HIDDEN, STATE_VISIBLE, NO_STATE}:
+    if not set(row["state"]) <= {0, labels.STATE_HIDDEN, labels.STATE_VISIBLE, NO_STATE}:
         raise ValueError("a state is 0, 1, 2 or 255")
-    if not set(row["cause"]) <= set(CAUSES) or not set(row["origin"]) <= set(ORIGINS):
+    if not set(row["cause"]) <= set(labels.CAUSES) or not set(row["origin"]) <= set(labels.ORIGINS):
         raise ValueError("an unknown cause or origin")
     if _all_finite(row["joints_px"], 1e12, -1e12) and _all_finite(row["shares"], 1 + 1e-6, -1e-6):
         return
@@ -361,7 +354,7 @@ def from_json_row(row: Any, table: Table) -> Row:
     return {name: _typed(row[name], label) for name, label in table.items()}
 
 
-def _typed(value: Any, label: Label) -> Any:
+def _typed(value: Any, label: labels.Label) -> Any:
     if value is None:
         if not label.null:
             raise ValueError(f"{label.name} is null")
@@ -375,7 +368,7 @@ def _typed(value: Any, label: Label) -> Any:
     return [_scalar(v, label) for v in value]
 
 
-def _scalar(value: Any, label: Label) -> Any:
+def _scalar(value: Any, label: labels.Label) -> Any:
     if label.kind == "string":
         return text(value, MAX_SPEC)
     if label.kind == "bool":

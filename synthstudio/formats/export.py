@@ -15,13 +15,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import KINEMATIC, Row, pair_rows
 from synthstudio.formats.coco.entries import annotation_id
 from synthstudio.formats.exchange import Contents, Labelled, Picture, Target, exportable
-from synthstudio.formats.joints import (
-    as_exported,
-    convert_frame,
-    convert_row,
-    lost_joints,
-    rules,
-)
+from synthstudio.formats.joints import as_exported, convert_frame, convert_row, lost_joints, rules
 from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, SidecarWriter
 
@@ -113,11 +107,7 @@ def export(
 
 
 def _pictures(
-    dataset: Labelled,
-    to: Format,
-    target: Target,
-    sidecar: SidecarWriter | None,
-    exported: Exported,
+    dataset: Labelled, to: Format, target: Target, sidecar: SidecarWriter | None, exported: Exported
 ) -> Iterator[Picture]:
     """Yield each frame for the format, its image checked; count it and put it in the sidecar."""
     image_name, skeleton = to.image_name, target.skeleton

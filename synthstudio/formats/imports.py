@@ -19,19 +19,10 @@ from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import SUFFIX_OF, decode, read_bytes
 from synthstudio.core.outputs import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset import manifest
+from synthstudio.dataset import manifest, shards
 from synthstudio.dataset.arrays import write_parquet, write_table
 from synthstudio.dataset.durable import disk_errors, whole_folder
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
-from synthstudio.dataset.shards import (
-    FRAMES_NAME,
-    INSTANCES_NAME,
-    SOURCES_NAME,
-    StagedShard,
-    new_temporary,
-    seal,
-    sources_table,
-)
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import ANNOTATIONS
@@ -182,7 +173,7 @@ def _write_dataset(
         for shard in session.todo:
             indices = identity.frames_of(shard)
             frames: list[_Frame] = []
-            temporary = new_temporary(unfinished, shard)
+            temporary = shards.new_temporary(unfinished, shard)
             while pending is not None and pending[0] in indices:
                 try:
                     frames.append(
@@ -382,7 +373,7 @@ def _frame_indices(opened: Opened, sidecar: Sidecar | None) -> Sequence[int]:
 
 def _write_shard(
     temporary: Path, shard: int, indices: range, frames: Sequence[_Frame]
-) -> StagedShard:
+) -> shards.StagedShard:
     present = {frame.row["index"] for frame in frames}
     people = [row for frame in frames for row in frame.people]
     head = {
@@ -394,7 +385,10 @@ def _write_shard(
     }
     with disk_errors(temporary):
         (temporary / "images").mkdir(parents=True, exist_ok=True)
-        write_parquet(temporary / FRAMES_NAME, FRAME_SCHEMA, [frame.row for frame in frames])
-        write_parquet(temporary / INSTANCES_NAME, INSTANCE_SCHEMA, people)
-        write_table(temporary / SOURCES_NAME, sources_table([frame.source for frame in frames]))
-        return seal(temporary, head)
+        write_parquet(temporary / shards.FRAMES_NAME, FRAME_SCHEMA, [frame.row for frame in frames])
+        write_parquet(temporary / shards.INSTANCES_NAME, INSTANCE_SCHEMA, people)
+        write_table(
+            temporary / shards.SOURCES_NAME,
+            shards.sources_table([frame.source for frame in frames]),
+        )
+        return shards.seal(temporary, head)

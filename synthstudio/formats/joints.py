@@ -15,14 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from synthstudio.core import labels
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import (
-    LABELS,
-    ORIGINS,
-    STATE_HIDDEN,
-    STATE_OUTSIDE,
-    STATE_VISIBLE,
-)
 from synthstudio.core.people import UNKNOWN
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
@@ -48,9 +42,7 @@ _TRUNK: dict[str, Rule] = {
     "thorax": _NECK,
     "neck": _NECK,
     "upper_neck": Rule(
-        "approximation",
-        (*_SHOULDERS, "left_ear", "right_ear"),
-        "7 cm below the base of the skull",
+        "approximation", (*_SHOULDERS, "left_ear", "right_ear"), "7 cm below the base of the skull"
     ),
     "head_top": Rule("missing", deviation="the crown lies 13 cm above the ears; nothing marks it"),
 }
@@ -109,7 +101,7 @@ def without_hidden_faces(row: Row, skeleton: Skeleton) -> Row:
     COCO's annotators leave most of these out: the eyes of somebody seen from behind.
     """
     own = [
-        name.split("_")[-1] in _FACE and (state, cause) == (STATE_HIDDEN, "self")
+        name.split("_")[-1] in _FACE and (state, cause) == (labels.STATE_HIDDEN, "self")
         for name, state, cause in zip(skeleton.known_as, row["state"], row["cause"], strict=True)
     ]
     return _without(row, own)
@@ -120,7 +112,7 @@ def as_exported(row: Row, size: tuple[int, int], skeleton: Skeleton, contents: C
     if not contents.hidden_faces:
         row = without_hidden_faces(row, skeleton)
     if contents.joints == "visible":
-        row = _without(row, [state == STATE_HIDDEN for state in row["state"]])
+        row = _without(row, [state == labels.STATE_HIDDEN for state in row["state"]])
     if contents.boxes == "amodal" and row["amodal_box_px"] is not None:
         row = {**row, EXPORTED_BOX: inside(row["amodal_box_px"], size)}
     return row
@@ -134,11 +126,11 @@ def _without(row: Row, left_out: Sequence[bool]) -> Row:
     return {**row, **_columns([_MISSING if gone else j for j, gone in joints], row)}
 
 
-_EACH = {n: label.entries(1) or 0 for n, label in LABELS.items() if "J" in label.shape}
+_EACH = {n: label.entries(1) or 0 for n, label in labels.LABELS.items() if "J" in label.shape}
 """Columns of joints -> how many entries each joint has."""
 _Joint = dict[str, Any]
 """Column -> a joint's entries, None where the list is null; and `hidden_by`, its occluders."""
-_MISSING: _Joint = {n: [UNKNOWN[LABELS[n].memory]] * each for n, each in _EACH.items()}
+_MISSING: _Joint = {n: [UNKNOWN[labels.LABELS[n].memory]] * each for n, each in _EACH.items()}
 _MISSING |= {"cause": ["unlabelled"], "occluder_id": [0], "origin": ["rendered"], "hidden_by": ()}
 
 
@@ -162,21 +154,21 @@ def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:
     means = {
         name: _mean([p[name] for p in parts])
         for name in _EACH
-        if LABELS[name].kind == "float" and worst[name] is not None
+        if labels.LABELS[name].kind == "float" and worst[name] is not None
     }
     x, y = means["joints_px"]
     if not (0 <= x < size[0] and 0 <= y < size[1]):
-        state, cause = STATE_OUTSIDE, "truncated"
-    elif all(p["state"] == [STATE_VISIBLE] for p in parts):
-        state, cause = STATE_VISIBLE, "visible"
+        state, cause = labels.STATE_OUTSIDE, "truncated"
+    elif all(p["state"] == [labels.STATE_VISIBLE] for p in parts):
+        state, cause = labels.STATE_VISIBLE, "visible"
     else:
         # The centre lies inside, so it is not truncated, whatever a part of it is.
-        state, cause = STATE_HIDDEN, worst["cause"][0].replace("truncated", "unknown")
+        state, cause = labels.STATE_HIDDEN, worst["cause"][0].replace("truncated", "unknown")
     occluders: dict[int, float] = {}
     for part in parts:
         for instance, share in part["hidden_by"]:
             occluders[instance] = occluders.get(instance, 0.0) + share / len(parts)
-    by_worst = state == STATE_HIDDEN and [cause] == worst["cause"]
+    by_worst = state == labels.STATE_HIDDEN and [cause] == worst["cause"]
     return {
         **worst,
         **means,
@@ -184,7 +176,9 @@ def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:
         "cause": [cause],
         "ambiguous": [any(p["ambiguous"] == [True] for p in parts)],
         "occluder_id": worst["occluder_id"] if by_worst else [0],
-        "origin": max((p["origin"] for p in parts), key=lambda origin: ORIGINS.index(origin[0])),
+        "origin": max(
+            (p["origin"] for p in parts), key=lambda origin: labels.ORIGINS.index(origin[0])
+        ),
         "hidden_by": sorted(occluders.items(), key=lambda pair: (-pair[1], pair[0])),
     }
 

@@ -15,17 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from synthstudio.core import images
 from synthstudio.core.errors import AssetError, FormatError
-from synthstudio.core.images import (
-    SUFFIXES,
-    check_rgb,
-    decode,
-    decode_rgb,
-    encode_jpeg,
-    image_size,
-    list_pictures,
-    read_bytes,
-)
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.video import VIDEOS, stated_rate_hz, timed_frames
 from synthstudio.dataset.durable import disk_errors, scratch_folder
@@ -51,12 +42,7 @@ class _Photo:
 
 
 def open_photos(
-    path: Path,
-    skeleton: Skeleton,
-    *,
-    rate_hz: float = RATE_HZ,
-    every: int | None = None,
-    out: Path,
+    path: Path, skeleton: Skeleton, *, rate_hz: float = RATE_HZ, every: int | None = None, out: Path
 ) -> Opened:
     """Open a photo, a folder of photos or a video as frames without people.
 
@@ -70,13 +56,13 @@ def open_photos(
         files, top, left_out = [path], path.parent, LeftOut()
     else:
         top = path
-        files, others = list_pictures(path)
+        files, others = images.list_pictures(path)
         left_out = LeftOut(others)
     if not files:
         raise FormatError(
             "there are no photos here",
             where=str(path),
-            expected=f"files that end in {', '.join((*SUFFIXES, *VIDEOS))}",
+            expected=f"files that end in {', '.join((*images.SUFFIXES, *VIDEOS))}",
             got="; ".join(left_out.lines()) or None,
         )
     photos: list[_Photo] = []
@@ -99,9 +85,9 @@ def open_photos(
 
 def _looked_at(path: Path, name: str) -> _Photo:
     """Look at all of a photo's bytes; AssetError for one that cannot be used."""
-    data = read_bytes(path)
-    width, height = check_rgb(data, str(path))
-    rotated, mode = decode(data, str(path), _how_stored)
+    data = images.read_bytes(path)
+    width, height = images.check_rgb(data, str(path))
+    rotated, mode = images.decode(data, str(path), _how_stored)
     anew = rotated != 1 or mode not in _AS_IT_IS
     return _Photo(path, name, width, height, anew)
 
@@ -112,9 +98,9 @@ def _how_stored(image: Any) -> tuple[int, str]:
 
 def _samples(photos: list[_Photo], skeleton: Skeleton) -> Iterator[ReadSample]:
     for photo in photos:
-        data = read_bytes(photo.path)
+        data = images.read_bytes(photo.path)
         if photo.anew:
-            data = encode_jpeg(decode_rgb(data, str(photo.path)), QUALITY)
+            data = images.encode_jpeg(images.decode_rgb(data, str(photo.path)), QUALITY)
         yield _row(photo.name, photo.width_px, photo.height_px, skeleton), [], data
 
 
@@ -158,7 +144,7 @@ def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, ou
             if place >= due:
                 file = folder / f"{number:08d}.jpg"
                 with disk_errors(file):
-                    file.write_bytes(encode_jpeg(rgb, QUALITY))
+                    file.write_bytes(images.encode_jpeg(rgb, QUALITY))
                 times_s[file.name] = time_s
                 due = place + 1
         kept = waiting.pop_all()
@@ -167,7 +153,7 @@ def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, ou
 
     def samples() -> Iterator[ReadSample]:
         for place, name in enumerate(names):
-            width, height = image_size(folder / name)
+            width, height = images.image_size(folder / name)
             number = name.removesuffix(".jpg")
             row = _row(
                 f"{path.name}#{number}",
@@ -181,12 +167,7 @@ def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, ou
             )
             yield row, [], (folder / name).read_bytes()
 
-    return Opened(
-        skeleton=skeleton,
-        samples=samples(),
-        names=names,
-        close=kept.close,
-    )
+    return Opened(skeleton=skeleton, samples=samples(), names=names, close=kept.close)
 
 
 def _rate_hz(path: Path) -> float:

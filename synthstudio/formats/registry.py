@@ -98,10 +98,7 @@ FORMATS: dict[str, Format] = {
     ),
     "yolo": Format(home="tools.yolo", missing=_POINTS_ONLY, own_skeletons=True, trains=True),
     "cvat": Format(
-        home="tools.cvat",
-        missing="boxes, " + _POINTS_ONLY,
-        has_boxes=False,
-        own_skeletons=True,
+        home="tools.cvat", missing="boxes, " + _POINTS_ONLY, has_boxes=False, own_skeletons=True
     ),
     "webdataset": Format(home="tools.webdataset"),
     "huggingface": Format(home="tools.huggingface"),
@@ -110,10 +107,7 @@ FORMATS: dict[str, Format] = {
         home="tools.mpii", skeleton="mpii16", missing="boxes, " + _POINTS_ONLY, has_boxes=False
     ),
     "lsp": Format(
-        home="tools.arrays:LSP",
-        skeleton="lsp14",
-        missing="boxes, " + _POINTS_ONLY,
-        has_boxes=False,
+        home="tools.arrays:LSP", skeleton="lsp14", missing="boxes, " + _POINTS_ONLY, has_boxes=False
     ),
     "h36m": Format(
         home="tools.arrays:H36M",

@@ -27,14 +27,7 @@ from synthstudio.dataset.arrays import ParquetWriter
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
-from synthstudio.formats.checked import (
-    check_frame,
-    check_person,
-    integer,
-    known_skeleton,
-    reading,
-    text,
-)
+from synthstudio.formats import checked
 from synthstudio.formats.exchange import Contents, Labelled
 
 FOLDER = "synthstudio"
@@ -85,16 +78,16 @@ class Sidecar:
         """Open it; FormatError when it is damaged or of another version."""
         where = folder / FOLDER
         head = read_value(where / HEAD_NAME)
-        with reading(str(where / HEAD_NAME)):
+        with checked.reading(str(where / HEAD_NAME)):
             if head["format_version"] != FORMAT_VERSION:
                 raise ValueError(f"format_version {head['format_version']}, not {FORMAT_VERSION}")
             self.identity: dict[str, Any] = head["identity"]
             canonical_json(self.identity)  # 1e400 was taken for infinity
-            self.skeleton = known_skeleton(self.identity["skeleton"])
+            self.skeleton = checked.known_skeleton(self.identity["skeleton"])
             self.contents = Contents(**{k: head[k] for k in vars(Contents()) if k in head})
-            self.seed = integer(self.identity["seed"], -(2**63))
+            self.seed = checked.integer(self.identity["seed"], -(2**63))
             self.assets = tuple(
-                AssetRow(**{key: text(value) for key, value in row.items()})
+                AssetRow(**{key: checked.text(value) for key, value in row.items()})
                 for row in self.identity["assets"]
             )
         self._frames = Groups(where / FRAMES_NAME, FRAME_SCHEMA)
@@ -104,7 +97,7 @@ class Sidecar:
         self._index = np.array(self._frames.column("index"), np.int64)
         self._owner = np.array(self._people.column("frame_index"), np.int64)
         self._area_px = np.array(self._people.column("modal_area_px"), np.int64)
-        with reading(str(where)):
+        with checked.reading(str(where)):
             if (np.diff(self._index) <= 0).any() or (np.diff(self._owner) < 0).any():
                 raise ValueError("rows out of order")
 
@@ -123,8 +116,8 @@ class Sidecar:
         if number is None:
             return None
         row = self._frames.row(number)
-        with reading(f"{FOLDER}, {name}"):
-            check_frame(row)
+        with checked.reading(f"{FOLDER}, {name}"):
+            checked.check_frame(row)
         return row
 
     def people(self, frame: Row, *, below_px: int | None = None) -> list[Row]:
@@ -137,9 +130,9 @@ class Sidecar:
         if below_px is not None:
             wanted = (np.flatnonzero(self._area_px[first:last] < below_px) + first).tolist()
         people = [self._people.row(k) for k in wanted]
-        with reading(f"{FOLDER}, {frame['file_name']}"):
+        with checked.reading(f"{FOLDER}, {frame['file_name']}"):
             for row in people:
-                check_person(row, frame, len(self.skeleton.joints))
+                checked.check_person(row, frame, len(self.skeleton.joints))
         return people
 
 
@@ -186,7 +179,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
 def parquet_errors(path: Path) -> Iterator[None]:
     """Turn what a damaged Parquet file raises into a FormatError."""
     try:
-        with reading(str(path)):
+        with checked.reading(str(path)):
             yield
     except (pa.ArrowException, OSError, MemoryError) as error:
         raise FormatError(f"no Parquet file: {str(error)[:200]}", where=str(path)) from error
@@ -263,10 +256,7 @@ def _same(a: float, b: float) -> bool:
 
 def _fingerprint(row: Row) -> tuple[Any, ...]:
     """Return what tells one person from another, the same for numbers that print alike."""
-    return (
-        *row["state"],
-        *(None if v != v else round(v, 2) for v in row["joints_px"]),
-    )
+    return (*row["state"], *(None if v != v else round(v, 2) for v in row["joints_px"]))
 
 
 def _regrouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

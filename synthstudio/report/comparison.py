@@ -7,23 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from synthstudio.evaluation import robustness
-from synthstudio.evaluation.compare import (
-    STATISTIC_ROUNDS,
-    Arm,
-    Row,
-    caveats,
-    difference_text,
-    differing_options,
-    value_text,
-)
+from synthstudio.evaluation import compare, robustness
 from synthstudio.evaluation.robustness import PARTS
 from synthstudio.evaluation.storage import percent
 from synthstudio.report import plots
 from synthstudio.report.html import Picture, render
 
 
-def comparison_page(arms: Sequence[Arm], rows: Sequence[Row]) -> bytes:
+def comparison_page(arms: Sequence[compare.Arm], rows: Sequence[compare.Row]) -> bytes:
     first, others = arms[0], arms[1:]
     predictions = first.runs[0].predictions
     differences = [f"{arm.name} minus {first.name}" for arm in others]
@@ -35,24 +26,24 @@ def comparison_page(arms: Sequence[Arm], rows: Sequence[Row]) -> bytes:
             if (d := row.differences[k]) and row.scale == 100 and not row.less_is_better
         ]
         forests.append((title, plots.forest(shown, unit="points")))
-    about = ("weights", "seed", *differing_options(arms))
+    about = ("weights", "seed", *compare.differing_options(arms))
     return render(
         "comparison.html",
         arms=arms,
         seeds=len(first.runs),
         people=len(predictions),
         groups=len(np.unique(predictions.group)),
-        caveats=caveats(arms),
+        caveats=compare.caveats(arms),
         head=["", *(arm.name for arm in arms), *differences],
         rows=[
             (
                 f"{row.name} ({row.unit})",
-                *(value_text(row, v) for v in row.values),
-                *(difference_text(row, d) for d in row.differences[1:]),
+                *(compare.value_text(row, v) for v in row.values),
+                *(compare.difference_text(row, d) for d in row.differences[1:]),
             )
             for row in rows
         ],
-        rounds=STATISTIC_ROUNDS,
+        rounds=compare.STATISTIC_ROUNDS,
         forests=forests,
         run_head=("arm", *about),
         runs=[

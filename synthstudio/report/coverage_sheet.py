@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -15,15 +14,9 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, F64, U8, PersonLabel
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.dataset.reader import Dataset
-from synthstudio.quality.coverage import (
-    HIDDEN,
-    REGIONS,
-    UNKNOWN,
-    Bins,
-    Coverage,
-    Example,
-)
+from synthstudio.quality.coverage import HIDDEN, REGIONS, UNKNOWN, Bins, Coverage, Example
 from synthstudio.report.draw import PAPER, TEXT, cut_out, draw_labels, drawable, legend_strip
+from synthstudio.report.evaluation import ring
 
 CELL_PX = (190, 224)
 """Width and height of a picture."""
@@ -182,17 +175,9 @@ def _pictures(dataset: Dataset, examples: Sequence[Example]) -> Iterator[tuple[E
         labels = dataclasses.replace(labels, people=(moved,))
         rows = picture.shape[0]
         drawn = draw_labels(picture, labels, skeleton, rows_px=rows, legend=False, names=False)
-        if example.joint >= 0:
-            _ring(drawn, moved.joints_px[example.joint])
+        if example.joint >= 0 and np.isfinite(moved.joints_px[example.joint]).all():
+            ring(drawn, moved.joints_px[example.joint], _RING, 13)
         yield example, drawn
-
-
-def _ring(picture: U8, at_px: F64) -> None:
-    """Ring the joint that the picture is about; one before the near plane has no place."""
-    if np.isfinite(at_px).all():
-        x, y = (round(float(v)) for v in at_px)
-        cv2.circle(picture, (x, y), 13, PAPER, 4, cv2.LINE_AA)
-        cv2.circle(picture, (x, y), 13, _RING, 2, cv2.LINE_AA)
 
 
 def _cut_out(rgb: U8, person: PersonLabel, joint: int) -> tuple[U8, PersonLabel]:

@@ -300,11 +300,7 @@ def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
             plots.bars(facts.skin) if any(facts.skin.values()) else unknown,
         ),
         ("Pose families", "", plots.bars(dict(family), maximum=16)),
-        (
-            "Bodies",
-            "",
-            plots.heat(builds, HEIGHTS, bodies) if any(map(any, bodies)) else unknown,
-        ),
+        ("Bodies", "", plots.heat(builds, HEIGHTS, bodies) if any(map(any, bodies)) else unknown),
         (
             "What hides joints",
             "Objects, by how many joints they hide most of.",

@@ -123,7 +123,7 @@ def _pair(rgb: U8, predictions: Predictions, row: int, skeleton: Skeleton) -> U8
     bones(left, true, known, skeleton)
     for j in np.flatnonzero(known):
         if hidden[j]:
-            _ring(left, true[j], _hex(CAUSE_COLOURS[CAUSES[predictions.cause[row, j]]]), 9)
+            ring(left, true[j], _hex(CAUSE_COLOURS[CAUSES[predictions.cause[row, j]]]), 9)
         else:
             disc(left, true[j], COLOURS[skeleton.sides[j]], 4)
     known = known & np.isfinite(predicted).all(-1)
@@ -132,7 +132,7 @@ def _pair(rgb: U8, predictions: Predictions, row: int, skeleton: Skeleton) -> U8
         cv2.line(right, _at(predicted[j]), _at(true[j]), _MISS, 2, cv2.LINE_AA, _SHIFT)
     bones(right, predicted, known, skeleton)
     for j in np.flatnonzero(known):
-        draw = _ring if hidden[j] else disc
+        draw = ring if hidden[j] else disc
         draw(right, predicted[j], COLOURS[skeleton.sides[j]], 8 if hidden[j] else 4)
     gap = np.full((high, 4, 3), _INK, np.uint8)
     return np.concatenate([left, gap, right], 1)
@@ -158,9 +158,9 @@ def draw_example(example: AttentionExample, skeleton: Skeleton) -> U8:
         tiles.append(tile)
     tiles.append(heated(dull, example.heatmap, example.cover))
     for tile in tiles:
-        _ring(tile, example.true * [size[0], size[1]], (255, 255, 255), 9)
+        ring(tile, example.true * [size[0], size[1]], (255, 255, 255), 9)
     for peak in example.peaks:
-        _ring(tiles[-1], peak * [size[0], size[1]], (60, 220, 255), 4)
+        ring(tiles[-1], peak * [size[0], size[1]], (60, 220, 255), 4)
     disc(tiles[-1], example.predicted * [size[0], size[1]], (60, 220, 255), 4)
     gap = np.full((high, 4, 3), _INK, np.uint8)
     joined = [part for tile in tiles for part in (tile, gap)][:-1]
@@ -212,7 +212,8 @@ def bones(
                 cv2.line(tile, _at(at[a]), _at(at[b]), ink, strokes, cv2.LINE_AA, _SHIFT)
 
 
-def _ring(tile: U8, at: F64, colour: Colour, radius: int) -> None:
+def ring(tile: U8, at: F64, colour: Colour, radius: int) -> None:
+    """Draw a circle with an edge round a place in continuous pixels."""
     for width, ink in ((4, _INK), (2, colour)):
         cv2.circle(tile, _at(at), radius << _SHIFT, ink, width, cv2.LINE_AA, _SHIFT)
 
@@ -406,12 +407,7 @@ def _case(case: Case) -> Picture:
         "{} hidden joints, {:.0%} of the box off on average{} "
         '<span class="soft">frame {}, person {} {}</span>'
     ).format(
-        case.hidden,
-        case.error,
-        fraction,
-        case.frame,
-        case.instance,
-        case.family.replace("_", " "),
+        case.hidden, case.error, fraction, case.frame, case.instance, case.family.replace("_", " ")
     )
     alt = f"frame {case.frame}: truth at the left, prediction at the right"
     return embed(case.rgb, caption, alt=alt)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from synthstudio.quality.coco import CocoChecker
 from synthstudio.quality.findings import KINDS, Finding, Findings
 from synthstudio.quality.subject import HALF_PX, is_box, is_id, is_number
 from synthstudio.quality.validate import file_findings
+from synthstudio.report.evaluation import bones, disc, ring
 from synthstudio.report.html import embed, render, write_page
 
 _BLANK = (58, 62, 70)
@@ -204,34 +204,15 @@ def sketch(rgb: U8, figures: Sequence[Figure], *, rows_px: int = 480) -> U8:
 def _draw(canvas: U8, figure: Figure, zoom: float) -> None:
     if figure.box is not None and all(abs(v) < _FAR for v in figure.box):
         x, y, w, h = (v * zoom for v in figure.box)
-        ink = _BAD if figure.faulty else _BOX
         corners = (round(x), round(y)), (round(x + w) - 1, round(y + h) - 1)
-        cv2.rectangle(canvas, *corners, _INK, 4, cv2.LINE_AA)
-        cv2.rectangle(canvas, *corners, ink, 2, cv2.LINE_AA)
-    places = [_place(canvas, px, zoom) for px in figure.px]
-    edges = figure.skeleton.edges if figure.skeleton is not None else ()
-    sides = figure.skeleton.sides if figure.skeleton is not None else ("middle",) * len(places)
-    for a, b in edges:
-        start, end = places[a], places[b]
-        if start is not None and end is not None:
-            cv2.line(canvas, start, end, _INK, 5, cv2.LINE_AA)
-            cv2.line(canvas, start, end, COLOURS[sides[b]], 3, cv2.LINE_AA)
-    for j, at in enumerate(places):
-        if at is None:
-            continue
-        cv2.circle(canvas, at, 5, _INK, -1, cv2.LINE_AA)
-        filled = -1 if figure.state[j] == 2 else 1
-        cv2.circle(canvas, at, 3, COLOURS[sides[j]], filled, cv2.LINE_AA)
+        for width, ink in ((4, _INK), (2, _BAD if figure.faulty else _BOX)):
+            cv2.rectangle(canvas, *corners, ink, width, cv2.LINE_AA)
+    known = np.asarray((np.abs(np.nan_to_num(figure.px, nan=np.inf)) < _FAR).all(axis=1))
+    at = np.clip(figure.px * zoom, 6, np.array(canvas.shape[1::-1]) - 7)
+    if figure.skeleton is not None:
+        bones(canvas, at, known, figure.skeleton)
+    for j in np.flatnonzero(known).tolist():
+        colour = COLOURS[figure.skeleton.sides[j] if figure.skeleton is not None else "middle"]
+        (disc if figure.state[j] == 2 else ring)(canvas, at[j], colour, 4)
         if j == figure.ring:
-            cv2.circle(canvas, at, 13, _INK, 4, cv2.LINE_AA)
-            cv2.circle(canvas, at, 13, _RING, 2, cv2.LINE_AA)
-
-
-def _place(canvas: U8, px: F64, zoom: float) -> tuple[int, int] | None:
-    if not all(math.isfinite(v) and abs(v) < _FAR for v in px):
-        return None
-    x, y = (float(v) * zoom for v in px)
-    return (
-        round(min(max(x, 6), canvas.shape[1] - 7)),
-        round(min(max(y, 6), canvas.shape[0] - 7)),
-    )
+            ring(canvas, at[j], _RING, 13)

@@ -111,7 +111,7 @@ def ask(case: Case) -> None:  # noqa: C901
         read_whole(case.out)
 
     def export() -> None:
-        from synthstudio.api.exchange import FORMATS
+        from synthstudio.api.arguments import FORMATS
 
         form = rng.choice(FORMATS)
         log(f"export {form}")

@@ -60,9 +60,7 @@ def annotation_files(folder: Path) -> list[Path]:
     found = sorted(inside.glob(f"{PREFIX}*.json"))
     if not found:
         raise FormatError(
-            "there is no COCO file",
-            where=str(folder),
-            expected=f"{ANNOTATIONS}/{PREFIX}SPLIT.json",
+            "there is no COCO file", where=str(folder), expected=f"{ANNOTATIONS}/{PREFIX}SPLIT.json"
         )
     return found
 

@@ -106,10 +106,7 @@ def mmpose_metainfo(skeleton: Skeleton) -> str:
 
 
 OWN = Dialect(
-    head=head,
-    image=image_entry,
-    people=_unfinished,
-    texts=lambda entries: dump_all(entries, REALS),
+    head=head, image=image_entry, people=_unfinished, texts=lambda entries: dump_all(entries, REALS)
 )
 
 

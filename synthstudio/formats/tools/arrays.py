@@ -30,13 +30,7 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.safe_files import NpzWriter, plain_name, read_npz
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.visibility import is_labelled
-from synthstudio.dataset.rows import (
-    KINEMATIC,
-    NO_STATE,
-    Row,
-    distortion_of,
-    kinematic_camera_m,
-)
+from synthstudio.dataset.rows import KINEMATIC, NO_STATE, Row, distortion_of, kinematic_camera_m
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import (
     HALF_PX,
@@ -210,18 +204,10 @@ class ArrayFormat:
 
 
 LSP = ArrayFormat(
-    file_name="joints.npz",
-    skeleton="lsp14",
-    columns=_LSP,
-    to_entry=to_lsp,
-    from_entry=from_lsp,
+    file_name="joints.npz", skeleton="lsp14", columns=_LSP, to_entry=to_lsp, from_entry=from_lsp
 )
 H36M = ArrayFormat(
-    file_name="poses.npz",
-    skeleton="h36m17",
-    columns=_H36M,
-    to_entry=to_h36m,
-    from_entry=from_h36m,
+    file_name="poses.npz", skeleton="h36m17", columns=_H36M, to_entry=to_h36m, from_entry=from_h36m
 )
 
 
@@ -257,8 +243,5 @@ def _check(
             )
     if names.shape != (len(joints),) or names.tolist() != list(joints):
         raise FormatError(
-            "other joints",
-            where=where,
-            expected=", ".join(joints),
-            got=str(names.tolist())[:300],
+            "other joints", where=where, expected=", ".join(joints), got=str(names.tolist())[:300]
         )

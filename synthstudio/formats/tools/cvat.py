@@ -30,17 +30,7 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.safe_files import file_inside, is_file_below, plain_name
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
-from synthstudio.formats import checked
-from synthstudio.formats.exchange import (
-    LeftOut,
-    Opened,
-    Picture,
-    ReadSample,
-    Target,
-    format_number,
-    locate,
-    save_image,
-)
+from synthstudio.formats import checked, exchange
 
 FILE_NAME = "annotations.xml"
 MAX_IMAGE_BYTES = 16 * 1024 * 1024
@@ -83,7 +73,7 @@ def to_cvat(frame: Row, people: Iterable[Row], skeleton: Skeleton) -> str:
             skeleton.joints, row["state"], px[::2], px[1::2], strict=True
         ):
             inside = state in (STATE_HIDDEN, STATE_VISIBLE)
-            place = f"{format_number(x)},{format_number(y)}" if inside else "0,0"
+            place = f"{exchange.format_number(x)},{exchange.format_number(y)}" if inside else "0,0"
             lines.append(
                 f'<points label="{joint}" source="manual" outside="{int(not inside)}" '
                 f'occluded="{int(state == STATE_HIDDEN)}" points="{place}"></points>\n'
@@ -104,7 +94,9 @@ class Labels:
     all_off: bool = False
 
 
-def from_cvat(found: Sequence[Element], frame: Row, labels: Labels, left: LeftOut) -> list[Row]:
+def from_cvat(
+    found: Sequence[Element], frame: Row, labels: Labels, left: exchange.LeftOut
+) -> list[Row]:
     """Undo `to_cvat` for the elements inside an image; ValueError. `left` counts the others."""
     skeleton = labels.skeleton
     people: list[dict[str, tuple[float, float, int]]] = []
@@ -139,14 +131,14 @@ def _point(attributes: dict[str, str]) -> tuple[float, float, int]:
     return x, y, STATE_HIDDEN if attributes.get("occluded", "0") == "1" else STATE_VISIBLE
 
 
-def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
+def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
     """Write annotations.xml and images/; return the former. OSError."""
     (out / "images").mkdir()
     path = out / FILE_NAME
     count = 0
     with (out / "body.xml").open("w+", encoding="utf-8") as body:
         for picture in pictures:
-            save_image(out, picture)
+            exchange.save_image(out, picture)
             body.write(to_cvat(picture[0], picture[1], target.skeleton))
             count += 1
         body.seek(0)
@@ -163,24 +155,24 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     skeleton = get_skeleton(frame["skeleton"])
     text = to_cvat(frame, people, skeleton)
     own = Labels(skeleton=skeleton, joints={_PERSON: {j: j for j in skeleton.joints}}, all_off=True)
-    return from_cvat(elements(text.encode(), "round trip")[1:], frame, own, LeftOut())
+    return from_cvat(elements(text.encode(), "round trip")[1:], frame, own, exchange.LeftOut())
 
 
 def read(
     path: Path, images: Path | None, also: Sequence[str], *, skeleton: Skeleton | None = None
-) -> Opened:
+) -> exchange.Opened:
     """Open annotations.xml (or its folder); pictures lie in images/, or `images`. FormatError."""
-    file, root = locate(path, FILE_NAME, images, "images")
+    file, root = exchange.locate(path, FILE_NAME, images, "images")
     scan = _scan(file)
     labels = _people_labels(scan, skeleton, all_off=bool(also), where=str(file))
     places = [_picture(root, subset, name) for subset, name in scan.names]
-    left = LeftOut({f"{tag} outside a skeleton": n for tag, n in scan.left.items()})
+    left = exchange.LeftOut({f"{tag} outside a skeleton": n for tag, n in scan.left.items()})
     missing = [place for place in places if not is_file_below(root, place)]
     if missing and len(missing) == len(places):
         file_inside(root, missing[0], where=f"image {missing[0]}")
     left["picture that is not there"] += len(missing)
 
-    def samples() -> Iterator[ReadSample | SynthStudioError]:
+    def samples() -> Iterator[exchange.ReadSample | SynthStudioError]:
         with file.open("rb") as opened:
             for k, place in enumerate(places):
                 start, stop = scan.starts[k], scan.stops[k]
@@ -194,7 +186,7 @@ def read(
                     yield error
 
     gone = set(missing)
-    return Opened(
+    return exchange.Opened(
         skeleton=labels.skeleton,
         names=[_FOLDER + place for place in places if place not in gone],
         samples=samples(),
@@ -237,8 +229,8 @@ def _picture(root: Path, subset: str, name: str) -> str:
 
 
 def _sample(
-    found: list[Element], root: Path, place: str, labels: Labels, left: LeftOut
-) -> ReadSample:
+    found: list[Element], root: Path, place: str, labels: Labels, left: exchange.LeftOut
+) -> exchange.ReadSample:
     attributes = found[0][1]
     where = f"image {attributes.get('name', '')[:200]}"
     with checked.reading(where):

@@ -32,19 +32,7 @@ from synthstudio.core.safe_files import file_inside, is_file_below, plain_name
 from synthstudio.core.safe_json import read_list
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
-from synthstudio.formats import checked
-from synthstudio.formats.exchange import (
-    LeftOut,
-    Opened,
-    Picture,
-    ReadSample,
-    Target,
-    format_number,
-    frame_with_image,
-    locate,
-    parse_range,
-    save_image,
-)
+from synthstudio.formats import checked, exchange
 
 FILE_NAME, CONFIG_NAME = "tasks.json", "label_config.xml"
 _LOCAL = "/data/local-files/?d="
@@ -102,7 +90,7 @@ def to_label_studio(frame: Row, people: Iterable[Row], skeleton: Skeleton) -> Ro
 
 
 def _percent(value: float, side: int) -> float:
-    return float(format_number(100 * value / side))
+    return float(exchange.format_number(100 * value / side))
 
 
 def _region(number: str, name: str, kind: str, value: Row, frame: Row) -> Row:
@@ -145,7 +133,7 @@ class _Regions:
 
 
 def from_label_studio(
-    task: Mapping[str, Any], frame: Row, labels: Labels, left: LeftOut
+    task: Mapping[str, Any], frame: Row, labels: Labels, left: exchange.LeftOut
 ) -> list[Row]:
     """Undo `to_label_studio`; ValueError. `left` counts what was not taken over."""
     w, h = frame["width_px"], frame["height_px"]
@@ -192,7 +180,7 @@ def _share_out(
     loose: list[tuple[str, tuple[float, float, int]]],
     people: dict[str, dict[str, tuple[float, float, int]]],
     boxes: Mapping[str, list[float]],
-    left: LeftOut,
+    left: exchange.LeftOut,
 ) -> None:
     """Give joints without a parent to the boxes that have none, or to one person without a box."""
     free = {number: boxes[number] for number, own in people.items() if number in boxes and not own}
@@ -214,7 +202,7 @@ def _share_out(
             left["joint of which it is not clear whose it is"] += 1
 
 
-def _box(value: Mapping[str, Any], w: int, h: int, left: LeftOut) -> list[float]:
+def _box(value: Mapping[str, Any], w: int, h: int, left: exchange.LeftOut) -> list[float]:
     """The box of a rectangle, or the upright one about it if it is turned about its corner."""
     x, y, bw, bh = (checked.number(value[n]) / 100 for n in ("x", "y", "width", "height"))
     x, y, bw, bh = checked.box([x * w, y * h, bw * w, bh * h])
@@ -227,7 +215,7 @@ def _box(value: Mapping[str, Any], w: int, h: int, left: LeftOut) -> list[float]
     return checked.box([x, y, sum(map(abs, across)), sum(map(abs, along))])
 
 
-def _regions(task: Mapping[str, Any], left: LeftOut) -> _Regions:
+def _regions(task: Mapping[str, Any], left: exchange.LeftOut) -> _Regions:
     """Sort a task's result into boxes and points; what has no place is counted."""
     out, named, arrows = _Regions(), dict[str, list[str]](), dict[str, str]()
     result = _result(task, left)
@@ -277,7 +265,7 @@ def _texts(value: Any) -> list[str]:
     return [checked.text(one, 200) for one in value] if isinstance(value, list) else []
 
 
-def _result(task: Mapping[str, Any], left: LeftOut) -> list[Mapping[str, Any]]:
+def _result(task: Mapping[str, Any], left: exchange.LeftOut) -> list[Mapping[str, Any]]:
     """Return the entries of a task's first annotation that was not cancelled."""
     if "data" not in task:  # JSON-MIN: regions by the name of their control
         return [
@@ -342,7 +330,7 @@ def picture_of(url: str, root: Path, where: str) -> str:
     return next((one for one in tried if one and is_file_below(root, one)), plain)
 
 
-def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
+def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
     """Write tasks.json, label_config.xml and images/; return the first. OSError."""
     (out / "images").mkdir()
     (out / CONFIG_NAME).write_text(label_config(target.skeleton), "utf-8")
@@ -350,7 +338,7 @@ def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
     with path.open("w", encoding="utf-8") as file:
         file.write("[")
         for number, picture in enumerate(pictures):
-            save_image(out, picture)
+            exchange.save_image(out, picture)
             task = to_label_studio(picture[0], picture[1], target.skeleton)
             file.write(",\n" if number else "\n")
             file.write(json.dumps(task, separators=(",", ":"), ensure_ascii=False))
@@ -362,24 +350,24 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     skeleton = get_skeleton(frame["skeleton"])
     task = to_label_studio(frame, people, skeleton)
     labels = Labels(skeleton=skeleton, joints={joint: joint for joint in skeleton.joints})
-    return from_label_studio(task, frame, labels, LeftOut())
+    return from_label_studio(task, frame, labels, exchange.LeftOut())
 
 
 def read(
     path: Path, images: Path | None, also: Sequence[str], *, skeleton: Skeleton | None = None
-) -> Opened:
+) -> exchange.Opened:
     """Open tasks.json (or its folder); pictures lie beside, or below `images`. FormatError."""
-    file, root = locate(path, FILE_NAME, images)
-    left, used = LeftOut(), _Used()
+    file, root = exchange.locate(path, FILE_NAME, images)
+    left, used = exchange.LeftOut(), _Used()
     tasks = _tasks(file, root, left, used)
     labels = used.labels(str(file), skeleton)
 
-    def samples() -> Iterator[ReadSample | SynthStudioError]:
+    def samples() -> Iterator[exchange.ReadSample | SynthStudioError]:
         with file.open("rb") as opened:
             for name, (start, stop) in tasks.items():
-                task = parse_range(opened, start, stop)
+                task = exchange.parse_range(opened, start, stop)
                 try:
-                    frame, image = frame_with_image(root, name, labels.skeleton)
+                    frame, image = exchange.frame_with_image(root, name, labels.skeleton)
                     with checked.reading(f"{file}, byte {start}"):
                         people = from_label_studio(task, frame, labels, left)
                 except (AssetError, FormatError) as error:
@@ -387,15 +375,14 @@ def read(
                     continue
                 yield frame, people, image
 
-    return Opened(
-        skeleton=labels.skeleton,
-        names=list(tasks),
-        samples=samples(),
-        left_out=left,
+    return exchange.Opened(
+        skeleton=labels.skeleton, names=list(tasks), samples=samples(), left_out=left
     )
 
 
-def _tasks(file: Path, root: Path, left: LeftOut, used: _Used) -> dict[str, tuple[int, int]]:
+def _tasks(
+    file: Path, root: Path, left: exchange.LeftOut, used: _Used
+) -> dict[str, tuple[int, int]]:
     """Name of each picture that is there -> where its task lies in the file; FormatError."""
     found: dict[str, tuple[int, int]] = {}
     addresses: dict[str, str] = {}
@@ -441,7 +428,7 @@ class _Used:
     parents: set[str] = field(default_factory=set)
 
     def add(self, task: Mapping[str, Any]) -> None:
-        found = _regions(task, LeftOut())
+        found = _regions(task, exchange.LeftOut())
         owners = {point.parent for point in found.points}
         self.points.update(label for point in found.points for label in point.labels)
         for number, box in found.boxes.items():

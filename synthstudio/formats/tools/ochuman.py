@@ -21,20 +21,9 @@ from synthstudio.core.safe_files import plain_name
 from synthstudio.core.safe_json import BEGIN, read_members
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.rows import Row
-from synthstudio.formats import checked
+from synthstudio.formats import checked, exchange
 from synthstudio.formats.coco.entries import max_iou
 from synthstudio.formats.coco.masks import compressed_counts, mask_polygons
-from synthstudio.formats.exchange import (
-    HALF_PX,
-    Opened,
-    Picture,
-    ReadSample,
-    Target,
-    frame_with_image,
-    locate,
-    parse_range,
-    save_image,
-)
 
 FILE_NAME = "ochuman.json"
 SKELETON = "ochuman19"
@@ -60,7 +49,7 @@ def _entry(row: Row, overlap: float) -> Row:
     for state, cause, u, v in zip(row["state"], row["cause"], px[::2], px[1::2], strict=True):
         if state in (STATE_HIDDEN, STATE_VISIBLE):
             code = 1 if state == STATE_VISIBLE else 2 if cause == "self" else 3
-            keypoints += [u - HALF_PX, v - HALF_PX, code]
+            keypoints += [u - exchange.HALF_PX, v - exchange.HALF_PX, code]
         else:
             keypoints += [0, 0, 0]
     segms = None
@@ -86,7 +75,11 @@ def from_ochuman(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
             raise ValueError("keypoints are 19 x (x, y, code 0 to 3)")
         codes = [int(c) for c in keypoints[2::3]]
         points = [
-            (checked.number(x) + HALF_PX, checked.number(y) + HALF_PX, (0, 2, 1, 1)[c])
+            (
+                checked.number(x) + exchange.HALF_PX,
+                checked.number(y) + exchange.HALF_PX,
+                (0, 2, 1, 1)[c],
+            )
             for x, y, c in zip(keypoints[::3], keypoints[1::3], codes, strict=True)
         ]
         x0, y0, x1, y1 = (checked.number(v) for v in entry["bbox"])
@@ -110,7 +103,7 @@ def _mask(entry: Mapping[str, Any], frame: Row) -> str | None:
     return compressed_counts(list(segms["outer"]), (frame["height_px"], frame["width_px"]))
 
 
-def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
+def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
     """Write ochuman.json and images/; return the former. OSError."""
     (out / "images").mkdir()
     path = out / FILE_NAME
@@ -118,7 +111,7 @@ def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
         file.write('{"keypoint_names": ' + json.dumps(target.skeleton.joints))
         file.write(', "keypoint_visible": ' + json.dumps(CODES) + ',\n"images": [')
         for number, picture in enumerate(pictures):
-            save_image(out, picture)
+            exchange.save_image(out, picture)
             entry = to_ochuman(picture[0], picture[1])
             file.write((",\n" if number else "\n") + json.dumps(entry, separators=(",", ":")))
         file.write("\n]}\n")
@@ -129,9 +122,9 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     return from_ochuman(to_ochuman(frame, people)["annotations"], frame)
 
 
-def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
+def read(path: Path, images: Path | None, also: Sequence[str]) -> exchange.Opened:
     """Open ochuman.json (or its folder); pictures lie in images/, or `images`. FormatError."""
-    file, root = locate(path, FILE_NAME, images, "images")
+    file, root = exchange.locate(path, FILE_NAME, images, "images")
     names: list[str] = []
     starts, stops, bare = array("q"), array("q"), 0
     for key, span in read_members(file, streamed=("images",)):
@@ -146,16 +139,16 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
         raise FormatError("two images have one name", where=str(file))
     skeleton = get_skeleton(SKELETON)
 
-    def samples() -> Iterator[ReadSample]:
+    def samples() -> Iterator[exchange.ReadSample]:
         with file.open("rb") as opened:
             for name, start, stop in zip(names, starts, stops, strict=True):
-                value = parse_range(opened, start, stop)
-                frame, image = frame_with_image(root, name, skeleton)
+                value = exchange.parse_range(opened, start, stop)
+                frame, image = exchange.frame_with_image(root, name, skeleton)
                 with checked.reading(f"{file}, image {name}"):
                     people = from_ochuman(value["annotations"], frame)
                 yield {**frame, "file_name": _FOLDER + name}, people, image
 
-    return Opened(
+    return exchange.Opened(
         skeleton=skeleton,
         names=[_FOLDER + name for name in names],
         samples=samples(),

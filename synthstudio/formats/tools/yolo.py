@@ -32,22 +32,8 @@ from synthstudio.core.own_skeletons import definition
 from synthstudio.core.safe_files import file_inside, plain_name
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
-from synthstudio.formats import checked
+from synthstudio.formats import checked, exchange
 from synthstudio.formats.coco.file import match_skeleton
-from synthstudio.formats.exchange import (
-    EXPORTED_BOX,
-    LeftOut,
-    Opened,
-    Picture,
-    ReadSample,
-    Target,
-    format_number,
-    frame_with_image,
-    locate,
-    save_image,
-    sorted_by_stem,
-    split_image_name,
-)
 
 HEAD_NAME = "data.yaml"
 SPLITS = ("train", "val", "test")
@@ -62,7 +48,7 @@ _INSIDE = 0.01
 """How far a number may lie outside 0 to 1, as in Ultralytics."""
 
 
-image_name = split_image_name
+image_name = exchange.split_image_name
 
 
 def to_yolo(frame: Row, people: Iterable[Row]) -> str:
@@ -71,17 +57,22 @@ def to_yolo(frame: Row, people: Iterable[Row]) -> str:
 
 def _line(frame: Row, row: Row) -> str:
     w, h = frame["width_px"], frame["height_px"]
-    left, top, width, height = row[EXPORTED_BOX if EXPORTED_BOX in row else "modal_box_px"]
+    left, top, width, height = row[
+        exchange.EXPORTED_BOX if exchange.EXPORTED_BOX in row else "modal_box_px"
+    ]
     x0, y0 = max(0.0, left), max(0.0, top)
     x1, y1 = max(x0, min(w, left + width)), max(y0, min(h, top + height))
     parts = [
         "0",
-        *map(format_number, ((x0 + x1) / 2 / w, (y0 + y1) / 2 / h, (x1 - x0) / w, (y1 - y0) / h)),
+        *map(
+            exchange.format_number,
+            ((x0 + x1) / 2 / w, (y0 + y1) / 2 / h, (x1 - x0) / w, (y1 - y0) / h),
+        ),
     ]
     px = row["joints_px"]
     for state, x, y in zip(row["state"], px[::2], px[1::2], strict=True):
         inside = state in (STATE_HIDDEN, STATE_VISIBLE) and 0 <= x <= w and 0 <= y <= h
-        parts += map(format_number, (x / w, y / h, state) if inside else (0, 0, 0))
+        parts += map(exchange.format_number, (x / w, y / h, state) if inside else (0, 0, 0))
     return " ".join(parts) + "\n"
 
 
@@ -92,7 +83,7 @@ def from_yolo(
     *,
     dims: int = 3,
     person_class: int | None = 0,
-    left_out: LeftOut | None = None,
+    left_out: exchange.LeftOut | None = None,
     where: str = "",
 ) -> list[Row]:
     """Undo `to_yolo`. `dims` 2: no v, then 0 0 is no joint.
@@ -166,14 +157,14 @@ def data_yaml(skeleton: Skeleton, splits: Iterable[str], notes: Mapping[str, str
         "flip_idx": skeleton.flip.tolist(),
         "names": {0: definition(skeleton)["category"] if skeleton.own else "person"},
     }
-    sigmas = ", ".join(map(format_number, skeleton.sigmas))
+    sigmas = ", ".join(map(exchange.format_number, skeleton.sigmas))
     said = {"joints": ", ".join(skeleton.joints), "sigmas": sigmas}
     said |= {"labelled": notes["joints"], "boxes": notes["boxes"]} if notes else {}
     comments = "".join(f"# {name}: {value}\n" for name, value in said.items())
     return comments + yaml.safe_dump(head, sort_keys=False, default_flow_style=None, width=1000)
 
 
-def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
+def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
     """Write the folder; return data.yaml. OSError."""
     splits: set[str] = set()
     for frame, people, data in pictures:
@@ -182,7 +173,7 @@ def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
             splits.add(split)
             for kind in ("images", "labels"):
                 (out / kind / split).mkdir(parents=True)
-        save_image(out, (frame, people, data))
+        exchange.save_image(out, (frame, people, data))
         (out / _label_name(frame["file_name"])).write_text(to_yolo(frame, people), "utf-8")
     path = out / HEAD_NAME
     path.write_text(data_yaml(target.skeleton, splits, target.contents.notes()), "utf-8")
@@ -196,9 +187,9 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
 
 def read(
     path: Path, images: Path | None, also: Sequence[str], *, skeleton: Skeleton | None = None
-) -> Opened:
+) -> exchange.Opened:
     """Open a folder or its data.yaml; pictures lie beside, or below `images`. FormatError."""
-    head, root = locate(path, HEAD_NAME, images)
+    head, root = exchange.locate(path, HEAD_NAME, images)
     config = _read_head(head)
     with checked.reading(str(head)):
         joints, dims = (checked.integer(v, 1, 1000) for v in config["kpt_shape"])
@@ -206,15 +197,15 @@ def read(
             raise ValueError(f"kpt_shape ends in 2 or 3, not {dims}")
         found = _skeleton(config, joints, skeleton)
         person_class = _person_class(config.get("names"), skeleton)
-        left = LeftOut()
+        left = exchange.LeftOut()
         split_of = _pictures(config, root, images is not None, left)
     left["label file without a picture"] += _lonely_labels(root, split_of)
 
-    def samples() -> Iterator[ReadSample | SynthStudioError]:
-        for name in sorted_by_stem(split_of):
+    def samples() -> Iterator[exchange.ReadSample | SynthStudioError]:
+        for name in exchange.sorted_by_stem(split_of):
             label = _label_name(name)
             try:
-                frame, image = frame_with_image(root, name, found, split=split_of[name])
+                frame, image = exchange.frame_with_image(root, name, found, split=split_of[name])
                 if not (root / label).is_file():
                     left["picture without a label file: nobody is in it"] += 1
                 with checked.reading(label):
@@ -233,11 +224,8 @@ def read(
             )
             yield frame, people, image
 
-    return Opened(
-        skeleton=found,
-        names=sorted_by_stem(split_of),
-        samples=samples(),
-        left_out=left,
+    return exchange.Opened(
+        skeleton=found, names=exchange.sorted_by_stem(split_of), samples=samples(), left_out=left
     )
 
 
@@ -336,7 +324,9 @@ def _person_class(names: Any, wanted: Skeleton | None) -> int | None:
     )
 
 
-def _pictures(config: dict[str, Any], root: Path, given: bool, left: LeftOut) -> dict[str, str]:
+def _pictures(
+    config: dict[str, Any], root: Path, given: bool, left: exchange.LeftOut
+) -> dict[str, str]:
     """Return each picture's name below `root` and its split, that of the innermost folder.
 
     `given`: `root` is the user's word for where pictures are, instead of `path`.
@@ -353,7 +343,7 @@ def _pictures(config: dict[str, Any], root: Path, given: bool, left: LeftOut) ->
     found: dict[str, str] = {}
     for folder in sorted(folders, key=lambda name: -len(PurePosixPath(name).parts)):
         nested = any(other != folder and f"{other}/".startswith(f"{folder}/") for other in folders)
-        for picture in _listed(root, folder, LeftOut() if nested else left):
+        for picture in _listed(root, folder, exchange.LeftOut() if nested else left):
             found.setdefault(picture, folders[folder])
     return found
 
@@ -390,7 +380,7 @@ def _inside(root: Path, base: PurePosixPath, name: Any, split: str) -> str:
     return plain_name(name, where=where)
 
 
-def _listed(root: Path, name: str, left: LeftOut) -> Iterator[str]:
+def _listed(root: Path, name: str, left: exchange.LeftOut) -> Iterator[str]:
     """Names of the pictures of a folder, with those in its folders, or of a list (.txt)."""
     where = root / name
     if where.suffix == ".txt" and where.is_file():
