@@ -29,15 +29,12 @@ def sets(tmp_path):
     return {name: tmp_path / name for name in made}
 
 
-def test_two_sources_of_the_same_people_are_named(sets):
+def test_two_sources_of_the_same_people_are_named_and_split_warns_of_them(sets, tmp_path, caplog):
     (note,) = shared_notes(sets.values())
     assert note.startswith("one and two share ")
     assert "identities" in note and "poses" in note and "designs" in note
     assert shared_notes([sets["one"], sets["one"] / ".." / "one"]) == []
     assert shared_notes([sets["one"], sets["other"]]) == []
-
-
-def test_split_warns_of_sources_that_share_people(sets, tmp_path, caplog):
     caplog.set_level(logging.WARNING, logger="synthstudio")
     for names, warned in ((("one", "two"), True), (("one", "other"), False)):
         merged = merge_sets([Dataset(sets[n]) for n in names], tmp_path / "-".join(names))

@@ -66,16 +66,13 @@ def test_the_side_that_is_seen_follows_the_yaw():
     assert side_seen(trunk[[1, 0, 3, 2]], (4.0, 0.0, 1.0)) == "right"  # mirrored
 
 
-def test_people_who_lie_have_a_side_too():
+def test_people_who_lie_have_a_side_too_and_bins_have_edges():
     trunk = make_posed(COCO17, instance=1).joints_m[TRUNK]
     on_back = rotated(trunk, "x", -90)  # face up: what was ahead is above
     assert side_seen(on_back, (4.0, 0.0, 1.0)) == "left"
     on_side = rotated(trunk, "y", 90)
     assert side_seen(on_side, (float(on_side[0, 0]) / 2, -4.0, 1.0)) == "front"
     assert np.isnan(camera_azimuth_rad(np.zeros((1, 4, 3)), np.array([[0.0, -4, 1]])))[0]
-
-
-def test_edges_of_bins():
     values = np.array([0, 1e-9, 0.1, 0.11, 0.3, 0.5, 0.7, 0.9, 0.91, 1.0])
     assert fraction_of(values).tolist() == [0, 1, 1, 2, 2, 3, 4, 5, 6, 6]
     assert view_of(np.array([-0.1, 2 * np.pi - 0.1, np.pi, -np.pi])).tolist() == [0, 0, 4, 4]
