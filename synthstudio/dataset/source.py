@@ -19,7 +19,6 @@ import tarfile
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 from synthstudio.core.errors import DatasetError, DiskError
@@ -157,31 +156,27 @@ class StoreSource:
     def _hold(self, shard: int, sha256: str, data: bytes | None) -> Held:
         if not re.fullmatch(r"[0-9a-f]{64}", sha256):
             raise damaged(self.folder / INDEX_NAME, "sha256 as 64 hex digits", sha256)
-        fill = partial(self._fill, shard=shard, sha256=sha256, data=data)
-        is_whole = partial(self._is_whole, shard=shard, sha256=sha256)
+        place, name = self._object(shard), shard_name(shard)
+
+        def fill(folder: Path) -> None:
+            unpack(self._data(shard) if data is None else data, folder / name, where=str(place))
+            problems = verify_shard(folder / name, sha256=sha256)
+            if problems:
+                raise DatasetError(
+                    "this shard is not what the data set says of it",
+                    where=str(place),
+                    got="; ".join(problems[:5]),
+                    then="Run what made the data set again with --resume: it checks every shard.",
+                )
+
+        def is_whole(folder: Path) -> bool:  # a folder is read for that only once
+            seen = (sha256, folder.stat().st_ino)
+            if seen not in self._checked and verify_shard(folder / name, sha256=sha256):
+                return False
+            self._checked.add(seen)
+            return True
+
         return self.cache.hold(f"shard-{shard:05d}-{sha256}", fill, is_whole)
-
-    def _fill(self, folder: Path, *, shard: int, sha256: str, data: bytes | None) -> None:
-        place = self._object(shard)
-        inside = folder / shard_name(shard)
-        unpack(self._data(shard) if data is None else data, inside, where=str(place))
-        problems = verify_shard(inside, sha256=sha256)
-        if problems:
-            raise DatasetError(
-                "this shard is not what the data set says of it",
-                where=str(place),
-                got="; ".join(problems[:5]),
-                then="Run what made the data set again with --resume: it checks every shard.",
-            )
-
-    def _is_whole(self, folder: Path, *, shard: int, sha256: str) -> bool:
-        """Whether an entry is as it was put there; a folder is read for that only once."""
-        inside = folder / shard_name(shard)
-        seen = (sha256, folder.stat().st_ino)
-        if seen not in self._checked and verify_shard(inside, sha256=sha256):
-            return False
-        self._checked.add(seen)
-        return True
 
     def _data(self, shard: int) -> bytes:
         data = self.store.read(packed_name(shard))
