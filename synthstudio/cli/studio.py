@@ -94,7 +94,8 @@ def studio(
     serve(settings_of(given))
 
 
-studio.context_settings = {"auto_envvar_prefix": "SYNTHSTUDIO"}  # type: ignore[attr-defined]
+_SETTINGS = {"auto_envvar_prefix": "SYNTHSTUDIO"}
+studio.context_settings = _SETTINGS  # type: ignore[attr-defined]
 
 
 def parse(words: Sequence[str]) -> Settings:
@@ -108,7 +109,7 @@ def parse(words: Sequence[str]) -> Settings:
         found.append(settings_of(given))
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command(context_settings=studio.context_settings)(read)
+    app.command(context_settings=_SETTINGS)(read)
     try:
         app(list(words), prog_name="streamlit_app.py")
     except SystemExit:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, TypedDict
 
 import streamlit as st
 
@@ -35,7 +36,8 @@ class _Which(TypedDict):
     mentions: str | None
 
 
-class Shown(NamedTuple):
+@dataclass(frozen=True)
+class Shown:
     """Threads that somebody may see: `count`, and how to read the latest ones (None: all)."""
 
     count: int

@@ -1,5 +1,6 @@
 """Own skeletons in the studio: made on their page by mouse and by keys, reviewed like others."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import numpy as np
 import pytest
 from own_skeleton_sets import JOINTS, horse_set
 from playwright.sync_api import expect
+from review_ops import refused
+from test_attack_cases import HOSTILE
 
-from synthstudio.core.errors import StudioError
-from synthstudio.core.own_skeletons import own_skeleton
+from synthstudio.core.errors import StudioError, SynthStudioError
+from synthstudio.core.own_skeletons import MAX_CHARS, MAX_JOINTS, own_skeleton
 from synthstudio.formats.skeleton_file import read_skeleton
-from synthstudio.review.values import User
+from synthstudio.review.values import ROLES, User
 from synthstudio.studio import skeletons
 from synthstudio.studio.editor.window import skeleton_json
 
@@ -30,6 +33,7 @@ async (js) => {
 """
 
 
+LEAD = User(name="Lea", role="lead")
 MAKER = Path(skeletons.__file__).parent / "maker" / "maker.js"
 
 
@@ -70,7 +74,7 @@ def test_one_is_made_by_mouse_and_by_keys(page, tmp_path):
     page.get_by_label("Sigma of wrist").press("Tab")
     page.get_by_role("button", name="Save", exact=True).press("Enter")
     (sent,) = page.evaluate("window.sent")
-    skeletons.take(tmp_path, sent, who=User(name="Lea", role="lead"), used=())
+    skeletons.take(tmp_path, sent, who=LEAD, used=())
     made = read_skeleton(tmp_path / "skeletons" / "hand.yaml")
     assert made.joints == ("wrist", "left tip", "right tip")
     assert made.edges == ((0, 1), (0, 2)) and made.pairs == ((1, 2),)
@@ -89,7 +93,7 @@ def test_saved_again_before_the_answer(page, tmp_path):
         page.get_by_role("button", name="Save", exact=True).click()
 
     def answer(k):
-        sent, lead = page.evaluate("window.sent")[k], User(name="Lea", role="lead")
+        sent, lead = page.evaluate("window.sent")[k], LEAD
         made, written = skeletons.take(tmp_path, sent, who=lead, used=(), last=last)
         assert written and len(made.joints) == k + 1
         last.clear()
@@ -111,7 +115,7 @@ def test_saved_again_before_the_answer(page, tmp_path):
     answer(2)
     stale = page.evaluate("window.sent")[1] | {"definition": '{"name": "mine", "joints": ["a"]}'}
     with pytest.raises(StudioError, match="somebody saved it since"):
-        skeletons.take(tmp_path, stale, who=User(name="Lea", role="lead"), used=(), last=last)
+        skeletons.take(tmp_path, stale, who=LEAD, used=(), last=last)
 
 
 def test_a_set_of_it_is_on_every_page(open_pages, tmp_path):
@@ -144,3 +148,71 @@ def test_files_are_kept_apart(tmp_path):
             skeletons.save(tmp_path, one, opened=wrong, used=used)
     (tmp_path / "skeletons" / "bad.yaml").write_text("[", "utf-8")
     assert skeletons.stored(tmp_path).keys() == {"a"}
+
+
+# ---- attacks: names, shapes, files, roles
+
+NAMES = tuple(text for text in HOSTILE if text != "nose")
+NAMES += ("a" * 10_000, "../../x", "..\\x", "/etc/x", "a/b", "a\0", "a\n", "\u202egnp.a", "a\u200b")
+NAMES += ("\u0430", "=1+1", "@SUM(A1)", "-x", "<img src=x onerror=alert(1)>", ".hidden")
+NAMES += ("__proto__", "[a](javascript:alert(1))")
+
+
+WHOLE = {
+    "name": "horse",
+    "joints": ["nose", "left_eye", "right_eye"],
+    "limbs": [["nose", "left_eye"], ["nose", "right_eye"]],
+    "sigmas": {"nose": 0.05},
+}
+
+
+def test_names_and_what_is_large_or_deep(tmp_path):
+    ring = [[f"j{k}", f"j{j}"] for k in range(40) for j in range(k)]
+    definitions = [
+        *({"joints": [*WHOLE["joints"], name]} for name in (*NAMES, "constructor", "nose")),
+        *({"name": name} for name in (*NAMES, "a.yaml", "coco17", "coco133", "A")),
+        {"places": {"nose": "x" * MAX_CHARS}},
+        {"joints": [f"j{k}" for k in range(40)], "limbs": ring},
+        {"joints": [f"j{k}" for k in range(MAX_JOINTS + 1)]},
+    ]
+    texts = [json.dumps(WHOLE | changed) for changed in definitions]
+    texts += ["[" * (MAX_CHARS - 1), '{"name":' * 10_000, "\ud800"]
+    texts += [json.dumps(WHOLE | {"sigmas": {"nose": 1}}).replace("1}", "1" + "0" * 5_000 + "}")]
+    for text in texts:
+        with pytest.raises(SynthStudioError):
+            skeletons.take(tmp_path, {"definition": text, "opened": ""}, who=LEAD, used=())
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_files_that_somebody_else_put_there(tmp_path):
+    """They are left out; the sound one is found, and nobody's file is replaced."""
+    folder = tmp_path / skeletons.FOLDER
+    assert skeletons.save(tmp_path, own_skeleton(WHOLE), opened="", used=())
+    steps = itertools.pairwise("abcdefghijklmnopqrstuvwxyz")
+    bombs = {
+        "deep": "[" * 2_000,
+        "aliases": "a: &a [x, x]\n" + "".join(f"{c}: &{c} [*{p}, *{p}]\n" for p, c in steps),
+        "binary": "\0\1\2",
+        "large": "x: " + "y" * 3_000_000,
+        "python": "!!python/object/apply:os.system [echo]",
+        "other": "name: another\njoints: [a]\n",
+    }
+    for name, text in bombs.items():
+        (folder / f"{name}.yaml").write_text(text)
+    (folder / "folder.yaml").mkdir()
+    (folder / "gone.yaml").symlink_to(tmp_path / "gone")
+    assert skeletons.stored(tmp_path).keys() == {"horse"}
+    for name in ("other", "folder", "deep"):
+        sent = {"definition": json.dumps(WHOLE | {"name": name}), "opened": ""}
+        with pytest.raises(SynthStudioError):
+            skeletons.take(tmp_path, sent, who=LEAD, used=())
+    assert (folder / "other.yaml").read_text() == bombs["other"]
+
+
+def test_who_may_save(tmp_path):
+    sent = {"definition": json.dumps(WHOLE), "opened": ""}
+    for role in {*ROLES, "owner", ""} - {"lead", "admin"}:
+        with refused("role"):
+            skeletons.take(tmp_path, sent, who=User(name="Vic", role=role), used=())
+    assert not [*tmp_path.iterdir()]
+    assert skeletons.take(tmp_path, sent, who=LEAD, used=())[1]
