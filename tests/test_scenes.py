@@ -13,7 +13,7 @@ from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import dump, load, parse
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
-FOLDERS = (".", "systems", "challenges")
+FOLDERS = (".", "systems", "challenges", "uses")
 FILES = [path for folder in FOLDERS for path in (SCENES / folder).glob("*.yaml")]
 NAMES = sorted(path.relative_to(SCENES).as_posix() for path in FILES)
 

@@ -63,6 +63,7 @@ TARGETS = (
     ("target_crowd.yaml", 2),
 )
 HOLDING = tuple(("holding.yaml", k) for k in (0, 2, 4, 8, 9, 11))
+UMBRELLAS = tuple(("uses/umbrellas.yaml", k) for k in (0, 2, 3, 5, 6, 11))
 WHOLE_BODY = (4, 9, 20)
 GALLERY, SHEETS = ("wild", "everyday"), 5
 MAX_BYTES = 290_000
@@ -525,6 +526,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "scenes": lambda out: sheet(SCENES, out, labels=False),
     "targets": lambda out: sheet(TARGETS, out, labels=False),
     "holding": lambda out: sheet(HOLDING, out, labels=False),
+    "umbrellas": lambda out: sheet(UMBRELLAS, out, labels=False),
     "poses": pose_sheet,
     "together": together,
     "gallery": gallery,

@@ -441,6 +441,7 @@ class FrameSpec:
     crowd_ask: float | None = None
     shadow_box_m: tuple[Vec3, Vec3] | None = None  # what a group's shadow maps span; None: own fit
     moving: tuple[MovingSpec, ...] = field(default=(), metadata=LATER)
+    attempt: int = field(default=0, metadata=LATER)  # how often it was drawn anew: nobody in sight
 
 
 Spec = TypeVar("Spec")

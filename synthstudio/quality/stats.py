@@ -89,7 +89,8 @@ def stats(samples: Iterable[Sample], skeleton: Skeleton) -> dict[str, Any]:
     ones; `causes` and `states` are their sums. Histograms (`occluded_fraction`,
     `truncated_fraction` over people, `crowd_index` over frames) have ten bins between `edges`,
     `zero` (exactly 0: also in the first bin), `unknown` (null) and `mean`. `hidden_by_kind`
-    counts hidden joints by the kind of object that hides most of them. `clips` says how many
+    counts hidden joints by the kind of object that hides most of them, `nobody_visible` frames
+    in which no joint is visible. `clips` says how many
     there are and how many frames they have, `motions` counts people by motion.
 
     `targets` compares what was asked of the base frames with what their labels say: for the
@@ -155,7 +156,7 @@ class _Tally:
         }
         self.kinds: Counter[str] = Counter()
         self.clips: set[str] = set()
-        self.clip_frames = 0
+        self.clip_frames = self.showing = 0
         self.targets = targets.TargetTally(skeleton)
         self.identities: set[str] = set()
 
@@ -197,6 +198,7 @@ class _Tally:
         for place, code in enumerate(_STATE_CODES):
             self.states[:, place] += ((state > 2) if code == 3 else (state == code)).sum(axis=0)
         self.ambiguous += ambiguous.sum(axis=0)
+        self.showing += len(np.unique(own[(state == _STATE_CODES[0]).any(axis=1)]))
         person, _ = np.nonzero(occluder >= OBJECT_BASE)
         self._add_kinds(frames, own[person], occluder[occluder >= OBJECT_BASE])
 
@@ -233,6 +235,7 @@ class _Tally:
         return {
             "frames": self.people_per_frame.total(),
             "people": people,
+            "nobody_visible": self.people_per_frame.total() - self.showing,
             "joints_total": people * len(self.names),
             "identities": len(self.identities),
             "people_per_frame": {
@@ -275,7 +278,8 @@ def text(found: dict[str, Any]) -> str:
     width = max(len(name) for name in found["joints"])
     lines = [
         f"{found['frames']} frames, {found['people']} people, {found['identities']} identities, "
-        f"{_percent(found['ambiguous'], found['joints_total'])} of joints ambiguous",
+        f"{_percent(found['ambiguous'], found['joints_total'])} of joints ambiguous; "
+        f"{found['nobody_visible']} frames show nobody",
         "",
         " " * width + "".join(f"{cause:>12}" for cause in causes),
     ]

@@ -57,11 +57,14 @@ from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.search.goals import crowd_ask, draw_asks
 from synthstudio.recipe.search.people import finder, rotated_people
 from synthstudio.recipe.search.scene_occluders import hide_people
+from synthstudio.recipe.search.scene_visibility import somebody_in_sight
 
 Group = tuple[FrameSpec, ...]
 """A moment's base frame and its variants."""
 _SPOTS = 12
 """So many spots of photos and places are tried for a frame's people."""
+_ATTEMPTS = 8
+"""So often a frame is drawn at the most until somebody is in sight."""
 SCREEN_LIMIT_PX = 2**22
 """The rasteriser's fixed-point coordinates end here."""
 
@@ -117,13 +120,18 @@ def draw_group(
 
 def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseSample:
     """Moment `number` as the first camera sees it, or how its clip begins."""
-    ctx = SampleContext(
+    first = SampleContext(
         recipe=recipe, index=number, split=split_of(recipe, number), geometry=geometry
     )
-
-    behind, layout, standing, asks, crowd = _peopled(ctx)
-    camera = layout.camera
-    hiding = _hiding(layout, standing, asks)
+    for attempt in range(_ATTEMPTS):
+        ctx = first.again("attempt", attempt) if attempt else first
+        behind, layout, standing, asks, crowd = _peopled(ctx)
+        ctx, camera = layout.ctx, layout.camera
+        hiding = _hiding(layout, standing, asks)
+        items = [p.item for p in (*standing, *hiding.objects)]
+        min_px = recipe.people.in_sight_px
+        if somebody_in_sight(geometry, items, hiding.cutouts, camera, min_px=min_px):
+            break
     others = tuple(
         _hiding(dataclasses.replace(layout, ctx=ctx.again("occluder", k)), standing, asks)
         for k in range(recipe.variants.occluder)
@@ -142,7 +150,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
     if more:
         place = furnish(ctx, backdrop, cameras, everything)
         standing, everything = [*standing, *place], [*everything, *place]
-    light = draw_light(ctx, behind, camera, persons)
+    light = draw_light(ctx, behind, camera, persons, backdrop)
     backdrop = under_sky(ctx, behind, backdrop, light)
     for eye in cameras:
         _check_range(ctx, eye, everything, backdrop)
@@ -165,6 +173,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         asks=hiding.asks,
         crowd_ask=crowd,
         shadow_box_m=shadow_box_m(everything) if recipe.variants.order or recipe.clip else None,
+        attempt=attempt,
     )
     return BaseSample(base=base, ctx=ctx, behind=behind, others=others, rig=rig)
 
@@ -188,6 +197,7 @@ def _peopled(ctx: SampleContext) -> Peopled:
 
 
 def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
+    ctx = dataclasses.replace(ctx, place=behind.place)
     camera, distance_m = draw_camera(ctx, behind)
     behind = with_light(ctx, behind, camera)
     layout = Layout(

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from recipe_fake import CATALOGUE, FakeSolve, mix_of
 
@@ -88,3 +89,22 @@ def test_every_range_of_the_recipe_holds():
         assert spec.lens.jpeg_quality in range(80, 96)
         for material in (g.material for person in spec.people for g in person.outfit):
             assert all(0 <= c <= 1 for c in (*material.base_rgb, *material.second_rgb))
+
+
+def test_a_frame_is_drawn_anew_until_somebody_is_in_sight():
+    far = {"name": "far", "camera": {"distance_m": [2, 12]}}
+
+    def drawn(px):
+        made = parse({**far, "people": {"count": 1, "in_sight_px": px}})
+        return [draw(made, index, FakeSolve()) for index in range(30)]
+
+    def shown(spec):
+        return int(np.isfinite(FakeSolve().depths_m(spec.people, spec.camera)).sum())
+
+    kept, anew = drawn(0), drawn(9000)
+    assert {spec.attempt for spec in kept} == {0}
+    assert 3 <= sum(spec.attempt > 0 for spec in anew) < 30
+    for old, new in zip(kept, anew, strict=True):
+        assert (new == old) == (new.attempt == 0)
+        assert shown(new) > 0.8 * 9000 and (new.attempt == 0 or shown(old) < 1.2 * 9000)
+    assert {spec.attempt for spec in drawn(10**6)} == {7}

@@ -159,3 +159,25 @@ def test_what_is_held_out_stands_in_no_room_to_train_on():
     found = frames(40, ROOM, holdout={"occluders": ["sofa", "window"]})
     seen = {t.kind for spec in found if spec.split == "train" for t in scenery(spec)}
     assert seen and not {"sofa", "window"} & seen
+
+
+def test_objects_and_seats_belong_where_the_people_are():
+    people = {"count": 2, "poses": {"names": {"sit": 1}}}
+    objects = [{"kind": "procedural", "count": 2, "placement": "around", "offset_m": [2, 6]}]
+    inside, outside = (
+        {
+            obj.kind
+            for spec in frames(60, place, people=people, objects=objects)
+            for obj in spec.objects
+            if obj.role != "scenery"
+        }
+        for place in ({"kind": "room", "walls": 1.0}, {"kind": "room", "walls": 0.0})
+    )
+    assert {"sofa", "bookcase"} <= inside - outside and {"car", "hedge"} <= outside - inside
+    assert not {"door", "pillar", "surfboard"} & (inside | outside)
+    named = [{"kind": "procedural", "kinds": {"car": 1}, "placement": "around", "offset_m": 6}]
+    (spec,) = frames(1, {"kind": "room", "walls": 1.0}, objects=named)
+    assert "car" in {obj.kind for obj in spec.objects}
+    for floor, cars in (("grass", False), ("concrete", True)):
+        seen = frames(20, OPEN | {"floor_patterns": {floor: 1}}, objects=[])
+        assert cars == any(obj.kind == "car" for spec in seen for obj in spec.objects)

@@ -132,7 +132,7 @@ def test_what_the_rasteriser_cannot_hold_is_refused():
     wish = {
         "image": {"width_px": 4096, "height_px": 4096},
         "camera": {"vertical_fov_deg": 10, "distance_m": 12},
-        "backdrop": {"kind": "room", "depth_m": 60, "width_m": 60},
+        "backdrop": {"kind": "room", "walls": 1, "depth_m": 60, "width_m": 60},
     }
     with pytest.raises(RecipeError, match=r"frame 0: something reaches too far"):
         frames(1, **wish)
@@ -160,3 +160,16 @@ def test_who_stands_against_the_light_is_exposed_longer():
         for azimuth in (0, 90, 180)
     )
     assert front < side < back and 1.3 < back / front < 3
+
+
+def test_bright_walls_are_not_exposed_to_more_than_white():
+    for frame in frames(40, backdrop={"kind": "room", "walls": 1}, light={"brightness": 4}):
+        walls = max(
+            np.array(s.base_rgb) @ GREY for s in (frame.backdrop.floor, frame.backdrop.wall)
+        )
+        sun, sky, ground = (
+            np.array(rgb) @ GREY
+            for rgb in (frame.light.sun_rgb, frame.light.sky_rgb, frame.light.ground_rgb)
+        )
+        lit = sun * math.sqrt(0.5) + (sky + ground) / 2
+        assert walls * lit * frame.light.exposure <= 1.03

@@ -132,26 +132,28 @@ _OTHER = {"left_hand": "right_hand", "right_hand": "left_hand"}
 
 def _leaning(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
     seats = bool(seats_in(ctx))
-    known = {kind.kind for kind in ctx.catalogue.objects}
+    known = {kind.kind for kind in ctx.fitting(ctx.catalogue.objects)}
     able = [p for p in ctx.catalogue.poses if known & set(p.leans)]
     able = [p for p in able if seats or p.needs != "seat"]
     key = _pose(ctx, able, rng, "leans")
     held = set(ctx.recipe.holdout.occluders)
-    kinds = [kind for kind in ctx.catalogue.objects if kind.kind in key.leans]
-    kinds = list(ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held))
+    kinds = tuple(kind for kind in ctx.catalogue.objects if kind.kind in key.leans)
+    kinds = ctx.fitting(ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held))
     if not kinds:
         raise _nothing(ctx, f"for the pose {key.name} to lean on")
     flip = rng.random() < 0.5 and key.mirrored_ok
     angles = mirrored(dict(key.angles_rad)) if flip else dict(key.angles_rad)
     new = _dressed(ctx, unit, key, angles, rng, hand="", grip="")
-    return new, Contact(kinds=tuple(kinds), key=key)
+    return new, Contact(kinds=kinds, key=key)
 
 
 def _kind(ctx: SampleContext, rng: Generator) -> ObjectKind:
     weights = ctx.recipe.people.hold.kinds
     held = set(ctx.recipe.holdout.occluders)
-    kinds = [k for k in ctx.catalogue.objects if k.grip and (weights or {k.kind: 1}).get(k.kind)]
-    kinds = list(ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held))
+    able = (k for k in ctx.catalogue.objects if k.grip)
+    kinds = tuple(k for k in able if (weights or {k.kind: 1}).get(k.kind))
+    kinds = ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held)
+    kinds = ctx.fitting(kinds) if weights is None else kinds
     if not kinds:
         raise _nothing(ctx, "to hold")
     return pick_one(kinds, rng, weights=weights, name=lambda kind: kind.kind)

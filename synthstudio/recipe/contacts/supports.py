@@ -178,7 +178,7 @@ _MIN_EDGE_M = 0.12
 def seats_in(ctx: SampleContext) -> tuple[ObjectKind, ...]:
     """The kinds that one can sit on in this frame; without any, nobody sits."""
     held = set(ctx.recipe.holdout.occluders) if ctx.split == "train" else set()
-    return tuple(kind for kind in _kinds(ctx.catalogue) if kind.kind not in held)
+    return ctx.fitting(tuple(k for k in _kinds(ctx.catalogue) if k.kind not in held))
 
 
 def _kinds(catalogue: Catalogue) -> tuple[ObjectKind, ...]:
@@ -206,6 +206,7 @@ def draw_seat(
     top = max(float(sat_on.min()) + PRESSED_M, _MIN_M)
     held = set(ctx.recipe.holdout.occluders)
     kinds = ctx.allowed(_kinds(ctx.catalogue), rng, held=lambda kind: kind.kind in held)
+    kinds = ctx.fitting(kinds)
     if narrow or float(ctx.geometry.skin_m(person, _HANDS)[:, 2].min()) < top - _HANGING_M:
         kinds = tuple(kind for kind in kinds if kind.size_high_m[0] <= NARROW_M) or kinds
     kind = kinds[int(rng.random() * len(kinds))]

@@ -209,6 +209,7 @@ def kinds_left(ctx: SampleContext, entry: Standing, rng: Generator) -> Kinds:
         if given is not None:
             kinds = [kind for kind in kinds if given.get(kind.kind, 0.0) > 0]
         left = ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held)
+        left = ctx.fitting(left) if given is None else left
         weights = {i: (given or {}).get(k.kind, 1.0) for i, k in enumerate(left)}
     if not left:
         raise _nothing(ctx)

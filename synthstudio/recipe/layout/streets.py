@@ -30,7 +30,7 @@ _LONG = frozenset({"building", "fence", "hedge", "low_wall", "railing", "bench",
 def in_the_open(site: Site, room: RoomBackdrop) -> list[ObjectSpec]:
     """Objects behind the people, here and there as far as the floor goes."""
     rng, first = site.rng, site.cameras[0]
-    kinds = allowed(site, _OPEN[int(rng.random() * len(_OPEN))])
+    kinds = allowed(site, _OPEN[room.floor.pattern == "grass"])
     behind = float(site.standing[:, 1, 1].max()) if len(site.standing) else 0.0
     last = room.centre_m[1] + room.size_m[1] / 2
     street = (rng.random() - 0.5) * 0.5

@@ -144,7 +144,7 @@ def _relit(base: FrameSpec, own: SampleContext, behind: Behind) -> FrameSpec:
             yaw_rad=math.radians(sample(behind.options.yaw_deg, rng)),
             gain=sample(behind.options.gain, rng),
         )
-    light = draw_light(own, behind, base.camera, base.people)
+    light = draw_light(own, behind, base.camera, base.people, backdrop)
     return dataclasses.replace(base, backdrop=under_sky(own, behind, backdrop, light), light=light)
 
 

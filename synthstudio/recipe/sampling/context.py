@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from synthstudio.core.catalogue import Catalogue, GeometryQueries, ImageAsset, KeyPose
+from synthstudio.core.catalogue import Catalogue, GeometryQueries, ImageAsset, KeyPose, ObjectKind
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import AssetRef, Split
@@ -24,6 +24,17 @@ T = TypeVar("T")
 SPLIT_BLOCK = 20
 """Frames in a block; each block holds every split by its share."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
+_BELONGS: dict[str, frozenset[str]] = {
+    "indoors": frozenset({"bookcase", "counter", "divider", "dumbbell", "partition", "screen",
+                          "sofa", "tray"}),
+    "outdoors": frozenset({"barrel", "bat", "bench", "bicycle", "bicycle_rack", "car", "fence",
+                           "hand_umbrella", "hedge", "kiosk", "low_wall", "motor_scooter", "pole",
+                           "pram", "racket", "railing", "rake", "shovel", "shrub", "sign_board",
+                           "skateboard", "traffic_cone", "umbrella"}),
+    "elsewhere": frozenset({"barbell", "door", "pillar", "shopping_cart", "surfboard"}),
+}  # fmt: skip
+"""Where kinds of objects belong; any other is at home everywhere. What belongs elsewhere (in walls,
+halls, shops, on beaches) is drawn where a recipe names it or the place is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +46,7 @@ class SampleContext:
     split: Split
     geometry: GeometryQueries
     variant: tuple[int | str, ...] = ()  # its choices have streams of their own; () the base
+    place: str = ""  # indoors or outdoors; "": not known
 
     @property
     def catalogue(self) -> Catalogue:
@@ -57,6 +69,11 @@ class SampleContext:
     def again(self, kind: str, number: int) -> SampleContext:
         """The same frame for variant `number` of a kind, with streams of its own."""
         return dataclasses.replace(self, variant=("variant", kind, number))
+
+    def fitting(self, kinds: tuple[ObjectKind, ...]) -> tuple[ObjectKind, ...]:
+        """The kinds that belong where the frame is; all where none of them does."""
+        elsewhere = [_BELONGS[place] for place in _BELONGS if self.place not in ("", place)]
+        return tuple(k for k in kinds if not any(k.kind in o for o in elsewhere)) or kinds
 
     def allowed(
         self, items: Sequence[T], rng: Generator, *, held: Callable[[T], bool]

@@ -10,7 +10,7 @@ import numpy as np
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import PlaceLight
-from synthstudio.core.spec import LightSpec, PersonSpec, Vec3
+from synthstudio.core.spec import Backdrop, LightSpec, PersonSpec, RoomBackdrop, Vec3
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.view import Behind, dimmed, flash_share
@@ -22,19 +22,27 @@ _HEADROOM = 0.85
 _METERED, _BY_ALBEDO = 0.55, 0.3
 """Powers of how much darker than mid-grey light and clothes leave the people: 1 is a spot meter."""
 _USUAL_ALBEDO = 0.25
+_MAX_METERED, _MAX_SURROUND = 2.6, 1.2
+"""Metering lifts no higher than this, and floors and walls, lit at 45 degrees, no higher than to
+this times white."""
 _MIDDLE_M = (0.0, 0.0, 1.0)
 """The middle of the group."""
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
 def draw_light(
-    ctx: SampleContext, behind: Behind, camera: Camera, people: Sequence[PersonSpec] = ()
+    ctx: SampleContext,
+    behind: Behind,
+    camera: Camera,
+    people: Sequence[PersonSpec] = (),
+    backdrop: Backdrop | None = None,
 ) -> LightSpec:
     """Sun and sky. A white surface facing the sun under the open sky reflects 1.
 
     Exposure puts mid-grey that is lit at 45 degrees a quarter stop below mid-grey, so that white
     floors are not all clipped, and follows the people from there as a camera's metering does:
-    who stands against the light or wears dark clothes is exposed longer. A panorama is its own
+    who stands against the light or wears dark clothes is exposed longer, until floor and walls
+    are white. A panorama is its own
     light: what it is scaled by is known only where it is read, so there exposure is the recipe's
     brightness alone.
     A flash takes as much from sun and sky as it gives to what is at the middle of the group.
@@ -74,13 +82,16 @@ def draw_light(
     shown = share * flat * _lit_side(azimuth - ahead) + (1 - 0.4 * occlusion) * ambient / 2
     shown = (1 - flash) * shown + flash * lit * math.pi / 4
     metered = (lit / shown) ** _METERED * (_USUAL_ALBEDO / _albedo(people)) ** _BY_ALBEDO
+    lift = sample(options.brightness, rng) * (1 if behind.hdri else min(metered, _MAX_METERED))
+    if isinstance(backdrop, RoomBackdrop) and not flash:
+        surfaces = (backdrop.floor, backdrop.wall)[: 1 + backdrop.walls]
+        lift = min(lift, _MAX_SURROUND / max(_grey(one.base_rgb) for one in surfaces))
     return LightSpec(
         sun_direction=direction,
         sun_rgb=dimmed(sun, flash),
         sky_rgb=dimmed(sky, flash),
         ground_rgb=dimmed(ground, flash),
-        exposure=sample(options.brightness, rng)
-        * (1.0 if behind.hdri else metered * _HEADROOM / lit),
+        exposure=lift * (1.0 if behind.hdri else _HEADROOM / lit),
         side_direction=side_direction,
         side_rgb=dimmed(_tinted((1 - share) * side, cool), flash) if side else (0.0, 0.0, 0.0),
         occlusion=occlusion,

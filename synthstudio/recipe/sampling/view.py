@@ -45,7 +45,7 @@ _MARGIN_M = 0.4
 _OPEN_M = 100.0
 _OPEN_PX = 40_000.0
 """An open floor's side times the focal length: a tenth of what the rasteriser can hold."""
-_OPEN_FLOORS: dict[Pattern, float] = {"grass": 4.0, "planks": 0.1, "tiles": 0.3}
+_OPEN_FLOORS: dict[Pattern, float] = {"grass": 4.0, "planks": 0.0, "tiles": 0.3}
 """How much more often, or less, a floor lies in the open."""
 
 
@@ -68,6 +68,7 @@ class Behind:
     stand: Stand | None = None  # in a place
     light: PlaceLight | None = None  # of the photo, if people are lit by it
     hdri: HdriBackdrop | None = None
+    place: str = ""  # of a room: indoors where it has walls, else outdoors
 
     @property
     def tried_again(self) -> bool:
@@ -103,6 +104,9 @@ def draw_behind(ctx: SampleContext, attempt: int = 0) -> Behind:
         rng = ctx.rng("backdrop", attempt) if attempt else rng
         chosen = _asset(ctx, ctx.catalogue.places, options.folder, rng)
         return Behind(options=options, stand=draw_stand(ctx, chosen, attempt))
+    if isinstance(options, scene_schema.Room):
+        walls = ctx.rng("walls").random() < options.walls
+        return Behind(options=options, place="indoors" if walls else "outdoors")
     return Behind(options=options)
 
 
@@ -242,7 +246,8 @@ def draw_backdrop(
         return replace(place, sky_rgb=dimmed(place.sky_rgb, flash_share(ctx)))
     rng = ctx.rng("room")
     if isinstance(behind.options, scene_schema.Room):
-        room = _room(behind.options, reach_m, focal_px, rng)
+        walls = behind.place == "indoors"
+        room = _room(behind.options, reach_m, focal_px, rng, walls=walls)
         room = _covered(room, behind.options, top_m, ctx.shared_rng("ceiling"))
         return replace(room, sky_rgb=dimmed(room.sky_rgb, flash_share(ctx)))
     assert isinstance(behind.options, scene_schema.Plain)
@@ -254,7 +259,12 @@ def draw_backdrop(
 
 
 def _room(
-    options: scene_schema.Room, reach_m: tuple[Vec2, Vec2], focal_px: float, rng: Generator
+    options: scene_schema.Room,
+    reach_m: tuple[Vec2, Vec2],
+    focal_px: float,
+    rng: Generator,
+    *,
+    walls: bool,
 ) -> RoomBackdrop:
     """A room of the wanted size, grown where something would stand in a wall.
 
@@ -263,7 +273,7 @@ def _room(
     unless nothing else is wanted.
     """
     minimum = [sample(options.width_m, rng), sample(options.depth_m, rng)]
-    height, walls = sample(options.height_m, rng), bool(rng.random() < options.walls)
+    height = sample(options.height_m, rng)
     if not walls:
         minimum = [min(_OPEN_M, _OPEN_PX / focal_px)] * 2
     centre, size = [], []

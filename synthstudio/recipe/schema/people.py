@@ -153,7 +153,7 @@ class Hold(Base):
     share: Probability = 0.0
     """How often somebody holds something: their arms then take a pose that does."""
     kinds: Weights | None = None
-    """Built-in objects that can be held and their weights; null: all alike."""
+    """Built-in objects that can be held and their weights; null: alike all that belong there."""
     lean: Probability = 0.0
     """How often somebody leans on a counter, table or wall, which is put there."""
 
@@ -216,6 +216,9 @@ class People(Base):
     """How they stand to one another."""
     min_gap_m: Annotated[float, Field(strict=True, ge=0.005, le=5)] = 0.05
     """Least distance between any two bodies or objects."""
+    in_sight_px: Annotated[Whole, Field(ge=0, le=1_000_000)] = 1
+    """A frame in which nobody shows so many pixels is drawn anew, up to 7 times. 0: frames that
+    show nobody stay, as negatives."""
 
 
 # Quotas -----------------------------------------------------------------------------------

@@ -64,7 +64,8 @@ class ProceduralObjects(Standing):
     kind: Literal["procedural"] = "procedural"
     """Built-in objects."""
     kinds: Weights | None = None
-    """Names of built-in kinds and their weights; null: all alike."""
+    """Names of built-in kinds and their weights; null: alike all that belong there: in rooms with
+    walls, or on open ground. Before photos, panoramas and plain backdrops all do."""
 
 
 class MeshObjects(Standing):

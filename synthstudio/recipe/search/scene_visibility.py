@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import GeometryQueries, PatchesSeen
 from synthstudio.core.scene import F32, F64, I32, Bool
-from synthstudio.core.spec import ObjectSpec, PersonSpec
+from synthstudio.core.spec import CutoutSpec, ObjectSpec, PersonSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD, is_visible, occluded_fraction
 from synthstudio.recipe.layout.placement import spread_over
 from synthstudio.recipe.search.goals import OBJECT, PERSON, SELF, TRUNCATED, VISIBLE
@@ -124,6 +125,35 @@ def visibilities(
         _visibility(geometry, camera, place, people, objects, boxes, patches[place])
         for place in range(len(people))
     ]
+
+
+def somebody_in_sight(
+    geometry: GeometryQueries,
+    items: Sequence[PersonSpec | ObjectSpec],
+    cutouts: tuple[CutoutSpec, ...],
+    camera: Camera,
+    *,
+    min_px: int,
+) -> bool:
+    """Whether one of the people shows at least so many pixels, or nobody is there to be seen.
+
+    Cut-outs hide all of their boxes.
+    """
+    people = tuple(item for item in items if isinstance(item, PersonSpec))
+    objects = tuple(item for item in items if isinstance(item, ObjectSpec))
+    if min_px == 0 or not people:
+        return True
+    boxes = [geometry.box_m(person) for person in people]
+    for place in range(len(people)):
+        seen = _visibility(geometry, camera, place, people, objects, boxes, None)
+        scale, corner = seen.camera.focal_px / camera.focal_px, _corner(camera, seen.camera)
+        for cutout in cutouts:
+            low = (np.array(cutout.top_left_px) - corner) * scale
+            (x0, y0), (x1, y1) = np.maximum([low, low + np.multiply(cutout.size_px, scale)], 0)
+            seen.shown[int(y0) : int(y1), int(x0) : int(x1)] = False
+        if seen.shown.sum() >= min_px * scale**2:
+            return True
+    return False
 
 
 def _visibility(
