@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+T = TypeVar("T")
 SceneArgument = Annotated[Path, typer.Argument(help="Recipe file, or a name: quickstart.")]
 DatasetArgument = Annotated[Path, typer.Argument(help="Folder or URL of a dataset.")]
 SeedOption = Annotated[int | None, typer.Option(help="Override the recipe's seed.")]
@@ -44,3 +46,12 @@ def finish(result: dict[str, Any], as_json: bool, text: str) -> None:
         typer.echo(json.dumps(result, sort_keys=True))
     else:
         log(text)
+
+
+def numbers(text: str, kind: Callable[[str], T], option: str) -> list[T]:
+    """Numbers joined by commas."""
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        wrong = f"numbers joined by commas, not {text!r}"
+        raise typer.BadParameter(wrong, param_hint=option) from error

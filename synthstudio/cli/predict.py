@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from synthstudio.cli.options import JsonOption, finish, log
+from synthstudio.cli.options import JsonOption, finish, log, numbers
 from synthstudio.cli.signatures import Call, command
 from synthstudio.core.amounts import images_text, people_text
 
@@ -90,15 +90,6 @@ def suggest(call: Call, out: Any, as_json: JsonOption = False) -> None:
     )
 
 
-def _numbers(text: str, hint: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"whole numbers joined by commas, not {text!r}", param_hint=hint
-        ) from error
-
-
 @command("speed.benchmark")
 def benchmark(
     call: Call,
@@ -108,7 +99,7 @@ def benchmark(
 ) -> None:
     """Time networks on this machine: latency, throughput, memory, load time."""
     figures, text = call(
-        batches=_numbers(batches, "--batches"), threads=_numbers(threads, "--threads")
+        batches=numbers(batches, int, "--batches"), threads=numbers(threads, int, "--threads")
     )
     finish(figures, as_json, text)
 

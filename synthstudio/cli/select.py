@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from synthstudio.api.progress import waiting
-from synthstudio.cli.options import DatasetArgument, JsonOption, WhereOption, finish
+from synthstudio.cli.options import DatasetArgument, JsonOption, WhereOption, finish, numbers
 from synthstudio.cli.signatures import Call, command
 from synthstudio.core.amounts import frames_text, people_text
 
@@ -84,7 +84,7 @@ def split(
         if found:
             raise typer.Exit(1)
         return
-    made = call(by=keys, shares=_numbers(shares))
+    made = call(by=keys, shares=numbers(shares, float, "--shares"))
     finish(made.as_json(), as_json, made.text())
 
 
@@ -153,10 +153,3 @@ def skeleton(
         f"sigmas: {facts['sigma_source']}",
     ]
     finish(facts, as_json, "\n".join(lines))
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise typer.BadParameter("write it as 0.8,0.1,0.1", param_hint="--shares") from error

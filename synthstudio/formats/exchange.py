@@ -151,15 +151,18 @@ def exportable(people: Iterable[_Person]) -> list[_Person]:
     return [row for row in people if row["modal_area_px"] >= MIN_AREA_PX]
 
 
+def bare_image_name(frame: Row) -> str:
+    return f"{frame['index']:06d}{Path(frame['file_name']).suffix}"
+
+
 def image_name(frame: Row) -> str:
     """Return the name that most formats give a frame's image."""
-    return f"images/{frame['index']:06d}{Path(frame['file_name']).suffix}"
+    return f"images/{bare_image_name(frame)}"
 
 
 def split_image_name(frame: Row) -> str:
     """The name of a frame's image in its split's folder: frames of no split are for training."""
-    suffix = Path(frame["file_name"]).suffix
-    return f"images/{frame['split'] or 'train'}/{frame['index']:06d}{suffix}"
+    return f"images/{frame['split'] or 'train'}/{bare_image_name(frame)}"
 
 
 def save_image(out: Path, picture: Picture) -> None:

@@ -20,7 +20,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.arrays import ParquetWriter
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.formats import checked
-from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target
+from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target, bare_image_name
 from synthstudio.formats.sidecar import Groups
 
 CARD_NAME = "README.md"
@@ -59,8 +59,7 @@ def _schema() -> pa.Schema:
 SCHEMA = _schema()
 
 
-def image_name(frame: Row) -> str:
-    return f"{frame['index']:06d}{Path(frame['file_name']).suffix}"
+image_name = bare_image_name
 
 
 def to_huggingface(frame: Row, people: Sequence[Row], image: bytes) -> Row:

@@ -22,7 +22,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
 from synthstudio.formats.checked import check_sample, from_json_row, to_json_row
-from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target
+from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target, bare_image_name
 
 SHARD_FRAMES = 1000
 MAX_JSON_BYTES = 64 * 1024 * 1024
@@ -30,8 +30,7 @@ MAX_IMAGE_BYTES = 256 * 1024 * 1024
 _MEMBER = re.compile(r"([0-9]{6,12})\.(jpg|png|webp|bmp|json)")
 
 
-def image_name(frame: Row) -> str:
-    return f"{frame['index']:06d}{Path(frame['file_name']).suffix}"
+image_name = bare_image_name
 
 
 def _without_id(row: Row) -> Row:
