@@ -12,6 +12,7 @@ from contextlib import suppress
 from urllib.parse import quote, urlsplit
 
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 
@@ -65,7 +66,7 @@ class SessionMiddleware:
             scope = _without_state(scope) if user is None else scope
             await self.app(scope, self._watched(receive, sent, user), send)
         elif user is None:
-            await _redirect(scope, send)
+            await _way_in(scope)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -107,17 +108,12 @@ def _opens_a_page(scope: Scope) -> bool:
     )
 
 
-async def _redirect(scope: Scope, send: Send) -> None:
+def _way_in(scope: Scope) -> RedirectResponse:
+    """Return what leads to where one signs in, and back to the page that was asked for."""
     query = bytes(scope.get("query_string", b"")).decode("latin-1")
     path = urlsplit(str(scope["path"])).path + (f"?{query}" if query else "")
-    to = b"" if path == "/" else f"?to={quote(path, safe='/')}".encode()
-    headers = [
-        (b"location", SIGN_IN_PAGE.encode() + to),
-        (b"cache-control", b"no-store"),
-        (b"content-length", b"0"),
-    ]
-    await send({"type": "http.response.start", "status": 303, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    to = "" if path == "/" else f"?to={quote(path, safe='/')}"
+    return RedirectResponse(SIGN_IN_PAGE + to, 303, {"cache-control": "no-store"})
 
 
 def _without_state(scope: Scope) -> Scope:
