@@ -151,7 +151,7 @@ def _bare(phenotype: Phenotype, pose: PoseSpec) -> BareBody:
 
 @functools.lru_cache(maxsize=_DRESSED_CACHE)
 def _dressed(person: PersonSpec) -> _DressedPerson:
-    surfaces = dress(load_atlas(), _bare(person.phenotype, person.pose), person).surfaces
+    surfaces = dress(load_atlas(), _bare(person.phenotype, person.pose), person)
     lowest = min((_lowest(surface) for surface in surfaces), default=np.inf)
     if not np.isfinite(lowest):
         raise GeometryError(
@@ -177,7 +177,7 @@ _IDENTITY = PoseSpec(
 def _gait(person: PersonSpec, motion: Motion, mirror: bool) -> Gait:
     """Return a person's gait from how it is dressed in the identity pose."""
     bare = _bare(person.phenotype, person.pose)
-    surfaces = dress(load_atlas(), bare, person).surfaces
+    surfaces = dress(load_atlas(), bare, person)
     faces = [s.faces if s.drawn is None else s.faces[s.drawn] for s in surfaces]
     drawn = [s.vertices_m[np.unique(f)] for s, f in zip(surfaces, faces, strict=True)]
     soles = soles_of(np.concatenate(drawn), bare.rest_m, load_atlas().weights)

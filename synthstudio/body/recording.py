@@ -8,7 +8,7 @@ up) and lengths are metres. Letters: F frames, J joints.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -204,13 +204,11 @@ def mirrored(motion: Motion) -> Motion:
     for role, joint in motion.roles.items():
         side, _, rest = role.partition("_")
         roles[f"{swap[side]}_{rest}" if side in swap else role] = joint
-    return Motion(
-        joints=motion.joints,
-        parents=motion.parents,
+    return replace(
+        motion,
         offsets_m=motion.offsets_m * flip,
         rotations=motion.rotations * flip[:, None] * flip,
         root_m=motion.root_m * flip,
-        fps=motion.fps,
         roles=roles,
     )
 

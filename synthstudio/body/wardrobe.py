@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.scene import PARTS, Bool, Surface
 from synthstudio.core.spec import GarmentSpec, Material, PersonSpec
 
-__all__ = ["GARMENTS", "Dressed", "check_outfit", "dress", "garments"]
+__all__ = ["GARMENTS", "check_outfit", "dress", "garments"]
 
 _UNDER_HAT = {"thick": 0.006, "volume": 0.006, "height": -0.02, "fringe": 0.0}
 _HIDDEN = {"headscarf": "hair", "medical_mask": "beard"}
@@ -31,20 +31,13 @@ _BUTTON_M, _BUTTON_CORNERS = 0.0055, 8
 _FRONT = sum(1 << PARTS.index(part) for part in ("neck", "torso", "pelvis"))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dressed:
-    """A dressed person in its own frame; every surface has instance 0."""
-
-    surfaces: tuple[Surface, ...]
-
-
 def garments() -> tuple[GarmentKind, ...]:
     """Return the catalogue's garments, hair and hats, sorted by name."""
     return tuple(GARMENTS[name].kind for name in sorted(GARMENTS))
 
 
-def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> Dressed:
-    """Return skin, eyes, lashes, garments from the skin outwards, hair and hat.
+def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> tuple[Surface, ...]:
+    """Return skin, eyes, lashes, garments from the skin outwards, hair and hat, of instance 0.
 
     RecipeError for an unknown kind, a shape with missing or unknown keys or values out of
     range, two garments for one slot's layer, or an outfit that leaves torso or pelvis bare.
@@ -67,7 +60,7 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> Dressed:
     for place, (garment, made) in enumerate(zip(worn, designs, strict=True)):
         phase = _phase(person.identity, garment.kind)
         surfaces += _sewn(garment, made, designs[place + 1 :], wearer, phase=phase, over_m=over_m)
-    return Dressed(surfaces=tuple(surfaces))
+    return tuple(surfaces)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -111,7 +111,7 @@ def scan_images(root: Path, folder: str, *, kind: ImageKind) -> tuple[ImageAsset
     found = []
     for path in _files(root, folder, suffixes):
         pixels = _checked(path, kind)
-        asset = ImageAsset(asset=_ref(root, folder, path), **pixels)
+        asset = ImageAsset(asset=_ref(folder, path), **pixels)
         asset = _with_ledger(asset, facts.get(path.name, {}))
         if kind == "background":
             asset = with_sidecar(asset, path)
@@ -124,7 +124,7 @@ def scan_images(root: Path, folder: str, *, kind: ImageKind) -> tuple[ImageAsset
 def scan_meshes(root: Path, folder: str) -> tuple[MeshAsset, ...]:
     """The meshes of `folder` (relative to `root`) by name, each loaded and checked."""
     found = [
-        MeshAsset(asset=_ref(root, folder, path), size_m=load_mesh(path).size_m)
+        MeshAsset(asset=_ref(folder, path), size_m=load_mesh(path).size_m)
         for path in _files(root, folder, MESH_SUFFIXES)
     ]
     return _once(found)
@@ -135,7 +135,7 @@ def scan_places(root: Path, folder: str) -> tuple[PlaceAsset, ...]:
     found = []
     for path in _files(root, folder, MESH_SUFFIXES):
         model = read_place(path)
-        ref = _ref(root, folder, path)
+        ref = _ref(folder, path)
         found.append(PlaceAsset(asset=ref, size_m=model.mesh.size_m, level_m=model.level_m))
     return _once(found)
 
@@ -157,7 +157,7 @@ def scan_motions(
         licence, source = _credit(facts.get(path.name, {}))
         found.append(
             MotionAsset(
-                asset=_ref(root, folder, path),
+                asset=_ref(folder, path),
                 frames=frames,
                 fps=fps,
                 licence=licence,
@@ -235,7 +235,7 @@ def _files(root: Path, folder: str, suffixes: tuple[str, ...]) -> list[Path]:
     return [_below(root, f"{folder.rstrip('/')}/{name}") for name in names]
 
 
-def _ref(root: Path, folder: str, path: Path) -> AssetRef:
+def _ref(folder: str, path: Path) -> AssetRef:
     return AssetRef(sha256=content_hash(path), name=(Path(folder) / path.name).as_posix())
 
 

@@ -59,11 +59,6 @@ class MeshData:
     textures: tuple[U8, ...]  # each (h, w, 4) sRGB + alpha
     size_m: Vec3
 
-    @property
-    def triangles(self) -> int:
-        """The number of triangles."""
-        return sum(len(part.faces) for part in self.parts)
-
 
 def load_mesh(
     path: Path, *, greatest_m: float = GREATEST_M, room_m: float | None = None

@@ -131,7 +131,7 @@ def _read(path: Path) -> _Sidecar:
         told = yaml.load(text, Loader=yaml.BaseLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise _bad(path, "not YAML") from error
-    if not isinstance(told, dict):
+    if not isinstance(root, yaml.MappingNode):
         raise _bad(path, "no mapping")
     if len(told) < len(root.value):
         raise _bad(path, "a field twice")

@@ -38,7 +38,7 @@ def bare(spec: PersonSpec) -> np.ndarray:
 @pytest.mark.parametrize("phenotype", sorted(PHENOTYPES))
 def test_a_mask_covers_nose_mouth_and_chin_and_leaves_eyes(phenotype):
     spec = wearing("medical_mask", "full_beard", phenotype=phenotype)
-    surfaces = dressed(spec).surfaces
+    surfaces = dressed(spec)
     assert not named(surfaces, "full_beard")  # below the mask
     sheet = max(named(surfaces, "medical_mask"), key=lambda s: len(s.faces))
     assert not (sheet.covers & HEAD).any()  # so it hides the nose
@@ -82,9 +82,9 @@ def test_rotation_centres_do_not_know_faces_and_teeth_show():
     face = [JOINTS.index(n) for n in ("nose", "left_eye", "right_eye", "left_ear", "right_ear")]
     assert moved[face].max() < 0.01
     assert np.delete(moved, face).max() < 1e-6
-    (teeth,) = named(dress(load_atlas(), loud, spec).surfaces, "teeth")
+    (teeth,) = named(dress(load_atlas(), loud, spec), "teeth")
     assert (teeth.covers & HEAD == HEAD).all()
-    assert not named(dressed(wearing()).surfaces, "teeth")
+    assert not named(dressed(wearing()), "teeth")
     gap = [np.unique(load_atlas().groups[f"{row}_teeth"]) for row in ("upper", "lower")]
     opened = loud.vertices_m[gap[0], 2].mean() - loud.vertices_m[gap[1], 2].mean()
     closed = still.vertices_m[gap[0], 2].mean() - still.vertices_m[gap[1], 2].mean()

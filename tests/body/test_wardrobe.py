@@ -11,16 +11,16 @@ from wardrobe_people import GARMENTS, OUTFITS, dressed, garment, person
 from synthstudio.body.atlas import load_atlas
 from synthstudio.body.clothes import kinds as designs
 from synthstudio.body.clothes.garment_mesh import Known, clipped, weave_of
-from synthstudio.body.wardrobe import Dressed, check_outfit
+from synthstudio.body.wardrobe import check_outfit
 from synthstudio.core.errors import GeometryError, RecipeError
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import NO_PART, PARTS
 
 
-def digest(made: Dressed) -> str:
+def digest(made) -> str:
     """Return a hash of every array of every surface."""
     out = hashlib.sha256()
-    for s in made.surfaces:
+    for s in made:
         out.update(s.name.encode())
         for array in (s.vertices_m, s.faces, s.coords, s.tint, s.part, s.covers, s.drawn):
             out.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
@@ -30,10 +30,10 @@ def digest(made: Dressed) -> str:
 @pytest.mark.parametrize("outfit", sampled(sorted(OUTFITS), 4))
 def test_surfaces_are_well_formed(outfit):
     made = dressed(person("heavy", "walk_left_contact", *OUTFITS[outfit]))
-    names = [s.name for s in made.surfaces]
+    names = [s.name for s in made]
     assert names[:3] == ["skin", "eyes", "lashes"]
     assert set(names[3:]) == set(OUTFITS[outfit])
-    for s in made.surfaces:
+    for s in made:
         count = len(s.vertices_m)
         assert s.instance == 0
         assert np.isfinite(s.vertices_m).all() and np.isfinite(s.coords).all()
@@ -54,7 +54,7 @@ def test_surfaces_are_well_formed(outfit):
 
 def test_the_skin_is_the_whole_body_and_eyes_keep_their_part():
     made = dressed(person("man", "stand_relaxed", *OUTFITS["gym"]))
-    skin, eyes, lashes = made.surfaces[:3]
+    skin, eyes, lashes = made[:3]
     assert skin.faces.shape == (27420, 3)
     assert np.array_equal(skin.part, load_atlas().part)
     face_of = np.array(PARTS)[skin.part]
@@ -109,7 +109,7 @@ def test_the_ends_of_every_range_build_and_cover_their_parts(kind, share, detail
     rest = [k for k in ("t_shirt", "jeans") if GARMENTS[k].kind.slot != slot]
     spec = person("man", "arms_crossed", *rest)
     spec = replace(spec, outfit=(*spec.outfit, garment(kind, share)), detail=detail)
-    pieces = [s for s in dressed(spec).surfaces if s.name == kind]
+    pieces = [s for s in dressed(spec) if s.name == kind]
     assert pieces
     for piece in pieces:
         assert np.isfinite(piece.vertices_m).all()

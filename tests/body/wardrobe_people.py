@@ -2,7 +2,7 @@
 
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.pose_library import library
-from synthstudio.body.wardrobe import GARMENTS, Dressed, dress
+from synthstudio.body.wardrobe import GARMENTS, dress
 from synthstudio.core.spec import GarmentSpec, Look, Material, PersonSpec, Phenotype, PoseSpec
 
 PHENOTYPES = {
@@ -43,5 +43,5 @@ def person(phenotype: str, pose: str, *kinds: str, share: float = 0.5) -> Person
     )
 
 
-def dressed(spec: PersonSpec) -> Dressed:
+def dressed(spec: PersonSpec):
     return dress(load_atlas(), bare_body(load_atlas(), spec.phenotype, spec.pose.angles_rad), spec)

@@ -215,10 +215,7 @@ def _stand(holder: Holder) -> GripTransform:
 
 
 def _on_floor(put: GripTransform) -> GripTransform:
-    x, y, _ = put.origin_m
-    return GripTransform(
-        turn=put.turn, origin_m=np.array([x, y, 0.0]), size_m=put.size_m, shape=put.shape
-    )
+    return replace(put, origin_m=np.array([*put.origin_m[:2], 0.0]))
 
 
 def _walk(holder: Holder) -> GripTransform:
@@ -269,20 +266,15 @@ def _carry(holder: Holder) -> GripTransform:
 def _ball(holder: Holder) -> GripTransform:
     """Put a ball between both palms, or under one arm against the side."""
     if holder.hand == "both_hands":
-        middle, _, apart = _between(holder)
+        centre, _, apart = _between(holder)
         size = holder.fitted(0, apart + 2 * SKIN_M - _SOFT_M)
-        return GripTransform(
-            turn=_axes(x=holder.left, z=_UP),
-            origin_m=middle - size / 2 * _UP,
-            size_m=(size, size, size),
-        )
-    palm = holder.palm()
-    skin = holder.skin(("torso", "pelvis", "left_thigh", "right_thigh"))
-    for size in np.linspace(holder.size_m[0], holder.kind.size_low_m[0], 4):
-        centre = palm[:3, 3] + (size / 2 - SKIN_M) * palm[:3, 2]
-        if size / 2 - np.linalg.norm(skin - centre, axis=1).min() < _SOFT_M:
-            break
-    size = float(size)
+    else:
+        palm = holder.palm()
+        skin = holder.skin(("torso", "pelvis", "left_thigh", "right_thigh"))
+        for size in np.linspace(holder.size_m[0], holder.kind.size_low_m[0], 4).tolist():
+            centre = palm[:3, 3] + (size / 2 - SKIN_M) * palm[:3, 2]
+            if size / 2 - np.linalg.norm(skin - centre, axis=1).min() < _SOFT_M:
+                break
     return GripTransform(
         turn=_axes(x=holder.left, z=_UP),
         origin_m=centre - size / 2 * _UP,

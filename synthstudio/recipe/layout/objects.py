@@ -15,6 +15,7 @@ from synthstudio.core.scene import F64
 from synthstudio.core.spec import Material, ObjectSpec, PersonSpec
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import Layout, Placed, corners, moved
+from synthstudio.recipe.layout.site import box_of
 from synthstudio.recipe.sampling.context import SampleContext, asset_held
 from synthstudio.recipe.schema.distributions import pick, sample, sample_count, support
 from synthstudio.recipe.schema.scene import MeshObjects, ProceduralObjects, Standing
@@ -79,7 +80,7 @@ def _place(
         if attempt * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * target.depth_m.shape[1]:
             break
         obj = design(entry, kind, made_of, rng, shrink=attempt / _DESIGNS)
-        origin = Placed(item=obj, box_m=_box_m(obj))
+        origin = Placed(item=obj, box_m=box_of(obj))
         exact: Placed | None = None
         for spot in range(_SPOTS):
             number = attempt * _SPOTS + spot
@@ -122,13 +123,6 @@ def _farther(
             if layout.clear(here.box_m) and layout.free(here, placed):
                 return here
     return None
-
-
-def _box_m(obj: ObjectSpec) -> F64:
-    width, depth, height = obj.size_m
-    c, s = abs(math.cos(obj.yaw_rad)), abs(math.sin(obj.yaw_rad))
-    x, y = (c * width + s * depth) / 2, (s * width + c * depth) / 2
-    return np.array([[-x, -y, 0.0], [x, y, height]])
 
 
 def _off(layout: Layout, entry: Standing, target: _Target, box_m: F64) -> int:

@@ -52,9 +52,7 @@ def draw_light(
     elevation = math.radians(sample(options.sun_elevation_deg, rng))
     azimuth = math.radians(sample(options.sun_azimuth_deg, rng))
     share, warmth = sample(options.sun_share, rng), sample(options.warmth, rng)
-    flat = math.cos(elevation)
-    # Azimuth 0 is behind the camera, at world -y.
-    direction = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation))
+    direction = towards(azimuth, elevation)
     side, side_direction, occlusion = _sided(ctx)
     if behind.light is not None:
         low, high = support(options.sun_share)
@@ -79,6 +77,7 @@ def draw_light(
     ahead = math.atan2(camera.position_m[0], -camera.position_m[1])
     ambient = (1 - share) * (1 - side) + _grey(ground)
     ambient += (1 - share) * side * (1 + math.pi / 4 * _along(side_direction, ahead))
+    flat = math.cos(elevation)
     shown = share * flat * _lit_side(azimuth - ahead) + (1 - 0.4 * occlusion) * ambient / 2
     shown = (1 - flash) * shown + flash * lit * math.pi / 4
     metered = (lit / shown) ** _METERED * (_USUAL_ALBEDO / _albedo(people)) ** _BY_ALBEDO
@@ -131,8 +130,14 @@ def _sun_of_photo(behind: Behind) -> Vec3 | None:
     right, ahead = (0.0, 1.0) if behind.spot is None else behind.spot.away_m
     # The azimuth is the camera's, which is turned by as much as the spot is off its middle.
     azimuth = side * ((ground.sun_azimuth_rad or 0.0) + math.atan2(right, ahead))
-    flat = math.cos(ground.sun_elevation_rad)
-    return flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(ground.sun_elevation_rad)
+    return towards(azimuth, ground.sun_elevation_rad)
+
+
+def towards(azimuth_rad: float, elevation_rad: float) -> Vec3:
+    """The direction of a sun; azimuth 0 is behind the camera, at world -y."""
+    x, y = math.sin(azimuth_rad), -math.cos(azimuth_rad)
+    flat = math.cos(elevation_rad)
+    return flat * x, flat * y, math.sin(elevation_rad)
 
 
 def _sided(ctx: SampleContext) -> tuple[float, Vec3, float]:

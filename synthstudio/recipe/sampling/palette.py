@@ -152,12 +152,8 @@ def hair_rgb(tone: float, age: float, rng: Generator) -> Vec3:
         return choose(_GREY_HAIR, rng)
     if dyed:
         return choose(_DYED_HAIR, rng)
-    names = list(_HAIR)
-    fair = [i >= 3 for i in range(len(names))]
-    weights = {
-        name: _HAIR[name] * (max(0.01, 1 - 1.8 * tone) if is_fair else 1.0)
-        for name, is_fair in zip(names, fair, strict=True)
-    }
+    fair = max(0.01, 1 - 1.8 * tone)  # all but the three darkest
+    weights = {name: of * (fair if i >= 3 else 1.0) for i, (name, of) in enumerate(_HAIR.items())}
     return choose((linear(pick(weights, rng)),), rng)
 
 

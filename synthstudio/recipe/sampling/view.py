@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -47,14 +47,6 @@ _OPEN_PX = 40_000.0
 """An open floor's side times the focal length: a tenth of what the rasteriser can hold."""
 _OPEN_FLOORS: dict[Pattern, float] = {"grass": 4.0, "planks": 0.0, "tiles": 0.3}
 """How much more often, or less, a floor lies in the open."""
-
-
-class _Focus(TypedDict, total=False):
-    """The fields of a LensSpec that decide how sharp each depth is; none: all are."""
-
-    aperture_m: float
-    focus_on: int
-    focus_error: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -336,7 +328,7 @@ def draw_lens(ctx: SampleContext, people: int) -> LensSpec:
     blur, motion = sample(options.blur_sigma_px, rng), sample(options.motion_px, rng)
     noise = sample(options.noise_sigma, rng)
     balance, tone = ctx.rng("white balance"), ctx.rng("tone curve")
-    return LensSpec(
+    lens = LensSpec(
         blur_sigma_px=blur if blurred else 0.0,
         motion_px=motion if shaken else 0.0,
         motion_angle_rad=math.pi * float(rng.random()) if shaken else 0.0,
@@ -352,17 +344,13 @@ def draw_lens(ctx: SampleContext, people: int) -> LensSpec:
         sharpening=sample(options.sharpening, tone),
         exposure_s=sample(options.exposure_s, ctx.rng("exposure")),
         readout_s=sample(options.readout_s, ctx.rng("readout")),
-        **_focus(ctx, people),
     )
-
-
-def _focus(ctx: SampleContext, people: int) -> _Focus:
-    rng, options = ctx.rng("focus"), ctx.recipe.lens
+    rng = ctx.rng("focus")
     wanted, who = rng.random() < options.defocus, int(rng.integers(max(people, 1)))
     aperture, error = sample(options.aperture_mm, rng) / 1e3, sample(options.focus_error, rng)
     if not (wanted and people):
-        return {}
-    return {"aperture_m": aperture, "focus_on": who, "focus_error": error}
+        return lens
+    return replace(lens, aperture_m=aperture, focus_on=who, focus_error=error)
 
 
 # Detail ----------------------------------------------------------------------------------

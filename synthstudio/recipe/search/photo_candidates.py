@@ -23,7 +23,7 @@ from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.objects import design, draw_kind
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, asset_held, pick_one
-from synthstudio.recipe.sampling.light import lit_like, picture_gain
+from synthstudio.recipe.sampling.light import lit_like, picture_gain, towards
 from synthstudio.recipe.sampling.people import draw_people
 from synthstudio.recipe.sampling.true_sizes import TrueSize, stands_m, true_size
 from synthstudio.recipe.sampling.view import detail_at
@@ -98,7 +98,7 @@ def draw_item(
         item, _ = draw_people(own, seats=False)[0]
         item = dataclasses.replace(item, detail=detail_at(camera, float(spot[0]), float(spot[1])))
     light = _light(person, rng, soft=options.ground == "known")
-    return _standing(view, ctx.geometry, person, camera, item, spot, light)
+    return _standing(ctx.geometry, person, camera, item, spot, light)
 
 
 def within_reach(view: PhotoView, person: PhotoPerson, *, known: bool) -> bool:
@@ -155,7 +155,7 @@ def floor_m(camera: Camera, px: tuple[float, float]) -> F64:
     return np.asarray(down[:2] * reach)
 
 
-def moved(view: PhotoView, geometry: GeometryQueries, item: Item, shift_px: float) -> Item:
+def moved(geometry: GeometryQueries, item: Item, shift_px: float) -> Item:
     """The item moved to the right; what is drawn in 3D is looked at anew."""
     paste = item.paste
     if paste.cutout is not None:
@@ -163,17 +163,15 @@ def moved(view: PhotoView, geometry: GeometryQueries, item: Item, shift_px: floa
     solid = paste.object or paste.person
     assert solid is not None
     x, y, z = solid.position_m
-    place: Vec3 = (round(x + shift_px / item.px_per_m, 4), y, z)
-    if paste.object is not None:
-        paste = dataclasses.replace(
-            paste, object=dataclasses.replace(paste.object, position_m=place)
-        )
-    else:
-        assert paste.person is not None
-        paste = dataclasses.replace(
-            paste, person=dataclasses.replace(paste.person, position_m=place)
-        )
+    paste = _at(paste, solid, (round(x + shift_px / item.px_per_m, 4), y, z))
     return dataclasses.replace(item, paste=paste, card=_card(geometry, paste))
+
+
+def _at(paste: PasteSpec, item: ObjectSpec | PersonSpec, place_m: Vec3) -> PasteSpec:
+    """The paste of an object or a person at that place."""
+    if isinstance(item, ObjectSpec):
+        return dataclasses.replace(paste, object=dataclasses.replace(item, position_m=place_m))
+    return dataclasses.replace(paste, person=dataclasses.replace(item, position_m=place_m))
 
 
 def pasted(item: Item) -> PasteSpec:
@@ -186,7 +184,6 @@ def pasted(item: Item) -> PasteSpec:
 
 
 def _standing(
-    view: PhotoView,
     geometry: GeometryQueries,
     person: PhotoPerson,
     camera: Camera,
@@ -202,13 +199,8 @@ def _standing(
         camera=camera,
         light=light,
         about=person.light.grey,
-        object=dataclasses.replace(item, position_m=place)
-        if isinstance(item, ObjectSpec)
-        else None,
-        person=dataclasses.replace(item, position_m=place)
-        if isinstance(item, PersonSpec)
-        else None,
     )
+    paste = _at(paste, item, place)
     ground = camera.to_camera(np.array([*place[:2], 0.0]))
     return Item(
         paste=paste,
@@ -236,10 +228,8 @@ def _light(person: PhotoPerson, rng: Generator, *, soft: bool) -> LightSpec:
     """
     azimuth = (float(rng.random()) * 2 - 1) * math.radians(75)
     elevation = math.radians(palette.between(42, 65, rng))
-    flat = math.cos(elevation)
-    direction = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation))
     share = 0.5 + 0.3 * max(0.0, person.light.contrast - 0.5) / 0.5
-    return lit_like(person.light, direction, share * (_SOFT if soft else 1.0))
+    return lit_like(person.light, towards(azimuth, elevation), share * (_SOFT if soft else 1.0))
 
 
 # Cut-outs ----------------------------------------------------------------------------------

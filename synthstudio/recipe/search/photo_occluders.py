@@ -189,7 +189,7 @@ class _Paste:
 
     def at(self, item: Item, shift: float, minimum: float) -> Found | None:
         """The item moved; None where it cannot be, or its error is not below `minimum`."""
-        placed = moved(self.problem.view, self.problem.ctx.geometry, item, shift)
+        placed = moved(self.problem.ctx.geometry, item, shift)
         own = behind(self.seen[self.person], placed.card)
         if self.problem.goals[self.person].error_of(own) >= minimum:
             return None
