@@ -164,6 +164,7 @@ def test_downloads_are_archives_of_exports_for_those_who_may_export(near, tmp_pa
     assert archive.status == 200 and archive.body == b"x" * 300_000
     assert archive.headers["content-disposition"] == 'attachment; filename="made.zip"'
     assert archive.headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in archive.headers["content-security-policy"]
     for number in (*others, 999):
         answer = ada.ask(f"/api/v1/jobs/{number}/archive")
         assert answer.status in (400, 404) and b"nobody else" not in answer.body, number

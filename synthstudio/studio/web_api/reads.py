@@ -207,7 +207,8 @@ def archive(call: AnyCall, job: Number) -> FileResponse:
         path = file_inside(settings.exports, name, where=f"job {job}")
     except FormatError as error:
         raise Refused("its file no longer exists", where=f"job {job}", reason="gone") from error
-    return FileResponse(path, filename=name, media_type="application/zip")
+    headers = _PICTURE_HEADERS | {"Cache-Control": "no-store"}
+    return FileResponse(path, filename=name, media_type="application/zip", headers=headers)
 
 
 class PeoplePage(Page):
