@@ -45,7 +45,7 @@ _MARGIN_M = 0.4
 _OPEN_M = 100.0
 _OPEN_PX = 40_000.0
 """An open floor's side times the focal length: a tenth of what the rasteriser can hold."""
-_OPEN_FLOORS: dict[Pattern, float] = {"grass": 4.0, "planks": 0.0, "tiles": 0.3}
+_OPEN_FLOORS: dict[Pattern, float] = {"grass": 4.0, "planks": 0.0, "plain": 0.0, "tiles": 0.3}
 """How much more often, or less, a floor lies in the open."""
 
 
