@@ -127,10 +127,7 @@ def _faulty_store(folder: Path, rng: Any, wrong: list[str | None]) -> Iterator[U
         wrong.append(str(rng.choice(FAULTS)) if rng.random() < FAULTY else None)
         return wrong[-1]
 
-    with (
-        local_s3(folder),
-        proxied(os.environ["AWS_ENDPOINT_URL"], BUCKET, fault, []) as endpoint,
-    ):
+    with local_s3(folder), proxied(os.environ["AWS_ENDPOINT_URL"], BUCKET, fault, []) as endpoint:
         os.environ["AWS_ENDPOINT_URL"] = endpoint
         yield Url("s3", f"{BUCKET}/set")
 

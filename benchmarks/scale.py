@@ -35,13 +35,7 @@ from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.query import parse
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, pair_rows
-from synthstudio.dataset.shards import (
-    FRAMES_NAME,
-    INSTANCES_NAME,
-    image_name,
-    new_temporary,
-    seal,
-)
+from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, image_name, new_temporary, seal
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats.coco.file import annotation_files
 from synthstudio.formats.export import export

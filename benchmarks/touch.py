@@ -17,7 +17,6 @@ from collections.abc import Iterator
 import numpy as np
 import warp as wp
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, QhullError
 
 from synthstudio.body.atlas import BareBody, load_atlas
 from synthstudio.core.scene import F64, I32, PARTS
@@ -210,37 +209,3 @@ def self_touches(body: BareBody, joints: tuple[str, ...]) -> Iterator[tuple[str,
             deepest = float(own_m.max(initial=0.0))
             if deepest > 0:
                 yield a, b, deepest
-
-
-# Balance -----------------------------------------------------------------------------------
-
-
-def centre_of_mass_m(vertices_m: F64, faces: I32) -> F64:
-    """Return the centroid of a closed mesh of even density."""
-    corners = vertices_m[faces].astype(np.float64)
-    volume = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
-    out: F64 = (corners.sum(axis=1) * volume[:, None]).sum(axis=0) / (4 * volume.sum())
-    return out
-
-
-def off_balance_m(body: BareBody, *, contact_m: float = 0.025) -> float:
-    """Return how far the centre of mass projects outside what stands on the floor; 0 inside.
-
-    The floor is at the lowest vertex; what stands are the vertices at most `contact_m` above.
-    """
-    vertices = body.vertices_m.astype(np.float64)
-    faces, rims = _whole()
-    mass = centre_of_mass_m(with_hubs(vertices, rims), faces)
-    own = vertices[np.unique(skin())]
-    low = own[own[:, 2] < own[:, 2].min() + contact_m][:, :2]
-    try:
-        rim = low[ConvexHull(low).vertices]
-    except QhullError:
-        return float(np.linalg.norm(low - mass[:2], axis=1).min())
-    a, b = rim, np.roll(rim, -1, axis=0)  # counter-clockwise
-    along = b - a
-    side = along[:, 0] * (mass[1] - a[:, 1]) - along[:, 1] * (mass[0] - a[:, 0])
-    if (side >= 0).all():
-        return 0.0
-    share = np.clip(((mass[:2] - a) * along).sum(1) / (along**2).sum(1), 0, 1)[:, None]
-    return float(np.linalg.norm(a + share * along - mass[:2], axis=1).min())

@@ -46,11 +46,7 @@ def _command(name: str, *words: str, **more: object) -> Command:
 
 RESUME = ("--resume",)
 COMMANDS = (
-    _command(
-        "generate",
-        *("generate", "pairs.yaml", "--out", "out"),
-        again=RESUME,
-    ),
+    _command("generate", *("generate", "pairs.yaml", "--out", "out"), again=RESUME),
     _command(
         "generate with 2 workers",
         *("generate", "pairs.yaml", "--out", "out", "--workers", "2"),

@@ -57,8 +57,8 @@ def make_token(
         require(by, "tokens")
     check_name(who, "who")
     check_name(label, "label")
-    for whose, most in (("maker", by.role), ("person", role_of(store, who) or by.role)):
-        allowed = ROLES[: ROLES.index(most) + 1]
+    for whose, maximum in (("maker", by.role), ("person", role_of(store, who) or by.role)):
+        allowed = ROLES[: ROLES.index(maximum) + 1]
         if role not in allowed:
             what = f"a token has at most its {whose}'s role"
             invalid(what, "role", expected=", ".join(allowed), got=role)

@@ -175,10 +175,7 @@ def motions(sound: Path) -> list[Files]:
     poses[:, 3:66] = 0.1 * np.sin(np.arange(24)[:, None] / 4 + np.arange(63))
     data = io.BytesIO()
     np.savez(data, trans=np.zeros((24, 3)), poses=poses, mocap_framerate=np.array(30.0))
-    return [
-        {"a.bvh": (SCENES / "motions" / "stroll.bvh").read_bytes()},
-        {"a.npz": data.getvalue()},
-    ]
+    return [{"a.bvh": (SCENES / "motions" / "stroll.bvh").read_bytes()}, {"a.npz": data.getvalue()}]
 
 
 def ask_asset(kind: str, *, draws: float = 1.0) -> Callable[[Case], None]:
