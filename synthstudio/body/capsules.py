@@ -124,7 +124,8 @@ def self_penetrations_m(
 
 @functools.lru_cache(maxsize=512)
 def _usual_overlaps_m(angles_rad: FrozenDict) -> F64:
-    return _overlaps_m(USUAL_BODY, [angles_rad])[0]
+    depths: F64 = _overlaps_m(USUAL_BODY, [angles_rad])[0]
+    return depths
 
 
 def _overlaps_m(phenotype: Phenotype, poses: Sequence[Mapping[str, float]]) -> F64:

@@ -234,7 +234,8 @@ def bone_rotations(angles_rad: dict[str, float]) -> F64:
 
 @functools.lru_cache(maxsize=64)
 def _rotations(angles_rad: tuple[tuple[str, float], ...]) -> F64:
-    return rotations_of([dict(angles_rad)])[0]
+    rotations: F64 = rotations_of([dict(angles_rad)])[0]
+    return rotations
 
 
 def rotations_of(poses: Sequence[Mapping[str, float]]) -> F64:
@@ -320,8 +321,8 @@ def _arms(own: Mapping[str, F64], m: F64) -> Turned:
 def _hands(own: Mapping[str, F64], m: F64) -> Turned:
     index, others = _ry(m * own["index_curl"], m * own["finger_curl"])
     # From index to little; with a bent knuckle fingers cannot fan out.
-    fans = (-(share * own["finger_spread"]) for share in (1.0, 0.25, -0.5, -1.25))
-    *fans, spread = _rx(*fans, -own["thumb_spread"])
+    spreads = (-(share * own["finger_spread"]) for share in (1.0, 0.25, -0.5, -1.25))
+    *fans, spread = _rx(*spreads, -own["thumb_spread"])
     turns: Turned = {}
     for finger, fan in enumerate(fans, start=2):
         curl = index if finger == 2 else others

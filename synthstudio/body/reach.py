@@ -228,7 +228,8 @@ class _Search:
 
     def _residuals(self, x: F64) -> F64:
         a, b = (self._alone(who, own[None]) for who, own in enumerate(self._shared(x)))
-        return self._errors(x[None], a, b)[0]
+        errors: F64 = self._errors(x[None], a, b)[0]
+        return errors
 
     def _shared(self, x: F64) -> tuple[F64, F64]:
         return x[..., : self.split], x[..., self.split : -3]

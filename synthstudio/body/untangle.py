@@ -221,7 +221,7 @@ def _contacts(
     low = np.minimum.reduceat(skin_m, begins, axis=1)
     high = np.maximum.reduceat(skin_m, begins, axis=1)
     meeting = np.all((low[:, :, None] < high[:, None]) & (low[:, None] < high[:, :, None]), axis=0)
-    found = []
+    found: list[_Contact] = []
     for place, b in enumerate(_BANDS):
         if not (meeting[:, place] & _asked(b)[begins]).any():
             continue

@@ -320,7 +320,7 @@ def _with_cuts(rows: sparse.csr_array, ends: I32, share: NDArray[Any]) -> sparse
     return _matrix(data, columns, begins, rows.shape[1])
 
 
-def taken(matrix: sparse.csr_array, which: NDArray[np.intp]) -> sparse.csr_array:
+def taken(matrix: sparse.csr_array, which: NDArray[np.signedinteger]) -> sparse.csr_array:
     """Return the rows `which` (N,) of a matrix."""
     begins = np.zeros(len(which) + 1, np.int32)
     np.cumsum(np.diff(matrix.indptr)[which], out=begins[1:])
