@@ -24,7 +24,11 @@ RECIPES = {
     if title.startswith("Add ")
 }
 PLACE = re.compile(r"# (?P<file>\S+), (a new file|at the end|in (?P<table>\w+))\n")
-LEAVES = {"Add an occluder": "lectern.png", "Add a skeleton": "neck.png", "Add a pose": "taxi.png"}
+LEAVES = {
+    "Add an object kind": "lectern.png",
+    "Add a skeleton": "neck.png",
+    "Add a pose": "taxi.png",
+}
 
 
 def placed(block, root):
@@ -49,7 +53,7 @@ def placed(block, root):
 
 def test_the_page_has_a_recipe_for_each():
     assert {title.split()[-1] for title in RECIPES} == {
-        "occluder", "exporter", "skeleton", "pose", "head", "loss"
+        "kind", "exporter", "skeleton", "pose", "head", "loss"
     }  # fmt: skip
 
 

@@ -12,9 +12,10 @@ from synthstudio.review import settings
 from synthstudio.review.store import open_store
 from synthstudio.review.team.members import set_role
 from synthstudio.review.values import User
+from synthstudio.studio.settings import PAGES as TITLES
 
 pytestmark = [pytest.mark.browser, pytest.mark.nightly("browser journeys of a served studio")]
-PAGES = ("", "review", "gallery", "queue", "team", "generate")
+PAGES = ("", *(name for name in TITLES if name != "home"))
 PAINTED = {"review": ".ed[data-ready]", "gallery": "a.card"}  # what comes after the script's run
 EVIL = (
     '<img src="http://evil.example/a.png" class=evil onerror="window.evil=1">'

@@ -303,9 +303,9 @@ def test_videos_stay_with_one_process(weights, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"workers": 0}, "workers.*1 to 256"),
+        ({"workers": 0}, "workers.*1 or more"),
         ({"workers": 257}, "workers.*1 to 256"),
-        ({"workers": 2.5}, "workers.*1 to 256"),
+        ({"workers": 2.5}, "workers.*whole number"),
         ({"engine": "spark"}, "engine: unknown value; expected local or ray"),
         ({"engine": "ray", "workers": 0}, "workers.*1 or more"),
     ],
