@@ -139,6 +139,8 @@ class Alone(Editor):
             "progress": {"done": 0, "total": 3},
             **more,
         }
+        if again is not None:
+            page.goto("about:blank")  # what the page before sends late is not ours
         page.route(f"{HOST}/**", self._serve)
         if again is None and page.url.startswith(HOST) and page.evaluate(_EMPTIED):
             return
