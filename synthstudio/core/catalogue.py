@@ -113,6 +113,11 @@ class GarmentKind:
     dye: Literal["cloth", "high_visibility"] = "cloth"
 
 
+Place = Literal["", "indoors", "outdoors", "elsewhere"]
+"""Where a kind of object belongs; "": everywhere. What belongs elsewhere (in walls, halls, shops,
+on beaches) is drawn where a recipe names it or the place is not known."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ObjectKind:
     """A procedural kind of object and the ranges of its true size."""
@@ -124,6 +129,7 @@ class ObjectKind:
     patterns: tuple[Pattern, ...]
     roles: tuple[str, ...] = ("occluder",)
     shape: tuple[str, ...] = ()  # names that ObjectSpec.shape may hold, e.g. seat_height_m
+    place: Place = ""
     grip: str = ""  # how a hand holds it (role "held"), e.g. handle, bar, carry, phone
     grip_share: Vec3 = (0.0, 0.0, 0.5)  # where: the share of its size from its base's centre
 

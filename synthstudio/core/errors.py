@@ -130,10 +130,19 @@ class Refused(ReviewError):
     """
 
     def __init__(
-        self, what: str, *, reason: str, state: object | None = None, **parts: str | None
+        self,
+        what: str,
+        *,
+        reason: str,
+        state: object | None = None,
+        where: str | None = None,
+        expected: str | None = None,
+        got: str | None = None,
+        then: str | None = None,
     ) -> None:
-        super().__init__(what, **parts)
-        self.reason, self.state = reason, state
+        super().__init__(what, where=where, expected=expected, got=got, then=then)
+        self.reason = reason
+        self.state = state
 
 
 class DeviceError(SynthStudioError):

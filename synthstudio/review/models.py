@@ -280,7 +280,7 @@ class TriesRow(Base):
 
 
 class WebhookRow(Base):
-    """An address that is told of decisions. `last`: the event up to which it was told.
+    """An address that decisions are posted to. `last`: events up to this one are done.
 
     `state`: "on", or "stopped" after too many failures (`note`).
     """

@@ -169,7 +169,7 @@ class WebhookTransport:
 
 
 Webhook = WebhookRow
-"""An address that is told: a row that was read, which no session holds any more."""
+"""A webhook's address: a row that was read, which no session holds any more."""
 
 
 def make_webhook(

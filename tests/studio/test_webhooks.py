@@ -49,7 +49,7 @@ def _a_loop_of_its_own(monkeypatch):
 
 @pytest.fixture
 def listener():
-    """A server of this machine that keeps what it is told, and answers as `status` says."""
+    """A local server that keeps what is posted to it and answers with `status`."""
     found = SimpleNamespace(told=[], status=204)
 
     def answer(handler):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import Shape, held, kind
+from synthstudio.props.objects.kinds import Shape, held, indoors, kind
 from synthstudio.props.objects.shapes import (
     CORNERS,
     Piece,
@@ -84,7 +84,7 @@ def bottle(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("tray", at=(0.0, 0.0, 0.0))
-@kind("wood black", (0.36, 0.27, 0.025), (0.48, 0.36, 0.04), "plain wood")
+@indoors("wood black", (0.36, 0.27, 0.025), (0.48, 0.36, 0.04), "plain wood")
 def tray(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a serving tray with a raised rim (0) and an inlay (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]

@@ -9,7 +9,7 @@ import numpy as np
 
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.furniture import planks
-from synthstudio.props.objects.kinds import SEAT, Shape, held, kind
+from synthstudio.props.objects.kinds import SEAT, Shape, held, indoors, kind, outdoors
 from synthstudio.props.objects.shapes import (
     CORNERS,
     Piece,
@@ -63,7 +63,7 @@ def cardboard_box(size: Vec3, shape: Shape) -> list[Piece]:
     return [body, *flaps, strip, *ends]
 
 
-@kind("pale_wood red cloth_blue", (0.6, 0.26, 0.9), (1.4, 0.4, 2.1), "wood plain")
+@indoors("pale_wood red cloth_blue", (0.6, 0.26, 0.9), (1.4, 0.4, 2.1), "wood plain")
 def bookcase(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a bookcase: boards (0), books in two colours (1, 2). It opens towards -y."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -98,7 +98,7 @@ def _books(span: tuple[float, float], y: float, z: float, room: float, shelf: in
         number += 1
 
 
-@kind("white wood steel", (1.0, 0.5, 0.85), (2.6, 0.75, 1.1), "plain wood planks tiles")
+@indoors("white wood steel", (1.0, 0.5, 0.85), (2.6, 0.75, 1.1), "plain wood planks tiles")
 def counter(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a kitchen or shop counter: body with doors (0), worktop (1), knobs and plinth (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -151,7 +151,7 @@ def suitcase(size: Vec3, shape: Shape) -> list[Piece]:
     return [shell, zipper, *ribs, *wheels, *handle, bar]
 
 
-@kind("wood steel", (0.4, 0.4, 0.6), (0.75, 0.75, 1.1), "planks wood plain")
+@outdoors("wood steel", (0.4, 0.4, 0.6), (0.75, 0.75, 1.1), "planks wood plain")
 def barrel(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a barrel: bulging staves (0) and four hoops (1)."""
     r, h = min(size[0], size[1]) / 2 - 0.004, size[2]

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import SEAT, TIMBER, Shape, kind
+from synthstudio.props.objects.kinds import SEAT, TIMBER, Shape, elsewhere, indoors, kind
 from synthstudio.props.objects.shapes import (
     CORNERS,
     Piece,
@@ -152,7 +152,7 @@ def stool(size: Vec3, shape: Shape) -> list[Piece]:
     return [seat, *legs, *ring]
 
 
-@kind(
+@indoors(
     "cloth_blue cloth_blue black",
     (0.9, 0.8, 0.78),
     (2.2, 0.95, 0.95),
@@ -188,7 +188,7 @@ def sofa(size: Vec3, shape: Shape) -> list[Piece]:
     return [*body, *cushions, *feet]
 
 
-@kind("white pale_wood steel", (0.8, 0.08, 1.9), (1.1, 0.16, 2.2), TIMBER)
+@elsewhere("white pale_wood steel", (0.8, 0.08, 1.9), (1.1, 0.16, 2.2), TIMBER)
 def door(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a standing door: frame (0), leaf with two raised panels (1), handle (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -210,7 +210,7 @@ def door(size: Vec3, shape: Shape) -> Iterator[Piece]:
         yield tube([(at, s * leaf / 3, height), *grip], 0.009, slot=2)
 
 
-@kind("wood white", (1.2, 0.25, 1.4), (2.1, 0.5, 1.9), "plain wood stripes dots")
+@indoors("wood white", (1.2, 0.25, 1.4), (2.1, 0.5, 1.9), "plain wood stripes dots")
 def divider(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a folding screen of three leaves: frames (0), panels (1)."""
     h, deep = size[2], size[1]
@@ -231,7 +231,7 @@ def divider(size: Vec3, shape: Shape) -> Iterator[Piece]:
         yield from (moved(p, ((k - 1) * run, 0, 0), turn=rotation) for p in leaf)
 
 
-@kind("white wood", (1.2, 0.1, 1.9), (2.6, 0.18, 2.5), "plain bricks concrete wood tiles")
+@indoors("white wood", (1.2, 0.1, 1.9), (2.6, 0.18, 2.5), "plain bricks concrete wood tiles")
 def partition(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a piece of wall that stands alone: wall (0), its ends and skirting (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -242,7 +242,7 @@ def partition(size: Vec3, shape: Shape) -> Iterator[Piece]:
     yield box((-x + end, -y, h - end), (x - end, y, h), along="x", slot=1)
 
 
-@kind("black glass picture", (0.8, 0.35, 1.2), (1.4, 0.45, 1.75), "plain stripes checks")
+@indoors("black glass picture", (0.8, 0.35, 1.2), (1.4, 0.45, 1.75), "plain stripes checks")
 def screen(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a television on a floor stand: case and stand (0), glass (1), what it shows (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]

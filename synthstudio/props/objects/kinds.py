@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
+from synthstudio.core.catalogue import Place
 from synthstudio.core.spec import Material, Pattern, Vec3
 from synthstudio.props.objects.shapes import Piece
 
@@ -34,6 +35,7 @@ class Kind:
     roles: tuple[str, ...]
     shape: tuple[str, ...]  # the names that ObjectSpec.shape may hold
     casts_shadow: bool = True
+    place: Place = ""
     grip: str = ""  # how a hand holds it: a key of recipe.contacts.grips.GRIPS
     grip_share: Vec3 = (0.0, 0.0, 0.5)  # where: the share of its size from its base's centre
 
@@ -50,13 +52,15 @@ def kind(
     roles: tuple[str, ...] = STANDING,
     shape: str = "",
     casts_shadow: bool = True,
+    place: Place = "",
 ) -> Callable[[Builder], Builder]:
     """Register the decorated builder, its sizes from `low_m` to `high_m`.
 
     Lists of names are parted by blanks.
 
     `materials` are keys of MATERIALS, one a slot; `shape` names what ObjectSpec.shape may hold.
-    What hangs from a ceiling throws no shadow, as the ceiling does not.
+    What hangs from a ceiling throws no shadow, as the ceiling does not. `place`: see
+    catalogue.ObjectKind.
     """
 
     def register(build: Builder) -> Builder:
@@ -69,6 +73,7 @@ def kind(
             roles=roles,
             shape=tuple(shape.split()),
             casts_shadow=casts_shadow,
+            place=place,
         )
         return build
 
@@ -77,6 +82,10 @@ def kind(
 
 scenery = partial(kind, roles=("scenery",))
 """Register what nobody is hidden by on purpose."""
+indoors = partial(kind, place="indoors")
+outdoors = partial(kind, place="outdoors")
+elsewhere = partial(kind, place="elsewhere")
+"""Register what belongs there alone (catalogue.Place)."""
 
 
 def held(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import Shape, held, kind
+from synthstudio.props.objects.kinds import Shape, elsewhere, held, indoors, kind, outdoors
 from synthstudio.props.objects.shapes import (
     Piece,
     about,
@@ -41,7 +41,7 @@ def ball(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("bar", at=(0.0, 0.0, 0.12))
-@kind("red black white", (0.25, 0.036, 0.66), (0.28, 0.04, 0.7))
+@outdoors("red black white", (0.25, 0.036, 0.66), (0.28, 0.04, 0.7))
 def racket(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a tennis racket: frame (0), grip (1), strings (2). Its face is in the x-z plane."""
     x, h = size[0] / 2, size[2]
@@ -71,7 +71,7 @@ def racket(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @held("bar", at=(0.0, 0.0, 0.14))
-@kind("pale_wood black", (0.062, 0.062, 0.72), (0.068, 0.068, 0.86), "wood plain")
+@outdoors("pale_wood black", (0.062, 0.062, 0.72), (0.068, 0.068, 0.86), "wood plain")
 def bat(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a baseball bat: wood (0), grip tape (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -85,7 +85,7 @@ def bat(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("hang", at=(0.0, -0.44, 0.96))
-@kind("pale_wood black white", (0.74, 0.1, 0.19), (0.82, 0.12, 0.21), "plain stripes checks")
+@outdoors("pale_wood black white", (0.74, 0.1, 0.19), (0.82, 0.12, 0.21), "plain stripes checks")
 def skateboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a skateboard on its long edge: deck (0), grip tape (1), trucks and wheels (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -108,7 +108,7 @@ def skateboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
             yield moved(cylinder(wheel, low * h, high * h, bevel=0.004, slot=2), (at, axle, 0))
 
 
-@kind("white red", (0.48, 0.16, 1.7), (0.55, 0.2, 2.2), "plain stripes")
+@elsewhere("white red", (0.48, 0.16, 1.7), (0.55, 0.2, 2.2), "plain stripes")
 def surfboard(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a surfboard that stands in a foot on its tail: board (0), stringer and foot (1)."""
     x, foot, h = size[0] / 2, size[1] / 2, size[2]
@@ -137,7 +137,7 @@ def surfboard(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("bar")
-@kind("rubber steel", (0.12, 0.12, 0.28), (0.17, 0.17, 0.38))
+@indoors("rubber steel", (0.12, 0.12, 0.28), (0.17, 0.17, 0.38))
 def dumbbell(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a dumbbell on end: weights (0), bar (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -152,7 +152,7 @@ def dumbbell(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("barbell", stands=True)
-@kind("black steel", (1.5, 0.3, 0.3), (1.9, 0.45, 0.45))
+@elsewhere("black steel", (1.5, 0.3, 0.3), (1.9, 0.45, 0.45))
 def barbell(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a barbell lying along x: plates (0), bar (1)."""
     x, h = size[0] / 2, size[2]
@@ -188,7 +188,7 @@ def broom(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("pole")
-@kind("pale_wood green", (0.4, 0.07, 1.3), (0.55, 0.09, 1.65), "wood plain")
+@outdoors("pale_wood green", (0.4, 0.07, 1.3), (0.55, 0.09, 1.65), "wood plain")
 def rake(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a leaf rake: shaft (0), fan of tines (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -204,7 +204,7 @@ def rake(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @held("pole")
-@kind("pale_wood steel black", (0.22, 0.04, 1.0), (0.28, 0.06, 1.35), "wood plain")
+@outdoors("pale_wood steel black", (0.22, 0.04, 1.0), (0.28, 0.06, 1.35), "wood plain")
 def shovel(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a shovel: shaft (0), blade (1), grip (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]

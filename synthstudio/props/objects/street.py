@@ -9,7 +9,7 @@ import numpy as np
 
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.furniture import planks, seat_height
-from synthstudio.props.objects.kinds import SEAT, TIMBER, Shape, kind
+from synthstudio.props.objects.kinds import SEAT, TIMBER, Shape, elsewhere, outdoors
 from synthstudio.props.objects.shapes import (
     Piece,
     about,
@@ -22,7 +22,7 @@ from synthstudio.props.objects.shapes import (
 )
 
 
-@kind("steel", (0.05, 0.05, 0.9), (0.3, 0.3, 3.5), "plain stripes concrete")
+@outdoors("steel", (0.05, 0.05, 0.9), (0.3, 0.3, 3.5), "plain stripes concrete")
 def pole(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a round post with a domed cap."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -31,7 +31,7 @@ def pole(size: Vec3, shape: Shape) -> list[Piece]:
     return [revolved([(0, 0), (r, 0), *dome[:-1], (0, h)], segments=20)]
 
 
-@kind("pale_wood", (1.0, 0.05, 0.7), (3.5, 0.08, 1.5), "wood plain", shape="slat_m gap_m")
+@outdoors("pale_wood", (1.0, 0.05, 0.7), (3.5, 0.08, 1.5), "wood plain", shape="slat_m gap_m")
 def fence(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a picket fence: pointed slats on two rails."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -47,7 +47,7 @@ def fence(size: Vec3, shape: Shape) -> Iterator[Piece]:
         yield box((-x, -y + size[1] * 0.45, z), (x, y, z + 0.08), along="x")
 
 
-@kind("brick stone", (1.0, 0.2, 0.4), (3.5, 0.4, 1.2), "bricks concrete tiles plain")
+@outdoors("brick stone", (1.0, 0.2, 0.4), (3.5, 0.4, 1.2), "bricks concrete tiles plain")
 def low_wall(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a garden wall (0) with an overhanging cap (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -61,7 +61,9 @@ def has_back(size: Vec3, shape: Shape) -> bool:
     return "seat_height_m" in shape or size[2] > 0.6
 
 
-@kind("wood black", (1.0, 0.4, 0.42), (2.0, 0.6, 0.9), TIMBER, shape="seat_height_m", roles=SEAT)
+@outdoors(
+    "wood black", (1.0, 0.4, 0.42), (2.0, 0.6, 0.9), TIMBER, shape="seat_height_m", roles=SEAT
+)
 def bench(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a park bench: boards (0), iron frames (1); and a back when `has_back`."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -85,7 +87,7 @@ def bench(size: Vec3, shape: Shape) -> Iterator[Piece]:
         yield box((a - 0.01, -y, 0), (b + 0.01, y, 0.02), slot=1)
 
 
-@kind("stone", (0.3, 0.3, 1.8), (0.6, 0.6, 3.2), "concrete plain")
+@elsewhere("stone", (0.3, 0.3, 1.8), (0.6, 0.6, 3.2), "concrete plain")
 def pillar(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a round column with a square base and capital."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -100,7 +102,7 @@ def pillar(size: Vec3, shape: Shape) -> list[Piece]:
     return [box(*foot, bevel=0.01), shaft, box(*capital, bevel=0.01)]
 
 
-@kind("orange white", (0.28, 0.28, 0.45), (0.5, 0.5, 1.0))
+@outdoors("orange white", (0.28, 0.28, 0.45), (0.5, 0.5, 1.0))
 def traffic_cone(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a traffic cone: rubber foot and cone (0) with two bands (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -126,7 +128,7 @@ def traffic_cone(size: Vec3, shape: Shape) -> list[Piece]:
     ]
 
 
-@kind("red white steel", (0.5, 0.08, 1.4), (1.6, 0.14, 2.4), "plain stripes checks")
+@outdoors("red white steel", (0.5, 0.08, 1.4), (1.6, 0.14, 2.4), "plain stripes checks")
 def sign_board(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a sign: board with a border (0, 1) on posts (2): an octagon when about square."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -157,7 +159,7 @@ def _octagon(half_x: float, half_z: float, middle: float) -> list[tuple[float, f
     return [(half_x * a, middle + half_z * b) for a, b in ring]
 
 
-@kind("steel", (1.2, 0.5, 0.7), (3.0, 0.9, 0.95))
+@outdoors("steel", (1.2, 0.5, 0.7), (3.0, 0.9, 0.95))
 def bicycle_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a row of upturned-U stands on two ground rails."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -177,7 +179,7 @@ def bicycle_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
         yield box((-x, s * y, 0), (x, s * (y - 2 * r), 0.012), along="x")
 
 
-@kind("black", (1.2, 0.05, 0.8), (3.5, 0.08, 1.15))
+@outdoors("black", (1.2, 0.05, 0.8), (3.5, 0.08, 1.15))
 def railing(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a railing: posts, a handrail and upright bars (1 slot)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -194,7 +196,7 @@ def railing(size: Vec3, shape: Shape) -> Iterator[Piece]:
         yield moved(cylinder(0.007, 0.1 + rail / 2, h - rail, segments=8, bevel=0.0005), (a, 0, 0))
 
 
-@kind("cloth_blue glass picture", (0.4, 0.3, 1.2), (0.6, 0.5, 1.7))
+@outdoors("cloth_blue glass picture", (0.4, 0.3, 1.2), (0.6, 0.5, 1.7))
 def kiosk(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a ticket machine: body (0), slanted screen (1), what it shows (2), slots (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]

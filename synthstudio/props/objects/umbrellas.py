@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from synthstudio.core.spec import Vec2, Vec3
-from synthstudio.props.objects.kinds import CLOTH, Shape, held, kind
+from synthstudio.props.objects.kinds import CLOTH, Shape, held, kind, outdoors
 from synthstudio.props.objects.shapes import Piece, revolved, tube
 
 
-@kind("orange pale_wood", (1.6, 1.6, 2.0), (2.8, 2.8, 2.6), "plain stripes")
+@outdoors("orange pale_wood", (1.6, 1.6, 2.0), (2.8, 2.8, 2.6), "plain stripes")
 def umbrella(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a parasol: canopy of eight gores (0), pole, ribs and foot (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -31,7 +31,7 @@ def umbrella(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("shaft", at=(0.0, 0.0, 0.07))
-@kind("cloth_blue steel wood", (0.9, 0.9, 0.78), (1.15, 1.15, 0.92), CLOTH)
+@outdoors("cloth_blue steel wood", (0.9, 0.9, 0.78), (1.15, 1.15, 0.92), CLOTH)
 def hand_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
     """Build an open umbrella on its handle: cloth (0), shaft and ribs (1), handle (2)."""
     r, h = min(size[0], size[1]) / 2, size[2]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import Shape, held, kind
+from synthstudio.props.objects.kinds import Shape, elsewhere, held, outdoors
 from synthstudio.props.objects.shapes import (
     Piece,
     about,
@@ -55,7 +55,7 @@ def disc(r: float, half: float, at: Vec3, *, slot: int, hub: int) -> list[Piece]
 
 
 @held("walk", at=(0.4, -0.135, 0.985), stands=True, supports=True)
-@kind("red black steel", (0.56, 1.65, 0.88), (0.64, 1.85, 1.15))
+@outdoors("red black steel", (0.56, 1.65, 0.88), (0.64, 1.85, 1.15))
 def bicycle(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a bicycle: frame (0), tyres, saddle and grips (1), rims and chain (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -103,7 +103,7 @@ def bicycle(size: Vec3, shape: Shape) -> list[Piece]:
     return [*frame, *grips, *wheels]
 
 
-@kind("orange black steel", (0.62, 1.65, 1.02), (0.74, 1.9, 1.2))
+@outdoors("orange black steel", (0.62, 1.65, 1.02), (0.74, 1.9, 1.2))
 def motor_scooter(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a motor scooter: body (0), seat, tyres and grips (1), bright metal (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -147,7 +147,7 @@ def motor_scooter(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @held("push", at=(0.0, 0.48, 0.985), stands=True, supports=True)
-@kind("cloth_blue steel black", (0.54, 0.9, 0.88), (0.64, 1.1, 1.14), "plain checks dots")
+@outdoors("cloth_blue steel black", (0.54, 0.9, 0.88), (0.64, 1.1, 1.14), "plain checks dots")
 def pram(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a pram, pushed from +y: cot and hood (0), chassis and handle (1), tyres (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -179,7 +179,7 @@ def pram(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @held("push", at=(0.0, 0.48, 0.985), stands=True, supports=True)
-@kind("steel red black", (0.54, 0.85, 0.88), (0.6, 1.0, 1.14))
+@elsewhere("steel red black", (0.54, 0.85, 0.88), (0.6, 1.0, 1.14))
 def shopping_cart(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a shopping cart, pushed from +y: wire (0), handle (1), castors (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]

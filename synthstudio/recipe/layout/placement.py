@@ -173,7 +173,7 @@ def _shifted(item: Item, x_m: float, y_m: float) -> Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Seeker:
-    """The next person who needs a place, and who has one."""
+    """The next person to place, and what is placed already."""
 
     place: int  # among the people of the frame
     built: Callable[[float], list[Placed]]  # the person and what is theirs, of a bearing

@@ -24,17 +24,6 @@ T = TypeVar("T")
 SPLIT_BLOCK = 20
 """Frames in a block; each block holds every split by its share."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
-_BELONGS: dict[str, frozenset[str]] = {
-    "indoors": frozenset({"bookcase", "counter", "divider", "dumbbell", "partition", "screen",
-                          "sofa", "tray"}),
-    "outdoors": frozenset({"barrel", "bat", "bench", "bicycle", "bicycle_rack", "car", "fence",
-                           "hand_umbrella", "hedge", "kiosk", "low_wall", "motor_scooter", "pole",
-                           "pram", "racket", "railing", "rake", "shovel", "shrub", "sign_board",
-                           "skateboard", "traffic_cone", "umbrella"}),
-    "elsewhere": frozenset({"barbell", "door", "pillar", "shopping_cart", "surfboard"}),
-}  # fmt: skip
-"""Where kinds of objects belong; any other is at home everywhere. What belongs elsewhere (in walls,
-halls, shops, on beaches) is drawn where a recipe names it or the place is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +61,7 @@ class SampleContext:
 
     def fitting(self, kinds: tuple[ObjectKind, ...]) -> tuple[ObjectKind, ...]:
         """The kinds that belong where the frame is; all where none of them does."""
-        elsewhere = [_BELONGS[place] for place in _BELONGS if self.place not in ("", place)]
-        return tuple(k for k in kinds if not any(k.kind in o for o in elsewhere)) or kinds
+        return tuple(k for k in kinds if not self.place or k.place in ("", self.place)) or kinds
 
     def allowed(
         self, items: Sequence[T], rng: Generator, *, held: Callable[[T], bool]
