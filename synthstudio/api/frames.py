@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import ArgumentError, DatasetError
 from synthstudio.core.images import decode, decode_rgb, encode_jpeg
 from synthstudio.core.people import People
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from synthstudio.core.spec import FrameSpec
     from synthstudio.dataset.reader import Dataset as StoredDataset
 
-U8 = NDArray[np.uint8]
-F64 = NDArray[np.float64]
 _SHOWN_ROWS_PX = 480
 
 

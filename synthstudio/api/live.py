@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.api import arguments as args
 from synthstudio.api.inference import _of_runtime
 from synthstudio.api.model import Model, PredictedPeople, _columns, _xywh, open_detector
 from synthstudio.api.progress import note
+from synthstudio.core.arrays import U8
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.packaged import DEFAULT, default_model
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from synthstudio.inference.sources import FindPeople
     from synthstudio.inference.stream import Stream, StreamSource
 
-U8 = NDArray[np.uint8]
-F64 = NDArray[np.float64]
 Find = Callable[[U8], Any]
 """A picture (H, W, 3) uint8 RGB to boxes (P, 4) x y w h of its people."""
 

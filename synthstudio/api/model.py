@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
+from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.labels import LABELS
 from synthstudio.core.people import People, as_column, stack
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from synthstudio.training.config import Config
 
 
-U8 = NDArray[np.uint8]
-F64 = NDArray[np.float64]
 _NOT_PREDICTED = (
     "joints_camera_m",
     "joints_world_m",

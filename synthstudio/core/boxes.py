@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from synthstudio.core.arrays import F64, I64
 
 
 def keep_best(boxes: F64, score: F64, *, overlap: float) -> I64:

@@ -23,10 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from synthstudio.core.arrays import F32, U8
 from synthstudio.core.errors import AssetError
 
-U8 = NDArray[np.uint8]
-F32 = NDArray[np.float32]
 T = TypeVar("T")
 
 MAX_PIXELS = 100_000_000

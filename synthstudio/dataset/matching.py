@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.bins import VIEWS, camera_azimuth_rad, view_of
 from synthstudio.core.labels import CAUSES, ORIGINS, SHARES
 from synthstudio.dataset.arrays import (
@@ -47,8 +48,6 @@ from synthstudio.dataset.rows import NO_STATE
 Mask = NDArray[np.bool_]
 Known = tuple[Mask, Mask]
 """(P,) who is known to match, (P,) who is known not to."""
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 LIST_MARK = "\x1f"
 """Stands round each entry of a list that is compared as text."""
 VIEW_JOINTS = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.bins import FRACTIONS, fraction_of
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place, resolved
@@ -45,8 +46,6 @@ KEYS = ("group", "clip", "motion", "identity", "pose", "asset")
 """What frames may share. `asset`: any file from outside that the stored spec names."""
 log = logging.getLogger(__name__)
 NAMES = ("train", "val", "test")
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 _COLUMNS = {"group": "group_id", "clip": "clip_id"}
 _PERSON_COLUMNS = {"motion": "motion", "identity": "identity", "pose": "pose"}
 

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from synthstudio.core.images import U8
+from synthstudio.core.arrays import F64, I64, U8
 from synthstudio.core.rng import stream
-from synthstudio.quality.gap_distance import F64, I64
 from synthstudio.quality.gap_pictures import NOISE, ORIENTATIONS, SIDE_PX, Crops, gradients
 from synthstudio.quality.gap_sides import Side, same_group
 

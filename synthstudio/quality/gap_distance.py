@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.rng import stream
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 SHUFFLES = 200
 BINS = 24
 MIN = 5

@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.quality.gap_distance import (
-    F64,
     Difference,
     Sample,
     difference,

@@ -14,11 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64, U8
 from synthstudio.core.errors import AssetError
-from synthstudio.core.images import U8, resample
+from synthstudio.core.images import resample
 from synthstudio.quality.gap_distance import (
-    F64,
-    I64,
     Difference,
     Sample,
     difference,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthstudio.quality.gap_distance import F64, I64, Difference, Sample, difference
+from synthstudio.core.arrays import F64, I64
+from synthstudio.quality.gap_distance import Difference, Sample, difference
 from synthstudio.quality.gap_sides import Side
 from synthstudio.quality.subject import flip_of
 

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.errors import DatasetError, RecipeError
 from synthstudio.dataset.reader import Dataset
-from synthstudio.quality.gap_distance import F64, MIN, Difference
+from synthstudio.quality.gap_distance import MIN, Difference
 from synthstudio.quality.gap_labels import Labels, middle_x, outside_share, touches_edge
 from synthstudio.quality.gap_sides import Side
 from synthstudio.quality.next_recipe import PHOTOS, finished, plain_yaml, recipe_of

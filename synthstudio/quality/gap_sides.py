@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64, U8
 from synthstudio.core.errors import AssetError, DatasetError, FormatError
-from synthstudio.core.images import U8, decode_rgb, image_size, read_bytes
+from synthstudio.core.images import decode_rgb, image_size, read_bytes
 from synthstudio.core.safe_files import file_inside, plain_name
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
@@ -31,8 +31,6 @@ from synthstudio.dataset.rows import Row, pair_rows
 from synthstudio.formats.coco.file import CocoFile
 from synthstudio.formats.exchange import exportable
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 MAX_PEOPLE, MAX_PHOTOS = 20_000, 5_000
 """Of a larger data set, or of more photos, every second, third, ... is read."""
 MIN_FOUND = 0.5

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from synthstudio.core import masks as rle
-from synthstudio.quality.subject import FAR, I64, Bool, is_box, is_number
+from synthstudio.core.arrays import I64, Bool
+from synthstudio.quality.subject import FAR, is_box, is_number
 
 _BOX_SLACK_PX = 2.0
 _LOOSE = 0.5  # of the box's area is more than its mask's box

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.distortion import distorted
 from synthstudio.quality.findings import Finding
-from synthstudio.quality.subject import F64, Subjects, flip_of
+from synthstudio.quality.subject import Subjects, flip_of
 
 I64 = NDArray[np.int64]
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE
@@ -46,7 +47,7 @@ from synthstudio.dataset.rows import (
 from synthstudio.quality.findings import Finding
 from synthstudio.quality.masks import Mask, holds, mask_problems, read_mask
 from synthstudio.quality.people import Problem, check_people, finding_of, keypoint_keys, places
-from synthstudio.quality.subject import F64, I64, Bool, Subjects, padded, subjects_of_rows
+from synthstudio.quality.subject import Subjects, padded, subjects_of_rows
 
 _PAIRS = ("hidden_joint", "hidden_instance", "hidden_share")
 _OF_MASKS = [

@@ -13,14 +13,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.arrays import as_numbers, is_known, number_lists, word_codes
 from synthstudio.dataset.rows import NO_STATE, distortion_of
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 HALF_PX = 0.5
 FAR = 1e12
 """Numbers beyond this (and NaN) are no places, lengths or areas."""

@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64, U8
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.core.skeleton import COLOURS, Skeleton
@@ -35,9 +36,6 @@ from synthstudio.report.draw import cut_out
 from synthstudio.report.html import Picture, embed, render
 from synthstudio.report.plots import CAUSE_COLOURS
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
 Colour = tuple[int, int, int]
 

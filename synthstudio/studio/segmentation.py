@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, U8
 from synthstudio.core.errors import ModelError
 
-U8 = NDArray[np.uint8]
-F32 = NDArray[np.float32]
 _GRABCUT_PX, _NETWORK_PX = 384, 1024
 """The longest side of what is segmented; larger parts of a picture are made smaller."""
 _MARGIN, _MIN_PX = 0.15, 8.0

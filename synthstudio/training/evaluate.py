@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from synthstudio.core.errors import ModelError, SynthStudioError
@@ -38,8 +37,6 @@ from synthstudio.training.evaluation_folder import (
 from synthstudio.training.ground_truth import LABELS_PX, clip_windows, image_sizes
 from synthstudio.training.predictions import predict_subset
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 _BATCH = 32
 
 

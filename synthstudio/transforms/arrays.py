@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from synthstudio.core.arrays import F32, F64, U8
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import stream
@@ -32,10 +33,6 @@ from synthstudio.transforms.pasting import (
     place,
     shares_under_paste,
 )
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-U8 = NDArray[np.uint8]
 
 FRACTION = (0.1, 0.6)
 MADE_UP = 0.5

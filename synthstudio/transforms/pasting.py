@@ -17,15 +17,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, U8
 from synthstudio.core.images import read_rgba
 from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import Generator, stream
 from synthstudio.props.assets import scan_images
 from synthstudio.props.cutouts import crop_to_alpha
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-U8 = NDArray[np.uint8]
 
 _OBJECT, _VISIBLE = SHARES.index("object"), SHARES.index("visible")
 _OUTLINES = 1 / 3

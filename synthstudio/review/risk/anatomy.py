@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.quality.people import FACE_AND_TRUNK, facing, lengths, turn
-from synthstudio.review.risk.people import F64, I64, PeopleTable, bones_of
+from synthstudio.review.risk.people import PeopleTable, bones_of
 from synthstudio.review.risk.signals import Signal, in_chunks, labelled_px, ramp, signal, worst
 
 _SAMPLE = 20_000  # people that the usual lengths of bones are estimated from

@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
@@ -33,8 +34,6 @@ from synthstudio.dataset.query import FIELDS, Field, Query
 from synthstudio.dataset.rows import NO_STATE
 
 Array = NDArray[Any]
-I64 = NDArray[np.int64]
-F64 = NDArray[np.float64]
 
 _LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
 _TRUNK = (

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Select, delete, func, select
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import ReviewError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.formats.coco.results import CAUSES_PREDICTED
@@ -19,7 +20,7 @@ from synthstudio.quality.subject import is_number
 from synthstudio.review.check import check_int, check_name, is_share
 from synthstudio.review.history import in_frames
 from synthstudio.review.models import DatasetRow, PredictionRow
-from synthstudio.review.risk.people import F64, I64, PeopleTable
+from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.signals import Signal, in_chunks, signal, worst
 from synthstudio.review.store import Store, upsert
 from synthstudio.review.values import JointLabel, invalid

@@ -26,13 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Select, or_, select
 
+from synthstudio.core.arrays import I64
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.rng import stream
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.review.history import states
 from synthstudio.review.leases import SECOND, claim, leases, release
 from synthstudio.review.models import EventRow, ItemRow
-from synthstudio.review.risk.people import I64, PeopleTable
+from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.scores import Risk
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, ItemState, JointLabel, Person, User

@@ -34,12 +34,13 @@ from typing import Any, TypeVar
 import numpy as np
 from sqlalchemy import Select, func, select
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.last_used import LastUsed
 from synthstudio.review.history import DECIDED
 from synthstudio.review.models import ItemRow, PredictionRow, RiskRow
 from synthstudio.review.risk.anatomy import bones, sides
 from synthstudio.review.risk.findings import last_runs, stored_signals
-from synthstudio.review.risk.people import F64, PeopleTable
+from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.predictions import (
     Confidence,
     disagreement,

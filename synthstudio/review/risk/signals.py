@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.labels import ORIGINS, SHARES
 from synthstudio.core.visibility import VISIBLE_THRESHOLD
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.quality.people import at_one_point
 from synthstudio.quality.rows import contradicted, wrong_causes
-from synthstudio.review.risk.people import F64, I64, PeopleTable
+from synthstudio.review.risk.people import PeopleTable
 
 F32 = NDArray[np.float32]
 I16 = NDArray[np.int16]
@@ -32,7 +33,7 @@ CHECKS = {
     "threshold": (0.25, "{joint}{more}: about half hidden"),
     "hidden": (0.2, "{value:.0f} % of body or joints is out of sight"),
 }
-"""How sure a score of 1 is that a label is wrong, and how a score is told; see scores.py."""
+"""How sure a score of 1 is that a label is wrong, and how a score is shown; see scores.py."""
 _SURE_PX = 0.51  # stored places are rounded nowhere; `validate` allows the same
 _EDGE = 1e-3  # places are 32-bit numbers
 

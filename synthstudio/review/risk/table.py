@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.lib import format as npy
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.distortion import Coefficients, distorted
 from synthstudio.core.errors import DatasetError, DiskError
@@ -48,7 +49,6 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import distortion_of, tables_misfit
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.people import (
-    F64,
     Array,
     PeopleTable,
     bones_of,

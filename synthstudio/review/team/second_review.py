@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 from sqlalchemy import select
 
+from synthstudio.core.arrays import I64
 from synthstudio.core.errors import Refused
 from synthstudio.core.rng import stream
 from synthstudio.review.check import Base
@@ -29,7 +30,7 @@ from synthstudio.review.edits import apply_together, changed_meanwhile
 from synthstudio.review.history import apply_event, is_decided, item_events, states
 from synthstudio.review.leases import ADJUDICATED, SECOND, claim, leases
 from synthstudio.review.models import EventRow
-from synthstudio.review.risk.people import I64, PeopleTable
+from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import (
     Mask,
     decided_mask,

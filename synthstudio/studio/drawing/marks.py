@@ -16,13 +16,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, U8
 from synthstudio.core.images import encode_png
 from synthstudio.core.skeleton import COLOURS, Skeleton
 
-U8 = NDArray[np.uint8]
-F64 = NDArray[np.float64]
 Colour = tuple[int, ...]
 Point = tuple[float, float]
 

@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from synthstudio.core.amounts import people_text
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.labels import CAUSES
 
-I64 = NDArray[np.int64]
-F64 = NDArray[np.float64]
 STATUS_COLOURS = {
     "pending": "#8b9199",
     "approved": "#009e73",

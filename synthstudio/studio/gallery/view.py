@@ -15,6 +15,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.matching import LIST_MARK
@@ -35,7 +36,6 @@ from synthstudio.studio.components import API
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.gallery.filters import Form, form_from_query, query_text
 
-I64 = NDArray[np.int64]
 SORTS: dict[str, str] = {
     "frame": "frame",
     "risk": "risk, highest first",
@@ -356,7 +356,6 @@ def pager(page: Page, key: str, turn: Callable[[int], None]) -> None:
             st.button(label, on_click=turn, args=(number,), disabled=off, key=f"{key}_{label}")
 
 
-F64 = NDArray[np.float64]
 MIN_JOINTS = 6
 """Joints that two people must both have to be compared."""
 
