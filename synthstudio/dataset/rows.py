@@ -220,7 +220,7 @@ def misfits(rows: pa.RecordBatch | pa.Table, joints: int) -> Iterator[tuple[int,
 
 
 def beyond_limits(rows: pa.RecordBatch | pa.Table) -> Iterator[tuple[int, str, str]]:
-    """The same of numbers that lie outside what their label may be; NaN says: nobody knows."""
+    """The same of numbers that lie outside what their label may be; NaN is unknown."""
     for name in rows.schema.names:
         if (within := COLUMNS[name].within) is not None:
             values, (low, high) = as_numbers(rows.column(name)), within

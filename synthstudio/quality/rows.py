@@ -283,7 +283,7 @@ def _masks_of(s: Subjects, n: int, row: Row, *, imported: bool) -> Iterator[Prob
         if size != [height, width]:
             yield n, "mask_size", f"{size}, image {width} x {height}", None
             break
-        if "modal" in read and counts == row["modal_counts"]:  # somebody whom nothing hides
+        if "modal" in read and counts == row["modal_counts"]:  # fully visible
             read[name] = read["modal"]
             continue
         try:

@@ -282,7 +282,7 @@ CLOSED = {
 
 @pytest.mark.parametrize("case", CLOSED)
 def test_who_may_only_look_changes_nothing(desktop, case):
-    """A viewer, or a reviewer of somebody who waits for a blind second review."""
+    """A viewer, or a reviewer whose second review of the person is blind."""
     given, keys, buttons = CLOSED[case]
     why = "second review" if case == "blinded" else "your role cannot edit"
     editor = Alone(desktop).give(**given)
