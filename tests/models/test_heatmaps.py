@@ -96,6 +96,14 @@ def test_expected_hits_prefers_the_heavier_hill_to_the_sharper_one():
     assert maps[0, 0][near].sum() <= found.score[0, 0] <= maps[0, 0][far].sum()
 
 
+@pytest.mark.parametrize(("h", "w"), SIZES)
+def test_hits_are_the_sums_over_a_disc(h, w):
+    maps = torch.from_numpy(stream(4, "maps").uniform(0, 1, (1, 2, h, w)))
+    centres = hm.cell_centres(h, w, maps)
+    disc = (hm.HIT_CELLS + 0.5 - torch.cdist(centres, centres)).clamp(0, 1)
+    assert torch.allclose(hm.hits(maps).flatten(2), maps.flatten(2) @ disc, atol=1e-9)
+
+
 def test_find_peaks_finds_both_hills_in_order_and_no_shoulder():
     xy = torch.tensor([[[4.3, 4.6]], [[13.7, 18.2]]], dtype=torch.float64)
     both = hm.gaussian_map(xy, 24, 18)

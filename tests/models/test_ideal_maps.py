@@ -20,7 +20,7 @@ from stick_frames import (
 )
 
 from synthstudio.core.rng import stream
-from synthstudio.models.bottom_up.grouping import Grouping, group_people
+from synthstudio.models.bottom_up.grouping import Grouping, collect_people, group_people
 from synthstudio.models.bottom_up.openpose import affinity_fields, confidence_maps, openpose_targets
 from synthstudio.models.bottom_up.personlab import directed_limbs, personlab_targets
 from synthstudio.models.bottom_up.voting import Maps, Voting, hough_votes, vote_people
@@ -125,6 +125,19 @@ def test_maps_take_the_highest_gaussian_and_the_rest_is_background():
     assert joint[4, 5] == pytest.approx(np.exp(-0.5))  # not the sum of two
     assert joint[4, 0] == pytest.approx(np.exp(-8))  # the one outside has none
     assert (joint + background - 1).abs().max() < 1e-6
+
+
+def test_people_of_few_joints_or_of_a_low_score_are_dropped():
+    xy = np.arange(12.0).reshape(3, 2, 2)
+    score = np.array([[0.9, 0.2], [0.6, 0.2], [0.9, 0.0]])
+    people, limbs = [[1, 3], [0, 2, 4], [5], [0]], [[0.1], [0.5, 0.6], [], []]
+    found = collect_people(xy, score, people, limbs, joints=2, minimum=0.1, stride=4)
+    assert found.score == pytest.approx([3.5 / 5, 0.5 / 3])
+    assert found.joints_px[0] == pytest.approx(4 * xy[:, 0])
+    assert np.isnan(found.joints_px[1, 2]).all()
+    for joints, minimum in ((3, 0.1), (2, 0.5 / 3)):
+        found = collect_people(xy, score, people, limbs, joints=joints, minimum=minimum, stride=4)
+        assert len(found.score) == 1
 
 
 @pytest.mark.parametrize("stride", [4, 8, 16])
