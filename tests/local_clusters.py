@@ -4,7 +4,7 @@ import atexit
 import functools
 from contextlib import contextmanager
 
-from programs import HERE
+from programs import here
 
 
 def begin():
@@ -16,7 +16,8 @@ def begin():
 
 def node(cluster, cores=2, **environment):
     """Add a node, whose workers find what this process finds."""
-    return cluster.add_node(num_cpus=cores, env_vars={"PYTHONPATH": HERE, **environment}, wait=True)
+    environment = {"PYTHONPATH": here(), **environment}
+    return cluster.add_node(num_cpus=cores, env_vars=environment, wait=True)
 
 
 @functools.cache

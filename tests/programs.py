@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
-HERE = os.pathsep.join(filter(None, sys.path))
-"""PYTHONPATH for whoever should find the modules that this process finds."""
+
+def here():
+    """PYTHONPATH with which other processes find the modules that this one finds."""
+    return os.pathsep.join(filter(None, sys.path))
 
 
 def missing(what, why):

@@ -9,7 +9,7 @@ import psutil
 import pytest
 import tiny_pairs
 from local_clusters import joined, node
-from programs import HERE, python
+from programs import here, python
 
 from synthstudio.core.errors import AssetError
 from synthstudio.dataset.shards import hashed_files
@@ -111,7 +111,7 @@ generate(settings, Path(sys.argv[1]), frames_per_shard=2, workers=2, engine=RAY,
 
 def test_a_run_killed_whole_is_resumed_by_one_local_worker(cluster, settings, alone, tmp_path):
     out = tmp_path / "set"
-    env = {**os.environ, "PYTHONPATH": HERE, "RAY_ADDRESS": cluster.address}
+    env = {**os.environ, "PYTHONPATH": here(), "RAY_ADDRESS": cluster.address}
     killed = python("-c", RUN, out, FRAMES, env=env, cwd=tmp_path)
     assert killed.returncode == -signal.SIGKILL
     made = [path for path in (out / "shards").iterdir() if not path.name.startswith(".")]

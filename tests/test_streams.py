@@ -7,7 +7,7 @@ from contextlib import chdir
 
 import pytest
 from exchange_sets import make_set
-from programs import HERE, finished
+from programs import finished, here
 from typer.testing import CliRunner
 from waiting import PATIENCE_S
 
@@ -20,7 +20,7 @@ MAIN = "from synthstudio.cli import main; main()"
 def _shell(line, folder):
     """Run a shell line, `$S` being the program; return its status and what it printed."""
     program = f'{sys.executable} -c "{MAIN}"'
-    line, env = line.replace("$S", program), {**os.environ, "PYTHONPATH": HERE}
+    line, env = line.replace("$S", program), {**os.environ, "PYTHONPATH": here()}
     done = finished("bash", "-c", line, cwd=folder, env=env, timeout=PATIENCE_S)
     return done.returncode, done.stdout, done.stderr
 

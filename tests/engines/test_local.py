@@ -9,7 +9,7 @@ from pathlib import Path
 import local_jobs
 import pytest
 from local_jobs import Task
-from programs import HERE, python
+from programs import here, python
 from threadpoolctl import threadpool_info
 from waiting import PATIENCE_S, wait_for
 
@@ -86,8 +86,7 @@ def test_a_script_needs_no_guard(tmp_path):
         "print('begun')\n"
         "print(sorted(local_jobs.execute(run, [local_jobs.Task(i) for i in range(4)])))\n"
     )
-    path = os.pathsep.join([str(Path(local_jobs.__file__).parent), HERE])
-    made = python(script, env={**os.environ, "PYTHONPATH": path})
+    made = python(script, env={**os.environ, "PYTHONPATH": here()})
     assert made.stdout.splitlines() == ["begun", "[(0, 100), (1, 101), (2, 104), (3, 109)]"]
 
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from local_clusters import begin, joined, node
 from local_jobs import Task
-from programs import HERE
+from programs import here
 from waiting import PATIENCE_S, wait_for
 
 from synthstudio.core.errors import DiskError, GeometryError, WorkerError
@@ -17,7 +17,7 @@ from synthstudio.generation.engines import ray as engine
 
 ray = pytest.importorskip("ray")
 nightly = pytest.mark.nightly("a cluster costs 20 s; the engine's caller is tried with local ones")
-ALONE = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | {"PYTHONPATH": HERE}
+ALONE = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | {"PYTHONPATH": here()}
 
 
 def execute(tasks, workers=2, **options):
@@ -140,8 +140,8 @@ def test_a_node_of_another_kind_is_refused(own, kind, tmp_path, monkeypatch):
         about = tmp_path / "synthstudio-9.9.dist-info"
         about.mkdir()
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: synthstudio\nVersion: 9.9\n")
-        why = r"node \S+: .*another kind.*synthstudio 9\.9"
-    node(own, PYTHONPATH=os.pathsep.join([str(tmp_path), HERE]))
+        why = r"node \S+: .*this node differs.*synthstudio 9\.9"
+    node(own, PYTHONPATH=os.pathsep.join([str(tmp_path), here()]))
     done = []
     with pytest.raises(WorkerError, match=why):
         execute([Task(0)], on_done=done.append)
