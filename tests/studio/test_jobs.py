@@ -171,7 +171,9 @@ def test_a_job_whose_server_died_while_beginning_it(store, settings, instead, mo
     assert scheduler._claim(store, settings) == made.id  # and then the server died
     assert scheduler.run_once(store, settings) == []  # it might be about to begin
     line = orders.command("generate", made.spec, settings)
-    running = process.start(line, job_store.log_folder(settings, made.id))  # or just after
+    folder = job_store.log_folder(settings, made.id)
+    running = process.start(line, folder)  # or just after
+    wait_for(lambda: process.recorded(folder) is not None, "its pid is on disk")
     scheduler.run_once(store, settings)
     assert pid_of(store, made.id) == 0  # it still might be about to
     monkeypatch.setattr(scheduler, "_CLAIM_S", 0.0)

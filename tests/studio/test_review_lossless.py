@@ -114,7 +114,9 @@ def test_two_browsers_on_one_person(studio, studio_set, page, new_page, open_as,
     settled(second.page)
     first.press("Tab", "t")
     first.saved()
+    studio.process.send_signal(signal.SIGSTOP)
     second.press("Tab", "t", "s", "o")  # made over what Ben saw: nothing of Ada's
+    studio.process.send_signal(signal.SIGCONT)
     second.wait(lambda: second.reads("refused") == "3")
     expect(second.page.locator(".ed .refused")).to_contain_text("Ada changed this person")
     second.press("a")  # blocked until decided
