@@ -150,6 +150,7 @@ def test_the_clean_frame_keeps_every_label(made, world):
         row = dataset.frame(place * (1 + EACH))
         assert (row["variant"], row["differs"]) == ("clean", [])
         assert row["width_px"] == frame["width_px"]
+        assert {person.identity for person in dataset.people_of(row["index"])} == {""}
         for before, after in zip(people, dataset.instances(row["index"]), strict=True):
             for name in KEPT:
                 assert json.dumps(before[name]) == json.dumps(after[name]), name  # NaN is NaN

@@ -45,6 +45,7 @@ NOT_RUN = {
     "synthstudio train scenes/training/finetune.yaml": "needs timm's weights, and photos",
     "pip install": "the machine's packages are not a test's to change; make wheel-test installs",
     "synthstudio live runs/nano --camera": "needs a camera; tests/live has what stands for one",
+    "synthstudio review reset-password": "needs an account; tests/review/test_accounts.py has one",
     "synthstudio studio": "serves until it is stopped; tests/studio starts it as printed here",
     "synthstudio generate scenes/people.yaml --out s3:": "needs a bucket; tests/stores has one",
     "synthstudio validate s3:": "needs a bucket; tests/stores has one",

@@ -188,7 +188,8 @@ def as_column(label: labels.Label, values: Sequence[Any], joints: int) -> Any:
         lists[:] = [value or [] for value in values]
         return lists
     shape, unknown = label.size(joints), UNKNOWN[label.memory]
-    known = [np.full(shape, unknown) if value is None else value for value in values]
+    missing = np.full(shape, unknown) if shape else unknown
+    known = [missing if value is None else value for value in values]
     return np.array(known, label.memory).reshape(len(values), *shape)
 
 
