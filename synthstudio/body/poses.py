@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.last_used import LastUsed
 from synthstudio.core.scene import F32, F64
 from synthstudio.core.spec import Vec2
 
@@ -229,17 +230,24 @@ def bone_rotations(angles_rad: dict[str, float]) -> F64:
     neutral pose has D0, and L_b = D0_parent^T A_b D0_b where A_b turns about plain axes.
     Angles not named are 0; RecipeError for an unknown name.
     """
-    return _rotations(tuple(angles_rad.items())).copy()
+    return np.asarray(rotations_of([angles_rad])[0])
 
 
-@functools.lru_cache(maxsize=64)
-def _rotations(angles_rad: tuple[tuple[str, float], ...]) -> F64:
-    rotations: F64 = rotations_of([dict(angles_rad)])[0]
-    return rotations
+_KNOWN: LastUsed[tuple[tuple[str, float], ...], F64] = LastUsed(256)
+"""Rotations by angles: who was tried among others is posed later."""
 
 
 def rotations_of(poses: Sequence[Mapping[str, float]]) -> F64:
     """Return (P, B, 3, 3) `bone_rotations` of P poses: many cost little more than one."""
+    keys = [tuple(pose.items()) for pose in poses]
+    known = {key: _KNOWN.get(key) for key in keys}
+    new = [key for key, found in known.items() if found is None]
+    if new:
+        known |= zip(new, map(_KNOWN.put, new, _rotations([*map(dict, new)])), strict=True)
+    return np.array([known[key] for key in keys])
+
+
+def _rotations(poses: Sequence[Mapping[str, float]]) -> F64:
     unknown = sorted(set().union(*poses) - set(LIMITS_RAD))
     if unknown:
         raise RecipeError(

@@ -121,8 +121,10 @@ class _Search:
         self.people, self.touches = people, touches
         self.ends = [anchors(people, touch, posed, lift_m) for touch in touches]
         self.names = tuple(_bending(who, touches) for who in (0, 1))
-        self.begun = np.concatenate([self._values(first), self._place(first[1])])
-        self.scale = np.concatenate([self._scales(0), self._scales(1), _PLACE])
+        self.begun = self._values(first)
+        known = _ARM_RAD | _TRUNK_RAD
+        scales = [known[joint_kind(name)] for own in self.names for name in own]
+        self.scale = np.array([*scales, *_PLACE])
         self.split = len(self.names[0])
         self.pairs, self.apart_m = _near(tuple(placed_frames(p) for p in people), touches)
         every, posed_first = capsules.own_pairs(), [own_frames(p) for p in first]
@@ -135,9 +137,9 @@ class _Search:
 
     def found(self) -> Pair:
         """Return the two where the search ends."""
-        start = np.concatenate([self._values(self.people), self._place(self.people[1])])
-        low, high = self._bounds()
-        end = self._descended(np.clip(start, low, high), low, high)
+        limits = [LIMITS_RAD[name] for own in self.names for name in own]
+        low, high = np.array([*limits, *[(-np.inf, np.inf)] * 3]).T
+        end = self._descended(np.clip(self._values(self.people), low, high), low, high)
         out = []
         for who, person in enumerate(self.people):
             angles = dict(person.pose.angles_rad)
@@ -174,39 +176,29 @@ class _Search:
                 break
         return x
 
-    def _values_of(self, who: int, people: Pair) -> F64:
-        angles = people[who].pose.angles_rad
-        return np.array([angles.get(name, 0.0) for name in self.names[who]])
-
     def _values(self, people: Pair) -> F64:
-        return np.concatenate([self._values_of(who, people) for who in (0, 1)])
+        angles = [
+            person.pose.angles_rad.get(name, 0.0)
+            for person, names in zip(people, self.names, strict=True)
+            for name in names
+        ]
+        return np.array([*angles, *people[1].position_m[:2], people[1].yaw_rad])
 
-    def _place(self, person: PersonSpec) -> F64:
-        return np.array([*person.position_m[:2], person.yaw_rad])
-
-    def _scales(self, who: int) -> F64:
-        known = _ARM_RAD | _TRUNK_RAD
-        stems = (joint_kind(n) for n in self.names[who])
-        return np.array([known[stem] for stem in stems])
-
-    def _bounds(self) -> tuple[F64, F64]:
-        limits = [LIMITS_RAD[name] for own in self.names for name in own]
-        low, high = np.array(limits).T
-        free = np.full(3, np.inf)
-        return np.concatenate([low, -free]), np.concatenate([high, free])
-
-    def _rotated(self, who: int, values: F64) -> F64:
-        """Return `poses.rotations_of` one's angles (P, X)."""
-        poses = [dict(self.people[who].pose.angles_rad) for _ in values]
-        for pose, own in zip(poses, values.tolist(), strict=True):
-            pose.update(zip(self.names[who], own, strict=True))
-        return rotations_of(poses)
-
-    def _alone(self, who: int, values: F64) -> tuple[Frames, F64]:
-        """Return one's bones at angles (P, X), and how much deeper limbs overlap than at first."""
-        frames = capsules.frames(self.people[who].phenotype, self._rotated(who, values))
-        over = capsules.overlaps_m(frames, frames, self.own_pairs[who]) - self.own_m[who]
-        return frames, np.maximum(over, 0.0) / _OVERLAP_M
+    def _alone(self, *values: F64) -> list[tuple[Frames, F64]]:
+        """Return the bones of each at angles (P, X), and how much deeper limbs overlap."""
+        poses = []
+        for person, names, own in zip(self.people, self.names, values, strict=True):
+            poses += [
+                {**person.pose.angles_rad, **dict(zip(names, row, strict=True))}
+                for row in own.tolist()
+            ]
+        both = np.split(rotations_of(poses), [len(values[0])])
+        out = []
+        for who, rotations in enumerate(both):
+            frames = capsules.frames(self.people[who].phenotype, rotations)
+            over = capsules.overlaps_m(frames, frames, self.own_pairs[who]) - self.own_m[who]
+            out.append((frames, np.maximum(over, 0.0) / _OVERLAP_M))
+        return out
 
     def _errors(self, x: F64, a: tuple[Frames, F64], b: tuple[Frames, F64]) -> F64:
         """Residuals (..., R) at places (..., X); one of the two may be the same at all of them."""
@@ -227,8 +219,7 @@ class _Search:
         return np.concatenate([np.broadcast_to(e, x.shape[:-1] + e.shape[-1:]) for e in out], -1)
 
     def _residuals(self, x: F64) -> F64:
-        a, b = (self._alone(who, own[None]) for who, own in enumerate(self._shared(x)))
-        errors: F64 = self._errors(x[None], a, b)[0]
+        errors: F64 = self._errors(x[None], *self._alone(*self._shared(x[None])))[0]
         return errors
 
     def _shared(self, x: F64) -> tuple[F64, F64]:
@@ -236,14 +227,13 @@ class _Search:
 
     def _slopes(self, x: F64, here: F64) -> F64:
         """Return (R, X) derivatives by forward differences; one's angles leave the other be."""
-        both = [self._alone(who, own[None]) for who, own in enumerate(self._shared(x))]
+        both = self._alone(*self._shared(x[None]))
         out = np.empty((len(here), len(x)))
         tried = x + _STEP * np.eye(len(x))
-        for who, own in enumerate(self._shared(x)):
-            columns = np.arange(len(own)) + who * self.split
-            now = list(both)
-            now[who] = self._alone(who, self._shared(tried[columns])[who])
-            out[:, columns] = ((self._errors(tried[columns], now[0], now[1]) - here) / _STEP).T
+        columns = slice(0, self.split), slice(self.split, len(x) - 3)
+        bent = self._alone(*(self._shared(tried[own])[who] for who, own in enumerate(columns)))
+        for own, now in zip(columns, ((bent[0], both[1]), (both[0], bent[1])), strict=True):
+            out[:, own] = ((self._errors(tried[own], *now) - here) / _STEP).T
         for k in range(len(x) - 3, len(x)):
             out[:, k] = (self._errors(tried[k : k + 1], both[0], both[1])[0] - here) / _STEP
         return out

@@ -413,9 +413,9 @@ def encode_png(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
 
     if array.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a PNG holds uint8 or uint16, not {array.dtype}")
-    if array.ndim == 3:
-        array = array[..., [2, 1, 0, 3][: array.shape[2]]]  # OpenCV wants BGR
     bgr: Any = np.ascontiguousarray(array)
+    if array.ndim == 3:
+        bgr = cv2.cvtColor(bgr, cv2.COLOR_RGB2BGR if array.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     # One filter: to try all of them for each row is most of the time and saves an eighth.
     how = [cv2.IMWRITE_PNG_COMPRESSION, 2, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
     ok, data = cv2.imencode(".png", bgr, how)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.core.catalogue import MeshAsset, ObjectKind
 from synthstudio.core.errors import RecipeError
@@ -80,16 +81,14 @@ def _place(
         if attempt * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * target.depth_m.shape[1]:
             break
         obj = design(entry, kind, made_of, rng, shrink=attempt / _DESIGNS)
-        origin = Placed(item=obj, box_m=box_of(obj))
+        numbers = range(attempt * _SPOTS, (attempt + 1) * _SPOTS)
+        shifts = [_candidate(layout, entry, target, rng, number) for number in numbers]
+        boxes = box_of(obj) + np.pad(shifts, ((0, 0), (0, 1)))[:, None]
         exact: Placed | None = None
-        for spot in range(_SPOTS):
-            number = attempt * _SPOTS + spot
-            shift = _candidate(layout, entry, target, rng, number)
-            here = moved(origin, *shift)
-            if not layout.on_floor(here.box_m, below=entry.placement == "in_front"):
+        for shift, box, off in zip(shifts, boxes, _off(layout, entry, target, boxes), strict=True):
+            if off >= best_off or not layout.clear(box):
                 continue
-            off = _off(layout, entry, target, here.box_m)
-            if off >= best_off or not layout.clear(here.box_m):
+            if not layout.on_floor(box, below=entry.placement == "in_front"):
                 continue
             exact = exact or Placed(item=obj, box_m=layout.geometry.box_m(obj))
             here = moved(exact, *shift)
@@ -125,16 +124,17 @@ def _farther(
     return None
 
 
-def _off(layout: Layout, entry: Standing, target: _Target, box_m: F64) -> int:
-    """How many joints too many or too few a candidate hides; 0 where that is no matter.
+def _off(layout: Layout, entry: Standing, target: _Target, boxes_m: F64) -> list[int]:
+    """How many joints too many or too few candidates (N, 2, 3) hide; 0 where that is no matter.
 
     Of all others, it counts what is hidden beyond the most that the recipe options of one.
     """
     if entry.placement != "in_front" or target.depth_m.size == 0:
-        return 0
-    hidden = _hidden(layout, target, box_m)
-    own = hidden.pop(target.place)
-    return abs(own - target.hidden) + sum(max(0, other - target.maximum) for other in hidden)
+        return [0] * len(boxes_m)
+    off = _hidden(layout, target, boxes_m) - target.maximum
+    own = np.abs(off[:, target.place] + target.maximum - target.hidden)
+    off[:, target.place] = 0
+    return (own + np.maximum(0, off).sum(axis=1)).tolist()
 
 
 def _target(layout: Layout, entry: Standing, people: list[Placed], rng: Generator) -> _Target:
@@ -157,19 +157,18 @@ def _target(layout: Layout, entry: Standing, people: list[Placed], rng: Generato
     )
 
 
-def _hidden(layout: Layout, target: _Target, box_m: F64) -> list[int]:
-    """For each person how many joints lie behind the picture's rectangle of a box.
+def _hidden(layout: Layout, target: _Target, boxes_m: F64) -> NDArray[np.intp]:
+    """(N, P) how many of each person's joints lie behind the picture's rectangles of boxes.
 
     A quick measure: the rasteriser decides later what the object itself hides.
     """
-    box = layout.camera.to_camera(corners(box_m))
-    nearest = box[:, 2].min()
-    if nearest <= 0:
-        return [0] * len(target.depth_m)
-    outline = layout.camera.project(box)
-    low, high = outline.min(axis=0), outline.max(axis=0)
+    seen = layout.camera.to_camera(corners(boxes_m))
+    outline = layout.camera.project(seen)[:, :, None, None]
+    low, high = outline.min(axis=1), outline.max(axis=1)
     inside = ((target.joints_px >= low) & (target.joints_px <= high)).all(axis=-1)
-    return [int(n) for n in (inside & (target.depth_m > nearest)).sum(axis=1)]
+    nearest = seen[..., 2].min(axis=1)[:, None, None]
+    behind: NDArray[np.intp] = (inside & (target.depth_m > nearest) & (nearest > 0)).sum(axis=2)
+    return behind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -147,8 +147,8 @@ class Layout:
 
 
 def corners(box_m: F64) -> F64:
-    """The (8, 3) corners of a box (2, 3)."""
-    return box_m[_CORNERS, np.arange(3)]
+    """The (..., 8, 3) corners of boxes (..., 2, 3)."""
+    return box_m[..., _CORNERS, np.arange(3)]
 
 
 def spread_over(box_m: F64, camera: Camera) -> F64:

@@ -311,10 +311,11 @@ def _pose(
     key = _key_pose(ctx.recipe, requested, rng)
     flip, mix = rng.random() < options.mirror and key.mirrored_ok, rng.random() < options.mix
     parts, angles, name = [key], dict(key.angles_rad), key.name
-    others = [p for p in poses if p.name != key.name and is_upright(p)]
+    mix = mix and is_upright(key)
+    others = [p for p in poses if p.name != key.name and is_upright(p)] if mix else []
     if options.arms == "fitting" and _is_low(key):
         others = [p for p in others if p.seated_arms]
-    if mix and others and is_upright(key):
+    if others:
         other = _key_pose(ctx.recipe, others, rng)
         angles = {k: v for k, v in angles.items() if not is_of(k, _UPPER)}
         angles |= {k: v for k, v in other.angles_rad.items() if is_of(k, _UPPER)}
