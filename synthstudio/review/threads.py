@@ -134,9 +134,9 @@ def _values(thread: Thread) -> dict[str, object]:
     }
 
 
-def wrong_rows(rows: Iterable[ThreadRow], threads: Iterable[Thread]) -> Iterator[str]:
+def wrong_rows(rows: Iterable[ThreadRow | None], threads: Iterable[Thread]) -> Iterator[str]:
     """Name each stored thread that is not what its events add up to."""
-    stored = {row.id: row for row in rows}
+    stored = {None if row is None else row.id: row for row in rows}  # None: without its key
     for thread in threads:
         row = stored.pop(thread.id, None)
         values = _values(thread)

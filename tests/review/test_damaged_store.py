@@ -67,3 +67,13 @@ def test_labels_that_are_none(store):
             session.execute(text("UPDATE event SET after = :stored"), {"stored": stored})
         with pytest.raises(ReviewError, match=r"row is damaged.*backup"):
             history.check_replay(store, KEY)
+
+
+def test_a_thread_without_its_key(of_file):
+    edits.apply(of_file, op("comment", 0, text="x"), who=ANNA, base=ON_DISK)
+    with of_file.session() as session:
+        session.execute(text("CREATE TABLE bare AS SELECT * FROM thread"))
+        session.execute(text("DROP TABLE thread"))
+        session.execute(text("ALTER TABLE bare RENAME TO thread"))
+        session.execute(text("UPDATE thread SET id = NULL"))
+    assert "there are events, but no thread" in " ".join(history.check_replay(of_file, KEY))
