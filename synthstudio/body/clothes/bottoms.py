@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ def leg_cut(base: Basis, field: Field, *, width_m: float, from_m: float, hang: f
     )
 
 
+@lru_cache(maxsize=64)
 def belt(base: Basis, low_m: float, high_m: float, offset_m: float) -> Cut:
     """Return a band round the waist, in the second material."""
 
@@ -66,9 +68,7 @@ def belt(base: Basis, low_m: float, high_m: float, offset_m: float) -> Cut:
 def trousers(base: Basis, shape: Shape) -> Tailored:
     """Long legs, `width` metres of room, and a belt in the second material."""
     inside = legs_field(0.075, shape["hem"])
-    cut = leg_cut(base, inside, width_m=shape["width"], from_m=-0.35)
-    band = belt(base, 0.040, 0.072, WAIST_M + 0.004)
-    return Tailored(pieces=(cut, band), inside=inside)
+    return _belted(base, leg_cut(base, inside, width_m=shape["width"], from_m=-0.35), inside)
 
 
 def shorts(base: Basis, shape: Shape) -> Tailored:
@@ -93,10 +93,10 @@ def close(base: Basis, field: Field, *, off_m: float = 0.004) -> Cut:
     return sheet(suit(base, field)[0], off_m, 0.002, folds_m=0.0)
 
 
-def skirt(base: Basis, shape: Shape) -> Tailored:
+def skirt(base: Basis, shape: Shape, *, waist_m: float = 0.075) -> Tailored:
     """A ring of cloth round both legs."""
-    inside = legs_field(0.075, shape["hem"])
-    return with_liner(base, skirt_cut(base, inside, shape["width"], 0.075), inside)
+    inside = legs_field(waist_m, shape["hem"])
+    return with_liner(base, skirt_cut(base, inside, shape["width"], waist_m), inside)
 
 
 def with_liner(base: Basis, cut: Cut, inside: Field) -> Tailored:
@@ -107,6 +107,7 @@ lined = legs_field(0.06, -0.17)
 """The field of the shorts that `liner` makes."""
 
 
+@lru_cache(maxsize=2)
 def liner(base: Basis) -> Cut:
     """Return close shorts under a skirt: nobody is ever nude, whatever the pose."""
     return close(base, lined, off_m=0.003)
@@ -233,20 +234,6 @@ def pleated_skirt(base: Basis, shape: Shape) -> Tailored:
     return with_liner(base, cut, inside)
 
 
-def long_skirt(base: Basis, shape: Shape) -> Tailored:
-    """To the ankles."""
-    inside = legs_field(0.085, shape["hem"])
-    cut = skirt_cut(base, inside, shape["width"], 0.085)
-    return with_liner(base, cut, inside)
-
-
-def mini_skirt(base: Basis, shape: Shape) -> Tailored:
-    """High above the knee."""
-    inside = legs_field(0.075, shape["hem"])
-    cut = skirt_cut(base, inside, shape["width"], 0.075)
-    return with_liner(base, cut, inside)
-
-
 # Shoes -----------------------------------------------------------------------------------
 
 SOLE_M = -0.872  # the lowest point of the suit
@@ -254,57 +241,50 @@ _WELT_M = SOLE_M + 0.014  # uppers end and soles begin
 _FEET = ("foot.L", "foot.R")
 
 
-def sneakers(base: Basis, shape: Shape) -> Tailored:
-    """Thick flat soles in the second material."""
-    return shoes(base, shape["top"], thick_m=shape["sole"], offset_m=0.0065, heel_m=0.0)
-
-
-def low_shoes(base: Basis, shape: Shape) -> Tailored:
-    """Thin soles with a small heel, cut out over the instep by `open` metres."""
-    return shoes(
-        base, shape["top"], thick_m=0.007, offset_m=0.004, heel_m=0.012, open_m=shape["open"]
+def shoes(
+    base: Basis, shape: Shape, *, offset_m: float, heel_m: float = 0.0, thick_m: float = 0.0
+) -> Tailored:
+    """Return uppers to `top` above the ankle joint, cut out over the instep by `open` metres, and
+    soles of the second material, `sole` or `thick_m` below the foot.
+    """
+    thick_m, open_m = shape.get("sole", thick_m), shape.get("open", 0.0)
+    inside = _shoe_field(shape["top"], open_m)
+    weave, p = suit(base, inside)
+    weave = replace(weave, shift_m=_tread(p, thick_m, heel_m))
+    upper = clipped(weave, p.at[:, 2] - _WELT_M)
+    below = SOLE_M - thick_m - 0.5 * heel_m
+    shoe = inside if open_m else _shoe_field(0.0, 0.0)  # where nothing is cut out soles are alike
+    shaft = step(places(base.atlas, upper.rows).at[:, 2], -0.79, -0.72)
+    return Tailored(
+        pieces=(
+            leather(upper, offset_m + 0.004 * shaft, passes=5),
+            _sole(basis(base.atlas), shoe, thick_m, heel_m, offset_m + 0.0035),
+        ),
+        inside=lambda p: np.where(p.at[:, 2] < below, FAR, inside(p)),
     )
 
 
-def boots(base: Basis, shape: Shape) -> Tailored:
-    """Up the shin to `top` metres above the ankle joint."""
-    return shoes(base, shape["top"], thick_m=0.014, offset_m=0.011, heel_m=0.012)
-
-
-def shoes(
-    base: Basis,
-    top_m: float,
-    *,
-    thick_m: float,
-    offset_m: float,
-    heel_m: float,
-    open_m: float = 0.0,
-) -> Tailored:
-    """Return uppers to `top_m` above the ankle joint and soles `thick_m` below the foot."""
-
+@lru_cache(maxsize=64)
+def _shoe_field(top_m: float, open_m: float) -> Field:
     def inside(p: Places) -> F32:
         _, y, z = p.at.T
         top = -0.796 + top_m - 0.35 * np.clip(-y, 0, 0.08)
         vamp = np.maximum(top - open_m * step(y, 0.02, -0.06) - z, -y - 0.150)
         return np.where(z < -0.45, vamp if open_m else top - z, -FAR).astype(np.float32)
 
-    def from_welt(of: Basis, up: float, over_m: float) -> GarmentMesh:
-        weave, p = suit(of, inside)
-        weave = replace(weave, shift_m=_tread(p, thick_m, heel_m))
-        return clipped(weave, over_m + up * (p.at[:, 2] - _WELT_M))
+    return inside
 
-    # The sole reaches up round the upper, so that no gap can open between them. It is always
-    # fine: people stand on it, at the same height in every detail.
-    upper, sole = from_welt(base, 1, 0.0), from_welt(basis(base.atlas), -1, 0.006)
-    below = SOLE_M - thick_m - 0.5 * heel_m
-    shaft = step(places(base.atlas, upper.rows).at[:, 2], -0.79, -0.72)
-    return Tailored(
-        pieces=(
-            leather(upper, offset_m + 0.004 * shaft, passes=5),
-            leather(sole, np.full(sole.rows.shape[0], offset_m + 0.0035), passes=1, second=True),
-        ),
-        inside=lambda p: np.where(p.at[:, 2] < below, FAR, inside(p)),
-    )
+
+@lru_cache(maxsize=32)
+def _sole(fine: Basis, field: Field, thick_m: float, heel_m: float, offset_m: float) -> Cut:
+    """Return a sole, which reaches up round the upper, so that no gap can open between them.
+
+    It is always fine: people stand on it, at the same height in every detail.
+    """
+    weave, p = suit(fine, field)
+    weave = replace(weave, shift_m=_tread(p, thick_m, heel_m))
+    sole = clipped(weave, 0.006 - (p.at[:, 2] - _WELT_M))
+    return leather(sole, np.full(sole.rows.shape[0], offset_m), passes=1, second=True)
 
 
 def _tread(p: Places, thick_m: float, heel_m: float) -> F32:

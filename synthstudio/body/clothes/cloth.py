@@ -6,6 +6,7 @@ Letters: N atlas vertices, V garment vertices, F faces, E boundary edges.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,7 @@ class Cloth:
     hem_smooth: sparse.csr_array  # (H, V)
 
 
+@lru_cache(maxsize=128)
 def compiled(base: Basis, cut: Cut) -> Cloth:
     """Work out everything about a piece of cloth that no person or pose changes."""
     rows, faces = cut.weave.rows, cut.weave.faces
@@ -145,14 +147,12 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     if cut.panel is not None:
         return _panelled(base, cut, compiled(base, replace(cut, panel=None)), cut.panel)
     hem = np.flatnonzero(cut.level_hem > 0) if cut.level_hem is not None else _NONE
-    edges = edges_of(faces, count)
-    edge, beside = boundary_edges(faces, edges)
+    edge, beside, mean, hoop, normal_sum = _topology(cut.weave)
     rim, beside = (edge, beside) if cut.rim_m else (edge[:0], beside[:0])
     if cut.covers is None:
         covers = covered_parts(base, where, faces, cut.radius_m)
     else:
         covers = np.full(len(faces), cut.covers, np.uint32)
-    mean, hoop = neighbour_means(edges, edge)
     drop = np.maximum(EARS_M - where.at[:, 2], 0) if cut.limp else None
     share, rounds = _rounds(cut.passes, fine=fine)
     smooth = towards(hoop, share)
@@ -168,7 +168,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         covers=_with_rim(covers, beside),
         offset_m=cut.offset_m.astype(np.float32),
         min_m=cut.min_m.astype(np.float32),
-        normal_sum=corner_sum(faces, count),
+        normal_sum=normal_sum,
         mean=blur,
         smooth=smooth,
         edge_mean=taken(blur, rim[:, 0]),
@@ -201,6 +201,15 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         hem_smooth=taken(smooth, hem),
         hang=None if cut.hang is None else hang_of(where, cut.hang, taper=cut.taper),
     )
+
+
+@lru_cache(maxsize=64)
+def _topology(weave: GarmentMesh) -> tuple[Any, ...]:
+    """Boundary edges and the faces beside them, both `neighbour_means` and the `corner_sum`."""
+    edges = edges_of(weave.faces, weave.rows.shape[0])
+    edge, beside = boundary_edges(weave.faces, edges)
+    means = neighbour_means(edges, edge)
+    return edge, beside, *means, corner_sum(weave.faces, weave.rows.shape[0])
 
 
 def _panelled(base: Basis, cut: Cut, whole: Cloth, panel: F32) -> Cloth:

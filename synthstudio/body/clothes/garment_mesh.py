@@ -156,7 +156,7 @@ def places(atlas: Atlas, rows: sparse.csr_array, shift_m: F32 | None = None) -> 
     )
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=64)
 def places_of(atlas: Atlas, weave: GarmentMesh) -> Places:
     """Return where a weave's vertices lie; who cut it and who compiles it ask the same."""
     return places(atlas, weave.rows, weave.shift_m)
@@ -245,8 +245,7 @@ def clipped(weave: GarmentMesh, field: F32) -> GarmentMesh:
 
 def scored(weave: GarmentMesh, field: F32) -> GarmentMesh:
     """Return the whole of `weave` with edges along the zero of `field` (V,)."""
-    inside, outside, whole = _cut(weave, field)
-    return replace(whole, faces=np.vstack([inside, outside]).astype(np.int32))
+    return parted(weave, field)[0]
 
 
 def parted(weave: GarmentMesh, field: F32) -> tuple[GarmentMesh, Bool]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from synthstudio.body.clothes import beards, bottoms, eyewear, hair, hats, limbs, outerwear, tops
 from synthstudio.body.clothes.garment_mesh import Basis
@@ -148,9 +149,12 @@ _USUAL = (
            width=(0.006, 0.018), loose=(0.8, 1.3)),
     _entry(bottoms.skirt, "bottom", BOTTOM, ALL, WOMEN, PELVIS, hem=(-0.62, -0.33),
            width=(0.0, 0.05), loose=_FITTED),
-    _entry(bottoms.sneakers, "shoes", SHOES, top=(0.0, 0.05), sole=(0.014, 0.026)),
-    _entry(bottoms.low_shoes, "shoes", SHOES, top=(-0.015, 0.01), open=(0.0, 0.025)),
-    _entry(bottoms.boots, "shoes", SHOES, top=(0.07, 0.22)),
+    _entry(partial(bottoms.shoes, offset_m=0.0065), "shoes", SHOES,
+           name="sneakers", top=(0.0, 0.05), sole=(0.014, 0.026)),
+    _entry(partial(bottoms.shoes, thick_m=0.007, offset_m=0.004, heel_m=0.012), "shoes", SHOES,
+           name="low_shoes", top=(-0.015, 0.01), open=(0.0, 0.025)),
+    _entry(partial(bottoms.shoes, thick_m=0.014, offset_m=0.011, heel_m=0.012), "shoes", SHOES,
+           name="boots", top=(0.07, 0.22)),
     _entry(hair.short_hair, "hair", HAIR, thick=(0.008, 0.026)),
     _entry(hair.cropped_hair, "hair", HAIR, PLAIN, MEN, thick=(0.0015, 0.004)),
     _entry(hair.afro_hair, "hair", HAIR, thick=(0.025, 0.06)),
@@ -237,12 +241,13 @@ _NAMED = (
            hem=(-0.66, -0.52)),
     _entry(bottoms.running_shorts, "bottom", BOTTOM, PLAIN, ANYBODY, PELVIS, hem=(-0.23, -0.175)),
     _entry(bottoms.pleated_skirt, "bottom", BOTTOM, ALL, WOMEN, PELVIS, hem=(-0.60, -0.25)),
-    _entry(bottoms.long_skirt, "bottom", BOTTOM, ALL, WOMEN, PELVIS, hem=(-0.74, -0.66),
-           width=(0.0, 0.06)),
-    _entry(bottoms.mini_skirt, "bottom", BOTTOM, ALL, WOMEN, PELVIS, hem=(-0.27, -0.20),
-           width=(0.0, 0.03)),
+    _entry(partial(bottoms.skirt, waist_m=0.085), "bottom", BOTTOM, ALL, WOMEN, PELVIS,
+           name="long_skirt", hem=(-0.74, -0.66), width=(0.0, 0.06)),
+    _entry(bottoms.skirt, "bottom", BOTTOM, ALL, WOMEN, PELVIS,
+           name="mini_skirt", hem=(-0.27, -0.20), width=(0.0, 0.03)),
     _entry(limbs.sandals, "shoes", SHOES),
-    _entry(limbs.high_tops, "shoes", SHOES, top=(0.07, 0.12)),
+    _entry(partial(bottoms.shoes, thick_m=0.030, offset_m=0.009), "shoes", SHOES,
+           name="high_tops", top=(0.07, 0.12)),
     _entry(limbs.long_socks, "legs", SOCKS, ("plain", "stripes"), top=(-0.47, -0.42)),
     _entry(limbs.tights, "legs", TIGHTS, PLAIN, WOMEN),
     _entry(limbs.gloves, "hands", GLOVES, cuff=(-0.01, 0.05)),

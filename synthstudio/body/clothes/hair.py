@@ -371,6 +371,7 @@ def _loose(base: Basis, shape: Shape, *, curl_m: float) -> Tailored:
     return Tailored(pieces=(tress(weave, at, still, passes=0, limp=True),), inside=nowhere)
 
 
+@functools.lru_cache(maxsize=2)
 def _combed(base: Basis) -> Cut:
     """Return hair combed close to the skull."""
     weave, p = cap(base)

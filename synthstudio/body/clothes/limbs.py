@@ -112,7 +112,7 @@ def tights(base: Basis, shape: Shape) -> Tailored:
 
 def sandals(base: Basis, shape: Shape) -> Tailored:
     """Soles and three straps."""
-    _, sole = shoes(base, -0.02, thick_m=0.010, offset_m=0.003, heel_m=0.0).pieces
+    _, sole = shoes(base, {"top": -0.02}, thick_m=0.010, offset_m=0.003).pieces
 
     def straps(p: Places) -> F32:
         _, y, z = p.at.T
@@ -125,8 +125,3 @@ def sandals(base: Basis, shape: Shape) -> Tailored:
     held = {"passes": 2, "folds_m": 0.0, "rim_m": 0.003, "bones": ("foot.L", "foot.R")}
     cut = sheet(suit(base, straps)[0], 0.0045, 0.003, **held)
     return Tailored(pieces=(cut, sole), inside=nowhere)
-
-
-def high_tops(base: Basis, shape: Shape) -> Tailored:
-    """Sneakers over the ankle, with thick soles."""
-    return shoes(base, shape["top"], thick_m=0.030, offset_m=0.009, heel_m=0.0)

@@ -104,6 +104,7 @@ def legs(p: Places, waist_m: float, hem_m: float) -> F32:
     return np.where(on_arm(p), -FAR, np.minimum(waist_m - z, z - hem_m))
 
 
+@functools.lru_cache(maxsize=256)
 def legs_field(waist_m: float, hem_m: float) -> Field:
     """Return the field of legs between waist and hem."""
     return lambda p: legs(p, waist_m, hem_m).astype(np.float32)
@@ -114,6 +115,7 @@ def sleeved(p: Places, length_m: float, armhole_m: float = 0.140) -> F32:
     return armhole(p, armhole_m) if length_m < 0.05 else sleeve_end(p, length_m)
 
 
+@functools.lru_cache(maxsize=256)
 def top_field(
     drop_m: float, vee_m: float, hem_m: float, sleeve_m: float, armhole_m: float = 0.140
 ) -> Field:
@@ -123,6 +125,7 @@ def top_field(
     )
 
 
+@functools.lru_cache(maxsize=64)
 def cut_from(base: Basis, group: str, field: Field) -> GarmentMesh:
     """Return the part of a group of the atlas's helper geometry where `field` is positive."""
     weave, where = _whole_group(base, group)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -93,6 +94,7 @@ def shirt(base: Basis, shape: Shape) -> Tailored:
     return Tailored(pieces=(body, collar(base)), inside=inside)
 
 
+@lru_cache(maxsize=8)
 def collar(base: Basis, *, thick_m: float = 0.0) -> Cut:
     """Return a turned-down collar with two points, open at the front."""
 
