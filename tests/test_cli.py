@@ -101,7 +101,7 @@ def test_frame_is_the_same_and_says_so(run, dataset, tmp_path):
     assert (tmp_path / "f.jpg").read_bytes() == next(dataset.rglob("000003.jpg")).read_bytes()
     assert image_size(tmp_path / "f.png")[0] >= 320
     missing = run("frame", dataset, 99)
-    assert missing.code == 1 and "does not hold this frame" in missing.err
+    assert missing.code == 1 and "the frame is not in the data set" in missing.err
 
 
 # Bad input ------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def test_from_a_data_set_to_a_page(run, dataset, tmp_path):
     page = (folder / "report.html").read_text()
     assert "mine" in page and page.count("data:image/jpeg") > 3
     assert str(tmp_path) not in page + json.dumps(stored)
-    assert "a folder of its own" in run("evaluate", out, dataset, code=1)[1]
+    assert "invalid output folder" in run("evaluate", out, dataset, code=1)[1]
 
 
 def test_ways_to_ask_and_runs_side_by_side(run, trained, dataset, tmp_path):
@@ -139,7 +139,7 @@ def test_ways_to_ask_and_runs_side_by_side(run, trained, dataset, tmp_path):
     seeds = f"{tmp_path / 'plain'},{tmp_path / 'peak'}", f"{tmp_path / 'bank'},{tmp_path / 'flip'}"
     found = json.loads(run("compare", *seeds, "--json")[0])
     assert [len(a["runs"]) for a in found["arms"]] == [2, 2]
-    assert "nothing to be compared" in run("compare", tmp_path / "plain", code=1)[1]
+    assert "a comparison needs two runs" in run("compare", tmp_path / "plain", code=1)[1]
     assert "no evaluation" in run("compare", tmp_path / "plain", trained["orn"], code=1)[1]
 
 
@@ -167,14 +167,14 @@ def test_refusals_are_one_message(run, trained, dataset, tmp_path):
     assert "batch?" in run("train", wrong, "--out", tmp_path / "r", code=1)[1]
     path = write(tmp_path / "mine.yaml", dataset)
     taken = ["train", path, "--out", trained["orn"]]
-    assert "there is a run already" in run(*taken, code=1)[1]
+    assert "a run already exists" in run(*taken, code=1)[1]
     run("train", path, "--out", tmp_path / "r", "--fast-dev-run", "--resume", code=2)
     assert not (tmp_path / "r").exists()
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
     refused = {
         "no weights": [tmp_path, dataset],
         "cannot be read": [tmp_path / "junk.safetensors", dataset],
-        "pose bank of its own": [trained["orn"], dataset, "--bank"],
+        "its own pose bank": [trained["orn"], dataset, "--bank"],
         "no people are left": [trained["orn"], dataset, "--split", "nowhere"],
     }
     for output, arguments in refused.items():

@@ -189,7 +189,7 @@ def test_interrupted_and_resumed_with_two_workers_gives_the_same_bytes(made, wor
     with pytest.raises(KeyboardInterrupt):
         run(world, out, workers=1, on_event=interrupt)
     assert len(list((out / "shards").glob("0*"))) == 1
-    with pytest.raises(SynthStudioError, match="already here"):
+    with pytest.raises(SynthStudioError, match="already exists here"):
         run(world, out)
     run(world, out, workers=2, resume=True)
     assert hashed_files(out) == hashed_files(made)

@@ -141,7 +141,7 @@ def test_what_is_not_free_is_refused(name, place, world):
     with chdir(world):
         text = _run(*words, code=1)
     kind = "folder" if name in FOLDERS else "file"
-    assert text.startswith(f"{out}: a {kind} of its own is needed; expected a new "), text
+    assert text.startswith(f"{out}: invalid output {kind}; expected a new "), text
     assert f"; got {place}" in text
     assert _tree(world) == before
 

@@ -119,9 +119,9 @@ def test_the_second_oracle_agrees_and_finds_what_is_planted(stored, world, tmp_p
 
 
 def test_what_cannot_be_made_again_says_so(stored, imported):
-    with pytest.raises(DatasetError, match=r"does not hold the photos.*synthstudio audit"):
+    with pytest.raises(DatasetError, match=r"does not contain the photos.*synthstudio audit"):
         settings_of(stored)
-    with pytest.raises(DatasetError, match=r"were imported.*synthstudio validate"):
+    with pytest.raises(DatasetError, match=r"imported frames.*synthstudio validate"):
         settings_of(imported)
 
 

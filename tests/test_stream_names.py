@@ -27,7 +27,7 @@ def test_names_of_streams_decide_who_is_drawn(tmp_path):
     again = ss.generate({**RECIPE, "frames": 4}, tmp_path / "0", resume=True, **SHARDS)
     assert again[0].image.tobytes() == new[0].image.tobytes()
     assert ss.audit(again, device="cpu", progress=False).passed
-    with pytest.raises(DatasetError, match="begun differently"):
+    with pytest.raises(DatasetError, match="started with other settings"):
         ss.generate({**RECIPE, "frames": 4, "streams": ""}, tmp_path / "0", resume=True, **SHARDS)
 
 

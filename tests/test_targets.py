@@ -12,7 +12,7 @@ from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.schema.load import parse
-from synthstudio.recipe.search.goals import CAUSES, draw_asks
+from synthstudio.recipe.search.goals import CAUSES, draw_targets
 from synthstudio.recipe.search.scene_visibility import visibilities
 
 SMALL = {
@@ -88,7 +88,7 @@ def asks(index, count=2, **targets):
     recipe = parse({**SMALL, "targets": targets}, "test")
     geometry = prepare(recipe, assets=Path(), device="cpu")  # has a catalogue
     ctx = SampleContext(recipe=recipe, index=index, split="train", geometry=geometry)
-    return draw_asks(ctx, count)
+    return draw_targets(ctx, count)
 
 
 def test_asks_are_a_plan():

@@ -42,11 +42,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """What a parameter takes (`checked`), and what the command line makes of it, beside its name,
+    """Bounds and choices of a parameter (`checked`), and its form as an option beside its name,
     type and default.
 
-    `help`: where the function's docstring has none; `name`: another one than the parameter's;
-    `type`: where the parameter takes several; `envvar`: a variable that sets it.
+    `help`: if the docstring has none; `name`: if it differs from the parameter's;
+    `type`: if the parameter takes several; `envvar`: an environment variable that sets it.
     """
 
     help: str = ""
@@ -154,8 +154,8 @@ StoreUrl = Annotated[
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Check every call by the `Option`s of the parameters: ArgumentError for a value that is out of
-    bounds or none of the choices. The same bounds are those of the command line."""
+    """Check each call against the `Option`s of its parameters: ArgumentError for a value out of
+    bounds or not among the choices. The command line uses the same bounds."""
 
     @functools.wraps(function)
     def call(*given: P.args, **named: P.kwargs) -> R:
@@ -229,14 +229,14 @@ def to_place(value: Any, name: str) -> places.Place:
 
 
 def to_path(value: Any, name: str) -> Path:
-    """A path argument; ArgumentError for anything but text and path objects, and for URLs."""
+    """A path argument; ArgumentError for other types and for URLs."""
     text = str(value) if isinstance(value, places.Url) else _text(value, name)
     if places.looks_like_url(text):
         raise ArgumentError(
-            "only a path of this machine can stand here, no URL",
+            "a URL is not supported here",
             where=name,
             got=places.shown_url(text)[:200],
-            then="Data sets alone are read from and written to stores (docs/stores.md).",
+            then="Only data sets are read from and written to stores (docs/stores.md).",
         )
     return Path(text).expanduser()
 
@@ -252,19 +252,19 @@ def _text(value: Any, name: str) -> str:
 
 
 def _is_utf8(text: str) -> bool:
-    """Whether a path can be printed and stored: one of other bytes holds halves of characters."""
+    """Whether a path is valid UTF-8 (no surrogates), so it can be printed and stored."""
     return not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def to_folder(value: Any, name: str) -> Path:
-    """Where a new folder goes; DiskError at once for what is not free."""
+    """The path of a new folder; DiskError if it is not free."""
     path = to_path(value, name)
     free_folder(path)
     return path
 
 
 def to_file(value: Any, name: str, *, new: bool = False) -> Path:
-    """Where a file goes; DiskError at once for what is no plain file, or not `new`."""
+    """The path of an output file; DiskError if it is not a plain file, or with `new` exists."""
     path = to_path(value, name)
     plain_file(path, new=new)
     return path
@@ -277,7 +277,7 @@ def to_count(value: Any, name: str, *, minimum: int = 1, maximum: int | None = N
         return int(value)
     above = "" if maximum is None else f" to {maximum:,}"
     raise ArgumentError(
-        "a whole number is needed",
+        "not a whole number",
         where=name,
         expected=f"{minimum}{above or ' or more'}",
         got=shown(value),
@@ -290,31 +290,31 @@ def to_number(value: Any, name: str, *, minimum: float = 0.0, maximum: float) ->
     if real and minimum <= value <= maximum:
         return float(value)
     expected = f"{minimum:g} to {maximum:g}"
-    raise ArgumentError("a number is needed", where=name, expected=expected, got=shown(value))
+    raise ArgumentError("not a number", where=name, expected=expected, got=shown(value))
 
 
 def to_choice(value: Any, name: str, known: Collection[str]) -> str:
-    """One of some words; ArgumentError otherwise."""
+    """A value of `known`; ArgumentError otherwise."""
     if isinstance(value, str) and value in known:
         return value
     raise ArgumentError("unknown value", where=name, expected=" or ".join(known), got=shown(value))
 
 
 def to_engine(name: Any) -> Engine:
-    """Who runs the jobs of a run; ArgumentError for an unknown name."""
+    """The execution engine of a run; ArgumentError for an unknown name."""
     from synthstudio.generation.engines import engine
 
     return engine.ENGINES[to_choice(name, "engine", ENGINES)]
 
 
 def to_workers(value: Any, engine: str) -> int:
-    """How many workers an engine is to have; ArgumentError otherwise."""
+    """The number of workers of an engine; ArgumentError if out of bounds."""
     return to_count(value, "workers", maximum=MAX_WORKERS if engine == "local" else None)
 
 
 def to_worker_pool(workers: Any, engine: Any) -> tuple[Engine, int] | None:
-    """The engine and its workers that are to ask a network; None where neither is named: this
-    process. ArgumentError for what they cannot be."""
+    """The engine and number of workers for predictions; None if neither is given: this
+    process. ArgumentError for invalid ones."""
     chosen = to_engine(engine)
     if workers is None:
         return None if engine == "local" else (chosen, 1)
@@ -322,7 +322,7 @@ def to_worker_pool(workers: Any, engine: Any) -> tuple[Engine, int] | None:
 
 
 def to_studio(url: Any) -> str:
-    """The origin of a studio's address; ArgumentError otherwise."""
+    """The origin of a studio's URL; ArgumentError otherwise."""
     origin = places.studio_origin(url) if isinstance(url, str) else None
     if origin is None:
         raise ArgumentError(
@@ -335,7 +335,7 @@ def to_studio(url: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """What a message says of a value: short, and never its contents at length."""
+    """A value in at most 60 characters for a message, else its type."""
     text = repr(value)
     kind = type(value).__name__
     return f"{text} ({kind})" if len(text) <= 60 else f"a {kind}"

@@ -1,4 +1,4 @@
-"""`ss.batches` and `ss.with_bank`: parts of the training loop for a loop of one's own."""
+"""`ss.batches` and `ss.with_bank`: parts of the training loop for custom loops."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Batches:
-    """Batches of people, decided by the seed and the step alone; iterating begins anew.
+    """Batches of people, a function of seed and step; each iteration starts at the first.
 
     `skeleton`: names, mirror order and sigmas of the J joints. A batch has `images` (B, 3, H, W)
     uint8 RGB and `labels`: `xy` (B, J, 2) from 0 to 1 across the crop, `known` (B, J), `state`,
@@ -78,7 +78,7 @@ class Batches:
         )
 
     def cut_out(self, image: Any, boxes: Any) -> tuple[Tensor, Tensor]:
-        """People of an image (H, W, 3) uint8 as batches have them, not augmented.
+        """People of an image (H, W, 3) uint8 in the form of batches, not augmented.
 
         `boxes` (P, 4) x y w h; returns crops (P, 3, H, W) uint8 and their windows (P, 4) x y w h
         in pixels of the image.
@@ -98,7 +98,7 @@ class Batches:
         """A bank of up to so many poses of these people, half of them mirrored, for `with_bank`.
 
         Raises:
-            ArgumentError: when of nobody half of the joints are labelled.
+            ArgumentError: when no person has half of the joints labelled.
         """
         from synthstudio.training.poses import pose_bank
 
@@ -106,7 +106,7 @@ class Batches:
         found = pose_bank(self.people, self.skeleton, size=size, count=poses, seed=seed)
         if found is None:
             raise ArgumentError(
-                "nobody's pose is known", where="sources", expected="half of the joints labelled"
+                "no known poses", where="sources", expected="half of the joints labelled"
             )
         return found
 
@@ -123,7 +123,7 @@ def batches(
     seed: int = 0,
     cache: args.PathLike | None = None,
 ) -> Batches:
-    """Batches of people as `ss.train` learns from: cut out, augmented, pasted over and mixed.
+    """Batches of people as in `ss.train`: cropped, augmented, occluded and mixed.
 
     Args:
         sources: A data set, a COCO keypoints file (.json), or a dict of the fields of `train` in
@@ -134,11 +134,11 @@ def batches(
         batch: People a batch.
         steps: How many batches; default: one pass.
         seed: Decides order and augmentation.
-        cache: Where cut-out people are kept between runs; default: nowhere.
+        cache: Folder of cached crops; default: none.
 
     Raises:
-        ArgumentError: for a source that is none. ModelError: for fields that do not fit, and where
-        nobody has a labelled joint. FormatError: for a damaged file.
+        ArgumentError: for an invalid source. ModelError: for invalid fields, or when
+        no person has a labelled joint. FormatError: for a damaged file.
     """
     from synthstudio.training import config as configs
 
@@ -157,7 +157,7 @@ def batches(
     )
     if unfit := [s.name for s in config.train if s.stream or s.recipe]:
         raise ArgumentError(
-            "only people of a data set or a COCO file are held in memory",
+            "a recipe cannot be held in memory",
             where="sources",
             got=", ".join(unfit),
             then="Generate the recipe's data set first, or train with ss.train.",
@@ -179,7 +179,7 @@ def _source(source: Any) -> dict[str, Any]:
     if not isinstance(source, str) and not hasattr(source, "__fspath__"):
         expected = "a data set, a COCO file, a dict of fields, or a list of these"
         raise ArgumentError(
-            "not a source of people", where="sources", expected=expected, got=args.shown(source)
+            "invalid source of people", where="sources", expected=expected, got=args.shown(source)
         )
     path = str(source)
     return {"coco": path} if path.endswith(".json") else {"dataset": path}
@@ -189,22 +189,22 @@ def _source(source: Any) -> dict[str, Any]:
 def with_bank(
     maps: Any, poses: Any, *, power: Annotated[float, args.Option(minimum=0, maximum=10)] = 0.5
 ) -> Any:
-    """Heat maps joined with what known poses say: where hidden joints are, given the others.
+    """Heat maps multiplied by a pose prior: where hidden joints are, given the others.
 
     Every joint's map is multiplied by that of the poses which fit the other joints' maps, to
     `power`. Nothing is learnt, so it works behind any network.
 
     Args:
-        maps: (B, J, h, w) from 0 on, an array or a tensor; each is taken as a probability.
+        maps: (B, J, h, w) at least 0, an array or a tensor; each is normalised to a probability.
         poses: A bank (`Batches.bank`, or `ss.Model.load(run).net.block.bank`), or an array
             (N, J, 2) of joints from 0 to 1 across the crop, in the order of the maps.
-        power: How much the poses count; from 0.
+        power: Weight of the poses, at least 0.
 
     Returns:
         Maps of the same kind and shape that sum to one.
 
     Raises:
-        ArgumentError: when the maps are not such, or the bank has other joints.
+        ArgumentError: for invalid maps, or a bank of other joints.
     """
     import torch
 
@@ -215,13 +215,13 @@ def with_bank(
         raise ArgumentError(
             "not heat maps",
             where="maps",
-            expected="(B, J, h, w), finite, from 0 on (logits: softmax over the cells first)",
+            expected="(B, J, h, w), finite, at least 0 (logits: softmax over the cells first)",
             got=f"{tuple(own.shape)}, from {float(own.min()) if own.numel() else 'nothing'}",
         )
     bank = poses if isinstance(poses, PoseBank) else PoseBank(torch.as_tensor(poses).float())
     if bank.poses.shape[1] != own.shape[1]:
         raise ArgumentError(
-            "the poses have other joints than the maps",
+            "joints of poses and maps differ",
             where="poses",
             expected=f"{own.shape[1]} joints",
             got=str(bank.poses.shape[1]),

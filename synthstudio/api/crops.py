@@ -33,9 +33,9 @@ class PersonCrops(TorchDataset[Any]):
     - `joints_px` (J, 2) float32: continuous pixels of the crop, NaN where unlabelled.
     - `visible_share` (J,) float32: the share of each joint's surface that is seen, NaN unknown.
     - `state` (J,) uint8: 2 visible, 1 hidden, 0 outside the picture, 255 unlabelled.
-    - `cause` (J,) int64: place in `synthstudio.core.labels.CAUSES` of what hides it.
+    - `cause` (J,) int64: index into `synthstudio.core.labels.CAUSES`.
     - `box_px` (4,) float32: x, y, width, height of the crop in the picture's pixels.
-    - `frame` and `instance`: who it is in the data set.
+    - `frame` and `instance`: the person's key in the data set.
 
     The order is that of the data set; nothing is random, so any DataLoader may shuffle it.
     """
@@ -59,7 +59,7 @@ class PersonCrops(TorchDataset[Any]):
         self._last: tuple[int, Any, Any] | None = None
         if not len(self._people):
             raise DatasetError(
-                "nobody with a labelled joint is in it",
+                "no person with a labelled joint",
                 where=str(dataset.path),
                 got=f"split {split}" if split else f"{len(dataset)} frames",
             )
@@ -75,7 +75,7 @@ class PersonCrops(TorchDataset[Any]):
         return sample if self.transform is None else self.transform(sample)
 
     def _opened(self, index: int) -> tuple[Any, Any]:
-        """A frame's picture and people; the last one is kept for its next person."""
+        """A frame's picture and people; the last frame is cached for its next person."""
         if self._last is None or self._last[0] != index:
             frame = self.dataset.frame(index)
             self._last = (index, frame.image, frame.people)
@@ -106,7 +106,7 @@ def _stacked(samples: list[dict[str, Any]]) -> tuple[torch.Tensor, dict[str, tor
 
 
 def _sample(image: U8, people: People, row: int, size: tuple[int, int]) -> dict[str, Any]:
-    """A sample of `PersonCrops` without its frame's number."""
+    """A sample of `PersonCrops` without its frame index."""
     box = people.amodal_boxes_px[row]
     x, y, w, h = crop_window(box if np.isfinite(box).all() else people.boxes_px[row], size)
     scale = size[1] / w
@@ -158,7 +158,7 @@ def _labelled_people(dataset: Any, split: str | None) -> NDArray[np.int64]:
         box = as_numpy(batch["modal_box_px"].flatten()).reshape(-1, 4)
         starts = np.flatnonzero(np.concatenate([[True], frame[1:] != frame[:-1]]))
         places = np.arange(len(frame)) - np.repeat(starts, np.diff([*starts, len(frame)]))
-        if frame[0] == last:  # the frame went on from the batch before
+        if frame[0] == last:  # a frame that continues from the previous batch
             places[: starts[1] if len(starts) > 1 else len(frame)] += place + 1
         last, place = int(frame[-1]), int(places[-1])
         keep = _has_joints(state, box)

@@ -47,7 +47,7 @@ class Dataset(Sequence[Frame]):
         Args:
             path: The folder that `generate`, `import_` or another command wrote, or the URL of
                 one in an object store, such as s3://bucket/people (docs/stores.md).
-            unfinished: Open one that is still being made too, as far as it is.
+            unfinished: Also open a data set that is still being written.
 
         Raises:
             DatasetError: when there is none, it is unfinished or damaged.
@@ -56,7 +56,7 @@ class Dataset(Sequence[Frame]):
         self._stored = reader.Dataset(place, allow_unfinished=unfinished)
         self._chosen: I64 | None = None
         self.summary: Any = None
-        """What the run that made it just now counted; None for a set that was opened."""
+        """Counts of the run that made it; None for a data set opened from disk."""
 
     @classmethod
     def _over(cls, stored: reader.Dataset, chosen: I64) -> Dataset:
@@ -86,10 +86,10 @@ class Dataset(Sequence[Frame]):
 
     @cached_property
     def recipe(self) -> Recipe | None:
-        """What it was generated from; None for photos and imports.
+        """The recipe it was generated from; None for photos and imports.
 
-        The fields are those of the recipe's file, but choices named there in another order than
-        the alphabet's draw other frames than these: generate again from the file.
+        The fields are those of the recipe's file, but choices that are not in alphabetical order
+        there draw other frames: to generate again, use the file.
         """
         from synthstudio.api.recipes import Recipe
         from synthstudio.recipe.schema.load import parse_stored
@@ -131,7 +131,7 @@ class Dataset(Sequence[Frame]):
         """The frame with an index (the `index` of rows, file names and command-line options).
 
         Raises:
-            DatasetError: when this data set, or this part of it, does not hold it.
+            DatasetError: when it is not in this data set or selection.
         """
         return stored_frame(self._stored, index)
 
@@ -145,9 +145,9 @@ class Dataset(Sequence[Frame]):
         from synthstudio.dataset.filter import part_where
 
         if not isinstance(text, str):
-            raise ArgumentError("a query is text", where="query", got=args.shown(text))
+            raise ArgumentError("a query must be text", where="query", got=args.shown(text))
         if not text:
-            raise ArgumentError("a query is not empty", where="query")
+            raise ArgumentError("the query is empty", where="query")
         found = part_where(self._stored, text).only
         assert found is not None
         return self._over(self._stored, found)
@@ -186,18 +186,18 @@ class Dataset(Sequence[Frame]):
         boxes: Annotated[str, args.Option(choices=BOXES)] | None = None,
         joints: Annotated[str, args.Option(choices=JOINTS)] = "all",
     ) -> Exported:
-        """Write these frames in a format that other tools read; it appears whole or not at all.
+        """Write these frames in a format that other tools read; written atomically.
 
         Args:
-            format: `coco`, `yolo`, `cvat`, ...; docs/interop.md says what each one holds.
+            format: `coco`, `yolo`, `cvat`, ...; docs/interop.md lists what each one holds.
             out: Folder for annotations and images.
             polygons: Write masks as polygons instead of RLE.
             skeleton: Convert the joints to this one: coco17, mpii16, crowdpose14, h36m17, lsp14,
                 ochuman19, or the file of one of your own.
-            hidden_faces: Label eyes, ears and noses that the own body hides. COCO mostly does not.
+            hidden_faces: Label self-occluded eyes, ears and noses. COCO mostly does not.
             boxes: "amodal", all of a person cut at the image's edge, or "visible". Default: amodal
                 for coco, crowdpose, coco-wholebody and yolo, from which pose networks learn.
-            joints: Which joints are labelled; the others stay without a label.
+            joints: Which joints are labelled; others stay unlabelled.
 
         Returns:
             Where the annotations are, how many images and people, and notes on what was left out.
@@ -232,17 +232,17 @@ class Dataset(Sequence[Frame]):
         Args:
             size: Height and width of the crops in pixels.
             split: Only frames of this split: train, val or test.
-            transform: Called with each sample; what it returns is the item.
+            transform: Function of a sample that returns the item.
         """
         from synthstudio.api.crops import PersonCrops
 
         return PersonCrops(self, size=size, split=split, transform=transform)
 
-    # What exporters and checks read (formats.exchange.Labelled).
+    # Read by exporters and checks (formats.exchange.Labelled).
 
     @property
     def identity(self) -> Identity:
-        """What the data set is: recipe, versions, assets, counts."""
+        """The manifest: recipe, versions, assets, counts."""
         return self._stored.identity
 
     def iter_frames(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
@@ -260,15 +260,15 @@ class Dataset(Sequence[Frame]):
         return self._stored.iter_batches(kind, columns)
 
     def person_ids(self) -> dict[tuple[int, int], Any]:
-        """Frame and instance -> its annotation's id in the file that was imported, if not ours."""
+        """(frame, instance) -> annotation id in the imported file, where it differs from ours."""
         return self._stored.person_ids()
 
     def source_ids(self) -> dict[int, Any]:
-        """Frame index -> its image's id in the file that was imported; {} where they are equal."""
+        """Frame index -> image id in the imported file; {} if they are equal."""
         return self._stored.source_ids()
 
     def image_bytes_of(self, row: Row) -> bytes:
-        """The checked bytes of the picture of a row of the frames table."""
+        """The picture's bytes of a frames-table row, verified by hash."""
         return self._stored.image_bytes_of(row)
 
     def __repr__(self) -> str:
@@ -290,5 +290,5 @@ def to_dataset(value: Any) -> Dataset:
         where="dataset",
         expected="a synthstudio.Dataset or the path of its folder",
         got=args.shown(value),
-        then="Take other tools' files in with synthstudio.import_.",
+        then="Import other tools' files with synthstudio.import_.",
     )

@@ -32,8 +32,8 @@ class Plot(str):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Evaluation(storage.Evaluation):
-    """Figures of a network on a data set. `about` says of what, `predictions` holds one row a
-    person, `folder` the page. `metrics` has a section for each question; shares are 0 to 1, an
+    """Figures of a network on a data set. `about` describes both, `predictions` has one row a
+    person, `folder` the page. `metrics` has one section per question; fractions are 0 to 1, an
     interval is a dict of `value`, `low` and `high` (95 %), a figure that cannot be measured NaN:
 
     - `counts`: people, joints with a label, hidden ones.
@@ -44,11 +44,11 @@ class Evaluation(storage.Evaluation):
     - `by_cause`, `by_joint`: PCK@0.1 by cause of occlusion and by joint.
     - `by_fraction`, `by_crowd`: bins (`from`, `to`, `people`) of PCK@0.1 over the occluded
       fraction of the person, and the crowd index of the frame.
-    - `counterfactual`: what an occluder costs on the same person.
+    - `counterfactual`: the effect of an occluder on the same person.
     - `visibility`: F1 and AUROC of hidden joints, confusion of causes, calibration of scores.
     - `lifting`: MPJPE_mm, N-MPJPE_mm and PA-MPJPE_mm, root-relative.
-    - `prior`: what guesses without a look at the image reach.
-    - `whole_body` (coco133), `latency`, `attention` and `sensitivity`, where they were measured.
+    - `prior`: accuracy of guesses without the image.
+    - `whole_body` (coco133), `latency`, `attention` and `sensitivity`, if measured.
     """
 
     @classmethod
@@ -105,7 +105,7 @@ class Evaluation(storage.Evaluation):
         """
         page = None if self.folder is None else Path(self.folder) / storage.PAGE_FILE
         if page is None or not page.is_file():
-            raise ArgumentError("there is no page", where="folder", got=str(page))
+            raise ArgumentError("no report page", where="folder", got=str(page))
         webbrowser.open(page.resolve().as_uri())
 
     def __repr__(self) -> str:

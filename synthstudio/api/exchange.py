@@ -1,4 +1,4 @@
-"""`ss.export` and `ss.import_`: data sets as other tools' files, there and back."""
+"""`ss.export` and `ss.import_`: data sets to and from other tools' formats."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def import_(
     images: args.PathLike | None = None,
     skeleton: args.SkeletonLike | None = None,
 ) -> Dataset:
-    """Take in what another tool has written as a data set.
+    """Import another tool's files as a data set.
 
     Args:
         path: File or folder of another tool.
         out: Folder of the new dataset.
         format: Its format; docs/interop.md lists them.
         images: Folder of the images; default: beside the file.
-        skeleton: The skeleton of its joints, for those that the package does not know: the file of
-            one of your own (docs/skeletons.md), or what `ss.skeleton` read.
+        skeleton: The skeleton of its joints, if the package does not have it: the file of
+            one of your own (docs/skeletons.md), or a result of `ss.skeleton`.
 
     Raises:
         FormatError: for a file that is damaged, hostile or of another layout, with the place.
@@ -67,7 +67,7 @@ def import_photos(
     rate_hz: Annotated[float, args.Option(name="--rate", minimum=0.001, maximum=1000)] = 1.0,
     every: args.Count | None = None,
 ) -> Dataset:
-    """Take in photos or a video without labels as a data set to be reviewed: nobody is in it yet.
+    """Import photos or a video as a data set to be labelled in review; it has no people yet.
 
     Args:
         path: A photo, a folder of photos (with those in its folders) or a video, on this machine
@@ -79,7 +79,7 @@ def import_photos(
         every: Take every N-th frame of a video instead.
 
     Raises:
-        FormatError: when nothing of it can be decoded; ArgumentError: for a rate that is none.
+        FormatError: when nothing can be decoded; ArgumentError: for an invalid rate.
     """
     from synthstudio.formats.fetched import fetched
     from synthstudio.formats.imports import import_opened

@@ -1,4 +1,4 @@
-"""Controlled experiments: several ways to train, compared on the same people."""
+"""Controlled experiments: training settings compared on the same people."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def real_photos(
 ) -> tuple[dict[str, Any], list[str]]:
     """Train on annotated photos with and without occlusion and pretraining; evaluate on others.
 
-    The same call with the same folder goes on where it was stopped. Returns figures, as plain
-    values, and what they say, a sentence each; no sentence where it was stopped.
+    The same call with the same folder resumes an interrupted experiment. Returns figures as plain
+    values and one sentence per finding; no sentences if it was interrupted.
 
     Args:
         annotations: COCO keypoint file.
         images: Folder of its photos.
-        out: Folder of the experiment; the same command there continues it.
+        out: Folder of the experiment; the same command resumes it.
         pretrain: Generated dataset to pretrain on, or none.
         cutouts: Folder of cut-out objects with alpha; some are held out.
         seeds: Training runs per arm.
@@ -49,7 +49,7 @@ def real_photos(
 
     Raises:
         FormatError, AssetError: for annotations, photos and cut-outs. ModelError: for a folder
-            that was begun with other settings.
+            of an experiment with other settings.
     """
     from synthstudio.evaluation import storage
     from synthstudio.experiment import results

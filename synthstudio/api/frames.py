@@ -1,4 +1,4 @@
-"""`ss.Frame`: one picture with its labels, just made or read from a data set."""
+"""`ss.Frame`: one picture with its labels, rendered or read from a data set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SHOWN_ROWS_PX = 480
 class Frame:
     """A picture and its labels; H x W pixels, P people with J joints.
 
-    Nothing is decoded before it is asked for.
+    Pixels and layers are decoded on first access.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Frame:
 
     @property
     def index(self) -> int:
-        """The frame's number in its data set; with the seed it decides every byte."""
+        """The frame's number in its data set; seed and index decide every byte."""
         return int(self._row["index"])
 
     @cached_property
@@ -82,7 +82,7 @@ class Frame:
 
     @cached_property
     def distortion(self) -> F64 | None:
-        """(4,) OpenCV's distCoeffs k1, k2, p1, p2 of the lens; None where it bends nothing.
+        """(4,) OpenCV's distCoeffs k1, k2, p1, p2 of the lens; None without distortion.
 
         Joints in pixels are `cv2.projectPoints` of those in 3D with `K` and these.
         """
@@ -103,12 +103,12 @@ class Frame:
 
     @property
     def row(self) -> dict[str, Any]:
-        """Everything that the frames table holds of it (dataset/rows.py lists the columns)."""
+        """Its row of the frames table (columns: dataset/rows.py)."""
         return dict(self._row)
 
     @cached_property
     def spec(self) -> FrameSpec | None:
-        """What the frame was made from; None for photos and imported pictures."""
+        """The spec it was rendered from; None for photos and imports."""
         from synthstudio.core.spec import from_json
 
         text = self._row["spec"]
@@ -202,7 +202,7 @@ def to_index(key: Any, length: int, where: str) -> int:
     """A position from a whole number, counted from the end when negative; IndexError beyond."""
     if isinstance(key, bool) or not isinstance(key, int | np.integer):
         raise ArgumentError(
-            "frames are asked for by number or slice", where=where, got=type(key).__name__
+            "a frame index is a number or a slice", where=where, got=type(key).__name__
         )
     position = int(key) + (length if key < 0 else 0)
     if not 0 <= position < length:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ASSETS = Path("assets")
 Progress = bool | OnProgress
-"""True shows a bar on a terminal; a function is called with done, all and how many a second."""
+"""True shows a bar on a terminal; a function is called with done, total and rate per second."""
 
 
 @args.checked
@@ -54,7 +54,7 @@ def generate(
     """Generate a data set from a recipe.
 
     The bytes depend on the recipe, its seed and the kind of machine; not on `workers`, nor on
-    how often the run was killed and resumed, nor on being made in parts.
+    how often the run was killed and resumed, nor on the number of parts.
 
     Args:
         recipe: A Recipe, the path of its YAML file, or its fields.
@@ -73,12 +73,12 @@ def generate(
         skip_failed: Record frames that fail twice and continue.
         frames_per_shard: Frames in a shard, the unit of work and of resuming.
         progress: Show a bar, or call a function.
-        on_note: Called before the first frame with what of the recipe's folders is not used, and
+        on_note: Called before the first frame with each unused file of the recipe's folders, and
             why; also in `run.log`.
 
     Raises:
-        RecipeError, AssetError, DatasetError, DiskError, DeviceError, WorkerError: what was
-            complete stays in place, and `resume` goes on from there.
+        RecipeError, AssetError, DatasetError, DiskError, DeviceError, WorkerError: complete
+            shards are kept, and `resume` continues after them.
     """
     from synthstudio.dataset.shards import no_event
     from synthstudio.generation import pipeline
@@ -133,13 +133,13 @@ def stream(
     device: args.Device = "auto",
     renderer: args.Renderer = "raster",
 ) -> Iterator[Frame] | Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
-    """Yield a recipe's frames from number `start` on; nothing touches the disk.
+    """Yield a recipe's frames from index `start` on, without writing to disk.
 
     The same frames as `generate` stores; with `batch` the same crops as `Dataset.torch` cuts.
 
     Args:
         recipe: A Recipe, the path of its YAML file, or its fields.
-        batch: Yield so many people instead of frames, the last ones fewer: crops (n, 3, H, W)
+        batch: Yield batches of people (the last may be smaller), not frames: crops (n, 3, H, W)
             uint8 and a dict of their labels (n, ...), as in `PersonCrops`; tensors on the CPU.
         size: Height and width of the crops in pixels.
         start: The first frame's number.
@@ -174,7 +174,7 @@ def preview(
     """Make one frame of a recipe; in a notebook it is shown with its labels.
 
     Raises:
-        RecipeError, AssetError, DeviceError: for what cannot be drawn.
+        RecipeError, AssetError, DeviceError: for an invalid recipe, asset or device.
     """
     from synthstudio.generation import pipeline
     from synthstudio.generation.stage import FrameGenerator
@@ -189,7 +189,7 @@ def preview(
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """What an audit found. `figures` are counts and rates, `findings` the joints that differ."""
+    """Result of an audit. `figures` are counts and rates, `findings` the joints that differ."""
 
     passed: bool
     figures: dict[str, Any]
@@ -211,7 +211,7 @@ def audit(
     device: args.Device = "auto",
     progress: Progress = True,
 ) -> Audit:
-    """Decide every joint's visibility again by rays, in code that shares nothing with the first.
+    """Recompute every joint's visibility by ray casting, in independent code.
 
     Args:
         dataset: A generated data set, or one made by `occlude`.
@@ -221,7 +221,7 @@ def audit(
         `passed` is within the goals of 0.01 % of states and 0.1 % of causes.
 
     Raises:
-        DatasetError: for imported data sets, whose scenes nobody knows.
+        DatasetError: for imported data sets, which have no scenes.
     """
     from synthstudio.generation import audit as rendered
     from synthstudio.generation import stage
@@ -440,7 +440,7 @@ def settings_for(
     device: args.Device = "auto",
     renderer: args.Renderer = "raster",
 ) -> Settings:
-    """What a process needs to make a recipe's frames, every asset checked."""
+    """Settings to render a recipe's frames, with all assets checked."""
     from synthstudio.generation.stage import prepare
 
     chosen = to_recipe(recipe)
@@ -473,7 +473,7 @@ def _part(value: Any) -> tuple[int, int] | None:
         k, n = value
     except (TypeError, ValueError) as error:
         raise ArgumentError(
-            "a part is two numbers",
+            "not a part",
             where="part",
             expected="(k, n), e.g. (3, 8)",
             got=args.shown(value),
@@ -502,7 +502,7 @@ def draw_preview(
             animation if `out` ends in .webp).
 
     Raises:
-        RecipeError, AssetError: for what cannot be drawn. DiskError: for `out`.
+        RecipeError, AssetError: for an invalid recipe or asset. DiskError: for `out`.
     """
     from synthstudio.report import pictures
 
@@ -523,7 +523,7 @@ def remake(
     assets: args.StoredAssets = None,
     device: args.Device = "auto",
 ) -> Agreement:
-    """Make a stored frame again from its spec and say whether it is the same.
+    """Re-render a stored frame from its spec and compare it with the stored one.
 
     Args:
         dataset: Folder or URL of a dataset; it may be unfinished.
@@ -532,7 +532,7 @@ def remake(
         drawn: Write it with its labels drawn: PNG, JPG or WebP.
 
     Raises:
-        DatasetError: for photos and imports, which cannot be made again.
+        DatasetError: for photos and imports, which have no spec.
     """
     from synthstudio.dataset.durable import write_file
     from synthstudio.generation import replay, stage

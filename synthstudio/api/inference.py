@@ -59,11 +59,11 @@ def predict_to_folder(
             network that comes with the package.
         source: A photo, a folder of photos, a video, a data set or a COCO file.
         out: A new folder.
-        boxes: COCO annotations or results that say where people are. Neither boxes nor a detector
-            are for a system that finds people in whole frames.
-        detector: Or a person detector: an .onnx file that export-model wrote of a run of fcpose, or
-            a name or folder of transformers.
-        min_score: Least score of boxes.
+        boxes: COCO annotations or results with the people's boxes. Neither boxes nor a detector
+            applies to a bottom-up system.
+        detector: Person detector: the .onnx file of an fcpose run (export-model), or the
+            name or folder of a transformers model.
+        min_score: Minimum score of boxes.
         images: Images of a COCO file; default: beside it.
         where: Only frames with people who match, e.g. "occluded > 0.3" (docs/query.md).
         draw: Draw the first N images.
@@ -74,11 +74,11 @@ def predict_to_folder(
         into: Also store in this review store: sqlite:///FILE or postgresql://...
         layer: With `into`: name of the layer; default: that of the run.
         runtime: "onnx": the .onnx file that `Model.export` wrote, model.onnx in a run's folder;
-            "torch": the weights; "auto": what the path says.
-        workers: Processes of one thread each, or workers of a cluster, not for a video; what is
-            written is the same for any number. Default: this process with all its threads, whose
+            "torch": the weights; "auto": by the path.
+        workers: Processes of one thread each, or workers of a cluster, not for a video; the output
+            does not depend on it. Default: this process with all its threads, whose
             last digits may differ.
-        engine: `local`, or `ray` for a Ray cluster (one worker unless `workers` says otherwise).
+        engine: `local`, or `ray` for a Ray cluster (one worker unless `workers` is given).
 
     Returns:
         Counts, and where the results are.
@@ -135,7 +135,7 @@ def predict_to_folder(
 def _of_runtime(weights: Path, runtime: str) -> Path:
     if runtime == "torch" and weights.suffix == SUFFIX:
         raise ArgumentError(
-            "an .onnx file is run by ONNX Runtime", where="runtime", expected="auto or onnx"
+            "an .onnx file needs ONNX Runtime", where="runtime", expected="auto or onnx"
         )
     if runtime != "onnx" or weights.suffix == SUFFIX:
         return weights
@@ -152,7 +152,7 @@ def _of_runtime(weights: Path, runtime: str) -> Path:
 def _ask_here(
     question: Question, model: Model, source: Source, report: OnProgress
 ) -> tuple[list[Person], Facts]:
-    """Answer in this process, with all its threads."""
+    """Predict in this process, with all its threads."""
     began = time.monotonic()
 
     def step(done: int) -> None:
@@ -176,15 +176,15 @@ def _draw(
 
 
 def _check_into(into: str, source: Source, skeleton: Skeleton, *, given: bool) -> None:
-    """Refuse what could not be stored, before anything is predicted."""
+    """Check before predicting that the predictions can be stored."""
     from synthstudio.dataset.reader import Dataset
     from synthstudio.inference.write import check_skeleton
     from synthstudio.review.store import open_store
 
     if source.kind != "dataset":
-        raise ArgumentError("only for one of our data sets", where="into", got=source.kind)
+        raise ArgumentError("only for a data set of synthstudio", where="into", got=source.kind)
     if given:
-        raise ArgumentError("needs the data set's own boxes: they say who is who", where="into")
+        raise ArgumentError("needs the data set's own boxes, which identify people", where="into")
     check_skeleton(Dataset(source.path), skeleton)
     open_store(into).close()
 
@@ -210,7 +210,7 @@ def compare(arms: list[str], *, out: args.PathLike | None = None) -> tuple[dict[
         Figures as plain values, and the same as a table for people.
 
     Raises:
-        ModelError: for evaluations that are not there, or not of the same people.
+        ModelError: for missing evaluations, or evaluations of different people.
     """
     from synthstudio.dataset.durable import canonical_json, whole_folder
     from synthstudio.evaluation import compare as comparing
@@ -237,7 +237,7 @@ def _arms(names: list[str]) -> list[Arm]:
         parts = name.split(",")
         if not all(part.strip() for part in parts):
             raise ModelError(
-                "a way to train has a run without a name",
+                "an arm has an empty run name",
                 where="compare",
                 expected="folders of runs or evaluations, seeds joined by commas",
                 got=repr(name),
@@ -259,7 +259,7 @@ def suggest(
     like: args.PathLike | None = None,
     frames: args.Count = 200,
 ) -> tuple[dict[str, Any], str]:
-    """Write a recipe for more of what a network fails at.
+    """Write a recipe that targets a network's failures.
 
     Args:
         evaluation: Folder of an evaluation.
@@ -271,7 +271,7 @@ def suggest(
         The recipe and the profile of failures as plain values, and the profile for people.
 
     Raises:
-        ModelError: for no evaluation. RecipeError: for `like`. DiskError: when `out` exists.
+        ModelError: for a missing evaluation. RecipeError: for `like`. DiskError: when `out` exists.
     """
     from synthstudio.dataset.durable import write_file
     from synthstudio.inference import suggest as suggesting

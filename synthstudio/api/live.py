@@ -34,11 +34,11 @@ _SAY_EVERY_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class LivePicture:
-    """A picture and who is in it; `people.instance` of one person stays the same, from 1.
+    """A picture and its people; `people.instance`, from 1, is constant for each person.
 
-    `number` counts from 0 all pictures that came, also those that were missed; `time_s` is since
-    the first one, `latency_s` from its arrival until `people` were known. `searched`: people
-    were looked for, not only followed.
+    `number` counts all pictures from 0, including dropped ones; `time_s` is since
+    the first one, `latency_s` from its arrival to its result. `searched`: people
+    were detected, not only tracked.
     """
 
     number: int
@@ -52,7 +52,7 @@ class LivePicture:
 
     @property
     def people(self) -> PredictedPeople:
-        """Who is there, as of `ss.predict`."""
+        """Its people, as of `ss.predict`."""
         return _columns(self._seen.people, self._skeleton)
 
     def drawn(self) -> U8:
@@ -87,32 +87,32 @@ def live(
 ) -> Generator[LivePicture]:
     """Follow people through a camera, a video or a network stream.
 
-    People are looked for in the first picture, whenever nobody is followed, and every so many
-    pictures; in between somebody's box is that about their joints of the picture before. One of
-    `boxes`, `detector` and `finder` says where people are; without any of them the detector that
-    comes with the package, and if that finds nobody one person is looked for by `model` itself.
+    People are detected in the first picture, whenever no one is tracked, and every `every`
+    pictures; in between a person's box encloses their joints of the previous picture. Pass one of
+    `boxes`, `detector` and `finder`; without any of them the detector that
+    comes with the package is used, and if it finds none `model` searches for one person.
 
     Args:
         model: A network, or as `Model.load` takes it ("default": the package's own).
         source: A camera's number, a video by its path, or rtsp://... Of cameras and streams
-            only the newest picture is answered: those that come meanwhile are missed.
-        boxes: Where people are when they are looked for: (P, 4) numbers x, y, width, height,
+            only the newest picture is processed: those in between are dropped.
+        boxes: Boxes of people in detection pictures: (P, 4) numbers x, y, width, height,
             or the path of COCO annotations or results by picture number.
-        detector: Or a person detector: an .onnx file that export-model wrote of a run of fcpose, or
-            a name or folder of transformers.
-        finder: Or a function from a picture (H, W, 3) to boxes (P, 4).
-        min_score: Least score of boxes.
-        every: Look for people every N pictures; 0: when nobody is followed.
-        minimum: Confidence below which somebody is lost.
+        detector: Person detector: the .onnx file of an fcpose run (export-model), or the
+            name or folder of a transformers model.
+        finder: Function from a picture (H, W, 3) to boxes (P, 4).
+        min_score: Minimum score of boxes.
+        every: Detect people every N pictures; 0: only when no one is tracked.
+        minimum: Confidence below which a person is lost.
         smooth: Steady joints by the one-euro filter.
         min_cutoff_hz: One-euro minimum cutoff, Hz; lower is steadier.
         beta: One-euro speed coefficient; higher lags less.
-        realtime: Let a video come at its own pace, as a camera.
+        realtime: Play a video at its frame rate, as a camera.
         timeout_s: Seconds to wait for a picture.
 
     Raises:
-        ArgumentError: when two of them say where people are, or a value is out of range.
-        DeviceError: for a camera or stream that is missing, stalls or goes away.
+        ArgumentError: when more than one of them is given, or a value is out of range.
+        DeviceError: for a camera or stream that is missing, stalls or disconnects.
         FormatError: for a video without pictures or of changing size.
     """
     from synthstudio.inference.stream import Stream
@@ -159,14 +159,14 @@ def run_live(
 
     Args:
         out: A video to write, with the people drawn.
-        window: Show a window; None: if there can be one. q in it or in the terminal quits.
-        tell: Called with what is known of each picture, as plain values.
+        window: Show a window; None: if a display is available. q in it or in the terminal quits.
+        tell: Called with each picture's result as plain values.
         frames: Stop after so many pictures; 0: never.
         options: Those of `live`.
 
     Returns:
-        Pictures answered and missed, p50 and p95 of the milliseconds from a picture's arrival to
-        its answer, answers a second.
+        Pictures processed and dropped, p50 and p95 of the milliseconds from a picture's arrival to
+        its result, results per second.
     """
     from synthstudio.core.progress import stop_on_signals
     from synthstudio.inference import screen
@@ -270,7 +270,7 @@ def _video_file(out: args.PathLike) -> Path:
 
 
 def _window(asked: bool | None, *, quiet: bool) -> bool:
-    """Whether to show a window; says why not if nothing else would be shown."""
+    """Whether to show a window; notes the reason if not and there is no other output."""
     from synthstudio.inference.screen import window_missing
 
     if asked is False:

@@ -1,4 +1,4 @@
-"""`ss.Model` and `ss.predict`: a trained network asked about pictures."""
+"""`ss.Model` and `ss.predict`: inference with a trained network."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _FRAMES_AT_ONCE = 8  # a whole frame's maps are larger than a crop's
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PredictedPeople(People):
-    """People as a network finds them, and how sure it is. What it does not say is NaN.
+    """Predicted people with confidences; NaN for outputs that the network lacks.
 
     `origin` is "predicted"; `instance` numbers people of one picture from 1, or is the track of
     a clip or video plus 1.
@@ -52,9 +52,9 @@ class PredictedPeople(People):
     picture: NDArray[np.int64]  # (P,) number of the picture, as frame_index
     name: NDArray[np.object_]  # (P,) its file name
     score: F64  # (P,) of the person, 0 to 1
-    joint_score: F64  # (P, J) the chance to be right that the maps give
+    joint_score: F64  # (P, J) confidence from the heat maps
     expected_oks: F64  # (P, J)
-    in_picture: F64  # (P, J) the chance that the joint lies inside the picture
+    in_picture: F64  # (P, J) probability that the joint is inside the picture
 
 
 class Model:
@@ -68,19 +68,19 @@ class Model:
         self.skeleton = skeleton
         self.path = path
         self.sees_frames = config is not None and config.network.sees_frames
-        """Whether it finds everybody in whole frames by itself, without boxes."""
+        """Whether it is bottom-up: finds people in whole frames, without boxes."""
 
     @classmethod
     @args.checked
     def load(cls, path: args.PathLike, *, device: args.Device = "auto", model: Any = None) -> Model:
         """Load a run's best weights, a .safetensors file of one, or an exported .onnx file.
 
-        An exported one is run by ONNX Runtime, and PyTorch is not imported. "default" is the one
-        that comes with the package (what it can do: synthstudio/inference/weights/photos.md).
+        An exported one runs in ONNX Runtime without PyTorch. "default" is the one
+        that comes with the package (model card: synthstudio/inference/weights/photos.md).
         `model`: the module that was passed to `ss.train`, which weights do not contain.
 
         Raises:
-            ModelError: when there are none, or they are no network of ours.
+            ModelError: for missing or foreign weights.
         """
         place = default_model() if str(path) == DEFAULT else args.to_path(path, "path")
         if place.suffix == SUFFIX:
@@ -97,7 +97,7 @@ class Model:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W) pixels of the crops that it sees, or of the whole frames."""
+        """(H, W) pixels of its input: crops, or whole frames."""
         if isinstance(self.net, OnnxModel):
             return self.net.size
         assert self.config is not None
@@ -105,7 +105,7 @@ class Model:
 
     @property
     def system(self) -> str:
-        """`topdown`, `zoomnet`, or one that finds everybody in whole frames (docs/research)."""
+        """`topdown`, `zoomnet`, or a bottom-up system (docs/research)."""
         return "topdown" if self.config is None else self.config.network.system
 
     @property
@@ -117,10 +117,10 @@ class Model:
         return self.config.name
 
     def ask(self, *, flip: bool = False, peaks: int = 0) -> Predictor:
-        """What answers for crops (B, H, W, 3); `Model.predict` cuts them out.
+        """The predictor of crops (B, H, W, 3), which `Model.predict` cuts out.
 
         Raises:
-            ArgumentError: when an exported network or zoomnet is asked for what it does not have.
+            ArgumentError: for an option that an exported network or zoomnet lacks.
         """
         if isinstance(self.net, OnnxModel):
             for asked, word in ((flip and not self.net.flip, "flip"), (peaks, "peaks")):
@@ -128,7 +128,7 @@ class Model:
                     raise ArgumentError(
                         f"the exported network has no {word}",
                         where=str(self.path),
-                        then="Export it with --flip." if word == "flip" else "Ask the run itself.",
+                        then="Export it with --flip." if word == "flip" else "Pass the run.",
                     )
             return self.net
         from synthstudio.inference.networks import ask_network
@@ -148,10 +148,10 @@ class Model:
         peaks: int = 0,
         progress: Callable[[int], None] = lambda done: None,
     ) -> Iterator[Person]:
-        """Everybody in the images, one after the other; `find` gives an image's boxes.
+        """Yield the people of the images in order; `find` gives an image's boxes.
 
-        A system of whole frames finds people itself: ArgumentError when it is given boxes (`find`),
-        or asked for `flip` or `peaks`.
+        A bottom-up system takes no boxes: ArgumentError for `find`,
+        `flip` or `peaks`.
         """
         if not self.sees_frames:
             from synthstudio.inference.finder import find_people
@@ -179,23 +179,23 @@ class Model:
         batch: Annotated[int, args.Option(minimum=1, maximum=4096)] = 64,
         smooth: Annotated[int, args.Option(minimum=0, maximum=99)] = 0,
     ) -> PredictedPeople:
-        """Find the joints of people, what hides them, and how sure that is.
+        """Predict the joints of people, their causes of occlusion, and confidences.
 
         Args:
             source: A photo, a folder of photos, a video, a data set or a COCO file by path; or
                 a picture (H, W, 3) uint8 RGB as an array or PIL image, or a list of those.
-            boxes: Where people are (a system of whole frames takes none). For one picture (P, 4)
+            boxes: Boxes of people (none for a bottom-up system). For one picture (P, 4)
                 numbers x, y, width, height; for several a list of such or a dict by file name;
                 or the path of COCO annotations or results. Default: the source's own boxes,
                 else those that the package's detector finds; nobody: one person by a look at
                 all of it.
-            flip: Ask about the mirrored crops too (the flip test); twice the time.
+            flip: Also predict mirrored crops (flip test); twice the time.
             batch: Crops at once.
-            smooth: Frames that a clip's joints are smoothed over, odd; 0 leaves them.
+            smooth: Smoothing window of clips in frames, odd; 0: none.
 
         Raises:
             FormatError: for a source that cannot be read or a box outside its picture.
-            ModelError: when the device's memory does not hold a batch.
+            ModelError: when a batch does not fit in the device's memory.
         """
         from synthstudio.inference.predict import smoothed
 
@@ -216,22 +216,22 @@ class Model:
         floats: bool = False,
         weights: Annotated[str, args.Option(choices=("int16", "float32"))] = "int16",
     ) -> dict[str, Any]:
-        """Write the network and its decoder to one file, which needs nothing of this package.
+        """Write the network and its decoder to one file that runs without this package.
 
-        Of a run of fcpose the file is its detector alone, for `predict(detector=...)` and `live`.
+        For an fcpose run the file is its detector only, for `predict(detector=...)` and `live`.
 
         Args:
             out: The new file.
             format: For ONNX Runtime, or for torch.export.load.
-            flip: Put the flip test into the file; twice the time.
+            flip: Include the flip test; twice the time.
             floats: Take floats from 0 to 1 instead of uint8.
             weights: How an ONNX file stores them, "int16" or "float32"; it computes in float32.
 
         Returns:
-            The file, its bytes, and how far its answers were from this network's.
+            The file, its bytes, and the largest differences of its outputs from this network's.
 
         Raises:
-            ModelError: for a network that is exported already, or whose file answers otherwise.
+            ModelError: for a network that is exported already, or a file whose outputs differ.
         """
         from synthstudio import __version__
         from synthstudio.inference import export as exporting
@@ -277,9 +277,9 @@ class Model:
 
 def _finds_people(path: Path, word: str) -> ArgumentError:
     return ArgumentError(
-        "this network finds people in whole frames by itself",
+        "a bottom-up network finds people itself",
         where=f"{path}: {word}",
-        expected="a network of one person's picture",
+        expected="a top-down network",
         then=f"Leave out {word}.",
     )
 
@@ -346,7 +346,7 @@ def _find(boxes: Any, source: Source) -> Callable[[SourceImage], Any]:
     by_number = [_xywh(value) for value in boxes] if nested else [_xywh(boxes)]
     if source.total is not None and len(by_number) != source.total:
         raise ArgumentError(
-            "boxes are needed for each picture",
+            "boxes missing for some pictures",
             where="boxes",
             expected=f"{source.total} arrays (P, 4)",
             got=str(len(by_number)),
@@ -416,7 +416,7 @@ def _columns(persons: list[Person], skeleton: Skeleton) -> PredictedPeople:
 
 
 def open_detector(name: str, *, device: str, min_score: float) -> FindPeople:
-    """An .onnx file that `Model.export` wrote of a run of fcpose, or a transformers detector by
+    """The detector of an .onnx file (`Model.export` of an fcpose run) or of transformers, by
     its name or folder; ModelError when there is none."""
     from synthstudio.inference.finder import Detector, Finder
 

@@ -55,19 +55,19 @@ def fit(
 ) -> Trained:
     """Train a network on data sets, COCO files, recipes, or all of them.
 
-    The folder `out` gets weights, state and figures; a run that was killed goes on with
-    `resume` and ends with the weights of an unbroken one.
+    Writes weights, state and figures to `out`; an interrupted run continues with
+    `resume` and ends with the same weights.
 
     Args:
         config: YAML config, a name of the package's own (nano), or its fields.
         out: Folder of the run.
         resume: Continue an interrupted run.
-        fast_dev_run: Run two steps and one validation; keep nothing.
-        overfit: Overfit the first N people, without augmentation.
+        fast_dev_run: Run two steps and one validation; write nothing.
+        overfit: Overfit the first N people, no augmentation.
         model: A module in place of the config's backbone: one that maps images (B, 3, H, W) to
             features, or with `network.block: own` to maps of the joints (docs/own_networks.md). A
             copy of it is trained.
-        engine: Who trains: this process (or those of torchrun), or processes of a Ray cluster
+        engine: This process (or those of torchrun), or processes of a Ray cluster
             (RAY_ADDRESS, else one of this machine).
         processes: With `engine` ray: training processes, one a GPU.
         progress: Show bars.
@@ -90,13 +90,13 @@ def fit(
     kept = folder / "cache" if cache is None else args.to_path(cache, "cache")
     if processes != 1 and engine == "local":
         raise ArgumentError(
-            "several processes of this machine are started by torchrun",
+            "several local processes need torchrun",
             where="processes",
             expected='1, or engine="ray"',
             got=str(processes),
         )
     if engine == "ray" and (overfit is not None or fast_dev_run):
-        raise ArgumentError("a few people are learnt by heart by one process", where="engine")
+        raise ArgumentError("overfitting takes one process", where="engine")
 
     def select(data: Any) -> Any:
         if overfit is not None:
@@ -122,11 +122,11 @@ def _given_backbone(config: Config, module: Any, engine: str) -> Config:
 
     if not isinstance(module, nn.Module) or engine != "local":
         raise ArgumentError(
-            "a network to train is a module of this process",
+            "a model must be a module in this process",
             where="model",
             expected='torch.nn.Module, engine="local"',
             got=f"{type(module).__name__}, {engine}",
-            then="Elsewhere name it by network.backbone: MODULE:FUNCTION.",
+            then="For other processes set network.backbone: MODULE:FUNCTION.",
         )
     network = config.network.model_copy(update={"backbone": give(module)})
     return config.model_copy(update={"network": network})
@@ -134,7 +134,7 @@ def _given_backbone(config: Config, module: Any, engine: str) -> Config:
 
 @contextmanager
 def _scratch(beside: Path) -> Iterator[Path]:
-    """A folder that goes away; DiskError."""
+    """A temporary folder; DiskError."""
     with disk_errors(beside):
         kept = tempfile.TemporaryDirectory(prefix=".dry-run-", dir=beside)
     with kept as folder:
@@ -152,13 +152,13 @@ def pretrain(
     """Learn codes of poses without joints; a training's `init_from` takes the file it writes.
 
     Args:
-        config: YAML config of the training to come, or its fields.
+        config: YAML config of the later training, or its fields.
         out: New folder of the weights.
 
     Returns:
-        `weights`, the file; `people`, `poses` and `looks` that were learnt from; `steps`; and of
-        validation people `retrieval`: how often the nearest of their own looks' poses is theirs,
-        and how often it would be by chance.
+        `weights`, the file; `people`, `poses` and `looks` learnt from; `steps`; and on
+        validation people `retrieval`: how often the nearest code has the same pose,
+        and the same by chance.
     """
     from synthstudio.core.outputs import free_folder
     from synthstudio.training import pretraining
@@ -190,9 +190,9 @@ def evaluate(
     engine: args.EngineName = "local",
     progress: bool = True,
 ) -> Evaluation:
-    """Evaluate a network on a data set: metrics with intervals, and a page to read.
+    """Evaluate a network on a data set: metrics with intervals, and a report.
 
-    The network is one of ours or another's file (`model`), a results file of anybody's
+    The network is one of ours or another program's file (`model`), any results file
     (`predictions`) or a function that calls it (`predict`).
 
     Args:
@@ -204,18 +204,18 @@ def evaluate(
         predict: A function of an RGB image (H, W, 3) uint8 and boxes (P, 4) x y w h that returns
             joints (P, J, 2) or, with scores, (P, J, 3) in pixels; NaN where there is none.
         keypoints: Order of the joints of results, a function or another program's file: coco17,
-            mediapipe33, halpe26, mpii16, ... or their names. Default: as the file says, or by
+            mediapipe33, halpe26, mpii16, ... or their names. Default: from the file, or by
             their number.
         split: Only frames of this split; may be repeated.
         out: A new folder; default: RUN/evaluations/NAME, or evaluations/NAME beside the file.
         decode: Decode by best expected hit or by highest peak. This and the next three, `workers`
-            and `engine` are for runs alone.
+            and `engine` apply to runs only.
         flip: Use flip testing; twice the time.
         bank: Decode a plain block's heatmaps with a bank of poses.
-        workers: Processes of one thread each, or workers of a cluster, that ask the network; what
-            they say is the same for any number. Default: this process with all its threads, whose
+        workers: Processes of one thread each, or workers of a cluster, for prediction; the
+            output does not depend on it. Default: this process with all its threads, whose
             last digits may differ.
-        engine: `local`, or `ray` for a Ray cluster (one worker unless `workers` says otherwise).
+        engine: `local`, or `ray` for a Ray cluster (one worker unless `workers` is given).
 
     Returns:
         `metrics` (nested dict), `predictions` (one row a person) and `about`; the same is in its
@@ -223,15 +223,15 @@ def evaluate(
 
     Raises:
         ArgumentError: for options that do not apply to such a network.
-        ModelError: for predictions that do not fit, or a function that raises.
-        FormatError: for a results file that cannot be read or belongs to other images.
+        ModelError: for predictions of wrong shape, or a function that raises.
+        FormatError: for a results file that is unreadable or of other images.
     """
     from synthstudio.training.evaluation_folder import EvaluationOptions
     from synthstudio.training.outside import evaluate_network, evaluate_results
 
     if dataset is None or sum(g is not None for g in (model, predictions, predict)) != 1:
         raise ArgumentError(
-            "a data set and one network are needed",
+            "pass a data set and one network",
             where="evaluate",
             expected="dataset and one of model, predictions, predict",
         )
@@ -302,27 +302,27 @@ def pose_bank(
     cache: args.Cache = None,
     progress: bool = True,
 ) -> tuple[Model, dict[str, Any]]:
-    """Give a network other poses to answer with, without training: those of other people.
+    """Replace a network's pose bank, without training, by poses of other people.
 
-    A pose bank is memory that a network attends to, so it can be replaced: by poses of your sport,
-    or by more of them, seen from more heights, than it could learn with.
+    The network attends to its bank, so the bank can be replaced: by poses of your sport,
+    or by more poses, from more camera heights, than in training.
 
     Args:
         model: Folder of a run, or a .safetensors file of a network with a pose bank; "default": the
             package's network.
-        sources: Datasets, or COCO keypoints files (.json), whose poses it gets.
+        sources: Datasets, or COCO keypoints files (.json), of the new poses.
         out: New .safetensors file.
         images: Folder of the COCO files' images; default: beside them.
         split: Frames of this split of datasets; may be repeated; none: all.
-        poses: Poses at most, half of them mirrored; default: 20,000.
-        tipped_deg: Standard deviation of the angle by which a camera is higher or lower; default:
-            50. People without 3D joints are as they are.
-        rotated: Share of poses turned by any angle; default: 0.15.
+        poses: Maximum number of poses, half of them mirrored; default: 20,000.
+        tipped_deg: Standard deviation of the change of camera pitch; default:
+            50. Applies to people with 3D joints.
+        rotated: Fraction of poses rotated in the image plane; default: 0.15.
         cache: Folder of cached crops; default: beside the run's weights, or beside `out`.
         progress: Show bars.
 
     Raises:
-        ModelError: for a network without a bank, and where nobody's pose is known.
+        ModelError: for a network without a bank, or without any known pose.
     """
     from synthstudio.dataset.durable import new_parents
     from synthstudio.models.packaged import default_tensors
@@ -351,7 +351,7 @@ def pose_bank(
         for place in (args.to_place(source, "sources") for source in sources)
     ]
     if not named:
-        raise ArgumentError("nobody to take poses from", where="sources", expected="a data set")
+        raise ArgumentError("no source of poses", where="sources", expected="a data set")
     with steps_if(progress) as step:
         show = step("cropping people")
         people, _ = load_subset(
@@ -402,7 +402,7 @@ def to_weights(model: Any) -> Path:
 
 
 def to_config(value: Any) -> Config:
-    """A training configuration from its file, its fields or one that was read before."""
+    """A training configuration from its file, its fields or a parsed one."""
     from synthstudio.training import config as configs
 
     if isinstance(value, configs.Config):

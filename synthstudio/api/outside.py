@@ -21,7 +21,7 @@ SUFFIXES = (SUFFIX, ".tflite")
 def to_network(
     model: Any, kind: str | None, keypoints: str | Sequence[str] | None, device: str
 ) -> Network | None:
-    """A network that answers for boxes: of a function, an exported file, "default", or another
+    """A top-down predictor: of a function, an exported file, "default", or another
     program's file of a `kind`; None: a run. ArgumentError, FormatError, ModelError."""
     from synthstudio.formats.coco.results import order_of
     from synthstudio.inference import adapters
@@ -49,13 +49,13 @@ def to_network(
 def to_networks(
     models: Sequence[Any], kind: str | None, keypoints: str | Sequence[str] | None
 ) -> tuple[Network, ...]:
-    """Networks that are no runs, of different names; ArgumentError."""
+    """Predictors (no runs) of different names; ArgumentError."""
     found: dict[str, Network] = {}
     for model in models:
         network = to_network(model, kind, keypoints, "auto")
         if network is None or network.name in found:
             raise ArgumentError(
-                "no network to test as it is" if network is None else "two of one name",
+                "a run is not supported here" if network is None else "two of one name",
                 where="beside",
                 expected='"default", exported files, functions, or files with kind',
                 got=str(model)[:80],
@@ -65,14 +65,14 @@ def to_networks(
 
 
 def network_file(model: Any) -> Path:
-    """The path that a model is known by."""
+    """The path by which a model is identified."""
     if isinstance(model, Model):
         return model.path
     return default_model() if str(model) == DEFAULT else to_path(model, "model")
 
 
 def check_options(given: Mapping[str, bool], whose: str) -> None:
-    """ArgumentError for options that do not apply."""
+    """ArgumentError for options that do not apply to a network."""
     if wrong := [name for name, used in given.items() if used]:
         raise ArgumentError(
             f"this applies to {whose} alone", where=", ".join(wrong), then="Leave it out."

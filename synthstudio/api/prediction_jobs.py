@@ -1,6 +1,6 @@
-"""`predict` by workers: a job is a range of a source's pictures, asked about in batches of its own.
+"""`predict` by workers: a job is a range of a source's pictures, predicted in its own batches.
 
-So no answer depends on how many workers there are, or where. Each opens model, source and detector
+So predictions do not depend on the workers. Each worker opens model, source and detector
 once, by their paths.
 """
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from synthstudio.inference.sources import FindPeople, Source, SourceImage
 
 PICTURES = 32
-"""Of a job, the last one's fewer."""
+"""Pictures of a job; the last has fewer."""
 Facts = dict[int, dict[str, Any]]
-"""What pictures.json says of pictures by their number."""
+"""Picture number -> its entry of pictures.json."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is asked of which pictures; `weights` may be the package's own, "default"."""
+    """A prediction request; `weights` may be "default", the package's own."""
 
     weights: Path | str
     source: Place
@@ -56,7 +56,7 @@ class Question:
         return open_source(self.source, images=self.images, where=self.where)
 
     def finder(self, source: Source) -> FindPeople | None:
-        """What finds people in pictures; None: the source or the model."""
+        """The person detector; None: boxes come from source or model."""
         from synthstudio.inference.sources import boxes_from_file
 
         if self.boxes is not None:
@@ -68,7 +68,7 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """What answers a question."""
+    """Opened model, source and detector of a request."""
 
     question: Question
     model: Model
@@ -78,7 +78,7 @@ class Opened:
     def ask(
         self, pictures: Iterator[SourceImage], progress: Callable[[int], None]
     ) -> tuple[list[Person], Facts]:
-        """Everybody in the pictures, in their order; `progress` as in `Model.persons`."""
+        """Yield the people of the pictures in order; `progress` as in `Model.persons`."""
         facts: Facts = {}
 
         def noted() -> Iterator[SourceImage]:
@@ -100,14 +100,14 @@ class Opened:
 
 
 def open_question(question: Question) -> Opened:
-    """Open all that answers a question."""
+    """Open model, source and detector."""
     source = question.pictures()
     find = question.finder(source)
     return Opened(question=question, model=question.model(), source=source, find=find)
 
 
 def open_alike(facts: dict[str, str], question: Question) -> Opened:
-    """Open all that answers a question; AssetError where it is not what the run began with.
+    """Open model, source and detector; AssetError where they differ from the run's.
 
     `facts`: `facts_of` the run. A job is a range of the pictures' places, so all must list alike.
     """
@@ -119,7 +119,7 @@ def open_alike(facts: dict[str, str], question: Question) -> Opened:
 
 
 def facts_of(question: Question, model: Model, source: Source) -> dict[str, str]:
-    """What tells whether two processes ask the same: the list of pictures, and hashes of files.
+    """Fingerprint of a request: the list of pictures, and hashes of files.
 
     Of photos names and sizes count, of a COCO file its text, of a data set its shards' hashes.
     """
@@ -135,18 +135,18 @@ def facts_of(question: Question, model: Model, source: Source) -> dict[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class PictureJob:
-    """One worker's task: pictures by their places in the source."""
+    """A job: pictures by their positions in the source."""
 
     pictures: range
 
     def __str__(self) -> str:
-        """Name the job in messages."""
+        """The job's name in messages."""
         return f"pictures {self.pictures.start} to {self.pictures.stop - 1}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """What came of a job, the pictures from the `first` on."""
+    """Result of a job whose pictures start at `first`."""
 
     first: int
     people: list[Person]
@@ -154,8 +154,8 @@ class Answered:
 
 
 def answer(opened: Opened, job: PictureJob, report: Report) -> Answered:
-    """Do a job in a worker."""
-    assert opened.source.part is not None  # `ask_workers` looked
+    """Predict a job's pictures in a worker."""
+    assert opened.source.part is not None  # checked by `ask_workers`
     pictures = opened.source.part(job.pictures)
     people, facts = opened.ask(pictures, lambda done: report(1))
     return Answered(first=job.pictures.start, people=people, facts=facts)
@@ -170,14 +170,14 @@ def ask_workers(
     workers: int,
     progress: OnProgress,
 ) -> tuple[list[Person], Facts]:
-    """Answer by the workers of an engine; ArgumentError for a video, WorkerError.
+    """Predict by the workers of an engine; ArgumentError for a video, WorkerError.
 
     `model`, `source`: the question's, opened here.
     """
     total = source.total
     if source.part is None or total is None:
         raise ArgumentError(
-            "the frames of a video are decoded one after the other, by one process",
+            "a video is decoded by one process",
             where="workers, engine",
             expected="photos, a data set or a COCO file",
             got=str(source.path),
@@ -209,13 +209,13 @@ def ask_workers(
 
 
 def _opening(question: Question, facts: dict[str, str]) -> tuple[Callable[..., Opened], Question]:
-    """The initializer of workers that may be on other machines, and the question there."""
+    """The initializer of workers, which may be remote, and its argument."""
     from synthstudio.render import runtime
 
     detector = question.detector
     if detector and Path(detector).expanduser().exists():
         detector = str(Path(detector).expanduser().resolve())
-    there = replace(  # whatever the current folder is there
+    there = replace(  # independent of the worker's current folder
         question,
         weights=DEFAULT if question.weights == DEFAULT else Path(question.weights).resolve(),
         source=resolved(question.source),
@@ -228,7 +228,7 @@ def _opening(question: Question, facts: dict[str, str]) -> tuple[Callable[..., O
 
 
 def open_there(device: str, model: str, facts: dict[str, str], question: Question) -> Opened:
-    """Open all here; DeviceError or AssetError names this machine and what it lacks."""
+    """`open_question` on this node; errors name the node and what it lacks."""
     from synthstudio.generation.remote_worker import check_device
 
     check_device(device, model)
@@ -245,5 +245,5 @@ def _lacking(what: str, expected: str, got: list[str]) -> AssetError:
         where=f"node {platform.node()}",
         expected=expected,
         got=", ".join(got),
-        then="Leave files alone while workers start; other nodes need them at the same path.",
+        then="Do not change files while workers start; other nodes need them at the same path.",
     )

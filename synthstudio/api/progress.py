@@ -1,4 +1,4 @@
-"""Bars with rate and time left on a terminal, a line now and then in a log; all on stderr."""
+"""Bars with rate and time left on a terminal, a line per interval in a log; all on stderr."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def progress(title: str) -> Iterator[OnProgress]:
 
 @contextmanager
 def steps_if(wanted: bool | OnProgress) -> Iterator[Callable[[str], OnProgress]]:
-    """As `progress_steps` for True; for a function every step reports to it; else nobody hears."""
+    """As `progress_steps` for True; for a function every step reports to it; else a no-op."""
     if wanted is True:
         with progress_steps() as step:
             yield step
@@ -38,7 +38,7 @@ def _unheard(done: int, total: int, per_second: float) -> None:
 
 @contextmanager
 def waiting(title: str) -> Iterator[None]:
-    """Show on a terminal that the body still runs, and for how long, from two seconds on."""
+    """Show a spinner with elapsed time on a terminal, after two seconds."""
     if not sys.stderr.isatty():
         yield
         return
@@ -62,7 +62,7 @@ def waiting(title: str) -> Iterator[None]:
 
 @contextmanager
 def progress_steps() -> Iterator[Callable[[str], OnProgress]]:
-    """Show a bar for each step that the body begins; yield what begins one."""
+    """Show one bar per step; yield the function that starts a step."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
@@ -92,7 +92,7 @@ def progress_steps() -> Iterator[Callable[[str], OnProgress]]:
 
 
 def plain_progress(title: str) -> OnProgress:
-    """Return a reporter for logs: a line now and then instead of a bar."""
+    """Return a reporter for logs: lines at intervals instead of a bar."""
     last = time.monotonic()
 
     def report(done: int, total: int, per_second: float) -> None:
@@ -105,6 +105,6 @@ def plain_progress(title: str) -> OnProgress:
 
 
 def note(line: str) -> None:
-    """Tell something that is worth knowing, on stderr if it can be written."""
+    """Write a note to stderr; a stderr that cannot be written is ignored."""
     with suppress(OSError):
         sys.stderr.write(f"{line}\n")

@@ -1,4 +1,4 @@
-"""What is in a data set, whether it is sound, and what it lacks."""
+"""Statistics, validation, coverage and gap of a data set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def stats(dataset: Dataset | args.PlaceLike) -> dict[str, Any]:
     """Count joints by cause and state, people, poses; compare requested with achieved.
 
     Raises:
-        DatasetError: for a data set that is damaged or not there.
+        DatasetError: for a data set that is damaged or missing.
     """
     from synthstudio.quality import stats as counting
 
@@ -44,7 +44,7 @@ def stats_text(found: dict[str, Any]) -> str:
 
 
 def unmet_targets(dataset: Dataset) -> list[str]:
-    """How a generated data set misses its recipe's targets, a sentence each."""
+    """A sentence for each target of the recipe that the data set misses."""
     from synthstudio.quality.targets import unmet
 
     recipe = dataset.identity.recipe
@@ -96,14 +96,14 @@ def coverage(
 
 @dataclass(frozen=True, kw_only=True)
 class CoverageReport:
-    """What `coverage` found; `recipe_note` says what the written recipe is for."""
+    """Result of `coverage`; `recipe_note` explains the written recipe."""
 
     counts: Coverage
     at_least: int | None
     recipe_note: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Every count that is not 0, and the gaps that no chance explains, as plain values."""
+        """Non-zero counts and statistically significant gaps, as plain values."""
         from synthstudio.quality.gaps import gaps
 
         found = gaps(self.counts, at_least=self.at_least)
@@ -139,18 +139,17 @@ def _write_next(
     write_file(out, as_yaml(made, found).encode())
     if is_of_photos(stored):
         return (
-            "the same photos with another seed, for what is thin. Next: "
+            "the same photos with another seed, for thin bins. Next: "
             f"synthstudio occlude ANNOTATIONS --images PHOTOS --recipe {out}"
         )
     return (
-        f"{made['frames']} frames with another seed for what is thin. "
-        f"Next: synthstudio generate {out}"
+        f"{made['frames']} frames with another seed for thin bins. Next: synthstudio generate {out}"
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """What `validate` found. `fixed` counts what the mended copy mends, by kind."""
+    """Result of `validate`. `fixed`: repairs of the fixed copy by kind."""
 
     found: Validated
     fixed: dict[str, int] | None = None
@@ -177,7 +176,7 @@ def validate(
     report: args.PathLike | None = None,
     fix: args.PathLike | None = None,
 ) -> Validation:
-    """Look for errors in labels: a data set's, or those of anyone's COCO keypoint file.
+    """Check the labels of a data set or of any COCO keypoint file for errors.
 
     Args:
         path: A data set, its folder or URL, or a COCO file.
@@ -187,7 +186,7 @@ def validate(
         fix: Write a fixed copy here: a COCO file, or the folder of a dataset.
 
     Raises:
-        FormatError, DatasetError: for what cannot be read at all. DiskError: for `fix`, `report`.
+        FormatError, DatasetError: for unreadable input. DiskError: for `fix`, `report`.
     """
     from synthstudio.dataset.reader import Dataset as StoredDataset
     from synthstudio.dataset.writer import check_folder, is_unfinished
@@ -198,7 +197,7 @@ def validate(
     folder = None if images is None else args.to_path(images, "images")
     if isinstance(source, Url) or source.is_dir():
         if folder is not None:
-            raise ArgumentError("a data set has its own pictures", where="images")
+            raise ArgumentError("`images` is for COCO files only", where="images")
         target = None if fix is None else args.to_place(fix, "fix")
         if target is not None:
             check_folder(target, is_unfinished(target))
@@ -271,7 +270,7 @@ def _validate_coco(
 
 @contextmanager
 def _steps(totals: dict[str, int]) -> Iterator[Callable[[str, int], None]]:
-    """A bar for each kind of entry that is gone through; yields what counts one."""
+    """A progress bar per kind of entry; yields the function that counts one."""
     began: dict[str, tuple[float, Any]] = {}
     with progress_steps() as begin:
 
@@ -320,7 +319,7 @@ def diff(a: Dataset | args.PlaceLike, b: Dataset | args.PlaceLike) -> dict[str, 
     """Compare two data sets: how they were made, counts, distributions, rates of joints.
 
     Raises:
-        DatasetError: for a data set that is damaged or not there.
+        DatasetError: for a data set that is damaged or missing.
     """
     from synthstudio.quality import stats as comparing
 
@@ -337,7 +336,7 @@ def diff_text(found: dict[str, Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class GapReport:
-    """What `gap` found; `recipe_note` says what the written recipe is."""
+    """Result of `gap`; `recipe_note` explains the written recipe."""
 
     found: Gap
     recipe_note: str = ""
@@ -347,7 +346,7 @@ class GapReport:
         return self.found.as_json()
 
     def text(self) -> str:
-        """Some lines for people."""
+        """A summary as text."""
         return self.found.text()
 
 
@@ -359,7 +358,7 @@ def gap(
     out: args.PathLike | None = None,
     recipe: Annotated[args.PathLike | None, args.Option(name="--write")] = None,
 ) -> GapReport:
-    """Measure how far a generated data set is from somebody's photos.
+    """Measure how far a generated data set is from photos.
 
     Args:
         dataset: The data set.

@@ -1,4 +1,4 @@
-"""`ss.Recipe`: what a data set is made from."""
+"""`ss.Recipe`: the description of a data set."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Recipe(schema.Recipe):
         """Read a recipe from a YAML file, or one of the package's own by its name ("quickstart").
 
         Raises:
-            RecipeError: with every fault of the file, each with its line and field.
+            RecipeError: listing every fault of the file with line and field.
         """
         where = named_file(to_path(path, "path"))
         recipe = yaml_files.load_as(cls, where)
@@ -40,14 +40,14 @@ class Recipe(schema.Recipe):
 
     @classmethod
     def parse(cls, fields: dict[str, Any]) -> Recipe:
-        """Build a recipe from plain values; RecipeError when they do not fit."""
+        """Build a recipe from plain values; RecipeError for invalid values."""
         return yaml_files.parse_as(cls, fields)
 
     def with_(self, **changes: Any) -> Recipe:
-        """A copy with other values for some fields, all of it checked again.
+        """A validated copy with some fields changed.
 
         Raises:
-            RecipeError: for an unknown field or a value that does not fit.
+            RecipeError: for an unknown field or an invalid value.
         """
         changed = type(self).parse({**yaml_files.dump(self), **changes})
         changed._folder = self._folder
@@ -63,7 +63,7 @@ class Recipe(schema.Recipe):
 
     @property
     def folder(self) -> Path:
-        """Where its asset folders are looked for: that of its file, else the current one."""
+        """The base of its asset folders: its file's folder, else the current one."""
         return self._folder or Path()
 
     def _text(self) -> str:
@@ -101,8 +101,8 @@ def scene_file(name: str) -> Path:
 
 
 def named_file(path: Path, folder: str = "") -> Path:
-    """`path`, or the package's own file of that name (below `folder` of scenes/) where none is
-    there: "quickstart", "challenges/dark"; RecipeError for a name that it does not have."""
+    """`path` if it exists, else the package's file of that name (below `folder` of
+    scenes/): "quickstart", "challenges/dark"; RecipeError for an unknown name."""
     if path.suffix or path.exists() or path.is_absolute():
         return path
     own = SCENES / folder

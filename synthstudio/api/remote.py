@@ -1,4 +1,4 @@
-"""`ss.Review`: a studio that runs somewhere, asked and told by its API (docs/studio.md)."""
+"""`ss.Review`: a client of a running studio's HTTP API (docs/studio.md)."""
 
 from __future__ import annotations
 
@@ -22,33 +22,32 @@ from synthstudio.core.masks import encode
 TOKEN_VARIABLE = "SYNTHSTUDIO_TOKEN"
 TIMEOUT_S = 60.0
 _PAUSES_S = (0.5, 1.0, 2.0)
-"""Before an edit that found the store busy is sent again."""
+"""Delay before an edit is retried when the store was busy."""
 Json = dict[str, Any]
 Joint = Sequence[Any]
 """x and y in continuous pixels, state, cause: [12.5, 30.0, 2, "visible"]."""
 
 
 Mask = Mapping[str, Any] | Sequence[Sequence[float]] | NDArray[np.bool_]
-"""A COCO code {size, counts}, COCO polygons, or which pixels (H, W) of the picture."""
+"""COCO RLE {size, counts}, COCO polygons, or a boolean mask (H, W) of the picture."""
 
 
 class Review:
     """One data set in a studio, with the rights of a token.
 
-    Whatever is refused raises `Refused` with its `reason`: "revision" when somebody changed the
-    person meanwhile, "role", "lease", "invalid", "gone", "token", "rate" or "busy"; a studio that
-    does not answer, or not in JSON, raises `ReviewError`. An edit whose answer is lost is sent once
-    more under the same name, and one that finds the store busy for some seconds, so that it happens
-    once. Where that ends in `ReviewError` or "busy", it may have happened: a database that was lost
-    in mid-write does not say. Ask for the person again before you repeat it.
+    A refused request raises `Refused` with its `reason`: "revision" (a conflicting edit), "role",
+    "lease", "invalid", "gone", "token", "rate" or "busy"; a studio that does not answer, or not in
+    JSON, raises `ReviewError`. An edit whose response is lost, or that finds the store busy, is
+    retried under the same name, so it takes effect once. If that ends in `ReviewError` or "busy" it
+    may have been applied: fetch the person before you repeat it.
     """
 
     def __init__(self, url: str, token: str | None = None, *, set: str | None = None) -> None:
-        """Ask the studio at `url`.
+        """Connect to the studio at `url`.
 
         Args:
             url: Where it is served, such as https://studio.example; http only on this machine.
-            token: What `synthstudio review token --make NAME` printed; default: the variable
+            token: As printed by `synthstudio review token --make NAME`; default: the variable
                 SYNTHSTUDIO_TOKEN.
             set: Name or key of the data set; default: the only one that is open.
         """
@@ -61,7 +60,7 @@ class Review:
             },
             timeout=TIMEOUT_S,
             trust_env=False,
-            follow_redirects=False,  # who is led to would get the token
+            follow_redirects=False,  # a redirect target would get the token
             limits=self._http.Limits(max_keepalive_connections=0),
         )
         self._client, self._numbers = secrets.token_hex(16), count()
@@ -72,7 +71,7 @@ class Review:
 
     @property
     def me(self) -> Json:
-        """Whose token it is: name and role."""
+        """Name and role of the token's user."""
         return self._ask("GET", "/me")
 
     @property
@@ -83,12 +82,12 @@ class Review:
     def frames(self) -> Iterator[Json]:
         """Yield the frames: number, size in pixels, numbers of the people on disk.
 
-        `nobody`: whether it was decided that nobody is in it; `revision`: of that decision.
+        `nobody`: whether it was marked as empty; `revision`: of that decision.
         """
         return self._pages("frames", "frames")
 
     def frame(self, frame: int) -> Json:
-        """A frame with its people as they stand."""
+        """A frame with its people as reviewed."""
         return self._ask("GET", self._of_set(f"frames/{int(frame)}"))
 
     def image(self, frame: int) -> bytes:
@@ -96,15 +95,15 @@ class Review:
         return self._send("GET", self._of_set(f"frames/{int(frame)}/image"))
 
     def people(self, status: str | None = None) -> Iterator[Json]:
-        """Yield who is in the set: frame, instance, status, revision; `status`: only those.
+        """Yield people: frame, instance, status, revision; `status`: only with that status.
 
-        Who may be asked for a second review of somebody is not told the status of the first: such
+        The status of a first review is withheld from possible second reviewers: such
         rows are `blind`, and with a `status` they are left out.
         """
         return self._pages("people", "people", **({} if status is None else {"status": status}))
 
     def person(self, frame: int, instance: int) -> Json:
-        """A person as reviewers left it.
+        """A person as reviewed.
 
         `joints`: name -> [x, y, state, cause, origin], places in continuous pixels; `box`: x, y,
         width, height; `masks`: `modal` and `amodal`, COCO codes or None; `status`, `reason`,
@@ -124,10 +123,10 @@ class Review:
         return self._pages("comments", "comments", after=after)
 
     def threads(self, *, open: bool | None = None, mentions: str | None = None) -> Iterator[Json]:
-        """Yield threads of comments; `open`: only those; `mentions`: only where that name is.
+        """Yield threads of comments; `open`: only open ones; `mentions`: only with that name.
 
-        "me" is whose token it is. Each has `thread`, its number, `frame` and `instance`, `who`
-        began it, `when` something last happened, `comments` (how many), `joint`, `mentions`.
+        "me" is the token's user. Each has `thread`, its number, `frame` and `instance`, `who`
+        started it, `when` it last changed, the number of `comments`, `joint`, `mentions`.
         """
         more: dict[str, Any] = {} if open is None else {"open": "yes" if open else "no"}
         more |= {} if mentions is None else {"mentions": mentions}
@@ -141,7 +140,7 @@ class Review:
         box: Sequence[float] | None = None,
         masks: Mapping[str, Mask] | None = None,
     ) -> Json:
-        """Set joints, box or masks of a person as it was seen; returns `event` and `revision`.
+        """Set joints, box or masks of a person at a revision; returns `event` and `revision`.
 
         `masks`: `modal` (what can be seen), `amodal` (the whole person, which grows with modal).
         """
@@ -158,17 +157,17 @@ class Review:
         *,
         box: Sequence[float] | None = None,
     ) -> Json:
-        """Add somebody whom the data set lacks, under a number that is free in the frame."""
+        """Add a missing person under a number that is free in the frame."""
         person = {"frame": frame, "instance": instance, "revision": 0}
         more = {} if box is None else {"box": list(box)}
         return self._do(person, "add", joints=_lists(joints), **more)
 
     def decide(self, person: Mapping[str, Any], status: str, reason: str = "") -> Json:
-        """Say `approved`, `rejected`, `flagged`, `skipped` or `pending` of a person."""
+        """Set a person's status: `approved`, `rejected`, `flagged`, `skipped` or `pending`."""
         return self._do(person, "status", status=status, text=reason)
 
     def nobody(self, frame: Mapping[str, Any], yes: bool = True) -> Json:
-        """Decide that nobody is in a frame as it was seen, or take that back (`yes` False)."""
+        """Mark a frame as empty, or undo that (`yes` False)."""
         whole = {"frame": frame["frame"], "instance": 0, "revision": frame["revision"]}
         return self._do(whole, "status", status="nobody" if yes else "pending")
 
@@ -180,70 +179,70 @@ class Review:
         thread: int | None = None,
         joint: str | None = None,
     ) -> Json:
-        """Write something beside a person, or in one of their threads; @NAME mentions a member.
+        """Comment on a person or in one of their threads; @NAME mentions a member.
 
-        `joint`: at which a new thread points.
+        `joint`: the subject of a new thread.
         """
         return self._do(person, "comment", text=text, event=thread, joint=joint)
 
     def resolve(self, person: Mapping[str, Any], thread: int) -> Json:
-        """Say that a thread is settled; `reopen` or a revert takes it back."""
+        """Resolve a thread; undone by `reopen` or a revert."""
         return self._do(person, "resolve", event=thread)
 
     def reopen(self, person: Mapping[str, Any], thread: int) -> Json:
-        """Say that a thread is not settled."""
+        """Reopen a resolved thread."""
         return self._do(person, "reopen", event=thread)
 
     def distrust(self, person: Mapping[str, Any], layer: str) -> Json:
-        """Say that what a network predicts of a person is wrong."""
+        """Mark a network's prediction of a person as wrong."""
         return self._do(person, "distrust", text=layer)
 
     def delete(self, person: Mapping[str, Any]) -> Json:
-        """Say that there is no such person; `restore` takes it back."""
+        """Delete a person; undone by `restore`."""
         return self._do(person, "delete")
 
     def restore(self, person: Mapping[str, Any]) -> Json:
-        """Bring a deleted person back."""
+        """Restore a deleted person."""
         return self._do(person, "restore")
 
     def revert(self, person: Mapping[str, Any], event: int) -> Json:
-        """Take an event of a person back; a revert can be reverted too."""
+        """Revert an event of a person; a revert can be reverted too."""
         return self._do(person, "revert", event=event)
 
     def ops(self, ops: Sequence[Mapping[str, Any]]) -> Json:
-        """Send ops as they are, at most 200: which were `done`, which `refused` and why."""
+        """Send at most 200 raw ops; returns those `done` and those `refused` with reasons."""
         return self._ask("POST", "/ops", {"set": self.key, "ops": [dict(op) for op in ops]})
 
     def layers(self) -> dict[str, int]:
-        """Networks whose predictions are stored -> how many people."""
+        """Networks with stored predictions -> number of people."""
         return dict(self._ask("GET", self._of_set("predictions"))["layers"])
 
     def predictions(self, layer: str) -> Iterator[Json]:
-        """Yield what a network says: frame, instance, score, joints [x, y, confidence], causes."""
+        """Yield predictions: frame, instance, score, joints [x, y, confidence], causes."""
         return self._pages(f"predictions/{quote(layer, safe='')}", "predictions")
 
     def set_predictions(
         self, layer: str, predictions: Sequence[Mapping[str, Any]], *, replace: bool = False
     ) -> int:
-        """Store what a network says, all or none (leads); returns of how many people."""
+        """Store a network's predictions atomically (leads); returns the number of people."""
         body = {"predictions": [dict(row) for row in predictions], "replace": replace}
         path = self._of_set(f"predictions/{quote(layer, safe='')}")
         return int(self._ask("PUT", path, body)["stored"])
 
     def webhooks(self) -> list[Json]:
-        """Addresses that are told of decisions (admins)."""
+        """Webhooks of the data set (admins)."""
         return list(self._ask("GET", self._of_set("webhooks"))["webhooks"])
 
     def add_webhook(self, url: str, *, comments: bool = False) -> Json:
-        """Tell an address of every decision from now on; `secret` is told once (admins).
+        """Register a webhook for decisions; `secret` is returned once (admins).
 
-        `comments`: also of comments, and of threads that are resolved or reopened.
+        `comments`: also comments, and resolved or reopened threads.
         """
         body = {"url": url, "comments": comments}
         return self._ask("POST", self._of_set("webhooks"), body)
 
     def remove_webhook(self, webhook: int) -> None:
-        """Tell it nothing more (admins)."""
+        """Delete a webhook (admins)."""
         self._ask("DELETE", self._of_set(f"webhooks/{int(webhook)}"))
 
     @property
@@ -253,7 +252,7 @@ class Review:
             found = [one for one in self.sets if self._wanted in (None, one["name"], one["key"])]
             if len(found) != 1:
                 raise ArgumentError(
-                    "not exactly one data set of that name is open",
+                    "no data set, or several, of that name are open",
                     where="set",
                     expected="a name or key of Review.sets",
                     got=f"{self._wanted!r}, {len(found)} of them",
@@ -334,13 +333,13 @@ class Review:
 
 
 class _NoAnswer(ReviewError):
-    """The connection failed, perhaps after the request was done."""
+    """The connection failed, possibly after the request took effect."""
 
 
 def _refusal(status: int, body: bytes) -> Refused:
     try:
-        told = json.loads(body)["error"]
-        return Refused(str(told["message"]), reason=str(told["reason"]))
+        error = json.loads(body)["error"]
+        return Refused(str(error["message"]), reason=str(error["reason"]))
     except (ValueError, KeyError, TypeError):
         return Refused(f"the studio answered with {status}", reason="invalid")
 
@@ -349,7 +348,7 @@ def _mask(mask: Mask) -> Any:
     if isinstance(mask, np.ndarray):
         if mask.ndim != 2:
             raise ArgumentError(
-                "a mask says which pixels of the picture are of the person",
+                "not a mask of the picture",
                 where="masks",
                 expected="an array (height, width)",
                 got=f"one of shape {mask.shape}",

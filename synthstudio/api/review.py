@@ -1,4 +1,4 @@
-"""What reviewers said of labels: export, import, checks, counts, history, copies, members.
+"""The review store: export, import, checks, statistics, history, backup, members.
 
 `db` is a database's address, sqlite:///FILE or postgresql://USER@HOST/NAME; by default that of
 review.db beside the data set, or of the studio that reviewed it. Needs `synthstudio[studio]`.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from synthstudio.review.values import Event, User
 
 Role = Annotated[str, args.Option(choices=("viewer", "reviewer", "lead", "admin"))]
-"""Each may do what those before it may."""
+"""Rising permissions."""
 Reviewed = Annotated[args.PathLike, args.Option(help="Folder of a dataset.")]
 Address = Annotated[str | None, args.Option(envvar="SYNTHSTUDIO_URL")]
 
@@ -46,16 +46,16 @@ def export_reviewed(
     skeleton: str | None = None,
     db: args.Database = None,
 ) -> Exported:
-    """Write the labels as reviewers left them, in a format of another tool.
+    """Write the reviewed labels in another tool's format.
 
     Args:
         out: Folder for the labels; of a dataset also a URL.
-        only: Frames with somebody approved or decided to be empty, or touched, or all.
+        only: Frames with an approved person or marked as empty, or touched, or all.
         skeleton: Convert the joints to this one: coco17, mpii16, crowdpose14, h36m17, lsp14,
             ochuman19, or the file of one of your own.
 
     Raises:
-        ReviewError: when nothing is reviewed, or there is no store.
+        ReviewError: for a missing store, or one without reviews.
     """
     from synthstudio.review.reviewed import export_reviewed as export
 
@@ -67,7 +67,7 @@ def export_reviewed(
 def reviewed_dataset(
     dataset: Reviewed, out: args.PathLike, *, only: Only = "approved", db: str | None = None
 ) -> Dataset:
-    """Write the labels as reviewers left them as a data set of its own, in a folder or at a URL."""
+    """Write the reviewed labels as a new data set, in a folder or at a URL."""
     from synthstudio.review import reviewed
 
     folder = args.to_place(out, "out")
@@ -85,7 +85,7 @@ def import_corrections(
     images: args.PathLike | None = None,
     db: args.Database = None,
 ) -> ImportResult:
-    """Take in corrections made in another tool: what differs becomes one event a person.
+    """Import corrections from another tool: one event per person that differs.
 
     Args:
         path: Corrected file or folder of another tool.
@@ -93,7 +93,7 @@ def import_corrections(
         images: Folder of the images; default: beside the file.
 
     Raises:
-        FormatError: for a file that cannot be read, or is of other frames.
+        FormatError: for a file that is unreadable or of other frames.
     """
     from synthstudio.review import imports
     from synthstudio.review.values import User
@@ -115,16 +115,16 @@ def import_predictions(
     images: args.PathLike | None = None,
     db: args.Database = None,
 ) -> PredictionsImported:
-    """Take a network's answers, a COCO results or keypoints file, in as a layer to be reviewed.
+    """Import a network's predictions, a COCO results or keypoints file, as a layer for review.
 
     Args:
         path: COCO results or keypoints file of a network.
         layer: Name of the network.
-        images: Folder of its images, which are then known by their bytes; default: image ids are
+        images: Folder of its images, to match by content; default: image ids are
             numbers of frames.
 
     Raises:
-        FormatError: for a file that cannot be read, or is of other frames or joints.
+        FormatError: for a file that is unreadable, or of other frames or joints.
     """
     from synthstudio.review import import_predictions as predictions
     from synthstudio.review.values import User
@@ -149,7 +149,7 @@ def check(
     device: args.Device = "auto",
     db: args.Database = None,
 ) -> dict[str, dict[str, int]]:
-    """Validate and audit a data set and store of whom there is doubt, for the risk queue.
+    """Validate and audit a data set and store suspicious people for the risk queue.
 
     Args:
         frames: Only the first N frames.
@@ -183,7 +183,7 @@ def check(
 
 
 def counts(dataset: Reviewed, *, db: args.Database = None) -> Counts:
-    """How far the review of a data set is, and who did what."""
+    """Progress of the review of a data set, in total and by reviewer."""
     from synthstudio.review import history
     from synthstudio.review.datasets import content_key
 
@@ -221,7 +221,7 @@ def events(
 
 
 def check_replay(dataset: Reviewed, *, db: args.Database = None) -> list[str]:
-    """Replay all events and compare with the items; what disagrees, a line each."""
+    """Replay all events and compare with the items; one line per mismatch."""
     from synthstudio.review import history
     from synthstudio.review.datasets import content_key
 
@@ -230,7 +230,7 @@ def check_replay(dataset: Reviewed, *, db: args.Database = None) -> list[str]:
 
 
 def backup(db: args.StoreUrl, out: args.PathLike) -> int:
-    """Copy a whole store as it is at one moment; returns the copy's bytes.
+    """Copy a store's snapshot to a file; returns its size in bytes.
 
     Args:
         out: New file for the copy.
@@ -263,17 +263,17 @@ def tokens(
     days: Annotated[int, args.Option(minimum=1, maximum=366)] = 90,
     revoke: args.Count | None = None,
 ) -> tuple[list[Token], str | None]:
-    """Tokens of programs, all that were ever made; `make`: one for this person, first.
+    """API tokens, also ended ones; `make`: create one for this person first.
 
     Args:
-        make: Member for whom to make a token, printed once.
+        make: Member to make a token for, printed once.
         role: With `make`: the role, at most the member's own.
         label: With `make`: what it is for.
-        days: With `make`: days until it ends.
-        revoke: Number of a token to end.
+        days: With `make`: days until it expires.
+        revoke: Number of a token to revoke.
 
     Returns:
-        Them and the text of the new one, which nobody can learn again.
+        The tokens, and the text of the new one, which is not stored.
     """
     from synthstudio.review import tokens as programs
     from synthstudio.review.store import open_store
@@ -312,7 +312,7 @@ def opened(
     if store is None:
         if not isinstance(place, Path):
             raise ArgumentError(
-                "reviews of a data set at a URL are kept on this machine, and none are at hand",
+                "no local reviews of a data set at a URL",
                 where=str(place),
                 then="Name the store: --db sqlite:///review.db.",
             )
@@ -332,9 +332,9 @@ def _register(store: Store, data: StoredDataset) -> None:
 
 
 def _store_of(data: StoredDataset) -> Store | None:
-    """The first store at hand that knows a data set, None when there is none.
+    """The first local store with reviews of a data set, else None.
 
-    Looked at: review.db beside the set, and the studio's, which it keeps below its exports
+    Searched: review.db beside the set, and the studio's, which it keeps below its exports
     folder (`studio --exports`): the set's own, the one above it, or ./exports.
     """
     from synthstudio.review.datasets import content_key
@@ -364,7 +364,7 @@ def event_row(event: Event) -> dict[str, Any]:
 def invite(
     db: args.StoreUrl, name: str, *, role: Role = "reviewer", url: Address = None
 ) -> tuple[Code, str]:
-    """Invite somebody to the studio of a store; return the code and the link that is shown once.
+    """Invite a person to a store's studio; return the code and the link, which is shown once.
 
     Args:
         name: Name to sign in by.
@@ -381,7 +381,7 @@ def invite(
 
 
 def reset_password(db: args.StoreUrl, name: str, *, url: Address = None) -> tuple[Code, str]:
-    """End somebody's password and sessions; return a code for another and its link, once.
+    """Reset a password and end all sessions; return a new code and its link, shown once.
 
     Args:
         name: Name to sign in by.
@@ -422,5 +422,5 @@ def _linked(
 def _me() -> User:
     from synthstudio.review.values import User
 
-    # Whoever can write the database is its admin already.
+    # Write access to the database implies admin.
     return User(name="command line", role="admin")

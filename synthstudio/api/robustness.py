@@ -1,4 +1,4 @@
-"""`synthstudio robustness`: networks on challenges of the field, each beside the plain scene."""
+"""`synthstudio robustness`: networks on challenge scenes, each compared with the plain scene."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def robustness(
     device: args.Device = "auto",
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Hold networks against dark, glare, crowds and the like, each beside the plain scene.
+    """Test networks on dark, glare, crowds and other challenges against the plain scene.
 
     Args:
         runs: Runs, .safetensors and exported .onnx files, "default", functions or other programs'
@@ -66,7 +66,7 @@ def robustness(
         `rows` of figures with their intervals, and where the page is.
 
     Raises:
-        ModelError: for networks that cannot be read, or whose answers cannot be compared.
+        ModelError: for networks that are unreadable, or whose predictions are not comparable.
         ArgumentError: for unknown challenges, or runs that share a name.
     """
     from synthstudio.dataset.durable import canonical_json, write_file
@@ -100,12 +100,12 @@ def robustness(
 
             plain = predicted(PLAIN, blurred=False)
             for name in chosen:
-                # Clips show who walks: their own middle frames are what they are held against.
+                # Clips of walking people are compared with their own middle frames.
                 beside = predicted(name, blurred=False) if name == CLIPS else plain
                 shown = predicted(name, blurred=True)
                 ours, theirs = measured.pairs(shown, beside)
                 if not len(ours):
-                    raise ModelError("nobody is in both pictures", where=f"plain and {name}")
+                    raise ModelError("no person in both data sets", where=f"plain and {name}")
                 found[run][name] = measured.ChallengePair(
                     challenge=select(shown, ours), plain=select(beside, theirs)
                 )
@@ -125,7 +125,7 @@ def robustness(
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A network that challenges are shown to; `weights`: what its file is."""
+    """A network under test; `weights`: the identity of its file."""
 
     weights: str
     predict: Predict
@@ -173,7 +173,7 @@ def opened(
 
 
 def made_set(path: Path, recipe: Recipe, count: int, workers: int, report: OnProgress) -> Path:
-    """The data set of a challenge, made as far as it is not there yet."""
+    """The data set of a challenge, generated or completed if needed."""
     from synthstudio.dataset.reader import Dataset
     from synthstudio.generation.pipeline import generate
     from synthstudio.generation.stage import prepare

@@ -27,11 +27,11 @@ def filter(
     """Write the frames with people who match a query as a data set (docs/query.md).
 
     Args:
-        dataset: The source, which stays as it is.
+        dataset: The source, which is not changed.
         query: Such as `left_wrist hidden by object and occluded > 0.3`.
         out: The new data set's folder or URL.
-        keep_people: Keep the rows of matching people only; default: everybody in the frames.
-        resume: Go on with a filter that was stopped.
+        keep_people: Keep only the rows of matching people; default: all people of the frames.
+        resume: Continue an interrupted filter.
 
     Raises:
         DatasetError: for a query that cannot be read, or an `out` that is not free.
@@ -62,7 +62,7 @@ def count(dataset: Dataset | PlaceLike, query: str) -> Counted:
 
 
 def query_fields() -> str:
-    """What a query may ask for, as a table."""
+    """The fields of queries, as a table."""
     from synthstudio.dataset.query import fields_text
 
     return fields_text()
@@ -77,12 +77,12 @@ def split(
     table: PathLike | None = None,
     out: PlaceLike | None = None,
 ) -> Splits:
-    """Split a data set anew so that nothing leaks, alike in how much is hidden.
+    """Split a data set without leaks and with similar occlusion per split.
 
     Args:
         dataset: Folder or URL of a dataset.
-        by: What may not be in two splits: group, clip, motion, identity, pose, asset.
-        shares: Of train, val and test.
+        by: Keys that no two splits may share: group, clip, motion, identity, pose, asset.
+        shares: Fractions of train, val and test.
         seed: Seed; breaks ties.
         table: Write the splits as a CSV table.
         out: Write a dataset with these splits.
@@ -117,7 +117,7 @@ def split(
 def leaks(
     dataset: Dataset | PlaceLike, *, by: Sequence[str] = DEFAULT_KEYS, table: PathLike | None = None
 ) -> list[Leak]:
-    """What is in more than one split, as stored or by a table that `split` wrote.
+    """Keys in more than one split, by the stored splits or a table of `split`.
 
     Raises:
         DatasetError: for unknown keys or a table of another data set.
@@ -152,7 +152,7 @@ def merge(
         drop_doubled: With `sets`: leave out duplicate images.
 
     Raises:
-        DatasetError: for parts that do not belong together, or an `out` that is not free.
+        DatasetError: for parts of different runs, or an `out` that is not free.
     """
     from synthstudio.dataset.merge import merge as join
     from synthstudio.dataset.merge import merge_sets

@@ -1,4 +1,4 @@
-"""`Skeletons`: the package's by name, one's own by file."""
+"""`Skeletons`: built-in by name, custom by file."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def skeleton(path: PathLike, *, category: str | None = None) -> Skeleton:
         category: Category of a COCO file that has several with keypoints.
 
     Raises:
-        RecipeError: for a definition that does not hold, with the field; FormatError: for a COCO
-            file that does not.
+        RecipeError: for an invalid definition, naming the field; FormatError: for an invalid COCO
+            file.
     """
     from synthstudio.api.arguments import to_path
     from synthstudio.formats.skeleton_file import read_skeleton
@@ -29,7 +29,7 @@ def skeleton(path: PathLike, *, category: str | None = None) -> Skeleton:
 
 
 def to_skeleton(value: Skeleton | PathLike) -> Skeleton:
-    """What a caller means: a skeleton, the name of one of the package, or an own one's file."""
+    """A skeleton from a skeleton, a built-in name, or a definition file."""
     if isinstance(value, Skeleton):
         return value
     name = str(value)
@@ -43,7 +43,7 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def save_skeleton(value: Skeleton, out: PathLike) -> None:
-    """Write an own skeleton's definition; DiskError."""
+    """Write a custom skeleton's definition; DiskError."""
     from synthstudio.api.arguments import to_path
     from synthstudio.formats.skeleton_file import write_skeleton
 
@@ -51,7 +51,7 @@ def save_skeleton(value: Skeleton, out: PathLike) -> None:
 
 
 def skeleton_facts(value: Skeleton) -> dict[str, Any]:
-    """An own skeleton's definition as plain values, every default filled in."""
+    """A custom skeleton's definition as plain values, defaults filled in."""
     from synthstudio.core.own_skeletons import definition
 
     return definition(value)

@@ -1,4 +1,4 @@
-"""How fast networks are here, and made faster."""
+"""Benchmark and compression of networks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def benchmark(
     split: str = "test",
     out: args.PathLike | None = None,
 ) -> tuple[dict[str, Any], str]:
-    """Time networks on this machine's CPU, and see what they find.
+    """Measure latency and accuracy of networks on this machine's CPU.
 
     Args:
         models: Runs, .safetensors or .onnx files, or "default".
@@ -40,7 +40,7 @@ def benchmark(
         threads: Numbers of threads.
         runtime: "torch" or "onnx"; "auto" takes a run's weights and its model.onnx if it has one.
         rounds: Timed calls of each setting.
-        dataset: Also count the joints found of its people (PCK@0.1).
+        dataset: Also measure PCK@0.1 on its people.
         split: Split of the dataset; empty: all.
         out: New folder for benchmark.json and report.html.
 
@@ -78,7 +78,7 @@ def benchmark(
     lines = [_line(row, found) for row in rows]
     if folder is not None:
         page = benchmark_page(
-            "How fast they answer",
+            "Latency",
             about["note"],
             ranges=[
                 (f"{r.name}, {r.threads} thr., {r.batch} p.", r.time.p50_ms, r.time.p95_ms)
@@ -112,7 +112,7 @@ def _subjects(models: Sequence[args.PathLike], runtime: str) -> list[Any]:
             kinds += [weights_file(path)] if runtime != "onnx" else []
             kinds += [exported] if exported.is_file() and runtime != "torch" else []
         if runtime == "torch" and path.suffix == SUFFIX:
-            raise ArgumentError("an .onnx file is run by ONNX Runtime", where=str(given))
+            raise ArgumentError("an .onnx file needs ONNX Runtime", where=str(given))
         if not kinds:
             raise ArgumentError(
                 "this run has not been exported",
@@ -172,15 +172,15 @@ def compress(
     test: Sequence[str] = ("test",),
     log: Callable[[str], None] = lambda line: None,
 ) -> tuple[dict[str, Any], str]:
-    """Make a network faster, and say what that costs.
+    """Compress a network, and report the loss of accuracy.
 
     Args:
         run: Folder of a run, or a .safetensors file.
         dataset: A data set with the splits val (to calibrate and choose by) and test (reported),
             and train, to fine-tune on.
         out: New folder for model.onnx, table and report.
-        target_ms: Target of the median latency of a call, ms.
-        target_mflops: Or target of millions of multiply-adds a person.
+        target_ms: Target median latency of a call, ms.
+        target_mflops: Target of millions of multiply-adds a person.
         people: People in a call.
         threads: Threads of a call.
         fine_tune_steps: Steps of training after pruning; 0: prune nothing.
@@ -207,7 +207,7 @@ def compress(
     )
     if place.suffix == SUFFIX:
         raise ArgumentError(
-            "an exported network cannot be compressed", where=str(place), then="Name its run."
+            "an exported network cannot be compressed", where=str(place), then="Pass its run."
         )
     for name, target in (("target_ms", target_ms), ("target_mflops", target_mflops)):
         if target is not None and not 0 < target < 1e9:

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from synthstudio.report.html import Picture
 
 VERSION = 1
-"""Of recipe, levels and measures: figures of another version are of another test."""
+"""Version of recipe, levels and measures; figures of different versions do not compare."""
 MOMENTS, QUICK = 1000, 100
 CLEAN = "clean"
 _OTHERS = ((0.1, 0.2), (0.25, 0.35), (0.4, 0.5), (0.55, 0.65))
 LEVELS = {
     "object": _OTHERS,
     "person": _OTHERS,
-    "self": ((0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.5, 0.6)),  # a clean person hides a quarter
+    "self": ((0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.5, 0.6)),  # a clean person hides about 0.25
     "truncated": _OTHERS,
 }
-"""The share of a person's joints that each cause hides, lowest and highest of each level."""
+"""Fraction of a person's joints hidden by each cause: (low, high) of each level."""
 SETTINGS = [(cause, level) for cause in LEVELS for level in range(len(_OTHERS))]
 _BEHIND = 2
-"""Of two people the second is behind: the first is the one who hides."""
+"""Instance of the front person, the occluder; the second is behind."""
 SETS, PAGE, FIGURES = "sets", "stress.html", "stress.json"
 _TITLES = {"self": "own body", "truncated": "frame"}
 _WORST = 2
@@ -68,7 +68,7 @@ def stress(
         card of ten lines, `text`.
 
     Raises:
-        ModelError: for a network that cannot be read or asked.
+        ModelError: for a network that cannot be read or run.
         DiskError: for a folder that is not writable.
     """
     from synthstudio.dataset.durable import canonical_json, new_parents, write_file
@@ -133,7 +133,7 @@ def stress(
 
 
 def recipe(cause: str = CLEAN, level: int = 0) -> Recipe:
-    """The recipe of the clean moments, or of those hidden by a cause at a level 0 to 3."""
+    """The recipe of the clean moments, or of those occluded by a cause at a level 0 to 3."""
     from synthstudio.recipe.schema.load import dump, load, parse
 
     file = scene_file("stress.yaml")
@@ -141,7 +141,7 @@ def recipe(cause: str = CLEAN, level: int = 0) -> Recipe:
     if cause == CLEAN:
         return parse(fields, str(file))
     low, high = LEVELS[cause][level]
-    if cause == "person":  # a mean of both people, of whom one alone is hidden
+    if cause == "person":  # a mean of both people, of whom only one is hidden
         low, high = low / 2, high / 2
     causes = fields["targets"]["causes"] | {cause: [low, high]}
     more = {"objects": [{"kind": "procedural"}]} if cause == "object" else {}
@@ -168,7 +168,7 @@ def _worst(dataset: Dataset, answers: Predictions, skeleton: Skeleton) -> list[P
 def _card(
     name: str, moments: int, clean: Mapping[str, Interval], rows: Sequence[Row], page: str
 ) -> str:
-    """Ten lines: what was asked, clean, the causes, the worst change, where the page is."""
+    """The card of ten lines: settings, clean, causes, worst change, page."""
     from synthstudio.evaluation.intervals import table_text
     from synthstudio.evaluation.storage import percent, points
 

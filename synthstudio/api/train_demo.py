@@ -1,4 +1,4 @@
-"""The training demo: people from nothing, a small network that learns from them, and its report."""
+"""The training demo: generated people, a small network trained on them, and its report."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def train_demo(
     log: Callable[[str], None],
     config: Config | None = None,
 ) -> dict[str, Any]:
-    """Generate people, train on them, judge the network on those of the test split; tell where.
+    """Generate people, train on them, evaluate on the test split; return figures and paths.
 
     All lies below `out`. `frames`, `epochs`: instead of those of the scene and of the config,
     which is scenes/training/nano.yaml unless `config` is another one. `step(title)` begins a
-    bar. A second call with the same settings goes on where the first one was cut off, and takes
-    over what is there.
+    bar. A second call with the same settings resumes an interrupted one and reuses
+    existing results.
     """
     path = scene_file(SCENE)
     recipe = load(path)
@@ -121,10 +121,10 @@ def _figures(made: Evaluation) -> dict[str, Any]:
 
 
 def summary(result: dict[str, Any]) -> str:
-    """Return what the demo came to as lines for people."""
+    """Return the demo's results as text."""
     if not result["finished"]:
         return (
-            f"stopped after {result['steps']} steps; the same command goes on. So far: "
+            f"stopped after {result['steps']} steps; the same command continues. So far: "
             f"{result['run']}"
         )
     lines = [
@@ -136,7 +136,7 @@ def summary(result: dict[str, Any]) -> str:
         f"  report    {result['report']}",
         f"Joints found within a tenth of the person's longer side (PCK@0.1), on "
         f"{result['judged_people']} test people of {result['judged_moments']} moments:",
-        "             network              mean pose, without looking",
+        "             network              mean pose, without image",
     ]
     for part in _PARTS:
         found = result["PCK@0.1"][part]

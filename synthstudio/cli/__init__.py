@@ -110,9 +110,9 @@ def main() -> None:
         log(f"error: {error.with_options}")
         sys.exit(1)
     except SystemExit as stop:
-        if stop.code == INTERRUPTED:  # typer answers Ctrl-C with this status and no word
+        if stop.code == INTERRUPTED:  # typer's status of Ctrl-C, without a message
             log(
-                "stopped; what was complete is kept. A run goes on with --resume, an experiment "
+                "stopped; complete output is kept. Continue a run with --resume, an experiment "
                 "by the same command."
             )
             # `python -m` would die of SIGINT after all if Ctrl-C came while some library ran
@@ -151,7 +151,7 @@ _SHORT = ("allocate", "insufficient memory", "out of memory", "failed to map seg
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether it is Python's, or what Warp, PyTorch, OpenCV and the system's loader raise."""
+    """Whether an error is out-of-memory: Python's, Warp's, PyTorch's, OpenCV's or the loader's."""
     named = type(error).__module__.partition(".")[0] in ("builtins", "torch", "cv2")
     words = str(error).lower()
     if isinstance(error, MemoryError) or (named and any(word in words for word in _SHORT)):
@@ -160,7 +160,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _open_streams() -> None:
-    """Give every standard stream a place: a file that took a closed one's would get its text."""
+    """Open closed standard streams on /dev/null, so no other file gets their descriptors."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)

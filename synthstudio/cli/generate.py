@@ -151,14 +151,14 @@ def occlude(call: Call, as_json: JsonOption = False) -> None:
         log(f"left out: {note}")
     if made.untouched:
         log(
-            f"{made.untouched} of {made.photos} photos stay as they are: nothing was found that "
-            "would look right before their people (`occlude.ground: any` in the recipe asks less)"
+            f"{made.untouched} of {made.photos} photos are unchanged: no plausible occluder was "
+            "found for their people (`occlude.ground: any` in the recipe is less strict)"
         )
     shared = leaks(dataset, by=("asset", "identity"))
     if shared:
         log(
             f"{len(shared)} cut-outs or pasted people are in more than one split: hold some out "
-            "(holdout.occluders, holdout.identities), or split anew with synthstudio split "
+            "(holdout.occluders, holdout.identities), or split again with synthstudio split "
             "--by group,asset,identity"
         )
     result = {
@@ -201,7 +201,7 @@ def _part(text: str | None) -> tuple[int, int] | None:
 def _demo(out: Path, *, frames: int, workers: int) -> dict[str, Any]:
     """Generate, audit, export COCO, draw a contact sheet and write a report below `out`.
 
-    A second call with the same folder and settings takes over what is there.
+    A second call with the same folder and settings reuses existing results.
     """
     from synthstudio.api.arguments import to_path
     from synthstudio.api.exchange import export
@@ -238,7 +238,7 @@ def _unused(folder: Path) -> Path:
 
 
 def _demo_text(result: dict[str, Any]) -> str:
-    """What a demo made as lines for people."""
+    """A demo's results as text."""
     found = result["audit"]
     return "\n".join(
         (

@@ -1,4 +1,4 @@
-"""Commands that look at a dataset and change nothing in it."""
+"""Read-only commands on a dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands share: their options and how they speak."""
+"""Options shared by commands, and their output."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def part(dataset: Path | str, where: str) -> Any:
 
 
 def log(text: str) -> None:
-    """Print a line for people: to stderr, so that stdout stays for --json."""
-    with suppress(OSError):  # nobody can be told: stderr is full or gone
+    """Print a message to stderr; stdout is for --json."""
+    with suppress(OSError):  # stderr is full or closed
         typer.echo(text, err=True)
 
 
 def finish(result: dict[str, Any], as_json: bool, text: str) -> None:
-    """End a command: one JSON object on stdout, or a line for people."""
+    """Print a command's result: one JSON object on stdout, or text."""
     if as_json:
         typer.echo(json.dumps(result, sort_keys=True))
     else:

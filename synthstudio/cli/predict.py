@@ -81,7 +81,7 @@ def export_model(
 
 @command("inference.suggest")
 def suggest(call: Call, out: Any, as_json: JsonOption = False) -> None:
-    """Write a recipe for more of what a network fails at."""
+    """Write a recipe that targets a network's failures."""
     found, text = call()
     finish(
         {"out": str(out), **found},
@@ -128,13 +128,13 @@ def live(
     ] = None,
     window: Annotated[
         bool | None,
-        typer.Option("--window/--no-window", help="Show a window; default: if there can be one."),
+        typer.Option("--window/--no-window", help="Show a window; default: with a display."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON object a picture, then one of all.")
+        bool, typer.Option("--json", help="Print a JSON object per picture, then a summary.")
     ] = False,
 ) -> None:
-    """Follow people in a camera, a video or a stream; q or Ctrl-C ends it."""
+    """Follow people in a camera, a video or a stream; q or Ctrl-C stops."""
     if (camera is None) == (not source):
         raise typer.BadParameter("give a video, a stream or --camera", param_hint="SOURCE")
 
@@ -154,7 +154,7 @@ def live(
     text = f"{result['pictures']} pictures, {result['missed']} missed"
     if result["latency_p50_ms"] is not None:
         text += (
-            f"; answers after {result['latency_p50_ms']:.1f} ms (p95 "
+            f"; latency {result['latency_p50_ms']:.1f} ms (p95 "
             f"{result['latency_p95_ms']:.1f}), {result['frames_per_s']:.1f} a second"
         )
     log(text + ("" if out is None else f". Video: {out}"))

@@ -37,7 +37,7 @@ def export(
     ] = "coco",
     as_json: JsonOption = False,
 ) -> None:
-    """Export the labels as reviewers left them; the dataset itself stays as it is."""
+    """Export the labels as reviewed; the dataset itself is unchanged."""
     from synthstudio.api import review
 
     if form == DATASET and skeleton is not None:
@@ -89,7 +89,7 @@ def check(call: Call, frames: Any, audit: Any, audited: Any, as_json: JsonOption
 
 @from_api("review.counts")
 def stats(call: Call, as_json: JsonOption = False) -> None:
-    """Show the progress of a review, and who did what."""
+    """Show the progress of a review, in total and by reviewer."""
     found = call()
     lines = [f"{found.people} people: " + _listed(found.status)]
     lines.append(
@@ -97,7 +97,7 @@ def stats(call: Call, as_json: JsonOption = False) -> None:
         f"{found.deleted} deleted, {found.events} events"
     )
     if found.nobody:
-        lines.append(f"{found.nobody} frames in which nobody is, as was decided")
+        lines.append(f"{found.nobody} frames marked as empty")
     lines += [f"{plain(who)}: {_listed(kinds)}" for who, kinds in found.reviewers.items()]
     finish(dataclasses.asdict(found), as_json, "\n".join(lines))
 
@@ -112,7 +112,7 @@ def history(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List events, oldest first; or prove that the store is what its events add up to."""
+    """List events, oldest first; or verify that the items equal the replayed events."""
     from synthstudio.api import review
 
     if check:
@@ -128,7 +128,7 @@ def history(
 
 @from_api("review.backup", arguments="")
 def backup(call: Call, out: Any, as_json: JsonOption = False) -> None:
-    """Copy the whole store as of one moment, while others may continue to work."""
+    """Copy the whole store as a snapshot, while others may continue to work."""
     with waiting("copying"):
         size = call()
     finish({"file": str(out), "bytes": size}, as_json, f"{size:,} bytes in {out}")
@@ -155,7 +155,7 @@ def members(
         changes[remove] = None
     found = call(role_of=changes)
     lines = [f"{plain(who)}: {what}" for who, what in found.items()]
-    finish({"members": found}, as_json, "\n".join(lines) or "no members: whoever comes is admin")
+    finish({"members": found}, as_json, "\n".join(lines) or "no members: every user is admin")
 
 
 @from_api("review.tokens", arguments="")
@@ -193,17 +193,17 @@ def _line(event: Any) -> str:
 
 
 def _listed(counts: Any) -> str:
-    return ", ".join(f"{n} {name}" for name, n in counts.items()) or "nobody"
+    return ", ".join(f"{n} {name}" for name, n in counts.items()) or "none"
 
 
 def plain(text: str) -> str:
-    """Return text that a terminal shows as it is: no escapes, one line."""
+    """Return text safe for a terminal: no escapes, one line."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 @from_api("review.invite", arguments="name")
 def invite(call: Call, as_json: JsonOption = False) -> None:
-    """Invite somebody to the studio: print a link, once, by which to choose a password."""
+    """Invite a person to the studio: print a link, once, to choose a password."""
     code, link = call()
     _finish(code, link, as_json, f"{plain(code.name)} is invited as {code.role}.")
 

@@ -1,4 +1,4 @@
-"""Commands that make new datasets of old ones and write them for other tools."""
+"""Commands that derive, export and import datasets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def filter(
     if not query:
         raise typer.BadParameter("a query is needed", param_hint="QUERY")
     if not count and out is None:
-        raise typer.BadParameter("name a folder, or say --count", param_hint="--out")
+        raise typer.BadParameter("pass --out or --count", param_hint="--out")
     if count or out is None:
         found = selection.count(dataset, query)
         finish(found.as_json(), as_json, found.text())
@@ -61,11 +61,11 @@ def split(
         str,
         typer.Option(
             "--by",
-            help="What no two splits may share: some of group, clip, motion, identity, pose, "
+            help="Keys that no two splits may share, of group, clip, motion, identity, pose, "
             "asset, joined by commas.",
         ),
     ] = "group,clip,identity",
-    shares: Annotated[str, typer.Option(help="Shares of train, val, test.")] = "0.8,0.1,0.1",
+    shares: Annotated[str, typer.Option(help="Fractions of train, val, test.")] = "0.8,0.1,0.1",
     table: Any = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only look for leaks, in --table or as stored.")
@@ -116,7 +116,7 @@ def export(
 
 @command("exchange.import_")
 def import_(call: Call, format: Any, as_json: JsonOption = False) -> None:
-    """Import what another tool has written as a dataset."""
+    """Import another tool's files as a dataset."""
     with waiting(f"importing {format}"):
         made = call().summary
     finish(made.as_json(), as_json, made.text())
@@ -124,7 +124,7 @@ def import_(call: Call, format: Any, as_json: JsonOption = False) -> None:
 
 @command("exchange.import_photos")
 def import_photos(call: Call, as_json: JsonOption = False) -> None:
-    """Import photos or a video without labels as a dataset to be reviewed."""
+    """Import photos or a video as a dataset to be labelled in review."""
     with waiting("importing photos"):
         made = call().summary
     finish(made.as_json(), as_json, made.text())
@@ -138,7 +138,7 @@ def skeleton(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a skeleton of your own, or make one of a COCO file's category."""
+    """Check a skeleton of your own, or of a COCO file's category."""
     from synthstudio.api import skeletons
 
     made = call()

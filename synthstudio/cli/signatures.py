@@ -26,7 +26,7 @@ class Command:
     """A command whose function gets the API's as its first argument.
 
     Its own parameters come first; one annotated `Any` is declared as in the API, whose function
-    gets it too. The API is imported when the options are asked for: that takes a second.
+    gets it too. The API is imported lazily, when options are needed: that takes a second.
     """
 
     def __init__(
@@ -92,10 +92,10 @@ class Command:
 def command(
     *names: str, arguments: str | None = None, skip: str = ""
 ) -> Callable[[Callable[..., None]], Command]:
-    """Declare a command by the `module.function`s whose parameters are its options.
+    """Declare a command; its options are the parameters of these `module.function`s.
 
-    The first function is what the command calls. `arguments`: parameters without a name on the
-    command line, by default the first; `skip`: parameters that it does not offer.
+    The command calls the first function. `arguments`: positional parameters on the
+    command line, by default the first; `skip`: parameters without an option.
     """
     return lambda function: Command(function, names, arguments, skip)
 
@@ -117,7 +117,7 @@ def add(app: typer.Typer, function: Callable[..., None], name: str = "") -> None
 
 
 class _Later(TyperCommand):
-    """A command that is built once its options are asked for."""
+    """A command that is built on first use of its options."""
 
     @cached_property
     def _built(self) -> Any:
@@ -180,7 +180,7 @@ def _declared(
 
 
 def _as_options(text: str, function: Callable[..., Any]) -> str:
-    """A text with `parameter`s as the --options that they are."""
+    """A text with `parameter`s written as --options."""
     named = inspect.signature(function).parameters
 
     def option(found: re.Match[str]) -> str:

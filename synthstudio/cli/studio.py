@@ -45,7 +45,7 @@ def studio(
         typer.Option(help="Folder for database, signing key and log; default: EXPORTS/studio."),
     ] = None,
     address: Annotated[
-        str, typer.Option(help="Address to listen on; one that others can reach needs sign-in.")
+        str, typer.Option(help="Address to listen on; one reachable by others needs sign-in.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
     url: Annotated[
@@ -58,7 +58,7 @@ def studio(
         list[str] | None,
         typer.Option(
             allow_from_autoenv=False,
-            help="Name of an admin, whatever the store says; may be repeated. "
+            help="Name of an admin, regardless of the store; may be repeated. "
             "[env var: SYNTHSTUDIO_ADMINS, by commas]",
         ),
     ] = None,
@@ -99,7 +99,7 @@ studio.context_settings = _SETTINGS  # type: ignore[attr-defined]
 
 
 def parse(words: Sequence[str]) -> Settings:
-    """Return the settings of the command's words; a usage error, or --help, ends the process."""
+    """Return the settings of command-line arguments; a usage error, or --help, exits."""
     from synthstudio.studio.settings import settings_of
 
     found: list[Settings] = []

@@ -42,15 +42,13 @@ def train(
 
 @command("networks.pretrain")
 def pretrain(call: Call, as_json: JsonOption = False) -> None:
-    """Learn what a pose is from pairs of the same pose, or photos, without joints (`init_from`)."""
+    """Pretrain on pairs of the same pose, or photos, without joint labels (`init_from`)."""
     result = call(log=log)
-    told = result["retrieval"]
+    retrieval = result["retrieval"]
     text = (
         ""
-        if told is None
-        else (
-            f", retrieval@1 {told['hits']:.1%} of validation people, {told['chance']:.1%} by chance"
-        )
+        if retrieval is None
+        else (f", retrieval@1 {retrieval['hits']:.1%} of people, chance {retrieval['chance']:.1%}")
     )
     finish(result, as_json, f"{result['steps']} steps{text}. Next: init_from: {result['weights']}")
 
@@ -89,7 +87,7 @@ def train_demo(
 ) -> None:
     """Generate people, train a nano network on them and evaluate it: minutes on two cores.
 
-    The same command continues a run that was stopped or killed.
+    The same command continues an interrupted run.
     """
     from synthstudio.api import train_demo
     from synthstudio.api.progress import progress_steps
@@ -120,7 +118,7 @@ def evaluate(
 ) -> None:
     """Evaluate a network on a dataset: metrics with confidence intervals, and a report.
 
-    Ours: evaluate RUN DATASET. Any other: evaluate FILE DATASET --as movenet, or
+    Our networks: evaluate RUN DATASET. Others: evaluate FILE DATASET --as movenet, or
     evaluate --predictions results.json DATASET. --decode to --cache, --workers and --engine are
     for runs.
     """
@@ -138,7 +136,7 @@ def evaluate(
 
 @command("networks.pose_bank", arguments="model sources")
 def pose_bank(call: Call, out: Any, as_json: JsonOption = False) -> None:
-    """Give a trained network other poses to answer with, without training."""
+    """Replace a trained network's pose bank, without training."""
     _, figures = call()
     text = f"{figures['note']}; before, {figures['before']} poses"
     finish(figures, as_json, f"{text}. Next: synthstudio evaluate {out} DATASET")
@@ -155,9 +153,9 @@ def compare(call: Call, out: Any, as_json: JsonOption = False) -> None:
 
 @command("robustness.robustness")
 def robustness(call: Call, as_json: JsonOption = False) -> None:
-    """Hold runs against darkness, glare, crowds and the like, each beside the plain scene.
+    """Test runs on darkness, glare, crowds and other challenges against the plain scene.
 
-    Challenges are generated once; a call that was stopped goes on where it was.
+    Challenges are generated once; an interrupted call continues.
     """
     found = call()
     text = found.pop("text")
@@ -170,14 +168,14 @@ def robustness(call: Call, as_json: JsonOption = False) -> None:
 def stress(call: Call, as_json: JsonOption = False) -> None:
     """Stress a network: the same people clean and hidden by four causes at four levels.
 
-    Prints a card of ten lines. Data sets are generated once; a stopped call goes on where it was.
+    Prints a card of ten lines. Data sets are generated once; an interrupted call continues.
     """
     found = call()
     finish(found, as_json, found.pop("text"))
 
 
 experiment_app = typer.Typer(
-    name="experiment", help="Train several ways and compare them.", no_args_is_help=True
+    name="experiment", help="Compare training settings.", no_args_is_help=True
 )
 NONE = "none"
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 
 def people_text(number: int) -> str:
-    """1 person, or so many people."""
+    """ "1 person" or "N people"."""
     return _amount(number, "person", "people")
 
 
 def frames_text(number: int) -> str:
-    """1 frame, or so many frames."""
+    """ "1 frame" or "N frames"."""
     return _amount(number, "frame", "frames")
 
 
 def images_text(number: int) -> str:
-    """1 image, or so many images."""
+    """ "1 image" or "N images"."""
     return _amount(number, "image", "images")
 
 

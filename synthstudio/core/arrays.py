@@ -1,4 +1,4 @@
-"""Arrays by the kind of their numbers."""
+"""Array types by dtype."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""The bins in which coverage is counted and quotas are asked for: how seen, who, how hidden."""
+"""Bins of coverage and quotas: view, body, occluded fraction."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ FRACTION_EDGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 """Upper ends of the bins of the occluded fraction but the last; each belongs to its bin."""
 
 _UPRIGHT = 0.5
-"""A line of shoulders and hips that is flatter than this says by itself where left is."""
+"""Maximum slope of the shoulder-hip line for it alone to define left."""
 
 
 def view_of(azimuth_rad: F64) -> I32:
-    """Places in VIEWS of the camera's azimuths about people, + towards their left."""
+    """Indices into VIEWS of the camera's azimuths about people, + towards their left."""
     return (np.rint(azimuth_rad / SECTOR_RAD) % len(VIEWS)).astype(np.int32)
 
 
@@ -51,24 +51,24 @@ def body_of(phenotype: Phenotype) -> str:
 
 
 def body_places(gender: F64, weight: F64, height: F64) -> I32:
-    """Places in BODIES of people (P,) by three axes of their phenotypes."""
+    """Indices into BODIES of people (P,) by three axes of their phenotypes."""
     w, h = np.searchsorted(WEIGHT_EDGES, weight), np.searchsorted(HEIGHT_EDGES, height)
     g = (gender >= GENDER_EDGE).astype(np.int32)
     return ((g * len(WEIGHTS) + w) * len(HEIGHTS) + h).astype(np.int32)
 
 
 def fraction_of(fraction: F64) -> I32:
-    """Places in FRACTIONS of occluded fractions in 0..1."""
+    """Indices into FRACTIONS of occluded fractions in 0..1."""
     return np.searchsorted(FRACTION_EDGES, fraction).astype(np.int32)
 
 
 def camera_azimuth_rad(joints_m: F64, eyes_m: F64) -> F64:
-    """(P,) where cameras are about people, 0 before them, + towards their left.
+    """(P,) azimuths of cameras about people, 0 in front, + towards their left.
 
     `joints_m` (P, 4, 3): left and right shoulder, left and right hip in the world; `eyes_m`
     (P, 3). Left is the mean of the lines between shoulders and between hips, laid flat, and
-    the body faces a quarter turn right of it. For somebody on their side these lines stand
-    upright; then the body faces along left x up the trunk. NaN where neither lies flat.
+    the body faces a quarter turn right of it. For a person on their side these lines are
+    vertical; then the body faces along left x up the trunk. NaN where neither lies flat.
     """
     across = joints_m[:, 0] - joints_m[:, 1] + joints_m[:, 2] - joints_m[:, 3]
     trunk = joints_m[:, 0] + joints_m[:, 1] - joints_m[:, 2] - joints_m[:, 3]

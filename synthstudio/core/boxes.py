@@ -11,8 +11,8 @@ from synthstudio.core.arrays import F64, I64
 
 
 def keep_best(boxes: F64, score: F64, *, overlap: float) -> I64:
-    """The numbers of boxes (D, 4: x0 y0 x1 y1), the best first, without those that overlap a better
-    one by an IoU above `overlap`."""
+    """Non-maximum suppression: indices of boxes (D, 4: x0 y0 x1 y1), best first, without those that
+    overlap a better one by an IoU above `overlap`."""
     order = np.argsort(-score, kind="stable")
     kept: list[int] = []
     area = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1)
@@ -33,7 +33,7 @@ def object_similarity(found: F64, truth: F64, known: Bools, area: F64, sigmas: F
     """OKS (D, P) of found people (D, J, 2) and true ones (P, J, 2) over the joints `known` (P, J).
 
     COCO's formula with `area` (P,) in square pixels; a joint that was not found counts 0, and
-    somebody without a known joint resembles nobody.
+    a person without a known joint has OKS 0.
     """
     squared = ((found[:, None] - np.where(known[..., None], truth, 0)) ** 2).sum(-1)
     scale = 2 * (2 * sigmas) ** 2 * (area[:, None] + np.spacing(1))

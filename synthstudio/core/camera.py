@@ -1,7 +1,7 @@
 """A camera: OpenCV axes (x right, y down, z forward), continuous pixels, metres.
 
-A pinhole, or one whose lens bends straight lines (core/distortion.py). All that says where
-something is in the picture goes through `project` and `unproject`; the renderer draws what
+A pinhole, or one whose lens bends straight lines (core/distortion.py). All conversions of positions
+to and from pixels go through `project` and `unproject`; the renderer draws what
 `pinhole` sees, and render/bend.py makes the picture of it.
 """
 
@@ -119,8 +119,8 @@ class Camera:
     def pinhole(self) -> Camera:
         """The camera without its distortion that sees all that this one sees, nowhere coarser.
 
-        Itself without distortion. Its picture holds the outline of this one's and two pixels
-        about it, and its focal length is longer where the lens magnifies.
+        The camera itself without distortion. Its picture includes this one's outline and a margin
+        of two pixels, and its focal length is longer where the lens magnifies.
         """
         if self.distortion is None:
             return self
@@ -145,7 +145,7 @@ class Camera:
 
     @cached_property
     def spread(self) -> tuple[float, float]:
-        """How much wider and higher than a pinhole's the view of a centred camera is; 1, 1."""
+        """(x, y) factors of a centred camera's view over a pinhole's; 1, 1 without distortion."""
         if self.distortion is None:
             return 1.0, 1.0
         half = np.array([self.width_px, self.height_px]) / 2 / self.focal_px
@@ -166,6 +166,6 @@ def look_at(
     flat = math.hypot(d[0], d[1])
     if flat + abs(d[2]) < 1e-9:
         raise GeometryError(
-            "a camera cannot look at its own place", where="look_at", got=str(target_m)
+            "look_at equals the camera's position", where="look_at", got=str(target_m)
         )
     return math.atan2(-d[0], d[1]), math.atan2(d[2], flat)

@@ -1,4 +1,4 @@
-"""What `recipe.draw` chooses from (Catalogue) and asks of geometry (GeometryQueries)."""
+"""The assets of `recipe.draw` (Catalogue) and its queries of geometry (GeometryQueries)."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ class KeyPose:
     mirrored_ok: bool = True
     stands: bool = True  # on its feet: at least one foot is flat on the floor
     holds: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Where the pose can hold an object (left_hand, right_hand, both_hands) -> grips, as in
+    """Holding hand (left_hand, right_hand, both_hands) -> possible grips, as in
     `ObjectKind.grip`."""
     leans: tuple[str, ...] = ()  # kinds of objects it leans on
     dynamic: bool = False  # a moment of a movement, which need not balance
     free_hands: tuple[str, ...] = ()  # of left and right, those that may take any shape
-    athletic: bool = False  # sport, stunts and falls: drawn where a recipe asks for them
+    athletic: bool = False  # sport, stunts and falls: drawn only if a recipe enables them
     airborne: Literal["", "upright", "tumbling"] = ""  # nothing is on the floor; tumbling: any way
-    seated_arms: bool = False  # its arms make sense on somebody who sits, kneels or lies
+    seated_arms: bool = False  # its arms suit a sitting, kneeling or lying person
 
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """What one of the people of a meeting does."""
+    """The role of one person in an interaction."""
 
     poses: tuple[str, ...]  # names of key poses it may begin with
     angles_rad: dict[str, float] = field(default_factory=dict)  # instead of that pose's
@@ -60,9 +60,9 @@ class Role:
 
 @dataclass(frozen=True, kw_only=True)
 class Touch:
-    """A palm that lies on somebody else's palm or on a spot of their body (body/spots.py)."""
+    """A contact: a palm on another person's palm or on a spot of their body (body/spots.py)."""
 
-    of: int  # whose palm: place in the meeting
+    of: int  # index of the palm's owner in the interaction
     palm: str  # left_palm or right_palm
     on: str  # of the other: left_palm, right_palm or a spot
     fingers: Fingers = ""  # which way, against the other palm's
@@ -70,7 +70,7 @@ class Touch:
 
 @dataclass(frozen=True, kw_only=True)
 class Interaction:
-    """What two or more people do together: body/meetings.yaml."""
+    """An interaction of two or more people: body/meetings.yaml."""
 
     name: str
     roles: tuple[Role, ...]  # one for each of a pair, else one for all
@@ -92,7 +92,7 @@ Worn = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class GarmentKind:
-    """A kind of garment, hair or hat and the ranges its design may take.
+    """A kind of garment, hair or hat and the ranges of its design parameters.
 
     Designs are cached by (kind, shape), so each shape value is one of `steps` equal steps from
     low to high.
@@ -103,19 +103,19 @@ class GarmentKind:
     shape: dict[str, tuple[float, float]]  # parameter -> (low, high)
     patterns: tuple[Pattern, ...]
     steps: int = 4
-    gender: Vec2 = (0.0, 1.0)  # the range of Phenotype.gender that usually wears it
+    gender: Vec2 = (0.0, 1.0)  # the range of Phenotype.gender that wears it
     age: Vec2 = (-1.0, 1.0)  # the range of Phenotype.age
     worn: Worn = "everyday"
     """always: for sport as well; named: only where a recipe names it."""
-    whole: bool = False  # covers trunk and hips: no bottom is worn with it
-    goes_with: tuple[Slot, ...] = ()  # slots of what may be worn over or under it as well
+    whole: bool = False  # covers trunk and hips: worn without a bottom
+    goes_with: tuple[Slot, ...] = ()  # slots it may be combined with
     two_tone: bool = False  # the second material covers as much as the first
     dye: Literal["cloth", "high_visibility"] = "cloth"
 
 
 Place = Literal["", "indoors", "outdoors", "elsewhere"]
-"""Where a kind of object belongs; "": everywhere. What belongs elsewhere (in walls, halls, shops,
-on beaches) is drawn where a recipe names it or the place is not known."""
+"""The place of a kind of object; "": any. Kinds of other places (walls, halls, shops,
+beaches) are drawn if a recipe names them or the place is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class ObjectKind:
     kind: str
     size_low_m: Vec3
     size_high_m: Vec3
-    materials: int  # how many materials it takes, in the order its builder names
+    materials: int  # number of materials, in the order of its builder
     patterns: tuple[Pattern, ...]
     roles: tuple[str, ...] = ("occluder",)
     shape: tuple[str, ...] = ()  # names that ObjectSpec.shape may hold, e.g. seat_height_m
@@ -136,7 +136,7 @@ class ObjectKind:
 
 @dataclass(frozen=True, kw_only=True)
 class MeshAsset:
-    """A mesh of the user's: its size after unit checks, z up."""
+    """A user's mesh: its size after unit checks, z up."""
 
     asset: AssetRef
     size_m: Vec3
@@ -144,7 +144,7 @@ class MeshAsset:
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceAsset:
-    """A mesh of a whole place: its size, and how high its floor is over its lowest point."""
+    """A mesh of a whole place: its size, and the height of its floor over its lowest point."""
 
     asset: AssetRef
     size_m: Vec3
@@ -153,13 +153,13 @@ class PlaceAsset:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageAsset:
-    """An image of the user's. Photos may carry camera facts from a sidecar `NAME.camera.yaml`.
+    """A user's image. Photos may carry camera facts from a sidecar `NAME.camera.yaml`.
 
-    `ground` is there if those are enough to put people on the photo's floor; else `unfit` says
-    why not. `height_m`: how high a cut-out's object really is, where its manifest says so;
-    `trimmed_px` is its picture's size without transparent borders. `below_above`: how many times
-    as bright a panorama is below the horizon as above it, by solid angle. `dark_floor`: the share
-    of its floor that is black.
+    `ground` is set if those suffice to place people on the photo's floor; else `unfit` is the
+    reason. `height_m`: real height of a cut-out's object, if its manifest has it;
+    `trimmed_px` is its picture's size without transparent borders. `below_above`: ratio of
+    a panorama's brightness below and above the horizon, by solid angle. `dark_floor`: fraction
+    of black floor.
     """
 
     asset: AssetRef
@@ -186,7 +186,7 @@ class ImageAsset:
 
 @dataclass(frozen=True, kw_only=True)
 class MotionAsset:
-    """A recorded motion of the user's."""
+    """A user's recorded motion."""
 
     asset: AssetRef
     frames: int
@@ -207,7 +207,7 @@ class MotionAsset:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """Everything a draw may pick, each tuple sorted by name."""
+    """The assets of a draw, each tuple sorted by name."""
 
     poses: tuple[KeyPose, ...]
     limits_rad: dict[str, Vec2]  # anatomical angle -> (least, greatest)
@@ -228,9 +228,9 @@ class Catalogue:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PatchesSeen:
-    """Some points of every joint's patch of one person, and the nearest surface before each.
+    """Sample points of every joint's patch of one person, and the nearest surface in front of each.
 
-    `blocker`: 0 nothing, the place of a person among those asked about counted from 1, or -1 a
+    `blocker`: 0 nothing, the index from 1 of a person among those in the query, or -1 an
     object. `weights` are area share x max(0, cos); 0 for points outside the frame.
     """
 
@@ -239,7 +239,7 @@ class PatchesSeen:
     weights: F64  # (J, n)
     inside: Bool  # (J,) the joint's centre is in the frame
     blocker: I32  # (J, n)
-    blocker_depth_m: F32  # (J, n) inf where nothing is
+    blocker_depth_m: F32  # (J, n) inf without blocker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,29 +248,29 @@ class Step:
 
     turns: tuple[BoneTurn, ...]
     root_m: Vec3
-    """Of the root: x and y on the floor from where the first step stands, if that faces -y; z is
+    """The root: x and y on the floor relative to the first step, if that faces -y; z is
     the height that puts the standing foot on the floor."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceLight:
-    """The light about a person as far as a photo tells: linear RGB of 0..1."""
+    """The light at a person, estimated from a photo: linear RGB of 0..1."""
 
-    white: float  # what a white matte card would show
+    white: float  # radiance of a white matte card
     tint: Vec3  # colour of the light, luminance 1
     contrast: float  # 0 overcast, 1 hard sun
     grey: GreySpec
 
 
 class GeometryQueries(Protocol):
-    """Answers are pure functions of their arguments, computed on the CPU path."""
+    """Geometry for the draw: pure functions of the arguments, on the CPU path."""
 
     @property
     def catalogue(self) -> Catalogue:
-        """What the draw may choose from."""
+        """The assets of the draw."""
 
     def floor_plan(self, asset: AssetRef) -> FloorPlan:
-        """Where the floor of a place of the user's is, and what is free over it."""
+        """The floor of a user's place, and the free space over it."""
 
     def drop_m(self, person: PersonSpec) -> float:
         """The z_m that puts the person's lowest drawn vertex on the floor (z = 0)."""
@@ -286,7 +286,7 @@ class GeometryQueries(Protocol):
     ) -> list[float]:
         """Approximate self-penetration of a body in each of those poses in metres, or 0.
 
-        What touches in a pose of `like` on the library's usual body may touch here as well.
+        Contacts of a pose of `like` on the library's usual body are allowed.
         """
 
     def resolve_self_intersection(
@@ -294,19 +294,19 @@ class GeometryQueries(Protocol):
     ) -> tuple[dict[str, float], float]:
         """The angles with no part of the body more than about 2 cm under the skin of another.
 
-        They stay as they are where none is. Where one is, arms move by a few degrees, or legs and
-        trunk; `both_hands`: the hands keep their places to each other, for what both hold. As
-        free as was found, where no pose nearby is free: second is how deep a part still lies, in
+        Unchanged if there is none. Otherwise arms move by a few degrees, or legs and
+        trunk; `both_hands`: the hands keep their relative pose, for a shared object. The
+        best pose if none nearby is free: the second value is the remaining depth, in
         metres.
         """
 
     def meet(
         self, people: tuple[PersonSpec, PersonSpec], touches: tuple[Touch, ...]
     ) -> tuple[PersonSpec, PersonSpec] | None:
-        """Two people whose palms lie where they touch: arms and trunks bend, the second moves.
+        """Two people with their palms in contact: arms and trunks bend, the second moves.
 
-        Both stand on the floor about where they shall. None where no pose within the limits
-        puts the palms within 2 cm, or where the two would lie deeper than that in each other.
+        Both stand on the floor near their positions. None if no pose within the limits
+        puts the palms within 2 cm, or if they would overlap by more than that.
         """
 
     def palms_m(self, person: PersonSpec) -> F64:
@@ -326,7 +326,7 @@ class GeometryQueries(Protocol):
         """(2, 3): the least and greatest world corner of a dressed person or an object."""
 
     def gap_m(self, a: PersonSpec | ObjectSpec, b: PersonSpec | ObjectSpec) -> float:
-        """How far two items stand apart in metres; negative if their outlines meet.
+        """The gap of two items in metres; negative if their outlines overlap.
 
         Outlines are convex in each 20 cm layer of height (core.hulls), so a positive gap proves
         that the two do not touch; inf when they share no layer.
@@ -335,9 +335,9 @@ class GeometryQueries(Protocol):
     def sweep_gap_m(
         self, a: tuple[PersonSpec | ObjectSpec, ...], b: tuple[PersonSpec | ObjectSpec, ...]
     ) -> float:
-        """How far two items stay apart that pass through such places, as `gap_m`.
+        """The gap of two items that move through such places, as `gap_m`.
 
-        Between two places that follow one another an item fills the outlines of both and all
+        Between two successive places an item fills the outlines of both and all
         that lies between.
         """
 
@@ -349,7 +349,7 @@ class GeometryQueries(Protocol):
         times_s: tuple[float, ...],
         mirrored: bool = False,
     ) -> tuple[Step, ...]:
-        """How the person goes through a motion: its body and shoes decide the path."""
+        """The person's path through a motion, which depends on body and shoes."""
 
     def depths_m(self, items: tuple[PersonSpec | ObjectSpec, ...], camera: Camera) -> F32:
         """(H, W) z of the nearest drawn surface at each pixel centre, inf where none is."""
@@ -357,7 +357,7 @@ class GeometryQueries(Protocol):
     def patches_seen(
         self, people: tuple[PersonSpec, ...], objects: tuple[ObjectSpec, ...], camera: Camera
     ) -> tuple[PatchesSeen, ...]:
-        """What hides points on each person's joints when just these stand there."""
+        """Blockers of points on each person's joints, with only these items in the scene."""
 
     def photo_light(self, asset: AssetRef, box_px: tuple[float, float, float, float]) -> PlaceLight:
         """The light about a box (x, y, width, height) of a photo."""

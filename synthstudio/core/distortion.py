@@ -5,8 +5,8 @@ Photogrammetric Engineering 37 (1971), as `cv2.projectPoints` has it with distCo
 (k1, k2, 0, 0). Below 0 straight lines bow outwards (barrel), above 0 inwards (pincushion).
 
 The polynomial turns back at some radius if a coefficient is negative, and what lies beyond would
-be seen twice. Here the radius goes on straight from where its slope has fallen to MIN_SLOPE, so
-that every ray has one place; recipes are refused whose picture reaches so far.
+be seen twice. Here the radius continues linearly from where its slope has fallen to MIN_SLOPE, so
+that each ray has one image point; recipes whose picture reaches that radius are refused.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Coefficients = tuple[float, float]
 """k1 and k2."""
 
 MIN_SLOPE = 0.1
-"""How much of an undistorted length remains along the radius at the greatest radius."""
+"""Slope d(distorted)/d(undistorted) at the greatest radius."""
 _STEPS = 60
-"""Halvings that leave nothing of any bracket; Newton's steps mostly end after six."""
+"""Halvings that exhaust any bracket; Newton's method mostly converges in six steps."""
 _DEGREE = 14
 
 
@@ -48,12 +48,12 @@ def radius_of(k: Coefficients, radius: F64) -> F64:
 
 
 def distorted(k: Coefficients, xy: F64) -> F64:
-    """Where the lens puts points (..., 2) of the normalised plane."""
+    """Distorted points (..., 2) of the normalised plane."""
     return _scaled(xy, radius_of(k, (radius := _radii(xy))), radius)
 
 
 def undistorted(k: Coefficients, xy: F64) -> F64:
-    """What points (..., 2) the lens puts at `xy`: `distorted` undone, to the last digits."""
+    """Undistorted points (..., 2): the inverse of `distorted` to machine precision."""
     bent = _radii(xy)
     maximum = greatest_radius(k)
     end = float(radius_of(k, np.array(maximum))) if math.isfinite(maximum) else math.inf
@@ -71,7 +71,7 @@ def undistorted(k: Coefficients, xy: F64) -> F64:
         radius = step
         if not (moved > 4e-16 * np.maximum(radius, 1)).any():
             break
-    # Further out than the polynomial goes, the radius is straight.
+    # Beyond the polynomial's range the radius is linear.
     return _scaled(xy, radius + np.where(bent > end, (bent - end) / MIN_SLOPE, 0.0), bent)
 
 
@@ -103,7 +103,7 @@ def _undistorted_scale(k: Coefficients, square: F64) -> F64:
 
 
 def slopes(k: Coefficients, radius: F64) -> tuple[F64, F64]:
-    """How much longer lengths become along and across the radius, at undistorted radii (...)."""
+    """Magnification along and across the radius at undistorted radii (...)."""
     s = np.square(np.minimum(radius, greatest_radius(k)))
     along = np.maximum(1 + s * (3 * k[0] + 5 * k[1] * s), MIN_SLOPE)
     across = np.divide(radius_of(k, radius), radius, out=np.ones_like(radius), where=radius > 0)
@@ -111,7 +111,7 @@ def slopes(k: Coefficients, radius: F64) -> tuple[F64, F64]:
 
 
 def folds(k: Coefficients, radius: float) -> bool:
-    """Whether a picture that reaches to a distorted radius goes beyond `greatest_radius`."""
+    """Whether a distorted radius lies beyond `greatest_radius`."""
     maximum = greatest_radius(k)
     return math.isfinite(maximum) and radius >= float(radius_of(k, np.array(maximum)))
 

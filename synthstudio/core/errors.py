@@ -9,33 +9,33 @@ SynthStudioError
 ├── FormatError          a file of another tool: damaged, hostile, or of another layout
 ├── ModelError           a network: shapes, checkpoints, configs and data that do not fit it
 ├── DiskError            the disk is full, read-only or not writable
-├── ReviewError          a review store: of another version, unreadable, asked for what it lacks
-│   └── Refused          something that a reviewer did is not taken; `reason` says why
+├── ReviewError          a review store: of another version, unreadable, or lacks an item
+│   └── Refused          a rejected reviewer's action; `reason` names the cause
 ├── StudioError          the studio: how it is started, who signs in, a link, an upload
 ├── DeviceError          no CUDA, no EGL, a missing system library
 └── WorkerError          a worker process died or a frame failed twice
 
-A message says what is wrong, where (file, field path, frame), what was expected, what was
-found and what to do next. The command line prints it and exits with 1.
+A message states what is wrong, where (file, field path, frame), what was expected, what was
+found and the remedy. The command line prints it and exits with 1.
 """
 
 import re
 
 _MAX = {"what": 3000, "where": 500, "expected": 500, "got": 1000}
-"""Characters of each field: what was found, or a name, may be a whole file in one line."""
+"""Maximum characters of each field: a value may be a whole file in one line."""
 
 
 _OPTION = re.compile(r"synthstudio [a-z][^.;:]*|--([a-z][a-z-]*)")
 _ARGUMENTS = {"as": "kind", "write": "recipe", "challenge": "challenges", "sure": "min_score"}
-"""Arguments of the Python API that have other names than their options."""
+"""Options -> arguments of the Python API, where the names differ."""
 
 
 class SynthStudioError(Exception):
-    """Base of all errors that are the user's to mend.
+    """Base of all errors that the user can fix.
 
     The fields make one sentence in an order that all messages share; a message without fields
-    stands as it is. Messages are written with options of the command line (`with_options`);
-    `str` of an error speaks of the arguments of the Python API.
+    is unchanged. Messages name options of the command line (`with_options`);
+    `str` of an error names arguments of the Python API.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class SynthStudioError(Exception):
 
 
 def _argument(found: re.Match[str]) -> str:
-    if found[1] is None:  # a command as it is typed
+    if found[1] is None:  # a command line
         return found[0]
     return f"`{_ARGUMENTS.get(found[1], found[1].replace('-', '_'))}`"
 
@@ -83,7 +83,7 @@ class ArgumentError(SynthStudioError, ValueError):
 
 
 class RecipeError(SynthStudioError):
-    """A recipe cannot be read or asks for something impossible."""
+    """A recipe is unreadable or cannot be satisfied."""
 
 
 class AssetError(SynthStudioError):
@@ -95,11 +95,11 @@ class GeometryError(SynthStudioError):
 
 
 class DatasetError(SynthStudioError):
-    """A data set on disk cannot be used as asked."""
+    """A data set on disk cannot be used."""
 
 
 class FormatError(SynthStudioError):
-    """A file that another tool wrote cannot be taken in: damaged, hostile or of another layout."""
+    """Another tool's file cannot be imported: damaged, hostile or of another layout."""
 
 
 class ModelError(SynthStudioError):
@@ -107,7 +107,7 @@ class ModelError(SynthStudioError):
 
 
 class StudioError(SynthStudioError):
-    """The studio cannot be started so, or refuses what a browser asked for."""
+    """Invalid settings of the studio, or a refused request."""
 
     def __str__(self) -> str:
         return self.with_options
@@ -118,14 +118,14 @@ class DiskError(SynthStudioError):
 
 
 class ReviewError(SynthStudioError):
-    """A review store cannot be used as asked."""
+    """A review store cannot be used."""
 
 
 class Refused(ReviewError):
-    """Something that a reviewer did is not taken, and nothing was changed.
+    """A reviewer's action is rejected and nothing was changed.
 
     `reason`: "role", "revision", "lease", "invalid", "gone" (no such person any more) or "busy"
-    (nothing is wrong with it: say it again later). `state`: for "revision", the item as it is
+    (valid, retry later). `state`: for "revision", the item as it is
     now (review.values.ItemState).
     """
 
@@ -146,7 +146,7 @@ class Refused(ReviewError):
 
 
 class DeviceError(SynthStudioError):
-    """A device, driver or system library that was asked for is not there."""
+    """A device, driver or system library is missing."""
 
 
 class WorkerError(SynthStudioError):

@@ -11,7 +11,7 @@ from synthstudio.core.errors import ModelError, SynthStudioError
 def import_extra(
     module: str, *, extra: str, error: type[SynthStudioError] = ModelError
 ) -> ModuleType:
-    """Import a module of an optional extra; `error` says which extra to install without it."""
+    """Import a module of an optional extra; without it `error` names the extra to install."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as missing:

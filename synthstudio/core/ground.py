@@ -1,4 +1,4 @@
-"""The floor that people stand on: of a photo (Ground), of a place of the user's (FloorPlan)."""
+"""The floor that people stand on: of a photo (Ground), of a user's place (FloorPlan)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from synthstudio.core.scene import F64, Bool
 from synthstudio.core.spec import Vec2
 
 REACH_M = (1.0, 15.0)
-"""A photo is a place for people if it shows floor at such a distance."""
+"""Maximum distance of visible floor for a photo to be usable."""
 _EVERYWHERE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 _GRID = 48
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What is known of a whole photo's camera and floor; places are shares of the photo, 0..1.
+    """A whole photo's camera and floor; places are normalised to the photo, 0..1.
 
-    `floor` is a polygon; without one feet may stand wherever the plane of the floor is seen.
+    `floor` is a polygon; without one feet may stand anywhere on the visible floor plane.
     The sun's azimuth is relative to the camera: 0 behind it, 90 degrees from the right.
     """
 
@@ -74,7 +74,7 @@ class Ground:
         return self.within(np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2))
 
     def floor_m(self, places: F64, size_px: tuple[int, int]) -> F64:
-        """(N, 2) where the floor is that places show: right of the camera, ahead of it.
+        """(N, 2) floor positions at places: metres right of the camera, ahead of it.
 
         NaN above the horizon and beside the outline.
         """
@@ -83,33 +83,33 @@ class Ground:
         return found
 
     def has_room(self, size_px: tuple[int, int]) -> bool:
-        """Whether the photo shows a piece of floor within `REACH_M`."""
+        """Whether floor is visible within `REACH_M`."""
         away = np.linalg.norm(self.floor_m(self.grid(), size_px), axis=1)
         return bool(((away >= REACH_M[0]) & (away <= REACH_M[1])).any())
 
 
 CELL_M = 0.1
-"""Side of the cells that a place is divided into."""
+"""Side of a place's cells."""
 HEADROOM_M = 2.0
-"""Where so much air is free over the floor, people may stand."""
+"""Clearance over the floor that people need."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FloorPlan:
     """Cells of a place along its own axes; its floor is at z = 0.
 
-    A cell is filled where something is in it or in one of the 26 about it, so what keeps to the
+    A cell is filled if it or one of its 26 neighbours contains geometry, so items within the
     others touches nothing.
     """
 
     corner_m: tuple[float, float]  # least x and y of cell (0, 0)
     filled: Bool  # (X, Y, Z) above the floor
-    floor: Bool  # (X, Y) there is floor in it and in the eight about it
-    open_above: bool  # nothing is over the cells
+    floor: Bool  # (X, Y) floor in the cell and its eight neighbours
+    open_above: bool  # no geometry above the cells
 
     @functools.cached_property
     def clear_m(self) -> F64:
-        """(X, Y) metres from the floor up to the first filled cell; inf where none is."""
+        """(X, Y) metres from the floor up to the first filled cell; inf if none."""
         height = self.filled.argmax(axis=2) * CELL_M
         top = np.inf if self.open_above else self.filled.shape[2] * CELL_M
         return np.where(self.filled.any(axis=2), height, top)
@@ -129,20 +129,20 @@ class FloorPlan:
         return np.asarray(inside & self.floor[tuple(cells.T)])
 
     def free(self, spots_m: F64, top_m: float) -> Bool:
-        """(N,) whether nothing is over x, y (N, 2) up to that height; so it is outside."""
+        """(N,) whether the column over x, y (N, 2) is free up to that height (outdoors)."""
         clear = self.clear_m
         cells, inside = self._cells(spots_m, clear.shape)
         return np.asarray(~inside | (clear[tuple(cells.T)] >= top_m))
 
     def air(self, points_m: F64) -> Bool:
-        """(N,) whether points (N, 3) are over the place's area and in no filled cell."""
+        """(N,) whether points (N, 3) are inside the place's area and in free cells."""
         cells, inside = self._cells(points_m, self.filled.shape)
         over = points_m[:, 2] >= self.filled.shape[2] * CELL_M
         _, across = self._cells(points_m[:, :2], self.floor.shape)
         return np.asarray(inside & ~self.filled[tuple(cells.T)] | (across & over & self.open_above))
 
     def _cells(self, at_m: F64, shape: tuple[int, ...]) -> tuple[np.ndarray, Bool]:
-        """Cells (N, D) of points, the nearest there is, and whether they are in them (N,)."""
+        """Nearest cells (N, D) of points, and whether points are inside them (N,)."""
         corner = np.zeros(at_m.shape[1])
         corner[:2] = self.corner_m
         exact = np.floor((at_m - corner) / CELL_M).astype(np.int64)

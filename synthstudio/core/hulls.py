@@ -1,8 +1,8 @@
-"""Separation of two items by convex outlines, one for each layer of height.
+"""Separation of two items by convex outlines, one per height layer.
 
-An item's outline in a layer is kept as its support in `DIRECTIONS` directions: the farthest
-reach along each. If some direction parts two outlines, the items do not touch in that layer
-(separating axis theorem); the outlines hold at least the item, so a positive gap is a proof.
+An item's outline in a layer is stored as its support in `DIRECTIONS` directions: the farthest
+reach along each. If a direction separates two outlines, the items do not touch in that layer
+(separating axis theorem); the outlines contain the item, so a positive gap is a proof.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Hulls:
 
 
 def box_m(surfaces: Sequence[Surface]) -> F64:
-    """(2, 3) the least and greatest corner of what the surfaces' vertices span."""
+    """(2, 3) bounding box of the surfaces' vertices."""
     # A column at a time: NumPy is slow over rows of three.
     low = np.min([[c.min() for c in s.vertices_m.T] for s in surfaces], axis=0)
     high = np.max([[c.max() for c in s.vertices_m.T] for s in surfaces], axis=0)
@@ -45,12 +45,12 @@ def box_m(surfaces: Sequence[Surface]) -> F64:
 
 
 def box_gap_m(a: F64, b: F64) -> float:
-    """How far two boxes (2, 3) stand apart over the floor; negative if they overlap."""
+    """Horizontal gap of two boxes (2, 3); negative if they overlap."""
     return float(np.maximum(a[0] - b[1], b[0] - a[1])[:2].max())
 
 
 def hulls(surfaces: Sequence[Surface]) -> Hulls:
-    """The outlines of everything that `surfaces` draw or hold."""
+    """The outlines of `surfaces`, drawn or not."""
     x_m, y_m, z_m, reach_m = _corners(surfaces)
     low, high = z_m.min(), z_m.max()
     first, last = math.floor(low / LAYER_M), math.floor(high / LAYER_M)
@@ -74,7 +74,7 @@ def hulls(surfaces: Sequence[Surface]) -> Hulls:
 
 
 def _corners(surfaces: Sequence[Surface]) -> tuple[F32, F32, F32, F32]:
-    """x, y, z (n,) of the faces' corners and how far up and down faces reach from them."""
+    """x, y, z (n,) of the faces' corners and the vertical extent of their faces."""
     parts = []
     for surface in surfaces:
         x, y, z = surface.vertices_m.T
@@ -89,7 +89,7 @@ def _corners(surfaces: Sequence[Surface]) -> tuple[F32, F32, F32, F32]:
 
 
 def swept(a: Hulls, b: Hulls) -> Hulls:
-    """The outlines of all that lies between two items, themselves included."""
+    """The convex outlines of two items together."""
     first = min(a.first, b.first)
     last = max(a.first + len(a.support_m), b.first + len(b.support_m))
     out = np.full((last - first, DIRECTIONS), -np.inf)
@@ -100,14 +100,14 @@ def swept(a: Hulls, b: Hulls) -> Hulls:
 
 
 def gap_m(a: Hulls, b: Hulls) -> float:
-    """The least distance over shared layers; inf when none is shared, < 0 if they meet."""
+    """The minimum gap over shared layers; inf if none is shared, < 0 if they overlap."""
     first = max(a.first, b.first)
     last = min(a.first + len(a.support_m), b.first + len(b.support_m))
     if first >= last:
         return math.inf
     rows_a = a.support_m[first - a.first : last - a.first]
     rows_b = b.support_m[first - b.first : last - b.first]
-    opposite = np.roll(rows_b, DIRECTIONS // 2, axis=1)  # b's reach against each direction
+    opposite = np.roll(rows_b, DIRECTIONS // 2, axis=1)  # b's support in opposite directions
     with np.errstate(invalid="ignore"):
         apart = -(rows_a + opposite)
     return float(apart.max(axis=1).min())

@@ -1,7 +1,7 @@
-"""Pictures in and out: the one place where files of untrusted pixels are decoded.
+"""Reading and writing pictures: the only module that decodes untrusted pixels.
 
 Headers come first and cost no decompression; pixels only after size, shape and format are
-accepted. The format is that of the content, whatever the file's ending. Arrays are (H, W, C)
+accepted. The format is that of the content, not of the file's suffix. Arrays are (H, W, C)
 uint8 sRGB, upright (EXIF orientation applied once); ICC profiles are ignored. Of a Multi-Picture
 JPEG (MPO) the first picture is read, as any JPEG decoder does.
 """
@@ -32,7 +32,7 @@ MAX_PIXELS = 100_000_000
 MAX_BYTES = 256 * 1024 * 1024
 KNEE = 0.5  # linear light above which highlights roll off
 MAX_SIDE_PX, MAX_RATIO = 65_500, 64
-"""Longest side, which is a JPEG's, and its ratio to the shorter one: a strip is no photo."""
+"""Maximum side (JPEG's limit), and maximum ratio of the sides."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".webp", ".bmp")
 SUFFIX_OF = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
@@ -43,7 +43,7 @@ UNREAD = (
     ".mts", ".nef", ".orf", ".pbm", ".pgm", ".ppm", ".psd", ".raf", ".raw", ".rw2", ".svg",
     ".tga", ".tif", ".tiff", ".webm", ".wmv",
 )  # fmt: skip
-"""Endings of pictures and videos that are counted when they are left out of a folder."""
+"""Suffixes of unsupported pictures and videos, which are counted in a folder."""
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 """Of linear red, green and blue (IEC 61966-2-1, Rec. 709)."""
@@ -111,11 +111,11 @@ def _unreadable(path: Path, error: OSError) -> AssetError:
 def list_pictures(
     folder: Path, *, unread: Iterable[str] = UNREAD
 ) -> tuple[list[Path], Counter[str]]:
-    """Pictures in a folder and the folders in it, sorted, and a count of what is left out.
+    """Pictures in a folder and the folders in it, sorted, and counts of skipped files.
 
     A picture has one of `SUFFIXES`, or is a JPEG, PNG or WebP by its first bytes. Counted by
     ending are other pictures and videos (`unread`); text and other files are not mentioned.
-    Hidden files and folders (a leading dot, __MACOSX) are passed over.
+    Hidden files and folders (a leading dot, __MACOSX) are skipped.
     """
     found, left_out = [], Counter[str]()
     for path in sorted(folder.rglob("*")):
@@ -155,7 +155,7 @@ def image_size(path: Path) -> tuple[int, int]:
 def check_image(path: Path) -> tuple[int, int, int]:
     """(width, height, level) of the upright picture after decoding all of it, JPEG at 1/8.
 
-    `level`: what the brightest channel of a pixel in a thousand reaches, 0 to 255.
+    `level`: 0.999 quantile of the brightest channel, 0 to 255.
     """
     return decode(read_bytes(path), str(path), _checked_size_and_level)
 
@@ -187,7 +187,7 @@ def decode_rgb(data: bytes, where: str) -> U8:
 
 
 def check_rgb(data: bytes, where: str) -> tuple[int, int]:
-    """(width, height) of what `decode_rgb` would give; of a JPEG only 1/8 of the pixels are made.
+    """(width, height) of `decode_rgb`'s result; a JPEG is decoded at 1/8.
 
     AssetError as there: every byte is read.
     """
@@ -205,9 +205,9 @@ def decode_rgba(data: bytes, where: str) -> U8:
 
 
 def picture_rgba(image: Image.Image, where: str, *, longest: int) -> U8:
-    """Decode a picture that a library opened but did not decode yet, as (h, w, 4) uint8.
+    """Decode a picture that is open but not decoded yet, as (h, w, 4) uint8.
 
-    It is shrunk to at most `longest` pixels a side; EXIF does not turn it.
+    It is shrunk to at most `longest` pixels a side; EXIF orientation is ignored.
     """
     with _as_asset_error(where), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -232,7 +232,7 @@ def decode(data: bytes, where: str, use: Callable[[Image.Image], T]) -> T:
 
 @contextmanager
 def _as_asset_error(where: str) -> Iterator[None]:
-    """Turn whatever a decoder throws at damaged input into one AssetError."""
+    """Turn any decoder error on damaged input into an AssetError."""
     try:
         yield
     except AssetError:
@@ -282,7 +282,7 @@ def _check_pixels(size: tuple[int, int], where: str) -> None:
 def _check_mode(mode: str, where: str) -> None:
     if mode not in _EIGHT_BIT + _SIXTEEN_BIT:
         raise AssetError(
-            "this kind of pixel is not supported",
+            "unsupported pixel format",
             where=where,
             expected="8 or 16 bits a channel",
             got=f"mode {mode}",
@@ -328,7 +328,7 @@ def _focal_35mm(image: Image.Image) -> float | None:
         try:
             value = float(image.getexif().get_ifd(_EXIF).get(_FOCAL_35MM, 0))
         except (TypeError, ValueError, KeyError, ZeroDivisionError, OverflowError, struct.error):
-            return None  # damaged EXIF says nothing
+            return None  # damaged EXIF is ignored
     return value if 5 <= value <= 2000 else None
 
 
@@ -416,7 +416,7 @@ def encode_png(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     bgr: Any = np.ascontiguousarray(array)
     if array.ndim == 3:
         bgr = cv2.cvtColor(bgr, cv2.COLOR_RGB2BGR if array.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
-    # One filter: to try all of them for each row is most of the time and saves an eighth.
+    # One filter: trying all for each row takes most of the time and saves an eighth.
     how = [cv2.IMWRITE_PNG_COMPRESSION, 2, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
     ok, data = cv2.imencode(".png", bgr, how)
     if not ok:
@@ -558,5 +558,5 @@ def _hdr_exposure(lines: list[bytes], where: str) -> float:
             except ValueError:
                 exposure = float("nan")
     if not 1e-12 < exposure < 1e12:
-        raise _bad_hdr(where, "EXPOSURE makes no sense", expected="a number above 0")
+        raise _bad_hdr(where, "invalid EXPOSURE", expected="a number above 0")
     return exposure

@@ -1,4 +1,4 @@
-"""Joints' names in the spellings of other tools: which side they say, and which joint they mean."""
+"""Joints' names in the spellings of other tools: their side and the joint they denote."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def mirror_pairs(joints: Sequence[str]) -> list[list[str]]:
 
 
 def lacks_pairs(skeleton: Skeleton) -> bool:
-    """Whether a mirror would mix up sides: no pair is known, or one of a joint that has a side."""
+    """Whether mirroring is unsafe: no pair is known, or a joint with a side has none."""
     paired = {skeleton.joints[j] for pair in skeleton.pairs for j in pair}
     return not paired or any(side_of(name) and name not in paired for name in skeleton.joints)
 
 
 def spelled(names: Iterable[str], skeleton: Skeleton) -> Mapping[str, str]:
-    """Name -> joint for those of `names` that mean a joint of the skeleton in any spelling."""
+    """Name -> joint for `names` that match a joint of the skeleton in any spelling."""
     by_key = {_key(joint): joint for joint in skeleton.joints}
     found = {}
     for name in names:
@@ -76,7 +76,7 @@ def same_joints(names: Sequence[str], skeleton: Skeleton) -> Mapping[str, str] |
 def known_joints(
     names: Sequence[str], among: Iterable[Skeleton]
 ) -> tuple[Skeleton, Mapping[str, str]] | None:
-    """The first skeleton whose joints these are, those in its own spelling and order first."""
+    """The first skeleton with these joints; exact spelling and order take precedence."""
     skeletons = list(among)
     for skeleton in skeletons:
         if skeleton.joints == tuple(names):

@@ -32,7 +32,7 @@ SHARES = ("visible", "self", "person", "object", "truncated")
 CAUSES = (*SHARES, "unknown", "unlabelled")
 STATE_VISIBLE, STATE_HIDDEN, STATE_OUTSIDE = 2, 1, 0
 ORIGINS = ("rendered", "predicted", "human")
-"""Whose word a joint is, the weightiest last: of several that make one joint it is the last."""
+"""Origins of a joint, in rising precedence: a joint merged from several has the last of theirs."""
 
 Rle = dict[str, Any]
 """A COCO run-length mask: {"size": [H, W], "counts": str}."""
@@ -87,7 +87,7 @@ class FrameLabels:
 class Frame:
     """One frame. `layers` maps a layer's name to the bytes of its PNG file.
 
-    `timings_ms` says how long each stage took; it goes to the log, never into a hashed file.
+    `timings_ms`: duration of each stage, for the log; never in a hashed file.
     """
 
     spec: FrameSpec
@@ -102,7 +102,7 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """A column of a stored table, and how it is known elsewhere.
+    """A column of a stored table, and its names elsewhere.
 
     `shape` of one row: numbers, "J" or "N"; on disk such lists are flat, in row-major order.
     `dtype`: on disk, by Arrow's names; `memory`: in `People`, by NumPy's. `null`: whether it may
@@ -127,7 +127,7 @@ class Label:
 
     @property
     def kind(self) -> str:
-        """Its class of values: bool, int, float or string."""
+        """Type class: bool, int, float or string."""
         return self.dtype.strip("_u0123456789")
 
     @property
@@ -143,7 +143,7 @@ class Label:
         return None if self.ragged or not self.shape else math.prod(self.size(joints))
 
     def value(self, person: PersonLabel, spec: FrameSpec | None = None) -> Any:
-        """What is stored of a person; None of what only the spec knows, where there is none."""
+        """The stored row of a person; columns that need the spec are None without one."""
         if self.of_spec is not None:
             return None if spec is None else self.of_spec(spec, person.instance - 1)
         value = getattr(person, self.name) if self.of is None else self.of(person)
@@ -153,13 +153,13 @@ class Label:
 
 
 def label(means: str, *shape: int | str, **facts: Any) -> Any:
-    """A line of the table; `facts`: the fields of Label that are not as usual."""
+    """A field of the table; `facts`: fields of Label that differ from the default."""
     usual = {"means": means, "shape": shape}
     return field(metadata={**usual, "query": "", **facts} if shape else {**usual, **facts})
 
 
 def ask_row(ask: OcclusionTarget) -> dict[str, Any]:
-    """The columns that say what a recipe's targets asked of a person."""
+    """The columns of a person's occlusion targets."""
     requested = ask.occluded_fraction is not None or bool(ask.hidden or ask.shown or ask.causes)
     return {
         "ask_fraction": ask.occluded_fraction,
@@ -180,7 +180,7 @@ def _phenotype(spec: FrameSpec, k: int) -> list[float]:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PersonColumns:
-    """The labels of P people, a column each, in the order in which they are stored.
+    """The labels of P people, one column each, in stored order.
 
     Unknown values are NaN, None or -1. Pixels are continuous, 3D joints regressed from the
     body's surface.
@@ -229,7 +229,7 @@ class PersonColumns:
     ambiguous: Bool = label("whether the visible share is at least 0.2 and below 0.5", "J")
     occluder_id: I32 = label("instance that hides most of the joint, 0 none", "J")
     origin: Text = label(
-        f"whose word the joint is: {', '.join(ORIGINS)}",
+        f"origin of the joint: {', '.join(ORIGINS)}",
         "J",
         of=lambda person: ["rendered"] * len(person.cause),
     )
@@ -317,32 +317,32 @@ class PersonColumns:
         of_spec=lambda spec, k: None if spec.clip is None else spec.clip.motions[k],
     )
     ask_fraction: F64 = label(
-        "the occluded fraction that was asked for",
+        "requested occluded fraction",
         null=True,
         within=(0, 1),
         query="asked",
         of_spec=_asked("ask_fraction"),
     )
     ask_hidden: Lists = label(
-        'joints asked to be hidden, several together joined by "+"',
+        'joints requested to be hidden, groups joined by "+"',
         "N",
         dtype="string",
         of_spec=_asked("ask_hidden"),
     )
     ask_shown: Lists = label(
-        'joints asked to be seen, several together joined by "+"',
+        'joints requested to be visible, groups joined by "+"',
         "N",
         dtype="string",
         of_spec=_asked("ask_shown"),
     )
     ask_causes: F64 = label(
-        "asked shares of joints by cause, in the order of shares; NaN: not asked",
+        "requested fraction of joints by cause, in the order of shares; NaN: none",
         len(SHARES),
         null=True,
         of_spec=_asked("ask_causes"),
     )
     ask_met: Text = label(
-        "what was asked for was met: yes or no",
+        "whether the request was met: yes or no",
         dtype="bool_",
         null=True,
         query="met",
@@ -385,10 +385,8 @@ FRAME_LABELS = {
         _frame("split", "string", "train, val or test"),
         _frame("group_id", "string", "frames made together"),
         _frame("variant", "string", "base, clean, occluder, ..."),
-        _frame("skeleton", "string", "whose joints are labelled"),
-        _frame(
-            "differs", "string", "what it does not share with its group's base", "N", coco="differs"
-        ),
+        _frame("skeleton", "string", "skeleton of the joints"),
+        _frame("differs", "string", "differences from its group's base", "N", coco="differs"),
         _frame("camera_id", "int32", "camera of the rig, from 0", coco="camera_id"),
         _frame("clip_id", "string", "name of the clip", null=True, coco="clip_id"),
         _frame("clip_frame", "int32", "frame of the clip, from 0", null=True, coco="clip_frame"),
@@ -402,19 +400,19 @@ FRAME_LABELS = {
         _frame(
             "crowd_ask",
             "float64",
-            "the crowd index that the recipe asked for",
+            "requested crowd index",
             null=True,
             within=(0, 1),
             coco="crowd_ask",
         ),
         _frame("object_instance", "int32", "instance of each object", "N"),
         _frame("object_kind", "string", "its kind", "N"),
-        _frame("object_held_by", "int32", "instance of the person who holds it, 0: nobody", "N"),
+        _frame("object_held_by", "int32", "instance of its holder, 0: none", "N"),
         _frame("layers", "string", "names of the layers stored beside the picture, sorted", "N"),
-        _frame("spec", "string", "the FrameSpec as JSON; how the lens bends", null=True),
+        _frame("spec", "string", "the FrameSpec as JSON; lens distortion", null=True),
     )
 }
-"""Column of the frames table -> what it is."""
+"""Column of the frames table -> its label."""
 
 
 def label_list() -> str:

@@ -1,4 +1,4 @@
-"""A cache that keeps what was used last; safe for threads."""
+"""A thread-safe LRU cache."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ V = TypeVar("V")
 
 
 class LastUsed(Generic[K, V]):
-    """The last used values by key: so many, or as many as `size` lets in."""
+    """An LRU cache bounded by number or by total `size`."""
 
     def __init__(self, maximum: int, size: Callable[[V], int] = lambda value: 1) -> None:
-        """`maximum`: of all that is kept together, by `size`."""
+        """`maximum`: of the total, by `size`."""
         self._most, self._size, self._sum = maximum, size, 0
         self._lock = threading.RLock()
         self._values: OrderedDict[K, V] = OrderedDict()
@@ -27,7 +27,7 @@ class LastUsed(Generic[K, V]):
             return self._values.get(key)
 
     def put(self, key: K, value: V) -> V:
-        """Keep a value in place of the key's last one, unless it is too large; return it."""
+        """Store a value under the key, unless it is too large; return it."""
         with self._lock:
             self._drop(key)
             if self._size(value) <= self._most:
@@ -38,7 +38,7 @@ class LastUsed(Generic[K, V]):
         return value
 
     def get_or(self, key: K, make: Callable[[], V]) -> V:
-        """The value of a key, made where there is none; of two made at once all get one."""
+        """The value of a key, made on a miss; concurrent callers get the same one."""
         found = self.get(key)
         if found is None:
             made = make()

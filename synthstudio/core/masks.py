@@ -1,6 +1,6 @@
 """Masks (H, W) at pixel centres, their boxes (pixel-edge extents) and COCO run-length codes.
 
-Codes from outside are checked before a C library decodes them without looking.
+External codes are validated before a C library decodes them unchecked.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ EMPTY_BOX: Box = (0.0, 0.0, 0.0, 0.0)
 def encode(mask: Bool, box: Box | None = None) -> Rle:
     """The compressed COCO run-length code of a mask (H, W); `counts` is ASCII text.
 
-    `box` is `mask_box(mask)`, for those who have it.
+    `box`: `mask_box(mask)`, if known.
     """
     from pycocotools import mask as coco_mask
 
-    # Only the mask's own box is copied into the column order that pycocotools wants.
+    # Only the mask's box is copied into pycocotools' column order.
     x, y, w, h = (int(v) for v in box or mask_box(mask))
     inside = slice(y, y + h), slice(x, x + w)
     columns = np.zeros(mask.shape, np.uint8, order="F")
@@ -60,7 +60,7 @@ def amodal_box(
     seen: Box,  # of the part inside the frame
     extent_px: tuple[float, float, float, float],  # x0, y0, x1, y1 on an endless canvas
 ) -> Box:
-    """x, y, w, h of the person alone, which may leave the frame; zeros when nothing is.
+    """x, y, w, h of the person alone, may leave the frame; zeros when empty.
 
     GeometryError when the extent is no box or does not hold the mask.
     """
@@ -78,7 +78,7 @@ def amodal_box(
 
 
 MAX_PERIMETER_PX = 20_000_000
-"""Of all polygons of a mask together; their rasteriser holds five points a pixel of it."""
+"""Total perimeter of a mask's polygons; the rasteriser holds five points per pixel of it."""
 _COORDINATE_PX = 1_000_000
 
 

@@ -1,8 +1,8 @@
-"""Where a command may write: the one rule for every output, and errors of the disk.
+"""The rule for output paths, and disk errors.
 
 A folder is new or empty: `.`, a mount point and a link to an empty folder are too. A file is new
-or replaces a plain file. Nothing else is ever written over: no device, pipe, socket, link that
-leads nowhere, nor a file where a folder is due or the other way round.
+or replaces a plain file. Nothing else is overwritten: no device, pipe, socket, link that
+leads nowhere, no file in place of a folder or the reverse.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _WHY = {
     errno.ENOTEMPTY: ("something is there already", _OTHER),
     errno.ENAMETOOLONG: ("the name is too long for this file system", "Choose a shorter name."),
     errno.ELOOP: ("links lead in a circle", _OTHER),
-    errno.ENOENT: ("a folder of the path is missing, or was deleted meanwhile", "Run it again."),
+    errno.ENOENT: ("a folder of the path is missing, or was deleted", "Run it again."),
     errno.EMFILE: ("too many files are open", "Raise the limit (ulimit -n), then run it again."),
     errno.ENOMEM: ("there is not enough memory", "Close other programs, then run it again."),
     errno.EIO: ("the disk failed", "Check the disk, then run it again (generate: with --resume)."),
@@ -50,7 +50,7 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 @contextmanager
 def disk_errors(where: Path) -> Iterator[None]:
-    """Turn an OSError of the body into a DiskError that names `where` and says what to do."""
+    """Turn an OSError of the body into a DiskError that names `where` and the remedy."""
     try:
         yield
     except OSError as error:
@@ -64,7 +64,7 @@ def disk_errors(where: Path) -> Iterator[None]:
 
 
 def shown(path: Path) -> str:
-    """A path as messages name it: what is unfinished has a name that nobody chose."""
+    """A path for messages: of an unfinished file the final path."""
     for place, part in enumerate(path.parts):
         if part.startswith(TEMPORARY):
             return str(Path(*path.parts[:place]))
@@ -74,7 +74,7 @@ def shown(path: Path) -> str:
 def free_folder(out: Path, *, own: Callable[[str], bool] = lambda name: False) -> Path:
     """The new or empty folder that `out` means, links followed; DiskError for anything else.
 
-    Unfinished files are no content, nor is what `own(name)` names as the caller's own.
+    Unfinished files do not count, nor do the caller's own files by `own(name)`.
     """
     kind = _kind(out)
     got = kind
@@ -86,7 +86,7 @@ def free_folder(out: Path, *, own: Callable[[str], bool] = lambda name: False) -
             got = f"a folder that holds {others[0]}{more}" if others else ""
     if got:
         raise DiskError(
-            "a folder of its own is needed",
+            "invalid output folder",
             where=str(out),
             expected="a new or empty folder",
             got=got,
@@ -103,7 +103,7 @@ def plain_file(out: Path, *, new: bool = False) -> Path:
     kind = _kind(out)
     if kind and (new or kind != "a file"):
         raise DiskError(
-            "a file of its own is needed",
+            "invalid output file",
             where=str(out),
             expected="a new file" if new else "a new file, or one to replace",
             got=kind,
@@ -113,7 +113,7 @@ def plain_file(out: Path, *, new: bool = False) -> Path:
 
 
 def _kind(path: Path) -> str:
-    """What is at a path, links followed; "" where nothing is."""
+    """Kind of the file at a path, links followed; "" if none."""
     with disk_errors(path):
         try:
             mode = path.stat().st_mode
@@ -123,6 +123,6 @@ def _kind(path: Path) -> str:
 
 
 def _resolved(path: Path) -> Path:
-    """Only where a link or `.` would be put into its own place: users know their own paths."""
+    """The absolute path only for links and `.`: otherwise as the user wrote it."""
     with disk_errors(path):
         return path.resolve() if path.is_symlink() or not path.name else path

@@ -1,4 +1,4 @@
-"""Skeletons that people define themselves: a definition, checked, and the skeleton it makes.
+"""Custom skeletons: validation of a definition, and its skeleton.
 
     name: horse                                  # lower-case letters, digits, - and _
     joints: [nose, left_eye, right_eye, tail]    # in the order of rows and files
@@ -9,11 +9,11 @@
     same_as: {nose: nose}                        # joints that are those of coco17
     places: {tail: where the tail begins}
     category: horse                              # COCO's name of what has these joints
-    figure: {nose: [0.2, 0.4]}                   # where it is shown, in shares of a square
+    figure: {nose: [0.2, 0.4]}                   # position in a drawing, 0 to 1
 
-Only name and joints are needed. Rows, data sets and checkpoints keep the whole definition where
-they keep the name of a skeleton of the package, so each can be read alone and nothing is looked
-up. Definitions are not trusted. RecipeError says what is wrong, one fault at a time.
+Only name and joints are needed. Rows, data sets and checkpoints store the whole definition instead
+of a built-in skeleton's name, so each is self-contained. Definitions are not trusted. RecipeError
+reports one fault at a time.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _IN_BROWSERS = (
     "toString",
     "valueOf",
 )
-"""What every object of a browser has: the editor would take it for what is known of a joint."""
+"""Properties of every JavaScript object, which the editor would confuse with joints."""
 _DEFAULT_SOURCE = (
     "COCO's where joints are COCO's; else 0.072, the median of COCO's 17 (nobody measured it)"
 )
@@ -64,7 +64,7 @@ _BEGIN = "{"
 
 
 def is_own(name: str) -> bool:
-    """Whether what is kept as a skeleton's name is a definition."""
+    """Whether a stored skeleton name is a definition."""
     return name.startswith(_BEGIN)
 
 
@@ -74,36 +74,36 @@ def default_sigma(same_as: str | None) -> float:
 
 
 def query_name(joint: str) -> str:
-    """How a joint is called in a query: lower case, one word that begins with no digit."""
+    """A joint's name in queries: lower case, one word without a leading digit."""
     word = _NOT_IN_A_QUERY.sub("_", joint.lower())
     return f"_{word}" if word[0].isdigit() else word
 
 
 @functools.lru_cache(maxsize=64)
 def parse_own(text: str) -> Skeleton:
-    """The skeleton of a definition as it is kept (`Skeleton.name`); RecipeError."""
+    """The skeleton of a stored definition (`Skeleton.name`); RecipeError."""
     if len(text) > MAX_CHARS:
         raise _fault("the definition is too long", f"at most {MAX_CHARS:,} characters", len(text))
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _fault("the definition is no JSON", "an object", str(error)) from error
+        raise _fault("the definition is not JSON", "an object", str(error)) from error
     return own_skeleton(value)
 
 
 def own_skeleton(value: Any, where: str = "skeleton") -> Skeleton:
-    """The skeleton of a definition that was read from `where`; RecipeError."""
+    """The skeleton of a definition read from `where`; RecipeError."""
     value = _object(value, where)
     name = value.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         expected = "1 to 40 of a to z, 0 to 9, - and _, with no sign in front"
-        raise _fault("no name for a skeleton", expected, name, f"{where}, name")
+        raise _fault("invalid skeleton name", expected, name, f"{where}, name")
     joints = _joints(value.get("joints"), where)
     same = _texts(value, "same_as", joints, where, known=COCO17)
     limbs = _two(value, "limbs", joints, where, MAX_LIMBS)
     pairs = _two(value, "pairs", joints, where, MAX_JOINTS // 2)
     _once([j for pair in pairs for j in pair], f"{where}, pairs", "a joint is in two pairs")
-    _once(list(same.values()), f"{where}, same_as", "two joints are the same one of COCO's")
+    _once(list(same.values()), f"{where}, same_as", "two joints map to the same joint of COCO")
     sigmas = _sigmas(value, joints, same, where)
     source = _text(value, "sigma_source", where, 300) or (
         f"as stated for {', '.join(value['sigmas'])}"[:150] + f"; {_DEFAULT_SOURCE}"
@@ -140,7 +140,7 @@ def own_skeleton(value: Any, where: str = "skeleton") -> Skeleton:
 
 
 def definition(skeleton: Skeleton) -> dict[str, Any]:
-    """The definition of an own skeleton with all its fields, in the order of FIELDS."""
+    """The definition of a custom skeleton with all its fields, in the order of FIELDS."""
     value = json.loads(skeleton.name)
     return {name: value[name] for name in FIELDS}
 
@@ -151,7 +151,7 @@ def _fault(what: str, expected: str, got: Any, where: str = "skeleton") -> Recip
 
 def _object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _fault("a skeleton is a mapping", "name, joints, ...", value, where)
+        raise _fault("a skeleton must be a mapping", "name, joints, ...", value, where)
     unknown = [str(key) for key in value if key not in FIELDS]
     if unknown:
         raise _fault("unknown field", ", ".join(FIELDS), unknown[0], where)
@@ -161,7 +161,7 @@ def _object(value: Any, where: str) -> dict[str, Any]:
 def _text(value: Mapping[str, Any], field: str, where: str, limit: int) -> str:
     found = value.get(field, "")
     if not isinstance(found, str) or len(found) > limit or not found.isprintable():
-        raise _fault("no such text", f"one line of {limit} characters", found, f"{where}, {field}")
+        raise _fault("invalid text", f"one line of {limit} characters", found, f"{where}, {field}")
     return found
 
 
@@ -169,17 +169,17 @@ def _joints(value: Any, where: str) -> tuple[str, ...]:
     where = f"{where}, joints"
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_JOINTS:
         got = len(value) if isinstance(value, list) else value
-        raise _fault("no list of joints", f"1 to {MAX_JOINTS} names", got, where)
+        raise _fault("invalid list of joints", f"1 to {MAX_JOINTS} names", got, where)
     for name in value:
         if not isinstance(name, str) or not _JOINT.fullmatch(name) or name != name.strip():
             expected = "1 to 40 letters, digits, blanks, _ . and -, a letter or digit first"
-            raise _fault("no name for a joint", expected, name, where)
+            raise _fault("invalid joint name", expected, name, where)
         if name.lower() in _QUERY_WORDS:
-            raise _fault("this word has a meaning in queries", "another name", name, where)
+            raise _fault("reserved word of queries", "another name", name, where)
         if name in _IN_BROWSERS:
-            raise _fault("this word has a meaning in browsers", "another name", name, where)
-    _once(value, where, "two joints have one name")
-    _once([query_name(n) for n in value], where, "two joints would have one name in queries")
+            raise _fault("reserved word of JavaScript", "another name", name, where)
+    _once(value, where, "duplicate joint name")
+    _once([query_name(n) for n in value], where, "duplicate joint name in queries")
     return tuple(value)
 
 
@@ -196,19 +196,19 @@ def _two(
     found, where = value.get(field, []), f"{where}, {field}"
     if not isinstance(found, list) or len(found) > limit:
         got = len(found) if isinstance(found, list) else found
-        raise _fault("no such list", f"at most {limit} entries of two joints", got, where)
+        raise _fault("invalid list", f"at most {limit} entries of two joints", got, where)
     seen = set[frozenset[str]]()
     out = []
     for entry in found:
         if not isinstance(entry, list) or len(entry) != 2:
-            raise _fault("an entry has two joints", "[one, other]", entry, where)
+            raise _fault("an entry must have two joints", "[one, other]", entry, where)
         for joint in entry:
             _known(joint, joints, where)
         one, other = entry
         if one == other:
-            raise _fault("a joint goes with itself", "two different joints", one, where)
+            raise _fault("an entry repeats a joint", "two different joints", one, where)
         if frozenset(entry) in seen:
-            raise _fault("these two joints come twice", "each entry once", entry, where)
+            raise _fault("duplicate entry", "each entry once", entry, where)
         seen.add(frozenset(entry))
         out.append((one, other))
     return out
@@ -216,7 +216,7 @@ def _two(
 
 def _known(joint: Any, joints: tuple[str, ...], where: str) -> None:
     if not isinstance(joint, str) or joint not in joints:
-        raise _fault("this is none of the joints", ", ".join(joints)[:300], joint, where)
+        raise _fault("unknown joint", ", ".join(joints)[:300], joint, where)
 
 
 def _mapping(
@@ -224,7 +224,7 @@ def _mapping(
 ) -> dict[str, Any]:
     found = value.get(field, {})
     if not isinstance(found, dict):
-        raise _fault("no mapping of joints", "{joint: value}", found, f"{where}, {field}")
+        raise _fault("not a mapping of joints", "{joint: value}", found, f"{where}, {field}")
     for joint in found:
         _known(joint, joints, f"{where}, {field}")
     return found
@@ -243,9 +243,9 @@ def _texts(
     for joint, text in found.items():
         at = f"{where}, {field}, {joint}"
         if known and text not in known:
-            raise _fault("this is none of coco17's joints", ", ".join(known), text, at)
+            raise _fault("unknown joint of coco17", ", ".join(known), text, at)
         if not isinstance(text, str) or len(text) > 120 or not text.isprintable():
-            raise _fault("no such text", "one line of 120 characters", text, at)
+            raise _fault("invalid text", "one line of 120 characters", text, at)
     return {joint: found[joint] for joint in joints if joint in found}
 
 
@@ -257,7 +257,7 @@ def _sigmas(
     for joint, number in found.items():
         if type(number) not in (int, float) or not low <= number <= high:  # NaN is not
             at = f"{where}, sigmas, {joint}"
-            raise _fault("no OKS constant", f"a number from {low} to {high}", number, at)
+            raise _fault("invalid OKS constant", f"a number from {low} to {high}", number, at)
     return [float(found.get(joint, default_sigma(same.get(joint)))) for joint in joints]
 
 
@@ -269,12 +269,12 @@ def _figure(
         numbers = place if isinstance(place, list) else []
         if len(numbers) != 2 or not all(type(n) in (int, float) and 0 <= n <= 1 for n in numbers):
             at = f"{where}, figure, {joint}"
-            raise _fault("no place in the figure", "[x, y], each from 0 to 1", place, at)
+            raise _fault("invalid position", "[x, y], each from 0 to 1", place, at)
     return {j: [round(float(n), 4) for n in found[j]] for j in joints if j in found}
 
 
 def _tree(joints: tuple[str, ...], limbs: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """(joint, parent): each joint hangs on the one through which limbs reach it first."""
+    """(joint, parent) of a breadth-first traversal of the limbs."""
     beside: dict[str, list[str]] = {joint: [] for joint in joints}
     for one, other in limbs:
         beside[one].append(other)

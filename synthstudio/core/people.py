@@ -1,6 +1,6 @@
 """The labels of people as columns. Letters: P people, J joints, H x W pixels.
 
-One People holds the people of one frame, or of as many frames as are read at once.
+One People holds the people of one frame or of a batch of frames.
 docs/conventions.md fixes what each column means.
 """
 
@@ -25,7 +25,7 @@ Occluders = tuple[tuple[tuple[int, float], ...], ...]
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class People(labels.PersonColumns):
-    """P people with J joints each; what nobody knows is NaN, None or -1.
+    """P people with J joints each; unknown values are NaN, None or -1.
 
     Its columns are the labels of docs/conventions.md: `joints_px` (P, J, 2), `state` (P, J),
     `occluded_fraction` (P,), ... Indexing by a number gives one person (`PersonLabel`), by a
@@ -105,7 +105,7 @@ class People(labels.PersonColumns):
 
     @property
     def visible_share(self) -> labels.F64:
-        """(P, J) the share of each joint's surface that the camera sees; NaN where unknown."""
+        """(P, J) visible fraction of each joint's patch; NaN where unknown."""
         share: labels.F64 = self.shares[:, :, labels.SHARES.index("visible")]
         return share
 
@@ -121,10 +121,10 @@ class People(labels.PersonColumns):
 
     @cached_property
     def covered(self) -> labels.Bool:
-        """(P, J) whether somebody or something else is in front at the joint's own pixel.
+        """(P, J) whether another person or object is in front at the joint's pixel.
 
         That pixel lies in the amodal mask and not in the modal one. A joint with the cause
-        `self` can be covered too: its patch faces away, whatever stands before it.
+        `self` can be covered too: its patch faces away, regardless of occluders.
         """
         whole = self.amodal_masks
         seen = self.masks if self.masks.size else np.zeros_like(whole)
@@ -137,7 +137,7 @@ class People(labels.PersonColumns):
         return covered
 
     def columns(self) -> dict[str, Any]:
-        """The scalar columns and (P, J, ...) arrays as a dict, for a table of one's own."""
+        """The scalar columns and (P, J, ...) arrays as a dict, for custom tables."""
         names = (*labels.LABELS, "occluders", "modal", "amodal", "boxes_px", "amodal_boxes_px")
         return {name: getattr(self, name) for name in names}
 
@@ -167,7 +167,7 @@ _SHOWN = ("frame", "person", "pose", "occluded", "joints seen")
 def stack(
     persons: Sequence[labels.PersonLabel], skeleton: Skeleton, spec: FrameSpec | None = None
 ) -> People:
-    """The people of one frame as columns; what only its spec knows is unknown without one."""
+    """The people of one frame as columns; values that need the spec are unknown without one."""
     joints = len(skeleton.joints)
     return People(
         skeleton=skeleton,
@@ -196,13 +196,13 @@ def as_column(label: labels.Label, values: Sequence[Any], joints: int) -> Any:
 def pairs_by_joint(
     joints: int, joint: Sequence[int], instance: Sequence[int], share: Sequence[float]
 ) -> Occluders:
-    """The occluders of each joint; DatasetError for lists that do not fit."""
+    """The occluders of each joint; DatasetError for inconsistent lists."""
     found: list[list[tuple[int, float]]] = [[] for _ in range(joints)]
     if not len(joint) == len(instance) == len(share):
         raise DatasetError("the lists of occluders of joints differ in length", where="instances")
     for j, who, much in zip(joint, instance, share, strict=True):
         if not 0 <= j < joints:
-            raise DatasetError("hidden_joint is not a joint", where="instances", got=str(j))
+            raise DatasetError("hidden_joint is out of range", where="instances", got=str(j))
         found[j].append((who, much))
     return tuple(map(tuple, found))
 

@@ -1,4 +1,4 @@
-"""What passes between the parts that hide people in real photos: specs, and what a draw sees.
+"""Values of occlusion in real photos: specs, and the input of a draw.
 
 Pixels are continuous. Letters: J joints, H rows, W columns of a crop.
 """
@@ -17,9 +17,9 @@ from synthstudio.core.scene import F32, F64, Bool
 
 @dataclass(frozen=True, kw_only=True)
 class PasteSpec:
-    """One object laid over a photo: just one of `cutout`, `object` and `person` is set.
+    """One object laid over a photo: exactly one of `cutout`, `object` and `person` is set.
 
-    `camera` sees a floor z = 0 on which the person `over` seems to stand; objects and people
+    `camera` sees a floor z = 0 under the person `over`; objects and people
     stand on it. `light` lights them; of a cut-out `gain_rgb` multiplies the linear colours.
     """
 
@@ -28,9 +28,9 @@ class PasteSpec:
     camera: Camera
     light: spec.LightSpec
     gain_rgb: spec.Vec3 = (1.0, 1.0, 1.0)
-    about: spec.GreySpec | None = None  # of the photo there; None: the colours stay as they are
-    grounded: bool = True  # its foot is in the picture's floor: it throws a shadow there
-    behind: tuple[int, ...] = ()  # people of the photo who are nearer: their masks cut it
+    about: spec.GreySpec | None = None  # of the photo there; None: colours unchanged
+    grounded: bool = True  # it stands on the picture's floor and casts a shadow
+    behind: tuple[int, ...] = ()  # nearer people of the photo: their masks cut it
     cutout: spec.CutoutSpec | None = None
     object: spec.ObjectSpec | None = None
     person: spec.PersonSpec | None = None
@@ -38,23 +38,23 @@ class PasteSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ToneSpec:
-    """What the photo's own haze and colour do to what is pasted."""
+    """The photo's haze and colour, applied to pastes."""
 
     black: float = 0.0  # linear light of the photo's deepest shadows
     saturation: float = 1.0  # 0 in a black and white photo
     chroma: float | None = None
-    """Of the photo's most colourful twentieth, in 8-bit levels between channels: nothing that is
-    pasted is more colourful; None: no matter."""
+    """0.95 quantile of the photo's chroma, in 8-bit levels between channels: the limit
+    for pastes; None: no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoSpec:
-    """Everything that decides an occluded photo's bytes, with the assets and the annotations.
+    """The spec of an occluded photo: with assets and annotations it decides the bytes.
 
     `photo` is named below the folder of photos. `people` of it are annotated: instances 1 to
     `people`; pasted people follow them, pasted objects have 1,000 and up. `pastes` come nearest
-    first; they are before all people of the photo but those in `behind`. Of `lens` blur and noise
-    fall on what is pasted alone, to match the photo's own.
+    first; in front of all people of the photo but those in `behind`. Blur and noise of `lens` apply
+    to pastes only, to match the photo.
     """
 
     seed: int
@@ -78,27 +78,27 @@ class PhotoSpec:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PhotoPerson:
-    """An annotated person as a draw sees it. The crop lies at (`left_px`, `top_px`)."""
+    """An annotated person as input of a draw. The crop is at (`left_px`, `top_px`)."""
 
     instance: int
     box_px: tuple[float, float, float, float]
     joints_px: F64  # (J, 2) NaN where unlabelled
     seen: Bool  # (J,) labelled visible
     radius_px: F64  # (J,) of the joints' patches
-    mask: Bool  # (H, W) of the crop; the whole box where nobody drew a mask
+    mask: Bool  # (H, W) of the crop; the whole box without an annotated mask
     has_mask: bool
     left_px: int
     top_px: int
-    px_per_m: float  # how large a metre is where the person stands
+    px_per_m: float  # scale at the person
     foot_px: float  # the row of its feet, also below the picture
-    feet_seen: bool  # no table or wall stands before its legs, as far as is known
+    feet_seen: bool  # legs not known to be occluded
     light: PlaceLight
-    upright: bool = False  # stands, as far as is known
+    upright: bool = False  # known to stand
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GroundCells:
-    """Which square cells of a photo look like the ground that its people stand on."""
+    """Square cells of a photo classified as ground."""
 
     ground: Bool  # (H, W) of cells
     cell_px: int
@@ -106,7 +106,7 @@ class GroundCells:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outline:
-    """A cut-out picture trimmed to what it shows, at a low resolution."""
+    """A cut-out trimmed to its alpha, at a low resolution."""
 
     alpha: F32  # (h, w) 0..1
     width_px: int
@@ -115,18 +115,18 @@ class Outline:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PhotoView:
-    """A photo as a draw sees it."""
+    """A photo as input of a draw."""
 
     photo: spec.AssetRef
     width_px: int
     height_px: int
     joints: tuple[str, ...]
     people: tuple[PhotoPerson, ...]
-    first_object: int  # the first instance id that no object of the annotations has
+    first_object: int  # the first free instance id for objects
     focal_px: float
     horizon_px: float
     blur_sigma_px: float
     noise_sigma: float
     tone: ToneSpec
     outline: Callable[[spec.AssetRef], Outline]  # of a cut-out picture
-    ground: GroundCells | None = None  # None: nobody's feet tell
+    ground: GroundCells | None = None  # None: no visible feet

@@ -1,4 +1,4 @@
-"""Where something lies: in a folder of this machine, or at the URL of an object store."""
+"""Locations: a local folder, or the URL of an object store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from synthstudio.core.errors import DatasetError
 
 SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az"}
-"""What a URL of a store begins with, and the one name of each."""
+"""URL schemes of stores -> canonical scheme."""
 _FILE = "file"
 _MEANT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(/?)(.*)", re.DOTALL)
 _OF_OTHERS = ("http", "https", "ftp", "hdfs", "abfs", "abfss", "memory", "wasb", "wasbs")
@@ -21,7 +21,7 @@ _AFTER = re.compile(r"(?<=://)[^\s\"']+")
 
 @dataclass(frozen=True)
 class Url:
-    """A place in an object store. `path` is its bucket and what follows, without a / at its end."""
+    """A location in an object store. `path`: bucket and key, without a trailing /."""
 
     scheme: str
     path: str
@@ -42,7 +42,7 @@ Place = Path | Url
 
 
 def looks_like_url(text: str) -> bool:
-    """Whether a text is meant as a URL; pathlib leaves one / of its two."""
+    """Whether a text looks like a URL; pathlib reduces its // to /."""
     found = _MEANT.fullmatch(text)
     if found is None:
         return False
@@ -51,10 +51,10 @@ def looks_like_url(text: str) -> bool:
 
 
 def parse_place(value: str | os.PathLike[str] | Url) -> Place:
-    """The place that a text or a path means; DatasetError for a URL that cannot be one.
+    """The location of a text or path; DatasetError for an invalid URL.
 
-    `file://` is a folder of this machine. Passwords and queries have no place in a URL: they
-    would be written down with it.
+    `file://` is a local folder. Passwords and queries are refused in a URL, since they
+    would be stored with it.
     """
     if isinstance(value, Url):
         return value
@@ -67,7 +67,7 @@ def parse_place(value: str | os.PathLike[str] | Url) -> Place:
     if scheme == _FILE:
         if found[2] and not rest.startswith(("/", "localhost/")):
             raise DatasetError(
-                "a file URL names a folder of this machine, no other",
+                "a file URL must name a local folder",
                 where=shown_url(text),
                 expected="such as file:///data/people",
             )
@@ -76,14 +76,14 @@ def parse_place(value: str | os.PathLike[str] | Url) -> Place:
     shown = shown_url(text)
     if scheme not in SCHEMES:
         raise DatasetError(
-            "no store is read or written by such URLs",
+            "unsupported URL scheme",
             where=shown,
             expected=" or ".join(f"{name}://" for name in ("s3", "gs", "az", _FILE)),
             got=f"{scheme}://",
         )
     if re.search(r"[?#@]", rest):
         raise DatasetError(
-            "a URL names a place and holds no password, query or fragment",
+            "a URL must not hold a password, query or fragment",
             where=shown,
             expected="such as s3://bucket/folder",
             then="Credentials come from the environment, such as AWS_ACCESS_KEY_ID and "
@@ -92,7 +92,7 @@ def parse_place(value: str | os.PathLike[str] | Url) -> Place:
     parts = rest.rstrip("/").split("/")
     if len(parts) < 2 or any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise DatasetError(
-            "this URL names no folder in a bucket",
+            "not a folder in a bucket",
             where=shown,
             expected="such as s3://bucket/folder, without .. or empty names",
         )
@@ -100,12 +100,12 @@ def parse_place(value: str | os.PathLike[str] | Url) -> Place:
 
 
 def resolved(place: Place) -> Place:
-    """A place in the one way to write it: links of a folder followed."""
+    """The canonical form of a location; links of a folder followed."""
     return place.resolve() if isinstance(place, Path) else place
 
 
 def shown_url(text: str) -> str:
-    """What of a URL cannot be secret: neither what may be a password nor a query."""
+    """A URL without possible passwords and queries."""
     found = _MEANT.fullmatch(text)
     if found is None:
         return without_secrets(text)
@@ -115,7 +115,7 @@ def shown_url(text: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """A text with the passwords and queries of its URLs taken away."""
+    """A text with passwords and queries of its URLs removed."""
     return _AFTER.sub(lambda found: _open(found[0]), text)
 
 
@@ -129,7 +129,7 @@ _OWN_NAME = re.compile(r"[a-z0-9]{20,60}\.localhost")
 
 
 def is_own_name(host: str | None) -> bool:
-    """Whether a host is a name of this machine that other accounts of it cannot guess."""
+    """Whether a host is a hard-to-guess local name (against other accounts of this machine)."""
     return host is not None and _OWN_NAME.fullmatch(host) is not None
 
 
@@ -144,7 +144,7 @@ def is_local(address: str | None) -> bool:
 
 
 def studio_origin(url: str) -> str | None:
-    """A studio's address without a slash at its end, None for what may not be one.
+    """A studio's origin without trailing slash, None if not allowed.
 
     With https, or with http on this machine; nothing but scheme, host and port.
     """

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 OnProgress = Callable[[int, int, float], None]
-"""Called with how many are done, how many there are and how many are done a second."""
+"""Called with (done, total, rate per second)."""
 
 
 def counter(on_progress: OnProgress | None, total: int) -> Callable[[int], None]:
-    """What to call with how many are done; the rate counts from now."""
+    """A function of the number done; the rate is measured from now."""
     started = time.monotonic()
 
     def report(done: int) -> None:

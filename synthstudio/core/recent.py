@@ -1,4 +1,4 @@
-"""What the last frames were built from: variants of a moment share most of it."""
+"""A cache of scene parts of the last frames: variants of a moment share most of them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 class FrameCache:
-    """Remembers what was made for this frame and the one before, and nothing older.
+    """Caches values of the current and the previous frame.
 
-    So it never holds more than two frames need, whatever their size. A key must name everything
-    that decides its value; a value must not be changed by who gets it.
+    So it never holds more than two frames need. A key must include everything
+    that decides its value; values must not be mutated.
     """
 
     def __init__(self, *, on: bool = True) -> None:
@@ -21,11 +21,11 @@ class FrameCache:
         self._before: dict[Hashable, object] = {}
 
     def next_frame(self) -> None:
-        """Forget what the frame before the last one needed and the last one did not."""
+        """Drop values that the last frame did not use."""
         self._before, self._now = self._now, {}
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What `make` made for this key, or what it makes now."""
+        """The cached value of this key, or that of `make`."""
         if not self._on:
             return make()
         if key not in self._now:

@@ -1,4 +1,4 @@
-"""Random numbers: a stream is named by a seed and keys, never by who asks or when."""
+"""Random numbers: a stream is named by a seed and keys, independent of caller and order."""
 
 import functools
 import hashlib
@@ -27,8 +27,8 @@ def _encode(key: Key) -> bytes:
 
 
 class _Key(ISeedSequence):
-    """Philox's key as it is. `Philox(key=...)` says the same, but first asks the system for random
-    numbers that it then does not use, for two thirds of its time."""
+    """A seed sequence that is the Philox key. `Philox(key=...)` is equivalent but reads system
+    entropy that it does not use, for two thirds of its time."""
 
     def __init__(self, words: NDArray[np.uint64]) -> None:
         self.words = words
@@ -38,7 +38,7 @@ class _Key(ISeedSequence):
 
 
 def named(seed: int, name: str) -> int:
-    """The seed of the streams that `seed` and `name` decide together; `seed` itself without one."""
+    """A seed derived from `seed` and `name`; `seed` itself without a name."""
     if not name:
         return seed
     digest = hashlib.blake2b(

@@ -1,7 +1,7 @@
-"""Files from outside: names that stay in their folder, and NumPy archives larger than memory.
+"""Files from outside: safe names, and NumPy archives larger than memory.
 
-Reading an archive (.npz): no pickle; every head is checked against the size of its member before a
-byte of data is taken, and data lie in a temporary folder, mapped. Writing: rows go to disk as they
+Reading an archive (.npz): no pickle; each header is checked against its member's size before a
+byte of data is read, and data are mapped from a temporary folder. Writing: rows are written as they
 come; equal rows give equal bytes.
 """
 
@@ -36,7 +36,7 @@ def plain_name(name: object, *, where: str) -> str:
 
 
 def is_file_below(root: Path, name: str) -> bool:
-    """Whether there is a file; False for a name that no file can have, too long for one."""
+    """Whether a file exists; False for an impossible name."""
     try:
         return (root / name).is_file()
     except OSError:
@@ -58,13 +58,13 @@ def file_inside(root: Path, name: object, *, where: str) -> Path:
                 got=str(name)[:200],
             )
     except (OSError, RuntimeError, ValueError) as error:  # name too long, links in a circle
-        raise FormatError(f"no file can be named so: {error}", where=where) from error
+        raise FormatError(f"invalid file name: {error}", where=where) from error
     return found
 
 
 def _out(where: str, name: object) -> FormatError:
     return FormatError(
-        "a file name leads out of its folder or is none",
+        "unsafe file name",
         where=where,
         expected="a relative name without ..",
         got=repr(name)[:200],
@@ -74,9 +74,9 @@ def _out(where: str, name: object) -> FormatError:
 MAX_BYTES = 64 * 1024**3
 MAX_MEMBERS = 1000
 _MAX_RATIO = 200
-"""Deflate's own limit is about 1,030; joints never come near it."""
+"""Maximum compression ratio. Deflate's limit is about 1,030; joints stay far below."""
 _FREE_BYTES = 64 * 1024 * 1024
-"""Members below this are not suspected of being bombs."""
+"""Smaller members are not checked as decompression bombs."""
 _CHUNK = 1 << 20
 _KINDS = "fiubU"
 UNREADABLE = (
@@ -92,8 +92,8 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What zipfile and NumPy raise about a file with a wrong byte somewhere (a method of packing that
-zipfile lacks is a RuntimeError too)."""
+"""Errors of zipfile and NumPy on damaged files (an unsupported compression
+method is a RuntimeError too)."""
 
 
 def read_npz(
@@ -106,9 +106,9 @@ def read_npz(
 ) -> dict[str, NDArray[Any]]:
     """The arrays of these names, mapped from files in `scratch`; FormatError.
 
-    Names that the archive lacks are left out, and other members are never opened. `limit` is how
-    many bytes each may say it unpacks to, asked of all before any is unpacked; `fortran` also
-    takes arrays whose first index changes fastest.
+    Missing names are left out, and other members are never opened. `limit`: maximum
+    declared bytes of each, checked before any is unpacked; `fortran` also
+    accepts column-major arrays.
     """
     found: dict[str, NDArray[Any]] = {}
     if not path.is_file():
@@ -153,7 +153,7 @@ def _extract(
     with target.open("rb") as file:
         _head(file)
         if target.stat().st_size - file.tell() != items * kind.itemsize:
-            raise ValueError(f"{member.filename} is not as long as its head says")
+            raise ValueError(f"{member.filename} has another size than its header states")
     if not items:
         return np.zeros(shape, kind)
     return np.load(target, mmap_mode="r", allow_pickle=False)
@@ -173,7 +173,7 @@ def _copy(stream: IO[bytes], file: IO[bytes], limit: int) -> None:
     while chunk := stream.read(_CHUNK):
         done += len(chunk)
         if done > limit:
-            raise ValueError("a member is longer than it says")
+            raise ValueError("a member is longer than declared")
         file.write(chunk)
 
 
@@ -182,12 +182,12 @@ def _errors(path: Path) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
-        problem = f"no .npz archive that can be read: {str(error)[:200] or type(error).__name__}"
+        problem = f"unreadable .npz archive: {str(error)[:200] or type(error).__name__}"
         raise FormatError(problem, where=str(path)) from error
 
 
 class NpzWriter:
-    """Writes columns row by row: `columns` says the shape and kind of a row of each."""
+    """Writes columns row by row; `columns`: shape and dtype of a row of each."""
 
     def __init__(self, scratch: Path, columns: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
         self._columns = dict(columns)

@@ -1,9 +1,9 @@
-"""JSON that nobody vouches for, of any size: one element in memory at a time, every limit ours.
+"""Streaming reader of untrusted JSON of any size: one element in memory, explicit limits.
 
 A list of a million elements is read through a window that grows to the largest element and no
 further. A file is refused for an element above `MAX_ELEMENT_CHARS` (one endless string counts),
-nesting below Python's own limit of about 1,000, a key that comes twice, NaN, text that is no
-UTF-8, or anything after its end.
+nesting below Python's own limit of about 1,000, a duplicate key, NaN, text that is not
+UTF-8, or trailing text.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ class Span:
 
 _KINDS = {"{": "an object", "[": "a list", '"': "a text"}
 _BEGINS = '{["-0123456789tfnNI'
-"""Signs with which a value may begin."""
+"""First characters of values."""
 BEGIN = Span(None, -1, -1)
-"""Comes before the elements of a streamed list, so that an empty one is not missed."""
+"""Marker before the elements of a streamed list, also of an empty one."""
 
 
 def quick_scan(*names: str, zero: Sequence[str] = ()) -> re.Pattern[str]:
-    """What finds the end of an object and whole numbers under `names`, without parsing.
+    """A pattern for the end of an object and its whole numbers under `names`, without parsing.
 
-    It passes over an object with objects in objects in it, one that lacks a name, and one where
-    a name in `zero` is missing or not 0: those are parsed. What it takes may still be no JSON.
+    It does not match an object nested three deep, one that lacks a name, and one where
+    a name in `zero` is missing or not 0: those are parsed. A match may still be invalid JSON.
     """
     digits = {**dict.fromkeys(names, "[0-9]{1,18}+"), **dict.fromkeys(zero, "0")}
     numbers = "".join(rf'"{n}":(?P<{n}>{found})(?=[,}}])|' for n, found in digits.items())
@@ -66,10 +66,10 @@ def read_members(
 ) -> Iterator[tuple[str, Span]]:
     """Yield (key, value) of the object in a file, in the file's order.
 
-    Under a key in `streamed` must be a list, under one in `loose` may be one; BEGIN and then each
-    of its elements are yielded. FormatError says what is wrong and at which byte. `nan` lets NaN
-    and Infinity pass, for those who name them one by one. `quick_scans`: under these keys an
-    element that `quick_scan` takes has a value of these numbers only; its user must parse its text.
+    A value under a key in `streamed` must be a list, in `loose` may be one; BEGIN and then each
+    of its elements are yielded. FormatError names the fault and its byte. `nan` accepts NaN
+    and Infinity, for callers that report each. `quick_scans`: under these keys an
+    element matched by `quick_scan` yields these numbers only; the caller must parse its text.
     """
     window = _Window(path, _LENIENT if nan else _DECODER)
     try:
@@ -83,7 +83,7 @@ def read_members(
                 if not isinstance(key, str):
                     window.fail("a key is not text")
                 if key in seen or len(seen) >= MAX_KEYS:
-                    window.fail("a key comes twice, or there are too many", got=key[:80])
+                    window.fail("a duplicate key, or too many keys", got=key[:80])
                 seen.add(key)
                 window.take(":")
                 if key in streamed or (key in loose and window.peek() == "["):
@@ -126,7 +126,7 @@ def parse(data: bytes, where: str, *, nan: bool = False) -> Any:
         _check_surrogates(value, text)
         return value
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"no JSON: {_short(error)}", where=where) from error
+        raise FormatError(f"invalid JSON: {_short(error)}", where=where) from error
 
 
 def _elements(window: _Window, look: re.Pattern[str] | None = None) -> Iterator[Span]:
@@ -141,7 +141,7 @@ def _elements(window: _Window, look: re.Pattern[str] | None = None) -> Iterator[
 
 
 class _Window:
-    """The part of a file's text that is being looked at."""
+    """A window on a file's text."""
 
     def __init__(self, path: Path, parser: json.JSONDecoder) -> None:
         self.path, self._parser = path, parser
@@ -177,8 +177,8 @@ class _Window:
             if allowed in _KINDS and found and found in _BEGINS:
                 expected = f"{allowed}, the start of {_KINDS[allowed]}"
                 got = f"{_KINDS.get(found, 'a value')}: {found}"
-                self.fail("this is JSON, but of another shape", expected=expected, got=got)
-            self.fail("no JSON", expected=" or ".join(allowed), got=found or "the end")
+                self.fail("JSON of another structure", expected=expected, got=got)
+            self.fail("invalid JSON", expected=" or ".join(allowed), got=found or "the end")
         self._step(1)
         return found
 
@@ -188,12 +188,12 @@ class _Window:
         while True:
             try:
                 value, stop = self._parser.raw_decode(self._text, self._at)
-                # A number may go on behind the window: 1 of 1e+5 is one too.
+                # A number may continue beyond the window: the 1 of 1e+5 is a number too.
                 if stop + 3 <= len(self._text) or self._ended:
                     return self._span(value, stop)
             except (ValueError, RecursionError) as error:
                 if self._ended or _is_final(error, self._text):
-                    self.fail(f"no JSON: {_short(error)}")
+                    self.fail(f"invalid JSON: {_short(error)}")
             held = len(self._text) - self._at
             if held > MAX_ELEMENT_CHARS:
                 self.fail("one element is too long", expected=f"at most {MAX_ELEMENT_CHARS}")
@@ -201,7 +201,7 @@ class _Window:
                 self._more()
 
     def glanced(self, look: re.Pattern[str]) -> Span | None:
-        """The next value's numbers if `look` takes it as far as the window goes."""
+        """The next value's numbers if `look` matches it inside the window."""
         self.peek()
         found = look.match(self._text, self._at)
         if found is None or None in found.groups():
@@ -211,9 +211,9 @@ class _Window:
         return Span({name: int(n) for name, n in found.groupdict().items()}, start, self._byte)
 
     def end(self) -> None:
-        """Refuse whatever follows the value that the file holds."""
+        """Refuse text after the file's value."""
         if self.peek():
-            self.fail("no JSON: something follows its end", got=self.peek())
+            self.fail("invalid JSON: text after the end", got=self.peek())
 
     def fail(self, what: str, *, expected: str | None = None, got: str | None = None) -> NoReturn:
         raise _bad(self.path, what, expected=expected, got=got, at=self._byte)
@@ -222,7 +222,7 @@ class _Window:
         try:
             _check_surrogates(value, self._text[self._at : stop])
         except ValueError as error:
-            self.fail(f"no JSON: {_short(error)}")
+            self.fail(f"invalid JSON: {_short(error)}")
         start = self._byte
         self._step(stop - self._at)
         return Span(value, start, self._byte)
@@ -240,21 +240,21 @@ class _Window:
                 data = self._file.read(_CHUNK)
             more = self._decoder.decode(data, final=not data)
         except UnicodeDecodeError as error:
-            raise _bad(self.path, f"the text is no UTF-8: {error}") from error
+            raise _bad(self.path, f"not UTF-8: {error}") from error
         self._ended = not data
         self._text, self._at = self._text[self._at :] + more, 0
         return not self._ended
 
 
 def _is_final(problem: Exception, text: str) -> bool:
-    """Whether more text cannot mend what the parser met: it stopped well before the end."""
+    """Whether a parse error is final: more text cannot resolve it."""
     if not isinstance(problem, json.JSONDecodeError):
         return True  # a number with too many digits, a doubled key
     return problem.pos < len(text) - 16 and not problem.msg.startswith("Unterminated")
 
 
 def _check_surrogates(value: Any, text: str) -> None:
-    """Raise ValueError for half a character, which an escape can name and UTF-8 cannot hold."""
+    """Raise ValueError for a lone surrogate, which an escape can encode and UTF-8 cannot."""
     if "\\" in text and ("\\ud" in text or "\\uD" in text):
         json.dumps(value, ensure_ascii=False).encode("utf-8")
 
@@ -264,12 +264,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise _Doubled(f"the key {twice[:80]} comes twice")
+        raise _Doubled(f"the key {twice[:80]} is duplicated")
     return found
 
 
 class _Doubled(ValueError):
-    """A key that comes twice; not a JSONDecodeError, so that nobody waits for more text."""
+    """A duplicate key; not a JSONDecodeError, so that the reader does not wait for more text."""
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -277,7 +277,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _whole(text: str) -> int | float:
-    """A whole number; one that no float can hold becomes infinite, as 1e400 does."""
+    """A whole number; beyond the range of float infinite, as 1e400."""
     return int(text) if len(text) < _FLOAT_DIGITS else float(text)
 
 

@@ -1,4 +1,4 @@
-"""What passes between body, props, render and label: geometry in world metres, frozen.
+"""Values shared by body, props, render and label: geometry in world metres, frozen.
 
 Letters: V vertices, F faces, J joints, N points a joint, H rows, W columns.
 """
@@ -33,14 +33,14 @@ PARTS = (
     "pelvis",
     *both("upper_arm", "forearm", "hand", "thigh", "shin", "foot"),
 )
-"""Body parts. A part's id is its place here; a set of parts is a uint32 with those bits set."""
+"""Body parts. A part's id is its index; a set of parts is a uint32 with those bits set."""
 
 NO_PART = 255
 
 
 @dataclass(frozen=True, kw_only=True)
 class Surface:
-    """One drawable piece of a person or object.
+    """A drawable mesh of a person or object.
 
     `part`: body part of each bare-skin face (NO_PART for clothes and objects). `covers`: for
     each face of a garment, the set of parts it covers; a joint's points on those parts are not
@@ -60,7 +60,7 @@ class Surface:
     drawn: Bool | None = None  # (F,)
     flat: bool = False  # face normals instead of smooth ones
     two_sided: bool = False  # never culled: open cloth, leaves
-    casts_shadow: bool = True  # a shadow; not floors, walls, ceilings and what hangs from them
+    casts_shadow: bool = True  # False for floors, walls, ceilings and fixtures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,23 +98,23 @@ class Light:
     sun_rgb: F64  # (3,)
     ambient_sh: F64  # (9, 3)
     exposure: float = 1.0
-    occlusion: float = 0.0  # how much of the ambient light corners and folds lose
+    occlusion: float = 0.0  # fraction of ambient light lost in corners and folds
     flash_rgb: Vec3 = (0.0, 0.0, 0.0)  # reflected by white at 1 m that faces the camera
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """All that the renderer needs for one frame."""
+    """The renderer's input for one frame."""
 
     camera: Camera
     people: tuple[PosedPerson, ...]
     objects: tuple[Surface, ...]  # floor and walls among them
     light: Light
-    backdrop: U8 | Painter  # (H, W, 3) sRGB, what is seen where no surface is
+    backdrop: U8 | Painter  # (H, W, 3) sRGB, shown where no surface is
     textures: tuple[U8, ...] = field(default=())  # each (h, w, 4) sRGB + alpha, row 0 at v = 1
     catches_shadow: bool = True  # an undrawn floor at z = 0 darkens the backdrop
     supersample: int = 2
-    shadow_box_m: F64 | None = None  # (2, 3) what the shadow maps span; None: they fit the scene
+    shadow_box_m: F64 | None = None  # (2, 3) extent of the shadow maps; None: fitted to the scene
     window_px: tuple[int, int, int, int] | None = None  # x0, y0, x1, y1 painted; None: everything
 
     @cached_property
@@ -133,7 +133,7 @@ def painted_backdrop(scene: Scene, where: Bool | None = None) -> U8:
 
 @dataclass(frozen=True, kw_only=True)
 class CutoutLayer:
-    """A cut-out as it will lie over the frame: scaled, mirrored, feathered, clipped to it."""
+    """A cut-out ready to compose over the frame: scaled, mirrored, feathered, clipped to it."""
 
     instance: int
     left_px: int
@@ -145,12 +145,12 @@ class CutoutLayer:
 
 @dataclass(frozen=True, kw_only=True)
 class Rendering:
-    """What the renderer returns. Arrays other than `rgb` are one sample at each pixel centre."""
+    """The renderer's output. Arrays other than `rgb` are one sample at each pixel centre."""
 
     rgb: U8  # (H, W, 3) sRGB, composed over the backdrop
-    depth_m: F32  # (H, W) z in camera metres; inf where nothing is
+    depth_m: F32  # (H, W) z in camera metres; inf for background
     instance: I32  # (H, W)
     part: U8  # (H, W) PARTS id on bare skin, NO_PART elsewhere
-    normal: F32 | None = None  # (H, W, 3) camera axes; only when asked for
-    surface: I32 | None = None  # (H, W) place in Scene.surfaces, -1 nothing; when asked for
-    shadow: F32 | None = None  # (H, W, 2) sun and sky that reach it, 1 all; when asked for
+    normal: F32 | None = None  # (H, W, 3) camera axes; only on request
+    surface: I32 | None = None  # (H, W) index in Scene.surfaces, -1 nothing; on request
+    shadow: F32 | None = None  # (H, W, 2) fractions of sun and sky light, 1 all; on request

@@ -1,8 +1,8 @@
-"""Skeletons are data: joints, how they connect, flips, sigmas and where each joint lies.
+"""Skeletons: joints, edges, flips, sigmas and the anatomical place of each joint.
 
 `SKELETONS` can be drawn and labelled; `FOREIGN` are those of other data sets, which rows are
-converted to and imported with (formats/joints.py). Whoever needs others makes their own, which
-are values that data sets carry (own_skeletons.py); `get_skeleton` resolves all of them.
+converted to and imported with (formats/joints.py). Others are custom skeletons,
+defined in the data set (own_skeletons.py); `get_skeleton` resolves all of them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _LIMBS = {
     for side in ("left", "right")
 }
 _PARENTS = {**dict.fromkeys(both("eye"), "nose"), **_LIMBS}
-# The bones that are drawn besides the parents: COCO's own skeleton has these too.
+# Edges drawn in addition to those to parents: COCO's own skeleton has these too.
 _CROSS = (("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), ("left_eye", "right_eye"))
 _PLACES = {
     "nose": "tip of the nose",
@@ -91,7 +91,7 @@ def _make(
     cross: tuple[tuple[str, str], ...] = _CROSS,
     undrawn: dict[str, str] | None = None,
 ) -> Skeleton:
-    """`undrawn`: joint -> a parent that no line is drawn to."""
+    """`undrawn`: joint -> a parent without an edge."""
 
     def place(joint: str) -> str:
         return _PLACES[joint_kind(joint)]
@@ -132,7 +132,7 @@ SKELETONS = {
     ),
 }
 JOINTS = tuple(dict.fromkeys(name for each in SKELETONS.values() for name in each.joints))
-"""All joints of SKELETONS, each once: what the body has places and patches for."""
+"""All joints of SKELETONS, each once: those that the body models."""
 
 # A trunk or head joint takes the sigma of the joints it is near.
 _SIGMAS = SIGMAS | dict.fromkeys(("pelvis", "spine"), SIGMAS["hip"])
@@ -184,7 +184,7 @@ FOREIGN = {
 
 
 def get_skeleton(name: str) -> Skeleton:
-    """The skeleton of that name, or the own one whose definition it is; RecipeError for no such."""
+    """The built-in skeleton of that name, or the custom one of that definition; RecipeError."""
     if is_own(name):
         return parse_own(name)
     found = SKELETONS.get(name) or FOREIGN.get(name)

@@ -1,4 +1,4 @@
-"""What a skeleton is, and COCO's 17 joints, which others begin with or refer to."""
+"""The class Skeleton, and COCO's 17 joints, which others extend or refer to."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class Skeleton:
-    """A set of joints. `get_skeleton(name)` gives it again, wherever the name was kept."""
+    """A set of joints; `get_skeleton(name)` restores it from a stored name."""
 
-    name: str  # what rows, data sets and checkpoints keep: of an own one its whole definition
-    title: str  # what people read
+    name: str  # as stored in rows, data sets and checkpoints: of a custom one its definition
+    title: str  # display name
     joints: tuple[str, ...]
     up: tuple[tuple[str, str], ...]  # (joint, its parent)
-    pairs: tuple[tuple[int, int], ...]  # numbers of (left, right) joints that a mirror swaps
+    pairs: tuple[tuple[int, int], ...]  # indices of (left, right) joints that mirroring swaps
     known_as: tuple[str, ...]  # the name of each joint in the package's skeletons; "": none's
     sigmas: NDArray[np.float64]  # (J,) OKS constants
     sigma_source: str
-    places: tuple[str, ...]  # where each joint lies anatomically
+    places: tuple[str, ...]  # anatomical place of each joint
     edges: tuple[tuple[int, int], ...]  # pairs of joint numbers, for drawing and COCO
 
     @property
     def own(self) -> bool:
-        """Whether it is somebody's own and no skeleton of the package."""
+        """Whether it is custom, not built-in."""
         return self.name != self.title
 
     @property
     def flip(self) -> NDArray[np.int64]:
-        """(J,) the joint that each joint becomes in a mirror."""
+        """(J,) the index of each joint's mirror image."""
         found = np.arange(len(self.joints))
         for left, right in self.pairs:
             found[left], found[right] = right, left
@@ -43,12 +43,12 @@ class Skeleton:
         return tuple(None if name is None else self.joints.index(name) for name in names)
 
     def same_labels(self, other: Skeleton) -> bool:
-        """Whether labels of both mean the same: joints in their order, mirror and `known_as`."""
-        ours, theirs = (s.joints + s.known_as + tuple(s.flip.tolist()) for s in (self, other))
-        return ours == theirs
+        """Whether labels are interchangeable: equal joints in order, mirror and `known_as`."""
+        own_key, other_key = (s.joints + s.known_as + tuple(s.flip.tolist()) for s in (self, other))
+        return own_key == other_key
 
     def described(self, beside: Skeleton) -> str:
-        """What people read of it in a message that also names `beside`, another skeleton."""
+        """Its title, disambiguated from `beside`, another skeleton."""
         if self.title != beside.title:
             return self.title
         parts = (("joints", "joints"), ("pairs", "pairs"), ("known_as", "same_as"))
@@ -56,10 +56,10 @@ class Skeleton:
         return f"{self.title} with other {' and '.join(other) or 'facts'}"
 
     def numbers_in(self, other: Skeleton) -> tuple[int | None, ...]:
-        """For each joint its number in `other`; None where that has not got it.
+        """For each joint its index in `other`; None if missing there.
 
-        Names alone say nothing: the nose of a horse is not that of a person. Joints are the same
-        where both are `known_as` one, and all are where the labels of both mean the same.
+        Names alone are ambiguous: a horse's nose is not a person's. Joints are the same
+        if both are `known_as` one, and all are if the labels are interchangeable.
         """
         if self.same_labels(other):
             return tuple(range(len(self.joints)))
@@ -76,11 +76,11 @@ class Skeleton:
 
 
 COLOURS = {"left": (255, 140, 26), "right": (40, 140, 255), "middle": (240, 240, 240)}
-"""sRGB by side, told apart by every common kind of colour vision."""
+"""sRGB by side, distinguishable with every common kind of colour vision."""
 
 
 def both(*kinds: str) -> tuple[str, ...]:
-    """The joints of such kinds, left and right of each: left_eye, right_eye, left_ear ..."""
+    """The joints of these kinds, left and right of each: left_eye, right_eye, left_ear ..."""
     return tuple(f"{side}_{kind}" for kind in kinds for side in ("left", "right"))
 
 
@@ -100,4 +100,4 @@ COCO17 = ("nose", *both("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee
 COCO_SIGMAS = tuple(SIGMAS[joint_kind(name)] for name in COCO17)
 COCO_SOURCE = "COCO keypoint evaluation (cocodataset.org/#keypoints-eval)"
 MEDIAN_SIGMA = sorted(COCO_SIGMAS)[len(COCO_SIGMAS) // 2]
-"""What a joint gets of which nobody measured how far people who click it differ."""
+"""Default sigma of joints without measured annotator variance."""

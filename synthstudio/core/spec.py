@@ -48,7 +48,7 @@ LATER = {"later": True}  # of a field: stored only where it is not its default
 
 
 class FrozenDict(dict[str, float]):
-    """A dict of numbers that nobody changes, so that specs can be keys of caches."""
+    """An immutable, hashable dict of numbers, so that specs can be cache keys."""
 
     __slots__ = ("_hash",)
     _hash: int
@@ -61,18 +61,18 @@ class FrozenDict(dict[str, float]):
             return self._hash
 
     def __reduce__(self) -> tuple[type, tuple[dict[str, float]]]:
-        """Pickle the numbers alone: in another process strings have other hashes."""
+        """Pickle without the hash: string hashes differ between processes."""
         return FrozenDict, (dict(self),)
 
 
 def _hashable(spec: Any, name: str) -> None:
-    """Make a frozen spec's dict field a Numbers."""
+    """Make a frozen spec's dict field a FrozenDict."""
     object.__setattr__(spec, name, FrozenDict(getattr(spec, name)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """How a surface reflects. Colours are linear RGB albedo in 0..1; what coords mean is in
+    """How a surface reflects. Colours are linear RGB albedo in 0..1; coords are defined in
     docs/conventions.md (cloth and matte: rest metres, patterns read x across and z along).
     """
 
@@ -88,12 +88,12 @@ class Material:
     bump: float = 0.0
     wrinkles: float = 0.0  # of worn cloth; of skin: blotches
     more_rgb: tuple[Vec3, ...] = ()  # up to three colours more, of prints
-    texture: int = -1  # place in Scene.textures, for kind "texture"
+    texture: int = -1  # index in Scene.textures, for kind "texture"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AssetRef:
-    """A file from outside, known by its content: `name` is its path below the asset root."""
+    """A user's file, identified by its content: `name` is its path below the asset root."""
 
     sha256: str
     name: str
@@ -113,7 +113,7 @@ class Phenotype:
 
 @dataclass(frozen=True, kw_only=True)
 class BoneTurn:
-    """One bone's own rotation as a motion gives it, in Anny's `local-ref` parameterisation.
+    """One bone's local rotation from a motion, in Anny's `local-ref` parameterisation.
 
     The vector's direction is the axis, its length the angle in radians.
     """
@@ -126,8 +126,8 @@ class BoneTurn:
 class PoseSpec:
     """A pose in anatomical angles, radians: see body/poses.py for names, axes and signs.
 
-    A bone named in `turns` takes that rotation instead of what the angles give it. `face` weighs
-    face units, 0 to 1 (body/face.py); none is a face at rest.
+    A bone named in `turns` has that rotation instead of the angles'. `face` weights
+    face units, 0 to 1 (body/face.py); none: neutral face.
     """
 
     name: str
@@ -164,19 +164,19 @@ class Look:
     stubble: float = 0.0
     freckles: float = 0.0
     blotches: float = 0.0
-    brows: float = 0.0  # darker and thicker than usual, or fairer: -1 to 1
-    lips: float = 0.0  # redder than usual, or paler: -1 to 1
+    brows: float = 0.0  # -1 fairer, 1 darker and thicker than usual
+    lips: float = 0.0  # -1 paler, 1 redder than usual
 
 
 @dataclass(frozen=True, kw_only=True)
 class PersonSpec:
-    """One person. `position_m` is where the root's origin goes after the pose is dropped.
+    """One person. `position_m`: the root's origin after the pose is dropped to the floor.
 
-    `detail`: how finely clothes and hair are cut; decided by how many pixels high the person
-    stands in the picture. Body, joints and what clothes cover do not depend on it.
+    `detail`: mesh resolution of clothes and hair, by the person's height in
+    pixels. Body, joints and the parts that clothes cover do not depend on it.
     """
 
-    identity: str  # the shape and face, for hold-outs: the same identity is the same body
+    identity: str  # shape and face, for hold-outs: equal identities have equal bodies
     phenotype: Phenotype
     look: Look
     pose: PoseSpec
@@ -184,7 +184,7 @@ class PersonSpec:
     position_m: Vec3 = (0.0, 0.0, 0.0)
     yaw_rad: float = 0.0  # 0 faces world -y (towards a camera at yaw 0 in front); + turns left
     detail: Detail = "fine"
-    years: float | None = None  # the age a recipe gave; clothes then have the body's size
+    years: float | None = None  # the age if set by the recipe; clothes are then scaled to the body
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,11 +247,11 @@ class HdriBackdrop:
 
 @dataclass(frozen=True, kw_only=True)
 class SkySpec:
-    """An open sky, linear RGB; the sun stands where the light's does.
+    """An open sky, linear RGB; the sun is at the light's direction.
 
-    From the horizon's colour to the zenith's, the sooner the higher `rise`. Clouds cover the share
+    A gradient from horizon to zenith, steeper with `rise`. Clouds cover the fraction
     `cover`, with edges as `soft`, in patterns that repeat after `scale` heights of their layer,
-    `stretch` times narrower across `turn_rad`; `seed` draws them. `glow`: how bright the sun and
+    `stretch` times narrower across `turn_rad`; `seed` draws them. `glow`: brightness of the sun and
     its halo are.
     """
 
@@ -272,7 +272,7 @@ class SkySpec:
 
 @dataclass(frozen=True, kw_only=True)
 class RoomBackdrop:
-    """A floor, walls when `walls`, and what is over them; drawn geometry with ids from 1,000.
+    """A floor, with `walls` also walls, and a ceiling or sky; drawn geometry with ids from 1,000.
 
     Over it is a `sky`, or the one colour `sky_rgb`.
     """
@@ -323,8 +323,8 @@ class LightSpec:
     `sun_direction` points towards the sun (unit, z up). Radiometry: a white matte surface
     facing the sun reflects `sun_rgb`; one facing up under the sky alone reflects `sky_rgb`, one
     facing `side_direction` (unit) `side_rgb` more, as from a window or the brighter half of a
-    sky. `occlusion`: how much of the ambient light corners and folds lose, 0 to 1. `flash_rgb`:
-    what a white matte surface 1 m before the camera and facing it reflects of a flash at the
+    sky. `occlusion`: fraction of ambient light lost in corners and folds, 0 to 1. `flash_rgb`:
+    reflection of a flash at the camera from a white matte surface at 1 m that faces the
     camera; at d metres 1 / d^2 of it.
     """
 
@@ -341,7 +341,7 @@ class LightSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class LensSpec:
-    """What lens, sensor and encoder do. `readout_s` and the camera's `distortion` move labels."""
+    """Effects of lens, sensor and encoder. `readout_s` and camera `distortion` move labels."""
 
     blur_sigma_px: float = 0.0
     motion_px: float = 0.0
@@ -352,14 +352,14 @@ class LensSpec:
     vignette: float = 0.0
     jpeg_quality: int = 92
     white_balance_mired: float = 0.0  # error, in 10^-6 / K: above 0 too warm
-    tint_ev: float = 0.0  # stops of green that are missing: above 0 too magenta
+    tint_ev: float = 0.0  # missing green in stops: above 0 too magenta
     iso: float = 0.0  # of the sensor, whose noise grows with light; 0: none
-    contrast: float = 0.0  # of the tone curve: how much steeper than 1 it is at mid-grey
-    sharpening: float = 0.0  # how much of what a blur of 0.8 px takes away is added
+    contrast: float = 0.0  # slope of the tone curve at mid-grey, less 1
+    sharpening: float = 0.0  # amount of an unsharp mask of 0.8 px
     aperture_m: float = 0.0  # diameter of the lens's opening; 0: everything is in focus
     focus_on: int = 0  # index into FrameSpec.people
-    focus_error: float = 0.0  # share of that person's depth: above 0 the focus lies behind them
-    exposure_s: float = field(default=0.0, metadata=LATER)  # who moves is blurred along their way
+    focus_error: float = 0.0  # fraction of that person's depth: above 0 behind them
+    exposure_s: float = field(default=0.0, metadata=LATER)  # motion blur of moving people
     readout_s: float = field(default=0.0, metadata=LATER)  # from the top row to the bottom one
 
 
@@ -373,11 +373,11 @@ class GreySpec:
 
 @dataclass(frozen=True, kw_only=True)
 class OcclusionTarget:
-    """What the recipe's targets asked of one person; None or empty where nothing was asked.
+    """The occlusion targets of one person; None or empty without a target.
 
-    `hidden` and `shown` name joints, or several joined by "+" that are asked for together.
-    `causes`: the asked share of the person's joints with that cause. `met`: whether the search
-    came within the recipe's tolerance; what was achieved is in the labels.
+    `hidden` and `shown` name joints, or groups of them joined by "+".
+    `causes`: requested fraction of the person's joints with that cause. `met`: whether the search
+    came within the recipe's tolerance; labels hold the result.
     """
 
     occluded_fraction: float | None = None
@@ -392,7 +392,7 @@ class OcclusionTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSpec:
-    """Where a frame belongs in a clip: a moment that moves, seen by one camera."""
+    """A frame's position in a clip: a moving moment seen by one camera."""
 
     clip_id: str
     frame: int  # from 0
@@ -403,7 +403,7 @@ class ClipSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class MovingSpec:
-    """Where somebody is `after_s` (below 0: before) the frame's moment."""
+    """A person's state `after_s` (below 0: before) the frame's capture time."""
 
     person: int  # index into FrameSpec.people
     after_s: float
@@ -414,9 +414,9 @@ class MovingSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameSpec:
-    """Everything that decides one frame's bytes (with the assets it names by content).
+    """The spec of a frame: with the assets it names by hash it decides the bytes.
 
-    Frames of a group share all but what `differs` names. Person i of a clip is the same person
+    Frames of a group share all fields but those in `differs`. Person i of a clip is the same person
     in all of its frames: track ids are instance ids.
     """
 
@@ -437,11 +437,11 @@ class FrameSpec:
     differs: tuple[str, ...] = ()  # fields that a variant does not share with its group's base
     camera_id: int = 0  # which camera of the group's rig
     clip: ClipSpec | None = None
-    asks: tuple[OcclusionTarget, ...] = ()  # one a person; empty: the recipe has no targets
+    asks: tuple[OcclusionTarget, ...] = ()  # one per person; empty without targets
     crowd_ask: float | None = None
-    shadow_box_m: tuple[Vec3, Vec3] | None = None  # what a group's shadow maps span; None: own fit
+    shadow_box_m: tuple[Vec3, Vec3] | None = None  # of a group's shadow maps
     moving: tuple[MovingSpec, ...] = field(default=(), metadata=LATER)
-    attempt: int = field(default=0, metadata=LATER)  # how often it was drawn anew: nobody in sight
+    attempt: int = field(default=0, metadata=LATER)  # redraws because no person was visible
 
 
 Spec = TypeVar("Spec")
@@ -454,9 +454,9 @@ def to_json(spec: Any) -> str:
 
 
 def _named(spec: Any) -> dict[str, Any]:
-    """A spec's own fields: unlike dataclasses.asdict, without copying what they hold.
+    """A spec's fields: unlike dataclasses.asdict, without deep copies.
 
-    Those of `spec.LATER` only where they are not their default, so specs of before keep their text.
+    Fields marked LATER are omitted at their default, so the text of older specs is unchanged.
     """
     return {
         field.name: getattr(spec, field.name)
@@ -466,12 +466,12 @@ def _named(spec: Any) -> dict[str, Any]:
 
 
 def from_json(text: str) -> FrameSpec:
-    """Read what `to_json` wrote of a FrameSpec; RecipeError for anything else."""
+    """The FrameSpec of a `to_json` text; RecipeError if invalid."""
     return read_as(FrameSpec, text)
 
 
 def read_as(kind: type[Spec], text: str) -> Spec:
-    """Read what `to_json` wrote of a spec of that kind; RecipeError for anything else."""
+    """The spec of that class from a `to_json` text; RecipeError if invalid."""
     from pydantic import ValidationError
 
     try:
@@ -494,7 +494,7 @@ def _reader(kind: Any) -> TypeAdapter[Any]:
 
 
 def _clearest(errors: Sequence[ErrorDetails]) -> ErrorDetails:
-    """The first error, if possible of the kind of backdrop that the spec says it has."""
+    """The first error, preferably one of the spec's kind of backdrop."""
     others = {e["loc"][:-1] for e in errors if (e["type"], e["loc"][-1:]) == _OTHER_KIND}
     own = [e for e in errors if not any(e["loc"][: len(at)] == at for at in others)]
     return (own or errors)[0]

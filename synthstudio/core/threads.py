@@ -1,4 +1,4 @@
-"""One thread for numerical libraries, so that sums do not depend on how many cores there are."""
+"""One thread for numerical libraries, so that sums do not depend on the number of cores."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _held: list[None] = []
 """An entry for each body of `one_thread` that runs."""
 
 CPU_BATCH = 16
-"""On a CPU more crops at once take longer each: their features no longer fit its caches."""
+"""Crops per CPU batch: the features of larger batches do not fit the caches."""
 
 
 def threads_allowed() -> int:
-    """How many threads to ask for where a library takes a number when it begins; 0: its own choice.
+    """Number of threads for libraries that take one at start; 0: their default.
 
-    One inside `one_thread`, elsewhere what OMP_NUM_THREADS says.
+    One inside `one_thread`, elsewhere OMP_NUM_THREADS.
     """
     if _held:
         return 1
@@ -29,7 +29,7 @@ def threads_allowed() -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Hold the libraries that are loaded by now to one thread each while the body runs."""
+    """Limit the libraries loaded so far to one thread each while the body runs."""
     torch, cv2 = sys.modules.get("torch"), sys.modules.get("cv2")
     before = (torch.get_num_threads() if torch else 1, cv2.getNumThreads() if cv2 else 1)
     _held.append(None)

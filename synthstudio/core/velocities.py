@@ -18,12 +18,12 @@ from synthstudio.core.scene import F32, F64, JointPatches, PosedPerson, Scene, S
 
 _ROUNDS = 8
 _EVERY = 4
-"""Of so many vertices one is looked at to tell how far something goes in the picture."""
+"""Vertex stride for estimating motion in the picture."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VertexVelocities:
-    """Velocities in the world, metres a second, of what a PosedPerson holds."""
+    """World velocities of a PosedPerson, metres per second."""
 
     surfaces: tuple[F32, ...]  # (V, 3) of each
     joints: F64  # (J, 3)
@@ -32,7 +32,7 @@ class VertexVelocities:
 
 
 def velocities_of(now: PosedPerson, other: PosedPerson, after_s: float) -> VertexVelocities:
-    """How somebody moves who is `other` so many seconds (below 0: before) `now`.
+    """Velocities of a person from poses `now` and `other`, `seconds` later (below 0: before).
 
     GeometryError when the two are not the same person in the same clothes.
     """
@@ -49,7 +49,7 @@ def velocities(now: Sequence[Surface], other: Sequence[Surface], after_s: float)
     counts = [[len(s.vertices_m) for s in surfaces] for surfaces in (now, other)]
     if counts[0] != counts[1]:
         raise GeometryError(
-            "two moments of somebody who moves do not have the same surfaces",
+            "the surfaces of a moving person differ between two times",
             where=f"instance {now[0].instance if now else '?'}",
             expected=f"{len(now)} surfaces of {sum(counts[0])} vertices",
             got=f"{len(other)} of {sum(counts[1])}",
@@ -59,9 +59,9 @@ def velocities(now: Sequence[Surface], other: Sequence[Surface], after_s: float)
 
 
 def scene_at(scene: Scene, velocities: Sequence[F32 | None], seconds: float) -> Scene:
-    """The scene so many seconds later; `velocities` has one for each of its surfaces, None: still.
+    """The scene `seconds` later; `velocities`: one per surface, None: still.
 
-    Only what is drawn moves: joints and patches stay those of the frame's moment.
+    Only surfaces move: joints and patches stay at the frame's capture time.
     """
     people, start = [], 0
     for person in scene.people:
@@ -89,10 +89,10 @@ def _moved(
 def apply_rolling_shutter(
     person: PosedPerson, velocity: VertexVelocities, camera: Camera, readout_s: float
 ) -> PosedPerson:
-    """The person as a rolling shutter sees it: each point at the time of the row it is seen in.
+    """The person under a rolling shutter: each point at the exposure time of its row.
 
-    Row y of H is exposed (y / H - 1/2) x `readout_s` after the frame's moment. Joints and
-    patches go with their own rows, so labels are of what the picture shows.
+    Row y of H is exposed (y / H - 1/2) x `readout_s` after the frame's capture time. Joints and
+    patches move with their rows, so labels match the picture.
     """
 
     def late(points_m: F64, velocity: F64) -> F64:
@@ -112,7 +112,7 @@ def apply_rolling_shutter(
 def patches_at_rows(
     patches: JointPatches, velocity: F64, camera: Camera, readout_s: float
 ) -> JointPatches:
-    """Patches of somebody whose points move at `velocity` (J, N, 3), as in `rolled`."""
+    """Patches whose points move at `velocity` (J, N, 3), as in `apply_rolling_shutter`."""
     times = row_times_s(camera, patches.points_m, velocity, readout_s)
     return dataclasses.replace(patches, points_m=patches.points_m + velocity * times[..., None])
 
@@ -120,7 +120,7 @@ def patches_at_rows(
 def surfaces_at_rows(
     surfaces: Sequence[Surface], velocities: Sequence[F32], camera: Camera, readout_s: float
 ) -> tuple[Surface, ...]:
-    """Surfaces whose vertices move at `velocities` (V, 3) each, as in `rolled`."""
+    """Surfaces whose vertices move at `velocities` (V, 3) each, as in `apply_rolling_shutter`."""
     out = []
     for surface, velocity in zip(surfaces, velocities, strict=True):
         times = row_times_s(camera, surface.vertices_m, velocity, readout_s).astype(np.float32)
@@ -130,9 +130,9 @@ def surfaces_at_rows(
 
 
 def row_times_s(camera: Camera, points_m: F32 | F64, velocity: F32 | F64, readout_s: float) -> F64:
-    """(...) when the row in which each point (..., 3) is seen is exposed, seconds.
+    """(...) exposure times in seconds of the rows in which points (..., 3) appear.
 
-    The row is that of where the point then is, found by fixed-point iteration: each round is
+    The row is that of the point at that time, by fixed-point iteration: each round is
     nearer by the ratio of the point's speed in rows to the shutter's. Points outside the rows
     take the times that rows there would have, up to a picture's height away; 0 before the near
     plane.
@@ -149,7 +149,7 @@ def row_times_s(camera: Camera, points_m: F32 | F64, velocity: F32 | F64, readou
 def max_motion_px(
     camera: Camera, surfaces: Sequence[Surface], velocities: Sequence[F32 | None], seconds: float
 ) -> float:
-    """How far in pixels whatever goes farthest in the picture goes in that time."""
+    """The largest motion in pixels in the picture during that time."""
     size, maximum = np.array([camera.width_px, camera.height_px]), 0.0
     for surface, velocity in zip(surfaces, velocities, strict=True):
         if velocity is None:

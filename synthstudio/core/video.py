@@ -1,4 +1,4 @@
-"""Frames of video files, one after the other: nothing is sought, so any that plays can be read."""
+"""Frames of video files, in order, without seeking, so that any playable file can be read."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from synthstudio.core.images import MAX_PIXELS
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
 _FASTEST_HZ = 1000.0
 _JITTER_S = 0.002
-"""Containers round times to milliseconds."""
+"""Rounding of container timestamps."""
 
 
 class FrameClock:
-    """The second at which each frame of a video is shown, the first at 0; it never goes back.
+    """Presentation times of a video's frames in seconds from 0, non-decreasing.
 
-    A constant rate counts as stated. Frames that leave it by more than `_JITTER_S`, as telephones
+    A constant rate is used as stated. Frames that deviate by more than `_JITTER_S`, as telephones
     and screen recorders write them, keep their own presentation timestamps (FFmpeg's pts, which
     OpenCV gives as CAP_PROP_POS_MSEC).
     """
@@ -55,9 +55,9 @@ def decoded_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def timed_frames(path: Path) -> Iterator[tuple[NDArray[np.uint8], float]]:
-    """Yield the frames of a video and the second at which each is shown, the first at 0.
+    """Yield the frames of a video and their presentation times in seconds from 0.
 
-    NaN where a video says neither rate nor times. FormatError when there is no frame.
+    NaN if a video has neither rate nor timestamps. FormatError without frames.
     """
     import cv2
 
@@ -92,7 +92,7 @@ def timed_frames(path: Path) -> Iterator[tuple[NDArray[np.uint8], float]]:
 
 
 def stated_frames(path: Path) -> int:
-    """How many frames a video says it has, 0 where that cannot be."""
+    """Number of frames by the header, 0 if invalid."""
     import cv2
 
     count = _stated(path, cv2.CAP_PROP_FRAME_COUNT)
@@ -100,7 +100,7 @@ def stated_frames(path: Path) -> int:
 
 
 def stated_rate_hz(path: Path) -> float:
-    """How many frames a second a video says it has, 0.0 where that cannot be."""
+    """Frame rate in Hz by the header, 0.0 if invalid."""
     import cv2
 
     rate = _stated(path, cv2.CAP_PROP_FPS)

@@ -1,8 +1,8 @@
-"""The visibility rule: how shares become states and causes, and areas the occluded fraction.
+"""The visibility rule: states and causes from shares, and the occluded fraction from areas.
 
-This is its only home. Every stage, exporter, check and metric calls these functions; only the two
+Every stage, exporter, check and metric calls these functions; only the two
 audits (`generation/audit.py`, `generation/photos/audit.py`) restate the rule, since an oracle that
-called the code it judges would prove nothing. Arrays broadcast; NaN shares count as not visible.
+called the code under test would prove nothing. Arrays broadcast; NaN shares count as not visible.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Bool = NDArray[np.bool_]
 VISIBLE_THRESHOLD = 0.5
 """A joint inside the frame is visible if at least this share of its patch is."""
 AMBIGUOUS_FROM = 0.2
-"""Joints visible from here up to the threshold are ambiguous: trainers may leave them out."""
+"""Joints visible from here up to the threshold are ambiguous: training may ignore them."""
 EMPTY_BASE = 0.02
 """Weights below this sum mean that the joint's patch faces away from the camera."""
 SELF_TOLERANCE_M = 0.003
@@ -42,7 +42,7 @@ def is_ambiguous(visible: ArrayLike) -> Bool:
 
 
 def is_labelled(state: ArrayLike) -> Bool:
-    """Whether a joint has a place in the picture: visible or hidden, not outside or unlabelled."""
+    """Whether a joint is inside the picture: visible or hidden, not outside or unlabelled."""
     state = np.asarray(state)
     return np.asarray((state == STATE_VISIBLE) | (state == STATE_HIDDEN))
 
@@ -69,7 +69,7 @@ def joint_causes(shares: F64, state: U8) -> tuple[str, ...]:
 
 
 def cause_of_instance(occluder: int, instance: int) -> str:
-    """Which share `occluder` counts for when it hides part of person `instance`."""
+    """The cause (a name of SHARES) of `occluder` in front of person `instance`."""
     if occluder == instance:
         return "self"
     return "object" if occluder >= OBJECT_BASE else "person"
@@ -82,7 +82,7 @@ def occluded_fraction(modal_area: NDArray[np.number], amodal_area: ArrayLike) ->
 def occluded_fraction(modal_area: ArrayLike, amodal_area: ArrayLike) -> float | F64:
     """1 - modal / amodal area inside the frame; 0 for a person with no pixel in it.
 
-    Nothing hides a person who is wholly outside: the truncated fraction says that.
+    A person wholly outside is not occluded but truncated.
     """
     empty = np.asarray(amodal_area) == 0
     kept = np.where(empty, 1.0, modal_area / np.where(empty, 1.0, amodal_area))

@@ -1,8 +1,8 @@
-"""The 110 joints that COCO-WholeBody has besides a body and its feet: a face and two hands.
+"""The 110 joints of COCO-WholeBody besides body and feet: a face and two hands.
 
 The order is that of the annotations (github.com/jin-s13/COCO-WholeBody): a face in the order of
 iBUG 300-W, which goes from the person's right to the left, then the left and the right hand. Names
-of a face's points say the side, as those of all joints do, and count from the outside inward.
+of a face's points have the side, as all joints, and count from the outside inward.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 
 SKELETON = "coco133"
-"""The skeleton that has them all."""
+"""The skeleton with all of them."""
 
 
 def _numbered(name: str, first: int, last: int) -> tuple[str, ...]:
@@ -79,11 +79,11 @@ HAND_SIGMAS = (
 _LINES = ((0, 16), (17, 21), (22, 26), (27, 30), (31, 35))
 _RINGS = ((36, 41), (42, 47), (48, 59), (60, 67))
 FACE_ROOTS = tuple(FACE[first] for first, _ in (*_LINES, *_RINGS))
-"""The first point of each line of a face: no line leads to it."""
+"""The first point of each line of a face, without a parent edge."""
 
 
 def parents() -> dict[str, str]:
-    """Joint -> the one that it is drawn to; a finger's first joint hangs on the hand's root."""
+    """Joint -> its parent; of a finger's first joint the hand's root."""
     out: dict[str, str] = {}
     for first, last in (*_LINES, *_RINGS):
         out |= dict(zip(FACE[first + 1 : last + 1], FACE[first:last], strict=True))

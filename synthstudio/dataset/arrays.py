@@ -1,6 +1,6 @@
-"""Arrow columns as NumPy by their buffers; how every table of a data set is written.
+"""Arrow columns as NumPy by their buffers; the writer of all tables of a data set.
 
-pyarrow's `to_numpy` imports pandas where it is there: a fifth of a second before the first frame.
+pyarrow's `to_numpy` imports pandas if installed, which takes a fifth of a second.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import DatasetError
 
 OTHER = 255
-"""The code of a text that is none of the words asked for."""
+"""The code of a text that is not in `words`."""
 
 
 def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
-    """A column of numbers, truths or texts, null numbers as NaN; read-only if not copied."""
+    """A column of numbers, booleans or texts, null numbers as NaN; read-only if not copied."""
     array = one_array(column)
     if not len(array):
         return np.zeros(0, array.type.to_pandas_dtype())
@@ -39,12 +39,12 @@ def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
 
 
 def as_numbers(column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
-    """A column of numbers or truths as float64, null as NaN."""
+    """A column of numbers or booleans as float64, null as NaN."""
     return as_numpy(column).astype(np.float64)
 
 
 def word_codes(column: pa.ListArray | pa.ChunkedArray, words: Sequence[str]) -> NDArray[Any]:
-    """Places in `words` of all entries of a column of lists of texts; OTHER for none of them."""
+    """Indices into `words` of all entries of a column of lists of texts; OTHER for others."""
     known = {word: place for place, word in enumerate(words)}
     coded = one_array(one_array(column).flatten()).dictionary_encode()
     codes = [known.get(word, OTHER) for word in coded.dictionary.to_pylist()]
@@ -100,21 +100,21 @@ def _bits(buffer: pa.Buffer, array: pa.Array) -> NDArray[np.bool_]:
 
 
 READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
-"""What pyarrow raises for a damaged file; the last for names that are no UTF-8."""
+"""What pyarrow raises for a damaged file; the last for names that are not UTF-8."""
 
 
 class ParquetWriter(pq.ParquetWriter):  # type: ignore[misc]
-    """pyarrow's, for files that grow; one that failed leaves it at that."""
+    """pyarrow's, for appending; closing after a failure writes nothing."""
 
     def __del__(self) -> None:
-        """Write nothing: pyarrow's would go on, and print a traceback when that fails too."""
+        """Write nothing: pyarrow's would continue, and print a traceback if that fails too."""
 
 
 def write_parquet(path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows as one Parquet file. The same rows and library give the same bytes.
 
-    No time, host or path is stored. Nothing is synced or renamed here. A row that does not fit
-    the schema is a DatasetError; OSError is passed on to whoever knows the folder.
+    No time, host or path is stored. Nothing is synced or renamed here. A row that violates
+    the schema is a DatasetError; OSError is left to the caller.
     """
     names = set(schema.names)
     for number, row in enumerate(rows):
@@ -129,13 +129,13 @@ def write_parquet(path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any
         table = pa.Table.from_pylist(list(rows), schema=schema)
         table.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        raise DatasetError("a value does not fit", where=path.name, got=str(error)) from error
+        raise DatasetError("invalid value", where=path.name, got=str(error)) from error
     _refuse_nulls(table, path.name)
     write_table(path, table)
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write a table of one of the schemas as every table of a data set is written."""
+    """Write a data set's table with the common Parquet settings."""
     pq.write_table(
         table,
         path,
@@ -150,7 +150,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def _refuse_nulls(table: pa.Table, where: str) -> None:
-    """Raise DatasetError for a null where the schema has none: Arrow itself lets it pass."""
+    """Raise DatasetError for a null where the schema has none: Arrow does not check."""
     for field, column in zip(table.schema, table.columns, strict=True):
         nulls = 0 if field.nullable else column.null_count
         if pa.types.is_list(field.type):

@@ -1,6 +1,6 @@
-"""Data sets made out of other data sets: the same files and rows, numbered anew, with an origin.
+"""Derived data sets: files and rows of other data sets, renumbered, with their origin.
 
-dataset.json of a derived set has a field `derived`: how it was made and of what. Beside the
+dataset.json of a derived set has a field `derived`: operation and sources. Beside the
 tables of each shard lies origin.parquet: for every frame its source and its index there.
 """
 
@@ -58,7 +58,7 @@ _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES)
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """Frames of one source that go into a derived set, with their people, as they shall be.
+    """Frames and people of one source for a derived set, already changed.
 
     Tables of FRAME_SCHEMA and INSTANCE_SCHEMA; `index` and `frame_index` are still those in the
     source, rising.
@@ -70,7 +70,7 @@ class Chunk:
 
     @property
     def owners(self) -> NDArray[np.int64]:
-        """(people,) the place of each person's frame in `frames`."""
+        """(people,) row of each person's frame in `frames`."""
         return np.searchsorted(as_numpy(self.frames["index"]), as_numpy(self.people["frame_index"]))
 
 
@@ -127,7 +127,7 @@ def chosen(chunk: Chunk, keep: NDArray[np.bool_]) -> Chunk:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name, or copy it where the disk cannot do that."""
+    """Hard-link a file, or copy it if linking fails."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target, follow_symlinks=False)
@@ -140,7 +140,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def source_summary(source: Dataset) -> dict[str, Any]:
-    """Return what a derived set says of a source: what it is, not where it lay."""
+    """Return a source's entry in `derived`: its identity, without its location."""
     return {
         "index_sha256": file_sha256(source.folder / INDEX_NAME),
         "frames": source.frames,
@@ -162,7 +162,7 @@ def write_derived(
     """Write the frames as data set `out`, numbered from 0; images are linked where possible.
 
     `chunks` hold `identity.frames` frames. One shard's rows are in memory at a time. An image
-    whose bytes are not those of its row is a DatasetError. Safe to run again with `resume`.
+    that does not match its row's hash is a DatasetError. Safe to run again with `resume`.
     """
     with open_or_create(out, identity, resume=resume, keep=False) as session:
         _keep_asset_root(session, sources)
@@ -179,7 +179,7 @@ def write_derived(
 
 
 def origins(dataset: Dataset) -> Iterator[tuple[int, int, int]]:
-    """Yield (index, source, index in that source) of a derived set's frames; none for others."""
+    """Yield (index, source, index in that source) of a derived set's frames; empty for others."""
     for entry in dataset.entries:
         path = dataset.shard_folder(entry.shard) / ORIGIN_NAME
         if not path.is_file():
@@ -192,7 +192,7 @@ def origins(dataset: Dataset) -> Iterator[tuple[int, int, int]]:
 
 
 def replaced(table: pa.Table, name: str, values: Any) -> pa.Table:
-    """Return a table with other values in one column; its schema stays."""
+    """Return a table with one column replaced, of the same schema."""
     place = table.schema.get_field_index(name)
     field = table.schema.field(place)
     return table.set_column(place, field, pa.array(values, field.type))
@@ -214,7 +214,7 @@ def respecify(
 
 
 def _portions(chunks: Iterator[Chunk], size: int) -> Iterator[list[Chunk]]:
-    """Cut chunks so that each portion holds `size` frames; the last one what is left."""
+    """Regroup chunks into portions of `size` frames; the last may be smaller."""
     portion: list[Chunk] = []
     room = size
     for chunk in chunks:
@@ -283,7 +283,7 @@ def _write_shard(
 def _named_sources(
     sources: Sequence[Dataset], portion: Sequence[Chunk], first: int
 ) -> list[rows.Row]:
-    """What imported images and people of a portion were called, under its own numbers."""
+    """Original names and ids of a portion's imported images and people, renumbered."""
     out: list[rows.Row] = []
     for chunk, new in _with_numbers(portion, first):
         source = sources[chunk.source]
@@ -304,9 +304,9 @@ def _with_numbers(portion: Sequence[Chunk], first: int) -> Iterator[tuple[Chunk,
 
 
 def _renumbered(portion: Sequence[Chunk], first: int) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Return the shard's tables under its own numbers, and where its frames come from.
+    """Return the shard's tables renumbered, and the origin of its frames.
 
-    The stored specs say the new numbers too.
+    Stored specs are renumbered too.
     """
     frames, people, origin = [], [], []
     for chunk, new in _with_numbers(portion, first):
@@ -339,22 +339,22 @@ def _link_files(source: Dataset, frame: rows.Row, temporary: Path, index: int) -
 
 
 def _check_images(temporary: Path, frames: pa.Table) -> None:
-    """Hold the images' hashes, which sealing has counted, against the rows."""
+    """Compare the images' hashes, computed when sealing, with the rows."""
     files = read_json(temporary / SHARD_NAME)["files"]
     for frame in frames.select(["index", "file_name", "image_sha256"]).to_pylist():
         facts = files.get(frame["file_name"], {})
         if frame["image_sha256"] and facts.get("sha256") != frame["image_sha256"]:
             raise DatasetError(
-                "an image of the source is not the one that was labelled",
+                "an image of the source has changed",
                 where=f"{SHARDS_DIR}, frame {frame['index']} of the new set",
                 expected=str(frame["image_sha256"]),
                 got=str(facts.get("sha256")),
-                then="Look at the source with: synthstudio validate.",
+                then="Check the source with: synthstudio validate.",
             )
 
 
 def _keep_asset_root(session: Session, sources: Sequence[Dataset]) -> None:
-    """Pass on where the assets lay, for audits: run.log alone may say it."""
+    """Record the asset folder for audits, in run.log only."""
     for source in sources:
         root = asset_root(source.log())
         if root is not None:

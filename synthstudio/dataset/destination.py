@@ -1,7 +1,7 @@
-"""Where a data set is written to: a folder of this machine, or an object store.
+"""Destinations of a data set: a local folder, or an object store.
 
-The writer (writer.py) decides what is done; a destination does it, so that nothing half-made is
-ever in its place. Only who holds it (`hold`) may call what changes it.
+The writer (writer.py) decides; a destination acts, so that no partial data are
+ever visible. Only the holder (`hold`) may call mutating methods.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class FolderDestination:
         return self.folder
 
     def check_free(self, resume: bool) -> None:
-        """Refuse a place with other files in it, or with a data set and no `resume`."""
+        """Refuse a folder with other files, or with a data set and no `resume`."""
         if self.read(MANIFEST_NAME) is None:
             self.folder = free_folder(self.folder, own=_OWN.__contains__)
         elif not resume:
@@ -74,7 +74,7 @@ class FolderDestination:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Keep other runs out; DatasetError naming the one that is there."""
+        """Lock out other runs; DatasetError naming the running one."""
         with new_parents(self.folder / LOCK_NAME), hold_lock(self.folder):
             yield
 
@@ -84,7 +84,7 @@ class FolderDestination:
             sync_folder(self.folder)
 
     def clear(self) -> None:
-        """Delete what killed runs left unfinished."""
+        """Delete unfinished files of killed runs."""
         for place in (self.folder, self.folder / SHARDS_DIR):
             with disk_errors(place):
                 for path in sorted(place.glob(f"{TEMPORARY}*")):
@@ -111,16 +111,16 @@ class FolderDestination:
             sync_folder(self.folder)
 
     def shards(self) -> list[str]:
-        """The names of all that is where shards are."""
+        """The names of all entries in the shards folder."""
         with disk_errors(self.folder):
             return sorted(path.name for path in (self.folder / SHARDS_DIR).iterdir())
 
     def shard_of(self, name: str) -> str:
-        """The name of the shard that one of `shards` would be."""
+        """The shard's name of an entry of `shards`."""
         return name
 
     def examine(self, name: str, judge: Callable[[Path], list[str]]) -> list[str]:
-        """What `judge` finds wrong with one of `shards`, as a folder of this machine."""
+        """Problems that `judge` finds in an entry of `shards`, as a local folder."""
         return judge(self.folder / SHARDS_DIR / name)
 
     def set_aside(self, name: str) -> str:
@@ -133,7 +133,7 @@ class FolderDestination:
         return target.name
 
     def put(self, staged: StagedShard, on_event: OnEvent) -> None:
-        """Put a shard in its place by renaming; a shorter one goes between two renames."""
+        """Publish a shard by renaming; a shorter one is replaced by two renames."""
         target = self.folder / staged.entry.path
         on_event("before-rename")
         with disk_errors(target):
@@ -152,10 +152,10 @@ class FolderDestination:
 
 
 class StoreDestination:
-    """An object store: a shard is staged in a scratch folder and put as one object.
+    """An object store: a shard is staged in a scratch folder and uploaded as one object.
 
-    An object run.lock says who writes. It is looked at before every write, so a run whose marker
-    is gone changes nothing more; a shard is made only if absent, so a late one replaces none.
+    An object run.lock names the writer. It is checked before every write, so a run whose marker
+    is gone writes nothing more; a shard is created only if absent, so a late one replaces none.
     """
 
     def __init__(self, url: Url) -> None:
@@ -174,13 +174,13 @@ class StoreDestination:
         return self._folder
 
     def check_free(self, resume: bool) -> None:
-        """Leases and logs of runs that were refused are no content."""
+        """Markers and logs of refused runs do not count as content."""
         if self.read(MANIFEST_NAME) is None:
             others = sorted(set(self.store.level()) - {LOCK_NAME, LOG_NAME})
             if others:
                 more = f" and {len(others) - 1} more" if len(others) > 1 else ""
                 raise DiskError(
-                    "a place of its own is needed",
+                    "invalid output location",
                     where=str(self.place),
                     expected="a URL below which there is nothing",
                     got=f"{others[0]}{more}",
@@ -191,7 +191,7 @@ class StoreDestination:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """By a marker that is made only if absent; that of a dead process of this machine goes."""
+        """By a marker created only if absent; the marker of a dead local process is removed."""
         with default_cache().scratch() as self._folder:
             self._marker = _marker()
             while not self.store.create(LOCK_NAME, self._marker):
@@ -203,7 +203,7 @@ class StoreDestination:
                 self._try_conditions()
                 yield
             finally:
-                with suppress(SynthStudioError):  # the store is gone: somebody has to delete it
+                with suppress(SynthStudioError):  # else delete the marker by hand
                     if self.store.read(LOCK_NAME) == self._marker:
                         self.store.delete(LOCK_NAME)
 
@@ -212,10 +212,10 @@ class StoreDestination:
             (self.folder / SHARDS_DIR).mkdir(exist_ok=True)
 
     def clear(self) -> None:
-        """Nothing: an object is whole or not there."""
+        """Nothing to do: uploads are atomic."""
 
     def undo(self) -> None:
-        """Take everything away again, but the marker."""
+        """Delete everything but the marker."""
         for name in (INDEX_NAME, MANIFEST_NAME, MIXED_NAME, LOG_NAME):
             self.remove(name)
         for name in self.store.names(SHARDS_DIR):
@@ -242,7 +242,7 @@ class StoreDestination:
         return name.removesuffix(SUFFIX) if name.endswith(SUFFIX) else ""
 
     def examine(self, name: str, judge: Callable[[Path], list[str]]) -> list[str]:
-        """Unpacked for that; one that cannot be is judged already."""
+        """Judged after unpacking; failure to unpack is a problem itself."""
         place = f"{SHARDS_DIR}/{name}"
         data = self.store.read(place) or b""
         folder = self.folder / f"{TEMPORARY}checked" / self.shard_of(name)
@@ -264,7 +264,7 @@ class StoreDestination:
         return target
 
     def put(self, staged: StagedShard, on_event: OnEvent) -> None:
-        """As one object, made only if absent but where a shorter shard is replaced."""
+        """As one object, created only if absent unless a shorter shard is replaced."""
         name = packed_name(staged.entry.shard)
         with disk_errors(staged.temporary):
             data = pack(staged.temporary)
@@ -274,14 +274,14 @@ class StoreDestination:
             self.store.write(name, data)
         elif not self.store.create(name, data):
             raise DatasetError(
-                "another shard is already in this one's place",
+                "another shard already exists here",
                 where=str(self.place / name),
-                then="Somebody writes there without a marker: stop it, then --resume.",
+                then="Another program writes there without a marker: stop it, then --resume.",
             )
         remove(staged.temporary)
 
     def log(self, line: str, *, now: bool) -> None:
-        """Objects do not grow: the whole log is written again, not for every shard."""
+        """Objects cannot be appended to: the whole log is rewritten, not for every shard."""
         if self._log is None:
             self._log = (self.read(LOG_NAME) or b"").decode("utf-8", "replace")
         self._log += line
@@ -290,25 +290,25 @@ class StoreDestination:
             self._logged = time.monotonic()
 
     def _check(self) -> None:
-        """DatasetError when the marker is another run's, or somebody deleted it."""
+        """DatasetError when the marker is another run's, or was deleted."""
         there = self.store.read(LOCK_NAME)
         if there != self._marker:
             raise DatasetError(
-                "another run has taken this data set over, so this one writes nothing more",
+                "another run took over this data set, so this one stopped writing",
                 where=str(self.place),
                 got=_owner(there) if there else "no run.lock",
-                then="What it had put in place stays; --resume goes on when the other has ended.",
+                then="Published shards are kept; use --resume after the other run has ended.",
             )
 
     def _try_conditions(self) -> None:
-        """DatasetError for a store that would let a second run in."""
+        """DatasetError for a store that cannot exclude a second run."""
         if self.store.create(LOCK_NAME, b"other bytes"):
             self.store.delete(LOCK_NAME)
             raise DatasetError(
-                "this store cannot make an object only if it is absent, so it cannot keep a "
+                "this store does not support conditional writes, so it cannot exclude a "
                 "second run out",
                 where=str(self.place),
-                then="Write to a folder and copy it, or to a store that has If-None-Match.",
+                then="Write to a folder and copy it, or to a store with If-None-Match.",
             )
 
     def _held(self, marker: bytes) -> DatasetError:
@@ -330,14 +330,14 @@ def destination_of(place: Place) -> Destination:
 
 def _already_here(place: Place) -> DatasetError:
     return DatasetError(
-        "a data set is already here",
+        "a data set already exists here",
         where=str(place),
-        then="Go on with it by --resume, or choose another --out.",
+        then="Continue it with --resume, or choose another --out.",
     )
 
 
 def _marker() -> bytes:
-    """What tells this process from all others, of any machine."""
+    """An identifier of this process, unique across machines."""
     began = psutil.Process().create_time()
     return canonical_json(
         {
@@ -361,7 +361,7 @@ def _owner(marker: bytes) -> str:
 
 
 def _has_ended(marker: bytes) -> bool:
-    """Whether a marker is of a process of this machine that is there no more."""
+    """Whether a marker is of a dead process of this machine."""
     try:
         value = json.loads(marker)
         pid, began = value["process"]

@@ -1,4 +1,4 @@
-"""Files that are wholly there or not at all, also after a power cut; errors that say why."""
+"""Atomic, durable writes of files and folders, with typed disk errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PATIENCE_S = 0.4
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` survive a power cut."""
+    """fsync a folder."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -41,7 +41,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Make the bytes of `path` survive a power cut."""
+    """fsync a file."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -62,7 +62,7 @@ def atomic_file(path: Path) -> Iterator[IO[str]]:
 def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
     """Write `path` so that a reader sees the old bytes or the new ones; DiskError on failure.
 
-    `private`: nobody but its owner may read it (mode 600).
+    `private`: readable by its owner only (mode 600).
     """
     with whole_file(path, private=private) as unfinished:
         unfinished.write_bytes(data)
@@ -72,7 +72,7 @@ def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
 def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield an empty file to fill; it becomes `path` when the body ends well. DiskError.
 
-    `private`: nobody but its owner may read it (mode 600).
+    `private`: readable by its owner only (mode 600).
     """
     path = plain_file(path)
     make = partial(Path.touch, mode=0o600) if private else Path.touch
@@ -84,9 +84,9 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder beside `path` for what waits until `path` is made; it goes in the end.
+    """Yield a temporary folder beside `path` while `path` is made; deleted at the end.
 
-    What a killed run left goes when the next one for `path` begins. DiskError.
+    Leftovers of killed runs are deleted by the next one for `path`. DiskError.
     """
     with (
         disk_errors(path),
@@ -97,17 +97,17 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file that stands alone, making its folder; DiskError on failure."""
+    """Write a single file, making its folder; DiskError on failure."""
     with new_parents(plain_file(path)):
         replace_file(path, data)
 
 
 @contextmanager
 def _started(path: Path, place: Path, make: Callable[[Path], None]) -> Iterator[Path]:
-    """Yield what `make` made in `place` under an unfinished name for `path`; it goes on errors.
+    """Yield what `make` made in `place` under a temporary name for `path`; deleted on errors.
 
-    It is locked while the body runs, which gives it its name in the end. What killed writers of
-    `path` left in `place` is not locked, and goes first.
+    It is locked while the body runs, which renames it at the end. Leftovers of killed writers of
+    `path` are not locked, and are deleted first.
     """
     kept = os.fsencode(path.name)[:_MAX_NAME_BYTES].decode("utf-8", "ignore")
     for left in sorted(place.glob(f"{TEMPORARY}*")):
@@ -118,7 +118,7 @@ def _started(path: Path, place: Path, make: Callable[[Path], None]) -> Iterator[
         while True:
             unfinished = place / f"{TEMPORARY}{kept}-{secrets.token_hex(_TOKEN // 2)}"
             make(unfinished)
-            with suppress(FileNotFoundError, BlockingIOError):  # a cleaner that was faster
+            with suppress(FileNotFoundError, BlockingIOError):  # deleted by another process
                 if held.enter_context(held_alone(unfinished, needed=False)):
                     break
         try:
@@ -132,7 +132,7 @@ def _started(path: Path, place: Path, make: Callable[[Path], None]) -> Iterator[
 
 @contextmanager
 def held_alone(path: Path, *, needed: bool = True) -> Iterator[bool]:
-    """Hold a file or folder that nobody else does, and say whether it is still there.
+    """Lock a file or folder exclusively; return whether it still exists.
 
     BlockingIOError when it is in use. A disk that has no locks is an OSError only if one is
     `needed`.
@@ -158,7 +158,7 @@ def leads_to(path: Path, descriptor: int) -> bool:
 
 @contextmanager
 def new_parents(path: Path) -> Iterator[None]:
-    """Make the folders above `path`; those that are new and still empty go when the body fails."""
+    """Make the folders above `path`; new empty ones are deleted if the body fails."""
     new = [p for p in path.parents if not p.exists()]
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,13 +166,13 @@ def new_parents(path: Path) -> Iterator[None]:
         yield
     except BaseException:
         for folder in new:
-            with suppress(OSError):  # somebody else has put something there
+            with suppress(OSError):  # another process has put files there
                 folder.rmdir()
         raise
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a folder; one that another process deletes meanwhile is no error."""
+    """Delete a file or folder; concurrent deletion is no error."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
         if path.exists():  # a dying worker may have added a file: once more, loudly
@@ -187,7 +187,7 @@ def file_sha256(path: Path) -> str:
 
 
 def canonical_json(value: Any) -> bytes:
-    """Return the one way to write `value`: sorted keys, two blanks, a newline at the end."""
+    """Return canonical JSON of `value`: sorted keys, indent 2, a final newline."""
     text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode("utf-8")
 
@@ -209,7 +209,7 @@ def read_json(path: Path, where: Place | None = None) -> dict[str, Any]:
 
 
 def parse_json(data: bytes, where: Place) -> dict[str, Any]:
-    """Parse a JSON object of a data set; DatasetError when it is none or too large."""
+    """Parse a JSON object of a data set; DatasetError if it is invalid or too large."""
     if len(data) > MAX_JSON_BYTES:
         raise damaged(where, f"at most {MAX_JSON_BYTES} bytes", f"{len(data)} bytes")
     try:
@@ -229,22 +229,22 @@ def _finite(text: str) -> float:
 
 
 def damaged(path: Place, expected: str, got: str) -> DatasetError:
-    """Return the error for a file of a data set that does not hold what it must."""
+    """Return the error for a damaged file of a data set."""
     return DatasetError(
         "this file of the data set is damaged",
         where=str(path),
         expected=expected,
         got=got[:200],
-        then="Copy the data set again from where it was made, or make it anew.",
+        then="Copy the data set again from where it was made, or generate it again.",
     )
 
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; it becomes `out` whole, or goes away. DiskError.
+    """Yield an empty folder to fill; it becomes `out` atomically, or is deleted. DiskError.
 
     `out` is missing or empty, links followed. An empty folder that cannot be replaced, the
-    current one or a mount point, gets all that was made moved into it in the end.
+    current one or a mount point, receives the files at the end instead.
     """
     target = free_folder(out)
     with new_parents(target), disk_errors(out):
@@ -266,8 +266,8 @@ def whole_folder(out: Path) -> Iterator[Path]:
 def hold_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of a data set folder; DatasetError naming the process that has it.
 
-    Children do not inherit the lock: a run whose parent dies is free to be resumed at once.
-    The file stays; a refused run that takes it away with its folder leaves a waiting one without.
+    Children do not inherit the lock: after its parent dies a run can be resumed at once.
+    The file stays; a refused run may delete it with its folder while another waits.
     """
     path = folder / LOCK_NAME
     with disk_errors(path):
@@ -276,7 +276,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
         _take(descriptor, path)
         with disk_errors(path):
             if not leads_to(path, descriptor):
-                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))  # a refused run undid it
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))  # deleted by a refused run
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         yield
@@ -285,7 +285,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
 
 
 def _take(descriptor: int, path: Path) -> None:
-    """Take the lock; a process that was just killed may need a moment to let go of it."""
+    """Take the lock; a killed process may release it with a delay."""
     end = time.monotonic() + _PATIENCE_S
     while True:
         try:

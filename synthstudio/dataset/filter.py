@@ -1,4 +1,4 @@
-"""Filter a data set by a query into a data set of its own."""
+"""Filter a data set by a query into a new data set."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """How much of a data set matches a query."""
+    """Counts of a data set's matches of a query."""
 
     frames: int
     people: int
@@ -51,7 +51,7 @@ class Counted:
 
 
 def query_of(dataset: Dataset, text: str) -> Query:
-    """Return a query for this data set's skeleton; DatasetError points at what is wrong."""
+    """Return a query for this data set's skeleton; DatasetError points at the fault."""
     return parse(text, get_skeleton(dataset.identity.skeleton).joints)
 
 
@@ -92,7 +92,7 @@ def filter_dataset(
             "nothing matches the query",
             where=str(dataset.place),
             got=query.text if len(query.text) <= 200 else f"{query.text[:200]}...",
-            then="Try it with --count first.",
+            then="Test it with --count.",
         )
     derived = {
         "by": "filter",
@@ -112,9 +112,9 @@ def without(
     *,
     on_progress: OnProgress | None = None,
 ) -> Dataset:
-    """Write a data set without some frames; DatasetError when none would be left.
+    """Write a data set without some frames; DatasetError if none is left.
 
-    One that was killed goes on.
+    An interrupted run continues.
     """
     left = dataset.frames - len(bad)
     if left < 1:

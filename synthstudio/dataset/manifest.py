@@ -1,4 +1,4 @@
-"""`dataset.json`: everything that decides the bytes of a data set, and nothing else."""
+"""`dataset.json`: exactly the inputs that decide the bytes of a data set."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CONVENTIONS = {
     "instances": "0 nothing, people from 1, objects from 1000",
     "masks": "COCO compressed RLE",
 }
-"""What the numbers in a data set mean; docs/conventions.md says it at length."""
+"""Conventions stored in each data set; docs/conventions.md has the details."""
 
 _PACKAGES = (
     "synthstudio",
@@ -56,7 +56,7 @@ _PACKAGES = (
     "pycocotools",
     "pyarrow",
 )
-# The instruction sets that numeric libraries choose their kernels by.
+# The instruction sets that select kernels of numeric libraries.
 _FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx512", "amx", "neon", "asimd", "sve")
 _STRUCTURE = ("format_version", "frames_per_shard", "skeleton", "derived")
 
@@ -74,12 +74,12 @@ class AssetRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What a data set is. Equal identities give equal bytes.
+    """The identity of a data set. Equal identities give equal bytes.
 
-    `recipe` has its defaults filled in; `versions` maps packages to releases; `machine` says
+    `recipe` has its defaults filled in; `versions` maps packages to releases; `machine`:
     CPU model, instruction sets and device kind. `frames` is the length of the whole run, also
-    in a part of it. `skeleton` is a name for `get_skeleton`; the file has one's own skeleton as an
-    object there. `derived` says how it was made of other sets and of which; empty for a run.
+    in a part of it. `skeleton` is a name for `get_skeleton`; the file has a custom skeleton as an
+    object there. `derived`: operation and sources of a derived set; empty for a run.
     """
 
     recipe: dict[str, Any]
@@ -127,7 +127,7 @@ def package_versions() -> dict[str, str]:
 def machine_kind(device: str) -> dict[str, str]:
     """Return the kind of machine: CPU model, its instruction sets, and `device` as given.
 
-    `device` is "cpu" or the model of the GPU; no name that tells one machine from its twin.
+    `device` is "cpu" or the model of the GPU; nothing that identifies a single machine.
     """
     model, flags = platform.machine(), set[str]()
     cpuinfo = Path("/proc/cpuinfo")
@@ -168,14 +168,14 @@ def no_dataset(place: Place) -> DatasetError:
 
 
 def identity_of(value: dict[str, Any], path: Place) -> Identity:
-    """The identity that `dataset.json` says; `path`: where it lies. DatasetError."""
+    """The identity in `dataset.json` at `path`; DatasetError."""
     if value.get("format_version") != FORMAT_VERSION:
         raise DatasetError(
             "this data set has another format",
             where=str(path),
             expected=f"format_version {FORMAT_VERSION}",
             got=str(value.get("format_version")),
-            then="Read it with the release of synthstudio that made it (see versions).",
+            then="Read it with the synthstudio release that made it (see versions).",
         )
     _check_types(path, value)
     rows = tuple(AssetRow(**row) for row in value.pop("assets"))
@@ -221,7 +221,7 @@ def identity_differences(a: Identity, b: Identity) -> list[str]:
 
 
 def structural_differences(a: Identity, b: Identity) -> list[str]:
-    """Return the differences that no mixed data set can have: its files would not fit."""
+    """Return differences that --allow-mixed does not accept: files would be incompatible."""
     lines = identity_differences(a, b)
     return [line for line in lines if line.startswith((*_STRUCTURE, "frames:"))]
 

@@ -1,7 +1,7 @@
-"""Run a query: the one home of what its tests mean, over columns of any table of people.
+"""Evaluation of queries over columns of any table of people.
 
 A test is true, false or unknown (null, NaN, an unlabelled joint), by Kleene's logic as in SQL, so
-a result is two masks: who is known to match, and who is known not to. `evaluate` reads `Columns`:
+a result is two masks: known matches and known non-matches. `evaluate` reads `Columns`:
 here batches of a data set, in review/ the arrays of all its people at once.
 """
 
@@ -47,9 +47,9 @@ from synthstudio.dataset.rows import NO_STATE
 
 Mask = NDArray[np.bool_]
 Known = tuple[Mask, Mask]
-"""(P,) who is known to match, (P,) who is known not to."""
+"""(P,) known matches, (P,) known non-matches."""
 LIST_MARK = "\x1f"
-"""Stands round each entry of a list that is compared as text."""
+"""Delimiter of the entries of a list that is compared as text."""
 VIEW_JOINTS = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _OPS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -67,9 +67,9 @@ _STATE = {"visible": 2, "hidden": 1, "outside": 0}
 class Column:
     """The values of a field.
 
-    Numbers are float64, NaN where unknown. Texts are places in `names`, -1 where unknown, or
-    without `names` strings, None where unknown. `rows` (P,): each person's place in `values`,
-    where those are of frames.
+    Numbers are float64, NaN where unknown. Texts are indices into `names`, -1 where unknown, or
+    without `names` strings, None where unknown. `rows` (P,): each person's index into `values`,
+    for values of frames.
     """
 
     values: NDArray[Any]
@@ -78,7 +78,7 @@ class Column:
 
 
 class Columns(Protocol):
-    """What queries are run on: P people."""
+    """Input of queries: P people."""
 
     @property
     def people(self) -> int: ...
@@ -88,12 +88,12 @@ class Columns(Protocol):
     def joint_values(self, name: str, place: int) -> NDArray[Any]:
         """(P,) entry `place` of each person's list `name`.
 
-        `name`: state; cause, as places in CAUSES; ambiguous; or shares, float64.
+        `name`: state; cause, as indices into CAUSES; ambiguous; or shares, float64.
         """
 
 
 def evaluate(node: Node, columns: Columns) -> Known:
-    """Return two (P,) masks: of whom a part of a query is known to hold, and known not to."""
+    """Return (P,) masks of known matches and known non-matches of a part of a query."""
     if isinstance(node, Not):
         yes, no = evaluate(node.item, columns)
         return no, yes
@@ -152,7 +152,7 @@ def _joints(columns: Columns, test: JointTest) -> Known:
         return functools.reduce(_or, each)
     if test.minimum == len(test.joints):
         return functools.reduce(_and, each)
-    # Unknown joints do not count; more than there are never match.
+    # Unknown joints do not count; counts above the number of joints never match.
     counts = np.zeros(columns.people, np.int16)
     for yes, _ in each:
         counts += yes
@@ -191,7 +191,7 @@ def matching_people(dataset: Dataset, query: Query) -> Iterator[tuple[int, int]]
 def matching_frames(dataset: Dataset, query: Query) -> Iterator[int]:
     """Yield the index of every frame with a person who matches, once, in order.
 
-    A query that asks about frames alone also finds frames without people.
+    A query of frame fields alone also matches frames without people.
     """
     if query.of_frames:
         names = dict.fromkeys(["index", *sorted({f.column for f in _fields(query)})])
@@ -218,13 +218,13 @@ def as_text(column: pa.Array) -> pa.Array:
 
 
 def camera_places(world_to_camera: F64) -> F64:
-    """Return (N, 3) where cameras stand in the world, of 4x4 matrices (N, 16); NaN stays NaN."""
+    """Return (N, 3) camera positions in the world, of 4x4 matrices (N, 16); NaN stays NaN."""
     matrices = world_to_camera.reshape(-1, 4, 4)
     return -np.einsum("nji,nj->ni", matrices[:, :3, :3], matrices[:, :3, 3])
 
 
 def view_codes(joints_world_m: pa.Array, joints: Sequence[str], cameras_m: F64) -> NDArray[Any]:
-    """Return (P,) int32 places in VIEWS: the side of each body that its camera sees.
+    """Return (P,) int32 indices into VIEWS: the side of each body that its camera sees.
 
     -1 where joints (lists of 3 J numbers) or the camera's place (P, 3) are not known.
     """
@@ -239,10 +239,10 @@ def view_codes(joints_world_m: pa.Array, joints: Sequence[str], cameras_m: F64) 
 
 
 class Batch:
-    """Some people of a data set (or frames, asked about alone) as Columns."""
+    """Some people (or frames alone) of a data set as Columns."""
 
     def __init__(self, table: pa.Table, frames: pa.Table, joints: tuple[str, ...]) -> None:
-        """`frames` has a row for each row of `table`; everybody of these frames is there."""
+        """`frames` has a row for each row of `table`; all people of these frames are included."""
         self.table, self.frames, self._joints = table, frames, joints
         self._lists: dict[str, NDArray[Any]] = {}
 
@@ -272,7 +272,7 @@ class Batch:
         return self.planes(name)[place if self.people else 0]
 
     def planes(self, name: str) -> NDArray[Any]:
-        """(N, P) entries of each person's list `name`; words are places in CAUSES or ORIGINS."""
+        """(N, P) entries of each person's list `name`; words are indices into CAUSES or ORIGINS."""
         if name not in self._lists:
             column = one_array(self.table[name])
             if name in _WORDS:
@@ -293,7 +293,7 @@ def _fields(query: Query) -> list[Field]:
 
 
 def _batches(dataset: Dataset, query: Query) -> Iterator[Batch]:
-    """Yield people in order with every column that the query names, a batch at a time."""
+    """Yield batches of people in order with the query's columns."""
     fields = _fields(query)
     made = {f.column for f in fields if f.table == "made"}
     person = {f.column for f in fields if f.table == "person"} | _joint_columns(query)
@@ -307,7 +307,7 @@ def _batches(dataset: Dataset, query: Query) -> Iterator[Batch]:
 def people_batches(
     dataset: Dataset, person: set[str], frame: set[str], joints: tuple[str, ...]
 ) -> Iterator[Batch]:
-    """People in order with columns of theirs and of their frames, a batch at a time."""
+    """Yield batches of people in order with columns of people and frames."""
     own = ["frame_index", "instance", *sorted(person - {"frame_index", "instance"})]
     beside = ["index", *sorted(frame - {"index"})]
     for chunk in aligned(dataset, frame_columns=beside, person_columns=own):
@@ -316,7 +316,7 @@ def people_batches(
 
 
 def batch_of(chunk: Chunk, joints: tuple[str, ...]) -> Batch:
-    """The people of a chunk, to be asked about."""
+    """The people of a chunk as input of a query."""
     return Batch(chunk.people, chunk.frames.take(as_arrow(chunk.owners)), joints)
 
 

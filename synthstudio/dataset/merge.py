@@ -1,4 +1,4 @@
-"""Join data sets: the parts of one run into its very bytes, or whole sets of any runs.
+"""Join data sets: the parts of one run byte for byte, or whole sets of any runs.
 
 merge       parts made with --part k/n ──► the unbroken run, byte for byte
 merge_sets  sets of other recipes, seeds and machines ──► one derived set: frames numbered
@@ -45,7 +45,7 @@ from synthstudio.dataset.shards import (
 from synthstudio.dataset.writer import Session, open_or_create
 
 _APART = ("identity", "group_id", "clip_id")
-"""Names that mean something only within one run."""
+"""Columns with names local to a run."""
 
 
 def merge(
@@ -55,7 +55,7 @@ def merge(
 
     Every shard is checked first. DatasetError: a part that is missing, doubled, unfinished,
     damaged, or of another run (`allow_mixed` lets recipes, versions and machines differ and
-    writes that down). DiskError: writing failed.
+    records that). DiskError: writing failed.
     """
     sets = _in_order([Dataset(path) for path in parts], parts)
     notes = _mixed_notes(sets, allow_mixed)
@@ -84,7 +84,7 @@ def _in_order(sets: list[Dataset], paths: Sequence[Place]) -> list[Dataset]:
     found = sorted(number for number in numbers if number is not None)
     if not found or found != wanted:
         raise DatasetError(
-            "these are not the parts of one run, each once",
+            "not all parts of one run, each once",
             where="merge",
             expected=", ".join(f"{k}/{n}" for k, n in wanted) or "at least one part",
             got=", ".join(f"{k}/{n}" for k, n in found) or "none",
@@ -93,7 +93,7 @@ def _in_order(sets: list[Dataset], paths: Sequence[Place]) -> list[Dataset]:
 
 
 def _mixed_notes(sets: list[Dataset], allow_mixed: bool) -> list[dict[str, Any]]:
-    """Return what to write down about parts of different identity; DatasetError if forbidden."""
+    """Return notes on parts of different identity; DatasetError if not allowed."""
     first = sets[0]
     notes: list[dict[str, Any]] = []
     for part in sets:
@@ -153,11 +153,11 @@ def merge_sets(
 ) -> Dataset:
     """Join whole data sets of any runs as `out`: the frames of the first, then of the next, ...
 
-    A name in `identity`, `group_id` and `clip_id` gets the run that it comes from in front of
-    it (8 hex digits of recipe and seed), unless all sources are of one run: so equal names of
-    different runs stay apart, and those of one run stay together. Stored specs keep the names of
-    people, which decide how clothes fall. recipe, seed, versions and
-    machine in dataset.json are those of the first source; those of all stand in `derived`.
+    A name in `identity`, `group_id` and `clip_id` is prefixed by its run
+    (8 hex digits of recipe and seed), unless all sources are of one run: so equal names of
+    different runs stay distinct, and those of one run stay equal. Stored specs keep the names of
+    people, which decide the drape of clothes. recipe, seed, versions and
+    machine in dataset.json are those of the first source; those of all are in `derived`.
 
     DatasetError: no source, other skeletons, or the same picture in two sources (with
     `drop_doubled` the later one is left out).
@@ -183,7 +183,7 @@ def merge_sets(
 
 
 def run_name(identity: Identity) -> str:
-    """Return what tells a run from others: 8 hex digits of its recipe and seed.
+    """Return an identifier of a run: 8 hex digits of its recipe and seed.
 
     Frames of a longer run begin with those of a shorter one, so its length does not count.
     """
@@ -194,7 +194,7 @@ def run_name(identity: Identity) -> str:
 
 def _check_sets(sources: Sequence[Dataset]) -> None:
     if not sources:
-        raise DatasetError("there is nothing to merge", where="merge", got="no data set")
+        raise DatasetError("nothing to merge", where="merge", got="no data set")
     first = sources[0]
     for source in sources[1:]:
         if source.identity.skeleton != first.identity.skeleton:
@@ -208,7 +208,7 @@ def _check_sets(sources: Sequence[Dataset]) -> None:
 
 
 def _doubled(sources: Sequence[Dataset], drop_doubled: bool) -> Iterator[set[int]]:
-    """Yield the frames of each source whose picture an earlier source has too."""
+    """Yield the frames of each source whose picture is also in an earlier source."""
     seen: set[bytes] = set()
     for source in sources:
         own = {
@@ -240,7 +240,7 @@ def _all_chunks(
 
 
 def _named_apart(source: Dataset) -> bool:
-    """Whether names in this set begin with their run already: it was merged of several."""
+    """Whether names in this set are already prefixed: it was merged from several runs."""
     value: Mapping[str, Any] = source.identity.derived
     while value:
         if value.get("by") == "merge" and len(set(value.get("runs", ()))) > 1:
@@ -251,9 +251,9 @@ def _named_apart(source: Dataset) -> bool:
 
 
 def _apart(chunk: Chunk, run: str) -> Chunk:
-    """Return a chunk with its names under its run, groups and clips in the stored specs too.
+    """Return a chunk with names prefixed by the run, groups and clips in stored specs too.
 
-    People keep their names in the specs: these decide how clothes fall.
+    Names of people in specs are unchanged: they decide the drape of clothes.
     """
 
     def named(_: int, spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A small language that chooses people: text -> a tree -> a pyarrow expression.
+"""A query language for people: parser from text to a tree.
 
     query    = and_ { "or" and_ }           and_ = not_ { "and" not_ }
     not_     = "not" not_ | "(" query ")" | joints test | field compare
@@ -7,8 +7,8 @@
              | "cause" compare | SHARE "share" compare
     compare  = ("=" | "!=" | "<" | "<=" | ">" | ">=") VALUE | ["not"] "in" "(" VALUE {"," VALUE} ")"
 
-A value is a number (30% is 0.3), a word, or text in quotes. What nobody knows (null, NaN, the
-state of an unlabelled joint) matches neither a test nor its negation, as in SQL.
+A value is a number (30% is 0.3), a word, or text in quotes. Unknown values (null, NaN, the
+state of an unlabelled joint) match neither a test nor its negation, as in SQL.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from synthstudio.core.labels import CAUSES, LABELS, SHARES
 from synthstudio.core.own_skeletons import query_name
 from synthstudio.core.skeleton_value import joint_kind
 
-# What a query may name --------------------------------------------------------------------------
+# Fields of queries ------------------------------------------------------------------------------
 
 Table = Literal["person", "frame", "made", "review"]
 Kind = Literal["number", "text", "flag", "list"]
@@ -36,8 +36,8 @@ Kind = Literal["number", "text", "flag", "list"]
 class Field:
     """A name of the query language: a column, or one `element` of a list column.
 
-    "made" columns are reckoned: the side of the body that the camera sees, people in the frame.
-    "review" columns lie in the studio's store: only the studio can ask for them.
+    "made" columns are computed: the side of the body facing the camera, people in the frame.
+    "review" columns are in the studio's store, and only the studio can query them.
     """
 
     column: str
@@ -115,11 +115,11 @@ _PARTS = {
 }
 _PLURALS = {f"{name}s": name for name in _PARTS} | {"feet": "foot", "joints": "joint"}
 GROUPS = (*_PARTS, "joint")
-"""What may follow any, all, both, no and at least N; the plural too, and left or right."""
+"""Groups after any, all, both, no and at least N; also plural, and with left or right."""
 
 
 def joints_of(word: str, side: str, joints: tuple[str, ...]) -> tuple[int, ...]:
-    """Return the places of a group's joints; empty when the word names no group or joint."""
+    """Return indices of a group's joints; empty if the word is no group or joint."""
     name = _PLURALS.get(word, word)
     if name not in GROUPS:
         return (joints.index(word),) if word in joints and not side else ()
@@ -132,7 +132,7 @@ def joints_of(word: str, side: str, joints: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def fields_text() -> str:
-    """Return the fields of the language, a line each, for --help and error pages."""
+    """Return the fields of the language, one line each, for help and errors."""
     width = max(map(len, FIELDS))
     lines = []
     for name, field in FIELDS.items():
@@ -150,7 +150,7 @@ _COMPARE = ("=", "!=", "<=", ">=", "<", ">")
 _QUANTIFIERS = ("any", "all", "both", "no")
 MAX_CHARS = 10_000
 _SHOWN_CHARS = 60
-"""How much of a query a message shows before the fault and from it on."""
+"""Characters of a query that a message shows before and after the fault."""
 MAX_DEPTH = 60
 
 
@@ -170,7 +170,7 @@ class FieldTest:
 
 @dataclass(frozen=True, kw_only=True)
 class JointTest:
-    """At least `minimum` of some joints are so. `what`: a state, "cause", or a share's name."""
+    """At least `minimum` of some joints match. `what`: a state, "cause", or a share's name."""
 
     joints: tuple[int, ...]
     minimum: int
@@ -197,7 +197,7 @@ Node = FieldTest | JointTest | Not | BoolOp
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """A query that was understood. `joints`: of the skeleton that it was read for."""
+    """A parsed query. `joints`: of the skeleton that it was parsed for."""
 
     text: str
     tree: Node
@@ -205,7 +205,7 @@ class Query:
 
     @property
     def of_frames(self) -> bool:
-        """Whether only frames are asked about: then frames without people match too."""
+        """Whether the query has frame fields only: then frames without people match too."""
         return all(isinstance(n, FieldTest) and n.field.table == "frame" for n in leaves(self.tree))
 
 
@@ -220,9 +220,9 @@ def leaves(node: Node) -> Iterable[FieldTest | JointTest]:
 
 
 def parse(text: str, joints: tuple[str, ...], *, fields: Mapping[str, Field] = FIELDS) -> Query:
-    """Return what a query means for a skeleton's joints; DatasetError points at what is wrong.
+    """Parse a query for a skeleton's joints; DatasetError points at the fault.
 
-    `fields`: what may be asked, by name; the studio also knows fields of its review store.
+    `fields`: fields by name; the studio adds fields of its review store.
     """
     if len(text) > MAX_CHARS:
         raise DatasetError(f"query: too long; expected at most {MAX_CHARS} characters.")
@@ -246,7 +246,7 @@ _TOKENS = re.compile(
 
 
 class _Parser:
-    """Recursive descent; every complaint points at its token."""
+    """Recursive-descent parser; errors point at the token."""
 
     def __init__(self, text: str, joints: tuple[str, ...], fields: Mapping[str, Field]) -> None:
         self.text, self.fields, self.place = text, fields, 0
@@ -259,7 +259,7 @@ class _Parser:
         while at < len(self.text):
             match = _TOKENS.match(self.text, at)
             if match is None:
-                self.fail(_Token(self.text[at], at, "sign"), "cannot be read here")
+                self.fail(_Token(self.text[at], at, "sign"), "is not valid here")
             if match.lastgroup != "blank":
                 found.append(_Token(match.group(), at, str(match.lastgroup)))
             at = match.end()
@@ -278,14 +278,14 @@ class _Parser:
         return ""
 
     def need(self, *words: str) -> str:
-        return self.take(*words) or self.fail(self.now, "does not belong here", words)
+        return self.take(*words) or self.fail(self.now, "is not valid here", words)
 
     def end(self) -> None:
         if self.now.kind != "end":
-            self.fail(self.now, "does not belong here", ("and", "or"))
+            self.fail(self.now, "is not valid here", ("and", "or"))
 
     def fail(self, token: _Token, what: str, known: Iterable[str] = ()) -> NoReturn:
-        """Raise DatasetError with a caret at the token, and what was perhaps meant."""
+        """Raise DatasetError with a caret at the token, and suggestions."""
         names = list(dict.fromkeys(known))
         near = difflib.get_close_matches(token.text.lower(), names, n=3, cutoff=0.6)
         problem = (
@@ -331,7 +331,7 @@ class _Parser:
     def _test(self) -> Node:
         token = self.now
         if token.kind != "word":
-            self.fail(token, "cannot begin a test", self._begin())
+            self.fail(token, "does not start a test", self._begin())
         word = token.text.lower()
         if word in (*_QUANTIFIERS, "at"):
             return self._joints()
@@ -350,7 +350,7 @@ class _Parser:
         self.fail(token, "is not a joint or field", self._begin())
 
     def _compares(self) -> bool:
-        """Whether a comparison follows, which a field has and a joint has not."""
+        """Whether a comparison follows: then the word is a field, not a joint."""
         after = [token.text.lower() for token in self.tokens[self.place + 1 : self.place + 3]]
         return after[0] in (*_COMPARE, "in") or after == ["not", "in"]
 
@@ -402,7 +402,7 @@ class _Parser:
             return test(kind="state", what=word)
         self.place -= 1
         known = (*STATES, "hidden by", "cause", *(f"{share} share" for share in SHARES))
-        self.fail(token, "says nothing of a joint", known)
+        self.fail(token, "is not a test of joints", known)
 
     def _compare(self, field: Field) -> Compare:
         rotated = bool(self.take("not"))

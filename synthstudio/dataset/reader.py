@@ -1,6 +1,6 @@
-"""A data set that is read: lazily, shard by shard, trusting no name that is stored in it.
+"""Reader of a data set: lazy, shard by shard; stored names are not trusted.
 
-Of one at a URL a shard is fetched when it is read (source.py).
+Shards at a URL are fetched on access (source.py).
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ KEPT_SHARDS = 4
 
 
 class Dataset:
-    """A data set in a folder or at a URL. Nothing but its small tables is held in memory.
+    """A data set in a folder or at a URL. Only its small tables are held in memory.
 
-    `place` is the folder or URL; `folder` has dataset.json and index.json on this machine, and
-    `shard_folder` a shard. `allow_unfinished`: take one without index.json too, with the shards
-    that it has. `check`: rows are checked against their schema when they are read.
+    `place` is the folder or URL; `folder` has dataset.json and index.json locally, and
+    `shard_folder` a shard. `allow_unfinished`: also open one without index.json, with the shards
+    that exist. `check`: check rows against their schema on reading.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Dataset:
             )
 
     def of_frames(self, frames: NDArray[np.int64]) -> Dataset:
-        """Return the part that has only those of the stored frames, rising indices."""
+        """Return a view of some stored frames, by rising indices."""
         return Dataset(
             self.place, allow_unfinished=not self.finished, check=self._check, only=frames
         )
@@ -130,9 +130,9 @@ class Dataset:
 
     @cached_property
     def _listed(self) -> dict[int, Listed]:
-        """What index.json says of each shard, in its order; no shard is opened.
+        """The rows of index.json by shard, in its order; no shard is opened.
 
-        An unfinished set has no index.json: its shards are asked.
+        An unfinished set has no index.json: its shards are read.
         """
         if not self.finished:
             found = [read_entry(folder) for folder in self._source.shards()]
@@ -144,7 +144,7 @@ class Dataset:
     def shard_digests(self) -> dict[int, str]:
         """The SHA-256 of each shard's shard.json, which holds that of each of its files.
 
-        Of a part: with the frames that it takes of a shard, for shards of which it takes some.
+        Of a view: with the selected frames, for partly selected shards.
         """
         if self.finished:
             whole = {shard: row.sha256 for shard, row in self._listed.items()}
@@ -168,9 +168,9 @@ class Dataset:
         return entry
 
     def shard_folder(self, shard: int) -> Path:
-        """Return the folder of a shard on this machine; of one at a URL it is fetched first.
+        """Return the folder of a shard on disk; one at a URL is fetched first.
 
-        That stays in the cache at least until source.KEPT_SHARDS others were asked for.
+        It stays cached at least until source.KEPT_SHARDS others were read.
         """
         return self._source.shard(shard, self._listed[shard].sha256)
 
@@ -183,7 +183,7 @@ class Dataset:
 
     @property
     def frames(self) -> int:
-        """Return how many frames are stored (failed ones are not)."""
+        """Return the number of stored frames (without failed ones)."""
         if self.only is not None:
             return len(self.only)
         return sum(row.frames - row.failed for row in self._listed.values())
@@ -196,12 +196,12 @@ class Dataset:
 
     @property
     def labelled(self) -> bool:
-        """Return whether there is anybody in the whole data set."""
+        """Return whether the data set has any person."""
         return any(row.people for row in self._listed.values())
 
     @property
     def failed(self) -> tuple[FailedFrame, ...]:
-        """Return the frames that were skipped because they could not be made; none of a part."""
+        """Return the skipped (failed) frames; empty for a view."""
         if self.only is not None:
             return ()
         return tuple(failed for entry in self.entries for failed in entry.failed)
@@ -223,7 +223,7 @@ class Dataset:
                     yield kept if columns is None else kept.select(list(columns))
 
     def iter_frames(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
-        """Yield the rows of frames.parquet in order; memory does not grow with the set."""
+        """Yield the rows of frames.parquet in order; in constant memory."""
         for batch in self.iter_batches("frames", columns):
             yield from batch.to_pylist()
 
@@ -282,7 +282,7 @@ class Dataset:
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
-        """How many frames of the whole set are stored up to and with each shard."""
+        """Cumulative number of stored frames by shard."""
         counts = [row.frames - row.failed for row in self._listed.values()]
         return np.cumsum(counts, dtype=np.int64)
 
@@ -308,7 +308,7 @@ class Dataset:
         return path
 
     def image_bytes(self, index: int) -> bytes:
-        """Return a frame's JPEG; DatasetError when it is missing or not what was stored."""
+        """Return a frame's JPEG; DatasetError when it is missing or changed."""
         return self.image_bytes_of(self.frame(index))
 
     def image_bytes_of(self, row: Row) -> bytes:
@@ -325,7 +325,7 @@ class Dataset:
         return data
 
     def _files(self, entry: ShardEntry) -> dict[str, dict[str, Any]]:
-        """Return the table of a shard's files; that of the last one asked for is kept."""
+        """Return the table of a shard's files; the last one is cached."""
         table = self._table
         if table is None or table[0] != entry.shard:
             where = self.place / entry.path / SHARD_NAME
@@ -345,12 +345,12 @@ class Dataset:
                 "this layer is not stored",
                 where=f"{self.place}, frame {index}",
                 got=layer,
-                then="Ask for it in the recipe's layers.",
+                then="Add it to the recipe's layers.",
             )
         return path
 
     def sources_of_shard(self, shard: int) -> dict[int, Row]:
-        """Frame -> what its image was called, its licence, its id and those of its people as JSON;
+        """Frame -> original name of its image, its licence, its id and those of its people as JSON;
         {} for generated frames."""
         path = self.shard_folder(shard) / SOURCES_NAME
         with parquet_errors(path):
@@ -362,13 +362,13 @@ class Dataset:
         }
 
     def source_ids(self) -> dict[int, Any]:
-        """Frame -> its image's id in the file that was imported; {} where they are equal."""
+        """Frame -> image id in the imported file; {} if they are equal."""
         found = (self.sources_of_shard(shard) for shard in self.shard_digests)
         out = {index: json.loads(row["id"]) for part in found for index, row in part.items()}
         return out if any(index != name for index, name in out.items()) else {}
 
     def person_ids(self) -> dict[tuple[int, int], Any]:
-        """Frame and instance -> the annotation's id in the file that was imported, if not ours."""
+        """(frame, instance) -> annotation id in the imported file, where it differs from ours."""
         return {
             (index, int(instance)): name
             for shard in self.shard_digests
@@ -377,7 +377,7 @@ class Dataset:
         }
 
     def verify(self) -> Iterator[str]:
-        """Check every byte against its hash; yield what is wrong, a line each."""
+        """Verify all hashes; yield one line per problem."""
         for entry in self.entries:
             folder = self.shard_folder(entry.shard)
             problems = verify_shard(folder, sha256=entry.sha256)
@@ -386,7 +386,7 @@ class Dataset:
     def _entry(self, index: int) -> ShardEntry:
         if self.only is not None and index not in self.only:
             raise DatasetError(
-                "this part of the data set does not hold the frame",
+                "the frame is not in this part of the data set",
                 where=str(self.place),
                 got=str(index),
             )
@@ -394,7 +394,7 @@ class Dataset:
         entry = self._entry_of_shard(shard) if shard in self._listed else None
         if entry is None or not entry.first <= index < entry.first + entry.frames:
             raise DatasetError(
-                "the data set does not hold this frame",
+                "the frame is not in the data set",
                 where=str(self.place),
                 expected=f"0 to {self.identity.frames - 1}",
                 got=str(index),
@@ -402,7 +402,7 @@ class Dataset:
         return entry
 
     def _entry_of_shard(self, shard: int) -> ShardEntry:
-        """Return a shard's entry; only that shard is opened, and only the first time."""
+        """Return a shard's entry; read from its shard.json once."""
         found = self._entries.get(shard)
         if found is None:
             found = self._checked_entry(shard)
@@ -415,7 +415,7 @@ class Dataset:
         return people.slice(at.start, at.stop - at.start)
 
     def _tables(self, entry: ShardEntry) -> tuple[pa.Table, pa.Table]:
-        """Return a shard's tables as Arrow; those of the last shards are kept."""
+        """Return a shard's tables as Arrow; the last ones are cached."""
         with self._lock:
             found = self._kept.get(entry.shard)
         if found is None:
@@ -487,7 +487,7 @@ class Dataset:
 
 
 def opened(place: Place | Dataset) -> Dataset:
-    """The data set at a place, or the one that is open already, which may be a part."""
+    """The data set at a place, or the already open one, which may be a view."""
     return place if isinstance(place, Dataset) else Dataset(place)
 
 
@@ -499,7 +499,7 @@ def _rows_of(table: pa.Table, column: str, value: int) -> range:
 
 @contextmanager
 def parquet_errors(path: Place) -> Iterator[None]:
-    """Turn what reading a damaged file raises into DatasetError."""
+    """Turn errors of reading a damaged file into DatasetError."""
     try:
         yield
     except READ_ERRORS as error:

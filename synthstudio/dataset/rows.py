@@ -1,4 +1,4 @@
-"""The two tables of a data set: one row a frame, one row a person in a frame; there and back.
+"""The two tables of a data set: a row per frame, a row per person; conversions of labels.
 
 Their columns are core.labels.FRAME_LABELS and LABELS. Lists are flat, in row-major order.
 """
@@ -31,7 +31,7 @@ Sample = tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]
 """A row of the frames table and the rows of its people."""
 
 NO_STATE = 255
-"""The state of a joint that nobody labelled; only imported rows have it."""
+"""The state of an unlabelled joint; only imported rows have it."""
 KINEMATIC = "kinematic_joints_world_m"
 """Rotation centres."""
 COLUMNS: dict[str, Label] = FRAME_LABELS | LABELS
@@ -94,7 +94,7 @@ def camera_row(camera: Camera) -> Row:
 
 
 def distortion_of(spec: str | None) -> list[float] | None:
-    """Return k1, k2, 0, 0 of a frame's lens, as OpenCV's distCoeffs; None: nothing is bent.
+    """Return k1, k2, 0, 0 of a frame's lens, as OpenCV's distCoeffs; None: no distortion.
 
     `spec` is the column of that name. Pixels are those of 3D joints by K and these.
     """
@@ -110,7 +110,7 @@ def instance_rows(frame: Frame) -> list[Row]:
 
 
 def person_row(person: PersonLabel, spec: FrameSpec | None = None) -> Row:
-    """A person's row; None in the columns that only the spec of its frame knows, without one."""
+    """A person's row; columns that need the frame's spec are None without one."""
     return {name: label.value(person, spec) for name, label in LABELS.items()}
 
 
@@ -140,7 +140,7 @@ def pair_rows(frames: Iterable[Row], instances: Iterable[Row]) -> Iterator[tuple
 
 
 def spec_fields(text: str) -> dict[str, Any]:
-    """The fields of a stored spec; DatasetError for what is no JSON object."""
+    """The fields of a stored spec; DatasetError if it is not a JSON object."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -161,9 +161,9 @@ def people_of_no_frame(got: str) -> DatasetError:
 
 
 def tables_misfit(where: str, expected: str, got: str) -> DatasetError:
-    """The error for tables of frames and people that are not of one data set."""
+    """The error for tables of frames and people that do not belong together."""
     return DatasetError(
-        "the tables of frames and instances do not fit",
+        "the tables of frames and instances are inconsistent",
         where=where,
         expected=expected,
         got=got,
@@ -172,8 +172,8 @@ def tables_misfit(where: str, expected: str, got: str) -> DatasetError:
 
 
 # Checks of rows that are read ---------------------------------------------------------------------
-# Cheap: offsets and counts of Arrow's arrays, no object a number. What rows mean is checked by
-# `quality`, which reads without this.
+# Cheap: offsets and counts of Arrow's arrays, no object a number. The meaning of rows is checked by
+# `quality`, which reads without these checks.
 
 _ALIKE = (
     ("hidden_joint", "hidden_instance", "hidden_share"),
@@ -201,9 +201,9 @@ def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path
 
 
 def misfits(rows: pa.RecordBatch | pa.Table, joints: int) -> Iterator[tuple[int, str, str]]:
-    """Rows of either table whose lists fit no skeleton of so many joints, or not one another.
+    """Rows of either table whose lists have lengths that do not match the skeleton or each other.
 
-    For each its place, what is expected and what is there; column by column.
+    Yields row, expected and actual, column by column.
     """
     names = rows.schema.names
     for name in names:
@@ -220,7 +220,7 @@ def misfits(rows: pa.RecordBatch | pa.Table, joints: int) -> Iterator[tuple[int,
 
 
 def beyond_limits(rows: pa.RecordBatch | pa.Table) -> Iterator[tuple[int, str, str]]:
-    """The same of numbers that lie outside what their label may be; NaN is unknown."""
+    """The same for numbers outside their label's range; NaN is unknown."""
     for name in rows.schema.names:
         if (within := COLUMNS[name].within) is not None:
             values, (low, high) = as_numbers(rows.column(name)), within
@@ -236,7 +236,7 @@ def check_text(rows: pa.RecordBatch | pa.Table, path: Place) -> None:
 
 
 def _check_text(column: pa.Array, name: str, path: Place) -> None:
-    """Text is UTF-8; the bytes of other columns mean something anyway."""
+    """Text is UTF-8; bytes of other columns are valid anyway."""
     kind = column.type.value_type if pa.types.is_list(column.type) else column.type
     if not pa.types.is_string(kind):
         return
@@ -271,14 +271,14 @@ def _check_numbers(numbers: NDArray[np.int64], name: str, frames: range, path: P
 
 
 def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> People:
-    """Read rows of the instances table as columns; DatasetError for lists that do not fit.
+    """Read rows of the instances table as columns; DatasetError for inconsistent lists.
 
     No Python object is made for a number, so this costs little more than the copy of the data.
     """
     joints = len(skeleton.joints)
     for n, expected, got in misfits(table, joints):
         raise DatasetError(
-            "a list does not fit its row",
+            "a list has the wrong length",
             where=f"frame {table.column('frame_index')[n]}",
             expected=expected,
             got=got,
@@ -300,7 +300,7 @@ def kinematic_camera_m(row: Mapping[str, Any], frame: Mapping[str, Any]) -> NDAr
 
 
 def _column(table: pa.Table | pa.RecordBatch, label: Label, joints: int) -> Any:
-    """(P, ...) a column as People has it; what is null is unknown."""
+    """(P, ...) a column as in People; null is unknown."""
     column, each = one_array(table.column(label.name)), label.entries(joints)
     if each is None and label.memory == "object":
         return as_column(label, column.to_pylist(), joints)

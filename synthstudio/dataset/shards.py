@@ -44,7 +44,7 @@ SHARDS_DIR = "shards"
 SHARD_NAME = "shard.json"
 FRAMES_NAME = "frames.parquet"
 SOURCES_NAME = "sources.parquet"
-"""Of imported frames alone: what their pictures were called."""
+"""Original names of pictures, for imported frames only."""
 SOURCES_SCHEMA = pa.schema(
     [
         pa.field("index", pa.int64(), nullable=False),
@@ -52,14 +52,14 @@ SOURCES_SCHEMA = pa.schema(
         pa.field("licence", pa.string(), nullable=False),
     ]
 )
-"""Beside the tables of a shard: what each image was called, and its licence if it was stated."""
+"""Beside the tables of a shard: original name and stated licence of each image."""
 _SOURCE_IDS = (pa.field("id", pa.string()), pa.field("people", pa.string()))
-"""As JSON: the image's id in the file, and those of its people by instance. Each is there only in
-shards where one is not ours."""
+"""As JSON: the image's id in the imported file, and those of its people by instance. Only in
+shards where an id differs from ours."""
 
 
 def sources_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The table of what imported images and people were called."""
+    """The table of original names and ids of imported images and people."""
     own = {
         "id": all(row["id"] in ("null", str(row["index"])) for row in rows),
         "people": all(
@@ -86,8 +86,8 @@ def no_event(name: str) -> None: ...
 
 @dataclass(frozen=True, kw_only=True)
 class FailedFrame:
-    """A frame that could not be made and was skipped. `error` is the kind, not the message:
-    a message may hold a path, and the file it goes to is hashed.
+    """A frame that failed and was skipped. `error` is the kind, not the message:
+    a message may hold a path, and this is stored in a hashed file.
     """
 
     index: int
@@ -116,7 +116,7 @@ class ShardEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class StagedShard:
-    """A shard that is whole and on disk under a temporary name, not yet in its place."""
+    """A complete shard on disk under a temporary name, not yet published."""
 
     entry: ShardEntry
     temporary: Path
@@ -137,18 +137,18 @@ def new_temporary(dataset_dir: Path, shard: int) -> Path:
 
 @contextmanager
 def staging(dataset_dir: Path, shard: int) -> Iterator[Path]:
-    """Yield an unused name for an unfinished shard; what lies there goes when the body fails."""
+    """Yield an unused name for an unfinished shard; it is deleted if the body fails."""
     temporary = new_temporary(dataset_dir, shard)
     try:
         yield temporary
     except BaseException:
-        with suppress(OSError):  # what led here says more; the next run clears what stays
+        with suppress(OSError):  # the original error matters more; the next run cleans up
             remove(temporary)
         raise
 
 
 class Stored(Protocol):
-    """What a shard needs of a frame beside its rows."""
+    """A frame as input of a shard, without its rows."""
 
     @property
     def spec(self) -> Any:
@@ -164,7 +164,7 @@ class Stored(Protocol):
 
 
 RowsOf = Callable[[Any, str], tuple[rows.Row, list[rows.Row]]]
-"""Returns a frame's rows, its own and those of its people, for the name of its image."""
+"""Returns the rows of a frame and its people, given its image's name."""
 
 
 def rendered_rows(frame: Frame, file_name: str) -> tuple[rows.Row, list[rows.Row]]:
@@ -182,9 +182,9 @@ def write_shard(
     """Write a shard under a temporary name, every file and folder synced; any process may.
 
     `frames` may be lazy: one frame's image is held at a time. `rows_of(frame, file_name)` gives
-    what goes into the tables. Only the holder of the lock puts
-    the result in its place (`Session.publish`). Raises DiskError when writing fails and passes
-    on what `frames` raises; both leave nothing behind. `on_event` hears "frame-written" and
+    the table rows. Only the holder of the lock
+    publishes the result (`Session.publish`). Raises DiskError when writing fails and passes
+    on what `frames` raises; both clean up. `on_event` receives "frame-written" and
     "shard-written".
     """
     with staging(dataset_dir, shard) as temporary:
@@ -233,7 +233,7 @@ def seal(temporary: Path, head: dict[str, Any]) -> StagedShard:
 
 
 def sync_shard(folder: Path) -> None:
-    """Make every byte and name of a shard survive a power cut; OSError."""
+    """fsync all files and folders of a shard; OSError."""
     files, folders = _walk(folder)
     for name in files:
         sync_file(folder / name)
@@ -243,7 +243,7 @@ def sync_shard(folder: Path) -> None:
 
 
 def read_entry(folder: Path) -> ShardEntry:
-    """Read a shard's line of the table from its shard.json; DatasetError when damaged."""
+    """Read a shard's table entry from its shard.json; DatasetError when damaged."""
     path = folder / SHARD_NAME
     value = read_json(path)
     try:
@@ -259,7 +259,7 @@ def read_entry(folder: Path) -> ShardEntry:
 
 
 def verify_shard(folder: Path, *, sha256: str | None = None) -> list[str]:
-    """Return what is wrong with a shard, a line each: files missing, extra or changed.
+    """Return problems of a shard, one line each: files missing, extra or changed.
 
     `sha256`: of its shard.json, as the index has it.
     """
@@ -289,7 +289,7 @@ def is_shard_name(name: str) -> bool:
 def hashed_files(dataset_dir: Path) -> dict[str, str]:
     """Return path -> sha256 of every file that (recipe, seed) decides: equal runs, equal tables.
 
-    The lock, the log and what was set aside are not among them.
+    The lock, the log and set-aside files are excluded.
     """
     found = [p for p in (dataset_dir / SHARDS_DIR).rglob("*") if not p.is_dir()]
     found += [p for p in dataset_dir.glob("*.json") if not p.name.startswith(TEMPORARY)]
@@ -330,7 +330,7 @@ def _walk(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _check(value: dict[str, Any]) -> str:
-    """Return a hash that tells whether shard.json itself has changed: no index holds it yet."""
+    """Return the hash of shard.json, before the index holds it."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
@@ -407,7 +407,7 @@ def pack(folder: Path) -> bytes:
 
 
 def unpack(data: bytes, folder: Path, *, where: str) -> None:
-    """Write what a tar holds below a new folder; DatasetError for what `pack` would not make.
+    """Extract a tar below a new folder; DatasetError unless it is as `pack` writes it.
 
     Nothing is written outside the folder. DiskError when it cannot be written. `where` names the
     tar in messages.
@@ -425,7 +425,7 @@ def unpack(data: bytes, folder: Path, *, where: str) -> None:
                     raise _damaged_tar(where, entry.name[:200])
                 files.add(name)
                 file = tar.extractfile(entry)
-                assert file is not None  # as of every plain file
+                assert file is not None  # set for every plain file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(file.read())
     except (tarfile.TarError, EOFError) as error:
@@ -450,7 +450,7 @@ def unpack_shard(data: bytes, dataset_dir: Path, shard: int) -> StagedShard:
 
 
 def _is_plain(entry: tarfile.TarInfo) -> bool:
-    """Whether an entry is a file at a place inside, written as `pack` writes it."""
+    """Whether an entry is a file inside the folder, in `pack`'s form."""
     path = PurePosixPath(entry.name)
     inside = not path.is_absolute() and ".." not in path.parts and path.as_posix() == entry.name
     named = "\0" not in entry.name and len(os.fsencode(entry.name)) <= MAX_NAME_BYTES
@@ -464,5 +464,5 @@ def _damaged_tar(where: str, got: str) -> DatasetError:
         where=where,
         expected="a tar of plain files, each once, inside its folder",
         got=got,
-        then="Copy it again from where it was made, or make it anew.",
+        then="Copy it again from where it was made, or generate it again.",
     )

@@ -1,9 +1,9 @@
-"""Where a data set is read from: its folder, or a URL through a cache of its shards.
+"""Sources of a data set: its folder, or a URL through a cache of shards.
 
-CACHE/shards-v1/shard-NUMBER-SHA256/ … one folder an entry, named by what it holds, so that it
-never changes; a folder appears whole. Nothing of another name is touched. Processes share it: one
-fetches, others wait. Who uses an entry holds a lock on its folder, and only what nobody uses goes,
-the longest unused first.
+CACHE/shards-v1/shard-NUMBER-SHA256/ … one folder per entry, named by content, so that it
+never changes; folders appear atomically. Other names are not touched. Processes share it: one
+fetches, others wait. A user of an entry locks its folder; only unused entries are evicted,
+least recently used first.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ BYTES_SETTING = "SYNTHSTUDIO_CACHE_GB"
 DEFAULT_FOLDER = Path("~/.cache/synthstudio")
 DEFAULT_GB = 10.0
 ENTRIES = "shards-v1"
-"""The folder of the cache that entries lie in; whatever else lies beside it is not ours."""
+"""The cache's subfolder for entries; its siblings are not ours."""
 _ENTRY = re.compile(r"(?:shard|set)-[\w-]+")
 _LEFT = re.compile(rf"{re.escape(TEMPORARY)}(?:run-|(?:old-)?(?:shard|set)-)[\w-]+")
 _FETCHING = ".get-"
 _TRIES = 3
 KEPT_SHARDS = 4
-"""So many shards of a URL that a data set used last stay in the cache for it."""
+"""Recently used shards of a URL that stay cached for an open data set."""
 
 
 def asset_root(log: str) -> Path | None:
-    """The asset root of the last run that a run.log tells of, or None."""
+    """The asset root of the last run in a run.log, or None."""
     root = None
     for line in log.splitlines():
         try:
@@ -92,10 +92,10 @@ class FolderSource:
 
 
 class StoreSource:
-    """A data set at a URL. Its small files are fetched at once, a shard when it is asked for.
+    """A data set at a URL. Small files are fetched on opening, shards on access.
 
-    A shard is checked against the hash in the index before it gets its place in the cache, and
-    once more when this source takes it from there.
+    A shard is checked against the hash in the index before it enters the cache, and
+    again when this source uses it.
     """
 
     def __init__(self, url: Url, cache: Cache | None = None) -> None:
@@ -127,7 +127,7 @@ class StoreSource:
         self._checked: set[tuple[str, int]] = set()
 
     def shard(self, shard: int, sha256: str) -> Path:
-        """Its folder in the cache, fetched if it is not there. It stays for the last users."""
+        """Its folder in the cache, fetched if missing. The last ones used are retained."""
         used = self._used.pop(shard, None)
         if used is None:
             used = self._hold(shard, sha256, None)
@@ -137,7 +137,7 @@ class StoreSource:
         return used.folder / shard_name(shard)
 
     def shards(self) -> Iterator[Path]:
-        """All of them are fetched: without an index nothing else says what they hold."""
+        """All of them are fetched: without an index their contents are unknown."""
         names = self.store.names(SHARDS_DIR)
         found = [name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)]
         for name in filter(is_shard_name, found):
@@ -149,7 +149,7 @@ class StoreSource:
         return (self.store.read(LOG_NAME) or b"").decode("utf-8", "replace")
 
     def _fetched(self, shard: int) -> Held:
-        """Fetch a shard that no index names; it says itself what it is."""
+        """Fetch a shard that is not in an index; its own hash identifies it."""
         data = self._data(shard)
         return self._hold(shard, _digest_inside(data, self._object(shard)), data)
 
@@ -163,13 +163,13 @@ class StoreSource:
             problems = verify_shard(folder / name, sha256=sha256)
             if problems:
                 raise DatasetError(
-                    "this shard is not what the data set says of it",
+                    "this shard does not match the index",
                     where=str(place),
                     got="; ".join(problems[:5]),
-                    then="Run what made the data set again with --resume: it checks every shard.",
+                    then="Run the data set's command again with --resume: it checks every shard.",
                 )
 
-        def is_whole(folder: Path) -> bool:  # a folder is read for that only once
+        def is_whole(folder: Path) -> bool:  # each folder is verified once
             seen = (sha256, folder.stat().st_ino)
             if seen not in self._checked and verify_shard(folder / name, sha256=sha256):
                 return False
@@ -212,7 +212,7 @@ def open_source(place: Place | str) -> Source:
 
 
 class Held:
-    """An entry in use: it stays until this is closed or forgotten."""
+    """An entry in use: not evicted until this is closed or garbage-collected."""
 
     def __init__(self, folder: Path, descriptor: int) -> None:
         self.folder = folder
@@ -223,7 +223,7 @@ class Held:
 
 
 class Cache:
-    """The entries in a folder, of `max_bytes` together and those in use."""
+    """The entries in a folder, at most `max_bytes` in total plus those in use."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = folder
@@ -235,17 +235,17 @@ class Cache:
     def hold(
         self, name: str, fill: Callable[[Path], None], is_whole: Callable[[Path], bool]
     ) -> Held:
-        """The entry `name`; where there is none, `fill(folder)` makes it.
+        """The entry `name`; if missing, `fill(folder)` makes it.
 
-        One that is not whole, as a full disk or a power cut may leave it, is made again.
-        DiskError; what `fill` raises leaves nothing behind.
+        An incomplete one, after a full disk or a power cut, is made again.
+        DiskError; errors of `fill` leave no files.
         """
         path = self.folder / name
         for _ in range(_TRIES):
             with disk_errors(path):
                 held = _in_use(path)
                 if held is not None and is_whole(path):
-                    with suppress(OSError):  # a folder of somebody else's: it only looks older
+                    with suppress(OSError):  # a folder of another user: its time is not updated
                         os.utime(path)
                     return held
                 if held is not None:
@@ -258,7 +258,7 @@ class Cache:
                             fill(unfinished)
                 self._trim(name)
         raise DiskError(
-            "the cache does not keep what is put into it",
+            "the cache loses its entries",
             where=str(path),
             then=f"Check its disk, or choose another folder by {FOLDER_SETTING}; more than "
             f"{self.max_bytes / 1e9:g} GB by {BYTES_SETTING}.",
@@ -266,13 +266,13 @@ class Cache:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Yield an empty folder that goes in the end; that of a killed process goes later."""
+        """Yield a temporary folder; that of a killed process is deleted later."""
         while True:
             path = self.folder / f"{TEMPORARY}run-{secrets.token_hex(6)}"
             with disk_errors(path):
                 path.mkdir(mode=0o700)
             held = _in_use(path)
-            if held is not None:  # else a cleaner was faster
+            if held is not None:  # else deleted by another process
                 break
         try:
             yield path
@@ -282,10 +282,10 @@ class Cache:
             held.close()
 
     def _trim(self, kept: str) -> None:
-        """Let go of the longest unused entries until the rest fits, and of what kills left."""
+        """Evict least recently used entries until the rest fits, and leftovers of killed runs."""
         entries: list[tuple[float, str]] = []
         for path in self.folder.iterdir():
-            with suppress(OSError):  # another process lets go of it
+            with suppress(OSError):  # another process deletes it
                 if _LEFT.fullmatch(path.name):
                     self._let_go(path)
                 elif _ENTRY.fullmatch(path.name) and path.is_dir():
@@ -299,16 +299,16 @@ class Cache:
                 total -= self._sizes.pop(name)
 
     def _size(self, name: str) -> int:
-        """The bytes of an entry; asked of the disk once, since none changes."""
+        """The bytes of an entry; measured once, since entries do not change."""
         if name not in self._sizes:
             found = 0
-            with suppress(OSError):  # another process lets go of it
+            with suppress(OSError):  # another process deletes it
                 found = sum(p.stat().st_size for p in (self.folder / name).rglob("*"))
             return found
         return self._sizes[name]
 
     def _let_go(self, path: Path) -> bool:
-        """Delete a folder that nobody uses, and say whether it did."""
+        """Delete an unused folder; return whether it was deleted."""
         with suppress(OSError), held_alone(path) as there:
             if there:
                 self._drop(path)
@@ -316,7 +316,7 @@ class Cache:
         return False
 
     def _drop(self, path: Path) -> None:
-        """Take an entry away at once, then delete it."""
+        """Rename an entry, then delete it."""
         gone = path
         if not path.name.startswith(TEMPORARY):
             gone = path.with_name(f"{TEMPORARY}old-{path.name}-{secrets.token_hex(6)}")
@@ -326,7 +326,7 @@ class Cache:
 
 
 def default_cache() -> Cache:
-    """The cache of this user: SYNTHSTUDIO_CACHE (~/.cache/synthstudio), of SYNTHSTUDIO_CACHE_GB."""
+    """The user's cache: SYNTHSTUDIO_CACHE (~/.cache/synthstudio) of SYNTHSTUDIO_CACHE_GB."""
     text = os.environ.get(BYTES_SETTING, "")
     try:
         gb = float(text) if text else DEFAULT_GB
@@ -344,7 +344,7 @@ def default_cache() -> Cache:
 
 
 def _in_use(path: Path) -> Held | None:
-    """A hold on a folder, or None where there is none."""
+    """A lock on a folder, or None if it does not exist."""
     while True:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -359,7 +359,7 @@ def _in_use(path: Path) -> Held | None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock file that exists only while somebody holds or waits for it."""
+    """Hold a lock file that exists only while it is held or awaited."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

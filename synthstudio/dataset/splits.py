@@ -1,8 +1,8 @@
-"""Split a data set anew so that nothing leaks: what shares a key goes into one split.
+"""Leak-free splits of a data set: frames that share a key are in one split.
 
 Frames that share a value of any chosen key (a group, a clip, a motion, an identity, an asset)
-form a component; components are given to splits whole, largest first, each to the split that
-then lies nearest to its share of frames and of people in each bin of the occluded fraction.
+form a component; components are assigned whole, largest first, each to the split that
+is then nearest to its target of frames and of people by bin of the occluded fraction.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from synthstudio.dataset.rows import no_spec, pair_rows, spec_fields
 
 _REPORT_EVERY = 64
 KEYS = ("group", "clip", "motion", "identity", "pose", "asset")
-"""What frames may share. `asset`: any file from outside that the stored spec names."""
+"""Keys that frames may share. `asset`: any user's file in the stored spec."""
 log = logging.getLogger(__name__)
 NAMES = ("train", "val", "test")
 _COLUMNS = {"group": "group_id", "clip": "clip_id"}
@@ -52,7 +52,7 @@ _PERSON_COLUMNS = {"motion": "motion", "identity": "identity", "pose": "pose"}
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """A split of a data set's frames (F). `table[i]`: place in NAMES of `frames[i]`."""
+    """A split of a data set's frames (F). `table[i]`: index into NAMES for `frames[i]`."""
 
     frames: I64  # (F,) frame indices, rising
     table: NDArray[np.int8]  # (F,)
@@ -115,9 +115,9 @@ def split(
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> Splits:
-    """Return a split into train, val and test; the same (set, keys, shares, seed) give the same.
+    """Return a split into train, val and test; deterministic in (set, keys, shares, seed).
 
-    DatasetError: an unknown key, shares that are none, or fewer components than splits.
+    DatasetError: an unknown key, invalid shares, or fewer components than splits.
     """
     wanted = _shares(shares)
     for note in merged_notes(dataset):
@@ -208,7 +208,7 @@ def apply(
     resume: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Dataset:
-    """Write a data set whose frames say the new splits, in their rows and stored specs."""
+    """Write a data set with the new splits in rows and stored specs."""
     derived = {"by": "split", "keys": list(splits.keys), "sources": [source_summary(dataset)]}
     identity = dataclasses.replace(dataset.identity, frames=len(splits.frames), derived=derived)
 
@@ -256,7 +256,7 @@ def _keyed(
 
 
 def _assets(spec: Any) -> Iterator[str]:
-    """Yield the content hash of every file from outside that a stored spec names."""
+    """Yield the content hash of every user's file in a stored spec."""
     if isinstance(spec, dict):
         if set(spec) == {"sha256", "name"}:
             yield str(spec["sha256"])
@@ -283,7 +283,7 @@ def _shares(shares: Sequence[float]) -> F64:
     wanted = np.array(shares, np.float64)
     if len(wanted) != len(NAMES) or not (wanted >= 0).all() or not wanted.sum() > 0:
         raise DatasetError(
-            "no shares of train, val and test",
+            "invalid shares of train, val and test",
             where="--shares",
             expected="three numbers, none below 0",
             got=str(list(shares)),
@@ -292,7 +292,7 @@ def _shares(shares: Sequence[float]) -> F64:
 
 
 def _components(links: Sequence[tuple[int, int]], frames: int) -> I64:
-    """(frames,) which ones hang together, numbered in the order of their first frames."""
+    """(frames,) connected components, numbered in the order of their first frames."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -304,9 +304,9 @@ def _components(links: Sequence[tuple[int, int]], frames: int) -> I64:
 def _assign(sizes: F64, wanted: F64, seed: int) -> NDArray[np.int64]:
     """Return the split of each component: sizes (C, 1 + bins), frames first.
 
-    Largest first, ties in an order that `seed` decides; each goes where the squared shortfall
+    Largest first, ties in an order by `seed`; each goes where the squared shortfall
     of frames and of each bin, relative to its total and weighed by its people, falls most. The
-    last ones go to splits that would stay empty.
+    last ones go to splits that would be empty.
     """
     totals = np.maximum(sizes.sum(axis=0), 1.0)
     people = max(1.0, float(sizes[:, 1:].sum()))
@@ -329,15 +329,15 @@ def _assign(sizes: F64, wanted: F64, seed: int) -> NDArray[np.int64]:
     return given
 
 
-# Whether two data sets were drawn from the same random numbers: then one leaks into the other. ----
+# Data sets drawn from the same random numbers, which leak into each other -------------------------
 
 _LOOKED_AT = 500
-"""Frames of each source that are looked at."""
+"""Frames of each source that are compared."""
 
 
 @dataclass
 class Drawn:
-    """What was drawn for people: bodies with their looks, angles, garments; to compare exactly."""
+    """Drawn values of people (bodies with looks, angles, garments), compared exactly."""
 
     name: str
     identities: set[str] = field(default_factory=set)
@@ -345,7 +345,7 @@ class Drawn:
     designs: set[str] = field(default_factory=set)
 
     def add(self, spec: str) -> None:
-        """Add the people of a stored spec; DatasetError for one that is none."""
+        """Add the people of a stored spec; DatasetError if invalid."""
         people = spec_fields(spec).get("people") or ()
         try:
             for person in people if isinstance(people, list) else ():
@@ -357,7 +357,7 @@ class Drawn:
 
 
 def shared_notes(places: Iterable[Place]) -> list[str]:
-    """A line for each two of some data sets in which the same people were drawn; DatasetError."""
+    """A line for each pair of data sets with the same drawn people; DatasetError."""
     found = []
     for place in dict.fromkeys(map(resolved, places)):
         drawn = Drawn(place.name)
@@ -369,7 +369,7 @@ def shared_notes(places: Iterable[Place]) -> list[str]:
 
 
 def merged_notes(dataset: Dataset) -> list[str]:
-    """The same for the sources of a merged data set; none for any other."""
+    """The same for the sources of a merged data set; empty for others."""
     sources = dataset.identity.derived.get("sources", ())
     if len(sources) < 2:
         return []
@@ -394,7 +394,7 @@ def _notes(found: Sequence[Drawn]) -> list[str]:
         people, poses, designs = (
             len(getattr(a, kind) & getattr(b, kind)) for kind in ("identities", "poses", "designs")
         )
-        # Bodies and looks are real numbers: they agree only when they are drawn alike.
+        # Bodies and looks are real numbers: equal values imply equal random draws.
         if people:
             notes.append(
                 f"{a.name} and {b.name} share {people} identities, {poses} poses and {designs} "

@@ -1,9 +1,9 @@
-"""Objects below a URL: read whole, written whole, made only if absent, listed, deleted.
+"""Objects below a URL: read, write, create if absent, list, delete.
 
-fsspec speaks to the stores. What may pass (a 500 or 503, a time-out, a lost connection) is tried
-again, each time after a longer wait; what stays is one message. A PUT whose answer was lost may
-have happened: writing the same bytes twice does no harm, and who makes an object only if absent
-looks whose it is.
+Access by fsspec. Transient errors (a 500 or 503, a time-out, a lost connection) are retried
+with rising delays; a final failure is one message. A PUT whose response is lost may
+have succeeded: writing the same bytes twice is harmless, and after a conditional write the
+content is compared.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How long a store is tried: `tries` times, after waits of `first_s`, twice that, ..."""
+    """Retries: `tries` attempts, with delays of `first_s`, twice that, ..."""
 
     tries: int = 6
     first_s: float = 0.5
@@ -75,17 +75,17 @@ _systems: dict[tuple[str, int], Any] = {}
 
 
 class Store:
-    """The objects below a URL. May be copied to other processes, also by fork."""
+    """The objects below a URL. Can be pickled and forked."""
 
     def __init__(self, url: Url) -> None:
-        """Speak to the store that a URL is of; DatasetError when its library is not installed."""
+        """Open the store of a URL; DatasetError if its library is not installed."""
         self.url = url
         _system(url.scheme)
 
     def read(self, name: str, *, part: tuple[int, int] | None = None) -> bytes | None:
-        """The bytes of an object; None when there is none. DatasetError without the bucket.
+        """The bytes of an object; None if missing. DatasetError without the bucket.
 
-        `part`: from which byte to before which, less where the object ends before.
+        `part`: byte range [start, stop), clipped to the object.
         """
         limits = {} if part is None else {"start": part[0], "end": part[1]}
         try:
@@ -97,11 +97,11 @@ class Store:
         return bytes(data)
 
     def write(self, name: str, data: bytes) -> None:
-        """Put an object in its place, over what was there. It appears whole."""
+        """Write or replace an object atomically."""
         self._put(name, data)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Make an object if there is none, and say whether it is there with these bytes now."""
+        """Create an object if absent; return whether it now exists with these bytes."""
         try:
             self._put(name, data, mode="create")
         except FileExistsError:
@@ -109,16 +109,16 @@ class Store:
         return True
 
     def names(self, folder: str) -> list[str]:
-        """The names of all objects below a folder, without its own, sorted."""
+        """The names of all objects below a folder, relative to it, sorted."""
         return list(self.sizes(folder))
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """The bytes of all objects below a folder, by their names without its own, sorted."""
+        """The bytes of all objects below a folder, by their names relative to it, sorted."""
         found = self._listed(folder, lambda system, path: system.find(path, detail=True))
         return {name: int(info.get("size") or 0) for name, info in found.items()}
 
     def level(self) -> list[str]:
-        """What lies right below the URL, objects and folders of them, sorted."""
+        """The direct children of the URL, objects and folders, sorted."""
 
         def listed(system: Any, path: str) -> dict[str, None]:
             return dict.fromkeys(system.ls(path, detail=False))
@@ -137,14 +137,14 @@ class Store:
         return {path.removeprefix(prefix): found[path] for path in inside}
 
     def delete(self, name: str) -> None:
-        """Delete an object; one that is not there is no error."""
+        """Delete an object; a missing one is no error."""
         try:
             self._try(name, lambda system, path: system.rm_file(path))
         except FileNotFoundError:
             return
 
     def move(self, name: str, target: str) -> None:
-        """Give an object another name, within the store."""
+        """Rename an object within the store."""
         other = (self.url / target).path
         self._try(name, lambda system, path: system.cp_file(path, other))
         self.delete(name)
@@ -154,27 +154,27 @@ class Store:
 
     def _put(self, name: str, data: bytes, **how: Any) -> None:
         if self.url.scheme == "s3":
-            how["chunksize"] = _MAX_PUT_BYTES  # else s3fs sends parts, which fail apart
+            how["chunksize"] = _MAX_PUT_BYTES  # parts can fail separately
         try:
             self._try(name, lambda system, path: system.pipe_file(path, data, **how))
         except FileNotFoundError as error:
             if _code(error) in ("NoSuchBucket", ""):  # gs and az give no code
                 raise self._no_bucket() from error
             raise DiskError(
-                "the store cannot do this", where=str(self.url / name), got=_words(error)
+                "the store refused the operation", where=str(self.url / name), got=_words(error)
             ) from error
 
     def _no_bucket(self) -> DatasetError:
         bucket = self.url.path.partition("/")[0]
         return DatasetError(
-            "there is no such bucket",
+            "no such bucket",
             where=str(self.url),
             got=bucket,
-            then="Make it, or write the URL of one that is there.",
+            then="Create it, or use the URL of an existing one.",
         )
 
     def _try(self, name: str, action: Callable[[Any, str], T]) -> T:
-        """What `action(system, path)` gives, tried again while that may help.
+        """The result of `action(system, path)`, with retries of transient errors.
 
         Passes on FileNotFoundError and FileExistsError; all others become one message.
         """
@@ -185,14 +185,14 @@ class Store:
             except (FileNotFoundError, FileExistsError, SynthStudioError):
                 raise
             except Exception as error:
-                if _code(error) in _IS_THERE:  # MinIO names no condition, so s3fs does not see it
+                if _code(error) in _IS_THERE:  # MinIO omits the condition
                     raise FileExistsError(place.path) from error
                 final = _final(error, place)
                 if final is not None:
                     raise final from error
                 if not left:
                     raise DiskError(
-                        f"the store did not do what was asked, {PATIENCE.tries} times",
+                        f"the store failed {PATIENCE.tries} times",
                         where=str(place),
                         got=_words(error),
                         then="Try again later; what is complete stays (generate: --resume).",
@@ -203,37 +203,37 @@ class Store:
 
 
 def _final(error: Exception, place: Url) -> SynthStudioError | None:
-    """The message for an error that stays, however often it is tried; None for one that may not."""
+    """The error to raise for a permanent failure; None for a transient one."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     code, words = _code(error), _words(error)
     if kinds & set(_NO_CREDENTIALS):
         return DatasetError(
-            "no credentials for this store were found",
+            "no credentials for this store",
             where=str(place),
             then=_WHERE_CREDENTIALS[place.scheme],
         )
     if code == "RequestTimeTooSkewed":
         return DatasetError(
-            "the clock of this machine is wrong, so the store refuses it",
+            "this machine's clock is wrong, so the store refuses requests",
             where=str(place),
             then="Set the clock (timedatectl set-ntp true), then run it again.",
         )
     if isinstance(error, PermissionError):
         return DiskError(
-            "the store refuses this",
+            "the store denied access",
             where=str(place),
-            expected="credentials that may do it",
+            expected="credentials with permission",
             got=code or words,
-            then=f"Ask who owns the bucket, or use others. {_WHERE_CREDENTIALS[place.scheme]}",
+            then=f"Ask the bucket's owner, or use others. {_WHERE_CREDENTIALS[place.scheme]}",
         )
     stays = isinstance(error, OSError) and error.errno in _FOREVER
     if stays or isinstance(error, TypeError | ValueError) or "ParamValidationError" in kinds:
-        return DiskError("the store cannot do this", where=str(place), got=words)
+        return DiskError("the store refused the operation", where=str(place), got=words)
     return None
 
 
 def _code(error: BaseException) -> str:
-    """The store's own code of an error, such as NoSuchBucket; "" where it has none."""
+    """The store's own code of an error, such as NoSuchBucket; "" if none."""
     for one in (error, error.__cause__):
         response = getattr(one, "response", None)
         if isinstance(response, dict):
@@ -242,7 +242,7 @@ def _code(error: BaseException) -> str:
 
 
 def _words(error: BaseException) -> str:
-    """What an error says, in a line without anything secret."""
+    """An error's message in one line, without secrets."""
     lines = f"{type(error).__name__}: {error}".strip().splitlines()
     text = without_secrets(lines[0])
     for name in _SECRETS:
@@ -268,14 +268,14 @@ def _opened(scheme: str) -> Any:
             scheme,
             skip_instance_cache=True,
             use_listings_cache=False,
-            max_concurrency=1,  # reads need no HEAD before
+            max_concurrency=1,  # reads without a HEAD request
             config_kwargs={
                 "retries": {"total_max_attempts": 1, "mode": "standard"},
                 "connect_timeout": PATIENCE.connect_s,
                 "read_timeout": PATIENCE.read_s,
             },
         )
-        system.retries = 1  # ours are the only ones
+        system.retries = 1  # only our retries
         return system
     try:
         return fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False)

@@ -1,4 +1,4 @@
-"""A data set folder while it is written: who may, what is there, what is left to do."""
+"""Writing session of a data set: lock, finished shards, remaining shards."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Part = tuple[int, int]
 
 @dataclass
 class Session:
-    """A held place of a data set. Only its methods put anything into place or clear it away."""
+    """A locked destination of a data set. Only its methods publish or remove files."""
 
     destination: Destination
     identity: Identity
@@ -59,7 +59,7 @@ class Session:
 
     @property
     def folder(self) -> Path:
-        """Return the folder of this machine in which shards are staged, for `publish`."""
+        """Return the local staging folder of shards, for `publish`."""
         return self.destination.folder
 
     @property
@@ -68,9 +68,9 @@ class Session:
         return tuple(s for s in shards_of(self.identity, self.part) if s not in self.done)
 
     def publish(self, staged: StagedShard) -> ShardEntry:
-        """Put a shard in its place for good; DiskError, or DatasetError if it does not fit.
+        """Publish a shard durably; DiskError, or DatasetError if it does not belong here.
 
-        `on_event` hears "before-rename", "after-rename" and, when a shorter shard is replaced in
+        `on_event` receives "before-rename", "after-rename" and, when a shorter shard is replaced in
         a folder, "replacing" between the two renames.
         """
         entry = staged.entry
@@ -82,9 +82,9 @@ class Session:
         return entry
 
     def finish(self) -> None:
-        """Write index.json, last of all; DatasetError while shards are missing.
+        """Write index.json, the last step; DatasetError while shards are missing.
 
-        `on_event` hears "before-index".
+        `on_event` receives "before-index".
         """
         if self.todo:
             raise DatasetError(
@@ -110,16 +110,16 @@ class Session:
 
     @property
     def mixed(self) -> list[dict[str, Any]]:
-        """Return the notes of runs that went on under another identity; empty for most sets."""
+        """Return the notes of resumed runs of another identity; empty for most sets."""
         data = self.destination.read(MIXED_NAME)
         return [] if data is None else list(parse_json(data, self.place / MIXED_NAME)["mixed"])
 
     def write_mixed(self, notes: list[dict[str, Any]]) -> None:
-        """Write down that shards of another identity are in this data set, and which."""
+        """Record shards of another identity in this data set."""
         self.destination.replace(MIXED_NAME, canonical_json({"mixed": notes}))
 
     def log(self, event: str, **facts: Any) -> None:
-        """Append a line to run.log: the one file that may hold times, hosts and paths."""
+        """Append a line to run.log: the only file with times, hosts and paths."""
         line = {"time": datetime.now(UTC).isoformat(), "pid": os.getpid(), "event": event, **facts}
         text = json.dumps(line, default=str) + "\n"
         self.destination.log(text, now=event != "shard")
@@ -139,13 +139,12 @@ def open_or_create(
 ) -> Iterator[Session]:
     """Hold the folder or URL `out` for writing the data set `identity`, or its `part`.
 
-    A place that is missing or empty is started. With `resume`, one that was begun is taken up:
-    temporaries of a killed run go, every shard is checked (`on_check(done, total)`) and a bad
-    one moved to set-aside/. DatasetError: a folder with other objects in it, a data set without
-    `resume`, another run at work, another identity without `allow_mixed` (which is written
-    down), fewer frames than before. DiskError: not writable or full. Without `keep` a
-    new folder is taken away when it fails, with whole shards in it too. `on_event` hears
-    "before-first-shard".
+    A missing or empty location is started. With `resume` an unfinished data set is continued:
+    temporary files of a killed run are deleted, every shard is checked (`on_check(done, total)`),
+    bad ones are moved to set-aside/. DatasetError: a folder with other files, a data set without
+    `resume`, a running writer, another identity without `allow_mixed` (which is recorded), fewer
+    frames than before. DiskError: not writable or full. Without `keep` a new folder is deleted on
+    failure, complete shards included. `on_event` receives "before-first-shard".
     """
     _check_part(part)
     destination = destination_of(out)
@@ -177,12 +176,12 @@ def open_or_create(
 
 
 def _is_refusal(error: BaseException) -> bool:
-    """Whether a run cannot go on before something outside is mended: there is nothing to resume."""
+    """Whether an error needs a fix outside the run, so that resuming is pointless."""
     return isinstance(error, SynthStudioError) and not isinstance(error, WorkerError)
 
 
 def check_folder(place: Place, resume: bool) -> None:
-    """Refuse a place that is neither free nor a data set to go on with; before any write."""
+    """Refuse a location that is neither free nor a data set to resume; before any write."""
     destination_of(place).check_free(resume)
 
 
@@ -203,7 +202,7 @@ def _index_row(entry: ShardEntry) -> dict[str, Any]:
 def _check_part(part: Part | None) -> None:
     if part is not None and not 1 <= part[0] <= part[1]:
         raise DatasetError(
-            "there is no such part",
+            "no such part",
             where="--part",
             expected="K/N with K from 1 to N",
             got=f"{part[0]}/{part[1]}",
@@ -211,7 +210,7 @@ def _check_part(part: Part | None) -> None:
 
 
 def _begin(session: Session, allow_mixed: bool) -> None:
-    """Write the identity, or hold it against the one that is there."""
+    """Write the identity, or compare it with the existing one."""
     destination, wanted = session.destination, session.identity
     data = destination.read(MANIFEST_NAME)
     if data is None:
@@ -235,18 +234,18 @@ def _begin(session: Session, allow_mixed: bool) -> None:
 def _other_identity(place: Place, differences: list[str], allow_mixed: bool) -> DatasetError:
     listed = "\n  ".join(differences[:20])
     more = f"\n  and {len(differences) - 20} more" if len(differences) > 20 else ""
-    then = "Run it as it was begun, or choose another --out."
+    then = "Use the original settings, or choose another --out."
     if not allow_mixed:
-        then = "Run it as it was begun, choose another --out, or mix them with --allow-mixed."
+        then = "Use the original settings, choose another --out, or mix with --allow-mixed."
     return DatasetError(
-        f"this data set was begun differently:\n  {listed}{more}\n",
+        f"this data set was started with other settings:\n  {listed}{more}\n",
         where=str(place / MANIFEST_NAME),
         then=then,
     )
 
 
 def _take_stock(session: Session, on_check: Callable[[int, int], None] | None) -> None:
-    """Check every shard that is there; whole ones are done, bad ones are moved aside."""
+    """Verify existing shards; complete ones are done, bad ones are moved aside."""
     destination = session.destination
     found = destination.shards()
     mine = set(shards_of(session.identity, session.part))
@@ -263,7 +262,7 @@ def _take_stock(session: Session, on_check: Callable[[int, int], None] | None) -
 
 
 def _judged(session: Session, mine: set[int], name: str, folder: Path) -> list[str]:
-    """Note a whole shard as done, or leave it to be replaced; return why it cannot stay."""
+    """Mark a complete shard as done, or as to be replaced; return its problems."""
     if problems := verify_shard(folder):
         return problems
     entry = read_entry(folder)

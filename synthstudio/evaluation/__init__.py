@@ -1,1 +1,1 @@
-"""How good a network is, and how much of that it keeps when people are hidden."""
+"""Metrics of networks, also under occlusion."""

@@ -1,8 +1,8 @@
 """Examples of how ORN reads its pose bank, and occlusion-sensitivity maps.
 
 Sensitivity maps follow PARE (Kocabas et al. 2021): a grey patch slides over a person; `elsewhere`
-is the share of added error at joints the patch does not touch.
-Letters: J joints, h, w cells, K poses, R, C rows and columns of patch places.
+is the fraction of added error at joints outside the patch.
+Letters: J joints, h, w cells, K poses, R, C rows and columns of patch positions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PATCH_GREY = 114
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionExample:
-    """One joint; places are shares of the window, x y. `picture` (H, W, 3); `heatmap` (h, w), its
+    """One joint; positions x y in 0..1 of the window. `picture` (H, W, 3); `heatmap` (h, w), its
     `peaks` (K, 2); `cover` (h, w): the occluder; `poses` (K, J, 2) of the bank, `weights` (K,)."""
 
     picture: U8
@@ -39,7 +39,7 @@ class AttentionExample:
 
 @dataclass(frozen=True, kw_only=True)
 class Sensitivity:
-    """`increase` (R, C, J) of the error, NaN for joints that do not count; `under` (R, C, J): the
+    """`increase` (R, C, J) of the error, NaN for excluded joints; `under` (R, C, J): the
     patch touches the joint; `left`, `top`: corners of patches in the `picture` (H, W, 3)."""
 
     increase: F64
@@ -59,7 +59,7 @@ def occlusion_sensitivity(
     error: Callable[[U8], F64], picture: U8, xy: F64, *, known: Bool, patch: int, stride: int
 ) -> Sensitivity:
     """Slide a patch over a picture (H, W, 3). `error`: K pictures -> (K, J) errors; `xy` (J, 2);
-    `known` (J,): joints that count. ValueError when the patch does not fit or no joint counts."""
+    `known` (J,): included joints. ValueError if the patch is too large or no joint is included."""
     high, wide = picture.shape[:2]
     if not 0 < patch <= min(high, wide) or stride < 1 or not known.any():
         raise ValueError(f"a patch of {patch} px, stride {stride}, in {wide} x {high} px")
@@ -84,7 +84,7 @@ def occlusion_sensitivity(
 
 
 def sensitivity_summary(maps: Sequence[Sensitivity]) -> dict[str, Any]:
-    """Mean and highest increase, and the share of all added error at joints elsewhere."""
+    """Mean and highest increase, and the fraction of added error at joints elsewhere."""
     if not maps:
         return {"people": 0}
     added = [np.where(np.isfinite(m.increase), np.maximum(m.increase, 0), 0) for m in maps]

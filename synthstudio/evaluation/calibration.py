@@ -1,4 +1,4 @@
-"""How well visibility is predicted: F1, AUROC, calibration. NumPy."""
+"""Metrics of predicted visibility: F1, AUROC, calibration. NumPy."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Reliability:
 
 
 def reliability(probability: F64, outcome: Bool, *, bins: int = 15) -> Reliability:
-    """How often predictions with a probability come true, in equal bins from 0 to 1."""
+    """Calibration of probabilities in equal bins from 0 to 1."""
     place = np.minimum((probability * bins).astype(np.int64), bins - 1)
     count = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore", divide="ignore"):

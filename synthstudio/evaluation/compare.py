@@ -42,14 +42,14 @@ from synthstudio.evaluation.storage import Evaluation, Predictions
 SEED = 2022
 _NEAR_PX = 0.5
 OPTIONS = ("decode", "flip", "bank", "joints_3d")
-"""How a network was evaluated (`about` of an evaluation)."""
+"""Evaluation options (in `about`) that should agree."""
 STATISTIC_ROUNDS = 500
-"""Draws of metrics that are no sum over people (AP, AUROC, F1, calibration): they cost more."""
+"""Draws for metrics that are not sums over people (AP, AUROC, F1, calibration), which are slow."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One way to train; `runs` are its seeds."""
+    """One training setting; `runs` are its seeds."""
 
     name: str
     runs: tuple[Evaluation, ...]
@@ -58,7 +58,7 @@ class Arm:
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """A metric of every arm; `scale` and `unit` for printing. `differences` to the first arm: None
-    for the first, and where it cannot be tested."""
+    for the first, and if it cannot be tested."""
 
     name: str
     values: tuple[Interval, ...]
@@ -73,7 +73,7 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
     on different people or data sets."""
     if len(arms) < 2:
         raise ModelError(
-            "one run has nothing to be compared with",
+            "a comparison needs two runs",
             where="compare",
             expected="two evaluations or more",
         )
@@ -139,7 +139,7 @@ def _person_sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F
     clean = predictions.clean == np.arange(len(predictions))
     hits = pck_of(predictions)
     out["PCK@0.1 clean frames"] = _summed(hits, subsets["all"] & clean[:, None])
-    # The change of PCK@0.1 at joints that the occluder hid, from the clean frame on.
+    # The change of PCK@0.1 at joints hidden by the occluder, against the clean frame.
     paired = (predictions.clean >= 0) & ~clean
     other = np.where(paired, predictions.clean, 0)
     newly_hidden = subsets["hidden"] & subsets["visible"][other] & paired[:, None]
@@ -175,7 +175,7 @@ def _group(predictions: Predictions) -> I64:
 
 
 def _statistic_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
-    """Metrics that are no sum over people, tested by weighting groups of frames."""
+    """Metrics that are not sums over people, tested by weighting groups of frames."""
     groups = len(np.unique(arms[0].runs[0].predictions.group))
     rows = []
     for name, make in _STATISTICS.items():
@@ -212,7 +212,7 @@ def _ap(part: str) -> Callable[[Evaluation, Bool], Statistic]:
 
 
 def _extended_ap(run: Evaluation, seen: Bool) -> Statistic:
-    """By Ex-OKS all labelled joints count, also those that a network did not see. NaN for networks
+    """With Ex-OKS all labelled joints count, also those outside the input. NaN for networks
     without boxes, which have no window of a person."""
     if run.found is not None:
         return lambda weight: float("nan")
@@ -226,15 +226,15 @@ def _precision(
     predictions, skeleton = run.predictions, get_skeleton(str(run.about.get("skeleton")))
     if len(skeleton.joints) != predictions.known.shape[1]:
         raise ModelError(
-            "the predictions have another number of joints than the skeleton",
+            "number of joints differs from the skeleton",
             where=str(run.about.get("name")),
             expected=f"{len(skeleton.joints)}",
             got=str(predictions.known.shape[1]),
-            then="Make the evaluation again.",
+            then="Run the evaluation again.",
         )
     if run.found is None:
         xy, score, image = predictions.xy, person_score(predictions), None
-    else:  # frames without people are in no group
+    else:  # frames without people have no group
         counted = np.isin(run.found.image, predictions.frame)
         xy, score = run.found.xy[counted], run.found.score[counted]
         image = run.found.image[counted]
@@ -284,8 +284,8 @@ _STATISTICS: dict[str, Callable[[Evaluation, Bool], Statistic]] = {
 
 
 def _check_same_people(arms: Sequence[Arm]) -> None:
-    """ModelError unless all runs tell of the same people, and those that name it of one data set:
-    other pictures may hold equal people."""
+    """ModelError unless all runs have the same people and the same data set, if named:
+    different pictures may have equal people."""
     runs = [(arm.name, run) for arm in arms for run in arm.runs]
     key, (name, first) = "dataset_sha256", runs[0]
     named = [(n, run.about) for n, run in runs if run.about.get(key)]
@@ -324,24 +324,24 @@ def _mismatch(a: Predictions, b: Predictions) -> str:
 
 
 def differing_options(arms: Sequence[Arm]) -> list[str]:
-    """Which of OPTIONS differ between the runs."""
+    """OPTIONS that differ between the runs."""
     runs = [run.about for arm in arms for run in arm.runs]
     return [key for key in OPTIONS if len({str(about.get(key)) for about in runs}) > 1]
 
 
 def caveats(arms: Sequence[Arm]) -> list[str]:
-    """What a reader must know before believing the metrics."""
+    """Caveats of the metrics."""
     out = []
     few = [len(arm.runs) for arm in arms if few_seeds_note(len(arm.runs))]
     if few:
         out.append(few_seeds_note(min(few)))
     if options := differing_options(arms):
-        out.append(f"Not all runs were evaluated in the same way: {', '.join(options)} differ.")
+        out.append(f"Runs were evaluated with different options: {', '.join(options)} differ.")
     return out
 
 
 def as_json(arms: Sequence[Arm], rows: Sequence[Row]) -> dict[str, Any]:
-    """A comparison as plain values (NaN where there is none; `storage.json_ready` for JSON)."""
+    """A comparison as plain values (NaN if missing; `storage.json_ready` for JSON)."""
 
     def plain(found: Interval | None) -> dict[str, Any] | None:
         return None if found is None else vars(found) | {"excludes_zero": found.excludes_zero}
@@ -381,5 +381,5 @@ def text(arms: Sequence[Arm], rows: Sequence[Row]) -> str:
         for value, found in zip(row.values, row.differences, strict=True):
             cells.append(f"{value_text(row, value)}  {difference_text(row, found)}".rstrip())
         lines.append(cells)
-    note = f"In brackets: 95 % interval of the difference to {arms[0].name}; * it excludes zero."
+    note = f"In brackets: 95 % interval of the difference to {arms[0].name}; *: it excludes zero."
     return "\n".join([table_text(lines), note, *caveats(arms)])

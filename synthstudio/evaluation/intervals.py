@@ -1,8 +1,8 @@
 """Hierarchical bootstrap intervals over seeds and groups of frames, single and paired.
 
-Frames of a group show the same people and runs of a seed share their luck, so seeds are drawn
-first, then whole groups; one draw of groups holds for all drawn seeds. With 2 to 4 seeds intervals
-are too narrow (`few_seeds_note`). Metrics that are no sums are a `Statistic` of group weights:
+Frames of a group show the same people and runs of a seed are correlated, so seeds are drawn
+first, then whole groups; one draw of groups serves all drawn seeds. With 2 to 4 seeds intervals
+are too narrow (`few_seeds_note`). Metrics that are not sums are a `Statistic` of group weights:
 matching and sorting happen once. Letters: N rows, G groups, S seeds, R draws.
 """
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from numpy.random import Generator  # noqa: TID251
 
 Statistic = Callable[[F64], float]
-"""How often each group counts (G,) -> the figure; NaN where nothing is left to measure."""
+"""Weights of groups (G,) -> the metric; NaN without data."""
 ENOUGH_SEEDS = 5
 MARGIN_DRAWS = 500
 _BLOCK = 1 << 21
-"""So many numbers of draws are held at once: 16 MB."""
-_RECALLS = np.linspace(0, 1, 101)  # where pycocotools looks at the precision
+"""Numbers of draws in memory at once: 16 MB."""
+_RECALLS = np.linspace(0, 1, 101)  # recall thresholds of pycocotools
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A value and the percentile interval in which 95 % of the draws lie."""
+    """A value and its 95 % percentile interval."""
 
     value: float
     low: float
@@ -76,13 +76,13 @@ def few_seeds_note(seeds: int) -> str:
     if not 1 < seeds < ENOUGH_SEEDS:
         return ""
     return (
-        f"Only {seeds} seeds: no draw reaches beyond them, so the intervals are too narrow. "
-        f"Take {ENOUGH_SEEDS} or more."
+        f"Only {seeds} seeds: resampling underestimates the spread, so intervals are too narrow. "
+        f"Use {ENOUGH_SEEDS} or more."
     )
 
 
 def _resamples(seeds: int, groups: int, *, seed: int, rounds: int) -> Iterator[tuple[I64, F64]]:
-    """Yield of some draws at a time how often each seed (R, S) and each group (R, G) is drawn."""
+    """Yield batches of draws: counts of each seed (R, S) and each group (R, G)."""
     at_once = max(1, _BLOCK // groups)
     if rounds <= at_once:
         yield _all_resamples(seeds, groups, seed, rounds)
@@ -94,7 +94,7 @@ def _resamples(seeds: int, groups: int, *, seed: int, rounds: int) -> Iterator[t
 
 @functools.lru_cache(maxsize=4)
 def _all_resamples(seeds: int, groups: int, seed: int, rounds: int) -> tuple[I64, F64]:
-    """Every figure of a table asks for the same draws."""
+    """Cached: all metrics of a table use the same draws."""
     return _drawn(stream(seed, "bootstrap"), seeds, groups, rounds)
 
 
@@ -114,14 +114,14 @@ def ratio_interval(hits: F64, counts: F64, *, seed: int, rounds: int = 2000) -> 
 def paired_interval(
     ours: tuple[F64, F64], theirs: tuple[F64, F64], *, seed: int, rounds: int = 2000
 ) -> Interval:
-    """Estimate ours minus theirs, each (hits, counts) of (S, G), with the same draws for both."""
+    """Estimate first minus second, each (hits, counts) of (S, G), with the same draws for both."""
     return _sum_interval([ours, theirs], seed=seed, rounds=rounds)
 
 
 def _sum_interval(sides: list[tuple[F64, F64]], *, seed: int, rounds: int) -> Interval:
     shape = sides[0][0].shape
     if any(array.shape != shape for side in sides for array in side):
-        raise ValueError("sides of a paired comparison must have one shape (seeds, groups)")
+        raise ValueError("both sides of a paired comparison must have the shape (seeds, groups)")
     seeds, groups = shape
     nan = float("nan")
     if not all(counts.sum() for _, counts in sides):
@@ -142,7 +142,7 @@ def _sum_interval(sides: list[tuple[F64, F64]], *, seed: int, rounds: int) -> In
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:
-    """A statistic of everything, mean over seeds, and of each draw (R,)."""
+    """A statistic of all data, mean over seeds, and of each draw (R,)."""
 
     value: float
     draws: F64
@@ -158,7 +158,7 @@ class Bootstrap:
 def bootstrap(seeds: Sequence[Statistic], *, groups: int, seed: int, rounds: int) -> Bootstrap:
     """Draw a statistic, given once for each seed. ValueError without seeds."""
     if not seeds:
-        raise ValueError("a statistic needs a seed at least")
+        raise ValueError("a statistic needs at least one seed")
     draws = []
     for repeats, weights in _resamples(len(seeds), groups, seed=seed, rounds=rounds):
         for many, weight in zip(repeats.tolist(), weights, strict=True):
@@ -191,7 +191,7 @@ def average_precision(found: Matches, group_of: dict[int, int]) -> Statistic:
 
 
 def auroc(score: F64, positive: Bool, group: I64) -> Statistic:
-    """The chance that a positive scores above a negative, ties half; all (N,)."""
+    """Probability that a positive scores above a negative, ties half; all (N,)."""
     values, place = np.unique(score, return_inverse=True)
 
     def statistic(weight: F64) -> float:
@@ -233,7 +233,7 @@ def calibration_error(probability: F64, outcome: Bool, group: I64, *, bins: int 
     """Expected calibration error of probabilities (N,), as `calibration.reliability`."""
     groups = int(group.max(initial=-1)) + 1
     place = group * bins + np.minimum((probability * bins).astype(np.int64), bins - 1)
-    # Of each group and bin: by how much the probabilities exceed the outcomes.
+    # Per group and bin: excess of probabilities over outcomes.
     gap = np.bincount(place, probability - outcome, minlength=groups * bins).reshape(groups, bins)
     count = np.bincount(group, minlength=groups)
 
@@ -262,7 +262,7 @@ def _margin(ours: Statistic, baseline: Statistic, *, groups: int, seed: int) -> 
 
 
 def auroc_margin(score: F64, baseline: F64, visible: Bool, group: I64, *, seed: int) -> Margin:
-    """AUROC of `score` beside that of `baseline`, for telling the visible; all (N,)."""
+    """AUROC of `score` beside that of `baseline`, for visibility; all (N,)."""
     group, groups = _renumbered(group)
     return _margin(
         auroc(score, visible, group), auroc(baseline, visible, group), groups=groups, seed=seed
@@ -281,6 +281,6 @@ def majority_margin(truth: I64, predicted: I64, group: I64, *, classes: int, see
 
 
 def _renumbered(group: I64) -> tuple[I64, int]:
-    """Groups without those that have no row here, and how many are left (1 at least)."""
+    """Groups renumbered without empty ones, and their number (at least 1)."""
     names, place = np.unique(group, return_inverse=True)
     return place.astype(np.int64), max(len(names), 1)

@@ -1,4 +1,4 @@
-"""How long a prediction takes. What is timed is a callable, so that this needs no network."""
+"""Latency of a callable, independent of networks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def latency(
     warm_up: int = 3,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Latency:
-    """Time `call`, which must return only when its result is there, after `warm_up` uncounted
+    """Time `call`, which must be synchronous, after `warm_up` uncounted
     calls. ValueError for no rounds."""
     if rounds < 1:
         raise ValueError(f"rounds must be at least 1, got {rounds}")

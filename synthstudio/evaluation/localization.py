@@ -1,6 +1,6 @@
-"""How far predictions lie from the truth. NumPy; letters: P people, J joints.
+"""Localisation errors. NumPy; letters: P people, J joints.
 
-Everywhere `known` (P, J) says which joints count; the others never do, whatever stands there.
+`known` (P, J) selects the joints that count; values of others are ignored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def distances(predicted: F64, truth: F64) -> F64:
 
 
 def pck(predicted: F64, truth: F64, *, length: F64, at: float) -> F64:
-    """(P, J) 1 where a prediction lies within `at` times `length` (P,) of the truth, else 0.
+    """(P, J) 1 where a prediction is within `at` times `length` (P,) of the truth, else 0.
     Lengths: the amodal box's longer side, the torso or, for PCKh, the head."""
     with np.errstate(invalid="ignore"):
         return (distances(predicted, truth) <= at * length[:, None]).astype(np.float64)
@@ -58,7 +58,7 @@ def head_px(truth: F64, joints: tuple[str, ...]) -> F64:
 
 
 def mpjpe(predicted: F64, truth: F64, *, known: Bool, root: F64, truth_root: F64) -> F64:
-    """(P, J) errors in the unit given after both roots (P, 3) were put in one place."""
+    """(P, J) errors in the input's unit after aligning both roots (P, 3)."""
     errors = distances(predicted - root[:, None], truth - truth_root[:, None])
     return np.asarray(np.where(known, errors, np.nan))
 
@@ -87,7 +87,7 @@ def pa_mpjpe(predicted: F64, truth: F64, *, known: Bool) -> F64:
 
 
 def aligned(predicted: F64, truth: F64) -> F64:
-    """Points (J, 3) turned and scaled to lie on `truth` (J, 3) less its mean, no reflection."""
+    """Points (J, 3) rotated and scaled onto `truth` (J, 3) less its mean, no reflection."""
     a, t = predicted - predicted.mean(0), truth - truth.mean(0)
     u, s, vt = np.linalg.svd(t.T @ a)
     sign = np.ones(len(s))

@@ -31,15 +31,15 @@ FRACTIONS = (0.0, 0.05, 0.2, 0.35, 0.5, 0.65, 1.01)
 CROWDS = (0.0, 0.05, 0.2, 0.4, 1.01)
 SEED = 2020
 PRESENT = 0.5
-"""From this probability on a prediction says that a joint lies in the picture."""
+"""Minimum probability of a joint predicted inside the picture."""
 _ROUNDS = 1000
 
 
 def compute_metrics(
     predictions: Predictions, skeleton: Skeleton, found: Found | None = None
 ) -> dict[str, Any]:
-    """All metrics by section; NaN where there is nothing to measure. `whole_body` for coco133
-    alone. `found`: everybody found without boxes, of whom `predictions` are the matches: AP counts
+    """All metrics by section; NaN without data. `whole_body` for coco133
+    only. `found`: all people found without boxes, of whom `predictions` are the matches: AP counts
     all, joints of missed people count as missed, and `beyond` is empty."""
     sections: dict[str, Callable[[Predictions, Skeleton], Any]] = {
         "places": _localization,
@@ -76,7 +76,7 @@ def joint_subsets(predictions: Predictions) -> dict[str, Bool]:
 
 
 def pck_of(predictions: Predictions, *, at: float = 0.1) -> F64:
-    """(P, J) 1 where a prediction lies within `at` of the amodal box's longer side, else 0."""
+    """(P, J) 1 where a prediction is within `at` of the amodal box's longer side, else 0."""
     return localization.pck(predictions.xy, predictions.true_xy, length=predictions.side, at=at)
 
 
@@ -128,11 +128,11 @@ def truth_of(predictions: Predictions) -> Truth:
 
 
 def person_score(predictions: Predictions) -> F64:
-    """(P,) confidence in each person: the OKS that is expected, or the maps' chance of a hit, the
-    mean of the joints that have a place; 0 without any."""
+    """(P,) confidence of each person: the expected OKS, or the maps' probability of a hit, the
+    mean of located joints; 0 without any."""
     quality, placed = predictions.quality, np.isfinite(predictions.xy).all(-1)
-    sure = np.where(np.isfinite(quality), quality, predictions.score)
-    return np.asarray(np.where(placed, sure, 0.0).sum(1) / np.maximum(placed.sum(1), 1))
+    confidence = np.where(np.isfinite(quality), quality, predictions.score)
+    return np.asarray(np.where(placed, confidence, 0.0).sum(1) / np.maximum(placed.sum(1), 1))
 
 
 def _precision(
@@ -184,7 +184,7 @@ def extended_truth(predictions: Predictions) -> tuple[Truth, Presence]:
 
 
 def _extended_precision(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
-    """AP by Ex-OKS, also of a baseline that takes no joint to be outside."""
+    """AP by Ex-OKS, also of a baseline that predicts no joint outside."""
     truth, presence = extended_truth(predictions)
     never_outside = Presence(
         window=presence.window, inside=presence.inside, claimed=np.ones_like(presence.claimed)
@@ -275,7 +275,7 @@ def visibility_subset(predictions: Predictions) -> Bool:
 
 
 def hidden_causes(predictions: Predictions, subset: Bool) -> tuple[Bool, I64, I64]:
-    """Which joints of `subset` (P, J) are hidden by a cause that a network can name, and of those
+    """Which joints of `subset` (P, J) are hidden by a cause that networks predict, and of those
     the true and the predicted one: 0 self, 1 person, 2 object."""
     true = predictions.cause.astype(np.int64) - 1
     hidden = subset & (predictions.state != STATE_VISIBLE) & np.isin(true, range(3))
@@ -354,7 +354,7 @@ def lifting_errors(predictions: Predictions, subset: Bool) -> tuple[Bool, dict[s
 
 
 def _prior(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
-    """Skill over a baseline that never looks: the mean pose in the amodal box."""
+    """Skill over an image-free baseline: the mean pose in the amodal box."""
     corner, size = predictions.box[:, None, :2], predictions.box[:, None, 2:]
     inside = (predictions.true_xy - corner) / size
     known = predictions.known[..., None]

@@ -15,16 +15,16 @@ from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.boxes import object_similarity
 
 MIN_OKS = 0.1
-"""Below it a found person is nobody's: all joints of a person who is left over are missed."""
+"""Minimum OKS of a match; all joints of unmatched people count as missed."""
 NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 """What pycocotools' keypoint evaluation summarises, in its order."""
 _SUMMARISED = 20
-"""Detections a picture that pycocotools' summary is limited to; here crowds are not cut."""
+"""Maximum detections per picture in pycocotools' summary; not applied here."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """D people found without boxes, whether they match somebody or not: `image` (D,) numbers of
+    """D people found without boxes, matched or not: `image` (D,) numbers of
     the pictures, `xy` (D, J, 2) continuous pixels, NaN where a joint was not found, `joint_score`
     (D, J), 0 there, and `score` (D,)."""
 
@@ -38,7 +38,7 @@ class Found:
 
 
 def assign(similarity: F64, *, minimum: float = MIN_OKS) -> I64:
-    """(P,) which of D found people is each of P true ones, -1 for none; `similarity` (D, P).
+    """(P,) indices of found people (of D) for P true ones, -1 for none; `similarity` (D, P).
     Hungarian assignment; pairs below `minimum` are no match."""
     rows, columns = linear_sum_assignment(-similarity)
     out = np.full(similarity.shape[1], -1, np.int64)
@@ -57,7 +57,7 @@ def match(
     sigmas: F64,
     minimum: float = MIN_OKS,
 ) -> I64:
-    """(P,) places in `found` of P true people in pictures `image` (P,), -1 for nobody."""
+    """(P,) indices into `found` of P true people in pictures `image` (P,), -1 for none."""
     out = np.full(len(truth), -1, np.int64)
     for number in np.unique(image):
         here, there = np.flatnonzero(image == number), np.flatnonzero(found.image == number)
@@ -73,7 +73,7 @@ def match(
 class Truth:
     """P people: `image` (P,) numbers of their pictures, `xy` (P, J, 2) continuous pixels, `known`
     (P, J), `area` (P,) and `box` (P, 4: x y w h) in pixels: amodal, so that an occluder does not
-    make the same error count more."""
+    increase the weight of an error."""
 
     image: I64
     xy: F64
@@ -85,7 +85,7 @@ class Truth:
 @dataclass(frozen=True, kw_only=True)
 class Presence:
     """For Ex-OKS: `window` (P, 4: x0 y0 x1 y1) that the network saw; `inside` (P, J): the joint
-    truly lies in it; `claimed` (P, J): predicted to."""
+    is in it; `claimed` (P, J): predicted to."""
 
     window: F64
     inside: Bool
@@ -95,7 +95,7 @@ class Presence:
 @dataclass(frozen=True, kw_only=True)
 class Matches:
     """Matched predictions (D), best score first, for bootstrap draws. `hit`, `counts` (T, D) at OKS
-    0.5 to 0.95: matched, and not ignored. `people`: how many count in each of `images`."""
+    0.5 to 0.95: matched, and not ignored. `people`: counted people per image of `images`."""
 
     hit: Bool
     counts: Bool
@@ -118,7 +118,7 @@ def average_precision(
 
     `image` (D,): predictions are of people found in these pictures instead; not with `presence`.
     `only` (P, J): joints that count; people without one are ignored, as pycocotools does.
-    `presence`: by Ex-OKS; people without a joint are left out together with their predictions.
+    `presence`: by Ex-OKS; people without a joint are dropped together with their predictions.
     """
     evaluator = _evaluated(
         truth, xy, score, sigmas=sigmas, only=only, presence=presence, image=image
@@ -127,9 +127,7 @@ def average_precision(
         return dict.fromkeys(NAMES, float("nan"))
     with contextlib.redirect_stdout(io.StringIO()):
         evaluator.accumulate()
-        evaluator.params.maxDets = [
-            _SUMMARISED
-        ]  # it asks for the column of this name: the only one
+        evaluator.params.maxDets = [_SUMMARISED]  # the only column it reads
         evaluator.summarize()
     return {
         n: float(v) if v >= 0 else float("nan") for n, v in zip(NAMES, evaluator.stats, strict=True)
@@ -155,7 +153,7 @@ def matches(
         return None
     found = [e for e in evaluator.evalImgs if e is not None]
     scores = np.concatenate([e["dtScores"] for e in found])
-    order = np.argsort(-scores, kind="mergesort")  # as pycocotools orders them
+    order = np.argsort(-scores, kind="mergesort")  # in pycocotools' order
     hit = np.concatenate([e["dtMatches"] for e in found], 1)[:, order] > 0
     ignored = np.concatenate([e["dtIgnore"] for e in found], 1)[:, order] > 0
     image = np.concatenate([np.full(len(e["dtScores"]), e["image_id"]) for e in found])
@@ -294,7 +292,7 @@ def extended_distance(
 ) -> F64:
     """(P, J) distances of Ex-OKS (Purkrabek & Matas 2024). Both inside: Euclidean; only the
     prediction, or only the truth, inside: its distance to the nearest edge of `window` (P, 4: x0 y0
-    x1 y1); both outside: 0. Places of joints outside may be NaN."""
+    x1 y1); both outside: 0. Positions of joints outside may be NaN."""
     apart = np.linalg.norm(predicted - truth, axis=-1)
     wrong_in, wrong_out = _to_edge(predicted, window), _to_edge(truth, window)
     mixed = np.where(predicted_inside, wrong_in, wrong_out)

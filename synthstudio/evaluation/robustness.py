@@ -23,7 +23,7 @@ Sums = tuple[F64, F64]
 
 @dataclass(frozen=True, kw_only=True)
 class ChallengePair:
-    """What a network predicts of the same P people in a challenge and in the plain scene."""
+    """Predictions for the same P people in a challenge and in the plain scene."""
 
     challenge: Predictions
     plain: Predictions
@@ -50,7 +50,7 @@ def robustness_rows(
 ) -> list[Row]:
     """Rows of runs by name, each with its challenges by name; within a challenge all runs predict
     the same people in the same order. `same_joints`: in the plain scene those of a part are those
-    that are in the challenge, whatever hides them there."""
+    of the challenge, regardless of cause."""
     rows = []
     first = next(iter(runs.values()))
     for challenge in first:
@@ -102,8 +102,8 @@ def pairs(challenge: Predictions, plain: Predictions) -> tuple[NDArray[Any], NDA
     keys = [zip(p.frame.tolist(), p.instance.tolist(), strict=True) for p in (challenge, plain)]
     own, other = ({key: row for row, key in enumerate(each)} for each in keys)
     shared = sorted(own.keys() & other.keys())
-    ours, theirs = [own[key] for key in shared], [other[key] for key in shared]
-    return np.array(ours, np.int64), np.array(theirs, np.int64)
+    rows, others = [own[key] for key in shared], [other[key] for key in shared]
+    return np.array(rows, np.int64), np.array(others, np.int64)
 
 
 def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -1,10 +1,10 @@
 """Predictions beside the truth, and evaluations on disk. Letters: P people, J joints.
 
-RUN/evaluations/NAME/answers.npz      Predictions, one array a field; those of Found as found_...
-RUN/evaluations/NAME/measures.json    what was evaluated (`about`) and every metric; null: none
+RUN/evaluations/NAME/answers.npz      Predictions, one array a field; fields of Found as found_...
+RUN/evaluations/NAME/measures.json    `about` and all metrics; null: none
 RUN/evaluations/NAME/report.html      the same for people
 
-A folder is written whole or not at all.
+Folders are written atomically.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ _KINDS: dict[Any, str] = {F64: "f", Bool: "b", U8: "u", I64: "i", Words: "U"}
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What a network predicted, beside the truth: columns (P, ...), other axes in the annotation.
+    """Predictions beside the truth: columns (P, ...), other axes in the annotation.
 
-    Places are continuous pixels. `known`: labelled and inside the network's window. `area`: of the
+    Positions: continuous pixels. `known`: labelled and inside the network's window. `area`: of the
     amodal mask; `side`: the amodal box's longer one; `box` x y w h; `window` x0 y0 x1 y1. `clean`:
     the row of the same person without occluders, or -1. NaN: not predicted. `xyz_m` is
     root-relative; `shares`: visible, self, person, object.
     """
 
     xy: Annotated[F64, "J", 2]  # predicted
-    score: Annotated[F64, "J"]  # the chance to be right that the maps give
+    score: Annotated[F64, "J"]  # confidence from the heat maps
     peak: Annotated[F64, "J"]  # the first map's highest value: the baseline for visibility
     present: Annotated[F64, "J"]
     shares: Annotated[F64, "J", 4]
@@ -59,7 +59,7 @@ class Predictions:
     true_xyz_m: Annotated[F64, "J", 3]
     known: Annotated[Bool, "J"]
     state: Annotated[U8, "J"]
-    cause: Annotated[U8, "J"]  # place in core.labels.CAUSES
+    cause: Annotated[U8, "J"]  # index into core.labels.CAUSES
     ambiguous: Annotated[Bool, "J"]
     area: F64
     side: F64
@@ -91,8 +91,8 @@ def select(predictions: Predictions, rows: I64 | Bool) -> Predictions:
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """`about`: run, weights, data set, split, decoding, skeleton. `metrics`: by section, those of
-    `compute_metrics` and those that need the network itself: latency, attention, sensitivity.
-    `found`: everybody whom a network found that takes no boxes. `folder`: where it was written."""
+    `compute_metrics` and those that need the network: latency, attention, sensitivity.
+    `found`: all people of a bottom-up network. `folder`: its location."""
 
     about: dict[str, Any]
     metrics: dict[str, Any]
@@ -127,7 +127,7 @@ def read(folder: Path) -> Evaluation:
             where=str(path),
             expected=FORMAT,
             got=str(kept.get("format"))[:80],
-            then="Make it again: synthstudio evaluate.",
+            then="Run it again: synthstudio evaluate.",
         )
     about, metrics = kept.get("about"), kept.get("measures")
     if not isinstance(about, dict) or not isinstance(metrics, dict):
@@ -145,16 +145,16 @@ def find(path: Path) -> Path:
         return found[0]
     names = ", ".join(str(p) for p in found[:8])
     raise ModelError(
-        "the run has several evaluations" if found else "there is no evaluation",
+        "the run has several evaluations" if found else "no evaluation",
         where=str(path),
-        expected="an evaluation's folder, or a run with one of them",
+        expected="an evaluation's folder, or a run with one",
         got=names or None,
-        then="Name one of them." if found else "Make one: synthstudio evaluate RUN DATASET.",
+        then="Pass one of them." if found else "Make one: synthstudio evaluate RUN DATASET.",
     )
 
 
 def json_ready(value: Any) -> Any:
-    """Plain values, with None for every number that JSON cannot hold."""
+    """Plain values, with None for NaN and infinity."""
     if isinstance(value, dict):
         return {str(k): json_ready(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -170,7 +170,7 @@ def _read_predictions(path: Path) -> tuple[Predictions, Found | None]:
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(i.file_size for i in archive.infolist()) > _MAX_BYTES:
-                raise _damaged(path, "it unpacks to too much")
+                raise _damaged(path, "it is too large unpacked")
         with np.load(path, allow_pickle=False) as stored:
             if sorted(stored.files) not in (sorted(names), sorted([*names, *more])):
                 raise _damaged(path, f"fields {', '.join(sorted(stored.files))[:200]}")
@@ -186,9 +186,9 @@ def _read_predictions(path: Path) -> tuple[Predictions, Found | None]:
     _check_columns(Predictions, columns, people, joints, path)
     clean, group = columns["clean"], columns["group"]
     if ((clean < -1) | (clean >= people)).any() or (group < 0).any() or not people:
-        raise _damaged(path, "rows that it does not have")
+        raise _damaged(path, "references to missing rows")
     if (columns["cause"] >= len(CAUSES)).any() or not np.isin(columns["state"], _STATES).all():
-        raise _damaged(path, "a state or a cause of a joint that there is not")
+        raise _damaged(path, "a joint state or cause out of range")
     if not table:
         return Predictions(**columns), None
     _check_columns(Found, table, (*table["image"].shape, 0)[0], joints, path)
@@ -198,7 +198,7 @@ def _read_predictions(path: Path) -> tuple[Predictions, Found | None]:
 def _check_columns(
     table: type, columns: dict[str, NDArray[Any]], rows: int, joints: int, path: Path
 ) -> None:
-    """ModelError unless columns have the axes and kinds of numbers of a table's annotations."""
+    """ModelError unless columns have the shapes and dtypes of a table's annotations."""
     for name, hint in get_type_hints(table, include_extras=True).items():
         axes = getattr(hint, "__metadata__", ())
         shape = (rows, *(joints if axis == "J" else axis for axis in axes))
@@ -212,12 +212,12 @@ def _damaged(path: Path, got: str) -> ModelError:
         "the evaluation is damaged",
         where=str(path),
         got=got[:200],
-        then="Make it again: synthstudio evaluate.",
+        then="Run it again: synthstudio evaluate.",
     )
 
 
 def lookup(metrics: Mapping[str, Any], *path: str) -> Any:
-    """What lies at a path of names; None where it ends early."""
+    """The value at a path of keys; None if missing."""
     found: Any = metrics
     for name in path:
         found = found.get(name) if isinstance(found, Mapping) else None
@@ -225,7 +225,7 @@ def lookup(metrics: Mapping[str, Any], *path: str) -> Any:
 
 
 def value_of(found: Any) -> float | None:
-    """A number, or the value of an interval; None when there is none."""
+    """A number, or the value of an interval; None if missing."""
     value = found.get("value") if isinstance(found, Mapping) else found
     return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
 
@@ -236,31 +236,31 @@ def number(found: Any, digits: int) -> str:
 
 
 def percent(found: Any) -> str:
-    """A share in percent, without the sign."""
+    """A fraction in percent, without the sign."""
     value = value_of(found)
     return "-" if value is None else f"{100 * value:.1f}"
 
 
 def points(found: Any) -> str:
-    """A difference of shares in percentage points."""
+    """A difference of fractions in percentage points."""
     value = value_of(found)
     return "-" if value is None else f"{100 * value:+.1f}"
 
 
 def range_text(found: Any) -> str:
-    """The bounds of an interval of shares: "40.1 to 45.2"."""
+    """The bounds of an interval of fractions: "40.1 to 45.2"."""
     if value_of(found) is None or value_of(found["low"]) is None:
         return "unknown"
     return f"{100 * found['low']:.1f} to {100 * found['high']:.1f}"
 
 
 def interval(found: Any, *, signed: bool = False) -> str:
-    """A share with its interval: "43.0 (40.1 to 45.2)"; `signed`: a difference."""
+    """A fraction with its interval: "43.0 (40.1 to 45.2)"; `signed`: a difference."""
     text = points(found) if signed else percent(found)
     return text if value_of(found) is None else f"{text} ({range_text(found)})"
 
 
 def ratio(found: Mapping[str, Any], digits: int = 2) -> str:
-    """An interval as it is: "0.41 (0.38 to 0.45)"."""
+    """An interval unscaled: "0.41 (0.38 to 0.45)"."""
     value, low, high = (number(found[name], digits) for name in ("value", "low", "high"))
     return f"{value} ({low} to {high})"

@@ -1,6 +1,6 @@
-"""AP of whole bodies, part by part, as COCO-WholeBody's own evaluation has it.
+"""AP of whole bodies, by part, as in COCO-WholeBody's evaluation.
 
-For each part OKS is taken over its joints alone with their sigmas, the area is the person's, and
+For each part OKS is computed over its joints with their sigmas, the area is the person's, and
 people without a labelled joint of the part are ignored: evaluation/myeval_*.py of
 github.com/jin-s13/COCO-WholeBody.
 """
@@ -24,7 +24,7 @@ from synthstudio.formats.coco.whole_body import joined_keypoints
 from synthstudio.formats.exchange import HALF_PX
 
 PARTS = ("body", "foot", "face", "left_hand", "right_hand", "hands", "whole")
-"""What is measured; `hands` is the mean of both, as tables of papers have it."""
+"""Evaluated parts; `hands` is the mean of both, as in papers."""
 
 
 def whole_body_precision(
@@ -86,6 +86,6 @@ def _results(path: Path, pictures: set[int]) -> tuple[F64, F64, I64]:
             score.append(checked.number(entry["score"]))
             image.append(number)
             if number not in pictures:
-                raise ValueError(f"there is no image {number} in the annotations")
+                raise ValueError(f"image {number} is not in the annotations")
     xy = np.array(points, np.float64).reshape(len(points), -1, 3)[..., :2] + HALF_PX
     return xy, np.array(score, np.float64), np.array(image, np.int64)

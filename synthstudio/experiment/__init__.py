@@ -1,1 +1,1 @@
-"""Experiments: several ways to train, judged on the same people, with what came of it."""
+"""Experiments: training settings compared on the same people, and their findings."""

@@ -1,4 +1,4 @@
-"""The configuration of an experiment, kept in its folder: another one is refused there."""
+"""The configuration of an experiment, stored in its folder, which accepts no other."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SETTINGS = "experiment.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """A network's size and how it is trained; `steps`: the default."""
+    """A network's size and training settings; `steps`: the default."""
 
     network: dict[str, Any]
     training: dict[str, Any]
@@ -40,7 +40,7 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """A way to train. `occlude`: also on the hidden copies; `pretrained`: on generated people."""
+    """A training setting. `occlude`: also on occluded copies; `pretrained`: on generated people."""
 
     name: str
     title: str
@@ -51,7 +51,7 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """Two arms that differ in one factor, and what their difference shows."""
+    """Two arms that differ in one factor, and the effect it shows."""
 
     text: str
     ours: str
@@ -75,7 +75,7 @@ SIZES: dict[str, Size] = {
         steps=20_000,
     ),
 }  # fmt: skip
-"""As scenes/training/*.yaml. The backbone of `base` saw people before, in every arm:
+"""As scenes/training/*.yaml. The backbone of `base` is pretrained on people in every arm:
 "from nothing" there means without generated people."""
 
 PRETRAIN = Arm(name="pretrain", title="pretraining on generated people", pretrained=True)
@@ -155,7 +155,7 @@ def training_config(
 class ExperimentConfig:
     """An experiment on photos. `pretrain`: a generated data set; `cutouts`: a folder of pictures
     with transparency; `steps` None: those of the size; `flip`: test on mirrored crops too;
-    `beside`: other programs' networks, tested as they are."""
+    `beside`: other programs' networks, tested without training."""
 
     annotations: Path
     images: Path
@@ -184,18 +184,18 @@ def check_folder(config: ExperimentConfig) -> None:
         changed = sorted(k for k in current if current[k] != before.get(k))
         if changed:
             raise ModelError(
-                "this experiment was begun with other settings",
+                "this experiment has other settings",
                 where=str(config.out),
                 expected=", ".join(f"{k} {str(before.get(k))[:16]}" for k in changed),
                 got=", ".join(f"{k} {str(current[k])[:16]}" for k in changed),
-                then="Choose another --out, or the settings it was begun with.",
+                then="Choose another --out, or use its settings.",
             )
     else:
         free_folder(config.out, own={LOCK_NAME}.__contains__)
 
 
 def claim_folder(config: ExperimentConfig) -> None:
-    """Store the configuration and delete what a killed run left unfinished; errors of
+    """Store the configuration and delete leftovers of a killed run; errors of
     `check_folder`."""
     check_folder(config)
     kept = config.out / SETTINGS
@@ -206,10 +206,10 @@ def claim_folder(config: ExperimentConfig) -> None:
 
 
 def settings(config: ExperimentConfig) -> dict[str, Any]:
-    """All that decides the results, as plain values; files by their hashes."""
+    """All settings that decide the results, as plain values; files by their hashes."""
     if not config.annotations.is_file():
         raise FormatError(
-            "there is no such file",
+            "no such file",
             where=str(config.annotations),
             expected="COCO keypoint annotations",
         )
@@ -230,8 +230,8 @@ def _dataset_sha256(folder: Path) -> str:
     dataset = Dataset(folder)
     if PHOTOS in dataset.identity.recipe or IMPORTED in dataset.identity.recipe:
         raise ModelError(
-            "pretraining takes generated people: these are of photos, maybe of the very "
-            "ones that are held out",
+            "pretraining needs generated people: these are of photos, possibly of the "
+            "held-out ones",
             where=str(folder),
             expected="a data set of synthstudio generate",
         )
@@ -243,7 +243,7 @@ def _dataset_sha256(folder: Path) -> str:
 
 def _folder_sha256(folder: Path) -> str:
     if not folder.is_dir():
-        raise AssetError("there is no such folder", where=str(folder), expected="cut-outs")
+        raise AssetError("no such folder", where=str(folder), expected="cut-outs")
     files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     hashes = [[p.name, file_sha256(p)] for p in files]
     return hashlib.sha256(canonical_json(hashes)).hexdigest()

@@ -32,9 +32,9 @@ _TEST_SHARE = 0.4
 
 
 def recipe(name: str, *, seed: int, cutouts: bool) -> dict[str, Any]:
-    """The recipe by which the people of a part are occluded."""
+    """The recipe that occludes the people of a part."""
     occlude: dict[str, Any] = {
-        "ground": "any",  # hidden joints of as many people as there are, whatever it looks like
+        "ground": "any",  # as many hidden joints as possible, plausible or not
         "each": EACH[name],
         "hide": [1, 3],
         "by": {"cutout": 1, "object": 1},
@@ -86,7 +86,7 @@ def split_cutouts(folder: Path, out: Path, *, seed: int) -> dict[str, list[str]]
 
 
 def _one_sided(folder: Path, keys: Collection[str], part: str) -> AssetError:
-    """Why cut-outs cannot be split: too few, or all of them kinds of the objects of `part`."""
+    """The error for cut-outs that cannot be split: too few, or all of `part`'s kinds."""
     kinds = sorted(set(keys))
     if len(kinds) < 2:
         return AssetError(
@@ -97,7 +97,7 @@ def _one_sided(folder: Path, keys: Collection[str], part: str) -> AssetError:
         )
     use = {"train": "hide people in training", "test": "are held out for the test"}[part]
     return AssetError(
-        f"all cut-outs are sorts of built-in objects that {use}, and stay with them",
+        f"all cut-outs belong to built-in kinds that {use}",
         where=str(folder),
         got=", ".join(kinds)[:300],
         expected=f"some of other categories than {', '.join(KINDS[part])}",
@@ -117,6 +117,6 @@ def _test_kinds(kinds: set[str], *, seed: int) -> set[str]:
 
 
 def _is_one_of(category: str, kinds: tuple[str, ...]) -> bool:
-    """Whether a category is a built-in kind, or a sort of one ("dining table")."""
+    """Whether a category is a built-in kind, or a subtype of one ("dining table")."""
     plain = "_" + category.strip().lower().replace(" ", "_")
     return any(plain.endswith("_" + kind) for kind in kinds)

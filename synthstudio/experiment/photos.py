@@ -31,7 +31,7 @@ _PERSON = 1
 
 @dataclass(kw_only=True)
 class _Summary:
-    """What a first reading of the file found. Counts are by category and index of the joint."""
+    """Results of a first pass. Counts are by category and joint index."""
 
     names: dict[int, tuple[str, ...]] = field(default_factory=dict)  # of categories with joints
     images: dict[int, str] = field(default_factory=dict)
@@ -42,9 +42,9 @@ class _Summary:
 
 def split(annotations: Path, images: Path, out: Path, *, seed: int) -> dict[str, Any]:
     """Write PARTS as COCO files and FACTS into the new folder `out`; return the facts. AssetError
-    without a folder of pictures; FormatError for annotations that cannot be used."""
+    without a folder of pictures; FormatError for unusable annotations."""
     if not images.is_dir():
-        raise AssetError("there is no such folder", where=str(images), expected="the photos")
+        raise AssetError("no such folder", where=str(images), expected="the photos")
     found = _read(annotations)
     names, category = _names(found, annotations)
     flags = found.flags[category]
@@ -92,7 +92,7 @@ def _count(entry: dict[str, Any], found: _Summary) -> None:
 
 
 def _unusable(entry: dict[str, Any]) -> str:
-    """Why an annotation cannot be used, or nothing."""
+    """Why an annotation is unusable, or ""."""
     if entry.get("iscrowd"):
         return "crowd region"
     points = entry.get("keypoints")
@@ -105,7 +105,7 @@ def _unusable(entry: dict[str, Any]) -> str:
 
 
 def _names(found: _Summary, path: Path) -> tuple[tuple[str, ...], int]:
-    """The joints' names and the category that people with joints are of."""
+    """The joints' names and the category of people with joints."""
     left_out = ", ".join(f"{n} x {what}" for what, n in sorted(found.left_out.items()))
     used = [number for number in found.flags if number in found.names]
     if not used:
@@ -170,7 +170,7 @@ def _skeleton(names: Sequence[str], labelled: set[str], path: Path) -> Skeleton:
 
 
 def _test_photos(found: _Summary, images: Path, path: Path, *, seed: int) -> set[int]:
-    """The images of the test: the seed and each photo's bytes decide."""
+    """The test images: a function of the seed and each photo's bytes."""
     same: dict[str, list[int]] = {}
     for number in sorted(found.people):
         file = file_inside(images, found.images[number], where=f"image {number}")
@@ -199,7 +199,7 @@ def _facts(
         notes.append(f"Never labelled: {', '.join(never)}; neither trained nor tested.")
     if not flags[1]:
         notes.append(
-            "No joint is marked as hidden (v=1): only those that pastes hide are tested as hidden."
+            "No joint is marked as hidden (v=1): only joints hidden by pastes are tested as hidden."
         )
     return {
         "skeleton": skeleton.name,

@@ -1,7 +1,7 @@
 """Metrics of each network on the held-out photos, and intervals of the differences.
 
-Letters: P people, J joints, G photos, S seeds. A network's predictions are reduced to sums of each
-photo and matched predictions before the next network is read: memory does not grow with arms.
+Letters: P people, J joints, G photos, S seeds. A network's predictions are reduced to sums per
+photo and matched predictions before the next network is read: constant memory.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ FEW_PHOTOS = 50
 
 
 def parts(predictions: Predictions) -> dict[str, Bool]:
-    """The joints (P, J) of each of PARTS; occluded people are those who lost something."""
+    """The joints (P, J) of each of PARTS; occluded people are covered by a paste."""
     seen, hidden = predictions.state == STATE_VISIBLE, predictions.state == STATE_HIDDEN
     clean = predictions.known & (predictions.variant == "clean")[:, None]
     lost = (
@@ -67,7 +67,7 @@ def parts(predictions: Predictions) -> dict[str, Bool]:
 @dataclass(frozen=True, kw_only=True)
 class Reduction:
     """A network's predictions reduced: by part (hits, counts) of each photo, and AP as a function
-    of how often each photo is drawn."""
+    of the photos' weights."""
 
     hits: Mapping[str, tuple[F64, F64]]
     precision: Mapping[str, Statistic]
@@ -109,7 +109,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A question with its differences, ours minus theirs."""
+    """A question with its differences, first minus second."""
 
     question: Question
     cells: tuple[Cell, ...]
@@ -194,7 +194,7 @@ def _drawn(seeds: Sequence[Reduction], part: str) -> Bootstrap:
 
 
 def verdict(found: Interval) -> str:
-    """What a difference shows: "helped", "harmed", "not shown" or "nothing to measure"."""
+    """Verdict of a difference: "helped", "harmed", "not shown" or "nothing to measure"."""
     if not np.isfinite(found.value) or not np.isfinite(found.low):
         return "nothing to measure"
     if not found.excludes_zero:
@@ -203,7 +203,7 @@ def verdict(found: Interval) -> str:
 
 
 def as_json(found: Findings) -> dict[str, Any]:
-    """Plain values (NaN where there is nothing; `storage.json_ready` for JSON)."""
+    """Plain values (NaN if missing; `storage.json_ready` for JSON)."""
 
     def by_part(cells: Sequence[Cell]) -> dict[str, Any]:
         return {m: {c.part: vars(c.found) for c in cells if c.measure == m} for m in MEASURES}
@@ -224,7 +224,7 @@ def as_json(found: Findings) -> dict[str, Any]:
 
 
 def sentences(found: Findings) -> list[str]:
-    """One plain sentence a question: what helped, what harmed, what was not shown."""
+    """One sentence per question: what helped, what harmed, what was not shown."""
     return [_sentence(comparison) for comparison in found.comparisons]
 
 
@@ -245,7 +245,7 @@ def _sentence(comparison: Comparison) -> str:
 
 
 def warning(facts: dict[str, Any]) -> str:
-    """What a reader must know before all else, or nothing."""
+    """The main caveat, or ""."""
     test = facts["photos"]["test"]
     if test >= FEW_PHOTOS:
         return ""
@@ -256,7 +256,7 @@ def warning(facts: dict[str, Any]) -> str:
 
 
 def notes(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> list[str]:
-    """What a reader must know to judge the metrics."""
+    """Notes on the metrics."""
     photos, people = facts["photos"], facts["people"]
     pasted = (
         "cut-outs and built-in objects"
@@ -289,7 +289,7 @@ def notes(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> l
 
 
 def about_bank(facts: dict[str, Any]) -> str:
-    """How many poses ORN knows, in a sentence."""
+    """A sentence on the size of ORN's bank."""
     if not facts["bank"]:
         return "ORN has no bank of poses in any arm: few people have half of their joints labelled."
     note = f"; fewer than {SMALL_BANK} help little" if facts["poses"] < SMALL_BANK else ""
@@ -300,7 +300,7 @@ def about_bank(facts: dict[str, Any]) -> str:
 
 
 def _costs(operations: dict[str, int]) -> str:
-    """What KPE costs beside ORN; `operations`: of a picture, by block."""
+    """A sentence on KPE's cost against ORN's; `operations` per picture, by block."""
     text = "KPE has ORN's width and backbone and is the cheaper network"
     if not {"orn", "kpe"} <= set(operations):
         return f"{text}: ORN's gain is not separated from its cost."

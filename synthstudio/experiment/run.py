@@ -1,15 +1,15 @@
-"""The experiment on photos, from annotations to findings: read it from top to bottom.
+"""The experiment on photos, from annotations to findings, top to bottom.
 
-    OUT/experiment.json     the configuration; another one is refused here
+    OUT/experiment.json     the configuration; others are refused here
     OUT/photos/             the annotations, split into train.json and test.json
-    OUT/hiders/             cut-outs (occluders), split likewise
-    OUT/data/train, test    data sets: each photo clean, then with people hidden
-    OUT/crops/              people cut out once, shared by all arms
+    OUT/hiders/             cut-outs (occluders), split in the same way
+    OUT/data/train, test    data sets: each photo clean, then occluded
+    OUT/crops/              crops, shared by all arms
     OUT/runs/ARM-SEED/      a training; evaluations/test/ holds its predictions
     OUT/report.html, results.md, results.json
 
-Every step leaves its folder whole or not at all, or goes on by itself: the same call after a kill
-at any moment does what is left.
+Every step is atomic or resumable: the same call after a kill
+at any time continues.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ from synthstudio.training.predictions import predict_subset
 
 Report = Callable[[int, int, float], None]
 Step = Callable[[str], Report]
-"""Begins a step of the progress display; returns what to call with (done, total, a second)."""
+"""Starts a step of the progress display; returns a function of (done, total, rate)."""
 _PAGE = b"<!doctype html><title>predictions</title>One network; see the experiment's page.\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The result of an experiment. `findings` None: it was stopped; the same call goes on."""
+    """The result of an experiment. `findings` None: interrupted; the same call continues."""
 
     findings: Findings | None
     facts: dict[str, Any]
@@ -106,7 +106,7 @@ def run(config: ExperimentConfig, *, log: Callable[[str], None], step: Step) -> 
 
 
 def _split(config: ExperimentConfig) -> dict[str, Any]:
-    """Split photos and cut-outs unless that was done; return facts about both."""
+    """Split photos and cut-outs unless done; return facts about both."""
     folder = config.out / "photos"
     if not (folder / photos.FACTS).is_file():
         photos.split(config.annotations, config.images, folder, seed=config.seed)
@@ -152,7 +152,7 @@ def _occlude(config: ExperimentConfig, name: str, *, cutouts: bool, step: Step) 
 
 
 def _count_poses(config: ExperimentConfig, step: Step) -> int:
-    """How many poses of the training people ORN's bank holds, their mirrors counted."""
+    """Number of training poses in ORN's bank, with mirrored ones."""
     plain = training_config(
         Arm(name="", title=""), size=config.size, steps=1, people=config.out / "data" / "train"
     )
@@ -186,7 +186,7 @@ def _train_and_test(
     log: Callable[[str], None],
     step: Step,
 ) -> bool:
-    """Train an arm with a seed and store its predictions, from where it stopped; False: stopped."""
+    """Train an arm with a seed, resuming, and store its predictions; False: interrupted."""
     folder = _run_folder(config, arm, seed)
     if (folder / "evaluations" / "test" / storage.METRICS_FILE).is_file():
         return True
@@ -220,7 +220,7 @@ def _trained(
     log: Callable[[str], None],
     step: Step,
 ) -> bool:
-    """Train to the last step; all runs note the same about the people, so only one is shown."""
+    """Train to the last step; notes on the people are equal for all runs, so shown once."""
     if (folder / "done").is_file():
         return True
     report = _with_rate(step(title))
@@ -267,7 +267,7 @@ def _predict(config: ExperimentConfig, arm: Arm, seed: int, training: Config, st
 
 
 def _forecast(config: ExperimentConfig, ways: tuple[Arm, ...], skeleton: Skeleton) -> str:
-    """How long the trainings that are left will take, from a few steps timed now."""
+    """Estimated time of the remaining trainings, from a few timed steps."""
     left: dict[str, int] = {}
     for seed in range(config.seeds):
         for arm in (*ways, PRETRAIN) if config.pretrain is not None else ways:
@@ -288,9 +288,9 @@ def _forecast(config: ExperimentConfig, ways: tuple[Arm, ...], skeleton: Skeleto
 
 
 def _operations(config: ExperimentConfig) -> dict[str, int]:
-    """Floating-point operations a picture by block, of networks whose weights are still there."""
+    """Floating-point operations per picture by block, of networks with existing weights."""
     out = {}
-    for name in ("orn", "kpe"):  # the arms that are held against each other
+    for name in ("orn", "kpe"):  # the compared arms
         path = config.out / "runs" / f"{name}-0" / "last.safetensors"
         if path.is_file():
             net, training, _ = checkpoint.load_network(path)
@@ -299,7 +299,7 @@ def _operations(config: ExperimentConfig) -> dict[str, int]:
 
 
 def _with_rate(report: Report) -> Callable[[int, int], None]:
-    """Progress (done, total) passed on with how many a second that were."""
+    """Progress (done, total) passed on with the rate."""
     first: list[tuple[int, float]] = []
 
     def progress(done: int, total: int) -> None:
@@ -337,7 +337,7 @@ def _findings(
 def _beside(
     config: ExperimentConfig, network: Network, skeleton: Skeleton, step: Step
 ) -> Predictions:
-    """What another program's network predicts of the held-out people."""
+    """Another program's predictions of the held-out people."""
     test = Dataset(config.out / "data" / "test")
     report = _with_rate(step(f"testing {network.name}"))
 

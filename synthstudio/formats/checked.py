@@ -1,6 +1,6 @@
-"""Checks of untrusted values and rows; all raise ValueError. Rows as JSON, there and back.
+"""Validation of untrusted values and rows (ValueError), and rows to and from JSON.
 
-Importers turn a ValueError, KeyError or TypeError into a FormatError that says where (`reading`).
+Importers turn a ValueError, KeyError or TypeError into a FormatError with the place (`reading`).
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from synthstudio.dataset.rows import COLUMNS, NO_STATE, Row
 
 MAX_PIXELS = 100_000_000
 MAX_PEOPLE = 999
-"""In one picture: objects are numbered from 1,000."""
+"""Per picture: object ids start at 1,000."""
 LARGEST_PX = 1e7
-"""A coordinate beyond it, inside or outside a picture, is no place of a joint."""
+"""Maximum magnitude of a joint's coordinate."""
 MAX_TEXT = 1_000_000
 MAX_SPEC = 16_000_000
-"""Characters of a FrameSpec."""
+"""Maximum characters of a FrameSpec."""
 _INT64 = 2**63 - 1
 _UNLABELLED, _UNKNOWN, _VISIBLE = "unlabelled", "unknown", "visible"
 
 
 @contextmanager
 def reading(where: str) -> Iterator[None]:
-    """Turn what checks and conversions raise into a FormatError that names the place."""
+    """Turn errors of checks and conversions into a FormatError that names the place."""
     try:
         yield
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, AttributeError) as error:
         problem = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise FormatError(
-            f"cannot be taken in: {problem[:300]}",
+            f"invalid entry: {problem[:300]}",
             where=where,
-            then="Mend it there, or leave it out.",
+            then="Fix or remove it.",
         ) from error
 
 
@@ -54,7 +54,7 @@ def integer(value: Any, low: int = 0, high: int = _INT64) -> int:
 
 def number(value: Any, limit: float = LARGEST_PX) -> float:
     if type(value) not in (int, float) or not abs(value) <= limit:
-        raise ValueError(f"no number in range: {str(value)[:40]}")
+        raise ValueError(f"number missing or out of range: {str(value)[:40]}")
     return float(value)
 
 
@@ -64,7 +64,7 @@ def numbers(values: Any, limit: float) -> list[float]:
     if kinds == {float} and max(values) <= limit and min(values) >= -limit:
         return list(values)
     if not kinds <= {int, float, type(None)}:
-        raise ValueError(f"no list of numbers: {str(values)[:80]}")
+        raise ValueError(f"not a list of numbers: {str(values)[:80]}")
     found = np.array(values, np.float64)
     if (np.abs(found) > limit).any():  # infinity too; NaN compares as False
         raise ValueError("a number is out of range")
@@ -73,13 +73,13 @@ def numbers(values: Any, limit: float) -> list[float]:
 
 def text(value: Any, limit: int = MAX_TEXT) -> str:
     if not isinstance(value, str) or len(value) > limit:
-        raise ValueError(f"no text of at most {limit} characters: {str(value)[:40]}")
+        raise ValueError(f"not a text of at most {limit} characters: {str(value)[:40]}")
     value.encode("utf-8")  # a lone surrogate is a ValueError
     return value
 
 
 def size(width: Any, height: Any) -> tuple[int, int]:
-    """Sides of a picture; 160.0 is 160, as a file that went through pandas has it."""
+    """Sides of a picture; 160.0 is accepted for 160, as pandas writes."""
     sides = (int(v) if type(v) is float and v.is_integer() else v for v in (width, height))
     found = tuple(integer(v, 1, 2**24) for v in sides)
     if found[0] * found[1] > MAX_PIXELS:
@@ -88,12 +88,12 @@ def size(width: Any, height: Any) -> tuple[int, int]:
 
 
 def box(values: Any) -> list[float]:
-    """Return x, y, w, h; a box may be empty but not turned over."""
+    """Return x, y, w, h; a box may be empty but not inverted."""
     if not isinstance(values, Sequence) or len(values) != 4:
-        raise ValueError(f"a box has x, y, w, h: {str(values)[:80]}")
+        raise ValueError(f"not a box x, y, w, h: {str(values)[:80]}")
     x, y, w, h = (number(v) for v in values)
     if w < 0 or h < 0:
-        raise ValueError(f"a box has no negative side: {values}")
+        raise ValueError(f"a box with a negative side: {values}")
     return [x, y, w, h]
 
 
@@ -110,7 +110,7 @@ def complete(row: Mapping[str, Any], empty: Row) -> Row:
 
 
 _NO_LIST: list[Any] = []
-"""Placeholder: each row gets an empty list of its own."""
+"""Placeholder: each row gets a new empty list."""
 
 
 def _empty(label: labels.Label) -> Any:
@@ -126,7 +126,7 @@ EMPTY_PERSON = {name: _empty(label) for name, label in labels.LABELS.items()}
 def frame_of(
     *, index: int, file_name: str, width: int, height: int, skeleton: str, **more: Any
 ) -> Row:
-    """Return a row of the frames table for a picture of which no more is known."""
+    """Return a row of the frames table for a picture with only these facts known."""
     known = {
         "index": index,
         "file_name": file_name,
@@ -145,9 +145,9 @@ def person_of(
     box_px: Sequence[float] | None = None,
     **more: Any,
 ) -> Row:
-    """Return a row of the instances table for joints of which only x, y and v are known.
+    """Return a row of the instances table for joints with only x, y and v known.
 
-    Without a box it is that of the labelled joints. The area is the box's, unless `more` has it.
+    The box defaults to that of the labelled joints, the area to the box's.
     """
     state = [integer(v, 0, 2) for _, _, v in points]
     px = [(number(x), number(y)) if v else (math.nan, math.nan) for x, y, v in points]
@@ -179,7 +179,7 @@ def around_points(px: Sequence[tuple[float, float]]) -> list[float]:
 
 
 def check_frame(row: Mapping[str, Any]) -> None:
-    """Refuse a whole row of the frames table that no picture can have."""
+    """ValueError for an impossible row of the frames table."""
     size(row["width_px"], row["height_px"])
     integer(row["index"], 0, 2**40)
     _check_alike(row, ("object_instance", "object_kind", "object_held_by"))
@@ -191,7 +191,7 @@ def check_frame(row: Mapping[str, Any]) -> None:
 
 
 def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) -> None:
-    """Refuse a whole row of the instances table that does not fit its frame and skeleton."""
+    """ValueError for a row of the instances table that contradicts its frame or skeleton."""
     integer(row["instance"], 1, MAX_PEOPLE)
     if row["frame_index"] != frame["index"]:
         raise ValueError("a person of another frame")
@@ -199,7 +199,7 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
     _check_joints(row)
     hidden = _check_alike(row, ("hidden_joint", "hidden_instance", "hidden_share"))
     if any(not 0 <= j < joints for j in hidden):
-        raise ValueError("an occluder of a joint that is not there")
+        raise ValueError("an occluder of a missing joint")
     box(row["modal_box_px"])
     if row["amodal_box_px"] is not None:
         box(row["amodal_box_px"])
@@ -208,7 +208,7 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
 
 
 class _Rule(NamedTuple):
-    """What a column's value has to be: a list of so many `entries`, of `kinds`, within limits."""
+    """Constraints of a column's value: number of `entries`, `kinds`, limits."""
 
     name: str
     null: bool
@@ -221,7 +221,7 @@ class _Rule(NamedTuple):
 
 @functools.cache
 def _rules(joints: int) -> list[_Rule]:
-    """Those of people with so many joints; of frames for 0."""
+    """Constraints of people with that many joints; of frames for 0."""
     return [
         _Rule(
             name,
@@ -236,7 +236,7 @@ def _rules(joints: int) -> list[_Rule]:
 
 
 def _check_values(row: Mapping[str, Any], rules: Sequence[_Rule]) -> None:
-    """Lengths, kinds and limits of values; lists of reals are looked at before."""
+    """Lengths, kinds and limits of values; lists of reals are checked before."""
     for name, null, is_list, entries, kinds, low, high in rules:
         value = row[name]
         if value is None:
@@ -283,14 +283,14 @@ _CHECKED_TEXTS = ("cause", "origin", "modal_counts", "amodal_counts")
 _PERSON_TEXTS = [
     n for n, one in labels.LABELS.items() if one.kind == "string" and n not in _CHECKED_TEXTS
 ]
-"""Where texts are looked for: the others are checked as words and as codes before."""
+"""Columns of free text: others are checked as words and codes before."""
 _CACHED_CHARS = 4096
 """Longer mask codes are not cached as checked."""
 
 
 def _check_joints(row: Mapping[str, Any]) -> None:
     if not set(row["state"]) <= {0, labels.STATE_HIDDEN, labels.STATE_VISIBLE, NO_STATE}:
-        raise ValueError("a state is 0, 1, 2 or 255")
+        raise ValueError("a state must be 0, 1, 2 or 255")
     if not set(row["cause"]) <= set(labels.CAUSES) or not set(row["origin"]) <= set(labels.ORIGINS):
         raise ValueError("an unknown cause or origin")
     if _all_finite(row["joints_px"], 1e12, -1e12) and _all_finite(row["shares"], 1 + 1e-6, -1e-6):
@@ -298,10 +298,10 @@ def _check_joints(row: Mapping[str, Any]) -> None:
     state, px = np.array(row["state"]), np.array(row["joints_px"], np.float64).reshape(-1, 2)
     labelled = is_labelled(state)
     if not np.isfinite(px[labelled]).all() or (np.abs(px) > 1e12).any():
-        raise ValueError("a labelled joint has no place")
+        raise ValueError("a labelled joint without position")
     shares = np.array(row["shares"], np.float64)
     if ((shares < -1e-6) | (shares > 1 + 1e-6)).any():
-        raise ValueError("a share lies outside 0 to 1")
+        raise ValueError("a share outside 0 to 1")
 
 
 def _all_finite(values: Any, maximum: float, minimum: float) -> bool:
@@ -321,7 +321,7 @@ def _check_masks(row: Mapping[str, Any], frame: Mapping[str, Any]) -> None:
 
 @functools.lru_cache(maxsize=512)
 def _check_code(counts: str, size: tuple[int, int]) -> int:
-    """Check a code once: wholly seen people have it twice, edited ones again in the sidecar."""
+    """Check a code once: unoccluded people repeat it, edited ones again in the sidecar."""
     return check_counts(counts, size)
 
 
@@ -336,7 +336,7 @@ def _check_texts(row: Mapping[str, Any], names: Iterable[str]) -> None:
 
 
 def to_json_row(row: Mapping[str, Any]) -> Row:
-    """Return a row that JSON can hold: NaN as null."""
+    """Return a JSON-compatible row: NaN as null."""
     return {name: _plain(value) for name, value in row.items()}
 
 
@@ -347,7 +347,7 @@ def _plain(value: Any) -> Any:
 
 
 def from_json_row(row: Any, table: Table) -> Row:
-    """Undo `to_json_row`; ValueError when a column is missing, unknown or of another kind."""
+    """Undo `to_json_row`; ValueError when a column is missing, unknown or of the wrong type."""
     if not isinstance(row, dict) or set(row) != set(table):
         got = set(row) if isinstance(row, dict) else {type(row).__name__}
         raise ValueError(f"missing or unknown: {', '.join(sorted(got ^ set(table)))[:200]}")
@@ -373,7 +373,7 @@ def _scalar(value: Any, label: labels.Label) -> Any:
         return text(value, MAX_SPEC)
     if label.kind == "bool":
         if not isinstance(value, bool):
-            raise ValueError(f"{label.name} is true or false")
+            raise ValueError(f"{label.name} must be true or false")
         return value
     if label.kind == "float":
         return number(value, 1e15)
@@ -390,7 +390,7 @@ def known_skeleton(name: Any) -> Skeleton:
 
 
 def check_sample(frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse whole rows of a frame and its people that cannot be; ValueError."""
+    """ValueError for impossible rows of a frame and its people."""
     joints = len(known_skeleton(frame["skeleton"]).joints)
     check_frame(frame)
     if len(people) > MAX_PEOPLE:
@@ -399,4 +399,4 @@ def check_sample(frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) 
         check_person(row, frame, joints)
     numbers = [row["instance"] for row in people]
     if len(set(numbers)) != len(numbers):
-        raise ValueError("two people have one number")
+        raise ValueError("two people share a number")

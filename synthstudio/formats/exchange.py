@@ -1,4 +1,4 @@
-"""What every format's `write` takes and every `read` gives."""
+"""Types that every format's `write` takes and `read` returns."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from synthstudio.dataset.rows import Row
 from synthstudio.formats.checked import frame_of, reading, size
 
 MIN_AREA_PX = 16
-"""People with fewer modal pixels are in no format; they stay in the data set."""
+"""Minimum modal pixels of an exported person; others stay in the data set."""
 MAX_REASONS = 30
 HALF_PX = 0.5
-"""Formats of pixel indices: continuous pixels less this."""
+"""Offset of pixel indices from continuous pixels."""
 _Person = TypeVar("_Person", bound=Mapping[str, Any])
 Picture = tuple[Row, list[Row], bytes]
 """A frame's row named as in the export, those of its people, the bytes of its image."""
 ReadSample = tuple[Row, list[Row], Path | bytes]
-"""A frame's row, those of its people, and its image or where it lies."""
+"""A frame's row, those of its people, and its image or the path of it."""
 
 
 class LeftOut(Counter[str]):
-    """How often something was not imported, by reason, with the first place of each."""
+    """Counts of skipped entries by reason, with the first place of each."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -40,8 +40,8 @@ class LeftOut(Counter[str]):
         self.errors: dict[str, SynthStudioError] = {}
 
     def add(self, kind: str, error: SynthStudioError) -> None:
-        """Count an entry that an error is about; beyond MAX_REASONS only its kind."""
-        reason = f"{kind}: {error.what.removeprefix('cannot be taken in: ')}"
+        """Count an invalid entry by its error; beyond MAX_REASONS only by kind."""
+        reason = f"{kind}: {error.what.removeprefix('invalid entry: ')}"
         if reason not in self and len(self) >= MAX_REASONS:
             reason = f"{kind}: other reasons"
         self[reason] += 1
@@ -55,9 +55,9 @@ class LeftOut(Counter[str]):
 
 
 class Labelled(Protocol):
-    """Frames with their people and images, as `dataset.reader.Dataset` gives them.
+    """Frames with their people and images; a protocol of `dataset.reader.Dataset`.
 
-    Frames come by rising index; every method gives the same answer each time.
+    Frames come by rising index; methods are repeatable.
     """
 
     @property
@@ -73,7 +73,7 @@ class Labelled(Protocol):
 
 
 EXPORTED_BOX = "exported_box_px"
-"""Of an exported row: the box to write, where it is not the modal one."""
+"""Key of an exported row: the box to write, if not the modal one."""
 _BOXES = {
     "visible": "what is seen of each person",
     "amodal": "all of each person, hidden parts too, cut at the edge of the image",
@@ -83,7 +83,7 @@ _JOINTS = {"all": "hidden joints are labelled (v=1)", "visible": "hidden joints 
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What an export says of people. `boxes` "visible" or "amodal", `joints` "all" or "visible";
+    """Options of exported people. `boxes` "visible" or "amodal", `joints` "all" or "visible";
     without `hidden_faces` the face joints that the own body hides are unlabelled. ValueError."""
 
     boxes: str = "visible"
@@ -96,7 +96,7 @@ class Contents:
             raise ValueError(f"{self.boxes!r:.40}, {self.joints!r:.40}, {self.hidden_faces!r:.40}")
 
     def notes(self) -> dict[str, str]:
-        """What the boxes and joints are, for a file to say."""
+        """Descriptions of boxes and joints, for files."""
         boxes, joints = _BOXES[self.boxes], _JOINTS[self.joints]
         return {"boxes": f"{self.boxes}: {boxes}", "joints": f"{self.joints}: {joints}"}
 
@@ -110,7 +110,7 @@ def inside(box: Sequence[float], size: Sequence[int]) -> list[float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What an export writes besides pictures: the skeleton of all rows, the licence ledger.
+    """Settings of an export: the skeleton of all rows, the licence ledger.
 
     `polygons`: COCO masks as polygons instead of run-length codes.
     """
@@ -125,12 +125,12 @@ class Target:
 class Opened:
     """An opened file or folder of another tool.
 
-    `samples` come in the order of `numbers`, the frame indices, or where the format knows none of
-    `names`, the image files; a picture that cannot be used is the error instead. `left_out` counts
-    by reason what was not imported, `notes()` lists what else is to be known of it, both after the
+    `samples` come in the order of `numbers`, the frame indices, or if the format has none of
+    `names`, the image files; an unusable picture is an error instead. `left_out` counts
+    skipped entries by reason, `notes()` lists remarks, both complete after the
     last sample; `licence()`, `source_id()`, its id in the file, and `person_ids()`, those
-    of its people by instance, are of the image that came last;
-    `close()` releases what is held open.
+    of its people by instance, are of the current image;
+    `close()` releases resources.
     """
 
     skeleton: Skeleton
@@ -147,7 +147,7 @@ class Opened:
 
 
 def exportable(people: Iterable[_Person]) -> list[_Person]:
-    """Return the people of whom enough is visible for a format."""
+    """Return the people visible enough for a format."""
     return [row for row in people if row["modal_area_px"] >= MIN_AREA_PX]
 
 
@@ -161,7 +161,7 @@ def image_name(frame: Row) -> str:
 
 
 def split_image_name(frame: Row) -> str:
-    """The name of a frame's image in its split's folder: frames of no split are for training."""
+    """The name of a frame's image in its split's folder: frames without a split go to train."""
     return f"images/{frame['split'] or 'train'}/{bare_image_name(frame)}"
 
 
@@ -176,7 +176,7 @@ def locate(path: Path, name: str, images: Path | None, folder: str = "") -> tupl
 
 
 def frame_with_image(images: Path, name: Any, skeleton: Skeleton, **more: Any) -> tuple[Row, Path]:
-    """Return a row for an image of which only the name is known, and where the image lies."""
+    """Return a row for an image known only by name, and its path."""
     path = file_inside(images, name, where=f"image {str(name)[:200]}")
     with reading(f"image {name}"):
         width, height = size(*image_size(path))

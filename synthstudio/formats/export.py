@@ -1,4 +1,4 @@
-"""A data set written as the folder of another tool."""
+"""Export of a data set as another tool's folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from synthstudio.formats.sidecar import FOLDER, SidecarWriter
 
 @dataclass(kw_only=True)
 class Exported:
-    """What an export wrote. `left_out`: people of whom too little is visible for a format."""
+    """Result of an export. `left_out`: people too little visible for the format."""
 
     annotations: Path
     images: int = 0
@@ -56,29 +56,29 @@ def export(
     boxes: str | None = None,
     joints: str = "all",
 ) -> Exported:
-    """Write a data set (its folder, or what reads like one) as a folder of another tool.
+    """Write a data set (its path or a reader) as another tool's folder.
 
-    `format_name`: a key of registry.FORMATS. The folder appears whole or not at all. `polygons`:
+    `format_name`: a key of registry.FORMATS. The folder is created atomically. `polygons`:
     COCO masks as polygons; `skeleton`: convert to this one (formats/joints.py); without
     `hidden_faces` eyes, ears and noses that the person's own body hides are unlabelled, as they
     mostly are in COCO. `boxes`: "visible" or "amodal", by default amodal for formats that pose
-    networks learn from; `joints`: "all", or "visible" ones alone. What the format cannot hold goes
-    to OUT/synthstudio/, as the notes list.
-    DatasetError when the data set is damaged; FormatError for skeletons that do not fit;
+    networks learn from; `joints`: "all", or only "visible" ones. Other data go
+    to OUT/synthstudio/, see the notes.
+    DatasetError when the data set is damaged; FormatError for incompatible skeletons;
     DiskError when `out` is not free.
     """
     to = get_format(format_name)
     dataset = Dataset(source) if isinstance(source, Path) else source
     if skeleton is not None and to.skeleton not in (None, skeleton):
         raise FormatError(
-            "the format has a skeleton of its own",
+            "the format has a fixed skeleton",
             where=format_name,
             expected=str(to.skeleton),
             got=skeleton,
         )
     if boxes == "amodal" and not to.trains:
         raise FormatError(
-            "the format's boxes are of what is seen",
+            "the format only has visible boxes",
             where=format_name,
             expected=f"boxes of {', '.join(n for n, f in FORMATS.items() if f.trains)}",
             got="boxes: amodal",
@@ -132,9 +132,9 @@ def _pictures(
 
 
 class _NamedRows:
-    """Rows with the ids of the file that they were imported from, as `source_id`.
+    """Rows with their ids in the imported file, as `source_id`.
 
-    Ids that come twice are nobody's; a row without one gets a number above theirs.
+    Duplicate ids are dropped; a row without one gets a number above all.
     """
 
     def __init__(self, dataset: Labelled) -> None:
@@ -196,7 +196,7 @@ def _notes(to: Format, exported: Exported, dataset: Labelled, target: Skeleton) 
 
 
 def _without_centres(dataset: Labelled) -> int:
-    """How many people have 3D joints, but no rotation centres."""
+    """Number of people with 3D joints but no rotation centres."""
     batches = (
         batch.select(["joints_camera_m", KINEMATIC]) for batch in dataset.iter_batches("instances")
     )

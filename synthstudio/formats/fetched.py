@@ -1,4 +1,4 @@
-"""Photos and videos of an object store, brought to this machine to be looked at and taken in."""
+"""Photos and videos of an object store, fetched for import."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _OTHERS = (
     ".yaml",
     ".zip",
 )
-"""Endings of objects that are not asked for their first bytes."""
+"""Suffixes recognised without reading first bytes."""
 _PIECE_BYTES = 8 * 2**20
 _MAX_NAME_BYTES = 255  # of a file or folder, on nearly all disks
 
 
 @contextmanager
 def fetched(url: Url, out: Path) -> Iterator[Path]:
-    """Yield a photo, a folder of photos or a video as it lies in a store, read and never written.
+    """Yield a photo, a folder of photos or a video of a store, which is only read.
 
-    It waits beside `out` and goes in the end. FormatError, before anything is fetched, where
-    there are none, more or larger ones than are taken, or where a name leaves the folder.
+    It is stored beside `out` and deleted at the end. FormatError, before fetching, if
+    there are none, too many or too large ones, or if a name leaves the folder.
     """
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -64,17 +64,17 @@ def fetched(url: Url, out: Path) -> Iterator[Path]:
 
 
 def _pieces(store: Store, name: str, size: int) -> Iterator[bytes]:
-    """The bytes of an object as long as it was listed; FormatError where it is not, or is gone."""
+    """The bytes of an object; FormatError if it is gone or its size differs from the listing."""
     for start in range(0, size, _PIECE_BYTES):
         end = min(start + _PIECE_BYTES, size)
         data = store.read(name, part=(start, end + (end == size)))  # has it grown?
         if data is None or len(data) != end - start:
             raise FormatError(
-                "this has changed in the store while it was fetched",
+                "changed in the store during the fetch",
                 where=f"{store.url}, {name}"[:300],
                 expected=f"{size:,} bytes, as listed",
                 got="none: it has gone" if data is None else "more or fewer",
-                then="Take it in again when nobody writes there.",
+                then="Import again when no one writes there.",
             )
         yield data
 
@@ -84,7 +84,7 @@ def _is_photo(name: str) -> bool:
 
 
 def _holds_a_photo(store: Store, name: str) -> bool:
-    """Whether an object whose name says nothing has the first bytes of a picture."""
+    """Whether an object without a known suffix has the first bytes of a picture."""
     if PurePosixPath(name).suffix.lower() in (*UNREAD, *VIDEOS, *_OTHERS):
         return False
     return begins_a_picture(store.read(name, part=(0, 12)) or b"")
@@ -93,24 +93,24 @@ def _holds_a_photo(store: Store, name: str) -> bool:
 def _check(url: Url, chosen: Mapping[str, int]) -> None:
     if not chosen:
         raise FormatError(
-            "there are no photos here",
+            "no photos found",
             where=str(url),
             expected=f"pictures, or objects that end in {', '.join((*SUFFIXES, *VIDEOS))}",
         )
     if len(chosen) > MAX_PHOTOS:
         raise FormatError(
-            "more photos than are fetched at once",
+            "too many photos",
             where=str(url),
             expected=f"at most {MAX_PHOTOS:,}",
             got=f"{len(chosen):,}",
-            then="Take a folder below it.",
+            then="Import a subfolder.",
         )
     for name, size in chosen.items():
         is_video = PurePosixPath(name).suffix.lower() in VIDEOS
         maximum = MAX_VIDEO_BYTES if is_video else MAX_BYTES
         if size > maximum:
             raise FormatError(
-                "this is larger than what is fetched",
+                "the object is too large",
                 where=f"{url}, {name}"[:300],
                 expected=f"at most {maximum:,} bytes",
                 got=f"{size:,}",
@@ -118,11 +118,11 @@ def _check(url: Url, chosen: Mapping[str, int]) -> None:
         _check_name(url, name, chosen)
     if sum(chosen.values()) > MAX_TOTAL_BYTES:
         raise FormatError(
-            "more than is fetched at once",
+            "too many bytes",
             where=str(url),
             expected=f"at most {MAX_TOTAL_BYTES:,} bytes",
             got=f"{sum(chosen.values()):,}",
-            then="Take a folder below it.",
+            then="Import a subfolder.",
         )
 
 
@@ -130,16 +130,14 @@ def _check_name(url: Url, name: str, chosen: Collection[str]) -> None:
     parts = name.split("/")
     odd = "\\" in name or any(ord(letter) < 32 or ord(letter) == 127 for letter in name)
     if odd or any(part in ("", ".", "..") for part in parts):
-        raise FormatError(
-            "this name is none of a file below the folder", where=str(url), got=repr(name)[:200]
-        )
+        raise FormatError("unsafe object name", where=str(url), got=repr(name)[:200])
     long = any(len(part.encode("utf-8", "replace")) > _MAX_NAME_BYTES for part in parts)
     above = ("/".join(parts[:count]) for count in range(1, len(parts)))
     if long or any(folder in chosen for folder in above):
         raise FormatError(
-            "this name can be an object's and no file's",
+            "object name is not a valid file name",
             where=str(url),
-            expected=f"parts of at most {_MAX_NAME_BYTES} bytes, none of them a photo itself",
+            expected=f"parts of at most {_MAX_NAME_BYTES} bytes, no folder named like a photo",
             got=repr(name)[:200],
-            then="Give the object another name, or take in a folder without it.",
+            then="Give the object another name, or import a folder without it.",
         )

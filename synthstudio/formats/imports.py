@@ -1,6 +1,6 @@
-"""Another tool's file or folder imported as a data set.
+"""Import of another tool's file or folder as a data set.
 
-What the importers read is not trusted: see core/safe_json.py, safe_files.py, masks.py
+Imported files are not trusted: see core/safe_json.py, safe_files.py, masks.py
 and formats/checked.py. Images are decoded once and copied; nothing outside `out` is written.
 """
 
@@ -37,7 +37,7 @@ _MAX_ABSENT = 64
 
 @dataclass(kw_only=True)
 class Imported:
-    """What an import made. `left_out`: what was not imported, by reason, as `notes` say."""
+    """Result of an import. `left_out`: skipped entries by reason, as in `notes`."""
 
     folder: Path
     frames: int = 0
@@ -70,12 +70,12 @@ def import_from(
     images: Path | None = None,
     skeleton: Skeleton | None = None,
 ) -> Imported:
-    """Make the data set `out` of another tool's file or folder, whole or not at all.
+    """Make the data set `out` from another tool's file or folder, atomically.
 
-    `images`: where the images are, if not beside the file. `skeleton`: the one that its joints are
-    those of; without it the package's are tried, and one that our export defines. What our own
-    export put into synthstudio/ is restored for everything that the file still says. FormatError,
-    AssetError: something is wrong with what is read; DiskError: `out` is not free, or writing
+    `images`: folder of images, if not beside the file. `skeleton`: that of its joints;
+    default: a built-in one, or the one defined by our export. Data that our
+    export put into synthstudio/ are restored for entries that are unchanged. FormatError,
+    AssetError: invalid input; DiskError: `out` is not free, or writing
     failed.
     """
     source = get_format(format_name)
@@ -92,21 +92,21 @@ def import_from(
 def _wanted(
     format_name: str, source: Format, sidecar: Sidecar | None, skeleton: Skeleton | None
 ) -> Skeleton | None:
-    """The skeleton that a file is to be read with; None: it says so itself. FormatError."""
+    """The skeleton to read a file with; None: the file defines it. FormatError."""
     stored = sidecar.skeleton if sidecar is not None else None
     if skeleton is None:
         return stored if stored is not None and stored.own and source.own_skeletons else None
     if not source.own_skeletons:
         able = ", ".join(name for name, each in FORMATS.items() if each.own_skeletons)
         raise FormatError(
-            "files of this format name their skeleton themselves",
+            "files of this format define their skeleton",
             where="skeleton",
             expected=f"a file of {able}",
             got=format_name,
         )
     if stored is not None and stored.name != skeleton.name:
         raise FormatError(
-            "this was exported from a data set of another skeleton",
+            "exported from a data set of another skeleton",
             where=FOLDER,
             expected=stored.title,
             got=skeleton.title,
@@ -116,7 +116,7 @@ def _wanted(
 
 
 def import_opened(opened: Opened, out: Path, what: str) -> Imported:
-    """Make the data set `out` of frames that were opened already; `what` they are is kept.
+    """Make the data set `out` from opened frames; `what` describes them in the manifest.
 
     As `import_from`; the opened frames are closed.
     """
@@ -126,7 +126,7 @@ def import_opened(opened: Opened, out: Path, what: str) -> Imported:
 def _finished(
     opened: Opened, sidecar: Sidecar | None, format_name: str, imported: Imported
 ) -> Imported:
-    """Write the data set, close what was opened and say what was not imported."""
+    """Write the data set, close the input and note skipped entries."""
     imported.left_out = opened.left_out
     try:
         free_folder(imported.folder)
@@ -134,11 +134,9 @@ def _finished(
     finally:
         opened.close()
     if imported.edited:
-        imported.notes.append(
-            f"{imported.edited} people differ from what was exported: edits are kept."
-        )
+        imported.notes.append(f"{imported.edited} people differ from the export: edits are kept.")
     lines = [*opened.notes(), *opened.left_out.lines()]
-    imported.notes += [f"Not taken over: {note}." for note in lines]
+    imported.notes += [f"Not imported: {note}." for note in lines]
     return imported
 
 
@@ -147,7 +145,7 @@ def _write_dataset(
 ) -> None:
     numbers = _frame_indices(opened, sidecar)
     if not len(numbers):
-        empty = FormatError("there are no pictures in it", where=format_name)
+        empty = FormatError("no pictures found", where=format_name)
         raise next(iter(opened.left_out.errors.values()), empty)
     skeleton = sidecar.skeleton if sidecar else opened.skeleton
     identity = manifest.Identity(
@@ -207,7 +205,7 @@ def _leave_out(
 
 @dataclass(frozen=True)
 class _Frame:
-    """A frame as it is stored; `source` is its row in SOURCES_NAME."""
+    """A frame to store; `source` is its row in SOURCES_NAME."""
 
     row: Row
     people: list[Row]
@@ -216,10 +214,10 @@ class _Frame:
 
 @dataclass(frozen=True)
 class _Merger:
-    """Merges what the file says with what the sidecar holds."""
+    """Merges the file with the sidecar."""
 
     source: Format | None
-    """None: nothing was exported before, so there is no sidecar."""
+    """None: not our export, so no sidecar."""
     sidecar: Sidecar | None
     skeleton: Skeleton
     imported: Imported
@@ -270,7 +268,7 @@ class _Merger:
         size = [(row["width_px"], row["height_px"]) for row in (read, frame)]
         if size[0] != size[1]:
             raise FormatError(
-                "the picture's size is not that of the sidecar",
+                "the picture's size differs from the sidecar's",
                 where=read["file_name"],
                 expected=str(size[1]),
                 got=str(size[0]),
@@ -292,7 +290,7 @@ class _Merger:
                 for row in exported
             ]
             assert self.source is not None
-            # Annotated people of a photo say no more than x, y and v: one who does is enough.
+            # Annotated people of a photo have only x, y and v: one with more is enough.
             with checked.reading(f"the sidecar's rows of {frame['file_name']}"):
                 unedited = self.source.round_trip(
                     convert_frame(frame, target), converted, any(complete)
@@ -308,7 +306,7 @@ class _Merger:
 
 
 def _is_complete(row: Row) -> bool:
-    """Whether a row knows more than x, y and v."""
+    """Whether a row has more than x, y and v."""
     return row["origin"] != ["human"] * len(row["origin"]) or not all(
         map(math.isnan, row["shares"])
     )
@@ -341,7 +339,7 @@ def _image_properties(image: Any) -> tuple[tuple[int, int], bool, str]:
 def _open_sidecar(folder: Path, imported: Imported) -> Sidecar | None:
     """Open the sidecar in a folder, or beside one of annotations.
 
-    One of another version is noted and not used.
+    One of another version is noted and ignored.
     """
     if folder.name == ANNOTATIONS:
         folder = folder.parent
@@ -355,7 +353,7 @@ def _open_sidecar(folder: Path, imported: Imported) -> Sidecar | None:
 
 
 def _frame_indices(opened: Opened, sidecar: Sidecar | None) -> Sequence[int]:
-    """Return a rising frame index for each sample: those known, unless they are far apart."""
+    """Return a rising frame index for each sample: the known ones, unless they are far apart."""
     count = len(opened.numbers) if opened.numbers is not None else len(opened.names)
     known = opened.numbers
     if known is None and sidecar is not None:

@@ -1,7 +1,7 @@
-"""From one skeleton to another: a table that says of each joint same, approximation or missing.
+"""Conversion between skeletons: each joint is same, approximation or missing.
 
-How far off an approximation is was measured on Anny's default woman and man at rest (1.69 m and
-1.57 m) against the bone that the other data set's joint stands for.
+Deviations of approximations were measured on Anny's default woman and man at rest (1.69 m and
+1.57 m) against the bone of the other data set's joint.
 
 An averaged joint: place and shares are means; it is unlabelled if a part is; outside if its own
 place is; else hidden if any part is not visible, by what hides the worst part (the least visible
@@ -27,7 +27,7 @@ Kind = Literal["same", "approximation", "missing"]
 
 @dataclass(frozen=True)
 class Rule:
-    """How a joint comes from those of another skeleton; `deviation`: how far it lies from it."""
+    """Derivation of a joint from another skeleton; `deviation`: its error."""
 
     kind: Kind
     parts: tuple[str, ...] = ()
@@ -48,11 +48,11 @@ _TRUNK: dict[str, Rule] = {
 }
 _FACE = ("nose", "eye", "ear")
 TARGETS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
-"""Skeletons that coco133, coco23 and coco17 are converted to."""
+"""Target skeletons of coco133, coco23 and coco17."""
 
 
 def rules(source: Skeleton, target: Skeleton) -> dict[str, Rule]:
-    """Return for each joint of `target` how it comes from `source`."""
+    """Return the rule of each joint of `target` from `source`."""
     own = {name: j for name, j in zip(source.known_as, source.joints, strict=True) if name}
     return {
         joint: _rule(name, own) for joint, name in zip(target.joints, target.known_as, strict=True)
@@ -60,7 +60,7 @@ def rules(source: Skeleton, target: Skeleton) -> dict[str, Rule]:
 
 
 def _rule(name: str, source: Mapping[str, str]) -> Rule:
-    """The rule of what is known as `name`; `source`: the joints of the other by what they are."""
+    """The rule for `name` (known_as); `source`: the other's joints by known_as."""
     if name in source:
         return Rule("same", (source[name],))
     found = _TRUNK.get(name, Rule("missing"))
@@ -86,7 +86,7 @@ def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skelet
     table = rules(source, target)
     if all(rule.kind == "missing" for rule in table.values()):
         raise FormatError(
-            "no joint of the skeleton is in the other", where=source.title, got=target.title
+            "the skeletons have no common joint", where=source.title, got=target.title
         )
     old = _joints(row)
     size = (frame["width_px"], frame["height_px"])
@@ -98,7 +98,7 @@ def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skelet
 def without_hidden_faces(row: Row, skeleton: Skeleton) -> Row:
     """Return a person's row without the eyes, ears and nose that their own body hides.
 
-    COCO's annotators leave most of these out: the eyes of somebody seen from behind.
+    COCO's annotators leave most of these out: e.g. eyes seen from behind.
     """
     own = [
         name.split("_")[-1] in _FACE and (state, cause) == (labels.STATE_HIDDEN, "self")
@@ -108,7 +108,7 @@ def without_hidden_faces(row: Row, skeleton: Skeleton) -> Row:
 
 
 def as_exported(row: Row, size: tuple[int, int], skeleton: Skeleton, contents: Contents) -> Row:
-    """A person's row with the joints and the box that an export holds; `size` (H, W)."""
+    """A person's row with the joints and the box that an export uses; `size` (H, W)."""
     if not contents.hidden_faces:
         row = without_hidden_faces(row, skeleton)
     if contents.joints == "visible":
@@ -127,7 +127,7 @@ def _without(row: Row, left_out: Sequence[bool]) -> Row:
 
 
 _EACH = {n: label.entries(1) or 0 for n, label in labels.LABELS.items() if "J" in label.shape}
-"""Columns of joints -> how many entries each joint has."""
+"""Columns of joints -> number of entries per joint."""
 _Joint = dict[str, Any]
 """Column -> a joint's entries, None where the list is null; and `hidden_by`, its occluders."""
 _MISSING: _Joint = {n: [UNKNOWN[labels.LABELS[n].memory]] * each for n, each in _EACH.items()}
@@ -162,7 +162,7 @@ def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:
     elif all(p["state"] == [labels.STATE_VISIBLE] for p in parts):
         state, cause = labels.STATE_VISIBLE, "visible"
     else:
-        # The centre lies inside, so it is not truncated, whatever a part of it is.
+        # The centre is inside, so it is not truncated even if a part is.
         state, cause = labels.STATE_HIDDEN, worst["cause"][0].replace("truncated", "unknown")
     occluders: dict[int, float] = {}
     for part in parts:

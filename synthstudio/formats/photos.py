@@ -1,9 +1,9 @@
-"""Photos and videos without labels: frames with nobody in them yet, to be reviewed.
+"""Photos and videos without labels: frames without people, to be labelled in review.
 
-A photo is copied as it is when a browser shows it as it is stored. One that its EXIF turns, of CMYK
-or with transparency is decoded upright and written anew as a JPEG, so that labels are of what is
-seen. A video is
-decoded once, from its beginning to its end, and is one clip.
+A photo that browsers display correctly is copied unchanged. One with an EXIF rotation, of CMYK
+or with transparency is re-encoded upright as a JPEG, so that labels match the display.
+A video is
+decoded once, from start to end, as one clip.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from synthstudio.formats.exchange import LeftOut, Opened, ReadSample
 
 QUALITY = 95
 RATE_HZ = 1.0
-MAX_TOLD = 20
+MAX_LISTED = 20
 _ROUNDING = 1e-6
 _AS_IT_IS = ("RGB", "L")
 
 
 @dataclass(frozen=True)
 class _Photo:
-    """A photo that can be used; `anew`: it is written anew."""
+    """A usable photo; `anew`: it is re-encoded."""
 
     path: Path
     name: str
@@ -46,9 +46,9 @@ def open_photos(
 ) -> Opened:
     """Open a photo, a folder of photos or a video as frames without people.
 
-    Of a video `rate_hz` frames a second are taken, or each `every`-th. `out`: the set that will
-    be made; a video's frames wait beside it. Photos that cannot be used are left out and noted;
-    FormatError when none can.
+    A video is sampled at `rate_hz`, or at each `every`-th frame. `out`: the set that will
+    be made; a video's frames are buffered beside it. Unusable photos are left out and noted;
+    FormatError if none is usable.
     """
     if path.is_file() and path.suffix.lower() in VIDEOS:
         return _video(path, skeleton, rate_hz, every, out)
@@ -60,7 +60,7 @@ def open_photos(
         left_out = LeftOut(others)
     if not files:
         raise FormatError(
-            "there are no photos here",
+            "no photos found",
             where=str(path),
             expected=f"files that end in {', '.join((*images.SUFFIXES, *VIDEOS))}",
             got="; ".join(left_out.lines()) or None,
@@ -73,7 +73,7 @@ def open_photos(
         except AssetError as error:
             wrong.append(str(error))
     if not photos:
-        raise FormatError("none of these photos can be used", where=str(path), got=wrong[0])
+        raise FormatError("no usable photos", where=str(path), got=wrong[0])
     return Opened(
         skeleton=skeleton,
         samples=_samples(photos, skeleton),
@@ -84,7 +84,7 @@ def open_photos(
 
 
 def _looked_at(path: Path, name: str) -> _Photo:
-    """Look at all of a photo's bytes; AssetError for one that cannot be used."""
+    """Decode a photo completely; AssetError if it is unusable."""
     data = images.read_bytes(path)
     width, height = images.check_rgb(data, str(path))
     rotated, mode = images.decode(data, str(path), _how_stored)
@@ -115,13 +115,13 @@ def _row(
 
 
 def _notes(photos: list[_Photo], wrong: list[str]) -> list[str]:
-    found = [f"a photo that cannot be used: {text.rstrip('.')}" for text in wrong[:MAX_TOLD]]
-    if len(wrong) > MAX_TOLD:
-        found.append(f"{len(wrong) - MAX_TOLD} more such photos")
+    found = [f"a photo that cannot be used: {text.rstrip('.')}" for text in wrong[:MAX_LISTED]]
+    if len(wrong) > MAX_LISTED:
+        found.append(f"{len(wrong) - MAX_LISTED} more such photos")
     rotated = sum(photo.anew for photo in photos)
     if rotated:
         found.append(
-            f"the bytes of {rotated} photos, which were written anew: upright, RGB, JPEG {QUALITY}"
+            f"the bytes of {rotated} photos, which were re-encoded: upright, RGB, JPEG {QUALITY}"
         )
     return found
 
@@ -171,12 +171,12 @@ def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, ou
 
 
 def _rate_hz(path: Path) -> float:
-    """Return how many frames a second a video has on average."""
+    """Return a video's average frame rate in Hz."""
     stated = stated_rate_hz(path)
     if not stated:
         raise FormatError(
-            "this video does not say how many frames a second it has",
+            "the video's frame rate is unknown",
             where=str(path),
-            then="Say which of its frames to take: --every 10.",
+            then="Pass --every 10 instead.",
         )
     return stated

@@ -1,6 +1,6 @@
 """The table of formats. A new one is a module in formats/tools/ and an entry in FORMATS.
 
-The table imports no format before it is used, so the command line can list its names quickly.
+Formats are imported on first use, so the command line can list their names quickly.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """A format, there and back. `home` has its functions: "MODULE" or "MODULE:OBJECT".
+    """A format. `home` has its functions: "MODULE" or "MODULE:OBJECT".
 
-    `skeleton`: the only one the format knows; people are converted to it.
-    `missing`: what it cannot hold and goes to the sidecar; "" for one that holds whole rows.
-    `has_boxes`: there is a box of each person. `has_centres`: its 3D joints are rotation centres.
-    `own_skeletons`: `read` takes `skeleton`, the one that its joints are those of. `trains`: pose
-    networks learn from it, so that its boxes hold all of a person unless somebody says otherwise.
+    `skeleton`: the format's fixed one; people are converted to it.
+    `missing`: data that go to the sidecar; "" if it holds whole rows.
+    `has_boxes`: people have boxes. `has_centres`: its 3D joints are rotation centres.
+    `own_skeletons`: `read` takes `skeleton`, that of its joints. `trains`: pose
+    networks learn from it, so its boxes are amodal by default.
     """
 
     home: str
@@ -50,7 +50,7 @@ class Format:
     def read(self) -> Read:
         """(file or folder, folder of images or None, image names of the sidecar) -> opened.
 
-        FormatError for whatever is wrong with the file.
+        FormatError for an invalid file.
         """
         return self._function("read")
 
@@ -58,7 +58,7 @@ class Format:
     def round_trip(self) -> RoundTrip:
         """(frame row, its people in the format's skeleton, with our extras) -> people as read back.
 
-        An import compares this with what the file says to see which joints somebody changed.
+        An import compares this with the file to find edited joints.
         """
         return self._function("round_trip", _unchanged)
 

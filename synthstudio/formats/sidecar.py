@@ -1,11 +1,11 @@
-"""What a format cannot hold, kept beside it in `synthstudio/`: the two tables of the data set.
+"""The sidecar `synthstudio/` of an export: both tables of the data set, for a lossless import.
 
     synthstudio/sidecar.json       format version, identity of the data set (dataset.json)
     synthstudio/frames.parquet     the rows of dataset/rows.py; file_name as in the export
-    synthstudio/instances.parquet  also people too little seen to be in the format
+    synthstudio/instances.parquet  also people too little visible for the format
 
-The file wins: a joint that differs from what reading our own file gives (`unedited`) is taken from
-it, as a person's edit; all others get back what is stored.
+The file takes precedence: a joint that differs from the unedited export (`unedited`) is taken from
+it, as an edit; all others are restored.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HEAD_NAME, FRAMES_NAME, INSTANCES_NAME = "sidecar.json", "frames.parquet", "inst
 GROUP_ROWS = 512
 MAX_GROUP_BYTES = 512 * 1024 * 1024
 SAME_PX = 1e-4
-"""Numbers closer than this are the same: formats print 12 digits."""
+"""Tolerance for equal numbers: formats print 12 digits."""
 
 
 class SidecarWriter:
@@ -72,7 +72,7 @@ class SidecarWriter:
 
 
 class Sidecar:
-    """A sidecar that is read back: one row group of each table in memory."""
+    """Reader of a sidecar: one row group of each table in memory."""
 
     def __init__(self, folder: Path) -> None:
         """Open it; FormatError when it is damaged or of another version."""
@@ -82,7 +82,7 @@ class Sidecar:
             if head["format_version"] != FORMAT_VERSION:
                 raise ValueError(f"format_version {head['format_version']}, not {FORMAT_VERSION}")
             self.identity: dict[str, Any] = head["identity"]
-            canonical_json(self.identity)  # 1e400 was taken for infinity
+            canonical_json(self.identity)  # 1e400 is parsed as infinity
             self.skeleton = checked.known_skeleton(self.identity["skeleton"])
             self.contents = Contents(**{k: head[k] for k in vars(Contents()) if k in head})
             self.seed = checked.integer(self.identity["seed"], -(2**63))
@@ -111,7 +111,7 @@ class Sidecar:
         return None if number is None else int(self._index[number])
 
     def frame(self, name: str) -> Row | None:
-        """Return the row of the frame of that name, checked; None if it has none."""
+        """Return the row of the frame of that name, checked; None if missing."""
         number = self._number.get(name)
         if number is None:
             return None
@@ -123,7 +123,7 @@ class Sidecar:
     def people(self, frame: Row, *, below_px: int | None = None) -> list[Row]:
         """Return the rows of a frame's people, checked; `below_px`: of fewer modal pixels only.
 
-        Those that nobody asks for are neither read nor checked.
+        Others are neither read nor checked.
         """
         first, last = np.searchsorted(self._owner, frame["index"] + np.array([0, 1]))
         wanted = range(first, last)
@@ -144,7 +144,7 @@ class Groups:
         with parquet_errors(path):
             self._file = open_parquet(path)
             if not self._file.schema_arrow.equals(schema):
-                raise ValueError("other columns than this version's")
+                raise ValueError("columns differ from this version's")
             counts = [
                 self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups)
             ]
@@ -166,7 +166,7 @@ class Groups:
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
-    """Open a Parquet file of others with limits on its head and on each group of rows."""
+    """Open an untrusted Parquet file with limits on its footer and row groups."""
     file = pq.ParquetFile(path, thrift_string_size_limit=2**24, thrift_container_size_limit=2**20)
     for group in range(file.num_row_groups):
         facts = file.metadata.row_group(group)
@@ -177,20 +177,20 @@ def open_parquet(path: Path) -> pq.ParquetFile:
 
 @contextmanager
 def parquet_errors(path: Path) -> Iterator[None]:
-    """Turn what a damaged Parquet file raises into a FormatError."""
+    """Turn errors of a damaged Parquet file into a FormatError."""
     try:
         with checked.reading(str(path)):
             yield
     except (pa.ArrowException, OSError, MemoryError) as error:
-        raise FormatError(f"no Parquet file: {str(error)[:200]}", where=str(path)) from error
+        raise FormatError(f"not a Parquet file: {str(error)[:200]}", where=str(path)) from error
 
 
 def restore(
     read: Sequence[Row], unedited: Sequence[Row], stored: Sequence[Row], *, has_boxes: bool = True
 ) -> tuple[list[Row], int]:
-    """Return the people of a file, with what is stored of them, and how many were edited.
+    """Return the people of a file merged with the stored rows, and the number of edited ones.
 
-    `unedited[k]`: `stored[k]` as the format holds it. People whom the file has lost are left out;
+    `unedited[k]`: `stored[k]` as written in the format. People missing in the file are dropped;
     new ones are numbered after the stored ones.
     """
     free = {k: _fingerprint(row) for k, row in enumerate(unedited)}
@@ -201,7 +201,7 @@ def restore(
         pairs.append(found)
         if found is not None:
             del free[found]
-    if pairs.count(None) == len(free):  # edited, none added or taken away: in their order
+    if pairs.count(None) == len(free):  # edited, none added or deleted: in order
         rest: Iterator[int] = iter(sorted(free))
         pairs = [next(rest) if k is None else k for k in pairs]
     out, changed = [], 0
@@ -218,9 +218,9 @@ def restore(
 
 
 def merge(read: Row, unedited: Row, stored: Row, *, has_boxes: bool = True) -> Row:
-    """Return `stored` itself, or a copy with the joints and box that a file says otherwise.
+    """Return `stored` itself, or a copy with the joints and box that a file changes.
 
-    `has_boxes` False: the format has no boxes, those of its rows are only round the joints.
+    `has_boxes` False: the format has no boxes, rows have those of their joints.
     """
     differ = [
         j
@@ -255,12 +255,12 @@ def _same(a: float, b: float) -> bool:
 
 
 def _fingerprint(row: Row) -> tuple[Any, ...]:
-    """Return what tells one person from another, the same for numbers that print alike."""
+    """Return a key of a person, equal for numbers that print equally."""
     return (*row["state"], *(None if v != v else round(v, 2) for v in row["joints_px"]))
 
 
 def _regrouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yield tables of GROUP_ROWS rows: no byte depends on how a data set is cut into shards."""
+    """Yield tables of GROUP_ROWS rows: bytes do not depend on sharding."""
     kept = INSTANCE_SCHEMA.empty_table()
     for batch in batches:
         kept = pa.concat_tables([kept, pa.Table.from_batches([batch], INSTANCE_SCHEMA)])

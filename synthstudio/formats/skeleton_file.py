@@ -1,6 +1,6 @@
-"""Own skeletons as files: YAML or JSON there and back, and COCO's categories as skeletons.
+"""Custom skeletons as files: YAML or JSON, and COCO's categories.
 
-core/own_skeletons.py says what a definition holds. Files are not trusted.
+core/own_skeletons.py describes definitions. Files are not trusted.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _STANDING = {  # shares of a square; those of the left side, which is on the pic
 def read_skeleton(path: Path, *, category: str | None = None) -> Skeleton:
     """The skeleton of a definition in YAML or JSON, or of a category of a COCO file.
 
-    `category`: which one, where several have keypoints. RecipeError for a definition that does
-    not hold, FormatError for a COCO file that does not.
+    `category`: required if several have keypoints. RecipeError for an invalid
+    definition, FormatError for an invalid COCO file.
     """
     if path.suffix.lower() != ".json":
         return own_skeleton(read_yaml(path, "skeleton"), str(path))
@@ -51,18 +51,18 @@ def read_skeleton(path: Path, *, category: str | None = None) -> Skeleton:
 
 
 def write_skeleton(path: Path, skeleton: Skeleton) -> None:
-    """Write an own skeleton's whole definition, whole or not at all; DiskError."""
+    """Write a custom skeleton's whole definition atomically; DiskError."""
     replace_file(path, skeleton_text(skeleton).encode("utf-8"))
 
 
 def skeleton_text(skeleton: Skeleton) -> str:
-    """An own skeleton's definition in YAML, as `read_skeleton` reads it."""
+    """A custom skeleton's definition in YAML, as `read_skeleton` reads it."""
     value = definition(skeleton)
     return yaml.safe_dump(value, sort_keys=False, default_flow_style=None, width=96)
 
 
 def of_package(skeleton: Skeleton, name: str) -> Skeleton:
-    """A skeleton of the package as an own one of another name, to be changed from there."""
+    """A copy of a built-in skeleton as a custom one of another name, as a starting point."""
     at = skeleton.joints
     return own_skeleton(
         {
@@ -80,7 +80,7 @@ def of_package(skeleton: Skeleton, name: str) -> Skeleton:
 
 
 def _standing(joints: tuple[str, ...]) -> dict[str, list[float]]:
-    """Where joints of a person who stands and faces us are shown; {} if one is not known."""
+    """Positions of a standing, facing figure's joints; {} if one is unknown."""
     found = {}
     for joint in joints:
         side, _, part = joint.partition("_") if joint.startswith(("left_", "right_")) else ("",) * 3
@@ -106,7 +106,7 @@ def _of_category(categories: list[Any], wanted: str | None, where: str) -> Skele
             "several categories have keypoints",
             where=f"{where}, categories",
             got=", ".join(named),
-            then="Say which one: --category NAME.",
+            then="Pass --category NAME.",
         )
     name = wanted if wanted is not None else next(iter(named))
     category = named[name]

@@ -1,1 +1,1 @@
-"""From recipes to data sets: pipeline.py (read it first), workers, audits, photos occluded."""
+"""From recipes to data sets: pipeline.py (read it first), workers, audits, occluded photos."""

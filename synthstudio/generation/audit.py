@@ -1,11 +1,11 @@
-"""The second oracle: decides every stored joint's visibility again, by rays, and compares.
+"""The second oracle: recomputes every stored joint's visibility by ray casting, and compares.
 
-For each stored frame the scene is built from its FrameSpec and rays go from the camera to the
-patch points against a BVH (`render.rays`). How points become shares, states and causes is written
-here a second time, point by point, from docs/conventions.md. On purpose it calls nothing of
+For each stored frame the scene is built from its FrameSpec and rays are cast from the camera to the
+patch points against a BVH (`render.rays`). The rule of shares, states and causes is implemented
+here a second time, point by point, from docs/conventions.md. It deliberately calls nothing of
 `label`, of the rasteriser or of the rule's functions (of `core/visibility.py` it takes the two
-thresholds alone): an oracle that shared their code would repeat their mistakes. What both oracles
-share (patches, garments, poses) is checked elsewhere: analytic scenes and a table of hand-judged
+thresholds only): an oracle that shared their code would repeat their errors. Shared inputs of
+both (patches, garments, poses) are checked elsewhere: analytic scenes and a table of hand-judged
 joints in the tests.
 """
 
@@ -36,9 +36,9 @@ from synthstudio.render.rays import nearest_blockers_by_rays
 I64 = NDArray[np.int64]
 
 MIN_HEIGHT_PX = 32
-"""People whose amodal box is lower than this are left out: nobody can label them either."""
+"""Minimum height of audited people's amodal boxes: smaller ones cannot be labelled either."""
 FAR = 0.1
-"""A state counts as wrong when the second oracle is more than this from the threshold."""
+"""A state counts as wrong if the second oracle's share is farther than this from the threshold."""
 FRESH_POINTS = 400
 STATE_GOAL = 1e-4
 CAUSE_GOAL = 1e-3
@@ -59,7 +59,7 @@ class Finding:
 
 @dataclass(kw_only=True)
 class Tally:
-    """Counts over joints; tallies of frames add up."""
+    """Counts over joints; additive over frames."""
 
     frames: int = 0
     people: int = 0
@@ -109,7 +109,7 @@ def audit(
 ) -> Tally:
     """Check the first `frames` stored frames (all when None) of a data set.
 
-    `settings` are those the set was made with (`stage.settings_of`). Raises SynthStudioError
+    `settings` are those of the set (`stage.settings_of`). Raises SynthStudioError
     when the data set or an asset cannot be read.
     """
     dataset = opened(place)
@@ -168,7 +168,7 @@ def compare(
     joints: tuple[str, ...],
     frame: int,
 ) -> Tally:
-    """Hold the stored rows of one frame against shares decided again by rays."""
+    """Compare the stored rows of one frame with shares by ray casting."""
     people = built.scene.people
     requests = [(person, person.patches) for person in people]
     again = shares_by_rays(built, requests + list(zip(people, fresh, strict=True)))
@@ -223,7 +223,7 @@ def _compare_joint(
 def shares_by_rays(built: Built, requests: list[tuple[PosedPerson, JointPatches]]) -> list[F64]:
     """(J, 5) visible, self, person, object, truncated for each person and its patches.
 
-    One BVH answers all; a ray goes from the camera to every point.
+    One BVH serves all; one ray from the camera to every point.
     """
     if not requests:
         return []
@@ -248,7 +248,7 @@ def shares_by_rays(built: Built, requests: list[tuple[PosedPerson, JointPatches]
 def _shares(
     built: Built, person: PosedPerson, patches: JointPatches, blocker: I32, blocker_m: F32
 ) -> F64:
-    """(J, 5) of one person from what the rays met on the way to each point."""
+    """(J, 5) of one person from the hits of the rays to each point."""
     camera = built.camera
     seen = camera.to_camera(patches.points_m.reshape(-1, 3))
     pixel = _pixels(camera, seen)
@@ -271,7 +271,7 @@ def _shares(
 
 
 def _what_becomes(built: Built, own: int, pixel: F64, z: F64, blocker: tuple[I32, F32]) -> F64:
-    """(Q, 5) what becomes of each point: front to back, a cut-out lets 1 - alpha pass."""
+    """(Q, 5) shares of each point, front to back; a cut-out transmits 1 - alpha."""
     met, met_m = blocker
     frame_wh = (built.camera.width_px, built.camera.height_px)
     out, left = np.zeros((len(z), 5)), np.ones(len(z))

@@ -1,4 +1,4 @@
-"""Who moves in a frame, and what they hold: velocities for blur and for a rolling shutter."""
+"""Velocities of moving people and their held objects, for motion blur and rolling shutter."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BEYOND = 1.5
 def people_velocities(
     stage: FrameGenerator, spec: FrameSpec, people: Sequence[PosedPerson]
 ) -> dict[int, VertexVelocities]:
-    """How each of the people who moves does so; not those who cannot be seen to."""
+    """Velocities of moving people; without those whose motion is invisible."""
     return {
         m.person: velocities_of(
             people[m.person],
@@ -42,19 +42,19 @@ def people_velocities(
 
 
 def _is_seen(stage: FrameGenerator, spec: FrameSpec, moving: MovingSpec, now: PosedPerson) -> bool:
-    """Return whether some joint goes far enough in the exposure for a pixel to change."""
+    """Return whether a joint moves far enough during the exposure to change a pixel."""
     share = spec.lens.exposure_s / abs(moving.after_s)
     to = now.joints_m + (stage.body.joints_m(_other(spec, moving)) - now.joints_m) * share
     a, b = (spec.camera.project(spec.camera.to_camera(joints)) for joints in (now.joints_m, to))
     far = np.hypot(*(b - a).T)
-    # Hands and hair go somewhat farther than joints; who crosses the near plane may be anywhere.
+    # Hands and hair move farther than joints; people crossing the near plane are unbounded.
     return bool(_BEYOND * np.nan_to_num(far, nan=np.inf).max() >= MIN_PX)
 
 
 def held_velocities(
     stage: FrameGenerator, spec: FrameSpec, place: int, surfaces: Sequence[Surface]
 ) -> tuple[F32, ...] | None:
-    """(V, 3) metres a second of object `place`: those of the palm that holds it; None: still."""
+    """(V, 3) metres a second of object `place`: that of the palm holding it; None: still."""
     held_by = spec.objects[place].held_by
     found = next((m for m in spec.moving if m.person == held_by), None)
     if held_by is None or found is None:
@@ -76,7 +76,7 @@ def held_velocities(
 def as_rolled(
     spec: FrameSpec, people: Sequence[PosedPerson], moving: dict[int, VertexVelocities]
 ) -> tuple[PosedPerson, ...]:
-    """The people as the lens's rolling shutter sees them."""
+    """The people under the lens's rolling shutter."""
     readout = spec.lens.readout_s
     return tuple(
         apply_rolling_shutter(person, moving[i], spec.camera, readout)
@@ -89,7 +89,7 @@ def as_rolled(
 def held_as_rolled(
     spec: FrameSpec, surfaces: tuple[Surface, ...], moving: tuple[F32, ...] | None
 ) -> tuple[Surface, ...]:
-    """An object as the lens's rolling shutter sees it."""
+    """An object under the lens's rolling shutter."""
     if moving is None or spec.lens.readout_s <= 0:
         return surfaces
     return surfaces_at_rows(surfaces, moving, spec.camera, spec.lens.readout_s)
@@ -98,7 +98,7 @@ def held_as_rolled(
 def fresh_patches(
     stage: FrameGenerator, spec: FrameSpec, *, points: int, seed: int
 ) -> list[JointPatches]:
-    """Other points on everybody's joints than the labels', where the shutter sees them."""
+    """Points on all joints, other than the labels', under the rolling shutter."""
     out = [stage.body.fresh_patches(p, points=points, seed=seed) for p in spec.people]
     if spec.lens.readout_s > 0:
         for m in spec.moving:
@@ -110,7 +110,7 @@ def fresh_patches(
 
 
 def _other(spec: FrameSpec, moving: MovingSpec) -> PersonSpec:
-    """Somebody who moves at the other moment that the spec gives."""
+    """A moving person at the spec's second time."""
     return dataclasses.replace(
         spec.people[moving.person],
         pose=moving.pose,

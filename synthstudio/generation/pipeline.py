@@ -1,9 +1,9 @@
-"""From a recipe to a data set: the one file where the stages meet. Read it first.
+"""From a recipe to a data set: the module that joins the stages. Read it first.
 
     recipe ── draw ──► FrameSpec ── build ──► Scene ── render ──► compose ──► label ──► Frame
 
 `make_frame` replays a FrameSpec into pixels and labels; `generate` does so for a whole run,
-shard by shard, in worker processes; `stream` yields frames without touching the disk.
+shard by shard, in worker processes; `stream` yields frames without writing to disk.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ from synthstudio.render.exposure import exposed
 from synthstudio.render.pack import Packed, pack
 
 DEPTH_UNIT_M = 0.001
-"""Depth layers are 16-bit PNG in millimetres; 0 is nothing or farther than 65 m."""
+"""Depth layers are 16-bit PNG in millimetres; 0 is background or beyond 65 m."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class Built:
 
 
 def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
-    """Pose, dress and place everything that the spec names and the last frame did not have."""
+    """Pose, dress and place the spec's items, reusing those of the last frame."""
     recent = stage.recent
     recent.next_frame()
     people = tuple(
@@ -105,7 +105,7 @@ def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
     named: list[tuple[int, str, int | None]] = []
     if isinstance(spec.backdrop, RoomBackdrop):
         surfaces += backgrounds.room_surfaces(spec.backdrop)
-        first = {s.instance: s.name for s in reversed(surfaces)}  # a ceiling is one with the walls
+        first = {s.instance: s.name for s in reversed(surfaces)}  # a ceiling counts as walls
         named += [(instance, first[instance], None) for instance in sorted(first)]
         velocities += [None] * len(surfaces)
     if isinstance(spec.backdrop, PlaceBackdrop):
@@ -155,7 +155,7 @@ def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
         supersample=spec.supersample,
         shadow_box_m=None if spec.shadow_box_m is None else np.array(spec.shadow_box_m),
     )
-    if goes:  # drawn at several moments
+    if goes:  # rendered at several times
         scene = replace(scene, backdrop=painted_backdrop(scene))
     return Built(
         scene=scene,
@@ -167,7 +167,7 @@ def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
 
 
 def _light(stage: FrameGenerator, spec: FrameSpec) -> Light:
-    """Return the light on everything: a panorama's own, or the spec's sun and sky."""
+    """Return the scene's light: the panorama's, or the spec's sun and sky."""
     behind, lamp = spec.backdrop, spec.light
     if isinstance(behind, HdriBackdrop):
         radiance = stage.panorama(behind.asset)
@@ -178,7 +178,7 @@ def _light(stage: FrameGenerator, spec: FrameSpec) -> Light:
 
 
 def _backdrop(stage: FrameGenerator, spec: FrameSpec) -> U8 | Painter:
-    """The view behind everything, (H, W, 3) sRGB."""
+    """The backdrop, (H, W, 3) sRGB."""
     behind, exposure, camera = spec.backdrop, spec.light.exposure, spec.camera.pinhole
     if isinstance(behind, HdriBackdrop):
         radiance = stage.panorama(behind.asset)
@@ -192,7 +192,7 @@ def _backdrop(stage: FrameGenerator, spec: FrameSpec) -> U8 | Painter:
 
 
 def make_frame(stage: FrameGenerator, spec: FrameSpec, *, layers: Sequence[str] = ()) -> Frame:
-    """Replay a spec into pixels and labels: the same spec gives the same bytes."""
+    """Replay a spec into pixels and labels: deterministic."""
     took: dict[str, float] = {}
     with _timed(took, "build"):
         built = build(stage, spec)
@@ -218,7 +218,7 @@ def make_frame(stage: FrameGenerator, spec: FrameSpec, *, layers: Sequence[str] 
 
 
 def _seen(rendering: Rendering, spec: FrameSpec, built: Built) -> tuple[Rendering, U8]:
-    """Return what the lens has of a rendering, cut-outs over it, and its picture in focus."""
+    """Return the rendering through the lens, cut-outs over it, and its picture in focus."""
     rendering = blend.over(bend.bent(rendering, spec.camera), built.cutouts)
     circles = defocus.out_of_focus(rendering.depth_m, built.scene.people, spec)
     return rendering, rendering.rgb if circles is None else defocus.defocused(
@@ -229,9 +229,9 @@ def _seen(rendering: Rendering, spec: FrameSpec, built: Built) -> tuple[Renderin
 def _exposed(
     stage: FrameGenerator, spec: FrameSpec, built: Built, still: Rendering, seen: U8
 ) -> U8:
-    """Return `seen`, the picture of the middle moment, with who moves blurred along their way.
+    """Return `seen`, the picture at mid-exposure, with motion blur of moving people.
 
-    Focus and cut-outs are those of every moment; a lens that bends may as well bend the mean.
+    Focus and cut-outs apply at each time; distortion may be applied to the mean.
     """
     scene, seconds = built.scene, spec.lens.exposure_s
     apart = spec.lens.aperture_m > 0 or bool(built.cutouts)
@@ -257,7 +257,7 @@ def _exposed(
 def decide_labels(
     stage: FrameGenerator, spec: FrameSpec, built: Built, packed: Packed, rendering: Rendering
 ) -> FrameLabels:
-    """Ask the renderer what hides each person's points, then decide the labels."""
+    """Query the blockers of each person's points, then decide the labels."""
     people = built.scene.people
     queries = [patch_query(spec.camera, person) for person in people]
     found = points.nearest_blockers(
@@ -301,12 +301,12 @@ def _joined(arrays: list[Any], empty: Any = (0,), dtype: Any = np.int32) -> Any:
 
 
 def draw_spec(stage: FrameGenerator, index: int) -> FrameSpec:
-    """Make every random choice of frame `index`; a moment's frames are drawn together, once."""
+    """Make every random choice of frame `index`; frames of a moment are drawn together, once."""
     return draw(stage.settings.recipe, index, stage, group=stage.group)
 
 
 def stream(settings: Settings, *, start: int = 0) -> Iterator[Frame]:
-    """Yield the recipe's frames from `start`, without touching the disk."""
+    """Yield the recipe's frames from `start`, without writing to disk."""
     stage = FrameGenerator(settings)
     for index in range(start, settings.recipe.frames):
         yield make_frame(stage, draw_spec(stage, index), layers=settings.recipe.layers)
@@ -327,11 +327,11 @@ def generate(  # noqa: PLR0913 - the options of one command
     on_event: OnEvent = no_event,
     on_note: OnEvent = no_event,
 ) -> Summary:
-    """Make the data set of `settings.recipe` in the folder or at the URL `out`, or the rest of it.
+    """Make the data set of `settings.recipe` in the folder or at the URL `out`, or complete it.
 
     The bytes depend on the recipe, its seed and the machine kind: not on `workers`, nor on how
-    often the run was killed and resumed, nor on being made in parts. Raises SynthStudioError;
-    complete shards stay in place whatever happens. `on_note` hears first what is left out, and
+    often the run was interrupted, nor on the parts. Raises SynthStudioError;
+    complete shards are always kept. `on_note` first receives the unused files, and
     what looks wrong.
     """
     started = time.monotonic()
@@ -362,7 +362,7 @@ def generate(  # noqa: PLR0913 - the options of one command
 
 
 def make_shard(stage: FrameGenerator, job: ShardJob, report: local.Report) -> StagedShard:
-    """Make one shard's frames in a worker and write them aside; the parent puts it in place."""
+    """Make one shard's frames in a worker and stage them; the parent publishes the shard."""
 
     def frames() -> Iterator[Frame | FailedFrame]:
         for index in job.frames:
@@ -387,7 +387,7 @@ def _tried_twice(stage: FrameGenerator, index: int, skip_failed: bool) -> Frame 
             raise WorkerError(
                 f"failed twice with {type(error).__name__}: {error}",
                 where=f"frame {index}",
-                then="This is a fault of the program: please report it with the recipe. "
+                then="This is a bug: please report it with the recipe. "
                 "--skip-failed leaves such frames out and records them.",
             ) from error
     raise AssertionError("unreachable: the second attempt returns or raises")
@@ -424,7 +424,7 @@ def _depth_png(rendering: Rendering) -> Any:
 
 
 def _normal_png(rendering: Rendering) -> U8:
-    assert rendering.normal is not None  # asked for in make_frame
+    assert rendering.normal is not None  # requested in make_frame
     levels: U8 = np.rint((rendering.normal + 1) * 127.5).astype(np.uint8)
     return levels
 

@@ -1,4 +1,4 @@
-"""How long a run will take and how much disk it needs, measured on this machine."""
+"""Estimate of a run's time and disk space, measured on this machine."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from synthstudio.generation.engines.engine import LOCAL, Engine
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import Settings
 
-SAMPLE_SHARDS = 48  # a worker's
-SHARD_FRAMES = 4  # of which one is complete in the end
+SAMPLE_SHARDS = 48  # per worker
+SHARD_FRAMES = 4  # at least one of them complete
 LONGEST_S = 4.0  # from the first frame on
 _SHARD_BYTES = 25_000  # tables of a shard without rows
 
 
 class _Enough(Exception):
-    """Enough was measured; raised inside the sample's run to end it."""
+    """Raised inside the sample's run to end it after enough measurements."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Plan:
 
     @property
     def disk_bytes(self) -> float:
-        """How much the whole run writes."""
+        """Total bytes of the run."""
         return self.frames * self.bytes_per_frame
 
     def as_json(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class Plan:
         }
 
     def text(self) -> str:
-        """It as a line."""
+        """The estimate as one line."""
         minutes, seconds = divmod(round(self.seconds), 60)
         return (
             f"{self.frames} frames with {self.workers} workers: {self.frames_per_second:.1f} "
@@ -71,9 +71,9 @@ def plan(
 ) -> Plan:
     """Make a sample of the recipe's frames beside the folder `near` and scale it up.
 
-    The sample is the recipe's own first frames, made by as many workers as the run will have
+    The sample is the recipe's own first frames, made by the run's number of workers
     and deleted afterwards: some seconds of them. Its first two thirds fill caches (clothes that
-    nobody wore yet); the last third gives the rate of the rest.
+    not yet in use); the last third gives the rate of the rest.
     """
     frames = settings.recipe.frames
     sample = min(frames, SAMPLE_SHARDS * SHARD_FRAMES * workers)
@@ -121,7 +121,7 @@ def plan(
 
 
 def _bytes_per_frame(out: Path) -> float:
-    """What a frame takes on disk: its pictures, and its share of complete shards' tables."""
+    """Bytes of a frame on disk: its pictures, and its part of complete shards' tables."""
     shards = out / "shards"
     pictures = [path for path in shards.rglob("*") if path.suffix in (".jpg", ".png")]
     images = sum(path.suffix == ".jpg" for path in pictures)

@@ -1,4 +1,4 @@
-"""A stage on a machine that may be another: what its files and its device must be there."""
+"""A stage on a possibly remote machine: checks of its files and device."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def opening(
 ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """The initializer and its arguments by which an engine's workers open `stage(settings, ...)`.
 
-    Where they may be on other machines, it is first checked what those lack.
+    For remote machines, files and device are checked first.
     """
     if not engine.apart:
         return stage, (settings, *rest)
-    root = AssetTable(root=settings.assets.root.resolve())  # whatever the current folder is there
+    root = AssetTable(root=settings.assets.root.resolve())  # absolute, for workers
     opener = partial(_open, stage, runtime.device_model(settings.device))
     return opener, (dataclasses.replace(settings, assets=root), *rest)
 
 
 def _open(stage: Callable[..., Any], device: str, settings: Settings, *rest: Any) -> Any:
-    """Open a stage here; AssetError or DeviceError names this machine and what it lacks."""
+    """Open a stage on this node; AssetError or DeviceError names the node and what is missing."""
     _check_assets(settings)
     check_device(settings.device, device)
     prepare_caches(settings)
@@ -40,7 +40,7 @@ def _open(stage: Callable[..., Any], device: str, settings: Settings, *rest: Any
 
 
 def check_device(name: str, model: str) -> None:
-    """DeviceError where "cpu" or "cuda:0" is not what it is on the machine of the run."""
+    """DeviceError if the device differs from that of the run's machine."""
     if (here := runtime.device_model(name)) != model:
         raise DeviceError(
             "this machine's device differs, so its output would not be byte-identical",
@@ -51,7 +51,7 @@ def check_device(name: str, model: str) -> None:
 
 
 def _check_assets(settings: Settings) -> None:
-    """Look whether all files of the recipe's folders are here; each is hashed when it is opened."""
+    """Check that all files of the recipe's folders exist; each is hashed when opened."""
     root, catalogue = settings.assets.root, settings.catalogue
     listed: tuple[Any, ...] = (
         *catalogue.backgrounds, *catalogue.hdris, *catalogue.cutouts, *catalogue.meshes,
@@ -61,7 +61,7 @@ def _check_assets(settings: Settings) -> None:
     if missing:
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         raise AssetError(
-            "this machine lacks files of the run",
+            "files of the run are missing on this machine",
             where=f"node {platform.node()}",
             expected=f"{len(listed)} files below {root}",
             got=f"without {', '.join(missing[:_NAMED])}{more}",

@@ -1,4 +1,4 @@
-"""Make one stored frame again and say how far it agrees with what is on disk."""
+"""Re-render a stored frame and compare it with the one on disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WITHIN_PIXELS = 0.999
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How a frame made again compares with the stored one.
+    """Comparison of a re-rendered frame with the stored one.
 
     `held` is "same bytes", "same within tolerance" (another kind of machine: joints within
     1e-3 px, shares within 0.02, 99.9 % of pixels within 2 grey levels) or "different".
@@ -40,20 +40,20 @@ class Agreement:
 
 
 def replay(place: Place, index: int, settings: Settings) -> tuple[Frame, Agreement]:
-    """Make frame `index` of a data set again from its stored spec; DatasetError without it."""
+    """Re-render frame `index` of a data set from its stored spec; DatasetError without it."""
     dataset = Dataset(place, allow_unfinished=True)
     frame = make_frame(FrameGenerator(settings), dataset.spec(index), layers=settings.recipe.layers)
     return frame, compare(dataset, index, frame)
 
 
 def compare(dataset: Dataset, index: int, frame: Frame) -> Agreement:
-    """Hold a frame against the stored one of that index."""
+    """Compare a frame with the stored one of that index."""
     stored = dataset.image_bytes(index)
     had, made = dataset.instances(index), rows.instance_rows(frame)
     same_image = stored == frame.jpeg
     row = dataset.frame(index)
     again = rows.frame_row(frame, row["file_name"])
-    # A stored spec may lack fields of later versions: written anew it has them, with no effect.
+    # A stored spec may lack fields of later versions: rewritten it has them, at their defaults.
     row = row | {"spec": to_json(dataset.spec(index))}
     same_people = _text(had, rows.INSTANCE_SCHEMA) == _text(made, rows.INSTANCE_SCHEMA)
     same_frame = _text([row], rows.FRAME_SCHEMA) == _text([again], rows.FRAME_SCHEMA)

@@ -1,7 +1,7 @@
-"""A run of any kind, shard by shard: jobs for an engine, and what they made put in its place.
+"""Sharded runs of any kind: jobs for an engine, and publication of finished shards.
 
-Where jobs run on other machines a shard is staged in a folder of the worker's own and sent home
-as one file; whether the machines share a disk makes no difference.
+Where jobs run on other machines a shard is staged in a local folder of the worker and sent back
+as one file; no shared disk is needed.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from synthstudio.generation.engines.local import Progress, Report
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a run made. `frames` and `people` count the whole data set, failed frames not."""
+    """Result of a run. `frames` and `people` count the whole data set without failed frames."""
 
     folder: Place  # or its URL
     frames: int
     people: int
     failed: int
-    made: int  # frames made by this run, not taken over from an earlier one
+    made: int  # frames made by this run, not those of an earlier one
     set_aside: tuple[str, ...]
     seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShardJob:
-    """One worker's task."""
+    """One shard as a job."""
 
     folder: Path
     shard: int
@@ -46,14 +46,14 @@ class ShardJob:
     on_event: OnEvent
 
     def __str__(self) -> str:
-        """Name the job in messages."""
+        """The job's name in messages."""
         return f"shard {self.shard} (frames {self.frames.start} to {self.frames.stop - 1})"
 
 
 MakeShard = Callable[[Any, ShardJob, Report], StagedShard]
 
 
-def run_shards(  # noqa: PLR0913 - what a run of any kind consists of
+def run_shards(  # noqa: PLR0913 - the parts of any run
     session: Session,
     make: MakeShard,
     *,
@@ -66,7 +66,7 @@ def run_shards(  # noqa: PLR0913 - what a run of any kind consists of
     on_event: OnEvent,
     started: float,
 ) -> Summary:
-    """Make what a session lacks, in workers, put it in place, finish; `started` is monotonic."""
+    """Make and publish a session's missing shards, then finish it; `started` is monotonic."""
     taken_over = sum(entry.frames for entry in session.done.values())
     jobs = [
         ShardJob(
@@ -113,19 +113,19 @@ def run_shards(  # noqa: PLR0913 - what a run of any kind consists of
 
 @dataclass(frozen=True, kw_only=True)
 class PackedShard:
-    """A whole shard on its way home."""
+    """A packed shard from a remote worker."""
 
     shard: int
     data: bytes  # dataset.packed
 
 
 def packed_shard(make: MakeShard, context: Any, job: ShardJob, report: Report) -> PackedShard:
-    """Make a shard in a folder of this worker's own, and leave nothing there."""
+    """Make a shard in a temporary folder of this worker, and pack it."""
     with tempfile.TemporaryDirectory(prefix="synthstudio-") as scratch:
         staged = make(context, replace(job, folder=Path(scratch)), report)
         return PackedShard(shard=job.shard, data=pack(staged.temporary))
 
 
 def publish_packed(session: Session, packed: PackedShard) -> None:
-    """Write what another machine made, and put it in its place."""
+    """Unpack and publish a remote worker's shard."""
     session.publish(unpack_shard(packed.data, session.folder, packed.shard))

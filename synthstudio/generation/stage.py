@@ -1,7 +1,7 @@
-"""What one process holds to make frames: the body, opened assets, a device.
+"""Resources of a process that renders frames: the body, opened assets, a device.
 
 `prepare` reads a recipe's assets once; its `Settings` travel to workers, each of which opens a
-`FrameGenerator`. It also answers the geometry questions of a draw (`GeometryQueries`).
+`FrameGenerator`. It also implements a draw's `GeometryQueries`.
 """
 
 from __future__ import annotations
@@ -66,18 +66,18 @@ from synthstudio.render import bend, points, raster, runtime
 from synthstudio.render.pack import pack
 
 FIRST_OBJECT = OBJECT_BASE + 2
-"""1,000 is a room's floor and 1,001 its walls; the objects of a FrameSpec follow."""
+"""1,000 is a room's floor and 1,001 its walls; objects of a FrameSpec follow."""
 RENDERERS = ("raster", "pyrender")
 PHOTOS, IMPORTED = "photos", "imported"
-"""Parts of a stored recipe: which annotated photos were occluded, what was imported."""
+"""Keys of a stored recipe: the occluded photos, the import."""
 WELL_APART_M = 0.5
 PATCH_STRIDE = 2
-"""A draw looks at every second point of a joint's patch."""
+"""A draw uses every second point of a joint's patch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a process needs to open a stage; it travels to workers. `device` is resolved."""
+    """Picklable settings to open a stage in workers. `device` is resolved."""
 
     recipe: Recipe
     catalogue: Catalogue
@@ -89,10 +89,10 @@ class Settings:
 def prepare(
     recipe: Recipe, *, assets: Path, device: str = "auto", renderer: str = "raster"
 ) -> Settings:
-    """Read and check every asset that the recipe names, below the folder `assets`.
+    """Read and check every asset of the recipe below the folder `assets`.
 
-    Raises AssetError for the first file that cannot be used, RecipeError for names
-    that are not there, DeviceError for a device or renderer that is not there.
+    Raises AssetError for the first file that is invalid, RecipeError for missing
+    names, DeviceError for a missing device or renderer.
     """
     if renderer not in RENDERERS:
         known = " or ".join(RENDERERS)
@@ -136,13 +136,13 @@ def _motions(root: Path, folder: str) -> tuple[MotionAsset, ...]:
 
 
 def prepare_caches(settings: Settings) -> None:
-    """Build what workers would otherwise build at once: Anny's cache and Warp's kernels."""
+    """Build Anny's cache and Warp's kernels, which workers would otherwise build concurrently."""
     anny.load(settings.recipe.skeleton)
     runtime.compile_all(settings.device)
 
 
 def identity_of(settings: Settings, frames_per_shard: int = FRAMES_PER_SHARD) -> Identity:
-    """Return what `dataset.json` says of a run with these settings."""
+    """Return the identity (dataset.json) of a run with these settings."""
     recipe, catalogue = settings.recipe, settings.catalogue
     written = dump(recipe)
     del written["frames"]  # may grow; Identity.frames holds it
@@ -179,25 +179,25 @@ def identity_of(settings: Settings, frames_per_shard: int = FRAMES_PER_SHARD) ->
 
 
 def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "auto") -> Settings:
-    """Return the settings that a data set was made with, to make its frames again.
+    """Return a data set's settings, to re-render its frames.
 
-    `assets` is where its asset folders are now; by default where they were, as run.log says.
+    `assets`: current root of its asset folders; default: the one in run.log.
     """
     identity = dataset.identity
     if PHOTOS in identity.recipe:
         raise DatasetError(
-            "frames of real photos cannot be made again: the set does not hold the photos",
+            "frames of real photos cannot be re-rendered: the set does not contain the photos",
             where=str(dataset.place),
             then="Run synthstudio occlude again: the same photos, annotations and recipe "
             "give the same bytes. synthstudio audit checks the labels without them.",
         )
     if IMPORTED in identity.recipe:
         raise DatasetError(
-            "frames that were imported cannot be made again or seen by rays: how their "
-            "pictures came about is not known",
+            "imported frames cannot be re-rendered or audited by rays: the scenes of their "
+            "pictures are unknown",
             where=str(dataset.place),
-            then="Check the labels with synthstudio validate. Of a set of ours that left and "
-            "came back, audit the one that it was exported from.",
+            then="Check the labels with synthstudio validate. For a re-imported export audit the "
+            "original data set.",
         )
     recipe = stored_recipe(dataset)
     root = assets or asset_root(dataset.log()) or dataset.folder
@@ -206,7 +206,7 @@ def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "
 
 
 def stored_recipe(dataset: Dataset) -> Recipe:
-    """The recipe that a run's data set was made with; RecipeError when it is damaged or older."""
+    """The recipe of a run's data set; RecipeError if damaged or of an older format."""
     kept = {k: v for k, v in dataset.identity.recipe.items() if k != PHOTOS}
     fields = {**kept, "frames": dataset.identity.frames}
     version = dataset.identity.versions.get("synthstudio", "")
@@ -214,10 +214,10 @@ def stored_recipe(dataset: Dataset) -> Recipe:
 
 
 class FrameGenerator:
-    """What one process holds to make frames. It is the `GeometryQueries` of a draw."""
+    """Resources of a process that renders frames; implements `GeometryQueries`."""
 
     def __init__(self, settings: Settings) -> None:
-        """Load the body and start the device; caches fill as frames need them."""
+        """Load the body and start the device; caches fill on demand."""
         cv2.setNumThreads(1)
         runtime.init(settings.device)
         self.settings = settings
@@ -250,11 +250,11 @@ class FrameGenerator:
 
     @property
     def catalogue(self) -> Catalogue:
-        """Return what a draw may choose from."""
+        """Return the assets of a draw."""
         return self.settings.catalogue
 
     def floor_plan(self, asset: AssetRef) -> FloorPlan:
-        """Return where the floor of a place of the user's is, and what is free over it."""
+        """Return the floor of a user's place, and the free space over it."""
         model: PlaceModel = self.place_model(asset)
         return model.plan
 
@@ -272,24 +272,24 @@ class FrameGenerator:
         poses: Sequence[Mapping[str, float]],
         like: tuple[FrozenDict, ...] = (),
     ) -> list[float]:
-        """Return how deep the limbs of a body in each of those poses run into one another."""
+        """Return the self-penetration in metres of a body in each of these poses."""
         return capsules.self_penetrations_m(phenotype, poses, like=like)
 
     def resolve_self_intersection(
         self, phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
     ) -> tuple[dict[str, float], float]:
-        """Return the angles with limbs out of the body's own skin (GeometryQueries)."""
+        """Return the angles without self-penetration (GeometryQueries)."""
         return untangle.resolve_self_intersection(phenotype, angles_rad, both_hands=both_hands)
 
     def skin_penetration_m(self, person: PersonSpec) -> float:
-        """Return how deep a part of the person's body lies in another part of it."""
+        """Return the self-penetration in metres of the person's body."""
         pose = person.pose
         return untangle.deepest_own_m(person.phenotype, dict(pose.angles_rad), pose.turns)
 
     def meet(
         self, people: tuple[PersonSpec, PersonSpec], touches: tuple[Touch, ...]
     ) -> tuple[PersonSpec, PersonSpec] | None:
-        """Return two people whose palms lie where they touch, or None."""
+        """Return two people with their palms in contact, or None."""
         return self.body.meet(people, touches)
 
     def palms_m(self, person: PersonSpec) -> F64:
@@ -301,14 +301,14 @@ class FrameGenerator:
         return self.body.skin_m(person, parts)
 
     def box_m(self, item: PersonSpec | ObjectSpec) -> F64:
-        """Return (2, 3): the item's least and greatest corner."""
+        """Return (2, 3): the item's bounding box."""
         x, y, _ = item.position_m
         return np.asarray(self._box_at_origin(_at_origin(item)) + np.array([x, y, 0.0]))
 
     def gap_m(self, a: PersonSpec | ObjectSpec, b: PersonSpec | ObjectSpec) -> float:
-        """Return how far two items stand apart; negative if their outlines meet.
+        """Return the gap of two items in metres; negative if their outlines overlap.
 
-        Where their boxes are well apart the distance between those is answered.
+        If their boxes are well apart, that of the boxes.
         """
         apart = hulls.box_gap_m(self.box_m(a), self.box_m(b))
         if apart > WELL_APART_M:
@@ -318,7 +318,7 @@ class FrameGenerator:
     def sweep_gap_m(
         self, a: tuple[PersonSpec | ObjectSpec, ...], b: tuple[PersonSpec | ObjectSpec, ...]
     ) -> float:
-        """Return how far two items stay apart that pass through such places."""
+        """Return the gap of two items that move through such places."""
         ways = [
             [hulls.swept(p, q) for p, q in zip(of, of[1:] or of, strict=False)]
             for of in ([self._outlines(item) for item in way] for way in (a, b))
@@ -333,11 +333,11 @@ class FrameGenerator:
         times_s: tuple[float, ...],
         mirrored: bool = False,
     ) -> tuple[Step, ...]:
-        """Return how the person goes through a motion."""
+        """Return the person's path through a motion."""
         return self.body.steps(person, self.motion(motion.asset), times_s=times_s, mirror=mirrored)
 
     def depths_m(self, items: tuple[PersonSpec | ObjectSpec, ...], camera: Camera) -> F32:
-        """Return (H, W) z of the nearest drawn surface at each pixel centre, inf where none is."""
+        """Return (H, W) z of the nearest drawn surface at each pixel centre, inf if none."""
         surfaces = tuple(surface for item in items for surface in self._standing(item))
         packed = pack(_bare_scene(camera.pinhole, (), surfaces), device="cpu")
         return bend.bent_map(raster.rasterise(packed).depth_m, camera)
@@ -345,12 +345,12 @@ class FrameGenerator:
     def patches_seen(
         self, people: tuple[PersonSpec, ...], objects: tuple[ObjectSpec, ...], camera: Camera
     ) -> tuple[PatchesSeen, ...]:
-        """Return what hides every `PATCH_STRIDE`-th point on each person's joints."""
-        everybody = [self._posed(p, PERSON_BASE + i) for i, p in enumerate(people)]
+        """Return the blockers of every `PATCH_STRIDE`-th point on each person's joints."""
+        posed_people = [self._posed(p, PERSON_BASE + i) for i, p in enumerate(people)]
         surfaces = tuple(surface for obj in objects for surface in self._standing(obj))
-        packed = pack(_bare_scene(camera.pinhole, tuple(everybody), surfaces), device="cpu")
+        packed = pack(_bare_scene(camera.pinhole, tuple(posed_people), surfaces), device="cpu")
         out = []
-        for posed in everybody:
+        for posed in posed_people:
             fewer = subsample_patches(posed, PATCH_STRIDE)
             query = patch_query(camera, fewer)
             found = points.nearest_blockers(
@@ -389,7 +389,7 @@ class FrameGenerator:
     def object_surfaces(
         self, spec: ObjectSpec, *, instance: int, first_texture: int
     ) -> tuple[tuple[Surface, ...], tuple[U8, ...]]:
-        """Return an object's surfaces in the world and the textures they bring."""
+        """Return an object's surfaces in the world and their textures."""
         if spec.asset is None:
             return procedural.build(spec, instance=instance), ()
         data = self.mesh(spec.asset)
@@ -400,7 +400,7 @@ class FrameGenerator:
 def _bare_scene(
     camera: Camera, people: tuple[PosedPerson, ...], objects: tuple[Surface, ...]
 ) -> Scene:
-    """Return just these before a camera: for geometry, not for looks."""
+    """Return a scene of these items only, for geometry queries."""
     dark = np.zeros(3)
     return Scene(
         camera=camera,
@@ -414,5 +414,5 @@ def _bare_scene(
 
 
 def _at_origin(item: PersonSpec | ObjectSpec) -> PersonSpec | ObjectSpec:
-    """Return the item over the origin: where it stands costs nothing new."""
+    """Return the item moved over the origin, as a position-independent cache key."""
     return dataclasses.replace(item, position_m=(0.0, 0.0, item.position_m[2]))

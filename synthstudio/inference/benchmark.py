@@ -1,4 +1,4 @@
-"""How fast networks answer on this machine: time a call, people a second, memory, load time."""
+"""Benchmark of networks on this machine: latency, people per second, memory, load time."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from synthstudio.evaluation.latency import Latency, latency
 from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
 from synthstudio.inference.predict import Predictor
 
-NOTE = "what else runs on this machine takes part: compare rows of one table only"
+NOTE = "other programs on this machine affect the times: compare rows of one table only"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A network that is timed: a weights file or an .onnx file."""
+    """A network to time: a weights file or an .onnx file."""
 
     name: str
     path: Path
@@ -36,7 +36,7 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One setting; `load_ms` from the file to the first answer, `memory_mb` what that took."""
+    """One setting; `load_ms` from the file to the first output, `memory_mb` its memory."""
 
     name: str
     runtime: str
@@ -56,7 +56,7 @@ class Row:
 
 
 def opened(subject: Subject, threads: int) -> tuple[Predictor, tuple[int, int]]:
-    """What answers on the CPU with so many threads, and the size (H, W) of its crops."""
+    """The CPU predictor with that number of threads, and the size (H, W) of its crops."""
     if subject.runtime == "onnx":
         model = OnnxModel.load(subject.path, device="cpu", threads=threads)
         return model, model.size
@@ -78,14 +78,14 @@ def measure(
     rounds: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Row]:
-    """Time every network with every number of threads and people, on made-up crops."""
+    """Time every network with every number of threads and people, on synthetic crops."""
     total, done = len(subjects) * len(threads) * len(batches), 0
     for count in threads:
         for subject in subjects:
             before, began = psutil.Process().memory_info().rss, time.perf_counter()
-            ask, size = opened(subject, count)
+            predict, size = opened(subject, count)
             crops = stream(0, "crops").integers(0, 255, (max(batches), *size, 3), dtype=np.uint8)
-            ask(crops[:1])
+            predict(crops[:1])
             load_ms = 1000 * (time.perf_counter() - began)
             taken = psutil.Process().memory_info().rss - before
             for batch in batches:
@@ -94,7 +94,7 @@ def measure(
                     runtime=subject.runtime,
                     threads=count,
                     batch=batch,
-                    time=latency(lambda: ask(crops[:batch]), rounds=rounds, warm_up=5),  # noqa: B023
+                    time=latency(lambda: predict(crops[:batch]), rounds=rounds, warm_up=5),  # noqa: B023
                     load_ms=load_ms,
                     memory_mb=max(taken, 0) / 1e6,
                     file_mb=subject.path.stat().st_size / 1e6,
@@ -104,7 +104,7 @@ def measure(
 
 
 def machine() -> dict[str, Any]:
-    """What was measured on, and what runs there: processor, its features, load, providers."""
+    """The machine: processor, its features, load, providers."""
     flags: set[str] = set()
     info = Path("/proc/cpuinfo")
     if info.is_file():

@@ -42,23 +42,23 @@ from synthstudio.training.pruning import pruned
 BANKS = (2000, 500)
 """Sizes of thinner pose banks."""
 _NEAR = (-0.3, 1.3)
-"""Crops: joints further outside count as here in how alike two poses are."""
+"""Crop widths: joints further outside are clipped to this in the distance of poses."""
 WIDTHS = (0.75, 0.5)
-"""Shares of the channels that pruned networks keep."""
+"""Fractions of channels that pruned networks keep."""
 _LR = 0.3
 """The learning rate of the fine-tuning, relative to the training's."""
 
 KEPT = (0, 2, 4, 8)
-"""How many convolutions stay in float32: the first that is good enough is taken."""
+"""Numbers of convolutions kept in float32: the first sufficient one is used."""
 MAX_LOST = 1.0
-"""Points of PCK that 8 bits may cost, of all joints and of hidden ones."""
+"""Maximum loss of PCK points by 8 bits, of all and of hidden joints."""
 _CALIBRATED = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompressionTarget:
-    """What `compress` is asked for. `people` in a call, on so many threads; a target in
-    milliseconds a call or millions of multiply-adds a person."""
+    """The target of `compress`: `people` per call, `threads`, and a limit in
+    milliseconds per call or millions of multiply-adds a person."""
 
     target_ms: float | None
     target_mflops: float | None
@@ -80,7 +80,7 @@ class People:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """An exported network, its multiply-adds a person, and what was kept in float32 of int8."""
+    """An exported network, its multiply-adds a person, and convolutions kept in float32 of int8."""
 
     name: str
     data: bytes
@@ -106,7 +106,7 @@ def candidates(
     version: str,
     log: Callable[[str], None],
 ) -> Iterator[Candidate]:
-    """Make and score every candidate, the network as it is first."""
+    """Make and score every candidate, the unchanged network first."""
     size = config.network.size
     about = About(size=size, name=config.name, version=version)
     crops = scoring.crops_of(people.val, size, skeleton)
@@ -182,7 +182,7 @@ def fine_tuned(
 
 
 def thinner(net: PoseNet, count: int) -> PoseNet:
-    """A copy with `count` of the bank's poses that stand for all, each with its mirror image."""
+    """A copy with `count` representative poses of the bank, each with its mirror image."""
     made = copy.deepcopy(net)
     bank = bank_of(made)
     assert bank is not None
@@ -196,8 +196,8 @@ def thinner(net: PoseNet, count: int) -> PoseNet:
 
 
 def representatives(points: F64, count: int) -> I64:
-    """Rows (ascending) of `count` points that represent all points (N, D): groups are halved across
-    their first principal axis, the largest first; each group gives the point nearest its mean."""
+    """Rows (ascending) of `count` representatives of points (N, D): groups are halved across
+    their first principal axis, the largest first; each gives the point nearest its mean."""
     groups = [(-len(points), 0, np.arange(len(points)))]
     while len(groups) < min(count, len(points)):
         _, number, rows = heapq.heappop(groups)
@@ -283,7 +283,7 @@ def _quantize(source: Path, folder: Path, images: NDArray[Any], excluded: list[s
 
     out, root = folder / "int8.onnx", logging.getLogger()
     level = root.level
-    root.setLevel(logging.ERROR)  # it advises what was done
+    root.setLevel(logging.ERROR)  # it recommends preprocessing that is done already
     try:
         quantize_static(
             str(source),
@@ -321,14 +321,14 @@ def _reader(images: NDArray[Any]) -> Any:
 
 
 def time_in_turn(found: list[Candidate], asked: CompressionTarget, size: tuple[int, int]) -> None:
-    """Time every candidate in each round, so that what else runs meets all alike."""
+    """Time every candidate in each round, so that other load affects all equally."""
     crops = stream(0, "crops").integers(0, 255, (asked.people, *size, 3), dtype=np.uint8)
     models = [
         OnnxModel.load(c.data, where=c.name, device="cpu", threads=asked.threads) for c in found
     ]
     for number in range(asked.rounds + 1):
         for candidate, model in zip(found, models, strict=True):
-            model(crops)  # threads that slept wake up
+            model(crops)  # wakes sleeping threads
             began = time.perf_counter()
             model(crops)
             if number:
@@ -336,10 +336,10 @@ def time_in_turn(found: list[Candidate], asked: CompressionTarget, size: tuple[i
 
 
 def picked(found: list[Candidate], asked: CompressionTarget) -> tuple[Candidate, str]:
-    """The one that finds most within the target, and how it met it or how near it came."""
+    """The most accurate candidate within the target, and how it met or missed the target."""
     best = sorted(found, key=lambda c: -c.val.percent("all"))
     if asked.target_ms is None and asked.target_mflops is None:
-        return best[0], "no target was given: the most accurate"
+        return best[0], "no target: the most accurate"
 
     def over(candidate: Candidate) -> float:
         parts = [0.0]
@@ -353,7 +353,7 @@ def picked(found: list[Candidate], asked: CompressionTarget) -> tuple[Candidate,
     if fitting:
         return fitting[0], "the most accurate within the target"
     nearest = min(best, key=over)
-    return nearest, f"none reaches the target: the nearest is {over(nearest):.0%} above it"
+    return nearest, f"none meets the target: the nearest is {over(nearest):.0%} above it"
 
 
 def as_json(candidate: Candidate, first: Candidate) -> dict[str, Any]:

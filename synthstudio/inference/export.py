@@ -1,7 +1,7 @@
-"""Exporting a network with its decoder: pictures of people in, joints and what hides them out;
-or FCPose's detector: whole pictures in, scores and boxes of people out.
+"""Export of a network with its decoder: crops of people to joints and causes of occlusion;
+or of FCPose's detector: whole pictures to scores and boxes of people.
 
-The file needs nothing of this package: `docs/deployment.md` runs one with ONNX Runtime and NumPy.
+The file runs without this package: `docs/deployment.md` runs one with ONNX Runtime and NumPy.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from synthstudio.models.heatmaps import HIT_CELLS, expected_hits, hits, mirrored
 from synthstudio.training.config import STRIDE
 
 OPSET = 18
-"""The first operator set that sums over indices as the pose bank does; onnxruntime 1.14 runs it."""
+"""The first operator set with the pose bank's sums over indices; onnxruntime 1.14 runs it."""
 MAX_PX, MAX = 0.01, 1e-4
-"""How far the file's joints and probabilities may be from PyTorch's."""
+"""Tolerances of the file's joints and probabilities against PyTorch's."""
 _BATCHES, _FINDER_BATCHES = (1, 3, 16), (1, 2)
 _PEAKED = 1.5
-"""A map tells where a joint is when the chance there is so many times that of a map without a peak.
+"""A map has a peak if its maximum is this many times that of a flat map.
 """
 WEIGHTS = ("int16", "float32")
 """How weights are stored in an ONNX file."""
@@ -89,13 +89,13 @@ class WithDecoder(nn.Module):
         return tuple(found.values())
 
     def maps(self, images: Tensor, maps: Tensor) -> Tensor:
-        """The maps (B, J, h, w) that joints are read from, given those of the images themselves."""
+        """The maps (B, J, h, w) to decode, given those of the unflipped images."""
         if not self.flip:
             return maps
         return (maps + mirrored_maps(self.net(images.flip(-1)).maps, self.order)) / 2
 
     def leads(self, images: Tensor) -> Tensor:
-        """How far (B, J) the likeliest cell of each joint is before the second likeliest."""
+        """Margin (B, J) of each joint's most likely cell over the second."""
         sums = hits(self.maps(images, self.net(images).maps))
         best = sums.flatten(2).topk(2).values
         return best[..., 0] - best[..., 1]
@@ -103,7 +103,7 @@ class WithDecoder(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """A written file, and how far its answers were from PyTorch's on made-up crops."""
+    """A written file, and the largest differences of its outputs from PyTorch's."""
 
     path: Path
     bytes: int
@@ -113,7 +113,7 @@ class Exported:
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What a file says of itself, and how it is made: for crops of `size` (H, W); with the flip
+    """Metadata and options of a file: for crops of `size` (H, W); with the flip
     test; for floats from 0 to 1 instead of uint8; with weights stored as one of WEIGHTS."""
 
     size: tuple[int, int]
@@ -135,7 +135,7 @@ def export_onnx(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> Ex
 
 
 def onnx_program(net: PoseNet, skeleton: Skeleton, about: About) -> tuple[WithDecoder, Tensor, Any]:
-    """A network with its decoder, made-up crops, and the ONNX model with weights in float32."""
+    """A network with its decoder, synthetic crops, and the ONNX model with weights in float32."""
     whole, crops = _ready(net, skeleton, about)
     model = program_of(whole, crops, list(whole.names), _facts(skeleton, about))
     return whole, crops, model
@@ -159,7 +159,7 @@ def program_of(whole: nn.Module, images: Tensor, names: list[str], facts: Mappin
         )
     assert program is not None
     model: Any = program.model_proto
-    for node in model.graph.node:  # which line of ours each was: 300 kB
+    for node in model.graph.node:  # source lines: 300 kB
         del node.metadata_props[:]
     for key, value in facts.items():
         model.metadata_props.add(key=key, value=value)
@@ -168,7 +168,7 @@ def program_of(whole: nn.Module, images: Tensor, names: list[str], facts: Mappin
 
 
 def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> Exported:
-    """Write a `torch.export` program with float32 weights, which needs nothing of this package.
+    """Write a `torch.export` program with float32 weights, independent of this package.
     ModelError as above."""
     whole, crops = _ready(net, skeleton, about)
     with _quiet():
@@ -189,14 +189,14 @@ def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> E
 
 
 def checked(out: Path, written: bytes, joints_px: float, probabilities: float) -> Exported:
-    """Write the file; ModelError when its places or probabilities are too far from PyTorch's."""
+    """Write the file; ModelError when its outputs differ too much from PyTorch's."""
     if joints_px > MAX_PX or probabilities > MAX:
         raise ModelError(
-            "the exported network answers otherwise than the trained one",
+            "outputs of the exported network differ from the trained one's",
             where=str(out),
             expected=f"places within {MAX_PX} px, probabilities within {MAX}",
             got=f"{joints_px:.2g} px, {probabilities:.2g}",
-            then="Export it with --weights float32, or report it if that does not help.",
+            then="Export it with --weights float32, or report a bug if that fails.",
         )
     write_file(out, written)
     return Exported(path=out, bytes=len(written), joints_px=joints_px, probabilities=probabilities)
@@ -204,7 +204,7 @@ def checked(out: Path, written: bytes, joints_px: float, probabilities: float) -
 
 def _ready(net: PoseNet, skeleton: Skeleton, about: About) -> tuple[WithDecoder, Tensor]:
     """A copy of the network on the CPU, run once on synthetic crops so that cached matrices are
-    real, not traced; and the crops."""
+    constants, not traced; and the crops."""
     whole = WithDecoder(copy.deepcopy(net).cpu(), skeleton, flip=about.flip).eval()
     coarse = stream(0, "crops to export with").uniform(size=(max(_BATCHES), 3, 6, 6))
     smooth = nn.functional.interpolate(
@@ -232,7 +232,7 @@ def _facts(skeleton: Skeleton, about: About) -> dict[str, str]:
 
 
 def narrow(model: Any, *, weights: bool) -> None:
-    """Store the bank's indices and, if asked, the weights in 16 bits, widened when the file is
+    """Store the bank's indices and, on request, the weights in 16 bits, widened when the file is
     loaded. Weights are multiples of a step per entry of their first axis (1/65534 of its range)."""
     onnx = import_extra("onnx", extra="onnx")
     taking: dict[str, set[str]] = {}
@@ -281,15 +281,15 @@ def _apart(
         with torch.inference_mode():
             ours = dict(zip(whole.names, whole(crops[:count]), strict=True))
             leads = whole.leads(crops[:count]).numpy()
-            theirs = run(crops[:count])
-        scores = np.abs(ours["score"].numpy() - theirs["score"])
-        sure = (ours["score"].numpy() > _PEAKED * anywhere) & (leads > 2 * scores.max())
+            exported = run(crops[:count])
+        scores = np.abs(ours["score"].numpy() - exported["score"])
+        peaked = (ours["score"].numpy() > _PEAKED * anywhere) & (leads > 2 * scores.max())
         for name, value in ours.items():
             if name == "cause":  # a place in a list
                 continue
-            apart: F64 = np.abs(value.double().numpy() - theirs[name])
+            apart: F64 = np.abs(value.double().numpy() - exported[name])
             if name == "joints":
-                joints = max(joints, float(apart[sure].max(initial=0)))
+                joints = max(joints, float(apart[peaked].max(initial=0)))
             else:
                 probabilities = max(probabilities, float(apart.max()))
     return joints, probabilities
@@ -297,7 +297,7 @@ def _apart(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks about its own insides."""
+    """Suppress the exporter's warnings on its internals."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -328,7 +328,7 @@ def export_finder(net: FCPose, _: Skeleton, out: Path, about: About) -> Exported
         raise ModelError(
             "the file of a detector takes uint8 and has no flip test",
             where=str(out),
-            then="Leave that out.",
+            then="Leave these out.",
         )
     whole = Detections(copy.deepcopy(net).cpu()).eval()
     shape = (max(_FINDER_BATCHES), *about.size, 3)
@@ -347,7 +347,7 @@ def export_finder(net: FCPose, _: Skeleton, out: Path, about: About) -> Exported
     for count in _FINDER_BATCHES:
         with torch.inference_mode():
             ours = [each.double().numpy() for each in whole(images[:count])]
-        theirs = finder.detections(pixels[:count])
+        exported = finder.detections(pixels[:count])
         for k in (0, 1):
-            apart[k] = max(apart[k], float(np.abs(ours[k] - theirs[k]).max()))
+            apart[k] = max(apart[k], float(np.abs(ours[k] - exported[k]).max()))
     return checked(out, written, apart[1], apart[0])

@@ -1,5 +1,5 @@
 """Person detectors: an exported one (ONNX Runtime, without PyTorch), or one of transformers; and
-where people are when nobody says: whom detector and network agree on, or a look at the whole."""
+default boxes: people on whom detector and network agree, or one person in the whole image."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ from synthstudio.training.data.windows import Letterbox
 
 FORMAT = "synthstudio person finder 1"
 MIN_SCORE, OVERLAP = 0.5, 0.6
-"""People are found by a score of at least the one; of boxes whose IoU is above the other, the
+"""Minimum score of people, and maximum IoU of two boxes, of which the
 surest is kept."""
 _MAX_FOUND = 100
 _log = logging.getLogger("synthstudio")
 MARGIN = 0.07
-"""Of the joints' longer side, between them and the box: what boxes of rendered people have, in the
+"""Margin between joints and box, relative to the joints' longer side: that of rendered people, the
 median of four sides, the head's 0.09 and the others' 0.04 (23 joints; more where toes have none).
 """
 _MIN_PX, _MIN_JOINTS = 8.0, 3
 UNSURE, AGREED, SAME = 0.2, 0.16, 0.5
-"""The least score of the detector, and of detector and network together (chosen on the photos that
-the card counts them on); from which OKS two are the same person."""
+"""Minimum score of the detector, and of detector and network together (chosen on the photos of
+the model card); minimum OKS of the same person."""
 NO_BOXES = (
     "no boxes, no detector: the package's own finds 63 % of people in photos, and 2.5 boxes a "
-    "photo of nobody. Give boxes, or a detector of transformers such as PekingU/rtdetr_v2_r18vd: "
+    "photo of none. Pass boxes, or a detector of transformers such as PekingU/rtdetr_v2_r18vd: "
     "docs/predict.md#boxes"
 )
 _MAX_ASKED = 16
 _SIGMA = 0.07
-"""Of all joints here: the mean of COCO's, who is who does not hang on it."""
+"""Sigma of all joints here: the mean of COCO's; matching is insensitive to it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Finder:
-    """A detector that sees pictures at `size` (H, W), as `synthstudio export-model` writes it of a
+    """A detector with input `size` (H, W), as written by `synthstudio export-model` of a
     run of fcpose. People have a score of at least `min_score`."""
 
     session: Any
@@ -81,7 +81,7 @@ class Finder:
             "boxes": [4],
         }:
             raise ModelError(
-                "the ONNX file's inputs and outputs do not fit its metadata",
+                "the ONNX file's inputs and outputs contradict its metadata",
                 where=where,
                 expected=f"images (B, 3, {size[0]}, {size[1]}), scores (B, N), boxes (B, N, 4)",
                 got=f"{inputs}, {outputs}"[:200],
@@ -89,7 +89,7 @@ class Finder:
         return cls(session=session, name=facts.get("name", ""), size=size, min_score=min_score)
 
     def __call__(self, image: SourceImage) -> Boxes:
-        """The people of an image, the surest first: boxes of what is seen of them, inside it."""
+        """The visible boxes of people in an image, most confident first."""
         lies = Letterbox.of(image.rgb.shape[:2], self.size)
         score, corners = self.detections(lies.framed(image.rgb, self.size)[None])
         sure = np.flatnonzero(score[0] >= self.min_score)
@@ -109,7 +109,7 @@ class Finder:
         outputs = self.session.run(["scores", "boxes"], {"images": pixels})
         scores, boxes = (np.asarray(each, np.float64) for each in outputs)
         if not (np.isfinite(scores).all() and np.isfinite(boxes).all()):
-            raise ModelError("the detector's answers are not finite", got="NaN or infinity")
+            raise ModelError("the detector's outputs are not finite", got="NaN or infinity")
         return scores, boxes
 
 
@@ -164,9 +164,9 @@ class Detector:
 
 
 def box_about(person: Person, size: tuple[int, int]) -> F64 | None:
-    """The box x y w h about somebody's joints inside a picture (W, H); None: too few are there."""
+    """The box x y w h about a person's joints inside a picture (W, H); None: too few joints."""
     inside = ((person.xy >= 0) & (person.xy < size)).all(-1)
-    there = inside & ~(person.present < PRESENT)  # NaN: not said
+    there = inside & ~(person.present < PRESENT)  # NaN: not predicted
     if there.sum() < _MIN_JOINTS:
         return None
     low, high = person.xy[there].min(0), person.xy[there].max(0)
@@ -177,7 +177,7 @@ def box_about(person: Person, size: tuple[int, int]) -> F64 | None:
 
 
 def find_people(ask: Predictor, *, size: tuple[int, int]) -> FindPeople:
-    """The boxes an image comes with; else `agreed_people` of the package's detector (loaded on
+    """The image's own boxes; else `agreed_people` of the package's detector (loaded on
     first use, on the CPU); else one person by `second_look`, with the detector's lowest score.
     Without ONNX Runtime a warning is logged and `second_look` is used alone."""
 
@@ -187,7 +187,7 @@ def find_people(ask: Predictor, *, size: tuple[int, int]) -> FindPeople:
             _log.warning(NO_BOXES)
             return agreed_people(_finder(default_finder(), threads_allowed()), ask, size=size)
         _log.warning(
-            "one person a picture is looked for: the detector needs ONNX Runtime, "
+            "one person is assumed per picture: the detector needs ONNX Runtime, "
             'pip install "synthstudio[predict]"'
         )
         return second_look(ask, size=size)
@@ -226,7 +226,7 @@ def agreed_people(finder: FindPeople, ask: Predictor, *, size: tuple[int, int]) 
 
 
 def _best(people: list[Person]) -> list[Person]:
-    """Those with a score of at least AGREED, the best first, each once."""
+    """People with a score of at least AGREED, best first, without duplicates."""
     kept: list[Person] = []
     for person in sorted(people, key=lambda each: -each.confidence):
         if person.confidence < AGREED:
@@ -244,7 +244,7 @@ def _alike(person: Person, other: Person) -> float:
 
 
 def second_look(ask: Predictor, *, size: tuple[int, int]) -> FindPeople:
-    """The boxes an image comes with; else one person: the box about the joints predicted for the
+    """The image's own boxes; else one person: the box about the joints predicted for the
     whole image, or the whole image if too few are inside."""
 
     def find(image: SourceImage) -> Boxes:

@@ -1,4 +1,4 @@
-"""Bottom-up systems asked about unlabelled images: whole frames in, everybody in them out."""
+"""Predictions of bottom-up systems on unlabelled images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from synthstudio.training.frame_predictions import find_in_images
 from synthstudio.training.networks import BottomUpNet
 
 _MARGIN = 0.1
-"""A box reaches so far beyond the joints on each side, in their longer extent: joints lie inside
+"""Margin of a box around the joints, relative to their longer extent: joints are inside
 people."""
 
 
@@ -69,8 +69,8 @@ def _person(image: SourceImage, found: FoundPeople, p: int) -> Person:
 
 
 def box_of(xy: F64, image: tuple[int, int]) -> F64:
-    """The box x y w h of the joints xy (J, 2) that were found, with a margin, inside an image
-    (H, W) as far as it lies there."""
+    """The box x y w h of the joints xy (J, 2) that were found, with a margin, clipped to an image
+    (H, W)."""
     low, high = np.nanmin(xy, 0), np.nanmax(xy, 0)
     margin = max(_MARGIN * float((high - low).max()), 1.0)
     limit = np.array(image[::-1], np.float64)

@@ -1,7 +1,7 @@
-"""People followed from picture to picture: detected once, then tracked by their joints.
+"""Tracking of people in a stream: detected once, then tracked by their joints.
 
-A person's box is that about their joints of the picture before; the detector (`find`) runs only
-when nobody is followed, and every so many pictures. The one-euro filter smooths reported joints,
+A person's box encloses their joints of the previous picture; the detector (`find`) runs only
+when no one is tracked, and every `every` pictures. The one-euro filter smooths reported joints,
 not boxes, so that quick people are not lost.
 """
 
@@ -24,12 +24,12 @@ from synthstudio.inference.tracking import REPEATED, Tracker
 from synthstudio.models.smooth import overlaps
 
 _SAME = 0.3
-"""A found box that overlaps somebody's so much (IoU) is theirs."""
+"""Minimum IoU of a detected box with a tracked person's."""
 MAX_PEOPLE = 50
 
 
 _GAP_S = 1.0
-"""Who was not seen for longer begins anew."""
+"""Maximum gap of a track."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class OneEuro:
 
 @dataclass(frozen=True, kw_only=True)
 class Filtered:
-    """Joints (J, 2) as filtered, their velocity (J, 2) in pixels a second, and when."""
+    """Filtered joints (J, 2), their velocity (J, 2) in pixels per second, and the time."""
 
     xy: F64
     velocity: F64
@@ -55,8 +55,8 @@ class Filtered:
 def filtered(
     settings: OneEuro, before: Filtered | None, xy: F64, *, time_s: float, size_px: float
 ) -> Filtered:
-    """Joints (J, 2) after the filter; `size_px`: the person's size. Missing joints (NaN) stay so
-    and start anew when found again."""
+    """Joints (J, 2) after the filter; `size_px`: the person's size. Missing joints stay NaN
+    and restart when found again."""
     step_s = math.inf if before is None else time_s - before.time_s
     if before is None or not 0 < step_s <= _GAP_S:
         return Filtered(xy=xy.copy(), velocity=np.zeros_like(xy), time_s=time_s)
@@ -72,14 +72,14 @@ def filtered(
 
 
 def _share(cutoff_hz: F64 | np.float64, step_s: float) -> F64:
-    """What of the new value an exponential filter takes."""
+    """Weight of the new value in an exponential filter."""
     return np.asarray(1 / (1 + 1 / (2 * math.pi * cutoff_hz * step_s)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveOptions:
     """`every`: pictures between two detections while people are tracked, 0: never. `minimum`:
-    confidence below which a person is lost. `euro`: None leaves joints as they are.
+    confidence below which a person is lost. `euro`: None: no smoothing.
     """
 
     every: int = 30
@@ -93,7 +93,7 @@ class LiveOptions:
             above = name in ("min_cutoff_hz", "speed_cutoff_hz")
             if not 0 <= value < 1e6 or (above and value == 0):
                 raise ArgumentError(
-                    "this number is out of range",
+                    "value out of range",
                     where=name,
                     expected="above 0" if above else "0 or more",
                     got=f"{value}",
@@ -102,8 +102,8 @@ class LiveOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """The people of a picture. `searched`: `find` was asked; `latency_s`: from the picture's
-    arrival until they were known."""
+    """The people of a picture. `searched`: `find` was called; `latency_s`: from the picture's
+    arrival to the result."""
 
     frame: LiveFrame
     people: list[Person]
@@ -112,7 +112,7 @@ class Seen:
 
 
 class Follower:
-    """Follows people from picture to picture and keeps their `track`. `size`: the (H, W) of crops.
+    """Tracks people through pictures and assigns their `track`. `size`: the (H, W) of crops.
     Errors as of `predict`."""
 
     def __init__(
@@ -141,9 +141,9 @@ class Follower:
         )
         boxes, searched = self._boxes(image)
         found = Boxes(xywh=boxes, score=np.ones(len(boxes)))
-        asked = predict(self._ask, [image], lambda image: found, size=self._size)
-        sure = [person for person in asked if person.confidence >= self._options.minimum]
-        self._people = self._named(sure, frame.number)
+        predicted = predict(self._ask, [image], lambda image: found, size=self._size)
+        confident = [person for person in predicted if person.confidence >= self._options.minimum]
+        self._people = self._named(confident, frame.number)
         steady = [self._steadied(person, frame.time_s) for person in self._people]
         seen = {person.track for person in steady}
         self._filters = {track: f for track, f in self._filters.items() if track in seen}
@@ -155,7 +155,7 @@ class Follower:
         )
 
     def _boxes(self, image: SourceImage) -> tuple[F64, bool]:
-        """(P, 4) of those who are followed and, if it is time, of others; whether it was."""
+        """Boxes (P, 4) of tracked people and, if due, of detected ones; whether detection ran."""
         size = (image.rgb.shape[1], image.rgb.shape[0])
         about = [box for p in self._people if (box := box_about(p, size)) is not None]
         boxes = np.array(about, np.float64).reshape(-1, 4)
@@ -170,7 +170,7 @@ class Follower:
         return np.concatenate([boxes, more])[:MAX_PEOPLE], True
 
     def _named(self, people: list[Person], number: int) -> list[Person]:
-        """With their tracks, each once."""
+        """The people with their tracks, without duplicates."""
         if not people:
             return []
         names = self._tracker.name(

@@ -1,4 +1,4 @@
-"""Asking a PyTorch network about crops."""
+"""Predictor of a PyTorch network on crops."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def ask_network(
 ) -> Predictor:
     """A predictor on the network's device; ModelError when out of memory or maps are not finite.
     `flip`: test-time flip. `peaks`: separate peaks of each map to report. ArgumentError for
-    ZoomNet, which has neither."""
+    ZoomNet, which supports neither."""
     device = next(net.parameters()).device
-    for asked, word in ((flip, "flip"), (peaks, "peaks")):
-        if asked and not getattr(net, "has_joint_maps", True):  # any module of PoseOutputs has
+    for requested, word in ((flip, "flip"), (peaks, "peaks")):
+        if requested and not getattr(net, "has_joint_maps", True):  # any module of PoseOutputs has
             raise ArgumentError(
-                "this network reads face and hands from windows of their own",
+                "this network predicts face and hands from separate windows",
                 where=word,
-                expected="a network with one map of the picture for each joint",
+                expected="a network with one map per joint",
                 then=f"Leave out {word}.",
             )
 

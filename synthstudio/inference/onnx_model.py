@@ -1,4 +1,4 @@
-"""Asking an exported network about crops: ONNX Runtime, without PyTorch."""
+"""Predictor of an exported network on crops: ONNX Runtime, without PyTorch."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OnnxModel:
         cls, file: Path | bytes, *, where: str = "", device: str = "auto", threads: int = 0
     ) -> Self:
         """Load a file of `synthstudio export-model`, or its bytes (named `where` in errors).
-        `threads` of an operator; 0: `threads_allowed`, else one a core. ModelError for any other or
+        `threads` of an operator; 0: `threads_allowed`, else one per core. ModelError for another or
         damaged file; DeviceError when the runtime lacks the device."""
         where = where or str(file)
         session, facts = open_session(
@@ -62,7 +62,7 @@ class OnnxModel:
         return dict(zip(names, self.session.run(names, {"images": images}), strict=True))
 
     def __call__(self, crops: U8) -> CropPredictions:
-        """Answer for crops (B, H, W, 3); ModelError when an answer is not finite."""
+        """Predict crops (B, H, W, 3); ModelError for outputs that are not finite."""
         on_gpu = "CUDAExecutionProvider" in self.session.get_providers()
         if on_gpu or len(crops) <= CPU_BATCH:
             return self._answers(crops)
@@ -76,7 +76,7 @@ class OnnxModel:
             images = images.astype(np.float32) / 255
         found = {name: np.asarray(value, np.float64) for name, value in self.run(images).items()}
         if not all(np.isfinite(value).all() for value in found.values()):
-            raise ModelError("the network's answers are not finite", got="NaN or infinity")
+            raise ModelError("the network's outputs are not finite", got="NaN or infinity")
         joints = found["joints"].shape[:2]
 
         def asked(name: str) -> F64:
@@ -106,7 +106,7 @@ def open_session(
     try:
         session = runtime.InferenceSession(data, options, providers=providers)
         facts = dict(session.get_modelmeta().custom_metadata_map)
-    except Exception as error:  # its errors share no class
+    except Exception as error:  # no common error class
         raise ModelError(
             "ONNX Runtime cannot load this file",
             where=where,
@@ -115,12 +115,12 @@ def open_session(
         ) from error
     if form and facts.get("format") != form:
         raise ModelError(
-            f"this ONNX file is no {what} of synthstudio",
+            f"not a {what} of synthstudio",
             where=where,
             expected=form,
             got=facts.get("format", "no metadata"),
-            then="Export one: synthstudio export-model RUN --out FILE; or say whose it is, where "
-            "that can be said: evaluate --as.",
+            then="Export one: synthstudio export-model RUN --out FILE; or pass its kind, if "
+            "supported: evaluate --as.",
         )
     return session, facts
 
@@ -149,7 +149,7 @@ def _providers(runtime: Any, device: str) -> list[str]:
 
 
 def stated_size(facts: dict[str, str], where: str) -> tuple[int, int]:
-    """The (H, W) of its input that a file states; ModelError without it."""
+    """The input's (H, W) in a file's metadata; ModelError without it."""
     try:
         height, width = json.loads(facts.get("size", "null"))
         if type(height) is int and type(width) is int and 0 < min(height, width) < 2**14:
@@ -157,7 +157,7 @@ def stated_size(facts: dict[str, str], where: str) -> tuple[int, int]:
     except (ValueError, TypeError, RecursionError):
         pass
     raise ModelError(
-        "the ONNX file does not say the size of its input",
+        "the ONNX file's metadata lack the input size",
         where=where,
         expected="[height, width]",
         got=facts.get("size", "nothing")[:80],
@@ -191,7 +191,7 @@ def _check_ports(session: Any, size: tuple[int, int], joints: int, where: str) -
             fits &= list(outputs.get(name, []))[1:] == [joints, *more]
     if not fits:
         raise ModelError(
-            "the ONNX file's inputs and outputs do not fit its metadata",
+            "the ONNX file's inputs and outputs contradict its metadata",
             where=where,
             expected=f"images (B, 3, {size[0]}, {size[1]}), joints (B, {joints}, 2), ...",
             got=f"{inputs}, {outputs}"[:200],

@@ -1,4 +1,4 @@
-"""Predictions on unlabelled images: boxes in, joints and what hides them out."""
+"""Top-down predictions on unlabelled images: from boxes to joints and causes of occlusion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from synthstudio.training.data.windows import crop_and_resize, crop_window
 
 TRUNCATED = SHARES[4]
 PRESENT = 0.5
-"""A joint is in the image from this probability on."""
+"""Minimum probability of a joint inside the image."""
 _MAX_BOX = 2
 """The longest side of a drawn or detected box, in longer sides of the image: a larger one belongs
 to another image."""
@@ -40,11 +40,11 @@ class CropPredictions:
 
 
 Predictor = Callable[[U8], CropPredictions]
-"""Crops (B, H, W, 3) RGB to their answers."""
+"""Crops (B, H, W, 3) RGB to predictions."""
 
 
 def cause_of(shares: F64, present: float) -> str | None:
-    """What hides a joint, one of core.labels.SHARES; None: the network does not say."""
+    """Cause of a joint, one of core.labels.SHARES; None: not predicted."""
     if present < PRESENT:  # NaN is not
         return TRUNCATED
     if not np.isfinite(shares).all():
@@ -66,8 +66,8 @@ class Person:
     instance: int | None
     box: F64  # (4,) x y w h
     box_score: float
-    xy: F64  # (J, 2) NaN: not found, or of a part that is not in the picture
-    score: F64  # (J,) the probability of a hit, from the maps
+    xy: F64  # (J, 2) NaN: not found, or outside the picture
+    score: F64  # (J,) probability of a hit, from the maps
     shares: F64
     quality: F64
     present: F64
@@ -75,22 +75,22 @@ class Person:
     time: int = 0
     track: int | None = None
     peaks: F64 = field(default_factory=lambda: np.zeros((0, 0, 3)))
-    found_score: float | None = None  # of somebody who was found without a box
+    found_score: float | None = None  # score of a person found without a box
 
     @property
     def confidence(self) -> float:
-        """The person's score: the mean expected OKS, or else score of the joints that have a place,
-        times the box's score; without a box that of who was found."""
+        """The person's score: the mean expected OKS, or else score of the located joints,
+        times the box's score; without a box `found_score`."""
         if self.found_score is not None:
             return float(np.clip(self.found_score, 0, 1))
         known = np.isfinite(self.quality).all()
         placed = np.isfinite(self.xy).all(-1)
-        sure = (self.quality if known else self.score)[placed]
-        return float(np.clip(sure.mean() * self.box_score, 0, 1)) if placed.any() else 0.0
+        quality = (self.quality if known else self.score)[placed]
+        return float(np.clip(quality.mean() * self.box_score, 0, 1)) if placed.any() else 0.0
 
     @property
     def causes(self) -> tuple[str | None, ...]:
-        """What hides each joint, one of core.labels.SHARES; None: no such output."""
+        """Cause of each joint, one of core.labels.SHARES; None: no such output."""
         return tuple(map(cause_of, self.shares, self.present))
 
 
@@ -103,7 +103,7 @@ def predict(
     batch: int = 64,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Person]:
-    """Yield a prediction for each box that `find` gives, in the images' order. `size`: the (H, W)
+    """Yield a prediction for each box of `find`, in the images' order. `size`: the (H, W)
     of crops, `batch` at once. FormatError for a box outside its image; ModelError when out of
     memory."""
     waiting: list[_Crop] = []
@@ -135,11 +135,11 @@ def _crops(image: SourceImage, boxes: Boxes, size: tuple[int, int]) -> list[_Cro
         large = not boxes.measured and box[2:].max() > _MAX_BOX * max(width, height)
         if not touches or large:
             raise FormatError(
-                "the box lies outside the image",
+                "the box is outside the image",
                 where=f"{image.name}, box {p}",
                 expected=f"x y w h inside {width} x {height}",
                 got=", ".join(f"{v:g}" for v in box),
-                then="Do boxes and images belong together?",
+                then="Check that boxes and images match.",
             )
         x, y, w, _ = crop_window(box, size)
         out.append(
@@ -212,7 +212,7 @@ def _tracked(people: list[Person], rows: list[int]) -> dict[int, list[int]]:
         [np.stack([surely_seen(people[k]) for k in own]) for own in at.values()],
         at=list(at),
     )
-    alone = 1 + max(int(names.max()) for names in tracks)  # who is there twice: of no other frame
+    alone = 1 + max(int(names.max()) for names in tracks)  # duplicates in a frame get unique tracks
     for own, names in zip(at.values(), tracks, strict=True):
         for k, name in zip(own, names, strict=True):
             found.setdefault(alone if name == REPEATED else int(name), []).append(k)
@@ -221,6 +221,6 @@ def _tracked(people: list[Person], rows: list[int]) -> dict[int, list[int]]:
 
 
 def surely_seen(person: Person) -> F64:
-    """(J,) how much each joint tells of who it is: its score, less as far as it is hidden."""
+    """(J,) weights of joints in tracking: the score, reduced by occlusion."""
     visible = person.shares[:, 0]
     return person.score * np.where(np.isfinite(visible), visible, 1)

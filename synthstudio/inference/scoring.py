@@ -1,4 +1,4 @@
-"""How many joints a network finds, whatever runs it: PCK on labelled people."""
+"""PCK of any predictor on labelled people."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.sources import check_same_joints, load_subset
 
 AT = 0.1
-"""Of the person's box's longer side: how far off a joint may be found."""
+"""PCK threshold relative to the box's longer side."""
 _BATCH, _CELL = 64, 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hits:
-    """Joints found and asked for of each moment (G,), by subset: all, visible, hidden."""
+    """Joints found and counted per moment (G,), by subset: all, visible, hidden."""
 
     found: dict[str, F64]
     asked: dict[str, F64]
 
     def percent(self, subset: str) -> float:
-        """The share found in percent; NaN when none was asked for."""
+        """PCK in percent; NaN without joints."""
         asked = self.asked[subset].sum()
         return float(100 * self.found[subset].sum() / asked) if asked else float("nan")
 
@@ -53,7 +53,7 @@ def labelled_people(
     cache: Path,
     boxes: str = "outline",
 ) -> CropSubset:
-    """The people of a data set as crops of `size`. ModelError when nobody is labelled or the
+    """The people of a data set as crops of `size`. ModelError when no person is labelled or the
     skeleton differs."""
     asked = {"dataset": str(dataset), "splits": splits, "boxes": boxes}
     config = configs.parse({"train": [asked], "network": {"size": size}})
@@ -61,7 +61,7 @@ def labelled_people(
     check_same_joints(other, skeleton, dataset)
     if not len(people) or not np.isfinite(people.crops.xy[people.rows]).any():
         raise ModelError(
-            "nobody here is labelled",
+            "no labelled person",
             where=str(dataset),
             expected=f"people with joints, in splits {', '.join(splits) or 'of any name'}",
             got=f"{len(people)} people without a joint",
@@ -70,13 +70,13 @@ def labelled_people(
 
 
 def crops_of(people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> U8:
-    """Everybody's crop (P, H, W, 3), as a network is asked about it."""
+    """The crops (P, H, W, 3) of all people, as network input."""
     parts = [b.images.numpy() for b in _batches(people, size, skeleton)]
     return np.ascontiguousarray(np.concatenate(parts).transpose(0, 2, 3, 1))
 
 
 def hits(ask: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> Hits:
-    """Ask about everybody, and count the joints found within AT."""
+    """Predict all people and count the joints found within AT."""
     found: dict[str, list[F64]] = {"all": [], "visible": [], "hidden": []}
     asked: dict[str, list[F64]] = {name: [] for name in found}
     extent = np.array([size[1], size[0]], np.float64)

@@ -1,4 +1,4 @@
-"""What a live run shows: people drawn into the picture, how fast it is; a window, a video, keys."""
+"""Output of a live run: drawn people and speed, in a window or video; keys."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from synthstudio.inference.write import frame_labels
 from synthstudio.report.draw import TEXT, draw_labels, legend_strip
 
 LAST = 300
-"""Pictures that p50, p95 and the rate on screen are of."""
+"""Window in pictures of p50, p95 and the rate on screen."""
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv")
 QUIT = "q"
 _TITLE = "synthstudio live"
@@ -37,8 +37,8 @@ _TITLE = "synthstudio live"
 
 @dataclass(frozen=True, kw_only=True)
 class Throughput:
-    """Of the last pictures: milliseconds from arrival to answer, answers a second; `missed` of
-    all: pictures that nobody took."""
+    """Of the last pictures: milliseconds from arrival to result, results per second; `missed` of
+    all: dropped pictures."""
 
     p50_ms: float
     p95_ms: float
@@ -47,7 +47,7 @@ class Throughput:
     missed: int
 
     def text(self) -> str:
-        """A line for people."""
+        """The statistics as one line."""
         return (
             f"p50 {self.p50_ms:.0f} ms  p95 {self.p95_ms:.0f} ms  {self.per_second:.1f} frames/s  "
             f"{self.missed} missed"
@@ -55,7 +55,7 @@ class Throughput:
 
 
 class Clock:
-    """Counts pictures and their latencies; with `last` 0 all of them."""
+    """Counts pictures and their latencies; `last` 0: all of them."""
 
     def __init__(self, last: int = LAST) -> None:
         self._ended: deque[tuple[float, float]] = deque(maxlen=last or None)
@@ -114,14 +114,14 @@ def _legend(width: int) -> U8:
 
 
 def window_missing() -> str:
-    """Why no window can be opened here; "" if one can."""
+    """Why no window can be opened; "" if possible."""
     gui = re.search(r"^\s+GUI:\s+(\S+)", cv2.getBuildInformation(), re.M)
     if gui is None or gui.group(1) == "NONE":
-        return "this OpenCV has no windows (opencv-python-headless; opencv-python has)"
+        return "this OpenCV build has no windows (opencv-python-headless; opencv-python has)"
     if sys.platform == "linux" and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
-        return "there is no display"
+        return "no display"
     return ""
 
 
@@ -134,16 +134,16 @@ def show(rgb: U8) -> bool:
 
 @contextmanager
 def quit_key() -> Iterator[Callable[[], bool]]:
-    """Yield what says whether q was typed into the terminal; never, without one."""
+    """Yield a function that tells whether q was typed into the terminal, if there is one."""
     try:
         import termios
         import tty
-    except ImportError:  # not a system of terminals
+    except ImportError:  # no terminals on this system
         yield lambda: False
         return
     try:
         held: Any = termios.tcgetattr(sys.stdin)
-        tty.setcbreak(sys.stdin, termios.TCSANOW)  # what was typed already counts
+        tty.setcbreak(sys.stdin, termios.TCSANOW)  # earlier input counts
     except (OSError, ValueError, AttributeError, termios.error):
         yield lambda: False
         return
@@ -166,7 +166,7 @@ def quit_key() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def video_out(path: Path) -> Iterator[Callable[[U8, int, float], None]]:
-    """Yield write(picture, number, fps); `path` appears when the body ends well. A picture is
+    """Yield write(picture, number, fps); `path` is created if the body succeeds. A picture is
     repeated for missed ones before it. DiskError."""
     with (
         whole_file(path) as whole,
@@ -194,7 +194,7 @@ class _Video:
             self._video = cv2.VideoWriter(str(self._part), cv2.CAP_FFMPEG, code, fps, size)
             if not self._video.isOpened():
                 raise DiskError(
-                    "this video cannot be written",
+                    "cannot write this video",
                     where=str(self._path),
                     expected=", ".join(SUFFIXES),
                     then="Name it .mp4.",
@@ -211,22 +211,22 @@ class _Video:
             self._video.release()
 
     def check(self) -> None:
-        """DiskError unless what was written is there: OpenCV says nothing of a full disk."""
+        """DiskError unless the video is complete: OpenCV does not report a full disk."""
         film = cv2.VideoCapture(str(self._part), cv2.CAP_FFMPEG)
         count = film.get(cv2.CAP_PROP_FRAME_COUNT) if film.isOpened() else 0
         film.release()
         if round(count) != self._written or not self._written:
             raise DiskError(
-                "the video is not whole",
+                "the video is incomplete",
                 where=str(self._path),
                 expected=f"{self._written} pictures",
                 got=f"{count:g}",
-                then="Is the disk full?",
+                then="Check the disk space.",
             )
 
 
 def every_s(seconds: float) -> Callable[[], bool]:
-    """What says yes once in so many seconds."""
+    """A function that returns True once per interval."""
     last = time.monotonic()
 
     def due() -> bool:

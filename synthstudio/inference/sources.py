@@ -36,7 +36,7 @@ _PERSON = 1
 @dataclass(frozen=True, kw_only=True)
 class Boxes:
     """Boxes of people: `xywh` (P, 4) continuous pixels, `score` (P,), and their `instance` (P,)
-    numbers where the source has them. `measured`: true boxes of a synthstudio data set, which may
+    numbers if the source has them. `measured`: true boxes of a synthstudio data set, which may
     be larger than the image."""
 
     xywh: F64
@@ -50,7 +50,7 @@ class Boxes:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceImage:
-    """One image. `boxes`: the people its source lists. `sequence`: images of one name form a clip,
+    """One image. `boxes`: people listed by the source. `sequence`: images of one name form a clip,
     in the order of `time` (frames); "" for single images. `id`: in a COCO file, of any kind."""
 
     number: int
@@ -91,7 +91,7 @@ def open_source(path: Place | Dataset, *, images: Path | None = None, where: str
         return _dataset(path)
     known = isinstance(path, Url) or (path / MANIFEST_NAME).is_file()
     if where and not known:
-        raise FormatError("only frames of a data set are chosen by a query", where=str(path))
+        raise FormatError("queries apply to data sets only", where=str(path))
     if known:
         return _dataset(part_where(Dataset(path), where))
     assert not isinstance(path, Url)
@@ -99,7 +99,7 @@ def open_source(path: Place | Dataset, *, images: Path | None = None, where: str
         return _photos(path, _photos_below(path))
     if not path.is_file():
         raise FormatError(
-            "there is no such file or folder",
+            "no such file or folder",
             where=str(path),
             expected="a photo, a folder of photos, a video, a data set or a COCO file",
         )
@@ -124,7 +124,7 @@ def _photos_below(folder: Path) -> list[Path]:
         _log.warning("%s: left out: %d x %s", folder, count, what)
     if not files:
         raise FormatError(
-            "there are no photos in this folder",
+            "no photos in this folder",
             where=str(folder),
             expected=f"files that end in {', '.join(SUFFIXES)}",
         )
@@ -155,7 +155,7 @@ def _photos(path: Path, files: list[Path]) -> Source:
 
 
 def _video(path: Path) -> Source:
-    for _ in decoded_frames(path):  # an error unless the first frame can be decoded
+    for _ in decoded_frames(path):  # raises unless the first frame can be decoded
         break
     stated = stated_frames(path)
 
@@ -172,7 +172,7 @@ def _video(path: Path) -> Source:
 
 
 def _dataset(dataset: Dataset) -> Source:
-    labelled = dataset.labelled  # else nobody has said yet where people are
+    labelled = dataset.labelled  # else people are not annotated yet
 
     def part(places: range) -> Iterator[SourceImage]:
         for position in places:
@@ -239,7 +239,7 @@ def coco_boxes(path: Path) -> tuple[dict[int | str, str], dict[int | str, Boxes]
     names: dict[int | str, str] = {}
     found: dict[int | str, list[tuple[list[float], float, int]]] = {}
     with RawCoco(path) as file:
-        people = [  # whatever their type is: nothing is checked yet
+        people = [  # of unchecked types
             c.get("id")
             for c in file.head["categories"]
             if isinstance(c, dict) and c.get("name") == "person"
@@ -267,7 +267,7 @@ def read_box(entry: dict[str, Any], number: int) -> tuple[list[float], float, in
     """An entry's box, its score (by default 1) and a number; ValueError, KeyError for bad ones."""
     box, score = checked.box(entry["bbox"]), checked.number(entry.get("score", 1.0), 1)
     if not (box[2] > 0 and box[3] > 0 and score >= 0):
-        raise ValueError("a box has an area, and a score from 0 to 1")
+        raise ValueError("a box needs an area, and a score from 0 to 1")
     return box, score, number
 
 
@@ -275,7 +275,7 @@ FindPeople = Callable[[SourceImage], Boxes]
 
 
 def source_boxes(image: SourceImage) -> Boxes:
-    """The boxes that an image came with; the whole image when it came without."""
+    """The image's own boxes; the whole image if it has none."""
     if image.boxes is not None:
         return image.boxes
     height, width = image.rgb.shape[:2]
@@ -287,7 +287,7 @@ def boxes_from_file(path: Path, source: Source, *, min_score: float = 0.0) -> Fi
     results (`image_id`: COCO id, frame number, or index of the photo). Scores below `min_score` are
     left out. FormatError."""
     if not path.is_file():
-        raise FormatError("there is no such file", where=str(path))
+        raise FormatError("no such file", where=str(path))
     if _starts_a_list(path):
         by_number, by_name = _results(path), dict[str, Boxes | None]()
     else:
@@ -331,7 +331,7 @@ def check_found(count: int, path: Path) -> None:
     """FormatError when a file of boxes has none for the images."""
     if not count:
         raise FormatError(
-            "no box of this file belongs to any of the images",
+            "no box of this file matches an image",
             where=str(path),
             expected="the images' file names or numbers, and scores above --min-score",
         )

@@ -1,5 +1,5 @@
 """Pictures from a camera, a video or a network stream. A thread keeps only the newest picture of
-live sources: a slow reader misses pictures but never lags."""
+live sources: a slow reader drops pictures but never lags."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https")
 MAX_CAMERA = 99
 _USUAL_FPS = 30.0
 _HANGS_S = 2.0
-"""A reader that does not end within this hangs in the driver."""
+"""A reader thread that takes longer to stop hangs in the driver."""
 _log = logging.getLogger("synthstudio")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveFrame:
-    """A picture (H, W, 3) RGB. `number` counts from 0 all that came, missed ones too; `time_s` is
-    since the first; `arrived_s`: when it was there, by time.perf_counter."""
+    """A picture (H, W, 3) RGB. `number` counts all from 0, dropped ones too; `time_s` is
+    since the first; `arrived_s`: arrival by time.perf_counter."""
 
     number: int
     time_s: float
@@ -46,8 +46,8 @@ class LiveFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamSource:
-    """Where pictures come from. `place` is what OpenCV opens, `name` what messages call it (without
-    a password), `paced`: pictures come by themselves, and those that nobody takes are missed."""
+    """A source of pictures. `place`: argument of OpenCV, `name`: name in messages (without
+    a password), `paced`: real-time, unread pictures are dropped."""
 
     kind: Kind
     place: int | str
@@ -57,7 +57,7 @@ class StreamSource:
 
 def stream_source(source: int | str | Path, *, realtime: bool = False) -> StreamSource:
     """A camera by number, a video by path, a network stream by address. `realtime`: a video at its
-    own pace. ArgumentError; FormatError for a missing file or no video."""
+    frame rate. ArgumentError; FormatError for a missing file or no video."""
     text = str(source)
     if text.isdecimal():
         if int(text) > MAX_CAMERA:
@@ -68,7 +68,7 @@ def stream_source(source: int | str | Path, *, realtime: bool = False) -> Stream
     path = Path(text)
     if not path.is_file():
         raise FormatError(
-            "there is no such file",
+            "no such file",
             where=text,
             expected="a camera's number, a video, or rtsp://...",
         )
@@ -84,7 +84,7 @@ def stream_source(source: int | str | Path, *, realtime: bool = False) -> Stream
 
 
 def _without_user(address: str) -> str:
-    """An address as messages may name it; ArgumentError for a scheme that is not taken."""
+    """A URL without password for messages; ArgumentError for an unsupported scheme."""
     try:
         parts = urlsplit(address)
         named = parts.netloc.rpartition("@")[2]
@@ -102,7 +102,7 @@ def _without_user(address: str) -> str:
 
 class Stream:
     """The pictures of a source, once; close it when done. Raises DeviceError when it is missing,
-    stalls for `timeout_s` or goes away, FormatError for no pictures or a change of size."""
+    stalls for `timeout_s` or disconnects, FormatError for no pictures or a change of size."""
 
     def __init__(
         self,
@@ -112,11 +112,11 @@ class Stream:
         max_pixels: int = MAX_PIXELS,
         name: str = "",
     ) -> None:
-        """`max_pixels` of a picture; `name`: what messages call the source instead of its own."""
+        """`max_pixels` of a picture; `name`: name of the source in messages."""
         self.source = replace(source, name=name or source.name)
         self._timeout_s, self._max_pixels = timeout_s, max_pixels
         self.fps = _USUAL_FPS
-        """What the source says, known with the first picture."""
+        """The source's frame rate, known with the first picture."""
         self._ready = threading.Condition()
         self._slot: LiveFrame | None = None
         self._ended: bool = False
@@ -132,8 +132,8 @@ class Stream:
         return self._newest()
 
     def close(self) -> None:
-        """Release the camera. The reader is waited for, since exiting Python while OpenCV reads
-        aborts the process; one that hangs in the driver is left."""
+        """Release the camera. Waits for the reader, since exiting Python while OpenCV reads
+        aborts the process; one that hangs in the driver is abandoned."""
         self._stop.set()
         if self._reader is not None:
             self._reader.join(_HANGS_S)
@@ -154,14 +154,14 @@ class Stream:
             else:
                 self._stop.set()
                 raise DeviceError(
-                    "no picture comes any more",
+                    "no more pictures",
                     where=self.source.name,
                     expected=f"one within {self._timeout_s:g} s",
-                    then="Is it connected and not in use elsewhere? --timeout waits longer.",
+                    then="Check the connection and other users of it, or raise --timeout.",
                 )
 
     def _pump(self) -> None:
-        """Read on and keep the newest picture; a video goes at its own pace."""
+        """Read on and keep the newest picture; a video at its frame rate."""
         began = None
         error: SynthStudioError | None = None
         try:
@@ -178,7 +178,7 @@ class Stream:
                     return
         except SynthStudioError as raised:
             error = raised
-        except Exception as raised:  # whatever a driver does must reach who waits
+        except Exception as raised:  # any driver error must reach the reader
             error = DeviceError("reading failed", where=self.source.name, got=str(raised)[:200])
         finally:
             with self._ready:
@@ -198,11 +198,11 @@ class Stream:
                     break
                 if size is not None and bgr.shape != size:
                     raise FormatError(
-                        "the pictures change in size",
+                        "the picture size changes",
                         where=f"{source.name}, picture {done}",
                         expected=f"{size[1]} x {size[0]}",
                         got=f"{bgr.shape[1]} x {bgr.shape[0]}",
-                        then="Make it one size, for example with ffmpeg -vf scale.",
+                        then="Rescale it, for example with ffmpeg -vf scale.",
                     )
                 began, size = (now, bgr.shape) if size is None else (began, size)
                 yield LiveFrame(
@@ -217,7 +217,7 @@ class Stream:
 
 
 class _Film:
-    """What OpenCV has opened."""
+    """OpenCV's capture."""
 
     def __init__(self, source: StreamSource, timeout_s: float, max_pixels: int) -> None:
         self._source = source
@@ -248,18 +248,18 @@ class _Film:
         return bgr if good and bgr is not None and bgr.ndim == 3 else None
 
     def stamp_s(self) -> float:
-        """The timestamp of the picture that came last."""
+        """The timestamp of the last picture."""
         return self._stated(cv2.CAP_PROP_POS_MSEC) / 1000
 
     def check_end(self, done: int) -> None:
-        """Raise unless a source may end after `done` pictures."""
+        """Raise if a source must not end after `done` pictures."""
         source, stated = self._source, self._stated(cv2.CAP_PROP_FRAME_COUNT)
         if source.kind == "camera" or (source.kind == "network" and not 0 < stated < 1e9):
             raise DeviceError(
-                "the camera went away" if source.kind == "camera" else "the stream broke off",
+                "the camera disconnected" if source.kind == "camera" else "the stream broke off",
                 where=source.name,
                 got=f"{done} pictures until then",
-                then="Connect it again and start anew.",
+                then="Reconnect it and restart.",
             )
         if not done:
             raise FormatError(
@@ -274,7 +274,7 @@ class _Film:
         self._film.release()
 
     def _stated(self, what: int) -> float:
-        """What a header says, which of a damaged one may be anything."""
+        """A header value, arbitrary in a damaged file."""
         value = float(self._film.get(what))
         return value if math.isfinite(value) and value >= 0 else 0.0
 
@@ -287,11 +287,11 @@ def _missing(source: StreamSource) -> SynthStudioError:
             then="Convert it, for example to MP4 with H.264.",
         )
     return DeviceError(
-        "there is no such camera, or something else uses it"
+        "no such camera, or it is in use"
         if source.kind == "camera"
         else "the stream cannot be opened",
         where=source.name,
-        then="Is it connected, and may you use it? On Linux: ls -l /dev/video*."
+        then="Check connection and permissions. On Linux: ls -l /dev/video*."
         if source.kind == "camera"
-        else "Try the address in another player.",
+        else "Test the address in another player.",
     )

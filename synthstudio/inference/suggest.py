@@ -39,13 +39,13 @@ _CLEAR_RATIO = 1.15
 """An axis gets quotas when its worst bin's error rate is this many times the mean."""
 _MIDDLES = {"0-.1": 0.05, ".1-.3": 0.2, ".3-.5": 0.4, ".5-.7": 0.6, ".7-.9": 0.75}
 _MAX_WITH_JOINTS = 0.6
-"""Above this occluded fraction wrists and ankles are hidden anyway: none can be made visible."""
+"""Above this occluded fraction wrists and ankles cannot be required visible."""
 _MAX_OWN = 0.25
 """Joints that people hide themselves more often than this cannot be required visible."""
 _MORE = 0.3
-"""Target for the worst pair of joints, above how often it is hidden anyway."""
+"""Target for the worst pair of joints, in addition to its natural rate."""
 _EVEN = 0.5
-"""The evenly distributed part of a quota: a network forgets what it never sees."""
+"""The evenly distributed part of a quota: avoids forgetting."""
 _WORST = 8
 _NAME_LENGTH = 64
 
@@ -110,16 +110,16 @@ class Profile:
 
 
 def read_evaluation(path: Path) -> tuple[Predictions, Skeleton]:
-    """The answers of an evaluation's folder, or of the only one of a run; ModelError."""
+    """The predictions of an evaluation's folder, or of a run's only one; ModelError."""
     folder = storage.find(path)
     found = storage.read(folder)
     name = found.about.get("skeleton")
     if not isinstance(name, str):
-        raise ModelError("it does not say whose joints these are", where=str(folder))
+        raise ModelError("the skeleton is not recorded", where=str(folder))
     skeleton = get_skeleton(name)
     if found.predictions.xy.shape[1] != len(skeleton.joints):
         raise ModelError(
-            "the answers have another number of joints than the skeleton",
+            "number of joints differs from the skeleton",
             where=str(folder),
             expected=f"{len(skeleton.joints)} ({name})",
             got=str(found.predictions.xy.shape[1]),
@@ -133,7 +133,7 @@ def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
     miss = pck(answers.xy, answers.true_xy, length=answers.side, at=AT) < 0.5
     if not (known & miss).any():
         raise ModelError(
-            "nothing failed, so there is nothing to make more of",
+            "no failures to target",
             where="evaluation",
             got=f"{int(known.sum())} known joints",
         )
@@ -182,7 +182,7 @@ def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
 
 
 def regions(skeleton: Skeleton) -> dict[str, list[int]]:
-    """Groups of joints that the same object hides, by their names joined with +."""
+    """Groups of joints hidden by the same object, by their names joined with +."""
     found = []
     for ends in REGIONS.values():
         places = [j for j, name in enumerate(skeleton.joints) if name.endswith(ends)]
@@ -209,7 +209,7 @@ def _fractions(answers: Predictions) -> I64:
 
 
 def _views(answers: Predictions, skeleton: Skeleton) -> I64:
-    """Which side the camera sees, by the places in 3D as from straight ahead."""
+    """The side facing the camera, by 3D joints, assuming a level camera."""
     names = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
     out = np.full(len(answers), len(VIEWS), np.int64)
     if not all(name in skeleton.joints for name in names):
@@ -254,9 +254,9 @@ def next_recipe(found: Profile, *, frames: int, like: Recipe | None = None) -> d
     views and families clearly worse than the mean. RecipeError for recipes of clips."""
     if like is not None and like.clip is not None:
         raise RecipeError(
-            "a recipe of clips can ask for nothing",
+            "a recipe of clips has no targets",
             where=like.name,
-            then="Give one of single frames with --like.",
+            then="Pass a recipe of single frames with --like.",
         )
     wanted = _base(found) if like is None else copy.deepcopy(dump(like))
     name = str(wanted["name"])[: _NAME_LENGTH - 6]
@@ -299,7 +299,7 @@ def _base(found: Profile) -> dict[str, Any]:
 
 
 def _targets(found: Profile, wanted: dict[str, Any]) -> dict[str, Any]:
-    """What to ask for, by what hides most of the joints that are missed."""
+    """Targets by the main cause of missed joints."""
     by = found.hidden_by
     if by["person"] > max(by["object"], by["self"]):
         wanted["people"]["count"] = [2, 4]
@@ -318,7 +318,7 @@ def _fractions_requested(found: Profile, *, maximum: float) -> dict[str, int]:
 
 
 def _joints_requested(found: Profile, drawable: tuple[str, ...]) -> dict[str, float]:
-    """The pair of joints (left and right) that fails most, of those that others can hide."""
+    """The pair of joints (left and right) that fails most, of those that others can occlude."""
     rates = found.rates("region")
     pairs = {}
     for left in rates:
@@ -338,9 +338,9 @@ def _joints_requested(found: Profile, drawable: tuple[str, ...]) -> dict[str, fl
 def _views_requested(
     found: Profile, wanted: Mapping[str, Any], like: Recipe | None
 ) -> dict[str, int]:
-    """Shares of the sides seen; none where the recipe, or what people do, says how they face."""
+    """Quotas of views; {} where recipe or actions fix the orientation."""
     if "causes" in wanted["targets"] and "self" in wanted["targets"]["causes"]:
-        return {}  # people are turned to hide joints of their own
+        return {}  # people are turned for self-occlusion
     people = (like or Recipe(name="x")).people
     if people.facing_deg != Recipe(name="x").people.facing_deg or people.together.share > 0:
         return {}
@@ -348,7 +348,7 @@ def _views_requested(
 
 
 def _families_requested(found: Profile, like: Recipe | None) -> dict[str, int]:
-    """Shares of families of poses that can be drawn anywhere; none where others are set."""
+    """Quotas of families of unconditional poses; {} where others are set."""
     recipe = Recipe(name="x") if like is None else like
     poses, hold = recipe.people.poses, recipe.people.hold
     others = hold.share > 0 or hold.lean > 0 or recipe.people.together.share > 0
@@ -373,7 +373,7 @@ def _clear(found: Profile, axis: str, able: list[str]) -> dict[str, int]:
 
 
 def _shares(rates: Mapping[str, float]) -> dict[str, int]:
-    """Shares of 100: half of it even, half by the square of how often each fails."""
+    """Percentages: half uniform, half by squared failure rate."""
     squared = {name: rate**2 for name, rate in rates.items()}
     total = sum(squared.values())
     return {
@@ -393,5 +393,5 @@ def as_yaml(recipe: Mapping[str, Any], found: Profile) -> str:
 
 
 def _plain(text: str) -> str:
-    """One printable line: names of families come from a file."""
+    """One printable line: family names are untrusted."""
     return "".join(c if c.isprintable() else "?" for c in text)[:200]

@@ -18,23 +18,23 @@ from synthstudio.core.errors import ArgumentError
 from synthstudio.models.smooth import overlaps
 
 MEMORY = 100
-"""Frames without somebody after which they are new (PoseFlow's link length)."""
+"""Maximum gap in frames of a track (PoseFlow's link length)."""
 MIN = 0.2
 """Agreement of a match."""
 REPEATED = -1
-"""In place of a track number: the same person as another one of the frame."""
+"""Track number of a duplicate of another person of the frame."""
 _FALL = 0.214
 """OKS's fall-off in square roots of the box's area: twice COCO's widest sigma, the hip's."""
 _STOOD = 0.5
-"""What agreement with a pose as it was last seen counts, beside one moved to now."""
+"""Weight of agreement with the last pose, against the extrapolated one."""
 _FADE = 0.99
-"""What a track counts less with every frame in which nobody saw it."""
+"""Decay of a track's weight per frame without sighting."""
 _COAST = 15
-"""Frames: nobody is expected to walk on for longer than this."""
+"""Maximum extrapolation in frames."""
 _RECENT = 5
-"""Sightings that a velocity is taken over."""
+"""Number of sightings for a velocity."""
 _SAME_POSE, _SAME_BOX = 0.95, 0.5
-"""From these similarities on two people of a frame are one."""
+"""Similarities above which two people of a frame are duplicates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class _Frame(_People):
 
 
 _Track = list[tuple[_Frame, int]]
-"""The last sightings of somebody: frames and places in them, the newest last."""
+"""The last sightings of a person: frames and rows in them, newest last."""
 
 
 def track_people(
@@ -70,7 +70,7 @@ def track_people(
     for name, values in (("joints", joints), ("scores", scores), ("at", times)):
         if len(values) != len(boxes):
             raise ArgumentError(
-                "there is not one for each frame",
+                "lengths differ",
                 where=name,
                 expected=f"{len(boxes)}",
                 got=f"{len(values)}",
@@ -81,7 +81,7 @@ def track_people(
 
 
 class Tracker:
-    """The same frame by frame, for what comes live."""
+    """The same online, frame by frame."""
 
     def __init__(self) -> None:
         self._past: dict[int, _Track] = {}
@@ -98,7 +98,7 @@ class Tracker:
                 where="at",
                 expected="whole numbers, each above the one before",
                 got=f"{self._before}, {at}",
-                then="Sort the frames by time, and leave out what is there twice.",
+                then="Sort the frames by time, without duplicates.",
             )
         if self._joints is None and len(boxes) and np.ndim(joints) == 3:
             self._joints = np.shape(joints)[1]
@@ -127,7 +127,7 @@ def _matched(now: _Frame, rows: list[int], past: dict[int, _Track]) -> dict[int,
     missed = np.array([now.time - past[k][-1][0].time - 1 for k in names])
     seen = _People(boxes=now.boxes[rows], joints=now.joints[rows], scores=now.scores[rows])
     score = np.maximum(_agreement(seen, moved), _STOOD * _agreement(seen, stood)) * _FADE**missed
-    score[score < MIN] = 0  # such pairs must not take a good one's place in the sum
+    score[score < MIN] = 0  # such pairs must not displace good ones
     pairs = zip(*linear_sum_assignment(-score), strict=True)
     return {rows[p]: names[k] for p, k in pairs if score[p, k] > 0}
 
@@ -152,7 +152,7 @@ def _alike(a: _People, b: _People) -> tuple[F64, F64]:
 
 
 def _distinct(people: _Frame) -> list[int]:
-    """The rows that repeat no surer one (pose NMS), in an order that does not depend on theirs."""
+    """Rows after pose NMS, in an order independent of the input's."""
     columns = np.concatenate([people.boxes, people.joints[..., 0], people.joints[..., 1]], 1)
     order = np.lexsort(columns[:, ::-1].T)
     alike, _ = _alike(people, people)
@@ -164,7 +164,7 @@ def _distinct(people: _Frame) -> list[int]:
     return [int(p) for p in order if p in kept]
 
 
-# Where somebody is now.
+# Extrapolated positions.
 
 
 def _stacked(people: list[_People]) -> _People:
@@ -183,7 +183,7 @@ def _last(track: _Track) -> _People:
 
 
 def _moved(track: _Track, time: int) -> _People:
-    """Somebody where their velocity puts them."""
+    """A person extrapolated by velocity."""
     last = _last(track)
     shift = _velocity(track) * min(time - track[-1][0].time, _COAST)
     return _People(
@@ -210,7 +210,7 @@ def _velocity(track: _Track) -> F64:
 def _checked(
     boxes: F64, joints: F64, scores: F64, *, joints_each: int, where: str
 ) -> dict[str, F64]:
-    """The arrays of a frame, unknown joints at 0 with score 0; ArgumentError if they do not fit."""
+    """The arrays of a frame, unknown joints at 0 with score 0; ArgumentError if shapes differ."""
     people = len(boxes)
     shapes = {
         "boxes": (people, 4),
@@ -225,7 +225,7 @@ def _checked(
             arrays[name] = np.zeros(shapes[name])
         if arrays[name].shape != shapes[name]:
             raise ArgumentError(
-                f"{name} do not fit the others",
+                f"shape of {name} differs from the others",
                 where=where,
                 expected=f"an array {shapes[name]}",
                 got=f"{arrays[name].shape}",

@@ -2,7 +2,7 @@
 
 OUT/results.json     COCO keypoint results, one entry a person; pycocotools' loadRes reads it
 OUT/pictures.json    the images by id, and the category with the joints' names
-OUT/pictures/*.jpg   drawn predictions: the marker of a hidden joint shows what hides it
+OUT/pictures/*.jpg   drawn predictions: the marker of a hidden joint shows its cause
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _result(person: Person) -> dict[str, Any]:
 
 
 def _found(person: Person) -> Bool:
-    """(J,) whether a joint has a place."""
+    """(J,) whether a joint is located."""
     return np.asarray(np.isfinite(person.xy).all(1))
 
 
@@ -116,7 +116,7 @@ def draw_into(out: Path, image: SourceImage, people: list[Person], skeleton: Ske
 
 
 def frame_labels(people: list[Person]) -> FrameLabels:
-    """What `draw_labels` draws of the people of a picture."""
+    """The labels of a picture's people for `draw_labels`."""
     labels = tuple(labels_of(p, k) for k, p in enumerate(people))
     return FrameLabels(people=labels, crowd_index=0.0, objects=())
 
@@ -125,7 +125,7 @@ _STATES = {None: STATE_VISIBLE, "visible": STATE_VISIBLE, TRUNCATED: STATE_OUTSI
 
 
 def shown_number(person: Person, place: int) -> int:
-    """The number by which pictures and lists name a person: of the track, else of the `place`."""
+    """The displayed number of a person: the track, else `place`."""
     return 1 + (person.track if person.track is not None else place)
 
 
@@ -133,7 +133,7 @@ def labels_of(person: Person, place: int) -> PersonLabel:
     joints = len(person.xy)
     box = tuple(float(v) for v in person.box)
     shares = np.concatenate([np.nan_to_num(person.shares), np.zeros((joints, 1))], 1)
-    nobody = np.zeros(joints, np.int32)
+    no_ids = np.zeros(joints, np.int32)
     visible = person.shares[:, 0]
     return PersonLabel(
         instance=shown_number(person, place),
@@ -154,7 +154,7 @@ def labels_of(person: Person, place: int) -> PersonLabel:
         ),
         cause=tuple(c or "visible" for c in person.causes),
         ambiguous=np.zeros(joints, bool),
-        occluder_id=nobody,
+        occluder_id=no_ids,
         hidden_by=((),) * joints,
         modal={},
         amodal={},
@@ -171,13 +171,13 @@ def labels_of(person: Person, place: int) -> PersonLabel:
 
 
 def check_skeleton(dataset: Dataset, skeleton: Skeleton) -> tuple[int, ...]:
-    """The network's joint for each joint of the data set; ModelError unless it knows all."""
+    """The network's joint for each joint of the data set; ModelError if one is missing."""
     own = dataset.skeleton
     found = own.numbers_in(skeleton)
     if None in found:
         lacking = [name for name, j in zip(own.joints, found, strict=True) if j is None]
         raise ModelError(
-            "the network has another skeleton than the data set",
+            "skeletons of data set and network differ",
             where=str(dataset.place),
             expected=f"{own.title}, with {', '.join(lacking[:3])}",
             got=skeleton.described(own),
@@ -190,7 +190,7 @@ def store_predictions(
     store: Store, dataset: Dataset, layer: str, people: Iterable[Person], skeleton: Skeleton
 ) -> int:
     """Store predictions as a layer of a data set's review, replacing the layer; return the number
-    of people. Joints outside the image and those the set lacks are left out; in a set without
+    of people. Joints outside the image or missing in the set are left out; in a set without
     people they are new people. ModelError for another skeleton; ReviewError, Refused."""
     from synthstudio.review.datasets import content_key, register
     from synthstudio.review.history import datasets
@@ -207,7 +207,7 @@ def store_predictions(
 
 
 def _numbered(people: Iterable[Person]) -> Iterator[Person]:
-    """People of whom nobody knows who they are, numbered in each image as those who are found."""
+    """Unidentified people, numbered in each image as detected."""
     from synthstudio.review.check import FIRST_OBJECT
 
     count: Counter[int] = Counter()
@@ -217,13 +217,13 @@ def _numbered(people: Iterable[Person]) -> Iterator[Person]:
 
 
 def _prediction(person: Person, numbers: Mapping[str, int]) -> Prediction:
-    """`numbers`: which of the network's joints is each of the data set."""
+    """`numbers`: index of the network's joint for each of the data set."""
     from synthstudio.formats.coco.results import CAUSES_PREDICTED
     from synthstudio.review.risk.predictions import MAX_COORDINATE_PX, Prediction
 
     if person.instance is None:
         raise ModelError(
-            "the prediction belongs to none of the data set's people",
+            "the prediction matches no person of the data set",
             where=person.name,
             then="Use the data set's own boxes: leave out --boxes and --detector.",
         )

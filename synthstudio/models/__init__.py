@@ -1,1 +1,1 @@
-"""Pose networks: backbones, and two blocks that fit after any of them, KPE and ORN."""
+"""Pose networks: backbones, and two blocks for any of them, KPE and ORN."""

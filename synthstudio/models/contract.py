@@ -21,7 +21,7 @@ from synthstudio.models.heatmaps import (
 VISIBLE, SELF, PERSON, OBJECT = range(4)
 """The order of `shares`: core.labels.SHARES without `truncated`, which `presence` predicts."""
 IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of sRGB from 0 to 1, as ImageNet's and most backbones have it."""
+"""Mean and deviation of sRGB in 0..1 of ImageNet and most backbones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class PoseOutputs:
 
 @dataclass(frozen=True, kw_only=True)
 class StagedFeatures:
-    """Features of a backbone that predicts maps on its way: `last` (B, C, h', w') for the block,
+    """Features of a backbone with intermediate maps: `last` (B, C, h', w') for the block,
     and `logits`, the stages before the block's own in PoseOutputs."""
 
     last: Tensor
@@ -70,11 +70,11 @@ class FoundJoints:
 
 
 class System(nn.Module):
-    """Any network of ours, as training, evaluation and prediction see it.
+    """Interface of our networks for training, evaluation and prediction.
 
-    `sees_frames`: it finds everybody in whole frames, without boxes; else the joints of one
-    person's picture. `has_joint_maps`: one map of the picture for each joint, as the flip test,
-    pose banks, peaks and patches need. `finds_joints`: False for a detector of people alone.
+    `sees_frames`: bottom-up, without boxes; else top-down, on one
+    person's picture. `has_joint_maps`: one map per joint, as needed by flip test,
+    pose banks, peaks and patches. `finds_joints`: False for a pure person detector.
     """
 
     sees_frames: ClassVar[bool] = False
@@ -102,7 +102,7 @@ class PoseNet(System):
         std: tuple[float, float, float] = IMAGE_STD,
         standardize: bool = False,
     ) -> None:
-        """`mean` and `std`: of sRGB from 0 to 1, as the backbone was trained with.
+        """`mean` and `std`: of sRGB from 0 to 1, of the backbone's training.
 
         `standardize`: instead every image by itself to mean 0 and variance 1, over all of its
         pixels and channels.
@@ -117,7 +117,7 @@ class PoseNet(System):
     def forward(self, images: Tensor, sample: Any = None) -> PoseOutputs:
         """Run on images (B, 3, H, W): uint8, or floats from 0 to 1.
 
-        `sample`: what the block takes beside features while it is trained (ORN: bank.BankSample).
+        `sample`: additional input of the block in training (ORN: bank.BankSample).
         """
         found = self.features(self.inputs(images, where="PoseNet"))
         features = found if isinstance(found, StagedFeatures) else StagedFeatures(last=found)
@@ -125,19 +125,19 @@ class PoseNet(System):
         return dataclasses.replace(outputs, logits=features.logits + outputs.logits)
 
     def inputs(self, images: Tensor, *, where: str) -> Tensor:
-        """What the backbone takes of images (B, 3, H, W), uint8 or from 0 to 1."""
+        """The backbone's input from images (B, 3, H, W), uint8 or from 0 to 1."""
         levels = normalized(images, self.mean, self.std, where=where)
         return standardized(levels) if self.standardize else levels
 
     def find(self, images: Tensor) -> FoundJoints:
-        """Joints of images as `forward` takes them; ModelError when the maps are not finite."""
+        """Joints of images as in `forward`; ModelError when the maps are not finite."""
         joints, outputs = predict_joints(self, images)
         pixels = images.shape[-1] / outputs.logits[-1].shape[-1]
         return FoundJoints(joints_px=joints.xy * pixels, scores=joints.score)
 
 
 def normalized(images: Tensor, mean: Tensor, std: Tensor, *, where: str) -> Tensor:
-    """What a backbone takes of images (B, 3, H, W), uint8 or from 0 to 1; ModelError of others."""
+    """A backbone's input from images (B, 3, H, W), uint8 or from 0 to 1; ModelError of others."""
     if images.ndim != 4 or images.shape[1] != 3:
         raise ModelError(
             "not a batch of images",
@@ -150,7 +150,7 @@ def normalized(images: Tensor, mean: Tensor, std: Tensor, *, where: str) -> Tens
 
 
 _MIN_STD = 0.02
-"""What even an image of one colour is divided by: five of 255 levels."""
+"""Minimum standard deviation, five of 255 levels."""
 
 
 def standardized(images: Tensor) -> Tensor:
@@ -168,7 +168,7 @@ def predict_joints(net: nn.Module, images: Tensor) -> tuple[Decoded, PoseOutputs
 def predict_maps(
     net: nn.Module, images: Tensor, *, flip: Tensor | None = None
 ) -> tuple[Tensor, PoseOutputs]:
-    """The maps that joints are decoded from, and all outputs for the unflipped images.
+    """The maps to decode, and all outputs for the unflipped images.
 
     `flip` (J,), a skeleton's mirror order: also run on the mirrored images and average the maps
     (test-time flip). ModelError when a map is not finite.
@@ -186,5 +186,5 @@ def not_finite() -> ModelError:
     return ModelError(
         "the network's maps are not finite",
         got="NaN or infinity",
-        then="Its weights are damaged, or the training diverged: take another checkpoint.",
+        then="Its weights are damaged, or the training diverged: use another checkpoint.",
     )

@@ -1,6 +1,6 @@
 """Probability maps of joints: how labels become maps and maps become joints.
 
-Letters: B people, J joints, h, w cells. A map has one number a cell. Coordinates in cells are
+Letters: B people, J joints, h, w cells. A map has one value per cell. Coordinates in cells are
 continuous, as pixels are (docs/conventions.md): cell (row i, column j) covers [j, j+1) x [i, i+1)
 and its centre is (j + 0.5, i + 0.5); so a crop of W pixels and a map of w cells are related by the
 factor w / W alone, without the half-pixel bias that UDP (Huang et al. 2020) is about.
@@ -30,8 +30,8 @@ def cell_centres(h: int, w: int, like: Tensor) -> Tensor:
 def gaussian_map(xy: Tensor, h: int, w: int, *, sigma: float = 1.0) -> Tensor:
     """Gaussians (B, J, h, w) about `xy` (B, J, 2) in cells, each summing to one.
 
-    A joint outside the map gets the part of its Gaussian that lies inside, scaled to one: the
-    loss then pulls towards the nearest border. Mask such joints where that is not wanted.
+    A joint outside the map gets the inner part of its Gaussian, scaled to one: the
+    loss then pulls towards the nearest border. Mask such joints to avoid that.
     """
     squared = _squared_distance(xy, h, w)
     return torch.softmax(-squared / (2 * sigma**2), -1).view(*xy.shape[:2], h, w)
@@ -66,7 +66,7 @@ def log_probabilities(logits: Tensor) -> Tensor:
 
 
 HIT_CELLS = 1.9
-"""How many cells off a prediction may be to hit, for `expected_hits`."""
+"""Radius of a hit in cells, for `expected_hits`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ def decode_peak(maps: Tensor, *, sigma: float | None = None) -> Decoded:
 
 
 def _refined(maps: Tensor, at: Tensor, sigma: float | None) -> Tensor:
-    """Places (B, J, K, 2) of the peaks in the cells `at` (B, J, K), numbered row by row."""
+    """Positions (B, J, K, 2) of the peaks in the cells `at` (B, J, K), numbered row by row."""
     w = maps.shape[-1]
     row, column = at // w, at % w
     x = column + 0.5 + _vertex(maps, row, column, (0, 1), sigma)
@@ -155,7 +155,7 @@ def _disc(
 
 
 def expected_hits(maps: Tensor) -> Decoded:
-    """Decode where a prediction is most likely to lie within HIT_CELLS cells of the joint.
+    """Decode the position with the highest probability of a hit within HIT_CELLS cells.
 
     The map is summed over a disc about every cell, and the highest sum is refined as a peak is. Of
     two modes the heavier wins, not the sharper one, and never a point between them, as the mean
@@ -174,7 +174,7 @@ def hits(maps: Tensor) -> Tensor:
 
 
 def blur(maps: Tensor, sigma: float) -> Tensor:
-    """Blur maps (B, J, h, w) by a Gaussian of `sigma` cells; what leaves the map is lost.
+    """Blur maps (B, J, h, w) by a Gaussian of `sigma` cells; mass outside the map is lost.
 
     Two products with banded matrices: single-channel convolutions are 40 times slower on CPUs.
     """

@@ -1,4 +1,4 @@
-"""The few layers that backbones and blocks share."""
+"""Layers shared by backbones and blocks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Residual(nn.Module):
         self.first = conv(channels, channels)
         self.second = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
         self.norm = nn.BatchNorm2d(channels)
-        nn.init.zeros_(self.norm.weight)  # begins as the identity
+        nn.init.zeros_(self.norm.weight)  # initialised as the identity
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.norm(self.second(self.first(x))))
@@ -42,7 +42,7 @@ def require_multiple(images: Tensor, of: int, *, where: str) -> None:
     """ModelError unless height and width are multiples of `of`: cells would shift the joints."""
     if any(side % of or not side for side in images.shape[-2:]):
         raise ModelError(
-            "the images do not fit the backbone",
+            "unsupported image size for the backbone",
             where=where,
             expected=f"height and width that are multiples of {of}",
             got=str(tuple(images.shape[-2:])),

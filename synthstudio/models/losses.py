@@ -44,8 +44,8 @@ def gaussian_cross_entropy(logits: Tensor, xy: Tensor, *, sigma: float) -> Tenso
     """Cross-entropy (B, J) between softmax maps (B, J, h, w) and Gaussians about `xy` (B, J, 2) in
     cells.
 
-    The Gaussians are those of `gaussian_map`: each is one along times one across, so the mean of
-    the logits under it takes no map of its own.
+    The Gaussians are those of `gaussian_map`: they are separable, so the mean of
+    logits needs no target map.
     """
     h, w = logits.shape[-2:]
     across, along = (
@@ -74,7 +74,7 @@ def presence_loss(predicted: Tensor, labels: Labels) -> Tensor:
 def shares_loss(predicted: Tensor, labels: Labels, balance: Tensor) -> Tensor:
     """Cross-entropy of the four shares; `balance` (4,) weighs rare causes up.
 
-    A joint that is hidden (state 1) by nobody knows what teaches that it is not visible.
+    A hidden joint (state 1) of unknown cause trains only "not visible".
     """
     known = ~labels.shares.isnan().any(-1)
     target = labels.shares.nan_to_num() * balance
@@ -117,7 +117,7 @@ def lift_loss(predicted: Tensor, labels: Labels) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Weights of the terms; 0 leaves one out. `stages`: of the maps before the last."""
+    """Weights of the terms; 0 disables one. `stages`: of the maps before the last."""
 
     map: float = 1.0
     stages: float = 0.5
@@ -158,13 +158,13 @@ TERMS: dict[str, Term] = {
     ),
 }
 """Terms besides the maps', of outputs, labels, sigmas (J,) and balance (4,): None where a head has
-no such output. One without a field of Weights has the weight 1."""
+no such output. Terms without a field in Weights have weight 1."""
 
 
 def pose_losses(
     predicted: PoseOutputs, labels: Labels, *, weights: Weights, sigmas: Tensor, balance: Tensor
 ) -> dict[str, Tensor]:
-    """Each weighted term by name; their sum is the loss. Terms without an output are left out."""
+    """Each weighted term by name; their sum is the loss. Terms without an output are skipped."""
     terms = map_losses(predicted.logits, labels, weights)
     for name, term in TERMS.items():
         weight = getattr(weights, name, 1.0)
@@ -180,9 +180,9 @@ def _cells(labels: Labels, logits: Tensor) -> Tensor:
 
 
 def masked_mean(each: Tensor, known: Tensor) -> Tensor:
-    """Mean over `known`; 0, with zero gradient, when nothing is known.
+    """Mean over `known`; 0, with zero gradient, if none is known.
 
-    Several processes, each with a share of the batch, divide by their mean count: averaging their
+    Several processes, each with part of the batch, divide by their mean count: averaging their
     gradients then gives the whole batch's.
     """
     weight = known.to(each.dtype)

@@ -8,7 +8,7 @@ from pathlib import Path
 from synthstudio.core.errors import ModelError
 
 DEFAULT = "default"
-"""What names it where a run's folder is expected."""
+"""The package's network in place of a run's folder."""
 WEIGHTS = Path(str(files("synthstudio"))) / "inference" / "weights"
 ONNX, TENSORS, CARD = "photos.onnx", "photos.safetensors", "photos.md"
 FINDER, FINDER_TENSORS = "people.onnx", "people.safetensors"
@@ -35,9 +35,9 @@ def _installed(name: str) -> Path:
     path = WEIGHTS / name
     if not path.is_file():
         raise ModelError(
-            "this installation comes without a network",
+            "this installation has no packaged network",
             where=str(path),
             expected=name,
-            then="Name a run (synthstudio train makes one), or install the networks: make model.",
+            then="Pass a run (synthstudio train), or install the networks: make model.",
         )
     return path

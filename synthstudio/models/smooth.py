@@ -1,8 +1,8 @@
 """Overlaps of boxes, and zero-lag smoothing of joints of a clip.
 
-The filter looks as far ahead as back: each position comes from a polynomial fit to the frames about
-it (Savitzky & Golay 1964), weighted by the network's confidence. Linear motion passes unchanged, at
-the ends too; a causal filter (the one-euro filter) would lag behind it.
+The filter is symmetric: each position is from a polynomial fit to the surrounding frames
+(Savitzky & Golay 1964), weighted by the network's confidence. Linear motion passes unchanged, at
+the ends too; a causal filter (the one-euro filter) would lag.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from synthstudio.core.arrays import F64
 WINDOW = 7
 _DEGREE = 2
 _MIN_WEIGHT = 1e-3
-"""Keeps a fit possible where every frame is uncertain."""
+"""Minimum weight, for fits with uncertain frames only."""
 
 
 def overlaps(a: F64, b: F64) -> F64:
@@ -37,7 +37,7 @@ def smooth(
     """Smooth the joints (T, J, 2) of one track, each fitted to its neighbours in time.
 
     `weight` (T, J): confidences from 0 to 1. `at` (T,): rising frame numbers; gaps are not filled,
-    and a joint that was not found in a frame (NaN) stays so.
+    and missing joints stay NaN.
     `window` (odd): frames from end to end; the nearest count most. A fit with too few frames takes
     a lower degree.
     """
@@ -50,7 +50,7 @@ def smooth(
     for t, now in enumerate(steps):
         near = np.flatnonzero(np.abs(steps - now) <= half)
         apart = steps[near] - now
-        fall = (1 - (np.abs(apart) / (half + 1)) ** 3) ** 3  # tricube: no frame drops out at once
+        fall = (1 - (np.abs(apart) / (half + 1)) ** 3) ** 3  # tricube: frames fade out
         power = np.vander(apart, min(_DEGREE, max(len(near) - 2, 0)) + 1, increasing=True)
         for j in np.flatnonzero(found[t]):
             seen = found[near, j]

@@ -1,16 +1,16 @@
-"""ZoomNet (Jin et al. 2020): a whole body in one network that looks closer at face and hands.
+"""ZoomNet (Jin et al. 2020): whole-body pose by one network with zoomed windows of face and hands.
 
     image ─► backbone (stride 4) ─► maps of body and feet, of three points of each part's box
       └────► FeatureNet (strides 1, 2) ──┐                               │
              the backbone's features ────┴─► zoomed to each part's box ◄─┘─► a head for the face,
                                              one for hands ─► joints, put back into the image
 
-FeatureNet keeps what the backbone loses: its two convolutions see every pixel. A part's window is
+FeatureNet keeps full resolution by two convolutions on the image. A part's window is
 square, a quarter larger than its box, and sampled with `cells` x `cells` points; the right hand is
-mirrored, so one head knows left hands alone. Differences from the paper: the backbone has a stem of
-its own, so that any of models/backbones fits; maps are probabilities under cross-entropy, as
-everywhere in the package, not squared errors; whether a part is in the image is said by a number,
-as a probability map cannot.
+mirrored, so one head serves left hands only. Differences from the paper: the backbone has its own
+stem, so that any of models/backbones can be used; maps are probabilities under cross-entropy, as
+everywhere in the package, not squared errors; the presence of a part is a separate output,
+since a probability map cannot express it.
 
 Letters: B images of H x W pixels, P = 3 parts, K joints, h, w cells. Pixels and cells are
 continuous (docs/conventions.md).
@@ -38,12 +38,12 @@ from synthstudio.models.layers import Residual, conv, require_multiple, resize
 from synthstudio.models.losses import gaussian_cross_entropy, masked_mean
 
 ZOOMED = ("face", "left_hand", "right_hand")
-"""The parts that have a box, in the order of the axis P."""
+"""The parts with a box, in the order of axis P."""
 BODY = PARTS["foot"].stop
 """Joints of body and feet, which come first."""
 JOINTS = PARTS["right_hand"].stop
 MIN_JOINTS = 4
-"""A part with fewer joints in the image has no box: it is taught as absent."""
+"""Minimum joints of a part in the image; otherwise it is trained as absent."""
 _MARGIN = 1.25
 _MIN_SIDE_PX = 8.0
 _SIGMA = 1.0  # of targets, in cells
@@ -52,14 +52,14 @@ _WAYS = (1.0, 1.0, -1.0)  # of x in each part's window: right hands are mirrored
 
 @dataclass(frozen=True, kw_only=True)
 class Zoom:
-    """Windows of parts: `origin` (B, P, 2) where cell 0 begins in pixels, `step` (B, P, 2) pixels
+    """Windows of parts: `origin` (B, P, 2) offset of cell 0 in pixels, `step` (B, P, 2) pixels
     a cell; a negative one is a mirrored window."""
 
     origin: Tensor
     step: Tensor
 
     def to_px(self, cells: Tensor) -> Tensor:
-        """Places (B, P, K, 2) in cells of the windows -> in pixels of the image."""
+        """Positions (B, P, K, 2) from window cells to image pixels."""
         return self.origin[:, :, None] + cells * self.step[:, :, None]
 
     def to_cells(self, px: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ class ZoomTargets:
     present: Tensor
 
     def shifted(self, drawn: Tensor) -> Tensor:
-        """The boxes, every corner moved by up to a tenth of its size: what heads are trained on.
+        """The boxes with every corner moved by up to a tenth of its size, for training the heads.
 
         `drawn` (B, P, 4): evenly from -1 to 1.
         """
@@ -136,7 +136,7 @@ class ZoomTargets:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundWholeBody:
-    """`joints_px` (B, 133, 2) continuous pixels, NaN where a part is not in the image; `scores`
+    """`joints_px` (B, 133, 2) continuous pixels, NaN for absent parts; `scores`
     (B, 133), 0 there; `boxes` (B, P, 4) of face, left and right hand, NaN likewise. `present`
     (B, 133): the probability that a joint's part is in the image, NaN for body and feet."""
 
@@ -147,7 +147,7 @@ class FoundWholeBody:
 
 
 class ZoomNet(System):
-    """`net(images, boxes)` gives ZoomOutputs; without boxes it zooms to those that it finds."""
+    """`net(images, boxes)` gives ZoomOutputs; without boxes it uses predicted ones."""
 
     mean: Tensor
     std: Tensor
@@ -166,7 +166,7 @@ class ZoomNet(System):
         super().__init__()
         if cells % 4 or cells < 8:
             raise ModelError(
-                "a window does not fit the heads",
+                "invalid window size",
                 where="ZoomNet, cells",
                 expected="a multiple of 4 from 8",
                 got=str(cells),
@@ -217,14 +217,14 @@ class ZoomNet(System):
         )
 
     def targets(self, joints_px: Tensor, size: tuple[int, int]) -> ZoomTargets:
-        """What is taught of joints (B, 133, 2) in pixels of images of `size` (H, W).
+        """Targets of joints (B, 133, 2) in pixels of images of `size` (H, W).
 
-        NaN: unlabelled. Joints outside the image are not taught; a part of which fewer than
-        MIN_JOINTS lie inside is taught as absent. ModelError for another number of joints.
+        NaN: unlabelled. Joints outside the image are ignored; a part with fewer than
+        MIN_JOINTS inside is trained as absent. ModelError for another number of joints.
         """
         if joints_px.ndim != 3 or joints_px.shape[1:] != (JOINTS, 2):
             raise ModelError(
-                "ZoomNet learns whole bodies",
+                "ZoomNet needs whole bodies",
                 where="joints",
                 expected=f"(B, {JOINTS}, 2), of the skeleton coco133",
                 got=str(tuple(joints_px.shape)),
@@ -275,7 +275,7 @@ class ZoomNet(System):
         return out
 
     def find(self, images: Tensor, *, hits: bool = True) -> FoundWholeBody:
-        """Joints of images as `forward` takes them; ModelError when the maps are not finite."""
+        """Joints of images as in `forward`; ModelError when the maps are not finite."""
         outputs = self(images)
         maps = (outputs.body, outputs.boxes, outputs.present, outputs.face, outputs.hands)
         if not all(bool(each.isfinite().all()) for each in maps):
@@ -284,9 +284,9 @@ class ZoomNet(System):
 
     @torch.no_grad()
     def decode(self, outputs: ZoomOutputs, *, hits: bool = False) -> FoundWholeBody:
-        """Joints in pixels of the images. A part that is not in the image has no joints.
+        """Joints in pixels of the images. Absent parts have no joints.
 
-        `hits`: where most of a map's mass lies near (heatmaps.expected_hits), else at its peak.
+        `hits`: at the expected hits (heatmaps.expected_hits), else at its peak.
         """
         found = _read(outputs.body, hits=hits)
         stride = outputs.size[0] / outputs.body.shape[-2]
@@ -343,7 +343,7 @@ class PartHead(nn.Module):
 def found_boxes(corners: Tensor, size: tuple[int, int]) -> Tensor:
     """Boxes (B, P, 4) in pixels of the maps of their points (B, 3 P, h, w), images of `size`.
 
-    The centre's map says where a box is, the corners how large: an end that slid along the border
+    Position by the centre's map, size by the corners: a corner that slid along the border
     of a hand moves the window by half as much.
     """
     found = decode_peak(probabilities(corners), sigma=_SIGMA)

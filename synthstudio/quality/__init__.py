@@ -1,1 +1,1 @@
-"""Check and count: validation, statistics, coverage, differences between data sets."""
+"""Quality of data sets: validation, statistics, coverage, differences between data sets."""

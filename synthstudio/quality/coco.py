@@ -1,4 +1,4 @@
-"""A COCO keypoint file, entry by entry, as it stands: also what a strict importer refuses."""
+"""Checks of a COCO keypoint file, entry by entry, also of entries that importers refuse."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from synthstudio.quality.subject import (
 _AGREE_PX = 0.01
 _TOGETHER = 256
 At = dict[str, Any]
-"""What a finding is in: fields of Finding by name."""
+"""Location of a finding: fields of Finding by name."""
 _CATEGORIES: At = {"where": "categories"}
 _NUMBERS = ("keypoints", "bbox", "area", "segmentation", "amodal_bbox", "keypoints_all")
 
 
 def key_of(entry: Any, name: str) -> int | str | None:
-    """Key of an entry's id under `name`; None where there is none."""
+    """Key of an entry's id under `name`; None if missing."""
     try:
         return id_key(entry[name])
     except (KeyError, TypeError, ValueError):
@@ -45,13 +45,13 @@ def key_of(entry: Any, name: str) -> int | str | None:
 
 @dataclass
 class CocoChecker:
-    """What is known of a file so far: numbers only, so a million entries stay small.
+    """State of a file's checks: numbers only, so a million entries stay small.
 
-    Feed it `categories`, then every image, then every annotation, and end with `check_waiting`.
+    Call with `categories`, then every image, then every annotation, and finally `check_waiting`.
     """
 
     images: Path | None = None
-    """Their folder, asked for the size of an image that states none."""
+    """Folder of the images, for sizes that are not stated."""
     skeletons: dict[int | str, Skeleton] = field(default_factory=dict)
     categories: set[int | str] = field(default_factory=set)
     sizes: dict[Any, tuple[int, int]] = field(default_factory=dict)
@@ -63,10 +63,10 @@ class CocoChecker:
     last_mask: Mask | None = None
     people: int = 0
     waiting: list[tuple[Skeleton, Row, Row, tuple[Any, Any]]] = field(default_factory=list)
-    """Skeleton, frame, row and ids of people who are checked together: see `check_waiting`."""
+    """Skeleton, frame, row and ids of people checked in batches: see `check_waiting`."""
 
     def check_categories(self, categories: Sequence[Any]) -> Iterator[Finding]:
-        """Note the categories with keypoints and yield what is wrong with them."""
+        """Register the categories with keypoints and yield their findings."""
         readable = False
         for entry in categories:
             number = key_of(entry, "id")
@@ -96,7 +96,7 @@ class CocoChecker:
             yield Finding(kind="unknown_skeleton", what=what, **_CATEGORIES)
 
     def check_image(self, image: Any) -> Iterator[Finding]:
-        """Note an image and yield what is wrong with its entry."""
+        """Register an image and yield findings of its entry."""
         number = key_of(image, "id")
         if number is None:
             what = f"an image without id: {str(image)[:60]}"
@@ -104,7 +104,7 @@ class CocoChecker:
             return
         at: At = {"where": f"image {number}", "image": number}
         if number in self.sizes:
-            yield Finding(kind="duplicate_id", what="this id is used before", **at)
+            yield Finding(kind="duplicate_id", what="duplicate id", **at)
             return
         self.sizes[number] = (0, 0)
         try:
@@ -124,7 +124,7 @@ class CocoChecker:
             self.files.add(digest(name))
 
     def check_annotation(self, entry: Any) -> Iterator[Finding]:
-        """Yield what is wrong with an annotation; `last_mask` is its mask, if that is sound."""
+        """Yield findings of an annotation; `last_mask` is its mask, if valid."""
         self.last_mask = None
         if not isinstance(entry, Mapping):
             what = f"no object: {str(entry)[:60]}"
@@ -136,7 +136,7 @@ class CocoChecker:
         if number is None:
             yield Finding(kind="schema", what="no id", **at)
         elif number in self.seen:
-            yield Finding(kind="duplicate_id", what="this id is used before", **at)
+            yield Finding(kind="duplicate_id", what="duplicate id", **at)
         else:
             self.seen.add(number)
         if image_id is None or image_id not in self.sizes:
@@ -161,9 +161,9 @@ class CocoChecker:
     def _as_imported(
         self, entry: Mapping[str, Any], skeleton: Skeleton, at: At, *, broken: bool
     ) -> Iterator[Finding]:
-        """What an import would say of an entry; what it takes is checked as a row of people.
+        """Findings of an import of an entry; valid entries are checked as a row of people.
 
-        Of a `broken` one no more is said, but what can be read of its joints is checked too.
+        For a `broken` one no more import findings, but readable joints are checked too.
         """
         width, height = self.sizes[at["image"]]
         frame = {"index": 0, "width_px": width, "height_px": height, "K": None, "spec": None}
@@ -185,7 +185,7 @@ class CocoChecker:
             yield from self.check_waiting()
 
     def check_waiting(self) -> Iterator[Finding]:
-        """What is wrong with the people of the annotations since the last call."""
+        """Findings of the people of the annotations since the last call."""
         for skeleton in {one.joints: one for one, *_ in self.waiting}.values():
             own = [w for w in self.waiting if w[0].joints == skeleton.joints]
             _, frames, rows, ids = zip(*own, strict=True)
@@ -242,7 +242,7 @@ def _keypoints(entry: Mapping[str, Any], skeleton: Skeleton, at: At) -> Iterator
 
 
 def _camera(image: Mapping[str, Any]) -> Row:
-    """K and distortion of an image's entry; {} where they are no such numbers."""
+    """K and distortion of an image's entry; {} if invalid."""
     K, bent = image.get("K"), image.get("distortion")
     try:
         found = {"K": np.array(K, np.float64).reshape(9).tolist()}
@@ -266,7 +266,7 @@ def _names_and_limbs(names: list[str], edges: Any, at: At) -> Iterator[Finding]:
 
 
 def skeleton_of(names: Sequence[str]) -> Skeleton:
-    """Return the known skeleton of these joints, or one made of the names alone."""
+    """Return the known skeleton of these joints, or a minimal one of the names."""
     plain = tuple(n.strip().lower().replace(" ", "_").replace("-", "_") for n in names)
     for known in (SKELETONS | FOREIGN).values():
         if known.joints == plain:
@@ -302,7 +302,7 @@ def _visibility(entry: Mapping[str, Any], skeleton: Skeleton, at: At) -> Iterato
 
 
 def _against_all(entry: Mapping[str, Any], skeleton: Skeleton, at: At) -> Iterator[Finding]:
-    """Hold `keypoints` against the fuller arrays of our own export, where there are some."""
+    """Compare `keypoints` with the full arrays of our exports, if present."""
     joints = len(skeleton.joints)
     full, state = entry.get("keypoints_all"), entry.get("state")
     if not (isinstance(full, list) and len(full) == joints and _finite(full)):

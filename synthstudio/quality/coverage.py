@@ -1,8 +1,8 @@
-"""What a data set shows, and what is thin in it: joints counted along six axes at once.
+"""Coverage of a data set: joints counted along six axes jointly, and thin bins.
 
 joint x cause x occluded fraction x view x pose family x body. A view is the side of the body
-that the camera sees, told by shoulders and hips in the world (core/bins.py has the bins).
-Streaming: rows come in Arrow batches and only counts stay, one dense array of
+facing the camera, by shoulders and hips in the world (core/bins.py has the bins).
+Streaming: Arrow batches are reduced to counts, one dense array of
 families x J x causes x fractions x views x bodies (36 MB for 23 joints and 41 families).
 Letters: P people of a batch, J joints.
 """
@@ -61,32 +61,32 @@ REGIONS = {
     "ankles": ("ankle",),
     "feet": ("toe", "heel"),
 }
-"""Joints by the part of the body that they are in, told by the end of their names."""
+"""Joints by body region, by the end of their names."""
 HIDDEN = SHARES[1:]
 
 
 KEPT = 8
-"""How many people are remembered for a bin, so that its neighbours need not show the same."""
+"""Number of candidates per bin, so that neighbouring bins can show other people."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A person in a frame, of `count` in the bin; `joint`: the one to look at, or -1.
+    """A person in a frame, of `count` in the bin; `joint`: the example's joint, or -1.
 
-    `whom` is the same for all pictures of one person: those of a moment, a clip or a photo.
+    `subject` is equal for all pictures of one person: those of a moment, a clip or a photo.
     """
 
     frame: int
     instance: int
     joint: int
     count: int
-    whom: int
+    subject: int
 
 
 class Bins:
-    """The best examples of each of some bins so far, and how many there were.
+    """The best examples per bin, and counts.
 
-    Of one person (`whom`, a number that its frames share) only the best is kept.
+    Of one person (`subject`, shared by their frames) only the best is kept.
     """
 
     def __init__(self, size: int) -> None:
@@ -95,7 +95,7 @@ class Bins:
         self._who = np.full((size, KEPT, 4), -1, np.int64)
 
     def offer(self, places: I32, scores: F64, who: I64) -> None:
-        """Take n candidates for bins: scores (n,), who (n, 4) frame, instance, joint, whom."""
+        """Add n candidates for bins: scores (n,), who (n, 4) frame, instance, joint, subject."""
         self.counts += np.bincount(places, minlength=self.counts.size)
         hopeful = scores > self._scores[places, -1]
         touched = np.unique(places[hopeful])
@@ -122,15 +122,14 @@ class Bins:
         self._who = np.concatenate([self._who, np.full((more, KEPT, 4), -1, np.int64)])
 
     def example(self, place: int, used: Set[int] = frozenset()) -> Example | None:
-        """Return the best of a bin, rather one whose person is not in `used`; None: no one."""
+        """Return the best of a bin, preferring people not in `used`; None if empty."""
         known = np.isfinite(self._scores[place])
         if not known.any():
             return None
         those = self._who[place][known].tolist()
-        frame, instance, joint, whom = next((w for w in those if w[3] not in used), those[0])
-        return Example(
-            frame=frame, instance=instance, joint=joint, count=int(self.counts[place]), whom=whom
-        )
+        frame, instance, joint, subject = next((w for w in those if w[3] not in used), those[0])
+        count = int(self.counts[place])
+        return Example(frame=frame, instance=instance, joint=joint, count=count, subject=subject)
 
 
 class Examples:
@@ -159,28 +158,29 @@ class Examples:
         family: I32,
         body: I32,
     ) -> None:
-        """Offer a batch of people (P); `causes` (P, J), the others (P,) are places in bins.
+        """Add a batch of people (P); `causes` (P, J), the others (P,) are bin indices.
 
-        `groups` (P,): a number for the group of frames that each one is in.
+        `groups` (P,): the group number of each one's frame.
         """
         area = _reals(batch["modal_area_px"])
         cut = _reals(batch["truncated_fraction"])
         scores = area * (1.0 - cut)
         frames, instances = as_numpy(batch["frame_index"]), as_numpy(batch["instance"])
-        whom = groups * 1009 + instances  # wraps around: a doubled number only costs a picture
-        who = np.column_stack([frames, instances, np.full(len(frames), -1), whom]).astype(np.int64)
+        subject = groups * 1009 + instances  # may wrap around: a collision only costs an example
+        columns = (frames, instances, np.full(len(frames), -1), subject)
+        who = np.column_stack(columns).astype(np.int64)
         self.by_view.offer(fraction * (len(VIEWS) + 1) + view, scores, who)
         self.by_body.offer(body, scores, who)
         self.by_family.grow(max(self.by_family.counts.size, int(family.max()) + 1))
         self.by_family.offer(family, scores, who)
         person, joint = np.nonzero(np.broadcast_to(self._region >= 0, causes.shape))
-        who = np.column_stack([frames[person], instances[person], joint, whom[person]])
+        who = np.column_stack([frames[person], instances[person], joint, subject[person]])
         places = causes[person, joint] * len(REGIONS) + self._region[joint]
         self.by_cause.offer(places, scores[person], who)
 
 
 class Coverage:
-    """Counts of joints along `AXES`, and for the sheet an example of each of its bins."""
+    """Counts of joints along `AXES`, and examples of bins for the sheet."""
 
     def __init__(self, skeleton: Skeleton) -> None:
         self.skeleton = skeleton
@@ -197,9 +197,9 @@ class Coverage:
         self._counts = np.zeros((0, *self._shape), np.int32)
 
     def add(self, batch: pa.RecordBatch, cameras_m: F64, groups: I64 | None = None) -> None:
-        """Count a batch of people (P); `cameras_m` (P, 3) is where each one's camera stands.
+        """Count a batch of people (P); `cameras_m` (P, 3): camera positions.
 
-        `groups` (P,): a number that frames of a group share; None: each frame is its own.
+        `groups` (P,): a number that frames of a group share; None: one group per frame.
         """
         people = batch.num_rows
         if not people:
@@ -221,7 +221,7 @@ class Coverage:
         self.examples.add(batch, groups=own, causes=causes, **places)
 
     def _family_places(self, column: pa.Array) -> I32:
-        """Return places in `families`, which grows by those that are new."""
+        """Return indices into `families`, which grows by new ones."""
         names = [UNKNOWN if name is None else name for name in column.to_pylist()]
         new = sorted(set(names) - set(self.families))
         if new:
@@ -263,7 +263,7 @@ class Coverage:
     def table(
         self, pair: tuple[str, str], chosen: Callable[[str, I64], list[int]]
     ) -> tuple[I64, list[list[str]]]:
-        """Return counts along two axes and the names there, at places chosen by axis and sums.
+        """Return counts along two axes and the names there, selected by axis, summed over the rest.
 
         People are counted, or joints where one axis is joint or cause.
         """
@@ -276,7 +276,7 @@ class Coverage:
     def as_json(self) -> dict[str, Any]:
         """Return every count that is not 0.
 
-        `cells` holds columns of equal length: for each of `axes` places in its `labels`, and
+        `cells` holds columns of equal length: for each of `axes` indices into its `labels`, and
         `count`.
         """
         counts, labels = self.counts, self.labels
@@ -327,9 +327,9 @@ def coverage(dataset: Dataset, *, on_progress: OnProgress | None = None) -> Cove
 
 
 def _group_numbers(frames: Mapping[str, pa.Array]) -> I64:
-    """Return (F,) numbers that are the same for the same group, whatever came before.
+    """Return (F,) numbers equal for equal groups, independent of earlier batches.
 
-    A frame without a group is its own.
+    A frame without a group forms its own.
     """
     coded = pc.dictionary_encode(frames["group_id"])
     names = [name.encode("utf-8", "surrogatepass") for name in coded.dictionary.to_pylist()]
@@ -363,7 +363,7 @@ def known_places(found: Coverage, axis: str) -> list[int]:
 
 
 def thin_below(counts: I64, at_least: float | None) -> float:
-    """Return the count from which a bin is not thin."""
+    """Return the minimum count of a bin that is not thin."""
     if at_least is not None:
         return at_least
     return 0.5 * float(counts.sum()) / max(1, counts.size)

@@ -1,4 +1,4 @@
-"""Coverage for people to read: tables at most 96 columns wide, what is thin marked."""
+"""Coverage as text: tables at most 96 columns wide, thin bins marked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from synthstudio.quality.coverage import I64, Coverage, known_places, thin_below
 from synthstudio.quality.gaps import PAIRS, Gap, gaps, thin_pairs
 
 LISTED = 8
-"""So many gaps are listed."""
+"""Maximum number of listed gaps."""
 _CAUSES = dict(
     zip(SHARES, ("seen", "by itself", "by a person", "by an object", "outside"), strict=True)
 )
@@ -25,7 +25,7 @@ _VIEWS = {
 
 
 def text(found: Coverage, *, at_least: float | None = None) -> str:
-    """The counts that show what is thin: marginals, pairs of axes; last the gaps that matter."""
+    """Tables of marginals and pairs of axes; then the significant gaps."""
     rule = (
         f"fewer than {at_least:g}"
         if at_least is not None
@@ -64,14 +64,14 @@ def _bodies(found: Coverage, at_least: float | None) -> list[str]:
 def _joints(found: Coverage, at_least: float | None) -> list[str]:
     counts, rows, columns = _cut(found, "joint", "cause")
     causes = [_CAUSES.get(name, name) for name in columns]
-    return _table("joints by what hides them", rows, causes, counts, at_least=at_least, width=13)
+    return _table("joints by cause", rows, causes, counts, at_least=at_least, width=13)
 
 
 def _causes(found: Coverage, at_least: float | None) -> list[str]:
     """Return joints by cause and fraction, and in the last line people by fraction."""
     counts, rows, columns = _cut(found, "cause", "fraction")
     named = [_CAUSES.get(name, name) for name in rows]
-    title = "joints by what hides them and occluded fraction of the person"
+    title = "joints by cause and occluded fraction of the person"
     lines = _table(title, named, columns, counts, at_least=at_least)
     people = found.of_people("fraction")[: len(columns)]
     width = max(map(len, [*named, "all"]))
@@ -83,7 +83,7 @@ def _causes(found: Coverage, at_least: float | None) -> list[str]:
 
 def _cut(found: Coverage, first: str, second: str) -> tuple[I64, list[str], list[str]]:
     def shown(axis: str, sums: I64) -> list[int]:
-        """What nothing can be in is shown only where it is held."""
+        """Impossible bins are shown only if not empty."""
         return sorted({*known_places(found, axis), *np.flatnonzero(sums).tolist()})
 
     counts, (rows, columns) = found.table((first, second), shown)
@@ -99,7 +99,7 @@ def _table(
     at_least: float | None,
     width: int = 9,
 ) -> list[str]:
-    """Return a table with sums; sums are held against an even share of their own line."""
+    """Return a table with sums; sums are compared with an even share of their line."""
     names = max(map(len, [*rows, "all"]))
     minimum = thin_below(counts, at_least)
     down, across = counts.sum(axis=1), counts.sum(axis=0)
@@ -121,14 +121,14 @@ def _cell(count: int, width: int, minimum: float) -> str:
 
 
 def _gaps(found: Coverage, at_least: float | None) -> list[str]:
-    """The worst gaps, a line each, and what the other thin bins are."""
+    """The worst gaps, one line each, and the number of other thin bins."""
     thin = sum(len(thin_pairs(found, pair, at_least=at_least)) for pair in PAIRS)
     if not thin:
         return ["nothing is thin"]
     worst = gaps(found, at_least=at_least)
     if not worst:
         return [
-            f"{thin} thin bins of pairs, none beyond what chance explains in a set of this size:",
+            f"{thin} thin bins of pairs, none statistically significant at this size:",
             "more frames fill them",
         ]
     listed = [(_gap_name(gap), gap) for gap in worst[:LISTED]]
@@ -139,10 +139,10 @@ def _gaps(found: Coverage, at_least: float | None) -> list[str]:
     ]
     more = len(worst) - len(listed)
     return [
-        "what is lacking most (--write FILE makes a recipe for it):",
+        "largest gaps (--write FILE makes a recipe for them):",
         *lines,
         *([f"  and {more} more in --json"] if more else []),
-        f"{thin} thin bins of pairs: the others follow from these or are chance",
+        f"{thin} thin bins of pairs: the others follow from these or are not significant",
     ]
 
 

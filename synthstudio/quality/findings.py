@@ -1,4 +1,4 @@
-"""What can be wrong, in one table; single findings, and their counts with a few examples."""
+"""The table of kinds of findings; findings, and their counts with examples."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 Severity = Literal["error", "warning"]
 EXAMPLES = 6
-"""Findings of each kind that are kept with what they were found in."""
+"""Number of examples kept per kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One kind of finding. `mend`: what --fix does about it; empty: it needs a person."""
+    """A kind of finding. `mend`: the repair of --fix; empty: needs manual work."""
 
     title: str
     severity: Severity = "error"
@@ -131,7 +131,7 @@ class Finding:
 
 @dataclass
 class Findings:
-    """Counts by kind and a few examples of each; memory does not grow with the set."""
+    """Counts by kind and a few examples of each; in constant memory."""
 
     counts: Counter[str] = field(default_factory=Counter)
     kept: dict[str, list[Finding]] = field(default_factory=dict)
@@ -180,7 +180,7 @@ class Findings:
     def text(self) -> str:
         head = f"{self.images} images, {self.people} people: "
         if not self.counts:
-            lines = [head + "nothing wrong was found"]
+            lines = [head + "no findings"]
         else:
             lines = [head + f"{self.errors} errors, {self.warnings} warnings"]
         for kind, row in KINDS.items():

@@ -1,7 +1,7 @@
-"""How far a data set is from somebody's photos: everything measured, as figures and as text.
+"""The gap between a data set and photos: all measurements, as figures and as text.
 
 gap_sides.py reads both alike, gap_distance.py compares, gap_labels.py, gap_pictures.py,
-gap_poses.py and gap_classifier.py measure, gap_recipe.py fits the recipe. docs/gap.md says what
+gap_poses.py and gap_classifier.py measure, gap_recipe.py fits the recipe. docs/gap.md explains
 each figure means.
 """
 
@@ -30,7 +30,7 @@ _IN = {"generated": "the data set", "photos": "the photos"}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Gap:
-    """What `measure` found; pairs are (generated, photos). None: too little to say it."""
+    """Result of `measure`; pairs are (generated, photos). None: too little data."""
 
     sides: tuple[Side, Side]
     labels: Labels
@@ -46,9 +46,9 @@ class Gap:
 
     @property
     def ranked(self) -> list[Difference]:
-        """What differs by more than chance, the largest in spreads of both sides first.
+        """Significant differences, largest (in pooled standard deviations) first.
 
-        Photos whose poses are nearer than generated ones among themselves are no gap.
+        Poses of photos nearer than generated ones among themselves are not a gap.
         """
         found = [d for d in self.differences if d.beyond_chance]
         found = [d for d in found if d.key != "pose" or d.shift > 0]
@@ -68,7 +68,7 @@ class Gap:
         return out
 
     def as_json(self) -> dict[str, Any]:
-        """Every figure as plain values; null where too little is known."""
+        """Every figure as plain values; null with too little data."""
         out: dict[str, Any] = plain(
             {
                 "sides": {
@@ -113,9 +113,7 @@ class Gap:
         lines += [f"Too few people to compare: {', '.join(few)}."] if few else []
         ranked = self.ranked
         lines.append(
-            "Differs by more than chance, the most first:"
-            if ranked
-            else "Nothing differs by more than chance."
+            "Significant differences, largest first:" if ranked else "No significant differences."
         )
         for d in ranked[:_FIRST]:
             lines.append(
@@ -128,10 +126,10 @@ class Gap:
 
 
 def measure(dataset: Dataset, annotations: Path, images: Path, *, step: Step | None = None) -> Gap:
-    """Measure a data set against photos. The same inputs give the same figures.
+    """Measure a data set against photos. Deterministic.
 
-    DatasetError for a set that shows nobody; FormatError or AssetError for photos that cannot be
-    used. See gap_sides.py.
+    DatasetError for a set without people; FormatError or AssetError for unusable
+    photos. See gap_sides.py.
     """
     with one_thread():
         photos = photo_side(annotations, images)
@@ -200,7 +198,7 @@ def _classifier(found: Classifier | None) -> dict[str, Any] | None:
 
 
 def plain(value: Any) -> Any:
-    """Values as JSON holds them: not finite numbers as null, tuples as lists."""
+    """JSON-compatible values: non-finite numbers as null, tuples as lists."""
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

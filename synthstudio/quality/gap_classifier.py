@@ -1,10 +1,10 @@
-"""A small classifier that tells real crops from generated ones, and where it looks.
+"""A small classifier of real and generated crops, with evidence per cell.
 
-Logistic regression with an L2 penalty on what CELLS x CELLS cells of a crop look like: colour
+Logistic regression with an L2 penalty on features of CELLS x CELLS cells of a crop: colour
 (means of L*, a*, b* and the spread of L*), edges (orientations of gradients and their strength,
-after Dalal and Triggs 2005) and fine texture (what Laplacian and noise filter leave). It is linear,
-so what a cell adds to the decision is known exactly: it is what the decision loses when the cell
-looks like the average cell at its place. Nobody is in both parts of a fold: crops for training
+after Dalal and Triggs 2005) and fine texture (Laplacian and noise residuals). It is linear,
+so a cell's contribution is exact: the change of the decision when the cell
+is replaced by the average cell there. No person is in both parts of a fold: crops for training
 share no moment, file or identity with those of the test. Letters: N crops, D features.
 """
 
@@ -26,7 +26,7 @@ from synthstudio.quality.gap_sides import Side, same_group
 CELLS = 8
 FOLDS = 5
 MIN_GROUPS = 4
-"""Fewer pictures of a side cannot be told apart from the photographer's habits."""
+"""Minimum groups per side; with fewer the photographer's habits dominate."""
 ROUNDS = 1000
 _PENALTY = 0.05
 CUES = {
@@ -34,7 +34,7 @@ CUES = {
     "edges": ("people.wardrobe.patterned", "backdrop", "objects", "people.poses"),
     "fine texture": ("lens.noise_sigma", "lens.blur_sigma_px", "lens.jpeg_quality"),
 }
-"""Groups of features, and the recipe's fields that move them."""
+"""Groups of features, and the recipe's fields that affect them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +52,10 @@ class Accuracy:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Classifier:
-    """What the classifier found. Crops come in the order generated, photos.
+    """Result of the classifier. Crops are ordered generated, photos.
 
-    `score` (N,): log odds of being a photo, by a fold that had not seen the crop; NaN where none
-    could be trained. `looks` (N, CELLS, CELLS): what each cell adds to it. `by_cue`: the accuracy
+    `score` (N,): log odds of being a photo, by a fold without the crop; NaN if none
+    could be trained. `looks` (N, CELLS, CELLS): contribution of each cell. `by_cue`: the accuracy
     of each group of CUES alone.
     """
 
@@ -67,7 +67,7 @@ class Classifier:
 
 
 def classify(sides: tuple[Side, Side], crops: tuple[Crops, Crops]) -> Classifier | None:
-    """Train and test by folds; None where a side has fewer than MIN_GROUPS groups of crops."""
+    """Train and test by folds; None if a side has fewer than MIN_GROUPS groups of crops."""
     numbers = same_group(*sides)
     group = np.concatenate([n[c.person] for n, c in zip(numbers, crops, strict=True)])
     who = [s.who[p] for s, c in zip(sides, crops, strict=True) for p in c.person.tolist()]
@@ -114,7 +114,7 @@ def _mean(values: NDArray[np.float32]) -> F64:
 
 
 def _folds(real: NDArray[np.bool_], group: I64, who: list[str]) -> I64:
-    """(N,) the fold of each crop: people of one identity, else of one picture, in the same."""
+    """(N,) the fold of each crop: equal for one identity, else for one picture."""
     keys = [(r, w or str(g)) for r, g, w in zip(real.tolist(), group.tolist(), who, strict=True)]
     out = np.zeros(len(keys), np.int64)
     for side in (False, True):
@@ -137,7 +137,7 @@ def _apart(test: NDArray[np.bool_], group: I64, who: list[str]) -> NDArray[np.bo
 def _held_out(
     x: F64, real: NDArray[np.bool_], folds: I64, allowed: list[NDArray[np.bool_]]
 ) -> tuple[F64, F64]:
-    """(N,) log odds and (N, D) what each feature adds to them, of folds that had not seen them."""
+    """(N,) log odds and (N, D) contributions of features, of folds without them."""
     score, parts = np.full(len(x), np.nan), np.zeros_like(x)
     for k, train in enumerate(allowed):
         test = folds == k
@@ -152,7 +152,7 @@ def _held_out(
 
 
 def _fit(x: F64, real: NDArray[np.bool_]) -> tuple[F64, float]:
-    """Weights (D,) and offset of the least mean log loss, both sides weighing the same."""
+    """Weights (D,) and offset of minimum mean log loss, with equal weights of both sides."""
     share = np.where(real, 0.5 / real.mean(), 0.5 / (1 - real.mean())) / len(x)
     sign = np.where(real, 1.0, -1.0)
     penalty = _PENALTY * x.shape[1] / 1000
@@ -169,7 +169,7 @@ def _fit(x: F64, real: NDArray[np.bool_]) -> tuple[F64, float]:
 
 
 def _accuracy(score: F64, real: NDArray[np.bool_], group: I64) -> Accuracy:
-    """Balanced accuracy; the interval draws the groups of each side anew (percentile bootstrap)."""
+    """Balanced accuracy; the interval resamples the groups of each side (percentile bootstrap)."""
     known = np.isfinite(score)
     right = (score > 0) == real
     drawn, values = [], []

@@ -1,10 +1,10 @@
-"""How far two samples lie apart in plain units, and how far chance alone would set them.
+"""Distance of two samples in plain units, and its chance level.
 
-Numbers are compared by Wasserstein-1: the mean way that mass has to move, in the number's own
+Numbers are compared by Wasserstein-1: the mean distance that mass has to move, in the number's
 unit (Villani 2009, ch. 6; in one dimension the area between the two distribution functions).
-Kinds by total variation: half the sum of differences of shares, the share of people who would
-have to be of another kind. Chance: pictures are dealt to the sides anew SHUFFLES times, as many
-to each as before (a permutation test over pictures, since people of one picture are alike); a
+Categories by total variation: half the sum of differences of frequencies, the fraction of people
+who would have to change category. Chance: pictures are shuffled SHUFFLES times, as many
+to each as before (a permutation test over pictures, since people of one picture are correlated); a
 distance above all of them has p < 1/200.
 """
 
@@ -23,12 +23,12 @@ from synthstudio.core.rng import stream
 SHUFFLES = 200
 BINS = 24
 MIN = 5
-"""Fewer values of a side say nothing."""
+"""Minimum number of values per side."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
-    """Values of n people with the picture (or moment) that each one is from."""
+    """Values of n people with their pictures (or moments)."""
 
     values: F64
     group: I64
@@ -40,10 +40,10 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Difference:
-    """One figure of both sides. `fields`: what of a recipe moves it.
+    """One figure of both sides. `fields`: recipe fields that affect it.
 
-    `distance` and `chance` are NaN where a side has fewer than MIN values. `middle`: of
-    (generated, photos) the median, of whole numbers the mean, as `middle_is` says; `low`, `high`:
+    `distance` and `chance` are NaN if a side has fewer than MIN values. `middle`: of
+    (generated, photos) the median, for whole numbers the mean, as in `middle_is`; `low`, `high`:
     10th and 90th percentile. `shares` (2, BINS) with `edges`
     (BINS + 1): values beyond the ends are in the last bins.
     """
@@ -59,7 +59,7 @@ class Difference:
     high: tuple[float, float]
     distance: float
     chance: float
-    spread: float  # standard deviation of both sides together
+    spread: float  # pooled standard deviation
     edges: F64
     shares: F64
 
@@ -69,12 +69,12 @@ class Difference:
 
     @property
     def effect(self) -> float:
-        """The distance in standard deviations of both sides together: without a unit."""
+        """The distance in pooled standard deviations."""
         return self.distance / self.spread if self.spread > 0 else 0.0
 
     @property
     def shift(self) -> float:
-        """The middle of the photos less that of the generated ones."""
+        """Difference of medians, photos less generated."""
         return self.middle[1] - self.middle[0]
 
 
@@ -87,7 +87,7 @@ def difference(
     *,
     whole: bool = False,
 ) -> Difference:
-    """Compare two samples; `whole`: whole numbers get a bin each."""
+    """Compare two samples; `whole`: one bin per whole number."""
     a, b = (side.finite() for side in sides)
     both = np.concatenate([a.values, b.values])
     enough = min(len(a.values), len(b.values)) >= MIN
@@ -118,12 +118,12 @@ def wasserstein(a: F64, b: F64) -> float:
 
 
 def total_variation(a: F64, b: F64) -> float:
-    """Half the sum of differences of two lists of shares."""
+    """Total variation distance of two lists of frequencies."""
     return float(np.abs(a - b).sum() / 2)
 
 
 def deals(groups: I64, first: int, key: str) -> NDArray[np.bool_]:
-    """(SHUFFLES, G) which of the groups are dealt to the first side, `first` of them each time."""
+    """(SHUFFLES, G) random assignment of groups to the first side, `first` of them each time."""
     rng = stream(0, "gap", key)
     out = np.zeros((SHUFFLES, len(groups)), np.bool_)
     for row in out:

@@ -1,18 +1,18 @@
-"""What labels alone say of the gap: sizes, places, truncation, visible shares, cameras.
+"""The gap by labels: sizes, positions, truncation, visible shares, cameras.
 
 Cameras are estimated from 2D alone, by the same code on both sides. A trunk is the line from the
 middle of the hips to that of the shoulders.
 
-    roll       the trunk's lean in the picture, turned round: on average people stand upright
+    roll       the trunk's lean in the picture, negated: on average people stand upright
     distance   from the trunk's length in the picture, if it is as long as generated ones are
     pitch      atan((aim - camera's height) / distance), where aim is the height above the floor
-               that lies in the picture's middle row at that distance, if hips are as high as
+               in the picture's middle row at that distance, if hips are as high as
                generated ones are
 
 These are one person's similar triangles (Hoiem et al. 2008, "Putting objects in perspective").
-What a picture does not tell is taken from the generated side for both (`Assumed`): focal length
-and camera height. People who bend or lie are left out by their lean; those who bend towards the
-camera are not and look too far away. `validated` holds every estimate against the rows' cameras.
+Unobservable parameters are those of the generated side for both (`Assumed`): focal length
+and camera height. Bending or lying people are excluded by their lean; those who bend towards the
+camera are not and appear too distant. `validated` compares estimates with the rows' cameras.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from synthstudio.quality.gap_sides import Side
 
 MAX_LEAN_DEG = 45.0
 _MIN_TRUNK = 0.02
-"""Of the picture's height; a shorter trunk is a few pixels, and its lean is noise."""
+"""Minimum trunk length relative to the picture's height; shorter ones are noise."""
 _EDGE = 0.005
-"""A box this near to the picture's edge, in longer sides of it, touches it (at least a pixel)."""
+"""Maximum distance of a box touching the picture's edge, in longer sides (at least a pixel)."""
 STATES = ("visible", "hidden", "outside or unlabelled")
 TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Assumed:
-    """What no picture tells, the same for both sides: medians of the generated rows, or usual."""
+    """Unobservable parameters, equal for both sides: medians of the generated rows, or defaults."""
 
     focal: float = 1.2  # heights of the picture: a vertical angle of view of 45 degrees
     camera_m: float = 1.4
@@ -53,10 +53,10 @@ class Assumed:
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """(P,) what 2D says of each person's camera; NaN without an upright trunk in sight.
+    """(P,) camera estimates from each person's 2D joints; NaN without a visible upright trunk.
 
-    `row` is `hip_row` after the side's median roll is turned back: who stands aside of the middle
-    is raised or lowered by it.
+    `row` is `hip_row` corrected for the side's median roll, which raises or lowers
+    people off the centre.
     """
 
     roll_deg: F64
@@ -67,10 +67,10 @@ class Camera:
 
 @dataclass(frozen=True, kw_only=True)
 class Validated:
-    """How good an estimate is on the generated side, where the truth is known.
+    """Accuracy of an estimate on the generated side, with known truth.
 
     `error`: the median of absolute errors, `bias` the median error, `spread` the standard
-    deviation of the truth, `correlation` NaN where either does not vary.
+    deviation of the truth, `correlation` NaN if either is constant.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Validated:
 
 @dataclass(frozen=True, kw_only=True)
 class JointStates:
-    """Of one joint: shares of STATES of (generated, photos), their distance and that of chance."""
+    """One joint: frequencies of STATES of (generated, photos), their distance and chance level."""
 
     joint: str
     shares: tuple[tuple[float, ...], tuple[float, ...]]
@@ -94,7 +94,7 @@ class JointStates:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Labels:
-    """What the labels of both sides say. `missing`: joints that the photos' skeleton lacks."""
+    """The labels of both sides compared. `missing`: joints missing in the photos' skeleton."""
 
     differences: tuple[Difference, ...]
     joints: tuple[JointStates, ...]
@@ -107,7 +107,7 @@ class Labels:
 
 
 def measure_labels(generated: Side, photos: Side) -> Labels:
-    """Compare all that needs no pixel."""
+    """Compare all figures that need no pixels."""
     sides = (generated, photos)
     common = tuple(j for j in generated.skeleton.joints if j in photos.skeleton.joints)
     assumed = _assumed(generated)
@@ -133,21 +133,21 @@ def touches_edge(side: Side) -> F64:
 
 
 def outside_share(side: Side, common: Sequence[str]) -> F64:
-    """(P,) share of joints without a place in the picture (v=0); NaN of people without any."""
+    """(P,) fraction of joints outside or unlabelled (v=0); NaN for people without joints."""
     v = side.v[:, side.joints(common)]
     return np.where((v > 0).any(axis=1), (v == 0).mean(axis=1), np.nan)
 
 
 def middle_x(side: Side) -> F64:
-    """(P,) how far the box's middle is to the right of the picture's, in picture widths."""
+    """(P,) horizontal offset of the box's centre from the picture's, in picture widths."""
     middle: F64 = (side.box[:, 0] + side.box[:, 2] / 2) / side.size[:, 0] - 0.5
     return middle
 
 
 def hip_row(side: Side, *, roll_deg: float = 0.0) -> F64:
-    """(P,) how far the hips are below the picture's middle, in its heights; NaN where unknown.
+    """(P,) vertical offset of the hips below the picture's centre, in its heights; NaN if unknown.
 
-    `roll_deg`: of the camera, turned back first.
+    `roll_deg`: of the camera, corrected first.
     """
     if not set(TRUNK) <= set(side.skeleton.joints):
         return np.full(side.people, np.nan)
@@ -158,7 +158,7 @@ def hip_row(side: Side, *, roll_deg: float = 0.0) -> F64:
 
 
 def estimate(side: Side, assumed: Assumed) -> Camera:
-    """What each person's trunk says of the camera."""
+    """Camera estimates from each person's trunk."""
     nothing = np.full(side.people, np.nan)
     if not set(TRUNK) <= set(side.skeleton.joints):
         return Camera(roll_deg=nothing, pitch_deg=nothing, distance_m=nothing, row=nothing)
@@ -223,7 +223,7 @@ _FIGURES = {
     ),
     "distance_m": ("distance", "metres", ("camera.distance_m", "camera.vertical_fov_deg")),
 }
-"""Figures of people as they are read: name, unit, and the recipe's fields that move them."""
+"""Figures of people: title, unit, and the recipe's fields that affect them."""
 _WHOLE = ("count", "edge")
 _CAMERA = ("roll_deg", "pitch_deg", "distance_m")
 
@@ -257,7 +257,7 @@ def _differences(
 
 
 def _joint_states(sides: tuple[Side, Side], common: Sequence[str]) -> tuple[JointStates, ...]:
-    """Shares of v by joint, of people with at least one labelled joint."""
+    """Frequencies of v by joint, of people with at least one labelled joint."""
     if not common:
         return ()
     counts = []
@@ -286,27 +286,27 @@ def _joint_states(sides: tuple[Side, Side], common: Sequence[str]) -> tuple[Join
 
 
 def _validated(side: Side, camera: Camera) -> tuple[Validated, ...]:
-    """Hold the estimates of generated people against their rows; none without cameras."""
+    """Compare the estimates of generated people with their rows; empty without cameras."""
     if side.truth is None:
         return ()
     truths = {"distance_m": "depth_m"}
     out = []
     for key in _CAMERA:
         name, unit, _ = _FIGURES[key]
-        told, true = getattr(camera, key), getattr(side.truth, truths.get(key, key))
-        both = np.isfinite(told) & np.isfinite(true)
+        estimated, true = getattr(camera, key), getattr(side.truth, truths.get(key, key))
+        both = np.isfinite(estimated) & np.isfinite(true)
         if both.sum() < 2:
             continue
-        told, true = told[both], true[both]
-        varies = told.std() > 1e-9 and true.std() > 1e-9
+        estimated, true = estimated[both], true[both]
+        varies = estimated.std() > 1e-9 and true.std() > 1e-9
         out.append(
             Validated(
                 name=name,
                 unit=unit,
-                people=len(told),
-                error=float(np.median(np.abs(told - true))),
-                bias=float(np.median(told - true)),
-                correlation=float(np.corrcoef(told, true)[0, 1]) if varies else float("nan"),
+                people=len(estimated),
+                error=float(np.median(np.abs(estimated - true))),
+                bias=float(np.median(estimated - true)),
+                correlation=float(np.corrcoef(estimated, true)[0, 1]) if varies else float("nan"),
                 spread=float(true.std()),
             )
         )

@@ -1,4 +1,4 @@
-"""Crops of people from both sides, and what their pixels are like: colour, edges, noise.
+"""Crops of people from both sides, and pixel statistics: colour, edges, noise.
 
 A crop is a square about a person's box that lies wholly inside the picture, so no side has filled
 margins. Colours, edges and sharpness are measured after scaling to one size (SIDE_PX), noise and
@@ -29,7 +29,7 @@ from synthstudio.quality.gap_sides import Side
 F32 = NDArray[np.float32]
 SIDE_PX = 96
 MIN_PX = 32
-"""People whose box is smaller are not cropped: nothing but blur would be compared."""
+"""Minimum box of cropped people: smaller ones are only blur."""
 MAX_CROPS = 400
 ORIENTATIONS = 8
 _AROUND = 1.1
@@ -42,8 +42,8 @@ _BLOCK = 8
 class Crops:
     """N crops (N, SIDE_PX, SIDE_PX, 3) of one side, and `figures` (N,) of each by name.
 
-    `person` (N,): which of the side's people. `window` (N, 4): x y w h in the picture.
-    `orientations` (N, ORIENTATIONS): shares of the gradients' strength by direction.
+    `person` (N,): index of the side's person. `window` (N, 4): x y w h in the picture.
+    `orientations` (N, ORIENTATIONS): distribution of gradient strength by direction.
     """
 
     rgb: U8
@@ -59,7 +59,7 @@ class Crops:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pixels:
-    """What pixels of both sides say. `orientations` (2, ORIENTATIONS): mean shares."""
+    """Pixel statistics of both sides. `orientations` (2, ORIENTATIONS): mean distributions."""
 
     differences: tuple[Difference, ...]
     orientations: F64
@@ -94,13 +94,13 @@ _FIGURES = {
     "noise": ("noise", "grey levels", ("lens.noise_sigma", "lens.noise")),
     "blocks": ("JPEG blocks", "ratio", ("lens.jpeg_quality",)),
 }
-"""Names of figures as people read them, units, and the recipe's fields that move them."""
+"""Names of figures as titles, units, and the recipe's fields that affect them."""
 
 
 def crop_side(side: Side, *, on_crop: Callable[[int], None] | None = None) -> Crops:
-    """Cut out at most MAX_CROPS people, evenly spread, and measure them.
+    """Crop at most MAX_CROPS people, evenly spread, and measure them.
 
-    A picture that cannot be decoded after all is counted in `unreadable` and left out.
+    A picture that cannot be decoded is counted in `unreadable` and left out.
     """
     large = np.flatnonzero(side.box[:, 2:].max(axis=1) >= MIN_PX)
     take = np.unique(np.linspace(0, len(large) - 1, min(MAX_CROPS, len(large))).round())
@@ -141,7 +141,7 @@ def _loaded(side: Side, number: int) -> U8 | None:
 
 
 def crop_window(box: F64, size: F64) -> tuple[float, float, float, float]:
-    """The square x y s s about a box x y w h, moved and shrunk until it lies in the picture."""
+    """The square x y s s about a box x y w h, moved and shrunk to fit into the picture."""
     s = float(min(box[2:].max() * _AROUND, size.min()))
     x, y = np.clip(box[:2] + box[2:] / 2 - s / 2, 0, size - s)
     return float(x), float(y), s, s
@@ -180,7 +180,7 @@ def lightness(rgb: U8) -> F32:
 
 
 def gradients(light: F32) -> tuple[F32, I64]:
-    """(H, W) strength of the gradient and which of ORIENTATIONS its direction is nearest to.
+    """(H, W) strength of the gradient and the nearest of ORIENTATIONS.
 
     The first is along the rows, so that of upright lines; they follow in even steps of the turn.
     """
@@ -193,7 +193,7 @@ def gradients(light: F32) -> tuple[F32, I64]:
 def _figures(
     crop: U8, picture: U8, window: tuple[float, float, float, float]
 ) -> tuple[dict[str, float], F64]:
-    """Figures of one crop (see _FIGURES) and the shares of its gradients by orientation.
+    """Figures of one crop (see _FIGURES) and the distribution of its gradients by orientation.
 
     Saturation is HSV's. Sharpness: variance of the Laplacian (Pech-Pacheco et al. 2000). Noise:
     Immerkær 1996, the mean of |N * I| in which smooth areas and straight edges cancel. Blocks: mean

@@ -1,9 +1,9 @@
-"""How far every real pose is from the nearest generated one.
+"""Distances of real poses to the nearest generated ones.
 
-Two poses are laid over each other by the joints that are known of the real one: both are moved to
+Two poses are aligned by the known joints of the real one: both are moved to
 their mean and scaled to one root mean square radius, the generated one also mirrored. The
-distance is the root mean square of what then remains, in longer sides of the real pose's joints:
-Procrustes analysis (Gower 1975) without rotation, since a person upside down is another pose.
+distance is the root mean square of the residual, in longer sides of the real pose's joints:
+Procrustes analysis (Gower 1975) without rotation, since rotation is part of the pose.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from synthstudio.quality.subject import flip_of
 MIN_JOINTS = 6
 MAX_POSES = 4000
 BASELINE = 300
-"""So many generated people are held against the other generated ones."""
+"""Number of generated people compared with other generated ones."""
 FAR = 95.0
-"""A real pose is far when it is farther than this percentage of generated ones is from the rest."""
+"""Percentile of distances among generated poses beyond which a real pose is far."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Nearest:
-    """A person and the nearest of the generated people; `distance` in longer sides of the pose."""
+    """A person and the nearest generated person; `distance` in longer sides of the pose."""
 
     person: int
     nearest: int
@@ -37,9 +37,9 @@ class Nearest:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Poses:
-    """`found`: of each photo person with enough joints, the farthest first.
+    """`found`: for each photo person with enough joints, farthest first.
 
-    `difference`: those distances (photos) against the same of generated people to generated ones
+    `difference`: those distances (photos) and those of generated people to generated ones
     of other moments. `far`: the share beyond `far_beyond`.
     """
 
@@ -51,14 +51,14 @@ class Poses:
 
 
 def measure_poses(generated: Side, photos: Side, common: tuple[str, ...]) -> Poses | None:
-    """Return the nearest generated pose of each real one; None where nobody has enough joints."""
+    """Return the nearest generated pose of each real one; None if no person has enough joints."""
     if len(common) < MIN_JOINTS:
         return None
-    ours, theirs = generated.joints(common), photos.joints(common)
-    bank = generated.whole_px[:, ours]
+    own_joints, photo_joints = generated.joints(common), photos.joints(common)
+    bank = generated.whole_px[:, own_joints]
     members = np.flatnonzero(np.isfinite(bank).all(axis=(1, 2)))
     members = _spread(members, MAX_POSES)
-    real = photos.px[:, theirs]
+    real = photos.px[:, photo_joints]
     known = np.isfinite(real[..., 0])
     places = (pose[which] for pose, which in zip(real, known, strict=True))
     wide = [len(p) > 0 and np.ptp(p, axis=0).max() >= 1 for p in places]
@@ -68,7 +68,7 @@ def measure_poses(generated: Side, photos: Side, common: tuple[str, ...]) -> Pos
         return None
     bank, flip = bank[members], flip_of(common)
     found = [_nearest(real[p], bank, flip, np.ones(len(members), np.bool_), int(p)) for p in people]
-    # The same of generated people among themselves, with the joints that photos happen to know.
+    # The same among generated people, with the joints known in photos.
     group, own = generated.group[members], []
     for k, p in enumerate(_spread(np.arange(len(members)), BASELINE)):
         known = np.isfinite(real[people[k % len(people)], :, :1])
@@ -106,14 +106,14 @@ def measure_poses(generated: Side, photos: Side, common: tuple[str, ...]) -> Pos
 
 
 def _spread(places: I64, maximum: int) -> I64:
-    """At most so many of some places, evenly spread."""
+    """At most `count` evenly spread indices."""
     if len(places) <= maximum:
         return places
     return places[np.linspace(0, len(places) - 1, maximum).round().astype(np.int64)]
 
 
 def _nearest(pose: F64, bank: F64, flip: I64, allowed: np.ndarray, person: int) -> Nearest:
-    """The nearest of `bank` (Q, J, 2) to a pose (J, 2) that is NaN where nothing is known."""
+    """The nearest of `bank` (Q, J, 2) to a pose (J, 2), NaN for unknown joints."""
     known = np.isfinite(pose[:, 0])
     own = pose[known]
     side = float(np.ptp(own, axis=0).max())

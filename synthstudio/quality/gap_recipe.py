@@ -1,9 +1,9 @@
-"""A data set's own recipe with the fields fitted that photos can speak for.
+"""Fit of a data set's recipe to photos, for the fields that photos determine.
 
-Quantile mapping (Panofsky and Brier 1968): at each of LEVELS shares of people the recipe's value
-moves by what the same estimate differs between photos and generated people, so that what biases
-both alike drops out, and photos that are like the data set leave its recipe as it is. Only what
-differs by more than chance is moved. Fields are drawn independently of one another, as in every
+Quantile mapping (Panofsky and Brier 1968): at each of LEVELS quantiles the recipe's value
+is shifted by the difference of the estimate between photos and generated people, so that common
+biases cancel, and photos like the data set do not change its recipe. Only significant
+differences are applied. Fields are drawn independently, as in every
 recipe; in photos they are not (the nearer, the fewer).
 """
 
@@ -31,7 +31,7 @@ from synthstudio.recipe.schema.recipe import Recipe
 LEVELS = (np.arange(10) + 0.5) / 10
 _NAME_LENGTH = 64
 _MIN_CUT, _MAX_CUT = 0.1, 0.6
-"""Shares of joints that somebody whom the picture cuts is asked to lack."""
+"""Truncation targets: fractions of joints outside the picture."""
 _PLACING = {"camera.distance_m", "camera.aim_height_m", "camera.pitch_deg", "camera.off_centre"}
 UNSEEN = {
     "camera.height_m, camera.vertical_fov_deg": "a crop shows neither; both sides were read by "
@@ -39,13 +39,13 @@ UNSEEN = {
     "people.shape, poses, wardrobe": "the page says how far they are, not what would do",
     "light, lens, backdrop, objects": "several fields make one figure; change them by the page",
 }
-"""What is left alone, and why."""
+"""Fields that are not fitted, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """A recipe as YAML holds it; `moved` says of each field that changed what it was fitted from,
-    `kept` why others stayed."""
+    """A recipe as YAML holds it; `moved`: changed fields with the figures used,
+    `kept`: unchanged fields with reasons."""
 
     recipe: dict[str, Any]
     moved: dict[str, str]
@@ -55,12 +55,12 @@ class Fitted:
 def fit(dataset: Dataset, labels: Labels, sides: tuple[Side, Side]) -> Fitted:
     """Fit the recipe of a data set to photos.
 
-    DatasetError for a set that was imported or made of photos: its recipe places nobody.
+    DatasetError for imported or photo sets, whose recipes place no people.
     """
     made = recipe_of(dataset)
     if PHOTOS in made:
         raise DatasetError(
-            "this data set was made of photos, so its recipe places nobody",
+            "the recipe of a photo set places no people",
             where=str(dataset.place),
             expected="a set that synthstudio generate made",
         )
@@ -112,12 +112,12 @@ def as_yaml(fitted: Fitted) -> str:
 def _changes(
     own: Recipe, labels: Labels, sides: tuple[Side, Side]
 ) -> list[tuple[str, str, Callable[[], Any]]]:
-    """(field, the difference that speaks for it, what gives its new value)."""
-    camera, (ours, theirs) = own.camera, labels.cameras
+    """(field, its figure, function of the new value)."""
+    camera, (generated, photos) = own.camera, labels.cameras
     pitched = camera.pitch_deg
 
     def shifted() -> Any:
-        by = np.nanmedian(theirs.roll_deg) - np.nanmedian(ours.roll_deg)
+        by = np.nanmedian(photos.roll_deg) - np.nanmedian(generated.roll_deg)
         return _choice(_levels(camera.roll_deg) + by, -45, 45)
 
     def placed() -> Any:
@@ -126,14 +126,14 @@ def _changes(
     def nearer() -> Any:
         return _choice(
             _levels(camera.distance_m)
-            * _quantiles(theirs.distance_m)
-            / _quantiles(ours.distance_m),
+            * _quantiles(photos.distance_m)
+            / _quantiles(generated.distance_m),
             0.6,
             60,
         )
 
     def aimed() -> Any:
-        # Rows become metres at the near quarter of the distances: who is nearer leaves the picture.
+        # Rows become metres at the lower quartile of distances: nearer people are truncated.
         near = [c.distance_m[np.isfinite(c.distance_m)] for c in labels.cameras]
         usual = quantile(camera.distance_m, 0.25)
         metres = [np.percentile(d, 25) if len(d) else usual for d in near]
@@ -144,7 +144,7 @@ def _changes(
 
     def pitch() -> Any:
         assert pitched is not None
-        return _mapped(pitched, ours.pitch_deg, theirs.pitch_deg, 60, -85)
+        return _mapped(pitched, generated.pitch_deg, photos.pitch_deg, 60, -85)
 
     known = own.people.identities - own.holdout.identities
     out: list[tuple[str, str, Callable[[], Any]]] = [
@@ -156,7 +156,7 @@ def _changes(
         ("camera.off_centre", "place", placed),
         ("people.count", "count", lambda: _counts(sides[1], known)),
     ]
-    if own.clip is None and own.cutouts is None:  # what has them can ask for nothing
+    if own.clip is None and own.cutouts is None:  # clips and cut-outs exclude targets
         causes = dump(own)["targets"]["causes"]
         cut = _cut(sides[1], labels.common)
         out.append(("targets.causes", "edge", lambda: {**causes, "truncated": cut}))
@@ -164,7 +164,7 @@ def _changes(
 
 
 def _unmoved(found: Difference | None) -> str:
-    """Why a difference moves nothing, or nothing."""
+    """Why a difference is not applied, or ""."""
     if found is None or not np.isfinite(found.distance):
         counts = (0, 0) if found is None else found.count
         return f"too few people tell it ({counts[0]} generated, {counts[1]} in photos)"
@@ -177,7 +177,7 @@ def _unmoved(found: Difference | None) -> str:
 
 
 def _only_spread(field: str, d: Difference) -> str:
-    """Why roll stays where only its spread differs: people lean, which no camera does."""
+    """Why roll is kept if only its spread differs: people lean."""
     if field != "camera.roll_deg" or abs(d.shift) >= d.distance / 2:
         return ""
     return (
@@ -192,8 +192,8 @@ def _from_what(d: Difference) -> str:
     )
 
 
-def _mapped(of: AnyNumber, ours: F64, theirs: F64, high: float, low: float | None = None) -> Any:
-    values = _levels(of) + _quantiles(theirs) - _quantiles(ours)
+def _mapped(of: AnyNumber, generated: F64, real: F64, high: float, low: float | None = None) -> Any:
+    values = _levels(of) + _quantiles(real) - _quantiles(generated)
     return _choice(values, -high if low is None else low, high)
 
 
@@ -207,13 +207,13 @@ def _quantiles(values: F64) -> F64:
 
 
 def _choice(values: F64, low: float, high: float) -> Any:
-    """A distribution that takes each of the values alike, within a field's limits."""
+    """A distribution uniform over the values, within a field's limits."""
     counts = Counter(round(float(v), 2) for v in np.clip(np.sort(values), low, high))
     return next(iter(counts)) if len(counts) == 1 else {"choice": dict(counts)}
 
 
 def _picture_means(side: Side) -> F64:
-    """Where the people of each picture with any are on average, in picture widths."""
+    """Mean position of the people per non-empty picture, in picture widths."""
     sums = np.bincount(side.picture, middle_x(side), side.pictures)
     some = side.per_picture > 0
     means: F64 = sums[some] / side.per_picture[some]
@@ -221,7 +221,7 @@ def _picture_means(side: Side) -> F64:
 
 
 def _counts(photos: Side, known: int) -> Any:
-    """How many people a photo shows, of those that show any; at most as many as there are."""
+    """Number of people per non-empty photo, at most the data set's maximum."""
     counts = Counter(np.minimum(photos.per_picture[photos.per_picture > 0], known).tolist())
     if len(counts) == 1:
         return next(iter(counts))
@@ -229,7 +229,7 @@ def _counts(photos: Side, known: int) -> Any:
 
 
 def _cut(photos: Side, common: tuple[str, ...]) -> Any:
-    """Nothing, or as many joints as people at the edge lack more than others, as often as that."""
+    """None, or the truncation target from the joints missing at the edge."""
     edge = touches_edge(photos) > 0
     share = round(float(edge.mean()), 2)
     lacking = outside_share(photos, common) if common else np.full(photos.people, np.nan)

@@ -1,8 +1,8 @@
-"""The two sides that `gap` holds against each other, read alike: a data set and COCO photos.
+"""The two sides compared by `gap`, read in the same way: a data set and COCO photos.
 
-What a photo's file can say is all that is taken of the data set too: the box of what is seen, cut
-at the picture's edge, and v of COCO (0 outside or unlabelled, 1 hidden, 2 visible). What only a
-rendered row knows (cameras, joints outside) is kept apart in `Truth` and `Side.whole_px`.
+Of the data set only labels of a photo's file are used: the visible box, clipped
+at the picture's edge, and v of COCO (0 outside or unlabelled, 1 hidden, 2 visible). Data of
+rendered rows only (cameras, joints outside) are separate, in `Truth` and `Side.whole_px`.
 Letters: P people, J joints, F pictures. Pixels are continuous.
 """
 
@@ -32,9 +32,9 @@ from synthstudio.formats.coco.file import CocoFile
 from synthstudio.formats.exchange import exportable
 
 MAX_PEOPLE, MAX_PHOTOS = 20_000, 5_000
-"""Of a larger data set, or of more photos, every second, third, ... is read."""
+"""Maximum frames read; of larger sets every second, third, ... is read."""
 MIN_FOUND = 0.5
-"""The least share of the photos with people whose pictures must be there and readable."""
+"""Minimum fraction of photos with people that must be readable."""
 _FRAME = (
     *("index", "file_name", "image_sha256", "width_px", "height_px", "group_id"),
     *("K", "world_to_camera"),
@@ -48,7 +48,7 @@ _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """(P,) what rendered rows know of people and their cameras; NaN where nobody does.
+    """(P,) truth of people and cameras of rendered rows; NaN if unknown.
 
     `pitch_deg` looks up, `roll_deg` turns clockwise seen from behind (core/camera.py); `focal` is
     in heights of the picture; `hip_m` is the height above the floor of the middle of the hips,
@@ -68,8 +68,8 @@ class Truth:
 class Side:
     """P people of F pictures.
 
-    `px` (P, J, 2) is NaN where v is 0, `whole_px` holds every joint that is known. `group` (P,)
-    and `groups` (F,) number what shows one moment: pictures of one base, or of the same bytes.
+    `px` (P, J, 2) is NaN where v is 0, `whole_px` holds every known joint. `group` (P,)
+    and `groups` (F,) number moments: pictures of one base, or with equal bytes.
     `who` is an identity or "". `load(k)` decodes picture k.
     """
 
@@ -80,12 +80,12 @@ class Side:
     v: I64  # (P, J)
     box: F64  # (P, 4) x y w h inside the picture
     size: F64  # (P, 2) width and height of the picture
-    picture: I64  # (P,) which of the F pictures
+    picture: I64  # (P,) index of the picture
     group: I64
     groups: I64
     who: tuple[str, ...]
     hashes: tuple[str, ...]  # (F,) SHA-256 of the files
-    labels: tuple[str, ...]  # (F,) how a picture is named to people
+    labels: tuple[str, ...]  # (F,) display name of a picture
     load: Callable[[int], U8]
     truth: Truth | None = None
     notes: tuple[str, ...] = ()
@@ -107,9 +107,9 @@ class Side:
 
 
 def generated_side(dataset: Dataset) -> Side:
-    """Read a data set; DatasetError when it shows nobody.
+    """Read a data set; DatasetError without people.
 
-    People of whom less is seen than an export takes are left out, as COCO files lack them, and
+    People less visible than the export's minimum are left out, as in COCO files, and
     those without a joint in the picture.
     """
     frames: list[Row] = []
@@ -130,7 +130,7 @@ def generated_side(dataset: Dataset) -> Side:
         frames.append(frame)
     if not people:
         raise DatasetError(
-            "nobody is to be seen in this data set",
+            "no visible people in this data set",
             where=str(dataset.place),
             expected="frames with people",
             got=f"{len(frames)} frames without",
@@ -161,16 +161,14 @@ def generated_side(dataset: Dataset) -> Side:
 def photo_side(path: Path, images: Path) -> Side:
     """Read people of a COCO keypoints file and its pictures.
 
-    FormatError for a file that is none, nobody in it, or most of its pictures missing or
-    damaged; AssetError when there is no folder of pictures. Fewer that are missing are left out
-    with their people and noted; so are people without a labelled joint where others have one.
+    FormatError for an invalid file, one without people, or with most pictures missing or
+    damaged; AssetError without a folder of pictures. A few missing ones are left out
+    with their people and noted; so are people without a labelled joint if others have one.
     """
     if not images.is_dir():
-        raise AssetError("there is no such folder", where=str(images), expected="the photos")
+        raise AssetError("no such folder", where=str(images), expected="the photos")
     if not path.is_file():
-        raise FormatError(
-            "there is no such file", where=str(path), expected="a COCO keypoints file"
-        )
+        raise FormatError("no such file", where=str(path), expected="a COCO keypoints file")
     frames: list[Row] = []
     people: list[dict[str, Any]] = []
     lost: Counter[str] = Counter()
@@ -191,7 +189,7 @@ def photo_side(path: Path, images: Path) -> Side:
     _check_found(len(frames), total, lost, path, images)
     if not people:
         raise FormatError(
-            "nobody is in the photos",
+            "no people in the photos",
             where=str(path),
             expected="people with keypoints and a box inside their picture",
             got="; ".join([f"{total} photos", *left]),
@@ -218,7 +216,7 @@ def photo_side(path: Path, images: Path) -> Side:
 
 
 def _unusable(frame: Mapping[str, Any], images: Path) -> str:
-    """Why a photo cannot be used, or nothing. FormatError for a name that leads elsewhere."""
+    """Why a photo is unusable, or "". FormatError for an unsafe name."""
     name, where = frame["file_name"], f"image {frame['index']}"
     if not os.path.isfile(images / plain_name(name, where=where)):  # noqa: PTH113 - no OSError
         return "photo whose file is missing"
@@ -236,19 +234,19 @@ def _check_found(found: int, total: int, lost: Counter[str], path: Path, images:
         return
     got = "; ".join(f"{n} x {what}" for what, n in sorted(lost.items()) if n)
     raise FormatError(
-        "most photos are missing" if found else "none of the photos can be used",
+        "most photos are missing" if found else "no usable photos",
         where=str(path),
         expected=f"its {total} pictures below {images}" if total else "a file that lists photos",
         got=got or "no photo",
-        then="Give the folder of the pictures with --images." if total else None,
+        then="Pass the folder of the pictures with --images." if total else None,
     )
 
 
 def _labelled(people: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Those with a labelled joint, of whom networks learn; all where nobody has one. And a note."""
+    """People with a labelled joint, as in training; all if no person has one. And a note."""
     some = [p for p in people if (p["v"] > 0).any()]
     if not some:
-        return people, ["nobody has a labelled joint: boxes and pixels alone are compared."]
+        return people, ["no person has a labelled joint: only boxes and pixels are compared."]
     lost = len(people) - len(some)
     return some, [f"{lost} x person without a labelled joint: left out."] if lost else []
 
@@ -256,7 +254,7 @@ def _labelled(people: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[
 def _person(
     row: Mapping[str, Any], frame: Mapping[str, Any], picture: int, box: Sequence[float]
 ) -> dict[str, Any] | None:
-    """What both sides know of a person; None without a box inside the picture."""
+    """The common data of a person; None without a box inside the picture."""
     wide, high = frame["width_px"], frame["height_px"]
     x0, y0 = max(0.0, box[0]), max(0.0, box[1])
     x1, y1 = min(float(wide), box[0] + box[2]), min(float(high), box[1] + box[3])
@@ -331,7 +329,7 @@ def _truth(
 
 
 def same_group(a: Side, b: Side) -> tuple[I64, I64]:
-    """(P,) of each side: numbers of groups that both sides share where their files are equal."""
+    """(P,) per side: group numbers, shared by both sides for equal files."""
     of_file: dict[str, int] = {}
     fresh = itertools.count()
     out = []

@@ -1,4 +1,4 @@
-"""What a data set lacks: bins with too little in them, and which of those are no accident."""
+"""Gaps of a data set: bins with too few counts, and their statistical significance."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from synthstudio.quality.coverage import I64, Coverage, known_places, thin_below
 
 B = NDArray[np.bool_]
 PAIRS = (("joint", "cause"), ("cause", "fraction"), ("family", "view"))
-"""The pairs of axes whose thin bins are listed."""
+"""The pairs of axes with listed thin bins."""
 GAP_PAIRS = (("joint", "cause"), ("family", "view"))
-"""Without cause x fraction, where most bins follow from what an occluded fraction is."""
+"""Without cause x fraction, where most bins follow from the definition."""
 CHANCE = 0.01
-"""A whole table of bins filled by chance alone shows a gap this often."""
+"""Probability of a false gap per table."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
     """A value of one axis, or of a pair of axes, with far less than `expected`.
 
-    Of one axis an even share is expected; of a pair, what follows from how often either value
-    occurs. Counts are joints where an axis is joint or cause, people elsewhere.
+    For one axis an even share is expected; for a pair, the product of both
+    frequencies. Counts are joints if an axis is joint or cause, else people.
     """
 
     axes: tuple[str, ...]
@@ -37,12 +37,12 @@ class Gap:
 
 
 def gaps(found: Coverage, *, at_least: float | None = None) -> list[Gap]:
-    """Gaps along single axes and `GAP_PAIRS`, the emptiest first.
+    """Gaps along single axes and `GAP_PAIRS`, emptiest first.
 
     A bin is a gap when it holds less than half of what is expected (or less than `at_least`)
-    and a Poisson count would be as small in fewer than one of a hundred tables (Bonferroni over
+    and the Poisson probability of that is below one in a hundred tables (Bonferroni over
     its bins). Joints of one person are hidden together, so for bins that one person can be in
-    several times people are what is counted for that. Pairs of which one value is a gap already
+    several times the test counts people. Pairs with a value that is a gap itself
     are not repeated.
     """
     single = [
@@ -106,9 +106,9 @@ def thin_pairs(
 ) -> list[tuple[str, str, int]]:
     """Return the bins of two axes with fewer than `at_least`, thinnest first, with their counts.
 
-    People are counted, or joints where one axis is joint or cause. By default a bin is thin
-    with less than half of an even share of what is there. Bins that nothing can be in
-    (unknown, unlabelled) do not count.
+    Counts people, or joints if one axis is joint or cause. By default a bin is thin
+    with less than half of an even share. Impossible bins
+    (unknown, unlabelled) are excluded.
     """
     here, names = _table(found, pair)
     minimum = thin_below(here, at_least)

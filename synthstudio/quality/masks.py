@@ -1,4 +1,4 @@
-"""Masks as runs, of COCO segmentations; boxes and areas held against them."""
+"""Masks as runs, from COCO segmentations; checks of boxes and areas."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Mask:
 
     @cached_property
     def box(self) -> tuple[float, float, float, float]:
-        """Return x, y, w, h of the set pixels, edges included; zeros when there are none."""
+        """Return x, y, w, h of the set pixels, edges included; zeros when empty."""
         if not len(self.starts):
             return 0.0, 0.0, 0.0, 0.0
         first, last = self.starts // self.height, (self.ends - 1) // self.height
@@ -50,9 +50,9 @@ class Mask:
         return float(x0), float(y0), float(last[-1] + 1 - x0), float(low.max() + 1 - y0)
 
     def outline(self, maximum: int) -> NDArray[np.float64]:
-        """Return (n, 2) pixel-edge places x, y on upper and lower borders, evenly chosen.
+        """Return (n, 2) pixel-edge positions x, y on upper and lower borders, evenly chosen.
 
-        Runs that begin or end at the picture's edge are no border.
+        Runs at the picture's edge are not borders.
         """
         places = np.concatenate([self.starts, self.ends])
         y = places % self.height
@@ -64,7 +64,7 @@ class Mask:
 
 
 def read_mask(segmentation: Any, height: int, width: int) -> Mask:
-    """Return a COCO segmentation (RLE or polygons) of an image; ValueError says what is wrong.
+    """Return a COCO segmentation (RLE or polygons) of an image; ValueError names the fault.
 
     An RLE keeps its own size, which may not be the image's.
     """
@@ -115,9 +115,9 @@ def _from_polygons(polygons: Sequence[Any], height: int, width: int) -> Mask:
 
 
 def box_problem(mask: Mask, box: Sequence[float]) -> tuple[str, float]:
-    """Return the kind of finding that a box with sides above 0 is, "" for none, and how far.
+    """Return the kind of finding of a box with sides above 0, "" for none, and its size.
 
-    How far: the pixels by which the mask leaves the box. COCO's boxes are off by up to 1 px.
+    The size is the excess of the mask over the box in pixels. COCO's boxes are off by up to 1 px.
     """
     x, y, w, h = mask.box
     out = max(box[0] - x, box[1] - y, x + w - box[0] - box[2], y + h - box[1] - box[3])
@@ -128,9 +128,9 @@ def box_problem(mask: Mask, box: Sequence[float]) -> tuple[str, float]:
 
 
 def area_fits(mask: Mask, area: float, *, loose: bool = False) -> bool:
-    """Whether an area is that of the mask, or of the polygons it was made of.
+    """Whether an area is that of the mask or of its polygons.
 
-    `loose`: it may be that of polygons which nobody knows.
+    `loose`: it may be that of unknown polygons.
     """
     counts = [float(mask.area)]
     slack = 1.0
@@ -144,7 +144,7 @@ def area_fits(mask: Mask, area: float, *, loose: bool = False) -> bool:
 def mask_problems(
     mask: Mask, box: Any, area: Any, *, loose: bool = False
 ) -> Iterator[tuple[str, str]]:
-    """Kind and text where a box or an area does not fit its mask; `loose` as in `area_fits`."""
+    """Kind and text of a box or area that contradicts its mask; `loose` as in `area_fits`."""
     if is_box(box) and mask.area and box[2] > 0 and box[3] > 0:
         kind, out = box_problem(mask, box)
         w, h = mask.box[2:]
@@ -161,7 +161,7 @@ def mask_problems(
 
 
 def holds(starts: I64, ends: I64, inner_starts: I64, inner_ends: I64) -> Bool:
-    """Which of the inner runs lie in an outer one; both rise."""
+    """Whether inner runs are inside an outer one; both sorted."""
     place = np.searchsorted(starts, inner_starts, side="right") - 1
     reach = np.concatenate([ends, [-1]])[place]  # place -1: before the first
     return np.asarray((place >= 0) & (inner_ends <= reach))

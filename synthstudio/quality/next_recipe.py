@@ -1,4 +1,4 @@
-"""The next recipe: a data set's own with quotas and targets for what is thin in it."""
+"""The next recipe: a data set's recipe with quotas and targets for its thin bins."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from synthstudio.recipe.schema.people import FULL_TURN, bodies_in
 from synthstudio.recipe.schema.recipe import Recipe
 
 SHRINK = 4
-"""The next recipe has this part of the frames, unless told otherwise."""
+"""Default size of the next recipe relative to the data set."""
 _NAME_LENGTH = 64
 _POOL = 120  # identities for each person of a full frame: a dozen of every body
 _MAX_GROUPS = 2
 _MAX_OWN = 0.25
-"""What people hide themselves more often than this cannot be asked to be shown by the rest."""
+"""Maximum self-occlusion rate of joints that can be required visible."""
 _MIN_RATE, _MAX_RATE = 0.05, 0.3
-# Occluded fractions to ask for, one for each bin; nobody can be asked for the last.
+# Target occluded fractions, one per bin without the last.
 _MIDDLES = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8)
 _BY_OTHERS = [SHARES.index("person"), SHARES.index("object")]
 _NOT_BY_OTHERS = [SHARES.index("self"), SHARES.index("truncated")]
 _KNOWN = [k for k, cause in enumerate(CAUSES) if cause != "unlabelled"]
-_BY_PEOPLE = (0.05, 0.15)  # shares of joints that other people can be asked to hide
+_BY_PEOPLE = (0.05, 0.15)  # target fractions of joints hidden by other people
 _REACHES = 0.15
-"""A limb is a tenth of a person: it cannot be hidden where less than this is asked for."""
+"""Minimum target for a hidden limb, which is a tenth of a person."""
 IMPORTED, PHOTOS = "imported", "photos"  # as formats/imports.py and stage.py mark them
 
 
@@ -47,13 +47,13 @@ def next_recipe(
     frames: int | None = None,
     at_least: float | None = None,
 ) -> dict[str, Any]:
-    """Return a recipe that fills what is thin in a data set, as YAML holds it: no defaults.
+    """Return a recipe that fills a data set's thin bins, as YAML without defaults.
 
-    `families`: all that there are poses of. `frames`: default a quarter of the set's. A bin is
+    `families`: all pose families. `frames`: default a quarter of the set's. A bin is
     thin below `at_least`, by default below half of an even share; then every bin of its axis
-    gets a quota by what it lacks. It has another seed, so no frame comes twice. That of a set
-    of photos is for `occlude`: no quotas, since nobody turns in a photo. DatasetError for an
-    imported set that came without a recipe; RecipeError when the stored recipe is damaged.
+    gets a quota by its deficit. It has another seed, so frames do not repeat. That of a set
+    of photos is for `occlude`: no quotas, since people in photos are fixed. DatasetError for an
+    imported set without a recipe; RecipeError if the stored recipe is damaged.
     """
     made = recipe_of(dataset)
     photos = made.pop(PHOTOS, None)
@@ -74,15 +74,15 @@ def next_recipe(
     }
     requested = {**(wanted["quotas"] or {}), **{axis: q for axis, q in quotas.items() if q}}
     wanted["quotas"] = requested or None
-    if own.clip is None and own.cutouts is None:  # what has them can ask for nothing
+    if own.clip is None and own.cutouts is None:  # clips and cut-outs exclude targets
         wanted["targets"] |= _targets(own, wanted, found, at_least)
     return finished(wanted, ("name", "description", "frames", "seed"))
 
 
 def recipe_of(dataset: Dataset) -> dict[str, Any]:
-    """Return the recipe that a data set was made with, also one that left and came back.
+    """Return a data set's recipe, also of a re-imported export.
 
-    DatasetError for a set of somebody else's: nobody knows how it was made.
+    DatasetError for external sets, which have no recipe.
     """
     made: Any = dataset.identity.recipe
     while isinstance(made, dict) and IMPORTED in made:
@@ -90,9 +90,9 @@ def recipe_of(dataset: Dataset) -> dict[str, Any]:
         made = before.get("recipe") if isinstance(before, dict) else None
     if not isinstance(made, dict):
         raise DatasetError(
-            "this data set was imported, so there is no recipe to go on from",
+            "this data set was imported, so it has no recipe",
             where=str(dataset.place),
-            then="Write one for what is thin (scenes/ has examples), or hide its people with "
+            then="Write one for the thin bins (scenes/ has examples), or occlude its people with "
             "synthstudio occlude.",
         )
     return dict(made)
@@ -104,7 +104,7 @@ def is_of_photos(dataset: Dataset) -> bool:
 
 
 def finished(wanted: dict[str, Any], first: Sequence[str]) -> dict[str, Any]:
-    """Return the recipe as short as it can be, checked, some fields first."""
+    """Return the recipe without defaults, validated, some fields first."""
     short = shortened(wanted)
     parse(short, "the next recipe")
     return {**{key: wanted[key] for key in first}, **short}
@@ -113,7 +113,7 @@ def finished(wanted: dict[str, Any], first: Sequence[str]) -> dict[str, Any]:
 def _of_photos(
     own: Recipe, wanted: dict[str, Any], found: Coverage, photos: int, at_least: float | None
 ) -> dict[str, Any]:
-    """Return a recipe that hides the people of the same photos anew, by what is thin."""
+    """Return a recipe that occludes the same photos again, for thin bins."""
     occlude = dict(wanted["occlude"])
     occlude["each"] = max(1, round(wanted["frames"] / max(1, photos)) - 1)
     by = dict(occlude["by"])
@@ -151,7 +151,7 @@ def plain_yaml(recipe: Mapping[str, Any]) -> str:
 def _lacking(
     found: Coverage, axis: str, allowed: Iterable[str], at_least: float | None
 ) -> dict[str, int]:
-    """Return shares of 100 for the bins of an axis that lack people; none if none is thin."""
+    """Return quotas in percent for the thin bins of an axis; empty if none is thin."""
     have = dict(zip(found.labels[axis], found.of_people(axis).tolist(), strict=True))
     counts = {name: have.get(name, 0) for name in allowed}
     here = np.array(list(counts.values()), np.int64)
@@ -164,9 +164,9 @@ def _lacking(
 
 
 def _views(own: Recipe) -> list[str]:
-    """Return the views that the recipe allows; none where it wants people to face some way."""
+    """Return the views that the recipe allows; none if it fixes orientations."""
     if own.people.together.share > 0:
-        return []  # what people do together turns some of them
+        return []  # interactions fix orientations
     if own.quotas is not None and own.quotas.view is not None:
         return [name for name, share in own.quotas.view.items() if share > 0]
     return list(VIEWS) if own.people.facing_deg == FULL_TURN else []
@@ -176,7 +176,7 @@ def _families(own: Recipe, families: Iterable[str]) -> list[str]:
     poses, hold = own.people.poses, own.people.hold
     others = hold.share > 0 or hold.lean > 0 or own.people.together.share > 0
     if poses.names is not None or others:
-        return []  # single poses are wanted, or others than are drawn: families say too little
+        return []  # single poses are selected, so families do not apply
     requested = poses.families if own.quotas is None else own.quotas.family or poses.families
     held = set(own.holdout.poses)
     return sorted(
@@ -189,7 +189,7 @@ def _families(own: Recipe, families: Iterable[str]) -> list[str]:
 def _bodies(
     own: Recipe, wanted: dict[str, Any], found: Coverage, at_least: float | None
 ) -> dict[str, int]:
-    """Return quotas for bodies that the next pool holds; enlarge the pool where it is small."""
+    """Return quotas for bodies that the next pool holds; enlarge a small pool."""
     allowed = set(BODIES)
     if own.quotas is not None and own.quotas.body is not None:
         allowed = {b for name, share in own.quotas.body.items() if share for b in bodies_in(name)}
@@ -215,8 +215,8 @@ def _bodies(
 def _targets(
     own: Recipe, wanted: Mapping[str, Any], found: Coverage, at_least: float | None
 ) -> dict[str, Any]:
-    """Return what to ask for: joints that others seldom hide, else people who hide, fractions."""
-    if not own.objects:  # somebody has to do the hiding
+    """Return targets: joints rarely hidden by others, else people as occluders, fractions."""
+    if not own.objects:  # only people can occlude
         return _cause_targets(own, found, at_least)
     people = wanted["frames"] * sum(support(own.people.count)) / 2
     return (
@@ -229,10 +229,10 @@ def _targets(
 def _joint_targets(
     own: Recipe, found: Coverage, at_least: float | None, *, people: float, alone: bool = True
 ) -> dict[str, Any]:
-    """Return the joints that others seldom hide, and how often they are to be hidden.
+    """Return joints rarely hidden by others, and their target rates.
 
-    With `alone` a rate is above that at which people hide the joints themselves or the picture
-    ends; in photos only joints are asked for that are seen.
+    With `alone` a rate is above that of self-occlusion and
+    truncation; in photos only visible joints are targets.
     """
     fraction = own.targets.occluded_fraction
     if fraction is not None and support(fraction)[1] < _REACHES:
@@ -256,7 +256,7 @@ def _joint_targets(
 
 
 def _cause_targets(own: Recipe, found: Coverage, at_least: float | None) -> dict[str, Any]:
-    """Return that people hide joints, where they seldom do; in every frame there must be two."""
+    """Return targets of occlusion by people, if rare; every frame needs two people."""
     counts = found.of_joints("cause")
     by_people, by_objects = (counts[SHARES.index(cause)] for cause in ("person", "object"))
     requested = own.targets.crowd_index is not None or "person" in own.targets.causes
@@ -270,7 +270,7 @@ def _cause_targets(own: Recipe, found: Coverage, at_least: float | None) -> dict
 def _fraction_targets(
     own: Recipe, found: Coverage, at_least: float | None, *, anew: bool = False
 ) -> dict[str, Any]:
-    """Return the occluded fractions that are thin; with `anew` also where others were asked."""
+    """Return the occluded fractions that are thin; with `anew` also if others were requested."""
     people_by = found.of_people("fraction")[: len(_MIDDLES)]
     if own.targets.occluded_fraction is not None and not anew:
         return {}
@@ -286,7 +286,7 @@ def _fraction_targets(
 
 
 def _regions(joints: Sequence[str]) -> list[list[int]]:
-    """Return places of joints that lie so near to one another that the same object hides them."""
+    """Return indices of joints so close together that one object hides them."""
     found = []
     for ends in REGIONS.values():
         places = [j for j, name in enumerate(joints) if name.endswith(ends)]
@@ -295,7 +295,7 @@ def _regions(joints: Sequence[str]) -> list[list[int]]:
 
 
 def shortened(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return a recipe's values that are not what they would be anyway."""
+    """Return a recipe's values that differ from the defaults."""
     short: dict[str, Any] = _without_defaults(wanted, dump(parse({"name": "x"})))
     if "kind" in short.get("backdrop", {}):
         short["backdrop"] = _of_kind(wanted["backdrop"], ("room", "plain"), "backdrop", lambda k: k)
@@ -310,7 +310,7 @@ def shortened(wanted: dict[str, Any]) -> dict[str, Any]:
 def _of_kind(
     value: dict[str, Any], kinds: tuple[str, ...], field: str, form: Callable[[Any], Any]
 ) -> dict[str, Any]:
-    """Return a part of a recipe without the defaults of its kind, where all have one."""
+    """Return a part of a recipe without the defaults of its kind."""
     if value["kind"] not in kinds:
         return value
     plain = dump(parse({"name": "x", field: form({"kind": value["kind"]})}))[field]

@@ -1,4 +1,4 @@
-"""Checks of people: places, boxes, limbs, sides. Conservative: what is clean stays unnamed."""
+"""Checks of people: places, boxes, limbs, sides. Conservative: clean people have no findings."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _ACROSS = (
     ("left_ear", "right_ear", 0.085),
 )
 # Shares of stature (Drillis and Contini 1966, rounded to joint centres), upper values: a bone
-# seen at length l says that the body is at least l / share long in the picture.
+# of length l implies a body length of at least l / share in the picture.
 LIMB_TIMES = 3.5
-"""A bone this many times as long as the longest other one allows is impossible in 2D."""
+"""Maximum ratio of a bone to the length implied by others in 2D."""
 SIDES_TIMES_3D = 1.5
-"""A left bone this many times as long as its right twin is impossible in 3D."""
-_SMALL = 0.13  # shorter bones (feet, face) differ more: their ends lie on the skin
-_MIN_SIN = 0.35  # a triangle flatter than this says nothing about which way it turns
+"""Maximum ratio of left and right bones in 3D."""
+_SMALL = 0.13  # shorter bones (feet, face) differ more: their ends are on the skin
+_MIN_SIN = 0.35  # the orientation of flatter triangles is uncertain
 _SURE_SIN = 0.7
 _FAR_OF_BOX = 0.6  # of the box's diagonal, beyond it
 _FAR_OF_AMODAL = 0.1
@@ -50,11 +50,11 @@ _EDGE_PX = 0.5
 
 
 Problem = tuple[int, str, str, int | None]
-"""Number of the person, kind of finding, what it is, joint."""
+"""Index of the person, kind of finding, text, joint."""
 
 
 def check_people(s: Subjects) -> list[list[Finding]]:
-    """What is wrong with the joints and box of each person."""
+    """Findings of the joints and box of each person."""
     out: list[list[Finding]] = [[] for _ in s.where]
     if not len(s):
         return out
@@ -78,7 +78,7 @@ def finding_of(s: Subjects, n: int, kind: str, what: str, joint: int | None = No
 
 
 def keypoint_keys(s: Subjects) -> list[bytes | None]:
-    """For each person what two with the same keypoints share; None below three joints."""
+    """A key of each person's keypoints, equal for duplicates; None below three joints."""
     known = s.labelled
     rounded = np.where(known[..., None], np.round(s.px * 100), -1).astype(np.int64)
     enough = known.sum(axis=1) >= 3
@@ -119,11 +119,11 @@ def _box(s: Subjects) -> Iterator[Problem]:
 def _far(s: Subjects) -> Iterator[Problem]:
     """Joints against the box: the amodal one of a drawn body holds all of them.
 
-    A box that somebody drew round what is seen is given more room. Before objects were pasted
-    that was the amodal one: the modal one may be a sliver now.
+    A drawn visible box has a larger tolerance. Before objects were pasted
+    it was the amodal one: the modal one may be a sliver now.
     """
     amodal = np.asarray(np.isfinite(s.amodal_box).all(axis=1))
-    # A hidden joint may lie far from what is seen.
+    # A hidden joint may be far from the visible part.
     of_box = np.where(amodal[:, None], s.state == 2, s.labelled)
     of_box &= ~(amodal & ~s.drawn)[:, None]
     share = np.where(s.drawn, _FAR_OF_AMODAL, _FAR_OF_BOX)
@@ -152,7 +152,7 @@ def _one_point(s: Subjects) -> Iterator[Problem]:
 
 
 def at_one_point(px: F64, known: NDArray[np.bool_], diagonal: F64) -> tuple[NDArray[np.bool_], F64]:
-    """(N,) whether four known places (N, J, 2) or more lie at one point, and how far apart."""
+    """(N,) whether four or more known joints (N, J, 2) coincide, and their spread."""
     high = np.where(known[..., None], px, -np.inf).max(axis=1)
     low = np.where(known[..., None], px, np.inf).min(axis=1)
     spread = (high - low).max(axis=1)
@@ -162,7 +162,7 @@ def at_one_point(px: F64, known: NDArray[np.bool_], diagonal: F64) -> tuple[NDAr
 
 @dataclass(frozen=True)
 class _Limbs:
-    """B bones: joints `a` and `b` (B,), their share of stature, twin on the other side (B,).
+    """B bones: joints `a` and `b` (B,), their fraction of stature, twin on the other side (B,).
 
     `apart` (B, B): whether two bones share no joint.
     """
@@ -196,9 +196,9 @@ def _limbs(joints: tuple[str, ...]) -> _Limbs:
 
 
 def _limb_2d(s: Subjects) -> Iterator[Problem]:
-    """Each bone says how long the body is at least; one that says far more than all is wrong.
+    """Each bone implies a minimum body length; one that implies far more than all others is wrong.
 
-    Only bones that share no joint with it are asked, and at least three of them.
+    Compared with at least three bones that share no joint with it.
     """
     limbs, known = _limbs(s.skeleton.known_as), s.labelled
     if not len(limbs.a):
@@ -228,7 +228,7 @@ def lengths(vectors: F64) -> F64:
 
 
 def _limb_3d(s: Subjects) -> Iterator[Problem]:
-    """In 3D a bone is as long as its twin on the other side and fits the rest of the body."""
+    """In 3D a bone matches its twin on the other side and the rest of the body."""
     limbs = _limbs(s.skeleton.known_as)
     if not len(limbs.a):
         return
@@ -266,9 +266,9 @@ def _projected(s: Subjects) -> Iterator[Problem]:
 
 
 def _swapped_3d(s: Subjects) -> Iterator[Problem]:
-    """A head is rigid: from the right ear to the left, up and to the nose turn one way.
+    """A head is rigid: right ear to left ear, up, and to the nose form a right-handed frame.
 
-    Over a body with left and right swapped they turn the other way.
+    With left and right swapped it is left-handed.
     """
     at = _named(s, ("nose", "left_eye", "right_eye", "left_ear", "right_ear"))
     if at is None:
@@ -284,13 +284,13 @@ def _swapped_3d(s: Subjects) -> Iterator[Problem]:
 
 
 def _named(s: Subjects, wanted: Sequence[str]) -> list[int] | None:
-    """Numbers of the joints that are known by these names; None if one is missing."""
+    """Indices of the joints with these `known_as` names; None if one is missing."""
     names = {name: j for j, name in enumerate(s.skeleton.known_as)}
     return [names[name] for name in wanted] if all(name in names for name in wanted) else None
 
 
 def turn(side: F64, down: F64) -> F64:
-    """(N,) the sine from `side` to `down` (N, 2): positive when seen from the front, any way up."""
+    """(N,) the sine from `side` to `down` (N, 2): positive from the front, for any rotation."""
     size = lengths(side) * lengths(down)
     rotated = side[:, 0] * down[:, 1] - side[:, 1] * down[:, 0]
     return np.asarray(np.where(size > 0, rotated / np.where(size > 0, size, 1), 0.0))
@@ -302,22 +302,22 @@ FACE_AND_TRUNK = (
 
 
 def facing(px: F64, hips: NDArray[np.bool_]) -> tuple[F64, F64, NDArray[np.bool_]]:
-    """(N,) the sines of face and trunk, positive from the front; where the trunk can be told.
+    """(N,) the sines of face and trunk, positive from the front; whether the trunk is usable.
 
-    `px` (7, N, 2): places of FACE_AND_TRUNK; `hips` (N,): whether those of the hips are known.
-    A trunk seen from its side says nothing.
+    `px` (7, N, 2): positions of FACE_AND_TRUNK; `hips` (N,): whether the hips are known.
+    A trunk from the side is not used.
     """
     nose, left_eye, right_eye, left_sh, right_sh, left_hip, right_hip = px
     face = turn(left_eye - right_eye, nose - (left_eye + right_eye) / 2)
     hips = hips[:, None]
-    low = np.where(hips, left_hip + right_hip, left_sh + right_sh)  # shoulders lie below the eyes
+    low = np.where(hips, left_hip + right_hip, left_sh + right_sh)  # shoulders are below the eyes
     high = np.where(hips, left_sh + right_sh, left_eye + right_eye)
     across, down = left_sh - right_sh, (low - high) / 2
     return face, turn(across, down), lengths(across) > _MIN_SIN * lengths(down)
 
 
 def _swapped_2d(s: Subjects) -> Iterator[Problem]:
-    """Nose and eyes in sight, yet face and trunk both as seen from behind: sides are swapped."""
+    """Nose and eyes visible, yet face and trunk both as from behind: sides are swapped."""
     at = _named(s, FACE_AND_TRUNK)
     if at is None:
         return
@@ -327,7 +327,7 @@ def _swapped_2d(s: Subjects) -> Iterator[Problem]:
     face, trunk, wide = facing(s.px[:, at].transpose(1, 0, 2), hips)
     wrong = (face < -_MIN_SIN) & np.where(wide, trunk < -_MIN_SIN, face < -_SURE_SIN)
     for n in np.flatnonzero(asked & wrong).tolist():
-        what = "the face is in sight, but its sides are those of a person seen from behind"
+        what = "the face is visible, but its sides are those of a person seen from behind"
         yield n, "swapped", what, None
 
 

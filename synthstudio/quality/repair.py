@@ -1,6 +1,6 @@
 """A repaired copy of a COCO file: only what can be repaired from the file itself.
 
-How each kind is repaired stands in `findings.KINDS`; everything else stays as it is.
+Repairs by kind are in `findings.KINDS`; everything else is unchanged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Entries = Callable[[], Iterable[Mapping[str, Any]]]
 
 @dataclass
 class _Repairer:
-    """State of a repair: `sizes` of images kept, and where new ids begin."""
+    """State of a repair: `sizes` of kept images, and the first new id."""
 
     sizes: Mapping[Any, tuple[int, int]]
     categories: set[Any]
@@ -39,7 +39,7 @@ class _Repairer:
     done: Counter[str] = field(default_factory=Counter)
 
     def repair(self, entry: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the annotation as it should be, or None if it is to be left out."""
+        """Return the repaired annotation, or None to leave it out."""
         if not isinstance(entry, Mapping):
             self.done["schema"] += 1
             return None
@@ -57,13 +57,13 @@ class _Repairer:
         return out if self._importable(out) else None
 
     def _without_nan(self, out: dict[str, Any]) -> dict[str, Any]:
-        """The entry with null for what is not a JSON number."""
+        """The entry with null for numbers that JSON does not allow."""
         plain = _plain(out)
         self.done["not_finite"] += plain != out
         return dict(plain)
 
     def _importable(self, out: Mapping[str, Any]) -> bool:
-        """Whether an import takes the annotation, if it is of a category with keypoints."""
+        """Whether the annotation can be imported, if its category has keypoints."""
         category = key_of(out, "category_id")
         if category not in self.categories:
             self.done["category_mismatch"] += 1
@@ -150,11 +150,11 @@ def write_repaired(
     left_out: set[Any],
     folder: Path | None = None,
 ) -> Counter[str]:
-    """Write the repaired file, whole or not at all; return how often each kind was repaired.
+    """Write the repaired file atomically; return the number of repairs by kind.
 
     `head`: every top-level entry but images and annotations. `left_out`: ids of images that
-    cannot be used; they go, with their annotations. `folder`: that of the images, asked for
-    sizes that are not stated. FormatError, and no file, where nothing would be left to import.
+    are unusable; they are removed with their annotations. `folder`: that of the images, used for
+    missing sizes. FormatError, and no file, if nothing importable is left.
     """
     done = Counter[str]()
     usable = functools.partial(_usable, images, left_out, folder or Path())
@@ -165,10 +165,10 @@ def write_repaired(
     }
     if not sizes or not any(joints.values()):
         raise FormatError(
-            "nothing that an import takes would be left of this file",
+            "nothing importable would be left of this file",
             where=str(out_path),
-            expected="an image that is there, and a category with the names of its keypoints",
-            then="Look at it with: synthstudio validate, without --fix.",
+            expected="an existing image, and a category with the names of its keypoints",
+            then="Check it with: synthstudio validate, without --fix.",
         )
     numbers = (key_of(a, "id") for a in annotations())
     largest = max((n for n in numbers if isinstance(n, int)), default=0)
@@ -197,7 +197,7 @@ def write_repaired(
 
 
 def _categories(categories: Iterable[Any], done: Counter[str]) -> list[Mapping[str, Any]]:
-    """The categories that an import takes, each id once."""
+    """The importable categories, each id once."""
     kept: dict[Any, Mapping[str, Any]] = {}
     for category in categories:
         number = key_of(category, "id")
@@ -215,7 +215,7 @@ def _categories(categories: Iterable[Any], done: Counter[str]) -> list[Mapping[s
 def _usable(
     images: Entries, left_out: set[Any], folder: Path, done: Counter[str]
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield the images that stay, with their sizes: those that can be imported, each id once."""
+    """Yield the importable images with their sizes, each id once."""
     seen: set[Any] = set()
     for image in images():
         number = key_of(image, "id")
@@ -238,7 +238,7 @@ def _usable(
 
 
 def _plain(value: Any) -> Any:
-    """A value with null for each number that JSON cannot hold."""
+    """A value with null for NaN and infinity."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):

@@ -1,6 +1,6 @@
-"""The rows of a data set against themselves: every field that another one decides.
+"""Consistency of a data set's rows: every field that follows from others.
 
-Rows are looked at as columns; one by one only those that a check of columns marks.
+Rows are checked by column; only flagged ones individually.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ _HIDDEN_BY = ("self", "person", "object", "unknown")
 _BATCH_FRAMES = 128
 _OCCLUDERS = 1e-5
 _KEY = 1 << 32
-"""Above every instance: tells those of one frame from those of the next."""
+"""Above every instance: separates frames in combined keys."""
 Chunk = tuple[list[Row], pa.Table, I64]
-"""Frames, the rows of their people, the place of each person's frame among them."""
+"""Frames, the rows of their people, the index of each person's frame."""
 
 
 def chunks_of(dataset: Dataset) -> Iterator[Chunk]:
-    """A data set in order, some hundred frames at a time; DatasetError where its tables misfit."""
+    """A data set in order, some hundred frames at a time; DatasetError for inconsistent tables."""
     for part in aligned(dataset):
         owners = part.owners
         if (np.diff(as_numpy(part.frames["index"])) <= 0).any() or (np.diff(owners) < 0).any():
@@ -85,7 +85,7 @@ def chunks_of_samples(samples: Iterable[Sample]) -> Iterator[Chunk]:
 
 
 def checked_frames(dataset: Dataset) -> Iterator[tuple[int, list[int], list[Finding]]]:
-    """Index, people and findings of each frame's rows; DatasetError where the tables misfit."""
+    """Index, people and findings of each frame's rows; DatasetError for inconsistent tables."""
     skeleton = get_skeleton(dataset.identity.skeleton)
     for frames, people, owner in chunks_of(dataset):
         instances = as_numpy(people["instance"])
@@ -96,7 +96,7 @@ def checked_frames(dataset: Dataset) -> Iterator[tuple[int, list[int], list[Find
 def check_rows(
     frames: Sequence[Row], people: pa.Table, owner: I64, skeleton: Skeleton
 ) -> list[list[Finding]]:
-    """What is wrong with the rows of each frame: found by columns, told row by row."""
+    """Findings of the rows of each frame, detected by columns."""
     instances = as_numpy(people["instance"])
     bounds = np.searchsorted(owner, np.arange(len(frames) + 1))
     out = [
@@ -129,7 +129,7 @@ def _of_frame(frame: Row, instances: list[int], skeleton: Skeleton) -> list[Find
 def _misfits(
     frames: Sequence[Row], people: pa.Table, owner: I64, joints: int
 ) -> list[tuple[int, Finding]]:
-    """People whose lists do not fit the skeleton or one another; they are not looked at further."""
+    """People whose lists contradict the skeleton or each other; not checked further."""
     out = []
     for n, expected, got in sorted(misfits(people, joints), key=itemgetter(0)):
         index, instance = frames[owner[n]]["index"], people["instance"][n].as_py()
@@ -162,7 +162,7 @@ def _of_people(
 
 
 def _joints(s: Subjects, people: pa.Table) -> Iterator[Problem]:
-    """Shares, states and causes; where a person decided, only what can be told from outside."""
+    """Shares, states and causes; for human labels only the formal part."""
     joints = s.state.shape[1]
     shares = number_lists(people["shares"], joints * len(SHARES)).reshape(-1, joints, len(SHARES))
     known = np.isfinite(shares).all(axis=2)
@@ -191,9 +191,9 @@ def _states(s: Subjects, px: F64, shares: F64, rendered: Bool) -> Iterator[Probl
 def contradicted(
     state: I64, shares: F64, px: F64, size: F64, *, edge: float = _SLACK
 ) -> tuple[NDArray[np.uint8], Bool]:
-    """(N, J) the states that shares and places say, and where a joint's is another one.
+    """(N, J) the states implied by shares and positions, and whether a joint's differs.
 
-    A joint this near to the picture's `edge`, or to the threshold, may round to either side.
+    Joints within `edge` of the picture's border, or near the threshold, may be either.
     """
     inside = np.asarray(((px >= 0) & (px < size)).all(axis=2))
     at_edge = np.minimum(np.abs(px), np.abs(px - size)).min(axis=2) < edge
@@ -212,7 +212,7 @@ def _causes(s: Subjects, people: pa.Table, shares: F64, rendered: Bool) -> Itera
 
 
 def wrong_causes(state: I64, code: I64, shares: F64) -> tuple[Bool, Bool]:
-    """(N, J) where a cause does not go with its state, and where another hides more of a joint."""
+    """(N, J) whether a cause contradicts its state, and whether another hides more of a joint."""
     wrong = (state == 1) & ~np.isin(code, [CAUSES.index(cause) for cause in _HIDDEN_BY])
     for one, cause in _CAUSE_OF_STATE.items():
         wrong |= (state == one) & (code != CAUSES.index(cause))
@@ -224,7 +224,7 @@ def wrong_causes(state: I64, code: I64, shares: F64) -> tuple[Bool, Bool]:
 def _occluders(
     s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64
 ) -> Iterator[Problem]:
-    """Who hides what: every occluder is in the frame, and their shares make up the joint's."""
+    """Occluders: each is in the frame, and their shares sum to the joint's."""
     joints = s.state.shape[1]
     joint, instance, share = (as_numbers(one_array(people[name]).flatten()) for name in _PAIRS)
     row = np.repeat(np.arange(len(s)), list_lengths(people["hidden_joint"]))

@@ -1,4 +1,4 @@
-"""Counts over a data set, a batch of rows at a time, and how those of two differ."""
+"""Counts over a data set, by batches of rows, and differences of two."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ PERSON_COLUMNS = (
     "ask_causes",
     "ask_met",
 )
-"""What `stats` reads of rows; masks and specs are most of their size."""
+"""Columns read by `stats`; masks and specs are most of the size."""
 
 _BINS = 10
 EDGES = tuple(i / _BINS for i in range(_BINS + 1))
@@ -66,7 +66,7 @@ _COUNTS = ("frames", "people", "identities", "joints_total", "ambiguous")
 _HISTOGRAMS = ("occluded_fraction", "truncated_fraction", "crowd_index")
 _NAMED = ("pose_families", "objects", "hidden_by_kind", "splits", "variants", "motions")
 SHOWN_RATE = 0.01
-"""Joint rates that differ by less are not listed in the text."""
+"""Minimum difference of joint rates listed in the text."""
 _STATES = ("2", "1", "0", "none")
 _STATE_CODES = (2, 1, 0, 3)
 
@@ -83,22 +83,22 @@ def dataset_stats(dataset: Dataset, *, on_progress: OnProgress | None = None) ->
 
 
 def stats(samples: Iterable[Sample], skeleton: Skeleton) -> dict[str, Any]:
-    """Return counts that JSON can hold, keys in a fixed order.
+    """Return JSON-compatible counts with keys in a fixed order.
 
     `joints` maps each joint to counts by cause, by state ("none": unlabelled) and of ambiguous
     ones; `causes` and `states` are their sums. Histograms (`occluded_fraction`,
     `truncated_fraction` over people, `crowd_index` over frames) have ten bins between `edges`,
     `zero` (exactly 0: also in the first bin), `unknown` (null) and `mean`. `hidden_by_kind`
     counts hidden joints by the kind of object that hides most of them, `nobody_visible` frames
-    in which no joint is visible. `clips` says how many
-    there are and how many frames they have, `motions` counts people by motion.
+    in which no joint is visible. `clips`: the number of
+    clips and of their frames, `motions` counts people by motion.
 
-    `targets` compares what was asked of the base frames with what their labels say: for the
-    occluded fraction `median`, `p95` and `max` of |asked - achieved| and `ks`, the
+    `targets` compares requests for the base frames with their labels: for the
+    occluded fraction `median`, `p95` and `max` of |requested - achieved| and `ks`, the
     Kolmogorov-Smirnov distance of the two distributions (targets.ks_distance); for each group of
-    joints how often all of them were asked to be hidden, and were; for each cause the mean
-    share of joints; for frames the crowd index; `missed`: people whose ask was not met, with
-    the first hundred of them. They stay in all other counts. Errors are in steps of 1e-4.
+    joints how often all of them were requested hidden, and were; for each cause the mean
+    share of joints; for frames the crowd index; `missed`: people whose target was not met, with
+    the first hundred of them. They are included in all other counts. Errors are in steps of 1e-4.
     """
     tally = _Tally(skeleton)
     schemas = [
@@ -161,7 +161,7 @@ class _Tally:
         self.identities: set[str] = set()
 
     def add(self, frames: pa.Table, people: pa.Table, own: I64) -> None:
-        """Count F frames and their P people; `own` (P,): place of each person's frame."""
+        """Count F frames and their P people; `own` (P,): index of each person's frame."""
         frames, people = frames.combine_chunks(), people.combine_chunks()
         if len(frames):
             self.people_per_frame.update(np.bincount(own, minlength=len(frames)).tolist())
@@ -279,7 +279,7 @@ def text(found: dict[str, Any]) -> str:
     lines = [
         f"{found['frames']} frames, {found['people']} people, {found['identities']} identities, "
         f"{_percent(found['ambiguous'], found['joints_total'])} of joints ambiguous; "
-        f"{found['nobody_visible']} frames show nobody",
+        f"{found['nobody_visible']} frames without visible people",
         "",
         " " * width + "".join(f"{cause:>12}" for cause in causes),
     ]
@@ -326,11 +326,11 @@ def diff(
     *,
     on_step: Callable[[str], OnProgress] = lambda title: lambda done, total, per_second: None,
 ) -> dict[str, Any]:
-    """Return what differs, as JSON can hold it; every pair is [a, b].
+    """Return the differences, JSON-compatible; every pair is [a, b].
 
     `made`: a line for each field of dataset.json; `counts`; `distances`: the total variation
-    distance (0 the same, 1 nothing in common) of each distribution; `joints`: the rate of each
-    cause of each joint that both skeletons have; `names`: counts of what is named, by kind.
+    distance (0 equal, 1 disjoint) of each distribution; `joints`: the rate of each
+    cause of each joint that both skeletons have; `names`: counts of names, by kind.
     """
     had = dataset_stats(a, on_progress=on_step("counting the first"))
     has = dataset_stats(b, on_progress=on_step("counting the second"))
@@ -383,7 +383,7 @@ def diff_text(found: Mapping[str, Any]) -> str:
         lines.append(f"  and {len(made) - 40} more")
     lines += ["how much"]
     lines += [f"  {name:<22}{a:>12}{b:>12}" for name, (a, b) in found["counts"].items()]
-    lines += ["distributions (0 alike, 1 nothing in common)"]
+    lines += ["distributions (0 equal, 1 disjoint)"]
     for name, far in found["distances"].items():
         mean = found["means"].get(name)
         means = "" if mean is None else f"   mean {_number(mean[0])} and {_number(mean[1])}"

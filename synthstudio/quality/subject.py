@@ -1,4 +1,4 @@
-"""What checks look at: rows of people, of a data set or of a COCO file's entries, as columns."""
+"""Input of checks: people of a data set or of a COCO file's entries, as columns."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from synthstudio.dataset.rows import NO_STATE, distortion_of
 
 HALF_PX = 0.5
 FAR = 1e12
-"""Numbers beyond this (and NaN) are no places, lengths or areas."""
+"""Maximum magnitude of positions, lengths and areas."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subjects:
     """N people as columns. Pixels are continuous; NaN: unknown.
 
-    `px` holds only joints with v > 0; `state` is v, NO_STATE where nobody labelled. `drawn`: the
-    amodal box is of the whole body; that of a photo is only of what the photo shows.
+    `px` holds only joints with v > 0; `state` is v, NO_STATE if unlabelled. `drawn`: the
+    amodal box is of the whole body; that of a photo covers only the visible part.
     """
 
     skeleton: Skeleton
@@ -47,14 +47,14 @@ class Subjects:
     has_camera: Bool  # (N,) whether there are 3D joints
     K: F64  # (N, 3, 3)
     has_K: Bool  # (N,)
-    distortion: F64  # (N, 2) k1 and k2; 0: nothing is bent
+    distortion: F64  # (N, 2) k1 and k2; 0: none
 
     def __len__(self) -> int:
         return len(self.state)
 
     @cached_property
     def labelled(self) -> Bool:
-        """(N, J) whether a joint has a place: v 1 or 2, finite."""
+        """(N, J) whether a joint is located: v 1 or 2, finite."""
         return np.asarray(is_labelled(self.state) & np.isfinite(self.px).all(axis=2))
 
 
@@ -66,9 +66,9 @@ def subjects_of_rows(
     *,
     ids: Sequence[tuple[Any, Any]] | None = None,
 ) -> Subjects:
-    """The subjects of rows of the instances table, whose lists fit the skeleton.
+    """The subjects of rows of the instances table, with lists that match the skeleton.
 
-    `owner` (N,): the place in `frames` of each person's frame. `ids`: of a COCO file, the ids of
+    `owner` (N,): the index in `frames` of each person's frame. `ids`: of a COCO file, the ids of
     their images and annotations; then frames may have a `distortion`.
     """
     joints = len(skeleton.joints)
@@ -126,13 +126,13 @@ def _bent(frame: Mapping[str, Any]) -> Sequence[float]:
 
 
 def digest(*parts: object) -> int:
-    """Return 64 bits that tell values apart, the same in every process."""
+    """Return a 64-bit hash of a value, equal in every process."""
     data = repr(parts).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
 
 
 def side_pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Numbers of left joints and their twins, each once, whatever names come twice."""
+    """Indices of left joints and their twins, each once, also with duplicate names."""
     names = {name: j for j, name in enumerate(joints)}
     lefts = [(j, names.get("right_" + n[5:])) for n, j in names.items() if n.startswith("left_")]
     return tuple((left, right) for left, right in lefts if right is not None)
@@ -140,7 +140,7 @@ def side_pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
 
 @cache
 def flip_of(joints: tuple[str, ...]) -> NDArray[np.int64]:
-    """Return (J,) the joint that each becomes in a mirror; itself where its twin is missing."""
+    """Return (J,) the mirror joint of each; itself if its twin is missing."""
     out = np.arange(len(joints))
     for left, right in side_pairs(joints):
         out[[left, right]] = right, left

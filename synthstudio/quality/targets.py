@@ -1,7 +1,7 @@
-"""Requested against achieved: how near a data set came to its recipe's targets.
+"""Requested against achieved: accuracy of a recipe's targets in a data set.
 
-Only base and occluder frames count: other variants differ from what was asked on purpose.
-Memory does not grow with the data set: distributions are counted in bins of 1e-4.
+Only base and occluder frames count: other variants deviate deliberately.
+Constant memory: distributions are counted in bins of 1e-4.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from synthstudio.dataset.arrays import as_arrow, as_numbers, is_known
 I64 = NDArray[np.int64]
 
 ATOM_WIDTH = 0.02
-"""An achieved value this near to an asked atom counts as the atom."""
+"""Maximum distance of an achieved value from the atom it counts as."""
 ATOM_SHARE = 0.02
-"""A value asked of this share of people, and of three at least, is an atom."""
+"""Minimum fraction of people (and at least three) with the same target for an atom."""
 MISSED_SHARE = 0.02
-"""More people than this whose ask was not met are a failure."""
+"""Maximum fraction of people with missed targets."""
 LISTED = 100
 ASKED = ("base", "occluder")
-"""The variants of which something may be asked; the others follow from what they change."""
+"""The variants with targets; others follow from their changes."""
 _COLUMNS = (
     "frame_index",
     "instance",
@@ -58,7 +58,7 @@ _GOALS = {
 
 
 class TargetTally:
-    """Running counts of what was requested and what was achieved."""
+    """Running counts of requested and achieved values."""
 
     def __init__(self, skeleton: Skeleton) -> None:
         self._places = {name: j for j, name in enumerate(skeleton.joints)}
@@ -73,7 +73,7 @@ class TargetTally:
         self._listed: list[dict[str, Any]] = []
 
     def add(self, frames: pa.Table, people: pa.Table, own: I64) -> None:
-        """Count F frames and their P people; `own` (P,): place of each person's frame."""
+        """Count F frames and their P people; `own` (P,): index of each person's frame."""
         counted = np.isin(frames["variant"].to_pylist(), ASKED)
         requested, achieved = (
             as_numbers(frames[name])[counted] for name in ("crowd_ask", "crowd_index")
@@ -139,11 +139,11 @@ class TargetTally:
     def _hidden(self, group: str, state: Sequence[int]) -> bool:
         names = group.split("+")
         if any(name not in self._places for name in names):
-            raise DatasetError("a stored ask names no joint", where="ask_hidden", got=group)
+            raise DatasetError("a stored target names no joint", where="ask_hidden", got=group)
         return all(state[self._places[name]] < STATE_VISIBLE for name in names)
 
     def result(self) -> dict[str, Any]:
-        """The counts as JSON can hold them; see stats.stats."""
+        """JSON-compatible counts; see stats.stats."""
         frames = int(self._crowd[0])
         return {
             "people": self._people,
@@ -190,16 +190,16 @@ class TargetTally:
 
 
 def add_in_order(total: float, values: NDArray[np.float64]) -> float:
-    """Return the sum of a number and others, added one after the other: the same in any batches."""
+    """Return the sum of a number and others, added sequentially: independent of batches."""
     return float(np.cumsum(np.concatenate([[total], values]))[-1])
 
 
 def ks_distance(requested: I64, achieved: I64) -> float:
-    """Return the Kolmogorov-Smirnov distance of two histograms over 0..1 with as many counts.
+    """Return the Kolmogorov-Smirnov distance of two histograms over 0..1 of equal counts.
 
-    The greatest difference between the shares of people up to any value. Where one value is
-    asked of many (an atom: {choice: {0.3: 1}}), 0.299 and 0.301 would be half the people apart
-    although both are what was asked, so asked and achieved values within `ATOM_WIDTH` of an
+    The maximum difference of the cumulative distributions. If one value is
+    requested for many (an atom: {choice: {0.3: 1}}), 0.299 and 0.301 would be half the people apart
+    although both meet the target, so requested and achieved values within `ATOM_WIDTH` of an
     atom first move onto it, to the nearest if there are several.
     """
     n = int(requested.sum())
@@ -209,7 +209,7 @@ def ks_distance(requested: I64, achieved: I64) -> float:
 
 
 def _on_atoms(counts: I64, atoms: I64) -> I64:
-    """Return the histogram with what is near an atom on the atom's place."""
+    """Return the histogram with values near an atom moved onto it."""
     if not atoms.size:
         return counts
     places = np.arange(len(counts))
@@ -237,13 +237,13 @@ def _joint_result(found: Counter[str]) -> dict[str, Any]:
 
 
 def unmet(found: Mapping[str, Any], targets: Mapping[str, Any] | None) -> list[str]:
-    """Return a sentence for each way in which a data set misses its recipe's targets.
+    """Return a sentence for each missed target of a data set's recipe.
 
     `found` is what `stats.stats` returns, `targets` the recipe's block as `load.dump` writes it
     (None: no targets). With `tolerance` t: the error of the occluded fraction is at most 0.6 t
     in the median and 2 t for 95 %, the Kolmogorov-Smirnov distance t; rates of joints are
     within 0.6 t, mean shares of causes within t, the crowd index within 2 t on average. A
-    single person is never too much. At most 2 % of the people asked are missed.
+    single person is always allowed. At most 2 % of the people with targets are missed.
     """
     if targets is None:
         return []
@@ -266,7 +266,7 @@ def unmet(found: Mapping[str, Any], targets: Mapping[str, Any] | None) -> list[s
     missed = got["missed"]
     if missed["share"] > MISSED_SHARE:
         lines.append(
-            f"{missed['count']} of {got['people']} people missed what was asked of them "
+            f"{missed['count']} of {got['people']} people missed their targets "
             f"({missed['share']:.1%}; at most {MISSED_SHARE:.0%})"
         )
     return lines
@@ -278,7 +278,7 @@ def _unmet_fraction(got: Mapping[str, Any], t: float) -> list[str]:
     names = {"median": "error in the median", "p95": "error of 95 %", "ks": "KS distance"}
     out = []
     for key, name in names.items():
-        # Distribution functions of few people differ by steps.
+        # Distribution functions of few people are coarse.
         steps = _KS_STEPS / math.sqrt(got["people"]) if key == "ks" else 0.0
         goal = max(_GOALS[key] * t, steps)
         if got[key] > goal + 1e-9:
@@ -287,7 +287,7 @@ def _unmet_fraction(got: Mapping[str, Any], t: float) -> list[str]:
 
 
 def _nothing_requested(got: Mapping[str, Any], targets: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each target that no stored person or frame was asked for."""
+    """Return a sentence for each target without any stored person or frame."""
     empty = {
         _FRACTION: targets.get(_FRACTION) is not None and not got[_FRACTION]["people"],
         "crowd_index": targets.get("crowd_index") is not None and not got["crowd_index"]["frames"],
@@ -300,7 +300,7 @@ def _nothing_requested(got: Mapping[str, Any], targets: Mapping[str, Any]) -> li
 
 
 def text(found: Mapping[str, Any]) -> list[str]:
-    """Return lines for people to read; none where nothing was asked."""
+    """Return lines of text; none without targets."""
     lines = []
     fraction, crowd, missed = found[_FRACTION], found["crowd_index"], found["missed"]
     if fraction["people"]:
@@ -332,5 +332,5 @@ def text(found: Mapping[str, Any]) -> list[str]:
             f"  missed: {missed['count']} ({missed['share']:.1%}), frame/person {some}{more}"
         )
     else:
-        lines.append("  missed: nobody")
+        lines.append("  missed: none")
     return [head, *lines]

@@ -1,9 +1,9 @@
-"""Validate labels: our own tables, or the entries of anyone's COCO keypoint file.
+"""Validate labels: our own tables, or any COCO keypoint file.
 
     rows of a data set ──► validate_samples ──┐
     entries of a file  ──► validate_coco ─────┴──► Findings: counts, a few examples of each kind
 
-Everything streams. docs/validate.md says what each kind of finding means and what --fix does.
+Everything streams. docs/validate.md explains the kinds of findings and --fix.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ _PEOPLE_OF_OUTLINES = 4
 _UNUSABLE = ("image_missing", "image_broken", "image_size", "unsafe_name")
 _OF_MASKS = ["mask_size", "modal_counts"]
 OUTLINE_POINTS = 64
-"""Places on a mask's border that are kept of each person."""
+"""Maximum sampled border points per person."""
 MAX_POINTS = 256
-"""And of each image."""
+"""Maximum sampled border points per image."""
 _REACH_PX = 3
 _MIN_POINTS = 40
 _MIRROR_Z = -3.5
-"""Untouched pictures lie above +2: 148 rendered frames, 21 photos (docs/validate.md)."""
+"""Unmodified pictures are above +2: 148 rendered frames, 21 photos (docs/validate.md)."""
 _CLIP = 150.0
 
 
@@ -69,7 +69,7 @@ def validate_samples(
 ) -> Validated:
     """Check frames with their people, some hundred frames in memory at a time.
 
-    `image` returns a frame's bytes (SynthStudioError if it cannot); None: no picture is read.
+    `image` returns a frame's bytes (or raises SynthStudioError); None: pictures are not read.
     """
     return _validate_chunks(chunks_of_samples(samples), skeleton, image=image, on_step=on_step)
 
@@ -116,7 +116,7 @@ def _frame_picture(
 
 
 def _masks_of(frame: Row, people: pa.Table, places: NDArray[np.int64]) -> Iterator[Mask]:
-    """The masks of what is seen of a frame's people that fit it."""
+    """The visible masks of a frame's people of matching size."""
     side = [frame["height_px"], frame["width_px"]]
     for row in people.select(_OF_MASKS).take(as_arrow(places)).to_pylist():
         if row["modal_counts"] is not None and list(row["mask_size"]) == side:
@@ -132,7 +132,7 @@ def validate_dataset(
     image = _stored(dataset) if pictures else None
     try:
         out = _validate_chunks(chunks_of(dataset), skeleton, image=image, on_step=on_step)
-    except DatasetError:  # the tables do not fit: what comes before is checked frame by frame
+    except DatasetError:  # inconsistent tables: rows before the fault are checked by frame
         problems: list[Finding] = []
         samples = _guarded(pair_rows(dataset.iter_frames(), dataset.iter_instances()), problems)
         out = validate_samples(samples, skeleton, image=image, on_step=on_step)
@@ -156,10 +156,10 @@ def validate_coco(
     folder: Path | None = None,
     on_step: OnStep = lambda what, done: None,
 ) -> Validated:
-    """Check a COCO keypoint file whose entries can be gone through twice.
+    """Check a COCO keypoint file with entries that can be iterated twice.
 
-    `folder`: where the images' file names begin; None: no picture is looked for. Held in
-    memory are a few numbers an entry: ids, sizes, and of each image some places of its masks.
+    `folder`: base of the images' file names; None: pictures are not checked. Held in
+    memory are a few numbers an entry: ids, sizes, and sampled mask borders per image.
     """
     out = Validated(findings=Findings())
     checker = CocoChecker(images=folder)
@@ -218,7 +218,7 @@ def _note(out: Validated, found: Iterable[Finding]) -> None:
 
 
 def _guarded(samples: Iterator[Sample], problems: list[Finding]) -> Iterator[Sample]:
-    """Yield samples until the tables do not fit any more; that becomes a finding."""
+    """Yield samples until the tables become inconsistent, which is a finding."""
     try:
         yield from samples
     except DatasetError as error:
@@ -238,13 +238,13 @@ def _stored(dataset: Dataset) -> Callable[[Row], bytes]:
 
 
 def outlines(masks: Sequence[Mask]) -> bytes:
-    """Return border places of one image's masks, packed: what `picture_findings` wants."""
+    """Return packed border points of one image's masks, as input of `picture_findings`."""
     places = [mask.outline(OUTLINE_POINTS) for mask in masks]
     return np.concatenate([*places, np.zeros((0, 2))]).astype(np.float32).tobytes()
 
 
 def file_findings(image: Mapping[str, Any], folder: Path) -> tuple[Path | None, list[Finding]]:
-    """Return where an image's file lies, or None and why it cannot be used."""
+    """Return the path of an image's file, or None and why it is unusable."""
     name = image["file_name"]
     kind, what = "unsafe_name", name[:80]
     with suppress(FormatError):
@@ -267,13 +267,13 @@ def picture_findings(
     sha256: str = "",
     rendered: bool = False,
 ) -> Iterator[Finding]:
-    """Yield what is wrong with an image's bytes; `read` returns them or raises AssetError or
+    """Yield findings of an image's bytes; `read` returns them or raises AssetError or
     FileNotFoundError.
 
-    All of the picture is decoded, unless it is `rendered` and has the bytes of that: then only
-    its head is read. Whether it is mirrored is told by how much the colours
-    change across the borders of masks, compared with the same places in the mirror image:
-    nothing is said without masks.
+    The picture is fully decoded, unless it is `rendered` with the same bytes: then only
+    its header is read. Mirroring is detected by the change of colours
+    across the borders of masks, compared with the mirror image:
+    not checked without masks.
     """
     try:
         data = read()
@@ -309,8 +309,8 @@ def picture_findings(
 def mirror_score(rgb: NDArray[np.uint8], places: NDArray[np.float32]) -> float | None:
     """Return z of the picture's fit to mask borders (n, 2) over its mirror's; None: too few.
 
-    Positive: the picture fits better. Each place compares the colours 3 px above and below
-    itself, softened by 1 px, clipped so that no edge decides alone; z is the mean difference
+    Positive: the picture fits better. Each point compares the colours 3 px above and below
+    itself, softened by 1 px, clipped so that no single edge dominates; z is the mean difference
     over its standard error.
     """
     if len(places) < _MIN_POINTS:

@@ -1,1 +1,1 @@
-"""What a person writes, and the draw that makes every random choice."""
+"""The recipe (schema) and the sampling of frames from it."""

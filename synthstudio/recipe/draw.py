@@ -1,7 +1,7 @@
-"""Every random choice of a frame, top to bottom: `(recipe, index)` to a FrameSpec.
+"""All random choices of a frame, in order: `(recipe, index)` to a FrameSpec.
 
-Each purpose has its own stream of random numbers, so adding a choice to one changes no other.
-Nothing here knows what time it is, which worker asks or what other frames held.
+Each purpose has its own random stream, so adding a choice to one changes no other. Nothing
+depends on time, the worker or other frames.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from synthstudio.recipe.sampling.view import (
     with_light,
 )
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.recipe.search.goals import crowd_ask, draw_asks
+from synthstudio.recipe.search.goals import crowd_request, draw_targets
 from synthstudio.recipe.search.people import finder, rotated_people
 from synthstudio.recipe.search.scene_occluders import hide_people
 from synthstudio.recipe.search.scene_visibility import somebody_in_sight
@@ -62,11 +62,11 @@ from synthstudio.recipe.search.scene_visibility import somebody_in_sight
 Group = tuple[FrameSpec, ...]
 """A moment's base frame and its variants."""
 _SPOTS = 12
-"""So many spots of photos and places are tried for a frame's people."""
+"""How many spots of photos and places are tried for a frame's people."""
 _ATTEMPTS = 8
-"""So often a frame is drawn at the most until somebody is in sight."""
+"""How many draws of a frame at most until a person is visible."""
 SCREEN_LIMIT_PX = 2**22
-"""The rasteriser's fixed-point coordinates end here."""
+"""Limit of the rasteriser's fixed-point coordinates."""
 
 
 def draw(
@@ -76,11 +76,11 @@ def draw(
     *,
     group: Callable[[int], Group] | None = None,
 ) -> FrameSpec:
-    """Frame `index` of the recipe: a pure function of both and of the catalogue.
+    """Frame `index` of the recipe: a pure function of both and the catalogue.
 
-    A clip's times follow one another, and at each time the frames of its group in the order of
-    `Variants.order`. `group` may answer `draw_group` from memory. RecipeError when a name is
-    unknown, a hold-out leaves nothing, or people, objects or cameras find no room.
+    A clip's times are consecutive; each time holds its group's frames in the order of
+    `Variants.order`. `group` may be a cached `draw_group`. RecipeError for an unknown name, a
+    hold-out that leaves nothing, or no room for people, objects or cameras.
     """
     if index < 0:
         raise RecipeError("frames count from 0", where="index", got=str(index))
@@ -91,7 +91,7 @@ def draw(
 
 @dataclass(frozen=True, kw_only=True)
 class BaseSample:
-    """A moment and what its variants are made of. The base's index is the moment's number."""
+    """A moment and the data for its variants. The base's index is the moment's number."""
 
     base: FrameSpec
     ctx: SampleContext
@@ -107,10 +107,10 @@ def draw_group(
     *,
     moment: Callable[[int], BaseSample] | None = None,
 ) -> Group:
-    """Group `number` as the first camera sees it, and its variants after it.
+    """Group `number` as seen by the first camera, followed by its variants.
 
-    Without clips a group is a moment; with them it is one of a moment's times. `moment` may
-    answer `draw_moment` from memory. Each spec's index is still the group's number.
+    Without clips a group is a moment; with clips it is one time of a moment. `moment` may be a
+    cached `draw_moment`. Each spec's index is still the group's number.
     """
     place, t = divmod(number, clips.frames_of(recipe))
     drawn = draw_moment(recipe, place, geometry) if moment is None else moment(place)
@@ -119,21 +119,21 @@ def draw_group(
 
 
 def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseSample:
-    """Moment `number` as the first camera sees it, or how its clip begins."""
+    """Moment `number` as seen by the first camera, or the start of its clip."""
     first = SampleContext(
         recipe=recipe, index=number, split=split_of(recipe, number), geometry=geometry
     )
     for attempt in range(_ATTEMPTS):
         ctx = first.again("attempt", attempt) if attempt else first
-        behind, layout, standing, asks, crowd = _peopled(ctx)
+        behind, layout, standing, targets, crowd = _peopled(ctx)
         ctx, camera = layout.ctx, layout.camera
-        hiding = _hiding(layout, standing, asks)
+        hiding = _hiding(layout, standing, targets)
         items = [p.item for p in (*standing, *hiding.objects)]
         min_px = recipe.people.in_sight_px
         if somebody_in_sight(geometry, items, hiding.cutouts, camera, min_px=min_px):
             break
     others = tuple(
-        _hiding(dataclasses.replace(layout, ctx=ctx.again("occluder", k)), standing, asks)
+        _hiding(dataclasses.replace(layout, ctx=ctx.again("occluder", k)), standing, targets)
         for k in range(recipe.variants.occluder)
     )
     standing += hiding.objects
@@ -182,9 +182,9 @@ Peopled = tuple[Behind, Layout, list[Placed], tuple[OcclusionTarget, ...], float
 
 
 def _peopled(ctx: SampleContext) -> Peopled:
-    """The backdrop, the camera's layout and everybody in it, and what is asked of them.
+    """The backdrop, the camera's layout, its people, and their targets.
 
-    Where a photo's or place's floor has no room for all of them, another spot is looked for.
+    If a photo's or place's floor has no room for all of them, another spot is tried.
     """
     for attempt in range(_SPOTS):
         behind = draw_behind(ctx, attempt)
@@ -215,8 +215,8 @@ def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
     people = clips.headed(ctx, camera, clips.set_going(ctx, people))
     people, contacts = draw_contacts(ctx, people)
     layout = dataclasses.replace(layout, contacts=contacts)
-    asks, crowd = draw_asks(ctx, len(people)), crowd_ask(ctx)
-    people = rotated_people(layout, people, asks, seats=bool(seats_in(ctx)))
+    targets, crowd = draw_targets(ctx, len(people)), crowd_request(ctx)
+    people = rotated_people(layout, people, targets, seats=bool(seats_in(ctx)))
     together = draw_together(ctx, people)
     if together:
         joined = dataclasses.replace(
@@ -225,25 +225,27 @@ def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
             contacts={k: v for k, v in contacts.items() if k >= len(together)},
         )
         try:
-            standing = place_people(joined, people, find=finder(joined, asks, crowd))
-            return behind, joined, look_about(joined, standing), asks, crowd
+            standing = place_people(joined, people, find=finder(joined, targets, crowd))
+            return behind, joined, look_about(joined, standing), targets, crowd
         except NoRoom:
-            pass  # each finds a place on their own
-    standing = look_about(layout, place_people(layout, people, find=finder(layout, asks, crowd)))
-    return behind, layout, standing, asks, crowd
+            pass  # each is placed alone
+    standing = look_about(layout, place_people(layout, people, find=finder(layout, targets, crowd)))
+    return behind, layout, standing, targets, crowd
 
 
-def _hiding(layout: Layout, standing: list[Placed], asks: tuple[OcclusionTarget, ...]) -> Occluders:
+def _hiding(
+    layout: Layout, standing: list[Placed], targets: tuple[OcclusionTarget, ...]
+) -> Occluders:
     objects = place_objects(layout, standing)
-    if asks:
-        put, asks = hide_people(layout, [*standing, *objects], asks)
+    if targets:
+        put, targets = hide_people(layout, [*standing, *objects], targets)
         objects += put
     cutouts = draw_cutouts(layout, [*standing, *objects])
-    return Occluders(objects=tuple(objects), cutouts=cutouts, asks=asks)
+    return Occluders(objects=tuple(objects), cutouts=cutouts, asks=targets)
 
 
 def _reach_m(cameras: tuple[Camera, ...], standing: list[Placed]) -> tuple[Vec2, Vec2]:
-    """Return (low, high) along x and along y of the cameras and all that stands."""
+    """Return (low, high) along x and along y of the cameras and all items."""
     spots = np.array([*(camera.position_m[:2] for camera in cameras), (0.0, 0.0)])
     boxes = [box for p in standing for box in p.box_m[:, :2]]
     every = np.concatenate([spots, np.array(boxes).reshape(-1, 2)])
@@ -261,7 +263,7 @@ def _check_range(
 ) -> None:
     """Raise RecipeError where a corner would leave the rasteriser's range.
 
-    What crosses the near plane is clipped there, so it reaches focal x extent / near.
+    Geometry crossing the near plane is clipped there: it reaches focal x extent / near.
     """
     points: list[F64] = [corners(p.box_m) for p in standing]
     if isinstance(backdrop, RoomBackdrop):

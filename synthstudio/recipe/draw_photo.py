@@ -1,4 +1,4 @@
-"""Every choice of an occluded photo: who is hidden, how much, and by what, where and how lit.
+"""All choices of an occluded photo: hidden people, amounts, occluders, places and light.
 
 The counterpart of draw.py for `synthstudio occlude`. What is asked follows the same stratified
 plan (search/goals.py); what is found depends on (recipe, seed, index), the photo and its
@@ -15,13 +15,13 @@ from synthstudio.core.spec import PERSON_BASE, LensSpec, OcclusionTarget
 from synthstudio.recipe.sampling.context import SampleContext, split_of
 from synthstudio.recipe.schema.distributions import sample_count
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.recipe.search.goals import draw_asks
+from synthstudio.recipe.search.goals import draw_targets
 from synthstudio.recipe.search.photo_candidates import within_reach
 from synthstudio.recipe.search.photo_occluders import hide_people
 
 CLEAN, OCCLUDER = "clean", "occluder"
 JPEG_QUALITY = 94
-"""Of clean and occluded frames alike, so that nothing but the paste tells them apart."""
+"""Of clean and occluded frames alike, so that only the paste distinguishes them."""
 
 
 def draw_photo(
@@ -53,12 +53,12 @@ def draw_photo(
     out = [clean]
     for k in range(each):
         ctx = SampleContext(recipe=recipe, index=place * each + k, split=split, geometry=geometry)
-        asks, pastes = _occluded(ctx, view, place, k)
+        targets, pastes = _occluded(ctx, view, place, k)
         made = dataclasses.replace(
             clean,
             index=first + 1 + k,
             variant=OCCLUDER,
-            asks=asks,
+            asks=targets,
             pastes=_numbered(pastes, view),
             lens=_lens(ctx, view),
         )
@@ -70,7 +70,7 @@ def draw_photo(
 
 
 def can_hide(recipe: Recipe, person: PhotoPerson) -> bool:
-    """Whether a person may be asked to be hidden: large enough, and something is known."""
+    """Whether a person can be a target: large enough, with known labels."""
     options = recipe.photo_options
     tall, known = person.box_px[3] >= options.min_height_px, person.seen.sum()
     return bool(tall and known >= options.min_joints and person.mask.any())
@@ -88,18 +88,18 @@ def _lens(ctx: SampleContext, view: PhotoView) -> LensSpec:
 def _occluded(
     ctx: SampleContext, view: PhotoView, place: int, k: int
 ) -> tuple[tuple[OcclusionTarget, ...], list[PasteSpec]]:
-    """What was asked of each person of the photo, and what was found to meet it."""
+    """The targets of each person of the photo, and the pastes found for them."""
     chosen = _chosen(ctx, view, place, k)
-    asks = [OcclusionTarget() for _ in view.people]
-    for who, ask in zip(chosen, draw_asks(ctx, len(chosen)), strict=False):
-        asks[who] = _possible(ask, view, view.people[who])
-    return hide_people(ctx, view, chosen, asks)
+    targets = [OcclusionTarget() for _ in view.people]
+    for who, target in zip(chosen, draw_targets(ctx, len(chosen)), strict=False):
+        targets[who] = _possible(target, view, view.people[who])
+    return hide_people(ctx, view, chosen, targets)
 
 
 def _chosen(ctx: SampleContext, view: PhotoView, place: int, k: int) -> list[int]:
-    """The places of the people to hide: over a photo's frames each in turn.
+    """The places of the people to hide, rotated over a photo's frames.
 
-    Before whom nothing can stand is not asked; with `ground: any` where there is nobody else.
+    People whose front is blocked are skipped; with `ground: any`, used if there are no others.
     """
     recipe = ctx.recipe
     can = [i for i, person in enumerate(view.people) if can_hide(recipe, person)]
@@ -114,22 +114,22 @@ def _chosen(ctx: SampleContext, view: PhotoView, place: int, k: int) -> list[int
     return [order[(k + i) % len(can)] for i in range(count)]
 
 
-def _possible(ask: OcclusionTarget, view: PhotoView, person: PhotoPerson) -> OcclusionTarget:
-    """The ask without joints that nobody labelled visible, which no paste can hide."""
+def _possible(target: OcclusionTarget, view: PhotoView, person: PhotoPerson) -> OcclusionTarget:
+    """The target without joints not labelled visible, which no paste can hide."""
     at = {name: j for j, name in enumerate(view.joints)}
 
     def seen(group: str) -> list[bool]:
         return [bool(person.seen[at[name]]) for name in group.split("+")]
 
     return dataclasses.replace(
-        ask,
-        hidden=tuple(group for group in ask.hidden if all(seen(group))),
-        shown=tuple(group for group in ask.shown if any(seen(group))),
+        target,
+        hidden=tuple(group for group in target.hidden if all(seen(group))),
+        shown=tuple(group for group in target.shown if any(seen(group))),
     )
 
 
 def _numbered(pastes: list[PasteSpec], view: PhotoView) -> tuple[PasteSpec, ...]:
-    """The pastes with their instances: people after those of the photo, objects after its."""
+    """The pastes with instance ids: people after the photo's, objects after its objects."""
     person, obj = PERSON_BASE + len(view.people), view.first_object
     out = []
     for paste in pastes:

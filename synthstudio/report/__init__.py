@@ -1,1 +1,1 @@
-"""Drawings on pictures, plots and every HTML page of the package."""
+"""Drawings on pictures, plots and the HTML pages."""

@@ -1,4 +1,4 @@
-"""The coverage sheet: a picture of one person for each bin, with how many there are."""
+"""The coverage sheet: an example of each bin, with its count."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _HIDDEN_BY = (
 )
 _RING = (255, 236, 90)
 _AROUND_JOINT = 0.3
-"""Half a side of the picture about a joint, as a share of the person's height."""
+"""Half a side of a joint's picture, relative to the person's height."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A bin of the sheet; `caption` where the heads of rows and columns do not name it."""
+    """A bin of the sheet; `caption` if rows and columns do not name it."""
 
     example: Example | None
     caption: str = ""
@@ -55,7 +55,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A block of the sheet: rows of cells with their heads."""
+    """A block of the sheet: rows of cells with headers."""
 
     title: str
     rows: tuple[str, ...]
@@ -64,7 +64,7 @@ class Section:
 
 
 def sheet(dataset: Dataset, found: Coverage, *, on_progress: OnProgress | None = None) -> U8:
-    """The sheet (h, w, 3) of a data set whose coverage was counted; DatasetError when an image is
+    """The sheet (h, w, 3) of a data set's coverage; DatasetError when an image is
     damaged."""
     blocks = sections(found)
     examples = sorted(
@@ -79,14 +79,14 @@ def sheet(dataset: Dataset, found: Coverage, *, on_progress: OnProgress | None =
 
 
 def sections(found: Coverage) -> tuple[Section, ...]:
-    """The blocks of the sheet with an example for each bin that has one; blocks that concern nobody
+    """The blocks of the sheet with an example for each bin that has one; empty blocks
     are left out."""
     blocks = (_hidden(found), _causes(found), _bodies(found), _families(found))
     return tuple(block for block in blocks if block is not None)
 
 
 def _hidden(found: Coverage) -> Section:
-    """The block of fractions by side, or in one row where no side is known."""
+    """The block of fractions by side, or in one row if sides are unknown."""
     bins, views, fractions = found.examples.by_view, len(VIEWS), len(FRACTIONS)
     title = "How much of a person is hidden"
     of = [[f * (views + 1) + v for v in range(views + 1)] for f in range(fractions + 1)]
@@ -100,7 +100,7 @@ def _hidden(found: Coverage) -> Section:
     columns = [name.replace("_", " ") for name in VIEWS]
     columns += ["side not known"] if unknown else []
     return Section(
-        title=f"{title}, and the side that the camera sees",
+        title=f"{title}, and the side facing the camera",
         rows=_HIDDEN_BY,
         columns=tuple(columns),
         cells=_grid(bins, [row[: views + unknown] for row in of[:fractions]]),
@@ -112,7 +112,7 @@ def _causes(found: Coverage) -> Section:
     of = {c: [CAUSES.index(c) * regions + r for r in range(regions)] for c in (*HIDDEN, UNKNOWN)}
     causes = [c for c in of if c != UNKNOWN or bins.counts[of[c]].any()]
     return Section(
-        title="What hides which part of the body",
+        title="Causes by part of the body",
         rows=tuple(_OCCLUDERS[cause] for cause in causes),
         columns=tuple(REGIONS),
         cells=_grid(bins, [of[cause] for cause in causes]),
@@ -150,14 +150,14 @@ def _families(found: Coverage) -> Section | None:
 
 
 def _grid(bins: Bins, places: Sequence[Sequence[int]]) -> tuple[tuple[Cell, ...], ...]:
-    """The cells of bins: no person twice while a bin has others, the rarest bins choose first."""
+    """The cells of bins: people are not repeated if avoidable, rarest bins first."""
     used: set[int] = set()
     chosen: dict[int, Example | None] = {}
     every = [place for row in places for place in row]
     for place in sorted(every, key=lambda place: (int(bins.counts[place]), place)):
         chosen[place] = bins.example(place, used)
         if (example := chosen[place]) is not None:
-            used.add(example.whom)
+            used.add(example.subject)
     return tuple(tuple(Cell(example=chosen[place]) for place in row) for row in places)
 
 
@@ -181,7 +181,7 @@ def _pictures(dataset: Dataset, examples: Sequence[Example]) -> Iterator[tuple[E
 
 
 def _cut_out(rgb: U8, person: PersonLabel, joint: int) -> tuple[U8, PersonLabel]:
-    """The picture of a person, or about one joint, and the labels moved into it."""
+    """The crop of a person or a joint, and the labels moved into it."""
     wide, high = CELL_PX
     x, y, w, h = person.amodal_box_px
     middle, tall = np.array([x + w / 2, y + h / 2]), max(1.12 * h, 1.12 * w * high / wide, 24.0)
@@ -191,7 +191,7 @@ def _cut_out(rgb: U8, person: PersonLabel, joint: int) -> tuple[U8, PersonLabel]
     tall = min(tall, 1.25 * frame_high, 1.25 * frame_wide * high / wide)
     size = np.array([tall * wide / high, tall])
     frame = np.array([frame_wide, frame_high])
-    # The window stays inside the frame where it fits, else in its middle; but what lies outside
+    # The window stays inside the frame if it fits, else is centred; but joints outside
     # is shown there.
     inside = np.clip(middle - size / 2, 0, np.maximum(frame - size, 0))
     corner = np.where(size > frame, (frame - size) / 2, inside)

@@ -1,4 +1,4 @@
-"""The report about a data set, with a datasheet in it: one page, no script, no network."""
+"""The report about a data set, with a datasheet: one page without scripts or network access."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _HIDDEN = (
     "over 90 % hidden",
 )
 _AUDIT = {
-    "joints": "joints decided again",
+    "joints": "joints audited",
     "state_differs": "states that differ",
     "disagreement_rate": "disagreement rate",
     "cause_differs": "causes that differ",
@@ -59,7 +59,7 @@ Chart = tuple[str, str, Markup]  # title, note, markup
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What was counted. `skin` maps each of SKIN to people; `backdrops` counts frames."""
+    """Counts of the report. `skin`: people by SKIN; `backdrops`: frames."""
 
     stats: dict[str, Any]
     coverage: Coverage
@@ -68,21 +68,21 @@ class Facts:
     lights: list[int]  # frames by the sun's height, nine bins of 10 degrees
     sizes: dict[str, int]  # frames by width x height
     replayable: int  # frames with a stored spec
-    photos: int  # of those, real photos with people hidden in them
+    photos: int  # of those, occluded real photos
 
     @property
     def rendered(self) -> int:
-        """Frames that were rendered as a whole."""
+        """Fully rendered frames."""
         return self.replayable - self.photos
 
     @property
     def outside(self) -> int:
-        """Frames from outside: photos, or imported."""
+        """External frames: photos, or imported."""
         return int(self.stats["frames"]) - self.rendered
 
 
 def gather(dataset: Dataset, *, on_step: Callable[[str], None] | None = None) -> Facts:
-    """Count a data set in three passes; memory does not grow with it."""
+    """Count a data set in three passes, in constant memory."""
     step = on_step or (lambda _: None)
     step("counting joints")
     found = dataset_stats(dataset)
@@ -100,7 +100,7 @@ def gather(dataset: Dataset, *, on_step: Callable[[str], None] | None = None) ->
             continue
         spec = spec_fields(row["spec"])
         replayable += 1
-        if "backdrop" not in spec:  # a real photo, with what was pasted over it
+        if "backdrop" not in spec:  # a real photo with pastes
             backdrops["real photo"] += 1
             photos += 1
             continue
@@ -155,7 +155,7 @@ def _first(
     axis: str,
     name: str,
 ) -> Iterator[tuple[str, str, Example]]:
-    """Yield the example of the fullest place, if possible from a frame not shown yet."""
+    """Yield the example of the fullest bin, preferably of a new frame."""
     found = [e for e in map(example, places) if e is not None]
     found.sort(key=lambda e: (e.frame in taken, -e.count))
     if found:
@@ -219,9 +219,9 @@ def _check_audit(audit: Mapping[str, Any] | None) -> None:
     wrong = [name for name in _AUDIT if not isinstance(audit.get(name, 0), int | float)]
     if wrong or not isinstance(audit.get("passed"), bool):
         raise DatasetError(
-            "these are not the figures of an audit",
+            "not the output of an audit",
             where="audit",
-            expected="what synthstudio audit --json printed",
+            expected="output of synthstudio audit --json",
             got=f"no number under {wrong[0]}" if wrong else "no passed",
         )
 
@@ -258,7 +258,7 @@ def _sources(derived: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def _licences(dataset: Dataset) -> dict[str, list[tuple[str, ...]]]:
-    """Rows of files from outside, by licence."""
+    """Rows of users' files by licence."""
     out: dict[str, list[tuple[str, ...]]] = {}
     for asset in dataset.identity.assets:
         row = (asset.name, asset.category, asset.source, asset.sha256[:12])
@@ -267,7 +267,7 @@ def _licences(dataset: Dataset) -> dict[str, list[tuple[str, ...]]]:
 
 
 def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
-    """(layout class, charts) of everything that is counted."""
+    """(layout class, charts) of all counts."""
     stats, found = facts.stats, facts.coverage
     by_joint = {name: {c: row[c] for c in CAUSES} for name, row in stats["joints"].items()}
     by_joint["all joints"] = stats["causes"]
@@ -284,7 +284,7 @@ def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
     joints = [
         (
             "Joints by cause",
-            "Visible, or what hides most of the joint. The figure at the right is the first part.",
+            "Visible, or the main cause. The figure at the right is the visible part.",
             plots.stacked(by_joint, plots.CAUSE_COLOURS),
         )
     ]
@@ -366,19 +366,19 @@ def _target_rows(targets: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def known_limits(dataset: Dataset, facts: Facts, audit: Mapping[str, Any] | None) -> list[str]:
-    """A sentence for each limit: those of the method, and those this set shows."""
+    """A sentence per limitation: of the method, and of this set."""
     stats, lines = facts.stats, []
     if facts.rendered:
         lines += [
-            "People, clothes and rooms are made, not photographed: a model trained on them alone "
-            "has to be tried on real photos.",
+            "People, clothes and rooms are synthetic: a model trained on them alone "
+            "must be tested on real photos.",
             "Every person wears clothes cut from one template family; there are no loose robes, "
             "wheelchairs, prostheses or assistive devices.",
         ]
     if facts.outside:
         lines.append(
-            f"{facts.outside:,} pictures are from outside: the places of their joints are as good "
-            "as the annotations that were taken in."
+            f"{facts.outside:,} pictures are external: their joints are as accurate "
+            "as the imported annotations."
         )
     lines += _absent(facts)
     if stats["identities"] and stats["people"] / stats["identities"] > 50:
@@ -387,25 +387,25 @@ def known_limits(dataset: Dataset, facts: Facts, audit: Mapping[str, Any] | None
             "identity before measuring generalisation."
         )
     if dataset.failed:
-        lines.append(f"{len(dataset.failed)} frames could not be made and are missing.")
+        lines.append(f"{len(dataset.failed)} frames failed and are missing.")
     if dataset.mixed:
         lines.append("Some shards were made with another recipe, version or machine kind.")
     if facts.replayable < stats["frames"]:
         lines.append(
             f"{stats['frames'] - facts.replayable:,} frames have no stored spec: they cannot be "
-            "made again or audited."
+            "re-rendered or audited."
         )
     if stats["causes"]["unknown"]:
         lines.append(
             f"{stats['causes']['unknown']:,} joints are hidden by something unknown (imported)."
         )
     if audit is None:
-        lines.append("No audit of the labels was given to this report.")
+        lines.append("This report has no audit of the labels.")
     return lines
 
 
 def _absent(facts: Facts) -> list[str]:
-    """What the set lacks, or hardly has."""
+    """Missing or rare content of the set."""
     found, lines = facts.coverage, []
     absent = [name for name, n in facts.skin.items() if not n] if any(facts.skin.values()) else []
     if absent:
@@ -413,7 +413,7 @@ def _absent(facts: Facts) -> list[str]:
     fractions = found.of_people("fraction")[: len(FRACTIONS)]
     empty = [f for f, n in zip(FRACTIONS, fractions, strict=True) if not n]
     if empty and fractions.any():
-        lines.append(f"Nobody has an occluded fraction in {', '.join(empty)}.")
+        lines.append(f"No person has an occluded fraction in {', '.join(empty)}.")
     thin = thin_pairs(found, ("view", "fraction"))
     if thin and fractions.any() and found.of_people("view")[: len(VIEWS)].any():
         some = ", ".join(f"{a.replace('_', ' ')} at {b} ({n})" for a, b, n in thin[:4])
@@ -456,7 +456,7 @@ def _crop_about(rgb: U8, box: Sequence[float], zoom: float) -> U8:
 
 
 def _examples(dataset: Dataset, facts: Facts) -> dict[str, list[Picture]]:
-    """Pictures by axis; "more": the largest people of frames far apart, where bins have few."""
+    """Pictures by axis; "more": the largest people of frames far apart, if bins are sparse."""
     out: dict[str, list[Picture]] = {"occluded fraction": [], "view": [], "cause": [], "more": []}
 
     def add(axis: str, index: int, instance: int, caption: str | Markup) -> None:

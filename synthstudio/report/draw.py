@@ -25,7 +25,7 @@ Colour = tuple[int, int, int]
 Rectangle = tuple[float, float, float, float]  # x0 y0 x1 y1
 
 BASE_ROWS = 900
-"""Small frames are enlarged to about this many rows, so that marks can be told apart."""
+"""Small frames are enlarged to about this many rows, to keep marks legible."""
 _MAX_COLUMNS = 16_384
 """Wide frames are enlarged to no more columns."""
 _SHIFT = 4
@@ -47,13 +47,13 @@ _LEGEND = (
     ("object", "by an object"),
     ("truncated", "outside"),
 )
-_LEGEND_UNITS = 970  # the legend's length in strokes: a narrow picture gets a smaller one
-_FEW = 6  # people up to whom each gets a line of text
+_LEGEND_UNITS = 970  # the legend's length in strokes: scaled down for narrow pictures
+_FEW = 6  # maximum number of people with a text line each
 _FACE = ("nose", "eye", "ear")
 _HEAD = 0.075
-"""Half a side of a head, as a share of its person's height, at the least."""
+"""Minimum half side of a head, relative to the person's height."""
 _NO_RANK = 1_000_000
-"""People of unknown depth come after those whose depth is known: pasted ones are in front."""
+"""People of unknown depth are drawn after those of known depth: pasted ones are in front."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,7 @@ def cut_out(
     rgb: U8, corner: F64, zoom: float, size: tuple[int, int], *, border: Colour = PAPER
 ) -> U8:
     """A window of a picture (h, w, 3) from `corner` (x, y) on, `zoom` times as large, of `size`
-    (width, height); it may reach beyond the picture."""
+    (width, height); it may exceed the picture."""
     method = cv2.INTER_CUBIC if zoom > 1 else cv2.INTER_LINEAR
     if zoom < 0.7:  # warpAffine does not average: shrink first
         small = cv2.resize(rgb, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
@@ -153,7 +153,7 @@ def captioned(rgb: U8, text: str) -> U8:
 
 
 def legend_strip(width: int, *, by_cause: bool = False) -> U8:
-    """A strip (h, width, 3) that says what the marks mean."""
+    """The legend as a strip (h, width, 3)."""
     return _legend(width, _Pen(zoom=1, unit=1.3, marker=6.0, by_cause=by_cause))
 
 
@@ -295,7 +295,7 @@ def _clip(
 
 
 def _draw_names(canvas: U8, people: Sequence[PersonLabel], skeleton: Skeleton, pen: _Pen) -> U8:
-    """Write each person's number, and with few people what it does and how much is hidden."""
+    """Write each person's number, for few people also pose and occluded fraction."""
     image = Image.fromarray(canvas)
     draw = ImageDraw.Draw(image)
     font = _font(pen, 13 if len(people) <= _FEW else 10)
@@ -313,7 +313,7 @@ def _draw_names(canvas: U8, people: Sequence[PersonLabel], skeleton: Skeleton, p
 
 
 def _tag(person: PersonLabel) -> str:
-    """Number, pose and share hidden, as far as they are known."""
+    """Number, pose and occluded fraction, if known."""
     parts = [person.pose.replace("_", " ")] if person.pose else []
     if math.isfinite(person.occluded_fraction):
         parts.append(f"{person.occluded_fraction:.0%} hidden")
@@ -321,7 +321,7 @@ def _tag(person: PersonLabel) -> str:
 
 
 def _head(person: PersonLabel, skeleton: Skeleton, pen: _Pen) -> Rectangle | None:
-    """Where a person's head is, output pixels; None if no joint of it has a place."""
+    """Where a person's head is, output pixels; None if it has no located joint."""
     face = [j for j, name in enumerate(skeleton.joints) if name.endswith(_FACE)]
     at = person.joints_px[face]
     at = at[np.isfinite(at).all(axis=1)]
@@ -342,8 +342,8 @@ def _free_place(
     canvas_shape: tuple[int, ...],
     pen: _Pen,
 ) -> Rectangle:
-    """A name's place: above the amodal box, else the next place that covers no head and no other
-    name, else the one that covers least."""
+    """A name's position: above the amodal box, else the next one that covers no head and no other
+    name, else the one with least overlap."""
     x, y, w, h = (v * pen.zoom for v in person.amodal_box_px)
     wide, high = size
     tops = (y - high, y + h, y, y - 2 * high, y + h + high, y + h / 2, y - 4 * high)
@@ -367,7 +367,7 @@ def _overlap(a: Rectangle, b: Rectangle) -> float:
 
 
 def _legend(width: int, pen: _Pen) -> U8:
-    """A strip (h, width, 3) that says what the marks mean."""
+    """The legend as a strip (h, width, 3)."""
     unit = min(pen.unit, width / _LEGEND_UNITS)
     pen = dataclasses.replace(pen, zoom=1, unit=unit, marker=pen.marker * unit / pen.unit)
     high = math.ceil(30 * pen.unit)
@@ -395,7 +395,7 @@ def _legend(width: int, pen: _Pen) -> U8:
             dash=False,
         )
         place(f"person's {side}", 22 * pen.unit)
-    for dash, text in ((False, "box of what is seen"), (True, "of all")):
+    for dash, text in ((False, "visible box"), (True, "amodal box")):
         _line(
             strip,
             (x, high / 2),
@@ -418,8 +418,8 @@ def _font(pen: _Pen, size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFon
 
 
 def drawable(people: People) -> FrameLabels:
-    """People of any origin as `draw_labels` takes them: without amodal boxes or depth ranks, the
-    modal box and size stand in."""
+    """People of any origin as input of `draw_labels`: without amodal boxes or depth ranks, the
+    modal box and size are used."""
     found = [_drawable(person) for person in people]
     order = sorted(
         range(len(found)),

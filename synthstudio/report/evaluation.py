@@ -1,4 +1,4 @@
-"""An evaluation as one page."""
+"""The report page of an evaluation."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _FEW_GROUPS = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """`rgb` (h, w, 3): a person with the truth at the left, the prediction at the right."""
+    """`rgb` (h, w, 3): a person, truth left, prediction right."""
 
     rgb: U8
     frame: int
@@ -70,7 +70,7 @@ class Case:
 
 
 def worst(predictions: Predictions, *, count: int) -> I64:
-    """The rows of the people whose hidden joints lie farthest off, one of each moment."""
+    """The rows of the people with the largest errors at hidden joints, one per moment."""
     apart = distances(predictions.xy, predictions.true_xy) / predictions.side[:, None]
     which = predictions.known & (predictions.state == STATE_HIDDEN) & np.isfinite(apart)
     number = which.sum(1)
@@ -166,7 +166,7 @@ def draw_example(example: AttentionExample, skeleton: Skeleton) -> U8:
 
 
 def draw_sensitivity(maps: Sequence[Sensitivity]) -> U8:
-    """People side by side, red where a patch's middle adds error: full red is its worst place."""
+    """People side by side, red where a patch adds error, full red at the maximum."""
     high = _TILE[0] // 2
     tiles = []
     for found in maps:
@@ -202,7 +202,7 @@ def heated(base: U8, heat: F64, cover: F64) -> U8:
 def bones(
     tile: U8, at: F64, known: Bools, skeleton: Skeleton, *, colour: Sequence[int] | None = None
 ) -> None:
-    """Draw bones with an edge; with a `colour` of their own, thin and without."""
+    """Draw bones with an edge; with `colour` thin and without."""
     pens = ((4, _INK), (2, _BONE)) if colour is None else ((1, tuple(colour)),)
     for strokes, ink in pens:
         for a, b in skeleton.edges:
@@ -384,8 +384,8 @@ def _margin(found: Mapping[str, Any]) -> str:
 
 def _patches(patched: Sequence[Sensitivity]) -> Picture:
     tiles = draw_sensitivity(patched)
-    alt = "where a grey patch adds error to each person"
-    return embed(tiles, "people chosen evenly, by no result", alt=alt, width=tiles.shape[1])
+    alt = "error added by a grey patch at each position"
+    return embed(tiles, "evenly spaced people", alt=alt, width=tiles.shape[1])
 
 
 def _example(example: AttentionExample, skeleton: Skeleton) -> Picture:
@@ -395,7 +395,7 @@ def _example(example: AttentionExample, skeleton: Skeleton) -> Picture:
         "{}, hidden by {}: predicted {:.0%} of the window off "
         '<span class="soft">frame {}, person {}</span>'
     ).format(joint, example.cause, error, example.frame, example.instance)
-    alt = f"what the network looks at for a {joint}"
+    alt = f"attention of the network for a {joint}"
     return embed(draw_example(example, skeleton), caption, alt=alt)
 
 
@@ -415,9 +415,9 @@ def _limits(evaluation: Evaluation) -> list[str]:
     about, metrics = evaluation.about, evaluation.metrics
     groups = len(np.unique(evaluation.predictions.group))
     lines = [
-        "Every person was cut out by the true amodal box. A detector's box is less exact, and "
-        "these metrics do not show what that costs.",
-        "Intervals draw moments anew, not trained networks: one training run is judged here. "
+        "Every person was cropped by the true amodal box. Detected boxes are less accurate, and "
+        "these metrics do not include that error.",
+        "Intervals resample moments, not trained networks: this is one training run. "
         "Another seed gives another network; compare several with synthstudio compare.",
         "People come from the data set named above. Drawn people say little about photos: "
         "evaluate on photos before relying on it there.",
@@ -428,7 +428,7 @@ def _limits(evaluation: Evaluation) -> list[str]:
     if missing:
         lines.append(f"No joint here is hidden by {', '.join(missing)}.")
     if not metrics.get("counterfactual", {}).get("pairs"):
-        lines.append("No clean frames here: what an occluder costs is unknown.")
+        lines.append("No clean frames here: the effect of an occluder is unknown.")
     if about.get("trained_here") and not about.get("notes"):
-        lines.append("The network was trained on other people of this very data set.")
+        lines.append("The network was trained on other people of this data set.")
     return lines + [str(note) for note in about.get("notes", ())]

@@ -1,4 +1,4 @@
-"""What `validate` found as one page, with examples sketched however damaged their labels are."""
+"""The report page of `validate`, with sketched examples even of damaged labels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _DRAWN = 3  # examples of a kind that are drawn
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One person to sketch. `px` (J, 2), NaN: no place; `state` (J,) 1 hidden, 2 visible; `faulty`:
+    """One person to sketch. `px` (J, 2), NaN: none; `state` (J,) 1 hidden, 2 visible; `faulty`:
     the finding is about them; `ring`: the joint to ring."""
 
     skeleton: Skeleton | None
@@ -96,7 +96,7 @@ def write_coco_findings(
                 people[entry["image_id"]].append(entry)
     known = CocoChecker()
     for _ in known.check_categories(categories):
-        pass  # what is wrong with them was found before
+        pass  # their errors were reported before
     skeleton = next(iter(known.skeletons.values()), None)
 
     def draw(finding: Finding) -> U8 | None:
@@ -145,12 +145,12 @@ def _entry_figure(
 
 
 def _decoded(read: Callable[[], bytes] | None, size: Mapping[str, Any]) -> U8:
-    """The picture, or a blank one of the stated size where there is none."""
+    """The picture, or a blank one of the stated size if missing."""
     try:
         if read is not None:
             return np.ascontiguousarray(decode_rgba(read(), "example")[..., :3])
     except (SynthStudioError, OSError):
-        pass  # that it cannot be read is a finding of its own
+        pass  # an unreadable picture is a separate finding
     sides = [size.get("height_px"), size.get("width_px")]
     high, wide = (s if type(s) is int and 0 < s < _LARGEST_PX else 480 for s in sides)
     return np.full((high, wide, 3), _BLANK, np.uint8)
@@ -190,8 +190,8 @@ def _section(
 
 
 def sketch(rgb: U8, figures: Sequence[Figure], *, rows_px: int = 480) -> U8:
-    """Draw people into a picture (h, w, 3) of `rows_px` rows, whatever their labels: discs visible,
-    rings hidden; what lies outside is marked at the border."""
+    """Draw people into a picture (h, w, 3) of `rows_px` rows, with any labels: discs visible,
+    rings hidden; joints outside are marked at the border."""
     zoom = rows_px / rgb.shape[0]
     method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
     size = (max(1, round(rgb.shape[1] * zoom)), rows_px)

@@ -1,4 +1,4 @@
-"""How far a data set is from photos, as one page."""
+"""The report page of the gap between a data set and photos."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ LIMITS = (
     "cut out of larger ones.",
     "Roll, where people lean: dancers and a tilted camera look alike. The median is used, never "
     "one person.",
-    "Joints outside the picture of photos: COCO marks them like joints that nobody labelled.",
-    "Why a classifier succeeds: it may be the photos' compression or their photographer. That it "
-    "fails says only that this small one does.",
+    "Joints outside the picture of photos: COCO marks them like unlabelled joints.",
+    "Why a classifier succeeds: it may be the photos' compression or photographer. If it "
+    "fails, that holds for this small one only.",
     "What annotators click: their hips and ears are elsewhere than on a body model (docs/"
     "conventions.md), which is a part of every distance between poses.",
 )
@@ -56,7 +56,7 @@ _EXAMPLES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A card: a plot of both sides, medians, the distance and what moves it."""
+    """A card: a plot of both sides, medians, the distance and the recipe fields that move it."""
 
     title: str
     plot: Markup
@@ -82,7 +82,7 @@ def gap_page(
         "gap.html",
         name=name,
         photos=photos,
-        lead=f"{a.people:,} generated people in {a.pictures:,} frames, held against "
+        lead=f"{a.people:,} generated people in {a.pictures:,} frames, compared with "
         f"{b.people:,} people in {b.pictures:,} photos.",
         headline=_headline(gap),
         notes=gap.notes,
@@ -122,7 +122,7 @@ def _headline(gap: Gap) -> dict[str, str]:
     apart = "-" if gap.classifier is None else f"{gap.classifier.accuracy.value:.0%}"
     far = "-" if gap.poses is None else _percent(gap.poses.far)
     return {
-        "told apart (50 % is chance)": apart,
+        "classified correctly (50 % is chance)": apart,
         "figures beyond chance": f"{len(gap.ranked)} of {len(gap.differences)}",
         "median size, generated": _percent(size.middle[0]),
         "median size, photos": _percent(size.middle[1]),
@@ -269,7 +269,7 @@ def _pair(gap: Gap, found: Nearest) -> Picture:
 
 
 def _posed(side: Side, person: int, px: F64, common: tuple[str, ...], mirrored: bool = False) -> U8:
-    """A person's pose over the picture, in a square; `mirrored` turns both round."""
+    """A person's pose over the picture, in a square; `mirrored` mirrors both."""
     rgb = side.load(int(side.picture[person]))
     which = np.zeros(len(px), np.bool_)
     which[side.joints(common)] = True
@@ -290,7 +290,7 @@ def _posed(side: Side, person: int, px: F64, common: tuple[str, ...], mirrored: 
 
 
 def looks(gap: Gap, found: Classifier) -> list[Picture]:
-    """The mean crop of each side, red where cells argue for that side."""
+    """The mean crop of each side, red where cells are evidence for that side."""
     out = []
     for real, (side, crops) in enumerate(zip(gap.sides, gap.crops, strict=True)):
         own = found.looks[found.real == bool(real)] * (1 if real else -1)
@@ -298,7 +298,7 @@ def looks(gap: Gap, found: Classifier) -> list[Picture]:
         out.append(
             embed(
                 _beside(mean, own.mean(axis=0)),
-                f"{side.name}: the mean of {len(crops)} crops, and where they give themselves away",
+                f"{side.name}: the mean of {len(crops)} crops, and the cells that identify them",
                 alt=f"mean crop and heat: {side.name}",
             )
         )
@@ -306,7 +306,7 @@ def looks(gap: Gap, found: Classifier) -> list[Picture]:
 
 
 def examples(gap: Gap, found: Classifier) -> list[Picture]:
-    """The crops of either side that the classifier is surest of, one of a moment or photo."""
+    """The crops of either side with the most confident classification, one per moment or photo."""
     out = []
     offset = 0
     for real, (side, crops) in enumerate(zip(gap.sides, gap.crops, strict=True)):
@@ -320,13 +320,13 @@ def examples(gap: Gap, found: Classifier) -> list[Picture]:
             groups.add(group)
             heat = found.looks[offset + k] * sign
             name = side.labels[side.picture[crops.person[k]]]
-            sure = 1 / (1 + np.exp(-margin[k]))
-            odds = f"{sure:.0%}" if sure < 0.995 else "over 99%"
+            confidence = 1 / (1 + np.exp(-margin[k]))
+            odds = f"{confidence:.0%}" if confidence < 0.995 else "over 99%"
             out.append(
                 embed(
                     _beside(crops.rgb[k], heat),
-                    f"{name}: {odds} sure that it is {'a photo' if real else 'generated'}",
-                    alt=f"a crop and what gave it away: {side.name}",
+                    f"{name}: {odds} confident that it is {'a photo' if real else 'generated'}",
+                    alt=f"a crop and its evidence: {side.name}",
                 )
             )
         offset += len(crops)

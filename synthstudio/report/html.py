@@ -33,7 +33,7 @@ class Picture:
 
 @functools.cache
 def environment() -> jinja2.Environment:
-    """Templates with autoescaping; a name that the context lacks is an error."""
+    """Templates with autoescaping; undefined names are errors."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -47,7 +47,7 @@ def environment() -> jinja2.Environment:
 
 
 def render(template: str, **context: Any) -> bytes:
-    """Render a page; nothing in it is fetched from anywhere."""
+    """Render a page; it loads no external resources."""
     return (environment().get_template(template).render(context) + "\n").encode()
 
 

@@ -1,4 +1,4 @@
-"""Pictures for people: a frame with its labels drawn in, a contact sheet of a data set."""
+"""Rendered pictures: a frame with its labels drawn in, a contact sheet of a data set."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _QUALITY = 92
 
 
 def preview(settings: Settings, index: int, out: Path) -> None:
-    """Draw frame `index` of a recipe with its labels into `out`, whose suffix says the format."""
+    """Draw frame `index` of a recipe with its labels into `out`, in the format of its suffix."""
     check_name(out)
     stage = FrameGenerator(settings)
     save_drawn(make_frame(stage, draw_spec(stage, index)), settings.recipe.skeleton, out)
@@ -54,22 +54,22 @@ def group_sheet(settings: Settings, number: int, out: Path, *, columns: int = 4)
 
 
 def variant_text(spec: FrameSpec) -> str:
-    """What a frame of a moment is, and what of it differs from the base."""
+    """A frame's role in its moment, and its differences from the base."""
     what = f": other {', '.join(spec.differs)}" if spec.differs else ""
     return f"frame {spec.index}, {spec.variant or 'base'}{what}"
 
 
 def save_drawn(frame: Frame, skeleton_name: str, out: Path) -> None:
-    """Write a frame with its labels drawn in; the suffix of `out` says the format."""
+    """Write a frame with its labels drawn in; the suffix of `out` selects the format."""
     rgb = decode_rgb(frame.jpeg, f"frame {frame.spec.index}")
     save(out, draw_labels(rgb, frame.labels, get_skeleton(skeleton_name)))
 
 
 def check_name(out: Path) -> None:
-    """Raise FormatError when a picture's suffix names no format that is written."""
+    """Raise FormatError when a picture's suffix is not a supported format."""
     if out.suffix.lower() not in _ENCODERS:
         raise FormatError(
-            "the name does not say which kind of picture it is",
+            "unknown picture format",
             where=str(out),
             expected=f"a name that ends in {', '.join(_ENCODERS)}",
             got=out.suffix or "no suffix",
@@ -77,7 +77,7 @@ def check_name(out: Path) -> None:
 
 
 def save(out: Path, rgb: U8) -> None:
-    """Write a picture (h, w, 3) in the format that the suffix says; FormatError, DiskError."""
+    """Write a picture (h, w, 3) in the format of the suffix; FormatError, DiskError."""
     check_name(out)
     write_file(out, _ENCODERS[out.suffix.lower()](rgb))
 
@@ -126,7 +126,7 @@ def clip_frames(settings: Settings, number: int, *, frames: int) -> list[U8]:
     clip, per = settings.recipe.clip, settings.recipe.variants.per_moment
     if clip is None:
         raise RecipeError(
-            "this recipe makes no clips", where=settings.recipe.name, expected="the field clip"
+            "this recipe has no clips", where=settings.recipe.name, expected="the field clip"
         )
     stage, joints = FrameGenerator(settings), get_skeleton(settings.recipe.skeleton)
     count = min(frames, clip.frames)

@@ -1,4 +1,4 @@
-"""Charts and plots for pages: the numbers here, the markup in templates/plots.html."""
+"""Charts and plots for pages: numbers here, markup in templates/plots.html."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _DASHES = {"visible": "", "hidden": "", "all": "4 3"}
 
 
 def bars(counts: Mapping[str, int], *, maximum: int = 0) -> Markup:
-    """Horizontal bars with counts; more than `maximum` names are summed up as others."""
+    """Horizontal bars with counts; more than `maximum` names are summed as others."""
     rows = list(counts.items())
     if maximum and len(rows) > maximum:
         others = sum(n for _, n in rows[maximum - 1 :])
@@ -52,14 +52,14 @@ def bars(counts: Mapping[str, int], *, maximum: int = 0) -> Markup:
 
 
 def columns(labels: Sequence[str], counts: Sequence[int], *, axis: Sequence[str]) -> Markup:
-    """Upright bars; `labels` are shown under the pointer, `axis` stands below."""
+    """Upright bars; `labels` are tooltips, `axis` is the axis title."""
     largest = max([*counts, 1])
     rows = [(label, n, 100 * n / largest) for label, n in zip(labels, counts, strict=True)]
     return macro("plots.html", "columns")(rows, axis)
 
 
 def stacked(rows: Mapping[str, Mapping[str, int]], colours: Mapping[str, str]) -> Markup:
-    """A bar of shares a row, with one legend; parts that occur nowhere are left out."""
+    """A stacked bar of fractions per row, with one legend; empty parts are left out."""
     used = {n: c for n, c in colours.items() if any(row.get(n) for row in rows.values())}
     lines = []
     for label, row in rows.items():
@@ -72,7 +72,7 @@ def stacked(rows: Mapping[str, Mapping[str, int]], colours: Mapping[str, str]) -
 def heat(
     rows: Sequence[str], names: Sequence[str], counts: Sequence[Sequence[int]], *, corner: str = ""
 ) -> Markup:
-    """A table of counts; the more, the darker the cell."""
+    """A table of counts as a heat map."""
     largest = max([n for row in counts for n in row] + [1])
     lines = [
         (label, [(n, 0.55 * (n / largest) ** 0.5) for n in row])
@@ -82,7 +82,7 @@ def heat(
 
 
 def curves(series: Mapping[str, Sequence[Point]], *, across: str, up: str) -> Markup:
-    """Lines with bands over 0 to 1 both ways; points without a number are left out."""
+    """Lines with bands over 0 to 1 both ways; NaN points are left out."""
     lines = []
     for name, given in series.items():
         points = [p for p in given if all(math.isfinite(v) for v in p)]
@@ -110,7 +110,7 @@ def curves(series: Mapping[str, Sequence[Point]], *, across: str, up: str) -> Ma
 def reliability(
     predicted: Sequence[float], observed: Sequence[float], count: Sequence[int]
 ) -> Markup:
-    """Predicted against observed; discs are the larger the more joints they hold."""
+    """Predicted against observed; disc area follows the number of joints."""
     largest = max([*count, 1])
     discs = [
         (
@@ -127,7 +127,7 @@ def reliability(
 
 
 def paired(edges: Sequence[float], shares: Sequence[Sequence[float]], *, unit: str) -> Markup:
-    """Two histograms over each other, generated and photos: shares (2, B) over edges (B + 1)."""
+    """Two overlaid histograms, generated and photos: fractions (2, B) over edges (B + 1)."""
     used = [k for k in range(len(edges) - 1) if any(side[k] for side in shares)]
     if not used:
         return macro("plots.html", "nothing")("nothing to compare")
@@ -163,7 +163,7 @@ def _round_numbers(low: float, high: float) -> list[float]:
 
 
 def paired_bars(rows: Sequence[tuple[str, float, float]]) -> Markup:
-    """A bar of generated people above one of photos a row: (label, share, share)."""
+    """Bars of generated people and of photos per row: (label, share, share)."""
     maximum = max([v for _, *pair in rows for v in pair] + [1e-9])
     lines = [
         (
@@ -178,7 +178,7 @@ def paired_bars(rows: Sequence[tuple[str, float, float]]) -> Markup:
 def paired_stacks(
     rows: Sequence[tuple[str, Sequence[Sequence[float]], str]], colours: Mapping[str, str]
 ) -> Markup:
-    """Two bars of shares a row, generated above photos: (label, (2, K) shares, a note)."""
+    """Two stacked bars per row, generated above photos: (label, (2, K) shares, a note)."""
     lines = [
         (label, [[(n, s) for n, s in zip(colours, side, strict=True)] for side in shares], note)
         for label, shares, note in rows
@@ -187,7 +187,7 @@ def paired_stacks(
 
 
 def forest(rows: Sequence[tuple[str, Interval]], *, unit: str, scale: float = 100) -> Markup:
-    """Differences with their intervals about zero; those without a number are left out."""
+    """Differences with their intervals about zero; NaN rows are left out."""
     known = [(n, d) for n, d in rows if all(map(math.isfinite, (d.value, d.low, d.high)))]
     if not known:
         return macro("plots.html", "nothing")("nothing to compare")
@@ -239,7 +239,7 @@ def _y(value: float) -> float:
 
 
 def ranges(rows: Sequence[Range], *, unit: str) -> Markup:
-    """A median with a line to the 95th percentile a row, from zero."""
+    """A row per median with a line to the 95th percentile, from zero."""
     left, width = 210.0, 560.0
     maximum = max(high for _, _, high in rows) or 1.0
 
@@ -254,7 +254,7 @@ def ranges(rows: Sequence[Range], *, unit: str) -> Markup:
 
 
 def trade(points: Sequence[Trade]) -> Markup:
-    """Percent upwards over milliseconds from zero; what was picked has another colour."""
+    """Percent over milliseconds from zero; the picked one is highlighted."""
     width, height, left, bottom = 560.0, 300.0, 44.0, 266.0
     points = [p for p in points if math.isfinite(p[2])]
     if not points:

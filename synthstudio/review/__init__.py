@@ -1,4 +1,4 @@
-"""What people say of labels: events in a database, never a change of a label on disk."""
+"""Review of labels: events in a database; labels on disk are never changed."""
 
 from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""Checks of what a browser wants to change of a person: types, limits, names and sense."""
+"""Validation of a client's edits of a person: types, limits, names and consistency."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_INT = 2**31 - 1
 FIRST_OBJECT = 1_000
 """Instances from here are objects (docs/conventions.md)."""
 MAX_FRAME_SIZES = 4.0
-"""A joint lies at most this many frame widths and heights from the frame's corner."""
+"""Maximum distance of a joint from the frame's corner, in frame widths and heights."""
 MIN_BOX_PX = 1
 CAUSES_OF: dict[int | None, tuple[str, ...]] = {
     STATE_VISIBLE: ("visible",),
@@ -38,14 +38,14 @@ CAUSES_OF: dict[int | None, tuple[str, ...]] = {
     STATE_OUTSIDE: ("truncated",),
     None: ("unlabelled",),
 }
-"""State -> the causes that go with it."""
+"""State -> allowed causes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """A person on disk. `joints` None and not `exists`: the data set has no such person.
+    """A person on disk. `joints` None and not `exists`: not in the data set.
 
-    `skeleton`: the names of its joints, in order. `masks`: the counts of its sound masks, by
+    `skeleton`: the names of its joints, in order. `masks`: the counts of its valid masks, by
     name. `people`: the numbers of all on disk in the frame. `clip`: that of the frame, None for
     none; `tracks`: number -> track of those on disk who have one.
     """
@@ -67,14 +67,14 @@ class Base:
 
 
 def base_of(dataset: Dataset, frame: int, instance: int) -> Base:
-    """Read a person from a data set; DatasetError when it does not hold the frame."""
+    """Read a person from a data set; DatasetError if the frame is missing."""
     names = get_skeleton(dataset.identity.skeleton).joints
     people = {row["instance"]: row for row in dataset.instances(frame)}
     return base_in(dataset.frame(frame), people, instance, names)
 
 
 def base_in(frame: Row, people: Mapping[int, Row], instance: int, names: tuple[str, ...]) -> Base:
-    """What a frame's rows say of a person; `people`: number -> row, `names`: of the joints."""
+    """A person by a frame's rows; `people`: number -> row, `names`: of the joints."""
     row, size = people.get(instance), (frame["height_px"], frame["width_px"])
     return Base(
         skeleton=names,
@@ -118,7 +118,7 @@ def checked_op(op: Op, base: Base) -> Op:
             op = replace(op, masks=_masks(op, base))
         rest = (op.box, op.masks, op.track, op.keyed)
         if not op.joints and (op.kind == "add" or all(part is None for part in rest)):
-            invalid(f"an {op.kind} has joints", "joints", expected="a joint at least")
+            invalid(f"an {op.kind} has joints", "joints", expected="at least one joint")
     elif op.joints or op.box is not None or op.masks is not None:
         invalid(f"{op.kind} has no joints, no box and no masks", "joints", expected="none")
     if op.kind == "add" and not 1 <= op.person.instance < FIRST_OBJECT:
@@ -179,14 +179,14 @@ def _check_status(op: Op) -> None:
 
 
 def check_names(op: Op) -> None:
-    """Check what names an op and its person; Refused("invalid")."""
+    """Check the identifiers of an op and its person; Refused("invalid")."""
     if op.kind not in KINDS:
         invalid("no such kind of op", "kind", expected=", ".join(KINDS), got=op.kind)
     check_name(op.client, "client")
     check_int(op.seq, "seq")
     check_int(op.revision, "revision")
     if not isinstance(op.person, Person):
-        invalid("an op is about one person", "person", expected="a Person", got=op.person)
+        invalid("an op needs one person", "person", expected="a Person", got=op.person)
     check_name(op.person.dataset, "dataset")
     check_name(op.person.layer, "layer")
     check_int(op.person.frame, "frame")
@@ -194,12 +194,12 @@ def check_names(op: Op) -> None:
 
 
 def check_name(name: object, where: str) -> None:
-    """Check a name: 1 to 80 characters, none of them a control character."""
+    """Check a name: 1 to 80 characters, without control characters."""
     expected = f"1 to {MAX_NAME} characters"
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or not name.strip():
         invalid("not a valid name", where, expected=expected, got=name)
     if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in name):
-        invalid("a name has no control characters", where, expected=expected, got=name)
+        invalid("a name must not contain control characters", where, expected=expected, got=name)
     _check_encodable(name, where)
 
 
@@ -282,7 +282,7 @@ def _check_encodable(text: str, where: str) -> None:
 
 
 def moved(now: JointLabel, to: JointLabel) -> bool:
-    """Whether a joint's place is another one, beyond what rounding to a hundredth pixel does."""
+    """Whether a joint moved by more than rounding to a hundredth of a pixel."""
     here, there = now.place, to.place
     if here is None or there is None:
         return here is not there

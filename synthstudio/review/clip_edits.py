@@ -1,6 +1,6 @@
-"""Strokes over a clip: labels filled in between key frames, tracks split, joined and renamed.
+"""Batch edits over a clip: interpolation between key frames; tracks split, joined and renamed.
 
-Each person gets an event of its own. A stroke is named by its client: said twice, it happens once.
+Each person gets its own event. A batch edit is identified by its client, so repeats have no effect.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from synthstudio.review.tracks import (
 from synthstudio.review.values import JointLabel, Op, Person, User, invalid, require
 
 MAX = 2_000
-"""People of a stroke."""
+"""Maximum people of a batch edit."""
 BLIND = "a second review is open"
 Pair = tuple[int, int]
 Retracked = tuple[list[Member], int]
@@ -38,7 +38,7 @@ Retracked = tuple[list[Member], int]
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A clip with all that strokes ask: its store, and who may not be shown (frame, instance)."""
+    """A clip as input of batch edits: its store, and the people (frame, instance) to withhold."""
 
     store: Store
     table: PeopleTable
@@ -47,15 +47,15 @@ class Scene:
     blinded: Collection[Pair] = ()
 
     def members(self, session: Session | None = None) -> list[Member]:
-        """`session`: one that is open, else one of its own."""
+        """`session`: an open one, else a new one."""
         return members(self.store, self.table, self.clip, blinded=self.blinded, session=session)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interpolation:
-    """What filling in would do: ops without a name. An "add" is where nobody of the track was.
+    """A planned interpolation: ops without ids. An "add" where the track has no person.
 
-    `keys`: the frames between which; `left`: who stays, and why.
+    `keys`: the key frames; `left`: unchanged people, and why.
     """
 
     keys: tuple[int, ...]
@@ -69,14 +69,14 @@ class Interpolation:
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What became of a stroke: people changed, and who stays as before, and why."""
+    """Result of a batch edit: changed people, and unchanged ones with reasons."""
 
     people: int
     left: tuple[str, ...] = ()
 
 
 def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolation:
-    """Labels between the key frames of a track, or (`around`) those next to that frame alone."""
+    """Labels between the key frames of a track, or (`around`) only next to that frame."""
     everybody = scene.members()
     me = _me(everybody, person)
     mine = same_track(everybody, me.track, person)
@@ -117,7 +117,7 @@ def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolatio
 
 
 def interpolate(scene: Scene, found: Interpolation, client: str, *, who: User) -> Done:
-    """Do what was previewed, an event a person; who changed since, or is held, stays."""
+    """Apply a preview, one event per person; people changed since or leased are skipped."""
     _check_number(len(found.fills))
 
     def plan(session: Session) -> Sequence[Op]:
@@ -128,7 +128,7 @@ def interpolate(scene: Scene, found: Interpolation, client: str, *, who: User) -
 
 
 def split(scene: Scene, person: Person, client: str, *, who: User) -> Done:
-    """From that frame on it is somebody else: give those people a number that nobody has."""
+    """Split a track at a frame: later people get a free number."""
 
     def changed(everybody: list[Member], me: Member, mine: list[Member]) -> Retracked:
         if me.track is not None and not any(m.time < me.time for m in mine):
@@ -139,7 +139,7 @@ def split(scene: Scene, person: Person, client: str, *, who: User) -> Done:
 
 
 def join(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Done:
-    """Somebody's whole track is that of the number `to`; refused where both are in one frame."""
+    """Merge a track into track `to`; refused if both are in one frame."""
     check_int(to, "track")
 
     def changed(everybody: list[Member], me: Member, mine: list[Member]) -> Retracked:
@@ -152,7 +152,7 @@ def join(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Do
             invalid(
                 "both tracks are in some frames",
                 f"frames {', '.join(map(str, both[:8]))}{'...' if len(both) > 8 else ''}",
-                expected="tracks that are never together: split them there first",
+                expected="tracks without common frames: split them there first",
                 got=f"{len(both)} frames with both",
             )
         return mine, to
@@ -161,7 +161,7 @@ def join(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Do
 
 
 def rename(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Done:
-    """Give somebody's whole track another number, which nobody of the clip has."""
+    """Rename a track to a number that is free in the clip."""
     check_int(to, "track")
 
     def changed(everybody: list[Member], me: Member, mine: list[Member]) -> Retracked:
@@ -174,7 +174,7 @@ def rename(scene: Scene, person: Person, to: int, client: str, *, who: User) -> 
 
 
 def undo(scene: Scene, client: str, again: str, *, who: User) -> Done:
-    """Take a stroke back for all who were not changed since, or an undo: what it took back."""
+    """Revert a batch edit for people not changed since; also reverts an undo."""
     with scene.store.reading() as session:
         mine = edits.standing(session, scene.clip.dataset, client)
 
@@ -227,7 +227,7 @@ def _stroke(
     people: Iterable[Person],
     who: User,
 ) -> Done:
-    """Do a plan unless a stroke of that name was done; `people`: whom it may be about."""
+    """Apply a plan unless its client was applied before; `people`: the allowed ones."""
     require(who, "edit")
     known: dict[Person, Base] = {person: scene.base_of(person) for person in people}
     done: list[int] = []
@@ -271,7 +271,7 @@ def _between(
 def _me(everybody: Sequence[Member], person: Person) -> Member:
     me = next((one for one in everybody if one.person == person), None)
     if me is None or not me.exists:
-        raise Refused("there is no such person in this clip", where=person.where, reason="gone")
+        raise Refused("no such person in this clip", where=person.where, reason="gone")
     return me
 
 

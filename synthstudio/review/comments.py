@@ -1,4 +1,4 @@
-"""What people wrote about people, as it holds: threads of a person, of a data set, for somebody."""
+"""Comments in force: threads of a person, of a data set, by mention."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Pair = tuple[int, int]
 
 
 Listed = ThreadRow
-"""A thread in a list: a row that was read, which no session holds any more."""
+"""A thread in a list: a detached row."""
 
 
 def threads_in(
     store: Store, dataset: str, people: Iterable[Pair], *, layer: str = MAIN
 ) -> dict[Pair, list[Thread]]:
-    """Return (frame, instance) -> the threads of a person, oldest first, for those who have any."""
+    """Return (frame, instance) -> the threads of a person, oldest first, if any."""
     wanted = set(people)
     frames = sorted({frame for frame, _ in wanted})
     of_set = (EventRow.dataset == dataset) & (EventRow.layer == layer)
@@ -50,7 +50,7 @@ def thread_list(
     after_id: int = 0,
     limit: int | None = None,
 ) -> list[Listed]:
-    """The threads of the layer main by their number. `mentions`: only where that name is."""
+    """The threads of the layer main by their number. `mentions`: only with that name."""
     query = _of_set(dataset, is_open, mentions).where(ThreadRow.id > after_id)
     with store.reading() as session:
         return list(session.scalars(query.order_by(ThreadRow.id).limit(limit)))
@@ -65,7 +65,7 @@ def latest_threads(
     hidden: Collection[Pair] = (),
     limit: int | None = None,
 ) -> list[Listed]:
-    """Threads of the layer main, the last active first, without those of `hidden` people."""
+    """Threads of the layer main, last active first, without those of `hidden` people."""
     query = _of_set(dataset, is_open, mentions).order_by(ThreadRow.when.desc(), ThreadRow.id.desc())
     if not hidden:
         query = query.limit(limit)
@@ -80,7 +80,7 @@ def latest_threads(
 def thread_count(
     store: Store, dataset: str, *, is_open: bool | None = None, mentions: str | None = None
 ) -> int:
-    """How many threads a data set has, whomever they are about; see thread_list."""
+    """Number of threads of a data set; see thread_list."""
     query = _of_set(dataset, is_open, mentions).with_only_columns(func.count())
     with store.reading() as session:
         return session.scalar(query) or 0
@@ -89,7 +89,7 @@ def thread_count(
 def threads_of_people(
     store: Store, dataset: str, *, is_open: bool | None = None, mentions: str | None = None
 ) -> dict[Pair, int]:
-    """Return (frame, instance) -> how many threads, of everybody who has one; see thread_list."""
+    """Return (frame, instance) -> number of threads, if any; see thread_list."""
     of = ThreadRow.frame, ThreadRow.instance
     query = _of_set(dataset, is_open, mentions).with_only_columns(*of, func.count()).group_by(*of)
     with store.reading() as session:
@@ -101,7 +101,7 @@ def _of_set(dataset: str, is_open: bool | None, mentions: str | None) -> Select[
     if is_open is not None:
         query = query.where(ThreadRow.is_open.is_(is_open))
     if mentions is not None:
-        # JSON text as it was written; LIKE would take upper for lower case in SQLite.
+        # JSON text as it was written; SQLite's LIKE ignores case.
         names = cast(ThreadRow.mentions, String)
         query = query.where(func.replace(names, json.dumps(mentions), "") != names)
     return query

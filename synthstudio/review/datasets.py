@@ -1,4 +1,4 @@
-"""Which data set a key of the store stands for: the one with that content."""
+"""Keys of data sets in the store, by content."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from synthstudio.review.models import DatasetRow, utc_now
 from synthstudio.review.store import Store
 
 INNER = "dataset"
-"""What `synthstudio demo` calls the data set in its folder."""
+"""Folder name of the data set of `synthstudio demo`."""
 
 
 def content_key(dataset: Dataset) -> str:
-    """A hash of what a data set holds: its skeleton and the digests of its shards."""
+    """A content hash of a data set: its skeleton and the digests of its shards."""
     shards = sorted(dataset.shard_digests.items())
     value = {"skeleton": dataset.identity.skeleton, "shards": shards}
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def register(store: Store, dataset: Dataset, name: str) -> str:
-    """Make a data set known under a name (1 to 80 characters), or rename it; return its key."""
+    """Register a data set under a name (1 to 80 characters), or rename it; return its key."""
     check_name(name, "name of the data set")
     key = content_key(dataset)
     values = {"name": name, "skeleton": dataset.identity.skeleton, "people": dataset.people}

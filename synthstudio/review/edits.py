@@ -1,6 +1,6 @@
-"""Ops become events: each in one transaction with the item it changes, each at most once.
+"""Ops become events: each in one transaction with its item, each at most once.
 
-A stroke: edits of many people that share a client, found again by it and taken back together.
+A batch edit: edits of many people with a common client, which identifies and reverts them together.
 """
 
 from __future__ import annotations
@@ -59,19 +59,19 @@ BaseOf = Callable[[Person], Base]
 
 
 def apply(store: Store, op: Op, *, who: User, base: Base) -> Event:
-    """Do what an op says, or return the event that it made when it was said before.
+    """Apply an op, or return its event if it was applied before.
 
-    `base`: the person on disk. A revert makes a new event that takes an older one of the same
-    person back; to redo, revert that revert. Refused, with nothing changed, for: a role that
-    may not ("role"); an op that makes no sense ("invalid"); another's lease ("lease"); a person
-    who is not there or deleted ("gone"); an item that changed since its author saw it
+    `base`: the person on disk. A revert makes a new event that undoes an older one of the same
+    person; to redo, revert that revert. Refused, with nothing changed, for: a role that
+    is too low ("role"); an invalid op ("invalid"); another's lease ("lease"); a person
+    who is missing or deleted ("gone"); an item that changed since its author read it
     ("revision", with the item as it is now); a database that is locked or full ("busy").
     """
     return apply_together(store, [op], who=who, base=base)[0]
 
 
 def apply_together(store: Store, ops: Sequence[Op], *, who: User, base: Base) -> list[Event]:
-    """Do several ops on one person (in any of its layers) as one: all of them or none."""
+    """Apply several ops on one person (in any layer) atomically."""
     check_name(who.name, "user")
     checked = []
     for op in ops:
@@ -82,10 +82,10 @@ def apply_together(store: Store, ops: Sequence[Op], *, who: User, base: Base) ->
         try:
             with store.session() as session:
                 return [_apply(session, op, who=who, base=base) for op in checked]
-        except IntegrityError:  # somebody did the same between our look and our writing
+        except IntegrityError:  # a concurrent writer did the same
             continue
     raise Refused(
-        "the database took none of several tries",
+        "the database rejected several attempts",
         where=store.url,
         then="Nothing changed. It will be sent again.",
         reason="busy",
@@ -99,11 +99,11 @@ def apply_all(
     base_of: BaseOf,
     progress: Callable[[int], object] = lambda done: None,
 ) -> list[Event | Refused]:
-    """Do ops in their order; return for each its event, or why not.
+    """Apply ops in order; return for each its event or refusal.
 
-    After one that was "busy" none is tried any more, so that their order stays. `base_of` may
-    raise DatasetError for people of no frame: those ops are refused as "gone". `progress` hears
-    after each op that was tried how many were.
+    After a "busy" one the rest is not tried, to keep the order. `base_of` may
+    raise DatasetError for people of no frame: those ops are refused as "gone". `progress` receives
+    the number of tried ops after each.
     """
     done: list[Event | Refused] = []
     for op in ops:
@@ -129,7 +129,7 @@ def apply_each(
     who: User,
     base_of: BaseOf,
 ) -> list[tuple[Op, Event | Refused]]:
-    """Do what can be done of a plan in one transaction that has the data set to itself."""
+    """Apply the possible part of a plan in one exclusive transaction."""
     done: list[tuple[Op, Event | Refused]] = []
     with store.session() as session:
         _lock_dataset(session, dataset)
@@ -173,11 +173,11 @@ def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
 
 
 def _lock_dataset(session: Session, dataset: str) -> None:
-    """Let one writer at a time into a data set, so that ids of events rise as they happen."""
+    """Serialise writers of a data set, so that event ids rise in order."""
     query = select(DatasetRow.key).where(DatasetRow.key == dataset)
     if session.scalar(query.with_for_update(key_share=True)) is None:
         raise Refused(
-            "the store does not know this data set",
+            "the data set is not in the store",
             where=dataset[:16],
             reason="gone",
         )
@@ -191,7 +191,7 @@ def _already_applied(session: Session, op: Op, who: User) -> Event | None:
     event = event_of(row)
     if event.who != who.name or event.person != op.person or event.kind != op.kind:
         invalid(
-            "this op's client and seq were used for another op",
+            "client and seq were used for another op",
             f"client {op.client}, seq {op.seq}",
             expected="a new seq for a new op",
         )
@@ -202,10 +202,10 @@ def _check_there(op: Op, old: ItemState, base: Base) -> None:
     there = base.exists or old.added or op.person.instance == FRAME
     if op.kind == "add":
         if there:
-            invalid("this person exists already", op.person.where, expected="a free number")
+            invalid("this person already exists", op.person.where, expected="a free number")
     elif op.kind != "revert":
         if not there:
-            raise _gone("there is no such person", op.person, old)
+            raise _gone("no such person", op.person, old)
         if old.deleted and op.kind in ("edit", "status", "delete", "distrust"):
             raise _gone("this person is deleted", op.person, old)
     if op.kind == "restore" and not old.deleted:
@@ -213,7 +213,7 @@ def _check_there(op: Op, old: ItemState, base: Base) -> None:
 
 
 def _check_undecided(op: Op, old: ItemState, after: dict[str, Any]) -> None:
-    """Refuse to leave a decision on somebody who is not there: counts would hold it."""
+    """Refuse an undo that leaves a decision on a missing person, which counts would include."""
     gone = not after.get("added", old.added)
     decided = after.get("deleted", old.deleted) or after.get("status", old.status) != "pending"
     if gone and decided:
@@ -225,7 +225,7 @@ def _check_undecided(op: Op, old: ItemState, after: dict[str, Any]) -> None:
 
 
 def _check_nobody(session: Session, frame: Person, after: dict[str, Any], base: Base) -> None:
-    """Refuse to say that nobody is in a frame while somebody is."""
+    """Refuse to mark a frame with people as empty."""
     if after.get("status") != NOBODY:
         return
     found = _others(session, frame)
@@ -241,26 +241,26 @@ def _check_nobody(session: Session, frame: Person, after: dict[str, Any], base: 
 
 
 def _comes(old: ItemState, after: dict[str, Any], base: Base) -> bool | None:
-    """Whether a change puts somebody into the frame who was not there; None: who is not there."""
+    """Whether a change adds a person to the frame; None: a missing person."""
     was = (base.exists or old.added) and not old.deleted
     now = (base.exists or after.get("added", old.added)) and not after.get("deleted", old.deleted)
     return not was if now else None
 
 
 def _check_frame(session: Session, person: Person) -> None:
-    """Refuse somebody new in a frame of which it is said that nobody is in it."""
+    """Refuse a new person in a frame marked as empty."""
     frame = session.get(ItemRow, replace(person, instance=FRAME).key)
     if frame is not None and frame.status == NOBODY:
         invalid(
             "this frame is marked as empty",
             f"frame {person.frame}",
             expected="that mark removed first",
-            got=f"nobody, by {frame.who}",
+            got=f"empty, by {frame.who}",
         )
 
 
 def _check_track(session: Session, old: ItemState, after: dict[str, Any], base: Base) -> None:
-    """Refuse a change by which two people of a frame would have one track."""
+    """Refuse a change that gives two people of a frame one track."""
     person, track = old.person, after.get("track", old.track)
     track = base.tracks.get(person.instance) if track is None else track
     if track is None:
@@ -282,7 +282,7 @@ def _check_track(session: Session, old: ItemState, after: dict[str, Any], base: 
 
 
 def _others(session: Session, person: Person) -> Sequence[Any]:
-    """Instance, track, deleted and added of the others of a frame whom somebody touched."""
+    """Instance, track, deleted and added of the other touched people of a frame."""
     row = ItemRow
     return session.execute(
         select(row.instance, row.track, row.deleted, row.added).where(
@@ -316,7 +316,7 @@ def _change(
 
 
 def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
-    """What an op sets of joints, box, masks and track."""
+    """The values of joints, box, masks and track set by an op."""
     after: dict[str, Any] = {}
     if op.joints:
         after["joints"] = {name: asdict(_own(label)) for name, label in op.joints.items()}
@@ -326,7 +326,7 @@ def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
         drawn = {which: rle["counts"] for which, rle in op.masks.items()}
         after["masks"] = masks_after(drawn, old.masks, base.masks, base.size)
     if op.box is not None and "modal" in {**base.masks, **after.get("masks", old.masks or {})}:
-        invalid("this box is that of a mask", "box", expected="a person without a mask")
+        invalid("the box follows from a mask", "box", expected="a person without a mask")
     if op.kind == "add":
         after["added"] = True
     if op.track is not None:
@@ -338,7 +338,7 @@ def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
 
 
 def _moves(op: Op, old: ItemState, base: Base) -> bool:
-    """Whether a joint gets another place: what is only said of joints is no pose of one's own."""
+    """Whether a joint is moved: state changes alone do not make the pose human."""
     now = {**(base.joints or {}), **old.joints}
     return any(name not in now or moved(now[name], to) for name, to in (op.joints or {}).items())
 
@@ -358,7 +358,7 @@ def _check_predicts(session: Session, op: Op) -> None:
 
 
 def _own(label: JointLabel) -> JointLabel:
-    """A joint as its author's word, unless it was taken from a prediction as it is."""
+    """A joint with origin human, unless it equals a prediction."""
     return label if label.origin == PREDICTED else replace(label, origin=HUMAN)
 
 
@@ -373,14 +373,14 @@ def _to_revert(session: Session, op: Op) -> Event:
             got=op.event,
         )
     if target.id in reverted_ids(events):
-        invalid("already undone", f"event {target.id}", expected="one that holds")
+        invalid("already undone", f"event {target.id}", expected="one in force")
     gone = reverted_ids(events)
     root, puts = root_of(target, {event.id: event for event in events})
     if not puts and is_orphan(events, gone, root):
         invalid(
-            "the comment that this answers was undone",
+            "the answered comment was undone",
             f"event {target.id}",
-            expected="the first comment of the thread to be brought back first",
+            expected="the thread's first comment restored first",
         )
     later = blocking_event(events, target)
     if later is not None:
@@ -401,7 +401,7 @@ def _write(
     who: str,
     now: datetime,
 ) -> Event:
-    """Write the event and the item it leads to; they are committed together."""
+    """Write the event and the resulting item; committed together."""
     key = asdict(op.person)
     row = EventRow(
         **key,
@@ -434,10 +434,10 @@ def _write(
 
 def changed_meanwhile(now: ItemState) -> Refused:
     return Refused(
-        "somebody changed this person meanwhile",
+        "this person was changed in the meantime",
         where=now.person.where,
         got=f"revision {now.revision} by {now.who}",
-        then="Look again and do it anew.",
+        then="Reload and repeat the edit.",
         reason="revision",
         state=now,
     )
@@ -448,14 +448,14 @@ def _gone(what: str, person: Person, now: ItemState) -> Refused:
 
 
 def stroke_events(session: Session, dataset: str, client: str) -> list[Event]:
-    """The events of a stroke in the layer main, in order."""
+    """The events of a batch edit in the layer main, in order."""
     row = EventRow
     mine = select(row).where(row.dataset == dataset, row.layer == MAIN, row.client == client)
     return [event_of(found) for found in session.scalars(mine.order_by(row.id))]
 
 
 def standing(session: Session, dataset: str, client: str) -> list[Event]:
-    """The events of a stroke that were not taken back, in order."""
+    """The events of a batch edit in force, in order."""
     events, row = stroke_events(session, dataset, client), EventRow
     query = select(row).where(row.dataset == dataset, row.layer == MAIN, row.kind == "revert")
     reverts = in_frames(session, query, row.frame, (event.person.frame for event in events))
@@ -464,7 +464,7 @@ def standing(session: Session, dataset: str, client: str) -> list[Event]:
 
 
 def reverts(session: Session, dataset: str, client: str, again: str) -> list[Op]:
-    """Ops by which what stands of a stroke is taken back, as a stroke named `again`."""
+    """Ops that revert a batch edit's events in force, as a batch edit `again`."""
     return [
         Op(
             client=again,

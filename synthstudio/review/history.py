@@ -1,7 +1,7 @@
-"""What events add up to, and what the store knows of people.
+"""Replay of events into items, and queries of people.
 
-`apply_event` is the one rule that makes the stored items; `check_replay` proves them again.
-An event's `before` and `after` hold the same keys: joints (name -> label, None: as the data set
+`apply_event` is the only rule for stored items; `check_replay` verifies them.
+An event's `before` and `after` hold the same keys: joints (name -> label, None: as in the set
 says), status and reason, box, deleted, added, distrusts, comment (None: taken back) with its joint
 and mentions, resolved; thread: to which the last two belong, none for a first comment.
 """
@@ -44,36 +44,36 @@ T = TypeVar("T")
 _ITEM, _EVENT = (
     [one.name for one in fields(kind) if one.name != "person"] for kind in (ItemState, Event)
 )
-"""Fields that are columns of the tables, by the same names."""
+"""Fields with columns of the same name."""
 _SAID = ("comment", "joint", "mentions", "resolved", "thread")
 _FRAMES_AT_ONCE = 500
 _EVENTS_AT_ONCE = 500
 DECIDING: tuple[Kind, ...] = ("status", "delete", "restore", "revert")
 _OUTCOME = ("status", "reason", "deleted", "added")
 DECIDED = ("approved", "rejected", "flagged")
-"""Statuses that say what is to become of a person; a skipped one waits like a pending one."""
+"""Decisions; a skipped person is still pending."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How far a review is. `status` counts people, with those nobody has touched as pending.
+    """Progress of a review. `status` counts people, untouched ones as pending.
 
     `people`: on disk and added, without deleted ones. `reviewers`: name -> kind of event -> n.
     """
 
     people: int
     status: Mapping[str, int]
-    nobody: int  # frames of which it was decided that nobody is in them
+    nobody: int  # frames marked as empty
     touched: int
     deleted: int
     added: int
-    joints: int  # that somebody changed
+    joints: int  # changed ones
     events: int
     reviewers: Mapping[str, Mapping[str, int]]
 
 
 def labels_from_json(joints: Mapping[str, Any]) -> dict[str, JointLabel]:
-    """Labels as they are stored; ReviewError for what is none."""
+    """Stored labels; ReviewError if invalid."""
     try:
         return {name: JointLabel(**value) for name, value in joints.items() if value is not None}
     except (TypeError, AttributeError) as error:
@@ -93,7 +93,7 @@ def _damaged(name: str, stored: Any) -> ReviewError:
         where=f"review store, {name}",
         expected="names and labels as the studio writes them",
         got=repr(stored)[:200],
-        then="Go back to a backup (docs/review.md).",
+        then="Restore a backup (docs/review.md).",
     )
 
 
@@ -127,7 +127,7 @@ def apply_event(state: ItemState, event: Event) -> ItemState:
 
 
 def snapshot(state: ItemState, after: Mapping[str, Any]) -> dict[str, Any]:
-    """The present values of all that `after` will change: an event's `before`."""
+    """The current values of the fields in `after`: an event's `before`."""
     before: dict[str, Any] = {name: getattr(state, name) for name in PLAIN if name in after}
     if "joints" in after:
         before["joints"] = {
@@ -150,7 +150,7 @@ def datasets(store: Store) -> dict[str, str]:
 
 
 def state(store: Store, person: Person) -> ItemState:
-    """Return what all events of a person add up to; revision 0 for one nobody touched."""
+    """Return the state of a person after all events; revision 0 if untouched."""
     with store.reading() as session:
         row = session.get(ItemRow, person.key)
         return ItemState(person=person) if row is None else state_of(row)
@@ -164,7 +164,7 @@ def states(
     people: Sequence[tuple[int, int]] | None = None,
     masks: bool = True,
 ) -> dict[tuple[int, int], ItemState]:
-    """(frame, instance) -> state of those of `people` (None: all) whom somebody touched."""
+    """(frame, instance) -> state of the touched ones of `people` (None: all)."""
     if people is None:
         return states_in(store, dataset, None, layer=layer, masks=masks)
     frames, requested = (frame for frame, _ in people), set(people)
@@ -181,10 +181,10 @@ def states_in(
     masks: bool = True,
     session: Session | None = None,
 ) -> dict[tuple[int, int], ItemState]:
-    """(frame, instance) -> state of all whom somebody touched in some frames (None: in all)."""
+    """(frame, instance) -> state of all touched people in some frames (None: all)."""
     query = select(ItemRow).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
     query = query.order_by(ItemRow.frame, ItemRow.instance)
-    if not masks:  # they are most of what a state holds
+    if not masks:  # they are most of a state's size
         query = query.options(defer(ItemRow.masks, raiseload=True))
     with nullcontext(session) if session else store.reading() as reading:
         rows: Iterable[ItemRow] = (
@@ -206,7 +206,7 @@ def in_frames(
 
 
 def added_people(store: Store, dataset: str, *, layer: str = MAIN) -> dict[tuple[int, int], str]:
-    """Return (frame, instance) -> status of all whom reviewers added and did not delete again."""
+    """Return (frame, instance) -> status of all people added by reviewers and not deleted."""
     query = select(ItemRow.frame, ItemRow.instance, ItemRow.status).where(
         ItemRow.dataset == dataset,
         ItemRow.layer == layer,
@@ -244,7 +244,7 @@ def events(
 
 
 def is_decision(event: Event) -> bool:
-    """Whether an event sets a status or deletes somebody, or takes that back."""
+    """Whether an event sets a status or deletes a person, or reverts that."""
     return event.kind in DECIDING and any(name in event.after for name in _OUTCOME)
 
 
@@ -265,14 +265,14 @@ def event_json(event: Event) -> dict[str, Any]:
 
 
 def event_named(store: Store, person: Person, client: str, seq: int) -> int | None:
-    """Return the number of the event that an op of a person made; None when it made none."""
+    """Return the number of an op's event; None without one."""
     named = (EventRow.client == client) & (EventRow.seq == seq)
     with store.reading() as session:
         return session.scalar(select(EventRow.id).where(named, is_person(EventRow, person)))
 
 
 def iter_events(store: Store, dataset: str, *, who: str | None = None) -> Iterator[Event]:
-    """Yield the events of a data set in order; memory does not grow with their number."""
+    """Yield the events of a data set in order; in constant memory."""
     last = 0
     while page := events(store, dataset, who=who, after_id=last, limit=_EVENTS_AT_ONCE):
         yield from page
@@ -290,22 +290,22 @@ def item_events(session: Session, person: Person) -> list[Event]:
 
 
 def talk_of(session: Session, person: Person) -> list[Event]:
-    """Those of one person's events that say something in a thread: no edit, nor its undo."""
+    """One person's events of threads, without edits and their undos."""
     return [event_of(row) for row in talk_rows(session, is_person(EventRow, person))]
 
 
 def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
-    """Return how far the review of a data set is; ReviewError for one the store does not know."""
+    """Return the progress of a data set's review; ReviewError if it is not in the store."""
     with store.reading() as session:
         known = session.get(DatasetRow, dataset)
         if known is None:
             raise ReviewError(
-                "the store does not know this data set",
+                "the data set is not in the store",
                 where=dataset[:16],
                 then="Open it in the studio, or edit something in it first.",
             )
         columns = (ItemRow.instance, ItemRow.status, ItemRow.deleted, ItemRow.added, ItemRow.joints)
-        rows = session.execute(  # masks would be most of what is read
+        rows = session.execute(  # without masks, which are most of the size
             select(*columns).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
         ).all()
         authors = session.execute(
@@ -337,10 +337,10 @@ def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
 
 
 def check_replay(store: Store, dataset: str) -> list[str]:
-    """Replay all events; return a line for each place where the stored items disagree with them.
+    """Replay all events; return a line for each mismatch with the stored items.
 
-    Checked: revisions rise by one without gaps, each event's `before` is what was so, and each
-    stored item and thread is what its events add up to. An empty list is the proof.
+    Checked: revisions rise by one without gaps, each `before` is the previous state, and each
+    stored item and thread equals the replay. An empty list proves consistency.
     """
     replayed: dict[Person, ItemState] = {}
     talk: dict[Person, list[Event]] = {}
@@ -362,9 +362,9 @@ def check_replay(store: Store, dataset: str) -> list[str]:
             stored = state_of(item)
             if stored != replayed.pop(stored.person, None):
                 problems.append(
-                    f"{_name(stored.person)}: the item is not what its events add up to"
+                    f"{_name(stored.person)}: the item differs from the replay of its events"
                 )
-    problems += [f"{_name(person)}: there are events, but no item" for person in replayed]
+    problems += [f"{_name(person)}: events without an item" for person in replayed]
     return problems
 
 
@@ -374,11 +374,11 @@ def _chain_problems(old: ItemState, event: Event) -> Iterator[str]:
         yield f"{where}: revision {event.revision} follows {old.revision}"
     before = dict(event.before)
     expected = snapshot(old, event.after)
-    for name in _SAID:  # a comment taken back has one before; others have none
+    for name in _SAID:  # a reverted comment has one before; others have none
         before.pop(name, None)
         expected.pop(name, None)
     if before != expected:
-        yield f"{where}: its `before` is not what was stored then"
+        yield f"{where}: its `before` differs from the state at that time"
 
 
 def _name(person: Person) -> str:

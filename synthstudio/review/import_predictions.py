@@ -28,8 +28,8 @@ from synthstudio.review.values import User, require
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionsImported:
-    """What was taken in. `matched`: people of the data set; `found`: people whom it has not got;
-    `unknown`: entries of pictures that are no frame."""
+    """Result of an import. `matched`: people of the data set; `found`: people not in it;
+    `unknown`: entries of unknown pictures."""
 
     layer: str
     frames: int
@@ -43,7 +43,7 @@ class PredictionsImported:
     def text(self) -> str:
         line = (
             f"{self.layer}: predictions of {self.matched} people in {self.frames} frames, and of "
-            f"{self.found} whom the data set has not got"
+            f"{self.found} not in the data set"
         )
         return line + (f"\n{self.unknown} are of no frame." if self.unknown else "")
 
@@ -57,12 +57,12 @@ def import_predictions(
     who: User,
     images: Path | None = None,
 ) -> PredictionsImported:
-    """Store the predictions of a COCO results or keypoints file as `layer`, in place of its old.
+    """Store the predictions of a COCO results or keypoints file as `layer`, replacing it.
 
-    Image ids are those of the file that was imported, of any JSON kind, else numbers of frames, as
-    in our exports; what `predict` writes of a data set names frames in pictures.json. With a folder
-    of `images`, pictures are known by their bytes and the file's names (those of a results file
-    stand in pictures.json beside it). FormatError, also where no joint is one of the data set's;
+    Image ids are those of the imported file, of any JSON type, else frame numbers, as
+    in our exports; `predict` names frames of a data set in pictures.json. With a folder
+    of `images`, pictures are matched by content and the file's names (those of a results file
+    are in pictures.json beside it). FormatError, also without common joints;
     Refused: "role", "invalid".
     """
     require(who, "import")
@@ -85,7 +85,7 @@ def import_predictions(
             where=str(path),
             expected=f"image ids such as {', '.join(map(repr, list(frame_of)[:3]))}",
             got=", ".join(dict.fromkeys(repr(entry.image) for entry in entries[:3])),
-            then="Give the folder of the pictures: --images FOLDER.",
+            then="Pass the folder of the pictures: --images FOLDER.",
         )
     rows = [row for frame, some in sorted(by_frame.items()) for row in _of(dataset, frame, some)]
     put_predictions(store, content_key(dataset), layer, rows, replace=True)
@@ -100,7 +100,7 @@ def import_predictions(
 
 
 def _of(dataset: Dataset, frame: int, entries: list[Result]) -> Iterator[Prediction]:
-    """The predictions of a frame by whose they are; of nobody's there are from 1,000 on."""
+    """The predictions of a frame by person; unmatched ones from 1,000 on."""
     skeleton = get_skeleton(dataset.identity.skeleton)
     rows = {row["instance"]: row for row in dataset.instances(frame)}
     named = Counter(e.instance for e in entries)

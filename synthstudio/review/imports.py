@@ -31,16 +31,16 @@ from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, ItemState, JointLabel, Kind, Op, Person, User, require
 
 MOVED_PX = 0.02
-"""Nearer than this is the same place: formats round to hundredths of a pixel."""
+"""Tolerance of positions: formats round to hundredths of a pixel."""
 _NEAR = 0.05
-"""Of a person's size: joints this near may be the same person's."""
+"""Maximum distance of matched joints relative to the person's size."""
 _MATCH = 0.5
 Labels = dict[str, JointLabel]
 
 
 @dataclass(kw_only=True)
 class ImportResult:
-    """What was imported. `refused`: a line for each person whose event was refused."""
+    """Result of an import. `refused`: one line per refused event."""
 
     frames: int = 0
     unknown_frames: int = 0
@@ -61,7 +61,7 @@ class ImportResult:
         )
         lines = [head, *(f"refused: {line}" for line in self.refused), *self.notes]
         if self.unknown_frames:
-            lines.append(f"{self.unknown_frames} pictures are of no frame of the data set.")
+            lines.append(f"{self.unknown_frames} pictures match no frame of the data set.")
         return "\n".join(lines)
 
 
@@ -75,12 +75,12 @@ def import_corrections(
     images: Path | None = None,
     layer: str = MAIN,
 ) -> ImportResult:
-    """Turn the differences between a file and the present labels into events.
+    """Turn differences between a file and the current labels into events.
 
-    Frames are matched by the bytes of their pictures, people by their numbers where the export's
-    sidecar is still there, else by where their joints are. Not a change: a person without any
-    joint, a joint outside the frame that the file leaves unlabelled, a cause that it does not
-    know. FormatError, AssetError: the file is wrong; Refused: "role", "busy".
+    Frames are matched by picture content, people by number if the export's
+    sidecar exists, else by joint positions. Not a change: a person without any
+    joint, a joint outside the frame that the file leaves unlabelled, an unsupported
+    cause. FormatError, AssetError: invalid file; Refused: "role", "busy".
     """
     require(who, "import")
     key = content_key(dataset)
@@ -132,7 +132,7 @@ def _frames(
 
 @dataclass(frozen=True)
 class _Writer:
-    """Applies ops, each with a number of its own, and counts the results."""
+    """Applies ops, each with its own number, and counts the results."""
 
     store: Store
     dataset: Dataset
@@ -147,7 +147,7 @@ class _Writer:
     def write(
         self, kind: Kind, frame: int, instance: int, joints: Mapping[str, JointLabel]
     ) -> bool:
-        """Apply one op; whether it was accepted. Refused only where no op can be accepted."""
+        """Apply one op; whether it was accepted. Refused only if no op can be accepted."""
         person = Person(dataset=self.key, frame=frame, instance=instance, layer=self.layer)
         item = self.states.get(frame, {}).get(instance, ItemState(person=person))
         op = Op(
@@ -169,7 +169,7 @@ class _Writer:
 
 
 def _compare(writer: _Writer, frame: Row, people: list[Row], file: _FilePeople) -> None:
-    """Write the events that lead from the present labels to those in the file."""
+    """Write the events that change the current labels to those in the file."""
     names = get_skeleton(writer.dataset.identity.skeleton).joints
     index = frame["index"]
     touched = writer.states.get(index, {})
@@ -217,14 +217,14 @@ def _changes(ours: Labels, theirs: Labels) -> Labels:
 def _moved(old: JointLabel, new: JointLabel) -> bool:
     here, there = old.place, new.place
     if here is None or there is None:
-        return here is not there and new.state != 0  # formats drop places outside
+        return here is not there and new.state != 0  # formats drop positions outside
     return math.dist(here, there) > MOVED_PX
 
 
 def _match(
     rows: Sequence[Row], file: _FilePeople, ours: Mapping[int, Labels], theirs: Sequence[Labels]
 ) -> dict[int, int]:
-    """Place in the file -> our instance, for each person that both have."""
+    """Index in the file -> our instance, for each common person."""
     if file.numbered:
         numbers = [row["instance"] for row in file.people]
         return {place: n for place, n in enumerate(numbers) if n in ours}
@@ -239,7 +239,7 @@ def _match(
 
 
 def _alike(a: Labels, b: Labels) -> float | None:
-    """The share of the joints labelled in both that lie near each other; None without any."""
+    """The fraction of commonly labelled joints that are near each other; None without any."""
     both = [
         (here, there)
         for name in a.keys() & b.keys()

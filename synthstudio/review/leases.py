@@ -1,8 +1,8 @@
-"""Leases: while one holds, only its holder may change that person.
+"""Leases: exclusive, expiring rights to edit a person.
 
-A claim is decided by the database, in one statement a person: of two who ask at once, one gets it.
-A lease that nobody renews ends by itself; then anybody may claim the person, and whoever held it
-has to claim it again before the next edit.
+A claim is decided by the database, in one statement per person, so concurrent claims are exclusive.
+A lease expires unless renewed; then anyone may claim the person, and the previous holder
+must claim it again before the next edit.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from synthstudio.review.values import MAIN, Person, User, invalid, may, require
 LOG = logging.getLogger("synthstudio.review.leases")
 
 SECOND, ADJUDICATED = "second", "adjudicated"
-"""Layers of team.second_review: nobody writes there but through it."""
+"""Layers of team.second_review: written only through it."""
 MINUTES = 30
 MAX_MINUTES = 240
 MAX_AT_ONCE = 500
@@ -41,7 +41,7 @@ _TRY_AT_ONCE = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """Who works on a person, until when (UTC)."""
+    """The holder of a person's lease, and its end (UTC)."""
 
     person: Person
     who: str
@@ -49,13 +49,13 @@ class Lease:
 
 
 def check(session: Session, person: Person, who: User, now: datetime) -> None:
-    """Raise Refused("lease") when somebody else holds this person, or one's own lease ended.
+    """Raise Refused("lease") if another reviewer holds this person, or the own lease ended.
 
-    A person nobody claimed may be changed by everybody: revisions keep two of them apart. But a
+    An unclaimed person may be changed by all: revisions detect conflicts. But a
     second review is blind, so it needs a lease, which `team.second_review.begin_second_reviews`
-    gives only to those who may have it. While that lease holds and the second review is undecided,
-    its holder may write nothing to the layer main, whatever the role; and who has written there
-    may write nothing to a second review, whatever lease is left. Attempts are logged. Only leads
+    grants only to eligible reviewers. While that lease is valid and the second review is undecided,
+    its holder may not write to the layer main, regardless of role; and reviewers who wrote there
+    may not write to a second review, even with a lease. Attempts are logged. Only leads
     write to the layer adjudicated: Refused("role") for others.
     """
     if person.layer == ADJUDICATED:
@@ -69,7 +69,7 @@ def check(session: Session, person: Person, who: User, now: datetime) -> None:
     row = session.get(LeaseRow, person.key)
     if row is None:
         if person.layer == SECOND:
-            then = "Begin it on the page Team."
+            then = "Start it on the page Team."
             raise _refused("a second review needs a lease", person, then)
     elif row.until > now and row.who != who.name:
         raise Refused(
@@ -117,7 +117,7 @@ def claim(
     minutes: float = MINUTES,
     now: datetime | None = None,
 ) -> list[Person]:
-    """Lease to `who` the first `count` of `people` (maybe lazy) whom nobody else holds."""
+    """Lease to `who` the first `count` of `people` (may be lazy) not held by others."""
     require(who, "claim")
     _check_limits(count, minutes)
     found: list[Person] = []
@@ -145,7 +145,7 @@ def renew(
     minutes: float = MINUTES,
     now: datetime | None = None,
 ) -> list[Person]:
-    """Make leases of `who` last longer; return those that nobody else took meanwhile."""
+    """Renew leases of `who`; return those not taken by others."""
     require(who, "claim")
     _check_limits(len(people) or 1, minutes)
     moment = now or utc_now()
@@ -160,7 +160,7 @@ def renew(
 
 
 def release(store: Store, people: Sequence[Person], *, who: User) -> int:
-    """Give leases back; return how many. A lead may give back those of others too."""
+    """Release leases; return the number. A lead may release those of others too."""
     require(who, "claim")
     others = may(who.role, "assign")
     released = 0
@@ -180,7 +180,7 @@ def leases(
     who: str | None = None,
     now: datetime | None = None,
 ) -> dict[tuple[int, int], Lease]:
-    """Return (frame, instance) -> lease of those that hold now; `who`: only that person's."""
+    """Return (frame, instance) -> valid leases; `who`: only that person's."""
     query = select(LeaseRow).where(
         LeaseRow.dataset == dataset, LeaseRow.layer == layer, LeaseRow.until > (now or utc_now())
     )
@@ -209,10 +209,10 @@ def _held_by_others(
 def _upsert(
     session: Session, people: Sequence[Person], who: str, now: datetime, until: datetime
 ) -> set[Person]:
-    """Write leases where none of others holds; return those that were written.
+    """Write leases where no other is valid; return the written ones.
 
-    All in the order of their keys: two transactions that want the same rows cannot wait for
-    each other in a ring.
+    All in the order of their keys: two transactions on the same rows cannot
+    deadlock.
     """
     won: set[Person] = set()
     for person in sorted(people, key=lambda p: p.key):

@@ -1,9 +1,9 @@
-"""Masks that people draw: what is taken of them, and what they make of a person's row.
+"""Drawn masks: validation, and their effect on a person's row.
 
-`modal` is what can be seen of a person, `amodal` the whole person, both inside the picture, as
-COCO run-length codes of its size. What can be seen belongs to the person, so the amodal mask
-grows with the modal one wherever both are known; where only one is, the other stays unknown.
-Once somebody has drawn a mask, box and area are the mask's.
+`modal` is the visible part of a person, `amodal` the whole person, both inside the picture, as
+COCO run-length codes of its size. The visible part belongs to the person, so the amodal mask
+grows with the modal one if both are known; if only one is, the other stays unknown.
+With a drawn mask, box and area are the mask's.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from synthstudio.review.values import invalid
 
 WHICH = ("modal", "amodal")
 MAX_CODE = 60_000
-"""Characters of a stored mask; a ragged person as high as a 4K picture has 21,000."""
+"""Maximum characters of a stored mask; a ragged person as high as a 4K picture has 21,000."""
 MAX_POLYGONS = 300
 MAX_CORNERS = 20_000
 MAX_OUTLINE_PX = 500_000
-"""Of all polygons of a mask together: their corners, and their length."""
+"""Limits of all polygons of a mask together: corners and length."""
 _SHORT = f"a code of at most {MAX_CODE:,} characters"
 _FORMS = "a COCO code {size, counts} or polygons"
 Counts = Mapping[str, str]
-"""`modal` and `amodal` -> compressed counts; what is missing is unknown."""
+"""`modal` and `amodal` -> compressed counts; missing ones are unknown."""
 Size = tuple[int, int]
 """Height and width of the picture."""
 
@@ -70,7 +70,7 @@ def _counts(mask: object, where: str, size: Size) -> str:
 
 
 def _shortest(counts: str, size: Size) -> str:
-    """The code of the same pixels without empty runs, as pycocotools writes it."""
+    """The canonical code without empty runs, as pycocotools writes it."""
     found = runs(counts)
     bits, lengths = (np.arange(len(found)) % 2)[found > 0], found[found > 0]
     starts = np.flatnonzero(np.diff(bits, prepend=-1))
@@ -108,13 +108,13 @@ def masks_after(drawn: Counts, old: Counts | None, on_disk: Counts, size: Size) 
             amodal = found["amodal"] = _shortest(union["counts"].decode("ascii"), size)
     whole = modal if amodal is None else amodal
     if whole is None or check_counts(whole, size) == 0:
-        expected = "a pixel at least, or an undo"
+        expected = "at least one pixel, or an undo"
         invalid("empty mask", "masks", expected=expected)
     return found
 
 
 def sound_counts(row: Row, which: str, size: Size) -> str | None:
-    """Return the counts of a mask of a data set's row; None for none, or a damaged one."""
+    """Return the counts of a mask of a data set's row; None if missing or damaged."""
     counts = row[f"{which}_counts"]
     if not counts or tuple(row["mask_size"]) != size:
         return None
@@ -131,7 +131,7 @@ def masks_on_disk(row: Row | None, size: Size) -> dict[str, str]:
 
 
 def put_masks(row: Row, drawn: Counts, size: Size) -> None:
-    """Write drawn masks, their boxes and areas into a row that is our own copy."""
+    """Write drawn masks, their boxes and areas into a copied row."""
     if drawn:
         kept = masks_on_disk(row, size)
         row.update({f"{which}_counts": kept.get(which) for which in WHICH})
@@ -148,7 +148,7 @@ def put_masks(row: Row, drawn: Counts, size: Size) -> None:
 
 
 def hold_visible(row: Row) -> None:
-    """Let the box of a whole person, in a row that is our own copy, hold what is seen of it."""
+    """Extend the amodal box of a copied row to contain the visible box."""
     seen, whole = row["modal_box_px"], row["amodal_box_px"]
     if whole is None or not (seen[2] > 0 and seen[3] > 0):
         return
@@ -163,7 +163,7 @@ def box_of(counts: str, size: Size) -> list[float]:
 
 
 def _with_outside(box: Sequence[float], old: Sequence[float], size: Size) -> list[float]:
-    """A box of a mask, with what of the old box lies beyond an edge that the mask touches."""
+    """A mask's box, extended by the old box beyond edges that the mask touches."""
     x, y, right, low = box[0], box[1], box[0] + box[2], box[1] + box[3]
     x = min(old[0], 0.0) if x == 0 else x
     y = min(old[1], 0.0) if y == 0 else y

@@ -1,4 +1,4 @@
-"""The tables of the review store. Events are the truth; `item` is what they add up to.
+"""The tables of the review store. Events are the truth; `item` is their result.
 
 Times are UTC. JSON columns hold plain values. A person is (dataset, frame, instance, layer).
 """
@@ -30,14 +30,14 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from synthstudio.review.values import MAIN, Person
 
 SCHEMA = "0012"
-"""Of the tables below; it rises with every change of them."""
+"""Version of the tables below."""
 KEY_LENGTH = 64
 NAME_LENGTH = 80
 Json = dict[str, Any]
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A moment: stored as UTC without a zone, read as an aware datetime in UTC."""
+    """A time stored as UTC without a zone, read as an aware datetime in UTC."""
 
     impl = DateTime(timezone=False)
     cache_ok = True
@@ -46,7 +46,7 @@ class UtcTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a time in the review store needs its zone")
+            raise ValueError("a time in the review store needs a time zone")
         return value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -58,7 +58,7 @@ def utc_now() -> datetime:
 
 
 class Base(DeclarativeBase):
-    """The base of all tables, whose constraints have names that a migration can use."""
+    """The base of all tables, with named constraints for migrations."""
 
     type_annotation_map: ClassVar = {
         str: String(NAME_LENGTH),
@@ -83,7 +83,7 @@ def _dataset_key(*, primary: bool = False) -> Mapped[str]:
 
 
 class _OfPerson:
-    """The columns of a table with a row a person, which are its primary key."""
+    """Primary-key columns of a table with one row per person."""
 
     dataset: Mapped[str] = _dataset_key(primary=True)
     frame: Mapped[int] = mapped_column(primary_key=True)
@@ -92,7 +92,7 @@ class _OfPerson:
 
 
 class _AboutPerson:
-    """The same columns of a table with several rows a person."""
+    """The same columns of a table with several rows per person."""
 
     dataset: Mapped[str] = _dataset_key()
     frame: Mapped[int]
@@ -116,13 +116,13 @@ class DatasetRow(Base):
     key: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
     name: Mapped[str]
     skeleton: Mapped[str] = mapped_column(Text)
-    """A name for `get_skeleton`: of an own skeleton its whole definition."""
+    """A name for `get_skeleton`: for a custom skeleton its definition."""
     people: Mapped[int]
     added_at: Mapped[datetime]
 
 
 class ItemRow(_OfPerson, Base):
-    """What all events of a person add up to. No row: nobody has touched this person."""
+    """The state of a person after all events. No row: untouched."""
 
     __tablename__ = "item"
     __table_args__ = (Index(None, "dataset", "layer", "status"),)
@@ -131,17 +131,17 @@ class ItemRow(_OfPerson, Base):
     status: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(Text, default="")
     joints: Mapped[Json] = mapped_column(default=dict)
-    """Joint name -> {x_px, y_px, state, cause, origin}: only joints that somebody changed."""
+    """Joint name -> {x_px, y_px, state, cause, origin}: only changed joints."""
     box: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
-    """x, y, width and height as somebody drew it."""
+    """x, y, width and height of a drawn box."""
     masks: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     """`modal`, `amodal` -> compressed COCO counts of a mask of the picture's size."""
     distrusts: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
-    """Models whose prediction of the person somebody called wrong."""
+    """Models whose prediction of the person was marked as wrong."""
     track: Mapped[int | None]
-    """Who it is over time, as somebody corrected it."""
+    """The corrected track number."""
     keyed: Mapped[bool | None]
-    """Whether somebody made it a key frame, or filled it in between key frames."""
+    """Whether it was made a key frame (true) or interpolated (false)."""
     deleted: Mapped[bool] = mapped_column(default=False)
     added: Mapped[bool] = mapped_column(default=False)
     who: Mapped[str | None]
@@ -150,7 +150,7 @@ class ItemRow(_OfPerson, Base):
 
 
 class EventRow(_AboutPerson, Base):
-    """Something that somebody did to a person. Rows are only ever added."""
+    """A reviewer's action on a person. Append-only."""
 
     __tablename__ = "event"
     __table_args__ = (
@@ -174,7 +174,7 @@ class EventRow(_AboutPerson, Base):
 
 
 class LeaseRow(_OfPerson, Base):
-    """Who alone may work on a person for now."""
+    """A reviewer's lease of a person."""
 
     __tablename__ = "lease"
     __table_args__ = (Index(None, "dataset", "who"),)
@@ -184,7 +184,7 @@ class LeaseRow(_OfPerson, Base):
 
 
 class AssignmentRow(_OfPerson, Base):
-    """Who shall look at a person, as a lead (`by`) decided; `due`: until the end of which day."""
+    """The assignment of a person by a lead (`by`); `due`: the last day."""
 
     __tablename__ = "assignment"
     __table_args__ = (Index(None, "dataset", "who"),)
@@ -196,7 +196,7 @@ class AssignmentRow(_OfPerson, Base):
 
 
 class MemberRow(Base):
-    """Somebody with a role in this store, and who gave it when."""
+    """A member's role in this store, and who granted it when."""
 
     __tablename__ = "member"
 
@@ -207,7 +207,7 @@ class MemberRow(Base):
 
 
 class TokenRow(Base):
-    """What a program shows to be taken for a person; only its hash is kept."""
+    """A program's API token of a person; only its hash is stored."""
 
     __tablename__ = "token"
     __table_args__ = (Index(None, "digest", unique=True), {"sqlite_autoincrement": True})
@@ -216,7 +216,7 @@ class TokenRow(Base):
     digest: Mapped[str] = mapped_column(String(KEY_LENGTH))
     who: Mapped[str]
     role: Mapped[str] = mapped_column(String(16))
-    """At most: a person who may less has less by the token too."""
+    """Maximum role: limited by the person's current role."""
     label: Mapped[str]
     by: Mapped[str]
     made: Mapped[datetime]
@@ -225,7 +225,7 @@ class TokenRow(Base):
 
 
 class AccountRow(Base):
-    """Somebody who signs in with a password; `password` None: none, until a code chooses one."""
+    """An account with a password; `password` None: not chosen yet."""
 
     __tablename__ = "account"
 
@@ -240,7 +240,7 @@ class AccountRow(Base):
 
 
 class CodeRow(Base):
-    """What lets somebody choose a password once: an invitation, or after a reset."""
+    """A one-time code to choose a password: an invitation or a reset."""
 
     __tablename__ = "account_code"
     __table_args__ = (Index(None, "name"),)
@@ -249,14 +249,14 @@ class CodeRow(Base):
     name: Mapped[str]
     kind: Mapped[str] = mapped_column(String(16))
     role: Mapped[str] = mapped_column(String(16))
-    """At most: whoever is given more meanwhile needs a new code."""
+    """Maximum role: a higher role needs a new code."""
     by: Mapped[str]
     made: Mapped[datetime]
     until: Mapped[datetime]
 
 
 class SessionRow(Base):
-    """A browser in which somebody signed in; only the hash of its cookie is kept."""
+    """A browser session; only the hash of its cookie is stored."""
 
     __tablename__ = "sign_in"
     __table_args__ = (Index(None, "name"),)
@@ -268,7 +268,7 @@ class SessionRow(Base):
 
 
 class TriesRow(Base):
-    """Wrong tries to sign in, of an account or of an address; `key` is a hash of which."""
+    """Failed sign-ins of an account or address; `key`: hash of it."""
 
     __tablename__ = "sign_in_tries"
 
@@ -280,7 +280,7 @@ class TriesRow(Base):
 
 
 class WebhookRow(Base):
-    """An address that decisions are posted to. `last`: events up to this one are done.
+    """A URL that decisions are posted to. `last`: the last delivered event.
 
     `state`: "on", or "stopped" after too many failures (`note`).
     """
@@ -294,14 +294,14 @@ class WebhookRow(Base):
     by: Mapped[str]
     made: Mapped[datetime]
     salt: Mapped[str] = mapped_column(String(KEY_LENGTH))
-    """Of its secret, which is nowhere stored."""
+    """Salt of its secret, which is not stored."""
     last: Mapped[int]
     tries: Mapped[int] = mapped_column(default=0)
     due: Mapped[datetime]
     state: Mapped[str] = mapped_column(String(16))
     note: Mapped[str] = mapped_column(Text, default="")
     comments: Mapped[bool] = mapped_column(default=False)
-    """Whether it hears of threads of comments, too."""
+    """Whether it also receives threads of comments."""
 
 
 class SavedViewRow(Base):
@@ -319,7 +319,7 @@ class SavedViewRow(Base):
 
 
 class JobRow(Base):
-    """A process that makes something: outlives the browser and the server."""
+    """A job's process, which outlives browser and server."""
 
     __tablename__ = "job"
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
@@ -339,7 +339,7 @@ class JobRow(Base):
 
 
 class PredictionRow(Base):
-    """What a model says of a person; `layer` is the model's name."""
+    """A model's prediction of a person; `layer` is the model's name."""
 
     __tablename__ = "prediction"
 
@@ -352,7 +352,7 @@ class PredictionRow(Base):
 
 
 class RiskRow(Base):
-    """What a kind of check found of a person: the largest score, 0 to 1, and reasons in words."""
+    """Result of a kind of check for a person: the largest score, 0 to 1, and reasons."""
 
     __tablename__ = "risk"
 
@@ -365,7 +365,7 @@ class RiskRow(Base):
 
 
 class SettingRow(Base):
-    """A choice for a data set (dataset "": for the whole store)."""
+    """A setting of a data set (dataset "": of the whole store)."""
 
     __tablename__ = "setting"
 
@@ -375,7 +375,7 @@ class SettingRow(Base):
 
 
 class ThreadRow(_AboutPerson, Base):
-    """A thread of comments, as its events add up to; `id`: the event of its first comment."""
+    """A thread of comments, derived from events; `id`: the event of its first comment."""
 
     __tablename__ = "thread"
     __table_args__ = (Index(None, "dataset", "frame", "instance", "layer"),)
@@ -386,7 +386,7 @@ class ThreadRow(_AboutPerson, Base):
     who: Mapped[str]
     """Who began it."""
     when: Mapped[datetime]
-    """Of the last event in it."""
+    """Time of its last event."""
     joint: Mapped[str | None]
     is_open: Mapped[bool]
     comments: Mapped[int]

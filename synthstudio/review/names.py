@@ -1,4 +1,4 @@
-"""Names of people: which may be one, and which read the same as another's."""
+"""Names of people: validity, and confusable names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[^\W_](?:[\w .,'@+\-]*[\w.])?")
 
 
 def normal_name(text: str) -> str:
-    """Return a name as it is stored: NFKC, without spaces around it."""
+    """Return a name in stored form: NFKC, without spaces around it."""
     return unicodedata.normalize("NFKC", text).strip()
 
 
@@ -39,26 +39,26 @@ def checked_name(text: str) -> str:
 
 
 def mixes_scripts(name: str) -> bool:
-    """Whether a name's letters are of several scripts that no language writes together."""
+    """Whether a name mixes scripts that no language combines."""
     scripts = categories.unique_aliases(name) - {"COMMON", "INHERITED"}
     return len(scripts) > 1 and not any(scripts <= together for together in _TOGETHER)
 
 
 def look_alike(name: str, known: Iterable[str]) -> str | None:
-    """The first other of `known` names that reads the same, in any case; None."""
+    """The first of `known` names that looks the same, ignoring case; None."""
     drawn = _drawn(name)
     return next((other for other in known if other != name and drawn & _drawn(other)), None)
 
 
 def check_free(name: str, known: Collection[str]) -> None:
-    """Raise Refused("invalid") for a name that is none of `known` and reads the same as one."""
+    """Raise Refused("invalid") for a name that is not in `known` but looks the same as one."""
     if name not in known and (other := look_alike(name, known)) is not None:
         got = f"{_shown(name)}, like {other}"
-        _refuse("it reads the same as another's", "a name of your own", got)
+        _refuse("it looks the same as another's", "a name of your own", got)
 
 
 def _refuse(why: str, expected: str, got: str) -> NoReturn:
-    what = f"this cannot be a name: {why}"
+    what = f"invalid name: {why}"
     raise Refused(what, where="name", expected=expected, got=got, reason="invalid")
 
 
@@ -73,7 +73,7 @@ def _drawn(name: str) -> frozenset[str]:
 
 @functools.lru_cache(4096)
 def _prototype(letter: str) -> str:
-    """The first of all letters that look like this one (Unicode's table of confusables)."""
+    """The canonical letter of those that look like this one (Unicode's table of confusables)."""
     same, new = {letter}, [letter]
     while new:
         for other in confusables.confusables_data.get(new.pop(), ()):

@@ -1,4 +1,4 @@
-"""How far a review is and what is due, counted by the database: quick for sets of any size."""
+"""Progress of a review and due assignments, counted by the database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from synthstudio.review.values import FRAME, MAIN, NOBODY
 
 
 def done_and_total(store: Store, dataset: str) -> tuple[int, int]:
-    """How many people of the layer main were decided on, and how many there are."""
+    """Number of decided people of the layer main, and of all."""
     on_disk, rows = by_status(store, dataset)
     done = sum(n for status, deleted, _, n in rows if status in DECIDED and not deleted)
     changed = sum(n * (int(added) - int(deleted)) for _, deleted, added, n in rows)
@@ -34,7 +34,7 @@ def by_status(store: Store, dataset: str) -> tuple[int, list[tuple[str, bool, bo
 
 
 def empty_frames(store: Store, dataset: str) -> set[int]:
-    """Return the frames of which it was decided that nobody is in them."""
+    """Return the frames marked as empty."""
     query = select(ItemRow.frame).where(
         ItemRow.dataset == dataset,
         ItemRow.layer == MAIN,
@@ -47,7 +47,7 @@ def empty_frames(store: Store, dataset: str) -> set[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Due:
-    """What somebody was assigned and has not decided on: `people` of a `day`, None: no day."""
+    """Undecided assignments of a reviewer: `people` of a `day`, None: no day."""
 
     who: str
     day: date | None
@@ -55,7 +55,7 @@ class Due:
 
 
 def due_days(store: Store, dataset: str, *, layer: str = MAIN) -> list[Due]:
-    """What waits of all assignments, by name and day, those without a day last."""
+    """Undecided assignments by name and day, those without a day last."""
     row, item = AssignmentRow, ItemRow
     same = [
         getattr(item, name) == getattr(row, name)

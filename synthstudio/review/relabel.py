@@ -1,4 +1,4 @@
-"""One state and cause for joints of many people: preview, change (an event a person) and undo."""
+"""Batch change of state and cause for joints of many people: preview, apply and undo."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ Meaning = tuple[int | None, str]
 MEANINGS: tuple[Meaning, ...] = tuple(
     (state, cause) for state in (STATE_VISIBLE, STATE_HIDDEN, None) for cause in CAUSES_OF[state]
 )
-"""What joints may become. Whether one is outside follows from its place, which stays."""
+"""Allowed targets. Whether a joint is outside follows from its position, which is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Relabel:
-    """Joints by name become `to`, where they are one of `only` now (none: whatever they are)."""
+    """Joints by name become `to`, if they are one of `only` now (empty: any)."""
 
     joints: tuple[str, ...]
     to: Meaning
@@ -48,7 +48,7 @@ class Relabel:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What one person's joints are now and would be."""
+    """One person's joints now and after the change."""
 
     person: Person
     revision: int
@@ -58,7 +58,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Relabelled:
-    """A change that was made: by whom, when, of how many people; how many of them still have it."""
+    """An applied change: author, time, number of people; how many still have it."""
 
     client: str
     who: str
@@ -68,12 +68,12 @@ class Relabelled:
 
 
 def changes(
-    store: Store, people: Sequence[Person], asked: Relabel, *, base_of: BaseOf
+    store: Store, people: Sequence[Person], relabel: Relabel, *, base_of: BaseOf
 ) -> list[Change]:
-    """What `asked` would change of people of one data set; Refused("invalid")."""
-    if asked.to not in MEANINGS or not set(asked.only) <= {*MEANINGS}:
+    """The changes of `relabel` for people of one data set; Refused("invalid")."""
+    if relabel.to not in MEANINGS or not set(relabel.only) <= {*MEANINGS}:
         expected = ", ".join(f"{state} {cause}" for state, cause in MEANINGS)
-        invalid("no such state and cause", "relabel", expected=expected, got=asked.to)
+        invalid("unknown state and cause", "relabel", expected=expected, got=relabel.to)
     if not people:
         return []
     pairs = [(person.frame, person.instance) for person in people]
@@ -84,11 +84,11 @@ def changes(
         labels = {**(base.joints or {}), **(state.joints if state else {})}
         before = {
             name: labels[name]
-            for name in asked.joints
-            if name in labels and _changes(labels[name], asked, base)
+            for name in relabel.joints
+            if name in labels and _changes(labels[name], relabel, base)
         }
         if before and not (state is not None and state.deleted):
-            to, cause = asked.to
+            to, cause = relabel.to
             after = {
                 name: replace(label, state=to, cause=cause, origin=HUMAN)
                 for name, label in before.items()
@@ -98,11 +98,11 @@ def changes(
     return found
 
 
-def _changes(label: JointLabel, asked: Relabel, base: Base) -> bool:
+def _changes(label: JointLabel, relabel: Relabel, base: Base) -> bool:
     now = (label.state, label.cause)
-    if now == asked.to or (asked.only and now not in asked.only):
+    if now == relabel.to or (relabel.only and now not in relabel.only):
         return False
-    return asked.to[0] is None or label.is_inside(base.width_px, base.height_px)
+    return relabel.to[0] is None or label.is_inside(base.width_px, base.height_px)
 
 
 def relabel(
@@ -113,8 +113,8 @@ def relabel(
     base_of: BaseOf,
     progress: Callable[[int], object] = lambda done: None,
 ) -> list[Event | Refused]:
-    """Make changes, an event a person, or say of each why not: somebody else may be at work there,
-    or may have edited the person since. Refused for who may not relabel."""
+    """Apply changes, one event per person, with a reason for each refusal: another's lease,
+    or a later edit. Refused for roles that may not relabel."""
     require(who, "relabel")
     client = f"{_CLIENT}{secrets.token_hex(8)}"
     ops = [
@@ -165,7 +165,7 @@ def undo(
     base_of: BaseOf,
     progress: Callable[[int], object] = lambda done: None,
 ) -> list[Event | Refused]:
-    """Take a change back for all who still have it, or say of each why not: their joints may have
+    """Revert a change for people who still have it, with a reason for each refusal: joints may have
     been edited again."""
     require(who, "relabel")
     again = f"undo-{_CLIENT}{secrets.token_hex(8)}"

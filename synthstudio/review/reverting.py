@@ -1,4 +1,4 @@
-"""Which events of a person were taken back, and which may be now."""
+"""Reverted and revertible events of a person."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from synthstudio.review.values import Event
 
 Field = tuple[str, str | int]
 PLAIN = ("status", "reason", "box", "masks", "deleted", "added", "distrusts", "track", "keyed")
-"""Fields of a person that an event sets as they are."""
+"""Fields of a person that an event sets directly."""
 
 
 def reverted_ids(events: Iterable[Event]) -> set[int]:
-    """The ids of those of an item's events that were reverted, by reverts that hold."""
+    """The ids of those of an item's events that were reverted, by reverts in force."""
     found: set[int] = set()
     for event in sorted(events, key=lambda e: e.revision, reverse=True):
         if event.reverts is not None and event.id not in found:
@@ -22,11 +22,11 @@ def reverted_ids(events: Iterable[Event]) -> set[int]:
 
 
 def blocking_event(events: Sequence[Event], target: Event) -> Event | None:
-    """The event of the same item that must be reverted before `target`; None if nothing must.
+    """The event of the same item that must be reverted before `target`; None if none.
 
-    `events`: all of the item. What they set lies in one stack per field; a revert takes an event
-    off its stacks, and the revert of a revert puts it back. An event that is on its stacks can be
-    reverted when it is on top of all; one that took another off, when they are as it left them.
+    `events`: all of the item. Values form one stack per field; a revert removes an event
+    from its stacks, and the revert of a revert restores it. An event on its stacks can be
+    reverted when it is on top of all; a revert, if the stacks are unchanged since.
     """
     by_id = {event.id: event for event in events}
     stacks: dict[Field, tuple[int, ...]] = {}
@@ -54,7 +54,7 @@ def blocking_event(events: Sequence[Event], target: Event) -> Event | None:
 
 
 def root_of(event: Event, by_id: Mapping[int, Event]) -> tuple[Event, bool]:
-    """What an event puts into force or takes out of it, and which of the two it does."""
+    """The event that this one enables or disables, and which of the two."""
     puts = True
     while event.reverts is not None:
         event, puts = by_id[event.reverts], not puts
@@ -62,7 +62,7 @@ def root_of(event: Event, by_id: Mapping[int, Event]) -> tuple[Event, bool]:
 
 
 def _fields(root: Event) -> set[Field]:
-    """What an event that reverts nothing set, in parts that can be reverted one by one."""
+    """The values set by a non-revert event, in separately revertible parts."""
     joints: Mapping[str, Any] = root.after.get("joints", {})  # type: ignore[assignment]
     found: set[Field] = {("joint", name) for name in joints}
     found |= {("field", name) for name in PLAIN if name in root.after}
@@ -74,14 +74,14 @@ def _fields(root: Event) -> set[Field]:
 
 
 def is_orphan(events: Iterable[Event], gone: Collection[int], root: Event) -> bool:
-    """Whether what an event says belongs to a comment that was taken back."""
+    """Whether an event belongs to a reverted comment."""
     return "thread" in root.after and any(
         event.id == root.after["thread"] and event.id in gone for event in events
     )
 
 
 def _answers(events: Iterable[Event], gone: Collection[int], first: Event) -> list[Event]:
-    """What still holds in the thread of a first comment beside it, oldest first."""
+    """The other events in force of a first comment's thread, oldest first."""
     return [
         event
         for event in events

@@ -1,12 +1,12 @@
-"""Reviewed labels: the rows of a data set with the reviewers' edits applied, to be exported.
+"""Reviewed labels: the rows of a data set with reviewers' edits applied, for export.
 
-Rows on disk are never changed. Of a joint that somebody edited, place, state and cause are the
-editor's and `origin` is "human", or "predicted" where they took a model's place as it was. If the
-state or the cause changed, its shares and what hides it are unknown (NaN). If its place changed,
-its place in 3D is unknown (NaN). A mask that somebody drew has its own box and area; other masks,
-their boxes and all other joints stay. A box that no mask gave is the one that somebody drew, else
-it grows so that edited joints lie in it. A person who is not approved keeps box and mask as on
-disk; every joint is unlabelled. Tracks are as somebody corrected them.
+Rows on disk are never changed. Position, state and cause of an edited joint are the
+editor's and `origin` is "human", or "predicted" for a model's position accepted unchanged. If the
+state or the cause changed, its shares and occluders are unknown (NaN). If its position changed,
+its 3D position is unknown (NaN). A drawn mask has its own box and area; other masks,
+their boxes and all other joints are kept. Without a mask a box is the drawn one, else
+extended to contain edited joints. A person who is not approved keeps box and mask as on
+disk; every joint is unlabelled. Tracks are as corrected.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def export_reviewed(
     layer: str = MAIN,
     skeleton: str | None = None,
 ) -> Exported:
-    """Write reviewed labels in a format; notes name approved people who are left out."""
+    """Write reviewed labels in a format; notes list left-out approved people."""
     found = reviewed(store, dataset, only=only, layer=layer)
     exported = export(form, found, out, skeleton=skeleton, boxes="visible")
     unseen = _approved_unseen(found) if exported.left_out else []
@@ -82,7 +82,7 @@ def export_reviewed(
 
 
 def _approved_unseen(found: Reviewed) -> list[str]:
-    """Name the approved people of whose drawn visible mask is too little for most formats."""
+    """List the approved people with a drawn visible mask too small for most formats."""
     return [
         item.person.where
         for frame in found.frames.tolist()
@@ -105,8 +105,8 @@ def reviewed_dataset(
 ) -> Dataset:
     """Write a data set with the reviewers' labels (see `reviewed`).
 
-    The frames of a data set are counted from 0 without gaps, so they are numbered anew; which
-    frame each was is in `dataset.derive.origins`. The same states give the same bytes.
+    The frames of a data set are numbered from 0 without gaps, so they are renumbered; the
+    original frame is in `dataset.derive.origins`. Deterministic in the states.
     ReviewError when no frame is left; DatasetError, DiskError.
     """
     found = reviewed(store, dataset, only=only, layer=layer)
@@ -146,11 +146,11 @@ class Reviewed:
         return self.dataset.person_ids()
 
     def source_ids(self) -> Mapping[int, Any]:
-        """Frame -> its image's id in the file that was imported; {} where they are equal."""
+        """Frame -> image id in the imported file; {} if they are equal."""
         return self.dataset.source_ids()
 
     def image_bytes_of(self, row: Row) -> bytes:
-        """The JPEG of a frame's row; DatasetError when it is not what was stored."""
+        """The JPEG of a frame's row; DatasetError if it was changed."""
         return self.dataset.image_bytes_of(row)
 
     def chunks(self) -> Iterator[Chunk]:
@@ -179,12 +179,12 @@ class Reviewed:
 def reviewed(
     store: Store, dataset: Dataset, *, only: Only = "approved", layer: str = MAIN
 ) -> Reviewed:
-    """Take a data set as reviewers left it at this moment.
+    """Return a snapshot of a data set as reviewed.
 
-    Deleted people are left out, added ones are in it, rejected ones keep box and mask without
-    joints. `only`: "all" frames; those with somebody "touched" (approved, edited, commented...);
-    or those with somebody "approved", where everybody who is not loses their joints. Frames in
-    which nobody is, as was decided, are in each of these. ReviewError when no frame is left.
+    Deleted people are left out, added ones included, rejected ones keep box and mask without
+    joints. `only`: "all" frames; those with a "touched" person (approved, edited, commented...);
+    or those with an "approved" one, where all others lose their joints. Frames
+    marked as empty are always included. ReviewError if no frame is left.
     """
     found = states(store, content_key(dataset), layer=layer)
     frames = {row["index"] for row in dataset.iter_frames(["index"])}
@@ -195,7 +195,7 @@ def reviewed(
         frames &= empty | {f for (f, _), item in found.items() if _is_approved(item)}
     if not frames:
         raise ReviewError(
-            f"no frame has anybody who is {only}, and none was decided to be empty",
+            f"no frame has a person who is {only}, and none is marked as empty",
             where=str(dataset.place),
             then="Review some people first, or use --only all.",
         )
@@ -252,7 +252,7 @@ def reviewed_people(
     *,
     only: Only = "all",
 ) -> list[Row]:
-    """The rows of a frame's people as reviewers left them; added ones come last."""
+    """The rows of a frame's people as reviewed; added ones come last."""
     rows, size = [], _size(frame)
     for row in people:
         item = found.get(row["instance"])
@@ -277,7 +277,7 @@ def _reviewed(
 
 
 def with_edits(row: Row, item: ItemState, names: Sequence[str], size: Size) -> Row:
-    """A person's row with what somebody edited; `size`: height and width of the picture."""
+    """A person's row with edits applied; `size`: height and width of the picture."""
     new = _copied(row)
     if item.track is not None:
         new["track_id"] = item.track
@@ -297,7 +297,7 @@ def with_edits(row: Row, item: ItemState, names: Sequence[str], size: Size) -> R
 
 
 def _inside(item: ItemState, size: Sequence[int]) -> list[tuple[float, float]]:
-    """Where the joints are that somebody set inside a frame of (height, width)."""
+    """The positions of joints set inside a frame of (height, width)."""
     return [
         (min(max(at[0], 0.0), size[1]), min(max(at[1], 0.0), size[0]))
         for label in item.joints.values()
@@ -306,7 +306,7 @@ def _inside(item: ItemState, size: Sequence[int]) -> list[tuple[float, float]]:
 
 
 def _grown(box: Sequence[float], places: Sequence[tuple[float, float]]) -> list[float]:
-    """A box (x, y, width, height) that holds these places as well; one without area is theirs."""
+    """A box (x, y, width, height) extended to contain these points; an empty one becomes theirs."""
     if not places:
         return list(box)
     corners = [(box[0], box[1]), (box[0] + box[2], box[1] + box[3])]
@@ -343,7 +343,7 @@ def _copied(row: Row) -> Row:
 
 
 def _put(row: Row, j: int, label: JointLabel) -> None:
-    """Write one joint into the lists of a row that is our own copy."""
+    """Write one joint into the lists of a copied row."""
     state = NO_STATE if label.state is None else label.state
     old = [finite_or_none(value) for value in row["joints_px"][2 * j : 2 * j + 2]]
     new = [label.x_px, label.y_px]

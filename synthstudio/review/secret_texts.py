@@ -7,15 +7,15 @@ import re
 import secrets
 
 TOKEN, CODE, SESSION = "sst_", "ssi_", "sss_"
-"""Of a program, of an invitation or a new password, of somebody who signed in."""
+"""Prefixes of API tokens, of invitation or reset codes, and of sessions."""
 _RANDOM_BYTES = 32
 _TAIL = "[A-Za-z0-9_\\-]"
 PATTERN = re.compile(rf"(?:{TOKEN}|{CODE}|{SESSION}){_TAIL}{{8,}}")
-"""What reads like one: logs show its first letters, and an address that has one is refused."""
+"""Pattern of secrets: truncated in logs, and refused in URLs."""
 
 
 def make_secret(prefix: str) -> str:
-    """Return a new one, which nobody can learn again."""
+    """Return a new secret, which is not stored."""
     return prefix + secrets.token_urlsafe(_RANDOM_BYTES)
 
 
@@ -28,5 +28,5 @@ def digest(text: str) -> str:
 
 
 def hide_secrets(text: str) -> str:
-    """Return a text in which of each its first letters stand alone."""
+    """Return a text with all secrets truncated."""
     return PATTERN.sub(lambda found: found.group()[:4] + "...", text)

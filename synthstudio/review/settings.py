@@ -1,4 +1,4 @@
-"""What a team chose for a data set: saved views, and how many people are reviewed twice."""
+"""Settings of a data set: saved views, and the fraction of people reviewed twice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DEFAULTS: dict[Share, float] = {"second_share": SECOND_SHARE, "control_share": 
 
 
 def share_of(store: Store, dataset: str, name: Share) -> float:
-    """The chosen share of a data set's people, or the default; 0 to 1."""
+    """The configured share of a data set's people, or the default; 0 to 1."""
     with store.reading() as session:
         row = session.get(SettingRow, (dataset, name))
         value = _DEFAULTS[name] if row is None else row.value
@@ -38,13 +38,13 @@ def set_share(store: Store, dataset: str, name: Share, share: float, *, by: User
 
 
 MAX_VIEWS = 200
-"""Of one user, and of all users together, for each data set."""
+"""Maximum views of one user, and of all users, per data set."""
 MAX_QUERY = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A saved view. `who` None: everybody sees it. `options`: sort, page size, ... as text."""
+    """A saved view. `who` None: visible to all. `options`: sort, page size, ... as text."""
 
     id: int
     name: str

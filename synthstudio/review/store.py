@@ -38,7 +38,7 @@ from synthstudio.dataset.durable import new_parents, whole_file
 from synthstudio.review.models import SCHEMA, Base, SchemaRow
 
 BEGIN = "sqlite_begin"
-"""The execution option that says how a SQLite transaction begins; "" for none."""
+"""The execution option with the BEGIN statement of a SQLite transaction; "" for none."""
 BUSY_S = 10.0
 """How long a writer waits for another one before the op is refused as busy."""
 _AT_ONCE = "synthstudio_at_once"
@@ -51,18 +51,18 @@ _TEMPORARY = ("locked", "busy", *_FULL, *_READ_ONLY, "disk i/o")
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """An open review store. May be shared by threads; not by processes after a fork."""
+    """An open review store. Thread-safe; not fork-safe."""
 
     engine: Engine
     url: str
 
     @contextmanager
     def session(self, *, waits: bool = True) -> Iterator[Session]:
-        """Begin a transaction that may write; it commits at the end, or leaves no trace.
+        """Begin a transaction that may write; commits at the end, or rolls back.
 
-        On SQLite it waits its turn at the start, so it cannot fail for others later. Refused
+        On SQLite it takes the write lock at the start, so it cannot fail later. Refused
         ("busy") when that takes longer than BUSY_S, or when the disk is full. `waits` False:
-        refused at once while somebody else writes (on PostgreSQL: the same rows).
+        refused at once during another write (on PostgreSQL: of the same rows).
         """
         engine = self.engine if waits else self.engine.execution_options(**{_AT_ONCE: True})
         with refusing(self.url), _transaction(engine) as session:
@@ -73,7 +73,7 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Begin a transaction that sees the store as it is now, and only reads."""
+        """Begin a read-only transaction on a current snapshot."""
         store, session = _snapshot.get() or (None, None)
         with refusing(self.url):
             if store is self and session is not None:
@@ -84,9 +84,9 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Let all `reading` inside, of this thread, see one moment by one transaction.
+        """Share one snapshot transaction among all nested `reading` of this thread.
 
-        What is written meanwhile is not seen.
+        Concurrent writes are not visible.
         """
         with self.reading() as session:
             token = _snapshot.set((self, session))
@@ -122,19 +122,19 @@ def default_url(folder: Path) -> str:
 
 
 def open_store(url: str, *, make: bool = True) -> Store:
-    """An open review store, made where there is none unless `make` is False.
+    """An open review store, created if missing unless `make` is False.
 
     `url`: "sqlite:///FILE" or "postgresql+psycopg://USER@HOST/DATABASE". ReviewError for other
-    URLs, a database of something else, a store of another schema, or one that cannot be reached.
+    URLs, a foreign database, a store of another schema, or an unreachable one.
     """
     parsed = _parsed(url)
     shown = parsed.render_as_string(hide_password=True)
     file = parsed.database if parsed.get_backend_name() == "sqlite" else None
     if not make and file is not None and not Path(file).is_file():
         raise ReviewError(
-            "there is no review store here",
+            "no review store here",
             where=shown,
-            then="Review something in the studio first, or name another with --db.",
+            then="Review something in the studio first, or pass another with --db.",
         )
     engine = _engine(parsed)
     try:
@@ -151,7 +151,7 @@ def open_store(url: str, *, make: bool = True) -> Store:
 
 
 def _make_tables(engine: Engine, where: str) -> None:
-    """Make the tables of an empty database; of several processes the first does."""
+    """Make the tables of an empty database; once among several processes."""
     with engine.connect().execution_options(**{BEGIN: "BEGIN"}) as connection:
         if _schema(connection) == SCHEMA:
             return
@@ -164,11 +164,11 @@ def _make_tables(engine: Engine, where: str) -> None:
             session.add(SchemaRow(version_num=SCHEMA))
         elif found is None:
             raise ReviewError(
-                "this database holds something else",
+                "not a review store",
                 where=where,
                 expected="a review store or an empty database",
                 got=f"the tables {', '.join(sorted(tables)[:5])}",
-                then="Name another with --db.",
+                then="Pass another with --db.",
             )
         elif found != SCHEMA:
             raise ReviewError(
@@ -187,7 +187,7 @@ def _schema(connection: Connection) -> str | None:
 
 
 def upsert(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows (of the same columns), each in place of the one with the same primary key."""
+    """Write rows (of the same columns), replacing those with the same primary key."""
     query = insert_into(session, table)
     keys = [column.name for column in inspect(table).primary_key]
     new = {name: query.excluded[name] for name in rows[0] if name not in keys}
@@ -195,20 +195,20 @@ def upsert(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]
 
 
 def insert_into(session: Session, table: type[Base]) -> Any:
-    """The database's own INSERT, which knows ON CONFLICT."""
+    """The dialect's INSERT with ON CONFLICT."""
     postgres = session.get_bind().dialect.name == "postgresql"
     return (postgresql.insert if postgres else sqlite.insert)(table)
 
 
 def count_changed(session: Session, statement: Update | Delete) -> int:
-    """How many rows an UPDATE or DELETE found."""
+    """Row count of an UPDATE or DELETE."""
     done = session.execute(statement)
     assert isinstance(done, CursorResult)
     return done.rowcount
 
 
 def take_turn(session: Session, what: str) -> None:
-    """Wait until no other transaction has this turn, and keep it; SQLite's writers do anyway."""
+    """Take a named lock for the transaction; SQLite serialises writers anyway."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(what, 0))))
 
@@ -224,9 +224,9 @@ def _parsed(url: str) -> URL:
             raise _bad_url("a SQLite store needs a file")
         if not Path(path).parent.is_dir():
             raise ReviewError(
-                "there is no such folder",
+                "no such folder",
                 where=str(Path(path).parent),
-                then="Make it, or name another file with --db.",
+                then="Create it, or pass another file with --db.",
             )
     elif parsed.drivername in ("postgresql", "postgresql+psycopg", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
@@ -266,13 +266,13 @@ def _set_up_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # this file sends BEGIN itself
-        # Full: what was acknowledged is there after a power cut too.
+        # Full: acknowledged writes survive a power cut.
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A reader that turns into a writer can be refused at once, whatever the timeout.
+        # A reader that becomes a writer can be refused at once, regardless of the timeout.
         options = connection.get_execution_options()
         begin = options.get(BEGIN, "BEGIN IMMEDIATE")
         if options.get(_AT_ONCE):
@@ -281,17 +281,17 @@ def _set_up_sqlite(engine: Engine) -> None:
             if begin:
                 connection.exec_driver_sql(begin)
         finally:
-            if options.get(_AT_ONCE):  # the connection goes back to those that wait
+            if options.get(_AT_ONCE):  # restore waiting for pooled connections
                 connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
 
 
 def _make_private(path: Path) -> None:
-    """Let nobody but the owner read the store: SQLite gives its other files the same mode.
+    """Make the store readable by its owner only; SQLite's other files get the same mode.
 
-    A store that is there is never opened here: closing it would end every lock that this process
-    has on it (https://sqlite.org/howtocorrupt.html, 2.2), and others would take its log away.
+    An existing store is not opened here: closing it would release all locks of this process
+    has on it (https://sqlite.org/howtocorrupt.html, 2.2), and others could delete its log.
     """
-    with suppress(OSError):  # somebody else's file: its owner decides; opening it says more
+    with suppress(OSError):  # another owner's file; opening it reports errors
         if not path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
@@ -300,25 +300,25 @@ def _make_private(path: Path) -> None:
 
 
 def _check_writable(path: Path, where: str) -> None:
-    """ReviewError for a SQLite store that may only be read: SQLite itself says "unable to open"."""
+    """ReviewError for a read-only SQLite store, which SQLite reports as "unable to open"."""
     closed = [p for p in (path, path.parent) if p.exists() and not os.access(p, os.W_OK)]
     if closed:
         raise ReviewError(
             "the review store is read-only",
             where=where,
-            expected="a file and a folder that may be written: reviews and leases are stored there",
+            expected="a writable file and folder, for reviews and leases",
             got=f"no permission to write {closed[0]}",
-            then="Change its permissions, or name a copy elsewhere with --db.",
+            then="Change its permissions, or pass a copy elsewhere with --db.",
         )
 
 
 def _use_wal(engine: Engine, where: str) -> None:
-    """Let readers and a writer work at once; the file remembers it."""
+    """Set WAL mode, for concurrent readers and a writer; persistent in the file."""
     with engine.connect().execution_options(**{BEGIN: ""}) as connection:
         mode = connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar()
     if mode != "wal":
         raise ReviewError(
-            "the file system cannot hold a SQLite store that is shared",
+            "the file system does not support a shared SQLite store",
             where=where,
             expected="journal mode wal",
             got=str(mode),
@@ -334,17 +334,17 @@ def refusing(where: str) -> Iterator[None]:
     except (exc.OperationalError, exc.TimeoutError) as error:
         raise as_refused(error, where) from error
     except exc.DatabaseError as error:
-        if type(error) is not exc.DatabaseError:  # its subclasses say what was asked wrongly
+        if type(error) is not exc.DatabaseError:  # its subclasses are programming errors
             raise
         raise _unusable(where, error) from error
-    except ValueError as error:  # a cell that is no time, JSON or text; also where SQLite quotes it
+    except ValueError as error:  # an invalid time, JSON or text in a cell
         if _is_ours(error):
             raise
         raise _unusable(where, error) from error
 
 
 def _is_ours(error: ValueError) -> bool:
-    """Whether this package raised it: then it is a fault here, not in the file."""
+    """Whether this package raised it: then it is a bug, not a damaged file."""
     *_, last = traceback.walk_tb(error.__traceback__)
     return str(last[0].f_globals.get("__name__", "")).startswith("synthstudio.")
 
@@ -362,8 +362,8 @@ def as_refused(error: Exception, where: str) -> Exception:
         then = "Make its file and folder writable; it will be sent again."
     else:
         what, then = "the database cannot be written now", "It will be sent again."
-    # A connection may break while a commit is on its way: then nobody knows. What is sent again
-    # under the same name happens once in any case.
+    # If a connection breaks during a commit, the outcome is unknown. Repeats under
+    # the same name take effect once in any case.
     unknown = getattr(error, "connection_invalidated", False)
     return Refused(
         what,
@@ -395,7 +395,7 @@ def backup(store: Store, path: Path) -> Path:
                     "the disk is full" if full else "the copy could not be made",
                     where=str(path),
                     got=text.splitlines()[0][:200],
-                    then=f"The store is as it was. {_MORE_SPACE if full else _LATER}",
+                    then=f"The store is unchanged. {_MORE_SPACE if full else _LATER}",
                 ) from error
         else:
             _dump(store, path)
@@ -403,21 +403,21 @@ def backup(store: Store, path: Path) -> Path:
 
 
 def _copy_sqlite(engine: Engine, path: Path) -> None:
-    """Copy a SQLite database as it is at one moment; the copy gets its name when it is whole."""
+    """Copy a snapshot of a SQLite database atomically."""
     reading = engine.connect().execution_options(**{BEGIN: ""})
     with whole_file(path, private=True) as unfinished, reading as connection:
         connection.exec_driver_sql("VACUUM INTO ?", (str(unfinished),))
 
 
 _MORE_SPACE = "Free some space or choose another --out, then run it again."
-_LATER = "Run it again when nobody writes to the store."
+_LATER = "Run it again when the store is not being written."
 
 
 def _dump(store: Store, path: Path) -> None:
     url = store.engine.url
     program = _pg_dump()
     plain = url.set(drivername="postgresql", password=None).render_as_string()
-    # A password on a command line could be read by everybody on the machine.
+    # A password on a command line is visible to all users of the machine.
     secret = {"PGPASSWORD": url.password} if url.password else {}
     with whole_file(path, private=True) as unfinished:
         command = [program, "--format=custom", f"--file={unfinished}", "--no-password", plain]
@@ -443,10 +443,10 @@ def _pg_dump() -> str:
     others = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_dump"), reverse=True)
     if found is None and not others:
         raise ReviewError(
-            "a copy of a PostgreSQL store is made by pg_dump, which is not here",
+            "copying a PostgreSQL store needs pg_dump",
             where="backup",
             expected="pg_dump on PATH",
-            then="Install PostgreSQL's client programs, or run it where they are: "
+            then="Install PostgreSQL's client programs, or run it elsewhere: "
             "pg_dump --format=custom --file=FILE URL.",
         )
     return found or str(others[0])

@@ -1,7 +1,7 @@
 """Threads: a comment with its answers, open or resolved, and who is mentioned in it.
 
-A thread goes by the number of the event that made its first comment. The rows of `thread` are what
-the events of a person add up to: they are made anew with every event that says something in one.
+A thread's id is the number of its first comment's event. The rows of `thread` are derived
+from the events of a person, and rewritten with every event of a thread.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from synthstudio.review.reverting import reverted_ids
 from synthstudio.review.values import Event, Kind, Op, Person, invalid
 
 TALKING: tuple[Kind, ...] = ("comment", "resolve", "reopen")
-"""Kinds of events that say something in a thread; what takes one back does, too."""
+"""Kinds of events of threads; so are their reverts."""
 _UNDOS_AT_ONCE = 500
 _SAYING = ("comment", "resolved")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thread:
-    """A thread whose first comment holds. `comments`: those that hold, oldest first.
+    """A thread with its first comment in force. `comments`: those in force, oldest first.
 
-    `joint`: what the first comment points at, None: the whole person. `mentions`: names, each once.
+    `joint`: subject of the first comment, None: the whole person. `mentions`: names, each once.
     """
 
     id: int
@@ -41,17 +41,17 @@ class Thread:
 
 
 def talks(event: Event) -> bool:
-    """Whether an event says something in a thread, or takes that back."""
+    """Whether an event belongs to a thread, or reverts one that does."""
     return any(name in event.after for name in _SAYING)
 
 
 def talk_rows(session: Session, whose: ColumnElement[bool]) -> list[EventRow]:
-    """Events that say something in threads, with their undos and redos, by their number."""
+    """Events of threads, with undos and redos, by number."""
     query = select(EventRow).where(whose, EventRow.kind.in_(TALKING))
     rows = list(session.scalars(query))
     talk, undos = {row.id for row in rows}, []
     undo = select(EventRow.id, EventRow.reverts).where(whose, EventRow.kind == "revert")
-    for number, of in session.execute(undo.order_by(EventRow.id)):  # after what it is of
+    for number, of in session.execute(undo.order_by(EventRow.id)):  # after their targets
         if of in talk:
             talk.add(number)
             undos.append(number)
@@ -62,7 +62,7 @@ def talk_rows(session: Session, whose: ColumnElement[bool]) -> list[EventRow]:
 
 
 def threads_of(events: Sequence[Event]) -> list[Thread]:
-    """The threads of one person. `events`: those of `talk_rows`."""
+    """The threads of one person. `events`: of `talk_rows`."""
     gone = reverted_ids(events)
     holding = [event for event in events if event.id not in gone and event.reverts is None]
     found = []
@@ -89,13 +89,13 @@ def threads_of(events: Sequence[Event]) -> list[Thread]:
 
 
 def mentions_of(comment: Event) -> list[str]:
-    """Whom a comment mentions, as it was when it was written."""
+    """The mentions of a comment, resolved at the time of writing."""
     names = comment.after.get("mentions", ())
     return [str(name) for name in names] if isinstance(names, list | tuple) else []
 
 
 def names_in(text: str, names: Collection[str]) -> list[str]:
-    """The names that a text mentions by @NAME, each once; the longest that fits is meant."""
+    """The names that a text mentions by @NAME, each once; the longest match is used."""
     longest = sorted(names, key=len, reverse=True)
     found: dict[str, None] = {}
     for at, letter in enumerate(text):
@@ -115,7 +115,7 @@ def _is_word(letter: str) -> bool:
 
 
 def store_threads(session: Session, person: Person, threads: Iterable[Thread]) -> None:
-    """Write the rows of a person's threads in place of those that were there."""
+    """Replace the rows of a person's threads."""
     session.execute(delete(ThreadRow).where(is_person(ThreadRow, person)))
     for thread in threads:
         session.add(ThreadRow(**asdict(person), **_values(thread)))
@@ -135,20 +135,20 @@ def _values(thread: Thread) -> dict[str, object]:
 
 
 def wrong_rows(rows: Iterable[ThreadRow | None], threads: Iterable[Thread]) -> Iterator[str]:
-    """Name each stored thread that is not what its events add up to."""
+    """List stored threads that differ from the replay of their events."""
     stored = {None if row is None else row.id: row for row in rows}  # None: without its key
     for thread in threads:
         row = stored.pop(thread.id, None)
         values = _values(thread)
         if row is None or person_of(row) != thread.person:
-            yield f"thread {thread.id}: there are events, but no thread"
+            yield f"thread {thread.id}: events without a thread"
         elif {name: getattr(row, name) for name in values} != values:
-            yield f"thread {thread.id}: it is not what its events add up to"
-    yield from (f"thread {number}: there is none by the events" for number in stored)
+            yield f"thread {thread.id}: differs from the replay of its events"
+    yield from (f"thread {number}: thread without events" for number in stored)
 
 
 def commented(session: Session, op: Op) -> dict[str, Any]:
-    """What a comment sets; Refused("invalid") when it answers no thread of its person."""
+    """The values of a comment; Refused("invalid") if it answers no thread of its person."""
     after: dict[str, Any] = {"comment": op.text}
     if op.event is not None:
         after["thread"] = _thread_of(session, op).id
@@ -161,7 +161,7 @@ def commented(session: Session, op: Op) -> dict[str, Any]:
 
 
 def settled(session: Session, op: Op) -> dict[str, Any]:
-    """What resolving or reopening a thread sets; Refused("invalid") when it is so already."""
+    """The values of resolving or reopening a thread; Refused("invalid") if already so."""
     thread = _thread_of(session, op)
     if thread.is_open == (op.kind == "reopen"):
         word = "open" if thread.is_open else "resolved"
@@ -175,7 +175,7 @@ def _thread_of(session: Session, op: Op) -> ThreadRow:
         invalid(
             "this person has no such thread",
             "event",
-            expected="the event of a first comment that holds",
+            expected="the event of a first comment in force",
             got=op.event,
         )
     return row

@@ -1,4 +1,4 @@
-"""Tokens of programs: each one person's, with a role at most, until a day or its revocation."""
+"""API tokens: of one person, with a maximum role and an expiry date."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from synthstudio.review.values import ROLES, Role, User, invalid, read_row, requ
 
 DAYS, MAX_DAYS = 90, 366
 MAX = 200
-"""Tokens that hold at a time, of all people."""
+"""Maximum number of valid tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """A token without its text. `role`: at most; `revoked`: when it was, None while it holds."""
+    """A token without its text. `role`: the maximum; `revoked`: time of revocation, else None."""
 
     id: int
     who: str
@@ -47,10 +47,10 @@ def make_token(
     days: int = DAYS,
     now: datetime | None = None,
 ) -> tuple[Token, str]:
-    """Make a token of a person; return it and its text, which nobody can learn again.
+    """Make a token of a person; return it and its text, which is not stored.
 
-    Everybody may make tokens of their own up to their own role, admins those of others, up to the
-    role that a member has. Refused: "role", "invalid".
+    All users may make their own tokens up to their role, admins those of others, up to the
+    member's role. Refused: "role", "invalid".
     """
     require(by, "look")
     if who != by.name:
@@ -63,7 +63,7 @@ def make_token(
             what = f"a token has at most its {whose}'s role"
             invalid(what, "role", expected=", ".join(allowed), got=role)
     if type(days) is not int or not 1 <= days <= MAX_DAYS:
-        invalid("a token ends by itself", "days", expected=f"1 to {MAX_DAYS}", got=days)
+        invalid("a token must expire", "days", expected=f"1 to {MAX_DAYS}", got=days)
     text = make_secret(TOKEN)
     moment = now or utc_now()
     row = TokenRow(
@@ -85,7 +85,7 @@ def make_token(
 
 
 def read_token(store: Store, text: str, *, now: datetime | None = None) -> Token | None:
-    """Return the token that a program shows, None for one that does not hold (any more)."""
+    """Return the token of a text, None if invalid, expired or revoked."""
     if not is_secret(TOKEN, text):
         return None
     with store.reading() as session:
@@ -106,13 +106,13 @@ def tokens(store: Store, *, who: str | None = None) -> list[Token]:
 
 
 def revoke_token(store: Store, number: int, *, by: User) -> Token:
-    """End a token at once: one's own, or as an admin anybody's. Refused: "role", "gone"."""
+    """Revoke a token: one's own, or as an admin any. Refused: "role", "gone"."""
     with store.session() as session:
         row = session.get(TokenRow, number) if type(number) is int else None
         if row is None or (row.who != by.name and by.role != "admin"):
             if row is not None:
                 require(by, "tokens")
-            raise Refused("there is no such token", where="token", got=str(number), reason="gone")
+            raise Refused("no such token", where="token", got=str(number), reason="gone")
         if row.revoked is None:
             row.revoked = utc_now()
         session.flush()

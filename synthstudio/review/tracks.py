@@ -1,7 +1,7 @@
-"""Clips and who is who in them over time, as reviewers left it.
+"""Clips and tracks of people, as reviewed.
 
 A clip: the frames of one `clip_id`, variant and camera, by time. A track: people of a clip with one
-number, at most one in a frame. The number is the data set's `track_id` until somebody corrects it.
+number, at most one in a frame. The number is the data set's `track_id` until corrected.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """Somebody in a frame of a clip; `time`: the frame's, from 0. `track` None: none yet."""
+    """A person in a frame of a clip; `time`: the frame's, from 0. `track` None: none yet."""
 
     person: Person
     time: int
@@ -47,8 +47,8 @@ class Member:
 
     @property
     def is_key(self) -> bool:
-        """Whether it is a key frame: edited, added or approved by somebody, or marked; not one
-        that was filled in between others."""
+        """Whether it is a key frame: edited, added, approved or marked; not an
+        interpolated one."""
         state = self.state
         by_hand = state.keyed is None and bool(state.joints or state.added)
         return self.exists and bool(state.keyed or by_hand or state.status == "approved")
@@ -59,7 +59,7 @@ def has_clips(table: PeopleTable) -> bool:
 
 
 def clip_of(table: PeopleTable, frame: int) -> Clip | None:
-    """The clip of a frame; None for a frame of none."""
+    """The clip of a frame; None if not in a clip."""
     arrays = table.arrays
     index = arrays["frame.index"]
     rows = np.flatnonzero(index == frame)
@@ -75,7 +75,7 @@ def clip_of(table: PeopleTable, frame: int) -> Clip | None:
 
 
 def clip_order(table: PeopleTable, rows: Sequence[int]) -> list[int]:
-    """Rows of people in clips, one person after the other through time; the others left out."""
+    """Rows of people in clips, by person over time; others are left out."""
     arrays, at = table.arrays, table.arrays["frame_row"]
     names = ("frame.clip_id", "frame.variant", "frame.camera_id")
     keys = [arrays[name][at] for name in names]
@@ -99,7 +99,7 @@ def members(
     blinded: Collection[tuple[int, int]] = (),
     session: Session | None = None,
 ) -> list[Member]:
-    """Everybody of a clip by time, deleted ones too; of `blinded` (frame, instance) as on disk."""
+    """All people of a clip by time, also deleted ones; `blinded` (frame, instance) as on disk."""
     times = {frame: time for time, frame in clip.frames.items()}
     disk = _tracks_on_disk(table, clip)
     states = states_in(store, clip.dataset, times, session=session)
@@ -133,21 +133,21 @@ def _tracks_on_disk(table: PeopleTable, clip: Clip) -> dict[tuple[int, int], int
 
 
 def same_track(people: Iterable[Member], track: int | None, only: Person) -> list[Member]:
-    """Those of a track; of somebody without one, that person alone."""
+    """The people of a track; without a track that person alone."""
     if track is None:
         return [one for one in people if one.person == only]
     return [one for one in people if one.track == track]
 
 
 def free_track(people: Iterable[Member]) -> int:
-    """The first number above all of a clip; where that would be too large, the lowest free one."""
+    """The first number above all of a clip; the lowest free one if too large."""
     taken = {one.track for one in people if one.track is not None}
     above = max(taken, default=0) + 1
     return above if above <= MAX_INT else next(n for n in count(1) if n not in taken)
 
 
 def free_instance(people: Iterable[Member], frame: int) -> int:
-    """The first number above those of a frame under which nobody ever was."""
+    """The first never used number above those of a frame."""
     numbers = (m.person.instance for m in people if m.person.frame == frame)
     return max((n for n in numbers if n < FIRST_OBJECT), default=0) + 1
 
@@ -158,10 +158,10 @@ def interpolated(
     share: float,
     size: tuple[int, int],
 ) -> dict[str, JointLabel]:
-    """Labels between two key frames; `share`: of the time between them that has passed.
+    """Labels between two key frames; `share`: elapsed fraction of the time between them.
 
-    State and cause are those of the nearer, of the earlier in the middle. The place is the linear
-    one where both know it, else that of the nearer; whoever is outside has none in the picture.
+    State and cause are those of the nearer, of the earlier in the middle. The position is linearly
+    interpolated if both have one, else that of the nearer; none outside the picture.
     """
     near = first if share <= 0.5 else last
     found = {}
@@ -185,7 +185,7 @@ def _placed(label: JointLabel, size: tuple[int, int]) -> JointLabel:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackChange:
-    """A line of a track's log: who gave people of a clip another track, and when."""
+    """A line of a track's log: a change of track of people in a clip."""
 
     who: str
     when: str
@@ -194,7 +194,7 @@ class TrackChange:
     people: int
     first: int  # frame
     last: int  # frame
-    back: bool  # whether it took something back
+    back: bool  # whether it is an undo
 
     @property
     def text(self) -> str:
@@ -211,8 +211,8 @@ def track_log(
     *,
     blinded: Collection[tuple[int, int]] = (),
 ) -> list[TrackChange]:
-    """What became of a track, newest first: changes that gave it people or took some from it, and
-    what became before of the tracks that these people came from."""
+    """The log of a track, newest first: changes that added or removed people, and
+    the earlier log of their previous tracks."""
     disk = _tracks_on_disk(table, clip)
     groups: dict[tuple[str, int | None, int | None], list[Event]] = {}
     for event in _track_events(store, clip):

@@ -1,4 +1,4 @@
-"""What passes between the studio, the command line and the review store; who may do what."""
+"""Values shared by studio, command line and review store; permissions of roles."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ Kind = Literal[
     "reopen",
 ]
 ROLES: tuple[Role, ...] = get_args(Role)
-"""Each may do what those before it may."""
+"""Roles with rising permissions."""
 STATUSES: tuple[Status, ...] = get_args(Status)
 """Of people."""
 FRAME_STATUSES: tuple[FrameStatus, ...] = get_args(FrameStatus)
-"""Of whole frames, which are items of their own with the number FRAME in place of a person's."""
+"""Of whole frames, which are separate items with the number FRAME in place of a person's."""
 FRAME, NOBODY = 0, "nobody"
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MAIN = "main"
-"""The layer that exports read. A blind second pass and each model's predictions have their own."""
+"""The layer that exports read. Second reviews and each model's predictions have their own."""
 HUMAN, PREDICTED = "human", "predicted"
-"""Whose word a joint of a review is: somebody's, or a model's that somebody accepted unchanged."""
+"""Origins of a reviewed joint: human, or a model's prediction accepted unchanged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class User:
 class Person:
     """One person in one frame of a data set (`dataset`: its key, see `store.register`).
 
-    `instance` FRAME: the frame itself, of which may be said that nobody is in it.
+    `instance` FRAME: the frame itself, which may be marked as empty.
     """
 
     dataset: str
@@ -64,14 +64,14 @@ class Person:
 
     @property
     def where(self) -> str:
-        """The person as messages name it."""
+        """The person's name in messages."""
         whole = self.instance == FRAME
         return f"frame {self.frame}" if whole else f"frame {self.frame}, person {self.instance}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class JointLabel:
-    """A joint as a reviewer sees it. `x_px`, `y_px`: continuous pixels, None where unknown.
+    """A joint's label in a review. `x_px`, `y_px`: continuous pixels, None where unknown.
 
     `state`: 2, 1, 0 as in docs/conventions.md; None: unlabelled. `cause`: a name of
     core.labels.CAUSES, "unknown" or "unlabelled". `origin`: one of core.labels.ORIGINS.
@@ -89,22 +89,22 @@ class JointLabel:
         return None if self.x_px is None or self.y_px is None else (self.x_px, self.y_px)
 
     def is_inside(self, width: float, height: float) -> bool:
-        """Whether it has a place in a picture of this size, its edge included."""
+        """Whether it is inside a picture of this size, its edge included."""
         at = self.place
         return at is not None and 0 <= at[0] <= width and 0 <= at[1] <= height
 
 
 @dataclass(frozen=True, kw_only=True)
 class Op:
-    """Something a person does to one item.
+    """An action of a user on one item.
 
-    `client` and `seq` name it once and for all: said twice, it happens once. `revision`: the
-    item's, as its author saw it. `joints`: new values (edit, add); `box`: x, y, width, height in
+    `client` and `seq` identify it, so repeats have no effect. `revision`: the
+    item's, as read by its author. `joints`: new values (edit, add); `box`: x, y, width, height in
     continuous pixels (edit, add); `masks`: `modal` or `amodal` -> a COCO code or polygons (edit,
     add). `status` and `text` (its reason) for status; `text` for comment, with the `joint` that it
-    points at, if any; `event` for revert; and the event of a thread's first comment for a comment
+    refers to, if any; `event` for revert; and the event of a thread's first comment for a comment
     that answers it, resolve and reopen; `text`: the model whose prediction of the person is wrong,
-    for distrust. `track`: who it is over time, a number of the clip; `keyed`: whether it is a key
+    for distrust. `track`: its track number in the clip; `keyed`: whether it is a key
     frame of that track (edit, add); see tracks.py.
     """
 
@@ -126,7 +126,7 @@ class Op:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """An op that happened. `before` and `after` hold only what it changed, as JSON values."""
+    """An applied op. `before` and `after` hold only changed fields, as JSON values."""
 
     id: int
     person: Person
@@ -143,14 +143,14 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemState:
-    """What all events of an item add up to. Revision 0: nobody has touched it.
+    """The state of an item after all events. Revision 0: untouched.
 
-    `joints`: only those that somebody changed; the others are as the data set says. `box`: the one
-    that somebody drew, None: nobody did. `masks`: those that somebody drew or that grew with them,
+    `joints`: only changed ones; others are as in the data set. `box`: the drawn
+    one, None: not drawn. `masks`: those drawn or extended by drawn ones,
     `modal` or `amodal` -> compressed COCO counts; None: none. `distrusts`: the models whose
-    prediction of the person somebody called wrong, None: none. `track`: None: as on disk. `keyed`:
-    True: somebody marked the key frame; False: its labels lie between those of key frames, or
-    somebody took the mark away; None: neither.
+    prediction of the person was marked as wrong, None: none. `track`: None: as on disk. `keyed`:
+    True: marked as key frame; False: interpolated between key frames, or
+    the mark was removed; None: neither.
     """
 
     person: Person
@@ -198,22 +198,22 @@ _PHRASES: dict[str, str] = {
     "invite": "invite people",
     "skeletons": "save skeletons",
 }
-"""What messages call an action whose name is no verb."""
+"""Phrases of actions in messages."""
 LOG = logging.getLogger("synthstudio.review.roles")
 
 
 def to_role(text: str) -> Role:
-    """A stored role; an unknown one is the lowest."""
+    """A stored role; unknown ones become the lowest."""
     return next((role for role in ROLES if role == text), "viewer")
 
 
 def may(role: Role, action: Action) -> bool:
-    """Whether a role may do it; an unknown role may do nothing."""
+    """Whether a role may do it; an unknown role has no permissions."""
     return role in ROLES and ROLES.index(role) >= ROLES.index(MIN_ROLE[action])
 
 
 def require(who: User, action: Action) -> None:
-    """Raise Refused("role") unless the user may do it; that is logged, whoever calls."""
+    """Raise Refused("role") unless the user may do it; refusals are logged."""
     if not may(who.role, action):
         LOG.warning("refused %s to %s, role %s", action, ascii(who.name)[:100], who.role)
         raise Refused(
@@ -231,5 +231,5 @@ def invalid(what: str, where: str, *, expected: str, got: object = None) -> NoRe
 
 
 def read_row(kind: type[T], row: object) -> T:
-    """A row of the store as a dataclass whose fields are columns of it."""
+    """A row of the store as a dataclass with fields named as columns."""
     return kind(**{one.name: getattr(row, one.name) for one in fields(kind)})  # type: ignore[arg-type]

@@ -1,10 +1,10 @@
-"""Webhooks: addresses that are told of every decision on a data set, in order, at least once.
+"""Webhooks: URLs that receive every decision on a data set, in order, at least once.
 
-A webhook holds the number of the event up to which it was told, so nothing is lost by a restart. A
-message that is not taken is sent again later, `TRIES` times in a day; then the webhook is stopped.
+A webhook stores the number of its last delivered event, so restarts lose nothing. A
+failed message is retried later, `TRIES` times in a day; then the webhook is stopped.
 
-A host is looked up once, checked to be on the web, and that very address is connected to, so that
-a name that changes in between reaches nothing else. No redirect is followed.
+A host is looked up once, checked to be public, and that address is used for the connection, so that
+a changed DNS entry cannot redirect it. No redirect is followed.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from synthstudio.review.threads import TALKING, talks
 from synthstudio.review.values import Event, User, invalid, require
 
 TRIES = 34
-"""So many that a day is over: ten waits that double, 85 minutes in all, then 23 of an hour."""
+"""Attempts within a day: ten doubling delays, 85 minutes in total, then 23 of an hour."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 3600.0
 MAX = 20
-"""Webhooks of a data set."""
+"""Maximum webhooks of a data set."""
 ON, STOPPED = "on", "stopped"
 MAX_URL = 500
 TIMEOUT_S = 10.0
 _CLAIM_S = 60.0
-"""Longer than one message takes; each that was taken claims as long anew."""
+"""Duration of a claim, longer than one message takes; renewed with each delivery."""
 _AT_ONCE = 50
 _PORTS = {"https": 443, "http": 80}
 _UNICAST = ipaddress.ip_network("2000::/3")
@@ -53,7 +53,7 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Where a message goes: `addresses` are those of `host` that were just looked up."""
+    """Destination of a message: `addresses` are the resolved ones of `host`."""
 
     scheme: str
     host: str
@@ -63,13 +63,13 @@ class Target:
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host; OSError when it has none."""
+    """The addresses of a host; OSError if none."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is one of the web: of no machine here, at home, or in between."""
+    """Whether an address is public: not local, private or reserved."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:  # also one with a zone
@@ -77,7 +77,7 @@ def is_public(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv4Address):
         return ip.is_global and not ip.is_multicast and not ip.is_reserved
     if ip.sixtofour is not None or ip.teredo is not None or ip not in _UNICAST:
-        return False  # also ::ffff:127.0.0.1 and 64:ff9b::7f00:1, which hold others
+        return False  # also ::ffff:127.0.0.1 and 64:ff9b::7f00:1, which embed others
     return ip.is_global and not ip.is_multicast
 
 
@@ -87,9 +87,9 @@ def checked_target(
     allowed: Collection[str] = (),
     resolve: Callable[[str, int], Sequence[str]] = resolve,
 ) -> Target:
-    """Where a URL leads; Refused ("invalid") for one to which nothing is sent.
+    """The destination of a URL; Refused ("invalid") if not allowed.
 
-    `allowed`: names of hosts that may be this machine or at home, and may go without https.
+    `allowed`: hosts that may be local or private, and without https.
     """
     if not isinstance(url, str) or not 1 <= len(url) <= MAX_URL or not url.isascii():
         expected = f"at most {MAX_URL} ASCII characters"
@@ -106,7 +106,7 @@ def checked_target(
     try:
         found = tuple(dict.fromkeys(resolve(host, port)))
     except (OSError, UnicodeError):
-        invalid("unknown host", "url", expected="one that can be looked up", got=host)
+        invalid("unknown host", "url", expected="one that can be resolved", got=host)
     if not found or not (known or all(map(is_public, found))):
         expected = "a public address, or a host of --webhook-host"
         invalid("not a public address", "url", expected=expected, got=host)
@@ -141,7 +141,7 @@ async def _post(target: Target, body: bytes, headers: Mapping[str, str], timeout
     verify = ssl.create_default_context() if target.scheme == "https" else False
     client = httpx.AsyncClient(verify=verify, trust_env=False)
     async with asyncio.timeout(timeout_s), client:
-        # The certificate has to be that of the host, not of its address.
+        # The certificate must match the host, not the address.
         sending = client.stream(
             "POST",
             url,
@@ -156,7 +156,7 @@ async def _post(target: Target, body: bytes, headers: Mapping[str, str], timeout
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookTransport:
-    """How messages go out. `allowed`: hosts that may be this machine or at home."""
+    """Transport of messages. `allowed`: hosts that may be local or private."""
 
     secret_of: Callable[[str], str]
     """The salt of a webhook -> the secret that signs its messages."""
@@ -169,7 +169,7 @@ class WebhookTransport:
 
 
 Webhook = WebhookRow
-"""A webhook's address: a row that was read, which no session holds any more."""
+"""A webhook: a detached row."""
 
 
 def make_webhook(
@@ -181,16 +181,16 @@ def make_webhook(
     transport: WebhookTransport,
     comments: bool = False,
 ) -> Webhook:
-    """Tell an address of decisions from now on (and of `comments`). Refused: "role", "invalid"."""
+    """Register a webhook for decisions from now on (and `comments`). Refused: "role", "invalid"."""
     require(by, "webhooks")
     transport.target(url)
     with store.session() as session:
         if session.get(DatasetRow, dataset) is None:
-            raise Refused("the store does not know this data set", reason="gone")
+            raise Refused("the data set is not in the store", reason="gone")
         own = WebhookRow.dataset == dataset
         count = session.scalar(select(func.count()).select_from(WebhookRow).where(own)) or 0
         if count >= MAX:
-            invalid("this data set has enough webhooks", "url", expected=f"at most {MAX}")
+            invalid("too many webhooks for this data set", "url", expected=f"at most {MAX}")
         newest = session.scalar(select(func.max(EventRow.id)).where(EventRow.dataset == dataset))
         row = WebhookRow(
             dataset=dataset,
@@ -217,24 +217,24 @@ def webhooks(store: Store, dataset: str, *, by: User) -> list[Webhook]:
 
 
 def remove_webhook(store: Store, dataset: str, number: int, *, by: User) -> None:
-    """Tell an address nothing more. Refused: "role", "gone"."""
+    """Delete a webhook. Refused: "role", "gone"."""
     require(by, "webhooks")
     with store.session() as session:
         row = session.get(WebhookRow, number)
         if row is None or row.dataset != dataset:
-            raise Refused("there is no such webhook", where=str(number), reason="gone")
+            raise Refused("no such webhook", where=str(number), reason="gone")
         session.delete(row)
 
 
 def signature(secret: str, moment: int, body: bytes) -> str:
-    """What a message is signed with: the time it was sent, and HMAC-SHA-256 of both."""
+    """The signature of a message: its time, and HMAC-SHA-256 of both."""
     signed = f"{moment}.".encode() + body
     return f"t={moment},v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
 @dataclass(kw_only=True)
 class _Claim:
-    """What a server holds of a webhook: until `due` nobody else writes its row."""
+    """A server's claim of a webhook: exclusive until `due`."""
 
     store: Store
     webhook: int
@@ -242,7 +242,7 @@ class _Claim:
     due: datetime
 
     def note(self, last: int, due: datetime, **values: Any) -> bool:
-        """Write how far it got; False, with nothing written, when another server goes on."""
+        """Store the progress; False, without writing, if another server took over."""
         mine = (
             WebhookRow.id == self.webhook,
             WebhookRow.last == self.last,
@@ -255,7 +255,7 @@ class _Claim:
 
 
 def deliver_due(store: Store, *, transport: WebhookTransport, clock: Clock = utc_now) -> int:
-    """Send what is due of every webhook, in order; return how many messages were taken."""
+    """Send the due messages of every webhook in order; return the number delivered."""
     taken = 0
     with store.reading() as session:
         due = WebhookRow.state == ON, WebhookRow.due <= clock()
@@ -270,7 +270,7 @@ def deliver_due(store: Store, *, transport: WebhookTransport, clock: Clock = utc
 
 
 def _claim(store: Store, webhook: Webhook, now: datetime) -> _Claim | None:
-    """Claim a webhook as it was read; None when another server has been there since."""
+    """Claim a webhook at its read state; None if another server claimed it."""
     mine = (
         WebhookRow.id == webhook.id,
         WebhookRow.state == ON,
@@ -288,7 +288,7 @@ def _claim(store: Store, webhook: Webhook, now: datetime) -> _Claim | None:
 def _tell(
     held: _Claim, webhook: Webhook, news: list[Event], transport: WebhookTransport, clock: Clock
 ) -> int:
-    """Send one after the other until one is not taken; note after each how far it got."""
+    """Send messages in order until one fails; store the progress after each."""
     taken, last, tries = 0, held.last, webhook.tries
     for event in news:
         if is_decision(event) or (webhook.comments and talks(event)):
@@ -309,7 +309,7 @@ def _tell(
 
 
 def _send(webhook: Webhook, event: Event, transport: WebhookTransport) -> str:
-    """Send one event; return what went wrong, "" for nothing."""
+    """Send one event; return the error, "" if none."""
     body = json.dumps(event_json(event), sort_keys=True, allow_nan=False).encode()
     secret, now = transport.secret_of(webhook.salt), int(utc_now().timestamp())
     headers = {
@@ -323,5 +323,5 @@ def _send(webhook: Webhook, event: Event, transport: WebhookTransport) -> str:
     except Refused as error:
         return str(error)
     except (OSError, httpx.HTTPError) as error:
-        return f"no answer: {type(error).__name__}"
+        return f"no response: {type(error).__name__}"
     return "" if 200 <= status < 300 else f"HTTP status {status}"

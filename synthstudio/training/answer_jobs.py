@@ -1,7 +1,7 @@
-"""An evaluation's network asked by workers: a job is one batch of people, or of frames.
+"""Predictions of an evaluation by workers: a job is one batch of people or frames.
 
-Jobs bring their pixels along, so workers need no data set; metrics are computed where they come
-home. Batches are those of one process, whoever does them.
+Jobs contain their pixels, so workers need no data set; metrics are computed in the main
+process. Batches do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Poses = tuple[F32, F32 | None]
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerPool:
-    """Who asks the network: so many workers of an engine."""
+    """The workers of an engine for predictions."""
 
     engine: Engine
     workers: int
@@ -45,7 +45,7 @@ class WorkerPool:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """How a network is asked: `weights`, the bytes of its file; `poses` of a bank for its maps."""
+    """A prediction request: `weights`, the bytes of its file; `poses` of a bank for its maps."""
 
     weights: bytes
     device: str
@@ -57,7 +57,7 @@ class Request:
 def request(
     weights: Path, device: str, *, decode: Decode, flip: bool, bank: PoseBank | None
 ) -> Request:
-    """A request that can travel: tensors cannot."""
+    """A picklable request without tensors."""
     poses: Poses | None = None
     if bank is not None:
         xyz = None if bank.xyz_m is None else bank.xyz_m.cpu().numpy()
@@ -69,7 +69,7 @@ def request(
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """What a worker holds: a network on its device."""
+    """A worker's state: a network on its device."""
 
     net: nn.Module
     spec: InputSpec
@@ -78,82 +78,82 @@ class Network:
     request: Request
 
 
-def open_network(asked: Request, model: str) -> Network:
-    """Load the network in a worker; DeviceError where the device is not the `model` ("": any)."""
+def open_network(query: Request, model: str) -> Network:
+    """Load the network in a worker; DeviceError if the device is not the `model` ("": any)."""
     if model:
-        check_device(runtime.resolve_device(asked.device), model)  # type: ignore[arg-type]
-    device = devices.get_device(asked.device)
+        check_device(runtime.resolve_device(query.device), model)  # type: ignore[arg-type]
+    device = devices.get_device(query.device)
     with tempfile.NamedTemporaryFile(prefix="synthstudio-", suffix=".safetensors") as file:
-        file.write(asked.weights)
+        file.write(query.weights)
         file.flush()
         net, config, skeleton = checkpoint.load_any(Path(file.name))
     bank = None
-    if asked.poses is not None:
-        poses, xyz = asked.poses
+    if query.poses is not None:
+        poses, xyz = query.poses
         bank = PoseBank(torch.from_numpy(poses), None if xyz is None else torch.from_numpy(xyz))
     return Network(
         net=net.to(device).eval(),
         spec=InputSpec.of(config.network, skeleton),
         device=device,
         bank=None if bank is None else bank.to(device),
-        request=asked,
+        request=query,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PeopleJob:
-    """Ask about a batch of people, the `first` of them by its place among all."""
+    """A job to predict a batch of people; `first`: index of its first person."""
 
     first: int
     images: U8  # (B, 3, H, W)
 
     def __str__(self) -> str:
-        """Name the job in messages."""
+        """The job's name in messages."""
         return f"people {self.first} to {self.first + len(self.images) - 1}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FramesJob:
-    """Find the people in a batch of frames, whose files and names it brings along."""
+    """A job to find the people in a batch of frames, with their files and names."""
 
     first: int
     files: tuple[bytes, ...]
     names: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Name the job in messages."""
+        """The job's name in messages."""
         return f"frames {self.first} to {self.first + len(self.files) - 1}"
 
 
-def answer_people(asked: Network, job: PeopleJob, report: Report) -> tuple[int, PredictionColumns]:
-    """Do a job in a worker; ModelError when out of memory."""
-    how = asked.request
+def answer_people(network: Network, job: PeopleJob, note: Report) -> tuple[int, PredictionColumns]:
+    """Predict a job in a worker; ModelError when out of memory."""
+    how = network.request
     got = f"{len(job.images)} people"
-    with devices.memory_guard(asked.device, got=got, then=devices.OTHER_DEVICE):
+    with devices.memory_guard(network.device, got=got, then=devices.OTHER_DEVICE):
         answers = predictions.answer_images(
-            asked.net,
-            torch.from_numpy(job.images).to(asked.device),
-            asked.spec.skeleton,
+            network.net,
+            torch.from_numpy(job.images).to(network.device),
+            network.spec.skeleton,
             decode=how.decode,
             flip=how.flip,
-            bank=asked.bank,
+            bank=network.bank,
         )
-    report(len(job.images))
+    note(len(job.images))
     return job.first, answers
 
 
-def answer_frames(asked: Network, job: FramesJob, report: Report) -> tuple[int, list[FoundPeople]]:
-    """Do a job in a worker; ModelError when out of memory."""
+def answer_frames(network: Network, job: FramesJob, note: Report) -> tuple[int, list[FoundPeople]]:
+    """Predict a job in a worker; ModelError when out of memory."""
     images = [decode_rgb(data, name) for data, name in zip(job.files, job.names, strict=True)]
-    net: Any = asked.net
-    found = frame_predictions.find_in_images(net, images, asked.spec.size)
-    report(len(images))
+    net: Any = network.net
+    found = frame_predictions.find_in_images(net, images, network.spec.size)
+    note(len(images))
     return job.first, [dataclasses.replace(people, masks=None) for people in found]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RemotePredictor:
-    """A network asked by a crew; WorkerError, and what jobs raise."""
+    """A predictor on a worker pool; raises WorkerError and errors of jobs."""
 
     request: Request
     pool: WorkerPool
@@ -161,7 +161,7 @@ class RemotePredictor:
     def predict_people(
         self, people: CropSubset, spec: InputSpec, progress: Callable[[int, int], None]
     ) -> Predictions:
-        """What `predictions.predict_subset` gives."""
+        """As `predictions.predict_subset`."""
         known: list[Bool] = []
 
         def jobs() -> Iterator[PeopleJob]:
@@ -176,7 +176,7 @@ class RemotePredictor:
     def find_people(
         self, dataset: Dataset, rows: Sequence[Row], progress: Callable[[int, int], None]
     ) -> list[FoundPeople]:
-        """Who is in the frames of these rows, a table each, in their order."""
+        """The people found in the frames of these rows, one table each, in order."""
 
         def jobs() -> Iterator[FramesJob]:
             for first in range(0, len(rows), frame_predictions.BATCH):

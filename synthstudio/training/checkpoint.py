@@ -5,7 +5,7 @@
     RUN/state.safetensors                      weights, average, optimizer, progress: to resume
     RUN/log.csv, events.*                      losses and metrics
 
-Files are replaced atomically, so a kill at any moment leaves the one before.
+Files are replaced atomically, so a kill at any time leaves the previous one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FORMAT = "synthstudio-pose-2"
 
 @dataclass(kw_only=True)
 class Progress:
-    """How far a run is. `best`: the validation score of `best_epoch`; `data`: the data's key."""
+    """Progress of a run. `best`: the validation score of `best_epoch`; `data`: the data's key."""
 
     step: int = 0
     best: float = float("-inf")
@@ -54,7 +54,7 @@ class Progress:
 def prepared_folder(out: Path, config: Config, *, resume: bool) -> Iterator[None]:
     """Make the run's folder; ModelError when it holds another run, or one without `resume`.
 
-    What is wrong before the first step, in the body, leaves nothing of a new run.
+    An error in the body, before the first step, deletes a new run.
     """
     saved = out / "config.yaml"
     if saved.is_file():
@@ -76,7 +76,7 @@ def prepared_folder(out: Path, config: Config, *, resume: bool) -> Iterator[None
 def _check_config(saved: Path, config: Config, *, resume: bool) -> None:
     if not resume:
         raise ModelError(
-            "there is a run already",
+            "a run already exists",
             where=str(saved.parent),
             expected="a new folder",
             then="Choose another --out, or continue it with --resume.",
@@ -86,7 +86,7 @@ def _check_config(saved: Path, config: Config, *, resume: bool) -> None:
         old = configs.dump(before)
         changed = [key for key, value in configs.dump(config).items() if value != old[key]]
         raise ModelError(
-            "the run began with another config",
+            "the run has another config",
             where=str(saved),
             got=f"changed: {', '.join(changed)}",
             then="Choose another --out, or use the config.yaml there.",
@@ -94,11 +94,11 @@ def _check_config(saved: Path, config: Config, *, resume: bool) -> None:
 
 
 def weights_file(path: Path) -> Path:
-    """The weights that a path means: a file, or a run's best ones; ModelError without any."""
+    """The weights file of a path: itself, or a run's best one; ModelError if missing."""
     best = path if path.is_file() else path / "best.safetensors"
     if not best.is_file():
         raise ModelError(
-            "there are no weights",
+            "no weights",
             where=str(path),
             expected="a run with best.safetensors, or a .safetensors file",
             then="Train first: synthstudio train CONFIG --out RUN.",
@@ -119,7 +119,7 @@ def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
     net, config, skeleton = load_any(path)
     if not net.has_joint_maps:
         raise ModelError(
-            "this network has no map of one person's picture for each joint",
+            "this network is not top-down with joint maps",
             where=str(path),
             expected="a top-down network",
             got=config.network.system,
@@ -130,8 +130,8 @@ def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
 def load_any(path: Path) -> tuple[System, Config, Skeleton]:
     """Load the network of a weights file, in evaluation mode.
 
-    ModelError when the file is damaged, of another kind, or does not fit its own config. Nothing
-    but the file is read: one that only names a backbone is refused.
+    ModelError when the file is damaged, of another kind, or contradicts its config. Nothing
+    but the file is read: one that only refers to a backbone is refused.
     """
     tensors, metadata = read(path)
     config = _stored_config(metadata, path)
@@ -144,7 +144,7 @@ def load_any(path: Path) -> tuple[System, Config, Skeleton]:
         net.load_state_dict(tensors)
     except RuntimeError as error:
         raise ModelError(
-            "the weights do not fit their own config",
+            "the weights contradict their config",
             where=str(path),
             got=str(error).splitlines()[1].strip()[:200],
         ) from error
@@ -172,7 +172,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             metadata = _parse_metadata(file.metadata())
             if metadata.get("format") != FORMAT:
                 raise ModelError(
-                    "this file holds no synthstudio pose network",
+                    "not a synthstudio pose network",
                     where=str(path),
                     expected=FORMAT,
                     got=str(metadata.get("format")),
@@ -185,7 +185,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             "the checkpoint cannot be read",
             where=str(path),
             got=str(error)[:200],
-            then="Take another one, or train again.",
+            then="Use another one, or train again.",
         ) from error
 
 
@@ -211,7 +211,7 @@ def _incomplete(missing: str, path: Path, got: str | None = None) -> ModelError:
         where=str(path),
         expected=missing,
         got=None if got is None else got[:200],
-        then="Take another one, or train again.",
+        then="Use another one, or train again.",
     )
 
 
@@ -226,7 +226,7 @@ def save_state(
     config: Config,
     skeleton: Skeleton,
 ) -> None:
-    """Write everything that decides the rest of a run; DiskError on failure."""
+    """Write the complete state of a run; DiskError on failure."""
     tensors = {f"net.{k}": v for k, v in net.state_dict().items()}
     if ema is not None:
         tensors |= {f"ema.{k}": v for k, v in ema.state_dict().items()}
@@ -247,7 +247,7 @@ def load_state(
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
 ) -> Progress:
-    """Restore a run; ModelError when the file does not fit it."""
+    """Restore a run; ModelError for an incompatible file."""
     tensors, metadata = read(path)
     try:
         net.load_state_dict(_under(tensors, "net."))
@@ -263,10 +263,10 @@ def load_state(
         torch.set_rng_state(tensors["torch_rng"])
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ModelError(
-            "the saved state does not fit this run",
+            "the saved state is incompatible with this run",
             where=str(path),
             got=str(error).splitlines()[0][:200],
-            then="Start anew in another folder.",
+            then="Start again in another folder.",
         ) from error
     if "cuda_rng" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["cuda_rng"])
@@ -299,8 +299,8 @@ def _parse_metadata(entries: Any) -> dict[str, str]:
 
 # A run initialised from another's weights: tensors with a part for each joint are copied by joint
 # names, so a network of 17 joints can initialise one of 12, or the other way round. Joints that the
-# file lacks stay random, and take no part in the poses of its bank. A 2D joint can lie outside the
-# crop, but no 3D position means "none": a file that lacks joints gives no 3D poses.
+# file lacks stay random, and are ignored in the poses of its bank. A 2D joint can be outside the
+# crop, but a 3D position cannot encode "none": a file that lacks joints provides no 3D poses.
 
 POSES, POSES_3D = "block.bank.poses", "block.bank.xyz_m"
 REFINER = "block.refiner.maps.weight"
@@ -320,16 +320,16 @@ POSITIONS = "features.positions"
 
 
 def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) -> str:
-    """Load what fits of a weights file into `net`; return a report of what matched, in lines.
+    """Load the matching weights of a file into `net`; return a report, in lines.
 
     `skeleton`: that of `net`, whose bank keeps its own poses and is filled up to `poses` with those
-    of the file. ModelError when nothing fits, or the file is not of this package.
+    of the file. ModelError if nothing matches, or the file is not of this package.
     """
     tensors, metadata = read(path)
     source = get_skeleton(metadata["skeleton"])
     own = net.state_dict()
     tensors = map_joints(own, tensors, joints=skeleton.joints, source=source.joints)
-    if POSITIONS in own and POSITIONS in tensors:  # of a vit that saw another size
+    if POSITIONS in own and POSITIONS in tensors:  # of a vit of another input size
         grid = (own[POSITIONS].shape[1], own[POSITIONS].shape[2])
         tensors[POSITIONS] = resized_positions(tensors[POSITIONS], grid)
     had = getattr(getattr(net, "block", None), "bank", None)
@@ -342,7 +342,7 @@ def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) ->
     fitting = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
     if not fitting:
         raise ModelError(
-            "none of these weights fits the network",
+            "no weight matches the network",
             where=str(path),
             expected=f"names like {next(iter(own))}",
             got=f"names like {next(iter(tensors), 'none')}",
@@ -378,9 +378,9 @@ def map_joints(
     joints: Sequence[str],
     source: Sequence[str],
 ) -> dict[str, Tensor]:
-    """Weights `state` of the joints `source`, rearranged for a network `own` of `joints`.
+    """Weights `state` of joints `source`, rearranged for a network `own` of `joints`.
 
-    Tensors that differ in anything but the number of joints stay as they are.
+    Tensors that differ in more than the number of joints are unchanged.
     """
     pairs = [(j, source.index(name)) for j, name in enumerate(joints) if name in source]
     out = dict(state)
@@ -415,7 +415,7 @@ def merge_banks(
 ) -> PoseBank | None:
     """The bank `own` filled up to `maximum` poses with those of `state`.
 
-    3D poses stay only if both have them. None when there is no bank, or nothing to add.
+    3D poses stay only if both have them. None without a bank, or without poses to add.
     """
     if own is None or POSES not in state or len(own.poses) >= maximum:
         return None

@@ -20,14 +20,14 @@ from synthstudio.core.errors import DeviceError, ModelError
 SMALLER_BATCH = "Halve `batch` and double `accumulate`; then a smaller `network.size`."
 OTHER_DEVICE = "Free some of it, or use another --device."
 TIMEOUT = timedelta(hours=12)
-"""How long processes wait for one another: the first one crops everybody alone."""
+"""Timeout of collective operations: the first process crops alone."""
 _LINGER_S = 0.5
 _BATCH_MAKERS = 4
 
 
 @contextmanager
 def memory_guard(device: torch.device, *, got: str, then: str) -> Iterator[None]:
-    """Turn the device running out of memory into a ModelError that says what to do."""
+    """Turn a device's out-of-memory error into a ModelError with the remedy."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -63,7 +63,7 @@ ALONE = World()
 
 
 def join_world(device: torch.device) -> World:
-    """Join the processes that torchrun started, each on its `device`; without it, one process."""
+    """Join the processes that torchrun started, each on its `device`; else a single process."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return ALONE
@@ -75,10 +75,10 @@ def join_world(device: torch.device) -> World:
 
 
 def _leave() -> None:
-    """Leave the other processes, with time for gloo's threads to release Python objects.
+    """Leave the other processes, after gloo's threads have released Python objects.
 
-    A thread that does so after the interpreter is gone aborts the process. Nothing signals when
-    they are done, and torch keeps them to the end: `group.WORLD` is a default of its functions.
+    A thread that does so after interpreter shutdown aborts the process. There is no signal for
+    their end, and torch keeps them: `group.WORLD` is a default of its functions.
     """
     time.sleep(_LINGER_S)
     if dist.is_initialized():
@@ -86,16 +86,16 @@ def _leave() -> None:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Mixed precision as a config names it; float32 changes nothing."""
+    """The autocast context of a config's precision; float32: none."""
     kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
     return torch.autocast(device.type, kind, enabled=kind is not None)
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16 itself; CPUs without take many times as long as in
+    """Whether a device supports bfloat16 natively; other CPUs take many times as long as in
     float32.
 
-    oneDNN calls every x86 with AVX-512 able, and computes in float32 on those without bfloat16.
+    oneDNN reports it on every x86 with AVX-512, and computes in float32 on those without bfloat16.
     """
     if device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"):
         cpu = torch.cpu
@@ -106,9 +106,9 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def batch_makers(device: torch.device, world: World) -> int:
-    """How many processes make batches for one that trains on a device; 0: a thread of its own.
+    """Number of processes that make batches for a device; 0: a thread.
 
-    A GPU's steps are Python that starts kernels, and a thread would hold the lock that it needs.
+    A GPU's steps are Python that starts kernels, and a thread would compete for the lock.
     """
     if device.type != "cuda":
         return 0
@@ -117,7 +117,7 @@ def batch_makers(device: torch.device, world: World) -> int:
 
 
 def slow_precision(device: torch.device, precision: str) -> str:
-    """What to say of a precision that a device has to emulate; "" when it need not."""
+    """A warning on a precision that a device emulates; "" if native."""
     if precision == "float32" or (precision == "float16" and device.type != "cpu"):
         return ""
     if precision == "bfloat16" and has_bfloat16(device):
@@ -128,7 +128,7 @@ def slow_precision(device: torch.device, precision: str) -> str:
 def get_device(name: str) -> torch.device:
     """The torch device of a name ("auto", "cpu", "cuda", "cuda:1"); DeviceError if unusable.
 
-    Each of torchrun's processes takes the GPU of its own rank, whatever number `name` has.
+    Each of torchrun's processes takes the GPU of its own rank, regardless of `name`.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -149,7 +149,7 @@ def get_device(name: str) -> torch.device:
             torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         raise DeviceError(
-            "this device cannot be used",
+            "unusable device",
             where="device",
             expected="auto, cpu, cuda, or cuda: and a GPU's number",
             got=f"{name} ({str(error).splitlines()[0][:120]})",
@@ -159,7 +159,7 @@ def get_device(name: str) -> torch.device:
 
 @contextmanager
 def main_process_first(world: World) -> Iterator[None]:
-    """Run the body in the main process before the others, which then find what it made."""
+    """Run the body in the main process first, then in the others."""
     if not world.is_main:
         dist.barrier()
     yield
@@ -179,9 +179,9 @@ def check_batch_divides(batch: int, world: World) -> None:
 
 
 def distribute(net: nn.Module, *, unused: bool) -> nn.Module:
-    """The module to call, whose gradients and batch norms are those of all processes together.
+    """The module to call, with gradients and batch norms synchronised across processes.
 
-    `unused`: some parameters may get no gradient, as those of a frozen backbone.
+    `unused`: some parameters may get no gradient, e.g. of a frozen backbone.
     """
     if not dist.is_initialized():
         return net
@@ -203,9 +203,9 @@ def mean(values: dict[str, float]) -> dict[str, float]:
 
 
 def agreed_stop_reason(reasons: Sequence[str]) -> str:
-    """The reason why all processes stop after this step, or "".
+    """The common reason of all processes to stop after this step, or "".
 
-    Clocks, signals and validations differ between processes, and one that stopped alone would
+    Clocks, signals and validations differ between processes, and a process stopping alone would
     leave the others waiting; so all call this once per step.
     """
     own = reasons[0] if reasons else ""
@@ -226,7 +226,7 @@ def _collective_device() -> str:
 
 
 class _SyncBatchNorm(nn.BatchNorm2d):
-    """Batch norm over the batches of all processes, which are of one size."""
+    """Batch norm over the batches of all processes, of equal size."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -235,11 +235,11 @@ class _SyncBatchNorm(nn.BatchNorm2d):
 
         values = x.float()
         spread, middle = torch.var_mean(values, (0, 2, 3), correction=0)
-        spread, middle = spread.double(), middle.double()  # else what is subtracted below is lost
+        spread, middle = spread.double(), middle.double()  # against cancellation below
         sums = torch.stack([middle, spread + middle.square()])
         shared: Tensor = all_reduce(sums)  # type: ignore[no-untyped-call]
         both = shared / dist.get_world_size()
-        variance = (both[1] - both[0].square()).clamp_min(0).float()  # rounding: not below 0
+        variance = (both[1] - both[0].square()).clamp_min(0).float()  # against rounding
         mean = both[0].float()
         if self.running_mean is not None and self.running_var is not None:
             count = x.numel() / x.shape[1] * dist.get_world_size()

@@ -1,4 +1,4 @@
-"""What a network makes of hidden joints, how it reacts to an occluding patch, and its costs."""
+"""Diagnostics: hidden joints, sensitivity to an occluding patch, and latency."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
 Report = Callable[[int, int], None]
 _POSES = 8
 _SHOWN = 6
-"""People of whom an example, and a map of the patch, is kept."""
+"""Number of people with a stored example and patch map."""
 _TIMED = 3
 
 
@@ -40,7 +40,7 @@ def evenly_spaced(count: int, maximum: int) -> I64:
 def examples(
     net: nn.Module, people: CropSubset, spec: InputSpec, *, device: torch.device
 ) -> list[AttentionExample]:
-    """What the network makes of one hidden joint of a few people, evenly spaced."""
+    """Attention and maps at one hidden joint of a few people, evenly spaced."""
     crops = people.crops
     external = (CAUSES.index("person"), CAUSES.index("object"))
     hidden = crops.state[people.rows] == STATE_HIDDEN
@@ -52,7 +52,7 @@ def examples(
     chosen = chosen[evenly_spaced(len(chosen), _SHOWN)]
     batch, outputs = _predict(net, people, chosen, spec, device)
     decoded = expected_hits(outputs.maps)
-    # Of each person, the hidden joint of which least is visible.
+    # Per person the least visible hidden joint.
     visible = np.where(hidden[chosen], crops.shares[batch.rows][..., 0], 2.0)
     known = batch.labels.known.numpy()
     joints = np.where(known & hidden[chosen], np.nan_to_num(visible, nan=1.5), 9.0).argmin(1)
@@ -176,7 +176,7 @@ def _run(net: nn.Module, images: Tensor, device: torch.device) -> PoseOutputs:
 def cost(
     net: nn.Module, device: torch.device, *, one: Latency, many: Latency, batch: int
 ) -> dict[str, Any]:
-    """Figures as an evaluation keeps them: `one` is the time of a single sample, `many` that of
+    """Latency figures of an evaluation: `one` is the time of a single sample, `many` that of
     `batch` at once."""
     if device.type == "cuda":
         peak, name = torch.cuda.max_memory_allocated(device), torch.cuda.get_device_name(device)

@@ -53,8 +53,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate the network of a weights file on a data set, into the new folder `out`.
 
-    `pool`: the workers that ask it for predictions; all else is done here. ModelError when they
-    do not fit each other; DatasetError for damaged data; DiskError.
+    `pool`: workers for predictions; the rest runs here. ModelError if network and data
+    do not match; DatasetError for damaged data; DiskError.
     """
     free_folder(out)
     on = devices.get_device(device)
@@ -62,7 +62,7 @@ def evaluate(
     spec = InputSpec.of(config.network, skeleton)
     _check_options(config, options)
     labels = config
-    if config.network.sees_frames:  # nobody looks at the pixels of its people
+    if config.network.sees_frames:  # pixels of its people are not used
         network = config.network.model_copy(update={"size": LABELS_PX})
         labels = config.model_copy(update={"network": network})
     source = Source(dataset=str(dataset), splits=options.splits)
@@ -73,14 +73,14 @@ def evaluate(
     data, people = part_of(Dataset(dataset), people, options.frames)
     net, found = net.to(on), None
     frame_net: Any = net
-    asker = None
+    remote = None
     if pool is not None:
-        asked = request(weights, device, decode=options.decode, flip=options.flip, bank=bank)
-        asker = RemotePredictor(request=asked, pool=pool)
+        query = request(weights, device, decode=options.decode, flip=options.flip, bank=bank)
+        remote = RemotePredictor(request=query, pool=pool)
     if not net.sees_frames:
         report_people = _untimed(step("predicting"))
-        if asker is not None:
-            answers = asker.predict_people(people, spec, report_people)
+        if remote is not None:
+            answers = remote.predict_people(people, spec, report_people)
         else:
             answers = predict_subset(
                 net,
@@ -102,7 +102,7 @@ def evaluate(
             spec,
             splits=options.splits,
             progress=report_frames,
-            find=None if asker is None else asker.find_people,
+            find=None if remote is None else remote.find_people,
         )
     metrics = measured(answers, skeleton, found, step, where=str(dataset))
     shown: list[AttentionExample] = []
@@ -132,20 +132,20 @@ def _untimed(report: Callable[[int, int, float], None]) -> Callable[[int, int], 
 def part_of(
     source: Dataset, people: CropSubset, frames: tuple[int, ...] | None
 ) -> tuple[Dataset, CropSubset]:
-    """The frames and the people that are evaluated."""
+    """The evaluated frames and people."""
     if frames is None:
         return source, people
     chosen = np.array(frames, np.int64)
     people = people.take(np.flatnonzero(np.isin(people.crops.frame[people.rows], chosen)))
     if not len(people):
-        raise ModelError("nobody is in this part of the data set", where=str(source.place))
+        raise ModelError("no people in this part of the data set", where=str(source.place))
     return source.of_frames(chosen), people
 
 
 def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> PoseBank:
     if getattr(getattr(net, "block", None), "bank", None) is not None:
         raise ModelError(
-            "the network has a pose bank of its own",
+            "the network has its own pose bank",
             where="--bank",
             then="Leave out --bank: it is for networks without one.",
         )
@@ -156,7 +156,7 @@ def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> Po
         bank = poses.bank_for(config.model_copy(update={"network": network}), people, skeleton)
     if bank is None:
         raise ModelError(
-            "no pose bank can be made of its training people",
+            "its training people have no poses for a bank",
             where="--bank",
             expected="people of whom half of the joints are labelled",
         )
@@ -171,7 +171,7 @@ def _diagnose(
     metrics: dict[str, Any],
     step: Step,
 ) -> tuple[list[AttentionExample], list[Sensitivity]]:
-    """Add patch sensitivity to `metrics`; return what is to be drawn."""
+    """Add patch sensitivity to `metrics`; return examples to draw."""
     maps = diagnostics.patch_sensitivity(
         net, people, spec, device=device, progress=_untimed(step("sliding a patch over people"))
     )
@@ -182,21 +182,21 @@ def _diagnose(
 
 
 def _check_options(config: Config, options: EvaluationOptions) -> None:
-    """ModelError for what needs one map of a person's picture for each joint."""
-    asked = {"flip": options.flip, "bank": options.bank}
+    """ModelError for options that need one map per joint."""
+    requested = {"flip": options.flip, "bank": options.bank}
     if config.network.sees_frames:
-        what = "this network finds people in whole frames"
-        asked["decode"] = options.decode != "hits"
+        what = "this network is bottom-up"
+        requested["decode"] = options.decode != "hits"
     elif config.network.head == "zoomnet":
-        what = "this network reads face and hands from windows of their own"
+        what = "this network predicts face and hands from separate windows"
     else:
         return
-    if wrong := [f"--{name}" for name, given in asked.items() if given]:
+    if wrong := [f"--{name}" for name, given in requested.items() if given]:
         raise ModelError(
             what,
             where=", ".join(wrong),
-            expected="a network with one map of the picture for each joint",
-            then="Leave that out.",
+            expected="a network with one map per joint",
+            then="Leave it out.",
         )
 
 
@@ -210,7 +210,7 @@ def _notes(config: Config, dataset: Place, options: EvaluationOptions) -> list[s
     """Whether the network was trained on some of these people."""
     own, splits, notes = _own_sources(config, dataset), options.splits, []
     if any(not s.splits or not splits or set(s.splits) & set(splits) for s in own):
-        notes.append("The network was trained on some of these people: its metrics are too good.")
+        notes.append("The network was trained on some of these people: its metrics are biased.")
     for other in config.train:
         if not other.dataset or other in own:
             continue
@@ -221,8 +221,8 @@ def _notes(config: Config, dataset: Place, options: EvaluationOptions) -> list[s
             notes += shared_notes([there, dataset])
         except SynthStudioError:
             notes.append(
-                f"{there.name}, which the network was trained on, cannot be read: whether it "
-                f"shares people with {resolved(dataset).name} is not known."
+                f"{there.name}, which the network was trained on, cannot be read: shared "
+                f"people with {resolved(dataset).name} are unknown."
             )
     return notes
 

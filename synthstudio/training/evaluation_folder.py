@@ -1,4 +1,4 @@
-"""The folder of an evaluation: how it is named, measured and written. Without PyTorch."""
+"""The folder of an evaluation: name, metrics and files. Without PyTorch."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from synthstudio.report import evaluation as pages
 Step = Callable[[str], Callable[[int, int, float], None]]
 """Begin a progress step by its title; the result takes (done, total, per second)."""
 Decode = Literal["peak", "hits"]
-"""Decode a joint at the highest peak, or where it most likely lies within the tolerance."""
+"""Decode a joint at the highest peak, or by expected hits."""
 _WORST = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """How a network is evaluated. `bank`: fuse a plain block's maps with its training poses."""
+    """Options of an evaluation. `bank`: fuse a plain block's maps with its training poses."""
 
     splits: tuple[str, ...] = ()
     decode: Decode = "hits"
@@ -80,7 +80,7 @@ def write(
 
 
 def dataset_sha256(dataset: Place) -> str:
-    """The hash of what a data set is, by which `compare` knows that it is the same."""
+    """The hash of a data set's identity, for `compare`."""
     digest, folder = hashlib.sha256(), Dataset(dataset).folder
     for name in ("dataset.json", "index.json"):
         digest.update((folder / name).read_bytes())
@@ -88,7 +88,7 @@ def dataset_sha256(dataset: Place) -> str:
 
 
 def headline(evaluation: Evaluation) -> str:
-    """The most important metrics as a line; "-" where there is nothing to measure."""
+    """The most important metrics as a line; "-" if not measured."""
     metrics, answers = evaluation.metrics, evaluation.predictions
     hidden, visible = (interval(metrics["places"][p]["PCK@0.1"]) for p in ("hidden", "visible"))
     lost = metrics["counterfactual"].get("newly_hidden")

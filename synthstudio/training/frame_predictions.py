@@ -1,4 +1,4 @@
-"""The people that a bottom-up system finds in whole frames, beside the truth where it is known."""
+"""People found by a bottom-up system in whole frames, matched with the truth."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def find_people(net: nn.Module, images: Tensor) -> list[FoundPeople]:
 def gather(found: list[FoundPeople], images: I64, joints: int) -> Found:
     """The people of frames with numbers `images` as one table."""
     counts = [len(people) for people in found]
-    none, nobody = np.zeros((0, joints, 2)), np.zeros((0, joints))
+    none, no_scores = np.zeros((0, joints, 2)), np.zeros((0, joints))
     return Found(
         image=np.repeat(images, counts).astype(np.int64),
         xy=np.concatenate([none, *(p.joints_px for p in found)]),
-        joint_score=np.concatenate([nobody, *(p.scores for p in found)]),
+        joint_score=np.concatenate([no_scores, *(p.scores for p in found)]),
         score=np.concatenate([np.zeros(0), *(p.score for p in found)]),
     )
 
@@ -60,8 +60,8 @@ def gather(found: list[FoundPeople], images: I64, joints: int) -> Found:
 def validate_frames(
     net: nn.Module, subset: FrameSubset | None, spec: InputSpec, *, device: torch.device
 ) -> dict[str, float]:
-    """PCK@0.1 of all, visible and hidden joints; who was not found is a miss. And how many people
-    are found for each true one."""
+    """PCK@0.1 of all, visible and hidden joints; missed people count. And the number of people
+    found per true one."""
     if subset is None:
         return {}
     frames, found = subset.frames, []
@@ -91,18 +91,18 @@ def validate_frames(
 
 Progress = Callable[[int, int], None]
 FindFrames = Callable[[Dataset, Sequence[Row], Progress], list[FoundPeople]]
-"""Who is in the frames of these rows, a table each, in their order."""
+"""The people found in the frames of these rows, one table each, in order."""
 
 
 def check_joints(net: BottomUpNet) -> None:
-    """ModelError for a network that was trained to find people alone, not their joints."""
+    """ModelError for a network that is a person detector without joints."""
     if not net.finds_joints:
         raise ModelError(
-            "this network is a detector alone: it has not learnt joints",
+            "this network is a person detector without joints",
             where="network.head",
             expected="fcpose",
             got="detector",
-            then="Export it, synthstudio export-model, and give it to another as --detector.",
+            then="Export it, synthstudio export-model, and pass it to another as --detector.",
         )
 
 
@@ -132,11 +132,11 @@ def find_in_dataset(
     progress: Progress = lambda done, total: None,
     find: FindFrames | None = None,
 ) -> tuple[Predictions, Found]:
-    """Who is found in the frames of a data set (of `splits`, or all), and that beside `people`.
+    """People found in the frames of a data set (of `splits`, or all), and matched with `people`.
 
-    `find` asks the network elsewhere; by default it is asked here. Found people are matched with
-    true ones by OKS (evaluation/precision.py), so the same people and joints are judged as with
-    boxes. Joints of who is missed have no place and the score 0.
+    `find` predicts remotely; default: in this process. Found people are matched with
+    true ones by OKS (evaluation/precision.py), so the same people and joints are evaluated as with
+    boxes. Joints of missed people are NaN with score 0.
     """
     net.eval()
     frames = [row for row in dataset.iter_frames() if not splits or row["split"] in splits]
@@ -158,7 +158,7 @@ def find_in_dataset(
 
 
 def cost(net: BottomUpNet, spec: InputSpec, dataset: Dataset) -> dict[str, Any]:
-    """What a frame costs, decoding included: the data set's first."""
+    """Latency of the data set's first frame, decoding included."""
     row = next(iter(dataset.iter_frames()))
     image = rgb_of(dataset, row)
     device = next(net.parameters()).device

@@ -1,4 +1,4 @@
-"""The truth about labelled people, beside which predictions stand. Without PyTorch.
+"""Ground truth of labelled people for predictions. Without PyTorch.
 
 Letters: P people, J joints.
 """
@@ -24,14 +24,14 @@ from synthstudio.training.data.crops import Crops, columns_of, labelled_people
 from synthstudio.training.data.samples import Sample
 
 LABELS_PX = (16, 16)
-"""The size of crops whose pixels nobody looks at."""
+"""The size of crops with unused pixels."""
 Ask = Callable[[Sample, F64], Mapping[str, NDArray[Any]]]
 """An image and the boxes (P, 4: x y w h) of its people to columns of Predictions, (P, J, ...)."""
 
 
 def ask_about(samples: Iterable[Sample], skeleton: Skeleton, ask: Ask | None) -> Predictions:
-    """What is predicted of everybody labelled in the images, beside the truth; without `ask`
-    nothing. ModelError when nobody is labelled."""
+    """Predictions of all labelled people in the images, with the truth; without `ask`
+    none. ModelError if no person is labelled."""
     rows: list[dict[str, Any]] = []
     frames: list[Row] = []
     answers: list[Mapping[str, NDArray[Any]]] = []
@@ -44,7 +44,7 @@ def ask_about(samples: Iterable[Sample], skeleton: Skeleton, ask: Ask | None) ->
             answers.append(ask(sample, np.stack([p.row["box"] for p in people]).astype(np.float64)))
     if not rows:
         raise ModelError(
-            "nobody has a labelled joint inside the image",
+            "no person has a labelled joint inside the image",
             where=skeleton.title,
             expected="people with joints, in frames of the chosen split",
         )
@@ -58,8 +58,8 @@ def ask_about(samples: Iterable[Sample], skeleton: Skeleton, ask: Ask | None) ->
 
 
 def whole_frame_truth(crops: Crops, rows: I64, sizes: F64, joints: int) -> Predictions:
-    """The truth of people in images of `sizes` (P, 2) with nothing predicted; all of a frame is
-    seen, so `known` are the labelled joints."""
+    """The truth of people in images of `sizes` (P, 2) without predictions; all of a frame is
+    visible, so `known` are the labelled joints."""
     windows = np.concatenate([np.zeros((len(rows), 2)), sizes], 1)
     table = beside_truth(crops, rows, _nothing_predicted(len(rows), joints), windows)
     known = is_labelled(table.state) & np.isfinite(table.true_xy).all(-1)
@@ -67,7 +67,7 @@ def whole_frame_truth(crops: Crops, rows: I64, sizes: F64, joints: int) -> Predi
 
 
 def with_found(table: Predictions, found: Found, place: I64) -> Predictions:
-    """The table with the found person of each `place` (P,); -1: nobody, all joints missed."""
+    """The table with the found person at each index `place` (P,); -1: none, all joints missed."""
     xy, score = table.xy.copy(), table.score.copy()
     xy[place >= 0] = found.xy[place[place >= 0]]
     score[place >= 0] = found.joint_score[place[place >= 0]]
@@ -92,9 +92,9 @@ def image_sizes(dataset: Dataset, frames: I64 | Sequence[int]) -> F64:
 def beside_truth(
     crops: Crops, rows: I64, predicted: dict[str, NDArray[Any]], windows: F64
 ) -> Predictions:
-    """What was predicted for people (the first fields of Predictions, and `known`) and the truth.
+    """Predictions for people (the first fields of Predictions, and `known`) and the truth.
 
-    `windows` (P, 4: x0 y0 x1 y1): what the network saw of their pictures.
+    `windows` (P, 4: x0 y0 x1 y1): the network's input windows.
     """
     scale = crops.scale[rows].astype(np.float64)
     index = np.full(len(crops) + 1, -1, np.int64)
@@ -125,7 +125,7 @@ def beside_truth(
 
 
 def _nothing_predicted(people: int, joints: int) -> dict[str, NDArray[Any]]:
-    """Columns of predictions that say nothing."""
+    """Empty columns of predictions."""
     shapes = {"xy": (2,), "peak": (), "present": (), "shares": (4,), "quality": (), "xyz_m": (3,)}
     columns: dict[str, NDArray[Any]] = {
         name: np.full((people, joints, *more), np.nan) for name, more in shapes.items()

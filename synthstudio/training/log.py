@@ -1,4 +1,4 @@
-"""What a run reports: progress bars, log.csv, TensorBoard curves, images of batches."""
+"""Reports of a run: progress bars, log.csv, TensorBoard curves, images of batches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _EVERY = 10
 def progress_bars(
     step: Callable[[str], Callable[[int, int, float], None]],
 ) -> Callable[[int, int, str], None]:
-    """A `progress` for `train`: a bar for CROPPING, one for training. `step(title)` begins one."""
+    """A `progress` for `train`: a bar for CROPPING, one for training. `step(title)` starts one."""
     begun: dict[bool, tuple[Callable[[int, int, float], None], float, int]] = {}
 
     def report(done: int, total: int, text: str) -> None:
@@ -40,7 +40,7 @@ def progress_bars(
 class Log:
     """log.csv (a row every 10 steps and every validation) and TensorBoard's files of a run.
 
-    `keep_before`: rows from this step on belong to a run that was cut off, and are dropped.
+    `keep_before`: rows from this step on, of an interrupted run, are dropped.
     """
 
     def __init__(self, folder: Path, *, keep_before: int) -> None:
@@ -66,7 +66,7 @@ class Log:
             self._write(step, {f"loss/{k}": v for k, v in losses.items()})
             total = sum(losses.values())
             self._write(step, {"loss/all": total, "rate": lr, "gradient": grad_norm})
-            self.file.flush()  # a kill after the next saved state would lose the row for good
+            self.file.flush()  # else a kill after the next saved state loses the row
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
         """Log the metrics after `step` steps."""
@@ -109,9 +109,9 @@ def draw_samples(
     """
     zoom = max(1, 192 // images.shape[-2])
     rows = []
-    for everybody in (labelled, predicted):
+    for row_of_people in (labelled, predicted):
         tiles = []
-        for b, people in enumerate(everybody):
+        for b, people in enumerate(row_of_people):
             image = images[b].numpy().transpose(1, 2, 0)
             tile = np.repeat(np.repeat(image, zoom, 0), zoom, 1).copy()
             rings = np.zeros(people.shape[:2], bool) if hidden is None else hidden[b]

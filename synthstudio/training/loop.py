@@ -1,7 +1,7 @@
-"""The training loop: read `train` from top to bottom.
+"""The training loop: `train`.
 
-All randomness comes from (seed, step) or (seed, epoch), so a run that was cut off and resumes from
-its saved state ends with the same weights as one that was not.
+All randomness comes from (seed, step) or (seed, epoch), so an interrupted run resumed from
+its saved state ends with the same weights.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TRAINERS: dict[str, type[CropTrainer | ZoomTrainer | FrameTrainer]] = {
     "topdown": CropTrainer,
     "zoomnet": ZoomTrainer,
 }
-"""Systems of whole frames share one."""
+"""Shared by bottom-up systems."""
 
 
 def train(
@@ -43,7 +43,7 @@ def train(
 
     `resume`: continue from the saved state there. `steps`: at most this many in this call (for a
     dry run, or a part of a long run). `progress` gets (done, total, text): CROPPING before the
-    first step, then the losses. `select` reduces the samples. ModelError for whatever does not fit.
+    first step, then the losses. `select` reduces the samples. ModelError for incompatible settings.
     """
     started = time.monotonic()
     trainer = _TRAINERS.get(config.network.system, FrameTrainer)

@@ -33,7 +33,7 @@ _STACKS = {"nano": 2, "base": 8}
 """Hourglasses in a row."""
 BottomUpNet = OpenPose | PersonLab | FCPose
 NECK = ("features.laterals.", "features.norm.")
-"""Of an external backbone what is new, and a vit's last norm: both learn as a head does."""
+"""Parameters with the head's learning rate: an external backbone's new parts, a vit's last norm."""
 
 
 def build(
@@ -45,7 +45,7 @@ def build(
     weights: str = "",
     log: Callable[[str], None] = lambda text: None,
 ) -> System:
-    """Build the network that a config names, with random weights.
+    """Build the network of a config, with random weights.
 
     `bank`, `backbone`, `weights` and `log`: see `build_network`. ModelError for zoomnet unless for
     people of coco133.
@@ -60,13 +60,13 @@ def build(
             where="network.head",
             expected=f"people of the skeleton {WHOLE_BODY}",
             got=skeleton.title,
-            then="Train on people of a recipe with skeleton: coco133, or take another head.",
+            then="Train on people of a recipe with skeleton: coco133, or use another head.",
         )
     features: Any = _features(network, len(skeleton.joints))
     channels = features.channels
     if network.head == "zoomnet":
         # A window has a third of the picture's shorter side in cells: parts up to a quarter of that
-        # side are seen at three times the rate of the body's maps or more.
+        # side are sampled at three times the rate of the body's maps or more.
         cells = max(_MIN_WINDOW, min(network.size) // 12 * 4)
         return ZoomNet(features, channels=channels, width=network.width, cells=cells)
     if network.head == "openpose":
@@ -89,7 +89,7 @@ def build_network(
     """Build a top-down network with random weights.
 
     An external backbone comes with its published weights, those of a file (`weights`) or
-    external.RANDOM ones, and `log` gets a report of what matched, unless `backbone` (of
+    external.RANDOM ones, and `log` receives a report of matches, unless `backbone` (of
     `describe_backbone`) describes it: then nothing is read from disk or the internet.
     """
     joints, size = len(skeleton.joints), network.cells
@@ -136,7 +136,7 @@ def build_network(
 
 
 def _features(network: Network, joints: int) -> nn.Module:
-    """A backbone of our own."""
+    """A built-in backbone."""
     size = network.variant
     if network.family == "hrnet":
         return HRNet(HRNETS[size])
@@ -156,17 +156,17 @@ def _own_head(network: Network, channels: int, joints: int) -> nn.Module:
 
 
 def describe_backbone(net: nn.Module) -> str:
-    """What `build_network` needs to make a network's parts of elsewhere again; "": has none."""
+    """Description of a network's external parts for `build_network`; "": none."""
     features, block = getattr(net, "features", None), getattr(net, "block", None)
     own = type(block).__module__.startswith("synthstudio.models.blocks.")
     return getattr(features, "description", "") or ("" if own or block is None else "{}")
 
 
 def layers_below_top(net: nn.Module) -> dict[str, int]:
-    """How many layers lie above each of the backbone's own parameters, by name.
+    """Number of layers above each parameter of the backbone, by name.
 
     A layer is the first number in a name. Embeddings and stems, before the first layer, count as
-    one below it; what follows the last layer belongs to it.
+    one below it; parameters after the last layer belong to it.
     """
     level, found = 0, {}
     for name, _ in net.named_parameters():
@@ -179,7 +179,7 @@ def layers_below_top(net: nn.Module) -> dict[str, int]:
 
 
 def empty_bank(state: Mapping[str, Tensor]) -> PoseBank | None:
-    """A bank of the size that a checkpoint holds, for its weights to be loaded into."""
+    """An empty bank of a checkpoint's size, to load its weights into."""
     poses = state.get("block.bank.poses")
     if poses is None:
         return None
@@ -188,14 +188,14 @@ def empty_bank(state: Mapping[str, Tensor]) -> PoseBank | None:
 
 
 def set_share_balance(net: nn.Module, balance: F64) -> None:
-    """Store the loss weights (4,) of the shares in a block that undoes them in evaluation."""
+    """Store the loss weights (4,) of the shares in a block that corrects for them in evaluation."""
     stored = getattr(getattr(net, "block", None), "balance", None)
     if stored is not None:
         stored.copy_(torch.from_numpy(balance))
 
 
 def use_channels_last(net: nn.Module) -> None:
-    """Lay convolutions' weights out as they are fastest."""
+    """Set the fastest memory layout of convolutions' weights."""
     for parameter in net.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

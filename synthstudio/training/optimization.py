@@ -14,7 +14,7 @@ from synthstudio.training.config import Config
 WEIGHT_DECAY = 0.05
 CLIP_NORM = 1.0
 WARMUP = 0.05
-"""Share of a run."""
+"""Warm-up as a fraction of a run."""
 END_LR = 0.01
 """Final learning rate over the peak."""
 PRETRAINED_LR = 0.3
@@ -23,7 +23,7 @@ LAYER_DECAY = 0.75
 """Of the learning rate, for each layer below the top of a transformer (Xu et al. 2022)."""
 MOMENTUM = 0.95
 MUON_LR_RATIO = 10.0
-"""Muon's learning rate over AdamW's. 7 to 13 do alike on real photos (docs/research/blocks.md)."""
+"""Muon's learning rate over AdamW's. 7 to 13 are equal on real photos (docs/research/blocks.md)."""
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 
@@ -49,12 +49,12 @@ class MuonAdamW(torch.optim.AdamW):
                 self._orthogonal_step(learnt, MUON_LR_RATIO * group["lr"], group["weight_decay"])
 
     def _orthogonal_step(self, parameters: list[Any], lr: float, decay: float) -> None:
-        """The steps of weights that have gradients, those of one shape together: a GPU is slow to
-        be asked, not to multiply."""
+        """The steps of weights that have gradients, batched by shape: on a GPU launches
+        dominate."""
         for parameter in parameters:
             state = self.state[parameter]
             if not state:
-                state["step"] = torch.zeros(())  # AdamW counts for each weight, and looks for it
+                state["step"] = torch.zeros(())  # required by AdamW's state
                 state["momentum"] = torch.zeros_like(parameter)
             state["step"] += 1
         gradients = [parameter.grad for parameter in parameters]
@@ -76,7 +76,7 @@ class MuonAdamW(torch.optim.AdamW):
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
-    """U V^T, about, of matrices U S V^T (..., M, N): their singular values become 0.7 to 1.2.
+    """Approximate U V^T of matrices U S V^T (..., M, N): their singular values become 0.7 to 1.2.
 
     Newton-Schulz iterations with the coefficients of Jordan et al. 2024. Each multiplies X by a
     polynomial of its Gram matrix X X^T, and the polynomials commute, so the iterations run on Gram
@@ -126,7 +126,7 @@ def lr_scale(name: str, net: nn.Module, config: Config) -> float:
     """A parameter's learning rate relative to the block's: layer-wise decay of the backbone.
 
     The vit's own as Xu et al. 2022 have it: of `layers` layers with ids from 1 on, and embeddings
-    with id 0, LAYER_DECAY ** (layers + 1 - id); its last norm learns as fast as the block.
+    with id 0, LAYER_DECAY ** (layers + 1 - id); its last norm has the block's rate.
     """
     network = config.network
     learnt_before = network.is_external or network.family == "vit"
@@ -153,7 +153,7 @@ def set_lr(optimizer: torch.optim.Optimizer, config: Config, step: int, total: i
 def set_backbone_trainable(net: nn.Module, config: Config, epoch: int) -> None:
     """Set training mode; freeze an external backbone in its first epochs, or in all.
 
-    A frozen one stays in evaluation mode: its norms keep their pretrained statistics.
+    Frozen backbones stay in evaluation mode: its norms keep their pretrained statistics.
     """
     net.train()
     if config.network.is_external:

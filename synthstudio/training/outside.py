@@ -1,7 +1,7 @@
-"""Evaluate networks of other programs: COCO results files, and functions that answer for boxes.
+"""Evaluate networks of other programs: COCO results files, and top-down functions.
 
-What they predict becomes the same predictions, metrics and page as those of a run, so `compare` and
-`suggest` take such an evaluation too. Works without PyTorch.
+They yield the same predictions, metrics and page as a run, so `compare` and
+`suggest` accept these evaluations too. Works without PyTorch.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from synthstudio.training.ground_truth import Ask, ask_about, with_found
 
 Predict = Callable[[U8, F64], Any]
 """RGB (H, W, 3) and boxes (P, 4: x y w h) to joints (P, J, 2 or 3: x, y and perhaps a score), in
-continuous pixels; NaN where a joint is not found."""
+continuous pixels; NaN for missing joints."""
 _ANY_OKS = 1e-12
-"""Every joint is judged by its place, so a bad prediction counts as one and not as none."""
+"""Score threshold 0: every joint is evaluated by position."""
 _OVER = "scores over 1 count as 1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A network that answers for boxes. `joints`: their order by the names they are known as
+    """A top-down predictor. `joints`: their order by names of `known_as`
     (formats/coco/results.py), None: the data set's. `predict` may also return columns of
     Predictions: xy (P, J, 2), score (P, J) and more."""
 
@@ -62,7 +62,7 @@ class Network:
 
 @dataclass(kw_only=True)
 class Asked:
-    """`Network.predict` for the joints of a skeleton; what has to be said is in `notes`."""
+    """`Network.predict` for the joints of a skeleton; remarks are in `notes`."""
 
     network: Network
     skeleton: Skeleton
@@ -76,7 +76,7 @@ class Asked:
         columns = {own[name]: k for k, name in enumerate(order) if name in own}
         if not columns:
             raise ModelError(
-                "the network and the data set share no joint",
+                "no common joints of network and data set",
                 where=self.network.name,
                 expected=", ".join(self.skeleton.joints)[:300],
                 got=", ".join(order)[:300],
@@ -120,17 +120,17 @@ class Asked:
             points = np.array(given, np.float64)
         except ModelError:
             raise
-        except Exception as error:  # somebody else's code
+        except Exception as error:  # external code
             raise ModelError(
                 f"the function raised {type(error).__name__}: {str(error)[:200]}", where=where
             ) from error
         if points.shape[:-1] != (len(boxes), joints) or points.shape[-1] not in (2, 3):
             raise ModelError(
-                "the function returned another shape",
+                "the function returned a wrong shape",
                 where=where,
                 expected=f"({len(boxes)}, {joints}, 2 or 3): people, joints, x y and a score",
                 got=str(points.shape),
-                then="Return one row a box; name the order of its joints: keypoints=.",
+                then="Return one row per box; pass the order of its joints: keypoints=.",
             )
         score = points[..., 2] if points.shape[-1] == 3 else np.ones(points.shape[:-1])
         return {"xy": points[..., :2], "score": score}
@@ -141,28 +141,28 @@ def evaluate_network(
 ) -> Evaluation:
     """Evaluate a network that gets each image and the true amodal boxes of its people.
 
-    ModelError when it raises or returns another shape; DatasetError, DiskError.
+    ModelError if it raises or returns a wrong shape; DatasetError, DiskError.
     """
     free_folder(out)
     source = Dataset(dataset)
-    asked = Asked(network=network, skeleton=source.skeleton)
-    answers = _of_dataset(source, options, step, asked)
+    adapter = Asked(network=network, skeleton=source.skeleton)
+    answers = _of_dataset(source, options, step, adapter)
     about = {
         "name": network.name,
         "weights_sha256": network.sha256 or hashlib.sha256(answers.xy.tobytes()).hexdigest(),
         "block": network.kind,
-        "notes": [note for note in asked.notes if note],
+        "notes": [note for note in adapter.notes if note],
     }
-    return _evaluation(answers, asked.predicted, about, source, out, options, step)
+    return _evaluation(answers, adapter.predicted, about, source, out, options, step)
 
 
 def predict_samples(network: Network) -> robustness.Predict:
-    """What predicts challenges; joints that the network does not predict are unknown."""
+    """The predictor of challenges; joints that the network lacks are unknown."""
 
     def predict(samples: Iterable[Sample], skeleton: Skeleton) -> tuple[Predictions, Skeleton]:
-        asked = Asked(network=network, skeleton=skeleton)
-        found = ask_about(samples, skeleton, asked)
-        return dataclasses.replace(found, known=found.known & asked.predicted), skeleton
+        adapter = Asked(network=network, skeleton=skeleton)
+        found = ask_about(samples, skeleton, adapter)
+        return dataclasses.replace(found, known=found.known & adapter.predicted), skeleton
 
     return predict
 
@@ -210,7 +210,7 @@ def evaluate_results(
         notes.append(f"{lost} of {lost + len(own)} predictions belong to no image of the data set.")
     here = np.isin(found.image, truth.frame)
     if unmatched := int(here.sum() - (place >= 0).sum()):
-        notes.append(f"{unmatched} of {here.sum()} predictions match nobody, and do not count.")
+        notes.append(f"{unmatched} of {here.sum()} predictions match no person, and are ignored.")
     if missed := int((place < 0).sum()):
         notes.append(f"{missed} of {len(place)} people have no prediction: all joints missed.")
     if clipped := sum(entry.clipped for _, entry in own):

@@ -1,4 +1,4 @@
-"""The poses of a bank: those of the training people, and what a training step sees of them."""
+"""The poses of a bank: those of the training people, and their samples for training steps."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from synthstudio.training.data.crops import MARGIN
 from synthstudio.training.data.windows import limb_window, of_limbs
 
 MIN_KNOWN = 0.5
-"""People with a smaller share of the joints labelled give no pose: most of it would be guessed."""
+"""Minimum fraction of labelled joints for a pose: else most of it would be guessed."""
 SMALL_BANK = 100
 ANSWER_POSES = 20_000
 TIPPED_DEG = 50.0
 TURNED = 0.15
-"""What `bank_of_others` makes a bank of: measured in docs/research ("Other poses to answer
+"""Defaults of `bank_of_others`: measured in docs/research ("Other poses to answer
 with")."""
 VIEWS = 4
-"""From so many heights at most a bank sees one person's pose: more found nothing more."""
+"""Maximum camera heights per person's pose: more did not help."""
 _MIN_PAIRS = 10
 
 
@@ -44,13 +44,13 @@ def pose_bank(
 ) -> PoseBank | None:
     """Sample a bank of `count` poses from `people` (of the training split only), half mirrored.
 
-    Everybody takes part of whom at least MIN_KNOWN of the joints that are labelled at all are
-    known, hidden or not; those with all of them first. What they lack is filled in (`filled`); who
-    is cut off by the edge of a picture stands as if not (`reprojected`).
-    Sampling is without replacement. With `tipped_deg` each pose whose 3D joints are known is tipped
+    Includes people with at least MIN_KNOWN of the labelled kinds of joints
+    known, hidden or not; complete ones first. Missing joints are filled in (`filled`);
+    truncated people are rescaled to be complete (`reprojected`).
+    Sampling is without replacement. With `tipped_deg` each pose with known 3D joints is pitched
     towards the camera or away from it by a normal angle of that standard deviation, and a bank that
-    is not full takes everybody again, up to VIEWS times. Then the share `rotated` of the poses are
-    turned by any angle, as `augment.rotated` turns people. None when there is nobody, or `count` is
+    is not full reuses all people, up to VIEWS times. Then the fraction `rotated` of the poses are
+    rotated by any angle, as in `augment.rotated`. None without people, or if `count` is
     0.
     """
     crops, (rows, known) = people.crops, _posed(people)
@@ -63,10 +63,10 @@ def pose_bank(
     def mirror(poses: F64) -> F64:
         return (poses * [-1, 1] + [1, 0])[:, skeleton.flip]
 
-    everybody = (crops.xy[rows] - extent * (MARGIN - 1) / 2) / extent
-    everybody[~known] = np.nan
-    everybody = reprojected(everybody, limbs, size)
-    whole, xyz = filled(np.concatenate([everybody, mirror(everybody)])), crops.xyz_m[rows]
+    crops_xy = (crops.xy[rows] - extent * (MARGIN - 1) / 2) / extent
+    crops_xy[~known] = np.nan
+    crops_xy = reprojected(crops_xy, limbs, size)
+    whole, xyz = filled(np.concatenate([crops_xy, mirror(crops_xy)])), crops.xyz_m[rows]
     if tipped_deg:
         placed = np.concatenate([whole[: len(rows), limbs], xyz[:, limbs]], 2)
         deep = np.asarray(np.isfinite(placed).all((1, 2)))
@@ -91,7 +91,7 @@ def pose_bank(
 
 
 def bank_for(config: Config, people: CropSubset, skeleton: Skeleton) -> PoseBank | None:
-    """The bank that a training by `config` makes of its people; None as in `pose_bank`."""
+    """The bank of a training's people by `config`; None as in `pose_bank`."""
     network = config.network
     return pose_bank(
         people,
@@ -120,12 +120,12 @@ def bank_of_others(
     tipped_deg: float = TIPPED_DEG,
     rotated: float = TURNED,
 ) -> tuple[PoseBank, Config]:
-    """Give a trained network the poses of `people` to answer with; return the new bank, and the
+    """Replace a trained network's bank by poses of `people`; return the new bank, and the
     network's config with the number of its poses.
 
-    Nothing is learnt: the bank is memory that answers attend to. The poses are seen from more
-    heights than those of a training (`pose_bank`). ModelError for a network that has no bank, for
-    people who have no pose, and for people without 3D joints where the own bank has them.
+    Nothing is trained. The poses are viewed from more
+    heights than in training (`pose_bank`). ModelError for a network without a bank, for
+    people without poses, and for people without 3D joints if the old bank has them.
     """
     own = bank_of(net)
     if own is None:
@@ -147,7 +147,7 @@ def bank_of_others(
     )
     if bank is None:
         raise ModelError(
-            "there is nobody whose pose is known",
+            "no known poses",
             where="pose bank",
             expected="people of whom half of the joints are labelled",
             got=f"{len(people)} people",
@@ -156,10 +156,10 @@ def bank_of_others(
         bank = PoseBank(bank.poses, sharpness=own.sharpness)
     elif bank.xyz_m is None:
         raise ModelError(
-            "some of these people have no 3D joints, on which the network's 3D answers stand",
+            "some of these people have no 3D joints, which the network's 3D output needs",
             where="pose bank",
-            expected="people of synthstudio data sets alone",
-            then="Leave out photos, or take a network that was trained without 3D joints.",
+            expected="people of synthstudio data sets only",
+            then="Leave out photos, or use a network trained without 3D joints.",
         )
     net.block.bank = bank
     network = config.network.model_copy(update={"bank": len(bank.poses)})
@@ -167,10 +167,10 @@ def bank_of_others(
 
 
 def reprojected(poses: F64, limbs: Bool, size: tuple[int, int]) -> F64:
-    """Poses (P, J, 2), in shares of the crop, each in a crop that holds its joints of `limbs` (J,).
+    """Poses (P, J, 2), relative to the crop, each in a crop that holds its joints of `limbs` (J,).
 
-    Whom the edge of a picture cuts off is cut out by what is inside: a pose too large for everybody
-    else. Poses of whom a limb is not known stay as they are.
+    A truncated person is cropped by the visible part: such a pose is too large for
+    others. Poses with an unknown limb are unchanged.
     """
     extent = np.array([size[1], size[0]], np.float64)
     out = poses.copy()
@@ -184,8 +184,8 @@ def reprojected(poses: F64, limbs: Bool, size: tuple[int, int]) -> F64:
 def _pitch(
     pose: F64, xyz_m: F32, angle: float, size: tuple[int, int], limbs: Bool
 ) -> tuple[F64, F32]:
-    """A pose (J, 2) in shares of the crop, and the same in 3D, turned by `angle` (rad) about the
-    picture's horizontal: what a camera that much higher sees, far away (scaled orthographic), in a
+    """A pose (J, 2) relative to the crop, and the same in 3D, rotated by `angle` (rad) about the
+    picture's horizontal: the view of a far camera that much higher (scaled orthographic), in a
     crop that holds its `limbs` (J,). Unknown joints (NaN) stay so."""
     extent = np.array([size[1], size[0]], np.float64)
     c, s = np.cos(angle), np.sin(angle)
@@ -201,7 +201,7 @@ def _pitch(
 
 
 def _rotate(pose: F64, xyz_m: F32, angle: float, size: tuple[int, int]) -> tuple[F64, F32]:
-    """A pose (J, 2) in shares of the crop, and the same in 3D, as a camera rolled by `angle` (rad)
+    """A pose (J, 2) relative to the crop, and the same in 3D, as a camera rolled by `angle` (rad)
     shows it."""
     extent = np.array([size[1], size[0]], np.float64)
     edge = extent * (MARGIN - 1) / 2
@@ -213,21 +213,21 @@ def _rotate(pose: F64, xyz_m: F32, angle: float, size: tuple[int, int]) -> tuple
 
 
 def about_bank(bank: PoseBank | None, people: CropSubset) -> str:
-    """What a training's user should know of its bank, in a sentence."""
+    """A sentence on the bank, for a training's user."""
     if bank is None:
         return (
-            "no pose bank: of nobody are half of the joints labelled, so hidden joints are found "
-            "from the picture alone"
+            "no pose bank: no person has half of the joints labelled, so hidden joints are found "
+            "from the picture only"
         )
     _, known = _posed(people)
     held, gaps = len(bank.poses), int(_gaps(known).sum())
     note = f"pose bank: {held} poses, half of them mirrored, of {len(known)} people"
-    note += f", {gaps} of them with unlabelled joints, which are filled in" if gaps else ""
+    note += f", {gaps} of them with unlabelled joints filled in" if gaps else ""
     return note + (f"; fewer than {SMALL_BANK} help little" if held < SMALL_BANK else "")
 
 
 def _posed(people: CropSubset) -> tuple[I64, Bool]:
-    """The people (P,) who can give a pose, each once, and which joints are known (P, J)."""
+    """The people (P,) with usable poses, each once, and their known joints (P, J)."""
     crops, rows = people.crops, np.sort(people.rows)
     known = np.isfinite(crops.xy[rows]).all(-1) & (crops.state[rows] != NO_STATE)
     used = known.any(0)
@@ -239,15 +239,15 @@ def _posed(people: CropSubset) -> tuple[I64, Bool]:
 
 
 def _gaps(known: Bool) -> Bool:
-    """Which people (P,) lack a joint that others have."""
+    """Whether people (P,) lack a joint that others have."""
     return np.asarray(~known[:, known.any(0)].all(1))
 
 
 def filled(poses: F64) -> F64:
     """Poses (P, J, 2) with unknown joints (NaN) at their mean given the known ones.
 
-    Of a Gaussian whose covariances come from all people who know both coordinates, shrunk by 2 %
-    towards none and cut to be positive definite. Joints that nobody knows stay NaN.
+    Of a Gaussian with covariances of all people with both coordinates known, shrunk by 2 %
+    towards none and cut to be positive definite. Joints unknown for all people stay NaN.
     """
     flat = poses.reshape(len(poses), -1)
     used = np.isfinite(flat).any(0)
@@ -273,9 +273,9 @@ def filled(poses: F64) -> F64:
 
 
 def bank_sample(net: PoseNet, batch: Batch, config: Config, *, step: int) -> BankSample | None:
-    """The poses of the network's bank that take part in a step, moved as `batch` was augmented.
+    """The sample of the network's bank for a step, augmented like `batch`.
 
-    (Seed, step) draw `bank_sample` of them, 0: all. None when the network has no bank.
+    (Seed, step) draw `bank_sample` of them, 0: all. None without a bank.
     """
     bank = bank_of(net)
     if bank is None:
@@ -286,11 +286,11 @@ def bank_sample(net: PoseNet, batch: Batch, config: Config, *, step: int) -> Ban
         drawn = stream(config.seed, "bank sample", step)
         rows = np.sort(drawn.choice(held, count, replace=False))
     extent = np.array([config.network.size[1], config.network.size[0]], np.float64)
-    # Turned people meet turned poses among the others, as in answers: none follows their turn.
+    # Rotated people have rotated poses in the bank, as in inference: poses do not follow rotations.
     view = batch.unrotated
     linear = np.linalg.inv(view[:, :, :2])
     offset = np.einsum("bij,bj->bi", linear, extent * (MARGIN - 1) / 2 - view[:, :, 2])
-    # A mirrored crop: the bank holds every pose mirrored as well, so its poses need no mirroring.
+    # A mirrored crop: the bank contains mirrored poses, so they need no mirroring.
     mirrored = np.linalg.det(linear) < 0
     offset[mirrored] += linear[mirrored][:, :, 0] * extent[0]
     linear[mirrored, :, 0] *= -1

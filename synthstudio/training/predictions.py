@@ -35,7 +35,7 @@ PredictionColumns = dict[str, NDArray[Any]]
 """Columns of Predictions, some people each."""
 BATCH = 128
 _PEAK_DISTANCE = 2
-"""Cells around a peak in which no other one is reported."""
+"""Radius of non-maximum suppression in cells."""
 
 
 def predict_subset(
@@ -67,7 +67,7 @@ def predict_subset(
 
 
 def predict_samples(weights: Path, device: str) -> robustness.Predict:
-    """What predicts challenges, with the network of a weights file; ModelError."""
+    """The predictor of challenges with the network of a weights file; ModelError."""
     on = devices.get_device(device)
     net, config, skeleton = checkpoint.load_network(weights)
     net, spec = net.to(on), InputSpec.of(config.network, skeleton)
@@ -81,7 +81,7 @@ def predict_samples(weights: Path, device: str) -> robustness.Predict:
             rows += [row | {"frame": np.int64(frame["index"])} for row in made]
             sizes += [(frame["width_px"], frame["height_px"])] * len(made)
         if not rows:
-            raise ModelError("nobody is in these pictures", where=str(weights))
+            raise ModelError("no people in these pictures", where=str(weights))
         people = CropSubset.everybody(crops_in_memory(rows))
         found = predict_subset(net, people, spec, device=on)
         return clip_windows(found, np.array(sizes, np.float64)), skeleton
@@ -90,7 +90,7 @@ def predict_samples(weights: Path, device: str) -> robustness.Predict:
 
 
 def people_batches(people: CropSubset, spec: InputSpec) -> Iterator[Batch]:
-    """The batches of unaugmented people that a network is asked about, one after the other."""
+    """Yield the batches of unaugmented people for predictions."""
     for start in range(0, len(people), BATCH):
         yield batches.make_batch(
             people.crops, people.rows[start : start + BATCH], spec, NO_AUGMENTATION
@@ -108,8 +108,8 @@ def answer_images(
     bank: PoseBank | None = None,
     peaks: int = 0,
 ) -> PredictionColumns:
-    """What a network on the images' device says of (B, 3, H, W) uint8: columns of Predictions but
-    `known`, with `xy` (B, J, 2) in pixels of its input; and where asked for so many `peaks`
+    """Predictions of (B, 3, H, W) uint8 on the network's device: columns of Predictions without
+    `known`, with `xy` (B, J, 2) in pixels of its input; and on request `peaks`
     (B, J, K, 3: x, y, value) of each map."""
     if not getattr(net, "has_joint_maps", True):  # any module of PoseOutputs has
         return _whole_bodies(net.find(images, hits=decode == "hits"))  # type: ignore[operator]
@@ -150,8 +150,8 @@ def answer_images(
 
 
 def _whole_bodies(found: FoundWholeBody) -> PredictionColumns:
-    """The columns of what ZoomNet found: joints of parts that it takes to be outside the picture
-    have no place and the score 0, so they count as missed."""
+    """The columns of ZoomNet's predictions: joints of parts predicted outside the picture
+    are NaN with score 0, so they count as missed."""
     xy, score, present = (
         value.double().cpu().numpy() for value in (found.joints_px, found.scores, found.present)
     )
@@ -163,7 +163,7 @@ def _whole_bodies(found: FoundWholeBody) -> PredictionColumns:
 def of_people(
     people: CropSubset, answers: Sequence[PredictionColumns], spec: InputSpec
 ) -> Predictions:
-    """The answers for all batches of people, `known` among them, in image pixels."""
+    """The predictions for all batches of people, `known` among them, in image pixels."""
     columns = {name: np.concatenate([part[name] for part in answers]) for name in answers[0]}
     columns["xy"] = _to_image(columns["xy"], people, people.rows, spec)
     corners = np.stack([np.zeros(2), np.array([spec.size[1], spec.size[0]], np.float64)])

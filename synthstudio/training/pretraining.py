@@ -1,8 +1,8 @@
 """Contrastive pretraining of a backbone: codes of poses, learnt from pairs without joints.
 
 Pictures of one moment with other clothes, light or view show the same pose; pictures that recipes
-of equal `streams` draw show the same clothes in other poses (docs/research). Who shows
-which pose in which clothes is in the frames' specs. Photos lack it: there the pair is one person in
+of equal `streams` draw show the same clothes in other poses (docs/research). Poses
+and clothes are in the frames' specs. Photos lack them: there a pair is one person in
 two augmentations (SimCLR, Chen et al. 2020). Letters: N people, B of a batch, D numbers of a code.
 """
 
@@ -44,7 +44,7 @@ _POSE_FIELDS = ("phenotype", "pose", "yaw_rad")
 _LOOK_FIELDS = ("identity", "look", "outfit")
 _CODES = 128
 _POOLED = (4, 3)
-"""Rows and columns that features are averaged to: a pose is also a matter of place."""
+"""Rows and columns that features are averaged to: a pose depends on position."""
 _PREDICTION_BATCH = 128
 
 
@@ -79,8 +79,8 @@ def info_nce(codes: Tensor, partner: Tensor, pose: Tensor, *, tau: float = 0.1) 
     """The mean over B codes (B, D) of the cross-entropy of finding `partner` (B,) among all others.
 
     van den Oord et al. 2018, with all codes of the batch as candidates (Chen et al. 2020). `pose`
-    (B,) numbers poses: others of one's own pose are no candidates. Codes that tell nothing apart
-    have log N for N candidates. ModelError where a partner is oneself or of another pose.
+    (B,) numbers poses: others of the same pose are no candidates. Uninformative codes
+    have log N for N candidates. ModelError if a partner is itself or of another pose.
     """
     rows = torch.arange(len(codes), device=codes.device)
     if len(codes) < 3 or bool((partner == rows).any() | (pose[partner] != pose).any()):
@@ -98,9 +98,9 @@ def info_nce(codes: Tensor, partner: Tensor, pose: Tensor, *, tau: float = 0.1) 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PosePeople:
-    """N people to learn from. `pose` and `look` (N,) number poses of bodies, and who wears what.
+    """N training people. `pose` and `look` (N,) number poses of bodies, and outfits.
 
-    Each person of a photo occurs twice, alone with their pose.
+    Each person of a photo occurs twice, as the only one of that pose.
     """
 
     crops: Crops
@@ -134,7 +134,7 @@ def pose_people(
     for source in sources:
         if not source.dataset:
             raise ModelError(
-                "only data sets tell who shows the same pose",
+                "poses are known for data sets only",
                 where=source.name,
                 expected="dataset, or coco alone: photos",
                 then="Generate the recipe into a folder first.",
@@ -158,13 +158,13 @@ def pose_people(
 def _photo_people(
     sources: Sequence[Source], config: Config, cache: Path, progress: Callable[[int, int], None]
 ) -> PosePeople:
-    """Everybody in photos, labelled or not, twice: a pair is two augmentations of one picture."""
+    """All people of photos, labelled or not, twice: a pair is two augmentations of one picture."""
     if others := [source.name for source in sources if not source.coco]:
         raise ModelError(
-            "photos and data sets are not learnt from together",
+            "photos and data sets cannot be mixed",
             where=", ".join(others),
             expected="all sources coco, or all dataset",
-            then="Pretrain on the one, then on the other with init_from.",
+            then="Pretrain on one, then on the other with init_from.",
         )
 
     def crop(source: Source, skeleton: Skeleton | None = None) -> Loaded[Crops]:
@@ -186,7 +186,7 @@ def _spec_hashes(dataset: Dataset) -> dict[tuple[int, int], tuple[str, str]]:
     for frame in dataset.iter_frames(["index", "spec"]):
         if frame["spec"] is None:
             raise ModelError(
-                "nobody knows who shows the same pose",
+                "poses are unknown",
                 where=f"{dataset.place}, frame {frame['index']}",
                 expected="rendered frames, which have a spec",
                 got="none",
@@ -206,7 +206,7 @@ def _numbered(keys: Sequence[str]) -> I64:
 
 @dataclass(frozen=True, kw_only=True)
 class Quads:
-    """B rows, four after one another: somebody, the same pose in other looks, the first one's
+    """B rows in groups of four: a person, the same pose in other looks, the first one's
     looks in another pose, that pose in other looks. `partner` (B,) is each one's place of the same
     pose."""
 
@@ -215,7 +215,7 @@ class Quads:
 
 
 class PairSampler:
-    """Draws batches of people so that each has its pose once more, and its clothes in another.
+    """Draws batches of people so that each has a partner in pose and one in clothes.
 
     ModelError when no pose is shown twice.
     """
@@ -227,7 +227,7 @@ class PairSampler:
         self.able = np.flatnonzero(twice)
         if len(np.unique(people.pose[self.able])) < 2:
             raise ModelError(
-                "no two poses are shown twice",
+                "fewer than two poses occur twice",
                 expected="variants appearance, light or view of two moments at least",
                 got=f"{len(people)} people in {len(np.unique(people.pose))} poses",
                 then="Generate with `variants` (docs/research/representations.md).",
@@ -242,13 +242,13 @@ class PairSampler:
         return Quads(rows=np.array(rows), partner=np.arange(len(rows)) ^ 1)
 
     def _partner(self, row: int, rng: Generator) -> int:
-        """Somebody in the pose of `row`, in other looks where there are."""
+        """A person in the pose of `row`, in other looks if possible."""
         same = self.by_pose[int(self.people.pose[row])]
         dressed = same[self.people.look[same] != self.people.look[row]]
         return _any(dressed if len(dressed) else same[same != row], rng)
 
     def _other_pose(self, row: int, rng: Generator) -> int:
-        """Somebody in another pose, in the looks of `row` where there are."""
+        """A person in another pose, in the looks of `row` if possible."""
         people = self.people
         same = self.by_look[int(people.look[row])]
         for rows in (np.intersect1d(same, self.able), self.able):
@@ -269,7 +269,7 @@ def _rows_by(number: I64) -> dict[int, I64]:
 
 
 def contrastive_net(config: Config, skeleton: Skeleton) -> ContrastiveNet:
-    """A config's backbone with a projection head, as its seed has it."""
+    """A config's backbone with a projection head, initialised by its seed."""
     torch.manual_seed(config.seed)
     plain = config.network.model_copy(update={"head": "kpe"})
     features: Any = build_network(plain, skeleton, bank=None).features
@@ -279,13 +279,13 @@ def contrastive_net(config: Config, skeleton: Skeleton) -> ContrastiveNet:
 def train_contrastive(
     people: PosePeople, config: Config, *, steps: int, progress: Report = lambda *told: None
 ) -> ContrastiveNet:
-    """Learn codes of poses by InfoNCE; the same people and config give the same weights."""
+    """Learn codes of poses by InfoNCE; deterministic in people and config."""
     sampler, pose = PairSampler(people), torch.from_numpy(people.pose)
     device = devices.get_device(config.device)
     spec = InputSpec.of(config.network, people.skeleton)
     net = contrastive_net(config, people.skeleton).to(device)
     optimizer = optimization.make_optimizer(net, config)
-    # A mirrored or rotated pose is another one.
+    # Mirrored or rotated poses count as different.
     augment = config.augment.model_copy(update={"flip": 0.0, "rotated": 0.0})
     for step in range(steps):
         net.train()
@@ -309,7 +309,7 @@ def train_contrastive(
 
 @torch.inference_mode()
 def encoded(net: ContrastiveNet, people: PosePeople, config: Config) -> F32:
-    """The codes (N, D) of everybody's picture."""
+    """The codes (N, D) of all people."""
     spec, device = InputSpec.of(config.network, people.skeleton), devices.get_device(config.device)
     out = []
     for start in range(0, len(people), _PREDICTION_BATCH):
@@ -322,7 +322,7 @@ def encoded(net: ContrastiveNet, people: PosePeople, config: Config) -> F32:
 @dataclass(frozen=True, kw_only=True)
 class Retrieval:
     """Of Q queries: `hits` (Q,), whether the nearest candidate shows the same pose; `chance`
-    (Q,), the share of candidates that do."""
+    (Q,), the fraction of candidates that do."""
 
     hits: Bool
     chance: F64
@@ -336,9 +336,9 @@ class Retrieval:
 
 
 def retrieval(codes: F32, people: PosePeople) -> Retrieval:
-    """Find for each person's code (N, D) who shows their pose in other looks.
+    """Retrieve for each person's code (N, D) people with the same pose in other looks.
 
-    Wrong candidates are in the looks of the query, in other poses; the query's own pose in its own
+    Wrong candidates are in the looks of the query, in other poses; the query's pose in its own
     looks is no candidate. People without a right or a wrong candidate are no queries.
     """
     pose = people.pose[:, None] == people.pose[None]
@@ -358,9 +358,9 @@ def pretrain(
     log: Callable[[str], None] = lambda line: None,
     step: Step = lambda title: lambda done, total, per_second: None,
 ) -> dict[str, Any]:
-    """Learn from a config's training people, and write OUT/pretrained.safetensors for `init_from`.
+    """Pretrain on a config's training people, and write OUT/pretrained.safetensors for `init_from`.
 
-    Steps are the config's, or its epochs over all of them. ModelError for what does not fit.
+    Steps are the config's, or its epochs over all of them. ModelError for incompatible settings.
     """
     report = step("cropping people")
 
@@ -377,7 +377,7 @@ def pretrain(
     net = train_contrastive(
         people, config, steps=steps, progress=lambda done, total, text: bar(done, total, 0.0)
     )
-    out.mkdir(parents=True, exist_ok=True)  # a cache elsewhere did not
+    out.mkdir(parents=True, exist_ok=True)  # not made by a cache elsewhere
     weights = out / WEIGHTS
     checkpoint.save_weights(
         weights, net, config, skeleton=people.skeleton, note=f"contrastive, step {steps}"

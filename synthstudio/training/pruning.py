@@ -1,7 +1,7 @@
-"""Structured pruning of the small pyramid: the channels whose loss matters least go.
+"""Structured pruning of the small pyramid: channels with the least effect on the loss go.
 
-A channel's effect on the loss is measured to first order (Molchanov et al. 2019): how much it would
-change if the norms after it said zero, from their gradients on labelled people. What is left is a
+A channel's effect on the loss is measured to first order (Molchanov et al. 2019): the change
+if the following norms were zero, from gradients on labelled people. The result is a
 smaller network of the same kind, with other `network.widths`, which the loop trains on.
 """
 
@@ -24,7 +24,7 @@ from synthstudio.training.data import batches
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.networks import build_network
 
-_MULTIPLE, _MIN, _BATCH, _ASKED = 8, 8, 32, 512
+_MULTIPLE, _MIN, _BATCH, _SAMPLED = 8, 8, 32, 512
 
 
 def pruned(
@@ -35,9 +35,9 @@ def pruned(
     *,
     keep: float,
 ) -> tuple[PoseNet, Config]:
-    """The network with about the share `keep` of each level's channels, and its config.
+    """The network with about a fraction `keep` of each level's channels, and its config.
 
-    `people`: at most _ASKED of them decide which. ModelError for other backbones.
+    `people`: at most _SAMPLED of them are used. ModelError for other backbones.
     """
     if config.network.backbone != "pyramid":
         raise ModelError(
@@ -66,14 +66,14 @@ def pruned(
 def effects(
     net: PoseNet, config: Config, skeleton: Skeleton, people: CropSubset
 ) -> dict[str, Tensor]:
-    """The effect on the loss of each channel: "stem", "LEVEL" what a level says, "LEVEL.BLOCK"
-    what is between the two convolutions of a block."""
+    """The effect on the loss of each channel: "stem", "LEVEL" a level's output, "LEVEL.BLOCK"
+    channels between a block's two convolutions."""
     groups = {name: list(norms) for name, norms in _norms(net)}
     found = {name: torch.zeros(norms[0].num_features) for name, norms in groups.items()}
     weights, spec = Weights(), InputSpec.of(config.network, skeleton)
     sigmas = torch.from_numpy(skeleton.sigmas).float()
     net = net.cpu().eval()
-    for start in range(0, min(len(people), _ASKED), _BATCH):
+    for start in range(0, min(len(people), _SAMPLED), _BATCH):
         rows = people.rows[start : start + _BATCH]
         batch = batches.make_batch(people.crops, rows, spec, NO_AUGMENTATION)
         net.zero_grad()
@@ -114,7 +114,7 @@ def _kept(width: int, keep: float) -> int:
 
 
 def _cut(name: str, value: Tensor, chosen: dict[str, Tensor]) -> Tensor:
-    """A tensor of the state without the channels that go."""
+    """A tensor of the state without the removed channels."""
     parts = name.split(".")
     if parts[0] != "features" or parts[1] not in ("stem", "steps", "laterals") or not value.ndim:
         return value

@@ -1,7 +1,7 @@
-"""Training by Ray Train: the processes that torchrun would start, on any nodes of a cluster.
+"""Training by Ray Train: processes as of torchrun, on any nodes of a cluster.
 
-Ray Train starts them, joins them into one process group and ends all when one dies; what they do
-is the loop's `train`, so they learn what as many processes of torchrun do.
+Ray Train starts them, joins them into one process group and ends all when one dies; they run
+the loop's `train`, so the result equals that of torchrun.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from synthstudio.training.trainer import Trained
 
 _PROGRESS_S = 0.5
 _POLL_S = 0.2
-_AGAIN = "Continue it with --resume: it goes on at the last saved state."
+_AGAIN = "Continue it with --resume: it continues from the last saved state."
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Task:
-    """What each process gets. `messages`: a queue of what the first one reports."""
+    """Settings of each process. `messages`: a queue of the first one's reports."""
 
     config: Config
     out: Path
@@ -54,10 +54,10 @@ def train(
     log: Callable[[str], None] = print,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
 ) -> Trained:
-    """As `loop.train`, by `processes` of the Ray cluster at RAY_ADDRESS, or of one that is started
+    """As `loop.train`, by `processes` of the Ray cluster at RAY_ADDRESS, or of a local one
     here without it.
 
-    `out`, `cache`, the working directory and what the config names are on a disk that all nodes
+    `out`, `cache`, the working directory and files of the config are on a disk that all nodes
     share. WorkerError without Ray, for too small a cluster and for a process that died.
     """
     ray = import_extra("ray", extra="ray", error=WorkerError)
@@ -85,8 +85,8 @@ def train(
 
 
 def _fit(ray: Any, task: _Task, processes: int, kept: Path, environment: dict[str, str]) -> Trained:
-    """Run Ray Train; it keeps nothing of its own but a marker in the folder `kept`. `environment`:
-    what that of its processes says."""
+    """Run Ray Train; it stores only a marker in the folder `kept`. `environment`:
+    variables of its processes."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -126,7 +126,7 @@ def _fit(ray: Any, task: _Task, processes: int, kept: Path, environment: dict[st
 
 
 def _work(given: dict[str, Any]) -> Trained:
-    """One process of a training; Ray Train has joined it to the others."""
+    """One process of a training; in Ray Train's process group."""
     task: _Task = given["task"]
     if not task.folder.is_dir():
         raise WorkerError(
@@ -155,14 +155,14 @@ def _work(given: dict[str, Any]) -> Trained:
 
 
 def _told(error: Exception, out: Path) -> SynthStudioError:
-    """What went wrong, in one message: that of a process, or that one of them died."""
+    """The error of a process as one message, or that one of them died."""
     failures = list(getattr(error, "worker_failures", {}).values())
     for failure in failures:
         if isinstance(failure, SynthStudioError):
             return failure
     lines = [line.strip() for line in str(failures[0] if failures else error).splitlines()]
     return WorkerError(
-        "a training process died or lost the others",
+        "a training process died or lost its peers",
         where=str(out),
         got=next((line for line in reversed(lines) if line), type(error).__name__)[:300],
         then=_AGAIN,
@@ -173,7 +173,7 @@ def _told(error: Exception, out: Path) -> SynthStudioError:
 def _reported(
     messages: Any, log: Callable[[str], None], progress: Callable[[int, int, str], None]
 ) -> Iterator[None]:
-    """Pass on what the first process reports while the body runs; what that raises is raised
+    """Pass on the first process's reports while the body runs; their errors are raised
     after it."""
     ended = threading.Event()
     errors: list[BaseException] = []

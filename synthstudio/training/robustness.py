@@ -1,7 +1,7 @@
-"""What a network predicts of people of a challenge's frames, or of its clips.
+"""Predictions of people in a challenge's frames or clips.
 
-A clip stands for one exposure: its frames are averaged in linear light, as a shutter that stays
-open does, and labels are those of the middle one.
+A clip is one exposure: its frames are averaged in linear light, as by an open
+shutter, and labels are those of the middle one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from synthstudio.training.data.samples import Sample, rgb_of
 FIRST = 1
 """The instance of a frame's first person."""
 Predict = Callable[[Iterable[Sample], Skeleton], tuple[Predictions, Skeleton]]
-"""Samples of a data set with a skeleton to what is predicted of their people, and in which joints:
+"""Function from samples of a data set and a skeleton to predictions and their joints:
 `predictions.predict_samples` of a run, `outside.predict_samples` of any other network."""
 
 
@@ -33,7 +33,7 @@ def exposures(
     """The first moments of a data set with their first person, or `everybody`; of clips the
     average, or unless `blurred` the middle frame.
 
-    ModelError when there are fewer.
+    ModelError if there are fewer.
     """
     length = int(dataset.frame(0)["clip_frames"] or 1)
     if len(dataset) < moments * length:
@@ -42,7 +42,7 @@ def exposures(
             where=str(dataset.place),
             expected=f"{moments * length}",
             got=str(len(dataset)),
-            then="Generate the rest of it, or ask for fewer frames.",
+            then="Generate the rest of it, or request fewer frames.",
         )
     for place in range(moments):
         rows = [dataset.frame(place * length + k) for k in range(length)]
@@ -58,7 +58,7 @@ def exposures(
 
 
 def averaged(pictures: Sequence[U8]) -> U8:
-    """The mean of pictures (H, W, 3) in linear light: what one exposure over all of them shows."""
+    """The mean of pictures (H, W, 3) in linear light: as one exposure."""
     if len(pictures) == 1:
         return pictures[0]
     return linear_to_srgb_u8(np.mean([srgb_to_linear(p) for p in pictures], axis=0))
@@ -73,9 +73,9 @@ def predict_challenge(
     everybody: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Predictions, Skeleton]:
-    """What a network predicts of people of a data set's first moments, which `frame` numbers.
+    """Predictions of people of a data set's first moments, numbered by `frame`.
 
-    ModelError when nobody is in the pictures, or the data set has another skeleton that cannot be
+    ModelError without people, or the data set has another skeleton that cannot be
     converted.
     """
 

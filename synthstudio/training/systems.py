@@ -1,4 +1,4 @@
-"""What a step of each system learns: top-down networks, ZoomNet, and networks of whole frames."""
+"""Training steps of each system: top-down networks, ZoomNet, and networks of whole frames."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PEOPLE_DRAWN, _FRAMES_DRAWN = 12, 4
 
 
 class PeopleTrainer(Trainer[CropSubset, Made]):
-    """A run of a network of one person's picture; what it makes begins with a Batch."""
+    """A run of a network of one person's picture; its output starts with a Batch."""
 
     unit = "people"
 
@@ -57,7 +57,7 @@ class PeopleTrainer(Trainer[CropSubset, Made]):
             self.reader.close()
 
     def labelled_batch(self, number: int) -> tuple[Batch, BatchPart]:
-        """The augmented people of batch `number`, and which part of the batch they are."""
+        """The augmented people of batch `number`, and their part of the batch."""
         people, part = self.batch_of(number)
         batch = batches.make_batch(
             people.crops,
@@ -96,7 +96,7 @@ class CropTrainer(PeopleTrainer[tuple[Batch]]):
     def prepare(self) -> None:
         super().prepare()
         config, data = self.config, self.data
-        if data.later_epoch is None and data.stream is None:  # those come from other processes
+        if data.later_epoch is None and data.stream is None:  # else from other processes
             self.loaders = devices.batch_makers(self.device, self.world)
         self.model = devices.distribute(self.net, unused=config.network.is_external)
         self.sigmas = torch.from_numpy(data.skeleton.sigmas).float().to(self.device)
@@ -125,8 +125,8 @@ class CropTrainer(PeopleTrainer[tuple[Batch]]):
 
 
 class ZoomTrainer(PeopleTrainer[tuple[Batch, ZoomTargets, Tensor]]):
-    """A run of ZoomNet: a batch, its targets, and the boxes (B, P, 4) that are zoomed to, the true
-    ones, moved a little."""
+    """A run of ZoomNet: a batch, its targets, and the boxes (B, P, 4) to zoom to: the true
+    ones, jittered."""
 
     net: ZoomNet
 
@@ -160,7 +160,7 @@ class _Learner(nn.Module):
     """A bottom-up system with its losses as one call.
 
     Under several processes a person's filters may get no gradient in one of them, and PyTorch looks
-    for such parameters in what a call returns.
+    for such parameters in a call's outputs.
     """
 
     def __init__(self, net: BottomUpNet, precision: str) -> None:

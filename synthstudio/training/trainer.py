@@ -1,6 +1,6 @@
-"""The state of a training run and what all steps share; loop.py puts them together.
+"""The state of a training run and the common parts of steps; used by loop.py.
 
-What a step of each system learns is in systems.py.
+Steps of each system are in systems.py.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class Trained:
     epochs: int
     best: float | None  # best validation PCK@0.1; None without validation
     finished: bool  # False: stopped by Ctrl-C; --resume continues it
-    wait_share: float  # share of the time spent waiting for batches
+    wait_share: float  # fraction of time spent waiting for batches
     people_per_second: float  # whole frames a second, for a network of those
     unit: str = "people"
 
 
 def first_weights(config: Config) -> Path:
-    """The weights of `init_from`: a file, a run's best ones, or of "default" the package's."""
+    """The weights of `init_from`: a file, a run's best ones, or for "default" the package's."""
     if config.init_from == DEFAULT:
         return default_tensors()
     return checkpoint.weights_file(Path(config.init_from))
@@ -68,9 +68,9 @@ def outside_weights(config: Config) -> str:
 
 
 def seed_everything(config: Config) -> None:
-    """Seed weight initialisation; in deterministic mode forbid kernels whose sums vary.
+    """Seed weight initialisation; in deterministic mode forbid nondeterministic kernels.
 
-    cuBLAS keeps to one order of sums with a workspace of its own, asked for before the first
+    cuBLAS keeps to one order of sums with a workspace of its own, configured before the first
     product (docs.nvidia.com/cuda/cublas/#results-reproducibility).
     """
     torch.manual_seed(config.seed)
@@ -80,11 +80,11 @@ def seed_everything(config: Config) -> None:
 
 
 class Trainer(ABC, Generic[Samples, Made]):
-    """The state of a run and the parts of a step. `unit`: what a batch is counted in."""
+    """The state of a run and the parts of a step. `unit`: the unit of a batch."""
 
     unit: ClassVar[str]
     loaders = 0
-    """Processes that make batches; without any, a thread of this one does."""
+    """Number of processes that make batches; 0: a thread."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Trainer(ABC, Generic[Samples, Made]):
         resume: bool,
     ) -> None:
         if lacks_pairs(data.skeleton) and config.augment.flip:
-            log("pictures are not mirrored: the skeleton's pairs of left and right are not known")
+            log("no mirror augmentation: the skeleton's left-right pairs are unknown")
             augment = config.augment.model_copy(update={"flip": 0.0})
             config = config.model_copy(update={"augment": augment})
         self.config, self.out = config, out
@@ -136,7 +136,7 @@ class Trainer(ABC, Generic[Samples, Made]):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make what the steps need besides the network."""
+        """Prepare a run's state besides the network."""
 
     @abstractmethod
     def make_batches(self, number: int) -> Made:
@@ -166,7 +166,7 @@ class Trainer(ABC, Generic[Samples, Made]):
         return self.part_of(epoch, step_in_epoch, part)
 
     def part_of(self, epoch: int, step: int, part: int) -> tuple[Samples, BatchPart]:
-        """The samples of an epoch, and those of a batch that this process takes."""
+        """The samples of an epoch, and this process's part of a batch."""
         samples, order = self.epoch_order(epoch)
         return samples, batch_rows(self.config, order, step, part, self.world)
 
@@ -191,7 +191,7 @@ class Trainer(ABC, Generic[Samples, Made]):
         optimization.set_backbone_trainable(self.net, self.config, epoch)
 
     def update(self, step: int, losses: dict[str, float], made: Made) -> None:
-        """Take the optimizer's step and log it."""
+        """Run the optimizer's step and log it."""
         self.scaler.unscale_(self.optimizer)
         norm = float(nn.utils.clip_grad_norm_(self.net.parameters(), optimization.CLIP_NORM))
         if not self.scaler.is_enabled():  # the scaler skips such a step
@@ -205,7 +205,7 @@ class Trainer(ABC, Generic[Samples, Made]):
             lr = self.optimizer.param_groups[-1]["lr"]
             self.log.step(step, losses, lr=lr, grad_norm=norm)
             if step in (0, self.total // 2):
-                self._check_weights()  # the pictures are drawn from what it predicts
+                self._check_weights()  # before pictures are drawn from predictions
                 self.log.images(step, self.draw(made, self.ema or self.net))
 
     @property
@@ -241,7 +241,7 @@ class Trainer(ABC, Generic[Samples, Made]):
         self._check_patience()
 
     def _check_patience(self) -> None:
-        """Ask to stop a run whose validation has not improved for `patience` epochs."""
+        """Request a stop if validation has not improved for `patience` epochs."""
         progress, patience = self.progress, self.config.patience
         if patience and progress.epoch and progress.epoch - progress.best_epoch >= patience:
             self.stop.append(f"the validation did not improve for {patience} epochs")
@@ -261,12 +261,12 @@ class Trainer(ABC, Generic[Samples, Made]):
             )
 
     def _check_weights(self) -> None:
-        """Refuse to save weights that cannot be trained on: even their squares overflow."""
+        """Refuse to save diverged weights: even their squares overflow."""
         for net in (self.net, self.ema):
             squares = [] if net is None else [p.detach().square().sum() for p in net.parameters()]
             if squares and not torch.stack(squares).isfinite().all():
                 raise ModelError(
-                    "the weights are not finite any more",
+                    "the weights are not finite",
                     where=f"{self.out}, step {self.progress.step}",
                     then="The last saved state is good; lower `lr`.",
                 )
@@ -290,7 +290,7 @@ class Trainer(ABC, Generic[Samples, Made]):
 
 
 def build(config: Config, data: TrainingData[Any], *, log: Callable[[str], None]) -> nn.Module:
-    """The network that a run begins with, on the CPU; one of a pose bank has the training poses."""
+    """The initial network of a run, on the CPU; a pose bank has the training poses."""
     bank = None
     if config.network.head == "orn":
         bank = poses.bank_for(config, data.train, data.skeleton)
@@ -301,7 +301,7 @@ def build(config: Config, data: TrainingData[Any], *, log: Callable[[str], None]
     begun = first_weights(config) if config.init_from and not weights else None
     own = config.network.backbone if config.network.is_external else None
     if begun is not None and checkpoint.backbone_of(begun) == own:
-        weights = RANDOM  # all of it is in the file: nothing is to be downloaded
+        weights = RANDOM  # the file is complete: no download
     net = networks.build(config.network, data.skeleton, bank=bank, weights=weights, log=log)
     if begun is not None:
         maximum = config.network.bank
@@ -330,7 +330,7 @@ def enough_for_norms(images: Tensor, unit: str) -> Iterator[None]:
         if len(images) > 1:
             raise
         raise ModelError(
-            f"the coarsest maps have one cell, and a batch of one {unit} gives norms nothing",
+            f"the coarsest maps have one cell, and a batch of one {unit} has no variance for norms",
             where=f"batch {len(images)}, network.size {list(images.shape[-2:])}",
             expected="two of them or two cells at least",
             got=str(error)[:200],

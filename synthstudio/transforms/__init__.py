@@ -1,4 +1,4 @@
-"""Occlusion as a transform, for anybody's training pipeline (docs/transforms.md).
+"""Occlusion as a transform, for any training pipeline (docs/transforms.md).
 
 `Occlude` is an albumentations transform, `occlude_people` the same on arrays.
 """

@@ -1,4 +1,4 @@
-"""`occlude_people`: pastes over the people of an image, and what they do to the labels."""
+"""`occlude_people`: pastes over the people of an image, and the updated labels."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ FRACTION = (0.1, 0.6)
 MADE_UP = 0.5
 _TINT = 0.25
 _SIGMA = 0.07
-"""Of joints that are not COCO's: the mean of those of its body."""
+"""Sigma of joints that are not COCO's: the mean of its body joints'."""
 _BOX_FILLED = 0.53
-"""The share of a box that its person fills, as in COCO."""
+"""Fraction of a box that its person fills, as in COCO."""
 _SOFT_PX = 4
 _CELLS = 64
-"""Of a person's longer side, when places of pastes are compared."""
+"""Resolution for placing pastes, in cells along a person's longer side."""
 _VISIBLE = SHARES.index("visible")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Paste:
-    """A cut-out at its place in an image: sample `row` of `draws`, `matrix` (2, 3) from its pixels
+    """A cut-out placed in an image: sample `row` of `draws`, `matrix` (2, 3) from its pixels
     to those of the image."""
 
     cutout: Cutout
@@ -67,12 +67,12 @@ class Occluded:
     shares: F32  # (P, J, 5) in the order of synthstudio.core.labels.SHARES, NaN unknown
     cover: U8  # (H, W) 255: under a paste
     fraction: F64  # (P,) of each person's mask or hull under pastes, NaN where there is none
-    masks: NDArray[np.bool_] | None  # (P, H, W) what is left of the masks
+    masks: NDArray[np.bool_] | None  # (P, H, W) the remaining masks
     pastes: tuple[Paste, ...]  # for `apply_pastes` over another image of that size
 
     @property
     def visible_share(self) -> F32:
-        """(P, J) how much of each joint can be seen, 0 to 1, NaN unknown."""
+        """(P, J) visible fraction of each joint, 0 to 1, NaN unknown."""
         return self.shares[..., _VISIBLE]
 
 
@@ -98,16 +98,16 @@ def occlude_people(
     Args:
         image: (H, W, 3) uint8.
         keypoints: (P, J, 3) or, of one person, (J, 3): x, y in pixels and COCO's v.
-        seed: Decides everything that is drawn.
-        boxes: (P, 4) x, y, width, height in pixels: how large people are. Default: the masks, else
+        seed: Seed of all random choices.
+        boxes: (P, 4) x, y, width, height in pixels: the scale of people. Default: masks, else
             the box of the joints.
         masks: (P, H, W) of bool: the visible pixels of people.
         shares: (P, J, 5) visibility fractions before it; default: 1 where v is 2, else unknown.
         cutouts: A folder of RGBA pictures, such as `synthstudio objects` writes; or what
             `load_cutouts` read. None: made-up shapes alone.
-        fraction: The least and the greatest part of a person to cover, above 0, up to 1.
-        made_up: The share of pastes with made-up colours, and mostly made-up shapes.
-        people: The chance of each person to get a paste.
+        fraction: Minimum and maximum part of a person to cover, above 0, up to 1.
+        made_up: Fraction of pastes with synthetic colours, mostly of synthetic shapes.
+        people: Probability of a paste for each person.
         sigmas: (J,) COCO's sigmas of the joints; default: COCO's of 17 joints, else 0.07.
 
     Raises:
@@ -118,7 +118,7 @@ def occlude_people(
     if not right or image.shape[2] != 3 or min(image.shape) < COARSE:
         raise ArgumentError("unsupported image", where="image", expected="uint8 (H, W, 3)")
     if not isinstance(seed, int | np.integer):
-        raise ArgumentError("a whole number is needed", where="seed", got=repr(seed)[:60])
+        raise ArgumentError("not a whole number", where="seed", got=repr(seed)[:60])
     size = (image.shape[0], image.shape[1])
     joints, single = to_array(keypoints, "keypoints", ("P", "J", 3)), np.ndim(keypoints) == 2
     count, each = joints.shape[:2]
@@ -165,7 +165,7 @@ def _place(
 
 
 def apply_pastes(image: U8, pastes: Sequence[Paste]) -> tuple[U8, U8]:
-    """The image (H, W, 3) under the pastes, and what they cover (H, W), 0 to 255."""
+    """The image (H, W, 3) under the pastes, and their cover (H, W), 0 to 255."""
     out, cover = image.copy(), np.zeros(image.shape[:2], np.uint8)
     for paste in pastes:
         window = _window(paste, image.shape)
@@ -179,7 +179,7 @@ def apply_pastes(image: U8, pastes: Sequence[Paste]) -> tuple[U8, U8]:
 
 
 def _window(paste: Paste, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Rows and columns of the image that a paste can reach."""
+    """Rows and columns of the image affected by a paste."""
     xy = paste.cutout.hull @ paste.matrix[:, :2].T + paste.matrix[:, 2]
     low = np.floor(xy.min(0)).astype(int) - _SOFT_PX
     high = np.ceil(xy.max(0)).astype(int) + _SOFT_PX
@@ -199,19 +199,19 @@ def to_options(*, fraction: Any, made_up: Any, people: Any) -> PasteOptions:
     """The options of pastes; ArgumentError for those out of range."""
     low, high = to_array(fraction, "fraction", (2,)).tolist()
     made_up, people = to_array((made_up, people), "made_up, people", (2,)).tolist()
-    shares = {"fraction": low <= high, "made_up": 0 <= made_up <= 1, "people": 0 <= people <= 1}
-    if wrong := [name for name, right in shares.items() if not right or not 0 < low <= high <= 1]:
+    in_range = {"fraction": low <= high, "made_up": 0 <= made_up <= 1, "people": 0 <= people <= 1}
+    if wrong := [name for name, right in in_range.items() if not right or not 0 < low <= high <= 1]:
         raise ArgumentError(
-            "a share is out of range",
+            "a fraction is out of range",
             where=wrong[0],
-            expected="0 to 1; fraction: the least and the greatest, above 0",
+            expected="0 to 1; fraction: minimum and maximum, above 0",
             got=f"fraction {fraction}, made_up {made_up}, people {people}",
         )
     return PasteOptions(chance=people, fraction=(low, high), made_up=made_up, tint=_TINT)
 
 
 def to_cutouts(value: Any) -> Cutouts:
-    """Cut-outs from what was read, a folder (read once a process) or None."""
+    """Cut-outs from loaded ones, a folder (read once per process) or None."""
     if value is None or isinstance(value, Cutouts):
         return value or Cutouts()
     if not isinstance(value, str | os.PathLike):
@@ -233,7 +233,7 @@ def _sigmas(given: Any, joints: int) -> F64:
 
 
 def to_array(value: Any, name: str, shape: tuple[int | str, ...], kind: Any = np.float64) -> Any:
-    """An array of some shape, whose axes named by a word have any length; of one person also
+    """An array of a given shape, with any length for axes given by name; for one person also
     without the first axis. ArgumentError."""
     try:
         found = np.array(value, kind)
@@ -251,7 +251,7 @@ def to_array(value: Any, name: str, shape: tuple[int | str, ...], kind: Any = np
 
 
 def _body(xy: F64, size: tuple[int, int], mask: NDArray[np.bool_] | None) -> Body | None:
-    """A person's mask, or the hull of their joints, without the empty image about it."""
+    """A person's mask, or the hull of their joints, cropped."""
     known = np.clip(xy[np.isfinite(xy).all(-1)], 0, (size[1], size[0]))
     span = float(np.ptp(known, axis=0).max()) if len(known) else 0.0
     cell = max(COARSE, round(span / _CELLS))
@@ -285,7 +285,7 @@ def _covered(body: Body | None, cover: U8) -> float:
 
 
 def _areas(known: F64, boxes: Any, masks: NDArray[np.bool_] | None) -> F64:
-    """(P,) how large people are in square pixels."""
+    """(P,) areas of people in square pixels."""
     if masks is not None:
         return np.asarray(masks.sum(axis=(1, 2)), np.float64)
     if boxes is not None:

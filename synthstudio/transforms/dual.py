@@ -35,25 +35,25 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
     For images (H, W, 3) uint8 in `A.Compose` with
     `A.KeypointParams("xy", label_fields=["visibility"], remove_invisible=False)`: the label field
     is COCO's v of each keypoint (2 visible, 1 hidden, 0 unlabelled), and 2 becomes 1 under a paste.
-    With "visible_share" in `label_fields` the share of each joint that can be seen (0 to 1, NaN
-    unknown) follows too. Boxes stay: they are of whole people. Of `masks`, one a person, and `mask`
+    With "visible_share" in `label_fields` the visible fraction of each joint (0 to 1, NaN
+    unknown) follows too. Boxes are unchanged: they are amodal. Of `masks`, one a person, and `mask`
     covered pixels become 0. The seed is that of `A.Compose`.
 
     Args:
         cutouts: A folder of RGBA pictures, such as `synthstudio objects` writes; None: made-up
             shapes alone.
-        fraction: The least and the greatest part of a person to cover, above 0, up to 1: of the
+        fraction: Minimum and maximum part of a person to cover, above 0, up to 1: of the
             mask, else of the convex hull of the joints.
-        made_up: The share of pastes with made-up colours, and mostly made-up shapes.
-        people: The chance of each person in the image to get a paste.
-        joints: Keypoints of one person, of images with several, one person after the other; None:
+        made_up: Fraction of pastes with synthetic colours, mostly of synthetic shapes.
+        people: Probability of a paste for each person in the image.
+        joints: Keypoints per person in images with several people; None:
             all keypoints are of one person.
-        visibility: The label field with v; None: nobody needs it.
-        visible_share: The label field with shares.
-        p: The chance that an image is changed at all.
+        visibility: The label field with v; None: not needed.
+        visible_share: The label field with visible fractions.
+        p: Probability of applying the transform.
 
     Raises:
-        ArgumentError: for arguments out of range; while it runs, for other images and keypoints.
+        ArgumentError: for arguments out of range; on call, for unsupported images and keypoints.
         AssetError: for a folder without cut-outs.
     """
 
@@ -80,20 +80,20 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         super().__init__(p=p)
         to_options(fraction=fraction, made_up=made_up, people=people)
         to_cutouts(cutouts)
-        self.cutouts = None if cutouts is None else str(cutouts)  # not the pictures: it is pickled
+        self.cutouts = None if cutouts is None else str(cutouts)  # a path, since it is pickled
         self.fraction = (fraction[0], fraction[1])
         self.made_up, self.people, self.joints = made_up, people, joints
         self.visibility, self.visible_share = visibility, visible_share
 
     @property
     def targets_as_params(self) -> list[str]:
-        """What is drawn depends on the image and its keypoints."""
+        """The pastes depend on the image and its keypoints."""
         return ["image", "keypoints"]
 
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
     ) -> dict[str, Any]:
-        """Draw and place the pastes, and look what they hide."""
+        """Draw and place the pastes, and compute the occlusion."""
         rows, labels = np.asarray(data["keypoints"], np.float64), self._label_columns()
         count = self._people(len(rows))
         v = np.full(len(rows), 2.0)
@@ -133,7 +133,7 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         return out
 
     def apply_to_bboxes(self, bboxes: Any, *args: Any, **params: Any) -> Any:
-        """The boxes as they are: they are of whole people."""
+        """The boxes unchanged: they are amodal."""
         return bboxes
 
     def apply_to_keypoints(
@@ -152,7 +152,7 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         fields = [] if processor is None else list(processor.params.label_fields or [])
         if processor is None or (self.visibility is not None and self.visibility not in fields):
             raise ArgumentError(
-                "the keypoints have no visibility",
+                "the keypoints lack visibility",
                 where="Occlude",
                 expected=f"A.Compose(..., keypoint_params=A.KeypointParams('xy', "
                 f"label_fields=[{self.visibility!r}], remove_invisible=False))",
@@ -164,7 +164,7 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         each = self.joints or rows
         if rows and rows % each:
             raise ArgumentError(
-                "keypoints are not a whole number of people",
+                "number of keypoints is not a multiple of `joints`",
                 where="keypoints",
                 expected=f"a multiple of {each}",
                 got=str(rows),

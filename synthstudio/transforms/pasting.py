@@ -1,6 +1,6 @@
-"""Pastes over people in arrays: where they go and how they blend in.
+"""Pastes over people in arrays: placement and blending.
 
-Trainers paste new ones in every batch, at about a millisecond a person; `ss.occlude` makes data
+Training pastes new ones in every batch, at about a millisecond per person; `ss.occlude` makes data
 sets on disk, with objects in 3D. Letters: B samples, J joints.
 """
 
@@ -26,37 +26,37 @@ from synthstudio.props.cutouts import crop_to_alpha
 
 _OBJECT, _VISIBLE = SHARES.index("object"), SHARES.index("visible")
 _OUTLINES = 1 / 3
-"""Of the pastes with made-up colours, the share that has a cut-out's outline."""
+"""Fraction of pastes with synthetic colours that have a cut-out's outline."""
 _STEPS = 8
 _GROWTHS = 5
 _MIN_AREA_PX = 9.0
-COARSE = 2  # pixels of the image per cell when places are tried
+COARSE = 2  # image pixels per cell of the placement search
 
 
 @dataclass(frozen=True, kw_only=True)
 class PasteDraws:
-    """The random choices for B samples; each array has B rows."""
+    """Random draws for B samples; each array has B rows."""
 
     pasted: NDArray[np.bool_]
     which: NDArray[np.int64]  # of the cut-outs, then of `shapes`
-    filled: NDArray[np.bool_]  # with made-up colours
-    other: NDArray[np.int64]  # whose picture a piece is of
-    fraction: F64  # of the person's hull that is to be covered
+    filled: NDArray[np.bool_]  # with synthetic colours
+    other: NDArray[np.int64]  # sample that a piece is taken from
+    fraction: F64  # fraction of the person's hull to cover
     stretch: F64  # the cut-out's area over the area to be covered
     angle: F64
     mirrored: NDArray[np.bool_]
-    direction: F64  # from which the cut-out comes
-    aim: F64  # (B, 2) where it would end, in standard deviations of the hull's joints
+    direction: F64  # direction of approach
+    aim: F64  # (B, 2) target, in standard deviations of the hull's joints
     tint: F64  # (B, 3) factors of the channels
-    light: F64  # how far its brightness follows the picture's, 0 to 1
+    light: F64  # adaptation to the picture's brightness, 0 to 1
     soft_px: F64  # blur of its edge
     seed: NDArray[np.int64]  # of the colours
 
 
 @dataclass(frozen=True, kw_only=True)
 class PasteOptions:
-    """`chance` that a sample gets a paste, the least and greatest `fraction` that it covers, the
-    share `made_up` of pastes with made-up colours, the strength of `tint`, 0 to 1."""
+    """`chance` of a paste per sample, minimum and maximum `fraction` that it covers, the
+    fraction `made_up` of pastes with synthetic colours, the strength of `tint`, 0 to 1."""
 
     chance: float
     fraction: tuple[float, float]
@@ -90,8 +90,8 @@ def draw_pastes(options: PasteOptions, rng: Generator, *, count: int, cutouts: i
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """The pixels of a person that a paste shall cover: a mask of one value for `cell_px` x
-    `cell_px` pixels, whose corner is at `corner_px` (2,) of the image."""
+    """The target pixels of a paste on a person: a mask of one value for `cell_px` x
+    `cell_px` pixels, with its corner at `corner_px` (2,) of the image."""
 
     mask: U8  # (h, w) 0 or 1
     cell_px: int
@@ -101,7 +101,7 @@ class Body:
 
 
 def body_of(xy: F64, size: tuple[int, int], cell_px: int = COARSE) -> Body | None:
-    """The convex hull of the joints `xy` (J, 2) in an image (H, W); None: they span no area."""
+    """The convex hull of the joints `xy` (J, 2) in an image (H, W); None: no area."""
     known = xy[np.isfinite(xy).all(-1)]
     hull = cv2.convexHull(known.astype(np.float32)) if len(known) else np.zeros((0, 1, 2))
     area = cv2.contourArea(hull) if len(hull) > 2 else 0.0
@@ -115,10 +115,10 @@ def body_of(xy: F64, size: tuple[int, int], cell_px: int = COARSE) -> Body | Non
 def paste(
     image: U8, xy: F64, cutouts: Cutouts, draws: PasteDraws, b: int, other: U8 | None = None
 ) -> tuple[U8, U8] | None:
-    """The image (H, W, 3) with sample b's cut-out over it, and what that covers (H, W) 0 to 255.
+    """The image (H, W, 3) with sample b's cut-out over it, and its cover (H, W) 0 to 255.
 
-    `other` (h, w, 3): a picture that pieces may be taken of. The part that is covered is of the
-    convex hull of the joints `xy` (J, 2). None when they span no area.
+    `other` (h, w, 3): a source of pieces. The covered part refers to the
+    convex hull of the joints `xy` (J, 2). None without area.
     """
     body = body_of(xy, (image.shape[0], image.shape[1]))
     if body is None:
@@ -131,8 +131,8 @@ def paste(
 def place(cutout: Cutout, body: Body, draws: PasteDraws, b: int, *, reach_px: float) -> F64:
     """From pixels of the cut-out to those of the image (2, 3).
 
-    The cut-out comes in along a line from `reach_px` away, as far as it takes to cover the drawn
-    fraction of the body; if it is too small for that, it grows.
+    The cut-out moves in along a line from `reach_px` away until it covers the drawn
+    fraction of the body; if it is too small, it is enlarged.
     """
     known, fraction = body.joints_px, float(draws.fraction[b])
     full = max(float(cutout.alpha[0].sum()) / 255, 1.0)
@@ -157,7 +157,7 @@ def place(cutout: Cutout, body: Body, draws: PasteDraws, b: int, *, reach_px: fl
 def blend(
     image: U8, cutout: Cutout, matrix: F64, draws: PasteDraws, b: int, other: U8 | None = None
 ) -> tuple[U8, U8]:
-    """The image (H, W, 3) with the cut-out over it, soft and lit like it; its alpha (H, W)."""
+    """The image (H, W, 3) with the cut-out over it, softened and lit to match; its alpha (H, W)."""
     height, width = image.shape[:2]
     layer = _layer(cutout.rgba, matrix, (height, width))
     if draws.soft_px[b] > 0.3:
@@ -177,12 +177,12 @@ def blend(
 
 
 def _three(plane: NDArray[Any]) -> NDArray[Any]:
-    """A plane (h, w) as three alike: NumPy is slow along an axis of three."""
+    """A plane (h, w) repeated three times: NumPy is slow along an axis of three."""
     return np.asarray(cv2.merge((plane, plane, plane)))
 
 
 def _matrix(cutout: Cutout, scale: float, place: F64, draws: PasteDraws, b: int) -> F64:
-    """From pixels of the full-size cut-out to those of the image: its middle goes to `place`."""
+    """From pixels of the full-size cut-out to those of the image: its centre maps to `place`."""
     c, s = math.cos(draws.angle[b]) * scale, math.sin(draws.angle[b]) * scale
     side = -1 if draws.mirrored[b] else 1
     x, y = cutout.shape[1] / 2, cutout.shape[0] / 2
@@ -195,7 +195,7 @@ def _matrix(cutout: Cutout, scale: float, place: F64, draws: PasteDraws, b: int)
 
 
 def _layer(levels: tuple[U8, ...], matrix: F64, size: tuple[int, int]) -> U8:
-    """The cut-out at its place, from the level that is scaled down least, but never by half."""
+    """The placed cut-out, from the pyramid level that needs the least downscaling, below half."""
     scale = math.hypot(matrix[0, 1], matrix[1, 1])
     level = min(max(0, math.floor(-math.log2(max(scale, 1e-6)))), len(levels) - 1)
     full, own = levels[0].shape, levels[level].shape
@@ -207,7 +207,7 @@ def _layer(levels: tuple[U8, ...], matrix: F64, size: tuple[int, int]) -> U8:
 
 
 def covered(body: Body, cutout: Cutout, matrix: F64) -> float:
-    """The share of the body that the cut-out covers."""
+    """Fraction of the body covered by the cut-out."""
     moved = matrix.copy()
     moved[:, 2] -= body.corner_px
     alpha = _layer(cutout.alpha, moved / body.cell_px, (body.mask.shape[0], body.mask.shape[1]))
@@ -215,14 +215,14 @@ def covered(body: Body, cutout: Cutout, matrix: F64) -> float:
 
 
 def _gain(image: U8, colours: F32, alpha: F32, light: float) -> float:
-    """Factor that takes a paste's brightness `light` of the way to the picture's."""
+    """Factor that moves a paste's brightness by `light` towards the picture's."""
     own = float(colours.sum()) / 3 / max(float(alpha[..., 0].sum()), 1.0)
     ratio = (float(image.mean()) + 10) / (own + 10)
     return float(np.clip(ratio, 0.4, 2.5) ** light)
 
 
 def shares_under_paste(shares: F32, xy: F64, mask: U8, radius_px: F64) -> F32:
-    """Shares (J, 5) after a paste: the covered part of each joint is hidden by an object.
+    """Shares (J, 5) after a paste: the covered part of each joint counts as hidden by an object.
 
     Crops hold no body surface, so the covered part is the mask's mean over a square of the
     joint's size.
@@ -243,7 +243,7 @@ def shares_under_paste(shares: F32, xy: F64, mask: U8, radius_px: F64) -> F32:
 
 
 LONGEST_PX = 256
-"""Cut-outs are kept at this size: a network's input is seldom larger."""
+"""Stored size of cut-outs: network inputs are rarely larger."""
 SHAPES = 64
 _SHAPE_PX = 128
 _SMALLEST_PX = 24
@@ -251,7 +251,7 @@ _SMALLEST_PX = 24
 
 @dataclass(frozen=True, kw_only=True)
 class Cutout:
-    """One cut-out at full size, half of it, and so on."""
+    """The resolution pyramid of a cut-out."""
 
     rgba: tuple[U8, ...]  # (h, w, 4) colours times alpha
     alpha: tuple[U8, ...]  # (h, w)
@@ -283,12 +283,12 @@ class Cutouts:
         return len(self.pictures)
 
     def drawn(self, draws: PasteDraws, b: int) -> Cutout:
-        """The cut-out of sample b, or the shape that takes its place."""
+        """The cut-out of sample b, or a shape instead."""
         return (*self.pictures, *shapes())[int(draws.which[b])]
 
 
 def load_cutouts(folder: Path) -> Cutouts:
-    """Load the RGBA pictures of a folder; AssetError names one that is no cut-out."""
+    """Load the RGBA pictures of a folder; AssetError names an invalid one."""
     folder = folder.resolve()
     found = scan_images(folder.parent, folder.name, kind="cutout")
     digest, pictures = hashlib.sha256(), []
@@ -316,7 +316,7 @@ def _levels(rgba: U8) -> Cutout:
 
 @functools.cache
 def shapes() -> tuple[Cutout, ...]:
-    """SHAPES outlines without colours of their own: round, angular, long and broad."""
+    """SHAPES outlines without colours: round, angular, long and broad."""
     rng = stream(0, "shapes")
     return tuple(_shape(rng) for _ in range(SHAPES))
 

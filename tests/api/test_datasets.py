@@ -24,7 +24,7 @@ def test_a_data_set_is_a_sequence(people):
     assert people[4:8][-1].index == 7 and len(people[4:8][1:]) == 3
     with pytest.raises(IndexError):
         people[24]
-    with pytest.raises(ArgumentError, match="number or slice"):
+    with pytest.raises(ArgumentError, match="number or a slice"):
         people["first"]
 
 

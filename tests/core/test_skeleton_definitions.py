@@ -25,25 +25,25 @@ HAND = {
 FAULTS = {
     "no mapping": [],
     "unknown field": HAND | {"bones": []},
-    "no name for a skeleton": HAND | {"name": "../x"},
-    "no list of joints": HAND | {"joints": []},
-    "no name for a joint": HAND | {"joints": ["<script>"]},
-    "two joints have one name": HAND | {"joints": ["a", "a"]},
-    "one name in queries": HAND | {"joints": ["a b", "A_b"]},
-    "a meaning in queries": HAND | {"joints": ["any"]},
-    "a meaning in browsers": HAND | {"joints": ["toString"]},
-    "none of the joints": HAND | {"limbs": [["wrist", "tail"]]},
-    "goes with itself": HAND | {"limbs": [["wrist", "wrist"]]},
-    "come twice": HAND | {"limbs": [["wrist", "thumb"], ["thumb", "wrist"]]},
-    "an entry has two": HAND | {"limbs": [["wrist"]]},
+    "invalid skeleton name": HAND | {"name": "../x"},
+    "invalid list of joints": HAND | {"joints": []},
+    "invalid joint name": HAND | {"joints": ["<script>"]},
+    "duplicate joint name": HAND | {"joints": ["a", "a"]},
+    "duplicate joint name in queries": HAND | {"joints": ["a b", "A_b"]},
+    "reserved word of queries": HAND | {"joints": ["any"]},
+    "reserved word of JavaScript": HAND | {"joints": ["toString"]},
+    "unknown joint": HAND | {"limbs": [["wrist", "tail"]]},
+    "repeats a joint": HAND | {"limbs": [["wrist", "wrist"]]},
+    "duplicate entry": HAND | {"limbs": [["wrist", "thumb"], ["thumb", "wrist"]]},
+    "an entry must have two": HAND | {"limbs": [["wrist"]]},
     "is in two pairs": HAND | {"pairs": [["wrist", "thumb"], ["thumb", "left_tip"]]},
-    "no OKS constant": HAND | {"sigmas": {"thumb": float("nan")}},
-    "no OKS constant; 0": HAND | {"sigmas": {"thumb": 0}},
-    "no OKS constant; huge": HAND | {"sigmas": {"thumb": 10**400}},
-    "none of coco17's joints": HAND | {"same_as": {"wrist": "hoof"}},
-    "the same one of COCO's": HAND | {"same_as": {"wrist": "nose", "thumb": "nose"}},
-    "no place in the figure": HAND | {"figure": {"wrist": [0, 2]}},
-    "no such text": HAND | {"category": "a\nb"},
+    "invalid OKS constant": HAND | {"sigmas": {"thumb": float("nan")}},
+    "invalid OKS constant; 0": HAND | {"sigmas": {"thumb": 0}},
+    "invalid OKS constant; huge": HAND | {"sigmas": {"thumb": 10**400}},
+    "unknown joint of coco17": HAND | {"same_as": {"wrist": "hoof"}},
+    "the same joint of COCO": HAND | {"same_as": {"wrist": "nose", "thumb": "nose"}},
+    "invalid position": HAND | {"figure": {"wrist": [0, 2]}},
+    "invalid text": HAND | {"category": "a\nb"},
 }
 
 
@@ -66,7 +66,7 @@ def test_a_definition_makes_a_skeleton_that_its_name_gives_again():
 def test_faults_have_one_message_each(fault):
     with pytest.raises(RecipeError) as caught:
         own_skeleton(FAULTS[fault], "hand.yaml")
-    wanted = "a skeleton is a mapping" if fault == "no mapping" else fault.partition(";")[0]
+    wanted = "a skeleton must be a mapping" if fault == "no mapping" else fault.partition(";")[0]
     assert wanted in str(caught.value) and str(caught.value).startswith("hand.yaml")
 
 

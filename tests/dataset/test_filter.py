@@ -103,7 +103,7 @@ def test_a_changed_picture_is_refused(tmp_path):
     made = write_set(tmp_path / "set", _frames(count=3))
     image = made.image_path(1)
     image.write_bytes(made.image_path(2).read_bytes())
-    with pytest.raises(DatasetError, match="not the one that was labelled"):
+    with pytest.raises(DatasetError, match="an image of the source has changed"):
         filtering.filter_dataset(made, filtering.query_of(made, "frame >= 0"), tmp_path / "out")
     assert not (tmp_path / "out" / "index.json").exists()
     mended = filtering.without(made, validate_dataset(made).bad, tmp_path / "mended")
@@ -207,8 +207,8 @@ def test_planted_leaks_are_found(tangled):
         splits.leaks(tangled, keys=("group",), table=table)
     for options, message in (
         ({"keys": ("colour",)}, "no such key"),
-        ({"shares": (1.0, 0.5)}, "no shares"),
-        ({"shares": (0.0, 0.0, 0.0)}, "no shares"),
+        ({"shares": (1.0, 0.5)}, "invalid shares"),
+        ({"shares": (0.0, 0.0, 0.0)}, "invalid shares"),
         ({"keys": ("pose",)}, "too few independent groups"),
     ):
         with pytest.raises(DatasetError, match=message):

@@ -64,7 +64,7 @@ def test_what_was_written_is_read(stored):
 def test_frames_and_layers_that_are_not_there(stored, tmp_path):
     data = Dataset(stored)
     for index in (-1, 10):
-        with pytest.raises(DatasetError, match=r"does not hold this frame.*0 to 9"):
+        with pytest.raises(DatasetError, match=r"the frame is not in the data set.*0 to 9"):
             data.frame(index)
     for layer in ("normal", "../../../00000/images", "../../images"):
         with pytest.raises(DatasetError, match="not stored"):
@@ -82,7 +82,7 @@ def test_an_unfinished_set_is_read_only_when_asked(tmp_path):
         Dataset(out)
     data = Dataset(out, allow_unfinished=True)
     assert not data.finished and data.frames == 8 and len(list(data.iter_frames())) == 8
-    with pytest.raises(DatasetError, match="does not hold this frame"):
+    with pytest.raises(DatasetError, match="the frame is not in the data set"):
         data.frame(9)
     for path in (tmp_path, tmp_path / "absent"):
         with pytest.raises(DatasetError, match="not a data set"):
@@ -174,7 +174,7 @@ def _with(name, values):
 def test_a_query_about_people_of_no_frame(kept, folder):
     tamper(folder, "frames.parquet", lambda table: table[kept])
     dataset = Dataset(folder, check=False)
-    with pytest.raises(DatasetError, match="do not fit"):
+    with pytest.raises(DatasetError, match="are inconsistent"):
         filtering.count(dataset, filtering.query_of(dataset, "area > 100 and crowd < 0.5"))
 
 

@@ -62,7 +62,7 @@ def test_what_would_not_fit_is_never_mixed_and_nothing_written_over(begun):
     for change in ({"frames_per_shard": 8}, {"skeleton": "coco23"}, {"frames": 5}):
         with pytest.raises(DatasetError, match=next(iter(change))):
             make(begun, fake_frames.identity(**change), resume=True, allow_mixed=True)
-    with pytest.raises(DatasetError, match=r"already here.*`resume`"):
+    with pytest.raises(DatasetError, match=r"already exists here.*`resume`"):
         make(begun, fake_frames.identity())
     assert hashed_files(begun) == before and not (begun / "mixed.json").exists()
 
@@ -74,7 +74,7 @@ def test_a_folder_that_is_not_ours_is_left_alone(tmp_path):
             make(tmp_path, fake_frames.identity(), resume=resume)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
     (tmp_path / "dangling").symlink_to(tmp_path / "absent")
-    for name, says in (("thesis.tex", r"own.*got a file"), ("dangling", "leads nowhere")):
+    for name, says in (("thesis.tex", r"output folder.*got a file"), ("dangling", "leads nowhere")):
         with pytest.raises(DiskError, match=says):
             make(tmp_path / name, fake_frames.identity())
 

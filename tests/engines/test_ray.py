@@ -30,9 +30,9 @@ def execute(tasks, workers=2, **options):
 @pytest.mark.parametrize(
     ("address", "why"),
     [
-        ("ray://127.0.0.1:10001", "not a client from outside"),
-        ("nonsense", "no cluster can be joined"),
-        ("127.0.0.1:1", "RAY_ADDRESS=127.0.0.1:1: no cluster can be joined.*refused"),
+        ("ray://127.0.0.1:10001", "not as a Ray client"),
+        ("nonsense", "cannot join the cluster"),
+        ("127.0.0.1:1", "RAY_ADDRESS=127.0.0.1:1: cannot join the cluster.*refused"),
     ],
 )
 def test_addresses_of_no_cluster(address, why, monkeypatch):

@@ -43,7 +43,7 @@ def test_what_was_written_is_read_and_written_alike_but_never_over(folder, tmp_p
     storage.write(tmp_path / "again", MADE, b"<html>")
     for name in ("answers.npz", "measures.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
-    with pytest.raises(DiskError, match="a folder of its own"):
+    with pytest.raises(DiskError, match="invalid output folder"):
         storage.write(folder, MADE, b"other")
 
 

@@ -209,7 +209,7 @@ def test_kin_of_the_objects_of_one_part_alone_is_told_as_such(tmp_path, categori
     ledger = json.loads((folder / "manifest.json").read_text())
     reported = [entry | {"category": c} for entry, c in zip(ledger, categories, strict=True)]
     (folder / "manifest.json").write_text(json.dumps(reported))
-    with pytest.raises(AssetError, match=f"all cut-outs are sorts of built-in objects that {use}"):
+    with pytest.raises(AssetError, match=f"all cut-outs belong to built-in kinds that {use}"):
         held(tmp_path, folder)
     reported[0]["category"] = "dog"
     (folder / "manifest.json").write_text(json.dumps(reported))

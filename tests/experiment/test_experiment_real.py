@@ -76,7 +76,7 @@ def test_other_networks_are_tested_beside(root, whole, tmp_path):
     assert f"| {name}, as it is |" in (tmp_path / "beside" / "results.md").read_text()
     words = call(root, tmp_path / "beside", beside=whole / "runs" / "orn-0")
     refused = CliRunner().invoke(app, words)
-    assert "no network to test as it is" in str(refused.exception)
+    assert "a run is not supported here" in str(refused.exception)
 
 
 def results(out):
@@ -173,11 +173,11 @@ def test_another_question_is_refused(root, whole, changes, words):
 def test_strange_folders_and_sets_are_refused(root, whole, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
-    with pytest.raises(DiskError, match="a folder of its own"):
+    with pytest.raises(DiskError, match="invalid output folder"):
         run(root, tmp_path / "full")
-    with pytest.raises(ModelError, match="pretraining takes generated people"):
+    with pytest.raises(ModelError, match="pretraining needs generated people"):
         run(root, tmp_path / "a", pretrain=whole / "data/train")
     with pytest.raises(SynthStudioError, match=r"nowhere.*"):
         run(root, tmp_path / "b", pretrain=tmp_path / "nowhere")
-    with pytest.raises(SynthStudioError, match="there is no such file"):
+    with pytest.raises(SynthStudioError, match="no such file"):
         run(root, tmp_path / "c", annotations=tmp_path / "nowhere.json")

@@ -274,7 +274,7 @@ def verdict(tool, made, root):
     counted = sum(n for n in taken.left_out.values() if n)
     missing = lost - sum(map(len, expected.values()))  # people of a lost picture go with it
     assert counted >= missing, f"{missing} lost, {counted} told: {taken.notes}"
-    assert bool(counted) == any(note.startswith("Not taken over") for note in taken.notes)
+    assert bool(counted) == any(note.startswith("Not imported") for note in taken.notes)
     return ("told" if counted else "read"), " ".join(taken.notes)
 
 

@@ -390,14 +390,14 @@ def test_the_file_as_it_is(tmp_path):
 @pytest.mark.parametrize("new", ["09", "1,", '1,"area":2', '"\t"', "[", "1]", '"\\ud800"'])
 def test_what_is_no_json_is_refused(old, new, tmp_path):
     glanced(tmp_path, f'"area":{old}', f'"area":{new}')
-    with pytest.raises(FormatError, match="no JSON"):
+    with pytest.raises(FormatError, match="invalid JSON"):
         import_from("coco", tmp_path / "a.json", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_validate_refuses_it_too(tmp_path):
     glanced(tmp_path, '"area":99', '"area":09')
-    with RawCoco(tmp_path / "a.json") as source, pytest.raises(FormatError, match="no JSON"):
+    with RawCoco(tmp_path / "a.json") as source, pytest.raises(FormatError, match="invalid JSON"):
         list(source.annotations())
 
 

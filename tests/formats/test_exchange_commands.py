@@ -65,7 +65,7 @@ def test_another_skeleton(tmp_path):
             differences(list(original.iter_instances()), rows_of(tmp_path / f"{skeleton}-back")[1])
             == []
         )
-    with pytest.raises(FormatError, match="skeleton of its own"):
+    with pytest.raises(FormatError, match="has a fixed skeleton"):
         export("mpii", original.folder, tmp_path / "x", skeleton="lsp14")
 
 
@@ -123,7 +123,7 @@ def test_a_box_that_another_tool_moved_counts_without_the_sidecar_too(tmp_path):
 
 def test_formats_to_annotate_have_boxes_of_what_is_seen(tmp_path):
     original = make_set(tmp_path / "set", frames=1)
-    with pytest.raises(FormatError, match=r"what is seen.*yolo"):
+    with pytest.raises(FormatError, match=r"only has visible boxes.*yolo"):
         export("label-studio", original.folder, tmp_path / "out", boxes="amodal")
 
 

@@ -237,7 +237,7 @@ FAULTS = {
     "joints that are not labelled": (last(v=HIDDEN), READ),
     "one joint": (last(v=[0] * 9 + [2] + [0] * 7), READ),
     "a box without joints": (last(v=[0] * 17), READ | {"cvat": "told"}),
-    "no list of joints": (
+    "invalid list of joints": (
         {"coco": both(last(v=[0] * 17), entry(keypoints=...)),
          "yolo": both(last(v=[0] * 17), last(change=lambda line: " ".join(line.split()[:5]))),
          "cvat": text("<points.*</points>", "")},
@@ -516,7 +516,7 @@ def test_photos(name, tmp_path):
         save_picture(path, 2, **given)
     made = import_photos(tmp_path / "in", tmp_path / "out")
     notes = " ".join(made.summary.notes)
-    assert ("told" if "Not taken over" in notes else "read") == wanted
+    assert ("told" if "Not imported" in notes else "read") == wanted
     read = (
         not isinstance(given, bytes)
         and ".gif" not in said + notes

@@ -88,11 +88,11 @@ def test_a_plain_file_of_others_is_taken(tmp_path):
         ({"segmentation": {"size": [60, 80], "counts": "zzzz"}}, "run-length"),
         ({"segmentation": [[1e9] * 8]}, "not a place in an image"),
         ({"width": 100_000, "height": 100_000}, "too large"),
-        ({"file_name": "/etc/passwd"}, "leads out"),
-        ({"file_name": "a.jpg\x00"}, "leads out"),
+        ({"file_name": "/etc/passwd"}, "unsafe file name"),
+        ({"file_name": "a.jpg\x00"}, "unsafe file name"),
         ({"file_name": "\ud800.jpg"}, "surrogates not allowed"),
-        ({"file_name": "link.jpg"}, "leads out"),
-        ({"file_name": "."}, "no such file|leads out"),
+        ({"file_name": "link.jpg"}, "unsafe file name"),
+        ({"file_name": "."}, "no such file|unsafe file name"),
     ],
 )
 def test_coco(changes, match, tmp_path):
@@ -137,9 +137,9 @@ def test_names_do_not_climb_out(name, file, old, new, exports, tmp_path):
     picture(tmp_path / "evil.jpg", (320, 240))
     if name == "label-studio":  # a task is left out, not the file
         made = import_from(name, folder, tmp_path / "out")
-        assert "leads out" in str(made.notes) and made.frames > 0
+        assert "unsafe file name" in str(made.notes) and made.frames > 0
         return
-    with pytest.raises(FormatError, match="leads out"):
+    with pytest.raises(FormatError, match="unsafe file name"):
         import_from(name, folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -157,8 +157,8 @@ LAUGHS = (
         ('<!DOCTYPE z SYSTEM "file:///etc/passwd"><annotations/>', "DTD"),
         ("<annotations>" + "<a>" * 100, "nested deeper"),
         ('<?xml version="1.0" encoding="utf-16"?><annotations/>', "UTF-8|no XML"),
-        ("<annotations/>", "no label is a skeleton"),
-        (b"<annotations>\xff</annotations>", "no XML"),
+        ("<annotations/>", "no label matches"),
+        (b"<annotations>\xff</annotations>", "invalid XML"),
     ],
 )
 def test_xml(text, match, tmp_path):
@@ -193,9 +193,9 @@ def linked(name, kind):
     [
         ([(tarfile.TarInfo("../000000.jpg"), b"x")], "no member of a shard"),
         ([(tarfile.TarInfo("/000000.jpg"), b"x")], "no member of a shard"),
-        ([(linked("000000.jpg", tarfile.SYMTYPE), b"")], "no plain file"),
-        ([(linked("000000.jpg", tarfile.LNKTYPE), b"")], "no plain file"),
-        ([(linked("000000.jpg", tarfile.CHRTYPE), b"")], "no plain file"),
+        ([(linked("000000.jpg", tarfile.SYMTYPE), b"")], "not a plain file"),
+        ([(linked("000000.jpg", tarfile.LNKTYPE), b"")], "not a plain file"),
+        ([(linked("000000.jpg", tarfile.CHRTYPE), b"")], "not a plain file"),
         ([(tarfile.TarInfo("000000.jpg"), b"x")], "without its JSON"),
         ([(tarfile.TarInfo("000000.json"), b"{}")], "without its image"),
         ([(tarfile.TarInfo("000000.jpg"), b"x"), (tarfile.TarInfo("000000.json"), b"{}")], "frame"),
@@ -212,7 +212,7 @@ def test_a_tar_head_that_asks_for_gigabytes(tmp_path, monkeypatch):
     head = tarfile.TarInfo("x")
     head.type, head.size = tarfile.XHDTYPE, 2 * 1024**3
     (tmp_path / "a.tar").write_bytes(head.tobuf(tarfile.USTAR_FORMAT) + bytes(4096))
-    with pytest.raises(FormatError, match=r"asks for too much|no tar"):
+    with pytest.raises(FormatError, match=r"declares too many|not a tar"):
         import_from("webdataset", tmp_path / "a.tar", tmp_path / "out")
     monkeypatch.setattr(webdataset, "MAX_JSON_BYTES", 100)
     tar(
@@ -266,7 +266,7 @@ def test_other_columns_and_no_parquet(exports, tmp_path):
     with pytest.raises(FormatError, match=r"Parquet"):
         import_from("huggingface", tmp_path / "hf", tmp_path / "out")
     pq.write_table(pa.table({"index": [1]}), data / "train-00000.parquet")
-    with pytest.raises(FormatError, match="other columns"):
+    with pytest.raises(FormatError, match="columns differ"):
         import_from("huggingface", tmp_path / "hf", tmp_path / "out")
 
 
@@ -276,14 +276,14 @@ YOLO = "kpt_shape: [17, 3]\ntrain: images\nnames: [person]\n"
 @pytest.mark.parametrize(
     ("yaml", "label", "match"),
     [
-        (YOLO, "0 0.5 0.5 0.1 0.1" + " 1.5 0.5 2" * 17, "not a share"),
+        (YOLO, "0 0.5 0.5 0.1 0.1" + " 1.5 0.5 2" * 17, "not within 0 to 1"),
         (YOLO, "0 x", "56 numbers"),
-        (YOLO.replace("17", "5"), "", "no skeleton"),
-        (YOLO.replace("[17, 3]", "17"), "", "cannot be taken in"),
+        (YOLO.replace("17", "5"), "", "no known skeleton"),
+        (YOLO.replace("[17, 3]", "17"), "", "invalid entry"),
         ("a: &a [1]\nb: *a\n" + YOLO, "", "aliases"),
         ("[" * 3000, "", "nesting below"),
         ("- 1", "", "no data.yaml"),
-        ("{", "", "no YAML"),
+        ("{", "", "invalid YAML"),
     ],
 )
 def test_yolo(yaml, label, match, tmp_path):
@@ -310,7 +310,7 @@ def test_a_label_that_is_a_link_outside_is_not_read(tmp_path):
     (tmp_path / "secret").write_text("secret words")
     (tmp_path / "in/labels/a.txt").symlink_to(tmp_path / "secret")
     (tmp_path / "in/data.yaml").write_text(YOLO)
-    with pytest.raises(FormatError, match="leads out") as caught:
+    with pytest.raises(FormatError, match="unsafe file name") as caught:
         import_from("yolo", tmp_path / "in", tmp_path / "out")
     assert "secret words" not in str(caught.value)
 

@@ -115,7 +115,7 @@ def test_there_and_back_keeps_what_is_the_same(sample):
 def test_skeletons_without_a_common_joint_are_refused(sample):
     frame, row = sample
     odd = dataclasses.replace(get_skeleton("lsp14"), name="odd", joints=("tail",), known_as=("",))
-    with pytest.raises(FormatError, match="no joint"):
+    with pytest.raises(FormatError, match="no common joint"):
         joints.convert_row(row, frame, odd)
 
 

@@ -108,6 +108,6 @@ def test_labels_and_shapes_apart(tmp_path):
 
 def test_two_addresses_of_one_file_are_refused(tmp_path):
     tasks = [task(BOXED, f"s3://x/{folder}/a.jpg") for folder in (1, 2)]
-    with pytest.raises(FormatError, match="two tasks have one image"):
+    with pytest.raises(FormatError, match="two tasks share an image"):
         imported(tmp_path, tasks)
     assert not (tmp_path / "out").exists()

@@ -155,7 +155,7 @@ def test_oks_of_a_part_is_that_of_the_published_evaluation(exported, tmp_path):
         ({"face_kpts": [0, 0, 0]}, "face_kpts: 204 numbers"),
         ({"lefthand_kpts": [float("1e999")] * 63}, "lefthand_kpts|byte"),
         ({"righthand_kpts": "x"}, "righthand_kpts"),
-        ({"foot_kpts": [0, 0, 9] * 6}, "v is 0, 1 or 2"),
+        ({"foot_kpts": [0, 0, 9] * 6}, "v must be 0, 1 or 2"),
     ],
 )
 def test_broken_parts_are_left_out_and_counted(exported, tmp_path, change, message):

@@ -99,7 +99,7 @@ def test_boxes_end_with_the_picture_and_doubles_go():
 
 
 def test_bad_files_and_answers_are_one_message(tmp_path):
-    with pytest.raises(ModelError, match="no person finder"):
+    with pytest.raises(ModelError, match="not a person finder"):
         Finder.load(default_model())
     (tmp_path / "cut.onnx").write_bytes(default_model().read_bytes()[:1000])
     with pytest.raises(ModelError, match="cannot load"):
@@ -206,4 +206,4 @@ def test_without_onnx_runtime_a_second_look_is_alone_and_that_is_said(monkeypatc
     assert "ONNX" in caplog.text
     monkeypatch.undo()
     find_people(red_corners, size=CROP)(picture())
-    assert "Give boxes, or a detector" in caplog.text
+    assert "Pass boxes, or a detector" in caplog.text

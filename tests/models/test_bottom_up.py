@@ -186,10 +186,10 @@ def test_images_that_do_not_fit_are_named(build):
     with pytest.raises(ModelError, match="one size"):
         net.targets([frame_of(np.zeros((0, 17, 2)), (60, 64))])
     nowhere = np.full((1, 17, 2), np.nan)
-    with pytest.raises(ModelError, match=r"another skeleton.*\(P, 17, 2\)"):
+    with pytest.raises(ModelError, match=r"skeletons of people and network differ.*\(P, 17, 2\)"):
         net.targets([FramePeople(size=SIZE, joints_px=np.zeros((0, 23, 2)),
                                  boxes_px=np.zeros((0, 4)))])  # fmt: skip
-    with pytest.raises(ModelError, match="do not fit each other"):
+    with pytest.raises(ModelError, match="inconsistent labels"):
         FramePeople(size=SIZE, joints_px=nowhere, boxes_px=np.zeros((2, 4)))
     with pytest.raises(ModelError, match="not finite"):
         finite(torch.tensor([1.0, torch.nan]))

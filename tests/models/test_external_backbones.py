@@ -64,7 +64,7 @@ def test_one_probe_finds_strides_and_channels(net, strides, channels):
     images = torch.rand(3, 3, *size)
     found = features(images)
     assert found.shape == (3, 8, size[0] // strides[0], size[1] // strides[0])
-    with pytest.raises(ModelError, match="do not fit"):
+    with pytest.raises(ModelError, match="unsupported image size"):
         features(images[..., :-1])
     if strides == [16]:  # tokens are put where their patches are
         plain = net.steps[-1](images)
@@ -74,11 +74,11 @@ def test_one_probe_finds_strides_and_channels(net, strides, channels):
 @pytest.mark.parametrize(
     ("net", "says"),
     [
-        (Maps(4, form=lambda maps: maps[0].mean((2, 3))), r"no map.*got \(2, 4\)"),
-        (Maps(4, form=lambda maps: maps[0][..., :5]), r"no map.*\(2, 4, 16, 5\)"),
-        (Maps(4, form=lambda maps: None), "no map.*got no tensor"),
-        (Maps(4, inputs=4), "does not run.*4 channels"),
-        (nn.Linear(5, 5), "does not run"),
+        (Maps(4, form=lambda maps: maps[0].mean((2, 3))), r"no spatial map.*got \(2, 4\)"),
+        (Maps(4, form=lambda maps: maps[0][..., :5]), r"no spatial map.*\(2, 4, 16, 5\)"),
+        (Maps(4, form=lambda maps: None), "no spatial map.*got no tensor"),
+        (Maps(4, inputs=4), "fails on these images.*4 channels"),
+        (nn.Linear(5, 5), "fails on these images"),
     ],
 )
 def test_a_network_without_maps_is_refused_in_one_message(net, says):
@@ -99,7 +99,7 @@ def test_a_head_that_is_kept_gives_the_maps_itself():
     pixels = net.inputs(images, where="test")
     kept = net.features.net(pixels)
     assert torch.allclose(nn.functional.interpolate(kept, (16, 12), mode="bilinear"), logits[0])
-    with pytest.raises(ModelError, match=r"no head with one map.*expected \(B, 17, h, w\)"):
+    with pytest.raises(ModelError, match=r"has not one map.*expected \(B, 17, h, w\)"):
         OwnMaps(Maps(4), 17, size=SIZE, name="x")
 
 
@@ -159,10 +159,10 @@ def test_backbone_and_head_of_ones_own_are_a_file_and_two_lines(mine, tmp_path):
     images = torch.rand(2, 3, *SIZE)
     assert torch.equal(again(images).maps, net.eval()(images).maps)
     os.environ[TRUST] = ""  # as elsewhere
-    with pytest.raises(ModelError, match=f"code of yours.*{TRUST}={mine}:backbone"):
+    with pytest.raises(ModelError, match=f"custom code.*{TRUST}={mine}:backbone"):
         checkpoint.load_any(path)
     os.environ[TRUST] = f"{mine}:backbone"
-    with pytest.raises(ModelError, match=f"code of yours.*{mine}:Head"):
+    with pytest.raises(ModelError, match=f"custom code.*{mine}:Head"):
         checkpoint.load_any(path)
 
 
@@ -177,7 +177,7 @@ def test_weights_call_nothing_by_themselves(tmp_path, monkeypatch):
 
     path = tmp_path / "net.safetensors"
     checkpoint.save_weights(path, Net(), config, skeleton=SKELETON, note="")
-    with pytest.raises(ModelError, match="code of yours"):
+    with pytest.raises(ModelError, match="custom code"):
         checkpoint.load_any(path)
     assert not called
 
@@ -186,10 +186,10 @@ def test_weights_call_nothing_by_themselves(tmp_path, monkeypatch):
     ("backbone", "says"),
     [
         ("{mine}:number", "no network.*expected nn.Module.*got int"),
-        ("{mine}:missing", "cannot be loaded.*has no attribute 'missing'"),
-        ("no_such_module_here:x", "cannot be loaded.*No module named"),
-        ("given:Nothing", "trained as a module"),
-        ("transformers:{folder}/nothing", "cannot be loaded"),
+        ("{mine}:missing", "cannot load the backbone.*has no attribute 'missing'"),
+        ("no_such_module_here:x", "cannot load the backbone.*No module named"),
+        ("given:Nothing", "the module that this network"),
+        ("transformers:{folder}/nothing", "cannot load the backbone"),
     ],
 )
 def test_what_cannot_be_loaded_is_one_message(backbone, says, mine, tmp_path):
@@ -214,7 +214,7 @@ def test_weights_from_a_file_fit_by_name(form, mine, tmp_path):
     said = []
     asked = network(backbone=f"{mine}:backbone")
     if form == "other":
-        with pytest.raises(ModelError, match="none of these weights fits"):
+        with pytest.raises(ModelError, match="no weight matches"):
             networks.build_network(asked, SKELETON, bank=None, weights=str(path))
         return
     net = networks.build_network(asked, SKELETON, bank=None, weights=str(path), log=said.append)
@@ -229,6 +229,6 @@ def test_a_torch_file_with_code_is_refused(mine, tmp_path):
 
     torch.save(Code(), tmp_path / "w.pth")
     asked, weights = network(backbone=f"{mine}:backbone"), str(tmp_path / "w.pth")
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="cannot load the backbone"):
         networks.build_network(asked, SKELETON, bank=None, weights=weights)
     assert not (tmp_path / "made").exists()

@@ -198,7 +198,7 @@ def test_a_clip_is_made_and_shown(tmp_path):
     clip_strip(settings, 1, tmp_path / "strip.png", frames=2)
     clip_film(settings, 0, tmp_path / "film.webp")
     assert all((tmp_path / name).stat().st_size > 500 for name in ("strip.png", "film.webp"))
-    with pytest.raises(RecipeError, match="makes no clips"):
+    with pytest.raises(RecipeError, match="has no clips"):
         clip_strip(prepare(recipe(clip=None), assets=SCENES, device="cpu"), 0, tmp_path / "x.png")
 
 

@@ -111,7 +111,7 @@ def test_nobody_sits_where_there_are_no_seats():
 
 
 def test_a_wardrobe_without_trousers_is_refused_rather_than_worn():
-    with pytest.raises(RecipeError, match="nobody goes without bottom"):
+    with pytest.raises(RecipeError, match="bottom is required"):
         people({"wardrobe": {"kinds": {"jeans": 0, "skirt": 0}}}, frames=3)
 
 

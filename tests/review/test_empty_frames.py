@@ -83,7 +83,7 @@ def test_nothing_else_is_said_of_a_frame(store, key, do):
 
 
 def test_exports_have_the_frames_that_are_empty(store, small_set, do, tmp_path):
-    with pytest.raises(ReviewError, match="none was decided to be empty"):
+    with pytest.raises(ReviewError, match="none is marked as empty"):
         reviewed_dataset(store, small_set, tmp_path / "none")
     do("status", EMPTY, status="nobody")
     do("status", 0, 1, status="approved")

@@ -103,11 +103,11 @@ def test_a_keypoints_file_is_matched_by_its_pictures(store, photos, key, tmp_pat
 
 
 WRONG = [
-    ({"keypoints": [1, 2, 3]}, "17 joints have 51 numbers"),
-    ({"keypoints": "many"}, "cannot be taken in"),
-    ({"image_id": "a", "keypoints": [1]}, "17 joints have 51 numbers"),
-    ({"score": None}, "no number"),
-    ({"bbox": [0, 0]}, "cannot be taken in"),
+    ({"keypoints": [1, 2, 3]}, "17 joints need 51 numbers"),
+    ({"keypoints": "many"}, "invalid entry"),
+    ({"image_id": "a", "keypoints": [1]}, "17 joints need 51 numbers"),
+    ({"score": None}, "number missing"),
+    ({"bbox": [0, 0]}, "invalid entry"),
     ({"instance_number": [1]}, "whole number"),
     ({"joints": {"cause": ["visible"]}}, "out of range"),
 ]

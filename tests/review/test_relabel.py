@@ -97,7 +97,7 @@ def test_leads_alone_may_and_only_what_makes_sense(desk, store, people):
     with pytest.raises(Refused, match="you may not relabel"):
         undo(store, desk.key, "relabel-1", **of_anna)
     for to in ((0, "truncated"), (2, "object"), (1, "visible")):
-        with pytest.raises(Refused, match="no such state and cause"):
+        with pytest.raises(Refused, match="unknown state and cause"):
             changes(store, people, Relabel(joints=("nose",), to=to), base_of=desk.base)
     assert changes(store, [], Relabel(joints=("nose",), to=BY_OBJECT), base_of=desk.base) == []
     assert relabelled(store, desk.key) == []

@@ -252,7 +252,7 @@ def test_predictions_are_kept_and_checked(empty_store, tmp_path):
         with pytest.raises(Refused):
             put_predictions(store, key, "a", [better, Prediction(**values)], replace=True)
     assert list(iter_predictions(store, key, "a")) == [other]  # all or none
-    with pytest.raises(ReviewError, match="does not know"):
+    with pytest.raises(ReviewError, match="is not in the store"):
         put_predictions(store, "0" * 64, "a", [better])
 
 

@@ -92,7 +92,7 @@ def test_import_into_a_new_store(small_set, tmp_path):
             run(*what, "--db", url, fails=True)
     assert not (tmp_path / "new.db").exists()  # looking makes nothing
     open_store(url).close()
-    with pytest.raises(ReviewError, match="does not know"):
+    with pytest.raises(ReviewError, match="is not in the store"):
         run("stats", small_set.folder, "--db", url, fails=True)
     run("export", small_set.folder, "--out", tmp_path / "coco", "--only", "all", "--db", url)
     path = tmp_path / "coco" / "annotations/person_keypoints_train.json"
@@ -130,8 +130,8 @@ def test_the_studios_own_store_is_found(place, tmp_path, monkeypatch):
 def test_a_backup_that_fails_says_what_helps(place, tmp_path, monkeypatch):
     url = default_url(place.parent)
     for fault, message in (
-        ("database or disk is full", r"the disk is full.*as it was\. Free some space or choose"),
-        ("database is locked", r"could not be made.*as it was\..*when nobody writes to the store"),
+        ("database or disk is full", r"the disk is full.*is unchanged\. Free some space or choose"),
+        ("database is locked", r"could not be made.*is unchanged\..*not being written"),
     ):
         error = exc.OperationalError("BACKUP", {}, sqlite3.OperationalError(fault))
         monkeypatch.setattr(review_store, "_copy_sqlite", Mock(side_effect=error))

@@ -271,11 +271,11 @@ def test_rebuild_sees_what_was_tampered_with(store):
         session.execute(delete(EventRow).where(EventRow.revision == 2))
     problems = history.check_replay(store, KEY)
     assert any("revision 3 follows 1" in line for line in problems)
-    assert any("is not what was stored then" in line for line in problems)
+    assert any("differs from the state at that time" in line for line in problems)
     with store.session() as session:
         assert session.scalar(select(func.count()).select_from(EventRow)) == 2
         session.execute(delete(ItemRow))
-    assert any("no item" in line for line in history.check_replay(store, KEY))
+    assert any("without an item" in line for line in history.check_replay(store, KEY))
     assert item.revision == 3
 
 

@@ -217,7 +217,7 @@ def test_a_backup_is_whole_and_replaces_nothing(store, tmp_path, request):
     assert check_whole(copy) == history.events(store, KEY)
     send(copy, op("edit", 3))
     copy.close()
-    with pytest.raises(DiskError, match="a file of its own"):
+    with pytest.raises(DiskError, match="invalid output file"):
         backup(store, path)
 
 

@@ -96,7 +96,7 @@ def test_what_makes_no_thread_and_what_is_not_what_events_say(store, log):
     assert len(history.events(store, KEY)) == 1
     with store.session() as session:
         session.execute(update(ThreadRow).values(is_open=False))
-    problem = f"thread {first.id}: it is not what its events add up to"
+    problem = f"thread {first.id}: differs from the replay of its events"
     assert history.check_replay(store, KEY) == [problem]
 
 

@@ -12,7 +12,7 @@ from synthstudio.core.errors import SynthStudioError
 
 RECIPE = {"name": "tiny", "frames": 3, "seed": 7, "people": {"count": 1}}
 RECIPE["image"] = {"width_px": 96, "height_px": 72}
-NO_URL = r"only a path of this machine can stand here, no URL; got s3:/"
+NO_URL = r"a URL is not supported here; got s3:/"
 
 
 def run(*words):

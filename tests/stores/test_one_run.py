@@ -24,7 +24,7 @@ def test_a_second_run_is_refused_while_the_first_lives(s3):
             open_or_create(at(s3), fake_frames.identity(), resume=True).__enter__()
         session.publish(staged)
         s3.put("set/shards/00001.tar", b"of somebody without a marker")
-        with pytest.raises(DatasetError, match="another shard is already in this one's place"):
+        with pytest.raises(DatasetError, match="another shard already exists here"):
             session.publish(write(session, 1))
     assert s3.objects()["shards/00001.tar"] == b"of somebody without a marker"
     assert "shards/00000.tar" in s3.objects() and MARKER not in s3.objects()
@@ -34,8 +34,8 @@ def test_a_marker_of_whom_nothing_is_known_is_left_to_the_user(s3):
     with open_or_create(at(s3), fake_frames.identity()) as session:
         session.publish(write(session, 0))
         own = json.loads(s3.objects()[MARKER]) | {"process": [0, 0.0]}
-    for left in (own | {"machine": "another"}, own | {"process": "?"}, "no JSON"):
-        s3.put(f"set/{MARKER}", b"?" if left == "no JSON" else json.dumps(left).encode())
+    for left in (own | {"machine": "another"}, own | {"process": "?"}, "invalid JSON"):
+        s3.put(f"set/{MARKER}", b"?" if left == "invalid JSON" else json.dumps(left).encode())
         with pytest.raises(DatasetError, match=f"delete the object {s3.url()}/{MARKER}"):
             make(at(s3), fake_frames.identity(), resume=True)
     s3.delete(f"set/{MARKER}")
@@ -51,18 +51,18 @@ def test_a_run_whose_marker_is_gone_writes_nothing_more(s3, taken_over):
             assert drive(at(s3), workers=1, resume=True) == (0, "")
             s3.put(f"set/{MARKER}", b'{"owner": "somebody"}')
         before = s3.objects()
-        with pytest.raises(DatasetError, match="taken this data set over"):
+        with pytest.raises(DatasetError, match="took over this data set"):
             session.publish(staged)
-        with pytest.raises(DatasetError, match="taken this data set over"):
+        with pytest.raises(DatasetError, match="took over this data set"):
             session.log("something")
     assert s3.objects() == before
 
 
 def test_a_store_without_conditions_is_refused_and_left_as_it_was(s3, monkeypatch):
     for fault, error, words in (
-        (lambda *_: "blind", DatasetError, "cannot make an object only if it is absent"),
+        (lambda *_: "blind", DatasetError, "does not support conditional writes"),
         (lambda method, name, n: "403" if (method, n) == ("PUT", 2) else None,
-         DiskError, "the store refuses this"),
+         DiskError, "the store denied access"),
     ):  # fmt: skip
         with faults(s3, fault, monkeypatch), pytest.raises(error, match=words):
             make(at(s3), fake_frames.identity())

@@ -78,7 +78,7 @@ def test_what_cannot_be_is_one_message(s3, there, tmp_path):
     with pytest.raises(ArgumentError, match="Name the store"):
         run("review", "stats", there)
     open_store(f"sqlite:///{tmp_path}/r.db").close()
-    with pytest.raises(SynthStudioError, match="only a path of this machine"):
+    with pytest.raises(SynthStudioError, match="a URL is not supported here"):
         run("review", "export", there, "--out", s3.url("x"), "--db", f"sqlite:///{tmp_path}/r.db")
 
 
@@ -91,7 +91,7 @@ NO_NAMES += [("é" * 126 + ".jpg",), ("b" * 256 + "/a.jpg",)]
 
 
 def test_photos_are_taken_in_from_a_url(s3, tmp_path, monkeypatch):
-    with pytest.raises(FormatError, match="no photos here"):
+    with pytest.raises(FormatError, match="no photos found"):
         exchange.import_photos(s3.url("photos"), tmp_path / "made")
     for name, data in {"a.jpg": photo(), "deep/b.jpg": photo(50), "c.jpg": b"none"}.items():
         s3.put(f"photos/{name}", data)
@@ -105,11 +105,11 @@ def test_photos_are_taken_in_from_a_url(s3, tmp_path, monkeypatch):
     for name, maximum in (("PHOTOS", 1), ("BYTES", 10), ("TOTAL_BYTES", len(photo()) + 1)):
         with monkeypatch.context() as patch:
             patch.setattr(fetched, f"MAX_{name}", maximum)
-            with pytest.raises(FormatError, match="fetched"):
+            with pytest.raises(FormatError, match="at most"):
                 exchange.import_photos(s3.url("photos"), tmp_path / "none")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "one"]
     for wrong in (*NO_NAMES, ("a.jpg", "a.jpg/b.jpg")):
-        with pytest.raises(FormatError, match=r"this name|object's and no file's"):
+        with pytest.raises(FormatError, match=r"unsafe object name|not a valid file name"):
             fetched._check(parse_place("s3://bucket/photos"), dict.fromkeys(wrong, 5))
 
 

@@ -61,7 +61,7 @@ def test_an_unfinished_set_is_resumed_and_opened_as_far_as_it_is(s3, on_disk):
     part = Dataset(s3.url(), allow_unfinished=True)
     assert [row["index"] for row in part.iter_frames()] == [4, 5, 6, 7]
     assert part.image_bytes(4) == Dataset(on_disk).image_bytes(4)
-    with pytest.raises(DatasetError, match="already here"):
+    with pytest.raises(DatasetError, match="already exists here"):
         make(at(s3), fake_frames.identity())
     assert set(make(at(s3), fake_frames.identity(), resume=True).done) == {0, 1, 2}
     assert Dataset(s3.url()).frames == 10
@@ -95,7 +95,7 @@ def test_resuming_checks_every_shard(s3, on_disk, tmp_path):
     assert hashed_files(downloaded(s3, tmp_path / "down")) == hashed_files(on_disk)
     aside = [name for name in s3.objects() if name.startswith("set-aside/")]
     assert len(aside) == 4 and not list(tmp_path.rglob("out"))
-    with pytest.raises(DatasetError, match="begun differently"):
+    with pytest.raises(DatasetError, match="started with other settings"):
         make(at(s3), fake_frames.identity(seed=2), resume=True)
 
 
@@ -103,7 +103,7 @@ def test_messages_name_the_url(s3):
     with pytest.raises(DatasetError, match=r"not a data set; expected a file dataset\.json"):
         Dataset(s3.url())
     s3.put("set/notes.txt", b"mine")
-    with pytest.raises(DiskError, match=r"a place of its own is needed.*got notes\.txt"):
+    with pytest.raises(DiskError, match=r"invalid output location.*got notes\.txt"):
         make(at(s3), fake_frames.identity())
     assert sorted(s3.objects()) == ["notes.txt"]
     s3.delete("set/notes.txt")

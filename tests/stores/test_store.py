@@ -54,11 +54,11 @@ def test_what_passes_is_tried_again(s3, quick, monkeypatch, kind):
 
 def test_what_does_not_pass_is_one_message(s3, quick, monkeypatch):
     with faults(s3, lambda *_: "503", monkeypatch):
-        with pytest.raises(DiskError, match=r"set/a: the store did not do .* 3 times; got "):
+        with pytest.raises(DiskError, match=r"set/a: the store failed 3 times; got "):
             Store(Url("s3", f"{s3.bucket}/set")).write("a", b"x")
         assert s3.asked == [("PUT", "set/a")] * 3
     with faults(s3, lambda *_: "403", monkeypatch):
-        with pytest.raises(DiskError, match=r"the store refuses this.*got AccessDenied"):
+        with pytest.raises(DiskError, match=r"the store denied access.*got AccessDenied"):
             Store(Url("s3", f"{s3.bucket}/set")).write("a", b"x")
         assert s3.asked[3:] == [("PUT", "set/a")]
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://somebody:hidden-word@127.0.0.1:9/?key=hidden")
@@ -107,15 +107,15 @@ def test_places():
     assert without_secrets("no s3://KEY:ab/cd@b/c here") == "no s3://b/c here"
 
 
-NO_FOLDER, SECRET = "names no folder in a bucket", "holds no password, query or fragment"
-NAMED = r"^s3://b/a: a URL names a place and holds no password"
+NO_FOLDER, SECRET = "not a folder in a bucket", "must not hold a password, query or fragment"
+NAMED = r"^s3://b/a: a URL must not hold a password"
 NO_PLACES = [
     *((text, NO_FOLDER) for text in ("s3://b", "s3:///a", "s3://b/../a", "s3://b//a")),
     *((f"s3{text}", SECRET) for text in ("://me:hidden@b/a", "://b/a?token=hidden")),
     *((f"s3{text}hidden@b/a", NAMED) for text in ("://KEY:ab/", ":/KEY:ab/")),
     ("s3://b/a?sig='hidden", NAMED),
-    *((text, "holds no password") for text in ("s3://b/a?sig=x@hidden", "s3://KEY:x?hidden@b/a")),
-    ("ftp://me:hidden@b/a", r"no store is read .* got ftp://"),
+    *((text, "not hold a password") for text in ("s3://b/a?sig=x@hidden", "s3://KEY:x?hidden@b/a")),
+    ("ftp://me:hidden@b/a", r"unsupported URL scheme.* got ftp://"),
     ("file://host/data", r"file://host/data: .*expected such as file:///data/people"),
 ]
 
@@ -125,6 +125,6 @@ def test_urls_that_are_none():
         with pytest.raises(SynthStudioError, match=words) as raised:
             parse_place(text)
         assert "hidden" not in str(raised.value)
-        with pytest.raises(ArgumentError, match="no URL; got") as raised:
+        with pytest.raises(ArgumentError, match="a URL is not supported here; got") as raised:
             to_path(Path(text), "out")
         assert "hidden" not in str(raised.value)

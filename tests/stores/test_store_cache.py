@@ -69,7 +69,7 @@ def test_what_fails_or_was_killed_leaves_nothing(tmp_path):
         cache.hold("set-b", filled(1), whole).close()
         assert kept(cache) == sorted([scratch.name, "b"])
     assert kept(cache) == ["b"]
-    with pytest.raises(DiskError, match="the cache does not keep what is put into it"):
+    with pytest.raises(DiskError, match="the cache loses its entries"):
         cache.hold("set-c", filled(1), lambda folder: False)
 
 
@@ -142,7 +142,7 @@ def test_a_shard_that_is_not_the_one_of_the_index(s3):
     s3.put("set/shards/00001.tar", s3.objects("other/")["shards/00001.tar"])
     opened = Dataset(s3.url())
     assert opened.image_bytes(0)
-    with pytest.raises(DatasetError, match=r"set/shards/00001\.tar: this shard is not what"):
+    with pytest.raises(DatasetError, match=r"set/shards/00001\.tar: this shard does not match"):
         opened.image_bytes(5)
     s3.delete("set/shards/00002.tar")
     with pytest.raises(DatasetError, match=r"00002\.tar.*got no such object"):
@@ -150,6 +150,6 @@ def test_a_shard_that_is_not_the_one_of_the_index(s3):
     # A wrong index costs no other set its entry.
     wrong, used = StoreSource(Url("s3", f"{s3.bucket}/set")), opened.shard_folder(0)
     inode = used.stat().st_ino
-    with pytest.raises(DatasetError, match=r"00001\.tar: this shard is not what"):
+    with pytest.raises(DatasetError, match=r"00001\.tar: this shard does not match"):
         wrong.shard(1, opened.shard_digests[0])
     assert used.stat().st_ino == inode and opened.image_bytes(0)

@@ -99,10 +99,10 @@ def test_a_late_answer_skips_no_revision_and_a_late_window_hides_none(alone, los
 
 def test_a_refused_edit_comes_back_with_its_reason(alone):
     alone.press("Tab", "s", "o")
-    alone.answer(refuse=lambda op: "somebody changed this person meanwhile")
+    alone.answer(refuse=lambda op: "this person was changed in the meantime")
     panel = alone.page.locator(".refused")
     expect(panel).to_contain_text("2 edits were not taken")
-    expect(panel).to_contain_text("somebody changed")
+    expect(panel).to_contain_text("was changed")
     assert alone.reads("pending") == "0" and alone.reads("refused") == "2"
     assert "hidden" not in alone.label(JOINTS[0])  # what is stored is shown
     count = len(alone.ops())

@@ -164,7 +164,7 @@ def test_an_edit_found_after_a_reload_is_tried_again_and_undone(alone, flash):
 def test_an_edit_said_again_changes_what_it_changed(alone, key):
     """A cause leaves the place, a place leaves the cause, as somebody put them meanwhile."""
     alone.press("Tab", key)
-    alone.answer(refuse=lambda op: "somebody changed this person meanwhile")
+    alone.answer(refuse=lambda op: "this person was changed in the meantime")
     items = alone.now["items"]
     x, y = items[0]["base"][0][:2]
     items[0]["state"]["revision"] = 1

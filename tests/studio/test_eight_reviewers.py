@@ -223,7 +223,7 @@ def answered(programs, events):
                 assert held <= 1
             else:
                 assert held == 0, f"{what} was refused as {answer}, and is stored"
-            answers["done" if isinstance(answer, int) else answer or "no answer"] += 1
+            answers["done" if isinstance(answer, int) else answer or "no response"] += 1
     assert not stored, "events that nobody asked for"
     return answers
 

@@ -44,7 +44,7 @@ def test_a_typed_name_makes_nobody_admin_and_the_key_does(start_studio, studio_s
     come(new_page(), studio, "Ann", "This is not the key that the server printed", key="0" * 32)
     assert "refused a server key" in log_of(studio)
     # Names that read the same as an admin's are nobody's.
-    for name, why in (("\u0410nn", "mixes scripts"), ("\u0412\u043e", "reads the same")):
+    for name, why in (("\u0410nn", "mixes scripts"), ("\u0412\u043e", "looks the same")):
         come(new_page(), studio, name, why)
     (address,) = re.findall(r"Open (\S+\?key=\w{32}) once", studio.output)
     page = new_page()

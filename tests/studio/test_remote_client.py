@@ -90,7 +90,7 @@ def test_who_is_not_known(studio):
         _ = ss.Review(studio[1], "sst_" + "x" * 43).sets
     token = make_token(studio[0].store, "rea", role="viewer", by=ADMIN)[1]
     other = ss.Review(studio[1], token, set="x")
-    with pytest.raises(ArgumentError, match="not exactly one"):
+    with pytest.raises(ArgumentError, match="no data set, or several"):
         _ = other.key
     for url in (
         "http://studio.example",

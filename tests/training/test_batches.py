@@ -293,7 +293,7 @@ def test_a_process_that_dies_is_one_message():
         return step
 
     seen = []
-    with pytest.raises(ModelError, match=r"a process that makes batches ended.*shm-size"):
+    with pytest.raises(ModelError, match=r"a process that makes batches died.*shm-size"):
         for number in prefetch(make, range(9), processes=2):
             seen.append(number)
     assert seen == list(range(len(seen))) and len(seen) <= 5

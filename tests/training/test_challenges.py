@@ -79,7 +79,7 @@ def test_bad_runs_and_folders_are_named(made, tmp_path):
         robustness([one], tmp_path / "a", challenges=("rain",))
     with pytest.raises(ArgumentError, match="there is no run"):
         robustness([], tmp_path / "a")
-    with pytest.raises(ModelError, match="there are no weights"):
+    with pytest.raises(ModelError, match="no weights"):
         robustness([tmp_path], tmp_path / "a")
     (tmp_path / "bad.safetensors").write_bytes(bytes(100))
     with pytest.raises(ModelError, match=r"bad\.safetensors"):  # before anything is generated

@@ -171,7 +171,7 @@ def test_the_network_of_the_package(learnt, pairs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     app = typer.Typer()
     app.command()(commands.predict)
-    with pytest.raises(ModelError, match=r"without a network.*make model"):
+    with pytest.raises(ModelError, match=r"no packaged network.*make model"):
         ss.Model.load("default")
     (tmp_path / packaged.ONNX).write_bytes((learnt / "orn.onnx").read_bytes())
     (tmp_path / packaged.FINDER).write_bytes((installed / packaged.FINDER).read_bytes())
@@ -237,11 +237,11 @@ def outside(model):
     ("change", "says"),
     [
         (None, "cannot be read"),
-        (lambda model: model.metadata_props.__delitem__(slice(None)), "no pose network"),
-        (fact(format="other 9"), "no pose network"),
-        *((fact(size=size), "size of its input")
+        (lambda model: model.metadata_props.__delitem__(slice(None)), "not a pose network"),
+        (fact(format="other 9"), "not a pose network"),
+        *((fact(size=size), "lack the input size")
           for size in ("x", "[96]", "[1e400, 4]", '["96", "72"]', "[true, 72]", "[" * 9000)),
-        (fact(size="[96, 72]"), "do not fit its metadata"),
+        (fact(size="[96, 72]"), "contradict its metadata"),
         (fact(skeleton="cow9"), "unknown skeleton"),
         (fact(skeleton="coco17"), "unknown skeleton"),
         (outside, "cannot load"),
@@ -276,7 +276,7 @@ def test_answers_that_are_no_numbers(learnt, crops, tmp_path):
 def test_a_file_that_answers_otherwise_is_not_written(learnt, tmp_path, monkeypatch):
     model = ss.Model.load(learnt / "kpe", device="cpu")
     monkeypatch.setattr(exporting, "_apart", lambda *_: (0.2, 0.0))
-    with pytest.raises(ModelError, match="answers otherwise"):
+    with pytest.raises(ModelError, match="differ from the trained"):
         model.export(tmp_path / "off.pt2", format="torch")
     assert not list(tmp_path.iterdir())
 

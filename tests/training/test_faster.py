@@ -107,7 +107,7 @@ def test_compress_picks_and_says_how_near(run, pairs, tmp_path):
     )
     names = [row["name"] for row in figures["candidates"]]
     assert names == ["as it is", "as it is, int8"]
-    assert "none reaches the target" in figures["why"] and "none reaches" in text
+    assert "none meets the target" in figures["why"] and "none meets" in text
     whole, _ = figures["candidates"]
     assert whole["test"]["all"]["gained"] == 0
     assert (tmp_path / "c" / "report.html").read_bytes().count(b"<circle") == 2

@@ -188,7 +188,7 @@ def test_folders_of_other_runs_are_left_alone(pairs, tmp_path):
         prepare("a", tiny.config(pairs, lr=1e-3), resume=True)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "mine.txt").write_text("x")
-    with pytest.raises(DiskError, match="a folder of its own"):
+    with pytest.raises(DiskError, match="invalid output folder"):
         prepare("b", settings, resume=False)
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / ".tmp-config.yaml-7").write_text("na")  # killed while it was written
@@ -199,7 +199,7 @@ def test_folders_of_other_runs_are_left_alone(pairs, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        (None, "no synthstudio pose network"),
+        (None, "not a synthstudio pose network"),
         ({"format": "synthstudio-pose-0"}, "expected synthstudio-pose-2; got synthstudio-pose-0"),
         ({"skeleton": None}, "expected the name of a skeleton"),
         ({"config": "{"}, "expected a config"),

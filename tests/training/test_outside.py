@@ -86,13 +86,13 @@ def test_a_function_is_judged(data, tmp_path):
     ("change", "keypoints", "message"),
     [
         ({"image_id": 999}, None, "belongs to an image.*such as 0, '000009'; got 999"),
-        ({"keypoints": [1, 2, 0.3] * 5}, None, "17 joints have 51 numbers, not 15"),
+        ({"keypoints": [1, 2, 0.3] * 5}, None, "17 joints need 51 numbers, got 15"),
         ({"keypoints": [1, 2, float("nan")] * 17}, None, "NaN|nan"),
         ({"keypoints": [1e9, 2, 0.3] * 17}, None, "a number is out of range"),
-        ({"score": "high"}, None, "no number in range: high"),
+        ({"score": "high"}, None, "number missing or out of range: high"),
         ({}, "coco99", "unknown order"),
-        ({}, ["tail", "horn"], "2 joints have 6 numbers"),
-        ({"keypoints": [1, 2, 0.3] * 2}, ["tail", "horn"], "share no joint"),
+        ({}, ["tail", "horn"], "2 joints need 6 numbers"),
+        ({"keypoints": [1, 2, 0.3] * 2}, ["tail", "horn"], "no common joints"),
     ],
 )
 def test_files_that_do_not_fit_are_refused(change, keypoints, message, data, tmp_path):
@@ -127,13 +127,13 @@ def changed(entries, third):
     [
         (lambda e: e, [], 1, "frame number"),
         (lambda e: [o | {"image_id": f"{o['image_id']:06d}"} for o in e], [], 1, "file name"),
-        (lambda e: doubled(e), ["18 of 36 predictions match nobody, and do not count."], 1, None),
+        (lambda e: doubled(e), ["18 of 36 predictions match no person, and are ignored."], 1, None),
         (lambda e: changed(e, 1.5), ["306 scores over 1 count as 1."], 1, None),
         (lambda e: changed(e, 0),  # COCO's "not found": missed, not left out
-         ["18 of 18 predictions match nobody, and do not count.",
+         ["18 of 18 predictions match no person, and are ignored.",
           "18 of 18 people have no prediction: all joints missed."], 0, None),
         (lambda e: [o | {"keypoints": [None, None, 0.5] * 17} for o in e],
-         ["18 of 18 predictions match nobody, and do not count.",
+         ["18 of 18 predictions match no person, and are ignored.",
           "18 of 18 people have no prediction: all joints missed."], 0, None),
         (lambda e: e[:9], ["9 of 18 people have no prediction: all joints missed."], 0.5, None),
         (lambda e: [o | {"instance_number": 1} for o in e], [], 1, None),
@@ -153,11 +153,11 @@ def test_files_that_fit_badly_are_judged_and_said(
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        (lambda boxes: np.zeros((len(boxes), 16, 2)), "another shape"),
-        (lambda boxes: np.zeros((len(boxes) + 1, 17, 2)), "another shape"),
-        (lambda boxes: np.zeros((len(boxes), 17, 4)), "another shape"),
-        (lambda boxes: None, "another shape"),
-        (lambda boxes: 3, "another shape"),
+        (lambda boxes: np.zeros((len(boxes), 16, 2)), "wrong shape"),
+        (lambda boxes: np.zeros((len(boxes) + 1, 17, 2)), "wrong shape"),
+        (lambda boxes: np.zeros((len(boxes), 17, 4)), "wrong shape"),
+        (lambda boxes: None, "wrong shape"),
+        (lambda boxes: 3, "wrong shape"),
         (lambda boxes: [["a"]], "raised ValueError"),
     ],
 )

@@ -115,7 +115,7 @@ def test_a_training_begins_with_a_file_a_run_or_the_packages_network(tmp_path):
     best.touch()
     for named, found in ((best, best), (tmp_path, best), ("default", default_tensors())):
         assert first_weights(tiny.config(Path("x"), init_from=str(named))) == found
-    with pytest.raises(ModelError, match="defualt: there are no weights"):
+    with pytest.raises(ModelError, match="defualt: no weights"):
         first_weights(tiny.config(Path("x"), init_from="defualt"))
 
 
@@ -172,7 +172,7 @@ def test_what_an_import_refuses_is_refused(tmp_path):
     """Each reason is tested with imports (tests/formats)."""
     file = coco(tmp_path / "set")
     file = changed(file.parent, lambda p: p.update(bbox=[500, 10, 40, 100]))
-    with pytest.raises(FormatError, match=r"(?s)image 1.*box lies outside the image"):
+    with pytest.raises(FormatError, match=r"(?s)image 1.*box is outside the image"):
         gathered(tmp_path, source(file))
     assert not list((tmp_path / "cache").glob("*"))  # nothing half made is left
 
@@ -182,7 +182,7 @@ def test_missing_files_and_sets_without_joints(tmp_path):
         gathered(tmp_path, {"coco": str(tmp_path / "none.json")})
     file = coco(tmp_path / "set")
     nothing = changed(file.parent, lambda p: p.update(keypoints=[0] * 51, num_keypoints=0))
-    with pytest.raises(ModelError, match="nobody has a labelled joint"):
+    with pytest.raises(ModelError, match="no person has a labelled joint"):
         gathered(tmp_path, source(nothing))
 
     def few(found):

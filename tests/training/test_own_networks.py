@@ -57,11 +57,11 @@ def test_a_module_is_trained_evaluated_exported_and_loaded(pairs, tmp_path, monk
     ss.train(begun, tmp_path / "more", model=Backbone(), progress=False)
     assert not asked[0].published  # nothing is downloaded that the file holds
     external._GIVEN.clear()  # as in another process
-    with pytest.raises(ModelError, match="trained as a module"):
+    with pytest.raises(ModelError, match="the module that this network"):
         ss.Model.load(tmp_path / "run", device="cpu")
     again = ss.Model.load(tmp_path / "run", device="cpu", model=Backbone())
     assert np.array_equal(again.predict(image, boxes=boxes).joints_px, ours.joints_px)
-    with pytest.raises(ArgumentError, match="module of this process"):
+    with pytest.raises(ArgumentError, match="module in this process"):
         ss.train(fields(pairs), tmp_path / "no", model="resnet18")
 
 
@@ -92,14 +92,14 @@ def test_batches_are_those_of_training(pairs, tmp_path):
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda data: ss.batches(5), "not a source of people"),
+        (lambda data: ss.batches(5), "invalid source of people"),
         (lambda data: ss.batches({"recipe": "a.yaml", "moments": 3}), "held in memory.*a.yaml"),
         (lambda data: ss.batches(data, augment={"past": 1}), "Did you mean paste"),
         (lambda data: ss.batches(data, size=(50, 36)), "multiples of 4"),
         (lambda data: ss.batches(data, size=7), "network.size"),
         (lambda data: ss.with_bank(np.zeros((2, 3, 4)), np.zeros((1, 3, 2))), "not heat maps"),
         (lambda data: ss.with_bank(-np.ones((1, 3, 4, 4)), np.zeros((1, 3, 2))), "softmax"),
-        (lambda data: ss.with_bank(np.ones((1, 3, 4, 4)), np.zeros((1, 2, 2))), "other joints"),
+        (lambda data: ss.with_bank(np.ones((1, 3, 4, 4)), np.zeros((1, 2, 2))), "joints of poses"),
     ],
 )
 def test_what_does_not_fit_is_one_message(call, says, pairs):

@@ -47,11 +47,11 @@ def test_a_run_on_own_joints_is_used_like_others(horses, tmp_path):
     value = definition(skeleton) | {"pairs": []}
     file = write_coco(tmp_path / "coco", 1)
     import_from("coco", file, tmp_path / "other", skeleton=own_skeleton(value))
-    with pytest.raises(ModelError, match=r"another skeleton.*got horse with other pairs"):
+    with pytest.raises(ModelError, match=r"skeletons of data.*got horse with other pairs"):
         ss.evaluate(
             tmp_path / "run", tmp_path / "other", out=tmp_path / "no", device="cpu", workers=1
         )
-    with pytest.raises(ModelError, match=r"another skeleton.*got horse with other pairs"):
+    with pytest.raises(ModelError, match=r"skeletons of data.*got horse with other pairs"):
         labelled_people(
             tmp_path / "other", splits=(), size=(48, 36), skeleton=skeleton, cache=tmp_path / "c"
         )
@@ -73,7 +73,7 @@ def test_a_network_fills_only_joints_that_are_its_own(horses):
         (dataset.skeleton, person),
     ):
         of = SimpleNamespace(skeleton=ours, place=horses)
-        with pytest.raises(ModelError, match="another skeleton") as raised:
+        with pytest.raises(ModelError, match="skeletons of data set and network differ") as raised:
             write.check_skeleton(of, network)
         assert "{" not in str(raised.value)
 

@@ -127,9 +127,9 @@ def test_what_several_processes_cannot_do(pairs, tmp_path, monkeypatch):
     ):
         ray_train.train(config, tmp_path / "run", processes=2)
     assert not (tmp_path / "run").exists()
-    with pytest.raises(ArgumentError, match="started by torchrun"):
+    with pytest.raises(ArgumentError, match="need torchrun"):
         networks.train(config, tmp_path / "run", processes=2)
     with pytest.raises(ArgumentError, match="engine"):
         networks.train(config, tmp_path / "run", engine="slurm")
-    with pytest.raises(ArgumentError, match="by heart by one process"):
+    with pytest.raises(ArgumentError, match="overfitting takes one process"):
         networks.train(config, tmp_path / "run", engine="ray", overfit=4)

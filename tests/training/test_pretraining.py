@@ -93,7 +93,7 @@ def test_variants_share_poses_and_recipes_share_clothes(sets, tmp_path):
 
 def test_sources_without_known_poses_are_refused(sets, tmp_path, monkeypatch):
     rendered = config(sets, train=[{"recipe": "scenes/people.yaml", "moments": 4}])
-    with pytest.raises(ModelError, match="only data sets"):
+    with pytest.raises(ModelError, match="poses are known for data sets"):
         pose_people(rendered.train, rendered, cache=tmp_path)
     mixed = config(sets, train=[photos(tmp_path / "photos"), {"dataset": str(sets[0])}])
     with pytest.raises(ModelError, match="photos and data sets"):

@@ -193,7 +193,7 @@ def test_a_folder_that_gives_nothing_is_refused(folder, fault):
         config.write_text(json.dumps({"model_type": "bert"}))
     else:
         (weights if fault == "no weights" else config).unlink()
-    says = {"other names": "none of these weights fits the backbone.*names like model.backbone",
+    says = {"other names": "no weight matches the backbone.*names like model.backbone",
             "no backbone": "a bert is not a backbone"}  # fmt: skip
-    with pytest.raises(ModelError, match=says.get(fault, "the backbone cannot be loaded")):
+    with pytest.raises(ModelError, match=says.get(fault, "cannot load the backbone")):
         built_on(folder)

@@ -53,7 +53,7 @@ def test_two_workers_learn_what_torchrun_does_though_one_dies(
     with pytest.raises(WorkerError, match=r"training process died.*`resume`"):
         ray_train.train(config, run, processes=2, cache=cache, log=lambda text: None)
     thread.join()
-    with pytest.raises(ModelError, match="there is a run already"):  # as a worker says it
+    with pytest.raises(ModelError, match="a run already exists"):  # as a worker says it
         ray_train.train(config, run, processes=1, cache=cache, log=lambda text: None)
     done = ray_train.train(
         config,

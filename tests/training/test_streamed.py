@@ -124,7 +124,7 @@ def test_an_unfinished_set_is_taken_as_far_as_it_is(shards, tmp_path):
     val = {"dataset": str(data), "stream": True}
     found = load_data(streaming(data, val=[val]), cache=tmp_path / "a", log=said.append)
     assert len(found) == 20 and len(found.val) == 40
-    assert sum("unfinished: the 20 frames" in text for text in said) == 2
+    assert sum("unfinished: the 20 existing frames" in text for text in said) == 2
 
 
 def test_too_few_people_are_refused(shards, tmp_path):
@@ -211,13 +211,13 @@ def test_a_url_that_is_gone_is_a_note_of_an_evaluation(s3, url, pairs, tmp_path)
     found = tiny.evaluated(weights, pairs, tmp_path / "evaluation")
     (note,) = found.about["notes"]
     assert note == (
-        f"set, which the network was trained on, cannot be read: whether it shares people with "
-        f"{pairs.name} is not known."
+        f"set, which the network was trained on, cannot be read: shared people with "
+        f"{pairs.name} are unknown."
     )
 
 
 def test_a_damaged_shard_of_a_store_is_one_message(s3, url, tmp_path):
     data = s3.objects()["shards/00003.tar"]
     s3.put("set/shards/00003.tar", data.replace(b"JFIF", b"JFIX"))
-    with pytest.raises(DatasetError, match=r"shards/00003.tar.*not what the data set says"):
+    with pytest.raises(DatasetError, match=r"shards/00003.tar.*does not match the index"):
         tiny.run(streaming(url, val=[]), tmp_path / "run")

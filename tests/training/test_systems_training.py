@@ -78,12 +78,12 @@ def test_another_systems_checkpoint_says_that_its_backbone_is_not_used(
 @pytest.mark.parametrize(("first", "then"), [("vit", "hourglass")])
 def test_a_run_of_another_system_is_not_resumed(pairs, trained, first, then, tmp_path):
     shutil.copytree(trained[first], tmp_path / "run")
-    with pytest.raises(ModelError, match=r"began with another config.*changed: network"):
+    with pytest.raises(ModelError, match=r"the run has another config.*changed: network"):
         tiny.run(config(pairs, then), tmp_path / "run", resume=True)
     other = tmp_path / "other"
     tiny.run(config(pairs, then), other, steps=1)
     shutil.copy(trained[first] / "state.safetensors", other / "state.safetensors")
-    with pytest.raises(ModelError, match="saved state does not fit this run"):
+    with pytest.raises(ModelError, match="saved state is incompatible with this run"):
         tiny.run(config(pairs, then), other, resume=True)
 
 
@@ -102,7 +102,7 @@ def test_a_state_of_another_skeleton_is_refused(pairs, trained, backbone):
         ).step
 
     assert step("coco23") == STEPS  # the set's own
-    with pytest.raises(ModelError, match=r"saved state does not fit this run.*Start anew"):
+    with pytest.raises(ModelError, match=r"saved state is incompatible with this run.*Start again"):
         step("coco17")
 
 

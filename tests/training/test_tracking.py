@@ -140,10 +140,10 @@ def test_frames_that_do_not_fit_are_told():
     boxes, joints, scores = (list(k) for k in zip(*frames[:3], strict=True))
     short = [joints[0], joints[1][:, :3], joints[2]]
     wrong = {
-        "joints: there is not one for each": ((boxes, joints[:2], scores), {}),
-        "at: there is not one": ((boxes, joints, scores), {"at": [1]}),
-        "frame 1: joints do not fit": ((boxes, short, scores), {}),
-        "frame 0: boxes do not fit": (([b[:, :3] for b in boxes], joints, scores), {}),
+        "joints: lengths differ": ((boxes, joints[:2], scores), {}),
+        "at: lengths differ": ((boxes, joints, scores), {"at": [1]}),
+        "frame 1: shape of joints differs": ((boxes, short, scores), {}),
+        "frame 0: shape of boxes differs": (([b[:, :3] for b in boxes], joints, scores), {}),
         "frame 0: not a box": (([b * np.nan for b in boxes], joints, scores), {}),
         "frame 0: not a score": ((boxes, joints, [s * 2 for s in scores]), {}),
     }

@@ -1,1 +1,1 @@
-"""COCO keypoint files, there and back: writing, entries, opening and checking."""
+"""Reading, writing and validation of COCO keypoint files."""

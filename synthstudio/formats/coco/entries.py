@@ -1,4 +1,4 @@
-"""The entries of a COCO keypoint file, there and back: pure functions of one row."""
+"""Conversion of rows to and from entries of COCO keypoint files: pure functions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from synthstudio.formats.exchange import EXPORTED_BOX, HALF_PX, exportable, insi
 from synthstudio.formats.sidecar import merge
 
 FIXED_DATE = "1970-01-01 00:00:00"
-INFO: dict[str, str] = {  # what each key of a file of ours means
+INFO: dict[str, str] = {  # meaning of each key in our files
     "description": "synthetic people with exact keypoints and visibility, made by synthstudio",
     "date_created": FIXED_DATE,
     "keypoints": "pixel indices: continuous pixels - 0.5; v 2 visible, 1 hidden, 0 outside the "
@@ -60,20 +60,20 @@ INFO: dict[str, str] = {  # what each key of a file of ours means
 }
 CATEGORY_ID = 1
 INSTANCE = LABELS["instance"].coco
-"""Key of a person's number. FiftyOne keeps `instance_id` for itself and opens no file with it."""
+"""Key of a person's number. FiftyOne reserves `instance_id` and opens no file with it."""
 _NESTED = {
     label.name: int(label.shape[1])
     for label in LABELS.values()
     if label.coco and label.kind == "float" and len(label.shape) == 2
 }
-"""Columns that an annotation has as J lists of so many reals."""
+"""Columns that an annotation has as J lists of that many reals."""
 REALS = tuple(sorted(LABELS[name].coco for name in _NESTED))
-"""Names in an annotation, sorted, under which nearly all of its reals stand."""
+"""Keys of an annotation, sorted, that hold nearly all of its reals."""
 _OWN_WAY = (*_NESTED, "state", "instance", "modal_box_px", "modal_area_px")
 _PLAIN = {n: one for n, one in LABELS.items() if one.coco and n not in _OWN_WAY}
-"""Columns that an annotation has as they are."""
+"""Columns copied unchanged to annotations."""
 _FRAME_PLAIN = {name: label for name, label in FRAME_LABELS.items() if label.coco}
-"""Columns that an image has as they are."""
+"""Columns copied unchanged to images."""
 
 
 def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
         "sigma_source": skeleton.sigma_source,
         "places": list(skeleton.places),
         "skeleton_name": skeleton.title,
-        **({"own_skeleton": own} if own else {}),  # an import has the very same skeleton again
+        **({"own_skeleton": own} if own else {}),  # an import restores the same skeleton
     }
     licences = [
         {
@@ -135,7 +135,7 @@ def image_entry(frame: Mapping[str, Any]) -> Row:
 def annotation_entries(
     frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], *, polygons: bool = False
 ) -> list[Row]:
-    """Return the entries of `annotations` of the people in a frame who are seen enough."""
+    """Return the entries of `annotations` of a frame's sufficiently visible people."""
     entries = unfinished_entries(frame, people, polygons=polygons)
     for entry in entries:
         for name in REALS:
@@ -146,7 +146,7 @@ def annotation_entries(
 def unfinished_entries(
     frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], *, polygons: bool = False
 ) -> list[Row]:
-    """Return the same entries with coco_text.Reals under the names REALS, for `dump_all`."""
+    """Return the same entries with coco_text.Reals under the keys REALS, for `dump_all`."""
     kept = exportable(people)
     overlaps = max_iou([row["modal_box_px"] for row in kept])
     return [
@@ -197,12 +197,12 @@ def _boxes(row: Mapping[str, Any]) -> Row:
 
 
 def annotation_id(index: int, instance: int) -> int:
-    """Return the id of a person's annotation; never 0, which pycocotools takes for none."""
+    """Return the id of a person's annotation; never 0, which pycocotools treats as missing."""
     return index * OBJECT_BASE + instance
 
 
 def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
-    """Undo `image_entry`; what another's file does not say is null, 0 or empty. FormatError."""
+    """Undo `image_entry`; missing values of other files are null, 0 or empty. FormatError."""
     with checked.reading(f"image {str(image.get('id'))[:40]}"):
         width, height = checked.size(image["width"], image["height"])
         objects = image.get("objects", [])
@@ -212,7 +212,7 @@ def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
             "split": image.get("split", ""),
             "group_id": image.get("group_id", ""),
             "variant": image.get("variant", ""),
-            # Without the frame's spec nothing says how its lens bends, and K alone is not true.
+            # Without the frame's spec the distortion is unknown, so K alone would be wrong.
             "K": None if image.get("distortion") else _flat(image.get("K")),
             "world_to_camera": _flat(image.get("world_to_camera")),
             "crowd_index": _crowd_index(image),
@@ -239,12 +239,12 @@ def _crowd_index(image: Mapping[str, Any]) -> float | None:
 
 
 def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int) -> Row:
-    """Undo `annotation_entry`; `number` is the instance where the file does not say it.
+    """Undo `annotation_entry`; `number` is the instance if the file has none.
 
-    A person without keypoints is one without joints; without a box it is that of the mask or the
-    joints, without an area that of the mask or the box. In an entry of ours whose `keypoints` were
+    A person without keypoints has no joints; the box defaults to that of the mask or the
+    joints, the area to that of the mask or the box. In an entry of ours with `keypoints`
     edited by another tool, those joints are taken from `keypoints`. FormatError for an entry that
-    does not fit its image or the skeleton.
+    contradicts its image or the skeleton.
     """
     with checked.reading(f"annotation {str(entry.get('id'))[:40]}"):
         keypoints, ours = entry.get("keypoints") or [0] * (3 * joints), "state" in entry
@@ -293,7 +293,7 @@ def _area(area: Any, counts: str | None, box: Sequence[float], size: Sequence[in
 
 
 def _are_points(keypoints: Any, joints: int) -> bool:
-    """Whether `_points` would take these: the quick way for entries of ours."""
+    """Whether `_points` would accept these: a fast path for our entries."""
     return (
         isinstance(keypoints, list)
         and len(keypoints) == 3 * joints
@@ -311,7 +311,7 @@ def _points(keypoints: Any, joints: int) -> list[tuple[float, float, int]]:
     points = []
     for x, y, v in zip(keypoints[::3], keypoints[1::3], keypoints[2::3], strict=True):
         if v not in (0, 1, 2):
-            raise ValueError(f"v is 0, 1 or 2, not {str(v)[:40]}")
+            raise ValueError(f"v must be 0, 1 or 2, not {str(v)[:40]}")
         place = checked.number(x) + HALF_PX, checked.number(y) + HALF_PX
         points.append((*place, int(v)))
     return points
@@ -334,7 +334,7 @@ def _stated(entry: Mapping[str, Any]) -> Row:
 
 
 def _edited(row: Row, keypoints: Sequence[float]) -> Row:
-    """Return a row of ours, with the joints whose x, y, v somebody has changed as theirs."""
+    """Return a row of ours, with joints of changed x, y, v taken from the file."""
     stated, joints = _keypoints(row), len(row["state"])
     if keypoints == stated:
         return row
@@ -393,7 +393,7 @@ def _rle(size: Sequence[int], counts: str | None) -> Rle | None:
 
 
 def bad(what: str, *, where: str, expected: str | None = None, got: object = None) -> FormatError:
-    """Return the error for a file that is no COCO file of ours or anyone's."""
+    """Return the error for an invalid COCO file."""
     return FormatError(
         what,
         where=where,

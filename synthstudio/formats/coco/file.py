@@ -1,15 +1,15 @@
-"""Opening and checking COCO files of any size: the one home of it. Nothing here is trusted.
+"""Reading and validation of untrusted COCO files of any size.
 
-CocoFile    image by image, for all that use labels: import, occlude, train, gap. The first reading
-            notes in a database (a temporary file) where each image and annotation lies, the second
-            fetches them in the order of images. Annotations may come before images.
-RawCoco     entry by entry as the file stands: for `validate`, and for boxes of other tools.
-read_entries  the same without a second reading: each entry is a JSON object.
+CocoFile    image by image, for import, occlude, train and gap. The first pass
+            indexes images and annotations in a temporary database, the second
+            reads them in the order of images. Annotations may precede images.
+RawCoco     entry by entry in file order: for `validate`, and for boxes of other tools.
+read_entries  the same in one pass: each entry is a JSON object.
 
-None keeps more than a few entries in memory. core/safe_json.py has the limits.
+All keep only a few entries in memory. core/safe_json.py has the limits.
 
 The rules of an entry are `entries.frame_row` and `entries.instance_row`; `validate` calls the same,
-so what it passes is imported. As in pycocotools (`COCO.createIndex` in PythonAPI/pycocotools/
+so files that pass can be imported. As in pycocotools (`COCO.createIndex` in PythonAPI/pycocotools/
 coco.py) ids are keys of a dictionary, of any kind, and 7.0 is 7; `iscrowd`, `area` and `keypoints`
 may be missing. An entry that breaks a rule is left out and counted.
 """
@@ -36,7 +36,7 @@ from synthstudio.formats.coco.entries import INFO, bad, frame_row, instance_row
 from synthstudio.formats.exchange import LeftOut, parse_range
 
 ANNOTATIONS, IMAGES, PREFIX = "annotations", "images", "person_keypoints_"
-"""An export, as COCO lays its own out: annotations/person_keypoints_SPLIT.json, images/SPLIT/."""
+"""An export in COCO's layout: annotations/person_keypoints_SPLIT.json, images/SPLIT/."""
 _LISTS = ("images", "annotations", "categories")
 _TABLES = """
 CREATE TABLE images (place INTEGER PRIMARY KEY, key UNIQUE, start INTEGER, stop INTEGER);
@@ -66,10 +66,10 @@ def annotation_files(folder: Path) -> list[Path]:
 
 
 def image_folder(file: Path) -> Path:
-    """Where the images of an annotation file lie by default.
+    """The default image folder of an annotation file.
 
-    Of annotations/person_keypoints_SPLIT.json in images/SPLIT or, as COCO unpacks, in SPLIT beside
-    annotations/; of any other file beside it.
+    For annotations/person_keypoints_SPLIT.json images/SPLIT or, as COCO unpacks, SPLIT beside
+    annotations/; for other files their own folder.
     """
     if file.parent.name == ANNOTATIONS and file.stem.startswith(PREFIX):
         split = file.stem.removeprefix(PREFIX)
@@ -81,7 +81,7 @@ def image_folder(file: Path) -> Path:
 
 
 def id_key(value: Any) -> int | str:
-    """Key of an id, which is a name of any JSON kind: 7.0 is 7, "7" is another. ValueError."""
+    """Canonical key of an id of any JSON type: 7.0 equals 7, "7" differs. ValueError."""
     if type(value) is float and value.is_integer():
         value = int(value)
     if type(value) is int and abs(value) < 2**63:
@@ -93,9 +93,9 @@ def id_key(value: Any) -> int | str:
 
 
 def named_file(name: Any, folder: Path) -> Any:
-    """The name below `folder` that an entry means: backslashes are Windows' slashes.
+    """The path below `folder` of an entry's file name; backslashes are separators.
 
-    Of a path as C:\\data\\a.jpg as much is taken as is found; others stay as they are.
+    Of C:\\data\\a.jpg the longest existing suffix is used; others are unchanged.
     """
     if not isinstance(name, str) or "\\" not in name:
         return name
@@ -106,7 +106,7 @@ def named_file(name: Any, folder: Path) -> Any:
 
 
 def with_size(image: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
-    """An entry of `images` with its file's size where it states none; FormatError, AssetError."""
+    """An entry of `images` with its file's size if it has none; FormatError, AssetError."""
     if image.get("width") is not None and image.get("height") is not None:
         return image
     name = named_file(image.get("file_name"), folder)
@@ -116,17 +116,17 @@ def with_size(image: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
 
 
 class CocoFile:
-    """An opened COCO keypoint file; FormatError where nothing of it can be read.
+    """An opened COCO keypoint file; FormatError if unreadable.
 
     `ours`: written by this package. `numbered`: image ids are whole numbers, which are the indices
-    of frames; else frames are numbered as the images stand. `left_out` counts by reason what is not
-    read. `licence` and `source`: of the image that came last.
+    of frames; else frames are numbered in file order. `left_out` counts skipped entries by
+    reason. `licence` and `source`: of the current image.
     """
 
     licence = source = ""
     source_id: Any = None
     person_ids: dict[int, Any]
-    """Ids of the annotations of the image that came last, by instance."""
+    """Annotation ids of the current image by instance."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class CocoFile:
     ) -> None:
         """Open it; with `skeleton` for the categories that have its joints.
 
-        `images`: their folder, asked for the size of an image that states none.
+        `images`: their folder, used for the size of images without one.
         """
         self.path = path
         self.person_ids = {}
@@ -195,7 +195,7 @@ class CocoFile:
                 yield found
 
     def all_samples(self) -> Iterator[tuple[int, tuple[Row, list[Row]] | SynthStudioError]]:
-        """Yield each image's index and rows, or why its entry cannot be read."""
+        """Yield each image's index and rows, or the error of its entry."""
         marks = ",".join("?" * len(self._person_categories))
         people = self._base.execute(
             "SELECT i.place, p.start, p.stop FROM people p JOIN images i ON i.key = p.image "
@@ -248,7 +248,7 @@ class CocoFile:
 
     @property
     def notes(self) -> list[str]:
-        """What was left out, and how often."""
+        """Counts of skipped entries by reason."""
         return self.left_out.lines()
 
     def _person(self, value: dict[str, Any], frame: Row, number: int) -> Row:
@@ -313,7 +313,7 @@ class CocoFile:
         rows.clear()
 
     def _check_twice(self, table: str, row: tuple[Any, ...], insert: str) -> None:
-        """Count an entry whose id was used before; another annotation stays, under another key."""
+        """Count an entry with a duplicate id; a different annotation is kept under a new key."""
         query = f"SELECT start, stop FROM {table} WHERE key = ?"
         had = self._base.execute(query, row[:1]).fetchone()
         if had[0] == row[-2]:
@@ -340,7 +340,7 @@ class CocoFile:
 
     def _add_category(self, value: dict[str, Any]) -> None:
         if len(self._categories) >= MAX_CATEGORIES:
-            raise ValueError("there are too many categories")
+            raise ValueError("too many categories")
         if self._categories.setdefault(id_key(value["id"]), value) is not value:
             self.left_out["category whose id is used before"] += 1
 
@@ -384,7 +384,7 @@ class CocoFile:
     def _check(self) -> None:
         """Count the annotations of no image, no category or another category, and parse them.
 
-        The first reading may only have glanced at what nobody else will read.
+        The first pass may have only scanned entries that are not read again.
         """
         persons = ",".join("?" * len(self._person_categories))
         others = f"{_ORPHANS} OR category NOT IN ({persons})"
@@ -410,9 +410,9 @@ _MAKE_ONE = "Make a skeleton of it: synthstudio skeleton FILE --out NAME.yaml; t
 
 
 def match_skeleton(names: Any, wanted: Skeleton | None = None) -> Skeleton | None:
-    """Return the skeleton that has joints of these names in this order, or None.
+    """Return the skeleton with these joint names in this order, or None.
 
-    `wanted`: that one, or none.
+    `wanted`: only this one.
     """
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         return None
@@ -426,7 +426,7 @@ def match_skeleton(names: Any, wanted: Skeleton | None = None) -> Skeleton | Non
 def category_skeleton(
     category: Mapping[str, Any], wanted: Skeleton | None = None, *, where: str
 ) -> Skeleton | None:
-    """The skeleton of a category: as wanted, as our own export defines it, or a known one."""
+    """The skeleton of a category: the wanted one, that of our export, or a known one."""
     keypoints, defined = category.get("keypoints"), category.get("own_skeleton")
     if wanted is not None or defined is None:
         return match_skeleton(keypoints, wanted)
@@ -442,10 +442,10 @@ def are_joint_names(names: Any) -> bool:
 
 
 class RawCoco:
-    """The entries of a file as they stand, inside `with`; FormatError when it is no COCO file.
+    """The raw entries of a file (context manager); FormatError if it is not a COCO file.
 
     `head`: every top-level entry but images and annotations. Annotations are read each time;
-    images, which often come behind them, are kept in a temporary file.
+    images, which often follow them, are kept in a temporary file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -499,7 +499,7 @@ class RawCoco:
 def read_entries(path: Path) -> Iterator[tuple[str, Any]]:
     """Yield (list, entry) of images, annotations and categories, and (key, value) of the rest.
 
-    In the order of the file, one at a time; FormatError for an entry that is no JSON object.
+    In the order of the file, one at a time; FormatError for an entry that is not a JSON object.
     """
     for key, span in read_members(path, streamed=_LISTS):
         if span is BEGIN:
@@ -511,6 +511,6 @@ def read_entries(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def plain_joint_name(name: str) -> str:
-    """Return a keypoint name as skeletons spell it."""
+    """Return a keypoint name in the spelling of skeletons."""
     plain = name.strip().lower().replace(" ", "_").replace("-", "_")
     return _ALIASES.get(plain, plain)

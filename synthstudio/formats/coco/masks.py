@@ -1,4 +1,4 @@
-"""Masks there and back: exact polygons along pixel edges, also with holes; codes of any kind."""
+"""Masks to and from COCO: exact polygons along pixel edges, also with holes; RLE."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from synthstudio.formats import checked
 Bool = NDArray[np.bool_]
 Point = tuple[int, int]
 
-# The direction in which each side of a pixel is walked, so that the pixel lies on the right.
+# Walking direction of each side of a pixel, with the pixel on the right.
 _RIGHT, _DOWN, _LEFT, _UP = (1, 0), (0, 1), (-1, 0), (0, -1)
 _TURNS = {
     _RIGHT: (_DOWN, _RIGHT, _UP),
@@ -28,9 +28,9 @@ _TURNS = {
 
 
 def mask_polygons(mask: Bool) -> list[list[int]]:
-    """Return polygons [x0, y0, x1, y1, ...] in continuous pixels whose union is the mask (H, W).
+    """Return polygons [x0, y0, x1, y1, ...] in continuous pixels with the mask (H, W) as union.
 
-    COCO's polygons cannot say "hole": a part with one is cut in two through it, so that every
+    COCO's polygons have no holes: a part with one is cut in two through it, so that every
     polygon is simply filled.
     """
     return [
@@ -40,7 +40,7 @@ def mask_polygons(mask: Bool) -> list[list[int]]:
 
 
 def _solid_parts(mask: Bool, left: int, top: int) -> Iterator[tuple[Bool, int, int]]:
-    """Yield 4-connected parts without holes, each cropped, with its place in the whole mask."""
+    """Yield 4-connected parts without holes, each cropped, with its offset in the whole mask."""
     count, found, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     for label in range(1, count):
         x, y, w, h = (int(v) for v in stats[label, :4])
@@ -54,7 +54,7 @@ def _solid_parts(mask: Bool, left: int, top: int) -> Iterator[tuple[Bool, int, i
 
 
 def _hole_column(part: Bool) -> int | None:
-    """Return a column at which a cut goes through a hole's middle; None without a hole."""
+    """Return a column through the middle of a hole; None without a hole."""
     outside = np.pad(~part, 1, constant_values=True).astype(np.uint8)
     count, found, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=8)
     for label in range(1, count):
@@ -83,7 +83,7 @@ def _outline(part: Bool) -> list[Point]:
 
 
 def _border_steps(part: Bool) -> dict[Point, set[Point]]:
-    """Return corner -> the unit steps along the border that begin there."""
+    """Return corner -> unit steps along the border from there."""
     padded = np.pad(part, 1)
     inner = padded[1:-1, 1:-1]
     sides = (
@@ -100,20 +100,20 @@ def _border_steps(part: Bool) -> dict[Point, set[Point]]:
 
 
 def compressed_counts(segmentation: Any, size: Sequence[int]) -> str | None:
-    """Return the compressed code of a mask given as code, plain counts or polygons; ValueError.
+    """Return the compressed RLE of a mask given as RLE, counts or polygons; ValueError.
 
     `size`: (H, W) of the image. None for no mask.
     """
     if not segmentation:
         return None
-    if size[0] * size[1] > MAX_PIXELS:  # pycocotools dies of a size that overflows
+    if size[0] * size[1] > MAX_PIXELS:  # pycocotools crashes on an overflowing size
         raise ValueError(f"a mask in an image of {size[1]} x {size[0]} pixels")
     if isinstance(segmentation, dict):
         counts = segmentation["counts"]
         if segmentation["size"] != list(size):
             raise ValueError(f"a mask of size {str(segmentation['size'])[:40]} in {list(size)}")
         if isinstance(counts, str):
-            return checked.text(counts)  # its runs are checked with the whole row
+            return checked.text(counts)  # runs are checked with the row
         check_plain_counts(counts, size)
     else:
         check_polygons(segmentation)

@@ -1,8 +1,8 @@
 """Predictions of other programs: COCO keypoint results, and keypoint files used as predictions.
 
 https://cocodataset.org/#format-results: a list of {image_id, category_id, keypoints, score}, the
-third number of a keypoint being its score. Files name no joints: `pictures.json` of `predict` does,
-else their number tells (ORDERS), or the caller.
+third number of a keypoint its score. Files lack joint names: `pictures.json` of `predict` has them,
+else their number (ORDERS) or the caller decides.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ ORDERS: dict[str, tuple[str, ...]] = {
     # MediaPipe's pose_landmarker; its foot index is the tip of the big toe.
     "mediapipe33": _MEDIAPIPE33,
 }
-"""Orders of keypoints by name, as joints are known (Skeleton.known_as)."""
+"""Named keypoint orders, in names of Skeleton.known_as."""
 _BY_COUNT = {17: "coco17", 23: "coco23", 26: "halpe26", 33: "mediapipe33", 133: "coco133",
              136: "halpe136"}  # fmt: skip
 
@@ -60,7 +60,7 @@ _BY_COUNT = {17: "coco17", 23: "coco23", 26: "halpe26", 33: "mediapipe33", 133: 
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """One predicted person. `image`: the id of its image; `joints`: x, y (continuous pixels) and
-    score of those found; `names`: all joints of its order; `clipped`: scores that were over 1."""
+    score of predicted ones; `names`: all joints of its order; `clipped`: scores above 1."""
 
     image: int | str
     joints: Mapping[str, tuple[float, float, float]]
@@ -75,8 +75,8 @@ class Result:
 def own_results(
     path: Path, dataset: Dataset, keypoints: str | Sequence[str] | None
 ) -> tuple[list[tuple[int, Result]], int, str]:
-    """The people of a file in images of a data set with their frames; how many are in none; and
-    what images are matched by. FormatError when there is nobody."""
+    """Predicted people with their frames of a data set; the number of people in other images; and
+    the key that images are matched by. FormatError without people."""
     entries, names = read_results(path, dataset.skeleton, keypoints)
     frames = frames_by_id(dataset, names)
     own = [(frames[e.image], e) for e in entries if e.image in frames]
@@ -86,7 +86,7 @@ def own_results(
             where=str(path),
             expected=f"image ids such as {', '.join(map(repr, [*frames][:: len(frames) - 1]))}",
             got=", ".join(dict.fromkeys(repr(e.image) for e in entries[:3])) or "no entry",
-            then="Use the image ids of the file that the images were exported or imported by.",
+            then="Use the image ids of the exported or imported file.",
         )
     number = "id of the imported file" if dataset.source_ids() else "frame number"
     named = {"file name" if isinstance(e.image, str) else number for _, e in own}
@@ -98,8 +98,8 @@ def read_results(
 ) -> tuple[list[Result], dict[int | str, str]]:
     """The people of a file in joints of `skeleton`, and the names of its images by their ids.
 
-    `keypoints`: the order of the file's keypoints, a name of ORDERS or the joints' names; None: as
-    the file says, else by their number. FormatError.
+    `keypoints`: order of the file's keypoints, a name of ORDERS or the joints' names; None: from
+    the file, else by their number. FormatError.
     """
     if not path.is_file():
         raise FormatError("no such file", where=str(path))
@@ -132,7 +132,7 @@ def read_results(
     ]
     if found and all(set(skeleton.joints).isdisjoint(one.names) for one in found):
         raise FormatError(
-            "the file and the data set share no joint",
+            "no common joints of file and data set",
             where=str(path),
             expected=", ".join(skeleton.joints)[:300],
             got=", ".join(found[0].names)[:300],
@@ -142,7 +142,7 @@ def read_results(
 
 
 def order_of(keypoints: str | Sequence[str]) -> tuple[str, ...]:
-    """The joints of a named order, or the names given. FormatError."""
+    """The joints of a named order, or the given names. FormatError."""
     if not isinstance(keypoints, str):
         return tuple(map(plain_joint_name, keypoints))
     if keypoints not in ORDERS:
@@ -172,7 +172,7 @@ def _result(
         order = given or _names(category, categories, skeleton, len(flat) // 3)
         names = tuple(own.get(name, name) for name in order)
         if len(flat) != 3 * len(names):
-            raise ValueError(f"{len(names)} joints have {3 * len(names)} numbers, not {len(flat)}")
+            raise ValueError(f"{len(names)} joints need {3 * len(names)} numbers, got {len(flat)}")
         stated = (value.get("joints") or {}).get("cause") if scored else None
         joints, causes, clipped = {}, {}, 0
         for j, name in enumerate(names):
@@ -200,7 +200,7 @@ def _result(
 def _names(
     category: Any, categories: list[dict[str, Any]], skeleton: Skeleton, count: int
 ) -> tuple[str, ...]:
-    """The joints of a category; where the file does not name them, by their number."""
+    """The joints of a category; by their number if the file has no names."""
     for one in categories:
         if one.get("id") == category and one.get("keypoints"):
             return tuple(
@@ -212,12 +212,12 @@ def _names(
 
 
 def order_of_count(count: int) -> tuple[str, ...] | None:
-    """The order that so many keypoints have, if there is one."""
+    """The order with that number of keypoints, if any."""
     return ORDERS[_BY_COUNT[count]] if count in _BY_COUNT else None
 
 
 def joint_names(skeleton: Skeleton) -> dict[str, str]:
-    """The skeleton's joints by what they are known as, and by their own names."""
+    """The skeleton's joints by `known_as` and by name."""
     known = zip(skeleton.known_as, skeleton.joints, strict=True)
     return {name: joint for name, joint in known if name} | {j: j for j in skeleton.joints}
 
@@ -225,7 +225,7 @@ def joint_names(skeleton: Skeleton) -> dict[str, str]:
 def frames_by_id(dataset: Dataset, names: Mapping[int | str, str]) -> dict[int | str, int]:
     """Frames by image id: of the imported file or the frame's number, and by file names.
 
-    `names`: the file's own names of images; those that `predict` gives are frame numbers.
+    `names`: the file's own names of images; those of `predict` are frame numbers.
     """
     of_predict = bool(names) and all(
         isinstance(number, int) and name == f"{number:06d}" for number, name in names.items()
@@ -242,9 +242,9 @@ def frames_by_id(dataset: Dataset, names: Mapping[int | str, str]) -> dict[int |
 def frames_by_bytes(
     dataset: Dataset, images: Path, names: Mapping[int | str, str], path: Path
 ) -> dict[int | str, int]:
-    """Frames by image id, told by the bytes of the images that `names` has in a folder.
+    """Frames by image id, matched by content of the named images in a folder.
 
-    FormatError for a file without names, and for names that lead out of the folder.
+    FormatError for a file without names, and for names outside the folder.
     """
     if not names:
         raise FormatError(

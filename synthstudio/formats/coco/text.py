@@ -1,7 +1,7 @@
-"""The JSON text of many entries at once: what json.dumps writes, in less time.
+"""JSON text of many entries at once: the output of json.dumps, faster.
 
-Most of the time of an export goes into finding the shortest digits of its reals. Arrow finds the
-same ones three times as fast for a column of them; those that it spells otherwise than Python
+Most of an export's time is spent on the shortest digits of reals. Arrow finds the
+same ones three times as fast for a column of them; those that it formats differently from Python
 (whole, tiny, large, NaN) are left to Python.
 """
 
@@ -21,7 +21,7 @@ from synthstudio.dataset.rows import Row
 
 
 class Reals(NamedTuple):
-    """Numbers that stand in an entry as lists of `columns` numbers each, NaN as null."""
+    """Numbers of an entry as lists of `columns` numbers each, NaN as null."""
 
     values: Sequence[float]
     columns: int
@@ -33,18 +33,18 @@ class Reals(NamedTuple):
 
 _HOLE, _HOLE_TEXT = "\0", '"\\u0000"'
 _ALIKE = (1e-4, 1e9)
-"""Between these Arrow spells every number that is not whole as Python does."""
+"""Range in which Arrow formats every fractional number as Python does."""
 
 
 def dump(value: Any) -> str:
-    """Return a value's text: sorted keys, no blanks; ValueError for NaN and infinity."""
+    """Return a value's JSON: sorted keys, no blanks; ValueError for NaN and infinity."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
 
 
 def dump_all(entries: Sequence[Row], names: Sequence[str]) -> list[str]:
-    """Return the text of each entry; under `names` (sorted) it has Reals or None."""
+    """Return the text of each entry; under `names` (sorted) entries have Reals or None."""
     texts = iter(_texts([entry[name] for entry in entries for name in names]))
     out = []
     for entry in entries:
@@ -52,7 +52,7 @@ def dump_all(entries: Sequence[Row], names: Sequence[str]) -> list[str]:
         parts = dump({**entry, **dict.fromkeys(found, _HOLE)}).split(_HOLE_TEXT)
         if len(parts) == len(found) + 1:
             out.append("".join(chain(*zip(parts, (*found.values(), ""), strict=True))))
-        else:  # a text of the entry itself looks like a hole
+        else:  # a text of the entry equals the placeholder
             out.append(dump({**entry, **{name: entry[name].nested() for name in found}}))
     return out
 
@@ -96,7 +96,7 @@ def _joined(texts: pa.Array, counts: NDArray[np.int64], sign: str) -> pa.Array:
 
 
 def _array(values: NDArray[Any], kind: pa.DataType) -> pa.Array:
-    """Return the numbers for Arrow; pa.array and pa.scalar would load pandas to look at them."""
+    """Return the numbers for Arrow; pa.array and pa.scalar would import pandas."""
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
 
 

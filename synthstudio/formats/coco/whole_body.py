@@ -1,10 +1,10 @@
-"""COCO-WholeBody, there and back: COCO's keys for a body, and keys of their own for its parts.
+"""Reading and writing COCO-WholeBody: COCO's keys for the body, additional keys for its parts.
 
 `keypoints` are the 17 of a body; `foot_kpts` (6), `face_kpts` (68), `lefthand_kpts` and
 `righthand_kpts` (21) are x, y, v as those. Each part has `PART_valid`, and all but feet a
 `PART_box` x, y, w, h round its labelled points. Annotators label a part only where it is clear
-enough, and then whole; here a part is valid if any of its joints is labelled, hidden ones too.
-The format: github.com/jin-s13/COCO-WholeBody, data_format.md. To the sidecar: all that it lacks.
+enough, and then whole; here a part is valid if any of its joints is labelled, also if hidden.
+The format: github.com/jin-s13/COCO-WholeBody, data_format.md. To the sidecar: everything else.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from synthstudio.formats.coco.text import dump
 from synthstudio.formats.exchange import HALF_PX, Opened, Picture, Target, split_image_name
 
 PARTS = {name.replace("_", ""): at for name, at in whole_body.PARTS.items()}
-"""Part by its published name -> where its joints stand in the skeleton."""
+"""Published name of a part -> indices of its joints in the skeleton."""
 _BOXED = ("face", "lefthand", "righthand")
 _STANDARD = ("id", "image_id", "category_id", "iscrowd", "bbox", "area", "segmentation")
 
@@ -47,7 +47,7 @@ def keypoints_key(part: str) -> str:
 def to_whole_body(
     frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], polygons: bool = False
 ) -> list[Row]:
-    """Return the annotations of a frame's people who are seen enough."""
+    """Return the annotations of a frame's sufficiently visible people."""
     entries = annotation_entries(frame, people, polygons=polygons)
     return [{name: e[name] for name in _STANDARD} | _parts(e["keypoints"]) for e in entries]
 
@@ -77,8 +77,8 @@ def joined_keypoints(entry: Mapping[str, Any], *, result: bool = False) -> list[
     """Return x, y, v of all 133 joints; a part that is not valid or, in other files, not there is
     all zeros.
 
-    A v of a part between the whole ones is rounded up: in files of others it may be a confidence.
-    Of a `result` of a network no v is read. ValueError.
+    A fractional v of a part is rounded up: in other files it may be a confidence.
+    With `result` (a network's output) v is ignored. ValueError.
     """
     out: list[float] = []
     for part, at in PARTS.items():
@@ -89,7 +89,7 @@ def joined_keypoints(entry: Mapping[str, Any], *, result: bool = False) -> list[
         if not isinstance(own, list) or len(own) != 3 * count:
             raise ValueError(f"{keypoints_key(part)}: {3 * count} numbers x, y, v")
         if set(map(type, own)) - {int, float} or not all(map(math.isfinite, own)):
-            raise ValueError(f"{keypoints_key(part)}: a number is none")
+            raise ValueError(f"{keypoints_key(part)}: invalid number")
         seen = [1] * count if result else [v if part == "body" else math.ceil(v) for v in own[2::3]]
         out += [n for each in zip(own[::3], own[1::3], seen, strict=True) for n in each]
     return out
@@ -102,7 +102,7 @@ class _File(CocoFile):
         found = super()._skeleton()
         if found.name not in ("coco17", SKELETON):
             raise bad(
-                "the category has other keypoints than COCO-WholeBody's",
+                "keypoints of the category differ from COCO-WholeBody's",
                 where=f"{self.path}, categories",
                 expected="the 17 of COCO",
                 got=found.name,

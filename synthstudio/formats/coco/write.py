@@ -1,4 +1,4 @@
-"""COCO keypoint files, there and back. What each key means: `entries.INFO`, in each file.
+"""Reading and writing COCO keypoint files. Meaning of keys: `entries.INFO`, in each file.
 
     samples (frame row, its instance rows) ──► coco_writer ──► a JSON file per split
     file ──► file.CocoFile ──► samples
@@ -57,7 +57,7 @@ from synthstudio.formats.exchange import (
 _BATCH = 8
 MMPOSE = "mmpose_dataset.py"
 _OTHERS_IDS = "People of imported pictures; image ids are those of the file they came from"
-"""In place of our own description, which says that image ids are frame indices."""
+"""Replaces our description, which states that image ids are frame indices."""
 _STANDARD = ("id", "bbox", "area", "segmentation", "keypoints")
 
 
@@ -66,7 +66,7 @@ image_name = split_image_name
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """What a kind of COCO file has at its top, of an image, and of its people as JSON texts."""
+    """The top-level keys, image entries and people's JSON texts of a variant of COCO."""
 
     head: Callable[[Skeleton, Sequence[AssetRow]], Row]
     image: Callable[[Mapping[str, Any]], Row]
@@ -234,7 +234,7 @@ class _Part:
 
 
 def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
-    """Return the people as read back; without `extras` only what any tool keeps of them."""
+    """Return the people as read back; without `extras` only the standard keys."""
     joints = len(get_skeleton(frame["skeleton"]).joints)
     entries = annotation_entries(frame, people)
     if not extras:
@@ -252,7 +252,7 @@ def coco_writer(
     dialect: Dialect = OWN,
     notes: Mapping[str, str] | None = None,
 ) -> Iterator[CocoWriter]:
-    """Yield what writes a COCO file, which is there when the body ends well; DiskError. `notes`
+    """Yield a writer of a COCO file, created if the body succeeds; DiskError. `notes`
     are added to the file's `info`."""
     with (
         disk_errors(path),
@@ -268,10 +268,10 @@ def coco_writer(
 
 @dataclass(kw_only=True)
 class CocoWriter:
-    """Writes a COCO file a few frames in memory at a time; the same samples give the same bytes.
+    """Writes a COCO file with a few frames in memory; deterministic.
 
-    `file_name` is taken from the frame rows as it stands. `images` holds what comes later in the
-    file than annotations. `polygons` writes modal masks as polygons instead of run-length codes.
+    `file_name` is that of the frame rows. `images` buffers entries that follow
+    annotations in the file. `polygons` writes modal masks as polygons instead of run-length codes.
     """
 
     file: IO[str]
@@ -284,9 +284,9 @@ class CocoWriter:
     _named: bool = False
 
     def add(self, frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
-        """Write a frame and those of its people who are seen enough.
+        """Write a frame and its sufficiently visible people.
 
-        An imported frame (`source_id`) keeps the id that its image had in the user's file.
+        An imported frame (`source_id`) keeps its image id of the user's file.
         """
         image, entries = (
             self.dialect.image(frame),
@@ -309,7 +309,7 @@ class CocoWriter:
         self._batch.clear()
 
     def finish(self, head_entries: Row) -> None:
-        """Write what follows the annotations."""
+        """Write the keys after the annotations."""
         self._flush()
         self.file.write("\n]")
         if self._named:

@@ -1,16 +1,16 @@
-"""LSP style and Human3.6M-style 3D, there and back: an .npz of plain arrays, and images/.
+"""LSP and Human3.6M-style 3D: an .npz of plain arrays, and images/.
 
 joints.npz (LSP)      joints (N, 3, 14): pixel indices x, y, and visible: 1, 0 hidden; NaN: outside
                       or unlabelled; as `joints(:, :, n)` of LSP's joints.mat, a person a column
 poses.npz (H36M)      positions_2d (N, 17, 2) continuous pixels, positions_3d (N, 17, 3) rotation
                       centres in camera metres, state (N, 17): 2, 1, 0 outside, 255 unlabelled;
                       K (N, 3, 3), world_to_camera (N, 4, 4), size_px (N, 2): width, height;
-                      NaN: unknown, K also where a lens bends the picture (the sidecar has both)
+                      NaN: unknown, K also with lens distortion (the sidecar has both)
 both                  image (N): the picture's name; joint_names
 
 No array holds objects: `numpy.load(..., allow_pickle=False)` reads all. To the sidecar: boxes,
-masks, 3D joints regressed from the surface, shares, causes, joints that the skeleton lacks,
-pictures in which nobody is.
+masks, 3D joints regressed from the surface, shares, causes, joints missing in the skeleton,
+pictures without people.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def from_lsp(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row:
         elif v in (0, 1):
             points.append((checked.number(x) + HALF_PX, checked.number(y) + HALF_PX, 1 + int(v)))
         else:
-            raise ValueError(f"visible is 1, 0 or NaN, not {v}")
+            raise ValueError(f"visible must be 1, 0 or NaN, not {v}")
     return checked.person_of(points, frame, number)
 
 
@@ -97,7 +97,7 @@ def from_h36m(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row
     state = [int(v) for v in entry["state"]]
     px, camera_m = entry["positions_2d"], entry["positions_3d"]
     if not set(state) <= {STATE_OUTSIDE, STATE_HIDDEN, STATE_VISIBLE, NO_STATE}:
-        raise ValueError("a state is 0, 1, 2 or 255")
+        raise ValueError("a state must be 0, 1, 2 or 255")
     points = [
         (float(x), float(y), s) if s in (STATE_HIDDEN, STATE_VISIBLE) else (0.0, 0.0, 0)
         for (x, y), s in zip(px, state, strict=True)
@@ -109,7 +109,7 @@ def from_h36m(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row
         "truncated" if out else cause for out, cause in zip(outside, row["cause"], strict=True)
     ]
     if (np.abs(px[np.isfinite(px)]) > checked.LARGEST_PX).any():
-        raise ValueError("a joint is not a place in or near the image")
+        raise ValueError("a joint is far outside the image")
     row["joints_px"] = [float(v) for v in px.ravel()]
     found = _or_null(camera_m)
     if found is None or frame["world_to_camera"] is None:
@@ -139,7 +139,7 @@ def _or_null(values: NDArray[Any]) -> list[float] | None:
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayFormat:
-    """An archive of arrays; `to_entry` and `from_entry` are of one person."""
+    """An archive of arrays; `to_entry` and `from_entry` convert one person."""
 
     file_name: str
     skeleton: str
@@ -164,7 +164,7 @@ class ArrayFormat:
     def read(self, path: Path, images: Path | None, also: Sequence[str]) -> Opened:
         """Open the archive (or its folder); images are beside it, or below `images`. FormatError.
 
-        `also` names images of the sidecar in which nobody is.
+        `also`: images of the sidecar without people.
         """
         file, root = locate(path, self.file_name, images)
         skeleton = get_skeleton(self.skeleton)
@@ -212,7 +212,7 @@ H36M = ArrayFormat(
 
 
 def _rows_by_image(images: NDArray[Any], also: Sequence[str], where: str) -> dict[str, list[int]]:
-    """Return the rows of each image; none for those that only the sidecar names."""
+    """Return the rows of each image; none for those named only in the sidecar."""
     found: dict[str, list[int]] = {name: [] for name in also}
     for k, image in enumerate(images.tolist()):
         found.setdefault(plain_name(image, where=f"{where}, row {k}"), []).append(k)
@@ -236,12 +236,12 @@ def _check(
         if not fits or len(found) != len(arrays["image"]):  # type: ignore[arg-type]
             got = "nothing" if found is None else f"{found.dtype} {found.shape}"
             raise FormatError(
-                f"the array {name} does not fit",
+                f"invalid array {name}",
                 where=where,
                 expected=f"{kind} (N, {', '.join(map(str, shape))})",
                 got=got,
             )
     if names.shape != (len(joints),) or names.tolist() != list(joints):
         raise FormatError(
-            "other joints", where=where, expected=", ".join(joints), got=str(names.tolist())[:300]
+            "wrong joints", where=where, expected=", ".join(joints), got=str(names.tolist())[:300]
         )

@@ -1,12 +1,12 @@
-"""CVAT for images 1.1 with skeletons, there and back: annotations.xml and images/.
+"""CVAT for images 1.1 with skeletons: annotations.xml and images/.
 
 Points are continuous pixels. occluded="1": hidden; outside="1": outside the picture or unlabelled,
-both come back as unlabelled. To the sidecar: boxes, masks, shares, causes, 3D.
+both are read as unlabelled. To the sidecar: boxes, masks, shares, causes, 3D.
 
 Read as CVAT writes it (cvat-ai/cvat, cvat/apps/dataset_manager/formats/cvat.py,
-`dump_as_cvat_annotation` and `CvatExtractor._load_items`): labels with `parent` are the joints of
+`dump_as_cvat_annotation` and `CvatExtractor._load_items`): labels with `parent` are joints of
 that label's skeleton; of a project each image has `subset`, and lies in images/SUBSET/NAME; of a
-video's task names have no ending. Labels whose joints are those of a known skeleton are people.
+video's task names have no suffix. Labels with the joints of a known skeleton are people.
 
 The XML is read by Expat without DTD, entities and other encodings, a picture at a time.
 """
@@ -34,7 +34,7 @@ from synthstudio.formats import checked, exchange
 
 FILE_NAME = "annotations.xml"
 MAX_IMAGE_BYTES = 16 * 1024 * 1024
-"""Of the text of one picture's element, and of any single token."""
+"""Maximum characters of one picture's element, and of any token."""
 MAX_DEPTH = 32
 _CHUNK = 1 << 18
 _FOLDER = "images/"
@@ -84,9 +84,9 @@ def to_cvat(frame: Row, people: Iterable[Row], skeleton: Skeleton) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """The skeleton of people, and by label what its points are called: name -> joint.
+    """The skeleton of people, and by label: point name -> joint.
 
-    `all_off`: whether a skeleton counts whose points are all outside.
+    `all_off`: whether a skeleton with all points outside counts.
     """
 
     skeleton: Skeleton
@@ -195,7 +195,7 @@ def read(
 
 
 def _people_labels(scan: _Scan, wanted: Skeleton | None, *, all_off: bool, where: str) -> Labels:
-    """The labels whose joints are a skeleton's, all of the first such skeleton; FormatError."""
+    """The labels with the joints of the first matching skeleton; FormatError."""
     among = [wanted] if wanted else [*SKELETONS.values(), *FOREIGN.values()]
     found = {name: known_joints(joints, among) for name, joints in scan.joints.items()}
     known = {name: one for name, one in found.items() if one is not None}
@@ -204,11 +204,11 @@ def _people_labels(scan: _Scan, wanted: Skeleton | None, *, all_off: bool, where
     if first is None:
         listed = [f"{name}: {', '.join(joints)[:200]}" for name, joints in scan.joints.items()]
         raise FormatError(
-            "no label is a skeleton that is known",
+            "no label matches a known skeleton",
             where=where,
             expected=", ".join(skeleton.title for skeleton in among)[:300],
             got="; ".join(listed)[:400] or "no joints",
-            then="Make a skeleton of these joints (docs/skeletons.md); then --skeleton NAME.yaml.",
+            then="Define a skeleton of these joints (docs/skeletons.md) for --skeleton.",
         )
     skeleton = known[first][0]
     return Labels(
@@ -249,7 +249,7 @@ def _sample(
 
 @dataclass
 class _Scan:
-    """Where the images of a file lie, what its labels are, and which skeletons it uses."""
+    """The image spans, labels and used skeletons of a file."""
 
     names: list[tuple[str, str]] = field(default_factory=list)  # subset, name
     starts: array[int] = field(default_factory=lambda: array("q"))
@@ -260,7 +260,7 @@ class _Scan:
 
 
 class _Parser:
-    """Expat with our limits: it says at which byte an element begins and ends."""
+    """Expat with limits, reporting byte offsets of elements."""
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -283,18 +283,18 @@ class _Parser:
         try:
             self._parser.Parse(data, last)
         except expat.ExpatError as error:
-            raise FormatError(f"no XML: {error}", where=self.where) from error
+            raise FormatError(f"invalid XML: {error}", where=self.where) from error
         if self._fed - self.byte > MAX_IMAGE_BYTES:
             raise FormatError("one token is too long", where=f"{self.where}, {self.byte}")
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        """Take an element's begin."""
+        """Handle a start tag."""
 
     def end(self, tag: str) -> None:
-        """Take an element's end."""
+        """Handle an end tag."""
 
     def text(self, data: str) -> None:
-        """Take text between tags."""
+        """Handle text between tags."""
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self.path.append(tag)
@@ -311,11 +311,11 @@ class _Parser:
 
     def _check_declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding and encoding.lower() not in ("utf-8", "utf8", "us-ascii"):
-            raise FormatError("XML is read as UTF-8 only", where=self.where, got=encoding)
+            raise FormatError("XML must be UTF-8", where=self.where, got=encoding)
 
 
 class _Scanner(_Parser):
-    """Notes where images lie and which joints the labels name."""
+    """Collects image spans and joints of labels."""
 
     def __init__(self, where: str) -> None:
         super().__init__(where)
@@ -338,7 +338,7 @@ class _Scanner(_Parser):
                 self.found.used.add(attributes.get("label", _PERSON))
         elif tag == "track":
             raise FormatError(
-                "this is CVAT for video",
+                "CVAT for video is not supported",
                 where=self.where,
                 expected="CVAT for images 1.1",
                 got=f"a track of the label {attributes.get('label', '')[:80]}",
@@ -356,15 +356,15 @@ class _Scanner(_Parser):
             self._close()
 
     def _close(self) -> None:
-        """Let an image's text end where the next element begins: tags may close themselves."""
+        """End an image's text where the next element begins: tags may be self-closing."""
         if len(self.found.stops) < len(self.found.starts):
             self.found.stops.append(self.byte)
             if self.byte - self.found.starts[-1] > MAX_IMAGE_BYTES:
-                raise FormatError("one picture has too much", where=self.where)
+                raise FormatError("one picture's element is too large", where=self.where)
 
 
 class _EndOfImage(Exception):
-    """The image's element has ended; what follows is not read."""
+    """The image's element has ended; the rest is not read."""
 
 
 class _Collector(_Parser):
@@ -373,7 +373,7 @@ class _Collector(_Parser):
         self.found: list[Element] = []
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        # Points that are no part of a skeleton are none of its joints.
+        # Points outside a skeleton are ignored.
         if tag != "points" or self.path[-2] == "skeleton":
             self.found.append((tag, attributes))
 
@@ -397,7 +397,7 @@ def _scan(path: Path) -> _Scan:
     if len(set(names)) != len(names) or len(names) != len(scanner.found.stops):
         double = next((name for name, n in Counter(names).items() if n > 1), ("", ""))
         raise FormatError(
-            "an image comes twice",
+            "duplicate image",
             where=str(path),
             got="/".join(part for part in double if part)[:200],
             then="Export the tasks one by one, or give them subsets.",

@@ -1,7 +1,7 @@
 """A folder that Hugging Face `datasets` opens: README.md (the card) and data/SPLIT-00000.parquet.
 
 A row a picture: `image` (bytes and name), every column of the frames table, and `people`, a list of
-whole rows of the instances table. Nothing needs a sidecar.
+whole rows of the instances table. No sidecar is needed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string()
 
 
 def _loose(field: pa.Field) -> pa.Field:
-    """Return a field in which everything may be null: `datasets` knows no other."""
+    """Return a nullable field (recursively), as `datasets` requires."""
     kind = pa.list_(field.type.value_type) if pa.types.is_list(field.type) else field.type
     return pa.field(field.name, kind)
 
@@ -84,7 +84,7 @@ def from_huggingface(row: Row) -> ReadSample:
 
 
 def card(skeleton: Skeleton, splits: Counter[str], people: int) -> str:
-    """Return README.md: what `datasets` needs to find the files, and what the columns are."""
+    """Return README.md: the file list for `datasets`, and descriptions of columns."""
     files = "".join(
         f"  - split: {split}\n    path: data/{split}-*.parquet\n" for split in sorted(splits)
     )
@@ -164,7 +164,7 @@ class _SplitWriter:
 
 
 def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
-    """Open such a folder; images are in it. FormatError."""
+    """Open such a folder; images are embedded. FormatError."""
     files = sorted((path / "data").glob("*.parquet"))
     places: list[tuple[int, int, int]] = []  # index, file, place in it
     for number, file in enumerate(files):
@@ -177,7 +177,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     places.sort()
     numbers = [i for i, _, _ in places]
     if len(set(numbers)) != len(numbers):
-        raise FormatError("two rows have one index", where=str(path))
+        raise FormatError("two rows share an index", where=str(path))
     readers = [Groups(file, SCHEMA) for file in files]
     kind = readers[places[0][1]].row(places[0][2])["skeleton"]
     with checked.reading(str(path)):

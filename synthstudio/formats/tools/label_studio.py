@@ -1,15 +1,15 @@
-"""Label Studio keypoints, there and back: tasks.json, label_config.xml and images/.
+"""Label Studio keypoints: tasks.json, label_config.xml and images/.
 
-A rectangle a person, its keypoints below it (`parentID`), places in percent of the continuous
+A rectangle a person, its keypoints as children (`parentID`), positions in percent of the continuous
 picture. `hidden` marks a hidden joint, as Label Studio's own COCO converter does; outside and
 unlabelled joints have no region. To the sidecar: masks, shares, causes, 3D.
 
-Read as Label Studio writes it (HumanSignal/label-studio-sdk, src/label_studio_sdk/converter,
+Reads Label Studio's exports (HumanSignal/label-studio-sdk, src/label_studio_sdk/converter,
 `Converter.annotation_result_from_task`, `convert_to_json_min`, `utils.download`): JSON, and
-JSON-MIN, whose regions stand under the names of their controls without ids. A rectangle is a
-person where keypoints belong to it, or its label is that of one that has some, or `person`, or the
-only one. Keypoints without a parent go by the arrows between regions (`relation`), then to the one
-person's box that is left or that they lie in.
+JSON-MIN, with regions under the names of their controls without ids. A rectangle is a
+person if it has keypoints, or its label is that of one with some, or `person`, or the
+only one. Keypoints without a parent are assigned by relations between regions, then to the one
+remaining or enclosing person's box.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _LOCAL = "/data/local-files/?d="
 _POINT_PERCENT = 0.5
 _PERSON = "person"
 _UPLOADED = re.compile(r"[0-9a-f]{8}-")
-"""What Label Studio puts before the name of a file that was uploaded."""
+"""Prefix of uploaded files' names."""
 _FEWEST = 3
-"""Keypoint labels that have to be joints of a skeleton, of those of a file the half."""
+"""Minimum fraction of a file's keypoint labels that must be joints of a skeleton."""
 
 
 def label_config(skeleton: Skeleton) -> str:
@@ -125,7 +125,7 @@ class _Region:
 
 @dataclass
 class _Regions:
-    """What of a task's result can be people. `all`: boxes and points in their order."""
+    """Candidate boxes and points of a task's result. `all`: both in their order."""
 
     boxes: dict[str, _Region] = field(default_factory=dict)
     points: list[_Region] = field(default_factory=list)
@@ -135,7 +135,7 @@ class _Regions:
 def from_label_studio(
     task: Mapping[str, Any], frame: Row, labels: Labels, left: exchange.LeftOut
 ) -> list[Row]:
-    """Undo `to_label_studio`; ValueError. `left` counts what was not taken over."""
+    """Undo `to_label_studio`; ValueError. `left` counts skipped regions."""
     w, h = frame["width_px"], frame["height_px"]
     found = _regions(task, left)
     people: dict[str, dict[str, tuple[float, float, int]]] = {}
@@ -182,7 +182,7 @@ def _share_out(
     boxes: Mapping[str, list[float]],
     left: exchange.LeftOut,
 ) -> None:
-    """Give joints without a parent to the boxes that have none, or to one person without a box."""
+    """Assign joints without a parent to boxes without joints, or to one person without a box."""
     free = {number: boxes[number] for number, own in people.items() if number in boxes and not own}
     once = len({joint for joint, _ in loose}) == len(loose)
     for joint, place in loose:
@@ -203,7 +203,7 @@ def _share_out(
 
 
 def _box(value: Mapping[str, Any], w: int, h: int, left: exchange.LeftOut) -> list[float]:
-    """The box of a rectangle, or the upright one about it if it is turned about its corner."""
+    """The box of a rectangle, or the upright bounding box of a rotated one."""
     x, y, bw, bh = (checked.number(value[n]) / 100 for n in ("x", "y", "width", "height"))
     x, y, bw, bh = checked.box([x * w, y * h, bw * w, bh * h])
     turn = radians(checked.number(value.get("rotation") or 0))
@@ -216,7 +216,7 @@ def _box(value: Mapping[str, Any], w: int, h: int, left: exchange.LeftOut) -> li
 
 
 def _regions(task: Mapping[str, Any], left: exchange.LeftOut) -> _Regions:
-    """Sort a task's result into boxes and points; what has no place is counted."""
+    """Sort a task's result into boxes and points; others are counted."""
     out, named, arrows = _Regions(), dict[str, list[str]](), dict[str, str]()
     result = _result(task, left)
     for entry in result:
@@ -252,7 +252,7 @@ def _regions(task: Mapping[str, Any], left: exchange.LeftOut) -> _Regions:
 
 
 def _fault(entry: Mapping[str, Any], kind: str, box: bool) -> str | None:
-    """Why an entry is neither a box nor a point: "" where it is of another type; None if it is."""
+    """Reason that an entry is neither box nor point: "" for another type; None if it is one."""
     value = entry.get("value")
     if not (box or kind.startswith("keypoint")) or not isinstance(value, dict):
         return ""
@@ -287,7 +287,7 @@ def _result(task: Mapping[str, Any], left: exchange.LeftOut) -> list[Mapping[str
 
 
 def image_of(task: Mapping[str, Any]) -> str:
-    """Return the address of a task's image; ValueError where `data` names none, or several."""
+    """Return the URL of a task's image; ValueError if `data` has none or several."""
     data = task.get("data", task)
     if not isinstance(data, dict):
         raise ValueError("data is not an object")
@@ -305,7 +305,7 @@ def image_of(task: Mapping[str, Any]) -> str:
 
 
 def _path(url: str) -> str:
-    """The path in an address of Label Studio: of its local files, an upload, a store, a drive."""
+    """The path in a Label Studio URL: of local files, an upload, a store, a drive."""
     url = url.replace("\\", "/")
     parts = urlparse(url)
     query = parse_qs(parts.query).get("d")
@@ -315,10 +315,10 @@ def _path(url: str) -> str:
 
 
 def picture_of(url: str, root: Path, where: str) -> str:
-    """The name below `root` of the file that an address means; as it is written if none is there.
+    """The path below `root` of a URL's file; unchanged if none exists.
 
-    Tried: the path as it is and with %20 and the like undone, then without its first folders, last
-    without what Label Studio puts before an upload's name.
+    Tried: the path unchanged and percent-decoded, then without its first folders, last
+    without the upload prefix.
     """
     path = _path(url)
     plain = plain_name(path, where=where)
@@ -383,7 +383,7 @@ def read(
 def _tasks(
     file: Path, root: Path, left: exchange.LeftOut, used: _Used
 ) -> dict[str, tuple[int, int]]:
-    """Name of each picture that is there -> where its task lies in the file; FormatError."""
+    """Existing picture -> byte span of its task in the file; FormatError."""
     found: dict[str, tuple[int, int]] = {}
     addresses: dict[str, str] = {}
     missing: list[str] = []
@@ -401,11 +401,11 @@ def _tasks(
             missing.append(name)
         elif addresses.setdefault(name, url) != url:
             raise FormatError(
-                "two tasks have one image",
+                "two tasks share an image",
                 where=where,
-                expected="pictures whose names differ below their folder",
+                expected="pictures with distinct relative paths",
                 got=f"{addresses[name]} and {url}"[:300],
-                then="Give their folder: --images FOLDER.",
+                then="Pass their folder: --images FOLDER.",
             )
         elif name in found:
             left["further task of a picture"] += 1
@@ -421,7 +421,7 @@ def _tasks(
 
 @dataclass
 class _Used:
-    """Labels of a file: of keypoints, of rectangles, and of those that have keypoints."""
+    """Labels of a file: of keypoints, of rectangles, and of rectangles with keypoints."""
 
     points: set[str] = field(default_factory=set)
     boxes: set[str] = field(default_factory=set)
@@ -450,11 +450,11 @@ class _Used:
             joints = spelled(self.points, skeleton)
         if not fitting and (2 * len(joints) < len(self.points) or len(joints) < _FEWEST):
             raise FormatError(
-                "no skeleton has these keypoints",
+                "no known skeleton has these keypoints",
                 where=where,
                 expected=f"those of one of {', '.join(s.title for s in known)}",
                 got=", ".join(sorted(self.points))[:300],
-                then="Make a skeleton of them (docs/skeletons.md); then --skeleton NAME.yaml.",
+                then="Define a skeleton of them (docs/skeletons.md) for --skeleton.",
             )
         people = self.parents | {label for label in self.boxes if label.lower() == _PERSON}
         return Labels(

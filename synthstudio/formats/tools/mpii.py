@@ -1,11 +1,11 @@
-"""MPII style, there and back: annotations.json, a list with an entry a person, and images/.
+"""MPII style: annotations.json, a list with an entry a person, and images/.
 
     image, center, scale     the box's centre, and its height / 200 px
     joints (16, 2)           pixel indices (continuous - 0.5); -1 -1: outside or unlabelled
-    joints_vis (16)          1 visible, 0 hidden or not there
+    joints_vis (16)          1 visible, 0 hidden or missing
 
-Loaders that expect Matlab's indices from 1 subtract one: add it for them. To the sidecar: boxes,
-masks, shares, causes, 3D, joints that MPII lacks, pictures in which nobody is.
+Loaders for Matlab's 1-based indices subtract one: add it for them. To the sidecar: boxes,
+masks, shares, causes, 3D, joints missing in MPII, pictures without people.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def from_mpii(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
     for number, entry in enumerate(entries, 1):
         joints, seen = entry["joints"], entry["joints_vis"]
         if len(joints) != 16 or len(seen) != 16 or not set(seen) <= {0, 1}:
-            raise ValueError("16 joints and 16 joints_vis of 0 or 1")
+            raise ValueError("expected 16 joints and 16 joints_vis of 0 or 1")
         points = []
         for (x, y), v in zip(joints, seen, strict=True):
             place = checked.number(x), checked.number(y)
@@ -104,7 +104,7 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
 def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     """Open annotations.json (or its folder); pictures lie in images/, or `images`. FormatError.
 
-    `also` names pictures that the sidecar knows and no entry does.
+    `also`: pictures named only in the sidecar.
     """
     file, root = locate(path, FILE_NAME, images, "images")
     spans: dict[str, array[int]] = {name.removeprefix(_FOLDER): array("q") for name in also}

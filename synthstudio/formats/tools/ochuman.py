@@ -1,9 +1,9 @@
-"""OCHuman style, there and back: ochuman.json and images/.
+"""OCHuman style: ochuman.json and images/.
 
 An image has its `annotations`: bbox x0 y0 x1 y1, `max_iou` with another person's box, `segms`
-(polygons), and 19 keypoints x, y, code: 0 missing, 1 visible, 2 hidden by oneself, 3 hidden by
-others. Points are pixel indices, boxes and polygons continuous. To the sidecar: shares, which other
-it is, 3D, amodal masks; head and neck see formats/joints.py.
+(polygons), and 19 keypoints x, y, code: 0 missing, 1 visible, 2 self-occluded, 3 occluded by
+others. Points are pixel indices, boxes and polygons continuous. To the sidecar: shares, occluder
+ids, 3D, amodal masks; head and neck: see formats/joints.py.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def from_ochuman(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
             continue
         keypoints = entry["keypoints"]
         if len(keypoints) != 57 or not set(keypoints[2::3]) <= set(CODES.values()):
-            raise ValueError("keypoints are 19 x (x, y, code 0 to 3)")
+            raise ValueError("keypoints must be 19 x (x, y, code 0 to 3)")
         codes = [int(c) for c in keypoints[2::3]]
         points = [
             (
@@ -136,7 +136,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> exchange.Opene
             starts.append(span.start)
             stops.append(span.stop)
     if len(set(names)) != len(names):
-        raise FormatError("two images have one name", where=str(file))
+        raise FormatError("two images share a name", where=str(file))
     skeleton = get_skeleton(SKELETON)
 
     def samples() -> Iterator[exchange.ReadSample]:

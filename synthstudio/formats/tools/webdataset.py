@@ -1,7 +1,7 @@
-"""WebDataset shards, there and back: 000000.tar, … each with NAME.jpg and NAME.json a frame.
+"""WebDataset shards: 000000.tar, … each with NAME.jpg and NAME.json per frame.
 
 NAME.json is {"frame": row, "people": [rows], "keypoints": names}, the whole rows of dataset/rows.py
-with null for NaN, so nothing needs a sidecar. Heads of members hold no time, owner or host.
+with null for NaN, so no sidecar is needed. Headers of members hold no time, owner or host.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
         names += [name for name, _ in _pairs(shard, with_bytes=False)]
     numbers = [int(name.partition(".")[0]) for name in names]
     if any(b <= a for a, b in pairwise(numbers)):
-        raise FormatError("frames are doubled or out of order", where=str(path))
+        raise FormatError("frames are duplicated or out of order", where=str(path))
     kind = _first_skeleton(shards)
 
     def samples() -> Iterator[ReadSample]:
@@ -135,7 +135,7 @@ def _pairs(shard: Path, *, with_bytes: bool) -> Iterator[tuple[str, tuple[bytes,
 
 
 def _members(shard: Path, *, with_bytes: bool) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, bytes) of plain files only; nothing is ever unpacked to disk."""
+    """Yield (name, bytes) of plain files only; nothing is unpacked to disk."""
     if not shard.is_file():
         raise FormatError("there is no such file", where=str(shard))
     try:
@@ -144,11 +144,11 @@ def _members(shard: Path, *, with_bytes: bool) -> Iterator[tuple[str, bytes]]:
             tarfile.open(fileobj=_Bounded(file), mode="r:", errors="strict") as archive,
         ):
             while (member := archive.next()) is not None:
-                archive.members = []  # type: ignore[attr-defined]  # it would keep every head
+                archive.members = []  # type: ignore[attr-defined]  # it would keep every header
                 limit = MAX_JSON_BYTES if member.name.endswith(".json") else MAX_IMAGE_BYTES
                 if not member.isreg() or member.issparse() or not 0 <= member.size <= limit:
                     raise FormatError(
-                        "no plain file, or too large",
+                        "not a plain file, or too large",
                         where=f"{shard.name}, {member.name[:80]}",
                         got=f"{member.size} bytes",
                     )
@@ -157,21 +157,21 @@ def _members(shard: Path, *, with_bytes: bool) -> Iterator[tuple[str, bytes]]:
                     opened = archive.extractfile(member)
                     data = opened.read() if opened else b""
                     if len(data) != member.size:
-                        raise FormatError("the shard breaks off", where=shard.name)
+                        raise FormatError("the shard is truncated", where=shard.name)
                 yield member.name, data
     except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError) as error:
-        raise FormatError(f"no tar file: {str(error)[:200]}", where=str(shard)) from error
+        raise FormatError(f"not a tar file: {str(error)[:200]}", where=str(shard)) from error
 
 
 class _Bounded:
-    """A file that refuses to be read in one piece beyond the largest member."""
+    """A file that limits the size of a single read."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
     def read(self, size: int = -1) -> bytes:
         if size < 0 or size > MAX_IMAGE_BYTES:
-            raise FormatError("a head asks for too much", where="tar", got=f"{size} bytes")
+            raise FormatError("a header declares too many bytes", where="tar", got=f"{size} bytes")
         return self._file.read(size)
 
     def __getattr__(self, name: str) -> Any:

@@ -1,19 +1,19 @@
-"""YOLO pose in Ultralytics' layout, there and back.
+"""YOLO pose in Ultralytics' layout.
 
     data.yaml               kpt_shape, flip_idx, the splits
     images/SPLIT/NAME.jpg   labels/SPLIT/NAME.txt: a line a person
     class cx cy w h, then x y v a joint; all but class and v divided by the picture's sides
 
 x / W is of the continuous pixel, so in [0, 1]. A joint outside the picture or unlabelled is 0 0 0;
-v 2 visible, 1 hidden. data.yaml says which boxes and joints there are, and the joints' sigmas. To
+v 2 visible, 1 hidden. data.yaml describes boxes and joints, and has the joints' sigmas. To
 the sidecar: everything else.
 
-Read as Ultralytics does (ultralytics/data: check_det_dataset, img2label_paths and
-verify_image_label in utils.py, get_img_files in base.py): `path` is where splits begin, by default
-the file's folder; ../train that is not there is train; a split is a folder with all folders in it,
+Reading follows Ultralytics (ultralytics/data: check_det_dataset, img2label_paths and
+verify_image_label in utils.py, get_img_files in base.py): `path` is the base of splits, by default
+the file's folder; a missing ../train is train; a split is a folder with its subfolders,
 a list of them, or a .txt that lists pictures; a label file has its picture's path with the last
-/images/ as /labels/; a class is a number, 0.0 too. A line that cannot be read is left out and
-counted. Unlike there, nothing outside the folder of data.yaml (or --images) is read.
+/images/ as /labels/; a class is a number, 0.0 too. An invalid line is left out and
+counted. Unlike Ultralytics nothing outside the folder of data.yaml (or --images) is read.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ SPLITS = ("train", "val", "test")
 _PEOPLE = re.compile("(?i)persons?|people|humans?|pedestrians?|body|pose|man|woman|player|athlete")
 _NAMELESS = re.compile("(?i)[0-9]*|(class|object|item|keypoints?|skeleton|label)[_ -]?[0-9]*")
 _NO_LABELS = ("classes.txt", "obj.txt", "train.txt", "val.txt", "test.txt")
-"""What other tools put among label files."""
+"""Other tools' files among label files."""
 MAX_YAML_BYTES = 200_000
 MAX_YAML_DEPTH = 16
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 _INSIDE = 0.01
-"""How far a number may lie outside 0 to 1, as in Ultralytics."""
+"""Tolerance of numbers outside 0 to 1, as in Ultralytics."""
 
 
 image_name = exchange.split_image_name
@@ -86,9 +86,9 @@ def from_yolo(
     left_out: exchange.LeftOut | None = None,
     where: str = "",
 ) -> list[Row]:
-    """Undo `to_yolo`. `dims` 2: no v, then 0 0 is no joint.
+    """Undo `to_yolo`. `dims` 2: no v; 0 0 is unlabelled.
 
-    A line that cannot be read goes to `left_out`; without that it is a ValueError.
+    An invalid line is counted in `left_out`, else raises ValueError.
     """
     people: list[Row] = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -112,10 +112,10 @@ def from_yolo(
 
 
 def _person(parts: Sequence[str], frame: Row, joints: int, dims: int, number: int) -> Row:
-    """The person of a line; one with a box alone has no joints. ValueError."""
+    """The person of a line; without joints if it is a box only. ValueError."""
     w, h = frame["width_px"], frame["height_px"]
     if len(parts) not in (5, 5 + dims * joints):
-        raise ValueError(f"a line has {5 + dims * joints} numbers, not {len(parts)}")
+        raise ValueError(f"expected {5 + dims * joints} numbers, got {len(parts)}")
     values = [_number(part) for part in parts[1:]]
     cx, cy, bw, bh = (_share(v) for v in values[:4])
     points: list[tuple[float, float, int]] = []
@@ -123,7 +123,7 @@ def _person(parts: Sequence[str], frame: Row, joints: int, dims: int, number: in
         x, y = (_share(v) for v in values[at : at + 2])
         v = values[at + 2] if dims == 3 else 2.0 * bool(x or y)
         if v not in (0, 1, 2):
-            raise ValueError(f"v is 0, 1 or 2, not {v}")
+            raise ValueError(f"v must be 0, 1 or 2, not {v}")
         points.append((x * w, y * h, int(v)))
     box = checked.box([(cx - bw / 2) * w, (cy - bh / 2) * h, bw * w, bh * h])
     return checked.person_of(points or [(0, 0, 0)] * joints, frame, number, box_px=box)
@@ -135,15 +135,15 @@ def _number(text: str) -> float:
 
 def _share(value: float) -> float:
     if not -_INSIDE <= value <= 1 + _INSIDE:
-        raise ValueError(f"{value} is not a share of the image's side")
+        raise ValueError(f"{value} is not within 0 to 1 of the image's side")
     return value
 
 
 def data_yaml(skeleton: Skeleton, splits: Iterable[str], notes: Mapping[str, str]) -> str:
     """Return the text of data.yaml. A split without pictures points to the training pictures.
 
-    There is no `path`: then Ultralytics starts at the file's own folder. There is no `kpt_names`:
-    CVAT and its datumaro take any key that they do not know for a split. Joints are known by
+    There is no `path`: then Ultralytics uses the file's folder. There is no `kpt_names`:
+    CVAT and datumaro treat any unknown key as a split. Joints are identified by
     their number and mirror pairs.
     """
     present = set(splits)
@@ -158,9 +158,9 @@ def data_yaml(skeleton: Skeleton, splits: Iterable[str], notes: Mapping[str, str
         "names": {0: definition(skeleton)["category"] if skeleton.own else "person"},
     }
     sigmas = ", ".join(map(exchange.format_number, skeleton.sigmas))
-    said = {"joints": ", ".join(skeleton.joints), "sigmas": sigmas}
-    said |= {"labelled": notes["joints"], "boxes": notes["boxes"]} if notes else {}
-    comments = "".join(f"# {name}: {value}\n" for name, value in said.items())
+    described = {"joints": ", ".join(skeleton.joints), "sigmas": sigmas}
+    described |= {"labelled": notes["joints"], "boxes": notes["boxes"]} if notes else {}
+    comments = "".join(f"# {name}: {value}\n" for name, value in described.items())
     return comments + yaml.safe_dump(head, sort_keys=False, default_flow_style=None, width=1000)
 
 
@@ -194,7 +194,7 @@ def read(
     with checked.reading(str(head)):
         joints, dims = (checked.integer(v, 1, 1000) for v in config["kpt_shape"])
         if dims not in (2, 3):
-            raise ValueError(f"kpt_shape ends in 2 or 3, not {dims}")
+            raise ValueError(f"kpt_shape must end in 2 or 3, not {dims}")
         found = _skeleton(config, joints, skeleton)
         person_class = _person_class(config.get("names"), skeleton)
         left = exchange.LeftOut()
@@ -235,7 +235,7 @@ def _label_name(name: str) -> str:
 
 
 def _lonely_labels(root: Path, pictures: Iterable[str]) -> int:
-    """How many label files beside those of the pictures have no picture."""
+    """Number of label files without a picture."""
     known = {root / _label_name(name) for name in pictures}
     folders = {path.parent for path in known}
     return sum(
@@ -260,14 +260,14 @@ def _read_head(path: Path) -> dict[str, Any]:
         _check_yaml(text, where)
         config = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise FormatError(f"no YAML: {str(error)[:200]}", where=where) from error
+        raise FormatError(f"invalid YAML: {str(error)[:200]}", where=where) from error
     if not isinstance(config, dict):
         raise FormatError("no data.yaml of Ultralytics", where=where, expected="a mapping")
     return config
 
 
 def _check_yaml(text: str, where: str) -> None:
-    """Refuse aliases, of which a few lines stand for gigabytes, and depth, which takes hours."""
+    """Refuse aliases (a few lines can expand to gigabytes) and deep nesting (slow)."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         opens = isinstance(event, yaml.CollectionStartEvent)
@@ -294,12 +294,12 @@ def _skeleton(config: dict[str, Any], joints: int, wanted: Skeleton | None) -> S
     if found is None or len(found.joints) != joints:
         got = str(names)[:300] if names is not None else f"flip_idx {str(flips)[:200]}"
         raise ValueError(
-            f"no skeleton with these {joints} keypoints is known: {got}; give one by --skeleton"
+            f"no known skeleton has these {joints} keypoints: {got}; pass one by --skeleton"
         )
     if flips is not None and flips != found.flip.tolist():
         raise ValueError(
-            f"flip_idx is not that of {found.title}, whose joints it names: expected "
-            f"{found.flip.tolist()}, got {str(flips)[:200]}; correct it, or take it out"
+            f"flip_idx differs from that of the named skeleton {found.title}: expected "
+            f"{found.flip.tolist()}, got {str(flips)[:200]}; correct or remove it"
         )
     return found
 
@@ -307,7 +307,7 @@ def _skeleton(config: dict[str, Any], joints: int, wanted: Skeleton | None) -> S
 def _person_class(names: Any, wanted: Skeleton | None) -> int | None:
     """Return the number of the class of people; None for the only class of a `wanted` skeleton.
 
-    Names that say nothing (0, class_0, object, item, ...) may be people's if there is but one.
+    A single generic name (0, class_0, object, item, ...) is taken as people.
     """
     listed = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(listed, dict) or not listed:
@@ -327,9 +327,9 @@ def _person_class(names: Any, wanted: Skeleton | None) -> int | None:
 def _pictures(
     config: dict[str, Any], root: Path, given: bool, left: exchange.LeftOut
 ) -> dict[str, str]:
-    """Return each picture's name below `root` and its split, that of the innermost folder.
+    """Return each picture's name below `root` and its split, by the innermost folder.
 
-    `given`: `root` is the user's word for where pictures are, instead of `path`.
+    `given`: `root` is the user's image folder, instead of `path`.
     """
     base = PurePosixPath() if given else _base(config.get("path"), root)
     entries = {split: config.get(split) for split in SPLITS}
@@ -349,9 +349,9 @@ def _pictures(
 
 
 def _base(path: Any, root: Path) -> PurePosixPath:
-    """Where splits begin below `root`; of an absolute path, or one that is not here, `root`.
+    """Base of splits below `root`; `root` itself for an absolute or missing path.
 
-    Ultralytics takes the latter from its own folder of data sets, which only its user has.
+    Ultralytics resolves the latter in its own folder of data sets.
     """
     if path in (None, "") or not isinstance(path, str):
         return PurePosixPath()
@@ -363,7 +363,7 @@ def _base(path: Any, root: Path) -> PurePosixPath:
         return PurePosixPath()
     if pure.is_absolute() or not (root / pure).is_dir():
         raise ValueError(
-            f"path: {path[:200]} is not a folder below {root}; correct it, or give the pictures' "
+            f"path: {path[:200]} is not a folder below {root}; correct it, or pass the pictures' "
             "folder by --images"
         )
     return PurePosixPath(plain_name(pure.as_posix(), where=f"{HEAD_NAME}, path"))
@@ -391,7 +391,7 @@ def _listed(root: Path, name: str, left: exchange.LeftOut) -> Iterator[str]:
         return
     if not where.is_dir() or not where.resolve().is_relative_to(root.resolve()):
         raise FormatError(
-            "there is no such folder of pictures",
+            "no such folder of pictures",
             where=str(where),
             then=f"Correct train, val and test of {HEAD_NAME}, or path.",
         )

@@ -1,1 +1,1 @@
-"""Run a picklable function over ranges; knows nothing of frames."""
+"""Run a picklable function over ranges, independent of frames."""

@@ -1,4 +1,4 @@
-"""Who runs the jobs of a run: processes of this machine or a Ray cluster, called alike."""
+"""Execution engines: local processes or a Ray cluster, with the same interface."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from synthstudio.generation.engines import local, ray
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """A way to run jobs. `apart`: they may run where this machine's disk is not."""
+    """An execution engine. `apart`: jobs may run without access to this machine's disk."""
 
-    run: Callable[..., None]  # called as local.run
+    run: Callable[..., None]  # interface of local.run
     apart: bool = False
 
 
 LOCAL = Engine(run=local.run)
 RAY = Engine(run=ray.run, apart=True)
 ENGINES = {"local": LOCAL, "ray": RAY}
-"""By the names that commands and configs have for them."""
+"""By their names in commands and configs."""

@@ -1,11 +1,11 @@
-"""Run a function over jobs, here or in worker processes of this machine. Knows no frames.
+"""Run a function over jobs, in this process or in local worker processes.
 
-One worker is the caller's own process, held to one thread; more are processes of a
-`ProcessPoolExecutor` with one thread each, so no result depends on how many there are. A worker
+One worker is the caller's own process, limited to one thread; more are processes of a
+`ProcessPoolExecutor` with one thread each, so results do not depend on their number. A worker
 imports nothing of the caller's `__main__` (scripts need no guard) and dies with its parent.
 
-On Linux workers are forked from a server of Python's `multiprocessing`, which imports what they
-need: once a process that makes data, not once a worker. Elsewhere they are spawned.
+On Linux workers are forked from a server of Python's `multiprocessing`, which imports modules
+once per parent process, not once per worker. Elsewhere they are spawned.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Job = TypeVar("Job")
 Context = TypeVar("Context")
 Result = TypeVar("Result")
 Report = Callable[[int], None]
-"""A job calls it with the number of units (frames) done since its last call."""
+"""Called by a job with the number of units (frames) done since the last call."""
 
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -49,14 +49,14 @@ ONE_THREAD = {
     "VECLIB_MAXIMUM_THREADS": "1",
     "OPENCV_FOR_THREADS_NUM": "1",
 }
-"""What a worker's environment says before anything is imported there."""
+"""Environment variables of a worker, set before imports."""
 
 _POLL_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a run is. `per_second` counts from when the first worker was ready."""
+    """Progress of a run. `per_second` is measured from the first ready worker."""
 
     units: int
     jobs: int
@@ -65,7 +65,7 @@ class Progress:
 
 
 class Tally:
-    """Counts the units and jobs of a run, and tells `on_progress`."""
+    """Counts the units and jobs of a run, and calls `on_progress`."""
 
     def __init__(self, on_progress: Callable[[Progress], None] | None) -> None:
         self._on_progress = on_progress
@@ -77,7 +77,7 @@ class Tally:
         self._ready_at = self._ready_at or time.monotonic()
 
     def add(self, *, units: int = 0, jobs: int = 0) -> None:
-        """Count what is done."""
+        """Count finished units and jobs."""
         self._units, self._jobs = self._units + units, self._jobs + jobs
         if self._on_progress is None:
             return
@@ -101,13 +101,13 @@ def run(
     """Call `work(context, job, report)` for every job and `on_done(result)` here for each.
 
     Every worker builds its own `context = initializer(*initargs)` once. With more than one all
-    of these must be picklable. Jobs are taken one at a time, results come in the order they are
-    ready, so memory does not grow with the number of jobs. `on_done` and `on_progress` run in
+    of these must be picklable. Jobs are taken one at a time, results arrive as they are
+    ready, in constant memory. `on_done` and `on_progress` run in
     this process.
 
     Raises what a job raised when it is a SynthStudioError, WorkerError with the traceback for
-    other exceptions and for a worker that died (naming its job and signal); and passes on
-    KeyboardInterrupt and what `on_done` raises. In each case all workers are gone on return.
+    other exceptions and for a worker that died (naming its job and signal); and re-raises
+    KeyboardInterrupt and errors of `on_done`. In each case all workers have exited on return.
     """
     check_workers(workers)
     tally = Tally(on_progress)
@@ -127,7 +127,7 @@ def check_workers(workers: int) -> None:
     """WorkerError for fewer than one."""
     if workers < 1:
         raise WorkerError(
-            "there must be a worker", where="workers", expected="1 or more", got=str(workers)
+            "too few workers", where="workers", expected="1 or more", got=str(workers)
         )
 
 
@@ -139,7 +139,7 @@ def _run_here(
     tally: Tally,
 ) -> None:
     context: Context | None = None
-    stopped: list[BaseException] = []  # what `on_progress` raises is the caller's, not the job's
+    stopped: list[BaseException] = []  # errors of `on_progress`, not of a job
 
     def report(more: int) -> None:
         try:
@@ -185,13 +185,13 @@ def _run_in_pool(
     pending: set[Future[Any]] = set()
 
     def submit(job: Job) -> None:
-        with _starting():  # the pool starts workers as they are needed
+        with _starting():  # the pool starts workers on demand
             pending.add(pool.submit(_do, job))
 
     try:
         for job in first:
             submit(job)
-        # Wakes the pool, so that it watches all workers: it lists them before it starts one.
+        # Wakes the pool, so that it watches all workers: it lists them before starting one.
         pool.submit(int)
         while pending:
             ended, _ = wait(pending, _POLL_S, FIRST_COMPLETED)
@@ -199,19 +199,19 @@ def _run_in_pool(
             for future in ended:
                 pending.remove(future)
                 result = _result(future)
-                # First the next job, so that nobody waits while a result is put in place.
+                # Submit the next job first, so that no worker waits while a result is stored.
                 for job in islice(rest, 1):
                     submit(job)
                 on_done(result)
                 tally.add(jobs=1)
     except BrokenProcessPool:
         crew = [*pool._processes.values()]
-        pool.shutdown()  # it has terminated those that had not died
+        pool.shutdown()  # it has terminated the remaining workers
         _hear(reports, at_work, Tally(None))
         raise _died(crew, at_work) from None
     finally:
         for process in [*(pool._processes or {}).values()]:
-            process.kill()  # what it has not handed over is not wanted
+            process.kill()  # undelivered results are discarded
         pool.shutdown(cancel_futures=True)
         reports.close()
 
@@ -221,29 +221,29 @@ def _result(future: Future[Any]) -> Any:
         return future.result()
     except (SynthStudioError, BrokenProcessPool):
         raise
-    except Exception as error:  # a job or a result that cannot travel
+    except Exception as error:  # a job or result that cannot be pickled
         raise portable(error) from error
 
 
 def _hear(reports: Any, at_work: dict[int, str], tally: Tally) -> None:
-    """Take what workers say: the job that they begin, or units that are done."""
+    """Handle reports of workers: the job they start, or finished units."""
     while not reports.empty():
-        pid, said = reports.get()
-        if isinstance(said, str):
-            at_work[pid] = said
+        pid, report = reports.get()
+        if isinstance(report, str):
+            at_work[pid] = report
             tally.ready()
         else:
-            tally.add(units=said)
+            tally.add(units=report)
 
 
 def _died(crew: Sequence[BaseProcess], at_work: dict[int, str]) -> WorkerError:
-    """The error for a worker that ended by itself; the pool has terminated the others."""
+    """The error for a worker that died; the pool has terminated the others."""
     dead = next((p for p in crew if p.exitcode not in (None, 0, -signal.SIGTERM)), crew[0])
     got = f"exit code {dead.exitcode}"
     if dead.exitcode is not None and dead.exitcode < 0:
         got = f"killed by {signal.Signals(-dead.exitcode).name}"
         if dead.exitcode == -signal.SIGKILL:
-            got += " (by hand, or because memory ran out)"
+            got += " (by a user, or out of memory)"
     job = at_work.get(dead.pid or 0)
     return WorkerError(
         f"a worker process died {'while it started' if job is None else f'at job {job[:200]}'}",
@@ -256,12 +256,12 @@ def _died(crew: Sequence[BaseProcess], at_work: dict[int, str]) -> WorkerError:
 
 @contextmanager
 def _starting() -> Iterator[None]:
-    """What holds while workers start: one thread a library, no Ctrl-C, no `__main__`; WorkerError.
+    """Context while workers start: one thread per library, no Ctrl-C, no `__main__`; WorkerError.
 
-    The parent answers Ctrl-C: children inherit the mask, and are silent until they ignore it. A
-    spawned process would import `__main__`, that is run a script again.
+    The parent handles Ctrl-C: children inherit the mask until they ignore the signal. A
+    spawned process would import `__main__`, that is, run a script again.
     """
-    resource_tracker.ensure_running()  # it would lift the mask while it starts itself
+    resource_tracker.ensure_running()  # it would reset the mask while starting
     with _one_start, ExitStack() as after, environment(ONE_THREAD):
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         after.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
@@ -270,7 +270,7 @@ def _starting() -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise WorkerError("workers cannot be started", got=str(error)) from error
+            raise WorkerError("cannot start workers", got=str(error)) from error
 
 
 @contextmanager
@@ -289,7 +289,7 @@ def environment(values: dict[str, str]) -> Iterator[None]:
 
 
 def _module(function: Any) -> str:
-    """The name of the module that a function, or what a partial one calls, is from."""
+    """The module name of a function or of a partial's function."""
     while isinstance(function, partial):
         function = function.func
     return str(function.__module__)
@@ -298,14 +298,14 @@ def _module(function: Any) -> str:
 # A worker's side --------------------------------------------------------------------------------
 
 _worker: dict[str, Any] = {}
-"""Of a worker process: `reports`, `start` and, once they are built, `work` and `context`."""
+"""State of a worker process: `reports`, `start` and, once built, `work` and `context`."""
 
 
 def _begin(variables: dict[str, str], reports: Any, start: bytes) -> None:
-    """Begin a worker process; what can fail is left to its first job."""
+    """Initialise a worker process; fallible parts are left to its first job."""
     threading.Thread(target=_watch_parent, name="watch-parent", daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.clear()  # a server has those of the time when it was started
+    os.environ.clear()  # the fork server has those of its start
     os.environ.update(variables)
     _worker.update(reports=reports, start=start)
 
@@ -323,7 +323,7 @@ def _do(job: Any) -> Any:
 
 
 def _watch_parent() -> None:
-    """End this process when its parent has ended, however that was."""
+    """Exit when the parent has exited for any reason."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -331,12 +331,12 @@ def _watch_parent() -> None:
 
 
 def portable(error: BaseException) -> SynthStudioError:
-    """Return the error as one that can cross to the parent with its message."""
+    """Return a picklable error with the same message."""
     if isinstance(error, SynthStudioError):
         return type(error)(error.with_options)
     text = "".join(traceback.format_exception(error))
     return WorkerError(
         f"a job failed with {type(error).__name__}: {error}",
         where="a worker process",
-        then=f"This is a fault of the program; its traceback:\n{text}",
+        then=f"This is a bug; its traceback:\n{text}",
     )

@@ -1,10 +1,10 @@
-"""Run a function over jobs on a Ray cluster: called like the local engine, and as blind to frames.
+"""Run a function over jobs on a Ray cluster: with the interface of the local engine.
 
 A job is a Ray task of one thread, and of one core unless the run began the cluster. Ray retries
 tasks of lost workers and nodes and of those that ran out of memory; a worker process keeps the
-context that its first job built. The cluster is the one that RAY_ADDRESS names, else one of this
-machine that begins and ends with the run. Nodes must be what this machine is (packages, Python,
-CPU), or no bytes would be the same: another is refused before its first job.
+context of its first job. The cluster is that of RAY_ADDRESS, else a local
+one that lives as long as the run. Nodes must equal this machine (packages, Python,
+CPU), since bytes depend on these: others are refused before their first job.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from synthstudio.generation.engines.local import (
 from synthstudio.generation.engines.ray_connection import connected
 
 RETRIES = 3
-"""A job that was lost more often is at fault itself."""
-NOBODY_S = 300.0
-"""So long a run waits for a job before it looks whether the cluster still has cores."""
+"""A job lost more often is considered faulty."""
+NO_WORKER_S = 300.0
+"""Wait for a job before checking whether the cluster still has cores."""
 _RUN = "SYNTHSTUDIO_RUN"
-"""A variable of each run's own, by which Ray gives it worker processes of its own."""
+"""A variable unique to each run, so that Ray starts separate worker processes."""
 _CANCEL_S = 30.0
 DONE, FAILED, REFUSED = "done", "failed", "refused"
 _RESUME = "Finished work is kept where the command has --resume: run again with it."
@@ -54,13 +54,13 @@ def run(
     on_done: Callable[[Result], object],
     on_progress: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Do what `local.run` does, by tasks of a Ray cluster, at most `workers` at a time.
+    """`local.run` by tasks of a Ray cluster, at most `workers` at a time.
 
-    A job may run anywhere: what it, its result and `initargs` name must be there. Progress
+    A job may run on any node, where files of it, its result and `initargs` must exist. Progress
     counts the units of jobs that are done.
 
-    WorkerError as from the local engine, but for workers that die: a job that was lost more than
-    RETRIES times, a node that is another kind, a cluster without cores.
+    WorkerError as from the local engine, but for dying workers: a job lost more than
+    RETRIES times, a different node, a cluster without cores.
     """
     check_workers(workers)
     queue = iter(jobs)
@@ -86,12 +86,12 @@ def run(
         tally.ready()
         try:
             while pending:
-                ended, _ = ray.wait(list(pending), num_returns=1, timeout=NOBODY_S)
+                ended, _ = ray.wait(list(pending), num_returns=1, timeout=NO_WORKER_S)
                 if not ended and not connection.own:
                     _check_cores(ray, workers)
                 for answer in ended:
                     result, units = _answer(ray, answer, pending.pop(answer))
-                    # First the next job, so that nobody waits while a result is put in place.
+                    # Submit the next job first, so that no worker waits while a result is stored.
                     for job in islice(queue, 1):
                         submit(job)
                     on_done(result)
@@ -99,12 +99,12 @@ def run(
         finally:
             for answer in pending:
                 ray.cancel(answer, force=True)
-            if pending:  # before the cluster ends: Ray ends a process that reports to none
+            if pending:  # before the cluster stops: Ray kills a process without one
                 ray.wait(list(pending), num_returns=len(pending), timeout=_CANCEL_S)
 
 
 def facts() -> dict[str, str]:
-    """What decides bytes on this machine, as `dataset.json` says it; its device is not asked."""
+    """This machine's identity as in `dataset.json`, without its device."""
     machine = machine_kind("")
     del machine["device"]
     return package_versions() | machine
@@ -114,9 +114,9 @@ def facts() -> dict[str, str]:
 
 
 def _task() -> Callable[..., Any]:
-    """What a node runs. It is defined in here, so that it travels by value.
+    """The function that nodes run. It is local, so that it is pickled by value.
 
-    So it comes to life on a node without this package as well, and can say so.
+    So it also loads on a node without this package, and can report that.
     """
 
     def synthstudio(start: bytes, ours: dict[str, str], job: bytes) -> tuple[str, Any]:
@@ -132,11 +132,11 @@ def _task() -> Callable[..., Any]:
 
 
 _held: dict[bytes, tuple[Any, Any]] = {}
-"""Of a node's worker process: the function and the context of the run that it works for."""
+"""State of a node's worker process: function and context of its run."""
 
 
 def do(start: bytes, ours: dict[str, str], job: bytes) -> tuple[str, Any]:
-    """Do a pickled job on a node: DONE with the result and its units, FAILED or REFUSED."""
+    """Run a pickled job on a node: DONE with the result and its units, FAILED or REFUSED."""
     units = 0
 
     def report(more: int) -> None:
@@ -163,24 +163,24 @@ def do(start: bytes, ours: dict[str, str], job: bytes) -> tuple[str, Any]:
 
 
 def _answer(ray: Any, answer: Any, job: Any) -> tuple[Any, int]:
-    """The result of a job and its units; raises what it raised, or why there is none."""
+    """The result of a job and its units; raises its error, or the reason for a missing result."""
     try:
         kind, value = ray.get(answer)
-    except ray.exceptions.RayTaskError as error:  # the result cannot travel
+    except ray.exceptions.RayTaskError as error:  # the result cannot be pickled
         raise portable(error) from error
     except ray.exceptions.OutOfMemoryError as error:
         raise WorkerError(
             f"a job does not fit into memory: {str(job)[:200]}",
             where="the cluster",
             got=_cause(error),
-            then=f"Take nodes with more memory or smaller pictures. {_RESUME}",
+            then=f"Use nodes with more memory, or smaller pictures. {_RESUME}",
         ) from error
     except ray.exceptions.RayError as error:
         raise WorkerError(
             f"a job was lost {RETRIES + 1} times: {str(job)[:200]}",
             where="the cluster",
             got=_cause(error),
-            then=f"If its nodes are sound, the job kills its worker. {_RESUME}",
+            then=f"If its nodes are healthy, the job kills its worker. {_RESUME}",
         ) from error
     if kind == FAILED:
         raise value
@@ -191,25 +191,25 @@ def _answer(ray: Any, answer: Any, job: Any) -> tuple[Any, int]:
 
 
 def _other_kind(host: str, heard: dict[str, str]) -> WorkerError:
-    """The error for a node on which other bytes would be made."""
+    """The error for a node whose output would differ."""
     ours = facts()
-    asked = ours if len(heard) > 1 else heard  # one without the package says nothing else
-    other = [name for name in sorted(asked) if heard.get(name) != ours[name]]
+    compared = ours if len(heard) > 1 else heard  # a node without the package reports only that
+    other = [name for name in sorted(compared) if heard.get(name) != ours[name]]
     return WorkerError(
         "this node differs, so its output would not be byte-identical",
         where=f"node {host}",
         expected="; ".join(f"{name} {ours[name]}" for name in other)[:400],
         got="; ".join(f"{name} {heard.get(name, 'absent')}" for name in other)[:400],
-        then="Give all nodes the same environment and CPU, or make a part of the run on "
+        then="Use the same environment and CPU on all nodes, or make a part of the run on "
         "each kind with --part. Nothing of that node was kept.",
     )
 
 
 def _check_cores(ray: Any, workers: int) -> None:
-    """WorkerError when the cluster has shrunk to nothing."""
+    """WorkerError when the cluster has no cores left."""
     if ray.cluster_resources().get("CPU", 0) < 1:
         raise WorkerError(
-            f"no worker was there for {NOBODY_S:.0f} s",
+            f"no worker available for {NO_WORKER_S:.0f} s",
             where="the cluster",
             expected=f"room for {workers} workers of one core each",
             got="no cores",
@@ -218,7 +218,7 @@ def _check_cores(ray: Any, workers: int) -> None:
 
 
 def _cause(error: Exception) -> str:
-    """What Ray says of a death, without what it advises."""
+    """Ray's reason for a dead worker, without its advice."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = next((line for line in lines if "because" in line), lines[0] if lines else "no word")
-    return told.split(" Some common causes")[0][:300].rstrip(".")
+    reason = next((line for line in lines if "because" in line), lines[0] if lines else "unknown")
+    return reason.split(" Some common causes")[0][:300].rstrip(".")

@@ -1,4 +1,4 @@
-"""A run's place in a Ray cluster: joined or begun, and left as it was found."""
+"""The connection of a run to a Ray cluster: joined or started, and restored on exit."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from synthstudio.generation.engines.local import ONE_THREAD, environment
 _LOCAL = "local"
 _END_S = 10.0
 _REACH_S = 20.0
-_TOLD = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nobody outside is
-    "RAY_task_oom_retries": "3",  # else without end
+_DRIVER_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # no telemetry
+    "RAY_task_oom_retries": "3",  # default: unlimited
 }
 _ENVIRONMENT = {
     **ONE_THREAD,
@@ -34,16 +34,16 @@ _ENVIRONMENT = {
 
 
 _OWN = "SYNTHSTUDIO_RAY_OWN"
-"""Set in workers of a cluster that a run began on its own machine."""
+"""Set in workers of a local cluster that a run started."""
 _lock = threading.Lock()
 _shared: list[_Shared] = []
-"""The connection of this process, of all its runs; none or one."""
+"""The connection of this process, shared by its runs, if any."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """`environment`: what workers' environment says. `own`: the cluster is one of this machine that
-    a run began; then no worker needs a core to itself, whatever else is at work there."""
+    """`environment`: variables of workers. `own`: a local cluster that
+    a run started; then no worker reserves a core."""
 
     environment: dict[str, str]
     own: bool
@@ -52,17 +52,17 @@ class Connection:
 @dataclass
 class _Shared:
     connection: Connection
-    begun: list[psutil.Process]  # what Ray began with the connection
-    kept: ExitStack  # what ends with it
+    begun: list[psutil.Process]  # processes that Ray started with the connection
+    kept: ExitStack  # resources released with it
     users: int = 0
 
 
 @contextmanager
 def connected(workers: int) -> Iterator[Connection]:
-    """Join a cluster. What was begun here ends with the last run of this process that uses it."""
+    """Join a cluster. One started here stops with the last run of this process that uses it."""
     ray = import_extra("ray", extra="ray", error=WorkerError)
     with _lock:
-        if not _shared and ray.is_initialized():  # by the caller, whose it stays
+        if not _shared and ray.is_initialized():  # by the caller, who keeps it
             shared = None
         else:
             if not _shared:
@@ -86,11 +86,11 @@ def connected(workers: int) -> Iterator[Connection]:
 def _connect(ray: Any, workers: int) -> _Shared:
     address = os.environ.get("RAY_ADDRESS") or _LOCAL
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    # Linux kills Ray's processes when the thread that began them ends (PR_SET_PDEATHSIG).
+    # Linux kills Ray's processes when the thread that started them ends (PR_SET_PDEATHSIG).
     keeper = ThreadPoolExecutor(1, "ray")
     with ExitStack() as stack:
         stack.callback(keeper.shutdown)
-        stack.enter_context(environment(_TOLD))
+        stack.enter_context(environment(_DRIVER_ENVIRONMENT))
         stack.enter_context(_quiet(ray))
         stack.callback(ray.shutdown)
         with _own_signals():
@@ -105,7 +105,7 @@ def _connect(ray: Any, workers: int) -> _Shared:
 
 
 def _disconnect(shared: _Shared) -> None:
-    """Leave the cluster; one that was begun here has ended on return."""
+    """Leave the cluster; one that was started here has stopped on return."""
     every = list(shared.begun)
     for process in shared.begun:
         with suppress(psutil.Error):
@@ -120,7 +120,7 @@ def _disconnect(shared: _Shared) -> None:
 def _join(ray: Any, address: str, workers: int) -> None:
     if address.startswith("ray://"):
         raise WorkerError(
-            "a run is a member of its cluster, not a client from outside",
+            "a run must run on a node of the cluster, not as a Ray client",
             where="RAY_ADDRESS",
             expected="HOST:PORT of the cluster's head, or auto on one of its nodes",
             got=address,
@@ -129,18 +129,18 @@ def _join(ray: Any, address: str, workers: int) -> None:
     try:
         _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
-    except Exception as error:  # Ray's own are of many kinds, some of none
+    except Exception as error:  # Ray raises many types without a common base
         raise WorkerError(
-            "no cluster can be joined",
+            "cannot join the cluster",
             where="a cluster of this machine" if address == _LOCAL else f"RAY_ADDRESS={address}",
             got=str(error).strip()[:500],
-            then="Look at `ray status` on its head. Without RAY_ADDRESS a run makes a cluster "
+            then="Check `ray status` on its head. Without RAY_ADDRESS a run starts a cluster "
             "of this machine.",
         ) from error
 
 
 def _knock(address: str) -> None:
-    """Find out at once whether anybody is at HOST:PORT: Ray would try for minutes; OSError."""
+    """Check that HOST:PORT accepts connections, since Ray retries for minutes; OSError."""
     host, _, port = address.rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), _REACH_S).close()
@@ -148,7 +148,7 @@ def _knock(address: str) -> None:
 
 @contextmanager
 def _quiet(ray: Any) -> Iterator[None]:
-    """Keep what Ray tells of dead workers off stdout, which belongs to --json."""
+    """Keep Ray's messages on dead workers off stdout, which is for --json."""
     worker = ray._private.worker
     before, worker._worker_logs_enabled = worker._worker_logs_enabled, False
     try:
@@ -159,7 +159,7 @@ def _quiet(ray: Any) -> Iterator[None]:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Have SIGTERM mean what it did: Ray takes it while it starts."""
+    """Restore the SIGTERM handler, which Ray replaces on start."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -171,5 +171,5 @@ def _own_signals() -> Iterator[None]:
 
 
 def _search_path() -> str:
-    """Where this process finds modules: so do workers of this machine."""
+    """The module search path of this process, for local workers."""
     return os.pathsep.join(os.path.abspath(path) for path in sys.path)  # noqa: PTH100 - "" is here

@@ -1,1 +1,1 @@
-"""Hide people in real photos: what a photo tells, layers, the run, its audit."""
+"""Occlusion in real photos: estimates of camera and floor, layers, the run, its audit."""

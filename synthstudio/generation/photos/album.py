@@ -1,6 +1,6 @@
-"""Annotated photos, checked once and kept on disk so that any worker can take any of them.
+"""Annotated photos, checked once and stored on disk for random access by workers.
 
-What the annotations say is read by the same importer as everywhere (formats/coco/file.py).
+Annotations are read by the common importer (formats/coco/file.py).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Sample:
 
 @dataclass(kw_only=True)
 class Gathered:
-    """What annotations and photos hold. `notes` say what was left out, and how often."""
+    """The annotated photos. `notes` count left-out entries."""
 
     album: Path
     count: int
@@ -49,27 +49,27 @@ class Gathered:
 
 
 class Album:
-    """Samples on disk by their place."""
+    """Samples on disk by index."""
 
     def __init__(self, path: Path) -> None:
         self._base = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
 
     def sample(self, place: int) -> Sample:
-        """The sample at a place."""
+        """The sample at an index."""
         row = self._base.execute("SELECT value FROM samples WHERE place = ?", (place,)).fetchone()
         return Sample(**json.loads(row[0]))
 
 
 def gather(annotations: Path, images: Path, folder: Path, *, skip_broken: bool = False) -> Gathered:
-    """Read and check every annotation and photo; the album goes into `folder`.
+    """Read and check every annotation and photo; the album is written to `folder`.
 
     Photos without an annotated person are left out and counted. A photo that is missing, broken,
-    too large or of another size than annotated is an AssetError that names the first few, or
-    with `skip_broken` left out and counted. A file name that leads out of `images` is always a
-    FormatError, as is whatever is wrong with the annotations.
+    too large or of another size than annotated is an AssetError naming the first few, or
+    with `skip_broken` left out and counted. A file name outside `images` is always a
+    FormatError, as are invalid annotations.
     """
     if not images.is_dir():
-        raise AssetError("there is no such folder", where=str(images), expected="the photos")
+        raise AssetError("no such folder", where=str(images), expected="the photos")
     opened = CocoFile(annotations, images=images)
     try:
         made = Gathered(
@@ -94,7 +94,7 @@ def gather(annotations: Path, images: Path, folder: Path, *, skip_broken: bool =
         raise FormatError(
             "no photo with an annotated person",
             where=str(annotations),
-            got="; ".join(made.notes) or "nobody in any",
+            got="; ".join(made.notes) or "no people",
         )
     return made
 
@@ -135,13 +135,13 @@ def _store_samples(
         raise AssetError(
             "\n".join(faults[:_SHOWN])
             + more_text
-            + "\nMend them, or leave such photos out with --skip-broken."
+            + "\nFix them, or leave such photos out with --skip-broken."
         )
     made.notes += faults[:_SHOWN]
 
 
 def _checked(images: Path, name: str, size: tuple[int, int]) -> str:
-    """The hash of a photo that can be decoded and has the annotated size."""
+    """The hash of a photo, after checks of decoding and annotated size."""
     path = file_inside(images, name, where=name)
     data = read_bytes(path)
     found = check_rgb(data, name)
@@ -152,7 +152,7 @@ def _checked(images: Path, name: str, size: tuple[int, int]) -> str:
             where=name,
             expected=f"{size[0]} x {size[1]}",
             got=f"{found[0]} x {found[1]}" + (", turned by its EXIF" if rotated else ""),
-            then="Annotations are of the upright photo: mend its EXIF or the annotations."
+            then="Annotations are of the upright photo: fix its EXIF or the annotations."
             if rotated
             else None,
         )

@@ -1,10 +1,10 @@
-"""The second oracle of photo sets: decides again what pastes hide, pixel by pixel, and compares.
+"""The second oracle of photo sets: recomputes the occlusion by pastes pixel by pixel.
 
-The labels as annotated stand in the clean frame of each photo, so no photo is needed: pastes are
-made again from each frame's spec over those people. What they hide is decided here a second time,
-from docs/occlude.md. On purpose it calls neither `core/visibility.py` nor `label`: an oracle that
-shared the rule's code would repeat its mistakes. Pasted people are given to the oracle of rendered
-sets. What both share is the alpha of the pastes, and the decoder of masks.
+The annotated labels are in the clean frame of each photo, so no photo is needed: pastes are
+rendered again from each frame's spec. The occlusion is recomputed here independently,
+from docs/occlude.md. It deliberately calls neither `core/visibility.py` nor `label`: an oracle that
+shared the rule's code would repeat its errors. Pasted people are checked by the oracle of rendered
+sets. Shared are only the alpha of the pastes and the decoder of masks.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ Compare = Callable[[Built, list[Row], list[JointPatches], tuple[str, ...], int],
 """The oracle of rendered people: built scene, rows, fresh patches, joints, frame -> a tally."""
 FRESH_POINTS = 400
 _SAME = 0.02
-"""Shares that differ by less are the same: a disc's radius follows from an area that is stored in
-whole pixels, and another machine may draw an edge a little otherwise."""
+"""Tolerance of shares: a disc's radius follows from an area that is stored in
+whole pixels, and edges may differ slightly between machines."""
 _HALF = 0.5
 
 
 @dataclass(frozen=True)
 class PhotoFinding:
-    """What is wrong with an annotated person, or with one joint."""
+    """A mismatch of an annotated person, or of one joint."""
 
     frame: int
     instance: int
@@ -63,7 +63,7 @@ class PhotoTally:
     frames: int = 0
     people: int = 0
     joints: int = 0
-    touched: int = 0  # joints of which pastes hide something
+    touched: int = 0  # joints partly hidden by pastes
     state_differs: int = 0
     cause_differs: int = 0
     mask_differs: int = 0
@@ -77,7 +77,7 @@ class PhotoTally:
         return {**found, "passed": wrong == 0 and self.largest_share_error <= _SAME}
 
     def text(self) -> str:
-        """The figures as a line."""
+        """The figures as one line."""
         passed = "they agree" if self.report()["passed"] else "they do NOT agree"
         return (
             f"{self.joints} annotated joints of {self.people} people, {self.touched} of them "
@@ -93,7 +93,7 @@ def is_of_photos(dataset: Dataset) -> bool:
 
 
 def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "auto") -> Settings:
-    """The settings with which pastes are made again; `assets` as in `stage.settings_of`."""
+    """The settings to render pastes again; `assets` as in `stage.settings_of`."""
     root = assets or asset_root(dataset.log()) or dataset.folder
     return prepare(stored_recipe(dataset), assets=root, device=device)
 
@@ -108,8 +108,8 @@ def audit(
 ) -> tuple[PhotoTally, list[Any]]:
     """Check the first `frames` stored frames (all when None) of a set that `occlude` made.
 
-    Returns the tally of annotated people and those that `rendered` gave for pasted ones, which
-    are checked where they were rendered in the set's own skeleton. SynthStudioError when the set
+    Returns the tally of annotated people and the one of `rendered` for pasted people, who
+    are checked if rendered in the set's skeleton. SynthStudioError when the set
     or an asset cannot be read.
     """
     dataset, stage = opened(place), FrameGenerator(settings)
@@ -161,7 +161,7 @@ def compare(
     skeleton: Skeleton,
     spec: PhotoSpec,
 ) -> None:
-    """Hold an occluded frame's rows against those of its clean frame and the pastes over it."""
+    """Compare an occluded frame's rows with those of its clean frame and its pastes."""
     left = np.ones((spec.height_px, spec.width_px))
     opaque = np.zeros(left.shape, np.bool_)
     taken: dict[int, F64] = {}
@@ -178,7 +178,7 @@ def compare(
         found = after.get(row["instance"])
         finding = functools.partial(PhotoFinding, spec.index, row["instance"])
         if found is None:
-            tally.findings.append(finding(None, "it is not there any more"))
+            tally.findings.append(finding(None, "it is missing"))
             tally.mask_differs += 1
             continue
         tally.people += 1
@@ -187,7 +187,7 @@ def compare(
             kept = _mask(found["modal_counts"], row["mask_size"])
             if kept is None or ((mask & ~opaque) != kept).any():
                 tally.mask_differs += 1
-                tally.findings.append(finding(None, "its mask is not what the pastes leave of it"))
+                tally.findings.append(finding(None, "its mask does not match the pastes"))
         for j, name in enumerate(skeleton.joints):
             disc = _disc(row, j, float(skeleton.sigmas[j]), mask, left.shape)
             hidden = {i: float(share[disc].mean()) for i, share in taken.items() if disc.any()}
@@ -196,12 +196,12 @@ def compare(
 
 
 def _joint(tally: PhotoTally, was: Row, now: Row, j: int, hidden: dict[int, float]) -> str:
-    """Count one joint; return what is wrong with it, or nothing."""
+    """Count one joint; return its mismatch, or ""."""
     tally.joints += 1
     if was["state"][j] not in (1, 2) or not hidden:
         same = all(was[name][j] == now[name][j] for name in ("state", "cause", "occluder_id"))
         tally.state_differs += not same
-        return "" if same else "no paste touches it, yet its label has changed"
+        return "" if same else "not covered by a paste, but its label changed"
     tally.touched += 1
     covered = sum(hidden.values())
     expected = dict(hidden)
@@ -224,7 +224,7 @@ def _joint(tally: PhotoTally, was: Row, now: Row, j: int, hidden: dict[int, floa
 
 
 def _cause(was: Row, j: int, hidden: dict[int, float], covered: float, state: int) -> str | None:
-    """The cause; None where it is too near to call or the earlier shares have a say."""
+    """The cause; None if ambiguous or if earlier shares contribute."""
     if state == 2:
         return "visible"
     if np.isfinite(was["shares"][5 * j : 5 * j + 5]).all():

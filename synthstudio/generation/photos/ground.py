@@ -1,9 +1,9 @@
-"""What of a photo looks like the ground on which its people stand: where objects may stand too.
+"""Estimation of the ground in a photo, on which objects may be placed.
 
-A guess by colour: cells below the horizon that look like those about somebody's feet, and hang
-together with them. Who is in the air, or whose feet are hidden, tells nothing. Rather none than a
-wrong one: no ground is told by what also stands above the horizon (a wall, fog, a stand of
-spectators), nor by courts, mown fields and snow, where hardly anything but the game belongs, nor by
+A guess by colour: cells below the horizon similar to those about a person's feet and
+connected to them. People in the air or with hidden feet are not used. Conservative:
+none from colours that also occur above the horizon (a wall, fog, a stand of
+spectators), nor on courts, mown fields and snow, where objects are implausible, nor from
 feet on something small (a horse, a board), nor in a photo whose camera looks up or down.
 """
 
@@ -24,21 +24,21 @@ from synthstudio.label.photo import Annotated
 _CELLS_HIGH = 72
 _MIN_CELLS = 3
 _BELOW_M, _BESIDE_M = 0.35, 0.25
-"""So far below the feet, and beside the person's box, the ground is looked at."""
+"""Margins below the feet and beside the person's box in which the ground is sampled."""
 _COVERED = 0.25
 _MIN_SPREAD, _MAX_SPREAD = np.array([14.0, 6.0, 6.0]), np.array([18.0, 8.0, 8.0])
-"""Of L, a and b in OpenCV's 8-bit Lab: ground differs so much from place to place."""
+"""Of L, a and b in OpenCV's 8-bit Lab: tolerance of ground colour."""
 _TIMES = 2.2
 _IN_THE_AIR_M = 0.45
 _LEVEL = (0.0, 0.7)
-"""Shares of the picture's height: with the horizon elsewhere the camera looks down or up."""
+"""Shares of the picture's height: range of the horizon of a level camera."""
 _ALIKE_ABOVE, _MIN_BELOW = 0.3, 0.1
-"""Of the cells above the horizon at most, and of those below at least, that share is alike."""
+"""Maximum fraction of similar cells above the horizon, and minimum below."""
 _COLOURED, _EVEN, _PAINTED, _SNOW = 12.0, 5.0, 40.0, 195.0
-"""In OpenCV's 8-bit Lab: a mown field has at least that chroma and at most that deviation of
-lightness, a court at least that chroma, snow at least that lightness."""
+"""In OpenCV's 8-bit Lab: minimum chroma and maximum deviation of lightness of a mown field,
+minimum chroma of a court, minimum lightness of snow."""
 _UNEVEN = 40.0
-"""A deviation of lightness of more is of two objects: the ground, and what is behind somebody."""
+"""Maximum deviation of lightness: more means ground and background mixed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +51,14 @@ class _Grid:
 def ground_cells(
     rgb: U8, people: Sequence[Annotated], stands: Sequence[Stand], plane: Floor
 ) -> GroundCells | None:
-    """Return which cells of a photo (H, W, 3) are such ground; None where nobody tells."""
+    """Return the ground cells of a photo (H, W, 3); None without usable feet."""
     grid = _grid(rgb, people)
     share = plane.horizon_px / rgb.shape[0]
     if not _LEVEL[0] <= share <= _LEVEL[1]:
         return None
     horizon = round(plane.horizon_px / grid.cell_px)
     out = np.zeros(grid.taken.shape, np.bool_)
-    told = False
+    any_feet = False
     for person, where in zip(people, stands, strict=True):
         airborne = where.foot_px - plane.horizon_px < _IN_THE_AIR_M * where.px_per_m
         if not where.upright or airborne:
@@ -70,8 +70,8 @@ def ground_cells(
         above = alike[:horizon].sum() <= _ALIKE_ABOVE * free[:horizon].sum()
         if above and alike[horizon:].sum() >= _MIN_BELOW * free[horizon:].sum():
             out[horizon:] |= alike[horizon:]
-            told = True
-    return GroundCells(ground=out, cell_px=grid.cell_px) if told else None
+            any_feet = True
+    return GroundCells(ground=out, cell_px=grid.cell_px) if any_feet else None
 
 
 def _grid(rgb: U8, people: Sequence[Annotated]) -> _Grid:
@@ -92,7 +92,7 @@ def _grid(rgb: U8, people: Sequence[Annotated]) -> _Grid:
 
 
 def _about_feet(grid: _Grid, person: Annotated, where: Stand) -> Bool:
-    """Return the cells below and beside somebody's feet that nobody covers."""
+    """Return the uncovered cells below and beside a person's feet."""
     beside, below = _BESIDE_M * where.px_per_m, _BELOW_M * where.px_per_m
     top, bottom = where.foot_px - 0.1 * below, where.foot_px + below
     left, right = person.left_px - beside, person.left_px + person.mask.shape[1] + beside
@@ -104,7 +104,7 @@ def _about_feet(grid: _Grid, person: Annotated, where: Stand) -> Bool:
 
 
 def _is_plain_ground(lab: F32) -> bool:
-    """Whether cells (N, 3) are alike, and no mown field, court or snow by their colour."""
+    """Whether cells (N, 3) are similar, and not a mown field, court or snow by colour."""
     light, a, b = np.median(lab, axis=0) - np.array([0.0, 128.0, 128.0])
     chroma, off = np.hypot(a, b), np.abs(lab[:, 0] - light)
     field = chroma >= _COLOURED and 1.4826 * np.median(off) < _EVEN
@@ -112,13 +112,13 @@ def _is_plain_ground(lab: F32) -> bool:
 
 
 def _like(grid: _Grid, seeds: Bool) -> Bool:
-    """Return the cells that look like the seeds and hang together with them."""
+    """Return the cells similar and connected to the seeds."""
     own = grid.lab[seeds]
     middle = np.median(own, axis=0)
     spread = 1.4826 * np.median(np.abs(own - middle), axis=0)
     far = np.abs(grid.lab - middle) / np.clip(spread, _MIN_SPREAD, _MAX_SPREAD)
     alike = (far < _TIMES).all(axis=2)
-    joined = np.asarray(alike | grid.taken, np.uint8)  # ground goes on behind people
+    joined = np.asarray(alike | grid.taken, np.uint8)  # ground continues behind people
     _, piece = cv2.connectedComponents(joined, connectivity=4)
     known: NDArray[np.int32] = np.unique(piece[seeds & alike])
     return np.asarray(alike & np.isin(piece, known[known > 0]))

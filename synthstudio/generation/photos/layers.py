@@ -1,6 +1,6 @@
-"""From a paste to a layer: pixels with alpha and the shadow that it throws on the photo.
+"""Layers of pastes: pixels with alpha, and the shadow on the photo.
 
-Whatever is pasted ends as a `CutoutLayer` in the photo's own sharpness, noise and haze.
+Every paste becomes a `CutoutLayer` with the photo's sharpness, noise and haze.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MIN_ALPHA = 1 / 512
 _MASK_SIGMA, _PAD_PX = 0.8, 3
 _SPREAD = 0.8
 _MIN_TIMES, _MAX_TIMES = 0.85, 1.7
-"""A paste's contrast is brought to 0.8 of that about it, but changed no more than this."""
+"""Limits of the change of a paste's contrast, towards 0.8 of its surroundings'."""
 _NEARER, _FAR_GREY = 0.3, 70.0
 _CONTACT = 0.5
 _CONTACT_REACH = 0.1
@@ -44,7 +44,7 @@ _CONTACT_REACH = 0.1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rendered:
-    """What a rendered paste leaves behind for its labels."""
+    """Data of a rendered paste for its labels."""
 
     spec: FrameSpec
     built: pipeline.Built
@@ -54,7 +54,7 @@ class Rendered:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Shadow:
-    """What a paste leaves of the light (h, w) in a window of the photo; beyond it all is left."""
+    """Transmitted light (h, w) around a paste, in a window of the photo; 1 outside."""
 
     left_px: int
     top_px: int
@@ -63,12 +63,12 @@ class Shadow:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PasteLayer:
-    """A paste as it lies over the photo, and the shadow that it throws there."""
+    """A paste as a layer over the photo, and its shadow there."""
 
     paste: PasteSpec
     layer: CutoutLayer
     shadow: Shadow | None
-    nearer: tuple[CutoutLayer, ...] = ()  # masks of the people before it
+    nearer: tuple[CutoutLayer, ...] = ()  # masks of the people in front of it
     rendered: Rendered | None = None
 
 
@@ -108,7 +108,7 @@ def _paste_layer(
 
 
 def _mask_layer(person: Annotated, size: tuple[int, int]) -> CutoutLayer:
-    """A person's mask with a soft edge, as what lies before a paste."""
+    """A person's mask with a soft edge, as an occluder of a paste."""
     soft = np.pad(person.mask.astype(np.float32), _PAD_PX)
     alpha = np.asarray(cv2.GaussianBlur(soft, (0, 0), _MASK_SIGMA), np.float32)
     left, top = person.left_px - _PAD_PX, person.top_px - _PAD_PX
@@ -145,9 +145,9 @@ def _from_cutout(
 
 
 def _contact(layer: CutoutLayer, size: tuple[int, int]) -> Shadow | None:
-    """The light that is left where the cut-out meets the floor.
+    """The contact shadow of a cut-out on the floor, as transmitted light.
 
-    Dark under the lowest points of its outline, wide as the object and flat as a floor is seen.
+    Dark under the lowest points of its outline, wide as the object, foreshortened as the floor.
     """
     solid = layer.alpha >= 0.5
     columns = np.flatnonzero(solid.any(axis=0))
@@ -185,9 +185,9 @@ def _from_render(
 ) -> tuple[CutoutLayer, Shadow, Rendered]:
     """The layer of an object or a person drawn alone, its shadow on the floor, the scene.
 
-    Drawn before black it is colour times alpha. Drawn before white without its sun, it leaves
-    the shadow of the sky on the floor: soft, and where object and floor meet. Where a photo's
-    sun stands nobody knows.
+    Rendered over black it is colour times alpha. Rendered over white without its sun, it gives
+    the ambient shadow on the floor: soft, near the contact. The photo's sun
+    direction is unknown.
     """
     small = FrameSpec(
         seed=spec.seed,
@@ -211,7 +211,7 @@ def _from_render(
     over_white = shade.render(lit, lit.scene)
     colour = srgb_to_linear(over_black.rgb)
     kept = np.where(alpha > 0, np.float32(1), srgb_to_linear(over_white.rgb) @ _LUMINANCE)
-    # Under the edge's own pixels the shadow goes on as dark as beside them.
+    # Under edge pixels the shadow is as dark as beside them.
     light: F32 = np.asarray(cv2.erode(kept.astype(np.float32), np.ones((3, 3), np.uint8)))
     light = np.where(alpha > 0, light, kept).astype(np.float32) ** np.float32(1.5)
     layer = unmultiplied(paste.instance, colour, alpha)
@@ -220,7 +220,7 @@ def _from_render(
 
 
 def render_alone(stage: FrameGenerator, spec: FrameSpec) -> tuple[Rendered, F32]:
-    """The items of a spec before black, so colour times alpha, and their alpha (H, W)."""
+    """The items of a spec over black, so colour times alpha, and their alpha (H, W)."""
     built = pipeline.build(stage, spec)
     camera = built.scene.camera
     dark = np.zeros((camera.height_px, camera.width_px, 3), np.uint8)
@@ -231,7 +231,7 @@ def render_alone(stage: FrameGenerator, spec: FrameSpec) -> tuple[Rendered, F32]
 
 
 def _coverage(packed: Packed, scale: int) -> F32:
-    """(H, W) the share of samples that something covers."""
+    """(H, W) the fraction of covered samples."""
     covered = raster.rasterise(packed, scale=scale).triangle >= 0
     h, w = covered.shape[0] // scale, covered.shape[1] // scale
     return np.asarray(covered.reshape(h, scale, w, scale).mean(axis=(1, 3)), np.float32)
@@ -254,13 +254,13 @@ def unmultiplied(instance: int, premultiplied: F32, alpha: F32) -> CutoutLayer:
     )
 
 
-# As the photo shows it ---------------------------------------------------------------------
+# Photo's image quality ---------------------------------------------------------------------
 
 
 def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> CutoutLayer:
     """The layer blurred by `sigma` px, colours weighted by alpha, clipped to the photo.
 
-    At the photo's border the layer goes on: it was clipped there.
+    At the photo's border the layer is extended: it was clipped there.
     """
     h, w = layer.alpha.shape
     if sigma < 0.2 or h == 0 or w == 0:
@@ -300,9 +300,9 @@ def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> Cutout
 
 
 def _match_surroundings(layer: CutoutLayer, about: GreySpec) -> U8:
-    """The layer's colours (h, w, 3) with grey levels nearer to those of its surroundings.
+    """The layer's colours (h, w, 3) with grey levels moved towards those of its surroundings.
 
-    Part of the way: an object may well be darker or plainer than what is about it.
+    Only partly: an object may be darker or plainer than its surroundings.
     """
     weight = layer.alpha.astype(np.float64)
     if weight.sum() < 1:
@@ -352,7 +352,7 @@ def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
 def _as_colourful(rgb: U8, alpha: F32, maximum: float) -> U8:
     """Return colours (h, w, 3) of which no more than a twentieth exceed the photo's chroma.
 
-    What does not exceed it keeps its own: skin does not pale beside a bright coat.
+    Pixels below it are unchanged: skin does not pale beside a bright coat.
     """
     r, g, b = cv2.split(rgb)
     apart = cv2.max(cv2.max(r, g), b) - cv2.min(cv2.min(r, g), b)

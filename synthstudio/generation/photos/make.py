@@ -1,4 +1,4 @@
-"""One occluded photo: what a process holds, what a draw sees, pixels and rows of a frame."""
+"""One occluded photo: resources of a process, input of a draw, pixels and rows of a frame."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _SHADE_EDGE_PX = 1.5
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PhotoFrame:
-    """A finished frame: its image and its rows but for the file's name."""
+    """A finished frame: its image and its rows without the file name."""
 
     spec: PhotoSpec
     jpeg: bytes
@@ -55,7 +55,7 @@ class PhotoFrame:
 
 
 class PhotoStage(FrameGenerator):
-    """What one process holds to hide people in photos; whose geometry a draw asks."""
+    """Resources of a process for occluded photos, and the geometry of a draw."""
 
     def __init__(self, settings: Settings, photos: Path, album: Path, skeleton: str) -> None:
         super().__init__(settings)
@@ -85,7 +85,7 @@ class PhotoStage(FrameGenerator):
 
 
 def ref_of(sample: Sample) -> AssetRef:
-    """How specs name a photo."""
+    """A photo's reference in specs."""
     return AssetRef(sha256=sample.sha256, name=sample.name)
 
 
@@ -95,7 +95,7 @@ def read_photo(table: AssetTable, ref: AssetRef) -> U8:
 
 
 def outline(rgba: U8) -> Outline:
-    """What a cut-out picture (h, w, 4) shows, trimmed."""
+    """The trimmed outline of a cut-out picture (h, w, 4)."""
     alpha = rgba[..., 3]
     r, c = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
     part = np.ascontiguousarray(alpha[r[0] : r[-1] + 1, c[0] : c[-1] + 1])
@@ -108,11 +108,11 @@ def outline(rgba: U8) -> Outline:
     )
 
 
-# What a draw sees --------------------------------------------------------------------------
+# Input of a draw --------------------------------------------------------------------------
 
 
 def annotated(row: Mapping[str, Any], skeleton: Skeleton) -> Annotated:
-    """A person's row as the labels need it. J joints."""
+    """A person's row as input of the labels. J joints."""
     h, w = row["mask_size"]
     joints = len(skeleton.joints)
     x, y, bw, bh = row["modal_box_px"]
@@ -151,7 +151,7 @@ def view_of(
     outline: Callable[[AssetRef], Outline],
     known: bool = False,
 ) -> PhotoView:
-    """A photo and its people as a draw sees them; `known`: measured for `ground: known`."""
+    """A photo and its people as input of a draw; `known`: measured for `ground: known`."""
     height, width = rgb.shape[:2]
     boxes = [tuple(row["modal_box_px"]) for row in sample.people]
     stands = []
@@ -226,9 +226,9 @@ def make_frame(stage: PhotoStage, sample: Sample, spec: PhotoSpec) -> PhotoFrame
 
 
 def composed(photo: U8, pastes: tuple[PasteLayer, ...], people: list[Annotated]) -> U8:
-    """The photo with everything over it, the farthest first.
+    """The photo with all pastes, the farthest first.
 
-    Shadows fall on what is floor: not on people, nor on what was pasted before.
+    Shadows fall on the floor only: not on people, nor on earlier pastes.
     """
     rgb = photo.copy()
     upright = np.zeros(photo.shape[:2], np.float32)
@@ -305,7 +305,7 @@ def _modal(row: Row, person: Annotated, after: Relabelled, fraction: float) -> R
 
 
 def _pasted_rows(stage: PhotoStage, spec: PhotoSpec, pastes: tuple[PasteLayer, ...]) -> list[Row]:
-    """The rows of pasted people: rendered labels, behind what is nearer."""
+    """The rows of pasted people: rendered labels, behind nearer layers."""
     out = []
     for rank, (one, before) in enumerate(pasted_people(pastes)):
         out.append(_pasted_row(stage, spec, one, before, rank=rank))
@@ -315,7 +315,7 @@ def _pasted_rows(stage: PhotoStage, spec: PhotoSpec, pastes: tuple[PasteLayer, .
 def pasted_people(
     pastes: tuple[PasteLayer, ...],
 ) -> list[tuple[PasteLayer, tuple[CutoutLayer, ...]]]:
-    """Each pasted person with all that lies before it, the nearest person first."""
+    """Each pasted person with all layers in front of it, the nearest person first."""
     return [
         (one, (*one.nearer, *(other.layer for other in reversed(pastes[:place]))))  # later: on top
         for place, one in enumerate(pastes)
@@ -349,7 +349,7 @@ def _pasted_row(
         "instance": one.paste.instance,
         "occluder_id": [swap.get(i, i) for i in own["occluder_id"]],
         "hidden_instance": [swap.get(i, i) for i in own["hidden_instance"]],
-        "joints_world_m": None,  # each paste has a floor of its own
+        "joints_world_m": None,  # each paste has its own floor
         rows.KINEMATIC: None,
         "phenotype": [float(v) for v in dataclasses.astuple(person.phenotype)],
         "depth_rank": rank,
@@ -368,9 +368,9 @@ def _pasted_row(
 
 
 def renumbered(layers: tuple[CutoutLayer, ...]) -> tuple[tuple[CutoutLayer, ...], dict[int, int]]:
-    """Layers whose people are numbered from 2, and what those numbers stand for.
+    """Layers whose people are numbered from 2, and the mapping to their instance ids.
 
-    Where a pasted person is drawn alone it is person 1, whoever that is in the photo.
+    Where a pasted person is drawn alone it is person 1, regardless of its id in the photo.
     """
     back: dict[int, int] = {}
     out = []
@@ -397,7 +397,7 @@ def _frame_row(sample: Sample, spec: PhotoSpec, pastes: tuple[PasteLayer, ...], 
         "variant": spec.variant,
         "differs": list(spec.differs),
         "skeleton": photo["skeleton"],
-        # The guessed camera, which joints_camera_m of pasted people belong to.
+        # The guessed camera, of the pasted people's joints_camera_m.
         "K": photo["K"] if photo["K"] or drawn is None else drawn.K.ravel().tolist(),
         "object_instance": [*photo["object_instance"], *(i for i, _ in objects)],
         "object_kind": [*photo["object_kind"], *(k for _, k in objects)],
@@ -416,7 +416,7 @@ def _kind(one: PasteLayer) -> str:
 
 
 def rows_of(frame: PhotoFrame, file_name: str) -> tuple[Row, list[Row]]:
-    """The rows of a frame whose image lies at `file_name`."""
+    """The rows of a frame with the image at `file_name`."""
     return {**frame.row, "file_name": file_name}, frame.people
 
 

@@ -1,7 +1,7 @@
-"""What people in a photo tell about its camera and floor: guesses, each simple.
+"""Estimates of a photo's camera and floor from its people.
 
 The camera is a pinhole of 50 degrees along the longer side. The floor is a plane on which
-everybody stands: a person whose metre is s pixels high has its feet at row
+everyone stands: a person with a scale of s pixels per metre has its feet at row
 `horizon + camera height x s`, a line that is fitted to all people of the photo.
 """
 
@@ -35,19 +35,19 @@ _BONES_M = {
 """Lengths in an adult of 1.70 m (Drillis and Contini 1966); a view only shortens them."""
 _ANKLE_M = 0.08
 _ABOVE_FLOOR_M = {"knee": 0.48, "hip": 0.8, "shoulder": 1.25, "nose": 1.4}
-"""Lowest first; of somebody between standing and sitting."""
+"""Lowest first; heights between standing and sitting."""
 STATURE_M = 1.68
 _TRUNK_M, _HEAD_TO_ANKLE_M = 0.6, 1.5
 _EYE_M, _EYE_SD = 1.5, 0.35
 _HORIZON, _HORIZON_SD = 0.42, 0.18  # shares of the picture's height
 _MIN_EYE_M, _JUMPED_OVER_M = 0.45, 1.1
 FEET_SEEN = 0.35
-"""A stand that is less sure is a guess: of its feet nothing is known."""
+"""Minimum confidence of a stand; below it the feet are unknown."""
 
 
 @dataclass(frozen=True)
 class Stand:
-    """How large a metre is where somebody stands, the row of the feet, and how sure that is."""
+    """A person's scale in px/m, row of the feet, and confidence."""
 
     px_per_m: float
     foot_px: float
@@ -58,9 +58,9 @@ class Stand:
 def stand(joints: Mapping[str, tuple[float, float]], box: Sequence[float], bottom: float) -> Stand:
     """Where a person stands; `joints` are the labelled ones, `bottom` the last row.
 
-    Scale: the second longest that the bones say, which a view only shortens; with too few of
-    them the box, as of somebody who stands, or of a trunk where the picture cuts it off. Feet:
-    below the lowest ankle; else (behind a table, cut off) about where they would be below the
+    Scale: the second largest by the bones, which foreshortening only reduces; with too few of
+    them the box, as of a standing person, or of a trunk if truncated. Feet:
+    below the lowest ankle; else (behind a table, cut off) extrapolated below the
     lowest labelled joint; else, with no joint at all, at the box's lower edge.
     """
     _, y, w, h = box
@@ -92,7 +92,7 @@ def stand(joints: Mapping[str, tuple[float, float]], box: Sequence[float], botto
 
 
 def _extent(joints: Mapping[str, tuple[float, float]]) -> float:
-    """How far the lowest ankle lies below the highest of nose, eyes and ears, or 0."""
+    """Vertical distance from the highest of nose, eyes and ears to the lowest ankle, or 0."""
     heads = [y for n, (_, y) in joints.items() if n.endswith(("nose", "eye", "ear"))]
     ankles = [y for n, (_, y) in joints.items() if n.endswith("ankle")]
     return max(0.0, max(ankles) - min(heads)) if heads and ankles else 0.0
@@ -100,17 +100,17 @@ def _extent(joints: Mapping[str, tuple[float, float]]) -> float:
 
 @dataclass(frozen=True)
 class Floor:
-    """The plane on which people stand: the row of the horizon, the camera's height over it."""
+    """The plane on which people stand: the row of the horizon, and the camera height."""
 
     horizon_px: float
     eye_m: float
 
 
 def floor(stands: Sequence[Stand], height: int) -> Floor:
-    """The plane that fits best: foot = horizon + eye x scale over all people.
+    """The least-squares plane: foot = horizon + eye x scale over all people.
 
-    Least squares with weights, and the prior of a camera held by somebody who stands and looks
-    nearly level; two rounds that trust outliers less.
+    Weighted, with the prior of a camera held by a standing person who looks
+    nearly level; two rounds that down-weight outliers.
     """
     rows, wanted, weights = [], [], []
     for found in stands:
@@ -137,10 +137,10 @@ def floor(stands: Sequence[Stand], height: int) -> Floor:
 
 
 def grounded(found: Stand, plane: Floor, bottom: float) -> Stand:
-    """The stand with feet on the floor that all share.
+    """The stand with feet on the common floor.
 
-    Feet that nobody labelled are where the plane has them, not above `bottom`, the lower edge of
-    the box; those of somebody who jumps are above it.
+    Unlabelled feet are placed on the plane, not above `bottom`, the lower edge of
+    the box; those of a jumping person are above it.
     """
     on_plane = plane.horizon_px + plane.eye_m * found.px_per_m
     if found.sure < FEET_SEEN:
@@ -169,18 +169,18 @@ _PARTS = ("shoulder", "hip", "knee", "ankle")
 _TELLING = ("nose", *_PARTS)
 _METRES = {("shoulder", "hip"): 0.48, ("hip", "knee"): 0.43, ("knee", "ankle"): 0.41}
 _LEAN, _BENT = 0.7, 1.6
-"""A part leans so far at the most, and none looks so many times shorter than another."""
+"""Maximum lean of a body part, and maximum ratio of apparent lengths."""
 _SHOE_M = 0.04
-"""Whose box ends higher below the ankle has feet that grass or a wall hides."""
+"""Minimum extent of the box below the ankle; less means hidden feet."""
 _UNKNOWN = 0.1
 
 
 def surer(found: Stand, joints: Mapping[str, tuple[float, float]], box: Sequence[float]) -> Stand:
-    """Return a stand with the size of somebody upright, and with no trust in a box alone.
+    """Return a stand with the scale of an upright person, and no confidence in a box alone.
 
-    The longest bone of several is too long: whoever stands is measured from shoulders to ankles,
-    and from head to foot where the picture shows both. A box in which nothing but an
-    arm is labelled tells nothing.
+    The longest of several bones overestimates: standing people are measured shoulders to ankles,
+    and from head to foot if both are visible. A box with only an
+    arm labelled has no confidence.
     """
     if not any(name.endswith(_TELLING) for name in joints):
         return dataclasses.replace(found, sure=min(found.sure, _UNKNOWN))
@@ -197,7 +197,7 @@ def surer(found: Stand, joints: Mapping[str, tuple[float, float]], box: Sequence
 
 
 def _scale_of_parts(joints: Mapping[str, tuple[float, float]]) -> float | None:
-    """Return how large a metre of an upright trunk and legs is; None for anybody else."""
+    """Return the scale in px/m of an upright trunk and legs; None otherwise."""
     middle = {part: _middle(joints, part) for part in _PARTS}
     long = metres = 0.0
     scales = []

@@ -28,7 +28,7 @@ from synthstudio.recipe.schema.load import parse
 
 LICENCE = "Apache-2.0"
 _RAISED_DEG = (-5, 35)
-"""How far above the object's middle the camera stands."""
+"""Elevation of the camera above the object's centre."""
 _DISTANCE = 3.0
 """From the camera to the object's middle, in radii of the object."""
 _FILLED = 0.96
@@ -44,9 +44,9 @@ def render_objects(
     device: str,
     on_progress: OnProgress,
 ) -> Counter[str]:
-    """Write `count` objects into the new folder `out`; return how many there are of each kind.
+    """Write `count` objects into the new folder `out`; return the count of each kind.
 
-    (seed, number) decides each picture. RecipeError for an unknown kind.
+    Each picture is a function of (seed, number). RecipeError for an unknown kind.
     """
     objects: dict[str, object] = {"kind": "procedural"}
     if kinds is not None:

@@ -37,9 +37,9 @@ from synthstudio.recipe.schema.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Occluded:
-    """What a run made; `notes` say what of the annotations was left out.
+    """Result of a run; `notes` list left-out annotations.
 
-    `untouched`: photos in none of whose frames anybody is hidden.
+    `untouched`: photos without an occluded person in any frame.
     """
 
     summary: Summary
@@ -65,10 +65,10 @@ def occlude(  # noqa: PLR0913 - the options of one command
 ) -> Occluded:
     """Make the data set `out` of the photos in `images` and their COCO `annotations`.
 
-    Each photo gives its clean frame, then `occlude.each` frames in which people are hidden. The
+    Each photo yields its clean frame, then `occlude.each` frames in which people are hidden. The
     bytes depend on the recipe, seed, photos, annotations and machine kind: not on `workers` nor
-    on how often the run was killed and resumed. FormatError, AssetError: something is wrong with
-    what is read; DatasetError, DiskError: with where it goes.
+    on interruptions. FormatError, AssetError: invalid
+    input; DatasetError, DiskError: invalid output.
     """
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="synthstudio-") as scratch:
@@ -103,7 +103,7 @@ def occlude(  # noqa: PLR0913 - the options of one command
 
 
 def _untouched(dataset: Dataset) -> int:
-    """How many photos have a frame, and none with anything before their people."""
+    """Number of photos with frames but without any occluder."""
     pasted: dict[str, bool] = {}
     for row in dataset.iter_frames(["group_id", "spec"]):
         any_paste = bool(json.loads(row["spec"])["pastes"])
@@ -112,9 +112,9 @@ def _untouched(dataset: Dataset) -> int:
 
 
 def settings_for(settings: Settings, found: Gathered) -> Settings:
-    """The settings with the skeleton of the annotations and as many frames as they give.
+    """The settings with the skeleton of the annotations and the number of frames.
 
-    RecipeError for what a recipe asks that photos cannot give.
+    RecipeError for recipe fields that do not apply to photos.
     """
     _check(settings.recipe)
     recipe: Recipe = settings.recipe.model_copy(
@@ -131,18 +131,18 @@ def settings_for(settings: Settings, found: Gathered) -> Settings:
 
 
 def _check(recipe: Recipe) -> None:
-    """Refuse what would be asked for and never searched."""
+    """Refuse targets that are not supported for photos."""
     options, targets = recipe.photo_options, recipe.targets
     if targets.causes or targets.crowd_index is not None:
         raise RecipeError(
-            "photos are hidden by fraction and joints alone",
+            "photos support targets of fraction and joints only",
             where=f"{recipe.name}: targets",
             got="causes or crowd_index",
             then="Leave them out.",
         )
     if recipe.cutouts and options.cutouts and recipe.cutouts.folder != options.cutouts.folder:
         raise RecipeError(
-            "a recipe has one folder of cut-outs",
+            "two folders of cut-outs in a recipe",
             where=f"{recipe.name}: occlude.cutouts.folder",
             expected=recipe.cutouts.folder,
             got=options.cutouts.folder,
@@ -150,14 +150,14 @@ def _check(recipe: Recipe) -> None:
     if recipe.cutouts is None and options.cutouts is None and not recipe.objects:
         if not options.by.get("person"):
             raise RecipeError(
-                "there is nothing to hide people behind",
+                "no occluders",
                 where=f"{recipe.name}: occlude.by",
-                then="Name objects, a folder of cut-outs, or let people hide people.",
+                then="Enable objects, cut-outs or people as occluders.",
             )
 
 
 def identity_for(settings: Settings, found: Gathered, name: str, frames_per_shard: int) -> Identity:
-    """What `dataset.json` says of a run over these photos."""
+    """Identity (dataset.json) of a run over these photos."""
     base = identity_of(settings, frames_per_shard)
     marked = {
         **base.recipe,
@@ -172,7 +172,7 @@ def identity_for(settings: Settings, found: Gathered, name: str, frames_per_shar
 def _opening(
     engine: Engine, settings: Settings, found: Gathered, images: Path
 ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """How an engine's workers open their stage; to other machines the album travels along."""
+    """How an engine's workers open their stage; remote workers receive the album."""
     name = found.skeleton.name
     if engine.apart:
         album = found.album.read_bytes()
@@ -181,7 +181,7 @@ def _opening(
 
 
 def _open_with_album(settings: Settings, images: Path, album: bytes, skeleton: str) -> PhotoStage:
-    """Open a stage on a machine that has the photos, but not the album."""
+    """Open a stage on a remote machine with the photos and a received album."""
     if not images.is_dir():
         raise AssetError(
             "this machine lacks the photos",
@@ -192,11 +192,11 @@ def _open_with_album(settings: Settings, images: Path, album: bytes, skeleton: s
     with tempfile.NamedTemporaryFile(prefix="synthstudio-") as file:
         file.write(album)
         file.flush()
-        return PhotoStage(settings, images, Path(file.name), skeleton)  # which keeps it open
+        return PhotoStage(settings, images, Path(file.name), skeleton)  # which keeps the file open
 
 
 def make_shard(stage: PhotoStage, job: ShardJob, report: local.Report) -> StagedShard:
-    """Make one shard's frames in a worker and write them aside; the parent puts it in place."""
+    """Make one shard's frames in a worker and stage them; the parent publishes the shard."""
 
     def frames() -> Iterator[PhotoFrame]:
         for index in job.frames:
@@ -217,5 +217,5 @@ def _made(stage: PhotoStage, index: int) -> PhotoFrame:
         raise WorkerError(
             f"failed with {type(error).__name__}: {error}",
             where=f"frame {index}, {sample.name}",
-            then="This is a fault of the program: please report it with the recipe.",
+            then="This is a bug: please report it with the recipe.",
         ) from error

@@ -1,8 +1,8 @@
-"""Networks of other programs asked for the joints of people in boxes; ours exported likewise.
+"""Top-down networks of other programs, and exported ones of ours.
 
 Each module has `load(model, joints)`: from an opened file to its order of joints and a function of
 an RGB image (H, W, 3) and boxes (P, 4: x y w h) to joints (P, J, 3: x, y, score), in continuous
-pixels. What comes before and after the network is done as its makers do.
+pixels. Pre- and postprocessing follow the network's authors.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def open_network(
     path: Path, kind: str, joints: tuple[str, ...] | None = None, device: str = "auto"
 ) -> Network:
     """A .onnx or .tflite file of a `kind`, one of this package's modules; ModelError for a file
-    that cannot be run, or has other inputs and outputs than its makers' have."""
+    that cannot be run, or whose inputs and outputs differ from the original's."""
     adapter: Any = import_module(f"{__name__}.{kind}")
     model = open_model(path, device)
     order, ask = adapter.load(model, joints)

@@ -19,15 +19,15 @@ from synthstudio.inference.onnx_model import SUFFIX, open_session, read_model
 
 TFLITE = ".tflite"
 PADDING = 1.25
-"""What MMPose and ViTPose widen boxes by (GetBBoxCenterScale)."""
+"""Box padding of MMPose and ViTPose (GetBBoxCenterScale)."""
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 DEVIATION = np.array([58.395, 57.12, 57.375], np.float32)
-"""ImageNet's colours (RGB), as MMPose and ViTPose take them off."""
+"""ImageNet's mean colour (RGB), as subtracted by MMPose and ViTPose."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileModel:
-    """An opened file with one input. `shape`: of the input, 0 where it is free; `dtype`: NumPy's
+    """An opened file with one input. `shape`: of the input, 0 for free axes; `dtype`: NumPy's
     name; `run`: the input to its outputs by name; `facts`: its metadata."""
 
     where: str
@@ -37,9 +37,9 @@ class FileModel:
     facts: Mapping[str, str]
 
     def refuse(self, expected: str, got: Any) -> ModelError:
-        """The error for inputs or outputs that its makers' files do not have."""
+        """The error for unexpected inputs or outputs."""
         return ModelError(
-            "the file is of another kind of network",
+            "the file is another kind of network",
             where=self.where,
             expected=expected,
             got=str(got)[:200],
@@ -60,15 +60,15 @@ class FileModel:
         return size
 
     def order(self, joints: tuple[str, ...] | None, count: int) -> tuple[str, ...]:
-        """The names of `count` joints: those given, or by their number; ModelError."""
+        """The names of `count` joints: those given, or by number; ModelError."""
         order = joints or order_of_count(count)
         if order is None or len(order) != count:
             raise ModelError(
-                "the order of the file's joints is not known",
+                "the file's joint order is unknown",
                 where=self.where,
                 expected=f"{count} names, or one of {', '.join(ORDERS)}",
                 got="none" if joints is None else f"{len(joints)} names",
-                then="Name it: keypoints.",
+                then="Pass keypoints.",
             )
         return order
 
@@ -88,7 +88,7 @@ def open_model(path: Path, device: str = "auto") -> FileModel:
     def run(value: NDArray[Any]) -> dict[str, NDArray[Any]]:
         try:
             outputs = session.run(names, {inputs[0].name: value})
-        except Exception as error:  # its errors share no class
+        except Exception as error:  # no common error class
             raise ModelError(
                 "ONNX Runtime cannot run this file", where=str(path), got=str(error)[:200]
             ) from error
@@ -133,7 +133,7 @@ def _lite(path: Path) -> FileModel:
 
 
 def each(one: Callable[[U8, F64], F64]) -> Callable[[U8, F64], F64]:
-    """A function of an image and boxes (P, 4), of one of an image and a box."""
+    """A function of an image and boxes (P, 4), from one of an image and a box."""
     return lambda rgb, boxes: np.stack([one(rgb, box) for box in boxes])
 
 
@@ -146,6 +146,6 @@ def centre_and_scale(box: F64, size: tuple[int, int]) -> tuple[F64, F64]:
 
 
 def normalised(crop: NDArray[Any]) -> F32:
-    """An RGB crop (H, W, 3) as the input (1, 3, H, W) of networks that learnt with ImageNet's."""
+    """An RGB crop (H, W, 3) as the input (1, 3, H, W) of networks with ImageNet's normalisation."""
     scaled = (crop.astype(np.float32) - MEAN) / DEVIATION
     return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])

@@ -3,7 +3,7 @@
 github.com/google/mediapipe, modules/pose_landmark: PoseLandmarkByRoi (ImageToTensor without a
 border's colour, RefineLandmarksFromHeatmap with a kernel of 7 from a confidence of 0.5 on) and
 PoseLandmarksToRoi (points 33 and 34 give the middle, half the side and the angle; 1.25 times as
-large). Its detector is left out: the first look is at the box, the second at what that found.
+large). Its detector is not used: the first pass is on the box, the second on the region it found.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def load(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, .
     size = model.square_size()
 
     def look(rgb: U8, centre: F64, side: float, angle: float) -> F64:
-        """Points (39, 3: x, y, visibility) seen in a turned square of the image."""
+        """Points (39, 3: x, y, visibility) in a rotated square of the image."""
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         matrix = np.column_stack([turn * side / size, centre - turn @ [side / 2, side / 2]])
         how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -52,7 +52,7 @@ def load(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, .
 
 
 def refined(xy: F64, maps: F64) -> F64:
-    """Places (K, 2) in parts of the crop, at the weighted mean of their maps (h, w, K) around."""
+    """Positions (K, 2), 0 to 1 of the crop, at the local weighted mean of their maps (h, w, K)."""
     out, (high, wide) = xy.copy(), maps.shape[:2]
     for k, (column, row) in enumerate(np.floor(np.nan_to_num(xy) * [wide, high]).astype(int)):
         if not (0 <= column < wide and 0 <= row < high):

@@ -1,8 +1,8 @@
 """MoveNet SinglePose Lightning and Thunder (.onnx or .tflite of the TF Hub models).
 
 tensorflow.org/hub/tutorials/movenet: a square crop resized as tf.image.crop_and_resize does, black
-outside the image; the output (1, 1, 17, 3) is y, x, score in parts of the crop. The tutorial crops
-1.2 times as far as the farthest joint of the last image lies from the hips; here it is a square of
+outside the image; the output (1, 1, 17, 3) is y, x, score relative to the crop. The tutorial crops
+1.2 times as far as the farthest joint of the last image is from the hips; here it is a square of
 1.2 longer sides about the middle of the box.
 """
 

@@ -1,8 +1,8 @@
-"""Ultralytics' YOLO-pose (.onnx of `yolo export format=onnx`), which finds people by itself.
+"""Ultralytics' YOLO-pose (.onnx of `yolo export format=onnx`), a bottom-up system.
 
 github.com/ultralytics/ultralytics: LetterBox (data/augment.py), non_max_suppression (utils/nms.py)
 with `val`'s confidence of 0.001 and overlap of 0.7, scale_coords (utils/ops.py). Each box gets the
-found person of the largest score times overlap with it; none: not found.
+detected person of the largest score times overlap with it, or none.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def load(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, .
         """Boxes x y w h, scores and joints (N, J, 2 or 3) in pixels of the input."""
         value = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / 255
         rows = np.asarray(next(iter(model.run(value).values())), np.float64)
-        if rows.ndim == 3 and rows.shape[2] == 6 + count * numbers:  # with its own suppression
+        if rows.ndim == 3 and rows.shape[2] == 6 + count * numbers:  # with built-in suppression
             corner, size = rows[0, :, :2], rows[0, :, 2:4] - rows[0, :, :2]
             best: NDArray[Any] | slice = slice(None)
             rows, score = rows[0], rows[0, :, 4]

@@ -1,12 +1,12 @@
-"""Backbones of other libraries and of one's own, behind which any block fits.
+"""Backbones of other libraries and custom ones, for any block.
 
     timm:NAME, torchvision:NAME, transformers:NAME or FOLDER
     MODULE:FUNCTION     called without arguments, returns an nn.Module
     given:CLASS         the module that was passed to `ss.train(model=...)`
 
-Images (B, 3, H, W) go in; out come maps, as a tensor, a list, a dict or an output of transformers.
-Which of them count, their strides and channels are found by one probe. Of maps with one stride the
-last counts; NHWC maps and tokens of a vision transformer are rearranged.
+Input: images (B, 3, H, W); output: maps, as a tensor, a list, a dict or an output of transformers.
+The used maps, their strides and channels are found by one probe. Of maps of equal stride the
+last is used; NHWC maps and tokens of a vision transformer are rearranged.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD
 from synthstudio.models.layers import resize
 
 RANDOM = "random"
-"""In place of a file of weights: not even the published ones."""
+"""Value of `weights` for random initialisation."""
 TRUST = "SYNTHSTUDIO_TRUST"
-"""Environment variable: MODULE:FUNCTION names, by commas, that weights files may call."""
+"""Environment variable: trusted MODULE:FUNCTION names, separated by commas, for weights files."""
 HEAT_MAP_SCALE = 10.0
-"""Heat maps from 0 to 1 times this are logits: a peak then has most of the probability."""
+"""Factor from heat maps in 0..1 to logits: a peak then has most of the probability."""
 _STRIDES = (4, 8, 16, 32, 64, 2, 1, *(s for s in range(3, 64) if s & (s - 1)))
 _MAX_EXTRA = 8  # class and register tokens
 _GIVEN: dict[str, nn.Module] = {}
@@ -47,8 +47,8 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """Which backbone: `size` (H, W) of its images, `weights` "" (published), RANDOM or a file,
-    `own_head`: the whole network. `stored`: a checkpoint's description of it; "": to be trained.
+    """A backbone request: `size` (H, W) of its images, `weights` "" (published), RANDOM or a file,
+    `own_head`: the whole network. `stored`: a checkpoint's description; "": to be trained.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Request:
 
     @property
     def published(self) -> bool:
-        """Whether the weights that the library publishes are needed."""
+        """Whether the library's published weights are needed."""
         return not self.stored and not self.weights
 
 
@@ -75,7 +75,7 @@ class Loaded:
 
 
 class External(nn.Module):
-    """A loaded network that can be frozen: then it gets no gradient and norms keep statistics."""
+    """A loaded network that can be frozen: then without gradients, norms keep statistics."""
 
     description = ""
     mean: Triple = IMAGE_MEAN
@@ -87,10 +87,10 @@ class External(nn.Module):
         self.freeze(False)
 
     def tensors(self, images: Tensor) -> list[Tensor]:
-        """What the network gives of images; ModelError for other ones than were probed with."""
+        """The network's maps of images; ModelError for other sizes than the probe's."""
         if tuple(images.shape[-2:]) != self.size:
             raise ModelError(
-                "the images do not fit the backbone",
+                "unsupported image size for the backbone",
                 where="network.size",
                 expected=str(self.size),
                 got=str(tuple(images.shape[-2:])),
@@ -120,7 +120,7 @@ class Features(External):
         width: int = 48,
         name: str = "backbone",
     ) -> None:
-        """`size`: height and width of the images that are probed with. ModelError for a network
+        """`size`: height and width of the probe images. ModelError for a network
         that does not run on them or gives no map of a stride from 1 to 64."""
         super().__init__(net, size=size)
         self.channels = width
@@ -129,7 +129,7 @@ class Features(External):
         strides = [s for s in levels if s >= 4] or list(levels)[-1:]
         if not strides:
             raise ModelError(
-                "the backbone gives no map of the picture",
+                "the backbone returns no spatial map",
                 where=f"network.backbone: {name}, images {size[0]}x{size[1]}",
                 expected="(B, C, h, w) with h, w the sides over a stride from 1 to 64",
                 got=", ".join(m.shape for m in found) or "no tensor",
@@ -150,7 +150,7 @@ class Features(External):
 
 
 class OwnMaps(External):
-    """A whole network whose head is kept: its maps (B, J, h, w) of `joints` joints, as logits."""
+    """A whole network with its head: its maps (B, J, h, w) of `joints` joints, as logits."""
 
     def __init__(self, net: nn.Module, joints: int, *, size: tuple[int, int], name: str) -> None:
         super().__init__(net, size=size)
@@ -159,11 +159,11 @@ class OwnMaps(External):
         fitting = [m for m in found if m.stride and m.channels == joints]
         if not fitting:
             raise ModelError(
-                "the network has no head with one map for each joint",
+                "the network's head has not one map per joint",
                 where=f"network.head: own, network.backbone: {name}",
                 expected=f"(B, {joints}, h, w)",
                 got=", ".join(m.shape for m in found) or "no tensor",
-                then="Take head: kpe or orn, or data with the joints of the network's head.",
+                then="Use head: kpe or orn, or data with the joints of the network's head.",
             )
         self.map = fitting[-1]
         self.scale = HEAT_MAP_SCALE if self.map.heat else 1.0
@@ -174,7 +174,7 @@ class OwnMaps(External):
 
 @dataclass(frozen=True)
 class Map:
-    """Tensor `number` of a network's output, as (B, C, h, w). `stride` 0: no map of the picture.
+    """Tensor `number` of a network's output, as (B, C, h, w). `stride` 0: not a spatial map.
     `layout` of its axes: "nchw", "nhwc", or "tokens" of a `grid`. `heat`: from 0 to 1
     by name."""
 
@@ -197,7 +197,7 @@ class Map:
 
 
 def build(request: Request, *, joints: int, width: int, log: Callable[[str], None]) -> External:
-    """The backbone or whole network of a request. ModelError says what to mend."""
+    """The backbone or whole network of a request. ModelError names the fix."""
     loaded = _load(request)
     net, report = loaded.net, list(loaded.report)
     if request.weights not in ("", RANDOM) and not request.stored:
@@ -216,24 +216,24 @@ def build(request: Request, *, joints: int, width: int, log: Callable[[str], Non
 
 
 def give(module: nn.Module) -> str:
-    """Keep a module for this process; the name is what `network.backbone` calls it."""
+    """Register a module in this process; returns its name for `network.backbone`."""
     name = f"given:{type(module).__name__}"
     _GIVEN[name] = module
     return name
 
 
 def call(name: str, *arguments: Any, stored: bool, **named: Any) -> Any:
-    """What MODULE:FUNCTION returns; modules of the working directory too.
+    """The module returned by MODULE:FUNCTION, also of the working directory.
 
-    `stored`: a weights file asks for it, which must not run code that nobody trusted: only what
-    this process trains with and what the environment variable TRUST names. ModelError.
+    `stored`: requested by a weights file, which must not run untrusted code: only functions that
+    this process trains with or that the environment variable TRUST lists. ModelError.
     """
     trusted = [one for one in os.environ.get(TRUST, "").split(",") if one]
     if stored and name not in trusted:
         raise ModelError(
-            "the weights need code of yours, which they may not call unasked",
+            "the weights need custom code that is not trusted",
             where=name,
-            then=f"If you trust it: {TRUST}={name}.",
+            then=f"To trust it set {TRUST}={name}.",
         )
     module, _, attribute = name.partition(":")
     path = list(sys.path)
@@ -258,9 +258,9 @@ def _load(request: Request) -> Loaded:
     if library == "given":
         if request.name not in _GIVEN:
             raise ModelError(
-                "this network was trained as a module, which its weights do not contain",
+                "the weights do not contain the module that this network was trained with",
                 where=request.name,
-                then="Pass it again: ss.Model.load(path, module=module).",
+                then="Pass it: ss.Model.load(path, module=module).",
             )
         return Loaded(net=copy.deepcopy(_GIVEN[request.name]))
     if library not in loaders:
@@ -273,12 +273,12 @@ def _load(request: Request) -> Loaded:
     except ModelError:
         raise
     except Exception as error:
-        raise _unloadable(request.name, f"a model that {library} knows and has", error) from error
+        raise _unloadable(request.name, f"an available model of {library}", error) from error
 
 
 def _unloadable(name: str, expected: str, error: Exception) -> ModelError:
     got = f"{type(error).__name__}: {error}"[:300]
-    return ModelError("the backbone cannot be loaded", where=name, expected=expected, got=got)
+    return ModelError("cannot load the backbone", where=name, expected=expected, got=got)
 
 
 def _timm(name: str, request: Request) -> Loaded:
@@ -329,7 +329,7 @@ def _transformers(name: str, request: Request) -> Loaded:
         raise ModelError(
             f"a {config.model_type} is not a backbone",
             where=name,
-            expected="one that AutoBackbone knows, or a vitpose",
+            expected="a model of AutoBackbone, or a vitpose",
         )
     kind: Any = transformers.VitPoseForPoseEstimation if whole else backbones[type(config)]
     if not whole and len(config.out_features or ()) < 2:
@@ -368,8 +368,8 @@ def _transformers(name: str, request: Request) -> Loaded:
 def load_weights(net: nn.Module, path: Path) -> list[str]:
     """Load a file (.safetensors, or of torch.save) by tensors' names; report what matched.
 
-    Names may have a prefix more or less than the network's; "_" and "." are one. ModelError when
-    the file cannot be read, or nothing fits.
+    Prefixes of names may differ from the network's; "_" and "." are equal. ModelError when
+    the file is unreadable, or nothing matches.
     """
     try:
         if path.suffix == ".safetensors":
@@ -406,11 +406,11 @@ def _checked_report(
     loaded = len(own - missing - reshaped)
     if not loaded:
         raise ModelError(
-            "none of these weights fits the backbone",
+            "no weight matches the backbone",
             where=where,
             expected=f"names like {min(own)}",
             got=f"names like {min(unused, default='none')}",
-            then="Take the weights as they were published.",
+            then="Use the published weights unchanged.",
         )
     return matching_report(
         loaded, missing=sorted(missing), unused=sorted(unused), reshaped=sorted(reshaped)
@@ -420,7 +420,7 @@ def _checked_report(
 def matching_report(
     loaded: int, *, missing: Sequence[str], unused: Sequence[str], reshaped: Sequence[str]
 ) -> list[str]:
-    """What of a file's weights a network took, in lines; the rest by names of its tensors."""
+    """A report of matched weights, in lines; the rest by names of tensors."""
     total = loaded + len({*missing, *reshaped})
     lines = [f"{loaded} of {total} tensors loaded"]
     for title, names in (
@@ -435,18 +435,18 @@ def matching_report(
 
 
 def _probe(net: nn.Module, size: tuple[int, int], name: str) -> list[Map]:
-    """The tensors that a network gives of blank images of `size`; ModelError when it fails."""
+    """A network's output tensors for blank images of `size`; ModelError when it fails."""
     was = net.training
     try:
         with torch.no_grad():
             output = net.eval()(torch.zeros(2, 3, *size))
     except Exception as error:
         raise ModelError(
-            "the backbone does not run on these images",
+            "the backbone fails on these images",
             where=f"network.backbone: {name}, network.size: {list(size)}",
             expected=f"a network of images (B, 3, {size[0]}, {size[1]})",
             got=f"{type(error).__name__}: {error}"[:300],
-            then="Change network.size, or wrap the network so that it takes such images.",
+            then="Change network.size, or wrap the network to accept such images.",
         ) from error
     finally:
         net.train(was)
@@ -481,7 +481,7 @@ def _map(number: int, found: Tensor, size: tuple[int, int], *, heat: bool = Fals
 
 
 def _grid(found: Tensor, size: tuple[int, int]) -> tuple[int, int, str, tuple[int, int]]:
-    """Stride, channels, layout and grid of a map; stride 0: none. Whole cells speak before cut
+    """Stride, channels, layout, grid of a map; stride 0: none. Integer strides before fractional
     ones, NCHW before NHWC."""
     for whole in (True, False):
         for layout, (h, w, c) in (("nchw", (2, 3, 1)), ("nhwc", (1, 2, 3))):

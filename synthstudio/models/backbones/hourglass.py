@@ -15,17 +15,17 @@ from synthstudio.models.contract import StagedFeatures
 from synthstudio.models.layers import conv, require_multiple
 
 DEPTH, MIN_CELLS = 4, 3
-"""The paper's depth, and how many cells the shorter side has at the bottom at least: a 256x192
+"""The paper's depth, and the minimum cells of the shorter side at the bottom: a 256x192
 crop's 64x48 cells become 4x3 there."""
 
 
 class StackedHourglass(nn.Module):
-    """Images (B, 3, H, W) to features (B, channels, H/4, W/4), and to maps on the way."""
+    """Images (B, 3, H, W) to features (B, channels, H/4, W/4), and to intermediate maps."""
 
     def __init__(
         self, size: HourglassSize, joints: int, *, cells: tuple[int, int], stacks: int = 2
     ) -> None:
-        """`cells`: rows and columns of the maps, which decide how deep the hourglasses are."""
+        """`cells`: rows and columns of the maps, which limit the hourglasses' depth."""
         super().__init__()
         self.channels = size.channels
         self.stem = nn.Sequential(
@@ -45,7 +45,7 @@ class StackedHourglass(nn.Module):
         self.returned = nn.ModuleList(nn.Conv2d(joints, each, 1) for _ in range(stacks - 1))
 
     def forward(self, images: Tensor) -> StagedFeatures:
-        """ModelError for images whose sides are no multiples of 4."""
+        """ModelError for images whose sides are not multiples of 4."""
         require_multiple(images, 4, where="StackedHourglass")
         x = self.stem(images)
         features, logits = self.stacks[0](x), []
@@ -58,7 +58,7 @@ class StackedHourglass(nn.Module):
 
 
 def depth_of(cells: tuple[int, int]) -> int:
-    """How often maps of these rows and columns are halved: 4 times, or down to MIN_CELLS."""
+    """Number of halvings of maps of these rows and columns: 4 times, or down to MIN_CELLS."""
     shorter = min(cells)
     depths = (d for d in range(DEPTH, 1, -1) if -(-shorter // 2**d) >= MIN_CELLS)
     return next(depths, 1)
@@ -77,7 +77,7 @@ class _Hourglass(nn.Module):
         self.up = _Residual(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        # An odd side is rounded up, so that cell k of the lower map lies on 2k and 2k + 1 above.
+        # An odd side is rounded up, so that cell k of the lower map covers 2k and 2k + 1 above.
         low = self.up(self.inner(self.down(F.max_pool2d(x, 2, ceil_mode=True))))
         side: Tensor = self.side(x)
         return side + F.interpolate(low, size=x.shape[-2:])

@@ -1,6 +1,6 @@
-"""HRNet (Sun et al. 2019): high resolution from beginning to end.
+"""HRNet (Sun et al. 2019): high resolution throughout.
 
-Branches at strides 4, 8, 16 and 32 run side by side and exchange what they know again and again;
+Branches at strides 4, 8, 16 and 32 run in parallel and exchange features repeatedly;
 the stride-4 branch is never sampled down. Its own head is a 1x1 convolution on that branch.
 """
 
@@ -44,7 +44,7 @@ class HRNet(nn.Module):
             before = widths
 
     def forward(self, images: Tensor) -> Tensor:
-        """ModelError for images whose sides are no multiples of 4."""
+        """ModelError for images whose sides are not multiples of 4."""
         require_multiple(images, 4, where="HRNet")
         branches: list[Tensor] = [self.stem(images)]
         for transition, stage in zip(self.transitions, self.stages, strict=True):
@@ -67,7 +67,7 @@ class _Bottleneck(nn.Module):
 
 
 class _Transition(nn.Module):
-    """One branch more: the lowest one at half its resolution. Widths change where they differ."""
+    """An additional branch: the lowest one at half its resolution. Widths are adapted if needed."""
 
     def __init__(self, before: Sequence[int], after: Sequence[int]) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Backbones: images (B, 3, H, W) to one feature map (B, C, h', w'). `channels` says C.
+"""Backbones: images (B, 3, H, W) to one feature map (B, C, h', w'). `channels` is C.
 
-Blocks plug in after any such module; external.py makes one of a network of another library.
+Blocks plug in after any such module; external.py adapts networks of other libraries.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class HourglassSize:
 @dataclass(frozen=True, kw_only=True)
 class ViTSize:
     """`channels` of a token in `depth` layers with `heads` heads; `patch` pixels a token, of a
-    picture with `padding` around it; `drop_path`: the last layer's chance to be left out;
+    picture with `padding` around it; `drop_path`: the last layer's drop probability;
     `decoder`: channels of the classic decoder."""
 
     channels: int
@@ -65,9 +65,9 @@ VITS = {
 
 
 def misfit(backbone: str, variant: str, picture: tuple[int, int]) -> str:
-    """What is wrong with a backbone's variant for pictures of this height and width; "": nothing.
+    """The problem of a backbone's variant with pictures of this height and width; "": none.
 
-    The small pyramid has no variants but its own sizes.
+    The small pyramid has sizes but no variants.
     """
     if backbone == "pyramid":
         return (

@@ -13,8 +13,8 @@ from synthstudio.models.layers import require_multiple
 class ViT(nn.Module):
     """Images (B, 3, H, W) to features (B, channels, H/patch, W/patch).
 
-    `picture`: height and width for which there are position embeddings; for other sizes they are
-    resized. They begin as sines (He et al. 2022) and are learnt.
+    `picture`: height and width of the position embeddings; for other sizes they are
+    resized. They are initialised as sines (He et al. 2022) and are learnt.
     """
 
     def __init__(self, size: ViTSize, *, picture: tuple[int, int]) -> None:
@@ -34,7 +34,7 @@ class ViT(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """ModelError for images whose sides are no multiples of the patch."""
+        """ModelError for images whose sides are not multiples of the patch."""
         require_multiple(images, self.patch, where="ViT")
         x = self.patches(images)
         grid = (x.shape[-2], x.shape[-1])
@@ -64,7 +64,7 @@ def _sines(channels: int, rows: int, columns: int) -> Tensor:
 class _Layer(nn.Module):
     """Attention, then two linear layers, norms first; each beside a shortcut.
 
-    In training both are left out for a share `rate` of the pictures (stochastic depth, Huang et
+    In training both are skipped for a fraction `rate` of the pictures (stochastic depth, Huang et
     al. 2016).
     """
 

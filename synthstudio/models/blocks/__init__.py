@@ -1,1 +1,1 @@
-"""The blocks after any backbone: KPE, ORN and its pose bank."""
+"""Blocks for any backbone: KPE, ORN and its pose bank."""

@@ -1,4 +1,4 @@
-"""A pose bank: where a joint may be, given how well known poses fit the other joints' maps.
+"""A pose bank: a prior of a joint's position from stored poses that fit the other joints' maps.
 
 Attention over poses instead of pixels: the maps of all joints are the query, poses the keys, and
 their joints' positions the values. It needs no training, and is differentiable, so it is also a
@@ -17,20 +17,20 @@ from synthstudio.core.errors import ModelError
 from synthstudio.models.heatmaps import blur
 
 OUTSIDE = -9.0
-"""A coordinate outside every crop, however it was moved: there a joint of a pose takes no part."""
+"""A coordinate outside every augmented crop, for ignored joints."""
 SHARPNESS = 0.6
 """Factor on each joint's log-map: maps of neighbouring joints are not independent."""
 SAME = 0.01
-"""Two poses are the same when they are no further apart than this share of the crop."""
+"""Maximum RMS distance of equal poses, relative to the crop."""
 FLOOR = 0.03
-"""Share of a uniform map mixed in, so that one misplaced joint rules out no pose."""
+"""Weight of a uniform map mixed in, so that one misplaced joint does not exclude a pose."""
 ROWS = 24
-"""Maps of more rows are blurred by as much of the crop as those of so many: how far apart poses lie
-does not depend on the cells."""
+"""Rows of maps at which blur is defined; larger maps are blurred by the same part of the crop, so
+distances of poses do not depend on resolution."""
 GROUP = 16
-"""Poses of a cell that are added up in one go: adding to places one by one is the dearest step."""
+"""Poses of a cell summed at once: scatter-adds are the most expensive step."""
 _MIN_ROW = 8
-"""PyTorch adds up rows of fewer numbers one number at a time."""
+"""PyTorch sums shorter rows sequentially."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +45,12 @@ class Attended:
 
 @dataclass(frozen=True, kw_only=True)
 class BankSample:
-    """What a training step sees of a bank, so that it is as much use there as in answers.
+    """The part of a bank for a training step, as useful as in inference.
 
-    `rows` (n,): the poses that take part. Augmentation moved each person, and the poses move along:
+    `rows` (n,): the sampled poses, which are augmented like each person:
     `move` (B, 2, 3) in units of the crop, `turn` (B, 2, 2) its rotation in pixels, for 3D. `own`
-    (B, J, 2): the labels where they were before that move, NaN unknown; a pose that agrees with
-    them is left out, or training would find in the bank what no other bank holds.
+    (B, J, 2): the labels before augmentation, NaN unknown; a pose that agrees with
+    them is excluded, so that training does not find its own pose in the bank.
     """
 
     rows: Tensor
@@ -62,9 +62,9 @@ class BankSample:
 class PoseBank(nn.Module):
     """Known poses, in units of the crop: x and y from 0 to 1 across it.
 
-    `poses` (N, J, 2); a joint outside the crop takes no part. `xyz_m` (N, J, 3):
-    the same poses in 3D, relative to the root, in metres, camera axes. `sharpness`: how much what
-    the maps show counts against what other poses there are; above 0.
+    `poses` (N, J, 2); joints outside the crop are ignored. `xyz_m` (N, J, 3):
+    the same poses in 3D, relative to the root, in metres, camera axes. `sharpness`: weight of
+    the maps' evidence against the prior of poses; above 0.
     """
 
     poses: Tensor
@@ -112,7 +112,7 @@ class PoseBank(nn.Module):
         logs = self.sharpness * soft.clamp_min(1e-9).log().flatten(2)  # (B, J, h*w)
         if trust is not None:
             logs = logs * trust[..., None]
-        # One more cell for joints outside the crop: it fits as the worst cell does, and its mass is
+        # One more cell for joints outside the crop: it has the worst cell's fit, and its mass is
         # dropped.
         logs = torch.cat([logs, logs.amin(-1, keepdim=True)], -1)
         own, xyz_m = None, self.xyz_m
@@ -128,7 +128,7 @@ class PoseBank(nn.Module):
             total = total.masked_fill(own, -1e4)
         weights = torch.softmax(total, -1)
         if own is not None:
-            weights = weights.masked_fill(own, 0)  # all of them: no pose speaks
+            weights = weights.masked_fill(own, 0)  # all of them: no evidence
         # Without the joint's own fit each weight is weights / exp(fit), up to a factor for each
         # joint; the fit is that of the pose's cell, so the division can follow the sum over poses.
         if sample is None:
@@ -149,7 +149,7 @@ class PoseBank(nn.Module):
         return Attended(maps=second, weights=weights, xyz=xyz)
 
     def _own_cells(self, h: int, w: int) -> _Cells:
-        """The cells of the poses as they are."""
+        """The cells of the unmoved poses."""
         key = (h, w, self.poses.device)
         if key not in self._index:
             with torch.inference_mode(False), torch.no_grad():  # kept: must allow gradients
@@ -163,7 +163,7 @@ class _Cells:
     """The cells `index` (1, J, N) of N poses, and the poses ordered by them.
 
     `of_pose` (N, J): the same, numbered through all joints' cells. `order` (J * N): each joint's
-    poses by cell. `begins` (J * cells): where those of a cell begin. For exported programs the same
+    poses by cell. `begins` (J * cells): offset of each cell. For exported programs the same
     in groups: `poses` (1, J * G * GROUP) are for each joint G groups of poses in one cell, N where
     a group is not full; `cell` (1, J, G) that of each group, where there is none the last.
     """
@@ -243,7 +243,7 @@ def _cells(x: Tensor, y: Tensor, h: int, w: int) -> Tensor:
 
 
 def _same(poses: Tensor, own: Tensor) -> Tensor:
-    """(B, n) which poses (n, J, 2) lie at SAME or less, root mean square, from known labels."""
+    """(B, n) whether poses (n, J, 2) are within SAME (RMS) of known labels."""
     known = (~own.isnan()).flatten(1).double()
     flat, label = poses.flatten(1).double(), own.nan_to_num().flatten(1).double()
     apart = known @ flat.square().t() - 2 * label @ flat.t() + label.square().sum(1, keepdim=True)

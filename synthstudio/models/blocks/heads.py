@@ -1,4 +1,4 @@
-"""Heads: features to heat-maps, the plain ones and those that backbones' papers have."""
+"""Heads: features to heat maps, plain ones and those of the backbones' papers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PointHead(nn.Module):
 
 
 class KeptHead(nn.Module):
-    """Maps of joints as they are, as logits on `size` cells: of a network whose head is kept."""
+    """The backbone's own joint maps, as logits on `size` cells."""
 
     def __init__(self, *, size: tuple[int, int]) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class KeptHead(nn.Module):
 
 
 class ClassicDecoder(nn.Module):
-    """Deconvolutions 4x4 that double the size until it has grown `times`, then 1x1.
+    """Deconvolutions 4x4 that double the size up to `times`, then 1x1.
 
     Xu et al. 2022 after Xiao et al. 2018: two of them for patches of 16 pixels.
     """

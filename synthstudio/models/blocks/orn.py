@@ -1,17 +1,17 @@
 """ORN, the Occlusion Robust Network block: it infers hidden joints from visible evidence.
 
-It plugs in where KPE does. In order:
+It replaces KPE. Steps:
 
-1. First maps from the features, as KPE has them, and a map of what covers the person.
-2. Each joint reads the features where its first map puts it.
-3. From what they read: how far each joint's evidence is trusted, and how much the pose bank may
+1. First maps from the features, as in KPE, and a map of the occluder.
+2. Each joint samples the features at its first map.
+3. From these: the reliability of each joint's evidence, and how much the pose bank may
    change its map.
 4. Attention over a bank of poses (bank.py): poses weighted by how well the *other* joints' trusted
    maps support them give every joint a second map, and 3D joints.
 5. Refinement: a convolution over features, both maps and the cover corrects the joined maps.
-6. Each joint reads the features once more where the refined maps put it. From that and from step 3
-   come the visibility outputs: here a joint's position is known best.
-7. Final fusion (`final_fusion`): the more a joint is predicted to be hidden, the more its map of
+6. Each joint samples the features again at the refined maps. From these and from step 3
+   follow the visibility outputs: here a joint's position is most accurate.
+7. Final fusion (`final_fusion`): the higher the predicted occlusion of a joint, the more its map of
    step 4 counts. The power is fixed, not learnt: training people show the poses of the bank, so a
    learnt one would be too small for people in other poses (docs/research/blocks.md).
 """
@@ -32,7 +32,7 @@ from synthstudio.models.heatmaps import log_probabilities, probabilities
 from synthstudio.models.layers import conv, resize
 
 MIN_POWER, FUSION_POWER = 0.2, 0.7
-"""Power of the poses' map in the final fusion for a surely visible and a surely hidden joint."""
+"""Power of the poses' map in the final fusion for a visible and a hidden joint."""
 _OUTPUTS = {"presence": 1, "shares": 4, "quality": 1, "xyz_m": 3}
 _FACTS = 3  # of each joint's map: peak, entropy, expected cover
 
@@ -40,10 +40,10 @@ _FACTS = 3  # of each joint's map: peak, entropy, expected cover
 class ORN(nn.Module):
     """Features (B, channels, h', w') to all of PoseOutputs.
 
-    `layers`: convolutions before the first maps. Without a `bank` 4 and 7 are left out.
+    `layers`: convolutions before the first maps. Without a `bank` 4 and 7 are skipped.
 
     `balance` (4,): the loss weights of the shares. Training is biased by them towards rare causes;
-    evaluation mode undoes it.
+    evaluation mode corrects for it.
     """
 
     balance: Tensor
@@ -61,7 +61,7 @@ class ORN(nn.Module):
         super().__init__()
         if bank is not None and bank.poses.shape[1] != joints:
             raise ModelError(
-                "the pose bank has another skeleton",
+                "skeletons of pose bank and network differ",
                 where="ORN",
                 expected=f"{joints} joints",
                 got=str(bank.poses.shape[1]),
@@ -80,7 +80,7 @@ class ORN(nn.Module):
         self.heads = _Heads(2 * width + maps * _FACTS, width, joints, _OUTPUTS)
 
     def forward(self, features: Tensor, sample: BankSample | None = None) -> PoseOutputs:
-        """`sample`: what a training step sees of the bank."""
+        """`sample`: the part of the bank for a training step."""
         x = self.stem(resize(features, self.size))
         first, occluder = self.first(x).float(), self.cover(x).float()
         maps, covered = probabilities(first), torch.sigmoid(occluder)
@@ -119,7 +119,7 @@ class ORN(nn.Module):
 
 
 class _Refiner(nn.Module):
-    """Corrects logits of maps from features, cover and the maps known so far."""
+    """Corrects logits of maps from features, cover and the previous maps."""
 
     def __init__(self, width: int, joints: int, known: int) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ class _Heads(nn.Module):
 
 
 def _read(x: Tensor, maps: Tensor) -> Tensor:
-    """The features (B, J, C) where maps put the joints."""
+    """The features (B, J, C) at the maps' joints."""
     return torch.einsum("bjhw,bchw->bjc", maps.detach(), x)
 
 

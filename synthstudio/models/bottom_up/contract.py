@@ -1,7 +1,7 @@
-"""What a bottom-up system takes and gives, and what the three of them share.
+"""Interface and shared parts of the bottom-up systems.
 
 A system is a network of whole frames that a training loop calls: `net(images)` gives outputs,
-`net.targets(people)` what they should be, `net.losses(outputs, targets)` weighted terms by name,
+`net.targets(people)` the targets, `net.losses(outputs, targets)` weighted terms by name,
 `net.decode(outputs)` the people. Letters: B frames of H x W pixels, P people, J joints, L limbs,
 h, w cells. Cells are continuous as pixels are: pixels over the stride (models/heatmaps.py).
 """
@@ -26,12 +26,12 @@ STRIDE = 4
 
 @dataclass(frozen=True, kw_only=True)
 class FramePeople:
-    """The labels of a frame's P people, in continuous pixels; ModelError unless they fit.
+    """The labels of a frame's P people, in continuous pixels; ModelError unless shapes match.
 
     `size`: its (H, W). `joints_px` (P, J, 2), also outside the frame: NaN is unlabelled. `boxes_px`
-    (P, 4) x y w h round the whole person: as an unlabelled joint may lie anywhere in it, nothing is
-    taught of that joint there. So somebody without any joint is a place where people are not
-    taught. `masks` (P, H, W): what is seen of each; None: not known.
+    (P, 4) x y w h round the whole person: since an unlabelled joint may be anywhere in it, it is
+    not trained there. So in the box of a person without any joint people are not
+    trained. `masks` (P, H, W): visible masks; None: unknown.
     """
 
     size: tuple[int, int]
@@ -48,7 +48,7 @@ class FramePeople:
             or masks not in (None, (people, *self.size))
         ):
             raise ModelError(
-                "the labels of a frame do not fit each other",
+                "inconsistent labels of a frame",
                 where="FramePeople",
                 expected=f"joints (P, J, 2), boxes (P, 4), masks (P, {self.size[0]}, "
                 f"{self.size[1]}) or None",
@@ -58,10 +58,10 @@ class FramePeople:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundPeople:
-    """P people found in a frame, the surest first.
+    """P people found in a frame, most confident first.
 
     `joints_px` (P, J, 2) continuous pixels, NaN where a joint was not found; `scores` (P, J), 0
-    there; `score` (P,). `masks` (P, h, w): their cells; None: the system gives none.
+    there; `score` (P,). `masks` (P, h, w): their cells; None: not predicted.
     """
 
     joints_px: F64
@@ -76,7 +76,7 @@ class FoundPeople:
 class FrameNet(nn.Module):
     """Features of whole frames. `features` maps (B, 3, H, W) to (B, C, H / STRIDE, W / STRIDE).
 
-    `multiple`: of what H and W have to be, so that all coarser cells are whole.
+    `multiple`: required divisor of H and W.
     """
 
     mean: Tensor
@@ -94,7 +94,7 @@ class FrameNet(nn.Module):
         size, cells = tuple(images.shape[2:]), tuple(features.shape[2:])
         if any(n % self.multiple for n in size) or size != tuple(m * STRIDE for m in cells):
             raise ModelError(
-                "the images cannot be divided into cells",
+                "image sides are not multiples of the stride",
                 where="FrameNet",
                 expected=f"height and width that are multiples of {self.multiple}, and features of "
                 f"stride {STRIDE}",
@@ -108,7 +108,7 @@ def check_joints(people: Sequence[FramePeople], joints: int) -> None:
     for frame in people:
         if frame.joints_px.shape[1:] != (joints, 2):
             raise ModelError(
-                "the people have another skeleton than the network",
+                "skeletons of people and network differ",
                 where="targets",
                 expected=f"joints (P, {joints}, 2)",
                 got=str(frame.joints_px.shape),
@@ -116,11 +116,11 @@ def check_joints(people: Sequence[FramePeople], joints: int) -> None:
 
 
 def cell_grid(people: Sequence[FramePeople], stride: int) -> tuple[int, int]:
-    """(h, w) of the frames' cells; ModelError unless all frames have one size that fits them."""
+    """(h, w) of the frames' cells; ModelError unless all frames have one divisible size."""
     sizes = {frame.size for frame in people}
     if len(sizes) != 1 or any(n % stride for n in next(iter(sizes))):
         raise ModelError(
-            "frames of a batch have one size, whole cells of it",
+            "frames of a batch must have one size of whole cells",
             where="targets",
             expected=f"multiples of {stride} px",
             got=str(sorted(sizes)),
@@ -135,15 +135,15 @@ def joints_in_cells(frame: FramePeople, stride: int) -> Tensor:
 
 
 def is_inside(xy: Tensor, h: int, w: int) -> Tensor:
-    """Whether places (..., 2) lie in the frame; NaN does not."""
+    """Whether positions (..., 2) are in the frame; False for NaN."""
     x, y = xy.unbind(-1)
     return (x >= 0) & (x < w) & (y >= 0) & (y < h)
 
 
 def taught_cells(frame: FramePeople, known: Tensor, stride: int) -> Tensor:
-    """(C, h, w) where channel c is taught: not in boxes of people who are not `known` (P, C) there.
+    """(C, h, w) where channel c is trained: not in boxes of people whose `known` (P, C) is False.
 
-    A box that is not known is the whole frame.
+    An unknown box is the whole frame.
     """
     h, w = frame.size[0] // stride, frame.size[1] // stride
     x, y = cell_centres(h, w, torch.empty(0)).mul(stride).unbind(-1)
@@ -156,7 +156,7 @@ def taught_cells(frame: FramePeople, known: Tensor, stride: int) -> Tensor:
 
 
 def finite(maps: Tensor) -> F32:
-    """What a network says as an array; ModelError when it is not finite."""
+    """A network's output as an array; ModelError when it is not finite."""
     if not torch.isfinite(maps.sum()):
         raise not_finite()
     return maps.detach().float().cpu().numpy()

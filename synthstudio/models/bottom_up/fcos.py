@@ -1,7 +1,7 @@
 """A small detector of people without anchors, after FCOS (Tian et al. 2019).
 
-Every cell of three levels is a *location*: it says whether it lies near the middle of a person, and
-how far that person's box reaches to its left, top, right and bottom. Boxes are those inside the
+Every cell of three levels is a *location*: it predicts whether a person's centre is near, and
+the distances to the left, top, right and bottom of that person's box. Boxes are clipped to the
 frame. Letters: contract.py; N locations of all levels, level after level, row by row.
 """
 
@@ -19,9 +19,9 @@ from synthstudio.models.heatmaps import cell_centres
 from synthstudio.models.losses import masked_mean
 
 REACH = (0.0, 64.0, 128.0, torch.inf)
-"""Which level has a box, by the longest of its four sides in px: the authors' first two limits."""
+"""Assignment of boxes to levels by the longest of the four sides in px (the authors')."""
 _NEAR = 1.5
-"""A person's locations lie so many of a level's strides from the box's middle, at the most."""
+"""Maximum distance of a person's locations from the box's centre, in strides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Locations:
 
 
 def locations(sizes: list[tuple[int, int]], strides: list[int], like: Tensor) -> Locations:
-    """Those of levels of `sizes` (h, w)."""
+    """The locations of levels of `sizes` (h, w)."""
     each = [cell_centres(h, w, like) * s for (h, w), s in zip(sizes, strides, strict=True)]
     counts = torch.tensor([len(xy) for xy in each], device=like.device)
     steps = torch.tensor(strides, device=like.device)
@@ -47,8 +47,8 @@ def locations(sizes: list[tuple[int, int]], strides: list[int], like: Tensor) ->
 
 @dataclass(frozen=True, kw_only=True)
 class Boxes:
-    """What N locations of a frame should say: `owner` (N,) the number of their person or -1,
-    `sides` (N, 4) left, top, right, bottom in px, `taught` (N,): whether there is a person."""
+    """Targets of N locations of a frame: `owner` (N,) the number of their person or -1,
+    `sides` (N, 4) left, top, right, bottom in px, `taught` (N,): included in the loss."""
 
     owner: Tensor
     sides: Tensor
@@ -56,14 +56,14 @@ class Boxes:
 
 
 def assign(frame: FramePeople, where: Locations) -> Boxes:
-    """Give locations to people: the smallest of the boxes whose middle is near and size fits.
+    """Assign locations to the smallest box with a near centre and matching size.
 
-    Somebody without a labelled joint in the frame has none, and their box is not taught; nothing is
-    in a frame where somebody's box is not known.
+    A person without a labelled joint in the frame has none, and their box is ignored, as is
+    a whole frame with an unknown box.
     """
     high, wide = frame.size
     joints = torch.from_numpy(np.asarray(frame.joints_px, np.float32))
-    told = is_inside(joints, high, wide).any(1)  # (P,)
+    labelled = is_inside(joints, high, wide).any(1)  # (P,)
     boxes = torch.from_numpy(np.asarray(frame.boxes_px, np.float32))
     known = boxes.isfinite().all(1)
     limit = boxes.new_tensor([wide, high])
@@ -76,17 +76,17 @@ def assign(frame: FramePeople, where: Locations) -> Boxes:
     middle = (low + top)[:, None] / 2
     near = ((where.xy - middle).abs() <= _NEAR * where.stride[:, None]).all(-1)
     area = (top - low).clamp_min(0).prod(-1)
-    mine = inside & fits & near & (told & known)[:, None]
+    mine = inside & fits & near & (labelled & known)[:, None]
     cost = torch.where(mine, area[:, None], torch.inf)
     owner = torch.cat([cost.new_full((1, len(where.xy)), torch.inf), cost]).argmin(0) - 1
     chosen = torch.cat([sides.new_zeros(1, *sides.shape[1:]), sides])
     sides = chosen[owner + 1, torch.arange(len(owner))]
-    hidden = (inside & ~told[:, None]).any(0) | ~known.all()
+    hidden = (inside & ~labelled[:, None]).any(0) | ~known.all()
     return Boxes(owner=owner, sides=sides, taught=~hidden | (owner >= 0))
 
 
 def centre_ness(sides: Tensor) -> Tensor:
-    """(...) 1 in the middle of a box, 0 at its edge, of sides (..., 4)."""
+    """Centreness (...): 1 in the centre of a box, 0 at its edge, of sides (..., 4)."""
     across, along = sides[..., 0::2], sides[..., 1::2]
     ratios = [s.amin(-1) / s.amax(-1).clamp_min(1e-6) for s in (across, along)]
     return (ratios[0] * ratios[1]).clamp_min(0).sqrt()
@@ -102,7 +102,7 @@ def focal_loss(logits: Tensor, truth: Tensor, taught: Tensor) -> Tensor:
 
 
 def box_loss(predicted: Tensor, truth: Tensor, mine: Tensor) -> Tensor:
-    """1 - GIoU (Rezatofighi et al. 2019) of sides (..., 4) that begin in one place."""
+    """1 - GIoU (Rezatofighi et al. 2019) of sides (..., 4) with a common origin."""
 
     def area(sides: Tensor) -> Tensor:
         return (sides[..., 0] + sides[..., 2]) * (sides[..., 1] + sides[..., 3])

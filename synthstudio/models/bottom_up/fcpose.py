@@ -1,7 +1,7 @@
-"""FCPose: convolutions whose filters each person brings along (Mao et al. 2021).
+"""FCPose: convolutions with dynamic filters per person (Mao et al. 2021).
 
-A detector (fcos.py) finds people. Where one is found, a controller makes the filters of three 1x1
-convolutions; run over channels that all people share, and over the place relative to that person,
+A detector (fcos.py) finds people. At each one a controller generates the filters of three 1x1
+convolutions; applied to shared channels and to coordinates relative to that person,
 they give the maps of this person's joints. Letters: contract.py; N locations, M people.
 """
 
@@ -45,7 +45,7 @@ _MAX_FOUND = 100
 
 
 def parameter_count(joints: int) -> int:
-    """How many numbers a person's filters have: weights and biases of three 1x1 convolutions,
+    """Number of parameters of a person's filters: weights and biases of three 1x1 convolutions,
     (BASES + 2) -> BASES -> BASES -> joints."""
     return (BASES + 2) * BASES + BASES + BASES**2 + BASES + BASES * joints + joints
 
@@ -70,7 +70,7 @@ def person_maps(shared: Tensor, relative: Tensor, filters: Tensor, *, joints: in
 @dataclass(frozen=True, kw_only=True)
 class FCPoseTargets:
     """Of N locations: `owner` (B, N) the number of their person or -1, `sides` (B, N, 4) px of the
-    box, `taught` (B, N). `joints_px` (B, P, J, 2): NaN unlabelled, outside, or nobody."""
+    box, `taught` (B, N). `joints_px` (B, P, J, 2): NaN unlabelled, outside, or padding."""
 
     owner: Tensor
     sides: Tensor
@@ -81,7 +81,7 @@ class FCPoseTargets:
 @dataclass(frozen=True, kw_only=True)
 class FCPoseOutputs:
     """Of N locations: logits `person` and `centre` (B, N), `sides` (B, N, 4) px, and `features`
-    (B, N, C) of which the controller makes filters. `bases` (B, 32, h, w)."""
+    (B, N, C) input of the controller. `bases` (B, 32, h, w)."""
 
     person: Tensor
     centre: Tensor
@@ -91,11 +91,11 @@ class FCPoseOutputs:
 
 
 class FCPose(System):
-    """A network of frames whose sides are multiples of 32. `features`: `channels` at stride 4.
+    """A network of frames with sides that are multiples of 32. `features`: `channels` at stride 4.
 
-    The bases have stride 8, the maps of joints are made four times as fine. `sigma`: of their
+    The bases have stride 8, the maps of joints are upsampled four times. `sigma`: of their
     targets in cells of 2 px (the paper has single cells, which are no finer than that). A person
-    has a score above `minimum`, and boxes an IoU of at most `overlap`. `maximum`: locations of a
+    has a score above `minimum`, and boxes an IoU of at most `overlap`. `maximum`: locations per
     batch whose maps are trained. `map_weight`: of their loss; 0: a detector alone.
     """
 
@@ -124,7 +124,7 @@ class FCPose(System):
         )
         self.tower = nn.Sequential(conv(width, width), conv(width, width))
         self.said = nn.Conv2d(width, 6, 1)  # person, centre, four sides
-        nn.init.constant_(self.said.get_parameter("bias")[:1], -4.0)  # few locations are a person's
+        nn.init.constant_(self.said.get_parameter("bias")[:1], -4.0)  # few locations are positive
         self.controller = nn.Linear(width, parameter_count(self.joints))
         self.bases = nn.Sequential(conv(width, width), conv(width, width), conv(width, BASES))
 
@@ -134,20 +134,20 @@ class FCPose(System):
 
     def forward(self, images: Tensor) -> FCPoseOutputs:
         x = self.frames(images)
-        pyramid, towers, said = [], [], []
+        pyramid, towers, outputs = [], [], []
         for k, level in enumerate(self.levels):
             x = level(x)
             pyramid.append(x)
             tower = self.tower(x)
             heads = self.said(tower).flatten(2)
             sides = (heads[:, 2:].clamp_max(6).exp()) * self.stride * 2**k
-            said.append(torch.cat([heads[:, :2], sides], 1))
+            outputs.append(torch.cat([heads[:, :2], sides], 1))
             towers.append(tower.flatten(2))
-        told = torch.cat(said, 2)
+        heads_out = torch.cat(outputs, 2)
         return FCPoseOutputs(
-            person=told[:, 0],
-            centre=told[:, 1],
-            sides=told[:, 2:].movedim(1, 2),
+            person=heads_out[:, 0],
+            centre=heads_out[:, 1],
+            sides=heads_out[:, 2:].movedim(1, 2),
             features=torch.cat(towers, 2).movedim(1, 2),
             bases=self.bases(pyramid[0]),
         )
@@ -179,7 +179,7 @@ class FCPose(System):
         factor = 2 ** (LEVELS - 1)
         where = self.places(torch.empty(1, 1, h * factor, w * factor))
         each = [assign(frame, where) for frame in people]
-        maximum = max(1, *(len(frame.joints_px) for frame in people))  # somebody for empty frames
+        maximum = max(1, *(len(frame.joints_px) for frame in people))  # 1 for empty frames
         joints = torch.full((len(people), maximum, self.joints, 2), torch.nan)
         for row, frame in zip(joints, people, strict=True):
             xy = torch.from_numpy(np.asarray(frame.joints_px, np.float32))
@@ -193,7 +193,7 @@ class FCPose(System):
 
     def losses(self, outputs: FCPoseOutputs, targets: FCPoseTargets) -> dict[str, Tensor]:
         """Terms of the detector, and `map_weight` times the cross-entropy of maps over the cells;
-        at 0 nobody's maps are made."""
+        at 0 no maps are computed."""
         mine = targets.owner >= 0
         centre = centre_ness(targets.sides)
         entropy = F.binary_cross_entropy_with_logits(outputs.centre, centre, reduction="none")
@@ -224,8 +224,8 @@ class FCPose(System):
         scores, boxes = finite(score).astype(np.float64), finite(corners).astype(np.float64)
         found = []
         for b, (chance, box) in enumerate(zip(scores, boxes, strict=True)):
-            sure = np.flatnonzero(chance > self.minimum)
-            best = sure[keep_best(box[sure], chance[sure], overlap=self.overlap)][:_MAX_FOUND]
+            likely = np.flatnonzero(chance > self.minimum)
+            best = likely[keep_best(box[likely], chance[likely], overlap=self.overlap)][:_MAX_FOUND]
             location = torch.from_numpy(best).to(score.device)
             maps = self.maps(outputs, torch.full_like(location, b), location)
             joints, sharp = decode_joints(maps, stride=self.stride / UPSAMPLED, sigma=self.sigma)
@@ -234,8 +234,8 @@ class FCPose(System):
 
 
 def best_locations(owner: Tensor, centre: Tensor, *, maximum: int) -> tuple[Tensor, Tensor]:
-    """Frames and locations (M,) of `owner` (B, N) that lie best by `centre` (B, N), at most
-    `maximum`: everybody's best one first, then everybody's second."""
+    """Frames and locations (M,) of `owner` (B, N) with the highest `centre` (B, N), at most
+    `maximum`: first each person's best, then each one's second."""
     frame, location = torch.nonzero(owner >= 0, as_tuple=True)
     order = centre[frame, location].argsort(descending=True, stable=True)
     frame, location = frame[order], location[order]
@@ -246,16 +246,16 @@ def best_locations(owner: Tensor, centre: Tensor, *, maximum: int) -> tuple[Tens
 
 
 def joint_loss(logits: Tensor, joints_px: Tensor, *, stride: float, sigma: float) -> Tensor:
-    """Cross-entropy of maps (M, J, h, w) with the places (M, J, 2) of joints, those that are known.
+    """Cross-entropy of maps (M, J, h, w) with the known positions (M, J, 2) of joints.
 
-    Over the cells, so that a person's map has one place for each joint.
+    Over the cells, so that a person's map has one position per joint.
     """
     each = gaussian_cross_entropy(logits, joints_px.nan_to_num() / stride, sigma=sigma)
     return masked_mean(each, ~joints_px.isnan().any(-1))
 
 
 def decode_joints(logits: Tensor, *, stride: float, sigma: float) -> tuple[F64, F64]:
-    """Places (M, J, 2) px and scores (M, J): how high the peak is, 1 for a target's."""
+    """Positions (M, J, 2) px and scores (M, J): peak height, 1 for a target's."""
     found = decode_peak(probabilities(logits.detach().float()), sigma=sigma)
     sharp = (found.score * 2 * np.pi * sigma**2).clamp(0, 1)
     return finite(found.xy).astype(np.float64) * stride, finite(sharp).astype(np.float64)

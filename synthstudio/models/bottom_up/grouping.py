@@ -1,4 +1,4 @@
-"""People from OpenPose's confidence maps and part affinity fields. NumPy, frame after frame."""
+"""People from OpenPose's confidence maps and part affinity fields. NumPy, frame by frame."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from synthstudio.models.heatmaps import find_peaks
 
 @dataclass(frozen=True, kw_only=True)
 class Grouping:
-    """What counts as a peak, a limb and a person; the numbers are the authors'.
+    """Thresholds of peaks, limbs and people; defaults are the authors'.
 
     `limbs` (L pairs of joints). `sigma`: of the maps' Gaussians, in cells. `refine`: peaks below
     the cell. A limb needs affinity above `affinity` in a share `agree` of `samples` along it; a
     person `joints` of them and a mean score above `score`. `maximum`: peaks of a joint in a frame.
-    Of limbs on which the fields agree alike the shorter is better: one as long as the frame's
-    diagonal is worth `length` less. (Shoulders of people in a row are in one line.)
+    Among limbs of equal affinity shorter ones are preferred: one as long as the frame's
+    diagonal loses `length`. (Shoulders of people in a row are collinear.)
     """
 
     limbs: tuple[tuple[int, int], ...]
@@ -40,8 +40,8 @@ class Grouping:
 
 @dataclass(frozen=True, kw_only=True)
 class Limbs:
-    """C limbs that the fields agree on: `limb` (C,), the peaks at both ends `begin`, `end` (C,)
-    among those of their joint, `score` (C,); the best first."""
+    """C candidate limbs: `limb` (C,), the peaks at both ends `begin`, `end` (C,)
+    among those of their joint, `score` (C,); best first."""
 
     limb: I64
     begin: I64
@@ -78,7 +78,7 @@ def find_limbs(xy: F64, score: F64, fields: F64, grouping: Grouping) -> Limbs:
     a, b = xy[ends[limb, 0], begin], xy[ends[limb, 1], end]
     at = np.linspace(0, 1, grouping.samples)
     minimum = int(np.ceil(grouping.agree * grouping.samples - 1e-9))
-    few = at[1 : 2 + grouping.samples - minimum]  # when all of these disagree, too many do
+    few = at[1 : 2 + grouping.samples - minimum]  # if all of these disagree, too many do
     hopeful = np.flatnonzero((_affinity(fields, limb, a, b, few) > grouping.affinity).any(1))
     limb, begin, end = limb[hopeful], begin[hopeful], end[hopeful]
     a, b = a[hopeful], b[hopeful]
@@ -100,7 +100,7 @@ def find_limbs(xy: F64, score: F64, fields: F64, grouping: Grouping) -> Limbs:
 
 
 def _affinity(fields: F64, limb: I64, a: F64, b: F64, at: F64) -> F64:
-    """(C, S) how well the fields point from a to b (C, 2) in the cells at shares `at` (S,)."""
+    """(C, S) affinity of the fields from a to b (C, 2) in the cells at fractions `at` (S,)."""
     _, _, h, w = fields.shape
     along = b - a
     length = np.sqrt((along**2).sum(1, keepdims=True))
@@ -113,15 +113,15 @@ def _affinity(fields: F64, limb: I64, a: F64, b: F64, at: F64) -> F64:
 
 
 def _people(xy: F64, score: F64, limbs: Limbs, grouping: Grouping, stride: int) -> FoundPeople:
-    """Limbs joined to people where they share a peak, the best limb first.
+    """Limbs merged into people at common peaks, best limb first.
 
-    A limb that would give a person two peaks of one joint contradicts better ones and is left out.
+    A limb that would give a person two peaks of one joint contradicts better ones and is dropped.
     """
     width = xy.shape[1]  # a peak's number: joint * width + place among the joint's peaks
     sides = np.array(grouping.limbs)[limbs.limb] * width + np.stack([limbs.begin, limbs.end], 1)
-    owner = {peak: peak for peak in np.unique(sides).tolist()}  # everybody is one peak at first
+    owner = {peak: peak for peak in np.unique(sides).tolist()}  # initially each peak is a person
     people = {peak: [peak] for peak in owner}
-    joints = {peak: 1 << peak // width for peak in owner}  # which joints a person has, as bits
+    joints = {peak: 1 << peak // width for peak in owner}  # bit mask of a person's joints
     affinities: dict[int, list[float]] = {peak: [] for peak in owner}
     for begin, end, value in zip(*sides.T.tolist(), limbs.score.tolist(), strict=True):
         into, other = owner[begin], owner[end]
@@ -155,7 +155,7 @@ def collect_people(
     minimum: float,
     stride: int,
 ) -> FoundPeople:
-    """Those with `joints` joints and a score above `minimum`: the mean over their peaks and limbs.
+    """People with `joints` joints and a score above `minimum`: the mean over their peaks and limbs.
 
     A person is the numbers of peaks: joint * K + place among the K of `xy` (J, K, 2), `score`
     (J, K). `limbs`: the scores of each person's limbs.

@@ -1,7 +1,7 @@
 """OpenPose: confidence maps of joints and part affinity fields of limbs (Cao et al. 2017, 2019).
 
 The stages of the 2019 paper: fields first, each stage fed with the one before, then maps, fed with
-the last fields. grouping.py makes people of both. Letters: contract.py.
+the last fields. grouping.py forms people from both. Letters: contract.py.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class OpenPoseTargets:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenPoseOutputs:
-    """Of each stage, the last one best: `fields` (B, L, 2, h, w) and `maps` (B, J + 1, h, w)."""
+    """Per stage, the last is best: `fields` (B, L, 2, h, w) and `maps` (B, J + 1, h, w)."""
 
     fields: tuple[Tensor, ...]
     maps: tuple[Tensor, ...]
@@ -58,7 +58,7 @@ class OpenPoseOutputs:
 def confidence_maps(xy: Tensor, h: int, w: int, *, sigma: float) -> Tensor:
     """Maps (J + 1, h, w) of joints (P, J, 2) in cells, and of the background.
 
-    A joint's is the highest of the people's Gaussians, so that close peaks stay apart. Joints
+    A joint's map is the maximum of the people's Gaussians, so close peaks stay separate. Joints
     outside the frame have none.
     """
     apart = xy[:, :, None] - cell_centres(h, w, xy)  # (P, J, h*w, 2)
@@ -73,8 +73,8 @@ def affinity_fields(xy: Tensor, limbs: Tensor, h: int, w: int, *, width: float) 
     """Fields (L, 2, h, w) of `limbs` (L, 2) between joints (P, J, 2) in cells.
 
     The limb's unit vector in the cells whose centres lie at most `width` cells from it, the mean
-    where people's limbs overlap, else 0. Cells before and behind the ends count too (as in the
-    authors' code), so that a limb shorter than a cell has some. Ends may lie outside the frame.
+    where people's limbs overlap, else 0. Cells beyond the ends count too (as in the
+    authors' code), so that limbs shorter than a cell are covered. Ends may be outside the frame.
     """
     begin, end = xy[:, limbs[:, 0]], xy[:, limbs[:, 1]]  # (P, L, 2)
     length = (end - begin).norm(dim=-1, keepdim=True)
@@ -91,7 +91,7 @@ def affinity_fields(xy: Tensor, limbs: Tensor, h: int, w: int, *, width: float) 
 def openpose_targets(
     people: Sequence[FramePeople], limbs: Tensor, *, stride: int, sigma: float, width: float
 ) -> OpenPoseTargets:
-    """What an ideal network says of the frames; `sigma` and `width` in cells."""
+    """The ideal outputs for the frames; `sigma` and `width` in cells."""
     h, w = cell_grid(people, stride)
     maps, fields, maps_taught, fields_taught = [], [], [], []
     for frame in people:
@@ -99,7 +99,7 @@ def openpose_targets(
         known = ~xy.isnan().any(-1)
         maps.append(confidence_maps(xy, h, w, sigma=sigma))
         fields.append(affinity_fields(xy, limbs, h, w, width=width))
-        every = known.all(1, keepdim=True)  # the background: all joints are known
+        every = known.all(1, keepdim=True)  # the background needs all joints known
         maps_taught.append(taught_cells(frame, torch.cat([known, every], 1), stride))
         fields_taught.append(taught_cells(frame, known[:, limbs].all(-1), stride))
     return OpenPoseTargets(
@@ -113,7 +113,7 @@ def openpose_targets(
 class OpenPose(System):
     """A network of frames. `features` has `channels` channels at stride 4.
 
-    `stages`: how many of fields and of maps.
+    `stages`: numbers of stages of fields and of maps.
     """
 
     sees_frames = True
@@ -162,7 +162,7 @@ class OpenPose(System):
         )
 
     def losses(self, outputs: OpenPoseOutputs, targets: OpenPoseTargets) -> dict[str, Tensor]:
-        """Squared errors of all stages, where they are taught."""
+        """Squared errors of all stages, inside the training masks."""
         where = targets.fields_taught[:, :, None].expand_as(targets.fields)
         fields = [masked_mean((f - targets.fields) ** 2, where) for f in outputs.fields]
         maps = [masked_mean((m - targets.maps) ** 2, targets.maps_taught) for m in outputs.maps]

@@ -1,8 +1,8 @@
 """PersonLab: discs of joints, offsets to joints, and the masks of people (Papandreou et al. 2018).
 
 Short offsets lead from a joint's disc to the joint, mid offsets from there to the joint at the
-other end of a limb, long ones from everywhere in a person to each of their joints. voting.py makes
-people of them. Letters: contract.py; E directed limbs, each way once.
+other end of a limb, long ones from any cell of a person to each of their joints. voting.py forms
+people from them. Letters: contract.py; E directed limbs, each way once.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from synthstudio.models.losses import masked_mean
 @dataclass(frozen=True, kw_only=True)
 class PersonLabTargets:
     """Offsets are in cells. `discs` (B, J, h, w) 1 inside, `short` (B, J, 2, h, w), `mid`
-    (B, E, 2, h, w), `long` (B, J, 2, h, w), `body` (B, 1, h, w) 1 where a person is seen.
+    (B, E, 2, h, w), `long` (B, J, 2, h, w), `body` (B, 1, h, w) 1 where a person is visible.
 
-    What is taught, False elsewhere: `discs_taught` (B, J, h, w), `mid_taught` (B, E, h, w),
+    Training masks: `discs_taught` (B, J, h, w), `mid_taught` (B, E, h, w),
     `long_taught` (B, J, h, w), `body_taught` (B, 1, h, w); short offsets inside the discs.
     """
 
@@ -66,13 +66,13 @@ class PersonLabOutputs:
 
 
 WEIGHTS = {"discs": 4.0, "short": 1.0, "mid": 0.25, "long": 0.125, "body": 2.0}
-"""Of the losses' terms, the paper's."""
+"""Weights of the loss terms, the paper's."""
 
 
 def directed_limbs(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
-    """Every limb of the skeleton both ways: E pairs (from, to).
+    """The limbs of the skeleton in both directions: E pairs (from, to).
 
-    The links across shoulders, hips and eyes hold a person together whose head is not in the
+    Links across shoulders, hips and eyes connect a person whose head is outside the
     frame; the paper's tree has none.
     """
     return tuple(skeleton.edges) + tuple((b, a) for a, b in skeleton.edges)
@@ -81,7 +81,7 @@ def directed_limbs(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
 def personlab_targets(
     people: Sequence[FramePeople], limbs: Tensor, *, stride: int, radius: float
 ) -> PersonLabTargets:
-    """What an ideal network says of the frames: `limbs` (E, 2), `radius` of a disc in cells."""
+    """The ideal outputs for the frames: `limbs` (E, 2), `radius` of a disc in cells."""
     cell_grid(people, stride)
     each = [_frame_targets(frame, limbs, stride, radius) for frame in people]
     return PersonLabTargets(**{k: torch.stack([t[k] for t in each]) for k in each[0]})
@@ -93,19 +93,19 @@ def _frame_targets(
     h, w = frame.size[0] // stride, frame.size[1] // stride
     xy = joints_in_cells(frame, stride)
     discs_taught = taught_cells(frame, ~xy.isnan().any(-1), stride)
-    if len(xy) == 0:  # somebody of whom nothing is known has no disc either
+    if len(xy) == 0:  # a person without labels has no disc
         xy = torch.full((1, *xy.shape[1:]), torch.nan)
     centres = cell_centres(h, w, xy)
     offsets = xy[:, :, None] - centres  # (P, J, h*w, 2)
     away = offsets.norm(dim=-1)
     near = (away <= radius) & is_inside(xy, h, w)[..., None]  # (P, J, h*w)
-    owner = torch.where(near, away, torch.inf).argmin(0)  # (J, h*w) the nearest in whose disc
+    owner = torch.where(near, away, torch.inf).argmin(0)  # (J, h*w) the nearest disc's person
     discs = near.any(0)
     begin, end = limbs[:, 0], limbs[:, 1]
     towards = xy[owner[begin], end[:, None]]  # (E, h*w, 2) the other joint of the same person
     mid_taught = discs[begin] & ~towards.isnan().any(-1)
     body, of = _owners(frame, h, w)
-    ends = xy[of].movedim(1, 0)  # (J, h*w, 2) the joints of the person who is seen in a cell
+    ends = xy[of].movedim(1, 0)  # (J, h*w, 2) the joints of the cell's visible person
     long_taught = body & ~ends.isnan().any(-1)
     flat = {
         "discs": discs.to(xy.dtype),
@@ -122,14 +122,14 @@ def _frame_targets(
 
 
 def _taken(offsets: Tensor, owner: Tensor, inside: Tensor) -> Tensor:
-    """(J, 2, h*w) of each cell the `offsets` (P, J, h*w, 2) of its `owner` (J, h*w)."""
+    """(J, 2, h*w) the `offsets` (P, J, h*w, 2) of each cell's `owner` (J, h*w)."""
     index = owner[None, ..., None].expand(1, -1, -1, 2)
     taken = offsets.gather(0, index)[0]
     return torch.where(inside[..., None], taken, 0.0).movedim(-1, 1)
 
 
 def _owners(frame: FramePeople, h: int, w: int) -> tuple[Tensor, Tensor]:
-    """(h*w) whether people cover half of a cell or more, and (h*w) who covers most of it."""
+    """(h*w) whether people cover half of a cell or more, and (h*w) its main person."""
     if frame.masks is None or len(frame.masks) == 0:
         return torch.zeros(h * w, dtype=torch.bool), torch.zeros(h * w, dtype=torch.int64)
     share = F.adaptive_avg_pool2d(torch.from_numpy(frame.masks).float()[None], (h, w))[0]
@@ -140,7 +140,7 @@ class PersonLab(System):
     """A network of frames. `features` has `channels` channels at stride 4.
 
     `radius`: of a disc in cells of `stride` pixels; the paper's 32 px are 4 cells. ModelError
-    below one: such a disc holds no cell's centre everywhere.
+    below one: such a disc may contain no cell centre.
     """
 
     sees_frames = True
@@ -176,10 +176,10 @@ class PersonLab(System):
 
     def forward(self, images: Tensor) -> PersonLabOutputs:
         features = self.trunk(self.frames(images))
-        said = {name: head(features) for name, head in self.heads.items()}
+        heads = {name: head(features) for name, head in self.heads.items()}
         for name in ("short", "mid", "long"):
-            said[name] = self.radius * said[name].unflatten(1, (-1, 2))
-        return PersonLabOutputs(**said)
+            heads[name] = self.radius * heads[name].unflatten(1, (-1, 2))
+        return PersonLabOutputs(**heads)
 
     def targets(self, people: Sequence[FramePeople]) -> PersonLabTargets:
         check_joints(people, self.joints)
@@ -208,7 +208,7 @@ class PersonLab(System):
         return {name: weight * terms[name] for name, weight in WEIGHTS.items()}
 
     def decode(self, outputs: PersonLabOutputs, *, masks: bool = True) -> list[FoundPeople]:
-        """`masks`: also tell whose cells are whose."""
+        """`masks`: also assign cells to people."""
         chances = {"discs": outputs.discs.sigmoid(), "body": outputs.body.sigmoid()}
-        said = vars(outputs) | chances
-        return vote_people(said, self.voting, stride=self.stride, masks=masks)
+        outputs_of = vars(outputs) | chances
+        return vote_people(outputs_of, self.voting, stride=self.stride, masks=masks)

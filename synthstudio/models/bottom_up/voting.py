@@ -15,14 +15,14 @@ from synthstudio.models.bottom_up.contract import FoundPeople, finite
 
 @dataclass(frozen=True, kw_only=True)
 class Voting:
-    """What counts as a root, as the same person, and as inside a mask; defaults are the paper's.
+    """Thresholds of roots, duplicates and masks; defaults are the paper's.
 
     `limbs` (E pairs of joints: from, to) and `radius` in cells: those of the targets. `refine`:
-    how often mid and long offsets are corrected by short ones. Cells whose disc's probability is
-    above `vote` vote (in the paper all do). A root has votes above `root`; it is somebody already
-    found when it lies within `same` of their joint (share of the radius; the paper's 10 px of 32).
+    number of corrections of mid and long offsets by short ones. Cells whose disc's probability is
+    above `vote` vote (in the paper all do). A root has votes above `root`; it is a duplicate
+    if it is within `same` of a found person's joint (of the radius; the paper's 10 px of 32).
     `inside`: probability of a disc or body. A cell belongs to the nearest person within `distance`.
-    People below `score` are left out: three joints of seventeen stay. `maximum`: roots in a frame.
+    People below `score` are dropped: three joints of seventeen pass. `maximum`: roots in a frame.
     """
 
     limbs: tuple[tuple[int, int], ...]
@@ -39,7 +39,7 @@ class Voting:
 
 @dataclass(frozen=True, kw_only=True)
 class Maps:
-    """What the network says of one frame: `discs` (J, h, w) and `body` (h, w) from 0 to 1, offsets
+    """The network's outputs for one frame: `discs` (J, h, w) and `body` (h, w) from 0 to 1, offsets
     `short` (J, 2, h, w), `mid` (E, 2, h, w) and `long` (J, 2, h, w) in cells."""
 
     discs: F64
@@ -50,10 +50,10 @@ class Maps:
 
 
 def vote_people(
-    said: Mapping[str, Tensor], voting: Voting, *, stride: int, masks: bool = True
+    outputs: Mapping[str, Tensor], voting: Voting, *, stride: int, masks: bool = True
 ) -> list[FoundPeople]:
-    """The people of each frame; `said` by the names of Maps, with B before their shapes."""
-    arrays = {name: finite(value) for name, value in said.items()}
+    """The people of each frame; `outputs` by the names of Maps, with leading axis B."""
+    arrays = {name: finite(value) for name, value in outputs.items()}
     found = []
     for b in range(len(arrays["discs"])):
         frame = {name: value[b] for name, value in arrays.items() if name != "body"}
@@ -69,8 +69,8 @@ def vote_people(
 def hough_votes(maps: Maps, voting: Voting) -> F64:
     """Votes (J, h + 2, w + 2) for joints, a cell wider on each side.
 
-    Every cell votes with its disc's probability for the place that its short offset leads to,
-    spread bilinearly over four cells. The cells of a whole disc make about 1.
+    Every cell votes with its disc's probability for the target of its short offset,
+    spread bilinearly over four cells. A whole disc's votes sum to about 1.
     """
     joints, h, w = maps.discs.shape
     at = np.flatnonzero(maps.discs > voting.vote)
@@ -91,7 +91,7 @@ def hough_votes(maps: Maps, voting: Voting) -> F64:
 
 
 def _led(maps: Maps, at: I64) -> tuple[I64, F64, F64]:
-    """The joints of cells `at` (N,) of all discs, and the places x, y their short offsets lead to.
+    """The joints of cells `at` (N,) of all discs, and the targets x, y of their short offsets.
 
     Cells of all joints are numbered joint by joint, row by row.
     """
@@ -104,9 +104,9 @@ def _led(maps: Maps, at: I64) -> tuple[I64, F64, F64]:
 
 
 def find_roots(votes: F64, voting: Voting) -> tuple[I64, F64, F64]:
-    """Joints (C,), places (C, 2) in cells and votes (C,) of the candidates, most votes first.
+    """Joints (C,), positions (C, 2) in cells and votes (C,) of the candidates, most votes first.
 
-    A place is the mean of the votes in three by three cells about a highest one, exact for votes
+    A position is the mean of the votes in 3 x 3 cells about a maximum, exact for votes
     that agree.
     """
     padded = np.pad(votes, ((0, 0), (1, 1), (1, 1)))
@@ -115,7 +115,7 @@ def find_roots(votes: F64, voting: Voting) -> tuple[I64, F64, F64]:
     at = np.flatnonzero(flat > voting.root)
     steps = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)]
     away = [r * wide + c for r, c in steps]
-    for k in (1, 7, 3, 5, 0, 8, 2, 6):  # most cells fall out at the first
+    for k in (1, 7, 3, 5, 0, 8, 2, 6):  # most cells are eliminated at the first
         here, other = flat[at], flat[at + away[k]]
         at = at[other < here if k < 4 else other <= here]
     around = flat[at[:, None] + away]
@@ -131,9 +131,9 @@ def find_roots(votes: F64, voting: Voting) -> tuple[I64, F64, F64]:
 def grow(
     maps: Maps, corrected: Corrected, voting: Voting, joint: I64, root: F64
 ) -> tuple[F64, F64]:
-    """The joints (C, J, 2) and their scores (C, J) of the people that roots (C, 2) begin.
+    """The joints (C, J, 2) and their scores (C, J) of the people grown from roots (C, 2).
 
-    All grow at once, a limb a step: from the surest joint that has a neighbour without a place.
+    All grow in parallel, a limb per step: from the most confident joint with an unplaced neighbour.
     A joint's score is its disc's probability there, 0 outside the frame.
     """
     count, (joints, h, w) = len(joint), maps.discs.shape
@@ -142,7 +142,7 @@ def grow(
     every = np.arange(count)
     x, y = np.full((2, joints, count), np.nan)
     scores = np.full((joints, count), -1.0)
-    placed = np.zeros((joints, count))  # 2 where a joint has a place: more than any score
+    placed = np.zeros((joints, count))  # 2 for placed joints: above any score
     cell = np.zeros((joints, count), np.int64)  # in which a joint lies
     who, b, px, py = every, joint, root[:, 0], root[:, 1]
     for step in range(joints):
@@ -150,7 +150,7 @@ def grow(
             worth = scores.take(begin, 0)
             worth -= placed.take(end, 0)
             limb = worth.argmax(0)
-            who = np.flatnonzero(worth[limb, every] >= 0)  # all, unless a skeleton falls apart
+            who = np.flatnonzero(worth[limb, every] >= 0)  # all, unless a skeleton is disconnected
             limb = limb[who]
             b, here = end[limb], cell[begin[limb], who]
             there = limb * (2 * h * w) + here
@@ -166,7 +166,7 @@ def grow(
 
 
 def _cells(x: F64, y: F64, h: int, w: int) -> tuple[I64, Bool]:
-    """The numbers of the cells that places lie in, the nearest of the frame, and which do."""
+    """Indices of the cells of positions, clipped to the frame, and whether they are inside."""
     column = np.minimum(np.maximum(x, 0), w - 1).astype(np.int64)
     row = np.minimum(np.maximum(y, 0), h - 1).astype(np.int64)
     return row * w + column, (x >= 0) & (x < w) & (y >= 0) & (y < h)
@@ -174,14 +174,14 @@ def _cells(x: F64, y: F64, h: int, w: int) -> tuple[I64, Bool]:
 
 @dataclass(frozen=True, kw_only=True)
 class Corrected:
-    """Where short offsets lead from all joints' cells: `x`, `y` (J * h * w,), NaN outside discs."""
+    """Targets of short offsets of all joints' cells: `x`, `y` (J * h * w,), NaN outside discs."""
 
     x: F64
     y: F64
     size: tuple[int, int]
 
     def places(self, joint: I64, x: F64, y: F64) -> tuple[F64, F64]:
-        """Places x, y of joints, corrected where they lie in a disc."""
+        """Positions x, y of joints, corrected inside discs."""
         h, w = self.size
         at, inside = _cells(x, y, h, w)
         at += joint * (h * w)
@@ -210,9 +210,9 @@ def correct(maps: Maps, voting: Voting) -> Corrected:
 def choose_people(
     maps: Maps, corrected: Corrected, voting: Voting, joint: I64, root: F64
 ) -> tuple[F64, F64, F64]:
-    """Joints (P, J, 2), their scores (P, J) and the people's (P,), the surest first.
+    """Joints (P, J, 2), their scores (P, J) and the people's (P,), most confident first.
 
-    A root is left out when it lies where a person with more votes has that joint. A person's score
+    A root is dropped at the joint of a person with more votes. A person's score
     is the mean over joints, those that are another's with more votes counting 0.
     """
     reach = (voting.same * voting.radius) ** 2
@@ -220,16 +220,16 @@ def choose_people(
     places = np.empty((0, len(maps.discs), 2))
     scores: list[F64] = []
     score: list[float] = []
-    grown, sure = grow(maps, corrected, voting, joint, root)
+    grown, confidence = grow(maps, corrected, voting, joint, root)
     for c in range(len(joint)):
         if free[c]:
             xy = grown[c]
             apart = ((places - xy) ** 2).sum(-1) > reach
-            value = float(sure[c] @ apart.all(0)) / len(xy)
+            value = float(confidence[c] @ apart.all(0)) / len(xy)
             free &= ((xy[joint] - root) ** 2).sum(-1) > reach
             if value > voting.score:
                 places = np.concatenate([places, xy[None]])
-                scores.append(sure[c])
+                scores.append(confidence[c])
                 score.append(value)
     order = np.argsort(-np.array(score), kind="stable")
     return places[order], np.array(scores).reshape(places.shape[:2])[order], np.array(score)[order]
@@ -239,7 +239,7 @@ def assign_cells(maps: Maps, corrected: Corrected, voting: Voting, xy: F64, scor
     """Masks (P, h, w): each cell of a body is the nearest person's.
 
     The distance of a cell from a person is the mean over joints, weighted by their scores, between
-    where its long offsets lead and the person's joint, as a share of the root of the area of the
+    the targets of its long offsets and the person's joint, relative to the root of the area of the
     joints' box.
     """
     joints, h, w = maps.discs.shape
@@ -252,21 +252,21 @@ def assign_cells(maps: Maps, corrected: Corrected, voting: Voting, xy: F64, scor
     joint = np.arange(joints)[:, None]
     x, y = corrected.places(joint, column + 0.5 + offset[:, 0], row + 0.5 + offset[:, 1])
     x, y = x.astype(np.float32), y.astype(np.float32)  # (J, N)
-    sure = np.where(scores > voting.inside, scores, 0.0).astype(np.float32)
-    counts = (sure > 0)[..., None]
+    confident = np.where(scores > voting.inside, scores, 0.0).astype(np.float32)
+    counts = (confident > 0)[..., None]
     high = np.where(counts, xy, -np.inf).max(1)
     low = np.where(counts, xy, np.inf).min(1)
     size = np.sqrt(np.maximum((high - low).clip(0).prod(1), 1.0))
     distance = np.full((len(xy), len(cells)), np.inf)
     own = np.nan_to_num(xy).astype(np.float32)
-    weight = sure / np.maximum(sure.sum(1) * size, 1e-6)[:, None]
+    weight = confident / np.maximum(confident.sum(1) * size, 1e-6)[:, None]
     # A mean of distances is at least the distance of the means, so most cells need no more.
     apart = [weight @ to - (weight * own[..., k]).sum(1)[:, None] for k, to in enumerate((x, y))]
     near = apart[0] ** 2 + apart[1] ** 2 < (1.001 * voting.distance) ** 2
     for p in np.flatnonzero(counts.any((1, 2))):
         some = np.flatnonzero(near[p])
         away = np.sqrt((x[:, some] - own[p, :, :1]) ** 2 + (y[:, some] - own[p, :, 1:]) ** 2)
-        distance[p, some] = sure[p] @ away / (sure[p].sum() * size[p])
+        distance[p, some] = confident[p] @ away / (confident[p].sum() * size[p])
     nearest = distance.argmin(0)
     mine = distance[nearest, np.arange(len(cells))] < voting.distance
     masks.reshape(len(xy), -1)[nearest[mine], cells[mine]] = True

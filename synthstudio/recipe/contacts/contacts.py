@@ -1,8 +1,8 @@
-"""Who holds, carries, pushes or leans on what: a pose that can, an object that fits it.
+"""Objects that people hold, carry, push or lean on: a holding pose and an object that fits it.
 
-The arms of the pose that was drawn give way to those of a holding pose; where the object then is
-follows from the palms (grips.py, supports.py). Each person has a random stream for it, so a recipe
-in which nobody holds anything draws what it always drew.
+The arms of the drawn pose are replaced by those of a holding pose; the palms then give the
+object's place (grips.py, supports.py). Each person has a separate random stream for it, so frames
+without held objects are unchanged.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from synthstudio.recipe.sampling.pose_jitter import ARM, is_of, resolve_self_int
 Unit = tuple[PersonSpec, KeyPose]
 BACK = "back"
 _STEADY = 0.4
-"""Arms that hold stray less from their pose than others; hands and fingers not at all."""
+"""Holding arms get less jitter than others; hands and fingers none."""
 _LOOK = ("neck", "gaze")
 _HAND = ("wrist", "finger", "index", "thumb", "gaze")
 _LIGHT = frozenset({"phone", "cup", "read"})
-"""Grips that somebody who sits or bends has too: they leave lap and floor alone."""
+"""Grips also possible while sitting or bending: they leave lap and floor free."""
 _ERECT = {"knee_flexion": 50, "hip_flexion": 45, "spine_flexion": 22, "hip_abduction": 18}
-"""What hangs from a hand has room while no joint bends more than so many degrees."""
+"""Largest bend of any joint, in degrees, that leaves room for a hanging object."""
 _TILT_RAD = math.radians(12)
 _PUSHED = frozenset({"push", "walk"})
 _WALKED = frozenset({"pole", "barbell", "stand", *_PUSHED})
-"""Grips for which the whole pose is taken: legs and trunk belong to it, feet leave room."""
+"""Grips that take the whole pose: they need its legs and trunk, feet leave room."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contact:
-    """What a draw decided: what is held in which hand, or what is leant on."""
+    """A draw's choice: the object held and in which hand, or leant on."""
 
-    kinds: tuple[ObjectKind, ...]  # one that is held, or those that may be leant on
+    kinds: tuple[ObjectKind, ...]  # one held kind, or candidates to lean on
     hand: str = ""  # left_hand, right_hand, both_hands or back; "" leans
-    key: KeyPose | None = None  # of somebody who leans
+    key: KeyPose | None = None  # of a leaning person
 
 
 def draw_contacts(
     ctx: SampleContext, people: tuple[Unit, ...]
 ) -> tuple[tuple[Unit, ...], Mapping[int, Contact]]:
-    """The people in the poses in which they hold or lean, and what, by their place."""
+    """The people in holding or leaning poses, and their contacts by place."""
     options = ctx.recipe.people.hold
     if options.share == 0 and options.lean == 0:
         return people, {}
@@ -88,7 +88,7 @@ def _free(ctx: SampleContext, unit: Unit, hand: str) -> Unit:
 def contact_object(
     ctx: SampleContext, person: PersonSpec, contact: Contact, place: int
 ) -> ObjectSpec:
-    """The object in the hands, on the back or under the arms of a person on the floor."""
+    """The object in the hands, on the back or under the arms of a person placed on the floor."""
     rng = ctx.rng("held", place)
     if contact.key is not None:
         return draw_support(ctx, person, contact.key, contact.kinds, rng)
@@ -188,7 +188,7 @@ def _dressed(
     hand: str,
     grip: str,
 ) -> Unit:
-    """The unit in the holding pose: whole, or its arms alone on what was drawn."""
+    """The unit in the holding pose: the whole pose, or only its arms on the drawn pose."""
     person, old = unit
     steady = strayed(ctx, angles, rng, by=_STEADY, moves=_strays) if hand else angles
     keeps = is_upright(old) if grip in _LIGHT else _erect(old, person.pose)

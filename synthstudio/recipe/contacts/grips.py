@@ -1,7 +1,7 @@
-"""Where a held object is: each grip puts an object into a hand, between hands or on the back.
+"""Places of held objects: each grip puts an object into a hand, between hands or on the back.
 
 An object is built with its base's centre at the origin, z up, its front to -y.
-`ObjectKind.grip_share` is the point that a hand takes, as shares of its size.
+`ObjectKind.grip_share` is the grip point, in fractions of its size.
 Palms: `GeometryQueries.palms_m`.
 """
 
@@ -25,17 +25,17 @@ _UP = np.array([0.0, 0.0, 1.0])
 _LEGS = ("pelvis", "left_thigh", "right_thigh", "left_shin", "right_shin")
 _FEET = ("left_foot", "right_foot", "left_shin", "right_shin")
 _OFF_MIDDLE = (0.0, 0.08, -0.08, 0.16, -0.16)
-"""Where an object that stands is taken, in shares of its width off the middle."""
+"""Horizontal grip point of a standing object: fractions of its width off the middle."""
 _SWING_RAD = np.radians(np.arange(0, 31, 5))
 _SOFT_M = 0.008
 _HANDS = ("left_hand", "right_hand")
 _PALM_HALF_M, _RAISED_M = 0.032, 0.022
-"""Half a palm's width; so far above a palm's origin fingertips may lift a tray."""
+"""Half a palm's width; also how far above a palm's origin fingertips may lift a tray."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Somebody on the floor, and what a draw gives them to hold."""
+    """A person on the floor, and the random choices for the held object."""
 
     geometry: GeometryQueries
     person: PersonSpec
@@ -46,13 +46,13 @@ class Holder:
 
     @property
     def facing(self) -> F64:
-        """The unit vector along the floor to which the person faces."""
+        """Horizontal unit vector of the person's facing direction."""
         yaw = self.person.yaw_rad
         return np.array([math.sin(yaw), -math.cos(yaw), 0.0])
 
     @property
     def left(self) -> F64:
-        """The unit vector along the floor to the person's left."""
+        """Horizontal unit vector to the person's left."""
         return np.array([math.cos(self.person.yaw_rad), math.sin(self.person.yaw_rad), 0.0])
 
     @property
@@ -61,19 +61,19 @@ class Holder:
         return 1.0 if self.hand == "left_hand" else -1.0
 
     def palm(self) -> F64:
-        """The (4, 4) palm of the hand that holds."""
+        """The (4, 4) palm of the holding hand."""
         return np.asarray(self.geometry.palms_m(self.person)[0 if self.hand == "left_hand" else 1])
 
     def fingers(self) -> F64:
-        """The unit vector from the wrist to the knuckles of the hand that holds."""
+        """The unit vector from wrist to knuckles of the holding hand."""
         return -self.side * self.palm()[:3, 1]
 
     def skin(self, parts: tuple[str, ...]) -> F64:
-        """Return (N, 3) points of the holder's skin."""
+        """Return (N, 3) points on the holder's skin."""
         return self.geometry.skin_m(self.person, parts)
 
     def fitted(self, axis: int, wanted_m: float) -> float:
-        """A size nearest to `wanted_m` that is natural for the kind."""
+        """The natural size of the kind nearest to `wanted_m`."""
         low, high = self.kind.size_low_m[axis], self.kind.size_high_m[axis]
         return min(max(wanted_m, low), high)
 
@@ -100,7 +100,7 @@ def angles_of(turn: F64) -> tuple[float, float, float]:
 
 
 def placed(put: GripTransform, obj: ObjectSpec) -> ObjectSpec:
-    """The object where it was put; angles and places keep 0.1 mm."""
+    """The placed object; angles and places are rounded to 0.1 mm."""
     yaw, pitch, roll = (round(a, 6) for a in angles_of(put.turn))
     x, y, z = (round(float(v), 5) for v in put.origin_m)
     return replace(
@@ -123,7 +123,7 @@ def _level(vector: F64) -> F64:
 
 
 def _axes(*, x: F64, z: F64) -> F64:
-    """The rotation whose columns are x (made square to z), y and z."""
+    """The rotation with columns x (orthogonalized to z), y and z."""
     z = _unit(z)
     x = _unit(x - z * (x @ z))
     return np.stack([x, np.cross(z, x), z], axis=1)
@@ -136,7 +136,7 @@ def _at(holder: Holder, turn: F64, point: F64, size: Vec3 | None = None) -> Grip
 
 
 def _inside_m(put: GripTransform, points: F64) -> float:
-    """How deep points lie inside the object's box; 0 if none does."""
+    """Largest depth of points inside the object's box; 0 if all are outside."""
     own = (points - put.origin_m) @ put.turn
     x, y, z = put.size_m
     depth = np.stack(
@@ -181,7 +181,7 @@ def _phone(holder: Holder) -> GripTransform:
 
 
 def _hang(holder: Holder) -> GripTransform:
-    """Let the object hang from the hand, thin enough and swung out until the legs leave room."""
+    """Let the object hang from the hand: thin and swung out until it clears the legs."""
     palm = holder.palm()
     along = _level(palm[:3, 0])
     out = np.cross(along, _UP)  # across the handle
@@ -198,9 +198,9 @@ def _hang(holder: Holder) -> GripTransform:
 
 
 def _stand(holder: Holder) -> GripTransform:
-    """Stand the object on the floor beside the person, as high as the hand, and off the feet.
+    """Stand the object on the floor beside the person, at hand height, clear of the feet.
 
-    A wide object's handle may be taken off its middle.
+    A wide object's handle may be off its middle.
     """
     palm = holder.palm()
     share = holder.kind.grip_share[2]
@@ -240,7 +240,7 @@ def _between(holder: Holder) -> tuple[F64, F64, float]:
 
 
 _CARRIED_AT, _CARRIED_DEEP_M = 0.4, 0.5
-"""Hands take a box at this share of its height; nobody carries a deeper one."""
+"""Hands take a box at this fraction of its height; carried boxes are at most this deep."""
 
 
 def _carry(holder: Holder) -> GripTransform:
@@ -314,7 +314,7 @@ def _tray(holder: Holder) -> GripTransform:
 
 
 def _top_of_hands_m(holder: Holder) -> float:
-    """The height of the hands that hold, thumbs left out: they grip a rim."""
+    """The height of the holding hands without thumbs, which grip a rim."""
     tops = []
     for name, palm in zip(_HANDS, holder.geometry.palms_m(holder.person), strict=True):
         if holder.hand in (name, "both_hands"):
@@ -347,7 +347,7 @@ def _barbell(holder: Holder) -> GripTransform:
 
 
 def _push(holder: Holder) -> GripTransform:
-    """Stand what is pushed before the person, its handle in both hands."""
+    """Stand a pushed object in front of the person, its handle in both hands."""
     middle, _, _ = _between(holder)
     size = (*holder.size_m[:2], holder.fitted(2, float(middle[2]) / holder.kind.grip_share[2]))
     return _on_floor(_at(holder, _axes(x=holder.left, z=_UP), middle, size))
@@ -414,4 +414,4 @@ GRIPS: dict[str, Callable[[Holder], GripTransform]] = {
     "tray": _tray,
     "walk": _walk,
 }
-"""`ObjectKind.grip` -> what puts such an object into hands."""
+"""`ObjectKind.grip` -> the function that places such an object."""

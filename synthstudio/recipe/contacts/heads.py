@@ -1,4 +1,4 @@
-"""Heads that turn to something: neck and eyes alone, inside their limits."""
+"""Turning heads to a target: neck and eyes only, within their limits."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from synthstudio.recipe.sampling.context import SampleContext
 _EYES_SHARE, _EYES_RAD = 0.25, math.radians(14)
 _TURN_RAD, _DOWN_RAD, _UP_RAD = math.radians(64), math.radians(38), math.radians(42)
 _UPRIGHT = 0.5
-"""The least cosine of the trunk against the vertical; lying heads may rest on the floor."""
+"""The least cosine of the trunk against the vertical; a lying head may rest on the floor."""
 
 
 def nose_m(ctx: SampleContext, person: PersonSpec) -> F64:
-    """Return (3,) where a person's nose is."""
+    """Return (3,) the position of the nose."""
     names = get_skeleton(ctx.recipe.skeleton).joints
     return ctx.geometry.joints_m(person)[names.index("nose")]
 
 
 def looking(person: PersonSpec, way: F64) -> PoseSpec | None:
-    """The pose with the head turned along `way`, or None: too far, or they lie."""
+    """The pose with the head turned along `way`; None if out of range or lying."""
     trunk = trunk_turn(person)
     if trunk[2, 2] < _UPRIGHT:
         return None
@@ -34,7 +34,7 @@ def looking(person: PersonSpec, way: F64) -> PoseSpec | None:
 
 
 def trunk_turn(person: PersonSpec) -> F64:
-    """Return (3, 3): the turn of the top of the spine from facing -y (axes: body/poses.py)."""
+    """Return (3, 3) the rotation of the top of the spine from facing -y (axes: body/poses.py)."""
     get = person.pose.angles_rad.get
     part = _trunk(*(get(f"spine_{k}", 0.0) / 4 for k in ("flexion", "side_bend", "turn")))
     root = _about(0, get("root_pitch", 0.0)) @ _about(1, get("root_roll", 0.0))
@@ -54,7 +54,7 @@ def _about(axis: int, angle: float) -> F64:
 
 
 def rotated(pose: PoseSpec, turn: float, lift: float) -> PoseSpec | None:
-    """The pose that looks that far to the left and up of the trunk, or None: too far."""
+    """The pose looking so far to the left and up of the trunk; None if out of range."""
     eyes_turn, eyes_lift = (_within(_EYES_SHARE * a, _EYES_RAD) for a in (turn, lift))
     neck_turn, neck_lift = turn - eyes_turn, lift - eyes_lift
     if abs(neck_turn) > _TURN_RAD or not -_DOWN_RAD <= neck_lift <= _UP_RAD:

@@ -1,4 +1,4 @@
-"""What somebody leans or sits on: as high as hands, forearms or hips, or upright behind them."""
+"""Objects to lean or sit on: at the height of hands, forearms or hips, or upright behind."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 
 FLAT = frozenset({"table", "counter", "low_wall", "railing", "barrel", "crate"})
-"""Kinds whose top carries hands or forearms; any other is leant against."""
+"""Kinds whose top supports hands or forearms; others are leant against."""
 _UP = np.array([0.0, 0.0, 1.0])
 _HANDS = ("left_hand", "right_hand")
 _ARMS = (("left_hand", "left_forearm"), ("right_hand", "right_forearm"))
 _LEVEL_M = 0.06
-"""Both arms rest if their lowest points differ by less than this, else the higher one does."""
+"""Both arms rest if their lowest points differ by less than this, else the higher one."""
 _CLOTHES_M = 0.012
 _EDGE_M = 0.04
 _SOFT_M = 0.004
 _REACHED_M = 0.36
 _LEGS_APART_M = 1.15
-"""Of a table at which somebody sits: its legs are outside the knees."""
+"""Of a table with a seated person: its legs are outside the knees."""
 _ABOVE_M = 0.12
 
 
@@ -37,7 +37,7 @@ def draw_support(
     kinds: tuple[ObjectKind, ...],
     rng: Generator,
 ) -> ObjectSpec:
-    """What a person on the floor leans on; one of `kinds` whose natural height fits best."""
+    """The support for a person on the floor: the kind of `kinds` whose height fits best."""
     flat = tuple(kind for kind in kinds if kind.kind in FLAT)
     if flat:
         return _under_arms(ctx, person, key, flat, rng)
@@ -73,7 +73,7 @@ def _under_arms(
     sits = key.needs == "seat"
     width = max(width, min(_LEGS_APART_M, kind.size_high_m[0])) if sits else width
     along = touching @ ahead
-    # The touching point nearest to the edge still lies on the top, the farthest as well.
+    # The touching points nearest to and farthest from the edge lie on the top.
     near = min(near, float(along.min()) - _EDGE_M / 2) if along.min() > near else near
     depth = max(depth, min(float(along.max()) + _EDGE_M - near, kind.size_high_m[1]))
     side = touching @ across
@@ -86,7 +86,7 @@ def _under_arms(
 def _near_edge_m(
     ctx: SampleContext, person: PersonSpec, *, top: float, ahead: F64, sits: bool
 ) -> float:
-    """How far along `ahead` the edge is: before all of the body that is below the top."""
+    """The edge's position along `ahead`: in front of all body parts below the top."""
     if sits:
         trunk = ctx.geometry.skin_m(person, ("torso", "pelvis"))
         at = trunk[np.abs(trunk[:, 2] - top) < 0.1]
@@ -122,7 +122,7 @@ def _support(kind: ObjectKind, size_m: Vec3, centre: F64, ahead: F64, rng: Gener
 def _against(
     ctx: SampleContext, person: PersonSpec, kinds: tuple[ObjectKind, ...], rng: Generator
 ) -> ObjectSpec:
-    """An upright object that the outstretched hand, else the back, touches."""
+    """An upright object touched by the outstretched hand, else by the back."""
     body = ctx.geometry.skin_m(person, PARTS)
     hips = ctx.geometry.skin_m(person, ("pelvis",)).mean(axis=0)
     palms = ctx.geometry.palms_m(person)
@@ -152,17 +152,17 @@ def _against(
 # Seats -----------------------------------------------------------------------------------
 
 PRESSED_M = 0.012
-"""So far buttocks and trousers give way to a seat."""
+"""How far buttocks and trousers are compressed by a seat."""
 _SAT_ON = ("pelvis", "left_thigh", "right_thigh")
 _SAT_ON_M = (0.12, 0.16)
-"""A seat carries what is so far behind and before the hip joints."""
+"""A seat supports this far behind and in front of the hip joints."""
 NARROW_M = 0.6
 """A seat at a table fits between its legs."""
 _HANGING_M = 0.04
-"""So far below its top a hand hangs beside a seat."""
+"""A hand beside a seat hangs this far below its top."""
 _MIN_M = 0.08
 _USUAL = 0.4
-"""How often an object has the colours that its builder gives it."""
+"""How often an object has the builder's default colours."""
 _HEIGHT = "seat_height_m"
 _MIN_BACK_M = 0.35
 _STOOL_FORWARD_M = 0.05
@@ -172,11 +172,11 @@ _SOFA_BACK_M = 0.5
 _SOFA_DEPTH_M = 0.65
 _SHIN_M = 0.11
 _MIN_EDGE_M = 0.12
-"""From the hip joints forward to a seat's front edge, when the feet are drawn in below it."""
+"""From the hip joints to a seat's front edge, with the feet drawn in below it."""
 
 
 def seats_in(ctx: SampleContext) -> tuple[ObjectKind, ...]:
-    """The kinds that one can sit on in this frame; without any, nobody sits."""
+    """The seats possible in this frame; if none, nobody sits."""
     held = set(ctx.recipe.holdout.occluders) if ctx.split == "train" else set()
     return ctx.fitting(tuple(k for k in _kinds(ctx.catalogue) if k.kind not in held))
 
@@ -188,11 +188,11 @@ def _kinds(catalogue: Catalogue) -> tuple[ObjectKind, ...]:
 def draw_seat(
     ctx: SampleContext, person: PersonSpec, rng: Generator, *, narrow: bool = False
 ) -> ObjectSpec:
-    """A seat under the hips of a person who is already on the floor.
+    """A seat under the hips of a person already placed on the floor.
 
-    `narrow`: only what fits between the legs of a table; so it is for hands that hang beside it. A
-    kind that takes `seat_height_m` has a back: the hips are put in front of it, and it is taller
-    than that; any other is as high as one sits. Its front edge stays behind the shins.
+    `narrow`: only seats that fit between a table's legs, or with hands beside them. A kind with
+    `seat_height_m` has a back: it is placed behind the hips and is taller than that; others are as
+    high as the hips. The front edge stays behind the shins.
     """
     names = get_skeleton(ctx.recipe.skeleton).joints
     at = dict(zip(names, ctx.geometry.joints_m(person), strict=True))
@@ -235,9 +235,9 @@ def draw_seat(
 
 
 def materials(kind: ObjectKind, rng: Generator) -> tuple[Material, ...]:
-    """As many materials as the kind's builder takes, or none: then it has its usual ones.
+    """As many materials as the kind's builder takes; none: its defaults.
 
-    Objects that grow (their shape has a variant) keep their own green.
+    Plants (shapes with a variant) keep their own green.
     """
     patterns = kind.patterns or ("plain",)
     drawn = tuple(

@@ -1,9 +1,9 @@
-"""What people of a frame do together: which meeting, in which poses, and how they stand.
+"""Interactions of people: the kind of meeting, the poses, and how they stand.
 
-It is the first people of a frame; each of them keeps body and clothes and takes the pose of a
-role. Hands that touch are solved by `Solve.meet`. What cannot be solved, after a few other draws,
-is left out: then everybody is on their own. Random numbers are of a stream of their own, so a
-recipe in which nobody does anything together draws what it always drew.
+The first people of a frame take part; each keeps body and clothes and takes the pose of a role.
+Touching hands are solved by `GeometryQueries.meet`. After a few failed draws the interaction is
+left out and everybody stands alone. It has separate random streams, so frames without
+interactions are unchanged.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ Unit = tuple[PersonSpec, KeyPose]
 _TRIES = 4
 _SPREADS = 4
 _STEADY = 0.5
-"""Arms that touch stray less from their pose than others."""
+"""Touching arms get less jitter than others."""
 _BENT = ("shoulder", "elbow", "forearm", "spine")
 _NEARER, _ASIDE_M, _TURN_RAD = 0.05, 0.03, math.radians(5)
 _CIRCLE_RAD, _LINE_RAD, _LINE_M = math.radians(18), math.radians(9), 0.06
 
 
 def draw_together(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[PersonSpec, ...]:
-    """The first people of the frame as they stand about the first of them, or nobody.
+    """The interacting people, placed about the first of them; empty if there are none.
 
-    The first is at the world's origin and faces -y; all have their feet on the floor.
+    The first is at the world's origin and faces -y; all feet are on the floor.
     """
     options = ctx.recipe.people.together
     if options.share == 0 or len(people) < 2:
@@ -67,7 +67,7 @@ def _tried(ctx: SampleContext, people: tuple[Unit, ...], rng: Generator) -> tupl
     meeting = pick_one(left, rng, weights=weights, name=lambda m: m.name)
     many = 2 + int(rng.random() * (min(meeting.maximum, len(people)) - 1))
     who = tuple(person for person, _ in people[:many])
-    if any(person.pose.turns for person in who):  # a motion's body is its own
+    if any(person.pose.turns for person in who):  # a motion fixes the whole body
         return ()
     if meeting.stand == "pair":
         return _pair(ctx, who, meeting, rng)
@@ -80,7 +80,7 @@ def _tried(ctx: SampleContext, people: tuple[Unit, ...], rng: Generator) -> tupl
 def _pair(
     ctx: SampleContext, who: tuple[PersonSpec, ...], meeting: Interaction, rng: Generator
 ) -> tuple[PersonSpec, ...]:
-    """Two people in the roles of a meeting, either of them in either role."""
+    """Two people in a meeting's roles, in either order."""
     swap, flip = rng.random() < 0.5, rng.random() < ctx.recipe.people.poses.mirror
     flip = flip and meeting.mirrored_ok
     cast = (who[1], who[0]) if swap else (who[0], who[1])
@@ -132,7 +132,7 @@ def _role(
     *,
     flip: bool,
 ) -> PoseSpec | None:
-    """The pose that a role begins with: a key pose with the role's own angles."""
+    """A role's initial pose: a key pose with the role's own angles."""
     keys = [key for key in ctx.catalogue.poses if key.name in role.poses]
     left = ctx.allowed(keys, rng, held=pose_held(ctx.recipe))
     if not left:
@@ -157,13 +157,13 @@ def _mirrored(touch: Touch) -> Touch:
     return dataclasses.replace(touch, palm=swapped(touch.palm), on=swapped(touch.on))
 
 
-# Those who only stand together -----------------------------------------------------------------
+# Standing together ----------------------------------------------------------------------------
 
 
 def _spread(
     ctx: SampleContext, who: tuple[PersonSpec, ...], meeting: Interaction, rng: Generator
 ) -> tuple[PersonSpec, ...]:
-    """People in a circle or line, farther apart until nobody touches another."""
+    """People in a circle or line, moved apart until no two touch."""
     (role,) = meeting.roles
     posed = []
     for k, person in enumerate(who):
@@ -203,7 +203,7 @@ def _place(
         at, yaw = (_LINE_M * float(stray[0]), gap_m * k, 0.0), _LINE_RAD * float(stray[1])
     else:
         angle, radius = 2 * math.pi * k / many, gap_m / (2 * math.sin(math.pi / many))
-        # Who faces -y at yaw 0 faces the middle from there.
+        # From there, yaw 0 (facing -y) faces the middle.
         at = (-radius * math.sin(angle), radius * math.cos(angle), 0.0)
         yaw = angle + _CIRCLE_RAD * float(stray[1])
     return dataclasses.replace(person, position_m=at, yaw_rad=yaw)
@@ -218,7 +218,7 @@ def _on_floor(ctx: SampleContext, person: PersonSpec) -> PersonSpec:
 
 
 def _looking(ctx: SampleContext, people: tuple[PersonSpec, ...]) -> tuple[PersonSpec, ...]:
-    """The people with each head turned to the next one's, where it can turn so far."""
+    """The people with heads turned to the next one, within the limits."""
     noses = [nose_m(ctx, person) for person in people]
     out = []
     for k, person in enumerate(people):
@@ -228,7 +228,7 @@ def _looking(ctx: SampleContext, people: tuple[PersonSpec, ...]) -> tuple[Person
 
 
 def _about_first(people: tuple[PersonSpec, ...]) -> tuple[PersonSpec, ...]:
-    """The people moved and turned so that the first is at the origin and faces -y."""
+    """The people moved and turned: the first at the origin, facing -y."""
     x0, y0, _ = people[0].position_m
     yaw = people[0].yaw_rad
     c, s = math.cos(-yaw), math.sin(-yaw)

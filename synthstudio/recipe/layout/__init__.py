@@ -1,1 +1,1 @@
-"""Where people and objects stand, how people look, the cameras around them, variants."""
+"""Placement of people, objects and cameras, appearance, and variants."""

@@ -1,4 +1,4 @@
-"""Cut-outs: 2D pictures with an alpha channel, standing in the scene or laid over the frame."""
+"""Cut-outs: 2D pictures with alpha, standing in the scene or laid over the frame."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from synthstudio.recipe.schema.scene import Cutouts
 
 _TRIES = 48
 _AHEAD = (0.12, 0.6)
-"""How far from the person towards the camera an object stands that hides them."""
+"""How far in front of a person an occluding object stands."""
 _AROUND = (0.5, 1.7)
-"""How far from the camera others stand, relative to the group."""
+"""Distance of other objects from the camera, relative to the group."""
 _MIN_GAP_M = 0.05
 _MAX_WIDE, _MAX_HIGH = 0.9, 1.2
-"""No object is larger than this, relative to the frame."""
+"""The maximum size relative to the frame."""
 _MIN_PX = 6
 
 
 def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]:
-    """The recipe's cut-outs, many of them before somebody."""
+    """The recipe's cut-outs, many of them in front of a person."""
     options = layout.ctx.recipe.cutouts
     if options is None:
         return ()
@@ -56,10 +56,10 @@ def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]
 def _standing(
     layout: Layout, options: Cutouts, people: list[Placed], rng: Generator, used: set[AssetRef]
 ) -> CutoutSpec | None:
-    """A cut-out that stands on the floor in its real size, or None if none can.
+    """A cut-out standing on the floor in real size; None if none can.
 
-    It is upright and flat, as far off as its foot: the floor's row there is its lower edge. Those
-    that the frame has `used` are not taken again while there are others.
+    It is upright and flat; its lower edge is at the floor's row at its depth. Those `used` in the
+    frame are repeated only when there are no others.
     """
     over = bool(rng.random() < options.over_person) and bool(people)
     which = float(rng.random())
@@ -70,7 +70,7 @@ def _standing(
         if once and asset.asset in used:
             continue
         found = stands_m(asset)
-        assert found is not None  # usable_cutouts saw to it
+        assert found is not None  # ensured by usable_cutouts
         tall = palette.between(*found, rng)
         wide = tall * asset.shown_px[0] / asset.shown_px[1]
         spot = _around(layout, rng) if hidden is None else _before(layout, hidden, wide, rng)
@@ -94,7 +94,7 @@ def _standing(
 
 
 def _before(layout: Layout, hidden: Placed, wide_m: float, rng: Generator) -> F64:
-    """World x, y between somebody and the camera, who then lies behind its middle 70 %."""
+    """World x, y between a person and the camera, the person behind its middle 70 %."""
     at, eye = np.array(hidden.item.position_m[:2]), np.array(layout.camera.position_m[:2])
     way = eye - at
     aside = palette.between(-0.35, 0.35, rng) * wide_m
@@ -109,9 +109,9 @@ def _around(layout: Layout, rng: Generator) -> F64:
 
 
 def _has_floor(layout: Layout, spot: F64, wide_m: float, *, hides: bool) -> bool:
-    """Whether an object stands on a photo's floor from end to end.
+    """Whether the object's whole base is on a photo's floor.
 
-    What hides somebody may have its foot below the picture.
+    An occluder's foot may be below the picture.
     """
     if layout.footing is None:
         return True
@@ -126,9 +126,9 @@ def _nearest_m(layout: Layout, hidden: Placed) -> float:
 def _lies(
     layout: Layout, asset: ImageAsset, options: Cutouts, spot: F64, tall_m: float
 ) -> tuple[tuple[float, float], tuple[int, int], float] | None:
-    """Corner and size in pixels and the depth of a picture that stands there.
+    """Corner and size in pixels and the depth of a picture standing there.
 
-    None where it cannot: too near, or drawn too large or too small.
+    None if too near, too large or too small.
     """
     camera = layout.camera
     seen = camera.to_camera(np.array([*spot, 0.0]))
@@ -162,7 +162,7 @@ def _cutout(ctx: SampleContext, options: Cutouts, seen_px: F64, rng: Generator) 
     )
     if over and len(seen_px):
         x, y = seen_px[int(which * len(seen_px))]
-    # The joint, or a random pixel, lies in the middle 70 % of the picture.
+    # The joint, or a random pixel, is in the middle 70 % of the picture.
     left = x - width * palette.between(0.15, 0.85, rng)
     top = y - height * palette.between(0.15, 0.85, rng)
     foot = palette.between(0.67, 1.08, rng) * image.height_px
@@ -182,7 +182,7 @@ def _cutout(ctx: SampleContext, options: Cutouts, seen_px: F64, rng: Generator) 
 
 
 def _picture(ctx: SampleContext, options: Cutouts, rng: Generator) -> ImageAsset:
-    """A picture: a category first, so that many pictures of one do not crowd out others."""
+    """A picture: its category first, so that large categories do not dominate."""
     held = set(ctx.recipe.holdout.occluders)
     called = asset_held(held)
     left = ctx.allowed(

@@ -1,4 +1,4 @@
-"""What furniture is made of: wood, paint, cloth and metal that belong to the kind of object.
+"""Furniture materials: wood, paint, cloth and metal by kind of object.
 
 The furniture of one room often shares its wood, its fronts and its worktops.
 """
@@ -15,7 +15,7 @@ from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.sampling import palette
 
 _SHARED = {"timber": 0.75, "front": 0.6, "unit": 1.0, "worktop": 1.0, "white goods": 0.8}
-"""How often an object has what the room's other objects have, of these finishes."""
+"""How often an object shares these finishes with the room's other objects."""
 _DAYLIGHT: tuple[Vec3, ...] = ((0.9, 0.95, 1.0), (1.0, 1.0, 1.0), (0.7, 0.85, 1.0))
 _PRINTS: tuple[Pattern, ...] = (
     "plain", "stripes", "checks", "dots", "plaid", "camouflage", "wood", "tiles",
@@ -160,7 +160,7 @@ Shared = dict[str, Material]
 
 
 def finish(kind: ObjectKind, shared: Shared, rng: Generator) -> tuple[Material, ...]:
-    """What an object is made of; `shared` holds the room's own finishes and grows."""
+    """An object's materials; `shared` holds the room's finishes and is extended."""
     row = _FINISHES.get(kind.kind)
     if row is None:
         return materials(kind, rng)

@@ -1,9 +1,9 @@
-"""What makes a place of a bare floor: furniture, doors, windows and pictures at the walls of a
-room; houses, trees, cars and fences behind people in the open.
+"""Furnishing of a bare floor: furniture, doors, windows and pictures at a room's walls; houses,
+trees, cars and fences behind people outdoors.
 
-They come last, when people, objects and cameras have their places, and have random numbers of
-their own, so all that was there before stays. Their role is scenery: they hide nobody from any
-camera of the group, at any time of a clip, so all of its frames share them.
+They are placed last, after people, objects and cameras, with separate random streams, so the
+rest is unchanged. Their role is scenery: they hide nobody from any camera of the group at any
+time of a clip, so all of its frames share them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from synthstudio.recipe.schema import scene as scene_schema
 Reach = tuple[Vec2, Vec2]
 
 _FREE_SIDES_M = ((0.0, 1.2), (0.5, 1.6))
-"""A furnished room is so much wider on either side, and so much deeper behind the people."""
+"""Extra width on either side of a furnished room, and depth behind the people."""
 
 
 def furnished(ctx: SampleContext, behind: Behind) -> bool:
-    """Whether the frame's place is furnished, as often as the recipe says."""
+    """Whether the frame's place is furnished, at the recipe's rate."""
     options = behind.options
     if not isinstance(options, scene_schema.Room) or options.furnished <= 0:
         return False
@@ -47,7 +47,7 @@ def with_space(ctx: SampleContext, reach_m: Reach) -> Reach:
 def furnish(
     ctx: SampleContext, room: Backdrop, cameras: Sequence[Camera], standing: Sequence[Placed]
 ) -> list[Placed]:
-    """What stands and hangs about a place, with its boxes, the floor's objects first."""
+    """The furnishings of a place, with their boxes, floor objects first."""
     assert isinstance(room, RoomBackdrop)
     site = site_of(ctx, cameras, standing)
     new = indoors(site, room) if room.walls else in_the_open(site, room)

@@ -1,7 +1,7 @@
-"""Where people look once they stand: into the camera, at somebody else, away, or as posed.
+"""Gaze of placed people: into the camera, at another person, away, or as posed.
 
-Only neck and eyes turn, inside their limits; a head that cannot turn so far stays as its pose has
-it. Each person has a random stream for it.
+Only neck and eyes turn, within their limits; a head that cannot turn that far keeps its pose.
+Each person has a separate random stream.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from synthstudio.recipe.sampling.context import pick_one
 from synthstudio.recipe.sampling.pose_jitter import resolve_self_intersection
 
 _AT_HEAD = frozenset({"phone", "cup"})
-"""Grips of objects that are held to the head: it keeps its pose."""
+"""Grips of objects held to the head, which keeps its pose."""
 _AWAY_RAD = (math.radians(60), math.radians(15))
 _SOFT_M = 0.02
 
 
 def look_about(layout: Layout, standing: list[Placed]) -> list[Placed]:
-    """The same people and objects, with heads turned as `people.poses.look` asks."""
+    """The same items, with heads turned according to `people.poses.look`."""
     weights = {str(k): v for k, v in layout.ctx.recipe.people.poses.look.items()}
     if not any(weight for what, weight in weights.items() if what != "pose"):
         return standing
@@ -33,7 +33,7 @@ def look_about(layout: Layout, standing: list[Placed]) -> list[Placed]:
         if not isinstance(one.item, PersonSpec):
             break  # people come first
         if place < len(layout.together):
-            continue  # they look where what they do together has them look
+            continue  # gaze fixed by their interaction
         rng = layout.ctx.rng("look", place)
         what = pick_one(sorted(weights), rng, weights=weights)
         aside, lift = ((2 * float(u) - 1) for u in rng.random(2))
@@ -68,7 +68,7 @@ def _aimed(
 
 
 def _if_free(layout: Layout, everybody: list[Placed], place: int, pose: PoseSpec) -> Placed:
-    """The person in that pose, or as before where the head would then touch something."""
+    """The person in that pose, or unchanged if the head would touch something."""
     old = everybody[place]
     assert isinstance(old.item, PersonSpec)
     person = dataclasses.replace(old.item, pose=pose)
@@ -79,7 +79,7 @@ def _if_free(layout: Layout, everybody: list[Placed], place: int, pose: PoseSpec
     )
     if not layout.free(new, others) or deeper > max(before, _SOFT_M):
         return old
-    angles = dict(pose.angles_rad)  # a head lies in nothing that would have to move out of it
+    angles = dict(pose.angles_rad)  # a head needs no self-penetration repair
     return new if resolve_self_intersection(layout.ctx, person.phenotype, angles) == angles else old
 
 

@@ -1,4 +1,4 @@
-"""What stands and hangs in a room: pieces at its walls, and with each what belongs to it."""
+"""Furnishing of a room: pieces at its walls, and their accessories."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.schema.distributions import pick
 
 OFF_WALL_M = 0.025
-"""Furniture stands so far from the wall, before the skirting board."""
+"""Gap of furniture to the wall, for the skirting board."""
 HUNG_M = 0.001
-"""What hangs is so far from it."""
+"""Gap of hanging objects to the wall."""
 TOPMOST_M = 1.35
-"""Nothing is put on what is higher than this."""
+"""Nothing is put on objects higher than this."""
 _WALLS = {"back": 0.56, "left": 0.22, "right": 0.22}
 _PIECES, _HANGS = (3, 5), (1, 2)
 _ABOVE_M = 1.75
-"""Nothing is hung above an object from higher than this on."""
+"""Nothing is hung above an object higher than this."""
 _UNDER_CEILING_M = 0.1
 _APART_M = 0.004
-"""What stands in a row or on top of something is so far from it."""
+"""Gap between things in a row or stacked."""
 _FEW = 3
-_TAP_M = 0.24  # of a sink, over its worktop
+_TAP_M = 0.24  # a sink's, above its worktop
 _FOOT_M: dict[str, Vec2] = {
     "blackboard": (0.82, 0.95),
     "radiator": (0.13, 0.15),
@@ -44,32 +44,32 @@ _MIDDLE_M: dict[str, Vec2] = {
     "picture": (1.3, 1.7),
     "wall_clock": (1.9, 2.3),
 }
-"""How high the feet of what hangs are, or its middle."""
+"""Height of hanging objects' feet, or of their middle."""
 _HOOP_M = (1.9, 2.65)
-"""The net of a hoop hangs so high, at the most as in a game."""
+"""Height of a hoop's net; the maximum is regulation height."""
 HUNG = frozenset({"door", "skirting", "basketball_hoop", "curtains", *_FOOT_M, *_MIDDLE_M})
-"""What is part of a wall or hangs on it."""
+"""Parts of a wall and wall-mounted objects."""
 _ROUND = frozenset({"ceiling_lamp", "floor_lamp", "fruit_bowl", "laundry_basket", "table_lamp",
                     "vase", "coat_rack"})  # fmt: skip
 _ONCE = frozenset({"bed", "blackboard", "coat_rack", "fireplace", "fridge", "piano", "stove",
                    "tv_bench", "vaulting_box", "wall_clock"})  # fmt: skip
-"""A room has one of these at the most."""
+"""At most one of these in a room."""
 _LOOSE = frozenset({"books", "cup", "bottle", "fruit_bowl", "vase"})
-"""What lies about at any angle."""
+"""Objects lying at any angle."""
 _FACING = frozenset({"chair", "stool", "desk"})
-"""What looks at the object before which it stands."""
+"""Objects that face the object behind them."""
 _SIDES: tuple[Vec2, ...] = ((-1.0, 1.0), (1.0, -1.0))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Room:
-    """A room that is being furnished: what it is, and what stands in it so far."""
+    """A room being furnished: its kind and its objects so far."""
 
     site: Site
     walls: dict[str, Wall]
     room: RoomBackdrop
     interior: Interior
-    shares: dict[str, float]  # how often each wall is taken
+    weights: dict[str, float]  # how often each wall is taken
     shared: Shared = field(default_factory=dict)
     objects: list[ObjectSpec] = field(default_factory=list)
     boxes: list[F64] = field(default_factory=list)
@@ -93,10 +93,10 @@ class _Room:
         return ObjectSpec(kind=kind, role="scenery", size_m=size, materials=materials)
 
     def any_wall(self) -> Wall:
-        return self.walls[pick(self.shares, self.site.rng)]
+        return self.walls[pick(self.weights, self.site.rng)]
 
     def put(self, obj: ObjectSpec, *, touching: ObjectSpec | None = None) -> bool:
-        """Keep the object if its place is inside the room and free; `touching` may be near."""
+        """Add the object if its place is inside the room and free; `touching` may be near."""
         box = box_of(obj)
         (cx, cy), (width, depth, tall) = self.room.centre_m, self.room.size_m
         low = (cx - width / 2, cy - depth / 2, 0.0)
@@ -113,14 +113,14 @@ class _Room:
 
 
 def indoors(site: Site, room: RoomBackdrop) -> list[ObjectSpec]:
-    """What is in a room's walls, stands at them, hangs on them, and belongs to that."""
+    """Furnish the room: built into walls, at walls, hanging, and accessories."""
     rng, walls = site.rng, walls_of(site, room)
-    shares = {name: share for name, share in _WALLS.items() if name in walls}
-    # Where there are further cameras, the wall behind the first is seen, too.
+    weights = {name: share for name, share in _WALLS.items() if name in walls}
+    # With further cameras, the wall behind the first is visible, too.
     if len({camera.position_m for camera in site.cameras}) > 1:
-        shares["front"] = 0.2
+        weights["front"] = 0.2
     name = pick({name: one.weight for name, one in INTERIORS.items()}, rng)
-    here = _Room(site=site, walls=walls, room=room, interior=INTERIORS[name], shares=shares)
+    here = _Room(site=site, walls=walls, room=room, interior=INTERIORS[name], weights=weights)
     interior = here.interior
     for kind in ["door"] * count(0, 1, rng) + ["window"] * count(0, 2, rng):
         _at_wall(here, kind, here.any_wall())
@@ -138,7 +138,7 @@ def indoors(site: Site, room: RoomBackdrop) -> list[ObjectSpec]:
 
 
 def _at_wall(here: _Room, kind: str, wall: Wall) -> bool:
-    """Put an object and its company at a wall; False where no place is free that is tried."""
+    """Put an object and its accessories at a wall; False if no tried place is free."""
     obj = here.new(kind)
     foot = None if obj is None else _foot_m(here, obj)
     if obj is None or foot is None:
@@ -161,7 +161,7 @@ def _rotated(obj: ObjectSpec, wall: Wall, at_m: Vec2, foot_m: float) -> ObjectSp
 
 
 def _foot_m(here: _Room, obj: ObjectSpec) -> float | None:
-    """How high an object's foot is over the floor; None where the room is too low for it."""
+    """Height of an object's foot above the floor; None if the room is too low."""
     kind, tall, rng = obj.kind, obj.size_m[2], here.site.rng
     top = here.room.size_m[2] - _UNDER_CEILING_M
     foot = 0.0
@@ -194,7 +194,7 @@ def _under_ceiling(here: _Room) -> None:
 
 
 def _with_company(here: _Room, obj: ObjectSpec, wall: Wall, company: tuple[With, ...]) -> None:
-    """Put with an object what belongs to it, and with that what belongs to it in turn."""
+    """Put an object's accessories with it, recursively."""
     along, _ = wall.of_m(obj)
     ends = [along - obj.size_m[0] / 2, along + obj.size_m[0] / 2]
     for one in company:
@@ -218,7 +218,7 @@ def _with_company(here: _Room, obj: ObjectSpec, wall: Wall, company: tuple[With,
 def _beside(
     here: _Room, new: ObjectSpec, obj: ObjectSpec, wall: Wall, ends: list[float], *, row: bool
 ) -> ObjectSpec | None:
-    """Put it at one side or the other, in a row after what is there; `ends` is where that ends."""
+    """Put it at one side, in a row after the last object; `ends` holds the row's ends."""
     rng, (along, _) = here.site.rng, wall.of_m(obj)
     if row:
         new = _in_row(new, obj)
@@ -236,7 +236,7 @@ def _beside(
 
 
 def _neighbour(here: _Room, wall: Wall, end: float) -> ObjectSpec | None:
-    """The object on the floor at a wall that ends at that place along it."""
+    """The floor object at a wall that ends at that place along it."""
     for obj in here.objects:
         if obj.yaw_rad == wall.yaw_rad and obj.position_m[2] == 0:
             if abs(abs(wall.of_m(obj)[0] - end) - obj.size_m[0] / 2) < 1e-3:
@@ -245,7 +245,7 @@ def _neighbour(here: _Room, wall: Wall, end: float) -> ObjectSpec | None:
 
 
 def _in_row(new: ObjectSpec, obj: ObjectSpec) -> ObjectSpec:
-    """It as deep and as high as the object beside it: worktops are one."""
+    """The object with its neighbour's depth and height: worktops are continuous."""
     worktop = obj.size_m[2] - (_TAP_M if obj.kind == "sink_unit" else 0.0)
     tall = new.size_m[2] if new.kind == "fridge" else worktop
     tall += _TAP_M if new.kind == "sink_unit" else 0.0
@@ -253,7 +253,7 @@ def _in_row(new: ObjectSpec, obj: ObjectSpec) -> ObjectSpec:
 
 
 def _on(here: _Room, new: ObjectSpec, obj: ObjectSpec) -> ObjectSpec | None:
-    """Put it on the object's top, where it lies on it wholly."""
+    """Put it on the object's top, if wholly supported."""
     rng, top = here.site.rng, obj.position_m[2] + obj.size_m[2]
     if top > TOPMOST_M and obj.kind != "wall_shelf":
         return None
@@ -282,7 +282,7 @@ def _on(here: _Room, new: ObjectSpec, obj: ObjectSpec) -> ObjectSpec | None:
 def _before(
     here: _Room, new: ObjectSpec, obj: ObjectSpec, wall: Wall, gap_m: float
 ) -> ObjectSpec | None:
-    """Put it before the object's front, looking at it if it is a seat."""
+    """Put it in front of the object, facing it if it is a seat."""
     along, off = wall.of_m(obj)
     away = (obj.size_m[1] + new.size_m[1]) / 2 + gap_m
     off += away if obj.yaw_rad == wall.yaw_rad else -away
@@ -321,7 +321,7 @@ def _on_wall(
 
 
 def _curtained(here: _Room, new: ObjectSpec, window: ObjectSpec, wall: Wall) -> ObjectSpec | None:
-    """Hang curtains before a window: to the floor, or to its sill where something is below it."""
+    """Hang curtains at a window: to the floor, or to its sill if something is below."""
     rng, (along, _) = here.site.rng, wall.of_m(window)
     (width, thick, tall), foot = window.size_m, window.position_m[2]
     top = min(foot + tall + palette.between(0.06, 0.2, rng), here.room.size_m[2] - 0.03)

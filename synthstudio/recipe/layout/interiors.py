@@ -1,4 +1,4 @@
-"""Kinds of rooms: what stands and hangs in each, and what belongs beside, on or over what."""
+"""Kinds of rooms: their furniture, and accessories beside, on or above it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Literal
 from synthstudio.core.spec import Vec2
 
 Where = Literal["on", "beside", "row", "before", "above", "below", "over"]
-"""Where something goes: on top of it; at its side, back to the wall; at its side without a gap and
-as high and deep as it is; before it; above or below it on the wall; before it on the wall."""
+"""Relative place: on top; at its side, back to the wall; at its side without a gap and equally
+high and deep; in front; above or below it on the wall; in front of it on the wall."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class With:
-    """What often goes with an object, how often, and what goes with it in turn."""
+    """An object's frequent accessory, its probability, and its own accessories."""
 
     kind: str
     where: Where
@@ -30,14 +30,14 @@ class Interior:
     """A kind of room."""
 
     weight: float
-    first: str  # what makes it one; it is tried first, and at the back wall
+    first: str  # defining object; placed first, at the back wall
     stands: Mapping[str, float]
     hangs: Mapping[str, float]
     lamp: str = "ceiling_lamp"
-    goes_with: Mapping[str, tuple[With, ...]] = field(default_factory=dict)  # here alone
+    goes_with: Mapping[str, tuple[With, ...]] = field(default_factory=dict)  # in this room only
 
     def company(self, kind: str) -> tuple[With, ...]:
-        """What goes with a kind in this room."""
+        """The kind's accessories in this room."""
         return self.goes_with.get(kind, ()) + GOES_WITH.get(kind, ())
 
     def kinds(self) -> frozenset[str]:
@@ -204,4 +204,4 @@ INTERIORS: dict[str, Interior] = {
         lamp="strip_lamp",
     ),
 }  # fmt: skip
-"""Kinds of rooms by name. `picture` may hang in any, windows and doors are in any."""
+"""Kinds of rooms by name. `picture`, windows and doors are possible in all."""

@@ -1,4 +1,4 @@
-"""3D objects that hide people, on the floor."""
+"""3D occluders on the floor."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ T = TypeVar("T")
 _RINGS, _RING_M, _RING_STEPS = 20, 0.6, 12
 _DESIGNS = 12
 _SPOTS = 8
-"""Candidates: so many sizes and turns, each at so many places."""
+"""Candidates: how many sizes and turns, and places of each."""
 _SEARCHED = 3 * _SPOTS
-"""So many candidates are compared; so many more only if those hide far too much or too little."""
+"""How many candidates are compared; the second count only if the first hide too much or little."""
 _FAR_OFF = 0.15
 _ASIDE_M = 0.3
 _SPREAD = 0.35
@@ -36,21 +36,21 @@ _SPREAD = 0.35
 
 @dataclass(frozen=True, kw_only=True)
 class _Target:
-    """Whom an object shall hide, and how many of their joints; and where everybody's joints are."""
+    """The person an object should hide, how many joints, and everybody's joints."""
 
     at_m: tuple[float, float]
     place: int = 0
     hidden: int = 0
-    maximum: int = 0  # of anybody else
+    maximum: int = 0  # of other people
     joints_px: F64  # (P, J, 2)
     depth_m: F64  # (P, J)
 
 
 def place_objects(layout: Layout, placed: list[Placed]) -> list[Placed]:
-    """The recipe's objects, each on the floor and free of everything; see `Standing`.
+    """The recipe's objects, each on the floor and clear of everything; see `Standing`.
 
-    What finds no room on a photo's floor is left out; objects in front may stand under the picture.
-    With targets that are searched for, those in front are left to the search. RecipeError when a
+    Without room on a photo's floor an object is left out; objects in front may stand below the
+    picture. With searched targets, those in front are left to the search. RecipeError if an
     object finds no room.
     """
     targets = layout.ctx.recipe.targets
@@ -71,7 +71,7 @@ def place_objects(layout: Layout, placed: list[Placed]) -> list[Placed]:
 def _place(
     layout: Layout, entry: Standing, people: list[Placed], placed: list[Placed], rng: Generator
 ) -> Placed | None:
-    """The best free candidate. Geometry is asked only of candidates that would be taken."""
+    """The best free candidate. Exact geometry is evaluated only for candidates worth taking."""
     target = _target(layout, entry, people, rng)
     best: Placed | None = None
     best_off = target.depth_m.size + 1
@@ -112,7 +112,7 @@ def _place(
 def _farther(
     layout: Layout, origin: Placed, target: _Target, placed: list[Placed]
 ) -> Placed | None:
-    """The nearest free place on rings about the target, wherever the recipe wanted it."""
+    """The nearest free place on rings about the target, ignoring the recipe's side."""
     x, y = target.at_m
     for ring in range(1, _RINGS + 1):
         for step in range(_RING_STEPS):
@@ -125,9 +125,9 @@ def _farther(
 
 
 def _off(layout: Layout, entry: Standing, target: _Target, boxes_m: F64) -> list[int]:
-    """How many joints too many or too few candidates (N, 2, 3) hide; 0 where that is no matter.
+    """Too many or too few joints hidden by candidates (N, 2, 3); 0 if unconstrained.
 
-    Of all others, it counts what is hidden beyond the most that the recipe options of one.
+    For other people, it counts hidden joints beyond the recipe's maximum for one of them.
     """
     if entry.placement != "in_front" or target.depth_m.size == 0:
         return [0] * len(boxes_m)
@@ -140,8 +140,8 @@ def _off(layout: Layout, entry: Standing, target: _Target, boxes_m: F64) -> list
 def _target(layout: Layout, entry: Standing, people: list[Placed], rng: Generator) -> _Target:
     u, share = float(rng.random()), sample(entry.hides, rng)
     if not people:
-        nobody = np.zeros((0, 0))
-        return _Target(at_m=(0.0, 0.0), joints_px=np.zeros((0, 0, 2)), depth_m=nobody)
+        empty = np.zeros((0, 0))
+        return _Target(at_m=(0.0, 0.0), joints_px=np.zeros((0, 0, 2)), depth_m=empty)
     place = int(u * len(people))
     joints = [layout.geometry.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
     seen = layout.camera.to_camera(np.stack(joints))
@@ -158,9 +158,9 @@ def _target(layout: Layout, entry: Standing, people: list[Placed], rng: Generato
 
 
 def _hidden(layout: Layout, target: _Target, boxes_m: F64) -> NDArray[np.intp]:
-    """(N, P) how many of each person's joints lie behind the picture's rectangles of boxes.
+    """(N, P) how many of each person's joints lie behind the boxes' rectangles.
 
-    A quick measure: the rasteriser decides later what the object itself hides.
+    An approximation; the rasteriser decides the exact occlusion later.
     """
     seen = layout.camera.to_camera(corners(boxes_m))
     outline = layout.camera.project(seen)[:, :, None, None]
@@ -173,7 +173,7 @@ def _hidden(layout: Layout, target: _Target, boxes_m: F64) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, kw_only=True)
 class Kinds:
-    """What may be built, and how often each."""
+    """The kinds that may be built, and their weights."""
 
     left: tuple[ObjectKind, ...] | tuple[MeshAsset, ...]
     weights: dict[int, float]
@@ -183,12 +183,12 @@ class Kinds:
 
 
 def draw_kind(ctx: SampleContext, entry: Standing, rng: Generator) -> ObjectKind | MeshAsset:
-    """What to build; held-out kinds never in train."""
+    """The kind to build; held-out kinds never in train."""
     return kinds_left(ctx, entry, rng).pick(rng)
 
 
 def kinds_left(ctx: SampleContext, entry: Standing, rng: Generator) -> Kinds:
-    """What may be built: in train nothing held out. RecipeError when nothing is left."""
+    """The kinds allowed: in train none held out. RecipeError if none is left."""
     held = set(ctx.recipe.holdout.occluders)
     left: tuple[ObjectKind, ...] | tuple[MeshAsset, ...]
     if isinstance(entry, MeshObjects):
@@ -225,7 +225,7 @@ def design(
     *,
     shrink: float,
 ) -> ObjectSpec:
-    """An object at the origin; `shrink` 0..1 takes it towards its least size."""
+    """An object at the origin; `shrink` 0..1 interpolates to its minimum size."""
     yaw = (float(rng.random()) * 2 - 1) * math.pi
     if isinstance(kind, MeshAsset):
         assert isinstance(entry, MeshObjects)
@@ -245,7 +245,7 @@ def design(
 def _candidate(
     layout: Layout, entry: Standing, target: _Target, rng: Generator, number: int
 ) -> tuple[float, float]:
-    """The world x, y of a candidate; later ones reach farther out."""
+    """The world x, y of a candidate; later ones are farther out."""
     between, offset = sample(entry.between, rng), sample(entry.offset_m, rng)
     u = float(rng.random())
     x, y = target.at_m

@@ -1,8 +1,7 @@
-"""Where people and their seats stand: on the floor, in view, at least `min_gap_m` apart.
+"""Placement of people and their seats: on the floor, in view, at least `min_gap_m` apart.
 
-A search by numbered candidates: each is tried as it is drawn, later ones reach farther, the
-first that is free is taken. Where the answer is no, fewer people would be a silent change of
-the recipe, so it is an error.
+Numbered candidates are tried as drawn, later ones reaching farther, and the first free one is
+taken. If there is none it is an error: fewer people would silently change the recipe.
 """
 
 from __future__ import annotations
@@ -37,28 +36,28 @@ Item = TypeVar("Item", bound=PersonSpec | ObjectSpec)
 
 CANDIDATES = 160
 CLEAR_M = 0.3
-"""Nothing that is in front of the camera comes nearer than this along z."""
+"""Minimum z distance from the camera of anything in front of it."""
 _WIDEN_EVERY = 16
 _STEP_BACK_M = 0.02
 _IN_VIEW = 0.8
 _SAME_SPOT_M = 0.12
 _OVER_EDGE_M = 0.3
-"""So far beyond the edge of a photo's floor an object may reach: somebody on it reaches as far."""
+"""How far beyond a photo's floor edge an object may reach: the reach of a person there."""
 _LIFT_M = (0.05, 0.8)
-"""How high the lowest point of somebody in the air is."""
+"""Height of the lowest point of a person in the air."""
 _CORNERS = np.array(list(np.ndindex(2, 2, 2)))
 
 
 class NoRoom(RecipeError):
-    """Somebody found no place on the floor."""
+    """A person found no place on the floor."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
     """A person or object and its box (2, 3): least and greatest world corner.
 
-    Somebody who moves has a `path`: themselves at times of the clip, the first of which is
-    `item`; the box holds all of them.
+    A moving person has a `path`: the same person at times of the clip, starting with `item`; the
+    box covers all of them.
     """
 
     item: PersonSpec | ObjectSpec
@@ -68,30 +67,30 @@ class Placed:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What placing looks at: the frame, geometry, and the camera's view of the floor."""
+    """Inputs of placement: the frame, geometry, and the camera's view of the floor."""
 
     ctx: SampleContext
     camera: Camera
     distance_m: float
     contacts: Mapping[int, Contact] = field(default_factory=dict)  # by the person's place
     together: tuple[PersonSpec, ...] = ()
-    """The first people, if they do something together: as they stand about the first of them,
-    who is at the world's origin and faces -y."""
+    """The first people if they interact, placed about the first of them, who is at the world's
+    origin and faces -y."""
     footing: Footing | Stand | None = None
-    """A photo's or a place's floor, where people and objects must stand on that."""
-    gain: float = 1.0  # how bright other pictures must be to be as bright as the photo
+    """A photo's or a place's floor to which people and objects are restricted."""
+    gain: float = 1.0  # brightness factor of pasted pictures to match the photo
 
     @property
     def geometry(self) -> GeometryQueries:
         return self.ctx.geometry
 
     def half_width_m(self, depth_m: float) -> float:
-        """Half the width of the view that many metres from the camera, less a margin."""
+        """Half the view's width at that distance from the camera, less a margin."""
         half = _IN_VIEW * depth_m * self.camera.width_px / 2 / self.camera.focal_px
         return half * self.camera.spread[0]
 
     def middle_m(self, depth_m: float) -> float:
-        """World x of the view's middle that many metres from the camera."""
+        """World x of the view's middle at that distance from the camera."""
         return -depth_m * math.tan(self.camera.yaw_rad)
 
     def shows(self, x_m: float, y_m: float) -> bool:
@@ -111,8 +110,8 @@ class Layout:
     def free(self, new: Placed, placed: tuple[Placed, ...] | list[Placed]) -> bool:
         """Whether `new` keeps the recipe's gap to everything in `placed`.
 
-        A person must also stand on a photo's or a place's floor, everywhere that they go, and
-        nothing of a place is where `new` is.
+        A person must also stand on a photo's or a place's floor, everywhere on its path, and
+        `new` must be clear of the place's geometry.
         """
         if self.footing is not None and isinstance(new.item, PersonSpec):
             spots = np.array([now.position_m[:2] for now in (new.item, *new.path)])
@@ -127,10 +126,10 @@ class Layout:
         return all(self._gap_m(new, other) >= minimum for other in near)
 
     def on_floor(self, box_m: F64, *, below: bool) -> bool:
-        """Whether what fills a box stands on a photo's floor.
+        """Whether a box stands on a photo's floor.
 
-        Beyond its edge it may reach as far as a person does whose feet are inside. With `below`
-        it may stand under the picture, where the floor goes on beyond that.
+        It may reach beyond the edge as far as a person with feet inside does. With `below` it may
+        stand under the picture, where the floor continues.
         """
         if self.footing is None:
             return True
@@ -152,7 +151,7 @@ def corners(box_m: F64) -> F64:
 
 
 def spread_over(box_m: F64, camera: Camera) -> F64:
-    """Points (N, 3) of a box between which its picture lies: corners, or more if bent."""
+    """Points (N, 3) of a box that bound its picture: corners, or more if bent."""
     if camera.distortion is None:
         return corners(box_m)
     share = np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, 5)] * 3), axis=-1).reshape(-1, 3)
@@ -173,27 +172,27 @@ def _shifted(item: Item, x_m: float, y_m: float) -> Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Seeker:
-    """The next person to place, and what is placed already."""
+    """The next person to place, and the items already placed."""
 
     place: int  # among the people of the frame
-    built: Callable[[float], list[Placed]]  # the person and what is theirs, of a bearing
+    built: Callable[[float], list[Placed]]  # the person and their objects, by bearing
     placed: list[Placed]
     reach_m: float
 
 
 Find = Callable[[Layout, Seeker], tuple[float, float] | None]
-"""What finds a place on the floor for the next person: the shift to a free one, or None."""
+"""Finds a free place for the next person: its shift, or None."""
 
 
 def place_people(
     layout: Layout, people: tuple[tuple[PersonSpec, KeyPose], ...], *, find: Find
 ) -> list[Placed]:
-    """Everybody on the floor, in order, and after them the seats that they need.
+    """All people on the floor, in order, followed by their seats.
 
-    Those who do something together find one place, all at once.
+    Interacting people are placed together.
 
-    `find` is `first_free`, or what targets look for. RecipeError names frame and count when
-    even spreading out finds no room.
+    `find` is `first_free`, or the search for targets. RecipeError with frame and count if
+    there is no room even when spread out.
     """
     everybody: list[Placed] = []
     seats: list[Placed] = []
@@ -201,7 +200,7 @@ def place_people(
     reach = sample(_reach(layout), rng)
     for place, (person, key) in enumerate(people):
         if place < len(everybody):
-            continue  # they came with the first
+            continue  # placed with the first
         first = candidate(layout, layout.ctx.rng("spot", place), 0, place=place, reach_m=reach)
         detail = detail_at(layout.camera, *first)
         built = functools.cache(functools.partial(_rotated, layout, person, key, place))
@@ -239,7 +238,7 @@ def _reach(layout: Layout) -> AnyNumber:
 def _rotated(
     layout: Layout, person: PersonSpec, key: KeyPose, place: int, detail: Detail, bearing_rad: float
 ) -> list[Placed]:
-    """The parts of a person who is turned by where the camera is seen from the spot."""
+    """The parts of a person turned according to the camera's direction from the spot."""
     yaw = person.yaw_rad + bearing_rad
     if place == 0 and layout.together:
         return [_in_group(layout, one, detail, yaw) for one in layout.together]
@@ -247,7 +246,7 @@ def _rotated(
 
 
 def _in_group(layout: Layout, person: PersonSpec, detail: Detail, yaw_rad: float) -> Placed:
-    """One of those who do something together, all of them turned about the first."""
+    """One of the interacting people, all of them turned about the first."""
     c, s = math.cos(yaw_rad), math.sin(yaw_rad)
     x, y, _ = person.position_m
     person = dataclasses.replace(person, detail=detail, yaw_rad=person.yaw_rad + yaw_rad)
@@ -257,9 +256,9 @@ def _in_group(layout: Layout, person: PersonSpec, detail: Detail, yaw_rad: float
 
 
 def bearing_rad(layout: Layout, x_m: float, y_m: float) -> float:
-    """The yaw with which somebody at x, y faces the camera, to the nearest 10 degrees.
+    """The yaw with which a person at x, y faces the camera, to the nearest 10 degrees.
 
-    0 but with quotas of views or targets for which people turn: turns count from there.
+    0 without quotas of views or turning targets; turns are relative to it.
     """
     quotas = layout.ctx.recipe.quotas
     rotated = quotas is not None and quotas.view is not None
@@ -271,9 +270,9 @@ def bearing_rad(layout: Layout, x_m: float, y_m: float) -> float:
 
 
 def _parts(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> list[Placed]:
-    """The person on the floor at the world's origin, and what theirs is.
+    """The person on the floor at the world's origin, and their objects.
 
-    That is the seat if the pose needs one, what they lean on, and what they hold.
+    These are the seat if the pose needs one, the support, and held objects.
     """
     unit = _stood(layout, person, key, place)
     parts = [unit, _seat(layout, unit, key, place)] if key.needs == "seat" else [unit]
@@ -310,7 +309,7 @@ def _seat(layout: Layout, unit: Placed, key: KeyPose, place: int) -> Placed:
 def first_free(layout: Layout, seeker: Seeker) -> tuple[float, float] | None:
     """The shift to the first free candidate, or None.
 
-    On a photo's or a place's floor the candidates are followed by others of that floor.
+    On a photo's or a place's floor, further candidates are points of that floor.
     """
     place, reach = seeker.place, seeker.reach_m
     rng = layout.ctx.rng("spot", place)
@@ -344,7 +343,7 @@ def candidate(
         y += _STEP_BACK_M * number
     else:
         near, far = layout.distance_m, layout.distance_m + reach_m * widen
-        # The view's width grows with depth: as many people to every square metre.
+        # The view's width grows with depth: constant density of people.
         depth = math.sqrt(near * near + (far * far - near * near) * u)
         x = layout.middle_m(depth) + (2 * v - 1) * layout.half_width_m(depth)
         y = depth - layout.distance_m
@@ -354,14 +353,14 @@ def candidate(
 
 
 def _box_gap_m(a: F64, b: F64) -> float:
-    """A lower bound of `Solve.gap_m`: how far two boxes are parted along x or y."""
+    """A lower bound of `GeometryQueries.gap_m`: the gap of two boxes along x or y."""
     (ax0, ay0, _), (ax1, ay1, _) = a.tolist()
     (bx0, by0, _), (bx1, by1, _) = b.tolist()
     return float(max(ax0 - bx1, bx0 - ax1, ay0 - by1, by0 - ay1))
 
 
 def _same_spot(a: Placed, b: Placed) -> bool:
-    """Whether the middles of two boxes all but coincide; then they meet for sure."""
+    """Whether the middles of two boxes nearly coincide, so that they certainly intersect."""
     if a.path or b.path:
         return False
     middle = (a.box_m.sum(axis=0) - b.box_m.sum(axis=0))[:2] / 2

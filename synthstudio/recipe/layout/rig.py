@@ -1,4 +1,4 @@
-"""The further cameras of a group: about the people, clear of everything, all people in view."""
+"""The further cameras of a group: about the people, clear of all items, all people in view."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from synthstudio.recipe.schema.distributions import sample
 
 _NUDGES_DEG = (0.0, 6.0, -6.0, 14.0, -14.0, 24.0, -24.0, 36.0, -36.0, 50.0, -50.0)
 _STEPS, _STEP = 16, 1.09
-"""Each direction is tried from its distance outwards, so many times so much farther."""
+"""Tries for each direction, and the factor by which each is farther out."""
 _GIVEN_STEPS = 3
 _IN_VIEW = 0.94
 _HIDDEN = 0.6
-"""A place from where more of the joints than this lie behind objects is taken if none is better."""
+"""With more joints than this behind objects, further places are tried."""
 _HIDING = ("occluder", "support")
-"""What people sit on or hold hides them from some sides, wherever one stands."""
+"""Seats and held objects hide people from some sides at any camera position."""
 _GIRTH_M = 0.25
 
 
 def draw_rig(layout: Layout, standing: list[Placed]) -> tuple[Camera, ...]:
     """The cameras 1, 2, ... of the group, each looking at the middle of the people.
 
-    RecipeError when one finds no place that is `CLEAR_M` off everything that stands.
+    RecipeError if one finds no place `CLEAR_M` away from all items.
     """
     options = layout.ctx.recipe.variants
     return tuple(_placed(layout, standing, number) for number in range(options.view))
 
 
 def _placed(layout: Layout, standing: list[Placed], number: int) -> Camera:
-    """The first place that sees enough of everybody; else the one that sees most."""
+    """The first place that sees enough of all people; else the best one."""
     options, first = layout.ctx.recipe.variants.rig, layout.camera
     rng = layout.ctx.rng("rig", number)
     middle, joints_m = _middle(standing), _joints_m(layout, standing)
@@ -45,7 +45,7 @@ def _placed(layout: Layout, standing: list[Placed], number: int) -> Camera:
     start = math.atan2(away[1], away[0]) + math.radians(_azimuth_deg(layout, number, rng))
     height, aim, roll, pitch = _drawn(layout, rng)
     given = options.distance_m is not None
-    # A recipe that cuts people off, or looks elsewhere, wants its other cameras to do so, too.
+    # A recipe that cuts people off, or aims elsewhere, does so for its other cameras, too.
     whole = pitch is None and _fits(first, standing, whole=True)
     distance = (
         sample(options.distance_m, rng) if options.distance_m is not None else layout.distance_m
@@ -104,7 +104,7 @@ def _azimuth_deg(layout: Layout, number: int, rng: Generator) -> float:
 
 
 def _drawn(layout: Layout, rng: Generator) -> tuple[float, float, float, float | None]:
-    """Height and aim in metres, roll and pitch in radians; pitch None: by the aim."""
+    """Height and aim in metres, roll and pitch in radians; pitch None: from the aim."""
     usual, options = layout.ctx.recipe.camera, layout.ctx.recipe.variants.rig
     height = sample(usual.height_m if options.height_m is None else options.height_m, rng)
     aim, roll = sample(usual.aim_height_m, rng), math.radians(sample(usual.roll_deg, rng))
@@ -113,7 +113,7 @@ def _drawn(layout: Layout, rng: Generator) -> tuple[float, float, float, float |
 
 
 def _clear(camera: Camera, standing: list[Placed]) -> bool:
-    """Whether the camera is outside of, and well off, everything that stands."""
+    """Whether the camera is outside of, and clear of, all items."""
     place = np.array(camera.position_m)
     for placed in standing:
         away = place - np.clip(place, placed.box_m[0], placed.box_m[1])
@@ -139,7 +139,7 @@ def _fits(camera: Camera, standing: list[Placed], *, whole: bool) -> bool:
 
 
 def _hidden(camera: Camera, joints_m: F64, standing: list[Placed]) -> float:
-    """The share of joints (N, 3) that lie behind the boxes of objects that stand about."""
+    """The fraction of joints (N, 3) behind the boxes of objects."""
     hidden = np.zeros(len(joints_m), bool)
     for placed in standing:
         if isinstance(placed.item, ObjectSpec) and placed.item.role in _HIDING:

@@ -1,4 +1,4 @@
-"""Where objects of a place may stand: free of everything, clear of cameras, hiding nobody."""
+"""Valid places for scenery: free, clear of cameras, hiding nobody."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 
 GAP_M = 0.05
-"""Nothing of a place comes nearer than this to its other objects,"""
+"""Minimum gap between scenery objects,"""
 PEOPLE_M = 0.15
-"""or than this to the boxes of people and of the objects about them."""
+"""and to the boxes of people and their objects."""
 TRIES = 12
 _PANES: tuple[Vec3, ...] = ((0.02, 0.025, 0.03), (0.08, 0.1, 0.13), (0.25, 0.32, 0.4))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """What new objects keep off: what stands, and what cameras see of people."""
+    """Constraints on new objects: existing items, and the cameras' views of people."""
 
     ctx: SampleContext
     rng: Generator
@@ -37,7 +37,7 @@ class Site:
     seen: tuple[tuple[F64, F64], ...]  # a camera: (P, 2, 2) pixels and (P,) depths of people
 
     def takes(self, box_m: F64, new_m: Sequence[F64]) -> bool:
-        """Whether a box is free, also of new ones, clear of cameras, and hides nobody."""
+        """Whether a box is free, also of added ones, clear of cameras, and hides nobody."""
         if len(self.standing) and gaps_m(box_m, self.standing).min() < PEOPLE_M:
             return False
         if new_m and gaps_m(box_m, np.array(new_m)).min() < GAP_M:
@@ -49,7 +49,7 @@ class Site:
 
 
 def site_of(ctx: SampleContext, cameras: Sequence[Camera], standing: Sequence[Placed]) -> Site:
-    """Where objects may stand about what stands already."""
+    """The constraints from the existing items."""
     return Site(
         ctx=ctx,
         rng=ctx.shared_rng("furniture"),
@@ -60,7 +60,7 @@ def site_of(ctx: SampleContext, cameras: Sequence[Camera], standing: Sequence[Pl
 
 
 def box_of(obj: ObjectSpec) -> F64:
-    """The world box (2, 3) of an object that is turned about z alone, or a larger one."""
+    """The world box (2, 3) of an object turned about z alone, or a larger one."""
     width, depth, height = obj.size_m
     c, s = abs(math.cos(obj.yaw_rad)), abs(math.sin(obj.yaw_rad))
     half = np.array([c * width + s * depth, s * width + c * depth, 0.0]) / 2
@@ -69,7 +69,7 @@ def box_of(obj: ObjectSpec) -> F64:
 
 
 def gaps_m(box_m: F64, boxes_m: F64) -> F64:
-    """Return (N,) how far boxes are apart along the axis that parts them most; below 0: not."""
+    """Return (N,) the gap of boxes along their most separated axis; negative if they overlap."""
     apart: F64 = np.maximum(box_m[0] - boxes_m[:, 1], boxes_m[:, 0] - box_m[1]).max(axis=1)
     return apart
 
@@ -88,7 +88,7 @@ def _seen(camera: Camera, standing: Sequence[Placed]) -> tuple[F64, F64]:
 
 
 def _rect_px(camera: Camera, at: F64) -> F64:
-    """Return (2, 2) the rectangle of a box's corners; everything where some are too near."""
+    """Return (2, 2) the bounding rectangle of a box's corners; unbounded if some are too near."""
     if at[:, 2].min() < CLEAR_M:
         return np.array([[-np.inf, -np.inf], [np.inf, np.inf]])
     px = camera.project(at)
@@ -96,7 +96,7 @@ def _rect_px(camera: Camera, at: F64) -> F64:
 
 
 def hides_nobody(camera: Camera, box_m: F64, rects_px: F64, depths_m: F64) -> bool:
-    """Whether a box is behind the camera, or clear of it and before no person."""
+    """Whether a box is behind the camera, or clear of it and not in front of a person."""
     at = camera.to_camera(corners(box_m))
     if at[:, 2].max() < 0:
         return True
@@ -112,7 +112,7 @@ def count(low: int, high: int, rng: Generator) -> int:
 
 
 def allowed(site: Site, wanted: dict[str, float]) -> dict[int, float]:
-    """Places in the catalogue and weights; what is held out stands in no train frame."""
+    """Places in the catalogue and weights; held-out kinds are in no train frame."""
     held = set(site.ctx.recipe.holdout.occluders) if site.ctx.split == "train" else set()
     return {
         place: wanted[kind.kind]

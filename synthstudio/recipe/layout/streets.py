@@ -1,4 +1,4 @@
-"""What stands in streets and parks, behind people."""
+"""Furnishing of streets and parks, behind people."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _OPEN: tuple[dict[str, float], ...] = (
      "sign_board": 1, "tree": 1},
     {"tree": 5, "shrub": 3, "hedge": 3, "bench": 1.5, "fence": 1.5, "bin": 0.7, "building": 0.7},
 )  # fmt: skip
-"""What stands in streets and in parks."""
+"""Objects of streets and of parks."""
 _ROWS = {"tree": 3.0, "hedge": 3.0, "building": 3.0, "shrub": 1.5, "fence": 1.0}
 _ALIKE = frozenset({"hedge", "fence"})
-"""Of these all in a row are of one size and colour."""
+"""All of these in a row share size and colour."""
 _ROW_SHARE, _MAX_IN_A_ROW = 0.75, 14
-"""How often objects of one of these kinds stand side by side behind all else, as far as the picture
-is wide, and how many at most."""
+"""How often a row of one of these kinds stands behind all else, across the picture's width, and
+how many at most."""
 _LONG = frozenset({"building", "fence", "hedge", "low_wall", "railing", "bench", "kiosk", "car"})
 """Kinds that stand along or across the street."""
 
 
 def in_the_open(site: Site, room: RoomBackdrop) -> list[ObjectSpec]:
-    """Objects behind the people, here and there as far as the floor goes."""
+    """Objects behind the people, scattered over the floor."""
     rng, first = site.rng, site.cameras[0]
     kinds = allowed(site, _OPEN[room.floor.pattern == "grass"])
     behind = float(site.standing[:, 1, 1].max()) if len(site.standing) else 0.0
@@ -57,7 +57,7 @@ def in_the_open(site: Site, room: RoomBackdrop) -> list[ObjectSpec]:
 
 
 def _seen_at(camera: Camera, y_m: float) -> Vec2:
-    """The middle and half the width, along x, of what a camera sees at a distance."""
+    """Middle and half the width, along x, of a camera's view at a distance."""
     far = y_m - camera.position_m[1]
     half = far * camera.width_px / 2 / camera.focal_px * camera.spread[0]
     return camera.position_m[0] - far * math.tan(camera.yaw_rad), half

@@ -1,7 +1,7 @@
-"""Variants: what a moment looks like without its occluders, in other clothes, light or view.
+"""Variants: a moment without its occluders, or with other clothes, light or view.
 
-A variant shares with its base every field of the FrameSpec that its `differs` does not name.
-Each has streams of random numbers of its own, so a base is drawn alike with and without them
+A variant equals its base in every field of the FrameSpec not named in `differs`. Each has its
+own random streams, so a base is drawn alike with and without them
 (but for the room, which holds all cameras and all objects of its group).
 """
 
@@ -39,20 +39,20 @@ from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import sample
 
 REMOVED = ("held", "occluder")
-"""Roles of the objects that `clean` leaves out; in a spec they follow all others, in this order."""
+"""Roles of the objects removed by `clean`; in a spec they come last, in this order."""
 SAME = ("index", "variant", "differs", "camera_id", "asks", "crowd_ask")
-"""Fields of a FrameSpec that say which variant it is, or what was asked, not how it looks."""
+"""FrameSpec fields that identify the variant or its targets, not its appearance."""
 _BOX_MARGIN_M = 0.25
 _SHADOWS_M = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Occluders:
-    """What is before the people: objects that stand there, cut-outs laid over the picture."""
+    """Occluders: objects in front of people, cut-outs laid over the picture."""
 
     objects: tuple[Placed, ...]
     cutouts: tuple[CutoutSpec, ...]
-    asks: tuple[OcclusionTarget, ...] = ()  # of the people, and whether they are met
+    asks: tuple[OcclusionTarget, ...] = ()  # of the people, with `met`
 
 
 def group(
@@ -66,7 +66,7 @@ def group(
     """The base and its variants in the order of `Variants.order`.
 
     `others` are the occluders of the `occluder` variants, `rig` the cameras of the `view` ones.
-    Targets ask of all but `clean` and `view`: there what is hidden is whatever follows.
+    Targets apply to all but `clean` and `view`, whose occlusion is not controlled.
     """
     order, out = ctx.recipe.variants.order, [base]
     for kind, number in order:
@@ -88,13 +88,13 @@ def group(
 
 
 def differing(base: FrameSpec, other: FrameSpec) -> tuple[str, ...]:
-    """The names of the fields that two specs of a group do not share."""
+    """The names of the fields in which two specs of a group differ."""
     names = [f.name for f in dataclasses.fields(FrameSpec) if f.name not in SAME]
     return tuple(name for name in names if getattr(base, name) != getattr(other, name))
 
 
 def in_order(objects: Sequence[ObjectSpec]) -> tuple[ObjectSpec, ...]:
-    """Objects with those that `clean` leaves out last: others then keep their ids."""
+    """Objects with those removed by `clean` last: others then keep their ids."""
     rank = {role: place for place, role in enumerate(REMOVED, 1)}
     return tuple(sorted(objects, key=lambda obj: rank.get(obj.role, 0)))
 
@@ -114,9 +114,9 @@ def _occluded(base: FrameSpec, other: Occluders) -> FrameSpec:
 
 
 def shadow_box_m(standing: Sequence[Placed]) -> tuple[Vec3, Vec3] | None:
-    """The box that shadow maps of a whole group span, from the floor up.
+    """The box covered by the shadow maps of a whole group, from the floor up.
 
-    What is farther than `_SHADOWS_M` from all people is left out, for the maps' fineness.
+    Items farther than `_SHADOWS_M` from all people are left out, for resolution.
     """
     if not standing:
         return None
@@ -129,7 +129,7 @@ def shadow_box_m(standing: Sequence[Placed]) -> tuple[Vec3, Vec3] | None:
     low[2] = min(low[2], 0.0)
     low[:2] -= _BOX_MARGIN_M
     high += _BOX_MARGIN_M
-    # Millimetres keep specs short; only that all variants have the same box matters.
+    # Millimetres keep specs short; only equality over all variants matters.
     (x0, y0, z0), (x1, y1, z1) = (np.round(corner, 3).tolist() for corner in (low, high))
     return (x0, y0, z0), (x1, y1, z1)
 
@@ -151,18 +151,18 @@ def _relit(base: FrameSpec, own: SampleContext, behind: Behind) -> FrameSpec:
 # Appearance ------------------------------------------------------------------------------
 
 _DEEPER_M = 0.003
-"""New clothes may come so much nearer to what the old ones already touched, and sink or hover
+"""New clothes may come closer to touched things by this much, and sink or hover
 by so much."""
 _OWN: tuple[Slot, ...] = ("hair", "beard", "glasses", "mask")
 _KEPT: tuple[Slot, ...] = ("shoes", *_OWN)
-"""Slots whose cut stays: shoes carry the body, what the head shows belongs to the person."""
+"""Slots whose cut stays: shoes carry the body, head wear belongs to the person."""
 
 
 def dressed_anew(base: FrameSpec, own: SampleContext) -> FrameSpec:
-    """The same bodies in other clothes, with other skin and other colours of hair.
+    """The same bodies in other clothes, skin and hair colours.
 
-    Where other clothes would touch something, or lift who lies or sits in them, their cut
-    stays and they take other materials only. So it does in clips, all through which people wear
+    Where other clothes would touch something, or lift a lying or sitting person, their cut
+    stays and only materials change. The same holds in clips, all through which people wear
     the same.
     """
     people = list(base.people)
@@ -201,7 +201,7 @@ def _dressed(
     outfit = finished(own, tuple(worn[slot] for slot in (*SLOTS, *_OWN[1:]) if slot in worn), place)
     new = dataclasses.replace(same_cut, outfit=outfit)
     new = dataclasses.replace(new, outfit=(*outfit, *extras_of(own, new, place)))
-    # Through a clip clothes are the same: what fits at one time may touch at another.
+    # Clothes are constant over a clip: a fit at one time may touch at another.
     fits = own.recipe.clip is None and _stands_as(own, person, new, others)
     return new if fits else same_cut
 
@@ -209,9 +209,9 @@ def _dressed(
 def as_fine_as_seen(
     ctx: SampleContext, standing: Sequence[Placed], cameras: Sequence[Camera]
 ) -> list[Placed]:
-    """Everything, people cut finely where one of the cameras is near enough to tell.
+    """All items, people in fine detail where a camera is near enough to resolve it.
 
-    Place, pose and joints stay. Where the fine cut, millimetres off the coarse one, would come
+    Place, pose and joints stay. Where the fine mesh, millimetres off the coarse one, would come
     too near to something, the coarse one stays.
     """
     out = list(standing)
@@ -236,7 +236,7 @@ def _stands_as(
     new: PersonSpec,
     others: Sequence[PersonSpec | ObjectSpec],
 ) -> bool:
-    """Whether new clothes carry the body as the old did, and keep off everything else."""
+    """Whether new clothes carry the body as the old did, without new contacts."""
     geometry, min_m = ctx.geometry, ctx.recipe.people.min_gap_m
     if abs(geometry.drop_m(new) - geometry.drop_m(old)) > _DEEPER_M:
         return False

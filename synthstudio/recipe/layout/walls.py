@@ -1,4 +1,4 @@
-"""The walls of a room, what of them cameras see, and the boards along their feet."""
+"""The walls of a room, their parts seen by cameras, and skirting boards."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ class Wall:
     along: F64
     inward: F64
     length_m: float
-    min_m: float  # what of it is worth using: from here
+    min_m: float  # usable part: from here
     max_m: float  # to here
 
     @property
     def yaw_rad(self) -> float:
-        """The yaw of what has its back to the wall: fronts are at -y."""
+        """The yaw of an object with its back to the wall: fronts are at -y."""
         return round(math.atan2(float(self.inward[0]), -float(self.inward[1])), 6)
 
     def at_m(self, along_m: float, inward_m: float) -> Vec2:
-        """The place so far along the wall and so far from it."""
+        """The place at that distance along the wall and from it."""
         x, y = self.start + self.along * along_m + self.inward * inward_m
         return round(float(x), 4), round(float(y), 4)
 
     def of_m(self, obj: ObjectSpec) -> Vec2:
-        """How far along the wall, and how far from it, an object stands."""
+        """An object's distance along the wall, and from it."""
         away = np.array(obj.position_m[:2]) - self.start
         return float(away @ self.along), float(away @ self.inward)
 
 
 def walls_of(site: Site, room: RoomBackdrop) -> dict[str, Wall]:
-    """The four walls, as seen from the camera, and which part of each is in its view."""
+    """The four walls, as seen from the camera, with their parts in its view."""
     (cx, cy), (width, depth, _) = room.centre_m, room.size_m
     x0, x1, y0, y1 = cx - width / 2, cx + width / 2, cy - depth / 2, cy + depth / 2
     first = site.cameras[0]
@@ -73,7 +73,7 @@ def walls_of(site: Site, room: RoomBackdrop) -> dict[str, Wall]:
 
 
 def skirting(site: Site, walls: dict[str, Wall], out: list[ObjectSpec]) -> list[ObjectSpec]:
-    """Boards along the walls between the doors, or none."""
+    """Skirting boards between the doors, or none."""
     rng = site.rng
     wanted, tall, thick = rng.random() < 0.7, palette.between(0.06, 0.12, rng), 0.014
     found = allowed(site, {"skirting": 1.0})
@@ -106,7 +106,7 @@ def skirting(site: Site, walls: dict[str, Wall], out: list[ObjectSpec]) -> list[
 
 
 def _clear(site: Site, obj: ObjectSpec) -> bool:
-    """Whether an object at a wall neither meets what stands nor hides anybody."""
+    """Whether an object at a wall neither intersects others nor hides a person."""
     box = box_of(obj)
     if len(site.standing) and gaps_m(box, site.standing).min() <= 0:
         return False

@@ -1,1 +1,1 @@
-"""Random choices that need no geometry: people, poses, colours, views, quotas."""
+"""Random choices without geometry: people, poses, colours, views, quotas."""

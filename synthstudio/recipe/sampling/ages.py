@@ -1,7 +1,7 @@
-"""Ages in years as Anny's axes: how old a body looks, and how tall it then is.
+"""Ages in years as Anny's axes: apparent age and stature.
 
 Statures of children are medians and spreads of the WHO Child Growth Standards (2006; 2 to 4 years)
-and the WHO Reference (2007; 5 to 19 years), both normal at every age; grown people keep those of
+and the WHO Reference (2007; 5 to 19 years), both normal at every age; adults keep those of
 19 years and lose height from 30 on (Sorkin, Muller and Andres 1999).
 """
 
@@ -41,7 +41,7 @@ _GIRLS_CV = (
 _LOSS_YEARS = (30, 70, 80, 90)
 _LOSS_CM = ((0.0, 3.0, 5.0, 7.0), (0.0, 5.0, 8.0, 11.0))  # men, women; 90 goes on as 70 to 80
 _MAX_SD = 2.2
-# Stature of Anny at height 0 and 1 by age, men and women: `tests/recipe/test_ages.py` asks Anny.
+# Anny's stature at height 0 and 1 by age, men and women, as tests/recipe/test_ages.py checks.
 _GRID = (0.05, 0.1, 0.2, 1 / 3, 0.45, 2 / 3, 1.0)
 _LOW_M = (
     (0.5321, 0.6122, 0.7798, 1.0085, 1.1328, 1.3677, 1.3355),
@@ -61,7 +61,7 @@ def years_of(shape: Shape, seed: int, number: int) -> float | None:
 
 
 def aged(phenotype: Phenotype, years: float, rng: Generator) -> Phenotype:
-    """The body at that age, as tall as its kind is: nearer to or farther from the median."""
+    """The body at that age, with its stature deviation from the median kept."""
     sd = NormalDist().inv_cdf(min(max(float(rng.random()), 1e-9), 1 - 1e-9))
     wanted = stature_m(years, phenotype.gender, max(-_MAX_SD, min(_MAX_SD, sd)))
     age = float(np.interp(years, _YEARS, _AGES))

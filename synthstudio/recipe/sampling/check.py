@@ -1,4 +1,4 @@
-"""Whether a recipe's names exist in the catalogue, and what of its folders can be used."""
+"""Checks that a recipe's names exist in the catalogue, and which of its files are usable."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from synthstudio.recipe.schema.scene import Photo, ProceduralObjects
 
 _SHOWN = 6
 _UPSIDE_DOWN = 2.0
-"""What falls on a floor is at most that of twice the sky's mean: all of it from the zenith."""
+"""A floor receives at most the light of twice the sky's mean: all of it from the zenith."""
 _DARK = 0.5
-"""So much of a panorama's floor is black if people in it mostly seem to float."""
+"""Black fraction of a panorama's floor above which people mostly seem to float."""
 
 
 def check(recipe: Recipe, catalogue: Catalogue) -> None:
-    """Raise RecipeError if a recipe names what the catalogue lacks, or cannot be drawn from it."""
+    """Raise RecipeError if a recipe names unknown assets or cannot be drawn from the catalogue."""
     poses = {p.name for p in catalogue.poses}
     families = {p.family for p in catalogue.poses}
     kinds = {t.kind for t in catalogue.objects}
@@ -67,7 +67,7 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
 
 
 def left_out(recipe: Recipe, catalogue: Catalogue) -> tuple[str, ...]:
-    """What of the recipe's folders is not used, and why; RecipeError if that is all."""
+    """Unused files of the recipe's folders, and why; RecipeError if none is usable."""
     check_places(recipe, catalogue)
     out = []
     for options in _photo_options(recipe):
@@ -80,22 +80,22 @@ def left_out(recipe: Recipe, catalogue: Catalogue) -> tuple[str, ...]:
         kinds = sorted({c.category or "no category" for c in set(catalogue.cutouts) - set(used)})
         if kinds:
             many = f"{len(catalogue.cutouts) - len(used)} of {len(catalogue.cutouts)} cut-outs"
-            out.append(f"{many} do not stand on floors, or nobody knows their size: {_some(kinds)}")
+            out.append(f"{many} do not stand on floors or have no known size: {_some(kinds)}")
     return tuple(out)
 
 
 def doubted(catalogue: Catalogue) -> tuple[str, ...]:
-    """What of the recipe's folders is used and looks wrong, and why."""
+    """Used files of the recipe's folders that look wrong, and why."""
     rotated = tuple(
         f"{image.asset.name} looks upside down: below the horizon it is {image.below_above:.3g} "
-        "times as bright as above, and no floor throws back more than the light that falls on it. "
-        "It is used as it is; if it is upside down, turn it over"
+        "times as bright as above, and no floor reflects more light than it receives. "
+        "It is used unchanged; if it is upside down, turn it over"
         for image in catalogue.hdris
         if image.below_above is not None and image.below_above > _UPSIDE_DOWN
     )
     dark = tuple(
         f"{image.asset.name} is black in {image.dark_floor:.0%} of where people's feet would be: "
-        "they float in the dark. It is used as it is; if no floor is to be seen in it, take it out"
+        "they seem to float. It is used unchanged; if it shows no floor, remove it"
         for image in catalogue.hdris
         if image.dark_floor is not None and image.dark_floor > _DARK
     )
@@ -123,7 +123,7 @@ def _some(parts: Sequence[str], between: str = ", ") -> str:
 
 
 def check_places(recipe: Recipe, catalogue: Catalogue) -> None:
-    """Raise RecipeError unless some photo can be a place for people, some cut-out can stand."""
+    """Raise RecipeError unless a photo is usable as a place and a cut-out can stand."""
     for options in _photo_options(recipe):
         images = catalogue.backgrounds
         if images and not usable_photos(options, images):
@@ -164,7 +164,7 @@ def _known(recipe: Recipe, field: str, names_given: Iterable[str], known: set[st
 
 
 def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
-    """Check that folders hold something, and that a hold-out leaves something to train on."""
+    """Check that folders are not empty, and that a hold-out leaves training items."""
     photos = catalogue.backgrounds
     for options in _photo_options(recipe):
         photos = usable_photos(options, photos) or photos

@@ -1,7 +1,7 @@
-"""People who move: which motion they take, where their path lies, and a clip's frames in time.
+"""Moving people: choice of motion, path, and a clip's frames in time.
 
-A moment that moves is drawn once, for its start; `at` gives its other frames. Everything random
-has streams of the moment's own number, so each frame of a clip can be made alone.
+A moving moment is drawn once, for its start; `at` gives its other frames. Random streams use
+the moment's number, so each frame of a clip can be made alone.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from synthstudio.recipe.schema.moments import FAMILY, Move
 from synthstudio.recipe.schema.recipe import Recipe
 
 MOMENT_S = 1 / 120
-"""So far apart are the moments that tell how people move."""
+"""Time step between samples of how people move."""
 PATH_STEP_S = 0.2
-"""Between these times of a path a body fills all that lies between its two outlines."""
+"""Between these times of a path a body is taken to fill the space between its outlines."""
 _HEADINGS = 8
 _IN_VIEW = 0.75
 _AIM_M = 0.9
 _MIN_M = 1.2
 _AFTER = ("pan", "follow")
-"""Moves that keep people in view wherever they go."""
+"""Camera moves that keep people in view on any path."""
 _SWAYS = ((0.31, 1.0), (0.83, 0.45), (1.9, 0.2))
 """Hertz and share of a hand's sway: slow drift, breath, tremor."""
 
@@ -42,7 +42,7 @@ Unit = tuple[PersonSpec, KeyPose]
 
 @dataclass(frozen=True, kw_only=True)
 class Walk:
-    """The motion that somebody of a moment takes, from `start_s` on."""
+    """The motion of a person in a moment, from `start_s` on."""
 
     motion: MotionAsset
     mirrored: bool
@@ -50,12 +50,12 @@ class Walk:
 
 
 def frames_of(recipe: Recipe) -> int:
-    """How many frames a moment has in time: 1 without clips."""
+    """Frames of a moment in time: 1 without clips."""
     return 1 if recipe.clip is None else recipe.clip.frames
 
 
 def walk_of(ctx: SampleContext, place: int) -> Walk | None:
-    """The motion of person `place` of the moment, None for somebody who stands.
+    """The motion of person `place` of the moment, None if standing.
 
     RecipeError when the hold-out or the clip's length leaves no motion.
     """
@@ -87,9 +87,9 @@ def walk_of(ctx: SampleContext, place: int) -> Walk | None:
 
 
 def set_going(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[Unit, ...]:
-    """The people, those who move in the first pose of their motion.
+    """The people, moving ones in the first pose of their motion.
 
-    Of hands a motion says nothing: fingers are those of the first walk or stand of the library.
+    Motions have no hands: fingers are those of the first walk or stand of the library.
     """
     hands = _loose_hands(ctx.catalogue.poses)
     out = []
@@ -122,10 +122,10 @@ def _loose_hands(poses: tuple[KeyPose, ...]) -> dict[str, float]:
 
 
 def skin_penetration_m(ctx: SampleContext, person: PersonSpec, place: int) -> float:
-    """How deep the person's limbs lie in its body at the worst of its motion.
+    """Maximum self-penetration depth of the person's limbs during its motion.
 
-    0 for somebody who stands, and where the recipe leaves that be. A motion is the same whoever
-    follows it, so what is too deep asks for another body.
+    0 if standing, or if the recipe disables the check. A motion is the same for any person,
+    so one that is too deep needs another body.
     """
     walk, clip = walk_of(ctx, place), ctx.recipe.clip
     if walk is None or not ctx.recipe.people.poses.untangle:
@@ -154,7 +154,7 @@ def path(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[PersonSpec
 
 
 def headed(ctx: SampleContext, camera: Camera, people: tuple[Unit, ...]) -> tuple[Unit, ...]:
-    """The people, those who move turned so that their paths stay in view if they can.
+    """The people, moving ones turned so that their paths stay in view if possible.
 
     Of a few turns as the recipe options them, the first whose path lies in a steady camera's view
     is taken, else the one most of which does.
@@ -183,7 +183,7 @@ def _headed(ctx: SampleContext, camera: Camera, person: PersonSpec, place: int) 
 
 
 def _in_view(camera: Camera, points_m: F64) -> float:
-    """The share of points that lie well inside the picture's width."""
+    """The fraction of points well inside the picture's width."""
     seen = camera.to_camera(points_m)
     half = camera.width_px / 2 / camera.focal_px * _IN_VIEW * camera.spread[0]
     return float(((seen[:, 2] > _MIN_M) & (np.abs(seen[:, 0]) < half * seen[:, 2])).mean())
@@ -198,7 +198,7 @@ def at(ctx: SampleContext, base: FrameSpec, t: int) -> FrameSpec:
     Identity, clothes, objects, light and lens stay; poses, places, camera and noise change.
     """
     clip, moment = ctx.recipe.clip, base.index
-    assert clip is not None  # asked only where there are clips
+    assert clip is not None  # called only with clips
     walks = [walk_of(ctx, place) for place in range(len(base.people))]
     people, camera = _then(ctx, base.people, base.camera, time_s=t / clip.fps)
     noise = int(ctx.rng("clip noise", t).integers(2**31))
@@ -225,9 +225,9 @@ def at(ctx: SampleContext, base: FrameSpec, t: int) -> FrameSpec:
 def a_moment_on(
     ctx: SampleContext, people: Sequence[PersonSpec], *, time_s: float
 ) -> tuple[MovingSpec, ...]:
-    """Where those who follow a motion are a moment after `time_s`, at which `people` are.
+    """Places of moving people shortly after `time_s`, from their places `people`.
 
-    At the motion's end it is a moment before: nobody stops there.
+    At the motion's end, shortly before: nobody stops there.
     """
     out = []
     for place, person in enumerate(people):
@@ -247,7 +247,7 @@ def a_moment_on(
 
 
 def moving(place: int, other: PersonSpec, after_s: float) -> MovingSpec:
-    """That person `place` is like `other` so many seconds later."""
+    """That person `place` looks like `other` so many seconds later."""
     return MovingSpec(
         person=place,
         after_s=after_s,
@@ -265,7 +265,7 @@ def _move_of(ctx: SampleContext) -> Move:
 def cameras(
     ctx: SampleContext, people: tuple[PersonSpec, ...], first: Camera
 ) -> tuple[Camera, ...]:
-    """The camera at times all through the clip: what a room has to hold."""
+    """The camera at times all through the clip, to be contained in a room."""
     clip = ctx.recipe.clip
     if clip is None:
         return (first,)
@@ -293,8 +293,8 @@ def camera_at(
 ) -> Camera:
     """The clip's camera `time_s` after its start, where it is `first`.
 
-    `middle_m` (2,) is the middle of the people at the start, `gone_m` (2,) how far those who
-    move have come since, on average.
+    `middle_m` (2,) is the middle of the people at the start, `gone_m` (2,) the moving people's
+    mean displacement since.
     """
     clip = ctx.recipe.clip
     assert clip is not None
@@ -351,7 +351,7 @@ def _steps(
 
 
 def _moved(start: PersonSpec, step: Step) -> PersonSpec:
-    """The person in a step's pose, as far from where it started as the step says."""
+    """The person in a step's pose, displaced from the start as the step states."""
     x, y = _rotated(np.array(step.root_m[:2]), start.yaw_rad) + np.array(start.position_m[:2])
     at_m: Vec3 = (float(x), float(y), step.root_m[2])
     pose = dataclasses.replace(start.pose, turns=step.turns)

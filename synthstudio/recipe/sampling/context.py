@@ -1,4 +1,4 @@
-"""What every choice of a frame may look at: its split, its streams of random numbers, hold-outs."""
+"""Inputs of all choices of a frame: its split, random streams, hold-outs."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 @dataclass(frozen=True, kw_only=True)
 class SampleContext:
-    """What every choice of one frame may look at."""
+    """Inputs of every choice of one frame."""
 
     recipe: Recipe
     index: int
     split: Split
     geometry: GeometryQueries
-    variant: tuple[int | str, ...] = ()  # its choices have streams of their own; () the base
-    place: str = ""  # indoors or outdoors; "": not known
+    variant: tuple[int | str, ...] = ()  # with separate random streams; () the base
+    place: str = ""  # indoors or outdoors; "": unknown
 
     @property
     def catalogue(self) -> Catalogue:
-        """What the choices are made from."""
+        """The catalogue that the choices draw from."""
         return self.geometry.catalogue
 
     @property
@@ -52,7 +52,7 @@ class SampleContext:
         return stream(self.recipe.stream_seed, "frame", self.index, *keys, *self.variant)
 
     def shared_rng(self, *keys: int | str) -> Generator:
-        """The stream that all variants of the frame share for one purpose."""
+        """The stream shared by all variants of the frame for one purpose."""
         return stream(self.recipe.stream_seed, "frame", self.index, *keys)
 
     def again(self, kind: str, number: int) -> SampleContext:
@@ -60,16 +60,16 @@ class SampleContext:
         return dataclasses.replace(self, variant=("variant", kind, number))
 
     def fitting(self, kinds: tuple[ObjectKind, ...]) -> tuple[ObjectKind, ...]:
-        """The kinds that belong where the frame is; all where none of them does."""
+        """The kinds fitting the frame's place; all if none fits."""
         return tuple(k for k in kinds if not self.place or k.place in ("", self.place)) or kinds
 
     def allowed(
         self, items: Sequence[T], rng: Generator, *, held: Callable[[T], bool]
     ) -> tuple[T, ...]:
-        """What may be chosen from: never held-out items in train.
+        """The candidates: never held-out items in train.
 
-        In val and test it is the held-out ones alone as often as `holdout.share` says, else
-        all of them. Takes one random number.
+        In val and test only the held-out ones, with probability `holdout.share`, else all of
+        them. Takes one random number.
         """
         u = rng.random()
         kept = tuple(item for item in items if held(item))
@@ -99,7 +99,7 @@ def split_of(recipe: Recipe, index: int) -> Split:
 
 @functools.lru_cache(maxsize=4096)
 def names(asset: AssetRef) -> tuple[str, ...]:
-    """The names by which a recipe may call an asset: path, file name, bare name."""
+    """The names of an asset in a recipe: path, file name, bare name."""
     path = PurePosixPath(asset.name)
     return asset.name, path.name, path.stem
 
@@ -127,7 +127,7 @@ def pick_one(
 
 
 def may_be_drawn(recipe: Recipe, pose: KeyPose) -> bool:
-    """Whether a recipe asks for a pose: all but athletic ones, and those where it says so."""
+    """Whether a recipe allows a pose: all but athletic ones, unless it includes them."""
     options, quotas = recipe.people.poses, recipe.quotas
     if not pose.athletic or options.athletic > 0:
         return True
@@ -136,12 +136,12 @@ def may_be_drawn(recipe: Recipe, pose: KeyPose) -> bool:
 
 
 def usable_photos(options: Photo, images: Sequence[ImageAsset]) -> tuple[ImageAsset, ...]:
-    """The photos that may be behind people: with `ground: known` those that say how."""
+    """The possible background photos: with `ground: known` those with known camera pose."""
     return tuple(image for image in images if options.ground == "any" or image.ground is not None)
 
 
 def usable_cutouts(options: Cutouts, images: Sequence[ImageAsset]) -> tuple[ImageAsset, ...]:
-    """The cut-outs that may be used: of real size those that stand and are known."""
+    """The usable cut-outs: of real size, those that stand and have known size."""
     return tuple(c for c in images if options.size == "share" or stands_m(c) is not None)
 
 

@@ -1,6 +1,6 @@
-"""What faces show: beards, glasses, masks, expressions, where eyes look, tones of brows and lips.
+"""Faces: beards, glasses, masks, expressions, eye direction, tones of brows and lips.
 
-All have random streams of their own: nobody's body, clothes or pose depends on them.
+All have separate random streams: no body, clothes or pose depends on them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from synthstudio.recipe.schema.distributions import pick
 from synthstudio.recipe.schema.recipe import Recipe
 
 _STUBBLE = 0.8
-"""Skin under a full beard is at least so stubbly: no beard ends at a clean edge."""
+"""Minimum stubble of skin under a full beard, so that no beard ends at a clean edge."""
 _TURN_RAD, _LIFT_RAD = math.radians(25), math.radians(12)
 _WEAKEST = 0.4
 Pool = tuple[GarmentKind, ...]
@@ -40,7 +40,7 @@ def own_face(
 
 
 def toned(recipe: Recipe, look: Look, rng: Generator) -> Look:
-    """The look with brows and lips of their own tone, as far as the recipe lets them."""
+    """The look with individual tones of brows and lips, as far as the recipe allows."""
     maximum = recipe.people.face.tones
     brows, lips = (round(float(maximum * (2 * u - 1)), 4) for u in rng.random(2))
     return dataclasses.replace(look, brows=brows, lips=lips) if maximum else look
@@ -49,7 +49,7 @@ def toned(recipe: Recipe, look: Look, rng: Generator) -> Look:
 def face_of(
     ctx: SampleContext, place: int, body: Phenotype, look: Look, own: tuple[GarmentSpec, ...]
 ) -> tuple[GarmentSpec, ...]:
-    """All that person `place` wears on the face: beard, glasses of either kind, mask."""
+    """The facial wear of person `place`: beard, glasses of either kind, mask."""
     options = ctx.recipe.people.face
     rng = ctx.rng("face", place)
     dark, masked = rng.random(2) < (options.sunglasses, options.mask)
@@ -64,7 +64,7 @@ def face_of(
 def _worn(
     recipe: Recipe, kinds: Pool, on: dict[Slot, bool], body: Phenotype, look: Look, rng: Generator
 ) -> list[GarmentSpec]:
-    """One of the kinds for each slot in which something is worn, where one fits."""
+    """One of the kinds for each worn slot, if one fits."""
     weights, out = recipe.people.wardrobe.kinds, []
     for slot in (slot for slot, worn in on.items() if worn):
         fits = {
@@ -94,7 +94,7 @@ def recoloured(spec: GarmentSpec, slot: Slot, look: Look, rng: Generator) -> Gar
 
 
 def expressed(ctx: SampleContext, pose: PoseSpec, place: int) -> PoseSpec:
-    """The pose with an expression and eyes that look aside, as often as asked."""
+    """The pose with an expression and averted eyes, at the recipe's rates."""
     options = ctx.recipe.people.face
     if not (options.expression or options.eyes):
         return pose

@@ -1,4 +1,4 @@
-"""People on the floor of a photo: which spot of it, seen by which camera, lit how."""
+"""People on a photo's floor: the spot, its camera, and its light."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from synthstudio.recipe.schema.distributions import support
 
 SPOTS = 512
 _EDGE = 0.1
-"""The group's middle keeps off the photo's sides by this share of its width."""
+"""Minimum distance of the group's middle from the photo's sides, as a fraction of its width."""
 _BESIDE, _BELOW = 0.12, (0.35, 0.97)
-"""Where in the crop it may be: shares of its width from the sides, of its height from the top."""
+"""Its range in the crop: fractions of the width from the sides, of the height from the top."""
 _LOWER_EDGE = 0.995
 _AROUND_M = (1.2, 2.0)
-"""Half the width and the height of what the light is looked at: somebody and some room about."""
+"""Half the width and the height of the light's probe: a person and some space about."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spot:
-    """Where the group's middle stands: the place in the photo, as shares of it, and the floor's
+    """The place of the group's middle: in the photo, as fractions of it, and on the floor,
     metres right of the photo's camera and ahead of it."""
 
     at: Vec2
@@ -81,13 +81,13 @@ class Footing:
         return self.photo.asset.name
 
     def takes(self, box_m: F64) -> bool:
-        """Whether nothing is where a box (2, 3) is: nobody knows what a photo shows."""
+        """Whether a box (2, 3) is free; always true, as a photo's geometry is unknown."""
         return True
 
     def holds(self, spots_m: F64, *, below: bool = False) -> Bool:
         """Return (N,) whether feet may stand at world x, y (N, 2).
 
-        With `below` what is under the photo's lower edge is as the edge over it.
+        With `below`, the area under the photo's lower edge counts like the edge above it.
         """
         floor = np.column_stack([spots_m, np.zeros(len(spots_m))])
         seen = self.camera.project(self.camera.to_camera(floor))
@@ -123,7 +123,7 @@ def in_frame(photo: PhotoBackdrop, camera: Camera, pixels: F64) -> F64:
 
 
 def ground_camera(ground: Ground, spot: Spot, seen: Camera, *, mirrored: bool) -> Camera:
-    """Return `seen`, a camera with a crop's pixels, where the photo's stood off the spot."""
+    """Return `seen`, a camera with a crop's pixels, at the photo camera's place from the spot."""
     right, ahead = spot.away_m
     side = -1 if mirrored else 1
     return dataclasses.replace(
@@ -136,7 +136,7 @@ def ground_camera(ground: Ground, spot: Spot, seen: Camera, *, mirrored: bool) -
 
 
 def light_about(geometry: GeometryQueries, photo: PhotoBackdrop, camera: Camera) -> PlaceLight:
-    """The photo's light about somebody who stands at the world's origin."""
+    """The photo's light about a person at the world's origin."""
     half, tall = _AROUND_M
     corners = np.array([(x, 0.0, z) for x in (-half, half) for z in (0.0, tall)])
     seen = in_photo(photo, camera, camera.project(camera.to_camera(corners)))

@@ -1,4 +1,4 @@
-"""Sun, sky, flash and what a photo tells of its own light."""
+"""Sun, sky, flash and the light estimated from a photo."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from synthstudio.recipe.sampling.view import Behind, dimmed, flash_share
 from synthstudio.recipe.schema.distributions import sample, support
 
 GROUND_ALBEDO = 0.3
-"""How much of the light the ground throws back."""
+"""Reflectance of the ground."""
 _HEADROOM = 0.85
 _METERED, _BY_ALBEDO = 0.55, 0.3
 """Powers of how much darker than mid-grey light and clothes leave the people: 1 is a spot meter."""
 _USUAL_ALBEDO = 0.25
 _MAX_METERED, _MAX_SURROUND = 2.6, 1.2
-"""Metering lifts no higher than this, and floors and walls, lit at 45 degrees, no higher than to
-this times white."""
+"""Metering exposes no longer than to this, and floors and walls, lit at 45 degrees, no longer
+than to this times white."""
 _MIDDLE_M = (0.0, 0.0, 1.0)
 """The middle of the group."""
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
@@ -41,11 +41,11 @@ def draw_light(
 
     Exposure puts mid-grey that is lit at 45 degrees a quarter stop below mid-grey, so that white
     floors are not all clipped, and follows the people from there as a camera's metering does:
-    who stands against the light or wears dark clothes is exposed longer, until floor and walls
+    people against the light or in dark clothes are exposed longer, until floor and walls
     are white. A panorama is its own
-    light: what it is scaled by is known only where it is read, so there exposure is the recipe's
+    light: its scale is known only on reading, so there exposure is the recipe's
     brightness alone.
-    A flash takes as much from sun and sky as it gives to what is at the middle of the group.
+    A flash removes as much from sun and sky as it adds at the middle of the group.
     """
     rng = ctx.rng("light")
     options = ctx.recipe.light
@@ -122,7 +122,7 @@ def _albedo(people: Sequence[PersonSpec]) -> float:
 
 
 def _sun_of_photo(behind: Behind) -> Vec3 | None:
-    """Where the sun of a photo is, if its sidecar says so."""
+    """The sun's direction in a photo, if its sidecar has it."""
     ground = None if behind.facts is None else behind.facts.ground
     if ground is None or ground.sun_elevation_rad is None or behind.photo is None:
         return None
@@ -141,7 +141,7 @@ def towards(azimuth_rad: float, elevation_rad: float) -> Vec3:
 
 
 def _sided(ctx: SampleContext) -> tuple[float, Vec3, float]:
-    """The share of the sky's light that comes from a side, from where, and occlusion."""
+    """The fraction of sky light from one side, its direction, and ambient occlusion."""
     options, rng = ctx.recipe.light, ctx.rng("side light")
     side, occlusion = sample(options.side, rng), sample(options.occlusion, rng)
     bearing, up = 2 * math.pi * rng.random(), palette.between(-0.1, 0.6, rng)
@@ -162,7 +162,7 @@ def _tinted(level: float, warmth: float) -> Vec3:
 
 
 def lit_like(place: PlaceLight, sun_direction: Vec3, sun_share: float) -> LightSpec:
-    """Light that shows a white upright card as bright and as tinted as the photo would."""
+    """Light under which a white upright card has the photo's brightness and tint."""
     tint = place.tint
 
     def tinted(level: float) -> Vec3:
@@ -180,5 +180,5 @@ def lit_like(place: PlaceLight, sun_direction: Vec3, sun_share: float) -> LightS
 
 
 def picture_gain(place: PlaceLight | None) -> float:
-    """What another picture's linear light is to be multiplied by to fit a photo."""
+    """The factor for another picture's linear light to fit a photo."""
     return 1.0 if place is None else min(1.5, max(0.3, place.white / 0.8)) ** 0.85

@@ -1,8 +1,8 @@
-"""How people move at a frame's moment: what an exposure blurs and a rolling shutter skews.
+"""Motion of people at a frame's moment, for motion blur and rolling shutter.
 
-Who follows a recording is where it has them a moment later. Who was drawn in a pose of a movement
+A person following a recording moves along it. A person drawn in a movement's pose
 gets a plausible one: limbs are on their way from hanging down into the pose or back, or towards the
-mirror image of a step; a foot that stands stays where it is; who is in the air flies. Everybody
+mirror image of a step; a standing foot stays fixed; people in the air fly. All
 else is still.
 """
 
@@ -24,15 +24,15 @@ from synthstudio.recipe.sampling.palette import between
 from synthstudio.recipe.sampling.people import mirrored
 
 _BACK = 0.3
-"""So many are on their way out of a pose."""
+"""Fraction on the way out of a pose."""
 _STILL = ("gaze", "finger", "index", "thumb", "toe")
-"""Angles whose names have these parts do not move."""
+"""Angles with these name parts do not move."""
 _GROUND = ("left_ankle", "right_ankle", "left_wrist", "right_wrist")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """How people in poses of a family move."""
+    """How people in a family's poses move."""
 
     takes_s: Vec2  # from hanging limbs into the pose, or from a step to the other foot's
     steps: bool = False
@@ -75,24 +75,24 @@ NAMED: dict[str, Way] = {
     "back_handspring": _OVER,
     "slide": Way(takes_s=(0.6, 1.0), speed_m_s=(2.0, 5.0)),
 }
-"""By name of the key pose, instead of its family's."""
+"""By name of the key pose, overriding its family."""
 
 
 def draw_moving(
     ctx: SampleContext, people: Sequence[PersonSpec], lens: LensSpec
 ) -> tuple[MovingSpec, ...]:
-    """Where people who move are a moment later; () where all happens at once."""
+    """The moving people a moment later; () for an instantaneous exposure."""
     if lens.exposure_s <= 0 and lens.readout_s <= 0:
         return ()
     going = clips.a_moment_on(ctx, people, time_s=0.0)
     if ctx.recipe.clip is not None:
-        return going  # who follows no motion stands through the clip
+        return going  # people without a motion stand through the clip
     taken = {m.person for m in going}
     keys = {pose.name: pose for pose in ctx.catalogue.poses}
     drawn = []
     for place, person in enumerate(people):
         key = keys.get(person.pose.name.split("+")[0])
-        # Where people do something together, that is the family.
+        # For interacting people, that is the family.
         if place in taken or key is None or key.family != person.pose.family:
             continue
         way = NAMED.get(key.name, WAYS.get(key.family))
@@ -133,7 +133,7 @@ def _later(
 def _rates_rad_s(
     angles_rad: Mapping[str, float], takes_s: float, *, steps: bool
 ) -> dict[str, float]:
-    """How fast each angle grows on the way into a pose, or on to the next step."""
+    """The rate of each angle on the way into a pose, or to the next step."""
     moving = {k: v for k, v in angles_rad.items() if not any(part in k for part in _STILL)}
     if not steps:
         return {name: angle / takes_s for name, angle in moving.items()}
@@ -162,7 +162,7 @@ def _moved(
 def _planted(
     ctx: SampleContext, person: PersonSpec, rates: Mapping[str, float], turn_rad_s: float
 ) -> F64:
-    """The root's velocity (3,), m/s, that leaves the lowest foot or hand where it is."""
+    """The root's velocity (3,), m/s, that keeps the lowest foot or hand fixed."""
     names = get_skeleton(ctx.recipe.skeleton).joints
     rows = [names.index(name) for name in _GROUND]
     now = ctx.geometry.joints_m(person)[rows]

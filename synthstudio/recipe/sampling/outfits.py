@@ -1,4 +1,4 @@
-"""What somebody wears: a top and a bottom or a whole garment, shoes, hair, sometimes a hat."""
+"""Outfits: a top and a bottom or a whole garment, shoes, hair, sometimes a hat."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from synthstudio.recipe.schema.people import Wardrobe
 from synthstudio.recipe.schema.recipe import Recipe
 
 DESIGNS_A_KIND = 6
-"""A new design costs about as much as a frame; a data set of any length has this many a kind."""
+"""Designs of a kind in a data set: a new one costs about as much as a frame."""
 SLOTS: tuple[Slot, ...] = ("top", "bottom", "shoes", "hair", "hat")
 EXTRAS: tuple[Slot, ...] = ("over", "neck", "hands", "legs")
-"""What is worn besides, where the recipe asks for it and the rest of the outfit goes with it."""
+"""Additional wear, if the recipe includes it and the outfit allows it."""
 _GROWN = 0.67
 _BAREFOOT = 0.4
 _BARE_LEGS = 0.5
 _DYES = 12
 _BY_SKIN: tuple[Slot, ...] = ("top", "bottom", "over")
-"""Slots whose cloth must not look like skin."""
+"""Slots whose cloth must differ from skin."""
 _PRINTS: tuple[Pattern, ...] = ("floral", "abstract", "logo")
 _PRINTED_BELOW = 1 / 3
 _LIKE_OWN_SKIN, _LIKE_SKIN = 22.0, 13.0
@@ -38,8 +38,8 @@ def outfit_of(
 ) -> tuple[GarmentSpec, ...]:
     """A top, a bottom unless the top is a whole garment, shoes, that hair, sometimes a hat.
 
-    In sport's clothes as often as the recipe asks; then some are barefoot, and some wear
-    something below a leotard.
+    In sportswear at the recipe's rate; then some are barefoot, and some wear something
+    below a leotard.
     """
     options = ctx.recipe.people.wardrobe
     hat = rng.random() < options.hat
@@ -81,7 +81,7 @@ def _like_skin(material: Material, skin_rgb: Vec3) -> bool:
 def dyed(
     ctx: SampleContext, kind: GarmentKind, shape: dict[str, float], skin_rgb: Vec3, rng: Generator
 ) -> GarmentSpec:
-    """A garment of that cut in materials that the recipe allows; not for hair.
+    """A garment of that cut in materials allowed by the recipe; not for hair.
 
     Tops and bottoms are of no colour of skin, least of all their wearer's, unless the palette has
     nothing else.
@@ -125,9 +125,9 @@ def _plain(material: Material) -> Material:
 def finished(
     ctx: SampleContext, outfit: tuple[GarmentSpec, ...], place: int
 ) -> tuple[GarmentSpec, ...]:
-    """The outfit of person `place` with the prints and wrinkles that the recipe asks for.
+    """The outfit of person `place` with prints and wrinkles at the recipe's rates.
 
-    They have streams of their own: nobody's cut or other colours depend on them.
+    They have separate streams: no cut or other colour depends on them.
     """
     options = ctx.recipe.people.wardrobe
     slots = {kind.kind: kind.slot for kind in ctx.catalogue.garments}
@@ -167,10 +167,10 @@ def garment_of(
     sport: bool = False,
     age: float = _GROWN,
 ) -> GarmentKind:
-    """A garment for the slot, by weight; RecipeError if nothing fits: nobody is bare.
+    """A garment for the slot, by weight; RecipeError if none fits.
 
-    What is for sport alone is drawn there, and where the recipe names it; what is only worn
-    where it is named, there alone.
+    Sportswear is drawn for sport only, or if the recipe names it; kinds worn only by name
+    only if named.
     """
     weights = recipe.people.wardrobe.kinds
     fits = [g for g in garments if g.slot == slot and g.gender[0] <= gender <= g.gender[1]]
@@ -183,7 +183,7 @@ def garment_of(
     fitting = {g.kind: weights.get(g.kind, usual.get(g.worn, 0.0)) for g in fits}
     if not any(fitting.values()):
         raise RecipeError(
-            f"nobody goes without {slot}",
+            f"{slot} is required",
             where=f"{recipe.name}: people.wardrobe.kinds",
             expected=f"one {slot} of weight above 0 for gender {gender:g}",
             got=", ".join(sorted(fitting)) or "none in the wardrobe",
@@ -199,8 +199,8 @@ def _for_sport(kind: GarmentKind, weights: Mapping[str, float]) -> bool:
 def extras_of(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[GarmentSpec, ...]:
     """What person `place` wears over the outfit, round the neck, on hands and legs.
 
-    Only what the recipe names, as often as it asks, where the rest of the outfit goes with it.
-    Each slot has a stream of its own.
+    Only kinds named in the recipe, at its rates, if they fit the rest of the outfit. Each slot
+    has its own stream.
     """
     options = ctx.recipe.people.wardrobe
     chances = _chances(options)
@@ -238,7 +238,7 @@ def _chances(options: Wardrobe) -> dict[Slot, float]:
 
 
 def never_worn(recipe: Recipe, kinds: Sequence[GarmentKind]) -> tuple[str, ...]:
-    """What the wardrobe asks for and nobody will wear, and why."""
+    """Requests of the wardrobe that will never be worn, and why."""
     options, out = recipe.people.wardrobe, []
     for slot, chance in {**_chances(options), "hat": options.hat}.items():
         slotted = [kind.kind for kind in kinds if kind.slot == slot]
@@ -252,7 +252,7 @@ def never_worn(recipe: Recipe, kinds: Sequence[GarmentKind]) -> tuple[str, ...]:
 
 
 def design_of(kind: GarmentKind, recipe: Recipe, rng: Generator) -> dict[str, float]:
-    """One of the kind's designs; a data set has few, so that workers can keep them all."""
+    """One of the kind's designs; they are few, so that workers can cache all."""
     number = int(rng.random() * DESIGNS_A_KIND)
     own = stream(recipe.stream_seed, "design", kind.kind, number)
     shape = {}

@@ -1,6 +1,6 @@
 """Colours and materials: cloth mostly dull, skin over the human range, floors, walls, objects.
 
-Colours are written as sRGB hex, as a person would pick them, and kept as linear RGB.
+Colours are written as sRGB hex and stored as linear RGB.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DULL = _row(
     "6b4a36 5b2430 3a4a5c 6f8296 97a7b5 c9b79c 7d8a72 4d5b52 2a3a33 8a5a4a 9c8f86 161618"
 )
 _SATURATED = _row("b3202c d1602a d9a520 2f7a3f 1f6fa8 2b4fc0 6a3a9a c03a78 0f8a86 e0c030 e87a90")
-# What stands out in print from dark and from light cloth.
+# Colours that contrast in print with dark and with light cloth.
 _PALE = _row("efeee9 e6dfc8 f2d24a f0b6c0 bfe0ea d8d6cf")
 _DEEP = _row("161618 1f2a44 5b2430 2a3a33 1f4f8a 3a1f4a")
 _WARNING = _row("c8e020 d4ec28 f07020 f28a1c")
@@ -57,7 +57,7 @@ _DARK_SKIN: Vec3 = (0.11, 0.055, 0.035)
 _PAINT = _row(
     "8a8c8e 5d6064 c9c7c0 3b3d40 7a4a2a a8683a 2f4a66 4f6b4a 9a2a24 d0a83a 22507a e6e2d8 5b4636"
 )
-# First colours, and beneath them the second colour that goes with each.
+# First colours, each with its matching second colour below.
 _SURFACE: dict[Pattern, tuple[tuple[Vec3, ...], tuple[Vec3, ...]]] = {
     "wood": (
         _row("8f6a43 6b4a2d a9835a 4b3220 c2a27a"),
@@ -96,7 +96,7 @@ _TO_XYZ = (
 
 
 def choose(colours: Sequence[Vec3], rng: Generator) -> Vec3:
-    """One of the colours, a little lighter, darker and tinted."""
+    """One of the colours with small random changes of lightness and tint."""
     colour = colours[int(rng.random() * len(colours))]
     gain = math.exp((rng.random() - 0.5) * 0.36)
     tints = [math.exp((rng.random() - 0.5) * 0.1) for _ in range(3)]
@@ -105,7 +105,7 @@ def choose(colours: Sequence[Vec3], rng: Generator) -> Vec3:
 
 
 def difference(a: Vec3, b: Vec3) -> float:
-    """How different two linear RGB colours look: CIE 1976, sRGB's white."""
+    """The difference of two linear RGB colours: CIE 1976, sRGB's white."""
     return math.dist(_lab(a), _lab(b))
 
 
@@ -135,7 +135,7 @@ def _skin(tone: float) -> Vec3:
 
 
 def from_skin(rgb: Vec3) -> float:
-    """How different a colour looks from the skin that is nearest to it."""
+    """The difference of a colour from the nearest skin colour."""
     own = _lab(rgb)
     return min(math.dist(own, other) for other in _skins_lab())
 
@@ -169,7 +169,7 @@ def cloth(
 ) -> Material:
     """Cloth in one of the garment's patterns; `patterned` and `saturated` are chances.
 
-    Denim and knit are how cloth is made rather than patterns: they share the plain part.
+    Denim and knit are structures of cloth rather than patterns: they share the plain part.
     """
     made = [p for p in patterns if p in ("plain", "denim", "knit")]
     printed = [p for p in patterns if p not in ("plain", "denim", "knit")]

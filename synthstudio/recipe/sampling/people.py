@@ -1,4 +1,4 @@
-"""Who is in a frame: identity, look, pose and outfit. Where they stand is placement.py."""
+"""The people of a frame: identity, look, pose and outfit. For their places see placement.py."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _ODD = ("turn", "side_bend", "root_roll")
 _UPRIGHT_HIP_RAD = math.radians(60)
 _UPRIGHT_ROOT_RAD = math.radians(20)
 _OTHERS = 12
-"""So many other identities are asked where a body has no room for its motion."""
+"""How many other identities are tried if a body has no room for its motion."""
 
 OwnDepth = Callable[[PersonSpec, int], float]
 """(person, place) -> metres."""
@@ -54,7 +54,7 @@ OwnDepth = Callable[[PersonSpec, int], float]
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """A person of the pool: body, face and hair, whatever they wear."""
+    """A person of the pool: body, face and hair, independent of clothes."""
 
     name: str
     phenotype: Phenotype
@@ -67,7 +67,7 @@ class Identity:
 def draw_people(
     ctx: SampleContext, *, seats: bool, skin_penetration_m: OwnDepth = lambda person, place: 0.0
 ) -> tuple[tuple[PersonSpec, KeyPose], ...]:
-    """Everybody of a frame, at the origin, each with the pose that theirs began with.
+    """All people of a frame, at the origin, each with its initial pose.
 
     `seats`: whether poses that need a seat may be drawn. `skin_penetration_m`: depth of
     self-intersection of the person at a place; a person without room is replaced by one with room.
@@ -90,7 +90,7 @@ def draw_people(
 
 
 def _in_turn(ctx: SampleContext, numbers: Sequence[int], place: int) -> Iterator[int]:
-    """Yield the identity drawn for a place, then others like it in what hold-out and quotas ask."""
+    """Yield the identity drawn for a place, then others alike in hold-out and quota terms."""
     drawn, recipe = numbers[place], ctx.recipe
     yield drawn
     begin = recipe.people.identities - recipe.holdout.identities
@@ -125,7 +125,7 @@ def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> 
 
 
 def look_of(shape: Shape, phenotype: Phenotype, rng: Generator) -> Look:
-    """Skin, hair and eyes that go together, for a body of that age and gender."""
+    """Matching skin, hair and eyes for a body of that age and gender."""
     tone = sample(shape.skin, rng)
     skin = palette.skin_rgb(tone, rng)
     hair = palette.hair_rgb(tone, phenotype.age, rng)
@@ -139,7 +139,7 @@ def look_of(shape: Shape, phenotype: Phenotype, rng: Generator) -> Look:
 
 
 def blotched(shape: Shape, look: Look, rng: Generator) -> Look:
-    """The look with skin as uneven as drawn, from a stream of its own."""
+    """The look with drawn unevenness of skin, from a stream of its own."""
     return dataclasses.replace(look, blotches=sample(shape.blotches, rng))
 
 
@@ -198,14 +198,14 @@ def _identities(ctx: SampleContext, count: int, rng: Generator) -> list[int]:
 
 
 def _of_body(ctx: SampleContext, span: tuple[int, int], taken: list[int], rng: Generator) -> int:
-    """An identity of the body that the plan asks of the next person, none of `taken`.
+    """An identity with the body planned for the next person, none of `taken`.
 
-    It is one of `span`, or where that holds none, of all that the split allows.
+    It is one of `span`, or if that holds none, of all allowed in the split.
     """
     recipe = ctx.recipe
     number = quotas.person_number(recipe, ctx.index, len(taken))
     body = quotas.bin_of(recipe, "body", number)
-    assert body is not None  # asked only where there are body quotas
+    assert body is not None  # called only with body quotas
     free = quotas.identities_of(body, pool_by_body(recipe))
     free = free[~np.isin(free, taken)]
     known = recipe.people.identities
@@ -259,7 +259,7 @@ def _person(
 def posed_anew(
     ctx: SampleContext, person: PersonSpec, place: int, number: int, *, seats: bool
 ) -> tuple[PersonSpec, KeyPose]:
-    """The person in another pose: where the first cannot do what targets ask."""
+    """The person in another pose: if the first cannot meet its targets."""
     key, pose = _pose(ctx, person.phenotype, seats, place, "again", number)
     return dataclasses.replace(person, pose=expressed(ctx, pose, place)), key
 
@@ -267,8 +267,8 @@ def posed_anew(
 def facing_rad(ctx: SampleContext, pose: PoseSpec, place: int, rng: Generator) -> float:
     """A turn to the left: with quotas of views away from the camera, else from -y.
 
-    Without quotas somebody upside down is turned by half a turn more, as often as asked, so that
-    the chest faces where it would if they stood.
+    Without quotas, people upside down are turned by another half turn, at the recipe's rate, so
+    that the chest faces the upright direction.
     """
     number = quotas.person_number(ctx.recipe, ctx.index, place)
     view = quotas.bin_of(ctx.recipe, "view", number)
@@ -337,7 +337,7 @@ def _pose(
 def _everyday_or_not(
     recipe: Recipe, poses: Sequence[KeyPose], family: str | None, rng: Generator
 ) -> list[KeyPose]:
-    """The athletic poses as often as the recipe asks, or as a quota's family needs them."""
+    """Whether athletic poses are used: by the recipe's rate, or a quota's family."""
     options = recipe.people.poses
     if family is not None:
         athletic = any(p.athletic for p in poses if p.family == family)
@@ -384,7 +384,7 @@ def _is_low(pose: KeyPose) -> bool:
 def other_hands(
     ctx: SampleContext, angles_rad: dict[str, float], free: tuple[str, ...], rng: Generator
 ) -> dict[str, float]:
-    """The angles with each free hand (left, right) in another shape as often as asked."""
+    """The angles with each free hand (left, right) reshaped at the recipe's rate."""
     options, shapes = ctx.recipe.people.poses.hands, ctx.catalogue.hands
     out = dict(angles_rad)
     for side in ("left", "right"):

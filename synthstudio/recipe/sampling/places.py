@@ -1,4 +1,4 @@
-"""People in a place of the user's: where the group's middle and the camera stand."""
+"""People in a user's place: positions of the group's middle and the camera."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from synthstudio.recipe.schema.distributions import sample, support
 
 TRIES = 256
 _NEARER = 6
-"""So many steps from the distance and height that were drawn to the least of the recipe."""
+"""Steps from the drawn distance and height to the recipe's minimum."""
 _SEEN_M = (0.4, 1.0, 1.6)
-"""Of these heights over the spot the camera sees at least two."""
+"""The camera sees at least two of these heights over the spot."""
 _LENS_M = 0.2
-"""So far on all sides of the camera nothing is."""
+"""Free radius around the camera."""
 _STEP_M = CELL_M / 2
 _AROUND = np.array(list(np.ndindex(3, 3, 3))) - 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stand:
-    """A place about the group, whose middle is the world's origin, and where its camera is.
+    """A place about the group, whose middle is the world's origin, and its camera.
 
-    The floor of places that people must keep to, as `sampling.ground.Footing` is a photo's.
+    The place's floor for people, like `sampling.ground.Footing` for a photo.
     """
 
     asset: PlaceAsset
     plan: FloorPlan
     spot_m: Vec2  # of the place's own x and y
-    yaw_rad: float  # how the place is turned in the world
+    yaw_rad: float  # the place's rotation in the world
     distance_m: float
     height_m: float
 
@@ -56,9 +56,9 @@ class Stand:
         )
 
     def holds(self, spots_m: F64, *, below: bool = False) -> Bool:
-        """Return (N,) whether feet may stand at world x, y (N, 2), in the camera's sight.
+        """Return (N,) whether feet may stand at world x, y (N, 2), visible to the camera.
 
-        Nothing is `below` a place.
+        `below` has no effect.
         """
         own = self._own(spots_m)
         eye = _camera_at(self.spot_m, self.yaw_rad, self.distance_m, self.height_m)
@@ -73,7 +73,7 @@ class Stand:
         return np.asarray(spots[np.argsort((spots * spots).sum(axis=1), kind="stable")])
 
     def takes(self, box_m: F64) -> bool:
-        """Whether nothing of the place is where a box (2, 3) is."""
+        """Whether a box (2, 3) is clear of the place's geometry."""
         sides = [
             np.linspace(low, high, 1 + math.ceil((high - low) / _STEP_M))
             for low, high in box_m[:, :2].T.tolist()
@@ -91,10 +91,10 @@ class Stand:
 
 
 def draw_stand(ctx: SampleContext, asset: PlaceAsset, attempt: int) -> Stand:
-    """Where in a place a group stands and is seen, and from where.
+    """The spot of a group in a place, and the camera's position.
 
-    Where nothing is as far away as was drawn, the camera comes nearer, down to the least that
-    the recipe allows. RecipeError when there is no such spot.
+    If no spot is free at the drawn distance, the camera comes nearer, down to the recipe's
+    minimum. RecipeError if there is no such spot.
     """
     rng, plan = ctx.rng("place", attempt), ctx.geometry.floor_plan(asset.asset)
     options = ctx.recipe.camera
@@ -128,7 +128,7 @@ def draw_stand(ctx: SampleContext, asset: PlaceAsset, attempt: int) -> Stand:
 
 
 def _camera_at(spot: Sequence[float], yaw_rad: float, distance: float, height: float) -> F64:
-    """Where in the place a camera is that far on the world's -y side of a spot."""
+    """The camera's position in the place, that far on the world's -y side of a spot."""
     x, y = spot[0] - math.sin(yaw_rad) * distance, spot[1] - math.cos(yaw_rad) * distance
     return np.array([x, y, height])
 
@@ -138,7 +138,7 @@ def _in_free_air(plan: FloorPlan, eye: F64) -> bool:
 
 
 def _sees(plan: FloorPlan, eye: F64, spot: Sequence[float]) -> bool:
-    """Whether most of somebody at a spot is in free sight."""
+    """Whether most of a person at a spot is visible."""
     steps = 2 + math.ceil(math.dist(eye[:2], spot) / _STEP_M)
     share = np.linspace(0.0, 1.0, steps)[:, None]
     ways = [eye + (np.array([*spot, above]) - eye) * share for above in _SEEN_M]

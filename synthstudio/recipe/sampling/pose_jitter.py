@@ -1,4 +1,4 @@
-"""Poses that stray from the library's and keep a body's limbs apart."""
+"""Jitter of library poses, and removal of self-penetration."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _STIFF = (
     "hip_horizontal",
 )
 _INDEX = "index_curl"
-"""Where it is not named, the index follows the other fingers."""
+"""If not named, the index finger follows the others."""
 SOFT_M = 0.015
 DEEP_M = 0.02
-"""By the skin no part of a body should lie deeper in another."""
+"""Maximum depth of a body part's skin in another."""
 _TRIES = 6
 _AT_ONCE = 5
 _ARMS_OUT_RAD = tuple(math.radians(a) for a in (0, 4, 8, 12))
@@ -45,12 +45,12 @@ def apart(
     like: tuple[FrozenDict, ...],
     keys: tuple[int | str, ...],
 ) -> dict[str, float]:
-    """The angles strayed so that no limb runs into another, by numbered candidates.
+    """Jittered angles without self-penetration, by numbered candidates.
 
-    `like`: the poses that the angles were made of; hands that touch there may touch. After
-    strays come the angles as they are and with the arms held out; where none is free, as on a
-    heavy body, or where no skin can be freed, the freest of all is taken. `keys` name the random
-    streams of later candidates.
+    `like`: the poses that the angles come from; hands that touch there may touch. After jittered
+    candidates come the original angles and those with the arms held out; if none is free, as on a
+    heavy body, or no skin can be freed, the freest is taken. `keys` name the random streams of
+    later candidates.
     """
     return freest(ctx, phenotype, _candidates(ctx, angles, rng, keys), like=like)[1]
 
@@ -62,10 +62,10 @@ def freest(
     *,
     like: tuple[FrozenDict, ...] = (),
 ) -> tuple[int, dict[str, float]]:
-    """The number of the first candidate that is free, and its angles out of its own skin.
+    """The number of the first free candidate, and its angles moved out of its own skin.
 
-    Those that capsules find free are asked first, then the others by how deep their limbs lie;
-    where the skin of none can be freed, it is the freest. `like`: as `self_penetrations_m`.
+    Candidates whose capsules are free are tried first, then the others by penetration depth; if
+    none can be freed, it is the freest. `like`: as `self_penetrations_m`.
     """
 
     def in_order() -> Iterator[tuple[int, dict[str, float]]]:
@@ -94,14 +94,14 @@ def freest(
 def resolve_self_intersection(
     ctx: SampleContext, phenotype: Phenotype, angles: dict[str, float], *, both_hands: bool = False
 ) -> dict[str, float]:
-    """The angles with limbs out of the body's own skin, unless the recipe leaves that be."""
+    """The angles with limbs moved out of the body's own skin, unless the recipe disables it."""
     return freed(ctx, phenotype, angles, both_hands=both_hands)[0]
 
 
 def freed(
     ctx: SampleContext, phenotype: Phenotype, angles: dict[str, float], *, both_hands: bool = False
 ) -> tuple[dict[str, float], float]:
-    """Angles without self-intersection, and the depth that is left in metres."""
+    """Angles without self-intersection, and the remaining depth in metres."""
     if not ctx.recipe.people.poses.untangle:
         return angles, 0.0
     return ctx.geometry.resolve_self_intersection(phenotype, angles, both_hands=both_hands)
@@ -121,7 +121,7 @@ def _candidates(
 
 
 def _jittered(ctx: SampleContext, angles: dict[str, float], rng: Generator) -> dict[str, float]:
-    """Every angle, strayed and cut to its limits; 1e-4 rad steps keep specs short."""
+    """Every angle, jittered and clipped to its limits; 1e-4 rad steps keep specs short."""
     jitter = ctx.recipe.people.poses.jitter_deg
     limits, out = ctx.catalogue.limits_rad, {}
     shares = rng.random(len(limits)).tolist()
@@ -137,7 +137,7 @@ def _jittered(ctx: SampleContext, angles: dict[str, float], rng: Generator) -> d
 
 @functools.cache
 def _jitter_of(angle: str) -> float:
-    """How much of the jitter an angle takes."""
+    """The factor of the jitter for an angle."""
     if is_of(angle, _STIFF):
         return 0.0
     return _LEG_JITTER if angle.split("_", 1)[-1].startswith(_LEGS) else 1.0
@@ -151,7 +151,7 @@ def strayed(
     by: float,
     moves: Callable[[str], bool],
 ) -> dict[str, float]:
-    """The angles with that share of the recipe's jitter on those that move, inside their limits."""
+    """The angles with a fraction of the recipe's jitter on moving ones, within their limits."""
     out = {}
     for name, value in sorted(angles.items()):
         change = by * math.radians(sample(ctx.recipe.people.poses.jitter_deg, rng))

@@ -1,4 +1,4 @@
-"""Quotas as a plan: which bin each person of a run belongs to, known from their number alone.
+"""Quotas as a plan: the bins of each person of a run, computed from its number alone.
 
 People are numbered through the run: frame x greatest count + place in the frame. Each axis has
 its own stratified stream (context.py), so every hundred numbers hold every bin by its share
@@ -26,12 +26,12 @@ from synthstudio.recipe.schema.recipe import Recipe
 Axis = Literal["view", "family", "body"]
 
 VIEW_SPREAD_RAD = math.radians(17)
-"""How far from its sector's middle a view may be: the other 5.5 degrees are for placing, which
-turns people to the camera in steps of 10 degrees."""
+"""Maximum deviation of a view from its sector's middle: the other 5.5 degrees are for placing,
+which turns people to the camera in steps of 10 degrees."""
 
 
 def bin_of(recipe: Recipe, axis: Axis, number: int) -> str | None:
-    """The bin of person `number` of the run; None where there is no such quota."""
+    """The bin of person `number` of the run; None without such a quota."""
     shares = None if recipe.quotas is None else getattr(recipe.quotas, axis)
     if shares is None:
         return None
@@ -43,7 +43,7 @@ def bin_of(recipe: Recipe, axis: Axis, number: int) -> str | None:
 
 
 def asks_for_bodies(recipe: Recipe) -> bool:
-    """Whether the recipe has quotas of bodies, so that its pool must be known."""
+    """Whether the recipe has body quotas, which need the whole pool."""
     return recipe.quotas is not None and recipe.quotas.body is not None
 
 
@@ -60,7 +60,7 @@ def facing_rad(view: str, u: float) -> float:
 def of_family(
     ctx: SampleContext, family: str, drawn: list[KeyPose], every: list[KeyPose]
 ) -> list[KeyPose]:
-    """The family's poses among `drawn`, or else those among `every` that the split allows.
+    """The family's poses among `drawn`, or else those of `every` allowed in the split.
 
     `drawn` may hold nothing but held-out poses, and none of the family's.
     """
@@ -74,7 +74,7 @@ def of_family(
 
 
 def identities_of(name: str, by_body: Mapping[str, I32]) -> I32:
-    """The numbers of the identities that a body quota's bin holds, sorted."""
+    """The sorted numbers of the identities in a body quota's bin."""
     parts = [by_body[body] for body in BODIES if body in bodies_in(name) and body in by_body]
     numbers: I32 = np.sort(np.concatenate([np.zeros(0, np.int32), *parts]))
     return numbers

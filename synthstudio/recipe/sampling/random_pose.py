@@ -1,4 +1,4 @@
-"""Poses that nobody authored: every limb from another pose of the library, and wide of it."""
+"""Poses not in the library: limbs of different library poses, with large jitter."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BENT_RAD = {
     "hip_rotation": (-0.6, 0.6),
     "knee_flexion": (0.2, 2.5),
 }
-"""A leg that is bent anew: from a step back to a deep crouch, before the limits."""
+"""A resampled leg: from a step back to a deep crouch, before the limits."""
 _IN_THE_AIR = 0.5
 _TUMBLE_ROLL_RAD = math.radians(20)
 _TRIES = 24
@@ -44,7 +44,7 @@ def made_up(
     *,
     keys: tuple[int | str, ...],
 ) -> KeyPose:
-    """A pose of limbs of `poses` in which none runs into another, or of many the freest.
+    """A pose of limbs of `poses` without self-penetration, or the freest of many.
 
     `keys` name its stream of random numbers.
     """
@@ -70,7 +70,7 @@ def made_up(
 
 
 def tumbled(rng: Generator) -> dict[str, float]:
-    """How a body in the air is turned: any way about its left-right axis."""
+    """Rotation of a body in the air: any angle about its left-right axis."""
     pitch, roll = rng.uniform(-math.pi, math.pi), rng.normal(0, _TUMBLE_ROLL_RAD)
     return {
         "root_pitch": round(float(pitch), _DIGITS),
@@ -81,12 +81,12 @@ def tumbled(rng: Generator) -> dict[str, float]:
 def random_pose(
     poses: Sequence[KeyPose], limits_rad: dict[str, Vec2], rng: Generator, *, bent: float = 0.0
 ) -> KeyPose:
-    """A pose of limbs of different poses, each angle strayed by about 14 degrees.
+    """A pose of limbs of different poses, each angle jittered by about 14 degrees.
 
-    Arms, legs, trunk with head, and how the body is turned come from one pose each, of either of
-    its sides; half have both arms of one pose, and half both legs. The share `bent` of the legs is
-    bent anew. All angles are within the limits. Half are in the air, turned any way; others touch
-    the floor with whatever is lowest, as in a movement.
+    Arms, legs, trunk with head, and the body's rotation come from one pose each, from either of
+    its sides; half have both arms of one pose, and half both legs. The fraction `bent` of the
+    legs is resampled. All angles are within the limits. Half are in the air, turned any way;
+    others touch the floor with their lowest part, as in a movement.
     """
 
     def one() -> KeyPose:
@@ -144,7 +144,7 @@ def _limb(source: KeyPose, theirs: str, side: str, groups: tuple[str, ...]) -> d
 def _strayed(
     angles: dict[str, float], limits_rad: dict[str, Vec2], rng: Generator
 ) -> dict[str, float]:
-    """The angles with all but fingers and feet strayed, cut to their limits."""
+    """The angles with all but fingers and feet jittered, clipped to their limits."""
     out = {}
     for name, (low, high) in sorted(limits_rad.items()):
         stray = float(rng.normal(0.0, _SPREAD_RAD)) if is_of(name, _SPREAD) else 0.0

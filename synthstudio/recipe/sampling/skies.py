@@ -1,4 +1,4 @@
-"""Twenty skies, of which one is drawn that goes with the light."""
+"""Twenty skies; one matching the light is drawn."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from synthstudio.recipe.schema.distributions import pick
 from synthstudio.recipe.schema.scene import Place, Room
 
 _LOW_RAD, _HIGH_RAD = math.radians(8), math.radians(30)
-"""Below the first the sun is low, above the second high; between them both kinds are drawn."""
+"""Below the first the sun is low, above the second high; between, both kinds are possible."""
 _SEEDS = 2**31
 
 
 @dataclass(frozen=True)
 class SkyDesign:
-    """`colours`: zenith, horizon, sun, cloud, its shade, as sRGB hex. `sun`: how high it stands,
+    """`colours`: zenith, horizon, sun, cloud, its shade, as sRGB hex. `sun`: its height:
     low (0) or high (1), or None for both; `share`: the share of the sun in the light, about."""
 
     colours: str
@@ -74,7 +74,7 @@ DESIGNS = {
 
 
 def under_sky(ctx: SampleContext, behind: Behind, backdrop: Backdrop, light: LightSpec) -> Backdrop:
-    """A backdrop under a sky that goes with the light, as often as the recipe says."""
+    """A backdrop under a sky matching the light, at the recipe's rate."""
     if not isinstance(backdrop, RoomBackdrop | PlaceBackdrop):
         return backdrop
     assert isinstance(behind.options, Room | Place)

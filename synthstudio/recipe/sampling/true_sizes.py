@@ -1,7 +1,7 @@
-"""How large objects of COCO's categories usually are: typical sizes, our own choice.
+"""Typical real sizes of COCO's categories, chosen by us.
 
 `SIZES` hold for pictures of any part of an object, `HEIGHTS_M` for whole objects seen from about
-eye level, of which the height says more than the width.
+eye level, better described by height than width.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from synthstudio.core.spec import Vec2
 
 @dataclass(frozen=True)
 class TrueSize:
-    """The range of the longer side, and whether the object stands on the floor by itself."""
+    """The range of the longer side, and whether the object stands on the floor."""
 
     low_m: float
     high_m: float
@@ -75,8 +75,8 @@ HEIGHTS_M: dict[str, Vec2] = {
     "sheep": (0.8, 1.0), "suitcase": (0.6, 0.75), "teddy_bear": (0.3, 0.5),
     "toilet": (0.7, 0.8), "truck": (2.4, 3.4), "zebra": (1.4, 1.7),
 }  # fmt: skip
-"""Of what stands on a floor. Beds and tables do as well, but their pictures look down on them:
-upright before a level camera they are absurd."""
+"""Of floor-standing objects. Beds and tables are left out, as their pictures look down on them:
+upright before a level camera they look wrong."""
 
 
 def _named(category: str) -> str:
@@ -84,7 +84,7 @@ def _named(category: str) -> str:
 
 
 def true_size(category: str) -> TrueSize:
-    """The size of a category; blanks and hyphens in its name do not matter."""
+    """The size of a category; blanks and hyphens in its name are ignored."""
     return SIZES.get(_named(category), UNKNOWN)
 
 

@@ -1,4 +1,4 @@
-"""Camera, backdrop, lens and the detail of clothes: how a frame is seen."""
+"""Camera, backdrop, lens and clothing detail of a frame."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ Picked = TypeVar("Picked", ImageAsset, PlaceAsset)
 _MARGIN_M = 0.4
 _OPEN_M = 100.0
 _OPEN_PX = 40_000.0
-"""An open floor's side times the focal length: a tenth of what the rasteriser can hold."""
+"""An open floor's side times the focal length: a tenth of the rasteriser's limit."""
 _OPEN_FLOORS: dict[Pattern, float] = {"grass": 4.0, "planks": 0.0, "plain": 0.0, "tiles": 0.3}
-"""How much more often, or less, a floor lies in the open."""
+"""Relative weight of a floor outdoors."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Behind:
-    """The backdrop that was chosen, and what a photo's sidecar says of its camera."""
+    """The chosen backdrop, and its photo's camera data from the sidecar."""
 
     options: scene_schema.Single
     photo: PhotoBackdrop | None = None
@@ -64,12 +64,12 @@ class Behind:
 
     @property
     def tried_again(self) -> bool:
-        """Whether people who find no room here may find it somewhere else."""
+        """Whether people without room here may be placed elsewhere."""
         return self.spot is not None or self.stand is not None
 
 
 def draw_behind(ctx: SampleContext, attempt: int = 0) -> Behind:
-    """What is behind the people; a room is built later, round all that stands in it.
+    """The backdrop; a room is built later, around all of its items.
 
     Later attempts choose another photo with a known floor, or another spot of a place.
     """
@@ -117,7 +117,7 @@ def _cropped(
     rng: Generator,
     spot: Spot | None,
 ) -> PhotoBackdrop:
-    """The largest crop of the frame's shape that shows the spot, mirrored or not.
+    """The largest crop of the frame's shape that contains the spot, mirrored or not.
 
     Where the sidecar gives the pitch but no angle of view, the crop keeps the photo's middle
     row, so that the pitch stays true.
@@ -142,9 +142,9 @@ def _cropped(
 def draw_camera(ctx: SampleContext, behind: Behind) -> tuple[Camera, float]:
     """The camera and its distance in metres from the group's middle, the world's origin.
 
-    The camera stands on the world's -y side. A photo's sidecar decides height, pitch and angle
-    of view where it knows them (focal length and principal point follow its crop); before a
-    photo whose floor is known the camera is the photo's own.
+    The camera is on the world's -y side. A photo's sidecar decides height, pitch and angle
+    of view if known (focal length and principal point follow its crop); with a photo of known
+    floor, the camera is the photo's.
     """
     rng = ctx.rng("camera")
     options, image, facts = ctx.recipe.camera, ctx.recipe.image, behind.facts
@@ -179,7 +179,7 @@ def draw_camera(ctx: SampleContext, behind: Behind) -> tuple[Camera, float]:
         distortion=None if behind.photo is not None else _distortion(ctx),
     )
     if behind.spot is not None and behind.photo is not None and facts is not None:
-        assert facts.ground is not None  # a spot is on it
+        assert facts.ground is not None  # implied by a spot
         own = ground_camera(facts.ground, behind.spot, camera, mirrored=behind.photo.mirrored)
         return own, -own.position_m[1]
     return camera, distance
@@ -194,7 +194,7 @@ def _distortion(ctx: SampleContext) -> Vec2 | None:
 
 
 def footing(behind: Behind, camera: Camera) -> Footing | Stand | None:
-    """The floor on which people must stand, or None where they may stand anywhere."""
+    """The floor to which people are restricted; None if unrestricted."""
     if behind.stand is not None:
         return behind.stand
     facts = behind.facts
@@ -205,7 +205,7 @@ def footing(behind: Behind, camera: Camera) -> Footing | Stand | None:
 
 
 def with_light(ctx: SampleContext, behind: Behind, camera: Camera) -> Behind:
-    """The backdrop with the light that a photo shows about the people, if it lights them."""
+    """The backdrop with the light measured in a photo about the people, if it lights them."""
     if behind.photo is None or not ctx.recipe.light.from_photo:
         return behind
     return replace(behind, light=light_about(ctx.geometry, behind.photo, camera))
@@ -225,7 +225,7 @@ def _of_crop(
 def draw_backdrop(
     ctx: SampleContext, behind: Behind, reach_m: tuple[Vec2, Vec2], *, top_m: float, focal_px: float
 ) -> Backdrop:
-    """The backdrop; a room holds `reach_m`: (low, high) along x and along y.
+    """The backdrop; a room contains `reach_m`: (low, high) along x and along y.
 
     A ceiling is above `top_m`.
     """
@@ -258,11 +258,10 @@ def _room(
     *,
     walls: bool,
 ) -> RoomBackdrop:
-    """A room of the wanted size, grown where something would stand in a wall.
+    """A room of the requested size, enlarged where an item would be in a wall.
 
-    What it is larger than needed goes to a random side. Without walls the floor runs on to
-    where the horizon seems to be, and is grass rather more often; with walls it is not grass
-    unless nothing else is wanted.
+    Excess size goes to a random side. Without walls the floor runs on to the apparent horizon, and
+    is grass more often; with walls it is not grass unless nothing else is allowed.
     """
     minimum = [sample(options.width_m, rng), sample(options.depth_m, rng)]
     height = sample(options.height_m, rng)
@@ -303,22 +302,22 @@ def _floors(options: scene_schema.Room, walls: bool) -> dict[Pattern, float]:
 
 
 def flash_share(ctx: SampleContext) -> float:
-    """How much of the light on the group is a flash's.
+    """The fraction of the group's light that is a flash's.
 
-    All variants share it: the sky of a room, which they share too, is darker by it.
+    Shared by all variants: the sky of a room, also shared, is darkened by it.
     """
     return sample(ctx.recipe.light.flash, ctx.shared_rng("flash"))
 
 
 def dimmed(rgb: Vec3, share: float) -> Vec3:
-    """A light without that share of it."""
+    """A light reduced by that fraction."""
     return (rgb[0] * (1 - share), rgb[1] * (1 - share), rgb[2] * (1 - share)) if share else rgb
 
 
 def draw_lens(ctx: SampleContext, people: int) -> LensSpec:
-    """What lens, sensor and encoder do to a picture of so many people.
+    """Effects of lens, sensor and encoder on a picture of so many people.
 
-    Every value is drawn, also one that is not used.
+    All values are drawn, even unused ones.
     """
     rng = ctx.rng("lens")
     options = ctx.recipe.lens
@@ -356,13 +355,13 @@ def draw_lens(ctx: SampleContext, people: int) -> LensSpec:
 # Detail ----------------------------------------------------------------------------------
 
 FINE_FROM_PX = 300
-"""People who stand at least so high in the picture wear fine clothes: below it one cannot tell
-coarse ones at a glance."""
+"""People at least so high in the picture wear fine clothes: below it coarse ones look the
+same at a glance."""
 _STATURE_M = 1.75
 
 
 def detail_at(camera: Camera, x_m: float, y_m: float) -> Detail:
-    """The detail for a person at that place on the floor; whatever the pose."""
+    """The detail for a person at that place on the floor; independent of the pose."""
     depth_m = float(camera.to_camera(np.array([x_m, y_m, _STATURE_M / 2]))[2])
     height_px = _STATURE_M * camera.focal_px / max(depth_m, NEAR_M)
     return "fine" if height_px >= FINE_FROM_PX else "coarse"

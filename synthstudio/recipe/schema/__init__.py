@@ -1,1 +1,1 @@
-"""What a person writes: pydantic models and the YAML loader."""
+"""The recipe's pydantic models and the YAML loader."""

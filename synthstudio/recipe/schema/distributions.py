@@ -1,4 +1,4 @@
-"""Distributions as a recipe writes them: a number, a range, a normal, a weighted choice.
+"""Distributions in a recipe: a number, a range, a normal, a weighted choice.
 
     3.2                                             always 3.2
     [2.5, 5.0]                                      every value between alike
@@ -47,7 +47,7 @@ def _one_line_each(schema: dict[str, Any]) -> None:
 
 
 class Base(BaseModel):
-    """What every part of a recipe shares: unknown fields are errors, values do not change.
+    """Shared by all parts of a recipe: unknown fields are errors, values are frozen.
 
     The text below a field is its description.
     """
@@ -75,12 +75,12 @@ def weighted(weights: dict[Any, float]) -> dict[Any, float]:
 
 
 class Normal(Base):
-    """A normal distribution, cut off at both ends."""
+    """A normal distribution, truncated at both ends."""
 
     mean: Real
-    """Where its peak is."""
+    """Its mode."""
     sd: Weight
-    """Its standard deviation before the cut."""
+    """Its standard deviation before truncation."""
     low: Real
     """Nothing below this."""
     high: Real
@@ -98,7 +98,7 @@ class NormalNumber(Base):
     """`{normal: {mean: ..., sd: ..., low: ..., high: ...}}`."""
 
     normal: Normal
-    """A bell with its ends cut off."""
+    """A truncated normal distribution."""
 
 
 class ChoiceNumber(Base):
@@ -122,7 +122,7 @@ class ChoiceCount(Base):
 
 
 def _form(value: Any) -> str | None:
-    """Tell the form of a distribution from its looks; None if it is none."""
+    """The form of a distribution by its YAML type; None if it is none."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
@@ -159,19 +159,19 @@ Count = Annotated[
         custom_error_message="not a whole number, [low, high] or {choice: {value: weight}}",
     ),
 ]
-"""A distribution over whole numbers; both ends of a range belong to it."""
+"""A distribution over whole numbers; ranges include both ends."""
 
 AnyNumber = float | tuple[float, float] | NormalNumber | ChoiceNumber
 AnyCount = int | tuple[int, int] | ChoiceCount
 
 
 _LARGE = 10**300
-"""A whole number beyond it may not fit a float."""
+"""Larger whole numbers may not fit a float."""
 
 
 @dataclass(frozen=True)
 class Within:
-    """Limits that hold for everything a distribution can give; JSON Schema describes them."""
+    """Limits of a distribution's support, included in the JSON Schema."""
 
     low: float
     high: float
@@ -179,13 +179,13 @@ class Within:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Check the support after the form is known."""
+        """Check the support once the form is known."""
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Give plain numbers and ranges their limits, so that an editor can check them."""
+        """Add limits to plain numbers and ranges, for editors' checks."""
         out = handler(schema)
         forms: list[dict[str, Any]] = out.get("oneOf") or out.get("anyOf") or [out]
         for form in forms:
@@ -223,7 +223,7 @@ def sample(of: AnyNumber, rng: Generator) -> float:
 
 
 def quantile(of: AnyNumber, u: float) -> float:
-    """The value below which a share u in [0, 1) of the distribution lies."""
+    """The quantile at u in [0, 1) of the distribution."""
     if isinstance(of, tuple):
         return min(of[0] + (of[1] - of[0]) * u, of[1])
     if isinstance(of, ChoiceNumber):
@@ -242,19 +242,19 @@ def sample_count(of: AnyCount, rng: Generator) -> int:
 
 
 def pick(weights: Mapping[T, float], rng: Generator) -> T:
-    """One key, each as likely as its share of the weights' sum."""
+    """One key, with probability proportional to its weight."""
     return at_share(weights, float(rng.random()))
 
 
 def at_share(weights: Mapping[T, float], u: float) -> T:
-    """The key at the share u in [0, 1) of the weights; keys of weight 0 never."""
+    """The key at fraction u in [0, 1) of the weights; never one of weight 0."""
     keys = [key for key, weight in weights.items() if weight > 0]
     sums = list(itertools.accumulate(weights[key] for key in keys))
     return keys[min(bisect.bisect_right(sums, u * sums[-1]), len(keys) - 1)]
 
 
 def _normal(of: Normal, u: float) -> float:
-    """Invert the cumulative distribution between the cuts."""
+    """Invert the cumulative distribution between the limits."""
     if of.sd == 0 or of.low == of.high:
         return of.mean
     bell, low, high = _cut_bell(of.mean, of.sd, of.low, of.high)
@@ -264,6 +264,6 @@ def _normal(of: Normal, u: float) -> float:
 
 @functools.lru_cache(maxsize=256)
 def _cut_bell(mean: float, sd: float, low: float, high: float) -> tuple[NormalDist, float, float]:
-    """The whole distribution, and the shares of it below the cuts."""
+    """The whole distribution, and its fractions below the limits."""
     bell = NormalDist(mean, sd)
     return bell, bell.cdf(low), bell.cdf(high)

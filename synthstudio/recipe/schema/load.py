@@ -1,4 +1,4 @@
-"""YAML to Recipe. Whatever is wrong is one RecipeError that lists file, line, field and value."""
+"""YAML to Recipe. All faults are one RecipeError that lists file, line, field and value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Path_ = tuple[str | int, ...]
 
 
 def load(path: Path | str) -> Recipe:
-    """Read a recipe from a YAML file; RecipeError with every fault that it has."""
+    """Read a recipe from a YAML file; RecipeError with all of its faults."""
     return load_as(Recipe, path)
 
 
@@ -35,9 +35,9 @@ def load_as(kind: type[R], path: Path | str) -> R:
 
 
 def read_yaml(path: Path, what: str = "recipe") -> Any:
-    """Read any YAML file with a recipe's care (size, aliases, doubled keys); RecipeError.
+    """Read any YAML file with a recipe's checks (size, aliases, duplicate keys); RecipeError.
 
-    `what` it is, in messages.
+    `what` is the kind of file, for messages.
     """
     return _compose(path, what)[0]
 
@@ -56,7 +56,7 @@ def _compose(path: Path, what: str = "recipe") -> tuple[Any, yaml.Node | None]:
 
 
 def parse(data: Any, where: str = "recipe") -> Recipe:
-    """Build a recipe from plain values, such as `dump` gives; RecipeError if they do not fit."""
+    """Build a recipe from plain values, as of `dump`; RecipeError if invalid."""
     return parse_as(Recipe, data, where)
 
 
@@ -66,7 +66,7 @@ def parse_as(kind: type[R], data: Any, where: str = "recipe") -> R:
 
 
 def parse_stored(kind: type[R], data: dict[str, Any], where: str, version: str) -> R:
-    """As `parse`, of what `dump` gave; RecipeError where that was another version's `dump`."""
+    """As `parse`, for the output of `dump`; RecipeError if another version wrote it."""
     recipe = parse_as(kind, data, where)
     if dump(recipe) != data:
         raise RecipeError(
@@ -79,7 +79,7 @@ def parse_stored(kind: type[R], data: dict[str, Any], where: str, version: str) 
 
 
 def dump(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain JSON values with every default filled in; `parse` reads it."""
+    """The recipe as plain JSON values with all defaults filled in; input of `parse`."""
     return recipe.model_dump(mode="json", by_alias=True)
 
 
@@ -93,7 +93,7 @@ def _schema() -> dict[str, Any]:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of recipes; editors complete and check scenes with it."""
+    """The JSON Schema of recipes, for completion and checks in editors."""
     return dict(_schema())
 
 
@@ -129,10 +129,10 @@ def _read(path: Path, what: str) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without aliases, anchors, merge keys and doubled keys."""
+    """YAML without aliases, anchors, merge keys and duplicate keys."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Refuse aliases and anchors: a few lines of them can stand for gigabytes."""
+        """Refuse aliases and anchors: a few lines of them can expand to gigabytes."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise yaml.composer.ComposerError(
@@ -141,7 +141,7 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse doubled keys: YAML would silently keep the last."""
+        """Refuse duplicate keys: YAML would silently keep the last."""
         seen: dict[Any, int] = {}
         for key_node, _ in node.value:
             key = (key_node.tag, str(key_node.value))
@@ -160,7 +160,7 @@ class _Loader(yaml.SafeLoader):
         """Leave merge keys (<<) alone; they then are unknown fields."""
 
 
-# YAML 1.1 wants a dot in "1e-3" and a sign in "1.0e3"; people do not.
+# YAML 1.1 wants a dot in "1e-3" and a sign in "1.0e3"; people omit them.
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
@@ -196,7 +196,7 @@ def _validate(data: Any, where: str, node: yaml.Node | None, kind: type[R]) -> R
 
 
 def _fault(fault: ErrorDetails, data: Any, where: str, node: yaml.Node | None) -> str:
-    """Say one fault: file, line, field path, value, what to do."""
+    """Format one fault: file, line, field path, value, next step."""
     path = _path(fault, data)
     text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")[:_LONGEST]
     got: Any = fault["input"]
@@ -216,15 +216,15 @@ def _fault(fault: ErrorDetails, data: Any, where: str, node: yaml.Node | None) -
 
 _NOTHING = object()
 _LONGEST = 400
-"""Characters of a fault: it may repeat what the file says."""
+"""Maximum length of a fault, which may quote the file."""
 _FIELD = re.compile(r"([a-z]\w*(?:\.[a-z]\w*)*)(: | )")
 
 
 def _named(path: Path_, text: str, data: Any, got: Any) -> tuple[Path_, str, Any]:
-    """Place, sentence and value of a fault that several fields make together.
+    """Location, message and value of a fault involving several fields.
 
-    Such a sentence begins with the name of the field to mend; what the whole part of the recipe
-    holds says nothing then.
+    Its message begins with the name of the field to mend; the value of the whole part of the
+    recipe would not help.
     """
     found = _FIELD.match(text)
     named = tuple(found[1].split(".")) if found else ()
@@ -269,7 +269,7 @@ def _path(fault: ErrorDetails, data: Any) -> Path_:
 
 
 def _line(node: yaml.Node | None, path: Path_) -> int | None:
-    """The line (from 1) of the field at `path`, as far as it can be followed."""
+    """The line (from 1) of the field at `path`, or of its nearest known parent."""
     if node is None:
         return None
     line = node.start_mark.line + 1
@@ -300,7 +300,7 @@ def _siblings(path: Path_) -> list[str]:
 
 
 def _open(schemas: Iterable[dict[str, Any]], root: dict[str, Any]) -> list[dict[str, Any]]:
-    """Follow references and alternatives of JSON Schema to the objects behind them."""
+    """Resolve references and alternatives of JSON Schema to the objects behind them."""
     out: list[dict[str, Any]] = []
     for schema in schemas:
         if "$ref" in schema:

@@ -1,4 +1,4 @@
-"""What becomes of a drawn moment: motions and clips through time, and variants of it."""
+"""Motions and clips of a drawn moment, and its variants."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from synthstudio.recipe.schema.scene import Folder, Probability, Weights
 
 Move = Literal["fixed", "pan", "follow", "dolly", "handheld"]
 FAMILY = "motion"
-"""The pose family of everybody whose pose comes from a motion."""
+"""The pose family of people with motions."""
 
 MoveWeights = Annotated[dict[Move, Weight], Field(min_length=1), AfterValidator(weighted)]
 
@@ -63,7 +63,7 @@ class Clip(Base):
         return {move: weight for move, weight in named.items() if weight > 0}
 
     def check(self, backdrops: list[str]) -> None:
-        """Raise ValueError for a camera that moves where what is behind cannot."""
+        """Raise ValueError for a moving camera with a backdrop that does not support it."""
         for kind, able in (
             ("photo", {"fixed"}),
             ("place", {"fixed"}),
@@ -125,12 +125,12 @@ class Variants(Base):
 
     @property
     def order(self) -> tuple[tuple[VariantKind, int], ...]:
-        """Return (kind, number from 0 among its kind) of each frame after the base."""
+        """Return (kind, number from 0 within its kind) of each frame after the base."""
         return tuple((kind, k) for kind in KINDS for k in range(getattr(self, kind)))
 
     @property
     def per_moment(self) -> int:
-        """How many frames a moment has, the base among them."""
+        """Frames of a moment, including the base."""
         return 1 + len(self.order)
 
     @model_validator(mode="after")

@@ -233,23 +233,23 @@ FULL_TURN = (-180.0, 180.0)
 
 
 def bodies_in(name: str) -> frozenset[str]:
-    """The bins of core.bins.BODIES that a quota's name covers: tall, woman-heavy, ..."""
+    """The bins of core.bins.BODIES covered by a quota's name: tall, woman-heavy, ..."""
     parts = set(name.split("-"))
     if not parts <= set(_PARTS):
         return frozenset()
     return frozenset(body for body in BODIES if parts <= set(body.split("-")))
 
 
-def _views(shares: dict[str, float]) -> dict[str, float]:
-    for name in shares:
+def _views(fractions: dict[str, float]) -> dict[str, float]:
+    for name in fractions:
         if name not in VIEWS:
             raise ValueError(f"{name!r} is not a view: {', '.join(VIEWS)}")
-    return shares
+    return fractions
 
 
-def _bodies(shares: dict[str, float]) -> dict[str, float]:
+def _bodies(fractions: dict[str, float]) -> dict[str, float]:
     taken: dict[str, str] = {}
-    for name in shares:
+    for name in fractions:
         bodies = bodies_in(name)
         if not bodies:
             raise ValueError(
@@ -260,7 +260,7 @@ def _bodies(shares: dict[str, float]) -> dict[str, float]:
             if body in taken:
                 raise ValueError(f"{taken[body]!r} and {name!r} overlap: both hold {body}")
             taken[body] = name
-    return shares
+    return fractions
 
 
 Shares = Annotated[dict[str, Weight], Field(min_length=1, max_length=64), AfterValidator(weighted)]
@@ -290,10 +290,10 @@ class Quotas(Base):
         holding: bool,
         together: bool,
     ) -> None:
-        """Raise ValueError where what the recipe says elsewhere does not allow the quotas.
+        """Raise ValueError where other fields of the recipe contradict the quotas.
 
-        `holding`: whether some people's poses are replaced by those in which they hold or lean.
-        `together`: whether some people's poses and turns are those of what they do together.
+        `holding`: whether some poses are replaced by holding or leaning ones.
+        `together`: whether some poses and turns are those of interactions.
         """
         if together and (self.family is not None or self.view is not None):
             raise ValueError(
@@ -313,7 +313,7 @@ class Quotas(Base):
                 )
         if self.view is not None and facing_deg != FULL_TURN:
             raise ValueError(
-                "quotas.view says how people face, and so does people.facing_deg: leave that at "
+                "quotas.view and people.facing_deg both set the facing: leave the latter at "
                 "[-180, 180]"
             )
 

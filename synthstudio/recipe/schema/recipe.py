@@ -1,7 +1,7 @@
-"""The recipe: what a person writes about the frames to be made. See scenes/README.md.
+"""The recipe: the specification of the frames to generate. See scenes/README.md.
 
-Every field has a unit in its name, a default, limits and a description; the JSON Schema that
-editors use is made from them.
+Every field has a unit in its name, a default, limits and a description, from which the JSON
+Schema for editors is made.
 """
 
 from __future__ import annotations
@@ -151,12 +151,12 @@ class Recipe(Base):
 
     @property
     def stream_seed(self) -> int:
-        """What every stream of random numbers starts from."""
+        """The seed of all random streams."""
         return named(self.seed, self.name if self.streams is None else self.streams)
 
     @property
     def photo_options(self) -> Occlude:
-        """How people in photos are hidden; the defaults where the recipe says nothing."""
+        """How people in photos are hidden; defaults if not in the recipe."""
         return self.occlude or Occlude()
 
     @property
@@ -223,23 +223,23 @@ class Recipe(Base):
         return self
 
     def _check_backdrops(self) -> None:
-        """Raise ValueError for what the kinds of backdrop cannot have."""
+        """Raise ValueError for options that the kinds of backdrop do not support."""
         kinds = {type(share.backdrop) for share in self.backdrops}
         if self.variants.view and Photo in kinds:
             raise ValueError(
                 "variants.view: a photo shows one side of a place only; "
                 "use room, hdri or plain backdrops"
             )
-        for name, asked in (("variants.view", self.variants.view), ("targets", self.targets.any)):
-            if asked and Place in kinds:
+        for name, enabled in (("variants.view", self.variants.view), ("targets", self.targets.any)):
+            if enabled and Place in kinds:
                 raise ValueError(
-                    f"{name}: not in places of your own, whose walls may hide anybody; "
+                    f"{name}: not in places of your own, whose walls may hide people; "
                     "use room, hdri or plain backdrops"
                 )
 
     def _check_moments(self) -> None:
-        """Raise ValueError for what clips cannot have."""
+        """Raise ValueError for options that clips do not support."""
         if self.people.together.share > 0:
-            raise ValueError("people.together: it is about single moments; leave out clip")
+            raise ValueError("people.together: applies to single moments; leave out clip")
         if self.targets.any:
-            raise ValueError("targets: they are about single moments; leave out clip")
+            raise ValueError("targets: apply to single moments; leave out clip")

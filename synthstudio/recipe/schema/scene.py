@@ -1,4 +1,4 @@
-"""What a recipe says about objects, cut-outs, backdrops, light and lens."""
+"""Recipe fields of objects, cut-outs, backdrops, light and lens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Placement = Literal["in_front", "beside", "around"]
 
 
 def _relative(folder: str) -> str:
-    """The folder; ValueError unless it stays below the asset root."""
+    """The folder; ValueError if outside the asset root."""
     parts = folder.split("/")
     if folder.startswith(("/", "~")) or "\\" in folder or re.match(r"[A-Za-z]:", folder):
         raise ValueError("a folder is given relative to the asset root, with / between names")
@@ -267,7 +267,7 @@ class Distortion(Base):
     """Of the fourth power, felt in the corners."""
 
     def check(self, *, vertical_fov_deg: float, shape: float) -> None:
-        """Raise ValueError where a drawn lens may fold a picture of that view, `shape` w / h."""
+        """Raise ValueError if a drawn lens may fold a picture of that view, `shape` w / h."""
         worst = float(support(self.k1)[0]), float(support(self.k2)[0])
         radius = math.tan(math.radians(vertical_fov_deg) / 2) * math.hypot(1, shape)
         if folds(worst, radius):

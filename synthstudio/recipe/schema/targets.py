@@ -1,4 +1,4 @@
-"""How much of people shall be hidden, which joints and by what: in scenes and in real photos."""
+"""Occlusion targets: amount, joints and causes, in scenes and in real photos."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from synthstudio.recipe.schema.distributions import (
 from synthstudio.recipe.schema.scene import Folder, Probability, Weights
 
 MAX_ASKED = 0.9
-"""Nobody is asked to be hidden more than this: what is left must still show who it is."""
+"""Maximum requested occlusion: the visible rest must still identify the person."""
 
 
 def _groups(joints: dict[str, float]) -> dict[str, float]:
-    """The joint groups; ValueError for empty or doubled names."""
+    """The joint groups; ValueError if empty or with duplicate names."""
     for group in joints:
         names = group.split("+")
         if not all(names) or len(set(names)) < len(names):
@@ -34,10 +34,10 @@ def _groups(joints: dict[str, float]) -> dict[str, float]:
 
 
 def _within_all(causes: dict[str, AnyNumber]) -> dict[str, AnyNumber]:
-    """The shares by cause; ValueError if they always ask for more than all joints."""
+    """The fractions by cause; ValueError if they always exceed all joints."""
     minimum = sum(support(of)[0] for of in causes.values())
     if minimum > 1:
-        raise ValueError(f"the causes ask for {minimum:.0%} of all joints at least")
+        raise ValueError(f"the causes request at least {minimum:.0%} of all joints")
     return causes
 
 
@@ -85,10 +85,10 @@ class Targets(Base):
         )
 
     def check(self, joints: tuple[str, ...], *, cutouts: bool) -> None:
-        """Raise ValueError for names that are none of the joints, or cut-outs in the way."""
+        """Raise ValueError for unknown joints, or for cut-outs, which conflict with targets."""
         if self.by_objects and self.search and cutouts:
             raise ValueError(
-                "targets: objects are put to meet them and cut-outs laid by luck; leave one out"
+                "targets: objects are searched for, but cut-outs placed at random; leave one out"
             )
         for name in (name for group in self.joints for name in group.split("+")):
             if name not in joints:

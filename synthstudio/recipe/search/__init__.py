@@ -1,1 +1,1 @@
-"""The search for occluders that meet a target: in scenes and over photos."""
+"""The search for occluders that meet a target, in scenes and in photos."""

@@ -1,8 +1,8 @@
-"""People as cards: flat pictures at one depth, moved about to see who would hide whom.
+"""People as cards: flat pictures at one depth, moved to estimate mutual occlusion.
 
 A card is a person drawn once from the frame's camera. Elsewhere on the floor it is shifted and
-scaled as its depth says; that the person is then seen a little more from the side is left out.
-So cards only propose places; scene_visibility.py looks at what comes of them. J joints, n points.
+scaled by its depth; the small change of viewing angle is ignored. So cards only propose places;
+scene_visibility.py evaluates them exactly. J joints, n points.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Card:
 
     mask: Bool  # (h, w)
     per_m: float
-    root: F64  # (2,) where the root is in the mask
-    points_and_joints_m: F64  # (n + J, 2) some of what the mask covers, and the joints
+    root: F64  # (2,) root's position in the mask
+    points_and_joints_m: F64  # (n + J, 2) samples of the mask, and the joints
     joints_m: F64  # (J, 2)
-    crowd_m: F64  # (14 or fewer, 2) the joints that CrowdPose counts
+    crowd_m: F64  # (14 or fewer, 2) CrowdPose's joints
     box_m: F64  # (2, 2)
 
 
@@ -61,7 +61,7 @@ class Shown:
 def card(
     geometry: GeometryQueries, camera: Camera, person: PersonSpec, names: tuple[str, ...]
 ) -> Card:
-    """The card of a person who stands before the camera; `names` are the joints'."""
+    """The card of a person in front of the camera; `names` are the joints'."""
     seen = window(camera, geometry.box_m(person), samples=_SAMPLES, whole=True)
     mask = np.isfinite(geometry.depths_m((person,), seen))
     root = np.array([person.position_m])
@@ -103,13 +103,13 @@ def inside(camera: Camera, px: F64) -> Bool:
     return np.asarray(((px >= 0) & (px < size)).all(axis=-1))
 
 
-def hidden_by_others(camera: Camera, everybody: list[Shown], place: int) -> tuple[float, Bool]:
-    """The share of a card inside the picture that nearer cards cover, and (J,) joints."""
-    own = everybody[place]
+def hidden_by_others(camera: Camera, cards: list[Shown], place: int) -> tuple[float, Bool]:
+    """The fraction of a card inside the picture covered by nearer cards, and (J,) joints."""
+    own = cards[place]
     px = own.at(own.card.points_and_joints_m)
     kept = inside(camera, px)
     covered = np.zeros(len(px), np.bool_)
-    for k, other in enumerate(everybody):
+    for k, other in enumerate(cards):
         if k != place and other.depth_m < own.depth_m:
             covered |= other.covers(px)
     covered &= kept
@@ -117,12 +117,12 @@ def hidden_by_others(camera: Camera, everybody: list[Shown], place: int) -> tupl
     return float(covered[:count].sum() / max(1, kept[:count].sum())), covered[count:]
 
 
-def crowd_index(camera: Camera, everybody: list[Shown]) -> float:
-    """About what `label.frame.crowd_index` will say."""
-    joints = [s.at(s.card.crowd_m) for s in everybody]
+def crowd_index(camera: Camera, cards: list[Shown]) -> float:
+    """An approximation of `label.frame.crowd_index`."""
+    joints = [s.at(s.card.crowd_m) for s in cards]
     joints = [px[inside(camera, px)] for px in joints]
     ratios = []
-    for i, own in enumerate(everybody):
+    for i, own in enumerate(cards):
         low, high = own.at(own.card.box_m)
         counts = [int(((px >= low) & (px < high)).all(axis=1).sum()) for px in joints]
         mine = counts[i]
@@ -131,7 +131,7 @@ def crowd_index(camera: Camera, everybody: list[Shown]) -> float:
 
 
 def _crowd_joints(joints_m: F64, names: tuple[str, ...]) -> F64:
-    """CrowdPose's joints as far as the skeleton has them; see label.frame.crowd_index."""
+    """CrowdPose's joints that the skeleton has; see label.frame.crowd_index."""
     at = {name: place for place, name in enumerate(names)}
     sides = ("left", "right")
     counted = [f"{side}_{k}" for k in _CROWD for side in sides]

@@ -1,7 +1,7 @@
-"""What the targets ask of each person of a frame, and how far a candidate is from it.
+"""The targets of each person of a frame, and a candidate's distance from them.
 
-Asked values are a plan: those of frame i come from a stratified permutation of i (context.py), so
-any long run asks for the recipe's distribution itself, whoever makes which frames.
+Requested values are planned: those of frame i come from a stratified permutation of i
+(context.py), so any long run follows the recipe's distribution, whoever makes which frames.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from synthstudio.recipe.schema.distributions import quantile
 CAUSES = ("visible", "self", "person", "object", "truncated")
 VISIBLE, SELF, PERSON, OBJECT, TRUNCATED = range(len(CAUSES))
 TOLERANCE = 0.015
-"""An error below this is near enough; see `Goal.tolerance`."""
+"""An error below this is acceptable; see `Goal.tolerance`."""
 _HIDDEN_TOLERANCE = 0.012
 _CAUSE_WEIGHT = 0.6
 _JOINT_WEIGHT = 0.4
@@ -30,30 +30,30 @@ _NO_CAUSES = np.zeros(1, np.int32)
 _LEAN_FROM, _LEAN_MIN, _BISECTIONS = 0.1, 0.01, 60
 
 
-# Asks -------------------------------------------------------------------------------------------
+# Targets ----------------------------------------------------------------------------------------
 
 
-def draw_asks(ctx: SampleContext, count: int) -> tuple[OcclusionTarget, ...]:
-    """What is asked of each of the frame's `count` people; empty without targets."""
+def draw_targets(ctx: SampleContext, count: int) -> tuple[OcclusionTarget, ...]:
+    """The targets of the frame's `count` people; empty without targets."""
     if not ctx.recipe.targets.any:
         return ()
-    asks = tuple(_ask(ctx, place, count) for place in range(count))
+    requests = tuple(_target(ctx, place, count) for place in range(count))
     if not {"person", "truncated"} <= ctx.recipe.targets.causes.keys():
-        return asks
-    # Few places are behind somebody and across the edge: the first, behind nobody, is cut off most.
-    cut_off = sorted((ask.causes["truncated"] for ask in asks), reverse=True)
+        return requests
+    # Few places are behind a person and across the edge: the first, in front, is cut off most.
+    cut_off = sorted((request.causes["truncated"] for request in requests), reverse=True)
     return tuple(
-        dataclasses.replace(ask, causes={**ask.causes, "truncated": share})
-        for ask, share in zip(asks, cut_off, strict=True)
+        dataclasses.replace(request, causes={**request.causes, "truncated": share})
+        for request, share in zip(requests, cut_off, strict=True)
     )
 
 
-def crowd_ask(ctx: SampleContext) -> float | None:
+def crowd_request(ctx: SampleContext) -> float | None:
     target = ctx.recipe.targets.crowd_index
     return None if target is None else round(quantile(target, _planned(ctx, "crowd")), 4)
 
 
-def _ask(ctx: SampleContext, place: int, count: int) -> OcclusionTarget:
+def _target(ctx: SampleContext, place: int, count: int) -> OcclusionTarget:
     targets = ctx.recipe.targets
     fraction = targets.occluded_fraction
     if fraction is not None:
@@ -65,7 +65,7 @@ def _ask(ctx: SampleContext, place: int, count: int) -> OcclusionTarget:
     causes: dict[str, float] = {}
     for cause, of in targets.causes.items():
         share = quantile(of, _planned(ctx, f"cause/{cause}/{place}"))
-        if cause == "person":  # nobody is before the first: the others make up for it
+        if cause == "person":  # nobody is in front of the first: the others compensate
             share = share * count / (count - 1) if place else 0.0
         causes[cause] = round(min(share, 1.0), 4)
     return OcclusionTarget(
@@ -77,11 +77,11 @@ def _ask(ctx: SampleContext, place: int, count: int) -> OcclusionTarget:
 
 
 def _is_hidden(ctx: SampleContext, group: str, rate: float, place: int) -> bool:
-    """Whether a group is asked to be hidden: in just `rate` of every block of frames.
+    """Whether a group is to be hidden: in exactly `rate` of every block of frames.
 
-    Where a fraction is asked as well, rather those who are to be hidden more: joints that are
-    far apart cannot be hidden by little. A systematic sample of the block, in the order of what
-    is asked, with chances as in `_chances`.
+    With a requested fraction too, preferably in people to be hidden more: joints far apart
+    cannot be hidden by little. A systematic sample of the block, ordered by requested fraction,
+    with probabilities as in `_chances`.
     """
     fraction = ctx.recipe.targets.occluded_fraction
     if fraction is None:
@@ -98,7 +98,7 @@ def _is_hidden(ctx: SampleContext, group: str, rate: float, place: int) -> bool:
 
 
 def _chances(fractions: F64, rate: float) -> F64:
-    """Chances with the mean `rate` that grow as (fraction - 0.1) squared, up to 1."""
+    """Probabilities with mean `rate` that grow as (fraction - 0.1) squared, up to 1."""
     weights = np.maximum(fractions - _LEAN_FROM, _LEAN_MIN) ** 2
     low, high = 0.0, 1 / float(weights.min())
     for _ in range(_BISECTIONS):
@@ -115,29 +115,29 @@ def _planned(ctx: SampleContext, key: str) -> float:
 
 
 def reassigned(
-    asks: tuple[OcclusionTarget, ...], hidden_already: F64
+    requests: tuple[OcclusionTarget, ...], hidden_already: F64
 ) -> tuple[OcclusionTarget, ...]:
-    """The same asks, given so that who is hidden most already is asked for most.
+    """The same targets, permuted so that the most hidden person has the largest fraction.
 
-    Only the fractions change places, so what a frame's people are asked for stays the same.
+    Only fractions are permuted, so the requested values of a frame stay the same.
     """
-    if any(ask.occluded_fraction is None for ask in asks) or not asks:
-        return asks
-    fractions = sorted(ask.occluded_fraction or 0.0 for ask in asks)
+    if any(request.occluded_fraction is None for request in requests) or not requests:
+        return requests
+    fractions = sorted(request.occluded_fraction or 0.0 for request in requests)
     order = np.argsort(hidden_already, kind="stable")
     given = dict(zip(order.tolist(), fractions, strict=True))
-    return tuple(dataclasses.replace(ask, occluded_fraction=given[i]) for i, ask in enumerate(asks))
+    return tuple(dataclasses.replace(r, occluded_fraction=given[i]) for i, r in enumerate(requests))
 
 
 # Goals ------------------------------------------------------------------------------------------
 
 
 class Visibility(Protocol):
-    """What is seen of one person behind what has been put so far."""
+    """The visibility of one person behind the occluders so far."""
 
     @property
     def area(self) -> int:
-        """Samples of the person alone; 0 for nobody in the picture."""
+        """Samples of the person alone; 0 if outside the picture."""
         ...
 
     @property
@@ -151,37 +151,37 @@ class Visibility(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Goal:
-    """One person's ask in the terms of a `Visibility`. J joints."""
+    """One person's target in the terms of a `Visibility`. J joints."""
 
     fraction: float | None
     hidden: tuple[Bool, ...]  # each (J,): the joints of a group
     shown: tuple[Bool, ...]
-    shares: dict[int, float]  # place in CAUSES -> asked share of the joints
+    fractions: dict[int, float]  # place in CAUSES -> requested fraction of joints
 
     @property
     def for_objects(self) -> Goal:
-        """What objects can do about it."""
-        shares = {cause: share for cause, share in self.shares.items() if cause == OBJECT}
-        return dataclasses.replace(self, shares=shares)
+        """What objects can improve."""
+        fractions = {cause: share for cause, share in self.fractions.items() if cause == OBJECT}
+        return dataclasses.replace(self, fractions=fractions)
 
     @property
     def needs_joints(self) -> bool:
-        return bool(self.hidden or self.shown or self.shares)
+        return bool(self.hidden or self.shown or self.fractions)
 
     def tolerance(self, joints: int) -> float:
-        """The error that is near enough: shares come in whole joints.
+        """The acceptable error: fractions come in whole joints.
 
-        Joints to be hidden leave objects less choice, so the fraction may be farther off.
+        Joint groups leave objects less choice, so the fraction's tolerance is larger.
         """
-        steps = _CAUSE_WEIGHT * 0.5 * len(self.shares) / max(1, joints)
+        steps = _CAUSE_WEIGHT * 0.5 * len(self.fractions) / max(1, joints)
         return TOLERANCE + steps + _HIDDEN_TOLERANCE * bool(self.hidden)
 
     def error(self, fraction: Any, causes: I32) -> Any:
-        """How far from the goal: fraction (...), causes (J, ...); 0 is met exactly."""
+        """The distance from the goal: fraction (...), causes (J, ...); 0 is met exactly."""
         out: Any = 0.0
         if self.fraction is not None:
             out = out + np.abs(fraction - self.fraction)
-        for cause, share in self.shares.items():
+        for cause, share in self.fractions.items():
             out = out + _CAUSE_WEIGHT * np.abs((causes == cause).mean(axis=0) - share)
         return out + _JOINT_WEIGHT * self.joint_mismatch(causes)
 
@@ -190,7 +190,7 @@ class Goal:
         return float(self.error(seen.occluded_fraction, causes))
 
     def joint_mismatch(self, causes: I32) -> Any:
-        """(...) how many groups are not as asked: a group to hide counts by its seen joints."""
+        """(...) how many groups miss their target: a hidden group counts by its visible joints."""
         out: Any = np.zeros(causes.shape[1:])
         for group in self.hidden:
             out = out + (causes[group] == VISIBLE).mean(axis=0)
@@ -199,45 +199,45 @@ class Goal:
         return out
 
     def overshoot(self, seen: Visibility) -> float:
-        """By how much more is hidden by objects than asked; more objects only add to it."""
+        """The excess of occlusion by objects; more objects only increase it."""
         out, causes = 0.0, seen.causes
         if self.fraction is not None:
             out += max(0.0, seen.occluded_fraction - self.fraction)
-        if OBJECT in self.shares:
+        if OBJECT in self.fractions:
             share = float((causes == OBJECT).mean())
-            out += _CAUSE_WEIGHT * max(0.0, share - self.shares[OBJECT])
+            out += _CAUSE_WEIGHT * max(0.0, share - self.fractions[OBJECT])
         for group in self.shown:
             out += _JOINT_WEIGHT * bool((causes[group] != VISIBLE).all())
         return out
 
     def can_improve(self, seen: Visibility) -> bool:
-        """Whether hiding more of the person can bring it nearer to the goal."""
+        """Whether hiding more of the person can reduce the error."""
         if self.fraction is not None and seen.occluded_fraction < self.fraction:
             return True
-        return bool(self.hidden or self.shares)
+        return bool(self.hidden or self.fractions)
 
     def met(self, seen: Visibility, tolerance: float) -> bool:
-        """Whether a person is within twice the recipe's tolerance of what is asked.
+        """Whether a person is within twice the recipe's tolerance of the target.
 
-        Shares of causes may be four times as far off: they come in whole joints, and it is
-        their mean over people that a recipe asks for.
+        Fractions of causes may be four times as far off: they come in whole joints, and the recipe
+        specifies their mean over people.
         """
         causes, fraction = seen.causes, seen.occluded_fraction
         if self.fraction is not None and abs(fraction - self.fraction) > 2 * tolerance:
             return False
-        errors = [abs((causes == c).mean() - share) for c, share in self.shares.items()]
+        errors = [abs((causes == c).mean() - share) for c, share in self.fractions.items()]
         return all(e <= 4 * tolerance for e in errors) and not self.joint_mismatch(causes)
 
 
-def goal_of(ask: OcclusionTarget, joint_names: Sequence[str]) -> Goal:
+def goal_of(request: OcclusionTarget, joint_names: Sequence[str]) -> Goal:
     names = np.array(joint_names)
 
     def masks(groups: tuple[str, ...]) -> tuple[Bool, ...]:
         return tuple(np.isin(names, group.split("+")) for group in groups)
 
     return Goal(
-        fraction=ask.occluded_fraction,
-        hidden=masks(ask.hidden),
-        shown=masks(ask.shown),
-        shares={CAUSES.index(cause): share for cause, share in ask.causes.items()},
+        fraction=request.occluded_fraction,
+        hidden=masks(request.hidden),
+        shown=masks(request.shown),
+        fractions={CAUSES.index(cause): share for cause, share in request.causes.items()},
     )

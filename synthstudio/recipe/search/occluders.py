@@ -1,9 +1,9 @@
 """The search for occluders: of scenes (scene_occluders.py) and of photos (photo_occluders.py).
 
-One occluder after another is put before a person until the goal is met or nothing helps. For each,
-numbered candidates are tried and the best is kept; a candidate's error is how far its person is
-from the goal, plus the harm that it does to others. What can be put, where, and what harm is are
-the problem's; what is tried, compared and accepted is here.
+Occluders are added in front of a person until the goal is met or nothing helps. For each,
+numbered candidates are tried and the best is kept; a candidate's error is its person's distance
+from the goal, plus the harm to others. The problem defines candidates, places and harm; this
+module tries, compares and accepts them.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ _MAX_REFINED = 2
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Candidate(Generic[Item, Seen]):
-    """An occluder that could be put, and what is seen of everybody then."""
+    """A possible occluder, and everybody's visibility with it."""
 
     item: Item
     seen: list[Seen]
-    error: float  # of whom it is put for, and the harm to others
+    error: float  # the target person's, plus the harm to others
 
 
 @dataclass(frozen=True, kw_only=True)
 class Acceptance:
-    """When a candidate is good enough."""
+    """Acceptance criteria of a candidate."""
 
-    tolerance: float  # no further candidate is tried below this error
-    patience: float = 0.0  # with each try the tolerance grows by this share of itself
+    tolerance: float  # below this error the search stops
+    patience: float = 0.0  # relative growth of the tolerance with each try
     gain: float = 0.0  # an occluder must lower the error by more than this
 
 
 Propose = Callable[[float], Candidate[Item, Seen] | None]
-"""Takes the error to beat; None where the candidate cannot be put or would not beat it."""
+"""Takes the error to beat; None if the candidate is impossible or not better."""
 
 
 class Problem(Protocol[Item, Seen]):
-    """What the search needs to know of a scene or a photo; `person` is a place among people."""
+    """The search's interface to a scene or a photo; `person` is a place among people."""
 
     @property
     def goals(self) -> Sequence[Goal]: ...
@@ -54,33 +54,33 @@ class Problem(Protocol[Item, Seen]):
 
     @property
     def starts(self) -> int:
-        """How often the search for one person begins anew where the goal is not met."""
+        """Restarts of the search for one person if the goal is not met."""
         ...
 
     def acceptance(self, person: int, seen: Seen, *, further: bool) -> Acceptance:
-        """`further`: something was put for this person already."""
+        """`further`: there is an occluder for this person already."""
         ...
 
     def rounds(
         self, person: int, key: int, seen: list[Seen], put: list[Item]
     ) -> Iterable[Iterable[Propose[Item, Seen]]]:
-        """Candidates in rounds: a round is tried only if those before it gave nothing.
+        """Candidates in rounds: a round is tried only if the earlier ones found nothing.
 
-        `key` names the random streams of this occluder; `put` was put for the person before it.
+        `key` names the random streams of this occluder; `put` are the person's previous ones.
         """
         ...
 
     def harm(self, person: int, before: Seen, after: Seen) -> float:
-        """What it costs that somebody else is hidden more."""
+        """The cost of hiding other people more."""
         ...
 
 
 def hide_person(
     problem: Problem[Item, Seen], person: int, seen: list[Seen]
 ) -> tuple[list[Item], list[Seen]]:
-    """Occluders put before one person, and what is seen of everybody then.
+    """Occluders in front of one person, and everybody's visibility with them.
 
-    Where they do not meet the goal, it is tried again from the start; the best start counts.
+    If they miss the goal, the search restarts; the best restart counts.
     """
     goal, targets = problem.goals[person], problem.targets
     best: tuple[list[Item], list[Seen]] = [], seen
@@ -104,7 +104,7 @@ def hide_person(
 def _best_occluder(
     problem: Problem[Item, Seen], person: int, key: int, seen: list[Seen], put: list[Item]
 ) -> Candidate[Item, Seen] | None:
-    """The best candidate, or None if none brings the person nearer to its goal."""
+    """The best candidate, or None if none reduces the person's error."""
     goal, own = problem.goals[person], seen[person]
     accept = problem.acceptance(person, own, further=bool(put))
     now = goal.error_of(own)
@@ -127,7 +127,7 @@ def _best_occluder(
 def scored(
     problem: Problem[Item, Seen], person: int, item: Item, before: list[Seen], after: list[Seen]
 ) -> Candidate[Item, Seen]:
-    """An occluder with its error: `before` and `after` are what is seen of everybody."""
+    """An occluder with its error: `before` and `after` are everybody's visibility."""
     harm = 0.0
     for k, (old, new) in enumerate(zip(before, after, strict=True)):
         if k != person:
@@ -140,7 +140,7 @@ def refined(
     found: Candidate[Item, Seen],
     step: Callable[[Candidate[Item, Seen]], Candidate[Item, Seen] | None],
 ) -> Candidate[Item, Seen]:
-    """A candidate moved on by `step` while that lowers its error."""
+    """A candidate refined by `step` while that reduces its error."""
     for _ in range(_MAX_REFINED):
         moved = step(found)
         if moved is None or moved.error >= found.error:

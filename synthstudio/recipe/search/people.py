@@ -1,7 +1,7 @@
-"""Where people stand when targets ask for it: before one another, across the edge, or apart.
+"""People's places for targets: in front of one another, across the edge, or apart.
 
-Places are compared with people as cards (cards.py), best first, and the first that is free is
-taken. A person who is asked to hide itself is turned until it does.
+Places are rated with people as cards (cards.py); the best free one is taken. A person with
+self-occlusion targets is turned to meet them.
 """
 
 from __future__ import annotations
@@ -42,44 +42,44 @@ from synthstudio.recipe.search.goals import OBJECT, PERSON, SELF, TRUNCATED, VIS
 from synthstudio.recipe.search.scene_visibility import causes_among, points_alone
 
 _USUAL = 24
-"""Candidates drawn as without targets; so many more before, behind and across the edge."""
+"""Candidates drawn as without targets; and more in front, behind and across the edge."""
 _ABOUT = 32
 _BEHIND_M, _BEHIND = (0.5, 2.2), 0.65
 _ASIDE_M = 0.9
 _REFINED, _AROUND, _ASIDE_LITTLE_M = 12, 8, 0.3
-"""Of the best places so many are moved so often and so far."""
+"""How many of the best places are refined, how often and how far."""
 _BESIDE_M, _DEEP_M = (0.8, 2.2), 0.8
 _ALIKE = 0.03
 _OVERLAP, _CLOSE, _ROOM = 0.5, 0.4, 1.8
-"""What it costs to stand before somebody, or close beside, where nobody asked for that."""
+"""The cost of standing in front of a person, or close beside, if not requested."""
 _ALIKE_CROWD = 0.005
 _CROWD_EFFORT, _CAUSES_EFFORT = (0.03, 5), (0.04, 6)
-"""The error that ends the search, and so many places are judged exactly."""
+"""The error that ends the search, and how many places are evaluated exactly."""
 _FREE_TRIES = 24
 _EDGE = 1.9
-"""The edge cuts off many joints at once, so a place must fit it better."""
+"""The edge cuts off many joints at once, so its places need a smaller error."""
 _YAWS = 6
 _POSES = 6
-"""So many turns of a pose are looked at, and so many further poses."""
+"""How many turns of a pose are tried, and how many further poses."""
 _YAW_NEAR = 0.045
 _POSE_NEAR = 0.06
 _EASE = 0.5
 _TOGETHER = (0.03, 0.3)
-"""Joints to be hidden lie near together, in heights of the person: the less so, the more of it
-is to be hidden."""
+"""Maximum spread of joints to be hidden, in heights of the person: smaller, the more of it is to
+be hidden."""
 _MIDDLE_M = 0.9
 _CLEARLY = 0.7
-"""What shall be seen must be seen so much of: where a person stands it is seen a bit otherwise."""
+"""Required margin for visible joints: the view changes a little with the place."""
 
 Unit = tuple[PersonSpec, KeyPose]
 
 
-def finder(layout: Layout, asks: tuple[OcclusionTarget, ...], crowd: float | None) -> Find:
-    """What finds a place for each person in turn; without targets the first free one."""
-    if not asks or not layout.ctx.recipe.targets.search:
+def finder(layout: Layout, targets: tuple[OcclusionTarget, ...], crowd: float | None) -> Find:
+    """The placement search for each person in turn; without targets the first free place."""
+    if not targets or not layout.ctx.recipe.targets.search:
         return first_free
     names = get_skeleton(layout.ctx.recipe.skeleton).joints
-    goals = [goal_of(ask, names) for ask in asks]
+    goals = [goal_of(target, names) for target in targets]
     cards = functools.cache(lambda person: card(layout.geometry, layout.camera, person, names))
     return functools.partial(_aimed, goals=goals, crowd=crowd, cards=cards)
 
@@ -92,10 +92,10 @@ def _aimed(
     crowd: float | None,
     cards: Callable[[PersonSpec], Card],
 ) -> tuple[float, float] | None:
-    """The free place that is nearest to what is asked of everybody so far, or None."""
+    """The free place nearest to all targets so far, or None."""
     built, placed = seeker.built, seeker.placed
     others = [p.item for p in placed if isinstance(p.item, PersonSpec)]
-    if not others and not any(TRUNCATED in own.shares for own in goals):
+    if not others and not any(TRUNCATED in own.fractions for own in goals):
         return first_free(layout, seeker)
     person = built(0.0)[0].item
     assert isinstance(person, PersonSpec)
@@ -111,12 +111,12 @@ def _aimed(
         here = shown(own, layout.camera, (*spot, person.position_m[2]))
         return np.inf if here is None else _error(layout, [*before, here], goals, crowd)
 
-    causes = any({PERSON, TRUNCATED} & goal.shares.keys() for goal in goals)
+    causes = any({PERSON, TRUNCATED} & goal.fractions.keys() for goal in goals)
     errors = [error_at(spot) for spot in spots]
     if causes:
         nearby = _nearby(layout, spots, errors, seeker.place)
         spots, errors = spots + nearby, errors + [error_at(spot) for spot in nearby]
-    # Among places that are alike, those drawn first come first.
+    # Among equal places, those drawn first come first.
     step = _ALIKE if crowd is None else _ALIKE_CROWD
     steps = [(round(error / step) if np.isfinite(error) else 1_000_000) for error in errors]
     order = sorted(range(len(spots)), key=lambda k: (steps[k], k))
@@ -130,7 +130,7 @@ def _aimed(
         exact = here_parts[0].item
         assert isinstance(exact, PersonSpec)
         if crowd is not None and before:
-            # Crowd indices are asked for more narrowly than a card that was moved can tell.
+            # Crowd indices have tighter tolerances than a moved card's accuracy.
             seen = shown(cards(exact), layout.camera, exact.position_m)
             here = np.inf if seen is None else _crowd_error(layout, [*before, seen], crowd)
         elif causes:
@@ -145,58 +145,58 @@ def _aimed(
     return best or first_free(layout, seeker)
 
 
-def _crowd_error(layout: Layout, everybody: list[Shown], crowd: float) -> float:
-    return abs(crowd_index(layout.camera, everybody) - crowd)
+def _crowd_error(layout: Layout, cards: list[Shown], crowd: float) -> float:
+    return abs(crowd_index(layout.camera, cards) - crowd)
 
 
 def _cause_error(layout: Layout, people: tuple[PersonSpec, ...], goals: list[Goal]) -> float:
-    """Exact error of the shares hidden by people (everybody) and cut off (the last person)."""
+    """Exact error of the fractions hidden by people (everybody) and cut off (the last person)."""
     out = 0.0
     seen = causes_among(layout.geometry, people, layout.camera)
     for k, (own, causes) in enumerate(zip(goals, seen, strict=False)):
         last = len(people) in (k + 1, len(goals))
-        if PERSON in own.shares:
+        if PERSON in own.fractions:
             out += _share_error(float((causes == PERSON).mean()), own, last=last)
-        if TRUNCATED in own.shares and k == len(people) - 1:
-            error = float((causes == TRUNCATED).mean()) - own.shares[TRUNCATED]
+        if TRUNCATED in own.fractions and k == len(people) - 1:
+            error = float((causes == TRUNCATED).mean()) - own.fractions[TRUNCATED]
             out += _EDGE * abs(error)
     return out
 
 
 def _share_error(share: float, own: Goal, *, last: bool) -> float:
-    """Error of the share of joints hidden by people, before objects hide some of them as well."""
-    error = share - own.shares[PERSON] / max(0.1, 1 - own.shares.get(OBJECT, 0.0))
-    # Somebody who comes later may hide more of those who stand already.
+    """Error of the fraction of joints hidden by people, before objects hide some as well."""
+    error = share - own.fractions[PERSON] / max(0.1, 1 - own.fractions.get(OBJECT, 0.0))
+    # A person placed later may hide more of earlier ones.
     return abs(error) if last else max(0.0, error)
 
 
-def _error(layout: Layout, everybody: list[Shown], goals: list[Goal], crowd: float | None) -> float:
-    """How far the people placed so far are from what is asked; the last is the new one."""
+def _error(layout: Layout, cards: list[Shown], goals: list[Goal], crowd: float | None) -> float:
+    """The error of the people placed so far; the last is the new one."""
     out = 0.0
-    apart = crowd is None and not any(PERSON in own.shares for own in goals)
-    if crowd is not None and len(everybody) > 1:
-        out += _crowd_error(layout, everybody, crowd)
-    for k, own in enumerate(goals[: len(everybody)]):
-        share, joints = hidden_by_others(layout.camera, everybody, k)
+    apart = crowd is None and not any(PERSON in own.fractions for own in goals)
+    if crowd is not None and len(cards) > 1:
+        out += _crowd_error(layout, cards, crowd)
+    for k, own in enumerate(goals[: len(cards)]):
+        share, joints = hidden_by_others(layout.camera, cards, k)
         if own.fraction is not None:
             out += max(0.0, share - own.fraction)
         if apart:
-            out += _OVERLAP * share + _CLOSE * _closeness(everybody, k)
-        if PERSON in own.shares:
-            last = len(everybody) in (k + 1, len(goals))
+            out += _OVERLAP * share + _CLOSE * _closeness(cards, k)
+        if PERSON in own.fractions:
+            last = len(cards) in (k + 1, len(goals))
             out += _share_error(float(joints.mean()), own, last=last)
-        if TRUNCATED in own.shares and k == len(everybody) - 1:
-            seen = everybody[k]
+        if TRUNCATED in own.fractions and k == len(cards) - 1:
+            seen = cards[k]
             outside = ~inside(layout.camera, seen.at(seen.card.joints_m))
-            out += _EDGE * abs(float(outside.mean()) - own.shares[TRUNCATED])
+            out += _EDGE * abs(float(outside.mean()) - own.fractions[TRUNCATED])
     return out
 
 
-def _closeness(everybody: list[Shown], place: int) -> float:
-    """0 for a card with room for an object at its sides, to 1 for one right before another."""
-    own, out = everybody[place], 0.0
+def _closeness(cards: list[Shown], place: int) -> float:
+    """0 for a card with room for an object at its sides, to 1 for one right in front of another."""
+    own, out = cards[place], 0.0
     wide = (own.card.box_m[1, 0] - own.card.box_m[0, 0]) * own.per_m
-    for k, other in enumerate(everybody):
+    for k, other in enumerate(cards):
         if k != place:
             away = abs(float(own.px[0] - other.px[0])) / max(1.0, _ROOM * wide)
             out = max(out, 1 - away)
@@ -216,7 +216,7 @@ def _spots(
         for _ in range(_ABOUT):
             spots.append(_beside(layout, others[int(more.random() * len(others))], more))
     if others and together:
-        # Standing behind somebody and across the edge at once is rarer.
+        # Places behind a person and across the edge are rarer.
         for _ in range(4 * _ABOUT if "truncated" in targets.causes else _ABOUT):
             spots.append(_behind(layout, others[int(more.random() * len(others))], more))
     if "truncated" in targets.causes:
@@ -227,7 +227,7 @@ def _spots(
 def _nearby(
     layout: Layout, spots: list[tuple[float, float]], errors: list[float], place: int
 ) -> list[tuple[float, float]]:
-    """Places a little aside of the best ones."""
+    """Places slightly beside the best ones."""
     rng = layout.ctx.rng("target", "nearby", place)
     best = np.argsort(errors, kind="stable")[:_REFINED]
     aside = (2 * rng.random((len(best), _AROUND, 2)) - 1) * _ASIDE_LITTLE_M
@@ -245,7 +245,7 @@ def _beside(layout: Layout, other: PersonSpec, rng: Generator) -> tuple[float, f
 
 
 def _behind(layout: Layout, other: PersonSpec, rng: Generator) -> tuple[float, float]:
-    """A place behind or before somebody as the camera sees it, or a little aside."""
+    """A place behind or in front of a person as seen by the camera, or slightly aside."""
     u, v, w = rng.random(3)
     low, high = _BEHIND_M if w < _BEHIND else (-_BEHIND_M[0], -_BEHIND_M[1])
     at = np.array(other.position_m[:2])
@@ -259,7 +259,7 @@ def _behind(layout: Layout, other: PersonSpec, rng: Generator) -> tuple[float, f
 def _across(layout: Layout, rng: Generator) -> tuple[float, float]:
     """A place near the left or right edge of the view, or near the camera."""
     u, v, side = rng.random(3)
-    if side < 0.4:  # so near that the legs are below the picture
+    if side < 0.4:  # near: the legs are below the picture
         depth = max(CLEAR_M + 0.4, layout.distance_m * (0.2 + 0.7 * u))
         return layout.middle_m(depth) + (v - 0.5) * layout.half_width_m(depth), float(
             depth - layout.distance_m
@@ -274,30 +274,30 @@ def _across(layout: Layout, rng: Generator) -> tuple[float, float]:
 
 
 def rotated_people(
-    layout: Layout, people: tuple[Unit, ...], asks: tuple[OcclusionTarget, ...], *, seats: bool
+    layout: Layout, people: tuple[Unit, ...], targets: tuple[OcclusionTarget, ...], *, seats: bool
 ) -> tuple[Unit, ...]:
-    """The people, turned and if need be posed anew so that they can do what is asked.
+    """The people, turned and if necessary with new poses so that targets can be met.
 
     `seats`: whether poses that need a seat may be drawn.
     """
-    if not asks or not layout.ctx.recipe.targets.search:
+    if not targets or not layout.ctx.recipe.targets.search:
         return people
     names = get_skeleton(layout.ctx.recipe.skeleton).joints
     return tuple(
-        _fitting(layout, unit, goal_of(ask, names), place, seats)
-        for place, (unit, ask) in enumerate(zip(people, asks, strict=True))
+        _fitting(layout, unit, goal_of(target, names), place, seats)
+        for place, (unit, target) in enumerate(zip(people, targets, strict=True))
     )
 
 
 def _fitting(layout: Layout, unit: Unit, own: Goal, place: int, seats: bool) -> Unit:
-    others = sum(share for cause, share in own.shares.items() if cause != SELF)
-    # What hides the rest takes some of the joints that the person hides itself.
-    self_share = own.shares[SELF] / max(0.1, 1 - 0.5 * others) if SELF in own.shares else None
+    others = sum(share for cause, share in own.fractions.items() if cause != SELF)
+    # The rest's occluders take some of the self-occluded joints.
+    self_share = own.fractions[SELF] / max(0.1, 1 - 0.5 * others) if SELF in own.fractions else None
     if self_share is None and not (own.shown or own.hidden):
         return unit
     best, minimum = _rotated(layout, unit, own, place, self_share)
     person, key = unit
-    fixed = bool(person.pose.turns or key.holds or key.leans)  # a motion's, or a hand's business
+    fixed = bool(person.pose.turns or key.holds or key.leans)  # fixed by a motion, or by contacts
     for number in range(_POSES):
         if minimum <= _POSE_NEAR or fixed:
             break
@@ -325,10 +325,10 @@ def _rotated(
 
 
 def _turn_error(layout: Layout, person: PersonSpec, own: Goal, self_share: float | None) -> float:
-    """How far a turn is from what is asked; joints to be hidden should be near together.
+    """The error of a turn; joints to be hidden should be near together.
 
-    What the person hides itself is looked at only where it is asked for, or must not be: that
-    takes a dressed body, the places of joints a bare one.
+    Self-occlusion is evaluated only if requested or excluded: it needs a dressed body, joint
+    positions only a bare one.
     """
     out = 0.0
     if own.hidden:
@@ -340,7 +340,7 @@ def _turn_error(layout: Layout, person: PersonSpec, own: Goal, self_share: float
             near = _TOGETHER[0] + _TOGETHER[1] * (0.5 if own.fraction is None else own.fraction)
             out += _EASE * max(0.0, apart - near)
     if own.shown or self_share is not None:
-        # Dressed as finely as most will be where they stand: then that is kept.
+        # Dressed at the most likely level of detail, which is then cached.
         person = dataclasses.replace(person, detail=detail_at(layout.camera, 0.0, 0.0))
         stood = dataclasses.replace(person, position_m=(0.0, 0.0, layout.geometry.drop_m(person)))
         points = points_alone(layout.geometry, stood, layout.camera)

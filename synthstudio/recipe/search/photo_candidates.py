@@ -1,7 +1,7 @@
 """Candidates for a paste: a cut-out, a rendered object or a rendered person, in true size.
 
-An object at share t of a person's distance is 1/t times as large as it would be beside the person,
-and its foot is where the floor is at that distance: `horizon + (foot - horizon) / t`.
+An object at fraction t of a person's distance is 1/t times as large as beside the person, and
+its foot is on the floor at that distance: `horizon + (foot - horizon) / t`.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ from synthstudio.recipe.search.scene_visibility import window
 _CARD_SAMPLES = 144
 _NEAREST_M, _NEAREST_PERSON_M = 0.8, 1.0
 _MIN_AHEAD, _MIN_PERSON_AHEAD = 0.4, 0.3
-"""Nothing stands nearer than this share of the hidden person's distance: it would be a giant."""
+"""Minimum distance as a fraction of the hidden person's: nearer, it would be a giant."""
 _BELOW = 1.02
-"""Of the picture's height: where a foot is surely out of the picture."""
+"""In picture heights: where a foot is certainly out of the picture."""
 _BEHIND = 0.95
 _WITHIN_REACH_M = (0.5, 1.6)
-"""What does not stand is held or lies on a table, so far from the camera ..."""
+"""Non-standing objects are held or lie on a table, so far from the camera ..."""
 _CLOSE_UP_M = 6.0
-"""... and only before people who are near it themselves."""
+"""... and only in front of people near it themselves."""
 _EYE_RANGE_M = (0.5, 3.5)
 _MAX_PITCH_RAD = math.radians(50)
 _MIN_SIDE_PX = 8
 _SOFT = 0.5
 UNNAMED = "unknown"
-"""The category of pictures that no manifest names."""
+"""The category of pictures that are in no manifest."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Item:
-    """A candidate where its card lies now; `px_per_m`: how large a metre is there."""
+    """A candidate at its card's current place; `px_per_m`: the local scale."""
 
     paste: PasteSpec
     card: Card
@@ -70,12 +70,12 @@ def draw_item(
     *,
     keys: tuple[int, ...],
 ) -> Item | None:
-    """A candidate before person `who`; None if what was drawn cannot be there."""
+    """A candidate in front of person `who`; None if the drawn one is impossible there."""
     person = view.people[who]
     if kind == "cutout":
         return _cutout(ctx, view, person, rng)
     options = ctx.recipe.occlude
-    assert options is not None  # the caller took the kind from it
+    assert options is not None  # implied by the drawn kind
     ahead = _ahead(view, person, 1 - sample(options.between, rng))
     camera = ground_camera(view, person)
     spot = floor_m(camera, (person.box_px[0] + person.box_px[2] / 2, person.foot_px)) * ahead
@@ -104,7 +104,7 @@ def draw_item(
 def within_reach(view: PhotoView, person: PhotoPerson, *, known: bool) -> bool:
     """Whether objects can stand before a person: not before a spectator high in a stand.
 
-    `known`: nor in a photo that shows no ground, nor before somebody who does not stand there.
+    `known`: nor in a photo without visible ground, nor before a person not standing on it.
     """
     if known and (view.ground is None or not person.feet_seen or not person.upright):
         return False
@@ -113,10 +113,10 @@ def within_reach(view: PhotoView, person: PhotoPerson, *, known: bool) -> bool:
 
 
 def _ahead(view: PhotoView, person: PhotoPerson, ahead: float) -> float:
-    """The share of a person's distance at which something may stand.
+    """The fraction of a person's distance at which an object may stand.
 
-    Whose feet are not seen sits at a table, or stands behind a wall or other people: what had
-    its foot in the picture would stand on that. It comes so near that the picture cuts it off.
+    A person without visible feet sits at a table, or is behind a wall or other people: an object
+    with its foot in the picture would stand on those. It is so near that the picture cuts it off.
     """
     if person.feet_seen:
         return ahead
@@ -144,7 +144,7 @@ def ground_camera(view: PhotoView, person: PhotoPerson) -> Camera:
 
 
 def floor_m(camera: Camera, px: tuple[float, float]) -> F64:
-    """Return (2,) the place on the floor that a pixel below the horizon shows.
+    """Return (2,) the floor point shown by a pixel below the horizon.
 
     The camera stands over the origin.
     """
@@ -156,7 +156,7 @@ def floor_m(camera: Camera, px: tuple[float, float]) -> F64:
 
 
 def moved(geometry: GeometryQueries, item: Item, shift_px: float) -> Item:
-    """The item moved to the right; what is drawn in 3D is looked at anew."""
+    """The item moved to the right; 3D items are rendered anew."""
     paste = item.paste
     if paste.cutout is not None:
         return dataclasses.replace(item, card=item.card.moved(float(round(shift_px))))
@@ -175,7 +175,7 @@ def _at(paste: PasteSpec, item: ObjectSpec | PersonSpec, place_m: Vec3) -> Paste
 
 
 def pasted(item: Item) -> PasteSpec:
-    """The paste where its card lies."""
+    """The paste at its card's place."""
     cutout = item.paste.cutout
     if cutout is None:
         return item.paste
@@ -222,9 +222,9 @@ def _card(geometry: GeometryQueries, paste: PasteSpec) -> Card:
 
 
 def _light(person: PhotoPerson, rng: Generator, *, soft: bool) -> LightSpec:
-    """Light from a sun somewhere before the person, as strong as the photo's seems.
+    """Light from a sun in front of the person, as strong as the photo's estimate.
 
-    `soft`: half as strong, as nobody knows where the photo's stands.
+    `soft`: half as strong, as the photo's sun direction is unknown.
     """
     azimuth = (float(rng.random()) * 2 - 1) * math.radians(75)
     elevation = math.radians(palette.between(42, 65, rng))
@@ -239,7 +239,7 @@ def _cutout(
     ctx: SampleContext, view: PhotoView, person: PhotoPerson, rng: Generator
 ) -> Item | None:
     options = ctx.recipe.occlude
-    assert options is not None and options.cutouts is not None  # the caller saw to it
+    assert options is not None and options.cutouts is not None  # ensured by the caller
     picture = _picture(ctx, options.cutouts, rng)
     asset, category = picture.asset, picture.category or UNNAMED
     known = true_size(category)
@@ -299,7 +299,7 @@ def _cutout(
         ),
     )
     alpha = outline.alpha[:, ::-1] if flip else outline.alpha
-    # The outline has the picture's shape; its samples need not be square to a pixel's fraction.
+    # The outline has the picture's shape; its samples may be slightly off square.
     card = Card(alpha=alpha, left_px=place[0], top_px=place[1], per_px=width / alpha.shape[1])
     return Item(paste=paste, card=card, foot_px=max(foot, bottom), px_per_m=per_m)
 

@@ -1,6 +1,6 @@
 """Occluders of people in a photo: cut-outs, rendered objects and rendered people, pasted.
 
-Candidates are slid along the person at a low resolution; the best places are looked at exactly.
+Candidates are slid along the person at a low resolution; the best places are evaluated exactly.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ from synthstudio.recipe.search.photo_visibility import (
 )
 
 _DRAWS = 4
-"""So many are drawn for each one to try: what cannot be there costs almost nothing."""
+"""How many are drawn for each one tried: impossible ones cost almost nothing."""
 _STEPS, _FINE_STEPS, _PLACES = 40, 8, 4
 _TIE_NOISE = 1e-3
 _TOLERANCE, _GAIN = 0.012, 0.02
 _SPARED = 0.02
-"""Others may lose this share of what is seen of them before it counts as harm."""
+"""Others may lose this fraction of their visible area without counting as harm."""
 _HARM, _HARM_UNLABELLED = 1.5, 0.4
-"""What hiding others costs, and those of whom no joint is labelled."""
+"""The cost of hiding others, and those without labelled joints."""
 _NEARER_M = 0.1
-"""Whose feet are so much lower than an object's, and who is larger, stands before it."""
+"""Larger people with feet so much lower than an object's stand in front of it."""
 _MAX_OF_FRAME = 0.35
 _MIN_SHOWN, _MIN_OF_PERSON = 0.3, 0.4
-"""Shares of an object and of a pasted person that lie in the picture, at the least."""
+"""Minimum fractions of an object and of a pasted person inside the picture."""
 
 _ON_GROUND, _FOOT = 0.9, 0.1
-"""So much of what ends in the lowest tenth of an item must end on cells of ground."""
+"""Required fraction of ground under the feet of an item in its lowest tenth."""
 _APART_M = 0.05
 _POST_M, _SLENDER = 1.1, 4.0
 """Higher, and so many times higher than wide: a post, which begins above the picture."""
@@ -66,28 +66,28 @@ Found = Candidate[Item, PhotoVisibility]
 
 
 def hide_people(
-    ctx: SampleContext, view: PhotoView, chosen: list[int], asks: list[OcclusionTarget]
+    ctx: SampleContext, view: PhotoView, chosen: list[int], targets: list[OcclusionTarget]
 ) -> tuple[tuple[OcclusionTarget, ...], list[PasteSpec]]:
-    """Pastes that hide the `chosen` people as asked, nearest first, and the asks with `met`."""
-    goals = [goal_of(ask, view.joints) for ask in asks]
+    """Pastes that hide the `chosen` people, nearest first, and the targets with `met`."""
+    goals = [goal_of(target, view.joints) for target in targets]
     seen = [as_annotated(person) for person in view.people]
     items: list[Item] = []
     for nth, who in enumerate(chosen):
         problem = _PhotoProblem(ctx=ctx, view=view, goals=goals, nth=nth)
         more, seen = hide_person(problem, who, seen)
         items += more
-    asks, tolerance = list(asks), ctx.recipe.targets.tolerance
+    targets, tolerance = list(targets), ctx.recipe.targets.tolerance
     for who in chosen:
-        asks[who] = dataclasses.replace(asks[who], met=goals[who].met(seen[who], tolerance))
+        targets[who] = dataclasses.replace(targets[who], met=goals[who].met(seen[who], tolerance))
     items.sort(key=lambda item: -item.foot_px)
-    return tuple(asks), [pasted(item) for item in items]
+    return tuple(targets), [pasted(item) for item in items]
 
 
 def kinds_of(ctx: SampleContext, nth: int, number: int) -> list[str]:
-    """The kinds to try for paste `number` of a frame's nth person, one after the other.
+    """The kinds to try in turn for paste `number` of a frame's nth person.
 
-    The first is planned over the frames so that the weights hold; the next ones are for where
-    nothing of it can be.
+    The first is planned over the frames so that the weights hold; the next ones are used if it is
+    impossible.
     """
     options = ctx.recipe.photo_options
     kinds: dict[str, float] = {str(k): weight for k, weight in sorted(options.by.items()) if weight}
@@ -158,7 +158,7 @@ class _Paste:
     put: list[Item]
 
     def __call__(self, _least: float) -> Found | None:
-        """The item at the best of the places along the person, or None where none will do."""
+        """The item at the best of the places along the person, or None."""
         item, rng = self.item, self.rng
         x, _, w, _ = self.seen[self.person].person.box_px
         low, high = x - item.card.right_px, x + w - item.card.left_px
@@ -178,7 +178,7 @@ class _Paste:
         return None if best is None else refined(best, self.step)
 
     def step(self, found: Found) -> Found | None:
-        """The item moved on by what is missing (an object moved aside turns a little)."""
+        """The item moved by the missing amount (an object moved aside turns a little)."""
         if found.error <= _TOLERANCE or self.problem.goals[self.person].fraction is None:
             return None
         card = found.item.card
@@ -188,7 +188,7 @@ class _Paste:
         return self.at(found.item, shift, found.error)
 
     def at(self, item: Item, shift: float, minimum: float) -> Found | None:
-        """The item moved; None where it cannot be, or its error is not below `minimum`."""
+        """The item moved; None if impossible, or if its error is not below `minimum`."""
         placed = moved(self.problem.ctx.geometry, item, shift)
         own = behind(self.seen[self.person], placed.card)
         if self.problem.goals[self.person].error_of(own) >= minimum:
@@ -207,9 +207,9 @@ class _Paste:
         return np.asarray(goal.error(fractions(own, item.card, shifts), of_joints))
 
     def exactly(self, item: Item, own: PhotoVisibility) -> Found | None:
-        """The item there, and what is then seen of everybody; None where it cannot be.
+        """The item there, and everybody's visibility with it; None if impossible.
 
-        Somebody who stands before it stays as they are; without a mask nobody knows where that is.
+        People in front of it are unchanged; without a mask their outline is unknown.
         """
         view, geometry = self.problem.view, self.problem.ctx.geometry
         known = self.problem.ctx.recipe.photo_options.ground == "known"
@@ -238,9 +238,9 @@ class _Paste:
 
 
 def fits(view: PhotoView, item: Item) -> bool:
-    """Whether enough of an item is in the picture, but does not fill it.
+    """Whether enough of an item is in the picture, without filling it.
 
-    Of a person the head is seen: nobody takes pictures of coats.
+    A person's head must be visible.
     """
     inside = item.card.area_px(view.width_px, view.height_px)
     full = float(item.card.alpha.sum()) * item.card.per_px**2
@@ -251,9 +251,9 @@ def fits(view: PhotoView, item: Item) -> bool:
 
 
 def makes_sense(view: PhotoView, item: Item) -> bool:
-    """Whether an item stands on what looks like ground, and no tall post ends in the picture.
+    """Whether an item stands on likely ground, and no tall post ends in the picture.
 
-    All of an object's foot does; what the picture's lower edge cuts off of an item begins there.
+    All of an object's foot must; the part cut off by the picture's lower edge counts there.
     """
     obj = item.paste.object
     if obj is not None and item.card.top_px > 0:
@@ -269,9 +269,9 @@ def makes_sense(view: PhotoView, item: Item) -> bool:
 
 
 def _lowest_px(view: PhotoView, card: Card) -> tuple[F64, F64]:
-    """Return (N,) columns and rows of what stands of a card: where its columns end, low enough.
+    """Return (N,) columns and rows of a card's standing points: low ends of its columns.
 
-    Of what the picture's lower edge cuts off: where that does.
+    If cut off by the picture's lower edge: its crossing.
     """
     end = min(card.alpha.shape[0], max(0, math.floor((view.height_px - card.top_px) / card.per_px)))
     shown = card.alpha[:end] >= 0.5
@@ -295,8 +295,8 @@ def _foot_px(camera: Camera, obj: ObjectSpec) -> tuple[F64, F64]:
 
 
 def _are_ground(view: PhotoView, x: F64, y: F64) -> Bool:
-    """Whether those of some places that are in the picture look like ground."""
-    assert view.ground is not None  # the caller saw to it
+    """Whether the places inside the picture look like ground."""
+    assert view.ground is not None  # ensured by the caller
     cells, cell = view.ground.ground, view.ground.cell_px
     inside = (x >= 0) & (x < view.width_px) & (y >= 0) & (y < view.height_px)
     i = np.minimum(y[inside] / cell, cells.shape[0] - 1).astype(int)
@@ -305,7 +305,7 @@ def _are_ground(view: PhotoView, x: F64, y: F64) -> Bool:
 
 
 def _meet(geometry: GeometryQueries, a: PasteSpec, b: PasteSpec) -> bool:
-    """Whether two objects or people of one floor stand in one another."""
+    """Whether two objects or people on one floor intersect."""
     one, other = a.object or a.person, b.object or b.person
     if one is None or other is None or a.camera != b.camera:
         return False
@@ -313,9 +313,9 @@ def _meet(geometry: GeometryQueries, a: PasteSpec, b: PasteSpec) -> bool:
 
 
 def _is_nearer(view: PhotoView, person: PhotoPerson, item: Item) -> bool:
-    """Whether somebody surely stands before an item: feet and size both say so.
+    """Whether a person certainly stands in front of an item, by feet and size.
 
-    And they are seen down to the item's foot: of whom a wall hides the legs, nobody knows.
+    They must be visible down to the item's foot: legs behind a wall are unknown.
     """
     lower = person.foot_px > item.foot_px + _NEARER_M * person.px_per_m
     bottom = person.box_px[1] + person.box_px[3]

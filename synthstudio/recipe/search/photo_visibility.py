@@ -1,9 +1,9 @@
-"""How much of people in a photo would be hidden if an object lay there: what the search looks at.
+"""The visibility of people in a photo with a candidate object in front, for the search.
 
 A `PhotoVisibility` is one person at a low resolution, a `Card` the outline of an object; a card is
-moved about and its alpha looked up. Pixels count and alpha is averaged over a joint's patch as
-the labels do it (label/photo.py), so what is found is what the labels say, within the
-resolution. Letters: J joints, n points a joint, H, W a grid.
+moved and its alpha sampled. Pixels are counted and alpha averaged over a joint's patch as in the
+labels (label/photo.py), so the search's results equal the labels within the resolution. Letters:
+J joints, n points a joint, H, W a grid.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from synthstudio.recipe.search.goals import OBJECT, VISIBLE
 
 Places = NDArray[np.intp]
 SAMPLES = 96
-"""Rows or columns of a person's grid, whichever are more."""
+"""Maximum of a grid's rows and columns."""
 _POINTS = 24
 _GOLDEN_RAD = math.pi * (3 - math.sqrt(5))
 _OPAQUE = 0.5
@@ -32,7 +32,7 @@ _FAR_PX = -1e9
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Card:
-    """The outline of what is to be pasted; a sample is `per_px` photo pixels wide and high."""
+    """The outline of a paste; a sample is `per_px` photo pixels wide and high."""
 
     alpha: F32  # (h, w) 0..1
     left_px: float
@@ -90,7 +90,7 @@ def _places(px: F64, start: F64 | float, per: float, count: int) -> Places:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PhotoVisibility:
-    """What is seen of one person behind the cards so far."""
+    """The visible part of one person behind the cards so far."""
 
     person: PhotoPerson
     x_px: F64  # (W,) centres of the grid
@@ -99,12 +99,12 @@ class PhotoVisibility:
     area: int
     points_px: F64  # (J, n, 2), far away where unlabelled
     weights: F64  # (J, n) sum 1 a joint, 0 for points outside the mask
-    before: PhotoVisibility | None = None  # without the last of the cards
+    before: PhotoVisibility | None = None  # without the last card
     card: Card | None = None
 
     @cached_property
     def extent_px(self) -> tuple[float, float, float, float]:
-        """X0, y0, x1, y1 of all that a card can hide, and a pixel more."""
+        """X0, y0, x1, y1 of all that a card can hide, with a margin of one pixel."""
         points = self.points_px[(self.points_px > _FAR_PX).all(axis=-1)]
         ends = np.stack([self.x_px[[0, -1]], self.y_px[[0, -1]]], axis=1)
         every = np.concatenate([points, ends])
@@ -119,7 +119,7 @@ class PhotoVisibility:
 
     @cached_property
     def shown(self) -> Bool:
-        """Return (H, W) which samples are seen."""
+        """Return (H, W) which samples are visible."""
         if self.before is None or self.card is None:
             return self.alone
         rows, i = _within(self.card.rows(self.y_px))
@@ -130,7 +130,7 @@ class PhotoVisibility:
 
     @cached_property
     def shown_area(self) -> int:
-        """How many samples are seen."""
+        """The number of visible samples."""
         if self.before is None or self.card is None:
             return self.area
         taken = _taken(self.before, self.card)
@@ -143,12 +143,12 @@ class PhotoVisibility:
 
     @cached_property
     def occluded_fraction(self) -> float:
-        """The share of the annotated mask that is hidden."""
+        """The hidden fraction of the annotated mask."""
         return occluded_fraction(self.shown_area, self.area)
 
     @cached_property
     def left(self) -> F64:
-        """Return (J, n) how much of each point is seen."""
+        """Return (J, n) the visibility of each point."""
         if self.before is None or self.card is None:
             return np.ones(self.weights.shape)
         return np.asarray(self.before.left * (1 - self.card.at(self.points_px)))
@@ -159,7 +159,7 @@ class PhotoVisibility:
         return self.causes_of(self.left)
 
     def causes_of(self, left: F64) -> I32:
-        """Return (..., J) causes of joints of whose points so much is left (..., J, n)."""
+        """Return (..., J) causes of joints from their points' visibility (..., J, n)."""
         seen = is_visible((self.weights * left).sum(axis=-1))
         return np.where(seen & self.person.seen, VISIBLE, OBJECT).astype(np.int32)
 
@@ -194,7 +194,7 @@ def as_annotated(person: PhotoPerson) -> PhotoVisibility:
 
 
 def behind(before: PhotoVisibility, card: Card) -> PhotoVisibility:
-    """What is seen with a card before it."""
+    """The visibility with another card in front."""
     return dataclasses.replace(before, before=before, card=card) if before.near(card) else before
 
 

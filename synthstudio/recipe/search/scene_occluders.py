@@ -1,8 +1,8 @@
-"""Occluders of a scene: objects on the floor, put where they hide what the targets ask for.
+"""Occluders of a scene: objects on the floor, placed to meet the occlusion targets.
 
-For each person, nearest first: draw an object and how far in front of the person it stands; see
-once how much it would hide at every place to the left and right (`slide`); look exactly at the
-best of these. Every candidate stands on the floor, clear of everything.
+For each person, nearest first: draw an object and its distance in front of the person; compute
+once how much it would hide at every place to the left and right (`slide`); evaluate the best of
+these exactly. Every candidate stands on the floor, clear of all items.
 """
 
 from __future__ import annotations
@@ -44,42 +44,42 @@ from synthstudio.recipe.search.scene_visibility import (
 )
 
 _FURTHER = 0.025
-"""Least extra distance of a person for whom a further object is placed."""
+"""Minimum extra distance of a person if a further object is placed."""
 _PATIENCE = 0.25
 _GAIN = 0.004
 _STARTS = 3
 _STEP_PX = 2
 _SIZES, _SIZES_FOR_JOINTS = 6, 9
 _MIN_SIZE = 0.3
-"""What an object should be able to hide where only joints are asked for."""
+"""The amount an object should be able to hide if only joints are requested."""
 _TIE_NOISE = 0.01
 _STEPS_APART, _PLACES = 4, 6
-"""So many places along a slide are looked at, so many steps apart."""
+"""How many places along a slide are evaluated, and their spacing in steps."""
 _REFINED_BELOW = 0.1
 _ANYWHERE = (0.08, 0.9)
 _FILL_SHARE = 0.75
-"""How much of its box an object fills, about."""
+"""Typical fill of an object's box."""
 _MIN_SLOPE = 1e-3
 
 Found = Candidate[Placed, SceneVisibility]
 
 
 def hide_people(
-    layout: Layout, standing: list[Placed], asks: tuple[OcclusionTarget, ...]
+    layout: Layout, standing: list[Placed], requested: tuple[OcclusionTarget, ...]
 ) -> tuple[list[Placed], tuple[OcclusionTarget, ...]]:
-    """Objects that hide people as asked, and the asks with whether they are met.
+    """Objects that hide people as requested, and the targets with whether they are met.
 
-    `standing` is everything that stands already; its people are in the order of the asks. The
-    fractions that a frame asks for may change places among its people.
+    `standing` are all existing items; its people are in the order of the targets. A frame's
+    requested fractions may be permuted among its people.
     """
     names = get_skeleton(layout.ctx.recipe.skeleton).joints
     targets = layout.ctx.recipe.targets
     people = tuple(p.item for p in standing if isinstance(p.item, PersonSpec))
     objects = tuple(p.item for p in standing if isinstance(p.item, ObjectSpec))
-    joints = any(goal_of(ask, names).needs_joints for ask in asks)
+    joints = any(goal_of(target, names).needs_joints for target in requested)
     seen = visibilities(layout.geometry, people, objects, layout.camera, joints=joints)
-    asks = reassigned(asks, np.array([s.occluded_fraction for s in seen]))
-    goals = [goal_of(ask, names) for ask in asks]
+    requested = reassigned(requested, np.array([s.occluded_fraction for s in seen]))
+    goals = [goal_of(target, names) for target in requested]
     put: list[Placed] = []
     if targets.search and targets.by_objects and _in_front(layout):
         spots = np.array([p.position_m for p in people]).reshape(-1, 3)
@@ -90,7 +90,7 @@ def hide_people(
             more, seen = hide_person(problem, person, seen)
             put += more
     met = [goal.met(s, targets.tolerance) for goal, s in zip(goals, seen, strict=True)]
-    return put, tuple(dataclasses.replace(a, met=m) for a, m in zip(asks, met, strict=True))
+    return put, tuple(dataclasses.replace(a, met=m) for a, m in zip(requested, met, strict=True))
 
 
 def _in_front(layout: Layout) -> list[Standing]:
@@ -134,7 +134,7 @@ class _SceneProblem:
 
 @dataclass(frozen=True)
 class _Spot:
-    """Where one object is tried before one person."""
+    """The range of places where one object is tried before one person."""
 
     problem: _SceneProblem
     person: int
@@ -144,8 +144,8 @@ class _Spot:
     def tried(self, rng: Generator, *, minimum: float, anywhere: bool) -> Found | None:
         """One object at the best free place to the left or right.
 
-        None where it cannot stand or would not come nearer than `minimum`. `anywhere`: it may
-        stand anywhere between the person and the camera, not only where the recipe says.
+        None if it cannot stand or would not beat `minimum`. `anywhere`: it may stand anywhere
+        between the person and the camera, ignoring the recipe's range.
         """
         layout, goal, seen = self.problem.layout, self.problem.goals[self.person], self.seen
         own, camera = seen[self.person], layout.camera
@@ -185,7 +185,7 @@ class _Spot:
     def refined(
         self, found: Found, along: Slide, which: int, stands: Callable[[float], Placed | None]
     ) -> Found:
-        """The object moved on by what is missing, by Newton's method, while that helps."""
+        """The object moved by the missing amount, by Newton's method, while that helps."""
         goal, shift = self.problem.goals[self.person], float(along.shift_px[which])
         slope = float(np.gradient(along.occluded_fraction, along.shift_px)[which])
 
@@ -203,7 +203,7 @@ class _Spot:
         return refined(found, step)
 
     def exactly(self, here: Placed) -> Found:
-        """The object there, and what is then seen of everybody."""
+        """The object there, and everybody's visibility with it."""
         layout = self.problem.layout
         low, high = _outline_px(layout, here)
         after = [
@@ -220,7 +220,7 @@ def _at(origin: Placed, spot: F64) -> Placed:
 
 
 def _best_apart(error: F64) -> list[int]:
-    """A few of the places, best first, not next to one another."""
+    """A few of the places, best first, not adjacent."""
     out: list[int] = []
     for k in np.argsort(error, kind="stable"):
         if all(abs(int(k) - other) >= _STEPS_APART for other in out):
@@ -265,10 +265,10 @@ def _large_enough(
     *,
     narrow: bool,
 ) -> ObjectSpec:
-    """An object at the origin that is large enough, by its box, to hide what is missing.
+    """An object at the origin whose box is large enough to hide the missing amount.
 
-    The first of a few; `narrow`: the narrowest, so that it hides less of others. Where joints
-    are to be hidden, the one that reaches them and hides least besides.
+    The first of a few; `narrow`: the narrowest, so that it hides less of others. For joint
+    targets, the one that covers them and hides least besides.
     """
     missing = _MIN_SIZE if goal.fraction is None else goal.fraction - seen.occluded_fraction
     depth = float(seen.camera.to_camera(np.array([[*spot, 0.0]]))[0, 2])
@@ -294,7 +294,7 @@ def _large_enough(
 
 
 def _reached(goal: Goal, seen: SceneVisibility, top: int, bottom: int) -> float:
-    """Which share of the joints that are to be hidden, and are not, lie in the rows."""
+    """Fraction of the still visible joints to be hidden that lie in the rows."""
     if seen.points is None or not goal.hidden:
         return 1.0
     joints = np.any(goal.hidden, axis=0) & (seen.causes == 0)
@@ -303,7 +303,7 @@ def _reached(goal: Goal, seen: SceneVisibility, top: int, bottom: int) -> float:
 
 
 def _filled(shown: Bool, width_px: float) -> float:
-    """About how many of the rows' pixels (h, W) an upright of that width hides."""
+    """Estimated number of the rows' pixels (h, W) hidden by an upright of that width."""
     return float(np.minimum(shown.sum(axis=1), width_px).sum())
 
 

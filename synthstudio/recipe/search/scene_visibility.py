@@ -1,9 +1,9 @@
-"""How much of a person would be seen if an object stood there: what the search in scenes looks at.
+"""The visibility of a person with a candidate object in front, for the search in scenes.
 
 A `SceneVisibility` is one person's window of the picture at a low resolution, and some points of
-its joints' patches. `hide` lays an object's depth map over it. Pixels are counted and depths
-compared like the labels do it, so what the search finds is what the labels will say, within the
-resolution. Letters: J joints, n points a joint, H, W the window, S shifts.
+its joints' patches. `hide` merges an object's depth map. Pixels are counted and depths compared
+as in the labels, so the search's results equal the labels within the resolution. Letters: J
+joints, n points a joint, H, W the window, S shifts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from synthstudio.recipe.layout.placement import spread_over
 from synthstudio.recipe.search.goals import OBJECT, PERSON, SELF, TRUNCATED, VISIBLE
 
 SAMPLES = 112
-"""Rows or columns of a window, whichever are more."""
+"""Maximum of a window's rows and columns."""
 _ASIDE = 1.0
 """How far a strip reaches beyond its window on each side, in window widths."""
 _PAD_PX = 2.0
@@ -37,9 +37,9 @@ class Points:
 
     column: I32  # (J, n)
     row: I32
-    weights: F64  # (J, n) 0 for points that do not count
-    cause: I32  # (J, n) place in CAUSES of what is nearest before the point
-    near_m: F32  # (J, n) depth of that, or of the point itself
+    weights: F64  # (J, n) 0 for ignored points
+    cause: I32  # (J, n) place in CAUSES of the nearest surface in front
+    near_m: F32  # (J, n) its depth, or the point's
     inside: Bool  # (J,) the joint's centre is in the picture
 
     @property
@@ -50,8 +50,8 @@ class Points:
     def causes(self, *, threshold: float = VISIBLE_THRESHOLD) -> I32:
         """Return (J,) the place in CAUSES of each joint's cause; visible from `threshold` on."""
         kinds = (VISIBLE, SELF, PERSON, OBJECT)
-        shares = np.stack([(self.weights * (self.cause == k)).sum(axis=1) for k in kinds])
-        return decided(shares, self.base, self.inside, threshold=threshold)
+        amounts = np.stack([(self.weights * (self.cause == k)).sum(axis=1) for k in kinds])
+        return decided(amounts, self.base, self.inside, threshold=threshold)
 
     def within(self, shape: tuple[int, int]) -> tuple[Bool, I32, I32]:
         """Return (J, n) which points a window (H, W) holds, and their rows and columns or 0."""
@@ -62,17 +62,17 @@ class Points:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SceneVisibility:
-    """What can be seen of one person. `points` None: only pixels are looked at."""
+    """The visibility of one person. `points` None: only pixels are evaluated."""
 
     camera: Camera  # the window's
     own_m: F32  # (H, W) depth of the person alone
-    shown: Bool  # (H, W) where the person is the nearest
+    shown: Bool  # (H, W) where the person is nearest
     area: int  # pixels of the person alone
     points: Points | None
 
     @property
     def occluded_fraction(self) -> float:
-        """1 - modal / amodal area inside the picture; 0 for nobody in it."""
+        """1 - modal / amodal area inside the picture; 0 if outside it."""
         return occluded_fraction(int(self.shown.sum()), self.area)
 
     @property
@@ -81,26 +81,26 @@ class SceneVisibility:
         return np.zeros(0, np.int32) if self.points is None else self.points.causes()
 
 
-def decided(shares: F64, base: F64, inside: Bool, *, threshold: float = VISIBLE_THRESHOLD) -> I32:
-    """Return (J, ...) causes from what hides how much of each joint: (4, J, ...) over (J,)."""
-    shape = (len(base),) + (1,) * (shares.ndim - 2)
-    seen = is_visible(shares[VISIBLE], base.reshape(shape), threshold=threshold)
+def decided(amounts: F64, base: F64, inside: Bool, *, threshold: float = VISIBLE_THRESHOLD) -> I32:
+    """Return (J, ...) causes from the hidden amounts by cause: (4, J, ...) over (J,)."""
+    shape = (len(base),) + (1,) * (amounts.ndim - 2)
+    seen = is_visible(amounts[VISIBLE], base.reshape(shape), threshold=threshold)
     # Ties go to object, person, self.
-    hidden = OBJECT - np.argmax(shares[[OBJECT, PERSON, SELF]], axis=0)
+    hidden = OBJECT - np.argmax(amounts[[OBJECT, PERSON, SELF]], axis=0)
     out = np.where(seen, VISIBLE, hidden)
     out = np.where((base < EMPTY_BASE).reshape(shape), SELF, out)
     return np.where(inside.reshape(shape), out, TRUNCATED).astype(np.int32)
 
 
 def points_alone(geometry: GeometryQueries, person: PersonSpec, camera: Camera) -> Points:
-    """What hides a person's joints when nobody and nothing else is there."""
+    """Causes of a person's hidden joints with no other items."""
     return _points(geometry.patches_seen((person,), (), camera)[0], camera, camera, 0)
 
 
 def causes_among(
     geometry: GeometryQueries, people: tuple[PersonSpec, ...], camera: Camera
 ) -> list[I32]:
-    """(J,) the place in CAUSES of each joint's cause for each of some people and nothing else."""
+    """(J,) the place in CAUSES of each joint's cause, for some people without other items."""
     seen = geometry.patches_seen(people, (), camera)
     return [_points(one, camera, camera, k).causes() for k, one in enumerate(seen)]
 
@@ -113,9 +113,9 @@ def visibilities(
     *,
     joints: bool,
 ) -> list[SceneVisibility]:
-    """What is seen of each person among the people and objects that stand already.
+    """The visibility of each person among the existing people and objects.
 
-    `joints`: whether joints matter; without them only pixels are looked at.
+    `joints`: whether joints are evaluated; without them only pixels are.
     """
     patches: tuple[PatchesSeen | None, ...] = (None,) * len(people)
     if joints:
@@ -135,9 +135,9 @@ def somebody_in_sight(
     *,
     min_px: int,
 ) -> bool:
-    """Whether one of the people shows at least so many pixels, or nobody is there to be seen.
+    """Whether one of the people shows at least so many pixels, or there are no people.
 
-    Cut-outs hide all of their boxes.
+    Cut-outs are taken to hide their whole boxes.
     """
     people = tuple(item for item in items if isinstance(item, PersonSpec))
     objects = tuple(item for item in items if isinstance(item, ObjectSpec))
@@ -223,9 +223,9 @@ def _may_hide(camera: Camera, box_m: F64, other_m: F64) -> bool:
 
 
 def window(camera: Camera, box_m: F64, *, samples: int = SAMPLES, whole: bool = False) -> Camera:
-    """The camera of the part of the picture that holds a box, at so many samples.
+    """The camera of the picture's part containing a box, at so many samples.
 
-    `whole`: also what the picture's edges cut off.
+    `whole`: including parts outside the picture.
     """
     size = np.array([camera.width_px, camera.height_px], np.float64)
     low, high = np.zeros(2), size
@@ -250,7 +250,7 @@ def window(camera: Camera, box_m: F64, *, samples: int = SAMPLES, whole: bool = 
 
 
 def hide(seen: SceneVisibility, object_m: F32) -> SceneVisibility:
-    """The seen with an object of depth map (H, W) in it."""
+    """The visibility with an object of depth map (H, W) added."""
     nearer = object_m < seen.own_m
     if not nearer.any():
         return seen
@@ -287,7 +287,7 @@ def aside_px(seen: SceneVisibility) -> int:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Slide:
-    """What an object would hide at each of S places sideways, if its outline just moved along."""
+    """The effect of an object at each of S places sideways, assuming its outline just shifts."""
 
     shift_px: I32  # (S,) window columns to the right
     occluded_fraction: F64  # (S,)
@@ -295,7 +295,7 @@ class Slide:
 
 
 def slide(seen: SceneVisibility, strip_m: F32, *, step: int) -> Slide:
-    """What the object whose depths `strip_camera` saw would hide, shifted in steps."""
+    """The effect of the object with depths from `strip_camera`, shifted in steps."""
     aside = aside_px(seen)
     starts = np.arange(0, 2 * aside + 1, step)
     width = seen.own_m.shape[1]
@@ -307,14 +307,14 @@ def slide(seen: SceneVisibility, strip_m: F32, *, step: int) -> Slide:
         within, rows, columns = points.within(seen.own_m.shape)
         before = strip_m[rows[..., None], columns[..., None] + starts]  # (J, n, S)
         taken = (before < points.near_m[..., None]) & within[..., None]
-        shares = np.stack(
+        amounts = np.stack(
             [
                 np.einsum("jn,jns->js", points.weights * (points.cause == k), ~taken)
                 for k in (VISIBLE, SELF, PERSON, OBJECT)
             ]
         )
-        shares[OBJECT] += np.einsum("jn,jns->js", points.weights, taken)
-        causes = decided(shares, points.base, points.inside)
+        amounts[OBJECT] += np.einsum("jn,jns->js", points.weights, taken)
+        causes = decided(amounts, points.base, points.inside)
     return Slide(
         shift_px=(aside - starts).astype(np.int32),
         occluded_fraction=occluded_fraction(left, max(1, seen.area)),

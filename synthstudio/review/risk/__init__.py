@@ -1,1 +1,1 @@
-"""What is likely wrong, in which order to look, and how much of a set is wrong."""
+"""Risk of wrong labels, the review queue, and the estimated error rate of a set."""

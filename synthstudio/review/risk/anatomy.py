@@ -1,4 +1,4 @@
-"""Checks that need to know a body: bones of unusual lengths, left and right exchanged."""
+"""Anatomical checks: unusual bone lengths, swapped left and right."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from synthstudio.quality.people import FACE_AND_TRUNK, facing, lengths, turn
 from synthstudio.review.risk.people import PeopleTable, bones_of
 from synthstudio.review.risk.signals import Signal, in_chunks, labelled_px, ramp, signal, worst
 
-_SAMPLE = 20_000  # people that the usual lengths of bones are estimated from
+_SAMPLE = 20_000  # sample size for usual bone lengths
 _MIN_BONES = 4
 _MIN_PEOPLE = 30
-_SHORT = 0.15  # log of the least ratio that lengths of bones are thought to vary by
-# Folded arms and crossed legs are crossed rightly: the further from the trunk, the less is said.
+_SHORT = 0.15  # log of the minimum assumed variation of bone lengths
+# Arms and legs may be crossed: weights fall with distance from the trunk.
 _PAIRS = (
     ("shoulder", "elbow", 0.8),
     ("elbow", "wrist", 0.35),
@@ -25,7 +25,7 @@ Mask = NDArray[np.bool_]
 
 
 def sides(table: PeopleTable) -> Signal:
-    """Joints that lie where their twins of the other side belong."""
+    """Joints at the positions of their mirror twins."""
     people = table.people
     score, joint = np.zeros(people), np.full(people, -1)
     for some in in_chunks(people):
@@ -38,7 +38,7 @@ def sides(table: PeopleTable) -> Signal:
 
 
 def _by_space(table: PeopleTable, some: slice) -> tuple[F64, NDArray[np.int64]]:
-    """A joint lies where its twin is seen, and that is not where itself is seen."""
+    """A joint at its twin's projection and not at its own."""
     error = table.arrays["off_px"][:, some].astype(np.float64)
     twin = table.arrays["mirror_px"][:, some].astype(np.float64)
     paired = table.skeleton.flip != np.arange(len(table.joints))
@@ -50,7 +50,7 @@ def _by_space(table: PeopleTable, some: slice) -> tuple[F64, NDArray[np.int64]]:
 
 
 def _by_body(table: PeopleTable, some: slice) -> tuple[F64, NDArray[np.int64]]:
-    """Face, shoulders and hips that are seen from opposite sides; limbs that cross over."""
+    """Face, shoulders and hips seen from opposite sides; crossing limbs."""
     px = table.joints_px[some].astype(np.float64).transpose(1, 0, 2)  # (J, N, 2)
     state = table.arrays["state"][:, some]
     known = np.isin(state, (1, 2)) & np.isfinite(px).all(axis=2)
@@ -78,18 +78,20 @@ def _by_body(table: PeopleTable, some: slice) -> tuple[F64, NDArray[np.int64]]:
 
 
 def _face_and_trunk(px: F64, known: Mask, in_sight: Mask) -> F64:
-    """Nose and eyes in sight, yet turned as if seen from behind, and so is the trunk."""
+    """Nose and eyes visible, yet face and trunk both as from behind."""
     face, trunk, wide = facing(px, np.asarray(known[5:].all(axis=0)))
-    sure = np.where(wide, ramp(-face, 0.15, 0.5) * ramp(-trunk, 0.15, 0.5), ramp(-face, 0.5, 0.85))
-    # Both turned alike is a person seen from behind, whose face nobody sees; a face from the
-    # front over a back is somebody who looks round, or exchanged shoulders: half as sure.
+    swapped = np.where(
+        wide, ramp(-face, 0.15, 0.5) * ramp(-trunk, 0.15, 0.5), ramp(-face, 0.5, 0.85)
+    )
+    # Both as from behind is a person whose face is not visible; a face from the
+    # front over a back is a person looking round, or swapped shoulders: half the confidence.
     round_ = 0.5 * ramp(face, 0.6, 0.9) * ramp(-trunk, 0.6, 0.9) * wide
-    asked = in_sight.all(axis=0) & known[[0, 3, 4]].all(axis=0)
-    return np.where(asked, np.maximum(sure, round_), 0.0)
+    usable = in_sight.all(axis=0) & known[[0, 3, 4]].all(axis=0)
+    return np.where(usable, np.maximum(swapped, round_), 0.0)
 
 
 def _limbs(px: F64, known: Mask, names: dict[str, int]) -> tuple[F64, NDArray[np.int64]]:
-    """Pairs of limbs that cross over: their ends lie the other way round than their beginnings."""
+    """Crossing pairs of limbs: the order of their ends is reversed."""
     best, at = np.zeros(px.shape[1]), np.full(px.shape[1], -1)
     for upper, lower, maximum in _PAIRS:
         ends = [f"left_{upper}", f"right_{upper}", f"left_{lower}", f"right_{lower}"]
@@ -109,11 +111,11 @@ def _limbs(px: F64, known: Mask, names: dict[str, int]) -> tuple[F64, NDArray[np
 
 
 def bones(table: PeopleTable) -> Signal:
-    """Bones that are too long (in 3D also too short) beside the rest of their body.
+    """Bones that are too long (in 3D also too short) for the rest of their body.
 
-    What is usual is estimated from the set itself. A body's size is the median over its bones of
-    how long each is beside the usual one, so one wrong joint does not move it. In a picture a
-    bone may look short, never long.
+    Usual lengths are estimated from the set. A body's size is the median over its bones of
+    the ratio to the usual length, so one wrong joint does not affect it. In a picture a
+    bone may be foreshortened, never lengthened.
     """
     pairs = np.array(bones_of(table.skeleton.known_as), np.int64).reshape(-1, 2)
     in_space = table.arrays["bone_m"]
@@ -159,7 +161,7 @@ def _beside_body(logs: F64, usual: F64) -> F64:
 
 
 def _usual(table: PeopleTable, pairs: I64, *, space: bool) -> tuple[F64, F64]:
-    """(B,) the usual log of each bone's length, and how far above it is usual (inf: not known)."""
+    """(B,) the usual log of each bone's length, and its usual excess (inf: unknown)."""
     step = max(1, table.people // _SAMPLE)
     rows = np.arange(0, table.people, step)
     logs = _logs_3d(table, rows) if space else _logs_2d(table, pairs, rows)
@@ -174,14 +176,14 @@ def _usual(table: PeopleTable, pairs: I64, *, space: bool) -> tuple[F64, F64]:
     for bone in np.flatnonzero(enough):
         known = over[bone][np.isfinite(over[bone])]
         if len(known) >= _MIN_PEOPLE:
-            # Two in a hundred may be wrong already and must not widen what is usual.
+            # Two in a hundred may be wrong and must not widen the usual range.
             spread[bone] = max(_SHORT, 1.25 * float(np.quantile(known, 0.95)))
     return usual, spread
 
 
 def _median(values: F64, axis: int) -> F64:
-    """Medians without NaN (np.nanmedian is slower and warns); NaN where nothing else is."""
-    if not values.shape[axis]:  # a set of photos with nobody in them yet
+    """Medians without NaN (np.nanmedian is slower and warns); NaN if all are NaN."""
+    if not values.shape[axis]:  # a set of photos without people yet
         return np.full(np.delete(values.shape, axis), np.nan)
     ordered = np.sort(values, axis=axis)  # NaN last
     counts = np.isfinite(values).sum(axis=axis, keepdims=True)

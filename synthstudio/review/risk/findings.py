@@ -1,4 +1,4 @@
-"""What slow checks (validation and audit) found, kept in the store for the risk queue.
+"""Findings of slow checks (validation and audit), stored for the risk queue.
 
 validation_findings(dataset) ─┐
 audit_findings(json)         ─┴─► store_findings ─► stored_signals(store, table) -> Signals
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Kind = Literal["validation", "audit"]
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 _RUN = "run of "
-"""The key of a setting that says when a kind of check was run."""
+"""The key of the setting with the time of a check's last run."""
 _WARNING = 0.4
 _MAX_TEXTS = 6
 _MAX_CHARS = 200
@@ -48,12 +48,12 @@ _CAUSES = {
     "truncated": "outside",
 }
 LARGE_DIFFERENCE = 0.1
-"""A share that another oracle decides this much differently is surely no rounding."""
+"""Minimum difference of shares that is not rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PersonFinding:
-    """What one check says of a person: 0 to 1, and why."""
+    """One check's score of a person, 0 to 1, and reason."""
 
     frame: int
     instance: int
@@ -63,7 +63,7 @@ class PersonFinding:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckRun:
-    """When a check last ran, how many people it doubts, of how many frames (None: all)."""
+    """When a check last ran, number of suspicious people, of how many frames (None: all)."""
 
     at: datetime
     people: int
@@ -76,19 +76,19 @@ def validation_findings(
     frames: int | None = None,
     on_step: Callable[[int], None] = lambda done: None,
 ) -> Iterator[PersonFinding]:
-    """What `validate` finds in the rows of each person of the first `frames` frames."""
-    for done, (frame, everybody, found) in enumerate(islice(checked_frames(dataset), frames), 1):
+    """Findings of `validate` for each person of the first `frames` frames."""
+    for done, (frame, subjects, found) in enumerate(islice(checked_frames(dataset), frames), 1):
         for finding in found:
             score = 1.0 if finding.severity == "error" else _WARNING
             text = ": ".join(filter(None, (KINDS[finding.kind].title, readable(finding.what))))
-            own = everybody if finding.person is None else [finding.person]
+            own = subjects if finding.person is None else [finding.person]
             for instance in own:
                 yield PersonFinding(frame=frame, instance=instance, score=score, text=text)
         on_step(done)
 
 
 def parse_audit(findings: object, where: str) -> list[PersonFinding]:
-    """The joints on which `synthstudio audit --json` says the oracles differ; ReviewError."""
+    """The joints with differing oracles in `synthstudio audit --json`; ReviewError."""
     if not isinstance(findings, list):
         raise ReviewError(
             "this audit does not list the joints that differ",
@@ -122,15 +122,15 @@ def _audit_finding(finding: Any, where: str) -> PersonFinding:
 def _difference(
     frame: int, instance: int, joint: str, shares: tuple[float, float], causes: tuple[str, str]
 ) -> PersonFinding:
-    """A joint of which an audit says otherwise. `shares`, `causes`: as labelled and as audited."""
+    """A joint with a differing audit. `shares`, `causes`: as labelled and as audited."""
     # Near the threshold both may be right.
-    sure = 1.0 if abs(shares[0] - shares[1]) > LARGE_DIFFERENCE or causes[0] != causes[1] else 0.6
+    score = 1.0 if abs(shares[0] - shares[1]) > LARGE_DIFFERENCE or causes[0] != causes[1] else 0.6
     first, second = (
         f"{_CAUSES.get(cause, cause)} ({share:.0%} in sight)"
         for cause, share in zip(causes, shares, strict=True)
     )
     text = f"{readable(joint)}: labelled {first}, the audit says {second}"
-    return PersonFinding(frame=frame, instance=instance, score=sure, text=text)
+    return PersonFinding(frame=frame, instance=instance, score=score, text=text)
 
 
 def _of_audit(findings: Iterable[audit.Finding]) -> Iterator[PersonFinding]:
@@ -147,7 +147,7 @@ def store_findings(
     *,
     frames: int | None = None,
 ) -> CheckRun:
-    """Store what a check found in place of what it found before."""
+    """Store a check's findings, replacing the previous ones."""
     gathered: dict[tuple[int, int], list[PersonFinding]] = {}
     for finding in sorted(findings, key=lambda one: -one.score):
         gathered.setdefault((finding.frame, finding.instance), []).append(finding)
@@ -198,13 +198,13 @@ def stored_signals(store: Store, table: PeopleTable) -> tuple[Signal, ...]:
 
 
 Begin = Callable[[str], OnProgress]
-"""Begins a step of that title; what it returns is told frames done, all frames, frames/s."""
+"""Starts a step of that title; returns a function of (frames done, all frames, frames/s)."""
 
 
 def validate_rows(
     store: Store, dataset: Dataset, *, frames: int | None = None, begin: Begin
 ) -> CheckRun:
-    """Validate the rows of the first `frames` frames (None: all) and keep what is found."""
+    """Validate the rows of the first `frames` frames (None: all) and store the findings."""
     step = counter(begin("validating"), min(frames or dataset.frames, dataset.frames))
     found = validation_findings(dataset, frames=frames, on_step=step)
     return _store(store, dataset, "validation", list(found), frames)
@@ -220,7 +220,7 @@ def audit_by_rays(
     device: str = "auto",
     begin: Begin,
 ) -> CheckRun:
-    """Audit the first `frames` frames (None: all) and keep the joints on which it differs."""
+    """Audit the first `frames` frames (None: all) and store the differing joints."""
     from synthstudio.generation import audit, stage  # the renderer: slow
     from synthstudio.generation.photos.audit import is_of_photos
 
@@ -237,7 +237,7 @@ def audit_by_rays(
 
 
 def import_audit(store: Store, dataset: Dataset, path: Path) -> CheckRun:
-    """Keep what `synthstudio audit --json` printed of this data set; ReviewError for another's."""
+    """Store the output of `synthstudio audit --json` of this data set; ReviewError for others."""
     audit = read_json(path)
     found = parse_audit(audit.get("findings"), str(path))
     unknown = {(finding.frame, finding.instance) for finding in found}

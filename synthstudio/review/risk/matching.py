@@ -1,4 +1,4 @@
-"""Whose a prediction is: the person of its frame whose joints, or box, it is most like."""
+"""Matching of predictions to the people of a frame by joints or box."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from synthstudio.review.values import JointLabel
 
 F64 = NDArray[np.float64]
 MIN = 0.1
-"""Less alike than this (OKS, or overlap of boxes) is somebody else."""
+"""Minimum similarity (OKS, or overlap of boxes) of a match."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """A person of a frame. `px` (J, 2) continuous pixels, NaN where the joint has no label that
-    lies in the picture; `box`: x, y, width, height."""
+    """A person of a frame. `px` (J, 2) continuous pixels, NaN if the joint has no label
+    in the picture; `box`: x, y, width, height."""
 
     instance: int
     px: F64
@@ -50,7 +50,7 @@ def standing(
 
 
 def box_of(px: F64) -> list[float]:
-    """x, y, width and height round those of (J, 2) places that are known; zeros for none."""
+    """x, y, width and height round the known ones of (J, 2) points; zeros for none."""
     there = px[np.isfinite(px).all(axis=1)]
     if not len(there):
         return [0.0] * 4
@@ -59,7 +59,7 @@ def box_of(px: F64) -> list[float]:
 
 
 def likeness(px: F64, box: Sequence[float], person: Standing, skeleton: Skeleton) -> float:
-    """OKS of places (J, 2) and a person's labels; overlap of boxes where nothing is labelled."""
+    """OKS of points (J, 2) and a person's labels; overlap of boxes without labels."""
     if not person.known.any():
         return box_overlap(box, person.box)
     area = np.array([max(person.box[2] * person.box[3], 1.0)])
@@ -68,7 +68,7 @@ def likeness(px: F64, box: Sequence[float], person: Standing, skeleton: Skeleton
 
 
 def mean_distance_px(px: F64, person: Standing) -> float | None:
-    """How far places (J, 2) lie from a person's labels on average; None without a joint of both."""
+    """Mean distance of points (J, 2) from a person's labels; None without a common joint."""
     apart = np.hypot(*(px - person.px).T)
     return float(np.nanmean(apart)) if np.isfinite(apart).any() else None
 
@@ -76,7 +76,7 @@ def mean_distance_px(px: F64, person: Standing) -> float | None:
 def match(
     found: Sequence[tuple[F64, Sequence[float]]], people: Sequence[Standing], skeleton: Skeleton
 ) -> list[int | None]:
-    """For each of `found` (places (J, 2), box) the number of its person, the most alike first."""
+    """For each of `found` (points (J, 2), box) its person's number, most similar first."""
     scores = (
         (likeness(px, box, person, skeleton), place, n)
         for place, (px, box) in enumerate(found)
@@ -87,7 +87,7 @@ def match(
 
 
 def most_alike(scores: Iterable[tuple[float, int, int]], minimum: float) -> dict[int, int]:
-    """Pairs of (how alike, one, other) chosen so that each is in one at most, best first."""
+    """Greedy one-to-one pairs of (similarity, one, other), best first."""
     chosen: dict[int, int] = {}
     for alike, one, other in sorted(scores, key=lambda score: (-score[0], *score[1:])):
         if alike >= minimum and one not in chosen and other not in chosen.values():
@@ -96,6 +96,6 @@ def most_alike(scores: Iterable[tuple[float, int, int]], minimum: float) -> dict
 
 
 def places(joints: Mapping[str, Sequence[float]], names: Sequence[str]) -> F64:
-    """(J, 2) places of joints by name; NaN where there is none."""
+    """(J, 2) positions of joints by name; NaN if missing."""
     nowhere = (math.nan, math.nan)
     return np.array([tuple(joints[n][:2]) if n in joints else nowhere for n in names], np.float64)

@@ -1,17 +1,17 @@
-"""All people of a data set as columns of numbers: what filters, plots and risks are computed on.
+"""All people of a data set as columns of numbers: input of filters, plots and risks.
 
-Columns lie one after the other in memory (joints first, people last), so that a question about
-one joint reads that joint's numbers alone. Letters: P people, F frames, J joints, B bones.
+Columns lie one after the other in memory (joints first, people last), so that a query of
+one joint reads only that joint's numbers. Letters: P people, F frames, J joints, B bones.
 
-    frame (P), frame_row (P), instance (P)     where a person is; frame_row: place among F frames
+    frame (P), frame_row (P), instance (P)     a person's key; frame_row: index among F frames
     px (2J, P) f32                             x and y of each joint, NaN where unknown
     state, cause, origin (J, P) u8             codes: NO_STATE, CAUSES, ORIGINS; OTHER: none of them
     ambiguous (J, P) bool    shares (5J, P)    as stored, float64: filters say the same as `filter`
     person.COLUMN (P), frame.COLUMN (F)        every field of the query language: float64 with NaN
                                                for null, or int32 places in `names`, -1 for null
     bone_m (B, P) f32                          length of BONES in 3D, NaN without 3D
-    off_px (J, P) f16                          from a joint to where its 3D joint is seen
-    mirror_px (J, P) f16                       to where its twin of the other side is seen in 3D
+    off_px (J, P) f16                          from a joint to its 3D joint's projection
+    mirror_px (J, P) f16                       to its mirror twin's projection
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def column_name(field: Field) -> str:
 
 
 def stored_fields(table: str) -> list[Field]:
-    """The fields of a table, "person" or "frame", that are columns of their own."""
+    """The fields of a table, "person" or "frame", with their own columns."""
     if table == "frame":
         return [field for field in FIELDS.values() if field.table == "frame"]
     boxes = [Field(column=_BOX, element=k, means="") for k in range(4)]
@@ -75,7 +75,7 @@ class PeopleTable:
     """All people of one data set. Arrays are read only.
 
     `key`: SHA-256 of its dataset.json, which the parts of one run share; `content`: a hash of all
-    that decides the rows ("" where nobody knows it).
+    inputs of the rows ("" if unknown).
     """
 
     key: str
@@ -120,7 +120,7 @@ class PeopleTable:
 
     @property
     def joints_px(self) -> NDArray[np.float32]:
-        """(P, J, 2) places, NaN where unknown."""
+        """(P, J, 2) positions, NaN where unknown."""
         return self.arrays["px"].reshape(len(self.joints), 2, self.people).transpose(2, 0, 1)
 
     @property
@@ -130,7 +130,7 @@ class PeopleTable:
 
     @property
     def cause(self) -> NDArray[np.uint8]:
-        """(P, J) places in core.labels.CAUSES."""
+        """(P, J) indices into core.labels.CAUSES."""
         return self.arrays["cause"].T
 
     @property
@@ -141,7 +141,7 @@ class PeopleTable:
 
     @property
     def modal_box_px(self) -> F64:
-        """(P, 4) x, y, width and height of what is seen of each person."""
+        """(P, 4) x, y, width and height of each person's visible part."""
         return np.stack([self.arrays[f"person.{_BOX}[{k}]"] for k in range(4)], axis=1)
 
     @property
@@ -160,9 +160,9 @@ class PeopleTable:
         return self._read(name, "number")[0]
 
     def codes(self, name: str) -> tuple[NDArray[np.int32], pa.Array]:
-        """(P,) places in the names, -1 for null, and the names of a field that is text."""
+        """(P,) indices into the names, -1 for null, and the names of a field that is text."""
         values, names = self._read(name, "text", "list", "flag")
-        assert names is not None  # as of every text
+        assert names is not None  # set for every text
         return values, names
 
     def _read(self, name: str, *kinds: str) -> tuple[Array, pa.Array | None]:
@@ -180,7 +180,7 @@ class PeopleTable:
         return [None if text is None else format_list(text) for text in found]
 
     def row_of(self, frame: int, instance: int) -> int:
-        """The row of a person; DatasetError when the data set has no such person."""
+        """The row of a person; DatasetError if missing."""
         found = int(self.rows_at([(frame, instance)])[0])
         if found < 0:
             raise DatasetError(

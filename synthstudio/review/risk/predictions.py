@@ -28,7 +28,7 @@ from synthstudio.review.values import JointLabel, invalid
 _AT_ONCE = 500
 MAX_COORDINATE_PX = 1e6
 SAME_PX = 0.01
-"""What a browser is told of a place is rounded; nearer than this is the same place."""
+"""Tolerance of positions, which are rounded for browsers."""
 Point = tuple[float, float, float]
 
 
@@ -36,9 +36,9 @@ Point = tuple[float, float, float]
 class Prediction:
     """A model's joints of one person: name -> x and y in continuous pixels, confidence 0 to 1.
 
-    Joints that the model does not find are left out. `score`: that of the whole person. `causes`:
-    "visible" or what hides a joint, where the model says so. `instance`: the person it is of; from
-    1,000 on it is of somebody whom the data set has not got.
+    Missing joints are left out. `score`: of the person. `causes`:
+    "visible" or the cause of a joint, if predicted. `instance`: the matched person; from
+    1,000 on people not in the data set.
     """
 
     frame: int
@@ -51,11 +51,11 @@ class Prediction:
 def put_predictions(
     store: Store, key: str, layer: str, rows: Iterable[Prediction], *, replace: bool = False
 ) -> int:
-    """Store predictions of a model under `layer`; return how many.
+    """Store predictions of a model under `layer`; return the number.
 
-    Those of the same people are replaced, and with `replace` all that the layer had. All are stored
-    or none. `rows` may be lazy. ReviewError for a data set the store does not know, Refused
-    ("invalid") for joints the skeleton lacks and numbers that are none.
+    Those of the same people are replaced, and with `replace` the whole layer. Stored atomically
+    . `rows` may be lazy. ReviewError for a data set that is not in the store, Refused
+    ("invalid") for joints missing in the skeleton and invalid numbers.
     """
     check_name(layer, "layer")
     done, waiting = 0, iter(rows)
@@ -63,7 +63,7 @@ def put_predictions(
         known = session.get(DatasetRow, key)
         if known is None:
             raise ReviewError(
-                "the store does not know this data set", where=key[:16], then="Register it first."
+                "the data set is not in the store", where=key[:16], then="Register it first."
             )
         joints = frozenset(get_skeleton(known.skeleton).joints)
         if replace:
@@ -91,7 +91,7 @@ def iter_predictions(store: Store, key: str, layer: str) -> Iterator[Prediction]
 def predictions_in(
     store: Store, key: str, layer: str, frames: Iterable[int]
 ) -> dict[int, list[Prediction]]:
-    """Frame -> predictions of a model, by number; frames without any are left out."""
+    """Frame -> predictions of a model, by number; only non-empty frames."""
     found: dict[int, list[Prediction]] = {}
     with store.reading() as session:
         for row in in_frames(session, _of_layer(key, layer), PredictionRow.frame, frames):
@@ -106,7 +106,7 @@ def _of_layer(key: str, layer: str) -> Select[PredictionRow]:
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Confidence:
-    """How sure a model is of the joint of a person of which it is least sure: 0 to 1."""
+    """A person's least confident joint and its confidence, 0 to 1."""
 
     confidence: float
     joint: str
@@ -115,7 +115,7 @@ class Confidence:
 def least_confident_joints(
     predictions: Iterable[Prediction],
 ) -> dict[tuple[int, int], Confidence]:
-    """(frame, instance) -> the joint of which a model is least sure; none of empty predictions."""
+    """(frame, instance) -> the least confident joint; without empty predictions."""
     return {
         (p.frame, p.instance): min(
             Confidence(confidence=sure, joint=name) for name, (_, _, sure) in p.joints.items()
@@ -126,7 +126,7 @@ def least_confident_joints(
 
 
 def is_predicted(store: Store, key: str, frame: int, joints: Mapping[str, JointLabel]) -> bool:
-    """Whether one prediction of this frame, of any model, has all these joints where they are."""
+    """Whether one prediction of this frame, of any model, has these joints at these positions."""
     query = select(PredictionRow.joints)
     query = query.where(PredictionRow.dataset == key, PredictionRow.frame == frame)
     with store.reading() as session:
@@ -195,7 +195,7 @@ def _prediction(row: PredictionRow) -> Prediction:
     )
 
 
-_HIDDEN_COUNTS = 0.5  # models guess hidden joints, and so do people
+_HIDDEN_COUNTS = 0.5  # hidden joints are guessed by models and people
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +208,7 @@ class PredictionArrays:
 
 
 def gather_predictions(table: PeopleTable, predictions: Iterable[Prediction]) -> PredictionArrays:
-    """Gather predictions as arrays; those of people whom the table lacks are left out."""
+    """Gather predictions as arrays; those of people missing in the table are left out."""
     places = {name: j for j, name in enumerate(table.joints)}
     ids: list[tuple[int, int]] = []
     parts = [np.zeros((0, len(places), 3), np.float32)]
@@ -231,7 +231,7 @@ def gather_predictions(table: PeopleTable, predictions: Iterable[Prediction]) ->
 
 
 def joint_errors(table: PeopleTable, found: PredictionArrays) -> F64:
-    """(J, N) distances e; NaN for joints that nobody labelled or the model did not find."""
+    """(J, N) distances e; NaN for joints unlabelled or missing in the prediction."""
     out = np.full((len(table.joints), len(found.rows)), np.nan)
     scale = 2.0 * table.skeleton.sigmas[:, None]
     area = np.sqrt(table.area_px)
@@ -248,18 +248,18 @@ def joint_errors(table: PeopleTable, found: PredictionArrays) -> F64:
 
 
 def model_signal(table: PeopleTable, found: PredictionArrays) -> Signal:
-    """Labelled joints that a model sees elsewhere, weighed by its confidence."""
+    """Labelled joints that a model predicts elsewhere, weighted by its confidence."""
     error = joint_errors(table, found)
     visible = table.arrays["state"][:, found.rows] == 2
-    sure = found.confidence.T.astype(np.float64) * np.where(visible, 1.0, _HIDDEN_COUNTS)
-    doubt = sure * (1.0 - np.exp(-0.5 * (error / 2.0) ** 2))
+    confidence = found.confidence.T.astype(np.float64) * np.where(visible, 1.0, _HIDDEN_COUNTS)
+    doubt = confidence * (1.0 - np.exp(-0.5 * (error / 2.0) ** 2))
     score, joint, value = np.zeros(table.people), np.full(table.people, -1), np.zeros(table.people)
     score[found.rows], joint[found.rows], value[found.rows] = worst(doubt, error)
     return signal("model", score, joint, value)
 
 
 def disagreement(table: PeopleTable, found: PredictionArrays) -> F64:
-    """(P,) 1 - OKS between labels and predictions over labelled joints; NaN: not known."""
+    """(P,) 1 - OKS between labels and predictions over labelled joints; NaN: unknown."""
     error = joint_errors(table, found)
     known = np.isin(table.arrays["state"][:, found.rows], (1, 2))
     known &= np.isfinite(table.arrays["px"][0::2, :][:, found.rows])

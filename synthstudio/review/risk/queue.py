@@ -1,17 +1,17 @@
-"""In which order to look, and how many of the labels are wrong.
+"""The review queue, and the estimated rate of wrong labels.
 
-The queue goes by risk, with random control people mixed in: a uniform draw from all, decided by
-the data set's key and the share; a larger share contains those of a smaller one. They come at
-fixed places of the queue, in their own random order, and nowhere else: so those looked at so far
-are a random part of the set, whatever their risk, and the share of wrong ones among them is an
+The queue is ordered by risk, with random control people inserted: a uniform sample by
+the data set's key and the share; a larger share contains those of a smaller one. They are at
+fixed positions of the queue, in random order, and only there: so the reviewed ones
+are a random sample of the set, independent of risk, and the fraction of wrong ones is an
 unbiased estimate.
 
-Of the people who come first by risk far more are wrong than of all, so the estimate uses control
-people only, up to the first who is still pending; who was looked at out of turn (found in the
-gallery, or while another held a lease before) waits until those before are decided too. A person
+People of high risk are wrong far more often than average, so the estimate uses control
+people only, up to the first pending one; people reviewed out of turn (found in the
+gallery, or during another's lease) count when those before are decided too. A person
 counts as wrong when it was rejected or deleted, or when a reviewer changed a state or a cause, or
 moved a joint by more than TOLERANCE of its OKS tolerance 2 sigma sqrt(area). Flagged and skipped
-people are no decision: they are left out and counted apart. The interval is Wilson's.
+people are undecided: excluded and counted separately. The interval is Wilson's.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """All people in the order in which to look at them. `control` (P,): of each place, not row."""
+    """All people in review order. `control` (P,): by position, not row."""
 
     risk: Risk
     rows: I64  # (P,)
@@ -56,16 +56,16 @@ class Order:
 
 
 def control_rows(table: PeopleTable, *, share: float = CONTROL_SHARE) -> I64:
-    """The rows of the control people, in the order in which they are looked at."""
+    """The rows of the control people in review order."""
     order = stream(0, "control", table.key).permutation(table.people)
     return order[: round(share * table.people)].astype(np.int64)
 
 
 def risk_order(risk: Risk, *, share: float = CONTROL_SHARE, rows: I64 | None = None) -> Order:
-    """The queue: the riskiest first, every 1/share-th place a control person.
+    """The queue: by falling risk, every 1/share-th position a control person.
 
-    `rows`: only these people (a filter, an assignment); control people that are not among them
-    then do not come.
+    `rows`: only these people (a filter, an assignment); other control people
+    are then omitted.
     """
     table = risk.table
     chosen = control_rows(table, share=share)
@@ -95,7 +95,7 @@ def next_people(
     layer: str = MAIN,
     now: datetime | None = None,
 ) -> list[Person]:
-    """Lease to `who` the next undecided people of a queue whom they saw in no other layer."""
+    """Lease to `who` the next undecided people of a queue, not seen in another layer."""
     table = order.risk.table
     done = decided_mask(store, table, layer=layer) | touched_elsewhere_mask(
         store, table, who=who.name, layer=layer
@@ -111,7 +111,7 @@ def next_people(
 def _still_open(
     store: Store, table: PeopleTable, found: Sequence[Person], *, who: User, layer: str
 ) -> list[Person]:
-    """Give back those that somebody decided on between our look and our claim."""
+    """Release leases of people decided concurrently."""
     pairs = [(person.frame, person.instance) for person in found]
     now = states(store, table.key, layer=layer, people=pairs, masks=False)
     late = [
@@ -128,7 +128,7 @@ def _still_open(
 def decided_mask(
     store: Store, table: PeopleTable, *, layer: str = MAIN, skipped: bool = True
 ) -> Mask:
-    """(P,) who is deleted or has a status other than pending (or, not `skipped`, skipped)."""
+    """(P,) whether a person is deleted or not pending (without `skipped`: nor skipped)."""
     open_ = ("pending",) if skipped else ("pending", "skipped")
     query = select(ItemRow.frame, ItemRow.instance).where(
         ItemRow.dataset == table.key,
@@ -139,7 +139,7 @@ def decided_mask(
 
 
 def touched_elsewhere_mask(store: Store, table: PeopleTable, *, who: str, layer: str) -> Mask:
-    """(P,) of whom somebody has events in another layer."""
+    """(P,) whether `who` has events of the person in another layer."""
     query = (
         select(EventRow.frame, EventRow.instance)
         .where(EventRow.dataset == table.key, EventRow.layer != layer, EventRow.who == who)
@@ -151,7 +151,7 @@ def touched_elsewhere_mask(store: Store, table: PeopleTable, *, who: str, layer:
 def touched(
     store: Store, dataset: str, people: Collection[tuple[int, int]], *, who: str
 ) -> set[tuple[int, int]]:
-    """Those of a few people of whom `who` has events, except second reviews."""
+    """The people of a few with events of `who`, except second reviews."""
     query = select(EventRow.frame, EventRow.instance).where(
         EventRow.dataset == dataset,
         EventRow.layer != SECOND,
@@ -163,7 +163,7 @@ def touched(
 
 
 def mask_of(table: PeopleTable, people: Iterable[Sequence[Any]]) -> Mask:
-    """(P,) who is among some (frame, instance)."""
+    """(P,) whether a person is among (frame, instance)."""
     found = np.zeros(table.people, bool)
     rows = table.rows_at(people)
     found[rows[rows >= 0]] = True
@@ -181,7 +181,7 @@ def _mask(store: Store, table: PeopleTable, query: Select[int, int]) -> Mask:
 def own_first(
     table: PeopleTable, rows: I64, waiting: Mask, own: Mask, layer: str
 ) -> Iterator[Person]:
-    """Those of `rows` who wait, one's own first; lazily: of a million only a few are used."""
+    """The pending ones of `rows`, own assignments first; lazy."""
     for some in (waiting[rows] & own[rows], waiting[rows] & ~own[rows]):
         for row in rows[some]:
             frame, instance = int(table.frame[row]), int(table.instance[row])
@@ -189,15 +189,15 @@ def own_first(
 
 
 TOLERANCE = 0.5
-"""A move below this is a matter of taste: an OKS of 0.88 and above."""
+"""Tolerance of moved joints, equal to an OKS of 0.88."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """How much of a set is wrong. `rate`, `low` and `high` are shares of its people.
+    """Estimated error rate of a set. `rate`, `low` and `high` are fractions of its people.
 
     `n` control people decided in turn, `wrong` of them; `undecided`: flagged or skipped among
-    them; `waiting`: decided out of turn; `control`: how many there are. With n = 0 the rate is
+    them; `waiting`: decided out of turn; `control`: their number. With n = 0 the rate is
     NaN and the interval 0 to 1.
     """
 
@@ -212,7 +212,7 @@ class Estimate:
 
 
 def estimate(store: Store, table: PeopleTable, *, share: float = CONTROL_SHARE) -> Estimate:
-    """The share of people whose labels are wrong, with its 95 % interval."""
+    """The fraction of people with wrong labels, with its 95 % interval."""
     chosen = control_rows(table, share=share)
     done = decided_mask(store, table)[chosen]
     in_turn = int(done.argmin()) if not done.all() else len(done)
@@ -222,7 +222,7 @@ def estimate(store: Store, table: PeopleTable, *, share: float = CONTROL_SHARE) 
     for row, person in zip(chosen[:in_turn].tolist(), people, strict=True):
         verdict = verdict_of(found.get(person), table, row)
         counts[verdict] += 1
-        if verdict == "pending":  # taken back since we looked
+        if verdict == "pending":  # reverted concurrently
             break
     waiting = int(done[in_turn:].sum())
     n = counts["right"] + counts["wrong"]
@@ -240,7 +240,7 @@ def estimate(store: Store, table: PeopleTable, *, share: float = CONTROL_SHARE) 
 
 
 def verdict_of(state: ItemState | None, table: PeopleTable, row: int) -> str:
-    """What a review says of a person's stored labels: pending, right, wrong, undecided."""
+    """The verdict of a review on a person's stored labels: pending, right, wrong, undecided."""
     if state is None or (state.status == "pending" and not state.deleted):
         return "pending"
     if state.deleted or state.status == "rejected":
@@ -272,7 +272,7 @@ def labels_changed(joints: Mapping[str, JointLabel], table: PeopleTable, row: in
 
 
 def wilson(wrong: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share, `wrong` of `n`; (0, 1) when n is 0."""
+    """Wilson's 95 % score interval of a fraction, `wrong` of `n`; (0, 1) when n is 0."""
     from scipy.stats import binomtest  # slow to load
 
     if not n:

@@ -1,8 +1,8 @@
-"""What reviewers made of people, as columns beside a people table and as fields of queries.
+"""Results of reviews as columns of a people table and as fields of queries.
 
-The query language of `filter` asks for what a data set holds; here it also knows REVIEW_FIELDS,
-whose values are columns over the rows of a people table. As everywhere in the language, what
-nobody knows (None, NaN) matches neither a test nor its negation.
+The query language of `filter` has fields of data sets; here also REVIEW_FIELDS,
+with columns over the rows of a people table. As everywhere in the language, unknown
+values (None, NaN) match neither a test nor its negation.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from synthstudio.review.values import MAIN, STATUSES
 
 Columns = dict[str, NDArray[Any]]
 ME = "me"
-"""In a query: whoever asks."""
+"""The current user in a query."""
 
 
 def review_columns(
     store: Store, table: PeopleTable, *, layer: str = MAIN, me: str | None = None
 ) -> Columns:
-    """The columns of REVIEW_FIELDS, and two more. `me`: whom "me" means where people are named.
+    """The columns of REVIEW_FIELDS, and two more. `me`: the user meant by "me".
 
-    `edited`: seconds since 1970 of the last event, NaN for people whom nobody touched;
-    `deleted`: whether a reviewer deleted the person. People whom reviewers added are not here.
+    `edited`: seconds since 1970 of the last event, NaN for untouched people;
+    `deleted`: whether a reviewer deleted the person. Added people are not included.
     """
     count = table.people
     columns: Columns = {
@@ -78,7 +78,7 @@ def review_columns(
 def _add_threads(
     store: Store, table: PeopleTable, columns: Columns, *, layer: str, me: str | None
 ) -> None:
-    """Fill in who has threads, and whom those that are open mention, as a list of names."""
+    """Fill in threads and the names mentioned in open ones."""
     row = ThreadRow
     query = select(row.frame, row.instance, row.is_open, row.mentions).where(
         row.dataset == table.key, row.layer == layer
@@ -97,14 +97,14 @@ def _add_threads(
 
 
 def last_event_id(store: Store, dataset: str) -> int:
-    """The id of the newest event of a data set, 0 for none; it marks the review's state."""
+    """The id of the newest event of a data set, 0 for none; a version of the review's state."""
     query = select(EventRow.id).where(EventRow.dataset == dataset)
     with store.reading() as session:
         return session.scalar(query.order_by(EventRow.id.desc()).limit(1)) or 0
 
 
 def _placed(table: PeopleTable, found: Sequence[Any]) -> list[tuple[int, Any]]:
-    """Pairs of (row in the table, stored row) of those people whom the table has."""
+    """Pairs of (row in the table, stored row) for people in the table."""
     places = table.rows_at(found).tolist()
     return [(place, row) for place, row in zip(places, found, strict=True) if place >= 0]
 
@@ -114,22 +114,22 @@ def _field(column: str, means: str, **more: Any) -> Field:
 
 
 REVIEW_FIELDS: dict[str, Field] = {
-    "status": _field("status", "what reviewers decided", kind="text", values=STATUSES),
-    "reviewer": _field("reviewer", "who touched it last", kind="text"),
-    "assigned": _field("assigned", "whom it is assigned to", kind="text"),
-    "overdue": _field("overdue", "assigned until a day that is over: yes or no", kind="flag"),
-    "changed": _field("changed", "a reviewer changed labels: yes or no", kind="flag"),
-    "comments": _field("comments", "how many there are"),
+    "status": _field("status", "decision of reviewers", kind="text", values=STATUSES),
+    "reviewer": _field("reviewer", "last reviewer", kind="text"),
+    "assigned": _field("assigned", "assigned reviewer", kind="text"),
+    "overdue": _field("overdue", "whether the due day is over: yes or no", kind="flag"),
+    "changed": _field("changed", "whether labels were changed: yes or no", kind="flag"),
+    "comments": _field("comments", "number of comments"),
     "threads": _field("threads", "of comments", kind="text", values=("none", "open", "resolved")),
-    "mentions": _field("mentions", "whom an open thread mentions by @; me is you", kind="list"),
-    "risk": _field("risk", "how likely something is wrong; larger is likelier"),
+    "mentions": _field("mentions", "names mentioned in open threads; me is you", kind="list"),
+    "risk": _field("risk", "risk of wrong labels; larger is more likely"),
     "disagreement": _field("disagreement", "1 - OKS between labels and predictions, 0 to 1"),
 }
 ALL_FIELDS: dict[str, Field] = {**FIELDS, **REVIEW_FIELDS}
 
 
 def parse_query(text: str, joints: tuple[str, ...]) -> Query:
-    """Parse a query that may use REVIEW_FIELDS too; DatasetError points at what is wrong."""
+    """Parse a query that may use REVIEW_FIELDS too; DatasetError points at the fault."""
     return parse(text, joints, fields=ALL_FIELDS)
 
 

@@ -1,28 +1,28 @@
-"""Everybody's risk: how likely each person is wrongly labelled, from all checks together.
+"""Risk of each person: probability of wrong labels from all checks.
 
-What is likely wrong with a person's labels: each check a plain function table -> Signal.
+Each check is a plain function table -> Signal.
 
-name          weight  what it finds
-contradiction  0.95   state or cause that the shares or the place of a drawn joint contradict
-projection     0.95   a drawn joint that is not where its 3D joint is seen
-sides          0.9    left and right exchanged: by 3D, or by face, trunk and limbs in 2D
+name          weight  finding
+contradiction  0.95   state or cause contradicted by shares or position of a drawn joint
+projection     0.95   a drawn joint away from its 3D joint's projection
+sides          0.9    left and right swapped: by 3D, or by face, trunk and limbs in 2D
 place          0.9    a visible joint outside the frame, joints far from the box or all at one point
 bones          0.8    a bone far longer than the same bone of others, by the rest of its body
 validation     0.95   findings of `synthstudio validate` that were stored (findings.py)
 audit          0.9    joints on which the second oracle disagreed, stored (findings.py)
 model          0.7    a predicted joint far from the labelled one (predictions.py)
-distrust       0.7    people who wait and whose prediction a reviewer called wrong; what that model
-                      says of their joints counts no more
-threshold      0.25   joints about as much hidden as visible: easy to label either way
-hidden         0.2    people of whom little is seen
+distrust       0.7    pending people with a prediction marked as wrong, after which that model
+                      is ignored for them
+threshold      0.25   joints about half visible
+hidden         0.2    people mostly hidden
 
     risk = 1 - product over checks of (1 - weight x score)
 
-as if each were right on its own with the probability weight x score. So one sure sign outranks
-many faint ones, and of two with the same sure sign the one with more doubts comes first.
+i.e. independent checks with probability weight x score. So one certain sign outranks
+many weak ones, and additional signs break ties.
 
-What does not change is computed once: a table's own checks by what it holds, findings and
-predictions by a mark of what is stored.
+Results are cached: a table's own checks by content, findings and
+predictions by a version of the store.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ _cache: LastUsed[object, Any] = LastUsed(6)
 
 @dataclass(frozen=True, kw_only=True)
 class Risk:
-    """How likely each of P people is wrongly labelled, and what says so."""
+    """Probability of wrong labels of P people, and the signals."""
 
     table: PeopleTable
     score: F64  # (P,) 0 to 1
     signals: tuple[Signal, ...]
 
     def reasons(self, row: int, *, maximum: int = 5) -> list[str]:
-        """Why a person has its score, in words, the weightiest first."""
+        """Reasons of a person's score, by falling weight."""
         reasons = [
             (signal.weight * float(signal.score[row]), words)
             for signal in self.signals
@@ -87,7 +87,7 @@ class Risk:
 
 
 def risk(table: PeopleTable, *, more: Iterable[Signal] = ()) -> Risk:
-    """Everybody's risk by all checks of the table, and `more` (stored findings, models)."""
+    """The risk of all people by all checks of the table, and `more` (stored findings, models)."""
     signals = (*table_signals(table), *more)
     return Risk(table=table, score=combine(signals, table.people), signals=signals)
 
@@ -114,7 +114,7 @@ class Models:
 
 
 def risk_of(store: Store, table: PeopleTable) -> Risk:
-    """The risk of every person of a table; fast when nothing was stored since."""
+    """The risk of every person of a table; cached until the store changes."""
     found = _mark(store, table.key)
     return _cache.get_or(("risk", store.url, *_name(table), found), lambda: _risk(store, table))
 
@@ -126,7 +126,7 @@ def models_of(store: Store, table: PeopleTable) -> Models:
 
 
 def least_confident(store: Store, key: str, layer: str) -> dict[tuple[int, int], Confidence]:
-    """(frame, instance) -> the joint of which the model `layer` is least sure."""
+    """(frame, instance) -> the least confident joint of the model `layer`."""
     found = next((row for row in _mark(store, key)[1] if row[0] == layer), None)
     return _cache.get_or(
         ("sure", store.url, key, found),
@@ -135,7 +135,7 @@ def least_confident(store: Store, key: str, layer: str) -> dict[tuple[int, int],
 
 
 def distrusted(store: Store, key: str, layer: str) -> set[tuple[int, int]]:
-    """(frame, instance) of whom a reviewer called the prediction of the model `layer` wrong."""
+    """(frame, instance) with a prediction of the model `layer` marked as wrong."""
     with store.reading() as session:
         found = session.execute(_distrusts(key)).all()
     return {(frame, instance) for frame, instance, layers in found if layer in (layers or ())}
@@ -160,8 +160,8 @@ def _models(store: Store, table: PeopleTable) -> Models:
     _, layers, wrong = _mark(store, table.key)
     refused = {(frame, instance, layer) for frame, instance, some in wrong for layer in some}
     for layer, _, _ in layers:
-        told = iter_predictions(store, table.key, str(layer))
-        kept = [p for p in told if (p.frame, p.instance, layer) not in refused]
+        predictions = iter_predictions(store, table.key, str(layer))
+        kept = [p for p in predictions if (p.frame, p.instance, layer) not in refused]
         found = gather_predictions(table, kept)
         signals.append(model_signal(table, found))
         maximum = np.fmax(maximum, disagreement(table, found))
@@ -169,7 +169,7 @@ def _models(store: Store, table: PeopleTable) -> Models:
 
 
 def _distrust(table: PeopleTable, wrong: Rows) -> Signal:
-    """People of whom a reviewer called predictions wrong: hard for models, perhaps for people."""
+    """People with predictions marked as wrong: hard for models, perhaps for people."""
     texts = {
         int(row): (f"a reviewer called the prediction of {', '.join(layers)} wrong",)
         for row, (_, _, layers) in zip(table.rows_at(wrong), wrong, strict=True)
@@ -185,7 +185,7 @@ def _name(table: PeopleTable) -> tuple[str, str]:
 
 
 def _mark(store: Store, key: str) -> tuple[tuple[Any, ...], Rows, Rows]:
-    """What distinguishes one state of the stored findings and predictions from another."""
+    """A version of the stored findings and predictions."""
     risks = select(func.count(), func.sum(RiskRow.score)).where(RiskRow.dataset == key)
     models = select(PredictionRow.layer, func.count(), func.sum(PredictionRow.score))
     models = models.where(PredictionRow.dataset == key).group_by(PredictionRow.layer)

@@ -33,19 +33,19 @@ CHECKS = {
     "threshold": (0.25, "{joint}{more}: about half hidden"),
     "hidden": (0.2, "{value:.0f} % of body or joints is out of sight"),
 }
-"""How sure a score of 1 is that a label is wrong, and how a score is shown; see scores.py."""
-_SURE_PX = 0.51  # stored places are rounded nowhere; `validate` allows the same
-_EDGE = 1e-3  # places are 32-bit numbers
+"""Probability of a wrong label at score 1, and the text of a score; see scores.py."""
+_SURE_PX = 0.51  # stored positions are not rounded; as in `validate`
+_EDGE = 1e-3  # positions are 32-bit floats
 
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
-    """What one check says of P people.
+    """Scores of one check for P people.
 
-    `score` (P,) from 0 (nothing) to 1 (certain); `weight`: how sure a score of 1 is that a label
-    is wrong. `joint` (P,): the joint it is about, -1 for none; `value` (P,): the number that
-    `text` tells, as in "{joint}: {value:.0f} px away"; "{more}": " and 2 more" where it counts
-    joints. `texts`: row -> words of its own.
+    `score` (P,) from 0 (nothing) to 1 (certain); `weight`: probability of a wrong
+    label at score 1. `joint` (P,): the joint concerned, -1 for none; `value` (P,): the number that
+    `text` tells, as in "{joint}: {value:.0f} px away"; "{more}": " and 2 more" if it counts
+    joints. `texts`: row -> custom text.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Signal:
     texts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def words(self, table: PeopleTable, row: int) -> tuple[str, ...]:
-        """Why a person is in doubt, in words; empty where the score is 0."""
+        """The reason for a person's score; "" if the score is 0."""
         if not self.score[row] > 0:
             return ()
         if row in self.texts:
@@ -117,7 +117,7 @@ def in_chunks(people: int, size: int = 65_536) -> list[slice]:
 
 
 def contradiction(table: PeopleTable) -> Signal:
-    """Drawn joints whose state or cause are not what their shares and place say."""
+    """Drawn joints whose state or cause contradicts their shares and position."""
     size = np.stack([table.number("width"), table.number("height")], axis=1)[:, None]
     score, joint = np.zeros(table.people), np.full(table.people, NOBODY)
     for some in in_chunks(table.people):
@@ -133,7 +133,7 @@ def contradiction(table: PeopleTable) -> Signal:
 
 
 def projection(table: PeopleTable) -> Signal:
-    """Drawn joints that are not where their 3D joints are seen."""
+    """Drawn joints away from their 3D joints' projections."""
     sigmas = table.skeleton.sigmas[:, None]
     score, joint, value = np.zeros(table.people), np.full(table.people, -1), np.zeros(table.people)
     for some in in_chunks(table.people):
@@ -169,7 +169,7 @@ def position(table: PeopleTable) -> Signal:
 
 
 def threshold(table: PeopleTable) -> Signal:
-    """Joints near the line between visible and hidden: a visible share of .4 to .6, ambiguous."""
+    """Joints near the visibility threshold: a visible share of .4 to .6, ambiguous."""
     doubt, joints = np.zeros(table.people), np.zeros(table.people)
     joint, maximum = np.full(table.people, -1), np.zeros(table.people)
     for j in range(len(table.joints)):
@@ -184,7 +184,7 @@ def threshold(table: PeopleTable) -> Signal:
 
 
 def hidden(table: PeopleTable) -> Signal:
-    """People of whom little is seen."""
+    """People mostly hidden."""
     occluded = np.nan_to_num(table.occluded) * 100
     seen = np.count_nonzero(table.arrays["state"] == 2, axis=0)
     labelled = np.count_nonzero(table.arrays["state"] != NO_STATE, axis=0)
@@ -194,7 +194,7 @@ def hidden(table: PeopleTable) -> Signal:
 
 
 def labelled_px(table: PeopleTable, some: slice | I64) -> tuple[F64, F64, np.ndarray]:
-    """x, y (J, N) and whether a joint has a labelled place."""
+    """x, y (J, N) and whether a joint has a labelled position."""
     px = table.arrays["px"][:, some].astype(np.float64)
     state = table.arrays["state"][:, some]
     x, y = px[0::2], px[1::2]

@@ -3,12 +3,12 @@
 people_table(dataset, cache=…) ─► PeopleTable ─► find(table, query): rows that match
                                              └─► facet, joint_facet: counts for plots
 
-Values go from Arrow's buffers to NumPy; no row becomes a Python object. What is held beside the
-arrays themselves is one batch, 200 bytes a frame for its camera, and the texts.
+Values go from Arrow's buffers to NumPy; no row becomes a Python object. Memory beyond the
+arrays is one batch, 200 bytes per frame for its camera, and the texts.
 
 A table is cached in `CACHE/people-KEY/`, one .npy a column under a manifest of their hashes, and
-mapped when read. KEY is a hash of what the data set's own files say of its bytes. The table is
-written aside and renamed. One that is damaged, or of another release, is deleted and built again.
+mapped when read. KEY is a hash of the data set's stored hashes. The table is
+written atomically. A damaged one, or one of another release, is deleted and rebuilt.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from synthstudio.review.risk.people import (
 )
 
 VERSION = 2
-"""Raised whenever the columns or their meaning change."""
+"""Version of the columns and their meaning."""
 _HEAD = "table.json"
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 Layout = Mapping[str, tuple[tuple[int, ...], str]]
@@ -117,7 +117,7 @@ def cached(folder: Path, key: str, layout: Layout, fill: Fill) -> tuple[dict[str
             remove(place)
     with contextlib.suppress(DiskError), whole_folder(place) as unfinished:
         _write(unfinished, key, layout, fill)
-    # Two that build at once: the second finds the place taken, by the same bytes.
+    # Of two concurrent builders the second finds the same bytes.
     found = _read(place, key, layout)
     if found is None:
         raise DiskError(f"{place}: the table of people could not be stored; is the disk full?")
@@ -205,7 +205,7 @@ def fill(dataset: Dataset, skeleton: Skeleton, arrays: Mapping[str, Array]) -> N
 
 
 def _numbered(parts: list[pa.Array], places: Array) -> pa.Array:
-    """Write the places of all texts of a column; return the different ones."""
+    """Write the indices of all texts of a column; return the distinct ones."""
     column = one_array(pa.chunked_array(parts, _TEXT).unify_dictionaries())
     places[:] = pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False)
     return column.dictionary
@@ -274,7 +274,7 @@ def _fill_people(
 
 
 def _fill_space(batch: Batch, skeleton: Skeleton, arrays: Mapping[str, Array], here: slice) -> None:
-    """Fill what 3D decides: bones, and where joints are seen."""
+    """Fill the columns from 3D: bones, and projections of joints."""
     joints = len(skeleton.joints)
     at = batch.optional("joints_camera_m", 3 * joints).reshape(-1, joints, 3)
     pairs = np.array(bones_of(skeleton.known_as), np.int64).reshape(-1, 2)

@@ -1,1 +1,1 @@
-"""Several people at one data set: roles, assignment, blind second reviews, agreement, pace."""
+"""Team review: roles, assignment, blind second reviews, agreement, throughput."""

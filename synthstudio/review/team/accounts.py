@@ -1,7 +1,7 @@
 """Accounts with passwords: invitations, choosing a password by a code, resets, revocations.
 
-A code is shown once, ends after seven days and is used once. Who has it chooses the password of
-that account, so a code gives at most the role that its maker may give.
+A code is shown once, expires after seven days and is used once. Its holder chooses the password of
+that account, so a code grants at most the role that its maker may grant.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ State = Literal["active", "invited", "reset", "revoked"]
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
-    """A code without its text. `kind`: "invitation" or "reset"; `role`: at most."""
+    """A code without its text. `kind`: "invitation" or "reset"; `role`: the maximum."""
 
     name: str
     kind: str
@@ -58,11 +58,11 @@ class Code:
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """Somebody who signs in, or may soon. `role` None: no member (any more).
+    """An account, or an invitation. `role` None: not a member.
 
-    `state`: "active" has a password, "invited" never had one, "reset" has to choose one anew,
-    "revoked" may not sign in. `until`: when the code to choose a password ends, None for none.
-    `sessions`: browsers that are signed in. `waits_until`: after wrong tries, None: does not wait.
+    `state`: "active" has a password, "invited" never had one, "reset" must choose a new one,
+    "revoked" may not sign in. `until`: expiry of the code to choose a password, None for none.
+    `sessions`: browsers that are signed in. `waits_until`: after failed sign-ins; None: no.
     """
 
     name: str
@@ -76,23 +76,23 @@ class Account:
 
 
 def code_link(origin: str, text: str) -> str:
-    """The link to choose a password; behind # the code is sent to no server and no log."""
+    """The link to choose a password; the code is in the fragment, which no server receives."""
     return f"{origin}{CODE_PAGE}#{text}"
 
 
 def roles_to_give(by: User) -> tuple[Role, ...]:
-    """Return to which roles somebody who may invite can do so."""
+    """Return the roles that an inviting user can grant."""
     return ROLES if by.role == "admin" else ROLES[: ROLES.index(by.role)]
 
 
 def invite(
     store: Store, name: str, *, role: Role = "reviewer", by: User, now: datetime | None = None
 ) -> tuple[Code, str]:
-    """Invite somebody; return the code and its text, which nobody can learn again.
+    """Invite a person; return the code and its text, which is not stored.
 
-    `name`: as people sign in by it, and such as reads like no other's. Leads invite strangers up to
-    a reviewer's role; admins everybody up to any. Who is a member has
-    that role and keeps it. Earlier codes of the name end. Refused: "role", "invalid".
+    `name`: sign-in name, not confusable with another. Leads invite new people up to
+    a reviewer's role; admins anyone with any role. Existing members
+    keep their role. Earlier codes of the name expire. Refused: "role", "invalid".
     """
     require(by, "invite")
     name = checked_name(name)
@@ -111,17 +111,17 @@ def invite(
             role = to_role(member.role)
         row = session.get(AccountRow, name)
         if row is not None and row.revoked is None:
-            invalid("this person has an account", "name", expected="somebody without one", got=name)
+            invalid("this person has an account", "name", expected="a person without one", got=name)
         roles = session.scalars(select(CodeRow.role).where(CodeRow.name == name))
         if row is not None or any(to_role(one) not in given for one in roles):
-            _require_admin(by, "invites who was revoked, or invited to a higher role")
+            _require_admin(by, "invites a revoked account, or one with a higher role")
         return _new_code(session, name, kind="invitation", role=role, by=by, now=now or utc_now())
 
 
 def reset_password(
     store: Store, name: str, *, by: User, now: datetime | None = None
 ) -> tuple[Code, str]:
-    """Take somebody's password and sessions; return a code to choose another, and its text."""
+    """Reset a password and end all sessions; return a new code, and its text."""
     require(by, "accounts")
     with store.session() as session:
         take_turn(session, TURN)
@@ -157,7 +157,7 @@ def revoke_account(store: Store, name: str, *, by: User, now: datetime | None = 
 
 
 def read_code(store: Store, text: str, *, now: datetime | None = None) -> Code | None:
-    """Return the code that somebody shows, None for one that does not hold (any more)."""
+    """Return the code of a text, None if invalid or expired."""
     if not is_secret(CODE, text):
         return None
     with store.reading() as session:
@@ -166,7 +166,7 @@ def read_code(store: Store, text: str, *, now: datetime | None = None) -> Code |
 
 
 def choose_password(store: Store, text: str, password: str, *, now: datetime | None = None) -> str:
-    """Give a code's account this password and role; return the name. Refused: "gone", "invalid"."""
+    """Set password and role of a code's account; return the name. Refused: "gone", "invalid"."""
     found = read_code(store, text, now=now)
     if found is None:
         raise _no_code()
@@ -181,12 +181,12 @@ def choose_password(store: Store, text: str, password: str, *, now: datetime | N
         invited = row.kind == "invitation"
         own = None if member is None else to_role(member.role)
         if invited and own is not None and ROLES.index(own) > ROLES.index(to_role(row.role)):
-            raise _no_code()  # it would give more than its maker could
+            raise _no_code()  # it would grant more than its maker may
         if invited and own is None:
             session.add(MemberRow(name=row.name, role=row.role, by=row.by, when=moment))
         account = session.get(AccountRow, row.name, with_for_update=True)
         if invited and account is not None and account.password is not None:
-            raise _no_code()  # an invitation is no way into an account that somebody has
+            raise _no_code()  # an invitation must not open an existing account
         if account is None:
             account = AccountRow(name=row.name, by=row.by, made=moment)
             session.add(account)
@@ -263,7 +263,7 @@ def _new_code(
 
 def _no_code() -> Refused:
     return Refused(
-        "this code does not hold (any more)",
+        "invalid or expired code",
         where="code",
         expected=f"one that was made in the last {CODE_DAYS} days and not used",
         then="Ask a lead or an admin for another.",
@@ -272,6 +272,4 @@ def _no_code() -> Refused:
 
 
 def _no_account(name: str, then: str | None = None) -> Refused:
-    return Refused(
-        "there is no such account", where="name", got=repr(name)[:100], then=then, reason="gone"
-    )
+    return Refused("no such account", where="name", got=repr(name)[:100], then=then, reason="gone")

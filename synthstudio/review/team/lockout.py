@@ -1,7 +1,7 @@
-"""Wrong tries to sign in are counted by account and by address; after some of them one waits.
+"""Rate limit of failed sign-ins by account and by address.
 
-Counted before the password is looked at, so that many at once are no way round; stored, so that a
-restart forgets none. Names that are no account's are counted alike: the answer tells nothing.
+Counted before the password is checked, so that concurrent tries are limited; stored, so that a
+restart keeps them. Unknown names are counted in the same way, to reveal nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from synthstudio.review.secret_texts import digest
 from synthstudio.review.store import Store, insert_into
 
 FREE, FREE_OF_ADDRESS = 10, 50
-"""Wrong tries that cost no wait; a whole laboratory may have one address."""
+"""Failed tries without delay, of an account and of an address (which may be shared)."""
 WINDOW = timedelta(minutes=15)
-"""So long after the last wrong try and its wait all are forgotten."""
+"""Time after the last failed try and its delay when all are reset."""
 _CLEANED_EVERY = timedelta(minutes=1)
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 
@@ -31,12 +31,12 @@ def account_key(name: str) -> str:
 
 
 def unknown_key(name: str, secret: bytes) -> str:
-    """The key of a name that is no account's; the server's `secret` keeps guesses out."""
+    """The key of an unknown name; the server's `secret` prevents guessing."""
     return hmac.new(secret, f"account {name}".encode(), "sha256").hexdigest()
 
 
 def address_key(address: str) -> str:
-    """Return the key of an address; IPv6 addresses of one network (/64) are one."""
+    """Return the key of an address; IPv6 addresses of one /64 network are equal."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -49,7 +49,7 @@ def address_key(address: str) -> str:
 
 
 def wait_after(wrong: int, *, free: int = FREE) -> timedelta:
-    """Return how long one waits after so many wrong tries, `free` of which cost nothing."""
+    """Return the delay after a number of failed tries, `free` of which are without."""
     if wrong < free:
         return timedelta(0)
     return min(FIRST_WAIT * 2 ** min(wrong - free, 20), LONGEST_WAIT)
@@ -57,9 +57,9 @@ def wait_after(wrong: int, *, free: int = FREE) -> timedelta:
 
 @dataclass(frozen=True, kw_only=True)
 class Try:
-    """A try that was counted as a wrong one `when` it was; with a `wait` it was not.
+    """A try counted as failed at `when`; not counted with a `wait`.
 
-    `last`: the wrong one before, from that address.
+    `last`: the previous failed one from that address.
     """
 
     account: str
@@ -70,9 +70,9 @@ class Try:
 
 
 def take_try(store: Store, *, account: str, address: str, now: datetime) -> Try:
-    """Count a try as a wrong one, unless its account or its address waits."""
+    """Count a try as failed, unless its account or address is blocked."""
     taken = Try(account=account, address=address, when=now, last=now)
-    with store.reading() as session:  # who waits writes nothing
+    with store.reading() as session:  # blocked ones write nothing
         waits = [waits_until(session, key, now=now) or now for key in (address, account)]
         old = session.scalar(select(TriesRow.key).where(_forgotten(now - _CLEANED_EVERY)).limit(1))
     if max(waits) > now:
@@ -81,7 +81,7 @@ def take_try(store: Store, *, account: str, address: str, now: datetime) -> Try:
         _clean_up(store, now=now)
     rows: list[TriesRow] = []
     with store.session() as session:
-        for key in (address, account):  # all lock in this order: no two wait in a ring
+        for key in (address, account):  # a fixed order of locks, against deadlocks
             rows.append(_locked(session, key, now))
             if rows[-1].until > now:
                 return replace(taken, wait=rows[-1].until - now)
@@ -95,7 +95,7 @@ def take_try(store: Store, *, account: str, address: str, now: datetime) -> Try:
 
 
 def give_back(session: Session, taken: Try) -> None:
-    """After a right try: forget the wrong ones of the account, and this one of the address."""
+    """After a successful try: reset the account's failures, and this one of the address."""
     row = session.get(TriesRow, taken.address, with_for_update=True)  # first, as in take_try
     if row is not None:
         row.wrong, row.until = max(0, row.wrong - 1), min(row.until, taken.when)
@@ -108,7 +108,7 @@ def forget(session: Session, key: str) -> None:
 
 
 def waits_until(session: Session, key: str, *, now: datetime) -> datetime | None:
-    """Return until when an account or address waits, None for one that does not."""
+    """Return until when an account or address is blocked, None if not."""
     return session.scalar(select(TriesRow.until).where(TriesRow.key == key, TriesRow.until > now))
 
 
@@ -118,14 +118,14 @@ def _forgotten(now: datetime) -> ColumnElement[bool]:
 
 def _clean_up(store: Store, *, now: datetime) -> None:
     with store.session() as session:
-        # A row that somebody holds is in use; and waiting for it here could close a ring.
+        # A locked row is in use; waiting for it could deadlock.
         found = select(TriesRow.key).where(_forgotten(now)).with_for_update(skip_locked=True)
         session.execute(delete(TriesRow).where(TriesRow.key.in_(found)))
 
 
 def _locked(session: Session, key: str, now: datetime) -> TriesRow:
     new = {"key": key, "wrong": 0, "last": now, "until": now}
-    # Another sign-in may forget the row in between.
+    # Another sign-in may delete the row concurrently.
     while (row := session.get(TriesRow, key, with_for_update=True)) is None:
         session.execute(insert_into(session, TriesRow).on_conflict_do_nothing(), [new])
     return row

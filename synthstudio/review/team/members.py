@@ -1,4 +1,4 @@
-"""The team of a store: members with their roles, and who is assigned which people."""
+"""The team of a store: members with their roles, and assignments of people."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from synthstudio.review.store import Store, take_turn, upsert
 from synthstudio.review.values import MAIN, ROLES, Person, Role, User, invalid, require, to_role
 
 TURN = "team"
-"""Who changes roles, accounts or codes does so one after the other."""
+"""The lock that serialises changes of roles, accounts and codes."""
 
 
 def members(store: Store) -> Mapping[str, Role]:
-    """Name -> role of all members, by name; empty when nobody was named yet."""
+    """Name -> role of all members, by name; empty if none."""
     with store.reading() as session:
         rows = session.scalars(select(MemberRow).order_by(MemberRow.name))
         return {row.name: to_role(row.role) for row in rows}
@@ -40,26 +40,26 @@ def role_of(store: Store, name: str) -> Role | None:
 
 
 def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
-    """Give somebody a role, or take it away (None). Only admins may.
+    """Set or remove (None) a member's role. Admins only.
 
-    Who has less than before may not let others in by what was made before: codes by that person
-    end, and tokens that were made for others.
-    Refused: "role" for others, "invalid" for no name or role and for taking the last admin's.
+    A lowered role revokes earlier grants: codes by that person
+    expire, and tokens made for others.
+    Refused: "role" for others, "invalid" for an invalid name or role and for the last admin.
     """
     require(by, "members")
     check_name(name, "name")
     if role is not None and role not in ROLES:
         invalid("no such role", "role", expected=", ".join(ROLES), got=role)
     with store.session() as session:
-        take_turn(session, TURN)  # two admins who leave at once cannot both be the last but one
+        take_turn(session, TURN)  # against concurrent removal of the last two admins
         row = session.get(MemberRow, name, with_for_update=True)
         if row is not None and row.role == "admin" and role != "admin":
             query = select(func.count()).where(MemberRow.role == "admin")
             if session.scalar(query) == 1:
                 raise Refused(
-                    "the last admin stays admin",
+                    "the last admin cannot be removed",
                     where=name,
-                    then="Make somebody else admin first.",
+                    then="Make another member admin first.",
                     reason="invalid",
                 )
         if row is not None and (role is None or ROLES.index(role) < ROLES.index(to_role(row.role))):
@@ -86,18 +86,18 @@ def count(store: Store) -> int:
 
 _AT_ONCE = 200
 MAX_DAYS = 3_660
-"""So far ahead a due date may lie."""
+"""Maximum days until a due date."""
 
 
 def assign(
     store: Store, people: Sequence[Person], *, to: str, by: User, due: date | None = None
 ) -> int:
-    """Give people to somebody, until the end of the day `due` (UTC). Refused: "role", "invalid"."""
+    """Assign people to a member until the end of day `due` (UTC). Refused: "role", "invalid"."""
     require(by, "assign")
     check_name(to, "assigned to")
     _check_due(due)
     given = {"who": to, "by": by.name, "when": utc_now(), "due": due}
-    # All leads write in one order: two with the same people cannot wait for each other in a ring.
+    # A fixed order of writes, against deadlocks.
     unique = sorted(set(people), key=astuple)
     with store.session() as session:
         for start in range(0, len(unique), _AT_ONCE):
@@ -110,7 +110,7 @@ def _check_due(due: object) -> None:
     today = utc_now().date()
     if due is None:
         return
-    # A day earlier is still today somewhere.
+    # Yesterday in UTC may be today elsewhere.
     if type(due) is not date or not -1 <= (due - today).days <= MAX_DAYS:
         expected = f"{today} to {today + timedelta(days=MAX_DAYS)}"
         invalid("invalid due date", "due", expected=expected, got=due)
@@ -119,7 +119,7 @@ def _check_due(due: object) -> None:
 def assigned(
     store: Store, dataset: str, *, layer: str = MAIN, who: str | None = None
 ) -> dict[tuple[int, int], str]:
-    """(frame, instance) -> who shall look at it; `who`: only that reviewer's."""
+    """(frame, instance) -> assigned reviewer; `who`: only that reviewer's."""
     query = select(AssignmentRow.frame, AssignmentRow.instance, AssignmentRow.who).where(
         AssignmentRow.dataset == dataset, AssignmentRow.layer == layer
     )

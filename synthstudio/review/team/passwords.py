@@ -1,4 +1,4 @@
-"""Passwords: which may be one, their argon2id hashes, and looking at one without telling more."""
+"""Passwords: policy, argon2id hashes, and constant-time verification."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from synthstudio.core.errors import Refused
 MIN_CHARS, MAX_CHARS = 12, 256
 MIN_DIFFERENT = 5
 HASHER = PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=4, type=Type.ID)
-"""RFC 9106's second choice: 64 MiB and three passes; each hash names what it was made with.
+"""RFC 9106's second choice: 64 MiB and three passes; each hash records its parameters.
 
-Whoever asks for hashes bounds how many are made at a time (studio/sign_in/routes.py)."""
+Callers limit concurrent hashing (studio/sign_in/routes.py)."""
 _TAIL = "0123456789!?.,;:-_+*#$@&%/() "
-"""What is put behind a word to make it long enough, and stands alone no better."""
+"""Common suffixes of weak passwords."""
 
 
 def checked_password(text: str, name: str) -> str:
-    """Return a password as it is hashed (NFKC); Refused("invalid") for one that may not be."""
+    """Return a password in hashed form (NFKC); Refused("invalid") if the policy rejects it."""
     password = unicodedata.normalize("NFKC", text)
     if not MIN_CHARS <= len(password) <= MAX_CHARS:
         raise _invalid(
@@ -49,7 +49,7 @@ def hashed(password: str) -> str:
 
 
 def is_right(stored: str | None, text: str) -> bool:
-    """Whether a text is the password; None (no such account) takes as long and is not."""
+    """Whether a text is the password; None (no such account) takes as long."""
     password = unicodedata.normalize("NFKC", text)
     try:
         right = HASHER.verify(stored or _nobodys(), password)
@@ -72,7 +72,7 @@ def _is_common(folded: str) -> bool:
 
 @functools.cache
 def _commonest() -> tuple[frozenset[str], frozenset[str]]:
-    """The words that need more than digits behind them, and whole passwords."""
+    """Common words and passwords."""
     file = Path(__file__).with_name("commonest_passwords.yaml")
     found = yaml.safe_load(file.read_text("utf-8"))
     return frozenset(found["words"]), frozenset(found["whole"])
@@ -80,7 +80,7 @@ def _commonest() -> tuple[frozenset[str], frozenset[str]]:
 
 @functools.cache
 def _nobodys() -> str:
-    """A hash that is nobody's, of today's parameters."""
+    """A dummy hash with the current parameters."""
     return HASHER.hash("the password of nobody at all")
 
 

@@ -1,13 +1,13 @@
-"""A blind second review at a share of the people, and the decision where the two differ.
+"""Blind second reviews of a sample of the people, and adjudication of differences.
 
-    layer main      labels of the first reviewer, and in the end those that a lead chose
-    layer second    labels of another reviewer, who sees neither the first one's labels nor status
-    layer adjudicated   a lead's note that the two were compared, and which was chosen
+    layer main      labels of the first reviewer, finally those of the adjudication
+    layer second    labels of another reviewer, blind to the first one's labels and status
+    layer adjudicated   a lead's record of the comparison and choice
 
-Whom to look at twice is a uniform draw decided by the data set's key and the share; a larger share
+The sample is uniform, by the data set's key and the share; a larger share
 contains those of a smaller one. The second reviewer starts from the data set's own labels. Only
-`begin_second_reviews` gives leases of the layer second, to nobody who has touched the person in the
-layer main, and nothing can be written to that layer without a lease.
+`begin_second_reviews` grants leases of the layer second, not to reviewers of the person in the
+layer main, and writing to that layer needs a lease.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ Choice = Literal["first", "second", "own"]
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Both reviews at one person. `first` is as it was before a lead decided (`adjudicated`)."""
+    """Both reviews of one person. `first` is the state before adjudication (`adjudicated`)."""
 
     row: int
     first: ItemState
@@ -73,10 +73,10 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What a lead chose. "first" and "second": that review's labels and status.
+    """The choice of a lead. "first" and "second": that review's labels and status.
 
     "own": `joints` over the first review's (over the second's if only the first one deleted the
-    person), and `status`; or the person goes (`deleted`). `text`: the reason that goes with it.
+    person), and `status`; or the person is deleted (`deleted`). `text`: the reason.
     """
 
     choice: Choice
@@ -88,7 +88,7 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a second pass is, in people: of those chosen, looked at once, twice, decided."""
+    """Progress of a second pass, in people: of the sample, reviewed once, twice, decided."""
 
     chosen: int
     once: int
@@ -103,7 +103,7 @@ def second_rows(table: PeopleTable, *, share: float = SECOND_SHARE) -> I64:
 
 @lru_cache(8)
 def _random_order(key: str, people: int) -> I64:
-    """All rows in the random order of a data set; pages need it at every edit."""
+    """All rows in the random order of a data set; cached, since pages need it at every edit."""
     return stream(0, "second pass", key).permutation(people).astype(np.int64)
 
 
@@ -125,7 +125,7 @@ def begin_second_reviews(
 
 
 def blinded(store: Store, table: PeopleTable, *, who: User, share: float = SECOND_SHARE) -> Mask:
-    """(P,) people whose layer main `who` may not see yet: their second review is open."""
+    """(P,) whether the layer main is withheld from `who`: the second review is open."""
     found = np.zeros(table.people, bool)
     if may(who.role, "adjudicate"):
         return found
@@ -134,7 +134,7 @@ def blinded(store: Store, table: PeopleTable, *, who: User, share: float = SECON
 
 
 def _open_to(store: Store, table: PeopleTable, who: User) -> Mask:
-    """(P,) people of whom one review is decided, and not by `who`."""
+    """(P,) whether one review is decided, and not by `who`."""
     once, twice = (decided_mask(store, table, layer=n, skipped=False) for n in (MAIN, SECOND))
     return once & ~twice & ~touched_elsewhere_mask(store, table, who=who.name, layer=SECOND)
 
@@ -147,7 +147,7 @@ def blinded_among(
     who: User,
     share: float = SECOND_SHARE,
 ) -> set[tuple[int, int]]:
-    """Those of a few (frame, instance) who are `blinded`; a frame is if anybody in it is."""
+    """Those of a few (frame, instance) who are `blinded`; a frame is if any person in it is."""
     if may(who.role, "adjudicate") or not people:
         return set()
     chosen = np.zeros(table.people, bool)
@@ -186,7 +186,7 @@ def progress(store: Store, table: PeopleTable, *, share: float = SECOND_SHARE) -
 
 
 def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
-    """Yield everybody of whom both reviews are decided, in the order of the data set."""
+    """Yield people with both reviews decided, in the order of the data set."""
     second = {key: s for key, s in states(store, table.key, layer=SECOND).items() if is_decided(s)}
     people = sorted(second)
     main = states(store, table.key, people=people)
@@ -202,11 +202,11 @@ def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
 def adjudicate(
     store: Store, person: Person, decision: Decision, *, revision: int, who: User, base: Base
 ) -> list[Event]:
-    """Decide between two reviews; the layer main then says what a lead chose.
+    """Adjudicate two reviews; the layer main then has the lead's choice.
 
-    `person`: of the layer main, at `revision` as the lead saw it. A joint that goes back to what
-    is on disk is written with origin human. All events or none; Refused: "role" (also for who did
-    one of the two reviews), "revision" (also for the second of two clicks), "invalid" where there
+    `person`: of the layer main, at `revision` as read by the lead. A joint returned to the value
+    on disk is written with origin human. Atomic; Refused: "role" (also for authors of
+    one of the two reviews), "revision" (also for the second of two clicks), "invalid" if there
     are no two reviews.
     """
     require(who, "adjudicate")
@@ -215,7 +215,7 @@ def adjudicate(
         raise Refused(
             "one of the two reviews is your own",
             where=person.where,
-            expected="a lead who did neither",
+            expected="a lead without a review of this person",
             then="Leave the decision to another lead.",
             reason="role",
         )
@@ -250,7 +250,7 @@ def adjudicate(
 
 
 def reviewed_by(store: Store, dataset: str, who: str) -> set[tuple[int, int]]:
-    """(frame, instance) of those whom somebody edited or decided on, adjudications aside."""
+    """(frame, instance) of edited or decided people, without adjudications."""
     row = EventRow
     query = select(row.frame, row.instance).where(
         row.dataset == dataset,
@@ -272,7 +272,7 @@ def _adjudication(
     chosen = {"first": first, "second": second, "own": kept}[decision.choice]
     joints = {**chosen.joints, **decision.joints} if own else chosen.joints
     outcome = decision if own else chosen
-    if outcome.deleted:  # a deletion has no reason of its own: a comment gives it
+    if outcome.deleted:  # a deletion has no reason field: use a comment
         why: list[dict[str, object]] = (
             [{"kind": "comment", "text": decision.text}] if decision.text.strip() else []
         )
@@ -286,7 +286,7 @@ def _adjudication(
 def _changes(
     main: ItemState, joints: Mapping[str, JointLabel], base: Base
 ) -> dict[str, JointLabel]:
-    """What has to be written so that the layer main has exactly these joints changed."""
+    """The joints to write so that the layer main has exactly these changes."""
     on_disk = base.joints or {}
     found: dict[str, JointLabel] = {}
     for name in dict.fromkeys([*main.joints, *joints]):

@@ -1,4 +1,4 @@
-"""Sessions: who signed in by a password in which browser, until when."""
+"""Browser sessions after sign-in by password."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from synthstudio.review.team import lockout, passwords
 
 IDLE, LONGEST = timedelta(hours=12), timedelta(days=7)
 _NOTED_EVERY = timedelta(minutes=5)
-"""How often at most the store is told that a session is in use."""
+"""Minimum interval between updates of a session's last use."""
 
 
 class Waits(Exception):
-    """Too many wrong tries: no other is looked at before `wait` is over."""
+    """Too many failed tries: none is checked before `wait` is over."""
 
     def __init__(self, wait: timedelta) -> None:
-        super().__init__("too many wrong tries")
+        super().__init__("too many failed sign-ins")
         self.wait = wait
 
 
@@ -39,9 +39,9 @@ def sign_in(
 ) -> str | None:
     """Return a new session's secret, None for no such account or a wrong password.
 
-    Both cost one look at a password. `name`: as names.normal_name gives it; `secret`: of the
-    server, for names that are no account's; `old`: the session that the browser had, which ends.
-    Waits after too many wrong tries.
+    Both take one password check. `name`: normalised by names.normal_name; `secret`: of the
+    server, for unknown names; `old`: the browser's previous session, which is ended.
+    Raises after too many failed tries.
     """
     moment = now or utc_now()
     found = _account(store, name)
@@ -58,7 +58,7 @@ def sign_in(
     with store.session() as session:
         row = session.get(AccountRow, name, with_for_update=True)
         if row is None or row.password != stored:
-            return None  # reset or revoked while we looked
+            return None  # reset or revoked concurrently
         row.password = renewed
         lockout.give_back(session, taken)
         session.execute(delete(SessionRow).where(~still_holding(moment)))
@@ -68,7 +68,7 @@ def sign_in(
 
 
 def read_session(store: Store, text: str, *, now: datetime | None = None) -> str | None:
-    """Return who signed in by this secret, None for one that does not hold (any more)."""
+    """Return the user of this session secret, None if invalid or expired."""
     if not is_secret(SESSION, text):
         return None
     moment = now or utc_now()
@@ -77,7 +77,7 @@ def read_session(store: Store, text: str, *, now: datetime | None = None) -> str
         if row is None or row.made + LONGEST <= moment or row.seen + IDLE <= moment:
             return None
     if moment - row.seen > _NOTED_EVERY:
-        # Everybody waits for this look-up: where the store is busy, the next use notes it.
+        # This look-up is on the hot path: if the store is busy, the next use is recorded.
         with suppress(Refused), store.session(waits=False) as session:
             found = session.get(SessionRow, row.digest, with_for_update=True)
             if found is None:
@@ -101,7 +101,7 @@ def _end(session: Session, text: str) -> None:
 
 
 def _account(store: Store, name: str) -> AccountRow | None:
-    if "\0" in name:  # nobody's, and PostgreSQL takes no such text
+    if "\0" in name:  # invalid, and rejected by PostgreSQL
         return None
     with store.reading() as session:
         return session.get(AccountRow, name)

@@ -1,20 +1,20 @@
-"""How far two reviewers agree, joint by joint, and how fast each of them is.
+"""Agreement of two reviewers by joint, and throughput of each reviewer.
 
-Distances between two places are measured as OKS measures them, against sqrt(area) and the joint's
+Distances between two positions are measured as in OKS, against sqrt(area) and the joint's
 sigma. If each of two errs by s, they differ by s sqrt(2), so
 
     spread = sqrt(mean(d^2 / area) / 2) / sigma
 
-is the error of one reviewer in units of sigma: 1 is as good as those whose labels COCO's sigmas
-were measured on. Joints that neither changed count as agreed.
+is the error of one reviewer in units of sigma: 1 equals the annotators of COCO's sigmas
+. Joints that neither changed count as agreed.
 
-Deleting a person counts for the verdict (right or wrong) like rejecting it, whatever status it had
-before. It says nothing of joints, so the joints of a person whom either review deleted are ignored.
+Deleting a person counts for the verdict (right or wrong) like rejecting it, for any status
+before. Joints of people deleted by either review are ignored.
 
-The pace is people decided per hour of work. Events of one reviewer at most MAX_PAUSE apart are one
-sitting, whose length is from its first to its last event. How long somebody looked before the
-first event is not known, so a decision that opens a sitting counts as done, but not for the pace.
-A person counts once a day for the pace, and once in all among those decided: on the day of the
+Throughput is decided people per hour of work. Events of a reviewer at most MAX_PAUSE apart form one
+session, from its first to its last event. The time before the
+first event is unknown, so a decision that opens a session counts as done, but not for throughput.
+A person counts once a day for throughput, and once in total among those decided: on the day of the
 reviewer's last decision.
 """
 
@@ -45,8 +45,8 @@ from synthstudio.review.values import FRAME, MAIN, ItemState
 class Kappa:
     """Agreement of two raters on `n` items. `counts[a, b]`: the first chose a, the second b.
 
-    `value`: 1 is full agreement, 0 what chance gives, below 0 less. NaN when there is nothing to
-    agree on, or when both always chose the same one: chance then explains it all.
+    `value`: 1 is full agreement, 0 chance level, below 0 less. NaN without
+    items, or if both always chose the same one.
     """
 
     value: float
@@ -74,7 +74,7 @@ _OF_STATE, _OF_CAUSE, _OF_STATUS = 0.8, 0.5, 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class JointAgreement:
-    """Two reviews at one joint (or all, `joint` ""). `n`: people whose both reviews place it.
+    """Two reviews of one joint (or all, `joint` ""). `n`: people with the joint located in both.
 
     `spread`: see above, NaN where n is 0; `oks`: the mean OKS between the two.
     """
@@ -99,7 +99,7 @@ class Agreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Disagreement:
-    """A pair that differs: by how much (0 to 1), in which joints, in words."""
+    """A differing pair: amount (0 to 1), joints, text."""
 
     pair: Pair
     frame: int
@@ -114,8 +114,8 @@ class Annotations:
     """The labels of J joints in N reviews, those left as on disk included."""
 
     px: NDArray[np.float64]  # (N, J, 2) NaN where unknown
-    state: NDArray[np.int64]  # (N, J) places in STATES
-    cause: NDArray[np.int64]  # (N, J) places in CAUSES
+    state: NDArray[np.int64]  # (N, J) indices into STATES
+    cause: NDArray[np.int64]  # (N, J) indices into CAUSES
 
 
 def gather_annotations(table: PeopleTable, found: Iterable[tuple[int, ItemState]]) -> Annotations:
@@ -170,7 +170,7 @@ def disagreements(
 ) -> list[Disagreement]:
     """Pairs that differ by more than TOLERANCE and (`open_only`) await a lead, worst first.
 
-    `by`: only those on which that lead may decide, who reviewed neither.
+    `by`: only those that this lead may adjudicate.
     """
     own = set() if by is None else reviewed_by(store, table.key, by)
     both = [p for p in pairs(store, table) if not (open_only and p.adjudicated)]
@@ -219,7 +219,7 @@ def _differs(
 def _joint_difference(
     name: str, k: int, j: int, a: Annotations, b: Annotations, off: float
 ) -> tuple[float, str] | None:
-    """By how much two reviews at a joint differ, and how; None: they do not."""
+    """Amount and kind of two reviews' difference at a joint; None if equal."""
     first, second = int(a.state[k, j]), int(b.state[k, j])
     if first != second:
         return _OF_STATE, f"{name}: {STATES[first]} or {STATES[second]}"
@@ -235,7 +235,7 @@ def _joint_difference(
 def _errors(
     table: PeopleTable, both: list[Pair], a: Annotations, b: Annotations
 ) -> NDArray[np.float64]:
-    """(N, J) distances between two reviews over sigma sqrt(area); NaN where one has none."""
+    """(N, J) distances between two reviews over sigma sqrt(area); NaN if one is missing."""
     rows = np.array([p.row for p in both], np.int64)
     apart = np.hypot(*np.moveaxis(a.px - b.px, 2, 0))
     placed = np.isin(a.state, (1, 2)) & np.isin(b.state, (1, 2))
@@ -273,7 +273,7 @@ def _is_flagged(state: ItemState) -> bool:
 
 
 def _verdict(state: ItemState) -> int:
-    """0: the person stays; 1: it goes."""
+    """0: the person is kept; 1: deleted."""
     return int(state.deleted or state.status == "rejected")
 
 
@@ -282,9 +282,9 @@ def _word(state: ItemState) -> str:
 
 
 MAX_PAUSE = timedelta(minutes=5)
-"""A longer gap between two events of somebody is no work."""
+"""Maximum pause between two events within a session."""
 MIN_LOOK = timedelta(milliseconds=300)
-"""Decisions that follow faster were made at once, of many people: they say nothing of a pace."""
+"""Minimum interval of single decisions: faster ones are batch decisions, without throughput."""
 MIN_ACTIVE = timedelta(minutes=1)
 
 
@@ -292,8 +292,8 @@ MIN_ACTIVE = timedelta(minutes=1)
 class Throughput:
     """A reviewer's day. `per_hour`: NaN below a minute of work; `active_h`: without pauses.
 
-    `people`: decided on, and by this reviewer on no later day; `paced`: whom `per_hour` counts.
-    `first` and `last`: when somebody began and ended, pauses and all.
+    `people`: decided, and not by this reviewer on a later day; `paced`: counted in `per_hour`.
+    `first` and `last`: start and end of work, with pauses.
     """
 
     who: str
@@ -309,7 +309,7 @@ class Throughput:
 
 @dataclass
 class _Day:
-    """What is counted of a day: person -> whether the last decision counts for the pace."""
+    """Counts of a day: person -> whether the last decision counts for throughput."""
 
     first: datetime
     last: datetime
@@ -391,7 +391,7 @@ def _throughput(who: str, day: date, found: _Day, people: int) -> Throughput:
 
 
 def total_per_hour(found: Iterable[Throughput]) -> float:
-    """People an hour over several days, NaN where no day has a minute of work."""
+    """People per hour over several days, NaN where no day has a minute of work."""
     known = [pace for pace in found if math.isfinite(pace.per_hour)]
     hours = sum(pace.active_h for pace in known)
     return sum(pace.paced for pace in known) / hours if hours else math.nan

@@ -1,1 +1,1 @@
-"""The people a network is trained on: cropped, rendered or read, augmented, in batches."""
+"""Training people: cropped, rendered or read, augmented, in batches."""

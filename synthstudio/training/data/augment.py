@@ -22,7 +22,7 @@ from synthstudio.training.data.windows import GREY, fit_width
 
 _MIN_JOINTS = 3
 _ROTATED = 0.6
-"""The share of people who are rotated by up to `rotation_deg`."""
+"""The fraction of people who are rotated by up to `rotation_deg`."""
 
 
 Drawn = TypeVar("Drawn")
@@ -30,9 +30,9 @@ Drawn = TypeVar("Drawn")
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPart:
-    """`rows` (B,) of the samples; they stand at `places` (B,) of a batch of `count` people.
+    """`rows` (B,) of the samples; `places` (B,): their positions in a batch of `count` people.
 
-    `beside`: the rows of the batch whose pictures are at hand, of which pieces are pasted.
+    `beside`: rows of the batch with available pictures, sources of pasted pieces.
     """
 
     rows: I64
@@ -47,7 +47,7 @@ class BatchPart:
         return cls(rows=rows[places], places=places, count=len(rows), beside=rows)
 
     def drawn(self, draws: Drawn) -> Drawn:
-        """Of what was drawn for the whole batch (a dataclass of arrays) that of this part."""
+        """This part of the draws of the whole batch (a dataclass of arrays)."""
         taken = {name: value[self.places] for name, value in vars(draws).items()}
         return dataclasses.replace(draws, **taken)  # type: ignore[type-var]
 
@@ -64,7 +64,7 @@ class Draws:
     flipped: Bool
     gain: F32  # (B, 3) factor of each channel
     lift: F32  # (B,) added grey, 0 to 255
-    hole: F64  # (B, 4) x y w h of the dropout box in shares of the crop; width 0: none
+    hole: F64  # (B, 4) x y w h of the dropout box relative to the crop; width 0: none
 
 
 def draw_rotations(share: float, rng: Generator, *, count: int) -> F64:
@@ -116,9 +116,9 @@ def rotate(draws: Draws, crops: Crops, rows: I64, angle: F64, *, size: tuple[int
 
 
 def rotated_canvas(xy: F64, angle: float, size: tuple[int, int]) -> F64:
-    """From a canvas that shows somebody rotated to the one on which they have joints xy (J, 2).
+    """Matrix from a canvas of a rotated person to the one with joints xy (J, 2).
 
-    (2, 3). As if the camera had been rolled by `angle` (radians) and the person cut out as before:
+    (2, 3). As if the camera had been rolled by `angle` (radians) and the person cropped again:
     the box of the known joints keeps its place, and fills as much of a network's input (H, W).
     """
     c, s = np.cos(angle), np.sin(angle)

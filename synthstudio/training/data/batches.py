@@ -1,4 +1,4 @@
-"""Batches of augmented people with their labels, decided by (seed, step) alone."""
+"""Batches of augmented people with their labels, a function of (seed, step)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from synthstudio.transforms.pasting import (
 
 _FACE = ("nose", "eye", "ear")
 _BESIDE = 1 / 8
-"""So far outside the hull of the joints, in heights of the input, nothing is of the person."""
+"""Margin around the hull of the joints, in heights of the input, outside which is no body."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Subset:
         return dataclasses.replace(self, rows=self.rows[index], weight=self.weight[index])
 
     def epoch_order(self, seed: int, epoch: int) -> I64:
-        """The order of an epoch: each row once, or drawn by weight where weights differ."""
+        """The order of an epoch: each row once, or sampled by weight if weights differ."""
         rng = stream(seed, "order", epoch)
         if np.ptp(self.weight) == 0:
             return rng.permutation(self.rows)
@@ -70,7 +70,7 @@ class CropSubset(Subset):
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """What batches are made for: the network's input (H, W), its maps' (h, w), its skeleton."""
+    """Target of batches: the network's input (H, W), its maps' (h, w), its skeleton."""
 
     size: tuple[int, int]
     cells: tuple[int, int]
@@ -83,7 +83,7 @@ class InputSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """What augmentation takes from other pictures: what is pasted, and photos with their style."""
+    """Augmentation's external pictures: cut-outs to paste, and photos for style."""
 
     cutouts: Cutouts = field(default_factory=Cutouts)
     photos: Photos | None = None
@@ -95,7 +95,7 @@ NO_PICTURES = Pictures()
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """B people. `images` (B, 3, H, W) uint8; `rows` (B,) of the crops; `view` (B, 2, 3), and the
-    same without what `augment.rotated` did to it: `unrotated`."""
+    same without `augment.rotated`: `unrotated`."""
 
     images: torch.Tensor
     labels: Labels
@@ -167,10 +167,10 @@ def _sample(
     order = spec.skeleton.flip if draws.flipped[b] else slice(None)
     xy = aug.transform_points(crops.xy[row], view)[order]
     shares, state = crops.shares[row][order].copy(), crops.state[row][order].copy()
-    # Photos say visible or hidden, not by how much or what.
+    # Photos have states only, without fractions and causes.
     visible = state == STATE_VISIBLE
-    said = np.isnan(shares).any(-1) & visible
-    shares[said] = np.eye(len(SHARES), dtype=np.float32)[SHARES.index("visible")]
+    unknown_visible = np.isnan(shares).any(-1) & visible
+    shares[unknown_visible] = np.eye(len(SHARES), dtype=np.float32)[SHARES.index("visible")]
     radius = 2 * spec.skeleton.sigmas * np.sqrt(crops.area[row]) * _zoom(view)
     mask = None
     # Pieces are of the same batch, so never of another split, and of another moment: a piece of the
@@ -188,16 +188,16 @@ def _sample(
     image = aug.recolour(image, draws, b)
     cells = cv2.resize(cover, spec.cells[::-1], interpolation=cv2.INTER_AREA)
     cells = cells.astype(np.float32) / np.float32(255)
-    if np.isnan(crops.fraction[row]):  # nobody said what covers this person
-        sure = _discs(xy[visible], radius[visible], spec)
+    if np.isnan(crops.fraction[row]):  # occluders of this person are unknown
+        uncovered = _discs(xy[visible], radius[visible], spec)
         if visible[_body(spec.skeleton)].all():
-            sure |= _beside(xy[visible], spec)
-        cells[(cells < 1) & ~sure] = np.nan
+            uncovered |= _beside(xy[visible], spec)
+        cells[(cells < 1) & ~uncovered] = np.nan
     return _Sample(image=image, cover=cells, xy=xy, shares=shares, state=state)
 
 
 def _discs(xy: F64, radius_px: F64, spec: InputSpec) -> Bool:
-    """The cells (h, w) about joints; about visible ones only what was pasted covers anything."""
+    """The cells (h, w) about joints; visible ones can be covered by pastes only."""
     each = spec.size[0] / spec.cells[0]
     y, x = np.mgrid[: spec.cells[0], : spec.cells[1]]
     centres = (np.stack([x, y], -1) + 0.5) * each
@@ -207,8 +207,8 @@ def _discs(xy: F64, radius_px: F64, spec: InputSpec) -> Bool:
 
 
 def _beside(xy: F64, spec: InputSpec) -> Bool:
-    """The cells (h, w) well outside the hull of the joints: of a person all of whom is seen nothing
-    is there that could be covered."""
+    """The cells (h, w) well outside the hull of the joints: of a fully visible person nothing
+    there can be covered."""
     each = spec.size[0] / spec.cells[0]
     hull = cv2.convexHull(np.round((xy / each - 0.5) * 16).astype(np.int32))
     inside = np.zeros(spec.cells, np.uint8)
@@ -218,7 +218,7 @@ def _beside(xy: F64, spec: InputSpec) -> Bool:
 
 
 def _body(skeleton: Skeleton) -> Bool:
-    """Which joints (J,) are not of the face, which nobody labels from behind."""
+    """Whether joints (J,) are not of the face, which is unlabelled from behind."""
     return np.array([name.split("_")[-1] not in _FACE for name in skeleton.joints])
 
 

@@ -1,7 +1,7 @@
 """People and images read straight from a COCO keypoints file, cropped or letter-boxed.
 
-The file is checked as the importers do (formats/coco/file.py). What is not labelled stays unknown:
-joints with v=0, causes and shares, what covers a person, 3D joints.
+The file is checked as by importers (formats/coco/file.py). Missing labels stay unknown:
+joints with v=0, causes and shares, occluders, 3D joints.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from synthstudio.training.data.samples import (
 MAX_BOX_SIDES = 4.0
 """The longest side of a person's box, in longer sides of the image."""
 MAX_BOX_PX = 12_000.0
-"""And in pixels: a crop has to fit into memory."""
+"""The same in pixels, since a crop must fit into memory."""
 _HINT = "synthstudio validate FILE lists such boxes; --fix COPY takes them from masks."
 
 
@@ -48,7 +48,7 @@ def load_coco(
     """Make a kind of samples of a COCO keypoints file, or read them from the cache.
 
     `images`: the folder of its images; default: `image_folder`. `skeleton`: convert people to it,
-    as import does. FormatError or AssetError for a bad file or image; ModelError for images that
+    as in import. FormatError or AssetError for a bad file or image; ModelError for images that
     changed since, and as the kind's.
     """
     root = images or image_folder(path)
@@ -73,7 +73,7 @@ def load_coco(
 
     folder, metadata = cached_crops(cache, digest.hexdigest(), make)
     check_images_unchanged(metadata["pictures"], root, folder)
-    # The key leaves out where the images are: another machine has the same one.
+    # The key excludes the images' path, so it is equal on other machines.
     content = [file_sha256(path), sorted(metadata["pictures"].items()), metadata["skeleton"]]
     return Loaded(
         samples=kind.read(folder),
@@ -86,7 +86,7 @@ def load_coco(
 def check_entries(opened: CocoFile, root: Path) -> tuple[dict[str, int], int]:
     """Check every entry before the first image is decoded; return file lengths and people."""
     lengths, people = {}, 0
-    counted, opened.left_out = opened.left_out, LeftOut()  # the second reading counts again
+    counted, opened.left_out = opened.left_out, LeftOut()  # the second pass counts again
     for frame, persons in opened.samples():
         where = f"{opened.path}, image {frame['index']}"
         lengths[frame["file_name"]] = (
@@ -102,7 +102,7 @@ def check_entries(opened: CocoFile, root: Path) -> tuple[dict[str, int], int]:
 def _check_box(person: Row, frame: Row, where: str) -> None:
     x, y, w, h = person["amodal_box_px"] or person["modal_box_px"]
     if not (w > 0 and h > 0):
-        return  # such people are left out when cropping
+        return  # such people are dropped when cropping
     width, height = frame["width_px"], frame["height_px"]
     maximum = min(MAX_BOX_SIDES * max(width, height), MAX_BOX_PX)
     if w > maximum or h > maximum:
@@ -115,7 +115,7 @@ def _check_box(person: Row, frame: Row, where: str) -> None:
         )
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         raise FormatError(
-            "a person's box lies outside the image",
+            "a person's box is outside the image",
             where=where,
             expected=f"some of it inside {width} x {height}",
             got=f"x {x:g}, y {y:g}, {w:g} x {h:g}",
@@ -155,5 +155,5 @@ def check_images_unchanged(lengths: dict[str, int], root: Path, folder: Path) ->
                 where=str(path),
                 expected=f"{length} bytes",
                 got="no file" if now is None else f"{now}",
-                then=f"Bring it back, or delete {folder} to crop everybody anew.",
+                then=f"Restore it, or delete {folder} to crop again.",
             )

@@ -1,8 +1,8 @@
 """People cropped out of a data set once, at the network's input size, cached as uint8 on disk.
 
-A *window* is what the network sees of a person without augmentation: the amodal box, padded by
+A *window* is the network's input of a person without augmentation: the amodal box, padded by
 PADDING about its centre and to the network's aspect ratio. A *canvas* is MARGIN times the window
-at the same scale, so that rotations and shifts find pixels. Letters: N crops, J joints, Hc, Wc
+at the same scale, so that rotations and shifts stay inside. Letters: N crops, J joints, Hc, Wc
 pixels of the canvas.
 """
 
@@ -47,7 +47,7 @@ VERSION = 1
 class Crops:
     """N people. Coordinates are canvas pixels; `scale` (N,) is canvas pixels per image pixel.
 
-    `cover` (N, Hc, Wc) is 255 where something else hides the person; it is 0 and meaningless where
+    `cover` (N, Hc, Wc) is 255 where the person is occluded by others; it is 0 and meaningless where
     `fraction` is unknown. `present` (N, J): 1 inside the image, 0 outside, NaN unknown. `corner`
     (N, 2): the canvas' corner in image pixels. `group` (N,) numbers moments, `clean` (N,) is the
     crop of the same person without occluders, or -1. `split`, `variant`, `family`, `frame` and
@@ -96,8 +96,8 @@ def crop_kind(
 ) -> Kind[Crops]:
     """Crops for a network's input of `size` (H, W).
 
-    `joints_3d`: which `xyz_m` are. `boxes`: what people are cut out by. `labelled`: people without
-    a labelled joint are left out; ModelError when nobody is left.
+    `joints_3d`: kind of `xyz_m`. `boxes`: kind of boxes to crop by. `labelled`: people without
+    a labelled joint are dropped; ModelError if none is left.
     """
 
     def notes(dataset: Dataset, crops: Crops) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ def crop_kind(
 
 
 def sizes_key(size: tuple[int, int], joints_3d: Joints3D, boxes: Boxes = "outline") -> bytes:
-    """The part of a cache key that names sizes, 3D joints, boxes and the version of this code."""
+    """The part of a cache key for sizes, 3D joints, boxes and the version of this code."""
     more = ["kinematic"] if joints_3d == "kinematic" else []
     more += [boxes] if boxes != "outline" else []
     return json.dumps([VERSION, PADDING, MARGIN, *size, *more]).encode()
@@ -131,7 +131,7 @@ def write_crops(
     joints_3d: Joints3D,
     progress: Report,
 ) -> int:
-    """Write the crops of at most counts[1] people into the folder `out`; return how many there are.
+    """Write the crops of at most counts[1] people into the folder `out`; return their number.
 
     ModelError when there are none; DiskError when they do not fit on the disk.
     """
@@ -146,7 +146,7 @@ def write_crops(
             progress(len(rows), total)
     if not rows:
         raise ModelError(
-            "nobody has a labelled joint inside the image",
+            "no person has a labelled joint inside the image",
             where=where,
             expected="people with joints",
             got=f"{total} people without any",
@@ -171,7 +171,7 @@ def crops_in_memory(rows: Sequence[dict[str, Any]]) -> Crops:
 def crop_people(
     sample: Sample, skeleton: Skeleton, *, size: tuple[int, int], joints_3d: Joints3D = "kinematic"
 ) -> list[dict[str, Any]]:
-    """A row for each person of an image, for `crops_in_memory`."""
+    """One row per person of an image, for `crops_in_memory`."""
     if not sample.people:
         return []
     rgb = sample.rgb()
@@ -182,7 +182,7 @@ def crop_people(
 def labelled_people(
     sample: Sample, skeleton: Skeleton, *, size: tuple[int, int], joints_3d: Joints3D
 ) -> list[LabelledPerson]:
-    """The people of an image who can be cut out, whose picture is not looked at yet."""
+    """The people of an image who can be cropped, before its picture is decoded."""
     frame, out = sample.frame, []
     for person in sample.people:
         converted = convert_row(person, frame, skeleton)
@@ -210,7 +210,7 @@ def labelled_people(
 
 
 def columns_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The columns of Crops but for images; `moment` becomes `group` and `clean`."""
+    """The columns of Crops without images; `moment` becomes `group` and `clean`."""
     moments = [row["moment"] for row in rows]
     groups: dict[str, int] = {}
     for moment in moments:
@@ -229,7 +229,7 @@ def columns_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledPerson:
-    """A person's row of Crops but for the pictures; `person` and `size` (H, W) make those."""
+    """A person's row of Crops without pictures, which follow from `person` and `size` (H, W)."""
 
     row: dict[str, Any]
     person: Row
@@ -238,7 +238,7 @@ class LabelledPerson:
     size: tuple[int, int]
 
     def cut_out(self, rgb: U8) -> dict[str, Any]:
-        """The row with what is seen of the person in an image (H, W, 3)."""
+        """The row with the person's crop of an image (H, W, 3)."""
         canvas, mask = canvas_size(*self.size), _cover(self.person)
         image = crop_and_resize(rgb, self.corner, self.scale, canvas)
         cover = crop_and_resize(mask, self.corner, self.scale, canvas, fill=0)[..., 0]
@@ -254,8 +254,8 @@ def label_person(
     labelled: bool = True,
     boxes: Boxes = "outline",
 ) -> LabelledPerson | None:
-    """What is known of one person of an image (H, W), without 3D and the frame's columns; None
-    without a box, and where they are asked for (`labelled`) without a labelled joint or an area."""
+    """A person's labels in an image (H, W), without 3D and the frame's columns; None
+    without a box, and with `labelled` also without a labelled joint or an area."""
     joints = len(skeleton.joints)
     xy = np.array(person["joints_px"], np.float64).reshape(joints, 2)
     state = np.array(person["state"], np.uint8)
@@ -346,10 +346,10 @@ def missing_centres(dataset: Dataset, xyz_m: F32) -> tuple[str, ...]:
 
 
 def centres_note(missing: int, people: int) -> tuple[str, ...]:
-    """A note on `missing` of so many people without rotation centres; none without any."""
+    """A note on `missing` people without rotation centres; none if 0."""
     if not missing:
         return ()
     return (
-        f"{missing} of {people} people lack {KINEMATIC}: nothing in 3D is learnt from them or "
-        "measured on them. Make the set again, or set joints_3d: regressed",
+        f"{missing} of {people} people lack {KINEMATIC}: they are ignored in 3D training and "
+        "metrics. Generate the set again, or set joints_3d: regressed",
     )

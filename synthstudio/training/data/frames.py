@@ -1,8 +1,8 @@
 """Whole frames for bottom-up networks: letter-boxed to one size, with all people.
 
 They are cached on disk; `make_frame_batch` augments them for `train`, and `WholeFrames` is a torch
-data set for a loop of one's own. Hidden joints are taught, as everywhere, but somebody of whom no
-joint is seen is not: their box teaches nothing. Letters: N frames of H x W pixels, P people in all,
+data set for custom loops. Hidden joints are trained, as everywhere, but people without any
+visible joint are not: their box is ignored. Letters: N frames of H x W pixels, P people in all,
 J joints.
 """
 
@@ -56,13 +56,13 @@ _NOBODY = [float("nan")] * 4
 
 
 def taught_joints(joints_px: F64, state: U8) -> F64:
-    """Joints (P, J, 2), NaN where nobody knows them or where no joint of the person is seen."""
+    """Joints (P, J, 2), NaN if unknown or if no joint of the person is visible."""
     taught = (state != NO_STATE) & (state == STATE_VISIBLE).any(1, keepdims=True)
     return np.where(taught[..., None], joints_px, np.nan)
 
 
 def whole_boxes(amodal: F64, modal: F64) -> F64:
-    """Boxes (P, 4) of whole people, or of what is seen of them where that alone is known."""
+    """Boxes (P, 4) of whole people, or visible ones if only these are known."""
     return np.where(np.isfinite(amodal).all(1, keepdims=True), amodal, modal)
 
 
@@ -75,10 +75,10 @@ def framed_mask(mask: Bool, size: tuple[int, int], letterbox: Letterbox) -> Bool
 
 @dataclass(frozen=True, kw_only=True)
 class Frames:
-    """N frames and their P people; places are continuous pixels of the frame.
+    """N frames and their P people; positions are continuous pixels of the frame.
 
     The people of frame n are those from `first[n]` to `first[n + 1]`. `masks` (P, ceil(H W / 8))
-    are the bits of what is seen of each; they mean something where `masked` (N,). `boxes` (P, 4)
+    are the bits of visible masks, valid where `masked` (N,). `boxes` (P, 4)
     are of whole people. `split`, `variant` and `frame` (N,) are the data set's.
     """
 
@@ -97,11 +97,11 @@ class Frames:
         return len(self.frame)
 
     def people(self, row: int) -> slice:
-        """Where the people of a frame are."""
+        """The slice of a frame's people."""
         return slice(int(self.first[row]), int(self.first[row + 1]))
 
     def masks_of(self, row: int) -> Bool | None:
-        """What is seen of a frame's people (P, H, W); None where unknown."""
+        """The visible masks of a frame's people (P, H, W); None if unknown."""
         if not self.masked[row]:
             return None
         high, wide = self.images[row].shape[:2]
@@ -110,7 +110,7 @@ class Frames:
         return np.array(bits, bool).reshape(-1, high, wide)
 
     def people_of(self, row: int, *, masks: bool = True) -> FramePeople:
-        """The people of a frame as a bottom-up system learns them, not augmented."""
+        """The people of a frame as targets of bottom-up systems, not augmented."""
         which = self.people(row)
         return FramePeople(
             size=self.images[row].shape[:2],
@@ -123,7 +123,7 @@ class Frames:
 def frame_kind(
     *, size: tuple[int, int], progress: Report = lambda done, total: None
 ) -> Kind[Frames]:
-    """Whole frames at `size` (H, W). Of COCO files crowd regions are not among their people."""
+    """Whole frames at `size` (H, W). Of COCO files crowd regions are excluded."""
 
     key = json.dumps(["frames", VERSION, *size]).encode()
     write = functools.partial(_write, size=size, progress=progress)
@@ -228,7 +228,7 @@ class WholeFrames(TorchDataset[tuple[Tensor, FramePeople]]):
     """The frames of a data set as images (3, H, W) uint8 with their people, not augmented.
 
     `size` (H, W) pixels, grey beyond the image. `split`: "train", "val" or "test" alone. Frames
-    without people are among them: they teach too.
+    without people are included as negatives.
     """
 
     def __init__(
@@ -273,7 +273,7 @@ def make_frame_batch(
     """Make the batch of `rows`, or a process's part of it, augmented by the random streams of
     (seed, step).
 
-    `masks`: with what is seen of everybody.
+    `masks`: with visible masks.
     """
     rng = stream(seed, "augment", step)
     part = as_part(rows)
@@ -303,7 +303,7 @@ def _view(draws: Draws, b: int, spec: InputSpec) -> F64:
 def _people(
     frames: Frames, row: int, spec: InputSpec, draws: Draws, b: int, masks: bool
 ) -> FramePeople:
-    """The people of a frame as they are seen through a view, left and right swapped by a flip."""
+    """The people of a frame transformed by a view, left and right swapped by a flip."""
     which, view = frames.people(row), _view(draws, b, spec)
     order = spec.skeleton.flip if draws.flipped[b] else slice(None)
     people, joints = frames.state[which].shape
@@ -323,10 +323,10 @@ def _people(
 
 
 def rotated_boxes(boxes: F64, view: F64, xy: F64, state: U8) -> F64:
-    """Boxes (P, 4) of people seen through a view; `xy` (P, J, 2) are their joints there.
+    """Boxes (P, 4) of people transformed by a view; `xy` (P, J, 2) are their joints there.
 
     A box that is rotated is larger than the person, so the ellipse in it is rotated, and the box
-    reaches to the joints that lie in the frame.
+    extended to the joints in the frame.
     """
     linear = np.linalg.inv(view[:, :2])
     centre = (boxes[:, :2] + boxes[:, 2:] / 2 - view[:, 2]) @ linear.T
@@ -346,9 +346,9 @@ def _warp_mask(mask: Bool, view: F64, size: tuple[int, int]) -> Bool:
 
 
 def labelled(frames: Frames, rows: I64) -> tuple[I64, Bool]:
-    """The people of frames who can be measured, and the joints (P, J) that are known of them.
+    """The people of frames for metrics, and their known joints (P, J).
 
-    As of crops: those with a joint in the frame and a box.
+    As for crops: those with a joint in the frame and a box.
     """
     people = np.concatenate([np.r_[frames.people(int(row))] for row in rows]).astype(np.int64)
     state = frames.state[people]

@@ -1,4 +1,4 @@
-"""Batches made ahead of the steps that learn from them, in their order."""
+"""Prefetching of batches, in order."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _DEPTH = 3
 def prefetch(
     make: Callable[[int], Made], numbers: range, *, depth: int = _DEPTH, processes: int = 0
 ) -> Generator[Made]:
-    """Yield `make(number)` for each number, up to `depth` of them made ahead.
+    """Yield `make(number)` for each number, up to `depth` of them in advance.
 
     By a thread: OpenCV and NumPy release the interpreter lock, so training on a CPU does not wait.
-    By so many `processes` of a DataLoader instead, twice as far ahead, where the steps are mostly
-    Python, as on a GPU; they are forked, so `make` may hold anything that needs no device. What is
-    made is the same. Exceptions of a thread or process are raised here; ModelError where a process
+    By `processes` of a DataLoader instead, twice as far ahead, if the steps are mostly
+    Python, as on a GPU; they are forked, so `make` may hold anything but device memory. The
+    output is the same. Exceptions of a thread or process are raised here; ModelError if a process
     ended.
     """
     if processes and len(numbers):
@@ -45,7 +45,7 @@ def prefetch(
 
 
 class _Numbered(Dataset[Made | Exception], Generic[Made]):
-    """What `make` makes of each number, or the exception that it raised."""
+    """The result of `make` for each number, or its exception."""
 
     def __init__(self, make: Callable[[int], Made]) -> None:
         self.make = make
@@ -76,11 +76,11 @@ def _by_processes(
             item = next(made)
         except RuntimeError as error:
             raise ModelError(
-                "a process that makes batches ended",
+                "a process that makes batches died",
                 where="training",
                 got=str(error)[:200],
-                then="Give the machine or container more memory, also shared one (docker's "
-                "shm-size), or lower `batch`; the run goes on with --resume.",
+                then="Provide more memory, also shared memory (docker's "
+                "shm-size), or lower `batch`; continue with --resume.",
             ) from error
         if isinstance(item, Exception):
             raise item
@@ -88,6 +88,6 @@ def _by_processes(
 
 
 def _begin(worker: int) -> None:
-    """Ctrl-C is for the training alone; OpenCV's threads are not forked with it."""
+    """Ignore Ctrl-C in workers, and disable OpenCV's threads, which do not survive a fork."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)

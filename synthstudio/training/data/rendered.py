@@ -1,8 +1,8 @@
-"""People of a recipe, rendered during training: held in memory, never written.
+"""People of a recipe, rendered in memory during training.
 
 Epoch e uses the moments renew * e to renew * e + moments - 1, counted among those of the requested
-splits. (Recipe, seed, index) alone decide each, so an epoch is the same for any number of
-processes and after a kill. While one epoch trains, what the next one adds is rendered.
+splits. Each is a function of (recipe, seed, index), so an epoch is the same for any number of
+processes and after a kill. New moments of the next epoch are rendered during the current one.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ People = list[dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Render moment `number`, the `place`-th of those that are used; place -1: idle a little."""
+    """Render moment `number`, the `place`-th used one; place -1: idle briefly."""
 
     place: int = -1
     number: int = -1
@@ -59,7 +59,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class CropSettings:
-    """What a worker needs to render a moment and crop its people."""
+    """Settings of a worker to render a moment and crop its people."""
 
     stage: Settings
     variants: tuple[str, ...]
@@ -70,9 +70,9 @@ class CropSettings:
 
 
 class RenderedPeople:
-    """The people of a recipe, epoch by epoch, rendered by a thread that runs the engine.
+    """The people of a recipe, epoch by epoch, rendered by an engine in a thread.
 
-    The moments of an epoch, and those that the next one adds, are held. `close` ends its processes.
+    Holds the moments of an epoch and the new ones of the next. `close` ends its processes.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class RenderedPeople:
     ) -> Crops:
         """Wait for the people of an epoch; epochs must be requested in rising order.
 
-        ModelError when nobody in it has a labelled joint; errors of rendering are raised here.
+        ModelError if no person in it has a labelled joint; errors of rendering are raised here.
         """
         moments, renew = self.source.moments, self.source.renew or self.source.moments
         places = range(epoch * renew, epoch * renew + moments)
@@ -138,13 +138,13 @@ class RenderedPeople:
                 if self._error is not None:
                     raise self._error
                 if self._closed:
-                    raise WorkerError("it was closed meanwhile", where=self.source.recipe)
+                    raise WorkerError("rendering was closed", where=self.source.recipe)
                 self._changed.wait(_POLL_S)
                 progress(sum(place in self._moments for place in places), moments)
             rows = [row for place in places for row in self._moments[place]]
         if not rows:
             raise ModelError(
-                "there is nobody in these moments",
+                "no people in these moments",
                 where=self.source.recipe,
                 expected="people with joints",
                 got=f"{moments} moments without any",
@@ -152,7 +152,7 @@ class RenderedPeople:
         return crops_in_memory(rows)
 
     def close(self) -> None:
-        """End the processes once they finish the moment they are rendering."""
+        """End the processes after their current moment."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -177,7 +177,7 @@ class RenderedPeople:
                 self._changed.notify_all()
 
     def _jobs(self) -> Iterator[Job]:
-        """Yield the job of each needed place once, and idle jobs while there are none.
+        """Yield the job of each needed place once, and idle jobs in between.
 
         It never blocks: the thread that takes the jobs also collects the workers' results.
         """
@@ -202,25 +202,25 @@ def _check_splits(recipe: Recipe, splits: tuple[str, ...], path: Path) -> None:
         raise ModelError(
             "the recipe has no moments to use",
             where=str(path),
-            expected=f"a share of {' or '.join(splits)} in its splits",
+            expected=f"{' or '.join(splits)} above 0 in its splits",
             got=str(recipe.splits.model_dump()),
         )
 
 
 class CropWorker:
-    """A worker's state: the stage, and how people are cropped."""
+    """A worker's state: the stage and crop settings."""
 
     def __init__(self, settings: CropSettings) -> None:
         self.settings, self.stage = settings, FrameGenerator(settings.stage)
 
 
 def _open_worker(stage: Settings, settings: CropSettings) -> CropWorker:
-    """A worker with the stage's settings as they are where it is."""
+    """Build a worker's state."""
     return CropWorker(replace(settings, stage=stage))
 
 
 def render_moment(worker: CropWorker, job: Job, report: local.Report) -> tuple[int, People]:
-    """The place of a job and the rows of its moment's people (crops.crop_people)."""
+    """The index of a job and the rows of its moment's people (crops.crop_people)."""
     recipe = worker.settings.stage.recipe
     rows: People = []
     if job.place < 0:
@@ -237,7 +237,7 @@ def render_moment(worker: CropWorker, job: Job, report: local.Report) -> tuple[i
 
 
 def _crop_frame(worker: CropWorker, index: int) -> list[dict[str, Any]]:
-    """Crop a frame's people, to the byte as from a data set of these frames."""
+    """Crop a frame's people, identical to those of a data set of these frames."""
     settings, spec = worker.settings, draw_spec(worker.stage, index)
     if settings.variants and spec.variant not in settings.variants:
         return []

@@ -1,6 +1,6 @@
-"""Images of data sets with the rows of their people, and what is made of them once, on disk.
+"""Images of data sets with the rows of their people, and the disk cache of samples made from them.
 
-By a key of all that decides it, so whichever training comes first makes it.
+The cache key includes all inputs; the first training fills it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class ImageSequence(Protocol):
 class Sample:
     """An image with the rows of its people; `rgb()` decodes it.
 
-    `labelled`: people without a labelled joint are left out. `boxes`: what people are cut out by.
+    `labelled`: people without a labelled joint are dropped. `boxes`: kind of boxes to crop by.
     """
 
     frame: Row
@@ -65,16 +65,16 @@ class Sample:
 
 
 Write = Callable[[Iterator[Sample], Skeleton, tuple[int, int], Path, str], int]
-"""Write what is made of samples, of a skeleton, of at most so many frames and people, to a folder;
-return how many people. The last one names the samples in messages."""
+"""Write the cache of samples, of a skeleton, of at most that many frames and people, to a folder;
+return the number of people. The last argument names the samples in messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind(Generic[Made]):
-    """What is made of samples: crops of people, or whole frames.
+    """A kind of cache: crops of people, or whole frames.
 
-    `key`: what decides it beside samples and skeleton. `read` opens the folder that `write` filled.
-    `notes` on what was made of a data set are for people to read. `boxes`, `labelled`: of its
+    `key`: inputs besides samples and skeleton. `read` opens the folder that `write` filled.
+    `notes` on a data set are for users. `boxes`, `labelled`: of its
     samples.
     """
 
@@ -107,8 +107,8 @@ def load_dataset(
 ) -> Loaded[Made]:
     """Make a kind of samples of a data set, or read them from the cache.
 
-    `skeleton`: convert people to it. `only`: whose splits and variants. A data set that is
-    unfinished is taken as far as it is. DatasetError; ModelError as the kind's.
+    `skeleton`: convert people to it. `only`: a source with splits and variants. An
+    unfinished data set is used as it is. DatasetError; ModelError as the kind's.
     """
     dataset = Dataset(place, allow_unfinished=True)
     own = get_skeleton(dataset.identity.skeleton)
@@ -150,7 +150,7 @@ def dataset_samples(dataset: Dataset, boxes: Boxes, only: Source | None = None) 
 
 
 def _people_of(dataset: Dataset, only: Source) -> int:
-    """How many people are in the frames of a source's splits and variants."""
+    """Number of people in the frames of a source's splits and variants."""
     frames = [row["index"] for row in dataset.iter_frames(_CHOICE) if only.takes(row)]
     columns = (as_numpy(part[0]) for part in dataset.iter_batches("instances", ["frame_index"]))
     return sum(int(np.isin(column, frames).sum()) for column in columns)
@@ -188,7 +188,7 @@ def cached_crops(
 
 @contextmanager
 def _turn(cache: Path) -> Iterator[None]:
-    """Wait while another training cuts people out, perhaps the same ones."""
+    """Lock the cache against other trainings."""
     with disk_errors(cache):
         folder = os.open(cache, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -199,7 +199,7 @@ def _turn(cache: Path) -> Iterator[None]:
 
 
 def allocate(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
-    """Map a new file whose blocks are allocated: a full disk behind a sparse one is a SIGBUS."""
+    """Map a new file whose blocks are allocated: a full disk under a sparse file raises SIGBUS."""
     with disk_errors(path):
         array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
         with path.open("r+b") as file:
@@ -208,9 +208,9 @@ def allocate(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.u
 
 
 def read_cached(folder: Path, what: str, mapped: tuple[str, ...], fields: set[str]) -> Any:
-    """Return name -> array of a cache's folder, `mapped` ones in files of their own.
+    """Return name -> array of a cache's folder, `mapped` ones in separate files.
 
-    ModelError when something cannot be read or the rest are not `fields`. `what`: its name.
+    ModelError if unreadable or if the columns are not `fields`. `what`: name in messages.
     """
     try:
         arrays = {
@@ -233,7 +233,7 @@ def damaged_cache(folder: Path, what: str, got: str) -> ModelError:
 
 
 def dataset_digest(dataset: Dataset) -> hashlib._Hash:
-    """A hash, begun with everything that a data set holds now."""
+    """A hash initialised with the current contents of a data set."""
     digest = hashlib.sha256((dataset.folder / MANIFEST_NAME).read_bytes())
     if dataset.finished:
         digest.update((dataset.folder / INDEX_NAME).read_bytes())
@@ -246,6 +246,6 @@ def unfinished_notes(dataset: Dataset) -> tuple[str, ...]:
     if dataset.finished:
         return ()
     return (
-        f"unfinished: the {dataset.frames} frames that are there are used. When there are more "
-        "of them, this training cannot be resumed",
+        f"unfinished: the {dataset.frames} existing frames are used. If frames are added "
+        "later, this training cannot be resumed",
     )

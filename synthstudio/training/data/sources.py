@@ -35,7 +35,7 @@ from synthstudio.training.data.style import load_photos
 from synthstudio.transforms.pasting import Cutouts, load_cutouts
 
 _BODY = 0.7
-"""The ellipse that stands for somebody's joints when something is pasted over them, in boxes."""
+"""The ellipse in a box that replaces unlabelled joints for pasting."""
 Samples = TypeVar("Samples", CropSubset, FrameSubset)
 
 
@@ -43,10 +43,10 @@ Samples = TypeVar("Samples", CropSubset, FrameSubset)
 class TrainingData(Generic[Samples]):
     """The samples of a run. `key` is a hash of all of it.
 
-    `train` is the first epoch's; `later_epoch` gives those of another one where people are rendered
-    during training, and is None where all epochs share them. `close` ends what renders. Of people
-    in a `stream`, `train` are labels of some of them, without pictures. `balance` (4,) weighs rare
-    causes up. `pictures` are what augmentation takes from elsewhere.
+    `train` is the first epoch's; `later_epoch` returns those of another one if people are rendered
+    during training, and is None if all epochs share them. `close` ends rendering. With
+    a `stream`, `train` are labels of some people, without pictures. `balance` (4,) weights rare
+    causes up. `pictures`: augmentation's external pictures.
     """
 
     train: Samples
@@ -64,7 +64,7 @@ class TrainingData(Generic[Samples]):
         return self.spec.skeleton
 
     def __len__(self) -> int:
-        """How many samples there are to learn from."""
+        """Number of training samples."""
         return len(self.train if self.stream is None else self.stream)
 
     def of_epoch(self, epoch: int) -> Samples:
@@ -73,7 +73,7 @@ class TrainingData(Generic[Samples]):
 
 
 def overfit_subset(data: TrainingData[Any], count: int, *, repeats: int = 50) -> TrainingData[Any]:
-    """Train and validate on the first `count` samples alone (--overfit).
+    """Train and validate on the first `count` samples only (--overfit).
 
     An epoch repeats them, so that validation does not follow every step.
     """
@@ -87,21 +87,21 @@ def overfit_subset(data: TrainingData[Any], count: int, *, repeats: int = 50) ->
 
 
 def fast_dev_run_subset(data: TrainingData[Any], *, batch: int) -> TrainingData[Any]:
-    """Validate on one batch alone (--fast-dev-run)."""
+    """Validate on one batch only (--fast-dev-run)."""
     if data.val is None:
         return data
     return dataclasses.replace(data, val=data.val.take(np.arange(min(batch, len(data.val)))))
 
 
 def check_unchanged(before: str, now: str, out: Path) -> None:
-    """ModelError when a resumed run would see other samples than it did."""
+    """ModelError if the samples of a resumed run changed."""
     if before != now:
         raise ModelError(
-            "the data changed since this run began",
+            "the data changed since the start of this run",
             where=str(out),
             expected=f"crops {before[:16]}",
             got=now[:16],
-            then="Bring the data set back, or start anew in another folder.",
+            then="Restore the data set, or start again in another folder.",
         )
 
 
@@ -114,7 +114,7 @@ def load_data(
 ) -> TrainingData[Any]:
     """Load the people or frames that a config names; `close` the result after use.
 
-    ModelError when sources do not fit each other; FormatError, RecipeError for what is read.
+    ModelError for incompatible sources; FormatError, RecipeError for invalid input.
     """
     stream = open_stream(config, cache=cache, progress=progress) if config.streamed else None
     held = () if stream is not None else config.train
@@ -168,9 +168,9 @@ def crop_unlabelled(
     skeleton: Skeleton | None = None,
     progress: Report = lambda done, total: None,
 ) -> Loaded[Crops]:
-    """The people of a COCO file, whatever their labels, which are taken from them.
+    """The people of a COCO file, with labels removed.
 
-    FormatError, AssetError or ModelError for a bad file, a broken photo or nobody.
+    FormatError, AssetError or ModelError for a bad file, a broken photo or no people.
     """
     size, joints_3d = config.network.size, config.joints_3d
     kind = crop_kind(size=size, joints_3d=joints_3d, labelled=False, progress=progress)
@@ -180,7 +180,7 @@ def crop_unlabelled(
 
 
 def _unlabelled(crops: Crops) -> Crops:
-    """Crops without labels; joints stand on an ellipse in the box, so that pastes find people."""
+    """Crops without labels; joints are placed on an ellipse in the box, as targets of pastes."""
     joints = crops.xy.shape[1]
     angle = np.arange(joints) * 2 * np.pi / joints
     around = np.stack([np.cos(angle), np.sin(angle)], -1)
@@ -199,7 +199,7 @@ def _unlabelled(crops: Crops) -> Crops:
 
 
 def load_pictures(config: Config) -> Pictures:
-    """The cut-outs and photos that augmentation takes from elsewhere."""
+    """The cut-outs and photos of augmentation."""
     cutouts, photos = config.augment.cutouts, config.augment.photos
     return Pictures(
         cutouts=load_cutouts(Path(cutouts)) if cutouts else Cutouts(),
@@ -217,7 +217,7 @@ def load_subset(
 ) -> tuple[CropSubset, Skeleton]:
     """Load the people of several sources (of a recipe those of the first epoch), with the joints of
     `skeleton`, by default the first source's."""
-    network = config.network.model_copy(update={"head": "orn"})  # of any head the people
+    network = config.network.model_copy(update={"head": "orn"})  # people, for any head
     config = config.model_copy(update={"network": network})
     opened = _open(sources, config, cache, progress, split="train", skeleton=skeleton)
     try:
@@ -227,10 +227,10 @@ def load_subset(
 
 
 def check_same_joints(own: Skeleton, network: Skeleton, place: Place) -> None:
-    """ModelError where the people of a data set have other joints than the network."""
+    """ModelError if the joints of data set and network differ."""
     if not own.same_labels(network):
         raise ModelError(
-            "the data set has another skeleton than the network",
+            "skeletons of data set and network differ",
             where=str(place),
             expected=network.title,
             got=own.described(network),
@@ -313,9 +313,9 @@ def _render(
     source: Source, config: Config, progress: Report, split: str, skeleton: Skeleton | None
 ) -> _OpenSource:
     def silent(done: int, total: int) -> None:
-        """From the second epoch on the bar shows training steps."""
+        """Only the first epoch shows a bar; later the bar shows training steps."""
 
-    # All that renders, of which most runs need nothing: 0.7 s of their start.
+    # Lazy import: most runs do not render, and it takes 0.7 s.
     from synthstudio.training.data.rendered import RenderedPeople
 
     people = RenderedPeople(
@@ -362,7 +362,7 @@ def _close(sources: Sequence[_OpenSource]) -> None:
 
 
 def selected_rows(source: Source, samples: Crops | Frames) -> I64:
-    """Which crops or frames are of a source's splits and variants; ModelError for none."""
+    """Selection of crops or frames by a source's splits and variants; ModelError if empty."""
     use = np.ones(len(samples), bool)
     if source.splits:
         use &= np.isin(samples.split, source.splits)
@@ -370,7 +370,7 @@ def selected_rows(source: Source, samples: Crops | Frames) -> I64:
         use &= np.isin(samples.variant, source.variants)
     if not use.any():
         raise ModelError(
-            f"no {'frames' if isinstance(samples, Frames) else 'people'} are left to use",
+            f"no {'frames' if isinstance(samples, Frames) else 'people'} are left",
             where=source.name,
             expected=f"splits {source.splits or 'any'}, variants {source.variants or 'any'}",
             got=f"splits {sorted(set(samples.split.tolist()))}, "
@@ -432,7 +432,7 @@ def concatenate_frames(parts: Sequence[Frames]) -> Frames:
 
 
 def _cause_balance(train: CropSubset | FrameSubset) -> F64:
-    """Weights (4,) of the causes: 1 / sqrt of each one's share, mean 1 over people's joints."""
+    """Weights (4,) of the causes: 1 / sqrt of each one's frequency, mean 1 over people's joints."""
     if isinstance(train, FrameSubset):
         return np.ones(4)
     shares = train.crops.shares[train.rows][..., :4].reshape(-1, 4).astype(np.float64)
@@ -447,7 +447,7 @@ def _cause_balance(train: CropSubset | FrameSubset) -> F64:
 def _check_known(
     state: U8, xy: NDArray[Any], data: TrainingData[Any], log: Callable[[str], None]
 ) -> Bool:
-    """Which joints (P, J) are labelled; ModelError when none is, or none of them is visible."""
+    """Whether joints (P, J) are labelled; ModelError if none is, or if all are hidden."""
     where = "labels of the training samples"
     known = np.asarray(is_labelled(state) & np.isfinite(xy).all(-1))
     if not known.any():
@@ -470,7 +470,7 @@ def check_labels(
 ) -> None:
     """Check labels before the first step: ModelError for unusable ones, notes for odd ones.
 
-    `pasted`: objects are pasted over people while they are trained on, so some joints get hidden.
+    `pasted`: training pastes objects over people, which hides joints.
     """
     crops, rows = data.train.crops, data.train.rows
     state, xy = crops.state[rows], crops.xy[rows]
@@ -508,4 +508,4 @@ def check_frames(
     xy = np.concatenate([frames.xy[p] for p in people])
     _check_known(state, xy, data, log)
     if masks and not frames.masked[rows].any():
-        log("no frame has masks of everybody: long offsets and bodies are not learnt")
+        log("no frame has masks of all people: long offsets and bodies are not learnt")

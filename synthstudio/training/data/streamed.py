@@ -1,9 +1,9 @@
-"""People of data sets too large to cut out before: read shard by shard while a network learns.
+"""People of data sets too large to crop in advance: read shard by shard during training.
 
-Before the first step the tables of all shards are read once: they say how many people of each are
-used, which is kept in the cache. So the place of everybody in an epoch follows from (seed, epoch),
-and a run that goes on at a step reads on where it was. People of a shard are numbered in its order,
-those alone who are used: of the source's splits and variants, with a labelled joint in the picture.
+Before the first step the tables of all shards are read once: for the number of used people of each,
+which is cached. So the order of an epoch follows from (seed, epoch),
+and a resumed run continues at its step. People of a shard are numbered in its order,
+counting used ones only: of the source's splits and variants, with a labelled joint in the picture.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ from synthstudio.training.devices import World
 
 CropRow = dict[str, Any]
 LABELLED = 20_000
-"""The labels of about so many people, of whole shards spread over all, stand for everybody where
-all are asked for: the pose bank, the balance of causes, what is said before the first step."""
+"""Number of sampled people, of whole shards spread over all, whose labels represent all people for
+the pose bank, the balance of causes and the initial report."""
 _ENDLESS = 2**40
 
 
@@ -72,8 +72,8 @@ class BlockOrder:
     """The order of an epoch: shards are shuffled, then people within windows of shards.
 
     Of S shards with `counts` (S,) people each; `window`: shards shuffled together. (Seed, epoch)
-    alone decide it: neither how many processes read nor where one begins. When all shards fit into
-    one window it is the order of people who are held in memory.
+    decide it, independent of processes and the starting step. If all shards fit into
+    one window it equals the order of people in memory.
     """
 
     def __init__(self, counts: I64, *, window: int, seed: int) -> None:
@@ -91,7 +91,7 @@ class BlockOrder:
         return np.concatenate([np.sort(part) for part in parts])
 
     def slots(self, window: int) -> range:
-        """Which of an epoch's shards make up a window, in the order in which they are read."""
+        """The shards of a window of an epoch, in reading order."""
         first = window * self.window
         return range(first, min(first + self.window, len(self.counts)))
 
@@ -132,8 +132,8 @@ class ShardRef:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardLabels:
-    """How many people of a shard can be used; `lacking`: of how many rotation centres are unknown,
-    though 3D joints are not. `rows`: their labels, where they are asked for."""
+    """Number of usable people of a shard; `lacking`: those without rotation centres
+    but with 3D joints. `rows`: their labels, on request."""
 
     people: int
     lacking: int
@@ -156,7 +156,7 @@ class ShardReader:
         self._sets: dict[int, Dataset] = {}
 
     def used(self, ref: ShardRef) -> Iterator[tuple[LabelledPerson, Sample]]:
-        """The people of a shard who can be learnt from, in its order."""
+        """The usable people of a shard, in its order."""
         source = self.sources[ref.source]
         if ref.source not in self._sets:
             self._sets[ref.source] = Dataset(source.dataset, allow_unfinished=True)
@@ -179,8 +179,8 @@ class ShardReader:
         return ShardLabels(people=len(people), lacking=lacking, rows=labels)
 
     def cut(self, ref: ShardRef, numbers: Sequence[int], *, people: int) -> dict[int, CropRow]:
-        """The crops of some of the `people` of a shard by their numbers; ModelError when they are
-        not so many. Each picture is decoded once."""
+        """The crops of some of the `people` of a shard by their numbers; ModelError if their number
+        differs. Each picture is decoded once."""
         if not len(numbers):
             return {}
         used = list(self.used(ref))
@@ -203,17 +203,17 @@ class ShardReader:
 
 
 def _in_source(row: CropRow, ref: ShardRef) -> CropRow:
-    """The row, whose moment is no other source's."""
+    """The row, with a moment number unique across sources."""
     group, *rest = row["moment"]
     return row | {"moment": ((ref.source, group), *rest)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamedPeople:
-    """The people of streamed data sets, of whom none is cut out yet.
+    """The people of streamed data sets, not cropped yet.
 
-    `refs`: the shards; `counts` (S,) how many people of each are used. `labels`: those of some of
-    them (of all, where there are no more than LABELLED), without pictures. `key` is a hash of the
+    `refs`: the shards; `counts` (S,) used people of each. `labels`: those of some of
+    them (of all, if there are at most LABELLED), without pictures. `key` is a hash of the
     data and the sizes.
     """
 
@@ -228,7 +228,7 @@ class StreamedPeople:
         return int(self.counts.sum())
 
     def first(self, count: int) -> CropSubset:
-        """The first `count` people in the order of the data sets, cut out."""
+        """The first `count` people in the order of the data sets, cropped."""
         rows: list[CropRow] = []
         for ref, people in zip(self.refs, self.counts.tolist(), strict=True):
             numbers = range(min(people, count - len(rows)))
@@ -237,16 +237,16 @@ class StreamedPeople:
 
 
 class StreamReader:
-    """The people of one process's batches, cut out ahead of their use, window after window.
+    """The people of one process's batches, cropped in advance, window by window.
 
-    Batches must be asked for in rising order. As far as a window is used up, the shards of the next
-    one are taken in, so at most two are held. `close` ends the processes.
+    Batches must be requested in rising order. As a window is consumed, the shards of the next
+    one are read, so at most two are held. `close` ends the processes.
     """
 
     def __init__(
         self, people: StreamedPeople, config: Config, world: World, *, steps_per_epoch: int
     ) -> None:
-        """`steps_per_epoch`: so many steps of `config` are one epoch."""
+        """`steps_per_epoch`: steps of `config` per epoch."""
         self.order = BlockOrder(people.counts, window=config.window, seed=config.seed)
         self.people, self.world, self.batch = people, world, config.batch
         self.workers = config.workers
@@ -256,7 +256,7 @@ class StreamReader:
         self._made: Generator[dict[int, CropRow]] | None = None
 
     def part(self, epoch: int, start: int) -> tuple[CropSubset, BatchPart]:
-        """This process's part of the batch that begins with the `start`-th person of an epoch."""
+        """This process's part of the batch that starts with the `start`-th person of an epoch."""
         places = np.arange(start, start + self.batch)[self.world.rank :: self.world.size]
         numbers = self.order.windows_of(epoch, start, start + self.batch - 1)
         windows = [self.order.of_window(epoch, number) for number in numbers]
@@ -279,7 +279,7 @@ class StreamReader:
         return subset, BatchPart(rows=own, places=places - start, count=self.batch, beside=own)
 
     def _take(self, first: int, stop: int) -> None:
-        """Hold the shards at the places `first` to `stop`, counted over all epochs."""
+        """Load the shards `first` to `stop`, counted over all epochs."""
         if self._made is None:
             self._next = first
             self._made = prefetch(
@@ -296,7 +296,7 @@ class StreamReader:
             self._next += 1
 
     def _cut(self, place: int) -> dict[int, CropRow]:
-        """The people of a shard whom this process's batches need."""
+        """The people of a shard in this process's batches."""
         epoch, slot = divmod(place, len(self.people.refs))
         window = self.order.of_window(epoch, slot // self.order.window)
         at = window.start + np.arange(len(window.slot))
@@ -316,9 +316,9 @@ class StreamReader:
 def open_stream(
     config: Config, *, cache: Path, progress: Callable[[int, int], None]
 ) -> StreamedPeople:
-    """Open the streamed data sets of a config and count their people, or read that from the cache.
+    """Open the streamed data sets of a config and count their people, or read them from the cache.
 
-    ModelError when nobody is left to learn from, or fewer people than a step takes; DatasetError
+    ModelError if no people are left, or fewer than a step needs; DatasetError
     for a damaged set.
     """
     sets = [Dataset(source.dataset, allow_unfinished=True) for source in config.train]
@@ -368,7 +368,7 @@ def open_stream(
     people = int(counts.sum())
     if config.batch * config.accumulate > people:
         raise ModelError(
-            "there are fewer people than one step takes",
+            "fewer people than one step needs",
             where="batch",
             expected=f"at most {people} people, with accumulate",
             got=str(config.batch * config.accumulate),
@@ -400,7 +400,7 @@ def open_stream(
 def _nobody(sources: Sequence[Source]) -> ModelError:
     chosen = [f"splits {s.splits or 'any'}, variants {s.variants or 'any'}" for s in sources]
     return ModelError(
-        "no people are left to use",
+        "no people are left",
         where=", ".join(source.dataset for source in sources),
         expected=f"people with a labelled joint, of {'; '.join(chosen)}",
         got="none",
@@ -409,7 +409,7 @@ def _nobody(sources: Sequence[Source]) -> ModelError:
 
 @dataclass(frozen=True)
 class _Unread:
-    """Pictures of people of whom labels alone are known."""
+    """Placeholder for pictures of people with labels only."""
 
     count: int
 

@@ -1,6 +1,6 @@
-"""Noise, and the colours of photos: rendered people look alike in both, and photos do not.
+"""Noise, and the colours of photos: which vary in photos but not in rendered people.
 
-Labels stay. All numbers are drawn from (seed, step).
+Labels are unchanged. Draws depend on (seed, step).
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Photos:
 
 @dataclass(frozen=True, kw_only=True)
 class StyleDraws:
-    """The random choices for B samples; each array has B rows."""
+    """Random draws for B samples; each array has B rows."""
 
-    colours: F64  # how far towards the photo's, 0 to 1; 0: not at all
+    colours: F64  # strength of the change, 0 to 1; 0: none
     photo: I64
     noise: F64  # its strength, 0 to 1; 0: none
     seed: I64  # of the noise
@@ -48,7 +48,7 @@ class StyleDraws:
 def load_photos(folder: Path) -> Photos:
     """Load the photos of a folder (not of its subfolders), evenly spread by name if there are many.
 
-    AssetError when there are none, or for one that cannot be read.
+    AssetError if there are none, or one is unreadable.
     """
     paths = [p for p in list_pictures(folder)[0] if p.parent == folder] if folder.is_dir() else []
     if not paths:
@@ -75,7 +75,7 @@ def _statistics(lab: NDArray[Any]) -> tuple[Any, Any]:
 def draw_styles(
     augment: Augment, part: BatchPart, *, seed: int, step: int, photos: Photos | None
 ) -> StyleDraws | None:
-    """Draw for a part of a batch; None when no effect has a chance."""
+    """Draw for a part of a batch; None if all effects are off."""
     if not augment.colours and not augment.noise:
         return None
     rng, count = stream(seed, "style", step), part.count
@@ -100,7 +100,7 @@ def restyle(image: U8, draws: StyleDraws | None, b: int, photos: Photos | None) 
 
 
 def _noise(image: U8, strength: float, rng: Generator) -> U8:
-    """Gaussian noise of up to 20 grey levels, half of it alike in all channels."""
+    """Gaussian noise of up to 20 grey levels, half of it equal in all channels."""
     height, width = image.shape[:2]
     each = rng.standard_normal((height, width, 3), np.float32)
     each += rng.standard_normal((height, width, 1), np.float32)
@@ -109,7 +109,7 @@ def _noise(image: U8, strength: float, rng: Generator) -> U8:
 
 
 def _colours(image: U8, strength: float, other: F32) -> U8:
-    """Mean and spread of each channel in CIELAB go `strength` of the way to a photo's, (2, 3).
+    """Mean and spread of each channel in CIELAB move by `strength` towards a photo's, (2, 3).
 
     After Reinhard et al. 2001, "Color transfer between images".
     """

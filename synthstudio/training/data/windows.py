@@ -1,4 +1,4 @@
-"""Which part of an image a network sees of a person."""
+"""Windows: the part of an image that is a network's input."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def crop_window(box: F64, size: tuple[int, int]) -> F64:
 def limb_box(xy: F64, known: Bool, skeleton: Skeleton, size: tuple[int, int]) -> F64 | None:
     """The box x y w h of shoulders, elbows, wrists, hips, knees and ankles, inside an image (H, W).
 
-    Of joints xy (J, 2) in pixels, `known` (J,) those in the image. On each side it is LIMB_MARGIN
-    of its longer side wider. None with fewer than three of them.
+    Of joints xy (J, 2) in pixels, `known` (J,) those in the image. Margin on each side: LIMB_MARGIN
+    of its longer side. None with fewer than three of them.
     """
     points = xy[of_limbs(skeleton) & known]
     if len(points) < 3:
@@ -93,7 +93,7 @@ def crop_and_resize(
 
 @dataclass(frozen=True, kw_only=True)
 class Letterbox:
-    """How an image lies in a frame: `scale` frame pixels an image pixel; `corner` (2,) is the
+    """Placement of an image in a frame: `scale` frame pixels per image pixel; `corner` (2,) is the
     frame's corner in image pixels, not above 0."""
 
     scale: float
@@ -107,15 +107,15 @@ class Letterbox:
         return cls(scale=scale, corner=(np.array(image[::-1]) - extent) / 2)
 
     def to_frame(self, xy: F64) -> F64:
-        """Places (..., 2) of the image in the frame."""
+        """Positions (..., 2) from image to frame."""
         return np.asarray((xy - self.corner) * self.scale)
 
     def to_image(self, xy: F64) -> F64:
-        """Places (..., 2) of the frame in the image."""
+        """Positions (..., 2) from frame to image."""
         return np.asarray(xy / self.scale + self.corner)
 
     def boxes_to_frame(self, xywh: F64) -> F64:
-        """Boxes (P, 4) of the image in the frame."""
+        """Boxes (P, 4) from image to frame."""
         return np.concatenate([self.to_frame(xywh[:, :2]), xywh[:, 2:] * self.scale], 1)
 
     def framed(self, rgb: U8, size: tuple[int, int]) -> U8:
