@@ -113,9 +113,13 @@ class GarmentKind:
     dye: Literal["cloth", "high_visibility"] = "cloth"
 
 
-Place = Literal["", "indoors", "outdoors", "elsewhere"]
-"""The place of a kind of object; "": any. Kinds of other places (walls, halls, shops,
-beaches) are drawn if a recipe names them or the place is unknown."""
+PLACES = frozenset({
+    "indoors", "living_room", "bedroom", "kitchen", "office", "classroom", "sports_hall",
+    "changing_room", "shop", "hallway", "laundry_room", "store",
+    "outdoors", "street", "green", "elsewhere",
+})  # fmt: skip
+"""Places of object kinds. Kinds of elsewhere (walls, stations, beaches) are drawn if a recipe names
+them or the place is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +133,7 @@ class ObjectKind:
     patterns: tuple[Pattern, ...]
     roles: tuple[str, ...] = ("occluder",)
     shape: tuple[str, ...] = ()  # names that ObjectSpec.shape may hold, e.g. seat_height_m
-    place: Place = ""
+    places: frozenset[str] = frozenset()  # of PLACES; empty: everywhere
     grip: str = ""  # how a hand holds it (role "held"), e.g. handle, bar, carry, phone
     grip_share: Vec3 = (0.0, 0.0, 0.5)  # where: the share of its size from its base's centre
 
@@ -282,6 +286,7 @@ class GeometryQueries(Protocol):
         self,
         phenotype: Phenotype,
         poses: Sequence[Mapping[str, float]],
+        *,
         like: tuple[FrozenDict, ...] = (),
     ) -> list[float]:
         """Approximate self-penetration of a body in each of those poses in metres, or 0.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from synthstudio.body.motion import READERS as MOTION_READERS
 from synthstudio.body.motion import read as read_motion
 from synthstudio.core import hulls
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import Catalogue, MotionAsset, PatchesSeen, PlaceLight, Step, Touch
+from synthstudio.core.catalogue import Catalogue, MotionAsset, PatchesSeen, PlaceLight, Step
 from synthstudio.core.errors import DatasetError, DeviceError
 from synthstudio.core.ground import FloorPlan
 from synthstudio.core.images import read_hdr, read_opaque, read_rgba
@@ -32,10 +32,8 @@ from synthstudio.core.spec import (
     OBJECT_BASE,
     PERSON_BASE,
     AssetRef,
-    FrozenDict,
     ObjectSpec,
     PersonSpec,
-    Phenotype,
 )
 from synthstudio.dataset.manifest import (
     FRAMES_PER_SHARD,
@@ -223,6 +221,11 @@ class FrameGenerator:
         self.settings = settings
         self.skeleton = get_skeleton(settings.recipe.skeleton)
         self.body: anny.Body = anny.load(self.skeleton.name)
+        body = self.body
+        self.drop_m, self.joints_m = body.drop_m, body.joints_m
+        self.palms_m, self.skin_m, self.meet = body.palms_m, body.skin_m, body.meet
+        self.self_penetrations_m = capsules.self_penetrations_m
+        self.resolve_self_intersection = untangle.resolve_self_intersection
         self.photo = self._opened(read_opaque, 32)
         self.cutout = self._opened(read_rgba, 64)
         self.panorama = self._opened(read_hdr, 4)
@@ -258,47 +261,10 @@ class FrameGenerator:
         model: PlaceModel = self.place_model(asset)
         return model.plan
 
-    def drop_m(self, person: PersonSpec) -> float:
-        """Return the z_m that puts the person's lowest drawn vertex on the floor."""
-        return self.body.drop_m(person)
-
-    def joints_m(self, person: PersonSpec) -> F64:
-        """Return (J, 3) world joints of the person where its spec puts it."""
-        return self.body.joints_m(person)
-
-    def self_penetrations_m(
-        self,
-        phenotype: Phenotype,
-        poses: Sequence[Mapping[str, float]],
-        like: tuple[FrozenDict, ...] = (),
-    ) -> list[float]:
-        """Return the self-penetration in metres of a body in each of these poses."""
-        return capsules.self_penetrations_m(phenotype, poses, like=like)
-
-    def resolve_self_intersection(
-        self, phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
-    ) -> tuple[dict[str, float], float]:
-        """Return the angles without self-penetration (GeometryQueries)."""
-        return untangle.resolve_self_intersection(phenotype, angles_rad, both_hands=both_hands)
-
     def skin_penetration_m(self, person: PersonSpec) -> float:
         """Return the self-penetration in metres of the person's body."""
         pose = person.pose
         return untangle.deepest_own_m(person.phenotype, dict(pose.angles_rad), pose.turns)
-
-    def meet(
-        self, people: tuple[PersonSpec, PersonSpec], touches: tuple[Touch, ...]
-    ) -> tuple[PersonSpec, PersonSpec] | None:
-        """Return two people with their palms in contact, or None."""
-        return self.body.meet(people, touches)
-
-    def palms_m(self, person: PersonSpec) -> F64:
-        """Return (2, 4, 4) world frames of the left and the right palm."""
-        return self.body.palms_m(person)
-
-    def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:
-        """Return (N, 3) world points of the bare body's skin on some body parts."""
-        return self.body.skin_m(person, parts)
 
     def box_m(self, item: PersonSpec | ObjectSpec) -> F64:
         """Return (2, 3): the item's bounding box."""

@@ -37,7 +37,7 @@ def kinds() -> tuple[ObjectKind, ...]:
             patterns=kind.patterns,
             roles=kind.roles,
             shape=kind.shape,
-            place=kind.place,
+            places=kind.places,
             grip=kind.grip,
             grip_share=kind.grip_share,
         )

@@ -31,7 +31,7 @@ from synthstudio.recipe.contacts.contacts import draw_contacts
 from synthstudio.recipe.contacts.supports import seats_in
 from synthstudio.recipe.contacts.together import draw_together
 from synthstudio.recipe.layout.cutouts import draw_cutouts
-from synthstudio.recipe.layout.furniture import furnish, furnished, with_space
+from synthstudio.recipe.layout.furniture import furnish, furnished, places_of, with_space
 from synthstudio.recipe.layout.gaze import look_about
 from synthstudio.recipe.layout.objects import place_objects
 from synthstudio.recipe.layout.placement import Layout, NoRoom, Placed, corners, place_people
@@ -197,7 +197,7 @@ def _peopled(ctx: SampleContext) -> Peopled:
 
 
 def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
-    ctx = dataclasses.replace(ctx, place=behind.place)
+    ctx = dataclasses.replace(ctx, places=places_of(ctx, behind))
     camera, distance_m = draw_camera(ctx, behind)
     behind = with_light(ctx, behind, camera)
     layout = Layout(

@@ -11,6 +11,7 @@ from recipe_fake import CATALOGUE, FakeSolve
 from synthstudio.props import procedural
 from synthstudio.recipe.draw import draw, draw_group
 from synthstudio.recipe.layout.indoors import HUNG
+from synthstudio.recipe.layout.interiors import INTERIORS
 from synthstudio.recipe.layout.placement import corners
 from synthstudio.recipe.layout.site import PEOPLE_M, box_of
 from synthstudio.recipe.schema.load import parse
@@ -136,7 +137,11 @@ def test_all_else_stays_where_it_was():
     bare = {**ROOM, "furnished": 0.0, "ceilings": 0.0}
     usual = {"kind": "room", "walls": 1.0}
     assert frames(12, bare) == frames(12, usual)
-    for before, after in zip(frames(20, usual), frames(20, ROOM), strict=True):
+    named = {
+        "objects": [{"kind": "procedural", "count": [0, 2], "kinds": {"chair": 1, "crate": 1}}],
+        "people": {"count": [1, 3], "poses": {"families": {"stand": 1}}},  # nobody needs a seat
+    }
+    for before, after in zip(frames(20, usual, **named), frames(20, ROOM, **named), strict=True):
         kept = tuple(obj for obj in after.objects if obj.role != "scenery")
         assert len(kept) < len(after.objects)
         same = replace(after, objects=kept, backdrop=before.backdrop)
@@ -175,6 +180,12 @@ def test_objects_and_seats_belong_where_the_people_are():
     )
     assert {"sofa", "bookcase"} <= inside - outside and {"car", "hedge"} <= outside - inside
     assert not {"door", "pillar", "surfboard"} & (inside | outside)
+    places = {kind.kind: kind.places for kind in procedural.kinds()}
+    for spec in frames(40, ROOM, people=people, objects=objects):
+        there = {obj.kind for obj in scenery(spec)}
+        rooms = {name for name, one in INTERIORS.items() if one.first in there}
+        new = [places[obj.kind] for obj in spec.objects if obj.role != "scenery"]
+        assert new and all(not own or own & (rooms | {"indoors"}) for own in new if rooms)
     named = [{"kind": "procedural", "kinds": {"car": 1}, "placement": "around", "offset_m": 6}]
     (spec,) = frames(1, {"kind": "room", "walls": 1.0}, objects=named)
     assert "car" in {obj.kind for obj in spec.objects}

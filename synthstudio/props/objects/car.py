@@ -8,12 +8,13 @@ import numpy as np
 
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import Shape, outdoors
+from synthstudio.props.objects.kinds import Shape, belongs, kind
 from synthstudio.props.objects.shapes import Piece, box, cylinder, moved, prism
 from synthstudio.props.objects.wheels import AXLE, SIDE, disc
 
 
-@outdoors("paint glass rubber lamp", (1.62, 3.5, 1.4), (1.85, 4.5, 1.55))
+@belongs("street")
+@kind("paint glass rubber lamp", (1.62, 3.5, 1.4), (1.85, 4.5, 1.55))
 def car(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a car that drives to -y: paint (0), glass (1), tyres and trim (2), lamps (3)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]

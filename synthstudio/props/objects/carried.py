@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import Shape, held, indoors, kind
+from synthstudio.props.objects.kinds import Shape, belongs, held, indoors, kind
 from synthstudio.props.objects.shapes import (
     CORNERS,
     Piece,
@@ -149,6 +149,7 @@ def shopping_bag(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("hang", at=(0.0, 0.0, 0.975), stands=True)
+@belongs("living_room hallway office classroom shop street")
 @kind("leather black brass", (0.38, 0.08, 0.32), (0.45, 0.12, 0.38))
 def briefcase(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a briefcase: leather (0), handle and edges (1), locks (2)."""
@@ -164,7 +165,7 @@ def briefcase(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @held("hang", at=(0.0, 0.0, 0.985), stands=True)
-@kind("cloth_blue steel", (0.26, 0.26, 0.38), (0.31, 0.31, 0.46))
+@indoors("cloth_blue steel", (0.26, 0.26, 0.38), (0.31, 0.31, 0.46))
 def bucket(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a bucket: body with a rim (0), bail (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -232,6 +233,7 @@ def backpack(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @held("stand", at=(0.0, 0.0, 0.985), stands=True)
+@belongs("bedroom hallway store changing_room shop street")
 @kind("yellow black", (0.33, 0.2, 0.72), (0.45, 0.26, 1.05))
 def trolley_case(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a case on wheels with its handle drawn out: shell (0), handle and wheels (1)."""

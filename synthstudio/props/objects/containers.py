@@ -9,7 +9,7 @@ import numpy as np
 
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.furniture import planks
-from synthstudio.props.objects.kinds import SEAT, Shape, held, indoors, kind, outdoors
+from synthstudio.props.objects.kinds import SEAT, Shape, belongs, held, indoors, kind
 from synthstudio.props.objects.shapes import (
     CORNERS,
     Piece,
@@ -23,6 +23,7 @@ from synthstudio.props.objects.shapes import (
 )
 
 
+@belongs("kitchen shop store laundry_room")
 @kind("pale_wood", (0.4, 0.35, 0.3), (1.2, 1.0, 1.1), "wood plain", roles=SEAT)
 def crate(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a wooden crate: boards round a core, battens at the corners."""
@@ -45,7 +46,7 @@ def crate(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @held("carry", stands=True)
-@kind("carton tape", (0.3, 0.25, 0.2), (0.9, 0.7, 1.0))
+@indoors("carton tape", (0.3, 0.25, 0.2), (0.9, 0.7, 1.0))
 def cardboard_box(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a closed carton (0) with flaps that meet and a strip of tape (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -63,7 +64,8 @@ def cardboard_box(size: Vec3, shape: Shape) -> list[Piece]:
     return [body, *flaps, strip, *ends]
 
 
-@indoors("pale_wood red cloth_blue", (0.6, 0.26, 0.9), (1.4, 0.4, 2.1), "wood plain")
+@belongs("store")
+@kind("pale_wood red cloth_blue", (0.6, 0.26, 0.9), (1.4, 0.4, 2.1), "wood plain")
 def bookcase(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a bookcase: boards (0), books in two colours (1, 2). It opens towards -y."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -98,7 +100,8 @@ def _books(span: tuple[float, float], y: float, z: float, room: float, shelf: in
         number += 1
 
 
-@indoors("white wood steel", (1.0, 0.5, 0.85), (2.6, 0.75, 1.1), "plain wood planks tiles")
+@belongs("kitchen shop")
+@kind("white wood steel", (1.0, 0.5, 0.85), (2.6, 0.75, 1.1), "plain wood planks tiles")
 def counter(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a kitchen or shop counter: body with doors (0), worktop (1), knobs and plinth (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -116,6 +119,7 @@ def counter(size: Vec3, shape: Shape) -> list[Piece]:
     return [body, base, worktop, *doors, *knobs]
 
 
+@belongs("bedroom hallway store changing_room street")
 @kind("red black", (0.34, 0.2, 0.75), (0.52, 0.34, 1.1))
 def suitcase(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a hard suitcase on wheels: shell with ribs (0), zip, wheels and handle (1)."""
@@ -151,7 +155,8 @@ def suitcase(size: Vec3, shape: Shape) -> list[Piece]:
     return [shell, zipper, *ribs, *wheels, *handle, bar]
 
 
-@outdoors("wood steel", (0.4, 0.4, 0.6), (0.75, 0.75, 1.1), "planks wood plain")
+@belongs("store")
+@kind("wood steel", (0.4, 0.4, 0.6), (0.75, 0.75, 1.1), "planks wood plain")
 def barrel(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a barrel: bulging staves (0) and four hoops (1)."""
     r, h = min(size[0], size[1]) / 2 - 0.004, size[2]
@@ -172,6 +177,7 @@ def barrel(size: Vec3, shape: Shape) -> list[Piece]:
     return [revolved([(a, float(b)) for a, b in profile]), *hoops]
 
 
+@belongs("store street")
 @kind("steel black", (0.35, 0.35, 0.6), (0.6, 0.6, 1.1), "plain planks")
 def bin_(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a litter bin: flared body with ribs (0), lid with a slot (1)."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import SEAT, TIMBER, Shape, elsewhere, indoors, kind
+from synthstudio.props.objects.kinds import SEAT, TIMBER, Shape, belongs, elsewhere, indoors, kind
 from synthstudio.props.objects.shapes import (
     CORNERS,
     Piece,
@@ -74,6 +74,7 @@ def lowered(pieces: list[Piece], built_m: float, wanted_m: float) -> list[Piece]
     return out
 
 
+@belongs("living_room kitchen office classroom")
 @kind("wood wood", (0.8, 0.6, 0.68), (2.0, 1.0, 0.95), TIMBER)
 def table(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a table: top (0), apron and legs (1)."""
@@ -94,7 +95,7 @@ def table(size: Vec3, shape: Shape) -> list[Piece]:
     return [top, *rails, *posts(frame, h - thick, leg, slot=1)]
 
 
-@kind(
+@indoors(
     "wood pale_wood", (0.4, 0.42, 0.8), (0.52, 0.54, 1.0), TIMBER, shape="seat_height_m", roles=SEAT
 )
 def chair(size: Vec3, shape: Shape) -> Iterator[Piece]:
@@ -129,7 +130,7 @@ def chair(size: Vec3, shape: Shape) -> Iterator[Piece]:
     yield from slats
 
 
-@kind("wood steel", (0.32, 0.32, 0.42), (0.42, 0.42, 0.75), "wood plain", roles=SEAT)
+@indoors("wood steel", (0.32, 0.32, 0.42), (0.42, 0.42, 0.75), "wood plain", roles=SEAT)
 def stool(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a round stool: seat (0), splayed legs and a ring (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -152,7 +153,8 @@ def stool(size: Vec3, shape: Shape) -> list[Piece]:
     return [seat, *legs, *ring]
 
 
-@indoors(
+@belongs("living_room office")
+@kind(
     "cloth_blue cloth_blue black",
     (0.9, 0.8, 0.78),
     (2.2, 0.95, 0.95),
@@ -210,7 +212,8 @@ def door(size: Vec3, shape: Shape) -> Iterator[Piece]:
         yield tube([(at, s * leaf / 3, height), *grip], 0.009, slot=2)
 
 
-@indoors("wood white", (1.2, 0.25, 1.4), (2.1, 0.5, 1.9), "plain wood stripes dots")
+@belongs("living_room bedroom")
+@kind("wood white", (1.2, 0.25, 1.4), (2.1, 0.5, 1.9), "plain wood stripes dots")
 def divider(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a folding screen of three leaves: frames (0), panels (1)."""
     h, deep = size[2], size[1]
@@ -231,7 +234,7 @@ def divider(size: Vec3, shape: Shape) -> Iterator[Piece]:
         yield from (moved(p, ((k - 1) * run, 0, 0), turn=rotation) for p in leaf)
 
 
-@indoors("white wood", (1.2, 0.1, 1.9), (2.6, 0.18, 2.5), "plain bricks concrete wood tiles")
+@elsewhere("white wood", (1.2, 0.1, 1.9), (2.6, 0.18, 2.5), "plain bricks concrete wood tiles")
 def partition(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a piece of wall that stands alone: wall (0), its ends and skirting (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -242,7 +245,7 @@ def partition(size: Vec3, shape: Shape) -> Iterator[Piece]:
     yield box((-x + end, -y, h - end), (x - end, y, h), along="x", slot=1)
 
 
-@indoors("black glass picture", (0.8, 0.35, 1.2), (1.4, 0.45, 1.75), "plain stripes checks")
+@elsewhere("black glass picture", (0.8, 0.35, 1.2), (1.4, 0.45, 1.75), "plain stripes checks")
 def screen(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a television on a floor stand: case and stand (0), glass (1), what it shows (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]

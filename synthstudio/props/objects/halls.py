@@ -9,11 +9,12 @@ import numpy as np
 
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.indoors import case, design, half
-from synthstudio.props.objects.kinds import TIMBER, Shape, scenery
+from synthstudio.props.objects.kinds import TIMBER, Shape, belongs, kind, scenery
 from synthstudio.props.objects.shapes import Piece, box, moved, tube
 
 
-@scenery("steel cloth_blue red tan", (1.0, 0.46, 1.4), (1.7, 0.55, 1.75))
+@belongs("shop changing_room")
+@kind("steel cloth_blue red tan", (1.0, 0.46, 1.4), (1.7, 0.55, 1.75))
 def clothes_rail(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a rail on feet (0) from which clothes hang side by side (1, 2, 3)."""
     rng = design("clothes_rail", size)
@@ -47,7 +48,8 @@ def _flat(piece: Piece, share: float) -> Piece:
     return replace(piece, vertices=vertices, normals=normals, coords=around)
 
 
-@scenery("steel red yellow cloth_blue", (1.0, 0.4, 1.4), (1.9, 0.55, 2.1))
+@belongs("shop store")
+@kind("steel red yellow cloth_blue", (1.0, 0.4, 1.4), (1.9, 0.55, 2.1))
 def shop_shelf(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a shelf of a shop: boards and back (0), goods in rows of their kind (1, 2, 3)."""
     rng = design("shop_shelf", size)
@@ -86,7 +88,8 @@ def filing_cabinet(size: Vec3, shape: Shape) -> list[Piece]:
     return case(size, columns=1, rows=max(2, round(size[2] / 0.33)), plinth=0.03)
 
 
-@scenery("wood wood", (2.0, 0.25, 0.3), (3.4, 0.33, 0.4), TIMBER)
+@belongs("sports_hall changing_room")
+@kind("wood wood", (2.0, 0.25, 0.3), (3.4, 0.33, 0.4), TIMBER)
 def gym_bench(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a long low bench: board (0), feet and beam (1)."""
     x, y, h = half(size)
@@ -108,7 +111,8 @@ def wall_bars(size: Vec3, shape: Shape) -> Iterator[Piece]:
         yield tube(bar, min(0.017, 0.3 * y), segments=6, slot=1)
 
 
-@scenery("wood leather", (1.3, 0.55, 0.9), (1.6, 0.75, 1.2))
+@belongs("sports_hall")
+@kind("wood leather", (1.3, 0.55, 0.9), (1.6, 0.75, 1.2))
 def vaulting_box(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a vaulting box: tiers that narrow upwards (0), padded top (1)."""
     x, y, h = half(size)

@@ -13,7 +13,7 @@ import numpy as np
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.spec import Vec2, Vec3
 from synthstudio.props.objects.furniture import posts, sofa, table
-from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, scenery
+from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, belongs, kind, scenery
 from synthstudio.props.objects.shapes import Piece, box, cylinder, revolved, tube
 
 _HANDLE_M, _FRONT_M = 0.03, 0.02
@@ -92,7 +92,8 @@ def wardrobe(size: Vec3, shape: Shape) -> list[Piece]:
     return case(size, columns=max(2, round(size[0] / 0.5)), rows=1)
 
 
-@scenery("wood white steel", (1.1, 0.6, 0.7), (1.8, 0.8, 0.77), TIMBER)
+@belongs("office classroom")
+@kind("wood white steel", (1.1, 0.6, 0.7), (1.8, 0.8, 0.77), TIMBER)
 def desk(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a desk: top (0), sides and drawers (1), handles (2). One sits at -y."""
     x, y, h = half(size)
@@ -110,7 +111,8 @@ def desk(size: Vec3, shape: Shape) -> list[Piece]:
     ]
 
 
-@scenery(
+@belongs("living_room")
+@kind(
     "cloth_blue cloth_blue black", (0.7, 0.75, 0.78), (0.95, 0.9, 1.0), "plain stripes plaid knit"
 )
 def armchair(size: Vec3, shape: Shape) -> Iterable[Piece]:
@@ -213,7 +215,8 @@ def coat_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
             yield tube(path, radii, segments=12, slot=1 + number % 2)
 
 
-@scenery("tan cloth_blue", (0.38, 0.38, 0.4), (0.5, 0.5, 0.62), CLOTH)
+@belongs("laundry_room bedroom")
+@kind("tan cloth_blue", (0.38, 0.38, 0.4), (0.5, 0.5, 0.62), CLOTH)
 def laundry_basket(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a round basket (0) with washing heaped in it (1)."""
     r, h = min(size[:2]) / 2, size[2]

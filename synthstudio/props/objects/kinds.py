@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
-from synthstudio.core.catalogue import Place
+from synthstudio.core.catalogue import PLACES
 from synthstudio.core.spec import Material, Pattern, Vec3
 from synthstudio.props.objects.shapes import Piece
 
@@ -35,7 +35,7 @@ class Kind:
     roles: tuple[str, ...]
     shape: tuple[str, ...]  # the names that ObjectSpec.shape may hold
     casts_shadow: bool = True
-    place: Place = ""
+    places: frozenset[str] = frozenset()
     grip: str = ""  # how a hand holds it: a key of recipe.contacts.grips.GRIPS
     grip_share: Vec3 = (0.0, 0.0, 0.5)  # where: the share of its size from its base's centre
 
@@ -52,15 +52,15 @@ def kind(
     roles: tuple[str, ...] = STANDING,
     shape: str = "",
     casts_shadow: bool = True,
-    place: Place = "",
+    places: str = "",
 ) -> Callable[[Builder], Builder]:
     """Register the decorated builder, its sizes from `low_m` to `high_m`.
 
     Lists of names are parted by blanks.
 
     `materials` are keys of MATERIALS, one a slot; `shape` names what ObjectSpec.shape may hold.
-    What hangs from a ceiling throws no shadow, as the ceiling does not. `place`: see
-    catalogue.ObjectKind.
+    What hangs from a ceiling throws no shadow, as the ceiling does not. `places`: see
+    `belongs`.
     """
 
     def register(build: Builder) -> Builder:
@@ -73,7 +73,7 @@ def kind(
             roles=roles,
             shape=tuple(shape.split()),
             casts_shadow=casts_shadow,
-            place=place,
+            places=frozenset(places.split()),
         )
         return build
 
@@ -82,10 +82,16 @@ def kind(
 
 scenery = partial(kind, roles=("scenery",))
 """Register what nobody is hidden by on purpose."""
-indoors = partial(kind, place="indoors")
-outdoors = partial(kind, place="outdoors")
-elsewhere = partial(kind, place="elsewhere")
-"""Register what belongs there alone (catalogue.Place)."""
+indoors = partial(kind, places="indoors")
+outdoors = partial(kind, places="outdoors")
+elsewhere = partial(kind, places="elsewhere")
+"""Register what belongs there alone (catalogue.PLACES)."""
+
+
+def belongs(places: str) -> Callable[[Builder], Builder]:
+    """Say in which of catalogue.PLACES alone the kind belongs."""
+    assert PLACES.issuperset(places.split())
+    return _changed(places=frozenset(places.split()))
 
 
 def held(
@@ -93,10 +99,15 @@ def held(
 ) -> Callable[[Builder], Builder]:
     """Say how and where a hand takes the kind; `stands`: it may stand about on a floor, too."""
     roles = (*(STANDING if stands else ()), "held", *(("support",) if supports else ()))
+    return _changed(grip=grip, grip_share=at, roles=roles)
+
+
+def _changed(**facts: Any) -> Callable[[Builder], Builder]:
+    """A decorator that changes what KINDS says of the kind below it."""
 
     def register(build: Builder) -> Builder:
         name = build.__name__.rstrip("_")
-        KINDS[name] = replace(KINDS[name], grip=grip, grip_share=at, roles=roles)
+        KINDS[name] = replace(KINDS[name], **facts)
         return build
 
     return register

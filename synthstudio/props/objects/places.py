@@ -12,7 +12,7 @@ import numpy as np
 
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import TIMBER, Shape, scenery
+from synthstudio.props.objects.kinds import TIMBER, Shape, belongs, kind, scenery
 from synthstudio.props.objects.shapes import Piece, ball, box, leaves, tube
 
 _GOLDEN = math.pi * (3 - math.sqrt(5))
@@ -81,7 +81,8 @@ def switch(size: Vec3, shape: Shape) -> list[Piece]:
     return [plate, box(*rocker, bevel=0.001, slot=1)]
 
 
-@scenery("thicket wood leaf", (2.0, 2.0, 3.0), (4.5, 4.5, 7.0), shape="variant")
+@belongs("green street")
+@kind("thicket wood leaf", (2.0, 2.0, 3.0), (4.5, 4.5, 7.0), shape="variant")
 def tree(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a tree: the dark of its crown (0), trunk (1), leaves (2)."""
     millimetres = (round(side * 1000) for side in size)

@@ -9,7 +9,7 @@ import numpy as np
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import Shape, kind, outdoors
+from synthstudio.props.objects.kinds import Shape, belongs, kind
 from synthstudio.props.objects.shapes import Piece, ball, box, leaves, revolved, tube
 
 UP = np.array([0.0, 0.0, 1.0])
@@ -24,6 +24,7 @@ def _numbers(kind: str, size: Vec3, shape: Shape) -> Generator:
     return stream(round(shape.get("variant", 0)), kind, *millimetres)
 
 
+@belongs("living_room bedroom kitchen office classroom shop hallway")
 @kind("terracotta earth leaf", (0.5, 0.5, 0.7), (1.0, 1.0, 1.8), shape="variant")
 def potted_plant(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a pot (0) with earth (1), stems and broad leaves (2)."""
@@ -79,7 +80,8 @@ def _t(point: F64) -> Vec3:
     return float(point[0]), float(point[1]), float(point[2])
 
 
-@outdoors("thicket leaf", (0.8, 0.35, 0.5), (2.5, 0.7, 1.5), shape="variant")
+@belongs("green")
+@kind("thicket leaf", (0.8, 0.35, 0.5), (2.5, 0.7, 1.5), shape="variant")
 def hedge(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a clipped hedge: a dark core (0) under a coat of small leaves (1)."""
     rng = _numbers("hedge", size, shape)
@@ -104,7 +106,8 @@ def hedge(size: Vec3, shape: Shape) -> list[Piece]:
     return [core, leaves(bases, bases + _unit(ways) * sizes[:, None], sizes * 0.6, ups, slot=1)]
 
 
-@outdoors("thicket wood leaf", (0.6, 0.6, 0.6), (1.6, 1.6, 1.7), shape="variant")
+@belongs("green")
+@kind("thicket wood leaf", (0.6, 0.6, 0.6), (1.6, 1.6, 1.7), shape="variant")
 def shrub(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a round bush: a core (0), a trunk (1) and a coat of leaves (2)."""
     rng = _numbers("shrub", size, shape)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import Shape, elsewhere, held, indoors, kind, outdoors
+from synthstudio.props.objects.kinds import Shape, belongs, elsewhere, held, indoors, kind, outdoors
 from synthstudio.props.objects.shapes import (
     Piece,
     about,
@@ -244,6 +244,7 @@ def hammer(size: Vec3, shape: Shape) -> list[Piece]:
     ]  # fmt: skip
 
 
+@belongs("store shop office hallway")
 @kind("steel steel", (0.45, 0.6, 1.2), (0.62, 1.1, 2.2), "plain wood")
 def ladder(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a stepladder that stands open: rails (0), treads (1). One climbs it from -y."""

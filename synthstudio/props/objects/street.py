@@ -9,7 +9,7 @@ import numpy as np
 
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.furniture import planks, seat_height
-from synthstudio.props.objects.kinds import SEAT, TIMBER, Shape, elsewhere, outdoors
+from synthstudio.props.objects.kinds import SEAT, TIMBER, Shape, belongs, elsewhere, kind, outdoors
 from synthstudio.props.objects.shapes import (
     Piece,
     about,
@@ -22,7 +22,7 @@ from synthstudio.props.objects.shapes import (
 )
 
 
-@outdoors("steel", (0.05, 0.05, 0.9), (0.3, 0.3, 3.5), "plain stripes concrete")
+@elsewhere("steel", (0.05, 0.05, 0.9), (0.3, 0.3, 3.5), "plain stripes concrete")
 def pole(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a round post with a domed cap."""
     r, h = min(size[0], size[1]) / 2, size[2]
@@ -31,7 +31,7 @@ def pole(size: Vec3, shape: Shape) -> list[Piece]:
     return [revolved([(0, 0), (r, 0), *dome[:-1], (0, h)], segments=20)]
 
 
-@outdoors("pale_wood", (1.0, 0.05, 0.7), (3.5, 0.08, 1.5), "wood plain", shape="slat_m gap_m")
+@elsewhere("pale_wood", (1.0, 0.05, 0.7), (3.5, 0.08, 1.5), "wood plain", shape="slat_m gap_m")
 def fence(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a picket fence: pointed slats on two rails."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -47,7 +47,7 @@ def fence(size: Vec3, shape: Shape) -> Iterator[Piece]:
         yield box((-x, -y + size[1] * 0.45, z), (x, y, z + 0.08), along="x")
 
 
-@outdoors("brick stone", (1.0, 0.2, 0.4), (3.5, 0.4, 1.2), "bricks concrete tiles plain")
+@elsewhere("brick stone", (1.0, 0.2, 0.4), (3.5, 0.4, 1.2), "bricks concrete tiles plain")
 def low_wall(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a garden wall (0) with an overhanging cap (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -102,7 +102,8 @@ def pillar(size: Vec3, shape: Shape) -> list[Piece]:
     return [box(*foot, bevel=0.01), shaft, box(*capital, bevel=0.01)]
 
 
-@outdoors("orange white", (0.28, 0.28, 0.45), (0.5, 0.5, 1.0))
+@belongs("street")
+@kind("orange white", (0.28, 0.28, 0.45), (0.5, 0.5, 1.0))
 def traffic_cone(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a traffic cone: rubber foot and cone (0) with two bands (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -128,7 +129,7 @@ def traffic_cone(size: Vec3, shape: Shape) -> list[Piece]:
     ]
 
 
-@outdoors("red white steel", (0.5, 0.08, 1.4), (1.6, 0.14, 2.4), "plain stripes checks")
+@elsewhere("red white steel", (0.5, 0.08, 1.4), (1.6, 0.14, 2.4), "plain stripes checks")
 def sign_board(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a sign: board with a border (0, 1) on posts (2): an octagon when about square."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -159,7 +160,8 @@ def _octagon(half_x: float, half_z: float, middle: float) -> list[tuple[float, f
     return [(half_x * a, middle + half_z * b) for a, b in ring]
 
 
-@outdoors("steel", (1.2, 0.5, 0.7), (3.0, 0.9, 0.95))
+@belongs("street")
+@kind("steel", (1.2, 0.5, 0.7), (3.0, 0.9, 0.95))
 def bicycle_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a row of upturned-U stands on two ground rails."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -179,7 +181,8 @@ def bicycle_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
         yield box((-x, s * y, 0), (x, s * (y - 2 * r), 0.012), along="x")
 
 
-@outdoors("black", (1.2, 0.05, 0.8), (3.5, 0.08, 1.15))
+@belongs("street")
+@kind("black", (1.2, 0.05, 0.8), (3.5, 0.08, 1.15))
 def railing(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a railing: posts, a handrail and upright bars (1 slot)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
@@ -196,7 +199,7 @@ def railing(size: Vec3, shape: Shape) -> Iterator[Piece]:
         yield moved(cylinder(0.007, 0.1 + rail / 2, h - rail, segments=8, bevel=0.0005), (a, 0, 0))
 
 
-@outdoors("cloth_blue glass picture", (0.4, 0.3, 1.2), (0.6, 0.5, 1.7))
+@elsewhere("cloth_blue glass picture", (0.4, 0.3, 1.2), (0.6, 0.5, 1.7))
 def kiosk(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a ticket machine: body (0), slanted screen (1), what it shows (2), slots (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]

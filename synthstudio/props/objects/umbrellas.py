@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from synthstudio.core.spec import Vec2, Vec3
-from synthstudio.props.objects.kinds import CLOTH, Shape, held, kind, outdoors
+from synthstudio.props.objects.kinds import CLOTH, Shape, elsewhere, held, kind, outdoors
 from synthstudio.props.objects.shapes import Piece, revolved, tube
 
 
-@outdoors("orange pale_wood", (1.6, 1.6, 2.0), (2.8, 2.8, 2.6), "plain stripes")
+@elsewhere("orange pale_wood", (1.6, 1.6, 2.0), (2.8, 2.8, 2.6), "plain stripes")
 def umbrella(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a parasol: canopy of eight gores (0), pole, ribs and foot (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]

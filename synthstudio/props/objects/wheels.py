@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import Shape, elsewhere, held, outdoors
+from synthstudio.props.objects.kinds import Shape, belongs, elsewhere, held, kind, outdoors
 from synthstudio.props.objects.shapes import (
     Piece,
     about,
@@ -103,7 +103,8 @@ def bicycle(size: Vec3, shape: Shape) -> list[Piece]:
     return [*frame, *grips, *wheels]
 
 
-@outdoors("orange black steel", (0.62, 1.65, 1.02), (0.74, 1.9, 1.2))
+@belongs("street")
+@kind("orange black steel", (0.62, 1.65, 1.02), (0.74, 1.9, 1.2))
 def motor_scooter(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a motor scooter: body (0), seat, tyres and grips (1), bright metal (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]

@@ -130,11 +130,13 @@ def _holding(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Cont
 _OTHER = {"left_hand": "right_hand", "right_hand": "left_hand"}
 
 
-def _leaning(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
+def _leaning(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Contact] | None:
     seats = bool(seats_in(ctx))
-    known = {kind.kind for kind in ctx.fitting(ctx.catalogue.objects)}
+    known = {kind.kind for kind in ctx.catalogue.objects if ctx.suits(kind)}
     able = [p for p in ctx.catalogue.poses if known & set(p.leans)]
     able = [p for p in able if seats or p.needs != "seat"]
+    if not able:  # nothing here to lean on
+        return None
     key = _pose(ctx, able, rng, "leans")
     held = set(ctx.recipe.holdout.occluders)
     kinds = tuple(kind for kind in ctx.catalogue.objects if kind.kind in key.leans)

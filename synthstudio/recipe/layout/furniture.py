@@ -1,9 +1,9 @@
 """Furnishing of a bare floor: furniture, doors, windows and pictures at a room's walls; houses,
 trees, cars and fences behind people outdoors.
 
-They are placed last, after people, objects and cameras, with separate random streams, so the
-rest is unchanged. Their role is scenery: they hide nobody from any camera of the group at any
-time of a clip, so all of its frames share them.
+They are placed last, after people, objects and cameras, with separate random streams. The kind of
+place is known before: occluders fit it. Their role is scenery: they hide nobody from any camera of
+the group at any time of a clip, so all of its frames share them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Sequence
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.spec import Backdrop, RoomBackdrop, Vec2
-from synthstudio.recipe.layout.indoors import indoors
+from synthstudio.recipe.layout.indoors import indoors, interior_of
+from synthstudio.recipe.layout.interiors import INTERIORS
 from synthstudio.recipe.layout.placement import Placed
 from synthstudio.recipe.layout.site import box_of, site_of
 from synthstudio.recipe.layout.streets import in_the_open
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
-from synthstudio.recipe.sampling.view import Behind
+from synthstudio.recipe.sampling.view import Behind, floor_pattern
 from synthstudio.recipe.schema import scene as scene_schema
 
 Reach = tuple[Vec2, Vec2]
@@ -33,6 +34,18 @@ def furnished(ctx: SampleContext, behind: Behind) -> bool:
     if not isinstance(options, scene_schema.Room) or options.furnished <= 0:
         return False
     return bool(ctx.shared_rng("furnished").random() < options.furnished)
+
+
+def places_of(ctx: SampleContext, behind: Behind) -> frozenset[str]:
+    """The `PLACES` that the frame's place is: a bare room may be any room; empty: not known."""
+    options = behind.options
+    if not isinstance(options, scene_schema.Room):
+        return frozenset()
+    if behind.place == "outdoors":
+        grass = floor_pattern(ctx, options, walls=False) == "grass"
+        return frozenset({"outdoors", "green" if grass else "street"})
+    rooms = [interior_of(ctx)] if furnished(ctx, behind) else INTERIORS
+    return frozenset({"indoors", *rooms})
 
 
 def with_space(ctx: SampleContext, reach_m: Reach) -> Reach:

@@ -14,6 +14,7 @@ from synthstudio.recipe.layout.interiors import INTERIORS, Interior, With
 from synthstudio.recipe.layout.site import GAP_M, TRIES, Site, allowed, box_of, count, natural_size
 from synthstudio.recipe.layout.walls import Wall, skirting, walls_of
 from synthstudio.recipe.sampling import palette
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.schema.distributions import pick
 
 OFF_WALL_M = 0.025
@@ -112,6 +113,11 @@ class _Room:
         return True
 
 
+def interior_of(ctx: SampleContext) -> str:
+    """Which of INTERIORS a furnished room is."""
+    return pick({k: one.weight for k, one in INTERIORS.items()}, ctx.shared_rng("interior"))
+
+
 def indoors(site: Site, room: RoomBackdrop) -> list[ObjectSpec]:
     """Furnish the room: built into walls, at walls, hanging, and accessories."""
     rng, walls = site.rng, walls_of(site, room)
@@ -119,9 +125,8 @@ def indoors(site: Site, room: RoomBackdrop) -> list[ObjectSpec]:
     # With further cameras, the wall behind the first is visible, too.
     if len({camera.position_m for camera in site.cameras}) > 1:
         weights["front"] = 0.2
-    name = pick({name: one.weight for name, one in INTERIORS.items()}, rng)
-    here = _Room(site=site, walls=walls, room=room, interior=INTERIORS[name], weights=weights)
-    interior = here.interior
+    interior = INTERIORS[interior_of(site.ctx)]
+    here = _Room(site=site, walls=walls, room=room, interior=interior, weights=weights)
     for kind in ["door"] * count(0, 1, rng) + ["window"] * count(0, 2, rng):
         _at_wall(here, kind, here.any_wall())
     for wall in ("back", "left", "right"):

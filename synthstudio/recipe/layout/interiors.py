@@ -101,7 +101,7 @@ _HOMELY = {"picture": 4.0, "mirror": 1.0, "wall_clock": 1.0, "wall_shelf": 1.0}
 _PLAIN = {"picture": 2.0, "wall_clock": 2.0}
 
 INTERIORS: dict[str, Interior] = {
-    "living room": Interior(
+    "living_room": Interior(
         weight=2.5,
         first="sofa",
         stands={"armchair": 2, "tv_bench": 2, "bookcase": 2, "potted_plant": 2, "cupboard": 1,
@@ -150,14 +150,14 @@ INTERIORS: dict[str, Interior] = {
             "blackboard": (With(kind="desk", where="before", share=0.7, gap_m=(0.7, 1.1)),),
         },
     ),
-    "sports hall": Interior(
+    "sports_hall": Interior(
         weight=1.0,
         first="wall_bars",
         stands={"gym_bench": 3, "wall_bars": 2, "vaulting_box": 2, "ball": 1},
         hangs={"basketball_hoop": 3, "wall_clock": 1},
         lamp="strip_lamp",
     ),
-    "changing room": Interior(
+    "changing_room": Interior(
         weight=0.6,
         first="lockers",
         stands={"lockers": 3, "gym_bench": 2, "bin": 1, "clothes_rail": 0.5, "stool": 0.5},
@@ -180,7 +180,7 @@ INTERIORS: dict[str, Interior] = {
                 "suitcase": 0.7, "bin": 0.4},
         hangs={"mirror": 3, "picture": 3, "wall_clock": 1},
     ),
-    "laundry room": Interior(
+    "laundry_room": Interior(
         weight=0.7,
         first="washing_machine",
         stands={"laundry_basket": 2, "cupboard": 1.5, "wardrobe": 0.7, "clothes_rail": 0.8,

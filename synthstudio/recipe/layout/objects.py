@@ -201,8 +201,8 @@ def kinds_left(ctx: SampleContext, entry: Standing, rng: Generator) -> Kinds:
         kinds = [kind for kind in ctx.catalogue.objects if "occluder" in kind.roles]
         if given is not None:
             kinds = [kind for kind in kinds if given.get(kind.kind, 0.0) > 0]
-        left = ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held)
-        left = ctx.fitting(left) if given is None else left
+        fitting = ctx.fitting(tuple(kinds)) if given is None else kinds
+        left = ctx.allowed(fitting, rng, held=lambda kind: kind.kind in held)
         weights = {i: (given or {}).get(k.kind, 1.0) for i, k in enumerate(left)}
     if not left:
         raise _nothing(ctx)

@@ -12,12 +12,15 @@ from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.schema.distributions import pick
 
 _OPEN: tuple[dict[str, float], ...] = (
-    {"building": 4, "car": 3, "pole": 1, "bin": 1, "low_wall": 1, "bench": 1, "kiosk": 0.7,
+    {"building": 4, "car": 3, "pole": 1, "bin": 1, "bench": 1, "kiosk": 0.7,
      "sign_board": 1, "tree": 1},
-    {"tree": 5, "shrub": 3, "hedge": 3, "bench": 1.5, "fence": 1.5, "bin": 0.7, "building": 0.7},
+    {"tree": 5, "shrub": 3, "hedge": 3, "bench": 1.5, "bin": 0.7, "building": 0.7},
 )  # fmt: skip
 """Objects of streets and of parks."""
-_ROWS = {"tree": 3.0, "hedge": 3.0, "building": 3.0, "shrub": 1.5, "fence": 1.0}
+_ROWS: tuple[dict[str, float], ...] = (
+    {"tree": 3, "hedge": 3, "building": 3, "fence": 1},
+    {"tree": 3, "hedge": 3, "building": 3, "shrub": 1.5, "fence": 1},
+)
 _ALIKE = frozenset({"hedge", "fence"})
 """All of these in a row share size and colour."""
 _ROW_SHARE, _MAX_IN_A_ROW = 0.75, 14
@@ -65,7 +68,7 @@ def _seen_at(camera: Camera, y_m: float) -> Vec2:
 
 def _row(site: Site, room: RoomBackdrop, behind_m: float) -> list[ObjectSpec]:
     rng = site.ctx.shared_rng("row")
-    kinds = allowed(site, _ROWS)
+    kinds = allowed(site, _ROWS[room.floor.pattern == "grass"])
     if not kinds or rng.random() >= _ROW_SHARE:
         return []
     kind = site.ctx.catalogue.objects[pick(kinds, rng)]

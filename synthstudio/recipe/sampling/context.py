@@ -35,7 +35,7 @@ class SampleContext:
     split: Split
     geometry: GeometryQueries
     variant: tuple[int | str, ...] = ()  # with separate random streams; () the base
-    place: str = ""  # indoors or outdoors; "": unknown
+    places: frozenset[str] = frozenset()  # of catalogue.PLACES; empty: unknown
 
     @property
     def catalogue(self) -> Catalogue:
@@ -61,7 +61,11 @@ class SampleContext:
 
     def fitting(self, kinds: tuple[ObjectKind, ...]) -> tuple[ObjectKind, ...]:
         """The kinds fitting the frame's place; all if none fits."""
-        return tuple(k for k in kinds if not self.place or k.place in ("", self.place)) or kinds
+        return tuple(k for k in kinds if self.suits(k)) or kinds
+
+    def suits(self, kind: ObjectKind) -> bool:
+        """Whether the kind fits the frame's place."""
+        return not self.places or not kind.places or bool(kind.places & self.places)
 
     def allowed(
         self, items: Sequence[T], rng: Generator, *, held: Callable[[T], bool]

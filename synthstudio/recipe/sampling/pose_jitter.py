@@ -72,7 +72,7 @@ def freest(
         deep, numbered = [], enumerate(candidates)
         while block := list(itertools.islice(numbered, _AT_ONCE)):
             poses = [candidate for _, candidate in block]
-            depths = ctx.geometry.self_penetrations_m(phenotype, poses, like)
+            depths = ctx.geometry.self_penetrations_m(phenotype, poses, like=like)
             for depth, (number, candidate) in zip(depths, block, strict=True):
                 if depth <= SOFT_M:
                     yield number, candidate

@@ -45,7 +45,7 @@ _MARGIN_M = 0.4
 _OPEN_M = 100.0
 _OPEN_PX = 40_000.0
 """An open floor's side times the focal length: a tenth of the rasteriser's limit."""
-_OPEN_FLOORS: dict[Pattern, float] = {"grass": 4.0, "planks": 0.0, "plain": 0.0, "tiles": 0.3}
+_OPEN_FLOORS: dict[Pattern, float] = {"grass": 4.0, "planks": 0.0, "plain": 0.0, "tiles": 0.0}
 """Relative weight of a floor outdoors."""
 
 
@@ -239,7 +239,8 @@ def draw_backdrop(
     rng = ctx.rng("room")
     if isinstance(behind.options, scene_schema.Room):
         walls = behind.place == "indoors"
-        room = _room(behind.options, reach_m, focal_px, rng, walls=walls)
+        floor = floor_pattern(ctx, behind.options, walls=walls)
+        room = _room(behind.options, reach_m, focal_px, rng, floor=floor, walls=walls)
         room = _covered(room, behind.options, top_m, ctx.shared_rng("ceiling"))
         return replace(room, sky_rgb=dimmed(room.sky_rgb, flash_share(ctx)))
     assert isinstance(behind.options, scene_schema.Plain)
@@ -256,6 +257,7 @@ def _room(
     focal_px: float,
     rng: Generator,
     *,
+    floor: Pattern,
     walls: bool,
 ) -> RoomBackdrop:
     """A room of the requested size, enlarged where an item would be in a wall.
@@ -274,7 +276,7 @@ def _room(
         start = low - _MARGIN_M - spare * (palette.between(0.15, 0.85, rng) if walls else 0.5)
         size.append(need + spare)
         centre.append(start + (need + spare) / 2)
-    floor, wall = pick(_floors(options, walls), rng), pick(options.wall_patterns, rng)
+    wall = pick(options.wall_patterns, rng)
     return RoomBackdrop(
         size_m=(size[0], size[1], height),
         centre_m=(centre[0], centre[1]),
@@ -295,10 +297,12 @@ def _covered(
     return replace(room, size_m=high, ceiling=palette.wall("plain", rng))
 
 
-def _floors(options: scene_schema.Room, walls: bool) -> dict[Pattern, float]:
+def floor_pattern(ctx: SampleContext, options: scene_schema.Room, *, walls: bool) -> Pattern:
+    """The pattern of a room's floor or of open ground."""
     by: dict[Pattern, float] = {"grass": 0.0} if walls else _OPEN_FLOORS
     floors = {p: w * by.get(p, 1.0) for p, w in options.floor_patterns.items()}
-    return floors if any(floors.values()) else options.floor_patterns
+    floors = floors if any(floors.values()) else options.floor_patterns
+    return pick(floors, ctx.shared_rng("floor"))
 
 
 def flash_share(ctx: SampleContext) -> float:

@@ -64,8 +64,8 @@ class ProceduralObjects(Standing):
     kind: Literal["procedural"] = "procedural"
     """Built-in objects."""
     kinds: Weights | None = None
-    """Names of built-in kinds and their weights; null: alike all that belong there: in rooms with
-    walls, or on open ground. Before photos, panoramas and plain backdrops all do."""
+    """Names of built-in kinds and their weights; null: alike all that belong there: in that kind
+    of room, or on streets or grass. Before photos, panoramas and plain backdrops all do."""
 
 
 class MeshObjects(Standing):
