@@ -130,6 +130,7 @@ def test_blur_keeps_the_sum_inside_and_widens():
     wide = hm.blur(maps, 1.5)
     assert wide.sum() == pytest.approx(1, abs=1e-4)
     assert wide.max() < 0.5 * maps.max()
+    assert (hm.blur(maps, 3.0)[0, 0, 12, 2:16] > 1e-4).all()  # as far as three sigma
     assert hm.decode_peak(wide).xy[0, 0].tolist() == pytest.approx([9, 12], abs=1e-3)
 
 

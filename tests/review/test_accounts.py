@@ -15,6 +15,7 @@ from waiting import PATIENCE_S
 
 from synthstudio.cli import app
 from synthstudio.core.errors import Refused
+from synthstudio.review import store as review_store
 from synthstudio.review.models import AccountRow, CodeRow, SessionRow, utc_now
 from synthstudio.review.secret_texts import CODE, digest, make_secret
 from synthstudio.review.store import open_store
@@ -326,13 +327,16 @@ def test_the_commands(tmp_path):
     assert "no such account" in str(run("reset-password", "mia").exception)
 
 
-def test_a_session_is_looked_up_while_somebody_writes_for_long(store):
+def test_a_session_is_looked_up_while_somebody_writes_for_long(store, monkeypatch):
     account(store)
+    monkeypatch.setattr(review_store, "BUSY_S", 3600.0)  # who waits, hangs
+    other = open_store(store.url)
     shown = enter(store)
     later = utc_now() + IDLE / 2  # its use would be noted now
     with store.session() as session:
         assert session.get(SessionRow, digest(shown), with_for_update=True) is not None
-        assert read_session(store, shown, now=later) == "mia"  # it does not wait
+        assert read_session(other, shown, now=later) == "mia"
+    other.close()
     assert read_session(store, shown, now=later + IDLE) is None  # nobody noted it
     assert read_session(store, shown, now=later) == "mia"
     assert read_session(store, shown, now=later + IDLE / 2) == "mia"
