@@ -113,11 +113,11 @@ class GarmentKind:
     dye: Literal["cloth", "high_visibility"] = "cloth"
 
 
-PLACES = frozenset({
-    "indoors", "living_room", "bedroom", "kitchen", "office", "classroom", "sports_hall",
-    "changing_room", "shop", "hallway", "laundry_room", "store",
-    "outdoors", "street", "green", "elsewhere",
+ROOMS = frozenset({
+    "living_room", "bedroom", "kitchen", "office", "classroom", "sports_hall", "changing_room",
+    "shop", "hallway", "laundry_room", "store",
 })  # fmt: skip
+PLACES = ROOMS | {"indoors", "outdoors", "street", "green", "elsewhere"}
 """Places of object kinds. Kinds of elsewhere (walls, stations, beaches) are drawn if a recipe names
 them or the place is unknown."""
 

@@ -186,6 +186,8 @@ def test_objects_and_seats_belong_where_the_people_are():
         rooms = {name for name, one in INTERIORS.items() if one.first in there}
         new = [places[obj.kind] for obj in spec.objects if obj.role != "scenery"]
         assert new and all(not own or own & (rooms | {"indoors"}) for own in new if rooms)
+    halls = frames(8, ROOM | {"rooms": {"sports_hall": 1}})
+    assert all("wall_bars" in {obj.kind for obj in scenery(spec)} for spec in halls)
     named = [{"kind": "procedural", "kinds": {"car": 1}, "placement": "around", "offset_m": 6}]
     (spec,) = frames(1, {"kind": "room", "walls": 1.0}, objects=named)
     assert "car" in {obj.kind for obj in spec.objects}

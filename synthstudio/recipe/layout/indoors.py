@@ -16,6 +16,7 @@ from synthstudio.recipe.layout.walls import Wall, skirting, walls_of
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.schema.distributions import pick
+from synthstudio.recipe.schema.scene import Room as RoomOptions
 
 OFF_WALL_M = 0.025
 """Gap of furniture to the wall, for the skirting board."""
@@ -115,7 +116,9 @@ class _Room:
 
 def interior_of(ctx: SampleContext) -> str:
     """Which of INTERIORS a furnished room is."""
-    return pick({k: one.weight for k, one in INTERIORS.items()}, ctx.shared_rng("interior"))
+    rooms = [s.backdrop for s in ctx.recipe.backdrops if isinstance(s.backdrop, RoomOptions)]
+    usual = {name: one.weight for name, one in INTERIORS.items()}
+    return pick((rooms and rooms[0].rooms) or usual, ctx.shared_rng("interior"))
 
 
 def indoors(site: Site, room: RoomBackdrop) -> list[ObjectSpec]:

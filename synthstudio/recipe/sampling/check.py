@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
-from synthstudio.core.catalogue import Catalogue, ImageAsset
+from synthstudio.core.catalogue import ROOMS, Catalogue, ImageAsset
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.sampling.context import (
     asset_held,
@@ -20,7 +20,7 @@ from synthstudio.recipe.sampling.quotas import identities_of
 from synthstudio.recipe.schema.distributions import support
 from synthstudio.recipe.schema.moments import FAMILY
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.recipe.schema.scene import Photo, ProceduralObjects
+from synthstudio.recipe.schema.scene import Photo, ProceduralObjects, Room
 
 _SHOWN = 6
 _UPSIDE_DOWN = 2.0
@@ -52,6 +52,9 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
         if isinstance(objects, ProceduralObjects):
             occluders = {t.kind for t in catalogue.objects if "occluder" in t.roles}
             _known(recipe, f"objects.{i}.kinds", objects.kinds or (), occluders)
+    for share in recipe.backdrops:
+        if isinstance(share.backdrop, Room):
+            _known(recipe, "backdrop.rooms", share.backdrop.rooms or (), ROOMS)
     held = {t.kind for t in catalogue.objects if t.grip}
     _known(recipe, "people.hold.kinds", options.hold.kinds or (), held)
     meetings = {m.name for m in catalogue.meetings}
@@ -150,7 +153,7 @@ def check_places(recipe: Recipe, catalogue: Catalogue) -> None:
             )
 
 
-def _known(recipe: Recipe, field: str, names_given: Iterable[str], known: set[str]) -> None:
+def _known(recipe: Recipe, field: str, names_given: Iterable[str], known: Set[str]) -> None:
     for name in names_given:
         if name not in known:
             near = difflib.get_close_matches(name, sorted(known), n=1)

@@ -168,6 +168,9 @@ class Room(Base):
     """How often there is more: between walls what belongs in a kitchen, an office, a sports
     hall or another kind of room, doors, windows and pictures; without walls what stands in
     streets and parks. None of it hides anybody from a camera."""
+    rooms: Weights | None = None
+    """Kinds of furnished rooms and their weights: living_room, bedroom, kitchen, office, classroom,
+    sports_hall, changing_room, shop, hallway, laundry_room, store; null: all, homes more often."""
     ceilings: Probability = 0.0
     """How often a room with walls has a ceiling; it throws no shadow, nor do walls."""
     skies: Probability = 0.0
