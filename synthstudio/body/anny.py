@@ -1,4 +1,4 @@
-"""Dressed Anny people in the world: what the pipeline asks of the body model."""
+"""Dressed Anny people in the world: the pipeline's interface to the body model."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def load(skeleton_name: str = "coco23") -> Body:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Body:
-    """Anny with a skeleton; get it from `load`. All answers are pure functions of the arguments."""
+    """Anny with a skeleton; get it from `load`. All results are pure functions of the arguments."""
 
     atlas: Atlas
     table: PatchTable
@@ -64,7 +64,7 @@ class Body:
         )
 
     def surfaces(self, person: PersonSpec, *, instance: int) -> tuple[Surface, ...]:
-        """Return what `posed` gives of the person that can be drawn."""
+        """Return the drawable surfaces of `posed`."""
         return _placed(_dressed(_unplaced(person)), person, instance)
 
     def drop_m(self, person: PersonSpec) -> float:
@@ -122,13 +122,13 @@ def _skin_of(parts: tuple[str, ...]) -> NDArray[np.intp]:
 
 
 def forget() -> None:
-    """Forget the people of earlier frames: what timing a new frame needs."""
+    """Clear the caches: for timing a new frame."""
     _bare.cache_clear()
     _dressed.cache_clear()
     _posed.cache_clear()
 
 
-# One person asked for its drop, its joints and its surfaces is posed and dressed once. --------
+# One person's drop, joints and surfaces use one posing and dressing. -------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +145,7 @@ def _unplaced(person: PersonSpec) -> PersonSpec:
 
 @functools.lru_cache(maxsize=_BARE_CACHE)
 def _bare(phenotype: Phenotype, pose: PoseSpec) -> BareBody:
-    """Return the body, whatever it wears: in a variant it wears something else."""
+    """Return the body, independent of its clothes: variants change them."""
     return bare_body(load_atlas(), phenotype, pose.angles_rad, pose.turns, pose.face)
 
 
@@ -175,7 +175,7 @@ _IDENTITY = PoseSpec(
 
 @functools.lru_cache(maxsize=_GAIT_CACHE)
 def _gait(person: PersonSpec, motion: Motion, mirror: bool) -> Gait:
-    """Return a person's gait from how it is dressed in the identity pose."""
+    """Return a person's gait, computed from its clothes in the identity pose."""
     bare = _bare(person.phenotype, person.pose)
     surfaces = dress(load_atlas(), bare, person)
     faces = [s.faces if s.drawn is None else s.faces[s.drawn] for s in surfaces]

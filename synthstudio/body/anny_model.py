@@ -37,7 +37,7 @@ def _anny() -> Any:
         try:
             import roma  # noqa: F401
         finally:
-            del vars(torch)["_dynamo"]  # torch imports it when somebody asks
+            del vars(torch)["_dynamo"]  # torch imports it on demand
     import anny
     import anny.paths
 
@@ -46,7 +46,7 @@ def _anny() -> Any:
 
 @contextmanager
 def plain_shapes() -> Iterator[None]:
-    """Have torch.broadcast_shapes answer without sympy while Anny, by RoMa, asks it.
+    """Replace torch.broadcast_shapes by a version without sympy while Anny, via RoMa, calls it.
 
     PyTorch imports sympy for shapes that are symbols: half a second of a process, and bodies have
     none. The answer is the same.
@@ -92,14 +92,14 @@ def _marker(folder: Path) -> Path:
 
 @contextmanager
 def cache_lock(folder: Path) -> Iterator[None]:
-    """Hold the one lock of a cache folder; other processes wait. It goes when its holder dies."""
+    """Hold the one lock of a cache folder; other processes wait. Released if its holder dies."""
     with (folder / "synthstudio.lock").open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 def load_model() -> Any:
-    """Return `anny.Anny` in float32; its cache is built by the first process that asks."""
+    """Return `anny.Anny` in float32; the first process builds its cache."""
     paths = _anny().paths
     # What is built is never changed: no lock, and a read-only folder will do.
     if _marker(paths.get_anny_cache_path()).exists():
@@ -141,7 +141,7 @@ def _shapes_read_at_once() -> Iterator[None]:
 def _load_blend_shape(
     filename: str, vertices_count: int, world_transformation: Any, dtype: torch.dtype
 ) -> Any:
-    """What Anny's function of that name returns: offsets (V, 3) of the vertices.
+    """Replaces Anny's function of that name: offsets (V, 3) of the vertices.
 
     Lines are `vertex x y z`, in decimetres; vertices that have none stay.
     """

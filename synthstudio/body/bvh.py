@@ -142,13 +142,13 @@ class _Reading:
         extra = next(self.words, None)
         if extra is not None:
             self.line = extra[0]
-            raise self.fault("something follows the skeleton", "MOTION", extra[1])
+            raise self.fault("unexpected text after the skeleton", "MOTION", extra[1])
         return tree
 
     def joint(self, tree: _Tree, parent: int, name: str) -> None:
         """Read `{ OFFSET x y z CHANNELS n ...` of a joint."""
         if name in tree.names:
-            raise self.fault("two joints have one name", "names that differ", name)
+            raise self.fault("duplicate joint name", "names that differ", name)
         self.end(tree, parent, name)
         self.expect("CHANNELS")
         count = self.number("a number of channels")
@@ -214,7 +214,7 @@ def _motion(
             raise _fault(
                 where,
                 number,
-                "the MOTION part does not begin as it should",
+                "invalid start of the MOTION part",
                 f"{key} and a number",
                 " ".join(words)[:40],
             )
@@ -230,7 +230,7 @@ def _motion(
         raise _fault(
             where,
             len(lines),
-            "the number of frames is not what the file says",
+            "the number of frames differs from the header",
             f"{frames:g} lines of numbers",
             str(len(filled) - 2),
             "The file may have been cut short: copy it again.",
@@ -298,7 +298,7 @@ def _down_to(joint: int, parents: list[int]) -> list[int]:
 
 
 def _replaced(given: dict[int, F64], offset: tuple[float, ...]) -> F64:
-    """Return what of a joint's OFFSET its positions take the place of, by axis."""
+    """Return the parts of a joint's OFFSET replaced by its positions, by axis."""
     out = np.zeros(3)
     out[list(given)] = np.array(offset)[list(given)]
     middle = np.zeros(3)

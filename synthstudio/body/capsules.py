@@ -24,7 +24,7 @@ from synthstudio.core.spec import FrozenDict, Phenotype
 
 _SLABS = {"trunk": 7, "head": 3}
 _FULL = 0.99
-"""A slab reaches as far as this share of its skin."""
+"""A slab contains this fraction of its skin."""
 _LIMBS = (
     ("upper_arm", "upperarm01", "lowerarm01"),
     ("forearm", "lowerarm01", "wrist"),
@@ -63,7 +63,7 @@ class _Piece:
 
 
 USUAL_BODY = Phenotype(gender=0.5, age=0.62, muscle=0.5, weight=0.5, height=0.38, proportions=0.5)
-"""The body on which the poses of the library are proved free of penetration."""
+"""The body for which the library's poses are verified free of penetration."""
 _CLOSER_M = 0.01
 
 

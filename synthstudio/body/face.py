@@ -26,7 +26,7 @@ _SINGLES = (
     "mouthPucker", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
 )  # fmt: skip
 UNITS = (*_PAIRS, *_SINGLES)
-"""Names that PoseSpec.face may weigh, 0 to 1; a pair moves both sides."""
+"""Units allowed in PoseSpec.face, 0 to 1; a pair moves both sides."""
 
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "smile": {"mouthSmile": 0.75, "cheekSquint": 0.5, "eyeSquint": 0.25, "mouthDimple": 0.3},
@@ -57,7 +57,7 @@ _EYES_APART_M = 0.0590  # between the middles of the eyeballs of Anny's default 
 
 
 def head_size(vertices_m: F32, groups: dict[str, I32]) -> float:
-    """Return how large a head is over Anny's default person's, by how far its eyes lie apart."""
+    """Return a head's size relative to Anny's default person, by the distance of its eyes."""
     left, right = (
         vertices_m[np.unique(groups[f"{side}_eye"])].mean(axis=0) for side in ("left", "right")
     )
@@ -65,7 +65,7 @@ def head_size(vertices_m: F32, groups: dict[str, I32]) -> float:
 
 
 def with_face(vertices_m: F32, face: dict[str, float], groups: dict[str, I32]) -> F32:
-    """Return unposed vertices (V, 3) with those face units, as large as the eyes lie apart.
+    """Return unposed vertices (V, 3) with those face units, scaled by the eyes' distance.
 
     `groups` are the atlas's. RecipeError for an unknown unit or a weight outside 0..1.
     """

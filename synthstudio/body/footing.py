@@ -1,4 +1,4 @@
-"""Where a moving body's root goes: it follows the foot that stands.
+"""The root's path of a moving body: it follows the standing foot.
 
 Angles come from a file, leg lengths and shoes from the person, so the file's own root path would
 let feet slide and float. Instead the lowest point is put on the floor, and from one file frame
@@ -32,20 +32,20 @@ from synthstudio.core.catalogue import Step
 from synthstudio.core.scene import F32, F64
 
 SOLE_M = 0.05
-"""Of a shoe, what lies at most so high over its lowest point may touch the floor."""
+"""Points of a shoe at most this high above its lowest point may touch the floor."""
 _CELL_M = 0.008
 _NEAREST = 4
 TOUCH_M = 0.008
 """Points so near the lowest one bear weight, less the higher they are."""
 LOW_M = 0.015
 SLOW_M_S = (0.2, 0.7)
-"""A foot stands while it is lower than LOW_M and slower than about the first of SLOW_M_S."""
+"""A foot stands while lower than LOW_M and slower than about the first of SLOW_M_S."""
 SINK_M = 0.008
-"""So deep may a foot that swings or lands sink, so that the other need not leave the floor."""
+"""Allowed depth of a swinging or landing foot below the floor, so that the other stays on it."""
 FLIGHT_M = 0.06
-"""A body that rises less than this over where it stands has not left the floor."""
+"""A body rising less than this above its standing height has not left the floor."""
 STRAY_RAD = np.radians(0.8)
-"""So far may a copied angle stray from the file's."""
+"""Maximum deviation of a copied angle from the file's."""
 _SOFT_M = 0.03
 _PASSES = 3
 _STRIDE_S = 1.1
@@ -80,7 +80,7 @@ class Path:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Gait:
-    """One person's way of going through one motion."""
+    """One person's adaptation of one motion."""
 
     moved: Retargeted
     chain: Chain
@@ -89,7 +89,7 @@ class Gait:
 
 
 def gait_of(motion: Motion, chain: Chain, soles: Soles) -> Gait:
-    """Return how the person with those bones and soles goes through the motion."""
+    """Return the adaptation of the motion to a person with those bones and soles."""
     moved = levelled(pointed(retarget(motion), chain), chain)
     return Gait(moved=moved, chain=chain, soles=soles, path=path_of(moved, chain, soles))
 

@@ -1,4 +1,4 @@
-"""Rotation centres: joints that the bones alone move, so that no pose changes a bone's length.
+"""Rotation centres: joints moved only by bones, so that bone lengths are constant.
 
 The joints that labels are named after (`BareBody.joints_m`) are regressed from the posed surface:
 they lie where a person points at the limb, and slide along it as the skin stretches. Those of this
@@ -28,7 +28,7 @@ CENTRES = {
     "knee": "lowerleg01",
     "ankle": "foot",
 } | landmarks.CENTRES
-"""Kinds of joints and the bone whose head they are."""
+"""Kinds of joints and the bones whose heads they are."""
 CARRIED = {
     "nose": "head",
     "eye": "head",
@@ -37,7 +37,7 @@ CARRIED = {
     "big_toe": "foot",
     "small_toe": "foot",
 } | landmarks.CARRIED
-"""Kinds of joints about which nothing turns, and the bone that carries them."""
+"""Kinds of joints that are no bone's head, and the bones that carry them."""
 
 
 def rest_points(chain: Chain, regressed_m: F64, joints: Sequence[str]) -> F64:

@@ -21,7 +21,7 @@ from synthstudio.core.skeleton_value import joint_kind
 from synthstudio.core.whole_body import FACE, FINGERS, LEFT_HAND, RIGHT_HAND
 
 LANDMARKS = FACE + LEFT_HAND + RIGHT_HAND
-"""The joints that this module places."""
+"""The joints placed by this module."""
 
 _MIDDLE: dict[str, tuple[int, ...]] = {
     "nose_base": (343,),
@@ -72,7 +72,7 @@ _FACE_KINDS = tuple(dict.fromkeys(joint_kind(joint) for joint in FACE))
 CARRIED = dict.fromkeys(_FACE_KINDS, "head") | {
     f"{finger}4": f"finger{number}-3" for number, finger in _DIGITS
 }
-"""Kinds of joints about which nothing turns, and the bone that carries them."""
+"""Kinds of joints that are no bone's head, and the bones that carry them."""
 
 _FACE_RADII_M = {
     "jaw": 0.016, "chin": 0.016, "brow": 0.010, "nose_bridge": 0.010, "nostril": 0.009,
@@ -201,7 +201,7 @@ def _steps(points: F64, path: Sequence[int], *, count: int) -> list[_Row]:
 
 
 def _in_front(points: F64, faces: I32, x_m: float, z_m: float) -> _Row:
-    """The skin's point at (x, z) of the template that somebody in front of the person sees."""
+    """The skin's frontmost point at (x, z) of the template."""
     a, b, c = (points[faces[:, k]][:, [0, 2]] for k in range(3))
     p = np.array([x_m, z_m])
     area = _cross(b - a, c - a)

@@ -1,4 +1,4 @@
-"""What people do together: meetings.yaml."""
+"""Interactions of people: meetings.yaml."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PALMS, _WHO = ("left_palm", "right_palm"), ("first", "second")
 
 @functools.cache
 def meetings() -> tuple[Interaction, ...]:
-    """Return the meetings, sorted by name; RecipeError names an entry that is wrong."""
+    """Return the meetings, sorted by name; RecipeError names an invalid entry."""
     text = files("synthstudio.body").joinpath(FILE).read_text(encoding="utf-8")
     return read_meetings(text, FILE)
 

@@ -26,7 +26,7 @@ from synthstudio.core.scene import F64
 from synthstudio.core.spec import BoneTurn
 
 READERS: dict[str, Callable[[Path], Motion]] = {".bvh": read_bvh, ".npz": read_amass}
-"""Ending -> reader. Another format is another function that returns a Motion."""
+"""Suffix -> reader, which returns a Motion."""
 
 DOWN = np.array([0.0, 0.0, -1.0])
 _SIDES = (("left", "L"), ("right", "R"))
@@ -42,7 +42,7 @@ _LIMBS = {
 }
 _FLAT_SHARE = 0.25
 _TWIST_SHARE = 0.6
-"""Of what the hand turns about the forearm, that much is the forearm's (as in body/poses.py)."""
+"""The forearm's fraction of the hand's twist (as in body/poses.py)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +55,7 @@ class Retargeted:
 
 
 def read(path: Path) -> Motion:
-    """Return the motion in a file; AssetError when no reader knows its ending."""
+    """Return the motion in a file; AssetError if its suffix has no reader."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise AssetError(
@@ -127,7 +127,7 @@ def _place(bone: str) -> int:
 
 
 def _wanted(motion: Motion) -> dict[str, F64]:
-    """Return bone -> (F, 3, 3) whole turns that the file decides."""
+    """Return bone -> (F, 3, 3) whole rotations determined by the file."""
     turns, neutral = motion.turns(), neutral_turns()
     out: dict[str, F64] = {}
 

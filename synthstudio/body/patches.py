@@ -1,6 +1,6 @@
 """Joint patches: a fixed set of points on the body's exterior surface around every joint.
 
-A joint's centre lies inside the limb, so what can be seen of it is decided on these points.
+A joint's centre is inside the limb, so its visibility is decided on these points.
 They are chosen once on the default person and stored as (face, barycentric, area share), so
 they ride on every body and pose.
 """
@@ -140,7 +140,7 @@ def _key(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> str:
 
 
 def _read(path: Path) -> PatchTable | None:
-    """Return the stored table; None when there is none or the file is damaged."""
+    """Return the stored table; None if missing or damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             return PatchTable(**{name: data[name] for name in PatchTable.__dataclass_fields__})

@@ -1,4 +1,4 @@
-"""The authored poses: poses.yaml, poses_contact.yaml for those that hold, carry or lean, and
+"""The authored poses: poses.yaml, poses_contact.yaml for holding, carrying or leaning, and
 poses_athletic.yaml for sport, stunts and falls."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from synthstudio.core.errors import RecipeError
 
 ATHLETIC = "poses_athletic.yaml"
 FILES = ("poses.yaml", "poses_contact.yaml", ATHLETIC)
-"""The first holds what goes for all: `relaxed`, the shapes of hands and `seated_arms`."""
+"""The first holds the shared entries: `relaxed`, the shapes of hands and `seated_arms`."""
 _HANDS = {"left_hand": ("left_",), "right_hand": ("right_",), "both_hands": ("left_", "right_")}
 _FIELDS = ("family", "needs", "mirrored_ok", "stands", "dynamic", "airborne", "holds", "leans")
 _ANGLE = "_deg"
@@ -30,13 +30,13 @@ Hands = dict[str, dict[str, float]]
 
 @functools.cache
 def library() -> tuple[KeyPose, ...]:
-    """Return the authored poses, sorted by name; RecipeError names an entry that is wrong."""
+    """Return the authored poses, sorted by name; RecipeError names an invalid entry."""
     return read_library({name: _text(name) for name in FILES})
 
 
 @functools.cache
 def hands() -> Hands:
-    """Return the shapes that a hand can take, by name."""
+    """Return the possible shapes of a hand, by name."""
     return _hands(loaded(_text(FILES[0]), FILES[0]), FILES[0])
 
 
@@ -77,7 +77,7 @@ def read_library(texts: dict[str, str]) -> tuple[KeyPose, ...]:
 
 
 def loaded(text: str, where: str) -> Any:
-    """Return what YAML without doubled keys holds; RecipeError for any other."""
+    """Return the data of YAML without duplicate keys; RecipeError otherwise."""
     try:
         return yaml.load(text, Loader=_Strict)
     except yaml.YAMLError as error:
@@ -137,7 +137,7 @@ def _pose(
 
 
 def _free(entry: dict[str, Any]) -> tuple[str, ...]:
-    """Return the sides of which an entry says nothing about the hand's shape."""
+    """Return the sides for which an entry gives no shape of the hand."""
     both = {"both_hands", *(f"both_{angle}_deg" for angle in HAND_ANGLES)} & set(entry)
     sides = () if both or "both_hands" in entry.get("holds", {}) else ("left", "right")
     return tuple(

@@ -234,7 +234,7 @@ def bone_rotations(angles_rad: dict[str, float]) -> F64:
 
 
 _KNOWN: LastUsed[tuple[tuple[str, float], ...], F64] = LastUsed(256)
-"""Rotations by angles: who was tried among others is posed later."""
+"""Rotations by angles, cached: a tried candidate is posed later."""
 
 
 def rotations_of(poses: Sequence[Mapping[str, float]]) -> F64:

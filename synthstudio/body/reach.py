@@ -1,4 +1,4 @@
-"""Two people's arms bent so that their hands meet, or lie on the other: least squares over angles.
+"""Inverse kinematics of two people's touching hands: least squares over joint angles.
 
 Arms and trunks turn within their limits, the second person moves over the floor. Each residual is
 an error over what of it is small: where palms lie and how they face, how deep capsules overlap
@@ -34,11 +34,11 @@ from synthstudio.core.skeleton_value import joint_kind
 from synthstudio.core.spec import PersonSpec
 
 TOUCH_M = 0.015
-"""So near must a palm come to what it touches."""
+"""Maximum distance of a palm from its target."""
 DEEP_M = 0.019
-"""So deep may two people's skins lie in each other."""
+"""Maximum depth of two people's skins in each other."""
 OWN_DEEP_M = 0.03
-"""So deep may capsules of one body overlap, unless they already did."""
+"""Maximum overlap of capsules of one body, unless already larger."""
 _ARM_RAD = {
     "shoulder_flexion": 0.5,
     "shoulder_abduction": 0.4,
@@ -48,7 +48,7 @@ _ARM_RAD = {
     "wrist_flexion": 0.35,
     "wrist_deviation": 0.2,
 }
-"""Angles of an arm that bend, and by how much for a residual of 1."""
+"""Angles of an arm that bend, and their change for a residual of 1."""
 _TRUNK_RAD = {"spine_flexion": 0.12, "spine_side_bend": 0.08, "spine_turn": 0.12}
 _PLACE = (0.12, 0.12, 0.2)  # metres, metres, radians of the second person
 _NEAR_M, _FACING, _FINGERS, _OVERLAP_M = 0.004, 0.2, 0.5, 0.004
@@ -67,7 +67,7 @@ _STEP = 1e-5
 def meet(
     people: Pair, touches: tuple[Touch, ...], posed: Callable[[PersonSpec], Posed]
 ) -> Pair | None:
-    """Return the two as `GeometryQueries.meet` says, or None."""
+    """Return the two as in `GeometryQueries.meet`, or None."""
     first, lift_m = people, 0.0
     for _ in range(_ROUNDS):
         before = _standing(people, posed)
@@ -84,7 +84,7 @@ def meet(
 
 
 def _unfolded(people: Pair, first: Pair) -> bool:
-    """Return whether nobody's own limbs touch more than in the poses that the two began with.
+    """Return whether self-penetration is no larger than in the initial poses.
 
     And whether none lies deep in its own body, by the skin.
     """
@@ -136,7 +136,7 @@ class _Search:
         ]
 
     def found(self) -> Pair:
-        """Return the two where the search ends."""
+        """Return the two at the end of the search."""
         limits = [LIMITS_RAD[name] for own in self.names for name in own]
         low, high = np.array([*limits, *[(-np.inf, np.inf)] * 3]).T
         end = self._descended(np.clip(self._values(self.people), low, high), low, high)

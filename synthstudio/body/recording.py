@@ -1,4 +1,4 @@
-"""A recorded motion as every reader hands it over, whatever the file was.
+"""A recorded motion in the common form of all readers.
 
 A reader is a plain function `(path) -> Motion`; `READERS` in body/motion.py lists them. Joints
 are known by role (`hips`, `left_knee`, ...), axes are ours (x to the person's left, y back, z
@@ -152,7 +152,7 @@ def recorded(
     if (jump := _first_jump(parents, roles, rotations, fps)) is not None:
         frame = jump.frame + (used.start or 0)
         raise AssetError(
-            "a joint jumps as none can",
+            "implausible jump of a joint",
             where=at(frame),
             expected="frames that a person can follow (turns by whole multiples of 360 degrees "
             "are the same pose and do no harm)",
@@ -187,7 +187,7 @@ def roles_of(joints: tuple[str, ...], *, where: str) -> dict[str, int]:
         lacking.append((len(missing), scheme, missing))
     _, scheme, missing = min(lacking)
     raise AssetError(
-        "unknown skeleton: its joints cannot be told from their names",
+        "unknown skeleton: its joints are not recognised by name",
         where=where,
         expected=f"joints named as in one of {len(_SCHEMES)} schemes; of the nearest ({scheme})"
         f" it lacks {', '.join(missing[:16])}",
@@ -293,7 +293,7 @@ def _basis(parents: tuple[int, ...], offsets: F64, roles: dict[str, int], where:
     across = _axis(left[0] - right[0])
     if abs(up @ across) > 0:
         raise AssetError(
-            "the zero pose does not stand: up and sideways cannot be told",
+            "the zero pose is not standing: up and sideways are undefined",
             where=where,
             expected="offsets of a person with its legs below its hips",
         )

@@ -1,4 +1,4 @@
-"""Spots of the body where somebody else's hand may lie, as vertices of the skin."""
+"""Spots of the body where another person's hand may lie, as vertices of the skin."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def spot(name: str) -> Spot:
 
 
 def _ray(name: str) -> tuple[F64, F64, tuple[str, ...]]:
-    """Return where a spot's ray begins and goes, and the parts whose skin it may meet."""
+    """Return a spot's ray, and the parts whose skin it may meet."""
     atlas = load_atlas()
     joints = atlas.joint_weights @ atlas.template_m.astype(np.float64)
     at = dict(zip(JOINTS, joints, strict=True))

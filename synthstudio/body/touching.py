@@ -1,4 +1,4 @@
-"""Where two people touch: palms and spots carried by bones, and how deep skins meet."""
+"""Contact of two people: palms and spots carried by bones, and skin penetration depth."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def farthest_m(
     posed: Callable[[PersonSpec], Posed],
     lift_m: float,
 ) -> float:
-    """Return how far the farthest palm is from what it touches, or from so high over it."""
+    """Return the largest distance of a palm from its target, or from so high over it."""
     placed = [placed_frames(person) for person in people]
     gaps = []
     for touch in touches:
@@ -83,7 +83,7 @@ def farthest_m(
 
 
 def deepest_m(a: F64, b: F64) -> float:
-    """Return about how deep one of two skins' vertices (V, 3) lies in the other; 0 if apart."""
+    """Return the approximate depth of one skin's vertices (V, 3) in the other; 0 if apart."""
     return max(_below_m(a, b), _below_m(b, a))
 
 

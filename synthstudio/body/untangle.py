@@ -1,4 +1,4 @@
-"""Limbs that lie in their own body, moved out: least squares over angles, judged on the skin.
+"""Removal of self-penetration: least squares over joint angles, evaluated on the skin.
 
 A draw keeps limbs apart by capsules (body/capsules.py), which are rounder than people; what they
 miss lies in the skin, most often a hand or a forearm in the trunk or thigh of a wide body. Here
@@ -23,9 +23,9 @@ from synthstudio.core.scene import F64, I32, PARTS
 from synthstudio.core.spec import BoneTurn, Phenotype
 
 DEEP_M = 0.018
-"""Deeper than this a part is moved out; under 2 cm by benchmarks.touch, which asks otherwise."""
+"""Parts deeper than this are moved out; by benchmarks.touch, which measures otherwise, 2 cm."""
 _LIES_M = 0.009
-"""So deep a part may still lie that was moved: skin that touches gives way."""
+"""Allowed remaining depth of a moved part: touching skin yields."""
 _HEAD, _TRUNK = "head", "trunk"
 _BANDS = {_HEAD: ("head", "scalp", "neck"), _TRUNK: ("torso", "pelvis")} | {
     f"{side}_{limb}": (f"{side}_{limb}",)
@@ -43,7 +43,7 @@ _JOINED = (
 _FROM_JOINT_M = {"upper_arm": ("shoulder", 0.18), "thigh": ("hip", 0.25)}
 """Of what joins the trunk, or the other thigh, skin this near its joint folds with it."""
 _STRIDES = {"head": 3, "hand": 2, "foot": 2}
-"""Of what has many small faces, every so many vertices are asked; of hands that lie in something
+"""Of what has many small faces, every so many vertices are tested; of penetrating hands
 all, for a fingertip alone may lie deepest."""
 _BELOW = 0.5
 """The least cosine between a skin's normal and the way back to it from a point below."""
@@ -69,7 +69,7 @@ _FARTHEST_RAD, _ROUND_RAD = 0.6, 0.1
 _STEP, _DIGITS = 1e-4, 4
 _MARKS = 50
 _HANDS_M = 0.0003
-"""Both hands on one object keep their places to each other to within about this."""
+"""Both hands on one object keep their relative position to within about this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ class _Contact:
 def deepest_own_m(
     phenotype: Phenotype, angles_rad: dict[str, float], turns: tuple[BoneTurn, ...] = ()
 ) -> float:
-    """Return how deep the deepest part of a body lies in another part of it, by the skin.
+    """Return the largest depth of one part of a body in another, by the skin.
 
     `turns`: as in `atlas.bare_body`.
     """
@@ -97,7 +97,7 @@ def deepest_own_m(
 def resolve_self_intersection(
     phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
 ) -> tuple[dict[str, float], float]:
-    """Return the angles with no part of the body deep in another, or as free as was found.
+    """Return the angles without self-penetration, or the freest found.
 
     And how deep the deepest part still lies. Angles stay as they are where nothing lies deeper than
     `DEEP_M`. `both_hands`: the hands keep their places to each other, for what both of them hold.
@@ -124,7 +124,7 @@ def _searched(
     hands_m: F64 | None,
     one_way: bool,
 ) -> tuple[dict[str, float], float]:
-    """Return the freest angles on the way from those `begun`, and the depth that is left."""
+    """Return the freest angles along the search from `begun`, and the remaining depth."""
     best, minimum, now = begun, _deepest(found), begun
     moving: dict[str, float] = {}
     for _ in range(_ROUNDS):
@@ -200,7 +200,7 @@ def _asked(b: str) -> NDArray[np.bool_]:
         (side, limb), (other, on) = _split(a), _split(b)
         same = not side or not other or side == other
         joined = same and {limb, on} in _JOINED and on != _TRUNK
-        # A trunk is asked the other way round.
+        # A trunk is tested the other way round.
         if a != b and limb != _TRUNK and not {limb, on} <= {_HEAD, _TRUNK} and not joined:
             out[band][:: _STRIDES.get(limb, 1)] = True
     return out

@@ -1,1 +1,1 @@
-"""Cut-outs over the rendering, and what lens, sensor and encoder do."""
+"""Cut-outs over the rendering, and effects of lens, sensor and encoder."""

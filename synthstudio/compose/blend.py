@@ -10,9 +10,9 @@ from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.scene import F32, NO_PART, U8, Bool, CutoutLayer, Rendering
 
 OPAQUE = 0.5
-"""From this alpha on a cut-out owns the pixel in ids, parts and depth."""
+"""From this alpha on a cut-out determines the pixel's ids, parts and depth."""
 SOLID = 0.9999
-"""Above this alpha nothing of what is behind could change a grey level."""
+"""Above this alpha, surfaces behind change no grey level."""
 
 
 def over(rendering: Rendering, layers: tuple[CutoutLayer, ...]) -> Rendering:

@@ -1,7 +1,7 @@
-"""Blur of what lies before and behind the focus: layers of depth, each with its own disc.
+"""Defocus blur: layers of depth, each convolved with its own disc.
 
-The picture is taken apart by depth. A layer's colours go on a little under what is nearer, so
-that its blur takes nothing of it in, and the layers are laid over one another from the farthest,
+The picture is split by depth. A layer's colours continue a little under nearer ones, so that
+its blur excludes these, and the layers are composed from the farthest,
 by alpha, in linear light (Porter and Duff 1984). So a sharp person keeps a sharp outline before
 a blurred room, and a blurred object before them has a soft edge.
 """
@@ -31,7 +31,7 @@ _STEP = 1.4
 _JUMP_PX = 1.0
 """Where circles of neighbours differ by more, one surface ends before another."""
 _FEEBLE = 1e-6
-"""Weight of a mixed pixel: it counts where no pure one is within reach."""
+"""Weight of a mixed pixel: used if no pure one is within reach."""
 _SOFT = np.array([1, 6, 1], np.float32) / 8
 _BOX = np.ones((3, 3), np.uint8)
 _FRONT = -(2**20)
@@ -41,13 +41,13 @@ _TOLD_APART = 0.03
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """What a layer is made of: (h, w) about it."""
+    """The contents of a layer: (h, w) about it."""
 
     level: I32  # 0 its own pixels, above 0 farther ones, below 0 nearer ones
     light: F32  # (h, w, 3)
     pure: Bool  # not at an edge in depth
     surface: I32  # number of the piece between such edges, 0 at them
-    reach: int  # how far it may show from under what is nearer, px
+    reach: int  # how far it may extend under nearer layers, px
 
     @property
     def own(self) -> Bool:
@@ -63,7 +63,7 @@ def out_of_focus(depth_m: F32, people: Sequence[PosedPerson], spec: FrameSpec) -
         return None
     if not 0 <= lens.focus_on < len(people):
         raise GeometryError(
-            "the focus is on nobody",
+            "invalid person for the focus",
             where="lens.focus_on",
             expected=f"one of {len(people)} people, counted from 0",
             got=str(lens.focus_on),
@@ -116,7 +116,7 @@ def defocused(rgb: U8, circles: F32) -> U8:
 
 
 def disc(diameter_px: float) -> F32:
-    """An even square kernel of sum 1: the share of each pixel that a centred disc covers."""
+    """A symmetric square kernel of sum 1: the fraction of each pixel covered by a centred disc."""
     return _disc(round(diameter_px * 50))
 
 
@@ -180,7 +180,7 @@ def _laid(below: F32, layer: _Layer, size_px: float, *, farthest: bool) -> F32:
 
 
 def _hidden(layer: _Layer) -> Bool:
-    """(h, w) where the layer goes on under what is nearer.
+    """(h, w) where the layer continues under nearer ones.
 
     That is where the nearer one is the same surface, which leads away; and else where most of
     what is about is the layer's, so that nothing sticks out from behind a thin rail.
@@ -199,7 +199,7 @@ def _hidden(layer: _Layer) -> Bool:
 
 
 def _filled(layer: _Layer, own: Bool, wanted: Bool) -> F32:
-    """(h, w, 3) the colours of `own` going on over the layer's reach where they are `wanted`.
+    """(h, w, 3) the colours of `own` extended over the layer's reach where `wanted`.
 
     Pure pixels give them, the near ones first, and keep theirs; a mixed one keeps its own only
     where none is within reach, as of a twig, and what is out of reach has the picture's.

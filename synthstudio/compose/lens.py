@@ -1,4 +1,4 @@
-"""What lens, sensor and encoder do to a finished picture. Nothing here moves a pixel:
+"""Effects of lens, sensor and encoder on a finished picture. Nothing here moves a pixel:
 distortion is the camera's (core/distortion.py, render/bend.py).
 
 Blurs and noise are albumentations' with every parameter given; noise comes from `core.rng`.
@@ -67,7 +67,7 @@ def develop(rgb: U8, lens: LensSpec, circles: F32 | None = None) -> U8:
 
 
 def tone_curve(contrast: float) -> U8:
-    """(256,) what a camera's tone curve makes of each sRGB value: mid-grey stays, 0 and 255 too.
+    """(256,) a camera's tone curve for each sRGB value: mid-grey, 0 and 255 are fixed.
 
     A logistic curve about mid-grey, stretched to reach black and white, whose slope there is
     1 + `contrast`.
@@ -159,7 +159,7 @@ def _blurs() -> Any:
 
 
 def _vignetted(rgb: U8, strength: float) -> U8:
-    """Leave the middle as it is and darken outwards along a bell, to 1 - strength far away."""
+    """Keep the middle and darken outwards along a Gaussian, to 1 - strength far away."""
     gain = _bell(*rgb.shape[:2]) * np.float32(strength) + np.float32(1 - strength)
     return np.asarray(cv2.multiply(rgb, gain, dtype=cv2.CV_8U), np.uint8)
 

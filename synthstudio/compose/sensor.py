@@ -1,4 +1,4 @@
-"""What a sensor and its white balance do to light: noise that grows with it, a cast of colour."""
+"""Sensor and white balance: noise that grows with light, and a colour cast."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from synthstudio.core.scene import F32, F64, U8
 from synthstudio.core.spec import LensSpec
 
 ELECTRONS = 20_000.0
-"""What a pixel counts of white at ISO 100: about that of a 4 micrometre pixel."""
+"""Electrons of white in a pixel at ISO 100: about that of a 4 micrometre pixel."""
 READ_ELECTRONS = 2.0
-"""Standard deviation of reading a pixel out."""
+"""Standard deviation of the read-out noise."""
 MULTIPLIERS = (2.0, 1.0, 1.6)
 """Red, green and blue: what a sensor's counts in daylight are multiplied by to make white."""
 _WAVELENGTHS_UM = np.array([0.610, 0.550, 0.465])
@@ -28,7 +28,7 @@ _RED_BLUE = np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32)
 
 
 def sensed(rgb: U8, lens: LensSpec) -> U8:
-    """(H, W, 3) sRGB as a sensor of that ISO and with that white balance has it.
+    """(H, W, 3) sRGB with a sensor's noise at that ISO and that white balance.
 
     Noise first, then the balance, as in a camera; both in linear light.
     """

@@ -1,1 +1,1 @@
-"""What a frame's labels say, from small arrays that the renderer returns."""
+"""A frame's labels, computed from small arrays returned by the renderer."""

@@ -1,4 +1,4 @@
-"""From the renderer's answers to a frame's labels: the entrance of this package."""
+"""From the renderer's results to a frame's labels: the entry point of this package."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _CROWD_MIN = 4
 
 @dataclass(frozen=True, kw_only=True)
 class PersonEvidence:
-    """What is known about one person before its labels are decided.
+    """The evidence for one person's labels.
 
-    `query` is `patch_query(camera, posed)`; the blockers are the renderer's answer to its
+    `query` is `patch_query(camera, posed)`; the blockers are the renderer's result for its
     points (read only where `query.needed`). `amodal` and what follows describe the person
     drawn alone, hair and clothes included.
     """
@@ -53,7 +53,7 @@ def label_frame(
     cutouts: tuple[CutoutLayer, ...] = (),
     objects: tuple[Object, ...] = (),  # (instance, kind, held_by instance or None)
 ) -> FrameLabels:
-    """The labels of a frame; GeometryError when the evidence does not fit together."""
+    """The labels of a frame; GeometryError if the evidence is inconsistent."""
     size = (camera.height_px, camera.width_px)
     for name, image in (("instance_map", instance_map), *_amodals(people)):
         if image.shape != size:

@@ -1,17 +1,17 @@
-"""What a paste does to the labels of an annotated photo.
+"""The effect of pastes on the labels of an annotated photo.
 
 A person in a photo has no surface, so a joint's patch is a disc: radius 2 sigma sqrt(area) px,
 at least 2 px, cut by the person's mask where there is one and it meets the disc. The patch is
 the disc's pixel centres inside the frame; each counts alike and is hidden by the layers' alpha,
 front to back.
 
-* **Untouched** (no layer has alpha in the patch): everything stays as it was.
+* **Untouched** (no layer has alpha in the patch): everything is unchanged.
 * **Unlabelled** (v=0): stays unlabelled.
 * **Visible** (v=2): shares follow from alpha (and from earlier shares where a file has them);
   state and cause by the rules of visibility.py.
 * **Hidden** (v=1): stays hidden, cause `unknown`, unless the layers hide half of the patch: then
-  it is whatever hides most. Its shares are known only where layers hide all of it; before that
-  they stay NaN, since nothing says what hides the rest. `hidden_by` lists what the layers hide.
+  it is the cause that hides most. Its shares are known only where layers hide all of it; otherwise
+  they are NaN, as the cause of the rest is unknown. `hidden_by` lists the layers' parts.
 
 The modal mask is the earlier one less what a layer covers with alpha 0.5 or more; fractions are
 relative to the earlier mask. Letters: J joints, h, w a crop.
@@ -48,8 +48,8 @@ class Annotated:
 
     instance: int
     joints_px: F64  # (J, 2) continuous; NaN where unlabelled
-    shares: F64  # (J, 5) as they were, NaN where unknown
-    state: U8  # (J,) other values than 1 and 2 are left alone
+    shares: F64  # (J, 5) the original ones, NaN where unknown
+    state: U8  # (J,) values other than 1 and 2 are unchanged
     cause: tuple[str, ...]
     ambiguous: Bool
     occluder_id: I32
@@ -71,11 +71,11 @@ class Relabelled:
     ambiguous: Bool
     occluder_id: I32
     hidden_by: tuple[tuple[tuple[int, float], ...], ...]
-    mask: Bool  # what is left of it
+    mask: Bool  # its remaining part
     touched: Bool  # (J,)
 
     def hidden_fraction(self, before: Bool) -> float:
-        """Which share of the earlier mask is hidden; 0 of an empty one."""
+        """The hidden fraction of the earlier mask; 0 of an empty one."""
         return occluded_fraction(int(self.mask.sum()), int(before.sum()))
 
 
@@ -129,7 +129,7 @@ def relabel(
 
 
 def patch(person: Annotated, joint: int, frame_px: tuple[int, int]) -> tuple[I32, I32]:
-    """Rows and columns of the pixels of a joint's patch; none if it lies outside."""
+    """Rows and columns of a joint's patch pixels; none if it is outside."""
     x, y = person.joints_px[joint]
     r = float(person.radius_px[joint])
     if not (np.isfinite(x) and np.isfinite(y)):
@@ -159,7 +159,7 @@ def _lookup(mask: Bool, rows: I32, columns: I32) -> Bool:
 def _occluder_shares(
     person: Annotated, joint: int, layers: Sequence[CutoutLayer], frame_px: tuple[int, int]
 ) -> dict[int, float]:
-    """Instance -> share of the patch that it hides, front to back; only what hides."""
+    """Instance -> hidden fraction of the patch, front to back; only occluders."""
     rows, columns = patch(person, joint, frame_px) if layers else _NONE
     if not len(rows):
         return {}
@@ -192,8 +192,8 @@ def _shares_after(
 ) -> tuple[F64, bool]:
     """(5,) shares after the paste, and whether all of them are known.
 
-    What stood before counts as far as the paste leaves it: where layers and earlier occluders
-    overlap inside a patch, nobody knows, so they are hidden_shares as independent.
+    Earlier occlusion is reduced by the paste. The overlap of layers and earlier occluders
+    inside a patch is unknown, so they are taken as independent.
     """
     before = person.shares[joint]
     if np.isfinite(before).all():

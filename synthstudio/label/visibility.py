@@ -1,4 +1,4 @@
-"""How much of every joint can be seen, and what hides the rest.
+"""The visibility of every joint, and the causes of occlusion.
 
 A joint's patch is a fixed set of points on the body's outside around it. A point's weight in a
 frame is its area share x max(0, cos of its angle to the camera): the share of the patch's
@@ -100,7 +100,7 @@ class PatchQuery:
 
 @dataclass(frozen=True, kw_only=True)
 class JointVisibility:
-    """What can be seen of one person's joints; fields as in `core.labels.PersonLabel`."""
+    """The visibility of one person's joints; fields as in `core.labels.PersonLabel`."""
 
     shares: F64  # (J, 5)
     state: U8  # (J,)
@@ -145,9 +145,9 @@ def decide_visibility(
     cutouts: tuple[CutoutLayer, ...],
     frame_px: tuple[int, int],  # width, height
 ) -> JointVisibility:
-    """What can be seen of the joints of person `instance`.
+    """The visibility of the joints of person `instance`.
 
-    Answers are read only where `query.needed`. GeometryError when the shapes do not fit.
+    Blockers are read only where `query.needed`. GeometryError if the shapes do not fit.
     """
     for name, answer in (("instance", blocker_instance), ("depth_m", blocker_depth_m)):
         if answer.shape != query.weights.shape:
@@ -193,7 +193,7 @@ def alpha_at(
 ) -> F64:
     """(...) the cut-out's alpha, bilinear between pixel centres; 0 beyond its edge.
 
-    Where the layer ends at the frame's border it was clipped there: its last alpha goes on.
+    Where the layer is clipped by the frame's border, its last alpha is extended.
     """
     height, width = cutout.alpha.shape
     padded = np.zeros((height + 2, width + 2))
@@ -234,7 +234,7 @@ def _occluder_shares(
     cutouts: tuple[CutoutLayer, ...],
     frame_px: tuple[int, int],
 ) -> tuple[F64, dict[int, F64]]:
-    """(J,) the share of the base that is seen, and instance -> (J,) what it hides."""
+    """(J,) the visible fraction of the base, and instance -> (J,) the fraction it hides."""
     weights = np.where(query.needed, query.weights, 0.0)
     total = weights.sum(axis=1)
     blocked = query.needed & (blocker_instance != 0)

@@ -34,19 +34,19 @@ _HEIGHTS_M = (0.02, 30.0)
 _HASHES: dict[tuple[Stamp, ...], str] = {}
 _NAMED: dict[Stamp, tuple[Path, ...]] = {}
 _MIN_PX, _BLACK = 32, 16
-"""A photo has that many pixels a side, and some brighter than that of 255, or is no place."""
+"""Minimum size of a photo in pixels, and minimum of its brightest value; else it is no place."""
 _MIN_LIGHT = 1e-8
 _FLOOR_DEG = (3, 30)
-"""So far below a panorama's horizon are the feet of people whom one sees whole."""
+"""Angle below a panorama's horizon of the feet of fully visible people."""
 
 
 _CHECKED: dict[tuple[ImageKind, Stamp], dict[str, Any]] = {}
-"""Fields of an ImageAsset that decoding a picture told."""
+"""Fields of an ImageAsset determined by decoding a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AssetTable:
-    """Finds the file that a stored spec names, and proves that its content is still the same."""
+    """Finds the file named by a stored spec, and verifies that its content is unchanged."""
 
     root: Path
 
@@ -55,7 +55,7 @@ class AssetTable:
         path = _below(self.root, ref.name)
         if not path.is_file():
             raise AssetError(
-                "the file is no longer there",
+                "the file no longer exists",
                 where=ref.name,
                 expected=f"a file with sha256 {ref.sha256[:12]}… below {self.root}",
                 then="Put it back, or name the folder that the assets were taken from.",
@@ -73,9 +73,9 @@ class AssetTable:
 
 
 def content_hash(path: Path) -> str:
-    """The sha256 of a file's bytes, remembered while its size and time stay the same.
+    """The sha256 of a file's bytes, cached while its size and time are unchanged.
 
-    A mesh that names other files is known by all of them: the sha256 of their sha256s.
+    A mesh with further files is identified by the sha256 of all their sha256s.
     """
     files = [path]
     for file in files:
@@ -179,7 +179,7 @@ def _stamp(path: Path) -> Stamp:
         raise AssetError(
             f"cannot read the file: {error.strerror}",
             where=str(path),
-            then="Put it back, or take out what names it.",
+            then="Put it back, or remove its entry.",
         ) from error
     return (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
 
@@ -208,7 +208,7 @@ def _folder(root: Path, folder: str) -> Path:
     path = _below(root, folder)
     if not path.is_dir():
         raise AssetError(
-            "this is a file, not a folder" if path.exists() else "there is no such folder",
+            "this is a file, not a folder" if path.exists() else "no such folder",
             where=folder,
             expected=f"a folder below {root}",
             then="Check the path in the recipe, or name the asset root that has it (--assets).",
@@ -226,7 +226,7 @@ def _files(root: Path, folder: str, suffixes: tuple[str, ...]) -> list[Path]:
     )
     if not names:
         raise AssetError(
-            "the folder holds no file that can be used",
+            "no usable file in the folder",
             where=folder,
             expected=" ".join(suffixes),
             got=f"{sum(1 for _ in base.iterdir())} other files",
@@ -280,7 +280,7 @@ def _panorama(path: Path) -> dict[str, Any]:
     mean = float(light.sum() * math.pi / (2 * len(rows)))
     if mean <= _MIN_LIGHT:
         raise AssetError(
-            "the panorama is black: it lights nothing and shows nothing",
+            "the panorama is black",
             where=str(path),
             expected="light from somewhere",
             got=f"a mean luminance of {mean:g}",
@@ -331,7 +331,7 @@ def _height_m(path: Path, name: str, value: object) -> float:
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     if not _HEIGHTS_M[0] <= number <= _HEIGHTS_M[1]:
         raise AssetError(
-            "an object's height cannot be used",
+            "invalid height of an object",
             where=f"{path}: {name[:80]}: height_m",
             expected=f"metres, {_HEIGHTS_M[0]:g} to {_HEIGHTS_M[1]:g}",
             got=str(value)[:40],
@@ -342,7 +342,7 @@ def _height_m(path: Path, name: str, value: object) -> float:
 
 def _bad_manifest(path: Path, got: str) -> AssetError:
     return AssetError(
-        "the manifest has another shape",
+        "invalid manifest",
         where=str(path),
         expected='a list of {"file": …, "category": …, "license": …}, each file once',
         got=got,

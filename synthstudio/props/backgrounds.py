@@ -1,4 +1,4 @@
-"""What stands behind everything: a photo, a panorama, a gradient, or a room's floor and walls."""
+"""Backdrops: a photo, a panorama, a gradient, or a room's floor and walls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from synthstudio.props.rays import world_rays
 from synthstudio.props.skies import sky_picture
 
 MID_GREY = 0.18
-"""The linear reflectance that photographers expose for."""
+"""Linear reflectance of a photographic grey card."""
 FLOOR_INSTANCE = OBJECT_BASE
 WALLS_INSTANCE = OBJECT_BASE + 1
 _QUAD = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
@@ -40,18 +40,18 @@ def photo_backdrop(spec: PhotoBackdrop, rgb: U8, camera: Camera) -> U8:
     x0, y0, x1, y1 = spec.crop_px
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
         raise AssetError(
-            "the crop does not lie in the photo",
+            "the crop exceeds the photo",
             where=spec.asset.name,
             expected=f"a part of {width} x {height} pixels",
             got=f"crop_px {spec.crop_px}",
-            then="The photo is not the one the frame was drawn with.",
+            then="Use the photo that the frame was drawn with.",
         )
     out = resample(rgb, spec.crop_px, (camera.width_px, camera.height_px))
     return np.ascontiguousarray(out[:, ::-1]) if spec.mirrored else out
 
 
 def panorama_backdrop(spec: HdriBackdrop, radiance: F32, camera: Camera, *, exposure: float) -> U8:
-    """(H, W, 3) sRGB: what the camera sees of a panorama (h, w, 3), infinitely far away.
+    """(H, W, 3) sRGB: the camera's view of a panorama (h, w, 3), infinitely far away.
 
     Light is radiance x spec.gain x exposure, toned as the renderer tones it. At yaw 0 the
     middle column of the panorama lies along world +y, its first row looks up.

@@ -20,10 +20,10 @@ _LINEAR = np.stack([srgb_to_linear(_LEVELS)] * 3 + [_LEVELS * np.float32(1 / 255
 
 
 def check_alpha(alpha: U8, where: str) -> None:
-    """Raise AssetError unless `alpha` (H, W) has both something to show and something around it."""
+    """Raise AssetError unless `alpha` (H, W) has both opaque and transparent pixels."""
     if alpha.max() < 128:
         raise AssetError(
-            "the cut-out shows nothing",
+            "the cut-out is empty",
             where=where,
             expected="some pixels of alpha 128 or more",
             got=f"at most {alpha.max()}",
@@ -51,7 +51,7 @@ def cutout_layer(
     width, height = spec.size_px
     if not (1 <= width <= MAX_SIDE_PX and 1 <= height <= MAX_SIDE_PX):
         raise GeometryError(
-            "a cut-out has a senseless size",
+            "invalid size of a cut-out",
             where=spec.asset.name,
             expected=f"1 to {MAX_SIDE_PX} pixels a side",
             got=f"{width} x {height}",

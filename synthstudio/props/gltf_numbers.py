@@ -1,4 +1,4 @@
-"""Numbers of a glTF that trimesh takes as they are stored, written anew as the floats they mean.
+"""Conversion of glTF numbers that trimesh reads unscaled into the floats they encode.
 
 Integers marked `normalized` are fractions (Khronos glTF 2.0, 3.6.2.2), with KHR_mesh_quantization
 those of positions and normals too. KHR_texture_transform moves texture coordinates, and a texture
@@ -24,7 +24,7 @@ _SIGNS = (b"normalized", b"KHR_texture_transform", b"texCoord")
 
 
 def with_plain_numbers(data: bytes, suffix: str, where: str, folder: Path) -> tuple[bytes, str]:
-    """Return a glTF's bytes and its ending: as it is, or as .gltf with floats; AssetError."""
+    """Return a glTF's bytes and its suffix: unchanged, or as .gltf with floats; AssetError."""
     text, binary = glb_chunks(data, where) if suffix == ".glb" else (data, b"")
     if not any(sign in text for sign in _SIGNS):
         return data, suffix
@@ -121,7 +121,7 @@ def _values(accessor: dict[str, Any], views: list[Any], blobs: list[bytes]) -> F
 
 
 def _moved(uv: F32, move: dict[str, Any]) -> F32:
-    """Return coordinates scaled, turned and shifted as KHR_texture_transform says."""
+    """Return coordinates scaled, rotated and shifted by KHR_texture_transform."""
     if not move:
         return uv
     turn = float(move.get("rotation", 0))

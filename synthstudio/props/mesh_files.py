@@ -1,4 +1,4 @@
-"""A mesh file and the files it names, checked before any loader sees them.
+"""Checks of a mesh file and the files it refers to, before any loader opens them.
 
 Nothing outside the mesh's own folder is ever opened, and nothing is fetched.
 """
@@ -79,7 +79,7 @@ def named_files(path: Path) -> tuple[Path, ...]:
 
 
 def texture_of(text: str) -> tuple[str, tuple[float, float], tuple[float, float]]:
-    """The name in a `map_Kd` line of MTL, by what its coordinates are multiplied, what is added.
+    """The name in a `map_Kd` line of MTL, its coordinates' factors and offsets.
 
     Options come first (Wavefront's "Object Files (.mtl)"): `-s 2 2 1 -o 0.5 -clamp on wood.png`.
     """
@@ -98,12 +98,12 @@ def texture_of(text: str) -> tuple[str, tuple[float, float], tuple[float, float]
 
 
 def check_picture(data: bytes, where: str) -> None:
-    """Raise AssetError unless `data` begins like a picture of an allowed size."""
+    """Raise AssetError unless `data` is the start of a picture of an allowed size."""
     decode(data, where, lambda image: image.size)
 
 
 def check_header(data: bytes, suffix: str, where: str, folder: Path) -> None:
-    """Raise AssetError for what a look at the file's head already shows to be too much."""
+    """Raise AssetError if the file's header already exceeds a limit."""
     if suffix in (".gltf", ".glb"):
         _check_gltf(data, suffix, where, folder)
     elif suffix == ".obj":
@@ -132,7 +132,7 @@ def check_triangles(count: int, where: str) -> None:
 def not_numbers(where: str, count: int) -> AssetError:
     """The error of a mesh with `count` vertices that are NaN or infinite."""
     return AssetError(
-        "the mesh has vertices that are not numbers",
+        "the mesh has invalid vertices",
         where=where,
         expected="finite coordinates",
         got=f"{count} with NaN or infinity",
@@ -156,13 +156,13 @@ def _check_ply(data: bytes, where: str) -> None:
 
 
 def _check_gltf(data: bytes, suffix: str, where: str, folder: Path) -> None:
-    """Check a glTF's own words: what it requires, how much it promises, which files it names."""
+    """Check a glTF's JSON: required extensions, sizes, referenced files."""
     text, binary = glb_chunks(data, where) if suffix == ".glb" else (data, b"")
     tree = gltf_tree(text, where)
     for name in _list(tree, "extensionsRequired", where):
         if not isinstance(name, str) or not name.startswith(_KNOWN_EXTENSIONS):
             raise AssetError(
-                "the glTF needs an extension that is not read here",
+                "the glTF requires an unsupported extension",
                 where=where,
                 got=str(name)[:60],
                 then="Export it again without compression or extensions.",
@@ -250,4 +250,4 @@ def _image_bytes(
         buffer: bytes = buffers[view["buffer"]]
         return buffer[start : start + view["byteLength"]]
     except (LookupError, TypeError) as error:
-        raise _bad("an image of the glTF points nowhere", where) from error
+        raise _bad("an image of the glTF has an invalid reference", where) from error

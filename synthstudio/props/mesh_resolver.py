@@ -1,4 +1,4 @@
-"""What trimesh may open beside a mesh file: apart, for trimesh takes half a second to import."""
+"""Trimesh's access to files beside a mesh: a separate module, as importing trimesh is slow."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _NOT_PICTURES = (".mtl", ".bin")
 
 
 class FolderResolver(Resolver):
-    """Hands a loader files of one folder; `refusals` keeps what was asked for and refused.
+    """Gives a loader the files of one folder; `refusals` records refused requests.
 
-    Loaders swallow what a resolver raises, so whoever uses one must look there afterwards.
+    Loaders swallow a resolver's exceptions, so callers must check it afterwards.
     """
 
     def __init__(self, folder: Path, where: str) -> None:
@@ -27,7 +27,7 @@ class FolderResolver(Resolver):
     def get(self, key: str) -> bytes:
         """The bytes of the file called `key`, a decodable picture unless .mtl or .bin.
 
-        Of a `map_Kd` line trimesh asks for all that follows the word.
+        For a `map_Kd` line trimesh requests all text after the word.
         """
         try:
             path = inside(self.folder, texture_of(key)[0], self.where)
@@ -40,13 +40,13 @@ class FolderResolver(Resolver):
         return data
 
     def write(self, name: str, data: bytes) -> None:
-        """Refuse: nothing is written beside the user's files."""
-        raise AssetError("a mesh loader wants to write", where=self.where, got=name)
+        """Refuse: user folders are never written to."""
+        raise AssetError("a mesh loader tried to write", where=self.where, got=name)
 
     def namespaced(self, namespace: str) -> FolderResolver:
         """The same resolver: subfolders are part of the names."""
         return self
 
     def keys(self) -> list[str]:
-        """No names: files are found when they are asked for."""
+        """No names: files are found on request."""
         return []

@@ -31,7 +31,7 @@ MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
 MAX_TEXTURE_PX = 2048
 MIN_M, GREATEST_M = 0.01, 30.0
 _Y_UP = (".glb", ".gltf", ".obj")
-"""glTF says so; OBJ says nothing, but the common exporters write y up. PLY and STL: z up."""
+"""By glTF's definition; OBJ has none, but common exporters write y up. PLY and STL: z up."""
 _UNITS = (("millimetres", 0.001), ("centimetres", 0.01), ("inches", 0.0254), ("kilometres", 1000.0))
 _GREY: Vec3 = (0.5, 0.5, 0.5)
 
@@ -46,7 +46,7 @@ class MeshPart:
     uv: F32 | None  # (V, 2) v up
     texture: int  # place in MeshData.textures, -1 none
     colours: F32 | None  # (V, 3) linear RGB
-    base_rgb: Vec3 | None  # linear; None: the file says nothing
+    base_rgb: Vec3 | None  # linear; None: not in the file
     roughness: float
     two_sided: bool
 
@@ -63,7 +63,7 @@ class MeshData:
 def load_mesh(
     path: Path, *, greatest_m: float = GREATEST_M, room_m: float | None = None
 ) -> MeshData:
-    """Load and check a mesh; AssetError says what is wrong with it and how to mend it.
+    """Load and check a mesh; AssetError with the fault and how to mend it.
 
     Its longest side is `greatest_m` at the most. What is closed and inside out is turned, but for
     what is larger than `room_m` in all directions: that is a room.
@@ -100,7 +100,7 @@ def load_mesh(
 def mesh_surfaces(
     spec: ObjectSpec, data: MeshData, *, instance: int, texture_offset: int
 ) -> tuple[Surface, ...]:
-    """The mesh scaled to spec.size_m, turned and put in its place, a surface a part.
+    """The mesh scaled to spec.size_m, rotated and placed, one surface per part.
 
     `texture_offset` is the place in Scene.textures where data.textures begin. A part of which
     the file gives no colour takes the spec's first material.
@@ -240,7 +240,7 @@ def _part(
 def _check_arrays(vertices: F64, faces: np.ndarray, transform: F64, where: str) -> None:
     if vertices.shape[1:] != (3,) or faces.shape[1:] != (3,):
         raise AssetError(
-            "the mesh is not made of triangles in space",
+            "the mesh has no 3D triangles",
             where=where,
             got=f"vertices {vertices.shape}, faces {faces.shape}",
             then="Export it again.",
@@ -249,7 +249,7 @@ def _check_arrays(vertices: F64, faces: np.ndarray, transform: F64, where: str) 
         raise not_numbers(where, int((~np.isfinite(vertices)).any(axis=1).sum()))
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
         raise AssetError(
-            "the mesh's faces name vertices that do not exist",
+            "the mesh's faces refer to missing vertices",
             where=where,
             expected=f"0 to {len(vertices) - 1}",
             got=f"{faces.min()} to {faces.max()}",
@@ -284,7 +284,7 @@ def _closed(vertices: F64, faces: np.ndarray) -> tuple[bool, float]:
 
 
 def _colours(mesh: trimesh.Trimesh, suffix: str) -> F32 | None:
-    """Linear colours (V, 3) or (F, 3) when the file holds some."""
+    """Linear colours (V, 3) or (F, 3) if in the file."""
     visual: Any = mesh.visual
     if visual.kind not in ("vertex", "face"):
         return None

@@ -1,6 +1,6 @@
-"""What a camera whose lens bends straight lines sees, out of what its pinhole sees.
+"""The image of a camera with lens distortion, resampled from its pinhole image.
 
-Everything is drawn, and what hides a point is decided, for `Camera.pinhole`: rays are the same.
+Everything is drawn, and occlusion decided, for `Camera.pinhole`: the rays are the same.
 Here each pixel of the picture takes what the ray through its centre met: colours are averaged over
 the pixel, in linear light; ids, depths and masks are those of the nearest sample, which lies at
 most half a pixel off each way.
@@ -25,13 +25,13 @@ from synthstudio.render import raster
 from synthstudio.render.pack import Packed
 
 _PARTS = 2
-"""Colours are looked up at so many places across a pixel, and down."""
+"""Colour samples per pixel, in each direction."""
 _CUTS = 8
-"""A face on the border is taken apart into so many rows of triangles."""
+"""Rows of triangles into which a face on the border is subdivided."""
 
 
 def bent(rendering: Rendering, camera: Camera) -> Rendering:
-    """The picture (H, W) of what `camera.pinhole` saw; itself without distortion."""
+    """The picture (H, W) of `camera.pinhole`'s; itself without distortion."""
     if camera.distortion is None:
         return rendering
     at = _samples(_lens(camera))
@@ -50,7 +50,7 @@ def bent_map(values: F32, camera: Camera) -> F32:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class InPicture:
-    """One instance as if nothing else were there, in the camera's own picture."""
+    """One instance drawn alone, in the camera's own picture."""
 
     mask: Bool  # (H, W)
     depth_m: F32  # (n,) z in camera metres at the mask's pixels
@@ -185,7 +185,7 @@ def _taken(values: NDArray[Any], at: NDArray[np.intp]) -> NDArray[Any]:
 
 
 def _lens(camera: Camera) -> Camera:
-    """The camera at one place: where pixels' rays go does not depend on where it stands."""
+    """The camera at one place: pixels' rays do not depend on its position."""
     return dataclasses.replace(
         camera, position_m=(0.0, 0.0, 0.0), yaw_rad=0.0, pitch_rad=0.0, roll_rad=0.0
     )
@@ -213,7 +213,7 @@ def _places(lens: Camera, parts: int) -> tuple[F64, F64]:
     to = lens.pinhole.K
     x = ((np.arange(lens.width_px * parts) + 0.5) / parts - lens.K[0, 2]) / lens.focal_px
     y = ((np.arange(lens.height_px * parts) + 0.5) / parts - lens.K[1, 2]) / lens.focal_px
-    if lens.centre_px is None:  # of the mirrored quarters one is enough
+    if lens.centre_px is None:  # one of the mirrored quarters is enough
         square = (x * x)[None, : (len(x) + 1) // 2] + (y * y)[: (len(y) + 1) // 2, None]
         quarter = undistorted_scale(lens.distortion, square)
         half = np.concatenate([quarter, quarter[: len(y) // 2][::-1]])

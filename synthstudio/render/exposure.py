@@ -1,6 +1,6 @@
-"""A picture of moving people: the mean of sharp ones, taken all through the exposure.
+"""A picture of moving people: the mean of sharp ones over the exposure.
 
-The accumulation buffer of Haeberli and Akeley (SIGGRAPH 1990): what a sensor does, with hidden
+The accumulation buffer of Haeberli and Akeley (SIGGRAPH 1990): it models a sensor, including hidden
 objects that come into view, shadows that move and limbs before limbs, none of which a blur along
 velocities in the finished picture has (McGuire, Hennessy, Bukowski and Osman, "A reconstruction
 filter for plausible motion blur", I3D 2012, where these are guessed).
@@ -22,12 +22,12 @@ from synthstudio.render import shadow
 from synthstudio.render.pack import pack
 
 STEP_PX = 2.0
-"""Between two moments nothing goes farther in the picture, up to `MAX` moments."""
+"""Maximum motion in the picture between two moments, up to `MAX` moments."""
 MAX = 20
 MIN_PX = 0.5
-"""Who goes less far is sharp."""
+"""Smaller motions are drawn sharp."""
 _AROUND_M = 0.5
-"""Farther than this from what moves, and from its shadow, light does not change."""
+"""Beyond this distance from moving surfaces and their shadows, light is constant."""
 _CORNERS = np.array(list(np.ndindex(2, 2, 2)))
 
 
@@ -67,7 +67,7 @@ def exposed(
 
 
 def _shadow_box(scenes: Sequence[Scene]) -> F64 | None:
-    """(2, 3) what holds the casters of all scenes; None when nothing casts."""
+    """(2, 3) the bounds of the casters of all scenes; None without casters."""
     found = [shadow.casters(pack(scene)) for scene in scenes]
     boxes = np.array([thrown.box_m for thrown in found if thrown is not None])
     return np.stack([boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)]) if len(boxes) else None
@@ -76,7 +76,7 @@ def _shadow_box(scenes: Sequence[Scene]) -> F64 | None:
 def _window_px(
     scene: Scene, velocities: Sequence[F32 | None], ends: Sequence[Scene]
 ) -> tuple[int, int, int, int]:
-    """(x0, y0, x1, y1) the pixels that may change: about what moves and where its shadow falls."""
+    """(x0, y0, x1, y1) the pixels that may change: about moving surfaces and their shadows."""
     camera, light = scene.camera, scene.light
     moves = [
         end.surfaces[k].vertices_m

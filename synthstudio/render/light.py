@@ -98,7 +98,7 @@ def light_from_panorama(
 
 
 def _split(radiance: F64, yaw_rad: float) -> tuple[F64, F64, F64]:
-    """Part a panorama into what is left without its sun, the sun's direction and its RGB."""
+    """Split a panorama into the rest without its sun, the sun's direction and its RGB."""
     directions, steradians = _sphere(radiance.shape[0], radiance.shape[1], yaw_rad)
     luminance = radiance @ np.array([0.2126, 0.7152, 0.0722])
     above = np.where(directions[..., 2] > 0.05, luminance, -1.0)

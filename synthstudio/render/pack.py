@@ -1,4 +1,4 @@
-"""A scene as a few flat arrays on one device: what every kernel reads.
+"""A scene as a few flat arrays on one device: the input of every kernel.
 
 Camera and screen coordinates are computed here, always on the CPU and in float64, so that a
 CPU and a GPU start from equal numbers. Screen coordinates are snapped to 1/256 px.
@@ -235,7 +235,7 @@ def _smooth_normals(packed: Packed, wanted: list[bool]) -> F32:
 
 
 def _culled(surface: Surface, crosses: bool) -> bool:
-    """Whether back faces of a surface may go: only where they cannot be seen.
+    """Whether back faces of a surface may be culled: only where they are invisible.
 
     The camera may be inside a surface that crosses the near plane, and undrawn faces leave
     holes through which the far side shows.

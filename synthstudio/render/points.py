@@ -1,9 +1,9 @@
-"""What hides a point: exact visibility of single points, an irregular z-buffer.
+"""Exact visibility of single points: an irregular z-buffer.
 
 Each triangle tests the projected positions of the points themselves, not pixel centres, so the
 answer does not depend on the resolution (Johnson et al. 2005, "The irregular Z-buffer").
 
-The rules, which `rays.py` shares and decides in its own way: the blocker is the nearest surface
+The rules, which `rays.py` implements independently: the blocker is the nearest surface
 on the segment from the near plane to the point. All faces take part, drawn or not and from both
 sides, but for own faces that cover the point's part. An own surface must be more than 3 mm
 nearer along z than the point (its own skin lies at its own depth); any other, just nearer.
@@ -45,7 +45,7 @@ CUDA_BANDS = 16
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Blockers:
-    """What is nearest in front of each of Q points."""
+    """The nearest blocker of each of Q points."""
 
     instance: I32  # (Q,) 0 nothing
     depth_m: F32  # (Q,) z in camera metres; inf nothing

@@ -1,4 +1,4 @@
-"""The same scene through pyrender (OpenGL over EGL): a second opinion on masks and depth.
+"""The same scene through pyrender (OpenGL over EGL): a cross-check of masks and depth.
 
 Ids and depth come from pyrender's segmentation pass, which has one sample a pixel; the depth of
 its colour pass is multisampled and millimetres off. The picture is plainer than the raster
@@ -74,7 +74,7 @@ def render(scene: Scene, *, want: frozenset[str] = frozenset()) -> Rendering:
 
 
 def close() -> None:
-    """Free the OpenGL context, which renders of one size share. Safe to call twice."""
+    """Free the OpenGL context, shared by renders of one size. Safe to call twice."""
     while _open:
         _, renderer = _open.popitem()
         with _quiet():
@@ -123,7 +123,7 @@ def _no_egl(error: Exception) -> DeviceError:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what pyrender and PyOpenGL say about their own age, and nothing else."""
+    """Silence the deprecation warnings of pyrender and PyOpenGL, and nothing else."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         yield

@@ -1,4 +1,4 @@
-"""The exact rasteriser: which triangle is nearest at each pixel centre, and maps made of that.
+"""The exact rasteriser: the nearest triangle at each pixel centre, and maps made from it.
 
 One thread takes one triangle and writes `depth bits << 32 | triangle` with an atomic minimum:
 the result does not depend on the order of threads, and of two triangles at one depth the lower
@@ -31,7 +31,7 @@ from synthstudio.render.kernels.vertices import (
 from synthstudio.render.pack import REACH_PX, SUBPIXELS, Packed, to_device, to_host
 
 NOTHING = (0x7F800000 << 32) | 0xFFFFFFFF
-"""The key of a pixel that nothing covers: depth inf, triangle -1."""
+"""The key of an uncovered pixel: depth inf, triangle -1."""
 CUDA_BANDS = 32
 """On CUDA the rows of a large triangle are shared among this many threads."""
 CPU_RUN = 512
@@ -64,7 +64,7 @@ class VisibilityBuffer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AmodalRender:
-    """One instance drawn as if nothing else were there, in the window that can hold it.
+    """One instance drawn alone, in a window that contains it.
 
     `inside`: no vertex of it lies outside the frame or before the near plane.
     """
@@ -87,7 +87,7 @@ class AmodalRender:
 
     @property
     def box_px(self) -> tuple[int, int, int, int]:
-        """(x0, y0, x1, y1), the edges of what is covered; zeros when nothing is."""
+        """(x0, y0, x1, y1), the edges of the covered pixels; zeros if none."""
         columns = np.flatnonzero(self.covered.any(axis=0))
         rows = np.flatnonzero(self.covered.any(axis=1))
         if not len(columns):
@@ -138,7 +138,7 @@ def rasterise(
 
 
 def alone(packed: Packed, instance: int) -> AmodalRender:
-    """The instance's drawn faces as if nothing else were there; reckoned once a scene."""
+    """The instance's drawn faces rasterised alone; cached for the scene."""
     if instance not in packed.alone:
         packed.alone[instance] = _alone(packed, instance)
     made: AmodalRender = packed.alone[instance]
@@ -164,8 +164,8 @@ def _alone(packed: Packed, instance: int) -> AmodalRender:
 def _merged(packed: Packed, shape: tuple[int, int]) -> wp.array[Any]:
     """(H, W) keys of all drawn faces: objects, and over them each person drawn alone.
 
-    The least key wins whatever the order, so what is drawn apart may be merged; and labels
-    need everybody alone in any case.
+    The least key wins in any order, so parts drawn separately may be merged; and labels
+    need each person alone anyway.
     """
     people = [s for person in packed.scene.people for s in person.surfaces]
     objects = int(packed.face_start[len(people)]), len(packed.host_faces)
@@ -247,7 +247,7 @@ def normal_map(packed: Packed, buffer: VisibilityBuffer) -> F32:
 
 
 def amodal_mask(packed: Packed, instance: int) -> Bool:
-    """(H, W) where the instance would be seen if it were alone."""
+    """(H, W) where the instance would be visible if alone."""
     camera = packed.scene.camera
     return alone(packed, instance).mask((camera.height_px, camera.width_px))
 
@@ -311,7 +311,7 @@ def amodal_extent_px(packed: Packed, instance: int) -> tuple[int, int, int, int]
 
 
 def outside_share(packed: Packed, instance: int) -> float:
-    """The share of the instance's camera-facing surface that the frame leaves out.
+    """The fraction of the instance's camera-facing surface outside the frame.
 
     Over its drawn faces, the sum of world area x max(0, cosine of the angle between the normal
     and the way to the camera) outside the frame or before the near plane, divided by the sum

@@ -1,4 +1,4 @@
-"""What hides a point, decided by casting rays: the second oracle, for the audit and tests.
+"""Occluders of points by ray casting: the second oracle, for the audit and tests.
 
 It follows the rules at the top of `points.py` by other means: no projection, no rasteriser and
 none of their data, but a bounding volume hierarchy over the scene's own surfaces in world space
@@ -80,7 +80,7 @@ def nearest_blockers_by_rays(
     device: str = "cpu",
     self_tolerance_m: float = SELF_TOLERANCE_M,
 ) -> Blockers:
-    """What hides each point from the camera, as `points.nearest_blockers` does.
+    """The blocker of each point, as `points.nearest_blockers`.
 
     Everything is moved so that the camera is the origin, in float64, before it becomes float32.
     """

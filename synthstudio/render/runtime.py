@@ -19,7 +19,7 @@ from synthstudio.core.errors import DeviceError
 
 
 def resolve_device(requested: Literal["auto", "cpu", "cuda"]) -> str:
-    """Either "cpu" or "cuda:0"; "auto" takes CUDA where there is one.
+    """Either "cpu" or "cuda:0"; "auto" takes CUDA if available.
 
     DeviceError for "cuda" on a machine without it, and for any other word.
     """

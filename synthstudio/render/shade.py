@@ -84,7 +84,7 @@ def render(packed: Packed, scene: Scene, *, want: frozenset[str] = frozenset()) 
 def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[U8, F32 | None]:
     """(H, W, 3) sRGB: the backdrop, shadows on it, then what is drawn.
 
-    With it (H, W, 2): the shares of sun and sky that reach each pixel, if `shadows` are asked.
+    With it (H, W, 2): the fractions of sun and sky that reach each pixel, if `shadows` is set.
     """
     camera, device = packed.scene.camera, packed.device
     kind: Any = wp.empty((camera.height_px, camera.width_px), dtype=wp.uint8, device=device)
@@ -121,7 +121,7 @@ def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[
 
 
 def _dim(packed: Packed, sheet: Any) -> None:
-    """Work out what neighbours leave of the sky for each pixel, where the light asks for it."""
+    """Compute each pixel's visible fraction of the sky, if the light needs it."""
     strength, camera, device = packed.scene.light.occlusion, packed.scene.camera, packed.device
     sheet.dimmed = int(strength > 0)
     size = (camera.height_px, camera.width_px) if sheet.dimmed else (1, 1)
@@ -184,7 +184,7 @@ def rendering_of(
 
 
 def _shadow_pixels(scene: Scene, reach: F64, kind: U8) -> NDArray[np.intp]:
-    """The pixels not wholly covered where a shadow can fall on the floor z = 0."""
+    """The partly covered pixels where a shadow can fall on the floor z = 0."""
     camera = scene.camera
     corners = camera.to_camera(reach)
     polygon = []

@@ -1,4 +1,4 @@
-"""Shadows: a depth map seen from the sun, and how much of the sky each floor point loses.
+"""Shadows: a depth map from the sun, and the fraction of sky light lost at floor points.
 
 The contact map makes feet stand on the floor with no sun at all. Seen from below, what is
 above the floor is a height field h; a horizontal patch of it at height h takes the share
@@ -34,12 +34,12 @@ from synthstudio.render.pack import Packed, to_device, to_host
 from synthstudio.render.raster import rasterise_projected
 
 LOWEST_SUN = 0.02
-"""A sun whose direction rises less throws no shadows."""
+"""Suns lower than this cast no shadows."""
 SUN_TEXELS = 1024
 """At most, a side; fewer where they would be finer than half a pixel."""
 CONTACT_TEXELS = 160
 _REACH_M = 8.0
-"""Casters farther than this from all people are left out where they would coarsen the map."""
+"""Casters farther than this from all people are left out if they would coarsen the map."""
 _MARGIN_M = 1.0
 _RUG_M = 0.03
 _HEIGHTS_M = (0.02, 0.05, 0.12, 0.3, 0.6, 1.1)
@@ -47,9 +47,9 @@ _FINEST_M = 0.015
 _LEG_M = 0.12
 _LEG_REACH_M = 0.35
 _BEYOND_M = 64.0
-"""Casters outside a given box may be so much nearer to the sun than its corners."""
+"""Casters outside a given box may be nearer to the sun than its corners by this."""
 _STEPS = 256.0
-"""Contact shade comes in so many steps: where nothing near changes, neither does any bit of it."""
+"""Steps of contact shade: without changes nearby, results stay equal bit for bit."""
 _CORNERS = np.array(list(np.ndindex(2, 2, 2)))
 _FAINTEST = 0.012
 """Contact shade below this share is dropped: the map ends without an edge."""
@@ -57,17 +57,17 @@ _FAINTEST = 0.012
 
 @dataclass(frozen=True, kw_only=True)
 class Casters:
-    """What throws shadows: which surfaces, and where they are near people, world metres."""
+    """Shadow casters: their surfaces, and where they are near people, world metres."""
 
     casts_shadow: Bool  # (S,) for each surface
-    stands: Bool  # (S,) without what only lies on the floor, which is floor itself
+    stands: Bool  # (S,) without objects lying on the floor
     vertices: F32  # (N, 3) clipped to the neighbourhood of people, for fitting
     box_m: F64  # (2, 3)
-    given: bool = False  # the scene's own box decides the maps' grids, whatever stands in it
+    given: bool = False  # the scene's own box decides the maps' grids
 
 
 def casters(packed: Packed) -> Casters | None:
-    """What throws shadows in a scene, or None when nothing does."""
+    """The shadow casters of a scene; None without any."""
     casts_shadow = np.array([s.casts_shadow for s in packed.surfaces], dtype=bool)
     if not casts_shadow.any():
         return None
@@ -129,7 +129,7 @@ def floor_reach(thrown: Casters, contact: Any, light: Light) -> F64:
 
 
 def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> Any:
-    """The depth map from the sun; off when the sun is down, black or lights nothing."""
+    """The depth map from the sun; off if the sun is down, black or lights nothing."""
     out: Any = SunMap()
     out.keys = wp.zeros((1, 1), dtype=wp.uint64, device=packed.device)
     if thrown is None or light.sun_direction[2] <= LOWEST_SUN or not np.any(light.sun_rgb > 0.0):
@@ -162,7 +162,7 @@ def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> Any:
 
 
 def _useful_texel(packed: Packed, box_m: F64) -> float:
-    """Half of what a pixel spans at the nearest caster: finer shadows cannot be seen."""
+    """Half the size of a pixel at the nearest caster: finer shadows are invisible."""
     camera = packed.scene.camera
     place = np.array(camera.position_m)
     away = float(np.linalg.norm(np.clip(place, *box_m) - place))
@@ -170,7 +170,7 @@ def _useful_texel(packed: Packed, box_m: F64) -> float:
 
 
 def contact_map(packed: Packed, thrown: Casters | None) -> Any:
-    """How much of the sky's light the floor z = 0 loses to what stands on it."""
+    """The fraction of sky light lost by the floor z = 0 to objects on it."""
     out: Any = ContactMap()
     if thrown is None:
         out.loss = wp.zeros((1, 1), dtype=wp.float32, device=packed.device)
@@ -204,7 +204,7 @@ def _choice(packed: Packed, casts_shadow: Bool, size: int) -> Any:
 def _depth(
     packed: Packed, choice: Any, projection: tuple[F64, F64], crowded: wp.array[Any]
 ) -> wp.array[Any]:
-    """The keys (size, size) of what is nearest to the light; fills `crowded`.
+    """The keys (size, size) of the surfaces nearest to the light; fills `crowded`.
 
     `projection` holds a matrix (3, 3) and an offset (3,): matrix p + offset is a world point's
     place in texels and its depth in metres.
@@ -244,7 +244,7 @@ def _ladder(texel_m: float) -> float:
 
 
 def _loss(height: F32, texel_m: float) -> F32:
-    """The share of sky light (n, n) lost below a height field (n, n); inf is open sky."""
+    """The fraction of sky light (n, n) lost below a height field (n, n); inf is open sky."""
     n = len(height)
     below = np.isfinite(height)
     rung = np.log(np.clip(height[below], _HEIGHTS_M[0], _HEIGHTS_M[-1]))

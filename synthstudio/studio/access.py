@@ -1,4 +1,4 @@
-"""Who asks: browsers' cookies, the signing key, sign-in by OIDC, names on this machine."""
+"""Identification of users: browser cookies, the signing key, sign-in by OIDC, typed names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEY_NAME = "studio.key"
 
 
 class Browsers:
-    """Signs the cookies that tell browsers apart; safe to share by threads."""
+    """Signs the cookies that distinguish browsers; thread-safe."""
 
     def __init__(self, secret: bytes) -> None:
         """`secret`: at least 32 random bytes."""
@@ -36,13 +36,13 @@ class Browsers:
         self.cookie = f"synthstudio_{derive_key(secret, 'cookie name').hex()[:8]}"
         """The cookie's name; servers on one host have different ones."""
         self.session_cookie = self.cookie.replace("_", "_session_", 1)
-        """The cookie of somebody who signed in by a password."""
+        """The session cookie of sign-in by password."""
 
     def new_cookie(self) -> str:
         return self._signer.sign(secrets.token_urlsafe(18)).decode()
 
     def name_of(self, cookie: str | None) -> str:
-        """Return a name for the browser that sent this cookie; "" for none or a forged one."""
+        """Return the name of the browser with this cookie; "" if missing or forged."""
         try:
             value = self._signer.unsign((cookie or "").encode())
         except (BadData, UnicodeError):
@@ -51,14 +51,14 @@ class Browsers:
 
 
 def derive_key(secret: bytes, purpose: str) -> bytes:
-    """Return 32 bytes that belong to one purpose; nothing of the secret can be learnt of them."""
+    """Return a 32-byte key for one purpose, from which the secret cannot be derived."""
     return hmac.digest(secret, f"synthstudio {purpose}".encode(), "sha256")
 
 
 def load_secret(folder: Path) -> bytes:
     """Return the server's signing key, made at the first start.
 
-    SYNTHSTUDIO_SECRET in the environment goes first. StudioError when others may read the file.
+    SYNTHSTUDIO_SECRET in the environment has priority. StudioError if others may read the file.
     """
     given = os.environ.get("SYNTHSTUDIO_SECRET")
     if given is not None:
@@ -83,7 +83,7 @@ def load_secret(folder: Path) -> bytes:
 
 
 def read_private_file(path: Path) -> str:
-    """Return the text of a file that only its owner, who is us, may read; else StudioError."""
+    """Return the text of a file readable only by its owner, this user; else StudioError."""
     try:
         found = path.stat()
         text = path.read_text("utf-8")
@@ -92,9 +92,9 @@ def read_private_file(path: Path) -> str:
     open_to_others = stat.S_IMODE(found.st_mode) & 0o177
     if open_to_others or found.st_uid != os.getuid() or not stat.S_ISREG(found.st_mode):
         raise StudioError(
-            "a file with secrets must be its owner's alone",
+            "a file with secrets must be accessible only to its owner",
             where=str(path),
-            expected="mode 600, owned by who starts the studio",
+            expected="mode 600, owned by the user who starts the studio",
             got=f"mode {stat.S_IMODE(found.st_mode):o}, owner {found.st_uid}",
             then=f"Run: chmod 600 {path}",
         )
@@ -108,7 +108,7 @@ _ENVIRONMENT = {
     "server_metadata_url": PREFIX + "OIDC_METADATA_URL",
 }
 CLAIM = PREFIX + "OIDC_CLAIM"
-"""Which claim of the provider names a person; default: email, which it must have verified."""
+"""The OIDC claim with a person's name; default: email, which must be verified."""
 _NAMES_KEPT = 2000
 _MONTH_S = 30 * 24 * 3600
 
@@ -119,11 +119,11 @@ def auth_section(
     *,
     others: tuple[Path, ...] = (),
 ) -> dict[str, Any]:
-    """Return what st.login needs, {} when sign-in is not set up.
+    """Return the configuration of st.login, {} without sign-in.
 
     It comes from the environment, else from the file --secrets, else from one of `others`
-    (Streamlit's own places). StudioError when only part of it is there, when others may read a
-    file, or when the provider is not reached by https.
+    (Streamlit's own places). StudioError if incomplete, if others may read a
+    file, or if the provider is not reached by https.
     """
     env = os.environ if environment is None else environment
     section: dict[str, Any] = {
@@ -131,7 +131,7 @@ def auth_section(
     }
     files = (settings.secrets,) if settings.secrets else tuple(p for p in others if p.exists())
     for path in files:
-        found = _from_file(path)  # also where it is not needed: nobody else may read it
+        found = _from_file(path)  # also if not needed, to check its permissions
         section = section or found
     if not section:
         return {}
@@ -142,16 +142,16 @@ def auth_section(
 
 
 def check_one_way_in(settings: Settings, section: Mapping[str, Any], address: str | None) -> None:
-    """Raise StudioError for two ways to sign in at once, or accounts without their address.
+    """Raise StudioError for two sign-in methods at once, or accounts without an address.
 
-    Also for a proxy before a studio that serves this machine only.
+    Also for a proxy in front of a studio for this machine only.
     """
     if settings.behind_proxy and not (settings.accounts or section):
         raise StudioError(
             "a proxy without sign-in",
             where="--behind-proxy",
             expected="--accounts, or OpenID Connect",
-            then="Let people sign in, or leave the proxy out: docs/studio_security.md",
+            then="Set up sign-in, or remove the proxy: docs/studio_security.md",
         )
     if not settings.accounts:
         return
@@ -167,19 +167,19 @@ def check_one_way_in(settings: Settings, section: Mapping[str, Any], address: st
         raise StudioError(
             "missing address of the studio",
             where="--url",
-            expected="https://HOST, as people type it",
+            expected="https://HOST, the public address",
             then="Passwords go through TLS alone: docs/studio_security.md",
         )
 
 
 def identity(claims: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> str:
-    """Return the name of who signed in; StudioError when the provider does not vouch for it."""
+    """Return the signed-in user's name; StudioError if the provider does not vouch for it."""
     env = os.environ if environment is None else environment
     claim = env.get(CLAIM, "email")
     value = claims.get(claim)
     if not isinstance(value, str) or not value:
         raise StudioError(
-            "the provider does not say who this is",
+            "the provider sent no identity",
             where="sign-in",
             expected=f"a claim {claim!r}",
             then=f"Choose another with {CLAIM}.",
@@ -195,15 +195,15 @@ def identity(claims: Mapping[str, Any], environment: Mapping[str, str] | None = 
 
 
 def local_key(secret: bytes) -> str:
-    """Return what proves, without sign-in, that somebody may read what the server prints."""
+    """Return the key that, without sign-in, proves access to the server's output."""
     return derive_key(secret, "local key").hex()[:32]
 
 
 class BrowserNames:
-    """The names that people of this machine gave, by browser; kept over restarts."""
+    """The names typed by users of this machine, by browser; kept over restarts."""
 
     def __init__(self, folder: Path, file: str = "studio-names.json") -> None:
-        """Remember in `folder`, in a file that its owner alone may read."""
+        """Store them in `folder`, in a file readable only by its owner."""
         self._path = folder / file
         self._lock = threading.Lock()
         self._names: dict[str, str] | None = None
@@ -213,7 +213,7 @@ class BrowserNames:
             return self._read().get(_browser_digest(browser)) if browser else None
 
     def put(self, browser: str, name: str) -> None:
-        """Remember a checked name; without a browser (no cookie) nothing can be remembered."""
+        """Store a checked name; ignored without a browser (no cookie)."""
         if not browser:
             return
         with self._lock:
@@ -235,18 +235,18 @@ class BrowserNames:
                 found = json.loads(self._path.read_text("utf-8"))
                 self._names = {str(k): checked_name(str(v)) for k, v in found.items()}
             except (OSError, ValueError, AttributeError, Refused):
-                self._names = {}  # only a comfort: people are asked again
+                self._names = {}  # the names are only a convenience
         return self._names
 
 
 class SignIns(BrowserNames):
-    """Who signed in by OpenID Connect, by the cookie of it with which a page was opened.
+    """Users signed in by OpenID Connect, by the cookie with which a page was opened.
 
-    Streamlit checks that cookie for pages alone. One is good for 30 to 60 days after a page.
+    Streamlit checks that cookie for pages only. An entry is valid for 30 to 60 days after a page.
     """
 
     secret = ""
-    """By which Streamlit signs those cookies: after another one nobody is signed in."""
+    """Streamlit's signing key for those cookies: a change signs everybody out."""
 
     def of(self, cookies: Mapping[str, str]) -> str | None:
         return next(filter(None, map(self.get, self._keys(cookies))), None)
@@ -284,7 +284,7 @@ def _check(section: Mapping[str, Any]) -> None:
     missing = [key for key in required if not isinstance(section.get(key), str) or not section[key]]
     if missing:
         raise StudioError(
-            "sign-in is set up in part",
+            "sign-in is set up incompletely",
             where="[auth]",
             expected=", ".join(required),
             got=f"no {', '.join(missing)}",

@@ -1,7 +1,7 @@
-"""What people send to the page Try it, checked, and what a network says of it.
+"""Uploads of the page Try it, checked, and a network's predictions for them.
 
-Nothing that is sent is kept: pictures are decoded from memory, a video lies in a private folder
-while it is read.
+Uploads are not stored: pictures are decoded from memory, a video is in a private folder while
+it is read.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """An answer: the picture (JPEG) with its people, and their hidden joints in words."""
+    """A prediction: the picture (JPEG) with its people, and their hidden joints as text."""
 
     jpeg: bytes
     lines: tuple[str, ...]
@@ -64,8 +64,7 @@ class Shown:
 
 
 def checked_photo(data: bytes, *, limits: Limits, who: User) -> U8:
-    """An uploaded photo as (H, W, 3); StudioError or AssetError for what is refused, which is
-    logged."""
+    """An uploaded photo as (H, W, 3); refusals are logged and raise StudioError or AssetError."""
     try:
         check_bytes(data, limits.upload_bytes)
         checked_size(data, limits.upload_pixels)
@@ -76,7 +75,7 @@ def checked_photo(data: bytes, *, limits: Limits, who: User) -> U8:
 
 
 def photo_answer(model: OnnxModel, rgb: U8, boxes: list[list[float]]) -> Shown:
-    """The people of a photo: those in boxes x y w h, or who is found."""
+    """The people of a photo: in boxes x y w h, or detected."""
     frame = LiveFrame(number=0, time_s=0.0, arrived_s=time.perf_counter(), rgb=rgb)
     return shown(new_follower(model, boxes, minimum=0.0).step(frame), model.skeleton)
 
@@ -91,9 +90,9 @@ def video_answers(
     who: User,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Shown]:
-    """The people of the first pictures of an uploaded video, evenly taken from it.
+    """The people of the first pictures of an uploaded video, evenly sampled.
 
-    StudioError or FormatError for what is refused, which is logged. The upload is gone afterwards.
+    StudioError or FormatError if refused, which is logged. The upload is deleted afterwards.
     """
     try:
         check_bytes(data, limits.upload_bytes)
@@ -130,7 +129,7 @@ def _followed(
 def new_follower(
     model: OnnxModel, boxes: list[list[float]], *, minimum: float = LiveOptions.minimum
 ) -> Follower:
-    """Follows the people in boxes x y w h, or those who are found in the whole picture."""
+    """Tracks people in boxes x y w h, or those detected in the whole picture."""
     given = Boxes(xywh=np.array(boxes, np.float64), score=np.ones(len(boxes)))
     find = (lambda image: given) if boxes else find_people(model, size=model.size)
     options = LiveOptions(every=0, minimum=minimum)
@@ -138,7 +137,7 @@ def new_follower(
 
 
 def parse_boxes(text: str) -> list[list[float]]:
-    """Boxes as somebody types them, x, y, w, h; more after a semicolon. StudioError for others."""
+    """Boxes in text form x, y, w, h; more after a semicolon. StudioError if invalid."""
     boxes: list[list[float]] = []
     for part in text.split(";") if text.strip() else ():
         try:
@@ -163,7 +162,7 @@ def shown(seen: Seen, skeleton: Skeleton) -> Shown:
 
 
 def hidden_lines(people: list[Person], skeleton: Skeleton) -> tuple[str, ...]:
-    """What is hidden of each person, a line a joint; numbers are those of the picture."""
+    """The hidden joints of each person, one per line; numbers are the picture's."""
     return tuple(
         f"person {shown_number(person, place)}: {joint.replace('_', ' ')} {_WORDS[cause]}"
         for place, person in enumerate(people)
@@ -176,7 +175,7 @@ def hidden_lines(people: list[Person], skeleton: Skeleton) -> tuple[str, ...]:
 
 
 def camera_frame(message: Any, *, who: User) -> tuple[int, U8] | None:
-    """(number, picture) of what a browser's camera component says; None, and logged, for others."""
+    """(number, picture) from a browser's camera component; None if invalid, which is logged."""
     try:
         number, image = _message(message)
         checked_size(image, FRAME_PIXELS)
@@ -199,7 +198,7 @@ def _message(message: Any) -> tuple[int, bytes]:
 
 
 def camera_answer(seen: Seen, number: int, skeleton: Skeleton) -> dict[str, Any]:
-    """What the component draws: joints (x, y as shares of the picture), causes, colours, edges."""
+    """Input of the component: joints (x, y relative to the picture), causes, colours, edges."""
     high, wide = seen.frame.rgb.shape[:2]
     people = [
         {
@@ -225,9 +224,9 @@ MAX = 200
 
 
 def models(settings: Settings) -> dict[str, Path]:
-    """Exported networks by the name that the page shows: a run's folder, or a file's own.
+    """Exported networks by their displayed name: a run's folder, or a file's own.
 
-    Links that lead out of the runs folder are left out. The last is the package's own network.
+    Links out of the runs folder are ignored. The last is the package's own network.
     """
     runs = settings.runs
     found = sorted(runs.glob(f"*/{EXPORTED}"))[:MAX] if runs.is_dir() else []
@@ -244,7 +243,7 @@ def models(settings: Settings) -> dict[str, Path]:
 
 
 def load(path: Path) -> OnnxModel:
-    """A network, kept until its file changes; ModelError for none."""
+    """A network, cached until its file changes; ModelError if invalid."""
     return _load(path, path.stat().st_mtime_ns)
 
 

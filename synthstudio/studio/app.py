@@ -1,4 +1,4 @@
-"""The page that every page is shown in: navigation, the data set, who is there."""
+"""The frame of all pages: navigation, the data set, the user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from synthstudio.studio.settings import ICON, PAGES, STYLE
 
 _FOLDER = Path(__file__).with_name("page_scripts")
 _AGAIN_S = 3
-"""So often a database that does not answer is asked again."""
+"""Retry interval of a database that does not answer."""
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
             choose_set(lambda: ctx.sets, ctx.refresh)
             show_user(me)
         page.run()
-    except Refused as error:  # a page handles those that it expects; a role may go at any time
+    except Refused as error:  # pages handle expected ones; a role may be revoked at any time
         if error.reason != "busy":
             show_refusal(error, user=name)
             return
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _again(runs: list[None]) -> None:
-    """Run the page anew: the second time, for the first is the page's own."""
+    """Run the page again: on the second run, as the first is the page's own."""
     if runs:
         st.rerun()
     runs.append(None)

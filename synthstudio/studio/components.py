@@ -15,9 +15,9 @@ import streamlit as st
 
 
 def sequence_number(last: tuple[int, str] | None, text: str) -> tuple[int, str]:
-    """Return (number, text): a higher number than the last one's if what is shown changed.
+    """Return (number, text): the number is greater than the last one if the content changed.
 
-    By the clock, so that it also rises when a restarted server has forgotten the last one.
+    It is clock-based, so it also rises after a server restart.
     """
     if last is not None and last[1] == text:
         return last
@@ -26,7 +26,7 @@ def sequence_number(last: tuple[int, str] | None, text: str) -> tuple[int, str]:
 
 API = "/api/v1"
 EDITOR_SCRIPTS = "/scripts/editor"
-"""Where the server serves the modules of the editor."""
+"""Server path of the editor's modules."""
 _EDITOR = f"""
 const {{ default: editor }} = await import(`${{location.origin}}{EDITOR_SCRIPTS}/editor.js`);
 export default editor;
@@ -36,7 +36,7 @@ export default editor;
 def mount_editor(data: Mapping[str, Any], *, key: str) -> None:
     """Show the editor over `{api, set, user, queue}` (editor/js/editor.js).
 
-    `key` must be the same in every run, or everything in the browser begins anew.
+    `key` must be constant over all runs, or the browser restarts the editor.
     """
     css = _file("editor/editor.css")
     st.components.v2.component("synthstudio_editor", js=_EDITOR, css=css)(key=key, data=_json(data))
@@ -48,7 +48,7 @@ _ID = re.compile(r"([0-9]{1,12})/([0-9]{1,9})")
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One person in the grid. `pictures`: (address, text for who cannot see it); "" for none.
+    """A person in the grid. `pictures`: (address, alternative text); "" for none.
 
     `href`: its deep link; `colour`: of the mark before `status`.
     """
@@ -69,7 +69,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Return what the caption calls the person."""
+        """Return the person's caption."""
         return f"frame {self.frame} · person {self.instance}"
 
 
@@ -82,10 +82,10 @@ def people_grid(
     wide_px: int = 168,
     pick: bool = False,
 ) -> tuple[tuple[int, int] | None, list[tuple[int, int]]]:
-    """Show people; return (the one that was opened or None, those that are picked).
+    """Show people; return (the opened one or None, the selected ones).
 
-    `page`: a name of what is shown; under a new one nothing is picked. What comes back is held
-    against `cells`: nobody can open or pick what is not shown.
+    `page`: identifies the content; a new one clears the selection. Results are checked against
+    `cells`: only displayed people can be opened or selected.
     """
     wide = 300 if cells and len(cells[0].pictures) > 1 else wide_px
     kept = st.session_state.get(key)
@@ -118,7 +118,7 @@ def people_grid(
 
 
 def _ignore() -> None:
-    """A state is kept only if a callback is registered for it."""
+    """Streamlit keeps a state only if a callback is registered for it."""
 
 
 def _valid_ids(result: Any) -> list[str]:
@@ -142,9 +142,9 @@ def _file(path: str) -> str:
 
 
 def mount_skeleton(data: Mapping[str, Any], *, key: str, on_save: Callable[[], None]) -> None:
-    """Show the maker of skeletons (maker/maker.js); docs of `data` stand there.
+    """Show the skeleton editor (maker/maker.js), which documents `data`.
 
-    `on_save` runs when a definition is to be saved: it is in the session's state under `key`.
+    `on_save` runs when a definition is saved: it is in the session's state under `key`.
     """
     _mount("maker", data, key=key, on_saved_change=on_save)
 
@@ -152,11 +152,11 @@ def mount_skeleton(data: Mapping[str, Any], *, key: str, on_save: Callable[[], N
 def mount_camera(data: Mapping[str, Any], *, key: str, on_frame: Callable[[], None]) -> None:
     """Show the browser's camera with `data["answer"]` drawn over it (camera/camera.js).
 
-    `on_frame` runs when it has sent a picture, which is in the session's state under `key`.
+    `on_frame` runs on each new picture, which is in the session's state under `key`.
     """
     _mount("camera", data, key=key, on_frame_change=on_frame)
 
 
 def _json(data: Mapping[str, Any]) -> Any:
-    """The data; ValueError for a value that would reach the browser as one string, silently."""
+    """The data; ValueError for a value that Streamlit would silently convert to a string."""
     return json.loads(json.dumps(data, allow_nan=False))

@@ -1,4 +1,4 @@
-"""What every page begins with: the store, the data sets that are open, and who is there."""
+"""Context of all pages: the store, the open data sets, and the user."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _MARKS = ("dataset.json", "index.json")
 
 @dataclass(eq=False, kw_only=True)
 class OpenSet:
-    """A data set that is served. `key` names it in the store and in addresses."""
+    """A served data set. `key` is its name in the store and in addresses."""
 
     key: str
     name: str
@@ -59,22 +59,22 @@ class OpenSet:
 
     @cached_property
     def table(self) -> PeopleTable:
-        """Return its people as columns; made once, then read from the cache folder."""
+        """Return its people as columns; computed once, then read from the cache folder."""
         from synthstudio.review.risk.table import people_table
 
         return people_table(self.dataset, cache=self.cache)
 
     @cached_property
     def frames(self) -> Frames:
-        """Return its last frames that were asked for; all sessions share them."""
+        """Return its cache of recent frames, shared by all sessions."""
         return Frames(self.dataset, self.skeleton)
 
 
 class Context:
-    """What all sessions share; safe for threads."""
+    """State shared by all sessions; thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
-        """Open the store and the data sets; SynthStudioError for what cannot be."""
+        """Open the store and the data sets; SynthStudioError on failure."""
         self.settings = settings
         self.browsers = Browsers(load_secret(settings.state))
         self.names = access.BrowserNames(settings.state)
@@ -82,14 +82,14 @@ class Context:
         self.store: Store = open_store(settings.database)
         self.signed_in = False
         self.with_accounts = False
-        """People sign in, and by passwords; else by OpenID Connect."""
+        """Whether sign-in is by passwords; else by OpenID Connect."""
         self.local_key = access.local_key(load_secret(settings.state))
         self.names_key = access.derive_key(load_secret(settings.state), "names typed at sign-in")
         self.keys = access.BrowserNames(settings.state, "studio-keys.json")
-        """Browsers that have shown the key; without sign-in they alone get any role."""
+        """Browsers that entered the key; without sign-in only they get a role."""
         self.sign_ins = access.SignIns(settings.state, "studio-sign-ins.json")
         self.copies: dict[Place, tuple[str, str]] = {}
-        """Place of a copy -> its name and that of the data set it is a copy of."""
+        """Place of a copy -> its name and its original's name."""
         self._sets: dict[str, OpenSet] = {}
         self._lock = threading.Lock()
         self._roles: dict[str, tuple[float, Role | None, bool]] = {}
@@ -102,9 +102,9 @@ class Context:
         return dict(self._sets)
 
     def open(self, place: Place) -> OpenSet:
-        """Open and register a data set in a folder or at a URL; DatasetError when it is none.
+        """Open and register a data set in a folder or at a URL; DatasetError if invalid.
 
-        A copy of one that is open is that one; `copies` names it.
+        A copy of an open one maps to the original; `copies` names it.
         """
         dataset = Dataset(place)
         key = content_key(dataset)
@@ -125,9 +125,9 @@ class Context:
             return self._sets[key]
 
     def refresh(self) -> list[str]:
-        """Open finished data sets below the exports folder, or a folder deeper as the demo's is.
+        """Open finished data sets below the exports folder, or one folder deeper as the demo's.
 
-        Returns the names of those that cannot be read; what is wrong with them goes to the log.
+        Returns the names of unreadable ones; their errors are logged.
         """
         failed = []
         known = {resolved(s.dataset.place) for s in self._sets.values()} | set(self.copies)
@@ -152,9 +152,9 @@ class Context:
         ]
 
     def chosen(self, title: str = "") -> OpenSet:
-        """Return the data set that the session looks at.
+        """Return the session's data set.
 
-        When none is open it says so below `title`, and stops the page; so it does when the address
+        If none is open, shows that below `title` and stops the page; also if the address
         means another one.
         """
         stop_if_lost()
@@ -175,10 +175,10 @@ class Context:
         return found
 
     def role_of(self, name: str, browser: str) -> Role | None:
-        """Return what a person may do, None for a stranger; asked of the store every 10 s.
+        """Return a user's role, None for strangers; cached for 10 s.
 
-        Without sign-in a name proves nothing: in a browser that has not shown the server's key
-        it is a reviewer's at most, and a viewer's where nobody has been named.
+        Without sign-in a name proves nothing: a browser without the server's key
+        gets at most the role reviewer, and viewer if there are no members.
         """
         role, named = self._role_of(name)
         if role is None or self.signed_in or self.keys.get(browser) is not None:
@@ -186,17 +186,17 @@ class Context:
         return min(role, "reviewer" if named else "viewer", key=ROLES.index)
 
     def role_in(self, name: str, browser: str, session: str) -> Role | None:
-        """As `role_of`; None too where another person or nobody is signed in by `session`."""
+        """As `role_of`; also None if `session` belongs to another person or nobody."""
         here = not self.with_accounts or read_session(self.store, session) == name
         return self.role_of(name, browser) if here else None
 
     def role_by_token(self, name: str) -> Role | None:
-        """Return what a member may do whose token was shown, now; None for all others, always."""
+        """Return the current role of a token's owner; None for all others, always."""
         return "admin" if name in self.settings.admins else members.role_of(self.store, name)
 
     @cached_property
     def webhook_transport(self) -> WebhookTransport:
-        """Return how webhooks are told: their secrets follow from the server's key."""
+        """Return the sender of webhooks: their secrets are derived from the server's key."""
         secret = load_secret(self.settings.state)
         return WebhookTransport(
             secret_of=lambda salt: access.derive_key(secret, f"webhook {salt}").hex(),
@@ -217,11 +217,11 @@ class Context:
         return role, named
 
     def check_free(self, name: str) -> None:
-        """Raise Refused for a name that reads the same as that of an admin or member."""
+        """Raise Refused for a name that looks like that of an admin or member."""
         check_free(name, (*self.settings.admins, *members.members(self.store)))
 
     def is_outranked(self, code: Code) -> bool:
-        """Whether an invitation is to less than what the start of the studio gives its name."""
+        """Whether an invitation gives less than the role configured at the studio's start."""
         outranked = code.name in self.settings.admins and code.role != "admin"
         return outranked and code.kind == "invitation"
 
@@ -239,9 +239,9 @@ def context() -> Context:
 
 
 def refuse_unguarded() -> None:
-    """Stop the page unless our own server serves it, and to whom it may.
+    """Stop the page unless served by our own server to an allowed client.
 
-    The guard has checked the same before; this is for servers that were started without it.
+    The guard has checked the same; this is for servers started without it.
     """
     host = urlsplit(f"//{st.context.headers.get('Host', '')}").hostname
     here = is_local(host) and is_local(st.get_option("server.address"))
@@ -256,13 +256,13 @@ def refuse_unguarded() -> None:
 
 
 def browser() -> str:
-    """Return a name for the session's browser, "" for one that has no cookie of ours."""
+    """Return the name of the session's browser, "" without our cookie."""
     browsers = context().browsers
     return browsers.name_of(st.context.cookies.get(browsers.cookie))
 
 
 def current_user() -> User:
-    """Return who uses this session; asks, and stops the page, until that is known."""
+    """Return the session's user; shows the sign-in and stops the page until known."""
     refuse_unguarded()
     ctx = context()
     if ctx.with_accounts:
@@ -279,15 +279,15 @@ def current_user() -> User:
 
 
 def user_now(ctx: Context, name: str) -> User:
-    """Return what a person may do now, for callbacks: the page was drawn for them a while ago.
+    """Return the user's current role, for callbacks of pages drawn earlier.
 
-    A viewer's role where that person left, is no member any more, or somebody else signed in since.
+    Viewer if the user left, is no longer a member, or another one has signed in since.
     """
     return User(name=name, role=ctx.role_in(name, browser(), session_cookie(ctx)) or "viewer")
 
 
 def require(role: Role) -> User:
-    """Return who uses this session if that person may; else say so and stop the page."""
+    """Return the session's user if permitted; else show why and stop the page."""
     me = current_user()
     if ROLES.index(me.role) < ROLES.index(role):
         guard.log_refusal("a page for another role", user=me.name, role=me.role, needed=role)
@@ -297,7 +297,7 @@ def require(role: Role) -> User:
 
 
 def session_cookie(ctx: Context) -> str:
-    """Return what the browser shows of its sign-in by a password; "" outside a page's thread."""
+    """Return the browser's session cookie of sign-in by password; "" outside a page's thread."""
     return st.context.cookies.get(ctx.browsers.session_cookie, "")
 
 
@@ -373,7 +373,7 @@ def _key_field() -> str:
 
 
 def _take_key(ctx: Context, text: str) -> bool:
-    """Remember that this browser has shown the server's key; else say that it has not."""
+    """Remember that this browser entered the server's key; else show an error."""
     if hmac.compare_digest(text.strip().encode(), ctx.local_key.encode()):
         ctx.keys.put(browser(), "shown")
         return True

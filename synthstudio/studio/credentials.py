@@ -1,4 +1,4 @@
-"""Tokens of programs and accounts of people, as the page Team shows, makes and revokes them."""
+"""Tokens of programs and accounts of people, shown, made and revoked on the page Team."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SAID = "token_said"
 
 
 def show_tokens(ctx: Context, me: User) -> None:
-    """Show the tokens that hold; everybody makes and ends their own, admins everybody's."""
+    """Show the active tokens; all users make and revoke their own, admins all."""
     st.markdown(
         "A token lets a program act for a person, with that person's role or a lower one. API: "
         "`/api/v1/docs`."
@@ -43,11 +43,11 @@ def show_tokens(ctx: Context, me: User) -> None:
         return
     _make_form(ctx, me)
     _show_list(ctx, me)
-    st.session_state.pop(_SAID, None)  # after all is drawn: until then another run shows it
+    st.session_state.pop(_SAID, None)  # only now: a run that ends earlier must show it again
 
 
 def _proven(ctx: Context) -> bool:
-    """Whether this browser's name is more than a word."""
+    """Whether this browser's name is authenticated."""
     return ctx.signed_in or ctx.keys.get(browser()) is not None
 
 
@@ -77,14 +77,14 @@ def _make_form(ctx: Context, me: User) -> None:
     with st.form("team_token", border=True):
         who, label, role, days, go = st.columns([3, 3, 2, 2, 2], vertical_alignment="bottom")
         if may(me.role, "tokens"):
-            who.text_input("Of", value=me.name, max_chars=64, key=f"{_KEY}of_{me.name}")
+            who.text_input("Owner", value=me.name, max_chars=64, key=f"{_KEY}of_{me.name}")
         else:
-            who.markdown(plain(f"Of {me.name}"))
+            who.markdown(plain(f"Owner: {me.name}"))
         label.text_input("Purpose", max_chars=80, placeholder="nightly export", key=f"{_KEY}label")
         some = ROLES[: ROLES.index(me.role) + 1]
         role.selectbox("Role at most", some, index=len(some) - 1, key=f"{_KEY}role")
         days.number_input("Days", min_value=1, max_value=MAX_DAYS, value=DAYS, key=f"{_KEY}days")
-        # Before the page is drawn: whatever draws it anew meanwhile, the token is kept till shown.
+        # Before the page is drawn: a run in between keeps the token until it was shown.
         go.form_submit_button("Make", width="stretch", on_click=_make, args=(ctx, me.name))
     said = st.session_state.get(_SAID)
     if isinstance(said, str):
@@ -95,7 +95,7 @@ def _make_form(ctx: Context, me: User) -> None:
 
 
 def _make(ctx: Context, by: str) -> None:
-    """Make the token that the form asks for, if the person still may; keep it, or why not."""
+    """Make the form's token, if the user is still permitted; keep it, or the refusal."""
     if not _proven(ctx):
         return
     given = {name: st.session_state[f"{_KEY}{name}"] for name in ("label", "role", "days")}
@@ -106,7 +106,7 @@ def _make(ctx: Context, by: str) -> None:
             raise StudioError(
                 "only members have tokens",
                 where="name",
-                expected="somebody with a role on this page",
+                expected="a person with a role on this page",
                 got=repr(name),
                 then="Give that person a role under Members first.",
             )
@@ -140,11 +140,11 @@ def _revoke_token_form(ctx: Context, me: User, found: list[Token]) -> None:
 
 
 _SHOWN = "account_link"
-"""What the last form made: (who it is for, the link), or why it made nothing; shown once."""
+"""Result of the last form: (name, link), or its refusal; shown once."""
 
 
 def show_accounts(ctx: Context, me: User) -> None:
-    """Show who has an account or is invited; leads invite, admins reset and revoke."""
+    """Show accounts and invitations; leads invite, admins reset and revoke."""
     st.markdown(
         "An invited person opens the link, chooses a password and becomes a member. A link works "
         f"once, for {CODE_DAYS} days."
@@ -160,7 +160,7 @@ def show_accounts(ctx: Context, me: User) -> None:
         st.session_state.pop(_SHOWN, None)
         return
     show_table([account_line(one) for one in found], "Accounts")
-    st.session_state.pop(_SHOWN, None)  # after it is drawn: until then another run shows it
+    st.session_state.pop(_SHOWN, None)  # only now: a run that ends earlier must show it again
     if may(me.role, "accounts"):
         _revoke_account_form(ctx, me, [one.name for one in found if one.state != "revoked"])
 
@@ -191,7 +191,7 @@ def _invite_form(ctx: Context, me: User) -> None:
         name = checked_name(text)
         ctx.check_free(name)
         if name in ctx.settings.admins:
-            require(me, "accounts")  # the start of the studio made that name an admin
+            require(me, "accounts")  # an admin by the studio's options
             given = "admin"
         code, shown = invite(ctx.store, name, role=given, by=me)
     except (Refused, StudioError) as error:
@@ -245,9 +245,9 @@ def _name_form(label: str, action: str, names: list[str]) -> str | None:
 
 
 def _origin(ctx: Context) -> str:
-    """Return where people open the studio: its own address, else that of this page.
+    """Return the studio's address: the configured one, else that of this page.
 
-    The browser's own name is not passed on: others come by 127.0.0.1.
+    The browser's private host name is replaced: others use 127.0.0.1.
     """
     if ctx.settings.url:
         return ctx.settings.url

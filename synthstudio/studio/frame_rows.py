@@ -1,4 +1,4 @@
-"""Frames and their people as the editor needs them, the last ones kept."""
+"""Cache of frames and their people as needed by the editor."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _PERSON_FIELDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class FrameRows:
-    """A frame and its people, only what the editor needs. `made`: labels as JSON, once made."""
+    """A frame and its people, as needed by the editor. `made`: cached labels as JSON."""
 
     frame: Row
     people: Mapping[int, Row]
@@ -72,7 +72,7 @@ class FrameRows:
 
 
 class Frames:
-    """The last frames that were asked for; safe for threads."""
+    """A cache of recent frames; thread-safe."""
 
     def __init__(self, dataset: Dataset, skeleton: Skeleton) -> None:
         self.skeleton = skeleton
@@ -80,16 +80,16 @@ class Frames:
         self._kept: LastUsed[int, FrameRows] = LastUsed(_KEPT_FRAMES)
 
     def get(self, frame: int) -> FrameRows:
-        """Return a frame; DatasetError when it is not held."""
+        """Return a frame; DatasetError if not in the data set."""
         return self._kept.get_or(frame, lambda: _read(self._dataset, frame))
 
     def base_of(self, person: Person) -> Base:
-        """Return what the data set says of a person; DatasetError for a frame it does not hold."""
+        """Return a person's labels on disk; DatasetError for an unknown frame."""
         found, number = self.get(person.frame), person.instance
         if number not in found.bases:
             base = base_in(found.frame, found.people, number, self.skeleton.joints)
             if number not in found.people:
-                return base  # anybody may ask for any number
+                return base  # numbers in requests are arbitrary
             found.bases[number] = base
         return found.bases[number]
 
@@ -97,7 +97,7 @@ class Frames:
 def people_now(
     found: FrameRows, states: Mapping[tuple[int, int], ItemState], joints: tuple[str, ...]
 ) -> Iterator[tuple[int, ItemState | None, dict[str, JointLabel]]]:
-    """Number, state and labels of everybody in a frame, on disk or added; also of the deleted."""
+    """Number, state and labels of all people in a frame, on disk or added, including deleted."""
     frame = found.frame["index"]
     added = [n for (f, n), state in states.items() if f == frame and state.added]
     for number in dict.fromkeys([*found.people, *added]):
@@ -107,7 +107,7 @@ def people_now(
 
 
 def _read(dataset: Dataset, frame: int) -> FrameRows:
-    """Read one frame and its people; the reader itself would make rows of the whole shard."""
+    """Read one frame and its people; the reader itself would build rows of the whole shard."""
     shard = _shard_of(dataset, frame)
     rows = [] if shard is None else _read_rows(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
     if shard is None or len(rows) != 1:
@@ -119,7 +119,7 @@ def _read(dataset: Dataset, frame: int) -> FrameRows:
 
 
 def _shard_of(dataset: Dataset, frame: int) -> Path | None:
-    """Return the folder of a frame's shard, None where the data set has none of its number."""
+    """Return the folder of a frame's shard, None if it does not exist."""
     try:
         return dataset.shard_folder(frame // dataset.identity.frames_per_shard)
     except KeyError:

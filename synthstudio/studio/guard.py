@@ -1,7 +1,7 @@
-"""The outermost layer of the server: who may ask, for what host, from which page, how much.
+"""The outermost layer of the server: checks of client, host, origin and size.
 
-It sees every request and websocket before Streamlit does. What it refuses is answered with 403
-or 413, logged, and reaches nothing else.
+It handles every request and websocket before Streamlit does. Refused ones are answered with 403
+or 413, logged, and not passed on.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _PAGE_POLICY = (
     b"connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; "
     b"base-uri 'self'; frame-ancestors 'none'; form-action 'self'"
 )
-"""This server only. Components come as `blob:` modules; charts compile expressions, hence
-'unsafe-eval'. Streamlit's one inline script, a mark for crawlers, does not run."""
+"""This server only. Components are loaded as `blob:` modules; charts compile expressions, hence
+'unsafe-eval'. Streamlit's one inline script, for crawlers, does not run."""
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 UserOf = Callable[[Mapping[str, str]], str | None]
-"""Tells the signed-in user of a request's cookies, None for nobody; may raise SynthStudioError."""
+"""Returns the signed-in user of a request's cookies, or None; may raise SynthStudioError."""
 
 LOG = logging.getLogger("synthstudio.studio.guard")
 _ROLES = logging.getLogger("synthstudio.review.roles")
@@ -56,17 +56,17 @@ _UNREPEATABLE = (
     b"authorization",
 )
 _CONDITIONAL = (b"if-none-match", b"if-modified-since")
-"""Headers by which a browser asks for a page that it has cached (RFC 9110, section 13.1). One
-without our cookie (it ends with the browser, the cache does not) is answered as if it had not sent
-them: "not modified" would bring it no cookie."""
+"""Headers of conditional requests (RFC 9110, section 13.1). They are ignored without our cookie
+(it ends with the browser, the cache does not): the answer "not modified" would set no
+cookie."""
 _BY_TLS = ("https", "wss")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _UPLOAD = "/_stcore/upload_file/"
 _CALLBACK = "/oauth2callback"
 _BLOCKED_PATHS = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
 _API = "/api/"
-"""Changes something only for a header that no other site can make a browser send: a token, or our
-page's name of its user (web_api/app.py). So it needs no Origin."""
+"""Changes something only with a header that other sites cannot make a browser send: a token, or
+the user name sent by our pages (web_api/app.py). So it needs no Origin."""
 _HEALTH = "/healthz"
 _WAY_IN = "/way-in.js"
 _WAY_IN_FILE = Path(__file__).with_name("way_in.js")
@@ -78,7 +78,7 @@ _WAY_IN_HEADERS = {
 }
 _WAY_IN_PAGE = Path(__file__).with_name("way_in.html")
 _BROWSER_PATHS = ("/media/", _UPLOAD)
-"""Streamlit itself asks nothing of who fetches from here."""
+"""Paths for which Streamlit checks no identity."""
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -89,11 +89,11 @@ _HEADERS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What the guard goes by. `signed_in`: people sign in, so other machines may ask.
+    """Configuration of the guard. `signed_in`: with sign-in, other machines are allowed.
 
-    `hosts`: names without ports. `user_of` tells the signed-in user of a request's cookies.
-    `address`: the one that people use, "" for none; `accounts`: they send passwords;
-    `behind_proxy`: a proxy says from where and by what they came.
+    `hosts`: names without ports. `user_of` returns the signed-in user of a request's cookies.
+    `address`: the public one, "" for none; `accounts`: sign-in by passwords;
+    `behind_proxy`: a proxy reports client address and scheme.
     """
 
     signed_in: bool
@@ -105,11 +105,11 @@ class Policy:
     accounts: bool = False
     behind_proxy: bool = False
     own_names: bool = False
-    """Whether browsers come by names of their own (NAME.localhost), unknown to other ports."""
+    """Whether each browser uses its own host name (NAME.localhost), unknown to other ports."""
 
 
 class _PrivateLog(logging.handlers.RotatingFileHandler):
-    """A log that nobody but its owner may read, also after it was rotated."""
+    """A log readable only by its owner, also after rotation."""
 
     def _open(self) -> Any:
         path = Path(self.baseFilename)
@@ -119,7 +119,7 @@ class _PrivateLog(logging.handlers.RotatingFileHandler):
 
 
 def open_log(folder: Path) -> Path:
-    """Write refusals to a file in `folder` too, at most 25 MB of them; return its path."""
+    """Also write refusals to a file in `folder`, at most 25 MB of them; return its path."""
     path = folder / LOG_NAME
     with disk_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def open_log(folder: Path) -> Path:
 
 
 def log_refusal(reason: str, **fields: object) -> None:
-    """Log something that was refused: one line, whatever the fields hold."""
+    """Log a refusal: one line, for any field values."""
     text = " ".join(f"{name}={log_text(value)!r}" for name, value in fields.items())
     LOG.warning("refused %s %s", reason, text)
 
@@ -151,7 +151,7 @@ _installed: list[bool] = []
 
 
 def is_guarded() -> bool:
-    """Whether a guard stands before this process's server."""
+    """Whether this process's server is guarded."""
     return bool(_installed)
 
 
@@ -204,13 +204,13 @@ class Guard:
     def _is_shared(self, scope: Scope, headers: Mapping[str, str]) -> bool:
         """Whether a browser sends cookies of this name to every port of the machine.
 
-        It does so without TLS; with it, other ports would need the certificate of the name.
+        It does without TLS; with it, other ports would need the name's certificate.
         """
         host = _hostname(headers.get("host", ""))
         return "http" in self._page_schemes(scope, headers) and not is_own_name(host)
 
     def _way_in(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
-        """Return what leads a browser on to a name of its own; None for what is no visit."""
+        """Return a redirect to a browser's own host name; None if not a page visit."""
         if not self.policy.own_names or scope["type"] != "http" or scope["method"] != "GET":
             return None
         if _path(scope) == _WAY_IN:
@@ -220,7 +220,7 @@ class Guard:
         return None
 
     def _host_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """Say why the machine that asks, or the name it asks for, is not served; else ""."""
+        """Return why the client or host is refused; else ""."""
         names = [name.lower() for name, _ in scope["headers"]]
         if any(names.count(name) > 1 for name in _UNREPEATABLE):
             return "a repeated header"
@@ -243,10 +243,10 @@ class Guard:
     def _way_error(
         self, scope: Scope, headers: Mapping[str, str], *, sender: str, local: bool
     ) -> str:
-        """Say why passwords may not come this way; else "". `local`: to a name of this machine.
+        """Return why passwords are refused on this connection; else "". `local`: a local name.
 
-        Servers believe a proxy's headers when they come from this machine, whoever wrote them:
-        tries are counted by address, so without a proxy there must be none, and with one all.
+        Servers trust a proxy's headers from this machine, whoever sends them: tries are counted by
+        address, so without a proxy there must be none, and with one all.
         """
         proxied = self.policy.behind_proxy
         if not proxied and any(name in headers for name in _FORWARDED):
@@ -260,7 +260,7 @@ class Guard:
         return ""
 
     def _origin_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """Say why the page that asks is not ours; else ""."""
+        """Return why the requesting page is foreign; else ""."""
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
         if changes and not origin and not _path(scope).startswith(_API):
@@ -275,7 +275,7 @@ class Guard:
         return ""
 
     def _page_schemes(self, scope: Scope, headers: Mapping[str, str]) -> tuple[str, ...]:
-        """Return by what our pages come; a proxy may not say that it was asked by TLS."""
+        """Return our pages' scheme; a proxy need not report TLS."""
         address = urlsplit(self.policy.address)
         known = address.scheme == "https" and _hostname(headers.get("host", "")) == address.hostname
         return ("https",) if known or scope["scheme"] in _BY_TLS else ("http", "https")
@@ -292,7 +292,7 @@ class Guard:
         return ""
 
     async def _sign_in_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """Say that a file is for those alone who signed in; else "". May wait for the store."""
+        """Return why a file is refused without sign-in; else "". May wait for the store."""
         if not self.policy.signed_in or not _path(scope).startswith(_BROWSER_PATHS):
             return ""
         user = await run_in_threadpool(self.policy.user_of, cookies(headers))
@@ -319,7 +319,7 @@ class Guard:
         return watched
 
     def _add_headers(self, message: Message, *, new: bool, secure: bool) -> None:
-        if secure:  # Streamlit leaves it out, and http at another port would be sent the cookie
+        if secure:  # Streamlit omits it, and http on another port would get the cookie
             message["headers"] = [*map(_secure_cookie, message.get("headers", ()))]
         found = {name.lower(): value for name, value in message.get("headers", ())}
         extra = [(name, value) for name, value in _HEADERS if name not in found]
@@ -339,7 +339,7 @@ def _secure_cookie(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
 
 
 def header_map(scope: Scope) -> dict[str, str]:
-    """Return the request's headers by lower-case name; of a repeated one the last."""
+    """Return the request's headers by lower-case name; the last of repeated ones."""
     return {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
 
 
@@ -352,7 +352,7 @@ def _hostname(host: str) -> str:
     try:
         parts = urlsplit(f"//{host}")
         plain = not (parts.username or parts.password or parts.path or parts.query)
-        _ = parts.port  # ValueError for none
+        _ = parts.port  # ValueError if invalid
         return (parts.hostname or "") if plain and "@" not in host else ""
     except ValueError:
         return ""
@@ -363,7 +363,7 @@ def _path(scope: Scope) -> str:
 
 
 def _signs_in(message: Message) -> bool:
-    """Whether an answer hands out the cookie of somebody who signed in."""
+    """Whether an answer sets a session cookie."""
     values = [v for name, v in message.get("headers", ()) if name.lower() == b"set-cookie"]
     return any(re.match(rb'_streamlit_user="?[^";]', value) for value in values)
 
@@ -379,13 +379,13 @@ def _request_fields(scope: Scope, headers: Mapping[str, str]) -> dict[str, objec
 
 
 async def refuse_busy(scope: Scope, send: Send, error: Exception) -> None:
-    """Put off a request or websocket while nobody can say who asks."""
+    """Postpone a request or websocket while its session cannot be looked up."""
     log_refusal(BUSY_SESSION, why=error, **_request_fields(scope, header_map(scope)))
     await _refuse(scope, send, 503)
 
 
 async def _refuse(scope: Scope, send: Send, status: int) -> None:
-    """Refuse; a websocket that is closed before it is accepted is answered with 403."""
+    """Refuse; a websocket closed before it is accepted is answered with 403."""
     busy = status == 503
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1013 if busy else 1008})

@@ -1,4 +1,4 @@
-"""Figures of a data set: its people by status, review progress, size, checks and health."""
+"""Statistics of a data set: people by status, review progress, size, checks and health."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ from synthstudio.studio.jobs.process import Running
 T = TypeVar("T")
 _MAX_SETS = 500
 Name = tuple[str, str]
-"""Of a data set in a store: the store's URL and its key."""
+"""A data set's key in caches: the store's URL and its key."""
 _people_cache: LastUsed[Name, tuple[int, People]] = LastUsed(_MAX_SETS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """`status` -> how many people; `added`: how many of them are not on disk; `deleted`.
+    """`status` -> how many people; `added`: those not on disk; `deleted`.
 
-    `nobody`: frames of which it was decided that nobody is in them.
+    `nobody`: frames marked as without people.
     """
 
     status: Mapping[str, int]
@@ -67,7 +67,7 @@ class People:
 
 
 def count_people(store: Store, key: str) -> People:
-    """Return the count of a data set, made anew after each event in it."""
+    """Return the count of a data set, updated after each event."""
     return _kept(_people_cache, store, key, lambda: _tally_people(store, key))
 
 
@@ -77,7 +77,7 @@ def _kept(
     key: str,
     make: Callable[[], T],
 ) -> T:
-    """What was made of a data set as of its newest event; made anew after another."""
+    """Data computed from a data set at its newest event; recomputed after another."""
     name, event = (store.url, key), last_event_id(store, key)
     kept = cache.get(name)
     if kept is None or kept[0] != event:
@@ -86,7 +86,7 @@ def _kept(
 
 
 def added_note(people: People) -> str:
-    """Return what a list of the people on disk leaves out, as a sentence; "" for nothing."""
+    """Return what a list of the people on disk omits, as a sentence; "" if nothing."""
     if not people.added:
         return ""
     one = people.added == 1
@@ -118,7 +118,7 @@ _progress_cache: LastUsed[Name, tuple[int, dict[str, int]]] = LastUsed(_MAX_SETS
 def review_progress(store: Store, dataset: str) -> dict[str, int]:
     """Return {"done", "total", "nobody"} as of the newest event.
 
-    People decided on, all people, and frames of which it was decided that nobody is in them.
+    People decided on, all people, and frames marked as without people.
     """
     name = (store.url, dataset)
     at, found = _progress_cache.get(name) or (-1, {})
@@ -138,7 +138,7 @@ _left_cache: LastUsed[Name, tuple[int, frozenset[int]]] = LastUsed(_MAX_SETS)
 
 
 def photos_left(store: Store, found: OpenSet) -> int:
-    """Return how many frames wait of a set without people on disk; only what changed is read."""
+    """Return how many frames of a set without people on disk are open; updated incrementally."""
     name, last = (store.url, found.key), last_event_id(store, found.key)
     at, left = _left_cache.get(name) or (-1, frozenset())
     if at == last:
@@ -159,7 +159,7 @@ def photos_left(store: Store, found: OpenSet) -> int:
 
 
 def _step(news: list[Event]) -> dict[str, int] | None:
-    """Return by how much events change what was decided on; None: count anew."""
+    """Return the change of the decided count by some events; None: recount."""
     step = {"done": 0, "nobody": 0}
     for event in news:
         if event.person.layer != MAIN or event.kind in _NEITHER:
@@ -179,9 +179,9 @@ COMMAND = "`synthstudio review check DATASET`"
 
 
 def checks_summary(ran: Mapping[Kind, CheckRun], *, frames: int) -> str:
-    """Return of whom the checks have doubts and since when; how to run those that never were.
+    """Return the findings of the checks and their date; how to run missing ones.
 
-    `frames`: how many the data set has.
+    `frames`: the data set's number of frames.
     """
     if not ran:
         return (
@@ -212,10 +212,10 @@ _facts_cache: LastUsed[Name, tuple[int, DatasetFacts]] = LastUsed(_MAX_SETS)
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """A data set at a glance. `people`: counted as everywhere; `estimate`: if any.
+    """A data set at a glance. `people`: counts as everywhere; `estimate`: if any.
 
-    `frames_left`: with somebody undecided, or with nobody and not decided to be empty; None where
-    every frame has people on disk, or nobody has reviewed yet.
+    `frames_left`: with undecided people, or without people and not marked as empty; None if
+    every frame has people on disk, or before any review.
     """
 
     frames: int
@@ -229,9 +229,9 @@ class DatasetFacts:
 
 
 def dataset_facts(store: Store, found: OpenSet) -> DatasetFacts:
-    """Return the figures of a data set, counted anew after each event in it.
+    """Return the statistics of a data set, updated after each event.
 
-    SynthStudioError when it or the store is damaged.
+    SynthStudioError if it or the store is damaged.
     """
     return _kept(_facts_cache, store, found.key, lambda: _collect_facts(store, found))
 
@@ -275,9 +275,9 @@ def last_edit(store: Store, key: str) -> tuple[datetime | None, str]:
 
 
 def stored_bytes(key: str, dataset: Dataset) -> tuple[int, bool]:
-    """Return the size of a data set's files, and whether all of its shards were asked.
+    """Return the size of a data set's files, and whether all of its shards were included.
 
-    Of one at a URL 0: its shards are fetched when something in them is read.
+    0 for one at a URL: its shards are fetched on demand.
     """
     if isinstance(dataset.place, Url):
         return 0, False
@@ -297,12 +297,12 @@ def _stored_bytes(dataset: Dataset) -> tuple[int, bool]:
 
 AT_ONCE = 1
 MAX_FRAMES = 20_000
-"""Larger sets are checked only when somebody asks."""
+"""Larger sets are checked only on request."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """What is known. `kinds`: (title, severity, count) of each kind of finding, worst first."""
+    """The state of a check. `kinds`: (title, severity, count) of findings by kind, worst first."""
 
     state: Literal["unknown", "waiting", "checking", "known", "failed"]
     errors: int = 0
@@ -312,7 +312,7 @@ class Health:
 
 
 class HealthChecks:
-    """Checks data sets one after another; safe for threads. Results outlive the server."""
+    """Checks data sets one after another; thread-safe. Results survive the server."""
 
     def __init__(self, state: Path) -> None:
         """`state`: the studio's folder."""
@@ -321,7 +321,7 @@ class HealthChecks:
         self._running: dict[str, Running] = {}
 
     def status(self, key: str, dataset: Dataset, *, begin: bool) -> Health:
-        """Return what is known of a data set; `begin`: have it checked if nothing is known."""
+        """Return the health of a data set; `begin`: start a check if unknown."""
         folder, place = self._folder / key[:16] / _mark(dataset.folder), dataset.place
         with self._lock:
             self._forget_ended()
@@ -352,11 +352,11 @@ def health_checks(state: Path) -> HealthChecks:
 
 def _read(folder: Path, place: Place) -> Health:
     ended = process.read_outcome(folder, cancelled=False)
-    if ended.state == "lost":  # the server ended while it was checked: begin again when asked
+    if ended.state == "lost":  # the server ended during the check: restart on request
         (folder / process.OUT_NAME).unlink(missing_ok=True)
         return Health(state="unknown")
     if ended.state == "failed":
-        # Where the set lies on this machine is nobody's business but the log's beside it.
+        # The set's place on this machine belongs only into the log.
         above = f"{place}".removesuffix(place.name)
         return Health(state="failed", message=ended.message.replace(above, ""))
     try:
@@ -380,5 +380,5 @@ def _health(found: dict[str, Any]) -> Health:
 
 
 def _mark(dataset: Path) -> str:
-    """Return what changes when the data set does: a part of its index's hash."""
+    """Return a value that changes with the data set: a part of its index's hash."""
     return file_sha256(dataset / "index.json")[:16]

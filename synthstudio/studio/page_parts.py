@@ -1,4 +1,4 @@
-"""What several pages show: why they are empty, what was refused, the way to Review."""
+"""Elements of several pages: empty states, refusals, links to Review."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def empty_state(why: str, *links: tuple[str, str], good: bool = False) -> None:
 
 
 def no_people() -> None:
-    """Say that a data set has no people to show or review."""
+    """Show that a data set has no people to show or review."""
     links = ("Other data sets", HOME), ("Generate one", GENERATE)
     empty_state("This data set has no people to show or review.", *links)
 
 
 def show_table(lines: Sequence[dict[str, Any]], alt: str, **more: Any) -> None:
-    """Show lines that have the same fields; `alt`: what they are, for screen readers."""
+    """Show lines with equal fields; `alt`: a description for screen readers."""
     st.dataframe(lines, hide_index=True, row_height=30, alt=alt, **more)
 
 
 def show_unreadable(name: str, error: SynthStudioError) -> None:
-    """Say that a data set cannot be read, by its name; what the error tells goes to the log."""
+    """Show that a data set cannot be read, by name; the error's details are logged."""
     log_unreadable(name, error)
     st.warning(
         f"{plain(name)} cannot be read: a file of it is missing or damaged. Copy it again or make "
@@ -54,21 +54,21 @@ def show_unreadable(name: str, error: SynthStudioError) -> None:
 
 
 def log_unreadable(name: str, error: SynthStudioError) -> None:
-    """Write to the log what is wrong with a data set, once a process."""
+    """Log what is wrong with a data set, once per process."""
     if str(error) not in _logged:
         _logged.add(str(error))
         guard.LOG.warning("cannot read %s: %s", log_text(name), log_text(error, longest=2_000))
 
 
 def show_refusal(error: SynthStudioError, *, user: str = "") -> None:
-    """Log what was refused, with who asked, and say it on the page."""
+    """Log a refusal with its user, and show it on the page."""
     guard.log_refusal("what a page asked for", user=user, why=error)
     st.error(plain(without_paths(error)))
 
 
 @contextmanager
 def shown_refusals(me: User) -> Iterator[None]:
-    """Say on the page what of this is refused, and go on after it."""
+    """Show refusals inside this block on the page, and continue after it."""
     try:
         yield
     except (Refused, StudioError) as error:
@@ -86,7 +86,7 @@ def review_href(key: str, *at: int, **more: str) -> str:
 
 
 def open_review(key: str, *at: int, **more: str) -> NoReturn:
-    """Leave this page for the review page, as `review_href` names it."""
+    """Go from this page to the review page, as `review_href`."""
     st.switch_page(REVIEW, query_params=_review_params(key, at, more))
 
 

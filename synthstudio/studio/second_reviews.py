@@ -1,4 +1,4 @@
-"""The blind second review: how many, how far two reviewers agree, and a lead's decision."""
+"""Blind second reviews: their rate, the agreement of two reviewers, and adjudication."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from synthstudio.studio.text import plain
 def share_input(
     ctx: Context, me: User, chosen: OpenSet, *, what: Share, label: str, share: float
 ) -> None:
-    """Show a share in percent; a change is stored at once, or refused in words."""
+    """Edit a fraction in percent; a change is stored at once, or its refusal shown."""
     key = f"share_{what}"
 
     def changed() -> None:
@@ -64,7 +64,7 @@ _FIGURES = ("spread, sigmas", "mean OKS", "kappa, state", "kappa, cause")
 
 
 def show_second_review(ctx: Context, me: User, chosen: OpenSet) -> None:
-    """Show how far the second review is; leads choose its share, reviewers take people."""
+    """Show the progress of second reviews; leads set their rate, reviewers take people."""
     share = share_of(ctx.store, chosen.key, "second_share")
     done = progress(ctx.store, chosen.table, share=share)
     st.markdown(progress_words(done, share))
@@ -80,7 +80,7 @@ def show_second_review(ctx: Context, me: User, chosen: OpenSet) -> None:
 
 
 def progress_words(done: Progress, share: float) -> str:
-    """Return how far the second review is, each person in one number: not, once or twice."""
+    """Return the progress of second reviews, each person counted once: not, once or twice."""
     once, rest = done.once - done.twice, done.chosen - done.once
     return (
         f"**{done.chosen:,}** people ({share:.0%}) are reviewed twice, blind: **{rest:,}** not "
@@ -176,7 +176,7 @@ _WORDS = {2: "visible", 1: "hidden", 0: "outside", None: "unlabelled"}
 
 
 def show_decisions(ctx: Context, me: User, chosen: OpenSet) -> None:
-    """Show the largest difference that nobody has decided on yet."""
+    """Show the largest undecided difference."""
     if not may(me.role, "adjudicate"):
         empty_state("Only leads decide where two reviews differ.", ("Continue reviewing", QUEUE))
         return
@@ -184,7 +184,7 @@ def show_decisions(ctx: Context, me: User, chosen: OpenSet) -> None:
     if not open_ones:
         empty_state(
             "Nothing to decide: no two reviews of one person by others differ, or a lead has "
-            "decided already. More people are reviewed twice under Second review.",
+            "decided already. Take more people under Second review.",
             ("Continue reviewing", QUEUE),
         )
         return
@@ -285,7 +285,7 @@ def decision_of(
     status: Status | Literal["deleted"],
     text: str,
 ) -> Decision:
-    """Return what a lead chose: A's labels, with B's for the joints where `picked` says "B"."""
+    """Return the adjudicated labels: A's, with B's for the joints where `picked` is "B"."""
     if status == DELETED:
         return Decision(choice="own", deleted=True, text=text)
     taken = {

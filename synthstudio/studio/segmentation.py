@@ -1,8 +1,8 @@
-"""One-click masks: what in a picture belongs to some points of a person.
+"""One-click masks: segmentation of a person from point prompts.
 
-By OpenCV's GrabCut, or by a network of one's own with the inputs and outputs of EfficientSAM's
+By OpenCV's GrabCut, or by a user's network with the inputs and outputs of EfficientSAM's
 ONNX export: `batched_images` (1, 3, H, W) float32 RGB in 0..1, `batched_point_coords` (1, 1, N, 2)
-in pixels and `batched_point_labels` (1, 1, N): 1 a point, 2 and 3 the corners of a box; logits
+in pixels and `batched_point_labels` (1, 1, N): 1: points, 2 and 3: corners of a box; logits
 (1, 1, M, H, W) and their quality (1, 1, M).
 """
 
@@ -22,7 +22,7 @@ from synthstudio.core.arrays import F32, U8
 from synthstudio.core.errors import ModelError
 
 _GRABCUT_PX, _NETWORK_PX = 384, 1024
-"""The longest side of what is segmented; larger parts of a picture are made smaller."""
+"""The longest side of the segmented picture; larger crops are reduced."""
 _MARGIN, _MIN_PX = 0.15, 8.0
 _ROUNDS, _NEAR = 5, 12
 _TURNS = threading.BoundedSemaphore(2)
@@ -47,10 +47,10 @@ def segmented(
     box: Sequence[float] | None,
     model: Path | None = None,
 ) -> NDArray[np.bool_]:
-    """The mask (H, W) of what belongs to `points` (pixels) of a picture (H, W, 3).
+    """The mask (H, W) of the object at `points` (pixels) of a picture (H, W, 3).
 
-    `box`: x, y, width, height round the person; None: not known. ModelError for a `model` that
-    is none or fails.
+    `box`: x, y, width, height round the person; None: unknown. ModelError if `model` is invalid
+    or fails.
     """
     import cv2
 
@@ -82,7 +82,7 @@ def segmented(
 
 
 def grabcut(rgb: U8, prompt: Prompt) -> F32:
-    """By colours: nothing outside the box, at first what is near a point; parts without any go."""
+    """By colours: nothing outside the box, initially near the points; only connected parts."""
     import cv2
 
     high, wide = rgb.shape[:2]
@@ -110,7 +110,7 @@ def grabcut(rgb: U8, prompt: Prompt) -> F32:
 
 @functools.lru_cache(1)
 def network(path: Path, changed: int) -> Segment:
-    """A network, kept until its file changes; ModelError for another kind of file."""
+    """A network, cached until its file changes; ModelError for another kind of file."""
     from synthstudio.inference.onnx_model import open_session
 
     session, _ = open_session(
@@ -123,7 +123,7 @@ def network(path: Path, changed: int) -> Segment:
             where=str(path),
             expected=f"the inputs {', '.join(_INPUTS)}; logits and quality as outputs",
             got=f"{', '.join(names)}; {len(session.get_outputs())} outputs",
-            then="Export EfficientSAM, or leave --segmenter out: then GrabCut segments.",
+            then="Export EfficientSAM, or omit --segmenter to use GrabCut.",
         )
     return lambda rgb, prompt: _logits(session, str(path), rgb, prompt)
 
@@ -137,7 +137,7 @@ def _logits(session: Any, where: str, rgb: U8, prompt: Prompt) -> F32:
     try:
         logits, quality, *_ = session.run(None, given)
         best: F32 = np.asarray(logits, np.float32)[0, 0, int(np.argmax(quality))]
-    except Exception as error:  # ONNX Runtime's errors share no class
+    except Exception as error:  # ONNX Runtime's errors have no common class
         raise ModelError(
             "the segmenter failed", where=where, got=str(error).splitlines()[0][:200]
         ) from error

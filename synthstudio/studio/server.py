@@ -1,4 +1,4 @@
-"""The server: Streamlit's app with our routes behind our guard; or a refusal to serve."""
+"""The server: Streamlit's app with our routes behind our guard; refuses unsafe configurations."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _UNCACHED = {"Cache-Control": "no-store"}
 
 
 class _Scripts(StaticFiles):
-    """Modules that a browser asks for anew, so that those of two releases never meet."""
+    """Modules that browsers must revalidate, so that two releases are never mixed."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
@@ -61,7 +61,7 @@ class _Scripts(StaticFiles):
 
 
 def routes(user_of: UserOf) -> list[BaseRoute]:
-    """Return our routes. `user_of` tells the signed-in user of a request's cookies."""
+    """Return our routes. `user_of` returns the signed-in user of a request's cookies."""
     return [
         Route("/healthz", _health, methods=["GET"]),
         *sign_in_routes(),
@@ -91,8 +91,8 @@ _HOST_CONFIG = {
 
 
 class HostConfig:
-    """ASGI middleware: Streamlit's page shall lay no message over the editor, which says itself
-    that the server is lost, and take no key from it."""
+    """ASGI middleware: keeps Streamlit's connection message off the editor, which shows its own,
+    and its key handlers away from it."""
 
     def __init__(self, app: Asgi) -> None:
         self.app = app
@@ -104,9 +104,9 @@ class HostConfig:
 
 
 def parts(read: Callable[[], Settings]) -> dict[str, Any]:
-    """Return what `streamlit.App` is built of, for the settings that are read.
+    """Return `streamlit.App`'s arguments, for the settings that are read.
 
-    Prints why and ends the process when the studio may not be served so.
+    Prints an error and ends the process if the configuration is refused.
     """
     try:
         options.use(settings := read())
@@ -117,7 +117,7 @@ def parts(read: Callable[[], Settings]) -> dict[str, Any]:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until the process is stopped; SynthStudioError when it may not be served so."""
+    """Serve until the process is stopped; SynthStudioError if the configuration is refused."""
     options.use(settings)
     flags = options.streamlit_options()
     flags |= {"server.address": settings.address, "server.port": settings.port}
@@ -129,7 +129,7 @@ def serve(settings: Settings) -> None:
 
 
 def build(settings: Settings) -> dict[str, Any]:
-    """Check how the studio is about to be served and return the arguments of `streamlit.App`."""
+    """Check the configuration and return the arguments of `streamlit.App`."""
     own = tuple(Path(name) for name in config.get_option("secrets.files"))
     section = access.auth_section(settings, others=own)
     if section:
@@ -164,7 +164,7 @@ def build(settings: Settings) -> dict[str, Any]:
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
-        _enforce(allowed, signed_in=signed_in)  # options may have been read anew since
+        _enforce(allowed, signed_in=signed_in)  # options may have been reread since
         LOG.info("started, sign-in %s, log %s", "on" if signed_in else "off", log)
         if settings.accounts and not accounts(ctx.store):
             sys.stderr.write(
@@ -174,11 +174,11 @@ def build(settings: Settings) -> dict[str, Any]:
         if not signed_in:
             url = f"http://{options.LOCAL}:{config.get_option('server.port')}/?key={ctx.local_key}"
             sys.stderr.write(f"Open {url} once: this key makes you more than a viewer.\n")
-        gc.collect()  # a full collection of the imports alone takes 0.15 s, in nobody's request:
-        gc.freeze()  # they are not looked at again
+        gc.collect()  # a full collection of the imports alone takes 0.15 s, not during a request:
+        gc.freeze()  # later collections skip them
         tell = functools.partial(deliver_due, ctx.store, transport=ctx.webhook_transport)
         repeat(ctx.store, "webhooks", tell, every_s=_TELL_EVERY_S)
-        scheduler.start(settings, ctx.store)  # jobs that outlived the last server are found again
+        scheduler.start(settings, ctx.store)  # finds jobs that survived the last server
         yield
 
     return {
@@ -195,22 +195,21 @@ def build(settings: Settings) -> dict[str, Any]:
 
 
 def _log_page_error(error: Exception) -> None:
-    """Log an error that a page did not catch; the browser is shown its type only."""
+    """Log an uncaught error of a page; the browser is shown only its type."""
     LOG.error("a page failed: %s", log_text(repr(error), longest=500), exc_info=error)
 
 
 def _enforce(hosts: tuple[str, ...], *, signed_in: bool) -> None:
-    """Set what no flag, file or variable may say otherwise; refuse what cannot be set."""
+    """Set options that nothing may override; refuse those that cannot be set."""
     if not signed_in:
         address = config.get_option("server.address")
-        if not is_local(address):  # other machines may reach it, and nobody would sign in
+        if not is_local(address):  # reachable by other machines without sign-in
             raise StudioError(
-                "the studio serves this machine only, unless people sign in",
+                "without sign-in the studio serves this machine only",
                 where="server.address",
                 expected="127.0.0.1",
                 got=address or "every address",
-                then="Say --server.address 127.0.0.1, or let people sign in: "
-                "docs/studio_security.md",
+                then="Use --server.address 127.0.0.1, or set up sign-in: docs/studio_security.md",
             )
     config.set_option("server.allowedHosts", list(hosts))
     for name, value in options.ENFORCED.items():
@@ -222,11 +221,11 @@ def _enforce(hosts: tuple[str, ...], *, signed_in: bool) -> None:
             "the studio is served at the root of a host",
             where="server.baseUrlPath",
             expected="nothing",
-            then="Give it a host name of its own.",
+            then="Use a separate host name.",
         )
     if config.get_option("server.trustedUserHeaders"):
         raise StudioError(
-            "headers do not say who somebody is",
+            "headers must not identify users",
             where="server.trustedUserHeaders",
             expected="nothing",
             then="Set up sign-in instead.",

@@ -1,4 +1,4 @@
-"""What data sets are called on pages, and which of them an address means."""
+"""Displayed names of data sets, and the data set of an address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LETTERS = 40
 
 
 class Named(Protocol):
-    """A data set that is open: its key, the name of its folder, and where it lies."""
+    """An open data set: its key, the name of its folder, and its place."""
 
     key: str
     name: str
@@ -32,9 +32,9 @@ def name_of(place: Place) -> str:
 
 
 def titles(sets: Iterable[Named]) -> dict[str, str]:
-    """Key -> what tells a data set from all others: its name, and where that is not enough more.
+    """Key -> a distinguishing title of each data set: its name, extended if not unique.
 
-    Then it is the folder above, or where that has one name too, the beginning of the key.
+    The extension is the folder above or, if still not unique, the start of the key.
     """
     found = list(sets)
     named = _apart({s.key: s.name for s in found}, {s.key: _above(s.dataset.place) for s in found})
@@ -42,13 +42,13 @@ def titles(sets: Iterable[Named]) -> dict[str, str]:
 
 
 def _apart(names: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """The names; those that several have with what is `more` known of each."""
+    """The names; ambiguous ones with their `more`."""
     many = Counter(names.values())
     return {k: f"{n} ({more[k]})" if many[n] > 1 and more[k] else n for k, n in names.items()}
 
 
 def meant(sets: Mapping[str, Named], text: str) -> list[str]:
-    """Keys of the data sets that an address may mean by a key, a title or a name."""
+    """Keys of the data sets that match an address by key, title or name."""
     if text in sets:
         return [text]
     shown = titles(sets.values())
@@ -56,9 +56,9 @@ def meant(sets: Mapping[str, Named], text: str) -> list[str]:
 
 
 def choose_set(read: Callable[[], Mapping[str, Named]], refresh: Callable[[], object]) -> None:
-    """Show which of the sets that `read` returns is looked at: the one that the address means.
+    """Show the selection among the sets returned by `read`: the address's one.
 
-    Where it means none of them, or several, none is. `refresh` opens what was made since.
+    If it matches none or several, none is selected. `refresh` opens new ones.
     """
     requested = st.query_params.get("set")
     if requested != st.session_state.get(_ASKED):
@@ -77,7 +77,7 @@ def choose_set(read: Callable[[], Mapping[str, Named]], refresh: Callable[[], ob
     lost = st.session_state.get(_LOST) is not None
     if lost or st.session_state.get("set") not in sets:
         st.session_state.pop("set", None)
-        # A run that ended before this, as while the database did not answer, has lost the choice.
+        # A run that ended early, such as on a database failure, has lost the choice.
         if not lost and (last := st.session_state.get(_LAST)) in sets:
             st.session_state["set"] = last
     shown = titles(sets.values())
@@ -93,17 +93,17 @@ def choose_set(read: Callable[[], Mapping[str, Named]], refresh: Callable[[], ob
 
 
 def _taken() -> None:
-    """What is chosen by hand counts more than the address, which may still name another one."""
+    """A manual choice overrides the address, which may still name another one."""
     st.session_state.update({_LOST: None, _ASKED: st.query_params.get("set")})
 
 
 def last_chosen() -> str | None:
-    """The key of the data set that is looked at, or was before a run that ended early; or None."""
+    """The key of the selected data set, also after a run that ended early; or None."""
     return st.session_state.get("set") or st.session_state.get(_LAST)
 
 
 def stop_if_lost() -> None:
-    """Stop a page that shows a data set where the address means none of those that are open."""
+    """Stop a page that shows a data set if the address matches no open one."""
     lost = st.session_state.get(_LOST)
     if lost is None:
         return

@@ -1,4 +1,4 @@
-"""What the studio serves and the options that Streamlit is started with."""
+"""The studio's settings, and the options of Streamlit."""
 
 from __future__ import annotations
 
@@ -31,37 +31,37 @@ PAGES = {
 }
 """Title of each page; its script is page_scripts/NAME.py."""
 PREFIX = "SYNTHSTUDIO_"
-"""Of the variables that say the options: SYNTHSTUDIO_DB, SYNTHSTUDIO_ADMINS (by commas), ..."""
+"""Prefix of the options' variables: SYNTHSTUDIO_DB, SYNTHSTUDIO_ADMINS (by commas), ..."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one person or one request may cost. Bytes, pixels and counts."""
+    """Resource limits of one person or request. Bytes, pixels and counts."""
 
     cache_bytes: int = 96 * 2**20
-    """Of all pictures that the server keeps to answer again."""
+    """The cache of pictures."""
     upload_bytes: int = 20 * 2**20
     upload_pixels: int = 25_000_000
     message_bytes: int = 8 * 2**20
-    """Of one message from a browser: edits, widget states."""
+    """One message from a browser: edits, widget states."""
     frames: int = 20_000
-    """Of a data set that is generated from the page."""
+    """A data set generated from the page."""
     pixels: int = 4_200_000
-    """Of each of its frames."""
+    """Each of its frames."""
     jobs: int = 2
-    """That run at a time."""
+    """Jobs running at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything the studio is told. Paths are absolute; data sets may lie at URLs.
+    """All options of the studio. Paths are absolute; data sets may be at URLs.
 
-    `database`: an SQLAlchemy URL. `exports`: where jobs and exports write. `state`: the studio's
-    own files (signing key, log). `runs`: a folder of runs, of which the page Try it offers those
-    that are exported; `models`: further exported files. `url`: the address that people use,
-    None on this machine only. `webhook_hosts`: may be told of decisions though they are at home.
-    `segmenter`: an ONNX file in place of GrabCut (segmentation.py).
-    `accounts`: people sign in by passwords; `behind_proxy`: a proxy says from where they come.
+    `database`: an SQLAlchemy URL. `exports`: output of jobs and exports. `state`: the studio's own
+    files (signing key, log). `runs`: a folder of runs, whose exported networks the page Try it
+    offers; `models`: further exported files. `url`: the public address,
+    None on this machine only. `webhook_hosts`: private hosts allowed for webhooks.
+    `segmenter`: an ONNX file instead of GrabCut (segmentation.py).
+    `accounts`: sign-in by passwords; `behind_proxy`: a proxy reports client addresses.
     """
 
     datasets: tuple[Place, ...] = ()
@@ -85,18 +85,18 @@ class Settings:
 
     @property
     def uploads(self) -> Path:
-        """Return where uploaded background photos lie: an asset root, below the exports."""
+        """Return the folder of uploaded background photos: an asset root, below the exports."""
         return self.exports / "uploads"
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Return the host names that a request may ask for, without ports."""
+        """Return the allowed host names of requests, without ports."""
         named = urlsplit(self.url).hostname if self.url else None
         return tuple(dict.fromkeys((*((named,) if named else ()), LOCAL, "localhost", "::1")))
 
 
 def settings_of(given: Mapping[str, Any]) -> Settings:
-    """Return the settings of the options of `synthstudio studio`, by name; StudioError."""
+    """Return the settings of `synthstudio studio`'s options, by name; StudioError."""
     exports = _folder(given["exports"])
     database, state = _database(given["db"], given["state"], exports)
     datasets = _listed(given["datasets"], "DATASETS", f"{os.pathsep}(?!//)")
@@ -124,7 +124,7 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
 
 
 def _listed(given: Sequence[str] | None, name: str, between: str = ",") -> list[str]:
-    """Return what was given, else what the environment says; an item of it may hold spaces."""
+    """Return an option, else its environment variable; items of it may contain spaces."""
     return list(given or filter(str.strip, re.split(between, os.environ.get(PREFIX + name, ""))))
 
 
@@ -136,7 +136,7 @@ def use(settings: Settings) -> None:
 
 
 def current() -> Settings:
-    """Return the settings of this process; StudioError before `use` said them."""
+    """Return the settings of this process; StudioError before `use` was called."""
     if not _chosen:
         raise StudioError("no settings: the server was started by another command", where="studio")
     return _chosen[0]
@@ -165,7 +165,7 @@ def _existing(text: Path | str, what: str) -> Path:
     path = _folder(text)
     if not path.is_dir():
         raise StudioError(
-            f"there is no such {what}",
+            f"no such {what}",
             where=shown_url(str(text)) if looks_like_url(str(text)) else str(path),
             expected="a folder of this machine",
             then="Check the command line, or generate one first.",
@@ -214,7 +214,7 @@ ENFORCED = {
     "browser.gatherUsageStats": False,
     "global.developmentMode": False,
 }
-"""What no flag, file or variable may say otherwise while the studio runs."""
+"""Options fixed while the studio runs."""
 
 
 STYLE = f"<style>{Path(__file__).with_name('style.css').read_text('utf-8')}</style>"

@@ -1,4 +1,4 @@
-"""Own skeletons of a studio: files below the exports folder, checked like uploads."""
+"""Own skeletons of a studio: files below the exports folder, validated like uploads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_FILES = 500
 
 
 def stored(exports: Path) -> dict[str, Skeleton]:
-    """Name -> skeleton of the files that hold one, by name; what is damaged is left out."""
+    """Name -> skeleton of the valid files, by name."""
     found = {}
     for file in sorted((exports / FOLDER).glob("*.yaml"))[:MAX_FILES]:
         try:
@@ -36,9 +36,9 @@ def stored(exports: Path) -> dict[str, Skeleton]:
 
 @lru_cache(2 * MAX_FILES)
 def _read(file: Path, _mtime_ns: int, _size: int) -> Skeleton | None:
-    """A file is read once: one that somebody put there may take seconds, for nothing.
+    """Caches files: a foreign one may take seconds to be rejected.
 
-    Where the disk failed nothing is kept: OSError, or SynthStudioError from one.
+    Disk errors are not cached: OSError, or SynthStudioError from one.
     """
     try:
         return read_skeleton(file)
@@ -49,7 +49,7 @@ def _read(file: Path, _mtime_ns: int, _size: int) -> Skeleton | None:
 
 
 def parse(text: Any) -> Skeleton:
-    """The skeleton of a definition in JSON as a browser sent it; SynthStudioError."""
+    """The skeleton of a JSON definition sent by a browser; SynthStudioError."""
     if not isinstance(text, str) or len(text) > MAX_CHARS:
         raise StudioError("no definition", expected=f"text of at most {MAX_CHARS:,} characters")
     try:
@@ -60,7 +60,7 @@ def parse(text: Any) -> Skeleton:
 
 
 def number(sent: Any, name: str = "n") -> int | None:
-    """The number of a save that a browser sent, or (`after`) of the one that it goes on from."""
+    """The number of a save sent by a browser, or (`after`) of its predecessor."""
     found = sent.get(name) if isinstance(sent, dict) else None
     return found if isinstance(found, int) else None
 
@@ -73,11 +73,11 @@ def take(
     used: Iterable[Skeleton],
     last: Mapping[int, str] = MappingProxyType({}),
 ) -> tuple[Skeleton, bool]:
-    """Save what a browser sent as `save` does: the skeleton, and whether a file was written.
+    """Save a browser's definition as `save` does: the skeleton, and whether it was written.
 
-    `sent`: {n, definition, opened, after}, of which nothing is trusted. `last`: the number of this
-    session's last save and the digest of what it wrote, which one sent before the answer to it (its
-    `after`) may replace. SynthStudioError; Refused for `who` may save none.
+    `sent`: {n, definition, opened, after}, untrusted. `last`: number and digest of this session's
+    last save, which one sent before its answer arrived (its `after`) may replace.
+    SynthStudioError; Refused without permission.
     """
     require(who, "skeletons")
     fields = sent if isinstance(sent, dict) else {}
@@ -89,12 +89,12 @@ def take(
 
 
 def digest(skeleton: Skeleton) -> str:
-    """What tells a definition from every other."""
+    """A digest that identifies a definition."""
     return hashlib.sha256(skeleton.name.encode()).hexdigest()
 
 
 def to_edit(skeleton: Skeleton) -> dict[str, Any]:
-    """The definition of an own skeleton with those sigmas alone that are not the usual ones."""
+    """The definition of an own skeleton, with sigmas only where not the default."""
     value = definition(skeleton)
     same, sigmas = value["same_as"], value["sigmas"]
     stated = {j: s for j, s in sigmas.items() if s != default_sigma(same.get(j))}
@@ -102,9 +102,9 @@ def to_edit(skeleton: Skeleton) -> dict[str, Any]:
 
 
 def save(exports: Path, skeleton: Skeleton, *, opened: str, used: Iterable[Skeleton]) -> bool:
-    """Write exports/skeletons/NAME.yaml; False if it holds just this already. SynthStudioError.
+    """Write exports/skeletons/NAME.yaml; False if unchanged. SynthStudioError.
 
-    `opened`: the `digest` of the stored one that is edited, which alone may be replaced.
+    `opened`: the `digest` of the edited stored one, which only may be replaced.
     `used`: the skeletons of data sets; one of them is not changed, for its file would no longer
     be theirs.
     """
@@ -115,13 +115,13 @@ def save(exports: Path, skeleton: Skeleton, *, opened: str, used: Iterable[Skele
     if name in SKELETONS or name in FOREIGN:
         raise _taken("the package has a skeleton of this name", name)
     if any(each.own and each.title == name for each in used):
-        raise _taken("data sets use the skeleton of this name, so it stays as it is", name)
+        raise _taken("data sets use the skeleton of this name, so it cannot be changed", name)
     file = exports / FOLDER / f"{name}.yaml"
     if file.exists() and (before is None or digest(before) != opened):
-        what = "there is another skeleton of this name, or somebody saved it since you opened it"
+        what = "another skeleton has this name, or it was saved since you opened it"
         raise _taken(what, name)
     if before is None and len(list(file.parent.glob("*.yaml"))) >= MAX_FILES:
-        raise StudioError("there are too many skeletons", expected=f"at most {MAX_FILES}")
+        raise StudioError("too many skeletons", expected=f"at most {MAX_FILES}")
     file.parent.mkdir(parents=True, exist_ok=True)
     write_skeleton(file, skeleton)
     return True

@@ -1,4 +1,4 @@
-"""Text of people in places that would read more into it: Markdown, CSV, log files."""
+"""Escaping of user text for Markdown, CSV and log files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from synthstudio.review.secret_texts import hide_secrets
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&@/=^\"'])")
 _LINK = re.compile(r"(:(?=//)|www(?=\.)|@)", re.IGNORECASE)
 _JOINER = "\u2060"
-"""Not seen and no space. Bare addresses become links whatever is escaped, unless it parts them."""
+"""Zero-width separator. Bare addresses become links despite escaping, unless it splits them."""
 _FULL_WIDTH = "\uff1d\uff0b\uff0d\uff20"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", *_FULL_WIDTH)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
@@ -24,16 +24,16 @@ _PATH = re.compile(
 
 
 def plain(text: object) -> str:
-    """Return text for a Markdown field (st.markdown, labels, captions) that shows as it is.
+    """Return text for a Markdown field (st.markdown, labels, captions) that is shown verbatim.
 
-    No markup, link, picture, icon, colour or formula can come of it; a line break is a space.
+    No markup, link, picture, icon, colour or formula results; a line break becomes a space.
     """
     one_line = " ".join(_printable(str(text)).split())
     return _MARKDOWN.sub(r"\\\1", _LINK.sub(r"\1" + _JOINER, one_line))
 
 
 def csv_cell(value: object) -> str:
-    """Return a value as a CSV cell that no spreadsheet takes for a formula."""
+    """Return a value as a CSV cell that no spreadsheet interprets as a formula."""
     text = "" if value is None else str(value)
     if text.lstrip(" ").startswith(_FORMULA) and not _NUMBER.fullmatch(text):
         return "'" + text
@@ -41,7 +41,7 @@ def csv_cell(value: object) -> str:
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """Return a table as a CSV file; every CSV that the studio hands out is made here."""
+    """Return a table as a CSV file; used for every CSV of the studio."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\r\n")
     for row in (header, *rows):
@@ -50,17 +50,17 @@ def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 
 def log_text(value: object, *, longest: int = 200) -> str:
-    """Return text for one line of a log: ASCII, no control characters, no token, not too long."""
+    """Return text for one line of a log: ASCII, no control characters, no token, truncated."""
     text = hide_secrets(ascii(str(value))[1:-1])
     return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
 
 
 def without_paths(text: object) -> str:
-    """Return a message without the folders of this machine: of a path its last part stays."""
+    """Return a message with paths reduced to their last part."""
     return _PATH.sub(r"\1", str(text))
 
 
 def _printable(text: str) -> str:
-    """Drop what is not seen and may turn the order of what is: controls and formats."""
+    """Remove invisible characters that may reorder text: controls and formats."""
     kept = ("Cc", "Cf", "Cs", "Co", "Cn")
     return "".join(c if unicodedata.category(c) not in kept else " " for c in text)

@@ -1,4 +1,4 @@
-"""Threads of comments as pages list them: what is open, and where somebody is mentioned."""
+"""Lists of comment threads: open ones, and those mentioning a user."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Which(TypedDict):
 
 @dataclass(frozen=True)
 class Shown:
-    """Threads that somebody may see: `count`, and how to read the latest ones (None: all)."""
+    """Threads visible to a user: `count`, and a reader of the latest ones (None: all)."""
 
     count: int
     latest: Callable[[int | None], list[Listed]]
@@ -56,10 +56,10 @@ def shown_threads(ctx: Context, me: User, chosen: OpenSet, choice: Choice) -> Sh
 def threads_csv(
     ctx: Context, name: str, role_now: Callable[[], Role | None], chosen: OpenSet, choice: Choice
 ) -> bytes:
-    """Return all threads of a choice as a table, by what a person may see now.
+    """Return all threads of a choice as a table, by current permissions.
 
-    The page was drawn for them a while ago: whom somebody decided on since is left out where
-    their look is blind, and who is no member any more gets a sentence instead. For any thread.
+    The page was drawn earlier: people decided on since are left out in blind reviews, and users
+    no longer members get an error. For any thread.
     """
     role = role_now()
     if role is None:
@@ -70,7 +70,7 @@ def threads_csv(
 
 
 def _shown(ctx: Context, me: User, chosen: OpenSet, which: _Which, share: float) -> Shown:
-    """Threads shown to `me`; people are read only for members whose reviews are blind."""
+    """Threads for `me`; people are read only for members with blind reviews."""
     store, key, hidden = ctx.store, chosen.key, frozenset[tuple[int, int]]()
     count = thread_count(store, key, **which)
     if count and share and not may(me.role, "adjudicate"):
@@ -83,7 +83,7 @@ def _shown(ctx: Context, me: User, chosen: OpenSet, which: _Which, share: float)
 
 
 def threads_note(ctx: Context, me: User, chosen: OpenSet) -> str:
-    """Return how many threads are open and how many of them mention somebody; "" for none."""
+    """Return how many threads are open and how many mention the user; "" for none."""
     share = share_of(ctx.store, chosen.key, "second_share")
     found = _shown(ctx, me, chosen, {"is_open": True, "mentions": None}, share).count
     if not found:
@@ -94,15 +94,14 @@ def threads_note(ctx: Context, me: User, chosen: OpenSet) -> str:
 
 
 def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:
-    """Show threads with the way to each, and all of them as a file."""
+    """Show threads with links to them, and all of them as a file."""
     which = st.segmented_control("Threads", CHOICES, default=CHOICES[0], key="threads_which")
     choice = which or CHOICES[0]
     found = shown_threads(ctx, me, chosen, choice)
     some = found.latest(_SHOWN)
     if not some:
         empty_state(
-            "There is no such thread. In Review `e` writes a comment, and @ with a name "
-            "mentions a member.",
+            "No such thread. In Review `e` writes a comment, and @ with a name mentions a member.",
             ("Go to Review", REVIEW),
         )
         return
@@ -125,7 +124,7 @@ def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:
         file_name="threads.csv",
         mime="text/csv",
         on_click="ignore",
-        help="All of them; read when it is asked for",
+        help="All of them; read on request",
     )
 
 

@@ -1,4 +1,4 @@
-"""What is looked at of an uploaded file before any of it is decoded; StudioError, AssetError."""
+"""Checks of an uploaded file before decoding; StudioError, AssetError."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from synthstudio.core.video import VIDEOS
 _MAGIC: tuple[tuple[int, bytes], ...] = (
     (4, b"ftyp"), (8, b"AVI "), (0, b"\x1a\x45\xdf\xa3"), (0, b"\x00\x00\x01\xba"),
 )  # fmt: skip
-"""Where and how MP4 and MOV, AVI, Matroska and WebM, and MPEG begin: a playlist that calls itself a
-video could name other files."""
+"""Signatures of MP4 and MOV, AVI, Matroska and WebM, and MPEG: a playlist posing as a video
+could name other files."""
 
 
 def check_bytes(data: bytes, maximum: int) -> None:
@@ -24,7 +24,7 @@ def check_bytes(data: bytes, maximum: int) -> None:
 
 
 def checked_size(data: bytes, most_pixels: int) -> tuple[int, int]:
-    """Width and height of a picture by its header: no pixel is decoded. StudioError, AssetError."""
+    """Width and height of a picture from its header, without decoding. StudioError, AssetError."""
     width, height = decode(data, "upload", lambda image: image.size)
     if width * height > most_pixels:
         raise StudioError(
@@ -37,7 +37,7 @@ def checked_size(data: bytes, most_pixels: int) -> tuple[int, int]:
 
 
 def check_video(data: bytes, suffix: str) -> None:
-    """StudioError for what does not begin as a video does, whatever its name."""
+    """StudioError if the content is no known video, whatever its name."""
     if suffix not in VIDEOS or not any(data[at : at + len(mark)] == mark for at, mark in _MAGIC):
         raise StudioError(
             "this is not a supported video",

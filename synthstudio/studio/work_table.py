@@ -1,4 +1,4 @@
-"""What is due and how fast work goes: assignments with their days, and people an hour of work."""
+"""Due work and throughput: assignments with due dates, and people per hour."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ _HEADER = (
     "events",
 )
 _RULE = (
-    f"Active time is the time between two events of one person, where it is at most "
-    f"{MAX_PAUSE.total_seconds():.0f} seconds: longer gaps are pauses and count nothing. People an "
-    "hour is of active time, without whoever was decided on right after a pause, and without those "
-    f"decided on less than {MIN_LOOK.total_seconds():.1f} seconds after the one before, as many "
-    "at once are. Days are UTC."
+    f"Active time is the time between two events of one person, if at most "
+    f"{MAX_PAUSE.total_seconds():.0f} seconds: longer gaps are pauses. People an "
+    "hour is of active time, without the first decision after a pause, and without people "
+    f"decided on less than {MIN_LOOK.total_seconds():.1f} seconds after the one before, as "
+    "in bulk decisions. Days are UTC."
 )
 
 
 def assigned_waiting(ctx: Context, me: User, chosen: OpenSet) -> int:
-    """Return how many people are assigned to somebody and not decided."""
+    """Return how many assigned people of a user are undecided."""
     due = due_days(ctx.store, chosen.key)
     return sum(one.people for one in due if one.who == me.name)
 
 
 def due_note(ctx: Context, me: User, chosen: OpenSet) -> str:
-    """Return whose assigned people are overdue, for leads everybody's; "" for nobody's."""
+    """Return overdue people: the user's, or everybody's for leads; "" if none."""
     late: dict[str, int] = {}
     for one in due_days(ctx.store, chosen.key):
         if is_overdue(one.day):
@@ -62,7 +62,7 @@ def due_note(ctx: Context, me: User, chosen: OpenSet) -> str:
 
 
 def show_due(ctx: Context, chosen: OpenSet) -> None:
-    """Show what waits of assignments that have a day, the earliest first."""
+    """Show open assignments with a due date, the earliest first."""
     found = [one for one in due_days(ctx.store, chosen.key) if one.day is not None]
     if found:
         ordered = sorted(found, key=lambda one: (one.day or date.max, one.who))
@@ -79,7 +79,7 @@ def show_due(ctx: Context, chosen: OpenSet) -> None:
 
 
 def show_throughput(ctx: Context, chosen: OpenSet) -> None:
-    """Show people an hour of active time, per person and per day, and the same as a file."""
+    """Show people per hour of active time, by person and by day, and as a file."""
     found = throughput(ctx.store, chosen.key)
     if not found:
         empty_state("No activity yet.", ("Begin with the Risk queue", QUEUE))

@@ -234,7 +234,7 @@ def test_a_joint_that_jumps_is_named_with_its_frame(tmp_path):
     poses = stroll_poses().copy()
     poses[40, 3 * NAMES.index("left_knee")] += 2.0
     told = fault(write(tmp_path / "a.npz", smpl_h(poses)))
-    assert told.startswith("a.npz: poses: frame 41: a joint jumps as none can")
+    assert told.startswith("a.npz: poses: frame 41: implausible jump of a joint")
     assert "got left_knee turns" in told
     poses[40] = stroll_poses()[40]
     poses[40:, :3] = _whole_turn_more(poses[40:, :3])  # the same pose by other numbers

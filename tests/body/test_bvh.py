@@ -92,19 +92,19 @@ def test_a_test_pose_at_an_end_is_left_out():
     assert parsed("\n".join(rows)).frames == 29
     middle = list(walk_bvh(frames=30).splitlines())
     middle[start + 15] = rows[start]
-    assert f"walk.bvh:{start + 16}: a joint jumps" in fault("\n".join(middle))  # not an end
+    assert f"walk.bvh:{start + 16}: implausible jump" in fault("\n".join(middle))  # not an end
 
 
 BROKEN = {
     "empty": ("", "no MOTION"),
     "no hierarchy": ("MOTION\n", "ends too early"),
     "cut in the skeleton": (WALK[:700], "no MOTION"),
-    "cut in the frames": (WALK[: WALK.rindex("\n", 0, -9)], "frames is not what"),
+    "cut in the frames": (WALK[: WALK.rindex("\n", 0, -9)], "frames differs"),
     "cut in a frame": (WALK[:-20], "wrong number of channels"),
     "zero frames": (WALK.replace("Frames: 4", "Frames: 0"), "wrong number of frames"),
     "too many frames": (WALK.replace("Frames: 4", "Frames: 99999"), "wrong number of frames"),
     "half a frame": (WALK.replace("Frames: 4", "Frames: 3.5"), "wrong number of frames"),
-    "frames missing": (WALK.replace("Frames: 4", "Frames: 5"), "frames is not what"),
+    "frames missing": (WALK.replace("Frames: 4", "Frames: 5"), "frames differs"),
     "frame time 0": (WALK.replace("0.033333", "0"), "wrong frame time"),
     "frame time nan": (WALK.replace("0.033333", "nan"), "Frame Time: and a number"),
     "nan": (re.sub(r"\n0\.00 93", "\nnan 93", WALK), "not a usable number"),
@@ -117,14 +117,14 @@ BROKEN = {
     "channel name": (WALK.replace("Zrotation", "Wrotation", 1), "wrong channels"),
     "channel twice": (WALK.replace("Zrotation Xr", "Xrotation Xr", 1), "wrong channels"),
     "seven channels": (WALK.replace("CHANNELS 3", "CHANNELS 7", 1), "wrong number of channels"),
-    "joint twice": (WALK.replace("JOINT RightHip", "JOINT LeftHip"), "one name"),
+    "joint twice": (WALK.replace("JOINT RightHip", "JOINT LeftHip"), "duplicate joint name"),
     "no names": (WALK.replace("JOINT LeftKnee", "JOINT b7"), "lacks LeftKnee"),
     "legs of no length": (re.sub(r"OFFSET 0 -42 0", "OFFSET 0 0 0", WALK), "no length"),
     "lies": (
         WALK.replace("OFFSET 0 -42 0", "OFFSET -42 0 0").replace("OFFSET -9.5", "OFFSET 9"),
-        "does not stand",
+        "is not standing",
     ),
-    "two roots": (WALK.replace("\nMOTION", "\nROOT More\n{\n}\nMOTION"), "follows the skeleton"),
+    "two roots": (WALK.replace("\nMOTION", "\nROOT More\n{\n}\nMOTION"), "after the skeleton"),
 }
 
 
@@ -201,7 +201,7 @@ def test_flips_by_thousands_of_degrees_name_line_and_joint(joint, fps):
     flips = np.zeros(FRAMES)
     flips[20:40:2] = 10_000
     told = fault(turned(joint, flips, fps))
-    assert told.startswith(f"walk.bvh:{START + 20 + 1}: a joint jumps as none can")
+    assert told.startswith(f"walk.bvh:{START + 20 + 1}: implausible jump of a joint")
     assert re.search(rf"got {joint} turns \d\d degrees within .* s before frame 21;", told)
     assert "whole file: 20" in told and "Mend those frames" in told
 

@@ -59,7 +59,7 @@ def test_vertices_that_are_not_numbers_are_refused(tmp_path, kind, value):
         old, new = number(marked).tobytes(), number(value).tobytes()
     assert old in data
     (tmp_path / f"a.{kind}").write_bytes(data.replace(old, new, 1))
-    _refused(tmp_path / f"a.{kind}", "not numbers")
+    _refused(tmp_path / f"a.{kind}", "invalid vertices")
 
 
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
@@ -83,9 +83,9 @@ def _gltf_bytes(index=2, **changes):
         ("a.obj", TRIANGLE.encode(), "no faces|damaged"),
         ("a.gltf", _gltf_bytes(meshes=[{"primitives": []}]), "no faces|damaged"),
         ("a.stl", bytes(80) + struct.pack("<I", 0), "no faces|damaged"),
-        ("a.ply", f"{PLY_HEAD}{FACES}end_header\n{CORNERS}3 0 1 7\n".encode(), "do not exist"),
-        ("a.obj", f"{TRIANGLE}f 1 2 9\n".encode(), "do not exist|damaged"),
-        ("a.gltf", _gltf_bytes(9), "do not exist"),
+        ("a.ply", f"{PLY_HEAD}{FACES}end_header\n{CORNERS}3 0 1 7\n".encode(), "missing vertices"),
+        ("a.obj", f"{TRIANGLE}f 1 2 9\n".encode(), "missing vertices|damaged"),
+        ("a.gltf", _gltf_bytes(9), "missing vertices"),
         ("a.ply", exported(LINE, "ply"), "degenerate"),
         ("a.stl", lambda: bytes(80) + struct.pack("<I", 10**6) + bytes(50 * 10**6), "(?i)decimate"),
         ("a.obj", lambda: TRIANGLE.encode() + b"f 1 2 3\n" * 10**6, "(?i)decimate"),
@@ -157,7 +157,7 @@ def _pointing(folder, uri, use):
         ({"accessors": 7}, "not a list"),
         ({"buffers": [3]}, "not objects"),
         ({"buffers": [{"byteLength": 42, "uri": "data:;base64,@@@"}]}, "damaged"),
-        ({"images": [{"bufferView": 9}]}, "points nowhere"),
+        ({"images": [{"bufferView": 9}]}, "invalid reference"),
         ({"images": [{"bufferView": 0}]}, "not a picture"),
     ],
 )

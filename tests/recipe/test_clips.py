@@ -209,7 +209,7 @@ def test_the_ledger_names_motions_and_a_broken_file_stops_the_run(tmp_path):
     assert (row.licence, row.source) == (reported["license"], reported["source"])
     assert len(row.sha256) == 64
     (tmp_path / "motions").mkdir()
-    with pytest.raises(AssetError, match="no file that can be used"):
+    with pytest.raises(AssetError, match="no usable file"):
         prepare(recipe(), assets=tmp_path, device="cpu")
     (tmp_path / "motions" / "a.bvh").write_text("HIERARCHY\nMOTION\n")
     with pytest.raises(AssetError, match=r"a\.bvh:1"):

@@ -76,4 +76,4 @@ def test_a_thread_without_its_key(of_file):
         session.execute(text("DROP TABLE thread"))
         session.execute(text("ALTER TABLE bare RENAME TO thread"))
         session.execute(text("UPDATE thread SET id = NULL"))
-    assert "there are events, but no thread" in " ".join(history.check_replay(of_file, KEY))
+    assert "events without a thread" in " ".join(history.check_replay(of_file, KEY))

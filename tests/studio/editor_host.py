@@ -86,7 +86,7 @@ def empty_frame(number):
     """Return a frame without people as the server would send it."""
     nothing = [[None, None, None, "unlabelled", "human"]] * 17
     labels = {"base": nothing, "shares": None, "occluder": [], "xyz": None, "exists": False}
-    own = {"id": f"{number}:0", "instance": 0, "next_instance": 1, "facts": ["nobody is labelled"]}
+    own = {"id": f"{number}:0", "instance": 0, "next_instance": 1, "facts": ["no people labelled"]}
     return item(number, **labels, **own)
 
 

@@ -53,5 +53,5 @@ def test_from_an_invitation_to_a_review_and_out(
     page.wait_for_url(f"{served.url}/sign-in?to=/review")  # the cookie is worth nothing
     second = new_page()
     second.goto(code_link(served.url, text))  # nor is the code, twice
-    second.get_by_text("does not hold any more").wait_for()
+    second.get_by_text("is invalid or has expired").wait_for()
     assert text[4:] not in log_of(served) + served.output and GOOD not in log_of(served)

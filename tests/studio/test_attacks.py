@@ -18,11 +18,11 @@ UPLOAD = "/_stcore/upload_file/11111111-1111-1111-1111-111111111111/a"
 IMAGE, CROP = "/api/v1/sets/{key}/frames/1/image", "/api/v1/sets/{key}/people/0/1/crop"
 CASES: list[tuple[str, dict[str, Any], int, str]] = [
     # path, request, status, what is logged
-    (IMAGE, {"cookie": False}, 401, "a call of nobody"),
-    (IMAGE, {"method": "DELETE"}, 401, "a call of nobody"),
-    (IMAGE, {"method": "POST", "headers": OWN}, 401, "a call of nobody"),
+    (IMAGE, {"cookie": False}, 401, "an unauthenticated call"),
+    (IMAGE, {"method": "DELETE"}, 401, "an unauthenticated call"),
+    (IMAGE, {"method": "POST", "headers": OWN}, 401, "an unauthenticated call"),
     (IMAGE, {"method": "POST", "headers": OWN | {"Synthstudio-User": "Ada"}}, 405, "with 405"),
-    (IMAGE, {"headers": {"Synthstudio-User": "Eve"}}, 401, "a page of somebody else"),
+    (IMAGE, {"headers": {"Synthstudio-User": "Eve"}}, 401, "a page of another user"),
     (IMAGE, {"headers": {"Sec-Fetch-Site": "cross-site"}}, 403, "another site's page"),
     (IMAGE, {"headers": {"Sec-Fetch-Site": "same-site"}}, 403, "another site's page"),
     (IMAGE, {"headers": {"Origin": "http://evil.example"}}, 403, "a foreign origin"),

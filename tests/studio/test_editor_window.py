@@ -161,7 +161,7 @@ def test_frames_without_people_are_reached(tmp_path):
         assert walk(review, ask) == {"0:0", "1:0"}
         (item,) = give(review, [(1, 0)])
         assert item["next_instance"] == 1 and not item["exists"]
-        assert item["facts"] == ["nobody is labelled"]
+        assert item["facts"] == ["no people labelled"]
         everybody = build_queue(review.store, table, QueueRequest(queue="all"), who=ADA)
         first = everybody.with_first(table, 1, 0)  # as an address says
         assert first.people(table, 0, 9) == [(1, 0), *everybody.people(table, 0, 9)]

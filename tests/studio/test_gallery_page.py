@@ -111,7 +111,7 @@ def test_a_reviewer_cannot_act_on_many(gallery, pages):
     app = gallery(user="Rex")
     selecting(app, pages)
     labels = {button.label for button in app.button}
-    assert "Find people in this pose" in labels
+    assert "Find similar poses" in labels
     assert not {"Assign", "Flag"} & labels and not app.multiselect(key="gallery_status").disabled
     assert "Relabel joints" not in {one.label for one in app.expander}
 

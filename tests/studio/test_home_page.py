@@ -61,7 +61,7 @@ def test_a_check_says_whether_a_set_is_sound(
     monkeypatch.setattr(overview, "health_checks", health_checks)
     app = pages.open()
     wait_for(lambda: words in pages.words(app.run()), f"the page says {words}")
-    found = "What was found" in [one.label for one in app.expander]
+    found = "Findings" in [one.label for one in app.expander]
     assert found == ("(error)" in pages.words(app)) == (words != "no errors")
 
 

@@ -109,7 +109,7 @@ def test_a_job_that_is_killed_is_lost_and_resumed(store, settings):
     pid = pid_of(store, made.id)
     os.kill(pid, signal.SIGKILL)
     seen = drive(store, settings, made.id, until=ended)
-    assert seen.state == "lost" and "nobody recorded why" in seen.message and seen.resumable
+    assert seen.state == "lost" and "ended for an unknown reason" in seen.message and seen.resumable
     assert 64 <= seen.done < 100  # the first shard is whole
     assert not psutil.pid_exists(pid)
     before = (settings.exports / "first" / "shards" / "00000" / "shard.json").stat().st_mtime_ns
@@ -189,7 +189,7 @@ def test_a_job_whose_server_died_while_beginning_it(store, settings, instead, mo
 def test_errors_are_told(store, settings, instead):
     programs = {
         "failed": ("import sys; sys.exit('error: the disk is full.')", "the disk is full"),
-        "lost": ("print('not json')", "nobody recorded why"),
+        "lost": ("print('not json')", "ended for an unknown reason"),
     }
     for state, (program, reported) in programs.items():
         instead(program)
@@ -265,7 +265,7 @@ def test_an_export_is_whole_or_not_there(tmp_path, small_photo_set):
     assert sum(len(json.loads(names[name])["images"]) for name in files) == 5
     assert names == again
     assert not any(n.startswith(("/", "..")) for n in names)
-    with pytest.raises(ReviewError, match="there already"):
+    with pytest.raises(ReviewError, match="already exists"):
         export_worker.write(settings.database, small_photo_set, first, form="coco", only="all")
     assert sorted(p.name for p in settings.exports.iterdir()) == ["first.zip", "second.zip"]
     store.close()

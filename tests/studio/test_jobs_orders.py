@@ -94,7 +94,7 @@ def test_asset_folders_must_be_there(tmp_path):
     (root / "photos").mkdir(parents=True)
     settings = dataclasses.replace(settings_in(tmp_path), assets=(root,))
     wanted = order(backdrop={"kind": "photo", "folder": "photos"})
-    with pytest.raises(Refused, match="asset folders are not there"):
+    with pytest.raises(Refused, match="asset folders are missing"):
         check_order(wanted, settings, LEAD)
     check_order(dataclasses.replace(wanted, assets=1), settings, LEAD)
     for folder in ("../assets/photos", "/etc"):
@@ -156,7 +156,7 @@ def test_the_queue_has_an_end(settings):
         job_store.cancel(store, first.id, who=REVIEWER)
     assert job_store.job(store, first.id).state == "queued"
     assert job_store.cancel(store, first.id, who=LEAD).state == "cancelled"
-    with pytest.raises(Refused, match="another job writes there"):
+    with pytest.raises(Refused, match="another job writes to this output"):
         job_store.add(store, order("set1"), settings, who=LEAD)
     job_store.add(store, order("more"), settings, who=LEAD)
     with refused("gone"):
@@ -185,6 +185,6 @@ def test_resumed_is_checked_as_new(settings, monkeypatch):
     assert resumed(needed // 2 + 1) == "queued"
     with refused("role"):
         resumed(needed, who=REVIEWER)
-    with pytest.raises(RecipeError, match="more frames than the studio makes"):
+    with pytest.raises(RecipeError, match="more frames than the studio allows"):
         resumed(needed, dataclasses.replace(settings, limits=Limits(frames=99)))
     store.close()

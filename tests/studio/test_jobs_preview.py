@@ -76,7 +76,7 @@ def test_the_queue_and_the_requests_are_bounded(drawer, monkeypatch):
         with pytest.raises(Refused, match="no such frame"):
             drawer.request(TINY, assets=0, index=index)
     photo = parse({**RECIPE, "backdrop": {"kind": "photo", "folder": "photos"}})
-    with pytest.raises(Refused, match="asset folders are not there"):
+    with pytest.raises(Refused, match="asset folders are missing"):
         drawer.request(photo, assets=0, index=0)
     assert drawer.status("0" * 32).state == "failed"
     drawer.close()

@@ -131,7 +131,7 @@ def test_a_scene_takes_uploaded_photos_and_nothing_else_of_the_exports(tmp_path)
         assert form.apply_edits(own.recipe, {field: value})[0] is None
     with pytest.raises(RecipeError, match="below the asset root"):
         with_photos(scene, "../studio", settings)
-    with pytest.raises(Refused, match="asset folders are not there"):
+    with pytest.raises(Refused, match="asset folders are missing"):
         check_order(Generate(recipe=made.recipe, out="first", assets=0), settings, LEAD)
     with pytest.raises(Refused, match="invalid output name"):
         check_name("uploads")

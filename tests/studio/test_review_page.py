@@ -208,7 +208,7 @@ def test_predictions_are_shown_taken_and_refused_once_they_are_gone(open_pages, 
     assert rows[0]["origin"][:2] == ["predicted", "human"]
     joint = {"left_ear": [300.0, 20.0, 2, "visible", "predicted"]}  # nowhere predicted
     answer = api.edit("0:1", seq=2, revision=1, kind="edit", joints=joint)
-    assert "no model predicts these joints there" in answer["refused"][0]["message"]
+    assert "these joints are no longer predicted" in answer["refused"][0]["message"]
 
 
 def test_photos_without_people_are_on_every_page(open_pages, tmp_path):

@@ -204,7 +204,9 @@ def test_the_least_sure_joint_of_anybody_comes_first(sticks):
     people, reasons = queue(sticks)
     assert people == [(1, 1), (2, FRAME), (0, 1), (0, 2)]
     sure = {"left hip": "0.10", "nose": "0.30", "left wrist": "0.40"}
-    assert reasons[:3] == [[f"{name}: predicted, sure {share}"] for name, share in sure.items()]
+    assert reasons[:3] == [
+        [f"{name}: predicted, confidence {share}"] for name, share in sure.items()
+    ]
     assert (3, FRAME) not in queue(sticks, query="frame = 0")[0]  # a filter makes no frame empty
     again = replace(predicted(0, 2, nose=0.05), score=0.5)
     put_predictions(sticks.store, sticks.table.key, "net", [again])

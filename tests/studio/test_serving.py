@@ -38,7 +38,7 @@ def test_options_that_would_open_it_are_refused(monkeypatch):
     for option, value, why in (
         *((OPEN, address, "this machine only") for address in ("0.0.0.0", "::", None)),
         ("server.baseUrlPath", "x", "root of a host"),
-        ("server.trustedUserHeaders", {"X-User": "email"}, "headers do not say"),
+        ("server.trustedUserHeaders", {"X-User": "email"}, "headers must not identify"),
     ):
         with pytest.raises(StudioError, match=why):
             enforced(monkeypatch, **{option: value})

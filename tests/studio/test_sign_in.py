@@ -235,8 +235,8 @@ def test_a_file_of_secrets_also_in_streamlits_own_place(tmp_path):
     for text, mode, address, why in (
         (FILE, 0o644, url, "chmod 600"),
         ("[", 0o600, url, "invalid TOML"),
-        ('[auth]\nclient_id = "a"\n', 0o600, url, "in part"),
-        (FILE, 0o600, None, "in part"),
+        ('[auth]\nclient_id = "a"\n', 0o600, url, "incompletely"),
+        (FILE, 0o600, None, "incompletely"),
         (FILE.replace("https:", "http:"), 0o600, url, "https"),
         (FILE, 0o600, "http://127.0.0.1:8501", "reach every port"),
     ):

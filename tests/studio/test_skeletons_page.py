@@ -114,7 +114,7 @@ def test_saved_again_before_the_answer(page, tmp_path):
     last.clear()  # all were answered: the page knows by itself what it replaces
     answer(2)
     stale = page.evaluate("window.sent")[1] | {"definition": '{"name": "mine", "joints": ["a"]}'}
-    with pytest.raises(StudioError, match="somebody saved it since"):
+    with pytest.raises(StudioError, match="it was saved since"):
         skeletons.take(tmp_path, stale, who=LEAD, used=(), last=last)
 
 
@@ -136,11 +136,11 @@ def test_files_are_kept_apart(tmp_path):
     opened = skeletons.digest(first)
     assert skeletons.save(tmp_path, first, opened="", used=())
     assert not skeletons.save(tmp_path, first, opened="", used=())
-    with pytest.raises(StudioError, match="another skeleton of this name"):
+    with pytest.raises(StudioError, match="another skeleton has this name"):
         skeletons.save(tmp_path, changed, opened="", used=())
     assert skeletons.save(tmp_path, changed, opened=opened, used=())
     for one, wrong, used, why in (
-        (last, opened, [], "somebody saved it since"),
+        (last, opened, [], "it was saved since"),
         (last, "a", [changed], "data sets use"),
         (made("coco17", "z"), "", [], "the package has"),
     ):

@@ -156,7 +156,7 @@ def test_bad_folders_are_named(pairs, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "opaque").mkdir()
     Image.fromarray(np.full((20, 20, 3), 9, np.uint8)).save(tmp_path / "opaque" / "a.png")
-    for name, says in (("none", "none"), ("empty", "holds no file"), ("opaque", "opaque")):
+    for name, says in (("none", "none"), ("empty", "no usable file"), ("opaque", "opaque")):
         asked = {"paste": 1.0, "cutouts": str(tmp_path / name)}
         made = tiny.config(pairs, val=[], augment=asked)
         with pytest.raises(AssetError, match=says):

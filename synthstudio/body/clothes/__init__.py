@@ -1,1 +1,1 @@
-"""Clothes, hair and hats: how they are cut once and sewn onto any posed person."""
+"""Clothes, hair and hats: cut once, then fitted to any posed person."""

@@ -109,7 +109,7 @@ lined = legs_field(0.06, -0.17)
 
 @lru_cache(maxsize=2)
 def liner(base: Basis) -> Cut:
-    """Return close shorts under a skirt: nobody is ever nude, whatever the pose."""
+    """Return close shorts under a skirt: the body is covered in any pose."""
     return close(base, lined, off_m=0.003)
 
 

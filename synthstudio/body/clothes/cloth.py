@@ -1,4 +1,4 @@
-"""Cloth: everything about a piece of a garment that no person and no pose changes.
+"""Cloth: the data of a garment's piece independent of person and pose.
 
 Letters: N atlas vertices, V garment vertices, F faces, E boundary edges.
 """
@@ -45,7 +45,7 @@ _NONE, _NOTHING = np.zeros(0, np.intp), np.zeros(0, np.float32)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cut:
-    """What a garment's builder decides about one piece of cloth."""
+    """The design of one piece of cloth, from a garment's builder."""
 
     weave: GarmentMesh
     offset_m: F32  # (V,) from the base surface at loose = 1
@@ -72,7 +72,7 @@ class Cut:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rounds:
-    """How often each smoothing is done."""
+    """Numbers of smoothing passes."""
 
     cloth: int
     hem: int
@@ -84,11 +84,11 @@ class Rounds:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DrapeConstraint:
-    """How loose cloth finds the skin under it in a pose."""
+    """How loose cloth is placed on the skin under it in a pose."""
 
     moving: NDArray[np.intp]  # (M,) vertices that move
-    min_m: F32  # (M,) above the skin; of hair: no more than what is worn under it
-    skin: NDArray[np.intp]  # vertices they may lie on
+    min_m: F32  # (M,) above the skin; of hair: above clothes under it
+    skin: NDArray[np.intp]  # vertices that may support them
     smooth: sparse.csr_array  # (M, V)
     rounds: int
     hair: bool
@@ -96,7 +96,7 @@ class DrapeConstraint:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cloth:
-    """One piece of cloth, ready to be sewn onto anybody."""
+    """One piece of cloth, ready to be fitted to any person."""
 
     rows: sparse.csr_array  # (V, N)
     faces: I32  # (F, 3)
@@ -140,7 +140,7 @@ class Cloth:
 
 @lru_cache(maxsize=128)
 def compiled(base: Basis, cut: Cut) -> Cloth:
-    """Work out everything about a piece of cloth that no person or pose changes."""
+    """Compute everything about a piece of cloth that is independent of person and pose."""
     rows, faces = cut.weave.rows, cut.weave.faces
     count, fine = rows.shape[0], base.fine or cut.split
     where = places_of(base.atlas, cut.weave)

@@ -60,7 +60,7 @@ class Known:
     """
 
     def __init__(self, numbers: int, answers: NDArray[Any]) -> None:
-        """Keep answers like `answers` (M,) to so many numbers."""
+        """Cache results like `answers` (M,) of so many numbers."""
         self._numbers = np.full((1 << _KNOWN_BITS, numbers), 0xFFFFFFFF, np.uint32)  # no number
         self._answers = np.empty((1 << _KNOWN_BITS, *answers.shape), answers.dtype)
 
@@ -84,7 +84,7 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Basis:
-    """What cutting needs of an atlas, worked out once for each detail."""
+    """An atlas's data for cutting, computed once for each detail."""
 
     atlas: Atlas
     fine: bool  # helper triangles are split into four before they are cut
@@ -111,7 +111,7 @@ class GarmentMesh:
 
 
 def basis(atlas: Atlas, detail: Detail = "fine") -> Basis:
-    """Return what cutting needs of `atlas`; the same object every time."""
+    """Return an atlas's data for cutting; always the same object."""
     return _basis(atlas, detail)
 
 
@@ -158,7 +158,7 @@ def places(atlas: Atlas, rows: sparse.csr_array, shift_m: F32 | None = None) -> 
 
 @functools.lru_cache(maxsize=64)
 def places_of(atlas: Atlas, weave: GarmentMesh) -> Places:
-    """Return where a weave's vertices lie; who cut it and who compiles it ask the same."""
+    """Return the positions of a weave's vertices, cached for cutting and compiling."""
     return places(atlas, weave.rows, weave.shift_m)
 
 

@@ -43,7 +43,7 @@ _EXCEPTIONS: dict[Worn, str] = {
     " high_tops",
 }
 _WORN = {kind: worn for worn, kinds in _EXCEPTIONS.items() for kind in kinds.split()}
-"""When a kind is worn, where that differs from the other kinds of its table."""
+"""When a kind is worn, if unlike the other kinds of its table."""
 _AGES: dict[str, Vec2] = {
     "balding_hair": (0.7, 1.0),
     "mohawk_hair": (0.4, 0.85),
@@ -61,7 +61,7 @@ _GOES_WITH: dict[str, tuple[Slot, ...]] = {
     "leotard": ("hands",),
     "dress": ("legs",),
 }
-"""What may be worn with it, where that is not by its slot and layer."""
+"""What may be worn with it, if not decided by its slot and layer."""
 _SHOW_LEGS = (
     "shorts", "skirt", "strap_dress", "shirt_dress", "pleated_skirt", "mini_skirt",
     "running_shorts",
@@ -71,7 +71,7 @@ _TWO_TONE = ("raglan_shirt", "overalls", "wetsuit", "basketball_jersey")
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A kind's catalogue entry, how it is cut, its layer, and what it hides for sure."""
+    """A kind's catalogue entry, its cut, its layer, and what it certainly hides."""
 
     kind: GarmentKind
     cut: Callable[[Basis, Shape], Tailored]

@@ -1,4 +1,4 @@
-"""How far cloth hangs off a body: straight down from what sticks out, taut over hollows.
+"""Draping of cloth: straight down from protrusions, taut over hollows.
 
 Each garment vertex belongs to a column (trunk or one leg), and there to a level and an azimuth.
 On each level the cloth follows the convex outline of the body; from level to level it falls from

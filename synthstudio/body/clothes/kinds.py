@@ -1,4 +1,4 @@
-"""Designs of garments: cut, compiled and kept for the next person."""
+"""Designs of garments: cut, compiled and cached."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _thick_m(cloth: Cloth) -> float:
 
 
 def drawn_faces(made: Design, place: int, outer: list[Design]) -> Bool:
-    """Return the faces of a piece that no outer garment hides for certain."""
+    """Return the faces of a piece not certainly hidden by outer garments."""
     cloth = made.cloths[place]
     drawn = np.ones(len(cloth.all_faces), bool)
     for over in outer:

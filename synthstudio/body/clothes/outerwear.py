@@ -1,4 +1,4 @@
-"""What is worn over a top: open and closed jackets, vests, aprons and bibs."""
+"""Outerwear: open and closed jackets, vests, aprons and bibs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sewing: a piece of cloth put on one posed person. Vectors lie as in garment_mesh.py."""
+"""Fitting a piece of cloth to one posed person. Vectors lie as in garment_mesh.py."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LIMP = 0.75  # how far hanging hair turns towards straight down
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Wearer:
-    """A posed person as cloth needs it."""
+    """A posed person's data for fitting cloth."""
 
     posed_m: F32  # (3, N)
     rest_m: F32  # (3, N) scaled to the template's stature
@@ -51,7 +51,7 @@ class Sewn:
 
 
 def wearer_of(base: Basis, bare: BareBody, *, fitted: bool = False) -> Wearer:
-    """Return what sewing needs of a posed body.
+    """Return a posed body's data for fitting.
 
     `fitted`: cloth is as thick and folds as deep as the body is large, and hair and hats have
     the size of the head. Otherwise they are those of grown people.

@@ -1,4 +1,4 @@
-"""What every garment is cut with: smooth fields over template coordinates, positive inside.
+"""Shared tools of all cuts: smooth fields over template coordinates, positive inside.
 
 Lengths are metres on the template (ground -0.895, crotch about -0.08, waist 0.10, neck 0.50,
 top of the head 0.76); see garment_mesh.py for joints.

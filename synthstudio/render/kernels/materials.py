@@ -1,6 +1,6 @@
-"""What a surface point looks like: colour, bump and gloss from its texture coordinates (Warp).
+"""Appearance of a surface point: colour, bump and gloss from its texture coordinates (Warp).
 
-What the fields of `core.spec.Material` mean here, beyond their names:
+The fields of `core.spec.Material`, beyond their names:
 * `stripes` run across the garment at angle 0 (they repeat along z), one repeat is a light and
   a dark band; `bricks`: `scale_m` is a brick's length; `planks`: a plank's width, along x.
 * skin: `second_rgb` brows and stubble, `sheen` the strength of stubble, `bump` of freckles,

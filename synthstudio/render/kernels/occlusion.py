@@ -1,4 +1,4 @@
-"""Warp kernels of ambient occlusion: how much of the sky a pixel's neighbours hide from it.
+"""Warp kernels of ambient occlusion: the fraction of sky hidden by a pixel's neighbours.
 
 Points round each pixel, taken from the rasteriser's own depths, count by the sine of their height
 over its surface (after Bavoil, Sainz and Dimitrov, "Image-Space Horizon-Based Ambient Occlusion",
@@ -48,7 +48,7 @@ def obscured_kernel(  # noqa: PLR0913 - what the launch gives
     lens: wp.vec3, taps: wp.array[wp.vec2], window: wp.vec4i, blocks: wp.array2d[wp.uint8],
     out: wp.array2d[wp.vec2],
 ):  # fmt: skip
-    """The share of the sky that what is near hides from each pixel's middle sample, its depth.
+    """The fraction of the sky hidden by near surfaces at each pixel's middle sample, its depth.
 
     Of a window's pixels alone: x0, y0, x1, y1. `lens`: focal length and centre in samples.
     Marks the `blocks` of pixels that lose any of it.
@@ -94,7 +94,7 @@ def open_kernel(
     seen: wp.array2d[wp.vec2], blocks: wp.array2d[wp.uint8], strength: float, window: wp.vec4i,
     out: wp.array2d[wp.float32],
 ):  # fmt: skip
-    """What is left of the sky, smoothed over the neighbours of nearly the same depth.
+    """The visible fraction of the sky, smoothed over neighbours of nearly equal depth.
 
     `seen`: each pixel's loss and depth.
     """

@@ -1,4 +1,4 @@
-"""Light on a surface point: what a ray hits, and how much light it sends back (Warp).
+"""Light on a surface point: ray intersection and reflected light (Warp).
 
 Lambert and GGX (Walter et al. 2007, with Karis' approximations for shading without `pow`, 2014),
 sheen for cloth, wrapped light with a red terminator for skin.
@@ -70,7 +70,7 @@ class Point:
     normal: wp.vec3  # shading normal, towards the viewer
     face: wp.vec3  # geometric normal, towards the viewer
     coords: wp.vec3
-    coords_face: wp.vec3  # the face's normal in texture space, not unit; 0 if nobody asks
+    coords_face: wp.vec3  # the face's normal in texture space, not unit; 0 if unused
     coords_per_m: float  # how much longer than metres texture coordinates are; 0 likewise
     tint: wp.vec3
     foot_m: float  # a pixel's width on the surface
@@ -96,7 +96,7 @@ def _mixed(values: wp.array[wp.vec3], f: wp.vec3i, w: wp.vec3) -> wp.vec3:
 
 @wp.func
 def point_under(mesh: Mesh, m: Mat, eye: Eye, f: wp.vec3i, ray: wp.vec3) -> Point:
-    """The surface point where a ray meets face `f`; asks the material what it needs.
+    """The surface point where a ray meets face `f`; queries the material for its needs.
 
     Weights after Moeller and Trumbore 1997, for both sides of a face.
     """
@@ -202,7 +202,7 @@ def _bumped(p: Point, slope: wp.vec3) -> wp.vec3:
 
 @wp.func
 def ambient_light(lamps: Lamps, n: wp.vec3) -> wp.vec3:
-    """What a white matte surface with normal `n` reflects of the ambient light."""
+    """The light reflected by a white matte surface with normal `n` from the ambient."""
     x, y, z = n[0], n[1], n[2]
     out = lamps.ambient[0] + lamps.ambient[1] * y + lamps.ambient[2] * z + lamps.ambient[3] * x
     if lamps.curved == 1:
@@ -331,7 +331,7 @@ def shaded(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3, open
 
 @wp.func
 def shadow_on(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3) -> wp.vec2:
-    """The shares of the sun and of the sky that reach a triangle under a ray."""
+    """The fractions of the sun and of the sky that reach a triangle under a ray."""
     m = mesh.materials[mesh.surface[triangle]]
     p = point_under(mesh, m, eye, mesh.faces[triangle], ray)
     return wp.vec2(_sun_share(lamps, p, m), _open_sky(lamps, p))
@@ -339,7 +339,7 @@ def shadow_on(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3) -
 
 @wp.func
 def shadow_on_floor(eye: Eye, lamps: Lamps, ray: wp.vec3) -> wp.vec2:
-    """The shares of the sun and of the sky that reach the undrawn floor under a ray."""
+    """The fractions of the sun and of the sky that reach the undrawn floor under a ray."""
     if ray[2] > -1.0e-4 or eye.place[2] <= 0.0:
         return wp.vec2(1.0, 1.0)
     p = eye.place - ray * (eye.place[2] / ray[2])
@@ -350,7 +350,7 @@ def shadow_on_floor(eye: Eye, lamps: Lamps, ray: wp.vec3) -> wp.vec2:
 
 @wp.func
 def floor_keeps(eye: Eye, lamps: Lamps, ray: wp.vec3) -> wp.vec3:
-    """What the undrawn floor under a ray keeps of its light; 1 where no shadow falls."""
+    """The floor's remaining fraction of light under a ray; 1 without shadow."""
     one = wp.vec3(1.0, 1.0, 1.0)
     lit = shadow_on_floor(eye, lamps, ray)
     if lit[0] >= 1.0 and lit[1] >= 1.0:

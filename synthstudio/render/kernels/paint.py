@@ -1,4 +1,4 @@
-"""Warp kernels of `shade.py`: which pixels need what, shadows on the backdrop, the picture."""
+"""Warp kernels of `shade.py`: classification of pixels, backdrop shadows, the picture."""
 
 # mypy: ignore-errors
 # (Warp compiles these functions from their source; their types are not Python's.)
@@ -24,7 +24,7 @@ wp.set_module_options(
 LUT = 16384
 _LAST = wp.constant(float(LUT - 1))
 RUN = wp.constant(32)
-"""Pixels that one thread takes: what a kernel is handed is large and copied for each thread."""
+"""Pixels per thread: kernel arguments are large and copied for each thread."""
 _CREASE = wp.constant(0.9)  # cosine between face normals above which a pixel is smooth
 BARE, ONE, MIXED = wp.constant(0), wp.constant(1), wp.constant(2)
 """What a pixel's samples see: nothing, one smooth surface, several surfaces."""
@@ -84,7 +84,7 @@ def _normal(mesh: Mesh, triangle: int) -> wp.vec3:
 def classify_kernel(
     keys: wp.array2d[wp.uint64], scale: int, mesh: Mesh, kind: wp.array2d[wp.uint8]
 ):
-    """Tell for each pixel whether its samples see nothing, one smooth surface or more."""
+    """Classify each pixel: its samples see nothing, one smooth surface or several."""
     row, part = wp.tid()
     for column in range(part * RUN, wp.min((part + 1) * RUN, kind.shape[1])):
         y0, x0 = row * scale, column * scale

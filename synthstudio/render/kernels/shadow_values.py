@@ -1,4 +1,4 @@
-"""How much light shadows leave each pixel: what comparing two variants of a frame needs (Warp)."""
+"""Shadow fractions of each pixel, for comparing two variants of a frame (Warp)."""
 
 # mypy: ignore-errors
 # (Warp compiles these functions from their source; their types are not Python's.)

@@ -1,9 +1,9 @@
-"""A person's labels in a small picture, drawn with the editor's marks, and a legend of them.
+"""A person's labels drawn into a small picture with the editor's marks, and their legend.
 
-A joint's shape tells its cause, as in editor/js/canvas.js: filled dot visible, ring hidden by the
+A joint's shape shows its cause, as in editor/js/canvas.js: filled dot visible, ring hidden by the
 person itself, triangle by another person, square by an object, diamond unknown, cross
 outside the frame. Left is orange and single; right is blue and doubled, so that neither side nor
-cause is told by colour alone. Bones are thin and dashed where an end is hidden.
+cause is shown by colour alone. Bones are thin and dashed if an end is hidden.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SUPERSAMPLE = 2  # pixels of the drawing a pixel of the picture: lines of half 
 _SHIFT = 4
 _SHAPES = {"visible": (0, 0.0, 1.0), "self": (0, 0.0, 1.0), "person": (3, -90.0, 1.4),
           "object": (4, 45.0, 1.3), "unknown": (4, 0.0, 1.35)}  # fmt: skip
-"""Cause -> corners (0: a circle), turn in degrees, how much larger than a dot."""
+"""Cause -> corners (0: a circle), rotation in degrees, size relative to a dot."""
 _LEGEND = (
     ("visible", "middle", "visible"),
     ("self", "middle", "hidden by own body"),
@@ -46,9 +46,9 @@ _LEGEND_PX = 44  # shown at half of it: sharp on fine screens
 
 @dataclass(frozen=True, kw_only=True)
 class JointMarks:
-    """Labels to draw. `px` (J, 2) continuous pixels of the picture, NaN: no place.
+    """Labels to draw. `px` (J, 2) continuous pixels of the picture, NaN: unknown place.
 
-    `state` (J,): 0, 1, 2, or None for a joint that nobody labelled; `cause` (J,) of CAUSES.
+    `state` (J,): 0, 1, 2, or None if unlabelled; `cause` (J,) of CAUSES.
     """
 
     skeleton: Skeleton
@@ -58,7 +58,7 @@ class JointMarks:
 
 
 def draw_marks(rgb: U8, labels: JointMarks) -> U8:
-    """Return the picture (h, w, 3) with labels drawn in; what lies outside it, at its border."""
+    """Return the picture (h, w, 3) with labels drawn in; joints outside are put at its border."""
     high, wide = rgb.shape[:2]
     pen = _Pen(canvas=np.repeat(np.repeat(rgb, _SUPERSAMPLE, axis=0), _SUPERSAMPLE, axis=1))
     radius = min(8.0, max(4.5, max(high, wide) / 44))
@@ -67,7 +67,7 @@ def draw_marks(rgb: U8, labels: JointMarks) -> U8:
         for at, state in zip(labels.px, labels.state, strict=True)
     ]
     _draw_bones(pen, labels, places, radius)
-    # What is hidden comes last: it is what one looks for.
+    # Hidden joints are drawn last, on top.
     order = sorted(range(len(places)), key=lambda j: labels.cause[j] != "visible")
     for j in order:
         at = places[j]
@@ -80,7 +80,7 @@ def draw_marks(rgb: U8, labels: JointMarks) -> U8:
 
 @functools.cache
 def legend_html() -> str:
-    """Return the legend as HTML: each mark as it is drawn, beside its meaning."""
+    """Return the legend as HTML: each mark with its meaning."""
     parts = []
     for cause, side, words in _LEGEND:
         code = base64.b64encode(_legend_mark(cause, side)).decode("ascii")
@@ -185,7 +185,7 @@ def _draw_mark(pen: _Pen, at: Point, cause: str, side: str, r: float) -> None:
 
 
 def _draw_shape(pen: _Pen, at: Point, cause: str, radius: float, colour: Colour) -> None:
-    """Fill a cause's shape. `radius`: to its edge, so that rims are as wide for every shape."""
+    """Fill a cause's shape. `radius`: to its edges, for equal rim widths of all shapes."""
     corners, turn, grow = _SHAPES.get(cause, _SHAPES["unknown"])
     if not corners:
         pen.disc(at, max(0.3, radius), colour)

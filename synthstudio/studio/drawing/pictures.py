@@ -1,7 +1,7 @@
-"""Pictures for the browser: frames as stored, people cut out with labels, depth.
+"""Pictures for the browser: stored frames, crops of people with labels, depth.
 
-What is computed is kept, up to a number of bytes; frames themselves are read again, which costs
-less than keeping them.
+Computed pictures are cached, up to a number of bytes; frames are read again, which costs less
+than caching.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class FrameInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A data set that pictures are taken from, and what is known of all its frames."""
+    """A data set as a source of pictures, and an index of its frames."""
 
     dataset: Dataset
     skeleton: Skeleton
@@ -57,7 +57,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class CropLabels:
-    """What a crop shows of a person: `px` (J, 2), `state` and `cause` (J,), box of what is shown.
+    """A person's labels in a crop: `px` (J, 2), `state` and `cause` (J,), visible box.
 
     `box_px`: x, y, w, h.
     """
@@ -96,7 +96,7 @@ def media_type(source: Source, frame: int) -> str:
 
 
 def crop_labels(table: PeopleTable, frame: int, instance: int) -> CropLabels:
-    """Return what a crop shows of a person on disk; DatasetError for nobody."""
+    """Return a person's labels on disk; DatasetError if there is no such person."""
     row = table.row_of(frame, instance)
     return CropLabels(
         px=np.array(table.joints_px[row], np.float64),
@@ -118,8 +118,8 @@ def crop(
 ) -> bytes:
     """Return a person, square and `size` px wide, as JPEG; with labels drawn in if asked.
 
-    `changed`: joints that reviewers moved or judged anew. The square is the box of what is shown
-    (of the joints where nothing is) with a margin; what of it lies outside the frame is grey.
+    `changed`: joints moved or relabelled by reviewers. The square is the visible box (the joints'
+    if there is none) with a margin; its part outside the frame is grey.
     """
     shown = crop_labels(table, frame, instance)
     rgb = decode_rgb(image(source, frame), f"frame {frame}")
@@ -141,7 +141,7 @@ def small(source: Source, frame: int, *, size: int) -> bytes:
 
 
 def depth(source: Source, frame: int) -> bytes:
-    """Return a frame's stored depth as a grey PNG, near is bright; DatasetError if not stored."""
+    """Return a frame's stored depth as a grey PNG, near is bright; DatasetError if missing."""
     import cv2
 
     info = _frame_info(source, frame)
@@ -149,7 +149,7 @@ def depth(source: Source, frame: int) -> bytes:
         raise DatasetError(
             "the depth was not stored",
             where=f"frame {frame}",
-            then="Ask for it in the recipe: layers: [depth].",
+            then="Add it to the recipe: layers: [depth].",
         )
     data = source.dataset.layer_path(frame, "depth").read_bytes()
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -157,7 +157,7 @@ def depth(source: Source, frame: int) -> bytes:
         raise DatasetError("the depth is damaged", where=f"frame {frame}")
     known = stored > 0
     inverse = 1000 / np.clip(stored, 1, None).astype(np.float64)
-    # Stretched over what this frame holds: people a metre apart have to look different.
+    # Stretched over this frame's range: people a metre apart must look different.
     near, far = np.percentile(inverse[known], [99, 1]) if known.any() else (1.0, 0.0)
     bright = np.clip((inverse - far) / max(near - far, 1e-9), 0.0, 1.0)
     return encode_png(np.where(known, np.rint(40 + 215 * bright), 0).astype(np.uint8))

@@ -1,7 +1,7 @@
-"""Plots of the studio: pure figures from counts, each bar or cell with what a click on it filters.
+"""Plots of the studio: figures from counts, with the filter of a click on each bar or cell.
 
-Selection in a browser sends places of points back; `Plot.filters` says what each place means, so no
-text of the browser is believed. Colours of causes are those of the report.
+A browser's selection consists of point indices; `Plot.filters` maps them, so no text from the
+browser is trusted. Colours of causes are those of the report.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ STATUS_COLOURS = {
     "flagged": "#e69f00",
     "skipped": "#56b4e9",
 }
-"""After Okabe and Ito (2008), as the colours of causes; pages write the word beside the colour."""
+"""After Okabe and Ito (2008), as for causes; pages write the word beside the colour."""
 ACCENT = "#3a86c8"
 OCCLUDED_EDGES = tuple(round(0.1 * k, 1) for k in range(11))
-"""Bins of the occluded fraction; the upper end belongs to the last bin alone."""
+"""Bins of the occluded fraction; only the last includes its upper end."""
 CONFIG = {"displayModeBar": False, "scrollZoom": False}
 """For st.plotly_chart: no tool bar, no zoom by wheel."""
 _MANY = 2_000
-"""More points than these are drawn by the graphics card."""
+"""Above this many points, WebGL is used."""
 TOOLS = {"displaylogo": False, "scrollZoom": False, "modeBarButtonsToRemove": ["toImage"]}
 """With a tool bar: lasso, box, zoom."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlotFilter:
-    """What a click filters: joints by cause (`which`, `test`), a `field`'s values or its range."""
+    """A click's filter: joints by cause (`which`, `test`), a `field`'s values or its range."""
 
     which: str = ""
     test: str = ""
@@ -50,7 +50,7 @@ class PlotFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """A figure, the filter behind each of its points, and a description for screen readers."""
+    """A figure, the filter of each of its points, and a description for screen readers."""
 
     figure: go.Figure
     filters: tuple[PlotFilter, ...]
@@ -58,16 +58,16 @@ class Plot:
 
 
 def occluded_counts(fraction: F64) -> I64:
-    """Return how many people lie in each bin of OCCLUDED_EDGES; the unknown (NaN) in none."""
+    """Return how many people are in each bin of OCCLUDED_EDGES, without unknown ones (NaN)."""
     known = fraction[np.isfinite(fraction)].astype(np.float64)
     tenth = np.floor(np.round(known * 10, 9)).astype(np.int64)
     return np.bincount(np.clip(tenth, 0, 9), minlength=10).astype(np.int64)
 
 
 def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
-    """Return cause x joint, as shares of the people shown: `counts` (J, causes).
+    """Return cause x joint, in fractions of the people shown: `counts` (J, causes).
 
-    `dark`: the page behind it is dark, so figures in pale cells are light.
+    `dark`: dark theme, so numbers in pale cells are light.
     """
     used = [k for k, name in enumerate(CAUSES) if k < 5 or counts[:, k].any()]
     people = counts.sum(axis=1, keepdims=True)
@@ -89,7 +89,7 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
         )
     )
     cells = [(j, i) for j in range(len(joints)) for i in range(len(names))]
-    # A heat map takes no clicks; invisible marks above its cells do.
+    # Heat maps get no clicks; invisible marks above the cells do.
     figure.add_scatter(
         x=[names[i] for _, i in cells],
         y=[rows[j] for j, _ in cells],
@@ -140,7 +140,7 @@ def bars(
     colours: Mapping[str, str] | None = None,
     maximum: int = 9,
 ) -> Plot:
-    """Return people by a field's values, the most frequent first, `maximum` of them."""
+    """Return people by a field's values, the most frequent first, at most `maximum`."""
     rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))[:maximum]
     names = [name for name, _ in rows]
     figure = _across(
@@ -160,9 +160,9 @@ def bars(
 
 
 def points(places: F64, ids: Sequence[tuple[int, int]], occluded: F64) -> Plot:
-    """Return a map of people at `places` (P, 2), to be chosen by a lasso.
+    """Return a map of people at `places` (P, 2), for lasso selection.
 
-    Coloured by their occluded fraction, where everybody's is known.
+    Coloured by their occluded fraction, if known for all.
     """
     many = len(ids) > _MANY
     scale = {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": {"title": "occluded"}}

@@ -1,1 +1,1 @@
-"""The keypoint editor: what it is shown, what it sends, and how it is mounted."""
+"""The keypoint editor: its data, its edits, and its mounting."""

@@ -1,7 +1,7 @@
 """Clips in the editor: the strip of a person's frames, and edits over all of them.
 
-An edit of a clip is named by the browser, so one that is sent twice happens once; what is filled in
-is what the last preview counted.
+A clip edit is named by the browser, so one sent twice is applied once; only what the last
+preview counted is filled in.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from synthstudio.studio.editor.ops import Number, Strict
 from synthstudio.studio.text import without_paths
 
 AROUND = 20
-"""Frames before and after the shown one in a strip."""
+"""Frames before and after the current one in a strip."""
 BESIDE = 2
-"""Frames before and after the shown one whose items a browser holds."""
+"""Frames before and after the current one whose items a browser holds."""
 _MAX_LEFT = 12
 _MAX_LOG = 20
 Pair = tuple[int, int]
 Previews = dict[bool, tuple[Person, Interpolation]]
-"""The last previews by their size: of the whole track, or not."""
+"""The last previews, by whether they cover the whole track."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """Of whom the strip is: a person, or the place of `track` in a frame where nobody has it."""
+    """The strip's subject: a person, or the place of `track` in a frame without it."""
 
     frame: int
     instance: int
@@ -47,8 +47,8 @@ _EditName = Annotated[str, Field(pattern="^clip[A-Za-z0-9]{8,60}$")]
 
 
 class Question(Strict):
-    """What is done over a clip, from a person on. `client`: the edit's name; `back`: of the one to
-    be undone; `to`: a track; `whole`: fill all of the track in, not only round the shown frame."""
+    """An edit over a clip, from a person on. `client`: its name; `back`: that of the edit to undo;
+    `to`: a track; `whole`: fill the whole track, not only around the current frame."""
 
     ask: Literal["preview", "fill", "split", "join", "rename", "undo"]
     frame: Number
@@ -61,7 +61,7 @@ class Question(Strict):
     @model_validator(mode="after")
     def _names_what_it_undoes(self) -> Question:
         if self.ask == "undo" and self.back is None:
-            raise ValueError("an undo names the edit that it takes back")
+            raise ValueError("an undo must name its edit")
         return self
 
 
@@ -71,7 +71,7 @@ def scene_of(
     frame: int,
     blinded: Callable[[Sequence[Pair]], Collection[Pair]],
 ) -> Scene | None:
-    """The clip of a frame; None for a frame of none. `blinded`: who of some may not be shown."""
+    """The clip of a frame; None outside clips. `blinded`: people hidden from the user."""
     table = chosen.table
     clip = clip_of(table, frame)
     if clip is None:
@@ -87,7 +87,7 @@ def scene_of(
 
 
 def answer(previews: Previews, question: Question, scene: Scene, who: User) -> dict[str, Any]:
-    """Do what is asked; what became of it as JSON values, an "error" where nothing did."""
+    """Apply the edit; return its result as JSON values, an "error" if refused."""
     said = {"ask": question.ask, "client": question.client}
     dataset = scene.clip.dataset
     person = Person(dataset=dataset, frame=question.frame, instance=question.instance)
@@ -120,9 +120,9 @@ def _done(previews: Previews, question: Question, person: Person, scene: Scene, 
     of, found = previews.get(question.whole, (None, None))
     if of != person or found is None:
         raise Refused(
-            "what was counted is not known any more",
+            "the preview has expired",
             where=person.where,
-            then="Look at the preview again.",
+            then="Preview again.",
             reason="gone",
         )
     return clip_edits.interpolate(scene, found, client, who=who)
@@ -140,7 +140,7 @@ def _preview(preview: tuple[Person, Interpolation]) -> dict[str, Any]:
 
 
 def beside(look: Look, scene: Scene, everybody: Sequence[Member]) -> list[Pair]:
-    """The shown person in the frames next to the shown one, (frame, 0) where nobody is."""
+    """The current person in the neighbouring frames, (frame, 0) if absent."""
     frames, at, mine = _along(look, scene, everybody)
     near = frames[max(0, at - BESIDE) : at + BESIDE + 1]
     return [(f, mine[f].person.instance if f in mine else FRAME) for f in near]
@@ -185,11 +185,11 @@ def strip(
 def _along(
     look: Look, scene: Scene, everybody: Sequence[Member]
 ) -> tuple[list[int], int, dict[int, Member]]:
-    """Frames of the clip by time, the place of the shown one, and who is of the track in each."""
+    """The clip's frames by time, the place of the current one, and each frame's track members."""
     frames = list(scene.clip.frames.values())
     only = Person(dataset=scene.clip.dataset, frame=look.frame, instance=look.instance)
     mine = same_track(everybody, _track_of(look, everybody), only)
-    shown = sorted(mine, key=lambda m: m.exists)  # who is there before who was deleted
+    shown = sorted(mine, key=lambda m: m.exists)  # existing people before deleted ones
     return frames, frames.index(look.frame), {one.person.frame: one for one in shown}
 
 
@@ -221,7 +221,7 @@ def _frame(frame: int, one: Member | None, scene: Scene, url: str) -> dict[str, 
 
 
 def _box(one: Member, scene: Scene) -> list[float] | None:
-    """Round a person's joints in the picture, as shares of it: x, y, width, height."""
+    """The box round a person's joints, relative to the picture: x, y, width, height."""
     base = scene.base_of(one.person)
     labels: dict[str, JointLabel] = {**(base.joints or {}), **one.state.joints}
     points = [

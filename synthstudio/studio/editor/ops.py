@@ -1,9 +1,9 @@
-"""Ops of the editor and of programs: checked, applied in their order, answered one by one.
+"""Edit operations of the editor and of programs: checked, applied in order, each answered.
 
 A client repeats every op until it is "done" or "refused"; an op is named by (client, seq), so
-it is applied once, however often it arrives. Nothing in it is trusted: who acts and which data set
-is meant come from the call, and review.edits checks the rest. Here too: leases are renewed while
-the editor is in use, and released once a person is decided on.
+it is applied once. Ops are untrusted: user and data set come from the call, and review.edits
+checks the rest. Leases are also renewed here while the editor is in use, and released after a
+decision on their person.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from synthstudio.studio.text import without_paths
 MAX_OPS = 200
 MAX_JOINTS = 200
 BLIND = (
-    "this person is still to be reviewed twice, and you may be asked for the second review. "
-    "It is blind: nothing is told of the first, and nothing is changed. Take another."
+    "this person is to be reviewed twice, and the second review may be yours. "
+    "It is blind: the first stays hidden and cannot be changed. Choose another person."
 )
 _SERVER_ERROR = "Internal server error (see the server's log). Retrying."
 log = logging.getLogger(__name__)
@@ -51,16 +51,16 @@ log = logging.getLogger(__name__)
 Number = Annotated[int, Field(ge=0, le=MAX_INT)]
 Client = Annotated[str, Field(pattern="^[A-Za-z0-9]{8,64}$")]
 OpName = tuple[str, int]
-"""Of an op: its client and seq."""
+"""An op's client and seq."""
 Pair = tuple[int, int]
 Blinded = Callable[[Collection[Pair]], Collection[Pair]]
-"""Some people (frame, instance) -> those whose first look is hidden from who acts."""
+"""Some people (frame, instance) -> those whose first review is hidden from the user."""
 Refusal = tuple[str, int, str, str]
-"""Of an op: client, seq, reason, text."""
+"""A refused op's client, seq, reason, text."""
 
 
 class Strict(BaseModel):
-    """A JSON object with these fields and no others, of these types and no others."""
+    """A JSON object with exactly these fields and types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
@@ -72,7 +72,7 @@ _Row = Annotated[
     | Annotated[tuple[_Px, _Px, int | None, str, str], _LAX],
     Field(
         description="x and y in continuous pixels (null: no place), state (2 visible, 1 hidden, "
-        "0 outside, null unlabelled), cause, and whose word it is: human or predicted",
+        "0 outside, null unlabelled), cause, and origin: human or predicted",
     ),
 ]
 _Name = Annotated[tuple[Client, Number], Field(strict=False, description="[client, seq] of an op")]
@@ -98,19 +98,19 @@ class OpFields(Strict):
     text: str = Field("", max_length=MAX_TEXT)
     event: Number | None = Field(
         None,
-        description="which event a revert takes back; of a comment that answers, of resolve and "
+        description="the event to revert; for answers, resolve and "
         "reopen: the first comment of the thread",
     )
-    joint: str | None = Field(None, description="at which a first comment points")
+    joint: str | None = Field(None, description="the subject of a first comment")
     track: Number | None = Field(None, description="track number in a clip (edit, add)")
     keyed: bool | None = Field(None, description="a key frame of its track, or not (edit, add)")
-    undoes: _Name | None = Field(None, description="the op that a revert takes back")
-    after: _Name | None = Field(None, description="an op of the same person that it builds on")
+    undoes: _Name | None = Field(None, description="the op to revert")
+    after: _Name | None = Field(None, description="a preceding op on the same person")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What became of ops. `wait`: why some are left for later, "" for none.
+    """Results of ops. `wait`: why some are postponed, "" for none.
 
     `done`: (client, seq, event, revision); `refused`: (client, seq, reason, text).
     """
@@ -122,10 +122,10 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class ReceivedOp:
-    """An op as it was sent. `undoes`, `after`: other ops by their names.
+    """An op as sent. `undoes`, `after`: other ops by their names.
 
-    `undoes`: the op whose event a revert takes back, where its author does not know the event's
-    number yet. `after`: an op of the same person that this one builds on.
+    `undoes`: the op whose event is to be reverted, if its author does not know the event's
+    number yet. `after`: an op on the same person that this one builds on.
     """
 
     op: Op
@@ -139,7 +139,7 @@ class ReceivedOp:
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedOps:
-    """`ops`: those that could be read; `refused`: those that could not."""
+    """`ops`: the readable ones; `refused`: the others."""
 
     ops: tuple[ReceivedOp, ...]
     refused: tuple[Refusal, ...] = ()
@@ -154,9 +154,9 @@ class _Delivery:
 
 
 def parse_ops(items: Sequence[object], *, dataset: str, layer: str = MAIN) -> ParsedOps:
-    """Return ops of JSON values; Refused("invalid") where one has no name.
+    """Return ops of JSON values; Refused("invalid") if one has no name.
 
-    `dataset`: the key of the set that they are of.
+    `dataset`: the key of their data set.
     """
     found: list[ReceivedOp] = []
     refused: list[Refusal] = []
@@ -176,7 +176,7 @@ def parse_ops(items: Sequence[object], *, dataset: str, layer: str = MAIN) -> Pa
 
 
 def refused_fields(problems: Sequence[Mapping[str, Any]], where: str) -> Refused:
-    """Return what the first problem of a pydantic validation says, as a refusal."""
+    """Return the first problem of a pydantic validation, as a refusal."""
     first = problems[0]
     parts = [str(part)[:40] for part in first["loc"]]
     place = ".".join(part for part in parts if "[" not in part)  # "[": a branch of a union
@@ -213,11 +213,11 @@ def apply_ops(
     base_of: Callable[[Person], Base],
     blinded: Blinded,
 ) -> Answer:
-    """Apply ops in their order; return what became of each.
+    """Apply ops in their order; return the result of each.
 
-    After one that has to wait (a locked database, a full disk) the rest waits too: they build on
-    one another. `base_of` may raise DatasetError for people of no frame. `blinded`: nothing is
-    changed of them in the layer main, and no refusal tells what is so, whoever sends the ops.
+    After one that must be postponed (a locked database, a full disk) the rest is, too: they may
+    depend on it. `base_of` may raise DatasetError for unknown frames. `blinded`: these people are
+    not changed in the layer main, and refusals reveal nothing of them, for any user.
     """
     done: list[tuple[str, int, int, int]] = []
     refused = list(parsed.refused)
@@ -237,10 +237,10 @@ def apply_ops(
                 break
             refused.append((*received.name, error.reason, without_paths(error)))
         except DatasetError as error:
-            log.warning("an edit of nobody: %s", error)
+            log.warning("an edit of an unknown person: %s", error)
             refused.append((*received.name, "gone", without_paths(error)))
         except Exception:
-            # Whatever it is, the browser keeps the edit and says it again.
+            # On any error the browser keeps the edit and sends it again.
             log.exception("an edit could not be stored: %s", received.name)
             wait = _SERVER_ERROR
             break
@@ -254,10 +254,10 @@ def apply_ops(
 def _without_first_looks(
     parsed: ParsedOps, refused: Sequence[Refusal], blinded: Blinded
 ) -> list[Refusal]:
-    """Return refusals without what they would tell of people whose first look is hidden.
+    """Return refusals without details of people whose first review is hidden.
 
-    Somebody may have decided on a person while the op was on its way, or on all in the frame to
-    which the op would bring somebody.
+    A person may have been decided on while the op was on its way, or all people of the frame to
+    which the op adds one.
     """
     about: dict[OpName, set[Pair]] = {}
     for received in parsed.ops:
@@ -278,18 +278,18 @@ def _pair(received: ReceivedOp) -> Pair:
 def _apply_op(delivery: _Delivery, received: ReceivedOp) -> tuple[int, int]:
     op = received.op
     if received.after is not None and _event_of(delivery, op.person, received.after) is None:
-        # The one before it was refused: this one was made over a state that never was.
+        # The previous op was refused: this one was based on a state that never existed.
         raise Refused(
             "the edit before this one was not taken",
             where=op.person.where,
-            then="Look at the person again and decide about both.",
+            then="Check the person again and repeat both edits.",
             reason="revision",
         )
     if received.undoes is not None:
         found = _event_of(delivery, op.person, received.undoes)
         if found is None:
             raise Refused(
-                "what shall be undone was never stored", where=op.person.where, reason="gone"
+                "the edit to be undone was never stored", where=op.person.where, reason="gone"
             )
         op = Op(
             client=op.client,
@@ -305,22 +305,22 @@ def _apply_op(delivery: _Delivery, received: ReceivedOp) -> tuple[int, int]:
 
 
 def _check_predicted(delivery: _Delivery, op: Op) -> None:
-    """Refuse joints that say a model put them there where none did."""
+    """Refuse joints marked as predicted where the model predicts none."""
     joints = {name: label for name, label in op.joints.items() if label.origin == PREDICTED}
     person = op.person
     if not joints or is_predicted(delivery.store, person.dataset, person.frame, joints):
         return
-    if _event_of(delivery, person, (op.client, op.seq)) is None:  # else it was so at the time
+    if _event_of(delivery, person, (op.client, op.seq)) is None:  # else it was valid then
         raise Refused(
-            "no model predicts these joints there any more",
+            "these joints are no longer predicted there",
             where=person.where,
-            then="Look at the predictions again.",
+            then="Reload the predictions.",
             reason="gone",
         )
 
 
 def _event_of(delivery: _Delivery, person: Person, name: OpName) -> int | None:
-    """Return the event that an op of this person made, None when it made none."""
+    """Return this person's event made by an op, None if there is none."""
     return delivery.events.get(name) or event_named(delivery.store, person, *name)
 
 
@@ -333,7 +333,7 @@ EVERY_S = 60.0
 
 @dataclass
 class HeldLeases:
-    """Of whom a session renewed its leases, and when (monotonic seconds)."""
+    """People whose leases a session renewed, and when (monotonic seconds)."""
 
     at: float = -EVERY_S
     people: frozenset[Person] = field(default_factory=frozenset)
@@ -349,8 +349,8 @@ def renew_leases(
 ) -> None:
     """Renew `who`'s leases on the people of a window: once a minute, or for new ones in `edited`.
 
-    It makes no lease where `who` had none. One that somebody else took meanwhile stays lost: the
-    edit is then refused. A busy store is tried again next time.
+    It makes no new lease. One taken by another user meanwhile stays lost: the edit is then
+    refused. A busy store is tried again next time.
     """
     new = set(edited) - held.people
     if not may(who.role, "claim") or (not new and time.monotonic() - held.at < EVERY_S):
@@ -367,9 +367,9 @@ def renew_leases(
 def release_decided(
     store: Store, held: HeldLeases, parsed: ParsedOps, answer: Answer, *, who: User
 ) -> None:
-    """Give back the leases of people whom these ops decided on.
+    """Release the leases of people decided on by these ops.
 
-    Those of second reviews end by themselves: without one, nobody could take a decision back.
+    Those of second reviews end by themselves: without one, a decision could not be reverted.
     """
     done = {(client, seq) for client, seq, _, _ in answer.done}
     people = [

@@ -1,4 +1,4 @@
-"""Predictions as the editor shows them under the labels: whose each is, and how far off."""
+"""Predictions shown under the labels in the editor: their person, and their distance."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ States = Mapping[tuple[int, int], ItemState]
 
 @dataclass(frozen=True)
 class FramePredictions:
-    """What a model says of a frame: `of` people by their numbers, and `found`, who is nobody."""
+    """A model's predictions in a frame: `of` people by number, and `found` without a person."""
 
     of: Mapping[int, dict[str, Any]] = field(default_factory=dict)
     found: Sequence[dict[str, Any]] = ()
@@ -41,10 +41,10 @@ class FramePredictions:
 def frame_predictions(
     predictions: Sequence[Prediction], found: FrameRows, state_of: States, skeleton: Skeleton
 ) -> FramePredictions:
-    """Return the predictions of a frame beside its people as reviewers left them.
+    """Return the predictions of a frame beside its people as edited.
 
-    One that was stored for a person is theirs, also when the person was deleted; the others are
-    matched with people who have none, by OKS or by their boxes.
+    One stored for a person stays with it, even if deleted; the others are matched with people
+    without one, by OKS or by their boxes.
     """
     people, deleted = _people(found, state_of, skeleton)
     of: dict[int, Prediction] = {p.instance: p for p in predictions if p.instance in people}
@@ -62,9 +62,9 @@ def frame_predictions(
 
 
 def limbs(skeleton: Skeleton) -> list[list[int]]:
-    """Return the joints of each limb: arms, legs, the trunk where it has joints, and the head.
+    """Return the joints of each limb: arms, legs, the trunk if it has joints, and the head.
 
-    Of an own skeleton: the chains between joints where more than two limbs meet, and these.
+    For own skeletons: the chains between joints where more than two limbs meet, and these.
     """
     if skeleton.own:
         return _chains(len(skeleton.joints), skeleton.edges)
@@ -79,7 +79,7 @@ def limbs(skeleton: Skeleton) -> list[list[int]]:
 
 
 def _chains(joints: int, edges: Sequence[tuple[int, int]]) -> list[list[int]]:
-    """Joints that hang together once those where more than two limbs meet are taken out."""
+    """Connected joints after removing those where more than two limbs meet."""
     beside: list[set[int]] = [set() for _ in range(joints)]
     for a, b in edges:
         beside[a].add(b)
@@ -102,7 +102,7 @@ def _chains(joints: int, edges: Sequence[tuple[int, int]]) -> list[list[int]]:
 def _people(
     found: FrameRows, state_of: States, skeleton: Skeleton
 ) -> tuple[dict[int, Standing], set[int]]:
-    """Who is in a frame now, by number, and the numbers of those who were deleted."""
+    """The people of a frame by number, and the numbers of deleted ones."""
     people, deleted = {}, set[int]()
     for n, state, labels in people_now(found, state_of, skeleton.joints):
         if state is not None and state.deleted:
@@ -139,14 +139,14 @@ def _joint(prediction: Prediction, name: str) -> list[Any] | None:
 MAX = 12
 _LOOKED_AT = 2_000
 _MIN_PX = 20.0
-"""Height and width of people whose joints are worth anything as a pose."""
+"""Minimum height and width of a usable pose."""
 
 
 def poses_of(table: PeopleTable) -> tuple[dict[str, Any], ...]:
-    """Return at most MAX poses of people all of whose joints are in the picture.
+    """Return at most MAX poses of people with all joints in the picture.
 
     `form`: width / height of the box round the joints; `at`: (u, v) of each joint in it, 0 to 1.
-    People are parted by their form into groups of one size; of each it is the one nearest to their
+    People are split by form into groups of equal size; each gives the one nearest to its
     mean.
     """
     rows = np.linspace(0, table.people - 1, min(table.people, _LOOKED_AT)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Queues: in which order people come, as one array of rows that stays as it is while one works."""
+"""Review queues: the order of people, as one constant array of rows."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ QueueName = Literal["risk", "all", "unsure", "mine", "second", "added", "empty",
 QUEUES: dict[QueueName, str] = {
     "risk": "Likely wrong first",
     "all": "As they are stored",
-    "unsure": "Least sure predictions first",
+    "unsure": "Least confident predictions first",
     "mine": "Mine",
     "second": "My second reviews",
     "added": "Added by reviewers",
     "empty": "Frames without people",
     "clips": "Person by person through clips",
 }
-"""Name of a queue -> what the page calls it."""
+"""Name of a queue -> its title."""
 NO_MATCH = "No people match. Relax the filter in the sidebar."
 EMPTY_TEXTS = {
     "second": "You have no second reviews to do. Claim people on the Team page.",
@@ -54,9 +54,9 @@ EMPTY_TEXTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class QueueRequest:
-    """What a queue shall hold. `query`: as `filter` takes it; `todo`: only who is undecided.
+    """A queue's request. `query`: as in `filter`; `todo`: only undecided people.
 
-    `model`: whose predictions the queue "unsure" goes by.
+    `model`: the predictions used by the queue "unsure".
     """
 
     queue: QueueName = "risk"
@@ -71,10 +71,10 @@ class QueueRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewQueue:
-    """A queue: `rows` (N,) in their order; `control` (N,): drawn at random.
+    """A queue: `rows` (N,) in order; `control` (N,): random sample.
 
-    A row is one of the people table, or -1 - its place in `extra`: (frame, instance) of those whom
-    reviewers added, and (frame, 0) for a frame without people. `notes`: row -> why it is here.
+    A row is one of the people table, or -1 - its place in `extra`: (frame, instance) of added
+    people, and (frame, 0) for a frame without people. `notes`: row -> reason.
     """
 
     request: QueueRequest
@@ -90,7 +90,7 @@ class ReviewQueue:
         return [self.extra[-1 - row] if row < 0 else next(on_disk) for row in rows.tolist()]
 
     def reasons(self, start: int, stop: int) -> list[list[str]]:
-        """Return for each of a stretch why that person is worth a look."""
+        """Return the reasons why each person of a range is listed."""
         return [self._reasons(k) for k in range(start, stop)]
 
     def _reasons(self, place: int) -> list[str]:
@@ -108,7 +108,7 @@ class ReviewQueue:
         return int(found[0]) if len(found) else None
 
     def place_near(self, table: PeopleTable, frame: int, instance: int) -> int:
-        """Return where a person comes; for one whom reviewers added where its frame does; or 0."""
+        """Return a person's place; for an added one its frame's place; or 0."""
         place = self.place_of(table, frame, instance)
         if place is None and (frame, 0) in self.extra:
             place = self.place_of(table, frame, 0)
@@ -119,7 +119,7 @@ class ReviewQueue:
         return place
 
     def with_first(self, table: PeopleTable, frame: int, instance: int) -> ReviewQueue:
-        """Return the queue; a person whom it leaves out is put first, so is a frame without any."""
+        """Return the queue; a person or empty frame missing from it is put first."""
         row, extra = self._row(table, frame, instance), self.extra
         if row is None:
             index = table.arrays["frame.index"]
@@ -142,7 +142,7 @@ class ReviewQueue:
 def build_queue(
     store: Store, table: PeopleTable, request: QueueRequest, *, who: User
 ) -> ReviewQueue:
-    """Return a queue; DatasetError for a query that cannot be read."""
+    """Return a queue; DatasetError for an invalid query."""
     columns = review_columns(store, table, layer=request.layer, me=who.name)
     hidden = np.zeros(table.people, bool)
     if request.layer == MAIN:
@@ -204,7 +204,7 @@ def _unsure(queue: ReviewQueue, table: PeopleTable, sure: Mapping[Pair, Confiden
     found |= {-1 - k: frames[f] for k, (f, _) in enumerate(queue.extra) if f in frames}
     rows = sorted(found, key=lambda row: (found[row].confidence, row))
     notes = {
-        row: f"{one.joint.replace('_', ' ')}: predicted, sure {one.confidence:.2f}"
+        row: f"{one.joint.replace('_', ' ')}: predicted, confidence {one.confidence:.2f}"
         for row, one in found.items()
     }
     return replace(
@@ -215,7 +215,7 @@ def _unsure(queue: ReviewQueue, table: PeopleTable, sure: Mapping[Pair, Confiden
 def _extra(
     store: Store, table: PeopleTable, request: QueueRequest, inhabited: I64
 ) -> tuple[tuple[int, int], ...]:
-    """Whom and what a queue holds beside people on disk. `inhabited`: frames of people on
+    """The queue's entries beside people on disk. `inhabited`: frames of people on
     disk."""
     added = added_people(store, table.key) if request.layer == MAIN else {}
     if request.queue in ("empty", "unsure"):
@@ -226,12 +226,12 @@ def _extra(
             (f, 0) for f in table.arrays["frame.index"].astype(np.int64).tolist() if f not in here
         )
     if request.query.strip() or request.queue == "mine":
-        return ()  # neither asks anything that is known of them
+        return ()  # neither applies to added people
     return tuple(p for p, status in added.items() if not request.todo or status in TODO)
 
 
 def _places_after_frames(rows: I64, table: PeopleTable, frames: list[int]) -> list[int]:
-    """Where each of `frames` ends in a queue of people on disk; its end for one that is not."""
+    """The insertion place of each of `frames` in a queue of people on disk; else its end."""
     last = dict.fromkeys(frames, len(rows))
     of_rows = table.frame[rows]
     for place in np.flatnonzero(np.isin(of_rows, frames)).tolist():

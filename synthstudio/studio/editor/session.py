@@ -1,6 +1,6 @@
-"""The page Review: what its sidebar and its address choose, and the editor over that queue.
+"""The page Review: sidebar and address select a queue, shown by the editor.
 
-The editor itself speaks to the API (studio/web_api). Runs of the page only say which queue.
+The editor itself uses the API (studio/web_api). Runs of the page only select the queue.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _CHOICES = ("queue", "query", "todo")
 
 @dataclass
 class EditorSession:
-    """What a session remembers of its editor. `place`: frame and instance of the address.
+    """A session's state of its editor. `place`: frame and instance of the address.
 
-    `mounted`: whether this run of the page has put up the editor.
+    `mounted`: whether this run of the page has mounted the editor.
     """
 
     key: str
@@ -45,7 +45,7 @@ class EditorSession:
     mounted: bool = False
 
     def mount(self) -> None:
-        """Put up the editor: in every run the same elements, or the browser begins anew."""
+        """Mount the editor: with the same elements in every run, or the browser restarts it."""
         st.html(_STYLE)
         queue: dict[str, Any] = asdict(self.request)
         if self.place is not None:
@@ -63,9 +63,9 @@ def begin_run(*, entered: bool) -> None:
 
 
 def keep_editor(user: str) -> None:
-    """Keep the editor where a run ended early, because the database did not answer.
+    """Keep the editor when a run ended early because the database did not answer.
 
-    `user`: whose it has to be, "" where the database did not say who is there.
+    `user`: its required user, "" if unknown to the database.
     """
     session = _remembered()
     if session is None or session.mounted:
@@ -93,7 +93,7 @@ def show() -> None:
             st.error(plain(wrong))
         note = added_note(count_people(ctx.store, chosen.key)) if asked.query.strip() else ""
         if note:
-            st.caption(f"The filter knows the people on disk. {note}")
+            st.caption(f"The filter covers people on disk. {note}")
 
 
 def _remembered() -> EditorSession | None:
@@ -105,7 +105,7 @@ def _session(ctx: Context, chosen: OpenSet, me: User) -> EditorSession:
     session = before = _remembered()
     if session is None or session.key != chosen.key or session.user != me.name:
         session = EditorSession(key=chosen.key, user=me.name)
-        if not chosen.dataset.people:  # photos without labels: the first people are to be added
+        if not chosen.dataset.people:  # photos without labels: the task is to add people
             session.request = QueueRequest(queue="empty")
         st.session_state["review_session"] = session
     address = {n: st.query_params.get(n, "") for n in ("frame", "instance", "q", "queue")}
@@ -131,7 +131,7 @@ def _query_error(chosen: OpenSet, query: str) -> str:
 
 
 def _choices(session: EditorSession, models: list[str], queues: list[str]) -> None:
-    """Show what can be chosen; `models`: those that have predictions here."""
+    """Show the options; `models`: those with predictions here."""
     for name in (*_CHOICES, "model"):
         st.session_state[f"review_{name}"] = getattr(session.request, name)
 

@@ -1,6 +1,6 @@
-"""The people that a browser holds at a time: a part of the queue, with all that is drawn.
+"""The people held by a browser: a part of the queue, with all data to draw.
 
-The browser turns to the next person without asking; it asks for more before the window ends.
+The browser moves on without requests; it requests more before the window ends.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from synthstudio.studio.editor.predictions import FramePredictions, frame_predic
 from synthstudio.studio.frame_rows import FrameRows, Frames, people_now
 
 BACK, AHEAD = 5, 18
-"""How many people behind and ahead of the shown one a browser holds."""
+"""How many people behind and ahead of the current one a browser holds."""
 _THREADS, _ANSWERS = 30, 12
-"""How many threads of a person, and answers in each, are shown without asking for the history."""
+"""Threads of a person, and answers in each, shown without loading the history."""
 _NO_PREDICTIONS = FramePredictions()
 _UNLABELLED = JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled")
 _UNTOUCHED = ItemState(person=Person(dataset="", frame=0, instance=0))
@@ -52,15 +52,15 @@ class QueueWindow:
     start: int
     people: Sequence[tuple[int, int]]
     reasons: Sequence[Sequence[str]] = ()
-    """For each of `people` why it is worth a look; empty: nobody asked."""
+    """Why each of `people` is listed; empty if not requested."""
     blinded: Collection[tuple[int, int]] = ()
-    """Those in these frames of whom nothing may be shown that reviewers said."""
+    """People in these frames whose reviews must be hidden."""
     elsewhere: Collection[tuple[int, int]] = ()
-    """People not on disk who have a place of their own in the queue."""
+    """People not on disk with a place of their own in the queue."""
     model: str = ""
     """The model whose predictions are shown under the labels; "": none."""
     alone: bool = False
-    """Whether the browser may hold no items of others in these frames: their masks come too."""
+    """Whether the browser may lack items of other people here: their masks are included."""
 
 
 def span(at: int, total: int) -> tuple[int, int]:
@@ -85,13 +85,13 @@ def items(
     clean_of: Callable[[int], int | None],
     layer: str = MAIN,
 ) -> list[dict[str, Any]]:
-    """Return the people of a window as JSON values, with those who were added to their frames.
+    """Return the people of a window as JSON values, with people added to their frames.
 
-    The first item of a frame has its `people`, the others None: everybody in the frame as reviewers
-    left them, without deleted and with added ones. `closed` of an item and of one of these: why
-    that person may not be changed now, None if they may.
-    `clean_of`: the frame without occluders that belongs to a frame, None for none. People of
-    frames that cannot be read are left out, and so is what is damaged of a mask.
+    The first item of a frame has its `people`, the others None: all people of the frame as edited,
+    without deleted and with added ones. `closed` of an item and of one of these: why
+    the person cannot be changed now, None if it can.
+    `clean_of`: a frame's variant without occluders, None for none. People of
+    unreadable frames are left out, as are damaged masks.
     """
     listed = [(frame, instance) for frame, instance in window.people]
     state_of = states_in(store, key, {frame for frame, _ in listed}, layer=layer)
@@ -151,7 +151,7 @@ def items(
 
 
 def skeleton_json(skeleton: Skeleton, poses: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """Return what the editor needs to know of a skeleton; `poses`: see poses.py."""
+    """Return a skeleton's data for the editor; `poses`: see poses.py."""
     return {
         "name": skeleton.title,
         "joints": list(skeleton.joints),
@@ -164,7 +164,7 @@ def skeleton_json(skeleton: Skeleton, poses: Sequence[Mapping[str, Any]] = ()) -
 
 
 def _free_number(found: FrameRows, state_of: Mapping[tuple[int, int], ItemState]) -> int:
-    """The first number above those of the people on disk that nobody was added under."""
+    """The first number above those on disk that no added person has."""
     number = max([n for n in found.people if n < FIRST_OBJECT], default=0) + 1
     while (found.frame["index"], number) in state_of:
         number += 1
@@ -200,14 +200,14 @@ def _item(
         **(
             _labels(found, row, frames.skeleton)
             if row is not None
-            else _no_labels(frames.skeleton, "added by hand" if instance else "nobody is labelled")
+            else _no_labels(frames.skeleton, "added by hand" if instance else "no people labelled")
         ),
         "state": _state(state),
     }
 
 
 def _labels(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, Any]:
-    """Return what does not change of a person; every answer to an edit holds it again."""
+    """Return a person's constant data; every answer to an edit repeats it."""
     if row["instance"] not in found.made:
         found.made[row["instance"]] = _make_labels(found, row, skeleton)
     return found.made[row["instance"]]
@@ -278,10 +278,10 @@ def _people(
     closed: Callable[[tuple[int, int]], str | None],
     held: Collection[int],
 ) -> list[dict[str, Any]]:
-    """Everybody in a frame as reviewers left them; `closed`: why one may not be changed now.
+    """All people of a frame as edited; `closed`: why one cannot be changed now.
 
-    `held`: those of whom the browser is given an item of its own, with their masks. Of others
-    `masks` are those on disk and `drawn` those that somebody drew, as in their items.
+    `held`: people with an item of their own, including masks. Of others, `masks` are those on disk
+    and `drawn` those drawn by users, as in their items.
     """
     found = frames.get(frame)
     shown = []
@@ -365,7 +365,7 @@ def _mask(found: FrameRows, row: Row, which: str) -> dict[str, Any]:
 
 
 def _masks_on_disk(labels: Mapping[str, Any] | None) -> dict[str, str]:
-    """Counts of somebody's masks by name; `labels`: see `_labels`, None for who was added."""
+    """Counts of a person's masks by name; `labels`: see `_labels`, None for added people."""
     known = {which: labels[which]["counts"] for which in WHICH} if labels is not None else {}
     return {which: counts for which, counts in known.items() if counts}
 
@@ -399,7 +399,7 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 
 _SHAPES = {"box": "the box", "masks": "the masks"}
-_MAX = 40  # events of a person that are shown
+_MAX = 40  # events of a person shown
 
 
 def newest_events(store: Store, person: Person) -> list[dict[str, str]]:
@@ -421,7 +421,7 @@ def describe_event(event: Event) -> dict[str, str]:
             what += ", as predicted"
         what = ", ".join(filter(None, (what, *_over_time(event))))
     elif event.kind == "status":
-        said = "nobody is in this frame" if after["status"] == NOBODY else str(after["status"])
+        said = "no person in this frame" if after["status"] == NOBODY else str(after["status"])
         what = said + (f": {after['reason']}" if after["reason"] else "")
     elif event.kind == "distrust":
         what = f"the prediction is wrong ({', '.join(after['distrusts'])})"  # type: ignore[arg-type]
@@ -430,7 +430,7 @@ def describe_event(event: Event) -> dict[str, str]:
     elif event.kind in ("resolve", "reopen"):
         what = "resolved a thread" if event.kind == "resolve" else "reopened a thread"
     elif event.kind == "revert":
-        what = f"took event {event.reverts} back"
+        what = f"reverted event {event.reverts}"
     return {"who": event.who, "when": event.when.strftime("%d %b %H:%M"), "what": what}
 
 

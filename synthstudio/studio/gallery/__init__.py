@@ -1,1 +1,1 @@
-"""The parts of the page Gallery: what it looks at, its filter form, its plots, its actions."""
+"""The parts of the page Gallery: state, filter form, plots, actions."""

@@ -1,4 +1,4 @@
-"""What leads do with many people at once, saved views, and the list as a file."""
+"""Bulk actions of leads, saved views, and the list as a file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def bulk_actions(
         scope, whom, until, give, why, flag = st.columns(
             [3, 2.4, 1.8, 1.2, 3, 1.2], vertical_alignment="bottom"
         )
-        # No numbers in here: a choice is known by its words, and would be lost when they change.
+        # No numbers in here: a choice is identified by its text, and would be lost on a change.
         which = scope.selectbox("People", list(rows), key="gallery_scope")
         people = [
             Person(dataset=chosen.key, frame=frame, instance=instance)
@@ -85,7 +85,7 @@ def bulk_actions(
 def flag_people(
     ctx: Context, me: User, chosen: OpenSet, people: Sequence[Person], reason: str
 ) -> str:
-    """Flag people, each by an event of its own; return what happened, as a sentence."""
+    """Flag people, each by a separate event; return the result as a sentence."""
     pairs = [(person.frame, person.instance) for person in people]
     states = history.states(ctx.store, chosen.key, people=pairs, masks=False)
     client = f"gallery-{secrets.token_hex(8)}"
@@ -155,7 +155,7 @@ def _save_form(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> 
 
 
 def csv_button(chosen: OpenSet, found: SearchResult) -> None:
-    """Offer the list as a CSV; it is made when it is asked for."""
+    """Offer the list as a CSV, made on request."""
 
     def made() -> bytes:
         header = csv_header(chosen.skeleton.joints)
@@ -185,9 +185,9 @@ def _finish(state: GalleryState, notice: str) -> None:
 
 
 MAX_AT_ONCE = 2_000
-"""People whom one click may change; assigning has no such limit."""
+"""Maximum people changed by one click; assigning is unlimited."""
 _SHOWN = 12
-"""People whom the preview links to."""
+"""Maximum people linked by the preview."""
 _CAUSES = {
     "visible": "visible",
     "self": "hidden by own body",
@@ -206,9 +206,9 @@ _NOW: dict[str, tuple[Meaning, ...]] = {
 
 
 def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Person]) -> str:
-    """Show the form, what it would change of `people`, and what was changed before.
+    """Show the form, its preview on `people`, and earlier changes.
 
-    Return what happened, as a sentence; "" when nothing did.
+    Return the result as a sentence; "" if nothing was done.
     """
     read = chosen.frames.base_of
     with st.expander("Relabel joints"):
@@ -266,7 +266,7 @@ def _preview(chosen: OpenSet, found: Sequence[Change]) -> bool:
         }
         for (name, now, to), count in counted.most_common()
     ]
-    show_table(lines, "What would become of joints")
+    show_table(lines, "Changes of joints")
     links = ", ".join(
         f"[frame {p.frame}, person {p.instance}]({review_href(chosen.key, p.frame, p.instance)})"
         for p in (change.person for change in found[:_SHOWN])

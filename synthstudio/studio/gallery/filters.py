@@ -1,7 +1,7 @@
-"""The gallery's filter form, and the query text that says the same; there and back.
+"""The gallery's filter form and its conversion to and from query text.
 
-The text is the truth. A form is what most people ask; a query that says more (or, brackets,
-other fields) has no form: `form_from_query` then returns None and the page shows the text alone.
+The text is authoritative. The form covers the most frequent queries; for any other (or, brackets,
+other fields) `form_from_query` returns None and the page shows only the text.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from synthstudio.review.risk.review_fields import ALL_FIELDS
 Range = tuple[float, float]
 WHOLE: Range = (0.0, 1.0)
 RANGES = ("occluded", "truncated", "crowd", "disagreement")
-"""Fields from 0 to 1. A range holds its lower end; its upper end only if that is 1."""
+"""Fields from 0 to 1. A range includes its lower end; its upper end only if that is 1."""
 CHOICES = ("pose family", "view", "variant", "split", "status", "reviewer", "assigned")
 TESTS = (
     "visible",
@@ -40,7 +40,7 @@ TESTS = (
     "cause = truncated",
     *STATES[2:],
 )
-"""What may be asked of joints. "hidden" is any cause; outside is outside the frame."""
+"""Conditions on joints. "hidden" is any cause; outside is outside the frame."""
 MAX_JOINT_TESTS = 2
 _NAMES = {field: name for name, field in ALL_FIELDS.items()}
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
@@ -48,7 +48,7 @@ _WORD = re.compile(r"[A-Za-z_][\w-]*")
 
 @dataclass(frozen=True, kw_only=True)
 class JointCondition:
-    """Joints (a name, or "any wrist") and what shall be true of them, one of TESTS."""
+    """Joints (a name, or "any wrist") and their condition, one of TESTS."""
 
     which: str
     test: str
@@ -56,7 +56,7 @@ class JointCondition:
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """What the form asks; all of it must hold. What is not in a mapping may be anything."""
+    """The form's conditions, combined by and. Fields not in a mapping are unrestricted."""
 
     joints: tuple[JointCondition, ...] = ()
     ranges: Mapping[str, Range] = dataclasses.field(default_factory=dict)
@@ -64,7 +64,7 @@ class Form:
 
 
 def joint_choices(joints: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what a form may name: every joint, and any or all of each group."""
+    """Return the joint choices of the form: every joint, and any or all of each group."""
     return tuple(_labels(joints).values())
 
 
@@ -80,7 +80,7 @@ def _labels(joints: tuple[str, ...]) -> dict[tuple[tuple[int, ...], int], str]:
 
 
 def query_text(form: Form) -> str:
-    """Return the query that says what a form asks; "" when it asks nothing."""
+    """Return the query of a form; "" if it is empty."""
     parts = [f"{ask.which} {ask.test}" for ask in form.joints]
     for name in RANGES:
         low, high = form.ranges.get(name, WHOLE)
@@ -96,7 +96,7 @@ def query_text(form: Form) -> str:
 
 
 def quote(value: str) -> str:
-    """Return a text as the query language writes it; DatasetError for one with both quotes."""
+    """Return a text quoted for the query language; DatasetError if it has both quotes."""
     if _WORD.fullmatch(value):
         return value
     for mark in "\"'":
@@ -106,7 +106,7 @@ def quote(value: str) -> str:
 
 
 def form_from_query(query: Query | None) -> Form | None:
-    """Return the form that asks the same, or None when a form cannot say it."""
+    """Return the form equivalent to a query; None if there is none."""
     if query is None:
         return Form()
     found = _FormBuilder()
@@ -152,7 +152,7 @@ class _FormBuilder:
         return Form(joints=tuple(self.joints), ranges=ranges, choices=self.choices)
 
     def add(self, node: Node, joints: tuple[str, ...]) -> bool:
-        """Take a part in; False when the form has no place for it."""
+        """Add a condition; False if the form cannot express it."""
         if isinstance(node, JointTest):
             return self._joint(node, joints)
         if not isinstance(node, FieldTest):

@@ -1,4 +1,4 @@
-"""The gallery's filter form and plots: set from the query, and writing the query."""
+"""The gallery's filter form and plots: set from the query, and setting it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _FIRST = {"pose family": "Pose family", "view": "View", "status": "Status"}
 _MORE = {"reviewer": "Reviewer", "assigned": "Assigned to", "variant": "Variant", "split": "Split"}
 _FIRST_SLIDERS, _MORE_SLIDERS = ("occluded", "crowd"), ("truncated", "disagreement")
 MAX_POINTS = 20_000
-"""Points of the map of poses."""
+"""Maximum points of the map of poses."""
 Changed = Callable[[], None]
 
 
@@ -151,7 +151,7 @@ def _read(joints: tuple[str, ...]) -> Form:
     form = Form(joints=tuple(dict.fromkeys(asks)))
     for name in _SLIDERS:
         low, high = state.get(f"gallery_{name}", WHOLE)
-        # A range of one point would find nobody; the slider's step is its width.
+        # A range of one point would match nobody; the slider's step is its width.
         high = max(high, round(low + 0.01, 2)) if low < 1 else 1.0
         form = with_range(form, name, (min(low, 0.99), high))
     for name in (*_FIRST, *_MORE):
@@ -222,7 +222,7 @@ def _plot(
 
 
 def map_of_poses(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
-    """Show the poses of all people found as points, of which a lasso or a box chooses some."""
+    """Show the poses of all matching people as points, for lasso or box selection."""
     places = pose_map(poses_of(chosen, chosen.key)[found.rows])
     there = np.flatnonzero(np.isfinite(places).all(1))
     rows = found.rows[there]
@@ -268,7 +268,7 @@ def _clicked_point(event: Any, count: int) -> int | None:
 
 
 def narrow(state: GalleryState, clicked: plots.PlotFilter, joints: tuple[str, ...]) -> None:
-    """Ask for this too: in the form's words, or behind a query that no form can say."""
+    """Add this condition: in the form, or appended to a query without a form."""
     form = current_form(state, joints)
     if form is None:
         set_query(state, f"({state.query}) and {query_text(_add_filter(Form(), clicked))}", joints)

@@ -1,7 +1,7 @@
-"""What a session looks at in the gallery: the query and how its people are shown.
+"""A session's state in the gallery: the query and the display options.
 
-The query text is the truth; form, plots and saved views change it, and widgets are set from it
-at the begin of every run.
+The query text is authoritative; form, plots and saved views change it, and widgets are set from
+it at the start of every run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SORTS: dict[str, str] = {
     "shown": "least occluded first",
     "edited": "last edited first",
 }
-"""Name -> what the page calls it."""
+"""Name -> title."""
 PAGE_SIZES = (24, 48, 96, 192)
 _FACTS = ("occluded", "truncated", "crowd", "depth")
 _TEXTS = ("pose family", "view", "variant", "split", "group", "identity")
@@ -73,7 +73,7 @@ class Page:
 
 
 def sort_rows(rows: I64, how: str, table: PeopleTable, columns: Mapping[str, NDArray[Any]]) -> I64:
-    """Return rows sorted by one of SORTS; what nobody knows comes last, ties by frame."""
+    """Return rows sorted by one of SORTS; unknown values last, ties by frame."""
     keys: dict[str, Callable[[], NDArray[np.float64]]] = {
         "risk": lambda: -columns["risk"][rows],
         "occluded": lambda: -table.occluded[rows],
@@ -86,7 +86,7 @@ def sort_rows(rows: I64, how: str, table: PeopleTable, columns: Mapping[str, NDA
 
 
 def page_of(rows: I64, *, number: int, size: int) -> Page:
-    """Return a page; a number beyond the last page means the last."""
+    """Return a page; numbers beyond the last page give the last."""
     pages = max(1, -(-len(rows) // size))
     number = min(max(number, 0), pages - 1)
     first = number * size
@@ -103,7 +103,7 @@ def csv_header(joints: Sequence[str]) -> list[str]:
 def csv_rows(
     rows: I64, table: PeopleTable, columns: Mapping[str, NDArray[Any]]
 ) -> Iterator[list[object]]:
-    """Yield a line a person: review, numbers, texts, and the cause of each joint as on disk."""
+    """Yield one line per person: review, numbers, texts, and each joint's cause on disk."""
     numbers = [table.number(name)[rows] for name in _FACTS]
     texts = [table.texts(name, rows) for name in _TEXTS]
     causes = table.arrays["cause"][:, rows]
@@ -120,7 +120,7 @@ def csv_rows(
 
 
 def percent(value: float) -> str:
-    """Return a fraction for people to read; "" for one that nobody knows."""
+    """Return a formatted fraction; "" if unknown."""
     return f"{value:.0%}" if np.isfinite(value) else ""
 
 
@@ -145,11 +145,11 @@ SHOWS = ("People", "Statistics", "Map")
 
 @dataclass(kw_only=True)
 class GalleryState:
-    """What one session looks at in one data set.
+    """One session's state in one data set.
 
-    `text`: as it was typed; `query`: the last one that could be read, which the page shows.
-    `like`: the person, by frame and number, whose pose the first people have; None: sorted as
-    `sort` says. `among`: the only people shown, None: all.
+    `text`: as typed; `query`: the last valid one, which the page shows.
+    `like`: the person, by frame and number, to whose pose people are sorted by similarity; None:
+    sorted by `sort`. `among`: the only people shown, None: all.
     """
 
     text: str = ""
@@ -164,8 +164,8 @@ class GalleryState:
     labels: bool = True
     clean: bool = False
     picking: bool = False
-    clicks: int = 0  # renames the plots, so that a click leaves nothing selected
-    notice: str = ""  # what the last action did, to be shown once
+    clicks: int = 0  # renames the plots, to clear their selection
+    notice: str = ""  # result of the last action, shown once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +177,7 @@ class SearchResult:
 
 
 def gallery_state(chosen: OpenSet) -> GalleryState:
-    """Return what the session looks at; at first what the address asks for."""
+    """Return the session's state; initially from the address."""
     looks = st.session_state.setdefault("gallery", {})
     if chosen.key not in looks:
         looks[chosen.key] = GalleryState()
@@ -199,7 +199,7 @@ def _read_address(state: GalleryState, chosen: OpenSet) -> None:
 
 
 def write_address(state: GalleryState, ctx: Context, chosen: OpenSet) -> None:
-    """Write what is looked at into the address, so that it can be passed on."""
+    """Write the state into the address, as a permalink."""
     parameters = {
         "set": chosen.key if len(ctx.sets) > 1 else "",
         "q": state.query,
@@ -215,7 +215,7 @@ def write_address(state: GalleryState, ctx: Context, chosen: OpenSet) -> None:
 
 
 def set_query(state: GalleryState, text: str, joints: tuple[str, ...]) -> None:
-    """Take a query as typed; a mistake keeps the last one that could be read."""
+    """Set a query as typed; if invalid, the last valid one stays."""
     state.text = text.strip()
     state.number = 0
     try:
@@ -228,14 +228,14 @@ def set_query(state: GalleryState, text: str, joints: tuple[str, ...]) -> None:
 
 
 def show_like(state: GalleryState, chosen: OpenSet, person: tuple[int, int]) -> None:
-    """Show everybody, those first whose pose is most like somebody's; nothing for nobody's."""
+    """Sort all people by similarity to one pose; no effect without a pose."""
     if chosen.table.rows_of(np.array(person[:1]), np.array(person[1:]))[0] >= 0:
         state.like, state.among, state.show, state.number = person, None, SHOWS[0], 0
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def poses_of(_chosen: OpenSet, key: str) -> NDArray[np.float64]:
-    """Everybody's pose as on disk, kept for all sessions. `key`: of the set."""
+    """The poses of all people on disk, cached for all sessions. `key`: of the set."""
     return normalised(_chosen.table.joints_px)
 
 
@@ -248,7 +248,7 @@ def current_form(state: GalleryState, joints: tuple[str, ...]) -> Form | None:
 
 
 def find_people(ctx: Context, chosen: OpenSet, me: User, state: GalleryState) -> SearchResult:
-    """Return the people whom the query finds; deleted ones are left out."""
+    """Return the people matching the query, without deleted ones."""
     table = chosen.table
     columns = columns_of(ctx, chosen, me)
     joints = chosen.skeleton.joints
@@ -271,9 +271,9 @@ def find_people(ctx: Context, chosen: OpenSet, me: User, state: GalleryState) ->
 
 
 def columns_of(ctx: Context, chosen: OpenSet, me: User) -> Columns:
-    """Return what the store knows of every person, at most a few seconds old but for edits.
+    """Return the review state of every person, at most a few seconds old except for edits.
 
-    Of those whom `me` may still review blindly, it is as if nobody had touched them.
+    People whom `me` may still review blindly appear untouched.
     """
     table, share = chosen.table, share_of(ctx.store, chosen.key, "second_share")
     event = last_event_id(ctx.store, table.key)
@@ -294,7 +294,7 @@ def crop_url(
 
 
 def clear_columns() -> None:
-    """Read them anew next time: something else than an event was changed."""
+    """Reload on the next run: the store changed by other means than an event."""
     _columns.clear()
 
 
@@ -343,7 +343,7 @@ def apply_options(state: GalleryState, options: Mapping[str, Any]) -> None:
 
 
 def pager(page: Page, key: str, turn: Callable[[int], None]) -> None:
-    """Show buttons that turn pages, if there are several; `turn` hears the new page's number."""
+    """Show page buttons, if there are several pages; `turn` receives the new number."""
     if page.pages == 1:
         return
     now, last = page.number, page.pages - 1
@@ -357,13 +357,13 @@ def pager(page: Page, key: str, turn: Callable[[int], None]) -> None:
 
 
 MIN_JOINTS = 6
-"""Joints that two people must both have to be compared."""
+"""Minimum joints in common for comparing two people."""
 
 
 def normalised(joints_px: NDArray[np.floating]) -> F64:
-    """Poses (P, J, 2) about the mean of their known joints, whose mean distance to it is one.
+    """Poses (P, J, 2) relative to the mean of their known joints, scaled to mean distance one.
 
-    NaN where a joint is unknown, and for all joints of somebody with fewer than MIN_JOINTS.
+    NaN for unknown joints, and for all joints of poses with fewer than MIN_JOINTS.
     """
     poses = joints_px.astype(np.float64)
     known = np.isfinite(poses[..., 0]) & np.isfinite(poses[..., 1])
@@ -377,7 +377,7 @@ def normalised(joints_px: NDArray[np.floating]) -> F64:
 
 
 def distances(poses: F64, row: int) -> F64:
-    """(P,) the mean distance of joints that both have, of everybody to one person.
+    """(P,) the mean distance of common joints of all people to one person.
 
     `poses`: as `normalised` returns them. NaN for people with fewer than MIN_JOINTS in common.
     """
@@ -389,9 +389,9 @@ def distances(poses: F64, row: int) -> F64:
 
 
 def pose_map(poses: F64) -> F64:
-    """Places (P, 2) by the two first principal components of poses; NaN for who has no pose.
+    """Places (P, 2) by the first two principal components of poses; NaN without a pose.
 
-    Unknown joints count as those of the mean pose. Signs are fixed: the largest weight of each
+    Unknown joints are set to the mean pose. Signs are fixed: the largest weight of each
     component is positive.
     """
     there = np.isfinite(poses).any((1, 2))

@@ -1,1 +1,1 @@
-"""What the page Generate is made of: scenes, the form of a recipe, the list of jobs."""
+"""The parts of the page Generate: scenes, the recipe form, the list of jobs."""

@@ -1,4 +1,4 @@
-"""The form of a recipe, made from its models: fields with limits and help; values in, errors out.
+"""The form of a recipe, made from its models: fields with limits and help; values or errors.
 
 No field that names a folder or a file is in it: what a recipe takes from outside stays as its
 scene says.
@@ -36,7 +36,7 @@ _SECTION_ORDER = ("people", "camera", "objects", "targets", "backdrop", "light",
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """A field on the page. `low`, `high`: of a number or a range; `options`: of choices."""
+    """A field of the page. `low`, `high`: of a number or a range; `options`: of choices."""
 
     path: Path
     label: str
@@ -83,7 +83,7 @@ def main_fields(recipe: Recipe, *, max_frames: int) -> list[Field]:
 
 
 def sections(recipe: Recipe) -> list[str]:
-    """Return the names of the parts of a recipe that have further fields, main ones first."""
+    """Return the parts of a recipe that have further fields, main ones first."""
     names = [name for name in dump(recipe) if any(True for _ in section_fields(recipe, name))]
     return sorted(
         names, key=lambda n: _SECTION_ORDER.index(n) if n in _SECTION_ORDER else len(_SECTION_ORDER)
@@ -99,7 +99,7 @@ def section_fields(recipe: Recipe, part: str) -> Iterator[Field]:
 
 
 def _all(recipe: Recipe, part: str) -> Iterator[tuple[Path, str]]:
-    """Path and description of what a part of a recipe holds, down to values and distributions."""
+    """Path and description of a recipe part's fields, down to values and distributions."""
     found = next(n for n, one in Recipe.model_fields.items() if part in (n, one.alias))
     yield from _below(getattr(recipe, found), (part,), Recipe.model_fields[found].description)
 
@@ -117,7 +117,7 @@ def _below(value: Any, path: Path, text: str | None) -> Iterator[tuple[Path, str
 
 
 def value_at(values: Mapping[str, Any], path: Path) -> Any:
-    """Return the value at a path of plain values; None where there is none."""
+    """Return the value at a path of plain values; None if missing."""
     found: Any = values
     for part in path:
         try:
@@ -140,7 +140,7 @@ def with_edits(values: Mapping[str, Any], edits: Mapping[Path, Any]) -> dict[str
 
 
 def apply_edits(base: Recipe, edits: Mapping[Path, Any]) -> tuple[Recipe | None, dict[str, str]]:
-    """Return the recipe with the edits, or None and what is wrong by field ("": all of it)."""
+    """Return the recipe with the edits, or None and the errors by field ("": all of it)."""
     if any(_FIXED & set(path) for path in edits):
         return None, {"": "This field cannot be changed here."}
     try:
@@ -164,7 +164,7 @@ def errors(message: str) -> dict[str, str]:
 
 
 def field_errors(found: Mapping[str, str], field: Field) -> str:
-    """Return what is wrong with a field, or with something inside it."""
+    """Return the errors of a field, or of anything inside it."""
     return " ".join(
         text
         for name, text in found.items()
@@ -178,7 +178,7 @@ def to_yaml_line(value: Any) -> str:
 
 
 def parse_yaml_line(text: str) -> Any:
-    """Return the value of a line of YAML; RecipeError for what is none."""
+    """Return the value of a line of YAML; RecipeError if invalid."""
     if len(text) > MAX_TEXT:
         raise RecipeError(f"Longer than {MAX_TEXT} characters.")
     if "&" in text or "*" in text:
@@ -208,10 +208,10 @@ def _fits(field: Field, value: Any) -> bool:
 
 
 class Draft:
-    """A scene with what this session has changed of it."""
+    """A scene with this session's edits."""
 
     def __init__(self, scene: Scene) -> None:
-        """Begin, or go on, with a scene."""
+        """Start or continue editing a scene."""
         kept = st.session_state.setdefault("drafts", {})
         mine = kept.setdefault(scene.name, {"edits": {}, "wrong": {}, "turn": 0})
         self.scene = scene
@@ -283,16 +283,16 @@ def _init_state(key: str, value: Any) -> str:
 
 
 def _whole(draft: Draft, field: Field, value: Any) -> None:
-    # Without the widget's own limits: what lies outside them would stay in the browser, and the
-    # page would go on with the value before. The recipe says what is wrong.
+    # Without the widget's limits: values outside them would stay in the browser, and the page
+    # would use the previous value. The recipe's checks report the error.
     key = _init_state(draft.key(field), int(value))
     draft.put(field, int(st.number_input(field.label, step=1, key=key, help=_help(field))))
 
 
 def _range(draft: Draft, field: Field, value: Any) -> None:
-    if field.path[0] == "targets":  # what may be left out
+    if field.path[0] == "targets":  # optional fields
         key = _init_state(f"{draft.key(field)}_ask", value is not None)
-        if not st.checkbox(f"Ask for: {field.label.lower()}", key=key, help=_help(field)):
+        if not st.checkbox(f"Set {field.label.lower()}", key=key, help=_help(field)):
             draft.put(field, None)
             return
         value = [field.low, field.high] if value is None else value

@@ -1,4 +1,4 @@
-"""Jobs on a page: how far each is, what it said, and what can be done about it."""
+"""Jobs on a page: progress, messages, and actions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COLOURS = {
 
 
 def job_list(ctx: Context, me: User, *, limit: int = 6) -> None:
-    """Show the latest jobs; each that is under way is looked at every second."""
+    """Show the latest jobs; running ones are updated every second."""
     scheduler.start(ctx.settings, ctx.store)
     for job in job_store.jobs(ctx.store, limit=limit):
         with st.container(border=True, key=f"job_{job.id}"):
@@ -37,15 +37,15 @@ def job_list(ctx: Context, me: User, *, limit: int = 6) -> None:
             with details:
                 every = EVERY_S if job.active else None
                 st.fragment(_job_details, run_every=every)(ctx, job, [])
-            with buttons:  # not in what runs by itself: a click at that moment would be lost
+            with buttons:  # not in the fragment: a click during its run would be lost
                 _buttons(ctx, me, job)
 
 
 def _job_details(ctx: Context, drawn: Job, alone: list[bool]) -> None:
-    """Tell of a job. `alone`: filled when the page drew this, as it does first.
+    """Show a job. `alone`: filled on the page's first run.
 
-    What follows runs by itself. The page's own run is not begun again from here: a click that it
-    is about to come to would be lost.
+    This fragment runs by itself. It does not restart the page, which would lose a click about
+    to be handled.
     """
     job = job_store.job(ctx.store, drawn.id) if drawn.active and alone else drawn
     if (job.state, job.stopping) != (drawn.state, drawn.stopping):
@@ -144,7 +144,7 @@ def ended_text(job: Job, now: datetime) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Return a time for people: 8 s, 3 min, 2 h, 5 days."""
+    """Return a time in words: 8 s, 3 min, 2 h, 5 days."""
     for size, name in ((86_400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 1.5 * size:
             return f"{seconds / size:.0f} {name}"

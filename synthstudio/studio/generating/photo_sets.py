@@ -1,4 +1,4 @@
-"""Photos or a video of one's own, uploaded to become a data set in which people are added."""
+"""Uploaded photos or a video, to become a data set in which people are added."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def photo_set_form(ctx: Context, me: User) -> None:
 
 
 def _take(ctx: Context, name: str) -> None:
-    """Order what the form holds, if the person still may; keep what to say of it."""
+    """Order the form's job, if the user is still permitted; keep the message to show."""
     given = [(file.name, file.getvalue()) for file in st.session_state[_FILES]]
     out, skeleton = st.session_state[_NAME].strip(), st.session_state[_SKELETON]
     try:
@@ -115,7 +115,7 @@ def _check(files: Files, settings: Settings) -> None:
 
 
 def _named(files: Files) -> dict[str, bytes]:
-    """Files by plain names, each once: those by which exports name the pictures."""
+    """Files by unique plain names, by which exports name the pictures."""
     found: dict[str, bytes] = {}
     for name, data in files:
         stem, suffix = _UNUSUAL.sub("_", Path(name).stem).lstrip(".")[:60], Path(name).suffix

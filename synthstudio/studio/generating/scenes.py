@@ -1,4 +1,4 @@
-"""The scenes that a person may start from, and own photos as their background."""
+"""The scenes offered as starting points, and uploaded photos as their background."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A recipe on offer. `roots`: places of the asset roots that hold what it needs."""
+    """A recipe on offer. `roots`: indices of the asset roots with its assets."""
 
     name: str
     recipe: Recipe
@@ -41,7 +41,7 @@ class Scene:
 
     @property
     def why_not(self) -> str:
-        """Return why it cannot be made here; "" when it can."""
+        """Return why it cannot be generated here; "" if it can."""
         if self.recipe.occlude is not None:
             return "It hides people in your own photos: use the command synthstudio occlude."
         if not self.roots:
@@ -55,7 +55,7 @@ class Scene:
 
 
 def scenes(settings: Settings) -> tuple[list[Scene], list[str]]:
-    """Return the scenes, the first to try in front, and what is wrong with files that are none."""
+    """Return the scenes, the easiest first, and the errors of invalid files."""
     found, wrong = [], []
     for path in sorted(settings.scenes.glob("*.yaml"))[:MAX]:
         try:
@@ -74,12 +74,12 @@ def _scene(path: Path, settings: Settings) -> Scene:
 
 
 MAX_BYTES = 4 * 2**30
-"""Of all photos of one folder."""
+"""Maximum of all photos of one folder."""
 MAX_PHOTOS = 500
 """In one folder."""
 MAX_FOLDERS = 20
 MIN_PX = 64
-"""Of a photo's shorter side: less is no background."""
+"""Minimum of a background photo's shorter side."""
 _FOLDER = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _QUALITY = 95
 
@@ -91,7 +91,7 @@ class Folder:
 
 
 def folders(root: Path) -> list[Folder]:
-    """Return the folders of photos below the uploads folder, by name; empty ones are left out."""
+    """Return the non-empty folders of photos below the uploads folder, by name."""
     if not root.is_dir():
         return []
     found = [
@@ -105,9 +105,9 @@ def folders(root: Path) -> list[Folder]:
 def keep_photo(data: bytes, root: Path, folder: str, *, limits: Limits, who: User) -> Path:
     """Store an uploaded photo as ROOT/FOLDER/SHA256.jpg; return its path.
 
-    Nothing of the file but its pixels is kept: no name, no metadata, no bytes behind the end.
-    `folder` is a short lower-case name. Refused for who may not generate; StudioError or
-    AssetError for what is refused: then nothing was written. Whatever is refused is logged.
+    Only its pixels are kept: no name, no metadata, no trailing bytes.
+    `folder` is a short lower-case name. Refused without permission to generate; StudioError or
+    AssetError for a bad file, which is not written. Refusals are logged.
     """
     require(who, "generate")
     try:
@@ -141,7 +141,7 @@ def _drawn_anew(data: bytes, limits: Limits) -> bytes:
 
 def _place(root: Path, folder: str) -> Path:
     place = root / folder
-    # The uploads folder itself may be no link either: it lies below the exports folder.
+    # The uploads folder itself must not be a link either: it is below the exports folder.
     inside = "\0" not in folder and place.resolve() == root.parent.resolve() / root.name / folder
     if not _FOLDER.fullmatch(folder) or not inside:
         raise StudioError(
@@ -161,7 +161,7 @@ def _check_room(root: Path, place: Path, more: int) -> None:
             "there are too many folders of photos",
             where="upload",
             expected=f"at most {MAX_FOLDERS}",
-            then="Use one that is there.",
+            then="Use an existing one.",
         )
     size = sum(path.stat().st_size for path in held)
     if len(held) >= MAX_PHOTOS or size + more > MAX_BYTES:
@@ -183,9 +183,9 @@ _NAME, _NAME_KEY, _FILES_KEY = "photos", "photos_name", "photos_files"
 
 
 def background(ctx: Context, scene: Scene) -> Scene:
-    """Let the person put uploaded photos behind a scene's people; return the scene as chosen."""
+    """Offer uploaded photos as a scene's background; return the scene as chosen."""
     found = folders(ctx.settings.uploads)
-    here = st.container()  # also without a choice: what follows keeps its place
+    here = st.container()  # also if empty, to keep later elements in place
     if not found or not may_have_photos(scene):
         return scene
     titles = {folder.name: f"Your photos: {folder.name} ({folder.photos:,})" for folder in found}
@@ -206,14 +206,14 @@ def background(ctx: Context, scene: Scene) -> Scene:
 
 
 def may_have_photos(scene: Scene) -> bool:
-    """Whether a scene can take uploaded photos: one asset root holds all that it takes."""
+    """Whether a scene can take uploaded photos: one asset root has all of its assets."""
     return scene.recipe.occlude is None and not set(scene.recipe.folders) - {"backgrounds", "hdris"}
 
 
 def with_photos(scene: Scene, folder: str, settings: Settings) -> Scene:
-    """Return a scene with the photos of an uploads' folder as its backdrop.
+    """Return a scene with the photos of an uploads folder as its backdrop.
 
-    RecipeError where the recipe does not allow photos.
+    RecipeError if the recipe does not allow photos.
     """
     backdrop = {"kind": "photo", "folder": folder, "ground": "any"}  # no sidecars are uploaded
     values = {**dump(scene.recipe), "backdrop": backdrop}
@@ -222,8 +222,8 @@ def with_photos(scene: Scene, folder: str, settings: Settings) -> Scene:
 
 
 def photo_form(ctx: Context, me: User) -> None:
-    with st.container():  # whatever it says, the part below keeps its place and stays open
-        for line in st.session_state.get("photos_said", ()):  # until the next ones are sent
+    with st.container():  # keeps the part below in place and open
+        for line in st.session_state.get("photos_said", ()):  # until the next upload
             (st.success if line.startswith("+") else field_error)(line[1:])
     with st.expander("Your own background photos"):
         st.caption(
@@ -247,13 +247,13 @@ def photo_form(ctx: Context, me: User) -> None:
                 accept_multiple_files=True,
                 key=_FILES_KEY,
             )
-            # Before the page is drawn: a preview that comes meanwhile draws it anew, and what was
-            # sent would be lost.
+            # Before the page is drawn: a preview arriving meanwhile redraws it, and the upload
+            # would be lost.
             st.form_submit_button("Upload these photos", on_click=_take, args=(ctx, me.name))
 
 
 def _take(ctx: Context, name: str) -> None:
-    """Keep what the form holds, if the person still may, and note what to say of it."""
+    """Store the form's photos, if the user is still permitted, and keep the messages to show."""
     now = user_now(ctx, name)
     given = [(file.name, file.getvalue()) for file in st.session_state[_FILES_KEY]]
     folder = st.session_state[_NAME_KEY].strip()
@@ -261,7 +261,7 @@ def _take(ctx: Context, name: str) -> None:
 
 
 def keep(ctx: Context, me: User, folder: str, files: list[tuple[str, bytes]]) -> list[str]:
-    """Keep photos; return lines for the page: "+" before what was done, "-" before refusals."""
+    """Store photos; return lines for the page: "+" before successes, "-" before refusals."""
     if not files:
         return ["-Choose some photos first."]
     if len(files) > MAX_AT_ONCE:

@@ -1,1 +1,1 @@
-"""Jobs: processes that make data sets and exports, recorded so that they outlive the server."""
+"""Jobs: processes that make data sets and exports, recorded to survive the server."""

@@ -1,5 +1,5 @@
-"""A process that validates a data set for the page Home: at low priority, and no longer than the
-server that reads its answer, which holds the other end of its input."""
+"""A process that validates a data set for the page Home: at low priority, ending with its
+server, which holds the other end of its input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def _end_with_server() -> None:
-    while os.read(sys.stdin.fileno(), 1):  # unbuffered: Python's own reader is locked at the end
+    while os.read(sys.stdin.fileno(), 1):  # unbuffered: Python's reader holds a lock at exit
         pass
     os._exit(1)
 

@@ -1,4 +1,4 @@
-"""The process of an export: reviewed labels in a format of another tool, as one ZIP file."""
+"""The process of an export: reviewed labels in another tool's format, as one ZIP file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def main() -> None:
-    """Write what the one argument says, and print what is in the file; both are JSON."""
+    """Write the export of the JSON argument, and print the file's contents as JSON."""
     try:
         found = write(os.environ[DATABASE], **json.loads(sys.argv[1]))
         sys.stdout.write(json.dumps(found, sort_keys=True) + "\n")
@@ -35,10 +35,10 @@ def main() -> None:
 def write(
     url: str, dataset: Path | str, out: Path | str, *, form: str, only: str
 ) -> dict[str, Any]:
-    """Export into a ZIP file that appears whole or not at all; return what is in it."""
+    """Export atomically into a ZIP file; return its contents."""
     out = Path(out)
     if out.exists() or out.is_symlink():
-        raise ReviewError("something is there already", where=str(out))
+        raise ReviewError("this path already exists", where=str(out))
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{out.stem}-", dir=out.parent))
@@ -62,7 +62,7 @@ def write(
 
 
 def pack(folder: Path, out: Path) -> int:
-    """Write all files of a folder into a ZIP file, under its name; the same files, same bytes."""
+    """Write all files of a folder into a ZIP file, under its name; deterministic."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     with zipfile.ZipFile(out, "w", allowZip64=True) as archive:
         for path in files:

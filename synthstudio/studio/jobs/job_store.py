@@ -1,4 +1,4 @@
-"""The job table: what was ordered, what runs, how it ended. Any server may look after it.
+"""The job table: ordered, running and ended jobs. Any server may manage it.
 
 Jobs belong to the machine that started them (`node`); servers on others leave them alone.
 """
@@ -30,12 +30,12 @@ RESUMABLE = ("lost", "failed", "cancelled")
 MAX_QUEUED = 20
 MAX_MESSAGE = 4_000
 _PG_LOCK = 0x5F10B5
-"""Any number that no other program locks by: it stands for "changing the queue of jobs"."""
+"""An arbitrary lock number, unused by other programs: "changing the queue of jobs"."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A job as pages show it. `done` and `total` count frames; both 0 where nobody can know."""
+    """A job as shown on pages. `done` and `total` count frames; both 0 if unknown."""
 
     id: int
     kind: str
@@ -62,12 +62,12 @@ class Job:
 
     @property
     def seconds_left(self) -> float | None:
-        """Return how long it will take at its speed so far, None while that is unknown."""
+        """Return the remaining time at the current speed, None if unknown."""
         return (self.total - self.done) / self.per_second if self.per_second > 0 else None
 
 
 def add(store: Store, order: Order, settings: Settings, *, who: User) -> Job:
-    """Check an order and put it into the queue; Refused or RecipeError when it may not be."""
+    """Check an order and queue it; Refused or RecipeError if not allowed."""
     check_order(order, settings, who)
     with store.session() as session:
         lock_queue(session)
@@ -82,7 +82,7 @@ def add(store: Store, order: Order, settings: Settings, *, who: User) -> Job:
             )
         if any(row.out == order.out for row in waiting):
             raise Refused(
-                "another job writes there",
+                "another job writes to this output",
                 where=order.out,
                 then="Choose another name.",
                 reason="invalid",
@@ -111,13 +111,13 @@ def jobs(store: Store, *, limit: int = 50) -> list[Job]:
 
 
 def job(store: Store, number: int) -> Job:
-    """Return one job; Refused("gone") when there is none."""
+    """Return one job; Refused("gone") if unknown."""
     with store.reading() as session:
         return as_job(get_row(session, number))
 
 
 def free_name(store: Store, settings: Settings, base: str) -> str:
-    """The first of BASE, BASE-2, ... that no output has and no job writes; "" for none."""
+    """The first of BASE, BASE-2, ... unused by outputs and jobs; "" if there is none."""
     waiting = {job.out for job in jobs(store) if job.active}
     for number in range(1, 1000):
         name = base if number == 1 else f"{base}-{number}"
@@ -133,7 +133,7 @@ def log_folder(settings: Settings, number: int) -> Path:
 
 
 def cancel(store: Store, number: int, *, who: User) -> Job:
-    """Ask a job to end; `run_once` sees to it. One that has ended stays as it is."""
+    """Request a job to end, executed by `run_once`. Ended jobs are unchanged."""
     require(who, "generate")
     with store.session() as session:
         row = get_row(session, number)
@@ -145,9 +145,9 @@ def cancel(store: Store, number: int, *, who: User) -> Job:
 
 
 def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
-    """Put a job that was lost, cancelled or failed back into the queue; it goes on.
+    """Queue a lost, cancelled or failed job again; it resumes.
 
-    It is checked as a new one, for the frames that are still to be made. Refused, RecipeError.
+    It is checked like a new one, for the missing frames. Refused, RecipeError.
     """
     require(who, "generate")
     seen = job(store, number)
@@ -167,8 +167,8 @@ def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
             )
         others = select(JobRow.id).where(JobRow.out == row.out, JobRow.state.in_(ACTIVE))
         if session.scalars(others).first() is not None:
-            raise Refused("another job writes there", where=str(row.out), reason="invalid")
-        # Nothing is there when it failed before its first byte: then it begins anew.
+            raise Refused("another job writes to this output", where=str(row.out), reason="invalid")
+        # The output is missing if it failed before the first byte: then it starts anew.
         again = (output_folder(settings, str(row.out)) / "dataset.json").is_file()
         row.spec = {**row.spec, "resume": again}
         row.progress = {"total": row.progress.get("total", 0), "node": platform.node()}
@@ -177,7 +177,7 @@ def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
 
 
 def lock_queue(session: Session) -> None:
-    """Wait until nobody else adds or begins jobs: what was counted stays so until the end."""
+    """Lock out other additions and starts of jobs, so that counts stay valid until the end."""
     if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer at a time anyway
         session.execute(select(func.pg_advisory_xact_lock(_PG_LOCK)))
 
@@ -185,7 +185,7 @@ def lock_queue(session: Session) -> None:
 def get_row(session: Session, number: int) -> JobRow:
     row = session.get(JobRow, number)
     if row is None:
-        raise Refused("there is no such job", where=f"job {number}", reason="gone")
+        raise Refused("no such job", where=f"job {number}", reason="gone")
     return row
 
 

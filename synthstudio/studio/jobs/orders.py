@@ -1,4 +1,4 @@
-"""What may be ordered: every value checked before a process is thought of.
+"""Orders of jobs: every value is checked before a process is started.
 
 An order names a recipe (already validated), an output by a plain name, and an asset root by its
 place in the list from the command line. No text from a page becomes a path or an option.
@@ -28,28 +28,28 @@ from synthstudio.review.values import User, require
 from synthstudio.studio.jobs.process import environment_of
 from synthstudio.studio.settings import Limits, Settings
 
-_DAMAGED = "the job table holds something else"
+_DAMAGED = "invalid entry in the job table"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
 RESERVED = frozenset({"studio", "demo", "uploads", "con", "nul", "aux", "prn"})
 _UPLOAD = re.compile(r"[0-9a-f]{16}")
 _SKELETON = re.compile(r"[\w-]{1,80}")
 MAX_WORKERS = 8
 SPARE_BYTES = 500 * 2**20
-"""What a job must leave free on the disk."""
+"""The free disk space a job must leave."""
 _FRAME_BYTES = 30_000
 _BYTES_A_PIXEL = 0.4
 _BYTES_A_PIXEL_OF_LAYER = 1.0
 ONLY = {
-    "approved": "frames with approved people; joints of the others are left out",
-    "touched": "frames with people whom somebody edited, approved or commented on",
-    "all": "all frames, with what was changed",
+    "approved": "frames with approved people; others' joints are left out",
+    "touched": "frames with people edited, approved or commented on",
+    "all": "all frames, with all changes",
 }
-"""What of a data set an export of reviewed labels holds."""
+"""Contents of an export of reviewed labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Generate:
-    """A data set to be made. `assets`: place of the asset root in `asset_roots`."""
+    """A data set to be generated. `assets`: index of its asset root in `asset_roots`."""
 
     recipe: Mapping[str, Any]
     out: str
@@ -59,7 +59,7 @@ class Generate:
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Reviewed labels to be written. `dataset`: the folder or URL of one that is served."""
+    """Reviewed labels to be exported. `dataset`: the folder or URL of a served one."""
 
     dataset: str
     form: str
@@ -80,7 +80,7 @@ Order = Generate | Export | Photos
 
 
 def asset_roots(settings: Settings) -> tuple[Path, ...]:
-    """Return the folders that recipes may take assets from.
+    """Return the folders from which recipes may take assets.
 
     The scenes' own comes first, that of uploaded photos last.
     """
@@ -88,7 +88,7 @@ def asset_roots(settings: Settings) -> tuple[Path, ...]:
 
 
 def incoming(settings: Settings, files: str) -> Path:
-    """Return the folder of an upload that waits for its job; Refused for another name."""
+    """Return the folder of an upload waiting for its job; Refused for other names."""
     place = settings.state / "incoming" / files
     if not isinstance(files, str) or not _UPLOAD.fullmatch(files) or not place.is_dir():
         raise _refused("no such upload", "files", got=repr(files)[:80], then="Upload them again.")
@@ -96,7 +96,7 @@ def incoming(settings: Settings, files: str) -> Path:
 
 
 def check_name(name: str) -> str:
-    """Return an output's name; Refused for anything but a short plain word."""
+    """Return an output's name; Refused unless a short plain word."""
     if not isinstance(name, str) or not NAME.fullmatch(name) or name in RESERVED:
         raise _refused(
             "invalid output name",
@@ -109,7 +109,7 @@ def check_name(name: str) -> str:
 
 
 def output_folder(settings: Settings, name: str) -> Path:
-    """Return the folder that an output of this name has; it lies right below the exports."""
+    """Return the folder of an output with this name, directly below the exports."""
     return settings.exports / check_name(name)
 
 
@@ -120,14 +120,14 @@ def check_name_free(settings: Settings, name: str) -> Path:
             raise _refused(
                 "this name is taken",
                 taken.name,
-                expected="a name that is free",
+                expected="an unused name",
                 then="Choose another.",
             )
     return place
 
 
 def check_order(order: Order, settings: Settings, who: User) -> None:
-    """Check an order against role, limits and disk; Refused or RecipeError says what is wrong."""
+    """Check an order against role, limits and disk; Refused or RecipeError if invalid."""
     if isinstance(order, Generate):
         require(who, "generate")
         _check_generate(order, settings)
@@ -149,7 +149,7 @@ def check_order(order: Order, settings: Settings, who: User) -> None:
 
 
 def check_resumed(order: Generate, settings: Settings, who: User, *, made: int) -> None:
-    """Check an order whose job goes on, as a new one; `made` of its frames are on the disk."""
+    """Check an order whose job is resumed; `made` of its frames are on the disk."""
     require(who, "generate")
     check_name(order.out)
     _check_generate(order, settings, made=made)
@@ -187,7 +187,7 @@ def _check_generate(order: Generate, settings: Settings, *, made: int = 0) -> No
 
 
 def check_size(recipe: Recipe, limits: Limits) -> None:
-    """Check a recipe against the studio's limits; RecipeError names the field."""
+    """Check a recipe against the studio's limits; RecipeError with the field."""
     pixels = recipe.image.width_px * recipe.image.height_px
     for field, got, maximum in (
         ("frames", recipe.frames, limits.frames),
@@ -196,7 +196,7 @@ def check_size(recipe: Recipe, limits: Limits) -> None:
         if got > maximum:
             what = "frames" if field == "frames" else "pixels a picture"
             raise RecipeError(
-                f"more {what} than the studio makes",
+                f"more {what} than the studio allows",
                 where=f"recipe: {field}",
                 expected=f"at most {maximum:,}",
                 got=f"{got:,}",
@@ -204,22 +204,22 @@ def check_size(recipe: Recipe, limits: Limits) -> None:
             )
     if recipe.occlude is not None:
         raise RecipeError(
-            "recipes with occlude are not for the studio",
+            "the studio does not support recipes with occlude",
             where="recipe: occlude",
             then="Use the command: synthstudio occlude.",
         )
 
 
 def missing_folders(recipe: Recipe, root: Path) -> list[str]:
-    """Return the asset folders of a recipe that are not below a root."""
+    """Return the asset folders of a recipe that are missing below a root."""
     return sorted({name for name in recipe.folders.values() if not (root / name).is_dir()})
 
 
 def check_folders(recipe: Recipe, root: Path) -> None:
-    """Check that a root has a recipe's asset folders; Refused names those that it lacks."""
+    """Check that a root has a recipe's asset folders; Refused with the missing ones."""
     if lacking := missing_folders(recipe, root):
         raise _refused(
-            "the recipe's asset folders are not there",
+            "the recipe's asset folders are missing",
             root.name,
             expected=", ".join(lacking),
             then="Start the studio with --assets FOLDER.",
@@ -227,9 +227,9 @@ def check_folders(recipe: Recipe, root: Path) -> None:
 
 
 def bytes_needed(recipe: Recipe, *, made: int = 0) -> int:
-    """Return about how many bytes a recipe's data set takes, rather too many than too few.
+    """Estimate the bytes of a recipe's data set, rather too high.
 
-    `made`: so many of its frames are there already.
+    `made`: how many of its frames exist.
     """
     frames = max(0, recipe.frames - made)
     pixels = recipe.image.width_px * recipe.image.height_px
@@ -238,7 +238,7 @@ def bytes_needed(recipe: Recipe, *, made: int = 0) -> int:
 
 
 def free_bytes(folder: Path) -> int:
-    """Return how much is free on the disk of a folder, which need not exist yet."""
+    """Return the free disk space of a folder, which need not exist yet."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     return shutil.disk_usage(there).free
 
@@ -248,8 +248,8 @@ def _refused(what: str, where: str, **more: str) -> Refused:
 
 
 DATABASE = "SYNTHSTUDIO_JOB_DATABASE"
-"""The environment variable that names the store to an export: a URL may hold a password, and
-everybody on a machine can read a command line."""
+"""The environment variable with the store's URL for an export: it may hold a password, and
+command lines are readable by all users of a machine."""
 
 
 def order_to_spec(order: Order) -> dict[str, Any]:
@@ -261,7 +261,7 @@ def order_from_spec(spec: Mapping[str, Any]) -> Generate:
 
 
 def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return the arguments of a job; Refused when its row holds what no order can."""
+    """Return the arguments of a job; Refused if its row is invalid."""
     place = output_folder(settings, str(spec["out"]))
     if kind == "generate":
         roots = asset_roots(settings)
@@ -287,7 +287,7 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
 
 
 def _skeleton(name: str, settings: Settings) -> str:
-    """A skeleton as a command takes it: of the package, or a file of the exports folder."""
+    """A skeleton as a command argument: the package's, or a file of the exports folder."""
     own = settings.exports / "skeletons" / f"{name}.yaml"
     if name not in SKELETONS and not (_SKELETON.fullmatch(name) and own.is_file()):
         raise _refused("no such skeleton", "skeleton", got=repr(name)[:80])
@@ -295,7 +295,7 @@ def _skeleton(name: str, settings: Settings) -> str:
 
 
 def environment(kind: str, spec: Mapping[str, Any], settings: Settings) -> dict[str, str]:
-    """Return what a job is told beside its command line."""
+    """Return a job's environment variables."""
     if kind != "export":
         return {}
     return {DATABASE: settings.database, **environment_of(str(spec["dataset"]))}
@@ -310,14 +310,14 @@ def recipe_path(place: Path) -> Path:
 
 
 def delete_inputs(kind: str, spec: Mapping[str, Any], settings: Settings) -> None:
-    """Delete what nobody needs once the job ended: uploaded photos are in the data set."""
+    """Delete files not needed after the job: uploaded photos are in the data set."""
     if kind == "photos":
         with suppress(Refused):
             shutil.rmtree(incoming(settings, spec["files"]), ignore_errors=True)
 
 
 def write_inputs(kind: str, spec: Mapping[str, Any], settings: Settings) -> None:
-    """Write what the job reads: a recipe as YAML beside its output. DiskError when it cannot."""
+    """Write the job's input: a recipe as YAML beside its output. DiskError on failure."""
     if kind != "generate":
         return
     settings.exports.mkdir(parents=True, exist_ok=True)

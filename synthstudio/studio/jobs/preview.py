@@ -1,4 +1,4 @@
-"""Previews of recipes: asked for by pages, drawn by one warm process, kept as files."""
+"""Previews of recipes: requested by pages, drawn by one warm process, stored as files."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from synthstudio.studio.jobs.orders import asset_roots, check_folders
 from synthstudio.studio.settings import Settings
 
 LONGEST_S, FIRST_S = 60.0, 240.0
-"""How long a preview may take, and the first of a process, which reads everything it needs."""
+"""Timeouts of a preview, and of a process's first, which loads all data."""
 IDLE_S = 300.0
 MAX_WAITING = 8
 MAX_FILES = 64
 MAX_DRAWN = 100
 MAX_BYTES = 3 * 2**30
-"""A process that has drawn so many, or grown so large, is replaced by a fresh one."""
+"""Limits after which a process is replaced: previews drawn, memory."""
 LAST_FRAME = 9_999
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """How a preview stands. `picture`: its JPEG when it is done; `message`: why it failed."""
+    """A preview's state. `picture`: its JPEG when done; `message`: why it failed."""
 
     state: Literal["waiting", "done", "failed"]
     picture: bytes = b""
@@ -50,7 +50,7 @@ class Preview:
 
 
 class Previews:
-    """Draws previews one after another; safe for threads. No picture is held in memory."""
+    """Draws previews one after another; thread-safe. No picture is held in memory."""
 
     def __init__(self, settings: Settings) -> None:
         """`settings.state` holds the pictures; no process runs before the first request."""
@@ -64,10 +64,10 @@ class Previews:
         self._drawn = 0
 
     def request(self, recipe: Recipe, *, assets: int, index: int, labels: bool = True) -> str:
-        """Order a preview and return its key; the same request has the same key.
+        """Order a preview and return its key; equal requests have equal keys.
 
-        One that has failed is not tried again before `forget`.
-        Refused when the asset folders are not there, or too many wait.
+        A failed one is not retried before `forget`.
+        Refused if asset folders are missing, or too many previews wait.
         """
         if not 0 <= index <= LAST_FRAME:
             raise Refused(
@@ -80,7 +80,7 @@ class Previews:
         root = asset_roots(self._settings)[assets]
         check_folders(recipe, root)
         values = dump(recipe)
-        # A folder's time changes when a photo is added to it.
+        # A folder's modification time changes when a photo is added.
         times = [(root / name).stat().st_mtime_ns for name in sorted(recipe.folders.values())]
         identity = canonical_json([values, str(root), times, index, labels])
         key = hashlib.sha256(identity).hexdigest()[:32]
@@ -97,7 +97,7 @@ class Previews:
         return key
 
     def status(self, key: str) -> Preview:
-        """Return how a preview stands; "failed" too when nobody asked for it."""
+        """Return a preview's state; "failed" also for unknown ones."""
         with self._lock:
             if key in self._waiting:
                 return Preview(state="waiting")
@@ -106,11 +106,11 @@ class Previews:
         try:
             data = self._path(key).read_bytes()
         except OSError:
-            return Preview(state="failed", message="The preview is not there any more.")
+            return Preview(state="failed", message="The preview no longer exists.")
         return Preview(state="done", picture=data, seconds=self._seconds.get(key, 0.0))
 
     def forget(self, key: str) -> None:
-        """Let a preview that failed be tried again."""
+        """Allow a failed preview to be retried."""
         self._failed.pop(key)
 
     def close(self) -> None:
@@ -172,7 +172,7 @@ class Previews:
                 where="preview",
                 expected=f"an answer within {LONGEST_S:.0f} s",
                 got=output or "nothing",
-                then="Ask for less, or try another frame.",
+                then="Simplify the recipe, or try another frame.",
             )
         self._drawn += 1
         if "error" in answer:
@@ -182,7 +182,7 @@ class Previews:
     def _exchange(
         self, worker: subprocess.Popen[str], request: Mapping[str, Any]
     ) -> dict[str, Any] | None:
-        """Return what a process says to a request; None when it died or takes too long."""
+        """Return a process's answer to a request; None if it died or timed out."""
         assert worker.stdin is not None and worker.stdout is not None
         try:
             worker.stdin.write(json.dumps(request) + "\n")

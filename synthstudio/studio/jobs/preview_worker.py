@@ -1,7 +1,7 @@
-"""A process that draws previews, one request a line, until its input ends.
+"""A process that draws previews, one request per line, until its input ends.
 
-It keeps body, kernels and caches warm, so that a preview takes a second and not ten. Only the
-server's own `preview.Previews` talks to it.
+It keeps body, kernels and caches warm: a preview takes a second instead of ten. Only the
+server's `preview.Previews` uses it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ QUALITY = 88
 def main() -> None:
     """Answer requests on stdin with a line of JSON each on stdout."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
-    sys.stdout = sys.stderr  # whatever a library prints is not an answer
+    sys.stdout = sys.stderr  # keeps library output out of the answers
     os.nice(5)
     for line in sys.stdin:
         request = json.loads(line)
@@ -54,7 +54,7 @@ def draw(request: dict[str, Any]) -> None:
 
 
 def bounded(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return a recipe with pictures of the same shape, no larger than a preview's."""
+    """Return a recipe with pictures of the same shape, at most of preview size."""
     image = recipe["image"]
     shrink = min(1.0, (MAX_PIXELS / (image["width_px"] * image["height_px"])) ** 0.5)
     sides = {name: max(64, round(image[name] * shrink)) for name in ("width_px", "height_px")}

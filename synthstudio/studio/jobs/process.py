@@ -1,4 +1,4 @@
-"""Processes of jobs: started apart from the server, known by number and birth, ended in steps."""
+"""Processes of jobs: started detached, identified by pid and start time, ended in steps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from synthstudio.dataset.shards import SHARDS_DIR, is_shard_name, read_entry
 from synthstudio.dataset.source import BYTES_SETTING, FOLDER_SETTING
 
 PID_NAME = "pid.txt"
-"""Written by the process itself before anything else: it is found again after a server's end."""
+"""Written by the process itself first, so that it is found after a server's end."""
 OUT_NAME = "out.txt"
 ERR_NAME = "err.txt"
 TAIL_BYTES = 8_000
@@ -41,7 +41,7 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A process. `born`: seconds since 1970 as the system says; a recycled number has another."""
+    """A process. `born`: system start time, seconds since 1970, to detect recycled pids."""
 
     pid: int
     born: float
@@ -54,10 +54,10 @@ def start(
     extra: Mapping[str, str] | None = None,
     outlives: bool = True,
 ) -> Running:
-    """Start a command in its own session; what it prints goes into files in `folder`.
+    """Start a command in its own session, with output into files in `folder`.
 
-    It goes on when this process ends, unless it reads the end of its input (`outlives` False).
-    Raises OSError when it cannot be started.
+    It survives this process, unless it reads the end of its input (`outlives` False).
+    Raises OSError if it cannot be started.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PID_NAME).unlink(missing_ok=True)
@@ -76,7 +76,7 @@ def start(
         _children[child.pid] = child
     try:
         born = psutil.Process(child.pid).create_time()
-    except psutil.NoSuchProcess:  # over already, and reaped by somebody
+    except psutil.NoSuchProcess:  # already ended and reaped
         born = 0.0
     return Running(pid=child.pid, born=born)
 
@@ -86,9 +86,9 @@ def own_environment() -> dict[str, str]:
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what a job may see of the server's environment: no settings of ours, no secrets.
+    """Return the part of the server's environment for jobs: no settings of ours, no secrets.
 
-    What opens stores is not in it: environment_of gives that to whom it concerns.
+    Store credentials are not included: see environment_of.
     """
     kept_back = (*_OURS, *(start for starts in _OF_STORES.values() for start in starts))
     return {
@@ -100,7 +100,7 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def environment_of(place: str | Place) -> dict[str, str]:
-    """Return what a job needs besides to read a data set: credentials of the store it is in."""
+    """Return a job's variables for reading a data set: credentials of its store."""
     found = place if isinstance(place, Path) else parse_place(place)
     if isinstance(found, Path):
         return {}
@@ -113,20 +113,20 @@ def environment_of(place: str | Place) -> dict[str, str]:
 
 
 def is_alive(process: Running) -> bool:
-    """Whether this very process still runs; one that only waits to be reaped does not."""
+    """Whether this very process still runs; zombies count as ended."""
     if _process_of(process) is not None:
         return True
     with _lock:
         child = _children.pop(process.pid, None)
     if child is not None:
-        child.wait()  # it is over: this only lets the system forget it
+        child.wait()  # reaps the ended process
         if child.stdin is not None:
             child.stdin.close()
     return False
 
 
 def recorded(folder: Path) -> Running | None:
-    """Return the last process that was started with this folder, None before there was one."""
+    """Return the last process started with this folder, None if there is none."""
     try:
         path = folder / PID_NAME
         return Running(pid=int(path.read_text("ascii")), born=path.stat().st_mtime)
@@ -135,11 +135,11 @@ def recorded(folder: Path) -> Running | None:
 
 
 def send_signal(process: Running, number: signal.Signals) -> bool:
-    """Send a signal to the process and all that it has started; False when it has ended."""
+    """Send a signal to the process and its descendants; False if it has ended."""
     if _process_of(process) is None:
         return False
     with suppress(ProcessLookupError, PermissionError):
-        # Its session is its own, so its group holds it and its workers alone.
+        # Its session is its own, so its group has only it and its workers.
         if os.getpgid(process.pid) == process.pid:
             os.killpg(process.pid, number)
         else:
@@ -149,11 +149,11 @@ def send_signal(process: Running, number: signal.Signals) -> bool:
 
 
 def kill_leftovers(process: Running) -> None:
-    """Kill what a dead process has left in its group: workers that outlived it."""
+    """Kill a dead process's remaining group: workers that outlived it."""
     if process.pid in (0, 1, os.getpid(), os.getpgrp()) or _pid_in_use(process.pid):
         return
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # nobody gets this number while the group is there
+        os.killpg(process.pid, signal.SIGKILL)  # the number is not reused while the group exists
 
 
 def tail(path: Path, *, lines: int = 12) -> str:
@@ -170,7 +170,7 @@ def tail(path: Path, *, lines: int = 12) -> str:
 
 
 def _pid_in_use(pid: int) -> bool:
-    """Whether a living process has this number: then the old group is gone for certain."""
+    """Whether a living process has this number: then the old group has ended."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
@@ -197,7 +197,7 @@ Ending = Literal["done", "failed", "cancelled", "lost"]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a process ended. `result`: the JSON object that it printed last, if it did."""
+    """How a process ended. `result`: the JSON object printed last, if any."""
 
     state: Ending
     message: str
@@ -205,7 +205,7 @@ class Outcome:
 
 
 def frames_on_disk(dataset: Path) -> int:
-    """Return how many frames of an unfinished data set are written, also of open shards."""
+    """Return how many frames of an unfinished data set are written, including open shards."""
     made = 0
     try:
         for place in (dataset / SHARDS_DIR).iterdir():
@@ -222,13 +222,13 @@ def _frames_in_shard(shard: Path) -> int:
     try:
         return read_entry(shard).frames
     except SynthStudioError:
-        return 0  # generate will say so when it resumes
+        return 0  # generate reports it on resuming
 
 
 def read_outcome(folder: Path, *, cancelled: bool) -> Outcome:
-    """Return how the process that wrote into `folder` ended; it must have ended.
+    """Return how the ended process that wrote into `folder` ended.
 
-    A result on stdout: done. An error of ours: failed. Neither, and nobody asked: lost.
+    A result on stdout: done. A SynthStudioError: failed. Neither, without a cancel: lost.
     """
     result, errors_text = read_result(folder / OUT_NAME), tail(folder / ERR_NAME)
     if result is not None:
@@ -241,7 +241,7 @@ def read_outcome(folder: Path, *, cancelled: bool) -> Outcome:
         return Outcome(state="failed", message=whole.removeprefix(_ERROR), result={})
     if "Traceback (most recent call last)" in errors_text or "Usage:" in errors_text:
         return Outcome(state="failed", message=errors_text, result={})
-    why = "The process ended and nobody recorded why (killed, or the machine was restarted)."
+    why = "The process ended for an unknown reason (killed, or the machine was restarted)."
     return Outcome(state="lost", message=f"{why}\n{errors_text}".strip(), result={})
 
 

@@ -1,4 +1,4 @@
-"""A thread that looks after the jobs while the server runs, whether or not anybody looks."""
+"""A thread that manages the jobs while the server runs."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from synthstudio.studio.settings import Settings
 
 EVERY_S = 1.0
 TERM_AFTER_S, KILL_AFTER_S = 10.0, 20.0
-"""Seconds after the first signal of a cancel until the second and the third."""
+"""Seconds from a cancel's first signal to the second and the third."""
 _CLAIM_S = 15.0
 
 
 def start(settings: Settings, store: Store, *, every_s: float = EVERY_S) -> threading.Thread:
-    """Begin to look after the jobs of a store; a second call finds the thread of the first."""
+    """Start managing a store's jobs; a second call returns the same thread."""
     return repeat(store, "jobs", lambda: run_once(store, settings), every_s=every_s)
 
 
 def run_once(store: Store, settings: Settings) -> list[Job]:
-    """Look after all jobs of this machine once: notice ends, cancel, begin; return the changed.
+    """One pass over all jobs of this machine: record ends, cancel, start; return the changed.
 
-    Servers and threads may call it at the same time: each step is one transaction.
+    Servers and threads may call it concurrently: each step is one transaction.
     """
     changed = [
         seen
@@ -55,18 +55,18 @@ def _jobs_here(store: Store, state: str) -> list[int]:
 
 
 def _check_running(store: Store, number: int, settings: Settings) -> Job | None:
-    """Look at one running job; return it when something changed."""
+    """Check one running job; return it if changed."""
     before = job_store.job(store, number)
     running = _process(store, number, settings)
     if running is None:
-        return None  # claimed a moment ago by somebody who is about to begin it
+        return None  # just claimed by another server that will start it
     if process.is_alive(running):
         return _record_progress(store, before, running, settings)
     return _finish(store, number, running, settings)
 
 
 def _process(store: Store, number: int, settings: Settings) -> Running | None:
-    """Return the process of a job, as the job table or the process itself recorded it."""
+    """Return a job's process, as recorded in the job table or by the process itself."""
     with store.reading() as session:
         row = job_store.get_row(session, number)
     if row.pid is not None:
@@ -137,9 +137,9 @@ def _finish(store: Store, number: int, running: Running, settings: Settings) -> 
 
 
 def _claim(store: Store, settings: Settings) -> int | None:
-    """Take the oldest job of this machine that waits, if another may run."""
+    """Start the oldest waiting job of this machine, if another may run."""
     if not _jobs_here(store, "queued"):
-        return None  # the usual case must not take the writer's turn every second
+        return None  # the usual case must not lock the database every second
     node = platform.node()
     with store.session() as session:
         job_store.lock_queue(session)
@@ -186,9 +186,9 @@ _lock = threading.Lock()
 def repeat(
     store: Store, name: str, work: Callable[[], object], *, every_s: float
 ) -> threading.Thread:
-    """Begin to do some work for a store in a thread; a second call finds the thread of the first.
+    """Start periodic work for a store in a thread; a second call returns the same thread.
 
-    What goes wrong is logged once while it stays, and the work is tried again.
+    Repeated errors are logged once, and the work is retried.
     """
     with _lock:
         own = _running.setdefault(store, {})
@@ -208,7 +208,7 @@ def _repeat(name: str, work: Callable[[], object], every_s: float) -> None:
         try:
             work()
             troubled = ""
-        except Exception as error:  # the database is busy or away: it comes back
+        except Exception as error:  # the database is busy or away: retry
             if str(error) != troubled:
                 LOG.warning("%s wait: %s", name, error)
             troubled = str(error)

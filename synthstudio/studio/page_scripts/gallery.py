@@ -1,4 +1,4 @@
-"""The page Gallery: thousands of people as a grid, filtered by everything that is known of them."""
+"""The page Gallery: a grid of people with filters, sorting and bulk actions."""
 
 from __future__ import annotations
 
@@ -133,18 +133,18 @@ def _toolbar(
             help="Show each person next to the same moment without occluders",
         )
         many = "Assign, flag or relabel many at once; find" if may(me.role, "assign") else "Find"
-        about = f"{many} people in the pose of one"
+        about = f"{many} people in a similar pose"
         _bound_widget(state, "picking", st.toggle, "Select", help=about)
 
 
 def _narrowed(state: GalleryState) -> None:
-    """Say whose pose sorts the people, or that a part of the map is shown; offer the way out."""
+    """Show whose pose sorts the people, or that a part of the map is shown; offer a reset."""
     if state.like is None and state.among is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="gallery_narrowed"):
         if state.like is not None:
             frame, instance = state.like
-            words = f"First those in the pose of frame {frame}, person {instance}"
+            words = f"Most similar poses to frame {frame}, person {instance} first"
             st.markdown(words, width="content")
         if state.among is not None:
             st.markdown(f"{people_text(len(state.among))} chosen on the map", width="content")
@@ -154,7 +154,7 @@ def _narrowed(state: GalleryState) -> None:
 
 
 def _bound_widget(state: GalleryState, name: str, widget, *args, **kwargs) -> None:  # type: ignore[no-untyped-def]
-    """Show a widget whose value is kept in `state`, also while other pages are open."""
+    """Show a widget whose value is in `state`, also while other pages are open."""
     key = f"gallery_{name}"
     st.session_state[key] = getattr(state, name)
 
@@ -189,7 +189,7 @@ def _people(
             if may(me.role, "assign"):
                 bulk_actions(ctx, me, state, chosen, found, picked=picked)
             like = st.button(
-                "Find people in this pose",
+                "Find similar poses",
                 disabled=len(picked) != 1,
                 key="gallery_like",
                 help=None if len(picked) == 1 else "Select one person.",

@@ -1,4 +1,4 @@
-"""The page Generate: pick a scene, change it, see a frame of it, let a job make the data set."""
+"""The page Generate: choose and edit a scene, preview a frame, and order a job."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _form(ctx: Context, draft: Draft) -> tuple[Recipe | None, dict[str, str]]:
         show_further_fields(draft, before)
     recipe, errors = draft.checked()
     if errors != before:
-        st.rerun()  # messages stand beside fields that were drawn before this was known
+        st.rerun()  # shows messages beside fields drawn earlier
     _other_errors(draft, errors)
     if draft.edits and st.button("Reset to the scene's values", key=f"reset_{draft.scene.name}"):
         draft.forget()
@@ -146,7 +146,7 @@ def _preview(ctx: Context, draft: Draft, recipe: Recipe | None) -> None:
 
 
 def _picture(drawer: Previews, kept: dict[str, Any], waited: bool, alone: list[bool]) -> None:
-    """Show the picture, or that it is waited for; `alone` as in job_list._told."""
+    """Show the picture, or that it is pending; `alone` as in job_list._told."""
     seen = drawer.status(kept["key"])
     if waited and seen.state != "waiting" and alone:
         st.rerun()

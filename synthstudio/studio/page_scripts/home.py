@@ -1,4 +1,4 @@
-"""The page Home: the data sets at hand, how far their review is, what is being made."""
+"""The page Home: the open data sets, their review progress, and running jobs."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def _progress(seen: DatasetFacts) -> None:
 
 
 def progress_text(seen: DatasetFacts) -> str:
-    """Return how far a review is: in frames where some still have nobody in them, else people."""
+    """Return the progress of a review: in frames if some still have no people, else in people."""
     people = seen.people
     empty = [f"{frames_text(people.nobody)} without people"] if people.nobody else []
     details = [
@@ -194,7 +194,7 @@ def _health_now(ctx: Context, found: OpenSet, begin: bool, waited: bool) -> None
         return
     st.markdown(health_text(seen))
     if seen.kinds:
-        with st.expander("What was found"):
+        with st.expander("Findings"):
             for title, severity, count in seen.kinds:
                 st.markdown(f"- {plain(f'{count:,} x {title}')} :gray[({plain(severity)})]")
             st.code(f"synthstudio validate {found.name} --report findings.html", language=None)
@@ -225,7 +225,7 @@ def _links(me: User, found: OpenSet, seen: DatasetFacts, mine: int) -> None:
         "Risk queue",
         key=f"risk_{found.key[:16]}",
         width="stretch",
-        help="Who is likely labelled wrong, and why. To check labels against rays and rules first: "
+        help="Likely label errors, with reasons. To check labels against rays and rules first: "
         f"synthstudio review check {plain(found.name)}",
     ):
         st.switch_page("page_scripts/queue.py", query_params={"set": found.key})
@@ -235,7 +235,7 @@ def _links(me: User, found: OpenSet, seen: DatasetFacts, mine: int) -> None:
 
 def _export(ctx: Context, me: User, found: OpenSet, seen: DatasetFacts) -> None:
     mine = found.key[:16]
-    turn = st.session_state.setdefault("exports_ordered", 0)  # another one: it closes
+    turn = st.session_state.setdefault("exports_ordered", 0)  # a new key closes it
     with st.popover("Export labels", key=f"export_{mine}_{turn}", width="stretch"):
         approved = seen.people.status.get("approved", 0)
         st.markdown(f"{approved:,} of {seen.people.total:,} people are approved.")

@@ -1,4 +1,4 @@
-"""The page Risk queue: who is likely labelled wrong and why, and how much of the set is wrong."""
+"""The page Risk queue: likely label errors with reasons, and the estimated error rate."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def main() -> None:
     if not len(places):
         left_over = added_note(count_people(ctx.store, chosen.key))
         empty_state(
-            f"Nothing left to review: everybody listed here is decided. {left_over}".strip(),
+            f"Nothing left to review: all people listed here are decided. {left_over}".strip(),
             ("Export the labels on Home", HOME),
             ("See them in the Gallery", GALLERY),
             *([("Go to Review", REVIEW)] if left_over else []),

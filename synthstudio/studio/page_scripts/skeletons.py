@@ -1,4 +1,4 @@
-"""The page Skeletons: joints, limbs, pairs and sigmas of one's own, made and changed."""
+"""The page Skeletons: own joints, limbs, pairs and sigmas."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _choose(kept: dict[str, Skeleton], used: set[str]) -> str:
-    """What to begin with: nothing, a stored one, one of a data set, one of the package."""
+    """The starting point: empty, a stored one, a data set's, or the package's."""
     wanted = st.session_state.pop("skeleton_saved", None)
     choices = [_NEW, *kept, *sorted(used - set(kept)), *SKELETONS]
     if wanted in choices or st.session_state.get("skeleton_start") not in choices:
@@ -79,7 +79,7 @@ def _definition(ctx: Context, kept: dict[str, Skeleton], name: str) -> dict[str,
 
 
 def _save(ctx: Context, user: str) -> None:
-    """Take what the browser says; the rights of the moment count."""
+    """Handle a save sent by the browser; current permissions apply."""
     sent = st.session_state[_MAKER].get("saved")
     number = skeletons.number(sent)
     used = [each.skeleton for each in ctx.sets.values()]

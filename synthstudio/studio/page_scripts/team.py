@@ -1,4 +1,4 @@
-"""The page Team: reviewers, roles, agreement of two, and decisions between them."""
+"""The page Team: members, roles, agreement of reviewers, and adjudication."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def show_members(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> N
     found = members.members(ctx.store)
     if not found:
         st.info(
-            "No members yet: everybody on this machine is admin. Adding the first member below "
+            "No members yet: all users of this machine are admins. Adding the first member below "
             "makes you an admin too."
         )
     lines = member_lines(ctx, chosen, columns)
@@ -54,7 +54,7 @@ def show_members(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> N
 
 
 def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[str, object]]:
-    """Return a line for everybody who has a role or did something here, by name."""
+    """Return one line per person with a role or any activity, by name."""
     roles = members.members(ctx.store)
     given = members.assignment_counts(ctx.store, chosen.key)
     held = Counter(lease.who for lease in leases.leases(ctx.store, chosen.key).values())
@@ -107,7 +107,7 @@ def _role_form(ctx: Context, me: User, found: object) -> None:
 
 
 def show_work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
-    """Let leads give out the next people by risk; show who works on whom now."""
+    """Let leads assign the next people by risk; show the active leases."""
     waiting = np.isin(columns["status"], ("pending", "skipped")) & ~columns["deleted"]
     free = waiting & np.array([name is None for name in columns["assigned"]], bool)
     people = count_people(ctx.store, chosen.key)
@@ -174,7 +174,7 @@ def show_pace(ctx: Context, chosen: OpenSet) -> None:
 
 PARTS = ("Members", "Threads", "Throughput", "Second review", "Decide", "Tokens")
 ACCOUNTS = "Accounts"
-"""A part of its own where people sign in by passwords."""
+"""Shown as a separate part if sign-in is by passwords."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The page Try it: a photo, a video or the browser's camera, and a network's answer beside it."""
+"""The page Try it: a network's predictions on a photo, a video or the browser's camera."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _boxes() -> list[list[float]] | None:
 def _upload(
     ctx: Context, me: User, model: OnnxModel, boxes: list[list[float]], *, video: bool
 ) -> None:
-    """Take one file, answer, and let go of it."""
+    """Take one file, predict, and delete it."""
     word, suffixes = ("video", VIDEOS) if video else ("photo", SUFFIXES)
     limits, turn = ctx.settings.limits, st.session_state.get("try_turn", 0)
     file = st.file_uploader(
@@ -114,7 +114,7 @@ def _upload(
         st.session_state["try_said"] = found
     except SynthStudioError as error:
         st.session_state["try_said"] = str(error)
-    st.session_state["try_turn"] = turn + 1  # an uploader of another key: the file goes
+    st.session_state["try_turn"] = turn + 1  # a new key drops the uploaded file
     st.rerun()
 
 
@@ -153,7 +153,7 @@ def _camera(me: User, model: OnnxModel, name: str, boxes: list[list[float]]) -> 
 
 
 def _step(me: User, model: OnnxModel, kept: dict[str, Any]) -> None:
-    """Answer the picture that the component has sent."""
+    """Predict on the picture sent by the component."""
     state: Any = st.session_state.get(_CAMERA)
     message = state.get("frame") if hasattr(state, "get") else None
     found = answers.camera_frame(message, who=me)

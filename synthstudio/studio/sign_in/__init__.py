@@ -1,1 +1,1 @@
-"""Sign-in by a password: its two pages, the session's cookie, and what a session lets through."""
+"""Sign-in by password: its two pages, the session's cookie, and checks of each message."""

@@ -1,7 +1,7 @@
-"""The routes of sign-in by a password: who may come in gets a cookie, nobody learns why not.
+"""The routes of sign-in by password; failures do not reveal their reason.
 
-The guard has refused forms of other pages before (their Origin). Codes and passwords come in
-bodies alone, so no address and no log has them.
+The guard has already refused foreign forms (by their Origin). Codes and passwords are only in
+bodies, so no address and no log contains them.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _PAGE = jinja2.Environment(
 _WRONG = "The name or the password is not right."
 _BUSY = "The studio cannot do that now. Try again in a moment."
 _AT_ONCE, _MAX_WAITING = 2, 16
-"""So many forms are used at a time, for the hash of a password takes 64 MiB and a while; some more
-wait in a queue, and those behind it are answered at once."""
+"""Forms handled at a time, as hashing a password takes 64 MiB and a while; some more wait in a
+queue, and the rest is refused at once."""
 _RETRY_S = 5
 _SAFE = re.compile(r"/(?:[A-Za-z0-9_\-.][A-Za-z0-9_\-./]*)?(?:\?[A-Za-z0-9_\-.~%&=+:,]*)?")
 Fields = dict[str, str]
@@ -49,12 +49,12 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 
 def safe_path(text: str) -> str:
-    """Return a path of the studio that somebody came for, "/" for whatever leads elsewhere."""
+    """Return a path of the studio to return to, "/" if it leads elsewhere."""
     return text if len(text) <= 2_000 and _SAFE.fullmatch(text) else "/"
 
 
 def account_of(ctx: Context) -> guard.UserOf:
-    """Return what tells who signed in by a password with a request's cookies."""
+    """Return the function from a request's cookies to its user."""
 
     def user_of(cookies: Mapping[str, str]) -> str | None:
         return read_session(ctx.store, cookies.get(ctx.browsers.session_cookie, ""))
@@ -63,7 +63,7 @@ def account_of(ctx: Context) -> guard.UserOf:
 
 
 def sign_in_routes() -> list[Route]:
-    """Return the routes; without accounts there is nothing behind them."""
+    """Return the routes; without accounts they answer 404."""
     turns = _Turns()
 
     async def script(_: Request) -> Response:
@@ -93,14 +93,14 @@ def sign_in_routes() -> list[Route]:
 
 
 class _Turns:
-    """Uses forms in threads of their own, so that nothing but forms waits for them."""
+    """Handles forms in separate threads, so that only forms wait for them."""
 
     def __init__(self) -> None:
         self._limiter = CapacityLimiter(_AT_ONCE)
         self._inside = 0
 
     async def take(self, use: Use, ctx: Context, request: Request, fields: Fields) -> Response:
-        """Return what a form leads to; the form again where too many wait already."""
+        """Return a form's answer; the form again if too many wait already."""
         if self._inside >= _AT_ONCE + _MAX_WAITING:
             return _too_many(request, fields)
         self._inside += 1
@@ -136,7 +136,7 @@ def _enter(ctx: Context, request: Request, fields: Fields) -> Response:
     except Refused:
         return _page("sign in", _BUSY, 503, name=name, to=to)
     if found is None:
-        # The name is not logged: people type passwords there.
+        # The name is not logged: it may be a mistyped password.
         guard.log_refusal("a sign-in", client=_client(request))
         return _page("sign in", _WRONG, 401, name=name, to=to)
     return found
@@ -163,7 +163,7 @@ def _use_code(ctx: Context, request: Request, fields: Fields) -> Response:
         return _page("password", problem, status, code=text, name=code.name)
     ctx.forget_roles()
     guard.LOG.info("password of %s chosen, by a code of %s", ascii(name), ascii(code.by))
-    try:  # the code is spent, so nothing asks for it again
+    try:  # the code is used up and not needed again
         found = _signed_in(ctx, request, name, fields["password"])
     except Waits as error:
         return _waiting(request, error.wait)
@@ -175,7 +175,7 @@ def _use_code(ctx: Context, request: Request, fields: Fields) -> Response:
 def _signed_in(
     ctx: Context, request: Request, name: str, password: str, *, to: str = "/"
 ) -> Response | None:
-    """Return the way on, with the cookie of a new session; None for a wrong password."""
+    """Return the redirect, with the cookie of a new session; None for a wrong password."""
     cookie = ctx.browsers.session_cookie
     old = guard.cookies(guard.header_map(request.scope)).get(cookie, "")
     secret = ctx.names_key
@@ -196,7 +196,7 @@ def _signed_in(
 
 
 def _too_many(request: Request, fields: Fields) -> Response:
-    """Return what is said at once while others are signing in: the form again."""
+    """Return the answer under load: the form again."""
     guard.log_refusal("a sign-in while many others wait", client=_client(request))
     if request.url.path != SIGN_IN_PAGE:
         return _page("code", _BUSY, 503, code=fields.get("code", ""))
@@ -206,7 +206,7 @@ def _too_many(request: Request, fields: Fields) -> Response:
 
 def _no_code(request: Request) -> Response:
     guard.log_refusal("a code that does not hold", client=_client(request))
-    problem = "This code does not hold any more, or never did. Ask for another link."
+    problem = "This code is invalid or has expired. Ask for another link."
     return _page("code", problem, 410)
 
 

@@ -1,7 +1,7 @@
-"""A session that ended lets nothing more through, also where a page is open already.
+"""Blocks ended sessions, also on pages that are already open.
 
-The guard stands before it. Pages ask who somebody is when they are drawn, but what a page's parts
-send is acted on first: so each message of a websocket is looked at here.
+The guard is in front of it. Pages identify users when drawn, but their components' messages
+are handled first: so each message of a websocket is checked here.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from synthstudio.studio.guard import (
 )
 
 _DRAW_ANEW = BackMsg(rerun_script=ClientState()).SerializeToString()
-"""What a page of an ended session has sent instead: nothing is acted on, and it says sign in."""
+"""Replaces messages of an ended session: nothing is executed, and the page shows sign-in."""
 _AGAIN_S = (0.2, 1.0, 3.0)
-"""How long one waits after each time that the store could not say who signed in."""
+"""Waits between retries while the store cannot identify the user."""
 _PROTOCOLS = b"sec-websocket-protocol"
 _OURS = (SIGN_IN_PAGE, CODE_PAGE, "/api", "/healthz")
 _NO_PAGES = (*_OURS, "/_stcore/", "/static/", "/media/", "/component/")
 
 
 class SessionMiddleware:
-    """ASGI middleware; see the module. `user_of` tells who signed in with a request's cookies."""
+    """ASGI middleware; see the module. `user_of` returns the user of a request's cookies."""
 
     def __init__(self, app: Asgi, *, user_of: UserOf) -> None:
         self.app, self.user_of = app, user_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, watch a websocket, or lead who did not sign in to where one does."""
+        """Pass a request on, check a websocket, or redirect to sign-in."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -62,7 +62,7 @@ class SessionMiddleware:
             await refuse_busy(scope, send, error)
             return
         if scope["type"] == "websocket":
-            # Nobody is shown how to sign in, and goes on with no earlier page's state.
+            # The sign-in page starts without state of an earlier page.
             scope = _without_state(scope) if user is None else scope
             await self.app(scope, self._watched(receive, sent, user), send)
         elif user is None:
@@ -88,7 +88,7 @@ class SessionMiddleware:
         return watched
 
     async def _why_not(self, sent: Mapping[str, str], user: str | None) -> str:
-        """Say why a message is not let through; else "". A busy store is asked some times."""
+        """Return why a message is blocked; else "". A busy store is retried a few times."""
         for wait_s in _AGAIN_S:
             with suppress(SynthStudioError):
                 same = await run_in_threadpool(self.user_of, sent) == user
@@ -98,7 +98,7 @@ class SessionMiddleware:
 
 
 def _opens_a_page(scope: Scope) -> bool:
-    """Whether a browser opens a page by itself or from ours: then it has sent its cookies."""
+    """Whether a browser opens a page directly or from ours: then it has sent its cookies."""
     headers = header_map(scope)
     return (
         scope["method"] == "GET"
@@ -109,7 +109,7 @@ def _opens_a_page(scope: Scope) -> bool:
 
 
 def _way_in(scope: Scope) -> RedirectResponse:
-    """Return what leads to where one signs in, and back to the page that was asked for."""
+    """Return a redirect to sign-in, and back to the requested page."""
     query = bytes(scope.get("query_string", b"")).decode("latin-1")
     path = urlsplit(str(scope["path"])).path + (f"?{query}" if query else "")
     to = "" if path == "/" else f"?to={quote(path, safe='/')}"
@@ -117,7 +117,7 @@ def _way_in(scope: Scope) -> RedirectResponse:
 
 
 def _without_state(scope: Scope) -> Scope:
-    """Return a websocket's scope that names no earlier session: Streamlit's third protocol."""
+    """Return a websocket's scope without an earlier session: Streamlit's third protocol."""
     headers = [
         (name, b",".join(value.split(b",")[:2]) if name.lower() == _PROTOCOLS else value)
         for name, value in scope["headers"]

@@ -1,1 +1,1 @@
-"""The API `/api/v1`: for programs, and for the pages' editor, pictures and downloads."""
+"""The API `/api/v1`: for programs, and for the editor, pictures and downloads of pages."""

@@ -1,7 +1,7 @@
-"""The API: one FastAPI application, mounted beside Streamlit; who may call it, and its errors.
+"""The API: one FastAPI application, mounted beside Streamlit; authentication and errors.
 
-A program shows a token (`Authorization: Bearer`). Our own pages show the browser's cookies and, to
-change something, the header Synthstudio-User as well, which no page of another site can send.
+A program sends a token (`Authorization: Bearer`). Our pages send the browser's cookies and, for
+changes, also the header Synthstudio-User, which other sites cannot send.
 """
 
 from __future__ import annotations
@@ -60,23 +60,23 @@ class Rate:
 
 
 TOKEN = Rate(burst=300, per_s=30.0)
-"""Of a token that holds."""
+"""Of a valid token."""
 ANONYMOUS = Rate(burst=20, per_s=0.2)
-"""Of an address that shows none; more than that are not logged, and answered with 429 alone.
+"""Of an address without one; excess requests are not logged, and answered with 429.
 
-A token that holds is looked up and taken all the same: others may share the address.
+A valid token is still accepted: others may share the address.
 """
 
 
 class Buckets:
-    """Buckets by name, the last used ones kept; safe for threads."""
+    """Rate limiters by name, recent ones cached; thread-safe."""
 
     def __init__(self, rate: Rate, *, now: Callable[[], float] = time.monotonic) -> None:
         self._rate, self._now, self._lock = rate, now, threading.Lock()
         self._left: LastUsed[str, tuple[float, float]] = LastUsed(_KEPT)
 
     def take(self, name: str) -> float:
-        """Take one; return 0, or the seconds until there is one again."""
+        """Take one; return 0, or the seconds until the next one."""
         now = self._now()
         with self._lock:
             left, at = self._left.get(name) or (float(self._rate.burst), now)
@@ -87,10 +87,10 @@ class Buckets:
 
 
 def api_routes(user_of: UserOf) -> list[BaseRoute]:
-    """Return the API as routes of the server. `user_of`: who signed in, by a request's cookies."""
+    """Return the API as routes of the server. `user_of`: the signed-in user of cookies."""
 
     async def nothing(_: Request) -> Response:
-        return _error(404, "gone", f"there is nothing here; see {BASE}/docs")
+        return _error(404, "gone", f"no such operation; see {BASE}/docs")
 
     every = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     return [Mount(BASE, app=api_app(user_of)), Route("/api{rest:path}", nothing, methods=every)]
@@ -101,7 +101,7 @@ def api_app(user_of: UserOf) -> FastAPI:
     app = FastAPI(
         title="synthstudio review",
         version=__version__,
-        docs_url=None,  # its page takes scripts from another host
+        docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
         dependencies=[Depends(_check_query), Depends(HTTPBearer(auto_error=False))],
     )
@@ -116,7 +116,7 @@ def api_app(user_of: UserOf) -> FastAPI:
 
 
 class Authenticator:
-    """ASGI middleware: whose call it is, how often they call, how much they send."""
+    """ASGI middleware: identifies the caller, and limits rate and size."""
 
     def __init__(self, app: Asgi, *, user_of: UserOf) -> None:
         self.app, self.user_of = app, user_of
@@ -151,13 +151,13 @@ class Authenticator:
         call = self._by_token(ctx, request) if by_token else self._by_page(ctx, request)
         if call is None:
             _check_rate(self.anonymous, client)
-            guard.log_refusal("a call of nobody", client=client, token=by_token)
+            guard.log_refusal("an unauthenticated call", client=client, token=by_token)
             text = f"no valid token (Authorization: Bearer TOKEN) or session; see {BASE}/docs"
             raise HTTPException(401, text, {"WWW-Authenticate": "Bearer"})
         return call
 
     def _by_token(self, ctx: Context, request: Request) -> Call | None:
-        """Return the call of a token's owner, with what they may do by it now."""
+        """Return the call of a token's owner, with the current permissions."""
         kind, _, text = request.headers["authorization"].partition(" ")
         found = read_token(ctx.store, text.strip()) if kind.lower() == "bearer" else None
         if found is None:
@@ -170,7 +170,7 @@ class Authenticator:
         return Call(ctx=ctx, me=User(name=found.who, role=min(role, found.role, key=ROLES.index)))
 
     def _by_page(self, ctx: Context, request: Request) -> Call | None:
-        """Return the call of one of our pages: by whoever uses this browser now."""
+        """Return the call of one of our pages: by the browser's current user."""
         sent = guard.cookies(guard.header_map(request.scope))
         browser = ctx.browsers.name_of(sent.get(ctx.browsers.cookie))
         given = request.headers.get(_USER)
@@ -181,8 +181,8 @@ class Authenticator:
         if name is None or role is None:
             return None
         if given is not None and unquote(given) != name:
-            guard.log_refusal("a page of somebody else", user=name)
-            raise HTTPException(401, "Somebody else uses this browser now. Sign in again.")
+            guard.log_refusal("a page of another user", user=name)
+            raise HTTPException(401, "Another user is signed in here now. Sign in again.")
         return Call(ctx=ctx, me=User(name=name, role=role), browser=browser)
 
 
@@ -194,7 +194,7 @@ def _check_rate(buckets: Buckets, name: str) -> None:
 
 
 def _limited(receive: Receive) -> Receive:
-    """Return `receive` that stops at a body larger than a message may be."""
+    """Return `receive` that stops at a body above the size limit."""
     limit, size = context().settings.limits.message_bytes, 0
 
     async def limited() -> Message:
@@ -209,7 +209,7 @@ def _limited(receive: Receive) -> Receive:
 
 
 async def _check_query(request: Request) -> None:
-    """Refuse parameters that the operation does not have, and repeated ones."""
+    """Refuse unknown and repeated query parameters."""
     path, method = request.scope["route"].path, request.method.lower()
     described = request.app.openapi()["paths"][path][method].get("parameters", ())
     known = [one["name"] for one in described if one["in"] == "query"]
@@ -225,7 +225,7 @@ async def _check_query(request: Request) -> None:
 
 
 async def _failed(request: Request, error: Any) -> Response:
-    """Return the one shape of every error."""
+    """Return an error response; all errors have this form."""
     path = request.url.path
     if isinstance(error, HTTPException):
         reason = {401: "token", 429: "rate"}.get(error.status_code)
@@ -241,7 +241,7 @@ async def _failed(request: Request, error: Any) -> Response:
 
 
 def _error(status: int, reason: str, message: str, headers: Any = None) -> Response:
-    shown = message.encode("utf-8", "replace").decode()  # JSON can hold halves of characters
+    shown = message.encode("utf-8", "replace").decode()  # JSON may contain lone surrogates
     body = {"error": {"reason": reason, "message": shown}}
     return JSONResponse(body, status_code=status, headers=headers)
 

@@ -1,4 +1,4 @@
-"""Who calls, on which data set, and what every operation may ask of its call."""
+"""The caller, the data set, and shared dependencies of operations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Number = Annotated[int, Path(ge=0, le=MAX_NUMBER)]
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """Who calls. `browser`: the name of the browser of one of our pages, "" for a program."""
+    """The caller. `browser`: the browser's name for our pages, "" for a program."""
 
     ctx: Context
     me: User
@@ -40,7 +40,7 @@ class SetCall(Call):
     chosen: OpenSet
 
     def hidden(self, people: Collection[Pair], layer: str = MAIN) -> set[Pair]:
-        """Return those whose review may not be shown: a second review is blind."""
+        """Return people whose review must be hidden: a second review is blind."""
         if layer != MAIN or not people or may(self.me.role, "adjudicate"):
             return set()
         store, chosen = self.ctx.store, self.chosen
@@ -52,7 +52,7 @@ class SetCall(Call):
         return Person(dataset=self.chosen.key, frame=frame, instance=instance, layer=layer)
 
     def frame(self, index: int) -> int:
-        """Return a frame's number; Refused("gone") where the data set has no such frame."""
+        """Return a frame's number; Refused("gone") if the data set has no such frame."""
         if index >= self.chosen.dataset.frames:
             raise Refused("the data set does not hold this frame", where=str(index), reason="gone")
         return index
@@ -64,7 +64,7 @@ async def call_of(request: Request) -> Call:
 
 
 def on_set(call: Call, key: str) -> SetCall:
-    """Return a call on the data set of this key; Refused("gone") where it is not open."""
+    """Return a call on the data set of this key; Refused("gone") if not open."""
     found = call.ctx.sets.get(key)
     if found is None:
         raise Refused(
@@ -86,7 +86,7 @@ OnSet = Annotated[SetCall, Depends(set_call_of)]
 
 
 def needs(action: Action) -> Any:
-    """Return the dependency of an operation that not every role may do."""
+    """Return the dependency of an operation restricted by role."""
 
     async def check(call: AnyCall) -> None:
         require(call.me, action)

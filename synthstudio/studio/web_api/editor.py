@@ -1,7 +1,7 @@
-"""What the editor asks: queues, windows of people, histories, clips.
+"""Operations of the editor: queues, windows of people, histories, clips.
 
-A queue stays as it is while somebody works through it; the server keeps the last ones. One that it
-keeps no more (it was started anew) is refused as "gone": its client opens it again.
+A queue is constant; the server caches recent ones. A dropped one (it was reopened) is refused
+as "gone": its client opens it again.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ router = APIRouter()
 
 @dataclass(frozen=True, kw_only=True)
 class OpenQueue:
-    """A queue, whose it is (user and data set), and the model whose predictions are shown."""
+    """A queue, its owner (user and data set), and the model whose predictions are shown."""
 
     owner: tuple[str, str]
     order: ReviewQueue
@@ -77,7 +77,7 @@ class Editors:
     def queue(self, call: SetCall, name: str) -> OpenQueue:
         found = self._queues.get(name)
         if found is None or found.owner != (call.me.name, call.chosen.key):
-            raise Refused("this queue is not open any more", where="queue", reason="gone")
+            raise Refused("this queue is no longer open", where="queue", reason="gone")
         return found
 
     def leases(self, call: SetCall, layer: str) -> HeldLeases:
@@ -88,7 +88,7 @@ class Editors:
 
 
 class QueueBody(Strict):
-    """Which people, and where to begin: `frame` and `instance` go first where `query` omits them.
+    """Selection and start: `frame` and `instance` go first if `query` omits them.
 
     `query`: as of `synthstudio filter`; `todo`: only undecided people; `model`: whose predictions
     are shown.
@@ -104,7 +104,7 @@ class QueueBody(Strict):
 
 @router.post("/sets/{set}/queues")
 def open_queue(call: OnSet, body: QueueBody, request: Request) -> JSONResponse:
-    """Open a queue of people; returns it with its first window and what is fixed of the set."""
+    """Open a queue of people; returns it with its first window and the set's constants."""
     table, editors = call.chosen.table, _editors(request)
     model = body.model if body.queue == "unsure" else ""
     asked = QueueRequest(queue=body.queue, query=body.query, todo=body.todo, model=model)
@@ -143,7 +143,7 @@ def open_queue(call: OnSet, body: QueueBody, request: Request) -> JSONResponse:
 def get_window(
     call: OnSet, queue: str, request: Request, at: Annotated[int, Query(ge=0, le=MAX_NUMBER)] = 0
 ) -> JSONResponse:
-    """The people round a place of a queue, as the editor shows them."""
+    """The people around a place of a queue, as shown in the editor."""
     editors = _editors(request)
     return JSONResponse(_window(call, editors, editors.queue(call, queue), at))
 
@@ -177,7 +177,7 @@ def _window(call: SetCall, editors: Editors, queue: OpenQueue, at: int) -> Json:
 
 def progress_of(call: SetCall) -> Json:
     found: Json = dict(review_progress(call.ctx.store, call.chosen.key))
-    if not call.chosen.dataset.people:  # frames are what is left
+    if not call.chosen.dataset.people:  # only frames remain
         found["frames"] = call.chosen.dataset.frames
         found["frames_left"] = photos_left(call.ctx.store, call.chosen)
     return found
@@ -194,7 +194,7 @@ def items_of(
     elsewhere: Collection[Pair] = (),
     alone: bool = False,
 ) -> list[Json]:
-    """Return people as the editor shows them; see `window.items`."""
+    """Return people as shown in the editor; see `window.items`."""
     chosen = call.chosen
     shown = window.QueueWindow(
         start=start,
@@ -225,9 +225,9 @@ def picture_url(call: SetCall, kind: str, frame: int) -> str:
 def get_events(
     call: OnSet, frame: Number, instance: Number, layer: Literal["main", "second"] = "main"
 ) -> Json:
-    """The newest events of a person in words, the newest first; none where a review is blind."""
+    """A person's events in words, the newest first; none in blind reviews."""
     if layer == SECOND and not call.browser:
-        raise Refused("blind second reviews are made in the studio", where="layer", reason="role")
+        raise Refused("blind second reviews require the studio", where="layer", reason="role")
     if call.hidden([(frame, instance)], layer):
         return {"events": []}
     person = call.person(call.frame(frame), instance, layer)
@@ -256,7 +256,7 @@ def segment(call: OnSet, frame: Number, body: SegmentBody) -> Json:
 
 
 class StripQuery(BaseModel):
-    """`track`: of a frame in which nobody has it; `log`: whether to tell the track's changes."""
+    """`track`: of a frame without it; `log`: whether to include the track's changes."""
 
     model_config = ConfigDict(extra="forbid")
     track: int | None = Field(None, ge=0, le=MAX_NUMBER)
@@ -267,7 +267,7 @@ class StripQuery(BaseModel):
 def get_strip(
     call: OnSet, frame: Number, instance: Number, query: Annotated[StripQuery, Query()]
 ) -> JSONResponse:
-    """The strip of a person's clip, and that person in the frames next to the given one."""
+    """The strip of a person's clip, and the person in the neighbouring frames."""
     scene = _scene(call, call.frame(frame))
     look = clips.Look(frame=frame, instance=instance, track=query.track)
     everybody = scene.members()
@@ -289,5 +289,5 @@ def edit_clip(call: OnSet, body: clips.Question, request: Request) -> Json:
 def _scene(call: SetCall, frame: int) -> clip_edits.Scene:
     found = clips.scene_of(call.ctx.store, call.chosen, frame, call.hidden)
     if found is None:
-        raise Refused("this frame is of no clip", where=f"frame {frame}", reason="gone")
+        raise Refused("this frame belongs to no clip", where=f"frame {frame}", reason="gone")
     return found

@@ -1,4 +1,4 @@
-"""Operations that only look: data sets, frames, people, decisions, comments, predictions."""
+"""Read operations: data sets, frames, people, decisions, comments, predictions."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ router = APIRouter()
 _SET = "/sets/{set}"
 _AT_ONCE = 500
 _SCANNED = 20_000
-"""So many people a page looks at, for a status that few have."""
+"""People examined per page, for rare statuses."""
 
 
 @router.get("/me")
 def me(call: AnyCall) -> Json:
-    """Whose token this is, and the role it has."""
+    """This token's owner and role."""
     return {"name": call.me.name, "role": call.me.role}
 
 
@@ -101,14 +101,14 @@ def frames(call: OnSet, page: Paged) -> Json:
 
 
 def _stretch(call: SetCall, page: Page) -> tuple[range, int | None]:
-    """Return the frames of a page, and after which the next one begins."""
+    """Return the frames of a page, and the cursor of the next."""
     start = 0 if page.after is None else page.after + 1
     stop = min(start + page.limit, call.chosen.dataset.frames)
     return range(start, stop), stop - 1 if stop < call.chosen.dataset.frames else None
 
 
 def _frames(call: SetCall, indices: Sequence[int]) -> list[Json]:
-    """Return frames; `nobody` and `revision`: whether nobody is in it, as was decided."""
+    """Return frames; `nobody` and `revision`: whether marked as without people."""
     chosen, pairs = call.chosen, [(index, FRAME) for index in indices]
     now = states(call.ctx.store, chosen.key, people=pairs, masks=False)
     for pair in call.hidden([*now]):
@@ -130,7 +130,7 @@ def _frame(chosen: OpenSet, index: int, state: ItemState | None) -> Json:
 
 @router.get(f"{_SET}/frames/{{frame}}")
 def one_frame(call: OnSet, frame: Number) -> Json:
-    """A frame with all its people as they stand."""
+    """A frame with the current state of its people."""
     chosen, index = call.chosen, call.frame(frame)
     found = chosen.frames.get(index)
     added = [n for f, n in states_in(call.ctx.store, chosen.key, [index]) if n not in found.people]
@@ -169,15 +169,15 @@ def picture(
 class CropQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
     size: int = Field(256, ge=16, le=MAX_CROP_PX, description="its side, px")
-    labels: bool = Field(False, description="draw the labels as they stand")
-    edited: int = Field(0, description="any number; another one passes by a browser's cache")
+    labels: bool = Field(False, description="draw the current labels")
+    edited: int = Field(0, description="any number; a new one bypasses a browser's cache")
 
 
 @router.get(f"{_SET}/people/{{frame}}/{{instance}}/crop", response_class=Response)
 def crop(
     call: OnSet, frame: Number, instance: Number, query: Annotated[CropQuery, Query()]
 ) -> Response:
-    """A person cut out as a JPEG; where a second review is blind, with the labels on disk."""
+    """A crop of a person as a JPEG; in blind second reviews, with the labels on disk."""
     chosen, pair = call.chosen, (call.frame(frame), instance)
     now = states(call.ctx.store, chosen.key, people=[pair], masks=False) if query.labels else {}
     state = None if pair not in now or call.hidden([pair]) else now[pair]
@@ -198,7 +198,7 @@ def crop(
 
 @router.get("/jobs/{job}/archive", response_class=FileResponse, dependencies=[needs("export")])
 def archive(call: AnyCall, job: Number) -> FileResponse:
-    """The archive that an export wrote."""
+    """The archive of an export."""
     found, settings = job_store.job(call.ctx.store, job), call.ctx.settings
     if found.kind != "export" or found.state != "done":
         raise Refused("not a finished export", where=f"job {job}", reason="gone")
@@ -213,14 +213,14 @@ def archive(call: AnyCall, job: Number) -> FileResponse:
 
 class PeoplePage(Page):
     after: str | None = Field(None, pattern="^[0-9]{1,10}:[0-9]{1,10}$")  # type: ignore[assignment]
-    status: Status | None = Field(None, description="only those; none who are blind")
+    status: Status | None = Field(None, description="only these; without blinded people")
 
 
 @router.get(f"{_SET}/people")
 def people(call: OnSet, page: Annotated[PeoplePage, Query()]) -> Json:
     """People on disk and added ones, by frame and number, without deleted ones.
 
-    With a `status` those are left out whose status may not be told: a second review is blind.
+    With `status`, people hidden by a blind second review are left out.
     """
     chosen, limit, status = call.chosen, page.limit, page.status
     waiting = _numbers(call)
@@ -262,7 +262,7 @@ def _cursor(text: str | None) -> int:
 
 
 def _brief(pair: Pair, state: ItemState | None, *, blind: bool = False) -> Json:
-    """Return where somebody stands; `blind`: as if nobody had looked, for a second review."""
+    """Return a person's state; `blind`: as unreviewed, for a second review."""
     return {
         "frame": pair[0],
         "instance": pair[1],
@@ -276,16 +276,16 @@ def _brief(pair: Pair, state: ItemState | None, *, blind: bool = False) -> Json:
 
 @router.get(f"{_SET}/people/{{frame}}/{{instance}}")
 def person(call: OnSet, frame: Number, instance: Number) -> Json:
-    """A person as reviewers left it: status, revision, joints, box, masks, comments."""
+    """A person's current state: status, revision, joints, box, masks, comments."""
     found = _people(call, [(call.frame(frame), instance)])
     if not found:
         where = call.person(frame, instance).where
-        raise Refused("there is no such person", where=where, reason="gone")
+        raise Refused("no such person", where=where, reason="gone")
     return found[0]
 
 
 def _people(call: SetCall, pairs: list[Pair]) -> list[Json]:
-    """Return people with their joints; those who are neither on disk nor added are left out."""
+    """Return people with their joints, without unknown ones."""
     chosen, store = call.chosen, call.ctx.store
     hidden = call.hidden(pairs)
     now = states(store, chosen.key, people=pairs)
@@ -333,12 +333,12 @@ _UNLABELLED = [None, None, None, "unlabelled", "human"]
 
 
 def joint_json(label: JointLabel) -> list[Any]:
-    """Return a joint as [x, y, state, cause, origin], as ops say it."""
+    """Return a joint as [x, y, state, cause, origin], as in ops."""
     return [label.x_px, label.y_px, label.state, label.cause, label.origin]
 
 
 def state_json(state: ItemState, size: Size) -> Json:
-    """Return what a refused op should have seen; `size`: height and width of the picture."""
+    """Return the current state for a refused op; `size`: height and width of the picture."""
     joints = {name: joint_json(label) for name, label in state.joints.items()}
     pair = state.person.frame, state.person.instance
     masks = {which: as_rle(counts, size) for which, counts in (state.masks or {}).items()}
@@ -360,12 +360,12 @@ def _comment(event: Event) -> Json:
 
 class ThreadPage(Page):
     open: Literal["yes", "no"] | None = None
-    mentions: str | None = Field(None, description="only where this name is; me: yours")
+    mentions: str | None = Field(None, description="only those mentioning this name; me: caller")
 
 
 @router.get(f"{_SET}/threads")
 def threads(call: OnSet, page: Annotated[ThreadPage, Query()]) -> Json:
-    """Threads of comments by the event of their first; without those that a second review hides."""
+    """Threads of comments by their first event; without those hidden by a second review."""
     found = thread_list(
         call.ctx.store,
         call.chosen.key,
@@ -395,14 +395,14 @@ def _thread(one: Listed) -> Json:
 
 @router.get(f"{_SET}/decisions")
 def decisions(call: OnSet, page: Paged) -> Json:
-    """Decisions, oldest first: the same that webhooks are told."""
+    """Decisions, oldest first, as sent to webhooks."""
     found, last = _events(call, page, DECIDING)
     return {"decisions": [event_json(e) for e in found if is_decision(e)], "next": last}
 
 
 @router.get(f"{_SET}/comments")
 def comments(call: OnSet, page: Paged) -> Json:
-    """Comments on all people, oldest first; also those that were taken back."""
+    """Comments on all people, oldest first; including reverted ones."""
     found, last = _events(call, page, ("comment",))
     shown = [_comment(e) | {"frame": e.person.frame, "instance": e.person.instance} for e in found]
     return {"comments": shown, "next": last}
@@ -418,13 +418,13 @@ def _events(call: SetCall, page: Page, kinds: tuple[Kind, ...]) -> tuple[list[Ev
 
 @router.get(f"{_SET}/predictions")
 def layers(call: OnSet) -> Json:
-    """The networks whose predictions are stored, with how many people."""
+    """The networks with stored predictions, with their numbers of people."""
     return {"layers": dict(prediction_layers(call.ctx.store, call.chosen.key))}
 
 
 @router.get(f"{_SET}/predictions/{{layer}}")
 def predictions(call: OnSet, layer: str, page: Paged) -> Json:
-    """The predictions of a network of the people of some frames."""
+    """A network's predictions for the people of some frames."""
     found, last = _stretch(call, page)
     stored = predictions_in(call.ctx.store, call.chosen.key, layer, found)
     rows = [prediction_json(p) for _, some in sorted(stored.items()) for p in some]

@@ -1,4 +1,4 @@
-"""Operations that change something: ops, predictions, webhooks."""
+"""Write operations: ops, predictions, webhooks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ router = APIRouter()
 
 class OpsBody(Strict):
     """`layer`: second for blind second reviews, in the editor only; `items`: whether to return the
-    people as the editor shows them, with the predictions of `model`."""
+    people as shown in the editor, with the predictions of `model`."""
 
     set: str
     ops: list[SkipValidation[OpFields]] = Field(max_length=MAX_OPS)
@@ -52,12 +52,12 @@ class OpsBody(Strict):
 def ops(call: AnyCall, body: OpsBody, request: Request) -> JSONResponse:
     """Edit, decide, comment, resolve, reopen, add, delete, restore, revert.
 
-    Each op is identified by (client, seq) and happens once, however often it is sent; one that is
-    refused comes back with its reason. `wait`: why the rest was not stored yet; send it again.
+    Each op is identified by (client, seq) and applied once, however often it is sent; refused ones
+    are returned with the reason. `wait`: why the rest is not stored yet; send it again.
     """
     of_set = on_set(call, body.set)
     if body.layer == SECOND and not call.browser:
-        invalid("blind second reviews are made in the studio", "layer", MAIN, body.layer)
+        invalid("blind second reviews require the studio", "layer", MAIN, body.layer)
     store, chosen, layer = call.ctx.store, of_set.chosen, body.layer
     parsed = parse_ops(body.ops, dataset=chosen.key, layer=layer)
     editors: Editors = request.app.state.editors
@@ -89,8 +89,8 @@ def ops(call: AnyCall, body: OpsBody, request: Request) -> JSONResponse:
 
 
 def _shown(of_set: SetCall, parsed: ParsedOps, answer: Answer, body: OpsBody) -> Json:
-    """Return whom answered ops are of, as the editor shows them; nobody while that cannot be read:
-    what is stored is acknowledged all the same."""
+    """Return the people of answered ops, as shown in the editor; none while they cannot be read:
+    stored ops are acknowledged anyway."""
     answered = {row[:2] for row in (*answer.done, *answer.refused)}
     people = [
         (one.op.person.frame, one.op.person.instance)
@@ -113,9 +113,9 @@ def _refusal(client: str, seq: int, why: str, text: str) -> Json:
 
 
 def _refused(of_set: SetCall, received: ReceivedOp | None, row: tuple[str, int, str, str]) -> Json:
-    """Return why an op was refused, and the person as it is for one whose author saw another.
+    """Return why an op was refused, and the current person if its author saw another.
 
-    Not of a person who was decided meanwhile and is blinded now.
+    Without people who were decided meanwhile and are now blinded.
     """
     client, seq, why, _ = row
     if received is None or why != "revision":
@@ -132,7 +132,7 @@ _Point = Annotated[tuple[float, float, float], Field(strict=False)]
 
 
 class PredictionFields(Strict):
-    """`instance` from 1000 on: nobody of the set; `joints`: name -> x, y, confidence."""
+    """`instance` from 1000 on: not in the set; `joints`: name -> x, y, confidence."""
 
     frame: int = Field(ge=0)
     instance: int
@@ -142,7 +142,7 @@ class PredictionFields(Strict):
 
 
 class PredictionsBody(Strict):
-    """`replace`: drop all that the layer had."""
+    """`replace`: drop the layer's previous predictions."""
 
     predictions: list[PredictionFields] = Field(max_length=MAX_PREDICTIONS)
     replace: bool = False
@@ -150,9 +150,9 @@ class PredictionsBody(Strict):
 
 @router.put("/sets/{set}/predictions/{layer}", dependencies=[needs("import")])
 def set_predictions(call: OnSet, layer: str, body: PredictionsBody) -> Json:
-    """Store predictions of a network, all or none; with `replace` in place of all before."""
+    """Store predictions of a network atomically; with `replace`, drop all previous ones."""
     if layer in (MAIN, SECOND):
-        invalid("this is the name of people's labels", "layer", "a network's name", layer)
+        invalid("this name is reserved for labels", "layer", "a network's name", layer)
     count = call.chosen.dataset.frames
     for n, one in enumerate(body.predictions):
         if one.frame >= count:
@@ -174,14 +174,14 @@ _WEBHOOKS = "/sets/{set}/webhooks"
 
 @router.get(_WEBHOOKS, dependencies=[needs("webhooks")])
 def list_webhooks(call: OnSet) -> Json:
-    """Addresses to which decisions are sent (admins)."""
+    """Addresses of webhooks (admins)."""
     found = webhooks(call.ctx.store, call.chosen.key, by=call.me)
     return {"webhooks": [_webhook(one) for one in found]}
 
 
 @router.post(_WEBHOOKS, dependencies=[needs("webhooks")])
 def add_webhook(call: OnSet, body: WebhookBody) -> Json:
-    """Send every decision from now on to an address; its secret is in this answer (admins)."""
+    """Add a webhook for all future decisions; its secret is in the answer (admins)."""
     transport = call.ctx.webhook_transport
     store, key = call.ctx.store, call.chosen.key
     made = make_webhook(
@@ -193,7 +193,7 @@ def add_webhook(call: OnSet, body: WebhookBody) -> Json:
 
 @router.delete(f"{_WEBHOOKS}/{{webhook}}", dependencies=[needs("webhooks")])
 def drop_webhook(call: OnSet, webhook: Number) -> Json:
-    """Send it nothing more (admins)."""
+    """Remove a webhook (admins)."""
     remove_webhook(call.ctx.store, call.chosen.key, webhook, by=call.me)
     return {"removed": webhook}
 
