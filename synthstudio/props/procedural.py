@@ -28,21 +28,7 @@ for _module in pkgutil.iter_modules(objects.__path__):  # each registers its bui
 
 def kinds() -> tuple[ObjectKind, ...]:
     """What a draw may choose, sorted by name."""
-    return tuple(
-        ObjectKind(
-            kind=name,
-            size_low_m=kind.low_m,
-            size_high_m=kind.high_m,
-            materials=len(kind.materials),
-            patterns=kind.patterns,
-            roles=kind.roles,
-            shape=kind.shape,
-            places=kind.places,
-            grip=kind.grip,
-            grip_share=kind.grip_share,
-        )
-        for name, kind in sorted(KINDS.items())
-    )
+    return tuple(kind.listed for _, kind in sorted(KINDS.items()))
 
 
 def build(spec: ObjectSpec, *, instance: int) -> tuple[Surface, ...]:
@@ -79,7 +65,7 @@ def seat_height_m(spec: ObjectSpec) -> float:
 
 
 def _seat_height(kind: str, size: Vec3, shape: dict[str, float]) -> float:
-    backed = "seat_height_m" in KINDS[kind].shape
+    backed = "seat_height_m" in KINDS[kind].listed.shape
     if not backed or (kind == "bench" and not street.has_back(size, shape)):
         return size[2]
     return furniture.seat_height(size, shape)
@@ -104,19 +90,19 @@ def _checked(spec: ObjectSpec) -> Kind:
             expected=f"{len(kind.materials)}, or none for its usual ones",
             got=str(len(spec.materials)),
         )
-    unknown = sorted(set(spec.shape) - set(kind.shape))
+    unknown = sorted(set(spec.shape) - set(kind.listed.shape))
     if unknown:
         raise RecipeError(
             f"unknown shape parameter {unknown[0]}",
             where=where,
-            expected=", ".join(kind.shape) or "none",
+            expected=", ".join(kind.listed.shape) or "none",
         )
     return kind
 
 
 def _built(kind: str, size: Vec3, shape: dict[str, float]) -> list[Piece]:
     """Build the object; one that is too low for its legs is built higher and squashed."""
-    if "seat" not in KINDS[kind].roles:
+    if "seat" not in KINDS[kind].listed.roles:
         return KINDS[kind].build(size, shape)
     low = _seat_height(kind, size, shape)
     high = max(low, MIN_SEAT_M)

@@ -16,7 +16,8 @@ from synthstudio.props.procedural import build, kinds, seat_height_m
 
 
 def _size(kind: str, share: float) -> Vec3:
-    low, high = np.array(KINDS[kind].low_m), np.array(KINDS[kind].high_m)
+    known = KINDS[kind].listed
+    low, high = np.array(known.size_low_m), np.array(known.size_high_m)
     x, y, z = low + (high - low) * share
     return float(x), float(y), float(z)
 
@@ -88,10 +89,10 @@ def test_the_table_is_what_a_draw_sees():
         assert all(s.vertices_m.dtype == np.float32 and s.faces.dtype == np.int32 for s in surfaces)
 
 
-@pytest.mark.parametrize("kind", [k for k in sorted(KINDS) if "seat" in KINDS[k].roles])
+@pytest.mark.parametrize("kind", [k for k in sorted(KINDS) if "seat" in KINDS[k].listed.roles])
 @pytest.mark.parametrize("seat", [0.1, 0.3, 0.43, 0.6])
 def test_seats_carry_a_surface_at_seat_height(kind, seat):
-    backed = "seat_height_m" in KINDS[kind].shape
+    backed = "seat_height_m" in KINDS[kind].listed.shape
     requested = {"seat_height_m": seat} if backed else {}
     width, depth, _ = _size(kind, 0.5)
     spec = _spec(kind, shape=requested, size_m=(width, depth, seat + 0.4 if backed else seat))

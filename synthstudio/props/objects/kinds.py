@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from synthstudio.core.catalogue import PLACES
+from synthstudio.core.catalogue import PLACES, ObjectKind
 from synthstudio.core.spec import Material, Pattern, Vec3
 from synthstudio.props.objects.shapes import Piece
 
@@ -25,19 +25,12 @@ CLOTH = "plain stripes checks dots plaid"
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of object: its builder, natural sizes and default materials (a slot each)."""
+    """A kind of object: its builder, default materials (a slot each) and what recipes see."""
 
     build: Callable[[Vec3, Shape], list[Piece]]
-    low_m: Vec3
-    high_m: Vec3
     materials: tuple[Material, ...]
-    patterns: tuple[Pattern, ...]
-    roles: tuple[str, ...]
-    shape: tuple[str, ...]  # the names that ObjectSpec.shape may hold
-    casts_shadow: bool = True
-    places: frozenset[str] = frozenset()
-    grip: str = ""  # how a hand holds it: a key of recipe.contacts.grips.GRIPS
-    grip_share: Vec3 = (0.0, 0.0, 0.5)  # where: the share of its size from its base's centre
+    casts_shadow: bool
+    listed: ObjectKind
 
 
 KINDS: dict[str, Kind] = {}
@@ -64,16 +57,22 @@ def kind(
     """
 
     def register(build: Builder) -> Builder:
-        KINDS[build.__name__.rstrip("_")] = Kind(
-            build=lambda size, shape: list(build(size, shape)),
-            low_m=low_m,
-            high_m=high_m,
-            materials=tuple(MATERIALS[name] for name in materials.split()),
+        name, used = build.__name__.rstrip("_"), materials.split()
+        listed = ObjectKind(
+            kind=name,
+            size_low_m=low_m,
+            size_high_m=high_m,
+            materials=len(used),
             patterns=cast(tuple[Pattern, ...], tuple(patterns.split())),
             roles=roles,
             shape=tuple(shape.split()),
-            casts_shadow=casts_shadow,
             places=frozenset(places.split()),
+        )
+        KINDS[name] = Kind(
+            build=lambda size, shape: list(build(size, shape)),
+            materials=tuple(MATERIALS[name] for name in used),
+            casts_shadow=casts_shadow,
+            listed=listed,
         )
         return build
 
@@ -107,7 +106,7 @@ def _changed(**facts: Any) -> Callable[[Builder], Builder]:
 
     def register(build: Builder) -> Builder:
         name = build.__name__.rstrip("_")
-        KINDS[name] = replace(KINDS[name], **facts)
+        KINDS[name] = replace(KINDS[name], listed=replace(KINDS[name].listed, **facts))
         return build
 
     return register

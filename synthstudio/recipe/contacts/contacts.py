@@ -142,7 +142,7 @@ def _leaning(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Cont
     kinds = tuple(kind for kind in ctx.catalogue.objects if kind.kind in key.leans)
     kinds = ctx.fitting(ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held))
     if not kinds:
-        raise _nothing(ctx, f"for the pose {key.name} to lean on")
+        raise ctx.nothing_left("people.hold", f"for the pose {key.name} to lean on")
     flip = rng.random() < 0.5 and key.mirrored_ok
     angles = mirrored(dict(key.angles_rad)) if flip else dict(key.angles_rad)
     new = _dressed(ctx, unit, key, angles, rng, hand="", grip="")
@@ -157,16 +157,8 @@ def _kind(ctx: SampleContext, rng: Generator) -> ObjectKind:
     kinds = ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held)
     kinds = ctx.fitting(kinds) if weights is None else kinds
     if not kinds:
-        raise _nothing(ctx, "to hold")
+        raise ctx.nothing_left("people.hold", "to hold")
     return pick_one(kinds, rng, weights=weights, name=lambda kind: kind.kind)
-
-
-def _nothing(ctx: SampleContext, what: str) -> RecipeError:
-    return RecipeError(
-        f"no kind of object is left {what}",
-        where=f"{ctx.where}: people.hold",
-        then="Name more kinds, or hold out fewer.",
-    )
 
 
 def _pose(ctx: SampleContext, poses: list[KeyPose], rng: Generator, what: str) -> KeyPose:

@@ -205,16 +205,8 @@ def kinds_left(ctx: SampleContext, entry: Standing, rng: Generator) -> Kinds:
         left = ctx.allowed(fitting, rng, held=lambda kind: kind.kind in held)
         weights = {i: (given or {}).get(k.kind, 1.0) for i, k in enumerate(left)}
     if not left:
-        raise _nothing(ctx)
+        raise ctx.nothing_left("objects", "to draw")
     return Kinds(left=left, weights=weights)
-
-
-def _nothing(ctx: SampleContext) -> RecipeError:
-    return RecipeError(
-        "no kind of object is left to draw",
-        where=f"{ctx.where}: objects",
-        then="Name more kinds, or hold out fewer.",
-    )
 
 
 def design(

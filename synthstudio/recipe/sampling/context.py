@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from synthstudio.core.catalogue import Catalogue, GeometryQueries, ImageAsset, KeyPose, ObjectKind
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import AssetRef, Split
@@ -66,6 +67,14 @@ class SampleContext:
     def suits(self, kind: ObjectKind) -> bool:
         """Whether the kind fits the frame's place."""
         return not self.places or not kind.places or bool(kind.places & self.places)
+
+    def nothing_left(self, field: str, use: str) -> RecipeError:
+        """The error of a recipe field that leaves no kind of object for a use."""
+        return RecipeError(
+            f"no kind of object is left {use}",
+            where=f"{self.where}: {field}",
+            then="Name more kinds, or hold out fewer.",
+        )
 
     def allowed(
         self, items: Sequence[T], rng: Generator, *, held: Callable[[T], bool]

@@ -301,8 +301,7 @@ def floor_pattern(ctx: SampleContext, options: scene_schema.Room, *, walls: bool
     """The pattern of a room's floor or of open ground."""
     by: dict[Pattern, float] = {"grass": 0.0} if walls else _OPEN_FLOORS
     floors = {p: w * by.get(p, 1.0) for p, w in options.floor_patterns.items()}
-    floors = floors if any(floors.values()) else options.floor_patterns
-    return pick(floors, ctx.shared_rng("floor"))
+    return pick(floors if any(floors.values()) else options.floor_patterns, ctx.shared_rng("floor"))
 
 
 def flash_share(ctx: SampleContext) -> float:
