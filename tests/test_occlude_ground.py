@@ -165,3 +165,7 @@ def test_nothing_is_laid_before_who_does_not_stand(tmp_path):
     assert within_reach(shown, sits, known=False)
     assert not within_reach(shown, dataclasses.replace(person, feet_seen=False), known=True)
     assert not within_reach(dataclasses.replace(view, ground=None), person, known=True)
+    low = dataclasses.replace(view, horizon_px=20.0)
+    spectator = dataclasses.replace(person, foot_px=40.0, px_per_m=12.0)  # high in a stand
+    assert within_reach(low, spectator, known=False)
+    assert not within_reach(low, dataclasses.replace(spectator, feet_seen=False), known=False)
