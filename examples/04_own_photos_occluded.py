@@ -36,7 +36,7 @@ recipe = ss.Recipe.load("scenes/occlude.yaml").with_(
 )
 ds = ss.occlude(annotations, images, recipe, args.out, each=args.each)
 
-# Frames of a photo form a group: first as it is, then with something in front.
+# Frames of a photo form a group: first the original, then with occluders.
 for photo in sorted({frame.row["group_id"] for frame in ds})[:3]:
     for frame in (f for f in ds if f.row["group_id"] == photo):
         hidden = int(np.sum(frame.people.state == 1))

@@ -48,7 +48,7 @@ recipe = ss.Recipe.load("scenes/quickstart.yaml").with_(
 ds = ss.generate(recipe, args.out, assets=assets)
 
 hidden = ds.query("occluded > 0.1")
-print(f"{len(hidden)} of {len(ds)} frames have somebody hidden by more than a tenth")
+print(f"{len(hidden)} of {len(ds)} frames have a person hidden by more than a tenth")
 for asset in ds.identity.assets:
     print(f"{asset.name}: {asset.licence or 'no licence given'}")
 picture = args.out.with_name(f"{args.out.name}-frame.png")

@@ -99,7 +99,7 @@ def generate(
             on_progress=report,
             on_note=on_note or no_event,
         )
-    return _made(summary.folder, summary)
+    return _open_made(summary.folder, summary)
 
 
 @overload
@@ -353,7 +353,7 @@ def occlude(
             skip_broken=skip_broken,
             on_progress=report,
         )
-    return _made(place, made)
+    return _open_made(place, made)
 
 
 @args.checked
@@ -460,7 +460,7 @@ def _asset_root(recipe: Recipe) -> Path:
     return next(complete, recipe.folder)
 
 
-def _made(place: Place, summary: Any) -> Dataset:
+def _open_made(place: Place, summary: Any) -> Dataset:
     dataset = Dataset(place)
     dataset.summary = summary
     return dataset

@@ -92,9 +92,9 @@ def predict_to_folder(
     if boxes is not None and detector:
         raise ArgumentError("give boxes or a detector, not both", where="boxes")
     packaged = str(weights) == DEFAULT
-    asked = _of_runtime(default_model() if packaged else args.to_path(weights, "weights"), runtime)
+    path = _of_runtime(default_model() if packaged else args.to_path(weights, "weights"), runtime)
     question = Question(
-        weights=DEFAULT if packaged else asked,
+        weights=DEFAULT if packaged else path,
         source=args.to_place(source, "source"),
         images=None if images is None else args.to_path(images, "images"),
         boxes=None if boxes is None else args.to_path(boxes, "boxes"),

@@ -21,7 +21,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.packaged import DEFAULT, default_model
 
 if TYPE_CHECKING:
-    from synthstudio.inference.live import LiveOptions, Seen
+    from synthstudio.inference.live import LiveOptions, TrackedFrame
     from synthstudio.inference.sources import FindPeople
     from synthstudio.inference.stream import Stream, StreamSource
 
@@ -46,7 +46,7 @@ class LivePicture:
     latency_s: float
     searched: bool
     image: U8  # (H, W, 3)
-    _seen: Seen
+    _seen: TrackedFrame
     _skeleton: Skeleton
     _fps: float
 
@@ -215,7 +215,7 @@ def run_live(
     return result | ({} if file is None else {"out": str(file)})
 
 
-def _line(seen: Seen) -> dict[str, Any]:
+def _line(seen: TrackedFrame) -> dict[str, Any]:
     from synthstudio.inference.write import results
 
     return {
@@ -269,15 +269,15 @@ def _video_file(out: args.PathLike) -> Path:
     return file
 
 
-def _window(asked: bool | None, *, quiet: bool) -> bool:
+def _window(wanted: bool | None, *, quiet: bool) -> bool:
     """Whether to show a window; notes the reason if not and there is no other output."""
     from synthstudio.inference.screen import window_missing
 
-    if asked is False:
+    if wanted is False:
         return False
     why = window_missing()
-    if why and (asked or not quiet):
-        note(f"no window: {why}. --out writes a video, --json tells programs")
+    if why and (wanted or not quiet):
+        note(f"no window: {why}. --out writes a video, --json is for programs")
     return not why
 
 

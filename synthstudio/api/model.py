@@ -123,8 +123,8 @@ class Model:
             ArgumentError: for an option that an exported network or zoomnet lacks.
         """
         if isinstance(self.net, OnnxModel):
-            for asked, word in ((flip and not self.net.flip, "flip"), (peaks, "peaks")):
-                if asked:
+            for enabled, word in ((flip and not self.net.flip, "flip"), (peaks, "peaks")):
+                if enabled:
                     raise ArgumentError(
                         f"the exported network has no {word}",
                         where=str(self.path),

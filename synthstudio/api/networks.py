@@ -104,14 +104,14 @@ def fit(
         return sources.fast_dev_run_subset(data, batch=settings.batch) if fast_dev_run else data
 
     with steps_if(progress) as step:
-        told: Any = {"cache": kept, "log": log, "progress": progress_bars(step)}
+        common: Any = {"cache": kept, "log": log, "progress": progress_bars(step)}
         if engine == "ray":
-            return ray_train.train(settings, folder, processes=processes, resume=resume, **told)
+            return ray_train.train(settings, folder, processes=processes, resume=resume, **common)
         if not fast_dev_run:
-            return run(settings, folder, resume=resume, select=select, **told)
+            return run(settings, folder, resume=resume, select=select, **common)
         settings = settings.model_copy(update={"steps": 2, "epochs": 1, "save_every": 1})
         with new_parents(folder), _scratch(folder.parent) as scratch:
-            return run(settings, scratch / "run", select=select, **told)
+            return run(settings, scratch / "run", select=select, **common)
 
 
 def _given_backbone(config: Config, module: Any, engine: str) -> Config:

@@ -72,12 +72,12 @@ class Review:
     @property
     def me(self) -> Json:
         """Name and role of the token's user."""
-        return self._ask("GET", "/me")
+        return self._request("GET", "/me")
 
     @property
     def sets(self) -> list[Json]:
         """The data sets that are open: key, name, frames, people, joints, people by status."""
-        return list(self._ask("GET", "/sets")["sets"])
+        return list(self._request("GET", "/sets")["sets"])
 
     def frames(self) -> Iterator[Json]:
         """Yield the frames: number, size in pixels, numbers of the people on disk.
@@ -88,7 +88,7 @@ class Review:
 
     def frame(self, frame: int) -> Json:
         """A frame with its people as reviewed."""
-        return self._ask("GET", self._of_set(f"frames/{int(frame)}"))
+        return self._request("GET", self._of_set(f"frames/{int(frame)}"))
 
     def image(self, frame: int) -> bytes:
         """The picture of a frame as a file's bytes."""
@@ -109,7 +109,7 @@ class Review:
         width, height; `masks`: `modal` and `amodal`, COCO codes or None; `status`, `reason`,
         `revision`, `comments`.
         """
-        return self._ask("GET", self._of_set(f"people/{int(frame)}/{int(instance)}"))
+        return self._request("GET", self._of_set(f"people/{int(frame)}/{int(instance)}"))
 
     def decisions(self, after: int = 0) -> Iterator[Json]:
         """Yield decisions with an `event` above `after`, oldest first."""
@@ -211,11 +211,11 @@ class Review:
 
     def ops(self, ops: Sequence[Mapping[str, Any]]) -> Json:
         """Send at most 200 raw ops; returns those `done` and those `refused` with reasons."""
-        return self._ask("POST", "/ops", {"set": self.key, "ops": [dict(op) for op in ops]})
+        return self._request("POST", "/ops", {"set": self.key, "ops": [dict(op) for op in ops]})
 
     def layers(self) -> dict[str, int]:
         """Networks with stored predictions -> number of people."""
-        return dict(self._ask("GET", self._of_set("predictions"))["layers"])
+        return dict(self._request("GET", self._of_set("predictions"))["layers"])
 
     def predictions(self, layer: str) -> Iterator[Json]:
         """Yield predictions: frame, instance, score, joints [x, y, confidence], causes."""
@@ -227,11 +227,11 @@ class Review:
         """Store a network's predictions atomically (leads); returns the number of people."""
         body = {"predictions": [dict(row) for row in predictions], "replace": replace}
         path = self._of_set(f"predictions/{quote(layer, safe='')}")
-        return int(self._ask("PUT", path, body)["stored"])
+        return int(self._request("PUT", path, body)["stored"])
 
     def webhooks(self) -> list[Json]:
         """Webhooks of the data set (admins)."""
-        return list(self._ask("GET", self._of_set("webhooks"))["webhooks"])
+        return list(self._request("GET", self._of_set("webhooks"))["webhooks"])
 
     def add_webhook(self, url: str, *, comments: bool = False) -> Json:
         """Register a webhook for decisions; `secret` is returned once (admins).
@@ -239,11 +239,11 @@ class Review:
         `comments`: also comments, and resolved or reopened threads.
         """
         body = {"url": url, "comments": comments}
-        return self._ask("POST", self._of_set("webhooks"), body)
+        return self._request("POST", self._of_set("webhooks"), body)
 
     def remove_webhook(self, webhook: int) -> None:
         """Delete a webhook (admins)."""
-        self._ask("DELETE", self._of_set(f"webhooks/{int(webhook)}"))
+        self._request("DELETE", self._of_set(f"webhooks/{int(webhook)}"))
 
     @property
     def key(self) -> str:
@@ -295,13 +295,13 @@ class Review:
     def _pages(self, path: str, name: str, **query: Any) -> Iterator[Json]:
         query["limit"] = 500
         while True:
-            page = self._ask("GET", f"{self._of_set(path)}?{urlencode(query)}")
+            page = self._request("GET", f"{self._of_set(path)}?{urlencode(query)}")
             yield from page[name]
             if page["next"] is None:
                 return
             query["after"] = page["next"]
 
-    def _ask(self, method: str, path: str, body: object = None) -> Json:
+    def _request(self, method: str, path: str, body: object = None) -> Json:
         data = self._send(method, path, body)
         try:
             found = json.loads(data)

@@ -103,11 +103,11 @@ def robustness(
                 # Clips of walking people are compared with their own middle frames.
                 beside = predicted(name, blurred=False) if name == CLIPS else plain
                 shown = predicted(name, blurred=True)
-                ours, theirs = measured.pairs(shown, beside)
-                if not len(ours):
+                first, second = measured.pairs(shown, beside)
+                if not len(first):
                     raise ModelError("no person in both data sets", where=f"plain and {name}")
                 found[run][name] = measured.ChallengePair(
-                    challenge=select(shown, ours), plain=select(beside, theirs)
+                    challenge=select(shown, first), plain=select(beside, second)
                 )
         rows = measured.robustness_rows(found)
         step("drawing the page")(0, 1, 0.0)

@@ -214,7 +214,7 @@ def compress(
             raise ArgumentError(
                 "no target", where=name, expected="a number above 0", got=str(target)
             )
-    asked = compressing.CompressionTarget(
+    goal = compressing.CompressionTarget(
         target_ms=target_ms,
         target_mflops=target_mflops,
         people=people,
@@ -236,17 +236,17 @@ def compress(
 
         known = compressing.People(
             dataset=source,
-            train=part(("train",)) if asked.steps else None,
+            train=part(("train",)) if goal.steps else None,
             val=part(val),
             test=part(test),
         )
         found = list(
             compressing.candidates(
-                net, config, skeleton, known, asked, folder=work, version=__version__, log=log
+                net, config, skeleton, known, goal, folder=work, version=__version__, log=log
             )
         )
-        compressing.time_in_turn(found, asked, size)
-        best, why = compressing.picked(found, asked)
+        compressing.time_in_turn(found, goal, size)
+        best, why = compressing.picked(found, goal)
         shutil.rmtree(work)
         work.mkdir()
         for number, candidate in enumerate(found):

@@ -96,7 +96,7 @@ def stress(
                 judged.predict,
                 dataset,
                 moments=moments,
-                everybody=True,
+                all_people=True,
                 progress=lambda done, total: report(done, total, 0.0),
             )
             return dataset, answers, skeleton
@@ -107,10 +107,10 @@ def stress(
             dataset, answers, _ = shown(cause, level)
             if cause == "person":
                 answers = select(answers, answers.instance == _BEHIND)
-            ours, theirs = measured.pairs(answers, clean)
+            first, second = measured.pairs(answers, clean)
             title = set_name(cause, level)
             both[title] = measured.ChallengePair(
-                challenge=select(answers, ours), plain=select(clean, theirs)
+                challenge=select(answers, first), plain=select(clean, second)
             )
             pictures[title] = _worst(dataset, answers, skeleton)
         rows = measured.robustness_rows({name: both}, same_joints=True)

@@ -190,7 +190,7 @@ def path_of(moved: Retargeted, chain: Chain, soles: Soles) -> Path:
         total = stands.sum(axis=1, keepdims=True)
         bears = _smoothed(np.where(total > 1e-6, stands / np.maximum(total, 1e-9), 0.5), fps)
         held = -(bears[..., None] * step).sum(axis=1)
-        # Where no foot stands the root flies on as the file says.
+        # Where no foot stands the root flies on as in the file.
         root = np.where(total > 1e-6, held, guess)
     return Path(
         root_m=np.concatenate([np.zeros((1, 2)), np.cumsum(root, axis=0)]),

@@ -30,7 +30,7 @@ READERS: dict[str, Callable[[Path], Motion]] = {".bvh": read_bvh, ".npz": read_a
 
 DOWN = np.array([0.0, 0.0, -1.0])
 _SIDES = (("left", "L"), ("right", "R"))
-# Bone -> role whose turn it takes, and the role at the bone's far end that says where it
+# Bone -> role whose turn it takes, and the role at the bone's far end that gives where it
 # points; none: the bone lies as in the file's zero pose.
 _TRUNK = {"root": "hips", "spine03": "spine", "spine02": "chest", "spine01": "chest2"}
 _LIMBS = {
@@ -105,7 +105,7 @@ def bone_turns(bones: tuple[str, ...], whole: F64) -> tuple[BoneTurn, ...]:
 
 
 def with_turns(rotations: F64, turns: tuple[BoneTurn, ...]) -> F64:
-    """Return the (B, 3, 3) rotations of a pose in which some bones turn as a motion says."""
+    """Return the (B, 3, 3) rotations of a pose in which some bones follow a motion."""
     if not turns:
         return rotations
     out = rotations.copy()

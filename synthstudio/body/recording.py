@@ -173,7 +173,7 @@ def recorded(
 
 
 def roles_of(joints: tuple[str, ...], *, where: str) -> dict[str, int]:
-    """Return role -> joint; AssetError says what the best fitting naming scheme lacks."""
+    """Return role -> joint; AssetError with the missing names of the best naming scheme."""
     at = {name.rpartition(":")[2].lower(): place for place, name in reversed([*enumerate(joints)])}
     lacking: list[tuple[int, str, list[str]]] = []
     for scheme, names in _SCHEMES.items():

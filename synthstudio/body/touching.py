@@ -26,7 +26,7 @@ _HOLLOW_M = 0.005
 """Between two palms: balls and heels of the hands touch first."""
 _LIES_M = 0.005
 _CLOTH_M, _ASIDE_M = 0.045, 0.025
-"""What is worn over a spot: at most so thick, looked for so far aside."""
+"""Clothes over a spot: maximum thickness, and radius of the search."""
 _SKIN_NEAR_M = 0.08
 _BELOW = 0.6
 """The least cosine between a skin's normal and the way back to it from a point below."""

@@ -39,12 +39,12 @@ class Command:
 
     def __call__(self, **given: Any) -> None:
         bound = {name: given[name] for name in self._declared if name in given}
-        own = {name: value for name, value in given.items() if name in self._own}
+        own = {name: value for name, value in given.items() if name in self._own_parameters}
         self._function(partial(self._targets[0], **bound), **own)
 
     @cached_property
     def __signature__(self) -> inspect.Signature:
-        found = {k: v for k, v in self._own.items() if k not in self._declared}
+        found = {k: v for k, v in self._own_parameters.items() if k not in self._declared}
         last = [found.pop("as_json")] if "as_json" in found else []
         return inspect.Signature(
             [
@@ -54,7 +54,7 @@ class Command:
         )
 
     @cached_property
-    def _own(self) -> dict[str, inspect.Parameter]:
+    def _own_parameters(self) -> dict[str, inspect.Parameter]:
         named = inspect.signature(self._function, eval_str=True).parameters
         return dict(list(named.items())[1:])
 
@@ -77,7 +77,7 @@ class Command:
             helps, wanted = _arguments_of(target), inspect.signature(target).parameters
             places = next(iter(wanted)) if self._arguments is None else self._arguments
             for name, one in wanted.items():
-                own = self._own.get(name)
+                own = self._own_parameters.get(name)
                 if name in self._skip or one.kind is one.VAR_KEYWORD or name in declared:
                     continue
                 if own is not None and own.annotation is not Any:

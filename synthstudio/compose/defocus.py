@@ -35,7 +35,7 @@ _FEEBLE = 1e-6
 _SOFT = np.array([1, 6, 1], np.float32) / 8
 _BOX = np.ones((3, 3), np.uint8)
 _FRONT = -(2**20)
-_TOLD_APART = 0.03
+_MIN_CONTRAST = 0.03
 """Distance of two colours in linear light whose mixtures can be told."""
 
 
@@ -231,7 +231,7 @@ def _outlined(layer: _Layer, colour: F32, alpha: F32) -> F32:
     gap = colour[edge] - behind[edge]
     length = (gap * gap).sum(axis=1)
     share = ((layer.light[edge] - behind[edge]) * gap).sum(axis=1) / np.maximum(length, 1e-6)
-    soft[edge] = np.where(length > _TOLD_APART**2, np.clip(share, 0, 1), soft[edge])
+    soft[edge] = np.where(length > _MIN_CONTRAST**2, np.clip(share, 0, 1), soft[edge])
     return np.asarray(soft, np.float32)
 
 

@@ -170,7 +170,7 @@ def ask_row(ask: OcclusionTarget) -> dict[str, Any]:
     }
 
 
-def _asked(name: str) -> Callable[[FrameSpec, int], Any]:
+def _target_field(name: str) -> Callable[[FrameSpec, int], Any]:
     return lambda spec, k: ask_row(spec.asks[k] if spec.asks else OcclusionTarget())[name]
 
 
@@ -321,32 +321,32 @@ class PersonColumns:
         null=True,
         within=(0, 1),
         query="asked",
-        of_spec=_asked("ask_fraction"),
+        of_spec=_target_field("ask_fraction"),
     )
     ask_hidden: Lists = label(
         'joints requested to be hidden, groups joined by "+"',
         "N",
         dtype="string",
-        of_spec=_asked("ask_hidden"),
+        of_spec=_target_field("ask_hidden"),
     )
     ask_shown: Lists = label(
         'joints requested to be visible, groups joined by "+"',
         "N",
         dtype="string",
-        of_spec=_asked("ask_shown"),
+        of_spec=_target_field("ask_shown"),
     )
     ask_causes: F64 = label(
         "requested fraction of joints by cause, in the order of shares; NaN: none",
         len(SHARES),
         null=True,
-        of_spec=_asked("ask_causes"),
+        of_spec=_target_field("ask_causes"),
     )
     ask_met: Text = label(
         "whether the request was met: yes or no",
         dtype="bool_",
         null=True,
         query="met",
-        of_spec=_asked("ask_met"),
+        of_spec=_target_field("ask_met"),
     )
 
 

@@ -203,7 +203,7 @@ def _two(
         if not isinstance(entry, list) or len(entry) != 2:
             raise _fault("an entry must have two joints", "[one, other]", entry, where)
         for joint in entry:
-            _known(joint, joints, where)
+            _check_joint(joint, joints, where)
         one, other = entry
         if one == other:
             raise _fault("an entry repeats a joint", "two different joints", one, where)
@@ -214,7 +214,7 @@ def _two(
     return out
 
 
-def _known(joint: Any, joints: tuple[str, ...], where: str) -> None:
+def _check_joint(joint: Any, joints: tuple[str, ...], where: str) -> None:
     if not isinstance(joint, str) or joint not in joints:
         raise _fault("unknown joint", ", ".join(joints)[:300], joint, where)
 
@@ -226,7 +226,7 @@ def _mapping(
     if not isinstance(found, dict):
         raise _fault("not a mapping of joints", "{joint: value}", found, f"{where}, {field}")
     for joint in found:
-        _known(joint, joints, f"{where}, {field}")
+        _check_joint(joint, joints, f"{where}, {field}")
     return found
 
 

@@ -100,7 +100,7 @@ def _bits(buffer: pa.Buffer, array: pa.Array) -> NDArray[np.bool_]:
 
 
 READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
-"""What pyarrow raises for a damaged file; the last for names that are not UTF-8."""
+"""Exceptions of pyarrow for a damaged file; the last for names that are not UTF-8."""
 
 
 class ParquetWriter(pq.ParquetWriter):  # type: ignore[misc]

@@ -119,7 +119,7 @@ def split(
 
     DatasetError: an unknown key, invalid shares, or fewer components than splits.
     """
-    wanted = _shares(shares)
+    wanted = _fractions(shares)
     for note in merged_notes(dataset):
         log.warning(note)
     occluded: list[list[int]] = []
@@ -279,7 +279,7 @@ def _bins(fractions: Iterable[float | None]) -> list[int]:
     return found
 
 
-def _shares(shares: Sequence[float]) -> F64:
+def _fractions(shares: Sequence[float]) -> F64:
     wanted = np.array(shares, np.float64)
     if len(wanted) != len(NAMES) or not (wanted >= 0).all() or not wanted.sum() > 0:
         raise DatasetError(

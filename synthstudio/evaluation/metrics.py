@@ -23,7 +23,7 @@ from synthstudio.evaluation.intervals import (
     paired_interval,
     ratio_interval,
 )
-from synthstudio.evaluation.precision import Found, Presence, Truth, average_precision
+from synthstudio.evaluation.precision import Detections, Presence, Truth, average_precision
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.evaluation.whole_body import whole_body_precision
 
@@ -36,7 +36,7 @@ _ROUNDS = 1000
 
 
 def compute_metrics(
-    predictions: Predictions, skeleton: Skeleton, found: Found | None = None
+    predictions: Predictions, skeleton: Skeleton, found: Detections | None = None
 ) -> dict[str, Any]:
     """All metrics by section; NaN without data. `whole_body` for coco133
     only. `found`: all people found without boxes, of whom `predictions` are the matches: AP counts
@@ -136,7 +136,7 @@ def person_score(predictions: Predictions) -> F64:
 
 
 def _precision(
-    predictions: Predictions, skeleton: Skeleton, *, found: Found | None
+    predictions: Predictions, skeleton: Skeleton, *, found: Detections | None
 ) -> dict[str, Any]:
     return {
         name: subset_precision(predictions, subset, skeleton, found)
@@ -145,14 +145,14 @@ def _precision(
 
 
 def subset_precision(
-    predictions: Predictions, subset: Bool, skeleton: Skeleton, found: Found | None = None
+    predictions: Predictions, subset: Bool, skeleton: Skeleton, found: Detections | None = None
 ) -> dict[str, float]:
     """AP of the joints `subset` (P, J)."""
     seen = _detections(predictions, found)
     return average_precision(truth_of(predictions), **seen, sigmas=skeleton.sigmas, only=subset)
 
 
-def _detections(predictions: Predictions, found: Found | None) -> dict[str, Any]:
+def _detections(predictions: Predictions, found: Detections | None) -> dict[str, Any]:
     """Places, scores and images of all detections, as `average_precision` takes them."""
     if found is not None:
         return {"xy": found.xy, "score": found.score, "image": found.image}
@@ -160,7 +160,7 @@ def _detections(predictions: Predictions, found: Found | None) -> dict[str, Any]
 
 
 def _whole_body(
-    predictions: Predictions, _: Skeleton, *, found: Found | None
+    predictions: Predictions, _: Skeleton, *, found: Detections | None
 ) -> dict[str, dict[str, float]]:
     return whole_body_precision(truth_of(predictions), **_detections(predictions, found))
 
@@ -200,7 +200,7 @@ def _extended_precision(predictions: Predictions, skeleton: Skeleton) -> dict[st
 
 
 def _by_cause(
-    predictions: Predictions, skeleton: Skeleton, *, found: Found | None
+    predictions: Predictions, skeleton: Skeleton, *, found: Detections | None
 ) -> dict[str, Any]:
     out = {}
     for number, name in enumerate(CAUSES):
@@ -365,8 +365,8 @@ def _prior(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
     )
     out = {}
     for name, subset in joint_subsets(predictions).items():
-        ours, baseline = _mean(hits, subset), _mean(mean_pose_hits, subset)
-        skill = (ours - baseline) / (1 - baseline) if baseline < 1 else float("nan")
+        rate, baseline = _mean(hits, subset), _mean(mean_pose_hits, subset)
+        skill = (rate - baseline) / (1 - baseline) if baseline < 1 else float("nan")
         out[name] = {"mean_pose_PCK@0.1": baseline, "skill": skill}
     return out
 

@@ -17,13 +17,13 @@ from synthstudio.core.boxes import object_similarity
 MIN_OKS = 0.1
 """Minimum OKS of a match; all joints of unmatched people count as missed."""
 NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
-"""What pycocotools' keypoint evaluation summarises, in its order."""
+"""The metrics of pycocotools' keypoint evaluation, in its order."""
 _SUMMARISED = 20
 """Maximum detections per picture in pycocotools' summary; not applied here."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class Detections:
     """D people found without boxes, matched or not: `image` (D,) numbers of
     the pictures, `xy` (D, J, 2) continuous pixels, NaN where a joint was not found, `joint_score`
     (D, J), 0 there, and `score` (D,)."""
@@ -48,7 +48,7 @@ def assign(similarity: F64, *, minimum: float = MIN_OKS) -> I64:
 
 
 def match(
-    found: Found,
+    found: Detections,
     image: I64,
     truth: F64,
     known: Bool,

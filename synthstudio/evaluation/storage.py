@@ -1,6 +1,6 @@
 """Predictions beside the truth, and evaluations on disk. Letters: P people, J joints.
 
-RUN/evaluations/NAME/answers.npz      Predictions, one array a field; fields of Found as found_...
+RUN/evaluations/NAME/answers.npz      Predictions, one array a field; Detections as found_...
 RUN/evaluations/NAME/measures.json    `about` and all metrics; null: none
 RUN/evaluations/NAME/report.html      the same for people
 
@@ -26,7 +26,7 @@ from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_V
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.dataset.durable import canonical_json, read_json, whole_folder
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.evaluation.precision import Found
+from synthstudio.evaluation.precision import Detections
 
 Words = NDArray[np.str_]
 FORMAT = "synthstudio-evaluation-2"
@@ -97,7 +97,7 @@ class Evaluation:
     about: dict[str, Any]
     metrics: dict[str, Any]
     predictions: Predictions
-    found: Found | None = None
+    found: Detections | None = None
     folder: Path | None = None
 
 
@@ -164,9 +164,9 @@ def json_ready(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _read_predictions(path: Path) -> tuple[Predictions, Found | None]:
+def _read_predictions(path: Path) -> tuple[Predictions, Detections | None]:
     names = [f.name for f in fields(Predictions)]
-    more = [f"{_FOUND}{f.name}" for f in fields(Found)]
+    more = [f"{_FOUND}{f.name}" for f in fields(Detections)]
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(i.file_size for i in archive.infolist()) > _MAX_BYTES:
@@ -177,7 +177,7 @@ def _read_predictions(path: Path) -> tuple[Predictions, Found | None]:
             columns: dict[str, NDArray[Any]] = {name: stored[name] for name in names}
             table = {
                 f.name: stored[n]
-                for f, n in zip(fields(Found), more, strict=True)
+                for f, n in zip(fields(Detections), more, strict=True)
                 if n in stored.files
             }
     except UNREADABLE as error:
@@ -191,8 +191,8 @@ def _read_predictions(path: Path) -> tuple[Predictions, Found | None]:
         raise _damaged(path, "a joint state or cause out of range")
     if not table:
         return Predictions(**columns), None
-    _check_columns(Found, table, (*table["image"].shape, 0)[0], joints, path)
-    return Predictions(**columns), Found(**table)
+    _check_columns(Detections, table, (*table["image"].shape, 0)[0], joints, path)
+    return Predictions(**columns), Detections(**table)
 
 
 def _check_columns(

@@ -83,13 +83,13 @@ def import_from(
     free_folder(out)
     sidecar = _open_sidecar(path if path.is_dir() else path.parent, imported)
     names = sidecar.names if sidecar else ()
-    wanted = _wanted(format_name, source, sidecar, skeleton)
+    wanted = _target_skeleton(format_name, source, sidecar, skeleton)
     more = {} if wanted is None else {"skeleton": wanted}
     opened = source.read(path, images, names, **more)
     return _finished(opened, sidecar, format_name, imported)
 
 
-def _wanted(
+def _target_skeleton(
     format_name: str, source: Format, sidecar: Sidecar | None, skeleton: Skeleton | None
 ) -> Skeleton | None:
     """The skeleton to read a file with; None: the file defines it. FormatError."""

@@ -239,13 +239,13 @@ def shares_by_rays(built: Built, requests: list[tuple[PosedPerson, JointPatches]
     for (person, patches), own in zip(requests, points, strict=True):
         stop = start + len(own)
         out.append(
-            _shares(built, person, patches, found.instance[start:stop], found.depth_m[start:stop])
+            _visible(built, person, patches, found.instance[start:stop], found.depth_m[start:stop])
         )
         start = stop
     return out
 
 
-def _shares(
+def _visible(
     built: Built, person: PosedPerson, patches: JointPatches, blocker: I32, blocker_m: F32
 ) -> F64:
     """(J, 5) of one person from the hits of the rays to each point."""

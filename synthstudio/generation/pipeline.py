@@ -203,7 +203,7 @@ def make_frame(stage: FrameGenerator, spec: FrameSpec, *, layers: Sequence[str] 
         rendering = RENDERERS[stage.settings.renderer](packed, built.scene, want)
     with _timed(took, "compose"):
         still = rendering
-        rendering, seen = _seen(still, spec, built)
+        rendering, seen = _through_lens(still, spec, built)
     with _timed(took, "exposure"):
         seen = _exposed(stage, spec, built, still, seen)
     with _timed(took, "develop"):
@@ -217,7 +217,7 @@ def make_frame(stage: FrameGenerator, spec: FrameSpec, *, layers: Sequence[str] 
     return Frame(spec=spec, jpeg=jpeg, labels=labels, layers=pngs, timings_ms=took)
 
 
-def _seen(rendering: Rendering, spec: FrameSpec, built: Built) -> tuple[Rendering, U8]:
+def _through_lens(rendering: Rendering, spec: FrameSpec, built: Built) -> tuple[Rendering, U8]:
     """Return the rendering through the lens, cut-outs over it, and its picture in focus."""
     rendering = blend.over(bend.bent(rendering, spec.camera), built.cutouts)
     circles = defocus.out_of_focus(rendering.depth_m, built.scene.people, spec)
@@ -245,13 +245,13 @@ def _exposed(
         x0, y0, x1, y1 = now.window_px
         rgb = still.rgb.copy()
         rgb[y0:y1, x0:x1] = found.rgb[y0:y1, x0:x1]
-        return _seen(replace(found, rgb=rgb), spec, built)[1] if apart else rgb
+        return _through_lens(replace(found, rgb=rgb), spec, built)[1] if apart else rgb
 
     middle = seen if apart else still.rgb
     blurred = exposed(middle, scene, built.velocities, seconds, draw)
     if blurred is None:
         return seen
-    return blurred if apart else _seen(replace(still, rgb=blurred), spec, built)[1]
+    return blurred if apart else _through_lens(replace(still, rgb=blurred), spec, built)[1]
 
 
 def decide_labels(

@@ -100,7 +100,7 @@ def candidates(
     config: Config,
     skeleton: Skeleton,
     people: People,
-    asked: CompressionTarget,
+    target: CompressionTarget,
     *,
     folder: Path,
     version: str,
@@ -114,7 +114,7 @@ def candidates(
     def hits(model: OnnxModel, of: CropSubset) -> Hits:
         return scoring.hits(model, of, size, skeleton)
 
-    for name, made in _networks(net, config, skeleton, people, asked, folder=folder, log=log):
+    for name, made in _networks(net, config, skeleton, people, target, folder=folder, log=log):
         _, _, program = onnx_program(made, skeleton, about)
         whole = copy.deepcopy(program)
         narrow(whole, weights=True)
@@ -138,7 +138,7 @@ def _networks(
     config: Config,
     skeleton: Skeleton,
     people: People,
-    asked: CompressionTarget,
+    target: CompressionTarget,
     *,
     folder: Path,
     log: Callable[[str], None],
@@ -149,13 +149,13 @@ def _networks(
     for count in BANKS:
         if held > count:
             yield f"{count} poses", thinner(net, count)
-    for keep in WIDTHS if people.train is not None and asked.steps else ():
+    for keep in WIDTHS if people.train is not None and target.steps else ():
         smaller, changed = pruned(net, config, skeleton, people.train, keep=keep)  # type: ignore[arg-type]
         start = folder / f"pruned-{keep}.safetensors"
         checkpoint.save_weights(start, smaller, changed, skeleton=skeleton, note="pruned")
         own = changed.network.model_copy(update={"bank": held})  # not filled up with its own poses
         changed = changed.model_copy(update={"network": own})
-        tuned = fine_tuned(changed, people.dataset, start, asked.steps, log=log)
+        tuned = fine_tuned(changed, people.dataset, start, target.steps, log=log)
         count = min((b for b in BANKS if b < held), default=0)
         name = f"{keep:.0%} of the channels"
         yield name, tuned
@@ -320,13 +320,13 @@ def _reader(images: NDArray[Any]) -> Any:
     return Reader()
 
 
-def time_in_turn(found: list[Candidate], asked: CompressionTarget, size: tuple[int, int]) -> None:
+def time_in_turn(found: list[Candidate], target: CompressionTarget, size: tuple[int, int]) -> None:
     """Time every candidate in each round, so that other load affects all equally."""
-    crops = stream(0, "crops").integers(0, 255, (asked.people, *size, 3), dtype=np.uint8)
+    crops = stream(0, "crops").integers(0, 255, (target.people, *size, 3), dtype=np.uint8)
     models = [
-        OnnxModel.load(c.data, where=c.name, device="cpu", threads=asked.threads) for c in found
+        OnnxModel.load(c.data, where=c.name, device="cpu", threads=target.threads) for c in found
     ]
-    for number in range(asked.rounds + 1):
+    for number in range(target.rounds + 1):
         for candidate, model in zip(found, models, strict=True):
             model(crops)  # wakes sleeping threads
             began = time.perf_counter()
@@ -335,18 +335,18 @@ def time_in_turn(found: list[Candidate], asked: CompressionTarget, size: tuple[i
                 candidate.ms.append(1000 * (time.perf_counter() - began))
 
 
-def picked(found: list[Candidate], asked: CompressionTarget) -> tuple[Candidate, str]:
+def picked(found: list[Candidate], target: CompressionTarget) -> tuple[Candidate, str]:
     """The most accurate candidate within the target, and how it met or missed the target."""
     best = sorted(found, key=lambda c: -c.val.percent("all"))
-    if asked.target_ms is None and asked.target_mflops is None:
+    if target.target_ms is None and target.target_mflops is None:
         return best[0], "no target: the most accurate"
 
     def over(candidate: Candidate) -> float:
         parts = [0.0]
-        if asked.target_ms is not None:
-            parts.append(candidate.p50_ms / asked.target_ms - 1)
-        if asked.target_mflops is not None:
-            parts.append(candidate.mflops / asked.target_mflops - 1)
+        if target.target_ms is not None:
+            parts.append(candidate.p50_ms / target.target_ms - 1)
+        if target.target_mflops is not None:
+            parts.append(candidate.mflops / target.target_mflops - 1)
         return max(parts)
 
     fitting = [c for c in best if over(c) <= 0]

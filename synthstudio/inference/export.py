@@ -279,12 +279,12 @@ def _apart(
     anywhere = np.pi * HIT_CELLS**2 * STRIDE**2 / np.prod(crops.shape[2:])
     for count in _BATCHES:
         with torch.inference_mode():
-            ours = dict(zip(whole.names, whole(crops[:count]), strict=True))
+            native = dict(zip(whole.names, whole(crops[:count]), strict=True))
             leads = whole.leads(crops[:count]).numpy()
             exported = run(crops[:count])
-        scores = np.abs(ours["score"].numpy() - exported["score"])
-        peaked = (ours["score"].numpy() > _PEAKED * anywhere) & (leads > 2 * scores.max())
-        for name, value in ours.items():
+        scores = np.abs(native["score"].numpy() - exported["score"])
+        peaked = (native["score"].numpy() > _PEAKED * anywhere) & (leads > 2 * scores.max())
+        for name, value in native.items():
             if name == "cause":  # a place in a list
                 continue
             apart: F64 = np.abs(value.double().numpy() - exported[name])
@@ -346,8 +346,8 @@ def export_finder(net: FCPose, _: Skeleton, out: Path, about: About) -> Exported
     apart = [0.0, 0.0]
     for count in _FINDER_BATCHES:
         with torch.inference_mode():
-            ours = [each.double().numpy() for each in whole(images[:count])]
+            native = [each.double().numpy() for each in whole(images[:count])]
         exported = finder.detections(pixels[:count])
         for k in (0, 1):
-            apart[k] = max(apart[k], float(np.abs(ours[k] - exported[k]).max()))
+            apart[k] = max(apart[k], float(np.abs(native[k] - exported[k]).max()))
     return checked(out, written, apart[1], apart[0])

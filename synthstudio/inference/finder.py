@@ -1,5 +1,5 @@
 """Person detectors: an exported one (ONNX Runtime, without PyTorch), or one of transformers; and
-default boxes: people on whom detector and network agree, or one person in the whole image."""
+default boxes: people found by detector and network, or one person in the whole image."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NO_BOXES = (
     "photo of none. Pass boxes, or a detector of transformers such as PekingU/rtdetr_v2_r18vd: "
     "docs/predict.md#boxes"
 )
-_MAX_ASKED = 16
+_MAX_BOXES = 16
 _SIGMA = 0.07
 """Sigma of all joints here: the mean of COCO's; matching is insensitive to it."""
 
@@ -92,8 +92,8 @@ class Finder:
         """The visible boxes of people in an image, most confident first."""
         lies = Letterbox.of(image.rgb.shape[:2], self.size)
         score, corners = self.detections(lies.framed(image.rgb, self.size)[None])
-        sure = np.flatnonzero(score[0] >= self.min_score)
-        best = sure[keep_best(corners[0, sure], score[0, sure], overlap=OVERLAP)]
+        confident = np.flatnonzero(score[0] >= self.min_score)
+        best = confident[keep_best(corners[0, confident], score[0, confident], overlap=OVERLAP)]
         limit = np.array(image.rgb.shape[1::-1], np.float64)
         found = lies.to_image(corners[0, best].reshape(-1, 2, 2)).clip(0, limit)
         sides = found[:, 1] - found[:, 0]
@@ -211,7 +211,7 @@ def agreed_people(finder: FindPeople, ask: Predictor, *, size: tuple[int, int]) 
             return image.boxes
         boxes = finder(image)
         given = dataclasses.replace(
-            image, boxes=Boxes(xywh=boxes.xywh[:_MAX_ASKED], score=boxes.score[:_MAX_ASKED])
+            image, boxes=Boxes(xywh=boxes.xywh[:_MAX_BOXES], score=boxes.score[:_MAX_BOXES])
         )
         people = list(predict(ask, [given], source_boxes, size=size))
         kept = _best(people)

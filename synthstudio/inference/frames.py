@@ -33,14 +33,14 @@ def predict_frames(
     for done, image in enumerate(images, 1):
         waiting.append(image)
         if len(waiting) == batch:
-            yield from _ask(net, waiting, size)
+            yield from _run(net, waiting, size)
             waiting = []
         progress(done)
     if waiting:
-        yield from _ask(net, waiting, size)
+        yield from _run(net, waiting, size)
 
 
-def _ask(net: BottomUpNet, images: list[SourceImage], size: tuple[int, int]) -> Iterator[Person]:
+def _run(net: BottomUpNet, images: list[SourceImage], size: tuple[int, int]) -> Iterator[Person]:
     for image, found in zip(
         images, find_in_images(net, [i.rgb for i in images], size), strict=True
     ):

@@ -101,7 +101,7 @@ class LiveOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class TrackedFrame:
     """The people of a picture. `searched`: `find` was called; `latency_s`: from the picture's
     arrival to the result."""
 
@@ -123,14 +123,14 @@ class Follower:
         size: tuple[int, int],
         options: LiveOptions | None = None,
     ) -> None:
-        self._ask, self._find, self._size = ask, find, size
+        self._predict, self._find, self._size = ask, find, size
         self._options = options or LiveOptions()
         self._tracker = Tracker()
         self._people: list[Person] = []
         self._filters: dict[int, Filtered] = {}
         self._since = 0
 
-    def step(self, frame: LiveFrame) -> Seen:
+    def step(self, frame: LiveFrame) -> TrackedFrame:
         """The people of the next picture."""
         image = SourceImage(
             number=frame.number,
@@ -141,13 +141,13 @@ class Follower:
         )
         boxes, searched = self._boxes(image)
         found = Boxes(xywh=boxes, score=np.ones(len(boxes)))
-        predicted = predict(self._ask, [image], lambda image: found, size=self._size)
+        predicted = predict(self._predict, [image], lambda image: found, size=self._size)
         confident = [person for person in predicted if person.confidence >= self._options.minimum]
         self._people = self._named(confident, frame.number)
         steady = [self._steadied(person, frame.time_s) for person in self._people]
         seen = {person.track for person in steady}
         self._filters = {track: f for track, f in self._filters.items() if track in seen}
-        return Seen(
+        return TrackedFrame(
             frame=frame,
             people=steady,
             searched=searched,

@@ -79,15 +79,15 @@ class OnnxModel:
             raise ModelError("the network's outputs are not finite", got="NaN or infinity")
         joints = found["joints"].shape[:2]
 
-        def asked(name: str) -> F64:
+        def output_or_nan(name: str) -> F64:
             return found.get(name, np.full((*joints, *_MORE[name]), np.nan))
 
         return CropPredictions(
             xy=found["joints"],
             score=found["score"],
-            shares=asked("shares"),
-            quality=asked("expected_oks"),
-            present=asked("present"),
+            shares=output_or_nan("shares"),
+            quality=output_or_nan("expected_oks"),
+            present=output_or_nan("present"),
             peaks=np.zeros((*joints, 0, 3)),
         )
 

@@ -39,8 +39,8 @@ class Hits:
 
     def gained(self, other: Hits, subset: str) -> tuple[float, float, float]:
         """Points of PCK more than `other` on the same people, and its 95 % interval."""
-        ours, theirs = ((h.found[subset][None], h.asked[subset][None]) for h in (self, other))
-        more = paired_interval(ours, theirs, seed=0)
+        first, second = ((h.found[subset][None], h.asked[subset][None]) for h in (self, other))
+        more = paired_interval(first, second, seed=0)
         return 100 * more.value, 100 * more.low, 100 * more.high
 
 

@@ -24,7 +24,7 @@ from synthstudio.core.errors import DiskError
 from synthstudio.core.outputs import TEMPORARY
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import whole_file
-from synthstudio.inference.live import Seen
+from synthstudio.inference.live import TrackedFrame
 from synthstudio.inference.write import frame_labels
 from synthstudio.report.draw import TEXT, draw_labels, legend_strip
 
@@ -61,7 +61,7 @@ class Clock:
         self._ended: deque[tuple[float, float]] = deque(maxlen=last or None)
         self.pictures, self.missed, self._next = 0, 0, 0
 
-    def count(self, seen: Seen) -> None:
+    def count(self, seen: TrackedFrame) -> None:
         number = seen.frame.number
         self.missed += number - self._next
         self._next = number + 1
@@ -83,7 +83,7 @@ class Clock:
         )
 
 
-def annotated(seen: Seen, skeleton: Skeleton, text: str = "", *, names: bool = False) -> U8:
+def annotated(seen: TrackedFrame, skeleton: Skeleton, text: str = "", *, names: bool = False) -> U8:
     """The picture with its people (and their numbers: `names`), causes by colour and shape, and
     `text` at the top; sides are even, as videos need."""
     rgb = seen.frame.rgb
@@ -134,7 +134,7 @@ def show(rgb: U8) -> bool:
 
 @contextmanager
 def quit_key() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether q was typed into the terminal, if there is one."""
+    """Yield a function that returns whether q was typed into the terminal, if there is one."""
     try:
         import termios
         import tty

@@ -175,7 +175,7 @@ def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
         misses=misses,
         counts=counts,
         worst=_worst(places, labels, missed),
-        own=_own(answers, groups),
+        own=_baseline_rates(answers, groups),
         skeleton=skeleton,
         hidden_by={cause: by[cause] for cause in _BY},
     )
@@ -243,7 +243,7 @@ def _worst(
     )
 
 
-def _own(answers: Predictions, groups: Mapping[str, list[int]]) -> dict[str, float]:
+def _baseline_rates(answers: Predictions, groups: Mapping[str, list[int]]) -> dict[str, float]:
     anyway = np.isin(answers.cause, (CAUSES.index("self"), CAUSES.index("truncated")))
     return {name: float(anyway[:, joints].all(1).mean()) for name, joints in groups.items()}
 
@@ -314,7 +314,7 @@ def _targets(found: Profile, wanted: dict[str, Any]) -> dict[str, Any]:
 def _fractions_requested(found: Profile, *, maximum: float) -> dict[str, int]:
     rates = found.rates("fraction")
     rates = {n: rates.get(n, found.rate) for n, middle in _MIDDLES.items() if middle <= maximum}
-    return {str(_MIDDLES[name]): share for name, share in _shares(rates).items()}
+    return {str(_MIDDLES[name]): share for name, share in _percentages(rates).items()}
 
 
 def _joints_requested(found: Profile, drawable: tuple[str, ...]) -> dict[str, float]:
@@ -369,10 +369,10 @@ def _clear(found: Profile, axis: str, able: list[str]) -> dict[str, int]:
     rates = {name: rate for name, rate in found.rates(axis).items() if name in able}
     if len(rates) < 2 or max(rates.values()) < _CLEAR_RATIO * found.rate:
         return {}
-    return _shares(rates)
+    return _percentages(rates)
 
 
-def _shares(rates: Mapping[str, float]) -> dict[str, int]:
+def _percentages(rates: Mapping[str, float]) -> dict[str, int]:
     """Percentages: half uniform, half by squared failure rate."""
     squared = {name: rate**2 for name, rate in rates.items()}
     total = sum(squared.values())

@@ -53,7 +53,7 @@ def results(people: Iterable[Person]) -> list[dict[str, Any]]:
 
 def _result(person: Person) -> dict[str, Any]:
     places = np.where(
-        _found(person)[:, None], np.concatenate([person.xy - 0.5, person.score[:, None]], 1), 0.0
+        _located(person)[:, None], np.concatenate([person.xy - 0.5, person.score[:, None]], 1), 0.0
     )
     entry: dict[str, Any] = {
         "image_id": person.image,
@@ -77,7 +77,7 @@ def _result(person: Person) -> dict[str, Any]:
     return entry
 
 
-def _found(person: Person) -> Bool:
+def _located(person: Person) -> Bool:
     """(J,) whether a joint is located."""
     return np.asarray(np.isfinite(person.xy).all(1))
 
@@ -148,7 +148,7 @@ def labels_of(person: Person, place: int) -> PersonLabel:
         state=np.array(
             [
                 _STATES.get(cause, STATE_HIDDEN) if found else NO_STATE
-                for cause, found in zip(person.causes, _found(person), strict=True)
+                for cause, found in zip(person.causes, _located(person), strict=True)
             ],
             np.uint8,
         ),

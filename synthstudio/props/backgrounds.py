@@ -130,7 +130,7 @@ def _gradient(top: Vec3, bottom: Vec3, camera: Camera, exposure: float) -> U8:
 
 
 def room_surfaces(room: RoomBackdrop) -> tuple[Surface, ...]:
-    """The floor at z = 0 and, when asked for, the walls and the ceiling over them; world metres.
+    """The floor at z = 0 and, on request, the walls and the ceiling over them; world metres.
 
     Coordinates are metres (walls: along the wall and up), so that patterns keep their size.
     Walls and ceiling cannot be seen from outside the room. The ceiling is one instance with the

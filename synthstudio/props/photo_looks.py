@@ -1,4 +1,4 @@
-"""What a photo tells about its light, haze, sharpness and noise: guesses, each simple."""
+"""Simple estimates of a photo's light, haze, sharpness and noise."""
 
 from __future__ import annotations
 

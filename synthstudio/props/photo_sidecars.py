@@ -53,7 +53,7 @@ class _Sidecar(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
 
 
 def with_sidecar(asset: ImageAsset, path: Path) -> ImageAsset:
-    """The photo at `path` with what its sidecar says; AssetError for a sidecar that is wrong."""
+    """The photo at `path` with its sidecar's data; AssetError for an invalid sidecar."""
     file = path.with_name(path.stem + SUFFIX)
     if not file.exists():
         return replace(asset, unfit=NO_SIDECAR)
@@ -77,7 +77,7 @@ def with_sidecar(asset: ImageAsset, path: Path) -> ImageAsset:
 def _ground(
     asset: ImageAsset, told: _Sidecar, pitch_rad: float | None, fov_rad: float | None
 ) -> tuple[Ground | None, str]:
-    """The photo's ground, or None and the reason why nobody could stand there."""
+    """The photo's ground, or None and the reason."""
     height = told.camera_height_m
     lacking = [
         name
@@ -121,7 +121,7 @@ def _angle_of_view(path: Path, asset: ImageAsset) -> float | None:
 
 
 def _read(path: Path) -> _Sidecar:
-    """What the file says; AssetError for another shape, an unknown field or a value out of range.
+    """The file's data; AssetError for another shape, an unknown field or a value out of range.
 
     Only texts, lists and mappings are built, so tags and aliases can do nothing.
     """

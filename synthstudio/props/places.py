@@ -65,7 +65,7 @@ def read_place(path: Path) -> PlaceModel:
             where=str(path),
             expected=f"at most {MAX_POINTS:,} points {_SPACING_M:g} m apart",
             got=f"{points:,}",
-            then="Leave out what nobody sees, or export a part of it.",
+            then="Leave out invisible parts, or export a part of it.",
         )
     flats = every[np.concatenate(level)]
     area = _areas(flats)

@@ -27,7 +27,7 @@ for _module in pkgutil.iter_modules(objects.__path__):  # each registers its bui
 
 
 def kinds() -> tuple[ObjectKind, ...]:
-    """What a draw may choose, sorted by name."""
+    """The kinds available to a draw, sorted by name."""
     return tuple(kind.listed for _, kind in sorted(KINDS.items()))
 
 

@@ -48,9 +48,7 @@ KINDS: dict[str, Kind] = {
         title="a file name that leaves its folder",
         mend="the image and its annotations are left out",
     ),
-    "stored_bytes": Kind(
-        title="stored bytes are not what their hash says", mend="the frame is left out"
-    ),
+    "stored_bytes": Kind(title="stored bytes differ from their hash", mend="the frame is left out"),
     # pictures
     "image_missing": Kind(
         title="an image is missing", mend="the image and its annotations are left out"
@@ -59,7 +57,7 @@ KINDS: dict[str, Kind] = {
         title="an image cannot be decoded", mend="the image and its annotations are left out"
     ),
     "image_size": Kind(
-        title="an image has another size than its entry says",
+        title="an image's size differs from its entry",
         mend="the image and its annotations are left out",
     ),
     "image_changed": Kind(title="an image has other bytes than those that were labelled"),
@@ -76,7 +74,7 @@ KINDS: dict[str, Kind] = {
     ),
     "visible_outside": Kind(
         title="a joint with v=2 outside the image",
-        mend="the joint becomes 0,0,0: nobody can see it",
+        mend="the joint becomes 0,0,0: invisible",
     ),
     "hidden_outside": Kind(title="a joint with v=1 outside the image", severity="warning"),
     # boxes and masks

@@ -103,7 +103,7 @@ class Gap:
             f"{b.pictures} photos",
             *self.notes,
         ]
-        lines.append(told_apart(self.classifier))
+        lines.append(classifier_summary(self.classifier))
         if self.poses is not None and math.isfinite(self.poses.far):
             lines.append(
                 f"{self.poses.far:.0%} of {len(self.poses.found)} real poses are farther from any "
@@ -153,12 +153,12 @@ def _cropped(side: Side, step: Step | None) -> Crops:
     return crop_side(side, on_crop=counter(None if step is None else step(title), total))
 
 
-def told_apart(found: Classifier | None) -> str:
+def classifier_summary(found: Classifier | None) -> str:
     if found is None:
         return "Too few pictures to train a classifier on."
     a = found.accuracy
     return (
-        f"a small classifier tells {a.value:.0%} of held-out crops apart ({a.low:.0%} to "
+        f"a small classifier distinguishes {a.value:.0%} of held-out crops ({a.low:.0%} to "
         f"{a.high:.0%}; 50 % is chance)"
     )
 

@@ -106,7 +106,7 @@ def difference(
         chance=_chance(a, b, key) if enough else np.nan,
         spread=float(both.std()) if len(both) else 0.0,
         edges=edges,
-        shares=np.stack([_shares(side.values, edges) for side in (a, b)]),
+        shares=np.stack([_histogram(side.values, edges) for side in (a, b)]),
     )
 
 
@@ -140,10 +140,10 @@ def _chance(a: Sample, b: Sample, key: str) -> float:
     gaps, group = np.diff(values[order]), group[order]
     maximum = 0.0
     for dealt in deals(names, int((names < step).sum()), key):
-        ours = dealt[group]
-        n = int(ours.sum())
+        inside = dealt[group]
+        n = int(inside.sum())
         if 0 < n < len(values):
-            weights = np.where(ours, 1 / n, -1 / (len(values) - n))
+            weights = np.where(inside, 1 / n, -1 / (len(values) - n))
             maximum = max(maximum, float(np.abs(np.cumsum(weights)[:-1]) @ gaps))
     return maximum
 
@@ -181,7 +181,7 @@ def _edges(values: F64, whole: bool) -> F64:
     return np.linspace(low, high, BINS + 1)
 
 
-def _shares(values: F64, edges: F64) -> F64:
+def _histogram(values: F64, edges: F64) -> F64:
     if not len(values):
         return np.zeros(len(edges) - 1)
     counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]

@@ -36,7 +36,7 @@ _PLACING = {"camera.distance_m", "camera.aim_height_m", "camera.pitch_deg", "cam
 UNSEEN = {
     "camera.height_m, camera.vertical_fov_deg": "a crop shows neither; both sides were read by "
     "the generated medians",
-    "people.shape, poses, wardrobe": "the page says how far they are, not what would do",
+    "people.shape, poses, wardrobe": "the page measures them without a remedy",
     "light, lens, backdrop, objects": "several fields make one figure; change them by the page",
 }
 """Fields that are not fitted, and why."""

@@ -196,9 +196,9 @@ def photo_side(path: Path, images: Path) -> Side:
         )
     files = [images / frame["file_name"] for frame in frames]
     hashes = [file_sha256(file) for file in files]
-    told = [f"{n} x {what}" for what, n in sorted(lost.items()) if n] + left
+    remarks = [f"{n} x {what}" for what, n in sorted(lost.items()) if n] + left
     people, unlabelled = _labelled(people)
-    told += [f"{step - 1} photos of every {step}"] if step > 1 else []
+    remarks += [f"{step - 1} photos of every {step}"] if step > 1 else []
 
     def load(k: int) -> U8:
         return decode_rgb(read_bytes(files[k]), str(files[k]))
@@ -211,7 +211,7 @@ def photo_side(path: Path, images: Path) -> Side:
         hashes=hashes,
         labels=[frame["file_name"] for frame in frames],
         load=load,
-        rest={"notes": tuple([f"{what}: left out." for what in told] + unlabelled)},
+        rest={"notes": tuple([f"{what}: left out." for what in remarks] + unlabelled)},
     )
 
 
@@ -225,7 +225,7 @@ def _unusable(frame: Mapping[str, Any], images: Path) -> str:
     except AssetError:
         return "photo that cannot be read"
     if size != (frame["width_px"], frame["height_px"]):
-        return "photo of another size than the file says"
+        return "photo whose size differs from the file's"
     return ""
 
 

@@ -41,7 +41,7 @@ SIDES_TIMES_3D = 1.5
 """Maximum ratio of left and right bones in 3D."""
 _SMALL = 0.13  # shorter bones (feet, face) differ more: their ends are on the skin
 _MIN_SIN = 0.35  # the orientation of flatter triangles is uncertain
-_SURE_SIN = 0.7
+_CERTAIN_SIN = 0.7
 _FAR_OF_BOX = 0.6  # of the box's diagonal, beyond it
 _FAR_OF_AMODAL = 0.1
 _ONE_POINT = 0.004  # of the box's diagonal
@@ -127,13 +127,13 @@ def _far(s: Subjects) -> Iterator[Problem]:
     of_box = np.where(amodal[:, None], s.state == 2, s.labelled)
     of_box &= ~(amodal & ~s.drawn)[:, None]
     share = np.where(s.drawn, _FAR_OF_AMODAL, _FAR_OF_BOX)
-    told = np.zeros(len(s), np.bool_)
+    reported = np.zeros(len(s), np.bool_)
     for box, room, joints in ((s.amodal_box, share, s.labelled), (s.box, _FAR_OF_BOX, of_box)):
         maximum = np.where((box[:, 2:] > 0).all(axis=1), room * np.hypot(*box[:, 2:].T) + 4, np.nan)
         low, high = box[:, None, :2], box[:, None, :2] + box[:, None, 2:]
         out = np.maximum(low - s.px, s.px - high).max(axis=2)
-        wrong = joints & (out > maximum[:, None]) & ~told[:, None]
-        told |= wrong.any(axis=1)
+        wrong = joints & (out > maximum[:, None]) & ~reported[:, None]
+        reported |= wrong.any(axis=1)
         for n in np.flatnonzero(wrong.any(axis=1)).tolist():
             j = int(np.argmax(wrong[n]))
             yield n, "joint_far", f"{out[n, j]:.0f} px outside its box", j
@@ -205,15 +205,15 @@ def _limb_2d(s: Subjects) -> Iterator[Problem]:
         return
     bones = known[:, limbs.a] & known[:, limbs.b]  # (N, B)
     length = np.where(bones, lengths(s.px[:, limbs.a] - s.px[:, limbs.b]), 0.0)
-    says = length / limbs.share
-    maximum = np.zeros_like(says)
+    implied = length / limbs.share
+    maximum = np.zeros_like(implied)
     for k, apart in enumerate(limbs.apart):
-        maximum[:, k] = np.where(bones[:, apart], says[:, apart], 0.0).max(axis=1, initial=0.0)
+        maximum[:, k] = np.where(bones[:, apart], implied[:, apart], 0.0).max(axis=1, initial=0.0)
     others = bones @ limbs.apart.T.astype(np.int64)
     enough = (bones.sum(axis=1) >= 4)[:, None] & bones & (others >= 3)
-    wrong = enough & (says > LIMB_TIMES * np.maximum(maximum, 0.75 * _diagonals(s)[:, None]))
+    wrong = enough & (implied > LIMB_TIMES * np.maximum(maximum, 0.75 * _diagonals(s)[:, None]))
     for n in np.flatnonzero(wrong.any(axis=1)).tolist():
-        k = int(np.argmax(np.where(wrong[n], says[n], 0.0)))
+        k = int(np.argmax(np.where(wrong[n], implied[n], 0.0)))
         limit = f"at most {maximum[n, k] * limbs.share[k]:.0f} by the rest of the body"
         text = f"{_bone(s, limbs, k)} is {length[n, k]:.0f} px, {limit}"
         yield n, "limb_length", text, int(limbs.b[k])
@@ -321,12 +321,12 @@ def _swapped_2d(s: Subjects) -> Iterator[Problem]:
     at = _named(s, FACE_AND_TRUNK)
     if at is None:
         return
-    asked = ~s.has_camera & (s.state[:, at[:3]] == 2).all(axis=1)
-    asked &= s.labelled[:, at[3:5]].all(axis=1)
+    selected = ~s.has_camera & (s.state[:, at[:3]] == 2).all(axis=1)
+    selected &= s.labelled[:, at[3:5]].all(axis=1)
     hips = np.asarray(s.labelled[:, at[5:]].all(axis=1))
     face, trunk, wide = facing(s.px[:, at].transpose(1, 0, 2), hips)
-    wrong = (face < -_MIN_SIN) & np.where(wide, trunk < -_MIN_SIN, face < -_SURE_SIN)
-    for n in np.flatnonzero(asked & wrong).tolist():
+    wrong = (face < -_MIN_SIN) & np.where(wide, trunk < -_MIN_SIN, face < -_CERTAIN_SIN)
+    for n in np.flatnonzero(selected & wrong).tolist():
         what = "the face is visible, but its sides are those of a person seen from behind"
         yield n, "swapped", what, None
 

@@ -232,11 +232,11 @@ def _occluders(
     objects = [k * _KEY + one for k, f in enumerate(frames) for one in f["object_instance"]]
     whole = np.array([frame["spec"] is not None for frame in frames], np.bool_)[owner]
     lost = (instance >= OBJECT_BASE) & ~np.isin(owner[row] * _KEY + instance, objects) & whole[row]
-    told = np.zeros(len(s), np.bool_)
+    reported = np.zeros(len(s), np.bool_)
     for k in np.flatnonzero(odd | lost).tolist():
-        if told[row[k]]:
+        if reported[row[k]]:
             continue
-        told[row[k]], j = True, int(joint[k])
+        reported[row[k]], j = True, int(joint[k])
         if odd[k]:
             yield int(row[k]), "hidden_by", f"joint {j}, share {share[k]}", None
         else:
@@ -247,7 +247,7 @@ def _occluders(
     np.add.at(sums, (row[~odd], joint[~odd].astype(np.int64), kind[~odd]), share[~odd])
     shares = number_lists(people["shares"], joints * len(SHARES)).reshape(-1, joints, len(SHARES))
     error = np.abs(sums[..., 1:] - shares[..., 2:4]).max(axis=2)
-    wrong = _is_rendered(s, people) & (error > _OCCLUDERS) & ~told[:, None]
+    wrong = _is_rendered(s, people) & (error > _OCCLUDERS) & ~reported[:, None]
     for n in np.flatnonzero(wrong.any(axis=1)).tolist():
         j = int(np.argmax(wrong[n]))
         yield n, "hidden_by", f"its occluders' shares are {error[n, j]:.3f} off", j

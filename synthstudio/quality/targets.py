@@ -29,7 +29,7 @@ ATOM_SHARE = 0.02
 MISSED_SHARE = 0.02
 """Maximum fraction of people with missed targets."""
 LISTED = 100
-ASKED = ("base", "occluder")
+TARGET_VARIANTS = ("base", "occluder")
 """The variants with targets; others follow from their changes."""
 _COLUMNS = (
     "frame_index",
@@ -74,7 +74,7 @@ class TargetTally:
 
     def add(self, frames: pa.Table, people: pa.Table, own: I64) -> None:
         """Count F frames and their P people; `own` (P,): index of each person's frame."""
-        counted = np.isin(frames["variant"].to_pylist(), ASKED)
+        counted = np.isin(frames["variant"].to_pylist(), TARGET_VARIANTS)
         requested, achieved = (
             as_numbers(frames[name])[counted] for name in ("crowd_ask", "crowd_index")
         )

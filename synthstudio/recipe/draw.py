@@ -57,7 +57,7 @@ from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.search.goals import crowd_request, draw_targets
 from synthstudio.recipe.search.people import finder, rotated_people
 from synthstudio.recipe.search.scene_occluders import hide_people
-from synthstudio.recipe.search.scene_visibility import somebody_in_sight
+from synthstudio.recipe.search.scene_visibility import any_person_visible
 
 Group = tuple[FrameSpec, ...]
 """A moment's base frame and its variants."""
@@ -130,7 +130,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         hiding = _hiding(layout, standing, targets)
         items = [p.item for p in (*standing, *hiding.objects)]
         min_px = recipe.people.in_sight_px
-        if somebody_in_sight(geometry, items, hiding.cutouts, camera, min_px=min_px):
+        if any_person_visible(geometry, items, hiding.cutouts, camera, min_px=min_px):
             break
     others = tuple(
         _hiding(dataclasses.replace(layout, ctx=ctx.again("occluder", k)), standing, targets)

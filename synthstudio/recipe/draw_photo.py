@@ -118,13 +118,13 @@ def _possible(target: OcclusionTarget, view: PhotoView, person: PhotoPerson) -> 
     """The target without joints not labelled visible, which no paste can hide."""
     at = {name: j for j, name in enumerate(view.joints)}
 
-    def seen(group: str) -> list[bool]:
+    def labels_seen(group: str) -> list[bool]:
         return [bool(person.seen[at[name]]) for name in group.split("+")]
 
     return dataclasses.replace(
         target,
-        hidden=tuple(group for group in target.hidden if all(seen(group))),
-        shown=tuple(group for group in target.shown if any(seen(group))),
+        hidden=tuple(group for group in target.hidden if all(labels_seen(group))),
+        shown=tuple(group for group in target.shown if any(labels_seen(group))),
     )
 
 

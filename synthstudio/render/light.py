@@ -18,7 +18,7 @@ from synthstudio.core.scene import F64, Light
 from synthstudio.core.spec import LightSpec, Vec3
 
 SH_CONSTANTS = np.sqrt(np.array([1, 3, 3, 3, 15, 15, 5 / 4, 15, 15 / 4]) / (4 * math.pi))
-"""What 1, y, z, x, xy, yz, 3z^2 - 1, xz, x^2 - y^2 are multiplied by to be orthonormal."""
+"""Factors that make 1, y, z, x, xy, yz, 3z^2 - 1, xz, x^2 - y^2 orthonormal."""
 _LOBE = np.array([1.0] + [2.0 / 3.0] * 3 + [0.25] * 5)
 """The cosine lobe's coefficients A_l / pi for the nine functions."""
 _SUN_CONE_RAD = math.radians(10.0)

@@ -76,7 +76,7 @@ class Points:
 
 @wp.struct
 class Faces:
-    """What the kernel reads of a scene; see pack.Packed."""
+    """The kernel's data of a scene; see pack.Packed."""
 
     faces: wp.array[wp.vec3i]
     camera: wp.array[wp.vec3]
@@ -237,7 +237,7 @@ def nearest_blockers(
     *,
     self_tolerance_m: float = SELF_TOLERANCE_M,
 ) -> Blockers:
-    """What hides each point from the camera; see the top of this file for the rules.
+    """The blocker of each point; see the top of this file for the rules.
 
     Points outside the frame are answered like any other. Points before the near plane and
     those not needed get nothing (0, inf).

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from synthstudio.core.errors import AssetError
 from synthstudio.core.labels import F64, U8
 from synthstudio.core.skeleton import COLOURS
-from synthstudio.quality.gap import Gap, told_apart
+from synthstudio.quality.gap import Gap, classifier_summary
 from synthstudio.quality.gap_classifier import CUES, Accuracy, Classifier
 from synthstudio.quality.gap_distance import Difference
 from synthstudio.quality.gap_labels import STATES
@@ -107,7 +107,7 @@ def gap_page(
         pose_chart=_chart(gap.poses.difference) if gap.poses is not None else None,
         pose_line=_pose_line(gap),
         pose_pairs=pose_pairs(gap),
-        apart_line=_sentence(told_apart(found)),
+        apart_line=_sentence(classifier_summary(found)),
         cues=[(n, _accuracy(v), ", ".join(CUES[n])) for n, v in found.by_cue.items()]
         if found is not None
         else [],

@@ -77,9 +77,9 @@ class Done:
 
 def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolation:
     """Labels between the key frames of a track, or (`around`) only next to that frame."""
-    everybody = scene.members()
-    me = _me(everybody, person)
-    mine = same_track(everybody, me.track, person)
+    of_clip = scene.members()
+    me = _me(of_clip, person)
+    mine = same_track(of_clip, me.track, person)
     keys = [one for one in mine if one.is_key]
     if around:
         keys = _next_to(keys, me.time)
@@ -94,7 +94,7 @@ def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolatio
                 left.append(f"{one.person.where}: {why}")
                 continue
             frame = scene.clip.frames[time]
-            number = one.person.instance if one else free_instance(everybody, frame)
+            number = one.person.instance if one else free_instance(of_clip, frame)
             here = Person(dataset=scene.clip.dataset, frame=frame, instance=number)
             joints = _between(scene, first, last, time, here)
             now = _labels(one, scene.base_of) if one else {}
@@ -130,10 +130,10 @@ def interpolate(scene: Scene, found: Interpolation, client: str, *, who: User) -
 def split(scene: Scene, person: Person, client: str, *, who: User) -> Done:
     """Split a track at a frame: later people get a free number."""
 
-    def changed(everybody: list[Member], me: Member, mine: list[Member]) -> Retracked:
+    def changed(of_clip: list[Member], me: Member, mine: list[Member]) -> Retracked:
         if me.track is not None and not any(m.time < me.time for m in mine):
             invalid("this track begins here", person.where, expected="a frame after its first")
-        return [m for m in mine if m.time >= me.time], free_track(everybody)
+        return [m for m in mine if m.time >= me.time], free_track(of_clip)
 
     return _retrack(scene, person, changed, client, who)
 
@@ -142,12 +142,12 @@ def join(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Do
     """Merge a track into track `to`; refused if both are in one frame."""
     check_int(to, "track")
 
-    def changed(everybody: list[Member], me: Member, mine: list[Member]) -> Retracked:
-        theirs = {m.time: m.person for m in everybody if m.exists and m.track == to}
-        if me.track == to or not theirs:
-            numbers = sorted({m.track for m in everybody if m.exists and m.track is not None})
+    def changed(of_clip: list[Member], me: Member, mine: list[Member]) -> Retracked:
+        target = {m.time: m.person for m in of_clip if m.exists and m.track == to}
+        if me.track == to or not target:
+            numbers = sorted({m.track for m in of_clip if m.exists and m.track is not None})
             invalid("unknown track", "track", expected=str(numbers), got=to)
-        both = [theirs[m.time].frame for m in mine if m.time in theirs]
+        both = [target[m.time].frame for m in mine if m.time in target]
         if both:
             invalid(
                 "both tracks are in some frames",
@@ -164,8 +164,8 @@ def rename(scene: Scene, person: Person, to: int, client: str, *, who: User) -> 
     """Rename a track to a number that is free in the clip."""
     check_int(to, "track")
 
-    def changed(everybody: list[Member], me: Member, mine: list[Member]) -> Retracked:
-        if any(m.track == to for m in everybody):
+    def changed(of_clip: list[Member], me: Member, mine: list[Member]) -> Retracked:
+        if any(m.track == to for m in of_clip):
             expected = "a free one, or a join"
             invalid("this number is a track of the clip", "track", expected=expected, got=to)
         return mine, to
@@ -192,10 +192,10 @@ def _retrack(
     who: User,
 ) -> Done:
     def plan(session: Session) -> Sequence[Op]:
-        everybody = scene.members(session)
-        me = _me(everybody, person)
-        track = [m for m in same_track(everybody, me.track, person) if m.exists]
-        mine, to = changed(everybody, me, track)
+        of_clip = scene.members(session)
+        me = _me(of_clip, person)
+        track = [m for m in same_track(of_clip, me.track, person) if m.exists]
+        mine, to = changed(of_clip, me, track)
         _check_number(len(mine))
         return [
             Op(
@@ -209,8 +209,8 @@ def _retrack(
             for seq, one in enumerate(mine, start=1)
         ]
 
-    everybody = scene.members()
-    mine = same_track(everybody, _me(everybody, person).track, person)
+    of_clip = scene.members()
+    mine = same_track(of_clip, _me(of_clip, person).track, person)
     return _stroke(scene, client, plan, [one.person for one in mine], who)
 
 
@@ -268,8 +268,8 @@ def _between(
     )
 
 
-def _me(everybody: Sequence[Member], person: Person) -> Member:
-    me = next((one for one in everybody if one.person == person), None)
+def _me(of_clip: Sequence[Member], person: Person) -> Member:
+    me = next((one for one in of_clip if one.person == person), None)
     if me is None or not me.exists:
         raise Refused("no such person in this clip", where=person.where, reason="gone")
     return me

@@ -65,7 +65,7 @@ def apply(store: Store, op: Op, *, who: User, base: Base) -> Event:
     person; to redo, revert that revert. Refused, with nothing changed, for: a role that
     is too low ("role"); an invalid op ("invalid"); another's lease ("lease"); a person
     who is missing or deleted ("gone"); an item that changed since its author read it
-    ("revision", with the item as it is now); a database that is locked or full ("busy").
+    ("revision", with the current item); a database that is locked or full ("busy").
     """
     return apply_together(store, [op], who=who, base=base)[0]
 
@@ -160,7 +160,7 @@ def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
     _check_there(op, old, base)
     before, after = _change(session, op, old, base)
     if person.instance == FRAME:
-        _check_nobody(session, person, after, base)
+        _check_frame_status(session, person, after, base)
     else:
         comes = _comes(old, after, base)
         if not base.exists:
@@ -205,9 +205,9 @@ def _check_there(op: Op, old: ItemState, base: Base) -> None:
             invalid("this person already exists", op.person.where, expected="a free number")
     elif op.kind != "revert":
         if not there:
-            raise _gone("no such person", op.person, old)
+            raise _gone_error("no such person", op.person, old)
         if old.deleted and op.kind in ("edit", "status", "delete", "distrust"):
-            raise _gone("this person is deleted", op.person, old)
+            raise _gone_error("this person is deleted", op.person, old)
     if op.kind == "restore" and not old.deleted:
         invalid("only a deleted person can be restored", op.person.where, expected="a deleted one")
 
@@ -224,7 +224,7 @@ def _check_undecided(op: Op, old: ItemState, after: dict[str, Any]) -> None:
         )
 
 
-def _check_nobody(session: Session, frame: Person, after: dict[str, Any], base: Base) -> None:
+def _check_frame_status(session: Session, frame: Person, after: dict[str, Any], base: Base) -> None:
     """Refuse to mark a frame with people as empty."""
     if after.get("status") != NOBODY:
         return
@@ -319,7 +319,7 @@ def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
     """The values of joints, box, masks and track set by an op."""
     after: dict[str, Any] = {}
     if op.joints:
-        after["joints"] = {name: asdict(_own(label)) for name, label in op.joints.items()}
+        after["joints"] = {name: asdict(_with_origin(label)) for name, label in op.joints.items()}
     if op.box is not None:
         after["box"] = [float(value) for value in op.box]
     if op.masks is not None:
@@ -357,7 +357,7 @@ def _check_predicts(session: Session, op: Op) -> None:
         )
 
 
-def _own(label: JointLabel) -> JointLabel:
+def _with_origin(label: JointLabel) -> JointLabel:
     """A joint with origin human, unless it equals a prediction."""
     return label if label.origin == PREDICTED else replace(label, origin=HUMAN)
 
@@ -443,7 +443,7 @@ def changed_meanwhile(now: ItemState) -> Refused:
     )
 
 
-def _gone(what: str, person: Person, now: ItemState) -> Refused:
+def _gone_error(what: str, person: Person, now: ItemState) -> Refused:
     return Refused(what, where=person.where, reason="gone", state=now)
 
 

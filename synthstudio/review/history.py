@@ -45,7 +45,7 @@ _ITEM, _EVENT = (
     [one.name for one in fields(kind) if one.name != "person"] for kind in (ItemState, Event)
 )
 """Fields with columns of the same name."""
-_SAID = ("comment", "joint", "mentions", "resolved", "thread")
+_COMMENT = ("comment", "joint", "mentions", "resolved", "thread")
 _FRAMES_AT_ONCE = 500
 _EVENTS_AT_ONCE = 500
 DECIDING: tuple[Kind, ...] = ("status", "delete", "restore", "revert")
@@ -260,7 +260,7 @@ def event_json(event: Event) -> dict[str, Any]:
         "who": event.who,
         "when": event.when.isoformat(),
         "takes_back": event.reverts,
-        **{name: event.after[name] for name in (*_OUTCOME, *_SAID) if name in event.after},
+        **{name: event.after[name] for name in (*_OUTCOME, *_COMMENT) if name in event.after},
     }
 
 
@@ -374,7 +374,7 @@ def _chain_problems(old: ItemState, event: Event) -> Iterator[str]:
         yield f"{where}: revision {event.revision} follows {old.revision}"
     before = dict(event.before)
     expected = snapshot(old, event.after)
-    for name in _SAID:  # a reverted comment has one before; others have none
+    for name in _COMMENT:  # a reverted comment has one before; others have none
         before.pop(name, None)
         expected.pop(name, None)
     if before != expected:

@@ -94,8 +94,8 @@ def import_corrections(
         result.notes = [note for note in imported.notes if note.startswith("The sidecar")]
         found = by_frame(states(store, key, layer=layer))
         writer = _Writer(store, dataset, key, who, layer, found, result)
-        for frame, people, theirs in _frames(dataset, Dataset(imported.folder), result):
-            _compare(writer, frame, people, theirs)
+        for frame, people, incoming in _frames(dataset, Dataset(imported.folder), result):
+            _compare(writer, frame, people, incoming)
     return result
 
 
@@ -126,8 +126,8 @@ def _frames(
             result.unknown_frames += 1
             continue
         result.frames += 1
-        theirs = _FilePeople(people, file.identity.skeleton, numbered)
-        yield dataset.frame(index), dataset.instances(index), theirs
+        incoming = _FilePeople(people, file.identity.skeleton, numbered)
+        yield dataset.frame(index), dataset.instances(index), incoming
 
 
 @dataclass(frozen=True)
@@ -174,17 +174,17 @@ def _compare(writer: _Writer, frame: Row, people: list[Row], file: _FilePeople) 
     index = frame["index"]
     touched = writer.states.get(index, {})
     rows = reviewed_people(frame, people, touched, names)
-    ours = {row["instance"]: labels_of(row, names) for row in rows}
-    theirs = [labels_of(row, get_skeleton(file.skeleton).joints) for row in file.people]
-    pairs = _match(rows, file, ours, theirs)
+    stored = {row["instance"]: labels_of(row, names) for row in rows}
+    incoming = [labels_of(row, get_skeleton(file.skeleton).joints) for row in file.people]
+    pairs = _match(rows, file, stored, incoming)
     for place, instance in pairs.items():
-        changed = _changes(ours[instance], theirs[place])
+        changed = _changes(stored[instance], incoming[place])
         if changed and writer.write("edit", index, instance, changed):
             writer.result.edited += 1
             writer.result.joints += len(changed)
     taken = {row["instance"] for row in people} | touched.keys()
     free = (n for n in range(1, FIRST_OBJECT) if n not in taken)
-    for place, labels in enumerate(theirs):
+    for place, labels in enumerate(incoming):
         known = {name: label for name, label in labels.items() if label.state is not None}
         known = {name: label for name, label in known.items() if name in names}
         if place not in pairs and known:
@@ -198,13 +198,13 @@ def _compare(writer: _Writer, frame: Row, people: list[Row], file: _FilePeople) 
             writer.result.deleted += writer.write("delete", index, row["instance"], {})
 
 
-def _changes(ours: Labels, theirs: Labels) -> Labels:
+def _changes(stored: Labels, incoming: Labels) -> Labels:
     """The joints that differ in the file; none for a person without any joint."""
-    if all(label.state is None for label in theirs.values()):
+    if all(label.state is None for label in incoming.values()):
         return {}
     changed = {}
-    for name in ours.keys() & theirs.keys():
-        old, new = ours[name], theirs[name]
+    for name in stored.keys() & incoming.keys():
+        old, new = stored[name], incoming[name]
         if new.state is None and old.state in (None, 0):
             continue  # most formats do not distinguish unlabelled from outside
         if new.state == old.state and new.cause == "unknown":
@@ -222,16 +222,16 @@ def _moved(old: JointLabel, new: JointLabel) -> bool:
 
 
 def _match(
-    rows: Sequence[Row], file: _FilePeople, ours: Mapping[int, Labels], theirs: Sequence[Labels]
+    rows: Sequence[Row], file: _FilePeople, stored: Mapping[int, Labels], incoming: Sequence[Labels]
 ) -> dict[int, int]:
     """Index in the file -> our instance, for each common person."""
     if file.numbered:
         numbers = [row["instance"] for row in file.people]
-        return {place: n for place, n in enumerate(numbers) if n in ours}
+        return {place: n for place, n in enumerate(numbers) if n in stored}
     scores = []
-    for place, (labels, person) in enumerate(zip(theirs, file.people, strict=True)):
+    for place, (labels, person) in enumerate(zip(incoming, file.people, strict=True)):
         for row in rows:
-            alike = _alike(labels, ours[row["instance"]])
+            alike = _alike(labels, stored[row["instance"]])
             if alike is None:
                 alike = box_overlap(person["modal_box_px"], row["modal_box_px"])
             scores.append((alike, place, row["instance"]))

@@ -384,7 +384,7 @@ class ThreadRow(_AboutPerson, Base):
         Integer, ForeignKey("event.id"), primary_key=True, autoincrement=False
     )
     who: Mapped[str]
-    """Who began it."""
+    """Its author."""
     when: Mapped[datetime]
     """Time of its last event."""
     joint: Mapped[str | None]

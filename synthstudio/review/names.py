@@ -31,10 +31,10 @@ def checked_name(text: str) -> str:
     """Return a person's name, as normal_name; Refused("invalid") unless short and plain."""
     name = normal_name(text)
     if mixes_scripts(name):
-        _refuse("it mixes scripts whose letters look alike", "letters of one script", _shown(text))
+        _refuse("it mixes scripts whose letters look alike", "letters of one script", _quoted(text))
     if not 1 <= len(name) <= NAME_CHARS or not _NAME.fullmatch(name):
         expected = f"1 to {NAME_CHARS} letters, digits, spaces and . , ' @ + - _"
-        _refuse("it is not short and plain", expected, _shown(text) if text else "nothing")
+        _refuse("it is not short and plain", expected, _quoted(text) if text else "nothing")
     return name
 
 
@@ -53,7 +53,7 @@ def look_alike(name: str, known: Iterable[str]) -> str | None:
 def check_free(name: str, known: Collection[str]) -> None:
     """Raise Refused("invalid") for a name that is not in `known` but looks the same as one."""
     if name not in known and (other := look_alike(name, known)) is not None:
-        got = f"{_shown(name)}, like {other}"
+        got = f"{_quoted(name)}, like {other}"
         _refuse("it looks the same as another's", "a name of your own", got)
 
 
@@ -62,7 +62,7 @@ def _refuse(why: str, expected: str, got: str) -> NoReturn:
     raise Refused(what, where="name", expected=expected, got=got, reason="invalid")
 
 
-def _shown(text: str) -> str:
+def _quoted(text: str) -> str:
     return repr(hide_secrets(ascii(text)[1:-1])[:80])
 
 

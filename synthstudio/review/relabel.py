@@ -134,10 +134,10 @@ def relabel(
 def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabelled]:
     """The last `maximum` changes of a data set, newest first."""
     row = EventRow
-    ours = (row.dataset == dataset, row.layer == MAIN, row.kind == "edit")
+    own = (row.dataset == dataset, row.layer == MAIN, row.kind == "edit")
     groups = (
         select(row.client, func.min(row.id), func.min(row.who), func.min(row.when), func.count())
-        .where(*ours, row.client.startswith(_CLIENT))
+        .where(*own, row.client.startswith(_CLIENT))
         .group_by(row.client)
         .order_by(func.min(row.id).desc())
         .limit(maximum)

@@ -26,7 +26,7 @@ from synthstudio.core.errors import AssetError, FormatError, StudioError
 from synthstudio.core.images import decode_rgb, encode_jpeg
 from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.inference.finder import find_people
-from synthstudio.inference.live import Follower, LiveOptions, Seen
+from synthstudio.inference.live import Follower, LiveOptions, TrackedFrame
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.inference.predict import TRUNCATED, Person
 from synthstudio.inference.screen import annotated
@@ -156,7 +156,7 @@ def parse_boxes(text: str) -> list[list[float]]:
     return boxes
 
 
-def shown(seen: Seen, skeleton: Skeleton) -> Shown:
+def shown(seen: TrackedFrame, skeleton: Skeleton) -> Shown:
     jpeg = encode_jpeg(annotated(seen, skeleton, names=True), _QUALITY)
     return Shown(jpeg=jpeg, lines=hidden_lines(seen.people, skeleton), people=len(seen.people))
 
@@ -197,7 +197,7 @@ def _message(message: Any) -> tuple[int, bytes]:
     raise StudioError("invalid camera picture", where="camera")
 
 
-def camera_answer(seen: Seen, number: int, skeleton: Skeleton) -> dict[str, Any]:
+def camera_answer(seen: TrackedFrame, number: int, skeleton: Skeleton) -> dict[str, Any]:
     """Input of the component: joints (x, y relative to the picture), causes, colours, edges."""
     high, wide = seen.frame.rgb.shape[:2]
     people = [

@@ -29,7 +29,7 @@ from synthstudio.studio.settings import LOCAL
 from synthstudio.studio.text import plain
 
 _KEY = "token_"
-_SAID = "token_said"
+_RESULT = "token_said"
 
 
 def show_tokens(ctx: Context, me: User) -> None:
@@ -43,7 +43,7 @@ def show_tokens(ctx: Context, me: User) -> None:
         return
     _make_form(ctx, me)
     _show_list(ctx, me)
-    st.session_state.pop(_SAID, None)  # only now: a run that ends earlier must show it again
+    st.session_state.pop(_RESULT, None)  # only now: a run that ends earlier must show it again
 
 
 def _proven(ctx: Context) -> bool:
@@ -86,12 +86,12 @@ def _make_form(ctx: Context, me: User) -> None:
         days.number_input("Days", min_value=1, max_value=MAX_DAYS, value=DAYS, key=f"{_KEY}days")
         # Before the page is drawn: a run in between keeps the token until it was shown.
         go.form_submit_button("Make", width="stretch", on_click=_make, args=(ctx, me.name))
-    said = st.session_state.get(_SAID)
-    if isinstance(said, str):
+    result = st.session_state.get(_RESULT)
+    if isinstance(result, str):
         st.success("This is the token; it is not shown again.")
-        st.code(said, language=None)
-    elif said is not None:
-        show_refusal(said, user=me.name)
+        st.code(result, language=None)
+    elif result is not None:
+        show_refusal(result, user=me.name)
 
 
 def _make(ctx: Context, by: str) -> None:
@@ -119,10 +119,10 @@ def _make(ctx: Context, by: str) -> None:
             days=int(given["days"]),
         )
     except (Refused, StudioError) as error:
-        st.session_state[_SAID] = error
+        st.session_state[_RESULT] = error
         return
     guard.LOG.info("token %d of %s by %s", made.id, ascii(made.who), ascii(me.name))
-    st.session_state[_SAID] = text
+    st.session_state[_RESULT] = text
 
 
 def _revoke_token_form(ctx: Context, me: User, found: list[Token]) -> None:

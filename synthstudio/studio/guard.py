@@ -296,7 +296,7 @@ class Guard:
         if not self.policy.signed_in or not _path(scope).startswith(_BROWSER_PATHS):
             return ""
         user = await run_in_threadpool(self.policy.user_of, cookies(headers))
-        return "" if user is not None else "a file for somebody who did not sign in"
+        return "" if user is not None else "a file without sign-in"
 
     def _wrap_send(
         self, scope: Scope, headers: Mapping[str, str], send: Send, *, new: bool

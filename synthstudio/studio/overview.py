@@ -68,10 +68,10 @@ class People:
 
 def count_people(store: Store, key: str) -> People:
     """Return the count of a data set, updated after each event."""
-    return _kept(_people_cache, store, key, lambda: _tally_people(store, key))
+    return _cached(_people_cache, store, key, lambda: _tally_people(store, key))
 
 
-def _kept(
+def _cached(
     cache: LastUsed[Name, tuple[int, T]],
     store: Store,
     key: str,
@@ -233,7 +233,7 @@ def dataset_facts(store: Store, found: OpenSet) -> DatasetFacts:
 
     SynthStudioError if it or the store is damaged.
     """
-    return _kept(_facts_cache, store, found.key, lambda: _collect_facts(store, found))
+    return _cached(_facts_cache, store, found.key, lambda: _collect_facts(store, found))
 
 
 def _collect_facts(store: Store, found: OpenSet) -> DatasetFacts:

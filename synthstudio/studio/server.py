@@ -98,8 +98,8 @@ class HostConfig:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = scope["type"] == "http" and scope["path"] == "/_stcore/host-config"
-        app: Asgi = JSONResponse(_HOST_CONFIG, headers=_UNCACHED) if asked else self.app
+        is_config = scope["type"] == "http" and scope["path"] == "/_stcore/host-config"
+        app: Asgi = JSONResponse(_HOST_CONFIG, headers=_UNCACHED) if is_config else self.app
         await app(scope, receive, send)
 
 

@@ -13,7 +13,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import INNER
 from synthstudio.studio.text import plain
 
-_ASKED, _LOST, _LAST = "set_asked", "set_lost", "set_last"
+_REQUESTED, _LOST, _LAST = "set_asked", "set_lost", "set_last"
 _LETTERS = 40
 
 
@@ -47,7 +47,7 @@ def _apart(names: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
     return {k: f"{n} ({more[k]})" if many[n] > 1 and more[k] else n for k, n in names.items()}
 
 
-def meant(sets: Mapping[str, Named], text: str) -> list[str]:
+def matching_keys(sets: Mapping[str, Named], text: str) -> list[str]:
     """Keys of the data sets that match an address by key, title or name."""
     if text in sets:
         return [text]
@@ -61,12 +61,12 @@ def choose_set(read: Callable[[], Mapping[str, Named]], refresh: Callable[[], ob
     If it matches none or several, none is selected. `refresh` opens new ones.
     """
     requested = st.query_params.get("set")
-    if requested != st.session_state.get(_ASKED):
-        st.session_state[_ASKED] = requested
-        found = meant(read(), requested) if requested else []
+    if requested != st.session_state.get(_REQUESTED):
+        st.session_state[_REQUESTED] = requested
+        found = matching_keys(read(), requested) if requested else []
         if requested and not found:
             refresh()
-            found = meant(read(), requested)
+            found = matching_keys(read(), requested)
         if len(found) == 1:
             st.session_state["set"] = found[0]
         st.session_state[_LOST] = (requested, len(found)) if requested and len(found) != 1 else None
@@ -88,13 +88,13 @@ def choose_set(read: Callable[[], Mapping[str, Named]], refresh: Callable[[], ob
         index=None if lost else 0,
         format_func=shown.__getitem__,
         placeholder="Choose a data set",
-        on_change=_taken,
+        on_change=_select,
     )
 
 
-def _taken() -> None:
+def _select() -> None:
     """A manual choice overrides the address, which may still name another one."""
-    st.session_state.update({_LOST: None, _ASKED: st.query_params.get("set")})
+    st.session_state.update({_LOST: None, _REQUESTED: st.query_params.get("set")})
 
 
 def last_chosen() -> str | None:
@@ -107,8 +107,8 @@ def stop_if_lost() -> None:
     lost = st.session_state.get(_LOST)
     if lost is None:
         return
-    asked, count = lost
-    text = plain(asked if len(asked) <= _LETTERS else f"{asked[:_LETTERS]}...")
+    lookup, count = lost
+    text = plain(lookup if len(lookup) <= _LETTERS else f"{lookup[:_LETTERS]}...")
     what = (
         f"{count} data sets here are called {text}, so this address may mean any of them."
         if count

@@ -113,13 +113,13 @@ def save(exports: Path, skeleton: Skeleton, *, opened: str, used: Iterable[Skele
     if before is not None and before.name == skeleton.name:
         return False
     if name in SKELETONS or name in FOREIGN:
-        raise _taken("the package has a skeleton of this name", name)
+        raise _name_error("the package has a skeleton of this name", name)
     if any(each.own and each.title == name for each in used):
-        raise _taken("data sets use the skeleton of this name, so it cannot be changed", name)
+        raise _name_error("data sets use the skeleton of this name, so it cannot be changed", name)
     file = exports / FOLDER / f"{name}.yaml"
     if file.exists() and (before is None or digest(before) != opened):
         what = "another skeleton has this name, or it was saved since you opened it"
-        raise _taken(what, name)
+        raise _name_error(what, name)
     if before is None and len(list(file.parent.glob("*.yaml"))) >= MAX_FILES:
         raise StudioError("too many skeletons", expected=f"at most {MAX_FILES}")
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -127,5 +127,5 @@ def save(exports: Path, skeleton: Skeleton, *, opened: str, used: Iterable[Skele
     return True
 
 
-def _taken(what: str, name: str) -> StudioError:
+def _name_error(what: str, name: str) -> StudioError:
     return StudioError(what, where="name", got=name, then="Save it under another name.")

@@ -37,20 +37,20 @@ class _Which(TypedDict):
 
 
 @dataclass(frozen=True)
-class Shown:
+class ThreadList:
     """Threads visible to a user: `count`, and a reader of the latest ones (None: all)."""
 
     count: int
     latest: Callable[[int | None], list[Listed]]
 
 
-def shown_threads(ctx: Context, me: User, chosen: OpenSet, choice: Choice) -> Shown:
+def shown_threads(ctx: Context, me: User, chosen: OpenSet, choice: Choice) -> ThreadList:
     """Return the threads of a choice that a user may see."""
     which: _Which = {
         "is_open": None if choice == "All" else choice != "Resolved",
         "mentions": me.name if choice == "Mentions of you" else None,
     }
-    return _shown(ctx, me, chosen, which, share_of(ctx.store, chosen.key, "second_share"))
+    return _threads(ctx, me, chosen, which, share_of(ctx.store, chosen.key, "second_share"))
 
 
 def threads_csv(
@@ -69,7 +69,7 @@ def threads_csv(
     return csv_bytes(_HEADER, map(_row, found.latest(None)))
 
 
-def _shown(ctx: Context, me: User, chosen: OpenSet, which: _Which, share: float) -> Shown:
+def _threads(ctx: Context, me: User, chosen: OpenSet, which: _Which, share: float) -> ThreadList:
     """Threads for `me`; people are read only for members with blind reviews."""
     store, key, hidden = ctx.store, chosen.key, frozenset[tuple[int, int]]()
     count = thread_count(store, key, **which)
@@ -77,7 +77,7 @@ def _shown(ctx: Context, me: User, chosen: OpenSet, which: _Which, share: float)
         people = threads_of_people(store, key, **which)
         hidden = frozenset(blinded_among(store, chosen.table, people, who=me, share=share))
         count = sum(many for pair, many in people.items() if pair not in hidden)
-    return Shown(
+    return ThreadList(
         count, lambda limit: latest_threads(store, key, hidden=hidden, limit=limit, **which)
     )
 
@@ -85,10 +85,10 @@ def _shown(ctx: Context, me: User, chosen: OpenSet, which: _Which, share: float)
 def threads_note(ctx: Context, me: User, chosen: OpenSet) -> str:
     """Return how many threads are open and how many mention the user; "" for none."""
     share = share_of(ctx.store, chosen.key, "second_share")
-    found = _shown(ctx, me, chosen, {"is_open": True, "mentions": None}, share).count
+    found = _threads(ctx, me, chosen, {"is_open": True, "mentions": None}, share).count
     if not found:
         return ""
-    mine = _shown(ctx, me, chosen, {"is_open": True, "mentions": me.name}, share).count
+    mine = _threads(ctx, me, chosen, {"is_open": True, "mentions": me.name}, share).count
     threads = "1 open thread" if found == 1 else f"{found:,} open threads"
     return threads + (f", {mine:,} mention{'s' * (mine == 1)} you" if mine else "")
 

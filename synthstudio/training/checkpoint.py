@@ -394,17 +394,17 @@ def map_joints(
             mapped = target.clone()
             mapped[:before] = given[:before]
             for k in range(int(min(repeats))):  # first maps, then those of the bank
-                for ours, theirs in pairs:
-                    mapped[before + k * len(joints) + ours] = given[
-                        before + k * len(source) + theirs
+                for to, source_rows in pairs:
+                    mapped[before + k * len(joints) + to] = given[
+                        before + k * len(source) + source_rows
                     ]
             out[name] = mapped.movedim(0, axis).contiguous()
     for name in (POSES, POSES_3D):
         if name in state:
             poses = state[name]
             out[name] = torch.full((len(poses), len(joints), poses.shape[-1]), OUTSIDE).to(poses)
-            for ours, theirs in pairs:
-                out[name][:, ours] = poses[:, theirs]
+            for to, source_rows in pairs:
+                out[name][:, to] = poses[:, source_rows]
     if len(pairs) < len(joints):
         out.pop(POSES_3D, None)
     return out

@@ -142,9 +142,7 @@ class Network(Section):
         if self.system == "topdown":
             return self
         if self.standardize:
-            raise ValueError(
-                f"standardize: {self.head} takes pictures as they are, so leave it out"
-            )
+            raise ValueError(f"standardize: {self.head} takes raw pictures, so leave it out")
         if self.family not in ("pyramid", "hrnet"):
             raise ValueError(f"backbone: {self.head} takes pyramid or hrnet, not {self.backbone}")
         multiple = FRAME_MULTIPLES.get(self.head, 1)
@@ -179,9 +177,9 @@ class Source(Section):
     renew: int = Field(default=0, ge=0, le=100_000)
     """How many of them each later epoch replaces, oldest first; 0: all."""
     engine: Literal["local", "ray"] = "local"
-    """Who renders the recipe: processes of this machine, or a Ray cluster (docs/cluster.md)."""
+    """Renders the recipe: processes of this machine, or a Ray cluster (docs/cluster.md)."""
     boxes: Boxes = "outline"
-    """What people of a data set or recipe are cut out by: their outline's box, or that of their
+    """Crop boxes of a data set's or recipe's people: their outline's box, or that of their
     limbs (shoulders to ankles), 15 % wider on each side, as of photos whose boxes come from
     joints."""
     splits: tuple[str, ...] = ()
@@ -246,7 +244,7 @@ class Augment(Section):
     colours: float = Field(default=0.0, ge=0, le=1)
     """Chance that the mean and spread of colours become those of a photo in `photos`."""
     photos: str = ""
-    """Folder of such photos; nobody need be in them."""
+    """Folder of such photos, also without people."""
     dropout: float = Field(default=0.0, ge=0, le=1)
     """Chance of coarse dropout: a grey box of 20 to 40 % of each side. Labels do not follow."""
     paste: float = Field(default=0.0, ge=0, le=1)

@@ -158,7 +158,7 @@ def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> Po
         raise ModelError(
             "its training people have no poses for a bank",
             where="--bank",
-            expected="people of whom half of the joints are labelled",
+            expected="people with half of the joints labelled",
         )
     return bank
 

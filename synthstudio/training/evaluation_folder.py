@@ -17,7 +17,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.attention import AttentionExample, Sensitivity
 from synthstudio.evaluation.metrics import compute_metrics
-from synthstudio.evaluation.precision import Found
+from synthstudio.evaluation.precision import Detections
 from synthstudio.evaluation.storage import Evaluation, Predictions, interval, percent, value_of
 from synthstudio.report import evaluation as pages
 
@@ -52,7 +52,7 @@ class EvaluationOptions:
 
 
 def measured(
-    answers: Predictions, skeleton: Skeleton, found: Found | None, step: Step, *, where: str
+    answers: Predictions, skeleton: Skeleton, found: Detections | None, step: Step, *, where: str
 ) -> dict[str, Any]:
     """The metrics of predictions; ModelError when no joint is labelled."""
     if not answers.known.any():

@@ -17,7 +17,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.latency import latency
 from synthstudio.evaluation.localization import pck
-from synthstudio.evaluation.precision import Found, match
+from synthstudio.evaluation.precision import Detections, match
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.training import devices, diagnostics
@@ -45,11 +45,11 @@ def find_people(net: nn.Module, images: Tensor) -> list[FoundPeople]:
     return found
 
 
-def gather(found: list[FoundPeople], images: I64, joints: int) -> Found:
+def gather(found: list[FoundPeople], images: I64, joints: int) -> Detections:
     """The people of frames with numbers `images` as one table."""
     counts = [len(people) for people in found]
     none, no_scores = np.zeros((0, joints, 2)), np.zeros((0, joints))
-    return Found(
+    return Detections(
         image=np.repeat(images, counts).astype(np.int64),
         xy=np.concatenate([none, *(p.joints_px for p in found)]),
         joint_score=np.concatenate([no_scores, *(p.scores for p in found)]),
@@ -131,7 +131,7 @@ def find_in_dataset(
     splits: Sequence[str] = (),
     progress: Progress = lambda done, total: None,
     find: FindFrames | None = None,
-) -> tuple[Predictions, Found]:
+) -> tuple[Predictions, Detections]:
     """People found in the frames of a data set (of `splits`, or all), and matched with `people`.
 
     `find` predicts remotely; default: in this process. Found people are matched with

@@ -18,7 +18,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_ambiguous, is_labelled
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
-from synthstudio.evaluation.precision import Found
+from synthstudio.evaluation.precision import Detections
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.training.data.crops import Crops, columns_of, labelled_people
 from synthstudio.training.data.samples import Sample
@@ -66,7 +66,7 @@ def whole_frame_truth(crops: Crops, rows: I64, sizes: F64, joints: int) -> Predi
     return dataclasses.replace(table, known=known)
 
 
-def with_found(table: Predictions, found: Found, place: I64) -> Predictions:
+def with_found(table: Predictions, found: Detections, place: I64) -> Predictions:
     """The table with the found person at each index `place` (P,); -1: none, all joints missed."""
     xy, score = table.xy.copy(), table.score.copy()
     xy[place >= 0] = found.xy[place[place >= 0]]

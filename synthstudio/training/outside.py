@@ -24,7 +24,7 @@ from synthstudio.core.places import Place, resolved
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset
-from synthstudio.evaluation.precision import Found, match
+from synthstudio.evaluation.precision import Detections, match
 from synthstudio.evaluation.storage import Evaluation, Predictions
 from synthstudio.formats.coco.results import joint_names, own_results
 from synthstudio.training import robustness
@@ -61,7 +61,7 @@ class Network:
 
 
 @dataclass(kw_only=True)
-class Asked:
+class SkeletonPredictor:
     """`Network.predict` for the joints of a skeleton; remarks are in `notes`."""
 
     network: Network
@@ -145,7 +145,7 @@ def evaluate_network(
     """
     free_folder(out)
     source = Dataset(dataset)
-    adapter = Asked(network=network, skeleton=source.skeleton)
+    adapter = SkeletonPredictor(network=network, skeleton=source.skeleton)
     answers = _of_dataset(source, options, step, adapter)
     about = {
         "name": network.name,
@@ -160,7 +160,7 @@ def predict_samples(network: Network) -> robustness.Predict:
     """The predictor of challenges; joints that the network lacks are unknown."""
 
     def predict(samples: Iterable[Sample], skeleton: Skeleton) -> tuple[Predictions, Skeleton]:
-        adapter = Asked(network=network, skeleton=skeleton)
+        adapter = SkeletonPredictor(network=network, skeleton=skeleton)
         found = ask_about(samples, skeleton, adapter)
         return dataclasses.replace(found, known=found.known & adapter.predicted), skeleton
 
@@ -191,7 +191,7 @@ def evaluate_results(
         for name, point in entry.joints.items():
             row[skeleton.joints.index(name)] = point
     points[~np.isfinite(points).all(-1)] = np.nan
-    found = Found(
+    found = Detections(
         image=np.array([frame for frame, _ in own], np.int64),
         xy=points[..., :2],
         joint_score=np.nan_to_num(points[..., 2]),
@@ -203,7 +203,7 @@ def evaluate_results(
         for k, (frame, e) in enumerate(own)
         if e.instance is not None and many[frame, e.instance] == 1
     }
-    place = _places(truth, found, known, skeleton)
+    place = _pairs(truth, found, known, skeleton)
     answers = with_found(truth, found, place)
     notes = []
     if lost:
@@ -226,14 +226,14 @@ def evaluate_results(
     return _evaluation(answers, predicted, about, source, out, options, step)
 
 
-def _places(truth: Predictions, found: Found, known: Mapping[Any, int], skeleton: Skeleton) -> I64:
+def _pairs(truth: Predictions, found: Detections, known: dict[Any, int], skeleton: Skeleton) -> I64:
     """(P,) the found person of each true one, or -1: by the `known` (frame, instance), or OKS."""
     keys = zip(truth.frame.tolist(), truth.instance.tolist(), strict=True)
     place = np.array([known.get(key, -1) for key in keys], np.int64)
     rest = np.flatnonzero(place < 0)
     free = np.flatnonzero(~np.isin(np.arange(len(found)), place))
     if len(rest) and len(free):
-        left = Found(**{name: value[free] for name, value in vars(found).items()})
+        left = Detections(**{name: value[free] for name, value in vars(found).items()})
         of_rest = match(
             left,
             truth.frame[rest],

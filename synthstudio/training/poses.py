@@ -149,7 +149,7 @@ def bank_of_others(
         raise ModelError(
             "no known poses",
             where="pose bank",
-            expected="people of whom half of the joints are labelled",
+            expected="people with half of the joints labelled",
             got=f"{len(people)} people",
         )
     if own.xyz_m is None:

@@ -82,7 +82,7 @@ def predict_samples(weights: Path, device: str) -> robustness.Predict:
             sizes += [(frame["width_px"], frame["height_px"])] * len(made)
         if not rows:
             raise ModelError("no people in these pictures", where=str(weights))
-        people = CropSubset.everybody(crops_in_memory(rows))
+        people = CropSubset.uniform(crops_in_memory(rows))
         found = predict_subset(net, people, spec, device=on)
         return clip_windows(found, np.array(sizes, np.float64)), skeleton
 

@@ -277,7 +277,7 @@ def contrastive_net(config: Config, skeleton: Skeleton) -> ContrastiveNet:
 
 
 def train_contrastive(
-    people: PosePeople, config: Config, *, steps: int, progress: Report = lambda *told: None
+    people: PosePeople, config: Config, *, steps: int, progress: Report = lambda *arguments: None
 ) -> ContrastiveNet:
     """Learn codes of poses by InfoNCE; deterministic in people and config."""
     sampler, pose = PairSampler(people), torch.from_numpy(people.pose)

@@ -47,7 +47,7 @@ def pruned(
             got=config.network.backbone,
         )
     effect = effects(net, config, skeleton, people)
-    widths = tuple(_kept(width, keep) for width in config.network.widths)
+    widths = tuple(_pruned_width(width, keep) for width in config.network.widths)
     chosen = {}
     for name, values in effect.items():
         level = 0 if name == "stem" else int(name.split(".")[0])
@@ -109,7 +109,7 @@ def _norms(net: PoseNet) -> Iterator[tuple[str, Iterator[nn.BatchNorm2d]]]:
             yield f"{level}.{number}", iter([block.first[1]])
 
 
-def _kept(width: int, keep: float) -> int:
+def _pruned_width(width: int, keep: float) -> int:
     return min(width, max(_MIN, round(width * keep / _MULTIPLE) * _MULTIPLE))
 
 

@@ -120,7 +120,7 @@ def _fit(ray: Any, task: _Task, processes: int, kept: Path, environment: dict[st
     try:
         result: Any = trainer.fit()
     except TrainingFailedError as error:
-        raise _told(error, task.out) from error
+        raise _run_error(error, task.out) from error
     trained: Trained = result.return_value
     return trained
 
@@ -154,7 +154,7 @@ def _work(given: dict[str, Any]) -> Trained:
     )
 
 
-def _told(error: Exception, out: Path) -> SynthStudioError:
+def _run_error(error: Exception, out: Path) -> SynthStudioError:
     """The error of a process as one message, or that one of them died."""
     failures = list(getattr(error, "worker_failures", {}).values())
     for failure in failures:

@@ -28,9 +28,9 @@ Predict = Callable[[Iterable[Sample], Skeleton], tuple[Predictions, Skeleton]]
 
 
 def exposures(
-    dataset: Dataset, *, moments: int, blurred: bool, everybody: bool = False
+    dataset: Dataset, *, moments: int, blurred: bool, all_people: bool = False
 ) -> Iterator[Sample]:
-    """The first moments of a data set with their first person, or `everybody`; of clips the
+    """The first moments of a data set with their first person, or `all_people`; of clips the
     average, or unless `blurred` the middle frame.
 
     ModelError if there are fewer.
@@ -49,7 +49,7 @@ def exposures(
         middle = rows[length // 2]
         seen = rows if blurred else [middle]
         people = dataset.instances(middle["index"])
-        people = [p for p in people if everybody or p["instance"] == FIRST]
+        people = [p for p in people if all_people or p["instance"] == FIRST]
 
         def rgb(seen: list[Row] = seen) -> U8:
             return averaged([rgb_of(dataset, row) for row in seen])
@@ -70,7 +70,7 @@ def predict_challenge(
     *,
     moments: int,
     blurred: bool = False,
-    everybody: bool = False,
+    all_people: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Predictions, Skeleton]:
     """Predictions of people of a data set's first moments, numbered by `frame`.
@@ -80,7 +80,7 @@ def predict_challenge(
     """
 
     def numbered() -> Iterator[Sample]:
-        shown = exposures(dataset, moments=moments, blurred=blurred, everybody=everybody)
+        shown = exposures(dataset, moments=moments, blurred=blurred, all_people=all_people)
         for place, sample in enumerate(shown):
             yield dataclasses.replace(sample, frame=sample.frame | {"index": place})
             progress(place + 1, moments)

@@ -65,7 +65,7 @@ def test_a_few_missing_photos_are_counted(gap_world, gap_photos):
     report = run_gap(gap_world / "set", file, images=images)
     text = report.text()
     assert "1 x photo whose file is missing" in text and "1 x photo that cannot be read" in text
-    assert "1 x photo of another size than the file says" in text
+    assert "1 x photo whose size differs from the file's" in text
     assert report.found.sides[1].pictures == FRAMES - 4
     assert text.count("1 x ") == 7, text
 

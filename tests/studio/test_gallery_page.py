@@ -86,9 +86,9 @@ def test_leads_flag_and_assign_many_and_every_one_is_an_event(gallery, pages):
     app, store, key = gallery("variant = occluder"), pages.ctx.store, pages.chosen.key
     chosen = app.cards()[:2]
     selecting(app, pages)
-    assert "Nobody selected" in pages.words(app)
+    assert "No people selected" in pages.words(app)
     grey = [button for button in app.button if button.label in ("Assign", "Flag")]
-    assert all(b.disabled and "click people below" in b.help for b in grey) and len(grey) == 2
+    assert all(b.disabled and "click some below" in b.help for b in grey) and len(grey) == 2
     selecting(app, pages, chosen)
     assert "2 people: selected" in pages.words(app)
     app.text_input(key="gallery_reason").set_value("=too <b>dark</b>").run()

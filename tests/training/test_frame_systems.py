@@ -17,7 +17,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
-from synthstudio.evaluation.precision import Found, assign, match
+from synthstudio.evaluation.precision import Detections, assign, match
 from synthstudio.inference.finder import Finder
 from synthstudio.inference.sources import SourceImage
 from synthstudio.training import checkpoint
@@ -132,7 +132,7 @@ def test_found_people_are_matched_one_to_one_by_oks():
     known, area = np.ones((3, 17), bool), np.full(3, 2500.0)
     xy = np.concatenate([truth[[1, 0, 0]] + 1, truth[2:] + 500])
     xy[0, :5] = np.nan
-    found = Found(
+    found = Detections(
         image=np.array([4, 4, 4, 4]),
         xy=xy,
         joint_score=np.ones((4, 17)),

@@ -1,4 +1,4 @@
-"""What is worn on the face: glasses, sunglasses, a medical mask.
+"""Wear of the face: glasses, sunglasses, a medical mask.
 
 Rims are thin and their glass is not drawn, so glasses hide nothing of the head. Sunglasses and
 masks do: what of eyes and nose lies behind them is hidden by the own body, as under hair.

@@ -61,7 +61,7 @@ _GOES_WITH: dict[str, tuple[Slot, ...]] = {
     "leotard": ("hands",),
     "dress": ("legs",),
 }
-"""What may be worn with it, if not decided by its slot and layer."""
+"""Compatible garments, if not decided by slot and layer."""
 _SHOW_LEGS = (
     "shorts", "skirt", "strap_dress", "shirt_dress", "pleated_skirt", "mini_skirt",
     "running_shorts",

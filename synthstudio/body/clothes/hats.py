@@ -38,7 +38,7 @@ _FRONT_Y_M, _BACK_Y_M = -0.13, 0.06
 _DRAPED = SCALP | sum(
     1 << PARTS.index(part) for part in ("neck", "torso", "left_upper_arm", "right_upper_arm")
 )
-"""What a headscarf covers as clothes do; ears, which it hides, are not among it."""
+"""Parts covered by a headscarf; the hidden ears are not included."""
 
 
 def _above(at: F32, front_m: float, back_m: float) -> F32:

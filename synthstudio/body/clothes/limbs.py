@@ -1,4 +1,4 @@
-"""What is worn on neck, hands and feet: scarves, gloves, wristbands, socks, tights, sandals."""
+"""Wear of neck, hands and feet: scarves, gloves, wristbands, socks, tights, sandals."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def read(
             try:
                 frame, image = exchange.frame_with_image(root, name, found, split=split_of[name])
                 if not (root / label).is_file():
-                    left["picture without a label file: nobody is in it"] += 1
+                    left["picture without a label file: no people"] += 1
                 with checked.reading(label):
                     text = _read_text(root, name) if (root / label).is_file() else ""
             except (AssetError, FormatError) as error:

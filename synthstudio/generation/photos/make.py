@@ -32,7 +32,7 @@ from synthstudio.generation.photos import measure
 from synthstudio.generation.photos.album import Album, Sample
 from synthstudio.generation.photos.ground import ground_cells
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
-from synthstudio.generation.photos.measure import surer
+from synthstudio.generation.photos.measure import refined
 from synthstudio.generation.stage import FrameGenerator, Settings
 from synthstudio.label.photo import Annotated, Relabelled, radii_px, relabel
 from synthstudio.props import photo_looks
@@ -160,7 +160,7 @@ def view_of(
         joints = measure.joints_by_name(skeleton.joints, person.joints_px, labelled)
         stands.append(measure.stand(joints, box, height))
         if known:
-            stands[-1] = surer(stands[-1], joints, box)
+            stands[-1] = refined(stands[-1], joints, box)
     floor = measure.floor(stands, height)
     stands = [
         measure.grounded(found_at, floor, box[1] + box[3])
@@ -180,7 +180,7 @@ def view_of(
             top_px=person.top_px,
             px_per_m=round(where.px_per_m, 3),
             foot_px=round(where.foot_px, 2),
-            feet_seen=where.sure >= measure.FEET_SEEN,
+            feet_seen=where.confidence >= measure.FEET_SEEN,
             upright=where.upright,
             light=photo_looks.place_light(rgb, box),
         )

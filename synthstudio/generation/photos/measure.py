@@ -51,7 +51,7 @@ class Stand:
 
     px_per_m: float
     foot_px: float
-    sure: float
+    confidence: float
     upright: bool = False  # as far as is known
 
 
@@ -116,7 +116,7 @@ def floor(stands: Sequence[Stand], height: int) -> Floor:
     for found in stands:
         rows.append((1.0, found.px_per_m))
         wanted.append(found.foot_px)
-        weights.append(found.sure / (0.12 * found.px_per_m + 0.01 * height))
+        weights.append(found.confidence / (0.12 * found.px_per_m + 0.01 * height))
     prior = [
         ((1.0, 0.0), _HORIZON * height, 1 / (_HORIZON_SD * height)),
         ((0.0, 1.0), _EYE_M, 1 / _EYE_SD),
@@ -143,7 +143,7 @@ def grounded(found: Stand, plane: Floor, bottom: float) -> Stand:
     the box; those of a jumping person are above it.
     """
     on_plane = plane.horizon_px + plane.eye_m * found.px_per_m
-    if found.sure < FEET_SEEN:
+    if found.confidence < FEET_SEEN:
         return replace(found, foot_px=max(on_plane, bottom))
     if found.foot_px - plane.horizon_px >= _MIN_EYE_M * found.px_per_m:
         return found
@@ -175,7 +175,7 @@ _SHOE_M = 0.04
 _UNKNOWN = 0.1
 
 
-def surer(found: Stand, joints: Mapping[str, tuple[float, float]], box: Sequence[float]) -> Stand:
+def refined(found: Stand, joints: Mapping[str, tuple[float, float]], box: Sequence[float]) -> Stand:
     """Return a stand with the scale of an upright person, and no confidence in a box alone.
 
     The longest of several bones overestimates: standing people are measured shoulders to ankles,
@@ -183,7 +183,7 @@ def surer(found: Stand, joints: Mapping[str, tuple[float, float]], box: Sequence
     arm labelled has no confidence.
     """
     if not any(name.endswith(_TELLING) for name in joints):
-        return dataclasses.replace(found, sure=min(found.sure, _UNKNOWN))
+        return dataclasses.replace(found, confidence=min(found.confidence, _UNKNOWN))
     scale = _scale_of_parts(joints)
     if scale is None:
         return found
@@ -193,7 +193,7 @@ def surer(found: Stand, joints: Mapping[str, tuple[float, float]], box: Sequence
         return found
     if top > 2:
         scale = (scale + height / STATURE_M) / 2
-    return Stand(scale, found.foot_px, found.sure, upright=True)
+    return Stand(scale, found.foot_px, found.confidence, upright=True)
 
 
 def _scale_of_parts(joints: Mapping[str, tuple[float, float]]) -> float | None:

@@ -200,13 +200,13 @@ def make_shard(stage: PhotoStage, job: ShardJob, report: local.Report) -> Staged
 
     def frames() -> Iterator[PhotoFrame]:
         for index in job.frames:
-            yield _made(stage, index)
+            yield _make_frame(stage, index)
             report(1)
 
     return write_shard(job.folder, job.shard, frames(), rows_of=rows_of, on_event=job.on_event)
 
 
-def _made(stage: PhotoStage, index: int) -> PhotoFrame:
+def _make_frame(stage: PhotoStage, index: int) -> PhotoFrame:
     place, number = divmod(index, 1 + stage.settings.recipe.photo_options.each)
     sample = stage.sample(place)
     try:

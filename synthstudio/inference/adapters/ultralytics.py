@@ -42,8 +42,8 @@ def load(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, .
             rows = rows[0].T
             score = rows[:, 4 : -count * numbers].max(1)
             corner, size = rows[:, :2] - rows[:, 2:4] / 2, rows[:, 2:4]
-            boxes, sure = np.column_stack([corner, size]).tolist(), score.tolist()
-            best = np.array(cv2.dnn.NMSBoxes(boxes, sure, _CONFIDENCE, _OVERLAP), int)[:_MAX]
+            boxes, best_scores = np.column_stack([corner, size]).tolist(), score.tolist()
+            best = np.array(cv2.dnn.NMSBoxes(boxes, best_scores, _CONFIDENCE, _OVERLAP), int)[:_MAX]
         else:
             raise model.refuse(f"an output (1, {5 + count * numbers}, N)", rows.shape)
         people = rows[:, -count * numbers :].reshape(len(rows), count, numbers)

@@ -136,11 +136,11 @@ class OpenPose(System):
         self.joints = joints = len(skeleton.joints)
         self.frames = FrameNet(features, multiple=stride)
         self.entry = conv(channels, width, stride=stride // STRIDE)
-        said = [0] + [2 * limbs] * (stages[0] - 1)
-        self.field_stages = nn.ModuleList(_stage(width + more, 2 * limbs, width) for more in said)
-        said = [0] + [joints + 1] * (stages[1] - 1)
+        extra = [0] + [2 * limbs] * (stages[0] - 1)
+        self.field_stages = nn.ModuleList(_stage(width + more, 2 * limbs, width) for more in extra)
+        extra = [0] + [joints + 1] * (stages[1] - 1)
         self.map_stages = nn.ModuleList(
-            _stage(width + 2 * limbs + more, joints + 1, width) for more in said
+            _stage(width + 2 * limbs + more, joints + 1, width) for more in extra
         )
 
     def forward(self, images: Tensor) -> OpenPoseOutputs:

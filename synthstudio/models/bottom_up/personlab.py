@@ -109,7 +109,7 @@ def _frame_targets(
     long_taught = body & ~ends.isnan().any(-1)
     flat = {
         "discs": discs.to(xy.dtype),
-        "short": _taken(offsets, owner, discs),
+        "short": _gather_offsets(offsets, owner, discs),
         "mid": torch.where(mid_taught[..., None], towards - centres, 0.0).movedim(-1, 1),
         "long": torch.where(long_taught[..., None], ends - centres, 0.0).movedim(-1, 1),
         "body": body.to(xy.dtype)[None],
@@ -121,7 +121,7 @@ def _frame_targets(
     return found | {"discs_taught": discs_taught}
 
 
-def _taken(offsets: Tensor, owner: Tensor, inside: Tensor) -> Tensor:
+def _gather_offsets(offsets: Tensor, owner: Tensor, inside: Tensor) -> Tensor:
     """(J, 2, h*w) the `offsets` (P, J, h*w, 2) of each cell's `owner` (J, h*w)."""
     index = owner[None, ..., None].expand(1, -1, -1, 2)
     taken = offsets.gather(0, index)[0]

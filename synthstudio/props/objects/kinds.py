@@ -1,4 +1,4 @@
-"""The registry of objects: `@kind` over a builder adds one, `@held` says how a hand takes it.
+"""The registry of objects: `@kind` over a builder adds one, `@held` sets how a hand takes it.
 
 A builder takes (size_m, shape) and yields pieces: base centre near the origin, z up. The name of
 the function is the name of the kind.
@@ -80,7 +80,7 @@ def kind(
 
 
 scenery = partial(kind, roles=("scenery",))
-"""Register what nobody is hidden by on purpose."""
+"""Register an object that is never an intended occluder."""
 indoors = partial(kind, places="indoors")
 outdoors = partial(kind, places="outdoors")
 elsewhere = partial(kind, places="elsewhere")

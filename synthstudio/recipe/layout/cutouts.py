@@ -74,7 +74,7 @@ def _standing(
         tall = palette.between(*found, rng)
         wide = tall * asset.shown_px[0] / asset.shown_px[1]
         spot = _around(layout, rng) if hidden is None else _before(layout, hidden, wide, rng)
-        lies = _lies(layout, asset, options, spot, tall)
+        lies = _picture_box(layout, asset, options, spot, tall)
         if not _has_floor(layout, spot, wide, hides=hidden is not None):
             continue
         if lies is None or (hidden is not None and lies[2] > _nearest_m(layout, hidden)):
@@ -123,7 +123,7 @@ def _nearest_m(layout: Layout, hidden: Placed) -> float:
     return float(layout.camera.to_camera(corners(hidden.box_m))[:, 2].min()) - _MIN_GAP_M
 
 
-def _lies(
+def _picture_box(
     layout: Layout, asset: ImageAsset, options: Cutouts, spot: F64, tall_m: float
 ) -> tuple[tuple[float, float], tuple[int, int], float] | None:
     """Corner and size in pixels and the depth of a picture standing there.

@@ -54,12 +54,12 @@ def _holds_to_head(layout: Layout, place: int) -> bool:
 
 
 def _aimed(
-    layout: Layout, person: PersonSpec, everybody: list[Placed], place: int, what: str
+    layout: Layout, person: PersonSpec, items: list[Placed], place: int, what: str
 ) -> PoseSpec | None:
     eye = nose_m(layout.ctx, person)
     targets = [np.array(layout.camera.position_m)]
     if what == "person":
-        people = [p.item for k, p in enumerate(everybody) if k != place]
+        people = [p.item for k, p in enumerate(items) if k != place]
         targets = [nose_m(layout.ctx, p) for p in people if isinstance(p, PersonSpec)]
     if not targets:
         return None
@@ -67,13 +67,13 @@ def _aimed(
     return looking(person, way)
 
 
-def _if_free(layout: Layout, everybody: list[Placed], place: int, pose: PoseSpec) -> Placed:
+def _if_free(layout: Layout, items: list[Placed], place: int, pose: PoseSpec) -> Placed:
     """The person in that pose, or unchanged if the head would touch something."""
-    old = everybody[place]
+    old = items[place]
     assert isinstance(old.item, PersonSpec)
     person = dataclasses.replace(old.item, pose=pose)
     new = Placed(item=person, box_m=layout.geometry.box_m(person))
-    others = [p for k, p in enumerate(everybody) if k != place and not _own(p.item, place)]
+    others = [p for k, p in enumerate(items) if k != place and not _belongs_to(p.item, place)]
     deeper, before = layout.geometry.self_penetrations_m(
         person.phenotype, [pose.angles_rad, old.item.pose.angles_rad]
     )
@@ -83,7 +83,7 @@ def _if_free(layout: Layout, everybody: list[Placed], place: int, pose: PoseSpec
     return new if resolve_self_intersection(layout.ctx, person.phenotype, angles) == angles else old
 
 
-def _own(item: PersonSpec | ObjectSpec, place: int) -> bool:
+def _belongs_to(item: PersonSpec | ObjectSpec, place: int) -> bool:
     return isinstance(item, ObjectSpec) and (
         item.held_by == place or item.role in ("seat", "support")
     )

@@ -105,7 +105,7 @@ def _place(
         "no room for an object on the floor",
         where=layout.ctx.where,
         expected=f"a free place within {_RINGS * _RING_M:.0f} m",
-        then="Ask for fewer objects or people, or a greater distance to the camera.",
+        then="Reduce objects or people, or increase the distance to the camera.",
     )
 
 

@@ -194,18 +194,18 @@ def place_people(
     `find` is `first_free`, or the search for targets. RecipeError with frame and count if
     there is no room even when spread out.
     """
-    everybody: list[Placed] = []
+    people_placed: list[Placed] = []
     seats: list[Placed] = []
     rng = layout.ctx.rng("arrangement")
     reach = sample(_reach(layout), rng)
     for place, (person, key) in enumerate(people):
-        if place < len(everybody):
+        if place < len(people_placed):
             continue  # placed with the first
         first = candidate(layout, layout.ctx.rng("spot", place), 0, place=place, reach_m=reach)
         detail = detail_at(layout.camera, *first)
         built = functools.cache(functools.partial(_rotated, layout, person, key, place))
         at_first = functools.partial(built, detail)
-        placed = everybody + seats
+        placed = people_placed + seats
         spot = find(layout, Seeker(place=place, built=at_first, placed=placed, reach_m=reach))
         if spot is None:
             floor = layout.footing.name if layout.footing else None
@@ -213,7 +213,7 @@ def place_people(
                 f"no room for person {place + 1} of {len(people)}",
                 where=layout.ctx.where + (f", {floor}" if floor else ""),
                 expected=f"a free place among {CANDIDATES} tried",
-                then="Ask for fewer people, a smaller min_gap_m or objects, or more spread"
+                then="Reduce people, min_gap_m or objects, or increase the spread"
                 + (", or give photos or places with more floor." if floor else "."),
             )
         seen = detail_at(layout.camera, *spot)
@@ -225,9 +225,9 @@ def place_people(
             if all(layout.free(part, placed) for part in again):
                 here = again
         many = max(1, len(layout.together)) if place == 0 else 1
-        everybody += here[:many]
+        people_placed += here[:many]
         seats += here[many:]
-    return everybody + seats
+    return people_placed + seats
 
 
 def _reach(layout: Layout) -> AnyNumber:

@@ -81,7 +81,7 @@ def _placed(layout: Layout, standing: list[Placed], number: int) -> Camera:
         f"no place for camera {number + 1} of the rig",
         where=layout.ctx.where,
         expected=f"one {CLEAR_M:g} m off everything",
-        then="Give variants.rig a greater distance_m, or ask for fewer objects or people.",
+        then="Give variants.rig a greater distance_m, or reduce objects or people.",
     )
 
 

@@ -43,7 +43,7 @@ class Site:
         if new_m and gaps_m(box_m, np.array(new_m)).min() < GAP_M:
             return False
         return all(
-            hides_nobody(camera, box_m, *seen)
+            clear_of_people(camera, box_m, *seen)
             for camera, seen in zip(self.cameras, self.seen, strict=True)
         )
 
@@ -55,7 +55,7 @@ def site_of(ctx: SampleContext, cameras: Sequence[Camera], standing: Sequence[Pl
         rng=ctx.shared_rng("furniture"),
         cameras=tuple(cameras),
         standing=np.array([p.box_m for p in standing]).reshape(-1, 2, 3),
-        seen=tuple(_seen(camera, standing) for camera in cameras),
+        seen=tuple(_view_of(camera, standing) for camera in cameras),
     )
 
 
@@ -74,7 +74,7 @@ def gaps_m(box_m: F64, boxes_m: F64) -> F64:
     return apart
 
 
-def _seen(camera: Camera, standing: Sequence[Placed]) -> tuple[F64, F64]:
+def _view_of(camera: Camera, standing: Sequence[Placed]) -> tuple[F64, F64]:
     rects, depths = [], []
     for placed in standing:
         if not isinstance(placed.item, PersonSpec):
@@ -95,7 +95,7 @@ def _rect_px(camera: Camera, at: F64) -> F64:
     return np.stack([px.min(axis=0), px.max(axis=0)])
 
 
-def hides_nobody(camera: Camera, box_m: F64, rects_px: F64, depths_m: F64) -> bool:
+def clear_of_people(camera: Camera, box_m: F64, rects_px: F64, depths_m: F64) -> bool:
     """Whether a box is behind the camera, or clear of it and not in front of a person."""
     at = camera.to_camera(corners(box_m))
     if at[:, 2].max() < 0:

@@ -10,7 +10,7 @@ import numpy as np
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import ObjectSpec, RoomBackdrop, Vec2
 from synthstudio.recipe.layout.placement import CLEAR_M, corners
-from synthstudio.recipe.layout.site import Site, allowed, box_of, gaps_m, hides_nobody
+from synthstudio.recipe.layout.site import Site, allowed, box_of, clear_of_people, gaps_m
 from synthstudio.recipe.sampling import palette
 
 
@@ -113,7 +113,7 @@ def _clear(site: Site, obj: ObjectSpec) -> bool:
     for camera, seen in zip(site.cameras, site.seen, strict=True):
         depth = camera.to_camera(corners(box))[:, 2]
         # A board that runs past the camera is clipped: it lies on the floor at the wall.
-        if depth.min() > CLEAR_M and not hides_nobody(camera, box, *seen):
+        if depth.min() > CLEAR_M and not clear_of_people(camera, box, *seen):
             return False
         if depth.min() <= CLEAR_M < depth.max() and abs(depth).min() < CLEAR_M:
             return False

@@ -136,7 +136,7 @@ def check_places(recipe: Recipe, catalogue: Catalogue) -> None:
                 expected="beside a photo NAME.jpg a NAME.camera.yaml with camera_height_m, "
                 "pitch_deg or horizon, and vertical_fov_deg",
                 got=f"{len(images)} photos: {_reasons(images)}",
-                then="Write one for each photo in which somebody could stand (docs/photos.md), or "
+                then="Write one for each photo with room for people (docs/photos.md), or "
                 "say `ground: any` in the backdrop: then people are put before all of them.",
             )
     cutouts = recipe.cutouts
@@ -244,7 +244,7 @@ def _check_family(recipe: Recipe, catalogue: Catalogue, family: str) -> None:
         (
             lambda pose: not (pose.holds or pose.leans),
             "in all of its poses people hold or lean on something",
-            "Ask for them with people.hold instead.",
+            "Use people.hold instead.",
         ),
         (
             lambda pose: names is None or names.get(pose.name, 0.0) > 0,

@@ -104,7 +104,7 @@ def _along(direction: Vec3, azimuth: float) -> float:
 
 
 def _lit_side(apart: float) -> float:
-    """What a white upright cylinder shows of a level light `apart` radians beside the camera.
+    """Brightness of a white upright cylinder in a level light `apart` radians beside the camera.
 
     The mean of max(0, n . light) by projected area: ((pi - a) cos a + sin a) / 4.
     """

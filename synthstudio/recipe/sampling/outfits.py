@@ -197,7 +197,7 @@ def _for_sport(kind: GarmentKind, weights: Mapping[str, float]) -> bool:
 
 
 def extras_of(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[GarmentSpec, ...]:
-    """What person `place` wears over the outfit, round the neck, on hands and legs.
+    """Person `place`'s wear over the outfit, round the neck, on hands and legs.
 
     Only kinds named in the recipe, at its rates, if they fit the rest of the outfit. Each slot
     has its own stream.

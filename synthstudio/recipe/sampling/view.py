@@ -289,7 +289,7 @@ def _room(
 def _covered(
     room: RoomBackdrop, options: scene_schema.Room, top_m: float, rng: Generator
 ) -> RoomBackdrop:
-    """The room with a ceiling over everything, as often as the recipe says."""
+    """The room with a ceiling over everything, at the recipe's rate."""
     if not room.walls or rng.random() >= options.ceilings:
         return room
     width, depth, height = room.size_m

@@ -82,9 +82,9 @@ class Normal(Base):
     sd: Weight
     """Its standard deviation before truncation."""
     low: Real
-    """Nothing below this."""
+    """Lower limit."""
     high: Real
-    """Nothing above this."""
+    """Upper limit."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

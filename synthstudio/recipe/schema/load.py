@@ -211,7 +211,7 @@ def _fault(fault: ErrorDetails, data: Any, where: str, node: yaml.Node | None) -
         return str(RecipeError("unknown field", where=at, then=hint))
     if fault["type"] == "missing":
         return str(RecipeError("this field is needed", where=at, then="Add it."))
-    return str(RecipeError(text, where=at, got=None if got is _NOTHING else _shown(got)))
+    return str(RecipeError(text, where=at, got=None if got is _NOTHING else _printable(got)))
 
 
 _NOTHING = object()
@@ -242,7 +242,7 @@ def _named(path: Path_, text: str, data: Any, got: Any) -> tuple[Path_, str, Any
     return (*path, *named), sentence, _NOTHING if isinstance(value, dict) else value
 
 
-def _shown(value: Any) -> str:
+def _printable(value: Any) -> str:
     if not isinstance(value, str | int | float | list | tuple | dict | bool | None):
         return type(value).__name__
     text = repr(value)

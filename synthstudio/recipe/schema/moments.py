@@ -30,7 +30,7 @@ class Motion(Base):
     folder: Folder
     """Their folder, below the asset root."""
     share: Probability = 1.0
-    """How often somebody moves; others take a pose of people.poses."""
+    """How often people move; others take a pose of people.poses."""
     names: Weights | None = None
     """Files without ending and their weights; null: all alike."""
     mirror: Probability = 0.5
@@ -41,11 +41,11 @@ class Clip(Base):
     """Each moment is rendered as a sequence: the same people, clothes, place and light."""
 
     frames: Annotated[Whole, Field(ge=2, le=10_000)] = 24
-    """Frames of a clip; they follow one another in the data set."""
+    """Frames of a clip; they are consecutive in the data set."""
     fps: Annotated[Real, Field(ge=0.5, le=240)] = 12.0
     """Frames a second. Motions shorter than the clip are left out."""
     camera: Move | MoveWeights = "fixed"
-    """fixed; pan: turns after the people who move; follow: goes along with them; dolly: goes
+    """fixed; pan: turns after moving people; follow: moves along with them; dolly: moves
     towards the people or away; handheld: sways. One, or several with weights."""
     dolly_m: Annotated[Number, Within(-20, 20)] = (-1.0, 1.5)
     """How far a dolly goes in a clip; + towards the people."""
@@ -104,9 +104,9 @@ class Rig(Base):
 
 
 class Variants(Base):
-    """How many further frames each moment gets; a group's frames follow one another.
+    """Further frames of each moment; a group's frames are consecutive.
 
-    A group is: the base, `clean`, then all of `occluder`, `appearance`, `light`, `view`. It lies
+    A group is: the base, `clean`, then all of `occluder`, `appearance`, `light`, `view`. It is
     wholly in one split. `frames` counts pictures, so a run may end inside a group.
     """
 

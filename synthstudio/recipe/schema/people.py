@@ -40,7 +40,7 @@ class Shape(Base):
     """Broad to narrow shoulders."""
     age_years: Annotated[Number, Within(2, 90)] | None = None
     """Ages in years: `age` and `height` then follow from them, statures spread as those of
-    people of that age and sex (WHO 2006, 2007). null: as age and height say."""
+    people of that age and sex (WHO 2006, 2007). null: by age and height."""
     skin: Annotated[Number, Within(0, 1)] = (0, 1)
     """Skin tone from the lightest to the darkest."""
     blotches: Annotated[Number, Within(0, 1)] = 0.0
@@ -53,18 +53,18 @@ Looks = Annotated[
 
 
 class Poses(Base):
-    """Which poses people take, and how far they stray from them."""
+    """Poses of people, and their jitter."""
 
     families: Weights | None = None
     """Families of poses and their weights; null: all alike."""
     athletic: Probability = 0.0
-    """How often the pose is one of sport, stunts and falls: upside down, in the air, folded, on
+    """How often poses are of sport, stunts and falls: upside down, in the air, folded, on
     hands and knees. At 0 only those that families or names name."""
     random: Probability = 0.0
-    """How often a pose is made up instead: every limb from another pose, each angle strayed by
+    """How often a pose is random instead: every limb from another pose, each angle jittered by
     about 14 degrees within its limits, half of them in the air."""
     bent: Probability = 0.0
-    """How often a leg of a pose that is made up is bent anew: hip and knee anywhere between a
+    """How often a leg of a random pose is resampled: hip and knee anywhere between a
     step back and a deep crouch, as in jumps, climbs and falls."""
     names: Weights | None = None
     """Single poses and their weights; null: all of the families."""
@@ -73,24 +73,24 @@ class Poses(Base):
     mix: Probability = 0.25
     """How often arms and head come from a second pose."""
     arms: Literal["any", "fitting"] = "any"
-    """Of which poses somebody who sits, kneels or lies has the arms of a second one: any, or
-    only such as make sense there, so that nobody throws while seated."""
+    """Second poses whose arms sitting, kneeling or lying people take: any, or
+    fitting ones only: no throwing while seated."""
     jitter_deg: Annotated[Number, Within(-30, 30)] = bell(0, 4, -12, 12)
     """Added to every joint angle, inside the joint's limits; legs get half."""
     untangle: bool = True
-    """Whether hands, arms and legs that would lie in their own body are moved out of it, by a
-    few degrees; it does happen to wide bodies. Who follows a motion, which is the same for all,
-    is somebody with room for it instead."""
+    """Whether self-penetration of hands, arms and legs is removed, by a
+    few degrees; it occurs with wide bodies. For motions, which are the same for all,
+    a fitting person is chosen instead."""
     hands: Probability = 0.25
-    """How often a hand that its pose leaves free takes another shape: open, flat, fist, point,
+    """How often a free hand takes another shape: open, flat, fist, point,
     pinch, grip, hook, thumb up."""
     look: Looks = Field(default={"pose": 1.0})
-    """Where people look, and how often: pose (as the pose has it), camera, person (whoever is
-    nearest), away. Only heads that can turn so far do."""
+    """Where people look, and how often: pose (as posed), camera, person (the
+    nearest), away. Only within the neck's limits."""
 
 
 class Wardrobe(Base):
-    """What people wear: a top and a bottom or a dress, shoes, hair, sometimes a hat."""
+    """Clothes: a top and a bottom or a dress, shoes, hair, sometimes a hat."""
 
     kinds: dict[str, Weight] = Field(default={}, max_length=100)
     """Weights of garments, hair styles and hats; those not named weigh 1, so {sweater: 0}
@@ -99,10 +99,10 @@ class Wardrobe(Base):
     undercut_hair, mohawk_hair, balding_hair, helmet, headband, headscarf, and the clothes that
     docs/gallery.md shows under Clothes."""
     sport: Probability = 0.0
-    """How often somebody wears what people do sport in: close tops, leotards, leggings, shorts;
+    """How often people wear sportswear: close tops, leotards, leggings, shorts;
     then two in five are barefoot."""
     hat: Probability = 0.15
-    """How often somebody wears a hat."""
+    """How often people wear a hat."""
     over: Probability = 0.0
     """How often a jacket, vest, apron or number that kinds names is worn over a top that goes
     under one."""
@@ -127,17 +127,17 @@ class Wardrobe(Base):
 
 
 class Face(Base):
-    """What faces show beside skin and hair; none of it by default."""
+    """Faces beside skin and hair; nothing by default."""
 
     beard: Probability = 0.0
     """How often a grown man has a beard: full_beard, goatee or moustache, by the weights of
     wardrobe.kinds."""
     glasses: Probability = 0.0
-    """How often somebody wears glasses, always the same."""
+    """How often people wear glasses, always the same."""
     sunglasses: Probability = 0.0
-    """How often somebody wears sunglasses; they hide the eyes from labels, too."""
+    """How often people wear sunglasses; eyes then count as hidden."""
     mask: Probability = 0.0
-    """How often somebody wears a medical mask; it hides the nose from labels, too."""
+    """How often people wear a medical mask; the nose then counts as hidden."""
     expression: Probability = 0.0
     """How often a face shows something: smile, laugh, surprise, sadness, anger, disgust, shout,
     talk, strain, pout, blow, closed eyes; weak to strong."""
@@ -148,24 +148,24 @@ class Face(Base):
 
 
 class Hold(Base):
-    """What people hold, carry, push or lean on. The hand decides where the object is."""
+    """Objects held, carried, pushed or leant on. The hand determines the object's place."""
 
     share: Probability = 0.0
-    """How often somebody holds something: their arms then take a pose that does."""
+    """How often people hold something: their arms then take a holding pose."""
     kinds: Weights | None = None
     """Built-in objects that can be held and their weights; null: alike all that belong there."""
     lean: Probability = 0.0
-    """How often somebody leans on a counter, table or wall, which is put there."""
+    """How often people lean on a counter, table or wall, which is added."""
 
 
 class Interaction(Base):
-    """What two or more people of a frame do together."""
+    """Interactions of two or more people of a frame."""
 
     share: Probability = 0.0
-    """How often some people of a frame with two or more do something together: those who come
-    first. Where they cannot, each is on their own."""
+    """How often people of a frame with two or more interact: the
+    first ones. Where impossible, each stands alone."""
     kinds: Weights | None = None
-    """What they do and how often: arm_round_shoulders, dance_hold, grapple, hand_on_back,
+    """Interactions and their weights: arm_round_shoulders, dance_hold, grapple, hand_on_back,
     hand_on_shoulder, help_up, high_five, hold_hands, hug, push_away, queue, shake_hands,
     tackle, take_arm, talk; null: all alike."""
 
@@ -189,12 +189,12 @@ class Crowd(Base):
 
 
 class People(Base):
-    """Who is in the frame."""
+    """People in the frame."""
 
     count: Annotated[Count, Within(0, 64)] = (1, 3)
     """How many."""
     identities: Annotated[Whole, Field(ge=1, le=100_000)] = 100
-    """How many different people there are in the whole data set."""
+    """Number of different people in the whole data set."""
     shape: Shape = Shape()
     """Bodies."""
     poses: Poses = Poses()
@@ -204,21 +204,21 @@ class People(Base):
     face: Face = Face()
     """Faces."""
     hold: Hold = Hold()
-    """What they hold and lean on."""
+    """Held objects and supports."""
     together: Interaction = Interaction()
-    """What some of them do together."""
+    """Interactions of some of them."""
     facing_deg: Annotated[Number, Within(-180, 180)] = (-180, 180)
     """0 faces the camera; + turns to the person's left."""
     facing_chest: Probability = 0.0
-    """How often facing_deg is that of the chest: who is upside down has turned it the other
-    way, and turns round. With quotas.view nobody does."""
+    """How often facing_deg is the chest's: people upside down face the other
+    way, and are turned. Never with quotas.view."""
     arrangement: Annotated[Group | Crowd, Field(discriminator="kind")] = Group()
     """How they stand to one another."""
     min_gap_m: Annotated[float, Field(strict=True, ge=0.005, le=5)] = 0.05
     """Least distance between any two bodies or objects."""
     in_sight_px: Annotated[Whole, Field(ge=0, le=1_000_000)] = 1
-    """A frame in which nobody shows so many pixels is drawn anew, up to 7 times. 0: frames that
-    show nobody stay, as negatives."""
+    """A frame without a person of so many visible pixels is drawn anew, up to 7 times. 0: frames
+    without people stay, as negatives."""
 
 
 # Quotas -----------------------------------------------------------------------------------
@@ -273,14 +273,14 @@ class Quotas(Base):
         default=None, json_schema_extra={"propertyNames": {"enum": list(VIEWS)}}
     )
     """Which side of people the camera sees: front, front_left, left, back_left, back,
-    back_right, right, front_right, and their shares; null: as facing_deg says."""
+    back_right, right, front_right, and their shares; null: by facing_deg."""
     family: Shares | None = None
-    """Families of poses and their shares; null: as people.poses says."""
+    """Families of poses and their shares; null: by people.poses."""
     body: Annotated[Shares, AfterValidator(_bodies)] | None = Field(
         default=None, json_schema_extra={"propertyNames": {"enum": list(_BODY_NAMES)}}
     )
     """Bodies and their shares: man, woman, slim, medium, heavy, short, mid, tall or several
-    joined, as woman-heavy-tall; null: as the identities come."""
+    joined, as woman-heavy-tall; null: unrestricted."""
 
     def check(
         self,

@@ -84,7 +84,7 @@ class Splits(Base):
 
 
 class Holdout(Base):
-    """What training frames never show."""
+    """Never in training frames."""
 
     poses: tuple[str, ...] = ()
     """Poses, whole families of poses, or motions."""
@@ -104,14 +104,14 @@ class Recipe(Base):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
     """A short name: letters a-z, digits, - and _."""
     description: Annotated[str, Field(max_length=2000)] = ""
-    """What it is for."""
+    """Its purpose."""
     frames: Annotated[Whole, Field(ge=1, le=10_000_000)] = 24
     """How many frames."""
     seed: Annotated[Whole, Field(ge=0, le=2**63 - 1)] = 0
-    """With the frame's index it decides everything."""
+    """Random seed; with the frame's index it determines the frame."""
     streams: Annotated[str, Field(max_length=64)] | None = None
     """Recipes of one seed draw the same people where this is the same too. null: the recipe's
-    name; "": the seed alone decides."""
+    name; "": only the seed."""
     image: Image = Image()
     """The picture's size."""
     skeleton: Annotated[str, Field(json_schema_extra={"enum": sorted(SKELETONS)})] = "coco23"
@@ -121,11 +121,11 @@ class Recipe(Base):
     splits: Splits = Splits()
     """Train, val and test."""
     holdout: Holdout = Holdout()
-    """What training frames never show."""
+    """Never in training frames."""
     camera: Camera = Camera()
     """Where the camera stands."""
     people: People = People()
-    """Who is in the frame."""
+    """People in the frame."""
     motion: Motion | None = None
     """Recorded motions from which people take their poses."""
     clip: Clip | None = None
@@ -137,15 +137,15 @@ class Recipe(Base):
     cutouts: Cutouts | None = None
     """2D pictures that hide people."""
     backdrop: Backdrop = Plain()
-    """What is behind the people."""
+    """The backdrop."""
     light: Light = Light()
     """Sun and sky."""
     targets: Targets = Targets()
-    """How much shall be hidden."""
+    """Occlusion targets."""
     lens: Lens = Lens()
     """Distortion, blur, noise, exposure, JPEG."""
     variants: Variants = Variants()
-    """Further frames of each moment that differ in one way."""
+    """Further frames of each moment with one difference."""
     occlude: Occlude | None = None
     """How `synthstudio occlude` hides people in photos."""
 

@@ -98,7 +98,7 @@ class Cutouts(Base):
     """Never drawn larger than this times its own pixels; of size real, one that would have to
     be is left out."""
     over_person: Probability = 0.7
-    """How often it is laid over a joint of somebody."""
+    """How often it covers a joint of a person."""
     stands: Probability = 0.6
     """Of size share: how often its lower edge is in the lower third of the frame or below."""
     depth_m: Annotated[Number, Within(0.3, 100)] | None = None
@@ -124,8 +124,8 @@ class Photo(Base):
     folder: Folder
     """Their folder, below the asset root."""
     ground: Literal["known", "any"] = "known"
-    """known: only photos whose sidecar says how the camera stood, and people stand on their
-    floor (docs/photos.md). any: all photos, and people stand as the recipe's camera says."""
+    """known: only photos with camera pose in the sidecar, and people stand on their
+    floor (docs/photos.md). any: all photos, with the recipe's camera."""
     mirrored: Probability = 0.0
     """How often a photo is mirrored. Text shows it."""
 
@@ -283,7 +283,7 @@ class Distortion(Base):
 
 
 class Lens(Base):
-    """What lens, sensor and encoder do. Only `distortion` and `readout_s` change labels."""
+    """Lens, sensor and encoder. Only `distortion` and `readout_s` change labels."""
 
     blur: Probability = 0.4
     """How often there is blur."""
@@ -318,7 +318,7 @@ class Lens(Base):
     """Of the finished picture: how much of what a blur of 0.8 px takes away is added. Cameras'
     own pictures have 0.3 to 1."""
     defocus: Probability = 0.0
-    """How often what lies before or behind the focus is blurred; the focus is on one of the
+    """How often depth of field is rendered; the focus is on one of the
     people. Photos, panoramas and plain backdrops are infinitely far."""
     aperture_mm: Annotated[Number, Within(0, 150)] = (4, 30)
     """For defocus: diameter of the lens's opening. 4 a phone's, 9 a 50 mm lens's at f/5.6, 28
@@ -327,11 +327,11 @@ class Lens(Base):
     """For defocus: how far behind (above 0) or before the middle of the person's joints the
     focus lies, as a share of their depth."""
     exposure_s: Annotated[Number, Within(0, 0.1)] = 0.0
-    """Seconds that the shutter is open: who moves is blurred along their way, by true motion,
+    """Exposure time in seconds: moving people are blurred along their true motion,
     and labels are those of the middle. 0: an instant; 0.001 freezes a sprint, 0.0167 is a
     room's light."""
     readout_s: Annotated[Number, Within(0, 0.05)] = 0.0
-    """Seconds from the top row's exposure to the bottom row's (rolling shutter): who moves is
+    """Seconds from the top row's exposure to the bottom row's (rolling shutter): moving people are
     skewed, and labels with them. 0: all rows at once; 0.01 to 0.03 a phone."""
     distortion: Distortion | None = None
     """Bends straight lines, and labels with them; null: none. Frames before photos have none: a

@@ -20,7 +20,7 @@ from synthstudio.recipe.schema.distributions import (
 )
 from synthstudio.recipe.schema.scene import Folder, Probability, Weights
 
-MAX_ASKED = 0.9
+MAX_RATIO = 0.9
 """Maximum requested occlusion: the visible rest must still identify the person."""
 
 
@@ -42,34 +42,34 @@ def _within_all(causes: dict[str, AnyNumber]) -> dict[str, AnyNumber]:
 
 
 Causes = Annotated[
-    dict[Literal["self", "person", "object", "truncated"], Annotated[Number, Within(0, MAX_ASKED)]],
+    dict[Literal["self", "person", "object", "truncated"], Annotated[Number, Within(0, MAX_RATIO)]],
     AfterValidator(_within_all),
 ]
 
 
 class Targets(Base):
-    """What is asked of every person, or of every frame, and searched for."""
+    """Targets of every person, or of every frame, met by a search."""
 
-    occluded_fraction: Annotated[Number, Within(0, MAX_ASKED)] | None = None
+    occluded_fraction: Annotated[Number, Within(0, MAX_RATIO)] | None = None
     """1 - modal / amodal area inside the picture: how much of a person is hidden."""
     joints: Annotated[dict[str, Probability], AfterValidator(_groups)] = Field(
         default={}, max_length=20
     )
     """How often joints are hidden, all of a group at once: {left_wrist+right_wrist: 0.4}."""
     causes: Causes = Field(default={})
-    """What hides the joints: for each cause the share of a person's joints, those outside the
+    """Causes of hidden joints: for each the share of a person's joints, those outside the
     picture (truncated) included; what is left over is visible."""
     crowd_index: Annotated[Number, Within(0, 1)] | None = None
     """CrowdPose's crowd index of a frame. Needs two or more people."""
     tolerance: Annotated[float, Field(strict=True, ge=0.005, le=0.5)] = 0.05
-    """How near is near enough: a person is met within twice this of the asked fraction and four
+    """Tolerance: a person is met within twice this of the requested fraction and four
     times this of a cause's share. `stats` and --strict judge the whole set by it."""
     objects_each: Annotated[Whole, Field(ge=1, le=6)] = 3
-    """At most so many objects are put in front of one person."""
+    """Maximum objects in front of one person."""
     effort: Annotated[Whole, Field(ge=1, le=100)] = 10
-    """How many objects are tried for each that is put."""
+    """How many objects are tried for each one placed."""
     search: bool = True
-    """false: asks are drawn and reported, but everything is placed by luck."""
+    """false: targets are drawn and reported, but everything is placed at random."""
 
     @property
     def any(self) -> bool:
@@ -127,22 +127,22 @@ class Occlude(Base):
     each: Annotated[Whole, Field(ge=1, le=1000)] = 10
     """Occluded frames of each photo; the clean photo comes before them."""
     hide: Annotated[Count, Within(1, 16)] = 1
-    """How many people of a photo are asked to be hidden in a frame."""
+    """How many people of a photo are targets in a frame."""
     by: Annotated[dict[PasteKind, Weight], AfterValidator(weighted)] = Field(
         default={"cutout": 1.0, "object": 1.0, "person": 0.5}
     )
-    """What hides them and the shares of the pastes: cutout, object, person."""
+    """Occluders and their shares of the pastes: cutout, object, person."""
     cutouts: PhotoCutouts | None = None
     """Cut-outs; null: there are none."""
     ground: Literal["known", "any"] = "known"
     """known: objects and people stand only where the photo looks like the ground about the feet
-    of somebody who stands upright, and only before such people; other photos are left as they
+    of an upright person, and only in front of such people; other photos are left as they
     are; objects are of plain colours, light is mostly the sky's, cut-outs are of kinds that
     stand on floors, in their real height. any: wherever the guessed floor is, before
     everybody."""
     between: Annotated[Number, Within(0.05, 0.85)] = (0.08, 0.45)
     """How far from the hidden person towards the camera objects stand."""
     min_height_px: Annotated[Whole, Field(ge=8, le=2000)] = 48
-    """People whose box is less high are never asked to be hidden."""
+    """People with lower boxes are never targets."""
     min_joints: Annotated[Whole, Field(ge=0, le=133)] = 3
     """Nor are people with fewer joints that are labelled visible."""

@@ -160,7 +160,7 @@ class Goal:
 
     @property
     def for_objects(self) -> Goal:
-        """What objects can improve."""
+        """The part of the goal that objects can improve."""
         fractions = {cause: share for cause, share in self.fractions.items() if cause == OBJECT}
         return dataclasses.replace(self, fractions=fractions)
 

@@ -133,7 +133,7 @@ class PhotoVisibility:
         """The number of visible samples."""
         if self.before is None or self.card is None:
             return self.area
-        taken = _taken(self.before, self.card)
+        taken = _hidden_columns(self.before, self.card)
         return self.before.shown_area - int(taken[self.card.columns(self.x_px), self.places].sum())
 
     @cached_property
@@ -147,20 +147,20 @@ class PhotoVisibility:
         return occluded_fraction(self.shown_area, self.area)
 
     @cached_property
-    def left(self) -> F64:
+    def visibility(self) -> F64:
         """Return (J, n) the visibility of each point."""
         if self.before is None or self.card is None:
             return np.ones(self.weights.shape)
-        return np.asarray(self.before.left * (1 - self.card.at(self.points_px)))
+        return np.asarray(self.before.visibility * (1 - self.card.at(self.points_px)))
 
     @cached_property
     def causes(self) -> I32:
         """Return (J,) places in goals.CAUSES: hidden by an object, or visible; as annotated."""
-        return self.causes_of(self.left)
+        return self.causes_of(self.visibility)
 
-    def causes_of(self, left: F64) -> I32:
+    def causes_of(self, visibility: F64) -> I32:
         """Return (..., J) causes of joints from their points' visibility (..., J, n)."""
-        seen = is_visible((self.weights * left).sum(axis=-1))
+        seen = is_visible((self.weights * visibility).sum(axis=-1))
         return np.where(seen & self.person.seen, VISIBLE, OBJECT).astype(np.int32)
 
 
@@ -208,17 +208,17 @@ def _within(places: Places) -> tuple[Places, slice]:
 def fractions(before: PhotoVisibility, card: Card, shifts_px: F64) -> F64:
     """Return (S,) the occluded fraction with the card moved to the right by each shift."""
     columns = card.columns(before.x_px - shifts_px[:, None])
-    taken = _taken(before, card)[columns, before.places].sum(axis=1)
+    taken = _hidden_columns(before, card)[columns, before.places].sum(axis=1)
     return np.asarray(1 - (before.shown_area - taken) / max(1, before.area))
 
 
 def causes(before: PhotoVisibility, card: Card, shifts_px: F64) -> I32:
     """Return (J, S) the joints' causes with the card moved to the right by each shift."""
-    left = before.left * (1 - card.at(before.points_px, shifts_px[:, None, None]))
-    return before.causes_of(left).T
+    visibility = before.visibility * (1 - card.at(before.points_px, shifts_px[:, None, None]))
+    return before.causes_of(visibility).T
 
 
-def _taken(before: PhotoVisibility, card: Card) -> F64:
+def _hidden_columns(before: PhotoVisibility, card: Card) -> F64:
     """Return (w + 1, W) how many samples a column of the card hides of a column of the grid.
 
     The last row is that of no column.

@@ -169,7 +169,7 @@ class _Spot:
         aside = _right(layout) * camera.to_camera(np.array([*spot, 0.0]))[2]
         aside /= own.camera.focal_px  # metres of floor for a column of the window
 
-        def stands(shift_px: float) -> Placed | None:
+        def placed_at(shift_px: float) -> Placed | None:
             put = _at(origin, spot + aside * shift_px)
             can = layout.on_floor(put.box_m, below=True) and layout.clear(put.box_m)
             return put if can and layout.free(put, self.standing) else None
@@ -177,13 +177,13 @@ class _Spot:
         for which in _best_apart(error + _TIE_NOISE * rng.random(len(error))):
             if error[which] >= minimum:
                 break
-            free = stands(float(along.shift_px[which]))
+            free = placed_at(float(along.shift_px[which]))
             if free is not None:
-                return self.refined(self.exactly(free), along, which, stands)
+                return self.refined(self.exactly(free), along, which, placed_at)
         return None
 
     def refined(
-        self, found: Found, along: Slide, which: int, stands: Callable[[float], Placed | None]
+        self, found: Found, along: Slide, which: int, placed_at: Callable[[float], Placed | None]
     ) -> Found:
         """The object moved by the missing amount, by Newton's method, while that helps."""
         goal, shift = self.problem.goals[self.person], float(along.shift_px[which])
@@ -197,7 +197,7 @@ class _Spot:
             if not TOLERANCE < abs(missing) < _REFINED_BELOW or abs(slope) < _MIN_SLOPE:
                 return None
             shift += missing / slope
-            here = stands(shift)
+            here = placed_at(shift)
             return None if here is None else self.exactly(here)
 
         return refined(found, step)

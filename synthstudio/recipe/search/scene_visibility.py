@@ -127,7 +127,7 @@ def visibilities(
     ]
 
 
-def somebody_in_sight(
+def any_person_visible(
     geometry: GeometryQueries,
     items: Sequence[PersonSpec | ObjectSpec],
     cutouts: tuple[CutoutSpec, ...],

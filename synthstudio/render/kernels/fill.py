@@ -21,7 +21,7 @@ WIDE_PX = 16
 
 @wp.struct
 class Mesh:
-    """What the kernels read of a scene; see pack.Packed."""
+    """The kernels' data of a scene; see pack.Packed."""
 
     faces: wp.array[wp.vec3i]
     points: wp.array[wp.vec3]
@@ -33,7 +33,7 @@ class Mesh:
 
 @wp.struct
 class View:
-    """What turns a near-clipped point into a snapped screen position."""
+    """Converts a near-clipped point into a snapped screen position."""
 
     focal: wp.float64
     cx: wp.float64

@@ -27,12 +27,12 @@ RUN = wp.constant(32)
 """Pixels per thread: kernel arguments are large and copied for each thread."""
 _CREASE = wp.constant(0.9)  # cosine between face normals above which a pixel is smooth
 BARE, ONE, MIXED = wp.constant(0), wp.constant(1), wp.constant(2)
-"""What a pixel's samples see: nothing, one smooth surface, several surfaces."""
+"""Classes of pixels by their samples: nothing, one smooth surface, several surfaces."""
 
 
 @wp.struct
 class Sheet:
-    """What is painted on: keys at `scale` samples a side of a pixel, and the tables."""
+    """The paint target: keys at `scale` samples a side of a pixel, and the tables."""
 
     keys: wp.array2d[wp.uint64]
     scale: int

@@ -66,7 +66,7 @@ def folded(c: wp.vec3, foot_m: float, shift: float) -> wp.vec4:
 
 @wp.func
 def blotched(c: wp.vec3, foot_m: float, strength: float) -> wp.vec3:
-    """What blotches multiply skin by: redder and paler patches of 2 to 10 cm, darker spots."""
+    """Factor of blotches on skin: redder and paler patches of 2 to 10 cm, darker spots."""
     wide = noise(c * 11.0 + wp.vec3(8.3, 1.1, 4.7))[0]
     mid = noise(c * 37.0 + wp.vec3(1.7, 6.1, 2.3))[0] * (1.0 - smooth(0.008, 0.03, foot_m))
     red = 0.6 * wide + 0.4 * mid

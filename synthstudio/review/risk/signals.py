@@ -34,7 +34,7 @@ CHECKS = {
     "hidden": (0.2, "{value:.0f} % of body or joints is out of sight"),
 }
 """Probability of a wrong label at score 1, and the text of a score; see scores.py."""
-_SURE_PX = 0.51  # stored positions are not rounded; as in `validate`
+_TOLERANCE_PX = 0.51  # stored positions are not rounded; as in `validate`
 _EDGE = 1e-3  # positions are 32-bit floats
 
 
@@ -44,7 +44,7 @@ class Signal:
 
     `score` (P,) from 0 (nothing) to 1 (certain); `weight`: probability of a wrong
     label at score 1. `joint` (P,): the joint concerned, -1 for none; `value` (P,): the number that
-    `text` tells, as in "{joint}: {value:.0f} px away"; "{more}": " and 2 more" if it counts
+    `text` explains, as in "{joint}: {value:.0f} px away"; "{more}": " and 2 more" if it counts
     joints. `texts`: row -> custom text.
     """
 
@@ -139,7 +139,7 @@ def projection(table: PeopleTable) -> Signal:
     for some in in_chunks(table.people):
         error = table.arrays["off_px"][:, some].astype(np.float64)
         size = np.maximum(1.0, 0.2 * sigmas * np.sqrt(table.area_px[some]))
-        found = 1.0 - np.exp(-np.maximum(error - _SURE_PX, 0.0) / size)
+        found = 1.0 - np.exp(-np.maximum(error - _TOLERANCE_PX, 0.0) / size)
         score[some], joint[some], value[some] = worst(found, error)
     return signal("projection", score, joint, value)
 

@@ -239,7 +239,7 @@ def _fill_frames(
         _put(fields, Batch(table, table, ()), here, arrays, texts)
         done += len(batch)
     if done != len(index):
-        raise tables_misfit("frames", f"{len(index)} rows, as index.json says", str(done))
+        raise tables_misfit("frames", f"{len(index)} rows, as in index.json", str(done))
     if (np.diff(index) <= 0).any():
         raise tables_misfit("frames", "frame indices that rise", "others")
 

@@ -116,7 +116,7 @@ def crop(
     labels: bool,
     changed: Mapping[str, JointLabel] | None = None,
 ) -> bytes:
-    """Return a person, square and `size` px wide, as JPEG; with labels drawn in if asked.
+    """Return a person, square and `size` px wide, as JPEG; optionally with labels.
 
     `changed`: joints moved or relabelled by reviewers. The square is the visible box (the joints'
     if there is none) with a margin; its part outside the frame is grey.

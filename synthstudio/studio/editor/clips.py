@@ -88,7 +88,7 @@ def scene_of(
 
 def answer(previews: Previews, question: Question, scene: Scene, who: User) -> dict[str, Any]:
     """Apply the edit; return its result as JSON values, an "error" if refused."""
-    said = {"ask": question.ask, "client": question.client}
+    echo = {"ask": question.ask, "client": question.client}
     dataset = scene.clip.dataset
     person = Person(dataset=dataset, frame=question.frame, instance=question.instance)
     try:
@@ -96,15 +96,15 @@ def answer(previews: Previews, question: Question, scene: Scene, who: User) -> d
             for whole in (False, True):
                 found = clip_edits.interpolation(scene, person, around=not whole)
                 previews[whole] = person, found
-            return {**said, "near": _preview(previews[False]), "whole": _preview(previews[True])}
+            return {**echo, "near": _preview(previews[False]), "whole": _preview(previews[True])}
         done = _done(previews, question, person, scene, who)
     except Refused as refused:
-        return {**said, "error": without_paths(refused)}
+        return {**echo, "error": without_paths(refused)}
     except DatasetError:
-        return {**said, "error": "This frame cannot be read."}
+        return {**echo, "error": "This frame cannot be read."}
     left = [*done.left[:_MAX_LEFT]]
     more = len(done.left) - len(left)
-    return {**said, "people": done.people, "left": left + ([f"{more} more"] if more else [])}
+    return {**echo, "people": done.people, "left": left + ([f"{more} more"] if more else [])}
 
 
 def _done(previews: Previews, question: Question, person: Person, scene: Scene, who: User) -> Done:
@@ -139,9 +139,9 @@ def _preview(preview: tuple[Person, Interpolation]) -> dict[str, Any]:
     }
 
 
-def beside(look: Look, scene: Scene, everybody: Sequence[Member]) -> list[Pair]:
+def beside(look: Look, scene: Scene, members: Sequence[Member]) -> list[Pair]:
     """The current person in the neighbouring frames, (frame, 0) if absent."""
-    frames, at, mine = _along(look, scene, everybody)
+    frames, at, mine = _along(look, scene, members)
     near = frames[max(0, at - BESIDE) : at + BESIDE + 1]
     return [(f, mine[f].person.instance if f in mine else FRAME) for f in near]
 
@@ -149,20 +149,20 @@ def beside(look: Look, scene: Scene, everybody: Sequence[Member]) -> list[Pair]:
 def strip(
     look: Look,
     scene: Scene,
-    everybody: Sequence[Member],
+    members: Sequence[Member],
     thumb: Callable[[int], str],
     *,
     log: bool,
 ) -> dict[str, Any]:
     """The strip of a person as JSON values. `thumb`: frame -> the address of a small picture."""
-    frames, at, mine = _along(look, scene, everybody)
+    frames, at, mine = _along(look, scene, members)
     start = max(0, at - AROUND)
-    track = _track_of(look, everybody)
+    track = _track_of(look, members)
     there = [one for one in mine.values() if one.exists]
     found = {
         "id": f"{look.frame}:{look.instance}",
         "track": track,
-        "free": free_track(everybody),
+        "free": free_track(members),
         "place": at,
         "total": len(frames),
         "start": start,
@@ -171,7 +171,7 @@ def strip(
         "frames": [
             _frame(f, mine.get(f), scene, thumb(f)) for f in frames[start : at + AROUND + 1]
         ],
-        "tracks": _tracks(everybody),
+        "tracks": _tracks(members),
         "log": None,
     }
     if log:
@@ -183,21 +183,21 @@ def strip(
 
 
 def _along(
-    look: Look, scene: Scene, everybody: Sequence[Member]
+    look: Look, scene: Scene, members: Sequence[Member]
 ) -> tuple[list[int], int, dict[int, Member]]:
     """The clip's frames by time, the place of the current one, and each frame's track members."""
     frames = list(scene.clip.frames.values())
     only = Person(dataset=scene.clip.dataset, frame=look.frame, instance=look.instance)
-    mine = same_track(everybody, _track_of(look, everybody), only)
+    mine = same_track(members, _track_of(look, members), only)
     shown = sorted(mine, key=lambda m: m.exists)  # existing people before deleted ones
     return frames, frames.index(look.frame), {one.person.frame: one for one in shown}
 
 
-def _track_of(look: Look, everybody: Sequence[Member]) -> int | None:
+def _track_of(look: Look, members: Sequence[Member]) -> int | None:
     if look.instance == FRAME:
         return look.track
     pair = (look.frame, look.instance)
-    found = [one for one in everybody if (one.person.frame, one.person.instance) == pair]
+    found = [one for one in members if (one.person.frame, one.person.instance) == pair]
     return found[0].track if found else None
 
 
@@ -239,9 +239,9 @@ def _box(one: Member, scene: Scene) -> list[float] | None:
     return [round(v, 4) for v in (x, y, wide, high)]
 
 
-def _tracks(everybody: Sequence[Member]) -> list[dict[str, Any]]:
+def _tracks(members: Sequence[Member]) -> list[dict[str, Any]]:
     found: dict[int, list[int]] = {}
-    for one in everybody:
+    for one in members:
         if one.exists and one.track is not None:
             found.setdefault(one.track, []).append(one.person.frame)
     return [

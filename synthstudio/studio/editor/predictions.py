@@ -52,13 +52,13 @@ def frame_predictions(
     px = [places(p.joints, skeleton.joints) for p in left]
     others = [person for n, person in people.items() if n not in of]
     whose = match([(p, box_of(p)) for p in px], others, skeleton)
-    nobody = []
+    extra = []
     for prediction, instance in zip(left, whose, strict=True):
         if instance is None:
-            nobody.append(_prediction(prediction, None, skeleton))
+            extra.append(_prediction(prediction, None, skeleton))
         else:
             of[instance] = prediction
-    return FramePredictions({n: _prediction(p, people[n], skeleton) for n, p in of.items()}, nobody)
+    return FramePredictions({n: _prediction(p, people[n], skeleton) for n, p in of.items()}, extra)
 
 
 def limbs(skeleton: Skeleton) -> list[list[int]]:
@@ -132,8 +132,8 @@ def _joint(prediction: Prediction, name: str) -> list[Any] | None:
     point = prediction.joints.get(name)
     if point is None:
         return None
-    x, y, sure = point
-    return [round(x, 4), round(y, 4), round(sure, 3), prediction.causes.get(name)]
+    x, y, confidence = point
+    return [round(x, 4), round(y, 4), round(confidence, 3), prediction.causes.get(name)]
 
 
 MAX = 12

@@ -32,7 +32,7 @@ TODO = ("pending", "skipped")
 QueueName = Literal["risk", "all", "unsure", "mine", "second", "added", "empty", "clips"]
 QUEUES: dict[QueueName, str] = {
     "risk": "Likely wrong first",
-    "all": "As they are stored",
+    "all": "In stored order",
     "unsure": "Least confident predictions first",
     "mine": "Mine",
     "second": "My second reviews",
@@ -44,9 +44,9 @@ QUEUES: dict[QueueName, str] = {
 NO_MATCH = "No people match. Relax the filter in the sidebar."
 EMPTY_TEXTS = {
     "second": "You have no second reviews to do. Claim people on the Team page.",
-    "added": "Nobody has added people to this data set.",
-    "clips": "Nobody is in a clip.",
-    "empty": "Every frame has somebody in it.",
+    "added": "No people were added to this data set.",
+    "clips": "This data set has no clips.",
+    "empty": "Every frame has people.",
     "unsure": "No predictions are stored for anybody here (synthstudio review predictions).",
     "mine": "No people are assigned to you or claimed by you. Claim people on the Risk queue page.",
 }
@@ -175,13 +175,13 @@ def build_queue(
         rows, control = found.rows, found.control
     rows = rows.astype(np.int64)
     if request.queue == "unsure":
-        sure = least_confident(store, table.key, request.model) if request.model else {}
+        conf = least_confident(store, table.key, request.model) if request.model else {}
         wrong = distrusted(store, table.key, request.model)
         rows = rows[hidden[rows] | ~np.isin(rows, _rows(table, wrong))]
         return _unsure(
             ReviewQueue(request=request, rows=rows, control=control, risk=risk, extra=extra),
             table,
-            sure,
+            conf,
         )
     at = _places_after_frames(rows, table, [frame for frame, _ in extra])
     return ReviewQueue(
@@ -193,13 +193,13 @@ def build_queue(
     )
 
 
-def _unsure(queue: ReviewQueue, table: PeopleTable, sure: Mapping[Pair, Confidence]) -> ReviewQueue:
+def _unsure(queue: ReviewQueue, table: PeopleTable, conf: Mapping[Pair, Confidence]) -> ReviewQueue:
     frames: dict[int, Confidence] = {}
-    for (frame, instance), one in sure.items():
+    for (frame, instance), one in conf.items():
         if instance >= FIRST_OBJECT:
             frames[frame] = min(one, frames.get(frame, one))
     found = {
-        int(r): sure[p] for r, p in zip(queue.rows, table.ids(queue.rows), strict=True) if p in sure
+        int(r): conf[p] for r, p in zip(queue.rows, table.ids(queue.rows), strict=True) if p in conf
     }
     found |= {-1 - k: frames[f] for k, (f, _) in enumerate(queue.extra) if f in frames}
     rows = sorted(found, key=lambda row: (found[row].confidence, row))

@@ -82,16 +82,16 @@ def show() -> None:
     if session.request.model not in models:
         session.request = replace(session.request, model=models[0] if models else "")
     wrong = _query_error(chosen, session.request.query)
-    asked = session.request
+    wanted = session.request
     if wrong:
-        session.request = replace(asked, query="")
+        session.request = replace(wanted, query="")
     session.mount()
-    session.request = asked
+    session.request = wanted
     with st.sidebar:
         _choices(session, models, [q for q in QUEUES if q != "clips" or has_clips(chosen.table)])
         if wrong:
             st.error(plain(wrong))
-        note = added_note(count_people(ctx.store, chosen.key)) if asked.query.strip() else ""
+        note = added_note(count_people(ctx.store, chosen.key)) if wanted.query.strip() else ""
         if note:
             st.caption(f"The filter covers people on disk. {note}")
 

@@ -105,13 +105,13 @@ def items(
     for person in window.blinded:
         state_of.pop(person, None)
     talk = threads_in(store, key, [p for p, s in state_of.items() if s.comments], layer=layer)
-    told = predictions_in(store, key, window.model, {f for f, _ in listed}) if window.model else {}
+    known = predictions_in(store, key, window.model, {f for f, _ in listed}) if window.model else {}
     overlays = {
         frame: frame_predictions(some, frames.get(frame), state_of, frames.skeleton)
-        for frame, some in told.items()
+        for frame, some in known.items()
     }
     found: list[dict[str, Any]] = []
-    told_of: set[int] = set()
+    described: set[int] = set()
     for place, person in enumerate(listed):
         extra = [p for p in added if p[0] == person[0]] if _last_of_frame(listed, place) else []
         for one in [person, *extra]:
@@ -120,8 +120,8 @@ def items(
             why = window.reasons[place] if window.reasons and one is person else ()
             blinded = one in window.blinded
             item = _item(frames, one, url, clean_of, state_of.get(one))
-            first = one[0] not in told_of
-            told_of.add(one[0])
+            first = one[0] not in described
+            described.add(one[0])
             item["people"] = (
                 _people(
                     frames,
@@ -421,8 +421,8 @@ def describe_event(event: Event) -> dict[str, str]:
             what += ", as predicted"
         what = ", ".join(filter(None, (what, *_over_time(event))))
     elif event.kind == "status":
-        said = "no person in this frame" if after["status"] == NOBODY else str(after["status"])
-        what = said + (f": {after['reason']}" if after["reason"] else "")
+        status = "no person in this frame" if after["status"] == NOBODY else str(after["status"])
+        what = status + (f": {after['reason']}" if after["reason"] else "")
     elif event.kind == "distrust":
         what = f"the prediction is wrong ({', '.join(after['distrusts'])})"  # type: ignore[arg-type]
     elif event.kind == "comment":

@@ -57,7 +57,7 @@ def bulk_actions(
             Person(dataset=chosen.key, frame=frame, instance=instance)
             for frame, instance in found.table.ids(rows[which])
         ]
-        none = "" if people else "Nobody selected: click people below, or choose this page."
+        none = "" if people else "No people selected: click some below, or choose this page."
         summary.caption(none or f"{people_text(len(people))}: {which}")
         team = list(members.members(ctx.store)) or [me.name]
         to = whom.selectbox("Assign to", team, key="gallery_to", format_func=plain)
@@ -222,7 +222,7 @@ def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Perso
         )
         only = now.selectbox("that are", list(_NOW), key="relabel_now")
         become = to.selectbox("become", [_CAUSES[cause] for _, cause in MEANINGS], key="relabel_to")
-        asked = Relabel(joints=tuple(names), to=_NOW[become][0], only=_NOW[only])
+        relabelling = Relabel(joints=tuple(names), to=_NOW[become][0], only=_NOW[only])
         many = len(people) > MAX_AT_ONCE
         if look.button(
             "Preview",
@@ -231,10 +231,10 @@ def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Perso
             disabled=many or not names or not people,
             help=f"Needs joints, and 1 to {MAX_AT_ONCE:,} people.",
         ):
-            found = relabel.changes(ctx.store, people, asked, base_of=read)
-            st.session_state["relabel_found"] = (chosen.key, asked, tuple(people), found)
+            found = relabel.changes(ctx.store, people, relabelling, base_of=read)
+            st.session_state["relabel_found"] = (chosen.key, relabelling, tuple(people), found)
         *of, found = st.session_state.get("relabel_found", (None, ()))
-        if of == [chosen.key, asked, tuple(people)] and _preview(chosen, found):
+        if of == [chosen.key, relabelling, tuple(people)] and _preview(chosen, found):
             del st.session_state["relabel_found"]
             bar = st.progress(0.0, f"Relabelling {people_text(len(found))}")
             done = relabel.relabel(

@@ -26,17 +26,17 @@ from synthstudio.studio.settings import Settings
 from synthstudio.studio.uploads import check_bytes, check_video, checked_size
 
 _FILES, _NAME, _SKELETON = "new_set_files", "new_set_name", "new_set_skeleton"
-_SAID = "new_set_said"
+_MESSAGE = "new_set_said"
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 Files = list[tuple[str, bytes]]
 
 
 def photo_set_form(ctx: Context, me: User) -> None:
-    limits, said = ctx.settings.limits, st.session_state.pop(_SAID, None)
-    if isinstance(said, SynthStudioError):
-        show_refusal(said, user=me.name)
-    elif said:
-        st.success(f"{said} is being made: see Jobs below.")
+    limits, message = ctx.settings.limits, st.session_state.pop(_MESSAGE, None)
+    if isinstance(message, SynthStudioError):
+        show_refusal(message, user=me.name)
+    elif message:
+        st.success(f"{message} is being made: see Jobs below.")
     with st.form("new_set", clear_on_submit=True, border=False):
         st.file_uploader(
             f"Photos (at most {MAX_AT_ONCE} at a time) or one video",
@@ -60,9 +60,9 @@ def _take(ctx: Context, name: str) -> None:
     out, skeleton = st.session_state[_NAME].strip(), st.session_state[_SKELETON]
     try:
         order_photos(ctx, user_now(ctx, name), given, out=out, skeleton=skeleton)
-        st.session_state[_SAID] = out
+        st.session_state[_MESSAGE] = out
     except SynthStudioError as error:
-        st.session_state[_SAID] = error
+        st.session_state[_MESSAGE] = error
 
 
 def order_photos(ctx: Context, me: User, files: Files, *, out: str, skeleton: str) -> None:

@@ -182,7 +182,7 @@ def _check_generate(order: Generate, settings: Settings, *, made: int = 0) -> No
             "exports",
             expected=f"{(needed + SPARE_BYTES) / 1e9:.1f} GB free",
             got=f"{free / 1e9:.1f} GB",
-            then="Ask for fewer frames, or free some space.",
+            then="Reduce frames, or free some space.",
         )
 
 
@@ -279,10 +279,10 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
         line += ["--skeleton", _skeleton(str(spec["skeleton"]), settings)]
         return [*line, "--out", str(place), "--json"]
     if kind == "export" and spec["form"] in FORMATS:
-        told = {name: str(spec[name]) for name in ("dataset", "form", "only")}
-        told["out"] = str(archive_path(place))
+        request = {name: str(spec[name]) for name in ("dataset", "form", "only")}
+        request["out"] = str(archive_path(place))
         line = [sys.executable, "-m", "synthstudio.studio.jobs.export_worker"]
-        return [*line, json.dumps(told)]
+        return [*line, json.dumps(request)]
     raise _refused(_DAMAGED, "job, kind", got=repr(kind)[:80])
 
 

@@ -28,7 +28,7 @@ ERR_NAME = "err.txt"
 TAIL_BYTES = 8_000
 _BIRTH_TOLERANCE_S = 10.0  # until its number is on disk; a clock that is set moves births, too
 _SECRET = ("SECRET", "TOKEN", "PASSWORD", "COOKIE", "CREDENTIAL", "API_KEY")
-_OURS = ("STREAMLIT_", "SYNTHSTUDIO_")
+_OWN_PREFIXES = ("STREAMLIT_", "SYNTHSTUDIO_")
 _OF_STORES = {
     "s3": ("AWS_", "FSSPEC_S3"),
     "gs": ("GOOGLE_", "FSSPEC_GS", "FSSPEC_GCS"),
@@ -90,7 +90,7 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
     Store credentials are not included: see environment_of.
     """
-    kept_back = (*_OURS, *(start for starts in _OF_STORES.values() for start in starts))
+    kept_back = (*_OWN_PREFIXES, *(start for starts in _OF_STORES.values() for start in starts))
     return {
         name: value
         for name, value in environment.items()

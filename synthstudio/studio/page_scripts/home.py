@@ -45,7 +45,7 @@ def main() -> None:
     for name in ctx.refresh():
         st.warning(
             f"{plain(name)}, a folder of the exports folder, cannot be read as a data set. Copy it "
-            "again or make it anew; the server's log says what is wrong."
+            "again or make it anew; the server's log has the details."
         )
     for copy, original in ctx.copies.values():
         st.caption(plain(f"{copy} is a copy of {original}: they are one data set here."))

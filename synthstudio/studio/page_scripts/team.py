@@ -141,10 +141,10 @@ def show_work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None
 def _assign_form(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> None:
     names = list(members.members(ctx.store)) or [me.name]
     with st.form("team_give", border=True):
-        whom, count = st.columns([3, 2], vertical_alignment="bottom")
+        member, count = st.columns([3, 2], vertical_alignment="bottom")
         until, go = st.columns([3, 2], vertical_alignment="bottom")
         st.caption(f"{len(free):,} people to review are unassigned.")
-        to = whom.selectbox("Assign the riskiest to", names, format_func=plain)
+        to = member.selectbox("Assign the riskiest to", names, format_func=plain)
         many = count.number_input("People", min_value=1, max_value=100_000, value=50)
         due = until.date_input("Due", value=None, min_value="today", help="The day counts, in UTC")
         sent = go.form_submit_button("Assign", width="stretch", disabled=not len(free))

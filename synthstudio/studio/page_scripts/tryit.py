@@ -65,7 +65,7 @@ def _load(path: Path, name: str) -> OnnxModel | None:
         guard.LOG.warning("cannot load %s: %s", log_text(name), log_text(error, longest=2_000))
         st.warning(
             f"{plain(name)} cannot be used: its file is damaged or of another version. Export it "
-            "again; the server's log says more."
+            "again; the server's log has details."
         )
         return None
 
@@ -123,16 +123,16 @@ def _advance(bar: Any, done: int) -> None:
 
 
 def _answer() -> None:
-    said = st.session_state.get("try_said")
-    if said is None:
+    result = st.session_state.get("try_said")
+    if result is None:
         st.caption("The prediction appears here; hidden joints are hollow, coloured by cause.")
-    elif isinstance(said, str):
-        field_error(said)
+    elif isinstance(result, str):
+        field_error(result)
     else:
         number = 0
-        if len(said) > 1:
-            number = st.slider("Picture", 0, len(said) - 1, key="try_number")
-        one = said[min(number, len(said) - 1)]
+        if len(result) > 1:
+            number = st.slider("Picture", 0, len(result) - 1, key="try_number")
+        one = result[min(number, len(result) - 1)]
         st.image(one.jpeg, caption=f"{one.people} found", width="stretch")
         with st.expander(f"{len(one.lines)} hidden joints", expanded=True):
             for line in one.lines:

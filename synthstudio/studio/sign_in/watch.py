@@ -37,8 +37,8 @@ _DRAW_ANEW = BackMsg(rerun_script=ClientState()).SerializeToString()
 _AGAIN_S = (0.2, 1.0, 3.0)
 """Waits between retries while the store cannot identify the user."""
 _PROTOCOLS = b"sec-websocket-protocol"
-_OURS = (SIGN_IN_PAGE, CODE_PAGE, "/api", "/healthz")
-_NO_PAGES = (*_OURS, "/_stcore/", "/static/", "/media/", "/component/")
+_OPEN_PATHS = (SIGN_IN_PAGE, CODE_PAGE, "/api", "/healthz")
+_NO_PAGES = (*_OPEN_PATHS, "/_stcore/", "/static/", "/media/", "/component/")
 
 
 class SessionMiddleware:

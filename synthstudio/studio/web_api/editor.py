@@ -107,9 +107,9 @@ def open_queue(call: OnSet, body: QueueBody, request: Request) -> JSONResponse:
     """Open a queue of people; returns it with its first window and the set's constants."""
     table, editors = call.chosen.table, _editors(request)
     model = body.model if body.queue == "unsure" else ""
-    asked = QueueRequest(queue=body.queue, query=body.query, todo=body.todo, model=model)
+    choice = QueueRequest(queue=body.queue, query=body.query, todo=body.todo, model=model)
     try:
-        order = build_queue(call.ctx.store, table, asked, who=call.me)
+        order = build_queue(call.ctx.store, table, choice, who=call.me)
     except DatasetError as error:
         raise Refused(str(error), where="query", reason="invalid") from error
     at, person = 0, None
@@ -127,13 +127,13 @@ def open_queue(call: OnSet, body: QueueBody, request: Request) -> JSONResponse:
                 "total": len(order.rows),
                 "label": QUEUES[body.queue],
                 "empty": EMPTY_TEXTS.get(body.queue, NO_MATCH),
-                "layer": asked.layer,
+                "layer": choice.layer,
                 "model": body.model,
             },
             "person": person,
             "members": [*members.members(call.ctx.store)],
             "skeleton": window.skeleton_json(call.chosen.skeleton, poses_of(table)),
-            "clips": asked.layer == MAIN and has_clips(table),
+            "clips": choice.layer == MAIN and has_clips(table),
         }
         | _window(call, editors, editors.queue(call, name), at)
     )
@@ -270,12 +270,12 @@ def get_strip(
     """The strip of a person's clip, and the person in the neighbouring frames."""
     scene = _scene(call, call.frame(frame))
     look = clips.Look(frame=frame, instance=instance, track=query.track)
-    everybody = scene.members()
+    of_clip = scene.members()
     strip = clips.strip(
-        look, scene, everybody, lambda f: picture_url(call, "thumbnail", f), log=query.log
+        look, scene, of_clip, lambda f: picture_url(call, "thumbnail", f), log=query.log
     )
     return JSONResponse(
-        {"clip": strip, "items": items_of(call, clips.beside(look, scene, everybody))}
+        {"clip": strip, "items": items_of(call, clips.beside(look, scene, of_clip))}
     )
 
 

@@ -84,11 +84,11 @@ def ops(call: AnyCall, body: OpsBody, request: Request) -> JSONResponse:
         "wait": answer.wait,
     }
     if body.items:
-        found |= _shown(of_set, parsed, answer, body)
+        found |= _current_items(of_set, parsed, answer, body)
     return JSONResponse(found)
 
 
-def _shown(of_set: SetCall, parsed: ParsedOps, answer: Answer, body: OpsBody) -> Json:
+def _current_items(of_set: SetCall, parsed: ParsedOps, answer: Answer, body: OpsBody) -> Json:
     """Return the people of answered ops, as shown in the editor; none while they cannot be read:
     stored ops are acknowledged anyway."""
     answered = {row[:2] for row in (*answer.done, *answer.refused)}

@@ -63,7 +63,7 @@ class CropSubset(Subset):
     crops: Crops
 
     @classmethod
-    def everybody(cls, crops: Crops) -> Self:
+    def uniform(cls, crops: Crops) -> Self:
         """All crops, with equal weights."""
         return cls(crops=crops, rows=np.arange(len(crops)), weight=np.ones(len(crops)))
 

@@ -52,7 +52,7 @@ from synthstudio.training.data.style import draw_styles, restyle
 from synthstudio.training.data.windows import Letterbox, crop_and_resize
 
 VERSION = 1
-_NOBODY = [float("nan")] * 4
+_NO_BOX = [float("nan")] * 4
 
 
 def taught_joints(joints_px: F64, state: U8) -> F64:
@@ -191,7 +191,7 @@ def _mask(person: Row, size: tuple[int, int], letterbox: Letterbox) -> Bool | No
 
 def _labels(person: Row, letterbox: Letterbox, joints: int) -> dict[str, Any]:
     amodal, modal = (
-        np.array([person[name] or _NOBODY], np.float64)
+        np.array([person[name] or _NO_BOX], np.float64)
         for name in ("amodal_box_px", "modal_box_px")
     )
     xy = np.array(person["joints_px"], np.float64).reshape(joints, 2)

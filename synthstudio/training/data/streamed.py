@@ -233,7 +233,7 @@ class StreamedPeople:
         for ref, people in zip(self.refs, self.counts.tolist(), strict=True):
             numbers = range(min(people, count - len(rows)))
             rows += self.reader.cut(ref, numbers, people=people).values()
-        return CropSubset.everybody(crops_in_memory(rows))
+        return CropSubset.uniform(crops_in_memory(rows))
 
 
 class StreamReader:
@@ -274,7 +274,7 @@ class StreamReader:
                 self._held[begin + slot][number]
                 for slot, number in zip(window.slot[inside], window.number[inside], strict=True)
             ]
-        subset = CropSubset.everybody(crops_in_memory(rows))
+        subset = CropSubset.uniform(crops_in_memory(rows))
         own = subset.rows
         return subset, BatchPart(rows=own, places=places - start, count=self.batch, beside=own)
 
@@ -349,7 +349,7 @@ def open_stream(
         counted = labels(refs, rows=False)
         used = [ref for ref, one in zip(refs, counted, strict=True) if one.people]
         if not used:
-            raise _nobody(config.train)
+            raise _no_people(config.train)
         every = max(1, -(-sum(one.people for one in counted) // LABELLED))
         rows = [row for one in labels(used[::every], rows=True) for row in one.rows]
         with disk_errors(out):
@@ -391,13 +391,13 @@ def open_stream(
         reader=reader,
         refs=refs,
         counts=counts,
-        labels=CropSubset.everybody(crops),
+        labels=CropSubset.uniform(crops),
         key=key,
         notes=tuple(notes),
     )
 
 
-def _nobody(sources: Sequence[Source]) -> ModelError:
+def _no_people(sources: Sequence[Source]) -> ModelError:
     chosen = [f"splits {s.splits or 'any'}, variants {s.variants or 'any'}" for s in sources]
     return ModelError(
         "no people are left",

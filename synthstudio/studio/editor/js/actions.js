@@ -81,7 +81,7 @@ export function whyClosed(S, deleted, whole) {
     : S.broken ? BROKEN
     : refusedOf(S, S.item.id).length ? "First decide about the edit that was not taken: keep theirs, or apply yours."
     : whole ? ""
-    : !S.item.instance ? `Nobody is in this frame: draw a new person (${keyOf(S, "someone")}), or decide that nobody is here (${keyOf(S, "approve")}).`
+    : !S.item.instance ? `No people in this frame: draw a new person (${keyOf(S, "someone")}), or mark it as empty (${keyOf(S, "approve")}).`
     : !S.now.exists ? "This added person was taken back. Redo with Shift+Z."
     : S.now.deleted && !deleted ? "This person is deleted. Delete brings it back."
     : "";

@@ -10,7 +10,7 @@ const TOUR = [
   ["place", "Then placing begins: click where the named joint is, and the next one follows. Enter takes the faint one."],
   ["select", "A joint cannot be seen? Select it. Its row at the right names the cause: own body, person or object."],
   ["undo", "Every step can be undone, also in a person you left. Edits are saved by themselves."],
-  ["approve", "Approve takes you to the next one. In an empty frame it decides that nobody is here."],
+  ["approve", "Approve takes you to the next one. In an empty frame it marks the frame as empty."],
 ];
 
 export function buildHelp(S, root, main) {
