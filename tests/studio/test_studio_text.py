@@ -9,7 +9,8 @@ import pytest
 
 from synthstudio.core.places import Url
 from synthstudio.studio import text
-from synthstudio.studio.set_names import matching_keys, titles
+from synthstudio.studio.set_names import matching_keys as keys_of
+from synthstudio.studio.set_names import titles
 from synthstudio.studio.text import csv_bytes, csv_cell, log_text, plain
 
 NASTY = "<img src=x onerror=alert(1)>![a](http://evil.example/b.png)[c](javascript:x) **d** :red[e]"
@@ -83,14 +84,6 @@ def test_sets_of_one_name_differ():
 
 def test_what_an_address_means():
     sets = opened(Path("/x/people"), Path("/y/people"), Path("/y/dogs"))
-    assert matching_keys(sets, KEYS[1]) == [KEYS[1]]
-    assert matching_keys(sets, "people (y)") == [KEYS[1]] and matching_keys(sets, "dogs") == [
-        KEYS[2]
-    ]
-    assert matching_keys(sets, "people") == [KEYS[0], KEYS[1]]
-    assert (
-        matching_keys(sets, "")
-        == matching_keys(sets, "../people")
-        == matching_keys(sets, KEYS[1][:8])
-        == []
-    )
+    assert keys_of(sets, "people (y)") == [KEYS[1]] and keys_of(sets, "dogs") == [KEYS[2]]
+    assert keys_of(sets, "people") == [*KEYS[:2]] and keys_of(sets, KEYS[1]) == [KEYS[1]]
+    assert keys_of(sets, "") == keys_of(sets, "../people") == keys_of(sets, KEYS[1][:8]) == []
