@@ -231,7 +231,7 @@ def test_objects_in_the_frame_and_views():
         ("wrists hidden", 0, "any wrists, or all wrists"),
         ("both faces hidden", 5, "write all"),
         ("any big_toes hidden", 4, "is not a group"),
-        ("occluded > 0.3 § 1", 15, "cannot be read"),
+        ("occluded > 0.3 § 1", 15, "is not valid here"),
         ("at least some joints hidden", 9, "is not a count"),
         ("left_wrist hidden left_elbow visible", 18, "Expected one of and, or"),
         ("", 0, "ends too early"),

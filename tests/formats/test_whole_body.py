@@ -173,7 +173,7 @@ def test_results_of_an_unknown_picture_are_refused(exported, tmp_path):
     entries = json.loads(path.read_text())
     entries[0]["image_id"] = 999
     path.write_text(json.dumps(entries))
-    with pytest.raises(FormatError, match="no image 999"):
+    with pytest.raises(FormatError, match="image 999 is not in the annotations"):
         evaluate_files(exported / TRAIN, path)
 
 
