@@ -22,7 +22,7 @@ from synthstudio.recipe.search.photo_visibility import Card
 
 HEIGHT, WIDTH, EDGE = 240, 320, 130
 PLANE = Floor(horizon_px=90.0, eye_m=1.5)
-STANDS = Stand(px_per_m=60.0, foot_px=180.0, sure=1.0, upright=True)
+STANDS = Stand(px_per_m=60.0, foot_px=180.0, confidence=1.0, upright=True)
 PAVING, DARK = (120, 116, 110), (68, 66, 62)
 
 

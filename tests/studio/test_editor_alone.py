@@ -254,7 +254,7 @@ def test_names_and_comments_are_text_not_html(desktop):
     expect(desktop.locator(".ed img, .ed script")).to_have_count(0)
 
 
-APPROVE = "Approve, or decide"
+APPROVE = "Approve, or mark as empty"
 CLOSED = {
     "labels": (
         {"can": {"edit": False}},

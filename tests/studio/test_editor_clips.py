@@ -55,7 +55,7 @@ def test_buttons_wait_for_a_frame_that_is_fetched(alone):
     page.get_by_role("button", name="A key frame, or not").click()
     page.get_by_role("button", name="Edit the whole person").click()
     page.get_by_role("button", name="Delete this person").click()
-    page.get_by_role("button", name="Approve, or decide").click()
+    page.get_by_role("button", name="Approve, or mark as empty").click()
     page.locator(".joint-row").first.click()
     alone.press("Alt+ArrowRight")
     assert alone.ops() == [] and alone.reads("item") == "0:1"

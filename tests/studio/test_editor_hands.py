@@ -63,7 +63,7 @@ def test_nobody_here_is_one_key_and_one_undo(desktop):
     (op,) = editor.ops()
     assert (op["kind"], op["status"], op["frame"], op["instance"]) == ("status", "nobody", 0, 0)
     assert editor.reads("item") == "1:0"
-    desktop.get_by_role("button", name="Approve, or decide").click()
+    desktop.get_by_role("button", name="Approve, or mark as empty").click()
     assert editor.reads("item") == "2:1" and len(editor.ops()) == 2
     expect(approve).to_contain_text("Approve")
     editor.press("b")
