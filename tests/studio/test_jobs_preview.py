@@ -56,7 +56,7 @@ def test_one_process_draws_them_all(drawer):
     key_of_bad = drawer.request(bad, assets=0, index=0)
     assert drawer.status(key_of_bad).state == "failed"  # a page that asks again changes nothing
     drawer.forget(key_of_bad)
-    assert "not there" in drawer.status(key_of_bad).message
+    assert "no longer exists" in drawer.status(key_of_bad).message
     os.kill(pid, signal.SIGKILL)
     again = waited(drawer, drawer.request(TINY, assets=0, index=2))
     assert again.state == "done" and drawer._worker.pid != pid
