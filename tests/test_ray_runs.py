@@ -83,7 +83,7 @@ def test_photos_give_the_same_bytes_and_what_nodes_lack_is_named(cluster, tmp_pa
     assert hashed_files(tmp_path / "ray") == hashed_files(tmp_path / "one")
     settings = photo_world.settings(world)  # the driver has checked what is gone later
     (world / "occluders" / "disc.png").rename(world / "disc.png")
-    with pytest.raises(AssetError, match=r"node \S+: .*lacks files.*without occluders/disc\.png"):
+    with pytest.raises(AssetError, match=r"node \S+: .*missing.*without occluders/disc\.png"):
         photo_world.occlude(
             settings, world / "coco.json", tmp_path / "lacking", images=world / "images", engine=RAY
         )
