@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -86,6 +87,7 @@ UNREADABLE = (
     TypeError,
     EOFError,
     SyntaxError,
+    TokenError,
     RuntimeError,
     OverflowError,
     MemoryError,

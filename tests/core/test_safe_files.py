@@ -90,6 +90,7 @@ def header(shape):
         header((1,)) + bytes(16),
         npy(np.zeros((2, 2), order="F")),
         b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535,
+        b"\x93NUMPY\x01\x00\x10\x00" + b"{'shape': (3L,  ",
         b"\x93NUMPY\x09\x00",
         b"",
     ],
