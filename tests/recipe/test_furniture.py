@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from recipe_fake import CATALOGUE, FakeSolve
 
+from synthstudio.core.catalogue import ROOMS
 from synthstudio.props import procedural
 from synthstudio.recipe.draw import draw, draw_group
 from synthstudio.recipe.layout.indoors import HUNG
@@ -180,6 +181,7 @@ def test_objects_and_seats_belong_where_the_people_are():
     )
     assert {"sofa", "bookcase"} <= inside - outside and {"car", "hedge"} <= outside - inside
     assert not {"door", "pillar", "surfboard"} & (inside | outside)
+    assert INTERIORS.keys() == ROOMS
     places = {kind.kind: kind.places for kind in procedural.kinds()}
     for spec in frames(40, ROOM, people=people, objects=objects):
         there = {obj.kind for obj in scenery(spec)}

@@ -155,7 +155,7 @@ class Hold(Base):
     kinds: Weights | None = None
     """Built-in objects that can be held and their weights; null: alike all that belong there."""
     lean: Probability = 0.0
-    """How often people lean on a counter, table or wall, which is added."""
+    """How often people lean on a counter, table or partition, which is added where one belongs."""
 
 
 class Interaction(Base):
