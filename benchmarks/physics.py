@@ -5,7 +5,7 @@ Warp's signed distance to closed meshes, not the hulls and capsules that the dra
   through   people of whom a part lies more than 2 cm inside another person or an object, or of
             whom an object lies so deep inside. Clothes do not count: the bare bodies are compared.
             Hands and forearms may close about what they hold, trunk and thighs sink into what
-            they sit or lean on by `SEAT_M`; all other parts count there too.
+            they sit or lean on by `SEAT_M`, all parts into a bed; others count there too.
   itself    people of whom a part lies more than 2 cm inside another part of them (which pairs are
             asked: benchmarks.touch).
   floating  people whose pose stands on its feet, and the lowest of both is more than 2 cm from
@@ -272,7 +272,7 @@ def _through(
 def _soft(obj: ObjectSpec) -> Bool:
     """Return (len(PARTS),) the parts that may press on an object of one's own."""
     ends = _HOLDING if obj.role == "held" else _SITTING
-    return np.array([part.endswith(ends) for part in PARTS])
+    return np.array(["mattress_m" in obj.shape or part.endswith(ends) for part in PARTS])
 
 
 def _user(

@@ -115,7 +115,7 @@ class GarmentKind:
 
 ROOMS = frozenset({
     "living_room", "bedroom", "kitchen", "office", "classroom", "sports_hall", "changing_room",
-    "shop", "hallway", "laundry_room", "store",
+    "shop", "hallway", "laundry_room", "store", "ward",
 })  # fmt: skip
 PLACES = ROOMS | {"indoors", "outdoors", "street", "green", "elsewhere"}
 """Places of object kinds. Kinds of elsewhere (walls, stations, beaches) are drawn if a recipe names
@@ -326,6 +326,9 @@ class GeometryQueries(Protocol):
 
     def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:
         """(N, 3) world points of the bare body's skin on some of `core.scene.PARTS`."""
+
+    def triangles_m(self, item: PersonSpec | ObjectSpec) -> F64:
+        """(N, 3, 3) world corners of the triangles of a dressed person or an object."""
 
     def box_m(self, item: PersonSpec | ObjectSpec) -> F64:
         """(2, 3): the least and greatest world corner of a dressed person or an object."""

@@ -192,7 +192,7 @@ class ObjectSpec:
     """A 3D object: `kind` is a key of props.objects.kinds.KINDS, or "mesh" with an `asset`.
 
     It is built with its base centre at the origin and z up, scaled, turned about that origin by
-    Rz(yaw) Rx(pitch) Ry(roll), and put at `position_m`.
+    Rz(yaw) Rx(pitch) Ry(roll), and put at `position_m`. A blanket over somebody is a height field.
     """
 
     kind: str
@@ -206,6 +206,8 @@ class ObjectSpec:
     pitch_rad: float = 0.0
     roll_rad: float = 0.0
     held_by: int | None = None  # index into FrameSpec.people
+    heights_m: tuple[tuple[float, ...], ...] = field(default=(), metadata=LATER)
+    """Rows from its foot (-y) up, each from -x to x, over its base."""
 
     def __post_init__(self) -> None:
         _hashable(self, "shape")

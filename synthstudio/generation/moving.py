@@ -57,7 +57,7 @@ def held_velocities(
     """(V, 3) metres a second of object `place`: that of the palm holding it; None: still."""
     held_by = spec.objects[place].held_by
     found = next((m for m in spec.moving if m.person == held_by), None)
-    if held_by is None or found is None:
+    if held_by is None or found is None or spec.objects[place].role == "occluder":  # a blanket
         return None
     now, other = (stage.body.palms_m(p) for p in (spec.people[held_by], _other(spec, found)))
     corners = np.concatenate([s.vertices_m for s in surfaces]).astype(np.float64)

@@ -266,6 +266,11 @@ class FrameGenerator:
         pose = person.pose
         return untangle.deepest_own_m(person.phenotype, dict(pose.angles_rad), pose.turns)
 
+    def triangles_m(self, item: PersonSpec | ObjectSpec) -> F64:
+        """Return (N, 3, 3): the world corners of a dressed person's or an object's triangles."""
+        surfaces = self._surfaces(item)
+        return np.concatenate([s.vertices_m[s.faces] for s in surfaces]).astype(np.float64)
+
     def box_m(self, item: PersonSpec | ObjectSpec) -> F64:
         """Return (2, 3): the item's bounding box."""
         x, y, _ = item.position_m

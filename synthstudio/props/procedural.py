@@ -14,7 +14,7 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import ObjectSpec, Vec3
 from synthstudio.props import objects
-from synthstudio.props.objects import furniture, street
+from synthstudio.props.objects import beds, furniture, street
 from synthstudio.props.objects.kinds import KINDS, Kind
 from synthstudio.props.objects.shapes import Piece, joined, lengths, turn_of
 
@@ -41,7 +41,8 @@ def build(spec: ObjectSpec, *, instance: int) -> tuple[Surface, ...]:
     materials = spec.materials or kind.materials
     turn = turn_of(spec)
     surfaces = []
-    for piece in _shaped(spec.kind, spec.size_m, tuple(sorted(spec.shape.items()))):
+    shape = tuple(sorted(spec.shape.items()))
+    for piece in _shaped(spec.kind, spec.size_m, shape, spec.heights_m):
         surfaces.append(
             Surface(
                 name=f"{spec.kind} {piece.slot}",
@@ -90,6 +91,8 @@ def _checked(spec: ObjectSpec) -> Kind:
             expected=f"{len(kind.materials)}, or none for its usual ones",
             got=str(len(spec.materials)),
         )
+    if spec.heights_m and spec.kind != "blanket":
+        raise RecipeError("only a blanket has heights_m", where=where)
     unknown = sorted(set(spec.shape) - set(kind.listed.shape))
     if unknown:
         raise RecipeError(
@@ -113,9 +116,14 @@ def _built(kind: str, size: Vec3, shape: dict[str, float]) -> list[Piece]:
 
 
 @lru_cache(maxsize=64)
-def _shaped(kind: str, size: Vec3, shape: tuple[tuple[str, float], ...]) -> tuple[Piece, ...]:
+def _shaped(
+    kind: str,
+    size: Vec3,
+    shape: tuple[tuple[str, float], ...],
+    heights_m: tuple[tuple[float, ...], ...],
+) -> tuple[Piece, ...]:
     """The object at the origin, a piece a material; a search asks for the same again."""
-    pieces = _built(kind, size, dict(shape))
+    pieces = beds.draped(size, heights_m) if heights_m else _built(kind, size, dict(shape))
     keys = sorted({(p.slot, p.two_sided) for p in pieces})
     merged = [joined([p for p in pieces if (p.slot, p.two_sided) == key]) for key in keys]
     return tuple(_fitted(merged, size))

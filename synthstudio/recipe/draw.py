@@ -7,6 +7,7 @@ depends on time, the worker or other frames.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from synthstudio.core.spec import (
     RoomBackdrop,
     Vec2,
 )
+from synthstudio.recipe.contacts.beds import blanket_to
 from synthstudio.recipe.contacts.contacts import draw_contacts
 from synthstudio.recipe.contacts.supports import seats_in
 from synthstudio.recipe.contacts.together import draw_together
@@ -127,6 +129,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         ctx = first.again("attempt", attempt) if attempt else first
         behind, layout, standing, targets, crowd = _peopled(ctx)
         ctx, camera = layout.ctx, layout.camera
+        standing = _covered(layout, standing, targets)
         hiding = _hiding(layout, standing, targets)
         items = [p.item for p in (*standing, *hiding.objects)]
         min_px = recipe.people.in_sight_px
@@ -231,6 +234,24 @@ def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
             pass  # each is placed alone
     standing = look_about(layout, place_people(layout, people, find=finder(layout, targets, crowd)))
     return behind, layout, standing, targets, crowd
+
+
+def _covered(
+    layout: Layout, standing: list[Placed], targets: tuple[OcclusionTarget, ...]
+) -> list[Placed]:
+    """The same items, blankets pulled up as far as the targets of who lies under them say."""
+    if not (targets and layout.ctx.recipe.targets.search):
+        return standing
+    out = list(standing)
+    for k, (bed, blanket) in enumerate(itertools.pairwise(p.item for p in standing), 1):
+        if isinstance(blanket, ObjectSpec) and blanket.heights_m and blanket.held_by is not None:
+            place = blanket.held_by
+            person, share = standing[place].item, targets[place].occluded_fraction
+            if share is not None:
+                assert isinstance(person, PersonSpec) and isinstance(bed, ObjectSpec)
+                new = blanket_to(layout.ctx, layout.camera, person, bed, place, share)
+                out[k] = Placed(item=new, box_m=layout.geometry.box_m(new))
+    return out
 
 
 def _hiding(

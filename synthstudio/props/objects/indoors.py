@@ -12,7 +12,7 @@ import numpy as np
 
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.spec import Vec2, Vec3
-from synthstudio.props.objects.furniture import posts, sofa, table
+from synthstudio.props.objects.furniture import sofa, table
 from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, belongs, kind, scenery
 from synthstudio.props.objects.shapes import Piece, box, cylinder, revolved, tube
 
@@ -66,24 +66,6 @@ def case(size: Vec3, *, columns: int, rows: int, plinth: float = 0.06) -> list[P
         box((-x + 0.02, face + 0.04, 0), (x - 0.02, y, plinth), bevel=0.001),
         *fronts((-x, plinth), (x, h), -y, columns=columns, rows=rows),
     ]
-
-
-@scenery("wood white cloth_blue", (0.95, 2.0, 0.8), (1.9, 2.2, 1.15), TIMBER)
-def bed(size: Vec3, shape: Shape) -> Iterator[Piece]:
-    """Build a bed, its foot at -y: frame (0), mattress and pillows (1), blanket (2)."""
-    x, y, h = half(size)
-    low, top = 0.3 * h, 0.55 * h
-    yield box((-x, y - 0.05, 0), (x, y, h), bevel=0.01, along="x")
-    yield box((-x, -y, 0.15 * h), (x, y - 0.05, low), along="y")
-    yield from posts((size[0] - 0.04, size[1] - 0.04, h), 0.15 * h, 0.06)
-    yield box((-x + 0.02, -y + 0.02, low), (x - 0.02, y - 0.05, top), bevel=0.04, slot=1)
-    yield box((-x, -y, low + 0.02), (x, 0.35 * y, top + 0.03), bevel=0.03, slot=2)
-    count = 1 if size[0] < 1.3 else 2
-    step = size[0] / count
-    for number in range(count):
-        left = -x + number * step
-        near, far = (left + 0.08, 0.48 * y, top - 0.02), (left + step - 0.08, y - 0.09, top + 0.09)
-        yield box(near, far, bevel=0.05, slot=1)
 
 
 @scenery("wood white steel", (1.0, 0.5, 1.8), (2.2, 0.65, 2.3), TIMBER)

@@ -127,6 +127,7 @@ _FINISHES: dict[str, tuple[str, ...]] = {
         "fridge": "white goods, same, metal",
         "fruit_bowl": "light, orange, bright",
         "gym_bench": "timber, same",
+        "hospital_bed": "white, white, metal, patterned",
         "laundry_basket": "wicker, cloth",
         "lockers": "metal, paint, metal",
         "mirror": "timber, reflection",

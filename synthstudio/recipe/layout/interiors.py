@@ -77,6 +77,7 @@ GOES_WITH: dict[str, tuple[With, ...]] = {
         With(kind="rug", where="before", share=0.3, gap_m=_RUG),
         *_above(picture=0.5),
     ),
+    "hospital_bed": _at("beside", side_table=0.8, chair=0.3),
     "desk": (
         *_at("before", chair=0.85),
         *_on(monitor=0.6, table_lamp=0.35, books=0.45, cup=0.4),
@@ -201,6 +202,14 @@ INTERIORS: dict[str, Interior] = {
         stands={"crate": 2, "cardboard_box": 3, "cupboard": 1, "bookcase": 1, "barrel": 1,
                 "suitcase": 1, "partition": 0.5, "shop_shelf": 0.5},
         hangs={"wall_clock": 1},
+        lamp="strip_lamp",
+    ),
+    "ward": Interior(
+        weight=0.0,
+        first="hospital_bed",
+        stands={"hospital_bed": 1.5, "side_table": 1, "chair": 2, "screen": 1, "bin": 0.7,
+                "wardrobe": 0.7},
+        hangs=_PLAIN,
         lamp="strip_lamp",
     ),
 }  # fmt: skip

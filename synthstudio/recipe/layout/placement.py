@@ -22,6 +22,7 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import Detail, ObjectSpec, PersonSpec
+from synthstudio.recipe.contacts.beds import draw_bed
 from synthstudio.recipe.contacts.contacts import Contact, contact_object
 from synthstudio.recipe.contacts.supports import draw_seat
 from synthstudio.recipe.sampling import clips
@@ -30,7 +31,7 @@ from synthstudio.recipe.sampling.ground import Footing
 from synthstudio.recipe.sampling.places import Stand
 from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.schema.distributions import AnyNumber, sample
-from synthstudio.recipe.schema.people import Group
+from synthstudio.recipe.schema.people import LIE, Group
 
 Item = TypeVar("Item", bound=PersonSpec | ObjectSpec)
 
@@ -272,10 +273,14 @@ def bearing_rad(layout: Layout, x_m: float, y_m: float) -> float:
 def _parts(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> list[Placed]:
     """The person on the floor at the world's origin, and their objects.
 
-    These are the seat if the pose needs one, the support, and held objects.
+    These are the seat if the pose needs one, the bed, the support, and held objects.
     """
-    unit = _stood(layout, person, key, place)
-    parts = [unit, _seat(layout, unit, key, place)] if key.needs == "seat" else [unit]
+    parts = [_stood(layout, person, key, place)]
+    if key.needs == "seat":
+        parts.append(_seat(layout, parts[0], key, place))
+    elif key.family == LIE and not parts[0].path:
+        parts = _in_bed(layout, parts[0], place) or parts
+    unit = parts[0]
     contact = layout.contacts.get(place)
     if contact is not None:
         assert isinstance(unit.item, PersonSpec)
@@ -304,6 +309,12 @@ def _seat(layout: Layout, unit: Placed, key: KeyPose, place: int) -> Placed:
     rng = layout.ctx.rng("seat", place)
     seat = draw_seat(layout.ctx, unit.item, rng, narrow=bool(key.leans))
     return Placed(item=seat, box_m=layout.geometry.box_m(seat))
+
+
+def _in_bed(layout: Layout, unit: Placed, place: int) -> list[Placed]:
+    assert isinstance(unit.item, PersonSpec)
+    items = draw_bed(layout.ctx, unit.item, place)
+    return [Placed(item=item, box_m=layout.geometry.box_m(item)) for item in items]
 
 
 def first_free(layout: Layout, seeker: Seeker) -> tuple[float, float] | None:

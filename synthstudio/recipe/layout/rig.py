@@ -142,8 +142,9 @@ def _hidden(camera: Camera, joints_m: F64, standing: list[Placed]) -> float:
     """The fraction of joints (N, 3) behind the boxes of objects."""
     hidden = np.zeros(len(joints_m), bool)
     for placed in standing:
-        if isinstance(placed.item, ObjectSpec) and placed.item.role in _HIDING:
-            hidden |= _behind(np.array(camera.position_m), joints_m, placed.item)
+        obj = placed.item
+        if isinstance(obj, ObjectSpec) and obj.role in _HIDING and not obj.heights_m:
+            hidden |= _behind(np.array(camera.position_m), joints_m, obj)
     return float(hidden.mean()) if len(hidden) else 0.0
 
 

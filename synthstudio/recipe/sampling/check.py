@@ -19,6 +19,7 @@ from synthstudio.recipe.sampling.people import pool_by_body
 from synthstudio.recipe.sampling.quotas import identities_of
 from synthstudio.recipe.schema.distributions import support
 from synthstudio.recipe.schema.moments import FAMILY
+from synthstudio.recipe.schema.people import LIE
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.schema.scene import Photo, ProceduralObjects, Room
 
@@ -195,6 +196,14 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
                 expected="files that are not all held out",
                 got=f"{len(uses[use])} files",
             )
+    families = recipe.people.poses.families
+    if recipe.people.bed.share > 0 and families is not None and not families.get(LIE):
+        raise RecipeError(
+            "nobody lies, so nobody can be in bed",
+            where=f"{recipe.name}: people.bed.share",
+            expected=f"a weight of {LIE} in people.poses.families",
+            got=", ".join(sorted(families)),
+        )
     held_out = pose_held(recipe)
     asked = [pose for pose in catalogue.poses if may_be_drawn(recipe, pose)]
     if recipe.splits.train > 0 and all(held_out(pose) for pose in asked):

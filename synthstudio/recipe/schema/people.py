@@ -158,6 +158,22 @@ class Hold(Base):
     """How often people lean on a counter, table or partition, which is added where one belongs."""
 
 
+LIE = "lie"
+"""The family of poses in a bed."""
+
+
+class Bed(Base):
+    """Beds of people who lie (poses of the family lie), where beds belong: bedrooms and wards."""
+
+    share: Probability = 0.0
+    """How often who lies is in a bed, without shoes, hat and coat."""
+    blanket: Probability = 0.8
+    """How often a blanket is over who is in a bed: an occluder that follows the body."""
+    pulled_up: Annotated[Number, Within(0, 1)] = (0.4, 0.9)
+    """How far up it is: 0 the feet, 1 the crown. With targets.occluded_fraction it follows the
+    target instead."""
+
+
 class Interaction(Base):
     """Interactions of two or more people of a frame."""
 
@@ -205,6 +221,8 @@ class People(Base):
     """Faces."""
     hold: Hold = Hold()
     """Held objects and supports."""
+    bed: Bed = Bed()
+    """Beds and blankets."""
     together: Interaction = Interaction()
     """Interactions of some of them."""
     facing_deg: Annotated[Number, Within(-180, 180)] = (-180, 180)

@@ -170,7 +170,8 @@ class Room(Base):
     streets and parks. None of it hides anybody from a camera."""
     rooms: Weights | None = None
     """Kinds of furnished rooms and their weights: living_room, bedroom, kitchen, office, classroom,
-    sports_hall, changing_room, shop, hallway, laundry_room, store; null: all, homes more often."""
+    sports_hall, changing_room, shop, hallway, laundry_room, store, ward; null: all but wards,
+    homes more often."""
     ceilings: Probability = 0.0
     """How often a room with walls has a ceiling; it throws no shadow, nor do walls."""
     skies: Probability = 0.0
