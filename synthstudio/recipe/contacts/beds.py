@@ -170,12 +170,13 @@ def _obstacle_m(triangles: F64, across: F64, along: F64, top: float) -> F64:
     points = np.concatenate([a, b, c, (a + b) / 2, (b + c) / 2, (c + a) / 2, (a + b + c) / 3])
     step = (across[1] - across[0], along[1] - along[0])
     cell = np.floor((points[:, :2] - (across[0], along[0])) / step).astype(np.int64)
-    inside = ((cell >= 0) & (cell < (len(across) - 1, len(along) - 1))).all(axis=1)
-    (x, y), z = cell[inside].T, points[inside, 2] + _CLEAR_M
-    out = np.full((len(along), len(across)), top)
-    for j, i in np.ndindex(2, 2):
-        np.maximum.at(out, (y + j, x + i), z)
-    return out
+    size = (len(across) - 1, len(along) - 1)
+    inside = ((cell >= 0) & (cell < size)).all(axis=1)
+    highest = np.full(size[0] * size[1], top)
+    x, y = cell[inside].T
+    np.maximum.at(highest, y * size[0] + x, points[inside, 2] + _CLEAR_M)
+    around = np.pad(highest.reshape(size[1], size[0]), 1, mode="edge")
+    return np.max([around[:-1, :-1], around[:-1, 1:], around[1:, :-1], around[1:, 1:]], axis=0)
 
 
 def _draped(obstacle: F64) -> F64:
