@@ -24,23 +24,11 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress, counter
-from synthstudio.dataset import rows
+from synthstudio.dataset import rows, shards
 from synthstudio.dataset.arrays import as_numpy, write_table
 from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json
 from synthstudio.dataset.manifest import INDEX_NAME, Identity
 from synthstudio.dataset.reader import Dataset, parquet_errors
-from synthstudio.dataset.shards import (
-    FRAMES_NAME,
-    INSTANCES_NAME,
-    SHARD_NAME,
-    SHARDS_DIR,
-    SOURCES_NAME,
-    StagedShard,
-    image_name,
-    seal,
-    sources_table,
-    staging,
-)
 from synthstudio.dataset.source import asset_root
 from synthstudio.dataset.writer import Session, open_or_create
 
@@ -243,7 +231,7 @@ def _cut(chunk: Chunk, frames: int) -> tuple[Chunk, Chunk]:
 
 def _write_shard(
     session: Session, shard: int, sources: Sequence[Dataset], portion: Sequence[Chunk]
-) -> StagedShard:
+) -> shards.StagedShard:
     numbers = session.identity.frames_of(shard)
     count = sum(len(chunk.frames) for chunk in portion)
     if count != len(numbers):
@@ -254,7 +242,7 @@ def _write_shard(
             got=str(count),
             then="Run it again.",
         )
-    with staging(session.folder, shard) as temporary:
+    with shards.staging(session.folder, shard) as temporary:
         with disk_errors(temporary):
             (temporary / "images").mkdir(parents=True)
             frames, people, origin = _renumbered(portion, numbers.start)
@@ -262,12 +250,12 @@ def _write_shard(
                 columns = chunk.frames.select(["index", "file_name", "layers"]).to_pylist()
                 for frame, index in zip(columns, new, strict=True):
                     _link_files(sources[chunk.source], frame, temporary, index)
-            write_table(temporary / FRAMES_NAME, frames)
-            write_table(temporary / INSTANCES_NAME, people)
+            write_table(temporary / shards.FRAMES_NAME, frames)
+            write_table(temporary / shards.INSTANCES_NAME, people)
             write_table(temporary / ORIGIN_NAME, origin)
             named = _named_sources(sources, portion, numbers.start)
             if named:
-                write_table(temporary / SOURCES_NAME, sources_table(named))
+                write_table(temporary / shards.SOURCES_NAME, shards.sources_table(named))
             head = {
                 "shard": shard,
                 "first": numbers.start,
@@ -275,7 +263,7 @@ def _write_shard(
                 "people": len(people),
                 "failed": [],
             }
-            staged = seal(temporary, head)
+            staged = shards.seal(temporary, head)
         _check_images(temporary, frames)
     return staged
 
@@ -314,7 +302,7 @@ def _renumbered(portion: Sequence[Chunk], first: int) -> tuple[pa.Table, pa.Tabl
         own = np.searchsorted(old, as_numpy(chunk.people["frame_index"]))
         people.append(replaced(chunk.people, "frame_index", np.array(new, np.int64)[own]))
         made = replaced(chunk.frames, "index", np.array(new, np.int64))
-        made = replaced(made, "file_name", [image_name(index) for index in new])
+        made = replaced(made, "file_name", [shards.image_name(index) for index in new])
         frames.append(respecify(made, lambda place, _, n=new: {"index": n[place]}))  # type: ignore[misc]
         source = np.full(len(old), chunk.source)
         columns = (np.array(new, np.int64), source, old)
@@ -332,7 +320,7 @@ def _link_files(source: Dataset, frame: rows.Row, temporary: Path, index: int) -
     image = source.image_of(frame)
     if not image.is_file():
         raise damaged(image, "the frame's image", "no such file")
-    link_or_copy(image, temporary / image_name(index))
+    link_or_copy(image, temporary / shards.image_name(index))
     for layer in frame["layers"]:
         path = source.layer_path(frame["index"], layer)
         link_or_copy(path, temporary / "layers" / layer / f"{index:06d}.png")
@@ -340,13 +328,13 @@ def _link_files(source: Dataset, frame: rows.Row, temporary: Path, index: int) -
 
 def _check_images(temporary: Path, frames: pa.Table) -> None:
     """Compare the images' hashes, computed when sealing, with the rows."""
-    files = read_json(temporary / SHARD_NAME)["files"]
+    files = read_json(temporary / shards.SHARD_NAME)["files"]
     for frame in frames.select(["index", "file_name", "image_sha256"]).to_pylist():
         facts = files.get(frame["file_name"], {})
         if frame["image_sha256"] and facts.get("sha256") != frame["image_sha256"]:
             raise DatasetError(
                 "an image of the source has changed",
-                where=f"{SHARDS_DIR}, frame {frame['index']} of the new set",
+                where=f"{shards.SHARDS_DIR}, frame {frame['index']} of the new set",
                 expected=str(frame["image_sha256"]),
                 got=str(facts.get("sha256")),
                 then="Check the source with: synthstudio validate.",

@@ -17,31 +17,10 @@ import numpy as np
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
+from synthstudio.dataset import derive, manifest, shards
 from synthstudio.dataset.arrays import as_numpy
-from synthstudio.dataset.derive import (
-    Chunk,
-    aligned,
-    chosen,
-    link_or_copy,
-    replaced,
-    respecify,
-    source_summary,
-    write_derived,
-)
 from synthstudio.dataset.durable import canonical_json, disk_errors, read_json
-from synthstudio.dataset.manifest import (
-    Identity,
-    identity_differences,
-    structural_differences,
-)
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.shards import (
-    SHARD_NAME,
-    StagedShard,
-    seal,
-    staging,
-    verify_shard,
-)
 from synthstudio.dataset.writer import Session, open_or_create
 
 _APART = ("identity", "group_id", "clip_id")
@@ -98,11 +77,11 @@ def _mixed_notes(sets: list[Dataset], allow_mixed: bool) -> list[dict[str, Any]]
     notes: list[dict[str, Any]] = []
     for part in sets:
         own = part.mixed
-        differences = identity_differences(first.identity, part.identity)
+        differences = manifest.identity_differences(first.identity, part.identity)
         if part.identity.frames != first.identity.frames:
             differences.append(f"frames: had {first.identity.frames}, wants {part.identity.frames}")
         if differences:
-            fatal = structural_differences(first.identity, part.identity)
+            fatal = manifest.structural_differences(first.identity, part.identity)
             if not allow_mixed or fatal or differences[-1].startswith("frames:"):
                 listed = "\n  ".join(differences[:20])
                 raise DatasetError(
@@ -115,10 +94,10 @@ def _mixed_notes(sets: list[Dataset], allow_mixed: bool) -> list[dict[str, Any]]
     return notes
 
 
-def _copy_shard(session: Session, part: Dataset, shard: int) -> StagedShard:
+def _copy_shard(session: Session, part: Dataset, shard: int) -> shards.StagedShard:
     entry = next(entry for entry in part.entries if entry.shard == shard)
     source = part.shard_folder(shard)
-    problems = verify_shard(source)
+    problems = shards.verify_shard(source)
     if problems:
         raise DatasetError(
             "a shard of this part is damaged",
@@ -126,12 +105,12 @@ def _copy_shard(session: Session, part: Dataset, shard: int) -> StagedShard:
             got="; ".join(problems[:5]),
             then="Run that part again with --resume, then merge again.",
         )
-    table = read_json(source / SHARD_NAME)
-    with staging(session.folder, shard) as temporary, disk_errors(temporary):
+    table = read_json(source / shards.SHARD_NAME)
+    with shards.staging(session.folder, shard) as temporary, disk_errors(temporary):
         for name in sorted(table["files"]):
-            link_or_copy(source / name, temporary / name)
+            derive.link_or_copy(source / name, temporary / name)
         head = {key: table[key] for key in table if key not in ("files", "check")}
-        staged = seal(temporary, head)
+        staged = shards.seal(temporary, head)
     if staged.entry != entry:
         raise DatasetError(
             "the shard changed since its part was finished",
@@ -175,14 +154,16 @@ def merge_sets(
             "by": "merge",
             "runs": runs,
             "doubled_left_out": [len(gone) for gone in kept],
-            "sources": [source_summary(source) for source in sources],
+            "sources": [derive.source_summary(source) for source in sources],
         },
     )
     chunks = _all_chunks(sources, kept, runs if len(set(runs)) > 1 else None)
-    return write_derived(out, identity, sources, chunks, resume=resume, on_progress=on_progress)
+    return derive.write_derived(
+        out, identity, sources, chunks, resume=resume, on_progress=on_progress
+    )
 
 
-def run_name(identity: Identity) -> str:
+def run_name(identity: manifest.Identity) -> str:
     """Return an identifier of a run: 8 hex digits of its recipe and seed.
 
     Frames of a longer run begin with those of a shorter one, so its length does not count.
@@ -230,12 +211,12 @@ def _doubled(sources: Sequence[Dataset], drop_doubled: bool) -> Iterator[set[int
 
 def _all_chunks(
     sources: Sequence[Dataset], left_out: Sequence[set[int]], runs: Sequence[str] | None
-) -> Iterator[Chunk]:
+) -> Iterator[derive.Chunk]:
     for number, source in enumerate(sources):
         run = None if runs is None or _named_apart(source) else runs[number]
         gone = np.array(sorted(left_out[number]), np.int64)
-        for chunk in aligned(source, source=number):
-            kept = chosen(chunk, ~np.isin(as_numpy(chunk.frames["index"]), gone))
+        for chunk in derive.aligned(source, source=number):
+            kept = derive.chosen(chunk, ~np.isin(as_numpy(chunk.frames["index"]), gone))
             yield kept if run is None else _apart(kept, run)
 
 
@@ -250,7 +231,7 @@ def _named_apart(source: Dataset) -> bool:
     return False
 
 
-def _apart(chunk: Chunk, run: str) -> Chunk:
+def _apart(chunk: derive.Chunk, run: str) -> derive.Chunk:
     """Return a chunk with names prefixed by the run, groups and clips in stored specs too.
 
     Names of people in specs are unchanged: they decide the drape of clothes.
@@ -263,12 +244,16 @@ def _apart(chunk: Chunk, run: str) -> Chunk:
             changes["clip"] = {**clip, "clip_id": _under(run, clip["clip_id"])}
         return changes
 
-    frames, people = respecify(chunk.frames, named), chunk.people
+    frames, people = derive.respecify(chunk.frames, named), chunk.people
     for name in _APART:
         if name in frames.column_names:
-            frames = replaced(frames, name, [_under(run, v) for v in frames[name].to_pylist()])
+            frames = derive.replaced(
+                frames, name, [_under(run, v) for v in frames[name].to_pylist()]
+            )
         if name in people.column_names:
-            people = replaced(people, name, [_under(run, v) for v in people[name].to_pylist()])
+            people = derive.replaced(
+                people, name, [_under(run, v) for v in people[name].to_pylist()]
+            )
     return dataclasses.replace(chunk, frames=frames, people=people)
 
 

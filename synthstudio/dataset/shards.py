@@ -26,19 +26,8 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import Frame
 from synthstudio.core.places import Place
 from synthstudio.core.spec import OBJECT_BASE
-from synthstudio.dataset import rows
+from synthstudio.dataset import durable, rows
 from synthstudio.dataset.arrays import write_parquet
-from synthstudio.dataset.durable import (
-    TEMPORARY,
-    canonical_json,
-    damaged,
-    disk_errors,
-    file_sha256,
-    read_json,
-    remove,
-    sync_file,
-    sync_folder,
-)
 
 SHARDS_DIR = "shards"
 SHARD_NAME = "shard.json"
@@ -132,7 +121,8 @@ def image_name(index: int) -> str:
 
 def new_temporary(dataset_dir: Path, shard: int) -> Path:
     """Return an unused name for an unfinished shard, beside its later place."""
-    return dataset_dir / SHARDS_DIR / f"{TEMPORARY}shard-{shard_name(shard)}-{secrets.token_hex(6)}"
+    name = f"{durable.TEMPORARY}shard-{shard_name(shard)}-{secrets.token_hex(6)}"
+    return dataset_dir / SHARDS_DIR / name
 
 
 @contextmanager
@@ -143,7 +133,7 @@ def staging(dataset_dir: Path, shard: int) -> Iterator[Path]:
         yield temporary
     except BaseException:
         with suppress(OSError):  # the original error matters more; the next run cleans up
-            remove(temporary)
+            durable.remove(temporary)
         raise
 
 
@@ -188,7 +178,7 @@ def write_shard(
     "shard-written".
     """
     with staging(dataset_dir, shard) as temporary:
-        with disk_errors(temporary):
+        with durable.disk_errors(temporary):
             (temporary / "images").mkdir(parents=True)
         frame_rows: list[dict[str, Any]] = []
         instance_rows: list[dict[str, Any]] = []
@@ -199,7 +189,7 @@ def write_shard(
                 failed.append(frame)
                 indices.append(frame.index)
                 continue
-            with disk_errors(temporary):
+            with durable.disk_errors(temporary):
                 _write_pictures(temporary, frame)
             indices.append(frame.spec.index)
             row, people = rows_of(frame, image_name(frame.spec.index))
@@ -207,7 +197,7 @@ def write_shard(
             instance_rows.extend(people)
             on_event("frame-written")
         _check_order(shard, indices)
-        with disk_errors(temporary):
+        with durable.disk_errors(temporary):
             write_parquet(temporary / FRAMES_NAME, rows.FRAME_SCHEMA, frame_rows)
             write_parquet(temporary / INSTANCES_NAME, rows.INSTANCE_SCHEMA, instance_rows)
             head = {
@@ -227,7 +217,7 @@ def seal(temporary: Path, head: dict[str, Any]) -> StagedShard:
     files, _ = _walk(temporary)
     table = {name: _facts(temporary / name) for name in files}
     value = {**head, "files": table}
-    (temporary / SHARD_NAME).write_bytes(canonical_json({**value, "check": _check(value)}))
+    (temporary / SHARD_NAME).write_bytes(durable.canonical_json({**value, "check": _check(value)}))
     sync_shard(temporary)
     return StagedShard(entry=read_entry(temporary), temporary=temporary)
 
@@ -236,16 +226,16 @@ def sync_shard(folder: Path) -> None:
     """fsync all files and folders of a shard; OSError."""
     files, folders = _walk(folder)
     for name in files:
-        sync_file(folder / name)
+        durable.sync_file(folder / name)
     for name in folders:
-        sync_folder(folder / name)
-    sync_folder(folder)
+        durable.sync_folder(folder / name)
+    durable.sync_folder(folder)
 
 
 def read_entry(folder: Path) -> ShardEntry:
     """Read a shard's table entry from its shard.json; DatasetError when damaged."""
     path = folder / SHARD_NAME
-    value = read_json(path)
+    value = durable.read_json(path)
     try:
         failed = tuple(
             FailedFrame(index=int(f["index"]), error=str(f["error"])) for f in value["failed"]
@@ -255,7 +245,7 @@ def read_entry(folder: Path) -> ShardEntry:
             raise ValueError(f"impossible counts: {counts}")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DatasetError("not the table of a shard", where=str(path), got=repr(error)) from error
-    return ShardEntry(**counts, failed=failed, sha256=file_sha256(path))
+    return ShardEntry(**counts, failed=failed, sha256=durable.file_sha256(path))
 
 
 def verify_shard(folder: Path, *, sha256: str | None = None) -> list[str]:
@@ -265,7 +255,7 @@ def verify_shard(folder: Path, *, sha256: str | None = None) -> list[str]:
     """
     try:
         read_entry(folder)
-        value = read_json(folder / SHARD_NAME)
+        value = durable.read_json(folder / SHARD_NAME)
         table = value["files"]
         if value.pop("check") != _check(value):
             return [f"{SHARD_NAME}: its bytes have changed"]
@@ -275,7 +265,7 @@ def verify_shard(folder: Path, *, sha256: str | None = None) -> list[str]:
         problems += [f"{name}: not in {SHARD_NAME}" for name in sorted(present - set(table))]
         for name in sorted(present & set(table)):
             problems += _compare(folder / name, name, table[name])
-        if sha256 is not None and file_sha256(folder / SHARD_NAME) != sha256:
+        if sha256 is not None and durable.file_sha256(folder / SHARD_NAME) != sha256:
             problems.append(f"{SHARD_NAME}: its bytes have changed")
     except (DatasetError, OSError, KeyError, TypeError) as error:
         return [f"{SHARD_NAME}: {error}"]
@@ -292,8 +282,8 @@ def hashed_files(dataset_dir: Path) -> dict[str, str]:
     The lock, the log and set-aside files are excluded.
     """
     found = [p for p in (dataset_dir / SHARDS_DIR).rglob("*") if not p.is_dir()]
-    found += [p for p in dataset_dir.glob("*.json") if not p.name.startswith(TEMPORARY)]
-    return {p.relative_to(dataset_dir).as_posix(): file_sha256(p) for p in sorted(found)}
+    found += [p for p in dataset_dir.glob("*.json") if not p.name.startswith(durable.TEMPORARY)]
+    return {p.relative_to(dataset_dir).as_posix(): durable.file_sha256(p) for p in sorted(found)}
 
 
 def _write_pictures(temporary: Path, frame: Stored) -> None:
@@ -331,11 +321,11 @@ def _walk(folder: Path) -> tuple[list[str], list[str]]:
 
 def _check(value: dict[str, Any]) -> str:
     """Return the hash of shard.json, before the index holds it."""
-    return hashlib.sha256(canonical_json(value)).hexdigest()
+    return hashlib.sha256(durable.canonical_json(value)).hexdigest()
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+    return {"bytes": path.stat().st_size, "sha256": durable.file_sha256(path)}
 
 
 def _compare(path: Path, name: str, facts: dict[str, Any]) -> list[str]:
@@ -344,7 +334,7 @@ def _compare(path: Path, name: str, facts: dict[str, Any]) -> list[str]:
         return [f"{name}: not a plain file"]
     if found.st_size != facts["bytes"]:
         return [f"{name}: {found.st_size} bytes, expected {facts['bytes']}"]
-    if file_sha256(path) != facts["sha256"]:
+    if durable.file_sha256(path) != facts["sha256"]:
         return [f"{name}: its bytes have changed"]
     return []
 
@@ -364,7 +354,7 @@ def parse_index(index: Mapping[str, Any], path: Place) -> dict[int, Listed]:
     """The rows of an index.json by shard, in its order; DatasetError when one is damaged."""
     listed = index.get("shards")
     if not isinstance(listed, list):
-        raise damaged(path, "shards as a list", repr(listed))
+        raise durable.damaged(path, "shards as a list", repr(listed))
     out: dict[int, Listed] = {}
     for row in listed:
         try:
@@ -372,9 +362,9 @@ def parse_index(index: Mapping[str, Any], path: Place) -> dict[int, Listed]:
             counts = int(row["first"]), int(row["frames"]), int(row["people"])
             failed, sha256 = int(row["failed"]), str(row["sha256"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise damaged(path, "a row for each shard", repr(error)) from error
+            raise durable.damaged(path, "a row for each shard", repr(error)) from error
         if name != f"{SHARDS_DIR}/{shard:05d}":
-            raise damaged(path, f"path {SHARDS_DIR}/{shard:05d}", name)
+            raise durable.damaged(path, f"path {SHARDS_DIR}/{shard:05d}", name)
         out[shard] = Listed(*counts, failed, sha256)
     return out
 
@@ -413,7 +403,7 @@ def unpack(data: bytes, folder: Path, *, where: str) -> None:
     tar in messages.
     """
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar, disk_errors(folder):
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar, durable.disk_errors(folder):
             folder.mkdir(parents=True)
             files: set[PurePosixPath] = set()
             for entry in tar:
@@ -444,7 +434,7 @@ def unpack_shard(data: bytes, dataset_dir: Path, shard: int) -> StagedShard:
         raise DatasetError(
             "this is another shard", where=SHARD_NAME, expected=str(shard), got=str(entry.shard)
         )
-    with disk_errors(temporary):
+    with durable.disk_errors(temporary):
         sync_shard(temporary)
     return StagedShard(entry=entry, temporary=temporary)
 

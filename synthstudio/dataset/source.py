@@ -23,15 +23,7 @@ from pathlib import Path
 
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.core.places import Place, Url, parse_place
-from synthstudio.dataset.durable import (
-    TEMPORARY,
-    damaged,
-    disk_errors,
-    held_alone,
-    leads_to,
-    remove,
-    whole_folder,
-)
+from synthstudio.dataset import durable
 from synthstudio.dataset.manifest import INDEX_NAME, LOG_NAME, MANIFEST_NAME, MIXED_NAME, no_dataset
 from synthstudio.dataset.shards import (
     SHARD_NAME,
@@ -52,7 +44,7 @@ DEFAULT_GB = 10.0
 ENTRIES = "shards-v1"
 """The cache's subfolder for entries; its siblings are not ours."""
 _ENTRY = re.compile(r"(?:shard|set)-[\w-]+")
-_LEFT = re.compile(rf"{re.escape(TEMPORARY)}(?:run-|(?:old-)?(?:shard|set)-)[\w-]+")
+_LEFT = re.compile(rf"{re.escape(durable.TEMPORARY)}(?:run-|(?:old-)?(?:shard|set)-)[\w-]+")
 _FETCHING = ".get-"
 _TRIES = 3
 KEPT_SHARDS = 4
@@ -155,7 +147,7 @@ class StoreSource:
 
     def _hold(self, shard: int, sha256: str, data: bytes | None) -> Held:
         if not re.fullmatch(r"[0-9a-f]{64}", sha256):
-            raise damaged(self.folder / INDEX_NAME, "sha256 as 64 hex digits", sha256)
+            raise durable.damaged(self.folder / INDEX_NAME, "sha256 as 64 hex digits", sha256)
         place, name = self._object(shard), shard_name(shard)
 
         def fill(folder: Path) -> None:
@@ -181,7 +173,9 @@ class StoreSource:
     def _data(self, shard: int) -> bytes:
         data = self.store.read(packed_name(shard))
         if data is None:
-            raise damaged(self._object(shard), "the shard that the index names", "no such object")
+            raise durable.damaged(
+                self._object(shard), "the shard that the index names", "no such object"
+            )
         return data
 
     def _object(self, shard: int) -> Url:
@@ -195,7 +189,7 @@ def _digest_inside(data: bytes, where: Url) -> str:
             file = tar.extractfile(SHARD_NAME)
             found = b"" if file is None else file.read()
     except (tarfile.TarError, EOFError, KeyError) as error:
-        raise damaged(where, f"a tar with {SHARD_NAME}", str(error)) from error
+        raise durable.damaged(where, f"a tar with {SHARD_NAME}", str(error)) from error
     return hashlib.sha256(found).hexdigest()
 
 
@@ -229,7 +223,7 @@ class Cache:
         self.folder = folder
         self.max_bytes = max_bytes
         self._sizes: dict[str, int] = {}
-        with disk_errors(folder):
+        with durable.disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def hold(
@@ -242,7 +236,7 @@ class Cache:
         """
         path = self.folder / name
         for _ in range(_TRIES):
-            with disk_errors(path):
+            with durable.disk_errors(path):
                 held = _in_use(path)
                 if held is not None and is_whole(path):
                     with suppress(OSError):  # a folder of another user: its time is not updated
@@ -254,7 +248,7 @@ class Cache:
                     if path.exists() and not is_whole(path):
                         self._drop(path)
                     if not path.exists():
-                        with whole_folder(path) as unfinished:
+                        with durable.whole_folder(path) as unfinished:
                             fill(unfinished)
                 self._trim(name)
         raise DiskError(
@@ -268,8 +262,8 @@ class Cache:
     def scratch(self) -> Iterator[Path]:
         """Yield a temporary folder; that of a killed process is deleted later."""
         while True:
-            path = self.folder / f"{TEMPORARY}run-{secrets.token_hex(6)}"
-            with disk_errors(path):
+            path = self.folder / f"{durable.TEMPORARY}run-{secrets.token_hex(6)}"
+            with durable.disk_errors(path):
                 path.mkdir(mode=0o700)
             held = _in_use(path)
             if held is not None:  # else deleted by another process
@@ -278,7 +272,7 @@ class Cache:
             yield path
         finally:
             with suppress(OSError):  # the next process that trims will do it
-                remove(path)
+                durable.remove(path)
             held.close()
 
     def _trim(self, kept: str) -> None:
@@ -309,7 +303,7 @@ class Cache:
 
     def _let_go(self, path: Path) -> bool:
         """Delete an unused folder; return whether it was deleted."""
-        with suppress(OSError), held_alone(path) as there:
+        with suppress(OSError), durable.held_alone(path) as there:
             if there:
                 self._drop(path)
             return there
@@ -318,11 +312,11 @@ class Cache:
     def _drop(self, path: Path) -> None:
         """Rename an entry, then delete it."""
         gone = path
-        if not path.name.startswith(TEMPORARY):
-            gone = path.with_name(f"{TEMPORARY}old-{path.name}-{secrets.token_hex(6)}")
+        if not path.name.startswith(durable.TEMPORARY):
+            gone = path.with_name(f"{durable.TEMPORARY}old-{path.name}-{secrets.token_hex(6)}")
             path.rename(gone)
         with suppress(OSError):  # a worker whose parent was killed may still write to it
-            remove(gone)
+            durable.remove(gone)
 
 
 def default_cache() -> Cache:
@@ -352,7 +346,7 @@ def _in_use(path: Path) -> Held | None:
             return None
         held = Held(path, descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if leads_to(path, descriptor):
+        if durable.leads_to(path, descriptor):
             return held
         held.close()
 
@@ -364,7 +358,7 @@ def _alone(path: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if not leads_to(path, descriptor):
+            if not durable.leads_to(path, descriptor):
                 continue
             try:
                 yield

@@ -28,15 +28,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place, resolved
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.rng import stream
-from synthstudio.dataset.derive import (
-    Chunk,
-    aligned,
-    origins,
-    replaced,
-    respecify,
-    source_summary,
-    write_derived,
-)
+from synthstudio.dataset import derive
 from synthstudio.dataset.durable import damaged, write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import no_spec, pair_rows, spec_fields
@@ -209,22 +201,26 @@ def apply(
     on_progress: OnProgress | None = None,
 ) -> Dataset:
     """Write a data set with the new splits in rows and stored specs."""
-    derived = {"by": "split", "keys": list(splits.keys), "sources": [source_summary(dataset)]}
+    derived = {
+        "by": "split",
+        "keys": list(splits.keys),
+        "sources": [derive.source_summary(dataset)],
+    }
     identity = dataclasses.replace(dataset.identity, frames=len(splits.frames), derived=derived)
 
-    def renamed() -> Iterator[Chunk]:
+    def renamed() -> Iterator[derive.Chunk]:
         done = 0
-        for chunk in aligned(dataset):
+        for chunk in derive.aligned(dataset):
             own = splits.table[done : done + len(chunk.frames)]
             names = [NAMES[k] for k in own]
             done += len(own)
-            frames = respecify(
-                replaced(chunk.frames, "split", names),
+            frames = derive.respecify(
+                derive.replaced(chunk.frames, "split", names),
                 lambda i, _, n=names: {"split": n[i]},  # type: ignore[misc]
             )
             yield dataclasses.replace(chunk, frames=frames)
 
-    return write_derived(
+    return derive.write_derived(
         out, identity, [dataset], renamed(), resume=resume, on_progress=on_progress
     )
 
@@ -379,7 +375,7 @@ def merged_notes(dataset: Dataset) -> list[str]:
         for k, source in enumerate(sources, 1)
     ]
     found, taken = [Drawn(name) for name in names], [0] * len(names)
-    source_of = {index: source for index, source, _ in origins(dataset)}
+    source_of = {index: source for index, source, _ in derive.origins(dataset)}
     for row in dataset.iter_frames(["index", "spec"]):
         source = source_of[row["index"]]
         taken[source] += 1

@@ -15,28 +15,9 @@ from typing import Any
 
 from synthstudio.core.errors import DatasetError, SynthStudioError, WorkerError
 from synthstudio.core.places import Place
+from synthstudio.dataset import manifest, shards
 from synthstudio.dataset.destination import Destination, destination_of
 from synthstudio.dataset.durable import canonical_json, parse_json
-from synthstudio.dataset.manifest import (
-    INDEX_NAME,
-    MANIFEST_NAME,
-    MIXED_NAME,
-    Identity,
-    identity_differences,
-    identity_of,
-    structural_differences,
-    to_bytes,
-)
-from synthstudio.dataset.shards import (
-    OnEvent,
-    ShardEntry,
-    StagedShard,
-    is_shard_name,
-    no_event,
-    read_entry,
-    shard_name,
-    verify_shard,
-)
 
 Part = tuple[int, int]
 """(k, n): the k-th of n parts, from 1. Shard s belongs to part s mod n + 1."""
@@ -47,10 +28,10 @@ class Session:
     """A locked destination of a data set. Only its methods publish or remove files."""
 
     destination: Destination
-    identity: Identity
+    identity: manifest.Identity
     part: Part | None
-    on_event: OnEvent
-    done: dict[int, ShardEntry] = field(default_factory=dict)
+    on_event: shards.OnEvent
+    done: dict[int, shards.ShardEntry] = field(default_factory=dict)
     set_aside: list[str] = field(default_factory=list)
 
     @property
@@ -67,7 +48,7 @@ class Session:
         """Return the shards of this run that are still to be made, rising."""
         return tuple(s for s in shards_of(self.identity, self.part) if s not in self.done)
 
-    def publish(self, staged: StagedShard) -> ShardEntry:
+    def publish(self, staged: shards.StagedShard) -> shards.ShardEntry:
         """Publish a shard durably; DiskError, or DatasetError if it does not belong here.
 
         `on_event` receives "before-rename", "after-rename" and, when a shorter shard is replaced in
@@ -104,19 +85,23 @@ class Session:
         }
         self.on_event("before-index")
         data = canonical_json(value)
-        if self.destination.read(INDEX_NAME) != data:
-            self.destination.replace(INDEX_NAME, data)
+        if self.destination.read(manifest.INDEX_NAME) != data:
+            self.destination.replace(manifest.INDEX_NAME, data)
         self.log("finished", frames=value["frames"])
 
     @property
     def mixed(self) -> list[dict[str, Any]]:
         """Return the notes of resumed runs of another identity; empty for most sets."""
-        data = self.destination.read(MIXED_NAME)
-        return [] if data is None else list(parse_json(data, self.place / MIXED_NAME)["mixed"])
+        data = self.destination.read(manifest.MIXED_NAME)
+        return (
+            []
+            if data is None
+            else list(parse_json(data, self.place / manifest.MIXED_NAME)["mixed"])
+        )
 
     def write_mixed(self, notes: list[dict[str, Any]]) -> None:
         """Record shards of another identity in this data set."""
-        self.destination.replace(MIXED_NAME, canonical_json({"mixed": notes}))
+        self.destination.replace(manifest.MIXED_NAME, canonical_json({"mixed": notes}))
 
     def log(self, event: str, **facts: Any) -> None:
         """Append a line to run.log: the only file with times, hosts and paths."""
@@ -128,13 +113,13 @@ class Session:
 @contextmanager
 def open_or_create(
     out: Place,
-    identity: Identity,
+    identity: manifest.Identity,
     *,
     resume: bool = False,
     allow_mixed: bool = False,
     part: Part | None = None,
     keep: bool = True,
-    on_event: OnEvent = no_event,
+    on_event: shards.OnEvent = shards.no_event,
     on_check: Callable[[int, int], None] | None = None,
 ) -> Iterator[Session]:
     """Hold the folder or URL `out` for writing the data set `identity`, or its `part`.
@@ -151,7 +136,7 @@ def open_or_create(
     destination.check_free(resume)
     with destination.hold():
         destination.check_free(resume)
-        begun = destination.read(MANIFEST_NAME) is not None
+        begun = destination.read(manifest.MANIFEST_NAME) is not None
         session = Session(destination=destination, identity=identity, part=part, on_event=on_event)
         destination.clear()
         try:
@@ -159,7 +144,7 @@ def open_or_create(
             destination.begin()
             _take_stock(session, on_check)
             if session.todo:
-                destination.remove(INDEX_NAME)
+                destination.remove(manifest.INDEX_NAME)
             session.log("started", part=part, resumed=len(session.done), left=len(session.todo))
             on_event("before-first-shard")
             yield session
@@ -187,14 +172,16 @@ def check_folder(place: Place, resume: bool) -> None:
 
 def is_unfinished(place: Place) -> bool:
     found = destination_of(place)
-    return found.read(MANIFEST_NAME) is not None and found.read(INDEX_NAME) is None
+    return (
+        found.read(manifest.MANIFEST_NAME) is not None and found.read(manifest.INDEX_NAME) is None
+    )
 
 
-def shards_of(identity: Identity, part: Part | None) -> range:
+def shards_of(identity: manifest.Identity, part: Part | None) -> range:
     return range(identity.shards) if part is None else range(part[0] - 1, identity.shards, part[1])
 
 
-def _index_row(entry: ShardEntry) -> dict[str, Any]:
+def _index_row(entry: shards.ShardEntry) -> dict[str, Any]:
     row = dataclasses.asdict(entry)
     return {**row, "failed": len(entry.failed), "path": entry.path}
 
@@ -212,23 +199,23 @@ def _check_part(part: Part | None) -> None:
 def _begin(session: Session, allow_mixed: bool) -> None:
     """Write the identity, or compare it with the existing one."""
     destination, wanted = session.destination, session.identity
-    data = destination.read(MANIFEST_NAME)
+    data = destination.read(manifest.MANIFEST_NAME)
     if data is None:
-        destination.replace(MANIFEST_NAME, to_bytes(wanted))
+        destination.replace(manifest.MANIFEST_NAME, manifest.to_bytes(wanted))
         return
-    where = session.place / MANIFEST_NAME
-    had = identity_of(parse_json(data, where), where)
-    differences = identity_differences(had, wanted)
+    where = session.place / manifest.MANIFEST_NAME
+    had = manifest.identity_of(parse_json(data, where), where)
+    differences = manifest.identity_differences(had, wanted)
     if differences:
-        if not allow_mixed or structural_differences(had, wanted):
+        if not allow_mixed or manifest.structural_differences(had, wanted):
             raise _other_identity(session.place, differences, allow_mixed)
         notes = session.mixed
         if not any(note["differences"] == differences for note in notes):
             session.write_mixed([*notes, {"differences": differences}])
     session.identity = dataclasses.replace(had, frames=wanted.frames)
     if wanted.frames != had.frames:
-        destination.remove(INDEX_NAME)
-        destination.replace(MANIFEST_NAME, to_bytes(session.identity))
+        destination.remove(manifest.INDEX_NAME)
+        destination.replace(manifest.MANIFEST_NAME, manifest.to_bytes(session.identity))
 
 
 def _other_identity(place: Place, differences: list[str], allow_mixed: bool) -> DatasetError:
@@ -239,7 +226,7 @@ def _other_identity(place: Place, differences: list[str], allow_mixed: bool) -> 
         then = "Use the original settings, choose another --out, or mix with --allow-mixed."
     return DatasetError(
         f"this data set was started with other settings:\n  {listed}{more}\n",
-        where=str(place / MANIFEST_NAME),
+        where=str(place / manifest.MANIFEST_NAME),
         then=then,
     )
 
@@ -251,7 +238,7 @@ def _take_stock(session: Session, on_check: Callable[[int, int], None] | None) -
     mine = set(shards_of(session.identity, session.part))
     for place, name in enumerate(found):
         problems = ["not a shard"]
-        if is_shard_name(destination.shard_of(name)):
+        if shards.is_shard_name(destination.shard_of(name)):
             problems = destination.examine(name, partial(_judged, session, mine, name))
         if problems:
             target = destination.set_aside(name)
@@ -263,12 +250,12 @@ def _take_stock(session: Session, on_check: Callable[[int, int], None] | None) -
 
 def _judged(session: Session, mine: set[int], name: str, folder: Path) -> list[str]:
     """Mark a complete shard as done, or as to be replaced; return its problems."""
-    if problems := verify_shard(folder):
+    if problems := shards.verify_shard(folder):
         return problems
-    entry = read_entry(folder)
+    entry = shards.read_entry(folder)
     wanted = session.identity.frames_of(entry.shard)
     named = session.destination.shard_of(name)
-    if shard_name(entry.shard) != named or entry.first != wanted.start:
+    if shards.shard_name(entry.shard) != named or entry.first != wanted.start:
         return [f"holds shard {entry.shard} from frame {entry.first}"]
     if entry.shard not in mine:
         raise DatasetError(
@@ -284,7 +271,7 @@ def _judged(session: Session, mine: set[int], name: str, folder: Path) -> list[s
     return []
 
 
-def _check_range(entry: ShardEntry, identity: Identity, path: Path) -> None:
+def _check_range(entry: shards.ShardEntry, identity: manifest.Identity, path: Path) -> None:
     wanted = identity.frames_of(entry.shard)
     if not 0 <= entry.shard < identity.shards or (entry.first, entry.frames) != (
         wanted.start,

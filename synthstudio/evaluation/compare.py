@@ -16,7 +16,7 @@ from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.evaluation import intervals, localization
+from synthstudio.evaluation import intervals, localization, metrics
 from synthstudio.evaluation.intervals import (
     Interval,
     Statistic,
@@ -25,16 +25,6 @@ from synthstudio.evaluation.intervals import (
     paired_interval,
     ratio_interval,
     table_text,
-)
-from synthstudio.evaluation.metrics import (
-    extended_truth,
-    hidden_causes,
-    joint_subsets,
-    lifting_errors,
-    pck_of,
-    person_score,
-    truth_of,
-    visibility_subset,
 )
 from synthstudio.evaluation.precision import Presence, Truth, matches
 from synthstudio.evaluation.storage import Evaluation, Predictions
@@ -135,9 +125,9 @@ def _person_sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F
     out = {}
     for part, subset in subsets.items():
         for at in (0.05, 0.1, 0.2):
-            out[f"PCK@{at:g} {part}"] = _summed(pck_of(predictions, at=at), subset)
+            out[f"PCK@{at:g} {part}"] = _summed(metrics.pck_of(predictions, at=at), subset)
     clean = predictions.clean == np.arange(len(predictions))
-    hits = pck_of(predictions)
+    hits = metrics.pck_of(predictions)
     out["PCK@0.1 clean frames"] = _summed(hits, subsets["all"] & clean[:, None])
     # The change of PCK@0.1 at joints hidden by the occluder, against the clean frame.
     paired = (predictions.clean >= 0) & ~clean
@@ -148,7 +138,7 @@ def _person_sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F
     for part in ("hidden", "visible"):
         relative = errors / predictions.side[:, None]
         out[f"distance, {part} joints"] = _summed(relative, subsets[part])
-    use, lifting = lifting_errors(predictions, seen)
+    use, lifting = metrics.lifting_errors(predictions, seen)
     for part in ("hidden", "visible"):
         for name, error in lifting.items():
             out[f"{name} {part}"] = _summed(error, use & subsets[part])
@@ -205,8 +195,8 @@ def _statistic_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
 
 def _ap(part: str) -> Callable[[Evaluation, Bool], Statistic]:
     def statistic(run: Evaluation, seen: Bool) -> Statistic:
-        subset = seen & joint_subsets(run.predictions)[part]
-        return _precision(run, truth_of(run.predictions), only=subset)
+        subset = seen & metrics.joint_subsets(run.predictions)[part]
+        return _precision(run, metrics.truth_of(run.predictions), only=subset)
 
     return statistic
 
@@ -216,7 +206,7 @@ def _extended_ap(run: Evaluation, seen: Bool) -> Statistic:
     without boxes, which have no window of a person."""
     if run.found is not None:
         return lambda weight: float("nan")
-    truth, presence = extended_truth(run.predictions)
+    truth, presence = metrics.extended_truth(run.predictions)
     return _precision(run, truth, presence=presence)
 
 
@@ -233,7 +223,7 @@ def _precision(
             then="Run the evaluation again.",
         )
     if run.found is None:
-        xy, score, image = predictions.xy, person_score(predictions), None
+        xy, score, image = predictions.xy, metrics.person_score(predictions), None
     else:  # frames without people have no group
         counted = np.isin(run.found.image, predictions.frame)
         xy, score = run.found.xy[counted], run.found.score[counted]
@@ -253,7 +243,7 @@ def _by_visible_share(
     """A statistic of the predicted visible share against whether the state is visible."""
 
     def make(run: Evaluation, seen: Bool) -> Statistic:
-        predictions, subset = run.predictions, visibility_subset(run.predictions) & seen
+        predictions, subset = run.predictions, metrics.visibility_subset(run.predictions) & seen
         visible = predictions.state[subset] == STATE_VISIBLE
         group = _joint_group(predictions)[subset]
         return statistic(predictions.shares[subset][:, 0], visible, group)
@@ -262,8 +252,8 @@ def _by_visible_share(
 
 
 def _cause_f1(run: Evaluation, seen: Bool) -> Statistic:
-    subset = visibility_subset(run.predictions) & seen
-    hidden, truth, predicted = hidden_causes(run.predictions, subset)
+    subset = metrics.visibility_subset(run.predictions) & seen
+    hidden, truth, predicted = metrics.hidden_causes(run.predictions, subset)
     group = _joint_group(run.predictions)[hidden]
     return intervals.macro_f1(truth, predicted, group, classes=3)
 

@@ -15,14 +15,7 @@ from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_V
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled, is_visible
 from synthstudio.core.whole_body import SKELETON as WHOLE_BODY
-from synthstudio.evaluation import calibration, localization
-from synthstudio.evaluation.intervals import (
-    Margin,
-    auroc_margin,
-    majority_margin,
-    paired_interval,
-    ratio_interval,
-)
+from synthstudio.evaluation import calibration, intervals, localization
 from synthstudio.evaluation.precision import Detections, Presence, Truth, average_precision
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.evaluation.whole_body import whole_body_precision
@@ -92,7 +85,7 @@ def pck_by_group(predictions: Predictions, subset: Bool, *, at: float = 0.1) -> 
 
 def _pck_interval(predictions: Predictions, subset: Bool, *, at: float = 0.1) -> dict[str, float]:
     hits, counts = pck_by_group(predictions, subset, at=at)
-    return vars(ratio_interval(hits, counts, seed=SEED, rounds=_ROUNDS))
+    return vars(intervals.ratio_interval(hits, counts, seed=SEED, rounds=_ROUNDS))
 
 
 def _localization(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
@@ -259,7 +252,7 @@ def _counterfactual(predictions: Predictions, skeleton: Skeleton) -> dict[str, A
             (_sum_by_group(group, np.where(subset, hits[side], 0).sum(1), groups), counts)
             for side in (rows, other)
         )
-        found = paired_interval(with_it, without_it, seed=SEED, rounds=_ROUNDS)
+        found = intervals.paired_interval(with_it, without_it, seed=SEED, rounds=_ROUNDS)
         out[name] = vars(found) | {"joints": int(subset.sum())}
     return out
 
@@ -299,10 +292,12 @@ def visibility_metrics(predictions: Predictions, skeleton: Skeleton) -> dict[str
     )
     group = np.repeat(predictions.group[:, None], subset.shape[1], 1)
     over_peak, over_mass = (
-        auroc_margin(share, baseline[subset], visible, group[subset], seed=SEED)
+        intervals.auroc_margin(share, baseline[subset], visible, group[subset], seed=SEED)
         for baseline in (predictions.peak, predictions.score)
     )
-    over_majority = majority_margin(cause, predicted_cause, group[hidden], classes=3, seed=SEED)
+    over_majority = intervals.majority_margin(
+        cause, predicted_cause, group[hidden], classes=3, seed=SEED
+    )
     return {
         **_margin("AUROC", over_peak, "peak"),
         **_margin("AUROC", over_mass, "mass"),
@@ -321,7 +316,7 @@ def visibility_metrics(predictions: Predictions, skeleton: Skeleton) -> dict[str
     }
 
 
-def _margin(name: str, found: Margin, baseline: str) -> dict[str, dict[str, float]]:
+def _margin(name: str, found: intervals.Margin, baseline: str) -> dict[str, dict[str, float]]:
     return {
         name: vars(found.ours),
         f"{name}_of_{baseline}": vars(found.baseline),

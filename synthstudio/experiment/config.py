@@ -9,15 +9,7 @@ from typing import Any
 
 from synthstudio.core.errors import AssetError, FormatError, ModelError
 from synthstudio.core.outputs import free_folder
-from synthstudio.dataset.durable import (
-    LOCK_NAME,
-    TEMPORARY,
-    canonical_json,
-    file_sha256,
-    read_json,
-    remove,
-    write_file,
-)
+from synthstudio.dataset import durable
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.stage import IMPORTED, PHOTOS
 from synthstudio.training import config as configs
@@ -180,7 +172,7 @@ def check_folder(config: ExperimentConfig) -> None:
     ModelError; FormatError without annotations."""
     current, kept = settings(config), config.out / SETTINGS
     if kept.is_file():
-        before = read_json(kept)
+        before = durable.read_json(kept)
         changed = sorted(k for k in current if current[k] != before.get(k))
         if changed:
             raise ModelError(
@@ -191,7 +183,7 @@ def check_folder(config: ExperimentConfig) -> None:
                 then="Choose another --out, or use its settings.",
             )
     else:
-        free_folder(config.out, own={LOCK_NAME}.__contains__)
+        free_folder(config.out, own={durable.LOCK_NAME}.__contains__)
 
 
 def claim_folder(config: ExperimentConfig) -> None:
@@ -200,9 +192,9 @@ def claim_folder(config: ExperimentConfig) -> None:
     check_folder(config)
     kept = config.out / SETTINGS
     if not kept.is_file():
-        write_file(kept, canonical_json(settings(config)))
-    for unfinished in config.out.rglob(f"{TEMPORARY}*"):
-        remove(unfinished)
+        durable.write_file(kept, durable.canonical_json(settings(config)))
+    for unfinished in config.out.rglob(f"{durable.TEMPORARY}*"):
+        durable.remove(unfinished)
 
 
 def settings(config: ExperimentConfig) -> dict[str, Any]:
@@ -215,7 +207,7 @@ def settings(config: ExperimentConfig) -> dict[str, Any]:
         )
     return {
         "format": FORMAT,
-        "annotations": file_sha256(config.annotations),
+        "annotations": durable.file_sha256(config.annotations),
         "pretrain": None if config.pretrain is None else _dataset_sha256(config.pretrain),
         "cutouts": None if config.cutouts is None else _folder_sha256(config.cutouts),
         "steps": config.training_steps,
@@ -245,5 +237,5 @@ def _folder_sha256(folder: Path) -> str:
     if not folder.is_dir():
         raise AssetError("no such folder", where=str(folder), expected="cut-outs")
     files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    hashes = [[p.name, file_sha256(p)] for p in files]
-    return hashlib.sha256(canonical_json(hashes)).hexdigest()
+    hashes = [[p.name, durable.file_sha256(p)] for p in files]
+    return hashlib.sha256(durable.canonical_json(hashes)).hexdigest()

@@ -16,14 +16,6 @@ from synthstudio.core.arrays import F64, Bool
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation import intervals
-from synthstudio.evaluation.intervals import (
-    Bootstrap,
-    Interval,
-    Statistic,
-    few_seeds_note,
-    paired_interval,
-    ratio_interval,
-)
 from synthstudio.evaluation.metrics import pck_by_group, truth_of
 from synthstudio.evaluation.precision import matches
 from synthstudio.evaluation.storage import Predictions, interval, select
@@ -70,7 +62,7 @@ class Reduction:
     of the photos' weights."""
 
     hits: Mapping[str, tuple[F64, F64]]
-    precision: Mapping[str, Statistic]
+    precision: Mapping[str, intervals.Statistic]
     counts: Mapping[str, int]
 
 
@@ -83,7 +75,7 @@ def reduce(predictions: Predictions, skeleton: Skeleton) -> Reduction:
     return Reduction(hits=hits, precision=precision, counts=counts)
 
 
-def _precision(predictions: Predictions, subset: Bool, skeleton: Skeleton) -> Statistic:
+def _precision(predictions: Predictions, subset: Bool, skeleton: Skeleton) -> intervals.Statistic:
     counted = subset.any(1)
     people = select(predictions, np.flatnonzero(counted))
     score = people.score.mean(1)  # of the maps, in every arm: only ORN predicts a quality
@@ -104,7 +96,7 @@ class Cell:
 
     part: str
     measure: str
-    found: Interval
+    found: intervals.Interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +117,7 @@ class Findings:
     comparisons: tuple[Comparison, ...]
     counts: Mapping[str, int]
 
-    def cell(self, arm: str, part: str, measure: str) -> Interval:
+    def cell(self, arm: str, part: str, measure: str) -> intervals.Interval:
         cells = self.figures[arm]
         return next(c.found for c in cells if (c.part, c.measure) == (part, measure))
 
@@ -139,7 +131,7 @@ def findings(
     for arm in arms:
         cells = []
         for part in PARTS:
-            pck = ratio_interval(
+            pck = intervals.ratio_interval(
                 *_hits_and_counts(results[arm.name], part), seed=SEED, rounds=ROUNDS["PCK"]
             )
             cells.append(Cell(part=part, measure="PCK", found=pck))
@@ -164,11 +156,11 @@ def findings(
 def _differences(
     question: Question,
     results: Mapping[str, Sequence[Reduction]],
-    drawn: Mapping[tuple[str, str], Bootstrap],
+    drawn: Mapping[tuple[str, str], intervals.Bootstrap],
 ) -> tuple[Cell, ...]:
     cells = []
     for part in PARTS:
-        pck = paired_interval(
+        pck = intervals.paired_interval(
             _hits_and_counts(results[question.ours], part),
             _hits_and_counts(results[question.theirs], part),
             seed=SEED,
@@ -186,14 +178,14 @@ def _hits_and_counts(seeds: Sequence[Reduction], part: str) -> tuple[F64, F64]:
     return np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])
 
 
-def _drawn(seeds: Sequence[Reduction], part: str) -> Bootstrap:
+def _drawn(seeds: Sequence[Reduction], part: str) -> intervals.Bootstrap:
     groups = seeds[0].hits[part][0].shape[1]
     return intervals.bootstrap(
         [s.precision[part] for s in seeds], groups=groups, seed=SEED, rounds=ROUNDS["AP"]
     )
 
 
-def verdict(found: Interval) -> str:
+def verdict(found: intervals.Interval) -> str:
     """Verdict of a difference: "helped", "harmed", "not shown" or "nothing to measure"."""
     if not np.isfinite(found.value) or not np.isfinite(found.low):
         return "nothing to measure"
@@ -279,7 +271,7 @@ def notes(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> l
     ]
     if found.seeds == 1:
         out.append("One seed: the spread between trainings is in no interval.")
-    if note := few_seeds_note(found.seeds):
+    if note := intervals.few_seeds_note(found.seeds):
         out.append(note)
     out.append(_costs(facts["operations"]))
     if config.pretrain is not None:

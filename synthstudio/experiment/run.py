@@ -23,14 +23,7 @@ from typing import Any
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.durable import (
-    LOCK_NAME,
-    canonical_json,
-    hold_lock,
-    new_parents,
-    read_json,
-    write_file,
-)
+from synthstudio.dataset import durable
 from synthstudio.dataset.manifest import INDEX_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
@@ -83,7 +76,7 @@ def run(config: ExperimentConfig, *, log: Callable[[str], None], step: Step) -> 
     FormatError, AssetError: annotations, photos, cut-outs; ModelError: folder or pretraining set;
     DatasetError, DiskError."""
     check_folder(config)
-    with new_parents(config.out / LOCK_NAME), hold_lock(config.out):
+    with durable.new_parents(config.out / durable.LOCK_NAME), durable.hold_lock(config.out):
         claim_folder(config)
         facts = _split(config)
         for note in facts["notes"]:
@@ -110,7 +103,7 @@ def _split(config: ExperimentConfig) -> dict[str, Any]:
     folder = config.out / "photos"
     if not (folder / photos.FACTS).is_file():
         photos.split(config.annotations, config.images, folder, seed=config.seed)
-    facts = read_json(folder / photos.FACTS)
+    facts = durable.read_json(folder / photos.FACTS)
     facts["cutouts"] = None
     if config.cutouts is not None:
         root = config.out / "hiders"
@@ -233,7 +226,7 @@ def _trained(
         progress=lambda at, total, text: None if text == CROPPING else report(at, total),
     )
     if done.finished:
-        write_file(folder / "done", b"")
+        durable.write_file(folder / "done", b"")
     return done.finished
 
 
@@ -358,6 +351,6 @@ def _write(config: ExperimentConfig, found: Findings, facts: dict[str, Any]) -> 
         "photos": facts,
         "pretrained": config.pretrain is not None,
     }
-    write_file(config.out / "results.json", canonical_json(storage.json_ready(out)))
-    write_file(config.out / "results.md", results.markdown(found, facts, config).encode())
-    write_file(config.out / "report.html", results.html(found, facts, config))
+    durable.write_file(config.out / "results.json", durable.canonical_json(storage.json_ready(out)))
+    durable.write_file(config.out / "results.md", results.markdown(found, facts, config).encode())
+    durable.write_file(config.out / "report.html", results.html(found, facts, config))

@@ -11,12 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
-from synthstudio.models.heatmaps import (
-    Decoded,
-    expected_hits,
-    mirrored_maps,
-    probabilities,
-)
+from synthstudio.models import heatmaps
 
 VISIBLE, SELF, PERSON, OBJECT = range(4)
 """The order of `shares`: core.labels.SHARES without `truncated`, which `presence` predicts."""
@@ -49,7 +44,7 @@ class PoseOutputs:
     @property
     def maps(self) -> Tensor:
         """The maps (B, J, h, w) that joints are decoded from, each summing to one."""
-        return probabilities(self.logits[-1]) if self.fused is None else self.fused
+        return heatmaps.probabilities(self.logits[-1]) if self.fused is None else self.fused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,10 +154,10 @@ def standardized(images: Tensor) -> Tensor:
     return (images - middle) / spread.sqrt().clamp_min(_MIN_STD)
 
 
-def predict_joints(net: nn.Module, images: Tensor) -> tuple[Decoded, PoseOutputs]:
+def predict_joints(net: nn.Module, images: Tensor) -> tuple[heatmaps.Decoded, PoseOutputs]:
     """Joints in cells, decoded by expected hits, and the outputs."""
     maps, outputs = predict_maps(net, images)
-    return expected_hits(maps), outputs
+    return heatmaps.expected_hits(maps), outputs
 
 
 def predict_maps(
@@ -176,7 +171,7 @@ def predict_maps(
     outputs: PoseOutputs = net(images)
     maps = outputs.maps
     if flip is not None:
-        maps = (maps + mirrored_maps(net(images.flip(-1)).maps, flip)) / 2
+        maps = (maps + heatmaps.mirrored_maps(net(images.flip(-1)).maps, flip)) / 2
     if not torch.isfinite(maps).all():
         raise not_finite()
     return maps, outputs

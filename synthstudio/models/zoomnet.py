@@ -26,14 +26,8 @@ from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.whole_body import PARTS
+from synthstudio.models import heatmaps
 from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD, System, normalized, not_finite
-from synthstudio.models.heatmaps import (
-    Decoded,
-    cell_centres,
-    decode_peak,
-    expected_hits,
-    probabilities,
-)
 from synthstudio.models.layers import Residual, conv, require_multiple, resize
 from synthstudio.models.losses import gaussian_cross_entropy, masked_mean
 
@@ -88,7 +82,7 @@ def sample_windows(features: Tensor, zoom: Zoom, cells: int, size: tuple[int, in
     """
     features = features.to(zoom.origin.dtype)
     b, parts = zoom.origin.shape[:2]
-    at = cell_centres(cells, cells, features).expand(b, parts, -1, -1)
+    at = heatmaps.cell_centres(cells, cells, features).expand(b, parts, -1, -1)
     px = zoom.to_px(at) / torch.tensor([size[1], size[0]]).to(features)
     grid = (2 * px - 1).reshape(b, parts * cells, cells, 2)
     found = F.grid_sample(features, grid, mode="bilinear", align_corners=False)
@@ -346,7 +340,7 @@ def found_boxes(corners: Tensor, size: tuple[int, int]) -> Tensor:
     Position by the centre's map, size by the corners: a corner that slid along the border
     of a hand moves the window by half as much.
     """
-    found = decode_peak(probabilities(corners), sigma=_SIGMA)
+    found = heatmaps.decode_peak(heatmaps.probabilities(corners), sigma=_SIGMA)
     points = found.xy * (size[0] / corners.shape[-2])
     low, high, centre = points.view(len(corners), -1, 3, 2).unbind(2)
     middle = (centre + (low + high) / 2) / 2
@@ -354,9 +348,9 @@ def found_boxes(corners: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.cat([middle - half, middle + half], -1)
 
 
-def _read(logits: Tensor, *, hits: bool) -> Decoded:
-    maps = probabilities(logits)
-    return expected_hits(maps) if hits else decode_peak(maps, sigma=_SIGMA)
+def _read(logits: Tensor, *, hits: bool) -> heatmaps.Decoded:
+    maps = heatmaps.probabilities(logits)
+    return heatmaps.expected_hits(maps) if hits else heatmaps.decode_peak(maps, sigma=_SIGMA)
 
 
 def _cross_entropy(logits: Tensor, xy: Tensor, counted: Tensor) -> Tensor:

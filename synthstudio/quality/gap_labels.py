@@ -23,13 +23,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from synthstudio.core.arrays import F64
-from synthstudio.quality.gap_distance import (
-    Difference,
-    Sample,
-    difference,
-    kinds_chance,
-    total_variation,
-)
+from synthstudio.quality import gap_distance
 from synthstudio.quality.gap_sides import Side
 
 MAX_LEAN_DEG = 45.0
@@ -96,7 +90,7 @@ class JointStates:
 class Labels:
     """The labels of both sides compared. `missing`: joints missing in the photos' skeleton."""
 
-    differences: tuple[Difference, ...]
+    differences: tuple[gap_distance.Difference, ...]
     joints: tuple[JointStates, ...]
     labelled: tuple[int, int]  # people with a labelled joint
     common: tuple[str, ...]
@@ -243,16 +237,18 @@ def _figures(side: Side, camera: Camera, common: Sequence[str]) -> dict[str, F64
 
 def _differences(
     sides: tuple[Side, Side], cameras: tuple[Camera, Camera], common: Sequence[str]
-) -> list[Difference]:
+) -> list[gap_distance.Difference]:
     found = [_figures(side, own, common) for side, own in zip(sides, cameras, strict=True)]
     out = []
     for key in found[0]:
         name, unit, fields = _FIGURES[key]
         a, b = (
-            Sample(values=values[key], group=side.groups if key == "count" else side.group)
+            gap_distance.Sample(
+                values=values[key], group=side.groups if key == "count" else side.group
+            )
             for values, side in zip(found, sides, strict=True)
         )
-        out.append(difference(key, name, unit, fields, (a, b), whole=key in _WHOLE))
+        out.append(gap_distance.difference(key, name, unit, fields, (a, b), whole=key in _WHOLE))
     return out
 
 
@@ -273,12 +269,12 @@ def _joint_states(sides: tuple[Side, Side], common: Sequence[str]) -> tuple[Join
     if not all(t.sum() for t in totals):
         return ()
     shares = [t / t.sum(axis=1, keepdims=True) for t in totals]
-    chance = kinds_chance((counts[0], counts[1]), "joints")
+    chance = gap_distance.kinds_chance((counts[0], counts[1]), "joints")
     return tuple(
         JointStates(
             joint=name,
             shares=(tuple(shares[0][j].tolist()), tuple(shares[1][j].tolist())),
-            distance=total_variation(shares[0][j], shares[1][j]),
+            distance=gap_distance.total_variation(shares[0][j], shares[1][j]),
             chance=float(chance[j]),
         )
         for j, name in enumerate(common)

@@ -12,16 +12,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.labels import SHARES
-from synthstudio.transforms.arrays import (
-    FRACTION,
-    MADE_UP,
-    Occluded,
-    apply_pastes,
-    occlude_people,
-    shares_of,
-    to_cutouts,
-    to_options,
-)
+from synthstudio.transforms import arrays
 
 U8 = NDArray[np.uint8]
 _VISIBLE = SHARES.index("visible")
@@ -69,8 +60,8 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
     def __init__(
         self,
         cutouts: str | os.PathLike[str] | None = None,
-        fraction: tuple[float, float] = FRACTION,
-        made_up: float = MADE_UP,
+        fraction: tuple[float, float] = arrays.FRACTION,
+        made_up: float = arrays.MADE_UP,
         people: float = 1.0,
         joints: int | None = None,
         visibility: str | None = "visibility",
@@ -78,8 +69,8 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         p: float = 0.5,
     ) -> None:
         super().__init__(p=p)
-        to_options(fraction=fraction, made_up=made_up, people=people)
-        to_cutouts(cutouts)
+        arrays.to_options(fraction=fraction, made_up=made_up, people=people)
+        arrays.to_cutouts(cutouts)
         self.cutouts = None if cutouts is None else str(cutouts)  # a path, since it is pickled
         self.fraction = (fraction[0], fraction[1])
         self.made_up, self.people, self.joints = made_up, people, joints
@@ -99,7 +90,7 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         v = np.full(len(rows), 2.0)
         if self.visibility is not None and len(rows):
             v = rows[:, labels[self.visibility]]
-        shares = shares_of(v)
+        shares = arrays.shares_of(v)
         if self.visible_share in labels and len(rows):
             shares[v > 0, _VISIBLE] = rows[v > 0, labels[self.visible_share]]
         joints = np.concatenate([rows[:, :2], v[:, None]], 1) if len(rows) else np.zeros((0, 3))
@@ -108,7 +99,7 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         if boxes is not None:
             low, high = np.split(boxes[:, :4] * np.tile(params["shape"][1::-1], 2), 2, axis=1)
             boxes = np.concatenate([low, high - low], 1)
-        made = occlude_people(
+        made = arrays.occlude_people(
             data["image"],
             joints.reshape(count, -1 if count else 1, 3),
             seed=int(self.random_generator.integers(2**62)),
@@ -122,11 +113,11 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         )
         return {"made": made, "source": data["image"], "labels": labels}
 
-    def apply(self, img: U8, *args: Any, made: Occluded, source: Any, **params: Any) -> U8:
+    def apply(self, img: U8, *args: Any, made: arrays.Occluded, source: Any, **params: Any) -> U8:
         """The image (H, W, 3) under the pastes."""
-        return made.image if img is source else apply_pastes(img, made.pastes)[0]
+        return made.image if img is source else arrays.apply_pastes(img, made.pastes)[0]
 
-    def apply_to_mask(self, mask: U8, *args: Any, made: Occluded, **params: Any) -> U8:
+    def apply_to_mask(self, mask: U8, *args: Any, made: arrays.Occluded, **params: Any) -> U8:
         """The mask (H, W) or (H, W, C) with 0 under the pastes."""
         out = np.array(mask)
         out[made.cover >= 128] = 0
@@ -137,7 +128,12 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         return bboxes
 
     def apply_to_keypoints(
-        self, keypoints: Any, *args: Any, made: Occluded, labels: dict[str, int], **params: Any
+        self,
+        keypoints: Any,
+        *args: Any,
+        made: arrays.Occluded,
+        labels: dict[str, int],
+        **params: Any,
     ) -> Any:
         """The keypoints (N, 5 + labels) with their new visibility."""
         out = np.array(keypoints)

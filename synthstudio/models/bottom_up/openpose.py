@@ -13,17 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.models.bottom_up.contract import (
-    STRIDE,
-    FoundPeople,
-    FrameNet,
-    FramePeople,
-    cell_grid,
-    check_joints,
-    is_inside,
-    joints_in_cells,
-    taught_cells,
-)
+from synthstudio.models.bottom_up import contract
 from synthstudio.models.bottom_up.grouping import Grouping, group_people
 from synthstudio.models.contract import System
 from synthstudio.models.heatmaps import cell_centres
@@ -63,7 +53,7 @@ def confidence_maps(xy: Tensor, h: int, w: int, *, sigma: float) -> Tensor:
     """
     apart = xy[:, :, None] - cell_centres(h, w, xy)  # (P, J, h*w, 2)
     hills = torch.exp(-(apart**2).sum(-1) / (2 * sigma**2))
-    hills = torch.where(is_inside(xy, h, w)[..., None], hills, 0.0)
+    hills = torch.where(contract.is_inside(xy, h, w)[..., None], hills, 0.0)
     nothing = hills.new_zeros(1, *hills.shape[1:])
     joints = torch.cat([nothing, hills]).amax(0)
     return torch.cat([joints, 1 - joints.amax(0, keepdim=True)]).view(-1, h, w)
@@ -89,19 +79,24 @@ def affinity_fields(xy: Tensor, limbs: Tensor, h: int, w: int, *, width: float) 
 
 
 def openpose_targets(
-    people: Sequence[FramePeople], limbs: Tensor, *, stride: int, sigma: float, width: float
+    people: Sequence[contract.FramePeople],
+    limbs: Tensor,
+    *,
+    stride: int,
+    sigma: float,
+    width: float,
 ) -> OpenPoseTargets:
     """The ideal outputs for the frames; `sigma` and `width` in cells."""
-    h, w = cell_grid(people, stride)
+    h, w = contract.cell_grid(people, stride)
     maps, fields, maps_taught, fields_taught = [], [], [], []
     for frame in people:
-        xy = joints_in_cells(frame, stride)
+        xy = contract.joints_in_cells(frame, stride)
         known = ~xy.isnan().any(-1)
         maps.append(confidence_maps(xy, h, w, sigma=sigma))
         fields.append(affinity_fields(xy, limbs, h, w, width=width))
         every = known.all(1, keepdim=True)  # the background needs all joints known
-        maps_taught.append(taught_cells(frame, torch.cat([known, every], 1), stride))
-        fields_taught.append(taught_cells(frame, known[:, limbs].all(-1), stride))
+        maps_taught.append(contract.taught_cells(frame, torch.cat([known, every], 1), stride))
+        fields_taught.append(contract.taught_cells(frame, known[:, limbs].all(-1), stride))
     return OpenPoseTargets(
         maps=torch.stack(maps),
         fields=torch.stack(fields),
@@ -134,8 +129,8 @@ class OpenPose(System):
         self.register_buffer("limbs", torch.tensor(skeleton.edges), persistent=False)
         width, limbs = 2 * channels, len(skeleton.edges)
         self.joints = joints = len(skeleton.joints)
-        self.frames = FrameNet(features, multiple=stride)
-        self.entry = conv(channels, width, stride=stride // STRIDE)
+        self.frames = contract.FrameNet(features, multiple=stride)
+        self.entry = conv(channels, width, stride=stride // contract.STRIDE)
         extra = [0] + [2 * limbs] * (stages[0] - 1)
         self.field_stages = nn.ModuleList(_stage(width + more, 2 * limbs, width) for more in extra)
         extra = [0] + [joints + 1] * (stages[1] - 1)
@@ -155,8 +150,8 @@ class OpenPose(System):
             fields=tuple(f.view(len(f), -1, 2, *f.shape[2:]) for f in fields), maps=tuple(maps)
         )
 
-    def targets(self, people: Sequence[FramePeople]) -> OpenPoseTargets:
-        check_joints(people, self.joints)
+    def targets(self, people: Sequence[contract.FramePeople]) -> OpenPoseTargets:
+        contract.check_joints(people, self.joints)
         return openpose_targets(
             people, self.limbs.cpu(), stride=self.stride, sigma=SIGMA, width=1.0
         )
@@ -168,7 +163,7 @@ class OpenPose(System):
         maps = [masked_mean((m - targets.maps) ** 2, targets.maps_taught) for m in outputs.maps]
         return {"fields": torch.stack(fields).sum(), "maps": torch.stack(maps).sum()}
 
-    def decode(self, outputs: OpenPoseOutputs) -> list[FoundPeople]:
+    def decode(self, outputs: OpenPoseOutputs) -> list[contract.FoundPeople]:
         return group_people(outputs.maps[-1], outputs.fields[-1], self.grouping, stride=self.stride)
 
 

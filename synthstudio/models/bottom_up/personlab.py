@@ -16,17 +16,7 @@ from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.models.bottom_up.contract import (
-    STRIDE,
-    FoundPeople,
-    FrameNet,
-    FramePeople,
-    cell_grid,
-    check_joints,
-    is_inside,
-    joints_in_cells,
-    taught_cells,
-)
+from synthstudio.models.bottom_up import contract
 from synthstudio.models.bottom_up.voting import Voting, vote_people
 from synthstudio.models.contract import System
 from synthstudio.models.heatmaps import cell_centres
@@ -79,26 +69,26 @@ def directed_limbs(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
 
 
 def personlab_targets(
-    people: Sequence[FramePeople], limbs: Tensor, *, stride: int, radius: float
+    people: Sequence[contract.FramePeople], limbs: Tensor, *, stride: int, radius: float
 ) -> PersonLabTargets:
     """The ideal outputs for the frames: `limbs` (E, 2), `radius` of a disc in cells."""
-    cell_grid(people, stride)
+    contract.cell_grid(people, stride)
     each = [_frame_targets(frame, limbs, stride, radius) for frame in people]
     return PersonLabTargets(**{k: torch.stack([t[k] for t in each]) for k in each[0]})
 
 
 def _frame_targets(
-    frame: FramePeople, limbs: Tensor, stride: int, radius: float
+    frame: contract.FramePeople, limbs: Tensor, stride: int, radius: float
 ) -> dict[str, Tensor]:
     h, w = frame.size[0] // stride, frame.size[1] // stride
-    xy = joints_in_cells(frame, stride)
-    discs_taught = taught_cells(frame, ~xy.isnan().any(-1), stride)
+    xy = contract.joints_in_cells(frame, stride)
+    discs_taught = contract.taught_cells(frame, ~xy.isnan().any(-1), stride)
     if len(xy) == 0:  # a person without labels has no disc
         xy = torch.full((1, *xy.shape[1:]), torch.nan)
     centres = cell_centres(h, w, xy)
     offsets = xy[:, :, None] - centres  # (P, J, h*w, 2)
     away = offsets.norm(dim=-1)
-    near = (away <= radius) & is_inside(xy, h, w)[..., None]  # (P, J, h*w)
+    near = (away <= radius) & contract.is_inside(xy, h, w)[..., None]  # (P, J, h*w)
     owner = torch.where(near, away, torch.inf).argmin(0)  # (J, h*w) the nearest disc's person
     discs = near.any(0)
     begin, end = limbs[:, 0], limbs[:, 1]
@@ -128,7 +118,7 @@ def _gather_offsets(offsets: Tensor, owner: Tensor, inside: Tensor) -> Tensor:
     return torch.where(inside[..., None], taken, 0.0).movedim(-1, 1)
 
 
-def _owners(frame: FramePeople, h: int, w: int) -> tuple[Tensor, Tensor]:
+def _owners(frame: contract.FramePeople, h: int, w: int) -> tuple[Tensor, Tensor]:
     """(h*w) whether people cover half of a cell or more, and (h*w) its main person."""
     if frame.masks is None or len(frame.masks) == 0:
         return torch.zeros(h * w, dtype=torch.bool), torch.zeros(h * w, dtype=torch.int64)
@@ -164,9 +154,9 @@ class PersonLab(System):
         self.joints = joints = len(skeleton.joints)
         self.voting = Voting(limbs=limbs, radius=radius)
         self.register_buffer("limbs", torch.tensor(limbs), persistent=False)
-        self.frames = FrameNet(features, multiple=stride)
+        self.frames = contract.FrameNet(features, multiple=stride)
         self.trunk = nn.Sequential(
-            conv(channels, width, stride=stride // STRIDE),
+            conv(channels, width, stride=stride // contract.STRIDE),
             conv(width, width),
             conv(width, width),
         )
@@ -181,8 +171,8 @@ class PersonLab(System):
             heads[name] = self.radius * heads[name].unflatten(1, (-1, 2))
         return PersonLabOutputs(**heads)
 
-    def targets(self, people: Sequence[FramePeople]) -> PersonLabTargets:
-        check_joints(people, self.joints)
+    def targets(self, people: Sequence[contract.FramePeople]) -> PersonLabTargets:
+        contract.check_joints(people, self.joints)
         return personlab_targets(people, self.limbs.cpu(), stride=self.stride, radius=self.radius)
 
     def losses(self, outputs: PersonLabOutputs, targets: PersonLabTargets) -> dict[str, Tensor]:
@@ -207,7 +197,9 @@ class PersonLab(System):
         terms = entropies | errors
         return {name: weight * terms[name] for name, weight in WEIGHTS.items()}
 
-    def decode(self, outputs: PersonLabOutputs, *, masks: bool = True) -> list[FoundPeople]:
+    def decode(
+        self, outputs: PersonLabOutputs, *, masks: bool = True
+    ) -> list[contract.FoundPeople]:
         """`masks`: also assign cells to people."""
         chances = {"discs": outputs.discs.sigmoid(), "body": outputs.body.sigmoid()}
         outputs_of = vars(outputs) | chances

@@ -23,14 +23,8 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.core.places import Place
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.dataset import durable
 from synthstudio.dataset.arrays import as_numpy
-from synthstudio.dataset.durable import (
-    canonical_json,
-    disk_errors,
-    new_parents,
-    read_json,
-    whole_folder,
-)
 from synthstudio.dataset.manifest import INDEX_NAME, MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
@@ -178,18 +172,18 @@ def cached_crops(
     folder = cache / f"crops-{key[:16]}"
     facts = folder / "facts.json"
     if not facts.is_file():
-        with new_parents(folder), _turn(cache):
+        with durable.new_parents(folder), _turn(cache):
             if not facts.is_file():
-                with whole_folder(folder) as unfinished:
+                with durable.whole_folder(folder) as unfinished:
                     metadata = {"key": key, **make(unfinished)}
-                    (unfinished / facts.name).write_bytes(canonical_json(metadata))
-    return folder, read_json(facts)
+                    (unfinished / facts.name).write_bytes(durable.canonical_json(metadata))
+    return folder, durable.read_json(facts)
 
 
 @contextmanager
 def _turn(cache: Path) -> Iterator[None]:
     """Lock the cache against other trainings."""
-    with disk_errors(cache):
+    with durable.disk_errors(cache):
         folder = os.open(cache, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -200,7 +194,7 @@ def _turn(cache: Path) -> Iterator[None]:
 
 def allocate(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
     """Map a new file whose blocks are allocated: a full disk under a sparse file raises SIGBUS."""
-    with disk_errors(path):
+    with durable.disk_errors(path):
         array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

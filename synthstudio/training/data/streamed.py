@@ -24,6 +24,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
 from synthstudio.training.config import Config, Joints3D, Source
+from synthstudio.training.data import samples
 from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.batches import CropSubset
 from synthstudio.training.data.crops import (
@@ -36,15 +37,6 @@ from synthstudio.training.data.crops import (
     sizes_key,
 )
 from synthstudio.training.data.prefetch import prefetch
-from synthstudio.training.data.samples import (
-    Sample,
-    cached_crops,
-    conversion_notes,
-    dataset_digest,
-    frame_samples,
-    read_cached,
-    unfinished_notes,
-)
 from synthstudio.training.devices import World
 
 CropRow = dict[str, Any]
@@ -155,14 +147,14 @@ class ShardReader:
         self.size, self.joints_3d = size, joints_3d
         self._sets: dict[int, Dataset] = {}
 
-    def used(self, ref: ShardRef) -> Iterator[tuple[LabelledPerson, Sample]]:
+    def used(self, ref: ShardRef) -> Iterator[tuple[LabelledPerson, samples.Sample]]:
         """The usable people of a shard, in its order."""
         source = self.sources[ref.source]
         if ref.source not in self._sets:
             self._sets[ref.source] = Dataset(source.dataset, allow_unfinished=True)
         dataset = self._sets[ref.source]
         frames = (f for f in dataset.frames_of_shard(ref.shard) if source.takes(f))
-        for sample in frame_samples(dataset, frames, source.boxes):
+        for sample in samples.frame_samples(dataset, frames, source.boxes):
             for person in labelled_people(
                 sample, self.skeleton, size=self.size, joints_3d=self.joints_3d
             ):
@@ -193,7 +185,7 @@ class ShardReader:
                 then="Check the data set with synthstudio validate.",
             )
         made: dict[int, CropRow] = {}
-        decoded: tuple[Sample | None, Any] = (None, None)
+        decoded: tuple[samples.Sample | None, Any] = (None, None)
         for number in sorted(numbers):
             person, sample = used[number]
             if sample is not decoded[0]:
@@ -330,7 +322,7 @@ def open_stream(
     )
     digest = hashlib.sha256(b"stream 2")
     for source, dataset in zip(config.train, sets, strict=True):
-        digest.update(dataset_digest(dataset).digest())
+        digest.update(samples.dataset_digest(dataset).digest())
         digest.update(repr([source.splits, source.variants, source.boxes]).encode())
     digest.update(sizes_key(size, joints_3d))
 
@@ -361,9 +353,11 @@ def open_stream(
         return {"lacking": lacking}
 
     key = digest.hexdigest()
-    folder, metadata = cached_crops(cache, key, make)
+    folder, metadata = samples.cached_crops(cache, key, make)
     columns = {f.name for f in fields(Crops)} - {"images", "cover"}
-    found = read_cached(folder, "count of streamed people", ("counts",), columns | {"counts"})
+    found = samples.read_cached(
+        folder, "count of streamed people", ("counts",), columns | {"counts"}
+    )
     counts = np.array(found.pop("counts"))
     people = int(counts.sum())
     if config.batch * config.accumulate > people:
@@ -382,8 +376,8 @@ def open_stream(
             config.train, sets, skeletons, metadata["lacking"], strict=True
         )
         for note in (
-            *conversion_notes(own, skeletons[0]),
-            *unfinished_notes(dataset),
+            *samples.conversion_notes(own, skeletons[0]),
+            *samples.unfinished_notes(dataset),
             *centres_note(lacking, people),
         )
     ]
