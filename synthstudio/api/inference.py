@@ -92,7 +92,7 @@ def predict_to_folder(
     if boxes is not None and detector:
         raise ArgumentError("give boxes or a detector, not both", where="boxes")
     packaged = str(weights) == DEFAULT
-    path = _of_runtime(default_model() if packaged else args.to_path(weights, "weights"), runtime)
+    path = of_runtime(default_model() if packaged else args.to_path(weights, "weights"), runtime)
     question = Question(
         weights=DEFAULT if packaged else path,
         source=args.to_place(source, "source"),
@@ -132,7 +132,8 @@ def predict_to_folder(
     return result
 
 
-def _of_runtime(weights: Path, runtime: str) -> Path:
+def of_runtime(weights: Path, runtime: str) -> Path:
+    """The exported network for ONNX Runtime, the weights for torch; ArgumentError without it."""
     if runtime == "torch" and weights.suffix == SUFFIX:
         raise ArgumentError(
             "an .onnx file needs ONNX Runtime", where="runtime", expected="auto or onnx"

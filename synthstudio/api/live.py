@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from synthstudio.api import arguments as args
-from synthstudio.api.inference import _of_runtime
+from synthstudio.api.inference import of_runtime
 from synthstudio.api.model import Model, PredictedPeople, _columns, _xywh, open_detector
 from synthstudio.api.progress import note
 from synthstudio.core.arrays import U8
@@ -115,12 +115,14 @@ def live(
         DeviceError: for a camera or stream that is missing, stalls or disconnects.
         FormatError: for a video without pictures or of changing size.
     """
+    from synthstudio.inference.live import LiveOptions, OneEuro
     from synthstudio.inference.stream import Stream
 
     net = _loaded(model, runtime, device)
     opened = _stream_source(source, realtime)
     find = _finder(net, boxes, detector, finder, source=opened, device=device, min_score=min_score)
-    options = _options(every, minimum, smooth, min_cutoff_hz, beta)
+    euro = OneEuro(min_cutoff_hz=min_cutoff_hz, beta=beta) if smooth else None
+    options = LiveOptions(every=every, minimum=minimum, euro=euro)
     return _pictures(net, Stream(opened, timeout_s=timeout_s), find, options)
 
 
@@ -235,7 +237,7 @@ def _loaded(model: Model | args.PathLike, runtime: str, device: str) -> Model:
     if isinstance(model, Model):
         return model
     path = default_model() if str(model) == DEFAULT else args.to_path(model, "model")
-    return Model.load(_of_runtime(path, runtime), device=device)
+    return Model.load(of_runtime(path, runtime), device=device)
 
 
 def _stream_source(source: int | args.PathLike, realtime: bool) -> StreamSource:
@@ -247,15 +249,6 @@ def _stream_source(source: int | args.PathLike, realtime: bool) -> StreamSource:
         args.to_path(source, "source") if "://" not in str(source) else str(source),
         realtime=realtime,
     )
-
-
-def _options(
-    every: int, minimum: float, smooth: bool, min_cutoff_hz: float, beta: float
-) -> LiveOptions:
-    from synthstudio.inference.live import LiveOptions, OneEuro
-
-    euro = OneEuro(min_cutoff_hz=min_cutoff_hz, beta=beta) if smooth else None
-    return LiveOptions(every=every, minimum=minimum, euro=euro)
 
 
 def _video_file(out: args.PathLike) -> Path:

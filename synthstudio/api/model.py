@@ -301,22 +301,18 @@ def _open(source: Any) -> Source:
         if isinstance(source, Dataset):
             return open_source(source._stored)
         return open_source(args.to_place(source, "source"))
-    single = hasattr(source, "shape") or hasattr(source, "convert")
-    arrays = [_pixels(one) for one in ([source] if single else _listed(source))]
-    pictures = [SourceImage(number=i, name=str(i), rgb=rgb) for i, rgb in enumerate(arrays)]
+    if hasattr(source, "shape") or hasattr(source, "convert"):
+        source = [source]
+    if not isinstance(source, Sequence) or isinstance(source, bytes):
+        raise ArgumentError(
+            "unsupported source",
+            where="source",
+            expected="a path, a picture (H, W, 3) uint8, or a list of pictures",
+            got=args.shown(source),
+        )
+    pictures = [SourceImage(number=i, name=str(i), rgb=_pixels(p)) for i, p in enumerate(source)]
     return Source(
         kind="photos", path=Path("pictures"), total=len(pictures), read=lambda: iter(pictures)
-    )
-
-
-def _listed(source: Any) -> list[Any]:
-    if isinstance(source, Sequence) and not isinstance(source, bytes):
-        return list(source)
-    raise ArgumentError(
-        "unsupported source",
-        where="source",
-        expected="a path, a picture (H, W, 3) uint8, or a list of pictures",
-        got=args.shown(source),
     )
 
 

@@ -258,8 +258,7 @@ def evaluate(
             made = evaluate_results(path, folder, target, options, step, keypoints=keypoints)
         return Evaluation(**{**vars(made), "folder": target})
     given = model if predict is None else predict
-    network = to_network(given, kind, keypoints, device)
-    if network is not None:
+    if (network := to_network(given, kind, keypoints, device)) is not None:
         check_options(on_run | {"device": predict is not None and device != "auto"}, "a run")
         here = predict is not None or str(given) == DEFAULT  # a package's folder is not written to
         beside = Path(network.name) if here else network_file(given)

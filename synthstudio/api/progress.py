@@ -28,12 +28,8 @@ def steps_if(wanted: bool | OnProgress) -> Iterator[Callable[[str], OnProgress]]
         with progress_steps() as step:
             yield step
     else:
-        report = wanted if callable(wanted) else _unheard
+        report = wanted if callable(wanted) else lambda done, total, per_second: None
         yield lambda title: report
-
-
-def _unheard(done: int, total: int, per_second: float) -> None:
-    return
 
 
 @contextmanager

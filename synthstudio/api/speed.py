@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
-from synthstudio.api.inference import EXPORTED
+from synthstudio.api.inference import EXPORTED, of_runtime
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError
 from synthstudio.evaluation.intervals import table_text
@@ -106,20 +106,11 @@ def _subjects(models: Sequence[args.PathLike], runtime: str) -> list[Any]:
     subjects = []
     for given in models:
         path = default_model() if str(given) == DEFAULT else args.to_path(given, "models")
-        exported = path / EXPORTED
-        kinds = [path] if path.suffix == SUFFIX else []
-        if path.suffix != SUFFIX:
-            kinds += [weights_file(path)] if runtime != "onnx" else []
+        kinds = [of_runtime(path, runtime)]
+        if kinds[0].suffix != SUFFIX:
+            exported = path / EXPORTED
+            kinds = [weights_file(path)]
             kinds += [exported] if exported.is_file() and runtime != "torch" else []
-        if runtime == "torch" and path.suffix == SUFFIX:
-            raise ArgumentError("an .onnx file needs ONNX Runtime", where=str(given))
-        if not kinds:
-            raise ArgumentError(
-                "this run has not been exported",
-                where=str(given),
-                expected=EXPORTED,
-                then=f"Export it: synthstudio export-model {given}.",
-            )
         subjects += [Subject(name=f"{path.stem}{'.onnx' if k.suffix == SUFFIX else ''}", path=k)
                      for k in kinds]  # fmt: skip
     names = [s.name for s in subjects]
@@ -200,11 +191,8 @@ def compress(
     from synthstudio.report.comparison import benchmark_page
     from synthstudio.training import checkpoint
 
-    place, folder, source = (
-        args.to_path(run, "run"),
-        args.to_folder(out, "out"),
-        args.to_path(dataset, "dataset"),
-    )
+    place, folder = args.to_path(run, "run"), args.to_folder(out, "out")
+    source = args.to_path(dataset, "dataset")
     if place.suffix == SUFFIX:
         raise ArgumentError(
             "an exported network cannot be compressed", where=str(place), then="Pass its run."

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Annotated
@@ -131,16 +132,10 @@ def main() -> None:
 
 
 def _note_two_opencvs() -> None:
-    found = [name for name in ("opencv-python", "opencv-python-headless") if _is_installed(name)]
-    if len(found) == 2:
+    with suppress(PackageNotFoundError):
+        for name in ("opencv-python", "opencv-python-headless"):
+            distribution(name)
         log("note: opencv-python and opencv-python-headless overwrite each other (docs/install.md)")
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        return bool(distribution(name))
-    except PackageNotFoundError:
-        return False
 
 
 _MEMORY = (

@@ -164,9 +164,7 @@ def token(call: Call, make: Any, role: Any, as_json: JsonOption = False) -> None
     if role is not None and make is None:
         raise typer.BadParameter("--role goes with --make NAME")
     found, text = call()
-    rows = [dataclasses.asdict(one) for one in found]
-    for row in rows:
-        row |= {k: row[k] and row[k].isoformat() for k in ("made", "until", "revoked")}
+    rows = [_row(one, "made", "until", "revoked") for one in found]
     lines = [
         f"{one.id}  {plain(one.who)}  {one.role}  {plain(one.label)}  "
         + (f"revoked {one.revoked:%Y-%m-%d}" if one.revoked else f"until {one.until:%Y-%m-%d}")
@@ -220,7 +218,7 @@ def reset_password(call: Call, as_json: JsonOption = False) -> None:
 def accounts(call: Call, as_json: JsonOption = False) -> None:
     """List the accounts of a studio, and who is invited; revoke one."""
     found = call()
-    rows = [_row(one) for one in found]
+    rows = [_row(one, "made", "until", "waits_until") for one in found]
     lines = [
         "  ".join([plain(one.name), one.role or "no role", one.state, *_notes(one)])
         for one in found
@@ -231,14 +229,12 @@ def accounts(call: Call, as_json: JsonOption = False) -> None:
 def _finish(code: Any, link: str, as_json: bool, text: str) -> None:
     where = "" if "://" in link else ", behind the address of the studio"
     lines = f"{text}\nThis link is not shown again. It holds until {code.until:%Y-%m-%d}{where}:"
-    row = {**dataclasses.asdict(code), "link": link}
-    row |= {k: row[k].isoformat() for k in ("made", "until")}
-    finish(row, as_json, f"{lines}\n{link}")
+    finish({**_row(code, "made", "until"), "link": link}, as_json, f"{lines}\n{link}")
 
 
-def _row(one: Any) -> dict[str, Any]:
+def _row(one: Any, *times: str) -> dict[str, Any]:
     row = dataclasses.asdict(one)
-    return row | {k: row[k] and row[k].isoformat() for k in ("made", "until", "waits_until")}
+    return row | {k: row[k] and row[k].isoformat() for k in times}
 
 
 def _notes(one: Any) -> list[str]:

@@ -33,29 +33,12 @@ def train(
             "goes with neither --resume nor --overfit", param_hint="--fast-dev-run"
         )
     done = call(log=log)
+    if os.environ.get("RANK", "0") != "0":  # only the first of torchrun's processes reports
+        return
     end = "trained" if done.finished else "stopped; continue with --resume"
     text = f"{end}. Next: synthstudio evaluate {out} DATASET"
     if fast_dev_run:
         text = "the dry run went through; nothing was kept but the crops"
-    _finish(done, out, as_json, text)
-
-
-@command("networks.pretrain")
-def pretrain(call: Call, as_json: JsonOption = False) -> None:
-    """Pretrain on pairs of the same pose, or photos, without joint labels (`init_from`)."""
-    result = call(log=log)
-    retrieval = result["retrieval"]
-    text = (
-        ""
-        if retrieval is None
-        else (f", retrieval@1 {retrieval['hits']:.1%} of people, chance {retrieval['chance']:.1%}")
-    )
-    finish(result, as_json, f"{result['steps']} steps{text}. Next: init_from: {result['weights']}")
-
-
-def _finish(done: Any, out: Path, as_json: bool, text: str) -> None:
-    if os.environ.get("RANK", "0") != "0":  # only the first of torchrun's processes reports
-        return
     result = {
         "folder": str(out),
         "steps": done.steps,
@@ -72,6 +55,16 @@ def _finish(done: Any, out: Path, as_json: bool, text: str) -> None:
         f"{done.steps} steps{best}, {done.people_per_second:.1f} {done.unit}/s, "
         f"waited {done.wait_share:.1%}: {text}",
     )
+
+
+@command("networks.pretrain")
+def pretrain(call: Call, as_json: JsonOption = False) -> None:
+    """Pretrain on pairs of the same pose, or photos, without joint labels (`init_from`)."""
+    result = call(log=log)
+    text = f"{result['steps']} steps"
+    if found := result["retrieval"]:
+        text += f", retrieval@1 {found['hits']:.1%} of people, chance {found['chance']:.1%}"
+    finish(result, as_json, f"{text}. Next: init_from: {result['weights']}")
 
 
 def train_demo(
