@@ -48,14 +48,7 @@ class Imported:
 
     def as_json(self) -> dict[str, Any]:
         left_out = {what: n for what, n in sorted(self.left_out.items()) if n}
-        return {
-            "folder": str(self.folder),
-            "frames": self.frames,
-            "people": self.people,
-            "edited": self.edited,
-            "notes": self.notes,
-            "left_out": left_out,
-        }
+        return {**vars(self), "folder": str(self.folder), "left_out": left_out}
 
     def text(self) -> str:
         head = f"{self.frames} images, {self.people} people in {self.folder}"
@@ -186,21 +179,17 @@ def _write_dataset(
                 except (AssetError, FormatError) as error:
                     if sidecar is not None:
                         raise
-                    _leave_out(pending[1], error, opened.left_out)
+                    opened.left_out.add("picture", error)
+                    sample = pending[1]
+                    if not isinstance(sample, SynthStudioError) and sample[1]:
+                        lost = len(sample[1])
+                        opened.left_out["person in a picture that is left out"] += lost
                 pending = next(samples, None)
             session.publish(_write_shard(temporary, shard, indices, frames))
-        lost = opened.left_out.errors
-        if lost and (not imported.frames or ("annotation" in lost and not imported.people)):
-            raise next(iter(lost.values()))
+        errors = opened.left_out.errors
+        if errors and (not imported.frames or ("annotation" in errors and not imported.people)):
+            raise next(iter(errors.values()))
         session.finish()
-
-
-def _leave_out(
-    sample: ReadSample | SynthStudioError, error: AssetError | FormatError, left_out: LeftOut
-) -> None:
-    left_out.add("picture", error)
-    if not isinstance(sample, SynthStudioError) and sample[1]:
-        left_out["person in a picture that is left out"] += len(sample[1])
 
 
 @dataclass(frozen=True)

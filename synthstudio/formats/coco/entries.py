@@ -136,7 +136,7 @@ def annotation_entries(
     frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], *, polygons: bool = False
 ) -> list[Row]:
     """Return the entries of `annotations` of a frame's sufficiently visible people."""
-    entries = unfinished_entries(frame, people, polygons=polygons)
+    entries = unfinished_entries(frame, people, polygons)
     for entry in entries:
         for name in REALS:
             entry[name] = entry[name] and entry[name].nested()
@@ -144,7 +144,7 @@ def annotation_entries(
 
 
 def unfinished_entries(
-    frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], *, polygons: bool = False
+    frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], polygons: bool
 ) -> list[Row]:
     """Return the same entries with coco_text.Reals under the keys REALS, for `dump_all`."""
     kept = exportable(people)
@@ -179,7 +179,10 @@ def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polyg
         "segmentation": mask_polygons(decode(modal)) if polygons and modal else modal or [],
         "keypoints": keypoints,
         "num_keypoints": sum(v > 0 for v in keypoints[2::3]),
-        **{LABELS[name].coco: _reals(row[name], each) for name, each in _NESTED.items()},
+        **{
+            LABELS[name].coco: None if row[name] is None else Reals(row[name], each)
+            for name, each in _NESTED.items()
+        },
         "state": [None if s == NO_STATE else s for s in row["state"]],
         "hidden_by": [[list(pair) for pair in pairs] for pairs in hidden_by(row)],
         INSTANCE: row["instance"],
@@ -371,10 +374,6 @@ def _keypoints(row: Mapping[str, Any]) -> list[float]:
         else:
             out += [x - HALF_PX, y - HALF_PX, state]
     return out
-
-
-def _reals(flat: Sequence[float] | None, columns: int) -> Reals | None:
-    return None if flat is None else Reals(flat, columns)
 
 
 def _nested(flat: Sequence[float] | None, columns: int) -> list[list[Any]] | None:

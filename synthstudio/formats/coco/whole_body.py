@@ -21,11 +21,11 @@ from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco import write as coco
 from synthstudio.formats.coco.entries import (
-    FIXED_DATE,
     INFO,
     annotation_entries,
     bad,
     head,
+    image_entry,
     instance_row,
 )
 from synthstudio.formats.coco.file import CocoFile
@@ -36,6 +36,7 @@ PARTS = {name.replace("_", ""): at for name, at in whole_body.PARTS.items()}
 """Published name of a part -> indices of its joints in the skeleton."""
 _BOXED = ("face", "lefthand", "righthand")
 _STANDARD = ("id", "image_id", "category_id", "iscrowd", "bbox", "area", "segmentation")
+_IMAGE = ("id", "file_name", "width", "height", "date_captured", "split")
 
 image_name = split_image_name
 
@@ -129,14 +130,8 @@ def _head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> Row:
 
 
 def _image(frame: Mapping[str, Any]) -> Row:
-    return {
-        "id": frame["index"],
-        "file_name": frame["file_name"],
-        "width": frame["width_px"],
-        "height": frame["height_px"],
-        "date_captured": FIXED_DATE,
-        "split": frame["split"],
-    }
+    entry = image_entry(frame)
+    return {name: entry[name] for name in _IMAGE}
 
 
 _DIALECT = coco.Dialect(

@@ -74,12 +74,6 @@ class Dialect:
     texts: Callable[[Sequence[Row]], Iterable[str]]
 
 
-def _unfinished(
-    frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], polygons: bool
-) -> list[Row]:
-    return unfinished_entries(frame, people, polygons=polygons)
-
-
 def mmpose_metainfo(skeleton: Skeleton) -> str:
     """MMPose's description of the joints: `metainfo=dict(from_file="mmpose_dataset.py")`."""
     names, colour = skeleton.joints, [51, 153, 255]
@@ -106,7 +100,10 @@ def mmpose_metainfo(skeleton: Skeleton) -> str:
 
 
 OWN = Dialect(
-    head=head, image=image_entry, people=_unfinished, texts=lambda entries: dump_all(entries, REALS)
+    head=head,
+    image=image_entry,
+    people=unfinished_entries,
+    texts=lambda entries: dump_all(entries, REALS),
 )
 
 

@@ -7,7 +7,6 @@ with null for NaN, so no sidecar is needed. Headers of members hold no time, own
 from __future__ import annotations
 
 import io
-import json
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
 from synthstudio.formats.checked import check_sample, from_json_row, to_json_row
+from synthstudio.formats.coco.text import dump
 from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target, bare_image_name
 
 SHARD_FRAMES = 1000
@@ -43,10 +43,7 @@ def to_webdataset(frame: Row, people: Iterable[Row]) -> bytes:
         "people": [to_json_row(_without_id(row)) for row in people],
         "keypoints": list(get_skeleton(frame["skeleton"]).joints),
     }
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode("utf-8")
+    return dump(value).encode("utf-8")
 
 
 def from_webdataset(data: bytes, where: str) -> tuple[Row, list[Row]]:
