@@ -196,7 +196,13 @@ def write_shard(
             frame_rows.append(row)
             instance_rows.extend(people)
             on_event("frame-written")
-        _check_order(shard, indices)
+        if not indices or indices != list(range(indices[0], indices[0] + len(indices))):
+            raise DatasetError(
+                "the frames of a shard must follow one another",
+                where=f"shard {shard}",
+                expected="at least one frame, indices rising by one",
+                got=str(indices)[:80],
+            )
         with durable.disk_errors(temporary):
             write_parquet(temporary / FRAMES_NAME, rows.FRAME_SCHEMA, frame_rows)
             write_parquet(temporary / INSTANCES_NAME, rows.INSTANCE_SCHEMA, instance_rows)
@@ -214,8 +220,11 @@ def write_shard(
 
 def seal(temporary: Path, head: dict[str, Any]) -> StagedShard:
     """Hash every file, write shard.json with `head` (the counts) and sync all; OSError."""
-    files, _ = _walk(temporary)
-    table = {name: _facts(temporary / name) for name in files}
+    paths = {name: temporary / name for name in _walk(temporary)[0]}
+    table = {
+        name: {"bytes": path.stat().st_size, "sha256": durable.file_sha256(path)}
+        for name, path in paths.items()
+    }
     value = {**head, "files": table}
     (temporary / SHARD_NAME).write_bytes(durable.canonical_json({**value, "check": _check(value)}))
     sync_shard(temporary)
@@ -299,16 +308,6 @@ def _write_pictures(temporary: Path, frame: Stored) -> None:
         path.write_bytes(data)
 
 
-def _check_order(shard: int, indices: list[int]) -> None:
-    if not indices or indices != list(range(indices[0], indices[0] + len(indices))):
-        raise DatasetError(
-            "the frames of a shard must follow one another",
-            where=f"shard {shard}",
-            expected="at least one frame, indices rising by one",
-            got=str(indices)[:80],
-        )
-
-
 def _walk(folder: Path) -> tuple[list[str], list[str]]:
     """Return files and folders below `folder`, sorted; anything else (links too) is a file."""
     files: list[str] = []
@@ -322,10 +321,6 @@ def _walk(folder: Path) -> tuple[list[str], list[str]]:
 def _check(value: dict[str, Any]) -> str:
     """Return the hash of shard.json, before the index holds it."""
     return hashlib.sha256(durable.canonical_json(value)).hexdigest()
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    return {"bytes": path.stat().st_size, "sha256": durable.file_sha256(path)}
 
 
 def _compare(path: Path, name: str, facts: dict[str, Any]) -> list[str]:

@@ -158,7 +158,10 @@ def leaks(
     `table`: split by frame index, as `read_table` returns it; None: as stored in the rows.
     """
     seen: dict[tuple[str, str], Counter[str]] = {}
-    stored = table if table is not None else _stored(dataset)
+    stored = table
+    if stored is None:
+        rows = dataset.iter_frames(["index", "split"])
+        stored = {row["index"]: row["split"] for row in rows}
     for index, values, _ in _keyed(dataset, keys, on_progress):
         if index not in stored:
             raise DatasetError(
@@ -261,10 +264,6 @@ def _assets(spec: Any) -> Iterator[str]:
     elif isinstance(spec, list):
         for value in spec:
             yield from _assets(value)
-
-
-def _stored(dataset: Dataset) -> dict[int, str]:
-    return {row["index"]: row["split"] for row in dataset.iter_frames(["index", "split"])}
 
 
 def _bins(fractions: Iterable[float | None]) -> list[int]:

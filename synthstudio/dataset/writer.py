@@ -81,7 +81,10 @@ class Session:
             "failed": sum(len(entry.failed) for entry in entries),
             "part": None if self.part is None else list(self.part),
             "mixed": self.mixed,
-            "shards": [_index_row(entry) for entry in entries],
+            "shards": [
+                {**dataclasses.asdict(entry), "failed": len(entry.failed), "path": entry.path}
+                for entry in entries
+            ],
         }
         self.on_event("before-index")
         data = canonical_json(value)
@@ -93,11 +96,9 @@ class Session:
     def mixed(self) -> list[dict[str, Any]]:
         """Return the notes of resumed runs of another identity; empty for most sets."""
         data = self.destination.read(manifest.MIXED_NAME)
-        return (
-            []
-            if data is None
-            else list(parse_json(data, self.place / manifest.MIXED_NAME)["mixed"])
-        )
+        if data is None:
+            return []
+        return list(parse_json(data, self.place / manifest.MIXED_NAME)["mixed"])
 
     def write_mixed(self, notes: list[dict[str, Any]]) -> None:
         """Record shards of another identity in this data set."""
@@ -131,7 +132,13 @@ def open_or_create(
     frames than before. DiskError: not writable or full. Without `keep` a new folder is deleted on
     failure, complete shards included. `on_event` receives "before-first-shard".
     """
-    _check_part(part)
+    if part is not None and not 1 <= part[0] <= part[1]:
+        raise DatasetError(
+            "no such part",
+            where="--part",
+            expected="K/N with K from 1 to N",
+            got=f"{part[0]}/{part[1]}",
+        )
     destination = destination_of(out)
     destination.check_free(resume)
     with destination.hold():
@@ -179,21 +186,6 @@ def is_unfinished(place: Place) -> bool:
 
 def shards_of(identity: manifest.Identity, part: Part | None) -> range:
     return range(identity.shards) if part is None else range(part[0] - 1, identity.shards, part[1])
-
-
-def _index_row(entry: shards.ShardEntry) -> dict[str, Any]:
-    row = dataclasses.asdict(entry)
-    return {**row, "failed": len(entry.failed), "path": entry.path}
-
-
-def _check_part(part: Part | None) -> None:
-    if part is not None and not 1 <= part[0] <= part[1]:
-        raise DatasetError(
-            "no such part",
-            where="--part",
-            expected="K/N with K from 1 to N",
-            got=f"{part[0]}/{part[1]}",
-        )
 
 
 def _begin(session: Session, allow_mixed: bool) -> None:

@@ -228,9 +228,10 @@ def _by_extended_oks(
         oks = np.zeros((len(rows), len(people)))
         for k, p in enumerate(people):
             window, shape = presence.window[p], (len(rows), xy.shape[1])
+            within = ((xy[rows] >= window[:2]) & (xy[rows] < window[2:])).all(-1)
             apart = extended_distance(
                 xy[rows],
-                presence.claimed[rows] & _within(xy[rows], window),
+                presence.claimed[rows] & within,
                 np.broadcast_to(truth.xy[p], (*shape, 2)),
                 np.broadcast_to(presence.inside[p], shape),
                 window=np.broadcast_to(window, (len(rows), 4)),
@@ -240,10 +241,6 @@ def _by_extended_oks(
         return oks
 
     return similarity
-
-
-def _within(xy: F64, window: F64) -> Bool:
-    return np.asarray(((xy >= window[:2]) & (xy < window[2:])).all(-1))
 
 
 def _truth_file(truth: Truth, known: Bool, counted: Bool, pictures: I64) -> dict[str, object]:

@@ -126,16 +126,19 @@ def findings(
     arms: Sequence[Arm], results: Mapping[str, Sequence[Reduction]], questions: Sequence[Question]
 ) -> Findings:
     """Metrics and differences of arms by their seeds' results, all of the same photos."""
-    drawn = {(arm.name, part): _drawn(results[arm.name], part) for arm in arms for part in PARTS}
-    figures = {}
+    drawn, figures = {}, {}
     for arm in arms:
-        cells = []
+        seeds, cells = results[arm.name], []
         for part in PARTS:
             pck = intervals.ratio_interval(
-                *_hits_and_counts(results[arm.name], part), seed=SEED, rounds=ROUNDS["PCK"]
+                *_hits_and_counts(seeds, part), seed=SEED, rounds=ROUNDS["PCK"]
             )
             cells.append(Cell(part=part, measure="PCK", found=pck))
-            cells.append(Cell(part=part, measure="AP", found=drawn[arm.name, part].interval()))
+            groups = seeds[0].hits[part][0].shape[1]
+            precision = [s.precision[part] for s in seeds]
+            ap = intervals.bootstrap(precision, groups=groups, seed=SEED, rounds=ROUNDS["AP"])
+            drawn[arm.name, part] = ap
+            cells.append(Cell(part=part, measure="AP", found=ap.interval()))
         figures[arm.name] = tuple(cells)
     names = {arm.name for arm in arms}
     comparisons = [
@@ -176,13 +179,6 @@ def _hits_and_counts(seeds: Sequence[Reduction], part: str) -> tuple[F64, F64]:
     """(S, G) hits and counts."""
     pairs = [seed.hits[part] for seed in seeds]
     return np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])
-
-
-def _drawn(seeds: Sequence[Reduction], part: str) -> intervals.Bootstrap:
-    groups = seeds[0].hits[part][0].shape[1]
-    return intervals.bootstrap(
-        [s.precision[part] for s in seeds], groups=groups, seed=SEED, rounds=ROUNDS["AP"]
-    )
 
 
 def verdict(found: intervals.Interval) -> str:

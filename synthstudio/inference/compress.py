@@ -234,7 +234,8 @@ def quantized(model: Any, crops: U8, score: Callable[[OnnxModel], Hits], before:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "whole.onnx"
         source.write_bytes(_prepared(model, Path(folder)))
-        convolutions = _convolutions(source)
+        nodes = import_extra("onnx", extra="onnx").load(source).graph.node
+        convolutions = [node.name for node in nodes if node.op_type == "Conv"]
         float_xy = OnnxModel.load(source, device="cpu").run(images)["joints"]
 
         def made(excluded: list[str]) -> OnnxModel:
@@ -270,11 +271,6 @@ def _prepared(model: Any, folder: Path) -> bytes:
     onnx.save(model, before)
     quant_pre_process(before, after, skip_symbolic_shape=True)
     return after.read_bytes()
-
-
-def _convolutions(source: Path) -> list[str]:
-    onnx = import_extra("onnx", extra="onnx")
-    return [node.name for node in onnx.load(source).graph.node if node.op_type == "Conv"]
 
 
 def _quantize(source: Path, folder: Path, images: NDArray[Any], excluded: list[str]) -> bytes:

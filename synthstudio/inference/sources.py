@@ -25,6 +25,7 @@ from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import RawCoco, id_key, image_folder, named_file
+from synthstudio.formats.coco.results import is_list
 from synthstudio.training.data.samples import rgb_of
 
 Kind = Literal["photos", "video", "dataset", "coco"]
@@ -288,7 +289,7 @@ def boxes_from_file(path: Path, source: Source, *, min_score: float = 0.0) -> Fi
     left out. FormatError."""
     if not path.is_file():
         raise FormatError("no such file", where=str(path))
-    if _starts_a_list(path):
+    if is_list(path):
         by_number, by_name = _results(path), dict[str, Boxes | None]()
     else:
         names, by_number = coco_boxes(path)
@@ -309,11 +310,6 @@ def boxes_from_file(path: Path, source: Source, *, min_score: float = 0.0) -> Fi
         return Boxes(xywh=found.xywh[use], score=found.score[use])
 
     return find
-
-
-def _starts_a_list(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
 
 
 def _results(path: Path) -> dict[int | str, Boxes]:

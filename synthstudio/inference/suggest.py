@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from synthstudio.body import pose_library
 from synthstudio.core.arrays import I64, Bool
@@ -25,7 +24,7 @@ from synthstudio.evaluation import storage
 from synthstudio.evaluation.localization import pck
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.quality.coverage import REGIONS
-from synthstudio.quality.next_recipe import shortened
+from synthstudio.quality.next_recipe import plain_yaml, shortened
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.recipe.schema.recipe import Recipe
 
@@ -183,18 +182,16 @@ def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
 
 def regions(skeleton: Skeleton) -> dict[str, list[int]]:
     """Groups of joints hidden by the same object, by their names joined with +."""
-    found = []
+    found: list[list[int]] = []
     for ends in REGIONS.values():
         places = [j for j, name in enumerate(skeleton.joints) if name.endswith(ends)]
-        for side in ("left_", "right_", ""):
-            found.append([j for j in places if _side(skeleton.joints[j]) == side])
+        sides = [
+            [j for j in places if skeleton.joints[j].startswith(s)] for s in ("left_", "right_")
+        ]
+        found += [*sides, [j for j in places if not any(j in side for side in sides)]]
     left = sorted(set(range(len(skeleton.joints))) - {j for group in found for j in group})
     found += [[j] for j in left]
     return {"+".join(skeleton.joints[j] for j in group): group for group in found if group}
-
-
-def _side(name: str) -> str:
-    return next((side for side in ("left_", "right_") if name.startswith(side)), "")
 
 
 def _counted(names: tuple[str, ...], at: I64) -> dict[str, int]:
@@ -386,10 +383,7 @@ def as_yaml(recipe: Mapping[str, Any], found: Profile) -> str:
     """The recipe as YAML, with the failure profile in its first lines."""
     lines = ["For what a network missed; written by `synthstudio suggest`. Read and edit it."]
     lines += found.text().splitlines()
-    head = "".join(f"# {_plain(line)}\n" for line in lines)
-    return head + yaml.safe_dump(
-        dict(recipe), sort_keys=False, default_flow_style=None, width=96, allow_unicode=True
-    )
+    return "".join(f"# {_plain(line)}\n" for line in lines) + plain_yaml(recipe)
 
 
 def _plain(text: str) -> str:

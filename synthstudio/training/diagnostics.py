@@ -19,7 +19,7 @@ from synthstudio.evaluation.latency import Latency, latency
 from synthstudio.models.backbones.external import RANDOM
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseOutputs
-from synthstudio.models.heatmaps import Decoded, expected_hits, find_peaks
+from synthstudio.models.heatmaps import expected_hits, find_peaks
 from synthstudio.training import devices, networks
 from synthstudio.training.config import NO_AUGMENTATION, Config
 from synthstudio.training.data import batches
@@ -57,43 +57,31 @@ def examples(
     known = batch.labels.known.numpy()
     joints = np.where(known & hidden[chosen], np.nan_to_num(visible, nan=1.5), 9.0).argmin(1)
     bank = getattr(getattr(net, "block", None), "bank", None)
-    return [
-        _example(people, batch, outputs, decoded, b, int(j), bank, spec)
-        for b, j in enumerate(joints)
-        if known[b, j] and hidden[chosen[b], j]
-    ]
-
-
-def _example(
-    people: CropSubset,
-    batch: Batch,
-    outputs: PoseOutputs,
-    decoded: Decoded,
-    b: int,
-    j: int,
-    bank: object,
-    spec: InputSpec,
-) -> AttentionExample:
-    row, size = int(batch.rows[b]), np.array([spec.cells[1], spec.cells[0]], np.float64)
-    poses, weights = None, None
-    if isinstance(bank, PoseBank) and "poses" in outputs.attention:
-        top = outputs.attention["poses"][b].float().topk(min(_POSES, len(bank.poses)))
-        poses = bank.poses[top.indices].double().cpu().numpy()
-        weights = top.values.double().cpu().numpy()
-    return AttentionExample(
-        picture=batch.images[b].numpy().transpose(1, 2, 0).copy(),
-        joint=j,
-        true=batch.labels.xy[b, j].double().numpy(),
-        predicted=decoded.xy[b, j].double().cpu().numpy() / size,
-        heatmap=outputs.maps[b, j].double().cpu().numpy(),
-        peaks=_peaks(outputs.maps[b : b + 1, j : j + 1]) / size,
-        cover=batch.labels.occluder[b, 0].double().nan_to_num().numpy(),
-        poses=poses,
-        weights=weights,
-        cause=CAUSES[int(people.crops.cause[row, j])],
-        frame=int(people.crops.frame[row]),
-        instance=int(people.crops.instance[row]),
-    )
+    size, out = np.array([spec.cells[1], spec.cells[0]], np.float64), []
+    for b, j in enumerate(joints.tolist()):
+        if not (known[b, j] and hidden[chosen[b], j]):
+            continue
+        row, poses, weights = int(batch.rows[b]), None, None
+        if isinstance(bank, PoseBank) and "poses" in outputs.attention:
+            top = outputs.attention["poses"][b].float().topk(min(_POSES, len(bank.poses)))
+            poses = bank.poses[top.indices].double().cpu().numpy()
+            weights = top.values.double().cpu().numpy()
+        example = AttentionExample(
+            picture=batch.images[b].numpy().transpose(1, 2, 0).copy(),
+            joint=j,
+            true=batch.labels.xy[b, j].double().numpy(),
+            predicted=decoded.xy[b, j].double().cpu().numpy() / size,
+            heatmap=outputs.maps[b, j].double().cpu().numpy(),
+            peaks=_peaks(outputs.maps[b : b + 1, j : j + 1]) / size,
+            cover=batch.labels.occluder[b, 0].double().nan_to_num().numpy(),
+            poses=poses,
+            weights=weights,
+            cause=CAUSES[int(crops.cause[row, j])],
+            frame=int(crops.frame[row]),
+            instance=int(crops.instance[row]),
+        )
+        out.append(example)
+    return out
 
 
 def _peaks(maps: Tensor) -> F64:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from synthstudio.core.errors import ModelError, SynthStudioError
@@ -108,7 +107,11 @@ def evaluate(
     shown: list[AttentionExample] = []
     maps: list[Sensitivity] = []
     if net.has_joint_maps:
-        shown, maps = _diagnose(net, people, spec, on, metrics, step)
+        progress = _untimed(step("sliding a patch over people"))
+        maps = diagnostics.patch_sensitivity(net, people, spec, device=on, progress=progress)
+        listed = {"maps": [m.map.tolist() for m in maps]}
+        metrics["sensitivity"] = attention.sensitivity_summary(maps) | listed
+        shown = diagnostics.examples(net, people, spec, device=on)
     if not net.sees_frames:
         one = diagnostics.measure_latency(net, spec, device=on)
         many = diagnostics.measure_latency(net, spec, device=on, batch=_BATCH, rounds=5)
@@ -161,24 +164,6 @@ def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> Po
             expected="people with half of the joints labelled",
         )
     return bank
-
-
-def _diagnose(
-    net: nn.Module,
-    people: CropSubset,
-    spec: InputSpec,
-    device: torch.device,
-    metrics: dict[str, Any],
-    step: Step,
-) -> tuple[list[AttentionExample], list[Sensitivity]]:
-    """Add patch sensitivity to `metrics`; return examples to draw."""
-    maps = diagnostics.patch_sensitivity(
-        net, people, spec, device=device, progress=_untimed(step("sliding a patch over people"))
-    )
-    metrics["sensitivity"] = attention.sensitivity_summary(maps) | {
-        "maps": [m.map.tolist() for m in maps]
-    }
-    return diagnostics.examples(net, people, spec, device=device), maps
 
 
 def _check_options(config: Config, options: EvaluationOptions) -> None:

@@ -47,7 +47,10 @@ def pruned(
             got=config.network.backbone,
         )
     effect = effects(net, config, skeleton, people)
-    widths = tuple(_pruned_width(width, keep) for width in config.network.widths)
+    widths = tuple(
+        min(width, max(_MIN, round(width * keep / _MULTIPLE) * _MULTIPLE))
+        for width in config.network.widths
+    )
     chosen = {}
     for name, values in effect.items():
         level = 0 if name == "stem" else int(name.split(".")[0])
@@ -107,10 +110,6 @@ def _norms(net: PoseNet) -> Iterator[tuple[str, Iterator[nn.BatchNorm2d]]]:
         yield str(level), iter([first[1], *(block.norm for block in blocks)])
         for number, block in enumerate(blocks, 1):
             yield f"{level}.{number}", iter([block.first[1]])
-
-
-def _pruned_width(width: int, keep: float) -> int:
-    return min(width, max(_MIN, round(width * keep / _MULTIPLE) * _MULTIPLE))
 
 
 def _cut(name: str, value: Tensor, chosen: dict[str, Tensor]) -> Tensor:

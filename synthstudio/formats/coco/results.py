@@ -104,11 +104,10 @@ def read_results(
     if not path.is_file():
         raise FormatError("no such file", where=str(path))
     names: dict[int | str, str] = {}
-    with path.open("rb") as file:
-        start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    scored = is_list(path)
     categories: list[dict[str, Any]] = []
     values: list[tuple[str, Any]] = []
-    if start == b"[":
+    if scored:
         values = [(f"{path}, byte {s.start}", s.value) for s in read_list(path) if s is not BEGIN]
         beside = path.with_name(PICTURES)
         head = read_value(beside, limit=_MAX_BYTES) if beside.is_file() else {}
@@ -127,7 +126,7 @@ def read_results(
     given = None if keypoints is None else order_of(keypoints)
     own = joint_names(skeleton)
     found = [
-        _result(value, where, skeleton, own, categories, given, scored=start == b"[")
+        _result(value, where, skeleton, own, categories, given, scored=scored)
         for where, value in values
     ]
     if found and all(set(skeleton.joints).isdisjoint(one.names) for one in found):
@@ -139,6 +138,12 @@ def read_results(
             then="Name the order of its keypoints, or rename those of the file's categories.",
         )
     return found, names
+
+
+def is_list(path: Path) -> bool:
+    """Whether a file is a JSON list: results, where annotations are an object."""
+    with path.open("rb") as file:
+        return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
 
 
 def order_of(keypoints: str | Sequence[str]) -> tuple[str, ...]:

@@ -135,7 +135,8 @@ class _Refiner(nn.Module):
 
     def forward(self, x: Tensor, covered: Tensor, known: list[Tensor]) -> Tensor:
         """The correction (B, J, h, w) to add to logits; zero at initialisation."""
-        rows = torch.cat([covered, *(_scaled(m) for m in known)], 1).flatten(2)
+        scale = x.shape[-2] * x.shape[-1] / 16  # 1 where a map is 16 times a uniform one
+        rows = torch.cat([covered, *(maps * scale for maps in known)], 1).flatten(2)
         from_maps = torch.bmm(self.maps.weight.expand(x.shape[0], -1, -1), rows).view(
             x.shape[0], -1, *x.shape[2:]
         )
@@ -172,8 +173,3 @@ def _facts(maps: Tensor, logs: Tensor, covered: Tensor) -> Tensor:
     entropy = -(flat * logs.detach().flatten(2)).sum(-1) / math.log(flat.shape[-1])
     cover = (flat * covered.flatten(2)).sum(-1)
     return torch.stack([flat.amax(-1), entropy, cover], -1)
-
-
-def _scaled(maps: Tensor) -> Tensor:
-    """Scale maps for a convolution: 1 where a map is 16 times a uniform one."""
-    return maps * (maps.shape[-2] * maps.shape[-1] / 16)

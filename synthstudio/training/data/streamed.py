@@ -341,7 +341,16 @@ def open_stream(
         counted = labels(refs, rows=False)
         used = [ref for ref, one in zip(refs, counted, strict=True) if one.people]
         if not used:
-            raise _no_people(config.train)
+            sources = config.train
+            wanted = [
+                f"splits {s.splits or 'any'}, variants {s.variants or 'any'}" for s in sources
+            ]
+            raise ModelError(
+                "no people are left",
+                where=", ".join(source.dataset for source in sources),
+                expected=f"people with a labelled joint, of {'; '.join(wanted)}",
+                got="none",
+            )
         every = max(1, -(-sum(one.people for one in counted) // LABELLED))
         rows = [row for one in labels(used[::every], rows=True) for row in one.rows]
         with disk_errors(out):
@@ -388,16 +397,6 @@ def open_stream(
         labels=CropSubset.uniform(crops),
         key=key,
         notes=tuple(notes),
-    )
-
-
-def _no_people(sources: Sequence[Source]) -> ModelError:
-    chosen = [f"splits {s.splits or 'any'}, variants {s.variants or 'any'}" for s in sources]
-    return ModelError(
-        "no people are left",
-        where=", ".join(source.dataset for source in sources),
-        expected=f"people with a labelled joint, of {'; '.join(chosen)}",
-        got="none",
     )
 
 
