@@ -326,7 +326,9 @@ def _against_all(entry: Mapping[str, Any], skeleton: Skeleton, at: At) -> Iterat
             j = int(np.argmax(error))
             what = f"{skeleton.joints[j]} is {error[j]:.1f} px from keypoints_all"
             yield Finding(kind="fields_disagree", what=what, joint=j, **at)
-    if isinstance(state, list) and len(state) == joints and all(map(_is_state, state)):
+    if not isinstance(state, list) or len(state) != joints:
+        return
+    if all(v is None or isinstance(v, int) for v in state):
         for j, (v, s) in enumerate(zip(flat[:, 2], state, strict=True)):
             if v != s and (v or s is not None):
                 what = f"{skeleton.joints[j]} has v={v:g} and state {s}"
@@ -336,10 +338,6 @@ def _against_all(entry: Mapping[str, Any], skeleton: Skeleton, at: At) -> Iterat
 
 def _are_numbers(values: list[Any]) -> bool:
     return all(map(is_number, values))
-
-
-def _is_state(value: Any) -> bool:
-    return value is None or isinstance(value, int)
 
 
 def _finite(value: Any) -> bool:

@@ -158,10 +158,8 @@ class Examples:
         area = _reals(batch["modal_area_px"])
         cut = _reals(batch["truncated_fraction"])
         scores = area * (1.0 - cut)
-        frames, instances = (
-            arrays.as_numpy(batch["frame_index"]),
-            arrays.as_numpy(batch["instance"]),
-        )
+        frames = arrays.as_numpy(batch["frame_index"])
+        instances = arrays.as_numpy(batch["instance"])
         subject = groups * 1009 + instances  # may wrap around: a collision only costs an example
         columns = (frames, instances, np.full(len(frames), -1), subject)
         who = np.column_stack(columns).astype(np.int64)

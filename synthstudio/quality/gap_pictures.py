@@ -8,6 +8,7 @@ JPEG blocks in the picture's own pixels. Letters: N crops.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -109,7 +110,9 @@ def crop_side(side: Side, *, on_crop: Callable[[int], None] | None = None) -> Cr
     for done, p in enumerate(large[take.astype(np.int64)].tolist()):
         number = int(side.picture[p])
         if kept[0] != number:
-            kept = (number, _loaded(side, number))
+            kept = (number, None)
+            with suppress(AssetError):
+                kept = (number, side.load(number))
         if kept[1] is None:
             bad += 1
             continue
@@ -131,13 +134,6 @@ def crop_side(side: Side, *, on_crop: Callable[[int], None] | None = None) -> Cr
         orientations=np.array(turns, np.float64).reshape(-1, ORIENTATIONS),
         unreadable=bad,
     )
-
-
-def _loaded(side: Side, number: int) -> U8 | None:
-    try:
-        return side.load(number)
-    except AssetError:
-        return None
 
 
 def crop_window(box: F64, size: F64) -> tuple[float, float, float, float]:

@@ -150,7 +150,8 @@ def _of_people(
         problems += _joints(s, people)
         problems += _occluders(s, frames, people, owner)
         problems += _camera(s, frames, people, owner)
-        problems += _masks(s, frames, people, owner)
+        for n, row in enumerate(people.select(_OF_MASKS).to_pylist()):
+            problems += _masks_of(s, n, row, imported=frames[owner[n]]["spec"] is None)
     for problem in problems:
         found[problem[0]].append(finding_of(s, *problem))
     twins: dict[tuple[int, bytes], Any] = {}
@@ -174,18 +175,14 @@ def _joints(s: Subjects, people: pa.Table) -> Iterator[Problem]:
         yield n, "state", f"is {s.state[n, j]}", j
     rendered = _is_rendered(s, people) & known & ~bad
     px = number_lists(people["joints_px"], 2 * joints).reshape(-1, joints, 2)
-    yield from _states(s, px, shares, rendered)
+    want, wrong = contradicted(s.state, shares, px, s.size[:, None])
+    for n, j in places(rendered & wrong):
+        yield n, "state", f"is {s.state[n, j]}, shares and place say {want[n, j]}", j
     yield from _causes(s, people, shares, rendered)
 
 
 def _is_rendered(s: Subjects, people: pa.Table) -> Bool:
     return np.asarray(word_codes(people["origin"], ["rendered"]).reshape(s.state.shape) == 0)
-
-
-def _states(s: Subjects, px: F64, shares: F64, rendered: Bool) -> Iterator[Problem]:
-    want, wrong = contradicted(s.state, shares, px, s.size[:, None])
-    for n, j in places(rendered & wrong):
-        yield n, "state", f"is {s.state[n, j]}, shares and place say {want[n, j]}", j
 
 
 def contradicted(
@@ -265,11 +262,6 @@ def _camera(s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64) ->
     for n in np.flatnonzero(s.has_camera & (largest > 1e-4)).tolist():
         text = f"world and camera places are {largest[n]:.3f} m apart"
         yield n, "projection", text, int(worst[n])
-
-
-def _masks(s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64) -> Iterator[Problem]:
-    for n, row in enumerate(people.select(_OF_MASKS).to_pylist()):
-        yield from _masks_of(s, n, row, imported=frames[owner[n]]["spec"] is None)
 
 
 def _masks_of(s: Subjects, n: int, row: Row, *, imported: bool) -> Iterator[Problem]:

@@ -94,25 +94,19 @@ def _validate_chunks(
             indices.add(frame["index"])
             if image is not None:
                 own = functools.partial(_masks_of, frame, people, np.flatnonzero(owner == k))
-                found += _frame_picture(frame, own, image)
+                size = {"width": frame["width_px"], "height": frame["height_px"]}
+                found += picture_findings(
+                    {**frame, "id": frame["index"], **size},
+                    functools.partial(image, dict(frame)),
+                    outline=lambda own=own: outlines([*own()]),
+                    sha256=frame["image_sha256"],
+                    rendered=frame["spec"] is not None,
+                )
             _note(out, found)
             out.findings.images += 1
             on_step("frames", out.findings.images)
         out.findings.people += len(owner)
     return out
-
-
-def _frame_picture(
-    frame: Row, masks: Callable[[], Iterable[Mask]], image: Callable[[Row], bytes]
-) -> Iterator[Finding]:
-    size = {"width": frame["width_px"], "height": frame["height_px"]}
-    yield from picture_findings(
-        {**frame, "id": frame["index"], **size},
-        lambda: image(dict(frame)),
-        outline=lambda: outlines([*masks()]),
-        sha256=frame["image_sha256"],
-        rendered=frame["spec"] is not None,
-    )
 
 
 def _masks_of(frame: Row, people: pa.Table, places: NDArray[np.int64]) -> Iterator[Mask]:

@@ -384,28 +384,13 @@ def _legend(width: int, pen: _Pen) -> U8:
     for cause, text in _LEGEND:
         _marker(strip, np.array([x, high / 2]), cause, pen.colour(cause, "middle"), pen)
         place(text, 10 * pen.unit)
-    for side in ("left", "right"):
-        _line(
-            strip,
-            (x, high / 2),
-            (x + 16 * pen.unit, high / 2),
-            pen=pen,
-            colour=COLOURS[side],
-            strokes=2.6,
-            dash=False,
-        )
-        place(f"person's {side}", 22 * pen.unit)
-    for dash, text in ((False, "visible box"), (True, "amodal box")):
-        _line(
-            strip,
-            (x, high / 2),
-            (x + 22 * pen.unit, high / 2),
-            pen=pen,
-            colour=_PEOPLE[0],
-            strokes=1.2,
-            dash=dash,
-        )
-        place(text, 28 * pen.unit)
+    lines = [(f"person's {side}", 16, COLOURS[side], 2.6, False) for side in ("left", "right")]
+    boxes = (("visible box", False), ("amodal box", True))
+    lines += [(text, 22, _PEOPLE[0], 1.2, dash) for text, dash in boxes]
+    for text, long, colour, strokes, dash in lines:
+        end = (x + long * pen.unit, high / 2)
+        _line(strip, (x, high / 2), end, pen=pen, colour=colour, strokes=strokes, dash=dash)
+        place(text, (long + 6) * pen.unit)
     image = Image.fromarray(strip)
     draw = ImageDraw.Draw(image)
     for left, text in texts:

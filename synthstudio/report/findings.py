@@ -177,15 +177,13 @@ def _section(
         else:
             caption = Markup("<b>{}</b><br>{}").format(finding.where, finding.what)
             pictures.append(embed(drawn, caption, alt=finding.where))
-    count = found.counts[kind]
-    more = count - len(found.kept[kind])
     return {
         "name": kind,
         "title": title,
-        "count": count,
+        "count": found.counts[kind],
         "pictures": pictures,
         "lines": lines,
-        "more": more,
+        "more": found.counts[kind] - len(found.kept[kind]),
     }
 
 

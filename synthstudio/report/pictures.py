@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -88,14 +89,11 @@ def _webp(rgb: U8) -> bytes:
     return data.getvalue()
 
 
-def _jpeg(rgb: U8) -> bytes:
-    return encode_jpeg(rgb, _QUALITY)
-
-
+_JPEG = partial(encode_jpeg, quality=_QUALITY)
 _ENCODERS: dict[str, Callable[[U8], bytes]] = {
     ".png": encode_png,
-    ".jpg": _jpeg,
-    ".jpeg": _jpeg,
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
     ".webp": _webp,
 }
 
