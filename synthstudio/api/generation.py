@@ -63,10 +63,6 @@ def generate(
             it or `assets`, the first that has all of them.
         workers: Number of processes, at most 256, or of a cluster's workers; the output does not
             depend on it. 1 works in this process; more need no `__main__` guard.
-        engine: Execution engine: local processes, or a Ray cluster (RAY_ADDRESS, else one of this
-            machine).
-        device: Device to run on.
-        renderer: Renderer of the colours; labels always come from the exact rasteriser.
         resume: Continue an interrupted run.
         allow_mixed: Resume even if recipe, version or machine differ.
         part: (k, n) makes the k-th of n parts; join them with `synthstudio merge`.

@@ -11,7 +11,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -438,21 +438,10 @@ class Dataset:
         frames = range(entry.first, entry.first + entry.frames)
         return check_rows(rows, len(self.skeleton.joints), frames, path)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {
-            "place": self.place,
-            "unfinished": not self.finished,
-            "check": self._check,
-            "only": self.only,
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(  # type: ignore[misc]
-            state["place"],
-            allow_unfinished=state["unfinished"],
-            check=state["check"],
-            only=state["only"],
-        )
+    def __reduce__(self) -> tuple[Any, ...]:
+        unfinished = not self.finished
+        made = partial(Dataset, allow_unfinished=unfinished, check=self._check, only=self.only)
+        return made, (self.place,)
 
     @contextmanager
     def _opened(self, entry: ShardEntry, kind: Kind) -> Iterator[pq.ParquetFile]:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from synthstudio.core.arrays import F64
-from synthstudio.core.errors import ArgumentError
 from synthstudio.inference.finder import box_about
 from synthstudio.inference.predict import Person, Predictor, predict, surely_seen
 from synthstudio.inference.sources import Boxes, FindPeople, SourceImage
@@ -85,19 +84,6 @@ class LiveOptions:
     every: int = 30
     minimum: float = 0.2
     euro: OneEuro | None = field(default_factory=OneEuro)
-
-    def __post_init__(self) -> None:
-        euro = self.euro or OneEuro()
-        numbers = {"every": self.every, "minimum": self.minimum, **dataclasses.asdict(euro)}
-        for name, value in numbers.items():
-            above = name in ("min_cutoff_hz", "speed_cutoff_hz")
-            if not 0 <= value < 1e6 or (above and value == 0):
-                raise ArgumentError(
-                    "value out of range",
-                    where=name,
-                    expected="above 0" if above else "0 or more",
-                    got=f"{value}",
-                )
 
 
 @dataclass(frozen=True, kw_only=True)

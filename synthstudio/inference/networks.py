@@ -34,8 +34,7 @@ def ask_network(
 
     def ask(crops: U8) -> CropPredictions:
         images = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
-        then = "Choose a smaller --batch."
-        with devices.memory_guard(device, got=f"{len(crops)} crops", then=then):
+        with devices.memory_guard(device, f"{len(crops)} crops", "Choose a smaller --batch."):
             found = answer_images(net, images.to(device), skeleton, flip=flip, peaks=peaks)
         found.setdefault("peaks", np.zeros((*found["score"].shape, 0, 3)))
         names = [field.name for field in dataclasses.fields(CropPredictions)]

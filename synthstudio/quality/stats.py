@@ -37,22 +37,13 @@ FRAME_COLUMNS = (
     "clip_id",
 )
 PERSON_COLUMNS = (
-    "frame_index",
-    "instance",
+    *targets.COLUMNS,
     "identity",
     "pose_family",
     "motion",
-    "occluded_fraction",
     "truncated_fraction",
-    "cause",
-    "state",
     "ambiguous",
     "occluder_id",
-    "ask_fraction",
-    "ask_hidden",
-    "ask_shown",
-    "ask_causes",
-    "ask_met",
 )
 """Columns read by `stats`; masks and specs are most of the size."""
 

@@ -31,7 +31,7 @@ MISSED_SHARE = 0.02
 LISTED = 100
 TARGET_VARIANTS = ("base", "occluder")
 """The variants with targets; others follow from their changes."""
-_COLUMNS = (
+COLUMNS = (
     "frame_index",
     "instance",
     "occluded_fraction",
@@ -85,7 +85,7 @@ class TargetTally:
             self._crowd[k] = add_in_order(self._crowd[k], values)
         self._crowd[4] = max(self._crowd[4], error.max(initial=0.0))
         of_requested = is_known(people["ask_met"]) & counted[own]
-        for row in people.select(_COLUMNS).take(as_arrow(np.flatnonzero(of_requested))).to_pylist():
+        for row in people.select(COLUMNS).take(as_arrow(np.flatnonzero(of_requested))).to_pylist():
             self._add_person(row)
 
     def _add_person(self, row: Mapping[str, Any]) -> None:

@@ -128,8 +128,7 @@ class FramesJob:
 def answer_people(network: Network, job: PeopleJob, note: Report) -> tuple[int, PredictionColumns]:
     """Predict a job in a worker; ModelError when out of memory."""
     how = network.request
-    got = f"{len(job.images)} people"
-    with devices.memory_guard(network.device, got=got, then=devices.OTHER_DEVICE):
+    with devices.memory_guard(network.device, f"{len(job.images)} people"):
         answers = predictions.answer_images(
             network.net,
             torch.from_numpy(job.images).to(network.device),

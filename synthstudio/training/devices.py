@@ -26,7 +26,7 @@ _BATCH_MAKERS = 4
 
 
 @contextmanager
-def memory_guard(device: torch.device, *, got: str, then: str) -> Iterator[None]:
+def memory_guard(device: torch.device, got: str, then: str = OTHER_DEVICE) -> Iterator[None]:
     """Turn a device's out-of-memory error into a ModelError with the remedy."""
     try:
         yield

@@ -139,8 +139,7 @@ def measure_latency(
 
     @torch.inference_mode()
     def call() -> object:
-        guard = devices.memory_guard(device, got=f"{batch} people", then=devices.OTHER_DEVICE)
-        with guard:
+        with devices.memory_guard(device, f"{batch} people"):
             return net.find(images.to(device)).joints_px.cpu()  # waits for the device
 
     return latency(call, rounds=rounds)
@@ -155,8 +154,7 @@ def _predict(
 
 @torch.inference_mode()
 def _run(net: nn.Module, images: Tensor, device: torch.device) -> PoseOutputs:
-    guard = devices.memory_guard(device, got=f"{len(images)} people", then=devices.OTHER_DEVICE)
-    with guard:
+    with devices.memory_guard(device, f"{len(images)} people"):
         outputs: PoseOutputs = net(images.to(device))
     return outputs
 

@@ -39,8 +39,7 @@ def find_people(net: nn.Module, images: Tensor) -> list[FoundPeople]:
     ModelError when out of memory or its maps are not finite.
     """
     device = next(net.parameters()).device
-    guard = devices.memory_guard(device, got=f"{len(images)} frames", then=devices.OTHER_DEVICE)
-    with guard:
+    with devices.memory_guard(device, f"{len(images)} frames"):
         found: list[FoundPeople] = net.decode(net(images.to(device)))  # type: ignore[operator]
     return found
 

@@ -54,9 +54,8 @@ def train(
     seed_everything(config)
     if not world.is_main:
         log, progress = (lambda text: None), (lambda done, total, text: None)
-    memory = devices.memory_guard(
-        device, got=f"{config.batch // world.size} {trainer.unit}", then=devices.SMALLER_BATCH
-    )
+    got = f"{config.batch // world.size} {trainer.unit}"
+    memory = devices.memory_guard(device, got, devices.SMALLER_BATCH)
     with ExitStack() as held:
         with ExitStack() as before:
             with devices.main_process_first(world):

@@ -56,8 +56,7 @@ def predict_subset(
     sizes crops do not know: see `ground_truth.clip_windows`. ModelError when out of memory.
     """
     answers: list[PredictionColumns] = []
-    guard = devices.memory_guard(device, got=f"{BATCH} people", then=devices.OTHER_DEVICE)
-    with devices.evaluating(net), guard:
+    with devices.evaluating(net), devices.memory_guard(device, f"{BATCH} people"):
         for batch in people_batches(people, spec):
             images = batch.images.to(device)
             found = answer_images(net, images, spec.skeleton, decode=decode, flip=flip, bank=bank)

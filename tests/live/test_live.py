@@ -4,7 +4,7 @@ import dancers
 import numpy as np
 import pytest
 
-from synthstudio.core.errors import ArgumentError, FormatError
+from synthstudio.core.errors import FormatError
 from synthstudio.core.rng import stream
 from synthstudio.inference.live import Follower, LiveOptions, OneEuro, filtered
 from synthstudio.inference.sources import Boxes
@@ -78,14 +78,6 @@ def test_who_is_found_twice_is_one_and_who_leaves_is_lost():
     assert [len(s.people) for s in seen[:6]] == [1] * 6 and not seen[-1].people
     with pytest.raises(FormatError):
         run([[(900.0, 60.0)]])
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"every": -1}, {"minimum": float("nan")}, {"euro": OneEuro(min_cutoff_hz=0)}]
-)
-def test_options_out_of_range_are_told(wrong):
-    with pytest.raises(ArgumentError):
-        LiveOptions(**wrong)
 
 
 def through(xy, euro, fps=30, size_px=100):
