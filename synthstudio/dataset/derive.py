@@ -107,11 +107,8 @@ def _check_owners(frames: pa.Table, people: pa.Table) -> None:
 
 def chosen(chunk: Chunk, keep: NDArray[np.bool_]) -> Chunk:
     """Return only the frames where `keep` (frames,) is true, with their people."""
-    return Chunk(
-        source=chunk.source,
-        frames=chunk.frames.filter(pa.array(keep)),
-        people=chunk.people.filter(pa.array(keep[chunk.owners])),
-    )
+    people = chunk.people.filter(pa.array(keep[chunk.owners]))
+    return dataclasses.replace(chunk, frames=chunk.frames.filter(pa.array(keep)), people=people)
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -153,7 +150,9 @@ def write_derived(
     that does not match its row's hash is a DatasetError. Safe to run again with `resume`.
     """
     with open_or_create(out, identity, resume=resume, keep=False) as session:
-        _keep_asset_root(session, sources)
+        roots = (asset_root(source.log()) for source in sources)
+        if root := next(filter(None, roots), None):
+            session.log("assets", root=str(root))  # for audits
         todo = set(session.todo)
         portions = _portions(chunks, identity.frames_per_shard)
         report = counter(on_progress, identity.frames)
@@ -218,14 +217,9 @@ def _portions(chunks: Iterator[Chunk], size: int) -> Iterator[list[Chunk]]:
 
 
 def _cut(chunk: Chunk, frames: int) -> tuple[Chunk, Chunk]:
-    people = int(np.searchsorted(chunk.owners, frames))
-    first, rest = (
-        Chunk(source=chunk.source, frames=f, people=p)
-        for f, p in (
-            (chunk.frames.slice(0, frames), chunk.people.slice(0, people)),
-            (chunk.frames.slice(frames), chunk.people.slice(people)),
-        )
-    )
+    count, held, people = int(np.searchsorted(chunk.owners, frames)), chunk.frames, chunk.people
+    first = dataclasses.replace(chunk, frames=held.slice(0, frames), people=people.slice(0, count))
+    rest = dataclasses.replace(chunk, frames=held.slice(frames), people=people.slice(count))
     return first, rest
 
 
@@ -339,12 +333,3 @@ def _check_images(temporary: Path, frames: pa.Table) -> None:
                 got=str(facts.get("sha256")),
                 then="Check the source with: synthstudio validate.",
             )
-
-
-def _keep_asset_root(session: Session, sources: Sequence[Dataset]) -> None:
-    """Record the asset folder for audits, in run.log only."""
-    for source in sources:
-        root = asset_root(source.log())
-        if root is not None:
-            session.log("assets", root=str(root))
-            return
