@@ -30,7 +30,7 @@ from synthstudio.dataset.durable import (
     new_parents,
     remove,
     replace_file,
-    sync_folder,
+    sync,
 )
 from synthstudio.dataset.manifest import (
     INDEX_NAME,
@@ -81,7 +81,7 @@ class FolderDestination:
     def begin(self) -> None:
         with disk_errors(self.folder):
             (self.folder / SHARDS_DIR).mkdir(exist_ok=True)
-            sync_folder(self.folder)
+            sync(self.folder)
 
     def clear(self) -> None:
         """Delete unfinished files of killed runs."""
@@ -108,7 +108,7 @@ class FolderDestination:
     def remove(self, name: str) -> None:
         with disk_errors(self.folder):
             remove(self.folder / name)
-            sync_folder(self.folder)
+            sync(self.folder)
 
     def shards(self) -> list[str]:
         """The names of all entries in the shards folder."""
@@ -129,7 +129,7 @@ class FolderDestination:
         with disk_errors(aside):
             aside.mkdir(exist_ok=True)
             (self.folder / SHARDS_DIR / name).rename(target)
-            sync_folder(self.folder / SHARDS_DIR)
+            sync(self.folder / SHARDS_DIR)
         return target.name
 
     def put(self, staged: StagedShard, on_event: OnEvent) -> None:
@@ -141,7 +141,7 @@ class FolderDestination:
                 target.rename(target.with_name(f"{TEMPORARY}old-{target.name}"))
                 on_event("replacing")
             staged.temporary.rename(target)
-            sync_folder(target.parent)
+            sync(target.parent)
             remove(target.with_name(f"{TEMPORARY}old-{target.name}"))
 
     def log(self, line: str, *, now: bool) -> None:

@@ -31,17 +31,8 @@ _HELD = (errno.EWOULDBLOCK, errno.EACCES)
 _PATIENCE_S = 0.4
 
 
-def sync_folder(folder: Path) -> None:
-    """fsync a folder."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_file(path: Path) -> None:
-    """fsync a file."""
+def sync(path: Path) -> None:
+    """fsync a file or folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -78,7 +69,7 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     make = partial(Path.touch, mode=0o600) if private else Path.touch
     with disk_errors(path), _started(path, path.parent, make) as unfinished:
         yield unfinished
-        sync_file(unfinished)
+        sync(unfinished)
         unfinished.replace(path)
 
 
@@ -123,7 +114,7 @@ def _started(path: Path, place: Path, make: Callable[[Path], None]) -> Iterator[
                     break
         try:
             yield unfinished
-            sync_folder(path.parent)
+            sync(path.parent)
         except BaseException:
             if unfinished.exists():
                 remove(unfinished)
@@ -257,7 +248,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
                 for path in sorted(unfinished.iterdir()):
                     path.rename(target / path.name)
                 unfinished.rmdir()
-                sync_folder(target)
+                sync(target)
             else:
                 unfinished.rename(target)  # over an empty folder too, in one step
 

@@ -234,11 +234,9 @@ def seal(temporary: Path, head: dict[str, Any]) -> StagedShard:
 def sync_shard(folder: Path) -> None:
     """fsync all files and folders of a shard; OSError."""
     files, folders = _walk(folder)
-    for name in files:
-        durable.sync_file(folder / name)
-    for name in folders:
-        durable.sync_folder(folder / name)
-    durable.sync_folder(folder)
+    for name in (*files, *folders):
+        durable.sync(folder / name)
+    durable.sync(folder)
 
 
 def read_entry(folder: Path) -> ShardEntry:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from synthstudio.core.errors import ReviewError, SynthStudioError
-from synthstudio.dataset.durable import TEMPORARY, disk_errors, sync_file, sync_folder
+from synthstudio.dataset.durable import TEMPORARY, disk_errors, sync
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.reviewed import Only, export_reviewed
 from synthstudio.review.store import open_store
@@ -50,9 +50,9 @@ def write(
         with disk_errors(out):
             packed = work / out.name
             files = pack(work / out.stem, packed)
-            sync_file(packed)
+            sync(packed)
             packed.rename(out)
-            sync_folder(out.parent)
+            sync(out.parent)
         sys.stderr.write(f"{made.text()}\n")
         summary = {key: value for key, value in made.as_json().items() if _short(value)}
         return {**summary, "zip": out.name, "files": files, "bytes": out.stat().st_size}
