@@ -341,11 +341,8 @@ def as_json(arms: Sequence[Arm], rows: Sequence[Row]) -> dict[str, Any]:
         "people": len(arms[0].runs[0].predictions),
         "caveats": caveats(arms),
         "rows": [
-            {
-                "name": row.name,
-                "unit": row.unit,
-                "scale": row.scale,
-                "less_is_better": row.less_is_better,
+            vars(row)
+            | {
                 "values": [plain(v) for v in row.values],
                 "differences": [plain(d) for d in row.differences],
             }

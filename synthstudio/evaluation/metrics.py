@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,29 +33,32 @@ def compute_metrics(
     """All metrics by section; NaN without data. `whole_body` for coco133
     only. `found`: all people found without boxes, of whom `predictions` are the matches: AP counts
     all, joints of missed people count as missed, and `beyond` is empty."""
-    sections: dict[str, Callable[[Predictions, Skeleton], Any]] = {
-        "places": _localization,
-        "precision": functools.partial(_precision, found=found),
-        "beyond": _extended_precision if found is None else lambda p, _: {},
-        "by_cause": functools.partial(_by_cause, found=found),
-        "by_joint": _by_joint,
-        "by_fraction": lambda p, _: _binned_pck(p, p.fraction, FRACTIONS),
-        "by_crowd": lambda p, _: _binned_pck(p, p.crowd, CROWDS),
-        "counterfactual": _counterfactual,
-        "visibility": visibility_metrics,
-        "lifting": _lifting,
-        "prior": _prior,
+    subsets = joint_subsets(predictions)
+    sections: dict[str, Any] = {
+        "counts": {
+            "people": len(predictions),
+            "joints": int(subsets["all"].sum()),
+            "hidden": int(subsets["hidden"].sum()),
+        },
+        "places": _localization(predictions, skeleton),
+        "precision": {
+            name: subset_precision(predictions, subset, skeleton, found)
+            for name, subset in subsets.items()
+        },
+        "beyond": _extended_precision(predictions, skeleton) if found is None else {},
+        "by_cause": _by_cause(predictions, skeleton, found),
+        "by_joint": _by_joint(predictions, skeleton),
+        "by_fraction": _binned_pck(predictions, predictions.fraction, FRACTIONS),
+        "by_crowd": _binned_pck(predictions, predictions.crowd, CROWDS),
+        "counterfactual": _counterfactual(predictions),
+        "visibility": visibility_metrics(predictions),
+        "lifting": _lifting(predictions),
+        "prior": _prior(predictions),
     }
     if skeleton.name == WHOLE_BODY:
-        sections["whole_body"] = functools.partial(_whole_body, found=found)
-    counts = {
-        "people": len(predictions),
-        "joints": int(predictions.known.sum()),
-        "hidden": int((predictions.known & (predictions.state == STATE_HIDDEN)).sum()),
-    }
-    return {"counts": counts} | {
-        name: section(predictions, skeleton) for name, section in sections.items()
-    }
+        detections = _detections(predictions, found)
+        sections["whole_body"] = whole_body_precision(truth_of(predictions), **detections)
+    return sections
 
 
 def joint_subsets(predictions: Predictions) -> dict[str, Bool]:
@@ -128,15 +130,6 @@ def person_score(predictions: Predictions) -> F64:
     return np.asarray(np.where(placed, confidence, 0.0).sum(1) / np.maximum(placed.sum(1), 1))
 
 
-def _precision(
-    predictions: Predictions, skeleton: Skeleton, *, found: Detections | None
-) -> dict[str, Any]:
-    return {
-        name: subset_precision(predictions, subset, skeleton, found)
-        for name, subset in joint_subsets(predictions).items()
-    }
-
-
 def subset_precision(
     predictions: Predictions, subset: Bool, skeleton: Skeleton, found: Detections | None = None
 ) -> dict[str, float]:
@@ -152,12 +145,6 @@ def _detections(predictions: Predictions, found: Detections | None) -> dict[str,
     return {"xy": predictions.xy, "score": person_score(predictions)}
 
 
-def _whole_body(
-    predictions: Predictions, _: Skeleton, *, found: Detections | None
-) -> dict[str, dict[str, float]]:
-    return whole_body_precision(truth_of(predictions), **_detections(predictions, found))
-
-
 def extended_truth(predictions: Predictions) -> tuple[Truth, Presence]:
     """The truth for Ex-OKS: all labelled joints, inside the window or not. Joints without predicted
     presence count as claimed inside."""
@@ -165,13 +152,8 @@ def extended_truth(predictions: Predictions) -> tuple[Truth, Presence]:
     labelled = is_labelled(predictions.state) & finite
     window, xy = predictions.window[:, None], predictions.true_xy
     within = ((xy >= window[..., :2]) & (xy < window[..., 2:])).all(-1)
-    truth = Truth(
-        image=predictions.frame,
-        xy=predictions.true_xy,
-        area=predictions.area,
-        box=predictions.box,
-        known=labelled | (predictions.state == STATE_OUTSIDE),
-    )
+    known = labelled | (predictions.state == STATE_OUTSIDE)
+    truth = dataclasses.replace(truth_of(predictions), known=known)
     claimed = ~(predictions.present < PRESENT)  # NaN: not predicted
     return truth, Presence(window=predictions.window, inside=labelled & within, claimed=claimed)
 
@@ -179,9 +161,7 @@ def extended_truth(predictions: Predictions) -> tuple[Truth, Presence]:
 def _extended_precision(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
     """AP by Ex-OKS, also of a baseline that predicts no joint outside."""
     truth, presence = extended_truth(predictions)
-    never_outside = Presence(
-        window=presence.window, inside=presence.inside, claimed=np.ones_like(presence.claimed)
-    )
+    never_outside = dataclasses.replace(presence, claimed=np.ones_like(presence.claimed))
     out: dict[str, Any] = {"joints_outside": int((truth.known & ~presence.inside).sum())}
     for name, side in (("said", presence), ("never_outside", never_outside)):
         out[name] = average_precision(
@@ -193,7 +173,7 @@ def _extended_precision(predictions: Predictions, skeleton: Skeleton) -> dict[st
 
 
 def _by_cause(
-    predictions: Predictions, skeleton: Skeleton, *, found: Detections | None
+    predictions: Predictions, skeleton: Skeleton, found: Detections | None
 ) -> dict[str, Any]:
     out = {}
     for number, name in enumerate(CAUSES):
@@ -232,7 +212,7 @@ def _binned_pck(
     return out
 
 
-def _counterfactual(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+def _counterfactual(predictions: Predictions) -> dict[str, Any]:
     """PCK@0.1 with the occluder less without it, paired by moment, over joints known in both frames
     and visible in the clean one."""
     clean, state = predictions.clean, predictions.state
@@ -275,7 +255,7 @@ def hidden_causes(predictions: Predictions, subset: Bool) -> tuple[Bool, I64, I6
     return hidden, true[hidden], predictions.shares[hidden][:, 1:].argmax(1)
 
 
-def visibility_metrics(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+def visibility_metrics(predictions: Predictions) -> dict[str, Any]:
     """Quality of predicted visibility and causes; {} when neither is predicted. Brier, ECE and
     reliability compare the predicted visible share with whether the state is visible, so exact
     shares of partly covered joints have an ECE above 0."""
@@ -324,7 +304,7 @@ def _margin(name: str, found: intervals.Margin, baseline: str) -> dict[str, dict
     }
 
 
-def _lifting(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+def _lifting(predictions: Predictions) -> dict[str, Any]:
     use, errors = lifting_errors(predictions, predictions.known)
     if not use.any():
         return {}
@@ -348,7 +328,7 @@ def lifting_errors(predictions: Predictions, subset: Bool) -> tuple[Bool, dict[s
     }
 
 
-def _prior(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+def _prior(predictions: Predictions) -> dict[str, Any]:
     """Skill over an image-free baseline: the mean pose in the amodal box."""
     corner, size = predictions.box[:, None, :2], predictions.box[:, None, 2:]
     inside = (predictions.true_xy - corner) / size
