@@ -10,6 +10,7 @@ import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,21 +145,12 @@ class PictureJob:
         return f"pictures {self.pictures.start} to {self.pictures.stop - 1}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answered:
-    """Result of a job whose pictures start at `first`."""
-
-    first: int
-    people: list[Person]
-    facts: Facts
-
-
-def answer(opened: Opened, job: PictureJob, report: Report) -> Answered:
-    """Predict a job's pictures in a worker."""
+def answer(opened: Opened, job: PictureJob, report: Report) -> tuple[int, list[Person], Facts]:
+    """Predict a job's pictures in a worker; the first one's number comes first."""
     assert opened.source.part is not None  # checked by `ask_workers`
     pictures = opened.source.part(job.pictures)
     people, facts = opened.ask(pictures, lambda done: report(1))
-    return Answered(first=job.pictures.start, people=people, facts=facts)
+    return job.pictures.start, people, facts
 
 
 def ask_workers(
@@ -183,7 +175,7 @@ def ask_workers(
             got=str(source.path),
             then="Leave both out: one process takes all cores.",
         )
-    answered: list[Answered] = []
+    answered: list[tuple[int, list[Person], Facts]] = []
 
     def report(now: Progress) -> None:
         progress(now.units, total, now.per_second)
@@ -203,9 +195,9 @@ def ask_workers(
         on_done=answered.append,
         on_progress=report,
     )
-    answered.sort(key=lambda part: part.first)
-    people = [person for part in answered for person in part.people]
-    return people, {number: fact for part in answered for number, fact in part.facts.items()}
+    answered.sort(key=itemgetter(0))
+    people = [person for _, some, _ in answered for person in some]
+    return people, {number: fact for *_, facts in answered for number, fact in facts.items()}
 
 
 def _opening(question: Question, facts: dict[str, str]) -> tuple[Callable[..., Opened], Question]:
