@@ -93,12 +93,12 @@ def _validate_chunks(
                 found.append(Finding(kind="duplicate_id", what="used before", **at))
             indices.add(frame["index"])
             if image is not None:
-                own = functools.partial(_masks_of, frame, people, np.flatnonzero(owner == k))
+                own = np.flatnonzero(owner == k)
                 size = {"width": frame["width_px"], "height": frame["height_px"]}
                 found += picture_findings(
                     {**frame, "id": frame["index"], **size},
                     functools.partial(image, dict(frame)),
-                    outline=lambda own=own: outlines([*own()]),
+                    outline=functools.partial(_outline, frame, people, own),
                     sha256=frame["image_sha256"],
                     rendered=frame["spec"] is not None,
                 )
@@ -109,13 +109,14 @@ def _validate_chunks(
     return out
 
 
-def _masks_of(frame: Row, people: pa.Table, places: NDArray[np.int64]) -> Iterator[Mask]:
-    """The visible masks of a frame's people of matching size."""
-    side = [frame["height_px"], frame["width_px"]]
+def _outline(frame: Row, people: pa.Table, places: NDArray[np.int64]) -> bytes:
+    """Border points of the visible masks of a frame's people, those of its size."""
+    side, masks = [frame["height_px"], frame["width_px"]], []
     for row in people.select(_OF_MASKS).take(as_arrow(places)).to_pylist():
         if row["modal_counts"] is not None and list(row["mask_size"]) == side:
             with suppress(ValueError):
-                yield read_mask({"size": side, "counts": row["modal_counts"]}, *side)
+                masks.append(read_mask({"size": side, "counts": row["modal_counts"]}, *side))
+    return outlines(masks)
 
 
 def validate_dataset(
