@@ -93,8 +93,7 @@ class Body:
         """Return (2, 4, 4) world frames of the left and the right palm."""
         world = np.eye(4)
         world[:3, :3], world[:3, 3] = _turn(person.yaw_rad), person.position_m
-        out: F64 = world @ palm_frames(self.atlas, _bare(person.phenotype, person.pose))
-        return out
+        return np.asarray(world @ palm_frames(self.atlas, _bare(person.phenotype, person.pose)))
 
     def meet(self, people: Pair, touches: tuple[Touch, ...]) -> Pair | None:
         """Return two people whose palms lie where they touch, or None (GeometryQueries.meet)."""
@@ -308,5 +307,4 @@ def _between(atlas: Atlas, one: str, other: str) -> F64:
     """Return the joint of two bones: the mean of the skin that both of them move."""
     bones = [atlas.bone_names.index(name) for name in (one, other)]
     shared = atlas.weights[:, bones].toarray().min(axis=1) > _SHARED
-    out: F64 = atlas.template_m[shared].astype(np.float64).mean(axis=0)
-    return out
+    return np.asarray(atlas.template_m[shared].astype(np.float64).mean(axis=0))

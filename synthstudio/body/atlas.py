@@ -256,8 +256,7 @@ def _skin(weights: sparse.csr_array, transforms: F32, vertices: F32) -> F32:
     rows = weights @ transforms.reshape(len(transforms), -1)
     blend: F32 = rows.reshape(-1, *transforms.shape[1:])
     x, y, z = vertices[..., :1], vertices[..., 1:2], vertices[..., 2:]
-    out: F32 = blend[..., 0] * x + blend[..., 1] * y + blend[..., 2] * z + blend[..., 3]
-    return out
+    return np.asarray(blend[..., 0] * x + blend[..., 1] * y + blend[..., 2] * z + blend[..., 3])
 
 
 def _frozen(array: NDArray[Any]) -> Any:

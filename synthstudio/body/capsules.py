@@ -124,8 +124,7 @@ def self_penetrations_m(
 
 @functools.lru_cache(maxsize=512)
 def _usual_overlaps_m(angles_rad: FrozenDict) -> F64:
-    depths: F64 = _overlaps_m(USUAL_BODY, [angles_rad])[0]
-    return depths
+    return np.asarray(_overlaps_m(USUAL_BODY, [angles_rad])[0])
 
 
 def _overlaps_m(phenotype: Phenotype, poses: Sequence[Mapping[str, float]]) -> F64:
@@ -197,8 +196,7 @@ def _quantile(ordered: F64, share: float) -> F64:
     place = share * (len(ordered) - 1)
     below = int(place)
     a, b, t = ordered[below], ordered[min(below + 1, len(ordered) - 1)], place - below
-    out: F64 = b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t
-    return out
+    return np.asarray(b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t)
 
 
 @functools.cache
@@ -264,5 +262,4 @@ def _segments_apart_m(p: F64, q: F64, pairs: Pairs) -> F64:
     t = (b * s + f) / g
     s = np.where(t < 0, np.clip(-c / a, 0, 1), np.where(t > 1, np.clip((b - c) / a, 0, 1), s))
     t = np.clip(t, 0, 1)
-    out: F64 = np.linalg.norm(r + s[..., None] * d - t[..., None] * e, axis=-1)
-    return out
+    return np.asarray(np.linalg.norm(r + s[..., None] * d - t[..., None] * e, axis=-1))

@@ -234,8 +234,7 @@ def _unturn(moved: Retargeted, at: float) -> F64:
     """
     near = np.abs(np.arange(moved.motion.frames) - at) <= _STRIDE_S / 2 * moved.motion.fps
     ahead = (moved.whole[near, 0] @ np.array([0.0, -1.0, 0.0])).mean(axis=0)
-    out: F64 = Rotation.from_euler("z", -np.arctan2(ahead[0], -ahead[1])).as_matrix()
-    return out
+    return np.asarray(Rotation.from_euler("z", -np.arctan2(ahead[0], -ahead[1])).as_matrix())
 
 
 def _places(whole: F64, chain: Chain, soles: Soles) -> tuple[F64, F64]:
@@ -274,8 +273,7 @@ def _scale(moved: Retargeted, chain: Chain) -> float:
 def _lift(moved: Retargeted, chain: Chain, floor: F64) -> F64:
     """Return (F,) how high the body flies after the file; `floor` (F,) is its lowest point."""
     over = moved.motion.root_m[:, 2] * _scale(moved, chain) + floor
-    out: F64 = np.maximum(over - np.quantile(over, 0.25) - FLIGHT_M, 0.0)
-    return out
+    return np.asarray(np.maximum(over - np.quantile(over, 0.25) - FLIGHT_M, 0.0))
 
 
 def _smoothed(shares: F64, fps: float) -> F64:

@@ -49,8 +49,7 @@ def rest_points(chain: Chain, regressed_m: F64, joints: Sequence[str]) -> F64:
 def moved(transforms: F32, points_m: F64, joints: Sequence[str]) -> F64:
     """(K, 3) those points where the skinning transforms (B, 3, 4) of a pose carry them."""
     each = transforms[_bones(tuple(joints))[0]].astype(np.float64)
-    out: F64 = (each[:, :, :3] @ points_m[:, :, None])[:, :, 0] + each[:, :, 3]
-    return out
+    return np.asarray((each[:, :, :3] @ points_m[:, :, None])[:, :, 0] + each[:, :, 3])
 
 
 @functools.cache

@@ -183,8 +183,7 @@ def _brow_z(x_m: float) -> float:
 def _mirrored(points: F64, faces: I32) -> NDArray[np.int64]:
     """(V,) the vertex of `faces` that lies nearest to each vertex's mirror image."""
     own = np.unique(faces)
-    nearest: NDArray[np.int64] = own[cKDTree(points[own]).query(points * (-1, 1, 1))[1]]
-    return nearest
+    return np.asarray(own[cKDTree(points[own]).query(points * (-1, 1, 1))[1]])
 
 
 def _steps(points: F64, path: Sequence[int], *, count: int) -> list[_Row]:
@@ -214,5 +213,4 @@ def _in_front(points: F64, faces: I32, x_m: float, z_m: float) -> _Row:
 
 
 def _cross(a: F64, b: F64) -> F64:
-    out: F64 = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-    return out
+    return np.asarray(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])

@@ -171,8 +171,7 @@ def _toes(motion: Motion, turns: F64, side: str, foot: F64) -> F64:
     flat = tilt <= np.quantile(tilt, _FLAT_SHARE)
     about = np.zeros((len(up), 3))
     about[:, 0] = -np.clip(up - np.median(up[flat]), 0, LIMITS_RAD[f"{side}_toe_extension"][1])
-    out: F64 = foot @ Rotation.from_rotvec(about).as_matrix()
-    return out
+    return np.asarray(foot @ Rotation.from_rotvec(about).as_matrix())
 
 
 def _hand(upper: F64, hand: F64, side: str, s: str) -> tuple[F64, F64]:
@@ -202,8 +201,7 @@ def _hand(upper: F64, hand: F64, side: str, s: str) -> tuple[F64, F64]:
 
 def _between(a: F64, b: F64) -> F64:
     step = Rotation.from_matrix(np.swapaxes(a, 1, 2) @ b).as_rotvec()
-    out: F64 = a @ Rotation.from_rotvec(0.5 * step).as_matrix()
-    return out
+    return np.asarray(a @ Rotation.from_rotvec(0.5 * step).as_matrix())
 
 
 @functools.cache
@@ -225,5 +223,4 @@ def least_turn(a: F64, b: F64) -> F64:
         axis *= 1e-12 / np.linalg.norm(axis)
     length = float(np.linalg.norm(axis))
     vector = axis / length * math.atan2(length, cos) if length > 0 else np.zeros(3)
-    out: F64 = Rotation.from_rotvec(vector).as_matrix()
-    return out
+    return np.asarray(Rotation.from_rotvec(vector).as_matrix())

@@ -211,8 +211,7 @@ def _moved_by(atlas: Atlas, bones: list[str]) -> NDArray[np.bool_]:
     """Return (F,) whether one of those bones moves most of a face's corners most."""
     maximum = atlas.weights.toarray().argmax(axis=1)
     own = np.isin(maximum, [atlas.bone_names.index(bone) for bone in bones])
-    out: NDArray[np.bool_] = own[atlas.body_faces].sum(axis=1) >= 2
-    return out
+    return np.asarray(own[atlas.body_faces].sum(axis=1) >= 2)
 
 
 def escape_share(corners: F64, wanted: NDArray[np.int64]) -> F64:

@@ -350,8 +350,7 @@ def _about(axis: F64, angles: F64) -> F64:
     x, y, z = axis
     k: F64 = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     sine, cosine = (_each(of, angles)[:, None, None] for of in (math.sin, math.cos))
-    out: F64 = np.eye(3) + sine * k + (1 - cosine) * (k @ k)
-    return out
+    return np.asarray(np.eye(3) + sine * k + (1 - cosine) * (k @ k))
 
 
 # Chain -----------------------------------------------------------------------------------

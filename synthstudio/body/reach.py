@@ -219,8 +219,7 @@ class _Search:
         return np.concatenate([np.broadcast_to(e, x.shape[:-1] + e.shape[-1:]) for e in out], -1)
 
     def _residuals(self, x: F64) -> F64:
-        errors: F64 = self._errors(x[None], *self._alone(*self._shared(x[None])))[0]
-        return errors
+        return np.asarray(self._errors(x[None], *self._alone(*self._shared(x[None])))[0])
 
     def _shared(self, x: F64) -> tuple[F64, F64]:
         return x[..., : self.split], x[..., self.split : -3]

@@ -130,8 +130,7 @@ def _mix(share: F32, rgb: F32) -> F32:
 
 def _smooth(mask: F32) -> F32:
     t = np.clip((mask - 0.2) / 0.6, 0, 1)
-    made: F32 = t * t * (3 - 2 * t)
-    return made
+    return np.asarray(t * t * (3 - 2 * t))
 
 
 def _knuckles(atlas: Atlas) -> F32:

@@ -132,8 +132,7 @@ def _normals(vertices: F64, places: NDArray[np.intp]) -> F64:
         ],
         axis=1,
     )[places]
-    out: F64 = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
-    return out
+    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12))
 
 
 # In the world ------------------------------------------------------------------------------
@@ -147,8 +146,7 @@ def _turn(yaw_rad: float) -> F64:
 def world_skin_m(person: PersonSpec, bare: BareBody) -> F64:
     """Return (V, 3) vertices of a bare body in the world."""
     rotated = bare.vertices_m.astype(np.float64) @ _turn(person.yaw_rad).T
-    out: F64 = rotated + np.array(person.position_m)
-    return out
+    return np.asarray(rotated + np.array(person.position_m))
 
 
 def moved(frames: Frames, yaw_rad: float, position_m: F64) -> Frames:

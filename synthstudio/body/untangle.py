@@ -292,8 +292,7 @@ def _normals(at: F64, band: str, places: NDArray[np.intp]) -> F64:
     total = np.zeros((len(places), 3))
     for k, i in itertools.product(range(3), range(3)):
         total[:, i] += np.bincount(faces[:, k], across[i], len(own))[places]
-    out: F64 = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
-    return out
+    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12))
 
 
 def _deepest(found: list[_Contact]) -> float:
@@ -399,8 +398,7 @@ def _between(at: F64) -> F64:
     if not len(at):
         return np.zeros(0)
     left, right = at.reshape(2, 2, _MARKS, 3).mean(axis=2)
-    out: F64 = (left - right).ravel()
-    return out
+    return np.asarray((left - right).ravel())
 
 
 def _hands_m(phenotype: Phenotype, angles: dict[str, float]) -> F64:

@@ -79,5 +79,4 @@ def camera_azimuth_rad(joints_m: F64, eyes_m: F64) -> F64:
     left = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
     way = eyes_m[:, :2] - joints_m.mean(axis=1)[:, :2]
     x, y = (ahead * way).sum(axis=1), (left * way).sum(axis=1)
-    angle: F64 = np.where(np.hypot(x, y) > 0, np.arctan2(y, x), np.nan)
-    return angle
+    return np.asarray(np.where(np.hypot(x, y) > 0, np.arctan2(y, x), np.nan))

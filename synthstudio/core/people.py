@@ -106,8 +106,7 @@ class People(labels.PersonColumns):
     @property
     def visible_share(self) -> labels.F64:
         """(P, J) visible fraction of each joint's patch; NaN where unknown."""
-        share: labels.F64 = self.shares[:, :, labels.SHARES.index("visible")]
-        return share
+        return np.asarray(self.shares[:, :, labels.SHARES.index("visible")])
 
     @cached_property
     def masks(self) -> labels.Bool:

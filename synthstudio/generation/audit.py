@@ -256,7 +256,7 @@ def _visible(
     cosine = (patches.normals * to_eye).sum(-1) / np.sqrt((to_eye * to_eye).sum(-1))
     weight = (patches.weights * cosine.clip(min=0)).ravel() * _inside(camera, seen, pixel)
     became = _what_becomes(built, person.instance, pixel, seen[:, 2], (blocker, blocker_m))
-    sums = (weight[:, None] * became).reshape(*patches.weights.shape, 5).sum(axis=1)
+    sums: F64 = (weight[:, None] * became).reshape(*patches.weights.shape, 5).sum(axis=1)
     centres = camera.to_camera(person.joints_m)
     inside = _inside(camera, centres, _pixels(camera, centres))
     for j in range(len(sums)):
@@ -266,8 +266,7 @@ def _visible(
             sums[j] = (0.0, 1.0, 0.0, 0.0, 0.0)
         else:
             sums[j] /= sums[j].sum()
-    done: F64 = sums
-    return done
+    return sums
 
 
 def _what_becomes(built: Built, own: int, pixel: F64, z: F64, blocker: tuple[I32, F32]) -> F64:
@@ -308,16 +307,14 @@ def _alpha(layer: CutoutLayer, pixel: F64, frame_wh: tuple[int, int]) -> F64:
         row = np.where((row >= height) & cut[3], height - 1, row)
         there = (row >= 0) & (row < height) & (column >= 0) & (column < width)
         found = layer.alpha[row.clip(0, height - 1), column.clip(0, width - 1)]
-        known: F64 = np.where(there, found, 0.0).astype(np.float64)
-        return known
+        return np.asarray(np.where(there, found, 0.0), np.float64)
 
     if layer.alpha.size == 0:
         return np.zeros(len(x))
     u, v = x - j, y - i
     upper = at(i, j) * (1 - u) + at(i, j + 1) * u
     lower = at(i + 1, j) * (1 - u) + at(i + 1, j + 1) * u
-    mixed: F64 = upper * (1 - v) + lower * v
-    return mixed
+    return np.asarray(upper * (1 - v) + lower * v)
 
 
 def _decide(shares: F64, camera: Camera, joint_m: F64) -> tuple[int, str]:

@@ -425,8 +425,7 @@ def _depth_png(rendering: Rendering) -> Any:
 
 def _normal_png(rendering: Rendering) -> U8:
     assert rendering.normal is not None  # requested in make_frame
-    levels: U8 = np.rint((rendering.normal + 1) * 127.5).astype(np.uint8)
-    return levels
+    return np.asarray(np.rint((rendering.normal + 1) * 127.5), np.uint8)
 
 
 LAYERS: dict[str, Callable[[Rendering], Any]] = {

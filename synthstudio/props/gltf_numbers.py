@@ -116,8 +116,7 @@ def _values(accessor: dict[str, Any], views: list[Any], blobs: list[bytes]) -> F
     )
     if not accessor.get("normalized"):
         return np.array(stored, np.float32)
-    out: F32 = np.maximum(stored / np.float64(np.iinfo(kind).max), -1).astype(np.float32)
-    return out
+    return np.asarray(np.maximum(stored / np.float64(np.iinfo(kind).max), -1), np.float32)
 
 
 def _moved(uv: F32, move: dict[str, Any]) -> F32:
@@ -128,5 +127,4 @@ def _moved(uv: F32, move: dict[str, Any]) -> F32:
     cos, sin = np.cos(turn), np.sin(turn)
     scaled = uv * np.array(move.get("scale", (1, 1)), np.float64)
     rotated = scaled @ np.array([[cos, -sin], [sin, cos]])
-    out: F32 = (rotated + np.array(move.get("offset", (0, 0)), np.float64)).astype(np.float32)
-    return out
+    return np.asarray(rotated + np.array(move.get("offset", (0, 0)), np.float64), np.float32)

@@ -163,8 +163,7 @@ def _middles() -> F64:
 
 def _inside(px: F64, camera: Camera) -> Bool:
     x, y = px[..., 0], px[..., 1]
-    inside: Bool = (x >= 0) & (x < camera.width_px) & (y >= 0) & (y < camera.height_px)
-    return inside
+    return np.asarray((x >= 0) & (x < camera.width_px) & (y >= 0) & (y < camera.height_px))
 
 
 def _colours(rgb: U8, camera: Camera) -> U8:

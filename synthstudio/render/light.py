@@ -30,8 +30,7 @@ def sh_basis(directions: F64) -> F64:
     """The nine real spherical harmonics (..., 9) of unit `directions` (..., 3)."""
     x, y, z = np.moveaxis(np.asarray(directions, np.float64), -1, 0)
     shapes = [np.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
-    out: F64 = np.stack(shapes, axis=-1) * SH_CONSTANTS
-    return out
+    return np.asarray(np.stack(shapes, axis=-1) * SH_CONSTANTS)
 
 
 def light_from_spec(lamp: LightSpec) -> Light:
@@ -76,8 +75,7 @@ def ambient_from_panorama(radiance: NDArray[np.floating], *, yaw_rad: float = 0.
     small = _shrunk(_checked(radiance))
     directions, steradians = _sphere(small.shape[0], small.shape[1], yaw_rad)
     weighted = small * steradians[..., None]
-    out: F64 = np.einsum("hwk,hwc->kc", sh_basis(directions), weighted) * _LOBE[:, None]
-    return out
+    return np.asarray(np.einsum("hwk,hwc->kc", sh_basis(directions), weighted) * _LOBE[:, None])
 
 
 def light_from_panorama(
@@ -140,8 +138,7 @@ def _shrunk(radiance: F64) -> F64:
     step = max(1, radiance.shape[0] // _MAX_ROWS)
     h, w = radiance.shape[0] // step * step, radiance.shape[1] // step * step
     blocks = radiance[:h, :w].reshape(h // step, step, w // step, step, 3)
-    out: F64 = blocks.mean(axis=(1, 3))
-    return out
+    return np.asarray(blocks.mean(axis=(1, 3)))
 
 
 def _checked(radiance: NDArray[np.floating]) -> F64:

@@ -200,8 +200,7 @@ def _shadow_pixels(scene: Scene, reach: F64, kind: U8) -> NDArray[np.intp]:
     x0, y0 = np.clip(np.floor(seen.min(axis=0)), 0, size).astype(int)
     x1, y1 = np.clip(np.ceil(seen.max(axis=0)), 0, size).astype(int)
     rows, columns = np.nonzero(kind[y0:y1, x0:x1] != ONE)
-    places: NDArray[np.intp] = (rows + y0) * size[0] + columns + x0
-    return places
+    return np.asarray((rows + y0) * size[0] + columns + x0)
 
 
 def _mesh(packed: Packed) -> Any:

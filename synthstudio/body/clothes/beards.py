@@ -34,8 +34,7 @@ def goatee(base: Basis, shape: Shape) -> Tailored:
         x, z = np.abs(p.at[:, 0]), p.at[:, 2]
         across = 0.034 - 0.25 * np.maximum(0.56 - z, 0) - x
         around = np.minimum(across, 0.602 - z)
-        made: F32 = np.minimum(np.minimum(around, z - 0.512), -0.085 - p.at[:, 1])
-        return made
+        return np.asarray(np.minimum(np.minimum(around, z - 0.512), -0.085 - p.at[:, 1]))
 
     piece, p = _patch(base, inside)
     chin = step(p.at[:, 2], 0.57, 0.535)
@@ -50,8 +49,7 @@ def moustache(base: Basis, shape: Shape) -> Tailored:
         low = 0.584 - 0.35 * np.maximum(x - 0.012, 0)
         high = 0.603 - 0.25 * np.maximum(x - 0.010, 0)
         band = np.minimum(z - low, high - z)
-        made: F32 = np.minimum(np.minimum(band, shape["width"] - x), -0.09 - p.at[:, 1])
-        return made
+        return np.asarray(np.minimum(np.minimum(band, shape["width"] - x), -0.09 - p.at[:, 1]))
 
     piece, p = _patch(base, inside)
     return _beard(piece, p, np.full(len(p.at), 0.0055))
@@ -65,8 +63,7 @@ def _jaw(p: Places, *, low_m: float) -> F32:
     )
     low = low_m + 0.35 * np.maximum(y + 0.10, 0)
     front = -0.040 - y - 0.25 * np.maximum(z - 0.62, 0)
-    made: F32 = np.minimum(np.minimum(cheek - z, z - low), front)
-    return made
+    return np.asarray(np.minimum(np.minimum(cheek - z, z - low), front))
 
 
 def _patch(base: Basis, field: Field) -> tuple[Cut, Places]:

@@ -134,8 +134,7 @@ def skirt_cut(
 
 def _out(p: Places) -> F32:
     """Return metres outwards from the middle of the leg, which stands apart further below."""
-    made: F32 = np.abs(p.at[:, 0]) - 0.105 - 0.085 * np.clip(-p.at[:, 2] / 0.8, 0, 1)
-    return made
+    return np.asarray(np.abs(p.at[:, 0]) - 0.105 - 0.085 * np.clip(-p.at[:, 2] / 0.8, 0, 1))
 
 
 def _belted(base: Basis, cut: Cut, inside: Field) -> Tailored:

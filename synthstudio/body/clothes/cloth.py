@@ -307,8 +307,7 @@ def _fade(at: F32, rim: I32) -> F32:
     if not len(rim):
         return np.ones(len(at), np.float32)
     distance = cKDTree(at[rim[:, 0]]).query(at, distance_upper_bound=1.01 * _FADE_M)[0]
-    made: F32 = np.clip(distance / _FADE_M, 0.05, 1).astype(np.float32)
-    return made
+    return np.asarray(np.clip(distance / _FADE_M, 0.05, 1), np.float32)
 
 
 # Rims ---------------------------------------------------------------------------------------
@@ -352,8 +351,7 @@ def across_m(where: Places, mean: sparse.csr_array, *, trunk_only: bool, passes:
     out = (1 - on_arm) * ((1 - on_leg) * trunk + on_leg * side * (leg + 0.11)) + on_arm * arm
     for _ in range(passes):
         out = mean @ out
-    made: F32 = out.astype(np.float32)
-    return made
+    return np.asarray(out, np.float32)
 
 
 def _girth_m(angle: F32) -> F32:
@@ -361,8 +359,7 @@ def _girth_m(angle: F32) -> F32:
     t = np.linspace(0, np.pi / 2, 91)
     speed = np.hypot(_HALF_WIDTH_M * np.cos(t), _HALF_DEPTH_M * np.sin(t))
     length = np.concatenate([[0], np.cumsum(0.5 * (speed[1:] + speed[:-1]) * (t[1] - t[0]))])
-    made: F32 = np.sign(angle) * np.interp(np.abs(angle), t, length)
-    return made
+    return np.asarray(np.sign(angle) * np.interp(np.abs(angle), t, length))
 
 
 def _arc(x: F32, y: F32) -> F32:
@@ -375,8 +372,7 @@ def _arc(x: F32, y: F32) -> F32:
 def on_limb(weight: F32) -> F32:
     """Return 0..1: how much of a limb a skinning weight (V,) makes a vertex."""
     t = np.clip((weight - 0.3) / 0.5, 0, 1)
-    made: F32 = (t * t * (3 - 2 * t)).astype(np.float32)
-    return made
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def along_m(

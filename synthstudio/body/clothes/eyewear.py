@@ -71,8 +71,7 @@ def _face(base: Basis) -> NDArray[np.intp]:
     at = base.atlas.template_m[base.skin]
     head = base.atlas.vertex_part[base.skin] == PARTS.index("head")
     clear = base.atlas.masks["lips"][base.skin] < 0.2
-    made: NDArray[np.intp] = base.skin[head & clear & (at[:, 1] < -0.05) & (at[:, 2] < 0.645)]
-    return made
+    return np.asarray(base.skin[head & clear & (at[:, 1] < -0.05) & (at[:, 2] < 0.645)])
 
 
 def _loops(base: Basis, sheet_m: F64) -> list[Cut]:
@@ -105,8 +104,7 @@ def _outline(side: int, shape: Shape) -> F64:
     x = 0.0027 + radius * c * half
     z = -0.002 + radius * s * half * (0.88 - 0.12 * shape["square"])
     y = _LENS_Y_M + 0.55 * np.maximum(x, 0) ** 1.5 * 2.0
-    made: F64 = _EYE_M * [side, 1, 1] + np.stack([side * x, y, z], 1)
-    return made
+    return np.asarray(_EYE_M * [side, 1, 1] + np.stack([side * x, y, z], 1))
 
 
 def _frame(base: Basis, shape: Shape, *, thick_m: float) -> list[Cut]:

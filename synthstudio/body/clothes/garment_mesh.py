@@ -169,10 +169,9 @@ def along_chain(points_m: F32, chain_m: NDArray[np.float64]) -> F32:
     u, w = (b - a) / first, (c - b) / second
     bisector = (u + w) / np.linalg.norm(u + w)
     lower = 1 / (1 + np.exp(np.clip(-(points_m - b) @ bisector / 0.012, -40, 40)))
-    made: F32 = ((1 - lower) * ((points_m - a) @ u) + lower * (first + (points_m - b) @ w)).astype(
-        np.float32
+    return np.asarray(
+        (1 - lower) * ((points_m - a) @ u) + lower * (first + (points_m - b) @ w), np.float32
     )
-    return made
 
 
 @functools.lru_cache(maxsize=2)
@@ -183,8 +182,7 @@ def _limb_pulls(atlas: Atlas) -> F32:
         part = bone_part(name)
         out[bone, 0] = part.endswith(_ARM_PARTS)
         out[bone, 1] = part.endswith(_LEG_PARTS)
-    pulls: F32 = atlas.weights @ out
-    return pulls
+    return np.asarray(atlas.weights @ out)
 
 
 def _joint_rows(atlas: Atlas, skin: NDArray[np.intp]) -> sparse.csr_array:
@@ -493,8 +491,7 @@ def anchors_of(base: Basis, at: F32) -> NDArray[np.intp]:
     """Return (ANCHORS, V) the skin vertices nearest to places (V, 3), the nearest first."""
 
     def nearest(new: NDArray[np.intp]) -> NDArray[np.intp]:
-        found: NDArray[np.intp] = base.skin[base.skin_tree.query(at[new], k=ANCHORS)[1]]
-        return found
+        return np.asarray(base.skin[base.skin_tree.query(at[new], k=ANCHORS)[1]])
 
     return np.ascontiguousarray(base.anchors.get(at.T, nearest).T)
 
@@ -529,12 +526,11 @@ def cross_of(v: F32, corner: NDArray[np.intp]) -> F32:
     a, b, c = (v.take(which, axis=1) for which in corner)
     b -= a
     c -= a
-    out = np.empty_like(a)
+    out: F32 = np.empty_like(a)
     for k, (i, j) in enumerate(((1, 2), (2, 0), (0, 1))):
         np.multiply(b[i], c[j], out=out[k])
         out[k] -= b[j] * c[i]
-    made: F32 = out
-    return made
+    return out
 
 
 def unit(v: F32) -> F32:
@@ -545,8 +541,7 @@ def unit(v: F32) -> F32:
 def length(v: F32) -> F32:
     """Return (V,) lengths of vectors (3, V)."""
     x, y, z = v
-    made: F32 = np.sqrt(x * x + y * y + z * z)
-    return made
+    return np.asarray(np.sqrt(x * x + y * y + z * z))
 
 
 def tall(rows: F32, more: F32) -> F32:

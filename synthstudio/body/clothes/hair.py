@@ -33,8 +33,7 @@ _COLUMNS, _DOME_ROWS, _DROP_ROW_M = 72, 14, 0.012
 
 def azimuth(at: F32) -> F32:
     """Return (V,) degrees round the head from straight ahead, 0..180 on both sides."""
-    made: F32 = np.degrees(np.arctan2(np.abs(at[:, 0]), -(at[:, 1] - CENTRE_M[1])))
-    return made
+    return np.asarray(np.degrees(np.arctan2(np.abs(at[:, 0]), -(at[:, 1] - CENTRE_M[1]))))
 
 
 def hairline(at: F32) -> NDArray[Any]:
@@ -58,8 +57,7 @@ def strands(at: F32) -> F32:
 def curls(at: F32) -> F32:
     """Return (V, 3) places in which strand noise is as fine along as across."""
     d = (at - np.array(CENTRE_M)) / 0.11
-    made: F32 = (d * [2.3, 2.3, 20.0]).astype(np.float32)
-    return made
+    return np.asarray(d * [2.3, 2.3, 20.0], np.float32)
 
 
 def bald_m(at: F32, bald: float) -> NDArray[Any]:
@@ -246,8 +244,7 @@ def _skull_radius(base: Basis, ahead: F32) -> F32:
     length = np.linalg.norm(d, axis=1)
     distance, near = cKDTree(d / length[:, None]).query(ahead, k=8)
     weight = 1 / (distance + 0.05) ** 2
-    made: F32 = (weight * length[near]).sum(axis=1) / weight.sum(axis=1)
-    return made
+    return np.asarray((weight * length[near]).sum(axis=1) / weight.sum(axis=1))
 
 
 def _grid(rows: int, columns: int) -> I32:

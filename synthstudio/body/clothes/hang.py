@@ -90,15 +90,13 @@ def hung_m(hang: Hang, rest_m: F32, joints_m: F64) -> F32:
         np.maximum.accumulate(outline[column], axis=0, out=outline[column])
     outline -= slope
     out = spread(hang.look_up, outline.reshape(1, -1))[0] - radius
-    made: F32 = np.clip(out, 0, _MAX_M) * hang.weight
-    return made
+    return np.asarray(np.clip(out, 0, _MAX_M) * hang.weight)
 
 
 def _convex(outline: F32) -> F32:
     """Return radii (L, A) of the convex outline through those of each level (0: unknown)."""
     support = (outline[:, :, None] * _FACING[None]).max(axis=1)
-    made: F32 = (support[:, :, None] * _REACH[None]).min(axis=1)
-    return made
+    return np.asarray((support[:, :, None] * _REACH[None]).min(axis=1))
 
 
 _COLUMNS = (

@@ -147,8 +147,7 @@ def _throat(at: F32) -> F32:
     narrow = 1 - low * (0.10 + 0.34 * front)
     wide = 1 + 0.9 * step(z, 0.525, 0.43)
     scaled = (at - neck) * np.stack([narrow * wide, narrow * wide, np.ones_like(z)], 1) + neck
-    made: F32 = scaled.astype(np.float32)
-    return made
+    return np.asarray(scaled, np.float32)
 
 
 def brim(

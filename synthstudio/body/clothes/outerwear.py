@@ -37,8 +37,7 @@ _ARMHOLE_M = 0.146
 
 def _open(p: Places, half_m: F32 | float) -> F32:
     """Return how far places are from the open front, `half_m` to each side."""
-    made: F32 = np.where(p.at[:, 1] < -0.025, np.abs(p.at[:, 0]) - half_m, FAR)
-    return made
+    return np.asarray(np.where(p.at[:, 1] < -0.025, np.abs(p.at[:, 0]) - half_m, FAR))
 
 
 def _over(base: Basis, field: Field, *, thick_m: float, flare_m: float = 0.006) -> Cut:
@@ -84,10 +83,9 @@ def cardigan(base: Basis, shape: Shape) -> Tailored:
 def _below_lapels(p: Places) -> F32:
     """Return half the width of a suit jacket's opening: to its button, and away below."""
     z = p.at[:, 2]
-    made: F32 = (0.003 + 0.19 * np.maximum(z - 0.13, 0) + 0.35 * np.maximum(0.09 - z, 0)).astype(
-        np.float32
+    return np.asarray(
+        0.003 + 0.19 * np.maximum(z - 0.13, 0) + 0.35 * np.maximum(0.09 - z, 0), np.float32
     )
-    return made
 
 
 def blazer(base: Basis, shape: Shape) -> Tailored:

@@ -151,8 +151,7 @@ def _rotated(cloth: Cloth, shift_m: F32, wearer: Wearer) -> F32:
     if cloth.drop_m is not None:  # the part below the ears turns back towards straight down
         up = np.array((0, 0, 1), np.float32)
         rotated += np.float32(_LIMP) * cloth.drop_m * (left @ up - up)[:, None]
-    made: F32 = rotated * np.float32(wearer.head if cloth.on_head else wearer.scale)
-    return made
+    return np.asarray(rotated * np.float32(wearer.head if cloth.on_head else wearer.scale))
 
 
 def _settled(v: F32, loose: DrapeConstraint | None, wearer: Wearer, over_m: float) -> F32:
@@ -201,8 +200,7 @@ def pushed_out(v: F32, anchors: NDArray[np.intp], wearer: Wearer, min_m: F32) ->
 def _height_m(v: F32, anchor: NDArray[np.intp], wearer: Wearer) -> F32:
     """Return (V,) metres above the tangent planes at skin vertices `anchor` (V,)."""
     nx, ny, nz, d = wearer.planes.take(anchor, axis=1)
-    made: F32 = nx * v[0] + ny * v[1] + nz * v[2] - d
-    return made
+    return np.asarray(nx * v[0] + ny * v[1] + nz * v[2] - d)
 
 
 def _folds(cloth: Cloth, cross: F32, rest: F32, phase: float) -> F32:
@@ -216,8 +214,7 @@ def _folds(cloth: Cloth, cross: F32, rest: F32, phase: float) -> F32:
     slanted = (1 - np.abs(np.sin(b - warp + np.float32(1.7 * phase)))) ** 2
     ridges += np.float32(0.7) * slanted - np.float32(0.25)
     pressed = np.float32(0.25) + np.float32(2.0 / 6) * pressed
-    made: F32 = np.float32(cloth.folds_m) * cloth.fade * pressed * ridges
-    return made
+    return np.asarray(np.float32(cloth.folds_m) * cloth.fade * pressed * ridges)
 
 
 def _coords(cloth: Cloth, wearer: Wearer, rest: F32) -> F32:

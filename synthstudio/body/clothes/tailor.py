@@ -45,20 +45,17 @@ class Tailored:
 def step(value: NDArray[Any], low: float, high: float) -> F32:
     """Return the smooth step of `value` from 0 at `low` to 1 at `high` (or falling)."""
     t: NDArray[Any] = np.clip((value - low) / (high - low), 0, 1)
-    made: F32 = t * t * (3 - 2 * t)
-    return made
+    return np.asarray(t * t * (3 - 2 * t))
 
 
 def intersection(*fields: NDArray[Any]) -> F32:
     """Return the field of where all the fields are positive."""
-    made: F32 = functools.reduce(np.minimum, fields).astype(np.float32)
-    return made
+    return np.asarray(functools.reduce(np.minimum, fields), np.float32)
 
 
 def union(*fields: NDArray[Any]) -> F32:
     """Return the field of where any of the fields is positive."""
-    made: F32 = functools.reduce(np.maximum, fields).astype(np.float32)
-    return made
+    return np.asarray(functools.reduce(np.maximum, fields), np.float32)
 
 
 def sheet(weave: GarmentMesh, off_m: float, min_m: float, **more: Any) -> Cut:
@@ -77,8 +74,7 @@ def neckline(p: Places, drop_m: float, vee_m: float = 0.0) -> F32:
     x, y, z = p.at.T
     line = 0.522 + 0.55 * (y + 0.01) + 1.1 * np.maximum(np.abs(x) - 0.062, 0) - drop_m
     notch = vee_m * np.clip(1 - np.abs(x) / 0.075, 0, 1) * (y < 0)
-    made: F32 = line - notch - z
-    return made
+    return np.asarray(line - notch - z)
 
 
 def hem_line(p: Places, z_m: float | F32) -> F32:
@@ -94,8 +90,7 @@ def sleeve_end(p: Places, length_m: float) -> F32:
 def armhole(p: Places, width_m: float) -> F32:
     """Return how far places are inside the armholes at `width_m` from the middle."""
     x, z = np.abs(p.at[:, 0]), p.at[:, 2]
-    made: F32 = width_m + 0.2 * np.maximum(0.43 - z, 0) - x
-    return made
+    return np.asarray(width_m + 0.2 * np.maximum(0.43 - z, 0) - x)
 
 
 def legs(p: Places, waist_m: float, hem_m: float) -> F32:

@@ -105,8 +105,7 @@ def collar(base: Basis, *, thick_m: float = 0.0) -> Cut:
         points = 0.016 * front * step(np.abs(x), 0.055, 0.03)
         width = np.minimum(below, 0.036 + points - below)
         gap = np.abs(x) - 0.003 - 0.42 * np.maximum(below - 0.004, 0)
-        made: F32 = np.where(y < -0.02, np.minimum(width, gap), width).astype(np.float32)
-        return made
+        return np.asarray(np.where(y < -0.02, np.minimum(width, gap), width), np.float32)
 
     weave, p = suit(base, leaf)
     below = neckline(p, -0.014)

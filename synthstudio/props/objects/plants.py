@@ -72,8 +72,7 @@ def _fronds(rng: Generator, stem: tuple[F64, F64, F64], length: float) -> tuple[
 
 
 def _unit(vectors: F64) -> F64:
-    out: F64 = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return out
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def _t(point: F64) -> Vec3:

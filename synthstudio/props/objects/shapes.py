@@ -69,8 +69,7 @@ def about(axis: str, angle_rad: float) -> F64:
 def turn_of(spec: ObjectSpec) -> F64:
     """The (3, 3) rotation that a spec gives an object: Rz(yaw) Rx(pitch) Ry(roll)."""
     tilt = about("x", spec.pitch_rad) @ about("y", spec.roll_rad)
-    out: F64 = about("z", spec.yaw_rad) @ tilt
-    return out
+    return np.asarray(about("z", spec.yaw_rad) @ tilt)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,8 +259,7 @@ def _soft(outward: F64) -> F64:
     shared = (outward[:-1] * outward[1:]).sum(axis=1) >= CREASE
     mean = outward[:-1][shared] + outward[1:][shared]
     ends[1:, 0][shared] = ends[:-1, 1][shared] = mean
-    soft: F64 = ends / np.hypot(ends[..., :1], ends[..., 1:])
-    return soft
+    return np.asarray(ends / np.hypot(ends[..., :1], ends[..., 1:]))
 
 
 def cylinder(

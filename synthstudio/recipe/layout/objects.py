@@ -167,8 +167,7 @@ def _hidden(layout: Layout, target: _Target, boxes_m: F64) -> NDArray[np.intp]:
     low, high = outline.min(axis=1), outline.max(axis=1)
     inside = ((target.joints_px >= low) & (target.joints_px <= high)).all(axis=-1)
     nearest = seen[..., 2].min(axis=1)[:, None, None]
-    behind: NDArray[np.intp] = (inside & (target.depth_m > nearest) & (nearest > 0)).sum(axis=2)
-    return behind
+    return np.asarray((inside & (target.depth_m > nearest) & (nearest > 0)).sum(axis=2))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,5 +159,4 @@ def _behind(eye_m: F64, points_m: F64, obj: ObjectSpec) -> Bool:
     way = np.where(np.abs(way) < 1e-9, 1e-9, way)
     first, last = np.sort([(low - eye) / way, (high - eye) / way], axis=0)
     enters, leaves = first.max(axis=1), last.min(axis=1)
-    out: Bool = (enters < leaves) & (enters < 1.0) & (leaves > 0.0)
-    return out
+    return np.asarray((enters < leaves) & (enters < 1.0) & (leaves > 0.0))

@@ -70,8 +70,7 @@ def box_of(obj: ObjectSpec) -> F64:
 
 def gaps_m(box_m: F64, boxes_m: F64) -> F64:
     """Return (N,) the gap of boxes along their most separated axis; negative if they overlap."""
-    apart: F64 = np.maximum(box_m[0] - boxes_m[:, 1], boxes_m[:, 0] - box_m[1]).max(axis=1)
-    return apart
+    return np.asarray(np.maximum(box_m[0] - boxes_m[:, 1], boxes_m[:, 0] - box_m[1]).max(axis=1))
 
 
 def _view_of(camera: Camera, standing: Sequence[Placed]) -> tuple[F64, F64]:

@@ -168,5 +168,4 @@ def _planted(
     now = ctx.geometry.joints_m(person)[rows]
     then = ctx.geometry.joints_m(_moved(person, rates, turn_rad_s, np.zeros(3)))[rows]
     lowest = int(np.argmin(now[:, 2]))
-    velocity: F64 = (now[lowest] - then[lowest]) / clips.MOMENT_S
-    return velocity
+    return np.asarray((now[lowest] - then[lowest]) / clips.MOMENT_S)

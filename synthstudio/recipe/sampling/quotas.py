@@ -76,5 +76,4 @@ def of_family(
 def identities_of(name: str, by_body: Mapping[str, I32]) -> I32:
     """The sorted numbers of the identities in a body quota's bin."""
     parts = [by_body[body] for body in BODIES if body in bodies_in(name) and body in by_body]
-    numbers: I32 = np.sort(np.concatenate([np.zeros(0, np.int32), *parts]))
-    return numbers
+    return np.asarray(np.sort(np.concatenate([np.zeros(0, np.int32), *parts])))
