@@ -12,7 +12,6 @@ from synthstudio.core.images import linear_to_srgb_u8, toned
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, U8, Bool
 from synthstudio.core.spec import SkySpec, Vec3
-from synthstudio.props.rays import world_rays
 
 _TEXTURE = 256
 """Side of the periodic texture of clouds, in cells."""
@@ -43,6 +42,17 @@ def sky_picture(
         rows = np.resize(pixels, (-(-len(pixels) // _ROW), _ROW))
         out[rows] = _sky(spec, sun, tuple(ray.ravel()[rows] for ray in rays), exposure)
     return out.reshape(camera.height_px, camera.width_px, 3)
+
+
+def world_rays(camera: Camera) -> tuple[F32, ...]:
+    """x, y, z (H, W) of world directions through the pixels' centres, any length."""
+    x = ((np.arange(camera.width_px) + 0.5 - camera.K[0, 2]) / camera.focal_px)[None, :]
+    y = ((np.arange(camera.height_px) + 0.5 - camera.K[1, 2]) / camera.focal_px)[:, None]
+    turn = camera.world_to_camera[:3, :3]
+    return tuple(
+        (x * turn[0, k]).astype(np.float32) + (y * turn[1, k] + turn[2, k]).astype(np.float32)
+        for k in range(3)
+    )
 
 
 def _sky(spec: SkySpec, sun: Vec3, rays: tuple[F32, ...], exposure: float) -> U8:

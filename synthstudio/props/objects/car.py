@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def car(size: Vec3, shape: Shape) -> Iterator[Piece]:
              (0.0, h), (-0.1 * y, 0.98 * h)]  # fmt: skip
     yield across(lower, 0.94 * x)
     yield across(shoulder, x)
-    yield _cabin(cabin, x)
+    yield _tapered(moved(prism(cabin, -1.0, 1.0), turn=SIDE), belt - 0.02, h, x)
     for s in (-1, 1):
         for part in _side_glass(y, h, belt):
             yield _on_side(part, cabin, x, s)
@@ -64,15 +65,16 @@ def car(size: Vec3, shape: Shape) -> Iterator[Piece]:
 _INWARD = 0.2  # a car's roof is so much narrower than its waist
 
 
-def _half(z: float, low: float, high: float, x: float) -> float:
-    return 0.93 * x * (1 - _INWARD * (z - low) / (high - low))
+def _half(flat: Piece, low: float, high: float, x: float) -> F64:
+    """(V,) half the cabin's width at the height of each vertex."""
+    return np.array(
+        [0.93 * x * (1 - _INWARD * (z - low) / (high - low)) for z in flat.vertices[:, 2].tolist()]
+    )
 
 
-def _cabin(outline: list[tuple[float, float]], x: float) -> Piece:
-    flat = moved(prism(outline, -1.0, 1.0), turn=SIDE)
-    z = flat.vertices[:, 2]
-    low, high = float(z.min()), float(z.max())
-    half = np.array([_half(float(v), low, high, x) for v in z])
+def _tapered(flat: Piece, low: float, high: float, x: float, share: float = 1.0) -> Piece:
+    """The piece, 1 m to either side, as wide as `share` of the cabin is at each height."""
+    half = share * _half(flat, low, high, x)
     vertices = flat.vertices * np.column_stack([half, np.ones_like(half), np.ones_like(half)])
     return _reshaded(flat, vertices)
 
@@ -108,15 +110,10 @@ def _on_side(
     """A pane that lies on the cabin's slanted side `s` (-1 right, 1 left)."""
     flat = moved(prism(outline, 0.985, 1.004, slot=1), turn=SIDE)
     low, high = min(z for _, z in cabin), max(z for _, z in cabin)
-    depth = -flat.vertices[:, 0]
-    half = np.array([_half(float(v), low, high, x) for v in flat.vertices[:, 2]])
-    across = s * half * depth
+    across = s * _half(flat, low, high, x) * -flat.vertices[:, 0]
     faces = flat.faces if s < 0 else flat.faces[:, ::-1]
     vertices = np.column_stack([across, flat.vertices[:, 1], flat.vertices[:, 2]])
-    return _reshaded(
-        Piece(vertices=vertices, faces=faces, coords=flat.coords, normals=flat.normals, slot=1),
-        vertices,
-    )
+    return _reshaded(replace(flat, faces=faces), vertices)
 
 
 def _screen(low: tuple[float, float], high: tuple[float, float], x: float) -> Piece:
@@ -127,15 +124,8 @@ def _screen(low: tuple[float, float], high: tuple[float, float], x: float) -> Pi
     if out[1] < 0:
         out = -out
     inner, outer = -0.02 * out, 0.004 * out
-    outline = [tuple(a + inner), tuple(b + inner), tuple(b + outer), tuple(a + outer)]
-    ring = np.array(outline)
+    ring = np.array([a + inner, b + inner, b + outer, a + outer])
     area = np.sum(ring[:, 0] * np.roll(ring[:, 1], -1) - np.roll(ring[:, 0], -1) * ring[:, 1])
-    if area < 0:
-        outline = outline[::-1]
-    points = [(float(p), float(q)) for p, q in outline]
+    points = [(float(p), float(q)) for p, q in (ring[::-1] if area < 0 else ring)]
     flat = moved(prism(points, -1.0, 1.0, slot=1), turn=SIDE)
-    z0, z1 = min(low[1], high[1]), max(low[1], high[1])
-    half = np.array([0.93 * _half(float(v), z0, z1, x) for v in flat.vertices[:, 2]])
-    return _reshaded(
-        flat, flat.vertices * np.column_stack([half, np.ones_like(half), np.ones_like(half)])
-    )
+    return _tapered(flat, min(low[1], high[1]), max(low[1], high[1]), x, 0.93)

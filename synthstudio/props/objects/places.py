@@ -5,17 +5,11 @@ All have the one role scenery: nobody is hidden by them on purpose. Fronts show 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-import numpy as np
-
-from synthstudio.core.rng import stream
 from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import TIMBER, Shape, belongs, kind, scenery
-from synthstudio.props.objects.shapes import Piece, ball, box, leaves, tube
-
-_GOLDEN = math.pi * (3 - math.sqrt(5))
+from synthstudio.props.objects.kinds import TIMBER, Shape, scenery
+from synthstudio.props.objects.shapes import Piece, box
 
 
 @scenery("white pale_wood steel", (0.8, 0.4, 0.8), (1.8, 0.6, 2.2), TIMBER)
@@ -79,31 +73,6 @@ def switch(size: Vec3, shape: Shape) -> list[Piece]:
     plate = box((-x, -0.4 * y, 0), (x, y, h), bevel=0.001)
     rocker = ((-0.6 * x, -y, 0.2 * h), (0.6 * x, 0.0, 0.8 * h))
     return [plate, box(*rocker, bevel=0.001, slot=1)]
-
-
-@belongs("green street")
-@kind("thicket wood leaf", (2.0, 2.0, 3.0), (4.5, 4.5, 7.0), shape="variant")
-def tree(size: Vec3, shape: Shape) -> list[Piece]:
-    """Build a tree: the dark of its crown (0), trunk (1), leaves (2)."""
-    millimetres = (round(side * 1000) for side in size)
-    rng = stream(int(shape.get("variant", 0)), "tree", *millimetres)
-    r, h = min(size[0], size[1]) / 2, size[2]
-    bare = 0.3 * h
-    centre, reach = np.array([0, 0, (h + bare) / 2]), np.array([r, r, (h - bare) / 2]) * 0.9
-    middle = (0.0, 0.0, float(centre[2]))
-    core = ball(float(reach[0]) * 0.85, middle, stretch=float(reach[2] / reach[0]))
-    trunk = tube([(0, 0, 0), (0, 0, 0.5 * h)], 0.05 * r + 0.08, slot=1)
-    count = 1400
-    k = np.arange(count)
-    z, around = 1 - 2 * (k + 0.5) / count, k * _GOLDEN
-    flat = np.sqrt(1 - z * z)
-    out = np.column_stack([flat * np.cos(around), flat * np.sin(around), z])
-    bases = centre + out * reach * rng.uniform(0.75, 0.95, (count, 1))
-    ways = out + 0.7 * rng.normal(size=(count, 3))
-    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
-    sizes = rng.uniform(0.09, 0.16, count) * r
-    ups = out + 0.2 * rng.normal(size=(count, 3))
-    return [core, trunk, leaves(bases, bases + ways * sizes[:, None], sizes * 0.6, ups, slot=2)]
 
 
 @scenery("brick glass white", (7.0, 5.0, 5.0), (16.0, 8.0, 12.0), "plain bricks concrete")

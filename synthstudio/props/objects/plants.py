@@ -117,12 +117,36 @@ def shrub(size: Vec3, shape: Shape) -> list[Piece]:
     core = ball(float(reach[0]) * 0.9, _t(centre), stretch=float(reach[2] / reach[0]))
     trunk = tube([(0, 0, 0), (0, 0, 0.5 * h)], 0.03, slot=1)
     count = int(min(1500, 150 + 1300 * r * h))
-    k = np.arange(count)
-    z, around = 1 - 2 * (k + 0.5) / count, k * GOLDEN
-    flat = np.sqrt(1 - z * z)
-    out = np.column_stack([flat * np.cos(around), flat * np.sin(around), z])
+    out = _spread(count)
     bases = centre + out * reach * rng.uniform(0.82, 0.98, (count, 1))
     ways = _unit(out + 0.6 * rng.normal(size=(count, 3)))
     sizes = rng.uniform(0.07, 0.12, count)
     ups = out + 0.2 * rng.normal(size=(count, 3))
     return [core, trunk, leaves(bases, bases + ways * sizes[:, None], sizes * 0.5, ups, slot=2)]
+
+
+@belongs("green street")
+@kind("thicket wood leaf", (2.0, 2.0, 3.0), (4.5, 4.5, 7.0), shape="variant")
+def tree(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a tree: the dark of its crown (0), trunk (1), leaves (2)."""
+    rng = _numbers("tree", size, shape)
+    r, h = min(size[0], size[1]) / 2, size[2]
+    bare = 0.3 * h
+    centre, reach = np.array([0, 0, (h + bare) / 2]), np.array([r, r, (h - bare) / 2]) * 0.9
+    core = ball(float(reach[0]) * 0.85, _t(centre), stretch=float(reach[2] / reach[0]))
+    trunk = tube([(0, 0, 0), (0, 0, 0.5 * h)], 0.05 * r + 0.08, slot=1)
+    count = 1400
+    out = _spread(count)
+    bases = centre + out * reach * rng.uniform(0.75, 0.95, (count, 1))
+    ways = _unit(out + 0.7 * rng.normal(size=(count, 3)))
+    sizes = rng.uniform(0.09, 0.16, count) * r
+    ups = out + 0.2 * rng.normal(size=(count, 3))
+    return [core, trunk, leaves(bases, bases + ways * sizes[:, None], sizes * 0.6, ups, slot=2)]
+
+
+def _spread(count: int) -> F64:
+    """(count, 3) unit vectors that are spread evenly over all directions."""
+    k = np.arange(count)
+    z, around = 1 - 2 * (k + 0.5) / count, k * GOLDEN
+    flat = np.sqrt(1 - z * z)
+    return np.column_stack([flat * np.cos(around), flat * np.sin(around), z])
