@@ -110,9 +110,16 @@ def scan_images(root: Path, folder: str, *, kind: ImageKind) -> tuple[ImageAsset
     facts = _manifest(base / MANIFEST)
     found = []
     for path in _files(root, folder, suffixes):
-        pixels = _checked(path, kind)
-        asset = ImageAsset(asset=_ref(folder, path), **pixels)
-        asset = _with_ledger(asset, facts.get(path.name, {}))
+        pixels, entry = _checked(path, kind), facts.get(path.name, {})
+        licence, source = _credit(entry)
+        asset = ImageAsset(
+            asset=_ref(folder, path),
+            category=entry.get("category", ""),
+            height_m=float(entry["height_m"]) if "height_m" in entry else None,
+            licence=licence,
+            source=source,
+            **pixels,
+        )
         if kind == "background":
             asset = with_sidecar(asset, path)
         if "unfit" in pixels:
@@ -155,15 +162,8 @@ def scan_motions(
     for path in _files(root, folder, suffixes):
         frames, fps = length(path)
         licence, source = _credit(facts.get(path.name, {}))
-        found.append(
-            MotionAsset(
-                asset=_ref(folder, path),
-                frames=frames,
-                fps=fps,
-                licence=licence,
-                source=source,
-            )
-        )
+        ref = _ref(folder, path)
+        found.append(MotionAsset(asset=ref, frames=frames, fps=fps, licence=licence, source=source))
     return _once(found)
 
 
@@ -321,9 +321,8 @@ def _manifest(path: Path) -> dict[str, dict[str, str]]:
             raise _bad_manifest(path, f"{entry['file']} twice")
         facts[entry["file"]] = {k: v for k, v in entry.items() if isinstance(v, str)}
         if "height_m" in entry:
-            facts[entry["file"]]["height_m"] = str(
-                _height_m(path, entry["file"], entry["height_m"])
-            )
+            height = _height_m(path, entry["file"], entry["height_m"])
+            facts[entry["file"]]["height_m"] = str(height)
     return facts
 
 
@@ -347,17 +346,6 @@ def _bad_manifest(path: Path, got: str) -> AssetError:
         expected='a list of {"file": …, "category": …, "license": …}, each file once',
         got=got,
         then="Mend it, or remove it.",
-    )
-
-
-def _with_ledger(asset: ImageAsset, entry: dict[str, str]) -> ImageAsset:
-    licence, source = _credit(entry)
-    return replace(
-        asset,
-        category=entry.get("category", ""),
-        height_m=float(entry["height_m"]) if "height_m" in entry else None,
-        licence=licence,
-        source=source,
     )
 
 

@@ -111,14 +111,16 @@ def mesh_surfaces(
     surfaces = []
     for number, part in enumerate(data.parts):
         rest = part.vertices_m * scale
-        textured = part.texture >= 0 and part.uv is not None
+        coords = rest.astype(np.float32)
+        if part.texture >= 0 and part.uv is not None:
+            coords = np.column_stack([part.uv, np.zeros(len(part.uv), np.float32)])
         surfaces.append(
             Surface(
                 name=f"mesh {number}",
                 instance=instance,
                 vertices_m=(rest @ turn.T + np.array(spec.position_m)).astype(np.float32),
                 faces=part.faces,
-                coords=_texture_coords(part) if textured else rest.astype(np.float32),
+                coords=coords,
                 material=_material(part, spec, texture_offset),
                 normals=_unit((part.normals / scale) @ turn.T).astype(np.float32),
                 tint=part.colours,
@@ -128,25 +130,14 @@ def mesh_surfaces(
     return tuple(surfaces)
 
 
-def _texture_coords(part: MeshPart) -> F32:
-    assert part.uv is not None
-    return np.column_stack([part.uv, np.zeros(len(part.uv), np.float32)])
-
-
 def _material(part: MeshPart, spec: ObjectSpec, texture_offset: int) -> Material:
+    base, rough = part.base_rgb or (1.0, 1.0, 1.0), part.roughness
     if part.texture >= 0 and part.uv is not None:
-        base = part.base_rgb or (1.0, 1.0, 1.0)
-        return Material(
-            kind="texture",
-            base_rgb=base,
-            roughness=part.roughness,
-            texture=texture_offset + part.texture,
-        )
-    if part.colours is not None:
-        return Material(base_rgb=part.base_rgb or (1.0, 1.0, 1.0), roughness=part.roughness)
-    if part.base_rgb is None:
-        return spec.materials[0] if spec.materials else Material(base_rgb=_GREY)
-    return Material(base_rgb=part.base_rgb, roughness=part.roughness)
+        texture = texture_offset + part.texture
+        return Material(kind="texture", base_rgb=base, roughness=rough, texture=texture)
+    if part.colours is not None or part.base_rgb is not None:
+        return Material(base_rgb=base, roughness=rough)
+    return spec.materials[0] if spec.materials else Material(base_rgb=_GREY)
 
 
 def _load(data: bytes, suffix: str, where: str, folder: Path) -> trimesh.Scene:
