@@ -112,6 +112,10 @@ class GarmentKind:
     two_tone: bool = False  # the second material covers as much as the first
     dye: Literal["cloth", "high_visibility"] = "cloth"
 
+    def fits(self, gender: float, age: float) -> bool:
+        """Whether such a body wears it."""
+        return self.gender[0] <= gender <= self.gender[1] and self.age[0] <= age <= self.age[1]
+
 
 ROOMS = frozenset({
     "living_room", "bedroom", "kitchen", "office", "classroom", "sports_hall", "changing_room",

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from synthstudio.core.catalogue import KeyPose, ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import ObjectSpec, PersonSpec, PoseSpec
 from synthstudio.recipe.contacts.grips import Holder, placed, put_into_hands
 from synthstudio.recipe.contacts.supports import draw_support, materials, seats_in
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, pick_one, pose_held
 from synthstudio.recipe.sampling.people import is_upright, mirrored
-from synthstudio.recipe.sampling.pose_jitter import ARM, is_of, resolve_self_intersection, strayed
+from synthstudio.recipe.sampling.pose_jitter import ARM, freed, is_of, strayed
 
 Unit = tuple[PersonSpec, KeyPose]
 BACK = "back"
@@ -78,7 +77,7 @@ def _free(ctx: SampleContext, unit: Unit, hand: str) -> Unit:
     person, key = unit
     angles = dict(person.pose.angles_rad)
     both = hand in ("both_hands", "")
-    free = resolve_self_intersection(ctx, person.phenotype, angles, both_hands=both)
+    free, _ = freed(ctx, person.phenotype, angles, both_hands=both)
     if free == angles:
         return unit
     pose = dataclasses.replace(person.pose, angles_rad=free)
@@ -98,10 +97,9 @@ def contact_object(
         for low, high in zip(kind.size_low_m, kind.size_high_m, strict=True)
     )
     size = (x, x, x) if kind.grip == "ball" else (x, x, z) if kind.grip == "cup" else (x, y, z)
-    names = get_skeleton(ctx.recipe.skeleton).joints
-    at = dict(zip(names, ctx.geometry.joints_m(person), strict=True))
+    at, hand = ctx.joints_m(person), contact.hand
     holder = Holder(
-        geometry=ctx.geometry, person=person, kind=kind, hand=contact.hand, size_m=size, joints=at
+        geometry=ctx.geometry, person=person, kind=kind, hand=hand, size_m=size, joints=at
     )
     obj = ObjectSpec(
         kind=kind.kind,
@@ -138,9 +136,8 @@ def _leaning(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Cont
     if not able:  # nothing here to lean on
         return None
     key = _pose(ctx, able, rng, "leans")
-    held = set(ctx.recipe.holdout.occluders)
     kinds = tuple(kind for kind in ctx.catalogue.objects if kind.kind in key.leans)
-    kinds = ctx.fitting(ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held))
+    kinds = ctx.fitting(ctx.allowed(kinds, rng, held=ctx.occluder_held))
     if not kinds:
         raise ctx.nothing_left("people.hold", f"for the pose {key.name} to lean on")
     flip = rng.random() < 0.5 and key.mirrored_ok
@@ -151,10 +148,9 @@ def _leaning(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Cont
 
 def _kind(ctx: SampleContext, rng: Generator) -> ObjectKind:
     weights = ctx.recipe.people.hold.kinds
-    held = set(ctx.recipe.holdout.occluders)
     able = (k for k in ctx.catalogue.objects if k.grip)
     kinds = tuple(k for k in able if (weights or {k.kind: 1}).get(k.kind))
-    kinds = ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held)
+    kinds = ctx.allowed(kinds, rng, held=ctx.occluder_held)
     kinds = ctx.fitting(kinds) if weights is None else kinds
     if not kinds:
         raise ctx.nothing_left("people.hold", "to hold")

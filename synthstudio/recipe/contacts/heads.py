@@ -8,20 +8,12 @@ import math
 import numpy as np
 
 from synthstudio.core.scene import F64
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import PersonSpec, PoseSpec
-from synthstudio.recipe.sampling.context import SampleContext
 
 _EYES_SHARE, _EYES_RAD = 0.25, math.radians(14)
 _TURN_RAD, _DOWN_RAD, _UP_RAD = math.radians(64), math.radians(38), math.radians(42)
 _UPRIGHT = 0.5
 """The least cosine of the trunk against the vertical; a lying head may rest on the floor."""
-
-
-def nose_m(ctx: SampleContext, person: PersonSpec) -> F64:
-    """Return (3,) the position of the nose."""
-    names = get_skeleton(ctx.recipe.skeleton).joints
-    return ctx.geometry.joints_m(person)[names.index("nose")]
 
 
 def looking(person: PersonSpec, way: F64) -> PoseSpec | None:
@@ -36,13 +28,10 @@ def looking(person: PersonSpec, way: F64) -> PoseSpec | None:
 def trunk_turn(person: PersonSpec) -> F64:
     """Return (3, 3) the rotation of the top of the spine from facing -y (axes: body/poses.py)."""
     get = person.pose.angles_rad.get
-    part = _trunk(*(get(f"spine_{k}", 0.0) / 4 for k in ("flexion", "side_bend", "turn")))
+    bend, side, turn = (get(f"spine_{k}", 0.0) / 4 for k in ("flexion", "side_bend", "turn"))
+    part = _about(2, turn) @ _about(0, bend) @ _about(1, side)
     root = _about(0, get("root_pitch", 0.0)) @ _about(1, get("root_roll", 0.0))
     return _about(2, person.yaw_rad) @ root @ np.linalg.matrix_power(part, 4)
-
-
-def _trunk(flexion: float, side_bend: float, turn: float) -> F64:
-    return _about(2, turn) @ _about(0, flexion) @ _about(1, side_bend)
 
 
 def _about(axis: int, angle: float) -> F64:
@@ -55,7 +44,7 @@ def _about(axis: int, angle: float) -> F64:
 
 def rotated(pose: PoseSpec, turn: float, lift: float) -> PoseSpec | None:
     """The pose looking so far to the left and up of the trunk; None if out of range."""
-    eyes_turn, eyes_lift = (_within(_EYES_SHARE * a, _EYES_RAD) for a in (turn, lift))
+    eyes_turn, eyes_lift = (max(-_EYES_RAD, min(_EYES_RAD, _EYES_SHARE * a)) for a in (turn, lift))
     neck_turn, neck_lift = turn - eyes_turn, lift - eyes_lift
     if abs(neck_turn) > _TURN_RAD or not -_DOWN_RAD <= neck_lift <= _UP_RAD:
         return None
@@ -68,7 +57,3 @@ def rotated(pose: PoseSpec, turn: float, lift: float) -> PoseSpec | None:
     }
     kept = {name: value for name, value in sorted(angles.items()) if value != 0.0}
     return dataclasses.replace(pose, angles_rad=kept)
-
-
-def _within(value: float, maximum: float) -> float:
-    return max(-maximum, min(maximum, value))

@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 
-from synthstudio.core.catalogue import Catalogue, KeyPose, ObjectKind
+from synthstudio.core.catalogue import KeyPose, ObjectKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, PARTS
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import Material, ObjectSpec, PersonSpec, Vec3
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
@@ -177,12 +176,12 @@ _MIN_EDGE_M = 0.12
 
 def seats_in(ctx: SampleContext) -> tuple[ObjectKind, ...]:
     """The seats possible in this frame; if none, nobody sits."""
-    held = set(ctx.recipe.holdout.occluders) if ctx.split == "train" else set()
-    return ctx.fitting(tuple(k for k in _kinds(ctx.catalogue) if k.kind not in held))
+    train = ctx.split == "train"
+    return ctx.fitting(tuple(k for k in _seats(ctx) if not (train and ctx.occluder_held(k))))
 
 
-def _kinds(catalogue: Catalogue) -> tuple[ObjectKind, ...]:
-    return tuple(kind for kind in catalogue.objects if "seat" in kind.roles)
+def _seats(ctx: SampleContext) -> tuple[ObjectKind, ...]:
+    return tuple(kind for kind in ctx.catalogue.objects if "seat" in kind.roles)
 
 
 def draw_seat(
@@ -194,8 +193,7 @@ def draw_seat(
     `seat_height_m` has a back: it is placed behind the hips and is taller than that; others are as
     high as the hips. The front edge stays behind the shins.
     """
-    names = get_skeleton(ctx.recipe.skeleton).joints
-    at = dict(zip(names, ctx.geometry.joints_m(person), strict=True))
+    at = ctx.joints_m(person)
     hips = (at["left_hip"] + at["right_hip"]) / 2
     facing = _facing(person)
     shins = [at[f"{side}_{j}"] for side in ("left", "right") for j in ("knee", "ankle")]
@@ -204,9 +202,7 @@ def draw_seat(
     ahead = (skin - hips) @ facing
     sat_on = skin[(ahead > -_SAT_ON_M[0]) & (ahead < _SAT_ON_M[1]), 2]
     top = max(float(sat_on.min()) + PRESSED_M, _MIN_M)
-    held = set(ctx.recipe.holdout.occluders)
-    kinds = ctx.allowed(_kinds(ctx.catalogue), rng, held=lambda kind: kind.kind in held)
-    kinds = ctx.fitting(kinds)
+    kinds = ctx.fitting(ctx.allowed(_seats(ctx), rng, held=ctx.occluder_held))
     if narrow or float(ctx.geometry.skin_m(person, _HANDS)[:, 2].min()) < top - _HANGING_M:
         kinds = tuple(kind for kind in kinds if kind.size_high_m[0] <= NARROW_M) or kinds
     kind = kinds[int(rng.random() * len(kinds))]

@@ -17,15 +17,15 @@ import numpy as np
 from synthstudio.core.catalogue import Interaction, KeyPose, Role, Touch
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import FrozenDict, PersonSpec, PoseSpec
-from synthstudio.recipe.contacts.heads import looking, nose_m
+from synthstudio.recipe.contacts.heads import looking
 from synthstudio.recipe.sampling.context import SampleContext, pick_one, pose_held
 from synthstudio.recipe.sampling.people import mirrored
 from synthstudio.recipe.sampling.pose_jitter import (
     ARM,
     OTHER_SIDE,
     apart,
+    freed,
     is_of,
-    resolve_self_intersection,
     strayed,
 )
 
@@ -99,15 +99,10 @@ def _pair(
         pose = _role(ctx, meeting, role, sides, rng, flip=flip)
         if pose is None:
             return ()
-        free = resolve_self_intersection(ctx, person.phenotype, dict(pose.angles_rad))
-        pose = dataclasses.replace(pose, angles_rad=free)
-        yaw_rad = yaw if k else 0.0
-        begun.append(
-            _on_floor(
-                ctx,
-                dataclasses.replace(person, pose=pose, position_m=places[k], yaw_rad=yaw_rad),
-            )
-        )
+        free, _ = freed(ctx, person.phenotype, dict(pose.angles_rad))
+        pose, yaw_rad = dataclasses.replace(pose, angles_rad=free), yaw if k else 0.0
+        stood = dataclasses.replace(person, pose=pose, position_m=places[k], yaw_rad=yaw_rad)
+        begun.append(_on_floor(ctx, stood))
     pair = _looking(ctx, (begun[0], begun[1])) if meeting.looks else tuple(begun)
     touches = tuple(_mirrored(touch) for touch in meeting.touches) if flip else meeting.touches
     met = ctx.geometry.meet((pair[0], pair[1]), touches)
@@ -219,7 +214,7 @@ def _on_floor(ctx: SampleContext, person: PersonSpec) -> PersonSpec:
 
 def _looking(ctx: SampleContext, people: tuple[PersonSpec, ...]) -> tuple[PersonSpec, ...]:
     """The people with heads turned to the next one, within the limits."""
-    noses = [nose_m(ctx, person) for person in people]
+    noses = [ctx.joints_m(person)["nose"] for person in people]
     out = []
     for k, person in enumerate(people):
         pose = looking(person, noses[(k + 1) % len(noses)] - noses[k])
@@ -236,8 +231,6 @@ def _about_first(people: tuple[PersonSpec, ...]) -> tuple[PersonSpec, ...]:
     for person in people:
         x, y, z = person.position_m
         x, y = x - x0, y - y0
-        at = (round(c * x - s * y, 5), round(s * x + c * y, 5), z)
-        out.append(
-            dataclasses.replace(person, position_m=at, yaw_rad=round(person.yaw_rad - yaw, 6))
-        )
+        at, turn = (round(c * x - s * y, 5), round(s * x + c * y, 5), z), person.yaw_rad - yaw
+        out.append(dataclasses.replace(person, position_m=at, yaw_rad=round(turn, 6)))
     return tuple(out)

@@ -11,7 +11,7 @@ from synthstudio.core.scene import F64
 from synthstudio.core.spec import AssetRef, CutoutSpec, PersonSpec
 from synthstudio.recipe.layout.placement import CLEAR_M, Layout, Placed, corners
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.context import SampleContext, asset_held, pick_one, usable_cutouts
+from synthstudio.recipe.sampling.context import SampleContext, pick_one, usable_cutouts
 from synthstudio.recipe.sampling.true_sizes import stands_m
 from synthstudio.recipe.schema.distributions import sample, sample_count
 from synthstudio.recipe.schema.scene import Cutouts
@@ -183,13 +183,8 @@ def _cutout(ctx: SampleContext, options: Cutouts, seen_px: F64, rng: Generator) 
 
 def _picture(ctx: SampleContext, options: Cutouts, rng: Generator) -> ImageAsset:
     """A picture: its category first, so that large categories do not dominate."""
-    held = set(ctx.recipe.holdout.occluders)
-    called = asset_held(held)
-    left = ctx.allowed(
-        usable_cutouts(options, ctx.catalogue.cutouts),
-        rng,
-        held=lambda c: c.category in held or called(c.asset),
-    )
+    usable = usable_cutouts(options, ctx.catalogue.cutouts)
+    left = ctx.allowed(usable, rng, held=ctx.occluder_held)
     if not left:
         raise RecipeError(
             "no cut-out is left to draw", where=f"{ctx.where}: folder {options.folder}"

@@ -12,10 +12,10 @@ import math
 import numpy as np
 
 from synthstudio.core.spec import ObjectSpec, PersonSpec, PoseSpec
-from synthstudio.recipe.contacts.heads import looking, nose_m, rotated
+from synthstudio.recipe.contacts.heads import looking, rotated
 from synthstudio.recipe.layout.placement import Layout, Placed
 from synthstudio.recipe.sampling.context import pick_one
-from synthstudio.recipe.sampling.pose_jitter import resolve_self_intersection
+from synthstudio.recipe.sampling.pose_jitter import freed
 
 _AT_HEAD = frozenset({"phone", "cup"})
 """Grips of objects held to the head, which keeps its pose."""
@@ -56,11 +56,12 @@ def _holds_to_head(layout: Layout, place: int) -> bool:
 def _aimed(
     layout: Layout, person: PersonSpec, items: list[Placed], place: int, what: str
 ) -> PoseSpec | None:
-    eye = nose_m(layout.ctx, person)
+    eye = layout.ctx.joints_m(person)["nose"]
     targets = [np.array(layout.camera.position_m)]
     if what == "person":
-        people = [p.item for k, p in enumerate(items) if k != place]
-        targets = [nose_m(layout.ctx, p) for p in people if isinstance(p, PersonSpec)]
+        others = [p.item for k, p in enumerate(items) if k != place]
+        people = [item for item in others if isinstance(item, PersonSpec)]
+        targets = [layout.ctx.joints_m(p)["nose"] for p in people]
     if not targets:
         return None
     way = min((target - eye for target in targets), key=lambda d: float(np.linalg.norm(d)))
@@ -80,7 +81,7 @@ def _if_free(layout: Layout, items: list[Placed], place: int, pose: PoseSpec) ->
     if not layout.free(new, others) or deeper > max(before, _SOFT_M):
         return old
     angles = dict(pose.angles_rad)  # a head needs no self-penetration repair
-    return new if resolve_self_intersection(layout.ctx, person.phenotype, angles) == angles else old
+    return new if freed(layout.ctx, person.phenotype, angles)[0] == angles else old
 
 
 def _belongs_to(item: PersonSpec | ObjectSpec, place: int) -> bool:

@@ -17,7 +17,7 @@ from synthstudio.core.spec import Material, ObjectSpec, PersonSpec
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import Layout, Placed, corners, moved
 from synthstudio.recipe.layout.site import box_of
-from synthstudio.recipe.sampling.context import SampleContext, asset_held
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.schema.distributions import pick, sample, sample_count, support
 from synthstudio.recipe.schema.scene import MeshObjects, ProceduralObjects, Standing
 
@@ -188,11 +188,9 @@ def draw_kind(ctx: SampleContext, entry: Standing, rng: Generator) -> ObjectKind
 
 def kinds_left(ctx: SampleContext, entry: Standing, rng: Generator) -> Kinds:
     """The kinds allowed: in train none held out. RecipeError if none is left."""
-    held = set(ctx.recipe.holdout.occluders)
     left: tuple[ObjectKind, ...] | tuple[MeshAsset, ...]
     if isinstance(entry, MeshObjects):
-        called = asset_held(held)
-        left = ctx.allowed(ctx.catalogue.meshes, rng, held=lambda mesh: called(mesh.asset))
+        left = ctx.allowed(ctx.catalogue.meshes, rng, held=ctx.occluder_held)
         weights = dict.fromkeys(range(len(left)), 1.0)
     else:
         assert isinstance(entry, ProceduralObjects)
@@ -201,7 +199,7 @@ def kinds_left(ctx: SampleContext, entry: Standing, rng: Generator) -> Kinds:
         if given is not None:
             kinds = [kind for kind in kinds if given.get(kind.kind, 0.0) > 0]
         fitting = ctx.fitting(tuple(kinds)) if given is None else kinds
-        left = ctx.allowed(fitting, rng, held=lambda kind: kind.kind in held)
+        left = ctx.allowed(fitting, rng, held=ctx.occluder_held)
         weights = {i: (given or {}).get(k.kind, 1.0) for i, k in enumerate(left)}
     if not left:
         raise ctx.nothing_left("objects", "to draw")

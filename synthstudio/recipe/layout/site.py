@@ -112,11 +112,11 @@ def count(low: int, high: int, rng: Generator) -> int:
 
 def allowed(site: Site, wanted: dict[str, float]) -> dict[int, float]:
     """Places in the catalogue and weights; held-out kinds are in no train frame."""
-    held = set(site.ctx.recipe.holdout.occluders) if site.ctx.split == "train" else set()
+    train = site.ctx.split == "train"
     return {
         place: wanted[kind.kind]
         for place, kind in enumerate(site.ctx.catalogue.objects)
-        if kind.kind in wanted and kind.kind not in held
+        if kind.kind in wanted and not (train and site.ctx.occluder_held(kind))
     }
 
 

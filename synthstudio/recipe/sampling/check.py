@@ -43,12 +43,8 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
     options = recipe.people
     _known(recipe, "people.poses.names", options.poses.names or (), poses)
     _known(recipe, "people.poses.families", options.poses.families or (), families)
-    _known(
-        recipe,
-        "people.wardrobe.kinds",
-        options.wardrobe.kinds,
-        {g.kind for g in catalogue.garments},
-    )
+    garments = {g.kind for g in catalogue.garments}
+    _known(recipe, "people.wardrobe.kinds", options.wardrobe.kinds, garments)
     for i, objects in enumerate(recipe.objects):
         if isinstance(objects, ProceduralObjects):
             occluders = {t.kind for t in catalogue.objects if "occluder" in t.roles}

@@ -10,11 +10,19 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from synthstudio.core.catalogue import Catalogue, GeometryQueries, ImageAsset, KeyPose, ObjectKind
+from synthstudio.core.catalogue import (
+    Catalogue,
+    GeometryQueries,
+    ImageAsset,
+    KeyPose,
+    MeshAsset,
+    ObjectKind,
+)
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import AssetRef, Split
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.spec import AssetRef, PersonSpec, Split
 from synthstudio.recipe.sampling.true_sizes import stands_m
 from synthstudio.recipe.schema.distributions import pick
 from synthstudio.recipe.schema.recipe import Recipe
@@ -59,6 +67,19 @@ class SampleContext:
     def again(self, kind: str, number: int) -> SampleContext:
         """The same frame for variant `number` of a kind, with streams of its own."""
         return dataclasses.replace(self, variant=("variant", kind, number))
+
+    def joints_m(self, person: PersonSpec) -> dict[str, F64]:
+        """(3,) the place of each of a person's joints."""
+        names = get_skeleton(self.recipe.skeleton).joints
+        return dict(zip(names, self.geometry.joints_m(person), strict=True))
+
+    def occluder_held(self, item: ObjectKind | ImageAsset | MeshAsset) -> bool:
+        """Whether an occluder is held out: its kind, its category or its file."""
+        held = self.recipe.holdout.occluders
+        if isinstance(item, ObjectKind):
+            return item.kind in held
+        by_category = isinstance(item, ImageAsset) and item.category in held
+        return by_category or asset_held(held)(item.asset)
 
     def fitting(self, kinds: tuple[ObjectKind, ...]) -> tuple[ObjectKind, ...]:
         """The kinds fitting the frame's place; all if none fits."""

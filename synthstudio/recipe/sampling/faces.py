@@ -67,13 +67,8 @@ def _worn(
     """One of the kinds for each worn slot, if one fits."""
     weights, out = recipe.people.wardrobe.kinds, []
     for slot in (slot for slot, worn in on.items() if worn):
-        fits = {
-            kind.kind: kind
-            for kind in kinds
-            if kind.slot == slot
-            and kind.gender[0] <= body.gender <= kind.gender[1]
-            and kind.age[0] <= body.age <= kind.age[1]
-        }
+        own = [kind for kind in kinds if kind.slot == slot and kind.fits(body.gender, body.age)]
+        fits = {kind.kind: kind for kind in own}
         weighed = {name: weights.get(name, 1.0) for name in fits}
         if any(weighed.values()):
             kind = fits[pick(weighed, rng)]

@@ -50,22 +50,16 @@ def outfit_of(
         if slot == "hair":
             out.append(hair)
         elif slot != "hat" or hat:
-            kind, worn = _wear(ctx, slot, body, skin_rgb, sport=sport, rng=rng)
+            age = _GROWN if slot == "hat" else body.age
+            kind = garment_of(
+                ctx.recipe, ctx.catalogue.garments, slot, body.gender, rng, sport=sport, age=age
+            )
+            worn = dyed(ctx, kind, design_of(kind, ctx.recipe, rng), skin_rgb, rng)
             left_out = slot == "bottom" and whole and (not sport or rng.random() < _BARE_LEGS)
             left_out = left_out or (slot == "shoes" and sport and rng.random() < _BAREFOOT)
             whole = whole or kind.whole
             out += [] if left_out else [worn]
     return tuple(out)
-
-
-def _wear(
-    ctx: SampleContext, slot: Slot, body: Phenotype, skin_rgb: Vec3, *, sport: bool, rng: Generator
-) -> tuple[GarmentKind, GarmentSpec]:
-    recipe, gender = ctx.recipe, body.gender
-    age = _GROWN if slot == "hat" else body.age
-    kind = garment_of(recipe, ctx.catalogue.garments, slot, gender, rng, sport=sport, age=age)
-    shape = design_of(kind, recipe, rng)
-    return kind, dyed(ctx, kind, shape, skin_rgb, rng)
 
 
 def _like_skin(material: Material, skin_rgb: Vec3) -> bool:
@@ -173,8 +167,7 @@ def garment_of(
     only if named.
     """
     weights = recipe.people.wardrobe.kinds
-    fits = [g for g in garments if g.slot == slot and g.gender[0] <= gender <= g.gender[1]]
-    fits = [g for g in fits if g.age[0] <= age <= g.age[1]]
+    fits = [g for g in garments if g.slot == slot and g.fits(gender, age)]
     if sport:
         fits = [g for g in fits if _for_sport(g, weights)] or fits
     else:

@@ -91,17 +91,13 @@ def freest(
     return found
 
 
-def resolve_self_intersection(
-    ctx: SampleContext, phenotype: Phenotype, angles: dict[str, float], *, both_hands: bool = False
-) -> dict[str, float]:
-    """The angles with limbs moved out of the body's own skin, unless the recipe disables it."""
-    return freed(ctx, phenotype, angles, both_hands=both_hands)[0]
-
-
 def freed(
     ctx: SampleContext, phenotype: Phenotype, angles: dict[str, float], *, both_hands: bool = False
 ) -> tuple[dict[str, float], float]:
-    """Angles without self-intersection, and the remaining depth in metres."""
+    """The angles with limbs moved out of the body's own skin, and the depth left in metres.
+
+    Unchanged, and 0, if the recipe disables it.
+    """
     if not ctx.recipe.people.poses.untangle:
         return angles, 0.0
     return ctx.geometry.resolve_self_intersection(phenotype, angles, both_hands=both_hands)

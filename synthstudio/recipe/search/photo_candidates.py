@@ -22,7 +22,7 @@ from synthstudio.core.spec import CutoutSpec, LightSpec, ObjectSpec, PersonSpec,
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.objects import design, draw_kind
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.context import SampleContext, asset_held, pick_one
+from synthstudio.recipe.sampling.context import SampleContext, pick_one
 from synthstudio.recipe.sampling.light import lit_like, picture_gain, towards
 from synthstudio.recipe.sampling.people import draw_people
 from synthstudio.recipe.sampling.true_sizes import TrueSize, stands_m, true_size
@@ -305,13 +305,7 @@ def _cutout(
 
 
 def _picture(ctx: SampleContext, options: PhotoCutouts, rng: Generator) -> ImageAsset:
-    held = set(ctx.recipe.holdout.occluders)
-    called = asset_held(held)
-    left = ctx.allowed(
-        ctx.catalogue.cutouts,
-        rng,
-        held=lambda c: bool(held) and (c.category in held or called(c.asset)),
-    )
+    left = ctx.allowed(ctx.catalogue.cutouts, rng, held=ctx.occluder_held)
     ground = ctx.recipe.photo_options.ground
     if ground == "known":
         left = tuple(c for c in left if c.category in options.sizes_m or stands_m(c) is not None)
