@@ -117,15 +117,6 @@ class GarmentKind:
         return self.gender[0] <= gender <= self.gender[1] and self.age[0] <= age <= self.age[1]
 
 
-ROOMS = frozenset({
-    "living_room", "bedroom", "kitchen", "office", "classroom", "sports_hall", "changing_room",
-    "shop", "hallway", "laundry_room", "store", "ward",
-})  # fmt: skip
-PLACES = ROOMS | {"indoors", "outdoors", "street", "green", "elsewhere"}
-"""Places of object kinds. Kinds of elsewhere (walls, stations, beaches) are drawn if a recipe names
-them or the place is unknown."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class ObjectKind:
     """A procedural kind of object and the ranges of its true size."""
@@ -137,7 +128,9 @@ class ObjectKind:
     patterns: tuple[Pattern, ...]
     roles: tuple[str, ...] = ("occluder",)
     shape: tuple[str, ...] = ()  # names that ObjectSpec.shape may hold, e.g. seat_height_m
-    places: frozenset[str] = frozenset()  # of PLACES; empty: everywhere
+    places: frozenset[str] = frozenset()
+    """Where alone it belongs: rooms (of INTERIORS), indoors, outdoors, street, green. Kinds of
+    elsewhere (walls, beaches) are drawn if a recipe names them or the place is unknown."""
     grip: str = ""  # how a hand holds it (role "held"), e.g. handle, bar, carry, phone
     grip_share: Vec3 = (0.0, 0.0, 0.5)  # where: the share of its size from its base's centre
 

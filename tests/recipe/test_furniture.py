@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from recipe_fake import CATALOGUE, FakeSolve
 
-from synthstudio.core.catalogue import ROOMS
 from synthstudio.props import procedural
 from synthstudio.recipe.draw import draw, draw_group
 from synthstudio.recipe.layout.indoors import HUNG
-from synthstudio.recipe.layout.interiors import INTERIORS
 from synthstudio.recipe.layout.placement import corners
 from synthstudio.recipe.layout.site import PEOPLE_M, box_of
+from synthstudio.recipe.sampling.interiors import INTERIORS
 from synthstudio.recipe.schema.load import parse
 
 CEILING = {"ceiling_lamp", "strip_lamp"}
@@ -181,8 +180,9 @@ def test_objects_and_seats_belong_where_the_people_are():
     )
     assert {"sofa", "bookcase"} <= inside - outside and {"car", "hedge"} <= outside - inside
     assert not {"door", "pillar", "surfboard"} & (inside | outside)
-    assert INTERIORS.keys() == ROOMS
     places = {kind.kind: kind.places for kind in procedural.kinds()}
+    no_rooms = {"indoors", "outdoors", "street", "green", "elsewhere"}
+    assert {place for own in places.values() for place in own} == INTERIORS.keys() | no_rooms
     for spec in frames(40, ROOM, people=people, objects=objects):
         there = {obj.kind for obj in scenery(spec)}
         rooms = {name for name, one in INTERIORS.items() if one.first in there}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from synthstudio.core.catalogue import PLACES, ObjectKind
+from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.spec import Material, Pattern, Vec3
 from synthstudio.props.objects.shapes import Piece
 
@@ -84,12 +84,11 @@ scenery = partial(kind, roles=("scenery",))
 indoors = partial(kind, places="indoors")
 outdoors = partial(kind, places="outdoors")
 elsewhere = partial(kind, places="elsewhere")
-"""Register what belongs there alone (catalogue.PLACES)."""
+"""Register what belongs there alone (ObjectKind.places)."""
 
 
 def belongs(places: str) -> Callable[[Builder], Builder]:
-    """Say in which of catalogue.PLACES alone the kind belongs."""
-    assert PLACES.issuperset(places.split())
+    """Say in which places alone the kind belongs (ObjectKind.places)."""
     return _changed(places=frozenset(places.split()))
 
 

@@ -41,10 +41,7 @@ def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]
             one = _standing(layout, options, bodies, rng, {other.asset for other in found})
             found += [] if one is None else [one]
         return tuple(found)
-    joints = [layout.geometry.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
-    seen = layout.camera.project(
-        layout.camera.to_camera(np.concatenate([*joints, np.zeros((0, 3))]))
-    )
+    seen = layout.camera.project(layout.camera.to_camera(layout.joints_m(people)))
     size = np.array([layout.camera.width_px, layout.camera.height_px])
     seen = seen[((seen >= 0) & (seen < size)).all(axis=1)]
     return tuple(

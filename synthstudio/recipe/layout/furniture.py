@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from synthstudio.core.camera import Camera
 from synthstudio.core.spec import Backdrop, RoomBackdrop, Vec2
 from synthstudio.recipe.layout.indoors import indoors, interior_of
-from synthstudio.recipe.layout.interiors import INTERIORS
 from synthstudio.recipe.layout.placement import Placed
 from synthstudio.recipe.layout.site import box_of, site_of
 from synthstudio.recipe.layout.streets import in_the_open
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
+from synthstudio.recipe.sampling.interiors import INTERIORS
 from synthstudio.recipe.sampling.view import Behind, floor_pattern
 from synthstudio.recipe.schema import scene as scene_schema
 
@@ -37,7 +37,7 @@ def furnished(ctx: SampleContext, behind: Behind) -> bool:
 
 
 def places_of(ctx: SampleContext, behind: Behind) -> frozenset[str]:
-    """The `PLACES` that the frame's place is: a bare room may be any room; empty: not known."""
+    """What the frame's place is (ObjectKind.places): a bare room any room; empty: not known."""
     options = behind.options
     if not isinstance(options, scene_schema.Room):
         return frozenset()

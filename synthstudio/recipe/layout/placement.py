@@ -30,7 +30,7 @@ from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.ground import Footing
 from synthstudio.recipe.sampling.places import Stand
 from synthstudio.recipe.sampling.view import detail_at
-from synthstudio.recipe.schema.distributions import AnyNumber, sample
+from synthstudio.recipe.schema.distributions import sample
 from synthstudio.recipe.schema.people import LIE, Group
 
 Item = TypeVar("Item", bound=PersonSpec | ObjectSpec)
@@ -84,6 +84,12 @@ class Layout:
     @property
     def geometry(self) -> GeometryQueries:
         return self.ctx.geometry
+
+    def joints_m(self, placed: list[Placed]) -> F64:
+        """(N, 3) the joints of all people of `placed`."""
+        people = [p.item for p in placed if isinstance(p.item, PersonSpec)]
+        joints = [self.geometry.joints_m(person) for person in people]
+        return np.concatenate([*joints, np.zeros((0, 3))])
 
     def half_width_m(self, depth_m: float) -> float:
         """Half the view's width at that distance from the camera, less a margin."""
@@ -198,7 +204,9 @@ def place_people(
     people_placed: list[Placed] = []
     seats: list[Placed] = []
     rng = layout.ctx.rng("arrangement")
-    reach = sample(_reach(layout), rng)
+    arrangement = layout.ctx.recipe.people.arrangement
+    spread = arrangement.spread_m if isinstance(arrangement, Group) else arrangement.depth_m
+    reach = sample(spread, rng)
     for place, (person, key) in enumerate(people):
         if place < len(people_placed):
             continue  # placed with the first
@@ -229,11 +237,6 @@ def place_people(
         people_placed += here[:many]
         seats += here[many:]
     return people_placed + seats
-
-
-def _reach(layout: Layout) -> AnyNumber:
-    arrangement = layout.ctx.recipe.people.arrangement
-    return arrangement.spread_m if isinstance(arrangement, Group) else arrangement.depth_m
 
 
 def _rotated(

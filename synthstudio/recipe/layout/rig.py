@@ -40,9 +40,13 @@ def _placed(layout: Layout, standing: list[Placed], number: int) -> Camera:
     """The first place that sees enough of all people; else the best one."""
     options, first = layout.ctx.recipe.variants.rig, layout.camera
     rng = layout.ctx.rng("rig", number)
-    middle, joints_m = _middle(standing), _joints_m(layout, standing)
+    middle, joints_m = _middle(standing), layout.joints_m(standing)
     away = np.array(first.position_m[:2]) - middle
-    start = math.atan2(away[1], away[0]) + math.radians(_azimuth_deg(layout, number, rng))
+    if options.azimuths_deg == "ring":
+        azimuth = 360.0 * (number + 1) / (layout.ctx.recipe.variants.view + 1)
+    else:
+        azimuth = sample(options.azimuths_deg[number], rng)
+    start = math.atan2(away[1], away[0]) + math.radians(azimuth)
     height, aim, roll, pitch = _drawn(layout, rng)
     given = options.distance_m is not None
     # A recipe that cuts people off, or aims elsewhere, does so for its other cameras, too.
@@ -88,19 +92,6 @@ def _placed(layout: Layout, standing: list[Placed], number: int) -> Camera:
 def _middle(standing: list[Placed]) -> F64:
     spots = [p.item.position_m[:2] for p in standing if isinstance(p.item, PersonSpec)]
     return np.mean(spots, axis=0) if spots else np.zeros(2)
-
-
-def _joints_m(layout: Layout, standing: list[Placed]) -> F64:
-    people = [p.item for p in standing if isinstance(p.item, PersonSpec)]
-    joints = [layout.geometry.joints_m(person) for person in people]
-    return np.concatenate([*joints, np.zeros((0, 3))])
-
-
-def _azimuth_deg(layout: Layout, number: int, rng: Generator) -> float:
-    options = layout.ctx.recipe.variants
-    if options.rig.azimuths_deg == "ring":
-        return 360.0 * (number + 1) / (options.view + 1)
-    return sample(options.rig.azimuths_deg[number], rng)
 
 
 def _drawn(layout: Layout, rng: Generator) -> tuple[float, float, float, float | None]:

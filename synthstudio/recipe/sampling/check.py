@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence, Set
 
-from synthstudio.core.catalogue import ROOMS, Catalogue, ImageAsset
+from synthstudio.core.catalogue import Catalogue, ImageAsset
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.sampling.context import (
     asset_held,
@@ -15,6 +15,7 @@ from synthstudio.recipe.sampling.context import (
     usable_cutouts,
     usable_photos,
 )
+from synthstudio.recipe.sampling.interiors import INTERIORS
 from synthstudio.recipe.sampling.people import pool_by_body
 from synthstudio.recipe.sampling.quotas import identities_of
 from synthstudio.recipe.schema.distributions import support
@@ -51,7 +52,7 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
             _known(recipe, f"objects.{i}.kinds", objects.kinds or (), occluders)
     for share in recipe.backdrops:
         if isinstance(share.backdrop, Room):
-            _known(recipe, "backdrop.rooms", share.backdrop.rooms or (), ROOMS)
+            _known(recipe, "backdrop.rooms", share.backdrop.rooms or (), INTERIORS.keys())
     held = {t.kind for t in catalogue.objects if t.grip}
     _known(recipe, "people.hold.kinds", options.hold.kinds or (), held)
     meetings = {m.name for m in catalogue.meetings}

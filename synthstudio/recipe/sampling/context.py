@@ -44,7 +44,7 @@ class SampleContext:
     split: Split
     geometry: GeometryQueries
     variant: tuple[int | str, ...] = ()  # with separate random streams; () the base
-    places: frozenset[str] = frozenset()  # of catalogue.PLACES; empty: unknown
+    places: frozenset[str] = frozenset()  # of ObjectKind.places; empty: unknown
 
     @property
     def catalogue(self) -> Catalogue:
