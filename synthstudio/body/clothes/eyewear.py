@@ -138,11 +138,6 @@ def _disc(outline: F64, *, fine: bool) -> tuple[F32, I32]:
     return at, np.stack([0 * i, i + 1, (i + 1) % count + 1], 1).astype(np.int32)
 
 
-def _piece(base: Basis, at: F32, faces: I32, side: int) -> Cut:
-    """Return a stiff mesh held by the eyeballs in front and the ears behind."""
-    return _stiff(_held(base, at, faces, side))
-
-
 def _stiff(weave: GarmentMesh) -> Cut:
     none = np.zeros(weave.rows.shape[0], np.float32)
     return Cut(
@@ -157,8 +152,8 @@ def _stiff(weave: GarmentMesh) -> Cut:
     )
 
 
-def _held(base: Basis, at: F32, faces: I32, side: int) -> GarmentMesh:
-    """Return a mesh whose vertices follow eyes and ears by how far back they lie.
+def _piece(base: Basis, at: F32, faces: I32, side: int) -> Cut:
+    """Return a stiff mesh whose vertices follow eyes and ears by how far back they lie.
 
     The mean of an eyeball's vertices does not move when it turns or a face makes an expression.
     """
@@ -182,8 +177,5 @@ def _held(base: Basis, at: F32, faces: I32, side: int) -> GarmentMesh:
     rows = sparse.csr_array(
         (few.data, columns[order][few.indices], few.indptr), shape=(len(at), len(atlas.template_m))
     )
-    return GarmentMesh(
-        rows=rows,
-        faces=faces.astype(np.int32),
-        shift_m=(at - rows @ atlas.template_m).astype(np.float32),
-    )
+    shift = (at - rows @ atlas.template_m).astype(np.float32)
+    return _stiff(GarmentMesh(rows=rows, faces=faces.astype(np.int32), shift_m=shift))

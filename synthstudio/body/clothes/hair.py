@@ -148,9 +148,10 @@ def bun_hair(base: Basis, shape: Shape) -> Tailored:
     )
 
 
-def long_hair(base: Basis, shape: Shape) -> Tailored:
+def long_hair(base: Basis, shape: Shape, *, curl_m: float = 0.0) -> Tailored:
     """Hair over the ears that falls to `length` metres below the chin; `fringe` over the brow."""
-    weave = clipped(*shell(base, shape["length"], shape["volume"], shape["fringe"]))
+    made = shell(base, shape["length"], shape["volume"], shape["fringe"], curl_m=curl_m)
+    weave = clipped(*made)
     at = places(base.atlas, weave.rows, weave.shift_m).at
     return Tailored(
         pieces=(tress(weave, at, np.zeros(len(at)), passes=0, limp=True),), inside=nowhere
@@ -303,14 +304,9 @@ def plaits_hair(base: Basis, shape: Shape) -> Tailored:
     return Tailored(pieces=(_combed(base), *both), inside=nowhere)
 
 
-def bob_hair(base: Basis, shape: Shape) -> Tailored:
-    """Full and round, cut off level between ear and chin."""
-    return _loose(base, shape, curl_m=0.0)
-
-
 def curly_hair(base: Basis, shape: Shape) -> Tailored:
     """Locks that stand out, down to the shoulders."""
-    made = _loose(base, shape, curl_m=0.30 * shape["volume"])
+    made = long_hair(base, shape, curl_m=0.30 * shape["volume"])
     (piece,) = made.pieces
     at = places(base.atlas, piece.weave.rows, piece.weave.shift_m).at
     return replace(made, pieces=(replace(piece, coords=curls(at)),))
@@ -358,14 +354,6 @@ def balding_hair(base: Basis, shape: Shape) -> Tailored:
     inside = np.minimum(hairline(p.at), -bald_m(p.at, shape["bald"]))
     offset = 0.0008 + step(inside, 0.0, 0.02) * shape["thick"] * (1 + 0.2 * lumps(p.at))
     return Tailored(pieces=(tress(weave, p.at, offset, passes=2),), inside=nowhere)
-
-
-def _loose(base: Basis, shape: Shape, *, curl_m: float) -> Tailored:
-    made = shell(base, shape["length"], shape["volume"], shape["fringe"], curl_m=curl_m)
-    weave = clipped(*made)
-    at = places(base.atlas, weave.rows, weave.shift_m).at
-    still = np.zeros(len(at))
-    return Tailored(pieces=(tress(weave, at, still, passes=0, limp=True),), inside=nowhere)
 
 
 @functools.lru_cache(maxsize=2)

@@ -23,7 +23,7 @@ from synthstudio.body.clothes.tailor import (
     on_arm,
     panelled,
     sheet,
-    sleeve_end,
+    sleeved,
     step,
     suit,
     top_field,
@@ -31,8 +31,6 @@ from synthstudio.body.clothes.tailor import (
 )
 from synthstudio.body.clothes.tops import collar, top_cut
 from synthstudio.core.scene import F32
-
-_ARMHOLE_M = 0.146
 
 
 def _open(p: Places, half_m: F32 | float) -> F32:
@@ -50,12 +48,14 @@ def _over(base: Basis, field: Field, *, thick_m: float, flare_m: float = 0.006) 
 
 def _jacket(half: Field, hem_m: float, *, drop_m: float = 0.0, sleeve_m: float = 0.46) -> Field:
     """Return the field of a top with an open front; a sleeve below 5 cm is none."""
+    return lambda p: intersection(
+        neckline(p, drop_m), hem_line(p, hem_m), sleeved(p, sleeve_m, 0.146), _open(p, half(p))
+    )
 
-    def inside(p: Places) -> F32:
-        arm = armhole(p, _ARMHOLE_M) if sleeve_m < 0.05 else sleeve_end(p, sleeve_m)
-        return intersection(neckline(p, drop_m), hem_line(p, hem_m), arm, _open(p, half(p)))
 
-    return inside
+def _opening(least_m: float, slope: float, from_m: float) -> Field:
+    """Return half an opening's width: `least_m`, and from the height `from_m` up wider."""
+    return lambda p: np.asarray(least_m + slope * np.maximum(p.at[:, 2] - from_m, 0), np.float32)
 
 
 def open_shirt(base: Basis, shape: Shape) -> Tailored:
@@ -112,11 +112,7 @@ def blazer(base: Basis, shape: Shape) -> Tailored:
 
 def bomber_jacket(base: Basis, shape: Shape) -> Tailored:
     """Short and full, ribbed at waist, cuffs and neck, half open."""
-
-    def half(p: Places) -> F32:
-        return np.asarray(0.004 + 0.13 * np.maximum(p.at[:, 2] - 0.30, 0), np.float32)
-
-    inside = _jacket(half, 0.0, drop_m=-0.012)
+    inside = _jacket(_opening(0.004, 0.13, 0.30), 0.0, drop_m=-0.012)
 
     def ribs(p: Places) -> F32:
         z = p.at[:, 2]
@@ -141,10 +137,7 @@ def puffer_vest(base: Basis, shape: Shape) -> Tailored:
 
 
 def _quilted(base: Basis, hem_m: float, thick_m: float, *, sleeve_m: float) -> Tailored:
-    def half(p: Places) -> F32:
-        return np.asarray(0.003 + 0.16 * np.maximum(p.at[:, 2] - 0.42, 0), np.float32)
-
-    inside = _jacket(half, hem_m, drop_m=-0.028, sleeve_m=sleeve_m)
+    inside = _jacket(_opening(0.003, 0.16, 0.42), hem_m, drop_m=-0.028, sleeve_m=sleeve_m)
     body = _over(base, inside, thick_m=0.024, flare_m=0.008)
     p = places(base.atlas, body.weave.rows)
     along = np.where(on_arm(p), p.down_arm, p.at[:, 2])
@@ -191,11 +184,7 @@ def sweater_vest(base: Basis, shape: Shape) -> Tailored:
 
 def hi_vis_vest(base: Basis, shape: Shape) -> Tailored:
     """A vest of a colour that is seen from afar, with bands that shine."""
-
-    def half(p: Places) -> F32:
-        return np.asarray(0.003 + 0.12 * np.maximum(p.at[:, 2] - 0.22, 0), np.float32)
-
-    inside = _jacket(half, -0.06, drop_m=0.012, sleeve_m=0.0)
+    inside = _jacket(_opening(0.003, 0.12, 0.22), -0.06, drop_m=0.012, sleeve_m=0.0)
 
     def bands(p: Places) -> F32:
         x, _, z = p.at.T
