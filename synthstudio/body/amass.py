@@ -124,7 +124,8 @@ def _rate(arrays: Mapping[str, NDArray[Any]], where: str) -> float:
             _listed(arrays),
         )
     value = arrays[name]
-    if not _plain(value) or value.size != 1 or not _in_range(rate := float(value.reshape(()))):
+    rate = float(value.reshape(())) if _plain(value) and value.size == 1 else np.nan
+    if not FPS_RANGE[0] <= rate <= FPS_RANGE[1]:  # nan is not
         raise _fault(
             f"{where}: {name}",
             "wrong frame rate",
@@ -132,10 +133,6 @@ def _rate(arrays: Mapping[str, NDArray[Any]], where: str) -> float:
             str(value.reshape(-1)[:3].tolist())[:60],
         )
     return rate
-
-
-def _in_range(rate: float) -> bool:
-    return FPS_RANGE[0] <= rate <= FPS_RANGE[1]  # nan is not
 
 
 def _poses(arrays: Mapping[str, NDArray[Any]], where: str) -> F64:

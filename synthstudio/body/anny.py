@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.body.atlas import Atlas, BareBody, bare_body, bones_of, load_atlas
+from synthstudio.body.atlas import Atlas, BareBody, bare_body, load_atlas, rest_of
 from synthstudio.body.footing import Gait, gait_of, soles_of, steps
 from synthstudio.body.patches import PatchTable, patches, posed_patches
 from synthstudio.body.poses import BONES
@@ -176,11 +176,10 @@ _IDENTITY = PoseSpec(
 def _gait(person: PersonSpec, motion: Motion, mirror: bool) -> Gait:
     """Return a person's gait, computed from its clothes in the identity pose."""
     bare = _bare(person.phenotype, person.pose)
-    surfaces = dress(load_atlas(), bare, person)
-    faces = [s.faces if s.drawn is None else s.faces[s.drawn] for s in surfaces]
-    drawn = [s.vertices_m[np.unique(f)] for s, f in zip(surfaces, faces, strict=True)]
-    soles = soles_of(np.concatenate(drawn), bare.rest_m, load_atlas().weights)
-    return gait_of(mirrored(motion) if mirror else motion, bones_of(person.phenotype), soles)
+    drawn = np.concatenate([_drawn(surface) for surface in dress(load_atlas(), bare, person)])
+    soles = soles_of(drawn.astype(np.float32), bare.rest_m, load_atlas().weights)
+    own = mirrored(motion) if mirror else motion
+    return gait_of(own, rest_of(person.phenotype).chain, soles)
 
 
 def _lowest(surface: Surface) -> float:

@@ -64,8 +64,6 @@ _MIDDLE = {
     "clavicle": "torso",
     "shoulder": "torso",
 }
-JOINT_MEANS: dict[str, tuple[str, ...]] = {}
-"""Joints that Anny's regressor does not have: each is the mean of these that are placed."""
 _LANDMARKS = [JOINTS.index(name) for name in LANDMARKS]
 _ROOTS_OF_LIMBS = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _REST_CACHE = 256  # about 0.5 MB each: as many as a pool of people has
@@ -112,7 +110,9 @@ class BareBody:
 
 
 @dataclass(frozen=True, eq=False)
-class _Rest:
+class Rest:
+    """One unposed body."""
+
     vertices: F32  # (V, 3) before Anny's reference orientations: its skinning's input
     chain: Chain
     rest_m: F32
@@ -144,17 +144,17 @@ def load_atlas() -> Atlas:
     head = faces[skin & np.isin(part, [PARTS.index("head"), PARTS.index("scalp")])]
     return Atlas(
         model=model,
-        template_m=_frozen(template),
-        body_faces=_frozen(faces),
-        skin_face=_frozen(skin),
-        groups={name: _frozen(f) for name, f in _groups(raw, raw_points, faces).items()},
-        uv=_frozen(uv),
-        masks={m: _frozen(_mask(m, corners, uv_m[corner_uv], len(template))) for m in MASKS},
+        template_m=frozen(template),
+        body_faces=frozen(faces),
+        skin_face=frozen(skin),
+        groups={name: frozen(f) for name, f in _groups(raw, raw_points, faces).items()},
+        uv=frozen(uv),
+        masks={m: frozen(_mask(m, corners, uv_m[corner_uv], len(template))) for m in MASKS},
         weights=weights,
         bone_names=names,
         bone_parents=tuple(int(p) for p in model.bone_parents),
-        part=_frozen(part),
-        vertex_part=_frozen(vertex_part),
+        part=frozen(part),
+        vertex_part=frozen(vertex_part),
         joint_weights=_joint_weights(model, template, head, raw),
     )
 
@@ -171,7 +171,7 @@ def bare_body(
     A bone named in `turns` takes that rotation instead of what the angles give it; `face` weighs
     face units. They move the surface, so also regressed joints, and no rotation centre.
     """
-    rest = _rest_of(phenotype)
+    rest = rest_of(phenotype)
     unposed = with_face(rest.vertices, face, atlas.groups) if face else rest.vertices
     rotations = with_turns(bone_rotations(angles_rad), turns)
     transforms, whole = posed_chain(rest.chain, rotations)
@@ -179,11 +179,11 @@ def bare_body(
     joints = atlas.joint_weights @ vertices.astype(np.float64)
     joints[_LANDMARKS] = unfold(joints[_LANDMARKS], whole[atlas.bone_names.index("head")][:, 2])
     return BareBody(
-        vertices_m=_frozen(vertices),
+        vertices_m=frozen(vertices),
         rest_m=rest.rest_m,
-        bone_deltas=_frozen(whole),
-        joints_m=_frozen(joints),
-        kinematic_joints_m=_frozen(kinematic.moved(transforms, rest.kinematic_m, JOINTS)),
+        bone_deltas=frozen(whole),
+        joints_m=frozen(joints),
+        kinematic_joints_m=frozen(kinematic.moved(transforms, rest.kinematic_m, JOINTS)),
         stature_m=rest.stature_m,
     )
 
@@ -192,7 +192,7 @@ def posed_skin_m(
     phenotype: Phenotype, angles_rad: dict[str, float], turns: tuple[BoneTurn, ...] = ()
 ) -> tuple[F64, dict[str, F64]]:
     """(V, 3) the first of `bare_body`'s vertices, all of its skin, and its shoulders and hips."""
-    rest, (weights, joint_weights) = _rest_of(phenotype), _of_skin()
+    rest, (weights, joint_weights) = rest_of(phenotype), _of_skin()
     rotations = with_turns(bone_rotations(angles_rad), turns)
     transforms, _ = posed_chain(rest.chain, rotations)
     skin = _skin(weights, transforms, rest.vertices[: weights.shape[0]]).astype(np.float64)
@@ -212,23 +212,15 @@ def some_vertices_m(
     phenotype: Phenotype, which: NDArray[np.intp], poses: Sequence[dict[str, float]]
 ) -> F64:
     """(N, P, 3) places of some of `bare_body`'s vertices in several poses, given as angles."""
-    rest, weights = _rest_of(phenotype), load_atlas().weights[which]
+    rest, weights = rest_of(phenotype), load_atlas().weights[which]
     transforms, _ = posed_chain(rest.chain, rotations_of(poses))
     at = _skin(weights, transforms.swapaxes(0, 1), rest.vertices[which][:, None])
     return at.astype(np.float64)
 
 
-def rest_skin_m(phenotype: Phenotype) -> F32:
-    """(V, 3) of `BareBody.rest_m`."""
-    return _rest_of(phenotype).rest_m
-
-
-def bones_of(phenotype: Phenotype) -> Chain:
-    return _rest_of(phenotype).chain
-
-
 @functools.lru_cache(maxsize=_REST_CACHE)
-def _rest_of(phenotype: Phenotype) -> _Rest:
+def rest_of(phenotype: Phenotype) -> Rest:
+    """Return a body before it is posed."""
     atlas = load_atlas()
     values = [float(getattr(phenotype, name)) for name in atlas.model.phenotype_labels]
     with torch.inference_mode(), plain_shapes():
@@ -243,7 +235,7 @@ def _rest_of(phenotype: Phenotype) -> _Rest:
     z = rest_m[_body_vertices(), 2]
     regressed = atlas.joint_weights @ vertices.astype(np.float64)
     points = kinematic.rest_points(chain, regressed, JOINTS)
-    return _Rest(vertices, chain, _frozen(rest_m), points, float(z.max() - z.min()))
+    return Rest(vertices, chain, frozen(rest_m), points, float(z.max() - z.min()))
 
 
 @functools.cache
@@ -259,7 +251,7 @@ def _skin(weights: sparse.csr_array, transforms: F32, vertices: F32) -> F32:
     return np.asarray(blend[..., 0] * x + blend[..., 1] * y + blend[..., 2] * z + blend[..., 3])
 
 
-def _frozen(array: NDArray[Any]) -> Any:
+def frozen(array: NDArray[Any]) -> Any:
     array = np.ascontiguousarray(array)
     array.flags.writeable = False
     return array
@@ -343,10 +335,8 @@ def _face_parts(faces: I32, vertex_part: U8) -> U8:
 def _joint_weights(model: Any, template: F32, head: I32, raw: dict[str, Any]) -> sparse.csr_array:
     from anny.keypoints import KeypointsRegressor
 
-    names = [name for name in JOINTS if name not in LANDMARKS and name not in JOINT_MEANS]
+    names = [name for name in JOINTS if name not in LANDMARKS]
     found = KeypointsRegressor.coco(model, names).regression_weights.numpy()
     rows: dict[str, F64] = dict(zip(names, found.astype(np.float64), strict=True))
     rows |= zip(LANDMARKS, landmark_weights(template, head, raw), strict=True)
-    for joint, parts in JOINT_MEANS.items():
-        rows[joint] = np.mean([rows[part] for part in parts], axis=0)
     return sparse.csr_array(np.stack([rows[name] for name in JOINTS]))

@@ -278,7 +278,10 @@ def _rotated(tree: _Tree, values: F64, hips: int) -> tuple[F64, F64]:
             column += 1
     root = np.tile(np.array(tree.offsets[0]), (len(values), 1))
     whole = np.eye(3)
-    for joint in _down_to(hips, tree.parents):
+    chain = [hips]
+    while chain[-1] > 0:
+        chain.append(tree.parents[chain[-1]])
+    for joint in reversed(chain):
         shift = np.zeros((len(values), 3))
         for axis, place in given.get(joint, {}).items():
             shift[:, axis] = place
@@ -287,14 +290,6 @@ def _rotated(tree: _Tree, values: F64, hips: int) -> tuple[F64, F64]:
         root += (whole @ shift[..., None])[..., 0]
         whole = whole @ rotations[:, joint]
     return rotations, root
-
-
-def _down_to(joint: int, parents: list[int]) -> list[int]:
-    """Return the joints from the root to that one."""
-    out = [joint]
-    while out[-1] > 0:
-        out.append(parents[out[-1]])
-    return out[::-1]
 
 
 def _replaced(given: dict[int, F64], offset: tuple[float, ...]) -> F64:

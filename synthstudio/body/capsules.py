@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.body.atlas import bones_of, load_atlas, rest_skin_m
+from synthstudio.body.atlas import load_atlas, rest_of
 from synthstudio.body.poses import BONES, posed_chain, rotations_of
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.spec import FrozenDict, Phenotype
@@ -135,7 +135,7 @@ def _overlaps_m(phenotype: Phenotype, poses: Sequence[Mapping[str, float]]) -> F
 
 def _heads_m(phenotype: Phenotype, rotations: F64) -> tuple[F64, F64]:
     """Each bone's head (..., B, 3) and whole turn (..., B, 3, 3)."""
-    chain = bones_of(phenotype)
+    chain = rest_of(phenotype).chain
     skinning, turns = posed_chain(chain, rotations)
     moved = np.einsum("...bij,bj->...bi", skinning[..., :3], chain.heads_m)
     return moved + skinning[..., 3], turns
@@ -143,7 +143,7 @@ def _heads_m(phenotype: Phenotype, rotations: F64) -> tuple[F64, F64]:
 
 @functools.lru_cache(maxsize=512)
 def _fitted(phenotype: Phenotype) -> Capsules:
-    skin = rest_skin_m(phenotype).astype(np.float64)
+    skin = rest_of(phenotype).rest_m.astype(np.float64)
     heads, _ = _heads_m(phenotype, np.tile(np.eye(3), (len(BONES), 1, 1)))
     place = {name: k for k, name in enumerate(BONES)}
     found = list(_pieces(lambda bone: heads[place[bone]], skin))
@@ -210,12 +210,8 @@ def _vertices(parts: tuple[str, ...]) -> NDArray[np.intp]:
 def own_pairs() -> Pairs:
     """Return all pairs of one body that are compared."""
     every = _order()
-    pairs = [
-        (i, j)
-        for i in range(len(every))
-        for j in range(i + 1, len(every))
-        if _compared(every[i], every[j])
-    ]
+    both = itertools.combinations(range(len(every)), 2)
+    pairs = [(i, j) for i, j in both if _compared(every[i], every[j])]
     first, second = np.array(pairs, dtype=np.intp).T
     return first, second
 

@@ -203,8 +203,8 @@ def _in_front(points: F64, faces: I32, x_m: float, z_m: float) -> _Row:
     """The skin's frontmost point at (x, z) of the template."""
     a, b, c = (points[faces[:, k]][:, [0, 2]] for k in range(3))
     p = np.array([x_m, z_m])
-    area = _cross(b - a, c - a)
-    weights = np.stack([_cross(b - p, c - p), _cross(c - p, a - p), _cross(a - p, b - p)], axis=1)
+    area = cross(b - a, c - a)
+    weights = np.stack([cross(b - p, c - p), cross(c - p, a - p), cross(a - p, b - p)], axis=1)
     weights /= np.where(area == 0, np.inf, area)[:, None]
     held = np.flatnonzero((weights >= 0).all(axis=1) & (weights.sum(axis=1) > 0.5))
     y = (weights[held] * points[faces[held], 1]).sum(axis=1)
@@ -212,5 +212,6 @@ def _in_front(points: F64, faces: I32, x_m: float, z_m: float) -> _Row:
     return {int(v): float(w) for v, w in zip(faces[face], weights[face], strict=True)}
 
 
-def _cross(a: F64, b: F64) -> F64:
+def cross(a: F64, b: F64) -> F64:
+    """Return the cross products of vectors (..., 2)."""
     return np.asarray(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])

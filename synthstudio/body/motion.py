@@ -88,9 +88,7 @@ def sampled(track: F64, at: float) -> F64:
     if share == 0.0 or first + 1 >= len(track):
         return now
     a, b = now.reshape(-1, 3, 3), track[first + 1].reshape(-1, 3, 3)
-    step = Rotation.from_matrix(np.swapaxes(a, 1, 2) @ b).as_rotvec()
-    out: F64 = a @ Rotation.from_rotvec(share * step).as_matrix()
-    return out.reshape(now.shape)
+    return _between(a, b, share).reshape(now.shape)
 
 
 def bone_turns(bones: tuple[str, ...], whole: F64) -> tuple[BoneTurn, ...]:
@@ -139,7 +137,7 @@ def _wanted(motion: Motion) -> dict[str, F64]:
             take(bone, role, np.eye(3))
     top = turns[:, motion.roles["neck" if "neck" in motion.roles else "head"]]
     below = out[max((b for b in _TRUNK if b in out), key=_place, default="root")]
-    out["neck01"] = _between(below, top)
+    out["neck01"] = _between(below, top, 0.5)
     out["neck02"] = top
     take("head", "head", np.eye(3))
     for side, s in _SIDES:
@@ -199,9 +197,9 @@ def _hand(upper: F64, hand: F64, side: str, s: str) -> tuple[F64, F64]:
     return frame @ Rotation.from_rotvec(about).as_matrix() @ hanging, hand
 
 
-def _between(a: F64, b: F64) -> F64:
+def _between(a: F64, b: F64, share: float) -> F64:
     step = Rotation.from_matrix(np.swapaxes(a, 1, 2) @ b).as_rotvec()
-    return np.asarray(a @ Rotation.from_rotvec(0.5 * step).as_matrix())
+    return np.asarray(a @ Rotation.from_rotvec(share * step).as_matrix())
 
 
 @functools.cache

@@ -14,7 +14,6 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,8 @@ from scipy.spatial import cKDTree
 
 from synthstudio.body import landmarks
 from synthstudio.body.anny_model import cache_folder
-from synthstudio.body.atlas import Atlas, load_atlas
+from synthstudio.body.atlas import Atlas, frozen, load_atlas
+from synthstudio.body.landmarks import cross
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, JointPatches
 from synthstudio.core.skeleton import JOINTS, get_skeleton
@@ -80,7 +80,7 @@ def patches(skeleton_name: str, points: int = 96, seed: int = 0) -> PatchTable:
     joints = body if set(wanted) <= set(body) else JOINTS
     rows = [joints.index(name) for name in wanted]
     table = _whole(joints, points, seed)
-    return PatchTable(**{name: _frozen(array[rows]) for name, array in vars(table).items()})
+    return PatchTable(**{name: frozen(array[rows]) for name, array in vars(table).items()})
 
 
 def posed_patches(table: PatchTable, vertices_m: F32, faces: I32) -> JointPatches:
@@ -109,11 +109,6 @@ def _whole(joints: tuple[str, ...], points: int, seed: int) -> PatchTable:
     if not path.exists():
         _write(path, table)
     return table
-
-
-def _frozen(array: Any) -> Any:
-    array.flags.writeable = False
-    return array
 
 
 def _key(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> str:
@@ -203,15 +198,10 @@ def _near_faces(atlas: Atlas, corners: F64, centre: F64, joint: str) -> NDArray[
     near = close & same_side & np.isin(atlas.part, parts)
     if kind in landmarks.SKIN_OF:
         bones = [f"{bone}.{side[0].upper()}" for bone in landmarks.SKIN_OF[kind]]
-        near &= _moved_by(atlas, bones)
+        most = atlas.weights.toarray().argmax(axis=1)
+        own = np.isin(most, [atlas.bone_names.index(bone) for bone in bones])
+        near &= own[atlas.body_faces].sum(axis=1) >= 2
     return np.flatnonzero(near)
-
-
-def _moved_by(atlas: Atlas, bones: list[str]) -> NDArray[np.bool_]:
-    """Return (F,) whether one of those bones moves most of a face's corners most."""
-    maximum = atlas.weights.toarray().argmax(axis=1)
-    own = np.isin(maximum, [atlas.bone_names.index(bone) for bone in bones])
-    return np.asarray(own[atlas.body_faces].sum(axis=1) >= 2)
 
 
 def escape_share(corners: F64, wanted: NDArray[np.int64]) -> F64:
@@ -264,7 +254,7 @@ def _blocked(
     near &= (p[:, 2] <= high[pair_face, 2]) & (own[pair_point] != pair_face)
     pair_face, pair_point, p = pair_face[near], pair_point[near], p[near]
     a, b, c = (triangles[pair_face, k] for k in range(3))
-    w0, w1, w2 = _cross2(b - p, c - p), _cross2(c - p, a - p), _cross2(a - p, b - p)
+    w0, w1, w2 = cross(b - p, c - p), cross(c - p, a - p), cross(a - p, b - p)
     area = w0 + w1 + w2
     inside = (w0 * area >= 0) & (w1 * area >= 0) & (w2 * area >= 0) & (np.abs(area) > 1e-14)
     depth = w0 * a[:, 2] + w1 * b[:, 2] + w2 * c[:, 2]
@@ -272,10 +262,6 @@ def _blocked(
     hit = np.zeros(len(origin), bool)
     hit[pair_point[inside & ahead]] = True
     return hit
-
-
-def _cross2(a: F64, b: F64) -> F64:
-    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
 
 
 def _grid_pairs(

@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 
 from synthstudio.body.atlas import Atlas, BareBody
-from synthstudio.body.clothes.cloth import Cloth
 from synthstudio.body.clothes.garment_mesh import basis
 from synthstudio.body.clothes.garment_table import FIT, GARMENTS, SKIN
 from synthstudio.body.clothes.kinds import Design, design, drawn_faces
@@ -85,15 +84,12 @@ def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
     over = any(GARMENTS[g.kind].kind.slot == "over" for g in outfit)
     under = {FIT: _LOOSE_UNDER} if over else {}
     limits: dict[Slot, dict[str, float]] = {"hair": maximum, "top": under}
-    return [_at_most(g, limits.get(GARMENTS[g.kind].kind.slot, {})) for g in outfit]
-
-
-def _at_most(garment: GarmentSpec, maximum: dict[str, float]) -> GarmentSpec:
-    """Return the garment with a shape that nowhere exceeds `maximum`."""
-    if not maximum:
-        return garment
-    shape = {k: min(v, maximum.get(k, v)) for k, v in garment.shape.items()}
-    return replace(garment, shape=shape)
+    out = []
+    for garment in outfit:
+        most = limits.get(GARMENTS[garment.kind].kind.slot, {})
+        shape = {k: min(v, most.get(k, v)) for k, v in garment.shape.items()}
+        out.append(replace(garment, shape=shape))
+    return out
 
 
 def _layer(garment: GarmentSpec) -> int:
@@ -118,7 +114,8 @@ def _sewn(
         if not drawn.any():
             continue
         piece = sewn(cloth, wearer, loose=loose, phase=phase, over_m=over_m)
-        first, second = _materials(garment, cloth)
+        first, second = garment.material, garment.second_material or garment.material
+        first, second = (second, first) if cloth.second else (first, second)
         panel = np.zeros(len(drawn), bool) if cloth.panel is None else cloth.panel
         for material, faces in ((first, drawn & ~panel), (second, drawn & panel)):
             if faces.any():
@@ -171,12 +168,6 @@ def _buttons(garment: GarmentSpec, piece: Sewn) -> Surface:
         covers=np.full(len(faces), _FRONT, np.uint32),
         two_sided=True,
     )
-
-
-def _materials(garment: GarmentSpec, cloth: Cloth) -> tuple[Material, Material]:
-    """Return the materials of a piece of cloth and of its panels."""
-    first, second = garment.material, garment.second_material or garment.material
-    return (second, first) if cloth.second else (first, second)
 
 
 # Checks -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from walks import stroll
 
 from benchmarks import joint_angles
 from synthstudio.body import anny, footing, motion
-from synthstudio.body.atlas import bare_body, bones_of, load_atlas
+from synthstudio.body.atlas import bare_body, load_atlas, rest_of
 from synthstudio.body.pose_library import library
 from synthstudio.body.poses import BONES, LIMITS_RAD, PARENTS, bone_rotations
 from synthstudio.body.recording import Motion, mirrored
@@ -78,7 +78,7 @@ def _turn(rotation: F64) -> float:
 
 
 def bone_heads(whole: F64, shape: Phenotype) -> F64:
-    offsets = bones_of(shape).offsets_m
+    offsets = rest_of(shape).chain.offsets_m
     out = np.zeros((len(BONES), 3))
     for bone, parent in enumerate(PARENTS):
         if parent >= 0:

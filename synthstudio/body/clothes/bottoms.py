@@ -257,7 +257,7 @@ def shoes(
     return Tailored(
         pieces=(
             leather(upper, offset_m + 0.004 * shaft, passes=5),
-            _sole(basis(base.atlas), shoe, thick_m, heel_m, offset_m + 0.0035),
+            _sole(basis(base.atlas, "fine"), shoe, thick_m, heel_m, offset_m + 0.0035),
         ),
         inside=lambda p: np.where(p.at[:, 2] < below, FAR, inside(p)),
     )

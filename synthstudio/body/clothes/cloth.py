@@ -132,8 +132,10 @@ class Cloth:
     settle: DrapeConstraint | None
     on_head: bool  # hair, hats and what the face wears
     studs: NDArray[np.intp]  # (B,) vertices that carry a button
-    panel: Bool | None  # (F + rim,) faces drawn with the other material
-    parted: sparse.csr_array | None  # (W, V) what is drawn: cut along the panel's edges, W > V
+    panel: Bool | None = None  # (F + rim,) faces drawn with the other material
+    parted: sparse.csr_array | None = (
+        None  # (W, V) what is drawn: cut along the panel's edges, W > V
+    )
     hem: NDArray[np.intp]  # (H,) vertices that are smoothed much more
     hem_smooth: sparse.csr_array  # (H, V)
 
@@ -195,8 +197,6 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         settle=_settle(base, cut, where, smooth),
         on_head=bool(where.at[:, 2].mean() > _HEAD_M),
         studs=_NONE if cut.studs is None else cut.studs,
-        panel=None,
-        parted=None,
         hem=hem,
         hem_smooth=taken(smooth, hem),
         hang=None if cut.hang is None else hang_of(where, cut.hang, taper=cut.taper),

@@ -34,7 +34,8 @@ WRIST = (0.450, -0.174, 0.121)
 HIP = (0.102, 0.004, -0.007)
 KNEE = (0.133, -0.028, -0.396)
 ANKLE = (0.170, 0.000, -0.796)
-JOINTS = (SHOULDER, ELBOW, WRIST, HIP, KNEE, ANKLE)
+_LEFT = np.array([SHOULDER, ELBOW, WRIST, HIP, KNEE, ANKLE])
+JOINTS = np.vstack([_LEFT, _LEFT * [-1, 1, 1]])
 
 _SHOULDERS = [PARTS.index(n) for n in ("neck", "torso", "left_upper_arm", "right_upper_arm")]
 _LEGS = [PARTS.index(n) for n in ("pelvis", "left_thigh", "right_thigh", "left_shin", "right_shin")]
@@ -96,7 +97,7 @@ class Basis:
     corner: NDArray[np.intp]  # (3, F) of the body
     shoulders: NDArray[np.intp]  # skin vertices of neck, chest, back and upper arms
     legs: NDArray[np.intp]  # skin vertices of pelvis, thighs and shins
-    joint_rows: sparse.csr_array  # (2 x 6, N) left then right JOINTS of any person
+    joint_rows: sparse.csr_array  # (12, N) JOINTS of any person
     anchors: Known = field(default_factory=lambda: Known(3, np.zeros(ANCHORS, np.intp)))
     covered: Known = field(default_factory=lambda: Known(5, np.zeros((), np.uint32)))
 
@@ -110,15 +111,11 @@ class GarmentMesh:
     shift_m: F32 | None = None  # (V, 3) away from the blend, template metres; turns with a bone
 
 
-def basis(atlas: Atlas, detail: Detail = "fine") -> Basis:
-    """Return an atlas's data for cutting; always the same object."""
-    return _basis(atlas, detail)
-
-
 @functools.lru_cache(maxsize=4)
-def _basis(atlas: Atlas, detail: Detail) -> Basis:
+def basis(atlas: Atlas, detail: Detail) -> Basis:
+    """Return an atlas's data for cutting; always the same object."""
     if detail == "coarse":
-        return replace(_basis(atlas, "fine"), fine=False)
+        return replace(basis(atlas, "fine"), fine=False)
     skin = np.unique(atlas.body_faces[atlas.skin_face])
     # Mouth and nostrils lie inside the head: nothing is anchored there.
     outer: NDArray[np.intp] = skin[atlas.masks["inside-mouth"][skin] < 0.5].astype(np.intp)
@@ -186,12 +183,10 @@ def _limb_pulls(atlas: Atlas) -> F32:
 
 
 def _joint_rows(atlas: Atlas, skin: NDArray[np.intp]) -> sparse.csr_array:
-    left = np.array(JOINTS)
-    joints = np.vstack([left, left * [-1, 1, 1]])
-    near = cKDTree(atlas.template_m[skin]).query(joints, k=32)[1]
+    near = cKDTree(atlas.template_m[skin]).query(JOINTS, k=32)[1]
     data = np.full(near.size, 1 / near.shape[1], np.float32)
-    where = (np.repeat(np.arange(len(joints)), near.shape[1]), skin[near.ravel()])
-    return sparse.csr_array((data, where), shape=(len(joints), len(atlas.template_m)))
+    where = (np.repeat(np.arange(len(JOINTS)), near.shape[1]), skin[near.ravel()])
+    return sparse.csr_array((data, where), shape=(len(JOINTS), len(atlas.template_m)))
 
 
 # Cutting ------------------------------------------------------------------------------------

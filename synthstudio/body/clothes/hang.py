@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from synthstudio.body.clothes.garment_mesh import Places, spread
+from synthstudio.body.clothes.garment_mesh import JOINTS, Places, spread
 from synthstudio.core.scene import F32, F64
 
 _LEVEL_M = 0.025
@@ -51,9 +51,7 @@ def hang_of(where: Places, weight: F32, *, taper: float) -> Hang:
     on_leg = z < _CROTCH_M
     right = x < 0
     axis = _axis(where, on_leg, right)
-    centre = np.where(
-        on_leg[:, None], axis @ _template_joints()[:, :2], np.array([[0.0, _AXIS_Y_M]])
-    )
+    centre = np.where(on_leg[:, None], axis @ JOINTS[:, :2], np.array([[0.0, _AXIS_Y_M]]))
     azimuth = np.arctan2(x - centre[:, 0], -(y - centre[:, 1])) / (2 * np.pi) * _AZIMUTHS
     level, first, last = _levels(z, on_leg, right)
     near = np.clip(np.round(level).astype(np.intp), first, last)
@@ -105,13 +103,6 @@ _COLUMNS = (
     slice(_TRUNK_LEVELS + _LEG_LEVELS, _LEVELS),
 )
 _STEPS_DOWN = np.arange(_LEVELS, dtype=np.float32)[:, None]
-
-
-def _template_joints() -> F64:
-    from synthstudio.body.clothes.garment_mesh import JOINTS
-
-    left = np.array(JOINTS)
-    return np.vstack([left, left * [-1, 1, 1]])
 
 
 def _axis(where: Places, on_leg: NDArray[np.bool_], right: NDArray[np.bool_]) -> F64:
