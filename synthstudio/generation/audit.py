@@ -17,8 +17,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import I64
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.places import Place
 from synthstudio.core.scene import F32, F64, I32, Bool, CutoutLayer, JointPatches, PosedPerson
@@ -32,8 +32,6 @@ from synthstudio.generation.pipeline import Built, build
 from synthstudio.generation.remote_worker import opening
 from synthstudio.generation.stage import FrameGenerator, Settings
 from synthstudio.render.rays import nearest_blockers_by_rays
-
-I64 = NDArray[np.int64]
 
 MIN_HEIGHT_PX = 32
 """Minimum height of audited people's amodal boxes: smaller ones cannot be labelled either."""
@@ -179,14 +177,8 @@ def compare(
         tally.people += 1
         stored = np.asarray(row["shares"], np.float64).reshape(len(joints), 5)
         for j, name in enumerate(joints):
-            one = _compare_joint(
-                row,
-                j,
-                stored[j],
-                again[p][j],
-                again[len(people) + p][j],
-                _decide(again[p][j], built.camera, person.joints_m[j]),
-            )
+            decided = _decide(again[p][j], built.camera, person.joints_m[j])
+            one = _compare_joint(row, j, stored[j], again[p][j], again[len(people) + p][j], decided)
             if one.state_differs or one.cause_differs:
                 found = Finding(
                     frame=frame,
@@ -195,7 +187,7 @@ def compare(
                     stored=tuple(stored[j].tolist()),
                     again=tuple(again[p][j].tolist()),
                     stored_cause=row["cause"][j],
-                    again_cause=_decide(again[p][j], built.camera, person.joints_m[j])[1],
+                    again_cause=decided[1],
                 )
                 one.findings.append(found)
             tally.add(one)

@@ -400,10 +400,6 @@ def _timed(took: dict[str, float], name: str) -> Iterator[None]:
     took[name] = took.get(name, 0.0) + (time.perf_counter() - start) * 1e3
 
 
-def _with_raster(packed: Packed, scene: Scene, want: frozenset[str]) -> Rendering:
-    return shade.render(packed, scene, want=want)
-
-
 def _with_pyrender(packed: Packed, scene: Scene, want: frozenset[str]) -> Rendering:
     from synthstudio.render import pyrender_backend
 
@@ -413,7 +409,7 @@ def _with_pyrender(packed: Packed, scene: Scene, want: frozenset[str]) -> Render
 
 
 RENDERERS: dict[str, Callable[[Packed, Scene, frozenset[str]], Rendering]] = {
-    "raster": _with_raster,
+    "raster": lambda packed, scene, want: shade.render(packed, scene, want=want),
     "pyrender": _with_pyrender,
 }
 

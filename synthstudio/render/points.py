@@ -25,6 +25,7 @@ from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.scene import F32, F64, I32, U8, Bool
 from synthstudio.core.visibility import SELF_TOLERANCE_M
 from synthstudio.render.pack import SUBPIXELS, Packed, to_device, to_host
+from synthstudio.render.raster import CPU_RUN, NOTHING
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
@@ -34,11 +35,8 @@ MAX_CELLS = 2**18
 """Over a larger area cells are wider."""
 BLOCK = 4
 """A face on at most 4 x 4 cells is dropped by one look at the farthest point in them."""
-CPU_RUN = 512
-"""On the CPU a thread takes this many faces one after another: starting one costs a face."""
 FARTHEST = 2**30
 """Screen coordinates in 1/256 px are clipped to this; pack refuses surfaces beyond."""
-NOTHING = (0x7F800000 << 32) | 0xFFFFFFFF
 CUDA_BANDS = 16
 """On CUDA the rows of cells under a triangle are shared among this many threads."""
 

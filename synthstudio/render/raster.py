@@ -35,7 +35,7 @@ NOTHING = (0x7F800000 << 32) | 0xFFFFFFFF
 CUDA_BANDS = 32
 """On CUDA the rows of a large triangle are shared among this many threads."""
 CPU_RUN = 512
-"""On the CPU a thread takes this many faces one after another."""
+"""On the CPU a thread takes this many faces one after another: starting one costs a face."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,13 +139,9 @@ def rasterise(
 
 def alone(packed: Packed, instance: int) -> AmodalRender:
     """The instance's drawn faces rasterised alone; cached for the scene."""
-    if instance not in packed.alone:
-        packed.alone[instance] = _alone(packed, instance)
-    made: AmodalRender = packed.alone[instance]
-    return made
-
-
-def _alone(packed: Packed, instance: int) -> AmodalRender:
+    known: AmodalRender | None = packed.alone.get(instance)
+    if known is not None:
+        return known
     camera = packed.scene.camera
     size = np.array([camera.width_px, camera.height_px])
     low, high, inside = np.zeros(2, np.int64), size, False
@@ -158,7 +154,9 @@ def _alone(packed: Packed, instance: int) -> AmodalRender:
     view.left, view.top = (int(v) for v in low)
     w, h = (int(v) for v in high - low)
     keys = _draw(packed, view, packed.face_range(instance), (h, w))
-    return AmodalRender(keys=keys, left_px=view.left, top_px=view.top, inside=inside)
+    made = AmodalRender(keys=keys, left_px=view.left, top_px=view.top, inside=inside)
+    packed.alone[instance] = made
+    return made
 
 
 def _merged(packed: Packed, shape: tuple[int, int]) -> wp.array[Any]:

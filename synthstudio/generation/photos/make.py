@@ -20,7 +20,7 @@ from synthstudio.core import masks
 from synthstudio.core.images import encode_jpeg, linear_to_srgb_u8, read_rgb, srgb_to_linear
 from synthstudio.core.labels import SHARES, STATE_VISIBLE, ask_row
 from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView
-from synthstudio.core.scene import F32, U8, Bool, CutoutLayer
+from synthstudio.core.scene import U8, Bool, CutoutLayer
 from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE, PERSON_BASE, AssetRef, OcclusionTarget, to_json
 from synthstudio.core.visibility import is_labelled
@@ -37,6 +37,7 @@ from synthstudio.generation.stage import FrameGenerator, Settings
 from synthstudio.label.photo import Annotated, Relabelled, radii_px, relabel
 from synthstudio.props import photo_looks
 from synthstudio.props.assets import AssetTable
+from synthstudio.props.cutouts import crop_to_alpha
 from synthstudio.recipe.draw_photo import draw_photo
 
 _OUTLINE_PX = 128
@@ -61,15 +62,12 @@ class PhotoStage(FrameGenerator):
         super().__init__(settings)
         self.annotated_skeleton = get_skeleton(skeleton)  # people are rendered in self.skeleton
         table = AssetTable(root=photos)
-        self.pixels = functools.lru_cache(4)(lambda ref: read_photo(table, ref))
-        self.outline = functools.lru_cache(512)(self._outline)
+        self.pixels = functools.lru_cache(4)(lambda ref: read_rgb(table.resolve(ref)))
+        self.outline = functools.lru_cache(512)(lambda asset: outline(self.cutout(asset)))
         opened = Album(album)
         self.sample = functools.lru_cache(4)(opened.sample)
         self.people = functools.lru_cache(4)(self._people)
         self.specs = functools.lru_cache(4)(self._specs)
-
-    def _outline(self, asset: AssetRef) -> Outline:
-        return outline(self.cutout(asset))
 
     def _people(self, sample: Sample) -> list[Annotated]:
         return [annotated(row, self.annotated_skeleton) for row in sample.people]
@@ -89,16 +87,9 @@ def ref_of(sample: Sample) -> AssetRef:
     return AssetRef(sha256=sample.sha256, name=sample.name)
 
 
-def read_photo(table: AssetTable, ref: AssetRef) -> U8:
-    """A photo's pixels (H, W, 3), upright; AssetError if it is gone or has changed."""
-    return read_rgb(table.resolve(ref))
-
-
 def outline(rgba: U8) -> Outline:
     """The trimmed outline of a cut-out picture (h, w, 4)."""
-    alpha = rgba[..., 3]
-    r, c = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
-    part = np.ascontiguousarray(alpha[r[0] : r[-1] + 1, c[0] : c[-1] + 1])
+    part = np.ascontiguousarray(crop_to_alpha(rgba)[..., 3])
     height, width = part.shape
     scale = min(1.0, _OUTLINE_PX / max(width, height))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -221,7 +212,11 @@ def make_frame(stage: PhotoStage, sample: Sample, spec: PhotoSpec) -> PhotoFrame
     for row, person, ask in zip(sample.people, people, asks, strict=True):
         after = relabel(person, layers, frame_px=size)
         out.append(_person_row(row, person, after, ask, spec))
-    out += _pasted_rows(stage, spec, pastes)
+    pasted = [
+        _pasted_row(stage, spec, one, before, rank=rank)
+        for rank, (one, before) in enumerate(pasted_people(pastes))
+    ]
+    out += sorted(pasted, key=lambda row: int(row["instance"]))
     return PhotoFrame(spec=spec, jpeg=jpeg, row=_frame_row(sample, spec, pastes, jpeg), people=out)
 
 
@@ -241,7 +236,9 @@ def composed(photo: U8, pastes: tuple[PasteLayer, ...], people: list[Annotated])
     for one in reversed(pastes):
         if one.shadow is not None:
             box = _window(one.shadow.left_px, one.shadow.top_px, one.shadow.light)
-            _shade(rgb[box], one.shadow.light, upright[box])
+            below, kept = rgb[box], 1 - (1 - one.shadow.light) * (1 - upright[box])
+            dark = kept < 0.995
+            below[dark] = linear_to_srgb_u8(srgb_to_linear(below[dark]) * kept[dark][:, None])
         box = _window(one.layer.left_px, one.layer.top_px, one.layer.alpha)
         blend.mix(rgb[box], one.layer.rgb, one.layer.alpha)
         np.maximum(upright[box], one.layer.alpha, out=upright[box])
@@ -250,12 +247,6 @@ def composed(photo: U8, pastes: tuple[PasteLayer, ...], people: list[Annotated])
 
 def _window(left: int, top: int, part: NDArray[Any]) -> tuple[slice, slice]:
     return slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
-
-
-def _shade(rgb: U8, light: F32, upright: F32) -> None:
-    kept = 1 - (1 - light) * (1 - upright)
-    dark = kept < 0.995
-    rgb[dark] = linear_to_srgb_u8(srgb_to_linear(rgb[dark]) * kept[dark][:, None])
 
 
 def _person_row(
@@ -302,14 +293,6 @@ def _modal(row: Row, person: Annotated, after: Relabelled, fraction: float) -> R
         "modal_box_px": box,
         "modal_area_px": int(after.mask.sum()),
     }
-
-
-def _pasted_rows(stage: PhotoStage, spec: PhotoSpec, pastes: tuple[PasteLayer, ...]) -> list[Row]:
-    """The rows of pasted people: rendered labels, behind nearer layers."""
-    out = []
-    for rank, (one, before) in enumerate(pasted_people(pastes)):
-        out.append(_pasted_row(stage, spec, one, before, rank=rank))
-    return sorted(out, key=lambda row: int(row["instance"]))
 
 
 def pasted_people(
@@ -396,7 +379,6 @@ def _frame_row(sample: Sample, spec: PhotoSpec, pastes: tuple[PasteLayer, ...], 
         "group_id": spec.group_id,
         "variant": spec.variant,
         "differs": list(spec.differs),
-        "skeleton": photo["skeleton"],
         # The guessed camera, of the pasted people's joints_camera_m.
         "K": photo["K"] if photo["K"] or drawn is None else drawn.K.ravel().tolist(),
         "object_instance": [*photo["object_instance"], *(i for i, _ in objects)],
