@@ -130,19 +130,10 @@ class Refused(ReviewError):
     """
 
     def __init__(
-        self,
-        what: str,
-        *,
-        reason: str,
-        state: object | None = None,
-        where: str | None = None,
-        expected: str | None = None,
-        got: str | None = None,
-        then: str | None = None,
+        self, what: str, *, reason: str, state: object | None = None, **fields: str | None
     ) -> None:
-        super().__init__(what, where=where, expected=expected, got=got, then=then)
-        self.reason = reason
-        self.state = state
+        super().__init__(what, **fields)
+        self.reason, self.state = reason, state
 
 
 class DeviceError(SynthStudioError):

@@ -201,7 +201,7 @@ def decode_opaque(data: bytes, where: str) -> U8:
 
 def decode_rgba(data: bytes, where: str) -> U8:
     """Decode as `read_rgba` does; `where` names the source in messages."""
-    return decode(data, where, _upright_rgba)
+    return decode(data, where, lambda image: _upright(image, _rgba(image)))
 
 
 def picture_rgba(image: Image.Image, where: str, *, longest: int) -> U8:
@@ -368,10 +368,6 @@ def _opaque(where: str, image: Image.Image) -> U8:
             then="Flatten it, or use it as a cut-out.",
         )
     return np.ascontiguousarray(rgba[..., :3])
-
-
-def _upright_rgba(image: Image.Image) -> U8:
-    return _upright(image, _rgba(image))
 
 
 def _upright(image: Image.Image, pixels: U8) -> U8:

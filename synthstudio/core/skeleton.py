@@ -92,10 +92,6 @@ def _make(
     undrawn: dict[str, str] | None = None,
 ) -> Skeleton:
     """`undrawn`: joint -> a parent without an edge."""
-
-    def place(joint: str) -> str:
-        return _PLACES[joint_kind(joint)]
-
     hung = undrawn or {}
     up = tuple((j, (parents | hung)[j]) for j in joints if j in parents or j in hung)
     pairs = [(parent, j) for j, parent in up if j not in hung] + list(cross)
@@ -108,7 +104,7 @@ def _make(
         known_as=joints,
         sigmas=np.array(sigmas),
         sigma_source=source,
-        places=tuple(place(j) for j in joints),
+        places=tuple(_PLACES[joint_kind(j)] for j in joints),
         edges=tuple((joints.index(a), joints.index(b)) for a, b in pairs),
     )
 

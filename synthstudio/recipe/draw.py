@@ -146,7 +146,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
     persons = tuple(p.item for p in standing if isinstance(p.item, PersonSpec))
     cameras = (*clips.cameras(ctx, persons, camera), *rig)
     everything = [*standing, *(p for o in others for p in o.objects)]
-    reach_m, top_m = _reach_m(cameras, everything), _top_m(cameras, everything)
+    reach_m, top_m = _extent_m(cameras, everything)
     more = furnished(ctx, behind)
     reach_m = with_space(ctx, reach_m) if more else reach_m
     backdrop = draw_backdrop(ctx, behind, reach_m, top_m=top_m, focal_px=camera.focal_px)
@@ -194,7 +194,7 @@ def _peopled(ctx: SampleContext) -> Peopled:
         try:
             return _peopled_before(ctx, behind)
         except NoRoom:
-            if not behind.tried_again or attempt == _SPOTS - 1:
+            if (behind.spot is None and behind.stand is None) or attempt == _SPOTS - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
 
@@ -265,18 +265,16 @@ def _hiding(
     return Occluders(objects=tuple(objects), cutouts=cutouts, asks=targets)
 
 
-def _reach_m(cameras: tuple[Camera, ...], standing: list[Placed]) -> tuple[Vec2, Vec2]:
-    """Return (low, high) along x and along y of the cameras and all items."""
+def _extent_m(
+    cameras: tuple[Camera, ...], standing: list[Placed]
+) -> tuple[tuple[Vec2, Vec2], float]:
+    """(low, high) along x and along y of the cameras and all items, and their highest z."""
     spots = np.array([*(camera.position_m[:2] for camera in cameras), (0.0, 0.0)])
     boxes = [box for p in standing for box in p.box_m[:, :2]]
     every = np.concatenate([spots, np.array(boxes).reshape(-1, 2)])
     low, high = every.min(axis=0), every.max(axis=0)
-    return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
-
-
-def _top_m(cameras: tuple[Camera, ...], standing: list[Placed]) -> float:
-    tops = [float(p.box_m[1, 2]) for p in standing]
-    return max([camera.position_m[2] for camera in cameras] + tops)
+    tops = [camera.position_m[2] for camera in cameras] + [float(p.box_m[1, 2]) for p in standing]
+    return ((float(low[0]), float(high[0])), (float(low[1]), float(high[1]))), max(tops)
 
 
 def _check_range(

@@ -20,7 +20,7 @@ from synthstudio.generation.photos.layers import render_alone, unmultiplied
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.props.assets import MANIFEST
 from synthstudio.recipe.contacts.supports import materials
-from synthstudio.recipe.layout.objects import design, draw_kind
+from synthstudio.recipe.layout.objects import design, kinds_left
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.light import draw_light
 from synthstudio.recipe.sampling.view import Behind
@@ -73,7 +73,7 @@ def render_object(stage: FrameGenerator, number: int, *, size_px: int) -> tuple[
     ctx = SampleContext(recipe=stage.settings.recipe, index=number, split="val", geometry=stage)
     rng = ctx.rng("object")
     entry = ctx.recipe.objects[0]
-    kind = draw_kind(ctx, entry, rng)
+    kind = kinds_left(ctx, entry, rng).pick(rng)
     assert isinstance(kind, ObjectKind)
     obj = design(entry, kind, materials(kind, rng), rng, shrink=0.0)
     box = stage.box_m(obj)

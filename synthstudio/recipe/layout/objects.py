@@ -75,7 +75,7 @@ def _place(
     target = _target(layout, entry, people, rng)
     best: Placed | None = None
     best_off = target.depth_m.size + 1
-    kind = draw_kind(layout.ctx, entry, rng)
+    kind = kinds_left(layout.ctx, entry, rng).pick(rng)
     made_of = materials(kind, rng) if isinstance(kind, ObjectKind) else ()
     for attempt in range(_DESIGNS):
         if attempt * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * target.depth_m.shape[1]:
@@ -179,11 +179,6 @@ class Kinds:
 
     def pick(self, rng: Generator) -> ObjectKind | MeshAsset:
         return self.left[pick(self.weights, rng)]
-
-
-def draw_kind(ctx: SampleContext, entry: Standing, rng: Generator) -> ObjectKind | MeshAsset:
-    """The kind to build; held-out kinds never in train."""
-    return kinds_left(ctx, entry, rng).pick(rng)
 
 
 def kinds_left(ctx: SampleContext, entry: Standing, rng: Generator) -> Kinds:

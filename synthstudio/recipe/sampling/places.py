@@ -109,7 +109,7 @@ def draw_stand(ctx: SampleContext, asset: PlaceAsset, attempt: int) -> Stand:
         )
         for spot, yaw in zip(spots.tolist(), turns.tolist(), strict=True):
             eye = _camera_at(spot, yaw, distance, height)
-            if _in_free_air(plan, eye) and _sees(plan, eye, spot):
+            if plan.air(eye + _AROUND * _LENS_M).all() and _sees(plan, eye, spot):
                 return Stand(
                     asset=asset,
                     plan=plan,
@@ -131,10 +131,6 @@ def _camera_at(spot: Sequence[float], yaw_rad: float, distance: float, height: f
     """The camera's position in the place, that far on the world's -y side of a spot."""
     x, y = spot[0] - math.sin(yaw_rad) * distance, spot[1] - math.cos(yaw_rad) * distance
     return np.array([x, y, height])
-
-
-def _in_free_air(plan: FloorPlan, eye: F64) -> bool:
-    return bool(plan.air(eye + _AROUND * _LENS_M).all())
 
 
 def _sees(plan: FloorPlan, eye: F64, spot: Sequence[float]) -> bool:

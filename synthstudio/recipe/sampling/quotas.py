@@ -7,8 +7,6 @@ and nothing depends on what other frames hold.
 
 from __future__ import annotations
 
-import bisect
-import itertools
 import math
 from collections.abc import Mapping
 from typing import Literal
@@ -19,7 +17,7 @@ from synthstudio.core.bins import BODIES, view_azimuth_rad
 from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.scene import I32
 from synthstudio.recipe.sampling.context import SampleContext, pose_held, stratified
-from synthstudio.recipe.schema.distributions import support
+from synthstudio.recipe.schema.distributions import at_share, support
 from synthstudio.recipe.schema.people import bodies_in
 from synthstudio.recipe.schema.recipe import Recipe
 
@@ -35,11 +33,9 @@ def bin_of(recipe: Recipe, axis: Axis, number: int) -> str | None:
     shares = None if recipe.quotas is None else getattr(recipe.quotas, axis)
     if shares is None:
         return None
-    # In the order of names: a stored recipe has its keys sorted.
-    bins = sorted((name, share) for name, share in shares.items() if share > 0)
-    sums = list(itertools.accumulate(share for _, share in bins))
     u = stratified(recipe.stream_seed, f"quota {axis}", number=number)
-    return bins[min(bisect.bisect_right(sums, u * sums[-1]), len(bins) - 1)][0]
+    # In the order of names: a stored recipe has its keys sorted.
+    return at_share(dict(sorted(shares.items())), u)
 
 
 def asks_for_bodies(recipe: Recipe) -> bool:

@@ -62,11 +62,6 @@ class Behind:
     hdri: HdriBackdrop | None = None
     place: str = ""  # of a room: indoors where it has walls, else outdoors
 
-    @property
-    def tried_again(self) -> bool:
-        """Whether people without room here may be placed elsewhere."""
-        return self.spot is not None or self.stand is not None
-
 
 def draw_behind(ctx: SampleContext, attempt: int = 0) -> Behind:
     """The backdrop; a room is built later, around all of its items.

@@ -169,13 +169,10 @@ class Recipe(Base):
     def folders(self) -> dict[str, str]:
         """The asset folders by use: backgrounds, hdris, places, cutouts, meshes, motions."""
         out: dict[str, str] = {}
+        uses = {"photo": "backgrounds", "hdri": "hdris", "place": "places"}
         for share in self.backdrops:
-            if isinstance(share.backdrop, Photo):
-                out["backgrounds"] = share.backdrop.folder
-            elif isinstance(share.backdrop, Hdri):
-                out["hdris"] = share.backdrop.folder
-            elif isinstance(share.backdrop, Place):
-                out["places"] = share.backdrop.folder
+            if isinstance(share.backdrop, Photo | Hdri | Place):
+                out[uses[share.backdrop.kind]] = share.backdrop.folder
         if self.cutouts is not None:
             out["cutouts"] = self.cutouts.folder
         if self.occlude is not None and self.occlude.cutouts is not None:

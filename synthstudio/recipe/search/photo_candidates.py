@@ -20,7 +20,7 @@ from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import CutoutSpec, LightSpec, ObjectSpec, PersonSpec, Vec3
 from synthstudio.recipe.contacts.supports import materials
-from synthstudio.recipe.layout.objects import design, draw_kind
+from synthstudio.recipe.layout.objects import design, kinds_left
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, pick_one
 from synthstudio.recipe.sampling.light import lit_like, picture_gain, towards
@@ -88,7 +88,7 @@ def draw_item(
     if kind == "object":
         entries = ctx.recipe.objects
         entry = entries[int(rng.random() * len(entries))]
-        made = draw_kind(ctx, entry, rng)
+        made = kinds_left(ctx, entry, rng).pick(rng)
         if isinstance(made, ObjectKind) and options.ground == "known":
             made = dataclasses.replace(made, patterns=())
         made_of = materials(made, rng) if isinstance(made, ObjectKind) else ()

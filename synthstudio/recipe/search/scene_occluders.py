@@ -16,7 +16,7 @@ import numpy as np
 
 from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64, Bool
+from synthstudio.core.scene import F64
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import ObjectSpec, OcclusionTarget, PersonSpec
 from synthstudio.recipe.contacts.supports import materials
@@ -37,6 +37,7 @@ from synthstudio.recipe.search.occluders import (
 from synthstudio.recipe.search.scene_visibility import (
     SceneVisibility,
     Slide,
+    corner_px,
     hide,
     slide,
     strip_camera,
@@ -166,7 +167,8 @@ class _Spot:
         strip = layout.geometry.depths_m((here.item,), strip_camera(own))
         along = slide(own, strip, step=_STEP_PX)
         error = goal.error(along.occluded_fraction, along.causes)
-        aside = _right(layout) * camera.to_camera(np.array([*spot, 0.0]))[2]
+        right = camera.world_to_camera[0, :2]
+        aside = right / math.hypot(*right) * camera.to_camera(np.array([*spot, 0.0]))[2]
         aside /= own.camera.focal_px  # metres of floor for a column of the window
 
         def placed_at(shift_px: float) -> Placed | None:
@@ -242,17 +244,9 @@ def _outline_px(layout: Layout, here: Placed) -> tuple[F64, F64]:
 def _overlaps(layout: Layout, seen: SceneVisibility, low: F64, high: F64) -> bool:
     """Whether a rectangle of the picture meets a window."""
     scale = seen.camera.focal_px / layout.camera.focal_px
-    assert seen.camera.centre_px is not None
-    centre = np.array([layout.camera.K[0, 2], layout.camera.K[1, 2]])
-    first = centre - np.array(seen.camera.centre_px) / scale
+    first = np.array(corner_px(layout.camera, seen.camera))
     last = first + np.array([seen.camera.width_px, seen.camera.height_px]) / scale
     return bool((high > first).all() and (low < last).all())
-
-
-def _right(layout: Layout) -> F64:
-    """(2,) the floor direction that runs to the right in the picture, unit length."""
-    right = layout.camera.world_to_camera[0, :2]
-    return np.asarray(right / math.hypot(*right))
 
 
 def _large_enough(
@@ -281,7 +275,8 @@ def _large_enough(
         obj = design(entry, kind, made_of, rng, shrink=0.0)
         top, bottom = _rows(seen, obj.size_m[2], spot)
         wide = math.hypot(*obj.size_m[:2]) * seen.camera.focal_px / depth
-        could = _filled(seen.shown[top:bottom], wide) / max(1, seen.area) * _FILL_SHARE
+        filled = float(np.minimum(seen.shown[top:bottom].sum(axis=1), wide).sum())
+        could = filled / max(1, seen.area) * _FILL_SHARE
         reach = _reached(goal, seen, top, bottom)
         enough = could >= missing and reach == 1
         if joints:
@@ -300,11 +295,6 @@ def _reached(goal: Goal, seen: SceneVisibility, top: int, bottom: int) -> float:
     joints = np.any(goal.hidden, axis=0) & (seen.causes == 0)
     rows = seen.points.row[joints]
     return float(((rows >= top) & (rows < bottom)).mean()) if rows.size else 1.0
-
-
-def _filled(shown: Bool, width_px: float) -> float:
-    """Estimated number of the rows' pixels (h, W) hidden by an upright of that width."""
-    return float(np.minimum(shown.sum(axis=1), width_px).sum())
 
 
 def _rows(seen: SceneVisibility, height_m: float, spot: F64) -> tuple[int, int]:

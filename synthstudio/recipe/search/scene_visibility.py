@@ -146,7 +146,7 @@ def any_person_visible(
     boxes = [geometry.box_m(person) for person in people]
     for place in range(len(people)):
         seen = _visibility(geometry, camera, place, people, objects, boxes, None)
-        scale, corner = seen.camera.focal_px / camera.focal_px, _corner(camera, seen.camera)
+        scale, corner = seen.camera.focal_px / camera.focal_px, corner_px(camera, seen.camera)
         for cutout in cutouts:
             low = (np.array(cutout.top_left_px) - corner) * scale
             (x0, y0), (x1, y1) = np.maximum([low, low + np.multiply(cutout.size_px, scale)], 0)
@@ -190,7 +190,7 @@ def _visibility(
 
 
 def _points(seen: PatchesSeen, camera: Camera, eye: Camera, place: int) -> Points:
-    scale, corner = eye.focal_px / camera.focal_px, _corner(camera, eye)
+    scale, corner = eye.focal_px / camera.focal_px, corner_px(camera, eye)
     at = np.nan_to_num((seen.px - corner) * scale, nan=-1.0)
     blocked = seen.blocker != 0
     cause = np.where(seen.blocker == place + 1, SELF, np.where(seen.blocker < 0, OBJECT, PERSON))
@@ -204,7 +204,7 @@ def _points(seen: PatchesSeen, camera: Camera, eye: Camera, place: int) -> Point
     )
 
 
-def _corner(camera: Camera, eye: Camera) -> tuple[float, float]:
+def corner_px(camera: Camera, eye: Camera) -> tuple[float, float]:
     """The picture's pixel at the window's upper left corner."""
     scale = eye.focal_px / camera.focal_px
     x, y = camera.K[:2, 2] - eye.K[:2, 2] / scale
