@@ -226,15 +226,11 @@ def render_alone(stage: FrameGenerator, spec: FrameSpec) -> tuple[Rendered, F32]
     dark = np.zeros((camera.height_px, camera.width_px, 3), np.uint8)
     packed = pack(dataclasses.replace(built.scene, backdrop=dark), device=stage.settings.device)
     rendering = shade.render(packed, packed.scene)
-    alpha = _coverage(packed, spec.supersample)
-    return Rendered(spec=spec, built=built, packed=packed, rendering=rendering), alpha
-
-
-def _coverage(packed: Packed, scale: int) -> F32:
-    """(H, W) the fraction of covered samples."""
+    scale = spec.supersample
     covered = raster.rasterise(packed, scale=scale).triangle >= 0
-    h, w = covered.shape[0] // scale, covered.shape[1] // scale
-    return np.asarray(covered.reshape(h, scale, w, scale).mean(axis=(1, 3)), np.float32)
+    samples = covered.reshape(camera.height_px, scale, camera.width_px, scale)
+    alpha = np.asarray(samples.mean(axis=(1, 3)), np.float32)
+    return Rendered(spec=spec, built=built, packed=packed, rendering=rendering), alpha
 
 
 def unmultiplied(instance: int, premultiplied: F32, alpha: F32) -> CutoutLayer:

@@ -30,7 +30,7 @@ which turns people to the camera in steps of 10 degrees."""
 
 def bin_of(recipe: Recipe, axis: Axis, number: int) -> str | None:
     """The bin of person `number` of the run; None without such a quota."""
-    shares: dict[str, float] | None = recipe.quotas and getattr(recipe.quotas, axis)
+    shares: dict[str, float] | None = getattr(recipe.quotas, axis, None)
     if shares is None:
         return None
     u = stratified(recipe.stream_seed, f"quota {axis}", number=number)
