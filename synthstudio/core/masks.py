@@ -47,13 +47,18 @@ def decode(rle: Rle) -> Bool:
         return coco_mask.decode(rle).astype(np.bool_)
 
 
-def mask_box(mask: Bool) -> Box:
-    """x, y, w, h of the mask's pixels, edges included; zeros when it is empty."""
+def mask_edges(mask: Bool) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 of the mask's pixels, edges included; zeros when it is empty."""
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     if not len(columns):
-        return EMPTY_BOX
-    x, y = int(columns[0]), int(rows[0])
-    return float(x), float(y), float(columns[-1] + 1 - x), float(rows[-1] + 1 - y)
+        return 0, 0, 0, 0
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def mask_box(mask: Bool) -> Box:
+    """x, y, w, h of the mask's pixels, edges included; zeros when it is empty."""
+    x0, y0, x1, y1 = mask_edges(mask)
+    return float(x0), float(y0), float(x1 - x0), float(y1 - y0)
 
 
 def amodal_box(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.distortion import undistorted_scale
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
+from synthstudio.core.masks import mask_edges
 from synthstudio.core.scene import F32, F64, U8, Bool, Rendering
 from synthstudio.render import raster
 from synthstudio.render.pack import Packed
@@ -82,7 +83,8 @@ def alone(packed: Packed, instance: int, camera: Camera) -> InPicture:
     px = camera.project(points)
     shown = _inside(px, camera)
     if shown.all():
-        return InPicture(mask=mask, depth_m=seen[mask], extent_px=_box(mask), outside_share=0.0)
+        extent = mask_edges(mask)
+        return InPicture(mask=mask, depth_m=seen[mask], extent_px=extent, outside_share=0.0)
     faces = (np.cumsum(used, dtype=np.int32) - 1)[faces]
     corners = points[faces]
     return InPicture(
@@ -93,17 +95,9 @@ def alone(packed: Packed, instance: int, camera: Camera) -> InPicture:
     )
 
 
-def _box(mask: Bool) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 of the mask's pixels; zeros: none."""
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not len(rows):
-        return 0, 0, 0, 0
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
 def _extent_px(px: F64, corners: F64, mask: Bool, camera: Camera) -> tuple[int, int, int, int]:
     """The pixels of the mask and, where faces (F, 3, 3) leave the picture, of corners `px`."""
-    found = [np.array(_box(mask), float).reshape(2, 2)] if mask.any() else []
+    found = [np.array(mask_edges(mask), float).reshape(2, 2)] if mask.any() else []
     px = np.concatenate([px, camera.project(_crossings(corners))])
     if len(px) and not _inside(px, camera).all():
         px = np.clip(px, -(2.0**22), 2.0**22)

@@ -246,10 +246,8 @@ def nearest_blockers(
     if needed is not None:
         selected &= needed
     chosen = np.flatnonzero(selected)
-    instance, depth_m = (
-        np.zeros(len(selected), np.int32),
-        np.full(len(selected), np.inf, np.float32),
-    )
+    instance = np.zeros(len(selected), np.int32)
+    depth_m = np.full(len(selected), np.inf, np.float32)
     if len(chosen) == 0 or len(packed.host_faces) == 0:
         return Blockers(instance=instance, depth_m=depth_m)
     places = np.floor(camera.project(camera_m[chosen]) * SUBPIXELS)

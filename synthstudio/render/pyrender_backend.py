@@ -54,7 +54,7 @@ def render(scene: Scene, *, want: frozenset[str] = frozenset()) -> Rendering:
         renderer = _renderer(camera.width_px, camera.height_px)
         flags = pyrender.RenderFlags
         colour, _ = renderer.render(stage, flags=flags.RGBA | flags.SHADOWS_DIRECTIONAL)
-        ids = {node: _id_colour(k + 1) for k, node in enumerate(nodes)}
+        ids = {node: (k >> 16 & 255, k >> 8 & 255, k & 255) for k, node in enumerate(nodes, 1)}
         seg, depth = renderer.render(
             stage, flags=flags.SEG | flags.SKIP_CULL_FACES, seg_node_map=ids
         )
@@ -200,10 +200,6 @@ def _add_camera(pyrender: Any, stage: Any, packed: Packed) -> None:
         fx=k[0, 0], fy=k[1, 1], cx=k[0, 2], cy=k[1, 2], znear=NEAR_M, zfar=farthest * 1.1 + 1.0
     )
     stage.add(lens, pose=np.linalg.inv(camera.world_to_camera) @ _TO_OPENGL)
-
-
-def _id_colour(number: int) -> tuple[int, int, int]:
-    return number >> 16 & 255, number >> 8 & 255, number & 255
 
 
 def _over(colour: U8, backdrop: U8) -> U8:

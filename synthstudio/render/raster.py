@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.errors import GeometryError
+from synthstudio.core.masks import mask_edges
 from synthstudio.core.scene import F32, F64, I32, NO_PART, U8, Bool
 from synthstudio.render.kernels.fill import Mesh, View, extent_kernel, raster_kernel
 from synthstudio.render.kernels.vertices import (
@@ -88,17 +89,9 @@ class AmodalRender:
     @property
     def box_px(self) -> tuple[int, int, int, int]:
         """(x0, y0, x1, y1), the edges of the covered pixels; zeros if none."""
-        columns = np.flatnonzero(self.covered.any(axis=0))
-        rows = np.flatnonzero(self.covered.any(axis=1))
-        if not len(columns):
-            return 0, 0, 0, 0
-        x, y = self.left_px, self.top_px
-        return (
-            x + int(columns[0]),
-            y + int(rows[0]),
-            x + int(columns[-1]) + 1,
-            y + int(rows[-1]) + 1,
-        )
+        x0, y0, x1, y1 = mask_edges(self.covered)
+        x, y = (self.left_px, self.top_px) if x1 else (0, 0)
+        return x + x0, y + y0, x + x1, y + y1
 
     def mask(self, shape: tuple[int, int]) -> Bool:
         """(H, W) where the frame shows it."""

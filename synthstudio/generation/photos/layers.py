@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.images import LUMINANCE, linear_to_srgb_u8, srgb_to_linear, toned
+from synthstudio.core.masks import mask_edges
 from synthstudio.core.photo import PasteSpec, PhotoSpec
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, U8, CutoutLayer, Rendering
@@ -235,9 +236,7 @@ def render_alone(stage: FrameGenerator, spec: FrameSpec) -> tuple[Rendered, F32]
 
 def unmultiplied(instance: int, premultiplied: F32, alpha: F32) -> CutoutLayer:
     """Linear colours times alpha as a layer, cropped to where alpha is not 0."""
-    rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
-    y0, y1 = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
-    x0, x1 = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 0)
+    x0, y0, x1, y1 = mask_edges(alpha != 0)
     part = np.ascontiguousarray(alpha[y0:y1, x0:x1])
     colour = premultiplied[y0:y1, x0:x1] / np.maximum(part, 1 / 64)[..., None]
     return CutoutLayer(
