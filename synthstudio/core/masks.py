@@ -19,8 +19,6 @@ from synthstudio.core.labels import Rle
 Bool = NDArray[np.bool_]
 Box = tuple[float, float, float, float]
 
-EMPTY_BOX: Box = (0.0, 0.0, 0.0, 0.0)
-
 
 def encode(mask: Bool, box: Box | None = None) -> Rle:
     """The compressed COCO run-length code of a mask (H, W); `counts` is ASCII text.
