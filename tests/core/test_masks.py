@@ -11,12 +11,14 @@ from synthstudio.core.masks import amodal_box, decode, encode, mask_box
 
 MASKS = hnp.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 
+EMPTY_BOX = (0.0, 0.0, 0.0, 0.0)
+
 
 def test_one_pixel_has_a_box_of_one_pixel():
     mask = np.zeros((5, 7), np.bool_)
     mask[3, 6] = True
     assert mask_box(mask) == (6, 3, 1, 1)
-    assert mask_box(np.zeros((5, 7), np.bool_)) == (0.0, 0.0, 0.0, 0.0)
+    assert mask_box(np.zeros((5, 7), np.bool_)) == EMPTY_BOX
 
 
 def test_the_amodal_box_may_leave_the_frame():
