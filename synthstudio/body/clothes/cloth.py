@@ -133,9 +133,7 @@ class Cloth:
     on_head: bool  # hair, hats and what the face wears
     studs: NDArray[np.intp]  # (B,) vertices that carry a button
     panel: Bool | None = None  # (F + rim,) faces drawn with the other material
-    parted: sparse.csr_array | None = (
-        None  # (W, V) what is drawn: cut along the panel's edges, W > V
-    )
+    parted: sparse.csr_array | None = None  # (W, V) drawn: cut along the panel's edges, W > V
     hem: NDArray[np.intp]  # (H,) vertices that are smoothed much more
     hem_smooth: sparse.csr_array  # (H, V)
 
