@@ -149,7 +149,7 @@ def program_of(whole: nn.Module, images: Tensor, names: list[str], facts: Mappin
     with _quiet():
         program = torch.onnx.export(
             whole,
-            (images[:2],),
+            (images[:2].clone(),),  # a view would bring the symbols of its base
             input_names=["images"],
             output_names=names,
             opset_version=OPSET,
@@ -173,7 +173,7 @@ def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> E
     whole, crops = _ready(net, skeleton, about)
     with _quiet():
         program = torch.export.export(
-            whole, (crops[:2],), dynamic_shapes={"images": {0: torch.export.Dim.DYNAMIC}}
+            whole, (crops[:2].clone(),), dynamic_shapes={"images": {0: torch.export.Dim.DYNAMIC}}
         )
     file = io.BytesIO()
     facts = _facts(skeleton, about) | {"outputs": json.dumps(whole.names)}
