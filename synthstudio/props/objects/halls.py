@@ -9,8 +9,8 @@ import numpy as np
 
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.indoors import case, design, half
-from synthstudio.props.objects.kinds import TIMBER, Shape, belongs, kind, scenery
-from synthstudio.props.objects.shapes import Piece, box, moved, tube
+from synthstudio.props.objects.kinds import TIMBER, Shape, belongs, elsewhere, kind, scenery
+from synthstudio.props.objects.shapes import CORNERS, Piece, box, moved, tube
 
 
 @belongs("shop changing_room")
@@ -73,6 +73,29 @@ def shop_shelf(size: Vec3, shape: Shape) -> Iterator[Piece]:
                 yield box(near, far, bevel=0, slot=slot)
                 at += wide
             at += 0.03
+
+
+@elsewhere("steel pale_wood carton yellow", (1.4, 0.7, 1.9), (2.6, 1.0, 2.5), TIMBER)
+def pallet_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build an open rack: uprights and braces (0), decks (1), boxes (2) and bins (3) with gaps."""
+    rng = design("pallet_rack", size)
+    x, y, h = half(size)
+    for s, t in CORNERS:
+        yield box((s * x, t * y, 0), (s * (x - 0.06), t * (y - 0.06), h), slot=0)
+    count = 3 if h < 2.2 else 4
+    for level in range(count):
+        z = 0.12 + level * (h - 0.2) / count
+        for s in (-1, 1):
+            yield box((s * x, -y + 0.06, z - 0.06), (s * (x - 0.03), y - 0.06, z - 0.02), slot=0)
+            yield box((-x, s * y, z - 0.1), (x, s * (y - 0.04), z), slot=0)
+        yield box((-x, -y + 0.04, z - 0.02), (x, y - 0.04, z), bevel=0, along="x", slot=1)
+        at = -x + 0.08
+        while (wide := 0.25 + 0.3 * float(rng.random())) < x - 0.08 - at:
+            deep, tall = (0.6 + 0.35 * float(rng.random())) * y, 0.2 + 0.2 * float(rng.random())
+            if rng.random() < 0.75:
+                slot = 2 if rng.random() < 0.7 else 3
+                yield box((at, -deep, z), (at + wide, deep, z + tall), slot=slot)
+            at += wide + 0.05
 
 
 @scenery("steel paint steel", (0.9, 0.45, 1.7), (1.8, 0.55, 2.0))

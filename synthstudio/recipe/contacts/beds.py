@@ -10,6 +10,7 @@ import dataclasses
 import math
 
 import numpy as np
+from scipy.ndimage import maximum_filter, uniform_filter
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import ObjectKind
@@ -180,10 +181,12 @@ def _obstacle_m(triangles: F64, across: F64, along: F64, top: float) -> F64:
 
 
 def _draped(obstacle: F64) -> F64:
-    """The sheet over the obstacle, its edges free."""
-    sheet = obstacle
+    """The sheet over the obstacle, its edges free and its peaks round."""
+    # Above the highest of nine cells, so that a mean of nine is above the middle one.
+    grown = maximum_filter(obstacle, 3, mode="nearest")
+    sheet = grown
     for _ in range(_STEPS):
         p = np.pad(sheet, 1, mode="edge")
         mean = (p[:-2, 1:-1] + p[2:, 1:-1] + p[1:-1, :-2] + p[1:-1, 2:]) / 4
-        sheet = np.maximum(mean - _SAG_M, obstacle)
-    return sheet
+        sheet = np.maximum(mean - _SAG_M, grown)
+    return np.asarray(uniform_filter(sheet, 3, mode="nearest"))

@@ -207,7 +207,7 @@ INTERIORS: dict[str, Interior] = {
     "ward": Interior(
         weight=0.0,
         first="hospital_bed",
-        stands={"hospital_bed": 1.5, "side_table": 1, "chair": 2, "screen": 1, "bin": 0.7,
+        stands={"hospital_bed": 1.5, "side_table": 1, "chair": 2, "screen": 1,
                 "wardrobe": 0.7},
         hangs=_PLAIN,
         lamp="strip_lamp",
