@@ -33,7 +33,7 @@ RECIPE = {
     "name": "bench_occlude",
     "seed": 5,
     "occlude": {"ground": "any", "each": 1, "by": {"cutout": 1}, "min_height_px": 32},
-    "targets": {"occluded_fraction": [0.1, 0.6], "objects_each": 2, "effort": 12},
+    "targets": {"occluded_fraction": [0.1, 0.6], "max_objects": 2, "effort": 12},
 }
 FRAMES = 48
 

@@ -37,7 +37,7 @@ from synthstudio.training.config import NO_AUGMENTATION, Config, Source
 from synthstudio.training.data.batches import InputSpec, Pictures, make_batch
 from synthstudio.training.data.sources import load_subset
 from synthstudio.training.loop import train
-from synthstudio.training.predictions import BATCH, answer_images
+from synthstudio.training.predictions import BATCH, predict_images
 from synthstudio.transforms.pasting import load_cutouts
 
 F64 = NDArray[np.float64]
@@ -149,7 +149,7 @@ class Study:
                 given: Any = {"seed": SEED, "step": step, "pictures": pictures}
                 batch = make_batch(people.crops, rows, spec, augment, **given)
                 how: Any = {"decode": "hits", "flip": False, "bank": None}
-                answer = answer_images(net, batch.images, spec, **how)["xy"]
+                answer = predict_images(net, batch.images, spec, **how)["xy"]
                 true = batch.labels.xy.double().numpy() * spec.size[::-1]
                 side = people.crops.box[rows, 2:].max(1) * people.crops.scale[rows]
                 hits = pck(answer, true, length=side.astype(np.float64), at=0.1) > 0

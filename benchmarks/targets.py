@@ -66,18 +66,18 @@ def row(name: str, got: Outcome) -> str:
     if fraction["people"]:
         cells = [f"{fraction[key]:.3f}" for key in ("median", "p95", "ks")]
     rates = [
-        f"{name} {found['asked']:.1%} / {found['achieved']:.1%}"
+        f"{name} {found['requested']:.1%} / {found['achieved']:.1%}"
         for kind in ("joints", "causes")
         for name, found in got.found[kind].items()
     ]
-    index = f"{crowd['mean_off']:.3f}" if crowd["frames"] else "-"
+    index = f"{crowd['mean_error']:.3f}" if crowd["frames"] else "-"
     missed = f"{got.found['missed']['count']} ({got.found['missed']['share']:.1%})"
     return f"| {name} | {got.people} | {' | '.join(cells)} | {'; '.join(rates) or '-'} | {index} | {missed} |"  # noqa: E501
 
 
 HEAD = (
-    "| scene | people | fraction: median error | 95 % | KS | rates asked / achieved | crowd index:"
-    " mean error | missed |\n|---|---|---|---|---|---|---|---|"
+    "| scene | people | fraction: median error | 95 % | KS | rates requested / achieved | crowd "
+    "index: mean error | missed |\n|---|---|---|---|---|---|---|---|"
 )
 
 

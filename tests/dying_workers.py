@@ -8,13 +8,13 @@ import os
 import signal
 from pathlib import Path
 
-from synthstudio.api.prediction_jobs import Question
-from synthstudio.training import answer_jobs
+from synthstudio.api.prediction_jobs import Request
+from synthstudio.training import prediction_workers
 
 DEADLY = 5
 
 
-class DeadlyQuestion(Question):
+class DeadlyRequest(Request):
     """The worker that first reads picture DEADLY dies there, and leaves a file `died` beside the
     weights."""
 
@@ -31,12 +31,12 @@ class DeadlyQuestion(Question):
         return dataclasses.replace(source, part=part)
 
 
-def answer_people(died, asked, job, report):
-    """What `answer_jobs.answer_people` does; the worker that is first asked about others than the
+def people_job(died, asked, job, report):
+    """As `prediction_workers.people_job`; the worker that first gets others than the
     first people dies, and leaves the file `died`."""
     if job.first:
         _die_once(died)
-    return answer_jobs.answer_people(asked, job, report)
+    return prediction_workers.people_job(asked, job, report)
 
 
 def _die_once(died):

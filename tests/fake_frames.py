@@ -56,7 +56,7 @@ def _spec(index, seed, count):
         time_s=index % 4 / 8,
         motions=("walk",) * count,
     )
-    ask = OcclusionTarget(
+    target = OcclusionTarget(
         occluded_fraction=0.25, hidden=("nose",), causes=dict.fromkeys(SHARES, 0.2)
     )
     return dataclasses.replace(
@@ -67,8 +67,8 @@ def _spec(index, seed, count):
         differs=("camera",) if index % 2 else (),
         camera_id=index % 2,
         clip=clip,
-        asks=(ask,) * count,
-        crowd_ask=0.25,
+        targets=(target,) * count,
+        crowd_target=0.25,
     )
 
 

@@ -24,7 +24,7 @@ RECIPE = {
     "seed": 5,
     "streams": "",  # what tests look for is there with these
     "occlude": {"ground": "any", "each": EACH, "cutouts": {"folder": "occluders"}},
-    "targets": {"occluded_fraction": [0.1, 0.5], "effort": 6, "objects_each": 2},
+    "targets": {"occluded_fraction": [0.1, 0.5], "effort": 6, "max_objects": 2},
     "objects": [{"kind": "procedural", "kinds": {"crate": 1, "pillar": 1, "chair": 1}}],
     "people": {"poses": {"families": {"stand": 1}}},
 }

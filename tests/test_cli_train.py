@@ -104,12 +104,12 @@ def test_from_a_data_set_to_a_page(run, dataset, tmp_path):
     found = json.loads(run("evaluate", out, dataset, "--json")[0])
     folder = out / "evaluations" / "people"
     assert Path(found["folder"]) == folder
-    assert {p.name for p in folder.iterdir()} == {"answers.npz", "measures.json", "report.html"}
-    stored = json.loads((folder / "measures.json").read_text())
-    assert stored["measures"] == found["measures"]
-    assert stored["measures"]["counts"]["people"] == 24
-    assert stored["measures"]["counterfactual"]["pairs"] > 0
-    assert stored["measures"]["latency"]["p95_ms"] >= stored["measures"]["latency"]["p50_ms"] > 0
+    assert {p.name for p in folder.iterdir()} == {"predictions.npz", "metrics.json", "report.html"}
+    stored = json.loads((folder / "metrics.json").read_text())
+    assert stored["metrics"] == found["metrics"]
+    assert stored["metrics"]["counts"]["people"] == 24
+    assert stored["metrics"]["counterfactual"]["pairs"] > 0
+    assert stored["metrics"]["latency"]["p95_ms"] >= stored["metrics"]["latency"]["p50_ms"] > 0
     assert "some of these people" in stored["about"]["notes"][0]
     page = (folder / "report.html").read_text()
     assert "mine" in page and page.count("data:image/jpeg") > 3
@@ -128,8 +128,8 @@ def test_ways_to_ask_and_runs_side_by_side(run, trained, dataset, tmp_path):
         "bank": [trained["kpe"], "--bank"],
     }.items():
         requested = [options[0], dataset, *options[1:], "--out", tmp_path / name, "--cache", cache]
-        reported[name] = json.loads(run("evaluate", *requested, "--json")[0])["measures"]
-    hit = {name: t["places"]["all"]["PCK@0.1"]["value"] for name, t in reported.items()}
+        reported[name] = json.loads(run("evaluate", *requested, "--json")[0])["metrics"]
+    hit = {name: t["localization"]["all"]["PCK@0.1"]["value"] for name, t in reported.items()}
     assert len({round(hit[n], 6) for n in ("plain", "peak", "flip", "bank")}) == 4
     assert hit["bank"] > hit["plain"]  # the bank knows these very people
     assert reported["orn"]["visibility"] and not reported["plain"]["visibility"]

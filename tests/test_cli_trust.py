@@ -53,7 +53,7 @@ def test_validate_says_what_is_wrong_by_its_status(coco, folder, tmp_path):
     words = ("validate", bad, "--no-pictures", "--fix", mended)
     found = _json(*words, "--report", page, code=1)
     assert {"not_finite", "area"} <= set(found["kinds"])
-    assert found["mended"]["kinds"]["area"] == 1
+    assert found["repaired"]["kinds"]["area"] == 1
     assert page.stat().st_size > 1000
     assert np.isnan(json.loads(bad.read_text())["annotations"][0]["keypoints"][0])
     left = _json("validate", mended, "--no-pictures", code=1)

@@ -16,8 +16,8 @@ from synthstudio.core.spec import ObjectSpec
 from synthstudio.generation.photos.ground import ground_cells
 from synthstudio.generation.photos.make import ref_of, view_of
 from synthstudio.generation.photos.measure import Floor, Stand
-from synthstudio.recipe.search.photo_candidates import within_reach
-from synthstudio.recipe.search.photo_occluders import makes_sense
+from synthstudio.recipe.search.photo_candidates import is_reachable
+from synthstudio.recipe.search.photo_occluders import is_plausible
 from synthstudio.recipe.search.photo_visibility import Card
 
 HEIGHT, WIDTH, EDGE = 240, 320, 130
@@ -130,7 +130,7 @@ def test_what_is_laid_stands_on_ground(sense, cells, left_px, bottom_px, obj, al
     card = Card(alpha=alpha, left_px=float(left_px), top_px=bottom_px - 80.0, per_px=1)
     paste = SimpleNamespace(object=obj, person=None, camera=CAMERA)
     view = SimpleNamespace(width_px=WIDTH, height_px=HEIGHT, ground=cells)
-    assert makes_sense(view, SimpleNamespace(card=card, paste=paste)) is sense
+    assert is_plausible(view, SimpleNamespace(card=card, paste=paste)) is sense
 
 
 # Who stands ---------------------------------------------------------------------------------
@@ -159,13 +159,13 @@ def test_nothing_is_laid_before_who_does_not_stand(tmp_path):
     assert before.ground is None and not before.people[0].upright  # as in sets of before
     shown = dataclasses.replace(view, ground=object())
     person = dataclasses.replace(view.people[0], upright=True)
-    assert within_reach(shown, person, known=True)
+    assert is_reachable(shown, person, known=True)
     sits = dataclasses.replace(person, upright=False)
-    assert not within_reach(shown, sits, known=True)
-    assert within_reach(shown, sits, known=False)
-    assert not within_reach(shown, dataclasses.replace(person, feet_seen=False), known=True)
-    assert not within_reach(dataclasses.replace(view, ground=None), person, known=True)
+    assert not is_reachable(shown, sits, known=True)
+    assert is_reachable(shown, sits, known=False)
+    assert not is_reachable(shown, dataclasses.replace(person, feet_seen=False), known=True)
+    assert not is_reachable(dataclasses.replace(view, ground=None), person, known=True)
     low = dataclasses.replace(view, horizon_px=20.0)
     spectator = dataclasses.replace(person, foot_px=40.0, px_per_m=12.0)  # high in a stand
-    assert within_reach(low, spectator, known=False)
-    assert not within_reach(low, dataclasses.replace(spectator, feet_seen=False), known=False)
+    assert is_reachable(low, spectator, known=False)
+    assert not is_reachable(low, dataclasses.replace(spectator, feet_seen=False), known=False)

@@ -56,8 +56,8 @@ def test_photos_that_stay_as_they_are_are_counted(ground, world, tmp_path):
     for row in data.iter_frames(["index", "group_id"]):
         shown.setdefault(row["group_id"], set()).add(data.image_bytes(row["index"]))
     assert made.photos == len(shown)
-    assert made.untouched == sum(len(pictures) == 1 for pictures in shown.values())
-    assert made.untouched == (made.photos if ground == "known" else 0)
+    assert made.unchanged == sum(len(pictures) == 1 for pictures in shown.values())
+    assert made.unchanged == (made.photos if ground == "known" else 0)
 
 
 def test_leaks_of_pasted_people_and_cutouts_are_seen_and_split_away(stored, tmp_path):

@@ -79,8 +79,8 @@ def test_crowds_come_as_asked():
     offs = []
     for index in range(4):
         spec = pipeline.draw_spec(stage, index)
-        assert spec.crowd_ask is not None
-        offs.append(pipeline.make_frame(stage, spec).labels.crowd_index - spec.crowd_ask)
+        assert spec.crowd_target is not None
+        offs.append(pipeline.make_frame(stage, spec).labels.crowd_index - spec.crowd_target)
     assert np.mean(np.abs(offs)) < 0.1
 
 
@@ -129,5 +129,5 @@ def test_what_cannot_be_met_is_reported(tmp_path):
     """All joints hidden by objects in an empty world: made, counted, and not called met."""
     stage = stage_of(objects=[], targets={"causes": {"object": 0.9}})
     spec = pipeline.draw_spec(stage, 0)
-    assert [ask.met for ask in spec.asks] == [False, False]
+    assert [target.met for target in spec.targets] == [False, False]
     assert not spec.objects or all(obj.role == "seat" for obj in spec.objects)

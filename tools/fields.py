@@ -18,13 +18,10 @@ def _inner(path: str, node: dict[str, Any], schema: dict[str, Any], seen: set[st
     out: list[str] = []
     for name, field in node["properties"].items():
         for ref in _refs(field):
-            part, key = schema["$defs"][ref], f"{path}{name}/{ref}"
-            if ref in _FORMS or key in seen:
-                continue
-            seen.add(key)
-            if ref in seen:  # the same part in another place is told once
+            if ref in _FORMS or ref in seen:  # the same part in another place: documented once
                 continue
             seen.add(ref)
+            part = schema["$defs"][ref]
             kind = part["properties"].get("kind", {}).get("const")
             title = f"`{path}{name}`" + (f", `kind: {kind}`" if kind else "")
             out.append(_table(title, part, schema))

@@ -38,7 +38,7 @@ from synthstudio.recipe.sampling.outfits import design_of, dyed
 from synthstudio.recipe.sampling.skies import DESIGNS, sky_of
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.report.draw import captioned, contact_sheet, draw_labels, person_colour
-from synthstudio.training.data.frames import framed_mask, taught_joints
+from synthstudio.training.data.frames import framed_mask, labelled_joints
 from synthstudio.training.data.windows import Letterbox, crop_and_resize
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def together(out: Path) -> None:
                     "facing_deg": facing,
                     "arrangement": {"kind": "group", "spread_m": 0},
                     "wardrobe": {"prints": 0.4, "patterned": 0.4, "wrinkles": 0.7},
-                    "together": {"share": 1, "kinds": {meeting.name: 1}},
+                    "interactions": {"share": 1, "kinds": {meeting.name: 1}},
                 },
                 "backdrop": {"kind": "room", "walls": 1, "ceilings": 1},
                 "lens": {"contrast": 0.6},
@@ -409,7 +409,7 @@ def bottom_up(out: Path) -> None:
     labels = stack(made.labels.people, skeleton)
     people = FramePeople(
         size=size,
-        joints_px=taught_joints(part.to_frame(labels.joints_px), labels.state),
+        joints_px=labelled_joints(part.to_frame(labels.joints_px), labels.state),
         boxes_px=part.boxes_to_frame(labels.amodal_boxes_px),
         masks=np.array([framed_mask(mask, size, part) for mask in labels.masks]),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.model import Model
-from synthstudio.api.prediction_jobs import Facts, Opened, Question, ask_workers
+from synthstudio.api.prediction_jobs import Facts, Opened, Request, predict_in_workers
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.places import Place
@@ -93,7 +93,7 @@ def predict_to_folder(
         raise ArgumentError("give boxes or a detector, not both", where="boxes")
     packaged = str(weights) == DEFAULT
     path = of_runtime(default_model() if packaged else args.to_path(weights, "weights"), runtime)
-    question = Question(
+    request = Request(
         weights=DEFAULT if packaged else path,
         source=args.to_place(source, "source"),
         images=None if images is None else args.to_path(images, "images"),
@@ -107,20 +107,20 @@ def predict_to_folder(
         where=where,
     )
     pool = args.to_worker_pool(workers, engine)
-    model, opened = question.model(), question.pictures()
+    model, opened = request.model(), request.pictures()
     skeleton = model.skeleton
     if into is not None:
         given = boxes is not None or bool(detector) or model.sees_frames
         _check_into(into, opened, skeleton, given=given)
     with progress("predicting") as report:
         if pool is None:
-            people, facts = _ask_here(question, model, opened, report)
+            people, facts = _predict_here(request, model, opened, report)
         else:
-            people, facts = ask_workers(
-                question, model, opened, engine=pool[0], workers=pool[1], progress=report
+            people, facts = predict_in_workers(
+                request, model, opened, engine=pool[0], workers=pool[1], progress=report
             )
-    if question.boxes is not None:
-        box_sources.check_found(len(people), question.boxes)
+    if request.boxes is not None:
+        box_sources.check_found(len(people), request.boxes)
     people = smoothed(people, frames=smooth)
     with whole_folder(folder) as unfinished:
         write.write_results(unfinished, people, facts, skeleton)
@@ -150,8 +150,8 @@ def of_runtime(weights: Path, runtime: str) -> Path:
     return exported
 
 
-def _ask_here(
-    question: Question, model: Model, source: Source, report: OnProgress
+def _predict_here(
+    request: Request, model: Model, source: Source, report: OnProgress
 ) -> tuple[list[Person], Facts]:
     """Predict in this process, with all its threads."""
     began = time.monotonic()
@@ -159,9 +159,9 @@ def _ask_here(
     def step(done: int) -> None:
         report(done, source.total or done, done / max(time.monotonic() - began, 1e-6))
 
-    find = question.finder(source)
-    opened = Opened(question=question, model=model, source=source, find=find)
-    return opened.ask(source.read(), step)
+    find = request.finder(source)
+    opened = Opened(request=request, model=model, source=source, find=find)
+    return opened.predict(source.read(), step)
 
 
 def _draw(

@@ -131,7 +131,7 @@ def _pictures(
 ) -> Generator[LivePicture]:
     from synthstudio.inference.live import Follower
 
-    follower = Follower(net.ask(), find, size=net.size, options=options)
+    follower = Follower(net.predictor(), find, size=net.size, options=options)
     with closing(stream):
         for seen in map(follower.step, stream):
             yield LivePicture(
@@ -153,7 +153,7 @@ def run_live(
     *,
     out: args.PathLike | None = None,
     window: bool | None = None,
-    tell: Callable[[dict[str, Any]], None] | None = None,
+    on_result: Callable[[dict[str, Any]], None] | None = None,
     frames: args.Whole = 0,
     **options: Any,
 ) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def run_live(
     Args:
         out: A video to write, with the people drawn.
         window: Show a window; None: if a display is available. q in it or in the terminal quits.
-        tell: Called with each picture's result as plain values.
+        on_result: Called with each picture's result as plain values.
         frames: Stop after so many pictures; 0: never.
         options: Those of `live`.
 
@@ -175,7 +175,7 @@ def run_live(
 
     file = None if out is None else _video_file(out)
     pictures = live(weights, source, **options)
-    shows = _window(window, quiet=tell is not None or file is not None)
+    shows = _window(window, quiet=on_result is not None or file is not None)
     recent, total, stop = screen.Clock(), screen.Clock(last=100_000), list[str]()
     searches = people = 0
     with ExitStack() as held:
@@ -191,9 +191,9 @@ def run_live(
                 clock.count(seen)
             searches += seen.searched
             people = max(people, len(seen.people))
-            pace = recent.throughput() if write or shows or tell is None else None
-            if tell is not None:
-                tell(_line(seen))
+            pace = recent.throughput() if write or shows or on_result is None else None
+            if on_result is not None:
+                on_result(_line(seen))
             elif pace is not None and due():
                 note(f"{len(seen.people)} people  {pace.text()}")
             if pace is not None and (write or shows):
@@ -289,7 +289,7 @@ def _finder(
     if not given:
         from synthstudio.inference.finder import find_people
 
-        return find_people(net.ask(), size=net.size)
+        return find_people(net.predictor(), size=net.size)
     if len(given) > 1:
         raise ArgumentError(
             "pass only one of boxes, detector, finder",

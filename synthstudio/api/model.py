@@ -116,7 +116,7 @@ class Model:
         assert self.config is not None
         return self.config.name
 
-    def ask(self, *, flip: bool = False, peaks: int = 0) -> Predictor:
+    def predictor(self, *, flip: bool = False, peaks: int = 0) -> Predictor:
         """The predictor of crops (B, H, W, 3), which `Model.predict` cuts out.
 
         Raises:
@@ -131,12 +131,12 @@ class Model:
                         then="Export it with --flip." if word == "flip" else "Pass the run.",
                     )
             return self.net
-        from synthstudio.inference.networks import ask_network
+        from synthstudio.inference.networks import network_predictor
 
         if self.sees_frames:
-            raise _finds_people(self.path, "ask")
+            raise _finds_people(self.path, "predictor")
         net: Any = self.net
-        return ask_network(net, self.skeleton, flip=flip, peaks=peaks)
+        return network_predictor(net, self.skeleton, flip=flip, peaks=peaks)
 
     def persons(
         self,
@@ -157,9 +157,9 @@ class Model:
             from synthstudio.inference.finder import find_people
             from synthstudio.inference.predict import predict
 
-            ask = self.ask(flip=flip, peaks=peaks)
-            boxes = find_people(self.ask(), size=self.size) if find is None else find
-            return predict(ask, images, boxes, size=self.size, batch=batch, progress=progress)
+            predictor = self.predictor(flip=flip, peaks=peaks)
+            boxes = find_people(self.predictor(), size=self.size) if find is None else find
+            return predict(predictor, images, boxes, size=self.size, batch=batch, progress=progress)
         from synthstudio.inference.frames import predict_frames
 
         for given, word in ((find is not None, "boxes"), (flip, "flip"), (bool(peaks), "peaks")):
@@ -252,7 +252,7 @@ class Model:
                 then="Use its weights: synthstudio predict, or Model.load.",
             )
         net: Any = self.net
-        about = exporting.About(
+        about = exporting.Info(
             size=self.size,
             name=self.name,
             version=__version__,

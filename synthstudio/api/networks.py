@@ -267,8 +267,8 @@ def evaluate(
             made = evaluate_network(network, folder, target, options, step)
         return Evaluation(**{**vars(made), "folder": target})
     check_options({"keypoints": keypoints is not None}, "results, a function or a file with kind")
-    from synthstudio.training.answer_jobs import WorkerPool
     from synthstudio.training.evaluate import evaluate as run_evaluation
+    from synthstudio.training.prediction_workers import WorkerPool
 
     weights = to_weights(given)
     target = written or options.default_folder(weights, folder)
@@ -365,7 +365,7 @@ def pose_bank(
     bank, config = banks.bank_of_others(
         net, config, people, skeleton, count=count, tipped_deg=tipped, rotated=rolled
     )
-    note = banks.about_bank(bank, people)
+    note = banks.bank_note(bank, people)
     with new_parents(target):
         checkpoint.save_weights(target, net, config, skeleton=skeleton, note=note)
     figures = {"weights": str(target), "poses": len(bank.poses), "before": before, "note": note}
@@ -380,7 +380,7 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
         {
             "folder": str(evaluation.folder),
             "about": evaluation.about,
-            "measures": evaluation.metrics,
+            "metrics": evaluation.metrics,
         }
     )
     return plain

@@ -33,7 +33,7 @@ Facts = dict[int, dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class Request:
     """A prediction request; `weights` may be "default", the package's own."""
 
     weights: Path | str
@@ -71,12 +71,12 @@ class Question:
 class Opened:
     """Opened model, source and detector of a request."""
 
-    question: Question
+    request: Request
     model: Model
     source: Source
     find: FindPeople | None
 
-    def ask(
+    def predict(
         self, pictures: Iterator[SourceImage], progress: Callable[[int], None]
     ) -> tuple[list[Person], Facts]:
         """Yield the people of the pictures in order; `progress` as in `Model.persons`."""
@@ -88,38 +88,38 @@ class Opened:
                 facts[picture.number] = {"file_name": picture.name, "width": wide, "height": high}
                 yield picture
 
-        question = self.question
+        request = self.request
         people = self.model.persons(
             noted(),
             self.find,
-            batch=question.batch,
-            flip=question.flip,
-            peaks=question.peaks,
+            batch=request.batch,
+            flip=request.flip,
+            peaks=request.peaks,
             progress=progress,
         )
         return list(people), facts
 
 
-def open_question(question: Question) -> Opened:
+def open_request(request: Request) -> Opened:
     """Open model, source and detector."""
-    source = question.pictures()
-    find = question.finder(source)
-    return Opened(question=question, model=question.model(), source=source, find=find)
+    source = request.pictures()
+    find = request.finder(source)
+    return Opened(request=request, model=request.model(), source=source, find=find)
 
 
-def open_alike(facts: dict[str, str], question: Question) -> Opened:
+def open_verified(facts: dict[str, str], request: Request) -> Opened:
     """Open model, source and detector; AssetError where they differ from the run's.
 
     `facts`: `facts_of` the run. A job is a range of the pictures' places, so all must list alike.
     """
-    opened = open_question(question)
-    here = facts_of(question, opened.model, opened.source)
+    opened = open_request(request)
+    here = facts_of(request, opened.model, opened.source)
     if other := sorted(name for name, key in facts.items() if here.get(name) != key):
         raise _lacking("this worker has other files than the run began with", "the same", other)
     return opened
 
 
-def facts_of(question: Question, model: Model, source: Source) -> dict[str, str]:
+def facts_of(request: Request, model: Model, source: Source) -> dict[str, str]:
     """Fingerprint of a request: the list of pictures, and hashes of files.
 
     Of photos names and sizes count, of a COCO file its text, of a data set its shards' hashes.
@@ -127,10 +127,10 @@ def facts_of(question: Question, model: Model, source: Source) -> dict[str, str]
     from synthstudio.dataset.durable import file_sha256
 
     facts = {"pictures": source.key, "weights": file_sha256(model.path)}
-    if question.boxes is not None:
-        facts["boxes"] = file_sha256(question.boxes)
-    if question.detector and Path(question.detector).expanduser().is_file():
-        facts["detector"] = file_sha256(Path(question.detector).expanduser())
+    if request.boxes is not None:
+        facts["boxes"] = file_sha256(request.boxes)
+    if request.detector and Path(request.detector).expanduser().is_file():
+        facts["detector"] = file_sha256(Path(request.detector).expanduser())
     return facts
 
 
@@ -147,14 +147,14 @@ class PictureJob:
 
 def answer(opened: Opened, job: PictureJob, report: Report) -> tuple[int, list[Person], Facts]:
     """Predict a job's pictures in a worker; the first one's number comes first."""
-    assert opened.source.part is not None  # checked by `ask_workers`
+    assert opened.source.part is not None  # checked by `predict_in_workers`
     pictures = opened.source.part(job.pictures)
-    people, facts = opened.ask(pictures, lambda done: report(1))
+    people, facts = opened.predict(pictures, lambda done: report(1))
     return job.pictures.start, people, facts
 
 
-def ask_workers(
-    question: Question,
+def predict_in_workers(
+    request: Request,
     model: Model,
     source: Source,
     *,
@@ -164,7 +164,7 @@ def ask_workers(
 ) -> tuple[list[Person], Facts]:
     """Predict by the workers of an engine; ArgumentError for a video, WorkerError.
 
-    `model`, `source`: the question's, opened here.
+    `model`, `source`: the request's, opened here.
     """
     total = source.total
     if source.part is None or total is None:
@@ -181,17 +181,17 @@ def ask_workers(
         progress(now.units, total, now.per_second)
 
     initializer: Callable[..., Opened]
-    facts = facts_of(question, model, source)
+    facts = facts_of(request, model, source)
     if engine.apart:
-        initializer, question = _opening(question, facts)
+        initializer, request = _opening(request, facts)
     else:
-        initializer = partial(open_alike, facts)
+        initializer = partial(open_verified, facts)
     engine.run(
         answer,
         (PictureJob(pictures=range(total)[at : at + PICTURES]) for at in range(0, total, PICTURES)),
         workers=workers,
         initializer=initializer,
-        initargs=(question,),
+        initargs=(request,),
         on_done=answered.append,
         on_progress=report,
     )
@@ -200,35 +200,35 @@ def ask_workers(
     return people, {number: fact for *_, facts in answered for number, fact in facts.items()}
 
 
-def _opening(question: Question, facts: dict[str, str]) -> tuple[Callable[..., Opened], Question]:
+def _opening(request: Request, facts: dict[str, str]) -> tuple[Callable[..., Opened], Request]:
     """The initializer of workers, which may be remote, and its argument."""
     from synthstudio.render import runtime
 
-    detector = question.detector
+    detector = request.detector
     if detector and Path(detector).expanduser().exists():
         detector = str(Path(detector).expanduser().resolve())
     there = replace(  # independent of the worker's current folder
-        question,
-        weights=DEFAULT if question.weights == DEFAULT else Path(question.weights).resolve(),
-        source=resolved(question.source),
-        images=None if question.images is None else question.images.resolve(),
-        boxes=None if question.boxes is None else question.boxes.resolve(),
+        request,
+        weights=DEFAULT if request.weights == DEFAULT else Path(request.weights).resolve(),
+        source=resolved(request.source),
+        images=None if request.images is None else request.images.resolve(),
+        boxes=None if request.boxes is None else request.boxes.resolve(),
         detector=detector,
     )
-    device = runtime.resolve_device(question.device)  # type: ignore[arg-type]
-    return partial(open_there, device, runtime.device_model(device), facts), there
+    device = runtime.resolve_device(request.device)  # type: ignore[arg-type]
+    return partial(open_on_worker, device, runtime.device_model(device), facts), there
 
 
-def open_there(device: str, model: str, facts: dict[str, str], question: Question) -> Opened:
-    """`open_question` on this node; errors name the node and what it lacks."""
+def open_on_worker(device: str, model: str, facts: dict[str, str], request: Request) -> Opened:
+    """`open_request` on this node; errors name the node and what it lacks."""
     from synthstudio.generation.remote_worker import check_device
 
     check_device(device, model)
-    named = [question.weights, question.source, question.images, question.boxes]
-    files = [path for path in (*named, Path(question.detector)) if isinstance(path, Path)]
+    named = [request.weights, request.source, request.images, request.boxes]
+    files = [path for path in (*named, Path(request.detector)) if isinstance(path, Path)]
     if missing := [str(path) for path in files if path.is_absolute() and not path.exists()]:
         raise _lacking("this machine lacks files of the run", "all of them", missing)
-    return open_alike(facts, question)
+    return open_verified(facts, request)
 
 
 def _lacking(what: str, expected: str, got: list[str]) -> AssetError:

@@ -82,7 +82,7 @@ class Review:
     def frames(self) -> Iterator[Json]:
         """Yield the frames: number, size in pixels, numbers of the people on disk.
 
-        `nobody`: whether it was marked as empty; `revision`: of that decision.
+        `empty`: whether it was marked as empty; `revision`: of that decision.
         """
         return self._pages("frames", "frames")
 
@@ -98,7 +98,7 @@ class Review:
         """Yield people: frame, instance, status, revision; `status`: only with that status.
 
         The status of a first review is withheld from possible second reviewers: such
-        rows are `blind`, and with a `status` they are left out.
+        rows are `blinded`, and with a `status` they are left out.
         """
         return self._pages("people", "people", **({} if status is None else {"status": status}))
 
@@ -166,10 +166,10 @@ class Review:
         """Set a person's status: `approved`, `rejected`, `flagged`, `skipped` or `pending`."""
         return self._do(person, "status", status=status, text=reason)
 
-    def nobody(self, frame: Mapping[str, Any], yes: bool = True) -> Json:
+    def mark_empty(self, frame: Mapping[str, Any], yes: bool = True) -> Json:
         """Mark a frame as empty, or undo that (`yes` False)."""
         whole = {"frame": frame["frame"], "instance": 0, "revision": frame["revision"]}
-        return self._do(whole, "status", status="nobody" if yes else "pending")
+        return self._do(whole, "status", status="no_people" if yes else "pending")
 
     def comment(
         self,
@@ -193,9 +193,9 @@ class Review:
         """Reopen a resolved thread."""
         return self._do(person, "reopen", event=thread)
 
-    def distrust(self, person: Mapping[str, Any], layer: str) -> Json:
+    def reject_prediction(self, person: Mapping[str, Any], layer: str) -> Json:
         """Mark a network's prediction of a person as wrong."""
-        return self._do(person, "distrust", text=layer)
+        return self._do(person, "reject_prediction", text=layer)
 
     def delete(self, person: Mapping[str, Any]) -> Json:
         """Delete a person; undone by `restore`."""

@@ -124,7 +124,7 @@ def robustness(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class Tested:
     """A network under test; `weights`: the identity of its file."""
 
     weights: str
@@ -133,11 +133,11 @@ class Judged:
 
 def opened(
     runs: Sequence[Any], kind: str | None, keypoints: str | Sequence[str] | None, device: str
-) -> dict[str, Judged]:
+) -> dict[str, Tested]:
     """Networks by the names of their runs' folders, files or functions."""
     from synthstudio.training import outside
 
-    found: dict[str, Judged] = {}
+    found: dict[str, Tested] = {}
     for run in runs:
         function = callable(run) and not isinstance(run, Model)
         path = None if function else network_file(run)
@@ -154,18 +154,18 @@ def opened(
                 expected="folders of different names",
                 got=name,
             )
-        theirs = kind if path is not None and path.suffix in SUFFIXES and run != DEFAULT else None
-        names = keypoints if function or theirs else None
-        network = to_network(run, theirs, names, device)
+        adapter = kind if path is not None and path.suffix in SUFFIXES and run != DEFAULT else None
+        names = keypoints if function or adapter else None
+        network = to_network(run, adapter, names, device)
         if network is not None:
-            judge = Judged(weights=network.kind, predict=outside.predict_samples(network))
+            judge = Tested(weights=network.kind, predict=outside.predict_samples(network))
         else:
             from synthstudio.training import predictions
             from synthstudio.training.checkpoint import weights_file
 
             file = weights_file(network_file(run))
             shown = f"{file.resolve().parent.name}/{file.name}"
-            judge = Judged(weights=shown, predict=predictions.predict_samples(file, device))
+            judge = Tested(weights=shown, predict=predictions.predict_samples(file, device))
         found[name] = judge
     if not found:
         raise ArgumentError("there is no run", where="runs", expected="a run's folder at least")

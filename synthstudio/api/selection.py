@@ -139,7 +139,7 @@ def merge(
     sets: bool = False,
     resume: bool = False,
     allow_mixed: bool = False,
-    drop_doubled: bool = False,
+    drop_duplicates: bool = False,
 ) -> Dataset:
     """Join the parts of one run into its bytes, or whole data sets into a new one.
 
@@ -149,7 +149,7 @@ def merge(
         sets: Merge whole datasets of any runs into a new one.
         resume: Continue an interrupted run.
         allow_mixed: Merge parts of other versions or machines.
-        drop_doubled: With `sets`: leave out duplicate images.
+        drop_duplicates: With `sets`: leave out duplicate images.
 
     Raises:
         DatasetError: for parts of different runs, or an `out` that is not free.
@@ -162,8 +162,8 @@ def merge(
     if sets:
         opened = [Dataset(path)._stored for path in paths]
         with progress_steps() as step:
-            report = step("merging")
-            merge_sets(opened, folder, drop_doubled=drop_doubled, resume=resume, on_progress=report)
+            options = {"drop_duplicates": drop_duplicates, "resume": resume}
+            merge_sets(opened, folder, **options, on_progress=step("merging"))
     else:
         join(paths, folder, resume=resume, allow_mixed=allow_mixed)
     return Dataset(folder)

@@ -132,7 +132,7 @@ def _found(subject: Any, dataset: Path, split: str) -> dict[str, float]:
             skeleton=model.skeleton,
             cache=Path(cache),
         )
-    hits = scoring.hits(model.ask(), people, model.size, model.skeleton)
+    hits = scoring.hits(model.predictor(), people, model.size, model.skeleton)
     return {name: hits.percent(name) for name in ("all", "visible", "hidden")}
 
 
@@ -233,7 +233,7 @@ def compress(
                 net, config, skeleton, known, goal, folder=work, version=__version__, log=log
             )
         )
-        compressing.time_in_turn(found, goal, size)
+        compressing.time_all(found, goal, size)
         best, why = compressing.picked(found, goal)
         shutil.rmtree(work)
         work.mkdir()

@@ -108,15 +108,15 @@ def _figures(made: Evaluation) -> dict[str, Any]:
     metrics, answers = storage.json_ready(made.metrics), made.predictions
     lost = metrics["counterfactual"].get("newly_hidden")
     figures = {
-        part: metrics["places"][part]["PCK@0.1"]
+        part: metrics["localization"][part]["PCK@0.1"]
         | {"mean_pose": metrics["prior"][part]["mean_pose_PCK@0.1"]}
         for part in _PARTS
     }
     return {
-        "judged_people": len(answers),
-        "judged_moments": len(set(answers.group.tolist())),
+        "test_people": len(answers),
+        "test_moments": len(set(answers.group.tolist())),
         "PCK@0.1": figures,
-        "lost_by_the_occluder": None if lost is None or lost["value"] is None else lost,
+        "occluder_effect": None if lost is None or lost["value"] is None else lost,
     }
 
 
@@ -135,7 +135,7 @@ def summary(result: dict[str, Any]) -> str:
         f"  pictures  {result['pictures']}",
         f"  report    {result['report']}",
         f"Joints found within a tenth of the person's longer side (PCK@0.1), on "
-        f"{result['judged_people']} test people of {result['judged_moments']} moments:",
+        f"{result['test_people']} test people of {result['test_moments']} moments:",
         "             network              mean pose, without image",
     ]
     for part in _PARTS:
@@ -146,7 +146,7 @@ def summary(result: dict[str, Any]) -> str:
             100 * found[name] for name in ("value", "low", "high", "mean_pose")
         )
         lines.append(f"  {part:<8}{value:6.1f} % ({low:.1f} to {high:.1f}){prior:12.1f} %")
-    lost = result["lost_by_the_occluder"]
+    lost = result["occluder_effect"]
     if lost:
         value, low, high = (100 * lost[name] for name in ("value", "low", "high"))
         lines.append(

@@ -21,7 +21,7 @@ from synthstudio.body.motion import (
     DOWN,
     Retargeted,
     bone_turns,
-    least_turn,
+    min_rotation,
     neutral_turns,
     retarget,
     sampled,
@@ -128,7 +128,7 @@ def pointed(moved: Retargeted, chain: Chain) -> Retargeted:
         for stem, end in _LIMB_ENDS.items():
             first, last = BONES.index(f"{stem}01.{side}"), BONES.index(f"{end}.{side}")
             along = neutral[first] @ (chain.offsets_m[first + 1] + chain.offsets_m[last])
-            hang = neutral[first].T @ least_turn(along, DOWN) @ neutral[first]
+            hang = neutral[first].T @ min_rotation(along, DOWN) @ neutral[first]
             whole[:, first : first + 2] = whole[:, first : first + 2] @ hang
     return replace(moved, whole=whole)
 

@@ -40,7 +40,7 @@ def read_meetings(text: str, where: str) -> tuple[Interaction, ...]:
 
 def _meeting(name: str, entry: dict[str, Any], where: str) -> Interaction:
     second = entry.get("second", {})
-    told = {key: value for key, value in entry.items() if key != "second"} | {
+    values = {key: value for key, value in entry.items() if key != "second"} | {
         "name": name,
         "roles": [_role(role, where) for role in entry["roles"]],
         "touches": [_touch(touch, where) for touch in entry.get("touches", [])],
@@ -48,9 +48,9 @@ def _meeting(name: str, entry: dict[str, Any], where: str) -> Interaction:
         "left_m": second.get("left_m", 0.0),
         "turn_rad": math.radians(second.get("turn_deg", 0.0)),
     }
-    own = typed(Interaction, told, where)
+    own = typed(Interaction, values, where)
     pair = own.stand == "pair"
-    odd = set(told) - {field.name for field in dataclasses.fields(Interaction)}
+    odd = set(values) - {field.name for field in dataclasses.fields(Interaction)}
     if odd or pair != (len(own.roles) == 2) or pair == ("apart_m" in entry):
         raise RecipeError(
             "not a meeting",
@@ -75,5 +75,5 @@ def _touch(value: list[str], where: str) -> Touch:
             expected=f"{' or '.join(_PALMS)} on one of {', '.join((*_PALMS, *NAMES))}",
             got=repr(value)[:80],
         )
-    told = {"of": _WHO.index(who), "palm": palm, "on": on, "fingers": "".join(fingers)}
-    return typed(Touch, told, where)
+    values = {"of": _WHO.index(who), "palm": palm, "on": on, "fingers": "".join(fingers)}
+    return typed(Touch, values, where)

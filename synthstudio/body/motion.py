@@ -145,7 +145,7 @@ def _wanted(motion: Motion) -> dict[str, F64]:
             take(f"clavicle.{s}", f"{side}_collar", np.eye(3))
         for stem, (role, end) in _LIMBS.items():
             along = motion.offsets_m[motion.roles[f"{side}_{end}"]]
-            take(f"{stem}.{s}", f"{side}_{role}", least_turn(DOWN, along))
+            take(f"{stem}.{s}", f"{side}_{role}", min_rotation(DOWN, along))
         out[f"lowerarm02.{s}"], out[f"wrist.{s}"] = _hand(
             out[f"lowerarm01.{s}"], out[f"wrist.{s}"], side, s
         )
@@ -212,7 +212,7 @@ def neutral_turns() -> F64:
     return out
 
 
-def least_turn(a: F64, b: F64) -> F64:
+def min_rotation(a: F64, b: F64) -> F64:
     """Return the least rotation that takes the direction of a to that of b."""
     a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
     axis, cos = np.cross(a, b), float(a @ b)

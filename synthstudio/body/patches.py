@@ -198,8 +198,8 @@ def _near_faces(atlas: Atlas, corners: F64, centre: F64, joint: str) -> NDArray[
     near = close & same_side & np.isin(atlas.part, parts)
     if kind in landmarks.SKIN_OF:
         bones = [f"{bone}.{side[0].upper()}" for bone in landmarks.SKIN_OF[kind]]
-        most = atlas.weights.toarray().argmax(axis=1)
-        own = np.isin(most, [atlas.bone_names.index(bone) for bone in bones])
+        strongest = atlas.weights.toarray().argmax(axis=1)
+        own = np.isin(strongest, [atlas.bone_names.index(bone) for bone in bones])
         near &= own[atlas.body_faces].sum(axis=1) >= 2
     return np.flatnonzero(near)
 

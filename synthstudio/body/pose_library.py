@@ -120,20 +120,20 @@ def _pose(
     name: str, entry: dict[str, Any], relaxed: dict[str, float], shapes: Hands, where: str
 ) -> KeyPose:
     here = f"{where}: {name}"
-    told = {key: value for key, value in entry.items() if key in _FIELDS}
-    rest = {key: value for key, value in entry.items() if key not in told}
+    known = {key: value for key, value in entry.items() if key in _FIELDS}
+    rest = {key: value for key, value in entry.items() if key not in known}
     angles = relaxed | angles_of(rest, here, shapes)
-    in_air = bool(told.get("airborne"))
-    told |= {
+    in_air = bool(known.get("airborne"))
+    known |= {
         "name": name,
         "angles_rad": dict(sorted(angles.items())),
         "free_hands": _free(entry),
         "athletic": where == ATHLETIC,
-        "dynamic": in_air or told.get("dynamic", False),
+        "dynamic": in_air or known.get("dynamic", False),
     }
-    if in_air or told.get("needs") == "seat":
-        told["stands"] = False
-    return typed(KeyPose, told, here)
+    if in_air or known.get("needs") == "seat":
+        known["stands"] = False
+    return typed(KeyPose, known, here)
 
 
 def _free(entry: dict[str, Any]) -> tuple[str, ...]:

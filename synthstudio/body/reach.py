@@ -88,8 +88,8 @@ def _unfolded(people: Pair, first: Pair) -> bool:
 
     And whether none lies deep in its own body, by the skin.
     """
-    for person, begun in zip(people, first, strict=True):
-        poses = [person.pose.angles_rad, begun.pose.angles_rad]
+    for person, initial in zip(people, first, strict=True):
+        poses = [person.pose.angles_rad, initial.pose.angles_rad]
         now, then = capsules.self_penetrations_m(person.phenotype, poses)
         if now > max(OWN_DEEP_M, then + _OWN_M):
             return False
@@ -121,7 +121,7 @@ class _Search:
         self.people, self.touches = people, touches
         self.ends = [anchors(people, touch, posed, lift_m) for touch in touches]
         self.names = tuple(_bending(who, touches) for who in (0, 1))
-        self.begun = self._values(first)
+        self.initial = self._values(first)
         known = _ARM_RAD | _TRUNK_RAD
         scales = [known[joint_kind(name)] for own in self.names for name in own]
         self.scale = np.array([*scales, *_PLACE])
@@ -208,7 +208,7 @@ class _Search:
             moved(a[0], first.yaw_rad, np.array(first.position_m)),
             moved(b[0], float(yaw), np.array([x_m, y_m, z])),
         )
-        out = [a[1], b[1], (x - self.begun) / self.scale]
+        out = [a[1], b[1], (x - self.initial) / self.scale]
         for touch, (hand, on) in zip(self.touches, self.ends, strict=True):
             (p, p_out, p_way), (q, q_out, q_way) = (e.at(placed[e.who]) for e in (hand, on))
             out += [(p - q) / _NEAR_M, (p_out + q_out) / _FACING]

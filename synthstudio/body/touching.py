@@ -119,10 +119,10 @@ def _skin_faces() -> I32:
 
 def _normals(vertices: F64, places: NDArray[np.intp]) -> F64:
     """Return (N, 3) unit normals at places (N,) among the vertices, 0 off the skin."""
-    asked = np.zeros(len(vertices), np.bool_)
-    asked[places] = True
+    selected = np.zeros(len(vertices), np.bool_)
+    selected[places] = True
     faces = _skin_faces()
-    faces = faces[asked[faces].any(axis=1)]
+    faces = faces[selected[faces].any(axis=1)]
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     across = np.cross(b - a, c - a)
     total = np.stack(

@@ -102,14 +102,14 @@ def resolve_self_intersection(
     And how deep the deepest part still lies. Angles stay as they are where nothing lies deeper than
     `DEEP_M`. `both_hands`: the hands keep their places to each other, for what both of them hold.
     """
-    begun = dict(angles_rad)
-    found = _contacts(phenotype, begun)
-    best, minimum = begun, _deepest(found)
+    initial = dict(angles_rad)
+    found = _contacts(phenotype, initial)
+    best, minimum = initial, _deepest(found)
     if minimum <= DEEP_M:
-        return begun, minimum
-    hands_m = _hands_m(phenotype, begun) if both_hands else None
+        return initial, minimum
+    hands_m = _hands_m(phenotype, initial) if both_hands else None
     for one_way in (False, True):
-        now, depth = _searched(phenotype, begun, found, hands_m, one_way)
+        now, depth = _searched(phenotype, initial, found, hands_m, one_way)
         if depth < minimum:
             best, minimum = now, depth
         if minimum <= DEEP_M:
@@ -119,19 +119,19 @@ def resolve_self_intersection(
 
 def _searched(
     phenotype: Phenotype,
-    begun: dict[str, float],
+    initial: dict[str, float],
     found: list[_Contact],
     hands_m: F64 | None,
     one_way: bool,
 ) -> tuple[dict[str, float], float]:
-    """Return the freest angles along the search from `begun`, and the remaining depth."""
-    best, minimum, now = begun, _deepest(found), begun
+    """Return the freest angles along the search from `initial`, and the remaining depth."""
+    best, minimum, now = initial, _deepest(found), initial
     moving: dict[str, float] = {}
     for _ in range(_ROUNDS):
         moving |= _moving(found)
         rows = _one_way(found) if one_way else [(c, np.arange(len(c.points))) for c in found]
-        asked = [(contact, own[:_ROWS]) for contact, own in rows]
-        now = _nearer(phenotype, begun, now, asked, moving, hands_m)
+        contacts = [(contact, own[:_ROWS]) for contact, own in rows]
+        now = _nearer(phenotype, initial, now, contacts, moving, hands_m)
         found = _contacts(phenotype, now)
         depth = _deepest(found)
         if depth < minimum:
@@ -193,7 +193,7 @@ def _of() -> NDArray[np.intp]:
 
 
 @functools.cache
-def _asked(b: str) -> NDArray[np.bool_]:
+def _tested(b: str) -> NDArray[np.bool_]:
     """Return which of those vertices, every so many of a band, may lie in the band `b`."""
     out = np.zeros(len(_of()), np.bool_)
     for a, band in zip(_BANDS, _skin()[1], strict=True):
@@ -223,11 +223,11 @@ def _contacts(
     meeting = np.all((low[:, :, None] < high[:, None]) & (low[:, None] < high[:, :, None]), axis=0)
     found: list[_Contact] = []
     for place, b in enumerate(_BANDS):
-        if not (meeting[:, place] & _asked(b)[begins]).any():
+        if not (meeting[:, place] & _tested(b)[begins]).any():
             continue
         (x, y, z), (x0, y0, z0), (x1, y1, z1) = skin_m, low[:, place], high[:, place]
         inside = (x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1)
-        near = np.flatnonzero(inside & _asked(b))
+        near = np.flatnonzero(inside & _tested(b))
         near = near[_far(b, near, skin_m, joints)]
         if not len(near):
             continue
@@ -325,7 +325,7 @@ def _angles_of(contact: _Contact) -> Iterator[tuple[str, float]]:
 
 def _nearer(
     phenotype: Phenotype,
-    begun: dict[str, float],
+    initial: dict[str, float],
     now: dict[str, float],
     rows_of: list[tuple[_Contact, NDArray[np.intp]]],
     moving: dict[str, float],
@@ -337,14 +337,14 @@ def _nearer(
     normals = np.concatenate([contact.normals[rows] for contact, rows in rows_of])
     depths = np.concatenate([contact.depths_m[rows] for contact, rows in rows_of])
     hands = _palms() if hands_m is not None else np.zeros(0, np.intp)
-    asked = np.concatenate([points, nearest, hands])
+    vertices = np.concatenate([points, nearest, hands])
     count = len(points)
     poses = [now, *({**now, name: now.get(name, 0.0) + _STEP} for name in moving)]
-    at = some_vertices_m(phenotype, asked, poses)
+    at = some_vertices_m(phenotype, vertices, poses)
     depth = ((at[count : 2 * count] - at[:count]) * normals[:, None]).sum(axis=-1)
     apart = np.stack([_between(each) for each in at[2 * count :].swapaxes(0, 1)], axis=1)
     scale = np.array(list(moving.values()))
-    strays = np.array([now.get(name, 0.0) - begun.get(name, 0.0) for name in moving])
+    strays = np.array([now.get(name, 0.0) - initial.get(name, 0.0) for name in moving])
     rows = [(depth[:, 1:] - depth[:, :1]) / _STEP / _NEAR_M, np.diag(1 / scale)]
     wanted = [(_LIES_M - 0.003 - depths) / _NEAR_M, -strays / scale]
     if hands_m is not None:
@@ -355,7 +355,7 @@ def _nearer(
     out = dict(now)
     for name, change in zip(moving, step, strict=True):
         low, high = LIMITS_RAD[name]
-        middle = begun.get(name, 0.0)
+        middle = initial.get(name, 0.0)
         low, high = max(low, middle - _FARTHEST_RAD), min(high, middle + _FARTHEST_RAD)
         value = round(now.get(name, 0.0) + float(change), _DIGITS)  # before the limits, which stay
         out[name] = min(max(value, low), high)

@@ -86,8 +86,8 @@ def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
     limits: dict[Slot, dict[str, float]] = {"hair": maximum, "top": under}
     out = []
     for garment in outfit:
-        most = limits.get(GARMENTS[garment.kind].kind.slot, {})
-        shape = {k: min(v, most.get(k, v)) for k, v in garment.shape.items()}
+        limit = limits.get(GARMENTS[garment.kind].kind.slot, {})
+        shape = {k: min(v, limit.get(k, v)) for k, v in garment.shape.items()}
         out.append(replace(garment, shape=shape))
     return out
 

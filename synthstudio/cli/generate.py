@@ -149,9 +149,9 @@ def occlude(call: Call, as_json: JsonOption = False) -> None:
     made, found = dataset.summary, dataset.summary.summary
     for note in made.notes:
         log(f"left out: {note}")
-    if made.untouched:
+    if made.unchanged:
         log(
-            f"{made.untouched} of {made.photos} photos are unchanged: no plausible occluder was "
+            f"{made.unchanged} of {made.photos} photos are unchanged: no plausible occluder was "
             "found for their people (`occlude.ground: any` in the recipe is less strict)"
         )
     shared = leaks(dataset, by=("asset", "identity"))
@@ -165,7 +165,7 @@ def occlude(call: Call, as_json: JsonOption = False) -> None:
         "leaks": len(shared),
         "folder": str(found.folder),
         "photos": made.photos,
-        "untouched": made.untouched,
+        "unchanged": made.unchanged,
         "frames": found.frames,
         "people": found.people,
         "made": found.made,

@@ -91,7 +91,7 @@ def validate(
     found = call(part(path, where), pictures=not no_pictures)
     result, text = found.as_json(), found.text()
     if found.fixed is not None:
-        result["mended"] = {"out": str(fix), "kinds": found.fixed}
+        result["repaired"] = {"out": str(fix), "kinds": found.fixed}
         kinds = ", ".join(f"{n} {kind}" for kind, n in found.fixed.items()) or "nothing"
         text += f"\nfixed copy in {fix}: {kinds}"
     if report is not None:

@@ -138,7 +138,7 @@ def live(
     if (camera is None) == (not source):
         raise typer.BadParameter("give a video, a stream or --camera", param_hint="SOURCE")
 
-    def tell(line: dict[str, Any]) -> None:
+    def print_line(line: dict[str, Any]) -> None:
         typer.echo(json.dumps(line, sort_keys=True))
 
     result = call(
@@ -146,10 +146,10 @@ def live(
         source if camera is None else camera,
         boxes=_boxes(boxes),
         window=window,
-        tell=tell if as_json else None,
+        on_result=print_line if as_json else None,
     )
     if as_json:
-        tell({"summary": result})
+        print_line({"summary": result})
         return
     text = f"{result['pictures']} pictures, {result['missed']} missed"
     if result["latency_p50_ms"] is not None:

@@ -96,8 +96,8 @@ def stats(call: Call, as_json: JsonOption = False) -> None:
         f"{found.joints} joints changed, {found.added} people added, "
         f"{found.deleted} deleted, {found.events} events"
     )
-    if found.nobody:
-        lines.append(f"{found.nobody} frames marked as empty")
+    if found.empty_frames:
+        lines.append(f"{found.empty_frames} frames marked as empty")
     lines += [f"{plain(who)}: {_listed(kinds)}" for who, kinds in found.reviewers.items()]
     finish(dataclasses.asdict(found), as_json, "\n".join(lines))
 
@@ -181,8 +181,8 @@ def _line(event: Any) -> str:
     notes = [f"revert of {event.reverts}"] if event.reverts is not None else []
     notes += [*joints, *(str(after[k]) for k in ("status", "reason", "comment") if after.get(k))]
     notes += [f"track {after['track']}"] if after.get("track") is not None else []
-    if after.get("keyed") is not None:
-        notes.append("key frame" if after["keyed"] else "no key frame")
+    if after.get("keyframe") is not None:
+        notes.append("key frame" if after["keyframe"] else "no key frame")
     layer = "" if person.layer == "main" else f" ({person.layer})"
     text = plain(", ".join(notes))
     head = f"{event.id}  {event.when:%Y-%m-%d %H:%M:%S}  {plain(event.who)}"
@@ -218,7 +218,7 @@ def reset_password(call: Call, as_json: JsonOption = False) -> None:
 def accounts(call: Call, as_json: JsonOption = False) -> None:
     """List the accounts of a studio, and who is invited; revoke one."""
     found = call()
-    rows = [_row(one, "made", "until", "waits_until") for one in found]
+    rows = [_row(one, "made", "until", "blocked_until") for one in found]
     lines = [
         "  ".join([plain(one.name), one.role or "no role", one.state, *_notes(one)])
         for one in found
@@ -240,7 +240,7 @@ def _row(one: Any, *times: str) -> dict[str, Any]:
 def _notes(one: Any) -> list[str]:
     notes = [f"{one.sessions} signed in"] if one.sessions else []
     notes += [f"link until {one.until:%Y-%m-%d}"] if one.until else []
-    return notes + ([f"waits until {one.waits_until:%H:%M:%S} UTC"] if one.waits_until else [])
+    return notes + ([f"locked until {one.blocked_until:%H:%M:%S} UTC"] if one.blocked_until else [])
 
 
 for command in (

@@ -18,7 +18,7 @@ from typer.main import get_command
 
 Call = Any
 """The API's function, with the options that came from its signature."""
-GIVEN = {"progress", "log", "tell", "on_note", "on_step"}
+GIVEN = {"progress", "log", "on_result", "on_note", "on_step"}
 """Parameters for progress and messages, which commands set themselves."""
 
 
@@ -109,14 +109,14 @@ def add(app: typer.Typer, function: Callable[..., None], name: str = "") -> None
         return
 
     def later() -> None:
-        raise AssertionError("_Later calls the command")
+        raise AssertionError("_LazyCommand calls the command")
 
     later.__doc__ = function.__doc__
     later.command = function  # type: ignore[attr-defined]
-    app.command(name, cls=_Later)(later)
+    app.command(name, cls=_LazyCommand)(later)
 
 
-class _Later(TyperCommand):
+class _LazyCommand(TyperCommand):
     """A command that is built on first use of its options."""
 
     @cached_property

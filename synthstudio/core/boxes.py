@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from synthstudio.core.arrays import F64, I64
 
 
-def keep_best(boxes: F64, score: F64, *, overlap: float) -> I64:
+def nms(boxes: F64, score: F64, *, overlap: float) -> I64:
     """Non-maximum suppression: indices of boxes (D, 4: x0 y0 x1 y1), best first, without those that
     overlap a better one by an IoU above `overlap`."""
     order = np.argsort(-score, kind="stable")

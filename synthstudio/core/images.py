@@ -134,12 +134,12 @@ def is_picture(path: Path) -> bool:
     """Whether the first bytes are a JPEG's, PNG's or WebP's."""
     try:
         with path.open("rb") as file:
-            return begins_a_picture(file.read(12))
+            return is_image_header(file.read(12))
     except OSError:
         return False
 
 
-def begins_a_picture(head: bytes) -> bool:
+def is_image_header(head: bytes) -> bool:
     """Whether 12 bytes are the first of a JPEG, PNG or WebP."""
     return head.startswith(_MAGIC) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 

@@ -158,20 +158,21 @@ def label(means: str, *shape: int | str, **facts: Any) -> Any:
     return field(metadata={**usual, "query": "", **facts} if shape else {**usual, **facts})
 
 
-def ask_row(ask: OcclusionTarget) -> dict[str, Any]:
+def target_row(target: OcclusionTarget) -> dict[str, Any]:
     """The columns of a person's occlusion targets."""
-    requested = ask.occluded_fraction is not None or bool(ask.hidden or ask.shown or ask.causes)
+    fraction, causes = target.occluded_fraction, target.causes
+    requested = fraction is not None or bool(target.hidden or target.shown or causes)
     return {
-        "ask_fraction": ask.occluded_fraction,
-        "ask_hidden": list(ask.hidden),
-        "ask_shown": list(ask.shown),
-        "ask_causes": [ask.causes.get(c, math.nan) for c in SHARES] if ask.causes else None,
-        "ask_met": ask.met if requested else None,
+        "target_fraction": fraction,
+        "target_hidden": list(target.hidden),
+        "target_shown": list(target.shown),
+        "target_causes": [causes.get(c, math.nan) for c in SHARES] if causes else None,
+        "target_met": target.met if requested else None,
     }
 
 
 def _target_field(name: str) -> Callable[[FrameSpec, int], Any]:
-    return lambda spec, k: ask_row(spec.asks[k] if spec.asks else OcclusionTarget())[name]
+    return lambda spec, k: target_row(spec.targets[k] if spec.targets else OcclusionTarget())[name]
 
 
 def _phenotype(spec: FrameSpec, k: int) -> list[float]:
@@ -316,37 +317,37 @@ class PersonColumns:
         null=True,
         of_spec=lambda spec, k: None if spec.clip is None else spec.clip.motions[k],
     )
-    ask_fraction: F64 = label(
+    target_fraction: F64 = label(
         "requested occluded fraction",
         null=True,
         within=(0, 1),
-        query="asked",
-        of_spec=_target_field("ask_fraction"),
+        query="requested",
+        of_spec=_target_field("target_fraction"),
     )
-    ask_hidden: Lists = label(
+    target_hidden: Lists = label(
         'joints requested to be hidden, groups joined by "+"',
         "N",
         dtype="string",
-        of_spec=_target_field("ask_hidden"),
+        of_spec=_target_field("target_hidden"),
     )
-    ask_shown: Lists = label(
+    target_shown: Lists = label(
         'joints requested to be visible, groups joined by "+"',
         "N",
         dtype="string",
-        of_spec=_target_field("ask_shown"),
+        of_spec=_target_field("target_shown"),
     )
-    ask_causes: F64 = label(
+    target_causes: F64 = label(
         "requested fraction of joints by cause, in the order of shares; NaN: none",
         len(SHARES),
         null=True,
-        of_spec=_target_field("ask_causes"),
+        of_spec=_target_field("target_causes"),
     )
-    ask_met: Text = label(
+    target_met: Text = label(
         "whether the request was met: yes or no",
         dtype="bool_",
         null=True,
         query="met",
-        of_spec=_target_field("ask_met"),
+        of_spec=_target_field("target_met"),
     )
 
 
@@ -398,12 +399,12 @@ FRAME_LABELS = {
         _frame("world_to_camera", "float64", "extrinsics, OpenCV axes", 4, 4, null=True),
         _frame("crowd_index", "float64", "crowd index of CrowdPose", null=True, within=(0, 1)),
         _frame(
-            "crowd_ask",
+            "crowd_target",
             "float64",
             "requested crowd index",
             null=True,
             within=(0, 1),
-            coco="crowd_ask",
+            coco="crowd_target",
         ),
         _frame("object_instance", "int32", "instance of each object", "N"),
         _frame("object_kind", "string", "its kind", "N"),

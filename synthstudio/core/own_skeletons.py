@@ -58,7 +58,7 @@ _IN_BROWSERS = (
 )
 """Properties of every JavaScript object, which the editor would confuse with joints."""
 _DEFAULT_SOURCE = (
-    "COCO's where joints are COCO's; else 0.072, the median of COCO's 17 (nobody measured it)"
+    "COCO's where joints are COCO's; else 0.072, the median of COCO's 17 (not measured)"
 )
 _BEGIN = "{"
 

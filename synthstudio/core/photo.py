@@ -28,7 +28,7 @@ class PasteSpec:
     camera: Camera
     light: spec.LightSpec
     gain_rgb: spec.Vec3 = (1.0, 1.0, 1.0)
-    about: spec.GreySpec | None = None  # of the photo there; None: colours unchanged
+    surroundings: spec.GreySpec | None = None  # of the photo there; None: colours unchanged
     grounded: bool = True  # it stands on the picture's floor and casts a shadow
     behind: tuple[int, ...] = ()  # nearer people of the photo: their masks cut it
     cutout: spec.CutoutSpec | None = None
@@ -72,7 +72,7 @@ class PhotoSpec:
     group_id: str
     variant: str
     differs: tuple[str, ...] = ()
-    asks: tuple[spec.OcclusionTarget, ...] = ()  # one a person of the photo
+    targets: tuple[spec.OcclusionTarget, ...] = ()  # one a person of the photo
     kind: Literal["photo"] = "photo"
 
 

@@ -44,7 +44,6 @@ Detail = Literal["fine", "coarse"]
 PERSON_BASE = 1
 OBJECT_BASE = 1000
 """Instance ids: 0 nothing, people from 1, objects from 1,000 (the drawn floor is 1,000)."""
-LATER = {"later": True}  # of a field: stored only where it is not its default
 
 
 class FrozenDict(dict[str, float]):
@@ -206,7 +205,7 @@ class ObjectSpec:
     pitch_rad: float = 0.0
     roll_rad: float = 0.0
     held_by: int | None = None  # index into FrameSpec.people
-    heights_m: tuple[tuple[float, ...], ...] = field(default=(), metadata=LATER)
+    heights_m: tuple[tuple[float, ...], ...] = ()
     """Rows from its foot (-y) up, each from -x to x, over its base."""
 
     def __post_init__(self) -> None:
@@ -361,8 +360,8 @@ class LensSpec:
     aperture_m: float = 0.0  # diameter of the lens's opening; 0: everything is in focus
     focus_on: int = 0  # index into FrameSpec.people
     focus_error: float = 0.0  # fraction of that person's depth: above 0 behind them
-    exposure_s: float = field(default=0.0, metadata=LATER)  # motion blur of moving people
-    readout_s: float = field(default=0.0, metadata=LATER)  # from the top row to the bottom one
+    exposure_s: float = 0.0  # motion blur of moving people
+    readout_s: float = 0.0  # from the top row to the bottom one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -439,11 +438,11 @@ class FrameSpec:
     differs: tuple[str, ...] = ()  # fields that a variant does not share with its group's base
     camera_id: int = 0  # which camera of the group's rig
     clip: ClipSpec | None = None
-    asks: tuple[OcclusionTarget, ...] = ()  # one per person; empty without targets
-    crowd_ask: float | None = None
+    targets: tuple[OcclusionTarget, ...] = ()  # one per person; empty without targets
+    crowd_target: float | None = None
     shadow_box_m: tuple[Vec3, Vec3] | None = None  # of a group's shadow maps
-    moving: tuple[MovingSpec, ...] = field(default=(), metadata=LATER)
-    attempt: int = field(default=0, metadata=LATER)  # redraws because no person was visible
+    moving: tuple[MovingSpec, ...] = ()
+    attempt: int = 0  # redraws because no person was visible
 
 
 Spec = TypeVar("Spec")
@@ -456,15 +455,8 @@ def to_json(spec: Any) -> str:
 
 
 def _named(spec: Any) -> dict[str, Any]:
-    """A spec's fields: unlike dataclasses.asdict, without deep copies.
-
-    Fields marked LATER are omitted at their default, so the text of older specs is unchanged.
-    """
-    return {
-        field.name: getattr(spec, field.name)
-        for field in dataclasses.fields(spec)
-        if not field.metadata or getattr(spec, field.name) != field.default
-    }
+    """A spec's fields: unlike dataclasses.asdict, without deep copies."""
+    return {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
 
 
 def from_json(text: str) -> FrameSpec:

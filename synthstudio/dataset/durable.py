@@ -103,14 +103,14 @@ def _started(path: Path, place: Path, make: Callable[[Path], None]) -> Iterator[
     kept = os.fsencode(path.name)[:_MAX_NAME_BYTES].decode("utf-8", "ignore")
     for left in sorted(place.glob(f"{TEMPORARY}*")):
         if left.name[:-_TOKEN] == f"{TEMPORARY}{kept}-":
-            with suppress(OSError), held_alone(left):
+            with suppress(OSError), exclusive_lock(left):
                 remove(left)
     with ExitStack() as held:
         while True:
             unfinished = place / f"{TEMPORARY}{kept}-{secrets.token_hex(_TOKEN // 2)}"
             make(unfinished)
             with suppress(FileNotFoundError, BlockingIOError):  # deleted by another process
-                if held.enter_context(held_alone(unfinished, needed=False)):
+                if held.enter_context(exclusive_lock(unfinished, needed=False)):
                     break
         try:
             yield unfinished
@@ -122,7 +122,7 @@ def _started(path: Path, place: Path, make: Callable[[Path], None]) -> Iterator[
 
 
 @contextmanager
-def held_alone(path: Path, *, needed: bool = True) -> Iterator[bool]:
+def exclusive_lock(path: Path, *, needed: bool = True) -> Iterator[bool]:
     """Lock a file or folder exclusively; return whether it still exists.
 
     BlockingIOError when it is in use. A disk that has no locks is an OSError only if one is
@@ -135,12 +135,12 @@ def held_alone(path: Path, *, needed: bool = True) -> Iterator[bool]:
         except OSError as error:
             if needed or isinstance(error, BlockingIOError):
                 raise
-        yield leads_to(path, descriptor)
+        yield is_same_file(path, descriptor)
     finally:
         os.close(descriptor)
 
 
-def leads_to(path: Path, descriptor: int) -> bool:
+def is_same_file(path: Path, descriptor: int) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -266,7 +266,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
     try:
         _take(descriptor, path)
         with disk_errors(path):
-            if not leads_to(path, descriptor):
+            if not is_same_file(path, descriptor):
                 raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))  # deleted by a refused run
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)

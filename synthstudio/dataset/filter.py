@@ -121,7 +121,7 @@ def without(
         raise DatasetError(
             "no frame is without errors", where=str(dataset.place), got=f"{len(bad)} bad"
         )
-    derived = {"by": "mend", "left_out": sorted(bad), "sources": [source_summary(dataset)]}
+    derived = {"by": "repair", "left_out": sorted(bad), "sources": [source_summary(dataset)]}
     identity = dataclasses.replace(dataset.identity, frames=left, derived=derived)
     gone = np.array(sorted(bad), np.int64)
     kept = (

@@ -27,7 +27,7 @@ INDEX_NAME = "index.json"
 MIXED_NAME = "mixed.json"
 LOG_NAME = "run.log"
 SET_ASIDE_DIR = "set-aside"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 FRAMES_PER_SHARD = 64
 
 CONVENTIONS = {

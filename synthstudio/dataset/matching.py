@@ -46,7 +46,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
 
 Mask = NDArray[np.bool_]
-Known = tuple[Mask, Mask]
+TriMask = tuple[Mask, Mask]
 """(P,) known matches, (P,) known non-matches."""
 LIST_MARK = "\x1f"
 """Delimiter of the entries of a list that is compared as text."""
@@ -92,7 +92,7 @@ class Columns(Protocol):
         """
 
 
-def evaluate(node: Node, columns: Columns) -> Known:
+def evaluate(node: Node, columns: Columns) -> TriMask:
     """Return (P,) masks of known matches and known non-matches of a part of a query."""
     if isinstance(node, Not):
         yes, no = evaluate(node.item, columns)
@@ -107,19 +107,19 @@ def evaluate(node: Node, columns: Columns) -> Known:
     return (yes, no) if column.rows is None else (yes[column.rows], no[column.rows])
 
 
-def _and(a: Known, b: Known) -> Known:
+def _and(a: TriMask, b: TriMask) -> TriMask:
     return a[0] & b[0], a[1] | b[1]
 
 
-def _or(a: Known, b: Known) -> Known:
+def _or(a: TriMask, b: TriMask) -> TriMask:
     return a[0] | b[0], a[1] & b[1]
 
 
-def _where(held: Mask, is_known: Mask) -> Known:
+def _where(held: Mask, is_known: Mask) -> TriMask:
     return held & is_known, ~held & is_known
 
 
-def _field(column: Column, test: FieldTest) -> Known:
+def _field(column: Column, test: FieldTest) -> TriMask:
     values, names, compare = column.values, column.names, test.compare
     if test.field.kind == "number":
         return _where(_compared(values, compare), ~np.isnan(values))
@@ -146,7 +146,7 @@ def _compared(values: NDArray[Any], compare: Compare) -> Mask:
     return some if compare.op == "in" else ~some
 
 
-def _joints(columns: Columns, test: JointTest) -> Known:
+def _joints(columns: Columns, test: JointTest) -> TriMask:
     each = (_joint(columns, test, j) for j in test.joints)
     if test.minimum == 1:
         return functools.reduce(_or, each)
@@ -160,7 +160,7 @@ def _joints(columns: Columns, test: JointTest) -> Known:
     return enough, ~enough
 
 
-def _joint(columns: Columns, test: JointTest, j: int) -> Known:
+def _joint(columns: Columns, test: JointTest, j: int) -> TriMask:
     if test.kind == "cause" and test.compare is not None:
         codes = [CAUSES.index(str(v)) for v in test.compare.values]
         cause = columns.joint_values("cause", j)
@@ -255,7 +255,7 @@ class Batch:
             cameras = camera_places(self.optional("world_to_camera", 16))
             places = one_array(self.table["joints_world_m"])
             return Column(view_codes(places, self._joints, cameras), pa.array(VIEWS))
-        if field.table == "made":
+        if field.table == "computed":
             index = as_numpy(self.table["frame_index"])
             _, own, counts = np.unique(index, return_inverse=True, return_counts=True)
             return Column(counts[own].astype(np.float64))
@@ -295,7 +295,7 @@ def _fields(query: Query) -> list[Field]:
 def _batches(dataset: Dataset, query: Query) -> Iterator[Batch]:
     """Yield batches of people in order with the query's columns."""
     fields = _fields(query)
-    made = {f.column for f in fields if f.table == "made"}
+    made = {f.column for f in fields if f.table == "computed"}
     person = {f.column for f in fields if f.table == "person"} | _joint_columns(query)
     frame = {f.column for f in fields if f.table == "frame"}
     if "view" in made:

@@ -32,7 +32,7 @@ def merge(
 ) -> Dataset:
     """Join finished parts into the data set `out`; files are linked where that is possible.
 
-    Every shard is checked first. DatasetError: a part that is missing, doubled, unfinished,
+    Every shard is checked first. DatasetError: a part that is missing, repeated, unfinished,
     damaged, or of another run (`allow_mixed` lets recipes, versions and machines differ and
     records that). DiskError: writing failed.
     """
@@ -126,7 +126,7 @@ def merge_sets(
     sources: Sequence[Dataset],
     out: Place,
     *,
-    drop_doubled: bool = False,
+    drop_duplicates: bool = False,
     resume: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Dataset:
@@ -139,10 +139,10 @@ def merge_sets(
     machine in dataset.json are those of the first source; those of all are in `derived`.
 
     DatasetError: no source, other skeletons, or the same picture in two sources (with
-    `drop_doubled` the later one is left out).
+    `drop_duplicates` the later one is left out).
     """
     _check_sets(sources)
-    kept = list(_doubled(sources, drop_doubled))
+    kept = list(_duplicates(sources, drop_duplicates))
     runs = [run_name(source.identity) for source in sources]
     first = sources[0].identity
     ledger = {row.sha256 + row.name: row for source in sources for row in source.identity.assets}
@@ -153,7 +153,7 @@ def merge_sets(
         derived={
             "by": "merge",
             "runs": runs,
-            "doubled_left_out": [len(gone) for gone in kept],
+            "duplicates_removed": [len(gone) for gone in kept],
             "sources": [derive.source_summary(source) for source in sources],
         },
     )
@@ -188,7 +188,7 @@ def _check_sets(sources: Sequence[Dataset]) -> None:
             )
 
 
-def _doubled(sources: Sequence[Dataset], drop_doubled: bool) -> Iterator[set[int]]:
+def _duplicates(sources: Sequence[Dataset], drop_duplicates: bool) -> Iterator[set[int]]:
     """Yield the frames of each source whose picture is also in an earlier source."""
     seen: set[bytes] = set()
     for source in sources:
@@ -197,16 +197,16 @@ def _doubled(sources: Sequence[Dataset], drop_doubled: bool) -> Iterator[set[int
             for row in source.iter_frames(["index", "image_sha256"])
             if row["image_sha256"]
         }
-        doubled = {index for index, digest in own.items() if digest in seen}
-        if doubled and not drop_doubled:
+        duplicates = {index for index, digest in own.items() if digest in seen}
+        if duplicates and not drop_duplicates:
             raise DatasetError(
                 "these sets share pictures",
                 where=f"{source.place}",
-                got=f"{len(doubled)} frames, such as {min(doubled)}, are in an earlier set",
-                then="Leave the later ones out with --drop-doubled.",
+                got=f"{len(duplicates)} frames, such as {min(duplicates)}, are in an earlier set",
+                then="Leave the later ones out with --drop-duplicates.",
             )
         seen.update(own.values())
-        yield doubled
+        yield duplicates
 
 
 def _all_chunks(

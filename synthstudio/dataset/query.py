@@ -28,7 +28,7 @@ from synthstudio.core.skeleton_value import joint_kind
 
 # Fields of queries ------------------------------------------------------------------------------
 
-Table = Literal["person", "frame", "made", "review"]
+Table = Literal["person", "frame", "computed", "review"]
 Kind = Literal["number", "text", "flag", "list"]
 
 
@@ -36,7 +36,7 @@ Kind = Literal["number", "text", "flag", "list"]
 class Field:
     """A name of the query language: a column, or one `element` of a list column.
 
-    "made" columns are computed: the side of the body facing the camera, people in the frame.
+    "computed" columns: the side of the body facing the camera, people in the frame.
     "review" columns are in the studio's store, and only the studio can query them.
     """
 
@@ -64,12 +64,12 @@ FIELDS: dict[str, Field] = {
     "tallness": Field(column="phenotype", element=4, means="0 to 1, among one gender"),
     "view": Field(
         column="view",
-        table="made",
+        table="computed",
         kind="text",
         values=VIEWS,
         means="the side of the body that the camera sees",
     ),
-    "people": Field(column="people", table="made", means="people in the frame"),
+    "people": Field(column="people", table="computed", means="people in the frame"),
     "frame": Field(column="index", table="frame", means="number of the frame"),
     "seed": Field(column="seed", table="frame", means="seed of the run"),
     "width": Field(column="width_px", table="frame", means="pixels of the frame"),

@@ -69,7 +69,7 @@ def frame_row(frame: Frame, file_name: str) -> Row:
         "skeleton": spec.skeleton,
         **camera_row(camera),
         "crowd_index": frame.labels.crowd_index,
-        "crowd_ask": spec.crowd_ask,
+        "crowd_target": spec.crowd_target,
         "object_instance": [instance for instance, _, _ in objects],
         "object_kind": [kind for _, kind, _ in objects],
         "object_held_by": [held_by or 0 for _, _, held_by in objects],
@@ -157,10 +157,10 @@ def no_spec(got: str) -> DatasetError:
 
 def people_of_no_frame(got: str) -> DatasetError:
     """The error for people whose frame is not stored, or who come out of order."""
-    return tables_misfit("instances", "people of stored frames, in the order of the frames", got)
+    return table_mismatch("instances", "people of stored frames, in the order of the frames", got)
 
 
-def tables_misfit(where: str, expected: str, got: str) -> DatasetError:
+def table_mismatch(where: str, expected: str, got: str) -> DatasetError:
     """The error for tables of frames and people that do not belong together."""
     return DatasetError(
         "the tables of frames and instances are inconsistent",

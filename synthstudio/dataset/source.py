@@ -303,7 +303,7 @@ class Cache:
 
     def _let_go(self, path: Path) -> bool:
         """Delete an unused folder; return whether it was deleted."""
-        with suppress(OSError), durable.held_alone(path) as there:
+        with suppress(OSError), durable.exclusive_lock(path) as there:
             if there:
                 self._drop(path)
             return there
@@ -346,7 +346,7 @@ def _in_use(path: Path) -> Held | None:
             return None
         held = Held(path, descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if durable.leads_to(path, descriptor):
+        if durable.is_same_file(path, descriptor):
             return held
         held.close()
 
@@ -358,7 +358,7 @@ def _alone(path: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if not durable.leads_to(path, descriptor):
+            if not durable.is_same_file(path, descriptor):
                 continue
             try:
                 yield

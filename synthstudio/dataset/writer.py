@@ -143,7 +143,7 @@ def open_or_create(
     destination.check_free(resume)
     with destination.hold():
         destination.check_free(resume)
-        begun = destination.read(manifest.MANIFEST_NAME) is not None
+        started = destination.read(manifest.MANIFEST_NAME) is not None
         session = Session(destination=destination, identity=identity, part=part, on_event=on_event)
         destination.clear()
         try:
@@ -157,7 +157,7 @@ def open_or_create(
             yield session
         except BaseException as error:
             with suppress(SynthStudioError):
-                if begun or (session.done and keep) or not _is_refusal(error):
+                if started or (session.done and keep) or not _is_refusal(error):
                     session.log("stopped", error=f"{type(error).__name__}: {error}")
                 else:
                     destination.undo()

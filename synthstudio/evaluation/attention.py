@@ -1,7 +1,7 @@
 """Examples of how ORN reads its pose bank, and occlusion-sensitivity maps.
 
-Sensitivity maps follow PARE (Kocabas et al. 2021): a grey patch slides over a person; `elsewhere`
-is the fraction of added error at joints outside the patch.
+Sensitivity maps follow PARE (Kocabas et al. 2021): a grey patch slides over a person;
+`not_under_patch` is the fraction of added error at joints outside the patch.
 Letters: J joints, h, w cells, K poses, R, C rows and columns of patch positions.
 """
 
@@ -97,5 +97,5 @@ def sensitivity_summary(maps: Sequence[Sensitivity]) -> dict[str, Any]:
         "mean": float(grown.mean()),
         "max": float(max(np.nanmax(m.map) for m in maps)),
         "under_patch": float(under.mean()) if len(under) else float("nan"),
-        "elsewhere": elsewhere / total if total else float("nan"),
+        "not_under_patch": elsewhere / total if total else float("nan"),
     }

@@ -112,10 +112,10 @@ def ratio_interval(hits: F64, counts: F64, *, seed: int, rounds: int = 2000) -> 
 
 
 def paired_interval(
-    ours: tuple[F64, F64], theirs: tuple[F64, F64], *, seed: int, rounds: int = 2000
+    first: tuple[F64, F64], second: tuple[F64, F64], *, seed: int, rounds: int = 2000
 ) -> Interval:
     """Estimate first minus second, each (hits, counts) of (S, G), with the same draws for both."""
-    return _sum_interval([ours, theirs], seed=seed, rounds=rounds)
+    return _sum_interval([first, second], seed=seed, rounds=rounds)
 
 
 def _sum_interval(sides: list[tuple[F64, F64]], *, seed: int, rounds: int) -> Interval:
@@ -130,8 +130,8 @@ def _sum_interval(sides: list[tuple[F64, F64]], *, seed: int, rounds: int) -> In
     def differences(repeats: NDArray[Any], weights: F64) -> F64:
         found = []
         for hits, counts in sides:
-            right, asked = (((weights @ part.T) * repeats).sum(1) for part in (hits, counts))
-            found.append(np.where(asked, right / np.where(asked, asked, 1), np.nan))
+            right, total = (((weights @ part.T) * repeats).sum(1) for part in (hits, counts))
+            found.append(np.where(total, right / np.where(total, total, 1), np.nan))
         return np.asarray(found[0] - found[1] if len(found) == 2 else found[0])
 
     resamples = _resamples(seeds, groups, seed=seed, rounds=rounds)
@@ -248,17 +248,17 @@ def calibration_error(probability: F64, outcome: Bool, group: I64, *, bins: int 
 class Margin:
     """A figure, its baseline, and the figure minus the baseline with the same draws for both."""
 
-    ours: Interval
+    value: Interval
     baseline: Interval
     difference: Interval
 
 
-def _margin(ours: Statistic, baseline: Statistic, *, groups: int, seed: int) -> Margin:
+def _margin(value: Statistic, baseline: Statistic, *, groups: int, seed: int) -> Margin:
     a, b = (
         bootstrap([statistic], groups=groups, seed=seed, rounds=MARGIN_DRAWS)
-        for statistic in (ours, baseline)
+        for statistic in (value, baseline)
     )
-    return Margin(ours=a.interval(), baseline=b.interval(), difference=a.minus(b))
+    return Margin(value=a.interval(), baseline=b.interval(), difference=a.minus(b))
 
 
 def auroc_margin(score: F64, baseline: F64, visible: Bool, group: I64, *, seed: int) -> Margin:

@@ -32,7 +32,7 @@ def compute_metrics(
 ) -> dict[str, Any]:
     """All metrics by section; NaN without data. `whole_body` for coco133
     only. `found`: all people found without boxes, of whom `predictions` are the matches: AP counts
-    all, joints of missed people count as missed, and `beyond` is empty."""
+    all, joints of missed people count as missed, and Ex-OKS is empty."""
     subsets = joint_subsets(predictions)
     sections: dict[str, Any] = {
         "counts": {
@@ -40,12 +40,12 @@ def compute_metrics(
             "joints": int(subsets["all"].sum()),
             "hidden": int(subsets["hidden"].sum()),
         },
-        "places": _localization(predictions, skeleton),
+        "localization": _localization(predictions, skeleton),
         "precision": {
             name: subset_precision(predictions, subset, skeleton, found)
             for name, subset in subsets.items()
         },
-        "beyond": _extended_precision(predictions, skeleton) if found is None else {},
+        "extended_precision": _extended_precision(predictions, skeleton) if found is None else {},
         "by_cause": _by_cause(predictions, skeleton, found),
         "by_joint": _by_joint(predictions, skeleton),
         "by_fraction": _binned_pck(predictions, predictions.fraction, FRACTIONS),
@@ -163,7 +163,7 @@ def _extended_precision(predictions: Predictions, skeleton: Skeleton) -> dict[st
     truth, presence = extended_truth(predictions)
     never_outside = dataclasses.replace(presence, claimed=np.ones_like(presence.claimed))
     out: dict[str, Any] = {"joints_outside": int((truth.known & ~presence.inside).sum())}
-    for name, side in (("said", presence), ("never_outside", never_outside)):
+    for name, side in (("predicted", presence), ("never_outside", never_outside)):
         out[name] = average_precision(
             truth, predictions.xy, person_score(predictions), sigmas=skeleton.sigmas, presence=side
         )
@@ -289,8 +289,8 @@ def visibility_metrics(predictions: Predictions) -> dict[str, Any]:
         "Brier": calibration.brier(share, visible),
         "ECE": curve.ece,
         "reliability": {
-            "said": curve.predicted.tolist(),
-            "came": curve.observed.tolist(),
+            "predicted": curve.predicted.tolist(),
+            "observed": curve.observed.tolist(),
             "count": curve.count.tolist(),
         },
     }
@@ -298,7 +298,7 @@ def visibility_metrics(predictions: Predictions) -> dict[str, Any]:
 
 def _margin(name: str, found: intervals.Margin, baseline: str) -> dict[str, dict[str, float]]:
     return {
-        name: vars(found.ours),
+        name: vars(found.value),
         f"{name}_of_{baseline}": vars(found.baseline),
         f"{name}_over_{baseline}": vars(found.difference),
     }

@@ -58,7 +58,7 @@ def robustness_rows(
             baseline = part_sums(first[challenge].challenge, part)
             for run, shown in runs.items():
                 both = shown[challenge]
-                ours = part_sums(both.challenge, part)
+                sums = part_sums(both.challenge, part)
                 where = both.challenge if same_joints else both.plain
                 plain = part_sums(both.plain, part, state_of=where)
                 rows.append(
@@ -66,14 +66,14 @@ def robustness_rows(
                         challenge=challenge,
                         part=part,
                         run=run,
-                        value=ratio_interval(*ours, seed=_SEED, rounds=_ROUNDS),
+                        value=ratio_interval(*sums, seed=_SEED, rounds=_ROUNDS),
                         plain=ratio_interval(*plain, seed=_SEED, rounds=_ROUNDS),
-                        change=paired_interval(ours, plain, seed=_SEED, rounds=_ROUNDS),
+                        change=paired_interval(sums, plain, seed=_SEED, rounds=_ROUNDS),
                         to_first=None
                         if shown is first
-                        else paired_interval(ours, baseline, seed=_SEED, rounds=_ROUNDS),
+                        else paired_interval(sums, baseline, seed=_SEED, rounds=_ROUNDS),
                         pairs=len(both.challenge),
-                        joints=int(ours[1].sum()),
+                        joints=int(sums[1].sum()),
                     )
                 )
     return rows

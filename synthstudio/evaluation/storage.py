@@ -1,7 +1,7 @@
 """Predictions beside the truth, and evaluations on disk. Letters: P people, J joints.
 
-RUN/evaluations/NAME/answers.npz      Predictions, one array a field; Detections as found_...
-RUN/evaluations/NAME/measures.json    `about` and all metrics; null: none
+RUN/evaluations/NAME/predictions.npz      Predictions, one array a field; Detections as found_...
+RUN/evaluations/NAME/metrics.json    `about` and all metrics; null: none
 RUN/evaluations/NAME/report.html      the same for people
 
 Folders are written atomically.
@@ -29,8 +29,8 @@ from synthstudio.dataset.rows import NO_STATE
 from synthstudio.evaluation.precision import Detections
 
 Words = NDArray[np.str_]
-FORMAT = "synthstudio-evaluation-2"
-PREDICTIONS_FILE, METRICS_FILE, PAGE_FILE = "answers.npz", "measures.json", "report.html"
+FORMAT = "synthstudio-evaluation-3"
+PREDICTIONS_FILE, METRICS_FILE, PAGE_FILE = "predictions.npz", "metrics.json", "report.html"
 _FOUND = "found_"
 _MAX_BYTES = 8 << 30
 _STATES = (STATE_VISIBLE, STATE_HIDDEN, STATE_OUTSIDE, NO_STATE)
@@ -109,7 +109,7 @@ def write(out: Path, evaluation: Evaluation, page: bytes) -> None:
         columns = vars(evaluation.predictions) | {f"{_FOUND}{k}": v for k, v in found.items()}
         np.savez_compressed(archive, **columns)
         (unfinished / PREDICTIONS_FILE).write_bytes(archive.getvalue())
-        kept = {"format": FORMAT, "about": evaluation.about, "measures": evaluation.metrics}
+        kept = {"format": FORMAT, "about": evaluation.about, "metrics": evaluation.metrics}
         (unfinished / METRICS_FILE).write_bytes(canonical_json(json_ready(kept)))
         (unfinished / PAGE_FILE).write_bytes(page)
 
@@ -129,9 +129,9 @@ def read(folder: Path) -> Evaluation:
             got=str(kept.get("format"))[:80],
             then="Run it again: synthstudio evaluate.",
         )
-    about, metrics = kept.get("about"), kept.get("measures")
+    about, metrics = kept.get("about"), kept.get("metrics")
     if not isinstance(about, dict) or not isinstance(metrics, dict):
-        raise _damaged(path, "about or measures is missing")
+        raise _damaged(path, "about or metrics is missing")
     predictions, found = _read_predictions(folder / PREDICTIONS_FILE)
     return Evaluation(about=about, metrics=metrics, predictions=predictions, found=found)
 

@@ -17,7 +17,7 @@ from synthstudio.training.config import Config
 from synthstudio.training.outside import Network
 
 MIN_POSES = 10
-FORMAT = "synthstudio-experiment-1"
+FORMAT = "synthstudio-experiment-2"
 SETTINGS = "experiment.json"
 
 
@@ -46,8 +46,8 @@ class Question:
     """Two arms that differ in one factor, and the effect it shows."""
 
     text: str
-    ours: str
-    theirs: str
+    arm: str
+    baseline: str
 
 
 SIZES: dict[str, Size] = {
@@ -85,25 +85,25 @@ ARMS = (
     Arm(name="kpe-occlude", title="KPE, occluded copies", block="kpe", occlude=True),
 )
 QUESTIONS = (
-    Question(text="occluded copies, from nothing", ours="orn-occlude", theirs="orn"),
+    Question(text="occluded copies, from nothing", arm="orn-occlude", baseline="orn"),
     Question(
-        text="occluded copies, pretrained", ours="orn-pretrain-occlude", theirs="orn-pretrain"
+        text="occluded copies, pretrained", arm="orn-pretrain-occlude", baseline="orn-pretrain"
     ),
-    Question(text="occluded copies, KPE", ours="kpe-occlude", theirs="kpe"),
-    Question(text="pretraining, photos alone", ours="orn-pretrain", theirs="orn"),
+    Question(text="occluded copies, KPE", arm="kpe-occlude", baseline="kpe"),
+    Question(text="pretraining, photos alone", arm="orn-pretrain", baseline="orn"),
     Question(
-        text="pretraining, with occluded copies", ours="orn-pretrain-occlude", theirs="orn-occlude"
+        text="pretraining, with occluded copies", arm="orn-pretrain-occlude", baseline="orn-occlude"
     ),
-    Question(text="both", ours="orn-pretrain-occlude", theirs="orn"),
-    Question(text="ORN instead of KPE, photos alone", ours="orn", theirs="kpe"),
+    Question(text="both", arm="orn-pretrain-occlude", baseline="orn"),
+    Question(text="ORN instead of KPE, photos alone", arm="orn", baseline="kpe"),
     Question(
-        text="ORN instead of KPE, with occluded copies", ours="orn-occlude", theirs="kpe-occlude"
+        text="ORN instead of KPE, with occluded copies", arm="orn-occlude", baseline="kpe-occlude"
     ),
 )
 
 
 def beside_question(name: str) -> Question:
-    return Question(text=f"{name}, as it is, instead of ORN on photos", ours=name, theirs="orn")
+    return Question(text=f"{name}, as it is, instead of ORN on photos", arm=name, baseline="orn")
 
 
 def arms(*, pretrained: bool) -> tuple[Arm, ...]:

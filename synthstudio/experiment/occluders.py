@@ -46,7 +46,7 @@ def recipe(name: str, *, seed: int, cutouts: bool) -> dict[str, Any]:
         "name": f"experiment_{name}",
         "seed": seed,
         "occlude": occlude,
-        "targets": {"occluded_fraction": [0.1, 0.6], "objects_each": 2, "effort": 12},
+        "targets": {"occluded_fraction": [0.1, 0.6], "max_objects": 2, "effort": 12},
         "objects": [{"kind": "procedural", "kinds": dict.fromkeys(KINDS[name], 1)}],
     }
 

@@ -144,7 +144,7 @@ def findings(
     comparisons = [
         Comparison(question=q, cells=_differences(q, results, drawn))
         for q in questions
-        if {q.ours, q.theirs} <= names
+        if {q.arm, q.baseline} <= names
     ]
     first = results[arms[0].name]
     return Findings(
@@ -164,13 +164,13 @@ def _differences(
     cells = []
     for part in PARTS:
         pck = intervals.paired_interval(
-            _hits_and_counts(results[question.ours], part),
-            _hits_and_counts(results[question.theirs], part),
+            _hits_and_counts(results[question.arm], part),
+            _hits_and_counts(results[question.baseline], part),
             seed=SEED,
             rounds=ROUNDS["PCK"],
         )
         cells.append(Cell(part=part, measure="PCK", found=pck))
-        ap = drawn[question.ours, part].minus(drawn[question.theirs, part])
+        ap = drawn[question.arm, part].minus(drawn[question.baseline, part])
         cells.append(Cell(part=part, measure="AP", found=ap))
     return tuple(cells)
 
@@ -203,7 +203,7 @@ def as_json(found: Findings) -> dict[str, Any]:
             arm.name: {"title": arm.title} | by_part(found.figures[arm.name]) for arm in found.arms
         },
         "differences": [
-            {"question": a.question.text, "ours": a.question.ours, "theirs": a.question.theirs}
+            {"question": a.question.text, "arm": a.question.arm, "baseline": a.question.baseline}
             | by_part(a.cells)
             | {"verdict": {c.part: verdict(c.found) for c in a.cells if c.measure == "PCK"}}
             for a in found.comparisons
@@ -272,11 +272,11 @@ def notes(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> l
     out.append(_costs(facts["operations"]))
     if config.pretrain is not None:
         out.append("Pretraining: as many steps again on generated people, joints by their names.")
-    out.append(about_bank(facts))
+    out.append(bank_note(facts))
     return out + list(facts["notes"])
 
 
-def about_bank(facts: dict[str, Any]) -> str:
+def bank_note(facts: dict[str, Any]) -> str:
     """A sentence on the size of ORN's bank."""
     if not facts["bank"]:
         return "ORN has no bank of poses in any arm: few people have half of their joints labelled."

@@ -2,7 +2,7 @@
 
     OUT/experiment.json     the configuration; others are refused here
     OUT/photos/             the annotations, split into train.json and test.json
-    OUT/hiders/             cut-outs (occluders), split in the same way
+    OUT/occluders/          cut-outs (occluders), split in the same way
     OUT/data/train, test    data sets: each photo clean, then occluded
     OUT/crops/              crops, shared by all arms
     OUT/runs/ARM-SEED/      a training; evaluations/test/ holds its predictions
@@ -87,7 +87,7 @@ def run(config: ExperimentConfig, *, log: Callable[[str], None], step: Step) -> 
             _occlude(config, name, cutouts=bool(facts["cutouts"]), step=step)
         facts["poses"] = _count_poses(config, step)
         facts["bank"] = facts["poses"] >= MIN_POSES
-        log(results.about_bank(facts))
+        log(results.bank_note(facts))
         for seed in range(config.seeds):
             for arm in ways:
                 if not _train_and_test(config, arm, seed, bank=facts["bank"], log=log, step=step):
@@ -106,7 +106,7 @@ def _split(config: ExperimentConfig) -> dict[str, Any]:
     facts = durable.read_json(folder / photos.FACTS)
     facts["cutouts"] = None
     if config.cutouts is not None:
-        root = config.out / "hiders"
+        root = config.out / "occluders"
         if not (root / "train").is_dir():
             occluders.split_cutouts(config.cutouts, root, seed=config.seed)
         facts["cutouts"] = {
@@ -128,7 +128,7 @@ def _occlude(config: ExperimentConfig, name: str, *, cutouts: bool, step: Step) 
     if (out / INDEX_NAME).is_file():
         return
     recipe = occluders.recipe(name, seed=config.seed, cutouts=cutouts)
-    assets = config.out / "hiders" / name
+    assets = config.out / "occluders" / name
     settings = prepare(
         parse(recipe, f"experiment, {name}"), assets=assets if cutouts else config.out, device="cpu"
     )

@@ -31,7 +31,7 @@ ReadSample = tuple[Row, list[Row], Path | bytes]
 """A frame's row, those of its people, and its image or the path of it."""
 
 
-class LeftOut(Counter[str]):
+class Skipped(Counter[str]):
     """Counts of skipped entries by reason, with the first place of each."""
 
     def __init__(self, *given: Any) -> None:
@@ -136,7 +136,7 @@ class Opened:
     skeleton: Skeleton
     samples: Iterator[ReadSample | SynthStudioError]
     names: Sequence[str] = ()
-    left_out: LeftOut = field(default_factory=LeftOut)
+    left_out: Skipped = field(default_factory=Skipped)
     numbers: Sequence[int] | None = None
     assets: Sequence[AssetRow] = ()
     notes: Callable[[], list[str]] = field(default=list)

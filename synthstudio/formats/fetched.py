@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.images import MAX_BYTES, SUFFIXES, UNREAD, begins_a_picture
+from synthstudio.core.images import MAX_BYTES, SUFFIXES, UNREAD, is_image_header
 from synthstudio.core.places import Url
 from synthstudio.core.video import VIDEOS
 from synthstudio.dataset.durable import disk_errors, scratch_folder
@@ -87,7 +87,7 @@ def _holds_a_photo(store: Store, name: str) -> bool:
     """Whether an object without a known suffix has the first bytes of a picture."""
     if PurePosixPath(name).suffix.lower() in (*UNREAD, *VIDEOS, *_OTHERS):
         return False
-    return begins_a_picture(store.read(name, part=(0, 12)) or b"")
+    return is_image_header(store.read(name, part=(0, 12)) or b"")
 
 
 def _check(url: Url, chosen: Mapping[str, int]) -> None:

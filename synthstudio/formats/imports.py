@@ -26,7 +26,7 @@ from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import ANNOTATIONS
-from synthstudio.formats.exchange import MIN_AREA_PX, LeftOut, Opened, ReadSample, exportable
+from synthstudio.formats.exchange import MIN_AREA_PX, Opened, ReadSample, Skipped, exportable
 from synthstudio.formats.joints import as_exported, convert_frame, convert_row
 from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
@@ -44,7 +44,7 @@ class Imported:
     people: int = 0
     edited: int = 0
     notes: list[str] = field(default_factory=list)
-    left_out: LeftOut = field(default_factory=LeftOut)
+    left_out: Skipped = field(default_factory=Skipped)
 
     def as_json(self) -> dict[str, Any]:
         left_out = {what: n for what, n in sorted(self.left_out.items()) if n}
@@ -144,7 +144,7 @@ def _write_dataset(
     identity = manifest.Identity(
         recipe={
             "name": "imported",
-            "description": f"People taken in from a file of the format {format_name}."
+            "description": f"People imported from a file of the format {format_name}."
             if format_name in FORMATS
             else "Photos without labels.",
             "imported": {"format": format_name, "of": sidecar.identity if sidecar else None},

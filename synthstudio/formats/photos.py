@@ -21,7 +21,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.video import VIDEOS, stated_rate_hz, timed_frames
 from synthstudio.dataset.durable import disk_errors, scratch_folder
 from synthstudio.formats import checked
-from synthstudio.formats.exchange import LeftOut, Opened, ReadSample
+from synthstudio.formats.exchange import Opened, ReadSample, Skipped
 
 QUALITY = 95
 RATE_HZ = 1.0
@@ -53,11 +53,11 @@ def open_photos(
     if path.is_file() and path.suffix.lower() in VIDEOS:
         return _video(path, skeleton, rate_hz, every, out)
     if path.is_file():
-        files, top, left_out = [path], path.parent, LeftOut()
+        files, top, left_out = [path], path.parent, Skipped()
     else:
         top = path
         files, others = images.list_pictures(path)
-        left_out = LeftOut(others)
+        left_out = Skipped(others)
     if not files:
         raise FormatError(
             "no photos found",

@@ -73,7 +73,7 @@ def held_velocities(
     return velocities(surfaces, gone, found.after_s)
 
 
-def as_rolled(
+def skewed_people(
     spec: FrameSpec, people: Sequence[PosedPerson], moving: dict[int, VertexVelocities]
 ) -> tuple[PosedPerson, ...]:
     """The people under the lens's rolling shutter."""
@@ -86,7 +86,7 @@ def as_rolled(
     )
 
 
-def held_as_rolled(
+def skewed_objects(
     spec: FrameSpec, surfaces: tuple[Surface, ...], moving: tuple[F32, ...] | None
 ) -> tuple[Surface, ...]:
     """An object under the lens's rolling shutter."""

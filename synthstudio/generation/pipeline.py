@@ -63,7 +63,7 @@ from synthstudio.label.visibility import patch_query
 from synthstudio.props import backgrounds, cutouts, places
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.check import doubted, left_out
-from synthstudio.recipe.sampling.outfits import never_worn
+from synthstudio.recipe.sampling.outfits import unusable_garments
 from synthstudio.render import bend, light, points, raster, shade
 from synthstudio.render.exposure import exposed
 from synthstudio.render.pack import Packed, pack
@@ -96,7 +96,7 @@ def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
         for i, person in enumerate(spec.people)
     )
     goes = moving.people_velocities(stage, spec, people)
-    people = moving.as_rolled(spec, people, goes)
+    people = moving.skewed_people(spec, people, goes)
     velocities: list[F32 | None] = []
     for i, person in enumerate(people):
         velocities += goes[i].surfaces if i in goes else [None] * len(person.surfaces)
@@ -126,7 +126,7 @@ def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
         )
         carried = moving.held_velocities(stage, spec, i, made) if goes else None
         velocities += [None] * len(made) if carried is None else carried
-        surfaces += moving.held_as_rolled(spec, made, carried)
+        surfaces += moving.skewed_objects(spec, made, carried)
         textures += brought
         held_by = None if obj.held_by is None else PERSON_BASE + obj.held_by
         kind = obj.kind if obj.asset is None else obj.asset.name
@@ -337,7 +337,7 @@ def generate(  # noqa: PLR0913 - the options of one command
     started = time.monotonic()
     notes = left_out(settings.recipe, settings.catalogue)
     notes += doubted(settings.catalogue)
-    notes += never_worn(settings.recipe, settings.catalogue.garments)
+    notes += unusable_garments(settings.recipe, settings.catalogue.garments)
     for note in notes:
         on_note(note)
     prepare_caches(settings)

@@ -23,7 +23,7 @@ LONGEST_S = 4.0  # from the first frame on
 _SHARD_BYTES = 25_000  # tables of a shard without rows
 
 
-class _Enough(Exception):
+class _Measured(Exception):
     """Raised inside the sample's run to end it after enough measurements."""
 
 
@@ -95,9 +95,9 @@ def plan(
             first_s = next((at for at, count in seen if count), seen[-1][0])
             if seen[-1][0] - first_s > LONGEST_S and done > SHARD_FRAMES * workers:
                 size = _bytes_per_frame(out)
-                raise _Enough
+                raise _Measured
 
-        with suppress(_Enough):
+        with suppress(_Measured):
             sample_of = dataclasses.replace(settings, recipe=recipe)
             generate(
                 sample_of,

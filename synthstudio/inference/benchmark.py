@@ -62,12 +62,12 @@ def opened(subject: Subject, threads: int) -> tuple[Predictor, tuple[int, int]]:
         return model, model.size
     import torch
 
-    from synthstudio.inference.networks import ask_network
+    from synthstudio.inference.networks import network_predictor
     from synthstudio.training import checkpoint
 
     torch.set_num_threads(threads)
     net, config, skeleton = checkpoint.load_network(subject.path)
-    return ask_network(net, skeleton), config.network.size
+    return network_predictor(net, skeleton), config.network.size
 
 
 def measure(

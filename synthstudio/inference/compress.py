@@ -27,7 +27,7 @@ from synthstudio.core.extras import import_extra
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.inference import scoring
-from synthstudio.inference.export import About, narrow, onnx_program
+from synthstudio.inference.export import Info, narrow, onnx_program
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.inference.scoring import Hits
 from synthstudio.models.blocks.bank import PoseBank
@@ -108,7 +108,7 @@ def candidates(
 ) -> Iterator[Candidate]:
     """Make and score every candidate, the unchanged network first."""
     size = config.network.size
-    about = About(size=size, name=config.name, version=version)
+    about = Info(size=size, name=config.name, version=version)
     crops = scoring.crops_of(people.val, size, skeleton)
 
     def hits(model: OnnxModel, of: CropSubset) -> Hits:
@@ -316,7 +316,7 @@ def _reader(images: NDArray[Any]) -> Any:
     return Reader()
 
 
-def time_in_turn(found: list[Candidate], target: CompressionTarget, size: tuple[int, int]) -> None:
+def time_all(found: list[Candidate], target: CompressionTarget, size: tuple[int, int]) -> None:
     """Time every candidate in each round, so that other load affects all equally."""
     crops = stream(0, "crops").integers(0, 255, (target.people, *size, 3), dtype=np.uint8)
     models = [

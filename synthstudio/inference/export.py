@@ -112,7 +112,7 @@ class Exported:
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
+class Info:
     """Metadata and options of a file: for crops of `size` (H, W); with the flip
     test; for floats from 0 to 1 instead of uint8; with weights stored as one of WEIGHTS."""
 
@@ -124,7 +124,7 @@ class About:
     weights: str = "int16"
 
 
-def export_onnx(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> Exported:
+def export_onnx(net: PoseNet, skeleton: Skeleton, out: Path, about: Info) -> Exported:
     """Write an ONNX file for batches of any length; ModelError when its outputs differ from PyTorch
     by more than MAX_PX or MAX."""
     whole, crops, model = onnx_program(net, skeleton, about)
@@ -134,7 +134,7 @@ def export_onnx(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> Ex
     return checked(out, written, *_apart(whole, lambda x: runtime.run(x.numpy()), crops))
 
 
-def onnx_program(net: PoseNet, skeleton: Skeleton, about: About) -> tuple[WithDecoder, Tensor, Any]:
+def onnx_program(net: PoseNet, skeleton: Skeleton, about: Info) -> tuple[WithDecoder, Tensor, Any]:
     """A network with its decoder, synthetic crops, and the ONNX model with weights in float32."""
     whole, crops = _ready(net, skeleton, about)
     model = program_of(whole, crops, list(whole.names), _facts(skeleton, about))
@@ -167,7 +167,7 @@ def program_of(whole: nn.Module, images: Tensor, names: list[str], facts: Mappin
     return model
 
 
-def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> Exported:
+def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: Info) -> Exported:
     """Write a `torch.export` program with float32 weights, independent of this package.
     ModelError as above."""
     whole, crops = _ready(net, skeleton, about)
@@ -202,7 +202,7 @@ def checked(out: Path, written: bytes, joints_px: float, probabilities: float) -
     return Exported(path=out, bytes=len(written), joints_px=joints_px, probabilities=probabilities)
 
 
-def _ready(net: PoseNet, skeleton: Skeleton, about: About) -> tuple[WithDecoder, Tensor]:
+def _ready(net: PoseNet, skeleton: Skeleton, about: Info) -> tuple[WithDecoder, Tensor]:
     """A copy of the network on the CPU, run once on synthetic crops so that cached matrices are
     constants, not traced; and the crops."""
     whole = WithDecoder(copy.deepcopy(net).cpu(), skeleton, flip=about.flip).eval()
@@ -216,7 +216,7 @@ def _ready(net: PoseNet, skeleton: Skeleton, about: About) -> tuple[WithDecoder,
     return whole, crops
 
 
-def _facts(skeleton: Skeleton, about: About) -> dict[str, str]:
+def _facts(skeleton: Skeleton, about: Info) -> dict[str, str]:
     return {
         "format": FORMAT,
         "version": about.version,
@@ -321,7 +321,7 @@ class Detections(nn.Module):
         return self.net.detections(self.net(images))
 
 
-def export_finder(net: FCPose, _: Skeleton, out: Path, about: About) -> Exported:
+def export_finder(net: FCPose, _: Skeleton, out: Path, about: Info) -> Exported:
     """Write the detector alone as an ONNX file for images of `about.size` in batches of any length.
     ModelError for the flip test or floats, and as `export_onnx`."""
     if about.flip or about.floats:

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from synthstudio.core.arrays import F64, U8
-from synthstudio.core.boxes import keep_best, object_similarity
+from synthstudio.core.boxes import nms, object_similarity
 from synthstudio.core.errors import ModelError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.threads import threads_allowed
@@ -93,7 +93,7 @@ class Finder:
         lies = Letterbox.of(image.rgb.shape[:2], self.size)
         score, corners = self.detections(lies.framed(image.rgb, self.size)[None])
         confident = np.flatnonzero(score[0] >= self.min_score)
-        best = confident[keep_best(corners[0, confident], score[0, confident], overlap=OVERLAP)]
+        best = confident[nms(corners[0, confident], score[0, confident], overlap=OVERLAP)]
         limit = np.array(image.rgb.shape[1::-1], np.float64)
         found = lies.to_image(corners[0, best].reshape(-1, 2, 2)).clip(0, limit)
         sides = found[:, 1] - found[:, 0]
@@ -163,7 +163,7 @@ class Detector:
         )
 
 
-def box_about(person: Person, size: tuple[int, int]) -> F64 | None:
+def box_around(person: Person, size: tuple[int, int]) -> F64 | None:
     """The box x y w h about a person's joints inside a picture (W, H); None: too few joints."""
     inside = ((person.xy >= 0) & (person.xy < size)).all(-1)
     there = inside & ~(person.present < PRESENT)  # NaN: not predicted
@@ -176,21 +176,21 @@ def box_about(person: Person, size: tuple[int, int]) -> F64 | None:
     return np.concatenate([low - MARGIN * longer, high - low + 2 * MARGIN * longer])
 
 
-def find_people(ask: Predictor, *, size: tuple[int, int]) -> FindPeople:
+def find_people(predictor: Predictor, *, size: tuple[int, int]) -> FindPeople:
     """The image's own boxes; else `agreed_people` of the package's detector (loaded on
-    first use, on the CPU); else one person by `second_look`, with the detector's lowest score.
-    Without ONNX Runtime a warning is logged and `second_look` is used alone."""
+    first use, on the CPU); else one person by `find_one`, with the detector's lowest score.
+    Without ONNX Runtime a warning is logged and `find_one` is used alone."""
 
     @functools.cache
     def look() -> FindPeople:
         if find_spec("onnxruntime") is not None:
             _log.warning(NO_BOXES)
-            return agreed_people(_finder(default_finder(), threads_allowed()), ask, size=size)
+            return agreed_people(_finder(default_finder(), threads_allowed()), predictor, size=size)
         _log.warning(
             "one person is assumed per picture: the detector needs ONNX Runtime, "
             'pip install "synthstudio[predict]"'
         )
-        return second_look(ask, size=size)
+        return find_one(predictor, size=size)
 
     return lambda image: look()(image) if image.boxes is None else image.boxes
 
@@ -200,11 +200,11 @@ def _finder(path: Path, threads: int) -> Finder:
     return Finder.load(path, device="cpu", min_score=UNSURE, threads=threads)
 
 
-def agreed_people(finder: FindPeople, ask: Predictor, *, size: tuple[int, int]) -> FindPeople:
+def agreed_people(finder: FindPeople, predictor: Predictor, *, size: tuple[int, int]) -> FindPeople:
     """People found by a detector with a low threshold and confirmed by the network: expected OKS
     times detector score is at least AGREED. Of two people with an OKS above SAME the better
     stays."""
-    alone = second_look(ask, size=size)
+    alone = find_one(predictor, size=size)
 
     def find(image: SourceImage) -> Boxes:
         if image.boxes is not None:
@@ -213,7 +213,7 @@ def agreed_people(finder: FindPeople, ask: Predictor, *, size: tuple[int, int]) 
         given = dataclasses.replace(
             image, boxes=Boxes(xywh=boxes.xywh[:_MAX_BOXES], score=boxes.score[:_MAX_BOXES])
         )
-        people = list(predict(ask, [given], source_boxes, size=size))
+        people = list(predict(predictor, [given], source_boxes, size=size))
         kept = _best(people)
         if not kept:
             return dataclasses.replace(alone(image), score=np.full(1, UNSURE))
@@ -243,7 +243,7 @@ def _alike(person: Person, other: Person) -> float:
     return float(object_similarity(person.xy[None], other.xy[None], known, area, sigmas)[0, 0])
 
 
-def second_look(ask: Predictor, *, size: tuple[int, int]) -> FindPeople:
+def find_one(predictor: Predictor, *, size: tuple[int, int]) -> FindPeople:
     """The image's own boxes; else one person: the box about the joints predicted for the
     whole image, or the whole image if too few are inside."""
 
@@ -252,8 +252,8 @@ def second_look(ask: Predictor, *, size: tuple[int, int]) -> FindPeople:
         if image.boxes is not None:
             return whole
         alone = dataclasses.replace(image, sequence="")
-        box = box_about(
-            next(predict(ask, [alone], source_boxes, size=size)), image.rgb.shape[1::-1]
+        box = box_around(
+            next(predict(predictor, [alone], source_boxes, size=size)), image.rgb.shape[1::-1]
         )
         if box is None:
             return whole

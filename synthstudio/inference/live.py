@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from synthstudio.core.arrays import F64
-from synthstudio.inference.finder import box_about
-from synthstudio.inference.predict import Person, Predictor, predict, surely_seen
+from synthstudio.inference.finder import box_around
+from synthstudio.inference.predict import Person, Predictor, predict, tracking_weights
 from synthstudio.inference.sources import Boxes, FindPeople, SourceImage
 from synthstudio.inference.stream import LiveFrame
 from synthstudio.inference.tracking import REPEATED, Tracker
@@ -103,13 +103,13 @@ class Follower:
 
     def __init__(
         self,
-        ask: Predictor,
+        predictor: Predictor,
         find: FindPeople,
         *,
         size: tuple[int, int],
         options: LiveOptions | None = None,
     ) -> None:
-        self._predict, self._find, self._size = ask, find, size
+        self._predict, self._find, self._size = predictor, find, size
         self._options = options or LiveOptions()
         self._tracker = Tracker()
         self._people: list[Person] = []
@@ -143,7 +143,7 @@ class Follower:
     def _boxes(self, image: SourceImage) -> tuple[F64, bool]:
         """Boxes (P, 4) of tracked people and, if due, of detected ones; whether detection ran."""
         size = (image.rgb.shape[1], image.rgb.shape[0])
-        about = [box for p in self._people if (box := box_about(p, size)) is not None]
+        about = [box for p in self._people if (box := box_around(p, size)) is not None]
         boxes = np.array(about, np.float64).reshape(-1, 4)
         self._since += 1
         every = self._options.every
@@ -162,7 +162,7 @@ class Follower:
         names = self._tracker.name(
             np.stack([p.box for p in people]),
             np.stack([p.xy for p in people]),
-            np.stack([surely_seen(p) for p in people]),
+            np.stack([tracking_weights(p) for p in people]),
             at=number,
         )
         return [

@@ -13,10 +13,10 @@ from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.inference.predict import CropPredictions, Predictor
 from synthstudio.training import devices
-from synthstudio.training.predictions import answer_images
+from synthstudio.training.predictions import predict_images
 
 
-def ask_network(
+def network_predictor(
     net: nn.Module, skeleton: Skeleton, *, flip: bool = False, peaks: int = 0
 ) -> Predictor:
     """A predictor on the network's device; ModelError when out of memory or maps are not finite.
@@ -32,12 +32,12 @@ def ask_network(
                 then=f"Leave out {word}.",
             )
 
-    def ask(crops: U8) -> CropPredictions:
+    def predict(crops: U8) -> CropPredictions:
         images = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
         with devices.memory_guard(device, f"{len(crops)} crops", "Choose a smaller --batch."):
-            found = answer_images(net, images.to(device), skeleton, flip=flip, peaks=peaks)
+            found = predict_images(net, images.to(device), skeleton, flip=flip, peaks=peaks)
         found.setdefault("peaks", np.zeros((*found["score"].shape, 0, 3)))
         names = [field.name for field in dataclasses.fields(CropPredictions)]
         return CropPredictions(**{name: found[name] for name in names})
 
-    return ask
+    return predict

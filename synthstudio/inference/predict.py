@@ -95,7 +95,7 @@ class Person:
 
 
 def predict(
-    ask: Predictor,
+    predictor: Predictor,
     images: Iterable[SourceImage],
     find: FindPeople,
     *,
@@ -110,11 +110,11 @@ def predict(
     for done, image in enumerate(images, 1):
         waiting += _crops(image, find(image), size)
         while len(waiting) >= batch:
-            yield from _predict_batch(ask, waiting[:batch], size)
+            yield from _predict_batch(predictor, waiting[:batch], size)
             waiting = waiting[batch:]
         progress(done)
     if waiting:
-        yield from _predict_batch(ask, waiting, size)
+        yield from _predict_batch(predictor, waiting, size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,8 +154,8 @@ def _crops(image: SourceImage, boxes: Boxes, size: tuple[int, int]) -> list[_Cro
     return out
 
 
-def _predict_batch(ask: Predictor, crops: list[_Crop], size: tuple[int, int]) -> Iterator[Person]:
-    answers = ask(np.stack([c.crop for c in crops]))
+def _predict_batch(net: Predictor, crops: list[_Crop], size: tuple[int, int]) -> Iterator[Person]:
+    answers = net(np.stack([c.crop for c in crops]))
     for k, crop in enumerate(crops):
         x, y, w, _ = crop_window(crop.box, size)
         scale = w / size[1]
@@ -209,7 +209,7 @@ def _tracked(people: list[Person], rows: list[int]) -> dict[int, list[int]]:
     tracks = track_people(
         [np.stack([people[k].box for k in own]) for own in at.values()],
         [np.stack([people[k].xy for k in own]) for own in at.values()],
-        [np.stack([surely_seen(people[k]) for k in own]) for own in at.values()],
+        [np.stack([tracking_weights(people[k]) for k in own]) for own in at.values()],
         at=list(at),
     )
     alone = 1 + max(int(names.max()) for names in tracks)  # duplicates in a frame get unique tracks
@@ -220,7 +220,7 @@ def _tracked(people: list[Person], rows: list[int]) -> dict[int, list[int]]:
     return found
 
 
-def surely_seen(person: Person) -> F64:
+def tracking_weights(person: Person) -> F64:
     """(J,) weights of joints in tracking: the score, reduced by occlusion."""
     visible = person.shares[:, 0]
     return person.score * np.where(np.isfinite(visible), visible, 1)

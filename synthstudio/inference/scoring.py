@@ -30,16 +30,16 @@ class Hits:
     """Joints found and counted per moment (G,), by subset: all, visible, hidden."""
 
     found: dict[str, F64]
-    asked: dict[str, F64]
+    counts: dict[str, F64]
 
     def percent(self, subset: str) -> float:
         """PCK in percent; NaN without joints."""
-        asked = self.asked[subset].sum()
-        return float(100 * self.found[subset].sum() / asked) if asked else float("nan")
+        counts = self.counts[subset].sum()
+        return float(100 * self.found[subset].sum() / counts) if counts else float("nan")
 
     def gained(self, other: Hits, subset: str) -> tuple[float, float, float]:
         """Points of PCK more than `other` on the same people, and its 95 % interval."""
-        first, second = ((h.found[subset][None], h.asked[subset][None]) for h in (self, other))
+        first, second = ((h.found[subset][None], h.counts[subset][None]) for h in (self, other))
         more = paired_interval(first, second, seed=0)
         return 100 * more.value, 100 * more.low, 100 * more.high
 
@@ -55,8 +55,8 @@ def labelled_people(
 ) -> CropSubset:
     """The people of a data set as crops of `size`. ModelError when no person is labelled or the
     skeleton differs."""
-    asked = {"dataset": str(dataset), "splits": splits, "boxes": boxes}
-    config = configs.parse({"train": [asked], "network": {"size": size}})
+    source = {"dataset": str(dataset), "splits": splits, "boxes": boxes}
+    config = configs.parse({"train": [source], "network": {"size": size}})
     people, other = load_subset(config.train, config, cache, lambda done, total: None)
     check_same_joints(other, skeleton, dataset)
     if not len(people) or not np.isfinite(people.crops.xy[people.rows]).any():
@@ -75,13 +75,13 @@ def crops_of(people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> U
     return np.ascontiguousarray(np.concatenate(parts).transpose(0, 2, 3, 1))
 
 
-def hits(ask: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> Hits:
+def hits(net: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> Hits:
     """Predict all people and count the joints found within AT."""
     found: dict[str, list[F64]] = {"all": [], "visible": [], "hidden": []}
-    asked: dict[str, list[F64]] = {name: [] for name in found}
+    counts: dict[str, list[F64]] = {name: [] for name in found}
     extent = np.array([size[1], size[0]], np.float64)
     for batch in _batches(people, size, skeleton):
-        answer = ask(np.ascontiguousarray(batch.images.numpy().transpose(0, 2, 3, 1)))
+        answer = net(np.ascontiguousarray(batch.images.numpy().transpose(0, 2, 3, 1)))
         truth = batch.labels.xy.double().numpy() * extent
         side = people.crops.side[batch.rows].astype(np.float64)
         near = pck(answer.xy, truth, length=side, at=AT) > 0
@@ -93,7 +93,7 @@ def hits(ask: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Sk
         }
         for name, subset in subsets.items():
             found[name].append((near & subset).sum(1).astype(np.float64))
-            asked[name].append(subset.sum(1).astype(np.float64))
+            counts[name].append(subset.sum(1).astype(np.float64))
     _, moment = np.unique(people.crops.group[people.rows], return_inverse=True)
 
     def summed(parts: dict[str, list[F64]]) -> dict[str, F64]:
@@ -101,7 +101,7 @@ def hits(ask: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Sk
             k: np.bincount(moment, np.concatenate(v)).astype(np.float64) for k, v in parts.items()
         }
 
-    return Hits(found=summed(found), asked=summed(asked))
+    return Hits(found=summed(found), counts=summed(counts))
 
 
 def _batches(people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> list[batches.Batch]:

@@ -339,7 +339,7 @@ def _views_requested(
     if "causes" in wanted["targets"] and "self" in wanted["targets"]["causes"]:
         return {}  # people are turned for self-occlusion
     people = (like or Recipe(name="x")).people
-    if people.facing_deg != Recipe(name="x").people.facing_deg or people.together.share > 0:
+    if people.facing_deg != Recipe(name="x").people.facing_deg or people.interactions.share > 0:
         return {}
     return _clear(found, "view", [v for v in VIEWS if v in found.counts["view"]])
 
@@ -348,7 +348,7 @@ def _families_requested(found: Profile, like: Recipe | None) -> dict[str, int]:
     """Quotas of families of unconditional poses; {} where others are set."""
     recipe = Recipe(name="x") if like is None else like
     poses, hold = recipe.people.poses, recipe.people.hold
-    others = hold.share > 0 or hold.lean > 0 or recipe.people.together.share > 0
+    others = hold.share > 0 or hold.lean > 0 or recipe.people.interactions.share > 0
     if poses.names is not None or others or recipe.motion is not None:
         return {}
     held = set(recipe.holdout.poses)

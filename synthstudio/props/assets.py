@@ -256,12 +256,12 @@ def _checked(path: Path, kind: ImageKind) -> dict[str, Any]:
 
 def _photo(path: Path) -> dict[str, Any]:
     width, height, level = images.check_image(path)
-    told: dict[str, Any] = {"width_px": width, "height_px": height}
+    facts: dict[str, Any] = {"width_px": width, "height_px": height}
     if min(width, height) < _MIN_PX:
-        told["unfit"] = f"{width} x {height} pixels: smaller than {_MIN_PX} a side"
+        facts["unfit"] = f"{width} x {height} pixels: smaller than {_MIN_PX} a side"
     elif level <= _BLACK:
-        told["unfit"] = f"black: hardly a pixel is brighter than {_BLACK} of 255"
-    return told
+        facts["unfit"] = f"black: hardly a pixel is brighter than {_BLACK} of 255"
+    return facts
 
 
 def _cutout(path: Path) -> dict[str, Any]:

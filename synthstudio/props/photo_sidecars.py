@@ -57,16 +57,16 @@ def with_sidecar(asset: ImageAsset, path: Path) -> ImageAsset:
     file = path.with_name(path.stem + SUFFIX)
     if not file.exists():
         return replace(asset, unfit=NO_SIDECAR)
-    told = _read(file)
-    fov, pitch = _radians(told.vertical_fov_deg), _radians(told.pitch_deg)
+    data = _read(file)
+    fov, pitch = _radians(data.vertical_fov_deg), _radians(data.pitch_deg)
     seen = _angle_of_view(path, asset) if fov is None else fov
-    if told.horizon is not None and seen is not None:
-        below = (told.horizon - 0.5) * 2 * math.tan(seen / 2)
-        pitch = math.atan(below * math.cos(math.radians(told.roll_deg)))
-    ground, unfit = _ground(asset, told, pitch, seen)
+    if data.horizon is not None and seen is not None:
+        below = (data.horizon - 0.5) * 2 * math.tan(seen / 2)
+        pitch = math.atan(below * math.cos(math.radians(data.roll_deg)))
+    ground, unfit = _ground(asset, data, pitch, seen)
     return replace(
         asset,
-        camera_height_m=told.camera_height_m,
+        camera_height_m=data.camera_height_m,
         pitch_rad=pitch,
         vertical_fov_rad=fov,
         ground=ground,
@@ -75,34 +75,34 @@ def with_sidecar(asset: ImageAsset, path: Path) -> ImageAsset:
 
 
 def _ground(
-    asset: ImageAsset, told: _Sidecar, pitch_rad: float | None, fov_rad: float | None
+    asset: ImageAsset, data: _Sidecar, pitch_rad: float | None, fov_rad: float | None
 ) -> tuple[Ground | None, str]:
     """The photo's ground, or None and the reason."""
-    height = told.camera_height_m
+    height = data.camera_height_m
     lacking = [
         name
         for name, value in (
             ("camera_height_m", height),
             ("vertical_fov_deg (its EXIF does not say it)", fov_rad),
-            ("pitch_deg or horizon", told.horizon if told.pitch_deg is None else told.pitch_deg),
+            ("pitch_deg or horizon", data.horizon if data.pitch_deg is None else data.pitch_deg),
         )
         if value is None
     ]
-    if not told.stand:
-        return None, "stand: false" + (f", {told.reason[:_MAX_REASON]}" if told.reason else "")
+    if not data.stand:
+        return None, "stand: false" + (f", {data.reason[:_MAX_REASON]}" if data.reason else "")
     if lacking or height is None or pitch_rad is None or fov_rad is None:
         return None, f"its sidecar lacks {' and '.join(lacking)}"
     ground = Ground(
         camera_height_m=height,
         pitch_rad=pitch_rad,
         vertical_fov_rad=fov_rad,
-        roll_rad=math.radians(told.roll_deg),
-        floor=told.floor,
-        sun_elevation_rad=_radians(told.sun_elevation_deg),
-        sun_azimuth_rad=_radians(told.sun_azimuth_deg),
+        roll_rad=math.radians(data.roll_deg),
+        floor=data.floor,
+        sun_elevation_rad=_radians(data.sun_elevation_deg),
+        sun_azimuth_rad=_radians(data.sun_azimuth_deg),
     )
     if not ground.has_room((asset.width_px, asset.height_px)):
-        where = "its floor polygon" if told.floor else "it"
+        where = "its floor polygon" if data.floor else "it"
         return None, f"{where} shows no floor {REACH_M[0]:g} to {REACH_M[1]:g} m from the camera"
     return ground, ""
 
@@ -128,15 +128,15 @@ def _read(path: Path) -> _Sidecar:
     text = images.read_bytes(path, limit=_MAX_BYTES)
     try:
         root = yaml.compose(text, Loader=yaml.BaseLoader)
-        told = yaml.load(text, Loader=yaml.BaseLoader)
+        data = yaml.load(text, Loader=yaml.BaseLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise _bad(path, "not YAML") from error
     if not isinstance(root, yaml.MappingNode):
         raise _bad(path, "no mapping")
-    if len(told) < len(root.value):
+    if len(data) < len(root.value):
         raise _bad(path, "a field twice")
     try:
-        return _Sidecar.model_validate(told)
+        return _Sidecar.model_validate(data)
     except ValidationError as error:
         fault = error.errors()[0]
         if not fault["loc"]:

@@ -197,7 +197,8 @@ class CocoChecker:
                 image, person = ids[n]
                 first = None if key is None else self.twins.setdefault(digest(image, key), person)
                 if key is not None and first != person:
-                    yield finding_of(subjects, n, "twins", f"the same as annotation {first}")
+                    same = f"the same as annotation {first}"
+                    yield finding_of(subjects, n, "duplicate_keypoints", same)
         self.waiting.clear()
 
     def _mask(self, entry: Mapping[str, Any], at: At) -> Iterator[Finding]:

@@ -14,80 +14,80 @@ EXAMPLES = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of finding. `mend`: the repair of --fix; empty: needs manual work."""
+    """A kind of finding. `fix`: what --fix does; empty: needs manual work."""
 
     title: str
     severity: Severity = "error"
-    mend: str = ""
+    fix: str = ""
 
 
 KINDS: dict[str, Kind] = {
     # the file
     "schema": Kind(
         title="a field is missing or of the wrong type",
-        mend="an entry that an import cannot take is left out, an annotation without id gets one, "
+        fix="an entry that an import cannot take is left out, an annotation without id gets one, "
         "a size that is missing or 160.0 is written",
     ),
     "no_keypoint_category": Kind(title="a category has no keypoints"),
     "unknown_skeleton": Kind(title="the keypoints are those of no known skeleton"),
     "category_keypoints": Kind(
         title="a category's keypoints do not fit together",
-        mend="a category without id or names is left out",
+        fix="a category without id or names is left out",
     ),
     "category_mismatch": Kind(
         title="an annotation of a category that has no such keypoints",
-        mend="an annotation of no category is left out",
+        fix="an annotation of no category is left out",
     ),
     "duplicate_id": Kind(
         title="an id is used twice",
-        mend="a copy (or a second image) is left out, another annotation gets a new id",
+        fix="a copy (or a second image) is left out, another annotation gets a new id",
     ),
     "duplicate_image": Kind(title="two images have the same file"),
-    "orphan_annotation": Kind(title="an annotation of no image", mend="the annotation is left out"),
+    "orphan_annotation": Kind(title="an annotation of no image", fix="the annotation is left out"),
     "unsafe_name": Kind(
         title="a file name that leaves its folder",
-        mend="the image and its annotations are left out",
+        fix="the image and its annotations are left out",
     ),
-    "stored_bytes": Kind(title="stored bytes differ from their hash", mend="the frame is left out"),
+    "stored_bytes": Kind(title="stored bytes differ from their hash", fix="the frame is left out"),
     # pictures
     "image_missing": Kind(
-        title="an image is missing", mend="the image and its annotations are left out"
+        title="an image is missing", fix="the image and its annotations are left out"
     ),
     "image_broken": Kind(
-        title="an image cannot be decoded", mend="the image and its annotations are left out"
+        title="an image cannot be decoded", fix="the image and its annotations are left out"
     ),
     "image_size": Kind(
         title="an image's size differs from its entry",
-        mend="the image and its annotations are left out",
+        fix="the image and its annotations are left out",
     ),
     "image_changed": Kind(title="an image has other bytes than those that were labelled"),
     "image_mirrored": Kind(title="an image is the mirror of the one that was labelled"),
     # numbers
     "not_finite": Kind(
-        title="a number is NaN or infinite", mend="a joint with such a number becomes 0,0,0"
+        title="a number is NaN or infinite", fix="a joint with such a number becomes 0,0,0"
     ),
     "keypoint_count": Kind(title="the list of keypoints is too long or too short"),
-    "num_keypoints": Kind(title="num_keypoints is not the count of v > 0", mend="it is recounted"),
+    "num_keypoints": Kind(title="num_keypoints is not the count of v > 0", fix="it is recounted"),
     "bad_visibility": Kind(title="a v that is none of 0, 1, 2"),
     "coordinates_without_v": Kind(
-        title="a joint with v=0 has coordinates", mend="the joint becomes 0,0,0, as COCO writes it"
+        title="a joint with v=0 has coordinates", fix="the joint becomes 0,0,0, as COCO writes it"
     ),
     "visible_outside": Kind(
         title="a joint with v=2 outside the image",
-        mend="the joint becomes 0,0,0: invisible",
+        fix="the joint becomes 0,0,0: invisible",
     ),
     "hidden_outside": Kind(title="a joint with v=1 outside the image", severity="warning"),
     # boxes and masks
-    "box_empty": Kind(title="a box without width or height", mend="it is taken from the mask"),
+    "box_empty": Kind(title="a box without width or height", fix="it is taken from the mask"),
     "box_outside": Kind(title="a box lies outside the image"),
-    "box_mask": Kind(title="a box does not hold its mask", mend="it is taken from the mask"),
+    "box_mask": Kind(title="a box does not hold its mask", fix="it is taken from the mask"),
     "box_loose": Kind(
         title="a box is far larger than its mask",
         severity="warning",
-        mend="it is taken from the mask",
+        fix="it is taken from the mask",
     ),
-    "area": Kind(title="the area is not that of the mask", mend="it is counted again"),
-    "no_area": Kind(title="no area", severity="warning", mend="it is that of the mask"),
+    "area": Kind(title="the area is not that of the mask", fix="it is counted again"),
+    "no_area": Kind(title="no area", severity="warning", fix="it is that of the mask"),
     "mask_size": Kind(title="a mask of another size than the image"),
     "mask_broken": Kind(title="a mask cannot be decoded"),
     # people
@@ -95,9 +95,9 @@ KINDS: dict[str, Kind] = {
     "joints_one_point": Kind(title="all joints at one point"),
     "limb_length": Kind(title="a limb of impossible length"),
     "swapped": Kind(title="left and right are swapped"),
-    "twins": Kind(title="two people of one image with the same keypoints"),
+    "duplicate_keypoints": Kind(title="two people of one image with the same keypoints"),
     # rows of a data set against themselves
-    "rows_misfit": Kind(title="the tables of frames and people do not fit"),
+    "table_mismatch": Kind(title="the tables of frames and people do not fit"),
     "list_length": Kind(title="a list of another length than its label's"),
     "limits": Kind(title="a number outside what its label may be"),
     "shares": Kind(title="the shares of a joint do not sum to 1"),
@@ -166,7 +166,7 @@ class Findings:
                 kind: {
                     "severity": KINDS[kind].severity,
                     "title": KINDS[kind].title,
-                    "mend": KINDS[kind].mend,
+                    "fix": KINDS[kind].fix,
                     "count": self.counts[kind],
                     "examples": [{"where": f.where, "what": f.what} for f in self.kept[kind]],
                 }

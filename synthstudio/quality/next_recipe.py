@@ -165,7 +165,7 @@ def _lacking(
 
 def _views(own: Recipe) -> list[str]:
     """Return the views that the recipe allows; none if it fixes orientations."""
-    if own.people.together.share > 0:
+    if own.people.interactions.share > 0:
         return []  # interactions fix orientations
     if own.quotas is not None and own.quotas.view is not None:
         return [name for name, share in own.quotas.view.items() if share > 0]
@@ -174,7 +174,7 @@ def _views(own: Recipe) -> list[str]:
 
 def _families(own: Recipe, families: Iterable[str]) -> list[str]:
     poses, hold = own.people.poses, own.people.hold
-    others = hold.share > 0 or hold.lean > 0 or own.people.together.share > 0
+    others = hold.share > 0 or hold.lean > 0 or own.people.interactions.share > 0
     if poses.names is not None or others:
         return []  # single poses are selected, so families do not apply
     requested = poses.families if own.quotas is None else own.quotas.family or poses.families

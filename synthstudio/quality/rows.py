@@ -158,7 +158,7 @@ def _of_people(
     for n, key in enumerate(keypoint_keys(s)):
         first = None if key is None else twins.setdefault((int(owner[n]), key), s.person[n])
         if key is not None and first != s.person[n]:
-            found[n].append(finding_of(s, n, "twins", f"the same as person {first}"))
+            found[n].append(finding_of(s, n, "duplicate_keypoints", f"the same as person {first}"))
     return found
 
 

@@ -33,7 +33,7 @@ FRAME_COLUMNS = (
     "object_kind",
     "object_instance",
     "crowd_index",
-    "crowd_ask",
+    "crowd_target",
     "clip_id",
 )
 PERSON_COLUMNS = (
@@ -80,7 +80,7 @@ def stats(samples: Iterable[Sample], skeleton: Skeleton) -> dict[str, Any]:
     ones; `causes` and `states` are their sums. Histograms (`occluded_fraction`,
     `truncated_fraction` over people, `crowd_index` over frames) have ten bins between `edges`,
     `zero` (exactly 0: also in the first bin), `unknown` (null) and `mean`. `hidden_by_kind`
-    counts hidden joints by the kind of object that hides most of them, `nobody_visible` frames
+    counts hidden joints by the kind of object that hides most of them, `no_person_visible` frames
     in which no joint is visible. `clips`: the number of
     clips and of their frames, `motions` counts people by motion.
 
@@ -226,7 +226,7 @@ class _Tally:
         return {
             "frames": self.people_per_frame.total(),
             "people": people,
-            "nobody_visible": self.people_per_frame.total() - self.showing,
+            "no_person_visible": self.people_per_frame.total() - self.showing,
             "joints_total": people * len(self.names),
             "identities": len(self.identities),
             "people_per_frame": {
@@ -270,7 +270,7 @@ def text(found: dict[str, Any]) -> str:
     lines = [
         f"{found['frames']} frames, {found['people']} people, {found['identities']} identities, "
         f"{_percent(found['ambiguous'], found['joints_total'])} of joints ambiguous; "
-        f"{found['nobody_visible']} frames without visible people",
+        f"{found['no_person_visible']} frames without visible people",
         "",
         " " * width + "".join(f"{cause:>12}" for cause in causes),
     ]
@@ -319,7 +319,7 @@ def diff(
 ) -> dict[str, Any]:
     """Return the differences, JSON-compatible; every pair is [a, b].
 
-    `made`: a line for each field of dataset.json; `counts`; `distances`: the total variation
+    `identity`: a line for each field of dataset.json; `counts`; `distances`: the total variation
     distance (0 equal, 1 disjoint) of each distribution; `joints`: the rate of each
     cause of each joint that both skeletons have; `names`: counts of names, by kind.
     """
@@ -328,7 +328,7 @@ def diff(
     longer = a.identity.frames > b.identity.frames
     wants = dataclasses.replace(b.identity, frames=a.identity.frames) if longer else b.identity
     return {
-        "made": identity_differences(a.identity, wants),
+        "identity": identity_differences(a.identity, wants),
         "counts": {name: [had[name], has[name]] for name in _COUNTS},
         "distances": {
             **{name: distance(_bins(had[name]), _bins(has[name])) for name in _HISTOGRAMS},
@@ -368,7 +368,7 @@ def distance(a: Mapping[str, float], b: Mapping[str, float]) -> float | None:
 
 def diff_text(found: Mapping[str, Any]) -> str:
     lines = ["how they were made"]
-    made = [line.replace(": had ", ": ").replace(", wants ", " -> ") for line in found["made"]]
+    made = [line.replace(": had ", ": ").replace(", wants ", " -> ") for line in found["identity"]]
     lines += [f"  {line}" for line in made[:40]] or ["  alike"]
     if len(made) > 40:
         lines.append(f"  and {len(made) - 40} more")

@@ -37,11 +37,11 @@ COLUMNS = (
     "occluded_fraction",
     "cause",
     "state",
-    "ask_fraction",
-    "ask_hidden",
-    "ask_shown",
-    "ask_causes",
-    "ask_met",
+    "target_fraction",
+    "target_hidden",
+    "target_shown",
+    "target_causes",
+    "target_met",
 )
 _KS_STEPS = 0.5
 _STEPS = 10_000
@@ -62,13 +62,13 @@ class TargetTally:
 
     def __init__(self, skeleton: Skeleton) -> None:
         self._places = {name: j for j, name in enumerate(skeleton.joints)}
-        self._fractions = np.zeros((2, _STEPS + 1), np.int64)  # asked, achieved
+        self._fractions = np.zeros((2, _STEPS + 1), np.int64)  # requested, achieved
         self._errors = np.zeros(_STEPS + 1, np.int64)
         self._worst = 0.0
         self._joints: dict[str, Counter[str]] = {}
-        self._causes = {cause: np.zeros(4) for cause in SHARES}  # people, asked, achieved, error
+        self._causes = {cause: np.zeros(4) for cause in SHARES}  # n, requested, achieved, error
         self._cause_shares = {cause: np.zeros((2, _STEPS + 1), np.int64) for cause in SHARES}
-        self._crowd = np.zeros(5)  # frames, asked, achieved, |asked - achieved|, its greatest
+        self._crowd = np.zeros(5)  # frames; requested, achieved, error; greatest error
         self._people = self._missed = 0
         self._listed: list[dict[str, Any]] = []
 
@@ -76,7 +76,7 @@ class TargetTally:
         """Count F frames and their P people; `own` (P,): index of each person's frame."""
         counted = np.isin(frames["variant"].to_pylist(), TARGET_VARIANTS)
         requested, achieved = (
-            as_numbers(frames[name])[counted] for name in ("crowd_ask", "crowd_index")
+            as_numbers(frames[name])[counted] for name in ("crowd_target", "crowd_index")
         )
         known = ~(np.isnan(requested) | np.isnan(achieved))
         requested, achieved = requested[known], achieved[known]
@@ -84,7 +84,7 @@ class TargetTally:
         for k, values in enumerate((np.ones(len(error)), requested, achieved, error)):
             self._crowd[k] = add_in_order(self._crowd[k], values)
         self._crowd[4] = max(self._crowd[4], error.max(initial=0.0))
-        of_requested = is_known(people["ask_met"]) & counted[own]
+        of_requested = is_known(people["target_met"]) & counted[own]
         for row in people.select(COLUMNS).take(as_arrow(np.flatnonzero(of_requested))).to_pylist():
             self._add_person(row)
 
@@ -92,16 +92,13 @@ class TargetTally:
         self._people += 1
         requested: dict[str, Any] = {}
         achieved: dict[str, Any] = {}
-        if row["ask_fraction"] is not None:
-            requested[_FRACTION], achieved[_FRACTION] = (
-                row["ask_fraction"],
-                row["occluded_fraction"],
-            )
+        if row["target_fraction"] is not None:
+            requested[_FRACTION] = row["target_fraction"]
+            achieved[_FRACTION] = row["occluded_fraction"]
             if row["occluded_fraction"] is not None:
-                self._add_fraction(row["ask_fraction"], row["occluded_fraction"])
-        groups = [(g, "hidden") for g in row["ask_hidden"]] + [
-            (g, "shown") for g in row["ask_shown"]
-        ]
+                self._add_fraction(row["target_fraction"], row["occluded_fraction"])
+        groups = [(g, "hidden") for g in row["target_hidden"]]
+        groups += [(g, "shown") for g in row["target_shown"]]
         for group, want in groups:
             is_hidden = self._hidden(group, row["state"])
             requested.setdefault(want, []).append(group)
@@ -109,7 +106,7 @@ class TargetTally:
             self._joints.setdefault(group, Counter()).update(
                 {want: 1, f"{want}_met": (want == "hidden") == is_hidden, "was_hidden": is_hidden}
             )
-        for cause, share in zip(SHARES, row["ask_causes"] or (), strict=False):
+        for cause, share in zip(SHARES, row["target_causes"] or (), strict=False):
             if not math.isnan(share):
                 got = row["cause"].count(cause) / len(row["cause"])
                 requested.setdefault("causes", {})[cause] = share
@@ -117,14 +114,14 @@ class TargetTally:
                 self._causes[cause] += (1, share, got, abs(share - got))
                 for line, value in zip(self._cause_shares[cause], (share, got), strict=True):
                     line[round(value * _STEPS)] += 1
-        if not row["ask_met"]:
+        if not row["target_met"]:
             self._missed += 1
             if len(self._listed) < LISTED:
                 self._listed.append(
                     {
                         "frame": row["frame_index"],
                         "person": row["instance"],
-                        "asked": requested,
+                        "requested": requested,
                         "achieved": achieved,
                     }
                 )
@@ -139,7 +136,7 @@ class TargetTally:
     def _hidden(self, group: str, state: Sequence[int]) -> bool:
         names = group.split("+")
         if any(name not in self._places for name in names):
-            raise DatasetError("a stored target names no joint", where="ask_hidden", got=group)
+            raise DatasetError("a stored target names no joint", where="target_hidden", got=group)
         return all(state[self._places[name]] < STATE_VISIBLE for name in names)
 
     def result(self) -> dict[str, Any]:
@@ -152,9 +149,9 @@ class TargetTally:
             "causes": {
                 cause: {
                     "people": int(n),
-                    "asked": requested / n,
+                    "requested": requested / n,
                     "achieved": achieved / n,
-                    "mean_off": error / n,
+                    "mean_error": error / n,
                     "ks": ks_distance(*self._cause_shares[cause]),
                 }
                 for cause, (n, requested, achieved, error) in self._causes.items()
@@ -164,9 +161,9 @@ class TargetTally:
                 "frames": frames,
                 **{
                     name: float(self._crowd[k]) / frames if frames else None
-                    for k, name in ((1, "asked"), (2, "achieved"), (3, "mean_off"))
+                    for k, name in ((1, "requested"), (2, "achieved"), (3, "mean_error"))
                 },
-                "max_off": float(self._crowd[4]) if frames else None,
+                "max_error": float(self._crowd[4]) if frames else None,
             },
             "missed": {
                 "count": self._missed,
@@ -227,12 +224,12 @@ def _joint_result(found: Counter[str]) -> dict[str, Any]:
     people = found["hidden"] + found["shown"]
     return {
         "people": people,
-        "asked": found["hidden"] / people,
+        "requested": found["hidden"] / people,
         "achieved": found["was_hidden"] / people,
-        "asked_hidden": found["hidden"],
-        "asked_hidden_met": found["hidden_met"],
-        "asked_shown": found["shown"],
-        "asked_shown_met": found["shown_met"],
+        "requested_hidden": found["hidden"],
+        "requested_hidden_met": found["hidden_met"],
+        "requested_shown": found["shown"],
+        "requested_shown_met": found["shown_met"],
     }
 
 
@@ -252,15 +249,15 @@ def unmet(found: Mapping[str, Any], targets: Mapping[str, Any] | None) -> list[s
     for kind in ("joints", "causes"):
         for name, row in got[kind].items():
             goal = max(_GOALS[kind] * t, 1 / row["people"])
-            if abs(row["asked"] - row["achieved"]) > goal + 1e-9:
+            if abs(row["requested"] - row["achieved"]) > goal + 1e-9:
                 lines.append(
-                    f"{kind}: {name}: {row['asked']:.1%} requested, {row['achieved']:.1%} achieved "
-                    f"(at most {goal:.1%} apart)"
+                    f"{kind}: {name}: {row['requested']:.1%} requested, "
+                    f"{row['achieved']:.1%} achieved (at most {goal:.1%} apart)"
                 )
     crowd = got["crowd_index"]
-    if crowd["frames"] and crowd["mean_off"] > _GOALS["crowd_index"] * t:
+    if crowd["frames"] and crowd["mean_error"] > _GOALS["crowd_index"] * t:
         lines.append(
-            f"crowd_index: {crowd['mean_off']:.3f} off on average "
+            f"crowd_index: mean error {crowd['mean_error']:.3f} "
             f"(at most {_GOALS['crowd_index'] * t:.3f})"
         )
     missed = got["missed"]
@@ -305,22 +302,22 @@ def text(found: Mapping[str, Any]) -> list[str]:
     fraction, crowd, missed = found[_FRACTION], found["crowd_index"], found["missed"]
     if fraction["people"]:
         lines.append(
-            f"  occluded fraction: off by {fraction['median']:.3f} in the median, "
-            f"{fraction['p95']:.3f} for 95 %, {fraction['max']:.3f} at most; "
+            f"  occluded fraction: median error {fraction['median']:.3f}, "
+            f"95th percentile {fraction['p95']:.3f}, maximum {fraction['max']:.3f}; "
             f"KS {fraction['ks']:.3f}"
         )
     rows = [(f"hidden: {name}", row) for name, row in found["joints"].items()]
     rows += [(f"joints by cause: {name}", row) for name, row in found["causes"].items()]
     width = max((len(name) for name, _ in rows), default=0)
     lines += [
-        f"  {name:<{width}} {row['asked']:8.1%} requested {row['achieved']:8.1%} achieved"
-        + (f"; off by {row['mean_off']:.1%} on average, KS {row['ks']:.3f}" if "ks" in row else "")
+        f"  {name:<{width}} {row['requested']:8.1%} requested {row['achieved']:8.1%} achieved"
+        + (f"; mean error {row['mean_error']:.1%}, KS {row['ks']:.3f}" if "ks" in row else "")
         for name, row in rows
     ]
     if crowd["frames"]:
         lines.append(
-            f"  crowd index: {crowd['asked']:.3f} requested, {crowd['achieved']:.3f} achieved on "
-            f"average; off by {crowd['mean_off']:.3f}, at most {crowd['max_off']:.3f}"
+            f"  crowd index: {crowd['requested']:.3f} requested, {crowd['achieved']:.3f} achieved "
+            f"on average; mean error {crowd['mean_error']:.3f}, maximum {crowd['max_error']:.3f}"
         )
     if not lines:
         return []

@@ -217,7 +217,7 @@ def _guarded(samples: Iterator[Sample], problems: list[Finding]) -> Iterator[Sam
     try:
         yield from samples
     except DatasetError as error:
-        problems.append(Finding(kind="rows_misfit", where="tables", what=str(error)))
+        problems.append(Finding(kind="table_mismatch", where="tables", what=str(error)))
 
 
 def _stored(dataset: Dataset) -> Callable[[Row], bytes]:

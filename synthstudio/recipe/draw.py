@@ -34,18 +34,18 @@ from synthstudio.recipe.contacts.supports import seats_in
 from synthstudio.recipe.contacts.together import draw_together
 from synthstudio.recipe.layout.cutouts import draw_cutouts
 from synthstudio.recipe.layout.furniture import furnish, furnished, places_of, with_space
-from synthstudio.recipe.layout.gaze import look_about
+from synthstudio.recipe.layout.gaze import with_gaze
 from synthstudio.recipe.layout.objects import place_objects
 from synthstudio.recipe.layout.placement import Layout, NoRoom, Placed, corners, place_people
 from synthstudio.recipe.layout.rig import draw_rig
-from synthstudio.recipe.layout.variants import Occluders, as_fine_as_seen, in_order, shadow_box_m
+from synthstudio.recipe.layout.variants import Occluders, in_order, shadow_box_m, with_view_detail
 from synthstudio.recipe.layout.variants import group as variants_of
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.context import SampleContext, split_of
 from synthstudio.recipe.sampling.light import draw_light, picture_gain
 from synthstudio.recipe.sampling.moving import draw_moving
 from synthstudio.recipe.sampling.people import draw_people
-from synthstudio.recipe.sampling.skies import under_sky
+from synthstudio.recipe.sampling.skies import with_sky
 from synthstudio.recipe.sampling.view import (
     Behind,
     draw_backdrop,
@@ -132,7 +132,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         standing = _covered(layout, standing, targets)
         hiding = _hiding(layout, standing, targets)
         items = [p.item for p in (*standing, *hiding.objects)]
-        min_px = recipe.people.in_sight_px
+        min_px = recipe.people.min_visible_px
         if any_person_visible(geometry, items, hiding.cutouts, camera, min_px=min_px):
             break
     others = tuple(
@@ -141,7 +141,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
     )
     standing += hiding.objects
     rig = draw_rig(layout, standing)
-    standing = as_fine_as_seen(ctx, standing, rig)
+    standing = with_view_detail(ctx, standing, rig)
 
     persons = tuple(p.item for p in standing if isinstance(p.item, PersonSpec))
     cameras = (*clips.cameras(ctx, persons, camera), *rig)
@@ -154,7 +154,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         place = furnish(ctx, backdrop, cameras, everything)
         standing, everything = [*standing, *place], [*everything, *place]
     light = draw_light(ctx, behind, camera, persons, backdrop)
-    backdrop = under_sky(ctx, behind, backdrop, light)
+    backdrop = with_sky(ctx, behind, backdrop, light)
     for eye in cameras:
         _check_range(ctx, eye, everything, backdrop)
     lens = draw_lens(ctx, len(persons))
@@ -173,8 +173,8 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         supersample=recipe.image.supersample,
         split=ctx.split,
         group_id=f"{recipe.seed}-{number}",
-        asks=hiding.asks,
-        crowd_ask=crowd,
+        targets=hiding.targets,
+        crowd_target=crowd,
         shadow_box_m=shadow_box_m(everything) if recipe.variants.order or recipe.clip else None,
         attempt=attempt,
     )
@@ -215,7 +215,7 @@ def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
         seats=bool(seats_in(ctx)),
         skin_penetration_m=lambda person, place: clips.skin_penetration_m(ctx, person, place),
     )
-    people = clips.headed(ctx, camera, clips.set_going(ctx, people))
+    people = clips.headed(ctx, camera, clips.starting_motions(ctx, people))
     people, contacts = draw_contacts(ctx, people)
     layout = dataclasses.replace(layout, contacts=contacts)
     targets, crowd = draw_targets(ctx, len(people)), crowd_request(ctx)
@@ -229,10 +229,10 @@ def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
         )
         try:
             standing = place_people(joined, people, find=finder(joined, targets, crowd))
-            return behind, joined, look_about(joined, standing), targets, crowd
+            return behind, joined, with_gaze(joined, standing), targets, crowd
         except NoRoom:
             pass  # each is placed alone
-    standing = look_about(layout, place_people(layout, people, find=finder(layout, targets, crowd)))
+    standing = with_gaze(layout, place_people(layout, people, find=finder(layout, targets, crowd)))
     return behind, layout, standing, targets, crowd
 
 
@@ -262,7 +262,7 @@ def _hiding(
         put, targets = hide_people(layout, [*standing, *objects], targets)
         objects += put
     cutouts = draw_cutouts(layout, [*standing, *objects])
-    return Occluders(objects=tuple(objects), cutouts=cutouts, asks=targets)
+    return Occluders(objects=tuple(objects), cutouts=cutouts, targets=targets)
 
 
 def _extent_m(

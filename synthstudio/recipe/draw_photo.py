@@ -1,6 +1,6 @@
 """All choices of an occluded photo: hidden people, amounts, occluders, places and light.
 
-The counterpart of draw.py for `synthstudio occlude`. What is asked follows the same stratified
+The counterpart of draw.py for `synthstudio occlude`. Targets follow the same stratified
 plan (search/goals.py); what is found depends on (recipe, seed, index), the photo and its
 annotations alone.
 """
@@ -16,7 +16,7 @@ from synthstudio.recipe.sampling.context import SampleContext, split_of
 from synthstudio.recipe.schema.distributions import sample_count
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.search.goals import draw_targets
-from synthstudio.recipe.search.photo_candidates import within_reach
+from synthstudio.recipe.search.photo_candidates import is_reachable
 from synthstudio.recipe.search.photo_occluders import hide_people
 
 CLEAN, OCCLUDER = "clean", "occluder"
@@ -58,11 +58,11 @@ def draw_photo(
             clean,
             index=first + 1 + k,
             variant=OCCLUDER,
-            asks=targets,
+            targets=targets,
             pastes=_numbered(pastes, view),
             lens=_lens(ctx, view),
         )
-        same = {"index", "variant", "differs", "asks"}
+        same = {"index", "variant", "differs", "targets"}
         names = [f.name for f in dataclasses.fields(PhotoSpec) if f.name not in same]
         differs = tuple(n for n in names if getattr(clean, n) != getattr(made, n))
         out.append(dataclasses.replace(made, differs=differs))
@@ -104,7 +104,7 @@ def _chosen(ctx: SampleContext, view: PhotoView, place: int, k: int) -> list[int
     recipe = ctx.recipe
     can = [i for i, person in enumerate(view.people) if can_hide(recipe, person)]
     known = recipe.photo_options.ground == "known"
-    near = [i for i in can if within_reach(view, view.people[i], known=known)]
+    near = [i for i in can if is_reachable(view, view.people[i], known=known)]
     can = near if known else near or can
     if not can:
         return []

@@ -273,7 +273,7 @@ def report(
 def _headline(metrics: Mapping[str, Any]) -> dict[str, str]:
     out = {}
     for part in ("visible", "hidden"):
-        found = lookup(metrics, "places", part, "PCK@0.1")
+        found = lookup(metrics, "localization", part, "PCK@0.1")
         out[f"PCK@0.1, {part} ({range_text(found)})"] = percent(found)
     lost = lookup(metrics, "counterfactual", "newly_hidden")
     out[f"points by the occluder, where it hides ({range_text(lost)})"] = points(lost)
@@ -291,7 +291,7 @@ def _tables(metrics: Mapping[str, Any]) -> dict[str, Any]:
     for part in _PARTS:
         cells = []
         for name in _PCK:
-            found = lookup(metrics, "places", part, name)
+            found = lookup(metrics, "localization", part, name)
             plain = number(found, 1) if name == "EPE_px" else percent(found)
             cells.append(interval(found) if isinstance(found, dict) else plain)
         by_state.append((part, *cells))
@@ -299,7 +299,7 @@ def _tables(metrics: Mapping[str, Any]) -> dict[str, Any]:
     def precisions(*path: str) -> list[str]:
         return [percent(lookup(metrics, *path, name)) for name in _AP]
 
-    labels = {"said": "as predicted", "never_outside": "were none predicted outside"}
+    labels = {"predicted": "as predicted", "never_outside": "were none predicted outside"}
     lost = metrics.get("counterfactual", {})
     changes = {
         "newly_hidden": "joints that the occluder hides",
@@ -315,7 +315,7 @@ def _tables(metrics: Mapping[str, Any]) -> dict[str, Any]:
             for part in metrics.get("whole_body", {})
         ],
         "extended_precision": [
-            (label, *precisions("beyond", name)) for name, label in labels.items()
+            (label, *precisions("extended_precision", name)) for name, label in labels.items()
         ],
         "by_cause": [
             (name, row.get("joints", 0), interval(row.get("PCK@0.1")), percent(row.get("AP")))
@@ -355,8 +355,8 @@ def _charts(metrics: Mapping[str, Any]) -> dict[str, Any]:
         ]
     }
     if seen := metrics.get("visibility"):
-        curve, causes = seen["reliability"], list(seen["causes"])
-        out["reliability"] = plots.reliability(curve["said"], curve["came"], curve["count"])
+        causes = list(seen["causes"])
+        out["reliability"] = plots.reliability(**seen["reliability"])
         out["confusion"] = plots.heat(causes, causes, seen["cause_confusion"])
     return out
 

@@ -159,7 +159,7 @@ def _decoded(read: Callable[[], bytes] | None, size: Mapping[str, Any]) -> U8:
 def _write(found: Findings, name: str, draw: Callable[[Finding], U8 | None], out: Path) -> None:
     reported = {name: kind for name, kind in KINDS.items() if found.counts[name]}
     rows = [
-        (kind.title, found.counts[name], kind.severity, kind.mend or "needs a person", name)
+        (kind.title, found.counts[name], kind.severity, kind.fix or "needs a person", name)
         for name, kind in reported.items()
     ]
     kinds = [_section(found, name, kind.title, draw) for name, kind in reported.items()]

@@ -192,11 +192,11 @@ def _validated(gap: Gap) -> list[tuple[str, ...]]:
 
 def _orientations(gap: Gap) -> Markup:
     step = 180 / ORIENTATIONS
-    ours, theirs = gap.pixels.orientations.tolist()
+    dataset, photos = gap.pixels.orientations.tolist()
     named = {0.0: " (upright)", 90.0: " (level)"}
     rows = [
         (f"{step * k:g}°{named.get(step * k, '')}", a, b)
-        for k, (a, b) in enumerate(zip(ours, theirs, strict=True))
+        for k, (a, b) in enumerate(zip(dataset, photos, strict=True))
     ]
     return plots.paired_bars(rows)
 
@@ -255,11 +255,11 @@ def pose_pairs(gap: Gap, *, maximum: int = 6) -> list[Picture]:
 
 
 def _pair(gap: Gap, found: Nearest) -> Picture:
-    (ours, theirs), common = gap.sides, gap.poses.common if gap.poses is not None else ()
-    left = _posed(theirs, found.person, theirs.px[found.person], common)
-    right = _posed(ours, found.nearest, ours.whole_px[found.nearest], common, found.mirrored)
+    (dataset, photos), common = gap.sides, gap.poses.common if gap.poses is not None else ()
+    left = _posed(photos, found.person, photos.px[found.person], common)
+    right = _posed(dataset, found.nearest, dataset.whole_px[found.nearest], common, found.mirrored)
     gap_px = np.full((TILE_PX, 4, 3), 20, np.uint8)
-    names = [s.labels[s.picture[p]] for s, p in ((theirs, found.person), (ours, found.nearest))]
+    names = [s.labels[s.picture[p]] for s, p in ((photos, found.person), (dataset, found.nearest))]
     mirrored = ", mirrored" if found.mirrored else ""
     return embed(
         np.concatenate([left, gap_px, right], axis=1),

@@ -116,7 +116,7 @@ def checked_op(op: Op, base: Base) -> Op:
             _check_box(op.box, base)
         if op.masks is not None:
             op = replace(op, masks=_masks(op, base))
-        rest = (op.box, op.masks, op.track, op.keyed)
+        rest = (op.box, op.masks, op.track, op.keyframe)
         if not op.joints and (op.kind == "add" or all(part is None for part in rest)):
             invalid(f"an {op.kind} has joints", "joints", expected="at least one joint")
     elif op.joints or op.box is not None or op.masks is not None:
@@ -128,7 +128,7 @@ def checked_op(op: Op, base: Base) -> Op:
     _check_status(op)
     check_text(op.text, "text")
     _check_thread(op, base)
-    if op.kind == "distrust":
+    if op.kind == "reject_prediction":
         check_name(op.text, "text")
     if op.kind == "revert":
         check_int(op.event, "event", minimum=1)
@@ -150,14 +150,14 @@ def _check_thread(op: Op, base: Base) -> None:
 
 
 def _check_time(op: Op, base: Base) -> None:
-    if op.track is None and op.keyed is None:
+    if op.track is None and op.keyframe is None:
         return
     if op.kind not in ("edit", "add"):
         invalid(f"{op.kind} has no track and no key frame", "track", expected="none")
     if op.track is not None:
         check_int(op.track, "track")
-    if type(op.keyed) not in (bool, type(None)):
-        invalid("invalid key frame mark", "keyed", expected="yes or no", got=op.keyed)
+    if type(op.keyframe) not in (bool, type(None)):
+        invalid("invalid key frame mark", "keyframe", expected="yes or no", got=op.keyframe)
     if base.clip is None:
         invalid("only people of a clip have tracks", op.person.where, expected="a frame of a clip")
     if op.person.layer != MAIN:
@@ -168,7 +168,7 @@ def _check_status(op: Op) -> None:
     whole = op.person.instance == FRAME
     if whole and op.kind not in ("status", "revert"):
         invalid(
-            "a whole frame has only a status: nobody or pending",
+            "a whole frame has only a status: no_people or pending",
             "instance",
             expected="the number of a person",
             got=FRAME,

@@ -68,7 +68,7 @@ class Interpolation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class Result:
     """Result of a batch edit: changed people, and unchanged ones with reasons."""
 
     people: int
@@ -109,14 +109,14 @@ def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolatio
                         kind="edit" if one else "add",
                         joints=changed,
                         track=None if one else me.track,
-                        keyed=False,
+                        keyframe=False,
                     )
                 )
     frames = tuple(one.person.frame for one in keys)
     return Interpolation(keys=frames, fills=tuple(fills), left=tuple(left))
 
 
-def interpolate(scene: Scene, found: Interpolation, client: str, *, who: User) -> Done:
+def interpolate(scene: Scene, found: Interpolation, client: str, *, who: User) -> Result:
     """Apply a preview, one event per person; people changed since or leased are skipped."""
     _check_number(len(found.fills))
 
@@ -124,10 +124,10 @@ def interpolate(scene: Scene, found: Interpolation, client: str, *, who: User) -
         return [replace(op, client=client, seq=k) for k, op in enumerate(found.fills, start=1)]
 
     done = _stroke(scene, client, plan, [one.person for one in found.fills], who)
-    return Done(people=done.people, left=(*done.left, *found.left))
+    return Result(people=done.people, left=(*done.left, *found.left))
 
 
-def split(scene: Scene, person: Person, client: str, *, who: User) -> Done:
+def split(scene: Scene, person: Person, client: str, *, who: User) -> Result:
     """Split a track at a frame: later people get a free number."""
 
     def changed(of_clip: list[Member], me: Member, mine: list[Member]) -> Retracked:
@@ -138,7 +138,7 @@ def split(scene: Scene, person: Person, client: str, *, who: User) -> Done:
     return _retrack(scene, person, changed, client, who)
 
 
-def join(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Done:
+def join(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Result:
     """Merge a track into track `to`; refused if both are in one frame."""
     check_int(to, "track")
 
@@ -160,7 +160,7 @@ def join(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Do
     return _retrack(scene, person, changed, client, who)
 
 
-def rename(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Done:
+def rename(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Result:
     """Rename a track to a number that is free in the clip."""
     check_int(to, "track")
 
@@ -173,7 +173,7 @@ def rename(scene: Scene, person: Person, to: int, client: str, *, who: User) -> 
     return _retrack(scene, person, changed, client, who)
 
 
-def undo(scene: Scene, client: str, again: str, *, who: User) -> Done:
+def undo(scene: Scene, client: str, again: str, *, who: User) -> Result:
     """Revert a batch edit for people not changed since; also reverts an undo."""
     with scene.store.reading() as session:
         mine = edits.standing(session, scene.clip.dataset, client)
@@ -190,7 +190,7 @@ def _retrack(
     changed: Callable[[list[Member], Member, list[Member]], Retracked],
     client: str,
     who: User,
-) -> Done:
+) -> Result:
     def plan(session: Session) -> Sequence[Op]:
         of_clip = scene.members(session)
         me = _me(of_clip, person)
@@ -226,7 +226,7 @@ def _stroke(
     plan: Callable[[Session], Sequence[Op]],
     people: Iterable[Person],
     who: User,
-) -> Done:
+) -> Result:
     """Apply a plan unless its client was applied before; `people`: the allowed ones."""
     require(who, "edit")
     known: dict[Person, Base] = {person: scene.base_of(person) for person in people}
@@ -248,7 +248,7 @@ def _stroke(
         base_of=lambda person: known.get(person) or scene.base_of(person),
     )
     left = [f"{op.person.where}: {_why(what)}" for op, what in tried if isinstance(what, Refused)]
-    return Done(people=done[0] + len(tried) - len(left), left=(*left, *blind))
+    return Result(people=done[0] + len(tried) - len(left), left=(*left, *blind))
 
 
 def _why(refused: Refused) -> str:

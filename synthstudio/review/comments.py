@@ -11,7 +11,7 @@ from sqlalchemy import Select, String, cast, func, select
 from synthstudio.review.history import event_of
 from synthstudio.review.models import EventRow, ThreadRow
 from synthstudio.review.store import Store
-from synthstudio.review.threads import Thread, talk_rows, threads_of
+from synthstudio.review.threads import Thread, thread_event_rows, threads_of
 from synthstudio.review.values import MAIN, Event
 
 _FRAMES_AT_ONCE = 500
@@ -34,7 +34,7 @@ def threads_in(
     with store.reading() as session:
         for start in range(0, len(frames), _FRAMES_AT_ONCE):
             page = frames[start : start + _FRAMES_AT_ONCE]
-            for row in talk_rows(session, of_set & EventRow.frame.in_(page)):
+            for row in thread_event_rows(session, of_set & EventRow.frame.in_(page)):
                 if (row.frame, row.instance) in wanted:
                     found.setdefault((row.frame, row.instance), []).append(event_of(row))
     threads = {pair: threads_of(events) for pair, events in found.items()}

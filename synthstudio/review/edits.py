@@ -24,7 +24,7 @@ from synthstudio.review.history import (
     item_events,
     snapshot,
     state_of,
-    talk_of,
+    thread_events,
 )
 from synthstudio.review.masks import masks_after
 from synthstudio.review.models import (
@@ -42,7 +42,7 @@ from synthstudio.review.values import (
     FRAME,
     HUMAN,
     MAIN,
-    NOBODY,
+    NO_PEOPLE,
     PREDICTED,
     Event,
     ItemState,
@@ -156,7 +156,7 @@ def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
     old = ItemState(person=person) if row is None else state_of(row)
     leases.check(session, person, who, now)
     if op.revision != old.revision:
-        raise changed_meanwhile(old)
+        raise revision_conflict(old)
     _check_there(op, old, base)
     before, after = _change(session, op, old, base)
     if person.instance == FRAME:
@@ -206,7 +206,7 @@ def _check_there(op: Op, old: ItemState, base: Base) -> None:
     elif op.kind != "revert":
         if not there:
             raise _gone_error("no such person", op.person, old)
-        if old.deleted and op.kind in ("edit", "status", "delete", "distrust"):
+        if old.deleted and op.kind in ("edit", "status", "delete", "reject_prediction"):
             raise _gone_error("this person is deleted", op.person, old)
     if op.kind == "restore" and not old.deleted:
         invalid("only a deleted person can be restored", op.person.where, expected="a deleted one")
@@ -226,7 +226,7 @@ def _check_undecided(op: Op, old: ItemState, after: dict[str, Any]) -> None:
 
 def _check_frame_status(session: Session, frame: Person, after: dict[str, Any], base: Base) -> None:
     """Refuse to mark a frame with people as empty."""
-    if after.get("status") != NOBODY:
+    if after.get("status") != NO_PEOPLE:
         return
     found = _others(session, frame)
     there = {*base.people} | {row.instance for row in found if row.added}
@@ -250,7 +250,7 @@ def _comes(old: ItemState, after: dict[str, Any], base: Base) -> bool | None:
 def _check_frame(session: Session, person: Person) -> None:
     """Refuse a new person in a frame marked as empty."""
     frame = session.get(ItemRow, replace(person, instance=FRAME).key)
-    if frame is not None and frame.status == NOBODY:
+    if frame is not None and frame.status == NO_PEOPLE:
         invalid(
             "this frame is marked as empty",
             f"frame {person.frame}",
@@ -307,9 +307,9 @@ def _change(
         after = {"status": op.status, "reason": op.text}
     elif op.kind in ("comment", "resolve", "reopen"):
         after = commented(session, op) if op.kind == "comment" else settled(session, op)
-    elif op.kind == "distrust":
+    elif op.kind == "reject_prediction":
         _check_predicts(session, op)
-        after = {"distrusts": sorted({*(old.distrusts or ()), op.text})}
+        after = {"rejected_models": sorted({*(old.rejected_models or ()), op.text})}
     else:
         after = {"deleted": op.kind == "delete"}
     return snapshot(old, after), after
@@ -331,9 +331,9 @@ def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
         after["added"] = True
     if op.track is not None:
         after["track"] = op.track
-    by_hand = old.keyed is False and op.kind == "edit" and _moves(op, old, base)
-    if op.keyed is not None or by_hand:
-        after["keyed"] = by_hand if op.keyed is None else op.keyed
+    by_hand = old.keyframe is False and op.kind == "edit" and _moves(op, old, base)
+    if op.keyframe is not None or by_hand:
+        after["keyframe"] = by_hand if op.keyframe is None else op.keyframe
     return after
 
 
@@ -419,7 +419,7 @@ def _write(
     session.flush()
     event = event_of(row)
     if talks(event):
-        store_threads(session, op.person, threads_of(talk_of(session, op.person)))
+        store_threads(session, op.person, threads_of(thread_events(session, op.person)))
     values = asdict(apply_event(old, event))
     del values["person"]
     if old.revision == 0:
@@ -428,11 +428,11 @@ def _write(
         return event
     same = is_person(ItemRow, op.person) & (ItemRow.revision == op.revision)
     if count_changed(session, update(ItemRow).where(same).values(**values)) != 1:
-        raise changed_meanwhile(old)
+        raise revision_conflict(old)
     return event
 
 
-def changed_meanwhile(now: ItemState) -> Refused:
+def revision_conflict(now: ItemState) -> Refused:
     return Refused(
         "this person was changed in the meantime",
         where=now.person.where,

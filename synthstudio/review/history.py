@@ -2,8 +2,8 @@
 
 `apply_event` is the only rule for stored items; `check_replay` verifies them.
 An event's `before` and `after` hold the same keys: joints (name -> label, None: as in the set
-says), status and reason, box, deleted, added, distrusts, comment (None: taken back) with its joint
-and mentions, resolved; thread: to which the last two belong, none for a first comment.
+says), status and reason, box, deleted, added, rejected_models, comment (None: taken back), its
+joint and mentions, resolved; thread: to which the last two belong, none for a first comment.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from synthstudio.review.models import (
 )
 from synthstudio.review.reverting import PLAIN
 from synthstudio.review.store import Store
-from synthstudio.review.threads import talk_rows, talks, threads_of, wrong_rows
+from synthstudio.review.threads import talks, thread_event_rows, threads_of, wrong_rows
 from synthstudio.review.values import (
     FRAME,
     MAIN,
-    NOBODY,
+    NO_PEOPLE,
     Event,
     ItemState,
     JointLabel,
@@ -63,7 +63,7 @@ class Counts:
 
     people: int
     status: Mapping[str, int]
-    nobody: int  # frames marked as empty
+    empty_frames: int  # frames marked as empty
     touched: int
     deleted: int
     added: int
@@ -259,7 +259,7 @@ def event_json(event: Event) -> dict[str, Any]:
         "kind": event.kind,
         "who": event.who,
         "when": event.when.isoformat(),
-        "takes_back": event.reverts,
+        "reverts": event.reverts,
         **{name: event.after[name] for name in (*_OUTCOME, *_COMMENT) if name in event.after},
     }
 
@@ -289,9 +289,9 @@ def item_events(session: Session, person: Person) -> list[Event]:
     return [event_of(row) for row in session.scalars(query.order_by(EventRow.revision))]
 
 
-def talk_of(session: Session, person: Person) -> list[Event]:
+def thread_events(session: Session, person: Person) -> list[Event]:
     """One person's events of threads, without edits and their undos."""
-    return [event_of(row) for row in talk_rows(session, is_person(EventRow, person))]
+    return [event_of(row) for row in thread_event_rows(session, is_person(EventRow, person))]
 
 
 def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
@@ -326,7 +326,7 @@ def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
     return Counts(
         people=people,
         status={name: n for name, n in sorted(statuses.items()) if n},
-        nobody=sum(row.status == NOBODY for row in rows),
+        empty_frames=sum(row.status == NO_PEOPLE for row in rows),
         touched=len(items),
         deleted=deleted,
         added=added,

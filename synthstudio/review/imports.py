@@ -26,7 +26,7 @@ from synthstudio.review.datasets import content_key
 from synthstudio.review.edits import apply
 from synthstudio.review.history import states
 from synthstudio.review.reviewed import FrameStates, by_frame, reviewed_people
-from synthstudio.review.risk.matching import most_alike
+from synthstudio.review.risk.matching import greedy_matches
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, ItemState, JointLabel, Kind, Op, Person, User, require
 
@@ -235,7 +235,7 @@ def _match(
             if alike is None:
                 alike = box_overlap(person["modal_box_px"], row["modal_box_px"])
             scores.append((alike, place, row["instance"]))
-    return most_alike(scores, _MATCH)
+    return greedy_matches(scores, _MATCH)
 
 
 def _alike(a: Labels, b: Labels) -> float | None:

@@ -29,7 +29,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from synthstudio.review.values import MAIN, Person
 
-SCHEMA = "0012"
+SCHEMA = "0013"
 """Version of the tables below."""
 KEY_LENGTH = 64
 NAME_LENGTH = 80
@@ -136,11 +136,11 @@ class ItemRow(_OfPerson, Base):
     """x, y, width and height of a drawn box."""
     masks: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     """`modal`, `amodal` -> compressed COCO counts of a mask of the picture's size."""
-    distrusts: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    rejected_models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     """Models whose prediction of the person was marked as wrong."""
     track: Mapped[int | None]
     """The corrected track number."""
-    keyed: Mapped[bool | None]
+    keyframe: Mapped[bool | None]
     """Whether it was made a key frame (true) or interpolated (false)."""
     deleted: Mapped[bool] = mapped_column(default=False)
     added: Mapped[bool] = mapped_column(default=False)
@@ -163,7 +163,7 @@ class EventRow(_AboutPerson, Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     revision: Mapped[int]
-    kind: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[str] = mapped_column(String(20))
     who: Mapped[str]
     when: Mapped[datetime]
     before: Mapped[Json]

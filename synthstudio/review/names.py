@@ -44,7 +44,7 @@ def mixes_scripts(name: str) -> bool:
     return len(scripts) > 1 and not any(scripts <= together for together in _TOGETHER)
 
 
-def look_alike(name: str, known: Iterable[str]) -> str | None:
+def confusable_name(name: str, known: Iterable[str]) -> str | None:
     """The first of `known` names that looks the same, ignoring case; None."""
     drawn = _drawn(name)
     return next((other for other in known if other != name and drawn & _drawn(other)), None)
@@ -52,7 +52,7 @@ def look_alike(name: str, known: Iterable[str]) -> str | None:
 
 def check_free(name: str, known: Collection[str]) -> None:
     """Raise Refused("invalid") for a name that is not in `known` but looks the same as one."""
-    if name not in known and (other := look_alike(name, known)) is not None:
+    if name not in known and (other := confusable_name(name, known)) is not None:
         got = f"{_quoted(name)}, like {other}"
         _refuse("it looks the same as another's", "a name of your own", got)
 

@@ -10,10 +10,10 @@ from sqlalchemy import and_, func, or_, select
 from synthstudio.review.history import DECIDED
 from synthstudio.review.models import AssignmentRow, DatasetRow, ItemRow, utc_now
 from synthstudio.review.store import Store
-from synthstudio.review.values import FRAME, MAIN, NOBODY
+from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE
 
 
-def done_and_total(store: Store, dataset: str) -> tuple[int, int]:
+def progress_counts(store: Store, dataset: str) -> tuple[int, int]:
     """Number of decided people of the layer main, and of all."""
     on_disk, rows = by_status(store, dataset)
     done = sum(n for status, deleted, _, n in rows if status in DECIDED and not deleted)
@@ -39,14 +39,14 @@ def empty_frames(store: Store, dataset: str) -> set[int]:
         ItemRow.dataset == dataset,
         ItemRow.layer == MAIN,
         ItemRow.instance == FRAME,
-        ItemRow.status == NOBODY,
+        ItemRow.status == NO_PEOPLE,
     )
     with store.reading() as session:
         return set(session.scalars(query))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Due:
+class DueCount:
     """Undecided assignments of a reviewer: `people` of a `day`, None: no day."""
 
     who: str
@@ -54,7 +54,7 @@ class Due:
     people: int
 
 
-def due_days(store: Store, dataset: str, *, layer: str = MAIN) -> list[Due]:
+def due_days(store: Store, dataset: str, *, layer: str = MAIN) -> list[DueCount]:
     """Undecided assignments by name and day, those without a day last."""
     row, item = AssignmentRow, ItemRow
     same = [
@@ -69,7 +69,7 @@ def due_days(store: Store, dataset: str, *, layer: str = MAIN) -> list[Due]:
         .group_by(row.who, row.due)
     )
     with store.reading() as session:
-        found = [Due(who=w, day=d, people=n) for w, d, n in session.execute(query)]
+        found = [DueCount(who=w, day=d, people=n) for w, d, n in session.execute(query)]
     return sorted(found, key=lambda one: (one.who, one.day or date.max))
 
 

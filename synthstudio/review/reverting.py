@@ -8,7 +8,8 @@ from typing import Any
 from synthstudio.review.values import Event
 
 Field = tuple[str, str | int]
-PLAIN = ("status", "reason", "box", "masks", "deleted", "added", "distrusts", "track", "keyed")
+PLAIN = ("status", "reason", "box", "masks", "deleted", "added", "rejected_models", "track",
+         "keyframe")  # fmt: skip
 """Fields of a person that an event sets directly."""
 
 

@@ -45,7 +45,7 @@ from synthstudio.review.values import (
     FRAME,
     HUMAN,
     MAIN,
-    NOBODY,
+    NO_PEOPLE,
     PREDICTED,
     ItemState,
     JointLabel,
@@ -191,7 +191,7 @@ def reviewed(
     if only == "touched":
         frames &= {frame for frame, _ in found}
     elif only == "approved":
-        empty = {f for (f, n), item in found.items() if n == FRAME and item.status == NOBODY}
+        empty = {f for (f, n), item in found.items() if n == FRAME and item.status == NO_PEOPLE}
         frames &= empty | {f for (f, _), item in found.items() if _is_approved(item)}
     if not frames:
         raise ReviewError(

@@ -156,7 +156,7 @@ def _make_tables(engine: Engine, where: str) -> None:
         if _schema(connection) == SCHEMA:
             return
     with Session(engine) as session, session.begin():
-        take_turn(session, "schema")
+        advisory_lock(session, "schema")
         connection = session.connection()
         found, tables = _schema(connection), inspect(connection).get_table_names()
         if not tables:
@@ -207,7 +207,7 @@ def count_changed(session: Session, statement: Update | Delete) -> int:
     return done.rowcount
 
 
-def take_turn(session: Session, what: str) -> None:
+def advisory_lock(session: Session, what: str) -> None:
     """Take a named lock for the transaction; SQLite serialises writers anyway."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(what, 0))))

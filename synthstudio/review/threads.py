@@ -45,7 +45,7 @@ def talks(event: Event) -> bool:
     return any(name in event.after for name in _SAYING)
 
 
-def talk_rows(session: Session, whose: ColumnElement[bool]) -> list[EventRow]:
+def thread_event_rows(session: Session, whose: ColumnElement[bool]) -> list[EventRow]:
     """Events of threads, with undos and redos, by number."""
     query = select(EventRow).where(whose, EventRow.kind.in_(TALKING))
     rows = list(session.scalars(query))
@@ -62,7 +62,7 @@ def talk_rows(session: Session, whose: ColumnElement[bool]) -> list[EventRow]:
 
 
 def threads_of(events: Sequence[Event]) -> list[Thread]:
-    """The threads of one person. `events`: of `talk_rows`."""
+    """The threads of one person. `events`: of `thread_event_rows`."""
     gone = reverted_ids(events)
     holding = [event for event in events if event.id not in gone and event.reverts is None]
     found = []

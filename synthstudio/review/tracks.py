@@ -50,8 +50,8 @@ class Member:
         """Whether it is a key frame: edited, added, approved or marked; not an
         interpolated one."""
         state = self.state
-        by_hand = state.keyed is None and bool(state.joints or state.added)
-        return self.exists and bool(state.keyed or by_hand or state.status == "approved")
+        by_hand = state.keyframe is None and bool(state.joints or state.added)
+        return self.exists and bool(state.keyframe or by_hand or state.status == "approved")
 
 
 def has_clips(table: PeopleTable) -> bool:

@@ -13,7 +13,7 @@ from synthstudio.core.errors import Refused
 T = TypeVar("T")
 Role = Literal["viewer", "reviewer", "lead", "admin"]
 Status = Literal["pending", "approved", "rejected", "flagged", "skipped"]
-FrameStatus = Literal["pending", "nobody"]
+FrameStatus = Literal["pending", "no_people"]
 Kind = Literal[
     "edit",
     "status",
@@ -22,7 +22,7 @@ Kind = Literal[
     "delete",
     "restore",
     "revert",
-    "distrust",
+    "reject_prediction",
     "resolve",
     "reopen",
 ]
@@ -32,7 +32,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 """Of people."""
 FRAME_STATUSES: tuple[FrameStatus, ...] = get_args(FrameStatus)
 """Of whole frames, which are separate items with the number FRAME in place of a person's."""
-FRAME, NOBODY = 0, "nobody"
+FRAME, NO_PEOPLE = 0, "no_people"
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MAIN = "main"
 """The layer that exports read. Second reviews and each model's predictions have their own."""
@@ -103,9 +103,8 @@ class Op:
     continuous pixels (edit, add); `masks`: `modal` or `amodal` -> a COCO code or polygons (edit,
     add). `status` and `text` (its reason) for status; `text` for comment, with the `joint` that it
     refers to, if any; `event` for revert; and the event of a thread's first comment for a comment
-    that answers it, resolve and reopen; `text`: the model whose prediction of the person is wrong,
-    for distrust. `track`: its track number in the clip; `keyed`: whether it is a key
-    frame of that track (edit, add); see tracks.py.
+    that answers it, resolve and reopen; `text`: the model of a reject_prediction. `track`: its
+    number in the clip; `keyframe`: whether it is a key frame of it (edit, add); see tracks.py.
     """
 
     client: str
@@ -121,7 +120,7 @@ class Op:
     event: int | None = None
     joint: str | None = None
     track: int | None = None
-    keyed: bool | None = None
+    keyframe: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,8 +146,8 @@ class ItemState:
 
     `joints`: only changed ones; others are as in the data set. `box`: the drawn
     one, None: not drawn. `masks`: those drawn or extended by drawn ones,
-    `modal` or `amodal` -> compressed COCO counts; None: none. `distrusts`: the models whose
-    prediction of the person was marked as wrong, None: none. `track`: None: as on disk. `keyed`:
+    `modal` or `amodal` -> compressed COCO counts; None: none. `rejected_models`: the models whose
+    prediction of the person was marked as wrong, None: none. `track`: None: as on disk. `keyframe`:
     True: marked as key frame; False: interpolated between key frames, or
     the mark was removed; None: neither.
     """
@@ -160,9 +159,9 @@ class ItemState:
     joints: Mapping[str, JointLabel] = field(default_factory=dict)
     box: list[float] | None = None
     masks: dict[str, str] | None = None
-    distrusts: list[str] | None = None
+    rejected_models: list[str] | None = None
     track: int | None = None
-    keyed: bool | None = None
+    keyframe: bool | None = None
     deleted: bool = False
     added: bool = False
     who: str | None = None

@@ -74,13 +74,13 @@ def checked_photo(data: bytes, *, limits: Limits, who: User) -> U8:
         raise
 
 
-def photo_answer(model: OnnxModel, rgb: U8, boxes: list[list[float]]) -> Shown:
+def photo_people(model: OnnxModel, rgb: U8, boxes: list[list[float]]) -> Shown:
     """The people of a photo: in boxes x y w h, or detected."""
     frame = LiveFrame(number=0, time_s=0.0, arrived_s=time.perf_counter(), rgb=rgb)
     return shown(new_follower(model, boxes, minimum=0.0).step(frame), model.skeleton)
 
 
-def video_answers(
+def video_people(
     model: OnnxModel,
     data: bytes,
     suffix: str,
@@ -197,7 +197,7 @@ def _message(message: Any) -> tuple[int, bytes]:
     raise StudioError("invalid camera picture", where="camera")
 
 
-def camera_answer(seen: TrackedFrame, number: int, skeleton: Skeleton) -> dict[str, Any]:
+def camera_people(seen: TrackedFrame, number: int, skeleton: Skeleton) -> dict[str, Any]:
     """Input of the component: joints (x, y relative to the picture), causes, colours, edges."""
     high, wide = seen.frame.rgb.shape[:2]
     people = [

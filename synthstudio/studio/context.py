@@ -32,7 +32,7 @@ from synthstudio.studio import access, guard, page_parts, settings
 from synthstudio.studio.access import Browsers, load_secret
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.frame_rows import Frames
-from synthstudio.studio.set_names import name_of, stop_if_lost
+from synthstudio.studio.set_names import name_of, stop_if_unknown
 from synthstudio.studio.settings import Settings
 from synthstudio.studio.text import plain
 
@@ -157,7 +157,7 @@ class Context:
         If none is open, shows that below `title` and stops the page; also if the address
         means another one.
         """
-        stop_if_lost()
+        stop_if_unknown()
         found = self._sets.get(st.session_state.get("set", "")) or next(
             iter(self._sets.values()), None
         )

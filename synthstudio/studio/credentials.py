@@ -15,10 +15,10 @@ from synthstudio.review.team.accounts import (
     Account,
     accounts,
     code_link,
+    grantable_roles,
     invite,
     reset_password,
     revoke_account,
-    roles_to_give,
 )
 from synthstudio.review.tokens import DAYS, MAX_DAYS, Token, make_token, revoke_token, tokens
 from synthstudio.review.values import ROLES, User, may, require
@@ -29,7 +29,7 @@ from synthstudio.studio.settings import LOCAL
 from synthstudio.studio.text import plain
 
 _KEY = "token_"
-_RESULT = "token_said"
+_RESULT = "token_message"
 
 
 def show_tokens(ctx: Context, me: User) -> None:
@@ -174,7 +174,7 @@ def account_line(one: Account) -> dict[str, object]:
         "by": one.by,
         "since": f"{one.made:%Y-%m-%d}",
         "link until": f"{one.until:%Y-%m-%d}" if one.until else "",
-        "locked until (UTC)": f"{one.waits_until:%H:%M:%S}" if one.waits_until else "",
+        "locked until (UTC)": f"{one.blocked_until:%H:%M:%S}" if one.blocked_until else "",
     }
 
 
@@ -182,7 +182,7 @@ def _invite_form(ctx: Context, me: User) -> None:
     with st.form("account_invite", border=True):
         who, role, go = st.columns([4, 3, 2], vertical_alignment="bottom")
         text = who.text_input("Name to sign in by", max_chars=64)
-        some = roles_to_give(me)
+        some = grantable_roles(me)
         given = role.selectbox("Role of the new member", some, index=min(1, len(some) - 1))
         sent = go.form_submit_button("Invite", width="stretch")
     if not sent:

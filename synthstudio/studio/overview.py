@@ -23,13 +23,13 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import SHARD_NAME
 from synthstudio.review.history import DECIDED, added_people, events, is_decided, states, states_in
 from synthstudio.review.models import EventRow
-from synthstudio.review.progress import by_status, done_and_total, empty_frames
+from synthstudio.review.progress import by_status, empty_frames, progress_counts
 from synthstudio.review.risk.findings import CheckRun, Kind
 from synthstudio.review.risk.queue import Estimate, estimate
 from synthstudio.review.risk.review_fields import last_event_id
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
-from synthstudio.review.values import FRAME, MAIN, NOBODY, Event
+from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event
 from synthstudio.studio.context import OpenSet
 from synthstudio.studio.jobs import process
 from synthstudio.studio.jobs.process import Running
@@ -45,13 +45,13 @@ _people_cache: LastUsed[Name, tuple[int, People]] = LastUsed(_MAX_SETS)
 class People:
     """`status` -> how many people; `added`: those not on disk; `deleted`.
 
-    `nobody`: frames marked as without people.
+    `empty_frames`: frames marked as without people.
     """
 
     status: Mapping[str, int]
     added: int
     deleted: int
-    nobody: int
+    empty_frames: int
 
     @property
     def total(self) -> int:
@@ -106,17 +106,17 @@ def _tally_people(store: Store, key: str) -> People:
         status={name: count for name, count in sorted(status.items()) if count},
         added=sum(count for _, deleted, added, count in rows if added and not deleted),
         deleted=sum(count for _, deleted, added, count in rows if deleted and not added),
-        nobody=len(empty_frames(store, key)),
+        empty_frames=len(empty_frames(store, key)),
     )
 
 
 _MAX_EVENTS = 200
-_NEITHER = ("edit", "comment", "distrust", "resolve", "reopen")
+_NEITHER = ("edit", "comment", "reject_prediction", "resolve", "reopen")
 _progress_cache: LastUsed[Name, tuple[int, dict[str, int]]] = LastUsed(_MAX_SETS)
 
 
 def review_progress(store: Store, dataset: str) -> dict[str, int]:
-    """Return {"done", "total", "nobody"} as of the newest event.
+    """Return {"done", "total", "empty_frames"} as of the newest event.
 
     People decided on, all people, and frames marked as without people.
     """
@@ -126,8 +126,8 @@ def review_progress(store: Store, dataset: str) -> dict[str, int]:
     step = _step(news) if found and len(news) <= _MAX_EVENTS else None
     if step is None:
         last = last_event_id(store, dataset)
-        done, total = done_and_total(store, dataset)
-        found = {"done": done, "total": total, "nobody": len(empty_frames(store, dataset))}
+        done, total = progress_counts(store, dataset)
+        found = {"done": done, "total": total, "empty_frames": len(empty_frames(store, dataset))}
     else:
         last = news[-1].id if news else at
         found = {name: n + step.get(name, 0) for name, n in found.items()}
@@ -153,14 +153,14 @@ def photos_left(store: Store, found: OpenSet) -> int:
         reviewed = states_in(store, found.key, changed)
     here = {pair: one for pair, one in reviewed.items() if pair[1] == FRAME or not one.deleted}
     waiting = {f for (f, n), one in here.items() if n != FRAME and not is_decided(one)}
-    done = {f for (f, n), one in here.items() if n != FRAME or one.status == NOBODY}
+    done = {f for (f, n), one in here.items() if n != FRAME or one.status == NO_PEOPLE}
     left -= done - waiting
     return len(_left_cache.put(name, (last, left))[1])
 
 
 def _step(news: list[Event]) -> dict[str, int] | None:
     """Return the change of the decided count by some events; None: recount."""
-    step = {"done": 0, "nobody": 0}
+    step = {"done": 0, "empty_frames": 0}
     for event in news:
         if event.person.layer != MAIN or event.kind in _NEITHER:
             continue
@@ -168,7 +168,7 @@ def _step(news: list[Event]) -> dict[str, int] | None:
             return None
         after, before = event.after["status"], event.before["status"]
         if event.person.instance == FRAME:
-            step["nobody"] += (after == NOBODY) - (before == NOBODY)
+            step["empty_frames"] += (after == NO_PEOPLE) - (before == NO_PEOPLE)
         else:
             step["done"] += (after in DECIDED) - (before in DECIDED)
     return step

@@ -49,7 +49,7 @@ def show_unreadable(name: str, error: SynthStudioError) -> None:
     log_unreadable(name, error)
     st.warning(
         f"{plain(name)} cannot be read: a file of it is missing or damaged. Copy it again or make "
-        "it anew; the server's log names it."
+        "it again; the server's log names it."
     )
 
 

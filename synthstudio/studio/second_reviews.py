@@ -220,7 +220,7 @@ def _side_by_side(chosen: OpenSet, found: Disagreement) -> None:
     ):
         with column:
             gone = " · deleted" if state.deleted else ""
-            title = f"{plain(state.who or 'nobody')} · {state.status}{gone}"
+            title = f"{plain(state.who or 'no reviewer')} · {state.status}{gone}"
             st.markdown(f"**{letter}** · {title}")
             try:
                 picture = pictures.crop(

@@ -47,7 +47,7 @@ from synthstudio.studio.sign_in.watch import SessionMiddleware
 from synthstudio.studio.text import log_text
 from synthstudio.studio.web_api.app import api_routes
 
-_TELL_EVERY_S = 2.0
+_DELIVERY_INTERVAL_S = 2.0
 _UNCACHED = {"Cache-Control": "no-store"}
 
 
@@ -176,8 +176,8 @@ def build(settings: Settings) -> dict[str, Any]:
             sys.stderr.write(f"Open {url} once: this key makes you more than a viewer.\n")
         gc.collect()  # a full collection of the imports alone takes 0.15 s, not during a request:
         gc.freeze()  # later collections skip them
-        tell = functools.partial(deliver_due, ctx.store, transport=ctx.webhook_transport)
-        repeat(ctx.store, "webhooks", tell, every_s=_TELL_EVERY_S)
+        deliver = functools.partial(deliver_due, ctx.store, transport=ctx.webhook_transport)
+        repeat(ctx.store, "webhooks", deliver, every_s=_DELIVERY_INTERVAL_S)
         scheduler.start(settings, ctx.store)  # finds jobs that survived the last server
         yield
 

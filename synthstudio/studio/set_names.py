@@ -13,7 +13,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import INNER
 from synthstudio.studio.text import plain
 
-_REQUESTED, _LOST, _LAST = "set_asked", "set_lost", "set_last"
+_REQUESTED, _LOST, _LAST = "set_requested", "set_lost", "set_last"
 _LETTERS = 40
 
 
@@ -102,7 +102,7 @@ def last_chosen() -> str | None:
     return st.session_state.get("set") or st.session_state.get(_LAST)
 
 
-def stop_if_lost() -> None:
+def stop_if_unknown() -> None:
     """Stop a page that shows a data set if the address matches no open one."""
     lost = st.session_state.get(_LOST)
     if lost is None:

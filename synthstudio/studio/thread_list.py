@@ -31,7 +31,7 @@ _NO_MEMBER = "Only members get threads. Sign in again, or ask an admin to add yo
 _HEADER = ("thread", "frame", "instance", "joint", "state", "began", "last", "comments", "mentions")
 
 
-class _Which(TypedDict):
+class _Filter(TypedDict):
     is_open: bool | None
     mentions: str | None
 
@@ -46,7 +46,7 @@ class ThreadList:
 
 def shown_threads(ctx: Context, me: User, chosen: OpenSet, choice: Choice) -> ThreadList:
     """Return the threads of a choice that a user may see."""
-    which: _Which = {
+    which: _Filter = {
         "is_open": None if choice == "All" else choice != "Resolved",
         "mentions": me.name if choice == "Mentions of you" else None,
     }
@@ -69,7 +69,7 @@ def threads_csv(
     return csv_bytes(_HEADER, map(_row, found.latest(None)))
 
 
-def _threads(ctx: Context, me: User, chosen: OpenSet, which: _Which, share: float) -> ThreadList:
+def _threads(ctx: Context, me: User, chosen: OpenSet, which: _Filter, share: float) -> ThreadList:
     """Threads for `me`; people are read only for members with blind reviews."""
     store, key, hidden = ctx.store, chosen.key, frozenset[tuple[int, int]]()
     count = thread_count(store, key, **which)

@@ -252,8 +252,7 @@ class Augment(Section):
     cutouts: str = ""
     """Folder of cut-outs (RGBA pictures) to paste; "": none."""
     paste_shapes: float = Field(default=0.5, ge=0, le=1)
-    """Share of pastes with made-up colours, most of these of a made-up shape; without cut-outs
-    all."""
+    """Share of pastes with synthetic colours, most of a synthetic shape; without cut-outs all."""
     paste_fraction: tuple[float, float] = (0.1, 0.6)
     """Least and largest fraction of the person that a cut-out covers."""
 
@@ -263,7 +262,7 @@ class Augment(Section):
         return PasteOptions(
             chance=self.paste,
             fraction=self.paste_fraction,
-            made_up=self.paste_shapes,
+            synthetic=self.paste_shapes,
             tint=self.colour,
         )
 

@@ -22,7 +22,6 @@ from synthstudio.evaluation.precision import MIN_OKS
 from synthstudio.evaluation.storage import Evaluation
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.training import checkpoint, devices, diagnostics, frame_predictions, poses
-from synthstudio.training.answer_jobs import RemotePredictor, WorkerPool, request
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.sources import check_same_joints, load_subset
@@ -34,6 +33,7 @@ from synthstudio.training.evaluation_folder import (
     write,
 )
 from synthstudio.training.ground_truth import LABELS_PX, clip_windows, image_sizes
+from synthstudio.training.prediction_workers import RemotePredictor, WorkerPool, request
 from synthstudio.training.predictions import predict_subset
 
 _BATCH = 32

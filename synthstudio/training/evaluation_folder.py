@@ -90,7 +90,8 @@ def dataset_sha256(dataset: Place) -> str:
 def headline(evaluation: Evaluation) -> str:
     """The most important metrics as a line; "-" if not measured."""
     metrics, answers = evaluation.metrics, evaluation.predictions
-    hidden, visible = (interval(metrics["places"][p]["PCK@0.1"]) for p in ("hidden", "visible"))
+    found = metrics["localization"]
+    hidden, visible = (interval(found[part]["PCK@0.1"]) for part in ("hidden", "visible"))
     lost = metrics["counterfactual"].get("newly_hidden")
     cost = "" if value_of(lost) is None else f", an occluder costs {interval(lost)} points"
     return (

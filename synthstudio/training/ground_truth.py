@@ -25,12 +25,12 @@ from synthstudio.training.data.samples import Sample
 
 LABELS_PX = (16, 16)
 """The size of crops with unused pixels."""
-Ask = Callable[[Sample, F64], Mapping[str, NDArray[Any]]]
+Runner = Callable[[Sample, F64], Mapping[str, NDArray[Any]]]
 """An image and the boxes (P, 4: x y w h) of its people to columns of Predictions, (P, J, ...)."""
 
 
-def ask_about(samples: Iterable[Sample], skeleton: Skeleton, ask: Ask | None) -> Predictions:
-    """Predictions of all labelled people in the images, with the truth; without `ask`
+def predict_all(samples: Iterable[Sample], skeleton: Skeleton, run: Runner | None) -> Predictions:
+    """Predictions of all labelled people in the images, with the truth; without `run`
     none. ModelError if no person is labelled."""
     rows: list[dict[str, Any]] = []
     frames: list[Row] = []
@@ -40,8 +40,8 @@ def ask_about(samples: Iterable[Sample], skeleton: Skeleton, ask: Ask | None) ->
         frame = np.int64(sample.frame["index"])
         rows += [person.row | {"frame": frame} for person in people]
         frames += [sample.frame] * len(people)
-        if people and ask is not None:
-            answers.append(ask(sample, np.stack([p.row["box"] for p in people]).astype(np.float64)))
+        if people and run is not None:
+            answers.append(run(sample, np.stack([p.row["box"] for p in people]).astype(np.float64)))
     if not rows:
         raise ModelError(
             "no person has a labelled joint inside the image",
@@ -61,7 +61,7 @@ def whole_frame_truth(crops: Crops, rows: I64, sizes: F64, joints: int) -> Predi
     """The truth of people in images of `sizes` (P, 2) without predictions; all of a frame is
     visible, so `known` are the labelled joints."""
     windows = np.concatenate([np.zeros((len(rows), 2)), sizes], 1)
-    table = beside_truth(crops, rows, _nothing_predicted(len(rows), joints), windows)
+    table = with_truth(crops, rows, _nothing_predicted(len(rows), joints), windows)
     known = is_labelled(table.state) & np.isfinite(table.true_xy).all(-1)
     return dataclasses.replace(table, known=known)
 
@@ -89,7 +89,7 @@ def image_sizes(dataset: Dataset, frames: I64 | Sequence[int]) -> F64:
     return np.array([sizes[int(f)] for f in frames], np.float64).reshape(-1, 2)
 
 
-def beside_truth(
+def with_truth(
     crops: Crops, rows: I64, predicted: dict[str, NDArray[Any]], windows: F64
 ) -> Predictions:
     """Predictions for people (the first fields of Predictions, and `known`) and the truth.

@@ -25,13 +25,13 @@ def progress_bars(
     step: Callable[[str], Callable[[int, int, float], None]],
 ) -> Callable[[int, int, str], None]:
     """A `progress` for `train`: a bar for CROPPING, one for training. `step(title)` starts one."""
-    begun: dict[bool, tuple[Callable[[int, int, float], None], float, int]] = {}
+    stages: dict[bool, tuple[Callable[[int, int, float], None], float, int]] = {}
 
     def report(done: int, total: int, text: str) -> None:
         cropping = text == CROPPING
-        if cropping not in begun:
-            begun[cropping] = (step(CROPPING if cropping else "training"), time.monotonic(), done)
-        show, since, first = begun[cropping]
+        if cropping not in stages:
+            stages[cropping] = (step(CROPPING if cropping else "training"), time.monotonic(), done)
+        show, since, first = stages[cropping]
         show(done, total, (done - first) / max(1e-6, time.monotonic() - since))
 
     return report

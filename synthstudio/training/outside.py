@@ -37,7 +37,7 @@ from synthstudio.training.evaluation_folder import (
     measured,
     write,
 )
-from synthstudio.training.ground_truth import Ask, ask_about, with_found
+from synthstudio.training.ground_truth import Runner, predict_all, with_found
 
 Predict = Callable[[U8, F64], Any]
 """RGB (H, W, 3) and boxes (P, 4: x y w h) to joints (P, J, 2 or 3: x, y and perhaps a score), in
@@ -161,7 +161,7 @@ def predict_samples(network: Network) -> robustness.Predict:
 
     def predict(samples: Iterable[Sample], skeleton: Skeleton) -> tuple[Predictions, Skeleton]:
         adapter = SkeletonPredictor(network=network, skeleton=skeleton)
-        found = ask_about(samples, skeleton, adapter)
+        found = predict_all(samples, skeleton, adapter)
         return dataclasses.replace(found, known=found.known & adapter.predicted), skeleton
 
     return predict
@@ -248,12 +248,12 @@ def _pairs(truth: Predictions, found: Detections, known: dict[Any, int], skeleto
 
 
 def _of_dataset(
-    source: Dataset, options: EvaluationOptions, step: Step, ask: Ask | None
+    source: Dataset, options: EvaluationOptions, step: Step, run: Runner | None
 ) -> Predictions:
     only = Source(dataset=str(source.place), splits=options.splits)
     chosen = None if options.frames is None else set(options.frames)
     total = len(source) if chosen is None else len(chosen)
-    report = step("reading the labels" if ask is None else "predicting")
+    report = step("reading the labels" if run is None else "predicting")
 
     def counted() -> Any:
         for done, sample in enumerate(dataset_samples(source, "outline", only), 1):
@@ -261,7 +261,7 @@ def _of_dataset(
                 yield sample
             report(min(done, total), total, 0.0)
 
-    return ask_about(counted(), source.skeleton, ask)
+    return predict_all(counted(), source.skeleton, run)
 
 
 def _evaluation(

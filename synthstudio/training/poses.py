@@ -212,7 +212,7 @@ def _rotate(pose: F64, xyz_m: F32, angle: float, size: tuple[int, int]) -> tuple
     return (moved - edge) / extent, np.concatenate([flat, xyz_m[:, 2:]], 1).astype(np.float32)
 
 
-def about_bank(bank: PoseBank | None, people: CropSubset) -> str:
+def bank_note(bank: PoseBank | None, people: CropSubset) -> str:
     """A sentence on the bank, for a training's user."""
     if bank is None:
         return (

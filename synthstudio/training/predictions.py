@@ -29,7 +29,7 @@ from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
 from synthstudio.training.data.crops import MARGIN, crop_people, crops_in_memory
 from synthstudio.training.data.samples import Sample
 from synthstudio.training.evaluation_folder import Decode
-from synthstudio.training.ground_truth import beside_truth, clip_windows
+from synthstudio.training.ground_truth import clip_windows, with_truth
 
 PredictionColumns = dict[str, NDArray[Any]]
 """Columns of Predictions, some people each."""
@@ -59,7 +59,7 @@ def predict_subset(
     with devices.evaluating(net), devices.memory_guard(device, f"{BATCH} people"):
         for batch in people_batches(people, spec):
             images = batch.images.to(device)
-            found = answer_images(net, images, spec.skeleton, decode=decode, flip=flip, bank=bank)
+            found = predict_images(net, images, spec.skeleton, decode=decode, flip=flip, bank=bank)
             answers.append(found | {"known": batch.labels.known.numpy()})
             progress(min(len(answers) * BATCH, len(people)), len(people))
     return of_people(people, answers, spec)
@@ -97,7 +97,7 @@ def people_batches(people: CropSubset, spec: InputSpec) -> Iterator[Batch]:
 
 
 @torch.inference_mode()
-def answer_images(
+def predict_images(
     net: nn.Module,
     images: Tensor,
     skeleton: Skeleton,
@@ -115,7 +115,7 @@ def answer_images(
     if images.device.type == "cpu" and len(images) > CPU_BATCH:
         how: dict[str, Any] = {"decode": decode, "flip": flip, "bank": bank, "peaks": peaks}
         few = images.split(CPU_BATCH)  # type: ignore[no-untyped-call]
-        parts = [answer_images(net, some, skeleton, **how) for some in few]
+        parts = [predict_images(net, some, skeleton, **how) for some in few]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     mirrored = torch.from_numpy(skeleton.flip).to(images.device) if flip else None
     maps, outputs = predict_maps(net, images, flip=mirrored)
@@ -167,7 +167,7 @@ def of_people(
     columns["xy"] = _to_image(columns["xy"], people, people.rows, spec)
     corners = np.stack([np.zeros(2), np.array([spec.size[1], spec.size[0]], np.float64)])
     windows = _to_image(np.broadcast_to(corners, (len(people), 2, 2)), people, people.rows, spec)
-    return beside_truth(people.crops, people.rows, columns, windows.reshape(len(people), 4))
+    return with_truth(people.crops, people.rows, columns, windows.reshape(len(people), 4))
 
 
 def _to_image(xy: F64, people: CropSubset, rows: I64, spec: InputSpec) -> F64:

@@ -61,10 +61,10 @@ def first_weights(config: Config) -> Path:
 
 def outside_weights(config: Config) -> str:
     """`init_from` where it is of an external backbone: a file of another program, or RANDOM."""
-    begun = config.init_from
-    if not config.network.is_external or (begun != RANDOM and not Path(begun).is_file()):
+    initial = config.init_from
+    if not config.network.is_external or (initial != RANDOM and not Path(initial).is_file()):
         return ""
-    return begun if begun == RANDOM or not checkpoint.is_own(Path(begun)) else ""
+    return initial if initial == RANDOM or not checkpoint.is_own(Path(initial)) else ""
 
 
 def seed_everything(config: Config) -> None:
@@ -295,17 +295,17 @@ def build(config: Config, data: TrainingData[Any], *, log: Callable[[str], None]
     if config.network.head == "orn":
         bank = poses.bank_for(config, data.train, data.skeleton)
         if config.network.bank:
-            log(poses.about_bank(bank, data.train))
+            log(poses.bank_note(bank, data.train))
     torch.manual_seed(config.seed)
     weights = outside_weights(config)
-    begun = first_weights(config) if config.init_from and not weights else None
+    initial = first_weights(config) if config.init_from and not weights else None
     own = config.network.backbone if config.network.is_external else None
-    if begun is not None and checkpoint.backbone_of(begun) == own:
+    if initial is not None and checkpoint.backbone_of(initial) == own:
         weights = RANDOM  # the file is complete: no download
     net = networks.build(config.network, data.skeleton, bank=bank, weights=weights, log=log)
-    if begun is not None:
+    if initial is not None:
         maximum = config.network.bank
-        log(checkpoint.initialize(net, begun, skeleton=data.skeleton, poses=maximum))
+        log(checkpoint.initialize(net, initial, skeleton=data.skeleton, poses=maximum))
     networks.use_channels_last(net)
     networks.set_share_balance(net, data.balance)
     return net

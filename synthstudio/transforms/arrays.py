@@ -35,7 +35,7 @@ from synthstudio.transforms.pasting import (
 )
 
 FRACTION = (0.1, 0.6)
-MADE_UP = 0.5
+SYNTHETIC_SHARE = 0.5
 _TINT = 0.25
 _SIGMA = 0.07
 """Sigma of joints that are not COCO's: the mean of its body joints'."""
@@ -86,7 +86,7 @@ def occlude_people(
     shares: ArrayLike | None = None,
     cutouts: Cutouts | str | os.PathLike[str] | None = None,
     fraction: tuple[float, float] = FRACTION,
-    made_up: float = MADE_UP,
+    synthetic: float = SYNTHETIC_SHARE,
     people: float = 1.0,
     sigmas: Sequence[float] | None = None,
 ) -> Occluded:
@@ -104,9 +104,9 @@ def occlude_people(
         masks: (P, H, W) of bool: the visible pixels of people.
         shares: (P, J, 5) visibility fractions before it; default: 1 where v is 2, else unknown.
         cutouts: A folder of RGBA pictures, such as `synthstudio objects` writes; or what
-            `load_cutouts` read. None: made-up shapes alone.
+            `load_cutouts` read. None: synthetic shapes alone.
         fraction: Minimum and maximum part of a person to cover, above 0, up to 1.
-        made_up: Fraction of pastes with synthetic colours, mostly of synthetic shapes.
+        synthetic: Fraction of pastes with synthetic colours, mostly of synthetic shapes.
         people: Probability of a paste for each person.
         sigmas: (J,) COCO's sigmas of the joints; default: COCO's of 17 joints, else 0.07.
 
@@ -125,7 +125,7 @@ def occlude_people(
     known = np.where(joints[..., 2:] > 0, joints[..., :2], np.nan)
     outlines = None if masks is None else to_array(masks, "masks", (count, *size), np.bool_)
     bank = to_cutouts(cutouts)
-    options = to_options(fraction=fraction, made_up=made_up, people=people)
+    options = to_options(fraction=fraction, synthetic=synthetic, people=people)
     draws = draw_pastes(options, stream(int(seed), "occlude"), count=count, cutouts=len(bank))
     each_mask = [None] * count if outlines is None else list(outlines)
     bodies = [_body(xy, size, mask) for xy, mask in zip(known, each_mask, strict=True)]
@@ -195,19 +195,20 @@ def shares_of(v: ArrayLike) -> F32:
     return shares
 
 
-def to_options(*, fraction: Any, made_up: Any, people: Any) -> PasteOptions:
+def to_options(*, fraction: Any, synthetic: Any, people: Any) -> PasteOptions:
     """The options of pastes; ArgumentError for those out of range."""
     low, high = to_array(fraction, "fraction", (2,)).tolist()
-    made_up, people = to_array((made_up, people), "made_up, people", (2,)).tolist()
-    in_range = {"fraction": low <= high, "made_up": 0 <= made_up <= 1, "people": 0 <= people <= 1}
-    if wrong := [name for name, right in in_range.items() if not right or not 0 < low <= high <= 1]:
+    synthetic, people = to_array((synthetic, people), "synthetic, people", (2,)).tolist()
+    shares = {"synthetic": synthetic, "people": people}
+    wrong = [name for name, share in shares.items() if not 0 <= share <= 1]
+    if wrong or not 0 < low <= high <= 1:
         raise ArgumentError(
             "a fraction is out of range",
-            where=wrong[0],
+            where=wrong[0] if wrong else "fraction",
             expected="0 to 1; fraction: minimum and maximum, above 0",
-            got=f"fraction {fraction}, made_up {made_up}, people {people}",
+            got=f"fraction {fraction}, synthetic {synthetic}, people {people}",
         )
-    return PasteOptions(chance=people, fraction=(low, high), made_up=made_up, tint=_TINT)
+    return PasteOptions(chance=people, fraction=(low, high), synthetic=synthetic, tint=_TINT)
 
 
 def to_cutouts(value: Any) -> Cutouts:

@@ -21,7 +21,7 @@ _FIRST_LABEL = 5
 
 
 class Occlude(A.DualTransform):  # type: ignore[misc]
-    """Paste objects over people: cut-outs, rendered objects, made-up shapes. Visibility follows.
+    """Paste objects over people: cut-outs, rendered objects, synthetic shapes. Visibility follows.
 
     For images (H, W, 3) uint8 in `A.Compose` with
     `A.KeypointParams("xy", label_fields=["visibility"], remove_invisible=False)`: the label field
@@ -31,11 +31,10 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
     covered pixels become 0. The seed is that of `A.Compose`.
 
     Args:
-        cutouts: A folder of RGBA pictures, such as `synthstudio objects` writes; None: made-up
-            shapes alone.
+        cutouts: A folder of RGBA pictures, such as `synthstudio objects` writes; None: shapes.
         fraction: Minimum and maximum part of a person to cover, above 0, up to 1: of the
             mask, else of the convex hull of the joints.
-        made_up: Fraction of pastes with synthetic colours, mostly of synthetic shapes.
+        synthetic: Fraction of pastes with synthetic colours, mostly of synthetic shapes.
         people: Probability of a paste for each person in the image.
         joints: Keypoints per person in images with several people; None:
             all keypoints are of one person.
@@ -51,7 +50,7 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
     class InitSchema(BaseTransformInitSchema):  # type: ignore[misc]
         cutouts: Any
         fraction: Any
-        made_up: Any
+        synthetic: Any
         people: Any
         joints: Any
         visibility: Any
@@ -61,7 +60,7 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         self,
         cutouts: str | os.PathLike[str] | None = None,
         fraction: tuple[float, float] = arrays.FRACTION,
-        made_up: float = arrays.MADE_UP,
+        synthetic: float = arrays.SYNTHETIC_SHARE,
         people: float = 1.0,
         joints: int | None = None,
         visibility: str | None = "visibility",
@@ -69,11 +68,11 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         p: float = 0.5,
     ) -> None:
         super().__init__(p=p)
-        arrays.to_options(fraction=fraction, made_up=made_up, people=people)
+        arrays.to_options(fraction=fraction, synthetic=synthetic, people=people)
         arrays.to_cutouts(cutouts)
         self.cutouts = None if cutouts is None else str(cutouts)  # a path, since it is pickled
         self.fraction = (fraction[0], fraction[1])
-        self.made_up, self.people, self.joints = made_up, people, joints
+        self.synthetic, self.people, self.joints = synthetic, people, joints
         self.visibility, self.visible_share = visibility, visible_share
 
     @property
@@ -108,7 +107,7 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
             shares=shares.reshape(count, -1 if count else 1, shares.shape[1]),
             cutouts=self.cutouts,
             fraction=self.fraction,
-            made_up=self.made_up,
+            synthetic=self.synthetic,
             people=self.people,
         )
         return {"made": made, "source": data["image"], "labels": labels}

@@ -56,18 +56,18 @@ class PasteDraws:
 @dataclass(frozen=True, kw_only=True)
 class PasteOptions:
     """`chance` of a paste per sample, minimum and maximum `fraction` that it covers, the
-    fraction `made_up` of pastes with synthetic colours, the strength of `tint`, 0 to 1."""
+    fraction `synthetic` of pastes with synthetic colours, the strength of `tint`, 0 to 1."""
 
     chance: float
     fraction: tuple[float, float]
-    made_up: float
+    synthetic: float
     tint: float
 
 
 def draw_pastes(options: PasteOptions, rng: Generator, *, count: int, cutouts: int) -> PasteDraws:
     """Draw for `count` samples from as many `cutouts`, and from `shapes`."""
     low, high = options.fraction
-    filled = rng.random(count) < (options.made_up if cutouts else 1)
+    filled = rng.random(count) < (options.synthetic if cutouts else 1)
     shape = filled & ((rng.random(count) >= _OUTLINES) | (cutouts == 0))
     of_shapes, of_cutouts = (rng.integers(0, n, count) for n in (SHAPES, max(cutouts, 1)))
     return PasteDraws(

@@ -45,14 +45,14 @@ def test_errors_speak_of_arguments_and_the_command_line_of_options():
     error = DatasetError(
         "already here",
         where="--out",
-        then="Go on with --drop-doubled, or: synthstudio merge --sets.",
+        then="Go on with --drop-duplicates, or: synthstudio merge --sets.",
     )
     assert str(error) == (
-        "`out`: already here. Go on with `drop_doubled`, or: synthstudio merge --sets."
+        "`out`: already here. Go on with `drop_duplicates`, or: synthstudio merge --sets."
     )
-    assert error.with_options.startswith("--out: already here. Go on with --drop-doubled")
+    assert error.with_options.startswith("--out: already here. Go on with --drop-duplicates")
     again = DatasetError(f"frame 3: {error.with_options}")
-    assert "--drop-doubled" in again.with_options and "`drop_doubled`" in str(again)
+    assert "--drop-duplicates" in again.with_options and "`drop_duplicates`" in str(again)
 
 
 def test_recipes_and_configs_have_names(tmp_path, monkeypatch):

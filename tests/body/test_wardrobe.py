@@ -10,7 +10,7 @@ from wardrobe_people import GARMENTS, OUTFITS, dressed, garment, person
 
 from synthstudio.body.atlas import load_atlas
 from synthstudio.body.clothes import kinds as designs
-from synthstudio.body.clothes.garment_mesh import Known, clipped, weave_of
+from synthstudio.body.clothes.garment_mesh import ValueCache, clipped, weave_of
 from synthstudio.body.wardrobe import check_outfit
 from synthstudio.core.errors import GeometryError, RecipeError
 from synthstudio.core.rng import stream
@@ -158,7 +158,7 @@ def test_outfits_that_cannot_be_worn_are_refused(outfit, message):
 
 def test_answers_are_right_when_more_is_asked_than_is_kept():
     numbers = stream(0, "known").random((2, 300_000), np.float32)
-    known = Known(2, np.zeros(2))
+    known = ValueCache(2, np.zeros(2))
     for asked in (numbers, numbers[:, ::-1], numbers[:, :9]):
         got = known.get(asked, lambda new, asked=asked: 2.0 * asked[:, new].T)
         np.testing.assert_array_equal(got, 2.0 * asked.T)

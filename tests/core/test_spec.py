@@ -58,15 +58,6 @@ def test_there_and_back(backdrop):
     assert json.loads(to_json(spec)) == json.loads(json.dumps(dataclasses.asdict(spec)))
 
 
-def test_what_came_later_is_stored_only_where_it_is_used():
-    spec = _spec(BACKDROPS[0])
-    still = dataclasses.replace(spec, lens=specs.LensSpec(), moving=(), attempt=0)
-    text = json.loads(to_json(still))
-    assert not {"exposure_s", "readout_s"} & set(text["lens"])
-    assert not {"moving", "attempt"} & set(text)
-    assert from_json(to_json(still)) == still
-
-
 BROKEN = [
     (lambda d: d.update(colour=1), "spec.colour"),
     (lambda d: d.pop("camera"), "spec.camera"),

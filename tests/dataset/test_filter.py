@@ -106,7 +106,7 @@ def test_a_changed_picture_is_refused(tmp_path):
     with pytest.raises(DatasetError, match="an image of the source has changed"):
         filtering.filter_dataset(made, filtering.query_of(made, "frame >= 0"), tmp_path / "out")
     assert not (tmp_path / "out" / "index.json").exists()
-    mended = filtering.without(made, validate_dataset(made).bad, tmp_path / "mended")
+    mended = filtering.without(made, validate_dataset(made).bad, tmp_path / "repaired")
     assert mended.frames == 2
     _sound(mended)
 
@@ -151,7 +151,7 @@ def test_topping_up_with_the_same_run_keeps_names_and_refuses_doubles(source, tm
     with pytest.raises(DatasetError, match="2 frames, such as 0, are in an earlier set"):
         merge_sets([low, high], tmp_path / "no")
     assert not (tmp_path / "no").exists()
-    made = merge_sets([low, high], tmp_path / "out", drop_doubled=True)
+    made = merge_sets([low, high], tmp_path / "out", drop_duplicates=True)
     assert made.frames == FRAMES and made.people == source.people
     assert {p["identity"] for p in made.iter_instances()} == {"p0", "p1"}
     hashes = [[f["image_sha256"] for f in each.iter_frames()] for each in (made, source)]
@@ -232,8 +232,8 @@ def test_splits_are_alike_in_what_is_hidden(tmp_path):
 def test_what_differs_between_two_sets(source, other):
     found = comparing.diff(source, other)
     assert found["counts"]["frames"] == [FRAMES, 5]
-    assert "recipe.name: had 'sticks', wants 'others'" in found["made"]
-    assert "seed: had 7, wants 8" in found["made"]
+    assert "recipe.name: had 'sticks', wants 'others'" in found["identity"]
+    assert "seed: had 7, wants 8" in found["identity"]
     # 0, 1 and 2 people: 4, 4 and 3 of 11 frames against 2, 2 and 1 of 5.
     assert found["distances"]["people_per_frame"] == pytest.approx(3 / 11 - 1 / 5)
     seen = sum(p["cause"][0] == "visible" for p in source.iter_instances())

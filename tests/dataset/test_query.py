@@ -61,7 +61,7 @@ def rows():
             row["ambiguous"] = (rng.random(17) < 0.3).tolist()
             if rng.random() < 0.2:
                 row["occluded_fraction"], row["pose_family"] = None, None
-            row["ask_met"] = (None, True, False)[int(rng.integers(3))]
+            row["target_met"] = (None, True, False)[int(rng.integers(3))]
             people.append(row)
     by_index = {frame["index"]: frame for frame in frames}
     return FakeSet(frames, people), [(by_index[p["frame_index"]], p) for p in people]
@@ -112,7 +112,7 @@ TEXTS = {
     "pose family": (lambda f, p: p["pose_family"], ("standing", "sit")),
     "identity": (lambda f, p: p["identity"], ("p0", "p1", "p9")),
     "clip": (lambda f, p: f["clip_id"], ("clip 0", "clip 2")),
-    "met": (lambda f, p: {None: None, True: "yes", False: "no"}[p["ask_met"]], ("yes", "no")),
+    "met": (lambda f, p: {None: None, True: "yes", False: "no"}[p["target_met"]], ("yes", "no")),
 }
 WORDS = ("visible", "hidden", "outside", "unlabelled", "ambiguous")
 

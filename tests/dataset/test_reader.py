@@ -208,7 +208,7 @@ def test_text_that_is_none(folder, tmp_path):
     check_text(pa.table({"file_name": ["ä"], "index": [1]}), tmp_path / "frames.parquet")
 
 
-@pytest.mark.parametrize("name", ["ask_fraction", "occluded_fraction", "truncated_fraction"])
+@pytest.mark.parametrize("name", ["target_fraction", "occluded_fraction", "truncated_fraction"])
 @pytest.mark.parametrize("value", [2.0**31, -0.1, np.inf])
 def test_a_fraction_out_of_range(name, value, folder):
     tamper(folder, "instances.parquet", _with(name, [value] * 6))

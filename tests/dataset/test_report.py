@@ -22,7 +22,7 @@ AUDIT = dict.fromkeys(("state_differs", "disagreement_rate", "cause_rate", "caus
 }
 
 
-SECTIONS = "examples made licences distributions asked audit limits datasheet"
+SECTIONS = "examples made licences distributions requested audit limits datasheet"
 
 
 @pytest.fixture(scope="module")

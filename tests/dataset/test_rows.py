@@ -38,7 +38,7 @@ def hard_frame():
     return Frame(spec=make_spec(camera, 3, index=5), jpeg=b"jpeg", labels=labels, layers=layers)
 
 
-def asked_frame():
+def frame_with_targets():
     """Return a variant's frame of a clip with three people: with many targets, one and none."""
     frame = hard_frame()
     wrists, causes = ("left_wrist+right_wrist",), {"object": 0.25}
@@ -50,8 +50,8 @@ def asked_frame():
         differs=("objects", "cutouts"),
         camera_id=2,
         clip=ClipSpec(clip_id="1-0", frame=3, frames=48, time_s=0.125, motions=motions),
-        crowd_ask=0.4,
-        asks=(much, OcclusionTarget(shown=("nose",)), OcclusionTarget()),
+        crowd_target=0.4,
+        targets=(much, OcclusionTarget(shown=("nose",)), OcclusionTarget()),
         shadow_box_m=((-1.0, -1.0, 0.0), (1.0, 1.0, 2.0)),
     )
     return dataclasses.replace(frame, spec=spec)
@@ -80,7 +80,7 @@ def equal(a, b):
 
 @pytest.mark.parametrize(
     "frame",
-    [hard_frame(), asked_frame(), make_frame(2, people=0), make_frame(3, skeleton="coco23")],
+    [hard_frame(), frame_with_targets(), make_frame(2, people=0), make_frame(3, skeleton="coco23")],
 )
 def test_there_and_back_through_a_file(frame, tmp_path):
     row, people = stored(frame, tmp_path)
@@ -155,19 +155,20 @@ def test_pairs_of_frames_and_people():
 
 
 def test_clips_and_asks_are_columns_and_null_where_there_are_none(tmp_path):
-    row, people = stored(asked_frame(), tmp_path)
+    row, people = stored(frame_with_targets(), tmp_path)
     assert (row["variant"], row["differs"]) == ("clean", ["objects", "cutouts"])
-    assert (row["camera_id"], row["crowd_ask"]) == (2, 0.4)
+    assert (row["camera_id"], row["crowd_target"]) == (2, 0.4)
     of_clip = ("clip_id", "clip_frame", "clip_frames", "time_s")
     assert [row[n] for n in of_clip] == ["1-0", 3, 48, 0.125]
     assert [(p["track_id"], p["motion"]) for p in people] == [(1, "walk"), (2, "run"), (3, "walk")]
     first, second, third = people
-    assert (first["ask_fraction"], first["ask_met"], third["ask_met"]) == (0.3, False, None)
-    assert first["ask_hidden"] == ["left_wrist+right_wrist"]
-    assert (second["ask_shown"], second["ask_causes"], second["ask_met"]) == (["nose"], None, True)
-    assert first["ask_causes"][3] == 0.25
-    assert np.isnan([first["ask_causes"][k] for k in (0, 1, 2, 4)]).all()
+    assert (first["target_fraction"], third["target_met"]) == (0.3, None)
+    assert first["target_met"] is False and second["target_met"] is True
+    assert first["target_hidden"] == ["left_wrist+right_wrist"]
+    assert (second["target_shown"], second["target_causes"]) == (["nose"], None)
+    assert first["target_causes"][3] == 0.25
+    assert np.isnan([first["target_causes"][k] for k in (0, 1, 2, 4)]).all()
     row, (person, *_) = frame_row(hard_frame(), "a.jpg"), instance_rows(hard_frame())
-    assert {row[n] for n in (*of_clip, "crowd_ask")} == {None}
-    assert {person[n] for n in ("track_id", "motion", "ask_fraction", "ask_met")} == {None}
-    assert person["ask_hidden"] == person["ask_shown"] == row["differs"] == []
+    assert {row[n] for n in (*of_clip, "crowd_target")} == {None}
+    assert {person[n] for n in ("track_id", "motion", "target_fraction", "target_met")} == {None}
+    assert person["target_hidden"] == person["target_shown"] == row["differs"] == []

@@ -83,7 +83,7 @@ def test_weighted_figures_equal_those_of_an_evaluation():
         wanted = reported["precision"][part]["AP"]
         assert row(rows, f"AP {part}").values[0].value == pytest.approx(wanted, abs=1e-9)
         assert wanted > 0.1
-    wanted = reported["beyond"]["said"]["AP"]
+    wanted = reported["extended_precision"]["predicted"]["AP"]
     assert row(rows, "AP by Ex-OKS").values[0].value == pytest.approx(wanted, abs=1e-9)
     for name, key in (("AUROC", "AUROC"), ("cause F1", "cause_F1")):
         assert row(rows, name).values[0].value == pytest.approx(

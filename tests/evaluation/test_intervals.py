@@ -75,15 +75,15 @@ def test_a_real_margin_excludes_zero_and_chance_does_not():
     knows = np.where(SEEN, 0.3, 0.0) + CHANCE[0]
     real = auroc_margin(knows, CHANCE[1], SEEN, GROUP, seed=1)
     assert real.difference.low > 0.1
-    assert real.ours.low < real.ours.value < real.ours.high
-    assert real.difference.value == pytest.approx(real.ours.value - real.baseline.value)
+    assert real.value.low < real.value.value < real.value.high
+    assert real.difference.value == pytest.approx(real.value.value - real.baseline.value)
     assert real.baseline.low < 0.5 < real.baseline.high
     assert not auroc_margin(CHANCE[0], CHANCE[1], SEEN, GROUP, seed=1).difference.excludes_zero
     same = auroc_margin(knows, knows, SEEN, GROUP, seed=1).difference
     assert same.value == same.low == same.high == 0
     better = np.where(SEEN, 0.4, 0.0) + CHANCE[0]  # right and wrong about the same joints
     found = auroc_margin(better, knows, SEEN, GROUP, seed=1)
-    apart = (found.ours.high - found.ours.low) + (found.baseline.high - found.baseline.low)
+    apart = (found.value.high - found.value.low) + (found.baseline.high - found.baseline.low)
     assert found.difference.high - found.difference.low < 0.4 * apart
     assert found.difference.low > 0
 
@@ -104,7 +104,7 @@ def test_rows_of_one_group_are_no_more_than_one():
     score, seen = np.repeat(CHANCE[0][:120], 10), np.repeat(SEEN[:120], 10)
 
     def width(group):
-        found = auroc_margin(score, score, seen, group, seed=1).ours
+        found = auroc_margin(score, score, seen, group, seed=1).value
         return found.high - found.low
 
     assert width(GROUP) > 2 * width(np.arange(N))
@@ -117,7 +117,7 @@ def test_margins_stand_among_the_figures_and_nothing_has_none():
     assert reported["cause_F1_over_majority"]["value"] == 0  # only one cause occurs
     none = np.zeros(0)
     found = auroc_margin(none, none, none > 0, none.astype(int), seed=1)
-    for one in (found.ours, found.baseline, found.difference):
+    for one in (found.value, found.baseline, found.difference):
         assert np.isnan([one.value, one.low, one.high]).all()
 
 

@@ -182,14 +182,14 @@ def test_added_error_lies_under_the_patch_or_elsewhere():
     assert np.isnan(found.increase[..., 2]).all()
     assert np.array_equal(found.increase[..., :2] > 0, found.under[..., :2])
     reported = sensitivity_summary([found])
-    assert reported["elsewhere"] == 0
+    assert reported["not_under_patch"] == 0
     assert reported["under_patch"] == pytest.approx(0.4)
     assert reported["max"] == pytest.approx(0.2)  # one of two joints
     # All joints go wrong when joint 0's pixel is grey.
     everywhere = occlusion_sensitivity(
         lambda pictures: np.repeat(local(pictures)[:, :1], 3, 1), PICTURE, XY, **slide
     )
-    assert sensitivity_summary([everywhere])["elsewhere"] == pytest.approx(0.5)
+    assert sensitivity_summary([everywhere])["not_under_patch"] == pytest.approx(0.5)
     never = occlusion_sensitivity(lambda p: np.full((len(p), 3), 0.3), PICTURE, XY, **slide)
     reported = sensitivity_summary([never])
-    assert reported["mean"] == reported["max"] == 0 and np.isnan(reported["elsewhere"])
+    assert reported["mean"] == reported["max"] == 0 and np.isnan(reported["not_under_patch"])

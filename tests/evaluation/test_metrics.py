@@ -61,10 +61,10 @@ def answers(*, hidden_error=30.0, seen_error=2.0):
 def test_every_figure_of_known_answers():
     found = compute_metrics(answers(), BONES)
     assert found["counts"] == {"people": 40, "joints": 680, "hidden": 100}
-    assert found["places"]["visible"]["PCK@0.1"] == {"value": 1, "low": 1, "high": 1}
-    assert found["places"]["hidden"]["PCK@0.1"]["value"] == 0
-    assert found["places"]["all"]["PCK@0.1"]["value"] == pytest.approx(580 / 680)
-    assert found["places"]["hidden"]["EPE_px"] == pytest.approx(30)
+    assert found["localization"]["visible"]["PCK@0.1"] == {"value": 1, "low": 1, "high": 1}
+    assert found["localization"]["hidden"]["PCK@0.1"]["value"] == 0
+    assert found["localization"]["all"]["PCK@0.1"]["value"] == pytest.approx(580 / 680)
+    assert found["localization"]["hidden"]["EPE_px"] == pytest.approx(30)
     assert found["by_cause"]["object"]["joints"] == 100
     assert set(found["by_cause"]) == {"visible", "object"}
     assert found["by_joint"]["nose"] == {"all": 0.5, "visible": 1.0, "hidden": 0.0}

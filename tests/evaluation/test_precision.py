@@ -229,19 +229,19 @@ def cut_off(claims):
 
 
 def test_saying_that_a_joint_is_outside_is_rewarded():
-    told, claimed = (compute_metrics(cut_off(claims), BONES)["beyond"] for claims in (0.1, 0.9))
+    made = [compute_metrics(cut_off(claims), BONES) for claims in (0.1, 0.9)]
+    predicted, claimed = (one["extended_precision"] for one in made)
     outside = int((cut_off(0.1).state == 0).sum())
-    assert told["joints_outside"] == claimed["joints_outside"] == outside > 100
-    assert told["said"]["AP"] == 1
-    assert claimed["said"]["AP"] < 0.3
-    for same in (told["never_outside"], claimed["never_outside"]):
-        assert same == pytest.approx(claimed["said"], nan_ok=True)
-    assert told["AUROC"] == 1 and claimed["AUROC"] == 0.5
+    assert predicted["joints_outside"] == claimed["joints_outside"] == outside > 100
+    assert predicted["predicted"]["AP"] == 1 and claimed["predicted"]["AP"] < 0.3
+    for same in (predicted["never_outside"], claimed["never_outside"]):
+        assert same == pytest.approx(claimed["predicted"], nan_ok=True)
+    assert predicted["AUROC"] == 1 and claimed["AUROC"] == 0.5
     made = cut_off(0.1)
     silent = dataclasses.replace(made, present=np.full_like(made.present, np.nan))
     assert extended_truth(silent)[1].claimed.all()
-    found = compute_metrics(silent, BONES)["beyond"]
-    assert found["said"] == pytest.approx(found["never_outside"], nan_ok=True)
+    found = compute_metrics(silent, BONES)["extended_precision"]
+    assert found["predicted"] == pytest.approx(found["never_outside"], nan_ok=True)
     assert np.isnan(found["AUROC"])
     some = dataclasses.replace(made, state=np.where(made.state == 0, 255, made.state))
-    assert compute_metrics(some, BONES)["beyond"]["joints_outside"] == 0
+    assert compute_metrics(some, BONES)["extended_precision"]["joints_outside"] == 0

@@ -26,7 +26,7 @@ def folder(tmp_path):
 
 
 def columns(folder):
-    with np.load(folder / "answers.npz") as stored:
+    with np.load(folder / "predictions.npz") as stored:
         return {name: stored[name] for name in stored.files}
 
 
@@ -36,12 +36,12 @@ def test_what_was_written_is_read_and_written_alike_but_never_over(folder, tmp_p
     for field in fields(Predictions):
         a, b = getattr(again.predictions, field.name), getattr(MADE.predictions, field.name)
         assert np.array_equal(a, b, equal_nan=a.dtype.kind == "f"), field.name
-    assert again.metrics["places"]["hidden"] == MADE.metrics["places"]["hidden"]
+    assert again.metrics["localization"]["hidden"] == MADE.metrics["localization"]["hidden"]
     assert (folder / "report.html").read_bytes() == b"<html>"
-    json.loads((folder / "measures.json").read_text(), parse_constant=pytest.fail)
+    json.loads((folder / "metrics.json").read_text(), parse_constant=pytest.fail)
     assert storage.find(folder.parent.parent) == folder == storage.find(folder)
     storage.write(tmp_path / "again", MADE, b"<html>")
-    for name in ("answers.npz", "measures.json"):
+    for name in ("predictions.npz", "metrics.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
     with pytest.raises(DiskError, match="invalid output folder"):
         storage.write(folder, MADE, b"other")
@@ -66,14 +66,14 @@ def test_several_or_none_are_told(folder, tmp_path):
 
 
 def test_a_joint_without_a_state_is_read(folder):
-    path, held = folder / "answers.npz", columns(folder)
+    path, held = folder / "predictions.npz", columns(folder)
     held["state"][:, 2], held["cause"][:, 2] = 255, 6
     np.savez(path, **held)
     assert (storage.read(folder).predictions.state[:, 2] == 255).all()
 
 
 def test_a_wrong_byte_anywhere_is_one_message_or_read(folder):
-    path, output = folder / "answers.npz", set()
+    path, output = folder / "predictions.npz", set()
     whole = path.read_bytes()
     for place in range(0, len(whole), max(1, len(whole) // 400)):
         broken = bytearray(whole)
@@ -100,7 +100,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", ["cut", "missing", *FAULTS])
 def test_damaged_answers_are_refused(folder, fault):
-    path, held = folder / "answers.npz", columns(folder)
+    path, held = folder / "predictions.npz", columns(folder)
     if fault == "cut":
         path.write_bytes(path.read_bytes()[:5000])
     elif fault == "missing":
@@ -114,8 +114,8 @@ def test_damaged_answers_are_refused(folder, fault):
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": "x"}', '{"format": 3}', "{" * 9000])
 def test_damaged_measures_are_refused(folder, text):
-    (folder / "measures.json").write_text(text)
-    with pytest.raises(ModelError, match=r"measures\.json"):
+    (folder / "metrics.json").write_text(text)
+    with pytest.raises(ModelError, match=r"metrics\.json"):
         storage.read(folder)
 
 

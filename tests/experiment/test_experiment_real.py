@@ -71,8 +71,8 @@ def test_other_networks_are_tested_beside(root, whole, tmp_path):
     name = next(iter(set(found["arms"]) - ARMS))
     assert {k: found["arms"][k] for k in ARMS} == {k: before["arms"][k] for k in ARMS}
     assert 0 <= found["arms"][name]["PCK"]["clean visible"]["value"] <= 1
-    asked = [d for d in found["differences"] if d["ours"] == name]
-    assert [d["theirs"] for d in asked] == ["orn"]
+    asked = [d for d in found["differences"] if d["arm"] == name]
+    assert [d["baseline"] for d in asked] == ["orn"]
     assert f"| {name}, as it is |" in (tmp_path / "beside" / "results.md").read_text()
     words = call(root, tmp_path / "beside", beside=whole / "runs" / "orn-0")
     refused = CliRunner().invoke(app, words)

@@ -16,7 +16,7 @@ from synthstudio.experiment.config import QUESTIONS, Arm, Question
 BONES = get_skeleton("body12")
 PHOTOS, J = 12, 12
 KPE, ORN = Arm(name="kpe", title="KPE", block="kpe"), Arm(name="orn", title="ORN")
-QUESTION = Question(text="an object", ours="orn", theirs="kpe")
+QUESTION = Question(text="an object", arm="orn", baseline="kpe")
 
 
 def answers(*, off_px, seed=0):
@@ -64,11 +64,11 @@ def test_reduced_precision_is_pycocotools_own():
     reported = answers(off_px=6)
     made = results.reduce(reported, BONES)
     for name, which in results.parts(reported).items():
-        ours = made.precision[name](np.ones(PHOTOS))
-        theirs = average_precision(
+        arm = made.precision[name](np.ones(PHOTOS))
+        baseline = average_precision(
             truth_of(reported), reported.xy, reported.score.mean(1), sigmas=BONES.sigmas, only=which
         )
-        assert ours == pytest.approx(theirs["AP"], abs=1e-9)
+        assert arm == pytest.approx(baseline["AP"], abs=1e-9)
     assert made.precision["under the paste"](np.ones(PHOTOS)) < 0.9
 
 

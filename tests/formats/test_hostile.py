@@ -40,7 +40,7 @@ def coco(**changes):
 
 @pytest.mark.parametrize(
     "value",
-    [{"crowd_ask": {"a": "z" * 9000}}, {"crowd_ask": 1e400}, {"variant": 7}, {"seed": "one"}],
+    [{"crowd_target": {"a": "z" * 9000}}, {"crowd_target": 1e400}, {"variant": 7}, {"seed": "one"}],
 )
 def test_columns_of_ours_that_lie_are_named_with_their_image(value, tmp_path):
     data = coco()

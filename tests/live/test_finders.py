@@ -13,8 +13,8 @@ from synthstudio.inference.finder import (
     UNSURE,
     Finder,
     agreed_people,
+    find_one,
     find_people,
-    second_look,
 )
 from synthstudio.inference.frames import bottom_up_finder
 from synthstudio.inference.predict import CropPredictions, predict
@@ -148,7 +148,7 @@ def red_corners(crops):
 
 
 def test_the_second_look_is_at_the_person_and_finds_them_closer():
-    find = second_look(red_corners, size=CROP)
+    find = find_one(red_corners, size=CROP)
     box = find(picture()).xywh[0]
     assert box == pytest.approx([150 - 80 * MARGIN, 60 - 80 * MARGIN, 40 + 160 * MARGIN,
                                  80 + 160 * MARGIN], abs=8)  # fmt: skip
@@ -160,7 +160,7 @@ def test_the_second_look_is_at_the_person_and_finds_them_closer():
 
 
 def test_nobody_found_or_boxes_that_came_with_it_leave_the_first_boxes():
-    find = second_look(red_corners, size=CROP)
+    find = find_one(red_corners, size=CROP)
     assert find(picture(person=False)).xywh.tolist() == [[0, 0, 320, 240]]
     own = Boxes(xywh=np.array([[10.0, 20, 30, 40], [50, 60, 70, 80]]), score=np.ones(2))
     given = picture()
@@ -202,7 +202,7 @@ def test_without_onnx_runtime_a_second_look_is_alone_and_that_is_said(monkeypatc
     assert find(dataclasses.replace(picture(), boxes=own)) is own
     assert not caplog.text  # nothing is missing yet
     found = find(picture())
-    assert found.xywh.tolist() == second_look(red_corners, size=CROP)(picture()).xywh.tolist()
+    assert found.xywh.tolist() == find_one(red_corners, size=CROP)(picture()).xywh.tolist()
     assert "ONNX" in caplog.text
     monkeypatch.undo()
     find_people(red_corners, size=CROP)(picture())

@@ -123,9 +123,9 @@ def copied(ours, model):
         attention = layer.attention.attention
         for number, name in enumerate(("query", "key", "value")):
             part = slice(number * features.channels, (number + 1) * features.channels)
-            getattr(attention, name).weight.copy_(own.ask.weight[part])
-            getattr(attention, name).bias.copy_(own.ask.bias[part])
-        layer.attention.output.dense.load_state_dict(own.answer.state_dict())
+            getattr(attention, name).weight.copy_(own.qkv.weight[part])
+            getattr(attention, name).bias.copy_(own.qkv.bias[part])
+        layer.attention.output.dense.load_state_dict(own.projection.state_dict())
         layer.layernorm_before.load_state_dict(own.before.state_dict())
         layer.layernorm_after.load_state_dict(own.after.state_dict())
         layer.mlp.fc1.load_state_dict(own.wide.state_dict())

@@ -69,11 +69,11 @@ def test_an_unlabelled_joint_is_neither_taught_nor_found(build):
     targets = net.targets([frame])
     x, y, w, h = (int(v) // 8 for v in frame.boxes_px[0])
     maps = "maps" if isinstance(net, OpenPose) else "discs"
-    taught = getattr(targets, f"{maps}_taught")[0]
+    taught = getattr(targets, f"{maps}_mask")[0]
     assert not taught[ELBOW, y + 1 : y + h - 1, x + 1 : x + w - 1].any()
     assert taught[ELBOW].any()
     assert taught[0].all()
-    assert getattr(net.targets([whole]), f"{maps}_taught").all()  # nothing unknown: all is taught
+    assert getattr(net.targets([whole]), f"{maps}_mask").all()  # nothing unknown: all is taught
 
     def cost(row, column):
         said = getattr(targets, maps).clone()
@@ -99,10 +99,10 @@ def test_somebody_without_a_joint_is_a_place_that_teaches_nothing(build):
     names = ("maps", "fields") if isinstance(net, OpenPose) else ("discs", "short", "mid")
     for name in names:
         assert torch.equal(getattr(targets, name), getattr(without, name))
-    taught = getattr(targets, f"{names[0]}_taught")[0]
+    taught = getattr(targets, f"{names[0]}_mask")[0]
     x, y, w, h = (int(v) // 8 for v in whole.boxes_px[1])
     assert not taught[:, y + 1 : y + h - 1, x + 1 : x + w - 1].any()
-    assert getattr(without, f"{names[0]}_taught").all()
+    assert getattr(without, f"{names[0]}_mask").all()
     assert len(decode_ideal(net, frame)) == 1
 
 

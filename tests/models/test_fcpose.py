@@ -10,7 +10,7 @@ import torch
 from stick_frames import SKELETON, crowd, oks, outline, pose
 from torch.nn import functional
 
-from synthstudio.core.boxes import keep_best
+from synthstudio.core.boxes import nms
 from synthstudio.core.rng import stream
 from synthstudio.models.backbones.pyramid import ConvPyramid
 from synthstudio.models.bottom_up.contract import FramePeople
@@ -164,7 +164,7 @@ def test_odd_people_are_taught_rightly():
     net, frame = network(), crowd(stream(10, "odd"), people=2, size=SIZE, height_px=(90, 110),
                                   apart_px=8)  # fmt: skip
     whole = net.targets([frame])
-    assert whole.taught.all()
+    assert whole.loss_mask.all()
     # One joint is unlabelled: its map costs nothing, the others' do.
     less = net.targets([unlabelled(frame, 7)])
     assert torch.equal(less.owner, whole.owner)
@@ -184,8 +184,8 @@ def test_odd_people_are_taught_rightly():
     gone = net.targets([unlabelled(frame, *range(17))])
     assert set(gone.owner[0].tolist()) == {-1, 1}
     first = whole.owner[0] == 0
-    assert not gone.taught[0, first & (gone.owner[0] < 0)].any()
-    assert gone.taught[0].any()
+    assert not gone.loss_mask[0, first & (gone.owner[0] < 0)].any()
+    assert gone.loss_mask[0].any()
     # Wider than the frame: the box ends with it.
     wide = pose(stream(3, "wide"), 420) * [2.2, 1.0] + [80, 60]
     box = np.array([[-100.0, -200.0, 500.0, 600.0]])
@@ -216,9 +216,9 @@ def test_a_batch_may_have_nobody():
 
 def test_boxes_by_hand():
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [8, 0, 18, 10.0]])
-    assert keep_best(boxes, np.array([0.5, 0.9, 0.7]), overlap=0.6).tolist() == [1, 2]
-    assert keep_best(boxes, np.array([0.5, 0.9, 0.7]), overlap=0.9).tolist() == [1, 2, 0]
-    assert keep_best(boxes[:0], np.zeros(0), overlap=0.6).tolist() == []
+    assert nms(boxes, np.array([0.5, 0.9, 0.7]), overlap=0.6).tolist() == [1, 2]
+    assert nms(boxes, np.array([0.5, 0.9, 0.7]), overlap=0.9).tolist() == [1, 2, 0]
+    assert nms(boxes[:0], np.zeros(0), overlap=0.6).tolist() == []
     middle = torch.tensor([[5.0, 5, 5, 5], [1, 5, 9, 5]])
     assert centre_ness(middle).tolist() == pytest.approx([1, 1 / 3])
     truth, mine = torch.full((1, 4), 5.0), torch.ones(1, dtype=torch.bool)

@@ -249,7 +249,7 @@ def test_targets_are_those_of_a_second_way_of_drawing_them():
             near = away[:, a].argmin()
             wanted = xy[near, b] - p if away[near, a] <= 4 else np.zeros(2)
             assert made.mid[0, e, :, row, column].numpy() == pytest.approx(wanted, abs=1e-4)
-            assert made.mid_taught[0, e, row, column] == (away[near, a] <= 4)
+            assert made.mid_mask[0, e, row, column] == (away[near, a] <= 4)
     for p in range(3):
         row, column = (int(v) for v in np.argwhere(frame.masks[p]).mean(0) // 8)
         share = frame.masks[:, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8].mean((1, 2))

@@ -24,7 +24,7 @@ def test_counts_by_hand():
     frames = [sample((one,)), sample((one,), (wall,), 1), sample((far,), (), 2), sample((), (), 3)]
     found = stats(iter(frames), COCO17)
     assert (found["frames"], found["people"], found["joints_total"]) == (4, 3, 51)
-    assert found["people_per_frame"] == {"0": 1, "1": 3} and found["nobody_visible"] == 3
+    assert found["people_per_frame"] == {"0": 1, "1": 3} and found["no_person_visible"] == 3
     none = dict.fromkeys(("self", "person", "unknown", "unlabelled"), 0)
     assert found["causes"] == none | {"visible": 17, "object": 17, "truncated": 17}
     assert found["states"] == {"2": 17, "1": 17, "0": 17, "none": 0}

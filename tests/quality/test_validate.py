@@ -130,7 +130,7 @@ PLANTED = {  # what is planted in a file and its first person `a`, and the name 
     "NaN in a box": ("not_finite", lambda d, a: _put(a["bbox"], 0, math.nan)),
     "keypoint count off": ("keypoint_count", lambda d, a: a.update(keypoints=a["keypoints"][:-3])),
     "limb ten times too long": ("limb_length", _limb),
-    "two people with the same keypoints": ("twins", _twins),
+    "two people with the same keypoints": ("duplicate_keypoints", _twins),
     "RLE size off": ("mask_size", lambda d, a: a["segmentation"].update(size=[241, 320])),
     "RLE broken": ("mask_broken", lambda d, a: a.update(segmentation=BROKEN)),
     "a mask that is a number": ("mask_broken", lambda d, a: a.update(segmentation=7)),
@@ -270,7 +270,7 @@ def test_a_mended_copy(clean, folder, tmp_path):
         doc["categories"], lambda: doc["images"], lambda: a, folder=folder
     )
     head = {k: v for k, v in doc.items() if k not in ("images", "annotations")}
-    out = tmp_path / "mended" / "annotations.json"
+    out = tmp_path / "repaired" / "annotations.json"
     done = write_repaired(head, lambda: doc["images"], lambda: a, out, left_out=found.unusable)
     with pytest.raises(FormatError, match="nothing importable"):
         write_repaired(head, list, list, tmp_path / "none.json", left_out=found.unusable)
@@ -283,7 +283,7 @@ def test_a_mended_copy(clean, folder, tmp_path):
     assert len(mended["images"]) == 5
     ids = [entry["id"] for entry in mended["annotations"]]
     assert len(set(ids)) == len(ids) == 10
-    assert set(done) <= {kind for kind, reported in findings.KINDS.items() if reported.mend}
+    assert set(done) <= {kind for kind, reported in findings.KINDS.items() if reported.fix}
 
 
 def test_polygons_in_an_image_whose_size_overflows(clean):

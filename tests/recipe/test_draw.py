@@ -95,7 +95,7 @@ def test_a_frame_is_drawn_anew_until_somebody_is_in_sight():
     far = {"name": "far", "camera": {"distance_m": [2, 12]}}
 
     def drawn(px):
-        made = parse({**far, "people": {"count": 1, "in_sight_px": px}})
+        made = parse({**far, "people": {"count": 1, "min_visible_px": px}})
         return [draw(made, index, FakeSolve()) for index in range(30)]
 
     def shown(spec):

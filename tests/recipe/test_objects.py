@@ -105,7 +105,7 @@ def cutouts(count, solve=None, **wanted):
 
 
 def test_cutouts_keep_size_shape_and_limits():
-    for spec, cutout in cutouts(100, height_share=[0.2, 0.4], enlarge_at_most=0.5):
+    for spec, cutout in cutouts(100, height_share=[0.2, 0.4], max_scale=0.5):
         width, height = cutout.size_px
         assert height <= 0.4 * spec.camera.height_px + 1
         assert height <= 0.5 * 420 + 1

@@ -30,8 +30,8 @@ _WORN = ("t_shirt", "jeans", "shorts", "hoodie", "low_shoes", "short_hair")
 
 def stage_for(kind):
     """Open a stage for frames in which all people take part in one interaction."""
-    together = {"share": 1.0, "kinds": {kind: 1.0}}
-    return stage_of(_WORN, count=MEETINGS[kind].maximum, together=together)
+    interactions = {"share": 1.0, "kinds": {kind: 1.0}}
+    return stage_of(_WORN, count=MEETINGS[kind].maximum, interactions=interactions)
 
 
 def does(spec: FrameSpec, kind: str) -> tuple[PersonSpec, ...]:
@@ -71,9 +71,9 @@ def drawn(name):
     return stage, specs
 
 
-def _with(recipe, **together):
+def _with(recipe, **interactions):
     fields = dump(recipe)
-    return parse({**fields, "people": {**fields["people"], "together": together}})
+    return parse({**fields, "people": {**fields["people"], "interactions": interactions}})
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -102,7 +102,7 @@ def test_the_same_seed_makes_the_same_people_and_without_it_nothing_changes():
     again = stage_for("shake_hands")
     assert draw(again.settings.recipe, 0, again) == specs[0]
     fields = dump(stage.settings.recipe)
-    people = {k: v for k, v in fields["people"].items() if k != "together"}
+    people = {k: v for k, v in fields["people"].items() if k != "interactions"}
     off, never = _with(stage.settings.recipe, share=0.0), parse({**fields, "people": people})
     without = draw(off, 0, stage)
     assert without == draw(never, 0, stage)
@@ -124,13 +124,13 @@ def test_a_meeting_that_is_none_is_named(entry, told):
 
 
 def test_a_recipe_that_cannot_have_it_is_told():
-    people = {"together": {"share": 0.5}}
+    people = {"interactions": {"share": 0.5}}
     for more in (
         {"quotas": {"family": {"stand": 1}}},
         {"quotas": {"view": {"front": 1}}},
         {"clip": {"frames": 4}, "motion": {"folder": "motions"}},
     ):
-        with pytest.raises(RecipeError, match="together"):
+        with pytest.raises(RecipeError, match="interactions"):
             parse({"name": "x", "people": people, **more})
 
 

@@ -83,9 +83,9 @@ def store_url(request, tmp_path):
 def cheap_hashes(monkeypatch):
     """Hash passwords with little memory: what is asked does not depend on it."""
     monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
-    passwords._nobodys.cache_clear()
+    passwords._unknown_account.cache_clear()
     yield
-    passwords._nobodys.cache_clear()
+    passwords._unknown_account.cache_clear()
 
 
 @pytest.fixture

@@ -170,8 +170,8 @@ def _person(index, instance, rng, photos):
         "depth_m": float(camera[:, 2].mean()),
         "depth_rank": instance - 1,
         "stature_m": 1.75,
-        "ask_hidden": [],
-        "ask_shown": [],
+        "target_hidden": [],
+        "target_shown": [],
     }
     return _photographed(row, rng) if photos else row
 

@@ -172,7 +172,7 @@ def test_no_name_is_told_from_another(store, monkeypatch):
         before = len(looked)
         assert enter(store, name, OTHER) is None
         assert looked[before:] == ["m=64,t=1,p=1"], name
-    assert enter(store, "nobody", "the password of nobody at all") is None
+    assert enter(store, "nobody", "the password of no account") is None
 
 
 def test_sessions_end(store):

@@ -8,7 +8,7 @@ from review_ops import ANNA, BEN, GUEST, LEAD, PEOPLE, refused, seen
 from synthstudio.core.errors import Refused, ReviewError
 from synthstudio.dataset.derive import origins
 from synthstudio.review import history
-from synthstudio.review.progress import by_status, done_and_total, empty_frames
+from synthstudio.review.progress import by_status, empty_frames, progress_counts
 from synthstudio.review.reviewed import export_reviewed, reviewed_dataset
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.team.second_review import blinded_among
@@ -26,15 +26,15 @@ def do(desk):
 
 def test_an_empty_frame_is_decided_and_taken_back(store, key, do):
     before = by_status(store, key)
-    said = do("status", EMPTY, status="nobody")
-    assert empty_frames(store, key) == {EMPTY} and history.counts(store, key).nobody == 1
+    said = do("status", EMPTY, status="no_people")
+    assert empty_frames(store, key) == {EMPTY} and history.counts(store, key).empty_frames == 1
     # Nobody is counted as a person for it.
-    assert by_status(store, key) == before and done_and_total(store, key) == (0, sum(PEOPLE))
+    assert by_status(store, key) == before and progress_counts(store, key) == (0, sum(PEOPLE))
     assert history.counts(store, key).status == {"pending": sum(PEOPLE)}
     assert throughput(store, key)[0].people == 0 and throughput(store, key)[0].events == 1
     told = history.event_json(said)
     assert history.is_decision(said) and (told["frame"], told["instance"]) == (EMPTY, FRAME)
-    assert told["status"] == "nobody"
+    assert told["status"] == "no_people"
     undone = do("revert", EMPTY, event=said.id, who=BEN)
     assert empty_frames(store, key) == set()
     do("revert", EMPTY, event=undone.id)
@@ -45,9 +45,9 @@ def test_an_empty_frame_is_decided_and_taken_back(store, key, do):
 
 def test_nobody_is_said_only_where_nobody_is(store, key, do):
     with refused("invalid", match="frame 1: this frame has people"):
-        do("status", 1, status="nobody")
+        do("status", 1, status="no_people")
     deleted = do("delete", 1, 1)
-    do("status", 1, status="nobody")
+    do("status", 1, status="no_people")
     for change in ({"kind": "restore"}, {"kind": "revert", "event": deleted.id}):
         with pytest.raises(Refused, match="marked as empty"):
             do(frame=1, instance=1, **change)
@@ -56,9 +56,9 @@ def test_nobody_is_said_only_where_nobody_is(store, key, do):
     do("status", 1, status="pending")
     added = do("add", 1, 7, joints={"nose": seen()})
     with pytest.raises(Refused, match="this frame has people"):
-        do("status", 1, status="nobody")
+        do("status", 1, status="no_people")
     gone = do("revert", 1, 7, event=added.id)
-    do("status", 1, status="nobody")  # who was added and taken back is not there
+    do("status", 1, status="no_people")  # who was added and taken back is not there
     with pytest.raises(Refused, match="marked as empty"):
         do("revert", 1, 7, event=gone.id)
     assert empty_frames(store, key) == {1} and history.check_replay(store, key) == []
@@ -72,20 +72,20 @@ def test_nothing_else_is_said_of_a_frame(store, key, do):
         ("comment", {"text": "empty"}),
         ("delete", {}),
         ("restore", {}),
-        ("status", {"status": "nobody", "revision": 3}),
-        ("status", {"status": "nobody", "who": GUEST}),
+        ("status", {"status": "no_people", "revision": 3}),
+        ("status", {"status": "no_people", "who": GUEST}),
     ):
         with pytest.raises(Refused):
             do(kind, EMPTY, **change)
     with pytest.raises(Refused, match="no such status"):
-        do("status", 0, 1, status="nobody")  # it is no status of a person
+        do("status", 0, 1, status="no_people")  # it is no status of a person
     assert history.events(store, key) == []
 
 
 def test_exports_have_the_frames_that_are_empty(store, small_set, do, tmp_path):
     with pytest.raises(ReviewError, match="none is marked as empty"):
         reviewed_dataset(store, small_set, tmp_path / "none")
-    do("status", EMPTY, status="nobody")
+    do("status", EMPTY, status="no_people")
     do("status", 0, 1, status="approved")
     do("delete", 1, 1)
     for only in ("approved", "touched"):
@@ -104,8 +104,8 @@ def test_that_nobody_is_left_tells_nothing_of_hidden_first_looks(store, small_se
     table = people_table(small_set)
     pairs = {(1, FRAME), (1, 1), (EMPTY, FRAME)}
     do("delete", 1, 1)
-    do("status", 1, status="nobody")
-    do("status", EMPTY, status="nobody")
+    do("status", 1, status="no_people")
+    do("status", EMPTY, status="no_people")
     for who, hidden in ((BEN, {(1, FRAME), (1, 1)}), (ANNA, set()), (LEAD, set())):
         assert blinded_among(store, table, pairs, who=who, share=1.0) == hidden
     assert blinded_among(store, table, {(1, FRAME)}, who=BEN, share=1.0) == {(1, FRAME)}

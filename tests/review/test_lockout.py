@@ -16,7 +16,7 @@ from synthstudio.review.team.lockout import (
     WINDOW,
     account_key,
     address_key,
-    take_try,
+    count_attempt,
     unknown_key,
 )
 from synthstudio.review.team.sessions import Waits, sign_in
@@ -98,7 +98,7 @@ def test_a_reset_lets_its_person_in(mia):
     now = utc_now()
     for number in range(FREE):
         guess(mia, now, address=f"192.0.2.{number}")
-    assert accounts(mia, now=now)[0].waits_until == now + timedelta(seconds=30)
+    assert accounts(mia, now=now)[0].blocked_until == now + timedelta(seconds=30)
     _, shown = reset_password(mia, "mia", by=ADMIN)
     choose_password(mia, shown, WRONG)
     assert enter(mia, now, "mia", WRONG, "198.51.100.1") is not None
@@ -157,7 +157,7 @@ def test_addresses_of_one_network_are_one(empty_store):
 
     def wait(number):
         address = address_key(f"2001:db8::{number}")
-        return take_try(
+        return count_attempt(
             empty_store, account=account_key(f"n{number}"), address=address, now=now
         ).wait
 

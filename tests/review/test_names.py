@@ -4,7 +4,7 @@ import pytest
 from review_ops import ADMIN, LEAD
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.names import NAME_CHARS, checked_name, look_alike
+from synthstudio.review.names import NAME_CHARS, checked_name, confusable_name
 from synthstudio.review.team.accounts import accounts, choose_password, invite
 from synthstudio.review.team.members import set_role
 
@@ -22,10 +22,10 @@ def test_what_may_be_a_name_and_who_reads_the_same():
         with pytest.raises(Refused, match=why):
             checked_name(name)
     known = ("Bo", "Al", "\u0410\u0441\u0435", "Ada")
-    found = [look_alike(n, known) for n in ("\u0412\u043e", "AI", "A1", "Ace")]
+    found = [confusable_name(n, known) for n in ("\u0412\u043e", "AI", "A1", "Ace")]
     assert found == ["Bo", "Al", "Al", "\u0410\u0441\u0435"]
-    assert not any(look_alike(name, known) for name in ("Ada", "Bob", "Alan", "Adam"))
-    assert [look_alike(n, known) for n in ("ADA", "ada", "aDa")] == ["Ada"] * 3
+    assert not any(confusable_name(name, known) for name in ("Ada", "Bob", "Alan", "Adam"))
+    assert [confusable_name(n, known) for n in ("ADA", "ada", "aDa")] == ["Ada"] * 3
 
 
 def test_nobody_is_invited_by_a_name_that_reads_as_another(empty_store, cheap_hashes):

@@ -30,7 +30,7 @@ def _mixed():
         if index % 8 == 7:
             continue  # a frame without people
         for row in which.people[3 * index : 3 * index + 3]:
-            row["ask_met"] = (None, True, False)[int(rng.integers(3))]
+            row["target_met"] = (None, True, False)[int(rng.integers(3))]
             row["occluded_fraction"] = (None, math.nan, 0.3, 0.25)[int(rng.integers(4))]
             j = int(rng.integers(17))
             row["shares"][5 * j : 5 * j + 5] = [0.25, 0.5, 0.25, 0.0, 0.0]

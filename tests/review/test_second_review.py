@@ -20,7 +20,7 @@ from synthstudio.review.team.second_review import (
     blinded,
     pairs,
     progress,
-    second_rows,
+    second_review_rows,
 )
 from synthstudio.review.team.statistics import agreement, disagreements
 from synthstudio.review.values import JointLabel, User
@@ -64,11 +64,11 @@ def _at(table, row, name, dx=0.0, **more):
 
 
 def test_the_choice_is_fixed_and_grows_and_goes_to_somebody_else(team, table):
-    rows = second_rows(table, share=SHARE)
+    rows = second_review_rows(table, share=SHARE)
     assert len(rows) == len(set(rows)) == 16
-    assert second_rows(table, share=0.5)[:16].tolist() == rows.tolist()
+    assert second_review_rows(table, share=0.5)[:16].tolist() == rows.tolist()
     named = dataclasses.replace(table, key="another")
-    assert second_rows(named, share=SHARE).tolist() != rows.tolist()
+    assert second_review_rows(named, share=SHARE).tolist() != rows.tolist()
     chosen = persons(table, rows)
     seconds = [dataclasses.replace(p, layer=SECOND) for p in chosen]
     assert begin(team, table, BEN, 3) == []  # no first look yet
@@ -86,7 +86,7 @@ def test_the_choice_is_fixed_and_grows_and_goes_to_somebody_else(team, table):
 
 
 def test_a_second_look_sees_nothing_of_the_first(team, table):
-    row = int(next(r for r in second_rows(table, share=SHARE) if table.state[r, 0] == 2))
+    row = int(next(r for r in second_review_rows(table, share=SHARE) if table.state[r, 0] == 2))
     person = persons(table, [row])[0]
     team.approve(ANNA, person, nose=_at(table, row, "nose", 30.0))
     team.log(person, "comment", who=ANNA, text="the nose was off")
@@ -108,7 +108,7 @@ def test_a_second_look_sees_nothing_of_the_first(team, table):
 
 
 def test_nobody_writes_there_without_a_lease(team, table):
-    first = persons(table, second_rows(table, share=SHARE)[:1])[0]
+    first = persons(table, second_review_rows(table, share=SHARE)[:1])[0]
     second = dataclasses.replace(first, layer=SECOND)
     team.approve(ANNA, first)
     for who in (ANNA, BEN, LEAD):
@@ -124,7 +124,7 @@ def test_nobody_writes_there_without_a_lease(team, table):
 
 @pytest.mark.parametrize("who", [BEN, LEAD], ids=lambda who: who.role)
 def test_nobody_edits_the_first_look_during_a_second(who, team, table, caplog):
-    person = persons(table, second_rows(table, share=SHARE)[:1])[0]
+    person = persons(table, second_review_rows(table, share=SHARE)[:1])[0]
     team.approve(ANNA, person)
     (second,) = begin(team, table, who)
     before, had = team.state(person), len(events(team.store, table.key))
@@ -150,7 +150,7 @@ def test_nobody_edits_the_first_look_during_a_second(who, team, table, caplog):
 
 def test_who_knows_the_first_look_edits_no_second(team, table, caplog):
     """A lease that ended is no way round: what was said meanwhile is known."""
-    person = persons(table, second_rows(table, share=SHARE)[:1])[0]
+    person = persons(table, second_review_rows(table, share=SHARE)[:1])[0]
     team.approve(ANNA, person)
     ended = utc_now() - timedelta(hours=1)
     (second,) = begin(team, table, BEN, now=ended)

@@ -56,7 +56,7 @@ def test_between_key_frames_places_are_linear_and_the_nearer_one_says_what_is_se
     found = clip_edits.interpolation(scene, at(scene, 3), around=True)
     assert found.keys == (1, 5) and [f.person.frame for f in found.fills] == [2, 3, 4]
     done = clip_edits.interpolate(scene, found, "clipfill1", who=ANNA)
-    assert done == clip_edits.Done(people=3)
+    assert done == clip_edits.Result(people=3)
     noses = [history.state(scene.store, at(scene, k)).joints["nose"] for k in (2, 3, 4)]
     assert [(n.x_px, n.y_px, n.state, n.cause) for n in noses] == [
         (20, 30, 2, "visible"), (30, 40, 2, "visible"), (40, 50, 1, "object"),

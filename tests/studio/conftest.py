@@ -168,9 +168,9 @@ def cheap_hashes(monkeypatch):
     from synthstudio.review.team import passwords
 
     monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
-    passwords._nobodys.cache_clear()
+    passwords._unknown_account.cache_clear()
     yield
-    passwords._nobodys.cache_clear()
+    passwords._unknown_account.cache_clear()
 
 
 @pytest.fixture

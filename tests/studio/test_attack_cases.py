@@ -77,7 +77,8 @@ def op_of(rng, seq):
     }
     if kind in ("edit", "add") and rng.random() < 0.3:
         op["masks"] = masks_of(rng)
-    odd = ("who", "user", "role", "layer", "dataset", "undoes", "after", "track", "keyed", "joint")
+    odd = ("who", "user", "role", "layer", "dataset", "undoes", "after", "track")
+    odd += ("keyframe", "joint")
     for _ in range(rng.randrange(3)):
         op[rng.choice((*op, *odd))] = rng.choice(ODD)
     if rng.random() < 0.2 and isinstance(op["joints"], dict):

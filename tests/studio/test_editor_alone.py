@@ -101,7 +101,7 @@ def test_a_refused_edit_comes_back_with_its_reason(alone):
     alone.press("Tab", "s", "o")
     alone.answer(refuse=lambda op: "this person was changed in the meantime")
     panel = alone.page.locator(".refused")
-    expect(panel).to_contain_text("2 edits were not taken")
+    expect(panel).to_contain_text("2 edits were refused")
     expect(panel).to_contain_text("was changed")
     assert alone.reads("pending") == "0" and alone.reads("refused") == "2"
     assert "hidden" not in alone.label(JOINTS[0])  # what is stored is shown

@@ -22,9 +22,9 @@ ACTIONS_OF = """async ([scripts, hints]) => {
 
 
 def clip(frames=3, **more):
-    seen = {"there": True, "blinded": False, "status": "pending", "mark": "", "edited": False}
+    seen = {"exists": True, "blinded": False, "status": "pending", "mark": "", "edited": False}
     seen |= {"instance": 1, "box": None, "thumb": "data:,"}
-    found = {"id": "0:1", "track": 1, "free": 3, "place": 0, "total": frames, "start": 0}
+    found = {"id": "0:1", "track": 1, "free_track": 3, "place": 0, "total": frames, "start": 0}
     found |= {"people": frames, "keys": [], "frames": [{"frame": k, **seen} for k in range(frames)]}
     return found | {"tracks": [], "log": None, **more}
 

@@ -58,17 +58,17 @@ def test_nobody_here_is_one_key_and_one_undo(desktop):
     editor = Alone(desktop).give(items=[empty_frame(0), empty_frame(1), item(2)])
     chip, approve = desktop.locator(".chip"), desktop.locator(".decide .btn").first
     expect(chip).to_have_text("no people")
-    expect(approve).to_contain_text("Nobody here")
+    expect(approve).to_contain_text("No people")
     editor.press("a")
     (op,) = editor.ops()
-    assert (op["kind"], op["status"], op["frame"], op["instance"]) == ("status", "nobody", 0, 0)
+    assert (op["kind"], op["status"], op["frame"], op["instance"]) == ("status", "no_people", 0, 0)
     assert editor.reads("item") == "1:0"
     desktop.get_by_role("button", name="Approve, or mark as empty").click()
     assert editor.reads("item") == "2:1" and len(editor.ops()) == 2
     expect(approve).to_contain_text("Approve")
     editor.press("b")
-    for key, word in (("z", "no people"), ("Z", "nobody here")):
-        expect(chip).to_have_text("nobody here" if key == "z" else "no people")
+    for key, word in (("z", "no people"), ("Z", "confirmed empty")):
+        expect(chip).to_have_text("confirmed empty" if key == "z" else "no people")
         editor.press(key)
         expect(chip).to_have_text(word)
     assert [op["kind"] for op in editor.ops()] == ["status", "status", "revert", "revert"]
@@ -84,7 +84,7 @@ def test_somebody_who_is_added_takes_it_back_first(desktop):
     editor = Alone(desktop).give(items=[empty_frame(0), item(1)])
     editor.press("a", "b", "i")
     kinds = [(op["kind"], op["instance"], op.get("status")) for op in editor.ops()]
-    assert kinds == [("status", 0, "nobody"), ("status", 0, "pending"), ("add", 1, None)]
+    assert kinds == [("status", 0, "no_people"), ("status", 0, "pending"), ("add", 1, None)]
     editor.press("b")
     assert editor.reads("item") == "0:0"
     editor.press("a")

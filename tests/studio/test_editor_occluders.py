@@ -67,7 +67,7 @@ def test_an_object_hides_all_who_are_behind_it_with_one_undo(alone, flash):
 
 def test_a_person_hides_all_but_whose_body_it_is(alone):
     alone.press("Shift+O", "p")
-    boxes = alone.page.get_by_role("group", name="Whom the occluder hides").get_by_role("button")
+    boxes = alone.page.get_by_role("group", name="People behind the occluder").get_by_role("button")
     pressed = [box.get_attribute("aria-pressed") for box in boxes.all()]
     assert pressed == ["false", *["true"] * 4]
     alone.page.get_by_role("button", name="It hides person 3").click()

@@ -98,7 +98,7 @@ def test_a_prediction_is_called_wrong_by_key_and_by_button(editor, panel, dots):
     button = editor.page.get_by_role("button", name="Reject the prediction")
     for take in (lambda: editor.press("Shift+X"), button.click):
         take()
-        assert (last(editor)["kind"], last(editor)["text"]) == ("distrust", "net")
+        assert (last(editor)["kind"], last(editor)["text"]) == ("reject_prediction", "net")
         expect(panel).to_contain_text("called wrong")
         expect(dots).to_have_count(5)  # the one whom nobody labelled
         count = len(editor.ops())

@@ -139,7 +139,7 @@ def test_as_many_people_everywhere(review):
             number,
             total,
         )
-        assert review_progress(store, key) == {"done": 0, "total": total, "nobody": 0}
+        assert review_progress(store, key) == {"done": 0, "total": total, "empty_frames": 0}
         rows = as_reviewed(store, review.dataset, only="all").iter_instances()
         assert {f"{r['frame_index']}:{r['instance']}" for r in rows} == everybody
     # Those added in this session have no place in the queue yet: they come after their frame.
@@ -190,7 +190,7 @@ def test_queues(review, tmp_path):
     everybody, risky = queue(), queue(queue="risk")
     assert everybody.people(table, 0, 3) == [(0, 1), (0, 2), (1, 1)]
     assert sorted(risky.rows) == list(everybody.rows) and len(risky.reasons(0, 5)) == 5
-    assert len(queue(queue="mine").rows) == 0
+    assert len(queue(queue="assigned").rows) == 0
     assert 0 < len(queue(query="any joint hidden by person").rows) <= len(everybody.rows)
     with pytest.raises(DatasetError):
         queue(query="wrist of")

@@ -116,9 +116,9 @@ def test_what_is_assigned_to_me_is_my_first_queue(pages):
     (found,) = pages.ctx.sets.values()
     people = [Person(dataset=found.key, frame=0, instance=n) for n in (1, 2)]
     members.assign(pages.ctx.store, people, to="Ada", by=ADA)
-    assert pages.open("review").query_params["queue"] == "mine"
+    assert pages.open("review").query_params["queue"] == "assigned"
     app = pages.open()
     assert "2 people assigned to you" in pages.words(app).replace("**", "")
-    assert pages.press(app, "Review 2 assigned to me").query_params["queue"] == "mine"
+    assert pages.press(app, "Review 2 assigned to me").query_params["queue"] == "assigned"
     approve(pages.ctx.store, found.dataset, found.key)
     assert "Review 1 assigned to me" in pages.words(pages.open())

@@ -151,13 +151,15 @@ def test_a_recycled_number_is_not_taken_for_the_job(store, settings):
         with store.session() as session:
             row = session.get(JobRow, made.id)
             row.state, row.pid, row.started = "running", innocent.pid, utc_now()
-            row.progress = {**row.progress, "born": time.time() - 3600}
+            row.progress = {**row.progress, "start_time": time.time() - 3600}
         job_store.cancel(store, made.id, who=LEAD)
         seen = drive(store, settings, made.id, until=ended)
         assert seen.state == "cancelled" and innocent.poll() is None
-        born = psutil.Process(innocent.pid).create_time()
-        assert process.is_alive(Running(pid=innocent.pid, born=born))
-        assert not process.send_signal(Running(pid=innocent.pid, born=born - 60), signal.SIGKILL)
+        began = psutil.Process(innocent.pid).create_time()
+        assert process.is_alive(Running(pid=innocent.pid, start_time=began))
+        assert not process.send_signal(
+            Running(pid=innocent.pid, start_time=began - 60), signal.SIGKILL
+        )
     finally:
         innocent.kill()
         innocent.wait()

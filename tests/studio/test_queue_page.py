@@ -42,7 +42,7 @@ def test_taken_people_are_leased(pages, review):
     assert set(held) == set(review.table.ids(review.order.rows[:20]))
     assert {lease.who for lease in held.values()} == {"Rex"}
     mine = build_queue(
-        review.store, review.table, QueueRequest(queue="mine"), who=review.users["Rex"]
+        review.store, review.table, QueueRequest(queue="assigned"), who=review.users["Rex"]
     )
     assert mine.people(review.table, 0, 99) == review.table.ids(review.order.rows[:20])
     release(review.store, [lease.person for lease in held.values()], who=review.users["Ada"])

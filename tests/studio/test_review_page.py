@@ -78,7 +78,7 @@ def busy(*_, **__):
 def test_an_edit_and_a_decision_are_stored_and_told(api, monkeypatch):
     opened = api.open()
     assert opened["can"] == {"edit": True, "masks": True} and not opened["clips"]
-    assert opened["progress"] == {"done": 0, "total": 24, "nobody": 0}
+    assert opened["progress"] == {"done": 0, "total": 24, "empty_frames": 0}
     item = shown(opened)
     assert api.edit(item, seq=1, **NOSE)["done"][0]["seq"] == 1
     again = api.edit(item, seq=1, **NOSE)
@@ -224,8 +224,8 @@ def test_photos_without_people_are_on_every_page(open_pages, tmp_path):
     assert given(pages)["queue"]["queue"] == "empty"
     api = EditorApi(pages.ctx)
     assert [one["id"] for one in api.open(queue="empty")["items"]] == ["0:0", "1:0", "2:0"]
-    api.edit("2:0", seq=1, kind="status", status="nobody")
+    api.edit("2:0", seq=1, kind="status", status="no_people")
     told = api.edit("0:1", seq=2, kind="add", joints=NOSE["joints"])
     frames = {"frames": 3, "frames_left": 2}
-    assert told["progress"] == {"done": 0, "total": 1, "nobody": 1} | frames
+    assert told["progress"] == {"done": 0, "total": 1, "empty_frames": 1} | frames
     assert "2 of 3 frames left · 1 to review · 1 frame without people" in pages.words(pages.open())

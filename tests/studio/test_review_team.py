@@ -8,7 +8,7 @@ from synthstudio.core.errors import Refused
 from synthstudio.review import history
 from synthstudio.review.leases import SECOND, claim, leases
 from synthstudio.review.models import utc_now
-from synthstudio.review.progress import done_and_total
+from synthstudio.review.progress import progress_counts
 from synthstudio.review.risk.predictions import Prediction, put_predictions
 from synthstudio.review.settings import set_share
 from synthstudio.review.team.second_review import begin_second_reviews, blinded, blinded_among
@@ -97,7 +97,7 @@ def test_who_was_decided_on_is_given_back(review):
 # ---- blind second reviews
 
 
-def second_look(review, row=3):
+def second_review(review, row=3):
     """Ada decided on a person; a second review at everybody is wanted. Return the person."""
     set_share(review.store, review.table.key, "second_share", 1.0, by=ADMIN)
     person = review.person(row)
@@ -113,7 +113,7 @@ def shown(review, who, people, *, layer="main"):
 
 
 def test_an_open_second_look_hides_the_first_from_who_may_do_it(review):
-    person, first = second_look(review), review.person(0)
+    person, first = second_review(review), review.person(0)
     people = [(one.frame, one.instance) for one in (person, first)]
     (ben, other), (ada, _), (lea, _) = (shown(review, who, people) for who in (BEN, ADA, LEA))
     assert ben["blinded"] and ben["state"]["revision"] == 0 and not ben["state"]["joints"]
@@ -166,7 +166,7 @@ def test_a_second_look_changes_only_whom_it_was_given(sticks):
 
 
 def test_queues_do_not_tell_what_is_blinded(review):
-    person = second_look(review)
+    person = second_review(review)
     row = int(review.table.row_of(person.frame, person.instance))
     ask = QueueRequest(queue="all", query="status = rejected")
     assert list(build_queue(review.store, review.table, ask, who=ADA).rows) == [row]
@@ -183,7 +183,7 @@ def predicted(frame, instance, **sure):
     return Prediction(frame=frame, instance=instance, joints=joints)
 
 
-def queue(review, model="net", who=ADA, name="unsure", **more):
+def queue(review, model="net", who=ADA, name="uncertain", **more):
     request = QueueRequest(queue=name, model=model, **more)
     found = build_queue(review.store, review.table, request, who=who)
     total = len(found.rows)
@@ -221,7 +221,7 @@ def test_a_prediction_that_was_called_wrong_is_offered_no_more(sticks):
     rows = [predicted(0, 1, nose=0.2), predicted(0, 2, nose=0.5)]
     for model in ("net", "other"):
         put_predictions(sticks.store, sticks.table.key, model, rows)
-    sticks.log(ADA, sticks.person(0), "distrust", text="net")
+    sticks.log(ADA, sticks.person(0), "reject_prediction", text="net")
     assert queue(sticks)[0] == [(0, 2)]
     assert queue(sticks, model="other")[0] == [(0, 1), (0, 2)]
     set_share(sticks.store, sticks.table.key, "second_share", 1.0, by=ADMIN)
@@ -234,7 +234,7 @@ def test_that_a_first_look_deleted_somebody_is_hidden_from_the_second(sticks):
     """(1, 1) is alone in the frame."""
 
     def seen_by(who):
-        return [queue(sticks, who=who, name=name)[0] for name in ("all", "empty", "unsure")]
+        return [queue(sticks, who=who, name=name)[0] for name in ("all", "empty", "uncertain")]
 
     put_predictions(sticks.store, sticks.table.key, "net", [predicted(1, 1, nose=0.2)])
     set_share(sticks.store, sticks.table.key, "second_share", 1.0, by=ADMIN)
@@ -265,5 +265,5 @@ def test_people_are_counted_alike_everywhere(review):
     assert (found.decided, found.waiting) == (4, found.total - 4)
     whole = history.counts(store, key)  # what the command line tells
     assert (whole.people, dict(whole.status)) == (found.total, found.status)
-    assert done_and_total(store, key) == (found.decided, found.total)  # the editor
+    assert progress_counts(store, key) == (found.decided, found.total)  # the editor
     assert "1 person" in added_note(found)

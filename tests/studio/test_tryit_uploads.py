@@ -66,19 +66,19 @@ def video(path, *, count=20, size=(96, 64)):
 
 def test_a_photo_is_answered_with_hidden_joints_in_words():
     rgb = answers.checked_photo(picture(), limits=LIMITS, who=LEAD)
-    assert answers.photo_answer(NET, rgb, []).people >= 1  # whom the detector finds, or one
-    found = answers.photo_answer(NET, rgb, [[0, 0, rgb.shape[1], rgb.shape[0]]])
+    assert answers.photo_people(NET, rgb, []).people >= 1  # whom the detector finds, or one
+    found = answers.photo_people(NET, rgb, [[0, 0, rgb.shape[1], rgb.shape[0]]])
     assert found.people == 1 and found.jpeg[:2] == b"\xff\xd8"
     assert found.lines[0] == "person 1: left eye hidden by own body"
     assert "person 1: right eye hidden by another person" in found.lines
     assert "person 1: left ear hidden by an object" in found.lines
-    several = answers.photo_answer(NET, rgb, [[0, 0, 40, 60], [50, 10, 40, 60]])
+    several = answers.photo_people(NET, rgb, [[0, 0, 40, 60], [50, 10, 40, 60]])
     assert several.people == 2
     frame = LiveFrame(number=0, time_s=0.0, arrived_s=0.0, rgb=rgb)
     seen = answers.new_follower(NET, [[0, 0, 40, 60], [50, 10, 40, 60]], minimum=0.0).step(frame)
     drawn = [annotated(seen, SKELETON, names=names) for names in (False, True)]
     assert (drawn[0] != drawn[1]).any(axis=2).sum() > 100  # persons have their numbers
-    said = answers.camera_answer(seen, 3, SKELETON)
+    said = answers.camera_people(seen, 3, SKELETON)
     assert [one["name"] for one in said["people"]] == ["person 1", "person 2"]
     assert said["n"] == 3 and len(said["people"][0]["joints"]) == 17
     x, y, cause = said["people"][0]["joints"][1]  # in shares of the picture
@@ -89,7 +89,7 @@ def test_a_photo_is_answered_with_hidden_joints_in_words():
 
 def test_a_video_is_answered_and_leaves_nothing(tmp_path):
     done = []
-    found = answers.video_answers(
+    found = answers.video_people(
         NET, video(tmp_path / "a.mp4"), ".MP4", [], limits=LIMITS, who=LEAD, progress=done.append
     )
     assert len(found) == 4 and all(one.people == 1 for one in found)
@@ -108,12 +108,12 @@ def test_what_is_no_video_is_refused_and_leaves_nothing(caplog, tmp_path, monkey
     caplog.set_level(logging.WARNING, "synthstudio.studio.guard")
     for number, (data, suffix) in enumerate(BAD_VIDEOS, start=1):
         with pytest.raises((StudioError, FormatError)) as error:
-            answers.video_answers(NET, data, suffix, [], limits=LIMITS, who=LEAD)
+            answers.video_people(NET, data, suffix, [], limits=LIMITS, who=LEAD)
         assert caplog.text.count("a video to try") == number and not left_over()
         assert tempfile.gettempdir() not in str(error.value)  # no place of the server's
     monkeypatch.setattr(answers, "_VIDEO_PIXELS", 5_000)
     with pytest.raises(FormatError, match="too large"):
-        answers.video_answers(NET, video(tmp_path / "a.mp4"), ".mp4", [], limits=LIMITS, who=LEAD)
+        answers.video_people(NET, video(tmp_path / "a.mp4"), ".mp4", [], limits=LIMITS, who=LEAD)
     assert not left_over()
 
 

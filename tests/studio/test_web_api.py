@@ -236,7 +236,7 @@ def test_a_second_look_stays_blind(api):
             assert lie["reason"] == "lease" and "blind" in text and "rea" not in text
             assert not any(char.isdigit() for char in text)
     assert history.counts(api.studio.store, api.studio.key).events == decided
-    assert api.ask("GET", f"{base}/people/0/1", who="bo").json()["blind"]
+    assert api.ask("GET", f"{base}/people/0/1", who="bo").json()["blinded"]
     assert api.op("comment", who="bo", seq=9, instance=2, text="x").json()["done"]  # the control
     assert api.op("comment", seq=10, revision=3, text="more").json()["done"]
     assert "secret" in api.ask("GET", base + "/comments").text  # the control: one's own
@@ -249,16 +249,16 @@ def test_that_nobody_is_in_a_frame(api):
 
     def frames(who="rea"):
         rows = api.ask("GET", base + "/frames", who=who).json()["frames"]
-        return {row["frame"]: (row["nobody"], row["revision"]) for row in rows}
+        return {row["frame"]: (row["empty"], row["revision"]) for row in rows}
 
-    nobody = {"status": "nobody", "instance": 0}
-    assert api.op("status", seq=1, frame=2, **nobody).json()["done"]
-    assert frames()[2] == (True, 1) and api.ask("GET", base).json()["nobody"] == 1
+    empty = {"status": "no_people", "instance": 0}
+    assert api.op("status", seq=1, frame=2, **empty).json()["done"]
+    assert frames()[2] == (True, 1) and api.ask("GET", base).json()["empty_frames"] == 1
     set_share(api.studio.store, api.studio.key, "second_share", 1.0, by=ADMIN)
     assert api.op("delete", seq=2, frame=1).json()["done"]
-    assert api.op("status", seq=3, frame=1, **nobody).json()["done"]
+    assert api.op("status", seq=3, frame=1, **empty).json()["done"]
     assert frames("bo")[1] == (False, 0) and frames("lea")[1] == frames()[1] == (True, 1)
-    (lie,) = api.op("status", who="bo", seq=50, frame=1, **nobody).json()["refused"]
+    (lie,) = api.op("status", who="bo", seq=50, frame=1, **empty).json()["refused"]
     assert lie["reason"] == "lease" and "rea" not in lie["message"].split()
 
 

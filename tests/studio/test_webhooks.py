@@ -94,7 +94,7 @@ def test_told_in_order_and_signed(store, listener):
     kinds = [(t["kind"], t["revision"]) for t in told]
     assert kinds == [("status", 3), ("delete", 4), ("revert", 5)]
     assert told[0]["status"] == "rejected" and told[0]["reason"] == "blurred"
-    assert told[2]["takes_back"] == last.id and told[2]["deleted"] is False
+    assert told[2]["reverts"] == last.id and told[2]["deleted"] is False
     for headers, body in listener.told:
         moment, found = headers[SIGNATURE].removeprefix("t=").split(",v1=")
         signed = f"{moment}.".encode() + body

@@ -41,8 +41,8 @@ def test_from_nothing_to_a_report_and_nothing_twice(tmp_path):
     split = {row["index"]: row["split"] for row in Dataset(out / "people").iter_frames()}
     answers = storage.read(report.parent).predictions
     assert {split[int(f)] for f in answers.frame} == {"test"}
-    assert found["judged_people"] == len(answers) > 0
-    assert json.loads((report.parent / "measures.json").read_text())["about"]["notes"] == []
+    assert found["test_people"] == len(answers) > 0
+    assert json.loads((report.parent / "metrics.json").read_text())["about"]["notes"] == []
 
     made = [*out.rglob("*.safetensors"), report]
     before, again = [path.stat().st_mtime_ns for path in made], []

@@ -21,7 +21,7 @@ from synthstudio.core.images import encode_png
 from synthstudio.core.labels import SHARES
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import export as exporting
-from synthstudio.inference.networks import ask_network
+from synthstudio.inference.networks import network_predictor
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.models import packaged
 from synthstudio.training import config as configs
@@ -81,7 +81,7 @@ def far_apart(model, ours, theirs, crops, *, flip=False):
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_are_those_of_pytorch(learnt, exported, crops, name):
     model = ss.Model.load(learnt / ("kpe" if name == "kpe" else "orn"), device="cpu")
-    ask = ask_network(model.net, model.skeleton, flip=name == "flip")
+    ask = network_predictor(model.net, model.skeleton, flip=name == "flip")
     network = OnnxModel.load(exported(name), device="cpu")
     assert network.size == (48, 36) and network.flip == (name == "flip")
     for count in BATCHES:
@@ -94,7 +94,7 @@ def test_answers_are_those_of_pytorch(learnt, exported, crops, name):
             assert np.nan_to_num(np.abs(mine - its)).max() < 1e-4
     spread = ask(crops).xy.std(0).mean()
     assert spread > 0.3  # pixels: the answers are not the same for everybody
-    plain = ask_network(model.net, model.skeleton)(crops)
+    plain = network_predictor(model.net, model.skeleton)(crops)
     assert (np.abs(plain.xy - network(crops).xy).mean() > 0.01) == (name == "flip")
 
 
@@ -193,7 +193,7 @@ def test_a_program_of_pytorch(learnt, crops, tmp_path):
     images = torch.from_numpy(np.ascontiguousarray(crops[:7].transpose(0, 3, 1, 2)))
     with torch.inference_mode():
         joints, _ = program(images)
-    assert np.abs(joints.numpy() - model.ask()(crops[:7]).xy).max() < 0.01
+    assert np.abs(joints.numpy() - model.predictor()(crops[:7]).xy).max() < 0.01
 
 
 def test_what_an_exported_network_cannot_do(learnt, pairs, tmp_path):
@@ -202,7 +202,7 @@ def test_what_an_exported_network_cannot_do(learnt, pairs, tmp_path):
     with pytest.raises(ArgumentError, match=r"no flip.*`flip`"):
         model.predict(pairs, flip=True)
     with pytest.raises(ArgumentError, match="no peaks"):
-        model.ask(peaks=2)
+        model.predictor(peaks=2)
     with pytest.raises(ModelError, match="exported already"):
         model.export(tmp_path / "again.onnx")
     with pytest.raises(DeviceError, match="no CUDA"):
@@ -296,6 +296,6 @@ def test_other_systems_are_exported(backbone, gain, tmp_path):
     with torch.no_grad():
         for parameter in net.block.parameters():
             parameter.mul_(gain)
-    about = exporting.About(size=network.size, name="a", version="1")
+    about = exporting.Info(size=network.size, name="a", version="1")
     made = exporting.export_onnx(net, skeleton, tmp_path / "a.onnx", about)
     assert 0 < made.joints_px < exporting.MAX_PX

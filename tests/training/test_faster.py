@@ -62,10 +62,10 @@ def test_benchmark_times_both_runtimes(run, pairs, tmp_path):
 
 def test_points_found_are_those_of_evaluate(run, pairs, people, tmp_path):
     model = ss.Model.load(run, device="cpu")
-    ours = scoring.hits(model.ask(), people, SIZE, model.skeleton)
+    ours = scoring.hits(model.predictor(), people, SIZE, model.skeleton)
     theirs = ss.evaluate(run, pairs, out=tmp_path / "e", progress=False, device="cpu").metrics
     for subset in ("all", "visible", "hidden"):
-        told = theirs["places"][subset]["PCK@0.1"]["value"]
+        told = theirs["localization"][subset]["PCK@0.1"]["value"]
         assert ours.percent(subset) == pytest.approx(
             100 * told, abs=0.2
         )  # crops' coordinates are float32

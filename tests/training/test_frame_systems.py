@@ -113,7 +113,7 @@ def test_it_is_evaluated_on_the_same_people_as_with_boxes(sticks, trained, syste
     assert set(made.found.image.tolist()) <= {8, 9}
     missed = ~np.isfinite(predictions.xy).all(-1)
     assert (predictions.score[missed] == 0).all()
-    assert made.metrics["latency"]["of"] == "frame" and made.metrics["beyond"] == {}
+    assert made.metrics["latency"]["of"] == "frame" and made.metrics["extended_precision"] == {}
     assert made.about["people_match_from_OKS"] == 0.1 and system in made.about["block"]
     again = storage.read(tmp_path / "found")
     assert np.array_equal(again.found.score, made.found.score)

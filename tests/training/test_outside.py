@@ -48,7 +48,7 @@ def data(sticks):
 def test_a_results_file_is_judged_as_a_run_is(order, data, tmp_path):
     path = written(tmp_path, results(data, order))
     made = ss.evaluate(predictions=path, dataset=data, out=tmp_path / "out", progress=False)
-    places = made.metrics["places"]
+    places = made.metrics["localization"]
     assert places["visible"]["PCK@0.1"]["value"] == 1
     assert places["hidden"]["PCK@0.1"]["value"] < 0.5
     assert (tmp_path / "out" / "report.html").is_file()
@@ -64,7 +64,7 @@ def test_the_command_and_the_comparison_of_two_files(data, tmp_path):
         assert done.exit_code == 0, done.output
     compared = CliRunner().invoke(app, ["compare", str(good / "out"), str(worse / "out")])
     assert compared.exit_code == 0, compared.output
-    kept = json.loads((worse / "out" / "measures.json").read_text())["about"]["notes"]
+    kept = json.loads((worse / "out" / "metrics.json").read_text())["about"]["notes"]
     assert kept == ["3 of 18 people have no prediction: all joints missed."]
 
 
@@ -144,7 +144,7 @@ def test_files_that_fit_badly_are_judged_and_said(
 ):
     path = written(tmp_path, change(results(data)))
     made = ss.evaluate(predictions=path, dataset=data, out=tmp_path / "out", progress=False)
-    found = made.metrics["places"]["visible"]["PCK@0.1"]["value"]
+    found = made.metrics["localization"]["visible"]["PCK@0.1"]["value"]
     assert found == pytest.approx(visible, abs=0.1)
     assert matched_by in (None, made.about["images_matched_by"])
     assert [n for n in made.about["notes"] if "Not predicted" not in n] == notes

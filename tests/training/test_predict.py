@@ -16,7 +16,7 @@ from synthstudio.core.images import encode_png
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import sources, write
 from synthstudio.inference.finder import Detector
-from synthstudio.inference.networks import ask_network
+from synthstudio.inference.networks import network_predictor
 from synthstudio.inference.predict import predict, smoothed
 from synthstudio.inference.sources import (
     Boxes,
@@ -63,7 +63,7 @@ def _spotted(at, size=(240, 320)):
 
 def _ask(pictures, boxes=None, **how):
     find = source_boxes if boxes is None else (lambda picture: boxes)
-    return list(predict(ask_network(RedDot(), BONES, **how), pictures, find, size=SIZE))
+    return list(predict(network_predictor(RedDot(), BONES, **how), pictures, find, size=SIZE))
 
 
 @pytest.mark.parametrize("at", [(120.5, 90.5), (40.5, 200.5), (300.5, 30.5)])
@@ -106,7 +106,7 @@ def test_crops_are_batched_over_the_edges_of_pictures():
     pictures = [
         SourceImage(number=k, name=str(k), rgb=_spotted((50.5 + k, 60.5))) for k in range(7)
     ]
-    found = list(predict(ask_network(net, BONES), pictures, source_boxes, size=SIZE, batch=3))
+    found = list(predict(network_predictor(net, BONES), pictures, source_boxes, size=SIZE, batch=3))
     assert net.batch_sizes == [3, 3, 1]
     assert [p.image for p in found] == list(range(7))
     assert np.diff([p.xy[0, 0] for p in found]).min() > -2

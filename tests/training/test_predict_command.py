@@ -24,7 +24,7 @@ from synthstudio.core.errors import ArgumentError, FormatError, ModelError, Work
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.inference import write
-from synthstudio.inference.networks import ask_network
+from synthstudio.inference.networks import network_predictor
 from synthstudio.inference.predict import predict
 from synthstudio.inference.sources import open_source, source_boxes
 from synthstudio.models.contract import PoseOutputs
@@ -34,7 +34,7 @@ from synthstudio.review.risk.predictions import iter_predictions, prediction_lay
 from synthstudio.review.risk.scores import models_of
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import default_url, open_store
-from synthstudio.training import answer_jobs, predictions
+from synthstudio.training import prediction_workers, predictions
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import InputSpec
@@ -148,9 +148,8 @@ def test_the_network_sees_what_it_saw_in_training(pairs, tmp_path):
             seen.append(images)
             return PoseOutputs(logits=(torch.zeros(len(images), 23, 12, 9),))
 
-    requested = list(
-        predict(ask_network(Watch(), skeleton), open_source(pairs).read(), source_boxes, size=size)
-    )
+    net = network_predictor(Watch(), skeleton)
+    requested = list(predict(net, open_source(pairs).read(), source_boxes, size=size))
     who = {(p.image, p.instance): k for k, p in enumerate(requested)}
     order = [who[f, i] for f, i in zip(taken.frame, taken.instance, strict=True)]
     apart = (torch.cat(seen)[order].float() - learnt.float()).abs()
@@ -264,7 +263,7 @@ def test_a_worker_that_dies_is_named_with_its_pictures_and_nothing_is_left(
     small_jobs, photos, tmp_path, monkeypatch
 ):
     weights = untrained.save(tmp_path / "best.safetensors")
-    monkeypatch.setattr(inference, "Question", dying_workers.DeadlyQuestion)
+    monkeypatch.setattr(inference, "Request", dying_workers.DeadlyRequest)
     with pytest.raises(WorkerError, match=r"died at job pictures 3 to 5; .*SIGKILL"):
         predict_to_folder(weights, photos, tmp_path / "out", workers=2, device="cpu")
     assert (tmp_path / "died").exists() and not (tmp_path / "out").exists()
@@ -329,9 +328,9 @@ def evaluated(weights, data, folder, cache, *words):
     for workers in (1, 2):
         options = ("--out", folder / str(workers), "--workers", workers, "--cache", cache)
         figures = run("evaluate", weights, data, *options, "--device", "cpu", *words)
-        assert figures["measures"].pop("latency")["p50_ms"] > 0  # no two runs take as long
+        assert figures["metrics"].pop("latency")["p50_ms"] > 0  # no two runs take as long
         said.append(
-            (figures | {"folder": ""}, (folder / str(workers) / "answers.npz").read_bytes())
+            (figures | {"folder": ""}, (folder / str(workers) / "predictions.npz").read_bytes())
         )
     assert said[0] == said[1]
     return said[0][0]
@@ -349,8 +348,8 @@ def test_two_processes_say_what_one_says(small_jobs, pairs, tmp_path, cache, opt
     evaluated(weights, pairs, tmp_path, cache, *options)
     run("evaluate", weights, pairs, "--out", tmp_path / "usual", "--cache", cache, *options)
     with (
-        np.load(tmp_path / "1" / "answers.npz") as ours,
-        np.load(tmp_path / "usual" / "answers.npz") as theirs,
+        np.load(tmp_path / "1" / "predictions.npz") as ours,
+        np.load(tmp_path / "usual" / "predictions.npz") as theirs,
     ):
         assert set(ours) == set(theirs)
         for name in set(ours) - {"variant", "family"}:  # one process takes all its threads
@@ -361,8 +360,8 @@ def test_a_worker_that_dies_is_named_with_its_people_and_nothing_is_left(
     small_jobs, pairs, tmp_path, cache, monkeypatch
 ):
     weights = untrained.save(tmp_path / "best.safetensors", block="kpe")
-    dying = functools.partial(dying_workers.answer_people, tmp_path / "died")
-    monkeypatch.setattr(answer_jobs, "answer_people", dying)
+    dying = functools.partial(dying_workers.people_job, tmp_path / "died")
+    monkeypatch.setattr(prediction_workers, "people_job", dying)
     with pytest.raises(WorkerError, match=r"died at job people \d+ to \d+; .*SIGKILL"):
         ss.evaluate(weights, pairs, out=tmp_path / "out", workers=2, cache=cache, device="cpu")
     assert (tmp_path / "died").exists() and not (tmp_path / "out").exists()

@@ -159,9 +159,9 @@ def test_frames_can_be_drawn_and_meet_what_is_asked(cause, tmp_path):
     settings = prepare(parse(_recipe(cause=cause)), assets=tmp_path, device="cpu")
     stage = FrameGenerator(settings)
     specs = [pipeline.draw_spec(stage, index) for index in range(0, 12, 2)]
-    asks = [ask for spec in specs for ask in spec.asks]
-    assert asks
-    met = [ask.met for ask in asks]
+    targets = [target for spec in specs for target in spec.targets]
+    assert targets
+    met = [target.met for target in targets]
     assert np.mean(met) >= 0.75, met
 
 

@@ -62,7 +62,7 @@ def test_it_is_evaluated_and_parts_that_it_takes_to_be_outside_are_missed(
     assert np.isnan(found.present[:, :23]).all() and np.isfinite(found.present[:, 23:]).all()
     assert made.metrics["latency"]["parameters"] > 1e4 and "attention" not in made.metrics
     assert set(made.metrics["whole_body"]) >= {"body", "foot", "face", "hands", "whole"}
-    assert made.metrics["places"]["all"]["PCK@0.1"]["value"] > 0
+    assert made.metrics["localization"]["all"]["PCK@0.1"]["value"] > 0
     assert storage.read(tmp_path / "all").metrics["counts"]["people"] == 24
     peaks = tiny.evaluated(weights, whole_bodies, tmp_path / "peaks", decode="peak").predictions
     assert (peaks.xy != found.xy).any() and (peaks.score[:, :23] < found.score[:, :23]).all()

@@ -110,8 +110,8 @@ def test_known_shares_are_lessened_and_hidden_joints_stay_hidden():
         ({"masks": np.zeros((1, 5, 5), bool)}, "masks: unsupported array"),
         ({"boxes": np.zeros((2, 4))}, "boxes: unsupported array"),
         ({"fraction": (0, 0.5)}, "fraction: .*above 0"),
-        ({"made_up": 2}, "made_up: .*0 to 1"),
-        ({"people": "half"}, "made_up, people: "),
+        ({"synthetic": 2}, "synthetic: .*0 to 1"),
+        ({"people": "half"}, "synthetic, people: "),
         ({"seed": 0.5}, "seed: .*whole number"),
         ({"sigmas": [0.1]}, "sigmas: unsupported array"),
         ({"cutouts": 3}, "cutouts"),
@@ -182,7 +182,7 @@ def test_a_bank_of_rendered_objects_is_pasted(tmp_path):
         alpha = rgba[..., 3]
         assert max(alpha.shape) <= 96 and alpha.max() == 255 and alpha.min() == 0
         assert alpha[0].any() and alpha[-1].any() and alpha[:, 0].any() and alpha[:, -1].any()
-    made = [occlude_people(an_image(), people(), seed=s, cutouts=bank, made_up=0) for s in (1, 2)]
+    made = [occlude_people(an_image(), people(), seed=s, cutouts=bank, synthetic=0) for s in (1, 2)]
     assert all(m.fraction[0] > 0.08 for m in made)
     with pytest.raises(RecipeError, match="barel"):
         render_objects(tmp_path / "none", count=1, kinds=["barel"], progress=False)

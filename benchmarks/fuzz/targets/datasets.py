@@ -120,7 +120,7 @@ def ask(case: Case) -> None:  # noqa: C901
     def merge() -> None:
         log("merge sets")
         other = case.sound / rng.choice(("sticks", "pairs"))
-        selection.merge([folder, other], case.out, sets=True, drop_doubled=rng.random() < 0.3)
+        selection.merge([folder, other], case.out, sets=True, drop_duplicates=rng.random() < 0.3)
         read_whole(case.out)
 
     def by_command() -> None:

@@ -54,7 +54,7 @@ class Places:
     down_leg: F32  # (V,) metres from the hip joint along thigh and shin
 
 
-class Known:
+class ValueCache:
     """Answers of a function of a few float32, by their bits: garments share most of their places.
 
     A later answer takes the place of an earlier one where both fall on it.
@@ -98,8 +98,8 @@ class Basis:
     shoulders: NDArray[np.intp]  # skin vertices of neck, chest, back and upper arms
     legs: NDArray[np.intp]  # skin vertices of pelvis, thighs and shins
     joint_rows: sparse.csr_array  # (12, N) JOINTS of any person
-    anchors: Known = field(default_factory=lambda: Known(3, np.zeros(ANCHORS, np.intp)))
-    covered: Known = field(default_factory=lambda: Known(5, np.zeros((), np.uint32)))
+    anchors: ValueCache = field(default_factory=lambda: ValueCache(3, np.zeros(ANCHORS, np.intp)))
+    covered: ValueCache = field(default_factory=lambda: ValueCache(5, np.zeros((), np.uint32)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -127,7 +127,7 @@ def _draped(cloth: Cloth, wearer: Wearer, rest: F32, loose: float, phase: float)
         v = spread(cloth.smooth, v)
     for _ in range(cloth.rounds.hem if len(cloth.hem) else 0):
         v[:, cloth.hem] = spread(cloth.hem_smooth, v)
-    v = pushed_out(v, cloth.anchors, wearer, cloth.min_m)
+    v = outside_skin(v, cloth.anchors, wearer, cloth.min_m)
     for _ in range(cloth.rounds.last):
         v = spread(cloth.smooth, v)
     if cloth.folds_m:
@@ -173,14 +173,14 @@ def _settled(v: F32, loose: DrapeConstraint | None, wearer: Wearer, over_m: floa
         for last in (False, False, True):
             before = v.take(loose.moving, axis=1)
             v[:, loose.moving] = before + keep * (
-                pushed_out(before, near[None], wearer, minimum) - before
+                outside_skin(before, near[None], wearer, minimum) - before
             )
             if not last:
                 v[:, loose.moving] = spread(loose.smooth, v)
     return v
 
 
-def pushed_out(v: F32, anchors: NDArray[np.intp], wearer: Wearer, min_m: F32) -> F32:
+def outside_skin(v: F32, anchors: NDArray[np.intp], wearer: Wearer, min_m: F32) -> F32:
     """Move vertices (3, V) out of the skin near them until they are `min_m` (V,) above it.
 
     `anchors` (K, V) are skin vertices near each; the one deepest above it decides.

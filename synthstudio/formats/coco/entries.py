@@ -41,12 +41,12 @@ INFO: dict[str, str] = {  # meaning of each key in our files
     "the projection, regressed from the body's surface; camera: x right, y down, z forward; "
     "world: z up",
     "keypoints_3d_kinematic_world_m": "J x (x, y, z) metres in the world: rotation centres, whose "
-    "bones keep their lengths in every pose; null: nobody knows",
+    "bones keep their lengths in every pose; null: unknown",
     "K, world_to_camera": "on images; K projects keypoints_3d_camera_m to keypoints_all",
     "distortion": "on images whose lens bends lines: k1, k2, p1, p2, OpenCV's distCoeffs, with "
     "which K projects",
     "shares": f"J x ({', '.join(SHARES)}), of the surface patch round the joint, sum 1; null: "
-    "nobody knows",
+    "unknown",
     "cause": "J: visible, or what hides most of the patch, or truncated (outside the frame)",
     "ambiguous": f"J: visible share between {AMBIGUOUS_FROM} and {VISIBLE_THRESHOLD}",
     "hidden_by": "J lists of [instance, share], largest first; people from 1, objects from 1000 "
@@ -209,7 +209,7 @@ def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
     with checked.reading(f"image {str(image.get('id'))[:40]}"):
         width, height = checked.size(image["width"], image["height"])
         objects = image.get("objects", [])
-        ours = {
+        own = {
             "seed": image.get("seed", 0),
             "image_sha256": image.get("sha256", ""),
             "split": image.get("split", ""),
@@ -230,7 +230,7 @@ def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
             width=width,
             height=height,
             skeleton=skeleton,
-            **ours,
+            **own,
         )
         checked.check_frame(row)
         return row
@@ -245,18 +245,18 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
     """Undo `annotation_entry`; `number` is the instance if the file has none.
 
     A person without keypoints has no joints; the box defaults to that of the mask or the
-    joints, the area to that of the mask or the box. In an entry of ours with `keypoints`
+    joints, the area to that of the mask or the box. In an entry of this package with `keypoints`
     edited by another tool, those joints are taken from `keypoints`. FormatError for an entry that
     contradicts its image or the skeleton.
     """
     with checked.reading(f"annotation {str(entry.get('id'))[:40]}"):
-        keypoints, ours = entry.get("keypoints") or [0] * (3 * joints), "state" in entry
-        points = () if ours and _are_points(keypoints, joints) else _points(keypoints, joints)
+        keypoints, own_entry = entry.get("keypoints") or [0] * (3 * joints), "state" in entry
+        points = () if own_entry and _are_points(keypoints, joints) else _points(keypoints, joints)
         size = [frame["height_px"], frame["width_px"]]
         more: Row = {"modal_counts": compressed_counts(entry.get("segmentation"), size)}
         box = _box(entry, more["modal_counts"], points, size)
         more["modal_area_px"] = _area(entry.get("area"), more["modal_counts"], box, size)
-        if ours:
+        if own_entry:
             more |= _stated(entry)
             number = entry.get(INSTANCE, number)
             own = {"frame_index": frame["index"], "instance": number, "mask_size": size}
@@ -264,7 +264,7 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
         else:
             row = checked.person_of(points, frame, number, box_px=box, **more)
         checked.check_person(row, frame, joints)
-        return _edited(row, keypoints) if ours and entry.get("keypoints") else row
+        return _edited(row, keypoints) if own_entry and entry.get("keypoints") else row
 
 
 def _box(
@@ -337,7 +337,7 @@ def _stated(entry: Mapping[str, Any]) -> Row:
 
 
 def _edited(row: Row, keypoints: Sequence[float]) -> Row:
-    """Return a row of ours, with joints of changed x, y, v taken from the file."""
+    """Return a row of this package, with joints of changed x, y, v taken from the file."""
     stated, joints = _keypoints(row), len(row["state"])
     if keypoints == stated:
         return row

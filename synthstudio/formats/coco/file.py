@@ -33,7 +33,7 @@ from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
 from synthstudio.formats.coco.entries import INFO, bad, frame_row, instance_row
-from synthstudio.formats.exchange import LeftOut, parse_range
+from synthstudio.formats.exchange import Skipped, parse_range
 
 ANNOTATIONS, IMAGES, PREFIX = "annotations", "images", "person_keypoints_"
 """An export in COCO's layout: annotations/person_keypoints_SPLIT.json, images/SPLIT/."""
@@ -118,7 +118,7 @@ def with_size(image: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
 class CocoFile:
     """An opened COCO keypoint file; FormatError if unreadable.
 
-    `ours`: written by this package. `numbered`: image ids are whole numbers, which are the indices
+    `own`: written by this package. `numbered`: image ids are whole numbers, which are the indices
     of frames; else frames are numbered in file order. `left_out` counts skipped entries by
     reason. `licence` and `source`: of the current image.
     """
@@ -132,7 +132,7 @@ class CocoFile:
         self,
         path: Path,
         skeleton: Skeleton | None = None,
-        left_out: LeftOut | None = None,
+        left_out: Skipped | None = None,
         images: Path | None = None,
     ) -> None:
         """Open it; with `skeleton` for the categories that have its joints.
@@ -143,7 +143,7 @@ class CocoFile:
         self.person_ids = {}
         self._wanted = skeleton
         self._images = images or image_folder(path)
-        self.left_out = LeftOut() if left_out is None else left_out
+        self.left_out = Skipped() if left_out is None else left_out
         self.assets: list[AssetRow] = []
         self._categories: dict[int | str, dict[str, Any]] = {}
         self._info: Any = None
@@ -161,7 +161,7 @@ class CocoFile:
     def _open(self) -> None:
         self._scan()
         self.skeleton = self._skeleton()
-        self.ours = isinstance(self._info, dict) and (
+        self.own = isinstance(self._info, dict) and (
             self._info.get("description") == INFO["description"]
         )
         others = "typeof(key) != 'integer' OR key NOT BETWEEN 0 AND ?"

@@ -45,10 +45,10 @@ from synthstudio.formats.coco.file import (
 )
 from synthstudio.formats.coco.text import dump, dump_all
 from synthstudio.formats.exchange import (
-    LeftOut,
     Opened,
     Picture,
     ReadSample,
+    Skipped,
     Target,
     save_image,
     split_image_name,
@@ -151,7 +151,7 @@ def read(
     images: Path | None,
     also: Sequence[str],
     *,
-    opener: Callable[[Path, Skeleton | None, LeftOut, Path | None], CocoFile] = CocoFile,
+    opener: Callable[[Path, Skeleton | None, Skipped, Path | None], CocoFile] = CocoFile,
     skeleton: Skeleton | None = None,
 ) -> Opened:
     """Open a COCO file, or the folder of an export with a file per split; FormatError.
@@ -160,7 +160,7 @@ def read(
     """
     with ExitStack() as stack:
         files = annotation_files(path) if path.is_dir() else [path]
-        left_out = LeftOut()
+        left_out = Skipped()
         parts = [
             _Part(stack.enter_context(closing(opener(f, skeleton, left_out, images))), images)
             for f in files
@@ -169,7 +169,7 @@ def read(
         if any(part.file.skeleton.name != found.name for part in parts):
             raise FormatError("the splits have different skeletons", where=str(path))
         ids = sorted(number for part in parts for number in part.file.ids())
-        together = all(part.file.ours and part.file.numbered for part in parts)
+        together = all(part.file.own and part.file.numbered for part in parts)
         together = together and all(map(int.__lt__, ids, ids[1:]))
         last = parts[:1]
 

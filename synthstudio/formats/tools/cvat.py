@@ -95,7 +95,7 @@ class Labels:
 
 
 def from_cvat(
-    found: Sequence[Element], frame: Row, labels: Labels, left: exchange.LeftOut
+    found: Sequence[Element], frame: Row, labels: Labels, left: exchange.Skipped
 ) -> list[Row]:
     """Undo `to_cvat` for the elements inside an image; ValueError. `left` counts the others."""
     skeleton = labels.skeleton
@@ -155,7 +155,7 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     skeleton = get_skeleton(frame["skeleton"])
     text = to_cvat(frame, people, skeleton)
     own = Labels(skeleton=skeleton, joints={_PERSON: {j: j for j in skeleton.joints}}, all_off=True)
-    return from_cvat(elements(text.encode(), "round trip")[1:], frame, own, exchange.LeftOut())
+    return from_cvat(elements(text.encode(), "round trip")[1:], frame, own, exchange.Skipped())
 
 
 def read(
@@ -166,7 +166,7 @@ def read(
     scan = _scan(file)
     labels = _people_labels(scan, skeleton, all_off=bool(also), where=str(file))
     places = [_picture(root, subset, name) for subset, name in scan.names]
-    left = exchange.LeftOut({f"{tag} outside a skeleton": n for tag, n in scan.left.items()})
+    left = exchange.Skipped({f"{tag} outside a skeleton": n for tag, n in scan.left.items()})
     missing = [place for place in places if not is_file_below(root, place)]
     if missing and len(missing) == len(places):
         file_inside(root, missing[0], where=f"image {missing[0]}")
@@ -229,7 +229,7 @@ def _picture(root: Path, subset: str, name: str) -> str:
 
 
 def _sample(
-    found: list[Element], root: Path, place: str, labels: Labels, left: exchange.LeftOut
+    found: list[Element], root: Path, place: str, labels: Labels, left: exchange.Skipped
 ) -> exchange.ReadSample:
     attributes = found[0][1]
     where = f"image {attributes.get('name', '')[:200]}"

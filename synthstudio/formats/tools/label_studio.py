@@ -133,7 +133,7 @@ class _Regions:
 
 
 def from_label_studio(
-    task: Mapping[str, Any], frame: Row, labels: Labels, left: exchange.LeftOut
+    task: Mapping[str, Any], frame: Row, labels: Labels, left: exchange.Skipped
 ) -> list[Row]:
     """Undo `to_label_studio`; ValueError. `left` counts skipped regions."""
     w, h = frame["width_px"], frame["height_px"]
@@ -180,7 +180,7 @@ def _share_out(
     loose: list[tuple[str, tuple[float, float, int]]],
     people: dict[str, dict[str, tuple[float, float, int]]],
     boxes: Mapping[str, list[float]],
-    left: exchange.LeftOut,
+    left: exchange.Skipped,
 ) -> None:
     """Assign joints without a parent to boxes without joints, or to one person without a box."""
     free = {number: boxes[number] for number, own in people.items() if number in boxes and not own}
@@ -202,7 +202,7 @@ def _share_out(
             left["joint of which it is not clear whose it is"] += 1
 
 
-def _box(value: Mapping[str, Any], w: int, h: int, left: exchange.LeftOut) -> list[float]:
+def _box(value: Mapping[str, Any], w: int, h: int, left: exchange.Skipped) -> list[float]:
     """The box of a rectangle, or the upright bounding box of a rotated one."""
     x, y, bw, bh = (checked.number(value[n]) / 100 for n in ("x", "y", "width", "height"))
     x, y, bw, bh = checked.box([x * w, y * h, bw * w, bh * h])
@@ -215,7 +215,7 @@ def _box(value: Mapping[str, Any], w: int, h: int, left: exchange.LeftOut) -> li
     return checked.box([x, y, sum(map(abs, across)), sum(map(abs, along))])
 
 
-def _regions(task: Mapping[str, Any], left: exchange.LeftOut) -> _Regions:
+def _regions(task: Mapping[str, Any], left: exchange.Skipped) -> _Regions:
     """Sort a task's result into boxes and points; others are counted."""
     out, named, arrows = _Regions(), dict[str, list[str]](), dict[str, str]()
     result = _result(task, left)
@@ -265,7 +265,7 @@ def _texts(value: Any) -> list[str]:
     return [checked.text(one, 200) for one in value] if isinstance(value, list) else []
 
 
-def _result(task: Mapping[str, Any], left: exchange.LeftOut) -> list[Mapping[str, Any]]:
+def _result(task: Mapping[str, Any], left: exchange.Skipped) -> list[Mapping[str, Any]]:
     """Return the entries of a task's first annotation that was not cancelled."""
     if "data" not in task:  # JSON-MIN: regions by the name of their control
         return [
@@ -350,7 +350,7 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     skeleton = get_skeleton(frame["skeleton"])
     task = to_label_studio(frame, people, skeleton)
     labels = Labels(skeleton=skeleton, joints={joint: joint for joint in skeleton.joints})
-    return from_label_studio(task, frame, labels, exchange.LeftOut())
+    return from_label_studio(task, frame, labels, exchange.Skipped())
 
 
 def read(
@@ -358,7 +358,7 @@ def read(
 ) -> exchange.Opened:
     """Open tasks.json (or its folder); pictures lie beside, or below `images`. FormatError."""
     file, root = exchange.locate(path, FILE_NAME, images)
-    left, used = exchange.LeftOut(), _Used()
+    left, used = exchange.Skipped(), _Used()
     tasks = _tasks(file, root, left, used)
     labels = used.labels(str(file), skeleton)
 
@@ -381,7 +381,7 @@ def read(
 
 
 def _tasks(
-    file: Path, root: Path, left: exchange.LeftOut, used: _Used
+    file: Path, root: Path, left: exchange.Skipped, used: _Used
 ) -> dict[str, tuple[int, int]]:
     """Existing picture -> byte span of its task in the file; FormatError."""
     found: dict[str, tuple[int, int]] = {}
@@ -428,7 +428,7 @@ class _Used:
     parents: set[str] = field(default_factory=set)
 
     def add(self, task: Mapping[str, Any]) -> None:
-        found = _regions(task, exchange.LeftOut())
+        found = _regions(task, exchange.Skipped())
         owners = {point.parent for point in found.points}
         self.points.update(label for point in found.points for label in point.labels)
         for number, box in found.boxes.items():

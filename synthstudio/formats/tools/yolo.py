@@ -83,7 +83,7 @@ def from_yolo(
     *,
     dims: int = 3,
     person_class: int | None = 0,
-    left_out: exchange.LeftOut | None = None,
+    left_out: exchange.Skipped | None = None,
     where: str = "",
 ) -> list[Row]:
     """Undo `to_yolo`. `dims` 2: no v; 0 0 is unlabelled.
@@ -197,7 +197,7 @@ def read(
             raise ValueError(f"kpt_shape must end in 2 or 3, not {dims}")
         found = _skeleton(config, joints, skeleton)
         person_class = _person_class(config.get("names"), skeleton)
-        left = exchange.LeftOut()
+        left = exchange.Skipped()
         split_of = _pictures(config, root, images is not None, left)
     left["label file without a picture"] += _lonely_labels(root, split_of)
 
@@ -325,7 +325,7 @@ def _person_class(names: Any, wanted: Skeleton | None) -> int | None:
 
 
 def _pictures(
-    config: dict[str, Any], root: Path, given: bool, left: exchange.LeftOut
+    config: dict[str, Any], root: Path, given: bool, left: exchange.Skipped
 ) -> dict[str, str]:
     """Return each picture's name below `root` and its split, by the innermost folder.
 
@@ -343,7 +343,7 @@ def _pictures(
     found: dict[str, str] = {}
     for folder in sorted(folders, key=lambda name: -len(PurePosixPath(name).parts)):
         nested = any(other != folder and f"{other}/".startswith(f"{folder}/") for other in folders)
-        for picture in _listed(root, folder, exchange.LeftOut() if nested else left):
+        for picture in _listed(root, folder, exchange.Skipped() if nested else left):
             found.setdefault(picture, folders[folder])
     return found
 
@@ -380,7 +380,7 @@ def _inside(root: Path, base: PurePosixPath, name: Any, split: str) -> str:
     return plain_name(name, where=where)
 
 
-def _listed(root: Path, name: str, left: exchange.LeftOut) -> Iterator[str]:
+def _listed(root: Path, name: str, left: exchange.Skipped) -> Iterator[str]:
     """Names of the pictures of a folder, with those in its folders, or of a list (.txt)."""
     where = root / name
     if where.suffix == ".txt" and where.is_file():

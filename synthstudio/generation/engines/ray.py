@@ -75,11 +75,11 @@ def run(
             max_retries=RETRIES,
             runtime_env={"env_vars": connection.environment | {_RUN: uuid4().hex}},
         )(_task())
-        start, ours = ray.put(payload), facts()
+        start, driver = ray.put(payload), facts()
         pending: dict[Any, Job] = {}
 
         def submit(job: Job) -> None:
-            pending[task.remote(start, ours, bytes(ForkingPickler.dumps(job)))] = job
+            pending[task.remote(start, driver, bytes(ForkingPickler.dumps(job)))] = job
 
         for job in first:
             submit(job)
@@ -119,14 +119,14 @@ def _task() -> Callable[..., Any]:
     So it also loads on a node without this package, and can report that.
     """
 
-    def synthstudio(start: bytes, ours: dict[str, str], job: bytes) -> tuple[str, Any]:
+    def synthstudio(start: bytes, driver: dict[str, str], job: bytes) -> tuple[str, Any]:
         import platform
 
         try:
             from synthstudio.generation.engines import ray
         except ImportError as error:
             return "refused", (platform.node(), {"synthstudio": f"absent ({error})"})
-        return ray.do(start, ours, job)
+        return ray.do(start, driver, job)
 
     return synthstudio
 
@@ -135,7 +135,7 @@ _held: dict[bytes, tuple[Any, Any]] = {}
 """State of a node's worker process: function and context of its run."""
 
 
-def do(start: bytes, ours: dict[str, str], job: bytes) -> tuple[str, Any]:
+def do(start: bytes, driver: dict[str, str], job: bytes) -> tuple[str, Any]:
     """Run a pickled job on a node: DONE with the result and its units, FAILED or REFUSED."""
     units = 0
 
@@ -145,7 +145,7 @@ def do(start: bytes, ours: dict[str, str], job: bytes) -> tuple[str, Any]:
 
     try:
         if start not in _held:
-            if (here := facts()) != ours:
+            if (here := facts()) != driver:
                 return REFUSED, (platform.node(), here)
             _held.clear()
             with one_thread():
@@ -192,13 +192,13 @@ def _answer(ray: Any, answer: Any, job: Any) -> tuple[Any, int]:
 
 def _other_kind(host: str, heard: dict[str, str]) -> WorkerError:
     """The error for a node whose output would differ."""
-    ours = facts()
-    compared = ours if len(heard) > 1 else heard  # a node without the package reports only that
-    other = [name for name in sorted(compared) if heard.get(name) != ours[name]]
+    driver = facts()
+    compared = driver if len(heard) > 1 else heard  # a node without the package reports only that
+    other = [name for name in sorted(compared) if heard.get(name) != driver[name]]
     return WorkerError(
         "this node differs, so its output would not be byte-identical",
         where=f"node {host}",
-        expected="; ".join(f"{name} {ours[name]}" for name in other)[:400],
+        expected="; ".join(f"{name} {driver[name]}" for name in other)[:400],
         got="; ".join(f"{name} {heard.get(name, 'absent')}" for name in other)[:400],
         then="Use the same environment and CPU on all nodes, or make a part of the run on "
         "each kind with --part. Nothing of that node was kept.",

@@ -52,7 +52,7 @@ class Connection:
 @dataclass
 class _Shared:
     connection: Connection
-    begun: list[psutil.Process]  # processes that Ray started with the connection
+    children: list[psutil.Process]  # processes that Ray started with the connection
     kept: ExitStack  # resources released with it
     users: int = 0
 
@@ -99,15 +99,15 @@ def _connect(ray: Any, workers: int) -> _Shared:
         found = psutil.Process().children(recursive=True) if own else []
         return _Shared(
             connection=Connection(environment={**_ENVIRONMENT, **own}, own=bool(own)),
-            begun=[child for child in found if child.pid not in before],
+            children=[child for child in found if child.pid not in before],
             kept=stack.pop_all(),
         )
 
 
 def _disconnect(shared: _Shared) -> None:
     """Leave the cluster; one that was started here has stopped on return."""
-    every = list(shared.begun)
-    for process in shared.begun:
+    every = list(shared.children)
+    for process in shared.children:
         with suppress(psutil.Error):
             every += process.children(recursive=True)
     shared.kept.close()

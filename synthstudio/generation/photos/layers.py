@@ -102,8 +102,8 @@ def _paste_layer(
     alpha = layer.alpha
     for mask in nearer:
         alpha = alpha * (1 - crop(mask, layer.left_px, layer.top_px, alpha.shape))
-    if paste.about is not None:
-        layer = dataclasses.replace(layer, rgb=_match_surroundings(layer, paste.about))
+    if paste.surroundings is not None:
+        layer = dataclasses.replace(layer, rgb=_match_surroundings(layer, paste.surroundings))
     layer = dataclasses.replace(layer, rgb=_match_photo(layer, spec, place), alpha=alpha)
     return PasteLayer(paste=paste, layer=layer, shadow=shadow, nearer=nearer, rendered=rendered)
 

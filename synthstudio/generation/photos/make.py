@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from synthstudio.compose import blend
 from synthstudio.core import masks
 from synthstudio.core.images import encode_jpeg, linear_to_srgb_u8, read_rgb, srgb_to_linear
-from synthstudio.core.labels import SHARES, STATE_VISIBLE, ask_row
+from synthstudio.core.labels import SHARES, STATE_VISIBLE, target_row
 from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView
 from synthstudio.core.scene import U8, Bool, CutoutLayer
 from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
@@ -208,10 +208,10 @@ def make_frame(stage: PhotoStage, sample: Sample, spec: PhotoSpec) -> PhotoFrame
     layers = tuple(one.layer for one in pastes)
     size = (spec.width_px, spec.height_px)
     out = []
-    asks = spec.asks or tuple(OcclusionTarget() for _ in people)
-    for row, person, ask in zip(sample.people, people, asks, strict=True):
+    targets = spec.targets or tuple(OcclusionTarget() for _ in people)
+    for row, person, target in zip(sample.people, people, targets, strict=True):
         after = relabel(person, layers, frame_px=size)
-        out.append(_person_row(row, person, after, ask, spec))
+        out.append(_person_row(row, person, after, target, spec))
     pasted = [
         _pasted_row(stage, spec, one, before, rank=rank)
         for rank, (one, before) in enumerate(pasted_people(pastes))
@@ -250,7 +250,7 @@ def _window(left: int, top: int, part: NDArray[Any]) -> tuple[slice, slice]:
 
 
 def _person_row(
-    row: Row, person: Annotated, after: Relabelled, ask: OcclusionTarget, spec: PhotoSpec
+    row: Row, person: Annotated, after: Relabelled, target: OcclusionTarget, spec: PhotoSpec
 ) -> Row:
     hidden = [(j, i, s) for j, found in enumerate(after.hidden_by) for i, s in found]
     amodal = row["amodal_counts"] is not None or row["amodal_area_px"] is not None
@@ -272,7 +272,7 @@ def _person_row(
         "amodal_box_px": row["amodal_box_px"] if amodal else list(row["modal_box_px"]),
         "amodal_area_px": row["amodal_area_px"] if amodal else area,
         "occluded_fraction": fraction,
-        **ask_row(ask),
+        **target_row(target),
     }
     return out if fraction == 0 else out | _modal(row, person, after, fraction)
 
@@ -338,7 +338,7 @@ def _pasted_row(
         "depth_rank": rank,
         "track_id": None,
         "motion": None,
-        **ask_row(OcclusionTarget()),
+        **target_row(OcclusionTarget()),
     }
     if stage.skeleton.name == stage.annotated_skeleton.name:
         return row

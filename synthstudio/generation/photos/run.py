@@ -39,12 +39,12 @@ from synthstudio.recipe.schema.recipe import Recipe
 class Occluded:
     """Result of a run; `notes` list left-out annotations.
 
-    `untouched`: photos without an occluded person in any frame.
+    `unchanged`: photos without an occluded person in any frame.
     """
 
     summary: Summary
     photos: int
-    untouched: int
+    unchanged: int
     notes: tuple[str, ...]
 
 
@@ -97,12 +97,12 @@ def occlude(  # noqa: PLR0913 - the options of one command
     return Occluded(
         summary=summary,
         photos=found.count,
-        untouched=_untouched(Dataset(out)),
+        unchanged=_unchanged(Dataset(out)),
         notes=tuple(found.notes),
     )
 
 
-def _untouched(dataset: Dataset) -> int:
+def _unchanged(dataset: Dataset) -> int:
     """Number of photos with frames but without any occluder."""
     pasted: dict[str, bool] = {}
     for row in dataset.iter_frames(["group_id", "spec"]):

@@ -29,9 +29,9 @@ def open_network(
     that cannot be run, or whose inputs and outputs differ from the original's."""
     adapter: Any = import_module(f"{__name__}.{kind}")
     model = open_model(path, device)
-    order, ask = adapter.load(model, joints)
+    order, run = adapter.load(model, joints)
     return Network(
-        name=path.stem, predict=ask, joints=order, sha256=file_sha256(path), kind=f"{kind} file"
+        name=path.stem, predict=run, joints=order, sha256=file_sha256(path), kind=f"{kind} file"
     )
 
 
@@ -39,7 +39,7 @@ def own(model: OnnxModel, path: Path, *, name: str = "") -> Network:
     """An exported network of synthstudio, which also predicts the cause of occlusion. `name`: by
     default that of its training."""
 
-    def ask(rgb: U8, boxes: F64) -> dict[str, F64]:
+    def run(rgb: U8, boxes: F64) -> dict[str, F64]:
         image = SourceImage(number=0, name="image", rgb=rgb)
         given = Boxes(xywh=boxes, score=np.ones(len(boxes)), measured=True)
         people = list(predict(model, [image], lambda _: given, size=model.size))
@@ -49,7 +49,7 @@ def own(model: OnnxModel, path: Path, *, name: str = "") -> Network:
     joints = zip(model.skeleton.known_as, model.skeleton.joints, strict=True)
     return Network(
         name=name or model.name or path.stem,
-        predict=ask,
+        predict=run,
         joints=tuple(known or joint for known, joint in joints),
         sha256=file_sha256(path),
         kind=f"exported network {model.size[0]}x{model.size[1]}",

@@ -22,7 +22,7 @@ def load(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, .
     """As in this package's docstring; ModelError."""
     size = model.square_size()
 
-    def ask(crop: U8) -> F64:
+    def run(crop: U8) -> F64:
         (found, *_) = model.run(crop[None].astype(model.dtype)).values()
         if found.shape[:2] != (1, 1) or found.shape[3:] != (3,):
             raise model.refuse("an output (1, 1, J, 3)", found.shape)
@@ -36,7 +36,7 @@ def load(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, .
         step = side / extent * (extent - 1) / (size - 1)
         matrix = np.column_stack([np.diag(step), first])
         how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        found = ask(cv2.warpAffine(rgb, matrix, (size, size), flags=how).astype(np.uint8))
+        found = run(cv2.warpAffine(rgb, matrix, (size, size), flags=how).astype(np.uint8))
         return np.column_stack([found[:, [1, 0]] * side + corner, found[:, 2]])
 
-    return model.order(joints, len(ask(np.zeros((size, size, 3), np.uint8)))), each(one)
+    return model.order(joints, len(run(np.zeros((size, size, 3), np.uint8)))), each(one)

@@ -19,7 +19,7 @@ def load(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, .
     """As in this package's docstring; ModelError."""
     size = height, width = model.planar_size()
 
-    def ask(crop: U8) -> F64:
+    def run(crop: U8) -> F64:
         """(J, 3) in pixels of the input."""
         value = np.ascontiguousarray(crop.transpose(2, 0, 1)[None], model.dtype)
         if model.dtype != "uint8":
@@ -36,11 +36,11 @@ def load(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, .
     def one(rgb: U8, box: F64) -> F64:
         centre, scale = centre_and_scale(box, size)
         corner, zoom = centre - scale / 2, width / scale[0]
-        found = ask(crop_and_resize(rgb, corner, zoom, size))
+        found = run(crop_and_resize(rgb, corner, zoom, size))
         found[:, :2] = found[:, :2] / zoom + corner
         return found
 
-    return model.order(joints, len(ask(np.zeros((height, width, 3), np.uint8)))), each(one)
+    return model.order(joints, len(run(np.zeros((height, width, 3), np.uint8)))), each(one)
 
 
 def peaks(maps: F64) -> tuple[F64, F64]:

@@ -393,7 +393,7 @@ def load_weights(net: nn.Module, path: Path) -> list[str]:
         str(path),
         set(state),
         missing=set(state) - set(pairs),
-        unused=[theirs for k, theirs in names.items() if k not in own],
+        unused=[name for k, name in names.items() if k not in own],
         reshaped=set(pairs) - set(fitting),
     )
     net.load_state_dict(fitting, strict=False)

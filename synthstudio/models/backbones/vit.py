@@ -72,8 +72,8 @@ class _Layer(nn.Module):
         super().__init__()
         self.heads, self.rate = heads, rate
         self.before = nn.LayerNorm(channels, eps=1e-6)
-        self.ask = nn.Linear(channels, 3 * channels)  # queries, keys, values
-        self.answer = nn.Linear(channels, channels)
+        self.qkv = nn.Linear(channels, 3 * channels)  # queries, keys, values
+        self.projection = nn.Linear(channels, channels)
         self.after = nn.LayerNorm(channels, eps=1e-6)
         self.wide = nn.Linear(channels, 4 * channels)
         self.narrow = nn.Linear(4 * channels, channels)
@@ -85,11 +85,11 @@ class _Layer(nn.Module):
     def _attend(self, x: Tensor) -> Tensor:
         query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in self.ask(x).chunk(3, -1)
+            for part in self.qkv(x).chunk(3, -1)
         )  # each (B, heads, N, C / heads)
         weights = torch.softmax(query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5, -1)
-        answer: Tensor = self.answer((weights @ value).transpose(1, 2).flatten(2))
-        return answer
+        output: Tensor = self.projection((weights @ value).transpose(1, 2).flatten(2))
+        return output
 
     def _some(self, branch: Tensor) -> Tensor:
         if not self.training or not self.rate:

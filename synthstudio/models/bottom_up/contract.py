@@ -140,7 +140,7 @@ def is_inside(xy: Tensor, h: int, w: int) -> Tensor:
     return (x >= 0) & (x < w) & (y >= 0) & (y < h)
 
 
-def taught_cells(frame: FramePeople, known: Tensor, stride: int) -> Tensor:
+def loss_mask(frame: FramePeople, known: Tensor, stride: int) -> Tensor:
     """(C, h, w) where channel c is trained: not in boxes of people whose `known` (P, C) is False.
 
     An unknown box is the whole frame.

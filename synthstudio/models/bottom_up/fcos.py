@@ -48,11 +48,11 @@ def locations(sizes: list[tuple[int, int]], strides: list[int], like: Tensor) ->
 @dataclass(frozen=True, kw_only=True)
 class Boxes:
     """Targets of N locations of a frame: `owner` (N,) the number of their person or -1,
-    `sides` (N, 4) left, top, right, bottom in px, `taught` (N,): included in the loss."""
+    `sides` (N, 4) left, top, right, bottom in px, `loss_mask` (N,): included in the loss."""
 
     owner: Tensor
     sides: Tensor
-    taught: Tensor
+    loss_mask: Tensor
 
 
 def assign(frame: FramePeople, where: Locations) -> Boxes:
@@ -82,7 +82,7 @@ def assign(frame: FramePeople, where: Locations) -> Boxes:
     chosen = torch.cat([sides.new_zeros(1, *sides.shape[1:]), sides])
     sides = chosen[owner + 1, torch.arange(len(owner))]
     hidden = (inside & ~labelled[:, None]).any(0) | ~known.all()
-    return Boxes(owner=owner, sides=sides, taught=~hidden | (owner >= 0))
+    return Boxes(owner=owner, sides=sides, loss_mask=~hidden | (owner >= 0))
 
 
 def centre_ness(sides: Tensor) -> Tensor:
@@ -92,13 +92,13 @@ def centre_ness(sides: Tensor) -> Tensor:
     return (ratios[0] * ratios[1]).clamp_min(0).sqrt()
 
 
-def focal_loss(logits: Tensor, truth: Tensor, taught: Tensor) -> Tensor:
+def focal_loss(logits: Tensor, truth: Tensor, loss_mask: Tensor) -> Tensor:
     """The focal loss (Lin et al. 2017; alpha 0.25, gamma 2), summed, a person's location each."""
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     chance = logits.sigmoid()
     miss = torch.where(truth > 0, 1 - chance, chance)
     weight = torch.where(truth > 0, 0.25, 0.75)
-    return (weight * miss**2 * entropy * taught).sum() / truth.sum().clamp_min(1)
+    return (weight * miss**2 * entropy * loss_mask).sum() / truth.sum().clamp_min(1)
 
 
 def box_loss(predicted: Tensor, truth: Tensor, mine: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthstudio.core.arrays import F64
-from synthstudio.core.boxes import keep_best
+from synthstudio.core.boxes import nms
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.bottom_up.contract import (
     FoundPeople,
@@ -70,11 +70,11 @@ def person_maps(shared: Tensor, relative: Tensor, filters: Tensor, *, joints: in
 @dataclass(frozen=True, kw_only=True)
 class FCPoseTargets:
     """Of N locations: `owner` (B, N) the number of their person or -1, `sides` (B, N, 4) px of the
-    box, `taught` (B, N). `joints_px` (B, P, J, 2): NaN unlabelled, outside, or padding."""
+    box, `loss_mask` (B, N). `joints_px` (B, P, J, 2): NaN unlabelled, outside, or padding."""
 
     owner: Tensor
     sides: Tensor
-    taught: Tensor
+    loss_mask: Tensor
     joints_px: Tensor
 
 
@@ -187,7 +187,7 @@ class FCPose(System):
         return FCPoseTargets(
             owner=torch.stack([e.owner for e in each]),
             sides=torch.stack([e.sides for e in each]),
-            taught=torch.stack([e.taught for e in each]),
+            loss_mask=torch.stack([e.loss_mask for e in each]),
             joints_px=joints,
         )
 
@@ -198,7 +198,7 @@ class FCPose(System):
         centre = centre_ness(targets.sides)
         entropy = F.binary_cross_entropy_with_logits(outputs.centre, centre, reduction="none")
         terms = {
-            "person": focal_loss(outputs.person, mine.to(outputs.person.dtype), targets.taught),
+            "person": focal_loss(outputs.person, mine.to(outputs.person.dtype), targets.loss_mask),
             "box": box_loss(outputs.sides, targets.sides, mine),
             "centre": masked_mean(entropy, mine),
         }
@@ -225,7 +225,7 @@ class FCPose(System):
         found = []
         for b, (chance, box) in enumerate(zip(scores, boxes, strict=True)):
             likely = np.flatnonzero(chance > self.minimum)
-            best = likely[keep_best(box[likely], chance[likely], overlap=self.overlap)][:_MAX_FOUND]
+            best = likely[nms(box[likely], chance[likely], overlap=self.overlap)][:_MAX_FOUND]
             location = torch.from_numpy(best).to(score.device)
             maps = self.maps(outputs, torch.full_like(location, b), location)
             joints, sharp = decode_joints(maps, stride=self.stride / UPSAMPLED, sigma=self.sigma)

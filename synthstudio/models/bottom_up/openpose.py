@@ -28,13 +28,13 @@ SIGMA = 0.875
 class OpenPoseTargets:
     """`maps` (B, J + 1, h, w), the last is the background; `fields` (B, L, 2, h, w), x y.
 
-    `maps_taught` (B, J + 1, h, w) and `fields_taught` (B, L, h, w): where the loss counts.
+    `maps_mask` (B, J + 1, h, w) and `fields_mask` (B, L, h, w): where the loss counts.
     """
 
     maps: Tensor
     fields: Tensor
-    maps_taught: Tensor
-    fields_taught: Tensor
+    maps_mask: Tensor
+    fields_mask: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,20 +88,20 @@ def openpose_targets(
 ) -> OpenPoseTargets:
     """The ideal outputs for the frames; `sigma` and `width` in cells."""
     h, w = contract.cell_grid(people, stride)
-    maps, fields, maps_taught, fields_taught = [], [], [], []
+    maps, fields, maps_mask, fields_mask = [], [], [], []
     for frame in people:
         xy = contract.joints_in_cells(frame, stride)
         known = ~xy.isnan().any(-1)
         maps.append(confidence_maps(xy, h, w, sigma=sigma))
         fields.append(affinity_fields(xy, limbs, h, w, width=width))
         every = known.all(1, keepdim=True)  # the background needs all joints known
-        maps_taught.append(contract.taught_cells(frame, torch.cat([known, every], 1), stride))
-        fields_taught.append(contract.taught_cells(frame, known[:, limbs].all(-1), stride))
+        maps_mask.append(contract.loss_mask(frame, torch.cat([known, every], 1), stride))
+        fields_mask.append(contract.loss_mask(frame, known[:, limbs].all(-1), stride))
     return OpenPoseTargets(
         maps=torch.stack(maps),
         fields=torch.stack(fields),
-        maps_taught=torch.stack(maps_taught),
-        fields_taught=torch.stack(fields_taught),
+        maps_mask=torch.stack(maps_mask),
+        fields_mask=torch.stack(fields_mask),
     )
 
 
@@ -158,9 +158,9 @@ class OpenPose(System):
 
     def losses(self, outputs: OpenPoseOutputs, targets: OpenPoseTargets) -> dict[str, Tensor]:
         """Squared errors of all stages, inside the training masks."""
-        where = targets.fields_taught[:, :, None].expand_as(targets.fields)
+        where = targets.fields_mask[:, :, None].expand_as(targets.fields)
         fields = [masked_mean((f - targets.fields) ** 2, where) for f in outputs.fields]
-        maps = [masked_mean((m - targets.maps) ** 2, targets.maps_taught) for m in outputs.maps]
+        maps = [masked_mean((m - targets.maps) ** 2, targets.maps_mask) for m in outputs.maps]
         return {"fields": torch.stack(fields).sum(), "maps": torch.stack(maps).sum()}
 
     def decode(self, outputs: OpenPoseOutputs) -> list[contract.FoundPeople]:

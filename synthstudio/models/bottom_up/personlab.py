@@ -29,8 +29,8 @@ class PersonLabTargets:
     """Offsets are in cells. `discs` (B, J, h, w) 1 inside, `short` (B, J, 2, h, w), `mid`
     (B, E, 2, h, w), `long` (B, J, 2, h, w), `body` (B, 1, h, w) 1 where a person is visible.
 
-    Training masks: `discs_taught` (B, J, h, w), `mid_taught` (B, E, h, w),
-    `long_taught` (B, J, h, w), `body_taught` (B, 1, h, w); short offsets inside the discs.
+    Training masks: `discs_mask` (B, J, h, w), `mid_mask` (B, E, h, w),
+    `long_mask` (B, J, h, w), `body_mask` (B, 1, h, w); short offsets inside the discs.
     """
 
     discs: Tensor
@@ -38,10 +38,10 @@ class PersonLabTargets:
     mid: Tensor
     long: Tensor
     body: Tensor
-    discs_taught: Tensor
-    mid_taught: Tensor
-    long_taught: Tensor
-    body_taught: Tensor
+    discs_mask: Tensor
+    mid_mask: Tensor
+    long_mask: Tensor
+    body_mask: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ def _frame_targets(
 ) -> dict[str, Tensor]:
     h, w = frame.size[0] // stride, frame.size[1] // stride
     xy = contract.joints_in_cells(frame, stride)
-    discs_taught = contract.taught_cells(frame, ~xy.isnan().any(-1), stride)
+    discs_mask = contract.loss_mask(frame, ~xy.isnan().any(-1), stride)
     if len(xy) == 0:  # a person without labels has no disc
         xy = torch.full((1, *xy.shape[1:]), torch.nan)
     centres = cell_centres(h, w, xy)
@@ -93,22 +93,22 @@ def _frame_targets(
     discs = near.any(0)
     begin, end = limbs[:, 0], limbs[:, 1]
     towards = xy[owner[begin], end[:, None]]  # (E, h*w, 2) the other joint of the same person
-    mid_taught = discs[begin] & ~towards.isnan().any(-1)
+    mid_mask = discs[begin] & ~towards.isnan().any(-1)
     body, of = _owners(frame, h, w)
     ends = xy[of].movedim(1, 0)  # (J, h*w, 2) the joints of the cell's visible person
-    long_taught = body & ~ends.isnan().any(-1)
+    long_mask = body & ~ends.isnan().any(-1)
     flat = {
         "discs": discs.to(xy.dtype),
         "short": _gather_offsets(offsets, owner, discs),
-        "mid": torch.where(mid_taught[..., None], towards - centres, 0.0).movedim(-1, 1),
-        "long": torch.where(long_taught[..., None], ends - centres, 0.0).movedim(-1, 1),
+        "mid": torch.where(mid_mask[..., None], towards - centres, 0.0).movedim(-1, 1),
+        "long": torch.where(long_mask[..., None], ends - centres, 0.0).movedim(-1, 1),
         "body": body.to(xy.dtype)[None],
-        "mid_taught": mid_taught,
-        "long_taught": long_taught,
-        "body_taught": torch.full((1, h * w), frame.masks is not None),
+        "mid_mask": mid_mask,
+        "long_mask": long_mask,
+        "body_mask": torch.full((1, h * w), frame.masks is not None),
     }
     found = {name: value.reshape(*value.shape[:-1], h, w) for name, value in flat.items()}
-    return found | {"discs_taught": discs_taught}
+    return found | {"discs_mask": discs_mask}
 
 
 def _gather_offsets(offsets: Tensor, owner: Tensor, inside: Tensor) -> Tensor:
@@ -182,17 +182,17 @@ class PersonLab(System):
                 F.binary_cross_entropy_with_logits(
                     getattr(outputs, name), getattr(targets, name), reduction="none"
                 ),
-                getattr(targets, f"{name}_taught"),
+                getattr(targets, f"{name}_mask"),
             )
             for name in ("discs", "body")
         }
         short = targets.discs > 0
-        taught = {"short": short, "mid": targets.mid_taught, "long": targets.long_taught}
+        masks = {"short": short, "mid": targets.mid_mask, "long": targets.long_mask}
         errors = {
             name: masked_mean(
                 (getattr(outputs, name) - getattr(targets, name)).abs().sum(2) / self.radius, where
             )
-            for name, where in taught.items()
+            for name, where in masks.items()
         }
         terms = entropies | errors
         return {name: weight * terms[name] for name, weight in WEIGHTS.items()}

@@ -16,7 +16,7 @@ from synthstudio.core.catalogue import KeyPose, ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import ObjectSpec, PersonSpec, PoseSpec
-from synthstudio.recipe.contacts.grips import Holder, placed, put_into_hands
+from synthstudio.recipe.contacts.grips import Holder, grip_transform, placed
 from synthstudio.recipe.contacts.supports import draw_support, materials, seats_in
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, pick_one, pose_held
@@ -107,7 +107,7 @@ def contact_object(
         materials=materials(kind, rng),
         held_by=place,
     )
-    return placed(put_into_hands(holder), obj)
+    return placed(grip_transform(holder), obj)
 
 
 def _holding(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:

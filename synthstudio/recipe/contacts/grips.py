@@ -88,7 +88,7 @@ class GripTransform:
     shape: dict[str, float] = field(default_factory=dict)
 
 
-def put_into_hands(holder: Holder) -> GripTransform:
+def grip_transform(holder: Holder) -> GripTransform:
     return GRIPS[holder.kind.grip](holder)
 
 

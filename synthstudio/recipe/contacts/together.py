@@ -44,7 +44,7 @@ def draw_together(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[PersonS
 
     The first is at the world's origin and faces -y; all feet are on the floor.
     """
-    options = ctx.recipe.people.together
+    options = ctx.recipe.people.interactions
     if options.share == 0 or len(people) < 2:
         return ()
     rng = ctx.rng("together")
@@ -58,7 +58,7 @@ def draw_together(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[PersonS
 
 
 def _tried(ctx: SampleContext, people: tuple[Unit, ...], rng: Generator) -> tuple[PersonSpec, ...]:
-    weights = ctx.recipe.people.together.kinds
+    weights = ctx.recipe.people.interactions.kinds
     known = [m for m in ctx.catalogue.meetings if (weights or {m.name: 1.0}).get(m.name)]
     held = set(ctx.recipe.holdout.poses)
     left = ctx.allowed(known, rng, held=lambda m: m.name in held)
@@ -93,7 +93,7 @@ def _pair(
     )
     yaw = side * (meeting.turn_rad + _TURN_RAD * turn)
     places = ((0.0, 0.0, 0.0), at)
-    begun = []
+    initial = []
     for k, (person, role) in enumerate(zip(cast, meeting.roles, strict=True)):
         sides = _touching(k, meeting.touches)
         pose = _role(ctx, meeting, role, sides, rng, flip=flip)
@@ -102,8 +102,8 @@ def _pair(
         free, _ = freed(ctx, person.phenotype, dict(pose.angles_rad))
         pose, yaw_rad = dataclasses.replace(pose, angles_rad=free), yaw if k else 0.0
         stood = dataclasses.replace(person, pose=pose, position_m=places[k], yaw_rad=yaw_rad)
-        begun.append(_on_floor(ctx, stood))
-    pair = _looking(ctx, (begun[0], begun[1])) if meeting.looks else tuple(begun)
+        initial.append(_on_floor(ctx, stood))
+    pair = _looking(ctx, (initial[0], initial[1])) if meeting.looks else tuple(initial)
     touches = tuple(_mirrored(touch) for touch in meeting.touches) if flip else meeting.touches
     met = ctx.geometry.meet((pair[0], pair[1]), touches)
     if met is None:

@@ -134,7 +134,7 @@ def _picture_box(
         return None
     scale = tall_m * camera.focal_px / depth / asset.shown_px[1]
     width, height = (round(side * scale) for side in asset.shown_px)
-    if scale > options.enlarge_at_most or min(width, height) < _MIN_PX:
+    if scale > options.max_scale or min(width, height) < _MIN_PX:
         return None
     if width > _MAX_WIDE * camera.width_px or height > _MAX_HIGH * camera.height_px:
         return None
@@ -149,7 +149,7 @@ def _cutout(ctx: SampleContext, options: Cutouts, seen_px: F64, rng: Generator) 
     asset = _picture(ctx, options, rng)
     image = ctx.recipe.image
     scale = sample(options.height_share, rng) * image.height_px / asset.height_px
-    scale = min(scale, options.enlarge_at_most)
+    scale = min(scale, options.max_scale)
     width, height = (max(2, round(side * scale)) for side in (asset.width_px, asset.height_px))
     x, y = rng.random(2) * (image.width_px, image.height_px)
     over, stands, which = (

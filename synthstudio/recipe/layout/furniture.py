@@ -15,7 +15,7 @@ from synthstudio.core.spec import Backdrop, RoomBackdrop, Vec2
 from synthstudio.recipe.layout.indoors import indoors, interior_of
 from synthstudio.recipe.layout.placement import Placed
 from synthstudio.recipe.layout.site import box_of, site_of
-from synthstudio.recipe.layout.streets import in_the_open
+from synthstudio.recipe.layout.streets import outdoor_scenery
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.interiors import INTERIORS
@@ -63,5 +63,5 @@ def furnish(
     """The furnishings of a place, with their boxes, floor objects first."""
     assert isinstance(room, RoomBackdrop)
     site = site_of(ctx, cameras, standing)
-    new = indoors(site, room) if room.walls else in_the_open(site, room)
+    new = indoors(site, room) if room.walls else outdoor_scenery(site, room)
     return [Placed(item=obj, box_m=box_of(obj)) for obj in new]

@@ -23,7 +23,7 @@ _AWAY_RAD = (math.radians(60), math.radians(15))
 _SOFT_M = 0.02
 
 
-def look_about(layout: Layout, standing: list[Placed]) -> list[Placed]:
+def with_gaze(layout: Layout, standing: list[Placed]) -> list[Placed]:
     """The same items, with heads turned according to `people.poses.look`."""
     weights = {str(k): v for k, v in layout.ctx.recipe.people.poses.look.items()}
     if not any(weight for what, weight in weights.items() if what != "pose"):

@@ -14,7 +14,7 @@ from synthstudio.recipe.layout.site import GAP_M, TRIES, Site, allowed, box_of, 
 from synthstudio.recipe.layout.walls import Wall, skirting, walls_of
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
-from synthstudio.recipe.sampling.interiors import INTERIORS, Interior, With
+from synthstudio.recipe.sampling.interiors import INTERIORS, Extra, Interior
 from synthstudio.recipe.schema.distributions import pick
 from synthstudio.recipe.schema.scene import Room as RoomOptions
 
@@ -201,7 +201,7 @@ def _under_ceiling(here: _Room) -> None:
             return
 
 
-def _with_company(here: _Room, obj: ObjectSpec, wall: Wall, company: tuple[With, ...]) -> None:
+def _with_company(here: _Room, obj: ObjectSpec, wall: Wall, company: tuple[Extra, ...]) -> None:
     """Put an object's accessories with it, recursively."""
     along, _ = wall.of_m(obj)
     ends = [along - obj.size_m[0] / 2, along + obj.size_m[0] / 2]
@@ -302,7 +302,7 @@ def _before(
 
 
 def _on_wall(
-    here: _Room, new: ObjectSpec, obj: ObjectSpec, wall: Wall, one: With
+    here: _Room, new: ObjectSpec, obj: ObjectSpec, wall: Wall, one: Extra
 ) -> ObjectSpec | None:
     """Hang it above or below the object, or before it."""
     rng, (along, _) = here.site.rng, wall.of_m(obj)

@@ -30,7 +30,7 @@ _LONG = frozenset({"building", "fence", "hedge", "low_wall", "railing", "bench",
 """Kinds that stand along or across the street."""
 
 
-def in_the_open(site: Site, room: RoomBackdrop) -> list[ObjectSpec]:
+def outdoor_scenery(site: Site, room: RoomBackdrop) -> list[ObjectSpec]:
     """Objects behind the people, scattered over the floor."""
     rng, first = site.rng, site.cameras[0]
     kinds = allowed(site, _OPEN[room.floor.pattern == "grass"])

@@ -33,14 +33,14 @@ from synthstudio.recipe.sampling.faces import recoloured, toned
 from synthstudio.recipe.sampling.light import draw_light
 from synthstudio.recipe.sampling.outfits import SLOTS, dyed, extras_of, finished, outfit_of
 from synthstudio.recipe.sampling.people import blotched, look_of
-from synthstudio.recipe.sampling.skies import under_sky
+from synthstudio.recipe.sampling.skies import with_sky
 from synthstudio.recipe.sampling.view import Behind, detail_at
 from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import sample
 
 REMOVED = ("held", "occluder")
 """Roles of the objects removed by `clean`; in a spec they come last, in this order."""
-SAME = ("index", "variant", "differs", "camera_id", "asks", "crowd_ask")
+SAME = ("index", "variant", "differs", "camera_id", "targets", "crowd_target")
 """FrameSpec fields that identify the variant or its targets, not its appearance."""
 _BOX_MARGIN_M = 0.25
 _SHADOWS_M = 8.0
@@ -52,7 +52,7 @@ class Occluders:
 
     objects: tuple[Placed, ...]
     cutouts: tuple[CutoutSpec, ...]
-    asks: tuple[OcclusionTarget, ...] = ()  # of the people, with `met`
+    targets: tuple[OcclusionTarget, ...] = ()  # of the people, with `met`
 
 
 def group(
@@ -76,13 +76,12 @@ def group(
         elif kind == "occluder":
             made = _occluded(base, others[number])
         elif kind == "appearance":
-            made = dressed_anew(base, own)
+            made = redressed(base, own)
         elif kind == "light":
             made = _relit(base, own, behind)
         else:
-            made = dataclasses.replace(
-                base, camera=rig[number], camera_id=number + 1, cutouts=(), asks=(), crowd_ask=None
-            )
+            made = dataclasses.replace(base, camera=rig[number], camera_id=number + 1)
+            made = dataclasses.replace(made, cutouts=(), targets=(), crowd_target=None)
         out.append(dataclasses.replace(made, variant=kind, differs=differing(base, made)))
     return tuple(out)
 
@@ -102,14 +101,14 @@ def in_order(objects: Sequence[ObjectSpec]) -> tuple[ObjectSpec, ...]:
 def clean(base: FrameSpec) -> FrameSpec:
     """The spec without occluders, held objects and cut-outs; seats and supports stay."""
     kept = tuple(obj for obj in base.objects if obj.role not in REMOVED)
-    return dataclasses.replace(base, objects=kept, cutouts=(), asks=())
+    return dataclasses.replace(base, objects=kept, cutouts=(), targets=())
 
 
 def _occluded(base: FrameSpec, other: Occluders) -> FrameSpec:
     kept = tuple(obj for obj in base.objects if obj.role != "occluder")
     new = tuple(p.item for p in other.objects if isinstance(p.item, ObjectSpec))
     return dataclasses.replace(
-        base, objects=in_order((*kept, *new)), cutouts=other.cutouts, asks=other.asks
+        base, objects=in_order((*kept, *new)), cutouts=other.cutouts, targets=other.targets
     )
 
 
@@ -145,7 +144,7 @@ def _relit(base: FrameSpec, own: SampleContext, behind: Behind) -> FrameSpec:
             gain=sample(behind.options.gain, rng),
         )
     light = draw_light(own, behind, base.camera, base.people, backdrop)
-    return dataclasses.replace(base, backdrop=under_sky(own, behind, backdrop, light), light=light)
+    return dataclasses.replace(base, backdrop=with_sky(own, behind, backdrop, light), light=light)
 
 
 # Appearance ------------------------------------------------------------------------------
@@ -158,7 +157,7 @@ _KEPT: tuple[Slot, ...] = ("shoes", *_OWN)
 """Slots whose cut stays: shoes carry the body, head wear belongs to the person."""
 
 
-def dressed_anew(base: FrameSpec, own: SampleContext) -> FrameSpec:
+def redressed(base: FrameSpec, own: SampleContext) -> FrameSpec:
     """The same bodies in other clothes, skin and hair colours.
 
     Where other clothes would touch something, or lift a lying or sitting person, their cut
@@ -206,7 +205,7 @@ def _dressed(
     return new if fits else same_cut
 
 
-def as_fine_as_seen(
+def with_view_detail(
     ctx: SampleContext, standing: Sequence[Placed], cameras: Sequence[Camera]
 ) -> list[Placed]:
     """All items, people in fine detail where a camera is near enough to resolve it.

@@ -56,7 +56,7 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
     held = {t.kind for t in catalogue.objects if t.grip}
     _known(recipe, "people.hold.kinds", options.hold.kinds or (), held)
     meetings = {m.name for m in catalogue.meetings}
-    _known(recipe, "people.together.kinds", options.together.kinds or (), meetings)
+    _known(recipe, "people.interactions.kinds", options.interactions.kinds or (), meetings)
     motions = {m.name for m in catalogue.motions}
     _known(recipe, "motion.names", (recipe.motion and recipe.motion.names) or (), motions)
     moving = motions | {FAMILY} if motions else set()
@@ -111,11 +111,11 @@ def _reasons(images: Iterable[ImageAsset]) -> str:
     by: dict[str, list[str]] = {}
     for image in sorted(images, key=lambda image: image.asset.name):
         by.setdefault(image.unfit or "no ground", []).append(names(image.asset)[1])
-    told = [
+    lines = [
         f"{found[0]}{f' and {len(found) - 1} more' if found[1:] else ''}: {reason}"
         for reason, found in by.items()
     ]
-    return _some(told, "; ")
+    return _some(lines, "; ")
 
 
 def _some(parts: Sequence[str], between: str = ", ") -> str:
@@ -202,8 +202,8 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
             got=", ".join(sorted(families)),
         )
     held_out = pose_held(recipe)
-    asked = [pose for pose in catalogue.poses if may_be_drawn(recipe, pose)]
-    if recipe.splits.train > 0 and all(held_out(pose) for pose in asked):
+    drawable = [pose for pose in catalogue.poses if may_be_drawn(recipe, pose)]
+    if recipe.splits.train > 0 and all(held_out(pose) for pose in drawable):
         raise RecipeError(
             "holdout.poses leaves no pose to train on", where=f"{recipe.name}: holdout"
         )

@@ -86,7 +86,7 @@ def walk_of(ctx: SampleContext, place: int) -> Walk | None:
     return Walk(motion=motion, mirrored=bool(mirror), start_s=round(start, 4))
 
 
-def set_going(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[Unit, ...]:
+def starting_motions(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[Unit, ...]:
     """The people, moving ones in the first pose of their motion.
 
     Motions have no hands: fingers are those of the first walk or stand of the library.
@@ -128,7 +128,7 @@ def skin_penetration_m(ctx: SampleContext, person: PersonSpec, place: int) -> fl
     so one that is too deep needs another body.
     """
     walk, clip = walk_of(ctx, place), ctx.recipe.clip
-    if walk is None or not ctx.recipe.people.poses.untangle:
+    if walk is None or not ctx.recipe.people.poses.resolve_self_intersection:
         return 0.0
     steps = _steps(ctx, person, walk, (0.0,) if clip is None else _times_s(clip.seconds))
     return max(ctx.geometry.skin_penetration_m(_moved(person, step)) for step in steps)
@@ -203,7 +203,7 @@ def at(ctx: SampleContext, base: FrameSpec, t: int) -> FrameSpec:
     people, camera = _then(ctx, base.people, base.camera, time_s=t / clip.fps)
     noise = int(ctx.rng("clip noise", t).integers(2**31))
     number = moment * clip.frames + t
-    going = a_moment_on(ctx, people, time_s=t / clip.fps) if base.moving else ()
+    going = positions_after(ctx, people, time_s=t / clip.fps) if base.moving else ()
     return dataclasses.replace(
         base,
         moving=going,
@@ -222,7 +222,7 @@ def at(ctx: SampleContext, base: FrameSpec, t: int) -> FrameSpec:
     )
 
 
-def a_moment_on(
+def positions_after(
     ctx: SampleContext, people: Sequence[PersonSpec], *, time_s: float
 ) -> tuple[MovingSpec, ...]:
     """Places of moving people shortly after `time_s`, from their places `people`.

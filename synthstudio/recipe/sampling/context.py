@@ -165,8 +165,8 @@ def may_be_drawn(recipe: Recipe, pose: KeyPose) -> bool:
     options, quotas = recipe.people.poses, recipe.quotas
     if not pose.athletic or options.athletic > 0:
         return True
-    asked = {*(options.families or ()), *(options.names or ()), *((quotas and quotas.family) or ())}
-    return not asked.isdisjoint({pose.name, pose.family})
+    named = {*(options.families or ()), *(options.names or ()), *((quotas and quotas.family) or ())}
+    return not named.isdisjoint({pose.name, pose.family})
 
 
 def usable_photos(options: Photo, images: Sequence[ImageAsset]) -> tuple[ImageAsset, ...]:

@@ -135,7 +135,7 @@ def ground_camera(ground: Ground, spot: Spot, seen: Camera, *, mirrored: bool) -
     )
 
 
-def light_about(geometry: GeometryQueries, photo: PhotoBackdrop, camera: Camera) -> PlaceLight:
+def local_light(geometry: GeometryQueries, photo: PhotoBackdrop, camera: Camera) -> PlaceLight:
     """The photo's light about a person at the world's origin."""
     half, tall = _AROUND_M
     corners = np.array([(x, 0.0, z) for x in (-half, half) for z in (0.0, tall)])

@@ -15,14 +15,14 @@ high and deep; in front; above or below it on the wall; in front of it on the wa
 
 
 @dataclass(frozen=True, kw_only=True)
-class With:
+class Extra:
     """An object's frequent accessory, its probability, and its own accessories."""
 
     kind: str
     where: Where
     share: float
     gap_m: Vec2 = (0.06, 0.16)
-    then: tuple[With, ...] = ()
+    then: tuple[Extra, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +34,9 @@ class Interior:
     stands: Mapping[str, float]
     hangs: Mapping[str, float]
     lamp: str = "ceiling_lamp"
-    goes_with: Mapping[str, tuple[With, ...]] = field(default_factory=dict)  # in this room only
+    goes_with: Mapping[str, tuple[Extra, ...]] = field(default_factory=dict)  # in this room only
 
-    def company(self, kind: str) -> tuple[With, ...]:
+    def company(self, kind: str) -> tuple[Extra, ...]:
         """The kind's accessories in this room."""
         return self.goes_with.get(kind, ()) + GOES_WITH.get(kind, ())
 
@@ -53,8 +53,8 @@ class Interior:
         return frozenset(found)
 
 
-def _at(where: Where, gap_m: Vec2 = (0.06, 0.16), **shares: float) -> tuple[With, ...]:
-    return tuple(With(kind=k, where=where, share=v, gap_m=gap_m) for k, v in shares.items())
+def _at(where: Where, gap_m: Vec2 = (0.06, 0.16), **shares: float) -> tuple[Extra, ...]:
+    return tuple(Extra(kind=k, where=where, share=v, gap_m=gap_m) for k, v in shares.items())
 
 
 _on = functools.partial(_at, "on")
@@ -63,18 +63,18 @@ _above = functools.partial(_at, "above", (0.15, 0.45))
 ANYWHERE = ("door", "window", "picture", "switch", "skirting")
 
 _RUG = (0.06, 0.25)
-_SEATING = (With(kind="coffee_table", where="on", share=0.7),)
-GOES_WITH: dict[str, tuple[With, ...]] = {
+_SEATING = (Extra(kind="coffee_table", where="on", share=0.7),)
+GOES_WITH: dict[str, tuple[Extra, ...]] = {
     "sofa": (
-        With(kind="rug", where="before", share=0.6, gap_m=_RUG, then=_SEATING),
+        Extra(kind="rug", where="before", share=0.6, gap_m=_RUG, then=_SEATING),
         *_at("beside", floor_lamp=0.45, side_table=0.35),
         *_above(picture=0.5),
     ),
     "armchair": _at("beside", floor_lamp=0.4, side_table=0.3),
     "bed": (
-        With(kind="side_table", where="beside", share=0.7),
-        With(kind="side_table", where="beside", share=0.5),
-        With(kind="rug", where="before", share=0.3, gap_m=_RUG),
+        Extra(kind="side_table", where="beside", share=0.7),
+        Extra(kind="side_table", where="beside", share=0.5),
+        Extra(kind="rug", where="before", share=0.3, gap_m=_RUG),
         *_above(picture=0.5),
     ),
     "hospital_bed": _at("beside", side_table=0.8, chair=0.3),
@@ -96,7 +96,7 @@ GOES_WITH: dict[str, tuple[With, ...]] = {
     "piano": (*_at("before", stool=0.8), *_on(vase=0.3), *_above(picture=0.3)),
     "wall_shelf": _on(books=0.8, vase=0.5, cup=0.3),
     "window": (*_at("below", radiator=0.6), *_at("over", curtains=0.55)),
-    "lockers": (With(kind="gym_bench", where="before", share=0.5, gap_m=(0.35, 0.7)),),
+    "lockers": (Extra(kind="gym_bench", where="before", share=0.5, gap_m=(0.35, 0.7)),),
 }
 _HOMELY = {"picture": 4.0, "mirror": 1.0, "wall_clock": 1.0, "wall_shelf": 1.0}
 _PLAIN = {"picture": 2.0, "wall_clock": 2.0}
@@ -127,7 +127,7 @@ INTERIORS: dict[str, Interior] = {
             "counter": (
                 *_at("row", sink_unit=0.8, stove=0.8, fridge=0.5),
                 *_on(fruit_bowl=0.35, cup=0.4, bottle=0.4),
-                With(kind="wall_cupboard", where="above", share=0.6, gap_m=(0.5, 0.6)),
+                Extra(kind="wall_cupboard", where="above", share=0.6, gap_m=(0.5, 0.6)),
             ),
         },
     ),
@@ -148,7 +148,7 @@ INTERIORS: dict[str, Interior] = {
         hangs=_PLAIN,
         lamp="strip_lamp",
         goes_with={
-            "blackboard": (With(kind="desk", where="before", share=0.7, gap_m=(0.7, 1.1)),),
+            "blackboard": (Extra(kind="desk", where="before", share=0.7, gap_m=(0.7, 1.1)),),
         },
     ),
     "sports_hall": Interior(

@@ -57,7 +57,7 @@ def draw_light(
     if behind.light is not None:
         low, high = support(options.sun_share)
         share = low + (high - low) * max(0.0, 2 * behind.light.contrast - 1)
-        like = lit_like(behind.light, _sun_of_photo(behind) or direction, share)
+        like = match_light(behind.light, _sun_of_photo(behind) or direction, share)
         return dataclasses.replace(
             like, exposure=like.exposure * sample(options.brightness, rng), occlusion=occlusion
         )
@@ -161,7 +161,7 @@ def _tinted(level: float, warmth: float) -> Vec3:
     return rgb[0] * scale, rgb[1] * scale, rgb[2] * scale
 
 
-def lit_like(place: PlaceLight, sun_direction: Vec3, sun_share: float) -> LightSpec:
+def match_light(place: PlaceLight, sun_direction: Vec3, sun_share: float) -> LightSpec:
     """Light under which a white upright card has the photo's brightness and tint."""
     tint = place.tint
 

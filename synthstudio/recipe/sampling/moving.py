@@ -31,7 +31,7 @@ _GROUND = ("left_ankle", "right_ankle", "left_wrist", "right_wrist")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class Move:
     """How people in a family's poses move."""
 
     takes_s: Vec2  # from hanging limbs into the pose, or from a step to the other foot's
@@ -41,39 +41,39 @@ class Way:
     spins: bool = False  # about the vertical
 
 
-WAYS: dict[str, Way] = {
-    "walk": Way(takes_s=(0.45, 0.65), steps=True),
-    "run": Way(takes_s=(0.26, 0.36), steps=True),
-    "throw": Way(takes_s=(0.2, 0.45)),
-    "throwing": Way(takes_s=(0.2, 0.45)),
-    "kick": Way(takes_s=(0.2, 0.4)),
-    "box": Way(takes_s=(0.2, 0.4)),
-    "swing": Way(takes_s=(0.25, 0.5)),
-    "dance": Way(takes_s=(0.35, 0.9)),
-    "wave": Way(takes_s=(0.4, 0.8)),
-    "jump": Way(takes_s=(0.25, 0.5)),
-    "leap": Way(takes_s=(0.35, 0.7), speed_m_s=(1.0, 4.0), up_m_s=(-2.0, 2.0)),
-    "fall": Way(takes_s=(0.5, 0.9), speed_m_s=(-0.5, 1.0), up_m_s=(-3.5, -0.5)),
+MOVES: dict[str, Move] = {
+    "walk": Move(takes_s=(0.45, 0.65), steps=True),
+    "run": Move(takes_s=(0.26, 0.36), steps=True),
+    "throw": Move(takes_s=(0.2, 0.45)),
+    "throwing": Move(takes_s=(0.2, 0.45)),
+    "kick": Move(takes_s=(0.2, 0.4)),
+    "box": Move(takes_s=(0.2, 0.4)),
+    "swing": Move(takes_s=(0.25, 0.5)),
+    "dance": Move(takes_s=(0.35, 0.9)),
+    "wave": Move(takes_s=(0.4, 0.8)),
+    "jump": Move(takes_s=(0.25, 0.5)),
+    "leap": Move(takes_s=(0.35, 0.7), speed_m_s=(1.0, 4.0), up_m_s=(-2.0, 2.0)),
+    "fall": Move(takes_s=(0.5, 0.9), speed_m_s=(-0.5, 1.0), up_m_s=(-3.5, -0.5)),
 }
 """By family. Times and speeds are those of people at play, not of records."""
 _SPIN: Vec2 = (3.0, 9.0)
 _TUMBLE: Vec2 = (4.0, 8.0)
-_SPRINT = Way(takes_s=(0.22, 0.3), steps=True, speed_m_s=(5.0, 8.0), up_m_s=(-0.6, 0.6))
-_OVER = Way(takes_s=(0.4, 0.7))
-NAMED: dict[str, Way] = {
+_SPRINT = Move(takes_s=(0.22, 0.3), steps=True, speed_m_s=(5.0, 8.0), up_m_s=(-0.6, 0.6))
+_OVER = Move(takes_s=(0.4, 0.7))
+NAMED: dict[str, Move] = {
     "sprint": _SPRINT,
     "sprint_drive": _SPRINT,
     "sprint_recover": _SPRINT,
     "run_sprint": _SPRINT,
-    "side_kick": WAYS["kick"],
-    "dance_twirl": dataclasses.replace(WAYS["dance"], spins=True),
-    "discus": dataclasses.replace(WAYS["throwing"], spins=True),
-    "hammer": dataclasses.replace(WAYS["throwing"], spins=True),
+    "side_kick": MOVES["kick"],
+    "dance_twirl": dataclasses.replace(MOVES["dance"], spins=True),
+    "discus": dataclasses.replace(MOVES["throwing"], spins=True),
+    "hammer": dataclasses.replace(MOVES["throwing"], spins=True),
     "cartwheel_in": _OVER,
     "cartwheel_over": _OVER,
     "handspring": _OVER,
     "back_handspring": _OVER,
-    "slide": Way(takes_s=(0.6, 1.0), speed_m_s=(2.0, 5.0)),
+    "slide": Move(takes_s=(0.6, 1.0), speed_m_s=(2.0, 5.0)),
 }
 """By name of the key pose, overriding its family."""
 
@@ -84,7 +84,7 @@ def draw_moving(
     """The moving people a moment later; () for an instantaneous exposure."""
     if lens.exposure_s <= 0 and lens.readout_s <= 0:
         return ()
-    going = clips.a_moment_on(ctx, people, time_s=0.0)
+    going = clips.positions_after(ctx, people, time_s=0.0)
     if ctx.recipe.clip is not None:
         return going  # people without a motion stand through the clip
     taken = {m.person for m in going}
@@ -95,7 +95,7 @@ def draw_moving(
         # For interacting people, that is the family.
         if place in taken or key is None or key.family != person.pose.family:
             continue
-        way = NAMED.get(key.name, WAYS.get(key.family))
+        way = NAMED.get(key.name, MOVES.get(key.family))
         if way is None:
             continue
         tumbles = key.airborne == "tumbling"
@@ -105,7 +105,7 @@ def draw_moving(
 
 
 def _later(
-    ctx: SampleContext, person: PersonSpec, way: Way, place: int, *, tumbles: bool
+    ctx: SampleContext, person: PersonSpec, way: Move, place: int, *, tumbles: bool
 ) -> PersonSpec:
     rng = ctx.rng("moving", place)
     takes, up, spin, tumble = (

@@ -230,7 +230,7 @@ def _chances(options: Wardrobe) -> dict[Slot, float]:
     }
 
 
-def never_worn(recipe: Recipe, kinds: Sequence[GarmentKind]) -> tuple[str, ...]:
+def unusable_garments(recipe: Recipe, kinds: Sequence[GarmentKind]) -> tuple[str, ...]:
     """Requests of the wardrobe that will never be worn, and why."""
     options, out = recipe.people.wardrobe, []
     for slot, chance in {**_chances(options), "hat": options.hat}.items():

@@ -35,7 +35,7 @@ from synthstudio.recipe.sampling.outfits import (
     outfit_of,
 )
 from synthstudio.recipe.sampling.pose_jitter import ARM, DEEP_M, OTHER_SIDE, apart, is_of
-from synthstudio.recipe.sampling.random_pose import made_up, tumbled
+from synthstudio.recipe.sampling.random_pose import sampled_pose, tumbled
 from synthstudio.recipe.schema.distributions import AnyNumber, sample, sample_count
 from synthstudio.recipe.schema.people import Shape
 from synthstudio.recipe.schema.recipe import Recipe
@@ -96,7 +96,7 @@ def _in_turn(ctx: SampleContext, numbers: Sequence[int], place: int) -> Iterator
     begin = recipe.people.identities - recipe.holdout.identities
     like = np.arange(recipe.people.identities)
     like = like[(like >= begin) == (drawn >= begin)]
-    if quotas.asks_for_bodies(recipe):
+    if quotas.has_body_quotas(recipe):
         own = body_of(identity(recipe, drawn, ctx.catalogue.garments).phenotype)
         like = like[np.isin(like, pool_by_body(recipe)[own])]
     like = like[~np.isin(like, numbers)]
@@ -183,7 +183,7 @@ def _identities(ctx: SampleContext, count: int, rng: Generator) -> list[int]:
         low, high = (size - held, size) if from_held and held else (0, size)
         if ctx.split == "train":
             high = size - held
-        if quotas.asks_for_bodies(recipe):
+        if quotas.has_body_quotas(recipe):
             taken.append(_of_body(ctx, (low, high), taken, rng))
             continue
         free = high - low - sum(low <= number < high for number in taken)
@@ -256,7 +256,7 @@ def _person(
     return dataclasses.replace(person, outfit=(*person.outfit, *extras)), key
 
 
-def posed_anew(
+def with_other_pose(
     ctx: SampleContext, person: PersonSpec, place: int, number: int, *, seats: bool
 ) -> tuple[PersonSpec, KeyPose]:
     """The person in another pose: if the first cannot meet its targets."""
@@ -306,7 +306,7 @@ def _pose(
     requested = poses if family is None else quotas.of_family(ctx, family, poses, weighted)
     if family is None and options.random and rng.random() < options.random:
         limbs = [p for p in ctx.catalogue.poses if _weight(ctx.recipe, p) > 0]
-        key = made_up(ctx, phenotype, limbs, keys=("random pose", place, *again))
+        key = sampled_pose(ctx, phenotype, limbs, keys=("random pose", place, *again))
         return key, PoseSpec(name=key.name, family=key.family, angles_rad=key.angles_rad)
     key = _key_pose(ctx.recipe, requested, rng)
     flip, mix = rng.random() < options.mirror and key.mirrored_ok, rng.random() < options.mix
@@ -325,7 +325,7 @@ def _pose(
     if flip:
         angles, like = mirrored(angles), [mirrored(part) for part in like]
         free = tuple(OTHER_SIDE[side] for side in free)
-    angles = other_hands(ctx, angles, free, ctx.rng("hands", place, *again))
+    angles = reshaped_hands(ctx, angles, free, ctx.rng("hands", place, *again))
     angles = apart(
         ctx, phenotype, angles, rng, like=tuple(map(FrozenDict, like)), keys=("pose", place, *again)
     )
@@ -381,7 +381,7 @@ def _is_low(pose: KeyPose) -> bool:
 # Hands -----------------------------------------------------------------------------------
 
 
-def other_hands(
+def reshaped_hands(
     ctx: SampleContext, angles_rad: dict[str, float], free: tuple[str, ...], rng: Generator
 ) -> dict[str, float]:
     """The angles with each free hand (left, right) reshaped at the recipe's rate."""

@@ -98,7 +98,7 @@ def freed(
 
     Unchanged, and 0, if the recipe disables it.
     """
-    if not ctx.recipe.people.poses.untangle:
+    if not ctx.recipe.people.poses.resolve_self_intersection:
         return angles, 0.0
     return ctx.geometry.resolve_self_intersection(phenotype, angles, both_hands=both_hands)
 

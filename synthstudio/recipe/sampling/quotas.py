@@ -38,7 +38,7 @@ def bin_of(recipe: Recipe, axis: Axis, number: int) -> str | None:
     return at_share(dict(sorted(shares.items())), u)
 
 
-def asks_for_bodies(recipe: Recipe) -> bool:
+def has_body_quotas(recipe: Recipe) -> bool:
     """Whether the recipe has body quotas, which need the whole pool."""
     return recipe.quotas is not None and recipe.quotas.body is not None
 

@@ -37,7 +37,7 @@ _TRIES = 24
 _DIGITS = 4
 
 
-def made_up(
+def sampled_pose(
     ctx: SampleContext,
     phenotype: Phenotype,
     poses: Sequence[KeyPose],
@@ -132,8 +132,8 @@ def _bent_legs(share: float, rng: Generator) -> dict[str, float]:
     return out
 
 
-def _limb(source: KeyPose, theirs: str, side: str, groups: tuple[str, ...]) -> dict[str, float]:
-    own = f"{theirs}_"
+def _limb(source: KeyPose, origin: str, side: str, groups: tuple[str, ...]) -> dict[str, float]:
+    own = f"{origin}_"
     return {
         f"{side}_{name.removeprefix(own)}": value
         for name, value in source.angles_rad.items()

@@ -73,7 +73,7 @@ DESIGNS = {
 }  # fmt: skip
 
 
-def under_sky(ctx: SampleContext, behind: Behind, backdrop: Backdrop, light: LightSpec) -> Backdrop:
+def with_sky(ctx: SampleContext, behind: Behind, backdrop: Backdrop, light: LightSpec) -> Backdrop:
     """A backdrop under a sky matching the light, at the recipe's rate."""
     if not isinstance(backdrop, RoomBackdrop | PlaceBackdrop):
         return backdrop

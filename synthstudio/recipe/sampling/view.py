@@ -33,7 +33,7 @@ from synthstudio.recipe.sampling.ground import (
     about,
     draw_spot,
     ground_camera,
-    light_about,
+    local_light,
 )
 from synthstudio.recipe.sampling.places import Stand, draw_stand
 from synthstudio.recipe.schema import scene as scene_schema
@@ -203,7 +203,7 @@ def with_light(ctx: SampleContext, behind: Behind, camera: Camera) -> Behind:
     """The backdrop with the light measured in a photo about the people, if it lights them."""
     if behind.photo is None or not ctx.recipe.light.from_photo:
         return behind
-    return replace(behind, light=light_about(ctx.geometry, behind.photo, camera))
+    return replace(behind, light=local_light(ctx.geometry, behind.photo, camera))
 
 
 def _of_crop(

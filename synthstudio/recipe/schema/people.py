@@ -77,7 +77,7 @@ class Poses(Base):
     fitting ones only: no throwing while seated."""
     jitter_deg: Annotated[Number, Within(-30, 30)] = bell(0, 4, -12, 12)
     """Added to every joint angle, inside the joint's limits; legs get half."""
-    untangle: bool = True
+    resolve_self_intersection: bool = True
     """Whether self-penetration of hands, arms and legs is removed, by a
     few degrees; it occurs with wide bodies. For motions, which are the same for all,
     a fitting person is chosen instead."""
@@ -223,7 +223,7 @@ class People(Base):
     """Held objects and supports."""
     bed: Bed = Bed()
     """Beds and blankets."""
-    together: Interaction = Interaction()
+    interactions: Interaction = Interaction()
     """Interactions of some of them."""
     facing_deg: Annotated[Number, Within(-180, 180)] = (-180, 180)
     """0 faces the camera; + turns to the person's left."""
@@ -234,7 +234,7 @@ class People(Base):
     """How they stand to one another."""
     min_gap_m: Annotated[float, Field(strict=True, ge=0.005, le=5)] = 0.05
     """Least distance between any two bodies or objects."""
-    in_sight_px: Annotated[Whole, Field(ge=0, le=1_000_000)] = 1
+    min_visible_px: Annotated[Whole, Field(ge=0, le=1_000_000)] = 1
     """A frame without a person of so many visible pixels is drawn anew, up to 7 times. 0: frames
     without people stay, as negatives."""
 
@@ -315,7 +315,7 @@ class Quotas(Base):
         """
         if together and (self.family is not None or self.view is not None):
             raise ValueError(
-                "quotas.family and quotas.view plan every pose and turn, but people.together "
+                "quotas.family and quotas.view plan every pose and turn, but people.interactions "
                 "gives some people others: set its share to 0"
             )
         if self.family is not None and holding:

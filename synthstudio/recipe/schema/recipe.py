@@ -211,7 +211,7 @@ class Recipe(Base):
         if self.quotas is not None:
             holding = self.people.hold.share > 0 or self.people.hold.lean > 0
             families, facing = self.people.poses.families, self.people.facing_deg
-            together = self.people.together.share > 0
+            together = self.people.interactions.share > 0
             self.quotas.check(families, facing, holding=holding, together=together)
         held = self.holdout
         named = held.poses or held.occluders or held.backgrounds or held.identities
@@ -236,7 +236,7 @@ class Recipe(Base):
 
     def _check_moments(self) -> None:
         """Raise ValueError for options that clips do not support."""
-        if self.people.together.share > 0:
-            raise ValueError("people.together: applies to single moments; leave out clip")
+        if self.people.interactions.share > 0:
+            raise ValueError("people.interactions: applies to single moments; leave out clip")
         if self.targets.any:
             raise ValueError("targets: apply to single moments; leave out clip")

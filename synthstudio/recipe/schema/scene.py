@@ -94,7 +94,7 @@ class Cutouts(Base):
     used (docs/photos.md). share: any picture, anywhere, by height_share, stands and depth_m."""
     height_share: Annotated[Number, Within(0.02, 1.5)] = (0.2, 0.6)
     """Of size share: height as a share of the frame's height."""
-    enlarge_at_most: Annotated[float, Field(strict=True, gt=0, le=8)] = 1.5
+    max_scale: Annotated[float, Field(strict=True, gt=0, le=8)] = 1.5
     """Never drawn larger than this times its own pixels; of size real, one that would have to
     be is left out."""
     over_person: Probability = 0.7

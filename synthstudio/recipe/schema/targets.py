@@ -64,7 +64,7 @@ class Targets(Base):
     tolerance: Annotated[float, Field(strict=True, ge=0.005, le=0.5)] = 0.05
     """Tolerance: a person is met within twice this of the requested fraction and four
     times this of a cause's share. `stats` and --strict judge the whole set by it."""
-    objects_each: Annotated[Whole, Field(ge=1, le=6)] = 3
+    max_objects: Annotated[Whole, Field(ge=1, le=6)] = 3
     """Maximum objects in front of one person."""
     effort: Annotated[Whole, Field(ge=1, le=100)] = 10
     """How many objects are tried for each one placed."""
@@ -117,7 +117,7 @@ class PhotoCutouts(Base):
     sizes_m: dict[str, Annotated[Number, Within(0.02, 30)]] = Field(default={}, max_length=200)
     """The longer side of what a category shows, in metres, instead of the built-in sizes of
     COCO's categories."""
-    enlarge_at_most: Annotated[float, Field(strict=True, gt=0, le=8)] = 1.6
+    max_scale: Annotated[float, Field(strict=True, gt=0, le=8)] = 1.6
     """Never drawn larger than this times its own pixels."""
 
 

@@ -88,8 +88,8 @@ def hide_person(
     for start in range(problem.starts):
         put: list[Item] = []
         after, error = seen, goal.error_of(seen[person])
-        for number in range(targets.objects_each):
-            key = start * targets.objects_each + number
+        for number in range(targets.max_objects):
+            key = start * targets.max_objects + number
             found = _best_occluder(problem, person, key, after, put)
             if found is None:
                 break

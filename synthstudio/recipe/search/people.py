@@ -27,7 +27,7 @@ from synthstudio.recipe.layout.placement import (
     first_free,
     moved,
 )
-from synthstudio.recipe.sampling.people import facing_rad, posed_anew
+from synthstudio.recipe.sampling.people import facing_rad, with_other_pose
 from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.search.cards import (
     Card,
@@ -301,7 +301,7 @@ def _fitting(layout: Layout, unit: Unit, own: Goal, place: int, seats: bool) -> 
     for number in range(_POSES):
         if minimum <= _POSE_NEAR or fixed:
             break
-        again = posed_anew(layout.ctx, person, place, number, seats=seats)
+        again = with_other_pose(layout.ctx, person, place, number, seats=seats)
         tried, error = _rotated(layout, again, own, place, self_share)
         if error < minimum:
             best, minimum = tried, error

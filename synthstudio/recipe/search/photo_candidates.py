@@ -23,7 +23,7 @@ from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.objects import design, kinds_left
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, pick_one
-from synthstudio.recipe.sampling.light import lit_like, picture_gain, towards
+from synthstudio.recipe.sampling.light import match_light, picture_gain, towards
 from synthstudio.recipe.sampling.people import draw_people
 from synthstudio.recipe.sampling.true_sizes import TrueSize, stands_m, true_size
 from synthstudio.recipe.sampling.view import detail_at
@@ -101,7 +101,7 @@ def draw_item(
     return _standing(ctx.geometry, person, camera, item, spot, light)
 
 
-def within_reach(view: PhotoView, person: PhotoPerson, *, known: bool) -> bool:
+def is_reachable(view: PhotoView, person: PhotoPerson, *, known: bool) -> bool:
     """Whether objects can stand before a person: not before a spectator high in a stand.
 
     `known`: nor in a photo without visible ground, nor before a person not standing on it.
@@ -198,7 +198,7 @@ def _standing(
         over=person.instance,
         camera=camera,
         light=light,
-        about=person.light.grey,
+        surroundings=person.light.grey,
     )
     paste = _at(paste, item, place)
     ground = camera.to_camera(np.array([*place[:2], 0.0]))
@@ -229,7 +229,7 @@ def _light(person: PhotoPerson, rng: Generator, *, soft: bool) -> LightSpec:
     azimuth = (float(rng.random()) * 2 - 1) * math.radians(75)
     elevation = math.radians(palette.between(42, 65, rng))
     share = 0.5 + 0.3 * max(0.0, person.light.contrast - 0.5) / 0.5
-    return lit_like(person.light, towards(azimuth, elevation), share * (_SOFT if soft else 1.0))
+    return match_light(person.light, towards(azimuth, elevation), share * (_SOFT if soft else 1.0))
 
 
 # Cut-outs ----------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ def _cutout(
     outline = view.outline(asset)
     longer = outline.height_px if tall else max(outline.width_px, outline.height_px)
     scale = metres * per_m / longer
-    if scale > options.cutouts.enlarge_at_most:
+    if scale > options.cutouts.max_scale:
         return None
     width, height = (max(1, round(v * scale)) for v in (outline.width_px, outline.height_px))
     if max(width, height) < _MIN_SIDE_PX or max(width, height) > 4096:
@@ -286,7 +286,7 @@ def _cutout(
         over=person.instance,
         camera=camera,
         light=_light(person, rng, soft=options.ground == "known"),
-        about=person.light.grey,
+        surroundings=person.light.grey,
         gain_rgb=(round(gain * tint[0], 4), round(gain * tint[1], 4), round(gain * tint[2], 4)),
         grounded=known.stands,
         cutout=CutoutSpec(

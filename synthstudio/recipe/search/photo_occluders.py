@@ -213,7 +213,7 @@ class _Paste:
         """
         view, geometry = self.problem.view, self.problem.ctx.geometry
         known = self.problem.ctx.recipe.photo_options.ground == "known"
-        if not fits(view, item) or (known and not makes_sense(view, item)):
+        if not fits(view, item) or (known and not is_plausible(view, item)):
             return None
         if known and any(_meet(geometry, item.paste, other.paste) for other in self.put):
             return None
@@ -250,7 +250,7 @@ def fits(view: PhotoView, item: Item) -> bool:
     return inside <= _MAX_OF_FRAME * view.width_px * view.height_px and inside >= minimum * full
 
 
-def makes_sense(view: PhotoView, item: Item) -> bool:
+def is_plausible(view: PhotoView, item: Item) -> bool:
     """Whether an item stands on likely ground, and no tall post ends in the picture.
 
     All of an object's foot must; the part cut off by the picture's lower edge counts there.

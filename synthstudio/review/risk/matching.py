@@ -82,11 +82,11 @@ def match(
         for place, (px, box) in enumerate(found)
         for n, person in enumerate(people)
     )
-    chosen = most_alike(scores, MIN)
+    chosen = greedy_matches(scores, MIN)
     return [people[chosen[k]].instance if k in chosen else None for k in range(len(found))]
 
 
-def most_alike(scores: Iterable[tuple[float, int, int]], minimum: float) -> dict[int, int]:
+def greedy_matches(scores: Iterable[tuple[float, int, int]], minimum: float) -> dict[int, int]:
     """Greedy one-to-one pairs of (similarity, one, other), best first."""
     chosen: dict[int, int] = {}
     for alike, one, other in sorted(scores, key=lambda score: (-score[0], *score[1:])):

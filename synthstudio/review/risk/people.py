@@ -66,7 +66,7 @@ def stored_fields(table: str) -> list[Field]:
     if table == "frame":
         return [field for field in FIELDS.values() if field.table == "frame"]
     boxes = [Field(column=_BOX, element=k, means="") for k in range(4)]
-    mine = [f for f in FIELDS.values() if f.table in ("person", "made")]
+    mine = [f for f in FIELDS.values() if f.table in ("person", "computed")]
     return [*mine, *boxes]
 
 

@@ -97,13 +97,13 @@ def next_people(
 ) -> list[Person]:
     """Lease to `who` the next undecided people of a queue, not seen in another layer."""
     table = order.risk.table
-    done = decided_mask(store, table, layer=layer) | touched_elsewhere_mask(
+    done = decided_mask(store, table, layer=layer) | other_layer_mask(
         store, table, who=who.name, layer=layer
     )
     held = leases(store, table.key, layer=layer, now=now)
     held_by_user = mask_of(table, (p for p, lease in held.items() if lease.who == who.name))
     waiting = ~done & (~mask_of(table, held) | held_by_user)
-    people = own_first(table, order.rows, waiting, held_by_user, layer)
+    people = assigned_first(table, order.rows, waiting, held_by_user, layer)
     found = claim(store, people, who=who, count=count, now=now)
     return _still_open(store, table, found, who=who, layer=layer)
 
@@ -138,7 +138,7 @@ def decided_mask(
     return _mask(store, table, query)
 
 
-def touched_elsewhere_mask(store: Store, table: PeopleTable, *, who: str, layer: str) -> Mask:
+def other_layer_mask(store: Store, table: PeopleTable, *, who: str, layer: str) -> Mask:
     """(P,) whether `who` has events of the person in another layer."""
     query = (
         select(EventRow.frame, EventRow.instance)
@@ -178,7 +178,7 @@ def _mask(store: Store, table: PeopleTable, query: Select[int, int]) -> Mask:
     return found
 
 
-def own_first(
+def assigned_first(
     table: PeopleTable, rows: I64, waiting: Mask, own: Mask, layer: str
 ) -> Iterator[Person]:
     """The pending ones of `rows`, own assignments first; lazy."""

@@ -11,7 +11,7 @@ bones          0.8    a bone far longer than the same bone of others, by the res
 validation     0.95   findings of `synthstudio validate` that were stored (findings.py)
 audit          0.9    joints on which the second oracle disagreed, stored (findings.py)
 model          0.7    a predicted joint far from the labelled one (predictions.py)
-distrust       0.7    pending people with a prediction marked as wrong, after which that model
+rejected       0.7    pending people with a prediction marked as wrong, after which that model
                       is ignored for them
 threshold      0.25   joints about half visible
 hidden         0.2    people mostly hidden
@@ -134,17 +134,17 @@ def least_confident(store: Store, key: str, layer: str) -> dict[tuple[int, int],
     )
 
 
-def distrusted(store: Store, key: str, layer: str) -> set[tuple[int, int]]:
+def rejected_predictions(store: Store, key: str, layer: str) -> set[tuple[int, int]]:
     """(frame, instance) with a prediction of the model `layer` marked as wrong."""
     with store.reading() as session:
-        found = session.execute(_distrusts(key)).all()
+        found = session.execute(_rejected_models(key)).all()
     return {(frame, instance) for frame, instance, layers in found if layer in (layers or ())}
 
 
-def _distrusts(key: str) -> Select[int, int, list[str] | None]:
-    query = select(ItemRow.frame, ItemRow.instance, ItemRow.distrusts)
+def _rejected_models(key: str) -> Select[int, int, list[str] | None]:
+    query = select(ItemRow.frame, ItemRow.instance, ItemRow.rejected_models)
     return query.where(
-        ItemRow.dataset == key, ItemRow.layer == MAIN, ItemRow.distrusts.is_not(None)
+        ItemRow.dataset == key, ItemRow.layer == MAIN, ItemRow.rejected_models.is_not(None)
     )
 
 
@@ -165,10 +165,10 @@ def _models(store: Store, table: PeopleTable) -> Models:
         found = gather_predictions(table, kept)
         signals.append(model_signal(table, found))
         maximum = np.fmax(maximum, disagreement(table, found))
-    return Models(signals=(*signals, _distrust(table, wrong)), disagreement=maximum)
+    return Models(signals=(*signals, _rejected(table, wrong)), disagreement=maximum)
 
 
-def _distrust(table: PeopleTable, wrong: Rows) -> Signal:
+def _rejected(table: PeopleTable, wrong: Rows) -> Signal:
     """People with predictions marked as wrong: hard for models, perhaps for people."""
     texts = {
         int(row): (f"a reviewer called the prediction of {', '.join(layers)} wrong",)
@@ -177,7 +177,7 @@ def _distrust(table: PeopleTable, wrong: Rows) -> Signal:
     }
     score = np.zeros(table.people)
     score[list(texts)] = 1.0
-    return signal("distrust", score, texts=texts)
+    return signal("rejected", score, texts=texts)
 
 
 def _name(table: PeopleTable) -> tuple[str, str]:
@@ -189,7 +189,7 @@ def _mark(store: Store, key: str) -> tuple[tuple[Any, ...], Rows, Rows]:
     risks = select(func.count(), func.sum(RiskRow.score)).where(RiskRow.dataset == key)
     models = select(PredictionRow.layer, func.count(), func.sum(PredictionRow.score))
     models = models.where(PredictionRow.dataset == key).group_by(PredictionRow.layer)
-    wrong = _distrusts(key).where(ItemRow.deleted.is_(False), ItemRow.status.not_in(DECIDED))
+    wrong = _rejected_models(key).where(ItemRow.deleted.is_(False), ItemRow.status.not_in(DECIDED))
     ran = tuple(last_runs(store, key).items())
     with store.reading() as session:
         first = (*session.execute(risks).one(), ran)

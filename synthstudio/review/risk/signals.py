@@ -18,7 +18,7 @@ from synthstudio.review.risk.people import PeopleTable
 
 F32 = NDArray[np.float32]
 I16 = NDArray[np.int16]
-NOBODY = -1
+NO_JOINT = -1
 RENDERED = ORIGINS.index("rendered")
 CHECKS = {
     "contradiction": (0.95, "{joint}: state or cause is not what was rendered"),
@@ -29,7 +29,7 @@ CHECKS = {
     "validation": (0.95, ""),
     "audit": (0.9, ""),
     "model": (0.7, "{joint}: a model sees it elsewhere ({value:.1f} times the tolerance)"),
-    "distrust": (0.7, ""),
+    "rejected": (0.7, ""),
     "threshold": (0.25, "{joint}{more}: about half hidden"),
     "hidden": (0.2, "{value:.0f} % of body or joints is out of sight"),
 }
@@ -89,7 +89,7 @@ def signal(
         weight=weight,
         text=text,
         score=clipped.astype(np.float32),
-        joint=np.full(people, NOBODY, np.int16) if joint is None else joint.astype(np.int16),
+        joint=np.full(people, NO_JOINT, np.int16) if joint is None else joint.astype(np.int16),
         value=np.zeros(people, np.float32) if value is None else value.astype(np.float32),
         texts=texts or {},
     )
@@ -99,7 +99,7 @@ def worst(scores: F64, values: F64) -> tuple[F64, NDArray[np.int64], F64]:
     """The largest of scores (J, P) over joints, which joint it is, and its value."""
     if not len(scores):
         nothing = np.zeros(scores.shape[1])
-        return nothing, np.full(scores.shape[1], NOBODY, np.int64), nothing
+        return nothing, np.full(scores.shape[1], NO_JOINT, np.int64), nothing
     known = np.nan_to_num(scores, nan=0.0)
     joint = known.argmax(axis=0)
     columns = np.arange(scores.shape[1])
@@ -119,7 +119,7 @@ def in_chunks(people: int, size: int = 65_536) -> list[slice]:
 def contradiction(table: PeopleTable) -> Signal:
     """Drawn joints whose state or cause contradicts their shares and position."""
     size = np.stack([table.number("width"), table.number("height")], axis=1)[:, None]
-    score, joint = np.zeros(table.people), np.full(table.people, NOBODY)
+    score, joint = np.zeros(table.people), np.full(table.people, NO_JOINT)
     for some in in_chunks(table.people):
         state, shares = table.state[some].astype(np.int64), table.shares[some]
         px, cause = table.joints_px[some].astype(np.float64), table.cause[some].astype(np.int64)
@@ -128,7 +128,7 @@ def contradiction(table: PeopleTable) -> Signal:
         wrong &= table.arrays["origin"][:, some].T == RENDERED
         wrong &= ~np.isnan(shares[..., 0]) & (state != NO_STATE)
         score[some] = wrong.any(axis=1)
-        joint[some] = np.where(score[some] > 0, wrong.argmax(axis=1), NOBODY)
+        joint[some] = np.where(score[some] > 0, wrong.argmax(axis=1), NO_JOINT)
     return signal("contradiction", score, joint)
 
 

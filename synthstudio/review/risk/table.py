@@ -46,7 +46,7 @@ from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.matching import Batch, people_batches
 from synthstudio.dataset.query import Field
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import distortion_of, tables_misfit
+from synthstudio.dataset.rows import distortion_of, table_mismatch
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.people import (
     Array,
@@ -239,9 +239,9 @@ def _fill_frames(
         _put(fields, Batch(table, table, ()), here, arrays, texts)
         done += len(batch)
     if done != len(index):
-        raise tables_misfit("frames", f"{len(index)} rows, as in index.json", str(done))
+        raise table_mismatch("frames", f"{len(index)} rows, as in index.json", str(done))
     if (np.diff(index) <= 0).any():
-        raise tables_misfit("frames", "frame indices that rise", "others")
+        raise table_mismatch("frames", "frame indices that rise", "others")
 
 
 def _fill_people(
@@ -258,7 +258,7 @@ def _fill_people(
         here = _rows(done, batch.people, total, "instances")
         frame = as_numpy(batch.table["frame_index"])
         if (np.diff(frame, prepend=last) < 0).any():
-            raise tables_misfit("instances", "people in the order of the frames", "others")
+            raise table_mismatch("instances", "people in the order of the frames", "others")
         arrays["frame"][here] = frame
         arrays["frame_row"][here] = np.searchsorted(arrays["frame.index"], frame)
         arrays["instance"][here] = as_numpy(batch.table["instance"])
@@ -270,7 +270,7 @@ def _fill_people(
         _fill_space(batch, skeleton, arrays, here)
         done, last = done + batch.people, int(frame[-1])
     if done != total:
-        raise tables_misfit("instances", f"{total} rows, as index.json says", str(done))
+        raise table_mismatch("instances", f"{total} rows, as index.json says", str(done))
 
 
 def _fill_space(batch: Batch, skeleton: Skeleton, arrays: Mapping[str, Array], here: slice) -> None:
@@ -306,5 +306,5 @@ def _projected(at: F64, K: F64, lenses: Sequence[Coefficients | None]) -> F64:
 
 def _rows(done: int, count: int, total: int, table: str) -> slice:
     if done + count > total:
-        raise tables_misfit(table, f"{total} rows, as index.json says", "more")
+        raise table_mismatch(table, f"{total} rows, as index.json says", "more")
     return slice(done, done + count)

@@ -24,10 +24,10 @@ from synthstudio.review.models import (
 )
 from synthstudio.review.names import check_free, checked_name
 from synthstudio.review.secret_texts import CODE, digest, is_secret, make_secret
-from synthstudio.review.store import Store, take_turn
+from synthstudio.review.store import Store, advisory_lock
 from synthstudio.review.team import lockout, passwords
 from synthstudio.review.team.members import TURN, members, revoke_where
-from synthstudio.review.team.sessions import still_holding
+from synthstudio.review.team.sessions import valid_sessions
 from synthstudio.review.values import (
     ROLES,
     Role,
@@ -62,7 +62,7 @@ class Account:
 
     `state`: "active" has a password, "invited" never had one, "reset" must choose a new one,
     "revoked" may not sign in. `until`: expiry of the code to choose a password, None for none.
-    `sessions`: browsers that are signed in. `waits_until`: after failed sign-ins; None: no.
+    `sessions`: browsers that are signed in. `blocked_until`: after failed sign-ins; None: no.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Account:
     made: datetime
     until: datetime | None
     sessions: int
-    waits_until: datetime | None
+    blocked_until: datetime | None
 
 
 def code_link(origin: str, text: str) -> str:
@@ -80,7 +80,7 @@ def code_link(origin: str, text: str) -> str:
     return f"{origin}{CODE_PAGE}#{text}"
 
 
-def roles_to_give(by: User) -> tuple[Role, ...]:
+def grantable_roles(by: User) -> tuple[Role, ...]:
     """Return the roles that an inviting user can grant."""
     return ROLES if by.role == "admin" else ROLES[: ROLES.index(by.role)]
 
@@ -96,11 +96,11 @@ def invite(
     """
     require(by, "invite")
     name = checked_name(name)
-    given = roles_to_give(by)
+    given = grantable_roles(by)
     if role not in given:
         invalid("you cannot invite to this role", "role", expected=", ".join(given), got=role)
     with store.session() as session:
-        take_turn(session, TURN)
+        advisory_lock(session, TURN)
         columns = (MemberRow.name, AccountRow.name, CodeRow.name)
         check_free(name, {one for column in columns for one in session.scalars(select(column))})
         member = session.get(MemberRow, name)
@@ -124,7 +124,7 @@ def reset_password(
     """Reset a password and end all sessions; return a new code, and its text."""
     require(by, "accounts")
     with store.session() as session:
-        take_turn(session, TURN)
+        advisory_lock(session, TURN)
         row = session.get(AccountRow, name, with_for_update=True)
         if row is None or row.revoked is not None:
             raise _no_account(name, "Invite that person instead.")
@@ -142,7 +142,7 @@ def revoke_account(store: Store, name: str, *, by: User, now: datetime | None = 
     require(by, "accounts")
     moment = now or utc_now()
     with store.session() as session:
-        take_turn(session, TURN)
+        advisory_lock(session, TURN)
         row = session.get(AccountRow, name, with_for_update=True)
         codes = delete(CodeRow).where(or_(CodeRow.name == name, CodeRow.by == name))
         invited = session.scalar(select(CodeRow.digest).where(CodeRow.name == name).limit(1))
@@ -173,7 +173,7 @@ def choose_password(store: Store, text: str, password: str, *, now: datetime | N
     stored = passwords.hashed(passwords.checked_password(password, found.name))
     moment = now or utc_now()
     with store.session() as session:
-        take_turn(session, TURN)
+        advisory_lock(session, TURN)
         row = session.get(CodeRow, digest(text), with_for_update=True)
         if row is None or row.until <= moment:
             raise _no_code()
@@ -205,7 +205,7 @@ def accounts(store: Store, *, now: datetime | None = None) -> list[Account]:
         rows = {row.name: row for row in session.scalars(select(AccountRow))}
         held = select(CodeRow).where(CodeRow.until > moment)
         codes = {row.name: row for row in session.scalars(held)}
-        counts = select(SessionRow.name, func.count().label("open")).where(still_holding(moment))
+        counts = select(SessionRow.name, func.count().label("open")).where(valid_sessions(moment))
         found = session.execute(counts.group_by(SessionRow.name))
         open_now = {row.name: row.open for row in found}
         return [
@@ -217,7 +217,7 @@ def accounts(store: Store, *, now: datetime | None = None) -> list[Account]:
                 made=(rows.get(name) or codes[name]).made,
                 until=codes[name].until if name in codes else None,
                 sessions=open_now.get(name, 0),
-                waits_until=lockout.waits_until(session, lockout.account_key(name), now=moment),
+                blocked_until=lockout.blocked_until(session, lockout.account_key(name), now=moment),
             )
             for name in sorted({*rows, *codes})
         ]

@@ -69,11 +69,11 @@ class Try:
     wait: timedelta = timedelta(0)
 
 
-def take_try(store: Store, *, account: str, address: str, now: datetime) -> Try:
+def count_attempt(store: Store, *, account: str, address: str, now: datetime) -> Try:
     """Count a try as failed, unless its account or address is blocked."""
     taken = Try(account=account, address=address, when=now, last=now)
     with store.reading() as session:  # blocked ones write nothing
-        waits = [waits_until(session, key, now=now) or now for key in (address, account)]
+        waits = [blocked_until(session, key, now=now) or now for key in (address, account)]
         old = session.scalar(select(TriesRow.key).where(_forgotten(now - _CLEANED_EVERY)).limit(1))
     if max(waits) > now:
         return replace(taken, wait=max(waits) - now)
@@ -96,7 +96,7 @@ def take_try(store: Store, *, account: str, address: str, now: datetime) -> Try:
 
 def give_back(session: Session, taken: Try) -> None:
     """After a successful try: reset the account's failures, and this one of the address."""
-    row = session.get(TriesRow, taken.address, with_for_update=True)  # first, as in take_try
+    row = session.get(TriesRow, taken.address, with_for_update=True)  # first, as in count_attempt
     if row is not None:
         row.wrong, row.until = max(0, row.wrong - 1), min(row.until, taken.when)
         row.last = taken.last if row.last == taken.when else row.last
@@ -107,7 +107,7 @@ def forget(session: Session, key: str) -> None:
     session.execute(delete(TriesRow).where(TriesRow.key == key))
 
 
-def waits_until(session: Session, key: str, *, now: datetime) -> datetime | None:
+def blocked_until(session: Session, key: str, *, now: datetime) -> datetime | None:
     """Return until when an account or address is blocked, None if not."""
     return session.scalar(select(TriesRow.until).where(TriesRow.key == key, TriesRow.until > now))
 

@@ -19,7 +19,7 @@ from synthstudio.review.models import (
     TokenRow,
     utc_now,
 )
-from synthstudio.review.store import Store, take_turn, upsert
+from synthstudio.review.store import Store, advisory_lock, upsert
 from synthstudio.review.values import MAIN, ROLES, Person, Role, User, invalid, require, to_role
 
 TURN = "team"
@@ -51,7 +51,7 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
     if role is not None and role not in ROLES:
         invalid("no such role", "role", expected=", ".join(ROLES), got=role)
     with store.session() as session:
-        take_turn(session, TURN)  # against concurrent removal of the last two admins
+        advisory_lock(session, TURN)  # against concurrent removal of the last two admins
         row = session.get(MemberRow, name, with_for_update=True)
         if row is not None and row.role == "admin" and role != "admin":
             query = select(func.count()).where(MemberRow.role == "admin")

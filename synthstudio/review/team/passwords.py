@@ -52,7 +52,7 @@ def is_right(stored: str | None, text: str) -> bool:
     """Whether a text is the password; None (no such account) takes as long."""
     password = unicodedata.normalize("NFKC", text)
     try:
-        right = HASHER.verify(stored or _nobodys(), password)
+        right = HASHER.verify(stored or _unknown_account(), password)
     except (VerificationError, InvalidHashError):
         return False
     return right and stored is not None
@@ -79,9 +79,9 @@ def _commonest() -> tuple[frozenset[str], frozenset[str]]:
 
 
 @functools.cache
-def _nobodys() -> str:
+def _unknown_account() -> str:
     """A dummy hash with the current parameters."""
-    return HASHER.hash("the password of nobody at all")
+    return HASHER.hash("the password of no account")
 
 
 def _letters(text: str) -> str:

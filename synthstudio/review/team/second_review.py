@@ -26,18 +26,18 @@ from synthstudio.core.arrays import I64
 from synthstudio.core.errors import Refused
 from synthstudio.core.rng import stream
 from synthstudio.review.check import Base
-from synthstudio.review.edits import apply_together, changed_meanwhile
+from synthstudio.review.edits import apply_together, revision_conflict
 from synthstudio.review.history import apply_event, is_decided, item_events, states
 from synthstudio.review.leases import ADJUDICATED, SECOND, claim, leases
 from synthstudio.review.models import EventRow
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import (
     Mask,
+    assigned_first,
     decided_mask,
     mask_of,
-    own_first,
+    other_layer_mask,
     touched,
-    touched_elsewhere_mask,
 )
 from synthstudio.review.store import Store
 from synthstudio.review.threads import TALKING
@@ -96,7 +96,7 @@ class Progress:
     adjudicated: int
 
 
-def second_rows(table: PeopleTable, *, share: float = SECOND_SHARE) -> I64:
+def second_review_rows(table: PeopleTable, *, share: float = SECOND_SHARE) -> I64:
     """The rows of the people to be reviewed twice, in a random order."""
     return _random_order(table.key, table.people)[: round(share * table.people)].copy()
 
@@ -117,10 +117,10 @@ def begin_second_reviews(
     now: datetime | None = None,
 ) -> list[Person]:
     """Lease to `who` the next people for a second review, decided on by others."""
-    rows = second_rows(table, share=share)
+    rows = second_review_rows(table, share=share)
     open_to = _open_to(store, table, who)
     own = mask_of(table, leases(store, table.key, layer=SECOND, who=who.name, now=now))
-    people = own_first(table, rows, open_to, own, SECOND)
+    people = assigned_first(table, rows, open_to, own, SECOND)
     return claim(store, people, who=who, count=count, now=now)
 
 
@@ -129,14 +129,14 @@ def blinded(store: Store, table: PeopleTable, *, who: User, share: float = SECON
     found = np.zeros(table.people, bool)
     if may(who.role, "adjudicate"):
         return found
-    found[second_rows(table, share=share)] = True
+    found[second_review_rows(table, share=share)] = True
     return found & _open_to(store, table, who)
 
 
 def _open_to(store: Store, table: PeopleTable, who: User) -> Mask:
     """(P,) whether one review is decided, and not by `who`."""
     once, twice = (decided_mask(store, table, layer=n, skipped=False) for n in (MAIN, SECOND))
-    return once & ~twice & ~touched_elsewhere_mask(store, table, who=who.name, layer=SECOND)
+    return once & ~twice & ~other_layer_mask(store, table, who=who.name, layer=SECOND)
 
 
 def blinded_among(
@@ -151,7 +151,7 @@ def blinded_among(
     if may(who.role, "adjudicate") or not people:
         return set()
     chosen = np.zeros(table.people, bool)
-    chosen[second_rows(table, share=share)] = True
+    chosen[second_review_rows(table, share=share)] = True
     whole = {pair for pair in people if pair[1] == FRAME}
     pairs = list(people)
     if whole:
@@ -171,7 +171,7 @@ def blinded_among(
 
 
 def progress(store: Store, table: PeopleTable, *, share: float = SECOND_SHARE) -> Progress:
-    rows = second_rows(table, share=share)
+    rows = second_review_rows(table, share=share)
     once, twice = (
         decided_mask(store, table, skipped=False)[rows],
         decided_mask(store, table, layer=SECOND, skipped=False)[rows],
@@ -245,7 +245,7 @@ def adjudicate(
         )
     )
     if not ops and revision != main.revision:
-        raise changed_meanwhile(main)
+        raise revision_conflict(main)
     return apply_together(store, all_ops, who=who, base=base)
 
 

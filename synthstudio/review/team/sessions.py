@@ -47,7 +47,7 @@ def sign_in(
     found = _account(store, name)
     account = lockout.unknown_key(name, secret) if found is None else lockout.account_key(name)
     where = lockout.address_key(address)
-    taken = lockout.take_try(store, account=account, address=where, now=moment)
+    taken = lockout.count_attempt(store, account=account, address=where, now=moment)
     if taken.wait:
         raise Waits(taken.wait)
     stored = None if found is None or found.revoked is not None else found.password
@@ -61,7 +61,7 @@ def sign_in(
             return None  # reset or revoked concurrently
         row.password = renewed
         lockout.give_back(session, taken)
-        session.execute(delete(SessionRow).where(~still_holding(moment)))
+        session.execute(delete(SessionRow).where(~valid_sessions(moment)))
         _end(session, old)
         session.add(SessionRow(digest=digest(text), name=name, made=moment, seen=moment))
     return text
@@ -91,7 +91,7 @@ def end_session(store: Store, text: str) -> None:
         _end(session, text)
 
 
-def still_holding(now: datetime) -> ColumnElement[bool]:
+def valid_sessions(now: datetime) -> ColumnElement[bool]:
     return and_(SessionRow.made > now - LONGEST, SessionRow.seen > now - IDLE)
 
 

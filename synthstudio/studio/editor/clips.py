@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import clip_edits
-from synthstudio.review.clip_edits import Done, Interpolation, Scene
+from synthstudio.review.clip_edits import Interpolation, Result, Scene
 from synthstudio.review.store import Store
 from synthstudio.review.tracks import Member, clip_of, free_track, same_track, track_log
 from synthstudio.review.values import FRAME, JointLabel, Person, User
@@ -46,21 +46,21 @@ class Look:
 _EditName = Annotated[str, Field(pattern="^clip[A-Za-z0-9]{8,60}$")]
 
 
-class Question(Strict):
-    """An edit over a clip, from a person on. `client`: its name; `back`: that of the edit to undo;
+class ClipRequest(Strict):
+    """An edit over a clip, from a person on. `client`: its name; `undoes`: the edit to undo;
     `to`: a track; `whole`: fill the whole track, not only around the current frame."""
 
-    ask: Literal["preview", "fill", "split", "join", "rename", "undo"]
+    action: Literal["preview", "fill", "split", "join", "rename", "undo"]
     frame: Number
     instance: Annotated[Number, Field(ge=1)]
     client: _EditName
-    back: _EditName | None = None
+    undoes: _EditName | None = None
     to: Number = 0
     whole: bool = False
 
     @model_validator(mode="after")
-    def _names_what_it_undoes(self) -> Question:
-        if self.ask == "undo" and self.back is None:
+    def _names_what_it_undoes(self) -> ClipRequest:
+        if self.action == "undo" and self.undoes is None:
             raise ValueError("an undo must name its edit")
         return self
 
@@ -86,38 +86,38 @@ def scene_of(
     )
 
 
-def answer(previews: Previews, question: Question, scene: Scene, who: User) -> dict[str, Any]:
+def answer(previews: Previews, body: ClipRequest, scene: Scene, who: User) -> dict[str, Any]:
     """Apply the edit; return its result as JSON values, an "error" if refused."""
-    echo = {"ask": question.ask, "client": question.client}
+    echo = {"action": body.action, "client": body.client}
     dataset = scene.clip.dataset
-    person = Person(dataset=dataset, frame=question.frame, instance=question.instance)
+    person = Person(dataset=dataset, frame=body.frame, instance=body.instance)
     try:
-        if question.ask == "preview":
+        if body.action == "preview":
             for whole in (False, True):
                 found = clip_edits.interpolation(scene, person, around=not whole)
                 previews[whole] = person, found
             return {**echo, "near": _preview(previews[False]), "whole": _preview(previews[True])}
-        done = _done(previews, question, person, scene, who)
+        done = _run(previews, body, person, scene, who)
     except Refused as refused:
         return {**echo, "error": without_paths(refused)}
     except DatasetError:
         return {**echo, "error": "This frame cannot be read."}
     left = [*done.left[:_MAX_LEFT]]
     more = len(done.left) - len(left)
-    return {**echo, "people": done.people, "left": left + ([f"{more} more"] if more else [])}
+    return {**echo, "people": done.people, "unchanged": left + ([f"{more} more"] if more else [])}
 
 
-def _done(previews: Previews, question: Question, person: Person, scene: Scene, who: User) -> Done:
-    client = question.client
-    if question.ask == "split":
+def _run(previews: Previews, body: ClipRequest, person: Person, scene: Scene, who: User) -> Result:
+    client = body.client
+    if body.action == "split":
         return clip_edits.split(scene, person, client, who=who)
-    if question.ask == "join":
-        return clip_edits.join(scene, person, question.to, client, who=who)
-    if question.ask == "rename":
-        return clip_edits.rename(scene, person, question.to, client, who=who)
-    if question.ask == "undo":
-        return clip_edits.undo(scene, str(question.back), client, who=who)
-    of, found = previews.get(question.whole, (None, None))
+    if body.action == "join":
+        return clip_edits.join(scene, person, body.to, client, who=who)
+    if body.action == "rename":
+        return clip_edits.rename(scene, person, body.to, client, who=who)
+    if body.action == "undo":
+        return clip_edits.undo(scene, str(body.undoes), client, who=who)
+    of, found = previews.get(body.whole, (None, None))
     if of != person or found is None:
         raise Refused(
             "the preview has expired",
@@ -135,7 +135,7 @@ def _preview(preview: tuple[Person, Interpolation]) -> dict[str, Any]:
         "people": len(found.fills),
         "added": sum(one.kind == "add" for one in found.fills),
         "joints": found.joints,
-        "left": list(found.left[:_MAX_LEFT]),
+        "unchanged": list(found.left[:_MAX_LEFT]),
     }
 
 
@@ -162,7 +162,7 @@ def strip(
     found = {
         "id": f"{look.frame}:{look.instance}",
         "track": track,
-        "free": free_track(members),
+        "free_track": free_track(members),
         "place": at,
         "total": len(frames),
         "start": start,
@@ -206,14 +206,14 @@ def _frame(frame: int, one: Member | None, scene: Scene, url: str) -> dict[str, 
     blinded = one is not None and (frame, one.person.instance) in scene.blinded
     state = one.state if one is not None else None
     edited = state is not None and bool(state.joints or state.added)
-    mark = "key" if shown and shown.is_key else "filled" if edited and state.keyed is False else ""  # type: ignore[union-attr]
+    filled = edited and state is not None and state.keyframe is False
     return {
         "frame": frame,
         "instance": one.person.instance if one is not None else FRAME,
-        "there": shown is not None,
+        "exists": shown is not None,
         "blinded": blinded,
         "status": "deleted" if one and not shown else state.status if state else "",
-        "mark": mark,
+        "mark": "key" if shown and shown.is_key else "filled" if filled else "",
         "edited": edited,
         "box": _box(shown, scene) if shown else None,
         "thumb": url,

@@ -84,7 +84,7 @@ class OpFields(Strict):
     client: Client
     seq: Number
     frame: Number
-    instance: Number = Field(description="0: the frame, which may have status nobody")
+    instance: Number = Field(description="0: the frame, which may have status no_people")
     revision: Number = Field(description="the person's, as the author of the op saw it")
     kind: Kind
     joints: dict[str, _Row] = Field({}, max_length=MAX_JOINTS)
@@ -103,7 +103,7 @@ class OpFields(Strict):
     )
     joint: str | None = Field(None, description="the subject of a first comment")
     track: Number | None = Field(None, description="track number in a clip (edit, add)")
-    keyed: bool | None = Field(None, description="a key frame of its track, or not (edit, add)")
+    keyframe: bool | None = Field(None, description="a key frame of its track, or not (edit, add)")
     undoes: _Name | None = Field(None, description="the op to revert")
     after: _Name | None = Field(None, description="a preceding op on the same person")
 

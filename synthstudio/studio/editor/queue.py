@@ -17,7 +17,7 @@ from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.predictions import Confidence
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.review_fields import matching_rows, parse_query, review_columns
-from synthstudio.review.risk.scores import Risk, distrusted, least_confident, risk_of
+from synthstudio.review.risk.scores import Risk, least_confident, rejected_predictions, risk_of
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
 from synthstudio.review.team.members import assigned
@@ -29,12 +29,12 @@ from synthstudio.studio.gallery.view import hide_reviews
 Pair = tuple[int, int]
 I64 = NDArray[np.int64]
 TODO = ("pending", "skipped")
-QueueName = Literal["risk", "all", "unsure", "mine", "second", "added", "empty", "clips"]
+QueueName = Literal["risk", "all", "uncertain", "assigned", "second", "added", "empty", "clips"]
 QUEUES: dict[QueueName, str] = {
     "risk": "Likely wrong first",
     "all": "In stored order",
-    "unsure": "Least confident predictions first",
-    "mine": "Mine",
+    "uncertain": "Least confident predictions first",
+    "assigned": "Assigned to me",
     "second": "My second reviews",
     "added": "Added by reviewers",
     "empty": "Frames without people",
@@ -47,8 +47,8 @@ EMPTY_TEXTS = {
     "added": "No people were added to this data set.",
     "clips": "This data set has no clips.",
     "empty": "Every frame has people.",
-    "unsure": "No predictions are stored for anybody here (synthstudio review predictions).",
-    "mine": "No people are assigned to you or claimed by you. Claim people on the Risk queue page.",
+    "uncertain": "No predictions are stored for anybody here (synthstudio review predictions).",
+    "assigned": "No people are assigned to you. Claim people on the Risk queue page.",
 }
 
 
@@ -56,7 +56,7 @@ EMPTY_TEXTS = {
 class QueueRequest:
     """A queue's request. `query`: as in `filter`; `todo`: only undecided people.
 
-    `model`: the predictions used by the queue "unsure".
+    `model`: the predictions used by the queue "uncertain".
     """
 
     queue: QueueName = "risk"
@@ -153,7 +153,7 @@ def build_queue(
     rows = np.arange(table.people, dtype=np.int64)
     if request.query.strip() and request.queue != "empty":
         rows = matching_rows(table, parse_query(request.query, table.joints), columns)
-    if request.queue == "mine":
+    if request.queue == "assigned":
         rows = rows[np.isin(rows, _mine(store, table, who))]
     elif request.queue == "second":
         rows = rows[
@@ -169,14 +169,14 @@ def build_queue(
     control = np.zeros(len(rows), bool)
     if request.queue == "clips":
         rows = np.array(clip_order(table, rows.tolist()), np.int64)
-    if request.queue in ("risk", "mine"):
+    if request.queue in ("risk", "assigned"):
         share = share_of(store, table.key, "control_share")
         found = risk_order(risk, share=share, rows=rows)
         rows, control = found.rows, found.control
     rows = rows.astype(np.int64)
-    if request.queue == "unsure":
+    if request.queue == "uncertain":
         conf = least_confident(store, table.key, request.model) if request.model else {}
-        wrong = distrusted(store, table.key, request.model)
+        wrong = rejected_predictions(store, table.key, request.model)
         rows = rows[hidden[rows] | ~np.isin(rows, _rows(table, wrong))]
         return _unsure(
             ReviewQueue(request=request, rows=rows, control=control, risk=risk, extra=extra),
@@ -218,14 +218,14 @@ def _extra(
     """The queue's entries beside people on disk. `inhabited`: frames of people on
     disk."""
     added = added_people(store, table.key) if request.layer == MAIN else {}
-    if request.queue in ("empty", "unsure"):
+    if request.queue in ("empty", "uncertain"):
         here = {*inhabited.tolist(), *(frame for frame, _ in added)}
         if request.todo:
             here |= empty_frames(store, table.key)
         return tuple(
             (f, 0) for f in table.arrays["frame.index"].astype(np.int64).tolist() if f not in here
         )
-    if request.query.strip() or request.queue == "mine":
+    if request.query.strip() or request.queue == "assigned":
         return ()  # neither applies to added people
     return tuple(p for p, status in added.items() if not request.todo or status in TODO)
 

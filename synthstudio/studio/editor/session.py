@@ -110,7 +110,7 @@ def _session(ctx: Context, chosen: OpenSet, me: User) -> EditorSession:
         st.session_state["review_session"] = session
     address = {n: st.query_params.get(n, "") for n in ("frame", "instance", "q", "queue")}
     if before is None and not any(address.values()) and assigned_waiting(ctx, me, chosen):
-        st.query_params["queue"] = address["queue"] = "mine"
+        st.query_params["queue"] = address["queue"] = "assigned"
     if st.session_state.pop("review_entered", False) and any(address.values()):
         named = [name for name in QUEUES if name == address["queue"]]
         queue = named[0] if named else session.request.queue

@@ -23,7 +23,7 @@ from synthstudio.review.threads import Thread, mentions_of
 from synthstudio.review.values import (
     FRAME,
     MAIN,
-    NOBODY,
+    NO_PEOPLE,
     PREDICTED,
     Event,
     ItemState,
@@ -383,9 +383,9 @@ def _state(state: ItemState | None) -> dict[str, Any]:
         "joints": {name: _joint(label) for name, label in state.joints.items()},
         "box": state.box,
         "masks": state.masks,
-        "distrusts": state.distrusts or [],
+        "rejected_models": state.rejected_models or [],
         "track": state.track,
-        "keyed": state.keyed,
+        "keyframe": state.keyframe,
         "deleted": state.deleted,
         "added": state.added,
         "who": state.who,
@@ -421,10 +421,10 @@ def describe_event(event: Event) -> dict[str, str]:
             what += ", as predicted"
         what = ", ".join(filter(None, (what, *_over_time(event))))
     elif event.kind == "status":
-        status = "no person in this frame" if after["status"] == NOBODY else str(after["status"])
+        status = "no person in this frame" if after["status"] == NO_PEOPLE else str(after["status"])
         what = status + (f": {after['reason']}" if after["reason"] else "")
-    elif event.kind == "distrust":
-        what = f"the prediction is wrong ({', '.join(after['distrusts'])})"  # type: ignore[arg-type]
+    elif event.kind == "reject_prediction":
+        what = f"the prediction is wrong ({', '.join(after['rejected_models'])})"  # type: ignore[arg-type]
     elif event.kind == "comment":
         what = f"“{after['comment']}”" + (" (an answer)" if "thread" in after else "")
     elif event.kind in ("resolve", "reopen"):
@@ -438,6 +438,6 @@ def _over_time(event: Event) -> Iterator[str]:
     before, after = event.before, event.after
     if "track" in after:
         yield f"track {after['track']}"
-    if "keyed" in after and (event.kind != "edit" or after["keyed"] != before.get("keyed")):
-        joints = bool(after.get("joints"))
-        yield "a key frame" if after["keyed"] else "filled in" if joints else "no key frame"
+    mark = after.get("keyframe")
+    if "keyframe" in after and (event.kind != "edit" or mark != before.get("keyframe")):
+        yield "a key frame" if mark else "filled in" if after.get("joints") else "no key frame"

@@ -81,7 +81,7 @@ def _labels(joints: tuple[str, ...]) -> dict[tuple[tuple[int, ...], int], str]:
 
 def query_text(form: Form) -> str:
     """Return the query of a form; "" if it is empty."""
-    parts = [f"{ask.which} {ask.test}" for ask in form.joints]
+    parts = [f"{condition.which} {condition.test}" for condition in form.joints]
     for name in RANGES:
         low, high = form.ranges.get(name, WHOLE)
         parts += [f"{name} >= {low:g}"] if low > 0 else []
@@ -115,9 +115,9 @@ def form_from_query(query: Query | None) -> Form | None:
     return None
 
 
-def with_joint(form: Form, ask: JointCondition) -> Form:
-    kept = tuple(one for one in form.joints if one != ask)
-    return dataclasses.replace(form, joints=(*kept, ask)[-MAX_JOINT_TESTS:])
+def with_joint(form: Form, condition: JointCondition) -> Form:
+    kept = tuple(one for one in form.joints if one != condition)
+    return dataclasses.replace(form, joints=(*kept, condition)[-MAX_JOINT_TESTS:])
 
 
 def with_range(form: Form, name: str, limits: Range) -> Form:
@@ -166,8 +166,8 @@ class _FormBuilder:
         which, what = _labels(joints).get((test.joints, test.minimum)), _test_name(test)
         if which is None or what is None or len(self.joints) == MAX_JOINT_TESTS:
             return False
-        ask = JointCondition(which=which, test=what)
-        self.joints += [ask] if ask not in self.joints else []
+        condition = JointCondition(which=which, test=what)
+        self.joints += [condition] if condition not in self.joints else []
         return True
 
     def _range(self, name: str, compare: Compare) -> bool:

@@ -87,12 +87,12 @@ def panel(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
 
 
 def _joint(k: int, form: Form, joints: tuple[str, ...], changed: Changed, *, off: bool) -> None:
-    ask = form.joints[k] if k < len(form.joints) else None
+    condition = form.joints[k] if k < len(form.joints) else None
     if k > len(form.joints):
         for part in ("which", "test"):
             st.session_state.pop(f"gallery_{part}_{k}", None)
         return
-    st.session_state[f"gallery_which_{k}"] = ask.which if ask else _ANY
+    st.session_state[f"gallery_which_{k}"] = condition.which if condition else _ANY
     st.selectbox(
         "Joint" if k == 0 else "And joint",
         (_ANY, *joint_choices(joints)),
@@ -101,8 +101,8 @@ def _joint(k: int, form: Form, joints: tuple[str, ...], changed: Changed, *, off
         format_func=_label,
         disabled=off,
     )
-    if ask:
-        st.session_state[f"gallery_test_{k}"] = ask.test
+    if condition:
+        st.session_state[f"gallery_test_{k}"] = condition.test
         st.selectbox(
             "is",
             TESTS,
@@ -141,14 +141,14 @@ def _choice(
 
 def _read(joints: tuple[str, ...]) -> Form:
     state = st.session_state
-    asks = []
+    conditions = []
     for k in range(MAX_JOINT_TESTS):
         which = state.get(f"gallery_which_{k}", _ANY)
         if which in joint_choices(joints):
-            asks.append(
+            conditions.append(
                 JointCondition(which=which, test=state.get(f"gallery_test_{k}") or TESTS[1])
             )
-    form = Form(joints=tuple(dict.fromkeys(asks)))
+    form = Form(joints=tuple(dict.fromkeys(conditions)))
     for name in _SLIDERS:
         low, high = state.get(f"gallery_{name}", WHOLE)
         # A range of one point would match nobody; the slider's step is its width.

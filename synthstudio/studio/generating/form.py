@@ -291,7 +291,7 @@ def _whole(draft: Draft, field: Field, value: Any) -> None:
 
 def _range(draft: Draft, field: Field, value: Any) -> None:
     if field.path[0] == "targets":  # optional fields
-        key = _init_state(f"{draft.key(field)}_ask", value is not None)
+        key = _init_state(f"{draft.key(field)}_enabled", value is not None)
         if not st.checkbox(f"Set {field.label.lower()}", key=key, help=_help(field)):
             draft.put(field, None)
             return

@@ -26,7 +26,7 @@ from synthstudio.studio.settings import Settings
 from synthstudio.studio.uploads import check_bytes, check_video, checked_size
 
 _FILES, _NAME, _SKELETON = "new_set_files", "new_set_name", "new_set_skeleton"
-_MESSAGE = "new_set_said"
+_MESSAGE = "new_set_message"
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 Files = list[tuple[str, bytes]]
 

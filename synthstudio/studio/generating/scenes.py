@@ -223,7 +223,7 @@ def with_photos(scene: Scene, folder: str, settings: Settings) -> Scene:
 
 def photo_form(ctx: Context, me: User) -> None:
     with st.container():  # keeps the part below in place and open
-        for line in st.session_state.get("photos_said", ()):  # until the next upload
+        for line in st.session_state.get("photos_messages", ()):  # until the next upload
             (st.success if line.startswith("+") else field_error)(line[1:])
     with st.expander("Your own background photos"):
         st.caption(
@@ -257,7 +257,7 @@ def _take(ctx: Context, name: str) -> None:
     now = user_now(ctx, name)
     given = [(file.name, file.getvalue()) for file in st.session_state[_FILES_KEY]]
     folder = st.session_state[_NAME_KEY].strip()
-    st.session_state["photos_said"] = keep(ctx, now, folder, given)
+    st.session_state["photos_messages"] = keep(ctx, now, folder, given)
 
 
 def keep(ctx: Context, me: User, folder: str, files: list[tuple[str, bytes]]) -> list[str]:

@@ -26,7 +26,7 @@ PID_NAME = "pid.txt"
 OUT_NAME = "out.txt"
 ERR_NAME = "err.txt"
 TAIL_BYTES = 8_000
-_BIRTH_TOLERANCE_S = 10.0  # until its number is on disk; a clock that is set moves births, too
+_START_TOLERANCE_S = 10.0  # until its number is on disk; a clock that is set moves it, too
 _SECRET = ("SECRET", "TOKEN", "PASSWORD", "COOKIE", "CREDENTIAL", "API_KEY")
 _OWN_PREFIXES = ("STREAMLIT_", "SYNTHSTUDIO_")
 _OF_STORES = {
@@ -41,10 +41,10 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A process. `born`: system start time, seconds since 1970, to detect recycled pids."""
+    """A process. `start_time`: system start time, seconds since 1970, to detect recycled pids."""
 
     pid: int
-    born: float
+    start_time: float
 
 
 def start(
@@ -75,10 +75,10 @@ def start(
     with _lock:
         _children[child.pid] = child
     try:
-        born = psutil.Process(child.pid).create_time()
+        start_time = psutil.Process(child.pid).create_time()
     except psutil.NoSuchProcess:  # already ended and reaped
-        born = 0.0
-    return Running(pid=child.pid, born=born)
+        start_time = 0.0
+    return Running(pid=child.pid, start_time=start_time)
 
 
 def own_environment() -> dict[str, str]:
@@ -129,7 +129,7 @@ def recorded(folder: Path) -> Running | None:
     """Return the last process started with this folder, None if there is none."""
     try:
         path = folder / PID_NAME
-        return Running(pid=int(path.read_text("ascii")), born=path.stat().st_mtime)
+        return Running(pid=int(path.read_text("ascii")), start_time=path.stat().st_mtime)
     except (OSError, ValueError):
         return None
 
@@ -182,7 +182,7 @@ def _process_of(process: Running) -> psutil.Process | None:
         return None
     try:
         found = psutil.Process(process.pid)
-        if abs(found.create_time() - process.born) > _BIRTH_TOLERANCE_S:
+        if abs(found.create_time() - process.start_time) > _START_TOLERANCE_S:
             return None
         return None if found.status() == psutil.STATUS_ZOMBIE else found
     except psutil.Error:

@@ -70,15 +70,15 @@ def _process(store: Store, number: int, settings: Settings) -> Running | None:
     with store.reading() as session:
         row = job_store.get_row(session, number)
     if row.pid is not None:
-        return Running(pid=row.pid, born=float(row.progress.get("born", 0.0)))
+        return Running(pid=row.pid, start_time=float(row.progress.get("start_time", 0.0)))
     if row.started is not None and (utc_now() - row.started).total_seconds() < _CLAIM_S:
         return None
     found = process.recorded(job_store.log_folder(settings, number))
     if found is None or not process.is_alive(found):
-        return Running(pid=-1, born=0.0)  # its server died before it could begin
+        return Running(pid=-1, start_time=0.0)  # its server died before it could begin
     with store.session() as session:
         row = job_store.get_row(session, number)
-        row.pid, row.progress = found.pid, {**row.progress, "born": found.born}
+        row.pid, row.progress = found.pid, {**row.progress, "start_time": found.start_time}
     return found
 
 
@@ -172,7 +172,7 @@ def _start(store: Store, number: int, settings: Settings) -> Job:
             return job_store.as_job(row)
     with store.session() as session:
         row = job_store.get_row(session, number)
-        row.pid, row.progress = running.pid, {**row.progress, "born": running.born}
+        row.pid, row.progress = running.pid, {**row.progress, "start_time": running.start_time}
         return job_store.as_job(row)
 
 

@@ -45,7 +45,7 @@ def main() -> None:
     for name in ctx.refresh():
         st.warning(
             f"{plain(name)}, a folder of the exports folder, cannot be read as a data set. Copy it "
-            "again or make it anew; the server's log has the details."
+            "again or create it again; the server's log has the details."
         )
     for copy, original in ctx.copies.values():
         st.caption(plain(f"{copy} is a copy of {original}: they are one data set here."))
@@ -155,7 +155,7 @@ def _progress(seen: DatasetFacts) -> None:
 def progress_text(seen: DatasetFacts) -> str:
     """Return the progress of a review: in frames if some still have no people, else in people."""
     people = seen.people
-    empty = [f"{frames_text(people.nobody)} without people"] if people.nobody else []
+    empty = [f"{frames_text(people.empty_frames)} without people"] if people.empty_frames else []
     details = [
         f"{people.status[name]:,} {'to review' if name == 'pending' else name}"
         for name in ("approved", "rejected", "flagged", "skipped", "pending")
@@ -216,7 +216,7 @@ def _links(me: User, found: OpenSet, seen: DatasetFacts, mine: int) -> None:
     label = "Continue reviewing" if seen.people.decided else "Start reviewing"
     queue = "risk" if found.dataset.people else "empty"
     if mine:
-        label, queue = f"Review {mine:,} assigned to me", "mine"
+        label, queue = f"Review {mine:,} assigned to me", "assigned"
     if not may(me.role, "edit"):
         label = "View"
     if st.button(label, type="primary", key=f"review_{found.key[:16]}", width="stretch"):

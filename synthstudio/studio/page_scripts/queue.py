@@ -101,14 +101,14 @@ def _take(ctx: Context, me: User, chosen: OpenSet, order: Order) -> None:
     with shown_refusals(me):
         people = next_people(ctx.store, order, who=me, count=_TAKE)
         if people:
-            open_review(chosen.key, people[0].frame, people[0].instance, queue="mine")
+            open_review(chosen.key, people[0].frame, people[0].instance, queue="assigned")
         empty_state("All people to review are claimed by others.", ("See who, on Team", TEAM))
 
 
 def _error_rate(found: Estimate) -> None:
     st.markdown("**Estimated error rate**")
     if not found.n:
-        st.markdown(none_words(found))
+        st.markdown(no_estimate_text(found))
         return
     st.markdown(error_words(found))
     plot = plots.interval(found.rate, found.low, found.high)
@@ -116,7 +116,7 @@ def _error_rate(found: Estimate) -> None:
     st.caption(rest_words(found))
 
 
-def none_words(found: Estimate) -> str:
+def no_estimate_text(found: Estimate) -> str:
     if found.control and found.undecided == found.control:
         return "No estimate yet: decide the flagged and skipped people, or enlarge the sample."
     return "No estimate yet: review the random sample in queue order."

@@ -161,7 +161,7 @@ def _assign_form(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> N
             st.rerun()
 
 
-def show_pace(ctx: Context, chosen: OpenSet) -> None:
+def show_daily_decisions(ctx: Context, chosen: OpenSet) -> None:
     found = decided_by_day(ctx.store, chosen.key)
     if not found:
         empty_state("No decisions yet.", ("Begin with the Risk queue", QUEUE))
@@ -197,7 +197,7 @@ def main() -> None:
             st.subheader("Members")
             show_members(ctx, me, chosen, columns)
             st.subheader("Decided by day")
-            show_pace(ctx, chosen)
+            show_daily_decisions(ctx, chosen)
         with right:
             st.subheader("Work")
             show_work(ctx, me, chosen, columns)

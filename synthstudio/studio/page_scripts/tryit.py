@@ -101,19 +101,19 @@ def _upload(
     if file is None:
         return
     data, suffix = file.getvalue(), Path(file.name).suffix
-    st.session_state["try_said"] = None
+    st.session_state["try_message"] = None
     try:
         if video:
             bar = st.progress(0.0, "Looking at the video")
-            found = answers.video_answers(
+            found = answers.video_people(
                 model, data, suffix, boxes, limits=limits, who=me, progress=partial(_advance, bar)
             )
         else:
             rgb = answers.checked_photo(data, limits=limits, who=me)
-            found = [answers.photo_answer(model, rgb, boxes)]
-        st.session_state["try_said"] = found
+            found = [answers.photo_people(model, rgb, boxes)]
+        st.session_state["try_message"] = found
     except SynthStudioError as error:
-        st.session_state["try_said"] = str(error)
+        st.session_state["try_message"] = str(error)
     st.session_state["try_turn"] = turn + 1  # a new key drops the uploaded file
     st.rerun()
 
@@ -123,7 +123,7 @@ def _advance(bar: Any, done: int) -> None:
 
 
 def _answer() -> None:
-    result = st.session_state.get("try_said")
+    result = st.session_state.get("try_message")
     if result is None:
         st.caption("The prediction appears here; hidden joints are hollow, coloured by cause.")
     elif isinstance(result, str):
@@ -168,7 +168,7 @@ def _step(me: User, model: OnnxModel, kept: dict[str, Any]) -> None:
     except SynthStudioError as error:  # boxes outside the picture
         guard.log_refusal("a camera's picture", user=me.name, why=error)
         return
-    kept["answer"] = answers.camera_answer(seen, number, model.skeleton)
+    kept["answer"] = answers.camera_people(seen, number, model.skeleton)
 
 
 main()

@@ -106,7 +106,7 @@ class QueueBody(Strict):
 def open_queue(call: OnSet, body: QueueBody, request: Request) -> JSONResponse:
     """Open a queue of people; returns it with its first window and the set's constants."""
     table, editors = call.chosen.table, _editors(request)
-    model = body.model if body.queue == "unsure" else ""
+    model = body.model if body.queue == "uncertain" else ""
     choice = QueueRequest(queue=body.queue, query=body.query, todo=body.todo, model=model)
     try:
         order = build_queue(call.ctx.store, table, choice, who=call.me)
@@ -280,7 +280,7 @@ def get_strip(
 
 
 @router.post("/sets/{set}/clips", dependencies=[needs("edit")])
-def edit_clip(call: OnSet, body: clips.Question, request: Request) -> Json:
+def edit_clip(call: OnSet, body: clips.ClipRequest, request: Request) -> Json:
     """Preview and fill interpolated labels, split, join and renumber tracks, undo one of these."""
     scene = _scene(call, call.frame(body.frame))
     return clips.answer(_editors(request).previews(call), body, scene, call.me)

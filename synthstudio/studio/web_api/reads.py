@@ -29,7 +29,7 @@ from synthstudio.review.risk.review_fields import ME
 from synthstudio.review.threads import mentions_of
 from synthstudio.review.values import (
     FRAME,
-    NOBODY,
+    NO_PEOPLE,
     Event,
     ItemState,
     JointLabel,
@@ -87,7 +87,7 @@ def _set(ctx: Context, chosen: OpenSet) -> Json:
         "frames": chosen.dataset.frames,
         "people": people.total,
         "status": dict(people.status),
-        "nobody": people.nobody,
+        "empty_frames": people.empty_frames,
         "skeleton": chosen.skeleton.title,
         "joints": list(chosen.skeleton.joints),
     }
@@ -108,7 +108,7 @@ def _stretch(call: SetCall, page: Page) -> tuple[range, int | None]:
 
 
 def _frames(call: SetCall, indices: Sequence[int]) -> list[Json]:
-    """Return frames; `nobody` and `revision`: whether marked as without people."""
+    """Return frames; `empty` and `revision`: whether marked as without people."""
     chosen, pairs = call.chosen, [(index, FRAME) for index in indices]
     now = states(call.ctx.store, chosen.key, people=pairs, masks=False)
     for pair in call.hidden([*now]):
@@ -123,7 +123,7 @@ def _frame(chosen: OpenSet, index: int, state: ItemState | None) -> Json:
         "width_px": found.frame["width_px"],
         "height_px": found.frame["height_px"],
         "on_disk": sorted(found.people),
-        "nobody": state is not None and state.status == NOBODY,
+        "empty": state is not None and state.status == NO_PEOPLE,
         "revision": 0 if state is None else state.revision,
     }
 
@@ -236,10 +236,10 @@ def people(call: OnSet, page: Annotated[PeoplePage, Query()]) -> Json:
             looked += 1
             state = None if pair in hidden else now.get(pair)
             gone = state is not None and state.deleted
-            blind = pair in hidden
-            now_is = None if blind else "pending" if state is None else state.status
+            blinded = pair in hidden
+            now_is = None if blinded else "pending" if state is None else state.status
             if not gone and status in (None, now_is):
-                found.append(_brief(pair, state, blind=blind))
+                found.append(_brief(pair, state, blinded=blinded))
                 if len(found) == limit:
                     break
     last = int(waiting[looked - 1]) if looked else 0
@@ -261,8 +261,8 @@ def _cursor(text: str | None) -> int:
     return (int(frame) << 32) | int(instance)
 
 
-def _brief(pair: Pair, state: ItemState | None, *, blind: bool = False) -> Json:
-    """Return a person's state; `blind`: as unreviewed, for a second review."""
+def _brief(pair: Pair, state: ItemState | None, *, blinded: bool = False) -> Json:
+    """Return a person's state; `blinded`: as unreviewed, for a second review."""
     return {
         "frame": pair[0],
         "instance": pair[1],
@@ -270,7 +270,7 @@ def _brief(pair: Pair, state: ItemState | None, *, blind: bool = False) -> Json:
         "revision": 0 if state is None else state.revision,
         "who": None if state is None else state.who,
         "added": state is not None and state.added,
-        "blind": blind,
+        "blinded": blinded,
     }
 
 
@@ -305,7 +305,7 @@ def _people(call: SetCall, pairs: list[Pair]) -> list[Json]:
             masks |= state.masks or {}
             box = box_of(masks["modal"], size) if "modal" in masks else state.box or box
         found.append(
-            _brief(pair, state, blind=pair in hidden)
+            _brief(pair, state, blinded=pair in hidden)
             | {
                 "exists": row is not None,
                 "deleted": state is not None and state.deleted,

@@ -20,7 +20,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.file import CocoFile, image_folder
-from synthstudio.formats.exchange import LeftOut
+from synthstudio.formats.exchange import Skipped
 from synthstudio.training.data.samples import (
     Kind,
     Loaded,
@@ -86,7 +86,7 @@ def load_coco(
 def check_entries(opened: CocoFile, root: Path) -> tuple[dict[str, int], int]:
     """Check every entry before the first image is decoded; return file lengths and people."""
     lengths, people = {}, 0
-    counted, opened.left_out = opened.left_out, LeftOut()  # the second pass counts again
+    counted, opened.left_out = opened.left_out, Skipped()  # the second pass counts again
     for frame, persons in opened.samples():
         where = f"{opened.path}, image {frame['index']}"
         lengths[frame["file_name"]] = (

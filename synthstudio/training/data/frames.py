@@ -55,10 +55,10 @@ VERSION = 1
 _NO_BOX = [float("nan")] * 4
 
 
-def taught_joints(joints_px: F64, state: U8) -> F64:
+def labelled_joints(joints_px: F64, state: U8) -> F64:
     """Joints (P, J, 2), NaN if unknown or if no joint of the person is visible."""
-    taught = (state != NO_STATE) & (state == STATE_VISIBLE).any(1, keepdims=True)
-    return np.where(taught[..., None], joints_px, np.nan)
+    labelled = (state != NO_STATE) & (state == STATE_VISIBLE).any(1, keepdims=True)
+    return np.where(labelled[..., None], joints_px, np.nan)
 
 
 def whole_boxes(amodal: F64, modal: F64) -> F64:
@@ -114,7 +114,7 @@ class Frames:
         which = self.people(row)
         return FramePeople(
             size=self.images[row].shape[:2],
-            joints_px=taught_joints(self.xy[which].astype(np.float64), self.state[which]),
+            joints_px=labelled_joints(self.xy[which].astype(np.float64), self.state[which]),
             boxes_px=self.boxes[which].astype(np.float64),
             masks=self.masks_of(row) if masks else None,
         )
@@ -316,7 +316,7 @@ def _people(
         seen = np.array(warped, bool).reshape(-1, *spec.size)
     return FramePeople(
         size=spec.size,
-        joints_px=taught_joints(xy, state),
+        joints_px=labelled_joints(xy, state),
         boxes_px=rotated_boxes(frames.boxes[which].astype(np.float64), view, xy, state),
         masks=seen,
     )

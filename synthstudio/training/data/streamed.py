@@ -377,7 +377,7 @@ def open_stream(
             got=str(config.batch * config.accumulate),
             then="Halve `batch`, or leave out `stream`.",
         )
-    unread = _Unread(len(found["xy"]))
+    unread = _NoPictures(len(found["xy"]))
     crops = Crops(images=unread, cover=unread, **found)
     notes = [
         (source.dataset, note)
@@ -401,7 +401,7 @@ def open_stream(
 
 
 @dataclass(frozen=True)
-class _Unread:
+class _NoPictures:
     """Placeholder for pictures of people with labels only."""
 
     count: int

@@ -6,14 +6,14 @@ import { CLIP_DO, goFrame, undoBatch } from "./clips.js";
 import { setItem, step, togglePast } from "./editor.js";
 import { helpKey, showHelp } from "./help.js";
 import { actionOf, keyName, keyOf, rowOf } from "./keys.js";
-import { asCalled, asPlaced, derive, inFrame, jointsPatch, known, mirrored, moveJoints, neighbours, nice, round3, say, standing, swapped, toRow, turnJoints, withCause, withState } from "./labels.js";
+import { asCalled, asPlaced, derive, inFrame, jointsPatch, known, mirrored, moveJoints, neighbours, nice, round3, describeJoint, standing, swapped, toRow, turnJoints, withCause, withState } from "./labels.js";
 import { maskAction, startMask } from "./mask_tool.js";
 import { BLINDED, closeForm, fillPanel, fillTable, fillTools, flash, inWords, openForm, textField } from "./panel.js";
 import { drawMask, setLight, startPeek, togglePeek } from "./pictures.js";
 import { HANDLE, drawLoupe } from "./pointer.js";
-import { accept, distrust, fillPredictions, groupBack } from "./predictions.js";
+import { accept, fillPredictions, groupBack, rejectPrediction } from "./predictions.js";
 import { chooseMany, extend, startStroke, strokeAction, targets } from "./strokes.js";
-import { commit, record, refusedOf, stackOf, takeBack, takeTheirs, tryAgain } from "./sync_queue.js";
+import { commit, keepStored, record, refusedOf, stackOf, takeBack, tryAgain } from "./sync_queue.js";
 import { answerNewest, settleNewest, writeComment } from "./threads.js";
 
 const TURN_RAD = Math.PI / 180; // by a key
@@ -79,10 +79,10 @@ export function whyClosed(S, deleted, whole) {
     : !S.can.edit ? "Read-only: your role cannot edit."
     : S.item.blinded ? BLINDED
     : S.broken ? BROKEN
-    : refusedOf(S, S.item.id).length ? "First decide about the edit that was not taken: keep theirs, or apply yours."
+    : refusedOf(S, S.item.id).length ? "First resolve the refused edit: keep the stored version, or apply yours."
     : whole ? ""
     : !S.item.instance ? `No people in this frame: draw a new person (${keyOf(S, "someone")}), or mark it as empty (${keyOf(S, "approve")}).`
-    : !S.now.exists ? "This added person was taken back. Redo with Shift+Z."
+    : !S.now.exists ? "This added person was undone. Redo with Shift+Z."
     : S.now.deleted && !deleted ? "This person is deleted. Delete brings it back."
     : "";
 }
@@ -170,8 +170,8 @@ export const DO = {
   back: (S) => step(S, -1),
   approve: (S) => (S.item.instance ? decide(S, "approved", "") : decideEmpty(S)),
   skip: (S) => decide(S, "skipped", ""),
-  reject: (S) => askWhy(S, "rejected", "Why is it rejected?", ["joints wrong", "not a person", "image broken", "too small"]),
-  flag: (S) => askWhy(S, "flagged", "What should somebody look at?", ["cannot tell", "left and right?", "cause unclear", "ask a lead"]),
+  reject: (S) => chooseReason(S, "rejected", "Why is it rejected?", ["joints wrong", "not a person", "image broken", "too small"]),
+  flag: (S) => chooseReason(S, "flagged", "What needs another look?", ["cannot tell", "left and right?", "cause unclear", "ask a lead"]),
   comment: (S) => writeComment(S),
   answer: (S) => answerNewest(S),
   settle: (S) => settleNewest(S),
@@ -181,7 +181,7 @@ export const DO = {
   swap: (S) => edit(S, swapped(S, S.now, null)),
   "swap pair": (S) => (S.joint >= 0 ? edit(S, swapped(S, S.now, S.joint)) : flash(S, "Select a joint first.")),
   add: (S) => addPerson(S),
-  distrust: (S) => distrust(S),
+  "reject prediction": (S) => rejectPrediction(S),
   delete: (S) => remove(S),
   box: (S) => startBox(S),
   someone: (S) => startBox(S, true),
@@ -206,7 +206,7 @@ export const DO = {
   help: (S) => showHelp(S),
   history: (S) => togglePast(S),
   leave: (S) => leave(S),
-  "take theirs": (S) => takeTheirs(S, S.item.id),
+  "keep stored": (S) => keepStored(S, S.item.id),
   "try again": (S) => tryAgain(S, S.item),
 };
 
@@ -260,7 +260,7 @@ function back(S, from, to, word) {
   } else open(S);
 }
 
-function askWhy(S, status, question, reasons) {
+function chooseReason(S, status, question, reasons) {
   const done = (text) => decide(S, status, text);
   if (open(S)) openForm(S, question, { field: textField(), answers: reasons.map((text) => [text, () => done(text)]), done });
 }
@@ -272,16 +272,16 @@ function decide(S, status, text) {
   step(S, 1);
 }
 
-// Of a frame without people: that nobody is in it, which is a decision like others.
+// Of a frame without people: that it is empty, which is a decision like others.
 function decideEmpty(S) {
   if (!open(S, true, true)) return;
   const others = neighbours(S).length;
   if (others) {
-    flash(S, `${others === 1 ? "A person is" : `${others} people are`} in this frame: delete first whoever is not there.`);
+    flash(S, `${others === 1 ? "A person is" : `${others} people are`} in this frame: first delete those who are not there.`);
     return;
   }
-  if (S.now.status !== "nobody") {
-    setEmpty(S, S.item, "nobody");
+  if (S.now.status !== "no_people") {
+    setEmpty(S, S.item, "no_people");
     S.decided += 1;
   }
   step(S, 1);
@@ -291,10 +291,10 @@ function setEmpty(S, item, status) {
   record(S, item, commit(S, item, { kind: "status", status, text: "" }, { status, reason: "" }));
 }
 
-// The frame of an item, where it was decided that nobody is in it.
+// The frame of an item, where it was marked as empty.
 export function emptied(S, item) {
   const frame = S.list.find((other) => other.frame === item.frame && !other.instance);
-  return frame && derive(S, frame).status === "nobody" ? frame : null;
+  return frame && derive(S, frame).status === "no_people" ? frame : null;
 }
 
 function remove(S) {
@@ -396,7 +396,7 @@ export function announce(S) {
   const j = S.joint;
   S.root.dataset.picked = S.picked.map((k) => S.skeleton.joints[k]).join(" ");
   const many = S.picked.length ? `${S.picked.length} joints` : "";
-  const name = many ? `${many}: ${S.picked.map((k) => nice(S.skeleton.joints[k])).join(", ")}` : j >= 0 ? `${nice(S.skeleton.joints[j])}, ${say(S.now.joints[j])}` : j === HANDLE ? "whole skeleton" : "";
+  const name = many ? `${many}: ${S.picked.map((k) => nice(S.skeleton.joints[k])).join(", ")}` : j >= 0 ? `${nice(S.skeleton.joints[j])}, ${describeJoint(S.now.joints[j])}` : j === HANDLE ? "whole skeleton" : "";
   S.ui.live.textContent = name;
   S.root.dataset.joint = j >= 0 ? S.skeleton.joints[j] : j === HANDLE ? "whole" : "";
   S.ui.hint.textContent = S.placing ? PLACE_HELP : j >= 0 ? `${many || nice(S.skeleton.joints[j])}: ${keysOf(S, ["visible", "self", "person", "object", "truncated", "unlabelled"].map((cause) => `cause ${cause}`))} · arrows move · Esc deselects`

@@ -4,11 +4,11 @@
 import { DO, addNew, beginDrawing, choose, endDrawing, isShown, open, passOn, placeJoint, setJoints } from "./actions.js";
 import { boxNode, draw, make, toFrame, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
-import { extent, fitted, grownBox, isGuide, nice, round3, say } from "./labels.js";
+import { extent, fitted, grownBox, isGuide, nice, round3, describeJoint } from "./labels.js";
 import { maskCounts } from "./mask_codes.js";
 import { fillPanel, flash } from "./panel.js";
 import { HANDLE } from "./pointer.js";
-import { NO_MODEL, accept, asNew, predictionIn, trusted } from "./predictions.js";
+import { NO_MODEL, accept, asNew, predictionIn, validPrediction } from "./predictions.js";
 import { commit, record, stackOf } from "./sync_queue.js";
 
 // `fresh`: somebody new is in it, whoever is shown.
@@ -141,7 +141,7 @@ export function placeAction(S, verb, rest) {
     setJoints(S, verb, value);
     if (["unlabelled", "truncated", "0"].includes(value)) goOn(S, 1); // these need no place
   } else if (verb === "accept" && value === "joint") {
-    if ((trusted(S)?.joints[S.joint] || isGuide(S, S.now.joints[S.joint])) && open(S)) {
+    if ((validPrediction(S)?.joints[S.joint] || isGuide(S, S.now.joints[S.joint])) && open(S)) {
       accept(S, value);
       goOn(S, 1);
     } else flash(S, S.model ? "Nothing is predicted for it." : NO_MODEL);
@@ -153,5 +153,5 @@ export function placeAction(S, verb, rest) {
 export function placingText(S) {
   const text = `${nice(S.skeleton.joints[S.joint])} · ${S.joint + 1} of ${S.skeleton.joints.length}`;
   const { state } = S.now.joints[S.joint];
-  return state === 2 || state === null ? text : `${text} · ${say(S.now.joints[S.joint])}`;
+  return state === 2 || state === null ? text : `${text} · ${describeJoint(S.now.joints[S.joint])}`;
 }

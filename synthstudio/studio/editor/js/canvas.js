@@ -3,7 +3,7 @@
 // cross outside, diamond unknown). Left is orange and single; right is blue and drawn double.
 
 import { drawCorners, placingText } from "./box_tool.js";
-import { around, extent, grownBox, isGuide, known, neighbours, nice, occluderOf, say } from "./labels.js";
+import { around, extent, grownBox, isGuide, known, neighbours, nice, occluderOf, describeJoint } from "./labels.js";
 import { boxOfCounts } from "./mask_codes.js";
 import { drawMasking } from "./mask_tool.js";
 import { HANDLE, drawLoupe } from "./pointer.js";
@@ -77,8 +77,8 @@ export function buildMarks(S) {
     const side = boneSide(S, a, b);
     const under = make("line", { stroke: INK, "stroke-linecap": "round" }, bones);
     const over = make("line", { stroke: SIDE[side], "stroke-linecap": "round" }, bones);
-    const slit = side === "right" ? make("line", { stroke: INK, "stroke-width": 1 }, bones) : null;
-    S.marks.bones.push({ a, b, under, over, slit, lines: [under, over, slit].filter(Boolean) });
+    const groove = side === "right" ? make("line", { stroke: INK, "stroke-width": 1 }, bones) : null;
+    S.marks.bones.push({ a, b, under, over, groove, lines: [under, over, groove].filter(Boolean) });
   }
   const joints = layer("joints");
   S.skeleton.joints.forEach((name, j) => {
@@ -156,7 +156,7 @@ function drawBone(bone, joints, place, shown, guide) {
   for (const node of bone.lines) set(line(node, p, q), { opacity: guide ? 0.4 : 1 });
   set(bone.under, { "stroke-width": hidden ? 4 : 6 });
   set(bone.over, { "stroke-width": hidden ? 2 : 3.6, "stroke-dasharray": hidden ? "5 5" : "none" });
-  show(bone.slit, bone.slit && !hidden);
+  show(bone.groove, bone.groove && !hidden);
 }
 
 function drawJoint(S, mark, joint, p, shown, guide) {
@@ -181,7 +181,7 @@ function drawTag(S, joints, place, shown) {
   show(S.marks.tag, yes);
   if (!yes) return;
   const occluder = occluderOf(S, j) && ` (${occluderOf(S, j)})`;
-  S.marks.tag.textContent = turn ? placingText(S) : `${nice(S.skeleton.joints[j])} · ${say(joints[j])}${occluder}`;
+  S.marks.tag.textContent = turn ? placingText(S) : `${nice(S.skeleton.joints[j])} · ${describeJoint(joints[j])}${occluder}`;
   const left = at[0] > S.ui.stage.clientWidth - 220;
   set(S.marks.tag, { "text-anchor": left ? "end" : "start", x: at[0] + (left ? -15 : 15), y: at[1] - 10 });
 }

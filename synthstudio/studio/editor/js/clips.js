@@ -6,8 +6,8 @@ import { differs, el, set } from "./canvas.js";
 import { fetchWindow, loadingOverlay, newest, setItem, setList } from "./editor.js";
 import { actionsOf } from "./keys.js";
 import { STATUS_WORD, asPlaced, derive } from "./labels.js";
-import { BLINDED, doer, fillEvents, fillPanel, flash, openForm, part } from "./panel.js";
-import { ask, commit, newClient, pendingOf, record, stackOf } from "./sync_queue.js";
+import { BLINDED, actionButton, fillEvents, fillPanel, flash, openForm, part } from "./panel.js";
+import { commit, newClient, pendingOf, record, request, stackOf } from "./sync_queue.js";
 
 const MARKS = { approved: "✓", rejected: "✗", flagged: "⚑", deleted: "⊘" };
 const MARK_WORD = { key: "key frame", filled: "filled in" };
@@ -17,7 +17,7 @@ export function buildClips(S, root) {
   ui.clips = part(root, "section", "clips", "Clip");
   const head = el("div", "cliphead", null, ui.clips);
   ui.clipWhere = el("span", "where", "", head);
-  for (const action of actionsOf("Clips")) doer(S, head, action);
+  for (const action of actionsOf("Clips")) actionButton(S, head, action);
   ui.strip = part(ui.clips, "div", "strip", "Frames of the clip");
   ui.strip.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
@@ -31,7 +31,7 @@ export function buildClips(S, root) {
 // What the strip says of the shown frame; undefined while the strip is that of somebody else.
 function entryOf(S) {
   const entry = S.clip?.frames?.find(({ frame }) => frame === S.item.frame);
-  return entry && (entry.instance === S.item.instance || !entry.there) ? entry : undefined;
+  return entry && (entry.instance === S.item.instance || !entry.exists) ? entry : undefined;
 }
 
 export function fillClips(S) {
@@ -44,7 +44,7 @@ export function fillClips(S) {
   const at = entry ? clip.start + clip.frames.indexOf(entry) + 1 : 0;
   ui.clipWhere.textContent = entry ? `${track} · frame ${at} of ${clip.total} · ${clip.keys.length} key frame${clip.keys.length === 1 ? "" : "s"}` : "…";
   fillStrip(S, entry);
-  fillEvents(ui.clipLog, S.clipLog ? clip.log ?? null : null, "Nobody has changed who this is over time.");
+  fillEvents(ui.clipLog, S.clipLog ? clip.log ?? null : null, "No changes to this track yet.");
   pumpClip(S);
 }
 
@@ -62,8 +62,8 @@ export function clipOff(S, action) {
 
 // A mark that is on its way counts already.
 function isKey(S, entry) {
-  const op = pendingOf(S, S.item.id).findLast((one) => "keyed" in one.patch);
-  return op ? op.patch.keyed : entry.mark === "key";
+  const op = pendingOf(S, S.item.id).findLast((one) => "keyframe" in one.patch);
+  return op ? op.patch.keyframe : entry.mark === "key";
 }
 
 function fillStrip(S, entry) {
@@ -98,17 +98,17 @@ function fillThumb(S, node, entry, shown) {
   (entry.box ?? []).forEach((v, k) => (where.style[names[k]] = `${v * 100}%`));
   mark.textContent = [{ key: "◆", filled: "◇" }[entry.mark], MARKS[entry.status]].filter(Boolean).join(" ");
   number.textContent = entry.frame;
-  const words = [MARK_WORD[entry.mark], entry.edited && !entry.mark ? "edited" : "", STATUS_WORD[entry.status] ?? entry.status, entry.there ? "" : "not in this frame"];
+  const words = [MARK_WORD[entry.mark], entry.edited && !entry.mark ? "edited" : "", STATUS_WORD[entry.status] ?? entry.status, entry.exists ? "" : "not in this frame"];
   const title = [`Frame ${entry.frame}`, ...words.filter((word) => word && word !== "to review")].join(", ");
   set(node, { title, "aria-label": title, "aria-current": shown, tabindex: shown ? 0 : -1, "data-frame": entry.frame, "data-mark": entry.mark });
-  node.classList.toggle("none", !entry.there);
+  node.classList.toggle("none", !entry.exists);
 }
 
 // What is done over a clip: turn to another frame of the same person, copy labels, and edits that
 // the server does person by person. S.trip: {home, track}: the shown person was reached by the
-// strip; n and b go on in the queue from `home`. S.asked: the edit that is on its way.
+// strip; n and b go on in the queue from `home`. S.clipRequest: the edit that is on its way.
 
-const ASK_MS = 20000;
+const REQUEST_MS = 20000;
 
 // The people of the queue, without those who are held for the strip alone.
 export const queued = (S) => S.list.filter((item) => !item.aside);
@@ -133,15 +133,15 @@ export function lookSoon(S) {
 // The strip of the shown person, or of where one goes; one request at a time.
 export async function fetchStrip(S) {
   const look = lookOf(S);
-  if (!look || S.away) return;
+  if (!look || S.offline) return;
   S.stripWanted = look;
-  if (S.stripAsked) return;
-  S.stripAsked = true;
+  if (S.stripPending) return;
+  S.stripPending = true;
   const [frame, instance, track] = look.split(":");
   const query = `log=${S.clipLog}${track === undefined ? "" : `&track=${track}`}`;
   S.stripWanted = null;
-  const { status, data, why } = await ask(S, "GET", `/sets/${S.set}/clips/${frame}/${instance}?${query}`);
-  S.stripAsked = false;
+  const { status, data, why } = await request(S, "GET", `/sets/${S.set}/clips/${frame}/${instance}?${query}`);
+  S.stripPending = false;
   if (S.stopped || !S.item) return;
   if (status === 200) takeStrip(S, data);
   else if (S.going && status) {
@@ -163,7 +163,7 @@ function takeStrip(S, { clip, items }) {
 }
 
 function goClip(S, by) {
-  const entry = sureEntry(S);
+  const entry = checkedEntry(S);
   if (!entry) return;
   const next = S.clip.frames[S.clip.frames.indexOf(entry) + by];
   if (!next) return flash(S, by > 0 ? "This is the last frame of the clip." : "This is the first frame of the clip.");
@@ -171,13 +171,13 @@ function goClip(S, by) {
 }
 
 export function goFrame(S, frame) {
-  if (sureEntry(S)) goTo(S, S.clip.frames.find((one) => one.frame === frame));
+  if (checkedEntry(S)) goTo(S, S.clip.frames.find((one) => one.frame === frame));
 }
 
 // The strip's entry of the shown frame; where there is none, why not is said.
-function sureEntry(S) {
+function checkedEntry(S) {
   const entry = S.item.clip && entryOf(S);
-  if (!entry) flash(S, S.item.clip ? "One moment: the clip is being fetched." : "This frame is of no clip.");
+  if (!entry) flash(S, S.item.clip ? "Loading the clip…" : "This frame is not part of a clip.");
   return entry;
 }
 
@@ -210,13 +210,13 @@ export function arrive(S) {
 // The same person's labels of the frame before or after; in a frame without that person, somebody new.
 function copyFrom(S, by) {
   if (!open(S, false, !S.item.instance)) return;
-  const entry = sureEntry(S);
+  const entry = checkedEntry(S);
   if (!entry) return;
   const word = by > 0 ? "after" : "before";
   const from = S.clip.frames[S.clip.frames.indexOf(entry) + by];
-  if (!from?.there) return flash(S, `The frame ${word} does not have this person.`);
+  if (!from?.exists) return flash(S, `The frame ${word} does not have this person.`);
   const item = S.list.find((one) => one.id === `${from.frame}:${from.instance}`);
-  if (!item) return flash(S, "One moment: that frame is being fetched.");
+  if (!item) return flash(S, "Loading that frame…");
   if (item.blinded) return flash(S, BLINDED);
   const joints = derive(S, item).joints.map((joint) => asPlaced(S.item, { x: joint.x, y: joint.y, state: joint.state, cause: joint.cause }));
   if (S.item.instance) {
@@ -232,21 +232,21 @@ function copyFrom(S, by) {
 function toggleKey(S) {
   const entry = entryOf(S);
   if (!open(S) || !entry) return;
-  const keyed = !isKey(S, entry);
-  if (!keyed && S.now.status === "approved") return flash(S, "Who is approved is a key frame.");
-  record(S, S.item, commit(S, S.item, { kind: "edit", keyed }, { keyed }));
-  flash(S, keyed ? "A key frame." : "No key frame any more.");
+  const keyframe = !isKey(S, entry);
+  if (!keyframe && S.now.status === "approved") return flash(S, "Who is approved is a key frame.");
+  record(S, S.item, commit(S, S.item, { kind: "edit", keyframe }, { keyframe }));
+  flash(S, keyframe ? "A key frame." : "No key frame any more.");
 }
 
 // Ask the server for an edit over the whole clip; what is edited here is saved before.
-function askClip(S, ask, more = {}) {
-  if (!open(S, ask === "undo")) return false;
-  if (S.asked) {
-    flash(S, "One moment: the last one is being done.");
+function requestClip(S, action, more = {}) {
+  if (!open(S, action === "undo")) return false;
+  if (S.clipRequest) {
+    flash(S, "The last edit is still being applied.");
     return false;
   }
   const { frame, instance } = S.item;
-  S.asked = { ...more, body: { ask, frame, instance, client: `clip${newClient()}`, ...more.say }, sent: false, item: S.item };
+  S.clipRequest = { ...more, body: { action, frame, instance, client: `clip${newClient()}`, ...more.fields }, sent: false, item: S.item };
   pumpClip(S);
   return true;
 }
@@ -254,41 +254,41 @@ function askClip(S, ask, more = {}) {
 // An edit that got no answer is sent once more under the same name, so it happens once at most; then it
 // is given up, and an undo may be tried anew.
 async function pumpClip(S) {
-  const { asked } = S;
-  if (!asked || asked.sent || S.sync.pending.length) return;
-  asked.sent = true;
+  const pending = S.clipRequest;
+  if (!pending || pending.sent || S.sync.pending.length) return;
+  pending.sent = true;
   const path = `/sets/${S.set}/clips`;
-  let answer = await ask(S, "POST", path, asked.body, ASK_MS);
-  if (!answer.status && !S.stopped) answer = await ask(S, "POST", path, asked.body, ASK_MS);
+  let answer = await request(S, "POST", path, pending.body, REQUEST_MS);
+  if (!answer.status && !S.stopped) answer = await request(S, "POST", path, pending.body, REQUEST_MS);
   if (S.stopped) return;
-  S.asked = null;
+  S.clipRequest = null;
   const { status, data, why } = answer;
   const error = status === 200 ? data.error : status ? why : "The server did not answer. Look whether it was done, then try again.";
   if (error) {
-    if (asked.entry) stackOf(S, asked.item.id)[asked.from].push(asked.entry);
+    if (pending.entry) stackOf(S, pending.item.id)[pending.from].push(pending.entry);
     flash(S, error, 10000);
-  } else if (data.ask === "preview") showFilling(S, data);
-  else batchDone(S, data, asked);
+  } else if (data.action === "preview") showFilling(S, data);
+  else batchDone(S, data, pending);
   fetchWindow(S);
   fetchStrip(S);
   fillPanel(S);
 }
 
-function batchDone(S, answer, asked) {
-  const stack = stackOf(S, asked.item.id);
-  if (answer.people) stack[asked.to ?? "undo"].push({ batch: answer.client, mark: true });
-  if (answer.people && !asked.to) stack.redo = [];
+function batchDone(S, answer, pending) {
+  const stack = stackOf(S, pending.item.id);
+  if (answer.people) stack[pending.to ?? "undo"].push({ batch: answer.client, mark: true });
+  if (answer.people && !pending.to) stack.redo = [];
   const who = `${answer.people} ${answer.people === 1 ? "person" : "people"}`;
-  const words = { fill: `${who} filled in`, split: `A new track from here on: ${who}`, join: `Joined: ${who}`, rename: `Renamed: ${who}`, undo: `${asked.to === "redo" ? "Undone" : "Done again"}: ${who}` };
-  const left = answer.left.length ? ` As before: ${answer.left.join("; ")}.` : "";
-  flash(S, `${words[answer.ask]}.${left}${answer.ask === "undo" ? "" : " z takes it back."}`, left ? 12000 : 4000);
+  const words = { fill: `${who} filled in`, split: `A new track from here on: ${who}`, join: `Joined: ${who}`, rename: `Renamed: ${who}`, undo: `${pending.to === "redo" ? "Undone" : "Done again"}: ${who}` };
+  const left = answer.unchanged.length ? ` As before: ${answer.unchanged.join("; ")}.` : "";
+  flash(S, `${words[answer.action]}.${left}${answer.action === "undo" ? "" : " Undo with z."}`, left ? 12000 : 4000);
 }
 
 // Undo or redo of an edit of many frames, at the person where it was made.
 export function undoBatch(S, from, to) {
   const stack = stackOf(S, S.item.id);
   const entry = stack[from].pop();
-  if (!askClip(S, "undo", { say: { back: entry.batch }, entry, from, to })) stack[from].push(entry);
+  if (!requestClip(S, "undo", { fields: { undoes: entry.batch }, entry, from, to })) stack[from].push(entry);
 }
 
 function showFilling(S, { near, whole }) {
@@ -297,12 +297,12 @@ function showFilling(S, { near, whole }) {
     const added = found.added ? `, ${found.added} of them new` : "";
     return `${found.people} ${found.people === 1 ? "frame" : "frames"}${added}, ${found.joints} joints`;
   };
-  const ask = (all) => () => askClip(S, "fill", { say: { whole: all } });
+  const fill = (all) => () => requestClip(S, "fill", { fields: { whole: all } });
   const answers = [];
-  if (near.people) answers.push([`Fill in ${near.people} here`, ask(false)]);
-  if (whole.people > near.people) answers.push([`Fill in all ${whole.people}`, ask(true)]);
+  if (near.people) answers.push([`Fill in ${near.people} here`, fill(false)]);
+  if (whole.people > near.people) answers.push([`Fill in all ${whole.people}`, fill(true)]);
   const found = near.people ? near : whole;
-  const stay = found.left.length ? ` ${found.left.join("; ")} ${found.left.length === 1 ? "stays" : "stay"}.` : "";
+  const stay = found.unchanged.length ? ` ${found.unchanged.join("; ")} ${found.unchanged.length === 1 ? "stays" : "stay"}.` : "";
   openForm(S, `Between key frames ${found.keys.join(", ")}: ${count(found)} would change.${stay}`, { answers });
 }
 
@@ -312,13 +312,13 @@ function joinTracks(S) {
   if (!others.length) return flash(S, "There is no other track in this clip.");
   const field = el("select");
   for (const { track, people, first, last } of others) el("option", "", `Track ${track}: frames ${first} to ${last} (${people})`, field).value = track;
-  openForm(S, `${S.clip.track === null ? "This person" : `Track ${S.clip.track}`} becomes part of`, { field, done: (to) => askClip(S, "join", { say: { to: Number(to) } }) });
+  openForm(S, `${S.clip.track === null ? "This person" : `Track ${S.clip.track}`} becomes part of`, { field, done: (to) => requestClip(S, "join", { fields: { to: Number(to) } }) });
 }
 
 function renameTrack(S) {
   if (!open(S) || !entryOf(S)) return;
-  const field = Object.assign(el("input"), { type: "number", min: 0, max: 2147483647, step: 1, value: S.clip.free });
-  openForm(S, "Another number for this track", { field, done: (to) => askClip(S, "rename", { say: { to: Number(to) } }) });
+  const field = Object.assign(el("input"), { type: "number", min: 0, max: 2147483647, step: 1, value: S.clip.free_track });
+  openForm(S, "Another number for this track", { field, done: (to) => requestClip(S, "rename", { fields: { to: Number(to) } }) });
 }
 
 export const CLIP_DO = {
@@ -327,8 +327,8 @@ export const CLIP_DO = {
   "copy back": (S) => copyFrom(S, -1),
   "copy next": (S) => copyFrom(S, 1),
   "clip key": (S) => toggleKey(S),
-  "clip fill": (S) => entryOf(S) && askClip(S, "preview"),
-  "clip split": (S) => entryOf(S) && askClip(S, "split"),
+  "clip fill": (S) => entryOf(S) && requestClip(S, "preview"),
+  "clip split": (S) => entryOf(S) && requestClip(S, "split"),
   "clip join": (S) => joinTracks(S),
   "clip rename": (S) => renameTrack(S),
   "clip log": (S) => {

@@ -9,7 +9,7 @@ import { derive } from "./labels.js";
 import { buildPage, buildTable, closeForm, fillPanel, fillStatus, flash } from "./panel.js";
 import { drawMask, endPeek, paint, pictureOf, prefetch, whenLoaded } from "./pictures.js";
 import { drawLoupe, listenPointer } from "./pointer.js";
-import { ask, openSyncQueue, pendingOf, refusedOf, send, sendSoon } from "./sync_queue.js";
+import { openSyncQueue, pendingOf, refusedOf, request, send, sendSoon } from "./sync_queue.js";
 
 const LOW = 5; // fewer than this many people ahead: ask for more
 const STAY_MS = 240000; // so often the server hears from an editor that is in use: leases end otherwise
@@ -117,19 +117,19 @@ function lookAhead(S) {
 
 // One request at a time; where the place that is wanted has changed meanwhile, it follows.
 export async function fetchWindow(S) {
-  if (S.asking) S.askAgain = true;
-  if (S.asking || S.opening || S.away || !S.queue) return;
+  if (S.fetchingWindow) S.fetchAgain = true;
+  if (S.fetchingWindow || S.opening || S.offline || !S.queue) return;
   const pos = S.wanted ?? (S.item ? homeOf(S) ?? S.item.pos : 0);
   const { key } = S.queue;
-  Object.assign(S, { asking: true, askAgain: false });
-  const { status, data, why } = await ask(S, "GET", `/sets/${S.set}/queues/${key}?at=${pos}`);
-  S.asking = false;
+  Object.assign(S, { fetchingWindow: true, fetchAgain: false });
+  const { status, data, why } = await request(S, "GET", `/sets/${S.set}/queues/${key}?at=${pos}`);
+  S.fetchingWindow = false;
   if (S.stopped || S.opening || S.queue.key !== key) return;
   if (status === 404) openQueue(S, placeOf(S)); // a new server does not know the queue
   else if (status === 200) takeWindow(S, data, pos);
   else if (fetching(S)) loadingOverlay(S, `${why} Trying again…`);
   fillStatus(S);
-  if (S.askAgain) fetchWindow(S);
+  if (S.fetchAgain) fetchWindow(S);
 }
 
 const placeOf = (S) => (S.item ? { frame: S.item.frame, instance: S.item.instance } : {});
@@ -138,7 +138,7 @@ const placeOf = (S) => (S.item ? { frame: S.item.frame, instance: S.item.instanc
 async function openQueue(S, place = {}) {
   const { given } = S;
   S.opening = true;
-  const { status, data, why } = await ask(S, "POST", `/sets/${S.set}/queues`, { ...JSON.parse(given), ...place });
+  const { status, data, why } = await request(S, "POST", `/sets/${S.set}/queues`, { ...JSON.parse(given), ...place });
   S.opening = false;
   if (S.stopped) return;
   if (S.given !== given) return openQueue(S);
@@ -164,9 +164,9 @@ function takeQueue(S, data) {
   S.root.dataset.ready = "1";
 }
 
-// People round a place. `asked`: which place was asked for; `begin`: at whom a queue begins that was just
+// People round a place. `requested`: the place that was requested; `begin`: at whom a queue begins that was just
 // opened, null for its place.
-function takeWindow(S, { at, can, items, progress }, asked, begin) {
+function takeWindow(S, { at, can, items, progress }, requested, begin) {
   const opened = begin !== undefined;
   Object.assign(S, { can, progress, heard: performance.now() });
   const last = S.item;
@@ -178,13 +178,13 @@ function takeWindow(S, { at, can, items, progress }, asked, begin) {
   }
   setList(S, list, opened && !S.trip ? [] : S.aside);
   S.root.dataset.windows = S.windows += 1;
-  if (!S.list.length) return nobody(S, S.queue.empty);
+  if (!S.list.length) return showEmpty(S, S.queue.empty);
   const there = S.wanted === null || opened ? null : S.list.find((item) => item.pos === S.wanted);
   const same = last && S.list.find((item) => item.id === last.id);
   const first = S.list.find((item) => item.id === begin) ?? S.list.find((item) => item.pos === at) ?? S.list[0];
   if (opened && first.id !== last?.id) setItem(S, first);
   else if (there && there.id !== last?.id) setItem(S, there);
-  else if (S.wanted !== null && !there && S.wanted !== asked) fetchWindow(S);
+  else if (S.wanted !== null && !there && S.wanted !== requested) fetchWindow(S);
   else if (S.going && same) {
     if (!arrive(S)) sameItem(S, same);
   } else {
@@ -242,8 +242,8 @@ function sameItem(S, item) {
   lookAhead(S);
 }
 
-function nobody(S, text) {
-  dropKeys(S, "Nobody is left in this queue");
+function showEmpty(S, text) {
+  dropKeys(S, "The queue is empty");
   Object.assign(S, { item: null, wanted: null, going: null, ready: false });
   loadingOverlay(S, text);
   S.ui.place.textContent = "0 of 0";
@@ -253,7 +253,7 @@ function nobody(S, text) {
 
 async function fetchPast(S, id) {
   const [frame, instance] = id.split(":");
-  const { status, data } = await ask(S, "GET", `/sets/${S.set}/people/${frame}/${instance}/events?layer=${S.layer}`);
+  const { status, data } = await request(S, "GET", `/sets/${S.set}/people/${frame}/${instance}/events?layer=${S.layer}`);
   if (S.stopped || S.past?.id !== id || status !== 200) return;
   S.past = { id, events: data.events };
   S.changed();
@@ -269,16 +269,16 @@ export function togglePast(S) {
 async function pingServer(S) {
   if (S.pinging) return;
   S.pinging = true;
-  await ask(S, "GET", "/me");
+  await request(S, "GET", "/me");
   S.pinging = false;
-  if (S.away || S.stopped) return;
+  if (S.offline || S.stopped) return;
   send(S);
   if (S.closed) openQueue(S, placeOf(S));
   else fetchWindow(S);
 }
 
 function tick(S) {
-  if (S.away) pingServer(S);
+  if (S.offline) pingServer(S);
   else if (S.closed && !S.opening) openQueue(S, placeOf(S));
   else if (S.wanted !== null || (S.item && S.used > S.heard && performance.now() - S.heard > STAY_MS)) fetchWindow(S);
   if (S.going) fetchStrip(S);
@@ -293,7 +293,7 @@ function start(parent, { api, set, user, queue }) {
     loading: 0, stacks: new Map(), groups: new Map(), fingers: new Map(), places: new Map(), keys: [], windows: 0, decided: 0, began: Date.now(), light: { b: 1, c: 1 },
     layers: { boxes: false, modal: false, amodal: false, others: true, names: true, predictions: true }, fitting: "person", loupe: false,
     ready: false, broken: false, sendTimer: 0, used: 0, heard: 0, wanted: null, can: {}, members: [], queue: null, model: "", past: null, progress: null,
-    clip: null, clipLog: false, asked: null, trip: null, going: null, away: false, asking: false, askAgain: false, lookedAt: null, opening: false, closed: false, stopped: false,
+    clip: null, clipLog: false, clipRequest: null, trip: null, going: null, offline: false, fetchingWindow: false, fetchAgain: false, lookedAt: null, opening: false, closed: false, stopped: false,
     sync: openSyncQueue(set, layer, user),
   };
   buildPage(S, parent);

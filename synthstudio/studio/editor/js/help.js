@@ -6,7 +6,7 @@ import { button, showKey } from "./panel.js";
 
 const LEGEND = "Left: orange, drawn once. Right: blue, drawn double. Dashed bones have a hidden end. A dot is visible, a ring hidden by the own body, a triangle by another person, a square by an object, a diamond hidden with unknown cause, a cross outside.";
 const TOUR = [
-  ["someone", "This frame has no people yet. New person: drag a box round somebody."],
+  ["someone", "This frame has no people yet. New person: drag a box round the person."],
   ["place", "Then placing begins: click where the named joint is, and the next one follows. Enter takes the faint one."],
   ["select", "A joint cannot be seen? Select it. Its row at the right names the cause: own body, person or object."],
   ["undo", "Every step can be undone, also in a person you left. Edits are saved by themselves."],

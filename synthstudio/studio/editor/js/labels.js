@@ -14,12 +14,12 @@ export const STATE_WORD = { 2: "visible", 1: "hidden", 0: "outside" };
 const HIDDEN_BY = ["self", "person", "object"]; // the order of shares 1..3
 export const STATUS_WORD = {
   pending: "to review", approved: "approved", rejected: "rejected",
-  flagged: "flagged", skipped: "skipped", empty: "no people", nobody: "nobody here",
+  flagged: "flagged", skipped: "skipped", empty: "no people", no_people: "confirmed empty",
 };
 
-const PLAIN = ["status", "reason", "deleted", "exists", "box", "masks", "distrusts", "track", "keyed"];
+const PLAIN = ["status", "reason", "deleted", "exists", "box", "masks", "rejected_models", "track", "keyframe"];
 
-export function say(joint) {
+export function describeJoint(joint) {
   if (joint.state === null) return "no label";
   if (joint.state === 1) return joint.cause === "unknown" ? "hidden" : `hidden by ${CAUSE_WORD[joint.cause]}`;
   return STATE_WORD[joint.state];
@@ -50,7 +50,7 @@ export function derive(S, item) {
   const out = {
     joints, status: state.status, reason: state.reason, deleted: state.deleted,
     exists: item.exists || state.added, comments: state.comments, revision: state.revision,
-    waiting: 0, box: state.box ?? null, masks: state.masks ?? null, distrusts: state.distrusts ?? [], track: state.track ?? null, keyed: state.keyed ?? null,
+    waiting: 0, box: state.box ?? null, masks: state.masks ?? null, rejected_models: state.rejected_models ?? [], track: state.track ?? null, keyframe: state.keyframe ?? null,
     edited: new Set(Object.keys(state.joints)), resolved: Object.fromEntries((item.threads ?? []).map(({ id, open }) => [id, !open])),
   };
   for (const op of pendingOf(S, item.id)) {
@@ -139,7 +139,7 @@ export function around(a, b) {
 
 // Everybody of a frame: those whom this browser holds, and the others as the server last told of
 // them, with the first of the frame's items. `closed`: why somebody may not be changed, or null.
-export function everybody(S, frame) {
+export function peopleOf(S, frame) {
   const held = S.list.filter((item) => item.frame === frame && item.instance);
   const numbers = new Set(held.map((item) => item.instance));
   const first = S.list.find((item) => item.frame === frame && item.people);
@@ -154,7 +154,7 @@ export function everybody(S, frame) {
 
 // The people of the picture beside the shown one, as their reviewers see them now.
 export function neighbours(S) {
-  return everybody(S, S.item.frame).filter((other) => other.id !== S.item.id).flatMap((other) => {
+  return peopleOf(S, S.item.frame).filter((other) => other.id !== S.item.id).flatMap((other) => {
     const now = derive(S, other);
     if (now.deleted || !now.exists) return [];
     return [{ instance: other.instance, xy: now.joints.map((joint) => (known(joint) && joint.state ? [joint.x, joint.y] : null)) }];

@@ -9,7 +9,7 @@ import { grownBox, inFrame, round3 } from "./labels.js";
 import { bitsOf, countsOf, fillBrush, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
 import { fillTools, flash } from "./panel.js";
 import { drawMask } from "./pictures.js";
-import { ask, commit, record } from "./sync_queue.js";
+import { commit, record, request } from "./sync_queue.js";
 
 const MASK_WORD = { modal: "what can be seen", amodal: "the whole person" };
 const MASK_HELP = {
@@ -155,7 +155,7 @@ async function segment(S, at) {
   const box = grownBox(S, near);
   if (box && !near) [box[0], box[1], box[2], box[3]] = [box[0] - 0.12 * box[2], box[1] - 0.12 * box[3], 1.24 * box[2], 1.24 * box[3]];
   flash(S, "Segmenting…", 20000);
-  const { status, data, why } = await ask(S, "POST", `/sets/${S.set}/frames/${item.frame}/segment`, { points, box });
+  const { status, data, why } = await request(S, "POST", `/sets/${S.set}/frames/${item.frame}/segment`, { points, box });
   if (S.masking !== masking || S.item.id !== item.id) return;
   if (status === 200) keepBits(S, (bits, value) => bitsOf(data.counts, item).forEach((bit, k) => bit && (bits[k] = value)));
   else flash(S, why);

@@ -5,14 +5,14 @@ import { differs, el, make, set, shapeOf } from "./canvas.js";
 import { buildClips, clipOff, clipOn, fillClips } from "./clips.js";
 import { buildHelp, startTour } from "./help.js";
 import { actionsOf, keyOf, loadKeys, rowOf } from "./keys.js";
-import { CAUSE_WORD, STATE_WORD, STATUS_WORD, derive, nice, occluderOf, say } from "./labels.js";
+import { CAUSE_WORD, STATE_WORD, STATUS_WORD, derive, nice, occluderOf, describeJoint } from "./labels.js";
 import { NEXT_TOOL, fillMasks, slideBrush } from "./mask_tool.js";
 import { buildPredictions, fillPredictions } from "./predictions.js";
 import { isChosen, maskToCut, present, targets, toggleJoint } from "./strokes.js";
 import { refusedOf, stackOf, syncStatus } from "./sync_queue.js";
 import { fillThreads } from "./threads.js";
 
-export const BLINDED = "Somebody reviewed this person, and a blind second review is open: what was said is not shown, and nothing can be changed here. Take second reviews on the page Team.";
+export const BLINDED = "This person is reviewed, and a blind second review is open: the first review is not shown, and nothing can be changed here. Take second reviews on the page Team.";
 const SIGN = { saved: "✓", pending: "↑", waiting: "…", offline: "!", refusal: "✗" };
 
 export function button(S, parent, text, title, act, cls) {
@@ -27,7 +27,7 @@ export function button(S, parent, text, title, act, cls) {
 }
 
 // A button that does what a key does.
-export function doer(S, parent, action, cls) {
+export function actionButton(S, parent, action, cls) {
   const { label, what } = rowOf(action);
   const node = button(S, parent, label, what, () => press(S, action), cls);
   node.dataset.action = action;
@@ -91,21 +91,21 @@ export function buildPage(S, parent) {
 function buildBar(S, bar) {
   const { ui } = S;
   set(bar, { role: "toolbar" });
-  doer(S, bar, "back");
+  actionButton(S, bar, "back");
   ui.place = el("span", "place", "", bar);
-  for (const action of ["next", "undo", "redo"]) doer(S, bar, action);
+  for (const action of ["next", "undo", "redo"]) actionButton(S, bar, action);
   ui.queue = el("span", "queue", "", bar);
-  doer(S, bar, "farther", "wide");
+  actionButton(S, bar, "farther", "wide");
   ui.zoom = el("span", "zoom wide", "100%", bar);
-  for (const action of ["closer", "fit person"]) doer(S, bar, action, "wide");
+  for (const action of ["closer", "fit person"]) actionButton(S, bar, action, "wide");
   const view = menu(S, bar, "View", "View");
   const shown = actionsOf("View").filter((action) => !/^(closer|farther|help)$/.test(action));
-  for (const [title, ours] of [["Show", /^layer/], ["Show while held", /^peek/], ["Picture", /^(?!layer|peek)/]]) {
+  for (const [title, pattern] of [["Show", /^layer/], ["Show while held", /^peek/], ["Picture", /^(?!layer|peek)/]]) {
     el("h3", "", title, view);
     const box = part(view, "div", "", title);
-    for (const action of shown.filter((one) => ours.test(one))) doer(S, box, action);
+    for (const action of shown.filter((one) => pattern.test(one))) actionButton(S, box, action);
   }
-  doer(S, bar, "help");
+  actionButton(S, bar, "help");
 }
 
 function buildSide(S, side) {
@@ -114,7 +114,7 @@ function buildSide(S, side) {
   ui.who = el("h2", "", "", head);
   ui.chip = el("span", "chip", "", head);
   const person = part(menu(S, head, "Edit", "Edit the whole person"), "div", "", "Edit the whole person");
-  for (const action of ["swap", "mirror", "add", "delete", "history"]) doer(S, person, action);
+  for (const action of ["swap", "mirror", "add", "delete", "history"]) actionButton(S, person, action);
   ui.refused = el("div", "refused", null, side, { role: "alert" });
   buildOptions(S, side);
   const body = el("div", "body", null, side);
@@ -123,11 +123,11 @@ function buildSide(S, side) {
   ui.jointHead = el("div", "head", null, body);
   el("h3", "", "Joints", ui.jointHead);
   const several = part(menu(S, ui.jointHead, "Several", "Select several joints"), "div", "", "Select several joints");
-  for (const action of [...actionsOf("Select"), "swap pair"]) doer(S, several, action);
+  for (const action of [...actionsOf("Select"), "swap pair"]) actionButton(S, several, action);
   ui.table = part(body, "div", "joints", "Joints");
   ui.palette = part(null, "div", "palette", "State and cause of the selected joints");
   for (const action of actionsOf("State and cause")) {
-    const node = doer(S, ui.palette, action);
+    const node = actionButton(S, ui.palette, action);
     if (action.startsWith("cause ")) node.prepend(glyph(action.slice(6), "middle"));
   }
   ui.threads = part(body, "ul", "threads", "Comments");
@@ -135,8 +135,8 @@ function buildSide(S, side) {
   buildPredictions(S, side);
   ui.form = el("form", "form", null, side, { hidden: "" });
   const decisions = part(side, "div", "decide", "Decide");
-  ui.approve = doer(S, decisions, "approve", "good");
-  for (const [action, cls] of [["reject", "bad"], ["flag", "warn"], ["skip"], ["comment"]]) doer(S, decisions, action, cls);
+  ui.approve = actionButton(S, decisions, "approve", "good");
+  for (const [action, cls] of [["reject", "bad"], ["flag", "warn"], ["skip"], ["comment"]]) actionButton(S, decisions, action, cls);
 }
 
 // Ask beside the decisions: `field` is what is filled in, `answers` are buttons [text, what they do],
@@ -226,8 +226,8 @@ export function fillTable(S) {
     row.dot.textContent = whose;
     row.node.classList.toggle("chosen", chosen);
     row.node.tabIndex = S.joint === j || (S.joint < 0 && j === 0) ? 0 : -1;
-    const told = `${nice(S.skeleton.joints[j])}, ${say(joint)}${occluder ? ` (${occluder})` : ""}, ${bar}${whose ? `, ${whose === "model" ? "as predicted" : whose}` : ""}`;
-    set(row.node, { "aria-pressed": chosen, "aria-label": told });
+    const label = `${nice(S.skeleton.joints[j])}, ${describeJoint(joint)}${occluder ? ` (${occluder})` : ""}, ${bar}${whose ? `, ${whose === "model" ? "as predicted" : whose}` : ""}`;
+    set(row.node, { "aria-pressed": chosen, "aria-label": label });
   });
   // State and cause stand in the row of the selected joint.
   const { palette } = S.ui;
@@ -241,18 +241,18 @@ export function fillTable(S) {
 
 export function fillPanel(S) {
   const { ui, item, now } = S;
-  ui.who.textContent = `Frame ${item.frame} · ${item.instance ? `person ${item.instance}` : "nobody"}`;
-  const status = !item.instance && now.status !== "nobody" ? "empty" : now.deleted ? "deleted" : now.status;
+  ui.who.textContent = `Frame ${item.frame} · ${item.instance ? `person ${item.instance}` : "no people"}`;
+  const status = !item.instance && now.status !== "no_people" ? "empty" : now.deleted ? "deleted" : now.status;
   ui.chip.textContent = item.blinded ? "second review open" : STATUS_WORD[status] ?? status;
   ui.chip.className = `chip ${item.blinded ? "flagged" : status}`;
-  ui.chip.title = item.blinded ? BLINDED : now.reason || (item.state.who ? `last change by ${item.state.who}` : "nobody has touched it");
+  ui.chip.title = item.blinded ? BLINDED : now.reason || (item.state.who ? `last change by ${item.state.who}` : "not reviewed yet");
   ui.closed.textContent = fetching(S) ? "" : whyClosed(S);
   ui.closed.hidden = !ui.closed.textContent;
   const extra = now.reason ? [`“${now.reason}”`] : [];
   if (item.lease) extra.push(`held by ${item.lease}`);
   ui.facts.textContent = [...item.facts, ...extra].join(" · ");
   ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
-  ui.approve.firstChild.textContent = item.instance ? "Approve" : "Nobody here";
+  ui.approve.firstChild.textContent = item.instance ? "Approve" : "No people";
   ui.place.textContent = `${item.pos + 1} of ${S.queue.total}`;
   ui.queue.textContent = S.queue.label;
   fillThreads(S);
@@ -262,7 +262,7 @@ export function fillPanel(S) {
   fillTable(S);
   fillRefused(S);
   const past = S.past?.id === item.id ? S.past.events ?? null : null;
-  fillEvents(ui.past, past, `Nobody has touched this ${item.instance ? "person" : "frame"} yet.`);
+  fillEvents(ui.past, past, `No edits of this ${item.instance ? "person" : "frame"} yet.`);
   fillClips(S);
   if (!item.instance && S.can.edit && !item.blinded) startTour(S);
   // A button that has nothing more to do would swallow the keys that are pressed on it.
@@ -274,7 +274,7 @@ function fillProgress(S) {
   if (!p) return;
   const hours = (Date.now() - S.began) / 3.6e6;
   const rate = S.decided > 4 && hours > 0.01 ? ` · ${Math.round(S.decided / hours)} an hour` : "";
-  const empty = p.nobody ? ` · nobody in ${p.nobody} frame${p.nobody === 1 ? "" : "s"}` : "";
+  const empty = p.empty_frames ? ` · ${p.empty_frames} empty frame${p.empty_frames === 1 ? "" : "s"}` : "";
   const share = p.frames ? `${p.frames_left} of ${p.frames} frames left` : `${p.done} of ${p.total} reviewed`;
   S.ui.progress.textContent = `${share}${empty}${rate}`;
 }
@@ -295,21 +295,21 @@ function fillRefused(S) {
   S.ui.refused.hidden = !mine.length;
   if (!mine.length) return;
   const changed = mine.every((op) => op.refused.reason === "revision") && S.item.state.who;
-  const edits = mine.length === 1 ? "An edit was not taken" : `${mine.length} edits were not taken`;
+  const edits = mine.length === 1 ? "An edit was refused" : `${mine.length} edits were refused`;
   el("strong", "", changed ? `${changed} changed this person. Keep theirs, or apply yours again?` : edits, S.ui.refused);
   for (const text of changed ? [] : new Set(mine.map((op) => op.refused.text))) el("p", "", text, S.ui.refused);
   el("p", "what", `Yours: ${[...new Set(mine.map(inWords))].join("; ")}`, S.ui.refused);
   const row = el("div", "row", null, S.ui.refused);
-  for (const action of ["take theirs", "try again"]) doer(S, row, action);
+  for (const action of ["keep stored", "try again"]) actionButton(S, row, action);
 }
 
 export function inWords(op) {
   if (op.kind === "status") return STATUS_WORD[op.status] ?? "status";
   const whose = op.from && op.from !== op.id ? ` of person ${op.instance}` : "";
   if (whose) return (op.kind === "revert" ? "undo" : "an edit") + whose;
-  if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment", resolve: "resolve", reopen: "reopen", distrust: "prediction called wrong" }[op.kind] ?? op.kind;
+  if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment", resolve: "resolve", reopen: "reopen", reject_prediction: "reject the prediction" }[op.kind] ?? op.kind;
   const names = Object.keys(op.joints ?? {});
-  if (typeof op.keyed === "boolean" && !names.length) return "key frame";
+  if (typeof op.keyframe === "boolean" && !names.length) return "key frame";
   if (!names.length) return op.masks ? "mask" : op.box ? "box" : "";
   return names.length > 2 ? `${names.length} joints` : names.map(nice).join(", ");
 }
@@ -368,14 +368,14 @@ const ICONS = {
 };
 const FRAME_WIDE = /^(someone|box|add|approve|accept found|accept page)$/; // what needs nobody in the frame
 const FREE_GROUPS = ["Select", "View"];
-const FREE = /^(select|next|back|history|take theirs|try again)$/;
+const FREE = /^(select|next|back|history|keep stored|try again)$/;
 
 function buildRail(S, rail) {
   set(rail, { role: "toolbar" });
   for (const [action, d] of Object.entries(ICONS)) {
     const svg = make("svg", { viewBox: "0 0 20 20", width: 20, height: 20, "aria-hidden": "true" });
     make("path", { d }, svg);
-    doer(S, rail, action).prepend(svg);
+    actionButton(S, rail, action).prepend(svg);
   }
 }
 
@@ -395,18 +395,18 @@ function buildOptions(S, side) {
   ui.which = Object.entries({ modal: ["Visible part", "The mask of the visible part"], amodal: ["Whole body", "The mask of the whole person"] })
     .map(([which, [text, title]]) => ({ which, node: button(S, kinds, text, title, () => S.masking.which !== which && press(S, `mask ${which}`)) }));
   const ways = part(ui.maskOptions, "div", "row", "How it is drawn");
-  for (const action of ["mask brush", "mask outline", "mask segment", "mask erase"]) doer(S, ways, action);
+  for (const action of ["mask brush", "mask outline", "mask segment", "mask erase"]) actionButton(S, ways, action);
   const size = part(ui.maskOptions, "div", "row", "Brush");
   const label = el("label", "size", null, size);
   ui.maskSize = el("span", "", "", label);
   ui.brush = el("input", "", null, label, { type: "range", min: 0, max: 100 });
   ui.brush.addEventListener("input", () => slideBrush(S));
-  ui.maskClose = doer(S, size, "mask close");
+  ui.maskClose = actionButton(S, size, "mask close");
   button(S, size, "Done", "End drawing masks (Esc)", () => press(S, "select"));
   ui.occluderOptions = el("div", "options", null, side);
   const by = part(ui.occluderOptions, "div", "row", "What is drawn");
-  for (const action of ["by object", "by person", "cut"]) doer(S, by, action);
-  ui.hides = part(ui.occluderOptions, "div", "row hides", "Whom the occluder hides");
+  for (const action of ["by object", "by person", "cut"]) actionButton(S, by, action);
+  ui.hides = part(ui.occluderOptions, "div", "row hides", "People behind the occluder");
 }
 
 // The people that an occluder may hide, each with a button.
@@ -458,7 +458,7 @@ function isOff(S, action) {
   if (action === "mask close") return !(S.masking?.points.length > 2);
   if (action === "cut") return !S.can.masks || !(S.stroke && present(S).some((one) => maskToCut(S, one)));
   if (verb === "mask" && !S.can.masks) return true;
-  if (action === "delete" && !item.instance) return S.now.status !== "nobody";
+  if (action === "delete" && !item.instance) return S.now.status !== "no_people";
   return !item.instance && !FRAME_WIDE.test(action);
 }
 

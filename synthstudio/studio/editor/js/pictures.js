@@ -23,13 +23,13 @@ async function load(S, picture) {
     picture.failed = String(error.message ?? error);
   }
   S.loading -= 1;
-  for (const tell of picture.waiters.splice(0)) tell();
+  for (const callback of picture.waiters.splice(0)) callback();
   prefetch(S);
 }
 
-export function whenLoaded(S, picture, tell) {
-  if (picture.bitmap || picture.failed) return tell();
-  picture.waiters.push(tell);
+export function whenLoaded(S, picture, callback) {
+  if (picture.bitmap || picture.failed) return callback();
+  picture.waiters.push(callback);
   if (!picture.started) load(S, picture);
 }
 

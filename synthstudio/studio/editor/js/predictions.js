@@ -6,8 +6,8 @@ import { addNew, edit, emptied, fetching, insertNew, open } from "./actions.js";
 import { drawThin, drawn, el, line, make, toScreen } from "./canvas.js";
 import { setItem } from "./editor.js";
 import { actionsOf } from "./keys.js";
-import { asPlaced, derive, everybody, extent, isGuide, jointsPatch, known } from "./labels.js";
-import { doer, fillPanel, flash, part } from "./panel.js";
+import { asPlaced, derive, peopleOf, extent, isGuide, jointsPatch, known } from "./labels.js";
+import { actionButton, fillPanel, flash, part } from "./panel.js";
 import { targets } from "./strokes.js";
 import { atOnce, commit, record, refusedOf, stackOf, takeBack } from "./sync_queue.js";
 
@@ -15,13 +15,13 @@ export function buildPredictions(S, side) {
   const box = (S.ui.predictions = part(side, "div", "predicted", "Prediction"));
   S.ui.predictionText = el("p", "", "", box);
   const row = el("div", "row", null, box);
-  for (const action of actionsOf("Predictions")) doer(S, row, action);
+  for (const action of actionsOf("Predictions")) actionButton(S, row, action);
 }
 
 export function fillPredictions(S) {
   const { predictions, predictionText } = S.ui;
   const { found } = S.item;
-  const prediction = trusted(S);
+  const prediction = validPrediction(S);
   const page = pageOf(S).length;
   predictions.hidden = !S.model;
   predictions.querySelector("[data-action='accept page']").firstChild.textContent = page ? `Page: ${page}` : "Page";
@@ -29,13 +29,13 @@ export function fillPredictions(S) {
 }
 
 // The prediction of the shown person, unless somebody called it wrong.
-export const trusted = (S) => (S.now.distrusts.includes(S.model) ? null : S.item.prediction);
+export const validPrediction = (S) => (S.now.rejected_models.includes(S.model) ? null : S.item.prediction);
 
-export function distrust(S) {
+export function rejectPrediction(S) {
   if (!S.item.prediction || !S.model) return flash(S, S.model ? "Nothing is predicted of this person." : NO_MODEL);
-  if (!open(S) || !trusted(S)) return;
-  const distrusts = [...S.now.distrusts, S.model].sort();
-  record(S, S.item, commit(S, S.item, { kind: "distrust", text: S.model }, { distrusts }));
+  if (!open(S) || !validPrediction(S)) return;
+  const rejected_models = [...S.now.rejected_models, S.model].sort();
+  record(S, S.item, commit(S, S.item, { kind: "reject_prediction", text: S.model }, { rejected_models }));
   flash(S, "This prediction is called wrong: it is offered no more, and until the person is decided on the risk queue has it earlier.");
 }
 
@@ -49,8 +49,8 @@ export const limbOf = (S) => S.skeleton.limbs.find((limb) => limb.includes(S.joi
 function asPredicted(item, old, point) {
   const [x, y, , cause] = point;
   const kept = old.state ? { state: old.state, cause: old.cause } : { state: 2, cause: "visible" };
-  const told = cause ? { state: cause === "visible" ? 2 : 1, cause } : kept;
-  return { ...asPlaced(item, { x, y, ...told }), origin: "predicted", taken: true };
+  const labels = cause ? { state: cause === "visible" ? 2 : 1, cause } : kept;
+  return { ...asPlaced(item, { x, y, ...labels }), origin: "predicted", taken: true };
 }
 
 function takenFrom(item, prediction, joints, labels) {
@@ -60,7 +60,7 @@ function takenFrom(item, prediction, joints, labels) {
 export function accept(S, which) {
   if (which === "found") return acceptFound(S);
   if (which === "page") return acceptPage(S);
-  const prediction = trusted(S);
+  const prediction = validPrediction(S);
   if (which !== "person" && S.joint < 0) return flash(S, "Select a joint first: click it, or press Tab.");
   const joints = { joint: targets(S), limb: limbOf(S), person: [...S.skeleton.joints.keys()] }[which];
   const guide = (j) => (isGuide(S, S.now.joints[j]) ? [[j, { ...S.now.joints[j], state: 2, cause: "visible" }]] : []);
@@ -111,16 +111,16 @@ export function drawPredictionOverlay(S) {
   const group = S.marks.predictions;
   group.replaceChildren();
   if (!S.layers.predictions || S.hide || !S.model) return;
-  const mine = trusted(S);
+  const mine = validPrediction(S);
   for (const prediction of [mine, ...(S.item.found ?? [])]) if (prediction) drawPrediction(S, group, prediction, prediction !== mine);
   const point = S.joint >= 0 && S.now.exists ? mine?.joints[S.joint] : null;
   const joint = point ? drawn(S)[S.joint] : null;
   if (joint && known(joint)) line(make("line", { class: "apart" }, group), toScreen(S, joint.x, joint.y), toScreen(S, point[0], point[1]));
 }
 
-function drawPrediction(S, group, prediction, nobody) {
+function drawPrediction(S, group, prediction, unlabelled) {
   const at = prediction.joints.map((point) => (point ? toScreen(S, point[0], point[1]) : null));
-  drawThin(S, group, at, "prediction", nobody && "not labelled");
+  drawThin(S, group, at, "prediction", unlabelled && "not labelled");
   at.forEach((p, j) => {
     if (p) make("circle", { class: "prediction", "data-joint": S.skeleton.joints[j], cx: p[0].toFixed(2), cy: p[1].toFixed(2), r: 3 }, group);
   });
@@ -151,12 +151,12 @@ function pageOf(S) {
 function untouched(S, item) {
   const now = derive(S, item);
   const open = now.status === "pending" || now.status === "skipped";
-  return item.instance && !item.lease && now.exists && !now.deleted && open && !now.edited.size && !now.box && !now.masks && !now.distrusts.includes(S.model);
+  return item.instance && !item.lease && now.exists && !now.deleted && open && !now.edited.size && !now.box && !now.masks && !now.rejected_models.includes(S.model);
 }
 
 function acceptPage(S) {
   const page = pageOf(S);
-  if (!page.length) return flash(S, S.model ? "Nothing is predicted from here on of people whom nobody has touched." : NO_MODEL);
+  if (!page.length) return flash(S, S.model ? "Nothing is predicted from here on of unreviewed people." : NO_MODEL);
   const made = atOnce(S, () => page.map(({ item, prediction, fresh }) => (fresh ? takeNew(S, item, prediction) : takeWhole(S, item, prediction))));
   asGroup(S, made, "predictions of");
   if (!made.some(({ item }) => item.id === S.item.id)) setItem(S, made[0].item);
@@ -195,7 +195,7 @@ export function groupBack(S, group, from, to, word) {
     for (const old of members) {
       const op = stackOf(S, old.id)[from].findLast((one) => !one.mark);
       if (op?.group !== group || refusedOf(S, old.id).length) continue;
-      takeBack(S, S.list.find((item) => item.id === old.id) ?? everybody(S, old.frame).find((item) => item.id === old.id) ?? afterOp(old, op), from, to, { from: S.item.id });
+      takeBack(S, S.list.find((item) => item.id === old.id) ?? peopleOf(S, old.frame).find((item) => item.id === old.id) ?? afterOp(old, op), from, to, { from: S.item.id });
       stackOf(S, old.id)[to].at(-1).group = group;
       count += 1;
     }

@@ -6,7 +6,7 @@ import { beginDrawing, choose, endDrawing, isShown, open, passOn } from "./actio
 import { cornerAction, drawCorners, insideFrame } from "./box_tool.js";
 import { draw, make, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
-import { derive, everybody, extent, jointsPatch, known, withCause } from "./labels.js";
+import { derive, peopleOf, extent, jointsPatch, known, withCause } from "./labels.js";
 import { bitsOf, countsOf, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
 import { NO_MASKS } from "./mask_tool.js";
 import { fillPanel, fillTools, flash } from "./panel.js";
@@ -103,7 +103,7 @@ const PAINT_HELP = "Outline the occluder (o object, p person).";
 
 // Who is in the shown frame.
 export function present(S) {
-  return everybody(S, S.item.frame).filter((item) => {
+  return peopleOf(S, S.item.frame).filter((item) => {
     const now = derive(S, item);
     return now.exists && !now.deleted;
   });
@@ -112,7 +112,7 @@ export function present(S) {
 function mayPaint(S) {
   if (!open(S, true, true) || !isShown(S)) return false;
   const any = present(S).length > 0;
-  if (!any) flash(S, "Nobody is in this frame whom an occluder could hide.");
+  if (!any) flash(S, "No person in this frame can be hidden by an occluder.");
   return any;
 }
 
@@ -133,7 +133,7 @@ function paintAction(S, verb, rest) {
     else setOccluder(S, tool);
   } else if (verb === "cut") {
     if (!S.can.masks) flash(S, NO_MASKS);
-    else if (!present(S).some((item) => maskToCut(S, item))) flash(S, "Nobody in this frame has a mask.");
+    else if (!present(S).some((item) => maskToCut(S, item))) flash(S, "No person in this frame has a mask.");
     else {
       S.cut = !S.cut;
       flash(S, S.cut ? "It is cut out of the masks, too." : "The masks stay as they are.");
@@ -155,7 +155,7 @@ function paintAction(S, verb, rest) {
 const hidesWord = (S, id) => `Person ${id.split(":")[1]} is ${S.stroke.front.has(id) ? "in front of it" : "hidden by it"}.`;
 
 // Why somebody cannot be changed from here, as far as is known: the server decides again.
-const closedWhy = (S, item) => (refusedOf(S, item.id).length ? "an edit of theirs was not taken" : item.closed);
+const closedWhy = (S, item) => (refusedOf(S, item.id).length ? "one of their edits was refused" : item.closed);
 
 // Whether somebody hides a joint who is in front of the occluder: whom the labels name, where nobody
 // has changed them, else anybody in front.
@@ -216,7 +216,7 @@ function keepOccluder(S, line) {
   if (made.length) asGroup(S, made, `${what} over`);
   fillPanel(S);
   const people = `${made.length} ${made.length === 1 ? "person" : "people"}`;
-  const done = made.length ? `${count} joint${count === 1 ? "" : "s"} of ${people} hidden by ${what}${masks ? `, cut out of ${masks} mask${masks === 1 ? "" : "s"}` : ""}. z takes it back.`
+  const done = made.length ? `${count} joint${count === 1 ? "" : "s"} of ${people} hidden by ${what}${masks ? `, cut out of ${masks} mask${masks === 1 ? "" : "s"}` : ""}. Undo with z.`
     : "No joint that it would hide is under the line.";
   const stay = spared ? `${spared} joint${spared === 1 ? " stays" : "s stay"} hidden by a person in front. ` : "";
   flash(S, `${left.length ? `Left out: ${left.join(", ")}. ` : ""}${stay}${made.length || !left.length ? done : ""}`, 8000);

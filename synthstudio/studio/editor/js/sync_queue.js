@@ -3,7 +3,7 @@
 // what a closed one left and sends it again with the same (client, seq), so it happens once.
 
 import { takeChanged } from "./editor.js";
-import { asPlaced, derive, everybody, inverse, toRow } from "./labels.js";
+import { asPlaced, derive, peopleOf, inverse, toRow } from "./labels.js";
 import { WHICH, rebasedMasks } from "./mask_codes.js";
 import { fillStatus, flash } from "./panel.js";
 import { asGroup } from "./predictions.js";
@@ -105,7 +105,7 @@ export function commit(S, item, fields, patch, merge) {
   return op;
 }
 
-const WIRE = ["client", "seq", "frame", "instance", "revision", "kind", "after", "joints", "box", "masks", "status", "text", "event", "joint", "undoes", "track", "keyed"];
+const WIRE = ["client", "seq", "frame", "instance", "revision", "kind", "after", "joints", "box", "masks", "status", "text", "event", "joint", "undoes", "track", "keyframe"];
 
 function wire(op) {
   return Object.fromEntries(WIRE.flatMap((field) => (op[field] === null || op[field] === undefined ? [] : [[field, op[field]]])));
@@ -126,7 +126,7 @@ export function sendSoon(S, wait, nudge) {
 // One message at a time: the next waits for the answer.
 export async function send(S) {
   const { sync } = S;
-  if (!sync.pending.length || sync.sending || S.away || S.stopped) return;
+  if (!sync.pending.length || sync.sending || S.offline || S.stopped) return;
   let size = 0;
   const ops = sync.pending.slice(0, SENT_AT_ONCE).filter((op, k) => {
     size += Object.values(op.masks ?? {}).reduce((sum, { counts }) => sum + counts.length, 0);
@@ -139,7 +139,7 @@ export async function send(S) {
   sync.sending = true;
   fillStatus(S);
   const body = { set: S.set, layer: S.layer, items: true, model: S.model, ops: ops.map(wire) };
-  const { status, data, why } = await ask(S, "POST", "/ops", body, sync.patience);
+  const { status, data, why } = await request(S, "POST", "/ops", body, sync.patience);
   if (S.stopped) return; // whoever is shown next sends it again
   sync.sending = false;
   sync.patience = status ? SEND_PATIENCE_MS[0] : Math.min(2 * sync.patience, SEND_PATIENCE_MS[1]);
@@ -188,39 +188,39 @@ export function syncStatus(S) {
   const { sync } = S;
   const n = sync.pending.length;
   const slow = n && performance.now() - Math.min(...sync.pending.map((op) => op.sentAt ?? Infinity)) > 5000;
-  if (!n && S.away) return { word: "offline", text: "Offline: edits will be kept in this browser" };
+  if (!n && S.offline) return { word: "offline", text: "Offline: edits will be kept in this browser" };
   if (!n) return { word: "saved", text: "All edits saved" };
   const kept = sync.full ? "kept in this tab only: the browser's storage is full" : "kept in this browser";
   const many = `${n} edit${n === 1 ? "" : "s"}`;
-  if (!navigator.onLine || S.away) return { word: "offline", text: `Offline: ${many} ${kept}` };
+  if (!navigator.onLine || S.offline) return { word: "offline", text: `Offline: ${many} ${kept}` };
   if (sync.note) return { word: "waiting", text: `${many} ${kept}. ${sync.note}` };
   if (slow) return { word: "waiting", text: `The server is slow: ${many} ${kept}` };
   return { word: "pending", text: `Saving ${many}` };
 }
 
-// Requests to the studio's API. S.away: the last one reached no server.
+// Requests to the studio's API. S.offline: the last one reached no server.
 
 const PATIENCE_MS = 20000;
 
 // What came: {status, data, why}; status 0: no answer, or none in time.
-export async function ask(S, method, path, body = null, patience = PATIENCE_MS) {
+export async function request(S, method, path, body = null, patience = PATIENCE_MS) {
   const headers = { "Synthstudio-User": encodeURIComponent(S.user) };
   if (body) headers["Content-Type"] = "application/json";
   try {
     const answer = await fetch(S.api + path, { method, headers, body: body && JSON.stringify(body), cache: "no-store", signal: AbortSignal.timeout(patience) });
     const data = await answer.json().catch(() => ({}));
-    S.away = false;
+    S.offline = false;
     return { status: answer.status, data, why: data.error?.message ?? `The server answers ${answer.status}.` };
   } catch (error) {
-    S.away = error.name !== "TimeoutError";
-    return { status: 0, data: {}, why: S.away ? "The server does not answer." : "The server is slow." };
+    S.offline = error.name !== "TimeoutError";
+    return { status: 0, data: {}, why: S.offline ? "The server does not answer." : "The server is slow." };
   }
 }
 
 // Undo, redo, and edits that were refused: dropped, or made again over what is there now.
 // A refused item: drop mine, or say it again over what is there now.
 
-export function takeTheirs(S, id) {
+export function keepStored(S, id) {
   dropRefused(S, refusedOf(S, id));
   S.changed();
 }
@@ -235,16 +235,16 @@ export function tryAgain(S, shown) {
   const apart = []; // of a stroke that this tab knows no more: made in another one, or taken back
   const left = [];
   for (const op of refusedOf(S, shown.id)) {
-    const item = op.id === shown.id ? shown : everybody(S, op.frame).find((other) => other.id === op.id);
+    const item = op.id === shown.id ? shown : peopleOf(S, op.frame).find((other) => other.id === op.id);
     if (op.kind === "revert" && op.id !== shown.id) {
       left.push(`Open person ${op.instance} of frame ${op.frame} to try its undo again.`);
     } else if (!item) {
       left.push(`Person ${op.instance} is not in this frame any more.`);
     } else {
-      const again = sayAgain(S, item, op);
+      const again = rebase(S, item, op);
       dropRefused(S, [op]);
       const stays = op.kind === "revert" && "masks" in op.patch && !("masks" in (again?.patch ?? {}));
-      if (stays) flash(S, "The mask cannot be taken back: it was changed since, and nothing would be left of it. Draw over it instead.", 8000);
+      if (stays) flash(S, "The mask cannot be undone: later edits would leave it empty. Draw over it instead.", 8000);
       else if (!again) flash(S, "Nothing of it is left to do: those joints are outside the picture by now, or have no label.", 8000);
       if (!again) continue;
       record(S, item, again);
@@ -254,12 +254,12 @@ export function tryAgain(S, shown) {
     }
   }
   if (apart.length) asGroup(S, apart, "edits of");
-  if (left.length) flash(S, `${left.join(" ")} Alt+T drops what was not taken.`, 8000);
+  if (left.length) flash(S, `${left.join(" ")} Alt+T drops the refused edits.`, 8000);
   S.changed();
 }
 
 // Commit a refused op anew; null where nothing of it is left to do.
-function sayAgain(S, item, op) {
+function rebase(S, item, op) {
   const { kind, status, text, event, joint } = op;
   const patch = kind !== "add" && op.patch.joints ? { ...op.patch, joints: rebased(S, item, op) } : { ...op.patch };
   const now = derive(S, item);
@@ -271,8 +271,8 @@ function sayAgain(S, item, op) {
   const joints = patch.joints && Object.keys(patch.joints).length ? patch.joints : null;
   if (!joints && (patch.joints || redrawn) && !("masks" in patch)) return null;
   if (!joints) delete patch.joints;
-  if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, masks: over?.masks, status, text, event, joint, track: op.track, keyed: op.keyed, from: op.from }, patch);
-  if (patch.distrusts || "keyed" in patch || "track" in patch || "exists" in patch || ("masks" in patch && !over) || patch.resolved || patch.comments) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);
+  if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, masks: over?.masks, status, text, event, joint, track: op.track, keyframe: op.keyframe, from: op.from }, patch);
+  if (patch.rejected_models || "keyframe" in patch || "track" in patch || "exists" in patch || ("masks" in patch && !over) || patch.resolved || patch.comments) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);
   const as = joints || over || patch.box ? "edit" : "deleted" in patch ? (patch.deleted ? "delete" : "restore") : "status";
   return commit(S, item, { kind: as, joints, box: patch.box, masks: over?.masks, status: patch.status, text: patch.reason, from: op.from }, patch);
 }

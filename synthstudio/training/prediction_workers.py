@@ -125,11 +125,11 @@ class FramesJob:
         return f"frames {self.first} to {self.first + len(self.files) - 1}"
 
 
-def answer_people(network: Network, job: PeopleJob, note: Report) -> tuple[int, PredictionColumns]:
+def people_job(network: Network, job: PeopleJob, note: Report) -> tuple[int, PredictionColumns]:
     """Predict a job in a worker; ModelError when out of memory."""
     how = network.request
     with devices.memory_guard(network.device, f"{len(job.images)} people"):
-        answers = predictions.answer_images(
+        answers = predictions.predict_images(
             network.net,
             torch.from_numpy(job.images).to(network.device),
             network.spec.skeleton,
@@ -141,7 +141,7 @@ def answer_people(network: Network, job: PeopleJob, note: Report) -> tuple[int, 
     return job.first, answers
 
 
-def answer_frames(network: Network, job: FramesJob, note: Report) -> tuple[int, list[FoundPeople]]:
+def frames_job(network: Network, job: FramesJob, note: Report) -> tuple[int, list[FoundPeople]]:
     """Predict a job in a worker; ModelError when out of memory."""
     images = [decode_rgb(data, name) for data, name in zip(job.files, job.names, strict=True)]
     net: Any = network.net
@@ -168,7 +168,7 @@ class RemotePredictor:
                 known.append(batch.labels.known.numpy())
                 yield PeopleJob(first=number * predictions.BATCH, images=batch.images.numpy())
 
-        parts: list[PredictionColumns] = self._run(answer_people, jobs(), len(people), progress)
+        parts: list[PredictionColumns] = self._run(people_job, jobs(), len(people), progress)
         whole = [part | {"known": k} for part, k in zip(parts, known, strict=True)]
         return predictions.of_people(people, whole, spec)
 
@@ -186,7 +186,7 @@ class RemotePredictor:
                     names=tuple(str(dataset.image_of(row)) for row in some),
                 )
 
-        parts = self._run(answer_frames, jobs(), len(rows), progress)
+        parts = self._run(frames_job, jobs(), len(rows), progress)
         return [people for part in parts for people in part]
 
     def _run(

@@ -14,8 +14,8 @@ from synthstudio.review.values import Person
 from synthstudio.studio.editor import clips
 
 ODD = (None, True, -1, 2**40, 1.5, "", "x" * 500, "1:2:3:4", [], {}, "é", "clip'--", "0:0", "9:1")
-RIGHT = {"ask": "split", "frame": 4, "instance": 1, "client": "clipabcdefgh"}
-ASKS = ("preview", "fill", "split", "join", "rename", "undo")
+RIGHT = {"action": "split", "frame": 4, "instance": 1, "client": "clipabcdefgh"}
+ACTIONS = ("preview", "fill", "split", "join", "rename", "undo")
 
 
 @pytest.fixture
@@ -30,49 +30,51 @@ def scene_of(tmp_path):
     review.store.close()
 
 
-def test_what_is_no_question_does_nothing(scene_of):
-    """Whatever a browser sends is refused in words or is a question; nothing else happens."""
+def test_invalid_requests_change_nothing(scene_of):
+    """Whatever a browser sends is refused in words or is a valid request; nothing else happens."""
     rng = random.Random(5)
     scene = scene_of()
-    asked = 0
+    valid = 0
     for _ in range(300):
-        payload = RIGHT | {"ask": rng.choice(ASKS), "back": "clipnobodys1"}
+        payload = RIGHT | {"action": rng.choice(ACTIONS), "undoes": "clipnobodys1"}
         for _ in range(rng.randrange(1, 3)):
-            payload[rng.choice((*RIGHT, "to", "whole", "back", "who", "dataset"))] = rng.choice(ODD)
+            payload[rng.choice((*RIGHT, "to", "whole", "undoes", "who", "dataset"))] = rng.choice(
+                ODD
+            )
         try:
-            question = clips.Question.model_validate(payload)
+            request = clips.ClipRequest.model_validate(payload)
         except ValidationError:
             continue
-        asked += 1
-        said = clips.answer({}, question, scene, GUEST)
-        assert "people" not in said or question.ask == "preview", payload
-    assert asked and history.counts(scene.store, scene.clip.dataset).events == 0
+        valid += 1
+        result = clips.answer({}, request, scene, GUEST)
+        assert "people" not in result or request.action == "preview", payload
+    assert valid and history.counts(scene.store, scene.clip.dataset).events == 0
 
 
 def test_a_tab_is_not_taken_back_as_an_edit_of_a_clip():
     """Only strokes over clips are: not all that somebody did in a browser."""
-    for back in ("a" * 24, None):
+    for undoes in ("a" * 24, None):
         with pytest.raises(ValidationError):
-            clips.Question.model_validate(RIGHT | {"ask": "undo", "back": back})
+            clips.ClipRequest.model_validate(RIGHT | {"action": "undo", "undoes": undoes})
 
 
 def test_what_is_filled_in_is_what_was_counted_last(scene_of):
     scene, previews = scene_of(), {}
 
-    def ask(what, **more):
-        asked = clips.Question.model_validate(RIGHT | {"ask": what, "frame": 2} | more)
-        return clips.answer(previews, asked, scene, ANNA)
+    def send(what, **more):
+        request = clips.ClipRequest.model_validate(RIGHT | {"action": what, "frame": 2} | more)
+        return clips.answer(previews, request, scene, ANNA)
 
-    assert "preview" in ask("fill")["error"]
+    assert "preview" in send("fill")["error"]
     for frame in (0, 6):
         person = Person(dataset=scene.clip.dataset, frame=frame, instance=1)
-        asked = op("edit", 0, person=person, joints={"nose": seen(10 * frame, 5)})
-        edits.apply(scene.store, asked, who=ANNA, base=scene.base_of(person))
-    counted = ask("preview")
+        request = op("edit", 0, person=person, joints={"nose": seen(10 * frame, 5)})
+        edits.apply(scene.store, request, who=ANNA, base=scene.base_of(person))
+    counted = send("preview")
     assert counted["near"]["people"] == counted["whole"]["people"] == 5
-    assert "preview" in ask("fill", frame=3)["error"], "of another person"
-    assert ask("fill", client="clipfilling01")["people"] == 5
-    assert ask("undo", client="clipundoing01", back="clipfilling01")["people"] == 5
+    assert "preview" in send("fill", frame=3)["error"], "of another person"
+    assert send("fill", client="clipfilling01")["people"] == 5
+    assert send("undo", client="clipundoing01", undoes="clipfilling01")["people"] == 5
 
 
 def test_nothing_is_shown_or_changed_of_whom_a_second_look_is_open(scene_of):
@@ -87,8 +89,8 @@ def test_nothing_is_shown_or_changed_of_whom_a_second_look_is_open(scene_of):
     there = shown["frames"][2]
     assert (there["mark"], there["status"], there["edited"]) == ("", "pending", False)
     assert "40" not in str(shown["tracks"]) and shown["log"] == [] and shown["keys"] == []
-    asked = clips.Question.model_validate(RIGHT | {"frame": 1})
-    said = clips.answer({}, asked, scene, ANNA)
-    assert said["people"] == TIMES - 2
-    assert said["left"] == ["frame 2, person 1: a second review is open"]
+    request = clips.ClipRequest.model_validate(RIGHT | {"frame": 1})
+    result = clips.answer({}, request, scene, ANNA)
+    assert result["people"] == TIMES - 2
+    assert result["unchanged"] == ["frame 2, person 1: a second review is open"]
     assert history.state(scene.store, first).track == 40

@@ -33,8 +33,8 @@ def test_who_waits_comes_earlier_and_the_model_counts_no_more(store, table, do):
     risk, row = risk_of(store, table), 3
     assert any("a model sees it elsewhere" in text for text in risk.reasons(row))
     assert models_of(store, table).disagreement[row] > 0.5
-    said = do("distrust", row, text="net")
-    assert history.state(store, said.person).distrusts == ["net"]
+    said = do("reject_prediction", row, text="net")
+    assert history.state(store, said.person).rejected_models == ["net"]
     now = risk_of(store, table)
     assert now.score[row] >= risk.score[row] and now.score[row] > 0.69
     assert risk_order(now, share=0.0).rows[0] == row
@@ -45,9 +45,9 @@ def test_who_waits_comes_earlier_and_the_model_counts_no_more(store, table, do):
     others = [r for r in range(table.people) if r != row]
     assert now.score[others].tolist() == risk.score[others].tolist()
     do("revert", row, event=said.id)
-    assert history.state(store, said.person).distrusts is None
+    assert history.state(store, said.person).rejected_models is None
     assert risk_of(store, table).score.tolist() == risk.score.tolist()
-    do("distrust", row, text="net")
+    do("reject_prediction", row, text="net")
     do("status", row, status="approved")  # a decision ends it
     assert risk_of(store, table).score.tolist() == risk.score.tolist()
     assert history.check_replay(store, table.key) == []
@@ -56,19 +56,19 @@ def test_who_waits_comes_earlier_and_the_model_counts_no_more(store, table, do):
 def test_only_what_is_predicted_is_called_wrong(store, table, do):
     for text in ("other", "", "x" * 81):
         with pytest.raises(Refused):
-            do("distrust", text=text)
+            do("reject_prediction", text=text)
     do("delete")
     with pytest.raises(Refused, match="deleted"):
-        do("distrust", text="net")
+        do("reject_prediction", text="net")
     assert [event.kind for event in history.events(store, table.key)] == ["delete"]
 
 
 def test_two_networks_are_called_wrong_and_taken_back_one_by_one(desk, store, do):
     predict(desk, "more", 0, 1, (1, 1, 1))
-    first, second = do("distrust", text="net"), do("distrust", text="more")
-    assert history.state(store, first.person).distrusts == ["more", "net"]
+    first, second = do("reject_prediction", text="net"), do("reject_prediction", text="more")
+    assert history.state(store, first.person).rejected_models == ["more", "net"]
     with pytest.raises(Refused, match="changed again later"):
         do("revert", event=first.id)
     do("revert", event=second.id)
     do("revert", event=first.id)
-    assert history.state(store, first.person).distrusts is None
+    assert history.state(store, first.person).rejected_models is None
