@@ -72,15 +72,15 @@ def fields_of(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name.removeprefix("."), value
 
 
-def compare(found: Compared, ours: Frame, theirs: Frame) -> None:
+def compare(found: Compared, first: Frame, second: Frame) -> None:
     """Count what differs between two frames of the same spec."""
-    plain = [dataclasses.replace(frame, jpeg=b"", timings_ms={}) for frame in (ours, theirs)]
+    plain = [dataclasses.replace(frame, jpeg=b"", timings_ms={}) for frame in (first, second)]
     first, second = (dict(fields_of(frame)) for frame in plain)
     for name in first.keys() | second.keys():
         a, b = np.asarray(first.get(name)), np.asarray(second.get(name))
         if a.dtype != b.dtype or not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
             found.fields[name] += 1
-    a, b = (decode_rgb(frame.jpeg, "picture").astype(np.int16) for frame in (ours, theirs))
+    a, b = (decode_rgb(frame.jpeg, "picture").astype(np.int16) for frame in (first, second))
     found.pixels.append(float((a != b).any(-1).mean()))
     found.worst = max(found.worst, int(np.abs(a - b).max()))
 

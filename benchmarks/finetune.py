@@ -193,23 +193,23 @@ def table(found: Found) -> str:
         shown = [ratio_interval(*_sides(seeds, c, seeds), seed=SEED) for c in COLUMNS]
         cells = [f"{100 * i.value:.1f} ({100 * i.low:.1f} to {100 * i.high:.1f})" for i in shown]
         lines.append([str(row.photos), row.head, ARMS[row.arm], *cells, str(len(seeds))])
-    pairs = [(ours, theirs) for ours in found for theirs in found if _asked(ours, theirs)]
+    pairs = [(row, base) for row in found for base in found if _is_comparison(row, base)]
     shared = [(*pair, found[pair[0]].keys() & found[pair[1]].keys()) for pair in pairs]
     if any(both for _, _, both in shared):
         lines += [[], ["photos", "head", "difference", *COLUMNS, "seeds"], ["---"] * 9]
-    for ours, theirs, both in (each for each in shared if each[2]):
-        sides = [[_sides(found[row], c, both) for row in (ours, theirs)] for c in COLUMNS]
+    for row, base, both in (each for each in shared if each[2]):
+        sides = [[_sides(found[row], c, both) for row in (row, base)] for c in COLUMNS]
         cells = [paired_interval(*pair, seed=SEED).marked() for pair in sides]
-        other = "kpe" if ours.head != theirs.head else ARMS[theirs.arm]
-        text = f"{ARMS[ours.arm]} - {other}"
-        lines.append([str(theirs.photos), ours.head, text, *cells, str(len(both))])
+        other = "kpe" if row.head != base.head else ARMS[base.arm]
+        text = f"{ARMS[row.arm]} - {other}"
+        lines.append([str(base.photos), row.head, text, *cells, str(len(both))])
     return "\n".join(f"| {' | '.join(cells)} |" if cells else "" for cells in lines) + "\n"
 
 
-def _asked(ours: Row, theirs: Row) -> bool:
-    if ours.head != theirs.head:
-        return (ours.head, theirs.head) == ("orn", "kpe") and ours[::2] == theirs[::2]
-    return QUESTIONS.get(ours.arm) == theirs.arm and ours.photos in (0, theirs.photos)
+def _is_comparison(row: Row, base: Row) -> bool:
+    if row.head != base.head:
+        return (row.head, base.head) == ("orn", "kpe") and row[::2] == base[::2]
+    return QUESTIONS.get(row.arm) == base.arm and row.photos in (0, base.photos)
 
 
 def plot(found: Found) -> str:

@@ -135,12 +135,12 @@ def _correct(folder: Path) -> None:
     """Copy the COCO export with some joints moved, as another tool would leave it."""
     shutil.copytree(folder / "coco", folder / "corrected")
     for path in (folder / "corrected" / "annotations").glob("*.json"):
-        told = json.loads(path.read_text())
-        for entry in told["annotations"]:
+        labels = json.loads(path.read_text())
+        for entry in labels["annotations"]:
             seen = [j for j in range(len(entry["keypoints"]) // 3) if entry["keypoints"][3 * j + 2]]
             for j in seen[:2]:
                 entry["keypoints"][3 * j] += 1.5
-        path.write_text(json.dumps(told))
+        path.write_text(json.dumps(labels))
 
 
 def cli(folder: Path, *words: str) -> None:

@@ -68,7 +68,7 @@ def again(one: campaign.Campaign, names: list[Name]) -> int:
     faults = 0
     for name, verdict in campaign.only(one.folder, one.seed, names):
         faults += verdict.is_fault
-        print(f"{name}: {verdict.what} {verdict.mark}\n{'; '.join(verdict.asked)}\n{verdict.told}")
+        print(f"{name}: {verdict.what} {verdict.mark}\n{'; '.join(verdict.calls)}\n{verdict.log}")
         print(f"{verdict.seconds:.2f} s, peak {verdict.peak >> 20} MB\n")
         if verdict.is_fault:
             sound = one.folder / "sound"

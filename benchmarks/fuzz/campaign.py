@@ -2,7 +2,7 @@
 
 FOLDER/sound/            sound inputs (sound.py)
 FOLDER/seed-N.jsonl      the journal: a line a case
-FOLDER/faults/NAME/      the input of a fault and told.txt, with the command that runs it again
+FOLDER/faults/NAME/      the input of a fault and report.txt, with the command that runs it again
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def run_batch(folder: Path, seed: int, names: Sequence[Name]) -> dict[Name, Verd
         victim, status = left[len(rows)], -done.returncode
         what = "hang" if status == signal.SIGPROF or "Timeout (" in done.stderr else "died"
         mark = f"{what} {victim.target}, status {status}"
-        found[victim] = Verdict(what=what, mark=mark, told=done.stderr[-3000:])
+        found[victim] = Verdict(what=what, mark=mark, log=done.stderr[-3000:])
     return found
 
 
@@ -160,8 +160,8 @@ def keep_fault(folder: Path, sound: Path, seed: int, name: Name, verdict: Verdic
     shutil.rmtree(kept, ignore_errors=True)
     (kept / "in").mkdir(parents=True)
     write(kept / "in", Judge(work=kept, sound=sound, seed=seed).files(name))
-    lines = (verdict.what, verdict.mark, *verdict.asked, verdict.told, replay(seed, name))
-    (kept / "told.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
+    lines = (verdict.what, verdict.mark, *verdict.calls, verdict.log, replay(seed, name))
+    (kept / "report.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
     return kept
 
 

@@ -34,12 +34,12 @@ class Verdict:
     """`what`: taken, refused, or the kind of fault; `told`: the error or the traceback."""
 
     what: str
-    told: str = ""
+    log: str = ""
     mark: str = ""
     """Equal for faults of one cause: the kind of the exception and where it was raised."""
     seconds: float = 0.0
     peak: int = 0
-    asked: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
 
     @property
     def is_fault(self) -> bool:
@@ -80,12 +80,12 @@ class Judge:
         started = time.process_time()
         verdict = _ask(TARGETS[name.target], case)
         verdict.seconds, verdict.peak = time.process_time() - started, _peak()
-        verdict.asked = tuple(case.done)
+        verdict.calls = tuple(case.done)
         if not verdict.is_fault:
             refused, where = verdict.what == "refused", f"{name.target} {case.done[-1:]}"
             if problem := _litter(self.work, before, case, refused=refused):
                 verdict.what, verdict.mark = "litter", f"litter {where}"
-                verdict.told = f"{problem}\n{verdict.told}"
+                verdict.log = f"{problem}\n{verdict.log}"
             if verdict.peak > MAX_BYTES:
                 verdict.what, verdict.mark = "memory", f"memory {where}"
         return verdict
@@ -97,15 +97,15 @@ def _ask(target: Target, case: Case) -> Verdict:
         return Verdict(what="taken")
     except SynthStudioError as error:
         text = str(error)
-        verdict = Verdict(what="refused", told=f"{type(error).__name__}: {text[:2000]}")
+        verdict = Verdict(what="refused", log=f"{type(error).__name__}: {text[:2000]}")
         if not text.strip() or len(text) > 4000:
             verdict.what, verdict.mark = "message", f"message of {len(text)} characters"
         return verdict
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        told = traceback.format_exc(limit=-40)[-8000:]
-        return Verdict(what="traceback", told=told, mark=_mark(error))
+        text = traceback.format_exc(limit=-40)[-8000:]
+        return Verdict(what="traceback", log=text, mark=_mark(error))
 
 
 def write(folder: Path, files: Files) -> None:

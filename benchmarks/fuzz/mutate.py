@@ -267,11 +267,11 @@ def _png(data: bytes, rng: random.Random) -> bytes:
 def _safetensors(data: bytes, rng: random.Random) -> bytes:
     (length,) = struct.unpack_from("<Q", data)
     head = json.loads(data[8 : 8 + length])
-    told = head.get("__metadata__", {})
-    inside = [key for key, text in told.items() if text[:1] in "{["]
+    metadata = head.get("__metadata__", {})
+    inside = [key for key, text in metadata.items() if text[:1] in "{["]
     if inside and rng.random() < 0.6:  # JSON in a text
         key = rng.choice(inside)
-        told[key] = as_json(damaged_tree(json.loads(told[key]), rng)).decode()
+        metadata[key] = as_json(damaged_tree(json.loads(metadata[key]), rng)).decode()
     else:
         head = damaged_tree(head, rng)
     text = as_json(head)

@@ -43,13 +43,13 @@ def command(case: Case, *words: object) -> str:
         status = stop.code or 0
     finally:
         sys.argv = arguments
-    told = errors.getvalue()
-    if status not in (0, 1, 2) or "Traceback (most" in told:
-        raise RuntimeError(f"status {status}: {told[-3000:]}")
-    if status and not told.strip() and not out.getvalue().strip():
+    printed = errors.getvalue()
+    if status not in (0, 1, 2) or "Traceback (most" in printed:
+        raise RuntimeError(f"status {status}: {printed[-3000:]}")
+    if status and not printed.strip() and not out.getvalue().strip():
         raise RuntimeError(f"status {status} without a word")
-    if status and "error: " in told:
-        raise SynthStudioError(told[-2000:])
+    if status and "error: " in printed:
+        raise SynthStudioError(printed[-2000:])
     return out.getvalue()
 
 
