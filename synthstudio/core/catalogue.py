@@ -117,6 +117,10 @@ class GarmentKind:
         return self.gender[0] <= gender <= self.gender[1] and self.age[0] <= age <= self.age[1]
 
 
+MATTRESS = "mattress_m"
+"""ObjectSpec.shape of a bed with somebody in it: the height of its mattress."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ObjectKind:
     """A procedural kind of object and the ranges of its true size."""

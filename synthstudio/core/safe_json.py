@@ -264,16 +264,16 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise _DuplicateKey(f"the key {twice[:80]} is duplicated")
+        raise _InvalidJson(f"the key {twice[:80]} is duplicated")
     return found
 
 
-class _DuplicateKey(ValueError):
-    """A duplicate key; not a JSONDecodeError, so that the reader does not wait for more text."""
+class _InvalidJson(ValueError):
+    """A duplicate key, or NaN; not a JSONDecodeError, so that the reader does not wait for more."""
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise _DuplicateKey(f"{name} is not a JSON number")
+    raise _InvalidJson(f"{name} is not a JSON number")
 
 
 def _whole(text: str) -> int | float:

@@ -166,6 +166,14 @@ def test_ctrl_c_ends_it_with_a_whole_video(folder, tmp_path):
     assert summary["pictures"] < 600
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"every": -1}, {"minimum": float("nan")}, {"min_cutoff_hz": 0}, {"beta": -1}]
+)
+def test_options_out_of_range_are_refused(wrong):
+    with pytest.raises(ArgumentError, match=next(iter(wrong))):
+        ss.live("default", "a.mp4", **wrong)
+
+
 def test_a_function_may_find_people_who_come_by_columns(folder):
     asked = []
 

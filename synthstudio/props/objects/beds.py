@@ -1,7 +1,4 @@
-"""Builders of beds, their feet at -y, and of the blankets over people in them.
-
-ObjectSpec.shape's `mattress_m` is the height of the mattress of a bed with somebody in it.
-"""
+"""Builders of beds, their feet at -y, and of the blankets over people in them."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from synthstudio.core.catalogue import MATTRESS
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.furniture import posts
@@ -17,7 +15,6 @@ from synthstudio.props.objects.kinds import TIMBER, Shape, belongs, kind
 from synthstudio.props.objects.shapes import Piece, box, tube
 
 BED = ("scenery", "bed")
-_MATTRESS = "mattress_m"
 _FOLD_M = 0.13
 """How far the sheet is turned over a blanket's upper end."""
 _CELLS = (2, 256)
@@ -25,18 +22,18 @@ _CELLS = (2, 256)
 
 @belongs("bedroom")
 @kind(
-    "wood white cloth_blue", (0.95, 2.0, 0.8), (1.9, 2.2, 1.15), TIMBER, roles=BED, shape=_MATTRESS
+    "wood white cloth_blue", (0.95, 2.0, 0.8), (1.9, 2.2, 1.15), TIMBER, roles=BED, shape=MATTRESS
 )
 def bed(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a bed: frame (0), mattress and pillows (1), without anybody in it a blanket (2)."""
     x, y, h = half(size)
-    top = shape.get(_MATTRESS, 0.55 * h)
+    top = shape.get(MATTRESS, 0.55 * h)
     low = 0.3 * h
     yield box((-x, y - 0.05, 0), (x, y, h), bevel=0.01, along="x")
     yield box((-x, -y, 0.15 * h), (x, y - 0.05, low), along="y")
     yield from posts((size[0] - 0.04, size[1] - 0.04, h), 0.15 * h, 0.06)
     yield box((-x + 0.02, -y + 0.02, low), (x - 0.02, y - 0.05, top), bevel=0.04, slot=1)
-    used = _MATTRESS in shape
+    used = MATTRESS in shape
     yield from _pillows(x, y, top, count=1 if used or size[0] < 1.3 else 2, used=used)
     if not used:
         yield box((-x, -y, low + 0.02), (x, 0.35 * y, top + 0.03), bevel=0.03, slot=2)
@@ -44,13 +41,13 @@ def bed(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @belongs("ward")
 @kind(
-    "white white steel cloth_blue", (1.0, 2.15, 0.95), (1.25, 2.3, 1.1), roles=BED, shape=_MATTRESS
+    "white white steel cloth_blue", (1.0, 2.15, 0.95), (1.29, 2.3, 1.1), roles=BED, shape=MATTRESS
 )
 def hospital_bed(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a hospital bed: boards (0), mattress and pillow (1), frame, wheels and rails (2),
     without anybody in it a blanket (3)."""
     x, y, h = half(size)
-    top = shape.get(_MATTRESS, 0.55 * h)
+    top = shape.get(MATTRESS, 0.55 * h)
     low = top - 0.14
     for s in (-1, 1):
         yield box((-x, s * y, low - 0.05), (x, s * (y - 0.03), h if s > 0 else top + 0.22 * h))
@@ -63,7 +60,7 @@ def hospital_bed(size: Vec3, shape: Shape) -> Iterator[Piece]:
             (foot[0] - 0.03, foot[1] - 0.05, 0), (foot[0] + 0.03, foot[1] + 0.05, 0.1), slot=2
         )
     yield box((-x + 0.07, -y + 0.04, low), (x - 0.07, y - 0.04, top), bevel=0.03, slot=1)
-    yield from _pillows(x, y, top, count=1, used=_MATTRESS in shape)
+    yield from _pillows(x, y, top, count=1, used=MATTRESS in shape)
     for s in (-1, 1):
         for up in (0.0, 0.12, 0.24):
             bar = [(s * (x - 0.03), -0.3 * y, top + up), (s * (x - 0.03), 0.6 * y, top + up)]
@@ -71,7 +68,7 @@ def hospital_bed(size: Vec3, shape: Shape) -> Iterator[Piece]:
         for at in (-0.3, 0.0, 0.3, 0.6):
             post = [(s * (x - 0.03), at * y, low - 0.05), (s * (x - 0.03), at * y, top + 0.24)]
             yield tube(post, 0.013, slot=2)
-    if _MATTRESS not in shape:
+    if MATTRESS not in shape:
         sheet = ((-x + 0.06, -y + 0.04, low + 0.04), (x - 0.06, 0.35 * y, top + 0.02))
         yield box(*sheet, bevel=0.02, slot=3)
 
@@ -95,21 +92,17 @@ def blanket(size: Vec3, shape: Shape) -> list[Piece]:
 def draped(size: Vec3, heights: Sequence[Sequence[float]]) -> list[Piece]:
     """A blanket (0) with its sheet turned over it at the upper end (1), from a height field.
 
-    `heights`: see ObjectSpec.heights_m. RecipeError if they are no grid of numbers.
+    `heights`: see ObjectSpec.heights_m. RecipeError if they are not a grid of numbers.
     """
-    rows, columns = len(heights), len(heights[0])
-    grid = np.array(heights) if {len(row) for row in heights} == {columns} else np.zeros(())
-    few, many = _CELLS
-    if not (few <= min(rows, columns) <= max(rows, columns) <= many) or grid.shape != (
-        rows,
-        columns,
-    ):
+    rows, lengths, (few, many) = len(heights), {len(row) for row in heights}, _CELLS
+    if len(lengths) != 1 or not all(few <= n <= many for n in (rows, *lengths)):
         raise RecipeError(
-            "a blanket's heights are no grid",
+            "a blanket's heights are not a grid",
             where="object blanket: heights_m",
             expected=f"rows of equal length, {few} to {many} each way",
-            got=f"{rows} rows of {min(map(len, heights))} to {max(map(len, heights))}",
+            got=f"{rows} rows of {min(lengths)} to {max(lengths)}",
         )
+    grid = np.array(heights)
     if not np.isfinite(grid).all() or np.ptp(grid) <= 0:
         raise RecipeError(
             "a blanket's heights are flat or not finite", where="object blanket: heights_m"
@@ -127,7 +120,7 @@ def draped(size: Vec3, heights: Sequence[Sequence[float]]) -> list[Piece]:
     along = np.hypot(drops[1].mean(axis=1), y[1] - y[0]).cumsum()
     flat = np.meshgrid(across, along)
     coords = np.stack([flat[0], np.zeros_like(grid), flat[1]], axis=-1)
-    index = np.arange(rows * columns).reshape(rows, columns)
+    index = np.arange(grid.size).reshape(grid.shape)
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
     faces = np.stack([np.stack([a, b, c], axis=-1), np.stack([a, c, d], axis=-1)], axis=2)
     folded = min(rows - 1, round(_FOLD_M / (y[1] - y[0])))

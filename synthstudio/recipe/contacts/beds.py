@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter, uniform_filter
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import ObjectKind
+from synthstudio.core.catalogue import MATTRESS, ObjectKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.spec import Material, ObjectSpec, Pattern, PersonSpec
@@ -21,15 +21,13 @@ from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.schema.distributions import sample
 
-MATTRESS = "mattress_m"
-"""ObjectSpec.shape of a bed with somebody in it: the height of its mattress."""
 _TOP = 0.55
 """The mattress's share of a bed's height."""
 _TAKEN_OFF = ("shoes", "hat", "over", "neck", "hands")
 _SINKS_M = 0.015
 _BESIDE_M, _HEADBOARD_M = 0.05, 0.17
-_INSET_M = {"bed": 0.02, "hospital_bed": 0.07}
-"""From a bed's sides to its mattress; between rails a blanket is tucked in."""
+_INSET_M = {"bed": 0.02, "hospital_bed": 0.09}
+"""From a bed's sides and foot to the blanket's edge on the mattress; rails stand outside it."""
 _HANGS_M = {"bed": (0.1, 0.3), "hospital_bed": (0.02, 0.05)}
 _CELL_M, _CLEAR_M, _SAG_M = 0.03, 0.012, 0.0016
 _STEPS = 160
@@ -49,9 +47,8 @@ def draw_bed(
     options, rng = ctx.recipe.people.bed, ctx.rng("bed", place)
     if rng.random() >= options.share:
         return ()
-    held = set(ctx.recipe.holdout.occluders)
     kinds = tuple(k for k in ctx.catalogue.objects if "bed" in k.roles and ctx.suits(k))
-    kinds = ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held)
+    kinds = ctx.allowed(kinds, rng, held=ctx.occluder_held)
     slots = {kind.kind: kind.slot for kind in ctx.catalogue.garments}
     outfit = tuple(g for g in person.outfit if slots[g.kind] not in _TAKEN_OFF)
     person = dataclasses.replace(person, outfit=outfit)
@@ -66,11 +63,12 @@ def draw_bed(
     ranges = zip(kind.size_low_m, kind.size_high_m, strict=True)
     size = [palette.between(low_m, high_m, rng) for low_m, high_m in ranges]
     size[0] = max(size[0], wide + 2 * _INSET_M[kind.kind])
-    size[1] = max(size[1], float(high[1] - low[1]) + _HEADBOARD_M + _BESIDE_M)
+    ends_m = _HEADBOARD_M + _BESIDE_M + _INSET_M[kind.kind]
+    size[1] = max(size[1], float(high[1] - low[1]) + ends_m)
     top = round(_TOP * size[2], 4)
     x, y, _ = person.position_m
-    up = top - _SINKS_M + ctx.geometry.drop_m(person)
-    person = dataclasses.replace(person, position_m=(x, y, up))
+    z = top - _SINKS_M + ctx.geometry.drop_m(person)
+    person = dataclasses.replace(person, position_m=(x, y, z))
     middle = np.array([(low[0] + high[0]) / 2, high[1] + _HEADBOARD_M - size[1] / 2, 0.0])
     centre = middle @ axes
     bed = ObjectSpec(
@@ -84,8 +82,7 @@ def draw_bed(
     )
     if rng.random() >= options.blanket:
         return person, bed
-    up = sample(options.pulled_up, rng)
-    return person, bed, _blanket(ctx, person, bed, place, up)
+    return person, bed, _blanket(ctx, person, bed, place, sample(options.pulled_up, rng))
 
 
 def _axes(ctx: SampleContext, person: PersonSpec) -> F64:
@@ -101,11 +98,7 @@ def _wooden(kind: ObjectKind, rng: Generator) -> tuple[Material, ...]:
 
 
 def _blanket(
-    ctx: SampleContext,
-    person: PersonSpec,
-    bed: ObjectSpec,
-    place: int,
-    up: float,
+    ctx: SampleContext, person: PersonSpec, bed: ObjectSpec, place: int, up: float
 ) -> ObjectSpec:
     """A blanket over the bed's sides, from its foot up to the share `up` of the body's length."""
     rng = ctx.rng("blanket", place)
@@ -125,7 +118,7 @@ def _blanket(
     sheet = np.pad(sheet, ((1, 0), (1, 1)), mode="edge")
     rim = np.ones(sheet.shape, bool)
     rim[1:, 1:-1] = False
-    sheet[rim] -= palette.between(*_HANGS_M[bed.kind], rng)
+    sheet[rim] = top - palette.between(*_HANGS_M[bed.kind], rng)
     low = round(float(sheet.min()), 3)
     heights = np.round(sheet - low, 3)
     dx, dy = across[1] - across[0], along[1] - along[0]
@@ -154,13 +147,13 @@ def blanket_to(
     body = ctx.geometry.depths_m((person,), camera)
     low, high = 0.0, 1.0
     for _ in range(_BISECTIONS):
-        blanket = _blanket(ctx, person, bed, place, (low + high) / 2)
-        before = ctx.geometry.depths_m((blanket,), camera) < body
-        seen = before[np.isfinite(body)]
-        if seen.size and seen.mean() < hidden:
-            low = (low + high) / 2
+        middle = (low + high) / 2
+        blanket = _blanket(ctx, person, bed, place, middle)
+        covered = (ctx.geometry.depths_m((blanket,), camera) < body)[np.isfinite(body)]
+        if covered.size and covered.mean() < hidden:
+            low = middle
         else:
-            high = (low + high) / 2
+            high = middle
     return blanket
 
 
