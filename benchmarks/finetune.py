@@ -149,7 +149,7 @@ class Study:
                 given: Any = {"seed": SEED, "step": step, "pictures": pictures}
                 batch = make_batch(people.crops, rows, spec, augment, **given)
                 how: Any = {"decode": "hits", "flip": False, "bank": None}
-                answer = predict_images(net, batch.images, spec, **how)["xy"]
+                answer = predict_images(net, batch.images, skeleton, **how)["xy"]
                 true = batch.labels.xy.double().numpy() * spec.size[::-1]
                 side = people.crops.box[rows, 2:].max(1) * people.crops.scale[rows]
                 hits = pck(answer, true, length=side.astype(np.float64), at=0.1) > 0

@@ -396,8 +396,9 @@ def bottom_up(out: Path) -> None:
     """Write what bottom-up systems learn of one frame, and what comes back from it."""
     import torch
 
-    from synthstudio.models.bottom_up import fcpose, openpose, personlab, voting
+    from synthstudio.models.bottom_up import openpose, personlab, voting
     from synthstudio.models.bottom_up.contract import FramePeople, is_inside
+    from synthstudio.models.heatmaps import gaussian_map
 
     text = dump(load(ROOT / "scenes" / "crowd.yaml"))
     text["image"] |= {"width_px": 640, "height_px": 480}
@@ -421,8 +422,8 @@ def bottom_up(out: Path) -> None:
     colours = np.array([person_colour(k + 1) for k in range(len(people.joints_px))])
     joints = torch.tensor(people.joints_px)
     joints[~is_inside(joints, *size)] = torch.nan
-    own = fcpose.joint_targets(joints, (240, 320), stride=2, sigma=3.0)
-    own = (own.amax(1) / own.amax()).numpy()
+    own = gaussian_map(joints / 2, 240, 320, sigma=3.0).nan_to_num().amax(1)
+    own = (own / own.amax()).numpy()
     shoulder, hip = (skeleton.joints.index(f"left_{name}") for name in ("shoulder", "hip"))
     panels = {
         "a part of a frame": rgb,
