@@ -92,9 +92,10 @@ def json_parts(value: Any) -> dict[str, str]:
 
 
 def key_types(value: Any, path: str = "") -> dict[str, str]:
-    """Key path -> the types of the values there, without the values."""
+    """Key path -> the types of the values there, without the values and the kinds of objects."""
     held: dict[str, set[str]] = {}
     for where, leaf in _leaves(value, path, branches=True):
+        where = re.sub(r"^(hidden_by_kind|objects)\..*", r"\1.*", where)
         held.setdefault(where or ".", set()).add(_KINDS.get(type(leaf), "?"))
     return {where: "|".join(sorted(kinds)) for where, kinds in held.items()}
 

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,19 +44,25 @@ def _anny() -> Any:
     return anny
 
 
+_broadcast_shapes: Callable[..., torch.Size] = torch.broadcast_shapes
+
+
+def _without_sympy(*shapes: Any) -> torch.Size:
+    """torch.broadcast_shapes, by NumPy unless a shape holds symbols of a traced network."""
+    if all(type(n) is int for shape in shapes for n in shape):
+        return torch.Size(np.broadcast_shapes(*shapes))
+    return _broadcast_shapes(*shapes)
+
+
 @contextmanager
 def plain_shapes() -> Iterator[None]:
-    """Replace torch.broadcast_shapes by a version without sympy while Anny, via RoMa, calls it.
-
-    PyTorch imports sympy for shapes that are symbols: half a second of a process, and bodies have
-    none. The answer is the same.
-    """
-    before = torch.broadcast_shapes
-    torch.broadcast_shapes = lambda *shapes: torch.Size(np.broadcast_shapes(*shapes))
+    """Keep sympy, half a second of a process, out of torch.broadcast_shapes while Anny, via RoMa,
+    calls it. Other threads may meet the replacement, or end it: results are the same."""
+    torch.broadcast_shapes = _without_sympy
     try:
         yield
     finally:
-        torch.broadcast_shapes = before
+        torch.broadcast_shapes = _broadcast_shapes
 
 
 def root_folder() -> Path:
@@ -68,7 +74,8 @@ def cache_folder() -> Path:
     """Return the folder of Anny's cache: ANNY_CACHE_DIR, or ~/.cache/anny, or, when that cannot
     be written, one in the temporary folder that belongs to this user.
     """
-    for folder in (_anny().paths.get_anny_cache_path(), _own_temporary()):
+    own = Path(tempfile.gettempdir()) / f"synthstudio-anny-{os.getuid()}"
+    for folder in (_anny().paths.get_anny_cache_path(), own):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with (folder / "synthstudio.lock").open("a"):
@@ -80,10 +87,6 @@ def cache_folder() -> Path:
         where="ANNY_CACHE_DIR",
         then="Point ANNY_CACHE_DIR at a writable folder with 1 GB free.",
     )
-
-
-def _own_temporary() -> Path:
-    return Path(tempfile.gettempdir()) / f"synthstudio-anny-{os.getuid()}"
 
 
 def _marker(folder: Path) -> Path:

@@ -219,12 +219,10 @@ def flops(net: PoseNet, size: tuple[int, int]) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Quantized:
-    """The file's bytes, the convolutions kept in float32, and how far each alone moves joints
-    (pixels, mean)."""
+    """The file's bytes, and the convolutions kept in float32."""
 
     data: bytes
     kept: tuple[str, ...]
-    moved_px: dict[str, float]
 
 
 def quantized(model: Any, crops: U8, score: Callable[[OnnxModel], Hits], before: Hits) -> Quantized:
@@ -258,7 +256,7 @@ def quantized(model: Any, crops: U8, score: Callable[[OnnxModel], Hits], before:
             lost = [before.percent(s) - after.percent(s) for s in ("all", "hidden")]
             if not any(points > MAX_LOST for points in lost):
                 break
-        return Quantized(data=data, kept=tuple(kept), moved_px=moved)
+        return Quantized(data=data, kept=tuple(kept))
 
 
 def _prepared(model: Any, folder: Path) -> bytes:

@@ -10,7 +10,7 @@ from synthstudio.core.errors import ModelError
 DEFAULT = "default"
 """The package's network in place of a run's folder."""
 WEIGHTS = Path(str(files("synthstudio"))) / "inference" / "weights"
-ONNX, TENSORS, CARD = "photos.onnx", "photos.safetensors", "photos.md"
+ONNX, TENSORS = "photos.onnx", "photos.safetensors"
 FINDER, FINDER_TENSORS = "people.onnx", "people.safetensors"
 MAX_BYTES = 4_000_000
 

@@ -79,3 +79,22 @@ def test_a_build_that_ends_moves_its_files_and_is_not_repeated(cache_at, tmp_pat
     assert made[1:] == [tmp_path, tmp_path]  # loading is not building
     assert (tmp_path / "v" / "build_compact_model_data_1.safetensors").exists()
     assert not (tmp_path / made[0].name).exists()
+
+
+def test_other_threads_may_trace_networks_while_bodies_are_built():
+    """And the function of torch is back, in whatever order two threads leave."""
+    shapes = torch.broadcast_shapes
+    first, second = module.plain_shapes(), module.plain_shapes()
+    first.__enter__()
+    second.__enter__()
+    dynamic = {"images": {0: torch.export.Dim.DYNAMIC}}
+    net = Scaled()
+    torch.export.export(net, (torch.ones(2, 3, 4, 4),), dynamic_shapes=dynamic)
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert torch.broadcast_shapes is shapes
+
+
+class Scaled(torch.nn.Module):
+    def forward(self, images):
+        return torch.ones(4, 4) @ images

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import re
 import signal
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import local_jobs
@@ -130,6 +131,32 @@ def test_workers_that_fail_while_they_start():
         execute([Task(0)], initializer=local_jobs.bad_context, initargs=())
     with pytest.raises(WorkerError, match=r"while it started.*SIGKILL"):
         execute([Task(0)], 2, initializer=local_jobs.dead_context, initargs=())
+
+
+@pytest.mark.parametrize("registered", ["late", "never"])
+def test_a_worker_that_starts_while_another_dies_is_ended_too(registered, monkeypatch):
+    spawn = ProcessPoolExecutor._spawn_process
+
+    def broken(pool):
+        return pool._call_queue._closed
+
+    class Late(dict):
+        def __setitem__(self, pid, process):
+            if self:
+                wait_for(lambda: broken(self.pool), "the first worker's death is known")
+            super().__setitem__(pid, process)
+
+    def start(pool):
+        if not pool._processes:
+            pool._processes = Late()
+            pool._processes.pool = pool
+        elif registered == "never":
+            wait_for(lambda: broken(pool), "the first worker's death is known")
+        spawn(pool)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "_spawn_process", start)
+    with pytest.raises(WorkerError, match="died at job task 0"):
+        execute([Task(0, "exit"), Task(1)], 2)
 
 
 def test_an_error_of_the_parent_stops_the_workers(tmp_path):

@@ -123,6 +123,7 @@ class Alone(Editor):
         super().__init__(page)
         self.views, self.messages, self.prompts = [], [], []
         self._waiting = []  # edits that were not answered yet
+        self.blind = False  # whether the server saves edits but cannot read people
         self.now = {
             "dataset": again.now["dataset"] if again else f"{next(_COUNT):064}",
             "user": "Ada",
@@ -165,6 +166,8 @@ class Alone(Editor):
             route.fulfill(content_type="text/html", body=_BODY)
         elif path.endswith("/ops"):
             self._keep(route)
+        elif self.blind and kind == ("GET", "queues"):
+            route.fulfill(status=503, json={})
         elif path.endswith("/segment"):
             self.prompts.append(request.post_data_json)
             self._tell(route, counts=self.now["segment"])
@@ -261,6 +264,7 @@ class Alone(Editor):
         while pending := int(self.reads("pending")):
             message = self.message()
             told = self._answered(message, refuse) if not wait else {}
+            told |= {"items": []} if self.blind else {}
             empty = {"done": [], "refused": [], "items": [], "progress": None}
             self._tell(self._waiting.pop(), **{**empty, "wait": wait, **told})
             if wait:

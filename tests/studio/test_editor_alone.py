@@ -97,6 +97,22 @@ def test_a_late_answer_skips_no_revision_and_a_late_window_hides_none(alone, los
     assert [op["revision"] for op in alone.ops()] == [0, 1]
 
 
+def test_a_saved_edit_stays_while_the_server_cannot_read_people(alone, watch):
+    """A key pressed then meets the saved label, not the one of before."""
+    watch.expected += ["503"]
+    alone.blind = True
+    alone.press("Tab", "s")
+    alone.answer()
+    assert "hidden by own body" in alone.label(JOINTS[0])
+    alone.press("s", "2", "o")
+    assert [op["joints"][JOINTS[0]][3] for op in alone.ops()] == ["self", "visible", "object"]
+    assert [op["revision"] for op in alone.ops()] == [0, 1, 2]
+    alone.answer()
+    alone.blind = False
+    alone.give()
+    assert "hidden by object" in alone.label(JOINTS[0])
+
+
 def test_a_refused_edit_comes_back_with_its_reason(alone):
     alone.press("Tab", "s", "o")
     alone.answer(refuse=lambda op: "this person was changed in the meantime")

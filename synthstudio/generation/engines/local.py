@@ -185,7 +185,7 @@ def _run_in_pool(
     pending: set[Future[Any]] = set()
 
     def submit(job: Job) -> None:
-        with _starting():  # the pool starts workers on demand
+        with _starting(pool):  # the pool starts workers on demand
             pending.add(pool.submit(_do, job))
 
     try:
@@ -206,7 +206,9 @@ def _run_in_pool(
                 tally.add(jobs=1)
     except BrokenProcessPool:
         crew = [*pool._processes.values()]
-        pool.shutdown()  # it has terminated the remaining workers
+        for process in crew:  # the pool has not terminated one that it was just starting
+            process.terminate()
+        pool.shutdown()
         _hear(reports, at_work, Tally(None))
         raise _died(crew, at_work) from None
     finally:
@@ -255,7 +257,7 @@ def _died(crew: Sequence[BaseProcess], at_work: dict[int, str]) -> WorkerError:
 
 
 @contextmanager
-def _starting() -> Iterator[None]:
+def _starting(pool: ProcessPoolExecutor) -> Iterator[None]:
     """Context while workers start: one thread per library, no Ctrl-C, no `__main__`; WorkerError.
 
     The parent handles Ctrl-C: children inherit the mask until they ignore the signal. A
@@ -270,6 +272,8 @@ def _starting() -> Iterator[None]:
         try:
             yield
         except OSError as error:
+            if pool._broken:  # by another worker, while this one started
+                raise BrokenProcessPool from error
             raise WorkerError("cannot start workers", got=str(error)) from error
 
 

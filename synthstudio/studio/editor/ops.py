@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -291,14 +291,7 @@ def _apply_op(delivery: _Delivery, received: ReceivedOp) -> tuple[int, int]:
             raise Refused(
                 "the edit to be undone was never stored", where=op.person.where, reason="gone"
             )
-        op = Op(
-            client=op.client,
-            seq=op.seq,
-            person=op.person,
-            revision=op.revision,
-            kind=op.kind,
-            event=found,
-        )
+        op = replace(op, event=found)
     _check_predicted(delivery, op)
     event = apply(delivery.store, op, who=delivery.who, base=delivery.base_of(op.person))
     return event.id, event.revision

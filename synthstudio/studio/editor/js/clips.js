@@ -7,7 +7,7 @@ import { fetchWindow, loadingOverlay, newest, setItem, setList } from "./editor.
 import { actionsOf } from "./keys.js";
 import { STATUS_WORD, asPlaced, derive } from "./labels.js";
 import { BLINDED, actionButton, fillEvents, fillPanel, flash, openForm, part } from "./panel.js";
-import { commit, newClient, pendingOf, record, request, stackOf } from "./sync_queue.js";
+import { commit, newClient, opsOver, record, request, stackOf } from "./sync_queue.js";
 
 const MARKS = { approved: "✓", rejected: "✗", flagged: "⚑", deleted: "⊘" };
 const MARK_WORD = { key: "key frame", filled: "filled in" };
@@ -62,7 +62,7 @@ export function clipOff(S, action) {
 
 // A mark that is on its way counts already.
 function isKey(S, entry) {
-  const op = pendingOf(S, S.item.id).findLast((one) => "keyframe" in one.patch);
+  const op = opsOver(S, S.item).findLast((one) => "keyframe" in one.patch);
   return op ? op.patch.keyframe : entry.mark === "key";
 }
 

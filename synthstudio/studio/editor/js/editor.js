@@ -9,7 +9,7 @@ import { derive } from "./labels.js";
 import { buildPage, buildTable, closeForm, fillPanel, fillStatus, flash } from "./panel.js";
 import { drawMask, endPeek, paint, pictureOf, prefetch, whenLoaded } from "./pictures.js";
 import { drawLoupe, listenPointer } from "./pointer.js";
-import { openSyncQueue, pendingOf, refusedOf, request, send, sendSoon } from "./sync_queue.js";
+import { isUnread, openSyncQueue, pendingOf, refusedOf, request, send, sendSoon } from "./sync_queue.js";
 
 const LOW = 5; // fewer than this many people ahead: ask for more
 const STAY_MS = 240000; // so often the server hears from an editor that is in use: leases end otherwise
@@ -213,6 +213,7 @@ export function setList(S, window, aside) {
   const held = new Set(window.map((item) => item.id));
   S.aside = aside;
   S.list = [...window, ...aside.filter((item) => !held.has(item.id))];
+  S.sync.unread = S.sync.unread.filter((op) => S.list.some((item) => isUnread(op, item)));
 }
 
 // People as they are after edits. Whom the server left out is fetched with the window.

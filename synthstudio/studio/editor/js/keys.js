@@ -1,7 +1,6 @@
 // Every action with its key, and own keys instead; actions.js has what each does. docs/studio_editor.md has the same table.
 // A row: [action, key, label, what it does]. Without an action: fixed keys; without a label: no button.
 
-
 export const LOOKING = ["closer", "farther", "fit", "help", "layer", "peek"]; // actions that end nothing that is being drawn
 export const KEYS = [
   ["Tools", [["select", "", "Select", "Select joints and drag them"], ["place", "Shift+j", "Place", "Place joint after joint, each by a click"],

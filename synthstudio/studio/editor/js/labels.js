@@ -4,7 +4,7 @@
 // exists, box, masks}, of the masks all that are drawn: {modal: counts, amodal: counts} or null.
 
 import { drawn } from "./canvas.js";
-import { pendingOf } from "./sync_queue.js";
+import { opsOver } from "./sync_queue.js";
 
 export const CAUSE_WORD = {
   visible: "visible", self: "own body", person: "person", object: "object",
@@ -40,8 +40,8 @@ function fromRow(row, origin) {
 
 export const round3 = (value) => (value === null ? null : Math.round(value * 1000) / 1000);
 
-// The item as its reviewer sees it: the data set's labels, the store's state, then every op that
-// waits in this browser.
+// The item as its reviewer sees it: the data set's labels, the store's state as it was read, then every
+// op that was saved since or waits in this browser.
 export function derive(S, item) {
   const joints = item.base.map((row) => fromRow(row));
   const at = Object.fromEntries(S.skeleton.joints.map((name, j) => [name, j]));
@@ -53,10 +53,10 @@ export function derive(S, item) {
     waiting: 0, box: state.box ?? null, masks: state.masks ?? null, rejected_models: state.rejected_models ?? [], track: state.track ?? null, keyframe: state.keyframe ?? null,
     edited: new Set(Object.keys(state.joints)), resolved: Object.fromEntries((item.threads ?? []).map(({ id, open }) => [id, !open])),
   };
-  for (const op of pendingOf(S, item.id)) {
+  for (const op of opsOver(S, item)) {
     applyPatch(out, op.patch, at);
-    out.revision = op.revision + 1;
-    out.waiting += 1;
+    out.revision = op.saved ?? op.revision + 1;
+    if (!op.saved) out.waiting += 1;
   }
   return out;
 }

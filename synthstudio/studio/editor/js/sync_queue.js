@@ -16,14 +16,12 @@ const MERGE_MS = 500;
 // One queue for a tab: what a full storage does not take is here alone, also while another page is shown.
 const QUEUES = new Map();
 
-export function newClient() {
-  return crypto.randomUUID().replaceAll("-", "").slice(8);
-}
+export const newClient = () => crypto.randomUUID().replaceAll("-", "").slice(8);
 
 export function openSyncQueue(set, layer, user) {
   const prefix = `synthstudio.sync.${set}.${layer}.${user}.`;
   const sync = QUEUES.get(prefix) ?? {
-    prefix, client: newClient(), seq: 0, pending: [], refused: [], events: new Map(), sending: false, note: "", full: false, ackMs: [], patience: SEND_PATIENCE_MS[0],
+    prefix, client: newClient(), seq: 0, pending: [], unread: [], refused: [], events: new Map(), sending: false, note: "", full: false, ackMs: [], patience: SEND_PATIENCE_MS[0],
     before: 0, // edits that this tab found and that were saved since
   };
   QUEUES.set(prefix, sync);
@@ -58,11 +56,13 @@ function keep(sync, op) {
   }
 }
 
-function forget(sync, op) {
-  localStorage.removeItem(`${sync.prefix}${op.client}.${op.seq}`);
-}
+const forget = (sync, op) => localStorage.removeItem(`${sync.prefix}${op.client}.${op.seq}`);
 
 export const pendingOf = (S, id) => S.sync.pending.filter((op) => op.id === id);
+
+// Edits over what was read of a person: a server that cannot read people still saves.
+export const isUnread = (op, { id, state }) => op.id === id && op.saved > state.revision;
+export const opsOver = (S, item) => [...S.sync.unread.filter((op) => isUnread(op, item)), ...pendingOf(S, item.id)];
 
 // Of a person, and of the others of a group of edits (`from`: where it was made or taken back).
 export const refusedOf = (S, id) => S.sync.refused.filter((op) => op.id === id || op.from === id);
@@ -164,6 +164,8 @@ function receive(S, { done, refused, wait, items, progress }) {
     const key = `${op.client}.${op.seq}`;
     if (yes.has(key)) {
       sync.events.set(key, yes.get(key).event);
+      op.saved = yes.get(key).revision;
+      if (!items.some(({ id }) => id === op.id)) sync.unread.push(op);
       if (op.sentAt) sync.ackMs.push(performance.now() - op.sentAt);
       forget(sync, op);
       if (op.before) sync.before += 1;
@@ -217,9 +219,7 @@ export async function request(S, method, path, body = null, patience = PATIENCE_
   }
 }
 
-// Undo, redo, and edits that were refused: dropped, or made again over what is there now.
 // A refused item: drop mine, or say it again over what is there now.
-
 export function keepStored(S, id) {
   dropRefused(S, refusedOf(S, id));
   S.changed();

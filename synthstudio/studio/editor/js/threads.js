@@ -4,13 +4,13 @@ import { choose, open } from "./actions.js";
 import { differs, el, set } from "./canvas.js";
 import { nice } from "./labels.js";
 import { button, flash, openForm, textField } from "./panel.js";
-import { commit, pendingOf, record } from "./sync_queue.js";
+import { commit, opsOver, record } from "./sync_queue.js";
 
 const MOST_NAMES = 6;
 
 // The threads of the shown person with what waits in this browser, those that are open first.
 function threadsOf(S) {
-  const waiting = pendingOf(S, S.item.id);
+  const waiting = opsOver(S, S.item);
   const gone = new Set(waiting.filter((op) => op.kind === "revert").map((op) => op.event));
   const mine = waiting.filter((op) => op.kind === "comment");
   const shownOp = (op) => ({ who: "you", when: "", text: op.text, mentions: [], event: null });
