@@ -16,6 +16,7 @@ from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
 from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import ArgumentError, ModelError
+from synthstudio.core.images import read_rgb
 from synthstudio.core.labels import LABELS
 from synthstudio.core.people import People, as_column, stack
 from synthstudio.core.skeleton import Skeleton
@@ -183,7 +184,7 @@ class Model:
 
         Args:
             source: A photo, a folder of photos, a video, a data set or a COCO file by path; or
-                a picture (H, W, 3) uint8 RGB as an array or PIL image, or a list of those.
+                a picture (H, W, 3) uint8 RGB as an array or PIL image; or a list of photos.
             boxes: Boxes of people (none for a bottom-up system). For one picture (P, 4)
                 numbers x, y, width, height; for several a list of such or a dict by file name;
                 or the path of COCO annotations or results. Default: the source's own boxes,
@@ -297,7 +298,7 @@ def predict(model: Model | args.PathLike, source: Any, **options: Any) -> Predic
 def _open(source: Any) -> Source:
     from synthstudio.inference.sources import Source, SourceImage, open_source
 
-    if isinstance(source, Dataset | str) or hasattr(source, "__fspath__"):
+    if isinstance(source, Dataset) or _is_path(source):
         if isinstance(source, Dataset):
             return open_source(source._stored)
         return open_source(args.to_place(source, "source"))
@@ -307,16 +308,25 @@ def _open(source: Any) -> Source:
         raise ArgumentError(
             "unsupported source",
             where="source",
-            expected="a path, a picture (H, W, 3) uint8, or a list of pictures",
+            expected="a path, a picture (H, W, 3) uint8, or a list of either",
             got=args.shown(source),
         )
-    pictures = [SourceImage(number=i, name=str(i), rgb=_pixels(p)) for i, p in enumerate(source)]
-    return Source(
-        kind="photos", path=Path("pictures"), total=len(pictures), read=lambda: iter(pictures)
-    )
+
+    def read() -> Iterator[SourceImage]:
+        for number, picture in enumerate(source):
+            name = str(picture if _is_path(picture) else number)
+            yield SourceImage(number=number, name=name, rgb=_pixels(picture))
+
+    return Source(kind="photos", path=Path("pictures"), total=len(source), read=read)
+
+
+def _is_path(source: Any) -> bool:
+    return isinstance(source, str) or hasattr(source, "__fspath__")
 
 
 def _pixels(picture: Any) -> U8:
+    if _is_path(picture):
+        return read_rgb(Path(picture))
     if hasattr(picture, "convert"):  # a PIL image
         picture = picture.convert("RGB")
     rgb = np.asarray(picture)

@@ -141,7 +141,6 @@ class PictureJob:
     pictures: range
 
     def __str__(self) -> str:
-        """The job's name in messages."""
         return f"pictures {self.pictures.start} to {self.pictures.stop - 1}"
 
 

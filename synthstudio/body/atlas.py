@@ -26,6 +26,7 @@ from synthstudio.body.poses import Chain, bone_rotations, chain_of, posed_chain,
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, Bool
 from synthstudio.core.skeleton import JOINTS
 from synthstudio.core.spec import BoneTurn, Phenotype
+from synthstudio.core.threads import one_torch_thread
 
 MASKS = ("lips", "ears", "face", "eyelids", "fingernails", "toenails", "inside-mouth")
 _GROUPS = {
@@ -123,13 +124,13 @@ class Rest:
 
 
 @functools.cache
+@one_torch_thread()
 def load_atlas() -> Atlas:
     """Return the atlas, built once a process; DiskError if no cache folder can be written.
 
     The first call on a machine takes half a minute (Anny reduces its blend shapes), later
-    ones about a second. Sets torch to one thread, so that results do not depend on the host.
+    ones about a second. In one thread, so that results do not depend on the host.
     """
-    torch.set_num_threads(1)
     model = load_model()
     with plain_shapes():
         template = model()["vertices"][0].numpy()
@@ -221,6 +222,7 @@ def some_vertices_m(
 
 
 @functools.lru_cache(maxsize=_REST_CACHE)
+@one_torch_thread()
 def rest_of(phenotype: Phenotype) -> Rest:
     """Return a body before it is posed."""
     atlas = load_atlas()

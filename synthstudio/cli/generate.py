@@ -189,7 +189,6 @@ def objects(call: Call, out: Any, count: Any, as_json: JsonOption = False) -> No
 
 
 def _part(text: str | None) -> tuple[int, int] | None:
-    """Parse K/N."""
     if text is None:
         return None
     numbers = text.split("/")
@@ -238,7 +237,6 @@ def _unused(folder: Path) -> Path:
 
 
 def _demo_text(result: dict[str, Any]) -> str:
-    """A demo's results as text."""
     found = result["audit"]
     return "\n".join(
         (

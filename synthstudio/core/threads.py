@@ -30,19 +30,29 @@ def threads_allowed() -> int:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Limit the libraries loaded so far to one thread each while the body runs."""
-    torch, cv2 = sys.modules.get("torch"), sys.modules.get("cv2")
-    before = (torch.get_num_threads() if torch else 1, cv2.getNumThreads() if cv2 else 1)
+    cv2 = sys.modules.get("cv2")
+    before = cv2.getNumThreads() if cv2 else 1
     _held.append(None)
-    with threadpool_limits(limits=1):
-        if torch:
-            torch.set_num_threads(1)
+    with threadpool_limits(limits=1), one_torch_thread():
         if cv2:
             cv2.setNumThreads(1)
         try:
             yield
         finally:
             _held.pop()
-            if torch:
-                torch.set_num_threads(before[0])
             if cv2:
-                cv2.setNumThreads(before[1])
+                cv2.setNumThreads(before)
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Limit PyTorch, if loaded, to one thread while the body runs."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 1
+    if torch:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if torch:
+            torch.set_num_threads(before)

@@ -171,7 +171,6 @@ def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, ou
 
 
 def _rate_hz(path: Path) -> float:
-    """Return a video's average frame rate in Hz."""
     stated = stated_rate_hz(path)
     if not stated:
         raise FormatError(

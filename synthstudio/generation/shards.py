@@ -46,7 +46,6 @@ class ShardJob:
     on_event: OnEvent
 
     def __str__(self) -> str:
-        """The job's name in messages."""
         return f"shard {self.shard} (frames {self.frames.start} to {self.frames.stop - 1})"
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from synthstudio.body import anny, capsules, face, meetings, pose_library, poses, untangle, wardrobe
@@ -215,8 +214,6 @@ class FrameGenerator:
     """Resources of a process that renders frames; implements `GeometryQueries`."""
 
     def __init__(self, settings: Settings) -> None:
-        """Load the body and start the device; caches fill on demand."""
-        cv2.setNumThreads(1)
         runtime.init(settings.device)
         self.settings = settings
         self.skeleton = get_skeleton(settings.recipe.skeleton)
@@ -253,34 +250,25 @@ class FrameGenerator:
 
     @property
     def catalogue(self) -> Catalogue:
-        """Return the assets of a draw."""
         return self.settings.catalogue
 
     def floor_plan(self, asset: AssetRef) -> FloorPlan:
-        """Return the floor of a user's place, and the free space over it."""
         model: PlaceModel = self.place_model(asset)
         return model.plan
 
     def skin_penetration_m(self, person: PersonSpec) -> float:
-        """Return the self-penetration in metres of the person's body."""
         pose = person.pose
         return untangle.deepest_own_m(person.phenotype, dict(pose.angles_rad), pose.turns)
 
     def triangles_m(self, item: PersonSpec | ObjectSpec) -> F64:
-        """Return (N, 3, 3): the world corners of a dressed person's or an object's triangles."""
         surfaces = self._surfaces(item)
         return np.concatenate([s.vertices_m[s.faces] for s in surfaces]).astype(np.float64)
 
     def box_m(self, item: PersonSpec | ObjectSpec) -> F64:
-        """Return (2, 3): the item's bounding box."""
         x, y, _ = item.position_m
         return np.asarray(self._box_at_origin(_at_origin(item)) + np.array([x, y, 0.0]))
 
     def gap_m(self, a: PersonSpec | ObjectSpec, b: PersonSpec | ObjectSpec) -> float:
-        """Return the gap of two items in metres; negative if their outlines overlap.
-
-        If their boxes are well apart, that of the boxes.
-        """
         apart = hulls.box_gap_m(self.box_m(a), self.box_m(b))
         if apart > WELL_APART_M:
             return apart
@@ -289,7 +277,6 @@ class FrameGenerator:
     def sweep_gap_m(
         self, a: tuple[PersonSpec | ObjectSpec, ...], b: tuple[PersonSpec | ObjectSpec, ...]
     ) -> float:
-        """Return the gap of two items that move through such places."""
         ways = [
             [hulls.swept(p, q) for p, q in zip(of, of[1:] or of, strict=False)]
             for of in ([self._outlines(item) for item in way] for way in (a, b))
@@ -304,11 +291,9 @@ class FrameGenerator:
         times_s: tuple[float, ...],
         mirrored: bool = False,
     ) -> tuple[Step, ...]:
-        """Return the person's path through a motion."""
         return self.body.steps(person, self.motion(motion.asset), times_s=times_s, mirror=mirrored)
 
     def depths_m(self, items: tuple[PersonSpec | ObjectSpec, ...], camera: Camera) -> F32:
-        """Return (H, W) z of the nearest drawn surface at each pixel centre, inf if none."""
         surfaces = tuple(surface for item in items for surface in self._standing(item))
         packed = pack(_bare_scene(camera.pinhole, (), surfaces), device="cpu")
         return bend.bent_map(raster.rasterise(packed).depth_m, camera)
@@ -316,7 +301,6 @@ class FrameGenerator:
     def patches_seen(
         self, people: tuple[PersonSpec, ...], objects: tuple[ObjectSpec, ...], camera: Camera
     ) -> tuple[PatchesSeen, ...]:
-        """Return the blockers of every `PATCH_STRIDE`-th point on each person's joints."""
         posed_people = [self._posed(p, PERSON_BASE + i) for i, p in enumerate(people)]
         surfaces = tuple(surface for obj in objects for surface in self._standing(obj))
         packed = pack(_bare_scene(camera.pinhole, tuple(posed_people), surfaces), device="cpu")
@@ -345,7 +329,6 @@ class FrameGenerator:
         return tuple(out)
 
     def photo_light(self, asset: AssetRef, box_px: tuple[float, float, float, float]) -> PlaceLight:
-        """Return the light about a box of a photo."""
         return place_light(self.photo(asset), box_px)
 
     def _standing(self, item: PersonSpec | ObjectSpec) -> tuple[Surface, ...]:

@@ -19,7 +19,7 @@ from synthstudio.training.data.prefetch import prefetch
 from synthstudio.training.data.sources import load_data
 from synthstudio.training.log import CROPPING, import_tensorboard
 from synthstudio.training.systems import CropTrainer, FrameTrainer, ZoomTrainer
-from synthstudio.training.trainer import Trained, Trainer, check_finite, seed_everything
+from synthstudio.training.trainer import Trained, Trainer, check_finite, seeded
 
 _TRAINERS: dict[str, type[CropTrainer | ZoomTrainer | FrameTrainer]] = {
     "topdown": CropTrainer,
@@ -51,12 +51,12 @@ def train(
     world = devices.join_world(device)
     devices.check_batch_divides(config.batch, world)
     import_tensorboard()
-    seed_everything(config)
     if not world.is_main:
         log, progress = (lambda text: None), (lambda done, total, text: None)
     got = f"{config.batch // world.size} {trainer.unit}"
     memory = devices.memory_guard(device, got, devices.SMALLER_BATCH)
     with ExitStack() as held:
+        held.enter_context(seeded(config))
         with ExitStack() as before:
             with devices.main_process_first(world):
                 before.enter_context(

@@ -108,7 +108,6 @@ class PeopleJob:
     images: U8  # (B, 3, H, W)
 
     def __str__(self) -> str:
-        """The job's name in messages."""
         return f"people {self.first} to {self.first + len(self.images) - 1}"
 
 
@@ -121,7 +120,6 @@ class FramesJob:
     names: tuple[str, ...]
 
     def __str__(self) -> str:
-        """The job's name in messages."""
         return f"frames {self.first} to {self.first + len(self.files) - 1}"
 
 

@@ -270,9 +270,10 @@ def _rows_by(number: I64) -> dict[int, I64]:
 
 def contrastive_net(config: Config, skeleton: Skeleton) -> ContrastiveNet:
     """A config's backbone with a projection head, initialised by its seed."""
-    torch.manual_seed(config.seed)
     plain = config.network.model_copy(update={"head": "kpe"})
-    features: Any = build_network(plain, skeleton, bank=None).features
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        features: Any = build_network(plain, skeleton, bank=None).features
     return ContrastiveNet(features, int(features.channels))
 
 

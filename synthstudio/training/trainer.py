@@ -67,16 +67,24 @@ def outside_weights(config: Config) -> str:
     return initial if initial == RANDOM or not checkpoint.is_own(Path(initial)) else ""
 
 
-def seed_everything(config: Config) -> None:
-    """Seed weight initialisation; in deterministic mode forbid nondeterministic kernels.
+@contextmanager
+def seeded(config: Config) -> Iterator[None]:
+    """Seed PyTorch, and in deterministic mode forbid nondeterministic kernels, while the body runs.
 
     cuBLAS keeps to one order of sums with a workspace of its own, configured before the first
     product (docs.nvidia.com/cuda/cublas/#results-reproducibility).
     """
-    torch.manual_seed(config.seed)
+    before = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(config.deterministic, warn_only=config.device != "cpu")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        torch.use_deterministic_algorithms(config.deterministic, warn_only=config.device != "cpu")
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before, warn_only=warned)
 
 
 class Trainer(ABC, Generic[Samples, Made]):

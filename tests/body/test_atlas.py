@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthstudio.body.atlas import bare_body, load_atlas
+from synthstudio.body.atlas import bare_body, load_atlas, rest_of
 from synthstudio.body.pose_library import library
 from synthstudio.body.poses import bone_rotations
 from synthstudio.core.scene import PARTS
@@ -23,6 +23,17 @@ POSES = {pose.name: pose for pose in library()}
 def _volume(vertices, faces):
     corners = vertices[faces].astype(float)
     return np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
+
+
+def test_bodies_are_built_by_one_thread_which_is_given_back():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        assert load_atlas.__wrapped__().bone_names == load_atlas().bone_names
+        assert rest_of.__wrapped__(MAN).stature_m == rest_of(MAN).stature_m
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_body_is_annys_own_mesh_and_faces_outward():

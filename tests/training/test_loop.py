@@ -38,8 +38,11 @@ def weights(out, name="last"):
 @pytest.fixture(scope="module")
 def unbroken(pairs, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "unbroken"
+    before = torch.get_rng_state()
     done = tiny.run(tiny.config(pairs), out)
     assert done.finished and done.steps == 12
+    assert torch.equal(torch.get_rng_state(), before)  # a notebook's own, as is the next
+    assert not torch.are_deterministic_algorithms_enabled()
     return out
 
 

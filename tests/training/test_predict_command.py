@@ -20,7 +20,13 @@ from synthstudio.api import inference, prediction_jobs
 from synthstudio.api.exchange import import_photos
 from synthstudio.api.inference import predict_to_folder
 from synthstudio.cli import app
-from synthstudio.core.errors import ArgumentError, FormatError, ModelError, WorkerError
+from synthstudio.core.errors import (
+    ArgumentError,
+    FormatError,
+    ModelError,
+    SynthStudioError,
+    WorkerError,
+)
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.inference import write
@@ -84,6 +90,17 @@ def test_a_folder_of_photos_gives_results_and_drawings(weights, photos, tmp_path
     assert drawn == ["000000.jpg", "000001.jpg"]
     with pytest.raises(Exception, match="invalid output folder"):
         run("predict", weights, photos, "--out", tmp_path / "out")
+
+
+def test_a_list_of_photos_is_its_pictures(weights, photos):
+    files = [photos / "0.png", str(photos / "5.png")]
+    pictures = [Image.open(file) for file in files]
+    boxes = [[[0, 0, 60, 90]], [[5, 5, 50, 80]]]
+    model = ss.Model.load(weights, device="cpu")
+    by_path, by_picture = (model.predict(source, boxes=boxes) for source in (files, pictures))
+    assert np.array_equal(by_path.joints_px, by_picture.joints_px) and len(by_path) == 2
+    with pytest.raises(SynthStudioError, match=r"9\.png"):
+        model.predict([photos / "9.png"], boxes=boxes[0])
 
 
 def test_networks_that_say_nothing_of_hiding_write_null(weights, tmp_path):

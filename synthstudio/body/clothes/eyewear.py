@@ -130,7 +130,6 @@ def _frame(base: Basis, shape: Shape, *, thick_m: float) -> list[Cut]:
 
 
 def _disc(outline: F64, *, fine: bool) -> tuple[F32, I32]:
-    """Return a flat lens inside its outline."""
     ring = outline[:: 1 if fine else 2]
     count = len(ring)
     at = np.vstack([ring.mean(axis=0), ring]).astype(np.float32)

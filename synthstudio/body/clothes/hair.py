@@ -358,7 +358,6 @@ def balding_hair(base: Basis, shape: Shape) -> Tailored:
 
 @functools.lru_cache(maxsize=2)
 def _combed(base: Basis) -> Cut:
-    """Return hair combed close to the skull."""
     weave, p = cap(base)
     offset = 0.0015 + step(hairline(p.at), 0.0, 0.03) * 0.006
     return tress(weave, p.at, offset, passes=2)

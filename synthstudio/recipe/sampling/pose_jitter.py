@@ -133,7 +133,6 @@ def _jittered(ctx: SampleContext, angles: dict[str, float], rng: Generator) -> d
 
 @functools.cache
 def _jitter_of(angle: str) -> float:
-    """The factor of the jitter for an angle."""
     if is_of(angle, _STIFF):
         return 0.0
     return _LEG_JITTER if angle.split("_", 1)[-1].startswith(_LEGS) else 1.0

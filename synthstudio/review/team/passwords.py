@@ -72,7 +72,6 @@ def _is_common(folded: str) -> bool:
 
 @functools.cache
 def _commonest() -> tuple[frozenset[str], frozenset[str]]:
-    """Common words and passwords."""
     file = Path(__file__).with_name("commonest_passwords.yaml")
     found = yaml.safe_load(file.read_text("utf-8"))
     return frozenset(found["words"]), frozenset(found["whole"])

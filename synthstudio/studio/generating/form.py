@@ -211,7 +211,6 @@ class Draft:
     """A scene with this session's edits."""
 
     def __init__(self, scene: Scene) -> None:
-        """Start or continue editing a scene."""
         kept = st.session_state.setdefault("drafts", {})
         mine = kept.setdefault(scene.name, {"edits": {}, "wrong": {}, "turn": 0})
         self.scene = scene

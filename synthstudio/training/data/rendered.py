@@ -215,7 +215,6 @@ class CropWorker:
 
 
 def _open_worker(stage: Settings, settings: CropSettings) -> CropWorker:
-    """Build a worker's state."""
     return CropWorker(replace(settings, stage=stage))
 
 

@@ -64,7 +64,6 @@ class TrainingData(Generic[Samples]):
         return self.spec.skeleton
 
     def __len__(self) -> int:
-        """Number of training samples."""
         return len(self.train if self.stream is None else self.stream)
 
     def of_epoch(self, epoch: int) -> Samples:
