@@ -270,13 +270,13 @@ def _rows_by(number: I64) -> dict[int, I64]:
 
 def contrastive_net(config: Config, skeleton: Skeleton) -> ContrastiveNet:
     """A config's backbone with a projection head, initialised by its seed."""
+    torch.manual_seed(config.seed)
     plain = config.network.model_copy(update={"head": "kpe"})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        features: Any = build_network(plain, skeleton, bank=None).features
+    features: Any = build_network(plain, skeleton, bank=None).features
     return ContrastiveNet(features, int(features.channels))
 
 
+@torch.random.fork_rng(devices=[])
 def train_contrastive(
     people: PosePeople, config: Config, *, steps: int, progress: Report = lambda *arguments: None
 ) -> ContrastiveNet:
