@@ -1,4 +1,4 @@
-"""A training loop of one's own on people with pasted occluders, and its evaluation.
+"""A custom training loop on people with pasted occluders, and its evaluation.
 
     python examples/03_torch_training_loop.py --steps 300
 

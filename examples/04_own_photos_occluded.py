@@ -1,4 +1,4 @@
-"""Hide people in annotated photos of one's own; the labels follow.
+"""Hide people in your own annotated photos; the labels follow.
 
     python examples/04_own_photos_occluded.py --annotations person_keypoints.json --images photos
 
@@ -28,8 +28,8 @@ if annotations is None:
     split = annotations.stem.removeprefix("person_keypoints_")
     images = stand_in / "images" / split  # file names are relative to this folder
 
-# By built-in 3D objects and rendered people. Example 05 shows cut-outs of one's own. `ground: any`
-# hides people in every photo; without it only where that looks as if it had been so.
+# By built-in 3D objects and rendered people. Example 05 shows your own cut-outs. `ground: any`
+# hides people in every photo; without it only where the result looks plausible.
 hiding = {"by": {"object": 1.0, "person": 0.5}, "ground": "any"}
 recipe = ss.Recipe.load("scenes/occlude.yaml").with_(
     occlude=hiding, targets={"occluded_fraction": [0.1, 0.5]}

@@ -1,10 +1,10 @@
-"""Occluders of one's own in a recipe: cut-out pictures and meshes.
+"""Your own occluders in a recipe: cut-out pictures and meshes.
 
     python examples/05_own_occluders.py --assets assets --frames 24
 
 `assets` holds occluders/*.png with an alpha channel and meshes/*.glb (or OBJ, PLY, STL; metres).
-Without it the script makes a disc and a post as stand-ins. How high a cut-out's object really is
-stands in occluders/manifest.json (docs/photos.md).
+Without it the script makes a disc and a post as stand-ins. The real height of a cut-out's object
+is in occluders/manifest.json (docs/photos.md).
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""The ORN head after a backbone of one's own, in a loop of one's own.
+"""The ORN head after your own backbone, in your own training loop.
 
     python examples/06_orn_after_own_backbone.py --steps 300
 
-Run 01_first_dataset.py first. `ss.train(config, model=backbone)` does the same by our loop:
-docs/own_networks.md.
+Run 01_first_dataset.py first. `ss.train(config, model=backbone)` does the same in the package's
+loop: docs/own_networks.md.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""People in a room of one's own: a mesh of a whole place as backdrop (docs/places.md).
+"""People in a room of your own: a mesh of a whole place as backdrop (docs/places.md).
 
     python examples/09_own_place.py --assets assets --frames 24
 

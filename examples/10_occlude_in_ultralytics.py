@@ -34,7 +34,7 @@ def occlude(labels: dict) -> dict:
     boxes, points = instances.bboxes, instances.keypoints
     made = occlude_people(rgb, points, boxes=boxes, cutouts=args.objects, **drawn)
     labels["img"] = made.image[..., ::-1].copy()
-    instances.keypoints = made.keypoints.astype("float32")  # v 1: hidden, still learnt
+    instances.keypoints = made.keypoints.astype("float32")  # v 1: hidden, still trained on
     return labels
 
 

@@ -23,7 +23,7 @@ from synthstudio.transforms import occlude_people
 class OccludePeople(BaseTransform):
     """Needs `img` (H, W, 3) BGR, `transformed_keypoints` (1, K, 2), `keypoints_visible` (1, K);
     adds `visible_share` (1, K). `keypoints_visible`, MMPose's weight, stays: hidden joints are
-    learnt."""
+    trained on."""
 
     def __init__(self, cutouts=None, fraction=(0.1, 0.6), prob=0.5):
         self.options = {"cutouts": cutouts, "fraction": fraction, "people": prob}

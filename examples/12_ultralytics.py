@@ -1,9 +1,9 @@
-"""YOLO-pose of Ultralytics (AGPL-3.0) taught with generated people, and judged.
+"""YOLO-pose of Ultralytics (AGPL-3.0) trained on generated people, and evaluated.
 
     python examples/12_ultralytics.py --model yolo11n-pose.pt --epochs 20
 
-Run 01_first_dataset.py first; `pip install ultralytics` in an environment of its own does, too.
-A .yaml begins with random weights, a .pt with published ones.
+Run 01_first_dataset.py first; `pip install ultralytics` in a separate environment works, too.
+A .yaml starts from random weights, a .pt from published ones.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A heat-map network of MMPose (Apache-2.0) taught with generated people, and judged.
+"""A heat-map network of MMPose (Apache-2.0) trained on generated people, and evaluated.
 
     python examples/13_mmpose.py --epochs 20
 

@@ -1,9 +1,9 @@
-"""A ViTPose of transformers taught by its Trainer on people with pasted occluders, and judged.
+"""A ViTPose of transformers trained by its Trainer on people with pasted occluders, and evaluated.
 
     python examples/14_vitpose_trainer.py --model usyd-community/vitpose-base-simple --steps 300
 
 Run 01_first_dataset.py first; `pip install "synthstudio[train]" accelerate`. Without --model a
-small one begins with random weights.
+small one starts from random weights.
 """
 
 import argparse

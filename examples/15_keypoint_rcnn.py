@@ -1,9 +1,9 @@
-"""Keypoint R-CNN of torchvision (BSD) taught with generated people, and judged.
+"""Keypoint R-CNN of torchvision (BSD) trained on generated people, and evaluated.
 
     python examples/15_keypoint_rcnn.py --weights DEFAULT --steps 300
 
-Run 01_first_dataset.py first; `pip install "synthstudio[backbones]"`. Without --weights it begins
-with random ones.
+Run 01_first_dataset.py first; `pip install "synthstudio[backbones]"`. Without --weights it starts
+from random ones.
 """
 
 import argparse
