@@ -238,7 +238,7 @@ def warning(facts: dict[str, Any]) -> str:
     if test >= FEW_PHOTOS:
         return ""
     return (
-        f"{test} held-out photos are too few for firm words: this shows that the experiment "
+        f"{test} held-out photos are too few for conclusions: this shows that the experiment "
         "runs, not what helps."
     )
 

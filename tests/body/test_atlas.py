@@ -99,6 +99,19 @@ def test_mirrored_angles_give_mirrored_joints(shape, name):
     assert np.abs(other - one).max() > 0.05  # the pose itself is not symmetric
 
 
+LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_bones_keep_their_lengths_in_every_pose(shape):
+    poses = [pose.angles_rad for pose in POSES.values()][::4]
+    centres = np.stack([bare_body(load_atlas(), shape, p).kinematic_joints_m for p in poses])
+    for side in ("left", "right"):
+        for ends in LIMBS:
+            a, b = (centres[:, EVERY.index(f"{side}_{end}")] for end in ends)
+            assert np.ptp(np.linalg.norm(a - b, axis=1)) < 5e-4, (side, ends)
+
+
 def test_a_joint_stays_where_its_bone_turns():
     straight, bent = (
         bare_body(load_atlas(), MAN, {"left_elbow_flexion": angle, "right_knee_flexion": angle})
