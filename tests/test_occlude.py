@@ -118,13 +118,17 @@ def _looped(who, joint, layers):
     return seen, {i: s for i, s in taken.items() if s > 0}
 
 
-def test_a_pasted_person_is_labelled_and_hides_as_a_person(world, tmp_path):
+@pytest.mark.parametrize("kind", ["person", "near"])
+def test_a_pasted_person_is_labelled_and_hides_as_a_person(kind, world, tmp_path):
     base = settings(world)
-    only = base.recipe.occlude.model_copy(update={"by": {"person": 1.0}})
+    known = {"ground": "known"} if kind == "near" else {}  # which this photo does not show
+    only = base.recipe.occlude.model_copy(update={"by": {kind: 1.0}, **known})
     base = dataclasses.replace(base, recipe=base.recipe.model_copy(update={"occlude": only}))
     stage = opened(base, world, tmp_path)
     sample = stage.sample(0)
     spec = next(s for s in stage.specs(0)[1:] if s.pastes)
+    for paste in spec.pastes:
+        assert paste.grounded == (kind == "person") and (paste.blur_sigma_px > 0) != paste.grounded
     frame = make_frame(stage, sample, spec)
     real, pasted = frame.people[:2], frame.people[2:]
     assert [row["instance"] for row in pasted] == list(range(3, 3 + len(pasted)))

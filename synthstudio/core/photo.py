@@ -30,6 +30,7 @@ class PasteSpec:
     gain_rgb: spec.Vec3 = (1.0, 1.0, 1.0)
     surroundings: spec.GreySpec | None = None  # of the photo there; None: colours unchanged
     grounded: bool = True  # it stands on the picture's floor and casts a shadow
+    blur_sigma_px: float = 0.0  # out of focus: more than the photo's own blur
     behind: tuple[int, ...] = ()  # nearer people of the photo: their masks cut it
     cutout: spec.CutoutSpec | None = None
     object: spec.ObjectSpec | None = None

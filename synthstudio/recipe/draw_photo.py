@@ -104,6 +104,7 @@ def _chosen(ctx: SampleContext, view: PhotoView, place: int, k: int) -> list[int
     recipe = ctx.recipe
     can = [i for i, person in enumerate(view.people) if can_hide(recipe, person)]
     known = recipe.photo_options.ground == "known"
+    known = known and not recipe.photo_options.by.get("near")
     near = [i for i in can if is_reachable(view, view.people[i], known=known)]
     can = near if known else near or can
     if not can:

@@ -23,8 +23,9 @@ from synthstudio.inference.sources import SourceImage
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.data import sources
-from synthstudio.training.data.batches import InputSpec
-from synthstudio.training.data.frames import WholeFrames, make_frame_batch, rotated_boxes
+from synthstudio.training.data.batches import InputSpec, stack_images
+from synthstudio.training.data.frames import frame_kind, make_frame_batch, rotated_boxes
+from synthstudio.training.data.samples import load_dataset
 from synthstudio.training.data.windows import Letterbox
 
 SYSTEMS = ("openpose", "personlab", "fcpose")
@@ -227,10 +228,10 @@ def test_a_letterbox_holds_the_whole_image_in_the_middle(size):
 def test_labels_lie_on_the_people_who_are_seen(sticks, tmp_path):
     """Joints, boxes and masks against the stored labels, and masks against the pixels."""
     dataset = Dataset(sticks)
-    frames = WholeFrames(sticks, size=(256, 192), cache=tmp_path)
-    assert len(frames) == 10
-    for row in range(4):
-        (image, people), stored = frames[row], dataset.people_of(row)
+    frames = load_dataset(sticks, frame_kind(size=(256, 192)), cache=tmp_path).samples
+    assert len(frames.images) == 10
+    for row, image in enumerate(stack_images(list(frames.images[:4]))):
+        people, stored = frames.people_of(row), dataset.people_of(row)
         assert image.shape == (3, 256, 192)
         scale = 192 / 320
         above = (256 - 240 * scale) / 2
@@ -253,7 +254,7 @@ def test_labels_lie_on_the_people_who_are_seen(sticks, tmp_path):
 
 
 def test_nobody_seen_is_nobody_taught(sticks, tmp_path):
-    frames = WholeFrames(sticks, size=(240, 320), cache=tmp_path).frames
+    frames = load_dataset(sticks, frame_kind(size=(240, 320)), cache=tmp_path).samples
     people = frames.people_of(0)
     assert len(people.joints_px) == 2 and np.isfinite(people.joints_px).all()
     state = frames.state.copy()

@@ -96,7 +96,8 @@ def _paste_layer(
         layer, shadow, rendered = _from_render(stage, spec, paste)
         sigma = _RENDERED_SIGMA
     extra = math.sqrt(max(0.0, spec.lens.blur_sigma_px**2 - sigma**2))
-    layer = _softened(layer, min(extra, _MAX_BLUR), (spec.width_px, spec.height_px))
+    extra = math.hypot(min(extra, _MAX_BLUR), paste.blur_sigma_px)
+    layer = _softened(layer, extra, (spec.width_px, spec.height_px))
     size = (spec.width_px, spec.height_px)
     nearer = tuple(_mask_layer(p, size) for p in people if p.instance in paste.behind)
     alpha = layer.alpha
@@ -183,7 +184,7 @@ def _span(low: int, high: int, reach: float, size: int) -> tuple[int, int]:
 
 def _from_render(
     stage: FrameGenerator, spec: PhotoSpec, paste: PasteSpec
-) -> tuple[CutoutLayer, Shadow, Rendered]:
+) -> tuple[CutoutLayer, Shadow | None, Rendered]:
     """The layer of an object or a person drawn alone, its shadow on the floor, the scene.
 
     Rendered over black it is colour times alpha. Rendered over white without its sun, it gives
@@ -216,7 +217,7 @@ def _from_render(
     light: F32 = np.asarray(cv2.erode(kept.astype(np.float32), np.ones((3, 3), np.uint8)))
     light = np.where(alpha > 0, light, kept).astype(np.float32) ** np.float32(1.5)
     layer = unmultiplied(paste.instance, colour, alpha)
-    shadow = Shadow(left_px=0, top_px=0, light=light)
+    shadow = Shadow(left_px=0, top_px=0, light=light) if paste.grounded else None
     return layer, shadow, drawn
 
 

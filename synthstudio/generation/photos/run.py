@@ -148,7 +148,7 @@ def _check(recipe: Recipe) -> None:
             got=options.cutouts.folder,
         )
     if recipe.cutouts is None and options.cutouts is None and not recipe.objects:
-        if not options.by.get("person"):
+        if not (options.by.get("person") or options.by.get("near")):
             raise RecipeError(
                 "no occluders",
                 where=f"{recipe.name}: occlude.by",

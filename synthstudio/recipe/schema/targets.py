@@ -104,7 +104,7 @@ class Targets(Base):
 
 # Real photos ------------------------------------------------------------------------------
 
-PasteKind = Literal["cutout", "object", "person"]
+PasteKind = Literal["cutout", "object", "person", "near"]
 
 
 class PhotoCutouts(Base):
@@ -131,7 +131,8 @@ class Occlude(Base):
     by: Annotated[dict[PasteKind, Weight], AfterValidator(weighted)] = Field(
         default={"cutout": 1.0, "object": 1.0, "person": 0.5}
     )
-    """Occluders and their shares of the pastes: cutout, object, person."""
+    """Occluders and their shares of the pastes: cutout, object, person; near: a person close to the
+    camera, from behind, cut by the picture's lower edge: the one that needs no known ground."""
     cutouts: PhotoCutouts | None = None
     """Cut-outs; null: there are none."""
     ground: Literal["known", "any"] = "known"

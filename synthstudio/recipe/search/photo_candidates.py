@@ -34,6 +34,11 @@ from synthstudio.recipe.search.scene_visibility import window
 
 _CARD_SAMPLES = 144
 _NEAREST_M, _NEAREST_PERSON_M = 0.8, 1.0
+_NEAR_M, _NEAR_AHEAD, _NEAR_YAW_RAD = (1.1, 2.4), 0.7, 0.8
+"""Close to the camera: distance, at most this fraction of the hidden person's; turned away from the
+camera by all but this much."""
+_APERTURE_M = (0.002, 0.012)
+"""From a phone's to a fast camera's."""
 _MIN_AHEAD, _MIN_PERSON_AHEAD = 0.4, 0.3
 """Minimum distance as a fraction of the hidden person's: nearer, it would be a giant."""
 _BELOW = 1.02
@@ -71,11 +76,14 @@ def draw_item(
     keys: tuple[int, ...],
 ) -> Item | None:
     """A candidate in front of person `who`; None if the drawn one is impossible there."""
-    person = view.people[who]
+    person, options = view.people[who], ctx.recipe.photo_options
+    own = dataclasses.replace(ctx, variant=("paste", *keys))
+    if kind == "near":
+        return _near(own, view, person, rng)
+    if options.ground == "known" and not is_reachable(view, person, known=True):
+        return None
     if kind == "cutout":
         return _cutout(ctx, view, person, rng)
-    options = ctx.recipe.occlude
-    assert options is not None  # implied by the drawn kind
     ahead = _ahead(view, person, 1 - sample(options.between, rng))
     camera = ground_camera(view, person)
     spot = floor_m(camera, (person.box_px[0] + person.box_px[2] / 2, person.foot_px)) * ahead
@@ -94,11 +102,30 @@ def draw_item(
         made_of = materials(made, rng) if isinstance(made, ObjectKind) else ()
         item = design(entry, made, made_of, rng, shrink=0.0)
     else:
-        own = dataclasses.replace(ctx, variant=("paste", *keys))
         item, _ = draw_people(own, seats=False)[0]
         item = dataclasses.replace(item, detail=detail_at(camera, float(spot[0]), float(spot[1])))
     light = _light(person, rng, soft=options.ground == "known")
     return _standing(ctx.geometry, person, camera, item, spot, light)
+
+
+def _near(ctx: SampleContext, view: PhotoView, person: PhotoPerson, rng: Generator) -> Item | None:
+    """A person close to the camera, out of focus, cut by the picture's lower edge."""
+    away = view.focal_px / person.px_per_m
+    ahead = palette.between(*_NEAR_M, rng) / away
+    camera = ground_camera(view, person)
+    horizon = person.foot_px - camera.position_m[2] * person.px_per_m
+    foot = horizon + (person.foot_px - horizon) / ahead
+    if not person.feet_seen or ahead > _NEAR_AHEAD or foot < _BELOW * view.height_px:
+        return None
+    spot = floor_m(camera, (person.box_px[0] + person.box_px[2] / 2, person.foot_px)) * ahead
+    item, _ = draw_people(ctx, seats=False)[0]
+    yaw = math.pi + palette.between(-_NEAR_YAW_RAD, _NEAR_YAW_RAD, rng)
+    detail = detail_at(camera, float(spot[0]), float(spot[1]))
+    item = dataclasses.replace(item, yaw_rad=round(yaw, 4), detail=detail)
+    made = _standing(ctx.geometry, person, camera, item, spot, _light(person, rng, soft=True))
+    blur = view.focal_px * palette.between(*_APERTURE_M, rng) * (1 / (ahead * away) - 1 / away) / 4
+    paste = dataclasses.replace(made.paste, grounded=False, blur_sigma_px=round(blur, 3))
+    return dataclasses.replace(made, paste=paste)
 
 
 def is_reachable(view: PhotoView, person: PhotoPerson, *, known: bool) -> bool:

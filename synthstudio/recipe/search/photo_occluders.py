@@ -213,6 +213,7 @@ class _Paste:
         """
         view, geometry = self.problem.view, self.problem.ctx.geometry
         known = self.problem.ctx.recipe.photo_options.ground == "known"
+        known = known and item.paste.grounded
         if not fits(view, item) or (known and not is_plausible(view, item)):
             return None
         if known and any(_meet(geometry, item.paste, other.paste) for other in self.put):

@@ -1,9 +1,8 @@
 """Whole frames for bottom-up networks: letter-boxed to one size, with all people.
 
-They are cached on disk; `make_frame_batch` augments them for `train`, and `WholeFrames` is a torch
-data set for custom loops. Hidden joints are trained, as everywhere, but people without any
-visible joint are not: their box is ignored. Letters: N frames of H x W pixels, P people in all,
-J joints.
+They are cached on disk; `make_frame_batch` augments them for `train`. Hidden joints are trained, as
+everywhere, but people without any visible joint are not: their box is ignored. Letters: N frames of
+H x W pixels, P people in all, J joints.
 """
 
 from __future__ import annotations
@@ -19,13 +18,10 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import Dataset as TorchDataset
 
 from synthstudio.core.arrays import F32, F64, I64, U8, Bool
 from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.core.masks import decode
-from synthstudio.core.places import Place
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
@@ -45,7 +41,6 @@ from synthstudio.training.data.samples import (
     Sample,
     allocate,
     damaged_cache,
-    load_dataset,
     read_cached,
 )
 from synthstudio.training.data.style import draw_styles, restyle
@@ -222,32 +217,6 @@ class FrameSubset(Subset):
     """Frames and which of them are used."""
 
     frames: Frames
-
-
-class WholeFrames(TorchDataset[tuple[Tensor, FramePeople]]):
-    """The frames of a data set as images (3, H, W) uint8 with their people, not augmented.
-
-    `size` (H, W) pixels, grey beyond the image. `split`: "train", "val" or "test" alone. Frames
-    without people are included as negatives.
-    """
-
-    def __init__(
-        self, place: Place, *, size: tuple[int, int], cache: Path, split: str | None = None
-    ) -> None:
-        self.frames = load_dataset(place, frame_kind(size=size), cache=cache).samples
-        self.rows = np.flatnonzero((self.frames.split == split) | (split is None))
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, place: int) -> tuple[Tensor, FramePeople]:
-        row = int(self.rows[place])
-        return stack_images([self.frames.images[row]])[0], self.frames.people_of(row)
-
-
-def collate(frames: list[tuple[Tensor, FramePeople]]) -> tuple[Tensor, list[FramePeople]]:
-    """A batch: images (B, 3, H, W) and the people of each; `collate_fn` of a DataLoader."""
-    return torch.stack([image for image, _ in frames]), [people for _, people in frames]
 
 
 @dataclass(frozen=True, kw_only=True)
