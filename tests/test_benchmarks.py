@@ -101,7 +101,9 @@ def fuzz(tmp_path_factory):
 
 @pytest.mark.nightly("half a minute; tests/formats and tests/quality fuzz each reader quickly")
 def test_two_hundred_hostile_inputs(fuzz):
-    totals = Campaign(folder=fuzz, seed=1, cases=200).run(log=lambda *words, **options: None)
+    one = Campaign(folder=fuzz, seed=1, cases=200)
+    totals = one.run(log=lambda *words, **options: None)
+    assert one.run() == totals  # goes on after the last case
     assert totals.cases == 200 and not totals.faults, totals.faults
     assert min(totals.whats["taken"], totals.whats["refused"]) > 25
     assert set(totals.targets) == set(TARGETS)

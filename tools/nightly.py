@@ -1,8 +1,9 @@
 """`make nightly`: the slow tests, part by part; goes on where it was stopped.
 
-A part is a folder with nightly tests, a slow file of its own, or a fuzz campaign with a fresh
-seed. What a part printed is in .cache/nightly/; a part that passed is not run again at the same
-state of the tree. When every part has passed, the lines go to docs/evidence/nightly.log.
+A part is a folder with nightly tests, a slow file of its own, or a fuzz campaign with a seed of its
+own for each state of the tree. What a part printed is in .cache/nightly/; a part that passed is not
+run again at the same state of the tree. When every part has passed, the lines go to
+docs/evidence/nightly.log.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def parts() -> dict[str, list[str]]:
     own = {name: [*pytest, f"tests/{file}"] for name, file in OWN_PARTS.items()}
     root = sorted(p.name for p in (ROOT / "tests").glob("test_*.py"))
     found["root"] = [*pytest, *(f"tests/{n}" for n in root if n not in OWN_PARTS.values())]
-    seed = str(datetime.date.today().toordinal())
+    seed = str(int(state(), 16) % 1_000_000)
     fuzz = [sys.executable, "-m", "benchmarks.fuzz", "--cases", "2000", "--seed", seed]
     return found | own | {"fuzz": fuzz}
 

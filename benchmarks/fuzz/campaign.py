@@ -94,7 +94,8 @@ class Campaign:
                 row = json.loads(line)
             except ValueError:
                 continue  # the last line of one that was killed
-            found[Name.parse(row.pop("name"))] = Verdict(**row)
+            name = Name.parse(row.pop("name"))
+            found[name] = Verdict(**row)
         return found
 
     def run(self, *, log: Callable[[str], object] = print) -> Totals:
