@@ -1,4 +1,4 @@
-"""`ss.generate`, `ss.stream`, `ss.preview`, `ss.audit`, `ss.occlude`: frames and their proof."""
+"""`ss.generate`, `ss.stream`, `ss.preview`, `ss.audit`, `ss.occlude`: frames and their audit."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def audit(
         figures={**figures, "findings": [asdict(one) for one in tally.findings]},
         findings=tuple(
             f"frame {one.frame}, person {one.instance}, {one.joint}: stored {one.stored_cause} "
-            f"{one.stored[0]:.3f}, again {one.again_cause} {one.again[0]:.3f}"
+            f"{one.stored[0]:.3f}, recomputed {one.again_cause} {one.again[0]:.3f}"
             for one in tally.findings
         ),
         summary=f"{figures['joints']} joints of {figures['people']} people: state differs in "

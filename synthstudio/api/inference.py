@@ -208,7 +208,7 @@ def compare(arms: list[str], *, out: args.PathLike | None = None) -> tuple[dict[
         out: New folder for comparison.json and report.html.
 
     Returns:
-        Figures as plain values, and the same as a table for people.
+        Figures as plain values, and as a text table.
 
     Raises:
         ModelError: for missing evaluations, or evaluations of different people.
@@ -269,7 +269,7 @@ def suggest(
         frames: Number of frames of the recipe.
 
     Returns:
-        The recipe and the profile of failures as plain values, and the profile for people.
+        The recipe and the profile of failures as plain values, and the profile as text.
 
     Raises:
         ModelError: for a missing evaluation. RecipeError: for `like`. DiskError: when `out` exists.

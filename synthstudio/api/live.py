@@ -104,7 +104,7 @@ def live(
         min_score: Minimum score of boxes.
         every: Detect people every N pictures; 0: only when no one is tracked.
         minimum: Confidence below which a person is lost.
-        smooth: Steady joints by the one-euro filter.
+        smooth: Smooth joints by the one-euro filter.
         min_cutoff_hz: One-euro minimum cutoff, Hz; lower is steadier.
         beta: One-euro speed coefficient; higher lags less.
         realtime: Play a video at its frame rate, as a camera.
@@ -294,8 +294,8 @@ def _finder(
         raise ArgumentError(
             "pass only one of boxes, detector, finder",
             where="live",
-            expected="one of boxes (x,y,w,h of each person, or a file), a detector of "
-            "transformers, and in Python a finder",
+            expected="one of boxes (x,y,w,h of each person, or a file), a "
+            "detector, and in Python a finder",
             got=" and ".join(given),
         )
     if detector:

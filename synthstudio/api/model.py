@@ -188,7 +188,7 @@ class Model:
             boxes: Boxes of people (none for a bottom-up system). For one picture (P, 4)
                 numbers x, y, width, height; for several a list of such or a dict by file name;
                 or the path of COCO annotations or results. Default: the source's own boxes,
-                else those that the package's detector finds; nobody: one person by a look at
+                else those that the package's detector finds; if none is found, one person in
                 all of it.
             flip: Also predict mirrored crops (flip test); twice the time.
             batch: Crops at once.

@@ -1,4 +1,4 @@
-"""Networks that are no runs: functions, exported files, files of other programs."""
+"""Networks other than runs: functions, exported files, files of other programs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def to_networks(
         network = to_network(model, kind, keypoints, "auto")
         if network is None or network.name in found:
             raise ArgumentError(
-                "a run is not supported here" if network is None else "two of one name",
+                "a run is not supported here" if network is None else "duplicate network name",
                 where="beside",
                 expected='"default", exported files, functions, or files with kind',
                 got=str(model)[:80],

@@ -115,7 +115,7 @@ def open_verified(facts: dict[str, str], request: Request) -> Opened:
     opened = open_request(request)
     here = facts_of(request, opened.model, opened.source)
     if other := sorted(name for name, key in facts.items() if here.get(name) != key):
-        raise _lacking("this worker has other files than the run began with", "the same", other)
+        raise _lacking("this worker's files differ from those of the run", "the same", other)
     return opened
 
 

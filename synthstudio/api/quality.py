@@ -37,7 +37,7 @@ def stats(dataset: Dataset | args.PlaceLike) -> dict[str, Any]:
 
 
 def stats_text(found: dict[str, Any]) -> str:
-    """`stats` as lines for people."""
+    """`stats` as text."""
     from synthstudio.quality.stats import text
 
     return text(found)
@@ -110,7 +110,7 @@ class CoverageReport:
         return {**self.counts.as_json(), "gaps": [asdict(gap) for gap in found]}
 
     def text(self) -> str:
-        """Tables for people."""
+        """Text tables."""
         from synthstudio.quality.coverage_text import text
 
         return text(self.counts, at_least=self.at_least)
@@ -164,7 +164,7 @@ class Validation:
         return self.found.findings.as_json()
 
     def text(self) -> str:
-        """Lines for people."""
+        """Findings as text."""
         return self.found.findings.text()
 
 
@@ -328,7 +328,7 @@ def diff(a: Dataset | args.PlaceLike, b: Dataset | args.PlaceLike) -> dict[str, 
 
 
 def diff_text(found: dict[str, Any]) -> str:
-    """`diff` as lines for people."""
+    """`diff` as text."""
     from synthstudio.quality import stats as comparing
 
     return comparing.diff_text(found)
@@ -385,7 +385,7 @@ def gap(
     if next_file is not None:
         fitted = fit(opened._stored, found.labels, found.sides)
         write_file(next_file, as_yaml(fitted).encode())
-        fields = ", ".join(fitted.moved) or "nothing: its comments say why"
+        fields = ", ".join(fitted.moved) or "nothing (reasons in its comments)"
         note = f"fitted {fields}. Next: synthstudio generate {next_file}"
     if page is not None:
         from synthstudio.report.gap import gap_page

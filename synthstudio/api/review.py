@@ -263,7 +263,7 @@ def tokens(
     days: Annotated[int, args.Option(minimum=1, maximum=366)] = 90,
     revoke: args.Count | None = None,
 ) -> tuple[list[Token], str | None]:
-    """API tokens, also ended ones; `make`: create one for this person first.
+    """API tokens, including inactive ones; `make`: create one for this person first.
 
     Args:
         make: Member to make a token for, printed once.

@@ -149,7 +149,7 @@ def opened(
             name = path.stem if path.is_file() else path.resolve().name
         if name in found:
             raise ArgumentError(
-                "two runs have one name",
+                "two runs have the same name",
                 where="runs",
                 expected="folders of different names",
                 got=name,
@@ -168,7 +168,7 @@ def opened(
             judge = Tested(weights=shown, predict=predictions.predict_samples(file, device))
         found[name] = judge
     if not found:
-        raise ArgumentError("there is no run", where="runs", expected="a run's folder at least")
+        raise ArgumentError("no runs", where="runs", expected="at least one run's folder")
     return found
 
 

@@ -45,7 +45,7 @@ def benchmark(
         out: New folder for benchmark.json and report.html.
 
     Returns:
-        Figures as plain values, and a table for people.
+        Figures as plain values, and as a text table.
     """
     from synthstudio.dataset.durable import canonical_json, whole_folder
     from synthstudio.inference import benchmark as measuring
@@ -115,7 +115,7 @@ def _subjects(models: Sequence[args.PathLike], runtime: str) -> list[Any]:
                      for k in kinds]  # fmt: skip
     names = [s.name for s in subjects]
     if doubled := next((n for n in names if names.count(n) > 1), ""):
-        raise ArgumentError("two networks have one name", where="models", got=doubled)
+        raise ArgumentError("two networks have the same name", where="models", got=doubled)
     return subjects
 
 
@@ -180,7 +180,7 @@ def compress(
         test: Splits to report.
 
     Returns:
-        Figures as plain values, and a table for people.
+        Figures as plain values, and as a text table.
     """
     from synthstudio import __version__
     from synthstudio.dataset.durable import canonical_json, whole_folder

@@ -35,7 +35,7 @@ def train_demo(
 ) -> dict[str, Any]:
     """Generate people, train on them, evaluate on the test split; return figures and paths.
 
-    All lies below `out`. `frames`, `epochs`: instead of those of the scene and of the config,
+    Output goes below `out`. `frames`, `epochs`: instead of those of the scene and of the config,
     which is scenes/training/nano.yaml unless `config` is another one. `step(title)` begins a
     bar. A second call with the same settings resumes an interrupted one and reuses
     existing results.

@@ -97,7 +97,7 @@ def commands() -> Callable[..., object]:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one message and exit status 1."""
+    """Run the command line; a SynthStudioError is one message and exit status 1."""
     _open_streams()
     show_notices()
     _note_two_opencvs()

@@ -85,7 +85,7 @@ def validate(
     where: WhereOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Check labels for errors: a dataset's, or those of anyone's COCO keypoint file."""
+    """Check the labels of a dataset or of any COCO keypoint file for errors."""
     if path.is_dir() and images is not None:
         raise typer.BadParameter("a dataset has its own images", param_hint="--images")
     found = call(part(path, where), pictures=not no_pictures)

@@ -106,7 +106,7 @@ def benchmark(
 
 @command("speed.compress", skip="val test")
 def compress(call: Call, as_json: JsonOption = False) -> None:
-    """Make a network faster: thinner bank, pruned channels, int8; pick one by a target."""
+    """Make a network faster: smaller bank, pruned channels, int8; choose by a target."""
     figures, text = call(log=log)
     finish(figures, as_json, text)
 
@@ -120,11 +120,11 @@ def live(
     out: Any,
     source: Annotated[str, typer.Argument(help="Video, or rtsp://... of a stream.")] = "",
     camera: Annotated[
-        int | None, typer.Option(min=0, max=99, help="Or a camera, by its number.")
+        int | None, typer.Option(min=0, max=99, help="Number of a camera, instead of SOURCE.")
     ] = None,
     boxes: Annotated[
         list[str] | None,
-        typer.Option(help="Where people are: X,Y,W,H of each, or a COCO file by picture number."),
+        typer.Option(help="Boxes of people: X,Y,W,H of each, or a COCO file by picture number."),
     ] = None,
     window: Annotated[
         bool | None,
@@ -151,7 +151,7 @@ def live(
     if as_json:
         print_line({"summary": result})
         return
-    text = f"{result['pictures']} pictures, {result['missed']} missed"
+    text = f"{result['pictures']} pictures, {result['missed']} dropped"
     if result["latency_p50_ms"] is not None:
         text += (
             f"; latency {result['latency_p50_ms']:.1f} ms (p95 "

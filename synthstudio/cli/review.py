@@ -33,7 +33,7 @@ def export(
     db: Any,
     form: Annotated[
         Literal[DATASET, *FORMATS],  # type: ignore[valid-type]
-        typer.Option("--format", help="Format; dataset: a dataset of our own."),
+        typer.Option("--format", help="Format; dataset: a synthstudio dataset."),
     ] = "coco",
     as_json: JsonOption = False,
 ) -> None:
@@ -77,7 +77,7 @@ def check(call: Call, frames: Any, audit: Any, audited: Any, as_json: JsonOption
     """Validate and audit a dataset, and add suspicious people to the risk queue."""
     if audited is not None and (frames is not None or not audit):
         raise typer.BadParameter(
-            "it replaces an audit: no --frames, no --no-audit with it", param_hint="--audited"
+            "it replaces the audit: leave out --frames and --no-audit", param_hint="--audited"
         )
     result = call()
     lines = [
@@ -208,7 +208,7 @@ def invite(call: Call, as_json: JsonOption = False) -> None:
 
 @from_api("review.reset_password", arguments="name")
 def reset_password(call: Call, as_json: JsonOption = False) -> None:
-    """End a password and all sessions of an account: print a link, once, to choose another."""
+    """Reset the password and end all sessions of an account: print a link, once, for a new one."""
     code, link = call()
     text = f"{plain(code.name)} is signed out everywhere and needs a new password."
     _finish(code, link, as_json, text)
@@ -228,7 +228,7 @@ def accounts(call: Call, as_json: JsonOption = False) -> None:
 
 def _finish(code: Any, link: str, as_json: bool, text: str) -> None:
     where = "" if "://" in link else ", behind the address of the studio"
-    lines = f"{text}\nThis link is not shown again. It holds until {code.until:%Y-%m-%d}{where}:"
+    lines = f"{text}\nThis link is not shown again. It is valid until {code.until:%Y-%m-%d}{where}:"
     finish({**_row(code, "made", "until"), "link": link}, as_json, f"{lines}\n{link}")
 
 

@@ -38,7 +38,7 @@ def studio(
     ] = None,
     segmenter: Annotated[
         Path | None,
-        typer.Option(help="ONNX file like EfficientSAM's, for masks by a click; default: GrabCut."),
+        typer.Option(help="ONNX file like EfficientSAM's, for one-click masks; default: GrabCut."),
     ] = None,
     state: Annotated[
         Path | None,

@@ -38,7 +38,7 @@ def train(
     end = "trained" if done.finished else "stopped; continue with --resume"
     text = f"{end}. Next: synthstudio evaluate {out} DATASET"
     if fast_dev_run:
-        text = "the dry run went through; nothing was kept but the crops"
+        text = "dry run completed; only the crops were kept"
     result = {
         "folder": str(out),
         "steps": done.steps,
@@ -111,7 +111,7 @@ def evaluate(
 ) -> None:
     """Evaluate a network on a dataset: metrics with confidence intervals, and a report.
 
-    Our networks: evaluate RUN DATASET. Others: evaluate FILE DATASET --as movenet, or
+    synthstudio networks: evaluate RUN DATASET. Others: evaluate FILE DATASET --as movenet, or
     evaluate --predictions results.json DATASET. --decode to --cache, --workers and --engine are
     for runs.
     """

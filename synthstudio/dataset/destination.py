@@ -182,9 +182,9 @@ class StoreDestination:
                 raise DiskError(
                     "invalid output location",
                     where=str(self.place),
-                    expected="a URL below which there is nothing",
+                    expected="a URL without objects below it",
                     got=f"{others[0]}{more}",
-                    then="Choose another place for it.",
+                    then="Choose another location.",
                 )
         elif not resume:
             raise _already_here(self.place)

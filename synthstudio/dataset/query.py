@@ -55,19 +55,19 @@ FIELDS: dict[str, Field] = {
         for name, label in LABELS.items()
         if label.query
     },
-    "box_width": Field(column="modal_box_px", element=2, means="pixels, of what is seen"),
-    "box_height": Field(column="modal_box_px", element=3, means="pixels, of what is seen"),
+    "box_width": Field(column="modal_box_px", element=2, means="pixels, of the visible part"),
+    "box_height": Field(column="modal_box_px", element=3, means="pixels, of the visible part"),
     "gender": Field(column="phenotype", element=0, means="0 male to 1 female"),
     "age": Field(column="phenotype", element=1, means="0 to 1; 0.67 young adult"),
     "muscle": Field(column="phenotype", element=2, means="0 to 1"),
     "weight": Field(column="phenotype", element=3, means="0 to 1"),
-    "tallness": Field(column="phenotype", element=4, means="0 to 1, among one gender"),
+    "tallness": Field(column="phenotype", element=4, means="0 to 1, within one gender"),
     "view": Field(
         column="view",
         table="computed",
         kind="text",
         values=VIEWS,
-        means="the side of the body that the camera sees",
+        means="the side of the body facing the camera",
     ),
     "people": Field(column="people", table="computed", means="people in the frame"),
     "frame": Field(column="index", table="frame", means="number of the frame"),
@@ -88,12 +88,12 @@ FIELDS: dict[str, Field] = {
     "variant": Field(
         column="variant", table="frame", kind="text", means="base, clean, occluder, ..."
     ),
-    "group": Field(column="group_id", table="frame", kind="text", means="frames made together"),
+    "group": Field(column="group_id", table="frame", kind="text", means="frames of one moment"),
     "clip": Field(column="clip_id", table="frame", kind="text", means="name of the clip"),
     "object": Field(
-        column="object_kind", table="frame", kind="list", means="some object in the frame"
+        column="object_kind", table="frame", kind="list", means="an object in the frame"
     ),
-    "layer": Field(column="layers", table="frame", kind="list", means="some layer stored"),
+    "layer": Field(column="layers", table="frame", kind="list", means="a stored layer"),
 }
 
 _PARTS = {
@@ -431,5 +431,5 @@ class _Parser:
             return float(text[:-1]) / 100 if text.endswith("%") else float(text)
         known = ("yes", "no") if field.kind == "flag" else field.values
         if known and text not in known:
-            self.fail(token, "is none of its values", known)
+            self.fail(token, "is not one of its values", known)
         return text

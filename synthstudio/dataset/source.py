@@ -252,7 +252,7 @@ class Cache:
                             fill(unfinished)
                 self._trim(name)
         raise DiskError(
-            "the cache loses its entries",
+            "entries of the cache disappear",
             where=str(path),
             then=f"Check its disk, or choose another folder by {FOLDER_SETTING}; more than "
             f"{self.max_bytes / 1e9:g} GB by {BYTES_SETTING}.",

@@ -393,9 +393,9 @@ def _notes(found: Sequence[Drawn]) -> list[str]:
         if people:
             notes.append(
                 f"{a.name} and {b.name} share {people} identities, {poses} poses and {designs} "
-                "designs of garments: they were drawn from one seed, so what is measured on one "
-                "after training on the other is too good. Give one of the recipes another seed "
-                "or name."
+                "designs of garments: they were drawn from one seed, so metrics on one after "
+                "training on the other are too high. Give one of the recipes another seed or "
+                "name."
             )
     return notes
 

@@ -2,7 +2,7 @@
 
 RUN/evaluations/NAME/predictions.npz      Predictions, one array a field; Detections as found_...
 RUN/evaluations/NAME/metrics.json    `about` and all metrics; null: none
-RUN/evaluations/NAME/report.html      the same for people
+RUN/evaluations/NAME/report.html      the same as a page
 
 Folders are written atomically.
 """

@@ -1,1 +1,1 @@
-"""Paired pure functions between our rows and other tools' files."""
+"""Pure conversions of rows to and from other tools' files."""

@@ -75,8 +75,8 @@ class Labelled(Protocol):
 EXPORTED_BOX = "exported_box_px"
 """Key of an exported row: the box to write, if not the modal one."""
 _BOXES = {
-    "visible": "what is seen of each person",
-    "amodal": "all of each person, hidden parts too, cut at the edge of the image",
+    "visible": "visible part of each person",
+    "amodal": "whole person with hidden parts, clipped to the image",
 }
 _JOINTS = {"all": "hidden joints are labelled (v=1)", "visible": "hidden joints are unlabelled"}
 

@@ -73,8 +73,8 @@ def _pieces(store: Store, name: str, size: int) -> Iterator[bytes]:
                 "changed in the store during the fetch",
                 where=f"{store.url}, {name}"[:300],
                 expected=f"{size:,} bytes, as listed",
-                got="none: it has gone" if data is None else "more or fewer",
-                then="Import again when no one writes there.",
+                got="none: deleted" if data is None else "another size",
+                then="Import again when no program writes there.",
             )
         yield data
 

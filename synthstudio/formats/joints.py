@@ -44,7 +44,7 @@ _TRUNK: dict[str, Rule] = {
     "upper_neck": Rule(
         "approximation", (*_SHOULDERS, "left_ear", "right_ear"), "7 cm below the base of the skull"
     ),
-    "head_top": Rule("missing", deviation="the crown lies 13 cm above the ears; nothing marks it"),
+    "head_top": Rule("missing", deviation="the crown lies 13 cm above the ears; no joint marks it"),
 }
 _FACE = ("nose", "eye", "ear")
 TARGETS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")

@@ -94,7 +94,7 @@ FORMATS: dict[str, Format] = {
     "ochuman": Format(
         home="tools.ochuman",
         skeleton="ochuman19",
-        missing="amodal masks and boxes, shares, who occludes, 3D, camera, FrameSpec",
+        missing="amodal masks and boxes, shares, occluders, 3D, camera, FrameSpec",
     ),
     "yolo": Format(home="tools.yolo", missing=_POINTS_ONLY, own_skeletons=True, trains=True),
     "cvat": Format(

@@ -194,7 +194,7 @@ def checked(out: Path, written: bytes, joints_px: float, probabilities: float) -
         raise ModelError(
             "outputs of the exported network differ from the trained one's",
             where=str(out),
-            expected=f"places within {MAX_PX} px, probabilities within {MAX}",
+            expected=f"joints within {MAX_PX} px, probabilities within {MAX}",
             got=f"{joints_px:.2g} px, {probabilities:.2g}",
             then="Export it with --weights float32, or report a bug if that fails.",
         )

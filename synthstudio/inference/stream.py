@@ -256,7 +256,7 @@ class _Film:
         source, stated = self._source, self._stated(cv2.CAP_PROP_FRAME_COUNT)
         if source.kind == "camera" or (source.kind == "network" and not 0 < stated < 1e9):
             raise DeviceError(
-                "the camera disconnected" if source.kind == "camera" else "the stream broke off",
+                "the camera disconnected" if source.kind == "camera" else "the stream disconnected",
                 where=source.name,
                 got=f"{done} pictures until then",
                 then="Reconnect it and restart.",

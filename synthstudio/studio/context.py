@@ -271,7 +271,7 @@ def current_user() -> User:
         name = _signed_in_name() if ctx.signed_in else _given_name(ctx)
     role = ctx.role_of(name, browser())
     if role is None:
-        guard.log_refusal("a stranger", user=name)
+        guard.log_refusal("a non-member", user=name)
         st.error(f"{plain(name)} is not a member. Ask an admin to add you on the Team page.")
         _leave(ctx)
         st.stop()

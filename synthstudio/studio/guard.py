@@ -177,7 +177,7 @@ class Guard:
             if page is not None:
                 await page(scope, receive, send)
                 return
-            why = "a name whose cookies other ports are sent"
+            why = "a host name whose cookies are sent to other ports"
         try:
             why = why or await self._sign_in_error(scope, headers)
         except SynthStudioError as error:
@@ -254,7 +254,7 @@ class Guard:
         if proxied and not local and not {"x-forwarded-for", "x-forwarded-proto"} <= {*headers}:
             return "a request without X-Forwarded-For and X-Forwarded-Proto, with --behind-proxy"
         if proxied and sender not in headers.get("x-forwarded-for", sender):
-            return "a proxy that the server does not believe (FORWARDED_ALLOW_IPS)"
+            return "an untrusted proxy (FORWARDED_ALLOW_IPS)"
         if scope["scheme"] not in _BY_TLS and not (local and is_local(sender)):
             return "a request without TLS"
         return ""

@@ -132,7 +132,7 @@ def agreement_words(found: Agreement) -> str:
     parts = [f"**{found.people:,}** {people} reviewed twice."]
     if math.isfinite(overall.spread):
         parts.append(
-            f"Places differ by **{overall.spread:.2f}** sigma a reviewer (mean OKS "
+            f"Positions differ by **{overall.spread:.2f}** sigma per reviewer (mean OKS "
             f"{overall.oks:.3f})."
         )
     parts.append(
@@ -162,7 +162,7 @@ def _line(one: JointAgreement) -> dict[str, object]:
 def _kappa(kappa: Kappa) -> str:
     if math.isfinite(kappa.value):
         return f"{kappa.value:.2f}"
-    return "all alike" if kappa.n else "nothing to compare"
+    return "all equal" if kappa.n else "nothing to compare"
 
 
 def _round(value: float) -> float | None:

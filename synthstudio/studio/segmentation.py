@@ -143,7 +143,7 @@ def _logits(session: Any, where: str, rgb: U8, prompt: Prompt) -> F32:
         ) from error
     if best.shape != rgb.shape[:2] or not np.isfinite(best).all():
         raise ModelError(
-            "the segmenter's answer is no mask",
+            "the segmenter's output is not a mask",
             where=where,
             expected=f"finite logits {rgb.shape[:2]}",
             got=str(best.shape),

@@ -173,7 +173,7 @@ def build(settings: Settings) -> dict[str, Any]:
             )
         if not signed_in:
             url = f"http://{options.LOCAL}:{config.get_option('server.port')}/?key={ctx.local_key}"
-            sys.stderr.write(f"Open {url} once: this key makes you more than a viewer.\n")
+            sys.stderr.write(f"Open {url} once: without its key you are a viewer.\n")
         gc.collect()  # a full collection of the imports alone takes 0.15 s, not during a request:
         gc.freeze()  # later collections skip them
         deliver = functools.partial(deliver_due, ctx.store, transport=ctx.webhook_transport)

@@ -357,7 +357,7 @@ def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) ->
         reshaped=[k for k in tensors if k in own and k not in fitting],
     )
     if not any("features." in name for name in fitting):
-        lines.append("nothing of the backbone: the file holds another one")
+        lines.append("no backbone weights: the file has another backbone")
     if kept:
         lines.append("the bank holds only the poses of the training people")
     if source.joints != skeleton.joints:

@@ -41,7 +41,7 @@ class Network(Section):
 
     head: str = "orn"
     """People cut out by boxes: `orn` (occlusion robust), `kpe` (plain), `own` (the backbone's own
-    head), `zoomnet` (whole bodies; windows see face and hands closer), or yours: MODULE:FUNCTION.
+    head), `zoomnet` (whole bodies; extra windows for face and hands), or yours: MODULE:FUNCTION.
     Whole frames: `openpose`, `personlab`, `fcpose`, and `detector` (fcpose's boxes alone)."""
     backbone: str = "pyramid"
     """`pyramid` (of `widths` and `depth`), `hrnet-`, `hourglass-` or `vit-` and a size
@@ -51,7 +51,7 @@ class Network(Section):
     """Height and width of the network's input in pixels: multiples of 4; of whole frames of 8, for
     fcpose and detector of 32."""
     standardize: bool = False
-    """Every picture is first brought to one mean and one contrast."""
+    """Normalise the mean and contrast of every picture."""
     widths: tuple[int, ...] = (32, 64, 128, 128)
     """Pyramid: channels at strides 4, 8, 16, ..."""
     depth: int = Field(default=1, ge=1, le=8)
@@ -67,7 +67,7 @@ class Network(Section):
     bank_sample: int = Field(default=1000, ge=0, le=MAX_BANK)
     """Orn: poses of the bank in a training step; 0: all. Predictions use all of them."""
     bank_sharpness: float = Field(default=0.6, gt=0, le=4)
-    """Orn: how much the maps count against the bank's poses; 1 for inputs larger than 96x72."""
+    """Orn: weight of the maps relative to the bank's poses; 1 for inputs larger than 96x72."""
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -76,7 +76,7 @@ class Network(Section):
 
     @property
     def sees_frames(self) -> bool:
-        """Whether it takes whole frames and finds everybody in them, without boxes."""
+        """Whether it takes whole frames and finds all people in them, without boxes."""
         return self.head in FRAME_MULTIPLES
 
     @property
@@ -175,20 +175,19 @@ class Source(Section):
     moments: int = Field(default=0, ge=0, le=100_000)
     """Moments of the recipe in one epoch, held in memory."""
     renew: int = Field(default=0, ge=0, le=100_000)
-    """How many of them each later epoch replaces, oldest first; 0: all."""
+    """Number of them replaced in each later epoch, oldest first; 0: all."""
     engine: Literal["local", "ray"] = "local"
     """Renders the recipe: processes of this machine, or a Ray cluster (docs/cluster.md)."""
     boxes: Boxes = "outline"
-    """Crop boxes of a data set's or recipe's people: their outline's box, or that of their
-    limbs (shoulders to ankles), 15 % wider on each side, as of photos whose boxes come from
-    joints."""
+    """Crop boxes of a data set's or recipe's people: their outline's box, or that of their limbs
+    (shoulders to ankles), 15 % wider on each side, as in photos with boxes from joints."""
     splits: tuple[str, ...] = ()
     """Only frames of these splits; none: all, of a recipe `train` (`val` to validate on)."""
     variants: tuple[str, ...] = ()
     """Only frames of these variants (base, clean, occluder, appearance, light, view); none: all."""
     stream: bool = False
-    """Read a data set shard by shard while training, for sets too large to cut out before. Of
-    `train` all sources or none; of `val` only the chosen people are cut out."""
+    """Read a data set shard by shard while training, for sets too large to crop in advance. Of
+    `train` all sources or none; of `val` only the chosen people are cropped."""
     weight: float = Field(default=1.0, gt=0)
     """Sampling weight of each person, relative to other sources."""
 
@@ -213,7 +212,7 @@ class Source(Section):
         ):
             raise ValueError("moments, renew, assets and engine belong to recipe")
         if self.recipe and not self.moments:
-            raise ValueError("a recipe needs moments: how many of them a pass goes through")
+            raise ValueError("a recipe needs moments: their number in an epoch")
         if self.coco and self.boxes != "outline":
             raise ValueError("boxes belong to dataset and recipe: a COCO file has its own")
         if self.stream and not self.dataset:
@@ -229,14 +228,14 @@ class Augment(Section):
     flip: float = Field(default=0.5, ge=0, le=1)
     """Chance that left and right are swapped."""
     scale: float = Field(default=0.25, ge=0, le=0.6)
-    """The person is up to this much larger or smaller: 0.25 is from 0.75 to 1.25."""
+    """Scale jitter of the person: 0.25 is from 0.75 to 1.25."""
     rotation_deg: float = Field(default=30, ge=0, le=180)
-    """Up to this many degrees either way, for three in five people."""
+    """Rotation by up to this many degrees, for three in five people."""
     rotated: float = Field(default=0.0, ge=0, le=1)
-    """Chance that the person is rotated by any angle, and cut out as if seen so: for cameras that
-    roll and people upside down. As many poses of the bank are."""
+    """Chance that the person is rotated by any angle and cropped again: for rolled cameras and
+    people upside down. The bank's poses are rotated as often."""
     shift: float = Field(default=0.08, ge=0, le=0.5)
-    """Up to this share of the crop either way."""
+    """Shift by up to this share of the crop."""
     colour: float = Field(default=0.25, ge=0, le=1)
     """Brightness, contrast and colour change by up to this factor."""
     noise: float = Field(default=0.0, ge=0, le=1)
@@ -246,15 +245,15 @@ class Augment(Section):
     photos: str = ""
     """Folder of such photos, also without people."""
     dropout: float = Field(default=0.0, ge=0, le=1)
-    """Chance of coarse dropout: a grey box of 20 to 40 % of each side. Labels do not follow."""
+    """Chance of coarse dropout: a grey box of 20 to 40 % of each side. Labels are unchanged."""
     paste: float = Field(default=0.0, ge=0, le=1)
-    """Chance that something is pasted over the person. Labels follow."""
+    """Chance that something is pasted over the person. Labels are updated."""
     cutouts: str = ""
     """Folder of cut-outs (RGBA pictures) to paste; "": none."""
     paste_shapes: float = Field(default=0.5, ge=0, le=1)
     """Share of pastes with synthetic colours, most of a synthetic shape; without cut-outs all."""
     paste_fraction: tuple[float, float] = (0.1, 0.6)
-    """Least and largest fraction of the person that a cut-out covers."""
+    """Minimum and maximum fraction of the person that a cut-out covers."""
 
     @property
     def pastes(self) -> PasteOptions:
@@ -270,11 +269,11 @@ class Augment(Section):
     def _check(self) -> Self:
         low, high = self.paste_fraction
         if not 0 < low <= high <= 1:
-            raise ValueError("paste_fraction is the least and the most, above 0, up to 1")
+            raise ValueError("paste_fraction is minimum and maximum, above 0, up to 1")
         if self.cutouts and not self.paste:
             raise ValueError("cutouts need paste: the chance that one is pasted")
         if bool(self.photos) != bool(self.colours):
-            raise ValueError("photos and a chance of colours need each other")
+            raise ValueError("photos and a chance of colours must be given together")
         return self
 
 
@@ -292,7 +291,7 @@ class Config(Section):
     """People to train on. Several sources are mixed by weight, and converted to the skeleton of the
     first."""
     val: tuple[Source, ...] = ()
-    """People to choose the best checkpoint by; none: the last one. Never the test split."""
+    """People by whom the best checkpoint is chosen; none: the last one. Never the test split."""
     network: Network = Network()
     augment: Augment = Augment()
     batch: int = Field(default=64, ge=1, le=8192)
@@ -305,18 +304,18 @@ class Config(Section):
     """Steps in place of epochs; 0: as many as the epochs have."""
     lr: float = Field(default=3e-3, gt=0)
     """Peak learning rate: a linear warm-up over 5 % of the run, then half a cosine to 1 %. Muon for
-    convolutions that are no pretrained backbone's, AdamW for the rest."""
+    convolutions not of a pretrained backbone, AdamW for the rest."""
     ema: float = Field(default=0.998, ge=0, lt=1)
-    """Decay of the moving average of weights, which is what is saved; 0: no average."""
+    """Decay of the moving average of weights, which is saved; 0: no average."""
     patience: int = Field(default=0, ge=0)
-    """Stop when validation has not improved for so many epochs; 0: never."""
+    """Stop after so many epochs without better validation; 0: never."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """float32, or mixed precision."""
     deterministic: bool = True
-    """The same weights, bit for bit, for the same seed; slower."""
+    """Bitwise equal weights for equal seeds; slower."""
     joints_3d: Joints3D = "kinematic"
-    """3D joints that are learnt and measured: rotation centres, whose bones keep their lengths, or
-    those regressed from the body's surface, of which the 2D joints are the projection."""
+    """3D joints to learn and measure: rotation centres, with constant bone lengths, or those
+    regressed from the body's surface, whose projections are the 2D joints."""
     device: str = "auto"
     """auto (a GPU when available), cpu, cuda, or cuda: and a number."""
     workers: int = Field(default=1, ge=1, le=256)
@@ -387,7 +386,7 @@ def overfitted(config: Config, people: int) -> Config:
     """The config for --overfit: no augmentation or validation; 400 steps unless `steps` is set."""
     return config.model_copy(
         update={
-            "name": f"{config.name[:60]}, {people} by heart",
+            "name": f"{config.name[:60]}, overfit to {people}",
             "augment": NO_AUGMENTATION,
             "batch": min(config.batch, people),
             "accumulate": 1,

@@ -372,7 +372,7 @@ def pretrain(
     shown = pose_people(config.val, config, cache=cache, progress=cropping) if config.val else None
     poses, looks = len(np.unique(people.pose)), len(np.unique(people.look))
     count = len(np.unique(people.rows))
-    log(f"{count} people in {poses} poses and {looks} looks")
+    log(f"{count} people in {poses} poses and {looks} appearances")
     steps = config.steps or max(len(people) // config.batch, 1) * config.epochs
     bar = step("training")
     net = train_contrastive(

@@ -105,7 +105,7 @@ def test_a_person_does_not_depend_on_who_else_is_there():
         ({"view": {"front": -1}}, {}, "greater than or equal to 0"),
         ({"body": {"giant": 1}}, {}, "'giant' is not a body"),
         ({"body": {"slim-heavy": 1}}, {}, "'slim-heavy' is not a body"),
-        ({"body": {"woman": 1, "tall": 1}}, {}, "overlap: both hold woman-"),
+        ({"body": {"woman": 1, "tall": 1}}, {}, "overlap: both include woman-"),
         ({"view": {"front": 1}}, {"people": {"facing_deg": [0, 90]}}, "facing_deg"),
         ({"family": {"walk": 1}}, {"people": {"hold": {"share": 0.5}}}, "people.hold gives"),
         (

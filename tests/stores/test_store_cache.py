@@ -69,7 +69,7 @@ def test_what_fails_or_was_killed_leaves_nothing(tmp_path):
         cache.hold("set-b", filled(1), whole).close()
         assert kept(cache) == sorted([scratch.name, "b"])
     assert kept(cache) == ["b"]
-    with pytest.raises(DiskError, match="the cache loses its entries"):
+    with pytest.raises(DiskError, match="entries of the cache disappear"):
         cache.hold("set-c", filled(1), lambda folder: False)
 
 

@@ -108,7 +108,7 @@ def test_no_cookie_is_sent_or_read_where_other_ports_have_it_too(near, host):
     origin = {"Origin": f"http://{host}"}
     assert browser.websocket(host=host, headers=origin).status == 403
     assert browser.ask("/sign-in", method="POST", host=host, headers=origin).status == 403
-    assert "a name whose cookies other ports are sent" in near.log()
+    assert "a host name whose cookies are sent to other ports" in near.log()
     assert browser.ask("/healthz", host=host).status == 200
     image = IMAGE.format(key=near.key)
     assert browser.ask(image, host=host).status == 401  # by tokens, no cookies

@@ -218,7 +218,7 @@ def test_a_picture_that_cannot_be_loaded_blocks_edits(waiting, watch, how):
     waiting.press("Tab", "s", "a")
     page.evaluate("window.letGo()")
     page.locator(".overlay.on").filter(has_text="could not be loaded").wait_for()
-    expect(page.locator(".flash")).to_contain_text("what you pressed before was not done")
+    expect(page.locator(".flash")).to_contain_text("earlier key presses were ignored")
     waiting.press("Tab", "s", "n")
     shown(waiting, "1:1")
     assert waiting.ops() == []

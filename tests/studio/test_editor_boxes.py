@@ -89,7 +89,7 @@ def test_a_box_round_somebody_predicted_has_that_pose_where_it_is_shown(desktop)
     editor, flash = Alone(desktop).give(items=items, predictions="net"), desktop.locator(".flash")
     for keys, joints, says in (
         (("Shift+N",), 15, "as predicted"),
-        (("z", "8", "Shift+N"), 17, "Click where the named joint is"),
+        (("z", "8", "Shift+N"), 17, "Click the named joint's position"),
     ):
         editor.press(*keys)
         draw(editor, (55, 42), (150, 80), (215, 105))

@@ -52,7 +52,7 @@ def test_buttons_wait_for_a_frame_that_is_fetched(alone):
     items = alone.now["items"]
     alone.give(items=items, clip=clip(6, id="0:1"), goto="six")
     page.locator(".thumb[data-frame='5']").click()
-    page.get_by_role("button", name="A key frame, or not").click()
+    page.get_by_role("button", name="Set or remove a key frame").click()
     page.get_by_role("button", name="Edit the whole person").click()
     page.get_by_role("button", name="Delete this person").click()
     page.get_by_role("button", name="Approve, or mark as empty").click()

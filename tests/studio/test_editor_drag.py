@@ -122,7 +122,7 @@ def test_each_click_places_the_next_joint(editor):
     assert [name for name, *_ in done] == list(JOINTS)
     for (_, x, y, state, cause), spot in zip(done, spots, strict=True):
         assert (x, y) == pytest.approx(spot, abs=0.01) and (state, cause) == (2, "visible")
-    expect(editor.page.locator(".flash")).to_contain_text("Every joint had its turn")
+    expect(editor.page.locator(".flash")).to_contain_text("Last joint placed")
     assert editor.reads("joint") == ""
     editor.page.mouse.click(*at(editor, 60, 75))
     assert len(placed(editor)) == len(JOINTS), "it is over"

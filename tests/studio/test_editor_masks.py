@@ -172,7 +172,7 @@ def test_amodal_grows_with_modal(desktop):
     editor.press("Shift+A", "Shift+E")
     draw(editor, *SQUARE)
     assert len(editor.ops()) == 1, "what can be seen stays in the whole mask"
-    expect(desktop.locator(".flash")).to_contain_text("What can be seen stays")
+    expect(desktop.locator(".flash")).to_contain_text("The visible part stays")
 
 
 @pytest.mark.nightly("a rare way; a quick test of this file has the common one")

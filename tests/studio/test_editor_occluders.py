@@ -95,7 +95,7 @@ def test_what_has_that_cause_no_label_or_no_place_in_the_picture_stays(desktop, 
     editor.press("Shift+O")
     draw(editor, (250, 150), (300, 150), (300, 200))
     assert len(editor.ops()) == 1
-    expect(flash).to_contain_text("No joint that it would hide")
+    expect(flash).to_contain_text("It covers no joint that it would hide")
 
 
 @rare

@@ -42,7 +42,7 @@ def test_a_prediction_is_seen_under_the_labels_and_can_be_hidden(editor, panel, 
     editor.page.get_by_role("button", name="Show the prediction").click()
     expect(dots).to_have_count(21)
     editor.press("n")
-    expect(panel).to_contain_text("nothing of this person")
+    expect(panel).to_contain_text("no prediction")
     expect(dots).to_have_count(0)
 
 
@@ -83,7 +83,7 @@ def test_somebody_predicted_is_added_once(editor):
     assert op["joints"]["nose"] == [160, 50, 2, "visible", "predicted"]
     assert editor.reads("item") == "0:2"
     editor.press("Shift+I")
-    expect(editor.page.locator(".flash")).to_contain_text("Everybody who is predicted")
+    expect(editor.page.locator(".flash")).to_contain_text("All predicted people here")
     assert len([o for o in editor.ops() if o["kind"] == "add"]) == 1
 
 
@@ -99,7 +99,7 @@ def test_a_prediction_is_called_wrong_by_key_and_by_button(editor, panel, dots):
     for take in (lambda: editor.press("Shift+X"), button.click):
         take()
         assert (last(editor)["kind"], last(editor)["text"]) == ("reject_prediction", "net")
-        expect(panel).to_contain_text("called wrong")
+        expect(panel).to_contain_text("rejected")
         expect(dots).to_have_count(5)  # the one whom nobody labelled
         count = len(editor.ops())
         editor.press("Tab", "Enter", "Control+Enter", "Shift+X")
@@ -128,7 +128,7 @@ def test_a_page_is_counted_taken_and_undone_by_one_key_each(desktop):
     taken = [(op["kind"], op["frame"], op["instance"], len(op["joints"])) for op in ops]
     assert taken == [("edit", 1, 1, 17), ("add", 1, 2, 17), ("edit", 5, 1, 17), ("edit", 6, 1, 17)]
     assert all(row[4] == "predicted" for op in ops for row in op["joints"].values())
-    expect(flash).to_contain_text("4 people are as predicted, 1 of them")
+    expect(flash).to_contain_text("4 people accepted as predicted, 1 of them")
     assert editor.reads("item") == "1:1", "undo begins at somebody of the page"
     expect(button).not_to_contain_text(":")
     editor.press("z")
@@ -143,5 +143,5 @@ def test_a_page_is_counted_taken_and_undone_by_one_key_each(desktop):
     editor.answer()
     assert "as predicted" in editor.label("nose")
     editor.press(*"nnnnn", "a", "Shift+P")
-    expect(flash).to_contain_text("Nothing is predicted from here on")
+    expect(flash).to_contain_text("No predictions of unreviewed people")
     assert [op["kind"] for op in editor.ops()[12:]] == ["status"]

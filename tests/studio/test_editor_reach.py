@@ -69,7 +69,7 @@ def changed(name):
 
 
 NOSE, SECOND = spot(40, 50), spot(50, 58)
-SEVERAL, ADD = tap("Select several joints"), tap("Taps on joints select one more, or one less")
+SEVERAL, ADD = tap("Select several joints"), tap("Taps add joints to the selection, or remove them")
 MASK, PLACE = (
     tap("Draw the mask of the visible part"),
     tap("Place joint after joint, each by a click"),

@@ -42,9 +42,9 @@ def test_threads_are_read_answered_and_resolved_by_keys(editor):
 
 def test_by_mouse_a_joint_is_chosen_and_a_comment_taken_back(editor):
     threads = editor.page.get_by_role("list", name="Comments")
-    threads.get_by_role("button", name="Select left wrist, at which this points").click()
+    threads.get_by_role("button", name="Select left wrist, the subject of this comment").click()
     assert editor.reads("joint") == "left_wrist"
-    threads.get_by_role("button", name="Take back: left").click()
+    threads.get_by_role("button", name="Remove: left").click()
     expect(threads.locator("li.open")).not_to_contain_text("Ada: left")
     threads.get_by_role("button", name="Reopen the thread of Bo").click()
     expect(threads.locator("li.open")).to_have_count(2)

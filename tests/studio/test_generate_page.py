@@ -123,7 +123,7 @@ def test_photos_are_kept_and_refused_by_name(pages):
 def test_no_name_leads_out_and_who_is_no_lead_any_more_keeps_nothing(pages):
     app = pages.open("generate", user="Lea")
     said = send(pages, app, ("a.jpg", "image/jpeg", PHOTO), folder="../../etc")
-    assert "this cannot be a folder of photos" in said and kept(pages) == []
+    assert "invalid name of a photo folder" in said and kept(pages) == []
     members.set_role(pages.ctx.store, "Lea", "viewer", by=ADA)
     pages.ctx.forget_roles()
     app.file_uploader[0].set_value([("a.jpg", PHOTO, "image/jpeg")])

@@ -73,7 +73,7 @@ def test_a_second_call_takes_what_is_there(made, tmp_path):
 
 def test_bad_runs_and_folders_are_named(made, tmp_path):
     one = made / "one"
-    with pytest.raises(ArgumentError, match="two runs have one name"):
+    with pytest.raises(ArgumentError, match="two runs have the same name"):
         robustness([one, one], tmp_path / "a")
     with pytest.raises(ArgumentError, match="challenges"):
         robustness([one], tmp_path / "a", challenges=("rain",))
@@ -209,5 +209,5 @@ def test_other_networks_stand_challenges_too(ready, sticks, monkeypatch, tmp_pat
     rows = {(r["run"], r["part"]): r for r in found["rows"]}
     assert rows["predict", "visible"]["value"]["value"] == 1
     assert rows["default", "visible"]["to_first"]["high"] < 0
-    with pytest.raises(ArgumentError, match="two runs have one name"):
+    with pytest.raises(ArgumentError, match="two runs have the same name"):
         robustness([mine, mine], tmp_path / "b", challenges=("dark",))

@@ -66,12 +66,12 @@ def test_another_systems_checkpoint_says_that_its_backbone_is_not_used(
     settings = config(pairs, then, steps=1, init_from=str(trained[first] / "best.safetensors"))
     train(settings, tmp_path / "run", cache=tmp_path / "cache", log=said.append)
     report = "\n".join(said)
-    assert "nothing of the backbone: the file holds another one" in report
+    assert "no backbone weights: the file has another backbone" in report
     assert "not in the file: features." in report and "not used: " in report
     said.clear()
     again = config(pairs, first, steps=1, init_from=settings.init_from)
     train(again, tmp_path / "again", cache=tmp_path / "cache", log=said.append)
-    assert "nothing of the backbone" not in "\n".join(said)  # the control
+    assert "no backbone weights" not in "\n".join(said)  # the control
     assert "not in the file" not in "\n".join(said)
 
 

@@ -30,9 +30,9 @@ INFO: dict[str, str] = {  # meaning of each key in our files
     "date_created": FIXED_DATE,
     "keypoints": "pixel indices: continuous pixels - 0.5; v 2 visible, 1 hidden, 0 outside the "
     "frame or unlabelled (then 0,0,0)",
-    "bbox": "x y w h in continuous pixels; of what, `boxes` says",
-    "modal_bbox": "the box of what is seen, where bbox is another",
-    "segmentation, area": "modal (what is seen): mask, pixels",
+    "bbox": "x y w h in continuous pixels; of the part in `boxes`",
+    "modal_bbox": "box of the visible part, if not bbox",
+    "segmentation, area": "modal (visible part): mask, pixels",
     "amodal_bbox, amodal_segmentation, amodal_area": "the person alone; the box may leave the "
     "frame, mask and area are inside it",
     "keypoints_all": "J x (x, y) continuous pixels, also hidden and outside; null before the "
@@ -40,14 +40,14 @@ INFO: dict[str, str] = {  # meaning of each key in our files
     "keypoints_3d_camera_m, keypoints_3d_world_m": "J x (x, y, z) metres, of which keypoints are "
     "the projection, regressed from the body's surface; camera: x right, y down, z forward; "
     "world: z up",
-    "keypoints_3d_kinematic_world_m": "J x (x, y, z) metres in the world: rotation centres, whose "
-    "bones keep their lengths in every pose; null: unknown",
+    "keypoints_3d_kinematic_world_m": "J x (x, y, z) metres in the world: rotation centres, "
+    "with constant bone lengths; null: unknown",
     "K, world_to_camera": "on images; K projects keypoints_3d_camera_m to keypoints_all",
-    "distortion": "on images whose lens bends lines: k1, k2, p1, p2, OpenCV's distCoeffs, with "
+    "distortion": "on images with lens distortion: k1, k2, p1, p2, OpenCV's distCoeffs, with "
     "which K projects",
     "shares": f"J x ({', '.join(SHARES)}), of the surface patch round the joint, sum 1; null: "
     "unknown",
-    "cause": "J: visible, or what hides most of the patch, or truncated (outside the frame)",
+    "cause": "J: visible, the cause that hides most of the patch, or truncated (outside the frame)",
     "ambiguous": f"J: visible share between {AMBIGUOUS_FROM} and {VISIBLE_THRESHOLD}",
     "hidden_by": "J lists of [instance, share], largest first; people from 1, objects from 1000 "
     "(`objects` on images)",

@@ -111,7 +111,7 @@ def from_cvat(
         elif tag == "points" and joints is not None:
             joint = joints.get(attributes["label"])
             if joint is None or joint in people[-1]:
-                raise ValueError(f"the joint {attributes['label'][:80]} is unknown or comes twice")
+                raise ValueError(f"the joint {attributes['label'][:80]} is unknown or duplicated")
             people[-1][joint] = _point(attributes)
     kept = [one for one in people if labels.all_off or any(v for _, _, v in one.values())]
     left["skeleton whose points are all switched off (outside)"] += len(people) - len(kept)

@@ -233,7 +233,7 @@ def _regions(task: Mapping[str, Any], left: exchange.Skipped) -> _Regions:
         fault = _fault(entry, kind, box)
         if fault is not None or (box and number in out.boxes):
             if kind != "labels" or number not in named:
-                why = " whose id comes twice" if fault is None else fault
+                why = " with a duplicate id" if fault is None else fault
                 left[f"region of type {kind[:40]}{why}"] += 1
             continue
         assert value is not None
@@ -257,8 +257,8 @@ def _fault(entry: Mapping[str, Any], kind: str, box: bool) -> str | None:
     if not (box or kind.startswith("keypoint")) or not isinstance(value, dict):
         return ""
     if any(value.get(n) is None for n in ("x", "y", *(("width", "height") if box else ()))):
-        return " without a place"
-    return " of a picture that was turned" if entry.get("image_rotation") else None
+        return " without a position"
+    return " of a rotated picture" if entry.get("image_rotation") else None
 
 
 def _texts(value: Any) -> list[str]:

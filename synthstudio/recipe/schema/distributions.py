@@ -1,9 +1,9 @@
 """Distributions in a recipe: a number, a range, a normal, a weighted choice.
 
     3.2                                             always 3.2
-    [2.5, 5.0]                                      every value between alike
-    {normal: {mean: 0, sd: 5, low: -15, high: 15}}  a bell, cut off at low and high
-    {choice: {1: 0.2, 2: 0.8}}                      some values, by weight
+    [2.5, 5.0]                                      uniform
+    {normal: {mean: 0, sd: 5, low: -15, high: 15}}  normal, truncated at low and high
+    {choice: {1: 0.2, 2: 0.8}}                      one of the values, by weight
 
 A draw takes exactly one random number, whatever the form.
 """
@@ -208,7 +208,7 @@ def bell(mean: float, sd: float, low: float, high: float) -> NormalNumber:
 
 
 def support(of: AnyNumber | AnyCount) -> tuple[float, float]:
-    """The least and greatest value that a distribution can give."""
+    """The minimum and maximum that a distribution can give."""
     if isinstance(of, NormalNumber):
         return of.normal.low, of.normal.high
     if isinstance(of, ChoiceNumber | ChoiceCount):

@@ -32,9 +32,9 @@ class Motion(Base):
     share: Probability = 1.0
     """How often people move; others take a pose of people.poses."""
     names: Weights | None = None
-    """Files without ending and their weights; null: all alike."""
+    """Files without suffix and their weights; null: equal weights."""
     mirror: Probability = 0.5
-    """How often left and right change places."""
+    """How often left and right are swapped."""
 
 
 class Clip(Base):
@@ -48,7 +48,7 @@ class Clip(Base):
     """fixed; pan: turns after moving people; follow: moves along with them; dolly: moves
     towards the people or away; handheld: sways. One, or several with weights."""
     dolly_m: Annotated[Number, Within(-20, 20)] = (-1.0, 1.5)
-    """How far a dolly goes in a clip; + towards the people."""
+    """Distance of a dolly in a clip; + towards the people."""
     sway_deg: Annotated[Number, Within(0, 10)] = (0.3, 1.2)
     """How far a handheld camera sways to each side."""
 
@@ -89,11 +89,11 @@ Azimuths = Annotated[
 
 
 class Rig(Base):
-    """Where the further cameras of `variants.view` stand, about the middle of the people."""
+    """Positions of the further cameras of `variants.view`, around the middle of the people."""
 
     azimuths_deg: Literal["ring"] | Azimuths = "ring"
-    """How far round the people from the first camera, one a view: 90 is the right of the first
-    picture, 180 behind. ring: all cameras evenly, the first among them."""
+    """Azimuth around the people from the first camera, one per view: 90 is the right of the first
+    picture, 180 behind. ring: all cameras evenly, including the first."""
     distance_m: Annotated[Number, Within(0.6, 60)] | None = None
     """From the middle of the people, along the floor; null: as the first camera, farther where
     people would be cut off."""
@@ -113,11 +113,11 @@ class Variants(Base):
     clean: Annotated[Whole, Field(ge=0, le=1)] = 0
     """Without occluders: objects, held objects, cut-outs."""
     occluder: Annotated[Whole, Field(ge=0, le=16)] = 0
-    """With other objects and cut-outs, as many and by the same rules."""
+    """With other objects and cut-outs, equal in number and rules."""
     appearance: Annotated[Whole, Field(ge=0, le=16)] = 0
-    """With other clothes, skin and colours of hair on the same bodies."""
+    """With other clothes, skin and hair colours on the same bodies."""
     light: Annotated[Whole, Field(ge=0, le=16)] = 0
-    """In another light; a panorama is turned."""
+    """In another light; a panorama is rotated."""
     view: Annotated[Whole, Field(ge=0, le=16)] = 0
     """Seen by further cameras: see rig. Not with photos as backdrops."""
     rig: Rig = Rig()

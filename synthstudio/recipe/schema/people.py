@@ -56,10 +56,10 @@ class Poses(Base):
     """Poses of people, and their jitter."""
 
     families: Weights | None = None
-    """Families of poses and their weights; null: all alike."""
+    """Families of poses and their weights; null: equal weights."""
     athletic: Probability = 0.0
     """How often poses are of sport, stunts and falls: upside down, in the air, folded, on
-    hands and knees. At 0 only those that families or names name."""
+    hands and knees. At 0 only those listed in families or names."""
     random: Probability = 0.0
     """How often a pose is random instead: every limb from another pose, each angle jittered by
     about 14 degrees within its limits, half of them in the air."""
@@ -69,7 +69,7 @@ class Poses(Base):
     names: Weights | None = None
     """Single poses and their weights; null: all of the families."""
     mirror: Probability = 0.5
-    """How often left and right change places."""
+    """How often left and right are swapped."""
     mix: Probability = 0.25
     """How often arms and head come from a second pose."""
     arms: Literal["any", "fitting"] = "any"
@@ -86,16 +86,16 @@ class Poses(Base):
     pinch, grip, hook, thumb up."""
     look: Looks = Field(default={"pose": 1.0})
     """Where people look, and how often: pose (as posed), camera, person (the
-    nearest), away. Only within the neck's limits."""
+    nearest), away. Limited by the neck's range."""
 
 
 class Wardrobe(Base):
     """Clothes: a top and a bottom or a dress, shoes, hair, sometimes a hat."""
 
     kinds: dict[str, Weight] = Field(default={}, max_length=100)
-    """Weights of garments, hair styles and hats; those not named weigh 1, so {sweater: 0}
-    leaves one out. Leotard, leggings and sports_top are worn for sport alone, unless named.
-    Only where named: ponytail_hair, plaits_hair, bob_hair, curly_hair, parted_hair,
+    """Weights of garments, hair styles and hats; unlisted ones weigh 1, so {sweater: 0}
+    leaves one out. Leotard, leggings and sports_top are worn for sport alone, unless listed.
+    Only if listed: ponytail_hair, plaits_hair, bob_hair, curly_hair, parted_hair,
     undercut_hair, mohawk_hair, balding_hair, helmet, headband, headscarf, and the clothes that
     docs/gallery.md shows under Clothes."""
     sport: Probability = 0.0
@@ -104,47 +104,45 @@ class Wardrobe(Base):
     hat: Probability = 0.15
     """How often people wear a hat."""
     over: Probability = 0.0
-    """How often a jacket, vest, apron or number that kinds names is worn over a top that goes
-    under one."""
+    """How often a jacket, vest, apron or number listed in kinds is worn over a suitable top."""
     neck: Probability = 0.0
-    """How often a scarf is worn, if kinds names it."""
+    """How often a scarf is worn, if listed in kinds."""
     hands: Probability = 0.0
-    """How often gloves or wristbands are worn, if kinds names them."""
+    """How often gloves or wristbands are worn, if listed in kinds."""
     legs: Probability = 0.0
-    """How often long socks or tights are worn with bare legs, if kinds names them."""
+    """How often long socks or tights are worn with bare legs, if listed in kinds."""
     patterned: Probability = 0.4
     """How often cloth has a pattern."""
     patterns: tuple[Pattern, ...] | None = None
     """The patterns that may be used; null: all of a garment's."""
     saturated: Probability = 0.2
-    """How often cloth has a strong colour; otherwise dull ones."""
+    """How often cloth has a saturated colour, instead of a dull one."""
     prints: Probability = 0.0
-    """How often a top has a print of three to five colours instead: floral, abstract or logo,
-    those of them that patterns allows. What is worn below has one a third as often, no logo."""
+    """How often a top has a print of three to five colours instead: floral, abstract or logo, if
+    allowed by patterns. Bottoms have one a third as often, no logo."""
     wrinkles: Annotated[Number, Within(0, 1)] = 0.0
-    """How strong the wrinkles of worn cloth are, folds 2 to 12 cm apart with dark valleys; 0
-    none, 1 slept in."""
+    """Strength of cloth wrinkles, folds 2 to 12 cm apart with dark valleys; 0 none, 1 slept in."""
 
 
 class Face(Base):
-    """Faces beside skin and hair; nothing by default."""
+    """Facial features besides skin and hair; none by default."""
 
     beard: Probability = 0.0
     """How often a grown man has a beard: full_beard, goatee or moustache, by the weights of
     wardrobe.kinds."""
     glasses: Probability = 0.0
-    """How often people wear glasses, always the same."""
+    """How often people wear glasses; constant per person."""
     sunglasses: Probability = 0.0
     """How often people wear sunglasses; eyes then count as hidden."""
     mask: Probability = 0.0
     """How often people wear a medical mask; the nose then counts as hidden."""
     expression: Probability = 0.0
-    """How often a face shows something: smile, laugh, surprise, sadness, anger, disgust, shout,
+    """How often a face has an expression: smile, laugh, surprise, sadness, anger, disgust, shout,
     talk, strain, pout, blow, closed eyes; weak to strong."""
     eyes: Probability = 0.0
-    """How often eyes look aside, up to 25 degrees, where the pose lets them rest."""
+    """How often eyes look aside, up to 25 degrees, unless the pose directs the gaze."""
     tones: Probability = 0.0
-    """How much brows and lips differ between people in their tone."""
+    """Variation of brow and lip tones between people."""
 
 
 class Hold(Base):
@@ -153,7 +151,7 @@ class Hold(Base):
     share: Probability = 0.0
     """How often people hold something: their arms then take a holding pose."""
     kinds: Weights | None = None
-    """Built-in objects that can be held and their weights; null: alike all that belong there."""
+    """Built-in objects to hold and their weights; null: all that suit the place, equally."""
     lean: Probability = 0.0
     """How often people lean on a counter, table or partition, which is added where one belongs."""
 
@@ -163,14 +161,14 @@ LIE = "lie"
 
 
 class Bed(Base):
-    """Beds of people who lie (poses of the family lie), where beds belong: bedrooms and wards."""
+    """Beds for lying people (pose family lie), in bedrooms and wards."""
 
     share: Probability = 0.0
-    """How often who lies is in a bed, without shoes, hat and coat."""
+    """How often lying people are in a bed, without shoes, hat and coat."""
     blanket: Probability = 0.8
-    """How often a blanket is over who is in a bed: an occluder that follows the body."""
+    """How often people in beds have a blanket: an occluder that follows the body."""
     pulled_up: Annotated[Number, Within(0, 1)] = (0.4, 0.9)
-    """How far up it is: 0 the feet, 1 the crown. With targets.occluded_fraction it follows the
+    """The blanket's upper edge: 0 feet, 1 crown. With targets.occluded_fraction it follows the
     target instead."""
 
 
@@ -178,21 +176,21 @@ class Interaction(Base):
     """Interactions of two or more people of a frame."""
 
     share: Probability = 0.0
-    """How often people of a frame with two or more interact: the
-    first ones. Where impossible, each stands alone."""
+    """How often the first people of a frame with two or more interact. Where impossible, each
+    stands alone."""
     kinds: Weights | None = None
     """Interactions and their weights: arm_round_shoulders, dance_hold, grapple, hand_on_back,
-    hand_on_shoulder, help_up, high_five, hold_hands, hug, push_away, queue, shake_hands,
-    tackle, take_arm, talk; null: all alike."""
+    hand_on_shoulder, help_up, high_five, hold_hands, hug, push_away, queue, shake_hands, tackle,
+    take_arm, talk; null: equal weights."""
 
 
 class Group(Base):
-    """People stand about one another."""
+    """People stand around a common centre."""
 
     kind: Literal["group"] = "group"
     """A loose group."""
     spread_m: Annotated[Number, Within(0, 20)] = (0.5, 1.2)
-    """Radius; it grows where people would touch."""
+    """Radius; increased if people would touch."""
 
 
 class Crowd(Base):
@@ -201,7 +199,7 @@ class Crowd(Base):
     kind: Literal["crowd"]
     """A crowd."""
     depth_m: Annotated[Number, Within(0.5, 40)] = (3, 8)
-    """How deep; it grows where people would touch."""
+    """Depth; increased if people would touch."""
 
 
 class People(Base):
@@ -224,19 +222,19 @@ class People(Base):
     bed: Bed = Bed()
     """Beds and blankets."""
     interactions: Interaction = Interaction()
-    """Interactions of some of them."""
+    """Interactions between people."""
     facing_deg: Annotated[Number, Within(-180, 180)] = (-180, 180)
     """0 faces the camera; + turns to the person's left."""
     facing_chest: Probability = 0.0
-    """How often facing_deg is the chest's: people upside down face the other
-    way, and are turned. Never with quotas.view."""
+    """How often people upside down are turned by 180 degrees, so that facing_deg is their chest's.
+    Never with quotas.view."""
     arrangement: Annotated[Group | Crowd, Field(discriminator="kind")] = Group()
-    """How they stand to one another."""
+    """Placement of the people."""
     min_gap_m: Annotated[float, Field(strict=True, ge=0.005, le=5)] = 0.05
-    """Least distance between any two bodies or objects."""
+    """Minimum distance between any two bodies or objects."""
     min_visible_px: Annotated[Whole, Field(ge=0, le=1_000_000)] = 1
-    """A frame without a person of so many visible pixels is drawn anew, up to 7 times. 0: frames
-    without people stay, as negatives."""
+    """Visible pixels that one person at least must have; other frames are redrawn, up to 7 times.
+    0: frames without people are kept, as negatives."""
 
 
 # Quotas -----------------------------------------------------------------------------------
@@ -276,7 +274,7 @@ def _bodies(fractions: dict[str, float]) -> dict[str, float]:
             )
         for body in sorted(bodies):
             if body in taken:
-                raise ValueError(f"{taken[body]!r} and {name!r} overlap: both hold {body}")
+                raise ValueError(f"{taken[body]!r} and {name!r} overlap: both include {body}")
             taken[body] = name
     return fractions
 
@@ -285,13 +283,13 @@ Shares = Annotated[dict[str, Weight], Field(min_length=1, max_length=64), AfterV
 
 
 class Quotas(Base):
-    """Shares that every part of a run keeps nearly, planned from each person's number alone."""
+    """Shares met approximately by every part of a run; planned by each person's number alone."""
 
     view: Annotated[Shares, AfterValidator(_views)] | None = Field(
         default=None, json_schema_extra={"propertyNames": {"enum": list(VIEWS)}}
     )
-    """Which side of people the camera sees: front, front_left, left, back_left, back,
-    back_right, right, front_right, and their shares; null: by facing_deg."""
+    """Side of people that faces the camera: front, front_left, left, back_left, back, back_right,
+    right, front_right, and their shares; null: by facing_deg."""
     family: Shares | None = None
     """Families of poses and their shares; null: by people.poses."""
     body: Annotated[Shares, AfterValidator(_bodies)] | None = Field(

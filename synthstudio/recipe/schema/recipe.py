@@ -47,20 +47,20 @@ class Image(Base):
 
 
 class Camera(Base):
-    """Where the camera stands. A photo's sidecar, where there is one, comes first."""
+    """Camera pose and view. A photo's sidecar has priority."""
 
     distance_m: Annotated[Number, Within(0.6, 60)] = (3.0, 5.5)
     """From the middle of the group, along the floor."""
     height_m: Annotated[Number, Within(0.1, 20)] = (1.0, 1.8)
     """Above the floor."""
     vertical_fov_deg: Annotated[Number, Within(10, 110)] = (35, 55)
-    """Angle of view from the lower to the upper edge."""
+    """Vertical field of view."""
     aim_height_m: Annotated[Number, Within(-1, 4)] = (0.7, 1.1)
-    """How high above the floor it looks at the group."""
+    """Height above the floor of its aim at the group."""
     pitch_deg: Annotated[Number, Within(-85, 60)] | None = None
     """Looks up (+) or down (-); null: aims at aim_height_m."""
     off_centre: Annotated[Number, Within(-0.6, 0.6)] = bell(0, 0.08, -0.25, 0.25)
-    """How far the group is from the middle, as a share of the picture's width."""
+    """The group's offset from the middle, as a share of the picture's width."""
     roll_deg: Annotated[Number, Within(-45, 45)] = bell(0, 1.5, -6, 6)
     """Tilt of the horizon."""
 
@@ -69,11 +69,11 @@ class Splits(Base):
     """Shares of the three splits; their sum is 1."""
 
     train: Probability = 0.8
-    """To learn from."""
+    """Training."""
     val: Probability = 0.1
-    """To choose by."""
+    """Validation: model selection."""
     test: Probability = 0.1
-    """To report."""
+    """Test."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -84,7 +84,7 @@ class Splits(Base):
 
 
 class Holdout(Base):
-    """Never in training frames."""
+    """Excluded from training frames."""
 
     poses: tuple[str, ...] = ()
     """Poses, whole families of poses, or motions."""
@@ -93,9 +93,9 @@ class Holdout(Base):
     backgrounds: tuple[str, ...] = ()
     """Names of photos and panoramas, with or without folder and ending."""
     identities: Annotated[Whole, Field(ge=0, le=100_000)] = 0
-    """How many people, the last of the identities."""
+    """Number of people, the last of the identities."""
     share: Probability = 0.5
-    """How often a choice in a val or test frame is a held-out one."""
+    """How often val and test frames draw a held-out one."""
 
 
 class Recipe(Base):
@@ -106,12 +106,12 @@ class Recipe(Base):
     description: Annotated[str, Field(max_length=2000)] = ""
     """Its purpose."""
     frames: Annotated[Whole, Field(ge=1, le=10_000_000)] = 24
-    """How many frames."""
+    """Number of frames."""
     seed: Annotated[Whole, Field(ge=0, le=2**63 - 1)] = 0
     """Random seed; with the frame's index it determines the frame."""
     streams: Annotated[str, Field(max_length=64)] | None = None
-    """Recipes of one seed draw the same people where this is the same too. null: the recipe's
-    name; "": only the seed."""
+    """Recipes with equal seed and streams draw the same people. null: the recipe's name; "": only
+    the seed."""
     image: Image = Image()
     """The picture's size."""
     skeleton: Annotated[str, Field(json_schema_extra={"enum": sorted(SKELETONS)})] = "coco23"
@@ -121,9 +121,9 @@ class Recipe(Base):
     splits: Splits = Splits()
     """Train, val and test."""
     holdout: Holdout = Holdout()
-    """Never in training frames."""
+    """Excluded from training frames."""
     camera: Camera = Camera()
-    """Where the camera stands."""
+    """Camera pose and view."""
     people: People = People()
     """People in the frame."""
     motion: Motion | None = None
@@ -131,11 +131,11 @@ class Recipe(Base):
     clip: Clip | None = None
     """Renders each moment as a sequence; null: as single frames."""
     quotas: Quotas | None = None
-    """Shares of people that every part of a run keeps to."""
+    """Shares of people in every part of a run."""
     objects: Annotated[tuple[Objects, ...], Field(max_length=8)] = ()
-    """3D objects that hide people."""
+    """3D objects that occlude people."""
     cutouts: Cutouts | None = None
-    """2D pictures that hide people."""
+    """2D pictures that occlude people."""
     backdrop: Backdrop = Plain()
     """The backdrop."""
     light: Light = Light()
@@ -147,7 +147,7 @@ class Recipe(Base):
     variants: Variants = Variants()
     """Further frames of each moment with one difference."""
     occlude: Occlude | None = None
-    """How `synthstudio occlude` hides people in photos."""
+    """Settings of `synthstudio occlude`."""
 
     @property
     def stream_seed(self) -> int:

@@ -41,18 +41,18 @@ Weights = Annotated[dict[str, Weight], Field(max_length=100), AfterValidator(wei
 
 
 class Standing(Base):
-    """How many objects stand on the floor, and where."""
+    """Number and placement of objects on the floor."""
 
     count: Annotated[Count, Within(0, 40)] = 1
-    """How many of them in a frame."""
+    """Number per frame."""
     placement: Placement = "in_front"
     """in_front: between the camera and one of the people. beside: at their side. around:
     anywhere round the group."""
     between: Annotated[Number, Within(0.05, 0.95)] = (0.15, 0.6)
-    """For in_front: the share of the way from the person to the camera."""
+    """For in_front: position from the person (0) to the camera (1)."""
     offset_m: Annotated[Number, Within(-20, 20)] = (-0.5, 0.5)
-    """Metres sideways of that way (in_front) or away from the person (beside: the sign is the
-    side) or from the middle of the group (around)."""
+    """Sideways distance in metres from that line (in_front), from the person (beside: the sign is
+    the side) or from the middle of the group (around)."""
     hides: Annotated[Number, Within(0, 1)] = (0.1, 0.7)
     """For in_front: the share of the person's joints that should lie behind the object's outer
     box; the nearest of the candidates is taken."""
@@ -64,19 +64,19 @@ class ProceduralObjects(Standing):
     kind: Literal["procedural"] = "procedural"
     """Built-in objects."""
     kinds: Weights | None = None
-    """Names of built-in kinds and their weights; null: alike all that belong there: in that kind
-    of room, or on streets or grass. Before photos, panoramas and plain backdrops all do."""
+    """Names of built-in kinds and their weights; null: all that suit the place, equally: the kind
+    of room, streets or grass. All suit photos, panoramas and plain backdrops."""
 
 
 class MeshObjects(Standing):
-    """Meshes of the user's: GLB, OBJ, PLY or STL."""
+    """User meshes: GLB, OBJ, PLY or STL."""
 
     kind: Literal["mesh"]
     """Meshes from a folder."""
     folder: Folder
     """Their folder, below the asset root."""
     scale: Annotated[Number, Within(0.01, 100)] = 1.0
-    """Times the size that the file gives."""
+    """Factor on the file's size."""
 
 
 Objects = Annotated[ProceduralObjects | MeshObjects, Field(discriminator="kind")]
@@ -88,7 +88,7 @@ class Cutouts(Base):
     folder: Folder
     """Their folder, below the asset root."""
     count: Annotated[Count, Within(0, 20)] = 1
-    """How many in a frame."""
+    """Number per frame."""
     size: Literal["real", "share"] = "real"
     """real: objects whose real size is known stand on the floor in that size, and others are not
     used (docs/photos.md). share: any picture, anywhere, by height_share, stands and depth_m."""
@@ -100,13 +100,13 @@ class Cutouts(Base):
     over_person: Probability = 0.7
     """How often it covers a joint of a person."""
     stands: Probability = 0.6
-    """Of size share: how often its lower edge is in the lower third of the frame or below."""
+    """Of size share: how often its lower edge is in or below the frame's lower third."""
     depth_m: Annotated[Number, Within(0.3, 100)] | None = None
-    """Of size share: how far from the camera; null: in front of everything."""
+    """Of size share: distance to the camera; null: in front of everything."""
     gain: Annotated[Number, Within(0.1, 3)] = (0.8, 1.2)
     """Brightness, in linear light."""
     feather_px: Annotated[Number, Within(0, 10)] = (0.5, 1.5)
-    """How soft its edge is."""
+    """Softness of its edge."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -127,18 +127,18 @@ class Photo(Base):
     """known: only photos with camera pose in the sidecar, and people stand on their
     floor (docs/photos.md). any: all photos, with the recipe's camera."""
     mirrored: Probability = 0.0
-    """How often a photo is mirrored. Text shows it."""
+    """How often a photo is mirrored. Mirrored text reveals it."""
 
 
 class Hdri(Base):
-    """A panorama behind the people that also lights them."""
+    """A panorama as background and light source."""
 
     kind: Literal["hdri"]
     """Radiance panoramas from a folder."""
     folder: Folder
     """Their folder, below the asset root."""
     yaw_deg: Annotated[Number, Within(-180, 180)] = (-180, 180)
-    """How far it is turned."""
+    """Its rotation."""
     gain: Annotated[Number, Within(0.05, 20)] = (0.8, 1.25)
     """Brightness, in linear light."""
 
@@ -149,9 +149,9 @@ class Room(Base):
     kind: Literal["room"]
     """A drawn floor and walls."""
     width_m: Annotated[Number, Within(2, 60)] = (5.0, 9.0)
-    """Least width; the room grows until everything fits."""
+    """Minimum width; the room grows until everything fits."""
     depth_m: Annotated[Number, Within(2, 60)] = (6.0, 11.0)
-    """Least depth, along the view."""
+    """Minimum depth, along the view."""
     height_m: Annotated[Number, Within(2.2, 20)] = (2.8, 4.5)
     """Height of the walls."""
     walls: Probability = 0.8
@@ -165,15 +165,15 @@ class Room(Base):
     )
     """Walls and their weights."""
     furnished: Probability = 0.0
-    """How often there is more: between walls what belongs in a kitchen, an office, a sports
-    hall or another kind of room, doors, windows and pictures; without walls what stands in
-    streets and parks. None of it hides anybody from a camera."""
+    """How often it is furnished: with walls by the objects of a kitchen, an office, a sports hall
+    or another kind of room, doors, windows and pictures; without walls by those of streets and
+    parks. They never occlude people."""
     rooms: Weights | None = None
     """Kinds of furnished rooms and their weights: living_room, bedroom, kitchen, office, classroom,
     sports_hall, changing_room, shop, hallway, laundry_room, store, ward; null: all but wards,
     homes more often."""
     ceilings: Probability = 0.0
-    """How often a room with walls has a ceiling; it throws no shadow, nor do walls."""
+    """How often a room with walls has a ceiling; neither casts shadows."""
     skies: Probability = 0.0
     """How often an open sky has clouds, sun and horizon; else it is one colour."""
 
@@ -190,7 +190,7 @@ class Place(Base):
 
 
 class Plain(Base):
-    """Two colours with a smooth change between them."""
+    """A gradient of two colours."""
 
     kind: Literal["plain"] = "plain"
     """A plain studio backdrop."""
@@ -238,37 +238,36 @@ class Light(Base):
     sun_elevation_deg: Annotated[Number, Within(3, 90)] = (20, 70)
     """Height of the sun above the horizon."""
     sun_azimuth_deg: Annotated[Number, Within(-180, 180)] = (-180, 180)
-    """0: behind the camera; 90: from the right of the picture; 180: against it."""
+    """0: behind the camera; 90: from the right of the picture; 180: backlight."""
     sun_share: Annotated[Number, Within(0, 1)] = (0.35, 0.8)
-    """How much of the light is the sun's: 0 overcast, 0.8 a clear noon."""
+    """The sun's fraction of the light: 0 overcast, 0.8 a clear noon."""
     warmth: Annotated[Number, Within(-1, 1)] = (-0.4, 0.7)
     """Colour of the sun: -1 blue, 0 white, 1 a low evening sun."""
     side: Annotated[Number, Within(0, 1)] = 0.0
-    """How much of the sky's light comes from one side instead, as through a window or from the
-    brighter half of a sky."""
+    """Fraction of the sky's light from one side, as through a window or from the brighter half of a
+    sky."""
     occlusion: Annotated[Number, Within(0, 1)] = 0.0
-    """How much of the sky's light corners, folds and what stands close together lose: 1 looks
-    like a cloudy day, 0 is fastest."""
+    """Ambient occlusion of the sky's light in corners, folds and gaps: 1 looks like a cloudy day, 0
+    is fastest."""
     flash: Annotated[Number, Within(0, 1)] = 0.0
-    """How much of the light on the middle of the group is a flash's at the camera, which falls
-    off by the square of the distance; sun and sky are that much darker: 0.3 fills shadows, 0.95
-    is night. Photos, panoramas and plain backdrops are not lit by it, and with panoramas nobody
-    is."""
+    """Fraction of the light on the middle of the group from a flash at the camera, with
+    inverse-square falloff; sun and sky are that much darker: 0.3 fills shadows, 0.95 is night.
+    Photos, panoramas and plain backdrops are not lit by it; with panoramas, nor are people."""
     brightness: Annotated[Number, Within(0.1, 4)] = (0.85, 1.2)
-    """Times the metered exposure, which lies between lit mid-grey and the people as mid-tones."""
+    """Factor on the metered exposure, between lit mid-grey and the people as mid-tones."""
     from_photo: bool = True
-    """Before a photo its own light decides the exposure, the colour and the sun's share, and
-    its sidecar where the sun stands."""
+    """With a photo backdrop the photo sets exposure, colour and the sun's share, and its sidecar
+    the sun's direction."""
 
 
 class Distortion(Base):
-    """How the lens bends lines, as OpenCV has it: radius r goes to r (1 + k1 r^2 + k2 r^4)."""
+    """Radial distortion as in OpenCV: radius r becomes r (1 + k1 r^2 + k2 r^4)."""
 
     k1: Annotated[Number, Within(-1, 1)] = 0.0
     """Below 0 barrel, as wide lenses have, above 0 pincushion. r is the distance from the
     picture's middle in focal lengths: 0.78 in the corners of a 4:3 picture of 50 degrees."""
     k2: Annotated[Number, Within(-1, 1)] = 0.0
-    """Of the fourth power, felt in the corners."""
+    """Fourth-power term, visible in the corners."""
 
     def check(self, *, vertical_fov_deg: float, shape: float) -> None:
         """Raise ValueError if a drawn lens may fold a picture of that view, `shape` w / h."""
@@ -287,37 +286,36 @@ class Lens(Base):
     """Lens, sensor and encoder. Only `distortion` and `readout_s` change labels."""
 
     blur: Probability = 0.4
-    """How often there is blur."""
+    """How often the picture is blurred."""
     blur_sigma_px: Annotated[Number, Within(0, 8)] = (0.3, 1.0)
     """Its standard deviation."""
     motion: Probability = 0.1
-    """How often the picture is shaken."""
+    """How often there is camera shake."""
     motion_px: Annotated[Number, Within(0, 30)] = (2, 6)
     """Length of the shake."""
     noise: Probability = 0.6
-    """How often there is noise of even strength."""
+    """How often there is noise of uniform strength."""
     noise_sigma: Annotated[Number, Within(0, 40)] = (1, 6)
     """Its standard deviation in 8-bit grey levels."""
     exposure_ev: Annotated[Number, Within(-3, 3)] = bell(0, 0.25, -0.8, 0.8)
     """Exposure error in stops."""
     vignette: Annotated[Number, Within(0, 0.8)] = (0.0, 0.25)
-    """How much darker the corners are."""
+    """Darkening of the corners."""
     jpeg_quality: Annotated[Count, Within(20, 100)] = (80, 95)
-    """Of the stored file."""
+    """JPEG quality of the stored file."""
     white_balance_mired: Annotated[Number, Within(-200, 200)] = 0.0
     """Error of the white balance along the colours of black bodies, in 10^-6 / K: below 0 too
     blue, above 0 too warm; 60 is a room lit at 4,100 K taken for daylight."""
     tint_ev: Annotated[Number, Within(-0.5, 0.5)] = 0.0
     """Error of the white balance across it, in stops: below 0 too green, above 0 too magenta."""
     iso: Annotated[Number, Within(0, 51_200)] = 0.0
-    """Of the sensor, whose noise grows with the light, is coarser in red and blue and fills the
-    shadows: 0 no such noise, 400 hardly seen, 6,400 a dim hall, 25,600 night."""
+    """Sensor noise, which grows with the light, is coarser in red and blue and fills the shadows: 0
+    none, 400 hardly visible, 6,400 a dim hall, 25,600 night."""
     contrast: Annotated[Number, Within(0, 1)] = 0.0
-    """Of the camera's tone curve: how much steeper than 1 it is at mid-grey; black, mid-grey
-    and white stay. Cameras' own pictures have 0.3 to 0.8."""
+    """Slope of the camera's tone curve at mid-grey, less 1; black, mid-grey and white are fixed.
+    Typical of cameras: 0.3 to 0.8."""
     sharpening: Annotated[Number, Within(0, 2)] = 0.0
-    """Of the finished picture: how much of what a blur of 0.8 px takes away is added. Cameras'
-    own pictures have 0.3 to 1."""
+    """Amount of the finished picture's unsharp mask of 0.8 px. Typical of cameras: 0.3 to 1."""
     defocus: Probability = 0.0
     """How often depth of field is rendered; the focus is on one of the
     people. Photos, panoramas and plain backdrops are infinitely far."""
@@ -332,8 +330,8 @@ class Lens(Base):
     and labels are those of the middle. 0: an instant; 0.001 freezes a sprint, 0.0167 is a
     room's light."""
     readout_s: Annotated[Number, Within(0, 0.05)] = 0.0
-    """Seconds from the top row's exposure to the bottom row's (rolling shutter): moving people are
-    skewed, and labels with them. 0: all rows at once; 0.01 to 0.03 a phone."""
+    """Seconds from the top row's exposure to the bottom row's (rolling shutter): moving people and
+    their labels are skewed. 0: all rows at once; 0.01 to 0.03 a phone."""
     distortion: Distortion | None = None
-    """Bends straight lines, and labels with them; null: none. Frames before photos have none: a
-    photo's own lens did that already."""
+    """Lens distortion of picture and labels; null: none. Not applied with photo backdrops, which
+    have their own."""

@@ -57,8 +57,8 @@ class Targets(Base):
     )
     """How often joints are hidden, all of a group at once: {left_wrist+right_wrist: 0.4}."""
     causes: Causes = Field(default={})
-    """Causes of hidden joints: for each the share of a person's joints, those outside the
-    picture (truncated) included; what is left over is visible."""
+    """Causes of hidden joints: for each the share of a person's joints, those outside the picture
+    (truncated) included; the rest is visible."""
     crowd_index: Annotated[Number, Within(0, 1)] | None = None
     """CrowdPose's crowd index of a frame. Needs two or more people."""
     tolerance: Annotated[float, Field(strict=True, ge=0.005, le=0.5)] = 0.05
@@ -67,7 +67,7 @@ class Targets(Base):
     max_objects: Annotated[Whole, Field(ge=1, le=6)] = 3
     """Maximum objects in front of one person."""
     effort: Annotated[Whole, Field(ge=1, le=100)] = 10
-    """How many objects are tried for each one placed."""
+    """Candidate objects for each one placed."""
     search: bool = True
     """false: targets are drawn and reported, but everything is placed at random."""
 
@@ -108,42 +108,42 @@ PasteKind = Literal["cutout", "object", "person", "near"]
 
 
 class PhotoCutouts(Base):
-    """Pictures with an alpha channel, in their true size."""
+    """Pictures with an alpha channel, in true size."""
 
     folder: Folder
     """Their folder, below the asset root."""
     categories: Weights | None = None
-    """Categories and their weights; null: all alike."""
+    """Categories and their weights; null: equal weights."""
     sizes_m: dict[str, Annotated[Number, Within(0.02, 30)]] = Field(default={}, max_length=200)
-    """The longer side of what a category shows, in metres, instead of the built-in sizes of
-    COCO's categories."""
+    """The longer side of a category's objects in metres, instead of the built-in sizes of COCO's
+    categories."""
     max_scale: Annotated[float, Field(strict=True, gt=0, le=8)] = 1.6
     """Never drawn larger than this times its own pixels."""
 
 
 class Occlude(Base):
-    """How people in photos are hidden. Used by `synthstudio occlude` alone."""
+    """Occlusion of people in photos, for `synthstudio occlude` alone."""
 
     each: Annotated[Whole, Field(ge=1, le=1000)] = 10
     """Occluded frames of each photo; the clean photo comes before them."""
     hide: Annotated[Count, Within(1, 16)] = 1
-    """How many people of a photo are targets in a frame."""
+    """Number of a photo's people who are targets in a frame."""
     by: Annotated[dict[PasteKind, Weight], AfterValidator(weighted)] = Field(
         default={"cutout": 1.0, "object": 1.0, "person": 0.5}
     )
     """Occluders and their shares of the pastes: cutout, object, person; near: a person close to the
     camera, from behind, cut by the picture's lower edge: the one that needs no known ground."""
     cutouts: PhotoCutouts | None = None
-    """Cut-outs; null: there are none."""
+    """Cut-outs; null: none."""
     ground: Literal["known", "any"] = "known"
     """known: objects and people stand only where the photo looks like the ground about the feet
-    of an upright person, and only in front of such people; other photos are left as they
-    are; objects are of plain colours, light is mostly the sky's, cut-outs are of kinds that
-    stand on floors, in their real height. any: wherever the guessed floor is, before
+    of an upright person, and only in front of such people; other photos are
+    unchanged; objects are of plain colours, light is mostly the sky's, cut-outs are of kinds that
+    stand on floors, in their real height. any: on the estimated floor, in front of
     everybody."""
     between: Annotated[Number, Within(0.05, 0.85)] = (0.08, 0.45)
-    """How far from the hidden person towards the camera objects stand."""
+    """Position of objects from the hidden person (0) to the camera (1)."""
     min_height_px: Annotated[Whole, Field(ge=8, le=2000)] = 48
     """People with lower boxes are never targets."""
     min_joints: Annotated[Whole, Field(ge=0, le=133)] = 3
-    """Nor are people with fewer joints that are labelled visible."""
+    """People with fewer joints labelled visible are never targets."""

@@ -13,7 +13,7 @@ function build(parent) {
   const state = {n: 0, waiting: false, stream: null};
   state.button = Object.assign(make("button", "start", {type: "button"}), {textContent: "Start the camera"});
   state.video = Object.assign(make("video", "", {"aria-label": "what the camera sees", playsinline: ""}), {muted: true});
-  state.over = make("canvas", "over", {role: "img", "aria-label": "joints that were found; the list says which are hidden"});
+  state.over = make("canvas", "over", {role: "img", "aria-label": "detected joints; the list names the hidden ones"});
   state.stage = make("div", "stage", {hidden: ""});
   state.stage.append(state.video, state.over);
   state.note = make("p", "note", {role: "status"});
@@ -41,7 +41,7 @@ async function start(state) {
   state.video.srcObject = state.stream;
   state.stream.getVideoTracks()[0].addEventListener("ended", () => {
     stop(state);
-    state.note.textContent = "The camera went away.";
+    state.note.textContent = "The camera was disconnected.";
   });
   await state.video.play();
   state.stage.hidden = false;

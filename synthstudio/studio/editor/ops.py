@@ -280,7 +280,7 @@ def _apply_op(delivery: _Delivery, received: ReceivedOp) -> tuple[int, int]:
     if received.after is not None and _event_of(delivery, op.person, received.after) is None:
         # The previous op was refused: this one was based on a state that never existed.
         raise Refused(
-            "the edit before this one was not taken",
+            "the edit before this one was refused",
             where=op.person.where,
             then="Check the person again and repeat both edits.",
             reason="revision",

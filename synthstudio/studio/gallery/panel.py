@@ -238,10 +238,10 @@ def map_of_poses(state: GalleryState, chosen: OpenSet, found: SearchResult) -> N
 
     few = "" if len(shown) == len(rows) else f"; every {len(rows) / len(shown):.1f}th of them"
     none = len(found.rows) - len(rows)
-    left = f" {people_text(none)} of too few joints are not on it." if none else ""
+    left = f" {people_text(none)} with too few joints are not shown." if none else ""
     st.markdown(
-        f"**Poses of {people_text(len(rows))}{few}**: alike poses lie close. "
-        f"Draw round some to see them alone.{left}"
+        f"**Poses of {people_text(len(rows))}{few}**: similar poses lie close together. "
+        f"Draw round some to show only them.{left}"
     )
     if len(shown):
         ids, occluded = found.table.ids(rows[shown]), found.table.occluded[rows[shown]]

@@ -148,7 +148,7 @@ def apply_edits(base: Recipe, edits: Mapping[Path, Any]) -> tuple[Recipe | None,
     except RecipeError as error:
         return None, errors(str(error))
     if made.folders != base.folders:
-        return None, {"": "What a recipe takes from folders cannot be changed here."}
+        return None, {"": "Asset folders cannot be changed here."}
     return made, {}
 
 
@@ -182,7 +182,7 @@ def parse_yaml_line(text: str) -> Any:
     if len(text) > MAX_TEXT:
         raise RecipeError(f"Longer than {MAX_TEXT} characters.")
     if "&" in text or "*" in text:
-        raise RecipeError("Anchors and aliases are not taken.")
+        raise RecipeError("Anchors and aliases are not allowed.")
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

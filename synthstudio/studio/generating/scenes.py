@@ -145,7 +145,7 @@ def _place(root: Path, folder: str) -> Path:
     inside = "\0" not in folder and place.resolve() == root.parent.resolve() / root.name / folder
     if not _FOLDER.fullmatch(folder) or not inside:
         raise StudioError(
-            "this cannot be a folder of photos",
+            "invalid name of a photo folder",
             where="upload",
             got=repr(folder)[:80],
             expected="a to z, 0 to 9, _ and -, at most 40",
@@ -201,7 +201,7 @@ def background(ctx: Context, scene: Scene) -> Scene:
     try:
         return with_photos(scene, picked, ctx.settings)
     except RecipeError as error:
-        field_error(f"This scene cannot have photos behind it: {error}")
+        field_error(f"This scene does not support background photos: {error}")
         return scene
 
 
@@ -265,7 +265,7 @@ def keep(ctx: Context, me: User, folder: str, files: list[tuple[str, bytes]]) ->
     if not files:
         return ["-Choose some photos first."]
     if len(files) > MAX_AT_ONCE:
-        return [f"-These are {len(files):,} photos: take at most {MAX_AT_ONCE} at a time."]
+        return [f"-These are {len(files):,} photos: upload at most {MAX_AT_ONCE} at a time."]
     kept, refused = set(), []
     for name, data in files:
         try:

@@ -5,9 +5,9 @@ const states = new WeakMap();
 const SVG = "http://www.w3.org/2000/svg";
 const MODES = [["add", "Add joints"], ["limb", "Limbs"], ["pair", "Pairs"], ["move", "Move"]];
 const HINTS = {
-  add: "Click the figure: a new joint stands there.",
-  limb: "Drag from one joint to another, or choose two: a limb, or none where one was.",
-  pair: "Choose the left joint, then the right one: a mirror swaps them.",
+  add: "Click the figure to add a joint.",
+  limb: "Drag from one joint to another, or choose two: adds the limb, or removes it.",
+  pair: "Choose the left joint, then the right one: mirroring swaps them.",
   move: "Drag a joint. By keys: Tab to a joint, then arrows (Shift: further), Enter chooses it.",
 };
 
@@ -63,7 +63,7 @@ function build(parent) {
   for (const [mode, text] of MODES) button(S.modes, text, () => setMode(S, mode)).dataset.mode = mode;
   S.back = button(S.modes, "Undo", () => undo(S));
   S.hint = make(left, "p", "hint");
-  S.svg = drawn(left, "svg", {viewBox: "0 0 1 1", class: "figure", role: "group", "aria-label": "The figure; the table beside it says the same"});
+  S.svg = drawn(left, "svg", {viewBox: "0 0 1 1", class: "figure", role: "group", "aria-label": "The figure; the table beside it has the same data"});
   const row = make(left, "div", "row");
   const photo = labelled(row, "A photo behind it (it stays in this browser)", make(row, "input", "", "", {type: "file", accept: "image/*"}));
   photo.addEventListener("change", () => {
@@ -374,5 +374,5 @@ function begin(S, {definition, opened}, unsaved) {
   const now = whole(definition);
   Object.assign(S, {opened, now, clean: JSON.stringify(now), chosen: "", mode: now.joints.length ? "move" : "add"});
   show(S);
-  if (unsaved) say(S, {good: true, text: "What you drew before is not saved. Undo brings it back."});
+  if (unsaved) say(S, {good: true, text: "Your earlier drawing is not saved. Undo restores it."});
 }

@@ -67,15 +67,15 @@ def _bring_in(ctx: Context, me: User, *, open_now: bool) -> None:
         if may(me.role, "import"):
             photo_set_form(ctx, me)
         st.write(
-            "By commands: photos with labels of another tool (COCO, YOLO, CVAT, Label Studio and "
-            "others); photos or a video without labels; predictions for either. Data sets in the "
-            "exports folder (`exports`, or `--exports`) appear here by themselves:"
+            "On the command line: photos with labels of another tool (COCO, YOLO, CVAT, Label "
+            "Studio and others); photos or a video without labels; predictions for either. Data "
+            "sets in the exports folder (`exports`, or `--exports`) appear here automatically:"
         )
         for command in (_IMPORT, _PHOTOS, _PREDICTIONS):
             st.code(command, language=None)
         st.write(
             "Documentation (folder `docs`): `interop.md` formats, `review.md` storage and export, "
-            "`studio.md` pages and keys. Each command explains itself with `--help`."
+            "`studio.md` pages and keys. Options: `--help` of each command."
         )
 
 
@@ -225,7 +225,7 @@ def _links(me: User, found: OpenSet, seen: DatasetFacts, mine: int) -> None:
         "Risk queue",
         key=f"risk_{found.key[:16]}",
         width="stretch",
-        help="Likely label errors, with reasons. To check labels against rays and rules first: "
+        help="Likely label errors, with reasons. To validate and audit the labels first: "
         f"synthstudio review check {plain(found.name)}",
     ):
         st.switch_page("page_scripts/queue.py", query_params={"set": found.key})

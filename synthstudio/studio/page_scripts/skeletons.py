@@ -26,8 +26,8 @@ def main() -> None:
     ctx, me = context(), require("lead")
     st.title("Skeletons")
     st.write(
-        "Which joints people, animals or hands have in sets of your own photos: for an import, for "
-        "review, export and training."
+        "Joints of people, animals or hands in data sets of your own photos: for import, review, "
+        "export and training."
     )
     kept = skeletons.stored(ctx.settings.exports)
     used = {each.skeleton.title for each in ctx.sets.values() if each.skeleton.own}
@@ -62,7 +62,7 @@ def _choose(kept: dict[str, Skeleton], used: set[str]) -> str:
 
     def shown(name: str) -> str:
         more = " (used by a data set: save changes under a new name)" if name in used else ""
-        return f"{name}, of the package: as a copy" if name in SKELETONS else name + more
+        return f"{name}, built in: as a copy" if name in SKELETONS else name + more
 
     return str(st.selectbox("Begin with", choices, key="skeleton_start", format_func=shown))
 

@@ -146,7 +146,7 @@ def _assign_form(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> N
         st.caption(f"{len(free):,} people to review are unassigned.")
         to = member.selectbox("Assign the riskiest to", names, format_func=plain)
         many = count.number_input("People", min_value=1, max_value=100_000, value=50)
-        due = until.date_input("Due", value=None, min_value="today", help="The day counts, in UTC")
+        due = until.date_input("Due", value=None, min_value="today", help="Inclusive, in UTC")
         sent = go.form_submit_button("Assign", width="stretch", disabled=not len(free))
     if sent:
         share = share_of(ctx.store, chosen.key, "control_share")

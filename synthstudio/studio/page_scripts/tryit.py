@@ -47,8 +47,8 @@ def main() -> None:
         return
     if kind == "Camera":
         st.caption(
-            "Pictures go to this server and nowhere else, and none is kept. Dots are visible "
-            "joints, rings hidden ones, in the colour of what hides them."
+            "Pictures go to this server alone and are not stored. Dots are visible joints, rings "
+            "hidden ones, coloured by cause."
         )
         st.fragment(_camera)(me, model, name, boxes)
         return
@@ -96,7 +96,7 @@ def _upload(
         type=[suffix[1:] for suffix in suffixes],
         key=f"try_file_{word}_{turn}",
         help=f"At most {limits.upload_bytes // 2**20} MB. It stays on this machine and is deleted "
-        "once it is answered.",
+        "after the prediction.",
     )
     if file is None:
         return
@@ -104,7 +104,7 @@ def _upload(
     st.session_state["try_message"] = None
     try:
         if video:
-            bar = st.progress(0.0, "Looking at the video")
+            bar = st.progress(0.0, "Reading the video")
             found = answers.video_people(
                 model, data, suffix, boxes, limits=limits, who=me, progress=partial(_advance, bar)
             )

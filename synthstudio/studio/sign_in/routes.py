@@ -36,7 +36,7 @@ _PAGE = jinja2.Environment(
     autoescape=True,
     undefined=jinja2.StrictUndefined,
 ).get_template("page.html")
-_WRONG = "The name or the password is not right."
+_WRONG = "Wrong name or password."
 _BUSY = "The studio cannot do that now. Try again in a moment."
 _AT_ONCE, _MAX_WAITING = 2, 16
 """Forms handled at a time, as hashing a password takes 64 MiB and a while; some more wait in a
@@ -205,16 +205,16 @@ def _too_many(request: Request, fields: Fields) -> Response:
 
 
 def _no_code(request: Request) -> Response:
-    guard.log_refusal("a code that does not hold", client=_client(request))
+    guard.log_refusal("an invalid code", client=_client(request))
     problem = "This code is invalid or has expired. Ask for another link."
     return _page("code", problem, 410)
 
 
 def _waiting(request: Request, wait: timedelta, *, name: str = "", to: str = "/") -> Response:
-    guard.log_refusal("a sign-in after too many wrong tries", client=_client(request))
+    guard.log_refusal("a sign-in after too many failed attempts", client=_client(request))
     minutes = math.ceil(wait.total_seconds() / 60)
     some = "a minute" if minutes == 1 else f"{minutes} minutes"
-    problem = f"Too many wrong tries. Wait {some}, then try again."
+    problem = f"Too many failed attempts. Wait {some}, then try again."
     page = _page("sign in", problem, 429, name=name, to=to)
     page.headers["Retry-After"] = str(math.ceil(wait.total_seconds()))
     return page

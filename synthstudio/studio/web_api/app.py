@@ -165,7 +165,7 @@ class Authenticator:
         _check_rate(self.known, str(found.id))
         role = ctx.role_by_token(found.who)
         if role is None:
-            guard.log_refusal("a token of a stranger", user=found.who, token=found.id)
+            guard.log_refusal("a token of a non-member", user=found.who, token=found.id)
             return None
         return Call(ctx=ctx, me=User(name=found.who, role=min(role, found.role, key=ROLES.index)))
 

@@ -83,7 +83,7 @@ export function whyClosed(S, deleted, whole) {
     : whole ? ""
     : !S.item.instance ? `No people in this frame: draw a new person (${keyOf(S, "someone")}), or mark it as empty (${keyOf(S, "approve")}).`
     : !S.now.exists ? "This added person was undone. Redo with Shift+Z."
-    : S.now.deleted && !deleted ? "This person is deleted. Delete brings it back."
+    : S.now.deleted && !deleted ? "This person is deleted. Delete restores it."
     : "";
 }
 
@@ -176,7 +176,7 @@ export const DO = {
   answer: (S) => answerNewest(S),
   settle: (S) => settleNewest(S),
   undo: (S) => back(S, "undo", "redo", "Undone"),
-  redo: (S) => back(S, "redo", "undo", "Done again"),
+  redo: (S) => back(S, "redo", "undo", "Redone"),
   mirror: (S) => edit(S, mirrored(S.item, S.now)),
   swap: (S) => edit(S, swapped(S, S.now, null)),
   "swap pair": (S) => (S.joint >= 0 ? edit(S, swapped(S, S.now, S.joint)) : flash(S, "Select a joint first.")),
@@ -301,13 +301,13 @@ function remove(S) {
   if (!S.item.instance && emptied(S, S.item)) {
     if (!open(S, true, true)) return;
     setEmpty(S, S.item, "pending");
-    flash(S, "This frame is to be looked at again.");
+    flash(S, "This frame is marked for another review.");
     return;
   }
   if (!open(S, true)) return;
   const deleted = !S.now.deleted;
   record(S, S.item, commit(S, S.item, { kind: deleted ? "delete" : "restore" }, { deleted }));
-  flash(S, deleted ? "Deleted. Delete again, or z, brings this person back." : "Brought back.");
+  flash(S, deleted ? "Deleted. Delete again, or z, restores this person." : "Restored.");
 }
 
 function addPerson(S) {
@@ -450,13 +450,13 @@ export function drainKeys(S) {
 // Keys wait for the picture of one person. Whoever comes instead, by a button or from the server,
 // was not meant; but keys after one that turns to somebody are for whom it turns to.
 export function leaveKeys(S) {
-  if (!S.draining) dropKeys(S, "The picture had not come yet");
+  if (!S.draining) dropKeys(S, "The picture was not loaded yet");
 }
 
 // Whether any waited.
 export function dropKeys(S, why) {
   const any = S.keys.length > 0;
-  if (any) flash(S, `${why}, so what you pressed before was not done.`, 8000);
+  if (any) flash(S, `${why}, so earlier key presses were ignored.`, 8000);
   S.keys = [];
   return any;
 }

@@ -17,14 +17,14 @@ export function startBox(S, fresh) {
   if (S.item.instance && !fresh ? !open(S) : !S.can.edit || S.item.blinded) return;
   if (!isShown(S)) return;
   const own = S.item.instance && !fresh;
-  if (own && maskCounts(S.item, S.now, "modal")) return flash(S, "This box is that of the mask: it is not drawn.");
+  if (own && maskCounts(S.item, S.now, "modal")) return flash(S, "This box follows the mask and cannot be drawn.");
   const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   const now = own ? grownBox(S, S.item.modal?.box) ?? extent(S.now) : null;
   S.boxing = { fresh: !own, corner: 0, box: insideFrame(S, now ?? [x - S.item.w / 8, y - S.item.h / 6, S.item.w / 4, S.item.h / 3]) };
-  beginDrawing(S, own ? BOX_HELP : `${BOX_HELP} A person is added in it.`);
+  beginDrawing(S, own ? BOX_HELP : `${BOX_HELP} A person is added inside it.`);
 }
 
-const BOX_HELP = "Drag the box. Or arrows move a corner, Tab takes the other, Enter keeps, Esc drops.";
+const BOX_HELP = "Drag the box. Or arrows move a corner, Tab switches corners, Enter saves, Esc cancels.";
 
 export function insideFrame(S, [x, y, w, h]) {
   const { item } = S;
@@ -69,14 +69,14 @@ export function keepBox(S) {
     addNew(S, joints, { prediction, without: prediction?.n ?? null, box });
     if (!prediction) return startPlacing(S);
     choose(S, HANDLE);
-    return flash(S, "A person was added in the box, as predicted. Look at each joint.");
+    return flash(S, "A person was added in the box, as predicted. Check each joint.");
   }
   if (!open(S) || box.join() === S.now.box?.join()) return;
   record(S, S.item, commit(S, S.item, { kind: "edit", box }, { box }));
   S.layers.boxes = true;
   fillPanel(S);
   draw(S);
-  flash(S, "The box is as drawn.");
+  flash(S, "Box saved.");
 }
 
 export function drawCorners(S, { box, corner }) {
@@ -89,7 +89,7 @@ export function drawCorners(S, { box, corner }) {
 // S.placing: whether that is so. A press that moves is a drag as always, of a joint or the picture.
 
 const KEEP_PLACING = [...LOOKING, "loupe", "light", "darker", "brighter", "flatter", "sharper", "peek", "nudge", "redo"];
-export const PLACE_HELP = "Click where the named joint is; the next follows. Enter takes the faint or predicted one, r no label, Tab as it stands, z back, Esc ends.";
+export const PLACE_HELP = "Click the named joint's position; the next joint follows. Enter accepts the faint or predicted position, r no label, Tab keeps it, z back, Esc ends.";
 
 export function startPlacing(S) {
   if (S.placing) return endPlacing(S);
@@ -112,7 +112,7 @@ function goOn(S, by) {
   const next = Math.max(S.joint + by, 0);
   if (next < S.skeleton.joints.length) return choose(S, next);
   endPlacing(S);
-  flash(S, "Every joint had its turn: a approves.");
+  flash(S, "Last joint placed: a approves.");
 }
 
 // At a place in the stage, in its pixels.
@@ -144,7 +144,7 @@ export function placeAction(S, verb, rest) {
     if ((validPrediction(S)?.joints[S.joint] || isGuide(S, S.now.joints[S.joint])) && open(S)) {
       accept(S, value);
       goOn(S, 1);
-    } else flash(S, S.model ? "Nothing is predicted for it." : NO_MODEL);
+    } else flash(S, S.model ? "No prediction for this joint." : NO_MODEL);
   } else return passOn(S, verb, KEEP_PLACING, endPlacing);
   return true;
 }

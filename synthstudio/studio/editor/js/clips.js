@@ -189,7 +189,7 @@ function goTo(S, entry) {
   leaveKeys(S);
   S.going = { id, trip, look: entry.instance || S.clip.track === null ? id : `${id}:${S.clip.track}` };
   Object.assign(S, { wanted: null, ready: false }); // what was asked for last is meant
-  loadingOverlay(S, "Fetching that frame…");
+  loadingOverlay(S, "Loading that frame…");
   return fetchStrip(S);
 }
 
@@ -222,7 +222,7 @@ function copyFrom(S, by) {
   if (S.item.instance) {
     const before = S.sync.seq;
     edit(S, [...joints.entries()]);
-    return flash(S, S.sync.seq > before ? `Copied from frame ${from.frame}.` : `These are the labels of frame ${from.frame} already.`);
+    return flash(S, S.sync.seq > before ? `Copied from frame ${from.frame}.` : `The labels already equal those of frame ${from.frame}.`);
   }
   if (S.clip.track === null) return flash(S, "First give that person a track: Split here in that frame.");
   addNew(S, [...joints.entries()], { prediction: null, without: null, track: S.clip.track });
@@ -233,9 +233,9 @@ function toggleKey(S) {
   const entry = entryOf(S);
   if (!open(S) || !entry) return;
   const keyframe = !isKey(S, entry);
-  if (!keyframe && S.now.status === "approved") return flash(S, "Who is approved is a key frame.");
+  if (!keyframe && S.now.status === "approved") return flash(S, "An approved person is a key frame.");
   record(S, S.item, commit(S, S.item, { kind: "edit", keyframe }, { keyframe }));
-  flash(S, keyframe ? "A key frame." : "No key frame any more.");
+  flash(S, keyframe ? "Key frame set." : "Key frame removed.");
 }
 
 // Ask the server for an edit over the whole clip; what is edited here is saved before.
@@ -263,7 +263,7 @@ async function pumpClip(S) {
   if (S.stopped) return;
   S.clipRequest = null;
   const { status, data, why } = answer;
-  const error = status === 200 ? data.error : status ? why : "The server did not answer. Look whether it was done, then try again.";
+  const error = status === 200 ? data.error : status ? why : "The server did not answer. Check whether it was applied, then try again.";
   if (error) {
     if (pending.entry) stackOf(S, pending.item.id)[pending.from].push(pending.entry);
     flash(S, error, 10000);
@@ -279,8 +279,8 @@ function batchDone(S, answer, pending) {
   if (answer.people) stack[pending.to ?? "undo"].push({ batch: answer.client, mark: true });
   if (answer.people && !pending.to) stack.redo = [];
   const who = `${answer.people} ${answer.people === 1 ? "person" : "people"}`;
-  const words = { fill: `${who} filled in`, split: `A new track from here on: ${who}`, join: `Joined: ${who}`, rename: `Renamed: ${who}`, undo: `${pending.to === "redo" ? "Undone" : "Done again"}: ${who}` };
-  const left = answer.unchanged.length ? ` As before: ${answer.unchanged.join("; ")}.` : "";
+  const words = { fill: `${who} filled in`, split: `A new track from here on: ${who}`, join: `Joined: ${who}`, rename: `Renamed: ${who}`, undo: `${pending.to === "redo" ? "Undone" : "Redone"}: ${who}` };
+  const left = answer.unchanged.length ? ` Unchanged: ${answer.unchanged.join("; ")}.` : "";
   flash(S, `${words[answer.action]}.${left}${answer.action === "undo" ? "" : " Undo with z."}`, left ? 12000 : 4000);
 }
 

@@ -7,10 +7,10 @@ import { button, showKey } from "./panel.js";
 const LEGEND = "Left: orange, drawn once. Right: blue, drawn double. Dashed bones have a hidden end. A dot is visible, a ring hidden by the own body, a triangle by another person, a square by an object, a diamond hidden with unknown cause, a cross outside.";
 const TOUR = [
   ["someone", "This frame has no people yet. New person: drag a box round the person."],
-  ["place", "Then placing begins: click where the named joint is, and the next one follows. Enter takes the faint one."],
-  ["select", "A joint cannot be seen? Select it. Its row at the right names the cause: own body, person or object."],
-  ["undo", "Every step can be undone, also in a person you left. Edits are saved by themselves."],
-  ["approve", "Approve takes you to the next one. In an empty frame it marks the frame as empty."],
+  ["place", "Then place the joints: click the named joint's position, and the next joint follows. Enter accepts the faint position."],
+  ["select", "A joint cannot be seen? Select it. Set the cause in its row at the right: own body, person or object."],
+  ["undo", "Every step can be undone, also for people you have left. Edits are saved automatically."],
+  ["approve", "Approve moves on to the next person. In an empty frame it marks the frame as empty."],
 ];
 
 export function buildHelp(S, root, main) {
@@ -36,8 +36,8 @@ function fillHelp(S, wrong) {
   el("p", "legend", LEGEND, help);
   const all = el("details", "", null, help);
   all.open = open && help.open;
-  el("summary", "", "All keys, and your own", all);
-  el("p", "legend", "Click a key and press another one to change it. Your keys stay in this browser; a file takes them to others.", all);
+  el("summary", "", "All keys, and custom keys", all);
+  el("p", "legend", "Click a key and press another one to change it. Your keys stay in this browser; a file moves them to others.", all);
   el("p", "wrong", wrong, all, { role: "alert" });
   const cols = el("div", "cols", null, all);
   for (const [title, rows] of KEYS.filter(([name]) => name !== "Clips" || S.clip)) {

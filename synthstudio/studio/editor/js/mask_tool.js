@@ -11,11 +11,11 @@ import { fillTools, flash } from "./panel.js";
 import { drawMask } from "./pictures.js";
 import { commit, record, request } from "./sync_queue.js";
 
-const MASK_WORD = { modal: "what can be seen", amodal: "the whole person" };
+const MASK_WORD = { modal: "the visible part", amodal: "the whole person" };
 const MASK_HELP = {
   brush: "Paint it, or arrows and Enter; [ ] size, Shift+T outline, Shift+E erase, Esc ends.",
   outline: "Draw round it, or click corners: drag them, close at the first or by a double click. Or arrows and Enter; Enter again closes. Shift+T segments, Shift+E erase, Esc ends.",
-  segment: "Click the person, or arrows and Enter: what belongs together is added. Shift+T brush, Shift+E erase, Esc ends.",
+  segment: "Click the person, or arrows and Enter: the connected region is added. Shift+T brush, Shift+E erase, Esc ends.",
 };
 export const NEXT_TOOL = { brush: "outline", outline: "segment", segment: "brush" };
 export const NO_MASKS = "A second review compares joints: masks are drawn in the layer main.";
@@ -175,7 +175,7 @@ function keepBits(S, paint) {
   const bits = bitsOf(maskCounts(item, now, which), item);
   paint(bits, erase ? 0 : 1);
   const { edit: made, empty } = masksEdit(item, now, { [which]: countsOf(bits) });
-  if (!made) return flash(S, empty ? "Nothing would be left of the mask: undo its strokes instead." : unchangedWhy(S, which, erase));
+  if (!made) return flash(S, empty ? "The mask would become empty: undo its strokes instead." : unchangedWhy(S, which, erase));
   record(S, item, commit(S, item, { kind: "edit", masks: made.masks }, made.patch));
   const grown = which === "modal" && made.masks.amodal ? " The whole mask grew with it." : "";
   flash(S, `${erase ? "Erased from" : "Added to"} the mask of ${MASK_WORD[which]}.${grown}`);
@@ -183,7 +183,7 @@ function keepBits(S, paint) {
 
 function unchangedWhy(S, which, erase) {
   if (!erase) return "The mask has these pixels already.";
-  return which === "amodal" && maskCounts(S.item, S.now, "modal") ? "What can be seen stays in the whole mask." : "The mask has no pixel there.";
+  return which === "amodal" && maskCounts(S.item, S.now, "modal") ? "The visible part stays in the whole mask." : "The mask has no pixel there.";
 }
 
 export function drawMasking(S) {

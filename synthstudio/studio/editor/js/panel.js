@@ -119,7 +119,7 @@ function buildSide(S, side) {
   buildOptions(S, side);
   const body = el("div", "body", null, side);
   for (const cls of ["closed", "facts"]) ui[cls] = el("p", cls, "", body);
-  ui.risk = part(body, "ul", "risk", "Why this person is worth a look");
+  ui.risk = part(body, "ul", "risk", "Risk reasons of this person");
   ui.jointHead = el("div", "head", null, body);
   el("h3", "", "Joints", ui.jointHead);
   const several = part(menu(S, ui.jointHead, "Several", "Select several joints"), "div", "", "Select several joints");
@@ -163,7 +163,7 @@ export function openForm(S, question, { field = null, answers = [], done = null 
   form.onsubmit = (event) => {
     event.preventDefault();
     const text = field.value.trim();
-    if (!text) return flash(S, "Say why in a few words first.");
+    if (!text) return flash(S, "Enter a reason first.");
     closeForm(S);
     return done(text);
   };
@@ -221,7 +221,7 @@ export function fillTable(S) {
     row.fill.style.width = share === null ? "0" : `${Math.round(share * 100)}%`;
     row.share.classList.toggle("none", share === null);
     row.share.classList.toggle("near", near);
-    const bar = share === null ? "no visible share known" : `${Math.round(share * 100)}% visible in the labels`;
+    const bar = share === null ? "visible share unknown" : `${Math.round(share * 100)}% visible in the labels`;
     row.share.title = near ? `${bar}: near the threshold` : bar;
     row.dot.textContent = whose;
     row.node.classList.toggle("chosen", chosen);

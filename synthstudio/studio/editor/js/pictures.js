@@ -103,7 +103,7 @@ export function drawMask(S) {
 const PEEKS = {
   clean: ["Without occluders", "No variant without occluders is stored for this frame."],
   depth: ["Depth: near is bright", "No depth is stored for this frame."],
-  amodal: ["The whole person: green is seen, striped pink is hidden", "No whole mask is stored for this person."],
+  amodal: ["The whole person: green is visible, striped pink is hidden", "No whole mask is stored for this person."],
   "3d": ["", "This person has no 3D joints."],
 };
 

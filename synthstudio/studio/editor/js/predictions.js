@@ -25,18 +25,18 @@ export function fillPredictions(S) {
   const page = pageOf(S).length;
   predictions.hidden = !S.model;
   predictions.querySelector("[data-action='accept page']").firstChild.textContent = page ? `Page: ${page}` : "Page";
-  predictionText.textContent = [`Predicted by ${S.model}`, prediction ? howFar(prediction) : S.item.prediction ? "called wrong" : "nothing of this person", ...(found?.length ? [`${found.length} not labelled`] : [])].join(" · ");
+  predictionText.textContent = [`Predicted by ${S.model}`, prediction ? howFar(prediction) : S.item.prediction ? "rejected" : "no prediction", ...(found?.length ? [`${found.length} not labelled`] : [])].join(" · ");
 }
 
 // The prediction of the shown person, unless somebody called it wrong.
 export const validPrediction = (S) => (S.now.rejected_models.includes(S.model) ? null : S.item.prediction);
 
 export function rejectPrediction(S) {
-  if (!S.item.prediction || !S.model) return flash(S, S.model ? "Nothing is predicted of this person." : NO_MODEL);
+  if (!S.item.prediction || !S.model) return flash(S, S.model ? "No prediction of this person." : NO_MODEL);
   if (!open(S) || !validPrediction(S)) return;
   const rejected_models = [...S.now.rejected_models, S.model].sort();
   record(S, S.item, commit(S, S.item, { kind: "reject_prediction", text: S.model }, { rejected_models }));
-  flash(S, "This prediction is called wrong: it is offered no more, and until the person is decided on the risk queue has it earlier.");
+  flash(S, "Prediction rejected: it is no longer offered, and the person comes earlier in the risk queue until decided.");
 }
 
 function howFar(prediction) {
@@ -65,7 +65,7 @@ export function accept(S, which) {
   const joints = { joint: targets(S), limb: limbOf(S), person: [...S.skeleton.joints.keys()] }[which];
   const guide = (j) => (isGuide(S, S.now.joints[j]) ? [[j, { ...S.now.joints[j], state: 2, cause: "visible" }]] : []);
   const changed = prediction ? takenFrom(S.item, prediction, joints, S.now.joints) : joints.flatMap(guide);
-  if (!changed.length) return flash(S, S.model ? "Nothing is predicted for it." : NO_MODEL);
+  if (!changed.length) return flash(S, S.model ? "No prediction for it." : NO_MODEL);
   edit(S, changed);
 }
 
@@ -75,10 +75,10 @@ export const NO_MODEL = "No predictions are stored for this data set (synthstudi
 // Add the first of those whom nobody labelled, at the joints that were found.
 function acceptFound(S) {
   const [prediction] = S.item.found ?? [];
-  if (!prediction) return flash(S, S.model ? "Everybody who is predicted here is labelled." : NO_MODEL);
+  if (!prediction) return flash(S, S.model ? "All predicted people here are labelled." : NO_MODEL);
   if (fetching(S) || !S.can.edit || S.item.blinded) return open(S);
   addNew(S, asNew(S, S.item, prediction), { prediction, without: prediction.n });
-  flash(S, "A predicted person was added. Look at each joint.");
+  flash(S, "A predicted person was added. Check each joint.");
 }
 
 // Whoever is predicted and not labelled whose joints fill a box best; null where nobody's do, or
@@ -156,13 +156,13 @@ function untouched(S, item) {
 
 function acceptPage(S) {
   const page = pageOf(S);
-  if (!page.length) return flash(S, S.model ? "Nothing is predicted from here on of unreviewed people." : NO_MODEL);
+  if (!page.length) return flash(S, S.model ? "No predictions of unreviewed people from here on." : NO_MODEL);
   const made = atOnce(S, () => page.map(({ item, prediction, fresh }) => (fresh ? takeNew(S, item, prediction) : takeWhole(S, item, prediction))));
   asGroup(S, made, "predictions of");
   if (!made.some(({ item }) => item.id === S.item.id)) setItem(S, made[0].item);
   const added = page.filter(({ fresh }) => fresh).length;
-  const many = `${made.length} ${made.length === 1 ? "person is" : "people are"} as predicted`;
-  flash(S, `${many}${added ? `, ${added} of them new` : ""}. z takes all of it back.`, 8000);
+  const many = `${made.length} ${made.length === 1 ? "person" : "people"} accepted as predicted`;
+  flash(S, `${many}${added ? `, ${added} of them new` : ""}. z undoes all of it.`, 8000);
 }
 
 function takeWhole(S, item, prediction) {

@@ -46,7 +46,7 @@ export function extend(S, by) {
   chooseJoints(S, had.includes(next) ? had.filter((j) => j !== S.joint) : [...had, next], next);
 }
 
-const STROKE_HELP = "Or arrows move a corner, Tab takes the other, Enter keeps, Esc drops.";
+const STROKE_HELP = "Or arrows move a corner, Tab switches corners, Enter saves, Esc cancels.";
 
 export function startStroke(S, tool) {
   if (S.stroke) return endDrawing(S);
@@ -136,7 +136,7 @@ function paintAction(S, verb, rest) {
     else if (!present(S).some((item) => maskToCut(S, item))) flash(S, "No person in this frame has a mask.");
     else {
       S.cut = !S.cut;
-      flash(S, S.cut ? "It is cut out of the masks, too." : "The masks stay as they are.");
+      flash(S, S.cut ? "It is also cut out of the masks." : "The masks are unchanged.");
     }
   } else if (verb === "extend") {
     const ids = present(S).map((item) => item.id);
@@ -199,7 +199,7 @@ function keepOccluder(S, line) {
       spared += met.length - kept.length;
       const changed = kept.map((j) => [j, withCause(now.joints[j], tool)]);
       const { edit: cut, empty } = cutMask(S, item, now, line);
-      if (empty) left.push(`the mask of person ${item.instance} (nothing would be left of it)`);
+      if (empty) left.push(`the mask of person ${item.instance} (it would become empty)`);
       if (!changed.length && !cut) continue;
       const why = closedWhy(S, item);
       if (why) {
@@ -217,7 +217,7 @@ function keepOccluder(S, line) {
   fillPanel(S);
   const people = `${made.length} ${made.length === 1 ? "person" : "people"}`;
   const done = made.length ? `${count} joint${count === 1 ? "" : "s"} of ${people} hidden by ${what}${masks ? `, cut out of ${masks} mask${masks === 1 ? "" : "s"}` : ""}. Undo with z.`
-    : "No joint that it would hide is under the line.";
+    : "It covers no joint that it would hide.";
   const stay = spared ? `${spared} joint${spared === 1 ? " stays" : "s stay"} hidden by a person in front. ` : "";
   flash(S, `${left.length ? `Left out: ${left.join(", ")}. ` : ""}${stay}${made.length || !left.length ? done : ""}`, 8000);
 }

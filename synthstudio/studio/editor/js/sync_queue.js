@@ -177,7 +177,7 @@ function receive(S, { done, refused, wait, items, progress }) {
     }
   }
   if (sync.before && !sync.pending.some((op) => op.before)) {
-    flash(S, `${sync.before} edit${sync.before === 1 ? "" : "s"} from before ${sync.before === 1 ? "was" : "were"} saved.`, 8000);
+    flash(S, `${sync.before} edit${sync.before === 1 ? "" : "s"} of an earlier visit ${sync.before === 1 ? "was" : "were"} saved.`, 8000);
     sync.before = 0;
   }
   if (progress) S.progress = progress;
@@ -245,7 +245,7 @@ export function tryAgain(S, shown) {
       dropRefused(S, [op]);
       const stays = op.kind === "revert" && "masks" in op.patch && !("masks" in (again?.patch ?? {}));
       if (stays) flash(S, "The mask cannot be undone: later edits would leave it empty. Draw over it instead.", 8000);
-      else if (!again) flash(S, "Nothing of it is left to do: those joints are outside the picture by now, or have no label.", 8000);
+      else if (!again) flash(S, "Nothing left to apply: those joints are now outside the picture, or have no label.", 8000);
       if (!again) continue;
       record(S, item, again);
       if (op.kind === "revert") continue;
@@ -254,7 +254,7 @@ export function tryAgain(S, shown) {
     }
   }
   if (apart.length) asGroup(S, apart, "edits of");
-  if (left.length) flash(S, `${left.join(" ")} Alt+T drops the refused edits.`, 8000);
+  if (left.length) flash(S, `${left.join(" ")} Alt+T discards the refused edits.`, 8000);
   S.changed();
 }
 

@@ -33,7 +33,7 @@ export function fillThreads(S) {
 function threadNode(S, thread, may) {
   const li = el("li", thread.open ? "open" : "resolved", null);
   const j = S.skeleton.joints.indexOf(thread.joint);
-  if (j >= 0) button(S, li, nice(thread.joint), `Select ${nice(thread.joint)}, at which this points`, () => choose(S, j));
+  if (j >= 0) button(S, li, nice(thread.joint), `Select ${nice(thread.joint)}, the subject of this comment`, () => choose(S, j));
   const shown = thread.open ? thread.comments : thread.comments.slice(0, 1);
   if (thread.more && thread.open) el("p", "settled", `${thread.more} older answer${thread.more === 1 ? "" : "s"} in the history`, li);
   for (const comment of shown) commentNode(S, li, thread, comment, may);
@@ -53,7 +53,7 @@ function commentNode(S, li, thread, comment, may) {
   if (comment.when) el("span", "when", ` ${comment.when}`, line);
   const last = thread.comments.at(-1) === comment;
   if (!may || !last || comment.who !== S.user || comment.event === null || !thread.open) return;
-  const name = `Take back: ${comment.text.slice(0, 60)}`;
+  const name = `Remove: ${comment.text.slice(0, 60)}`;
   button(S, line, "×", name, () => {
     if (!open(S, true)) return;
     commit(S, S.item, { kind: "revert", event: comment.event }, { comments: -1 });
@@ -86,7 +86,7 @@ export function writeComment(S, thread = null) {
   field.addEventListener("input", () => offerNames(S, field, quick));
   if (joint === null) return;
   const about = joint;
-  const node = button(S, quick, `at ${nice(about)}`, `The comment points at ${nice(about)} (Alt+1)`, () => {
+  const node = button(S, quick, `at ${nice(about)}`, `The comment is about ${nice(about)} (Alt+1)`, () => {
     joint = joint ? null : about;
     set(node, { "aria-pressed": joint !== null });
     field.focus();
@@ -98,7 +98,7 @@ function settle(S, thread) {
   if (!open(S, true)) return;
   const kind = thread.open ? "resolve" : "reopen";
   record(S, S.item, commit(S, S.item, { kind, event: thread.id }, { resolved: { [thread.id]: thread.open } }));
-  flash(S, thread.open ? "Resolved. z takes that back." : "Reopened.");
+  flash(S, thread.open ? "Resolved. z undoes that." : "Reopened.");
 }
 
 // What keys do: of the open threads the newest, else the newest of all.
