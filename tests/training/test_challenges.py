@@ -77,7 +77,7 @@ def test_bad_runs_and_folders_are_named(made, tmp_path):
         robustness([one, one], tmp_path / "a")
     with pytest.raises(ArgumentError, match="challenges"):
         robustness([one], tmp_path / "a", challenges=("rain",))
-    with pytest.raises(ArgumentError, match="there is no run"):
+    with pytest.raises(ArgumentError, match="no runs"):
         robustness([], tmp_path / "a")
     with pytest.raises(ModelError, match="no weights"):
         robustness([tmp_path], tmp_path / "a")

@@ -127,7 +127,7 @@ def test_pretraining_on_photos_begins_a_training(sets, tmp_path):
     asked = config(sets, train=[source], val=[])
     result = pretrain(asked, out, cache=tmp_path / "cache", log=told.append)
     assert (result["people"], result["poses"], result["retrieval"]) == (12, 12, None)
-    assert told == ["12 people in 12 poses and 12 looks"]
+    assert told == ["12 people in 12 poses and 12 appearances"]
     again = pretrain(asked, tmp_path / "again", cache=tmp_path / "cache")
     assert Path(again["weights"]).read_bytes() == Path(result["weights"]).read_bytes()
     begun = config(sets, init_from=result["weights"], steps=1)
