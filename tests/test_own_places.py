@@ -99,8 +99,8 @@ def test_any_number_of_workers_makes_the_same_bytes_and_rays_agree(assets, tmp_p
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"variants": {"view": 1}}, "variants.view: not in places of your own"),
-        ({"targets": {"occluded_fraction": [0.1, 0.3]}}, "targets: not in places of your own"),
+        ({"variants": {"view": 1}}, "variants.view: not with place backdrops"),
+        ({"targets": {"occluded_fraction": [0.1, 0.3]}}, "targets: not with place backdrops"),
         ({"backdrop": {"kind": "place"}}, "folder"),
     ],
 )

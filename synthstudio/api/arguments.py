@@ -133,7 +133,7 @@ Keypoints = Annotated[
     str | Sequence[str] | None,
     Option(
         metavar="ORDER",
-        help="Order of another program's keypoints, if its file does not say: coco17, mediapipe33, "
+        help="Order of another program's keypoints, if its file lacks it: coco17, mediapipe33, "
         "halpe26, mpii16, lsp14, ...",
     ),
 ]

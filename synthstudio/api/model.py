@@ -81,7 +81,7 @@ class Model:
         `model`: the module that was passed to `ss.train`, which weights do not contain.
 
         Raises:
-            ModelError: for missing or foreign weights.
+            ModelError: for missing weights or another program's.
         """
         place = default_model() if str(path) == DEFAULT else args.to_path(path, "path")
         if place.suffix == SUFFIX:

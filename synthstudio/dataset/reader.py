@@ -454,7 +454,7 @@ class Dataset:
             rows = entry.people if kind == "instances" else entry.frames - len(entry.failed)
             if self._check and file.metadata.num_rows != rows:
                 got = f"{file.metadata.num_rows}"
-                raise damaged(where, f"{rows} rows, as shard.json says", got)
+                raise damaged(where, f"{rows} rows, as in shard.json", got)
             yield file
 
     def _batches(

@@ -324,7 +324,7 @@ def _signed_in_name() -> str:
         return name
     except SynthStudioError as error:
         sign_ins.forget(cookies)
-        guard.log_refusal("an identity that is not vouched for", why=error)
+        guard.log_refusal("an unverified identity", why=error)
         st.error(plain(error))
         st.button("Sign out", on_click=st.logout)
         st.stop()

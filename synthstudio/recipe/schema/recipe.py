@@ -230,7 +230,7 @@ class Recipe(Base):
         for name, enabled in (("variants.view", self.variants.view), ("targets", self.targets.any)):
             if enabled and Place in kinds:
                 raise ValueError(
-                    f"{name}: not in places of your own, whose walls may hide people; "
+                    f"{name}: not with place backdrops, whose walls may hide people; "
                     "use room, hdri or plain backdrops"
                 )
 

@@ -276,7 +276,7 @@ class Distortion(Base):
         if folds(worst, radius):
             raise ValueError(
                 f"lens.distortion: k1 {worst[0]:g} and k2 {worst[1]:g} fold a picture of "
-                f"{vertical_fov_deg:g} degrees within its corners (what lies farther out would be "
+                f"{vertical_fov_deg:g} degrees within its corners (outer parts would be "
                 "seen twice); use values nearer to 0, k2 above 0 or a smaller "
                 "camera.vertical_fov_deg"
             )

@@ -47,7 +47,7 @@ EMPTY_TEXTS = {
     "added": "No people were added to this data set.",
     "clips": "This data set has no clips.",
     "empty": "Every frame has people.",
-    "uncertain": "No predictions are stored for anybody here (synthstudio review predictions).",
+    "uncertain": "No predictions are stored here (synthstudio review predictions).",
     "assigned": "No people are assigned to you. Claim people on the Risk queue page.",
 }
 

@@ -138,7 +138,7 @@ def views_menu(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> 
 def _save_form(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> None:
     with st.form("gallery_save", border=False, clear_on_submit=True):
         name = st.text_input("Save this view as", max_chars=80)
-        for_all = may(me.role, "save_view_for_all") and st.checkbox("for everybody")
+        for_all = may(me.role, "save_view_for_all") and st.checkbox("for all users")
         sent = st.form_submit_button("Save", width="stretch")
     if sent:
         with shown_refusals(me):

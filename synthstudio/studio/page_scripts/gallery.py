@@ -82,7 +82,7 @@ def _query(state: GalleryState, chosen: OpenSet, bar: DeltaGenerator) -> None:
         st.error(plain(problem))
         if place:
             st.code(place, language=None)
-        st.caption(f"Still showing the last valid query: {plain(state.query) or 'everybody'}")
+        st.caption(f"Still showing the last valid query: {plain(state.query) or 'all people'}")
 
 
 def _toolbar(
@@ -248,7 +248,7 @@ def _empty_result(state: GalleryState, chosen: OpenSet, found: SearchResult) -> 
         st.code("\n".join(lines), language=None)
     else:
         empty_state(f"No people match: {_empty_reason(state)}.")
-    st.button("Show everybody", on_click=set_query, args=(state, "", chosen.skeleton.joints))
+    st.button("Show all people", on_click=set_query, args=(state, "", chosen.skeleton.joints))
 
 
 def _empty_reason(state: GalleryState) -> str:

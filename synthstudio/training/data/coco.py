@@ -135,7 +135,7 @@ def coco_samples(opened: CocoFile, root: Path, labelled: bool) -> Iterator[Sampl
                 raise FormatError(
                     "the image has another size",
                     where=str(path),
-                    expected=f"{stated[1]} x {stated[0]}, as the file says",
+                    expected=f"{stated[1]} x {stated[0]}, as in the file",
                     got=f"{image.shape[1]} x {image.shape[0]}",
                     then="Labels are of the upright image.",
                 )
