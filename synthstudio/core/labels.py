@@ -384,7 +384,7 @@ FRAME_LABELS = {
         _frame("width_px", "int32", "width of the frame", unit="px", within=_UP_TO_65536),
         _frame("height_px", "int32", "height of the frame", unit="px", within=_UP_TO_65536),
         _frame("split", "string", "train, val or test"),
-        _frame("group_id", "string", "frames made together"),
+        _frame("group_id", "string", "frames of one moment"),
         _frame("variant", "string", "base, clean, occluder, ..."),
         _frame("skeleton", "string", "skeleton of the joints"),
         _frame("differs", "string", "differences from its group's base", "N", coco="differs"),

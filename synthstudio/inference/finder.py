@@ -39,9 +39,9 @@ UNSURE, AGREED, SAME = 0.2, 0.16, 0.5
 """Minimum score of the detector, and of detector and network together (chosen on the photos of
 the model card); minimum OKS of the same person."""
 NO_BOXES = (
-    "no boxes, no detector: the package's own finds 63 % of people in photos, and 2.5 false "
-    "boxes a photo. Pass boxes, or a detector of transformers such as PekingU/rtdetr_v2_r18vd: "
-    "docs/predict.md#boxes"
+    "no boxes, no detector: the package's own finds 63 % of people in sports photos, and 2.5 false "
+    "boxes a photo. Pass boxes, or a detector: an ONNX file, or one of transformers such as "
+    "PekingU/rtdetr_v2_r18vd (docs/predict.md#boxes)"
 )
 _MAX_BOXES = 16
 _SIGMA = 0.07

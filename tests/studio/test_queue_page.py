@@ -37,7 +37,7 @@ def test_people_come_in_the_order_of_risk_with_their_reasons(pages, review):
 
 
 def test_taken_people_are_leased(pages, review):
-    pages.press(pages.open("queue", user="Rex"), "Take 20 for me")
+    pages.press(pages.open("queue", user="Rex"), "Claim 20 people")
     held = leases(review.store, review.table.key)
     assert set(held) == set(review.table.ids(review.order.rows[:20]))
     assert {lease.who for lease in held.values()} == {"Rex"}

@@ -86,9 +86,9 @@ def _progress(
             row = int(order.rows[places[0]])
             open_review(chosen.key, *chosen.table.ids(np.array([row]))[0], queue="risk")
         if may(me.role, "claim") and st.button(
-            f"Take {_TAKE} for me",
+            f"Claim {_TAKE} people",
             disabled=not len(places),
-            help="Reserves these people for you for half an hour",
+            help="Reserved for you for half an hour",
         ):
             _take(ctx, me, chosen, order)
         if may(me.role, "assign"):
