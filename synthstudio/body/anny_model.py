@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,8 +49,9 @@ _broadcast_shapes: Callable[..., torch.Size] = torch.broadcast_shapes
 
 def _without_sympy(*shapes: Any) -> torch.Size:
     """torch.broadcast_shapes, by NumPy unless a shape holds symbols of a traced network."""
-    if all(type(n) is int for shape in shapes for n in shape):
-        return torch.Size(np.broadcast_shapes(*shapes))
+    if all(isinstance(shape, tuple) and all(type(n) is int for n in shape) for shape in shapes):
+        with suppress(ValueError):  # torch's own error for shapes that do not fit
+            return torch.Size(np.broadcast_shapes(*shapes))
     return _broadcast_shapes(*shapes)
 
 

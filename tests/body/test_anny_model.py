@@ -87,6 +87,9 @@ def test_other_threads_may_trace_networks_while_bodies_are_built():
     first, second = module.plain_shapes(), module.plain_shapes()
     first.__enter__()
     second.__enter__()
+    assert torch.broadcast_shapes(3, (2, 1)) == (2, 3)
+    with pytest.raises(RuntimeError):
+        torch.broadcast_shapes((2,), (3,))
     dynamic = {"images": {0: torch.export.Dim.DYNAMIC}}
     net = Scaled()
     torch.export.export(net, (torch.ones(2, 3, 4, 4),), dynamic_shapes=dynamic)
