@@ -56,7 +56,7 @@ def test_benchmark_times_both_runtimes(run, pairs, tmp_path):
     assert bad.exit_code == 2
     with pytest.raises(ArgumentError, match=r"not been exported.*export-model"):
         speed.benchmark([run], runtime="onnx")
-    with pytest.raises(ArgumentError, match="one name"):
+    with pytest.raises(ArgumentError, match="same name"):
         speed.benchmark([run, run])
 
 
