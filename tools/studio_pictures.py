@@ -206,7 +206,7 @@ def shoot(url: str, browser: Any, *, key: str, phone: bool) -> None:
         page.goto(f"{url}/{path}")
         page.locator("[data-test-script-state='notRunning']").wait_for()
         if name == "team":
-            page.get_by_text("Second look", exact=True).click()
+            page.get_by_text("Second review", exact=True).click()
             page.locator(".js-plotly-plot").first.wait_for()
         elif name == "generate":
             page.get_by_test_id("stMain").locator("img").first.wait_for(timeout=300_000)

@@ -31,7 +31,7 @@ def test_from_an_invitation_to_a_review_and_out(
         f'value="{text}"', ""
     )
     expect(page.get_by_label("Name")).to_have_value("mia")
-    page.get_by_label("New password").fill(GOOD)
+    page.get_by_label("New password", exact=True).fill(GOOD)
     page.get_by_label("Repeat the new password").fill(GOOD)
     page.get_by_role("button", name="Save and sign in").click()
     page.get_by_text("mia · reviewer").wait_for()

@@ -113,6 +113,15 @@ def test_a_saved_edit_stays_while_the_server_cannot_read_people(alone, watch):
     assert "hidden by object" in alone.label(JOINTS[0])
 
 
+def test_an_answer_that_breaks_off_is_no_answer(alone):
+    alone.press("Tab", "s")
+    alone.message()
+    alone._waiting.pop().fulfill(content_type="application/json", body='{"done": [')
+    alone.until(lambda: alone._waiting, "the edit is sent again")
+    alone.answer()
+    assert "hidden by own body" in alone.label(JOINTS[0]) and alone.reads("pending") == "0"
+
+
 def test_a_refused_edit_comes_back_with_its_reason(alone):
     alone.press("Tab", "s", "o")
     alone.answer(refuse=lambda op: "this person was changed in the meantime")
@@ -234,7 +243,7 @@ def test_somebody_else_comes_by_a_button_or_from_the_server(waiting):
     begin(waiting)
     waiting.press("Delete")
     page.get_by_role("button", name="Next", exact=True).click()  # buttons do not wait
-    expect(page.locator(".flash")).to_contain_text("was not done")
+    expect(page.locator(".flash")).to_contain_text("were ignored")
     waiting.press("Tab", "s")  # for the second, who is taken from the queue now
     begin(waiting, goto="2", at=2, items=waiting.now["items"][2:])
     page.evaluate("window.letGo()")

@@ -183,7 +183,7 @@ def test_what_cannot_be_tried_again_is_not_dropped(alone, flash):
     del items[0]["people"][0]  # somebody deleted person 3
     alone.give(items=items)
     alone.press("Alt+r")
-    expect(flash).to_contain_text("Person 3 is not in this frame any more. Alt+T drops")
+    expect(flash).to_contain_text("Person 3 is not in this frame any more. Alt+T discards")
     assert alone.reads("refused") == "1"
     alone.press("Alt+t")
     assert alone.reads("refused") == "0"

@@ -210,7 +210,7 @@ export async function request(S, method, path, body = null, patience = PATIENCE_
   if (body) headers["Content-Type"] = "application/json";
   try {
     const answer = await fetch(S.api + path, { method, headers, body: body && JSON.stringify(body), cache: "no-store", signal: AbortSignal.timeout(patience) });
-    const data = await answer.json().catch(() => ({}));
+    const data = await answer.json().catch((error) => (answer.ok ? Promise.reject(error) : {})); // cut off: no answer
     S.offline = false;
     return { status: answer.status, data, why: data.error?.message ?? `The server answers ${answer.status}.` };
   } catch (error) {
