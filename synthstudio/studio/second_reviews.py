@@ -70,7 +70,7 @@ def show_second_review(ctx: Context, me: User, chosen: OpenSet) -> None:
     st.markdown(progress_words(done, share))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if may(me.role, "claim") and st.button(
-            "Take people for a second review", help="People you have not reviewed"
+            "Claim people for a second review", help="People you have not reviewed"
         ):
             _take(ctx, me, chosen, share)
         if may(me.role, "assign"):
