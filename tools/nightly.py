@@ -117,7 +117,9 @@ def main() -> int:
         sys.stdout.write(f"failed: {', '.join(failed)}; see {KEPT.relative_to(ROOT)}/PART.log\n")
     elif len(commands) == len(parts()):
         today, cores = datetime.date.today(), os.cpu_count()
-        head = f"make nightly, {today}, tree {journal.stem}, {cores} cores\n"
+        commit = ["git", "describe", "--always", "--dirty"]
+        at = subprocess.run(commit, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        head = f"make nightly, {today}, commit {at.strip()}, {cores} cores\n"
         LOG.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
     return 1 if failed else 0
 
