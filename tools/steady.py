@@ -1,7 +1,8 @@
 """`make steady`: `make test` five times on an idle machine and five times beside busy loops.
 
 A busy run has twice as many endless loops as there are cores, at nice 0. Each run is a line of
-docs/evidence/steady.log; one that is stopped goes on after the lines of the same commit.
+docs/evidence/steady.log; one that is stopped goes on after the lines of the same commit. What a
+red run printed is in .cache/steady-TIME.log.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ def run(kind: str) -> tuple[bool, str]:
     counts = re.findall(r"^\d+ (?:passed|failed).*$", made.stdout, re.M)
     result = counts[-1] if counts else f"exit status {made.returncode}"
     failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", made.stdout, re.M)
+    if made.returncode:
+        kept = ROOT / ".cache" / f"steady-{time.time():.0f}.log"
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_text(made.stdout + made.stderr, encoding="utf-8")
     text = f"{kind:<5} {seconds:>6.0f} s  {result}  {' '.join(failed)}"
     return made.returncode == 0, text.rstrip()
 
