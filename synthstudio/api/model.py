@@ -298,9 +298,9 @@ def predict(model: Model | args.PathLike, source: Any, **options: Any) -> Predic
 def _open(source: Any) -> Source:
     from synthstudio.inference.sources import Source, SourceImage, open_source
 
-    if isinstance(source, Dataset) or _is_path(source):
-        if isinstance(source, Dataset):
-            return open_source(source._stored)
+    if isinstance(source, Dataset):
+        return open_source(source._stored)
+    if _is_path(source):
         return open_source(args.to_place(source, "source"))
     if hasattr(source, "shape") or hasattr(source, "convert"):
         source = [source]
@@ -343,7 +343,7 @@ def _pixels(picture: Any) -> U8:
 def _find(boxes: Any, source: Source) -> Callable[[SourceImage], Any]:
     from synthstudio.inference.sources import Boxes, boxes_from_file
 
-    if isinstance(boxes, str) or hasattr(boxes, "__fspath__"):
+    if _is_path(boxes):
         return boxes_from_file(args.to_path(boxes, "boxes"), source)
     if isinstance(boxes, Mapping):
         by_name = {str(name): _xywh(value) for name, value in boxes.items()}

@@ -96,8 +96,7 @@ def _paste_layer(
         layer, shadow, rendered = _from_render(stage, spec, paste)
         sigma = _RENDERED_SIGMA
     extra = math.sqrt(max(0.0, spec.lens.blur_sigma_px**2 - sigma**2))
-    defocus = min(paste.blur_sigma_px, spec.width_px / 64)
-    extra = math.hypot(min(extra, _MAX_BLUR), defocus)
+    extra = math.hypot(min(extra, _MAX_BLUR), min(paste.blur_sigma_px, spec.width_px / 64))
     layer = _softened(layer, extra, (spec.width_px, spec.height_px))
     size = (spec.width_px, spec.height_px)
     nearer = tuple(_mask_layer(p, size) for p in people if p.instance in paste.behind)

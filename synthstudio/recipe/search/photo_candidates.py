@@ -77,11 +77,8 @@ def draw_item(
 ) -> Item | None:
     """A candidate in front of person `who`; None if the drawn one is impossible there."""
     person, options = view.people[who], ctx.recipe.photo_options
-    own = dataclasses.replace(ctx, variant=("paste", *keys))
     if kind == "near":
-        return _near(own, view, person, rng)
-    if options.ground == "known" and not is_reachable(view, person, known=True):
-        return None
+        return _near(dataclasses.replace(ctx, variant=("paste", *keys)), view, person, rng)
     if kind == "cutout":
         return _cutout(ctx, view, person, rng)
     ahead = _ahead(view, person, 1 - sample(options.between, rng))
@@ -102,6 +99,7 @@ def draw_item(
         made_of = materials(made, rng) if isinstance(made, ObjectKind) else ()
         item = design(entry, made, made_of, rng, shrink=0.0)
     else:
+        own = dataclasses.replace(ctx, variant=("paste", *keys))
         item, _ = draw_people(own, seats=False)[0]
         item = dataclasses.replace(item, detail=detail_at(camera, float(spot[0]), float(spot[1])))
     light = _light(person, rng, soft=options.ground == "known")

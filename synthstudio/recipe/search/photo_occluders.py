@@ -31,7 +31,7 @@ from synthstudio.recipe.search.occluders import (
     refined,
     scored,
 )
-from synthstudio.recipe.search.photo_candidates import Item, draw_item, moved, pasted
+from synthstudio.recipe.search.photo_candidates import Item, draw_item, is_reachable, moved, pasted
 from synthstudio.recipe.search.photo_visibility import (
     Card,
     PhotoVisibility,
@@ -133,8 +133,11 @@ class _PhotoProblem:
                 if item is not None:
                     yield _Paste(self, person, seen, item, rng, put)
 
+        known = self.ctx.recipe.photo_options.ground == "known"
+        stands = is_reachable(self.view, self.view.people[person], known=True) or not known
         for kind in kinds_of(self.ctx, self.nth, key):
-            yield itertools.islice(proposals(kind), effort)
+            if stands or kind == "near":
+                yield itertools.islice(proposals(kind), effort)
 
     def harm(self, person: int, before: PhotoVisibility, after: PhotoVisibility) -> float:
         fraction = self.goals[person].fraction
@@ -213,8 +216,8 @@ class _Paste:
         """
         view, geometry = self.problem.view, self.problem.ctx.geometry
         known = self.problem.ctx.recipe.photo_options.ground == "known"
-        known = known and item.paste.grounded
-        if not fits(view, item) or (known and not is_plausible(view, item)):
+        near = item.paste.person is not None and not item.paste.grounded
+        if not fits(view, item) or (known and not near and not is_plausible(view, item)):
             return None
         if known and any(_meet(geometry, item.paste, other.paste) for other in self.put):
             return None
