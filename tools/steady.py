@@ -1,4 +1,4 @@
-"""`make steady`: `make test` five times on an idle machine and five times beside busy loops.
+"""`make steady`: `make test` five times beside busy loops and five times on an idle machine.
 
 A busy run has twice as many endless loops as there are cores, at nice 0. Each run is a line of
 docs/evidence/steady.log; one that is stopped goes on after the lines of the same commit. What a
@@ -58,7 +58,7 @@ def main() -> int:
     lines = LOG.read_text(encoding="utf-8").splitlines() if LOG.exists() else []
     lines = lines if lines[:1] == [head] else [head]
     passed = True
-    for kind in ("idle", "busy"):
+    for kind in ("busy", "idle"):
         missing = options.runs - sum(line.startswith(kind) for line in lines)
         for _ in range(missing):
             good, line = run(kind)

@@ -1,8 +1,8 @@
 """Make docs/images/studio_*.png: `python tools/studio_pictures.py [FOLDER]`.
 
 A small set is generated in FOLDER (kept when it is there; a temporary one by default), a few people
-of it are reviewed through the store, a studio is started on it, and Chromium visits its pages: on a
-desk 1440 pixels wide, and on a phone 390 wide (studio_NAME_phone.png).
+of it are reviewed through the store, a studio is started on it, and Chromium visits its pages at
+1440, 1024 (studio_NAME_1024.png) and 390 pixels (studio_NAME_phone.png).
 """
 
 import io
@@ -46,8 +46,7 @@ from synthstudio.studio.access import load_secret, local_key
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "images"
-DESK = {"width": 1440, "height": 900}
-PHONE = {"width": 390, "height": 844}
+SIZES = {"": (1440, 900), "_1024": (1024, 768), "_phone": (390, 844)}
 PAGES = {
     "home": "",
     "review": "review",
@@ -192,10 +191,11 @@ def _wait(url: str) -> None:
     raise TimeoutError(f"{url} did not answer")
 
 
-def shoot(url: str, browser: Any, *, key: str, phone: bool) -> None:
+def shoot(url: str, browser: Any, *, key: str, end: str) -> None:
     """Take a picture of each page. `key`: the server's own, which its admin shows."""
-    more = {"has_touch": True, "is_mobile": True} if phone else {}
-    size = PHONE if phone else DESK
+    more = {"has_touch": True, "is_mobile": True} if end == "_phone" else {}
+    width, height = SIZES[end]
+    size = {"width": width, "height": height}
     page = browser.new_context(viewport=size, color_scheme="light", **more).new_page()
     page.set_default_timeout(60_000)
     page.goto(f"{url}/?key={key}")
@@ -217,7 +217,7 @@ def shoot(url: str, browser: Any, *, key: str, phone: bool) -> None:
         page.wait_for_load_state("networkidle")
         page.wait_for_function(SHOWN)
         page.wait_for_timeout(2500)
-        save(page.screenshot(), OUT / f"studio_{name}{'_phone' if phone else ''}.png")
+        save(page.screenshot(), OUT / f"studio_{name}{end}.png")
 
 
 def save(png: bytes, path: Path) -> None:
@@ -247,8 +247,8 @@ def main() -> None:
         found = next(filter(None, map(shutil.which, names)), None)
         with served(folder, dataset) as url, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-            for phone in (False, True):
-                shoot(url, browser, key=local_key(load_secret(folder / "state")), phone=phone)
+            for end in SIZES:
+                shoot(url, browser, key=local_key(load_secret(folder / "state")), end=end)
             browser.close()
 
 
