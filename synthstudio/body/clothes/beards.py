@@ -76,7 +76,7 @@ def _patch(base: Basis, field: Field) -> tuple[Cut, Places]:
     ragged = 0.0015 * np.sin(700 * p.at[:, 0] + 5 * np.sin(410 * p.at[:, 2]))
     weave = clipped(weave, np.minimum(field(p) + ragged, mouth).astype(np.float32))
     p = places(atlas, weave.rows)
-    return tress(weave, p.at, np.zeros(len(p.at)), passes=1), p
+    return tress(weave, p.at, 0.0, passes=1), p
 
 
 def _beard(piece: Cut, p: Places, offset: F32) -> Tailored:

@@ -43,14 +43,8 @@ def leg_cut(base: Basis, field: Field, *, width_m: float, from_m: float, hang: f
     room = width_m * step(z, -0.05, from_m) + 0.3 * width_m * step(z, -0.35, -0.6)
     low = step(z, -0.56, -0.68)
     hangs = hang * step(z, 0.06, 0.0) * (0.35 + 0.65 * inner)
-    return Cut(
-        weave=weave,
-        offset_m=np.maximum(WAIST_M + room * (0.4 + 0.6 * inner), _OVER_BOOTS_M * low),
-        min_m=np.full(len(z), 0.004),
-        passes=8,
-        hang=hangs,
-        taper=max(0.20 - 4 * width_m, 0.13),
-    )
+    offset: F32 = np.maximum(WAIST_M + room * (0.4 + 0.6 * inner), _OVER_BOOTS_M * low)
+    return sheet(weave, offset, 0.004, passes=8, hang=hangs, taper=max(0.20 - 4 * width_m, 0.13))
 
 
 @lru_cache(maxsize=64)
@@ -120,16 +114,7 @@ def skirt_cut(
     weave = cut_from(base, "skirt", field)
     z = places(base.atlas, weave.rows).at[:, 2]
     offset = offset_m + width_m * step(z, waist_m - 0.1, -0.5)
-    minimum = np.full(len(z), 0.006)
-    return Cut(
-        weave=weave,
-        offset_m=offset,
-        min_m=minimum,
-        passes=4,
-        radius_m=0.30,
-        folds_m=0.006,
-        wraps_trunk=True,
-    )
+    return sheet(weave, offset, 0.006, passes=4, radius_m=0.30, folds_m=0.006, wraps_trunk=True)
 
 
 def _out(p: Places) -> F32:
@@ -256,7 +241,7 @@ def shoes(
     shaft = step(places(base.atlas, upper.rows).at[:, 2], -0.79, -0.72)
     return Tailored(
         pieces=(
-            leather(upper, offset_m + 0.004 * shaft, passes=5),
+            _leather(upper, offset_m + 0.004 * shaft, passes=5),
             _sole(basis(base.atlas, "fine"), shoe, thick_m, heel_m, offset_m + 0.0035),
         ),
         inside=lambda p: np.where(p.at[:, 2] < below, FAR, inside(p)),
@@ -283,7 +268,7 @@ def _sole(fine: Basis, field: Field, thick_m: float, heel_m: float, offset_m: fl
     weave, p = suit(fine, field)
     weave = replace(weave, shift_m=_tread(p, thick_m, heel_m))
     sole = clipped(weave, 0.006 - (p.at[:, 2] - _WELT_M))
-    return leather(sole, np.full(sole.rows.shape[0], offset_m), passes=1, second=True)
+    return _leather(sole, offset_m, passes=1, second=True)
 
 
 def _tread(p: Places, thick_m: float, heel_m: float) -> F32:
@@ -303,6 +288,6 @@ def _tread(p: Places, thick_m: float, heel_m: float) -> F32:
     return np.stack([out[:, 0] * side, out[:, 1], low * (flat - z) + box], 1).astype(np.float32)
 
 
-def leather(weave: GarmentMesh, offset: F32, *, passes: int, second: bool = False) -> Cut:
+def _leather(weave: GarmentMesh, offset: float | F32, *, passes: int, second: bool = False) -> Cut:
     more: dict[str, Any] = {"folds_m": 0.0, "second": second, "split": second, "bones": _FEET}
-    return replace(sheet(weave, 0.0, 0.003, passes=passes, **more), offset_m=offset)
+    return sheet(weave, offset, 0.003, passes=passes, **more)

@@ -16,7 +16,7 @@ from synthstudio.body.clothes.beards import FACE
 from synthstudio.body.clothes.cloth import Cut
 from synthstudio.body.clothes.garment_mesh import Basis, GarmentMesh, anchored
 from synthstudio.body.clothes.hair import SCALP, nowhere
-from synthstudio.body.clothes.tailor import Shape, Tailored, step, tube
+from synthstudio.body.clothes.tailor import Shape, Tailored, sheet, step, tube
 from synthstudio.core.scene import F32, F64, I32, PARTS
 
 _EYE_M = np.array((0.0297, -0.1076, 0.6487))  # middle of the left eyeball
@@ -61,8 +61,7 @@ def medical_mask(base: Basis, shape: Shape) -> Tailored:
     a, b, c, d = k[:-1, :-1], k[:-1, 1:], k[1:, :-1], k[1:, 1:]
     faces = np.concatenate([np.stack(t, 2).reshape(-1, 3) for t in ((a, c, b), (b, c, d))])
     mask = anchored(base, at.reshape(-1, 3).astype(np.float32), faces, _face(base))
-    cloth = replace(_stiff(mask), min_m=np.full(rows * columns, np.float32(0.0035)), passes=3)
-    cloth = replace(cloth, rim_m=0.002)
+    cloth = _stiff(mask, min_m=0.0035, passes=3, rim_m=0.002)
     return Tailored(pieces=(cloth, *_loops(base, at)), inside=nowhere)
 
 
@@ -137,18 +136,10 @@ def _disc(outline: F64, *, fine: bool) -> tuple[F32, I32]:
     return at, np.stack([0 * i, i + 1, (i + 1) % count + 1], 1).astype(np.int32)
 
 
-def _stiff(weave: GarmentMesh) -> Cut:
-    none = np.zeros(weave.rows.shape[0], np.float32)
-    return Cut(
-        weave=weave,
-        offset_m=none,
-        min_m=none - np.float32(1.0),  # stiff: skin does not move it
-        passes=0,
-        folds_m=0.0,
-        rim_m=0.0,
-        covers=SCALP,
-        level=False,
-    )
+def _stiff(weave: GarmentMesh, *, min_m: float = -1.0, passes: int = 0, rim_m: float = 0.0) -> Cut:
+    """A mesh that skin moves only where it is nearer than `min_m`: by default never."""
+    flat = {"folds_m": 0.0, "covers": SCALP, "level": False}
+    return sheet(weave, 0.0, min_m, passes=passes, rim_m=rim_m, **flat)
 
 
 def _piece(base: Basis, at: F32, faces: I32, side: int) -> Cut:

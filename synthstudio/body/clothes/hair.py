@@ -21,7 +21,7 @@ from synthstudio.body.clothes.garment_mesh import (
     places_of,
     weave_of,
 )
-from synthstudio.body.clothes.tailor import Shape, Tailored, step, tube
+from synthstudio.body.clothes.tailor import Shape, Tailored, sheet, step, tube
 from synthstudio.core.scene import F32, I32, PARTS
 
 SCALP = 1 << PARTS.index("scalp")
@@ -119,8 +119,7 @@ def short_hair(base: Basis, shape: Shape) -> Tailored:
 def cropped_hair(base: Basis, shape: Shape) -> Tailored:
     """Stubble on the scalp."""
     weave, p = cap(base)
-    offset = np.full(len(p.at), shape["thick"])
-    return Tailored(pieces=(tress(weave, p.at, offset, passes=1),), inside=nowhere)
+    return Tailored(pieces=(tress(weave, p.at, shape["thick"], passes=1),), inside=nowhere)
 
 
 def afro_hair(base: Basis, shape: Shape) -> Tailored:
@@ -143,7 +142,7 @@ def bun_hair(base: Basis, shape: Shape) -> Tailored:
     at = (ball * [1, 0.8, 1] * size * lumps[:, None] + centre).astype(np.float32)
     bun = anchored(base, at, faces, skull(base))
     return Tailored(
-        pieces=(tress(weave, p.at, offset, passes=2), tress(bun, at, np.zeros(len(at)), passes=0)),
+        pieces=(tress(weave, p.at, offset, passes=2), tress(bun, at, 0.0, passes=0)),
         inside=nowhere,
     )
 
@@ -153,26 +152,15 @@ def long_hair(base: Basis, shape: Shape, *, curl_m: float = 0.0) -> Tailored:
     made = shell(base, shape["length"], shape["volume"], shape["fringe"], curl_m=curl_m)
     weave = clipped(*made)
     at = places(base.atlas, weave.rows, weave.shift_m).at
-    return Tailored(
-        pieces=(tress(weave, at, np.zeros(len(at)), passes=0, limp=True),), inside=nowhere
-    )
+    return Tailored(pieces=(tress(weave, at, 0.0, passes=0, limp=True),), inside=nowhere)
 
 
 def tress(
-    weave: GarmentMesh, at: F32, offset: NDArray[Any], *, passes: int, limp: bool = False
+    weave: GarmentMesh, at: F32, offset: float | F32, *, passes: int, limp: bool = False
 ) -> Cut:
-    return Cut(
-        weave=weave,
-        offset_m=offset,
-        min_m=np.full(len(offset), 0.0004),
-        passes=passes,
-        folds_m=0.0,
-        rim_m=0.006 if limp else 0.0,
-        covers=SCALP,
-        coords=strands(at),
-        level=False,
-        limp=limp,
-    )
+    hangs = {"limp": limp, "rim_m": 0.006 if limp else 0.0, "folds_m": 0.0, "level": False}
+    look = {"covers": SCALP, "coords": strands(at)}
+    return sheet(weave, offset, 0.0004, passes=passes, **hangs, **look)
 
 
 def skull(base: Basis) -> NDArray[np.intp]:
@@ -369,7 +357,7 @@ def _tail(base: Basis, path: NDArray[np.float64], radius: NDArray[np.float64]) -
     near = skull(base)
     start = np.linalg.norm(base.atlas.template_m[near] - path[0], axis=1)
     weave = anchored(base, at, faces, near[np.argsort(start)[:24]])
-    made = tress(weave, at, np.zeros(len(at)), passes=0, limp=True)
+    made = tress(weave, at, 0.0, passes=0, limp=True)
     around = np.tile(np.linspace(0, 2 * np.pi, len(at) // len(path), endpoint=False), len(path))
     down = np.repeat(
         np.cumsum(np.r_[0, np.linalg.norm(np.diff(path, axis=0), axis=1)]), len(at) // len(path)

@@ -60,16 +60,8 @@ def top_cut(
     hang = trunk * step(z, 0.42, 0.34)
     if tucked:
         hang = hang * step(z, 0.08, 0.14)
-    hem = trunk * step(z, 0.08, 0.03)
-    return Cut(
-        weave=weave,
-        offset_m=offset,
-        min_m=minimum,
-        passes=6,
-        hang=hang,
-        taper=taper,
-        level_hem=np.zeros_like(hem) if tucked else hem - 0.5,
-    )
+    hem = np.zeros_like(z) if tucked else trunk * step(z, 0.08, 0.03) - 0.5
+    return sheet(weave, offset, minimum, passes=6, hang=hang, taper=taper, level_hem=hem)
 
 
 def t_shirt(base: Basis, shape: Shape) -> Tailored:
@@ -110,8 +102,7 @@ def collar(base: Basis, *, thick_m: float = 0.0) -> Cut:
     weave, p = suit(base, leaf)
     below = neckline(p, -0.014)
     offset = 0.005 + thick_m + 0.014 * step(below, 0.004, 0.036)
-    minimum = np.full(len(offset), 0.003)
-    return Cut(weave=weave, offset_m=offset, min_m=minimum, passes=3, folds_m=0.0, rim_m=0.004)
+    return sheet(weave, offset, 0.003, passes=3, folds_m=0.0, rim_m=0.004)
 
 
 def buttoned(cut: Cut, base: Basis, *, apart_m: float = 0.085, low_m: float = -1.0) -> Cut:
@@ -148,8 +139,7 @@ def hoodie(base: Basis, shape: Shape) -> Tailored:
     back = step(p.at[:, 1], -0.05, 0.03)
     rise = np.clip(neckline(p, -0.02) / (0.05 + 0.08 * back), 0, 1)
     offset = 0.014 + (0.012 + 0.030 * back) * np.sin(np.pi * (0.25 + 0.7 * rise))
-    hood = sheet(weave, 0.0, 0.016, passes=6, rim_m=0.012, level=False)
-    hood = replace(hood, offset_m=offset)
+    hood = sheet(weave, offset, 0.016, passes=6, rim_m=0.012, level=False)
     return replace(plain, pieces=(*plain.pieces, hood))
 
 
@@ -274,8 +264,7 @@ def turtleneck(base: Basis, shape: Shape) -> Tailored:
     weave, p = suit(base, roll)
     rise = np.clip(neckline(p, -0.034) / 0.052, 0, 1)
     offset = 0.009 + 0.009 * np.sin(np.pi * rise)
-    minimum = np.full(len(offset), 0.004)
-    neck = Cut(weave=weave, offset_m=offset, min_m=minimum, passes=5, folds_m=0.0, rim_m=0.006)
+    neck = sheet(weave, offset, 0.004, passes=5, folds_m=0.0, rim_m=0.006)
     body = top_cut(base, inside, thick_m=0.008, flare_m=0.008, tucked=False)
     return Tailored(pieces=(replace(body, passes=8), neck), inside=inside)
 
