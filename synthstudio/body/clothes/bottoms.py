@@ -59,10 +59,11 @@ def belt(base: Basis, low_m: float, high_m: float, offset_m: float) -> Cut:
     return sheet(weave, offset_m, 0.8 * offset_m, passes=8, folds_m=0.0, rim_m=0.004, second=True)
 
 
-def trousers(base: Basis, shape: Shape) -> Tailored:
-    """Long legs, `width` metres of room, and a belt in the second material."""
+def trousers(base: Basis, shape: Shape, *, width_m: float = 0.0, hang: float = 1.0) -> Tailored:
+    """Long legs, `width` or `width_m` metres of room, and a belt in the second material."""
     inside = legs_field(0.075, shape["hem"])
-    return _belted(base, leg_cut(base, inside, width_m=shape["width"], from_m=-0.35), inside)
+    width_m = shape.get("width", width_m)
+    return _belted(base, leg_cut(base, inside, width_m=width_m, from_m=-0.35, hang=hang), inside)
 
 
 def shorts(base: Basis, shape: Shape) -> Tailored:
@@ -90,10 +91,7 @@ def close(base: Basis, field: Field, *, off_m: float = 0.004) -> Cut:
 def skirt(base: Basis, shape: Shape, *, waist_m: float = 0.075) -> Tailored:
     """A ring of cloth round both legs."""
     inside = legs_field(waist_m, shape["hem"])
-    return with_liner(base, skirt_cut(base, inside, shape["width"], waist_m), inside)
-
-
-def with_liner(base: Basis, cut: Cut, inside: Field) -> Tailored:
+    cut = skirt_cut(base, inside, shape["width"], waist_m)
     return Tailored(pieces=(liner(base), cut), inside=inside, hides=lined)
 
 
@@ -180,13 +178,6 @@ def track_pants(base: Basis, shape: Shape) -> Tailored:
     return Tailored(pieces=(panelled(base, cut, stripe),), inside=inside)
 
 
-def cropped_trousers(base: Basis, shape: Shape) -> Tailored:
-    """Legs that end at the calf."""
-    inside = legs_field(0.075, shape["hem"])
-    cut = leg_cut(base, inside, width_m=0.008, from_m=-0.35, hang=0.7)
-    return _belted(base, cut, inside)
-
-
 def running_shorts(base: Basis, shape: Shape) -> Tailored:
     """Very short, wide, slit at the sides, with edges of the second material."""
     inside = legs_field(0.075, shape["hem"])
@@ -215,7 +206,7 @@ def pleated_skirt(base: Basis, shape: Shape) -> Tailored:
     offset = cut.offset_m + 0.020 * deep * fold + 0.018 * step(z, 0.02, -0.2)
     tint = np.repeat((1 - 0.38 * deep * (1 - fold))[:, None], 3, axis=1).astype(np.float32)
     cut = replace(cut, offset_m=offset, passes=1, folds_m=0.0, tint=tint)
-    return with_liner(base, cut, inside)
+    return Tailored(pieces=(liner(base), cut), inside=inside, hides=lined)
 
 
 # Shoes -----------------------------------------------------------------------------------

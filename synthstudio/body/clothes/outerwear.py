@@ -126,18 +126,10 @@ def bomber_jacket(base: Basis, shape: Shape) -> Tailored:
     return Tailored(pieces=(panelled(base, body, ribs),), inside=inside)
 
 
-def puffer_jacket(base: Basis, shape: Shape) -> Tailored:
+def puffer_jacket(base: Basis, shape: Shape, *, sleeve_m: float = 0.468) -> Tailored:
     """Quilted in thick rings, with a high collar."""
-    return _quilted(base, shape["hem"], shape["thick"], sleeve_m=0.468)
-
-
-def puffer_vest(base: Basis, shape: Shape) -> Tailored:
-    """The same without sleeves."""
-    return _quilted(base, shape["hem"], shape["thick"], sleeve_m=0.0)
-
-
-def _quilted(base: Basis, hem_m: float, thick_m: float, *, sleeve_m: float) -> Tailored:
-    inside = _jacket(_opening(0.003, 0.16, 0.42), hem_m, drop_m=-0.028, sleeve_m=sleeve_m)
+    half = _opening(0.003, 0.16, 0.42)
+    inside = _jacket(half, shape["hem"], drop_m=-0.028, sleeve_m=sleeve_m)
     body = _over(base, inside, thick_m=0.024, flare_m=0.008)
     p = places(base.atlas, body.weave.rows)
     along = np.where(on_arm(p), p.down_arm, p.at[:, 2])
@@ -145,7 +137,7 @@ def _quilted(base: Basis, hem_m: float, thick_m: float, *, sleeve_m: float) -> T
     tint = np.repeat((0.62 + 0.38 * np.minimum(1, 2.2 * swell))[:, None], 3, axis=1)
     body = replace(
         body,
-        offset_m=(body.offset_m + thick_m * swell).astype(np.float32),
+        offset_m=(body.offset_m + shape["thick"] * swell).astype(np.float32),
         passes=3,
         folds_m=0.008,
         rim_m=0.016,

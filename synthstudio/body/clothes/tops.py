@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -64,18 +65,22 @@ def top_cut(
     return sheet(weave, offset, minimum, passes=6, hang=hang, taper=taper, level_hem=hem)
 
 
-def t_shirt(base: Basis, shape: Shape) -> Tailored:
-    """Short sleeves, round or V neck."""
-    inside = top_field(0.012, shape["vee"], shape["hem"], shape["sleeve"])
-    body = top_cut(base, inside, thick_m=0.009, flare_m=0.014, tucked=False)
-    return Tailored(pieces=(body,), inside=inside)
+def plain_top(
+    base: Basis, shape: Shape, *, drop_m: float, thick_m: float, flare_m: float, **more: Any
+) -> Tailored:
+    """One piece, with or without sleeves and a V neck; `more`: fields of its Cut."""
+    inside = top_field(drop_m, shape.get("vee", 0.0), shape["hem"], shape.get("sleeve", 0.0))
+    body = top_cut(base, inside, thick_m=thick_m, flare_m=flare_m, tucked=False)
+    return Tailored(pieces=(replace(body, **more),), inside=inside)
 
 
-def tank_top(base: Basis, shape: Shape) -> Tailored:
-    """No sleeves."""
-    inside = top_field(0.022, shape["vee"], shape["hem"], 0.0)
-    body = top_cut(base, inside, thick_m=0.007, flare_m=0.010, tucked=False)
-    return Tailored(pieces=(body,), inside=inside)
+_KNITTED = {"passes": 9, "folds_m": 0.012}
+t_shirt = partial(plain_top, drop_m=0.012, thick_m=0.009, flare_m=0.014)
+tank_top = partial(plain_top, drop_m=0.022, thick_m=0.007, flare_m=0.010)
+sweater = partial(plain_top, drop_m=0.0, thick_m=0.015, flare_m=0.012, rim_m=0.012, **_KNITTED)
+v_neck_sweater = partial(
+    plain_top, drop_m=0.0, thick_m=0.013, flare_m=0.010, rim_m=0.010, **_KNITTED
+)
 
 
 def shirt(base: Basis, shape: Shape) -> Tailored:
@@ -125,13 +130,6 @@ def buttoned(cut: Cut, base: Basis, *, apart_m: float = 0.085, low_m: float = -1
     )
 
 
-def sweater(base: Basis, shape: Shape) -> Tailored:
-    """Long sleeves in thick cloth with a round neck."""
-    inside = top_field(0.0, 0.0, shape["hem"], shape["sleeve"])
-    body = top_cut(base, inside, thick_m=0.015, flare_m=0.012, tucked=False)
-    return Tailored(pieces=(replace(body, passes=9, folds_m=0.012, rim_m=0.012),), inside=inside)
-
-
 def hoodie(base: Basis, shape: Shape) -> Tailored:
     """A sweater with a hood that lies on the back."""
     plain = sweater(base, shape)
@@ -152,18 +150,15 @@ def _hood(p: Places) -> F32:
     return intersection(width, gap)
 
 
-def coat(base: Basis, shape: Shape) -> Tailored:
-    """A long-sleeved coat to `hem`, buttoned to the waist, with a collar."""
-    return wrapped(base, shape["hem"], width_m=0.03)
-
-
-def wrapped(base: Basis, hem_m: float, *, width_m: float, belted: bool = True) -> Tailored:
-    """Return a buttoned coat whose tail is `width_m` wider at the ankles than at the waist."""
+def coat(base: Basis, shape: Shape, *, width_m: float = 0.03, belted: bool = True) -> Tailored:
+    """A long-sleeved coat to `hem`, buttoned to the waist, with a collar; its tail is `width_m`
+    wider at the ankles than at the waist.
+    """
     upper = top_field(0.004, 0.05, 0.045, 0.475)
 
     def lower(p: Places) -> F32:
         slit = np.where(p.at[:, 1] < 0, np.abs(p.at[:, 0]) - 0.008, FAR)
-        return intersection(legs(p, 0.075, hem_m), slit)
+        return intersection(legs(p, 0.075, shape["hem"]), slit)
 
     top = top_cut(base, upper, thick_m=0.021, flare_m=0.006, tucked=False, taper=0.06)
     z = places(base.atlas, top.weave.rows).at[:, 2]
@@ -178,10 +173,12 @@ def wrapped(base: Basis, hem_m: float, *, width_m: float, belted: bool = True) -
     )
 
 
-def dress(base: Basis, shape: Shape) -> Tailored:
-    """A fitted top and a skirt of one cloth."""
-    upper = top_field(0.02, 0.03, 0.05, shape["sleeve"], 0.143)
-    return skirted(base, upper, shape["hem"], width_m=shape["width"])
+def dress(
+    base: Basis, shape: Shape, *, drop_m: float = 0.02, vee_m: float = 0.03, width_m: float = 0.0
+) -> Tailored:
+    """A fitted top and a skirt of one cloth, `width` or `width_m` wider at the ankles."""
+    upper = top_field(drop_m, vee_m, 0.05, shape["sleeve"], 0.143)
+    return skirted(base, upper, shape["hem"], width_m=shape.get("width", width_m))
 
 
 def skirted(
@@ -244,13 +241,6 @@ def polo(base: Basis, shape: Shape) -> Tailored:
     body = top_cut(base, inside, thick_m=0.009, flare_m=0.012, tucked=False)
     body = buttoned(body, base, apart_m=0.05, low_m=0.32)
     return Tailored(pieces=(body, collar(base)), inside=inside)
-
-
-def v_neck_sweater(base: Basis, shape: Shape) -> Tailored:
-    """Knitted, long sleeves, open in front down to the breast bone."""
-    inside = _top(shape, 0.0, shape["vee"])
-    body = top_cut(base, inside, thick_m=0.013, flare_m=0.010, tucked=False)
-    return Tailored(pieces=(replace(body, passes=9, folds_m=0.012, rim_m=0.010),), inside=inside)
 
 
 def turtleneck(base: Basis, shape: Shape) -> Tailored:
@@ -427,11 +417,6 @@ def tunic(base: Basis, shape: Shape) -> Tailored:
     return Tailored(pieces=(buttoned(top, base, apart_m=0.05, low_m=0.25), tail), inside=upper)
 
 
-def long_coat(base: Basis, shape: Shape) -> Tailored:
-    """To the knees or shins, without a belt."""
-    return wrapped(base, shape["hem"], width_m=0.05, belted=False)
-
-
 def strap_dress(base: Basis, shape: Shape) -> Tailored:
     """Thin straps, bare shoulders and a wide skirt."""
 
@@ -443,12 +428,6 @@ def strap_dress(base: Basis, shape: Shape) -> Tailored:
         return np.where(on_arm(p), -FAR, np.minimum(trunk, armhole(p, 0.150))).astype(np.float32)
 
     return skirted(base, upper, shape["hem"], width_m=shape["width"])
-
-
-def long_dress(base: Basis, shape: Shape) -> Tailored:
-    """To the ankles, with or without sleeves."""
-    upper = top_field(0.015, 0.02, 0.05, shape["sleeve"], 0.143)
-    return skirted(base, upper, shape["hem"], width_m=0.05)
 
 
 def shirt_dress(base: Basis, shape: Shape) -> Tailored:
