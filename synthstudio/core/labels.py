@@ -38,8 +38,20 @@ Rle = dict[str, Any]
 """A COCO run-length mask: {"size": [H, W], "counts": str}."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JointLabels:
+    """The visibility of one person's joints, as `PersonColumns` explains it."""
+
+    shares: F64  # (J, 5)
+    state: U8  # (J,)
+    cause: tuple[str, ...]  # J
+    ambiguous: Bool  # (J,)
+    occluder_id: I32  # (J,)
+    hidden_by: tuple[tuple[tuple[int, float], ...], ...]  # J x [(instance, share)], largest first
+
+
 @dataclass(frozen=True, kw_only=True)
-class PersonLabel:
+class PersonLabel(JointLabels):
     """The labels of one person in one frame, as `PersonColumns` explains them."""
 
     instance: int
@@ -50,12 +62,6 @@ class PersonLabel:
     joints_camera_m: F64  # (J, 3)
     joints_world_m: F64  # (J, 3)
     kinematic_joints_world_m: F64  # (J, 3)
-    shares: F64  # (J, 5)
-    state: U8  # (J,)
-    cause: tuple[str, ...]  # J
-    ambiguous: Bool  # (J,)
-    occluder_id: I32  # (J,)
-    hidden_by: tuple[tuple[tuple[int, float], ...], ...]  # J x [(instance, share)], largest first
     modal: Rle
     amodal: Rle  # inside the frame
     modal_box_px: tuple[float, float, float, float]  # x, y, w, h; zeros when empty

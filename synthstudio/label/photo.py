@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthstudio.core.labels import F64, SHARES, STATE_VISIBLE, U8
+from synthstudio.core.labels import F64, SHARES, STATE_VISIBLE, JointLabels
 from synthstudio.core.scene import F32, I32, Bool, CutoutLayer
 from synthstudio.core.visibility import (
     VISIBLE_THRESHOLD,
@@ -43,17 +43,14 @@ _NONE = np.zeros(0, np.int32), np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Annotated:
-    """One person's annotation. `mask` (h, w) lies at (`left_px`, `top_px`) of the photo."""
+class Annotated(JointLabels):
+    """One person's annotation. `mask` (h, w) lies at (`left_px`, `top_px`) of the photo.
+
+    Shares are NaN where unknown; states other than 1 and 2 stay as they are.
+    """
 
     instance: int
     joints_px: F64  # (J, 2) continuous; NaN where unlabelled
-    shares: F64  # (J, 5) the original ones, NaN where unknown
-    state: U8  # (J,) values other than 1 and 2 are unchanged
-    cause: tuple[str, ...]
-    ambiguous: Bool
-    occluder_id: I32
-    hidden_by: tuple[tuple[tuple[int, float], ...], ...]
     radius_px: F64  # (J,)
     mask: Bool
     left_px: int
@@ -62,15 +59,9 @@ class Annotated:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Relabelled:
-    """The labels after the paste; fields as in `Annotated`."""
+class Relabelled(JointLabels):
+    """The labels after the paste."""
 
-    shares: F64
-    state: U8
-    cause: tuple[str, ...]
-    ambiguous: Bool
-    occluder_id: I32
-    hidden_by: tuple[tuple[tuple[int, float], ...], ...]
     mask: Bool  # its remaining part
     touched: Bool  # (J,)
 

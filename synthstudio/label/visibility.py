@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import GeometryError
-from synthstudio.core.labels import F64, SHARES, U8
+from synthstudio.core.labels import F64, SHARES, JointLabels
 from synthstudio.core.scene import F32, I32, CutoutLayer, JointPatches, PosedPerson
 from synthstudio.core.visibility import (
     EMPTY_BASE,
@@ -98,18 +98,6 @@ class PatchQuery:
         return (self.weights > 0) & self.decidable[:, None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class JointVisibility:
-    """The visibility of one person's joints; fields as in `core.labels.PersonLabel`."""
-
-    shares: F64  # (J, 5)
-    state: U8  # (J,)
-    cause: tuple[str, ...]  # J
-    ambiguous: Bool  # (J,)
-    occluder_id: I32  # (J,)
-    hidden_by: tuple[tuple[tuple[int, float], ...], ...]  # J x [(instance, share)]
-
-
 def patch_query(camera: Camera, posed: PosedPerson) -> PatchQuery:
     """The person's patch points, their weights in this frame, and which ones matter."""
     patches = posed.patches
@@ -144,7 +132,7 @@ def decide_visibility(
     blocker_depth_m: F32,  # (J, N) z of that surface; not read where nothing is
     cutouts: tuple[CutoutLayer, ...],
     frame_px: tuple[int, int],  # width, height
-) -> JointVisibility:
+) -> JointLabels:
     """The visibility of the joints of person `instance`.
 
     Blockers are read only where `query.needed`. GeometryError if the shapes do not fit.
@@ -169,18 +157,16 @@ def decide_visibility(
     state = joint_states(shares[:, 0], query.inside)
     hidden_by = _hidden_by(hidden, len(shares))
     cause = joint_causes(shares, state)
-    return JointVisibility(
+    main = [
+        next((i for i, _ in found if cause_of_instance(i, instance) == why), 0)
+        for found, why in zip(hidden_by, cause, strict=True)
+    ]
+    return JointLabels(
         shares=shares,
         state=state,
         cause=cause,
         ambiguous=is_ambiguous(shares[:, 0]),
-        occluder_id=np.array(
-            [
-                _main_occluder(found, why, instance)
-                for found, why in zip(hidden_by, cause, strict=True)
-            ],
-            np.int32,
-        ),
+        occluder_id=np.array(main, np.int32),
         hidden_by=hidden_by,
     )
 
@@ -266,7 +252,3 @@ def _hidden_by(hidden: dict[int, F64], joints: int) -> tuple[tuple[tuple[int, fl
         for j in np.flatnonzero(share > 0):
             found[j].append((blocker, float(share[j])))
     return tuple(tuple(sorted(row, key=lambda f: (-f[1], f[0]))) for row in found)
-
-
-def _main_occluder(found: tuple[tuple[int, float], ...], cause: str, instance: int) -> int:
-    return next((i for i, _ in found if cause_of_instance(i, instance) == cause), 0)
