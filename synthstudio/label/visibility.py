@@ -30,7 +30,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.errors import GeometryError
 from synthstudio.core.labels import F64, SHARES, JointLabels
 from synthstudio.core.scene import F32, I32, CutoutLayer, JointPatches, PosedPerson
 from synthstudio.core.visibility import (
@@ -133,18 +132,7 @@ def decide_visibility(
     cutouts: tuple[CutoutLayer, ...],
     frame_px: tuple[int, int],  # width, height
 ) -> JointLabels:
-    """The visibility of the joints of person `instance`.
-
-    Blockers are read only where `query.needed`. GeometryError if the shapes do not fit.
-    """
-    for name, answer in (("instance", blocker_instance), ("depth_m", blocker_depth_m)):
-        if answer.shape != query.weights.shape:
-            raise GeometryError(
-                f"blocker_{name} does not fit the patch points",
-                where=f"person {instance}",
-                expected=f"shape {query.weights.shape}",
-                got=str(answer.shape),
-            )
+    """The visibility of the joints of person `instance`: blockers where `query.needed`."""
     visible, hidden = _occluder_shares(query, blocker_instance, blocker_depth_m, cutouts, frame_px)
     facing_away = query.inside & ~query.decidable
     if facing_away.any():
