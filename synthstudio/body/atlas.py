@@ -114,8 +114,6 @@ class BareBody:
 
 @dataclass(frozen=True, eq=False)
 class Rest:
-    """One unposed body."""
-
     vertices: F32  # (V, 3) before Anny's reference orientations: its skinning's input
     chain: Chain
     rest_m: F32
@@ -224,7 +222,6 @@ def some_vertices_m(
 @functools.lru_cache(maxsize=_REST_CACHE)
 @one_torch_thread()
 def rest_of(phenotype: Phenotype) -> Rest:
-    """Return a body before it is posed."""
     atlas = load_atlas()
     values = [float(getattr(phenotype, name)) for name in atlas.model.phenotype_labels]
     with torch.inference_mode(), plain_shapes():
@@ -309,7 +306,6 @@ def _mask(name: str, corners: NDArray[np.int64], uv: F32, count: int) -> F32:
 
 
 def bone_part(bone: str) -> str:
-    """Return the body part of a bone of Anny's rig."""
     stem, _, side = bone.partition(".")
     for prefix, part in (*_SIDED.items(), *_MIDDLE.items()):
         if stem.startswith(prefix):

@@ -208,7 +208,6 @@ def _vertices(parts: tuple[str, ...]) -> NDArray[np.intp]:
 
 @functools.cache
 def own_pairs() -> Pairs:
-    """Return all pairs of one body that are compared."""
     every = _order()
     both = itertools.combinations(range(len(every)), 2)
     pairs = [(i, j) for i, j in both if _compared(every[i], every[j])]

@@ -89,7 +89,6 @@ class Gait:
 
 
 def gait_of(motion: Motion, chain: Chain, soles: Soles) -> Gait:
-    """Return the adaptation of the motion to a person with those bones and soles."""
     moved = levelled(pointed(retarget(motion), chain), chain)
     return Gait(moved=moved, chain=chain, soles=soles, path=path_of(moved, chain, soles))
 
@@ -166,7 +165,6 @@ def levelled(moved: Retargeted, chain: Chain) -> Retargeted:
 
 
 def path_of(moved: Retargeted, chain: Chain, soles: Soles) -> Path:
-    """Return the root's path of that body in that motion."""
     points, pads = _places(moved.whole, chain, soles)
     low = np.stack([points[:, side, 2].min(axis=1) for side in (soles.left, ~soles.left)], 1)
     floor = np.minimum(low.min(axis=1), pads)

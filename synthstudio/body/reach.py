@@ -136,7 +136,6 @@ class _Search:
         ]
 
     def found(self) -> Pair:
-        """Return the two at the end of the search."""
         limits = [LIMITS_RAD[name] for own in self.names for name in own]
         low, high = np.array([*limits, *[(-np.inf, np.inf)] * 3]).T
         end = self._descended(np.clip(self._values(self.people), low, high), low, high)

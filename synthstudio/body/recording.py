@@ -91,7 +91,6 @@ class Motion:
 
     @property
     def seconds(self) -> float:
-        """Return the time from the first frame to the last."""
         return (self.frames - 1) / self.fps
 
     def turns(self) -> F64:

@@ -49,7 +49,6 @@ class Spot:
 
 @functools.cache
 def spot(name: str) -> Spot:
-    """Return the spot of that name, one of NAMES."""
     atlas = load_atlas()
     points = atlas.template_m.astype(np.float64)
     origin, way, parts = _ray(name)

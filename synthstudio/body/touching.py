@@ -53,7 +53,6 @@ class Anchor:
     fingers: F64
 
     def at(self, frames: Frames) -> tuple[F64, F64, F64]:
-        """Return the point and both directions among bones."""
         turn = frames.turns[..., self.bone, :, :]
         return (
             frames.heads_m[..., self.bone, :] + turn @ self.point_m,
@@ -150,7 +149,6 @@ def world_skin_m(person: PersonSpec, bare: BareBody) -> F64:
 
 
 def moved(frames: Frames, yaw_rad: float, position_m: F64) -> Frames:
-    """Return a body's bones and capsules turned about z and put there."""
     turn = _turn(yaw_rad)
     return Frames(
         heads_m=frames.heads_m @ turn.T + position_m,
@@ -161,12 +159,10 @@ def moved(frames: Frames, yaw_rad: float, position_m: F64) -> Frames:
 
 
 def placed_frames(person: PersonSpec) -> Frames:
-    """Return bones and capsules where the person stands."""
     return moved(own_frames(person), person.yaw_rad, np.array(person.position_m))
 
 
 def own_frames(person: PersonSpec) -> Frames:
-    """Return bones and capsules in the person's own frame."""
     return capsules.frames(person.phenotype, bone_rotations(person.pose.angles_rad))
 
 

@@ -64,7 +64,6 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> tuple[Surface, ..
 
 @functools.lru_cache(maxsize=4096)
 def _phase(identity: str, kind: str) -> float:
-    """Return where the folds of a person's garment begin."""
     return float(stream(0, "folds", identity, kind).uniform(0, math.tau))
 
 

@@ -52,8 +52,6 @@ class KeyPose:
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """The role of one person in an interaction."""
-
     poses: tuple[str, ...]  # names of key poses it may begin with
     angles_rad: dict[str, float] = field(default_factory=dict)  # instead of that pose's
 
@@ -113,7 +111,6 @@ class GarmentKind:
     dye: Literal["cloth", "high_visibility"] = "cloth"
 
     def fits(self, gender: float, age: float) -> bool:
-        """Whether such a body wears it."""
         return self.gender[0] <= gender <= self.gender[1] and self.age[0] <= age <= self.age[1]
 
 
@@ -191,8 +188,6 @@ class ImageAsset:
 
 @dataclass(frozen=True, kw_only=True)
 class MotionAsset:
-    """A user's recorded motion."""
-
     asset: AssetRef
     frames: int
     fps: float

@@ -82,8 +82,6 @@ class PersonLabel(JointLabels):
 
 @dataclass(frozen=True, kw_only=True)
 class FrameLabels:
-    """All labels of a frame."""
-
     people: tuple[PersonLabel, ...]
     crowd_index: float
     objects: tuple[tuple[int, str, int | None], ...]  # (instance, kind, held_by instance)

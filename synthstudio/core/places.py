@@ -34,7 +34,6 @@ class Url:
 
     @property
     def name(self) -> str:
-        """The last part of its path."""
         return self.path.rpartition("/")[2]
 
 

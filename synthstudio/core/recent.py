@@ -25,7 +25,6 @@ class FrameCache:
         self._before, self._now = self._now, {}
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The cached value of this key, or that of `make`."""
         if not self._on:
             return make()
         if key not in self._now:

@@ -141,8 +141,6 @@ def _elements(window: _Window, look: re.Pattern[str] | None = None) -> Iterator[
 
 
 class _Window:
-    """A window on a file's text."""
-
     def __init__(self, path: Path, parser: json.JSONDecoder) -> None:
         self.path, self._parser = path, parser
         with _reading(path):

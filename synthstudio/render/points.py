@@ -85,8 +85,6 @@ class Faces:
 
 @wp.struct
 class Query:
-    """The camera and the rules."""
-
     lens: wp.vec3d  # focal, cx, cy
     near: wp.float64
     tolerance: wp.float32

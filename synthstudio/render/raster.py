@@ -244,7 +244,6 @@ def amodal_mask(packed: Packed, instance: int) -> Bool:
 
 
 def mesh_of(packed: Packed) -> Any:
-    """The fill.Mesh of a scene."""
     mesh: Any = Mesh()
     mesh.faces, mesh.points, mesh.snapped = packed.faces, packed.camera_m, packed.snapped
     mesh.instance, mesh.drawn, mesh.cull = packed.instance, packed.drawn, packed.cull

@@ -49,8 +49,6 @@ def leg_cut(base: Basis, field: Field, *, width_m: float, from_m: float, hang: f
 
 @lru_cache(maxsize=64)
 def belt(base: Basis, low_m: float, high_m: float, offset_m: float) -> Cut:
-    """Return a band round the waist, in the second material."""
-
     def band(p: Places) -> F32:
         z = p.at[:, 2]
         return np.where(on_arm(p), -FAR, np.minimum(high_m - z, z - low_m)).astype(np.float32)
@@ -67,7 +65,6 @@ def trousers(base: Basis, shape: Shape, *, width_m: float = 0.0, hang: float = 1
 
 
 def shorts(base: Basis, shape: Shape) -> Tailored:
-    """Legs that end above or at the knee."""
     inside = legs_field(0.075, shape["hem"])
     cut = leg_cut(base, inside, width_m=shape["width"], from_m=-0.2, hang=0.55)
     return Tailored(
@@ -78,7 +75,6 @@ def shorts(base: Basis, shape: Shape) -> Tailored:
 
 
 def leggings(base: Basis, shape: Shape) -> Tailored:
-    """Close legs, from above the knee to the ankle."""
     inside = legs_field(0.09, shape["hem"])
     return Tailored(pieces=(close(base, inside),), inside=inside)
 
@@ -89,7 +85,6 @@ def close(base: Basis, field: Field, *, off_m: float = 0.004) -> Cut:
 
 
 def skirt(base: Basis, shape: Shape, *, waist_m: float = 0.075) -> Tailored:
-    """A ring of cloth round both legs."""
     inside = legs_field(waist_m, shape["hem"])
     cut = skirt_cut(base, inside, shape["width"], waist_m)
     return Tailored(pieces=(liner(base), cut), inside=inside, hides=lined)
@@ -125,7 +120,6 @@ def _belted(base: Basis, cut: Cut, inside: Field) -> Tailored:
 
 
 def wide_trousers(base: Basis, shape: Shape) -> Tailored:
-    """Legs that fall straight from the hips, wide as a skirt."""
     inside = legs_field(0.085, -0.80)
     cut = leg_cut(base, inside, width_m=shape["width"], from_m=-0.25)
     below = step(places(base.atlas, cut.weave.rows).at[:, 2], -0.35, -0.78)
@@ -134,7 +128,6 @@ def wide_trousers(base: Basis, shape: Shape) -> Tailored:
 
 
 def flared_jeans(base: Basis, shape: Shape) -> Tailored:
-    """Close down to the knee, wide below it."""
     inside = legs_field(0.075, -0.81)
     cut = leg_cut(base, inside, width_m=0.0, from_m=-0.35)
     below = step(places(base.atlas, cut.weave.rows).at[:, 2], -0.42, -0.78)
@@ -143,7 +136,6 @@ def flared_jeans(base: Basis, shape: Shape) -> Tailored:
 
 
 def cargo_trousers(base: Basis, shape: Shape) -> Tailored:
-    """Roomy, with a pocket on each thigh."""
     inside = legs_field(0.075, shape["hem"])
 
     def pocket(p: Places) -> F32:
@@ -168,7 +160,6 @@ def joggers(base: Basis, shape: Shape) -> Tailored:
 
 
 def track_pants(base: Basis, shape: Shape) -> Tailored:
-    """With a stripe of the second material down the outside of each leg."""
     inside = legs_field(0.085, -0.79)
 
     def stripe(p: Places) -> F32:
@@ -179,7 +170,6 @@ def track_pants(base: Basis, shape: Shape) -> Tailored:
 
 
 def running_shorts(base: Basis, shape: Shape) -> Tailored:
-    """Very short, wide, slit at the sides, with edges of the second material."""
     inside = legs_field(0.075, shape["hem"])
 
     def edge(p: Places) -> F32:
@@ -196,7 +186,6 @@ def running_shorts(base: Basis, shape: Shape) -> Tailored:
 
 
 def pleated_skirt(base: Basis, shape: Shape) -> Tailored:
-    """Pressed into folds from the waist down."""
     inside = legs_field(0.085, shape["hem"])
     cut = skirt_cut(base, inside, 0.07, 0.085)
     x, y, z = places(base.atlas, cut.weave.rows).at.T

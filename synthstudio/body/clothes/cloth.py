@@ -140,7 +140,6 @@ class Cloth:
 
 @lru_cache(maxsize=128)
 def compiled(base: Basis, cut: Cut) -> Cloth:
-    """Compute everything about a piece of cloth that is independent of person and pose."""
     rows, faces = cut.weave.rows, cut.weave.faces
     count, fine = rows.shape[0], base.fine or cut.split
     where = places_of(base.atlas, cut.weave)

@@ -113,7 +113,6 @@ class GarmentMesh:
 
 @functools.lru_cache(maxsize=4)
 def basis(atlas: Atlas, detail: Detail) -> Basis:
-    """Return an atlas's data for cutting; always the same object."""
     if detail == "coarse":
         return replace(basis(atlas, "fine"), fine=False)
     skin = np.unique(atlas.body_faces[atlas.skin_face])
@@ -155,7 +154,6 @@ def places(atlas: Atlas, rows: sparse.csr_array, shift_m: F32 | None = None) -> 
 
 @functools.lru_cache(maxsize=64)
 def places_of(atlas: Atlas, weave: GarmentMesh) -> Places:
-    """Return the positions of a weave's vertices, cached for cutting and compiling."""
     return places(atlas, weave.rows, weave.shift_m)
 
 

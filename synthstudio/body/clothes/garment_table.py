@@ -267,7 +267,6 @@ _NAMED = (
 
 
 def _where_named(entry: Entry) -> Entry:
-    """Return the entry of a kind that is worn only where a recipe names it."""
     worn = _WORN.get(entry.kind.kind, "named")
     return replace(entry, kind=replace(entry.kind, worn=worn))
 

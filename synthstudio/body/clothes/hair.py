@@ -117,13 +117,11 @@ def short_hair(base: Basis, shape: Shape) -> Tailored:
 
 
 def cropped_hair(base: Basis, shape: Shape) -> Tailored:
-    """Stubble on the scalp."""
     weave, p = cap(base)
     return Tailored(pieces=(tress(weave, p.at, shape["thick"], passes=1),), inside=nowhere)
 
 
 def afro_hair(base: Basis, shape: Shape) -> Tailored:
-    """A round, thick cap."""
     weave, p = cap(base)
     deep = step(hairline(p.at), -0.005, 0.05)
     offset = 0.002 + deep * shape["thick"] * (1 + 0.10 * lumps(1.3 * p.at))
@@ -293,7 +291,6 @@ def plaits_hair(base: Basis, shape: Shape) -> Tailored:
 
 
 def curly_hair(base: Basis, shape: Shape) -> Tailored:
-    """Locks that stand out, down to the shoulders."""
     made = long_hair(base, shape, curl_m=0.30 * shape["volume"])
     (piece,) = made.pieces
     at = places(base.atlas, piece.weave.rows, piece.weave.shift_m).at
@@ -315,7 +312,6 @@ def parted_hair(base: Basis, shape: Shape) -> Tailored:
 
 
 def undercut_hair(base: Basis, shape: Shape) -> Tailored:
-    """Shaven round the sides, long on top."""
     weave, p = cap(base)
     above = p.at[:, 2] - (0.700 - 0.10 * np.maximum(p.at[:, 1], 0))
     deep = step(above, -0.004, 0.040) * (0.45 + 0.55 * step(p.at[:, 1], 0.05, -0.09))

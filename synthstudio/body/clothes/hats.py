@@ -225,7 +225,6 @@ def sun_hat(base: Basis, shape: Shape) -> Tailored:
 
 
 def bucket_hat(base: Basis, shape: Shape) -> Tailored:
-    """Soft, with a brim that falls."""
     _, _, above = dome(base, _FRONT_M, _BACK_M)
     offset = 0.019 + 0.008 * step(above, 0.0, 0.03) * step(above, 0.11, 0.08)
     return _brimmed(base, offset, shape["brim"], 0.95)
@@ -243,7 +242,6 @@ def fedora(base: Basis, shape: Shape) -> Tailored:
 
 
 def beret(base: Basis, shape: Shape) -> Tailored:
-    """A flat round of felt that leans to one side."""
     weave, p, above = dome(base, 0.712, 0.664)
     x, y, _ = p.at.T
     wide = np.exp(-(((above - 0.045) / 0.030) ** 2))
@@ -265,7 +263,6 @@ def turban(base: Basis, shape: Shape) -> Tailored:
 
 
 def visor(base: Basis, shape: Shape) -> Tailored:
-    """A band and a peak; the top of the head is free."""
     weave, p, above = dome(base, 0.702, 0.668)
     edge = brim(weave, p.at, (0.012, 0.45), reach_m=shape["peak"], fade_deg=(42, 72))
     band = clipped(weave, (0.030 - above).astype(np.float32))
@@ -274,13 +271,11 @@ def visor(base: Basis, shape: Shape) -> Tailored:
 
 
 def swim_cap(base: Basis, shape: Shape) -> Tailored:
-    """Close rubber down to the ears."""
     weave, _, _ = dome(base, 0.700, 0.618)
     return worn(0.700, 0.618, hat(weave, 0.0085, passes=12, rim_m=0.003))
 
 
 def headphones(base: Basis, shape: Shape) -> Tailored:
-    """A bow over the head and a pad on each ear."""
     turn = np.linspace(-np.pi / 2, np.pi / 2, 25)
     bow = np.stack(
         [0.098 * np.sin(turn), np.full_like(turn, -0.028), 0.668 + 0.112 * np.cos(turn)], 1

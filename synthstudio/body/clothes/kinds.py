@@ -37,7 +37,6 @@ def design(base: Basis, garment: GarmentSpec) -> Design:
 
 @functools.lru_cache(maxsize=_DESIGNS)
 def designed(base: Basis, kind: str, shape: tuple[tuple[str, float], ...]) -> Design:
-    """Cut and compile a kind of garment of that shape."""
     tailored = GARMENTS[kind].cut(base, dict(shape))
     hidden = (tailored.hides or tailored.inside)(base.places)
     cloths = tuple(compiled(base, piece) for piece in tailored.pieces)

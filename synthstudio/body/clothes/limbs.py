@@ -48,8 +48,6 @@ def scarf(base: Basis, shape: Shape) -> Tailored:
 
 
 def gloves(base: Basis, shape: Shape) -> Tailored:
-    """Over fingers and wrist."""
-
     def inside(p: Places) -> F32:
         return np.where(on_arm(p), p.down_arm - _WRIST_M + shape["cuff"], -FAR).astype(np.float32)
 
@@ -67,8 +65,6 @@ _HAND = ("hand", "forearm")
 
 
 def wristbands(base: Basis, shape: Shape) -> Tailored:
-    """A band of towelling above each wrist."""
-
     def inside(p: Places) -> F32:
         band = 0.5 * shape["width"] - np.abs(p.down_arm - 0.435)
         return np.where(on_arm(p), band, -FAR).astype(np.float32)
@@ -78,8 +74,6 @@ def wristbands(base: Basis, shape: Shape) -> Tailored:
 
 
 def long_socks(base: Basis, shape: Shape) -> Tailored:
-    """Up to below the knee."""
-
     def inside(p: Places) -> F32:
         return np.where(on_arm(p), -FAR, shape["top"] - p.at[:, 2]).astype(np.float32)
 
@@ -95,7 +89,6 @@ def tights(base: Basis, shape: Shape) -> Tailored:
 
 
 def sandals(base: Basis, shape: Shape) -> Tailored:
-    """Soles and three straps."""
     _, sole = shoes(base, {"top": -0.02}, thick_m=0.010, offset_m=0.003).pieces
 
     def straps(p: Places) -> F32:

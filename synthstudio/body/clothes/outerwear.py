@@ -59,8 +59,6 @@ def _opening(least_m: float, slope: float, from_m: float) -> Field:
 
 
 def open_shirt(base: Basis, shape: Shape) -> Tailored:
-    """A shirt that is worn unbuttoned."""
-
     def half(p: Places) -> F32:
         return (0.050 + 0.06 * (0.45 - p.at[:, 2])).astype(np.float32)
 
@@ -70,8 +68,6 @@ def open_shirt(base: Basis, shape: Shape) -> Tailored:
 
 
 def cardigan(base: Basis, shape: Shape) -> Tailored:
-    """Knitted, open down the front."""
-
     def half(p: Places) -> F32:
         return np.asarray(0.022 + 0.05 * np.clip((p.at[:, 2] - 0.25) / 0.25, 0, 1), np.float32)
 
@@ -168,7 +164,6 @@ _BUTTONS_M = (0.235, 0.185, 0.135, 0.085)
 
 
 def sweater_vest(base: Basis, shape: Shape) -> Tailored:
-    """Knitted, no sleeves, a V neck."""
     inside = top_field(0.010, 0.11, -0.02, 0.0, 0.136)
     body = replace(_over(base, inside, thick_m=0.016), folds_m=0.010, rim_m=0.012)
     return Tailored(pieces=(body,), inside=inside)

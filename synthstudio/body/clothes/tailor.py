@@ -49,12 +49,10 @@ def step(value: NDArray[Any], low: float, high: float) -> F32:
 
 
 def intersection(*fields: NDArray[Any]) -> F32:
-    """Return the field of where all the fields are positive."""
     return np.asarray(functools.reduce(np.minimum, fields), np.float32)
 
 
 def union(*fields: NDArray[Any]) -> F32:
-    """Return the field of where any of the fields is positive."""
     return np.asarray(functools.reduce(np.maximum, fields), np.float32)
 
 
@@ -101,7 +99,6 @@ def legs(p: Places, waist_m: float, hem_m: float) -> F32:
 
 @functools.lru_cache(maxsize=256)
 def legs_field(waist_m: float, hem_m: float) -> Field:
-    """Return the field of legs between waist and hem."""
     return lambda p: legs(p, waist_m, hem_m).astype(np.float32)
 
 
@@ -114,7 +111,6 @@ def sleeved(p: Places, length_m: float, armhole_m: float = 0.140) -> F32:
 def top_field(
     drop_m: float, vee_m: float, hem_m: float, sleeve_m: float, armhole_m: float = 0.140
 ) -> Field:
-    """Return the field of a top with a neckline, a hem and sleeves."""
     return lambda p: intersection(
         neckline(p, drop_m, vee_m), hem_line(p, hem_m), sleeved(p, sleeve_m, armhole_m)
     )

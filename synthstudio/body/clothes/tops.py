@@ -236,7 +236,6 @@ def _top(shape: Shape, drop_m: float, vee_m: float) -> Field:
 
 
 def polo(base: Basis, shape: Shape) -> Tailored:
-    """Short sleeves, a collar and three buttons."""
     inside = _top(shape, -0.004, 0.03)
     body = top_cut(base, inside, thick_m=0.009, flare_m=0.012, tucked=False)
     body = buttoned(body, base, apart_m=0.05, low_m=0.32)
@@ -244,7 +243,6 @@ def polo(base: Basis, shape: Shape) -> Tailored:
 
 
 def turtleneck(base: Basis, shape: Shape) -> Tailored:
-    """Long sleeves and a rolled collar up the neck."""
     inside = _top(shape, -0.030, 0.0)
 
     def roll(p: Places) -> F32:
@@ -271,7 +269,6 @@ def blouse(base: Basis, shape: Shape) -> Tailored:
 
 
 def crop_top(base: Basis, shape: Shape) -> Tailored:
-    """Ends above the waist."""
     inside = _top(shape, 0.020, 0.0)
     body = top_cut(base, inside, thick_m=0.007, flare_m=0.0, tucked=False)
     offset, minimum = np.full(len(body.offset_m), 0.010), np.full(len(body.offset_m), 0.004)
@@ -280,7 +277,6 @@ def crop_top(base: Basis, shape: Shape) -> Tailored:
 
 
 def sports_bra(base: Basis, shape: Shape) -> Tailored:
-    """Close, with straps, down to below the chest."""
     inside = top_field(0.085, 0.0, shape["hem"], 0.0, 0.118)
     return Tailored(pieces=(close(base, inside, off_m=0.005),), inside=inside)
 
@@ -418,8 +414,6 @@ def tunic(base: Basis, shape: Shape) -> Tailored:
 
 
 def strap_dress(base: Basis, shape: Shape) -> Tailored:
-    """Thin straps, bare shoulders and a wide skirt."""
-
     def upper(p: Places) -> F32:
         x, y, z = p.at.T
         line = 0.385 - 0.25 * np.maximum(y, 0) - z
@@ -478,7 +472,6 @@ def overalls(base: Basis, shape: Shape) -> Tailored:
 
 
 def wetsuit(base: Basis, shape: Shape) -> Tailored:
-    """Close rubber from the neck down, with sides of the second material."""
     inside = top_field(-0.022, 0.0, shape["leg"], shape["sleeve"])
 
     def sides(p: Places) -> F32:

@@ -310,7 +310,6 @@ def _fill(
 
 @wp.func
 def _seen(mesh: Mesh, triangle: wp.int32, view: View):
-    """Whether a face takes part at all."""
     if view.drawn_only and not mesh.drawn[triangle]:
         return False
     return view.only == 0 or mesh.instance[triangle] == view.only
