@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from synthstudio.body.clothes import beards, bottoms, eyewear, hair, hats, limbs, outerwear, tops
+from synthstudio.body.clothes import bottoms, face_wear, hair, hats, limbs, outerwear, tops
 from synthstudio.body.clothes.garment_mesh import Basis
 from synthstudio.body.clothes.tailor import Shape, Tailored
 from synthstudio.core.catalogue import GarmentKind, Slot, Worn
@@ -178,13 +178,13 @@ _USUAL = (
     _entry(hats.helmet, "hat", HAT, thick=(0.026, 0.036)),
     _entry(hats.headband, "hat", HAT, WOOL, width=(0.022, 0.045)),
     _entry(hats.headscarf, "hat", HAT, ALL, WOMEN, length=(0.07, 0.16)),
-    _entry(beards.full_beard, "beard", BEARD, PLAIN, MEN, length=(0.004, 0.030)),
-    _entry(beards.goatee, "beard", BEARD, PLAIN, MEN, length=(0.004, 0.018)),
-    _entry(beards.moustache, "beard", BEARD, PLAIN, MEN, width=(0.026, 0.036)),
-    _entry(eyewear.glasses, "glasses", GLASSES, width=(0.044, 0.052), square=_SQUARE,
+    _entry(face_wear.full_beard, "beard", BEARD, PLAIN, MEN, length=(0.004, 0.030)),
+    _entry(face_wear.goatee, "beard", BEARD, PLAIN, MEN, length=(0.004, 0.018)),
+    _entry(face_wear.moustache, "beard", BEARD, PLAIN, MEN, width=(0.026, 0.036)),
+    _entry(face_wear.glasses, "glasses", GLASSES, width=(0.044, 0.052), square=_SQUARE,
            rim=(0.0009, 0.0022)),
-    _entry(eyewear.sunglasses, "glasses", GLASSES, width=(0.048, 0.056), square=_SQUARE),
-    _entry(eyewear.medical_mask, "mask", MASK, top=(0.629, 0.638)),
+    _entry(face_wear.sunglasses, "glasses", GLASSES, width=(0.048, 0.056), square=_SQUARE),
+    _entry(face_wear.medical_mask, "mask", MASK, top=(0.629, 0.638)),
 )  # fmt: skip
 _NAMED = (
     _entry(tops.polo, "top", TOP, ALL, ANYBODY, TORSO,
