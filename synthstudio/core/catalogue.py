@@ -58,7 +58,7 @@ class Role:
 
 @dataclass(frozen=True, kw_only=True)
 class Touch:
-    """A contact: a palm on another person's palm or on a spot of their body (body/spots.py)."""
+    """A contact: a palm on another person's palm or on a spot of their body (body/touching.py)."""
 
     of: int  # index of the palm's owner in the interaction
     palm: str  # left_palm or right_palm
