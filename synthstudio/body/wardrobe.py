@@ -13,13 +13,13 @@ from synthstudio.body.atlas import Atlas, BareBody
 from synthstudio.body.clothes.cloth import Cloth, compiled
 from synthstudio.body.clothes.garment_mesh import Basis, all_corners, basis
 from synthstudio.body.clothes.garment_table import FIT, GARMENTS, SKIN
-from synthstudio.body.clothes.sew import Sewn, Wearer, sewn, wearer_of
+from synthstudio.body.clothes.sew import Wearer, sewn, wearer_of
 from synthstudio.body.clothes.tailor import Tailored
 from synthstudio.body.skin import skin_surfaces, teeth
 from synthstudio.core.catalogue import GarmentKind, Slot
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import PARTS, Bool, Surface
+from synthstudio.core.scene import F32, PARTS, Bool, Surface
 from synthstudio.core.spec import GarmentSpec, Material, PersonSpec
 
 __all__ = ["GARMENTS", "check_outfit", "dress", "garments"]
@@ -117,37 +117,22 @@ def _sewn(
         drawn = drawn_faces(made, place, outer)
         if not drawn.any():
             continue
-        piece = sewn(cloth, wearer, loose=loose, phase=phase, over_m=over_m)
+        piece = sewn(cloth, wearer, garment.kind, loose=loose, phase=phase, over_m=over_m)
         first, second = garment.material, garment.second_material or garment.material
         first, second = (second, first) if cloth.second else (first, second)
         panel = np.zeros(len(drawn), bool) if cloth.panel is None else cloth.panel
         for material, faces in ((first, drawn & ~panel), (second, drawn & panel)):
             if faces.any():
-                out.append(_surface(garment.kind, piece, material, faces))
-        if len(piece.studs_m):
-            out.append(_buttons(garment, piece))
+                out.append(replace(piece, material=material, drawn=faces))
+        if len(cloth.studs):
+            assert piece.normals is not None
+            at, outwards = piece.vertices_m[cloth.studs], piece.normals[cloth.studs]
+            out.append(_buttons(garment, at, outwards))
     return out
 
 
-def _surface(kind: str, piece: Sewn, material: Material, drawn: Bool) -> Surface:
-    return Surface(
-        name=kind,
-        instance=0,
-        vertices_m=piece.vertices_m,
-        normals=piece.normals,
-        faces=piece.faces,
-        coords=piece.coords,
-        material=material,
-        tint=piece.tint,
-        covers=piece.covers,
-        drawn=drawn,
-        two_sided=True,
-    )
-
-
-def _buttons(garment: GarmentSpec, piece: Sewn) -> Surface:
-    """Return flat discs on a garment, in the second material."""
-    at, out = piece.studs_m, piece.studs_out
+def _buttons(garment: GarmentSpec, at: F32, out: F32) -> Surface:
+    """Flat discs in the second material at (B, 3) of a garment; `out` (B, 3) unit, outwards."""
     right = np.cross(out, np.array((0.0, 0.0, 1.0)))
     right /= np.maximum(np.linalg.norm(right, axis=1, keepdims=True), 1e-12)
     up = np.cross(right, out)
