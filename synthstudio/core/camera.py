@@ -12,12 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.distortion import Coefficients, distorted, slopes, undistorted
 from synthstudio.core.errors import GeometryError
-
-F64 = NDArray[np.float64]
 
 NEAR_M = 0.05
 """Nothing nearer than this along z is drawn or labelled."""

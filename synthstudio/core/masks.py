@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import I64, Bool
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.labels import Rle
 
-Bool = NDArray[np.bool_]
 Box = tuple[float, float, float, float]
 
 
@@ -85,7 +84,7 @@ MAX_PERIMETER_PX = 20_000_000
 _COORDINATE_PX = 1_000_000
 
 
-def runs(counts: str) -> NDArray[np.int64]:
+def runs(counts: str) -> I64:
     """The run lengths of a compressed COCO code; ValueError when it is none.
 
     Six bits a character from "0": five of the value, one for "more follows"; from the fourth

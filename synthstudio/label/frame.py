@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.labels import F64, FrameLabels, PersonLabel
 from synthstudio.core.masks import amodal_box, encode, mask_box
-from synthstudio.core.scene import F32, I32, CutoutLayer, PosedPerson
+from synthstudio.core.scene import F32, I32, Bool, CutoutLayer, PosedPerson
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import PersonSpec
 from synthstudio.core.visibility import occluded_fraction
 from synthstudio.label.visibility import PatchQuery, decide_visibility, in_frame, place_joints
 
-Bool = NDArray[np.bool_]
 Object = tuple[int, str, int | None]
 
 _CROWD_JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")

@@ -27,11 +27,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.labels import F64, SHARES, JointLabels
-from synthstudio.core.scene import F32, I32, CutoutLayer, JointPatches, PosedPerson
+from synthstudio.core.scene import F32, I32, Bool, CutoutLayer, JointPatches, PosedPerson
 from synthstudio.core.visibility import (
     EMPTY_BASE,
     cause_of_instance,
@@ -50,7 +49,7 @@ class JointPlaces:
     px: F64  # (J, 2) continuous pixels, also outside the frame; NaN before the near plane
     camera_m: F64  # (J, 3)
     world_m: F64  # (J, 3)
-    inside: NDArray[np.bool_]  # (J,)
+    inside: Bool  # (J,)
 
 
 def place_joints(camera: Camera, joints_m: F64) -> JointPlaces:
@@ -67,13 +66,10 @@ def place_joints(camera: Camera, joints_m: F64) -> JointPlaces:
     )
 
 
-def in_frame(camera: Camera, pixels: F64) -> NDArray[np.bool_]:
+def in_frame(camera: Camera, pixels: F64) -> Bool:
     """(...) whether continuous pixels (..., 2) lie in [0, W) x [0, H); NaN does not."""
     x, y = pixels[..., 0], pixels[..., 1]
     return (x >= 0) & (x < camera.width_px) & (y >= 0) & (y < camera.height_px)
-
-
-Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
