@@ -155,9 +155,6 @@ def _write(path: Path, table: PatchTable) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-# Building ---------------------------------------------------------------------------------
-
-
 def _build(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> PatchTable:
     corners = atlas.template_m.astype(np.float64)[atlas.body_faces]
     everywhere = atlas.joint_weights @ atlas.template_m.astype(np.float64)

@@ -129,7 +129,6 @@ HAND_ANGLES = (
 )
 """The angles of a hand beyond the wrist, without the side."""
 _LEG = tuple(name for name in _LIMITS_DEG if name.startswith(("hip", "knee", "ankle", "toe")))
-# Rotations ---------------------------------------------------------------------------------
 
 
 def _rx(*angles: F64) -> F64:
@@ -351,9 +350,6 @@ def _about(axis: F64, angles: F64) -> F64:
     k: F64 = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     sine, cosine = (_each(of, angles)[:, None, None] for of in (math.sin, math.cos))
     return np.asarray(np.eye(3) + sine * k + (1 - cosine) * (k @ k))
-
-
-# Chain -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

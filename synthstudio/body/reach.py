@@ -104,9 +104,6 @@ def _standing(people: Pair, posed: Callable[[PersonSpec], Posed]) -> Pair:
     return a, b
 
 
-# The search --------------------------------------------------------------------------------
-
-
 class _Search:
     """One search: variables are the angles of both in order, and the second's x, y and yaw."""
 

@@ -169,9 +169,6 @@ def own_frames(person: PersonSpec) -> Frames:
     return capsules.frames(person.phenotype, bone_rotations(person.pose.angles_rad))
 
 
-# Anchors -----------------------------------------------------------------------------------
-
-
 def anchors(
     people: Pair, touch: Touch, posed: Callable[[PersonSpec], Posed], lift_m: float
 ) -> tuple[Anchor, Anchor]:

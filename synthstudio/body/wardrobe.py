@@ -214,9 +214,6 @@ def _under(made: Design, place: int, over: Design) -> Bool:
     return all_corners(deep, cloth.all_faces)
 
 
-# Checks -------------------------------------------------------------------------------------
-
-
 def check_outfit(person: PersonSpec) -> None:
     """Raise RecipeError when an outfit cannot be worn or leaves the body bare."""
     where = f"person {person.identity}, outfit"

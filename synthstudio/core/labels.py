@@ -101,9 +101,6 @@ class Frame:
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
-# The table ----------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, kw_only=True)
 class Label:
     """A column of a stored table, and its names elsewhere.

@@ -307,9 +307,6 @@ def _fade(at: F32, rim: I32) -> F32:
     return np.asarray(np.clip(distance / _FADE_M, 0.05, 1), np.float32)
 
 
-# Rims ---------------------------------------------------------------------------------------
-
-
 def _rim_faces(rim: I32, count: int) -> I32:
     """Return quads that join each boundary edge to its copy inside, two triangles each."""
     if not len(rim):

@@ -194,9 +194,6 @@ def brim(
     )
 
 
-# Worn where recipes name them
-
-
 _FRONT_M, _BACK_M = 0.704, 0.668
 _ALL_ROUND = (500, 600)  # degrees beyond which a brim ends: never
 

@@ -213,9 +213,6 @@ def leotard(base: Basis, shape: Shape) -> Tailored:
     return Tailored(pieces=(close(base, inside),), inside=inside)
 
 
-# Worn where recipes name them
-
-
 _SEGMENTS = {  # of a digit: across -1..1, up -1..1, half its length, upright or not
     "top": (0, 1, False), "middle": (0, 0, False), "bottom": (0, -1, False),
     "upper_left": (-1, 0.5, True), "upper_right": (1, 0.5, True),
