@@ -131,19 +131,7 @@ HAND_ANGLES = (
 _LEG = tuple(name for name in _LIMITS_DEG if name.startswith(("hip", "knee", "ankle", "toe")))
 
 
-def _rx(*angles: F64) -> F64:
-    return _about_axis(0, angles)
-
-
-def _ry(*angles: F64) -> F64:
-    return _about_axis(1, angles)
-
-
-def _rz(*angles: F64) -> F64:
-    return _about_axis(2, angles)
-
-
-def _about_axis(axis: int, angles: tuple[F64, ...]) -> F64:
+def _about_axis(axis: int, *angles: F64) -> F64:
     """(K, N, 3, 3) rotations by K times N angles; by the C library's sines: NumPy's are others."""
     flat = np.concatenate(angles)
     out = np.zeros((len(flat), 3, 3))
@@ -153,6 +141,9 @@ def _about_axis(axis: int, angles: tuple[F64, ...]) -> F64:
     out[:, b, a] = sine = _each(math.sin, flat)
     out[:, a, b] = -sine
     return out.reshape(len(angles), -1, 3, 3)
+
+
+_rx, _ry, _rz = (functools.partial(_about_axis, axis) for axis in range(3))
 
 
 def _each(of: Callable[[float], float], values: F64) -> F64:

@@ -101,7 +101,7 @@ class Frame:
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Label:
     """A column of a stored table, and its names elsewhere.
 
@@ -362,7 +362,7 @@ def _table() -> dict[str, Label]:
         name, memory = column.name, _MEMORY.get(str(column.type), "object")
         dtype = _STORED.get(str(column.type), memory)
         usual = {"dtype": dtype, "memory": memory, "coco": name, "query": name}
-        found[name] = Label(name=name, **{**usual, **column.metadata})
+        found[name] = Label(name, **{**usual, **column.metadata})
     return found
 
 
@@ -370,36 +370,32 @@ LABELS = _table()
 """Column of the instances table -> its label."""
 
 
-def _frame(name: str, dtype: str, means: str, *shape: int | str, **facts: Any) -> Label:
-    return Label(name=name, dtype=dtype, means=means, shape=shape, **facts)
-
-
 _UP_TO_65536 = (1, 1 << 16)
 FRAME_LABELS = {
     label.name: label
     for label in (
-        _frame("index", "int64", "number of the frame"),
-        _frame("seed", "int64", "seed of the run"),
-        _frame("file_name", "string", "where its picture lies"),
-        _frame("image_sha256", "string", "hash of the picture's bytes"),
-        _frame("width_px", "int32", "width of the frame", unit="px", within=_UP_TO_65536),
-        _frame("height_px", "int32", "height of the frame", unit="px", within=_UP_TO_65536),
-        _frame("split", "string", "train, val or test"),
-        _frame("group_id", "string", "frames of one moment"),
-        _frame("variant", "string", "base, clean, occluder, ..."),
-        _frame("skeleton", "string", "skeleton of the joints"),
-        _frame("differs", "string", "differences from its group's base", "N", coco="differs"),
-        _frame("camera_id", "int32", "camera of the rig, from 0", coco="camera_id"),
-        _frame("clip_id", "string", "name of the clip", null=True, coco="clip_id"),
-        _frame("clip_frame", "int32", "frame of the clip, from 0", null=True, coco="clip_frame"),
-        _frame("clip_frames", "int32", "frames of the clip", null=True, coco="clip_frames"),
-        _frame(
+        Label("index", "int64", "number of the frame"),
+        Label("seed", "int64", "seed of the run"),
+        Label("file_name", "string", "where its picture lies"),
+        Label("image_sha256", "string", "hash of the picture's bytes"),
+        Label("width_px", "int32", "width of the frame", unit="px", within=_UP_TO_65536),
+        Label("height_px", "int32", "height of the frame", unit="px", within=_UP_TO_65536),
+        Label("split", "string", "train, val or test"),
+        Label("group_id", "string", "frames of one moment"),
+        Label("variant", "string", "base, clean, occluder, ..."),
+        Label("skeleton", "string", "skeleton of the joints"),
+        Label("differs", "string", "differences from its group's base", ("N",), coco="differs"),
+        Label("camera_id", "int32", "camera of the rig, from 0", coco="camera_id"),
+        Label("clip_id", "string", "name of the clip", null=True, coco="clip_id"),
+        Label("clip_frame", "int32", "frame of the clip, from 0", null=True, coco="clip_frame"),
+        Label("clip_frames", "int32", "frames of the clip", null=True, coco="clip_frames"),
+        Label(
             "time_s", "float64", "time from the clip's start", unit="s", null=True, coco="time_s"
         ),
-        _frame("K", "float64", "intrinsics", 3, 3, null=True),
-        _frame("world_to_camera", "float64", "extrinsics, OpenCV axes", 4, 4, null=True),
-        _frame("crowd_index", "float64", "crowd index of CrowdPose", null=True, within=(0, 1)),
-        _frame(
+        Label("K", "float64", "intrinsics", (3, 3), null=True),
+        Label("world_to_camera", "float64", "extrinsics, OpenCV axes", (4, 4), null=True),
+        Label("crowd_index", "float64", "crowd index of CrowdPose", null=True, within=(0, 1)),
+        Label(
             "crowd_target",
             "float64",
             "requested crowd index",
@@ -407,11 +403,11 @@ FRAME_LABELS = {
             within=(0, 1),
             coco="crowd_target",
         ),
-        _frame("object_instance", "int32", "instance of each object", "N"),
-        _frame("object_kind", "string", "its kind", "N"),
-        _frame("object_held_by", "int32", "instance of its holder, 0: none", "N"),
-        _frame("layers", "string", "names of the layers stored beside the picture, sorted", "N"),
-        _frame("spec", "string", "the FrameSpec as JSON; lens distortion", null=True),
+        Label("object_instance", "int32", "instance of each object", ("N",)),
+        Label("object_kind", "string", "its kind", ("N",)),
+        Label("object_held_by", "int32", "instance of its holder, 0: none", ("N",)),
+        Label("layers", "string", "names of the layers stored beside the picture, sorted", ("N",)),
+        Label("spec", "string", "the FrameSpec as JSON; lens distortion", null=True),
     )
 }
 """Column of the frames table -> its label."""
