@@ -287,7 +287,7 @@ def _palm(side: str) -> tuple[NDArray[np.intp], F64]:
     flesh = np.asarray(atlas.weights[:, own].sum(axis=1)).ravel() > 0.5
     along = (points - knuckles.mean(axis=0)) @ fingers
     low, high = _NEAR_KNUCKLES
-    faces = atlas.body_faces[atlas.skin_face]
+    faces = atlas.skin_faces
     a, b, c = (points[faces[:, k]] for k in range(3))
     across = np.cross(b - a, c - a)
     facing = across @ z > _FACING * np.linalg.norm(across, axis=1)

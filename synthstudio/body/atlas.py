@@ -96,6 +96,15 @@ class Atlas:
     vertex_part: U8  # (V,) of every vertex, helpers too
     joint_weights: sparse.csr_array  # (J, V) regressor of core.skeleton.JOINTS, float64
 
+    @functools.cached_property
+    def skin_faces(self) -> I32:
+        return self.body_faces[self.skin_face]
+
+    @functools.cached_property
+    def skin(self) -> NDArray[np.intp]:
+        """The vertices of `skin_faces`."""
+        return np.unique(self.skin_faces).astype(np.intp)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BareBody:
@@ -205,7 +214,7 @@ def _of_skin() -> tuple[sparse.csr_array, sparse.csr_array]:
     """Skinning weights of the skin's vertices, and of the joints that limbs hang from."""
     atlas = load_atlas()
     joints = atlas.joint_weights[[JOINTS.index(name) for name in _ROOTS_OF_LIMBS]]
-    end = 1 + int(max(atlas.body_faces[atlas.skin_face].max(), joints.indices.max()))
+    end = 1 + int(max(atlas.skin.max(), joints.indices.max()))
     return atlas.weights[:end], joints[:, :end]
 
 

@@ -202,8 +202,8 @@ def _quantile(ordered: F64, share: float) -> F64:
 @functools.cache
 def _vertices(parts: tuple[str, ...]) -> NDArray[np.intp]:
     atlas = load_atlas()
-    skin = np.unique(atlas.body_faces[atlas.skin_face]).astype(np.intp)
-    return skin[np.isin(atlas.vertex_part[skin], [PARTS.index(part) for part in parts])]
+    own = np.isin(atlas.vertex_part, [PARTS.index(part) for part in parts])
+    return atlas.skin[own[atlas.skin]]
 
 
 @functools.cache
@@ -226,7 +226,7 @@ def _order() -> list[_Piece]:
 def _compared(a: _Piece, b: _Piece) -> bool:
     if a.part == b.part:
         return False
-    (side_a, limb_a), (side_b, limb_b) = (_split(piece.part) for piece in (a, b))
+    (side_a, limb_a), (side_b, limb_b) = (side_and_limb(piece.part) for piece in (a, b))
     if limb_a == limb_b == "thigh":
         return a.far and b.far
     if limb_a in ("trunk", "head") and limb_b in ("trunk", "head"):
@@ -237,7 +237,7 @@ def _compared(a: _Piece, b: _Piece) -> bool:
     return joined is None or (joined in _FAR_OK and a.far and b.far)
 
 
-def _split(part: str) -> tuple[str, str]:
+def side_and_limb(part: str) -> tuple[str, str]:
     side, _, limb = part.partition("_")
     return (side, limb) if side in ("left", "right") else ("", part)
 

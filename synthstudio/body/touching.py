@@ -19,7 +19,7 @@ from synthstudio.body.atlas import BareBody, load_atlas
 from synthstudio.body.capsules import Frames
 from synthstudio.body.poses import BONES, bone_rotations
 from synthstudio.core.catalogue import Touch
-from synthstudio.core.scene import F64, I32, PARTS
+from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.skeleton import JOINTS
 from synthstudio.core.spec import PersonSpec
 
@@ -91,7 +91,7 @@ def deepest_m(a: F64, b: F64) -> float:
 
 def _below_m(points: F64, vertices: F64) -> float:
     """Return how deep the deepest of the points lies under a skin, by its nearest vertices."""
-    skin = _skin()
+    skin = load_atlas().skin
     low, high = vertices[skin].min(axis=0), vertices[skin].max(axis=0)
     own = points[skin]
     own = own[((own > low) & (own < high)).all(axis=1)]
@@ -108,22 +108,11 @@ def _below_m(points: F64, vertices: F64) -> float:
     return float(depth.max(initial=0.0))
 
 
-@functools.cache
-def _skin() -> NDArray[np.intp]:
-    return np.unique(_skin_faces()).astype(np.intp)
-
-
-@functools.cache
-def _skin_faces() -> I32:
-    atlas = load_atlas()
-    return atlas.body_faces[atlas.skin_face]
-
-
 def _normals(vertices: F64, places: NDArray[np.intp]) -> F64:
     """Return (N, 3) unit normals at places (N,) among the vertices, 0 off the skin."""
     selected = np.zeros(len(vertices), np.bool_)
     selected[places] = True
-    faces = _skin_faces()
+    faces = load_atlas().skin_faces
     faces = faces[selected[faces].any(axis=1)]
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     across = np.cross(b - a, c - a)
@@ -264,7 +253,7 @@ def spot(name: str) -> Spot:
     points = atlas.template_m.astype(np.float64)
     origin, way, parts = _ray(name)
     own = np.isin(atlas.vertex_part, [PARTS.index(part) for part in parts])
-    skin = _skin()[own[_skin()]]
+    skin = atlas.skin[own[atlas.skin]]
     along = (points[skin] - origin) @ way
     off = np.linalg.norm(points[skin] - origin - along[:, None] * way, axis=1)
     # The outermost skin about the ray: under an arm-pit there is more than one.

@@ -115,9 +115,8 @@ class GarmentMesh:
 def basis(atlas: Atlas, detail: Detail) -> Basis:
     if detail == "coarse":
         return replace(basis(atlas, "fine"), fine=False)
-    skin = np.unique(atlas.body_faces[atlas.skin_face])
     # Mouth and nostrils lie inside the head: nothing is anchored there.
-    outer: NDArray[np.intp] = skin[atlas.masks["inside-mouth"][skin] < 0.5].astype(np.intp)
+    outer = atlas.skin[atlas.masks["inside-mouth"][atlas.skin] < 0.5]
     part_of = atlas.vertex_part[outer]
     trees = {p: cKDTree(atlas.template_m[outer[part_of == p]]) for p in np.unique(part_of).tolist()}
     return Basis(
@@ -203,7 +202,7 @@ def weave_of(atlas: Atlas, faces: I32, *, fine: bool) -> GarmentMesh:
 
 def _subdivided(weave: GarmentMesh) -> GarmentMesh:
     faces, count = weave.faces, weave.rows.shape[0]
-    ends, edge = _edges(faces)
+    ends, edge = _unique_edges(faces.T.ravel(), np.roll(faces, -1, axis=1).T.ravel())
     middle = count + edge.reshape(3, -1)  # of edges 01, 12, 20
     a, b, c = faces.T
     ab, bc, ca = middle
@@ -342,12 +341,6 @@ def _scattered(
     made = _matrix(values, columns, begins, shape[1])
     made.sum_duplicates()
     return made
-
-
-def _edges(faces: I32) -> tuple[I32, NDArray[np.intp]]:
-    start = faces.T.ravel()
-    end = np.roll(faces, -1, axis=1).T.ravel()
-    return _unique_edges(start, end)
 
 
 def _unique_edges(start: I32, end: I32) -> tuple[I32, NDArray[np.intp]]:

@@ -80,11 +80,6 @@ def hem_line(p: Places, z_m: float | F32) -> F32:
     return np.where(on_arm(p), FAR, p.at[:, 2] - z_m)
 
 
-def sleeve_end(p: Places, length_m: float) -> F32:
-    """Return metres up the arm from a sleeve's end; the trunk is far inside."""
-    return np.where(on_arm(p), length_m - p.down_arm, FAR)
-
-
 def armhole(p: Places, width_m: float) -> F32:
     """Return how far places are inside the armholes at `width_m` from the middle."""
     x, z = np.abs(p.at[:, 0]), p.at[:, 2]
@@ -103,8 +98,10 @@ def legs_field(waist_m: float, hem_m: float) -> Field:
 
 
 def sleeved(p: Places, length_m: float, armhole_m: float = 0.140) -> F32:
-    """Return the field of sleeves so long, or of armholes below 5 cm."""
-    return armhole(p, armhole_m) if length_m < 0.05 else sleeve_end(p, length_m)
+    """Return metres up the arm from the end of sleeves so long, or of armholes below 5 cm."""
+    if length_m < 0.05:
+        return armhole(p, armhole_m)
+    return np.where(on_arm(p), length_m - p.down_arm, FAR)
 
 
 @functools.lru_cache(maxsize=256)
