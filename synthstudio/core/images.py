@@ -420,21 +420,14 @@ def encode_png(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     return data.tobytes()
 
 
-def _linear_table() -> F32:
-    """The sRGB transfer curve (IEC 61966-2-1) at 0..255."""
-    s = np.arange(256) / 255
-    return np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-def _srgb_table() -> U8:
-    """The inverse curve at k / 65535: within 0.03 of a grey level before rounding."""
-    v = np.arange(65536) / 65535
-    s = np.where(v <= 0.0031308, v * 12.92, 1.055 * v ** (1 / 2.4) - 0.055)
-    return np.rint(s * 255).astype(np.uint8)
-
-
-_TO_LINEAR = _linear_table()
-_TO_SRGB = _srgb_table()
+_SRGB, _LIGHT = np.arange(256) / 255, np.arange(65536) / 65535
+_TO_LINEAR: F32 = np.where(
+    _SRGB <= 0.04045, _SRGB / 12.92, ((_SRGB + 0.055) / 1.055) ** 2.4
+).astype(np.float32)
+"""The sRGB transfer curve (IEC 61966-2-1) at 0..255."""
+_CURVE = np.where(_LIGHT <= 0.0031308, _LIGHT * 12.92, 1.055 * _LIGHT ** (1 / 2.4) - 0.055)
+_TO_SRGB: U8 = np.rint(_CURVE * 255).astype(np.uint8)
+"""The inverse curve at k / 65535: within 0.03 of a grey level before rounding."""
 
 
 def srgb_to_linear(srgb: U8) -> F32:
