@@ -56,12 +56,6 @@ class Capsules:
     radius_m: F64  # (N,)
 
 
-@dataclass(frozen=True)
-class _Piece:
-    part: str  # trunk, head, or left_forearm and the like
-    far: bool  # the half of a limb that is farther from the trunk
-
-
 USUAL_BODY = Phenotype(gender=0.5, age=0.62, muscle=0.5, weight=0.5, height=0.38, proportions=0.5)
 """The body for which the library's poses are verified free of penetration."""
 _CLOSER_M = 0.01
@@ -100,7 +94,7 @@ def overlaps_m(a: Frames, b: Frames, pairs: Pairs) -> F64:
 @functools.cache
 def parts() -> tuple[str, ...]:
     """Return the part of each capsule: trunk, head, left_forearm and the like."""
-    return tuple(piece.part for piece in _order())
+    return tuple(part for part, _ in _order())
 
 
 def self_penetrations_m(
@@ -215,26 +209,28 @@ def own_pairs() -> Pairs:
     return first, second
 
 
-def _order() -> list[_Piece]:
-    out = [_Piece(part, True) for part, count in _SLABS.items() for _ in range(count)]
+def _order() -> list[tuple[str, bool]]:
+    """Each capsule's part, and whether it is the half of a limb that is farther from the trunk."""
+    out = [(part, True) for part, count in _SLABS.items() for _ in range(count)]
     for side in ("left", "right"):
-        out += [_Piece(f"{side}_{limb}", far) for limb, *_ in _LIMBS for far in (False, True)]
-        out += [_Piece(f"{side}_hand", True)] * len(_FINGERS) + [_Piece(f"{side}_foot", True)]
+        out += [(f"{side}_{limb}", far) for limb, *_ in _LIMBS for far in (False, True)]
+        out += [(f"{side}_hand", True)] * len(_FINGERS) + [(f"{side}_foot", True)]
     return out
 
 
-def _compared(a: _Piece, b: _Piece) -> bool:
-    if a.part == b.part:
+def _compared(a: tuple[str, bool], b: tuple[str, bool]) -> bool:
+    (part_a, far_a), (part_b, far_b) = a, b
+    if part_a == part_b:
         return False
-    (side_a, limb_a), (side_b, limb_b) = (side_and_limb(piece.part) for piece in (a, b))
+    (side_a, limb_a), (side_b, limb_b) = side_and_limb(part_a), side_and_limb(part_b)
     if limb_a == limb_b == "thigh":
-        return a.far and b.far
+        return far_a and far_b
     if limb_a in ("trunk", "head") and limb_b in ("trunk", "head"):
         return False
     if side_a and side_b and side_a != side_b:
         return True
     joined = next((pair for pair in _JOINED if {limb_a, limb_b} == set(pair)), None)
-    return joined is None or (joined in _FAR_OK and a.far and b.far)
+    return joined is None or (joined in _FAR_OK and far_a and far_b)
 
 
 def side_and_limb(part: str) -> tuple[str, str]:

@@ -70,22 +70,13 @@ class Soles:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Path:
-    """Where the root goes on the floor, in the file's frames and directions."""
-
-    root_m: F64  # (F, 2) x, y; starts at 0
-    stands: F64  # (F, 2) how much the left and the right foot bear; their sum is 1
-    lift_m: F64  # (F,) how high the lowest point is over the floor: 0 but in flight
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Gait:
     """One person's adaptation of one motion."""
 
     moved: Retargeted
     chain: Chain
     soles: Soles
-    path: Path
+    path: F64  # (F, 5) as in `path_of`
 
 
 def gait_of(motion: Motion, chain: Chain, soles: Soles) -> Gait:
@@ -164,7 +155,12 @@ def levelled(moved: Retargeted, chain: Chain) -> Retargeted:
     return replace(moved, whole=whole)
 
 
-def path_of(moved: Retargeted, chain: Chain, soles: Soles) -> Path:
+def path_of(moved: Retargeted, chain: Chain, soles: Soles) -> F64:
+    """(F, 5) where the root goes on the floor, in the file's frames and directions.
+
+    Its x and y from 0; how much the left and the right foot bear, in all 1; how high the lowest
+    point is over the floor: 0 but in flight.
+    """
     points, pads = _places(moved.whole, chain, soles)
     low = np.stack([points[:, side, 2].min(axis=1) for side in (soles.left, ~soles.left)], 1)
     floor = np.minimum(low.min(axis=1), pads)
@@ -190,11 +186,9 @@ def path_of(moved: Retargeted, chain: Chain, soles: Soles) -> Path:
         held = -(bears[..., None] * step).sum(axis=1)
         # Where no foot stands the root flies on as in the file.
         root = np.where(total > 1e-6, held, guess)
-    return Path(
-        root_m=np.concatenate([np.zeros((1, 2)), np.cumsum(root, axis=0)]),
-        stands=np.concatenate([bears[:1], (bears[1:] + bears[:-1]) / 2, bears[-1:]]),
-        lift_m=lift,
-    )
+    at = np.concatenate([np.zeros((1, 2)), np.cumsum(root, axis=0)])
+    stands = np.concatenate([bears[:1], (bears[1:] + bears[:-1]) / 2, bears[-1:]])
+    return np.column_stack([at, stands, lift])
 
 
 def steps(gait: Gait, times_s: tuple[float, ...]) -> tuple[Step, ...]:
@@ -202,9 +196,8 @@ def steps(gait: Gait, times_s: tuple[float, ...]) -> tuple[Step, ...]:
 
     Times before the motion's first frame and after its last are those frames.
     """
-    moved, path = gait.moved, gait.path
+    moved, track = gait.moved, gait.path
     last = moved.motion.frames - 1
-    track = np.column_stack([path.root_m, path.stands, path.lift_m])
     unturn, origin = np.eye(3), np.zeros(2)
     out = []
     for number, time in enumerate(times_s):
