@@ -47,15 +47,6 @@ _FAR_OK = frozenset({("trunk", "upper_arm"), ("head", "upper_arm"), ("trunk", "t
 """Neighbours of which the far half is compared."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Capsules:
-    """One body's: N capsules."""
-
-    bone: NDArray[np.intp]  # (N,) which bone it follows
-    ends_m: F64  # (2, N, 3) from that bone's head, in the identity pose
-    radius_m: F64  # (N,)
-
-
 USUAL_BODY = Phenotype(gender=0.5, age=0.62, muscle=0.5, weight=0.5, height=0.38, proportions=0.5)
 """The body for which the library's poses are verified free of penetration."""
 _CLOSER_M = 0.01
@@ -73,11 +64,11 @@ class Frames:
 
 def frames(phenotype: Phenotype, rotations: F64) -> Frames:
     """Bones and capsules of a body with those `poses.bone_rotations` (..., B, 3, 3)."""
-    fitted = _fitted(phenotype)
+    bone, ends_m, radius_m = _fitted(phenotype)
     heads, turns = _heads_m(phenotype, rotations)
-    rotated = np.einsum("...nij,enj->e...ni", turns[..., fitted.bone, :, :], fitted.ends_m)
-    ends = heads[..., fitted.bone, :] + rotated
-    return Frames(heads_m=heads, turns=turns, ends_m=ends, radius_m=fitted.radius_m)
+    rotated = np.einsum("...nij,enj->e...ni", turns[..., bone, :, :], ends_m)
+    ends = heads[..., bone, :] + rotated
+    return Frames(heads_m=heads, turns=turns, ends_m=ends, radius_m=radius_m)
 
 
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -136,14 +127,17 @@ def _heads_m(phenotype: Phenotype, rotations: F64) -> tuple[F64, F64]:
 
 
 @functools.lru_cache(maxsize=512)
-def _fitted(phenotype: Phenotype) -> Capsules:
+def _fitted(phenotype: Phenotype) -> tuple[NDArray[np.intp], F64, F64]:
+    """Of a body's N capsules the bone (N,) that each follows, their ends (2, N, 3) from that bone's
+    head in the identity pose, and their radii (N,).
+    """
     skin = rest_of(phenotype).rest_m.astype(np.float64)
     heads, _ = _heads_m(phenotype, np.tile(np.eye(3), (len(BONES), 1, 1)))
     place = {name: k for k, name in enumerate(BONES)}
     found = list(_pieces(lambda bone: heads[place[bone]], skin))
     bone = np.array([place[name] for name, _, _ in found])
     ends = np.stack([e for _, e, _ in found], axis=1) - heads[bone]
-    return Capsules(bone=bone, ends_m=ends, radius_m=np.array([r for *_, r in found]))
+    return bone, ends, np.array([r for *_, r in found])
 
 
 def _pieces(at: Callable[[str], F64], skin: F64) -> Iterator[tuple[str, F64, float]]:

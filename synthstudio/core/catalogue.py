@@ -83,9 +83,7 @@ class Interaction:
     mirrored_ok: bool = True
 
 
-Worn = Literal[
-    "everyday", "always", "sport", "named", "named_sport", "named_always"
-]  # fmt: skip
+Worn = Literal["everyday", "always", "sport", "named", "named_sport", "named_always"]
 
 
 @dataclass(frozen=True, kw_only=True)

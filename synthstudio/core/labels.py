@@ -172,8 +172,18 @@ def target_row(target: OcclusionTarget) -> dict[str, Any]:
     }
 
 
-def _target_field(name: str) -> Callable[[FrameSpec, int], Any]:
-    return lambda spec, k: target_row(spec.targets[k] if spec.targets else OcclusionTarget())[name]
+def _target(name: str, means: str, *shape: int | str, **facts: Any) -> Any:
+    def of_spec(spec: FrameSpec, k: int) -> Any:
+        return target_row(spec.targets[k] if spec.targets else OcclusionTarget())[name]
+
+    return label(means, *shape, of_spec=of_spec, **facts)
+
+
+def _occluder(means: str, dtype: str, place: int) -> Any:
+    def of(person: PersonLabel) -> list[float]:
+        return [pair[place] for pair in person.pairs]
+
+    return label(f"of each occluder of a joint: {means}", "N", dtype=dtype, coco="", of=of)
 
 
 def _phenotype(spec: FrameSpec, k: int) -> list[float]:
@@ -235,27 +245,9 @@ class PersonColumns:
         "J",
         of=lambda person: ["rendered"] * len(person.cause),
     )
-    hidden_joint: Lists = label(
-        "of each occluder of a joint: the joint, largest share first",
-        "N",
-        dtype="int32",
-        coco="",
-        of=lambda person: [j for j, _, _ in person.pairs],
-    )
-    hidden_instance: Lists = label(
-        "of each occluder of a joint: its instance",
-        "N",
-        dtype="int32",
-        coco="",
-        of=lambda person: [i for _, i, _ in person.pairs],
-    )
-    hidden_share: Lists = label(
-        "of each occluder of a joint: the share that it hides",
-        "N",
-        dtype="float64",
-        coco="",
-        of=lambda person: [s for _, _, s in person.pairs],
-    )
+    hidden_joint: Lists = _occluder("the joint, largest share first", "int32", 0)
+    hidden_instance: Lists = _occluder("its instance", "int32", 1)
+    hidden_share: Lists = _occluder("the share that it hides", "float64", 2)
     mask_size: I32 = label(
         "H, W of the masks",
         2,
@@ -318,37 +310,37 @@ class PersonColumns:
         null=True,
         of_spec=lambda spec, k: None if spec.clip is None else spec.clip.motions[k],
     )
-    target_fraction: F64 = label(
+    target_fraction: F64 = _target(
+        "target_fraction",
         "requested occluded fraction",
         null=True,
         within=(0, 1),
         query="requested",
-        of_spec=_target_field("target_fraction"),
     )
-    target_hidden: Lists = label(
+    target_hidden: Lists = _target(
+        "target_hidden",
         'joints requested to be hidden, groups joined by "+"',
         "N",
         dtype="string",
-        of_spec=_target_field("target_hidden"),
     )
-    target_shown: Lists = label(
+    target_shown: Lists = _target(
+        "target_shown",
         'joints requested to be visible, groups joined by "+"',
         "N",
         dtype="string",
-        of_spec=_target_field("target_shown"),
     )
-    target_causes: F64 = label(
+    target_causes: F64 = _target(
+        "target_causes",
         "requested fraction of joints by cause, in the order of shares; NaN: none",
         len(SHARES),
         null=True,
-        of_spec=_target_field("target_causes"),
     )
-    target_met: Text = label(
+    target_met: Text = _target(
+        "target_met",
         "whether the request was met: yes or no",
         dtype="bool_",
         null=True,
         query="met",
-        of_spec=_target_field("target_met"),
     )
 
 

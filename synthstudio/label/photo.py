@@ -21,8 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.core.labels import F64, SHARES, STATE_VISIBLE, JointLabels
 from synthstudio.core.scene import F32, I32, Bool, CutoutLayer
@@ -133,17 +135,18 @@ def patch(person: Annotated, joint: int, frame_px: tuple[int, int]) -> tuple[I32
     i, k = np.nonzero(near)
     rows, columns = span[1][i], span[0][k]
     if person.has_mask:
-        own = _lookup(person.mask, rows - person.top_px, columns - person.left_px)
+        own = _looked_up(person.mask, rows - person.top_px, columns - person.left_px)
         if own.any():
             return rows[own], columns[own]
     return rows, columns
 
 
-def _lookup(mask: Bool, rows: I32, columns: I32) -> Bool:
-    h, w = mask.shape
+def _looked_up(values: NDArray[Any], rows: I32, columns: I32) -> NDArray[Any]:
+    """(n,) values (h, w) at these pixels, 0 outside."""
+    h, w = values.shape
     within = (rows >= 0) & (rows < h) & (columns >= 0) & (columns < w)
-    found = np.zeros(len(rows), np.bool_)
-    found[within] = mask[rows[within], columns[within]]
+    found = np.zeros(len(rows), values.dtype)
+    found[within] = values[rows[within], columns[within]]
     return found
 
 
@@ -157,11 +160,7 @@ def _occluder_shares(
     left = np.ones(len(rows))
     out: dict[int, float] = {}
     for layer in layers:
-        h, w = layer.alpha.shape
-        i, k = rows - layer.top_px, columns - layer.left_px
-        within = (i >= 0) & (i < h) & (k >= 0) & (k < w)
-        part = np.zeros(len(rows))
-        part[within] = left[within] * layer.alpha[i[within], k[within]]
+        part = left * _looked_up(layer.alpha, rows - layer.top_px, columns - layer.left_px)
         left = left - part
         share = float(part.mean())
         if share > 0:

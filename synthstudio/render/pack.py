@@ -56,9 +56,7 @@ class Packed:
     vertex_start: NDArray[np.int64]  # (S + 1,) first vertex of each surface
     face_start: NDArray[np.int64]  # (S + 1,) first face of each surface
     reach_px: float  # the largest |screen coordinate| after near clipping
-    alone: dict[int, Any] = field(
-        default_factory=dict
-    )  # instance -> raster.AmodalRender, as asked for
+    alone: dict[int, Any] = field(default_factory=dict)  # instance -> raster.AmodalRender
 
     @property
     def surfaces(self) -> tuple[Surface, ...]:
