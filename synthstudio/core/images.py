@@ -13,7 +13,7 @@ import re
 import struct
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -108,13 +108,11 @@ def _unreadable(path: Path, error: OSError) -> AssetError:
     return AssetError(f"cannot read the file: {error.strerror or error}", where=str(path))
 
 
-def list_pictures(
-    folder: Path, *, unread: Iterable[str] = UNREAD
-) -> tuple[list[Path], Counter[str]]:
+def list_pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
     """Pictures in a folder and the folders in it, sorted, and counts of skipped files.
 
     A picture has one of `SUFFIXES`, or is a JPEG, PNG or WebP by its first bytes. Counted by
-    ending are other pictures and videos (`unread`); text and other files are not mentioned.
+    ending are other pictures and videos (`UNREAD`); text and other files are not mentioned.
     Hidden files and folders (a leading dot, __MACOSX) are skipped.
     """
     found, left_out = [], Counter[str]()
@@ -125,7 +123,7 @@ def list_pictures(
         suffix = path.suffix.lower()
         if suffix in SUFFIXES or is_picture(path):
             found.append(path)
-        elif suffix in unread:
+        elif suffix in UNREAD:
             left_out[f"file ending in {suffix}: this format is not read"] += 1
     return found, left_out
 

@@ -230,8 +230,6 @@ def nearest_blockers(
     owner: I32,  # (Q,) instance of the person each point belongs to
     part: U8,  # (Q,) the body part each point lies on
     needed: Bool | None = None,  # (Q,) which to answer; None: all
-    *,
-    self_tolerance_m: float = SELF_TOLERANCE_M,
 ) -> Blockers:
     """The blocker of each point; see the top of this file for the rules.
 
@@ -262,7 +260,7 @@ def nearest_blockers(
             _faces(packed),
             _points(places[order], camera_m[chosen], owner[chosen], part[chosen], packed.device),
             grid,
-            _rules(camera, self_tolerance_m),
+            _rules(camera),
             faces,
             run,
             bands,
@@ -324,10 +322,10 @@ def _points(places: I32, camera_m: F64, owner: I32, part: U8, device: str) -> An
     return points
 
 
-def _rules(camera: Camera, tolerance_m: float) -> Any:
+def _rules(camera: Camera) -> Any:
     query: Any = Query()
     query.lens = wp.vec3d(camera.K[0, 0], camera.K[0, 2], camera.K[1, 2])
-    query.near, query.tolerance = NEAR_M, tolerance_m
+    query.near, query.tolerance = NEAR_M, SELF_TOLERANCE_M
     return query
 
 

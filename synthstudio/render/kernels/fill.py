@@ -42,7 +42,6 @@ class View:
     scale: wp.int64
     perspective: wp.bool
     culling: wp.bool
-    drawn_only: wp.bool
     only: wp.int32  # an instance, 0 for all
     left: wp.int32  # the first column and row of samples that the buffer holds
     top: wp.int32
@@ -276,7 +275,7 @@ def _fill(
 
 @wp.func
 def _seen(mesh: Mesh, triangle: wp.int32, view: View):
-    if view.drawn_only and not mesh.drawn[triangle]:
+    if not mesh.drawn[triangle]:
         return False
     return view.only == 0 or mesh.instance[triangle] == view.only
 
