@@ -9,7 +9,6 @@ as under hair.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,7 +187,7 @@ def _piece(base: Basis, at: F32, faces: I32, side: int) -> Cut:
 
 def full_beard(base: Basis, shape: Shape) -> Tailored:
     """Jaw, chin, cheeks and upper lip, `length` metres at the chin."""
-    piece, p = _patch(base, partial(_jaw, low_m=0.505))
+    piece, p = _patch(base, _jaw)
     chin = step(p.at[:, 1], -0.07, -0.115) * step(p.at[:, 2], 0.575, 0.535)
     deep = 0.35 + 0.65 * chin
     return _beard(piece, p, 0.0015 + deep * shape["length"])
@@ -222,13 +221,13 @@ def moustache(base: Basis, shape: Shape) -> Tailored:
     return _beard(piece, p, np.full(len(p.at), 0.0055))
 
 
-def _jaw(p: Places, *, low_m: float) -> F32:
+def _jaw(p: Places) -> F32:
     """Return how far places lie inside the part of the face where a full beard grows."""
     x, y, z = np.abs(p.at[:, 0]), p.at[:, 1], p.at[:, 2]
     cheek = np.interp(
         x, (0.0, 0.016, 0.034, 0.055, 0.068, 0.08), (0.603, 0.602, 0.590, 0.592, 0.625, 0.66)
     )
-    low = low_m + 0.35 * np.maximum(y + 0.10, 0)
+    low = 0.505 + 0.35 * np.maximum(y + 0.10, 0)
     front = -0.040 - y - 0.25 * np.maximum(z - 0.62, 0)
     return np.asarray(np.minimum(np.minimum(cheek - z, z - low), front))
 
