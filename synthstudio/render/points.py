@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.scene import F32, F64, I32, U8, Bool
 from synthstudio.core.visibility import SELF_TOLERANCE_M
+from synthstudio.render.kernels.fill import Mesh
 from synthstudio.render.pack import SUBPIXELS, Packed, to_device, to_host
-from synthstudio.render.raster import CPU_RUN, NOTHING
+from synthstudio.render.raster import CPU_RUN, NOTHING, mesh_of
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
@@ -73,17 +74,6 @@ class Points:
 
 
 @wp.struct
-class Faces:
-    """The kernel's data of a scene; see pack.Packed."""
-
-    faces: wp.array[wp.vec3i]
-    camera: wp.array[wp.vec3]
-    snapped: wp.array[wp.vec2i]
-    instance: wp.array[wp.int32]
-    covers: wp.array[wp.uint32]
-
-
-@wp.struct
 class Query:
     lens: wp.vec3d  # focal, cx, cy
     near: wp.float64
@@ -124,9 +114,9 @@ def _clipped_box(box: wp.vec4i, p: wp.vec3, q: wp.vec3, lens: wp.vec3d, near: wp
 
 
 @wp.func
-def _screen_box(mesh: Faces, face: wp.vec3i, lens: wp.vec3d, near: wp.float64):
+def _screen_box(mesh: Mesh, face: wp.vec3i, lens: wp.vec3d, near: wp.float64):
     """The box of what a face shows; a little wide, so no rounding loses a point in it."""
-    a, b, c = mesh.camera[face[0]], mesh.camera[face[1]], mesh.camera[face[2]]
+    a, b, c = mesh.points[face[0]], mesh.points[face[1]], mesh.points[face[2]]
     if wp.float64(wp.min(a[2], wp.min(b[2], c[2]))) >= near:
         sa, sb, sc = mesh.snapped[face[0]], mesh.snapped[face[1]], mesh.snapped[face[2]]
         return wp.vec4i(
@@ -162,7 +152,7 @@ def _meets(r: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3):
 
 @wp.func
 def _test(
-    mesh: Faces,
+    mesh: Mesh,
     points: Points,
     grid: Grid,
     query: Query,
@@ -173,7 +163,7 @@ def _test(
 ):
     """Write a face's key to the points that it hides."""
     f = mesh.faces[t]
-    a, b, c = mesh.camera[f[0]], mesh.camera[f[1]], mesh.camera[f[2]]
+    a, b, c = mesh.points[f[0]], mesh.points[f[1]], mesh.points[f[2]]
     nearest = wp.min(a[2], wp.min(b[2], c[2]))
     if wp.float64(wp.max(a[2], wp.max(b[2], c[2]))) < query.near:
         return
@@ -206,7 +196,7 @@ def _test(
 
 @wp.kernel
 def points_kernel(
-    mesh: Faces,
+    mesh: Mesh,
     points: Points,
     grid: Grid,
     query: Query,
@@ -257,7 +247,7 @@ def nearest_blockers(
         points_kernel,
         dim=(-(-faces // run), bands),
         inputs=[
-            _faces(packed),
+            mesh_of(packed),
             _points(places[order], camera_m[chosen], owner[chosen], part[chosen], packed.device),
             grid,
             _rules(camera),
@@ -327,10 +317,3 @@ def _rules(camera: Camera) -> Any:
     query.lens = wp.vec3d(camera.K[0, 0], camera.K[0, 2], camera.K[1, 2])
     query.near, query.tolerance = NEAR_M, SELF_TOLERANCE_M
     return query
-
-
-def _faces(packed: Packed) -> Any:
-    mesh: Any = Faces()
-    mesh.faces, mesh.camera, mesh.snapped = packed.faces, packed.camera_m, packed.snapped
-    mesh.instance, mesh.covers = packed.instance, packed.covers
-    return mesh

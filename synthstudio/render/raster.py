@@ -233,7 +233,8 @@ def normal_map(packed: Packed, buffer: VisibilityBuffer) -> F32:
 def mesh_of(packed: Packed) -> Any:
     mesh: Any = Mesh()
     mesh.faces, mesh.points, mesh.snapped = packed.faces, packed.camera_m, packed.snapped
-    mesh.instance, mesh.drawn, mesh.cull = packed.instance, packed.drawn, packed.cull
+    mesh.instance, mesh.covers = packed.instance, packed.covers
+    mesh.drawn, mesh.cull = packed.drawn, packed.cull
     return mesh
 
 

@@ -67,10 +67,13 @@ def trousers(base: Basis, shape: Shape, *, width_m: float = 0.0, hang: float = 1
 def shorts(base: Basis, shape: Shape) -> Tailored:
     inside = legs_field(0.075, shape["hem"])
     cut = leg_cut(base, inside, width_m=shape["width"], from_m=-0.2, hang=0.55)
+    return _over_liner(base, cut, inside)
+
+
+def _over_liner(base: Basis, cut: Cut, inside: Field) -> Tailored:
+    pieces = (liner(base), cut)
     return Tailored(
-        pieces=(liner(base), cut),
-        inside=inside,
-        hides=lambda p: np.maximum(lined(p), inside(p) - 0.03),
+        pieces=pieces, inside=inside, hides=lambda p: np.maximum(lined(p), inside(p) - 0.03)
     )
 
 
@@ -178,11 +181,7 @@ def running_shorts(base: Basis, shape: Shape) -> Tailored:
         return union(shape["hem"] + 0.018 - z, side)
 
     cut = leg_cut(base, inside, width_m=0.022, from_m=-0.15, hang=0.6)
-    return Tailored(
-        pieces=(liner(base), panelled(base, cut, edge)),
-        inside=inside,
-        hides=lambda p: np.maximum(lined(p), inside(p) - 0.03),
-    )
+    return _over_liner(base, panelled(base, cut, edge), inside)
 
 
 def pleated_skirt(base: Basis, shape: Shape) -> Tailored:

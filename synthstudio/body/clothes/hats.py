@@ -4,7 +4,6 @@ the scalp.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,11 +46,6 @@ def _above(at: F32, front_m: float, back_m: float) -> F32:
     return at[:, 2] - (front_m + (at[:, 1] - _FRONT_Y_M) * slope)
 
 
-def under(p: Places, *, front_m: float, back_m: float) -> F32:
-    """Return how far places lie above a hat's edge; hair there is not drawn from 3 cm on."""
-    return np.where(p.at[:, 2] > 0.6, _above(p.at, front_m, back_m), -1).astype(np.float32)
-
-
 def dome(base: Basis, front_m: float, back_m: float) -> tuple[GarmentMesh, Places, F32]:
     weave = weave_of(base.atlas, head_faces(base, ears=True), fine=base.fine)
     at = places(base.atlas, weave.rows).at
@@ -71,8 +65,11 @@ def stiff(weave: GarmentMesh, *, rim_m: float = 0.003) -> Cut:
 
 
 def worn(front_m: float, back_m: float, *pieces: Cut) -> Tailored:
-    """Return a hat whose edge is so high: it presses hair, and hides no skin for sure."""
-    inside = partial(under, front_m=front_m, back_m=back_m)
+    """A hat whose edge is so high: hair is not drawn from 3 cm above it on, skin is everywhere."""
+
+    def inside(p: Places) -> F32:
+        return np.where(p.at[:, 2] > 0.6, _above(p.at, front_m, back_m), -1).astype(np.float32)
+
     return Tailored(pieces=pieces, inside=inside, hides=nowhere)
 
 

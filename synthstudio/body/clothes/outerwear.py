@@ -25,6 +25,7 @@ from synthstudio.body.clothes.tailor import (
     sheet,
     sleeved,
     step,
+    studs_at,
     suit,
     top_field,
     union,
@@ -99,11 +100,8 @@ def blazer(base: Basis, shape: Shape) -> Tailored:
 
     lapel = sheet(suit(base, leaf)[0], 0.029, 0.020, passes=6, folds_m=0.0, rim_m=0.006)
     body = replace(_over(base, inside, thick_m=0.021, flare_m=0.002), folds_m=0.010)
-    at = places(base.atlas, body.weave.rows).at
-    near = np.hypot(at[:, 0] - 0.012, at[:, 2] - 0.11) + np.where(at[:, 1] < -0.03, 0, FAR)
-    return Tailored(
-        pieces=(replace(body, studs=np.array([int(np.argmin(near))])), lapel), inside=inside
-    )
+    studs = studs_at(places(base.atlas, body.weave.rows), 0.012, (0.11,))
+    return Tailored(pieces=(replace(body, studs=studs), lapel), inside=inside)
 
 
 def bomber_jacket(base: Basis, shape: Shape) -> Tailored:
@@ -154,13 +152,9 @@ def waistcoat(base: Basis, shape: Shape) -> Tailored:
         return intersection(neck, vee, low, armhole(p, 0.132))
 
     body = replace(_over(base, inside, thick_m=0.015, flare_m=0.004), folds_m=0.008)
-    at = places(base.atlas, body.weave.rows).at
-    front = np.where(at[:, 1] < -0.03, 0, FAR)
-    studs = [int(np.argmin(np.hypot(at[:, 0] - 0.01, at[:, 2] - z) + front)) for z in _BUTTONS_M]
-    return Tailored(pieces=(replace(body, studs=np.array(studs)),), inside=inside)
-
-
-_BUTTONS_M = (0.235, 0.185, 0.135, 0.085)
+    heights_m = (0.235, 0.185, 0.135, 0.085)
+    studs = studs_at(places(base.atlas, body.weave.rows), 0.01, heights_m)
+    return Tailored(pieces=(replace(body, studs=studs),), inside=inside)
 
 
 def sweater_vest(base: Basis, shape: Shape) -> Tailored:

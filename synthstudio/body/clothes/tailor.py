@@ -7,7 +7,7 @@ top of the head 0.76); see garment_mesh.py for joints.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -124,6 +124,13 @@ def cut_from(base: Basis, group: str, field: Field) -> GarmentMesh:
 def _whole_group(base: Basis, group: str) -> tuple[GarmentMesh, Places]:
     weave = weave_of(base.atlas, base.atlas.groups[group], fine=base.fine)
     return weave, places(base.atlas, weave.rows)
+
+
+def studs_at(p: Places, x_m: float, heights_m: Iterable[float]) -> NDArray[np.intp]:
+    """The front's vertices nearest to `x_m` across at these heights."""
+    x, y, z = p.at.T
+    front = np.where(y < -0.03, 0.0, FAR)
+    return np.array([np.argmin(np.hypot(x - x_m, z - h) + front) for h in heights_m])
 
 
 def suit(base: Basis, field: Field) -> tuple[GarmentMesh, Places]:

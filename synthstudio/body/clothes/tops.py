@@ -37,6 +37,7 @@ from synthstudio.body.clothes.tailor import (
     sheet,
     sleeved,
     step,
+    studs_at,
     suit,
     top_field,
     union,
@@ -123,11 +124,8 @@ def buttoned(cut: Cut, base: Basis, *, apart_m: float = 0.085, low_m: float = -1
     near = near * (z > low_m)
     tint = np.repeat((1 - 0.5 * near)[:, None], 3, axis=1)
     wanted = np.arange(0.43, max(float(z.min()) + 0.02, low_m), -apart_m)
-    front = np.where(y < -0.03, 0.0, FAR)
-    studs = [int(np.argmin(np.hypot(x, z - h) + front)) for h in wanted]
-    return replace(
-        resampled(cut, weave, p, base), tint=tint.astype(np.float32), studs=np.array(studs)
-    )
+    made, studs = resampled(cut, weave, p, base), studs_at(p, 0.0, wanted)
+    return replace(made, tint=tint.astype(np.float32), studs=studs)
 
 
 def hoodie(base: Basis, shape: Shape) -> Tailored:

@@ -27,6 +27,7 @@ class Mesh:
     points: wp.array[wp.vec3]
     snapped: wp.array[wp.vec2i]
     instance: wp.array[wp.int32]
+    covers: wp.array[wp.uint32]
     drawn: wp.array[wp.bool]
     cull: wp.array[wp.bool]
 
