@@ -119,12 +119,8 @@ def _screen_box(mesh: Mesh, face: wp.vec3i, lens: wp.vec3d, near: wp.float64):
     a, b, c = mesh.points[face[0]], mesh.points[face[1]], mesh.points[face[2]]
     if wp.float64(wp.min(a[2], wp.min(b[2], c[2]))) >= near:
         sa, sb, sc = mesh.snapped[face[0]], mesh.snapped[face[1]], mesh.snapped[face[2]]
-        return wp.vec4i(
-            wp.min(sa[0], wp.min(sb[0], sc[0])) - 2,
-            wp.min(sa[1], wp.min(sb[1], sc[1])) - 2,
-            wp.max(sa[0], wp.max(sb[0], sc[0])) + 2,
-            wp.max(sa[1], wp.max(sb[1], sc[1])) + 2,
-        )
+        low, high = wp.min(sa, wp.min(sb, sc)), wp.max(sa, wp.max(sb, sc))
+        return wp.vec4i(low[0] - 2, low[1] - 2, high[0] + 2, high[1] + 2)
     far = wp.int32(FARTHEST)
     box = wp.vec4i(far, far, -far, -far)
     box = _clipped_box(box, a, b, lens, near)
