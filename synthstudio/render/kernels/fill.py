@@ -123,21 +123,17 @@ def _piece(mesh: Mesh, face: wp.vec3i, which: wp.int32, view: View):
     p.c = _corner(mesh.snapped, f[2], view)
     za, zb = wp.float64(mesh.points[f[0]][2]), wp.float64(mesh.points[f[1]][2])
     zc = wp.float64(mesh.points[f[2]][2])
+    p.z = wp.vec3d(za, zb, zc)
     if n == 1:
         p.b = _meet(mesh.points[f[0]], mesh.points[f[1]], view)
+    if n == 2 and which == 1:
+        p.b = _meet(mesh.points[f[1]], mesh.points[f[2]], view)
+    if n == 2 and which == 0:
+        p.c = _meet(mesh.points[f[1]], mesh.points[f[2]], view)
+        p.z = wp.vec3d(za, zb, view.near)
+    elif n < 3:
         p.c = _meet(mesh.points[f[0]], mesh.points[f[2]], view)
-        zb = view.near
-        zc = view.near
-    if n == 2:
-        second = _meet(mesh.points[f[1]], mesh.points[f[2]], view)
-        if which == 0:
-            p.c = second
-        else:
-            p.b = second
-            p.c = _meet(mesh.points[f[0]], mesh.points[f[2]], view)
-            zb = view.near
-        zc = view.near
-    p.z = wp.vec3d(za, zb, zc)
+        p.z = wp.vec3d(za, view.near, view.near)
     return p
 
 
@@ -165,19 +161,16 @@ def _bias(along: wp.vec2l):
 def _edges(p: Piece, x: wp.int64, y: wp.int64):
     """The edge functions of a piece of non-zero area at the snapped point (x, y)."""
     e = Edges()
-    e.area = _doubled_area(p)
-    a, b, c, z, at = p.a, p.b, p.c, p.z, wp.vec2l(x, y)
-    if e.area < wp.int64(0):
-        e.area = -e.area
-        b = p.c
-        c = p.b
-        z = wp.vec3d(p.z[0], p.z[2], p.z[1])
-    pixel = wp.int64(256)
-    e.bias = wp.vec3l(_bias(c - b), _bias(a - c), _bias(b - a))
-    e.e = wp.vec3l(_side(b, c, at), _side(c, a, at), _side(a, b, at)) + e.bias
-    e.dx = wp.vec3l(b[1] - c[1], c[1] - a[1], a[1] - b[1]) * pixel
-    e.dy = wp.vec3l(c[0] - b[0], a[0] - c[0], b[0] - a[0]) * pixel
-    e.z = z
+    area = _doubled_area(p)
+    flipped = area < wp.int64(0)
+    e.area = wp.where(flipped, -area, area)
+    e.z = wp.where(flipped, wp.vec3d(p.z[0], p.z[2], p.z[1]), p.z)
+    b, c = wp.where(flipped, p.c, p.b), wp.where(flipped, p.b, p.c)
+    at, pixel = wp.vec2l(x, y), wp.int64(256)
+    e.bias = wp.vec3l(_bias(c - b), _bias(p.a - c), _bias(b - p.a))
+    e.e = wp.vec3l(_side(b, c, at), _side(c, p.a, at), _side(p.a, b, at)) + e.bias
+    e.dx = wp.vec3l(b[1] - c[1], c[1] - p.a[1], p.a[1] - b[1]) * pixel
+    e.dy = wp.vec3l(c[0] - b[0], p.a[0] - c[0], b[0] - p.a[0]) * pixel
     return e
 
 
@@ -269,7 +262,7 @@ def _fill(
                 depth = wp.float32(wp.where(perspective, area, q) / wp.where(perspective, q, area))
                 key = (wp.uint64(wp.cast(depth, wp.uint32)) << wp.uint64(32)) | wp.uint64(triangle)
                 wp.atomic_min(keys, top + wp.int32(row), left + wp.int32(k), key)
-            w += e.dx
+            w = w + e.dx
             k += wp.int64(1)
         row += step
 
