@@ -219,10 +219,7 @@ def steps(gait: Gait, times_s: tuple[float, ...]) -> tuple[Step, ...]:
 
 
 def _unturn(moved: Retargeted, at: float) -> F64:
-    """Return the turn about z that makes the body face -y, as it does in the second about `at`.
-
-    Over a stride the pelvis turns to and fro.
-    """
+    """The turn about z to face -y, by a stride's mean about `at`: a pelvis turns to and fro."""
     near = np.abs(np.arange(moved.motion.frames) - at) <= _STRIDE_S / 2 * moved.motion.fps
     ahead = (moved.whole[near, 0] @ np.array([0.0, -1.0, 0.0])).mean(axis=0)
     return np.asarray(Rotation.from_euler("z", -np.arctan2(ahead[0], -ahead[1])).as_matrix())

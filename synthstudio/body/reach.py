@@ -84,10 +84,7 @@ def meet(
 
 
 def _unfolded(people: Pair, first: Pair) -> bool:
-    """Return whether self-penetration is no larger than in the initial poses.
-
-    And whether none lies deep in its own body, by the skin.
-    """
+    """Whether neither lies deeper in itself than at first, by capsules, nor deep, by the skin."""
     for person, initial in zip(people, first, strict=True):
         poses = [person.pose.angles_rad, initial.pose.angles_rad]
         now, then = capsules.self_penetrations_m(person.phenotype, poses)

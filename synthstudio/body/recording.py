@@ -214,10 +214,7 @@ def mirrored(motion: Motion) -> Motion:
 
 
 def _without_test_pose(rotations: F64, fps: float) -> slice:
-    """Return the frames between impossible jumps near the ends of (F, joints, 3, 3).
-
-    Recordings often begin or end with a frame or two of a T-pose.
-    """
+    """The frames of (F, joints, 3, 3) between impossible jumps near its ends, often of a T-pose."""
     traces = np.einsum("fjab,fjab->fj", rotations[1:], rotations[:-1])
     jumps = np.flatnonzero((traces < 1 + 2 * np.cos(_JUMP_RAD)).any(axis=1))
     near = max(1, round(_ENDS_S * fps))

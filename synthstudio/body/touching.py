@@ -161,10 +161,7 @@ def own_frames(person: PersonSpec) -> Frames:
 def anchors(
     people: Pair, touch: Touch, posed: Callable[[PersonSpec], Posed], lift_m: float
 ) -> tuple[Anchor, Anchor]:
-    """Return the palm of a touch and what it lies on, each where the skin has it now.
-
-    A spot of the body is `lift_m` over what is worn there.
-    """
+    """The palm of a touch and what it lies on, by the skin; a spot `lift_m` over what is worn."""
     other = 1 - touch.of
     ends = []
     for who, name in ((touch.of, touch.palm), (other, touch.on)):

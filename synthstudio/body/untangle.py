@@ -88,10 +88,7 @@ class _Contact:
 def deepest_own_m(
     phenotype: Phenotype, angles_rad: dict[str, float], turns: tuple[BoneTurn, ...] = ()
 ) -> float:
-    """Return the largest depth of one part of a body in another, by the skin.
-
-    `turns`: as in `atlas.bare_body`.
-    """
+    """Largest depth of one part of a body in another, by the skin; `turns` as in `bare_body`."""
     return _deepest(_contacts(phenotype, angles_rad, turns))
 
 

@@ -73,10 +73,7 @@ def _phase(identity: str, kind: str) -> float:
 
 
 def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
-    """Return the outfit with its hair flat enough for its hat, and inside its hood.
-
-    Nothing is left of hair, which a headscarf hides, nor of a beard under a mask.
-    """
+    """The outfit with hair flat under a hat and inside a hood; none under a headscarf or a mask."""
     kinds = {g.kind for g in outfit}
     hidden = {slot for kind, slot in _HIDDEN.items() if kind in kinds}
     outfit = tuple(g for g in outfit if GARMENTS[g.kind].kind.slot not in hidden)

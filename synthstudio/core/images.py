@@ -185,10 +185,7 @@ def decode_rgb(data: bytes, where: str) -> U8:
 
 
 def check_rgb(data: bytes, where: str) -> tuple[int, int]:
-    """(width, height) of `decode_rgb`'s result; a JPEG is decoded at 1/8.
-
-    AssetError as there: every byte is read.
-    """
+    """(width, height) of `decode_rgb`'s result, every byte read, a JPEG at 1/8; AssetError."""
     return decode(data, where, _checked_size)
 
 
@@ -203,10 +200,7 @@ def decode_rgba(data: bytes, where: str) -> U8:
 
 
 def picture_rgba(image: Image.Image, where: str, *, longest: int) -> U8:
-    """Decode a picture that is open but not decoded yet, as (h, w, 4) uint8.
-
-    It is shrunk to at most `longest` pixels a side; EXIF orientation is ignored.
-    """
+    """An open, undecoded picture as (h, w, 4), at most `longest` a side; EXIF is ignored."""
     with _as_asset_error(where), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _check_pixels(image.size, where)

@@ -89,10 +89,7 @@ class FrameLabels:
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One frame. `layers` maps a layer's name to the bytes of its PNG file.
-
-    `timings_ms`: duration of each stage, for the log; never in a hashed file.
-    """
+    """One frame; `layers`: name -> PNG bytes; `timings_ms`: of each stage, for the log alone."""
 
     spec: FrameSpec
     jpeg: bytes

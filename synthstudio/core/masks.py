@@ -20,10 +20,7 @@ Box = tuple[float, float, float, float]
 
 
 def encode(mask: Bool, box: Box | None = None) -> Rle:
-    """The compressed COCO run-length code of a mask (H, W); `counts` is ASCII text.
-
-    `box`: `mask_box(mask)`, if known.
-    """
+    """The compressed COCO code of a mask (H, W); `box`: `mask_box(mask)`, if known."""
     from pycocotools import mask as coco_mask
 
     # Only the mask's box is copied into pycocotools' column order.

@@ -33,10 +33,7 @@ WAIST_M = 0.012  # of trousers off the skin: more than a shirt that is tucked in
 
 
 def leg_cut(base: Basis, field: Field, *, width_m: float, from_m: float, hang: float = 1.0) -> Cut:
-    """Return trousers: `width_m` more room around the leg below `from_m`.
-
-    Less `hang` keeps short legs, which have little weight, nearer to the thigh.
-    """
+    """Trousers, `width_m` roomier below `from_m`; less `hang` keeps short legs to the thigh."""
     weave, p = suit(base, field)
     z = p.at[:, 2]
     inner = step(np.abs(p.at[:, 0]), 0.02, 0.07)
@@ -240,10 +237,7 @@ def _shoe_field(top_m: float, open_m: float) -> Field:
 
 @lru_cache(maxsize=32)
 def _sole(fine: Basis, field: Field, thick_m: float, heel_m: float, offset_m: float) -> Cut:
-    """Return a sole, which reaches up round the upper, so that no gap can open between them.
-
-    It is always fine: people stand on it, at the same height in every detail.
-    """
+    """A sole that reaches up round the upper, fine in every detail: people stand on it."""
     weave, p = suit(fine, field)
     weave = replace(weave, shift_m=_tread(p, thick_m, heel_m))
     sole = clipped(weave, 0.006 - (p.at[:, 2] - _WELT_M))

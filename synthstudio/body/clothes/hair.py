@@ -173,10 +173,7 @@ def skull(base: Basis) -> NDArray[np.intp]:
 def shell(
     base: Basis, length_m: float, volume_m: float, fringe: float, *, curl_m: float = 0.0
 ) -> tuple[GarmentMesh, F32]:
-    """Return hair as a dome that falls straight from its widest, and the field of its edge.
-
-    `curl_m`: how high its locks stand out all over.
-    """
+    """A dome of hair that falls from its widest, and its edge's field; `curl_m`: of its locks."""
     bottom_m = 0.545 - length_m
     apart = 1 if base.fine else 2
     columns, rows, row_m = _COLUMNS // apart, _DOME_ROWS // apart, _DROP_ROW_M * apart

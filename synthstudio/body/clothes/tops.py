@@ -149,9 +149,7 @@ def _hood(p: Places) -> F32:
 
 
 def coat(base: Basis, shape: Shape, *, width_m: float = 0.03, belted: bool = True) -> Tailored:
-    """A long-sleeved coat to `hem`, buttoned to the waist, with a collar; its tail is `width_m`
-    wider at the ankles than at the waist.
-    """
+    """Long-sleeved, buttoned to the waist; its tail is `width_m` wider at the ankles than there."""
     upper = top_field(0.004, 0.05, 0.045, 0.475)
 
     def lower(p: Places) -> F32:
