@@ -22,7 +22,6 @@ from synthstudio.body.clothes.garment_mesh import (
     anchors_of,
     boundary_edges,
     corner_sum,
-    corners,
     covered_parts,
     edges_of,
     neighbour_means,
@@ -161,7 +160,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     return Cloth(
         rows=rows,
         faces=faces,
-        corner=corners(faces),
+        corner=np.ascontiguousarray(faces.T, np.intp),
         all_faces=np.vstack([faces, _rim_faces(rim, count)]),
         rim=rim,
         covers=_with_rim(covers, beside),

@@ -127,7 +127,7 @@ def basis(atlas: Atlas, detail: Detail) -> Basis:
         skin_tree=cKDTree(atlas.template_m[outer]),
         part_trees=trees,
         normal_sum=corner_sum(atlas.body_faces, len(atlas.template_m)),
-        corner=corners(atlas.body_faces),
+        corner=np.ascontiguousarray(atlas.body_faces.T, np.intp),
         shoulders=outer[np.isin(part_of, _SHOULDERS) & (atlas.template_m[outer, 2] > 0.2)][::2],
         legs=outer[np.isin(part_of, _LEGS)][::2],
         joint_rows=_joint_rows(atlas, outer),
@@ -233,13 +233,8 @@ def clipped(weave: GarmentMesh, field: F32) -> GarmentMesh:
     return compact(replace(whole, faces=inside))
 
 
-def scored(weave: GarmentMesh, field: F32) -> GarmentMesh:
-    """Return the whole of `weave` with edges along the zero of `field` (V,)."""
-    return parted(weave, field)[0]
-
-
 def parted(weave: GarmentMesh, field: F32) -> tuple[GarmentMesh, Bool]:
-    """Return `weave` scored along the zero of `field` (V,), and which faces (F,) lie inside."""
+    """All of `weave` with edges along the zero of `field` (V,), and which faces (F,) lie inside."""
     inside, outside, whole = _cut(weave, field)
     made = replace(whole, faces=np.vstack([inside, outside]).astype(np.int32))
     return made, np.arange(len(made.faces)) < len(inside)
@@ -480,11 +475,6 @@ def anchors_of(base: Basis, at: F32) -> NDArray[np.intp]:
         return np.asarray(base.skin[base.skin_tree.query(at[new], k=ANCHORS)[1]])
 
     return np.ascontiguousarray(base.anchors.get(at.T, nearest).T)
-
-
-def corners(faces: I32) -> NDArray[np.intp]:
-    """Return faces (F, 3) as (3, F), ready for `cross_of`."""
-    return np.ascontiguousarray(faces.T, np.intp)
 
 
 # Vectors ---------------------------------------------------------------------------------

@@ -21,9 +21,9 @@ from synthstudio.body.clothes.garment_mesh import (
     GarmentMesh,
     Places,
     clipped,
+    parted,
     places,
     places_of,
-    scored,
     weave_of,
 )
 from synthstudio.core.scene import F32, I32, Bool
@@ -191,7 +191,7 @@ def pocketed(base: Basis, cut: Cut, field: Field, *, thick_m: float) -> Cut:
     weave = cut.weave
     for at_m in (0.0, line_m):
         p = places(base.atlas, weave.rows)
-        weave = scored(weave, (field(p) - at_m).astype(np.float32))
+        weave, _ = parted(weave, (field(p) - at_m).astype(np.float32))
     p = places(base.atlas, weave.rows)
     depth = field(p)
     made = resampled(cut, weave, p, base)

@@ -18,7 +18,7 @@ from synthstudio.body.clothes.bottoms import (
     skirt_cut,
 )
 from synthstudio.body.clothes.cloth import Cut
-from synthstudio.body.clothes.garment_mesh import Basis, Places, places, scored
+from synthstudio.body.clothes.garment_mesh import Basis, Places, parted, places
 from synthstudio.body.clothes.tailor import (
     FAR,
     Field,
@@ -117,7 +117,8 @@ def buttoned(cut: Cut, base: Basis, *, apart_m: float = 0.085, low_m: float = -1
     half_m, line_m = 0.014, 0.002
     for at_m in (half_m - line_m, half_m, half_m + line_m):
         p = places(base.atlas, weave.rows)
-        weave = scored(weave, np.where(p.at[:, 1] < -0.03, at_m - np.abs(p.at[:, 0]), -FAR))
+        line = np.where(p.at[:, 1] < -0.03, at_m - np.abs(p.at[:, 0]), -FAR)
+        weave, _ = parted(weave, line)
     p = places(base.atlas, weave.rows)
     x, y, z = p.at.T
     near = np.clip(1 - np.abs(np.abs(x) - half_m) / (0.5 * line_m), 0, 1) * (y < -0.03)
