@@ -164,7 +164,8 @@ def path_of(moved: Retargeted, chain: Chain, soles: Soles) -> F64:
     points, pads = _places(moved.whole, chain, soles)
     low = np.stack([points[:, side, 2].min(axis=1) for side in (soles.left, ~soles.left)], 1)
     floor = np.minimum(low.min(axis=1), pads)
-    lift = _lift(moved, chain, floor)
+    over = moved.motion.root_m[:, 2] * _scale(moved, chain) + floor
+    lift = np.maximum(over - np.quantile(over, 0.25) - FLIGHT_M, 0.0)  # after the file
     height = low - (floor - lift)[:, None]  # (F, 2)
     fps = moved.motion.fps
     guess = np.diff(moved.motion.root_m[:, :2], axis=0) * _scale(moved, chain)
@@ -256,12 +257,6 @@ def _scale(moved: Retargeted, chain: Chain) -> float:
     bones = ("upperleg02.L", "lowerleg01.L", "lowerleg02.L", "foot.L")
     own = sum(np.linalg.norm(chain.offsets_m[BONES.index(bone)]) for bone in bones)
     return float(own / moved.motion.leg_m)
-
-
-def _lift(moved: Retargeted, chain: Chain, floor: F64) -> F64:
-    """Return (F,) how high the body flies after the file; `floor` (F,) is its lowest point."""
-    over = moved.motion.root_m[:, 2] * _scale(moved, chain) + floor
-    return np.asarray(np.maximum(over - np.quantile(over, 0.25) - FLIGHT_M, 0.0))
 
 
 def _smoothed(shares: F64, fps: float) -> F64:

@@ -158,22 +158,18 @@ def _frame(down: F64, hinge: F64) -> F64:
     return np.stack([x, np.cross(z, x), z])
 
 
-def _vector(*xyz: float) -> F64:
-    return np.array(xyz, np.float64)
-
-
 # Places of bone heads of the default person in the identity pose, left side, metres; the
 # identity pose has the same bone directions for every phenotype.
 _SHOULDER, _ELBOW, _WRIST = (
-    _vector(0.1651, -0.0134, 0.4271), _vector(0.3340, -0.0186, 0.2394),
-    _vector(0.4500, -0.1740, 0.1211),
+    np.array((0.1651, -0.0134, 0.4271)), np.array((0.3340, -0.0186, 0.2394)),
+    np.array((0.4500, -0.1740, 0.1211)),
 )  # fmt: skip
 _HIP, _KNEE, _ANKLE = (
-    _vector(0.1023, 0.0039, -0.0074), _vector(0.1332, -0.0275, -0.3962),
-    _vector(0.1704, 0.0005, -0.7958),
+    np.array((0.1023, 0.0039, -0.0074)), np.array((0.1332, -0.0275, -0.3962)),
+    np.array((0.1704, 0.0005, -0.7958)),
 )  # fmt: skip
-_ELBOW_HINGE = _vector(-0.743, -0.047, -0.667)  # turning about it bends the elbow
-_THUMB_HINGE = _vector(0.064, -0.425, 0.903)  # normal of the plane of the thumb's joints
+_ELBOW_HINGE = np.array((-0.743, -0.047, -0.667))  # turning about it bends the elbow
+_THUMB_HINGE = np.array((0.064, -0.425, 0.903))  # normal of the plane of the thumb's joints
 _FOOT_OUT_RAD = math.radians(5)  # the identity pose has 2 of the 7 degrees
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 
@@ -184,7 +180,7 @@ def _neutral() -> F64:
         "upperarm01": _frame(_ELBOW - _SHOULDER, _ELBOW_HINGE),
         "lowerarm01": _frame(_WRIST - _ELBOW, _ELBOW_HINGE),
     }
-    x = _vector(-1, 0, 0)
+    x = np.array((-1.0, 0.0, 0.0))
     leg = {
         "upperleg01": _frame(_KNEE - _HIP, x),
         "lowerleg01": _frame(_ANKLE - _KNEE, x),

@@ -115,7 +115,7 @@ def _label_person(
         pose_family=person.spec.pose.family,
         joints_px=places.px,
         joints_camera_m=places.camera_m,
-        joints_world_m=places.world_m,
+        joints_world_m=posed.joints_m,
         kinematic_joints_world_m=posed.kinematic_joints_m,
         **vars(visibility),
         modal=encode(modal, modal_box),

@@ -48,7 +48,6 @@ class JointPlaces:
 
     px: F64  # (J, 2) continuous pixels, also outside the frame; NaN before the near plane
     camera_m: F64  # (J, 3)
-    world_m: F64  # (J, 3)
     inside: Bool  # (J,)
 
 
@@ -58,12 +57,9 @@ def place_joints(camera: Camera, joints_m: F64) -> JointPlaces:
     Pixels are snapped to 2^-20 px. Far below every tolerance, and then W - x is exact, so that
     a mirror undone gives the same bits.
     """
-    world = np.asarray(joints_m, np.float64)
-    inside_camera = camera.to_camera(world)
+    inside_camera = camera.to_camera(joints_m)
     pixels = np.round(camera.project(inside_camera) * _GRID_PER_PX) / _GRID_PER_PX
-    return JointPlaces(
-        px=pixels, camera_m=inside_camera, world_m=world, inside=in_frame(camera, pixels)
-    )
+    return JointPlaces(px=pixels, camera_m=inside_camera, inside=in_frame(camera, pixels))
 
 
 def in_frame(camera: Camera, pixels: F64) -> Bool:
