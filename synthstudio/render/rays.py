@@ -129,5 +129,5 @@ def _gathered(scene: Scene, eye: NDArray[np.float64]) -> tuple[F32, I32, I32, U3
         instances.append(np.full(len(s.faces), s.instance, np.int32))
         covers.append(np.zeros(len(s.faces), np.uint32) if s.covers is None else s.covers)
         before += len(s.vertices_m)
-    a, b, c, d = (np.concatenate(each) for each in (vertices, corners, instances, covers))
-    return a, b, c, d
+    every_vertex, every_corner = np.concatenate(vertices), np.concatenate(corners)
+    return every_vertex, every_corner, np.concatenate(instances), np.concatenate(covers)
