@@ -315,16 +315,10 @@ class PersonColumns:
         query="requested",
     )
     target_hidden: Lists = _target(
-        "target_hidden",
-        'joints requested to be hidden, groups joined by "+"',
-        "N",
-        dtype="string",
+        "target_hidden", 'joints requested to be hidden, groups joined by "+"', "N", dtype="string"
     )
     target_shown: Lists = _target(
-        "target_shown",
-        'joints requested to be visible, groups joined by "+"',
-        "N",
-        dtype="string",
+        "target_shown", 'joints requested to be visible, groups joined by "+"', "N", dtype="string"
     )
     target_causes: F64 = _target(
         "target_causes",
