@@ -154,7 +154,7 @@ def long_hair(base: Basis, shape: Shape, *, curl_m: float = 0.0) -> Tailored:
 
 
 def tress(
-    weave: GarmentMesh, at: F32, offset: float | F32, *, passes: int, limp: bool = False
+    weave: GarmentMesh, at: F32, offset: float | NDArray[Any], *, passes: int, limp: bool = False
 ) -> Cut:
     hangs = {"limp": limp, "rim_m": 0.006 if limp else 0.0, "folds_m": 0.0, "level": False}
     look = {"covers": SCALP, "coords": strands(at)}

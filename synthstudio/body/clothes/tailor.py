@@ -56,7 +56,9 @@ def union(*fields: NDArray[Any]) -> F32:
     return np.asarray(functools.reduce(np.maximum, fields), np.float32)
 
 
-def sheet(weave: GarmentMesh, off_m: float | F32, min_m: float | F32, **more: Any) -> Cut:
+def sheet(
+    weave: GarmentMesh, off_m: float | NDArray[Any], min_m: float | NDArray[Any], **more: Any
+) -> Cut:
     """A piece `off_m` off the skin, everywhere or (V,), and never nearer than `min_m`."""
     count = weave.rows.shape[0]
     return Cut(weave=weave, offset_m=np.full(count, off_m), min_m=np.full(count, min_m), **more)

@@ -77,9 +77,12 @@ def plain_top(
 
 t_shirt = partial(plain_top, drop_m=0.012, thick_m=0.009, flare_m=0.014)
 tank_top = partial(plain_top, drop_m=0.022, thick_m=0.007, flare_m=0.010)
-_knitted = partial(plain_top, drop_m=0.0, passes=9, folds_m=0.012)
-sweater = partial(_knitted, thick_m=0.015, flare_m=0.012, rim_m=0.012)
-v_neck_sweater = partial(_knitted, thick_m=0.013, flare_m=0.010, rim_m=0.010)
+sweater = partial(
+    plain_top, drop_m=0.0, thick_m=0.015, flare_m=0.012, passes=9, folds_m=0.012, rim_m=0.012
+)
+v_neck_sweater = partial(
+    plain_top, drop_m=0.0, thick_m=0.013, flare_m=0.010, passes=9, folds_m=0.012, rim_m=0.010
+)
 
 
 def shirt(base: Basis, shape: Shape) -> Tailored:
