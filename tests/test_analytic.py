@@ -162,12 +162,16 @@ def test_the_oracles_agree_without_a_fault(stage, drawn):
 
 SHIFT_M = np.array([0.03, 0, 0])
 FAULTS = {
-    "tolerance of 5 cm": lambda ask, *asked, **more: ask(*asked, **more, self_tolerance_m=0.05),
     "points moved by 3 cm": lambda ask, packed, points_m, *others, **more: (
         ask(packed, points_m - SHIFT_M, *others, **more)),
     "garments kept": lambda ask, packed, points_m, owner, part, **more: (
         ask(packed, points_m, owner, np.full_like(part, 31), **more)),
 }  # fmt: skip
+
+
+def test_a_fault_in_the_tolerance_is_found(stage, drawn, monkeypatch):
+    monkeypatch.setattr(points, "SELF_TOLERANCE_M", 0.05)
+    assert sum(_disagreement(stage, spec) for spec in drawn) > 0
 
 
 @pytest.mark.parametrize("fault", FAULTS)

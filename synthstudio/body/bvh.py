@@ -200,10 +200,7 @@ class _Reading:
 def _motion(
     lines: list[str], start: int, channels: int, where: str
 ) -> tuple[float, F64, list[int]]:
-    """Return frames a second, (F, channels) values and the line of each frame.
-
-    `start` is the place of MOTION.
-    """
+    """Frames a second, (F, channels) values and their lines; `start` is the place of MOTION."""
     head: list[float] = []
     rows = ((n, line.split()) for n, line in enumerate(lines[start + 1 :], start=start + 2))
     filled = [(n, words) for n, words in rows if words]

@@ -47,21 +47,6 @@ _FAR_OK = frozenset({("trunk", "upper_arm"), ("head", "upper_arm"), ("trunk", "t
 """Neighbours of which the far half is compared."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Capsules:
-    """One body's: N capsules."""
-
-    bone: NDArray[np.intp]  # (N,) which bone it follows
-    ends_m: F64  # (2, N, 3) from that bone's head, in the identity pose
-    radius_m: F64  # (N,)
-
-
-@dataclass(frozen=True)
-class _Piece:
-    part: str  # trunk, head, or left_forearm and the like
-    far: bool  # the half of a limb that is farther from the trunk
-
-
 USUAL_BODY = Phenotype(gender=0.5, age=0.62, muscle=0.5, weight=0.5, height=0.38, proportions=0.5)
 """The body for which the library's poses are verified free of penetration."""
 _CLOSER_M = 0.01
@@ -79,11 +64,11 @@ class Frames:
 
 def frames(phenotype: Phenotype, rotations: F64) -> Frames:
     """Bones and capsules of a body with those `poses.bone_rotations` (..., B, 3, 3)."""
-    fitted = _fitted(phenotype)
+    bone, ends_m, radius_m = _fitted(phenotype)
     heads, turns = _heads_m(phenotype, rotations)
-    rotated = np.einsum("...nij,enj->e...ni", turns[..., fitted.bone, :, :], fitted.ends_m)
-    ends = heads[..., fitted.bone, :] + rotated
-    return Frames(heads_m=heads, turns=turns, ends_m=ends, radius_m=fitted.radius_m)
+    rotated = np.einsum("...nij,enj->e...ni", turns[..., bone, :, :], ends_m)
+    ends = heads[..., bone, :] + rotated
+    return Frames(heads_m=heads, turns=turns, ends_m=ends, radius_m=radius_m)
 
 
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -100,7 +85,7 @@ def overlaps_m(a: Frames, b: Frames, pairs: Pairs) -> F64:
 @functools.cache
 def parts() -> tuple[str, ...]:
     """Return the part of each capsule: trunk, head, left_forearm and the like."""
-    return tuple(piece.part for piece in _order())
+    return tuple(part for part, _ in _order())
 
 
 def self_penetrations_m(
@@ -142,14 +127,17 @@ def _heads_m(phenotype: Phenotype, rotations: F64) -> tuple[F64, F64]:
 
 
 @functools.lru_cache(maxsize=512)
-def _fitted(phenotype: Phenotype) -> Capsules:
+def _fitted(phenotype: Phenotype) -> tuple[NDArray[np.intp], F64, F64]:
+    """Of a body's N capsules the bone (N,) that each follows, their ends (2, N, 3) from that bone's
+    head in the identity pose, and their radii (N,).
+    """
     skin = rest_of(phenotype).rest_m.astype(np.float64)
     heads, _ = _heads_m(phenotype, np.tile(np.eye(3), (len(BONES), 1, 1)))
     place = {name: k for k, name in enumerate(BONES)}
     found = list(_pieces(lambda bone: heads[place[bone]], skin))
     bone = np.array([place[name] for name, _, _ in found])
     ends = np.stack([e for _, e, _ in found], axis=1) - heads[bone]
-    return Capsules(bone=bone, ends_m=ends, radius_m=np.array([r for *_, r in found]))
+    return bone, ends, np.array([r for *_, r in found])
 
 
 def _pieces(at: Callable[[str], F64], skin: F64) -> Iterator[tuple[str, F64, float]]:
@@ -202,13 +190,12 @@ def _quantile(ordered: F64, share: float) -> F64:
 @functools.cache
 def _vertices(parts: tuple[str, ...]) -> NDArray[np.intp]:
     atlas = load_atlas()
-    skin = np.unique(atlas.body_faces[atlas.skin_face]).astype(np.intp)
-    return skin[np.isin(atlas.vertex_part[skin], [PARTS.index(part) for part in parts])]
+    own = np.isin(atlas.vertex_part, [PARTS.index(part) for part in parts])
+    return atlas.skin[own[atlas.skin]]
 
 
 @functools.cache
 def own_pairs() -> Pairs:
-    """Return all pairs of one body that are compared."""
     every = _order()
     both = itertools.combinations(range(len(every)), 2)
     pairs = [(i, j) for i, j in both if _compared(every[i], every[j])]
@@ -216,29 +203,31 @@ def own_pairs() -> Pairs:
     return first, second
 
 
-def _order() -> list[_Piece]:
-    out = [_Piece(part, True) for part, count in _SLABS.items() for _ in range(count)]
+def _order() -> list[tuple[str, bool]]:
+    """Each capsule's part, and whether it is the half of a limb that is farther from the trunk."""
+    out = [(part, True) for part, count in _SLABS.items() for _ in range(count)]
     for side in ("left", "right"):
-        out += [_Piece(f"{side}_{limb}", far) for limb, *_ in _LIMBS for far in (False, True)]
-        out += [_Piece(f"{side}_hand", True)] * len(_FINGERS) + [_Piece(f"{side}_foot", True)]
+        out += [(f"{side}_{limb}", far) for limb, *_ in _LIMBS for far in (False, True)]
+        out += [(f"{side}_hand", True)] * len(_FINGERS) + [(f"{side}_foot", True)]
     return out
 
 
-def _compared(a: _Piece, b: _Piece) -> bool:
-    if a.part == b.part:
+def _compared(a: tuple[str, bool], b: tuple[str, bool]) -> bool:
+    (part_a, far_a), (part_b, far_b) = a, b
+    if part_a == part_b:
         return False
-    (side_a, limb_a), (side_b, limb_b) = (_split(piece.part) for piece in (a, b))
+    (side_a, limb_a), (side_b, limb_b) = side_and_limb(part_a), side_and_limb(part_b)
     if limb_a == limb_b == "thigh":
-        return a.far and b.far
+        return far_a and far_b
     if limb_a in ("trunk", "head") and limb_b in ("trunk", "head"):
         return False
     if side_a and side_b and side_a != side_b:
         return True
     joined = next((pair for pair in _JOINED if {limb_a, limb_b} == set(pair)), None)
-    return joined is None or (joined in _FAR_OK and a.far and b.far)
+    return joined is None or (joined in _FAR_OK and far_a and far_b)
 
 
-def _split(part: str) -> tuple[str, str]:
+def side_and_limb(part: str) -> tuple[str, str]:
     side, _, limb = part.partition("_")
     return (side, limb) if side in ("left", "right") else ("", part)
 

@@ -70,26 +70,16 @@ class Soles:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Path:
-    """Where the root goes on the floor, in the file's frames and directions."""
-
-    root_m: F64  # (F, 2) x, y; starts at 0
-    stands: F64  # (F, 2) how much the left and the right foot bear; their sum is 1
-    lift_m: F64  # (F,) how high the lowest point is over the floor: 0 but in flight
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Gait:
     """One person's adaptation of one motion."""
 
     moved: Retargeted
     chain: Chain
     soles: Soles
-    path: Path
+    path: F64  # (F, 5) as in `path_of`
 
 
 def gait_of(motion: Motion, chain: Chain, soles: Soles) -> Gait:
-    """Return the adaptation of the motion to a person with those bones and soles."""
     moved = levelled(pointed(retarget(motion), chain), chain)
     return Gait(moved=moved, chain=chain, soles=soles, path=path_of(moved, chain, soles))
 
@@ -165,12 +155,17 @@ def levelled(moved: Retargeted, chain: Chain) -> Retargeted:
     return replace(moved, whole=whole)
 
 
-def path_of(moved: Retargeted, chain: Chain, soles: Soles) -> Path:
-    """Return the root's path of that body in that motion."""
+def path_of(moved: Retargeted, chain: Chain, soles: Soles) -> F64:
+    """(F, 5) where the root goes on the floor, in the file's frames and directions.
+
+    Its x and y from 0; how much the left and the right foot bear, in all 1; how high the lowest
+    point is over the floor: 0 but in flight.
+    """
     points, pads = _places(moved.whole, chain, soles)
     low = np.stack([points[:, side, 2].min(axis=1) for side in (soles.left, ~soles.left)], 1)
     floor = np.minimum(low.min(axis=1), pads)
-    lift = _lift(moved, chain, floor)
+    over = moved.motion.root_m[:, 2] * _scale(moved, chain) + floor
+    lift = np.maximum(over - np.quantile(over, 0.25) - FLIGHT_M, 0.0)  # after the file
     height = low - (floor - lift)[:, None]  # (F, 2)
     fps = moved.motion.fps
     guess = np.diff(moved.motion.root_m[:, :2], axis=0) * _scale(moved, chain)
@@ -192,11 +187,9 @@ def path_of(moved: Retargeted, chain: Chain, soles: Soles) -> Path:
         held = -(bears[..., None] * step).sum(axis=1)
         # Where no foot stands the root flies on as in the file.
         root = np.where(total > 1e-6, held, guess)
-    return Path(
-        root_m=np.concatenate([np.zeros((1, 2)), np.cumsum(root, axis=0)]),
-        stands=np.concatenate([bears[:1], (bears[1:] + bears[:-1]) / 2, bears[-1:]]),
-        lift_m=lift,
-    )
+    at = np.concatenate([np.zeros((1, 2)), np.cumsum(root, axis=0)])
+    stands = np.concatenate([bears[:1], (bears[1:] + bears[:-1]) / 2, bears[-1:]])
+    return np.column_stack([at, stands, lift])
 
 
 def steps(gait: Gait, times_s: tuple[float, ...]) -> tuple[Step, ...]:
@@ -204,9 +197,8 @@ def steps(gait: Gait, times_s: tuple[float, ...]) -> tuple[Step, ...]:
 
     Times before the motion's first frame and after its last are those frames.
     """
-    moved, path = gait.moved, gait.path
+    moved, track = gait.moved, gait.path
     last = moved.motion.frames - 1
-    track = np.column_stack([path.root_m, path.stands, path.lift_m])
     unturn, origin = np.eye(3), np.zeros(2)
     out = []
     for number, time in enumerate(times_s):
@@ -228,10 +220,7 @@ def steps(gait: Gait, times_s: tuple[float, ...]) -> tuple[Step, ...]:
 
 
 def _unturn(moved: Retargeted, at: float) -> F64:
-    """Return the turn about z that makes the body face -y, as it does in the second about `at`.
-
-    Over a stride the pelvis turns to and fro.
-    """
+    """The turn about z to face -y, by a stride's mean about `at`: a pelvis turns to and fro."""
     near = np.abs(np.arange(moved.motion.frames) - at) <= _STRIDE_S / 2 * moved.motion.fps
     ahead = (moved.whole[near, 0] @ np.array([0.0, -1.0, 0.0])).mean(axis=0)
     return np.asarray(Rotation.from_euler("z", -np.arctan2(ahead[0], -ahead[1])).as_matrix())
@@ -268,12 +257,6 @@ def _scale(moved: Retargeted, chain: Chain) -> float:
     bones = ("upperleg02.L", "lowerleg01.L", "lowerleg02.L", "foot.L")
     own = sum(np.linalg.norm(chain.offsets_m[BONES.index(bone)]) for bone in bones)
     return float(own / moved.motion.leg_m)
-
-
-def _lift(moved: Retargeted, chain: Chain, floor: F64) -> F64:
-    """Return (F,) how high the body flies after the file; `floor` (F,) is its lowest point."""
-    over = moved.motion.root_m[:, 2] * _scale(moved, chain) + floor
-    return np.asarray(np.maximum(over - np.quantile(over, 0.25) - FLIGHT_M, 0.0))
 
 
 def _smoothed(shares: F64, fps: float) -> F64:

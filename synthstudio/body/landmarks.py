@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.core.scene import F32, F64, I32
@@ -157,7 +156,8 @@ _Row = dict[int, float]  # vertex -> weight
 
 
 def _face_rows(points: F64, faces: I32) -> dict[str, _Row]:
-    other = _mirrored(points, faces)
+    own = np.unique(faces)  # the nearest to each vertex's mirror image is its other side's
+    other = own[cKDTree(points[own]).query(points * (-1, 1, 1))[1]]
     rows = {kind: dict.fromkeys(v, 1 / len(v)) for kind, v in _MIDDLE.items()}
     rows |= {
         f"nose_bridge_{k}": row for k, row in enumerate(_steps(points, _BRIDGE, count=4), start=1)
@@ -178,12 +178,6 @@ def _brow_z(x_m: float) -> float:
     """The height at which brows are drawn (render/kernels/materials.py), template metres."""
     t = (x_m - 0.010) / 0.042
     return 0.6665 + 0.0065 * t * (1.7 - 1.25 * t)
-
-
-def _mirrored(points: F64, faces: I32) -> NDArray[np.int64]:
-    """(V,) the vertex of `faces` that lies nearest to each vertex's mirror image."""
-    own = np.unique(faces)
-    return np.asarray(own[cKDTree(points[own]).query(points * (-1, 1, 1))[1]])
 
 
 def _steps(points: F64, path: Sequence[int], *, count: int) -> list[_Row]:

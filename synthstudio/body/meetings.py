@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from synthstudio.body.pose_library import angles_of, hands, loaded, typed
-from synthstudio.body.spots import NAMES
+from synthstudio.body.touching import NAMES
 from synthstudio.core.catalogue import Interaction, Role, Touch
 from synthstudio.core.errors import RecipeError
 

@@ -68,7 +68,6 @@ def read(path: Path) -> Motion:
 
 
 def retarget(motion: Motion) -> Retargeted:
-    """Return the motion on Anny's bones, frame by frame."""
     wanted = _wanted(motion)
     own = bone_rotations({})
     whole = np.empty((motion.frames, len(BONES), 3, 3))

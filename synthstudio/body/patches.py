@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 import tempfile
 import zipfile
@@ -154,9 +155,6 @@ def _write(path: Path, table: PatchTable) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-# Building ---------------------------------------------------------------------------------
-
-
 def _build(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> PatchTable:
     corners = atlas.template_m.astype(np.float64)[atlas.body_faces]
     everywhere = atlas.joint_weights @ atlas.template_m.astype(np.float64)
@@ -238,8 +236,7 @@ def _blocked(
 ) -> NDArray[np.bool_]:
     """Return (M,) whether a ray from each origin along `direction` meets a face not its own.
 
-    Seen along the direction the rays are points in a plane: they are sorted into a grid and
-    each triangle tests the points in its cells.
+    Seen along the direction the rays are points in a plane: each triangle tests those near it.
     """
     axis = np.eye(3)[np.argmin(np.abs(direction))]
     u = np.cross(direction, axis)
@@ -247,7 +244,11 @@ def _blocked(
     points = origin @ frame.T
     triangles = corners @ frame.T
     low, high = triangles.min(axis=1), triangles.max(axis=1)
-    pair_face, pair_point = _grid_pairs(low[:, :2], high[:, :2], points[:, :2])
+    reach = np.linalg.norm((high - low)[:, :2], axis=1) / 2 + 1e-9
+    middle = (low + high)[:, :2] / 2
+    found = cKDTree(points[:, :2]).query_ball_point(middle, reach, return_sorted=False)
+    pair_face = np.repeat(np.arange(len(found)), [len(near) for near in found])
+    pair_point = np.fromiter(itertools.chain.from_iterable(found), np.int64)
     p = points[pair_point]
     near = (p[:, 0] <= high[pair_face, 0]) & (p[:, 0] >= low[pair_face, 0])
     near &= (p[:, 1] <= high[pair_face, 1]) & (p[:, 1] >= low[pair_face, 1])
@@ -262,37 +263,6 @@ def _blocked(
     hit = np.zeros(len(origin), bool)
     hit[pair_point[inside & ahead]] = True
     return hit
-
-
-def _grid_pairs(
-    low: F64, high: F64, points: F64, cell: float = 0.008
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (face, point) pairs whose grid cells meet: boxes (F, 2) to (F, 2), points (M, 2)."""
-    corner = points.min(axis=0)
-    size = ((points.max(axis=0) - corner) / cell).astype(np.int64) + 1
-    at = ((points - corner) / cell).astype(np.int64)
-    cell_of = at[:, 1] * size[0] + at[:, 0]
-    order = np.argsort(cell_of, kind="stable")
-    starts = np.searchsorted(cell_of[order], np.arange(size[0] * size[1] + 1))
-    first = np.floor((low - corner) / cell).astype(np.int64)
-    last = np.floor((high - corner) / cell).astype(np.int64)
-    meets = np.flatnonzero(((last >= 0) & (first < size)).all(axis=1))
-    first, last = np.maximum(first[meets], 0), np.minimum(last[meets], size - 1)
-    of_row, row = _ranges(first[:, 1], last[:, 1] + 1)
-    begin = starts[row * size[0] + first[of_row, 0]]
-    end = starts[row * size[0] + last[of_row, 0] + 1]
-    of_pair, place = _ranges(begin, end)
-    return meets[of_row[of_pair]], order[place]
-
-
-def _ranges(
-    begin: NDArray[np.int64], end: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (which range, value) of every integer of the ranges [begin, end)."""
-    count = end - begin
-    which = np.repeat(np.arange(len(begin)), count)
-    offset = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
-    return which, begin[which] + offset
 
 
 def _patch(

@@ -36,7 +36,6 @@ def library() -> tuple[KeyPose, ...]:
 
 @functools.cache
 def hands() -> Hands:
-    """Return the possible shapes of a hand, by name."""
     return _hands(loaded(_text(FILES[0]), FILES[0]), FILES[0])
 
 

@@ -129,22 +129,9 @@ HAND_ANGLES = (
 )
 """The angles of a hand beyond the wrist, without the side."""
 _LEG = tuple(name for name in _LIMITS_DEG if name.startswith(("hip", "knee", "ankle", "toe")))
-# Rotations ---------------------------------------------------------------------------------
 
 
-def _rx(*angles: F64) -> F64:
-    return _about_axis(0, angles)
-
-
-def _ry(*angles: F64) -> F64:
-    return _about_axis(1, angles)
-
-
-def _rz(*angles: F64) -> F64:
-    return _about_axis(2, angles)
-
-
-def _about_axis(axis: int, angles: tuple[F64, ...]) -> F64:
+def _about_axis(axis: int, *angles: F64) -> F64:
     """(K, N, 3, 3) rotations by K times N angles; by the C library's sines: NumPy's are others."""
     flat = np.concatenate(angles)
     out = np.zeros((len(flat), 3, 3))
@@ -154,6 +141,9 @@ def _about_axis(axis: int, angles: tuple[F64, ...]) -> F64:
     out[:, b, a] = sine = _each(math.sin, flat)
     out[:, a, b] = -sine
     return out.reshape(len(angles), -1, 3, 3)
+
+
+_rx, _ry, _rz = (functools.partial(_about_axis, axis) for axis in range(3))
 
 
 def _each(of: Callable[[float], float], values: F64) -> F64:
@@ -168,22 +158,18 @@ def _frame(down: F64, hinge: F64) -> F64:
     return np.stack([x, np.cross(z, x), z])
 
 
-def _vector(*xyz: float) -> F64:
-    return np.array(xyz, np.float64)
-
-
 # Places of bone heads of the default person in the identity pose, left side, metres; the
 # identity pose has the same bone directions for every phenotype.
 _SHOULDER, _ELBOW, _WRIST = (
-    _vector(0.1651, -0.0134, 0.4271), _vector(0.3340, -0.0186, 0.2394),
-    _vector(0.4500, -0.1740, 0.1211),
+    np.array((0.1651, -0.0134, 0.4271)), np.array((0.3340, -0.0186, 0.2394)),
+    np.array((0.4500, -0.1740, 0.1211)),
 )  # fmt: skip
 _HIP, _KNEE, _ANKLE = (
-    _vector(0.1023, 0.0039, -0.0074), _vector(0.1332, -0.0275, -0.3962),
-    _vector(0.1704, 0.0005, -0.7958),
+    np.array((0.1023, 0.0039, -0.0074)), np.array((0.1332, -0.0275, -0.3962)),
+    np.array((0.1704, 0.0005, -0.7958)),
 )  # fmt: skip
-_ELBOW_HINGE = _vector(-0.743, -0.047, -0.667)  # turning about it bends the elbow
-_THUMB_HINGE = _vector(0.064, -0.425, 0.903)  # normal of the plane of the thumb's joints
+_ELBOW_HINGE = np.array((-0.743, -0.047, -0.667))  # turning about it bends the elbow
+_THUMB_HINGE = np.array((0.064, -0.425, 0.903))  # normal of the plane of the thumb's joints
 _FOOT_OUT_RAD = math.radians(5)  # the identity pose has 2 of the 7 degrees
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 
@@ -194,7 +180,7 @@ def _neutral() -> F64:
         "upperarm01": _frame(_ELBOW - _SHOULDER, _ELBOW_HINGE),
         "lowerarm01": _frame(_WRIST - _ELBOW, _ELBOW_HINGE),
     }
-    x = _vector(-1, 0, 0)
+    x = np.array((-1.0, 0.0, 0.0))
     leg = {
         "upperleg01": _frame(_KNEE - _HIP, x),
         "lowerleg01": _frame(_ANKLE - _KNEE, x),
@@ -351,9 +337,6 @@ def _about(axis: F64, angles: F64) -> F64:
     k: F64 = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     sine, cosine = (_each(of, angles)[:, None, None] for of in (math.sin, math.cos))
     return np.asarray(np.eye(3) + sine * k + (1 - cosine) * (k @ k))
-
-
-# Chain -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -84,10 +84,7 @@ def meet(
 
 
 def _unfolded(people: Pair, first: Pair) -> bool:
-    """Return whether self-penetration is no larger than in the initial poses.
-
-    And whether none lies deep in its own body, by the skin.
-    """
+    """Whether neither lies deeper in itself than at first, by capsules, nor deep, by the skin."""
     for person, initial in zip(people, first, strict=True):
         poses = [person.pose.angles_rad, initial.pose.angles_rad]
         now, then = capsules.self_penetrations_m(person.phenotype, poses)
@@ -102,9 +99,6 @@ def _standing(people: Pair, posed: Callable[[PersonSpec], Posed]) -> Pair:
     """Return the two with their lowest vertex on the floor."""
     a, b = (dataclasses.replace(p, position_m=(*p.position_m[:2], posed(p).drop_m)) for p in people)
     return a, b
-
-
-# The search --------------------------------------------------------------------------------
 
 
 class _Search:
@@ -136,7 +130,6 @@ class _Search:
         ]
 
     def found(self) -> Pair:
-        """Return the two at the end of the search."""
         limits = [LIMITS_RAD[name] for own in self.names for name in own]
         low, high = np.array([*limits, *[(-np.inf, np.inf)] * 3]).T
         end = self._descended(np.clip(self._values(self.people), low, high), low, high)

@@ -91,7 +91,6 @@ class Motion:
 
     @property
     def seconds(self) -> float:
-        """Return the time from the first frame to the last."""
         return (self.frames - 1) / self.fps
 
     def turns(self) -> F64:
@@ -150,14 +149,15 @@ def recorded(
     used = _without_test_pose(rotations[:, sorted(roles.values())], fps)
     rotations, root = rotations[used], root[used]
     if (jump := _first_jump(parents, roles, rotations, fps)) is not None:
-        frame = jump.frame + (used.start or 0)
+        joint, at_frame, turn_rad, count = jump
+        frame = at_frame + (used.start or 0)
         raise AssetError(
             "implausible jump of a joint",
             where=at(frame),
             expected="frames that a person can follow (turns by whole multiples of 360 degrees "
             "are the same pose and do no harm)",
-            got=f"{joints[jump.joint]} turns {np.degrees(jump.turn_rad):.0f} degrees within "
-            f"{1 / fps:.3g} s before frame {frame + 1}; jumps in the whole file: {jump.count}",
+            got=f"{joints[joint]} turns {np.degrees(turn_rad):.0f} degrees within "
+            f"{1 / fps:.3g} s before frame {frame + 1}; jumps in the whole file: {count}",
             then="Mend those frames, cut the recording there, or take the file out of the folder.",
         )
     scale = LEG_M / leg
@@ -214,10 +214,7 @@ def mirrored(motion: Motion) -> Motion:
 
 
 def _without_test_pose(rotations: F64, fps: float) -> slice:
-    """Return the frames between impossible jumps near the ends of (F, joints, 3, 3).
-
-    Recordings often begin or end with a frame or two of a T-pose.
-    """
+    """The frames of (F, joints, 3, 3) between impossible jumps near its ends, often of a T-pose."""
     traces = np.einsum("fjab,fjab->fj", rotations[1:], rotations[:-1])
     jumps = np.flatnonzero((traces < 1 + 2 * np.cos(_JUMP_RAD)).any(axis=1))
     near = max(1, round(_ENDS_S * fps))
@@ -228,18 +225,11 @@ def _without_test_pose(rotations: F64, fps: float) -> slice:
     return slice(first, last) if last > first else slice(None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Jump:
-    joint: int
-    frame: int  # it is turned there in this one, not yet in the one before
-    turn_rad: float
-    count: int
-
-
 def _first_jump(
     parents: tuple[int, ...], roles: dict[str, int], rotations: F64, fps: float
-) -> _Jump | None:
-    """Return the first jump of (F, J, 3, 3) that no joint can make, of those the body follows.
+) -> tuple[int, int, float, int] | None:
+    """The first jump of (F, J, 3, 3) that no joint can make, of those the body follows: its joint,
+    the frame before which it turns, by how much in radians, and the number of jumps.
 
     Turns are judged, so what an angle's number is does not matter. One counts if it is large in
     itself and its change from the turn before or after it is beyond what muscles can do.
@@ -262,7 +252,7 @@ def _first_jump(
     if not found:
         return None
     frame, joint, turn_rad = min(found)
-    return _Jump(joint=joint, frame=frame, turn_rad=turn_rad, count=len(found))
+    return joint, frame, turn_rad, len(found)
 
 
 def _followed(parents: tuple[int, ...], roles: dict[str, int]) -> set[int]:

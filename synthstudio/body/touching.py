@@ -1,4 +1,7 @@
-"""Contact of two people: palms and spots carried by bones, and skin penetration depth."""
+"""Contact of two people: palms and spots carried by bones, and skin penetration depth.
+
+Spots of the body where another person's hand may lie are vertices of the skin.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ from synthstudio.body import capsules
 from synthstudio.body.atlas import BareBody, load_atlas
 from synthstudio.body.capsules import Frames
 from synthstudio.body.poses import BONES, bone_rotations
-from synthstudio.body.spots import Spot, spot
 from synthstudio.core.catalogue import Touch
-from synthstudio.core.scene import F64, I32
+from synthstudio.core.scene import F64, PARTS
+from synthstudio.core.skeleton import JOINTS
 from synthstudio.core.spec import PersonSpec
 
 SKIN_M = 0.015
@@ -53,7 +56,6 @@ class Anchor:
     fingers: F64
 
     def at(self, frames: Frames) -> tuple[F64, F64, F64]:
-        """Return the point and both directions among bones."""
         turn = frames.turns[..., self.bone, :, :]
         return (
             frames.heads_m[..., self.bone, :] + turn @ self.point_m,
@@ -89,7 +91,7 @@ def deepest_m(a: F64, b: F64) -> float:
 
 def _below_m(points: F64, vertices: F64) -> float:
     """Return how deep the deepest of the points lies under a skin, by its nearest vertices."""
-    skin = _skin()
+    skin = load_atlas().skin
     low, high = vertices[skin].min(axis=0), vertices[skin].max(axis=0)
     own = points[skin]
     own = own[((own > low) & (own < high)).all(axis=1)]
@@ -106,22 +108,11 @@ def _below_m(points: F64, vertices: F64) -> float:
     return float(depth.max(initial=0.0))
 
 
-@functools.cache
-def _skin() -> NDArray[np.intp]:
-    return np.unique(_skin_faces()).astype(np.intp)
-
-
-@functools.cache
-def _skin_faces() -> I32:
-    atlas = load_atlas()
-    return atlas.body_faces[atlas.skin_face]
-
-
 def _normals(vertices: F64, places: NDArray[np.intp]) -> F64:
     """Return (N, 3) unit normals at places (N,) among the vertices, 0 off the skin."""
     selected = np.zeros(len(vertices), np.bool_)
     selected[places] = True
-    faces = _skin_faces()
+    faces = load_atlas().skin_faces
     faces = faces[selected[faces].any(axis=1)]
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     across = np.cross(b - a, c - a)
@@ -150,7 +141,6 @@ def world_skin_m(person: PersonSpec, bare: BareBody) -> F64:
 
 
 def moved(frames: Frames, yaw_rad: float, position_m: F64) -> Frames:
-    """Return a body's bones and capsules turned about z and put there."""
     turn = _turn(yaw_rad)
     return Frames(
         heads_m=frames.heads_m @ turn.T + position_m,
@@ -161,25 +151,17 @@ def moved(frames: Frames, yaw_rad: float, position_m: F64) -> Frames:
 
 
 def placed_frames(person: PersonSpec) -> Frames:
-    """Return bones and capsules where the person stands."""
     return moved(own_frames(person), person.yaw_rad, np.array(person.position_m))
 
 
 def own_frames(person: PersonSpec) -> Frames:
-    """Return bones and capsules in the person's own frame."""
     return capsules.frames(person.phenotype, bone_rotations(person.pose.angles_rad))
-
-
-# Anchors -----------------------------------------------------------------------------------
 
 
 def anchors(
     people: Pair, touch: Touch, posed: Callable[[PersonSpec], Posed], lift_m: float
 ) -> tuple[Anchor, Anchor]:
-    """Return the palm of a touch and what it lies on, each where the skin has it now.
-
-    A spot of the body is `lift_m` over what is worn there.
-    """
+    """The palm of a touch and what it lies on, by the skin; a spot `lift_m` over what is worn."""
     other = 1 - touch.of
     ends = []
     for who, name in ((touch.of, touch.palm), (other, touch.on)):
@@ -224,3 +206,79 @@ def _carried(who: int, bone: int, at: tuple[F64, F64, F64], person: PersonSpec) 
         out=back @ out,
         fingers=back @ fingers,
     )
+
+
+# Spots -------------------------------------------------------------------------------------------
+
+_NEAR_M = 0.02
+_ROUND_M = 0.035
+_FRONT, _BACK = (0.0, -1.0, 0.0), (0.0, 1.0, 0.0)
+_TRUNK: dict[str, tuple[float, float, tuple[float, float, float]]] = {
+    "chest": (0.74, 0.5, _FRONT),
+    "blade": (0.72, 0.45, _BACK),
+    "waist": (0.3, 0.0, (1.0, 0.0, 0.0)),
+    "loin": (0.25, 0.35, _BACK),
+    "upper_back": (0.8, 0.0, _BACK),
+    "lower_back": (0.3, 0.0, _BACK),
+}
+"""Name -> height from the hips (0) to the shoulders (1), how far to the left as a share of half
+the shoulders' width, and the way out."""
+_MIDDLE = ("upper_back", "lower_back")
+_ARM: dict[str, tuple[float, tuple[float, float, float]]] = {
+    "shoulder": (0.08, (0.5, 0.0, 0.9)),
+    "upper_arm": (0.5, (0.7, 0.0, 0.7)),
+}
+"""Name -> how far from the shoulder (0) to the elbow (1), and the way out."""
+NAMES = (
+    *_MIDDLE,
+    *(f"{s}_{n}" for s in ("left", "right") for n in (*_TRUNK, *_ARM) if n not in _MIDDLE),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """A vertex of the skin, the bone that moves it most, and the skin about it."""
+
+    vertex: int
+    bone: int
+    round: NDArray[np.intp]  # (N,) vertices whose mean normal is the spot's
+
+
+@functools.cache
+def spot(name: str) -> Spot:
+    atlas = load_atlas()
+    points = atlas.template_m.astype(np.float64)
+    origin, way, parts = _ray(name)
+    own = np.isin(atlas.vertex_part, [PARTS.index(part) for part in parts])
+    skin = atlas.skin[own[atlas.skin]]
+    along = (points[skin] - origin) @ way
+    off = np.linalg.norm(points[skin] - origin - along[:, None] * way, axis=1)
+    # The outermost skin about the ray: under an arm-pit there is more than one.
+    near = np.flatnonzero((along > 0) & (off < max(_NEAR_M, float(off[along > 0].min()) + 1e-3)))
+    vertex = int(skin[near[int(along[near].argmax())]])
+    round_about = skin[np.linalg.norm(points[skin] - points[vertex], axis=1) < _ROUND_M]
+    bone = int(atlas.weights[[vertex]].toarray()[0].argmax())
+    assert atlas.bone_names == BONES
+    return Spot(vertex=vertex, bone=bone, round=round_about)
+
+
+def _ray(name: str) -> tuple[F64, F64, tuple[str, ...]]:
+    """Return a spot's ray, and the parts whose skin it may meet."""
+    atlas = load_atlas()
+    joints = atlas.joint_weights @ atlas.template_m.astype(np.float64)
+    at = dict(zip(JOINTS, joints, strict=True))
+    side, _, stem = name.partition("_")
+    stem, sign = (name, 1.0) if name in _MIDDLE else (stem, 1.0 if side == "left" else -1.0)
+    flip = np.array([sign, 1.0, 1.0])
+    if stem in _TRUNK:
+        share, aside, out = _TRUNK[stem]
+        hips = (at["left_hip"] + at["right_hip"]) / 2
+        neck = (at["left_shoulder"] + at["right_shoulder"]) / 2
+        half = float(at["left_shoulder"][0] - at["right_shoulder"][0]) / 2
+        origin = hips + share * (neck - hips) + np.array([sign * aside * half, 0.0, 0.0])
+        return origin, flip * np.array(out), ("torso", "pelvis")
+    share, out = _ARM[stem]
+    shoulder, elbow = at[f"{side}_shoulder"], at[f"{side}_elbow"]
+    way = flip * np.array(out)
+    way /= np.linalg.norm(way)
+    return shoulder + share * (elbow - shoulder), way, (f"{side}_upper_arm", "torso")

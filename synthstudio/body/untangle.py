@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.body.atlas import load_atlas, posed_skin_m, some_vertices_m
+from synthstudio.body.capsules import side_and_limb
 from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.core.scene import F64, I32, PARTS
 from synthstudio.core.spec import BoneTurn, Phenotype
@@ -87,10 +88,7 @@ class _Contact:
 def deepest_own_m(
     phenotype: Phenotype, angles_rad: dict[str, float], turns: tuple[BoneTurn, ...] = ()
 ) -> float:
-    """Return the largest depth of one part of a body in another, by the skin.
-
-    `turns`: as in `atlas.bare_body`.
-    """
+    """Largest depth of one part of a body in another, by the skin; `turns` as in `bare_body`."""
     return _deepest(_contacts(phenotype, angles_rad, turns))
 
 
@@ -148,8 +146,7 @@ def _searched(
 def _bands() -> dict[str, tuple[NDArray[np.intp], I32]]:
     """Return each band's vertices and its faces, which count among them."""
     atlas = load_atlas()
-    faces = atlas.body_faces[atlas.skin_face]
-    out = {}
+    faces, out = atlas.skin_faces, {}
     for name, parts in _BANDS.items():
         own = np.isin(atlas.vertex_part, [PARTS.index(part) for part in parts])
         used = faces[own[faces].all(axis=1)]
@@ -197,18 +194,13 @@ def _tested(b: str) -> NDArray[np.bool_]:
     """Return which of those vertices, every so many of a band, may lie in the band `b`."""
     out = np.zeros(len(_of()), np.bool_)
     for a, band in zip(_BANDS, _skin()[1], strict=True):
-        (side, limb), (other, on) = _split(a), _split(b)
+        (side, limb), (other, on) = side_and_limb(a), side_and_limb(b)
         same = not side or not other or side == other
         joined = same and {limb, on} in _JOINED and on != _TRUNK
         # A trunk is tested the other way round.
         if a != b and limb != _TRUNK and not {limb, on} <= {_HEAD, _TRUNK} and not joined:
             out[band][:: _STRIDES.get(limb, 1)] = True
     return out
-
-
-def _split(band: str) -> tuple[str, str]:
-    side, _, limb = band.partition("_")
-    return (side, limb) if limb else ("", band)
 
 
 def _contacts(
@@ -312,12 +304,12 @@ def _moving(found: list[_Contact]) -> dict[str, float]:
 
 def _angles_of(contact: _Contact) -> Iterator[tuple[str, float]]:
     bands = (contact.a, contact.b)
-    arms = {_split(band)[0] for band in bands if band.endswith(("arm", "hand"))}
+    arms = {side_and_limb(band)[0] for band in bands if band.endswith(("arm", "hand"))}
     if arms:
         for side in sorted(arms):
             yield from ((f"{side}_{name}", much) for name, much in _ARM_RAD.items())
         return
-    for side in sorted({_split(band)[0] for band in bands} - {""}):
+    for side in sorted({side_and_limb(band)[0] for band in bands} - {""}):
         yield from ((f"{side}_{name}", much) for name, much in _LEG_RAD.items())
     if contact.b in (_TRUNK, _HEAD):
         yield from _TRUNK_RAD.items()

@@ -5,20 +5,21 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from synthstudio.body.atlas import Atlas, BareBody
-from synthstudio.body.clothes.garment_mesh import basis
+from synthstudio.body.clothes.cloth import Cloth, compiled
+from synthstudio.body.clothes.garment_mesh import Basis, all_corners, basis
 from synthstudio.body.clothes.garment_table import FIT, GARMENTS, SKIN
-from synthstudio.body.clothes.kinds import Design, design, drawn_faces
-from synthstudio.body.clothes.sew import Sewn, Wearer, sewn, wearer_of
+from synthstudio.body.clothes.sew import Wearer, sewn, wearer_of
+from synthstudio.body.clothes.tailor import Tailored
 from synthstudio.body.skin import skin_surfaces, teeth
 from synthstudio.core.catalogue import GarmentKind, Slot
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import PARTS, Bool, Surface
+from synthstudio.core.scene import F32, PARTS, Bool, Surface
 from synthstudio.core.spec import GarmentSpec, Material, PersonSpec
 
 __all__ = ["GARMENTS", "check_outfit", "dress", "garments"]
@@ -28,6 +29,10 @@ _HIDDEN = {"headscarf": "hair", "medical_mask": "beard"}
 _LOOSE_UNDER = 0.8  # of cloth at most, where more is worn over it
 _BUTTON_M, _BUTTON_CORNERS = 0.0055, 8
 _FRONT = sum(1 << PARTS.index(part) for part in ("neck", "torso", "pelvis"))
+
+_DESIGNS = 480  # a data set has some 130 in each detail, with all hair cuts and hats 240
+_HIDE_SKIN_M = 0.02  # skin this far inside a garment is not drawn
+_SHOW_INNER_M = 0.030  # an inner garment this far under an outer one is not drawn
 
 
 def garments() -> tuple[GarmentKind, ...]:
@@ -64,15 +69,11 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> tuple[Surface, ..
 
 @functools.lru_cache(maxsize=4096)
 def _phase(identity: str, kind: str) -> float:
-    """Return where the folds of a person's garment begin."""
     return float(stream(0, "folds", identity, kind).uniform(0, math.tau))
 
 
 def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
-    """Return the outfit with its hair flat enough for its hat, and inside its hood.
-
-    Nothing is left of hair, which a headscarf hides, nor of a beard under a mask.
-    """
+    """The outfit with hair flat under a hat and inside a hood; none under a headscarf or a mask."""
     kinds = {g.kind for g in outfit}
     hidden = {slot for kind, slot in _HIDDEN.items() if kind in kinds}
     outfit = tuple(g for g in outfit if GARMENTS[g.kind].kind.slot not in hidden)
@@ -113,37 +114,22 @@ def _sewn(
         drawn = drawn_faces(made, place, outer)
         if not drawn.any():
             continue
-        piece = sewn(cloth, wearer, loose=loose, phase=phase, over_m=over_m)
+        piece = sewn(cloth, wearer, garment.kind, loose=loose, phase=phase, over_m=over_m)
         first, second = garment.material, garment.second_material or garment.material
         first, second = (second, first) if cloth.second else (first, second)
         panel = np.zeros(len(drawn), bool) if cloth.panel is None else cloth.panel
         for material, faces in ((first, drawn & ~panel), (second, drawn & panel)):
             if faces.any():
-                out.append(_surface(garment.kind, piece, material, faces))
-        if len(piece.studs_m):
-            out.append(_buttons(garment, piece))
+                out.append(replace(piece, material=material, drawn=faces))
+        if len(cloth.studs):
+            assert piece.normals is not None
+            at, outwards = piece.vertices_m[cloth.studs], piece.normals[cloth.studs]
+            out.append(_buttons(garment, at, outwards))
     return out
 
 
-def _surface(kind: str, piece: Sewn, material: Material, drawn: Bool) -> Surface:
-    return Surface(
-        name=kind,
-        instance=0,
-        vertices_m=piece.vertices_m,
-        normals=piece.normals,
-        faces=piece.faces,
-        coords=piece.coords,
-        material=material,
-        tint=piece.tint,
-        covers=piece.covers,
-        drawn=drawn,
-        two_sided=True,
-    )
-
-
-def _buttons(garment: GarmentSpec, piece: Sewn) -> Surface:
-    """Return flat discs on a garment, in the second material."""
-    at, out = piece.studs_m, piece.studs_out
+def _buttons(garment: GarmentSpec, at: F32, out: F32) -> Surface:
+    """Flat discs in the second material at (B, 3) of a garment; `out` (B, 3) unit, outwards."""
     right = np.cross(out, np.array((0.0, 0.0, 1.0)))
     right /= np.maximum(np.linalg.norm(right, axis=1, keepdims=True), 1e-12)
     up = np.cross(right, out)
@@ -170,7 +156,59 @@ def _buttons(garment: GarmentSpec, piece: Sewn) -> Surface:
     )
 
 
-# Checks -------------------------------------------------------------------------------------
+# Designs: cut, compiled and cached --------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Design:
+    """A garment that is cut and compiled; it fits every person and pose."""
+
+    cloths: tuple[Cloth, ...]
+    tailored: Tailored
+    thick_m: float  # how far it reaches off the shoulders
+    hides: Bool  # (body F,) skin well inside the garment
+
+
+def design(base: Basis, garment: GarmentSpec) -> Design:
+    """Return the cut of a garment, one of the last `_DESIGNS` if it is among them."""
+    cut_by = tuple((k, round(v, 6)) for k, v in sorted(garment.shape.items()) if k != FIT)
+    return designed(base, garment.kind, cut_by)
+
+
+@functools.lru_cache(maxsize=_DESIGNS)
+def designed(base: Basis, kind: str, shape: tuple[tuple[str, float], ...]) -> Design:
+    tailored = GARMENTS[kind].cut(base, dict(shape))
+    hidden = (tailored.hides or tailored.inside)(base.places)
+    cloths = tuple(compiled(base, piece) for piece in tailored.pieces)
+    return Design(
+        cloths=cloths,
+        tailored=tailored,
+        thick_m=max(_thick_m(cloth) for cloth in cloths),
+        hides=all_corners(hidden > _HIDE_SKIN_M, base.atlas.body_faces),
+    )
+
+
+def _thick_m(cloth: Cloth) -> float:
+    x, _, z = cloth.where.at[: len(cloth.offset_m)].T  # without what panels cut
+    high = (z > 0.30) & (z < 0.53) & (np.abs(x) < 0.20)
+    return float(cloth.offset_m[high].max()) if high.any() else 0.0
+
+
+def drawn_faces(made: Design, place: int, outer: list[Design]) -> Bool:
+    """Return the faces of a piece not certainly hidden by outer garments."""
+    cloth = made.cloths[place]
+    drawn = np.ones(len(cloth.all_faces), bool)
+    for over in outer:
+        drawn &= ~_under(made, place, over)
+    return drawn
+
+
+@functools.lru_cache(maxsize=4 * _DESIGNS)
+def _under(made: Design, place: int, over: Design) -> Bool:
+    cloth = made.cloths[place]
+    inside = over.tailored.inside(cloth.where)
+    deep = np.concatenate([inside, inside[cloth.rim[:, 0]]]) > _SHOW_INNER_M
+    return all_corners(deep, cloth.all_faces)
 
 
 def check_outfit(person: PersonSpec) -> None:

@@ -44,9 +44,8 @@ def view_azimuth_rad(view: str) -> float:
 
 
 def body_of(phenotype: Phenotype) -> str:
-    """The bin of a body, one of BODIES."""
-    columns = ((phenotype.gender,), (phenotype.weight,), (phenotype.height,))
-    gender, weight, height = (np.array(column) for column in columns)
+    axes = (phenotype.gender, phenotype.weight, phenotype.height)
+    gender, weight, height = np.array(axes)[:, None]
     return BODIES[int(body_places(gender, weight, height)[0])]
 
 

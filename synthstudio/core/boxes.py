@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64
+from synthstudio.core.arrays import F64, I64, Bool
 
 
 def nms(boxes: F64, score: F64, *, overlap: float) -> I64:
@@ -26,10 +25,7 @@ def nms(boxes: F64, score: F64, *, overlap: float) -> I64:
     return np.array(kept, np.int64)
 
 
-Bools = NDArray[np.bool_]
-
-
-def object_similarity(found: F64, truth: F64, known: Bools, area: F64, sigmas: F64) -> F64:
+def object_similarity(found: F64, truth: F64, known: Bool, area: F64, sigmas: F64) -> F64:
     """OKS (D, P) of found people (D, J, 2) and true ones (P, J, 2) over the joints `known` (P, J).
 
     COCO's formula with `area` (P,) in square pixels; a joint that was not found counts 0, and

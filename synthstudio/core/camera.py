@@ -12,12 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.distortion import Coefficients, distorted, slopes, undistorted
 from synthstudio.core.errors import GeometryError
-
-F64 = NDArray[np.float64]
 
 NEAR_M = 0.05
 """Nothing nearer than this along z is drawn or labelled."""
@@ -78,22 +76,18 @@ class Camera:
         """Camera points (..., 3) as pixels (..., 2); NaN nearer than the near plane."""
         camera_m = np.asarray(camera_m, np.float64)
         z = camera_m[..., 2]
-        if self.distortion is not None:
-            return self._bent(camera_m)
         k = self.K
+        if self.distortion is not None:
+            near = camera_m[..., 2:] >= NEAR_M
+            flat = camera_m[..., :2] / np.where(near, camera_m[..., 2:], 1.0)
+            bent = distorted(self.distortion, flat) * self.focal_px + k[:2, 2]
+            return np.where(near, bent, np.nan)
         with np.errstate(divide="ignore", invalid="ignore"):
             x = k[0, 0] * camera_m[..., 0] / z + k[0, 2]
             y = k[1, 1] * camera_m[..., 1] / z + k[1, 2]
         out = np.stack([x, y], axis=-1)
         out[~(z >= NEAR_M)] = np.nan
         return out
-
-    def _bent(self, camera_m: F64) -> F64:
-        assert self.distortion is not None
-        k, near = self.K, camera_m[..., 2:] >= NEAR_M
-        flat = camera_m[..., :2] / np.where(near, camera_m[..., 2:], 1.0)
-        bent = distorted(self.distortion, flat) * self.focal_px + k[:2, 2]
-        return np.where(near, bent, np.nan)
 
     def unproject(self, pixels: F64, depth_m: F64) -> F64:
         """Camera points (..., 3) of continuous pixels (..., 2) at z = depth_m (...)."""

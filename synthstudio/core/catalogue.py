@@ -52,15 +52,13 @@ class KeyPose:
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """The role of one person in an interaction."""
-
     poses: tuple[str, ...]  # names of key poses it may begin with
     angles_rad: dict[str, float] = field(default_factory=dict)  # instead of that pose's
 
 
 @dataclass(frozen=True, kw_only=True)
 class Touch:
-    """A contact: a palm on another person's palm or on a spot of their body (body/spots.py)."""
+    """A contact: a palm on another person's palm or on a spot of their body (body/touching.py)."""
 
     of: int  # index of the palm's owner in the interaction
     palm: str  # left_palm or right_palm
@@ -85,9 +83,7 @@ class Interaction:
     mirrored_ok: bool = True
 
 
-Worn = Literal[
-    "everyday", "always", "sport", "named", "named_sport", "named_always"
-]  # fmt: skip
+Worn = Literal["everyday", "always", "sport", "named", "named_sport", "named_always"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +109,6 @@ class GarmentKind:
     dye: Literal["cloth", "high_visibility"] = "cloth"
 
     def fits(self, gender: float, age: float) -> bool:
-        """Whether such a body wears it."""
         return self.gender[0] <= gender <= self.gender[1] and self.age[0] <= age <= self.age[1]
 
 
@@ -191,8 +186,6 @@ class ImageAsset:
 
 @dataclass(frozen=True, kw_only=True)
 class MotionAsset:
-    """A user's recorded motion."""
-
     asset: AssetRef
     frames: int
     fps: float

@@ -15,9 +15,9 @@ import functools
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from synthstudio.core.arrays import F64
+
 Coefficients = tuple[float, float]
 """k1 and k2."""
 

@@ -1,20 +1,5 @@
 """Every error this package raises on purpose.
 
-SynthStudioError
-├── ArgumentError        a call of the Python API: a value of the wrong type or out of range
-├── RecipeError          a recipe: syntax, unknown field, value out of range
-├── AssetError           a file from outside: image, mesh, HDRI, cut-out, folder of them
-├── GeometryError        a scene that cannot be rendered exactly (range limits, empty meshes)
-├── DatasetError         a data set on disk: not empty, locked, damaged, of another recipe
-├── FormatError          a file of another tool: damaged, hostile, or of another layout
-├── ModelError           a network: shapes, checkpoints, configs and data that do not fit it
-├── DiskError            the disk is full, read-only or not writable
-├── ReviewError          a review store: of another version, unreadable, or lacks an item
-│   └── Refused          a rejected reviewer's action; `reason` names the cause
-├── StudioError          the studio: how it is started, who signs in, a link, an upload
-├── DeviceError          no CUDA, no EGL, a missing system library
-└── WorkerError          a worker process died or a frame failed twice
-
 A message states what is wrong, where (file, field path, frame), what was expected, what was
 found and the remedy. The command line prints it and exits with 1.
 """
@@ -83,7 +68,7 @@ class ArgumentError(SynthStudioError, ValueError):
 
 
 class RecipeError(SynthStudioError):
-    """A recipe is unreadable or cannot be satisfied."""
+    """A recipe is unreadable, has an unknown field or value, or cannot be satisfied."""
 
 
 class AssetError(SynthStudioError):
@@ -95,7 +80,7 @@ class GeometryError(SynthStudioError):
 
 
 class DatasetError(SynthStudioError):
-    """A data set on disk cannot be used."""
+    """A data set on disk is not empty, locked, damaged or of another recipe."""
 
 
 class FormatError(SynthStudioError):
@@ -118,7 +103,7 @@ class DiskError(SynthStudioError):
 
 
 class ReviewError(SynthStudioError):
-    """A review store cannot be used."""
+    """A review store is of another version, unreadable, or lacks an item."""
 
 
 class Refused(ReviewError):

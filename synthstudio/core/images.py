@@ -13,7 +13,7 @@ import re
 import struct
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -108,13 +108,11 @@ def _unreadable(path: Path, error: OSError) -> AssetError:
     return AssetError(f"cannot read the file: {error.strerror or error}", where=str(path))
 
 
-def list_pictures(
-    folder: Path, *, unread: Iterable[str] = UNREAD
-) -> tuple[list[Path], Counter[str]]:
+def list_pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
     """Pictures in a folder and the folders in it, sorted, and counts of skipped files.
 
     A picture has one of `SUFFIXES`, or is a JPEG, PNG or WebP by its first bytes. Counted by
-    ending are other pictures and videos (`unread`); text and other files are not mentioned.
+    ending are other pictures and videos (`UNREAD`); text and other files are not mentioned.
     Hidden files and folders (a leading dot, __MACOSX) are skipped.
     """
     found, left_out = [], Counter[str]()
@@ -125,7 +123,7 @@ def list_pictures(
         suffix = path.suffix.lower()
         if suffix in SUFFIXES or is_picture(path):
             found.append(path)
-        elif suffix in unread:
+        elif suffix in UNREAD:
             left_out[f"file ending in {suffix}: this format is not read"] += 1
     return found, left_out
 
@@ -187,10 +185,7 @@ def decode_rgb(data: bytes, where: str) -> U8:
 
 
 def check_rgb(data: bytes, where: str) -> tuple[int, int]:
-    """(width, height) of `decode_rgb`'s result; a JPEG is decoded at 1/8.
-
-    AssetError as there: every byte is read.
-    """
+    """(width, height) of `decode_rgb`'s result, every byte read, a JPEG at 1/8; AssetError."""
     return decode(data, where, _checked_size)
 
 
@@ -205,10 +200,7 @@ def decode_rgba(data: bytes, where: str) -> U8:
 
 
 def picture_rgba(image: Image.Image, where: str, *, longest: int) -> U8:
-    """Decode a picture that is open but not decoded yet, as (h, w, 4) uint8.
-
-    It is shrunk to at most `longest` pixels a side; EXIF orientation is ignored.
-    """
+    """An open, undecoded picture as (h, w, 4), at most `longest` a side; EXIF is ignored."""
     with _as_asset_error(where), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _check_pixels(image.size, where)
@@ -420,21 +412,14 @@ def encode_png(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     return data.tobytes()
 
 
-def _linear_table() -> F32:
-    """The sRGB transfer curve (IEC 61966-2-1) at 0..255."""
-    s = np.arange(256) / 255
-    return np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-def _srgb_table() -> U8:
-    """The inverse curve at k / 65535: within 0.03 of a grey level before rounding."""
-    v = np.arange(65536) / 65535
-    s = np.where(v <= 0.0031308, v * 12.92, 1.055 * v ** (1 / 2.4) - 0.055)
-    return np.rint(s * 255).astype(np.uint8)
-
-
-_TO_LINEAR = _linear_table()
-_TO_SRGB = _srgb_table()
+_SRGB, _LIGHT = np.arange(256) / 255, np.arange(65536) / 65535
+_TO_LINEAR: F32 = np.where(
+    _SRGB <= 0.04045, _SRGB / 12.92, ((_SRGB + 0.055) / 1.055) ** 2.4
+).astype(np.float32)
+"""The sRGB transfer curve (IEC 61966-2-1) at 0..255."""
+_CURVE = np.where(_LIGHT <= 0.0031308, _LIGHT * 12.92, 1.055 * _LIGHT ** (1 / 2.4) - 0.055)
+_TO_SRGB: U8 = np.rint(_CURVE * 255).astype(np.uint8)
+"""The inverse curve at k / 65535: within 0.03 of a grey level before rounding."""
 
 
 def srgb_to_linear(srgb: U8) -> F32:

@@ -38,8 +38,20 @@ Rle = dict[str, Any]
 """A COCO run-length mask: {"size": [H, W], "counts": str}."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JointLabels:
+    """The visibility of one person's joints, as `PersonColumns` explains it."""
+
+    shares: F64  # (J, 5)
+    state: U8  # (J,)
+    cause: tuple[str, ...]  # J
+    ambiguous: Bool  # (J,)
+    occluder_id: I32  # (J,)
+    hidden_by: tuple[tuple[tuple[int, float], ...], ...]  # J x [(instance, share)], largest first
+
+
 @dataclass(frozen=True, kw_only=True)
-class PersonLabel:
+class PersonLabel(JointLabels):
     """The labels of one person in one frame, as `PersonColumns` explains them."""
 
     instance: int
@@ -50,12 +62,6 @@ class PersonLabel:
     joints_camera_m: F64  # (J, 3)
     joints_world_m: F64  # (J, 3)
     kinematic_joints_world_m: F64  # (J, 3)
-    shares: F64  # (J, 5)
-    state: U8  # (J,)
-    cause: tuple[str, ...]  # J
-    ambiguous: Bool  # (J,)
-    occluder_id: I32  # (J,)
-    hidden_by: tuple[tuple[tuple[int, float], ...], ...]  # J x [(instance, share)], largest first
     modal: Rle
     amodal: Rle  # inside the frame
     modal_box_px: tuple[float, float, float, float]  # x, y, w, h; zeros when empty
@@ -76,8 +82,6 @@ class PersonLabel:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameLabels:
-    """All labels of a frame."""
-
     people: tuple[PersonLabel, ...]
     crowd_index: float
     objects: tuple[tuple[int, str, int | None], ...]  # (instance, kind, held_by instance)
@@ -85,10 +89,7 @@ class FrameLabels:
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One frame. `layers` maps a layer's name to the bytes of its PNG file.
-
-    `timings_ms`: duration of each stage, for the log; never in a hashed file.
-    """
+    """One frame; `layers`: name -> PNG bytes; `timings_ms`: of each stage, for the log alone."""
 
     spec: FrameSpec
     jpeg: bytes
@@ -97,10 +98,7 @@ class Frame:
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
-# The table ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Label:
     """A column of a stored table, and its names elsewhere.
 
@@ -171,8 +169,18 @@ def target_row(target: OcclusionTarget) -> dict[str, Any]:
     }
 
 
-def _target_field(name: str) -> Callable[[FrameSpec, int], Any]:
-    return lambda spec, k: target_row(spec.targets[k] if spec.targets else OcclusionTarget())[name]
+def _target(name: str, means: str, *shape: int | str, **facts: Any) -> Any:
+    def of_spec(spec: FrameSpec, k: int) -> Any:
+        return target_row(spec.targets[k] if spec.targets else OcclusionTarget())[name]
+
+    return label(means, *shape, of_spec=of_spec, **facts)
+
+
+def _occluder(means: str, dtype: str, place: int) -> Any:
+    def of(person: PersonLabel) -> list[float]:
+        return [pair[place] for pair in person.pairs]
+
+    return label(f"of each occluder of a joint: {means}", "N", dtype=dtype, coco="", of=of)
 
 
 def _phenotype(spec: FrameSpec, k: int) -> list[float]:
@@ -234,27 +242,9 @@ class PersonColumns:
         "J",
         of=lambda person: ["rendered"] * len(person.cause),
     )
-    hidden_joint: Lists = label(
-        "of each occluder of a joint: the joint, largest share first",
-        "N",
-        dtype="int32",
-        coco="",
-        of=lambda person: [j for j, _, _ in person.pairs],
-    )
-    hidden_instance: Lists = label(
-        "of each occluder of a joint: its instance",
-        "N",
-        dtype="int32",
-        coco="",
-        of=lambda person: [i for _, i, _ in person.pairs],
-    )
-    hidden_share: Lists = label(
-        "of each occluder of a joint: the share that it hides",
-        "N",
-        dtype="float64",
-        coco="",
-        of=lambda person: [s for _, _, s in person.pairs],
-    )
+    hidden_joint: Lists = _occluder("the joint, largest share first", "int32", 0)
+    hidden_instance: Lists = _occluder("its instance", "int32", 1)
+    hidden_share: Lists = _occluder("the share that it hides", "float64", 2)
     mask_size: I32 = label(
         "H, W of the masks",
         2,
@@ -317,37 +307,31 @@ class PersonColumns:
         null=True,
         of_spec=lambda spec, k: None if spec.clip is None else spec.clip.motions[k],
     )
-    target_fraction: F64 = label(
+    target_fraction: F64 = _target(
+        "target_fraction",
         "requested occluded fraction",
         null=True,
         within=(0, 1),
         query="requested",
-        of_spec=_target_field("target_fraction"),
     )
-    target_hidden: Lists = label(
-        'joints requested to be hidden, groups joined by "+"',
-        "N",
-        dtype="string",
-        of_spec=_target_field("target_hidden"),
+    target_hidden: Lists = _target(
+        "target_hidden", 'joints requested to be hidden, groups joined by "+"', "N", dtype="string"
     )
-    target_shown: Lists = label(
-        'joints requested to be visible, groups joined by "+"',
-        "N",
-        dtype="string",
-        of_spec=_target_field("target_shown"),
+    target_shown: Lists = _target(
+        "target_shown", 'joints requested to be visible, groups joined by "+"', "N", dtype="string"
     )
-    target_causes: F64 = label(
+    target_causes: F64 = _target(
+        "target_causes",
         "requested fraction of joints by cause, in the order of shares; NaN: none",
         len(SHARES),
         null=True,
-        of_spec=_target_field("target_causes"),
     )
-    target_met: Text = label(
+    target_met: Text = _target(
+        "target_met",
         "whether the request was met: yes or no",
         dtype="bool_",
         null=True,
         query="met",
-        of_spec=_target_field("target_met"),
     )
 
 
@@ -361,7 +345,7 @@ def _table() -> dict[str, Label]:
         name, memory = column.name, _MEMORY.get(str(column.type), "object")
         dtype = _STORED.get(str(column.type), memory)
         usual = {"dtype": dtype, "memory": memory, "coco": name, "query": name}
-        found[name] = Label(name=name, **{**usual, **column.metadata})
+        found[name] = Label(name, **{**usual, **column.metadata})
     return found
 
 
@@ -369,36 +353,32 @@ LABELS = _table()
 """Column of the instances table -> its label."""
 
 
-def _frame(name: str, dtype: str, means: str, *shape: int | str, **facts: Any) -> Label:
-    return Label(name=name, dtype=dtype, means=means, shape=shape, **facts)
-
-
 _UP_TO_65536 = (1, 1 << 16)
 FRAME_LABELS = {
     label.name: label
     for label in (
-        _frame("index", "int64", "number of the frame"),
-        _frame("seed", "int64", "seed of the run"),
-        _frame("file_name", "string", "where its picture lies"),
-        _frame("image_sha256", "string", "hash of the picture's bytes"),
-        _frame("width_px", "int32", "width of the frame", unit="px", within=_UP_TO_65536),
-        _frame("height_px", "int32", "height of the frame", unit="px", within=_UP_TO_65536),
-        _frame("split", "string", "train, val or test"),
-        _frame("group_id", "string", "frames of one moment"),
-        _frame("variant", "string", "base, clean, occluder, ..."),
-        _frame("skeleton", "string", "skeleton of the joints"),
-        _frame("differs", "string", "differences from its group's base", "N", coco="differs"),
-        _frame("camera_id", "int32", "camera of the rig, from 0", coco="camera_id"),
-        _frame("clip_id", "string", "name of the clip", null=True, coco="clip_id"),
-        _frame("clip_frame", "int32", "frame of the clip, from 0", null=True, coco="clip_frame"),
-        _frame("clip_frames", "int32", "frames of the clip", null=True, coco="clip_frames"),
-        _frame(
+        Label("index", "int64", "number of the frame"),
+        Label("seed", "int64", "seed of the run"),
+        Label("file_name", "string", "where its picture lies"),
+        Label("image_sha256", "string", "hash of the picture's bytes"),
+        Label("width_px", "int32", "width of the frame", unit="px", within=_UP_TO_65536),
+        Label("height_px", "int32", "height of the frame", unit="px", within=_UP_TO_65536),
+        Label("split", "string", "train, val or test"),
+        Label("group_id", "string", "frames of one moment"),
+        Label("variant", "string", "base, clean, occluder, ..."),
+        Label("skeleton", "string", "skeleton of the joints"),
+        Label("differs", "string", "differences from its group's base", ("N",), coco="differs"),
+        Label("camera_id", "int32", "camera of the rig, from 0", coco="camera_id"),
+        Label("clip_id", "string", "name of the clip", null=True, coco="clip_id"),
+        Label("clip_frame", "int32", "frame of the clip, from 0", null=True, coco="clip_frame"),
+        Label("clip_frames", "int32", "frames of the clip", null=True, coco="clip_frames"),
+        Label(
             "time_s", "float64", "time from the clip's start", unit="s", null=True, coco="time_s"
         ),
-        _frame("K", "float64", "intrinsics", 3, 3, null=True),
-        _frame("world_to_camera", "float64", "extrinsics, OpenCV axes", 4, 4, null=True),
-        _frame("crowd_index", "float64", "crowd index of CrowdPose", null=True, within=(0, 1)),
-        _frame(
+        Label("K", "float64", "intrinsics", (3, 3), null=True),
+        Label("world_to_camera", "float64", "extrinsics, OpenCV axes", (4, 4), null=True),
+        Label("crowd_index", "float64", "crowd index of CrowdPose", null=True, within=(0, 1)),
+        Label(
             "crowd_target",
             "float64",
             "requested crowd index",
@@ -406,11 +386,11 @@ FRAME_LABELS = {
             within=(0, 1),
             coco="crowd_target",
         ),
-        _frame("object_instance", "int32", "instance of each object", "N"),
-        _frame("object_kind", "string", "its kind", "N"),
-        _frame("object_held_by", "int32", "instance of its holder, 0: none", "N"),
-        _frame("layers", "string", "names of the layers stored beside the picture, sorted", "N"),
-        _frame("spec", "string", "the FrameSpec as JSON; lens distortion", null=True),
+        Label("object_instance", "int32", "instance of each object", ("N",)),
+        Label("object_kind", "string", "its kind", ("N",)),
+        Label("object_held_by", "int32", "instance of its holder, 0: none", ("N",)),
+        Label("layers", "string", "names of the layers stored beside the picture, sorted", ("N",)),
+        Label("spec", "string", "the FrameSpec as JSON; lens distortion", null=True),
     )
 }
 """Column of the frames table -> its label."""

@@ -1,11 +1,11 @@
-"""A thread-safe LRU cache."""
+"""Caches of values: the last ones used, and those of the last two frames."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar, cast
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -54,3 +54,29 @@ class LastUsed(Generic[K, V]):
     def _drop(self, key: K) -> None:
         if key in self._values:
             self._sum -= self._size(self._values.pop(key))
+
+
+class FrameCache:
+    """Caches parts of the current and the previous frame: variants of a moment share most.
+
+    A key must include everything that decides its value; values must not be mutated.
+    """
+
+    def __init__(self, *, on: bool = True) -> None:
+        self._on = on
+        self._now: dict[Hashable, object] = {}
+        self._before: dict[Hashable, object] = {}
+
+    def next_frame(self) -> None:
+        """Drop values that the last frame did not use."""
+        self._before, self._now = self._now, {}
+
+    def get(self, key: Hashable, make: Callable[[], V]) -> V:
+        if not self._on:
+            return make()
+        if key not in self._now:
+            self._now[key] = self._before[key] if key in self._before else make()
+        return cast(V, self._now[key])
+
+    def __len__(self) -> int:
+        return len({*self._now, *self._before})

@@ -11,20 +11,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import I64, Bool
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.labels import Rle
 
-Bool = NDArray[np.bool_]
 Box = tuple[float, float, float, float]
 
 
 def encode(mask: Bool, box: Box | None = None) -> Rle:
-    """The compressed COCO run-length code of a mask (H, W); `counts` is ASCII text.
-
-    `box`: `mask_box(mask)`, if known.
-    """
+    """The compressed COCO code of a mask (H, W); `box`: `mask_box(mask)`, if known."""
     from pycocotools import mask as coco_mask
 
     # Only the mask's box is copied into pycocotools' column order.
@@ -85,7 +81,7 @@ MAX_PERIMETER_PX = 20_000_000
 _COORDINATE_PX = 1_000_000
 
 
-def runs(counts: str) -> NDArray[np.int64]:
+def runs(counts: str) -> I64:
     """The run lengths of a compressed COCO code; ValueError when it is none.
 
     Six bits a character from "0": five of the value, one for "more follows"; from the fourth

@@ -60,12 +60,11 @@ _IN_BROWSERS = (
 _DEFAULT_SOURCE = (
     "COCO's where joints are COCO's; else 0.072, the median of COCO's 17 (not measured)"
 )
-_BEGIN = "{"
 
 
 def is_own(name: str) -> bool:
     """Whether a stored skeleton name is a definition."""
-    return name.startswith(_BEGIN)
+    return name.startswith("{")
 
 
 def default_sigma(same_as: str | None) -> float:

@@ -34,7 +34,6 @@ class Url:
 
     @property
     def name(self) -> str:
-        """The last part of its path."""
         return self.path.rpartition("/")[2]
 
 
@@ -59,10 +58,9 @@ def parse_place(value: str | os.PathLike[str] | Url) -> Place:
     if isinstance(value, Url):
         return value
     text = os.fspath(value)
-    if not looks_like_url(text):
-        return Path(text)
     found = _MEANT.fullmatch(text)
-    assert found is not None  # as looks_like_url has it
+    if found is None or not looks_like_url(text):
+        return Path(text)
     scheme, rest = found[1].lower(), found[3]
     if scheme == _FILE:
         if found[2] and not rest.startswith(("/", "localhost/")):

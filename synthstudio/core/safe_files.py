@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from tokenize import TokenError
 from typing import IO, Any
@@ -115,19 +114,24 @@ def read_npz(
     found: dict[str, NDArray[Any]] = {}
     if not path.is_file():
         raise FormatError("there is no such file", where=str(path))
-    with _errors(path), zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        if len(members) > MAX_MEMBERS or len({m.filename for m in members}) != len(members):
-            raise ValueError("too many members, or two of one name")
-        wanted = {
-            member.filename.removesuffix(".npy"): member
-            for member in members
-            if member.filename.endswith(".npy") and member.filename.removesuffix(".npy") in names
-        }
-        for member in wanted.values():
-            _check_size(member, limit)
-        for name, member in wanted.items():
-            found[name] = _extract(archive, member, scratch / f"{len(found)}.npy", fortran)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if len(members) > MAX_MEMBERS or len({m.filename for m in members}) != len(members):
+                raise ValueError("too many members, or two of one name")
+            wanted = {
+                member.filename.removesuffix(".npy"): member
+                for member in members
+                if member.filename.endswith(".npy")
+                and member.filename.removesuffix(".npy") in names
+            }
+            for member in wanted.values():
+                _check_size(member, limit)
+            for name, member in wanted.items():
+                found[name] = _extract(archive, member, scratch / f"{len(found)}.npy", fortran)
+    except UNREADABLE as error:
+        problem = f"unreadable .npz archive: {str(error)[:200] or type(error).__name__}"
+        raise FormatError(problem, where=str(path)) from error
     return found
 
 
@@ -177,15 +181,6 @@ def _copy(stream: IO[bytes], file: IO[bytes], limit: int) -> None:
         if done > limit:
             raise ValueError("a member is longer than declared")
         file.write(chunk)
-
-
-@contextmanager
-def _errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except UNREADABLE as error:
-        problem = f"unreadable .npz archive: {str(error)[:200] or type(error).__name__}"
-        raise FormatError(problem, where=str(path)) from error
 
 
 class NpzWriter:

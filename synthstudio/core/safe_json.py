@@ -12,6 +12,7 @@ import codecs
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -71,8 +72,7 @@ def read_members(
     and Infinity, for callers that report each. `quick_scans`: under these keys an
     element matched by `quick_scan` yields these numbers only; the caller must parse its text.
     """
-    window = _Window(path, _LENIENT if nan else _DECODER)
-    try:
+    with closing(_Window(path, _LENIENT if nan else _DECODER)) as window:
         window.take("{")
         seen: set[str] = set()
         if window.peek() == "}":
@@ -95,18 +95,13 @@ def read_members(
                 if window.take(",}") == "}":
                     break
         window.end()
-    finally:
-        window.close()
 
 
 def read_list(path: Path) -> Iterator[Span]:
     """Yield the elements of the list that a file holds, in order; FormatError as above."""
-    window = _Window(path, _DECODER)
-    try:
+    with closing(_Window(path, _DECODER)) as window:
         yield from _elements(window)
         window.end()
-    finally:
-        window.close()
 
 
 def read_value(path: Path, *, limit: int = MAX_ELEMENT_CHARS) -> Any:
@@ -141,8 +136,6 @@ def _elements(window: _Window, look: re.Pattern[str] | None = None) -> Iterator[
 
 
 class _Window:
-    """A window on a file's text."""
-
     def __init__(self, path: Path, parser: json.JSONDecoder) -> None:
         self.path, self._parser = path, parser
         with _reading(path):
@@ -288,18 +281,13 @@ _DECODER = json.JSONDecoder(
 _LENIENT = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_whole)
 
 
-class _reading:
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     """Turn an OSError into a FormatError that names the file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise _bad(self._path, f"cannot be read: {error.strerror or error}") from error
+    try:
+        yield
+    except OSError as error:
+        raise _bad(path, f"cannot be read: {error.strerror or error}") from error
 
 
 def _bad(

@@ -75,8 +75,6 @@ class JointPatches:
 
 @dataclass(frozen=True, kw_only=True)
 class PosedPerson:
-    """A dressed person in the world."""
-
     instance: int
     surfaces: tuple[Surface, ...]
     joints_m: F64  # (J, 3) world, in the order of the skeleton: regressed from the surface

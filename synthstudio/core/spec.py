@@ -64,9 +64,13 @@ class FrozenDict(dict[str, float]):
         return FrozenDict, (dict(self),)
 
 
-def _hashable(spec: Any, name: str) -> None:
-    """Make a frozen spec's dict field a FrozenDict."""
-    object.__setattr__(spec, name, FrozenDict(getattr(spec, name)))
+class _Hashable:
+    """A frozen spec whose dicts become FrozenDicts."""
+
+    def __post_init__(self) -> None:
+        for name, value in list(vars(self).items()):
+            if isinstance(value, dict):
+                object.__setattr__(self, name, FrozenDict(value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +126,7 @@ class BoneTurn:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoseSpec:
+class PoseSpec(_Hashable):
     """A pose in anatomical angles, radians: see body/poses.py for names, axes and signs.
 
     A bone named in `turns` has that rotation instead of the angles'. `face` weights
@@ -135,22 +139,15 @@ class PoseSpec:
     turns: tuple[BoneTurn, ...] = ()
     face: dict[str, float] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        _hashable(self, "angles_rad")
-        _hashable(self, "face")
-
 
 @dataclass(frozen=True, kw_only=True)
-class GarmentSpec:
+class GarmentSpec(_Hashable):
     """One garment, hair style or hat: `kind` is a key of body.wardrobe.GARMENTS."""
 
     kind: str
     shape: dict[str, float]
     material: Material
     second_material: Material | None = None  # soles, collars
-
-    def __post_init__(self) -> None:
-        _hashable(self, "shape")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +184,7 @@ class PersonSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectSpec:
+class ObjectSpec(_Hashable):
     """A 3D object: `kind` is a key of props.objects.kinds.KINDS, or "mesh" with an `asset`.
 
     It is built with its base centre at the origin and z up, scaled, turned about that origin by
@@ -207,9 +204,6 @@ class ObjectSpec:
     held_by: int | None = None  # index into FrameSpec.people
     heights_m: tuple[tuple[float, ...], ...] = ()
     """Rows from its foot (-y) up, each from -x to x, over its base."""
-
-    def __post_init__(self) -> None:
-        _hashable(self, "shape")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -373,7 +367,7 @@ class GreySpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OcclusionTarget:
+class OcclusionTarget(_Hashable):
     """The occlusion targets of one person; None or empty without a target.
 
     `hidden` and `shown` name joints, or groups of them joined by "+".
@@ -386,9 +380,6 @@ class OcclusionTarget:
     shown: tuple[str, ...] = ()
     causes: dict[str, float] = field(default_factory=dict)
     met: bool = True
-
-    def __post_init__(self) -> None:
-        _hashable(self, "causes")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,10 +32,7 @@ class VertexVelocities:
 
 
 def velocities_of(now: PosedPerson, other: PosedPerson, after_s: float) -> VertexVelocities:
-    """Velocities of a person from poses `now` and `other`, `seconds` later (below 0: before).
-
-    GeometryError when the two are not the same person in the same clothes.
-    """
+    """Velocities from two poses, `other` `after_s` later; GeometryError unless of one person."""
     return VertexVelocities(
         surfaces=velocities(now.surfaces, other.surfaces, after_s),
         joints=(other.joints_m - now.joints_m) / after_s,

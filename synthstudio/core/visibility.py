@@ -12,10 +12,9 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from synthstudio.core.arrays import Bool
 from synthstudio.core.labels import F64, SHARES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE, U8
 from synthstudio.core.spec import OBJECT_BASE
-
-Bool = NDArray[np.bool_]
 
 VISIBLE_THRESHOLD = 0.5
 """A joint inside the frame is visible if at least this share of its patch is."""

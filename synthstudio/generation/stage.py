@@ -24,7 +24,7 @@ from synthstudio.core.catalogue import Catalogue, MotionAsset, PatchesSeen, Plac
 from synthstudio.core.errors import DatasetError, DeviceError
 from synthstudio.core.ground import FloorPlan
 from synthstudio.core.images import read_hdr, read_opaque, read_rgba
-from synthstudio.core.recent import FrameCache
+from synthstudio.core.last_used import FrameCache
 from synthstudio.core.scene import F32, F64, U8, Light, PosedPerson, Scene, Surface
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import (

@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.labels import F64, FrameLabels, PersonLabel
 from synthstudio.core.masks import amodal_box, encode, mask_box
-from synthstudio.core.scene import F32, I32, CutoutLayer, PosedPerson
+from synthstudio.core.scene import F32, I32, Bool, CutoutLayer, PosedPerson
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import PersonSpec
 from synthstudio.core.visibility import occluded_fraction
 from synthstudio.label.visibility import PatchQuery, decide_visibility, in_frame, place_joints
 
-Bool = NDArray[np.bool_]
 Object = tuple[int, str, int | None]
 
 _CROWD_JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -53,16 +51,11 @@ def label_frame(
     cutouts: tuple[CutoutLayer, ...] = (),
     objects: tuple[Object, ...] = (),  # (instance, kind, held_by instance or None)
 ) -> FrameLabels:
-    """The labels of a frame; GeometryError if the evidence is inconsistent."""
-    size = (camera.height_px, camera.width_px)
-    for name, image in (("instance_map", instance_map), *_amodals(people)):
-        if image.shape != size:
-            raise _mismatch(name, expected=f"shape {size}", got=str(image.shape))
+    """The labels of a frame; GeometryError if a mask exceeds the one of its person alone."""
     nearest = sorted(people, key=lambda p: (p.depth_m, p.posed.instance))
     rank = {p.posed.instance: i for i, p in enumerate(nearest)}
     labels = tuple(
-        _label_person(camera, skeleton, p, instance_map, cutouts, rank[p.posed.instance])
-        for p in people
+        _label_person(camera, p, instance_map, cutouts, rank[p.posed.instance]) for p in people
     )
     return FrameLabels(
         people=labels, crowd_index=crowd_index(camera, skeleton, labels), objects=objects
@@ -89,25 +82,18 @@ def crowd_index(camera: Camera, skeleton: Skeleton, people: tuple[PersonLabel, .
 
 def _label_person(
     camera: Camera,
-    skeleton: Skeleton,
     person: PersonEvidence,
     instance_map: I32,
     cutouts: tuple[CutoutLayer, ...],
     rank: int,
 ) -> PersonLabel:
     posed, instance = person.posed, person.posed.instance
-    for joints in (posed.joints_m, posed.kinematic_joints_m):
-        if joints.shape != (len(skeleton.joints), 3):
-            raise _mismatch(
-                f"joints of person {instance}",
-                expected=f"the {len(skeleton.joints)} of {skeleton.name}",
-                got=str(joints.shape),
-            )
     modal = instance_map == instance
     beyond = np.count_nonzero(modal & ~person.amodal)
     if beyond:
-        raise _mismatch(
-            f"masks of person {instance}",
+        raise GeometryError(
+            f"masks of person {instance}: the renderer's results do not fit",
+            where="label",
             expected="every visible pixel in the mask of the person alone",
             got=f"{beyond} pixels beyond it",
         )
@@ -129,14 +115,9 @@ def _label_person(
         pose_family=person.spec.pose.family,
         joints_px=places.px,
         joints_camera_m=places.camera_m,
-        joints_world_m=places.world_m,
+        joints_world_m=posed.joints_m,
         kinematic_joints_world_m=posed.kinematic_joints_m,
-        shares=visibility.shares,
-        state=visibility.state,
-        cause=visibility.cause,
-        ambiguous=visibility.ambiguous,
-        occluder_id=visibility.occluder_id,
-        hidden_by=visibility.hidden_by,
+        **vars(visibility),
         modal=encode(modal, modal_box),
         amodal=encode(person.amodal, inner_box),
         modal_box_px=modal_box,
@@ -170,13 +151,3 @@ def _inside_box(px: F64, box: tuple[float, float, float, float]) -> int:
     x, y, w, h = box
     inside = (px[:, 0] >= x) & (px[:, 0] < x + w) & (px[:, 1] >= y) & (px[:, 1] < y + h)
     return int(inside.sum())
-
-
-def _amodals(people: tuple[PersonEvidence, ...]) -> list[tuple[str, Bool]]:
-    return [(f"amodal mask of person {p.posed.instance}", p.amodal) for p in people]
-
-
-def _mismatch(what: str, *, expected: str, got: str) -> GeometryError:
-    return GeometryError(
-        f"{what}: the renderer's results do not fit", where="label", expected=expected, got=got
-    )

@@ -21,10 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from synthstudio.core.labels import F64, SHARES, STATE_VISIBLE, U8
+from synthstudio.core.labels import F64, SHARES, STATE_VISIBLE, JointLabels
 from synthstudio.core.scene import F32, I32, Bool, CutoutLayer
 from synthstudio.core.visibility import (
     VISIBLE_THRESHOLD,
@@ -43,17 +45,14 @@ _NONE = np.zeros(0, np.int32), np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Annotated:
-    """One person's annotation. `mask` (h, w) lies at (`left_px`, `top_px`) of the photo."""
+class Annotated(JointLabels):
+    """One person's annotation. `mask` (h, w) lies at (`left_px`, `top_px`) of the photo.
+
+    Shares are NaN where unknown; states other than 1 and 2 stay as they are.
+    """
 
     instance: int
     joints_px: F64  # (J, 2) continuous; NaN where unlabelled
-    shares: F64  # (J, 5) the original ones, NaN where unknown
-    state: U8  # (J,) values other than 1 and 2 are unchanged
-    cause: tuple[str, ...]
-    ambiguous: Bool
-    occluder_id: I32
-    hidden_by: tuple[tuple[tuple[int, float], ...], ...]
     radius_px: F64  # (J,)
     mask: Bool
     left_px: int
@@ -62,15 +61,9 @@ class Annotated:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Relabelled:
-    """The labels after the paste; fields as in `Annotated`."""
+class Relabelled(JointLabels):
+    """The labels after the paste."""
 
-    shares: F64
-    state: U8
-    cause: tuple[str, ...]
-    ambiguous: Bool
-    occluder_id: I32
-    hidden_by: tuple[tuple[tuple[int, float], ...], ...]
     mask: Bool  # its remaining part
     touched: Bool  # (J,)
 
@@ -142,17 +135,18 @@ def patch(person: Annotated, joint: int, frame_px: tuple[int, int]) -> tuple[I32
     i, k = np.nonzero(near)
     rows, columns = span[1][i], span[0][k]
     if person.has_mask:
-        own = _lookup(person.mask, rows - person.top_px, columns - person.left_px)
+        own = _looked_up(person.mask, rows - person.top_px, columns - person.left_px)
         if own.any():
             return rows[own], columns[own]
     return rows, columns
 
 
-def _lookup(mask: Bool, rows: I32, columns: I32) -> Bool:
-    h, w = mask.shape
+def _looked_up(values: NDArray[Any], rows: I32, columns: I32) -> NDArray[Any]:
+    """(n,) values (h, w) at these pixels, 0 outside."""
+    h, w = values.shape
     within = (rows >= 0) & (rows < h) & (columns >= 0) & (columns < w)
-    found = np.zeros(len(rows), np.bool_)
-    found[within] = mask[rows[within], columns[within]]
+    found = np.zeros(len(rows), values.dtype)
+    found[within] = values[rows[within], columns[within]]
     return found
 
 
@@ -166,11 +160,7 @@ def _occluder_shares(
     left = np.ones(len(rows))
     out: dict[int, float] = {}
     for layer in layers:
-        h, w = layer.alpha.shape
-        i, k = rows - layer.top_px, columns - layer.left_px
-        within = (i >= 0) & (i < h) & (k >= 0) & (k < w)
-        part = np.zeros(len(rows))
-        part[within] = left[within] * layer.alpha[i[within], k[within]]
+        part = left * _looked_up(layer.alpha, rows - layer.top_px, columns - layer.left_px)
         left = left - part
         share = float(part.mean())
         if share > 0:

@@ -27,12 +27,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.errors import GeometryError
-from synthstudio.core.labels import F64, SHARES, U8
-from synthstudio.core.scene import F32, I32, CutoutLayer, JointPatches, PosedPerson
+from synthstudio.core.labels import F64, SHARES, JointLabels
+from synthstudio.core.scene import F32, I32, Bool, CutoutLayer, JointPatches, PosedPerson
 from synthstudio.core.visibility import (
     EMPTY_BASE,
     cause_of_instance,
@@ -50,8 +48,7 @@ class JointPlaces:
 
     px: F64  # (J, 2) continuous pixels, also outside the frame; NaN before the near plane
     camera_m: F64  # (J, 3)
-    world_m: F64  # (J, 3)
-    inside: NDArray[np.bool_]  # (J,)
+    inside: Bool  # (J,)
 
 
 def place_joints(camera: Camera, joints_m: F64) -> JointPlaces:
@@ -60,21 +57,15 @@ def place_joints(camera: Camera, joints_m: F64) -> JointPlaces:
     Pixels are snapped to 2^-20 px. Far below every tolerance, and then W - x is exact, so that
     a mirror undone gives the same bits.
     """
-    world = np.asarray(joints_m, np.float64)
-    inside_camera = camera.to_camera(world)
+    inside_camera = camera.to_camera(joints_m)
     pixels = np.round(camera.project(inside_camera) * _GRID_PER_PX) / _GRID_PER_PX
-    return JointPlaces(
-        px=pixels, camera_m=inside_camera, world_m=world, inside=in_frame(camera, pixels)
-    )
+    return JointPlaces(px=pixels, camera_m=inside_camera, inside=in_frame(camera, pixels))
 
 
-def in_frame(camera: Camera, pixels: F64) -> NDArray[np.bool_]:
+def in_frame(camera: Camera, pixels: F64) -> Bool:
     """(...) whether continuous pixels (..., 2) lie in [0, W) x [0, H); NaN does not."""
     x, y = pixels[..., 0], pixels[..., 1]
     return (x >= 0) & (x < camera.width_px) & (y >= 0) & (y < camera.height_px)
-
-
-Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,18 +87,6 @@ class PatchQuery:
     def needed(self) -> Bool:
         """(J, N) the points that decide a share: only these need the renderer's answer."""
         return (self.weights > 0) & self.decidable[:, None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class JointVisibility:
-    """The visibility of one person's joints; fields as in `core.labels.PersonLabel`."""
-
-    shares: F64  # (J, 5)
-    state: U8  # (J,)
-    cause: tuple[str, ...]  # J
-    ambiguous: Bool  # (J,)
-    occluder_id: I32  # (J,)
-    hidden_by: tuple[tuple[tuple[int, float], ...], ...]  # J x [(instance, share)]
 
 
 def patch_query(camera: Camera, posed: PosedPerson) -> PatchQuery:
@@ -144,19 +123,8 @@ def decide_visibility(
     blocker_depth_m: F32,  # (J, N) z of that surface; not read where nothing is
     cutouts: tuple[CutoutLayer, ...],
     frame_px: tuple[int, int],  # width, height
-) -> JointVisibility:
-    """The visibility of the joints of person `instance`.
-
-    Blockers are read only where `query.needed`. GeometryError if the shapes do not fit.
-    """
-    for name, answer in (("instance", blocker_instance), ("depth_m", blocker_depth_m)):
-        if answer.shape != query.weights.shape:
-            raise GeometryError(
-                f"blocker_{name} does not fit the patch points",
-                where=f"person {instance}",
-                expected=f"shape {query.weights.shape}",
-                got=str(answer.shape),
-            )
+) -> JointLabels:
+    """The visibility of the joints of person `instance`: blockers where `query.needed`."""
     visible, hidden = _occluder_shares(query, blocker_instance, blocker_depth_m, cutouts, frame_px)
     facing_away = query.inside & ~query.decidable
     if facing_away.any():
@@ -169,18 +137,16 @@ def decide_visibility(
     state = joint_states(shares[:, 0], query.inside)
     hidden_by = _hidden_by(hidden, len(shares))
     cause = joint_causes(shares, state)
-    return JointVisibility(
+    main = [
+        next((i for i, _ in found if cause_of_instance(i, instance) == why), 0)
+        for found, why in zip(hidden_by, cause, strict=True)
+    ]
+    return JointLabels(
         shares=shares,
         state=state,
         cause=cause,
         ambiguous=is_ambiguous(shares[:, 0]),
-        occluder_id=np.array(
-            [
-                _main_occluder(found, why, instance)
-                for found, why in zip(hidden_by, cause, strict=True)
-            ],
-            np.int32,
-        ),
+        occluder_id=np.array(main, np.int32),
         hidden_by=hidden_by,
     )
 
@@ -266,7 +232,3 @@ def _hidden_by(hidden: dict[int, F64], joints: int) -> tuple[tuple[tuple[int, fl
         for j in np.flatnonzero(share > 0):
             found[j].append((blocker, float(share[j])))
     return tuple(tuple(sorted(row, key=lambda f: (-f[1], f[0]))) for row in found)
-
-
-def _main_occluder(found: tuple[tuple[int, float], ...], cause: str, instance: int) -> int:
-    return next((i for i, _ in found if cause_of_instance(i, instance) == cause), 0)

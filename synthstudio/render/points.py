@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.scene import F32, F64, I32, U8, Bool
 from synthstudio.core.visibility import SELF_TOLERANCE_M
+from synthstudio.render.kernels.fill import Mesh
 from synthstudio.render.pack import SUBPIXELS, Packed, to_device, to_host
-from synthstudio.render.raster import CPU_RUN, NOTHING
+from synthstudio.render.raster import CPU_RUN, NOTHING, mesh_of
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
@@ -73,20 +74,7 @@ class Points:
 
 
 @wp.struct
-class Faces:
-    """The kernel's data of a scene; see pack.Packed."""
-
-    faces: wp.array[wp.vec3i]
-    camera: wp.array[wp.vec3]
-    snapped: wp.array[wp.vec2i]
-    instance: wp.array[wp.int32]
-    covers: wp.array[wp.uint32]
-
-
-@wp.struct
 class Query:
-    """The camera and the rules."""
-
     lens: wp.vec3d  # focal, cx, cy
     near: wp.float64
     tolerance: wp.float32
@@ -126,17 +114,13 @@ def _clipped_box(box: wp.vec4i, p: wp.vec3, q: wp.vec3, lens: wp.vec3d, near: wp
 
 
 @wp.func
-def _screen_box(mesh: Faces, face: wp.vec3i, lens: wp.vec3d, near: wp.float64):
+def _screen_box(mesh: Mesh, face: wp.vec3i, lens: wp.vec3d, near: wp.float64):
     """The box of what a face shows; a little wide, so no rounding loses a point in it."""
-    a, b, c = mesh.camera[face[0]], mesh.camera[face[1]], mesh.camera[face[2]]
+    a, b, c = mesh.points[face[0]], mesh.points[face[1]], mesh.points[face[2]]
     if wp.float64(wp.min(a[2], wp.min(b[2], c[2]))) >= near:
         sa, sb, sc = mesh.snapped[face[0]], mesh.snapped[face[1]], mesh.snapped[face[2]]
-        return wp.vec4i(
-            wp.min(sa[0], wp.min(sb[0], sc[0])) - 2,
-            wp.min(sa[1], wp.min(sb[1], sc[1])) - 2,
-            wp.max(sa[0], wp.max(sb[0], sc[0])) + 2,
-            wp.max(sa[1], wp.max(sb[1], sc[1])) + 2,
-        )
+        low, high = wp.min(sa, wp.min(sb, sc)), wp.max(sa, wp.max(sb, sc))
+        return wp.vec4i(low[0] - 2, low[1] - 2, high[0] + 2, high[1] + 2)
     far = wp.int32(FARTHEST)
     box = wp.vec4i(far, far, -far, -far)
     box = _clipped_box(box, a, b, lens, near)
@@ -164,7 +148,7 @@ def _meets(r: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3):
 
 @wp.func
 def _test(
-    mesh: Faces,
+    mesh: Mesh,
     points: Points,
     grid: Grid,
     query: Query,
@@ -175,7 +159,7 @@ def _test(
 ):
     """Write a face's key to the points that it hides."""
     f = mesh.faces[t]
-    a, b, c = mesh.camera[f[0]], mesh.camera[f[1]], mesh.camera[f[2]]
+    a, b, c = mesh.points[f[0]], mesh.points[f[1]], mesh.points[f[2]]
     nearest = wp.min(a[2], wp.min(b[2], c[2]))
     if wp.float64(wp.max(a[2], wp.max(b[2], c[2]))) < query.near:
         return
@@ -208,7 +192,7 @@ def _test(
 
 @wp.kernel
 def points_kernel(
-    mesh: Faces,
+    mesh: Mesh,
     points: Points,
     grid: Grid,
     query: Query,
@@ -232,8 +216,6 @@ def nearest_blockers(
     owner: I32,  # (Q,) instance of the person each point belongs to
     part: U8,  # (Q,) the body part each point lies on
     needed: Bool | None = None,  # (Q,) which to answer; None: all
-    *,
-    self_tolerance_m: float = SELF_TOLERANCE_M,
 ) -> Blockers:
     """The blocker of each point; see the top of this file for the rules.
 
@@ -261,10 +243,10 @@ def nearest_blockers(
         points_kernel,
         dim=(-(-faces // run), bands),
         inputs=[
-            _faces(packed),
+            mesh_of(packed),
             _points(places[order], camera_m[chosen], owner[chosen], part[chosen], packed.device),
             grid,
-            _rules(camera, self_tolerance_m),
+            _rules(camera),
             faces,
             run,
             bands,
@@ -326,15 +308,8 @@ def _points(places: I32, camera_m: F64, owner: I32, part: U8, device: str) -> An
     return points
 
 
-def _rules(camera: Camera, tolerance_m: float) -> Any:
+def _rules(camera: Camera) -> Any:
     query: Any = Query()
     query.lens = wp.vec3d(camera.K[0, 0], camera.K[0, 2], camera.K[1, 2])
-    query.near, query.tolerance = NEAR_M, tolerance_m
+    query.near, query.tolerance = NEAR_M, SELF_TOLERANCE_M
     return query
-
-
-def _faces(packed: Packed) -> Any:
-    mesh: Any = Faces()
-    mesh.faces, mesh.camera, mesh.snapped = packed.faces, packed.camera_m, packed.snapped
-    mesh.instance, mesh.covers = packed.instance, packed.covers
-    return mesh

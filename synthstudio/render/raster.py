@@ -101,14 +101,11 @@ class AmodalRender:
         return mask
 
 
-def rasterise(
-    packed: Packed, *, scale: int = 1, only_instance: int | None = None, drawn_only: bool = True
-) -> VisibilityBuffer:
-    """The nearest triangle at every sample centre of the frame.
+def rasterise(packed: Packed, *, scale: int = 1) -> VisibilityBuffer:
+    """The nearest drawn triangle at every sample centre of the frame.
 
     `scale` s gives (s H, s W) samples; geometry is snapped at scale 1, so it is the same at
-    every scale. `only_instance` draws that instance alone. `drawn_only` False draws skin under
-    clothes too. GeometryError when the scene's reach times `scale` leaves the exact range.
+    every scale. GeometryError when the scene's reach times `scale` leaves the exact range.
     """
     if packed.reach_px * scale >= REACH_PX:
         raise GeometryError(
@@ -120,13 +117,9 @@ def rasterise(
         )
     camera = packed.scene.camera
     shape = camera.height_px * scale, camera.width_px * scale
-    if scale == 1 and only_instance is None and drawn_only:
+    if scale == 1:
         return VisibilityBuffer(keys=_merged(packed, shape))
-    view = view_of(packed, only_instance, scale=scale)
-    view.drawn_only = drawn_only
-    faces = (
-        (0, len(packed.host_faces)) if only_instance is None else packed.face_range(only_instance)
-    )
+    view, faces = view_of(packed, None, scale=scale), (0, len(packed.host_faces))
     return VisibilityBuffer(keys=_draw(packed, view, faces, shape), scale=scale)
 
 
@@ -188,7 +181,7 @@ def rasterise_projected(
     what a shadow map wants. The caller keeps coordinates in range and depths positive.
     """
     view: Any = View()
-    view.scale, view.perspective, view.drawn_only = 1, False, True
+    view.scale, view.perspective = 1, False
     mesh = mesh_of(packed)
     mesh.points, mesh.snapped = points, snapped
     faces = 0, len(packed.host_faces)
@@ -237,17 +230,11 @@ def normal_map(packed: Packed, buffer: VisibilityBuffer) -> F32:
     return to_host(out)
 
 
-def amodal_mask(packed: Packed, instance: int) -> Bool:
-    """(H, W) where the instance would be visible if alone."""
-    camera = packed.scene.camera
-    return alone(packed, instance).mask((camera.height_px, camera.width_px))
-
-
 def mesh_of(packed: Packed) -> Any:
-    """The fill.Mesh of a scene."""
     mesh: Any = Mesh()
     mesh.faces, mesh.points, mesh.snapped = packed.faces, packed.camera_m, packed.snapped
-    mesh.instance, mesh.drawn, mesh.cull = packed.instance, packed.drawn, packed.cull
+    mesh.instance, mesh.covers = packed.instance, packed.covers
+    mesh.drawn, mesh.cull = packed.drawn, packed.cull
     return mesh
 
 
@@ -256,7 +243,7 @@ def view_of(packed: Packed, only_instance: int | None, *, scale: int) -> Any:
     view: Any = View()
     k = packed.scene.camera.K
     view.focal, view.cx, view.cy, view.near = k[0, 0], k[0, 2], k[1, 2], NEAR_M
-    view.scale, view.perspective, view.culling, view.drawn_only = scale, True, True, True
+    view.scale, view.perspective, view.culling = scale, True, True
     view.only = only_instance or 0
     return view
 
@@ -280,7 +267,7 @@ def _draw(
 def amodal_extent_px(packed: Packed, instance: int) -> tuple[int, int, int, int]:
     """(x0, y0, x1, y1), pixel edges of the instance's mask on an endless canvas.
 
-    Inside the frame it is the extent of `amodal_mask` itself; it may leave the frame. Four
+    Inside the frame it is the extent of the mask itself; it may leave the frame. Four
     zeros when no pixel centre anywhere is covered, as when all is before the near plane.
     """
     own = alone(packed, instance)

@@ -17,7 +17,7 @@ import warp as wp
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M
-from synthstudio.core.scene import F32, F64, I32, U8, U32, Bool, Scene
+from synthstudio.core.scene import F32, F64, I32, U8, U32, Scene
 from synthstudio.core.visibility import SELF_TOLERANCE_M
 from synthstudio.render import runtime
 from synthstudio.render.points import Blockers
@@ -75,39 +75,33 @@ def nearest_blockers_by_rays(
     points_m: F64,  # (Q, 3) world
     owner: I32,  # (Q,) instance of the person each point belongs to
     part: U8,  # (Q,) the body part each point lies on
-    needed: Bool | None = None,  # (Q,) which to answer; None: all
-    *,
-    device: str = "cpu",
-    self_tolerance_m: float = SELF_TOLERANCE_M,
 ) -> Blockers:
     """The blocker of each point, as `points.nearest_blockers`.
 
     Everything is moved so that the camera is the origin, in float64, before it becomes float32.
     """
-    runtime.init(device)
+    runtime.init("cpu")
     pose = scene.camera.world_to_camera
     eye, forward = -pose[:3, :3].T @ pose[:3, 3], pose[2, :3]
     rays = np.asarray(points_m, np.float64) - eye
     selected = rays @ forward >= NEAR_M
-    if needed is not None:
-        selected &= needed
     instance = np.zeros(len(rays), np.int32)
     depth_m = np.full(len(rays), np.inf, np.float32)
     if not selected.any() or not scene.surfaces:
         return Blockers(instance=instance, depth_m=depth_m)
     vertices, faces, face_instance, face_covers = _gathered(scene, eye)
     mesh = wp.Mesh(
-        points=wp.array(vertices, dtype=wp.vec3, device=device),
-        indices=wp.array(faces, dtype=wp.int32, device=device),
+        points=wp.array(vertices, dtype=wp.vec3),
+        indices=wp.array(faces, dtype=wp.int32),
     )
     # NO_PART, or any part beyond 31, is covered by nothing.
     bits = np.where(part < 32, np.left_shift(1, part.astype(np.int64) % 32), 0)[selected]
     targets: Any = Targets()
-    targets.place = wp.array(rays[selected].astype(np.float32), dtype=wp.vec3, device=device)
-    targets.owner = wp.array(np.asarray(owner)[selected], dtype=wp.int32, device=device)
-    targets.bit = wp.array(bits.astype(np.uint32), dtype=wp.uint32, device=device)
-    found = wp.zeros(len(bits), dtype=wp.int32, device=device)
-    depth = wp.full(len(bits), np.inf, dtype=wp.float32, device=device)
+    targets.place = wp.array(rays[selected].astype(np.float32), dtype=wp.vec3)
+    targets.owner = wp.array(np.asarray(owner)[selected], dtype=wp.int32)
+    targets.bit = wp.array(bits.astype(np.uint32), dtype=wp.uint32)
+    found = wp.zeros(len(bits), dtype=wp.int32)
+    depth = wp.full(len(bits), np.inf, dtype=wp.float32)
     wp.launch(
         cast_kernel,
         dim=len(bits),
@@ -115,12 +109,11 @@ def nearest_blockers_by_rays(
             mesh.id,
             wp.vec3(*forward),
             targets,
-            wp.array(face_instance, dtype=wp.int32, device=device),
-            wp.array(face_covers, dtype=wp.uint32, device=device),
-            wp.vec2(NEAR_M, self_tolerance_m),
+            wp.array(face_instance, dtype=wp.int32),
+            wp.array(face_covers, dtype=wp.uint32),
+            wp.vec2(NEAR_M, SELF_TOLERANCE_M),
         ],
         outputs=[found, depth],
-        device=device,
     )
     instance[selected], depth_m[selected] = found.numpy(), depth.numpy()
     return Blockers(instance=instance, depth_m=depth_m)
@@ -136,9 +129,5 @@ def _gathered(scene: Scene, eye: NDArray[np.float64]) -> tuple[F32, I32, I32, U3
         instances.append(np.full(len(s.faces), s.instance, np.int32))
         covers.append(np.zeros(len(s.faces), np.uint32) if s.covers is None else s.covers)
         before += len(s.vertices_m)
-    return (
-        np.concatenate(vertices),
-        np.concatenate(corners),
-        np.concatenate(instances),
-        np.concatenate(covers),
-    )
+    every_vertex, every_corner = np.concatenate(vertices), np.concatenate(corners)
+    return every_vertex, every_corner, np.concatenate(instances), np.concatenate(covers)

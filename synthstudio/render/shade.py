@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import warp as wp
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.scene import F32, F64, U8, Rendering, Scene, Surface, painted_backdrop
+from synthstudio.core.spec import MaterialKind, Pattern
 from synthstudio.render import shadow
 from synthstudio.render.kernels.occlusion import (
     BLOCK,
@@ -50,12 +51,9 @@ from synthstudio.render.raster import (
     surface_map,
 )
 
-KINDS = {"matte": 0, "cloth": 1, "skin": 2, "eye": 3, "hair": 4, "texture": 5}
-PATTERNS = {
-    "plain": 0, "stripes": 1, "checks": 2, "dots": 3, "plaid": 4, "camouflage": 5, "denim": 6,
-    "knit": 7, "wood": 8, "bricks": 9, "tiles": 10, "concrete": 11, "grass": 12, "planks": 13,
-    "floral": 14, "abstract": 15, "logo": 16,
-}  # fmt: skip
+KINDS = {kind: number for number, kind in enumerate(get_args(MaterialKind))}
+PATTERNS = {pattern: number for number, pattern in enumerate(get_args(Pattern))}
+"""Numbers in the kernels: they count on the order of the names."""
 
 
 @lru_cache(maxsize=4)

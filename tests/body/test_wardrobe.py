@@ -8,8 +8,8 @@ import pytest
 from samples import sampled
 from wardrobe_people import GARMENTS, OUTFITS, dressed, garment, person
 
+from synthstudio.body import wardrobe
 from synthstudio.body.atlas import load_atlas
-from synthstudio.body.clothes import kinds as designs
 from synthstudio.body.clothes.garment_mesh import ValueCache, clipped, weave_of
 from synthstudio.body.wardrobe import check_outfit
 from synthstudio.core.errors import GeometryError, RecipeError
@@ -74,11 +74,11 @@ def test_the_skin_is_the_whole_body_and_eyes_keep_their_part():
 def test_same_bytes_with_and_without_cached_designs(detail):
     spec = replace(person("thin", "sit_upright", "shirt", "shorts"), detail=detail)
     other = person("man", "stand_relaxed", *OUTFITS["stage"])
-    designs.designed.cache_clear()
+    wardrobe.designed.cache_clear()
     first = digest(dressed(spec))
     dressed(other)
     assert digest(dressed(spec)) == first
-    designs.designed.cache_clear()
+    wardrobe.designed.cache_clear()
     dressed(other)
     assert digest(dressed(spec)) == first
     assert digest(dressed(replace(spec, identity="another"))) != first

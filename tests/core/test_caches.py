@@ -1,5 +1,4 @@
-from synthstudio.core.last_used import LastUsed
-from synthstudio.core.recent import FrameCache
+from synthstudio.core.last_used import FrameCache, LastUsed
 
 
 def test_the_last_used_stay():

@@ -7,6 +7,7 @@ from synthstudio.core.camera import Camera
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import Light, Scene, Surface
 from synthstudio.core.spec import Material
+from synthstudio.render import raster
 
 
 def camera(width=96, height=72, focal=80.0, **changes):
@@ -20,6 +21,12 @@ def camera(width=96, height=72, focal=80.0, **changes):
         "pitch_rad": 0.0,
     }
     return Camera(**(given | changes))
+
+
+def amodal_mask(packed, instance):
+    """(H, W) where the instance would be visible if alone."""
+    camera = packed.scene.camera
+    return raster.alone(packed, instance).mask((camera.height_px, camera.width_px))
 
 
 def surface(mesh, instance, **fields):

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import trimesh
-from render_scenes import at_pixels, busy_scene, camera, plate, scene, surface
+from render_scenes import amodal_mask, at_pixels, busy_scene, camera, plate, scene, surface
 
 from synthstudio.core.rng import stream
-from synthstudio.render import raster
 from synthstudio.render.pack import pack
 from synthstudio.render.raster import amodal_extent_px, outside_share
 
@@ -23,7 +22,7 @@ def test_inside_the_frame_it_is_the_masks_own(seed):
     made = busy_scene(seed, 120, 160)
     packed = pack(made)
     for instance in (1, 2, 1005):
-        mask = raster.amodal_mask(packed, instance)
+        mask = amodal_mask(packed, instance)
         inside = (box_of(mask), amodal_extent_px(packed, instance))
         for k, (edge, other) in enumerate(zip(*inside, strict=True)):
             touches = edge == (0, 0, 120, 160)[k]
@@ -36,7 +35,7 @@ def test_of_one_triangle_it_is_the_masks_own():
         pixels, depth_m = random.uniform([5, 5], [55, 35], (3, 2)), random.uniform(1, 3, 3)
         mesh = trimesh.Trimesh(at_pixels(view, pixels, depth_m), [[0, 1, 2]], process=False)
         packed = pack(scene([surface(mesh, 1, two_sided=True)], view))
-        assert amodal_extent_px(packed, 1) == box_of(raster.amodal_mask(packed, 1))
+        assert amodal_extent_px(packed, 1) == box_of(amodal_mask(packed, 1))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -45,7 +44,7 @@ def test_beyond_the_frame_it_is_that_of_a_wider_frame(seed):
     ball = trimesh.creation.icosphere(subdivisions=2, radius=0.5)
     ball.apply_translation(random.uniform([-0.8, 0.9, -0.8], [0.8, 1.5, 0.8]))
     narrow, wide = camera(60, 40, 50.0), camera(2060, 2040, 50.0)
-    mask = raster.amodal_mask(pack(scene([surface(ball, 1)], wide)), 1)
+    mask = amodal_mask(pack(scene([surface(ball, 1)], wide)), 1)
     expected = np.array(box_of(mask)) - 1000
     assert amodal_extent_px(pack(scene([surface(ball, 1)], narrow)), 1) == tuple(expected)
     assert (expected < 0).any() or (expected > [60, 40, 60, 40]).any()

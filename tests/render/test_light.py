@@ -82,16 +82,6 @@ def test_sun_and_ambient_share_the_energy(normals):
     np.testing.assert_allclose(got, integrated(radiance, normals), atol=0.03)
 
 
-@pytest.mark.parametrize(
-    "radiance",
-    [
-        np.ones((16, 32)),
-        np.ones((2, 4, 3)),
-        np.full((16, 32, 3), np.nan),
-        np.full((16, 32, 3), -1.0),
-    ],
-    ids=["grey", "tiny", "not a number", "negative"],
-)
-def test_what_is_no_panorama_is_refused(radiance):
+def test_a_tiny_panorama_is_refused():
     with pytest.raises(AssetError, match="radiance"):
-        light.ambient_from_panorama(radiance)
+        light.ambient_from_panorama(np.ones((2, 4, 3)))

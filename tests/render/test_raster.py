@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 import warp as wp
-from render_scenes import at_pixels, busy_scene, camera, plate, scene, surface
+from render_scenes import amodal_mask, at_pixels, busy_scene, camera, plate, scene, surface
 from scipy.spatial import Delaunay
 
 from synthstudio.core.errors import GeometryError
@@ -26,7 +26,7 @@ def times_covered(vertices, faces, view):
     ]
     packed = pack(scene(alone, view))
     return sum(
-        (raster.amodal_mask(packed, 1 + i).astype(np.int32) for i in range(len(faces))),
+        (amodal_mask(packed, 1 + i).astype(np.int32) for i in range(len(faces))),
         start=np.zeros((view.height_px, view.width_px), np.int32),
     )
 
@@ -91,7 +91,7 @@ def test_pixel_centres_decide_and_depth_is_z_not_distance():
     packed = pack(scene([surface(plate(view, 3.49, 2.51, 7.51, 5.5, 2.5), 5)], view))
     expected = np.zeros((10, 20), bool)
     expected[3:5, 3:8] = True  # centres at 3.5..7.5 and 3.5, 4.5; a lower edge owns none
-    assert np.array_equal(raster.amodal_mask(packed, 5), expected)
+    assert np.array_equal(amodal_mask(packed, 5), expected)
     depth_m = raster.rasterise(packed).depth_m
     assert np.allclose(depth_m[expected], 2.5, rtol=1e-6) and np.isinf(depth_m[~expected]).all()
 
@@ -114,7 +114,8 @@ def test_people_drawn_alone_and_merged_are_the_whole(name):
     assert np.array_equal(raster.rasterise(packed).keys.numpy(), together)
     shape = (made.camera.height_px, made.camera.width_px)
     for instance in (1, 2):
-        alone = raster.rasterise(packed, only_instance=instance)
+        own = tuple(s for s in made.objects if s.instance == instance)
+        alone = raster.rasterise(pack(dataclasses.replace(made, objects=own)))
         found = raster.alone(packed, instance)
         assert np.array_equal(found.mask(shape), alone.triangle >= 0)
         assert np.array_equal(np.sort(found.depth_m), np.sort(alone.depth_m[alone.triangle >= 0]))
@@ -154,10 +155,9 @@ def test_maps_say_what_is_nearest():
         assert (raster.part_map(packed, buffer)[:, columns] == part).all()
     assert raster.part_map(packed, buffer).dtype == np.uint8
     assert np.isinf(buffer.depth_m[:, 20:]).all()
-    assert (raster.rasterise(packed, drawn_only=False).triangle >= 4).all()
-    assert raster.amodal_mask(packed, 1000)[:, 5:20].all()
-    assert not raster.amodal_mask(packed, 2).any()
-    assert not raster.amodal_mask(packed, 77).any()
+    assert amodal_mask(packed, 1000)[:, 5:20].all()
+    assert not amodal_mask(packed, 2).any()
+    assert not amodal_mask(packed, 77).any()
     empty = pack(scene([], camera()))
     assert not raster.instance_map(empty, raster.rasterise(empty)).any()
 

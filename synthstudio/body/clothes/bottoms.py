@@ -33,30 +33,19 @@ WAIST_M = 0.012  # of trousers off the skin: more than a shirt that is tucked in
 
 
 def leg_cut(base: Basis, field: Field, *, width_m: float, from_m: float, hang: float = 1.0) -> Cut:
-    """Return trousers: `width_m` more room around the leg below `from_m`.
-
-    Less `hang` keeps short legs, which have little weight, nearer to the thigh.
-    """
+    """Trousers, `width_m` roomier below `from_m`; less `hang` keeps short legs to the thigh."""
     weave, p = suit(base, field)
     z = p.at[:, 2]
     inner = step(np.abs(p.at[:, 0]), 0.02, 0.07)
     room = width_m * step(z, -0.05, from_m) + 0.3 * width_m * step(z, -0.35, -0.6)
     low = step(z, -0.56, -0.68)
     hangs = hang * step(z, 0.06, 0.0) * (0.35 + 0.65 * inner)
-    return Cut(
-        weave=weave,
-        offset_m=np.maximum(WAIST_M + room * (0.4 + 0.6 * inner), _OVER_BOOTS_M * low),
-        min_m=np.full(len(z), 0.004),
-        passes=8,
-        hang=hangs,
-        taper=max(0.20 - 4 * width_m, 0.13),
-    )
+    offset: F32 = np.maximum(WAIST_M + room * (0.4 + 0.6 * inner), _OVER_BOOTS_M * low)
+    return sheet(weave, offset, 0.004, passes=8, hang=hangs, taper=max(0.20 - 4 * width_m, 0.13))
 
 
 @lru_cache(maxsize=64)
 def belt(base: Basis, low_m: float, high_m: float, offset_m: float) -> Cut:
-    """Return a band round the waist, in the second material."""
-
     def band(p: Places) -> F32:
         z = p.at[:, 2]
         return np.where(on_arm(p), -FAR, np.minimum(high_m - z, z - low_m)).astype(np.float32)
@@ -65,25 +54,27 @@ def belt(base: Basis, low_m: float, high_m: float, offset_m: float) -> Cut:
     return sheet(weave, offset_m, 0.8 * offset_m, passes=8, folds_m=0.0, rim_m=0.004, second=True)
 
 
-def trousers(base: Basis, shape: Shape) -> Tailored:
-    """Long legs, `width` metres of room, and a belt in the second material."""
+def trousers(base: Basis, shape: Shape, *, width_m: float = 0.0, hang: float = 1.0) -> Tailored:
+    """Long legs, `width` or `width_m` metres of room, and a belt in the second material."""
     inside = legs_field(0.075, shape["hem"])
-    return _belted(base, leg_cut(base, inside, width_m=shape["width"], from_m=-0.35), inside)
+    width_m = shape.get("width", width_m)
+    return _belted(base, leg_cut(base, inside, width_m=width_m, from_m=-0.35, hang=hang), inside)
 
 
 def shorts(base: Basis, shape: Shape) -> Tailored:
-    """Legs that end above or at the knee."""
     inside = legs_field(0.075, shape["hem"])
     cut = leg_cut(base, inside, width_m=shape["width"], from_m=-0.2, hang=0.55)
+    return _over_liner(base, cut, inside)
+
+
+def _over_liner(base: Basis, cut: Cut, inside: Field) -> Tailored:
+    pieces = (liner(base), cut)
     return Tailored(
-        pieces=(liner(base), cut),
-        inside=inside,
-        hides=lambda p: np.maximum(lined(p), inside(p) - 0.03),
+        pieces=pieces, inside=inside, hides=lambda p: np.maximum(lined(p), inside(p) - 0.03)
     )
 
 
 def leggings(base: Basis, shape: Shape) -> Tailored:
-    """Close legs, from above the knee to the ankle."""
     inside = legs_field(0.09, shape["hem"])
     return Tailored(pieces=(close(base, inside),), inside=inside)
 
@@ -94,12 +85,8 @@ def close(base: Basis, field: Field, *, off_m: float = 0.004) -> Cut:
 
 
 def skirt(base: Basis, shape: Shape, *, waist_m: float = 0.075) -> Tailored:
-    """A ring of cloth round both legs."""
     inside = legs_field(waist_m, shape["hem"])
-    return with_liner(base, skirt_cut(base, inside, shape["width"], waist_m), inside)
-
-
-def with_liner(base: Basis, cut: Cut, inside: Field) -> Tailored:
+    cut = skirt_cut(base, inside, shape["width"], waist_m)
     return Tailored(pieces=(liner(base), cut), inside=inside, hides=lined)
 
 
@@ -120,16 +107,7 @@ def skirt_cut(
     weave = cut_from(base, "skirt", field)
     z = places(base.atlas, weave.rows).at[:, 2]
     offset = offset_m + width_m * step(z, waist_m - 0.1, -0.5)
-    minimum = np.full(len(z), 0.006)
-    return Cut(
-        weave=weave,
-        offset_m=offset,
-        min_m=minimum,
-        passes=4,
-        radius_m=0.30,
-        folds_m=0.006,
-        wraps_trunk=True,
-    )
+    return sheet(weave, offset, 0.006, passes=4, radius_m=0.30, folds_m=0.006, wraps_trunk=True)
 
 
 def _out(p: Places) -> F32:
@@ -142,7 +120,6 @@ def _belted(base: Basis, cut: Cut, inside: Field) -> Tailored:
 
 
 def wide_trousers(base: Basis, shape: Shape) -> Tailored:
-    """Legs that fall straight from the hips, wide as a skirt."""
     inside = legs_field(0.085, -0.80)
     cut = leg_cut(base, inside, width_m=shape["width"], from_m=-0.25)
     below = step(places(base.atlas, cut.weave.rows).at[:, 2], -0.35, -0.78)
@@ -151,7 +128,6 @@ def wide_trousers(base: Basis, shape: Shape) -> Tailored:
 
 
 def flared_jeans(base: Basis, shape: Shape) -> Tailored:
-    """Close down to the knee, wide below it."""
     inside = legs_field(0.075, -0.81)
     cut = leg_cut(base, inside, width_m=0.0, from_m=-0.35)
     below = step(places(base.atlas, cut.weave.rows).at[:, 2], -0.42, -0.78)
@@ -160,7 +136,6 @@ def flared_jeans(base: Basis, shape: Shape) -> Tailored:
 
 
 def cargo_trousers(base: Basis, shape: Shape) -> Tailored:
-    """Roomy, with a pocket on each thigh."""
     inside = legs_field(0.075, shape["hem"])
 
     def pocket(p: Places) -> F32:
@@ -185,7 +160,6 @@ def joggers(base: Basis, shape: Shape) -> Tailored:
 
 
 def track_pants(base: Basis, shape: Shape) -> Tailored:
-    """With a stripe of the second material down the outside of each leg."""
     inside = legs_field(0.085, -0.79)
 
     def stripe(p: Places) -> F32:
@@ -195,15 +169,7 @@ def track_pants(base: Basis, shape: Shape) -> Tailored:
     return Tailored(pieces=(panelled(base, cut, stripe),), inside=inside)
 
 
-def cropped_trousers(base: Basis, shape: Shape) -> Tailored:
-    """Legs that end at the calf."""
-    inside = legs_field(0.075, shape["hem"])
-    cut = leg_cut(base, inside, width_m=0.008, from_m=-0.35, hang=0.7)
-    return _belted(base, cut, inside)
-
-
 def running_shorts(base: Basis, shape: Shape) -> Tailored:
-    """Very short, wide, slit at the sides, with edges of the second material."""
     inside = legs_field(0.075, shape["hem"])
 
     def edge(p: Places) -> F32:
@@ -212,15 +178,10 @@ def running_shorts(base: Basis, shape: Shape) -> Tailored:
         return union(shape["hem"] + 0.018 - z, side)
 
     cut = leg_cut(base, inside, width_m=0.022, from_m=-0.15, hang=0.6)
-    return Tailored(
-        pieces=(liner(base), panelled(base, cut, edge)),
-        inside=inside,
-        hides=lambda p: np.maximum(lined(p), inside(p) - 0.03),
-    )
+    return _over_liner(base, panelled(base, cut, edge), inside)
 
 
 def pleated_skirt(base: Basis, shape: Shape) -> Tailored:
-    """Pressed into folds from the waist down."""
     inside = legs_field(0.085, shape["hem"])
     cut = skirt_cut(base, inside, 0.07, 0.085)
     x, y, z = places(base.atlas, cut.weave.rows).at.T
@@ -230,7 +191,7 @@ def pleated_skirt(base: Basis, shape: Shape) -> Tailored:
     offset = cut.offset_m + 0.020 * deep * fold + 0.018 * step(z, 0.02, -0.2)
     tint = np.repeat((1 - 0.38 * deep * (1 - fold))[:, None], 3, axis=1).astype(np.float32)
     cut = replace(cut, offset_m=offset, passes=1, folds_m=0.0, tint=tint)
-    return with_liner(base, cut, inside)
+    return Tailored(pieces=(liner(base), cut), inside=inside, hides=lined)
 
 
 # Shoes -----------------------------------------------------------------------------------
@@ -256,7 +217,7 @@ def shoes(
     shaft = step(places(base.atlas, upper.rows).at[:, 2], -0.79, -0.72)
     return Tailored(
         pieces=(
-            leather(upper, offset_m + 0.004 * shaft, passes=5),
+            _leather(upper, offset_m + 0.004 * shaft, passes=5),
             _sole(basis(base.atlas, "fine"), shoe, thick_m, heel_m, offset_m + 0.0035),
         ),
         inside=lambda p: np.where(p.at[:, 2] < below, FAR, inside(p)),
@@ -276,14 +237,11 @@ def _shoe_field(top_m: float, open_m: float) -> Field:
 
 @lru_cache(maxsize=32)
 def _sole(fine: Basis, field: Field, thick_m: float, heel_m: float, offset_m: float) -> Cut:
-    """Return a sole, which reaches up round the upper, so that no gap can open between them.
-
-    It is always fine: people stand on it, at the same height in every detail.
-    """
+    """A sole that reaches up round the upper, fine in every detail: people stand on it."""
     weave, p = suit(fine, field)
     weave = replace(weave, shift_m=_tread(p, thick_m, heel_m))
     sole = clipped(weave, 0.006 - (p.at[:, 2] - _WELT_M))
-    return leather(sole, np.full(sole.rows.shape[0], offset_m), passes=1, second=True)
+    return _leather(sole, offset_m, passes=1, second=True)
 
 
 def _tread(p: Places, thick_m: float, heel_m: float) -> F32:
@@ -303,6 +261,6 @@ def _tread(p: Places, thick_m: float, heel_m: float) -> F32:
     return np.stack([out[:, 0] * side, out[:, 1], low * (flat - z) + box], 1).astype(np.float32)
 
 
-def leather(weave: GarmentMesh, offset: F32, *, passes: int, second: bool = False) -> Cut:
+def _leather(weave: GarmentMesh, offset: float | F32, *, passes: int, second: bool = False) -> Cut:
     more: dict[str, Any] = {"folds_m": 0.0, "second": second, "split": second, "bones": _FEET}
-    return replace(sheet(weave, 0.0, 0.003, passes=passes, **more), offset_m=offset)
+    return sheet(weave, offset, 0.003, passes=passes, **more)

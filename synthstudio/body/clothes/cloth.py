@@ -22,7 +22,6 @@ from synthstudio.body.clothes.garment_mesh import (
     anchors_of,
     boundary_edges,
     corner_sum,
-    corners,
     covered_parts,
     edges_of,
     neighbour_means,
@@ -140,7 +139,6 @@ class Cloth:
 
 @lru_cache(maxsize=128)
 def compiled(base: Basis, cut: Cut) -> Cloth:
-    """Compute everything about a piece of cloth that is independent of person and pose."""
     rows, faces = cut.weave.rows, cut.weave.faces
     count, fine = rows.shape[0], base.fine or cut.split
     where = places_of(base.atlas, cut.weave)
@@ -162,7 +160,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     return Cloth(
         rows=rows,
         faces=faces,
-        corner=corners(faces),
+        corner=np.ascontiguousarray(faces.T, np.intp),
         all_faces=np.vstack([faces, _rim_faces(rim, count)]),
         rim=rim,
         covers=_with_rim(covers, beside),
@@ -306,9 +304,6 @@ def _fade(at: F32, rim: I32) -> F32:
         return np.ones(len(at), np.float32)
     distance = cKDTree(at[rim[:, 0]]).query(at, distance_upper_bound=1.01 * _FADE_M)[0]
     return np.asarray(np.clip(distance / _FADE_M, 0.05, 1), np.float32)
-
-
-# Rims ---------------------------------------------------------------------------------------
 
 
 def _rim_faces(rim: I32, count: int) -> I32:

@@ -113,12 +113,10 @@ class GarmentMesh:
 
 @functools.lru_cache(maxsize=4)
 def basis(atlas: Atlas, detail: Detail) -> Basis:
-    """Return an atlas's data for cutting; always the same object."""
     if detail == "coarse":
         return replace(basis(atlas, "fine"), fine=False)
-    skin = np.unique(atlas.body_faces[atlas.skin_face])
     # Mouth and nostrils lie inside the head: nothing is anchored there.
-    outer: NDArray[np.intp] = skin[atlas.masks["inside-mouth"][skin] < 0.5].astype(np.intp)
+    outer = atlas.skin[atlas.masks["inside-mouth"][atlas.skin] < 0.5]
     part_of = atlas.vertex_part[outer]
     trees = {p: cKDTree(atlas.template_m[outer[part_of == p]]) for p in np.unique(part_of).tolist()}
     return Basis(
@@ -129,7 +127,7 @@ def basis(atlas: Atlas, detail: Detail) -> Basis:
         skin_tree=cKDTree(atlas.template_m[outer]),
         part_trees=trees,
         normal_sum=corner_sum(atlas.body_faces, len(atlas.template_m)),
-        corner=corners(atlas.body_faces),
+        corner=np.ascontiguousarray(atlas.body_faces.T, np.intp),
         shoulders=outer[np.isin(part_of, _SHOULDERS) & (atlas.template_m[outer, 2] > 0.2)][::2],
         legs=outer[np.isin(part_of, _LEGS)][::2],
         joint_rows=_joint_rows(atlas, outer),
@@ -155,7 +153,6 @@ def places(atlas: Atlas, rows: sparse.csr_array, shift_m: F32 | None = None) -> 
 
 @functools.lru_cache(maxsize=64)
 def places_of(atlas: Atlas, weave: GarmentMesh) -> Places:
-    """Return the positions of a weave's vertices, cached for cutting and compiling."""
     return places(atlas, weave.rows, weave.shift_m)
 
 
@@ -205,7 +202,7 @@ def weave_of(atlas: Atlas, faces: I32, *, fine: bool) -> GarmentMesh:
 
 def _subdivided(weave: GarmentMesh) -> GarmentMesh:
     faces, count = weave.faces, weave.rows.shape[0]
-    ends, edge = _edges(faces)
+    ends, edge = _unique_edges(faces.T.ravel(), np.roll(faces, -1, axis=1).T.ravel())
     middle = count + edge.reshape(3, -1)  # of edges 01, 12, 20
     a, b, c = faces.T
     ab, bc, ca = middle
@@ -236,13 +233,8 @@ def clipped(weave: GarmentMesh, field: F32) -> GarmentMesh:
     return compact(replace(whole, faces=inside))
 
 
-def scored(weave: GarmentMesh, field: F32) -> GarmentMesh:
-    """Return the whole of `weave` with edges along the zero of `field` (V,)."""
-    return parted(weave, field)[0]
-
-
 def parted(weave: GarmentMesh, field: F32) -> tuple[GarmentMesh, Bool]:
-    """Return `weave` scored along the zero of `field` (V,), and which faces (F,) lie inside."""
+    """All of `weave` with edges along the zero of `field` (V,), and which faces (F,) lie inside."""
     inside, outside, whole = _cut(weave, field)
     made = replace(whole, faces=np.vstack([inside, outside]).astype(np.int32))
     return made, np.arange(len(made.faces)) < len(inside)
@@ -344,12 +336,6 @@ def _scattered(
     made = _matrix(values, columns, begins, shape[1])
     made.sum_duplicates()
     return made
-
-
-def _edges(faces: I32) -> tuple[I32, NDArray[np.intp]]:
-    start = faces.T.ravel()
-    end = np.roll(faces, -1, axis=1).T.ravel()
-    return _unique_edges(start, end)
 
 
 def _unique_edges(start: I32, end: I32) -> tuple[I32, NDArray[np.intp]]:
@@ -489,11 +475,6 @@ def anchors_of(base: Basis, at: F32) -> NDArray[np.intp]:
         return np.asarray(base.skin[base.skin_tree.query(at[new], k=ANCHORS)[1]])
 
     return np.ascontiguousarray(base.anchors.get(at.T, nearest).T)
-
-
-def corners(faces: I32) -> NDArray[np.intp]:
-    """Return faces (F, 3) as (3, F), ready for `cross_of`."""
-    return np.ascontiguousarray(faces.T, np.intp)
 
 
 # Vectors ---------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from synthstudio.body.clothes import beards, bottoms, eyewear, hair, hats, limbs, outerwear, tops
+from synthstudio.body.clothes import bottoms, face_wear, hair, hats, limbs, outerwear, tops
 from synthstudio.body.clothes.garment_mesh import Basis
 from synthstudio.body.clothes.tailor import Shape, Tailored
 from synthstudio.core.catalogue import GarmentKind, Slot, Worn
@@ -124,13 +124,13 @@ _FITTED: Vec2 = (0.9, 1.2)
 _SQUARE: Vec2 = (0.0, 1.0)
 
 _USUAL = (
-    _entry(tops.t_shirt, "top", TOP, ALL, ANYBODY, TORSO, sleeve=(0.11, 0.21), hem=(-0.06, -0.02),
-           vee=(0.0, 0.05), loose=(0.7, 1.6)),
-    _entry(tops.tank_top, "top", TOP, ALL, ANYBODY, TORSO, hem=(-0.06, -0.01), vee=(0.0, 0.04),
-           loose=(0.7, 1.6)),
+    _entry(tops.t_shirt, "top", TOP, ALL, ANYBODY, TORSO, name="t_shirt", sleeve=(0.11, 0.21),
+           hem=(-0.06, -0.02), vee=(0.0, 0.05), loose=(0.7, 1.6)),
+    _entry(tops.tank_top, "top", TOP, ALL, ANYBODY, TORSO, name="tank_top", hem=(-0.06, -0.01),
+           vee=(0.0, 0.04), loose=(0.7, 1.6)),
     _entry(tops.shirt, "top", TOP, SHIRT, ANYBODY, TORSO, sleeve=(0.44, 0.475),
            hem=(-0.06, -0.035), tucked=(0.0, 1.0), loose=(0.7, 1.6)),
-    _entry(tops.sweater, "top", TOP, WOOL, ANYBODY, TORSO, sleeve=(0.45, 0.48),
+    _entry(tops.sweater, "top", TOP, WOOL, ANYBODY, TORSO, name="sweater", sleeve=(0.45, 0.48),
            hem=(-0.055, -0.025), loose=(0.8, 1.5)),
     _entry(tops.hoodie, "top", TOP, WOOL[:2], ANYBODY, TORSO, sleeve=(0.45, 0.48),
            hem=(-0.055, -0.025), loose=(0.9, 1.5)),
@@ -178,18 +178,18 @@ _USUAL = (
     _entry(hats.helmet, "hat", HAT, thick=(0.026, 0.036)),
     _entry(hats.headband, "hat", HAT, WOOL, width=(0.022, 0.045)),
     _entry(hats.headscarf, "hat", HAT, ALL, WOMEN, length=(0.07, 0.16)),
-    _entry(beards.full_beard, "beard", BEARD, PLAIN, MEN, length=(0.004, 0.030)),
-    _entry(beards.goatee, "beard", BEARD, PLAIN, MEN, length=(0.004, 0.018)),
-    _entry(beards.moustache, "beard", BEARD, PLAIN, MEN, width=(0.026, 0.036)),
-    _entry(eyewear.glasses, "glasses", GLASSES, width=(0.044, 0.052), square=_SQUARE,
+    _entry(face_wear.full_beard, "beard", BEARD, PLAIN, MEN, length=(0.004, 0.030)),
+    _entry(face_wear.goatee, "beard", BEARD, PLAIN, MEN, length=(0.004, 0.018)),
+    _entry(face_wear.moustache, "beard", BEARD, PLAIN, MEN, width=(0.026, 0.036)),
+    _entry(face_wear.glasses, "glasses", GLASSES, width=(0.044, 0.052), square=_SQUARE,
            rim=(0.0009, 0.0022)),
-    _entry(eyewear.sunglasses, "glasses", GLASSES, width=(0.048, 0.056), square=_SQUARE),
-    _entry(eyewear.medical_mask, "mask", MASK, top=(0.629, 0.638)),
+    _entry(face_wear.sunglasses, "glasses", GLASSES, width=(0.048, 0.056), square=_SQUARE),
+    _entry(face_wear.medical_mask, "mask", MASK, top=(0.629, 0.638)),
 )  # fmt: skip
 _NAMED = (
     _entry(tops.polo, "top", TOP, ALL, ANYBODY, TORSO,
            sleeve=(0.13, 0.20), hem=_HEM, loose=_LOOSE),
-    _entry(tops.v_neck_sweater, "top", TOP, WOOL, ANYBODY, TORSO,
+    _entry(tops.v_neck_sweater, "top", TOP, WOOL, ANYBODY, TORSO, name="v_neck_sweater",
            sleeve=(0.45, 0.47), hem=_HEM, vee=(0.07, 0.14), loose=_LOOSE),
     _entry(tops.turtleneck, "top", TOP, WOOL, ANYBODY, TORSO,
            sleeve=(0.46, 0.475), hem=_HEM, loose=(0.8, 1.3)),
@@ -207,11 +207,12 @@ _NAMED = (
     _entry(tops.track_jacket, "top", TOP, PLAIN, ANYBODY, TORSO, hem=(-0.05, -0.02)),
     _entry(tops.gi, "top", COAT, PLAIN, ANYBODY, TORSO, sleeve=(0.30, 0.43)),
     _entry(tops.tunic, "top", TOP, ALL, ANYBODY, TORSO, hem=(-0.42, -0.25), sleeve=(0.32, 0.46)),
-    _entry(tops.long_coat, "top", COAT, ("plain", "plaid"), ANYBODY, TORSO, hem=(-0.70, -0.52)),
+    _entry(partial(tops.coat, width_m=0.05, belted=False), "top", COAT, ("plain", "plaid"),
+           ANYBODY, TORSO, name="long_coat", hem=(-0.70, -0.52)),
     _entry(tops.strap_dress, "top", TOP, ALL, WOMEN, BOTH, hem=(-0.62, -0.27),
            width=(0.02, 0.07)),
-    _entry(tops.long_dress, "top", TOP, ALL, WOMEN, BOTH, hem=(-0.74, -0.66),
-           sleeve=(0.0, 0.46)),
+    _entry(partial(tops.dress, drop_m=0.015, vee_m=0.02, width_m=0.05), "top", TOP, ALL, WOMEN,
+           BOTH, name="long_dress", hem=(-0.74, -0.66), sleeve=(0.0, 0.46)),
     _entry(tops.shirt_dress, "top", TOP, SHIRT, WOMEN, BOTH, hem=(-0.50, -0.30),
            sleeve=(0.16, 0.46)),
     _entry(tops.jumpsuit, "top", TOP, ("plain", "denim", "camouflage"), ANYBODY, BOTH,
@@ -225,7 +226,8 @@ _NAMED = (
     _entry(outerwear.blazer, "over", OVER, ("plain", "plaid")),
     _entry(outerwear.bomber_jacket, "over", OVER, ("plain", "camouflage", "denim")),
     _entry(outerwear.puffer_jacket, "over", OVER, PLAIN, hem=(-0.06, 0.0), thick=(0.012, 0.026)),
-    _entry(outerwear.puffer_vest, "over", OVER, PLAIN, hem=(-0.04, 0.01), thick=(0.012, 0.022)),
+    _entry(partial(outerwear.puffer_jacket, sleeve_m=0.0), "over", OVER, PLAIN,
+           name="puffer_vest", hem=(-0.04, 0.01), thick=(0.012, 0.022)),
     _entry(outerwear.waistcoat, "over", OVER, ("plain", "stripes", "plaid"), MEN),
     _entry(outerwear.sweater_vest, "over", OVER, WOOL),
     _entry(outerwear.hi_vis_vest, "over", OVER),
@@ -237,8 +239,8 @@ _NAMED = (
            hem=(-0.80, -0.42)),
     _entry(bottoms.joggers, "bottom", BOTTOM, PLAIN, ANYBODY, PELVIS, width=(0.006, 0.020)),
     _entry(bottoms.track_pants, "bottom", BOTTOM, PLAIN, ANYBODY, PELVIS, width=(0.004, 0.016)),
-    _entry(bottoms.cropped_trousers, "bottom", BOTTOM, ("plain", "denim"), ANYBODY, PELVIS,
-           hem=(-0.66, -0.52)),
+    _entry(partial(bottoms.trousers, width_m=0.008, hang=0.7), "bottom", BOTTOM,
+           ("plain", "denim"), ANYBODY, PELVIS, name="cropped_trousers", hem=(-0.66, -0.52)),
     _entry(bottoms.running_shorts, "bottom", BOTTOM, PLAIN, ANYBODY, PELVIS, hem=(-0.23, -0.175)),
     _entry(bottoms.pleated_skirt, "bottom", BOTTOM, ALL, WOMEN, PELVIS, hem=(-0.60, -0.25)),
     _entry(partial(bottoms.skirt, waist_m=0.085), "bottom", BOTTOM, ALL, WOMEN, PELVIS,
@@ -265,10 +267,8 @@ _NAMED = (
 
 
 def _where_named(entry: Entry) -> Entry:
-    """Return the entry of a kind that is worn only where a recipe names it."""
     worn = _WORN.get(entry.kind.kind, "named")
     return replace(entry, kind=replace(entry.kind, worn=worn))
 
 
-NAMED: dict[str, Entry] = {entry.kind.kind: _where_named(entry) for entry in _NAMED}
-GARMENTS: dict[str, Entry] = {entry.kind.kind: entry for entry in _USUAL} | NAMED
+GARMENTS = {entry.kind.kind: entry for entry in (*_USUAL, *map(_where_named, _NAMED))}

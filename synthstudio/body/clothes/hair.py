@@ -21,7 +21,7 @@ from synthstudio.body.clothes.garment_mesh import (
     places_of,
     weave_of,
 )
-from synthstudio.body.clothes.tailor import Shape, Tailored, step, tube
+from synthstudio.body.clothes.tailor import Shape, Tailored, sheet, step, tube
 from synthstudio.core.scene import F32, I32, PARTS
 
 SCALP = 1 << PARTS.index("scalp")
@@ -117,14 +117,11 @@ def short_hair(base: Basis, shape: Shape) -> Tailored:
 
 
 def cropped_hair(base: Basis, shape: Shape) -> Tailored:
-    """Stubble on the scalp."""
     weave, p = cap(base)
-    offset = np.full(len(p.at), shape["thick"])
-    return Tailored(pieces=(tress(weave, p.at, offset, passes=1),), inside=nowhere)
+    return Tailored(pieces=(tress(weave, p.at, shape["thick"], passes=1),), inside=nowhere)
 
 
 def afro_hair(base: Basis, shape: Shape) -> Tailored:
-    """A round, thick cap."""
     weave, p = cap(base)
     deep = step(hairline(p.at), -0.005, 0.05)
     offset = 0.002 + deep * shape["thick"] * (1 + 0.10 * lumps(1.3 * p.at))
@@ -143,7 +140,7 @@ def bun_hair(base: Basis, shape: Shape) -> Tailored:
     at = (ball * [1, 0.8, 1] * size * lumps[:, None] + centre).astype(np.float32)
     bun = anchored(base, at, faces, skull(base))
     return Tailored(
-        pieces=(tress(weave, p.at, offset, passes=2), tress(bun, at, np.zeros(len(at)), passes=0)),
+        pieces=(tress(weave, p.at, offset, passes=2), tress(bun, at, 0.0, passes=0)),
         inside=nowhere,
     )
 
@@ -153,26 +150,15 @@ def long_hair(base: Basis, shape: Shape, *, curl_m: float = 0.0) -> Tailored:
     made = shell(base, shape["length"], shape["volume"], shape["fringe"], curl_m=curl_m)
     weave = clipped(*made)
     at = places(base.atlas, weave.rows, weave.shift_m).at
-    return Tailored(
-        pieces=(tress(weave, at, np.zeros(len(at)), passes=0, limp=True),), inside=nowhere
-    )
+    return Tailored(pieces=(tress(weave, at, 0.0, passes=0, limp=True),), inside=nowhere)
 
 
 def tress(
-    weave: GarmentMesh, at: F32, offset: NDArray[Any], *, passes: int, limp: bool = False
+    weave: GarmentMesh, at: F32, offset: float | NDArray[Any], *, passes: int, limp: bool = False
 ) -> Cut:
-    return Cut(
-        weave=weave,
-        offset_m=offset,
-        min_m=np.full(len(offset), 0.0004),
-        passes=passes,
-        folds_m=0.0,
-        rim_m=0.006 if limp else 0.0,
-        covers=SCALP,
-        coords=strands(at),
-        level=False,
-        limp=limp,
-    )
+    hangs = {"limp": limp, "rim_m": 0.006 if limp else 0.0, "folds_m": 0.0, "level": False}
+    look = {"covers": SCALP, "coords": strands(at)}
+    return sheet(weave, offset, 0.0004, passes=passes, **hangs, **look)
 
 
 def skull(base: Basis) -> NDArray[np.intp]:
@@ -187,10 +173,7 @@ def skull(base: Basis) -> NDArray[np.intp]:
 def shell(
     base: Basis, length_m: float, volume_m: float, fringe: float, *, curl_m: float = 0.0
 ) -> tuple[GarmentMesh, F32]:
-    """Return hair as a dome that falls straight from its widest, and the field of its edge.
-
-    `curl_m`: how high its locks stand out all over.
-    """
+    """A dome of hair that falls from its widest, and its edge's field; `curl_m`: of its locks."""
     bottom_m = 0.545 - length_m
     apart = 1 if base.fine else 2
     columns, rows, row_m = _COLUMNS // apart, _DOME_ROWS // apart, _DROP_ROW_M * apart
@@ -305,7 +288,6 @@ def plaits_hair(base: Basis, shape: Shape) -> Tailored:
 
 
 def curly_hair(base: Basis, shape: Shape) -> Tailored:
-    """Locks that stand out, down to the shoulders."""
     made = long_hair(base, shape, curl_m=0.30 * shape["volume"])
     (piece,) = made.pieces
     at = places(base.atlas, piece.weave.rows, piece.weave.shift_m).at
@@ -327,7 +309,6 @@ def parted_hair(base: Basis, shape: Shape) -> Tailored:
 
 
 def undercut_hair(base: Basis, shape: Shape) -> Tailored:
-    """Shaven round the sides, long on top."""
     weave, p = cap(base)
     above = p.at[:, 2] - (0.700 - 0.10 * np.maximum(p.at[:, 1], 0))
     deep = step(above, -0.004, 0.040) * (0.45 + 0.55 * step(p.at[:, 1], 0.05, -0.09))
@@ -369,7 +350,7 @@ def _tail(base: Basis, path: NDArray[np.float64], radius: NDArray[np.float64]) -
     near = skull(base)
     start = np.linalg.norm(base.atlas.template_m[near] - path[0], axis=1)
     weave = anchored(base, at, faces, near[np.argsort(start)[:24]])
-    made = tress(weave, at, np.zeros(len(at)), passes=0, limp=True)
+    made = tress(weave, at, 0.0, passes=0, limp=True)
     around = np.tile(np.linspace(0, 2 * np.pi, len(at) // len(path), endpoint=False), len(path))
     down = np.repeat(
         np.cumsum(np.r_[0, np.linalg.norm(np.diff(path, axis=0), axis=1)]), len(at) // len(path)

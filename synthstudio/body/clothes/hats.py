@@ -4,8 +4,7 @@ the scalp.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -47,11 +46,6 @@ def _above(at: F32, front_m: float, back_m: float) -> F32:
     return at[:, 2] - (front_m + (at[:, 1] - _FRONT_Y_M) * slope)
 
 
-def under(p: Places, *, front_m: float, back_m: float) -> F32:
-    """Return how far places lie above a hat's edge; hair there is not drawn from 3 cm on."""
-    return np.where(p.at[:, 2] > 0.6, _above(p.at, front_m, back_m), -1).astype(np.float32)
-
-
 def dome(base: Basis, front_m: float, back_m: float) -> tuple[GarmentMesh, Places, F32]:
     weave = weave_of(base.atlas, head_faces(base, ears=True), fine=base.fine)
     at = places(base.atlas, weave.rows).at
@@ -60,19 +54,22 @@ def dome(base: Basis, front_m: float, back_m: float) -> tuple[GarmentMesh, Place
     return weave, p, _above(p.at, front_m, back_m)
 
 
-def hat(weave: GarmentMesh, offset: F32, *, passes: int, rim_m: float = 0.006) -> Cut:
-    made = sheet(weave, 0.0, 0.003, folds_m=0.0, covers=SCALP, level=False)
-    return replace(made, offset_m=offset, passes=passes, rim_m=rim_m)
+def hat(weave: GarmentMesh, offset: float | F32, **more: Any) -> Cut:
+    more = {"rim_m": 0.006, "folds_m": 0.0, "covers": SCALP, "level": False, **more}
+    return sheet(weave, offset, 0.003, **more)
 
 
 def stiff(weave: GarmentMesh, *, rim_m: float = 0.003) -> Cut:
     """Return a brim or a peak: it keeps its form."""
-    return hat(weave, np.zeros(weave.rows.shape[0]), passes=0, rim_m=rim_m)
+    return hat(weave, 0.0, passes=0, rim_m=rim_m)
 
 
 def worn(front_m: float, back_m: float, *pieces: Cut) -> Tailored:
-    """Return a hat whose edge is so high: it presses hair, and hides no skin for sure."""
-    inside = partial(under, front_m=front_m, back_m=back_m)
+    """A hat whose edge is so high: hair is not drawn from 3 cm above it on, skin is everywhere."""
+
+    def inside(p: Places) -> F32:
+        return np.where(p.at[:, 2] > 0.6, _above(p.at, front_m, back_m), -1).astype(np.float32)
+
     return Tailored(pieces=pieces, inside=inside, hides=nowhere)
 
 
@@ -82,7 +79,7 @@ def beanie(base: Basis, shape: Shape) -> Tailored:
     offset = 0.014 + shape["slouch"] * step(above, 0.03, 0.10)
     band, _, height = dome(base, 0.698, 0.626)
     band = clipped(band, (0.036 - height).astype(np.float32))
-    edge = hat(band, np.full(band.rows.shape[0], 0.019), passes=8, rim_m=0.008)
+    edge = hat(band, 0.019, passes=8, rim_m=0.008)
     return worn(0.700, 0.628, hat(weave, offset, passes=8), edge)
 
 
@@ -118,7 +115,7 @@ def headband(base: Basis, shape: Shape) -> Tailored:
     """A band round forehead and nape, `width` metres high."""
     weave, _, above = dome(base, 0.700, 0.640)
     weave = clipped(weave, (shape["width"] - above).astype(np.float32))
-    band = hat(weave, np.full(weave.rows.shape[0], 0.0165), passes=8)
+    band = hat(weave, 0.0165, passes=8)
     return Tailored(pieces=(band,), inside=nowhere, hides=nowhere)
 
 
@@ -194,9 +191,6 @@ def brim(
     )
 
 
-# Worn where recipes name them
-
-
 _FRONT_M, _BACK_M = 0.704, 0.668
 _ALL_ROUND = (500, 600)  # degrees beyond which a brim ends: never
 
@@ -225,7 +219,6 @@ def sun_hat(base: Basis, shape: Shape) -> Tailored:
 
 
 def bucket_hat(base: Basis, shape: Shape) -> Tailored:
-    """Soft, with a brim that falls."""
     _, _, above = dome(base, _FRONT_M, _BACK_M)
     offset = 0.019 + 0.008 * step(above, 0.0, 0.03) * step(above, 0.11, 0.08)
     return _brimmed(base, offset, shape["brim"], 0.95)
@@ -243,7 +236,6 @@ def fedora(base: Basis, shape: Shape) -> Tailored:
 
 
 def beret(base: Basis, shape: Shape) -> Tailored:
-    """A flat round of felt that leans to one side."""
     weave, p, above = dome(base, 0.712, 0.664)
     x, y, _ = p.at.T
     wide = np.exp(-(((above - 0.045) / 0.030) ** 2))
@@ -260,29 +252,24 @@ def turban(base: Basis, shape: Shape) -> Tailored:
     folds = np.sin(2 * np.pi * (z + 0.75 * np.abs(x) * step(y, 0.05, -0.02)) / 0.026)
     offset = 0.014 + shape["thick"] * wound + 0.0055 * folds * wound
     shade = 1 - 0.30 * np.clip(-folds, 0, 1) * wound
-    cut = hat(weave, offset, passes=2, rim_m=0.010)
-    cut = replace(cut, tint=np.repeat(shade[:, None], 3, axis=1).astype(np.float32))
-    return worn(0.700, 0.640, cut)
+    tint = np.repeat(shade[:, None], 3, axis=1).astype(np.float32)
+    return worn(0.700, 0.640, hat(weave, offset, passes=2, rim_m=0.010, tint=tint))
 
 
 def visor(base: Basis, shape: Shape) -> Tailored:
-    """A band and a peak; the top of the head is free."""
     weave, p, above = dome(base, 0.702, 0.668)
     edge = brim(weave, p.at, (0.012, 0.45), reach_m=shape["peak"], fade_deg=(42, 72))
     band = clipped(weave, (0.030 - above).astype(np.float32))
-    ring = hat(band, np.full(band.rows.shape[0], 0.0150), passes=8)
-    return Tailored(pieces=(ring, stiff(edge)), inside=nowhere, hides=nowhere)
+    pieces = (hat(band, 0.0150, passes=8), stiff(edge))
+    return Tailored(pieces=pieces, inside=nowhere, hides=nowhere)
 
 
 def swim_cap(base: Basis, shape: Shape) -> Tailored:
-    """Close rubber down to the ears."""
     weave, _, _ = dome(base, 0.700, 0.618)
-    cut = hat(weave, np.full(weave.rows.shape[0], 0.0085), passes=12, rim_m=0.003)
-    return worn(0.700, 0.618, cut)
+    return worn(0.700, 0.618, hat(weave, 0.0085, passes=12, rim_m=0.003))
 
 
 def headphones(base: Basis, shape: Shape) -> Tailored:
-    """A bow over the head and a pad on each ear."""
     turn = np.linspace(-np.pi / 2, np.pi / 2, 25)
     bow = np.stack(
         [0.098 * np.sin(turn), np.full_like(turn, -0.028), 0.668 + 0.112 * np.cos(turn)], 1
@@ -299,5 +286,4 @@ def headphones(base: Basis, shape: Shape) -> Tailored:
 
 def _plain(base: Basis, at: F32, faces: I32, *, second: bool) -> Cut:
     weave = anchored(base, at, faces, skull(base))
-    cut = hat(weave, np.zeros(len(at), np.float32), passes=0, rim_m=0.0)
-    return replace(cut, second=second)
+    return hat(weave, 0.0, passes=0, rim_m=0.0, second=second)

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from synthstudio.body.clothes.bottoms import SOLE_M, close, shoes
-from synthstudio.body.clothes.cloth import Cut
 from synthstudio.body.clothes.garment_mesh import Basis, Places, clipped, places, weave_of
 from synthstudio.body.clothes.hair import nowhere
 from synthstudio.body.clothes.tailor import (
@@ -42,22 +41,13 @@ def scarf(base: Basis, shape: Shape) -> Tailored:
     weave, p = suit(base, ring)
     rise = np.clip(neckline(p, -0.040) / 0.075, 0, 1)
     turns = np.sin(2 * np.pi * (1.5 * rise + 0.6 * np.arctan2(p.at[:, 0], -p.at[:, 1]) / np.pi))
-    wound = Cut(
-        weave=weave,
-        offset_m=0.030 + 0.016 * np.sin(np.pi * rise) + 0.006 * turns,
-        min_m=np.full(len(rise), 0.016),
-        passes=3,
-        folds_m=0.004,
-        rim_m=0.020,
-        level=False,
-    )
+    offset = 0.030 + 0.016 * np.sin(np.pi * rise) + 0.006 * turns
+    wound = sheet(weave, offset, 0.016, passes=3, folds_m=0.004, rim_m=0.020, level=False)
     end = sheet(suit(base, tail)[0], 0.044, 0.034, folds_m=0.006, rim_m=0.012)
     return Tailored(pieces=(wound, end), inside=nowhere)
 
 
 def gloves(base: Basis, shape: Shape) -> Tailored:
-    """Over fingers and wrist."""
-
     def inside(p: Places) -> F32:
         return np.where(on_arm(p), p.down_arm - _WRIST_M + shape["cuff"], -FAR).astype(np.float32)
 
@@ -66,16 +56,8 @@ def gloves(base: Basis, shape: Shape) -> Tailored:
     weave = weave_of(base.atlas, faces, fine=False)
     weave = clipped(weave, inside(places(base.atlas, weave.rows)))
     p = places(base.atlas, weave.rows)
-    wrist = step(p.down_arm, _WRIST_M + 0.03, _WRIST_M)
-    cut = Cut(
-        weave=weave,
-        offset_m=0.0030 + 0.004 * wrist,
-        min_m=np.full(len(p.at), 0.0015),
-        passes=1,
-        folds_m=0.0,
-        rim_m=0.003,
-        level=False,
-    )
+    offset = 0.0030 + 0.004 * step(p.down_arm, _WRIST_M + 0.03, _WRIST_M)
+    cut = sheet(weave, offset, 0.0015, passes=1, folds_m=0.0, rim_m=0.003, level=False)
     return Tailored(pieces=(cut,), inside=inside, hides=nowhere)
 
 
@@ -83,8 +65,6 @@ _HAND = ("hand", "forearm")
 
 
 def wristbands(base: Basis, shape: Shape) -> Tailored:
-    """A band of towelling above each wrist."""
-
     def inside(p: Places) -> F32:
         band = 0.5 * shape["width"] - np.abs(p.down_arm - 0.435)
         return np.where(on_arm(p), band, -FAR).astype(np.float32)
@@ -94,8 +74,6 @@ def wristbands(base: Basis, shape: Shape) -> Tailored:
 
 
 def long_socks(base: Basis, shape: Shape) -> Tailored:
-    """Up to below the knee."""
-
     def inside(p: Places) -> F32:
         return np.where(on_arm(p), -FAR, shape["top"] - p.at[:, 2]).astype(np.float32)
 
@@ -111,7 +89,6 @@ def tights(base: Basis, shape: Shape) -> Tailored:
 
 
 def sandals(base: Basis, shape: Shape) -> Tailored:
-    """Soles and three straps."""
     _, sole = shoes(base, {"top": -0.02}, thick_m=0.010, offset_m=0.003).pieces
 
     def straps(p: Places) -> F32:

@@ -25,6 +25,7 @@ from synthstudio.body.clothes.tailor import (
     sheet,
     sleeved,
     step,
+    studs_at,
     suit,
     top_field,
     union,
@@ -59,8 +60,6 @@ def _opening(least_m: float, slope: float, from_m: float) -> Field:
 
 
 def open_shirt(base: Basis, shape: Shape) -> Tailored:
-    """A shirt that is worn unbuttoned."""
-
     def half(p: Places) -> F32:
         return (0.050 + 0.06 * (0.45 - p.at[:, 2])).astype(np.float32)
 
@@ -70,8 +69,6 @@ def open_shirt(base: Basis, shape: Shape) -> Tailored:
 
 
 def cardigan(base: Basis, shape: Shape) -> Tailored:
-    """Knitted, open down the front."""
-
     def half(p: Places) -> F32:
         return np.asarray(0.022 + 0.05 * np.clip((p.at[:, 2] - 0.25) / 0.25, 0, 1), np.float32)
 
@@ -103,11 +100,8 @@ def blazer(base: Basis, shape: Shape) -> Tailored:
 
     lapel = sheet(suit(base, leaf)[0], 0.029, 0.020, passes=6, folds_m=0.0, rim_m=0.006)
     body = replace(_over(base, inside, thick_m=0.021, flare_m=0.002), folds_m=0.010)
-    at = places(base.atlas, body.weave.rows).at
-    near = np.hypot(at[:, 0] - 0.012, at[:, 2] - 0.11) + np.where(at[:, 1] < -0.03, 0, FAR)
-    return Tailored(
-        pieces=(replace(body, studs=np.array([int(np.argmin(near))])), lapel), inside=inside
-    )
+    studs = studs_at(places(base.atlas, body.weave.rows), 0.012, (0.11,))
+    return Tailored(pieces=(replace(body, studs=studs), lapel), inside=inside)
 
 
 def bomber_jacket(base: Basis, shape: Shape) -> Tailored:
@@ -126,18 +120,10 @@ def bomber_jacket(base: Basis, shape: Shape) -> Tailored:
     return Tailored(pieces=(panelled(base, body, ribs),), inside=inside)
 
 
-def puffer_jacket(base: Basis, shape: Shape) -> Tailored:
+def puffer_jacket(base: Basis, shape: Shape, *, sleeve_m: float = 0.468) -> Tailored:
     """Quilted in thick rings, with a high collar."""
-    return _quilted(base, shape["hem"], shape["thick"], sleeve_m=0.468)
-
-
-def puffer_vest(base: Basis, shape: Shape) -> Tailored:
-    """The same without sleeves."""
-    return _quilted(base, shape["hem"], shape["thick"], sleeve_m=0.0)
-
-
-def _quilted(base: Basis, hem_m: float, thick_m: float, *, sleeve_m: float) -> Tailored:
-    inside = _jacket(_opening(0.003, 0.16, 0.42), hem_m, drop_m=-0.028, sleeve_m=sleeve_m)
+    half = _opening(0.003, 0.16, 0.42)
+    inside = _jacket(half, shape["hem"], drop_m=-0.028, sleeve_m=sleeve_m)
     body = _over(base, inside, thick_m=0.024, flare_m=0.008)
     p = places(base.atlas, body.weave.rows)
     along = np.where(on_arm(p), p.down_arm, p.at[:, 2])
@@ -145,7 +131,7 @@ def _quilted(base: Basis, hem_m: float, thick_m: float, *, sleeve_m: float) -> T
     tint = np.repeat((0.62 + 0.38 * np.minimum(1, 2.2 * swell))[:, None], 3, axis=1)
     body = replace(
         body,
-        offset_m=(body.offset_m + thick_m * swell).astype(np.float32),
+        offset_m=(body.offset_m + shape["thick"] * swell).astype(np.float32),
         passes=3,
         folds_m=0.008,
         rim_m=0.016,
@@ -166,17 +152,12 @@ def waistcoat(base: Basis, shape: Shape) -> Tailored:
         return intersection(neck, vee, low, armhole(p, 0.132))
 
     body = replace(_over(base, inside, thick_m=0.015, flare_m=0.004), folds_m=0.008)
-    at = places(base.atlas, body.weave.rows).at
-    front = np.where(at[:, 1] < -0.03, 0, FAR)
-    studs = [int(np.argmin(np.hypot(at[:, 0] - 0.01, at[:, 2] - z) + front)) for z in _BUTTONS_M]
-    return Tailored(pieces=(replace(body, studs=np.array(studs)),), inside=inside)
-
-
-_BUTTONS_M = (0.235, 0.185, 0.135, 0.085)
+    heights_m = (0.235, 0.185, 0.135, 0.085)
+    studs = studs_at(places(base.atlas, body.weave.rows), 0.01, heights_m)
+    return Tailored(pieces=(replace(body, studs=studs),), inside=inside)
 
 
 def sweater_vest(base: Basis, shape: Shape) -> Tailored:
-    """Knitted, no sleeves, a V neck."""
     inside = top_field(0.010, 0.11, -0.02, 0.0, 0.136)
     body = replace(_over(base, inside, thick_m=0.016), folds_m=0.010, rim_m=0.012)
     return Tailored(pieces=(body,), inside=inside)

@@ -13,7 +13,8 @@ from synthstudio.body.clothes.cloth import Cloth, DrapeConstraint, along_m
 from synthstudio.body.clothes.garment_mesh import Basis, cross_of, length, spread, tall, unit
 from synthstudio.body.clothes.hang import hung_m
 from synthstudio.body.face import head_size
-from synthstudio.core.scene import F32, F64, I32, U32
+from synthstudio.core.scene import F32, F64, Surface
+from synthstudio.core.spec import Material
 
 STATURE_M = 1.660  # of the template, so that one pattern scale fits every stature
 _MAX_PUSH_M = 0.05
@@ -34,20 +35,6 @@ class Wearer:
     scale: float  # stature over the template's
     head: float  # the same of what the head wears
     thick: tuple[float, float]  # of cloth on the body and on the head over what it is cut for
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Sewn:
-    """A piece of cloth on a person, in the person's frame, as surfaces hold it."""
-
-    vertices_m: F32
-    normals: F32
-    faces: I32
-    coords: F32
-    covers: U32
-    tint: F32 | None
-    studs_m: F32  # (B, 3) where buttons sit
-    studs_out: F32  # (B, 3) unit, outwards
 
 
 def wearer_of(base: Basis, bare: BareBody, *, fitted: bool = False) -> Wearer:
@@ -75,9 +62,13 @@ def wearer_of(base: Basis, bare: BareBody, *, fitted: bool = False) -> Wearer:
     )
 
 
-def sewn(cloth: Cloth, wearer: Wearer, *, loose: float, phase: float, over_m: float = 0.0) -> Sewn:
-    """Put a piece of cloth on a person. `loose` scales its offset, `phase` shifts its folds;
-    hair lies over clothes that reach `over_m` off the shoulders.
+def sewn(
+    cloth: Cloth, wearer: Wearer, name: str, *, loose: float, phase: float, over_m: float
+) -> Surface:
+    """A piece of cloth on a person, in the person's frame, without its material.
+
+    `loose` scales its offset, `phase` shifts its folds; hair lies over clothes that reach `over_m`
+    off the shoulders. The piece's vertices come first, in its order.
     """
     rest = spread(cloth.rows, wearer.rest_m)
     v = _settled(_draped(cloth, wearer, rest, loose, phase), cloth.settle, wearer, over_m)
@@ -93,15 +84,17 @@ def sewn(cloth: Cloth, wearer: Wearer, *, loose: float, phase: float, over_m: fl
     edge = cloth.rim[:, 0]
     at, out = v.take(edge, axis=1), normals.take(edge, axis=1)
     beyond = unit(at - inner)  # away from the cloth, in its surface
-    return Sewn(
+    return Surface(
+        name=name,
+        instance=0,
         vertices_m=tall(v, at - out * np.float32(cloth.rim_m)),
         normals=tall(normals, unit(beyond - np.float32(0.5) * out)),
         faces=cloth.all_faces,
         coords=tall(coords, coords.take(edge, axis=1)),
+        material=Material(),
         covers=cloth.covers,
         tint=None if cloth.tint is None else np.vstack([cloth.tint, cloth.tint[edge]]),
-        studs_m=v[:, cloth.studs].T,
-        studs_out=normals[:, cloth.studs].T,
+        two_sided=True,
     )
 
 

@@ -7,7 +7,7 @@ top of the head 0.76); see garment_mesh.py for joints.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,9 +21,9 @@ from synthstudio.body.clothes.garment_mesh import (
     GarmentMesh,
     Places,
     clipped,
+    parted,
     places,
     places_of,
-    scored,
     weave_of,
 )
 from synthstudio.core.scene import F32, I32, Bool
@@ -49,17 +49,17 @@ def step(value: NDArray[Any], low: float, high: float) -> F32:
 
 
 def intersection(*fields: NDArray[Any]) -> F32:
-    """Return the field of where all the fields are positive."""
     return np.asarray(functools.reduce(np.minimum, fields), np.float32)
 
 
 def union(*fields: NDArray[Any]) -> F32:
-    """Return the field of where any of the fields is positive."""
     return np.asarray(functools.reduce(np.maximum, fields), np.float32)
 
 
-def sheet(weave: GarmentMesh, off_m: float, min_m: float, **more: Any) -> Cut:
-    """Return a piece that is everywhere `off_m` off the skin, and never nearer than `min_m`."""
+def sheet(
+    weave: GarmentMesh, off_m: float | NDArray[Any], min_m: float | NDArray[Any], **more: Any
+) -> Cut:
+    """A piece `off_m` off the skin, everywhere or (V,), and never nearer than `min_m`."""
     count = weave.rows.shape[0]
     return Cut(weave=weave, offset_m=np.full(count, off_m), min_m=np.full(count, min_m), **more)
 
@@ -82,11 +82,6 @@ def hem_line(p: Places, z_m: float | F32) -> F32:
     return np.where(on_arm(p), FAR, p.at[:, 2] - z_m)
 
 
-def sleeve_end(p: Places, length_m: float) -> F32:
-    """Return metres up the arm from a sleeve's end; the trunk is far inside."""
-    return np.where(on_arm(p), length_m - p.down_arm, FAR)
-
-
 def armhole(p: Places, width_m: float) -> F32:
     """Return how far places are inside the armholes at `width_m` from the middle."""
     x, z = np.abs(p.at[:, 0]), p.at[:, 2]
@@ -101,20 +96,20 @@ def legs(p: Places, waist_m: float, hem_m: float) -> F32:
 
 @functools.lru_cache(maxsize=256)
 def legs_field(waist_m: float, hem_m: float) -> Field:
-    """Return the field of legs between waist and hem."""
     return lambda p: legs(p, waist_m, hem_m).astype(np.float32)
 
 
 def sleeved(p: Places, length_m: float, armhole_m: float = 0.140) -> F32:
-    """Return the field of sleeves so long, or of armholes below 5 cm."""
-    return armhole(p, armhole_m) if length_m < 0.05 else sleeve_end(p, length_m)
+    """Return metres up the arm from the end of sleeves so long, or of armholes below 5 cm."""
+    if length_m < 0.05:
+        return armhole(p, armhole_m)
+    return np.where(on_arm(p), length_m - p.down_arm, FAR)
 
 
 @functools.lru_cache(maxsize=256)
 def top_field(
     drop_m: float, vee_m: float, hem_m: float, sleeve_m: float, armhole_m: float = 0.140
 ) -> Field:
-    """Return the field of a top with a neckline, a hem and sleeves."""
     return lambda p: intersection(
         neckline(p, drop_m, vee_m), hem_line(p, hem_m), sleeved(p, sleeve_m, armhole_m)
     )
@@ -131,6 +126,13 @@ def cut_from(base: Basis, group: str, field: Field) -> GarmentMesh:
 def _whole_group(base: Basis, group: str) -> tuple[GarmentMesh, Places]:
     weave = weave_of(base.atlas, base.atlas.groups[group], fine=base.fine)
     return weave, places(base.atlas, weave.rows)
+
+
+def studs_at(p: Places, x_m: float, heights_m: Iterable[float]) -> NDArray[np.intp]:
+    """The front's vertices nearest to `x_m` across at these heights."""
+    x, y, z = p.at.T
+    front = np.where(y < -0.03, 0.0, FAR)
+    return np.array([np.argmin(np.hypot(x - x_m, z - h) + front) for h in heights_m])
 
 
 def suit(base: Basis, field: Field) -> tuple[GarmentMesh, Places]:
@@ -191,7 +193,7 @@ def pocketed(base: Basis, cut: Cut, field: Field, *, thick_m: float) -> Cut:
     weave = cut.weave
     for at_m in (0.0, line_m):
         p = places(base.atlas, weave.rows)
-        weave = scored(weave, (field(p) - at_m).astype(np.float32))
+        weave, _ = parted(weave, (field(p) - at_m).astype(np.float32))
     p = places(base.atlas, weave.rows)
     depth = field(p)
     made = resampled(cut, weave, p, base)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from synthstudio.body.clothes.bottoms import (
     skirt_cut,
 )
 from synthstudio.body.clothes.cloth import Cut
-from synthstudio.body.clothes.garment_mesh import Basis, Places, places, scored
+from synthstudio.body.clothes.garment_mesh import Basis, Places, parted, places
 from synthstudio.body.clothes.tailor import (
     FAR,
     Field,
@@ -36,6 +37,7 @@ from synthstudio.body.clothes.tailor import (
     sheet,
     sleeved,
     step,
+    studs_at,
     suit,
     top_field,
     union,
@@ -60,30 +62,27 @@ def top_cut(
     hang = trunk * step(z, 0.42, 0.34)
     if tucked:
         hang = hang * step(z, 0.08, 0.14)
-    hem = trunk * step(z, 0.08, 0.03)
-    return Cut(
-        weave=weave,
-        offset_m=offset,
-        min_m=minimum,
-        passes=6,
-        hang=hang,
-        taper=taper,
-        level_hem=np.zeros_like(hem) if tucked else hem - 0.5,
-    )
+    hem = np.zeros_like(z) if tucked else trunk * step(z, 0.08, 0.03) - 0.5
+    return sheet(weave, offset, minimum, passes=6, hang=hang, taper=taper, level_hem=hem)
 
 
-def t_shirt(base: Basis, shape: Shape) -> Tailored:
-    """Short sleeves, round or V neck."""
-    inside = top_field(0.012, shape["vee"], shape["hem"], shape["sleeve"])
-    body = top_cut(base, inside, thick_m=0.009, flare_m=0.014, tucked=False)
-    return Tailored(pieces=(body,), inside=inside)
+def plain_top(
+    base: Basis, shape: Shape, *, drop_m: float, thick_m: float, flare_m: float, **more: Any
+) -> Tailored:
+    """One piece, with or without sleeves and a V neck; `more`: fields of its Cut."""
+    inside = top_field(drop_m, shape.get("vee", 0.0), shape["hem"], shape.get("sleeve", 0.0))
+    body = top_cut(base, inside, thick_m=thick_m, flare_m=flare_m, tucked=False)
+    return Tailored(pieces=(replace(body, **more),), inside=inside)
 
 
-def tank_top(base: Basis, shape: Shape) -> Tailored:
-    """No sleeves."""
-    inside = top_field(0.022, shape["vee"], shape["hem"], 0.0)
-    body = top_cut(base, inside, thick_m=0.007, flare_m=0.010, tucked=False)
-    return Tailored(pieces=(body,), inside=inside)
+t_shirt = partial(plain_top, drop_m=0.012, thick_m=0.009, flare_m=0.014)
+tank_top = partial(plain_top, drop_m=0.022, thick_m=0.007, flare_m=0.010)
+sweater = partial(
+    plain_top, drop_m=0.0, thick_m=0.015, flare_m=0.012, passes=9, folds_m=0.012, rim_m=0.012
+)
+v_neck_sweater = partial(
+    plain_top, drop_m=0.0, thick_m=0.013, flare_m=0.010, passes=9, folds_m=0.012, rim_m=0.010
+)
 
 
 def shirt(base: Basis, shape: Shape) -> Tailored:
@@ -110,8 +109,7 @@ def collar(base: Basis, *, thick_m: float = 0.0) -> Cut:
     weave, p = suit(base, leaf)
     below = neckline(p, -0.014)
     offset = 0.005 + thick_m + 0.014 * step(below, 0.004, 0.036)
-    minimum = np.full(len(offset), 0.003)
-    return Cut(weave=weave, offset_m=offset, min_m=minimum, passes=3, folds_m=0.0, rim_m=0.004)
+    return sheet(weave, offset, 0.003, passes=3, folds_m=0.0, rim_m=0.004)
 
 
 def buttoned(cut: Cut, base: Basis, *, apart_m: float = 0.085, low_m: float = -1.0) -> Cut:
@@ -120,25 +118,16 @@ def buttoned(cut: Cut, base: Basis, *, apart_m: float = 0.085, low_m: float = -1
     half_m, line_m = 0.014, 0.002
     for at_m in (half_m - line_m, half_m, half_m + line_m):
         p = places(base.atlas, weave.rows)
-        weave = scored(weave, np.where(p.at[:, 1] < -0.03, at_m - np.abs(p.at[:, 0]), -FAR))
+        line = np.where(p.at[:, 1] < -0.03, at_m - np.abs(p.at[:, 0]), -FAR)
+        weave, _ = parted(weave, line)
     p = places(base.atlas, weave.rows)
     x, y, z = p.at.T
     near = np.clip(1 - np.abs(np.abs(x) - half_m) / (0.5 * line_m), 0, 1) * (y < -0.03)
     near = near * (z > low_m)
     tint = np.repeat((1 - 0.5 * near)[:, None], 3, axis=1)
     wanted = np.arange(0.43, max(float(z.min()) + 0.02, low_m), -apart_m)
-    front = np.where(y < -0.03, 0.0, FAR)
-    studs = [int(np.argmin(np.hypot(x, z - h) + front)) for h in wanted]
-    return replace(
-        resampled(cut, weave, p, base), tint=tint.astype(np.float32), studs=np.array(studs)
-    )
-
-
-def sweater(base: Basis, shape: Shape) -> Tailored:
-    """Long sleeves in thick cloth with a round neck."""
-    inside = top_field(0.0, 0.0, shape["hem"], shape["sleeve"])
-    body = top_cut(base, inside, thick_m=0.015, flare_m=0.012, tucked=False)
-    return Tailored(pieces=(replace(body, passes=9, folds_m=0.012, rim_m=0.012),), inside=inside)
+    made, studs = resampled(cut, weave, p, base), studs_at(p, 0.0, wanted)
+    return replace(made, tint=tint.astype(np.float32), studs=studs)
 
 
 def hoodie(base: Basis, shape: Shape) -> Tailored:
@@ -148,8 +137,7 @@ def hoodie(base: Basis, shape: Shape) -> Tailored:
     back = step(p.at[:, 1], -0.05, 0.03)
     rise = np.clip(neckline(p, -0.02) / (0.05 + 0.08 * back), 0, 1)
     offset = 0.014 + (0.012 + 0.030 * back) * np.sin(np.pi * (0.25 + 0.7 * rise))
-    hood = sheet(weave, 0.0, 0.016, passes=6, rim_m=0.012, level=False)
-    hood = replace(hood, offset_m=offset)
+    hood = sheet(weave, offset, 0.016, passes=6, rim_m=0.012, level=False)
     return replace(plain, pieces=(*plain.pieces, hood))
 
 
@@ -162,18 +150,13 @@ def _hood(p: Places) -> F32:
     return intersection(width, gap)
 
 
-def coat(base: Basis, shape: Shape) -> Tailored:
-    """A long-sleeved coat to `hem`, buttoned to the waist, with a collar."""
-    return wrapped(base, shape["hem"], width_m=0.03)
-
-
-def wrapped(base: Basis, hem_m: float, *, width_m: float, belted: bool = True) -> Tailored:
-    """Return a buttoned coat whose tail is `width_m` wider at the ankles than at the waist."""
+def coat(base: Basis, shape: Shape, *, width_m: float = 0.03, belted: bool = True) -> Tailored:
+    """Long-sleeved, buttoned to the waist; its tail is `width_m` wider at the ankles than there."""
     upper = top_field(0.004, 0.05, 0.045, 0.475)
 
     def lower(p: Places) -> F32:
         slit = np.where(p.at[:, 1] < 0, np.abs(p.at[:, 0]) - 0.008, FAR)
-        return intersection(legs(p, 0.075, hem_m), slit)
+        return intersection(legs(p, 0.075, shape["hem"]), slit)
 
     top = top_cut(base, upper, thick_m=0.021, flare_m=0.006, tucked=False, taper=0.06)
     z = places(base.atlas, top.weave.rows).at[:, 2]
@@ -188,10 +171,12 @@ def wrapped(base: Basis, hem_m: float, *, width_m: float, belted: bool = True) -
     )
 
 
-def dress(base: Basis, shape: Shape) -> Tailored:
-    """A fitted top and a skirt of one cloth."""
-    upper = top_field(0.02, 0.03, 0.05, shape["sleeve"], 0.143)
-    return skirted(base, upper, shape["hem"], width_m=shape["width"])
+def dress(
+    base: Basis, shape: Shape, *, drop_m: float = 0.02, vee_m: float = 0.03, width_m: float = 0.0
+) -> Tailored:
+    """A fitted top and a skirt of one cloth, `width` or `width_m` wider at the ankles."""
+    upper = top_field(drop_m, vee_m, 0.05, shape["sleeve"], 0.143)
+    return skirted(base, upper, shape["hem"], width_m=shape.get("width", width_m))
 
 
 def skirted(
@@ -226,9 +211,6 @@ def leotard(base: Basis, shape: Shape) -> Tailored:
     return Tailored(pieces=(close(base, inside),), inside=inside)
 
 
-# Worn where recipes name them
-
-
 _SEGMENTS = {  # of a digit: across -1..1, up -1..1, half its length, upright or not
     "top": (0, 1, False), "middle": (0, 0, False), "bottom": (0, -1, False),
     "upper_left": (-1, 0.5, True), "upper_right": (1, 0.5, True),
@@ -249,22 +231,13 @@ def _top(shape: Shape, drop_m: float, vee_m: float) -> Field:
 
 
 def polo(base: Basis, shape: Shape) -> Tailored:
-    """Short sleeves, a collar and three buttons."""
     inside = _top(shape, -0.004, 0.03)
     body = top_cut(base, inside, thick_m=0.009, flare_m=0.012, tucked=False)
     body = buttoned(body, base, apart_m=0.05, low_m=0.32)
     return Tailored(pieces=(body, collar(base)), inside=inside)
 
 
-def v_neck_sweater(base: Basis, shape: Shape) -> Tailored:
-    """Knitted, long sleeves, open in front down to the breast bone."""
-    inside = _top(shape, 0.0, shape["vee"])
-    body = top_cut(base, inside, thick_m=0.013, flare_m=0.010, tucked=False)
-    return Tailored(pieces=(replace(body, passes=9, folds_m=0.012, rim_m=0.010),), inside=inside)
-
-
 def turtleneck(base: Basis, shape: Shape) -> Tailored:
-    """Long sleeves and a rolled collar up the neck."""
     inside = _top(shape, -0.030, 0.0)
 
     def roll(p: Places) -> F32:
@@ -274,8 +247,7 @@ def turtleneck(base: Basis, shape: Shape) -> Tailored:
     weave, p = suit(base, roll)
     rise = np.clip(neckline(p, -0.034) / 0.052, 0, 1)
     offset = 0.009 + 0.009 * np.sin(np.pi * rise)
-    minimum = np.full(len(offset), 0.004)
-    neck = Cut(weave=weave, offset_m=offset, min_m=minimum, passes=5, folds_m=0.0, rim_m=0.006)
+    neck = sheet(weave, offset, 0.004, passes=5, folds_m=0.0, rim_m=0.006)
     body = top_cut(base, inside, thick_m=0.008, flare_m=0.008, tucked=False)
     return Tailored(pieces=(replace(body, passes=8), neck), inside=inside)
 
@@ -292,7 +264,6 @@ def blouse(base: Basis, shape: Shape) -> Tailored:
 
 
 def crop_top(base: Basis, shape: Shape) -> Tailored:
-    """Ends above the waist."""
     inside = _top(shape, 0.020, 0.0)
     body = top_cut(base, inside, thick_m=0.007, flare_m=0.0, tucked=False)
     offset, minimum = np.full(len(body.offset_m), 0.010), np.full(len(body.offset_m), 0.004)
@@ -301,7 +272,6 @@ def crop_top(base: Basis, shape: Shape) -> Tailored:
 
 
 def sports_bra(base: Basis, shape: Shape) -> Tailored:
-    """Close, with straps, down to below the chest."""
     inside = top_field(0.085, 0.0, shape["hem"], 0.0, 0.118)
     return Tailored(pieces=(close(base, inside, off_m=0.005),), inside=inside)
 
@@ -438,14 +408,7 @@ def tunic(base: Basis, shape: Shape) -> Tailored:
     return Tailored(pieces=(buttoned(top, base, apart_m=0.05, low_m=0.25), tail), inside=upper)
 
 
-def long_coat(base: Basis, shape: Shape) -> Tailored:
-    """To the knees or shins, without a belt."""
-    return wrapped(base, shape["hem"], width_m=0.05, belted=False)
-
-
 def strap_dress(base: Basis, shape: Shape) -> Tailored:
-    """Thin straps, bare shoulders and a wide skirt."""
-
     def upper(p: Places) -> F32:
         x, y, z = p.at.T
         line = 0.385 - 0.25 * np.maximum(y, 0) - z
@@ -454,12 +417,6 @@ def strap_dress(base: Basis, shape: Shape) -> Tailored:
         return np.where(on_arm(p), -FAR, np.minimum(trunk, armhole(p, 0.150))).astype(np.float32)
 
     return skirted(base, upper, shape["hem"], width_m=shape["width"])
-
-
-def long_dress(base: Basis, shape: Shape) -> Tailored:
-    """To the ankles, with or without sleeves."""
-    upper = top_field(0.015, 0.02, 0.05, shape["sleeve"], 0.143)
-    return skirted(base, upper, shape["hem"], width_m=0.05)
 
 
 def shirt_dress(base: Basis, shape: Shape) -> Tailored:
@@ -510,7 +467,6 @@ def overalls(base: Basis, shape: Shape) -> Tailored:
 
 
 def wetsuit(base: Basis, shape: Shape) -> Tailored:
-    """Close rubber from the neck down, with sides of the second material."""
     inside = top_field(-0.022, 0.0, shape["leg"], shape["sleeve"])
 
     def sides(p: Places) -> F32:

@@ -27,6 +27,7 @@ class Mesh:
     points: wp.array[wp.vec3]
     snapped: wp.array[wp.vec2i]
     instance: wp.array[wp.int32]
+    covers: wp.array[wp.uint32]
     drawn: wp.array[wp.bool]
     cull: wp.array[wp.bool]
 
@@ -42,7 +43,6 @@ class View:
     scale: wp.int64
     perspective: wp.bool
     culling: wp.bool
-    drawn_only: wp.bool
     only: wp.int32  # an instance, 0 for all
     left: wp.int32  # the first column and row of samples that the buffer holds
     top: wp.int32
@@ -53,15 +53,10 @@ class Piece:
     """One snapped triangle: a face, or one of the two that near clipping leaves of it."""
 
     count: wp.int32
-    ax: wp.int64
-    ay: wp.int64
-    bx: wp.int64
-    by: wp.int64
-    cx: wp.int64
-    cy: wp.int64
-    za: wp.float64
-    zb: wp.float64
-    zc: wp.float64
+    a: wp.vec2l
+    b: wp.vec2l
+    c: wp.vec2l
+    z: wp.vec3d
 
 
 @wp.struct
@@ -72,18 +67,10 @@ class Edges:
     """
 
     area: wp.int64
-    e0: wp.int64
-    e1: wp.int64
-    e2: wp.int64
-    dx0: wp.int64
-    dx1: wp.int64
-    dx2: wp.int64
-    dy0: wp.int64
-    dy1: wp.int64
-    dy2: wp.int64
-    bias0: wp.int64
-    bias1: wp.int64
-    bias2: wp.int64
+    e: wp.vec3l
+    dx: wp.vec3l
+    dy: wp.vec3l
+    bias: wp.vec3l
     z: wp.vec3d
 
 
@@ -131,45 +118,41 @@ def _piece(mesh: Mesh, face: wp.vec3i, which: wp.int32, view: View):
     if n == 2:
         f = _rotated(face, wp.where(not in0, 1, wp.where(not in1, 2, 0)))
         p.count = 2
-    a = _corner(mesh.snapped, f[0], view)
-    b = _corner(mesh.snapped, f[1], view)
-    c = _corner(mesh.snapped, f[2], view)
-    p.za = wp.float64(mesh.points[f[0]][2])
-    p.zb = wp.float64(mesh.points[f[1]][2])
-    p.zc = wp.float64(mesh.points[f[2]][2])
+    p.a = _corner(mesh.snapped, f[0], view)
+    p.b = _corner(mesh.snapped, f[1], view)
+    p.c = _corner(mesh.snapped, f[2], view)
+    za, zb = wp.float64(mesh.points[f[0]][2]), wp.float64(mesh.points[f[1]][2])
+    zc = wp.float64(mesh.points[f[2]][2])
+    p.z = wp.vec3d(za, zb, zc)
     if n == 1:
-        b = _meet(mesh.points[f[0]], mesh.points[f[1]], view)
-        c = _meet(mesh.points[f[0]], mesh.points[f[2]], view)
-        p.zb = view.near
-        p.zc = view.near
-    if n == 2:
-        second = _meet(mesh.points[f[1]], mesh.points[f[2]], view)
-        if which == 0:
-            c = second
-        else:
-            b = second
-            c = _meet(mesh.points[f[0]], mesh.points[f[2]], view)
-            p.zb = view.near
-        p.zc = view.near
-    p.ax = a[0]
-    p.ay = a[1]
-    p.bx = b[0]
-    p.by = b[1]
-    p.cx = c[0]
-    p.cy = c[1]
+        p.b = _meet(mesh.points[f[0]], mesh.points[f[1]], view)
+    if n == 2 and which == 1:
+        p.b = _meet(mesh.points[f[1]], mesh.points[f[2]], view)
+    if n == 2 and which == 0:
+        p.c = _meet(mesh.points[f[1]], mesh.points[f[2]], view)
+        p.z = wp.vec3d(za, zb, view.near)
+    elif n < 3:
+        p.c = _meet(mesh.points[f[0]], mesh.points[f[2]], view)
+        p.z = wp.vec3d(za, view.near, view.near)
     return p
+
+
+@wp.func
+def _side(a: wp.vec2l, b: wp.vec2l, at: wp.vec2l):
+    """The edge function of the line from a to b: twice the signed area of a, b and `at`."""
+    return (b[0] - a[0]) * (at[1] - a[1]) - (b[1] - a[1]) * (at[0] - a[0])
 
 
 @wp.func
 def _doubled_area(p: Piece):
     """Twice the signed area: negative for a face that looks at the camera (y is down)."""
-    return (p.bx - p.ax) * (p.cy - p.ay) - (p.by - p.ay) * (p.cx - p.ax)
+    return _side(p.a, p.b, p.c)
 
 
 @wp.func
-def _bias(dx: wp.int64, dy: wp.int64):
+def _bias(along: wp.vec2l):
     """0 for a top or left edge, which owns the centres on it, else -1."""
-    if dy < wp.int64(0) or (dy == wp.int64(0) and dx > wp.int64(0)):
+    if along[1] < wp.int64(0) or (along[1] == wp.int64(0) and along[0] > wp.int64(0)):
         return wp.int64(0)
     return wp.int64(-1)
 
@@ -178,35 +161,16 @@ def _bias(dx: wp.int64, dy: wp.int64):
 def _edges(p: Piece, x: wp.int64, y: wp.int64):
     """The edge functions of a piece of non-zero area at the snapped point (x, y)."""
     e = Edges()
-    e.area = _doubled_area(p)
-    bx = p.bx
-    by = p.by
-    cx = p.cx
-    cy = p.cy
-    zb = p.zb
-    zc = p.zc
-    if e.area < wp.int64(0):
-        e.area = -e.area
-        bx = p.cx
-        by = p.cy
-        cx = p.bx
-        cy = p.by
-        zb = p.zc
-        zc = p.zb
-    e.bias0 = _bias(cx - bx, cy - by)
-    e.bias1 = _bias(p.ax - cx, p.ay - cy)
-    e.bias2 = _bias(bx - p.ax, by - p.ay)
-    e.e0 = (cx - bx) * (y - by) - (cy - by) * (x - bx) + e.bias0
-    e.e1 = (p.ax - cx) * (y - cy) - (p.ay - cy) * (x - cx) + e.bias1
-    e.e2 = (bx - p.ax) * (y - p.ay) - (by - p.ay) * (x - p.ax) + e.bias2
-    pixel = wp.int64(256)
-    e.dx0 = (by - cy) * pixel
-    e.dx1 = (cy - p.ay) * pixel
-    e.dx2 = (p.ay - by) * pixel
-    e.dy0 = (cx - bx) * pixel
-    e.dy1 = (p.ax - cx) * pixel
-    e.dy2 = (bx - p.ax) * pixel
-    e.z = wp.vec3d(p.za, zb, zc)
+    area = _doubled_area(p)
+    flipped = area < wp.int64(0)
+    e.area = wp.where(flipped, -area, area)
+    e.z = wp.where(flipped, wp.vec3d(p.z[0], p.z[2], p.z[1]), p.z)
+    b, c = wp.where(flipped, p.c, p.b), wp.where(flipped, p.b, p.c)
+    at, pixel = wp.vec2l(x, y), wp.int64(256)
+    e.bias = wp.vec3l(_bias(c - b), _bias(p.a - c), _bias(b - p.a))
+    e.e = wp.vec3l(_side(b, c, at), _side(c, p.a, at), _side(p.a, b, at)) + e.bias
+    e.dx = wp.vec3l(b[1] - c[1], c[1] - p.a[1], p.a[1] - b[1]) * pixel
+    e.dy = wp.vec3l(c[0] - b[0], p.a[0] - c[0], b[0] - p.a[0]) * pixel
     return e
 
 
@@ -228,21 +192,20 @@ def _narrow(span: wp.vec2l, e: wp.int64, dx: wp.int64):
 def _span(e: Edges, row: wp.int64, last: wp.int64):
     """(first, last) covered step of a row, counted from where `e` was evaluated."""
     span = wp.vec2l(wp.int64(0), last)
-    span = _narrow(span, e.e0 + row * e.dy0, e.dx0)
-    span = _narrow(span, e.e1 + row * e.dy1, e.dx1)
-    return _narrow(span, e.e2 + row * e.dy2, e.dx2)
+    at = e.e + row * e.dy
+    for k in range(3):
+        span = _narrow(span, at[k], e.dx[k])
+    return span
 
 
 @wp.func
 def _box(p: Piece):
     """(first x, first y, last x, last y) of the pixels whose centres p's box holds."""
-    low, high, bits = wp.int64(127), wp.int64(128), wp.int64(8)  # a centre lies at 256 j + 128
-    return wp.vec4l(
-        (wp.min(p.ax, wp.min(p.bx, p.cx)) + low) >> bits,
-        (wp.min(p.ay, wp.min(p.by, p.cy)) + low) >> bits,
-        (wp.max(p.ax, wp.max(p.bx, p.cx)) - high) >> bits,
-        (wp.max(p.ay, wp.max(p.by, p.cy)) - high) >> bits,
-    )
+    # A centre lies at 256 j + 128.
+    low = wp.min(p.a, wp.min(p.b, p.c)) + wp.vec2l(wp.int64(127), wp.int64(127))
+    high = wp.max(p.a, wp.max(p.b, p.c)) - wp.vec2l(wp.int64(128), wp.int64(128))
+    bits = wp.int64(8)
+    return wp.vec4l(low[0] >> bits, low[1] >> bits, high[0] >> bits, high[1] >> bits)
 
 
 @wp.func
@@ -287,31 +250,26 @@ def _fill(
         if wide:
             span = _span(e, row, j1 - j0)
         k = span[0]
-        w0 = e.e0 + row * e.dy0 + k * e.dx0
-        w1 = e.e1 + row * e.dy1 + k * e.dx1
-        w2 = e.e2 + row * e.dy2 + k * e.dx2
+        w = e.e + row * e.dy + k * e.dx
         while k <= span[1]:
-            if (w0 | w1 | w2) >= zero:
+            if (w[0] | w[1] | w[2]) >= zero:
                 # Without its bias the weight is exact; with it, depths of small faces are off.
                 q = (
-                    wp.float64(w0 - e.bias0) * z[0]
-                    + wp.float64(w1 - e.bias1) * z[1]
-                    + wp.float64(w2 - e.bias2) * z[2]
+                    wp.float64(w[0] - e.bias[0]) * z[0]
+                    + wp.float64(w[1] - e.bias[1]) * z[1]
+                    + wp.float64(w[2] - e.bias[2]) * z[2]
                 )
                 depth = wp.float32(wp.where(perspective, area, q) / wp.where(perspective, q, area))
                 key = (wp.uint64(wp.cast(depth, wp.uint32)) << wp.uint64(32)) | wp.uint64(triangle)
                 wp.atomic_min(keys, top + wp.int32(row), left + wp.int32(k), key)
-            w0 += e.dx0
-            w1 += e.dx1
-            w2 += e.dx2
+            w = w + e.dx
             k += wp.int64(1)
         row += step
 
 
 @wp.func
 def _seen(mesh: Mesh, triangle: wp.int32, view: View):
-    """Whether a face takes part at all."""
-    if view.drawn_only and not mesh.drawn[triangle]:
+    if not mesh.drawn[triangle]:
         return False
     return view.only == 0 or mesh.instance[triangle] == view.only
 

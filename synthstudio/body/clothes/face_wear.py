@@ -1,7 +1,9 @@
-"""Wear of the face: glasses, sunglasses, a medical mask.
+"""Beards, and wear of the face: glasses, sunglasses, a medical mask.
 
-Rims are thin and their glass is not drawn, so glasses hide nothing of the head. Sunglasses and
-masks do: what of eyes and nose lies behind them is hidden by the own body, as under hair.
+Beards are patches of the lower face, raised a little: they grow out of the head and hide nothing
+of it; the mouth stays free. Rims are thin and their glass is not drawn, so glasses hide nothing of
+the head. Sunglasses and masks do: what of eyes and nose lies behind them is hidden by the own body,
+as under hair.
 """
 
 from __future__ import annotations
@@ -12,13 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from synthstudio.body.clothes.beards import FACE
 from synthstudio.body.clothes.cloth import Cut
-from synthstudio.body.clothes.garment_mesh import Basis, GarmentMesh, anchored
-from synthstudio.body.clothes.hair import SCALP, nowhere
-from synthstudio.body.clothes.tailor import Shape, Tailored, step, tube
+from synthstudio.body.clothes.garment_mesh import (
+    Basis,
+    GarmentMesh,
+    Places,
+    anchored,
+    clipped,
+    places,
+    weave_of,
+)
+from synthstudio.body.clothes.hair import SCALP, head_faces, lumps, nowhere, tress
+from synthstudio.body.clothes.tailor import Field, Shape, Tailored, sheet, step, tube
 from synthstudio.core.scene import F32, F64, I32, PARTS
 
+FACE = sum(1 << PARTS.index(part) for part in ("head", "scalp", "neck"))
+_MOUTH_Z_M = 0.580
 _EYE_M = np.array((0.0297, -0.1076, 0.6487))  # middle of the left eyeball
 _LENS_Y_M = -0.0335  # of the lenses from the eyes' middles
 _EAR_M = np.array((0.0800, -0.0330, 0.6560))  # where the left temple lies on its ear
@@ -61,8 +72,7 @@ def medical_mask(base: Basis, shape: Shape) -> Tailored:
     a, b, c, d = k[:-1, :-1], k[:-1, 1:], k[1:, :-1], k[1:, 1:]
     faces = np.concatenate([np.stack(t, 2).reshape(-1, 3) for t in ((a, c, b), (b, c, d))])
     mask = anchored(base, at.reshape(-1, 3).astype(np.float32), faces, _face(base))
-    cloth = replace(_stiff(mask), min_m=np.full(rows * columns, np.float32(0.0035)), passes=3)
-    cloth = replace(cloth, rim_m=0.002)
+    cloth = _stiff(mask, min_m=0.0035, passes=3, rim_m=0.002)
     return Tailored(pieces=(cloth, *_loops(base, at)), inside=nowhere)
 
 
@@ -137,18 +147,10 @@ def _disc(outline: F64, *, fine: bool) -> tuple[F32, I32]:
     return at, np.stack([0 * i, i + 1, (i + 1) % count + 1], 1).astype(np.int32)
 
 
-def _stiff(weave: GarmentMesh) -> Cut:
-    none = np.zeros(weave.rows.shape[0], np.float32)
-    return Cut(
-        weave=weave,
-        offset_m=none,
-        min_m=none - np.float32(1.0),  # stiff: skin does not move it
-        passes=0,
-        folds_m=0.0,
-        rim_m=0.0,
-        covers=SCALP,
-        level=False,
-    )
+def _stiff(weave: GarmentMesh, *, min_m: float = -1.0, passes: int = 0, rim_m: float = 0.0) -> Cut:
+    """A mesh that skin moves only where it is nearer than `min_m`: by default never."""
+    flat = {"folds_m": 0.0, "covers": SCALP, "level": False}
+    return sheet(weave, 0.0, min_m, passes=passes, rim_m=rim_m, **flat)
 
 
 def _piece(base: Basis, at: F32, faces: I32, side: int) -> Cut:
@@ -178,3 +180,76 @@ def _piece(base: Basis, at: F32, faces: I32, side: int) -> Cut:
     )
     shift = (at - rows @ atlas.template_m).astype(np.float32)
     return _stiff(GarmentMesh(rows=rows, faces=faces.astype(np.int32), shift_m=shift))
+
+
+# Beards ------------------------------------------------------------------------------------------
+
+
+def full_beard(base: Basis, shape: Shape) -> Tailored:
+    """Jaw, chin, cheeks and upper lip, `length` metres at the chin."""
+    piece, p = _patch(base, _jaw)
+    chin = step(p.at[:, 1], -0.07, -0.115) * step(p.at[:, 2], 0.575, 0.535)
+    deep = 0.35 + 0.65 * chin
+    return _beard(piece, p, 0.0015 + deep * shape["length"])
+
+
+def goatee(base: Basis, shape: Shape) -> Tailored:
+    """Chin and upper lip, joined round the mouth."""
+
+    def inside(p: Places) -> F32:
+        x, z = np.abs(p.at[:, 0]), p.at[:, 2]
+        across = 0.034 - 0.25 * np.maximum(0.56 - z, 0) - x
+        around = np.minimum(across, 0.602 - z)
+        return np.asarray(np.minimum(np.minimum(around, z - 0.512), -0.085 - p.at[:, 1]))
+
+    piece, p = _patch(base, inside)
+    chin = step(p.at[:, 2], 0.57, 0.535)
+    return _beard(piece, p, 0.0015 + (0.35 + 0.65 * chin) * shape["length"])
+
+
+def moustache(base: Basis, shape: Shape) -> Tailored:
+    """The upper lip alone, `width` metres to each side."""
+
+    def inside(p: Places) -> F32:
+        x, z = np.abs(p.at[:, 0]), p.at[:, 2]
+        low = 0.584 - 0.35 * np.maximum(x - 0.012, 0)
+        high = 0.603 - 0.25 * np.maximum(x - 0.010, 0)
+        band = np.minimum(z - low, high - z)
+        return np.asarray(np.minimum(np.minimum(band, shape["width"] - x), -0.09 - p.at[:, 1]))
+
+    piece, p = _patch(base, inside)
+    return _beard(piece, p, np.full(len(p.at), 0.0055))
+
+
+def _jaw(p: Places) -> F32:
+    """Return how far places lie inside the part of the face where a full beard grows."""
+    x, y, z = np.abs(p.at[:, 0]), p.at[:, 1], p.at[:, 2]
+    cheek = np.interp(
+        x, (0.0, 0.016, 0.034, 0.055, 0.068, 0.08), (0.603, 0.602, 0.590, 0.592, 0.625, 0.66)
+    )
+    low = 0.505 + 0.35 * np.maximum(y + 0.10, 0)
+    front = -0.040 - y - 0.25 * np.maximum(z - 0.62, 0)
+    return np.asarray(np.minimum(np.minimum(cheek - z, z - low), front))
+
+
+def _patch(base: Basis, field: Field) -> tuple[Cut, Places]:
+    """Return the face's skin where `field` is positive, without the lips."""
+    atlas = base.atlas
+    weave = weave_of(atlas, head_faces(base, ears=False), fine=base.fine)
+    lips = np.asarray(weave.rows @ atlas.masks["lips"])
+    p = places(atlas, weave.rows)
+    mouth = 0.03 * (0.35 - lips)
+    ragged = 0.0015 * np.sin(700 * p.at[:, 0] + 5 * np.sin(410 * p.at[:, 2]))
+    weave = clipped(weave, np.minimum(field(p) + ragged, mouth).astype(np.float32))
+    p = places(atlas, weave.rows)
+    return tress(weave, p.at, 0.0, passes=1), p
+
+
+def _beard(piece: Cut, p: Places, offset: F32) -> Tailored:
+    offset = offset * (1 + 0.2 * lumps(1.7 * p.at))
+    # Strands run down and outwards from the mouth.
+    d = p.at - np.array((0.0, -0.06, _MOUTH_Z_M + 0.03))
+    turn = np.arctan2(d[:, 0], -d[:, 1])
+    coords = np.stack([np.cos(3 * turn), np.sin(3 * turn), -9 * d[:, 2]], 1).astype(np.float32)
+    piece = replace(piece, offset_m=offset, covers=FACE, coords=coords)
+    return Tailored(pieces=(piece,), inside=nowhere)
