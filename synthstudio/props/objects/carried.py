@@ -39,11 +39,9 @@ def book(size: Vec3, shape: Shape) -> Iterator[Piece]:
     half = x / math.cos(open_rad)
     for s in (-1, 1):
         turn = about("z", -s * open_rad)
-        cover = box((0.0, -0.003, 0), (s * half, 0, h), bevel=0.001)
+        yield moved(box((0.0, -0.003, 0), (s * half, 0, h), bevel=0.001), turn=turn)
         near, far = (s * 0.004, -0.016, 0.005), (s * (half - 0.006), -0.003, h - 0.005)
-        pages = box(near, far, bevel=0.004, slot=1)
-        yield moved(cover, turn=turn)
-        yield moved(pages, turn=turn)
+        yield moved(box(near, far, bevel=0.004, slot=1), turn=turn)
 
 
 @held("cup")
@@ -111,41 +109,34 @@ def _arch(half: float, foot: float, top: float, y: float, radius: float, slot: i
 
 @held("hang", at=(0.0, 0.0, 0.98), stands=True)
 @kind("leather leather brass", (0.24, 0.09, 0.28), (0.34, 0.13, 0.4), "plain checks")
-def handbag(size: Vec3, shape: Shape) -> list[Piece]:
+def handbag(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a handbag: leather (0), handles (1), clasp and feet (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     top = 0.62 * h
-    body = []
     for inset, front in ((0.0, 0.55), (0.012, 1.0)):
         right = [(x - inset, 0.0), (x - inset, 0.12 * top), (0.84 * x - inset, top - inset)]
         outline = [(-x + inset, 0.0), *right, *((-a, b) for a, b in reversed(right[1:]))]
-        body.append(prism(outline, -front * y, front * y))
+        yield prism(outline, -front * y, front * y)
     flap = [(-0.86 * x, 0.55 * top), (0.86 * x, 0.55 * top), (0.82 * x, top), (-0.82 * x, top)]
-    return [
-        *body,
-        prism(flap, -y - 0.004, -0.5 * y),
-        box((-0.016, -y - 0.012, 0.5 * top), (0.016, -y, 0.6 * top), slot=2),
-        *(_arch(0.45 * x, top - 0.03, h, s * 0.006, 0.006, 1) for s in (-1, 1)),
-        *(ball(0.011, (s * 0.45 * x, -y, top - 0.03), slot=2) for s in (-1, 1)),
-    ]
+    yield prism(flap, -y - 0.004, -0.5 * y)
+    yield box((-0.016, -y - 0.012, 0.5 * top), (0.016, -y, 0.6 * top), slot=2)
+    for s in (-1, 1):
+        yield _arch(0.45 * x, top - 0.03, h, s * 0.006, 0.006, 1)
+        yield ball(0.011, (s * 0.45 * x, -y, top - 0.03), slot=2)
 
 
 @held("hang", at=(0.0, 0.0, 0.985), stands=True)
 @kind("tan white red", (0.28, 0.11, 0.38), (0.38, 0.16, 0.5), "plain stripes dots")
-def shopping_bag(size: Vec3, shape: Shape) -> list[Piece]:
+def shopping_bag(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a paper shopping bag: paper (0), cords (1), a printed panel (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     top = 0.76 * h
-    ends = [
-        [(sx * 0.38 * x, s * 0.005, top - 0.015), (sx * 0.38 * x, s * 0.8 * y, top + 0.003)]
-        for s, sx in CORNERS
-    ]
-    return [
-        box((-x, -y, 0), (x, y, top), bevel=0.004),
-        box((-0.55 * x, -y - 0.001, 0.3 * top), (0.55 * x, y + 0.001, 0.7 * top), bevel=0, slot=2),
-        *(_arch(0.38 * x, top - 0.015, h, s * 0.005, 0.004, 1) for s in (-1, 1)),
-        *(tube(end, 0.004, segments=6, slot=1) for end in ends),
-    ]
+    yield box((-x, -y, 0), (x, y, top), bevel=0.004)
+    yield box((-0.55 * x, -y - 0.001, 0.3 * top), (0.55 * x, y + 0.001, 0.7 * top), bevel=0, slot=2)
+    yield from (_arch(0.38 * x, top - 0.015, h, s * 0.005, 0.004, 1) for s in (-1, 1))
+    for s, sx in CORNERS:
+        end = [(sx * 0.38 * x, s * 0.005, top - 0.015), (sx * 0.38 * x, s * 0.8 * y, top + 0.003)]
+        yield tube(end, 0.004, segments=6, slot=1)
 
 
 @held("hang", at=(0.0, 0.0, 0.975), stands=True)
@@ -235,52 +226,39 @@ def backpack(size: Vec3, shape: Shape) -> Iterator[Piece]:
 @held("stand", at=(0.0, 0.0, 0.985), stands=True)
 @belongs("bedroom hallway store changing_room shop street")
 @kind("yellow black", (0.33, 0.2, 0.72), (0.45, 0.26, 1.05))
-def trolley_case(size: Vec3, shape: Shape) -> list[Piece]:
+def trolley_case(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a case on wheels with its handle drawn out: shell (0), handle and wheels (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     wheel = 0.045
     top = max(0.58 * h, 0.12)
-    shell = box((-x, -y, wheel), (x, y, top), bevel=min(0.03, 0.2 * y))
-    ribs = [
-        box((at - 0.012, -y - 0.004, wheel + 0.04), (at + 0.012, y + 0.004, top - 0.04))
-        for at in (k * x / 3 for k in (-2, -1, 0, 1, 2))
-    ]
-    pocket = box((-x - 0.002, -0.006, wheel), (x + 0.002, 0.006, top + 0.002), slot=1)
+    yield box((-x, -y, wheel), (x, y, top), bevel=min(0.03, 0.2 * y))
+    for at in (k * x / 3 for k in (-2, -1, 0, 1, 2)):
+        yield box((at - 0.012, -y - 0.004, wheel + 0.04), (at + 0.012, y + 0.004, top - 0.04))
+    yield box((-x - 0.002, -0.006, wheel), (x + 0.002, 0.006, top + 0.002), slot=1)
     half = min(0.1, 0.6 * x)
-    rods = [
-        tube([(s * half, 0, top - 0.05), (s * half, 0, h - 0.014)], 0.007, segments=8, slot=1)
-        for s in (-1, 1)
-    ]
-    bar = box((-half - 0.02, -0.013, h - 0.028), (half + 0.02, 0.013, h), bevel=0.01, slot=1)
+    for s in (-1, 1):
+        yield tube([(s * half, 0, top - 0.05), (s * half, 0, h - 0.014)], 0.007, segments=8, slot=1)
+    yield box((-half - 0.02, -0.013, h - 0.028), (half + 0.02, 0.013, h), bevel=0.01, slot=1)
     tyre = cylinder(wheel / 2, -0.012, 0.012, slot=1)
-    wheels = [
-        moved(tyre, (sx * (x - 0.035), sy * (y - 0.03), wheel / 2), turn=about("y", math.pi / 2))
-        for sx, sy in CORNERS
-    ]
-    forks = [
-        box((sx * (x - 0.035) - 0.016, sy * (y - 0.03) - 0.012, wheel * 0.6),
-            (sx * (x - 0.035) + 0.016, sy * (y - 0.03) + 0.012, wheel + 0.01), slot=1)
-        for sx, sy in CORNERS
-    ]  # fmt: skip
-    return [shell, *ribs, pocket, *rods, bar, *wheels, *forks]
+    feet = [(sx * (x - 0.035), sy * (y - 0.03)) for sx, sy in CORNERS]
+    for a, b in feet:
+        yield moved(tyre, (a, b, wheel / 2), turn=about("y", math.pi / 2))
+    for a, b in feet:
+        near, far = (a - 0.016, b - 0.012, wheel * 0.6), (a + 0.016, b + 0.012, wheel + 0.01)
+        yield box(near, far, slot=1)
 
 
 @held("phone", at=(0.0, 0.5, 0.42))
 @kind("black glass steel", (0.07, 0.008, 0.142), (0.079, 0.0095, 0.165))
-def phone(size: Vec3, shape: Shape) -> list[Piece]:
+def phone(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a mobile phone: case (0), glass front (1), lenses on its back (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     lip = 0.05 * size[0]
-    lenses = [
-        moved(cylinder(0.09 * size[0], 0, 0.2 * y, bevel=0.0002, segments=14, slot=2),
-              (-0.55 * x, y * 0.78, h - at * size[0]), turn=about("x", -math.pi / 2))
-        for at in (0.22, 0.46)
-    ]  # fmt: skip
-    return [
-        box((-x, -y, 0), (x, 0.8 * y, h), bevel=0.0025),
-        box((-x + lip, -y - 0.0004, lip), (x - lip, -y + 0.001, h - lip), bevel=0.0003, slot=1),
-        *lenses,
-    ]
+    yield box((-x, -y, 0), (x, 0.8 * y, h), bevel=0.0025)
+    yield box((-x + lip, -y - 0.0004, lip), (x - lip, -y + 0.001, h - lip), bevel=0.0003, slot=1)
+    for at in (0.22 * size[0], 0.46 * size[0]):
+        lens = cylinder(0.09 * size[0], 0, 0.2 * y, bevel=0.0002, segments=14, slot=2)
+        yield moved(lens, (-0.55 * x, y * 0.78, h - at), turn=about("x", -math.pi / 2))
 
 
 @held("read", at=(0.0, 0.5, 0.4))

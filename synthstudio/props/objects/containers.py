@@ -47,21 +47,17 @@ def crate(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @held("carry", stands=True)
 @indoors("carton tape", (0.3, 0.25, 0.2), (0.9, 0.7, 1.0))
-def cardboard_box(size: Vec3, shape: Shape) -> list[Piece]:
+def cardboard_box(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a closed carton (0) with flaps that meet and a strip of tape (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     t, slit, tape = 0.004, 0.003, 0.03
-    body = box((-x, -y, 0), (x, y, h - t), bevel=0.006)
-    flaps = [
-        box((-x + 0.004, -y + 0.002, h - t), (x - 0.004, -slit / 2, h - 0.0005), bevel=0.001),
-        box((-x + 0.004, slit / 2, h - t), (x - 0.004, y - 0.002, h - 0.0005), bevel=0.001),
-    ]
-    strip = box((-x + 0.004, -tape, h - 0.001), (x - 0.004, tape, h), bevel=0.0003, slot=1)
-    ends = [
-        box((-x - 0.0005, -tape, h - 0.09), (-x + 0.001, tape, h - t), bevel=0.0003, slot=1),
-        box((x - 0.001, -tape, h - 0.09), (x + 0.0005, tape, h - t), bevel=0.0003, slot=1),
-    ]
-    return [body, *flaps, strip, *ends]
+    yield box((-x, -y, 0), (x, y, h - t), bevel=0.006)
+    yield box((-x + 0.004, -tape, h - 0.001), (x - 0.004, tape, h), bevel=0.0003, slot=1)
+    for s in (-1, 1):
+        near, far = (-x + 0.004, s * slit / 2, h - t), (x - 0.004, s * (y - 0.002), h - 0.0005)
+        yield box(near, far, bevel=0.001)
+        near, far = (s * (x + 0.0005), -tape, h - 0.09), (s * (x - 0.001), tape, h - t)
+        yield box(near, far, bevel=0.0003, slot=1)
 
 
 @belongs("store")
@@ -102,34 +98,30 @@ def _books(span: tuple[float, float], y: float, z: float, room: float, shelf: in
 
 @belongs("kitchen shop")
 @kind("white wood steel", (1.0, 0.5, 0.85), (2.6, 0.75, 1.1), "plain wood planks tiles")
-def counter(size: Vec3, shape: Shape) -> list[Piece]:
+def counter(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a kitchen or shop counter: body with doors (0), worktop (1), knobs and plinth (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     top, plinth, lip = 0.04, 0.09, 0.02
-    body = box((-x + lip, -y + 0.04, plinth), (x - lip, y - lip, h - top), bevel=0.002)
-    base = box((-x + 0.04, -y + 0.09, 0), (x - 0.04, y - 0.04, plinth), bevel=0.002, slot=2)
-    worktop = box((-x, -y, h - top), (x, y, h), bevel=0.006, along="x", slot=1)
+    yield box((-x + lip, -y + 0.04, plinth), (x - lip, y - lip, h - top), bevel=0.002)
+    yield box((-x + 0.04, -y + 0.09, 0), (x - 0.04, y - 0.04, plinth), bevel=0.002, slot=2)
+    yield box((-x, -y, h - top), (x, y, h), bevel=0.006, along="x", slot=1)
     front = -y + 0.04
     low, high = (-x + lip, front - 0.018, plinth + 0.01), (x - lip, front, h - top - 0.01)
-    doors = planks(low, high, 0, wide=0.5, gap=0.004)
-    knobs = [
-        ball(0.014, ((d.vertices[:, 0].max() - 0.05), front - 0.028, h - top - 0.12), slot=2)
-        for d in doors
-    ]
-    return [body, base, worktop, *doors, *knobs]
+    for door in planks(low, high, 0, wide=0.5, gap=0.004):
+        yield door
+        yield ball(0.014, (door.vertices[:, 0].max() - 0.05, front - 0.028, h - top - 0.12), slot=2)
 
 
 @belongs("bedroom hallway store changing_room street")
 @kind("red black", (0.34, 0.2, 0.75), (0.52, 0.34, 1.1))
-def suitcase(size: Vec3, shape: Shape) -> list[Piece]:
+def suitcase(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a hard suitcase on wheels: shell with ribs (0), zip, wheels and handle (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     wheel, grip = 0.05, min(0.28 * h, 0.25)
     top = h - grip
-    shell = box((-x, -y, wheel), (x, y, top), bevel=min(0.035, 0.2 * y))
-    zipper = box((-x - 0.002, -0.008, wheel - 0.002), (x + 0.002, 0.008, top + 0.002), slot=1)
+    yield box((-x, -y, wheel), (x, y, top), bevel=min(0.035, 0.2 * y))
+    yield box((-x - 0.002, -0.008, wheel - 0.002), (x + 0.002, 0.008, top + 0.002), slot=1)
     count = max(3, round(size[0] / 0.06))
-    ribs = []
     for k in range(count):
         at = -x + (k + 0.5) * size[0] / count
         if abs(at) > x - 0.04:
@@ -137,27 +129,23 @@ def suitcase(size: Vec3, shape: Shape) -> list[Piece]:
         for s in (-1, 1):
             inner, outer = s * (y - 0.01), s * (y + 0.004)
             ends = (at - 0.008, inner, wheel + 0.05), (at + 0.008, outer, top - 0.05)
-            ribs.append(box(*ends, bevel=0.004))
-    wheels = []
+            yield box(*ends, bevel=0.004)
     for sx, sy in CORNERS:
         a, b = sx * (x - 0.04), sy * (y - 0.035)
-        disc = moved(cylinder(wheel / 2, -0.011, 0.011, slot=1), turn=about("y", math.pi / 2))
-        wheels.append(moved(disc, (a, b, wheel / 2)))
+        disc = cylinder(wheel / 2, -0.011, 0.011, slot=1)
+        yield moved(disc, (a, b, wheel / 2), turn=about("y", math.pi / 2))
         near, far = (a - 0.013, b - 0.013, wheel * 0.6), (a + 0.013, b + 0.013, wheel + 0.01)
-        wheels.append(box(near, far, slot=1))
-    reach = min(0.12, x * 0.55)
-    handle = [
-        tube([(s * reach, y * 0.55, top - 0.02), (s * reach, y * 0.55, h - 0.02)], 0.008, slot=1)
-        for s in (-1, 1)
-    ]
-    near, far = (-reach - 0.015, y * 0.55 - 0.013, h - 0.03), (reach + 0.015, y * 0.55 + 0.013, h)
-    bar = box(near, far, bevel=0.008, slot=1)
-    return [shell, zipper, *ribs, *wheels, *handle, bar]
+        yield box(near, far, slot=1)
+    reach, deep = min(0.12, x * 0.55), y * 0.55
+    for s in (-1, 1):
+        yield tube([(s * reach, deep, top - 0.02), (s * reach, deep, h - 0.02)], 0.008, slot=1)
+    near, far = (-reach - 0.015, deep - 0.013, h - 0.03), (reach + 0.015, deep + 0.013, h)
+    yield box(near, far, bevel=0.008, slot=1)
 
 
 @belongs("store")
 @kind("wood steel", (0.4, 0.4, 0.6), (0.75, 0.75, 1.1), "planks wood plain")
-def barrel(size: Vec3, shape: Shape) -> list[Piece]:
+def barrel(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a barrel: bulging staves (0) and four hoops (1)."""
     r, h = min(size[0], size[1]) / 2 - 0.004, size[2]
 
@@ -168,29 +156,25 @@ def barrel(size: Vec3, shape: Shape) -> list[Piece]:
     rim, sunk = radius(0) - 0.025, 0.03
     staves = [(radius(z), z) for z in zs]
     profile = [(0, sunk), (rim, sunk), (rim, 0), *staves, (rim, h), (rim, h - sunk), (0, h - sunk)]
-    hoops = []
+    yield revolved([(a, float(b)) for a, b in profile])
+    w = 0.02
     for z in (0.06 * h, 0.3 * h, 0.7 * h, 0.94 * h):
-        w = 0.02
         a, b = radius(z - w), radius(z + w)
         low = [(0, z - w), (a - 0.01, z - w), (a + 0.004, z - w)]
-        hoops.append(revolved([*low, (b + 0.004, z + w), (b - 0.01, z + w), (0, z + w)], slot=1))
-    return [revolved([(a, float(b)) for a, b in profile]), *hoops]
+        yield revolved([*low, (b + 0.004, z + w), (b - 0.01, z + w), (0, z + w)], slot=1)
 
 
 @belongs("store street")
 @kind("steel black", (0.35, 0.35, 0.6), (0.6, 0.6, 1.1), "plain planks")
-def bin_(size: Vec3, shape: Shape) -> list[Piece]:
+def bin_(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a litter bin: flared body with ribs (0), lid with a slot (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
     lid = 0.16 * h
-    body = revolved([(0, 0), (r * 0.78, 0), (r * 0.8, 0.01), (r * 0.96, h - lid), (0, h - lid)],
+    yield revolved([(0, 0), (r * 0.78, 0), (r * 0.8, 0.01), (r * 0.96, h - lid), (0, h - lid)],
                   segments=28)  # fmt: skip
     dome = [(r * 0.97, h - lid * 0.7), (r * 0.85, h - lid * 0.25), (r * 0.55, h), (0, h)]
     rim = [(0, h - lid), (r, h - lid), (r, h - lid * 0.75)]
-    cover = revolved([*rim, *dome], segments=28, slot=1)
-    hoops = [
-        revolved([(0, z), (a + 0.006, z), (a + 0.006, z + 0.02), (0, z + 0.02)], segments=28)
-        for share in (0.25, 0.6)
-        for z, a in [((h - lid) * share, r * (0.8 + 0.16 * share))]
-    ]
-    return [body, cover, *hoops]
+    yield revolved([*rim, *dome], segments=28, slot=1)
+    for share in (0.25, 0.6):
+        z, a = (h - lid) * share, r * (0.8 + 0.16 * share)
+        yield revolved([(0, z), (a + 0.006, z), (a + 0.006, z + 0.02), (0, z + 0.02)], segments=28)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -76,7 +77,7 @@ def lowered(pieces: list[Piece], built_m: float, wanted_m: float) -> list[Piece]
 
 @belongs("living_room kitchen office classroom")
 @kind("wood wood", (0.8, 0.6, 0.68), (2.0, 1.0, 0.95), TIMBER)
-def table(size: Vec3, shape: Shape) -> list[Piece]:
+def table(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a table: top (0), apron and legs (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     thick, leg, inset = 0.03, 0.055, 0.04
@@ -84,15 +85,12 @@ def table(size: Vec3, shape: Shape) -> list[Piece]:
     frame = (size[0] - 2 * inset, size[1] - 2 * inset, h)
     low, high = h - thick - 0.06, h - thick
     fx, fy = frame[0] / 2, frame[1] / 2
-    rails = []
+    yield box((-x, -y, h - thick), (x, y, h), bevel=0.006, along=along)
     for s in (-1, 1):
-        at = s * fy
-        rails.append(box((-fx + leg, at, low), (fx - leg, at - s * 0.022, high), along="x", slot=1))
+        yield box((-fx + leg, s * fy, low), (fx - leg, s * (fy - 0.022), high), along="x", slot=1)
     for s in (-1, 1):
-        at = s * fx
-        rails.append(box((at, -fy + leg, low), (at - s * 0.022, fy - leg, high), along="y", slot=1))
-    top = box((-x, -y, h - thick), (x, y, h), bevel=0.006, along=along)
-    return [top, *rails, *posts(frame, h - thick, leg, slot=1)]
+        yield box((s * fx, -fy + leg, low), (s * (fx - 0.022), fy - leg, high), along="y", slot=1)
+    yield from posts(frame, h - thick, leg, slot=1)
 
 
 @indoors(
@@ -112,45 +110,33 @@ def chair(size: Vec3, shape: Shape) -> Iterator[Piece]:
         yield box((a + 0.01, -y + leg, 0.14), (b - 0.01, y - leg, 0.165), along="y")
     for edge in (-y + 0.008, y - leg + 0.008):
         yield box((-x + leg, edge, sit - 0.09), (x - leg, edge + 0.022, sit - 0.03), along="x")
-    seat = box((-x, -y - 0.0, sit - 0.03), (x, y - leg, sit), bevel=0.012, along="y", slot=1)
+    yield box((-x, -y - 0.0, sit - 0.03), (x, y - leg, sit), bevel=0.012, along="y", slot=1)
     back = y - leg * 0.75
     rise = h - sit
     top, low = h - min(0.08, 0.3 * rise), sit + min(0.1, 0.25 * rise)
     middle = low + min(0.04, 0.15 * rise)
-    rail = [
-        box((-x + 0.01, back, z0), (x - 0.01, back + 0.02, z1), along="x")
-        for z0, z1 in ((top, h), (low, middle))
-    ]
-    inner = (-x + leg + 0.02, x - leg - 0.02)
-    slats = planks(
-        (inner[0], back + 0.004, middle), (inner[1], back + 0.016, top), 0, wide=0.035, gap=0.045
-    )
-    yield seat
-    yield from rail
-    yield from slats
+    for z0, z1 in ((top, h), (low, middle)):
+        yield box((-x + 0.01, back, z0), (x - 0.01, back + 0.02, z1), along="x")
+    near, far = (-x + leg + 0.02, back + 0.004, middle), (x - leg - 0.02, back + 0.016, top)
+    yield from planks(near, far, 0, wide=0.035, gap=0.045)
 
 
 @indoors("wood steel", (0.32, 0.32, 0.42), (0.42, 0.42, 0.75), "wood plain", roles=SEAT)
-def stool(size: Vec3, shape: Shape) -> list[Piece]:
+def stool(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a round stool: seat (0), splayed legs and a ring (1)."""
     r, h = min(size[0], size[1]) / 2, size[2]
-    seat = revolved(
+    yield revolved(
         [(0, h - 0.04), (r * 0.9, h - 0.04), (r, h - 0.03), (r, h - 0.012), (r * 0.95, h),
          (0, h)], slot=0,
     )  # fmt: skip
-    legs, ring = [], []
-    for k in range(4):
-        a = math.pi / 4 + k * math.pi / 2
+    angles = [math.pi / 4 + k * math.pi / 2 for k in range(5)]
+    foot, top = r * 0.95, r * 0.6
+    for a in angles[:4]:
         c, s = math.cos(a), math.sin(a)
-        foot, top = r * 0.95, r * 0.6
-        legs.append(tube([(foot * c, foot * s, 0), (top * c, top * s, h - 0.035)], 0.016, slot=1))
-    height = 0.3 * h
+        yield tube([(foot * c, foot * s, 0), (top * c, top * s, h - 0.035)], 0.016, slot=1)
     at = r * 0.95 - (r * 0.35) * 0.3
-    for k in range(4):
-        a, b = math.pi / 4 + k * math.pi / 2, math.pi / 4 + (k + 1) * math.pi / 2
-        rung = [(at * math.cos(c), at * math.sin(c), height) for c in (a, b)]
-        ring.append(tube(rung, 0.009, slot=1))
-    return [seat, *legs, *ring]
+    for ends in itertools.pairwise(angles):
+        yield tube([(at * math.cos(c), at * math.sin(c), 0.3 * h) for c in ends], 0.009, slot=1)
 
 
 @belongs("living_room office")
@@ -162,32 +148,27 @@ def stool(size: Vec3, shape: Shape) -> list[Piece]:
     shape="seat_height_m",
     roles=SEAT,
 )
-def sofa(size: Vec3, shape: Shape) -> list[Piece]:
+def sofa(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a sofa: body and arms (0), cushions (1), feet (2). It faces -y."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     sit = seat_height(size, shape)
     arm, back, foot = min(0.18, 0.22 * x), 0.2, 0.06
-    body = [
-        box((-x, -y, foot), (x, y, sit - 0.13), bevel=0.02),
-        box((-x, y - back, sit - 0.14), (x, y, h), bevel=0.06),
-        box((-x, -y, sit - 0.14), (-x + arm, y - back, min(sit + 0.2, h)), bevel=0.05),
-        box((x - arm, -y, sit - 0.14), (x, y - back, min(sit + 0.2, h)), bevel=0.05),
-    ]
+    yield box((-x, -y, foot), (x, y, sit - 0.13), bevel=0.02)
+    yield box((-x, y - back, sit - 0.14), (x, y, h), bevel=0.06)
+    for s in (-1, 1):
+        far = (s * (x - arm), y - back, min(sit + 0.2, h))
+        yield box((s * x, -y, sit - 0.14), far, bevel=0.05)
     count = max(1, round((size[0] - 2 * arm) / 0.65))
     step = (size[0] - 2 * arm) / count
-    cushions = []
+    rise, wall = max(h - 0.04, sit + 0.03), y - back
     for k in range(count):
         left = -x + arm + k * step
-        near, far = (left + 0.003, -y - 0.0, sit - 0.14), (left + step - 0.003, y - back, sit)
-        cushions.append(box(near, far, bevel=0.04, slot=1))
-        rise, wall = max(h - 0.04, sit + 0.03), y - back
+        near, far = (left + 0.003, -y - 0.0, sit - 0.14), (left + step - 0.003, wall, sit)
+        yield box(near, far, bevel=0.04, slot=1)
         near, far = (left + 0.006, wall - 0.15, sit), (left + step - 0.006, wall + 0.02, rise)
-        cushions.append(box(near, far, bevel=0.05, slot=1))
-    feet = [
-        moved(cylinder(0.025, 0, foot, slot=2), (sx * (x - 0.07), sy * (y - 0.07), 0))
-        for sx, sy in CORNERS
-    ]
-    return [*body, *cushions, *feet]
+        yield box(near, far, bevel=0.05, slot=1)
+    for sx, sy in CORNERS:
+        yield moved(cylinder(0.025, 0, foot, slot=2), (sx * (x - 0.07), sy * (y - 0.07), 0))
 
 
 @elsewhere("white pale_wood steel", (0.8, 0.08, 1.9), (1.1, 0.16, 2.2), TIMBER)
@@ -199,8 +180,7 @@ def door(size: Vec3, shape: Shape) -> Iterator[Piece]:
     yield box((x - jamb, -y, 0), (x, y, h))
     yield box((-x + jamb, -y, h - jamb), (x - jamb, y, h), along="x")
     yield box((-x + jamb, -leaf / 2, 0.008), (x - jamb, leaf / 2, h - jamb), bevel=0.002, slot=1)
-    inner = (-x + jamb + 0.11, x - jamb - 0.11)
-    clear = h - jamb
+    inner, clear = (-x + jamb + 0.11, x - jamb - 0.11), h - jamb
     for low, high in ((0.2, 0.42 * clear), (0.42 * clear + 0.13, clear - 0.13)):
         for s in (-1, 1):
             near, far = (inner[0], s * leaf * 0.45, low), (inner[1], s * (leaf / 2 + 0.008), high)
@@ -216,13 +196,10 @@ def door(size: Vec3, shape: Shape) -> Iterator[Piece]:
 @kind("wood white", (1.2, 0.25, 1.4), (2.1, 0.5, 1.9), "plain wood stripes dots")
 def divider(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a folding screen of three leaves: frames (0), panels (1)."""
-    h, deep = size[2], size[1]
-    run = size[0] / 3
-    wide = math.hypot(run, deep)
+    run, deep, h = size[0] / 3, size[1], size[2]
+    half = math.hypot(run, deep) / 2 - 0.004
     for k in range(3):
-        turn = math.atan2(deep, run) * (1 if k % 2 == 0 else -1)
-        rotation = about("z", turn)
-        half = wide / 2 - 0.004
+        rotation = about("z", math.atan2(deep, run) * (1 if k % 2 == 0 else -1))
         leaf = [
             box((-half, -0.012, 0), (-half + 0.04, 0.012, h)),
             box((half - 0.04, -0.012, 0), (half, 0.012, h)),

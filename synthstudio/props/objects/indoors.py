@@ -6,7 +6,8 @@ Their designs (how many doors, which goods on a shelf) follow from the kind and 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,7 +15,16 @@ from synthstudio.core.rng import Generator, stream
 from synthstudio.core.spec import Vec2, Vec3
 from synthstudio.props.objects.furniture import sofa, table
 from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, belongs, kind, scenery
-from synthstudio.props.objects.shapes import Piece, box, cylinder, revolved, tube
+from synthstudio.props.objects.shapes import (
+    CORNERS,
+    Piece,
+    about,
+    box,
+    cylinder,
+    moved,
+    revolved,
+    tube,
+)
 
 _HANDLE_M, _FRONT_M = 0.03, 0.02
 """How far handles and doors stand out."""
@@ -97,7 +107,7 @@ def desk(size: Vec3, shape: Shape) -> list[Piece]:
 @kind(
     "cloth_blue cloth_blue black", (0.7, 0.75, 0.78), (0.95, 0.9, 1.0), "plain stripes plaid knit"
 )
-def armchair(size: Vec3, shape: Shape) -> Iterable[Piece]:
+def armchair(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build an armchair: body and arms (0), cushions (1), feet (2). It faces -y."""
     return sofa(size, shape)
 
@@ -181,8 +191,7 @@ def fireplace(size: Vec3, shape: Shape) -> Iterator[Piece]:
 def coat_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a coat stand: stand and hooks (0), coats that hang from it (1, 2)."""
     rng, r, h = design("coat_rack", size), min(size[:2]) / 2, size[2]
-    foot = revolved([(0, 0), (0.75 * r, 0), (0.75 * r, 0.02), (0.2 * r, 0.04), (0, 0.04)])
-    yield foot
+    yield revolved([(0, 0), (0.75 * r, 0), (0.75 * r, 0.02), (0.2 * r, 0.04), (0, 0.04)])
     yield cylinder(0.02, 0.02, h)
     coats = 1 + int(rng.random() * 3)
     for number in range(4):
@@ -222,3 +231,106 @@ def lampshade(r: float, low: float, high: float) -> Piece:
     rim = 0.1 * (high - low)
     return revolved([(0, low + rim), (0.95 * r, low + rim), (r, low), (0.6 * r, high), (0, high)],
                   segments=28, slot=1)  # fmt: skip
+
+
+@scenery("white pale_wood steel", (0.8, 0.4, 0.8), (1.8, 0.6, 2.2), TIMBER)
+def cupboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a cupboard: body (0), doors side by side (1), their knobs (2)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    plinth, gap, leaf = 0.08 * h, 0.004, min(0.02, 0.2 * y)
+    knob = min(0.025, 0.3 * y)
+    face = -y + knob
+    yield box((-x, face + leaf, plinth), (x, y, h), bevel=0.003)
+    yield box((-x + 0.02, face + leaf + 0.03 * y, 0), (x - 0.02, y, plinth), bevel=0.001)
+    count = max(2, round(size[0] / 0.55))
+    step = size[0] / count
+    for number in range(count):
+        left, right = -x + number * step + gap, -x + (number + 1) * step - gap
+        yield box((left, face, plinth + gap), (right, face + leaf, h - gap), bevel=0.003, slot=1)
+        at = right - 0.05 if number % 2 == 0 else left + 0.05
+        height = 0.55 * h
+        yield box((at - 0.01, -y, height - 0.05), (at + 0.01, face, height + 0.05), slot=2)
+
+
+# Kitchens and laundry rooms -------------------------------------------------------------------
+
+TAP_M = 0.24
+"""A tap stands so high over its worktop."""
+
+
+@scenery("white white steel", (0.55, 0.58, 1.4), (0.75, 0.7, 2.0))
+def fridge(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a fridge over a freezer: body (0), doors (1), handles (2)."""
+    x, y, h = half(size)
+    middle = 0.4 * h
+    return [
+        box((-x, -y + 0.055, 0.02), (x, y, h), bevel=0.01),
+        box((-x + 0.03, -y + 0.08, 0), (x - 0.03, y - 0.03, 0.02), slot=2),
+        *fronts((-x, 0.06), (x, middle), -y),
+        *fronts((-x, middle), (x, h), -y),
+    ]
+
+
+@scenery("white glass steel", (0.5, 0.58, 0.85), (0.62, 0.64, 0.92))
+def stove(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a stove with its oven: body (0), hob and window (1), handle, knobs and rings (2)."""
+    x, y, h = half(size)
+    face = -y + 0.03
+    yield box((-x, face + 0.01, 0.05), (x, y, h - 0.012), bevel=0.004)
+    yield box((-x + 0.02, face + 0.05, 0), (x - 0.02, y, 0.05), slot=1)
+    yield box((-x + 0.01, face, 0.12), (x - 0.01, face + 0.02, 0.8 * h), bevel=0.004)
+    yield box((-0.72 * x, face - 0.003, 0.25 * h), (0.72 * x, face + 0.01, 0.66 * h), slot=1)
+    yield box((-0.8 * x, -y, 0.72 * h), (0.8 * x, face, 0.74 * h), slot=2)
+    yield box((-x, -y + 0.02, h - 0.012), (x, y, h - 0.004), bevel=0.002, slot=1)
+    for k in range(5):
+        at = (k - 2) * 0.32 * x
+        knob = cylinder(0.018, 0, 0.03, segments=10, slot=2)
+        yield moved(knob, (at, face + 0.01, 0.89 * h), turn=about("x", math.pi / 2))
+    for sx, sy in CORNERS:
+        ring = cylinder(0.3 * x, h - 0.006, h, segments=18, slot=2)
+        yield moved(ring, (sx * 0.48 * x, sy * 0.45 * y, 0))
+
+
+@scenery("white wood steel", (0.8, 0.58, 1.09), (1.4, 0.65, 1.16), "plain wood planks")
+def sink_unit(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a sink in a low cupboard: body and doors (0), worktop (1), basin, tap, plinth (2)."""
+    x, y, h = half(size)
+    top = h - min(TAP_M, 0.3 * h)
+    under, basin = top - 0.04, (0.4 * x, 0.55 * y)
+    yield box((-x + 0.01, -y + 0.06, 0.09), (x - 0.01, y, under), bevel=0.002)
+    yield box((-x + 0.03, -y + 0.1, 0), (x - 0.03, y, 0.09), slot=2)
+    yield box((-x, -y, under), (x, -basin[1], top), along="x", slot=1)
+    yield box((-x, basin[1], under), (x, y, top), along="x", slot=1)
+    yield box((-x, -basin[1], under), (-basin[0], basin[1], top), along="x", slot=1)
+    yield box((basin[0], -basin[1], under), (x, basin[1], top), along="x", slot=1)
+    yield box((-basin[0], -basin[1], under), (basin[0], basin[1], under + 0.004), slot=2)
+    back, up = 0.75 * y, h - 0.02
+    arch = [(0.0, back, top), (0.0, back, up - 0.03), (0.0, back - 0.04, up), (0.0, 0.25 * y, up),
+            (0.0, 0.2 * y, up - 0.04)]  # fmt: skip
+    doors = fronts((-x, 0.09), (x, under), -y + 0.01, columns=max(2, round(size[0] / 0.5)), slot=0)
+    yield from (replace(p, slot=2) if p.slot == 1 else p for p in doors)  # handles in steel
+    yield tube(arch, 0.014, segments=8, slot=2)
+    yield box((-0.03, back - 0.015, top), (0.03, back + 0.015, h - 0.75 * (h - top)), slot=2)
+
+
+@scenery("white steel glass", (0.58, 0.55, 0.82), (0.62, 0.62, 0.88))
+def washing_machine(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a washing machine: body (0), the door's ring and a drawer (1), its glass (2)."""
+    x, y, h = half(size)
+    face, r = -y + 0.04, 0.33 * min(size[0], h)
+    turn, middle = about("x", math.pi / 2), 0.45 * h
+    yield box((-x, face, 0.015), (x, y, h), bevel=0.012)
+    yield box((-x + 0.03, face + 0.03, 0), (x - 0.03, y - 0.03, 0.015), slot=2)
+    yield box((-x + 0.01, face - 0.008, 0.84 * h), (-0.2 * x, face + 0.01, 0.96 * h))
+    yield box((0.45 * x, face - 0.004, 0.86 * h), (x - 0.03, face + 0.01, 0.94 * h), slot=2)
+    yield moved(cylinder(r, 0, 0.03, segments=28, slot=1), (0, face, middle), turn=turn)
+    yield moved(cylinder(0.75 * r, 0, 0.04, segments=24, slot=2), (0, face, middle), turn=turn)
+    yield moved(cylinder(0.03, 0, 0.03, slot=1), (0.2 * x, face, 0.9 * h), turn=turn)
+
+
+@scenery("white white steel", (0.6, 0.3, 0.5), (1.6, 0.36, 0.75), TIMBER)
+def wall_cupboard(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a cupboard that hangs: body (0), doors (1), handles (2)."""
+    x, y, h = half(size)
+    doors = fronts((-x, 0), (x, h), -y, columns=max(1, round(size[0] / 0.45)))
+    return [box((-x, -y + 0.05, 0), (x, y, h), bevel=0.003), *doors]

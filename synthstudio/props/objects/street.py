@@ -1,4 +1,4 @@
-"""Builders of what stands outdoors: poles, fences, walls, benches, signs, racks."""
+"""Builders of what stands outdoors: poles, fences, walls, benches, signs, racks, houses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import numpy as np
 
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.furniture import planks, seat_height
-from synthstudio.props.objects.kinds import SEAT, TIMBER, Shape, belongs, elsewhere, kind, outdoors
+from synthstudio.props.objects.kinds import (
+    SEAT,
+    TIMBER,
+    Shape,
+    belongs,
+    elsewhere,
+    kind,
+    outdoors,
+    scenery,
+)
 from synthstudio.props.objects.shapes import (
     Piece,
     about,
@@ -69,13 +78,11 @@ def bench(size: Vec3, shape: Shape) -> Iterator[Piece]:
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     backed = has_back(size, shape)
     sit = seat_height(size, shape) if backed else h
-    yield from planks(
-        (-x, -y, sit - 0.03), (x, y - (0.08 if backed else 0), sit), 1, wide=0.09, gap=0.012
-    )
+    near, far = (-x, -y, sit - 0.03), (x, y - (0.08 if backed else 0), sit)
+    yield from planks(near, far, 1, wide=0.09, gap=0.012)
     if backed:
-        yield from planks(
-            (-x, y - 0.05, min(sit + 0.12, h - 0.05)), (x, y - 0.025, h), 2, wide=0.09, gap=0.015
-        )
+        near, far = (-x, y - 0.05, min(sit + 0.12, h - 0.05)), (x, y - 0.025, h)
+        yield from planks(near, far, 2, wide=0.09, gap=0.015)
     for s in (-1, 1):
         at = s * (x - 0.18)
         a, b = at - 0.025, at + 0.025
@@ -104,33 +111,24 @@ def pillar(size: Vec3, shape: Shape) -> list[Piece]:
 
 @belongs("street")
 @kind("orange white", (0.28, 0.28, 0.45), (0.5, 0.5, 1.0))
-def traffic_cone(size: Vec3, shape: Shape) -> list[Piece]:
+def traffic_cone(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a traffic cone: rubber foot and cone (0) with two bands (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     foot, tip = 0.035, 0.022
     wide = min(x, y) * 0.72
 
-    def radius(share: float) -> float:
-        return wide + (tip - wide) * share
-
     def at(share: float) -> tuple[float, float]:
-        return radius(share), foot + (h - foot) * share
+        return wide + (tip - wide) * share, foot + (h - foot) * share
 
-    bands = []
-    for low, high in ((0.34, 0.52), (0.68, 0.84)):
-        (a, za), (b, zb) = at(low), at(high)
-        bands.append(revolved([(0, za), (a + 0.003, za), (b + 0.003, zb), (0, zb)], slot=1))
-    return [
-        box((-x, -y, 0), (x, y, foot), bevel=0.012),
-        revolved(
-            [(0, 0.01), (wide + 0.012, 0.01), (wide, foot + 0.02), at(0.98), (tip * 0.6, h), (0, h)]
-        ),
-        *bands,
-    ]
+    yield box((-x, -y, 0), (x, y, foot), bevel=0.012)
+    low, top = [(0, 0.01), (wide + 0.012, 0.01), (wide, foot + 0.02)], [(tip * 0.6, h), (0, h)]
+    yield revolved([*low, at(0.98), *top])
+    for (a, za), (b, zb) in ((at(0.34), at(0.52)), (at(0.68), at(0.84))):
+        yield revolved([(0, za), (a + 0.003, za), (b + 0.003, zb), (0, zb)], slot=1)
 
 
 @elsewhere("red white steel", (0.5, 0.08, 1.4), (1.6, 0.14, 2.4), "plain stripes checks")
-def sign_board(size: Vec3, shape: Shape) -> list[Piece]:
+def sign_board(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a sign: board with a border (0, 1) on posts (2): an octagon when about square."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     octagon = size[0] < 0.8
@@ -139,19 +137,14 @@ def sign_board(size: Vec3, shape: Shape) -> list[Piece]:
     back = y - min(0.05, y)
     at = (0.0,) if octagon else (-x * 0.6, x * 0.6)
     width = min(0.03, y * 0.6)
-    legs = [tube([(a, back, 0), (a, back, h - 0.02)], width, slot=2) for a in at]
+    yield from (tube([(a, back, 0), (a, back, h - 0.02)], width, slot=2) for a in at)
     if octagon:
-        boards = [
-            prism(_octagon(x * scale, tall / 2 * scale, middle), front, back, slot=slot)
-            for scale, front, slot in ((1.0, -y + 0.004, 1), (0.9, -y, 0))
-        ]
+        for scale, front, slot in ((1.0, -y + 0.004, 1), (0.9, -y, 0)):
+            yield prism(_octagon(x * scale, tall / 2 * scale, middle), front, back, slot=slot)
     else:
         low = h - tall
-        boards = [
-            box((-x, -y + 0.006, low), (x, back, h), along="x", slot=1),
-            box((-x + 0.03, -y, low + 0.03), (x - 0.03, back - 0.004, h - 0.03), along="x"),
-        ]
-    return [*boards, *legs]
+        yield box((-x, -y + 0.006, low), (x, back, h), along="x", slot=1)
+        yield box((-x + 0.03, -y, low + 0.03), (x - 0.03, back - 0.004, h - 0.03), along="x")
 
 
 def _octagon(half_x: float, half_z: float, middle: float) -> list[tuple[float, float]]:
@@ -223,3 +216,24 @@ def kiosk(size: Vec3, shape: Shape) -> list[Piece]:
         moved(cylinder(0.012, 0, 0.02, slot=2), (0.5 * x, -y - 0.004, 0.62 * h),
               turn=about("x", math.pi / 2)),
     ]  # fmt: skip
+
+
+@scenery("brick glass white", (7.0, 5.0, 5.0), (16.0, 8.0, 12.0), "plain bricks concrete")
+def building(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a house front: body (0), panes in rows and a door (1), their frames (2)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    out = 0.015 * size[1]
+    yield box((-x, -y + out, 0), (x, y, h), along="x")
+    rows, columns = max(1, round(h / 3.0)), max(2, round(size[0] / 2.4))
+    tall, step = h / rows, size[0] / columns
+    for row in range(rows):
+        for column in range(columns):
+            at = -x + (column + 0.5) * step
+            wide, low, high = 0.25 * step, (row + 0.32) * tall, (row + 0.8) * tall
+            if row == 0 and column == columns // 2:
+                low = 0.01
+            rim, left, right = 0.05, at - wide, at + wide
+            frame = ((left - rim, -y + 0.3 * out, low), (right + rim, -y + 1.1 * out, high))
+            pane = ((left, -y, low + rim), (right, -y + 0.5 * out, high - rim))
+            yield box(*frame, bevel=0.01, slot=2)
+            yield box(*pane, bevel=0.005, slot=1)
