@@ -14,13 +14,15 @@ from synthstudio.core.errors import AssetError
 from synthstudio.core.images import picture_rgba, read_bytes, srgb_to_linear
 from synthstudio.core.scene import F32, F64, I32, U8, Surface
 from synthstudio.core.spec import Material, ObjectSpec, Vec3
-from synthstudio.props.gltf_numbers import with_plain_numbers
 from synthstudio.props.mesh_files import (
     MAX_BYTES,
     check_header,
+    check_picture,
     check_triangles,
+    inside,
     not_numbers,
     texture_of,
+    with_plain_numbers,
 )
 from synthstudio.props.objects.shapes import turn_of
 
@@ -34,6 +36,7 @@ _Y_UP = (".glb", ".gltf", ".obj")
 """By glTF's definition; OBJ has none, but common exporters write y up. PLY and STL: z up."""
 _UNITS = (("millimetres", 0.001), ("centimetres", 0.01), ("inches", 0.0254), ("kilometres", 1000.0))
 _GREY: Vec3 = (0.5, 0.5, 0.5)
+_NOT_PICTURES = (".mtl", ".bin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,12 +143,38 @@ def _material(part: MeshPart, spec: ObjectSpec, texture_offset: int) -> Material
     return spec.materials[0] if spec.materials else Material(base_rgb=_GREY)
 
 
+class _FolderResolver:
+    """Gives trimesh the files of one folder; `refusals` records refused requests.
+
+    Loaders swallow a resolver's exceptions, so callers must check it afterwards.
+    """
+
+    def __init__(self, folder: Path, where: str) -> None:
+        self.folder, self.where = folder, where
+        self.refusals: list[AssetError] = []
+
+    def get(self, key: str) -> bytes:
+        """The bytes of the file called `key`, a decodable picture unless .mtl or .bin.
+
+        For a `map_Kd` line trimesh requests all text after the word.
+        """
+        try:
+            path = inside(self.folder, texture_of(key)[0], self.where)
+            data = read_bytes(path, limit=MAX_BYTES)
+            if path.suffix.lower() not in _NOT_PICTURES:
+                check_picture(data, f"{self.where}: {key}")
+        except AssetError as error:
+            self.refusals.append(error)
+            raise
+        return data
+
+    __getitem__ = get
+
+
 def _load(data: bytes, suffix: str, where: str, folder: Path) -> trimesh.Scene:
     import trimesh
 
-    from synthstudio.props.mesh_resolver import FolderResolver
-
-    resolver = FolderResolver(folder, where)
+    resolver: Any = _FolderResolver(folder, where)
     kind = suffix
     if suffix in (".glb", ".gltf"):
         data, kind = with_plain_numbers(data, suffix, where, folder)
