@@ -75,8 +75,8 @@ def _place(
     target = _target(layout, entry, people, rng)
     best: Placed | None = None
     best_off = target.depth_m.size + 1
-    kind = kinds_left(layout.ctx, entry, rng).pick(rng)
-    made_of = materials(kind, rng) if isinstance(kind, ObjectKind) else ()
+    kind = pick(kinds_left(layout.ctx, entry, rng), rng)
+    made_of = materials(kind, rng)
     for attempt in range(_DESIGNS):
         if attempt * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * target.depth_m.shape[1]:
             break
@@ -90,7 +90,7 @@ def _place(
                 continue
             if not layout.on_floor(box, below=entry.placement == "in_front"):
                 continue
-            exact = exact or Placed(item=obj, box_m=layout.geometry.box_m(obj))
+            exact = exact or layout.placed(obj)
             here = moved(exact, *shift)
             if layout.clear(here.box_m) and layout.free(here, placed):
                 best, best_off = here, off
@@ -98,7 +98,7 @@ def _place(
                     return best
     if best is not None or layout.footing is not None:
         return best
-    best = _farther(layout, Placed(item=obj, box_m=layout.geometry.box_m(obj)), target, placed)
+    best = _farther(layout, layout.placed(obj), target, placed)
     if best is not None:
         return best
     raise RecipeError(
@@ -170,35 +170,27 @@ def _hidden(layout: Layout, target: _Target, boxes_m: F64) -> NDArray[np.intp]:
     return np.asarray((inside & (target.depth_m > nearest) & (nearest > 0)).sum(axis=2))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kinds:
-    """The kinds that may be built, and their weights."""
-
-    left: tuple[ObjectKind, ...] | tuple[MeshAsset, ...]
-    weights: dict[int, float]
-
-    def pick(self, rng: Generator) -> ObjectKind | MeshAsset:
-        return self.left[pick(self.weights, rng)]
-
-
-def kinds_left(ctx: SampleContext, entry: Standing, rng: Generator) -> Kinds:
-    """The kinds allowed: in train none held out. RecipeError if none is left."""
-    left: tuple[ObjectKind, ...] | tuple[MeshAsset, ...]
+def kinds_left(
+    ctx: SampleContext, entry: Standing, rng: Generator
+) -> dict[ObjectKind | MeshAsset, float]:
+    """The kinds allowed, and their weights: in train none held out. RecipeError if none is left."""
+    left: dict[ObjectKind | MeshAsset, float]
     if isinstance(entry, MeshObjects):
-        left = ctx.allowed(ctx.catalogue.meshes, rng, held=ctx.occluder_held)
-        weights = dict.fromkeys(range(len(left)), 1.0)
+        meshes = ctx.allowed(ctx.catalogue.meshes, rng, held=ctx.occluder_held)
+        left = dict.fromkeys(meshes, 1.0)
     else:
         assert isinstance(entry, ProceduralObjects)
         given = entry.kinds
-        kinds = [kind for kind in ctx.catalogue.objects if "occluder" in kind.roles]
-        if given is not None:
-            kinds = [kind for kind in kinds if given.get(kind.kind, 0.0) > 0]
-        fitting = ctx.fitting(tuple(kinds)) if given is None else kinds
-        left = ctx.allowed(fitting, rng, held=ctx.occluder_held)
-        weights = {i: (given or {}).get(k.kind, 1.0) for i, k in enumerate(left)}
+        kinds = tuple(kind for kind in ctx.catalogue.objects if "occluder" in kind.roles)
+        if given is None:
+            kinds = ctx.fitting(kinds)
+        else:
+            kinds = tuple(kind for kind in kinds if given.get(kind.kind, 0.0) > 0)
+        allowed = ctx.allowed(kinds, rng, held=ctx.occluder_held)
+        left = {kind: (given or {}).get(kind.kind, 1.0) for kind in allowed}
     if not left:
         raise ctx.nothing_left("objects", "to draw")
-    return Kinds(left=left, weights=weights)
+    return left
 
 
 def design(

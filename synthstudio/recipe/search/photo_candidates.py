@@ -27,7 +27,7 @@ from synthstudio.recipe.sampling.light import match_light, picture_gain, towards
 from synthstudio.recipe.sampling.people import draw_people
 from synthstudio.recipe.sampling.true_sizes import TrueSize, stands_m, true_size
 from synthstudio.recipe.sampling.view import detail_at
-from synthstudio.recipe.schema.distributions import sample
+from synthstudio.recipe.schema.distributions import pick, sample
 from synthstudio.recipe.schema.targets import PhotoCutouts
 from synthstudio.recipe.search.photo_visibility import Card
 from synthstudio.recipe.search.scene_visibility import window
@@ -93,11 +93,10 @@ def draw_item(
     if kind == "object":
         entries = ctx.recipe.objects
         entry = entries[int(rng.random() * len(entries))]
-        made = kinds_left(ctx, entry, rng).pick(rng)
+        made = pick(kinds_left(ctx, entry, rng), rng)
         if isinstance(made, ObjectKind) and options.ground == "known":
             made = dataclasses.replace(made, patterns=())
-        made_of = materials(made, rng) if isinstance(made, ObjectKind) else ()
-        item = design(entry, made, made_of, rng, shrink=0.0)
+        item = design(entry, made, materials(made, rng), rng, shrink=0.0)
     else:
         own = dataclasses.replace(ctx, variant=("paste", *keys))
         item, _ = draw_people(own, seats=False)[0]

@@ -21,11 +21,10 @@ from synthstudio.core.scene import F64, Bool
 from synthstudio.core.spec import ObjectSpec, OcclusionTarget
 from synthstudio.recipe.sampling.context import SampleContext, stratified
 from synthstudio.recipe.schema.distributions import at_share
-from synthstudio.recipe.schema.targets import Targets
-from synthstudio.recipe.search.goals import Goal, goal_of
+from synthstudio.recipe.search.goals import goal_of
 from synthstudio.recipe.search.occluders import (
-    Acceptance,
     Candidate,
+    Problem,
     Propose,
     hide_person,
     refined,
@@ -45,7 +44,7 @@ _DRAWS = 4
 """How many are drawn for each one tried: impossible ones cost almost nothing."""
 _STEPS, _FINE_STEPS, _PLACES = 40, 8, 4
 _TIE_NOISE = 1e-3
-_TOLERANCE, _GAIN = 0.012, 0.02
+_TOLERANCE = 0.012
 _SPARED = 0.02
 """Others may lose this fraction of their visible area without counting as harm."""
 _HARM, _HARM_UNLABELLED = 1.5, 0.4
@@ -106,24 +105,19 @@ def kinds_of(ctx: SampleContext, nth: int, number: int) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _PhotoProblem:
-    ctx: SampleContext
-    view: PhotoView
-    goals: list[Goal]
-    nth: int  # of the frame's chosen people
+class _PhotoProblem(Problem[Item, PhotoVisibility]):
     starts: int = 1
+    gain: float = 0.02
+    view: PhotoView
+    nth: int  # of the frame's chosen people
 
-    @property
-    def targets(self) -> Targets:
-        return self.ctx.recipe.targets
-
-    def acceptance(self, person: int, seen: PhotoVisibility, *, further: bool) -> Acceptance:
-        return Acceptance(tolerance=_TOLERANCE, gain=_GAIN)
+    def tolerance(self, person: int, seen: PhotoVisibility, *, further: bool) -> float:
+        return _TOLERANCE
 
     def rounds(
         self, person: int, key: int, seen: list[PhotoVisibility], put: list[Item]
     ) -> Iterator[Iterator[Propose[Item, PhotoVisibility]]]:
-        effort = self.targets.effort
+        effort = self.ctx.recipe.targets.effort
 
         def proposals(kind: str) -> Iterator[Propose[Item, PhotoVisibility]]:
             for attempt in range(_DRAWS * effort):
