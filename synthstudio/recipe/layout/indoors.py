@@ -10,8 +10,18 @@ import numpy as np
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import ObjectSpec, RoomBackdrop, Vec2, Vec3
 from synthstudio.recipe.layout.finishes import Shared, finish
-from synthstudio.recipe.layout.site import GAP_M, TRIES, Site, allowed, box_of, count, natural_size
-from synthstudio.recipe.layout.walls import Wall, skirting, walls_of
+from synthstudio.recipe.layout.site import (
+    GAP_M,
+    TRIES,
+    Site,
+    Wall,
+    allowed,
+    box_of,
+    count,
+    natural_size,
+    skirting,
+    walls_of,
+)
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.interiors import INTERIORS, Extra, Interior
