@@ -17,8 +17,7 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import ObjectSpec, PersonSpec, PoseSpec
 from synthstudio.recipe.contacts.grips import Holder, grip_transform, placed
-from synthstudio.recipe.contacts.supports import draw_support, materials, seats_in
-from synthstudio.recipe.sampling import palette
+from synthstudio.recipe.contacts.supports import draw_support, drawn_size, materials, seats_in
 from synthstudio.recipe.sampling.context import SampleContext, pick_one, pose_held
 from synthstudio.recipe.sampling.people import is_upright, mirrored
 from synthstudio.recipe.sampling.pose_jitter import ARM, freed, is_of, strayed
@@ -92,10 +91,7 @@ def contact_object(
     if contact.key is not None:
         return draw_support(ctx, person, contact.key, contact.kinds, rng)
     (kind,) = contact.kinds
-    x, y, z = (
-        palette.between(low, high, rng)
-        for low, high in zip(kind.size_low_m, kind.size_high_m, strict=True)
-    )
+    x, y, z = drawn_size(kind, rng)
     size = (x, x, x) if kind.grip == "ball" else (x, x, z) if kind.grip == "cup" else (x, y, z)
     at, hand = ctx.joints_m(person), contact.hand
     holder = Holder(

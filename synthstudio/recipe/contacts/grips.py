@@ -17,6 +17,7 @@ import numpy as np
 from synthstudio.core.catalogue import GeometryQueries, ObjectKind
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import ObjectSpec, PersonSpec, Vec3
+from synthstudio.recipe.sampling.people import facing
 
 SKIN_M = 0.015
 """From a palm's origin, the middle of a bar, back to the skin."""
@@ -46,9 +47,7 @@ class Holder:
 
     @property
     def facing(self) -> F64:
-        """Horizontal unit vector of the person's facing direction."""
-        yaw = self.person.yaw_rad
-        return np.array([math.sin(yaw), -math.cos(yaw), 0.0])
+        return facing(self.person)
 
     @property
     def left(self) -> F64:

@@ -16,6 +16,7 @@ import numpy as np
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import Slot
+from synthstudio.core.photo import PhotoSpec
 from synthstudio.core.spec import (
     Backdrop,
     CutoutSpec,
@@ -41,7 +42,7 @@ from synthstudio.recipe.schema.distributions import sample
 REMOVED = ("held", "occluder")
 """Roles of the objects removed by `clean`; in a spec they come last, in this order."""
 SAME = ("index", "variant", "differs", "camera_id", "targets", "crowd_target")
-"""FrameSpec fields that identify the variant or its targets, not its appearance."""
+"""Fields that identify the variant or its targets, not its appearance."""
 _BOX_MARGIN_M = 0.25
 _SHADOWS_M = 8.0
 
@@ -86,9 +87,9 @@ def group(
     return tuple(out)
 
 
-def differing(base: FrameSpec, other: FrameSpec) -> tuple[str, ...]:
+def differing(base: FrameSpec | PhotoSpec, other: FrameSpec | PhotoSpec) -> tuple[str, ...]:
     """The names of the fields in which two specs of a group differ."""
-    names = [f.name for f in dataclasses.fields(FrameSpec) if f.name not in SAME]
+    names = [f.name for f in dataclasses.fields(base) if f.name not in SAME]
     return tuple(name for name in names if getattr(base, name) != getattr(other, name))
 
 
@@ -218,14 +219,13 @@ def with_view_detail(
         person = placed.item
         if not isinstance(person, PersonSpec) or person.detail == "fine" or placed.path:
             continue
-        spots = [now.position_m for now in (person, *placed.path)]
-        if all(detail_at(camera, x, y) == "coarse" for camera in cameras for x, y, _ in spots):
+        x, y, _ = person.position_m
+        if all(detail_at(camera, x, y) == "coarse" for camera in cameras):
             continue
         fine = dataclasses.replace(person, detail="fine")
         others = [p.item for p in out if p is not placed]
         if _stands_as(ctx, person, fine, others):
-            path = tuple(dataclasses.replace(now, detail="fine") for now in placed.path)
-            out[place] = dataclasses.replace(placed, item=fine, path=path)
+            out[place] = dataclasses.replace(placed, item=fine)
     return out
 
 

@@ -9,7 +9,6 @@ else is still.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +20,7 @@ from synthstudio.core.spec import LensSpec, MovingSpec, PersonSpec, Vec2
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.palette import between
-from synthstudio.recipe.sampling.people import mirrored
+from synthstudio.recipe.sampling.people import facing, mirrored
 
 _BACK = 0.3
 """Fraction on the way out of a pose."""
@@ -119,7 +118,7 @@ def _later(
     if tumbles:
         rates["root_pitch"] = side * tumble
     turn = side * spin if way.spins else 0.0
-    ahead = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
+    ahead = facing(person)
     if way.speed_m_s is not None:
         return _moved(person, rates, turn, ahead * speed + np.array([0.0, 0.0, up]))
     standing = _planted(ctx, person, rates, turn)

@@ -12,7 +12,6 @@ from synthstudio.core.spec import GarmentSpec, Material, Pattern, PersonSpec, Ph
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, pick_one
 from synthstudio.recipe.schema.distributions import sample, support
-from synthstudio.recipe.schema.people import Wardrobe
 from synthstudio.recipe.schema.recipe import Recipe
 
 DESIGNS_A_KIND = 6
@@ -85,7 +84,6 @@ def dyed(
         return GarmentSpec(kind=kind.kind, shape=shape, material=upper, second_material=sole)
     options = ctx.recipe.people.wardrobe
     patterns = [p for p in kind.patterns if options.patterns is None or p in options.patterns]
-
     if kind.dye == "high_visibility":
         first, second = palette.high_visibility(rng)
         return GarmentSpec(kind=kind.kind, shape=shape, material=first, second_material=second)
@@ -196,7 +194,6 @@ def extras_of(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[Garme
     has its own stream.
     """
     options = ctx.recipe.people.wardrobe
-    chances = _chances(options)
     kinds = {kind.kind: kind for kind in ctx.catalogue.garments}
     goes = {slot for worn in person.outfit for slot in kinds[worn.kind].goes_with}
     body, out = person.phenotype, []
@@ -208,10 +205,11 @@ def extras_of(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[Garme
             and options.kinds.get(kind.kind, 0.0) > 0
             and kind.gender[0] <= body.gender <= kind.gender[1]
         ]
-        if not (chances[slot] and named and slot in goes):
+        chance: float = getattr(options, slot)
+        if not (chance and named and slot in goes):
             continue
         rng = ctx.rng("extras", slot, place)
-        if rng.random() < chances[slot]:
+        if rng.random() < chance:
             kind = pick_one(named, rng, weights=options.kinds, name=lambda k: k.kind)
             shape = design_of(kind, ctx.recipe, rng)
             worn = dyed(ctx, kind, shape, person.look.skin_rgb, rng)
@@ -221,19 +219,11 @@ def extras_of(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[Garme
     return tuple(out)
 
 
-def _chances(options: Wardrobe) -> dict[Slot, float]:
-    return {
-        "over": options.over,
-        "neck": options.neck,
-        "hands": options.hands,
-        "legs": options.legs,
-    }
-
-
 def unusable_garments(recipe: Recipe, kinds: Sequence[GarmentKind]) -> tuple[str, ...]:
     """Requests of the wardrobe that will never be worn, and why."""
     options, out = recipe.people.wardrobe, []
-    for slot, chance in {**_chances(options), "hat": options.hat}.items():
+    for slot in (*EXTRAS, "hat"):
+        chance = getattr(options, slot)
         slotted = [kind.kind for kind in kinds if kind.slot == slot]
         named = sorted(kind for kind in slotted if options.kinds.get(kind, 0.0) > 0)
         if named and not chance:

@@ -14,7 +14,7 @@ from synthstudio.core.bins import body_of
 from synthstudio.core.catalogue import GarmentKind, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
-from synthstudio.core.scene import I32
+from synthstudio.core.scene import F64, I32
 from synthstudio.core.spec import (
     FrozenDict,
     GarmentSpec,
@@ -34,9 +34,16 @@ from synthstudio.recipe.sampling.outfits import (
     garment_of,
     outfit_of,
 )
-from synthstudio.recipe.sampling.pose_jitter import ARM, DEEP_M, OTHER_SIDE, apart, is_of
-from synthstudio.recipe.sampling.random_pose import sampled_pose, tumbled
-from synthstudio.recipe.schema.distributions import AnyNumber, sample, sample_count
+from synthstudio.recipe.sampling.pose_jitter import (
+    ARM,
+    DEEP_M,
+    OTHER_SIDE,
+    apart,
+    is_of,
+    sampled_pose,
+    tumbled,
+)
+from synthstudio.recipe.schema.distributions import sample, sample_count
 from synthstudio.recipe.schema.people import Shape
 from synthstudio.recipe.schema.recipe import Recipe
 
@@ -218,14 +225,8 @@ def _of_body(ctx: SampleContext, span: tuple[int, int], taken: list[int], rng: G
 def _phenotype(shape: Shape, rng: Generator, *, seed: int, number: int) -> Phenotype:
     woman = rng.random() < shape.female_share
     softness = 0.12 * float(rng.random()) ** 2  # most faces and bodies are clearly one or other
-    axes: dict[str, AnyNumber] = {
-        "age": shape.age,
-        "muscle": shape.muscle,
-        "weight": shape.weight,
-        "height": shape.height,
-        "proportions": shape.proportions,
-    }
-    drawn = {name: round(sample(of, rng), 4) for name, of in axes.items()}
+    axes = ("age", "muscle", "weight", "height", "proportions")
+    drawn = {name: round(sample(getattr(shape, name), rng), 4) for name in axes}
     made = Phenotype(gender=round(1 - softness if woman else softness, 4), **drawn)
     years = years_of(shape, seed, number)
     return made if years is None else aged(made, years, stream(seed, "stature", number))
@@ -262,6 +263,11 @@ def with_other_pose(
     """The person in another pose: if the first cannot meet its targets."""
     key, pose = _pose(ctx, person.phenotype, seats, place, "again", number)
     return dataclasses.replace(person, pose=expressed(ctx, pose, place)), key
+
+
+def facing(person: PersonSpec) -> F64:
+    """(3,) the horizontal unit vector that a person faces: at yaw 0 world -y."""
+    return np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
 
 
 def facing_rad(ctx: SampleContext, pose: PoseSpec, place: int, rng: Generator) -> float:

@@ -27,15 +27,16 @@ from synthstudio.core.spec import (
 )
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, asset_held, usable_photos
-from synthstudio.recipe.sampling.ground import (
+from synthstudio.recipe.sampling.places import (
     Footing,
     Spot,
+    Stand,
     about,
     draw_spot,
+    draw_stand,
     ground_camera,
     local_light,
 )
-from synthstudio.recipe.sampling.places import Stand, draw_stand
 from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import pick, sample, sample_count
 
