@@ -250,7 +250,7 @@ def _covered(
             if share is not None:
                 assert isinstance(person, PersonSpec) and isinstance(bed, ObjectSpec)
                 new = blanket_to(layout.ctx, layout.camera, person, bed, place, share)
-                out[k] = Placed(item=new, box_m=layout.geometry.box_m(new))
+                out[k] = layout.placed(new)
     return out
 
 
@@ -284,28 +284,25 @@ def _check_range(
 
     Geometry crossing the near plane is clipped there: it reaches focal x extent / near.
     """
-    points: list[F64] = [corners(p.box_m) for p in standing]
+    boxes: list[F64] = [p.box_m for p in standing]
     if isinstance(backdrop, RoomBackdrop):
-        half = np.array([backdrop.size_m[0], backdrop.size_m[1]]) / 2
-        middle = np.array(backdrop.centre_m)
-        low, high = np.append(middle - half, 0.0), np.append(middle + half, backdrop.size_m[2])
-        points.append(corners(np.stack([low, high])))
+        (x, y), (width, depth, height) = backdrop.centre_m, backdrop.size_m
+        low, high = (x - width / 2, y - depth / 2, 0.0), (x + width / 2, y + depth / 2, height)
+        boxes.append(np.array([low, high]))
     if isinstance(backdrop, PlaceBackdrop):
         size = next(p.size_m for p in ctx.catalogue.places if p.asset == backdrop.asset)
         radius = math.hypot(*size[:2]) / 2
-        foot = np.array(backdrop.position_m)
-        low = foot - np.array([radius, radius, 0.0])
-        high = foot + np.array([radius, radius, size[2]])
-        points.append(corners(np.stack([low, high])))
-    for group in points:
-        seen = camera.to_camera(group)
+        reach = np.array([(-radius, -radius, 0.0), (radius, radius, size[2])])
+        boxes.append(np.array(backdrop.position_m) + reach)
+    for box in boxes:
+        seen = camera.to_camera(corners(box))
         near = max(float(seen[:, 2].min()), NEAR_M)
-        reach = float(np.abs(seen[:, :2]).max()) * camera.pinhole.focal_px / near
-        if seen[:, 2].max() > NEAR_M and reach > SCREEN_LIMIT_PX:
+        reach_px = float(np.abs(seen[:, :2]).max()) * camera.pinhole.focal_px / near
+        if seen[:, 2].max() > NEAR_M and reach_px > SCREEN_LIMIT_PX:
             raise RecipeError(
                 "something reaches too far beyond the picture to be drawn exactly",
                 where=ctx.where,
                 expected=f"at most {SCREEN_LIMIT_PX:,} pixels from the middle",
-                got=f"{reach:,.0f}",
+                got=f"{reach_px:,.0f}",
                 then="Use a wider angle of view, a smaller picture or a smaller room.",
             )

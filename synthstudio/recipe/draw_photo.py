@@ -8,10 +8,12 @@ annotations alone.
 from __future__ import annotations
 
 import dataclasses
+from itertools import count
 
 from synthstudio.core.catalogue import GeometryQueries
 from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSpec, PhotoView
 from synthstudio.core.spec import PERSON_BASE, LensSpec, OcclusionTarget
+from synthstudio.recipe.layout.variants import differing
 from synthstudio.recipe.sampling.context import SampleContext, split_of
 from synthstudio.recipe.schema.distributions import sample_count
 from synthstudio.recipe.schema.recipe import Recipe
@@ -54,18 +56,21 @@ def draw_photo(
     for k in range(each):
         ctx = SampleContext(recipe=recipe, index=place * each + k, split=split, geometry=geometry)
         targets, pastes = _occluded(ctx, view, place, k)
+        lens = LensSpec(
+            blur_sigma_px=view.blur_sigma_px,
+            noise_sigma=view.noise_sigma,
+            noise_seed=int(ctx.rng("lens").integers(2**31)),
+            jpeg_quality=JPEG_QUALITY,
+        )
         made = dataclasses.replace(
             clean,
             index=first + 1 + k,
             variant=OCCLUDER,
             targets=targets,
             pastes=_numbered(pastes, view),
-            lens=_lens(ctx, view),
+            lens=lens,
         )
-        same = {"index", "variant", "differs", "targets"}
-        names = [f.name for f in dataclasses.fields(PhotoSpec) if f.name not in same]
-        differs = tuple(n for n in names if getattr(clean, n) != getattr(made, n))
-        out.append(dataclasses.replace(made, differs=differs))
+        out.append(dataclasses.replace(made, differs=differing(clean, made)))
     return tuple(out)
 
 
@@ -74,15 +79,6 @@ def can_hide(recipe: Recipe, person: PhotoPerson) -> bool:
     options = recipe.photo_options
     tall, known = person.box_px[3] >= options.min_height_px, person.seen.sum()
     return bool(tall and known >= options.min_joints and person.mask.any())
-
-
-def _lens(ctx: SampleContext, view: PhotoView) -> LensSpec:
-    return LensSpec(
-        blur_sigma_px=view.blur_sigma_px,
-        noise_sigma=view.noise_sigma,
-        noise_seed=int(ctx.rng("lens").integers(2**31)),
-        jpeg_quality=JPEG_QUALITY,
-    )
 
 
 def _occluded(
@@ -111,8 +107,8 @@ def _chosen(ctx: SampleContext, view: PhotoView, place: int, k: int) -> list[int
         return []
     rng = dataclasses.replace(ctx, index=place).rng("photo-order")
     order = [can[int(i)] for i in rng.permutation(len(can))]
-    count = min(len(can), sample_count(recipe.photo_options.hide, ctx.rng("photo-hide")))
-    return [order[(k + i) % len(can)] for i in range(count)]
+    many = min(len(can), sample_count(recipe.photo_options.hide, ctx.rng("photo-hide")))
+    return [order[(k + i) % len(can)] for i in range(many)]
 
 
 def _possible(target: OcclusionTarget, view: PhotoView, person: PhotoPerson) -> OcclusionTarget:
@@ -131,13 +127,8 @@ def _possible(target: OcclusionTarget, view: PhotoView, person: PhotoPerson) -> 
 
 def _numbered(pastes: list[PasteSpec], view: PhotoView) -> tuple[PasteSpec, ...]:
     """The pastes with instance ids: people after the photo's, objects after its objects."""
-    person, obj = PERSON_BASE + len(view.people), view.first_object
-    out = []
-    for paste in pastes:
-        if paste.person is not None:
-            out.append(dataclasses.replace(paste, instance=person))
-            person += 1
-        else:
-            out.append(dataclasses.replace(paste, instance=obj))
-            obj += 1
-    return tuple(out)
+    people, objects = count(PERSON_BASE + len(view.people)), count(view.first_object)
+    return tuple(
+        dataclasses.replace(paste, instance=next(people if paste.person else objects))
+        for paste in pastes
+    )
