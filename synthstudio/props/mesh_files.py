@@ -125,7 +125,6 @@ def check_header(data: bytes, suffix: str, where: str, folder: Path) -> None:
 
 
 def check_triangles(count: int, where: str) -> None:
-    """Raise AssetError if `count` triangles are too many."""
     if count > MAX_TRIANGLES:
         raise AssetError(
             "the mesh has too many triangles",

@@ -84,7 +84,6 @@ def can_hide(recipe: Recipe, person: PhotoPerson) -> bool:
 def _occluded(
     ctx: SampleContext, view: PhotoView, place: int, k: int
 ) -> tuple[tuple[OcclusionTarget, ...], list[PasteSpec]]:
-    """The targets of each person of the photo, and the pastes found for them."""
     chosen = _chosen(ctx, view, place, k)
     targets = [OcclusionTarget() for _ in view.people]
     for who, target in zip(chosen, draw_targets(ctx, len(chosen)), strict=False):

@@ -154,7 +154,6 @@ def occlude_people(
 def _place(
     bodies: Sequence[Body | None], cutouts: Cutouts, draws: PasteDraws, *, reach_px: float
 ) -> tuple[Paste, ...]:
-    """The pastes of the bodies that have one."""
     found = []
     for b, body in enumerate(bodies):
         if body is not None and draws.pasted[b]:

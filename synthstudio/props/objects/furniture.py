@@ -26,7 +26,6 @@ _NEXT_CUT_M = np.array([0.0, 0.7, 1.3])
 
 
 def posts(size: Vec3, height: float, thick: float, *, slot: int = 0) -> list[Piece]:
-    """Four square posts at the corners of the base."""
     x, y = size[0] / 2, size[1] / 2
     return [
         box((sx * x, sy * y, 0), (sx * x - sx * thick, sy * y - sy * thick, height), slot=slot)

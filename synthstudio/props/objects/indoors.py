@@ -36,7 +36,6 @@ def design(kind: str, size: Vec3) -> Generator:
 
 
 def half(size: Vec3) -> Vec3:
-    """Return half of the width, half of the depth, and the height."""
     return size[0] / 2, size[1] / 2, size[2]
 
 

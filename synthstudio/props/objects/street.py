@@ -66,7 +66,6 @@ def low_wall(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 def has_back(size: Vec3, shape: Shape) -> bool:
-    """Whether a bench of that size has a back."""
     return "seat_height_m" in shape or size[2] > 0.6
 
 

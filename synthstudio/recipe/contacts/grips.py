@@ -51,7 +51,6 @@ class Holder:
 
     @property
     def left(self) -> F64:
-        """Horizontal unit vector to the person's left."""
         return np.array([math.cos(self.person.yaw_rad), math.sin(self.person.yaw_rad), 0.0])
 
     @property

@@ -58,7 +58,6 @@ _LONG = frozenset({"building", "fence", "hedge", "low_wall", "railing", "bench",
 
 
 def furnished(ctx: SampleContext, behind: Behind) -> bool:
-    """Whether the frame's place is furnished, at the recipe's rate."""
     options = behind.options
     if not isinstance(options, scene_schema.Room) or options.furnished <= 0:
         return False
@@ -78,7 +77,6 @@ def places_of(ctx: SampleContext, behind: Behind) -> frozenset[str]:
 
 
 def with_space(ctx: SampleContext, reach_m: Reach) -> Reach:
-    """Return `reach_m` with space for furniture at its sides and behind the people."""
     rng = ctx.shared_rng("furniture space")
     left, right = (palette.between(*_FREE_SIDES_M[0], rng) for _ in range(2))
     back = palette.between(*_FREE_SIDES_M[1], rng)
@@ -100,7 +98,6 @@ def furnish(
 
 
 def outdoor_scenery(site: Site, room: RoomBackdrop) -> list[ObjectSpec]:
-    """Objects behind the people, scattered over the floor."""
     rng, first = site.rng, site.cameras[0]
     kinds = allowed(site, _OPEN[room.floor.pattern == "grass"])
     behind = float(site.standing[:, 1, 1].max()) if len(site.standing) else 0.0

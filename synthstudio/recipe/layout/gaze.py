@@ -24,7 +24,6 @@ _SOFT_M = 0.02
 
 
 def with_gaze(layout: Layout, standing: list[Placed]) -> list[Placed]:
-    """The same items, with heads turned according to `people.poses.look`."""
     weights = {str(k): v for k, v in layout.ctx.recipe.people.poses.look.items()}
     if not any(weight for what, weight in weights.items() if what != "pose"):
         return standing

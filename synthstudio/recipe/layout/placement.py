@@ -168,7 +168,6 @@ def spread_over(box_m: F64, camera: Camera) -> F64:
 
 
 def moved(placed: Placed, x_m: float, y_m: float) -> Placed:
-    """The same item shifted over the floor."""
     box = placed.box_m + np.array([x_m, y_m, 0.0])
     path = tuple(_shifted(person, x_m, y_m) for person in placed.path)
     return Placed(item=_shifted(placed.item, x_m, y_m), box_m=box, path=path)
@@ -244,7 +243,6 @@ def place_people(
 def _rotated(
     layout: Layout, person: PersonSpec, key: KeyPose, place: int, detail: Detail, bearing_rad: float
 ) -> list[Placed]:
-    """The parts of a person turned according to the camera's direction from the spot."""
     yaw = person.yaw_rad + bearing_rad
     if place == 0 and layout.together:
         return [_in_group(layout, one, detail, yaw) for one in layout.together]
@@ -252,7 +250,6 @@ def _rotated(
 
 
 def _in_group(layout: Layout, person: PersonSpec, detail: Detail, yaw_rad: float) -> Placed:
-    """One of the interacting people, all of them turned about the first."""
     c, s = math.cos(yaw_rad), math.sin(yaw_rad)
     x, y, _ = person.position_m
     person = dataclasses.replace(person, detail=detail, yaw_rad=person.yaw_rad + yaw_rad)

@@ -49,7 +49,6 @@ class Site:
 
 
 def site_of(ctx: SampleContext, cameras: Sequence[Camera], standing: Sequence[Placed]) -> Site:
-    """The constraints from the existing items."""
     return Site(
         ctx=ctx,
         rng=ctx.shared_rng("furniture"),
@@ -121,7 +120,6 @@ def allowed(site: Site, wanted: dict[str, float]) -> dict[int, float]:
 
 
 def natural_size(kind: ObjectKind, rng: Generator) -> Vec3:
-    """A size between the kind's least and greatest."""
     shared = float(rng.random())
     width, depth, height = (
         round(low + (high - low) * (0.6 * shared + 0.4 * float(rng.random())), 3)
@@ -131,7 +129,6 @@ def natural_size(kind: ObjectKind, rng: Generator) -> Vec3:
 
 
 def built(kind: ObjectKind, rng: Generator) -> ObjectSpec:
-    """An object of a natural size at the origin."""
     size = natural_size(kind, rng)
     made = materials(kind, rng)
     if kind.kind == "building":
@@ -168,12 +165,10 @@ class Wall:
         return round(math.atan2(float(self.inward[0]), -float(self.inward[1])), 6)
 
     def at_m(self, along_m: float, inward_m: float) -> Vec2:
-        """The place at that distance along the wall and from it."""
         x, y = self.start + self.along * along_m + self.inward * inward_m
         return round(float(x), 4), round(float(y), 4)
 
     def of_m(self, obj: ObjectSpec) -> Vec2:
-        """An object's distance along the wall, and from it."""
         away = np.array(obj.position_m[:2]) - self.start
         return float(away @ self.along), float(away @ self.inward)
 

@@ -49,8 +49,6 @@ _SHADOWS_M = 8.0
 
 @dataclass(frozen=True, kw_only=True)
 class Occluders:
-    """Occluders: objects in front of people, cut-outs laid over the picture."""
-
     objects: tuple[Placed, ...]
     cutouts: tuple[CutoutSpec, ...]
     targets: tuple[OcclusionTarget, ...] = ()  # of the people, with `met`
@@ -88,7 +86,6 @@ def group(
 
 
 def differing(base: FrameSpec | PhotoSpec, other: FrameSpec | PhotoSpec) -> tuple[str, ...]:
-    """The names of the fields in which two specs of a group differ."""
     names = [f.name for f in dataclasses.fields(base) if f.name not in SAME]
     return tuple(name for name in names if getattr(base, name) != getattr(other, name))
 

@@ -54,7 +54,6 @@ _HIGH_M = (
 
 
 def years_of(shape: Shape, seed: int, number: int) -> float | None:
-    """The age of identity `number`, or None where the recipe gives none in years."""
     if shape.age_years is None:
         return None
     return round(sample(shape.age_years, stream(seed, "years", number)), 2)

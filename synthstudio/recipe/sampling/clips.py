@@ -50,7 +50,6 @@ class Walk:
 
 
 def frames_of(recipe: Recipe) -> int:
-    """Frames of a moment in time: 1 without clips."""
     return 1 if recipe.clip is None else recipe.clip.frames
 
 
@@ -247,7 +246,6 @@ def positions_after(
 
 
 def moving(place: int, other: PersonSpec, after_s: float) -> MovingSpec:
-    """That person `place` looks like `other` so many seconds later."""
     return MovingSpec(
         person=place,
         after_s=after_s,
@@ -351,7 +349,6 @@ def _steps(
 
 
 def _moved(start: PersonSpec, step: Step) -> PersonSpec:
-    """The person in a step's pose, displaced from the start as the step states."""
     x, y = _rotated(np.array(step.root_m[:2]), start.yaw_rad) + np.array(start.position_m[:2])
     at_m: Vec3 = (float(x), float(y), step.root_m[2])
     pose = dataclasses.replace(start.pose, turns=step.turns)

@@ -64,7 +64,6 @@ def face_of(
 def _worn(
     recipe: Recipe, kinds: Pool, on: dict[Slot, bool], body: Phenotype, look: Look, rng: Generator
 ) -> list[GarmentSpec]:
-    """One of the kinds for each worn slot, if one fits."""
     weights, out = recipe.people.wardrobe.kinds, []
     for slot in (slot for slot, worn in on.items() if worn):
         own = [kind for kind in kinds if kind.slot == slot and kind.fits(body.gender, body.age)]
@@ -79,7 +78,6 @@ def _worn(
 
 
 def recoloured(spec: GarmentSpec, slot: Slot, look: Look, rng: Generator) -> GarmentSpec:
-    """Hair, a beard, glasses or a mask in colours of their own kind."""
     if slot in ("hair", "beard"):
         return dataclasses.replace(spec, material=palette.hair(look.hair_rgb, rng))
     if slot == "mask":

@@ -27,8 +27,6 @@ class Extra:
 
 @dataclass(frozen=True, kw_only=True)
 class Interior:
-    """A kind of room."""
-
     weight: float
     first: str  # defining object; placed first, at the back wall
     stands: Mapping[str, float]
@@ -37,7 +35,6 @@ class Interior:
     goes_with: Mapping[str, tuple[Extra, ...]] = field(default_factory=dict)  # in this room only
 
     def company(self, kind: str) -> tuple[Extra, ...]:
-        """The kind's accessories in this room."""
         return self.goes_with.get(kind, ()) + _GOES_WITH.get(kind, ())
 
 

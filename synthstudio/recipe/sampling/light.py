@@ -122,7 +122,6 @@ def _albedo(people: Sequence[PersonSpec]) -> float:
 
 
 def _sun_of_photo(behind: Behind) -> Vec3 | None:
-    """The sun's direction in a photo, if its sidecar has it."""
     ground = None if behind.facts is None else behind.facts.ground
     if ground is None or ground.sun_elevation_rad is None or behind.photo is None:
         return None

@@ -31,8 +31,6 @@ _GROUND = ("left_ankle", "right_ankle", "left_wrist", "right_wrist")
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """How people in a family's poses move."""
-
     takes_s: Vec2  # from hanging limbs into the pose, or from a step to the other foot's
     steps: bool = False
     speed_m_s: Vec2 | None = None  # the way they face; None: a foot or hand stays on the floor

@@ -158,7 +158,6 @@ def hair_rgb(tone: float, age: float, rng: Generator) -> Vec3:
 
 
 def iris_rgb(tone: float, rng: Generator) -> Vec3:
-    """The linear colour of an iris; darker skin has dark eyes."""
     dark = rng.random() < 1.6 * (tone - 0.2)
     weights: Mapping[str, float] = _DARK_IRIS if dark else _IRIS
     return choose((linear(pick(weights, rng)),), rng)
@@ -259,7 +258,6 @@ def shoes(rng: Generator) -> tuple[Material, Material]:
 
 
 def hair(rgb: Vec3, rng: Generator) -> Material:
-    """The material of hair of that colour, with lighter streaks."""
     return Material(
         kind="hair",
         base_rgb=rgb,
@@ -286,7 +284,6 @@ def glasses(rng: Generator) -> tuple[Material, Material]:
 
 
 def mask(rng: Generator) -> Material:
-    """The cloth of a medical mask."""
     return Material(kind="cloth", base_rgb=choose(_MASKS, rng), roughness=0.9, specular=0.02)
 
 

@@ -132,7 +132,6 @@ def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> 
 
 
 def look_of(shape: Shape, phenotype: Phenotype, rng: Generator) -> Look:
-    """Matching skin, hair and eyes for a body of that age and gender."""
     tone = sample(shape.skin, rng)
     skin = palette.skin_rgb(tone, rng)
     hair = palette.hair_rgb(tone, phenotype.age, rng)
@@ -260,7 +259,6 @@ def _person(
 def with_other_pose(
     ctx: SampleContext, person: PersonSpec, place: int, number: int, *, seats: bool
 ) -> tuple[PersonSpec, KeyPose]:
-    """The person in another pose: if the first cannot meet its targets."""
     key, pose = _pose(ctx, person.phenotype, seats, place, "again", number)
     return dataclasses.replace(person, pose=expressed(ctx, pose, place)), key
 

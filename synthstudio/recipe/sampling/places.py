@@ -265,7 +265,6 @@ def ground_camera(ground: Ground, spot: Spot, seen: Camera, *, mirrored: bool) -
 
 
 def local_light(geometry: GeometryQueries, photo: PhotoBackdrop, camera: Camera) -> PlaceLight:
-    """The photo's light about a person at the world's origin."""
     half, tall = _PROBE_M
     corners = np.array([(x, 0.0, z) for x in (-half, half) for z in (0.0, tall)])
     seen = in_photo(photo, camera, camera.project(camera.to_camera(corners)))

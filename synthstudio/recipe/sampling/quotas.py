@@ -39,7 +39,6 @@ def bin_of(recipe: Recipe, axis: Axis, number: int) -> str | None:
 
 
 def has_body_quotas(recipe: Recipe) -> bool:
-    """Whether the recipe has body quotas, which need the whole pool."""
     return recipe.quotas is not None and recipe.quotas.body is not None
 
 

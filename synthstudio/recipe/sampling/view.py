@@ -285,7 +285,6 @@ def _room(
 def _covered(
     room: RoomBackdrop, options: scene_schema.Room, top_m: float, rng: Generator
 ) -> RoomBackdrop:
-    """The room with a ceiling over everything, at the recipe's rate."""
     if not room.walls or rng.random() >= options.ceilings:
         return room
     width, depth, height = room.size_m
@@ -294,7 +293,6 @@ def _covered(
 
 
 def floor_pattern(ctx: SampleContext, options: scene_schema.Room, *, walls: bool) -> Pattern:
-    """The pattern of a room's floor or of open ground."""
     by: dict[Pattern, float] = {"grass": 0.0} if walls else _OPEN_FLOORS
     floors = {p: w * by.get(p, 1.0) for p, w in options.floor_patterns.items()}
     return pick(floors if any(floors.values()) else options.floor_patterns, ctx.shared_rng("floor"))
@@ -309,7 +307,6 @@ def flash_share(ctx: SampleContext) -> float:
 
 
 def dimmed(rgb: Vec3, share: float) -> Vec3:
-    """A light reduced by that fraction."""
     return (rgb[0] * (1 - share), rgb[1] * (1 - share), rgb[2] * (1 - share)) if share else rgb
 
 

@@ -91,7 +91,6 @@ def hide_person(
 def _best_occluder(
     problem: Problem[Item, Seen], person: int, key: int, seen: list[Seen], put: list[Item]
 ) -> Candidate[Item, Seen] | None:
-    """The best candidate, or None if none reduces the person's error."""
     goal, own = problem.goals[person], seen[person]
     tolerance = problem.tolerance(person, own, further=bool(put))
     now = goal.error_of(own)
@@ -127,7 +126,6 @@ def refined(
     found: Candidate[Item, Seen],
     step: Callable[[Candidate[Item, Seen]], Candidate[Item, Seen] | None],
 ) -> Candidate[Item, Seen]:
-    """A candidate refined by `step` while that reduces its error."""
     for _ in range(_MAX_REFINED):
         moved = step(found)
         if moved is None or moved.error >= found.error:

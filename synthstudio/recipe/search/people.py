@@ -227,7 +227,6 @@ def _spots(
 def _nearby(
     layout: Layout, spots: list[tuple[float, float]], errors: list[float], place: int
 ) -> list[tuple[float, float]]:
-    """Places slightly beside the best ones."""
     rng = layout.ctx.rng("target", "nearby", place)
     best = np.argsort(errors, kind="stable")[:_REFINED]
     aside = (2 * rng.random((len(best), _AROUND, 2)) - 1) * _ASIDE_LITTLE_M

@@ -192,14 +192,12 @@ def moved(geometry: GeometryQueries, item: Item, shift_px: float) -> Item:
 
 
 def _at(paste: PasteSpec, item: ObjectSpec | PersonSpec, place_m: Vec3) -> PasteSpec:
-    """The paste of an object or a person at that place."""
     if isinstance(item, ObjectSpec):
         return dataclasses.replace(paste, object=dataclasses.replace(item, position_m=place_m))
     return dataclasses.replace(paste, person=dataclasses.replace(item, position_m=place_m))
 
 
 def pasted(item: Item) -> PasteSpec:
-    """The paste at its card's place."""
     cutout = item.paste.cutout
     if cutout is None:
         return item.paste

@@ -145,8 +145,6 @@ class _PhotoProblem(Problem[Item, PhotoVisibility]):
 
 @dataclass(frozen=True)
 class _Paste:
-    """One item tried before one person."""
-
     problem: _PhotoProblem
     person: int
     seen: list[PhotoVisibility]
@@ -303,7 +301,6 @@ def _are_ground(view: PhotoView, x: F64, y: F64) -> Bool:
 
 
 def _meet(geometry: GeometryQueries, a: PasteSpec, b: PasteSpec) -> bool:
-    """Whether two objects or people on one floor intersect."""
     one, other = a.object or a.person, b.object or b.person
     if one is None or other is None or a.camera != b.camera:
         return False

@@ -198,7 +198,6 @@ class _Spot:
         return refined(found, step)
 
     def exactly(self, here: Placed) -> Found:
-        """The object there, and everybody's visibility with it."""
         layout = self.problem.layout
         low, high = _outline_px(layout, here)
         after = [
@@ -235,7 +234,6 @@ def _outline_px(layout: Layout, here: Placed) -> tuple[F64, F64]:
 
 
 def _overlaps(layout: Layout, seen: SceneVisibility, low: F64, high: F64) -> bool:
-    """Whether a rectangle of the picture meets a window."""
     scale = seen.camera.focal_px / layout.camera.focal_px
     first = np.array(corner_px(layout.camera, seen.camera))
     last = first + np.array([seen.camera.width_px, seen.camera.height_px]) / scale
