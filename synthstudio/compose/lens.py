@@ -120,8 +120,7 @@ def motion_kernel(length_px: float, angle_rad: float) -> F32:
         np.add.at(kernel, (row + dy, column + dx), weight)
     kernel = kernel[:size, :size]
     kernel = kernel + kernel[::-1, ::-1]
-    even: F32 = (kernel / kernel.sum()).astype(np.float32)
-    return even
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def _check(lens: LensSpec) -> None:
@@ -162,8 +161,7 @@ def _bell(height: int, width: int) -> F32:
     rows, columns = (
         np.exp(-((np.arange(n) + 0.5 - n / 2) ** 2) / (2 * sigma * sigma)) for n in (height, width)
     )
-    bell = np.repeat((rows[:, None] * columns)[..., None], 3, axis=2)
-    return bell.astype(np.float32)
+    return np.repeat((rows[:, None] * columns)[..., None], 3, axis=2).astype(np.float32)
 
 
 def _noise(shape: tuple[int, ...], lens: LensSpec) -> F32:

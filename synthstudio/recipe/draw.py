@@ -210,16 +210,13 @@ def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
         footing=footing(behind, camera),
         gain=picture_gain(behind.light),
     )
-    people = draw_people(
-        ctx,
-        seats=bool(seats_in(ctx)),
-        skin_penetration_m=lambda person, place: clips.skin_penetration_m(ctx, person, place),
-    )
+    seats = bool(seats_in(ctx))
+    people = draw_people(ctx, seats=seats, moves=True)
     people = clips.headed(ctx, camera, clips.starting_motions(ctx, people))
     people, contacts = draw_contacts(ctx, people)
     layout = dataclasses.replace(layout, contacts=contacts)
     targets, crowd = draw_targets(ctx, len(people)), crowd_request(ctx)
-    people = rotated_people(layout, people, targets, seats=bool(seats_in(ctx)))
+    people = rotated_people(layout, people, targets, seats=seats)
     together = draw_together(ctx, people)
     if together:
         joined = dataclasses.replace(

@@ -18,11 +18,10 @@ from synthstudio.core.rng import Generator
 from synthstudio.core.spec import ObjectSpec, PersonSpec, PoseSpec
 from synthstudio.recipe.contacts.grips import Holder, grip_transform, placed
 from synthstudio.recipe.contacts.supports import draw_support, drawn_size, materials, seats_in
-from synthstudio.recipe.sampling.context import SampleContext, pick_one, pose_held
+from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one, pose_held
 from synthstudio.recipe.sampling.people import is_upright, mirrored
 from synthstudio.recipe.sampling.pose_jitter import ARM, freed, is_of, strayed
 
-Unit = tuple[PersonSpec, KeyPose]
 BACK = "back"
 _STEADY = 0.4
 """Holding arms get less jitter than others; hands and fingers none."""
@@ -113,15 +112,8 @@ def _holding(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Cont
     able = [p for p in ctx.catalogue.poses if any(kind.grip in g for g in p.holds.values())]
     key = _pose(ctx, able, rng, f"holds a {kind.kind}")
     hand = next(hand for hand, grips in sorted(key.holds.items()) if kind.grip in grips)
-    flip = rng.random() < 0.5 and key.mirrored_ok
-    angles = mirrored(dict(key.angles_rad)) if flip else dict(key.angles_rad)
-    hand = _OTHER.get(hand, hand) if flip else hand
-    return _dressed(ctx, unit, key, angles, rng, hand=hand, grip=kind.grip), Contact(
-        kinds=(kind,), hand=hand
-    )
-
-
-_OTHER = {"left_hand": "right_hand", "right_hand": "left_hand"}
+    unit, hand = _dressed(ctx, unit, key, rng, hand=hand, grip=kind.grip)
+    return unit, Contact(kinds=(kind,), hand=hand)
 
 
 def _leaning(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Contact] | None:
@@ -136,10 +128,8 @@ def _leaning(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Cont
     kinds = ctx.fitting(ctx.allowed(kinds, rng, held=ctx.occluder_held))
     if not kinds:
         raise ctx.nothing_left("people.hold", f"for the pose {key.name} to lean on")
-    flip = rng.random() < 0.5 and key.mirrored_ok
-    angles = mirrored(dict(key.angles_rad)) if flip else dict(key.angles_rad)
-    new = _dressed(ctx, unit, key, angles, rng, hand="", grip="")
-    return new, Contact(kinds=kinds, key=key)
+    unit, _ = _dressed(ctx, unit, key, rng, hand="", grip="")
+    return unit, Contact(kinds=kinds, key=key)
 
 
 def _kind(ctx: SampleContext, rng: Generator) -> ObjectKind:
@@ -164,25 +154,27 @@ def _pose(ctx: SampleContext, poses: list[KeyPose], rng: Generator, what: str) -
     return left[int(rng.random() * len(left))]
 
 
+_OTHER = {"left_hand": "right_hand", "right_hand": "left_hand"}
+
+
 def _dressed(
-    ctx: SampleContext,
-    unit: Unit,
-    key: KeyPose,
-    angles: dict[str, float],
-    rng: Generator,
-    *,
-    hand: str,
-    grip: str,
-) -> Unit:
-    """The unit in the holding pose: the whole pose, or only its arms on the drawn pose."""
+    ctx: SampleContext, unit: Unit, key: KeyPose, rng: Generator, *, hand: str, grip: str
+) -> tuple[Unit, str]:
+    """The unit in the holding pose, mirrored or not, and its holding hand.
+
+    It takes the whole pose, or only its arms on the drawn pose.
+    """
     person, old = unit
+    angles = dict(key.angles_rad)
+    if rng.random() < 0.5 and key.mirrored_ok:
+        angles, hand = mirrored(angles), _OTHER.get(hand, hand)
     steady = strayed(ctx, angles, rng, by=_STEADY, moves=_strays) if hand else angles
     keeps = is_upright(old) if grip in _LIGHT else _erect(old, person.pose)
     if not hand or grip in _WALKED or not keeps:
         pose = dataclasses.replace(
             person.pose, name=key.name, family=key.family, angles_rad=steady, turns=()
         )
-        return dataclasses.replace(person, pose=pose), key
+        return (dataclasses.replace(person, pose=pose), key), hand
 
     def taken(angle: str) -> bool:
         if is_of(angle, _LOOK):
@@ -199,7 +191,7 @@ def _dressed(
         angles_rad=dict(sorted(mixed.items())),
         turns=(),
     )
-    return dataclasses.replace(person, pose=pose), old
+    return (dataclasses.replace(person, pose=pose), old), hand
 
 
 def _erect(key: KeyPose, pose: PoseSpec) -> bool:

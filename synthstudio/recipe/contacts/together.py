@@ -14,11 +14,11 @@ import math
 
 import numpy as np
 
-from synthstudio.core.catalogue import Interaction, KeyPose, Role, Touch
+from synthstudio.core.catalogue import Interaction, Role, Touch
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import FrozenDict, PersonSpec, PoseSpec
-from synthstudio.recipe.sampling.context import SampleContext, pick_one, pose_held
+from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one, pose_held
 from synthstudio.recipe.sampling.people import mirrored
 from synthstudio.recipe.sampling.pose_jitter import (
     ARM,
@@ -29,7 +29,6 @@ from synthstudio.recipe.sampling.pose_jitter import (
     strayed,
 )
 
-Unit = tuple[PersonSpec, KeyPose]
 _TRIES = 4
 _SPREADS = 4
 _STEADY = 0.5

@@ -30,9 +30,16 @@ from synthstudio.core.spec import (
 )
 from synthstudio.recipe.layout.placement import Placed
 from synthstudio.recipe.sampling.context import SampleContext
-from synthstudio.recipe.sampling.faces import recoloured, toned
 from synthstudio.recipe.sampling.light import draw_light
-from synthstudio.recipe.sampling.outfits import SLOTS, dyed, extras_of, finished, outfit_of
+from synthstudio.recipe.sampling.outfits import (
+    SLOTS,
+    dyed,
+    extras_of,
+    finished,
+    outfit_of,
+    recoloured,
+    toned,
+)
 from synthstudio.recipe.sampling.people import blotched, look_of
 from synthstudio.recipe.sampling.skies import with_sky
 from synthstudio.recipe.sampling.view import Behind, detail_at

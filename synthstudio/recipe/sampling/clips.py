@@ -19,7 +19,8 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import ClipSpec, FrameSpec, MovingSpec, PersonSpec, PoseSpec, Vec3
 from synthstudio.recipe.sampling import quotas
-from synthstudio.recipe.sampling.context import SampleContext, pick_one
+from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one
+from synthstudio.recipe.sampling.pose_jitter import is_of
 from synthstudio.recipe.schema.distributions import pick, sample
 from synthstudio.recipe.schema.moments import FAMILY, Move
 from synthstudio.recipe.schema.recipe import Recipe
@@ -36,8 +37,6 @@ _AFTER = ("pan", "follow")
 """Camera moves that keep people in view on any path."""
 _SWAYS = ((0.31, 1.0), (0.83, 0.45), (1.9, 0.2))
 """Hertz and share of a hand's sway: slow drift, breath, tremor."""
-
-Unit = tuple[PersonSpec, KeyPose]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +114,7 @@ def _loose_hands(poses: tuple[KeyPose, ...]) -> dict[str, float]:
     ranks = {"walk": 0, "stand": 1}
     best = min(poses, key=lambda pose: (ranks.get(pose.family, 2), pose.name))
     hands = ("finger", "index", "thumb")
-    sides = ("left_", "right_")
-    named = tuple(side + part for side in sides for part in hands)
-    return {name: a for name, a in best.angles_rad.items() if name.startswith(named)}
+    return {name: a for name, a in best.angles_rad.items() if is_of(name, hands)}
 
 
 def skin_penetration_m(ctx: SampleContext, person: PersonSpec, place: int) -> float:

@@ -29,6 +29,7 @@ from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.schema.scene import Cutouts, Photo
 
 T = TypeVar("T")
+Unit = tuple[PersonSpec, KeyPose]
 
 SPLIT_BLOCK = 20
 """Frames in a block; each block holds every split by its share."""

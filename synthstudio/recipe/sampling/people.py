@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,16 +23,24 @@ from synthstudio.core.spec import (
     Phenotype,
     PoseSpec,
 )
-from synthstudio.recipe.sampling import palette, quotas
+from synthstudio.recipe.sampling import clips, palette, quotas
 from synthstudio.recipe.sampling.ages import aged, years_of
-from synthstudio.recipe.sampling.context import SampleContext, may_be_drawn, pick_one, pose_held
-from synthstudio.recipe.sampling.faces import expressed, face_of, own_face
+from synthstudio.recipe.sampling.context import (
+    SampleContext,
+    Unit,
+    may_be_drawn,
+    pick_one,
+    pose_held,
+)
 from synthstudio.recipe.sampling.outfits import (
     design_of,
+    expressed,
     extras_of,
+    face_of,
     finished,
     garment_of,
     outfit_of,
+    own_face,
 )
 from synthstudio.recipe.sampling.pose_jitter import (
     ARM,
@@ -55,9 +63,6 @@ _UPRIGHT_ROOT_RAD = math.radians(20)
 _OTHERS = 12
 """How many other identities are tried if a body has no room for its motion."""
 
-OwnDepth = Callable[[PersonSpec, int], float]
-"""(person, place) -> metres."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
@@ -71,13 +76,11 @@ class Identity:
     years: float | None = None
 
 
-def draw_people(
-    ctx: SampleContext, *, seats: bool, skin_penetration_m: OwnDepth = lambda person, place: 0.0
-) -> tuple[tuple[PersonSpec, KeyPose], ...]:
+def draw_people(ctx: SampleContext, *, seats: bool, moves: bool = False) -> tuple[Unit, ...]:
     """All people of a frame, at the origin, each with its initial pose.
 
-    `seats`: whether poses that need a seat may be drawn. `skin_penetration_m`: depth of
-    self-intersection of the person at a place; a person without room is replaced by one with room.
+    `seats`: whether poses that need a seat may be drawn. `moves`: whether people take recorded
+    motions; a person whose body has no room for one is replaced by one with room.
     """
     rng = ctx.rng("people")
     count = sample_count(ctx.recipe.people.count, rng)
@@ -87,7 +90,7 @@ def draw_people(
         for number in _in_turn(ctx, numbers, place):
             who = identity(ctx.recipe, number, ctx.catalogue.garments)
             unit = _person(ctx, who, place, seats)
-            depth_m = skin_penetration_m(unit[0], place)
+            depth_m = clips.skin_penetration_m(ctx, unit[0], place) if moves else 0.0
             if depth_m < min_m:
                 min_m, best, numbers[place] = depth_m, unit, number
             if min_m <= DEEP_M:
@@ -237,9 +240,7 @@ def _stubble(phenotype: Phenotype, rng: Generator) -> float:
     return max(0.0, (u - 0.4) / 0.6) if grown else 0.0
 
 
-def _person(
-    ctx: SampleContext, who: Identity, place: int, seats: bool
-) -> tuple[PersonSpec, KeyPose]:
+def _person(ctx: SampleContext, who: Identity, place: int, seats: bool) -> Unit:
     key, pose = _pose(ctx, who.phenotype, seats, place)
     outfit = outfit_of(ctx, who.phenotype, who.look.skin_rgb, who.hair, ctx.rng("outfit", place))
     outfit = finished(ctx, outfit, place)
@@ -258,7 +259,7 @@ def _person(
 
 def with_other_pose(
     ctx: SampleContext, person: PersonSpec, place: int, number: int, *, seats: bool
-) -> tuple[PersonSpec, KeyPose]:
+) -> Unit:
     key, pose = _pose(ctx, person.phenotype, seats, place, "again", number)
     return dataclasses.replace(person, pose=expressed(ctx, pose, place)), key
 

@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.rng import Generator
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import OcclusionTarget, PersonSpec
@@ -27,6 +26,7 @@ from synthstudio.recipe.layout.placement import (
     first_free,
     moved,
 )
+from synthstudio.recipe.sampling.context import Unit
 from synthstudio.recipe.sampling.people import facing_rad, with_other_pose
 from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.search.cards import (
@@ -70,8 +70,6 @@ be hidden."""
 _MIDDLE_M = 0.9
 _CLEARLY = 0.7
 """Required margin for visible joints: the view changes a little with the place."""
-
-Unit = tuple[PersonSpec, KeyPose]
 
 
 def finder(layout: Layout, targets: tuple[OcclusionTarget, ...], crowd: float | None) -> Find:

@@ -277,11 +277,8 @@ def _cutout(
     if not known.stands:
         ahead = palette.between(*_WITHIN_REACH_M, rng) / away
     lies, flip = float(rng.random()), bool(rng.random() < 0.5)
-    if known.stands and (ahead * away < _NEAREST_M or ahead < _MIN_AHEAD):
-        return None
-    if ahead > _BEHIND:
-        return None
-    if not known.stands and away > _CLOSE_UP_M:
+    too_near = known.stands and (ahead * away < _NEAREST_M or ahead < _MIN_AHEAD)
+    if too_near or ahead > _BEHIND or (not known.stands and away > _CLOSE_UP_M):
         return None
     per_m = person.px_per_m / ahead
     outline = view.outline(asset)
@@ -300,16 +297,15 @@ def _cutout(
     if top > view.height_px - 4:
         return None
     place = (float(round(left)), float(round(top)))
-    light = person.light
-    gain = picture_gain(light)
-    tint = light.tint
+    gain = picture_gain(person.light)
+    red, green, blue = (round(gain * tint, 4) for tint in person.light.tint)
     paste = PasteSpec(
         instance=0,
         over=person.instance,
         camera=camera,
         light=_light(person, rng, soft=options.ground == "known"),
         surroundings=person.light.grey,
-        gain_rgb=(round(gain * tint[0], 4), round(gain * tint[1], 4), round(gain * tint[2], 4)),
+        gain_rgb=(red, green, blue),
         grounded=known.stands,
         cutout=CutoutSpec(
             asset=asset,
