@@ -14,16 +14,7 @@ from synthstudio.core.errors import AssetError
 from synthstudio.core.images import picture_rgba, read_bytes, srgb_to_linear
 from synthstudio.core.scene import F32, F64, I32, U8, Surface
 from synthstudio.core.spec import Material, ObjectSpec, Vec3
-from synthstudio.props.mesh_files import (
-    MAX_BYTES,
-    check_header,
-    check_picture,
-    check_triangles,
-    inside,
-    not_numbers,
-    texture_of,
-    with_plain_numbers,
-)
+from synthstudio.props import mesh_files
 from synthstudio.props.objects.shapes import turn_of
 
 if TYPE_CHECKING:
@@ -82,8 +73,8 @@ def load_mesh(
             expected=" ".join(MESH_SUFFIXES),
             got=suffix or "no ending",
         )
-    data = read_bytes(path, limit=MAX_BYTES)
-    check_header(data, suffix, where, path.parent)
+    data = read_bytes(path, limit=mesh_files.MAX_BYTES)
+    mesh_files.check_header(data, suffix, where, path.parent)
     scene = _load(data, suffix, where, path.parent)
     textures: list[U8] = []
     parts = [
@@ -159,10 +150,10 @@ class _FolderResolver:
         For a `map_Kd` line trimesh requests all text after the word.
         """
         try:
-            path = inside(self.folder, texture_of(key)[0], self.where)
-            data = read_bytes(path, limit=MAX_BYTES)
+            path = mesh_files.inside(self.folder, mesh_files.texture_of(key)[0], self.where)
+            data = read_bytes(path, limit=mesh_files.MAX_BYTES)
             if path.suffix.lower() not in _NOT_PICTURES:
-                check_picture(data, f"{self.where}: {key}")
+                mesh_files.check_picture(data, f"{self.where}: {key}")
         except AssetError as error:
             self.refusals.append(error)
             raise
@@ -177,7 +168,7 @@ def _load(data: bytes, suffix: str, where: str, folder: Path) -> trimesh.Scene:
     resolver: Any = _FolderResolver(folder, where)
     kind = suffix
     if suffix in (".glb", ".gltf"):
-        data, kind = with_plain_numbers(data, suffix, where, folder)
+        data, kind = mesh_files.with_plain_numbers(data, suffix, where, folder)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -207,7 +198,7 @@ def _nodes(scene: trimesh.Scene, where: str) -> list[tuple[trimesh.Trimesh, F64]
             mesh = scene.geometry[name]
             if isinstance(mesh, trimesh.Trimesh):
                 count += len(mesh.faces)
-                check_triangles(count, where)
+                mesh_files.check_triangles(count, where)
                 placed.append((mesh, np.asarray(transform, np.float64)))
     except (LookupError, ValueError, TypeError) as error:
         raise AssetError(
@@ -266,7 +257,7 @@ def _check_arrays(vertices: F64, faces: np.ndarray, transform: F64, where: str) 
             then="Export it again.",
         )
     if not np.isfinite(vertices).all() or not np.isfinite(transform).all():
-        raise not_numbers(where, int((~np.isfinite(vertices)).any(axis=1).sum()))
+        raise mesh_files.not_numbers(where, int((~np.isfinite(vertices)).any(axis=1).sum()))
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
         raise AssetError(
             "the mesh's faces refer to missing vertices",
@@ -334,7 +325,7 @@ def _look(mesh: trimesh.Trimesh) -> tuple[F32 | None, Any, Vec3 | None, float, b
         picture, factor, rough, sided = material.image, material.diffuse, None, False
         if picture is not None:
             factor = None
-            _, scale, shift = texture_of(str(picture.info.get("file_path", "")))
+            _, scale, shift = mesh_files.texture_of(str(picture.info.get("file_path", "")))
             uv = uv if uv is None else uv * np.array(scale) + np.array(shift)
     rgb = None if factor is None else np.asarray(factor, np.float64).reshape(-1)[:3] / 255
     base = None if rgb is None or len(rgb) != 3 else (float(rgb[0]), float(rgb[1]), float(rgb[2]))

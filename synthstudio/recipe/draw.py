@@ -40,21 +40,12 @@ from synthstudio.recipe.layout.placement import Layout, NoRoom, Placed, corners,
 from synthstudio.recipe.layout.rig import draw_rig
 from synthstudio.recipe.layout.variants import Occluders, in_order, shadow_box_m, with_view_detail
 from synthstudio.recipe.layout.variants import group as variants_of
-from synthstudio.recipe.sampling import clips
+from synthstudio.recipe.sampling import clips, view
 from synthstudio.recipe.sampling.context import SampleContext, split_of
 from synthstudio.recipe.sampling.light import draw_light, picture_gain
 from synthstudio.recipe.sampling.moving import draw_moving
 from synthstudio.recipe.sampling.people import draw_people
 from synthstudio.recipe.sampling.skies import with_sky
-from synthstudio.recipe.sampling.view import (
-    Behind,
-    draw_backdrop,
-    draw_behind,
-    draw_camera,
-    draw_lens,
-    footing,
-    with_light,
-)
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.search.goals import crowd_request, draw_targets
 from synthstudio.recipe.search.people import finder, rotated_people
@@ -97,7 +88,7 @@ class BaseSample:
 
     base: FrameSpec
     ctx: SampleContext
-    behind: Behind
+    behind: view.Behind
     others: tuple[Occluders, ...]
     rig: tuple[Camera, ...]
 
@@ -149,7 +140,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
     reach_m, top_m = _extent_m(cameras, everything)
     more = furnished(ctx, behind)
     reach_m = with_space(ctx, reach_m) if more else reach_m
-    backdrop = draw_backdrop(ctx, behind, reach_m, top_m=top_m, focal_px=camera.focal_px)
+    backdrop = view.draw_backdrop(ctx, behind, reach_m, top_m=top_m, focal_px=camera.focal_px)
     if more:
         place = furnish(ctx, backdrop, cameras, everything)
         standing, everything = [*standing, *place], [*everything, *place]
@@ -157,7 +148,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
     backdrop = with_sky(ctx, behind, backdrop, light)
     for eye in cameras:
         _check_range(ctx, eye, everything, backdrop)
-    lens = draw_lens(ctx, len(persons))
+    lens = view.draw_lens(ctx, len(persons))
     base = FrameSpec(
         seed=recipe.seed,
         index=number,
@@ -181,7 +172,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
     return BaseSample(base=base, ctx=ctx, behind=behind, others=others, rig=rig)
 
 
-Peopled = tuple[Behind, Layout, list[Placed], tuple[OcclusionTarget, ...], float | None]
+Peopled = tuple[view.Behind, Layout, list[Placed], tuple[OcclusionTarget, ...], float | None]
 
 
 def _peopled(ctx: SampleContext) -> Peopled:
@@ -190,7 +181,7 @@ def _peopled(ctx: SampleContext) -> Peopled:
     If a photo's or place's floor has no room for all of them, another spot is tried.
     """
     for attempt in range(_SPOTS):
-        behind = draw_behind(ctx, attempt)
+        behind = view.draw_behind(ctx, attempt)
         try:
             return _peopled_before(ctx, behind)
         except NoRoom:
@@ -199,15 +190,15 @@ def _peopled(ctx: SampleContext) -> Peopled:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
+def _peopled_before(ctx: SampleContext, behind: view.Behind) -> Peopled:
     ctx = dataclasses.replace(ctx, places=places_of(ctx, behind))
-    camera, distance_m = draw_camera(ctx, behind)
-    behind = with_light(ctx, behind, camera)
+    camera, distance_m = view.draw_camera(ctx, behind)
+    behind = view.with_light(ctx, behind, camera)
     layout = Layout(
         ctx=ctx,
         camera=camera,
         distance_m=distance_m,
-        footing=footing(behind, camera),
+        footing=view.footing(behind, camera),
         gain=picture_gain(behind.light),
     )
     seats = bool(seats_in(ctx))

@@ -18,16 +18,9 @@ from synthstudio.core.catalogue import Interaction, Role, Touch
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import FrozenDict, PersonSpec, PoseSpec
+from synthstudio.recipe.sampling import pose_jitter
 from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one, pose_held
 from synthstudio.recipe.sampling.people import mirrored
-from synthstudio.recipe.sampling.pose_jitter import (
-    ARM,
-    OTHER_SIDE,
-    apart,
-    freed,
-    is_of,
-    strayed,
-)
 
 _TRIES = 4
 _SPREADS = 4
@@ -98,7 +91,7 @@ def _pair(
         pose = _role(ctx, meeting, role, sides, rng, flip=flip)
         if pose is None:
             return ()
-        free, _ = freed(ctx, person.phenotype, dict(pose.angles_rad))
+        free, _ = pose_jitter.freed(ctx, person.phenotype, dict(pose.angles_rad))
         pose, yaw_rad = dataclasses.replace(pose, angles_rad=free), yaw if k else 0.0
         stood = dataclasses.replace(person, pose=pose, position_m=places[k], yaw_rad=yaw_rad)
         initial.append(_on_floor(ctx, stood))
@@ -132,9 +125,11 @@ def _role(
     if not left:
         return None
     key = left[int(rng.random() * len(left))]
-    arms = tuple(side + stem for side in sides for stem in ARM)
+    arms = tuple(side + stem for side in sides for stem in pose_jitter.ARM)
     angles = {k: v for k, v in key.angles_rad.items() if not k.startswith(arms)} | role.angles_rad
-    angles = strayed(ctx, angles, rng, by=_STEADY, moves=lambda name: is_of(name, _BENT))
+    angles = pose_jitter.strayed(
+        ctx, angles, rng, by=_STEADY, moves=lambda name: pose_jitter.is_of(name, _BENT)
+    )
     angles = mirrored(angles) if flip else angles
     return PoseSpec(
         name=f"{key.name}+{meeting.name}",
@@ -146,7 +141,7 @@ def _role(
 def _mirrored(touch: Touch) -> Touch:
     def swapped(name: str) -> str:
         side, _, rest = name.partition("_")
-        return f"{OTHER_SIDE[side]}_{rest}" if side in OTHER_SIDE else name
+        return f"{pose_jitter.OTHER_SIDE[side]}_{rest}" if side in pose_jitter.OTHER_SIDE else name
 
     return dataclasses.replace(touch, palm=swapped(touch.palm), on=swapped(touch.on))
 
@@ -165,7 +160,7 @@ def _spread(
         if pose is None:
             return ()
         keys = ("together", meeting.name, k)
-        angles = apart(
+        angles = pose_jitter.apart(
             ctx,
             person.phenotype,
             dict(pose.angles_rad),

@@ -29,17 +29,9 @@ from synthstudio.core.spec import (
     Vec3,
 )
 from synthstudio.recipe.layout.placement import Placed
+from synthstudio.recipe.sampling import outfits
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.light import draw_light
-from synthstudio.recipe.sampling.outfits import (
-    SLOTS,
-    dyed,
-    extras_of,
-    finished,
-    outfit_of,
-    recoloured,
-    toned,
-)
 from synthstudio.recipe.sampling.people import blotched, look_of
 from synthstudio.recipe.sampling.skies import with_sky
 from synthstudio.recipe.sampling.view import Behind, detail_at
@@ -186,25 +178,27 @@ def _dressed(
     shape = own.recipe.people.shape
     look = look_of(shape, person.phenotype, own.rng("look", place))
     look = blotched(shape, look, own.rng("blotches", place))
-    look = toned(own.recipe, look, own.rng("tones", place))
+    look = outfits.toned(own.recipe, look, own.rng("tones", place))
     slots = {kind.kind: kind for kind in own.catalogue.garments}
     rng = own.rng("dye", place)
     recut: dict[Slot, GarmentSpec] = {}
     for garment in person.outfit:
         kind = slots[garment.kind]
         if kind.slot in _OWN:
-            recut[kind.slot] = recoloured(garment, kind.slot, look, rng)
+            recut[kind.slot] = outfits.recoloured(garment, kind.slot, look, rng)
         else:
-            recut[kind.slot] = dyed(own, kind, dict(garment.shape), look.skin_rgb, rng)
-    outfit = finished(own, tuple(recut.values()), place)
+            recut[kind.slot] = outfits.dyed(own, kind, dict(garment.shape), look.skin_rgb, rng)
+    outfit = outfits.finished(own, tuple(recut.values()), place)
     same_cut = dataclasses.replace(person, look=look, outfit=outfit)
     rng = own.rng("outfit", place)
-    drawn = outfit_of(own, person.phenotype, look.skin_rgb, recut["hair"], rng)
+    drawn = outfits.outfit_of(own, person.phenotype, look.skin_rgb, recut["hair"], rng)
     worn = {slots[g.kind].slot: g for g in drawn} | {s: recut[s] for s in _KEPT if s in recut}
     worn = {slot: g for slot, g in worn.items() if slot in recut or slot not in _KEPT}
-    outfit = finished(own, tuple(worn[slot] for slot in (*SLOTS, *_OWN[1:]) if slot in worn), place)
+    outfit = outfits.finished(
+        own, tuple(worn[slot] for slot in (*outfits.SLOTS, *_OWN[1:]) if slot in worn), place
+    )
     new = dataclasses.replace(same_cut, outfit=outfit)
-    new = dataclasses.replace(new, outfit=(*outfit, *extras_of(own, new, place)))
+    new = dataclasses.replace(new, outfit=(*outfit, *outfits.extras_of(own, new, place)))
     # Clothes are constant over a clip: a fit at one time may touch at another.
     fits = own.recipe.clip is None and _stands_as(own, person, new, others)
     return new if fits else same_cut

@@ -23,7 +23,7 @@ from synthstudio.core.spec import (
     Phenotype,
     PoseSpec,
 )
-from synthstudio.recipe.sampling import clips, palette, quotas
+from synthstudio.recipe.sampling import clips, outfits, palette, pose_jitter, quotas
 from synthstudio.recipe.sampling.ages import aged, years_of
 from synthstudio.recipe.sampling.context import (
     SampleContext,
@@ -32,30 +32,11 @@ from synthstudio.recipe.sampling.context import (
     pick_one,
     pose_held,
 )
-from synthstudio.recipe.sampling.outfits import (
-    design_of,
-    expressed,
-    extras_of,
-    face_of,
-    finished,
-    garment_of,
-    outfit_of,
-    own_face,
-)
-from synthstudio.recipe.sampling.pose_jitter import (
-    ARM,
-    DEEP_M,
-    OTHER_SIDE,
-    apart,
-    is_of,
-    sampled_pose,
-    tumbled,
-)
 from synthstudio.recipe.schema.distributions import sample, sample_count
 from synthstudio.recipe.schema.people import Shape
 from synthstudio.recipe.schema.recipe import Recipe
 
-_UPPER = (*ARM, "neck", "gaze")
+_UPPER = (*pose_jitter.ARM, "neck", "gaze")
 _ODD = ("turn", "side_bend", "root_roll")
 # A pose takes another's arms only while they cannot reach the floor.
 _UPRIGHT_HIP_RAD = math.radians(60)
@@ -93,7 +74,7 @@ def draw_people(ctx: SampleContext, *, seats: bool, moves: bool = False) -> tupl
             depth_m = clips.skin_penetration_m(ctx, unit[0], place) if moves else 0.0
             if depth_m < min_m:
                 min_m, best, numbers[place] = depth_m, unit, number
-            if min_m <= DEEP_M:
+            if min_m <= pose_jitter.DEEP_M:
                 break
         out.append(best)
     return tuple(out)
@@ -119,11 +100,11 @@ def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> 
     shape = recipe.people.shape
     phenotype = _phenotype(shape, rng, seed=recipe.stream_seed, number=number)
     look = look_of(shape, phenotype, rng)
-    kind = garment_of(recipe, garments, "hair", phenotype.gender, rng, age=phenotype.age)
-    design = design_of(kind, recipe, rng)
+    kind = outfits.garment_of(recipe, garments, "hair", phenotype.gender, rng, age=phenotype.age)
+    design = outfits.design_of(kind, recipe, rng)
     style = GarmentSpec(kind=kind.kind, shape=design, material=palette.hair(look.hair_rgb, rng))
     look = blotched(shape, look, stream(recipe.stream_seed, "blotches", number))
-    look, face = own_face(recipe, number, garments, phenotype, look)
+    look, face = outfits.own_face(recipe, number, garments, phenotype, look)
     return Identity(
         name=f"id-{number + 1:04d}",
         phenotype=phenotype,
@@ -242,18 +223,20 @@ def _stubble(phenotype: Phenotype, rng: Generator) -> float:
 
 def _person(ctx: SampleContext, who: Identity, place: int, seats: bool) -> Unit:
     key, pose = _pose(ctx, who.phenotype, seats, place)
-    outfit = outfit_of(ctx, who.phenotype, who.look.skin_rgb, who.hair, ctx.rng("outfit", place))
-    outfit = finished(ctx, outfit, place)
+    outfit = outfits.outfit_of(
+        ctx, who.phenotype, who.look.skin_rgb, who.hair, ctx.rng("outfit", place)
+    )
+    outfit = outfits.finished(ctx, outfit, place)
     person = PersonSpec(
         identity=who.name,
         phenotype=who.phenotype,
         look=who.look,
-        pose=expressed(ctx, pose, place),
-        outfit=(*outfit, *face_of(ctx, place, who.phenotype, who.look, who.face)),
+        pose=outfits.expressed(ctx, pose, place),
+        outfit=(*outfit, *outfits.face_of(ctx, place, who.phenotype, who.look, who.face)),
         yaw_rad=facing_rad(ctx, pose, place, ctx.rng("facing", place)),
         years=who.years,
     )
-    extras = extras_of(ctx, person, place)
+    extras = outfits.extras_of(ctx, person, place)
     return dataclasses.replace(person, outfit=(*person.outfit, *extras)), key
 
 
@@ -261,7 +244,7 @@ def with_other_pose(
     ctx: SampleContext, person: PersonSpec, place: int, number: int, *, seats: bool
 ) -> Unit:
     key, pose = _pose(ctx, person.phenotype, seats, place, "again", number)
-    return dataclasses.replace(person, pose=expressed(ctx, pose, place)), key
+    return dataclasses.replace(person, pose=outfits.expressed(ctx, pose, place)), key
 
 
 def facing(person: PersonSpec) -> F64:
@@ -311,7 +294,7 @@ def _pose(
     requested = poses if family is None else quotas.of_family(ctx, family, poses, weighted)
     if family is None and options.random and rng.random() < options.random:
         limbs = [p for p in ctx.catalogue.poses if _weight(ctx.recipe, p) > 0]
-        key = sampled_pose(ctx, phenotype, limbs, keys=("random pose", place, *again))
+        key = pose_jitter.sampled_pose(ctx, phenotype, limbs, keys=("random pose", place, *again))
         return key, PoseSpec(name=key.name, family=key.family, angles_rad=key.angles_rad)
     key = _key_pose(ctx.recipe, requested, rng)
     flip, mix = rng.random() < options.mirror and key.mirrored_ok, rng.random() < options.mix
@@ -322,20 +305,20 @@ def _pose(
         others = [p for p in others if p.seated_arms]
     if others:
         other = _key_pose(ctx.recipe, others, rng)
-        angles = {k: v for k, v in angles.items() if not is_of(k, _UPPER)}
-        angles |= {k: v for k, v in other.angles_rad.items() if is_of(k, _UPPER)}
+        angles = {k: v for k, v in angles.items() if not pose_jitter.is_of(k, _UPPER)}
+        angles |= {k: v for k, v in other.angles_rad.items() if pose_jitter.is_of(k, _UPPER)}
         name, parts = f"{key.name}+{other.name}", [key, other]
         flip = flip and other.mirrored_ok
     free, like = parts[-1].free_hands, [dict(part.angles_rad) for part in parts]
     if flip:
         angles, like = mirrored(angles), [mirrored(part) for part in like]
-        free = tuple(OTHER_SIDE[side] for side in free)
+        free = tuple(pose_jitter.OTHER_SIDE[side] for side in free)
     angles = reshaped_hands(ctx, angles, free, ctx.rng("hands", place, *again))
-    angles = apart(
+    angles = pose_jitter.apart(
         ctx, phenotype, angles, rng, like=tuple(map(FrozenDict, like)), keys=("pose", place, *again)
     )
     if key.airborne == "tumbling":
-        angles = angles | tumbled(ctx.rng("tumble", place, *again))
+        angles = angles | pose_jitter.tumbled(ctx.rng("tumble", place, *again))
     return key, PoseSpec(name=name, family=key.family, angles_rad=angles)
 
 

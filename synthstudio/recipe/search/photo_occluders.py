@@ -21,15 +21,8 @@ from synthstudio.core.scene import F64, Bool
 from synthstudio.core.spec import ObjectSpec, OcclusionTarget
 from synthstudio.recipe.sampling.context import SampleContext, stratified
 from synthstudio.recipe.schema.distributions import at_share
+from synthstudio.recipe.search import occluders
 from synthstudio.recipe.search.goals import goal_of
-from synthstudio.recipe.search.occluders import (
-    Candidate,
-    Problem,
-    Propose,
-    hide_person,
-    refined,
-    scored,
-)
 from synthstudio.recipe.search.photo_candidates import Item, draw_item, is_reachable, moved, pasted
 from synthstudio.recipe.search.photo_visibility import (
     Card,
@@ -61,7 +54,7 @@ _APART_M = 0.05
 _POST_M, _SLENDER = 1.1, 4.0
 """Higher, and so many times higher than wide: a post, which begins above the picture."""
 
-Found = Candidate[Item, PhotoVisibility]
+Found = occluders.Candidate[Item, PhotoVisibility]
 
 
 def hide_people(
@@ -73,7 +66,7 @@ def hide_people(
     items: list[Item] = []
     for nth, who in enumerate(chosen):
         problem = _PhotoProblem(ctx=ctx, view=view, goals=goals, nth=nth)
-        more, seen = hide_person(problem, who, seen)
+        more, seen = occluders.hide_person(problem, who, seen)
         items += more
     targets, tolerance = list(targets), ctx.recipe.targets.tolerance
     for who in chosen:
@@ -105,7 +98,7 @@ def kinds_of(ctx: SampleContext, nth: int, number: int) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _PhotoProblem(Problem[Item, PhotoVisibility]):
+class _PhotoProblem(occluders.Problem[Item, PhotoVisibility]):
     starts: int = 1
     gain: float = 0.02
     view: PhotoView
@@ -116,10 +109,10 @@ class _PhotoProblem(Problem[Item, PhotoVisibility]):
 
     def rounds(
         self, person: int, key: int, seen: list[PhotoVisibility], put: list[Item]
-    ) -> Iterator[Iterator[Propose[Item, PhotoVisibility]]]:
+    ) -> Iterator[Iterator[occluders.Propose[Item, PhotoVisibility]]]:
         effort = self.ctx.recipe.targets.effort
 
-        def proposals(kind: str) -> Iterator[Propose[Item, PhotoVisibility]]:
+        def proposals(kind: str) -> Iterator[occluders.Propose[Item, PhotoVisibility]]:
             for attempt in range(_DRAWS * effort):
                 rng = self.ctx.rng("paste", person, key, attempt)
                 keys = (person, key, attempt)
@@ -170,7 +163,7 @@ class _Paste:
                 best = found
                 if best.error <= _TOLERANCE:
                     break
-        return None if best is None else refined(best, self.step)
+        return None if best is None else occluders.refined(best, self.step)
 
     def step(self, found: Found) -> Found | None:
         """The item moved by the missing amount (an object moved aside turns a little)."""
@@ -230,7 +223,7 @@ class _Paste:
         if item.paste.behind != tuple(nearer):
             paste = dataclasses.replace(item.paste, behind=tuple(nearer))
             item = dataclasses.replace(item, paste=paste)
-        return scored(self.problem, self.person, item, self.seen, after)
+        return occluders.scored(self.problem, self.person, item, self.seen, after)
 
 
 def fits(view: PhotoView, item: Item) -> bool:

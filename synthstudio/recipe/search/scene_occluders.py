@@ -23,15 +23,8 @@ from synthstudio.recipe.layout.objects import design, kinds_left
 from synthstudio.recipe.layout.placement import Layout, Placed, moved, spread_over
 from synthstudio.recipe.schema.distributions import pick, sample
 from synthstudio.recipe.schema.scene import Standing
+from synthstudio.recipe.search import occluders
 from synthstudio.recipe.search.goals import TOLERANCE, Goal, goal_of, reassigned
-from synthstudio.recipe.search.occluders import (
-    Candidate,
-    Problem,
-    Propose,
-    hide_person,
-    refined,
-    scored,
-)
 from synthstudio.recipe.search.scene_visibility import (
     SceneVisibility,
     Slide,
@@ -57,7 +50,7 @@ _FILL_SHARE = 0.75
 """Typical fill of an object's box."""
 _MIN_SLOPE = 1e-3
 
-Found = Candidate[Placed, SceneVisibility]
+Found = occluders.Candidate[Placed, SceneVisibility]
 
 
 def hide_people(
@@ -86,7 +79,7 @@ def hide_people(
             problem = _SceneProblem(
                 ctx=layout.ctx, goals=reachable, layout=layout, standing=already
             )
-            more, seen = hide_person(problem, person, seen)
+            more, seen = occluders.hide_person(problem, person, seen)
             put += more
     met = [goal.met(s, targets.tolerance) for goal, s in zip(goals, seen, strict=True)]
     return put, tuple(dataclasses.replace(a, met=m) for a, m in zip(requested, met, strict=True))
@@ -98,7 +91,7 @@ def _in_front(layout: Layout) -> list[Standing]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _SceneProblem(Problem[Placed, SceneVisibility]):
+class _SceneProblem(occluders.Problem[Placed, SceneVisibility]):
     starts: int = 3
     gain: float = 0.004
     patience: float = 0.25
@@ -110,12 +103,12 @@ class _SceneProblem(Problem[Placed, SceneVisibility]):
 
     def rounds(
         self, person: int, key: int, seen: list[SceneVisibility], put: list[Placed]
-    ) -> Iterator[Iterator[Propose[Placed, SceneVisibility]]]:
+    ) -> Iterator[Iterator[occluders.Propose[Placed, SceneVisibility]]]:
         effort = self.ctx.recipe.targets.effort
         tries = -(-effort // 2) if put else effort
         standing = [*self.standing, *put]
 
-        def propose(attempt: int) -> Propose[Placed, SceneVisibility]:
+        def propose(attempt: int) -> occluders.Propose[Placed, SceneVisibility]:
             rng = self.ctx.rng("target", person, key, attempt)
             spot = _Spot(self, person, seen, standing)
             return lambda minimum: spot.tried(rng, minimum=minimum, anywhere=attempt >= tries // 3)
@@ -195,7 +188,7 @@ class _Spot:
             here = placed_at(shift)
             return None if here is None else self.exactly(here)
 
-        return refined(found, step)
+        return occluders.refined(found, step)
 
     def exactly(self, here: Placed) -> Found:
         layout = self.problem.layout
@@ -206,7 +199,7 @@ class _Spot:
             else one
             for k, one in enumerate(self.seen)
         ]
-        return scored(self.problem, self.person, here, self.seen, after)
+        return occluders.scored(self.problem, self.person, here, self.seen, after)
 
 
 def _at(origin: Placed, spot: F64) -> Placed:
