@@ -32,10 +32,9 @@ from synthstudio.recipe.contacts.beds import blanket_to
 from synthstudio.recipe.contacts.contacts import draw_contacts
 from synthstudio.recipe.contacts.supports import seats_in
 from synthstudio.recipe.contacts.together import draw_together
-from synthstudio.recipe.layout.cutouts import draw_cutouts
 from synthstudio.recipe.layout.furniture import furnish, furnished, places_of, with_space
 from synthstudio.recipe.layout.gaze import with_gaze
-from synthstudio.recipe.layout.objects import place_objects
+from synthstudio.recipe.layout.objects import draw_cutouts, place_objects
 from synthstudio.recipe.layout.placement import Layout, NoRoom, Placed, corners, place_people
 from synthstudio.recipe.layout.rig import draw_rig
 from synthstudio.recipe.layout.variants import Occluders, in_order, shadow_box_m, with_view_detail

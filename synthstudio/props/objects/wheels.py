@@ -271,9 +271,7 @@ _INWARD = 0.2  # a car's roof is so much narrower than its waist
 
 def _half_width(flat: Piece, low: float, high: float, x: float) -> F64:
     """(V,) half the cabin's width at the height of each vertex."""
-    return np.array(
-        [0.93 * x * (1 - _INWARD * (z - low) / (high - low)) for z in flat.vertices[:, 2].tolist()]
-    )
+    return np.asarray(0.93 * x * (1 - _INWARD * (flat.vertices[:, 2] - low) / (high - low)))
 
 
 def _tapered(flat: Piece, low: float, high: float, x: float, share: float = 1.0) -> Piece:

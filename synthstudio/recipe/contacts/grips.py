@@ -127,9 +127,11 @@ def _axes(*, x: F64, z: F64) -> F64:
     return np.stack([x, np.cross(z, x), z], axis=1)
 
 
-def _at(holder: Holder, turn: F64, point: F64, size: Vec3 | None = None) -> GripTransform:
+def _at(
+    holder: Holder, turn: F64, point: F64, size: Vec3 | None = None, side: float = 1.0
+) -> GripTransform:
     size = size or holder.size_m
-    grip = np.array(holder.kind.grip_share) * size
+    grip = np.array(holder.kind.grip_share) * (side, 1.0, 1.0) * size
     return GripTransform(turn=turn, origin_m=point - turn @ grip, size_m=size)
 
 
@@ -219,12 +221,9 @@ def _on_floor(put: GripTransform) -> GripTransform:
 def _walk(holder: Holder) -> GripTransform:
     """Stand a bicycle beside the person, its nearer grip in the hand."""
     palm = holder.palm()
-    share = np.array(holder.kind.grip_share) * (-holder.side, 1.0, 1.0)
-    size = (*holder.size_m[:2], holder.fitted(2, float(palm[2, 3]) / share[2]))
+    size = (*holder.size_m[:2], holder.fitted(2, float(palm[2, 3]) / holder.kind.grip_share[2]))
     turn = _axes(x=holder.left, z=_UP)
-    return _on_floor(
-        GripTransform(turn=turn, origin_m=palm[:3, 3] - turn @ (share * size), size_m=size)
-    )
+    return _on_floor(_at(holder, turn, palm[:3, 3], size, -holder.side))
 
 
 # Both hands --------------------------------------------------------------------------------

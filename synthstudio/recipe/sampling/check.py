@@ -19,9 +19,8 @@ from synthstudio.recipe.sampling.interiors import INTERIORS
 from synthstudio.recipe.sampling.people import pool_by_body
 from synthstudio.recipe.sampling.quotas import identities_of
 from synthstudio.recipe.schema.distributions import support
-from synthstudio.recipe.schema.moments import FAMILY
 from synthstudio.recipe.schema.people import LIE
-from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.recipe.schema.recipe import FAMILY, Recipe
 from synthstudio.recipe.schema.scene import Photo, ProceduralObjects, Room
 
 _SHOWN = 6

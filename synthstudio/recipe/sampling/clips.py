@@ -22,8 +22,7 @@ from synthstudio.recipe.sampling import quotas
 from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one
 from synthstudio.recipe.sampling.pose_jitter import is_of
 from synthstudio.recipe.schema.distributions import pick, sample
-from synthstudio.recipe.schema.moments import FAMILY, Move
-from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.recipe.schema.recipe import FAMILY, Move, Recipe
 
 MOMENT_S = 1 / 120
 """Time step between samples of how people move."""
