@@ -29,10 +29,7 @@ JPEG_QUALITY = 94
 def draw_photo(
     recipe: Recipe, view: PhotoView, place: int, geometry: GeometryQueries
 ) -> tuple[PhotoSpec, ...]:
-    """The clean spec of photo `place` and those of its occluded frames after it.
-
-    Their indices are those of the frames: `place` x (1 + each) and on.
-    """
+    """The clean spec of photo `place`, then its occluded frames: from `place` x (1 + each) on."""
     each = recipe.photo_options.each
     split = split_of(recipe, place)
     first = place * (1 + each)
@@ -92,10 +89,7 @@ def _occluded(
 
 
 def _chosen(ctx: SampleContext, view: PhotoView, place: int, k: int) -> list[int]:
-    """The places of the people to hide, rotated over a photo's frames.
-
-    People whose front is blocked are skipped; with `ground: any`, used if there are no others.
-    """
+    """The people to hide, rotated over a photo's frames; blocked ones only if `ground: any`."""
     recipe = ctx.recipe
     can = [i for i, person in enumerate(view.people) if can_hide(recipe, person)]
     known = recipe.photo_options.ground == "known"

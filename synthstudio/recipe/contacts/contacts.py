@@ -160,10 +160,7 @@ _OTHER = {"left_hand": "right_hand", "right_hand": "left_hand"}
 def _dressed(
     ctx: SampleContext, unit: Unit, key: KeyPose, rng: Generator, *, hand: str, grip: str
 ) -> tuple[Unit, str]:
-    """The unit in the holding pose, mirrored or not, and its holding hand.
-
-    It takes the whole pose, or only its arms on the drawn pose.
-    """
+    """The unit in the whole holding pose, or with its arms alone, and its holding hand."""
     person, old = unit
     angles = dict(key.angles_rad)
     if rng.random() < 0.5 and key.mirrored_ok:

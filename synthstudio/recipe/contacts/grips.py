@@ -198,10 +198,7 @@ def _hang(holder: Holder) -> GripTransform:
 
 
 def _stand(holder: Holder) -> GripTransform:
-    """Stand the object on the floor beside the person, at hand height, clear of the feet.
-
-    A wide object's handle may be off its middle.
-    """
+    """Stand it beside the person, at hand height, clear of the feet; its grip may be aside."""
     palm = holder.palm()
     share = holder.kind.grip_share[2]
     tall = holder.fitted(2, float(palm[2, 3]) / share)

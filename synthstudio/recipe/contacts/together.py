@@ -32,10 +32,7 @@ _CIRCLE_RAD, _LINE_RAD, _LINE_M = math.radians(18), math.radians(9), 0.06
 
 
 def draw_together(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[PersonSpec, ...]:
-    """The interacting people, placed about the first of them; empty if there are none.
-
-    The first is at the world's origin and faces -y; all feet are on the floor.
-    """
+    """The interacting people about the first, who is at the origin and faces -y; () without any."""
     options = ctx.recipe.people.interactions
     if options.share == 0 or len(people) < 2:
         return ()

@@ -1,7 +1,4 @@
-"""Furniture materials: wood, paint, cloth and metal by kind of object.
-
-The furniture of one room often shares its wood, its fronts and its worktops.
-"""
+"""Furniture materials: wood, paint, cloth and metal by kind of object, some of them by room."""
 
 from __future__ import annotations
 

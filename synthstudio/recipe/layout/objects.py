@@ -160,10 +160,7 @@ def _target(layout: Layout, entry: Standing, people: list[Placed], rng: Generato
 
 
 def _hidden(layout: Layout, target: _Target, boxes_m: F64) -> NDArray[np.intp]:
-    """(N, P) how many of each person's joints lie behind the boxes' rectangles.
-
-    An approximation; the rasteriser decides the exact occlusion later.
-    """
+    """(N, P) joints of each person behind the boxes' rectangles: an approximation."""
     seen = layout.camera.to_camera(corners(boxes_m))
     outline = layout.camera.project(seen)[:, :, None, None]
     low, high = outline.min(axis=1), outline.max(axis=1)
@@ -332,10 +329,7 @@ def _around(layout: Layout, rng: Generator) -> F64:
 
 
 def _has_floor(layout: Layout, spot: F64, wide_m: float, *, hides: bool) -> bool:
-    """Whether the object's whole base is on a photo's floor.
-
-    An occluder's foot may be below the picture.
-    """
+    """Whether the object's base is on a photo's floor; an occluder's foot may be below it."""
     if layout.footing is None:
         return True
     ends = np.array([-wide_m / 2, wide_m / 2])[:, None] * layout.camera.world_to_camera[0, :2]
@@ -349,10 +343,7 @@ def _nearest_m(layout: Layout, hidden: Placed) -> float:
 def _picture_box(
     layout: Layout, asset: ImageAsset, options: Cutouts, spot: F64, tall_m: float
 ) -> tuple[tuple[float, float], tuple[int, int], float] | None:
-    """Corner and size in pixels and the depth of a picture standing there.
-
-    None if too near, too large or too small.
-    """
+    """A standing picture's corner, size, px, and depth; None: too near, too large or too small."""
     camera = layout.camera
     seen = camera.to_camera(np.array([*spot, 0.0]))
     depth = float(seen[2])

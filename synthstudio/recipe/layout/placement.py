@@ -301,10 +301,7 @@ def _parts(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> list
 
 
 def first_free(layout: Layout, seeker: Seeker) -> tuple[float, float] | None:
-    """The shift to the first free candidate, or None.
-
-    On a photo's or a place's floor, further candidates are points of that floor.
-    """
+    """The shift to the first free candidate, or point of a photo's or place's floor, or None."""
     place, reach = seeker.place, seeker.reach_m
     rng = layout.ctx.rng("spot", place)
     tried = (candidate(layout, rng, k, place=place, reach_m=reach) for k in range(CANDIDATES))

@@ -52,10 +52,7 @@ def frames_of(recipe: Recipe) -> int:
 
 
 def walk_of(ctx: SampleContext, place: int) -> Walk | None:
-    """The motion of person `place` of the moment, None if standing.
-
-    RecipeError when the hold-out or the clip's length leaves no motion.
-    """
+    """The motion of person `place` of the moment, None if standing; RecipeError if none is left."""
     options, clip = ctx.recipe.motion, ctx.recipe.clip
     number = quotas.person_number(ctx.recipe, ctx.index, place)
     if options is None or quotas.bin_of(ctx.recipe, "family", number) is not None:
@@ -84,10 +81,7 @@ def walk_of(ctx: SampleContext, place: int) -> Walk | None:
 
 
 def starting_motions(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[Unit, ...]:
-    """The people, moving ones in the first pose of their motion.
-
-    Motions have no hands: fingers are those of the first walk or stand of the library.
-    """
+    """The people, moving ones in the first pose of their motion with hands of a walk or stand."""
     hands = _loose_hands(ctx.catalogue.poses)
     out = []
     for place, (person, key) in enumerate(people):

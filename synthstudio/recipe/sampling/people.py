@@ -188,10 +188,7 @@ def _identities(ctx: SampleContext, count: int, rng: Generator) -> list[int]:
 
 
 def _of_body(ctx: SampleContext, span: tuple[int, int], taken: list[int], rng: Generator) -> int:
-    """An identity with the body planned for the next person, none of `taken`.
-
-    It is one of `span`, or if that holds none, of all allowed in the split.
-    """
+    """An identity with the body planned for the next person: of `span`, or else of the split."""
     recipe = ctx.recipe
     number = quotas.person_number(recipe, ctx.index, len(taken))
     body = quotas.bin_of(recipe, "body", number)

@@ -94,11 +94,7 @@ class Stand:
 
 
 def draw_stand(ctx: SampleContext, asset: PlaceAsset, attempt: int) -> Stand:
-    """The spot of a group in a place, and the camera's position.
-
-    If no spot is free at the drawn distance, the camera comes nearer, down to the recipe's
-    minimum. RecipeError if there is no such spot.
-    """
+    """The spot of a group and the camera's position, if need be nearer than drawn; RecipeError."""
     rng, plan = ctx.rng("place", attempt), ctx.geometry.floor_plan(asset.asset)
     options = ctx.recipe.camera
     ranges = [(support(o)[0], sample(o, rng)) for o in (options.distance_m, options.height_m)]

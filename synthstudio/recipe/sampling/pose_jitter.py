@@ -99,10 +99,7 @@ def freest(
 def freed(
     ctx: SampleContext, phenotype: Phenotype, angles: dict[str, float], *, both_hands: bool = False
 ) -> tuple[dict[str, float], float]:
-    """The angles with limbs moved out of the body's own skin, and the depth left in metres.
-
-    Unchanged, and 0, if the recipe disables it.
-    """
+    """The angles with limbs out of their own skin, and the depth left, m; or unchanged and 0."""
     if not ctx.recipe.people.poses.resolve_self_intersection:
         return angles, 0.0
     return ctx.geometry.resolve_self_intersection(phenotype, angles, both_hands=both_hands)
@@ -196,10 +193,7 @@ def sampled_pose(
     *,
     keys: tuple[int | str, ...],
 ) -> KeyPose:
-    """A pose of limbs of `poses` without self-penetration, or the freest of many.
-
-    `keys` name its stream of random numbers.
-    """
+    """A pose of limbs of `poses` without self-penetration, or the freest of many."""
     rng = ctx.rng(*keys)
     free = [p for p in poses if not (p.holds or p.leans or p.needs == "seat")]
     limbs = ctx.allowed(free, rng, held=pose_held(ctx.recipe))

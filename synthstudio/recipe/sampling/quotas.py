@@ -55,10 +55,7 @@ def facing_rad(view: str, u: float) -> float:
 def of_family(
     ctx: SampleContext, family: str, drawn: list[KeyPose], every: list[KeyPose]
 ) -> list[KeyPose]:
-    """The family's poses among `drawn`, or else those of `every` allowed in the split.
-
-    `drawn` may hold nothing but held-out poses, and none of the family's.
-    """
+    """The family's poses of `drawn`, which may hold none, else of `every` allowed in the split."""
     held = pose_held(ctx.recipe)
     own = [pose for pose in drawn if pose.family == family]
     return own or [

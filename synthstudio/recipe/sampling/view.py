@@ -311,10 +311,7 @@ def dimmed(rgb: Vec3, share: float) -> Vec3:
 
 
 def draw_lens(ctx: SampleContext, people: int) -> LensSpec:
-    """Effects of lens, sensor and encoder on a picture of so many people.
-
-    All values are drawn, even unused ones.
-    """
+    """Effects of lens, sensor and encoder with so many people; unused values are drawn, too."""
     rng = ctx.rng("lens")
     options = ctx.recipe.lens
     blurred, shaken, noisy = (

@@ -114,10 +114,7 @@ def _planned(ctx: SampleContext, key: str) -> float:
 def reassigned(
     requests: tuple[OcclusionTarget, ...], hidden_already: F64
 ) -> tuple[OcclusionTarget, ...]:
-    """The same targets, permuted so that the most hidden person has the largest fraction.
-
-    Only fractions are permuted, so the requested values of a frame stay the same.
-    """
+    """The targets with fractions permuted: the most hidden person has the largest."""
     if any(request.occluded_fraction is None for request in requests) or not requests:
         return requests
     fractions = sorted(request.occluded_fraction or 0.0 for request in requests)

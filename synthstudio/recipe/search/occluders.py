@@ -65,10 +65,7 @@ class Problem(Generic[Item, Seen]):
 def hide_person(
     problem: Problem[Item, Seen], person: int, seen: list[Seen]
 ) -> tuple[list[Item], list[Seen]]:
-    """Occluders in front of one person, and everybody's visibility with them.
-
-    If they miss the goal, the search restarts; the best restart counts.
-    """
+    """Occluders in front of one person, and everybody's visibility; the best of some starts."""
     goal, targets = problem.goals[person], problem.ctx.recipe.targets
     best: tuple[list[Item], list[Seen]] = [], seen
     minimum = float("inf")

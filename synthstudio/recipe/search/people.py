@@ -273,10 +273,7 @@ def _across(layout: Layout, rng: Generator) -> tuple[float, float]:
 def rotated_people(
     layout: Layout, people: tuple[Unit, ...], targets: tuple[OcclusionTarget, ...], *, seats: bool
 ) -> tuple[Unit, ...]:
-    """The people, turned and if necessary with new poses so that targets can be met.
-
-    `seats`: whether poses that need a seat may be drawn.
-    """
+    """The people, turned and if necessary with new poses so that targets can be met."""
     if not targets or not layout.ctx.recipe.targets.search:
         return people
     names = get_skeleton(layout.ctx.recipe.skeleton).joints

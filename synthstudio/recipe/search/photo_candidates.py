@@ -168,10 +168,7 @@ def ground_camera(view: PhotoView, person: PhotoPerson) -> Camera:
 
 
 def floor_m(camera: Camera, px: tuple[float, float]) -> F64:
-    """Return (2,) the floor point shown by a pixel below the horizon.
-
-    The camera stands over the origin.
-    """
+    """(2,) the floor point that a pixel below the horizon shows; the camera is over the origin."""
     k = camera.K
     ray = np.array([(px[0] - k[0, 2]) / k[0, 0], (px[1] - k[1, 2]) / k[1, 1], 1.0])
     down = camera.to_world(ray) - np.array(camera.position_m)

@@ -227,10 +227,7 @@ class _Paste:
 
 
 def fits(view: PhotoView, item: Item) -> bool:
-    """Whether enough of an item is in the picture, without filling it.
-
-    A person's head must be visible.
-    """
+    """Whether enough of an item (and a person's head) is in the picture, without filling it."""
     inside = item.card.area_px(view.width_px, view.height_px)
     full = float(item.card.alpha.sum()) * item.card.per_px**2
     if item.paste.person is not None and item.card.top_px < 0:

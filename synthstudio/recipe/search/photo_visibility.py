@@ -215,10 +215,7 @@ def causes(before: PhotoVisibility, card: Card, shifts_px: F64) -> I32:
 
 
 def _hidden_columns(before: PhotoVisibility, card: Card) -> F64:
-    """Return (w + 1, W) how many samples a column of the card hides of a column of the grid.
-
-    The last row is that of no column.
-    """
+    """(w + 1, W) samples of a grid's column that a card's column hides; last row: no column."""
     return _taken_by(before, card.origin or card)
 
 
