@@ -1,9 +1,9 @@
 """Defocus blur: layers of depth, each convolved with its own disc.
 
-The picture is split by depth. A layer's colours continue a little under nearer ones, so that
-its blur excludes these, and the layers are composed from the farthest,
-by alpha, in linear light (Porter and Duff 1984). So a sharp person keeps a sharp outline before
-a blurred room, and a blurred object before them has a soft edge.
+The picture is split by depth. A layer's colours continue a little under nearer ones, so that its
+blur excludes these, and the layers are composed from the farthest, by alpha, in linear light
+(Porter and Duff 1984). So a sharp person keeps a sharp outline before a blurred room, and a blurred
+object before them has a soft edge.
 """
 
 from __future__ import annotations

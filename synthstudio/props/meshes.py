@@ -178,11 +178,8 @@ def _load(data: bytes, suffix: str, where: str, folder: Path) -> trimesh.Scene:
     except Exception as error:  # loaders raise nearly every built-in error on damaged bytes
         if resolver.refusals:
             raise resolver.refusals[0] from error
-        raise AssetError(
-            f"the mesh is damaged ({type(error).__name__}: {str(error)[:200]})",
-            where=where,
-            then="Export it again.",
-        ) from error
+        what = f"the mesh is damaged ({type(error).__name__}: {str(error)[:200]})"
+        raise AssetError(what, where=where, then="Export it again.") from error
     if resolver.refusals:
         raise resolver.refusals[0]
     return scene

@@ -157,9 +157,8 @@ _KEPT: tuple[Slot, ...] = ("shoes", *_OWN)
 def redressed(base: FrameSpec, own: SampleContext) -> FrameSpec:
     """The same bodies in other clothes, skin and hair colours.
 
-    Where other clothes would touch something, or lift a lying or sitting person, their cut
-    stays and only materials change. The same holds in clips, all through which people wear
-    the same.
+    Where other clothes would touch something, or lift a lying or sitting person, and in clips,
+    their cut stays and only materials change.
     """
     people = list(base.people)
     for place, person in enumerate(base.people):

@@ -41,11 +41,10 @@ def draw_light(
 
     Exposure puts mid-grey that is lit at 45 degrees a quarter stop below mid-grey, so that white
     floors are not all clipped, and follows the people from there as a camera's metering does:
-    people against the light or in dark clothes are exposed longer, until floor and walls
-    are white. A panorama is its own
-    light: its scale is known only on reading, so there exposure is the recipe's
-    brightness alone.
-    A flash removes as much from sun and sky as it adds at the middle of the group.
+    people against the light or in dark clothes are exposed longer, until floor and walls are
+    white. A panorama is its own light: its scale is known only on reading, so there exposure is
+    the recipe's brightness alone. A flash removes as much from sun and sky as it adds at the
+    middle of the group.
     """
     rng = ctx.rng("light")
     options = ctx.recipe.light

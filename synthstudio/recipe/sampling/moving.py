@@ -1,9 +1,8 @@
 """Motion of people at a frame's moment, for motion blur and rolling shutter.
 
-A person following a recording moves along it. A person drawn in a movement's pose
-gets a plausible one: limbs are on their way from hanging down into the pose or back, or towards the
-mirror image of a step; a standing foot stays fixed; people in the air fly. All
-else is still.
+A person following a recording moves along it. A person drawn in a movement's pose gets a plausible
+one: limbs are on their way from hanging down into the pose or back, or towards the mirror image of
+a step; a standing foot stays fixed; people in the air fly. All else is still.
 """
 
 from __future__ import annotations

@@ -179,14 +179,13 @@ def draw_spot(ctx: SampleContext, photo: ImageAsset, ground: Ground, attempt: in
 
 def about(spot: Spot, photo: ImageAsset, corner_px: Vec2, size_px: Vec2) -> Vec2:
     """The upper left corner of a crop of that size moved so that it shows the spot."""
-    out = []
-    sides = ((_BESIDE, 1 - _BESIDE), _BELOW)
-    whole = (photo.width_px, photo.height_px)
-    for k, (low, high) in enumerate(sides):
-        at = spot.at[k] * whole[k]
+
+    def start_px(k: int, whole: int, low: float, high: float) -> float:
+        at = spot.at[k] * whole
         start = min(max(corner_px[k], at - high * size_px[k]), at - low * size_px[k])
-        out.append(min(max(start, 0.0), whole[k] - size_px[k]))
-    return out[0], out[1]
+        return min(max(start, 0.0), whole - size_px[k])
+
+    return start_px(0, photo.width_px, _BESIDE, 1 - _BESIDE), start_px(1, photo.height_px, *_BELOW)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -187,11 +187,9 @@ class _Paste:
     def errors(self, item: Item, shifts: F64) -> F64:
         """(S,) the person's error at each shift."""
         goal, own = self.problem.goals[self.person], self.seen[self.person]
-        of_joints = (
-            causes(own, item.card, shifts)
-            if goal.needs_joints
-            else np.zeros((1, len(shifts)), np.int32)
-        )
+        of_joints = np.zeros((1, len(shifts)), np.int32)
+        if goal.needs_joints:
+            of_joints = causes(own, item.card, shifts)
         return np.asarray(goal.error(fractions(own, item.card, shifts), of_joints))
 
     def exactly(self, item: Item, own: PhotoVisibility) -> Found | None:

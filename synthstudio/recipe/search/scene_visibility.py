@@ -171,9 +171,7 @@ def _visibility(
         *(obj for obj in objects if _may_hide(camera, geometry.box_m(obj), boxes[place])),
     )
     covered = np.isfinite(own)
-    shown = covered
-    if before:
-        shown = covered & ~(geometry.depths_m(before, eye) < own)
+    shown = covered & ~(geometry.depths_m(before, eye) < own) if before else covered
     return SceneVisibility(
         camera=eye,
         own_m=own,
