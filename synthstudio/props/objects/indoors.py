@@ -42,7 +42,7 @@ def half(size: Vec3) -> Vec3:
 def fronts(
     low: Vec2, high: Vec2, y: float, *, columns: int = 1, rows: int = 1, slot: int = 1
 ) -> list[Piece]:
-    """Return doors or drawers between two points of (x, z); their handles reach to `y`.
+    """Doors or drawers between two points of (x, z); their handles reach to `y`.
 
     Doors are `slot`, handles the slot after it.
     """

@@ -53,21 +53,17 @@ def draw_contacts(
     options = ctx.recipe.people.hold
     if options.share == 0 and options.lean == 0:
         return people, {}
-    out, contacts = [], {}
+    out, contacts = list(people), {}
     for place, unit in enumerate(people):
         if unit[0].pose.turns:  # a motion's arms hold nothing
-            out.append(unit)
             continue
         rng = ctx.rng("hold", place)
         holds, leans = rng.random() < options.share, rng.random() < options.lean
-        found: tuple[Unit, Contact] | None = None
-        if leans:
-            found = _leaning(ctx, unit, rng)
-        elif holds:
+        found = _leaning(ctx, unit, rng) if leans else None
+        if holds and not leans:
             found = _holding(ctx, unit, rng)
         if found is not None:
-            unit, contacts[place] = _free(ctx, found[0], found[1].hand), found[1]
-        out.append(unit)
+            out[place], contacts[place] = _free(ctx, found[0], found[1].hand), found[1]
     return tuple(out), contacts
 
 

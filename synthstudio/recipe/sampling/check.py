@@ -168,15 +168,8 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
     photos = catalogue.backgrounds
     for options in _photo_options(recipe):
         photos = usable_photos(options, photos) or photos
-    uses = {
-        "backgrounds": [b.asset for b in photos],
-        "hdris": [b.asset for b in catalogue.hdris],
-        "places": [b.asset for b in catalogue.places],
-        "cutouts": [c.asset for c in catalogue.cutouts],
-        "meshes": [m.asset for m in catalogue.meshes],
-        "motions": [m.asset for m in catalogue.motions],
-    }
     for use, folder in recipe.folders.items():
+        items = photos if use == "backgrounds" else getattr(catalogue, use)
         held = asset_held(
             recipe.holdout.backgrounds
             if use in ("backgrounds", "hdris", "places")
@@ -184,13 +177,12 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
             if use == "motions"
             else (*recipe.holdout.occluders, *_held_categories(recipe, catalogue))
         )
-        left = [asset for asset in uses[use] if recipe.splits.train == 0 or not held(asset)]
-        if not left:
+        if not any(recipe.splits.train == 0 or not held(item.asset) for item in items):
             raise RecipeError(
                 f"nothing to choose from for {use}",
                 where=f"{recipe.name}: folder {folder}",
                 expected="files that are not all held out",
-                got=f"{len(uses[use])} files",
+                got=f"{len(items)} files",
             )
     families = recipe.people.poses.families
     if recipe.people.bed.share > 0 and families is not None and not families.get(LIE):

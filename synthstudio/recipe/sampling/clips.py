@@ -83,23 +83,20 @@ def walk_of(ctx: SampleContext, place: int) -> Walk | None:
 def starting_motions(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[Unit, ...]:
     """The people, moving ones in the first pose of their motion with hands of a walk or stand."""
     hands = _loose_hands(ctx.catalogue.poses)
-    out = []
-    for place, (person, key) in enumerate(people):
+    out = list(people)
+    for place, (person, _) in enumerate(people):
         walk = walk_of(ctx, place)
-        if walk is None:
-            out.append((person, key))
-            continue
-        name = walk.motion.name
-        new = KeyPose(name=name, family=FAMILY, angles_rad=hands)
-        (step,) = _steps(ctx, person, walk, (0.0,))
-        pose = PoseSpec(
-            name=name,
-            family=FAMILY,
-            angles_rad=hands,
-            turns=step.turns,
-            face=person.pose.face,
-        )
-        out.append((dataclasses.replace(person, pose=pose), new))
+        if walk is not None:
+            key = KeyPose(name=walk.motion.name, family=FAMILY, angles_rad=hands)
+            (step,) = _steps(ctx, person, walk, (0.0,))
+            pose = PoseSpec(
+                name=key.name,
+                family=FAMILY,
+                angles_rad=hands,
+                turns=step.turns,
+                face=person.pose.face,
+            )
+            out[place] = (dataclasses.replace(person, pose=pose), key)
     return tuple(out)
 
 

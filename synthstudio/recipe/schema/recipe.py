@@ -351,10 +351,7 @@ class Recipe(Base):
             self.clip.check([share.backdrop.kind for share in self.backdrops])
             self._check_moments()
         if self.quotas is not None:
-            holding = self.people.hold.share > 0 or self.people.hold.lean > 0
-            families, facing = self.people.poses.families, self.people.facing_deg
-            together = self.people.interactions.share > 0
-            self.quotas.check(families, facing, holding=holding, together=together)
+            self.quotas.check(self.people)
         held = self.holdout
         named = held.poses or held.occluders or held.backgrounds or held.identities
         if named and self.splits.val + self.splits.test == 0:

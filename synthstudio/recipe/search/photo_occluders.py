@@ -204,20 +204,16 @@ class _Paste:
             return None
         if known and any(_meet(geometry, item.paste, other.paste) for other in self.put):
             return None
-        after: list[PhotoVisibility] = []
+        after = [behind(before, item.card) for before in self.seen]
+        after[self.person] = own
         nearer: list[int] = []
         for k, before in enumerate(self.seen):
-            if k == self.person:
-                after.append(own)
-                continue
-            now, other = behind(before, item.card), before.person
-            lost = now.occluded_fraction - before.occluded_fraction
-            if lost > 0 and _is_nearer(view, other, item):
+            lost, other = after[k].occluded_fraction - before.occluded_fraction, before.person
+            if k != self.person and lost > 0 and _is_nearer(view, other, item):
                 if not other.has_mask:
                     return None
                 nearer.append(other.instance)
-                now = before
-            after.append(now)
+                after[k] = before
         if item.paste.behind != tuple(nearer):
             paste = dataclasses.replace(item.paste, behind=tuple(nearer))
             item = dataclasses.replace(item, paste=paste)
