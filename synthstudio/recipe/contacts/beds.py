@@ -13,8 +13,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter, uniform_filter
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import MATTRESS, ObjectKind
-from synthstudio.core.rng import Generator
+from synthstudio.core.catalogue import MATTRESS
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.spec import Material, ObjectSpec, Pattern, PersonSpec
 from synthstudio.recipe.contacts.supports import drawn_size
@@ -72,12 +71,16 @@ def draw_bed(
     person = dataclasses.replace(person, position_m=(x, y, z))
     middle = np.array([(low[0] + high[0]) / 2, high[1] + _HEADBOARD_M - depth / 2, 0.0])
     centre = middle @ axes
+    wood: tuple[Material, ...] = ()
+    if kind.kind == "bed":
+        frame = palette.surface(kind.patterns[int(rng.random() * len(kind.patterns))], rng)
+        wood = (frame, *(palette.wall("plain", rng) for _ in range(2)))
     bed = ObjectSpec(
         kind=kind.kind,
         role="seat",
         size_m=(width, depth, height),
         shape={MATTRESS: top},
-        materials=_wooden(kind, rng) if kind.kind == "bed" else (),
+        materials=wood,
         position_m=(round(float(centre[0]), 5), round(float(centre[1]), 5), 0.0),
         yaw_rad=round(math.atan2(float(axes[0, 1]), float(axes[0, 0])), 6),
     )
@@ -91,11 +94,6 @@ def _axes(ctx: SampleContext, person: PersonSpec) -> F64:
     head, hips = (ctx.geometry.skin_m(person, (p,)).mean(axis=0) for p in ("head", "pelvis"))
     x, y = (head - hips)[:2] / math.hypot(*(head - hips)[:2])
     return np.array([[y, -x, 0.0], [x, y, 0.0], [0.0, 0.0, 1.0]])
-
-
-def _wooden(kind: ObjectKind, rng: Generator) -> tuple[Material, ...]:
-    frame = palette.surface(kind.patterns[int(rng.random() * len(kind.patterns))], rng)
-    return frame, *(palette.wall("plain", rng) for _ in range(2))
 
 
 def _blanket(

@@ -26,6 +26,7 @@ BACK = "back"
 _STEADY = 0.4
 """Holding arms get less jitter than others; hands and fingers none."""
 _LOOK = ("neck", "gaze")
+_STRAYS = (*ARM, *_LOOK, "spine")
 _HAND = ("wrist", "finger", "index", "thumb", "gaze")
 _LIGHT = frozenset({"phone", "cup", "read"})
 """Grips also possible while sitting or bending: they leave lap and floor free."""
@@ -161,7 +162,11 @@ def _dressed(
     angles = dict(key.angles_rad)
     if rng.random() < 0.5 and key.mirrored_ok:
         angles, hand = mirrored(angles), _OTHER.get(hand, hand)
-    steady = strayed(ctx, angles, rng, by=_STEADY, moves=_strays) if hand else angles
+    steady = angles
+    if hand:
+        steady = strayed(
+            ctx, angles, rng, by=_STEADY, moves=lambda a: is_of(a, _STRAYS) and not is_of(a, _HAND)
+        )
     keeps = is_upright(old) if grip in _LIGHT else _erect(old, person.pose)
     if not hand or grip in _WALKED or not keeps:
         pose = dataclasses.replace(
@@ -194,7 +199,3 @@ def _erect(key: KeyPose, pose: PoseSpec) -> bool:
     bent = {k: max(angles.get(s + k, 0.0) for s in ("", "left_", "right_")) for k in _ERECT}
     tilted = max(abs(angles.get(f"root_{k}", 0.0)) for k in ("pitch", "roll"))
     return tilted < _TILT_RAD and all(bent[k] < math.radians(v) for k, v in _ERECT.items())
-
-
-def _strays(angle: str) -> bool:
-    return is_of(angle, (*ARM, *_LOOK, "spine")) and not is_of(angle, _HAND)

@@ -168,6 +168,8 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
     photos = catalogue.backgrounds
     for options in _photo_options(recipe):
         photos = usable_photos(options, photos) or photos
+    out = set(recipe.holdout.occluders)
+    categories = [c.asset.name for c in catalogue.cutouts if c.category in out]
     for use, folder in recipe.folders.items():
         items = photos if use == "backgrounds" else getattr(catalogue, use)
         held = asset_held(
@@ -175,7 +177,7 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
             if use in ("backgrounds", "hdris", "places")
             else recipe.holdout.poses
             if use == "motions"
-            else (*recipe.holdout.occluders, *_held_categories(recipe, catalogue))
+            else (*out, *categories)
         )
         if not any(recipe.splits.train == 0 or not held(item.asset) for item in items):
             raise RecipeError(
@@ -198,11 +200,6 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
         raise RecipeError(
             "holdout.poses leaves no pose to train on", where=f"{recipe.name}: holdout"
         )
-
-
-def _held_categories(recipe: Recipe, catalogue: Catalogue) -> list[str]:
-    held = set(recipe.holdout.occluders)
-    return [c.asset.name for c in catalogue.cutouts if c.category in held]
 
 
 # Quotas ------------------------------------------------------------------------------
