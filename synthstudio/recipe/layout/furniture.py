@@ -12,6 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from synthstudio.core.camera import Camera
 from synthstudio.core.spec import Backdrop, ObjectSpec, RoomBackdrop, Vec2
 from synthstudio.recipe.layout.indoors import indoors, interior_of
@@ -25,7 +27,7 @@ from synthstudio.recipe.layout.site import (
     built,
     count,
     seen_at,
-    site_of,
+    view_of,
 )
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
@@ -89,7 +91,13 @@ def furnish(
 ) -> list[Placed]:
     """The furnishings of a place, with their boxes, floor objects first."""
     assert isinstance(room, RoomBackdrop)
-    site = site_of(ctx, cameras, standing)
+    site = Site(
+        ctx=ctx,
+        rng=ctx.shared_rng("furniture"),
+        cameras=tuple(cameras),
+        standing=np.array([p.box_m for p in standing]).reshape(-1, 2, 3),
+        seen=tuple(view_of(camera, standing) for camera in cameras),
+    )
     new = indoors(site, room) if room.walls else outdoor_scenery(site, room)
     return [Placed(item=obj, box_m=box_of(obj)) for obj in new]
 

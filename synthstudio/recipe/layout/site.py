@@ -48,16 +48,6 @@ class Site:
         )
 
 
-def site_of(ctx: SampleContext, cameras: Sequence[Camera], standing: Sequence[Placed]) -> Site:
-    return Site(
-        ctx=ctx,
-        rng=ctx.shared_rng("furniture"),
-        cameras=tuple(cameras),
-        standing=np.array([p.box_m for p in standing]).reshape(-1, 2, 3),
-        seen=tuple(_view_of(camera, standing) for camera in cameras),
-    )
-
-
 def box_of(obj: ObjectSpec) -> F64:
     """The world box (2, 3) of an object turned about z alone, or a larger one."""
     width, depth, height = obj.size_m
@@ -72,7 +62,8 @@ def gaps_m(box_m: F64, boxes_m: F64) -> F64:
     return np.asarray(np.maximum(box_m[0] - boxes_m[:, 1], boxes_m[:, 0] - box_m[1]).max(axis=1))
 
 
-def _view_of(camera: Camera, standing: Sequence[Placed]) -> tuple[F64, F64]:
+def view_of(camera: Camera, standing: Sequence[Placed]) -> tuple[F64, F64]:
+    """(P, 2, 2) pixels and (P,) depths of people that a camera may see."""
     rects, depths = [], []
     for placed in standing:
         if not isinstance(placed.item, PersonSpec):
