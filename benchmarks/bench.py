@@ -29,7 +29,7 @@ from synthstudio.body import anny
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator, Settings, prepare
 from synthstudio.recipe.schema.load import dump, load, parse
-from synthstudio.recipe.schema.moments import KINDS
+from synthstudio.recipe.schema.recipe import KINDS
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
 

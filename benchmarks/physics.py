@@ -37,7 +37,7 @@ from synthstudio.core.skeleton import JOINTS
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, ObjectSpec, PersonSpec
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FIRST_OBJECT, FrameGenerator
-from synthstudio.recipe.sampling.random_pose import FAMILY as RANDOM
+from synthstudio.recipe.sampling.pose_jitter import RANDOM
 
 SOFT_M = touch.SOFT_M
 SEAT_M = 0.06

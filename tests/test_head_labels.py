@@ -16,7 +16,7 @@ from synthstudio.core.spec import GarmentSpec, LensSpec
 from synthstudio.generation.audit import shares_by_rays
 from synthstudio.generation.pipeline import build, draw_spec, make_frame
 from synthstudio.generation.stage import FrameGenerator, prepare
-from synthstudio.recipe.sampling.ages import aged
+from synthstudio.recipe.sampling.people import aged
 from synthstudio.recipe.schema.load import parse
 
 POSES = {"names": {"stand_relaxed": 1}, "mix": 0, "jitter_deg": 0}

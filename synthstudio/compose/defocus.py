@@ -1,9 +1,9 @@
 """Defocus blur: layers of depth, each convolved with its own disc.
 
-The picture is split by depth. A layer's colours continue a little under nearer ones, so that
-its blur excludes these, and the layers are composed from the farthest,
-by alpha, in linear light (Porter and Duff 1984). So a sharp person keeps a sharp outline before
-a blurred room, and a blurred object before them has a soft edge.
+The picture is split by depth. A layer's colours continue a little under nearer ones, so that its
+blur excludes these, and the layers are composed from the farthest, by alpha, in linear light
+(Porter and Duff 1984). So a sharp person keeps a sharp outline before a blurred room, and a blurred
+object before them has a soft edge.
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ class _Layer:
     @property
     def own(self) -> Bool:
         """Its own pixels."""
-        own: Bool = self.level == 0
-        return own
+        return np.asarray(self.level == 0)
 
 
 def out_of_focus(depth_m: F32, people: Sequence[PosedPerson], spec: FrameSpec) -> F32 | None:
@@ -86,10 +85,8 @@ def circles_px(depth_m: F32, *, aperture_m: float, focus_m: float, focal_px: flo
     """
     with np.errstate(divide="ignore"):
         circles = aperture_m * focal_px * (1 / focus_m - 1 / depth_m.astype(np.float64))
-    found: F32 = np.where(
-        depth_m > 0, np.clip(circles, -MAX_CIRCLE_PX, MAX_CIRCLE_PX), -np.inf
-    ).astype(np.float32)
-    return found
+    clipped = np.clip(circles, -MAX_CIRCLE_PX, MAX_CIRCLE_PX)
+    return np.where(depth_m > 0, clipped, -np.inf).astype(np.float32)
 
 
 def defocused(rgb: U8, circles: F32) -> U8:
@@ -105,7 +102,10 @@ def defocused(rgb: U8, circles: F32) -> U8:
     out = light.copy()
     pure = ~_mixed(circles, level)
     surface = np.asarray(cv2.connectedComponents(pure.view(np.uint8))[1], np.int32)
-    size = {k: 0.0 if k in (0, _FRONT) else _mean_size(circles, level == k) for k in present}
+    size = dict.fromkeys((0, _FRONT), 0.0)
+    size |= {
+        k: float(np.abs(circles[level == k]).mean(dtype=float)) for k in present if k not in size
+    }
     for place, k in enumerate(present):
         nearer = max((size[j] for j in present[place + 1 :]), default=0.0)
         reach = math.ceil((size[k] + nearer) / 2) + 1
@@ -129,8 +129,7 @@ def _disc(fiftieths: int) -> F32:
     along = (np.arange(n) + 0.5) / parts - n / parts / 2
     inside = along[:, None] ** 2 + along**2 <= radius * radius
     kernel = inside.reshape(2 * reach + 1, parts, 2 * reach + 1, parts).sum(axis=(1, 3))
-    even: F32 = (kernel / kernel.sum()).astype(np.float32)
-    return even
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def _levels(circles: F32) -> I32:
@@ -141,17 +140,12 @@ def _levels(circles: F32) -> I32:
     return np.where(np.isneginf(circles), _FRONT, level).astype(np.int32)
 
 
-def _mean_size(circles: F32, mask: Bool) -> float:
-    return float(np.abs(circles[mask]).mean(dtype=np.float64))
-
-
 def _mixed(circles: F32, level: I32) -> Bool:
     """(H, W) pixels at an edge in depth, whose colours are of both sides."""
     finite = np.maximum(circles, np.float32(-2 * MAX_CIRCLE_PX))
     jump = cv2.dilate(finite, _BOX) - cv2.erode(finite, _BOX) > _JUMP_PX
     flat = level.astype(np.float32)
-    mixed: Bool = jump & (cv2.dilate(flat, _BOX) != cv2.erode(flat, _BOX))
-    return mixed
+    return np.asarray(jump & (cv2.dilate(flat, _BOX) != cv2.erode(flat, _BOX)))
 
 
 def _box(mask: Bool, margin: int) -> tuple[slice, slice]:
@@ -194,8 +188,7 @@ def _hidden(layer: _Layer) -> Bool:
     of_it[layer.surface[layer.own]] = 1
     of_it[0] = 0
     same = cv2.dilate(of_it[layer.surface], _BOX) > 0
-    hidden: Bool = (layer.level < 0) & (same | (2 * like >= seen - 0.5))
-    return hidden
+    return np.asarray((layer.level < 0) & (same | (2 * like >= seen - 0.5)))
 
 
 def _filled(layer: _Layer, own: Bool, wanted: Bool) -> F32:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 import cv2
@@ -43,11 +44,11 @@ def develop(rgb: U8, lens: LensSpec, circles: F32 | None = None) -> U8:
         rgb = defocused(rgb, circles)
     if lens.blur_sigma_px > 0:
         size = 2 * math.ceil(3.5 * lens.blur_sigma_px) + 1
-        kernel = _blurs().create_gaussian_kernel_1d(lens.blur_sigma_px, size)
-        rgb = _pixels().separable_convolve(rgb, kernel)
+        kernel = _functional("blur").create_gaussian_kernel_1d(lens.blur_sigma_px, size)
+        rgb = _functional("pixel").separable_convolve(rgb, kernel)
     if lens.motion_px > 0:
         kernel = motion_kernel(lens.motion_px, lens.motion_angle_rad)
-        rgb = _pixels().convolve(rgb, kernel)
+        rgb = _functional("pixel").convolve(rgb, kernel)
     if lens.vignette > 0:
         rgb = _vignetted(rgb, lens.vignette)
     if lens.exposure_ev != 0:
@@ -56,7 +57,7 @@ def develop(rgb: U8, lens: LensSpec, circles: F32 | None = None) -> U8:
     if lens.iso > 0 or lens.white_balance_mired != 0 or lens.tint_ev != 0:
         rgb = sensed(rgb, lens)
     if lens.noise_sigma > 0:
-        rgb = _pixels().add_noise(rgb, _noise(rgb.shape, lens))
+        rgb = _functional("pixel").add_noise(rgb, _noise(rgb.shape, lens))
     if lens.contrast > 0:
         rgb = np.asarray(cv2.LUT(rgb, tone_curve(lens.contrast)), np.uint8)
     if lens.sharpening > 0:
@@ -119,8 +120,7 @@ def motion_kernel(length_px: float, angle_rad: float) -> F32:
         np.add.at(kernel, (row + dy, column + dx), weight)
     kernel = kernel[:size, :size]
     kernel = kernel + kernel[::-1, ::-1]
-    even: F32 = (kernel / kernel.sum()).astype(np.float32)
-    return even
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def _check(lens: LensSpec) -> None:
@@ -143,19 +143,10 @@ def _check(lens: LensSpec) -> None:
             )
 
 
-def _pixels() -> Any:
+def _functional(effect: str) -> Any:
     """Import albumentations when an effect needs it: it takes two seconds."""
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    from albumentations.augmentations.pixel import functional
-
-    return functional
-
-
-def _blurs() -> Any:
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    from albumentations.augmentations.blur import functional
-
-    return functional
+    return import_module(f"albumentations.augmentations.{effect}.functional")
 
 
 def _vignetted(rgb: U8, strength: float) -> U8:
@@ -170,8 +161,7 @@ def _bell(height: int, width: int) -> F32:
     rows, columns = (
         np.exp(-((np.arange(n) + 0.5 - n / 2) ** 2) / (2 * sigma * sigma)) for n in (height, width)
     )
-    bell = np.repeat((rows[:, None] * columns)[..., None], 3, axis=2)
-    return bell.astype(np.float32)
+    return np.repeat((rows[:, None] * columns)[..., None], 3, axis=2).astype(np.float32)
 
 
 def _noise(shape: tuple[int, ...], lens: LensSpec) -> F32:

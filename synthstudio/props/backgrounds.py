@@ -106,15 +106,10 @@ def panorama_gain(radiance: F32) -> float:
 def _places(rays: tuple[F32, ...], yaw_rad: float, size: tuple[int, int]) -> tuple[F32, F32]:
     """The column and row index (pixel centres at whole numbers) of each ray."""
     x, y, z = rays
-    column = np.arctan2(x, y)  # to the right of world +y
-    column += np.float32(yaw_rad + math.pi)
-    column *= np.float32(size[0] / (2 * math.pi))
-    column %= np.float32(size[0])
-    column -= np.float32(0.5)
-    row = np.arctan2(z, np.sqrt(x * x + y * y))
-    row *= np.float32(-size[1] / math.pi)
-    row += np.float32(size[1] / 2 - 0.5)
-    return column, row
+    turn = np.arctan2(x, y) + np.float32(yaw_rad + math.pi)  # to the right of world +y
+    column = turn * np.float32(size[0] / (2 * math.pi)) % np.float32(size[0]) - np.float32(0.5)
+    row = np.arctan2(z, np.sqrt(x * x + y * y)) * np.float32(-size[1] / math.pi)
+    return column, row + np.float32(size[1] / 2 - 0.5)
 
 
 def _shrink(radiance: F32, camera: Camera) -> F32:

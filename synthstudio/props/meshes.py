@@ -14,14 +14,7 @@ from synthstudio.core.errors import AssetError
 from synthstudio.core.images import picture_rgba, read_bytes, srgb_to_linear
 from synthstudio.core.scene import F32, F64, I32, U8, Surface
 from synthstudio.core.spec import Material, ObjectSpec, Vec3
-from synthstudio.props.gltf_numbers import with_plain_numbers
-from synthstudio.props.mesh_files import (
-    MAX_BYTES,
-    check_header,
-    check_triangles,
-    not_numbers,
-    texture_of,
-)
+from synthstudio.props import mesh_files
 from synthstudio.props.objects.shapes import turn_of
 
 if TYPE_CHECKING:
@@ -34,6 +27,7 @@ _Y_UP = (".glb", ".gltf", ".obj")
 """By glTF's definition; OBJ has none, but common exporters write y up. PLY and STL: z up."""
 _UNITS = (("millimetres", 0.001), ("centimetres", 0.01), ("inches", 0.0254), ("kilometres", 1000.0))
 _GREY: Vec3 = (0.5, 0.5, 0.5)
+_NOT_PICTURES = (".mtl", ".bin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +73,8 @@ def load_mesh(
             expected=" ".join(MESH_SUFFIXES),
             got=suffix or "no ending",
         )
-    data = read_bytes(path, limit=MAX_BYTES)
-    check_header(data, suffix, where, path.parent)
+    data = read_bytes(path, limit=mesh_files.MAX_BYTES)
+    mesh_files.check_header(data, suffix, where, path.parent)
     scene = _load(data, suffix, where, path.parent)
     textures: list[U8] = []
     parts = [
@@ -140,15 +134,41 @@ def _material(part: MeshPart, spec: ObjectSpec, texture_offset: int) -> Material
     return spec.materials[0] if spec.materials else Material(base_rgb=_GREY)
 
 
+class _FolderResolver:
+    """Gives trimesh the files of one folder; `refusals` records refused requests.
+
+    Loaders swallow a resolver's exceptions, so callers must check it afterwards.
+    """
+
+    def __init__(self, folder: Path, where: str) -> None:
+        self.folder, self.where = folder, where
+        self.refusals: list[AssetError] = []
+
+    def get(self, key: str) -> bytes:
+        """The bytes of the file called `key`, a decodable picture unless .mtl or .bin.
+
+        For a `map_Kd` line trimesh requests all text after the word.
+        """
+        try:
+            path = mesh_files.inside(self.folder, mesh_files.texture_of(key)[0], self.where)
+            data = read_bytes(path, limit=mesh_files.MAX_BYTES)
+            if path.suffix.lower() not in _NOT_PICTURES:
+                mesh_files.check_picture(data, f"{self.where}: {key}")
+        except AssetError as error:
+            self.refusals.append(error)
+            raise
+        return data
+
+    __getitem__ = get
+
+
 def _load(data: bytes, suffix: str, where: str, folder: Path) -> trimesh.Scene:
     import trimesh
 
-    from synthstudio.props.mesh_resolver import FolderResolver
-
-    resolver = FolderResolver(folder, where)
+    resolver: Any = _FolderResolver(folder, where)
     kind = suffix
     if suffix in (".glb", ".gltf"):
-        data, kind = with_plain_numbers(data, suffix, where, folder)
+        data, kind = mesh_files.with_plain_numbers(data, suffix, where, folder)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -158,11 +178,8 @@ def _load(data: bytes, suffix: str, where: str, folder: Path) -> trimesh.Scene:
     except Exception as error:  # loaders raise nearly every built-in error on damaged bytes
         if resolver.refusals:
             raise resolver.refusals[0] from error
-        raise AssetError(
-            f"the mesh is damaged ({type(error).__name__}: {str(error)[:200]})",
-            where=where,
-            then="Export it again.",
-        ) from error
+        what = f"the mesh is damaged ({type(error).__name__}: {str(error)[:200]})"
+        raise AssetError(what, where=where, then="Export it again.") from error
     if resolver.refusals:
         raise resolver.refusals[0]
     return scene
@@ -178,7 +195,7 @@ def _nodes(scene: trimesh.Scene, where: str) -> list[tuple[trimesh.Trimesh, F64]
             mesh = scene.geometry[name]
             if isinstance(mesh, trimesh.Trimesh):
                 count += len(mesh.faces)
-                check_triangles(count, where)
+                mesh_files.check_triangles(count, where)
                 placed.append((mesh, np.asarray(transform, np.float64)))
     except (LookupError, ValueError, TypeError) as error:
         raise AssetError(
@@ -237,7 +254,7 @@ def _check_arrays(vertices: F64, faces: np.ndarray, transform: F64, where: str) 
             then="Export it again.",
         )
     if not np.isfinite(vertices).all() or not np.isfinite(transform).all():
-        raise not_numbers(where, int((~np.isfinite(vertices)).any(axis=1).sum()))
+        raise mesh_files.not_numbers(where, int((~np.isfinite(vertices)).any(axis=1).sum()))
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
         raise AssetError(
             "the mesh's faces refer to missing vertices",
@@ -305,7 +322,7 @@ def _look(mesh: trimesh.Trimesh) -> tuple[F32 | None, Any, Vec3 | None, float, b
         picture, factor, rough, sided = material.image, material.diffuse, None, False
         if picture is not None:
             factor = None
-            _, scale, shift = texture_of(str(picture.info.get("file_path", "")))
+            _, scale, shift = mesh_files.texture_of(str(picture.info.get("file_path", "")))
             uv = uv if uv is None else uv * np.array(scale) + np.array(shift)
     rgb = None if factor is None else np.asarray(factor, np.float64).reshape(-1)[:3] / 255
     base = None if rgb is None or len(rgb) != 3 else (float(rgb[0]), float(rgb[1]), float(rgb[2]))

@@ -40,23 +40,21 @@ def build(spec: ObjectSpec, *, instance: int) -> tuple[Surface, ...]:
     kind = _checked(spec)
     materials = spec.materials or kind.materials
     turn = turn_of(spec)
-    surfaces = []
     shape = tuple(sorted(spec.shape.items()))
-    for piece in _shaped(spec.kind, spec.size_m, shape, spec.heights_m):
-        surfaces.append(
-            Surface(
-                name=f"{spec.kind} {piece.slot}",
-                instance=instance,
-                vertices_m=(piece.vertices @ turn.T + np.array(spec.position_m)).astype(np.float32),
-                faces=piece.faces.astype(np.int32),
-                coords=piece.coords.astype(np.float32),
-                material=materials[piece.slot],
-                normals=(piece.normals @ turn.T).astype(np.float32),
-                two_sided=piece.two_sided,
-                casts_shadow=kind.casts_shadow,
-            )
+    return tuple(
+        Surface(
+            name=f"{spec.kind} {piece.slot}",
+            instance=instance,
+            vertices_m=(piece.vertices @ turn.T + np.array(spec.position_m)).astype(np.float32),
+            faces=piece.faces.astype(np.int32),
+            coords=piece.coords.astype(np.float32),
+            material=materials[piece.slot],
+            normals=(piece.normals @ turn.T).astype(np.float32),
+            two_sided=piece.two_sided,
+            casts_shadow=kind.casts_shadow,
         )
-    return tuple(surfaces)
+        for piece in _shaped(spec.kind, spec.size_m, shape, spec.heights_m)
+    )
 
 
 def seat_height_m(spec: ObjectSpec) -> float:

@@ -32,29 +32,19 @@ from synthstudio.recipe.contacts.beds import blanket_to
 from synthstudio.recipe.contacts.contacts import draw_contacts
 from synthstudio.recipe.contacts.supports import seats_in
 from synthstudio.recipe.contacts.together import draw_together
-from synthstudio.recipe.layout.cutouts import draw_cutouts
 from synthstudio.recipe.layout.furniture import furnish, furnished, places_of, with_space
 from synthstudio.recipe.layout.gaze import with_gaze
-from synthstudio.recipe.layout.objects import place_objects
+from synthstudio.recipe.layout.objects import draw_cutouts, place_objects
 from synthstudio.recipe.layout.placement import Layout, NoRoom, Placed, corners, place_people
 from synthstudio.recipe.layout.rig import draw_rig
 from synthstudio.recipe.layout.variants import Occluders, in_order, shadow_box_m, with_view_detail
 from synthstudio.recipe.layout.variants import group as variants_of
-from synthstudio.recipe.sampling import clips
+from synthstudio.recipe.sampling import clips, view
 from synthstudio.recipe.sampling.context import SampleContext, split_of
 from synthstudio.recipe.sampling.light import draw_light, picture_gain
 from synthstudio.recipe.sampling.moving import draw_moving
 from synthstudio.recipe.sampling.people import draw_people
 from synthstudio.recipe.sampling.skies import with_sky
-from synthstudio.recipe.sampling.view import (
-    Behind,
-    draw_backdrop,
-    draw_behind,
-    draw_camera,
-    draw_lens,
-    footing,
-    with_light,
-)
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.search.goals import crowd_request, draw_targets
 from synthstudio.recipe.search.people import finder, rotated_people
@@ -97,7 +87,7 @@ class BaseSample:
 
     base: FrameSpec
     ctx: SampleContext
-    behind: Behind
+    behind: view.Behind
     others: tuple[Occluders, ...]
     rig: tuple[Camera, ...]
 
@@ -149,7 +139,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
     reach_m, top_m = _extent_m(cameras, everything)
     more = furnished(ctx, behind)
     reach_m = with_space(ctx, reach_m) if more else reach_m
-    backdrop = draw_backdrop(ctx, behind, reach_m, top_m=top_m, focal_px=camera.focal_px)
+    backdrop = view.draw_backdrop(ctx, behind, reach_m, top_m=top_m, focal_px=camera.focal_px)
     if more:
         place = furnish(ctx, backdrop, cameras, everything)
         standing, everything = [*standing, *place], [*everything, *place]
@@ -157,7 +147,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
     backdrop = with_sky(ctx, behind, backdrop, light)
     for eye in cameras:
         _check_range(ctx, eye, everything, backdrop)
-    lens = draw_lens(ctx, len(persons))
+    lens = view.draw_lens(ctx, len(persons))
     base = FrameSpec(
         seed=recipe.seed,
         index=number,
@@ -181,7 +171,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
     return BaseSample(base=base, ctx=ctx, behind=behind, others=others, rig=rig)
 
 
-Peopled = tuple[Behind, Layout, list[Placed], tuple[OcclusionTarget, ...], float | None]
+Peopled = tuple[view.Behind, Layout, list[Placed], tuple[OcclusionTarget, ...], float | None]
 
 
 def _peopled(ctx: SampleContext) -> Peopled:
@@ -190,7 +180,7 @@ def _peopled(ctx: SampleContext) -> Peopled:
     If a photo's or place's floor has no room for all of them, another spot is tried.
     """
     for attempt in range(_SPOTS):
-        behind = draw_behind(ctx, attempt)
+        behind = view.draw_behind(ctx, attempt)
         try:
             return _peopled_before(ctx, behind)
         except NoRoom:
@@ -199,27 +189,24 @@ def _peopled(ctx: SampleContext) -> Peopled:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
+def _peopled_before(ctx: SampleContext, behind: view.Behind) -> Peopled:
     ctx = dataclasses.replace(ctx, places=places_of(ctx, behind))
-    camera, distance_m = draw_camera(ctx, behind)
-    behind = with_light(ctx, behind, camera)
+    camera, distance_m = view.draw_camera(ctx, behind)
+    behind = view.with_light(ctx, behind, camera)
     layout = Layout(
         ctx=ctx,
         camera=camera,
         distance_m=distance_m,
-        footing=footing(behind, camera),
+        footing=view.footing(behind, camera),
         gain=picture_gain(behind.light),
     )
-    people = draw_people(
-        ctx,
-        seats=bool(seats_in(ctx)),
-        skin_penetration_m=lambda person, place: clips.skin_penetration_m(ctx, person, place),
-    )
+    seats = bool(seats_in(ctx))
+    people = draw_people(ctx, seats=seats, moves=True)
     people = clips.headed(ctx, camera, clips.starting_motions(ctx, people))
     people, contacts = draw_contacts(ctx, people)
     layout = dataclasses.replace(layout, contacts=contacts)
     targets, crowd = draw_targets(ctx, len(people)), crowd_request(ctx)
-    people = rotated_people(layout, people, targets, seats=bool(seats_in(ctx)))
+    people = rotated_people(layout, people, targets, seats=seats)
     together = draw_together(ctx, people)
     if together:
         joined = dataclasses.replace(
@@ -250,7 +237,7 @@ def _covered(
             if share is not None:
                 assert isinstance(person, PersonSpec) and isinstance(bed, ObjectSpec)
                 new = blanket_to(layout.ctx, layout.camera, person, bed, place, share)
-                out[k] = Placed(item=new, box_m=layout.geometry.box_m(new))
+                out[k] = layout.placed(new)
     return out
 
 
@@ -284,28 +271,25 @@ def _check_range(
 
     Geometry crossing the near plane is clipped there: it reaches focal x extent / near.
     """
-    points: list[F64] = [corners(p.box_m) for p in standing]
+    boxes: list[F64] = [p.box_m for p in standing]
     if isinstance(backdrop, RoomBackdrop):
-        half = np.array([backdrop.size_m[0], backdrop.size_m[1]]) / 2
-        middle = np.array(backdrop.centre_m)
-        low, high = np.append(middle - half, 0.0), np.append(middle + half, backdrop.size_m[2])
-        points.append(corners(np.stack([low, high])))
+        (x, y), (width, depth, height) = backdrop.centre_m, backdrop.size_m
+        low, high = (x - width / 2, y - depth / 2, 0.0), (x + width / 2, y + depth / 2, height)
+        boxes.append(np.array([low, high]))
     if isinstance(backdrop, PlaceBackdrop):
         size = next(p.size_m for p in ctx.catalogue.places if p.asset == backdrop.asset)
         radius = math.hypot(*size[:2]) / 2
-        foot = np.array(backdrop.position_m)
-        low = foot - np.array([radius, radius, 0.0])
-        high = foot + np.array([radius, radius, size[2]])
-        points.append(corners(np.stack([low, high])))
-    for group in points:
-        seen = camera.to_camera(group)
+        reach = np.array([(-radius, -radius, 0.0), (radius, radius, size[2])])
+        boxes.append(np.array(backdrop.position_m) + reach)
+    for box in boxes:
+        seen = camera.to_camera(corners(box))
         near = max(float(seen[:, 2].min()), NEAR_M)
-        reach = float(np.abs(seen[:, :2]).max()) * camera.pinhole.focal_px / near
-        if seen[:, 2].max() > NEAR_M and reach > SCREEN_LIMIT_PX:
+        reach_px = float(np.abs(seen[:, :2]).max()) * camera.pinhole.focal_px / near
+        if seen[:, 2].max() > NEAR_M and reach_px > SCREEN_LIMIT_PX:
             raise RecipeError(
                 "something reaches too far beyond the picture to be drawn exactly",
                 where=ctx.where,
                 expected=f"at most {SCREEN_LIMIT_PX:,} pixels from the middle",
-                got=f"{reach:,.0f}",
+                got=f"{reach_px:,.0f}",
                 then="Use a wider angle of view, a smaller picture or a smaller room.",
             )

@@ -8,10 +8,12 @@ annotations alone.
 from __future__ import annotations
 
 import dataclasses
+from itertools import count
 
 from synthstudio.core.catalogue import GeometryQueries
 from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSpec, PhotoView
 from synthstudio.core.spec import PERSON_BASE, LensSpec, OcclusionTarget
+from synthstudio.recipe.layout.variants import differing
 from synthstudio.recipe.sampling.context import SampleContext, split_of
 from synthstudio.recipe.schema.distributions import sample_count
 from synthstudio.recipe.schema.recipe import Recipe
@@ -27,10 +29,7 @@ JPEG_QUALITY = 94
 def draw_photo(
     recipe: Recipe, view: PhotoView, place: int, geometry: GeometryQueries
 ) -> tuple[PhotoSpec, ...]:
-    """The clean spec of photo `place` and those of its occluded frames after it.
-
-    Their indices are those of the frames: `place` x (1 + each) and on.
-    """
+    """The clean spec of photo `place`, then its occluded frames: from `place` x (1 + each) on."""
     each = recipe.photo_options.each
     split = split_of(recipe, place)
     first = place * (1 + each)
@@ -54,18 +53,21 @@ def draw_photo(
     for k in range(each):
         ctx = SampleContext(recipe=recipe, index=place * each + k, split=split, geometry=geometry)
         targets, pastes = _occluded(ctx, view, place, k)
+        lens = LensSpec(
+            blur_sigma_px=view.blur_sigma_px,
+            noise_sigma=view.noise_sigma,
+            noise_seed=int(ctx.rng("lens").integers(2**31)),
+            jpeg_quality=JPEG_QUALITY,
+        )
         made = dataclasses.replace(
             clean,
             index=first + 1 + k,
             variant=OCCLUDER,
             targets=targets,
             pastes=_numbered(pastes, view),
-            lens=_lens(ctx, view),
+            lens=lens,
         )
-        same = {"index", "variant", "differs", "targets"}
-        names = [f.name for f in dataclasses.fields(PhotoSpec) if f.name not in same]
-        differs = tuple(n for n in names if getattr(clean, n) != getattr(made, n))
-        out.append(dataclasses.replace(made, differs=differs))
+        out.append(dataclasses.replace(made, differs=differing(clean, made)))
     return tuple(out)
 
 
@@ -76,19 +78,9 @@ def can_hide(recipe: Recipe, person: PhotoPerson) -> bool:
     return bool(tall and known >= options.min_joints and person.mask.any())
 
 
-def _lens(ctx: SampleContext, view: PhotoView) -> LensSpec:
-    return LensSpec(
-        blur_sigma_px=view.blur_sigma_px,
-        noise_sigma=view.noise_sigma,
-        noise_seed=int(ctx.rng("lens").integers(2**31)),
-        jpeg_quality=JPEG_QUALITY,
-    )
-
-
 def _occluded(
     ctx: SampleContext, view: PhotoView, place: int, k: int
 ) -> tuple[tuple[OcclusionTarget, ...], list[PasteSpec]]:
-    """The targets of each person of the photo, and the pastes found for them."""
     chosen = _chosen(ctx, view, place, k)
     targets = [OcclusionTarget() for _ in view.people]
     for who, target in zip(chosen, draw_targets(ctx, len(chosen)), strict=False):
@@ -97,10 +89,7 @@ def _occluded(
 
 
 def _chosen(ctx: SampleContext, view: PhotoView, place: int, k: int) -> list[int]:
-    """The places of the people to hide, rotated over a photo's frames.
-
-    People whose front is blocked are skipped; with `ground: any`, used if there are no others.
-    """
+    """The people to hide, rotated over a photo's frames; blocked ones only if `ground: any`."""
     recipe = ctx.recipe
     can = [i for i, person in enumerate(view.people) if can_hide(recipe, person)]
     known = recipe.photo_options.ground == "known"
@@ -111,8 +100,8 @@ def _chosen(ctx: SampleContext, view: PhotoView, place: int, k: int) -> list[int
         return []
     rng = dataclasses.replace(ctx, index=place).rng("photo-order")
     order = [can[int(i)] for i in rng.permutation(len(can))]
-    count = min(len(can), sample_count(recipe.photo_options.hide, ctx.rng("photo-hide")))
-    return [order[(k + i) % len(can)] for i in range(count)]
+    many = min(len(can), sample_count(recipe.photo_options.hide, ctx.rng("photo-hide")))
+    return [order[(k + i) % len(can)] for i in range(many)]
 
 
 def _possible(target: OcclusionTarget, view: PhotoView, person: PhotoPerson) -> OcclusionTarget:
@@ -131,13 +120,8 @@ def _possible(target: OcclusionTarget, view: PhotoView, person: PhotoPerson) -> 
 
 def _numbered(pastes: list[PasteSpec], view: PhotoView) -> tuple[PasteSpec, ...]:
     """The pastes with instance ids: people after the photo's, objects after its objects."""
-    person, obj = PERSON_BASE + len(view.people), view.first_object
-    out = []
-    for paste in pastes:
-        if paste.person is not None:
-            out.append(dataclasses.replace(paste, instance=person))
-            person += 1
-        else:
-            out.append(dataclasses.replace(paste, instance=obj))
-            obj += 1
-    return tuple(out)
+    people, objects = count(PERSON_BASE + len(view.people)), count(view.first_object)
+    return tuple(
+        dataclasses.replace(paste, instance=next(people if paste.person else objects))
+        for paste in pastes
+    )

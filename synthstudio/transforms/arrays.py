@@ -129,7 +129,12 @@ def occlude_people(
     draws = draw_pastes(options, stream(int(seed), "occlude"), count=count, cutouts=len(bank))
     each_mask = [None] * count if outlines is None else list(outlines)
     bodies = [_body(xy, size, mask) for xy, mask in zip(known, each_mask, strict=True)]
-    pastes = _place(bodies, bank, draws, reach_px=float(np.hypot(*size)))
+    reach_px, pastes = float(np.hypot(*size)), []
+    for b, body in enumerate(bodies):
+        if body is not None and draws.pasted[b]:
+            cutout = bank.drawn(draws, b)
+            matrix = place(cutout, body, draws, b, reach_px=reach_px)
+            pastes.append(Paste(cutout=cutout, matrix=matrix, draws=draws, row=b))
     pasted, cover = apply_pastes(image, pastes)
     areas = _areas(known, boxes, outlines)
     radius = 2 * _sigmas(sigmas, each) * np.sqrt(areas)[:, None]
@@ -147,21 +152,8 @@ def occlude_people(
         cover=cover,
         fraction=np.array([_covered(body, cover) for body in bodies]),
         masks=None if outlines is None else outlines & (cover < 128),
-        pastes=pastes,
+        pastes=tuple(pastes),
     )
-
-
-def _place(
-    bodies: Sequence[Body | None], cutouts: Cutouts, draws: PasteDraws, *, reach_px: float
-) -> tuple[Paste, ...]:
-    """The pastes of the bodies that have one."""
-    found = []
-    for b, body in enumerate(bodies):
-        if body is not None and draws.pasted[b]:
-            cutout = cutouts.drawn(draws, b)
-            matrix = place(cutout, body, draws, b, reach_px=reach_px)
-            found.append(Paste(cutout=cutout, matrix=matrix, draws=draws, row=b))
-    return tuple(found)
 
 
 def apply_pastes(image: U8, pastes: Sequence[Paste]) -> tuple[U8, U8]:

@@ -83,7 +83,6 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
     ) -> dict[str, Any]:
-        """Draw and place the pastes, and compute the occlusion."""
         rows, labels = np.asarray(data["keypoints"], np.float64), self._label_columns()
         count = self._people(len(rows))
         v = np.full(len(rows), 2.0)

@@ -207,7 +207,6 @@ def _layer(levels: tuple[U8, ...], matrix: F64, size: tuple[int, int]) -> U8:
 
 
 def covered(body: Body, cutout: Cutout, matrix: F64) -> float:
-    """Fraction of the body covered by the cut-out."""
     moved = matrix.copy()
     moved[:, 2] -= body.corner_px
     alpha = _layer(cutout.alpha, moved / body.cell_px, (body.mask.shape[0], body.mask.shape[1]))
@@ -274,8 +273,6 @@ class Cutout:
 
 @dataclass(frozen=True, kw_only=True)
 class Cutouts:
-    """The cut-outs of a folder."""
-
     pictures: tuple[Cutout, ...] = ()
     key: str = ""
 

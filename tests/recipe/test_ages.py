@@ -8,8 +8,7 @@ from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.wardrobe import garments
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import Phenotype
-from synthstudio.recipe.sampling.ages import aged, stature_m
-from synthstudio.recipe.sampling.people import identity
+from synthstudio.recipe.sampling.people import aged, identity, stature_m
 from synthstudio.recipe.schema.load import parse
 from synthstudio.recipe.schema.recipe import Recipe
 

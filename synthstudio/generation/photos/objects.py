@@ -24,6 +24,7 @@ from synthstudio.recipe.layout.objects import design, kinds_left
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.light import draw_light
 from synthstudio.recipe.sampling.view import Behind
+from synthstudio.recipe.schema.distributions import pick
 from synthstudio.recipe.schema.load import parse
 
 LICENCE = "Apache-2.0"
@@ -73,7 +74,7 @@ def render_object(stage: FrameGenerator, number: int, *, size_px: int) -> tuple[
     ctx = SampleContext(recipe=stage.settings.recipe, index=number, split="val", geometry=stage)
     rng = ctx.rng("object")
     entry = ctx.recipe.objects[0]
-    kind = kinds_left(ctx, entry, rng).pick(rng)
+    kind = pick(kinds_left(ctx, entry, rng), rng)
     assert isinstance(kind, ObjectKind)
     obj = design(entry, kind, materials(kind, rng), rng, shrink=0.0)
     box = stage.box_m(obj)

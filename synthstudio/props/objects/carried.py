@@ -6,12 +6,21 @@ What has a front shows it towards -y; what hangs from a hand has its handle on t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import Shape, belongs, held, indoors, kind
+from synthstudio.core.spec import Vec2, Vec3
+from synthstudio.props.objects.kinds import (
+    CLOTH,
+    Shape,
+    belongs,
+    elsewhere,
+    held,
+    indoors,
+    kind,
+    outdoors,
+)
 from synthstudio.props.objects.shapes import (
     CORNERS,
     Piece,
@@ -39,11 +48,9 @@ def book(size: Vec3, shape: Shape) -> Iterator[Piece]:
     half = x / math.cos(open_rad)
     for s in (-1, 1):
         turn = about("z", -s * open_rad)
-        cover = box((0.0, -0.003, 0), (s * half, 0, h), bevel=0.001)
+        yield moved(box((0.0, -0.003, 0), (s * half, 0, h), bevel=0.001), turn=turn)
         near, far = (s * 0.004, -0.016, 0.005), (s * (half - 0.006), -0.003, h - 0.005)
-        pages = box(near, far, bevel=0.004, slot=1)
-        yield moved(cover, turn=turn)
-        yield moved(pages, turn=turn)
+        yield moved(box(near, far, bevel=0.004, slot=1), turn=turn)
 
 
 @held("cup")
@@ -111,41 +118,34 @@ def _arch(half: float, foot: float, top: float, y: float, radius: float, slot: i
 
 @held("hang", at=(0.0, 0.0, 0.98), stands=True)
 @kind("leather leather brass", (0.24, 0.09, 0.28), (0.34, 0.13, 0.4), "plain checks")
-def handbag(size: Vec3, shape: Shape) -> list[Piece]:
+def handbag(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a handbag: leather (0), handles (1), clasp and feet (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     top = 0.62 * h
-    body = []
     for inset, front in ((0.0, 0.55), (0.012, 1.0)):
         right = [(x - inset, 0.0), (x - inset, 0.12 * top), (0.84 * x - inset, top - inset)]
         outline = [(-x + inset, 0.0), *right, *((-a, b) for a, b in reversed(right[1:]))]
-        body.append(prism(outline, -front * y, front * y))
+        yield prism(outline, -front * y, front * y)
     flap = [(-0.86 * x, 0.55 * top), (0.86 * x, 0.55 * top), (0.82 * x, top), (-0.82 * x, top)]
-    return [
-        *body,
-        prism(flap, -y - 0.004, -0.5 * y),
-        box((-0.016, -y - 0.012, 0.5 * top), (0.016, -y, 0.6 * top), slot=2),
-        *(_arch(0.45 * x, top - 0.03, h, s * 0.006, 0.006, 1) for s in (-1, 1)),
-        *(ball(0.011, (s * 0.45 * x, -y, top - 0.03), slot=2) for s in (-1, 1)),
-    ]
+    yield prism(flap, -y - 0.004, -0.5 * y)
+    yield box((-0.016, -y - 0.012, 0.5 * top), (0.016, -y, 0.6 * top), slot=2)
+    for s in (-1, 1):
+        yield _arch(0.45 * x, top - 0.03, h, s * 0.006, 0.006, 1)
+        yield ball(0.011, (s * 0.45 * x, -y, top - 0.03), slot=2)
 
 
 @held("hang", at=(0.0, 0.0, 0.985), stands=True)
 @kind("tan white red", (0.28, 0.11, 0.38), (0.38, 0.16, 0.5), "plain stripes dots")
-def shopping_bag(size: Vec3, shape: Shape) -> list[Piece]:
+def shopping_bag(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a paper shopping bag: paper (0), cords (1), a printed panel (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     top = 0.76 * h
-    ends = [
-        [(sx * 0.38 * x, s * 0.005, top - 0.015), (sx * 0.38 * x, s * 0.8 * y, top + 0.003)]
-        for s, sx in CORNERS
-    ]
-    return [
-        box((-x, -y, 0), (x, y, top), bevel=0.004),
-        box((-0.55 * x, -y - 0.001, 0.3 * top), (0.55 * x, y + 0.001, 0.7 * top), bevel=0, slot=2),
-        *(_arch(0.38 * x, top - 0.015, h, s * 0.005, 0.004, 1) for s in (-1, 1)),
-        *(tube(end, 0.004, segments=6, slot=1) for end in ends),
-    ]
+    yield box((-x, -y, 0), (x, y, top), bevel=0.004)
+    yield box((-0.55 * x, -y - 0.001, 0.3 * top), (0.55 * x, y + 0.001, 0.7 * top), bevel=0, slot=2)
+    yield from (_arch(0.38 * x, top - 0.015, h, s * 0.005, 0.004, 1) for s in (-1, 1))
+    for s, sx in CORNERS:
+        end = [(sx * 0.38 * x, s * 0.005, top - 0.015), (sx * 0.38 * x, s * 0.8 * y, top + 0.003)]
+        yield tube(end, 0.004, segments=6, slot=1)
 
 
 @held("hang", at=(0.0, 0.0, 0.975), stands=True)
@@ -235,52 +235,39 @@ def backpack(size: Vec3, shape: Shape) -> Iterator[Piece]:
 @held("stand", at=(0.0, 0.0, 0.985), stands=True)
 @belongs("bedroom hallway store changing_room shop street")
 @kind("yellow black", (0.33, 0.2, 0.72), (0.45, 0.26, 1.05))
-def trolley_case(size: Vec3, shape: Shape) -> list[Piece]:
+def trolley_case(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a case on wheels with its handle drawn out: shell (0), handle and wheels (1)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     wheel = 0.045
     top = max(0.58 * h, 0.12)
-    shell = box((-x, -y, wheel), (x, y, top), bevel=min(0.03, 0.2 * y))
-    ribs = [
-        box((at - 0.012, -y - 0.004, wheel + 0.04), (at + 0.012, y + 0.004, top - 0.04))
-        for at in (k * x / 3 for k in (-2, -1, 0, 1, 2))
-    ]
-    pocket = box((-x - 0.002, -0.006, wheel), (x + 0.002, 0.006, top + 0.002), slot=1)
+    yield box((-x, -y, wheel), (x, y, top), bevel=min(0.03, 0.2 * y))
+    for at in (k * x / 3 for k in (-2, -1, 0, 1, 2)):
+        yield box((at - 0.012, -y - 0.004, wheel + 0.04), (at + 0.012, y + 0.004, top - 0.04))
+    yield box((-x - 0.002, -0.006, wheel), (x + 0.002, 0.006, top + 0.002), slot=1)
     half = min(0.1, 0.6 * x)
-    rods = [
-        tube([(s * half, 0, top - 0.05), (s * half, 0, h - 0.014)], 0.007, segments=8, slot=1)
-        for s in (-1, 1)
-    ]
-    bar = box((-half - 0.02, -0.013, h - 0.028), (half + 0.02, 0.013, h), bevel=0.01, slot=1)
+    for s in (-1, 1):
+        yield tube([(s * half, 0, top - 0.05), (s * half, 0, h - 0.014)], 0.007, segments=8, slot=1)
+    yield box((-half - 0.02, -0.013, h - 0.028), (half + 0.02, 0.013, h), bevel=0.01, slot=1)
     tyre = cylinder(wheel / 2, -0.012, 0.012, slot=1)
-    wheels = [
-        moved(tyre, (sx * (x - 0.035), sy * (y - 0.03), wheel / 2), turn=about("y", math.pi / 2))
-        for sx, sy in CORNERS
-    ]
-    forks = [
-        box((sx * (x - 0.035) - 0.016, sy * (y - 0.03) - 0.012, wheel * 0.6),
-            (sx * (x - 0.035) + 0.016, sy * (y - 0.03) + 0.012, wheel + 0.01), slot=1)
-        for sx, sy in CORNERS
-    ]  # fmt: skip
-    return [shell, *ribs, pocket, *rods, bar, *wheels, *forks]
+    feet = [(sx * (x - 0.035), sy * (y - 0.03)) for sx, sy in CORNERS]
+    for a, b in feet:
+        yield moved(tyre, (a, b, wheel / 2), turn=about("y", math.pi / 2))
+    for a, b in feet:
+        near, far = (a - 0.016, b - 0.012, wheel * 0.6), (a + 0.016, b + 0.012, wheel + 0.01)
+        yield box(near, far, slot=1)
 
 
 @held("phone", at=(0.0, 0.5, 0.42))
 @kind("black glass steel", (0.07, 0.008, 0.142), (0.079, 0.0095, 0.165))
-def phone(size: Vec3, shape: Shape) -> list[Piece]:
+def phone(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a mobile phone: case (0), glass front (1), lenses on its back (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     lip = 0.05 * size[0]
-    lenses = [
-        moved(cylinder(0.09 * size[0], 0, 0.2 * y, bevel=0.0002, segments=14, slot=2),
-              (-0.55 * x, y * 0.78, h - at * size[0]), turn=about("x", -math.pi / 2))
-        for at in (0.22, 0.46)
-    ]  # fmt: skip
-    return [
-        box((-x, -y, 0), (x, 0.8 * y, h), bevel=0.0025),
-        box((-x + lip, -y - 0.0004, lip), (x - lip, -y + 0.001, h - lip), bevel=0.0003, slot=1),
-        *lenses,
-    ]
+    yield box((-x, -y, 0), (x, 0.8 * y, h), bevel=0.0025)
+    yield box((-x + lip, -y - 0.0004, lip), (x - lip, -y + 0.001, h - lip), bevel=0.0003, slot=1)
+    for at in (0.22 * size[0], 0.46 * size[0]):
+        lens = cylinder(0.09 * size[0], 0, 0.2 * y, bevel=0.0002, segments=14, slot=2)
+        yield moved(lens, (-0.55 * x, y * 0.78, h - at), turn=about("x", -math.pi / 2))
 
 
 @held("read", at=(0.0, 0.5, 0.4))
@@ -294,3 +281,127 @@ def tablet(size: Vec3, shape: Shape) -> list[Piece]:
         box((-x + rim, -y + 0.0003, rim), (x - rim, 0, h - rim), bevel=0.0004, slot=1),
         box((-x + inner, -y, inner), (x - inner, -y + 0.001, h - inner), bevel=0.0002, slot=2),
     ]
+
+
+# Umbrellas: a parasol, one held open, one folded ----------------------------------------------
+
+
+@elsewhere("orange pale_wood", (1.6, 1.6, 2.0), (2.8, 2.8, 2.6), "plain stripes")
+def umbrella(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a parasol: canopy of eight gores (0), pole, ribs and foot (1)."""
+    r, h = min(size[0], size[1]) / 2, size[2]
+    drop = min(0.28 * r, 0.3 * h)
+    spread = 0.9239  # an octagon's inner radius: corners lie on the axes' box when turned
+    rim = r / spread
+    cloth = canopy(rim, h - 0.03, drop)
+    stick = tube([(0, 0, 0.02), (0, 0, h - 0.02)], 0.019, slot=1)
+    finial = revolved([(0, h - 0.03), (0.022, h - 0.028), (0.012, h - 0.01), (0, h)], slot=1)
+    foot = revolved(
+        [(0, 0), (0.24, 0), (0.24, 0.035), (0.05, 0.07), (0.03, 0.25), (0, 0.25)], slot=1
+    )
+    at = ((0, h - 0.06), (0.5, h - 0.06 - 0.44 * drop), (0.97, h - 0.05 - 0.97 * drop))
+    ribs = _ribs(rim, at, 0.006, segments=6)
+    return [cloth, stick, finial, foot, *ribs]
+
+
+@held("shaft", at=(0.0, 0.0, 0.07))
+@outdoors("cloth_blue steel wood", (0.9, 0.9, 0.78), (1.15, 1.15, 0.92), CLOTH)
+def hand_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build an open umbrella on its handle: cloth (0), shaft and ribs (1), handle (2)."""
+    r, h = min(size[0], size[1]) / 2, size[2]
+    rim = r / math.cos(math.pi / 8)
+    drop = min(0.45 * r, 0.4 * h)
+    middle = h - 0.06 - 0.46 * drop
+    over = ((0, h - 0.05), (0.5, h - 0.055 - 0.46 * drop), (0.97, h - 0.045 - 0.97 * drop))
+    under = ((0, h - 0.05 - 0.9 * drop), (0.5, middle))
+    pairs = zip(_ribs(rim, over, 0.0025), _ribs(rim, under, 0.002), strict=True)
+    ribs = [rib for pair in pairs for rib in pair]
+    return [
+        canopy(rim, h - 0.03, drop),
+        tube([(0, 0, 0.05), (0, 0, h - 0.01)], 0.006, segments=8, slot=1),
+        revolved([(0, h - 0.04), (0.012, h - 0.04), (0.004, h), (0, h)], segments=10, slot=1),
+        revolved([(0, 0), (0.013, 0), (0.0155, 0.02), (0.0135, 0.1), (0.008, 0.13), (0, 0.13)],
+               segments=14, slot=2),
+        *ribs,
+    ]  # fmt: skip
+
+
+@held("stand", at=(0.0, 0.0, 0.98))
+@kind("black steel wood", (0.12, 0.08, 0.72), (0.15, 0.1, 1.0))
+def cane_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a folded umbrella on its tip: cloth (0), tip (1), curved handle (2)."""
+    r, h = size[1] / 2, size[2]
+    hook = min(max((size[0] - r - 0.011) / 2, 0.02), 0.1 * h)
+    bend = [
+        (hook - hook * math.cos(a), 0.0, h - hook - 0.011 + hook * math.sin(a))
+        for a in np.linspace(0, math.pi, 9)
+    ]
+    pleats = []
+    for a in np.arange(8) * (math.pi / 4):
+        folds = ((0.4, a, 0.14), (0.62, a + 0.5, 0.66), (0.3, a + 0.8, 0.72))
+        path = [(k * r * math.cos(turn), k * r * math.sin(turn), z * h) for k, turn, z in folds]
+        pleats.append(tube(path, [0.2 * r, 0.42 * r, 0.25 * r], segments=7))
+    return [
+        *pleats,
+        revolved([(0, 0), (0.004, 0), (0.006, 0.07), (0.3 * r, 0.13 * h), (0.6 * r, 0.62 * h),
+                (0.25 * r, 0.72 * h), (0, 0.72 * h)], segments=16),
+        tube([(0, 0, 0.002), (0, 0, 0.14 * h)], 0.0045, segments=8, slot=1),
+        tube([(0, 0, 0.7 * h), *bend, (2 * hook, 0, h - 2 * hook - 0.011)], 0.011, segments=8,
+             slot=2),
+    ]  # fmt: skip
+
+
+def _ribs(rim: float, at: Sequence[Vec2], radius: float, *, segments: int = 5) -> list[Piece]:
+    """Eight rods through points: each the share of the rim's radius and a height."""
+    angles = [math.pi / 8 + k * math.pi / 4 for k in range(8)]
+    return [
+        tube([(share * (math.cos(a) * rim), share * (math.sin(a) * rim), z) for share, z in at],
+             radius, segments=segments, slot=1)
+        for a in angles
+    ]  # fmt: skip
+
+
+def canopy(rim: float, top: float, drop: float) -> Piece:
+    """The cloth: straight at the ribs, sagging between them, a short valance below."""
+    rings, per = 7, 6
+    n = 8 * per
+    share = np.linspace(0, 1, rings)
+    angle = math.pi / 8 + np.arange(n + 1) * (2 * math.pi / n)
+    inside = np.abs(((np.arange(n + 1) % per) / per) - 0.5) * 2  # 1 at a rib, 0 between
+    straight = math.cos(math.pi / 8) / np.cos((np.arange(n + 1) % per / per - 0.5) * math.pi / 4)
+    radius = rim * share[:, None] * straight
+    z = top - drop * (0.75 * share**1.0 + 0.25 * share**2)[:, None]
+    z = z - 0.035 * rim * share[:, None] * (1 - inside) ** 2
+    grid = np.stack([radius * np.cos(angle), radius * np.sin(angle), z], axis=-1)
+    valance = grid[-1:] - np.array([0, 0, 0.09 * rim])
+    grid = np.concatenate([grid, valance])
+    grid[:, -1] = grid[:, 0]
+    rows = len(grid)
+    a = (np.arange(rows - 1)[:, None] * (n + 1) + np.arange(n)).ravel()
+    faces = np.concatenate(
+        [np.column_stack([a, a + n + 1, a + n + 2]), np.column_stack([a, a + n + 2, a + 1])]
+    )
+    vertices = grid.reshape(-1, 3)
+    run = np.concatenate([share * rim, [rim * 1.09]])[:, None]
+    coords = np.stack(
+        np.broadcast_arrays(angle * np.maximum(run, 0.1 * rim), np.zeros(1), run), axis=-1
+    ).reshape(-1, 3)
+    return Piece(
+        vertices=vertices,
+        faces=faces,
+        coords=coords,
+        normals=_grid_normals(vertices, faces, grid.shape[1]),
+        two_sided=True,
+    )
+
+
+def _grid_normals(vertices: np.ndarray, faces: np.ndarray, columns: int) -> np.ndarray:
+    """Area-weighted vertex normals; the first and last column are one seam."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    normals = np.zeros_like(vertices)
+    for k in range(3):
+        np.add.at(normals, faces[:, k], np.cross(b - a, c - a))
+    seam = normals[::columns] + normals[columns - 1 :: columns]
+    normals[::columns] = normals[columns - 1 :: columns] = seam
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.where(length > 1e-12, normals / np.maximum(length, 1e-12), np.array([0, 0, 1.0]))

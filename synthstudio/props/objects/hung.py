@@ -45,9 +45,8 @@ def wall_clock(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a round clock: rim (0), face (1), hands and marks (2)."""
     rng, r, y = design("wall_clock", size), size[2] / 2, size[1] / 2
     middle = (0.0, 0.0, r)
-    rim = moved(cylinder(r, -y, 0.7 * y, segments=32), middle, turn=_TO_FRONT)
+    yield moved(cylinder(r, -y, 0.7 * y, segments=32), middle, turn=_TO_FRONT)
     face = cylinder(0.9 * r, 0, 0.8 * y, bevel=0.001, segments=32, slot=1)
-    yield rim
     yield moved(face, middle, turn=_TO_FRONT)
     hour, minute = 12 * float(rng.random()), 12 * float(rng.random())
     marks = [(k, 0.76, 0.86, 0.025) for k in (0, 3, 6, 9)]
@@ -57,16 +56,16 @@ def wall_clock(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @scenery("wood glass", (0.4, 0.025, 0.5), (0.8, 0.04, 1.5), TIMBER)
-def mirror(size: Vec3, shape: Shape) -> list[Piece]:
+def mirror(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a mirror: frame (0), pale glass that reflects nothing (1)."""
     x, y, h = half(size)
     wide = 0.06 * min(size[0], h)
-    glass = ((-x + wide, -0.6 * y, wide), (x - wide, 0.4 * y, h - wide))
-    sides = [(-x, -x + wide, 0.0, h), (x - wide, x, 0.0, h)]
-    ends = [(-x + wide, x - wide, 0.0, wide), (-x + wide, x - wide, h - wide, h)]
-    frame = [box((a, -y, c), (b, y, d), along="z") for a, b, c, d in sides]
-    frame += [box((a, -y, c), (b, y, d), along="x") for a, b, c, d in ends]
-    return [*frame, box(*glass, bevel=0.001, slot=1)]
+    for s in (-1, 1):
+        yield box((s * x, -y, 0), (s * (x - wide), y, h))
+    for low, high in ((0.0, wide), (h - wide, h)):
+        yield box((-x + wide, -y, low), (x - wide, y, high), along="x")
+    near, far = (-x + wide, -0.6 * y, wide), (x - wide, 0.4 * y, h - wide)
+    yield box(near, far, bevel=0.001, slot=1)
 
 
 @scenery("white steel", (0.6, 0.09, 0.4), (1.5, 0.12, 0.62))
@@ -236,8 +235,7 @@ def vase(size: Vec3, shape: Shape) -> Iterator[Piece]:
     sides = tips - (0.0, 0.0, 0.12 * h) + 0.3 * r * out
     wide = np.repeat([0.012, 0.25 * r], count)
     ups = np.tile(np.array([0.0, -0.6, 0.8]), (2 * count, 1))
-    green = leaves(np.tile(bases, (2, 1)), np.concatenate([tips, sides]), wide, ups, slot=1)
-    yield green
+    yield leaves(np.tile(bases, (2, 1)), np.concatenate([tips, sides]), wide, ups, slot=1)
     yield _flowers(tips, 0.22 * r)
 
 
@@ -308,3 +306,47 @@ def table_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     belly = (0.2 + 0.4 * float(design("table_lamp", size).random())) * r
     form = [(0, 0), (0.45 * r, 0), (0.45 * r, 0.02 * h), (belly, 0.3 * h), (0.1 * r, 0.55 * h)]
     return [revolved([*form, (0.0, 0.6 * h)]), lampshade(r, 0.5 * h, h)]
+
+
+@scenery("black picture", (0.3, 0.02, 0.3), (1.3, 0.04, 1.1))
+def picture(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a picture that hangs: frame (0), print (1)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    wide = 0.05 * min(size[0], h)
+    frame = box((-x, -0.7 * y, 0), (x, y, h), along="x")
+    return [
+        frame,
+        box((-x + wide, -y, wide), (x - wide, -0.4 * y, h - wide), bevel=0.001, slot=1),
+    ]
+
+
+@scenery("white lamp", (0.7, 0.05, 0.8), (2.2, 0.09, 1.6))
+def window(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a window in a wall: frame with its bars and sill (0), panes (1)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    wide, inner = 0.06, -0.1 * y
+    yield box((-x, -y, 0), (x, y, wide), along="x")
+    yield box((-x + 0.02, inner, h - wide), (x - 0.02, y, h), along="x")
+    yield box((-x + 0.02, inner, wide), (-x + 0.02 + wide, y, h - wide))
+    yield box((x - 0.02 - wide, inner, wide), (x - 0.02, y, h - wide))
+    yield box((-x + wide, 0.3 * y, wide), (x - wide, 0.9 * y, h - wide), bevel=0.001, slot=1)
+    count = max(1, round(size[0] / 0.8))
+    for number in range(1, count):
+        at = -x + number * size[0] / count
+        yield box((at - wide / 2, inner, wide), (at + wide / 2, y, h - wide))
+
+
+@scenery("white", (2.0, 0.012, 0.06), (12.0, 0.02, 0.14))
+def skirting(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a skirting board along a wall."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    return [box((-x, -y, 0), (x, y, h), along="x")]
+
+
+@scenery("white lamp", (0.08, 0.012, 0.08), (0.16, 0.016, 0.1))
+def switch(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a light switch: plate (0), rocker (1)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    plate = box((-x, -0.4 * y, 0), (x, y, h), bevel=0.001)
+    rocker = ((-0.6 * x, -y, 0.2 * h), (0.6 * x, 0.0, 0.8 * h))
+    return [plate, box(*rocker, bevel=0.001, slot=1)]

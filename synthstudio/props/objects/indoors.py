@@ -6,15 +6,25 @@ Their designs (how many doors, which goods on a shelf) follow from the kind and 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.spec import Vec2, Vec3
 from synthstudio.props.objects.furniture import sofa, table
-from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, belongs, kind, scenery
-from synthstudio.props.objects.shapes import Piece, box, cylinder, revolved, tube
+from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, belongs, elsewhere, kind, scenery
+from synthstudio.props.objects.shapes import (
+    CORNERS,
+    Piece,
+    about,
+    box,
+    cylinder,
+    moved,
+    revolved,
+    tube,
+)
 
 _HANDLE_M, _FRONT_M = 0.03, 0.02
 """How far handles and doors stand out."""
@@ -26,14 +36,13 @@ def design(kind: str, size: Vec3) -> Generator:
 
 
 def half(size: Vec3) -> Vec3:
-    """Return half of the width, half of the depth, and the height."""
     return size[0] / 2, size[1] / 2, size[2]
 
 
 def fronts(
     low: Vec2, high: Vec2, y: float, *, columns: int = 1, rows: int = 1, slot: int = 1
 ) -> list[Piece]:
-    """Return doors or drawers between two points of (x, z); their handles reach to `y`.
+    """Doors or drawers between two points of (x, z); their handles reach to `y`.
 
     Doors are `slot`, handles the slot after it.
     """
@@ -97,7 +106,7 @@ def desk(size: Vec3, shape: Shape) -> list[Piece]:
 @kind(
     "cloth_blue cloth_blue black", (0.7, 0.75, 0.78), (0.95, 0.9, 1.0), "plain stripes plaid knit"
 )
-def armchair(size: Vec3, shape: Shape) -> Iterable[Piece]:
+def armchair(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build an armchair: body and arms (0), cushions (1), feet (2). It faces -y."""
     return sofa(size, shape)
 
@@ -181,8 +190,7 @@ def fireplace(size: Vec3, shape: Shape) -> Iterator[Piece]:
 def coat_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a coat stand: stand and hooks (0), coats that hang from it (1, 2)."""
     rng, r, h = design("coat_rack", size), min(size[:2]) / 2, size[2]
-    foot = revolved([(0, 0), (0.75 * r, 0), (0.75 * r, 0.02), (0.2 * r, 0.04), (0, 0.04)])
-    yield foot
+    yield revolved([(0, 0), (0.75 * r, 0), (0.75 * r, 0.02), (0.2 * r, 0.04), (0, 0.04)])
     yield cylinder(0.02, 0.02, h)
     coats = 1 + int(rng.random() * 3)
     for number in range(4):
@@ -222,3 +230,244 @@ def lampshade(r: float, low: float, high: float) -> Piece:
     rim = 0.1 * (high - low)
     return revolved([(0, low + rim), (0.95 * r, low + rim), (r, low), (0.6 * r, high), (0, high)],
                   segments=28, slot=1)  # fmt: skip
+
+
+@scenery("white pale_wood steel", (0.8, 0.4, 0.8), (1.8, 0.6, 2.2), TIMBER)
+def cupboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a cupboard: body (0), doors side by side (1), their knobs (2)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    plinth, gap, leaf = 0.08 * h, 0.004, min(0.02, 0.2 * y)
+    knob = min(0.025, 0.3 * y)
+    face = -y + knob
+    yield box((-x, face + leaf, plinth), (x, y, h), bevel=0.003)
+    yield box((-x + 0.02, face + leaf + 0.03 * y, 0), (x - 0.02, y, plinth), bevel=0.001)
+    count = max(2, round(size[0] / 0.55))
+    step = size[0] / count
+    for number in range(count):
+        left, right = -x + number * step + gap, -x + (number + 1) * step - gap
+        yield box((left, face, plinth + gap), (right, face + leaf, h - gap), bevel=0.003, slot=1)
+        at = right - 0.05 if number % 2 == 0 else left + 0.05
+        height = 0.55 * h
+        yield box((at - 0.01, -y, height - 0.05), (at + 0.01, face, height + 0.05), slot=2)
+
+
+# Kitchens and laundry rooms -------------------------------------------------------------------
+
+TAP_M = 0.24
+"""A tap stands so high over its worktop."""
+
+
+@scenery("white white steel", (0.55, 0.58, 1.4), (0.75, 0.7, 2.0))
+def fridge(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a fridge over a freezer: body (0), doors (1), handles (2)."""
+    x, y, h = half(size)
+    middle = 0.4 * h
+    return [
+        box((-x, -y + 0.055, 0.02), (x, y, h), bevel=0.01),
+        box((-x + 0.03, -y + 0.08, 0), (x - 0.03, y - 0.03, 0.02), slot=2),
+        *fronts((-x, 0.06), (x, middle), -y),
+        *fronts((-x, middle), (x, h), -y),
+    ]
+
+
+@scenery("white glass steel", (0.5, 0.58, 0.85), (0.62, 0.64, 0.92))
+def stove(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a stove with its oven: body (0), hob and window (1), handle, knobs and rings (2)."""
+    x, y, h = half(size)
+    face = -y + 0.03
+    yield box((-x, face + 0.01, 0.05), (x, y, h - 0.012), bevel=0.004)
+    yield box((-x + 0.02, face + 0.05, 0), (x - 0.02, y, 0.05), slot=1)
+    yield box((-x + 0.01, face, 0.12), (x - 0.01, face + 0.02, 0.8 * h), bevel=0.004)
+    yield box((-0.72 * x, face - 0.003, 0.25 * h), (0.72 * x, face + 0.01, 0.66 * h), slot=1)
+    yield box((-0.8 * x, -y, 0.72 * h), (0.8 * x, face, 0.74 * h), slot=2)
+    yield box((-x, -y + 0.02, h - 0.012), (x, y, h - 0.004), bevel=0.002, slot=1)
+    for k in range(5):
+        at = (k - 2) * 0.32 * x
+        knob = cylinder(0.018, 0, 0.03, segments=10, slot=2)
+        yield moved(knob, (at, face + 0.01, 0.89 * h), turn=about("x", math.pi / 2))
+    for sx, sy in CORNERS:
+        ring = cylinder(0.3 * x, h - 0.006, h, segments=18, slot=2)
+        yield moved(ring, (sx * 0.48 * x, sy * 0.45 * y, 0))
+
+
+@scenery("white wood steel", (0.8, 0.58, 1.09), (1.4, 0.65, 1.16), "plain wood planks")
+def sink_unit(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a sink in a low cupboard: body and doors (0), worktop (1), basin, tap, plinth (2)."""
+    x, y, h = half(size)
+    top = h - min(TAP_M, 0.3 * h)
+    under, basin = top - 0.04, (0.4 * x, 0.55 * y)
+    yield box((-x + 0.01, -y + 0.06, 0.09), (x - 0.01, y, under), bevel=0.002)
+    yield box((-x + 0.03, -y + 0.1, 0), (x - 0.03, y, 0.09), slot=2)
+    yield box((-x, -y, under), (x, -basin[1], top), along="x", slot=1)
+    yield box((-x, basin[1], under), (x, y, top), along="x", slot=1)
+    yield box((-x, -basin[1], under), (-basin[0], basin[1], top), along="x", slot=1)
+    yield box((basin[0], -basin[1], under), (x, basin[1], top), along="x", slot=1)
+    yield box((-basin[0], -basin[1], under), (basin[0], basin[1], under + 0.004), slot=2)
+    back, up = 0.75 * y, h - 0.02
+    arch = [(0.0, back, top), (0.0, back, up - 0.03), (0.0, back - 0.04, up), (0.0, 0.25 * y, up),
+            (0.0, 0.2 * y, up - 0.04)]  # fmt: skip
+    doors = fronts((-x, 0.09), (x, under), -y + 0.01, columns=max(2, round(size[0] / 0.5)), slot=0)
+    yield from (replace(p, slot=2) if p.slot == 1 else p for p in doors)  # handles in steel
+    yield tube(arch, 0.014, segments=8, slot=2)
+    yield box((-0.03, back - 0.015, top), (0.03, back + 0.015, h - 0.75 * (h - top)), slot=2)
+
+
+@scenery("white steel glass", (0.58, 0.55, 0.82), (0.62, 0.62, 0.88))
+def washing_machine(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a washing machine: body (0), the door's ring and a drawer (1), its glass (2)."""
+    x, y, h = half(size)
+    face, r = -y + 0.04, 0.33 * min(size[0], h)
+    turn, middle = about("x", math.pi / 2), 0.45 * h
+    yield box((-x, face, 0.015), (x, y, h), bevel=0.012)
+    yield box((-x + 0.03, face + 0.03, 0), (x - 0.03, y - 0.03, 0.015), slot=2)
+    yield box((-x + 0.01, face - 0.008, 0.84 * h), (-0.2 * x, face + 0.01, 0.96 * h))
+    yield box((0.45 * x, face - 0.004, 0.86 * h), (x - 0.03, face + 0.01, 0.94 * h), slot=2)
+    yield moved(cylinder(r, 0, 0.03, segments=28, slot=1), (0, face, middle), turn=turn)
+    yield moved(cylinder(0.75 * r, 0, 0.04, segments=24, slot=2), (0, face, middle), turn=turn)
+    yield moved(cylinder(0.03, 0, 0.03, slot=1), (0.2 * x, face, 0.9 * h), turn=turn)
+
+
+@scenery("white white steel", (0.6, 0.3, 0.5), (1.6, 0.36, 0.75), TIMBER)
+def wall_cupboard(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a cupboard that hangs: body (0), doors (1), handles (2)."""
+    x, y, h = half(size)
+    doors = fronts((-x, 0), (x, h), -y, columns=max(1, round(size[0] / 0.45)))
+    return [box((-x, -y + 0.05, 0), (x, y, h), bevel=0.003), *doors]
+
+
+# Shops, offices, schools and sports halls -----------------------------------------------------
+
+
+@belongs("shop changing_room")
+@kind("steel cloth_blue red tan", (1.0, 0.46, 1.4), (1.7, 0.55, 1.75))
+def clothes_rail(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a rail on feet (0) from which clothes hang side by side (1, 2, 3)."""
+    rng = design("clothes_rail", size)
+    x, y, h = half(size)
+    bar = 0.018
+    yield tube([(-x, 0, h - bar), (x, 0, h - bar)], bar, segments=8)
+    for s in (-1, 1):
+        at = s * (x - 0.05)
+        yield tube([(at, 0, 0.02), (at, 0, h - bar)], bar, segments=8)
+        yield box((at - 0.02, -y, 0), (at + 0.02, y, 0.03))
+    at, last = -x + 0.12, x - 0.15
+    slot = 1
+    while at < last:
+        thick, long = 0.025 + 0.03 * float(rng.random()), (0.35 + 0.4 * float(rng.random())) * h
+        wide = (0.7 + 0.25 * float(rng.random())) * y
+        slot = slot if rng.random() < 0.5 else 1 + int(3 * rng.random())
+        top, ways = h - 0.06, (0.0, 0.07, 0.13, 1.0)
+        radii = [0.15 * wide, 0.75 * wide, 0.95 * wide, wide]
+        path = [(0.0, 0.0, top - k * long) for k in ways]
+        coat = tube(path, radii, segments=10, slot=slot)
+        yield moved(_flat(coat, thick / (2 * wide)), (at + thick / 2, 0, 0))
+        at += thick + 0.01 + (0.08 * float(rng.random()) if rng.random() < 0.3 else 0.0)
+
+
+def _flat(piece: Piece, share: float) -> Piece:
+    """Return the piece pressed along x to that share."""
+    normals = piece.normals / (share, 1.0, 1.0)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    around = piece.coords * (0.65, 1.0, 1.0)  # it is so much less far about it
+    vertices = piece.vertices * (share, 1.0, 1.0)
+    return replace(piece, vertices=vertices, normals=normals, coords=around)
+
+
+@belongs("shop store")
+@kind("steel red yellow cloth_blue", (1.0, 0.4, 1.4), (1.9, 0.55, 2.1))
+def shop_shelf(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a shelf of a shop: boards and back (0), goods in rows of their kind (1, 2, 3)."""
+    rng = design("shop_shelf", size)
+    x, y, h = half(size)
+    yield box((-x, y - 0.02, 0), (x, y, h), bevel=0.002)
+    yield box((-x, -y, 0), (x, y - 0.02, 0.1), bevel=0.002)
+    count = max(2, round((h - 0.2) / 0.36))
+    room = (h - 0.1) / count
+    for level in range(count):
+        z = 0.1 + level * room
+        if level:
+            yield box((-x, -y, z - 0.025), (x, y - 0.02, z), bevel=0.002, along="x")
+        at = -x + 0.02
+        while at < x - 0.1:
+            wide, tall = 0.06 + 0.12 * float(rng.random()), (0.4 + 0.4 * float(rng.random())) * room
+            slot = 1 + int(3 * rng.random())
+            for _ in range(1 + int(4 * rng.random())):
+                if at + wide > x - 0.02 or rng.random() < 0.06:
+                    break
+                near, far = (at, -0.9 * y, z), (at + wide - 0.006, 0.8 * y, z + tall)
+                yield box(near, far, bevel=0, slot=slot)
+                at += wide
+            at += 0.03
+
+
+@elsewhere("steel pale_wood carton yellow", (1.4, 0.7, 1.9), (2.6, 1.0, 2.5), TIMBER)
+def pallet_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build an open rack: uprights and braces (0), decks (1), boxes (2) and bins (3) with gaps."""
+    rng = design("pallet_rack", size)
+    x, y, h = half(size)
+    for s, t in CORNERS:
+        yield box((s * x, t * y, 0), (s * (x - 0.06), t * (y - 0.06), h), slot=0)
+    count = 3 if h < 2.2 else 4
+    for level in range(count):
+        z = 0.12 + level * (h - 0.2) / count
+        for s in (-1, 1):
+            yield box((s * x, -y + 0.06, z - 0.06), (s * (x - 0.03), y - 0.06, z - 0.02), slot=0)
+            yield box((-x, s * y, z - 0.1), (x, s * (y - 0.04), z), slot=0)
+        yield box((-x, -y + 0.04, z - 0.02), (x, y - 0.04, z), bevel=0, along="x", slot=1)
+        at = -x + 0.08
+        while (wide := 0.25 + 0.3 * float(rng.random())) < x - 0.08 - at:
+            deep, tall = (0.6 + 0.35 * float(rng.random())) * y, 0.2 + 0.2 * float(rng.random())
+            if rng.random() < 0.75:
+                slot = 2 if rng.random() < 0.7 else 3
+                yield box((at, -deep, z), (at + wide, deep, z + tall), slot=slot)
+            at += wide + 0.05
+
+
+@scenery("steel paint steel", (0.9, 0.45, 1.7), (1.8, 0.55, 2.0))
+def lockers(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build lockers side by side: body (0), doors (1), handles (2)."""
+    rows = 1 + int(2 * design("lockers", size).random())
+    return case(size, columns=max(2, round(size[0] / 0.3)), rows=rows)
+
+
+@scenery("steel steel black", (0.4, 0.5, 0.7), (0.48, 0.62, 1.35))
+def filing_cabinet(size: Vec3, shape: Shape) -> list[Piece]:
+    """Build a filing cabinet: body (0), drawers (1), handles (2)."""
+    return case(size, columns=1, rows=max(2, round(size[2] / 0.33)), plinth=0.03)
+
+
+@belongs("sports_hall changing_room")
+@kind("wood wood", (2.0, 0.25, 0.3), (3.4, 0.33, 0.4), TIMBER)
+def gym_bench(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a long low bench: board (0), feet and beam (1)."""
+    x, y, h = half(size)
+    yield box((-x, -y, h - 0.04), (x, y, h), bevel=0.01, along="x")
+    yield box((-x + 0.1, -0.3 * y, 0.3 * h), (x - 0.1, 0.3 * y, 0.55 * h), along="x", slot=1)
+    for at in (-0.8 * x, 0.0, 0.8 * x):
+        yield box((at - 0.03, -y * 0.9, 0), (at + 0.03, 0.9 * y, h - 0.04), slot=1)
+
+
+@scenery("wood wood", (0.95, 0.14, 2.2), (2.8, 0.18, 2.6))
+def wall_bars(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build wall bars: posts (0), bars (1)."""
+    x, y, h = half(size)
+    count = max(1, round(size[0] / 0.95))
+    posted = np.linspace(-x, x - 0.04, count + 1)
+    yield from (box((a, -y, 0), (a + 0.04, y, h), along="z") for a in posted)
+    for z in np.arange(0.2, h - 0.06, 0.15):
+        bar = [(-x + 0.02, -0.4 * y, float(z)), (x - 0.02, -0.4 * y, float(z))]
+        yield tube(bar, min(0.017, 0.3 * y), segments=6, slot=1)
+
+
+@belongs("sports_hall")
+@kind("wood leather", (1.3, 0.55, 0.9), (1.6, 0.75, 1.2))
+def vaulting_box(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a vaulting box: tiers that narrow upwards (0), padded top (1)."""
+    x, y, h = half(size)
+    tiers, top = 4, 0.84 * h
+    for k in range(tiers):
+        a, b = 1 - 0.045 * k, 1 - 0.07 * k
+        low, high = k * top / tiers, (k + 1) * top / tiers - 0.008
+        yield box((-a * x, -b * y, low), (a * x, b * y, high), bevel=0.004, along="x")
+    yield box((-0.8 * x, -0.7 * y, 0.1), (0.8 * x, 0.7 * y, top), slot=1)
+    yield box((-0.85 * x, -0.76 * y, top), (0.85 * x, 0.76 * y, h), bevel=0.06, slot=1)

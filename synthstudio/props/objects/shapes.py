@@ -349,17 +349,9 @@ def leaves(bases: F64, tips: F64, widths: F64, ups: F64, *, slot: int = 0) -> Pi
     points = np.stack([bases, bases + belly - side, bases + belly + side, middle, tips], axis=1)
     tilt = 0.35 * across
     normals = np.stack([normal, normal - tilt, normal + tilt, normal, normal], axis=1)
-    zero = np.zeros(count)
-    coords = np.stack(
-        [
-            np.stack([zero, zero, zero], axis=1),
-            np.stack([-widths / 2, zero, 0.42 * lengths], axis=1),
-            np.stack([widths / 2, zero, 0.42 * lengths], axis=1),
-            np.stack([zero, zero, 0.45 * lengths], axis=1),
-            np.stack([zero, zero, lengths], axis=1),
-        ],
-        axis=1,
-    )
+    coords = np.zeros((count, 5, 3))
+    coords[..., 0] = np.outer(widths, (0, -0.5, 0.5, 0, 0))
+    coords[..., 2] = np.outer(lengths, (0, 0.42, 0.42, 0.45, 1))
     triangles = np.array([[0, 3, 1], [0, 2, 3], [1, 3, 4], [3, 2, 4]])
     return Piece(
         vertices=points.reshape(-1, 3),

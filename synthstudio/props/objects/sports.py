@@ -25,19 +25,18 @@ _ACROSS = about("y", math.pi / 2)  # from standing to lying along x
 
 @held("ball", stands=True)
 @kind("orange black", (0.21, 0.21, 0.21), (0.25, 0.25, 0.25), "plain checks")
-def ball(size: Vec3, shape: Shape) -> list[Piece]:
+def ball(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a ball (0) with three bands round it (1)."""
     r = min(size) / 2
     seam = 0.006 * size[0]
-    bands = []
+    band = revolved([(0, -seam), (r, -seam), (r, seam), (0, seam)], segments=40, slot=1)
     for turn in (np.eye(3), about("x", math.pi / 2), about("y", math.pi / 2)):
-        wide = [(0, -seam), (r, -seam), (r, seam), (0, seam)]
-        bands.append(moved(revolved(wide, segments=40, slot=1), (0, 0, r), turn=turn))
+        yield moved(band, (0, 0, r), turn=turn)
     angles = np.linspace(-math.pi / 2, math.pi / 2, 19)
     skin = 0.996 * r
     profile = [(skin * math.cos(a), skin * math.sin(a)) for a in angles]
     profile[0], profile[-1] = (0.0, -skin), (0.0, skin)
-    return [moved(revolved(profile, segments=36), (0, 0, r)), *bands]
+    yield moved(revolved(profile, segments=36), (0, 0, r))
 
 
 @held("bar", at=(0.0, 0.0, 0.12))
@@ -109,7 +108,7 @@ def skateboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @elsewhere("white red", (0.48, 0.16, 1.7), (0.55, 0.2, 2.2), "plain stripes")
-def surfboard(size: Vec3, shape: Shape) -> list[Piece]:
+def surfboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a surfboard that stands in a foot on its tail: board (0), stringer and foot (1)."""
     x, foot, h = size[0] / 2, size[1] / 2, size[2]
     y = 0.42 * foot
@@ -125,15 +124,11 @@ def surfboard(size: Vec3, shape: Shape) -> list[Piece]:
         ]
         return [*side, *((-a, b) for a, b in reversed(side[:-1]))]
 
-    layers = [
-        prism(outline(scale), -deep * y, deep * y)
-        for scale, deep in ((1.0, 0.3), (0.985, 0.55), (0.955, 0.78), (0.9, 1.0))
-    ]
-    line = box((-0.004, -y - 0.0006, 0.09 * h), (0.004, y + 0.0006, 0.93 * h), bevel=0, slot=1)
-    jaws = [
-        box((-0.7 * x, side * y, 0.0), (0.7 * x, side * foot, 0.16), slot=1) for side in (-1.0, 1.0)
-    ]
-    return [*layers, line, *jaws]
+    for scale, deep in ((1.0, 0.3), (0.985, 0.55), (0.955, 0.78), (0.9, 1.0)):
+        yield prism(outline(scale), -deep * y, deep * y)
+    yield box((-0.004, -y - 0.0006, 0.09 * h), (0.004, y + 0.0006, 0.93 * h), bevel=0, slot=1)
+    for side in (-1.0, 1.0):
+        yield box((-0.7 * x, side * y, 0.0), (0.7 * x, side * foot, 0.16), slot=1)
 
 
 @held("bar")
@@ -165,26 +160,25 @@ def barbell(size: Vec3, shape: Shape) -> Iterator[Piece]:
             yield moved(disc, (0, 0, r), turn=_ACROSS)
 
 
-def _shaft(low: float, high: float, radius: float, slot: int = 0) -> Piece:
-    return cylinder(radius, low, high, bevel=0.006, segments=12, slot=slot)
+def _shaft(low: float, high: float, radius: float) -> Piece:
+    return cylinder(radius, low, high, bevel=0.006, segments=12)
 
 
 @held("pole")
 @kind("pale_wood red yellow", (0.3, 0.07, 1.25), (0.42, 0.09, 1.6), "wood plain")
-def broom(size: Vec3, shape: Shape) -> list[Piece]:
+def broom(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a broom: shaft (0), head (1), bristles (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     low = min(0.09, 0.12 * h)
-    tufts = []
     for k in range(9):
         a = (k - 4) / 4.5 * x * 0.95
         wide = 0.09 * x
         outline = [(a * 1.04 - wide, 0.0), (a * 1.04 + wide, 0.0), (a * 0.94 + wide * 0.8, low),
                    (a * 0.94 - wide * 0.8, low)]  # fmt: skip
-        tufts.append(prism(outline, -y, y, slot=2))
-    head = box((-x * 0.98, -0.9 * y, low - 0.005), (x * 0.98, 0.9 * y, low + 0.03), bevel=0.008,
+        yield prism(outline, -y, y, slot=2)
+    yield box((-x * 0.98, -0.9 * y, low - 0.005), (x * 0.98, 0.9 * y, low + 0.03), bevel=0.008,
                along="x", slot=1)  # fmt: skip
-    return [*tufts, head, _shaft(low + 0.02, h, 0.0125)]
+    yield _shaft(low + 0.02, h, 0.0125)
 
 
 @held("pole")

@@ -1,12 +1,14 @@
-"""Builders of what rolls: bicycle, motor scooter, pram, shopping cart; front to -y."""
+"""Builders of what rolls: bicycle, motor scooter, pram, shopping cart, car; front to -y."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
+from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.kinds import Shape, belongs, elsewhere, held, kind, outdoors
 from synthstudio.props.objects.shapes import (
@@ -21,8 +23,12 @@ from synthstudio.props.objects.shapes import (
     tube,
 )
 
-AXLE = about("y", math.pi / 2)  # a wheel's axle along x
-SIDE = about("z", math.pi / 2)  # an outline in (depth, height), drawn across
+_AXLE = about("y", math.pi / 2)  # a wheel's axle along x
+_SIDE = about("z", math.pi / 2)  # an outline in (depth, height), drawn across
+
+
+def _across(outline: list[tuple[float, float]], half: float, slot: int = 0) -> Piece:
+    return moved(prism(outline, -half, half, slot=slot), turn=_SIDE)
 
 
 def _tyre(r: float, thick: float, at: Vec3, *, slot: int, spokes: int, metal: int) -> list[Piece]:
@@ -33,7 +39,7 @@ def _tyre(r: float, thick: float, at: Vec3, *, slot: int, spokes: int, metal: in
         path = [(0.0, radius * math.cos(a), radius * math.sin(a)) for a in angles]
         return moved(tube(path, bar, segments=7, slot=which), at)
 
-    hub = moved(moved(cylinder(0.022, -0.04, 0.04, segments=10, slot=metal), turn=AXLE), at)
+    hub = moved(moved(cylinder(0.022, -0.04, 0.04, segments=10, slot=metal), turn=_AXLE), at)
     pieces = [ring(r - thick, thick, slot), ring(r - 2.2 * thick, 0.45 * thick, metal), hub]
     for k in range(spokes):
         a = 2 * math.pi * k / spokes
@@ -49,14 +55,14 @@ def disc(r: float, half: float, at: Vec3, *, slot: int, hub: int) -> list[Piece]
     profile += [(a, -b) for a, b in reversed(profile)]
     cap = [(0, -half - 0.003), (0.55 * r, -half - 0.003), (0.6 * r, 0), (0.55 * r, half + 0.003)]
     return [
-        moved(revolved(profile, segments=28, slot=slot), at, turn=AXLE),
-        moved(revolved([*cap, (0, half + 0.003)], segments=20, slot=hub), at, turn=AXLE),
+        moved(revolved(profile, segments=28, slot=slot), at, turn=_AXLE),
+        moved(revolved([*cap, (0, half + 0.003)], segments=20, slot=hub), at, turn=_AXLE),
     ]
 
 
 @held("walk", at=(0.4, -0.135, 0.985), stands=True, supports=True)
 @outdoors("red black steel", (0.56, 1.65, 0.88), (0.64, 1.85, 1.15))
-def bicycle(size: Vec3, shape: Shape) -> list[Piece]:
+def bicycle(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a bicycle: frame (0), tyres, saddle and grips (1), rims and chain (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     r = min(0.33, 0.34 * h, 0.38 * y)
@@ -64,43 +70,32 @@ def bicycle(size: Vec3, shape: Shape) -> list[Piece]:
     head, seat = (0.0, front + 0.28 * y, 0.88 * h), (0.0, 0.32 * y, 0.78 * h)
     low = (0.0, front + 0.24 * y, 0.72 * h)
     bar = h - 0.015
-    saddle = prism(
-        [(-0.1, 0.0), (0.15, 0.0), (0.14, 0.04), (0.04, 0.055), (-0.1, 0.04)], -0.06, 0.06, slot=1
-    )
-    grips = []
+    saddle = [(-0.1, 0.0), (0.15, 0.0), (0.14, 0.04), (0.04, 0.055), (-0.1, 0.04)]
+    yield tube([bottom, (0, seat[1], seat[2])], 0.016)
+    yield tube([bottom, low], 0.018)
+    yield tube([(0, seat[1], seat[2] - 0.06), (0, head[1] - 0.005, head[2] - 0.05)], 0.015)
+    yield tube([low, head], 0.02)
+    yield tube([head, (0, head[1] - 0.05, bar - 0.01)], 0.013, slot=2)
+    yield tube([seat, (0, seat[1] + 0.03, 0.9 * h)], 0.013, slot=2)
+    yield moved(_across(saddle, 0.06, 1), (0, seat[1] + 0.02, 0.89 * h))
+    yield moved(cylinder(0.09, 0.04, 0.046, segments=24, slot=2), bottom, turn=_AXLE)
+    for s in (1, -1):
+        chain = [(0.043, bottom[1], bottom[2] + s * 0.09), (0.043, rear, r + s * 0.04)]
+        yield tube(chain, 0.004, segments=5, slot=2)
     for s in (-1, 1):
         near = [(0, head[1] - 0.05, bar - 0.01), (s * 0.45 * x, head[1] - 0.05, bar - 0.005)]
         path = [*near, (s * 0.7 * x, head[1] + 0.02, bar), (s * (x - 0.005), head[1] + 0.09, bar)]
-        grips.append(tube(path, 0.011, slot=2))
-        grips.append(tube([path[2], path[3]], 0.015, slot=1))
-        grips.append(moved(box((-0.045, -0.03, -0.01), (0.045, 0.03, 0.01), slot=1),
-                           (s * 0.14, bottom[1] - s * 0.12, bottom[2] - s * 0.11)))  # fmt: skip
+        yield tube(path, 0.011, slot=2)
+        yield tube([path[2], path[3]], 0.015, slot=1)
+        pedal = box((-0.045, -0.03, -0.01), (0.045, 0.03, 0.01), slot=1)
+        yield moved(pedal, (s * 0.14, bottom[1] - s * 0.12, bottom[2] - s * 0.11))
         crank = [(s * out, bottom[1] - s * 0.12, bottom[2] - s * 0.11) for out in (0.075, 0.12)]
-        grips.append(tube([(s * 0.06, bottom[1], bottom[2]), *crank], 0.009, slot=2))
-        grips.append(tube([(s * 0.03, rear, r), (s * 0.03, bottom[1], bottom[2])], 0.009))
-        grips.append(tube([(s * 0.03, rear, r), (s * 0.015, seat[1], seat[2] - 0.08)], 0.008))
-        grips.append(
-            tube([(s * 0.04, front, r), (s * 0.035, low[1] - 0.03, low[2] - 0.1), low], 0.011)
-        )
-    frame = [
-        tube([bottom, (0, seat[1], seat[2])], 0.016),
-        tube([bottom, low], 0.018),
-        tube([(0, seat[1], seat[2] - 0.06), (0, head[1] - 0.005, head[2] - 0.05)], 0.015),
-        tube([low, head], 0.02),
-        tube([head, (0, head[1] - 0.05, bar - 0.01)], 0.013, slot=2),
-        tube([seat, (0, seat[1] + 0.03, 0.9 * h)], 0.013, slot=2),
-        moved(saddle, (0, seat[1] + 0.02, 0.89 * h), turn=SIDE),
-        moved(cylinder(0.09, 0.04, 0.046, segments=24, slot=2), bottom, turn=AXLE),
-    ]
-    for s in (1, -1):
-        chain = [(0.043, bottom[1], bottom[2] + s * 0.09), (0.043, rear, r + s * 0.04)]
-        frame.append(tube(chain, 0.004, segments=5, slot=2))
-    wheels = [
-        piece
-        for at in (front, rear)
-        for piece in _tyre(r, 0.02, (0, at, r), slot=1, spokes=16, metal=2)
-    ]
-    return [*frame, *grips, *wheels]
+        yield tube([(s * 0.06, bottom[1], bottom[2]), *crank], 0.009, slot=2)
+        yield tube([(s * 0.03, rear, r), (s * 0.03, bottom[1], bottom[2])], 0.009)
+        yield tube([(s * 0.03, rear, r), (s * 0.015, seat[1], seat[2] - 0.08)], 0.008)
+        yield tube([(s * 0.04, front, r), (s * 0.035, low[1] - 0.03, low[2] - 0.1), low], 0.011)
+    for at in (front, rear):
+        yield from _tyre(r, 0.02, (0, at, r), slot=1, spokes=16, metal=2)
 
 
 @belongs("street")
@@ -112,9 +107,6 @@ def motor_scooter(size: Vec3, shape: Shape) -> Iterator[Piece]:
     front, rear = -y + r, y - r - 0.05
     wide = min(0.17, 0.5 * x)
 
-    def across(outline: list[tuple[float, float]], half: float, slot: int = 0) -> Piece:
-        return moved(prism(outline, -half, half, slot=slot), turn=SIDE)
-
     back = [(0.0, 0.3 * h), (0.85 * y, 0.32 * h), (0.97 * y, 0.46 * h), (0.8 * y, 0.6 * h),
             (0.06 * y, 0.6 * h)]  # fmt: skip
     seat = [(0.03 * y, 0.59 * h), (0.82 * y, 0.59 * h), (0.9 * y, 0.66 * h), (0.5 * y, 0.7 * h),
@@ -122,12 +114,12 @@ def motor_scooter(size: Vec3, shape: Shape) -> Iterator[Piece]:
     shield = [(a * y, b * h) for a, b in ((-0.5, 0.22), (-0.42, 0.22), (-0.5, 0.82), (-0.58, 0.82))]
     guard = [(front - 0.9 * r, 1.2 * r), (front + 0.95 * r, 1.1 * r), (front + 0.8 * r, 1.7 * r),
              (front - 0.1 * r, 2.05 * r), (front - 0.75 * r, 1.7 * r)]  # fmt: skip
-    yield across(back, wide)
-    yield across(back[1:4], 0.5 * wide, 2)
-    yield across(shield, 1.15 * wide)
+    yield _across(back, wide)
+    yield _across(back[1:4], 0.5 * wide, 2)
+    yield _across(shield, 1.15 * wide)
     yield box((-wide, -0.5 * y, 0.18 * h), (wide, 0.1 * y, 0.24 * h), bevel=0.015)
-    yield across([(0.0, 0.59 * h), *seat[1:3], (0.03 * y, 0.66 * h)], 0.85 * wide, 1)
-    yield across(guard, 0.45 * wide)
+    yield _across([(0.0, 0.59 * h), *seat[1:3], (0.03 * y, 0.66 * h)], 0.85 * wide, 1)
+    yield _across(guard, 0.45 * wide)
     yield tube([(0, front, r), (0, -0.52 * y, 0.84 * h), (0, -0.5 * y, 0.9 * h)], 0.03, slot=2)
     yield box((-0.5 * wide, -0.62 * y, 0.82 * h), (0.5 * wide, -0.46 * y, 0.94 * h), bevel=0.025)
     yield moved(
@@ -162,10 +154,10 @@ def pram(size: Vec3, shape: Shape) -> Iterator[Piece]:
         for a in np.linspace(0, math.pi, 11)
     ]
     half = 0.8 * x
-    yield moved(prism(outline, -half, half), turn=SIDE)
-    yield moved(prism(hood, -0.98 * half, 0.98 * half), turn=SIDE)
+    yield _across(outline, half)
+    yield _across(hood, 0.98 * half)
     yield box((-half - 0.006, -0.92 * y, rim - 0.02), (half + 0.006, end, rim + 0.012), slot=1)
-    yield moved(cylinder(0.015, -half, half, slot=1), (0, y - 0.016, h - 0.016), turn=AXLE)
+    yield moved(cylinder(0.015, -half, half, slot=1), (0, y - 0.016, h - 0.016), turn=_AXLE)
     for s in (-1, 1):
         edge = s * (half - 0.01)
         path = [(edge, -0.7 * y, r), (edge, 0.25 * y, cot), (edge, 0.55 * y, rim + 0.05)]
@@ -181,7 +173,7 @@ def pram(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @held("push", at=(0.0, 0.48, 0.985), stands=True, supports=True)
 @elsewhere("steel red black", (0.54, 0.85, 0.88), (0.6, 1.0, 1.14))
-def shopping_cart(size: Vec3, shape: Shape) -> list[Piece]:
+def shopping_cart(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a shopping cart, pushed from +y: wire (0), handle (1), castors (2)."""
     x, y, h = size[0] / 2, size[1] / 2, size[2]
     low, high = 0.42 * h, 0.9 * h
@@ -198,36 +190,143 @@ def shopping_cart(size: Vec3, shape: Shape) -> list[Piece]:
         p, q, r = ((1 - share) * u + share * v for u, v in zip(a, b, strict=True))
         return p, q, r
 
-    wire = []
     sides = (((-1, -1), (1, -1)), ((1, -1), (1, 1)), ((1, 1), (-1, 1)), ((-1, 1), (-1, -1)))
     for (ax, ay), (bx, by) in sides:
         for share in (0.0, 0.25, 0.5, 0.75, 1.0):
             bar = 0.006 if share in (0.0, 1.0) else 0.0025
-            wire.append(tube([corner(ax, ay, share), corner(bx, by, share)], bar, segments=5))
+            yield tube([corner(ax, ay, share), corner(bx, by, share)], bar, segments=5)
         count = 7 if ay == by else 12
         for k in range(count + 1):
             foot = between(corner(ax, ay, 0), corner(bx, by, 0), k / count)
             top = between(corner(ax, ay, 1), corner(bx, by, 1), k / count)
-            wire.append(tube([foot, top], 0.0025, segments=4))
+            yield tube([foot, top], 0.0025, segments=4)
     for k in range(1, 10):
         ends = [between(corner(s, -1, 0), corner(s, 1, 0), k / 10) for s in (-1, 1)]
-        wire.append(tube(ends, 0.0025, segments=4))
-    handle = [
-        moved(cylinder(0.016, -0.93 * x, 0.93 * x, slot=1), (0, y - 0.017, h - 0.017), turn=AXLE)
-    ]
-    legs, castors = [], []
+        yield tube(ends, 0.0025, segments=4)
+    grip = (0.0, y - 0.017, h - 0.017)
+    yield moved(cylinder(0.016, -0.93 * x, 0.93 * x, slot=1), grip, turn=_AXLE)
+    castors: list[Piece] = []
     for s in (-1, 1):
         edge = s * 0.86 * x
         path = [(edge, y - 0.017, h - 0.017), (edge, near, high), (edge, 0.55 * y, 0.3 * h)]
         path += [(edge, 0.56 * y, 0.16), (edge, 0.48 * y, 0.128), (edge, -0.85 * y, 0.16)]
-        legs.append(tube(path, 0.011, segments=8))
-        legs.append(tube([(edge, -0.1 * y, 0.14), (s * 0.7 * x, -0.3 * y, low)], 0.011, segments=8))
+        yield tube(path, 0.011, segments=8)
+        yield tube([(edge, -0.1 * y, 0.14), (s * 0.7 * x, -0.3 * y, low)], 0.011, segments=8)
         for at in (-0.82 * y, 0.6 * y):
             castors += disc(0.055, 0.014, (edge, at, 0.055), slot=2, hub=0)
             castors.append(box((edge - 0.02, at - 0.015, 0.06), (edge + 0.02, at + 0.015, 0.15)))
-    tray = [
-        tube([(-0.86 * x, a * y, 0.15), (0.86 * x, a * y, 0.15)], 0.005, segments=5)
-        for a in (-0.8, -0.5, -0.2, 0.1, 0.4)
+    yield from castors
+    for a in (-0.8, -0.5, -0.2, 0.1, 0.4):
+        yield tube([(-0.86 * x, a * y, 0.15), (0.86 * x, a * y, 0.15)], 0.005, segments=5)
+    yield ball(0.012, grip, slot=1)
+
+
+@belongs("street")
+@kind("paint glass rubber lamp", (1.62, 3.5, 1.4), (1.85, 4.5, 1.55))
+def car(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a car that drives to -y: paint (0), glass (1), tyres and trim (2), lamps (3)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    r = 0.22 * h
+    front, rear, floor, belt = -0.62 * y, 0.6 * y, 0.13 * h, 0.6 * h
+
+    lower = [(-0.97 * y, floor), (0.96 * y, floor), (y, 0.35 * h), (0.97 * y, belt),
+             (-0.5 * y, belt), (-0.93 * y, 0.5 * h), (-y, 0.4 * h)]  # fmt: skip
+    shoulder = [(-0.95 * y, 0.3 * h), (0.96 * y, 0.3 * h), (0.98 * y, belt - 0.02),
+                (-0.48 * y, belt - 0.02), (-0.9 * y, 0.47 * h)]  # fmt: skip
+    cabin = [(-0.42 * y, belt - 0.02), (0.93 * y, belt - 0.02), (0.7 * y, 0.97 * h), (0.45 * y, h),
+             (0.0, h), (-0.1 * y, 0.98 * h)]  # fmt: skip
+    yield _across(lower, 0.94 * x)
+    yield _across(shoulder, x)
+    yield _tapered(_across(cabin, 1.0), belt - 0.02, h, x)
+    for s in (-1, 1):
+        for part in _side_glass(y, h, belt):
+            yield _on_side(part, cabin, x, s)
+        for at in (-0.33 * y, 0.17 * y, 0.55 * y):
+            gap, out = s * 0.995 * x, 0.004
+            near, far = (gap - out, at, floor + 0.02), (gap + out, at + 0.006, belt)
+            yield box(near, far, bevel=0, slot=2)
+        for at in (0.07 * y, 0.44 * y):
+            near, far = (s * x - 0.008, at, 0.52 * h), (s * x + 0.008, at + 0.14, 0.54 * h)
+            yield box(near, far, slot=2)
+        near, far = (s * 0.93 * x, -0.36 * y, belt), (s * 1.0 * x, -0.3 * y, belt + 0.11)
+        yield box(near, far, bevel=0.02)
+        for at in (front, rear):
+            arch = moved(
+                cylinder(1.13 * r, 0.85 * x, x + 0.002, segments=28, slot=2), (0, 0, 0), turn=_AXLE
+            )
+            yield moved(arch if s > 0 else moved(arch, (-1.85 * x - 0.002, 0, 0)), (0, at, r))
+            yield from disc(r, 0.1, (s * (x - 0.095), at, r), slot=2, hub=3)
+        a, b = sorted((s * 0.55 * x, s * 0.9 * x))
+        yield box((a, -0.985 * y, 0.38 * h), (b, -0.9 * y, 0.46 * h), bevel=0.02, slot=3)
+        yield box((a, 0.9 * y, 0.44 * h), (b, 0.995 * y, 0.56 * h), bevel=0.02, slot=3)
+    yield box((-0.5 * x, -0.995 * y, 0.22 * h), (0.5 * x, -0.9 * y, 0.32 * h), bevel=0.01, slot=2)
+    yield box((-0.27, -1.0 * y, 0.24 * h), (0.27, -0.99 * y, 0.31 * h), slot=3)
+    yield box((-0.27, 0.99 * y, 0.4 * h), (0.27, 1.0 * y, 0.47 * h), slot=3)
+    yield _screen(cabin[0], cabin[5], x)
+    yield _screen(cabin[2], cabin[1], x)
+
+
+_INWARD = 0.2  # a car's roof is so much narrower than its waist
+
+
+def _half_width(flat: Piece, low: float, high: float, x: float) -> F64:
+    """(V,) half the cabin's width at the height of each vertex."""
+    return np.asarray(0.93 * x * (1 - _INWARD * (flat.vertices[:, 2] - low) / (high - low)))
+
+
+def _tapered(flat: Piece, low: float, high: float, x: float, share: float = 1.0) -> Piece:
+    """The piece, 1 m to either side, as wide as `share` of the cabin is at each height."""
+    half = share * _half_width(flat, low, high, x)
+    vertices = flat.vertices * np.column_stack([half, np.ones_like(half), np.ones_like(half)])
+    return _reshaded(flat, vertices)
+
+
+def _reshaded(piece: Piece, vertices: F64) -> Piece:
+    """The piece with other vertices and flat normals; no two faces share vertices."""
+    corners = piece.faces.ravel()
+    spread = vertices[corners].reshape(-1, 3, 3)
+    normals = np.cross(spread[:, 1] - spread[:, 0], spread[:, 2] - spread[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return Piece(
+        vertices=vertices[corners],
+        faces=np.arange(len(corners)).reshape(-1, 3),
+        coords=piece.coords[corners],
+        normals=np.repeat(normals, 3, axis=0),
+        slot=piece.slot,
+    )
+
+
+def _side_glass(y: float, h: float, belt: float) -> list[list[tuple[float, float]]]:
+    """The outlines (depth, height) of a side's windows."""
+    low, high = belt + 0.015 * h, 0.94 * h
+    return [
+        [(-0.31 * y, low), (0.15 * y, low), (0.15 * y, high), (-0.08 * y, high)],
+        [(0.19 * y, low), (0.56 * y, low), (0.52 * y, high), (0.19 * y, high)],
+        [(0.6 * y, low), (0.82 * y, low), (0.64 * y, high - 0.02), (0.57 * y, high)],
     ]
-    seat = ball(0.012, (0, y - 0.017, h - 0.017), slot=1)
-    return [*wire, *handle, *legs, *castors, *tray, seat]
+
+
+def _on_side(
+    outline: list[tuple[float, float]], cabin: list[tuple[float, float]], x: float, s: int
+) -> Piece:
+    """A pane that lies on the cabin's slanted side `s` (-1 right, 1 left)."""
+    flat = moved(prism(outline, 0.985, 1.004, slot=1), turn=_SIDE)
+    low, high = min(z for _, z in cabin), max(z for _, z in cabin)
+    across = s * _half_width(flat, low, high, x) * -flat.vertices[:, 0]
+    faces = flat.faces if s < 0 else flat.faces[:, ::-1]
+    vertices = np.column_stack([across, flat.vertices[:, 1], flat.vertices[:, 2]])
+    return _reshaded(replace(flat, faces=faces), vertices)
+
+
+def _screen(low: tuple[float, float], high: tuple[float, float], x: float) -> Piece:
+    """A windscreen between two points (depth, height) of the cabin's outline."""
+    way = np.array(high) - np.array(low)
+    out = np.array([-way[1], way[0]]) / np.hypot(*way)
+    a, b = np.array(low) + 0.07 * way, np.array(low) + 0.93 * way
+    if out[1] < 0:
+        out = -out
+    inner, outer = -0.02 * out, 0.004 * out
+    ring = np.array([a + inner, b + inner, b + outer, a + outer])
+    area = np.sum(ring[:, 0] * np.roll(ring[:, 1], -1) - np.roll(ring[:, 0], -1) * ring[:, 1])
+    points = [(float(p), float(q)) for p, q in (ring[::-1] if area < 0 else ring)]
+    return _tapered(_across(points, 1.0, 1), min(low[1], high[1]), max(low[1], high[1]), x, 0.93)

@@ -13,10 +13,10 @@ import numpy as np
 from scipy.ndimage import maximum_filter, uniform_filter
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import MATTRESS, ObjectKind
-from synthstudio.core.rng import Generator
+from synthstudio.core.catalogue import MATTRESS
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.spec import Material, ObjectSpec, Pattern, PersonSpec
+from synthstudio.recipe.contacts.supports import drawn_size
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.schema.distributions import sample
@@ -38,45 +38,49 @@ _BISECTIONS = 6
 
 
 def draw_bed(
-    ctx: SampleContext, person: PersonSpec, place: int
-) -> tuple[PersonSpec | ObjectSpec, ...]:
+    ctx: SampleContext, lying: PersonSpec, place: int
+) -> tuple[PersonSpec, *tuple[ObjectSpec, ...]]:
     """The person, lying on the floor, in a bed at the same spot, then bed and blanket.
 
-    Nothing if the recipe draws no bed, none belongs to the frame's place, or none is wide enough.
+    The person alone if the recipe draws no bed, none belongs to the frame's place, or none is wide
+    enough.
     """
     options, rng = ctx.recipe.people.bed, ctx.rng("bed", place)
     if rng.random() >= options.share:
-        return ()
+        return (lying,)
     kinds = tuple(k for k in ctx.catalogue.objects if "bed" in k.roles and ctx.suits(k))
     kinds = ctx.allowed(kinds, rng, held=ctx.occluder_held)
     slots = {kind.kind: kind.slot for kind in ctx.catalogue.garments}
-    outfit = tuple(g for g in person.outfit if slots[g.kind] not in _TAKEN_OFF)
-    person = dataclasses.replace(person, outfit=outfit)
+    outfit = tuple(g for g in lying.outfit if slots[g.kind] not in _TAKEN_OFF)
+    person = dataclasses.replace(lying, outfit=outfit)
     axes = _axes(ctx, person)
     body = ctx.geometry.skin_m(person, PARTS) @ axes.T
     low, high = body.min(axis=0), body.max(axis=0)
     wide = float(high[0] - low[0]) + 2 * _BESIDE_M
     kinds = tuple(k for k in kinds if k.size_high_m[0] - 2 * _INSET_M[k.kind] >= wide)
     if not kinds:
-        return ()
+        return (lying,)
     kind = kinds[int(rng.random() * len(kinds))]
-    ranges = zip(kind.size_low_m, kind.size_high_m, strict=True)
-    size = [palette.between(low_m, high_m, rng) for low_m, high_m in ranges]
-    size[0] = max(size[0], wide + 2 * _INSET_M[kind.kind])
+    width, depth, height = drawn_size(kind, rng)
+    width = max(width, wide + 2 * _INSET_M[kind.kind])
     ends_m = _HEADBOARD_M + _BESIDE_M + _INSET_M[kind.kind]
-    size[1] = max(size[1], float(high[1] - low[1]) + ends_m)
-    top = round(_TOP * size[2], 4)
+    depth = max(depth, float(high[1] - low[1]) + ends_m)
+    top = round(_TOP * height, 4)
     x, y, _ = person.position_m
     z = top - _SINKS_M + ctx.geometry.drop_m(person)
     person = dataclasses.replace(person, position_m=(x, y, z))
-    middle = np.array([(low[0] + high[0]) / 2, high[1] + _HEADBOARD_M - size[1] / 2, 0.0])
+    middle = np.array([(low[0] + high[0]) / 2, high[1] + _HEADBOARD_M - depth / 2, 0.0])
     centre = middle @ axes
+    wood: tuple[Material, ...] = ()
+    if kind.kind == "bed":
+        frame = palette.surface(kind.patterns[int(rng.random() * len(kind.patterns))], rng)
+        wood = (frame, *(palette.wall("plain", rng) for _ in range(2)))
     bed = ObjectSpec(
         kind=kind.kind,
         role="seat",
-        size_m=(size[0], size[1], size[2]),
+        size_m=(width, depth, height),
         shape={MATTRESS: top},
-        materials=_wooden(kind, rng) if kind.kind == "bed" else (),
+        materials=wood,
         position_m=(round(float(centre[0]), 5), round(float(centre[1]), 5), 0.0),
         yaw_rad=round(math.atan2(float(axes[0, 1]), float(axes[0, 0])), 6),
     )
@@ -90,11 +94,6 @@ def _axes(ctx: SampleContext, person: PersonSpec) -> F64:
     head, hips = (ctx.geometry.skin_m(person, (p,)).mean(axis=0) for p in ("head", "pelvis"))
     x, y = (head - hips)[:2] / math.hypot(*(head - hips)[:2])
     return np.array([[y, -x, 0.0], [x, y, 0.0], [0.0, 0.0, 1.0]])
-
-
-def _wooden(kind: ObjectKind, rng: Generator) -> tuple[Material, ...]:
-    frame = palette.surface(kind.patterns[int(rng.random() * len(kind.patterns))], rng)
-    return frame, *(palette.wall("plain", rng) for _ in range(2))
 
 
 def _blanket(

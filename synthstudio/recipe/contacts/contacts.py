@@ -17,17 +17,16 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import ObjectSpec, PersonSpec, PoseSpec
 from synthstudio.recipe.contacts.grips import Holder, grip_transform, placed
-from synthstudio.recipe.contacts.supports import draw_support, materials, seats_in
-from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.context import SampleContext, pick_one, pose_held
+from synthstudio.recipe.contacts.supports import draw_support, drawn_size, materials, seats_in
+from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one, pose_held
 from synthstudio.recipe.sampling.people import is_upright, mirrored
 from synthstudio.recipe.sampling.pose_jitter import ARM, freed, is_of, strayed
 
-Unit = tuple[PersonSpec, KeyPose]
 BACK = "back"
 _STEADY = 0.4
 """Holding arms get less jitter than others; hands and fingers none."""
 _LOOK = ("neck", "gaze")
+_STRAYS = (*ARM, *_LOOK, "spine")
 _HAND = ("wrist", "finger", "index", "thumb", "gaze")
 _LIGHT = frozenset({"phone", "cup", "read"})
 """Grips also possible while sitting or bending: they leave lap and floor free."""
@@ -55,21 +54,17 @@ def draw_contacts(
     options = ctx.recipe.people.hold
     if options.share == 0 and options.lean == 0:
         return people, {}
-    out, contacts = [], {}
+    out, contacts = list(people), {}
     for place, unit in enumerate(people):
         if unit[0].pose.turns:  # a motion's arms hold nothing
-            out.append(unit)
             continue
         rng = ctx.rng("hold", place)
         holds, leans = rng.random() < options.share, rng.random() < options.lean
-        found: tuple[Unit, Contact] | None = None
-        if leans:
-            found = _leaning(ctx, unit, rng)
-        elif holds:
+        found = _leaning(ctx, unit, rng) if leans else None
+        if holds and not leans:
             found = _holding(ctx, unit, rng)
         if found is not None:
-            unit, contacts[place] = _free(ctx, found[0], found[1].hand), found[1]
-        out.append(unit)
+            out[place], contacts[place] = _free(ctx, found[0], found[1].hand), found[1]
     return tuple(out), contacts
 
 
@@ -92,10 +87,7 @@ def contact_object(
     if contact.key is not None:
         return draw_support(ctx, person, contact.key, contact.kinds, rng)
     (kind,) = contact.kinds
-    x, y, z = (
-        palette.between(low, high, rng)
-        for low, high in zip(kind.size_low_m, kind.size_high_m, strict=True)
-    )
+    x, y, z = drawn_size(kind, rng)
     size = (x, x, x) if kind.grip == "ball" else (x, x, z) if kind.grip == "cup" else (x, y, z)
     at, hand = ctx.joints_m(person), contact.hand
     holder = Holder(
@@ -117,15 +109,8 @@ def _holding(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Cont
     able = [p for p in ctx.catalogue.poses if any(kind.grip in g for g in p.holds.values())]
     key = _pose(ctx, able, rng, f"holds a {kind.kind}")
     hand = next(hand for hand, grips in sorted(key.holds.items()) if kind.grip in grips)
-    flip = rng.random() < 0.5 and key.mirrored_ok
-    angles = mirrored(dict(key.angles_rad)) if flip else dict(key.angles_rad)
-    hand = _OTHER.get(hand, hand) if flip else hand
-    return _dressed(ctx, unit, key, angles, rng, hand=hand, grip=kind.grip), Contact(
-        kinds=(kind,), hand=hand
-    )
-
-
-_OTHER = {"left_hand": "right_hand", "right_hand": "left_hand"}
+    unit, hand = _dressed(ctx, unit, key, rng, hand=hand, grip=kind.grip)
+    return unit, Contact(kinds=(kind,), hand=hand)
 
 
 def _leaning(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Contact] | None:
@@ -140,10 +125,8 @@ def _leaning(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Cont
     kinds = ctx.fitting(ctx.allowed(kinds, rng, held=ctx.occluder_held))
     if not kinds:
         raise ctx.nothing_left("people.hold", f"for the pose {key.name} to lean on")
-    flip = rng.random() < 0.5 and key.mirrored_ok
-    angles = mirrored(dict(key.angles_rad)) if flip else dict(key.angles_rad)
-    new = _dressed(ctx, unit, key, angles, rng, hand="", grip="")
-    return new, Contact(kinds=kinds, key=key)
+    unit, _ = _dressed(ctx, unit, key, rng, hand="", grip="")
+    return unit, Contact(kinds=kinds, key=key)
 
 
 def _kind(ctx: SampleContext, rng: Generator) -> ObjectKind:
@@ -168,25 +151,28 @@ def _pose(ctx: SampleContext, poses: list[KeyPose], rng: Generator, what: str) -
     return left[int(rng.random() * len(left))]
 
 
+_OTHER = {"left_hand": "right_hand", "right_hand": "left_hand"}
+
+
 def _dressed(
-    ctx: SampleContext,
-    unit: Unit,
-    key: KeyPose,
-    angles: dict[str, float],
-    rng: Generator,
-    *,
-    hand: str,
-    grip: str,
-) -> Unit:
-    """The unit in the holding pose: the whole pose, or only its arms on the drawn pose."""
+    ctx: SampleContext, unit: Unit, key: KeyPose, rng: Generator, *, hand: str, grip: str
+) -> tuple[Unit, str]:
+    """The unit in the whole holding pose, or with its arms alone, and its holding hand."""
     person, old = unit
-    steady = strayed(ctx, angles, rng, by=_STEADY, moves=_strays) if hand else angles
+    angles = dict(key.angles_rad)
+    if rng.random() < 0.5 and key.mirrored_ok:
+        angles, hand = mirrored(angles), _OTHER.get(hand, hand)
+    steady = angles
+    if hand:
+        steady = strayed(
+            ctx, angles, rng, by=_STEADY, moves=lambda a: is_of(a, _STRAYS) and not is_of(a, _HAND)
+        )
     keeps = is_upright(old) if grip in _LIGHT else _erect(old, person.pose)
     if not hand or grip in _WALKED or not keeps:
         pose = dataclasses.replace(
             person.pose, name=key.name, family=key.family, angles_rad=steady, turns=()
         )
-        return dataclasses.replace(person, pose=pose), key
+        return (dataclasses.replace(person, pose=pose), key), hand
 
     def taken(angle: str) -> bool:
         if is_of(angle, _LOOK):
@@ -203,7 +189,7 @@ def _dressed(
         angles_rad=dict(sorted(mixed.items())),
         turns=(),
     )
-    return dataclasses.replace(person, pose=pose), old
+    return (dataclasses.replace(person, pose=pose), old), hand
 
 
 def _erect(key: KeyPose, pose: PoseSpec) -> bool:
@@ -213,7 +199,3 @@ def _erect(key: KeyPose, pose: PoseSpec) -> bool:
     bent = {k: max(angles.get(s + k, 0.0) for s in ("", "left_", "right_")) for k in _ERECT}
     tilted = max(abs(angles.get(f"root_{k}", 0.0)) for k in ("pitch", "roll"))
     return tilted < _TILT_RAD and all(bent[k] < math.radians(v) for k, v in _ERECT.items())
-
-
-def _strays(angle: str) -> bool:
-    return is_of(angle, (*ARM, *_LOOK, "spine")) and not is_of(angle, _HAND)

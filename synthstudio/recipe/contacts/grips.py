@@ -17,6 +17,7 @@ import numpy as np
 from synthstudio.core.catalogue import GeometryQueries, ObjectKind
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import ObjectSpec, PersonSpec, Vec3
+from synthstudio.recipe.sampling.people import facing
 
 SKIN_M = 0.015
 """From a palm's origin, the middle of a bar, back to the skin."""
@@ -46,13 +47,10 @@ class Holder:
 
     @property
     def facing(self) -> F64:
-        """Horizontal unit vector of the person's facing direction."""
-        yaw = self.person.yaw_rad
-        return np.array([math.sin(yaw), -math.cos(yaw), 0.0])
+        return facing(self.person)
 
     @property
     def left(self) -> F64:
-        """Horizontal unit vector to the person's left."""
         return np.array([math.cos(self.person.yaw_rad), math.sin(self.person.yaw_rad), 0.0])
 
     @property
@@ -129,9 +127,11 @@ def _axes(*, x: F64, z: F64) -> F64:
     return np.stack([x, np.cross(z, x), z], axis=1)
 
 
-def _at(holder: Holder, turn: F64, point: F64, size: Vec3 | None = None) -> GripTransform:
+def _at(
+    holder: Holder, turn: F64, point: F64, size: Vec3 | None = None, side: float = 1.0
+) -> GripTransform:
     size = size or holder.size_m
-    grip = np.array(holder.kind.grip_share) * size
+    grip = np.array(holder.kind.grip_share) * (side, 1.0, 1.0) * size
     return GripTransform(turn=turn, origin_m=point - turn @ grip, size_m=size)
 
 
@@ -198,10 +198,7 @@ def _hang(holder: Holder) -> GripTransform:
 
 
 def _stand(holder: Holder) -> GripTransform:
-    """Stand the object on the floor beside the person, at hand height, clear of the feet.
-
-    A wide object's handle may be off its middle.
-    """
+    """Stand it beside the person, at hand height, clear of the feet; its grip may be aside."""
     palm = holder.palm()
     share = holder.kind.grip_share[2]
     tall = holder.fitted(2, float(palm[2, 3]) / share)
@@ -221,12 +218,9 @@ def _on_floor(put: GripTransform) -> GripTransform:
 def _walk(holder: Holder) -> GripTransform:
     """Stand a bicycle beside the person, its nearer grip in the hand."""
     palm = holder.palm()
-    share = np.array(holder.kind.grip_share) * (-holder.side, 1.0, 1.0)
-    size = (*holder.size_m[:2], holder.fitted(2, float(palm[2, 3]) / share[2]))
+    size = (*holder.size_m[:2], holder.fitted(2, float(palm[2, 3]) / holder.kind.grip_share[2]))
     turn = _axes(x=holder.left, z=_UP)
-    return _on_floor(
-        GripTransform(turn=turn, origin_m=palm[:3, 3] - turn @ (share * size), size_m=size)
-    )
+    return _on_floor(_at(holder, turn, palm[:3, 3], size, -holder.side))
 
 
 # Both hands --------------------------------------------------------------------------------

@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 
-from synthstudio.core.catalogue import KeyPose, ObjectKind
+from synthstudio.core.catalogue import KeyPose, MeshAsset, ObjectKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.spec import Material, ObjectSpec, PersonSpec, Vec3
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
+from synthstudio.recipe.sampling.people import facing
 
 FLAT = frozenset({"table", "counter", "low_wall", "railing", "barrel", "crate"})
 """Kinds whose top supports hands or forearms; others are leant against."""
@@ -43,11 +44,6 @@ def draw_support(
     return _against(ctx, person, kinds, rng)
 
 
-def _facing(person: PersonSpec) -> F64:
-    # At yaw 0 people face world -y, and so do seats.
-    return np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
-
-
 def _under_arms(
     ctx: SampleContext,
     person: PersonSpec,
@@ -63,13 +59,13 @@ def _under_arms(
     top = float(skin[:, 2].min()) + _SOFT_M
     touching = skin[skin[:, 2] < top + 0.02]
     middle = ctx.geometry.skin_m(person, ("pelvis",)).mean(axis=0)
-    ahead = _facing(person)
+    ahead = facing(person)
     ahead = ahead if (touching.mean(axis=0) - middle) @ ahead > 0 else -ahead
     across = np.cross(ahead, _UP)
-    near = _near_edge_m(ctx, person, top=top, ahead=ahead, sits=key.needs == "seat")
+    sits = key.needs == "seat"
+    near = _near_edge_m(ctx, person, top=top, ahead=ahead, sits=sits)
     kind = _as_high_as(kinds, top, rng)
     width, depth = (palette.between(kind.size_low_m[k], kind.size_high_m[k], rng) for k in range(2))
-    sits = key.needs == "seat"
     width = max(width, min(_LEGS_APART_M, kind.size_high_m[0])) if sits else width
     along = touching @ ahead
     # The touching points nearest to and farthest from the edge lie on the top.
@@ -132,7 +128,7 @@ def _against(
         ahead = np.asarray(ahead / np.linalg.norm(ahead))
         touching = ctx.geometry.skin_m(person, (_HANDS[hand],))
     else:
-        ahead = -_facing(person)
+        ahead = -facing(person)
         touching = ctx.geometry.skin_m(person, ("torso", "pelvis"))
     across = np.cross(ahead, _UP)
     near = float((body @ ahead).max()) - _SOFT_M
@@ -195,30 +191,25 @@ def draw_seat(
     """
     at = ctx.joints_m(person)
     hips = (at["left_hip"] + at["right_hip"]) / 2
-    facing = _facing(person)
+    front = facing(person)
     shins = [at[f"{side}_{j}"] for side in ("left", "right") for j in ("knee", "ankle")]
-    edge = max(min(float((shin - hips) @ facing) for shin in shins) - _SHIN_M, _MIN_EDGE_M)
+    edge = max(min(float((shin - hips) @ front) for shin in shins) - _SHIN_M, _MIN_EDGE_M)
     skin = ctx.geometry.skin_m(person, _SAT_ON)
-    ahead = (skin - hips) @ facing
+    ahead = (skin - hips) @ front
     sat_on = skin[(ahead > -_SAT_ON_M[0]) & (ahead < _SAT_ON_M[1]), 2]
     top = max(float(sat_on.min()) + PRESSED_M, _MIN_M)
     kinds = ctx.fitting(ctx.allowed(_seats(ctx), rng, held=ctx.occluder_held))
     if narrow or float(ctx.geometry.skin_m(person, _HANDS)[:, 2].min()) < top - _HANGING_M:
         kinds = tuple(kind for kind in kinds if kind.size_high_m[0] <= NARROW_M) or kinds
     kind = kinds[int(rng.random() * len(kinds))]
-    width, depth, height = (
-        palette.between(low, high, rng)
-        for low, high in zip(kind.size_low_m, kind.size_high_m, strict=True)
-    )
+    width, depth, height = drawn_size(kind, rng)
     forward = _STOOL_FORWARD_M
     backed = _HEIGHT in kind.shape
     if backed:
-        height = max(height, top + _MIN_BACK_M)
         forward = depth / 2 - (_SOFA_BACK_M if depth > _SOFA_DEPTH_M else _CHAIR_BACK_M)
-    else:
-        height = top
+    height = max(height, top + _MIN_BACK_M) if backed else top
     forward = min(forward, edge - depth / 2)
-    middle = hips + forward * facing
+    middle = hips + forward * front
     return ObjectSpec(
         kind=kind.kind,
         role="seat",
@@ -230,11 +221,19 @@ def draw_seat(
     )
 
 
-def materials(kind: ObjectKind, rng: Generator) -> tuple[Material, ...]:
-    """As many materials as the kind's builder takes; none: its defaults.
+def drawn_size(kind: ObjectKind, rng: Generator) -> Vec3:
+    ranges = zip(kind.size_low_m, kind.size_high_m, strict=True)
+    width, depth, height = (palette.between(low, high, rng) for low, high in ranges)
+    return width, depth, height
+
+
+def materials(kind: ObjectKind | MeshAsset, rng: Generator) -> tuple[Material, ...]:
+    """As many materials as the kind's builder takes; none: its defaults, or a mesh's own.
 
     Plants (shapes with a variant) keep their own green.
     """
+    if isinstance(kind, MeshAsset):
+        return ()
     patterns = kind.patterns or ("plain",)
     drawn = tuple(
         palette.surface(patterns[int(rng.random() * len(patterns))], rng)

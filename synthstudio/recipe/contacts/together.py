@@ -14,22 +14,14 @@ import math
 
 import numpy as np
 
-from synthstudio.core.catalogue import Interaction, KeyPose, Role, Touch
+from synthstudio.core.catalogue import Interaction, Role, Touch
 from synthstudio.core.rng import Generator
+from synthstudio.core.scene import F64
 from synthstudio.core.spec import FrozenDict, PersonSpec, PoseSpec
-from synthstudio.recipe.contacts.heads import looking
-from synthstudio.recipe.sampling.context import SampleContext, pick_one, pose_held
+from synthstudio.recipe.sampling import pose_jitter
+from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one, pose_held
 from synthstudio.recipe.sampling.people import mirrored
-from synthstudio.recipe.sampling.pose_jitter import (
-    ARM,
-    OTHER_SIDE,
-    apart,
-    freed,
-    is_of,
-    strayed,
-)
 
-Unit = tuple[PersonSpec, KeyPose]
 _TRIES = 4
 _SPREADS = 4
 _STEADY = 0.5
@@ -40,10 +32,7 @@ _CIRCLE_RAD, _LINE_RAD, _LINE_M = math.radians(18), math.radians(9), 0.06
 
 
 def draw_together(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[PersonSpec, ...]:
-    """The interacting people, placed about the first of them; empty if there are none.
-
-    The first is at the world's origin and faces -y; all feet are on the floor.
-    """
+    """The interacting people about the first, who is at the origin and faces -y; () without any."""
     options = ctx.recipe.people.interactions
     if options.share == 0 or len(people) < 2:
         return ()
@@ -99,7 +88,7 @@ def _pair(
         pose = _role(ctx, meeting, role, sides, rng, flip=flip)
         if pose is None:
             return ()
-        free, _ = freed(ctx, person.phenotype, dict(pose.angles_rad))
+        free, _ = pose_jitter.freed(ctx, person.phenotype, dict(pose.angles_rad))
         pose, yaw_rad = dataclasses.replace(pose, angles_rad=free), yaw if k else 0.0
         stood = dataclasses.replace(person, pose=pose, position_m=places[k], yaw_rad=yaw_rad)
         initial.append(_on_floor(ctx, stood))
@@ -133,9 +122,11 @@ def _role(
     if not left:
         return None
     key = left[int(rng.random() * len(left))]
-    arms = tuple(side + stem for side in sides for stem in ARM)
+    arms = tuple(side + stem for side in sides for stem in pose_jitter.ARM)
     angles = {k: v for k, v in key.angles_rad.items() if not k.startswith(arms)} | role.angles_rad
-    angles = strayed(ctx, angles, rng, by=_STEADY, moves=lambda name: is_of(name, _BENT))
+    angles = pose_jitter.strayed(
+        ctx, angles, rng, by=_STEADY, moves=lambda name: pose_jitter.is_of(name, _BENT)
+    )
     angles = mirrored(angles) if flip else angles
     return PoseSpec(
         name=f"{key.name}+{meeting.name}",
@@ -147,7 +138,7 @@ def _role(
 def _mirrored(touch: Touch) -> Touch:
     def swapped(name: str) -> str:
         side, _, rest = name.partition("_")
-        return f"{OTHER_SIDE[side]}_{rest}" if side in OTHER_SIDE else name
+        return f"{pose_jitter.OTHER_SIDE[side]}_{rest}" if side in pose_jitter.OTHER_SIDE else name
 
     return dataclasses.replace(touch, palm=swapped(touch.palm), on=swapped(touch.on))
 
@@ -166,7 +157,7 @@ def _spread(
         if pose is None:
             return ()
         keys = ("together", meeting.name, k)
-        angles = apart(
+        angles = pose_jitter.apart(
             ctx,
             person.phenotype,
             dict(pose.angles_rad),
@@ -234,3 +225,54 @@ def _about_first(people: tuple[PersonSpec, ...]) -> tuple[PersonSpec, ...]:
         at, turn = (round(c * x - s * y, 5), round(s * x + c * y, 5), z), person.yaw_rad - yaw
         out.append(dataclasses.replace(person, position_m=at, yaw_rad=round(turn, 6)))
     return tuple(out)
+
+
+# Turning heads: neck and eyes only, within their limits ---------------------------------------
+
+_EYES_SHARE, _EYES_RAD = 0.25, math.radians(14)
+_NECK_RAD, _DOWN_RAD, _UP_RAD = math.radians(64), math.radians(38), math.radians(42)
+_UPRIGHT = 0.5
+"""The least cosine of the trunk against the vertical; a lying head may rest on the floor."""
+
+
+def looking(person: PersonSpec, way: F64) -> PoseSpec | None:
+    """The pose with the head turned along `way`; None if out of range or lying."""
+    trunk = trunk_turn(person)
+    if trunk[2, 2] < _UPRIGHT:
+        return None
+    x, y, z = trunk.T @ (way / max(float(np.linalg.norm(way)), 1e-6))
+    return rotated(person.pose, math.atan2(x, -y), math.asin(max(-1.0, min(1.0, z))))
+
+
+def trunk_turn(person: PersonSpec) -> F64:
+    """Return (3, 3) the rotation of the top of the spine from facing -y (axes: body/poses.py)."""
+    get = person.pose.angles_rad.get
+    bend, side, turn = (get(f"spine_{k}", 0.0) / 4 for k in ("flexion", "side_bend", "turn"))
+    part = _about(2, turn) @ _about(0, bend) @ _about(1, side)
+    root = _about(0, get("root_pitch", 0.0)) @ _about(1, get("root_roll", 0.0))
+    return _about(2, person.yaw_rad) @ root @ np.linalg.matrix_power(part, 4)
+
+
+def _about(axis: int, angle: float) -> F64:
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    out = np.eye(3)
+    out[i, i] = out[j, j] = math.cos(angle)
+    out[j, i], out[i, j] = math.sin(angle), -math.sin(angle)
+    return out
+
+
+def rotated(pose: PoseSpec, turn: float, lift: float) -> PoseSpec | None:
+    """The pose looking so far to the left and up of the trunk; None if out of range."""
+    eyes_turn, eyes_lift = (max(-_EYES_RAD, min(_EYES_RAD, _EYES_SHARE * a)) for a in (turn, lift))
+    neck_turn, neck_lift = turn - eyes_turn, lift - eyes_lift
+    if abs(neck_turn) > _NECK_RAD or not -_DOWN_RAD <= neck_lift <= _UP_RAD:
+        return None
+    angles = dict(pose.angles_rad) | {
+        "neck_turn": round(neck_turn, 4),
+        "neck_flexion": round(-neck_lift, 4),
+        "neck_side_bend": 0.0,
+        "gaze_turn": round(eyes_turn, 4),
+        "gaze_lift": round(eyes_lift, 4),
+    }
+    kept = {name: value for name, value in sorted(angles.items()) if value != 0.0}
+    return dataclasses.replace(pose, angles_rad=kept)

@@ -1,12 +1,10 @@
-"""Furniture materials: wood, paint, cloth and metal by kind of object.
-
-The furniture of one room often shares its wood, its fronts and its worktops.
-"""
+"""Furniture materials: wood, paint, cloth and metal by kind of object, some of them by room."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.rng import Generator
@@ -33,12 +31,8 @@ def _colours(text: str, *, rough: float, specular: float = 0.04) -> Callable[[Ge
     return made
 
 
-def _timber(rng: Generator) -> Material:
-    return palette.surface("wood", rng)
-
-
-def _light(rng: Generator) -> Material:
-    return palette.wall("plain", rng)
+_timber = partial(palette.surface, "wood")
+_light = partial(palette.wall, "plain")
 
 
 def _timber_or_light(rng: Generator) -> Material:
@@ -88,7 +82,7 @@ _MADE: dict[str, Callable[[Generator], Material]] = {
     "masonry": _masonry,
     "metal": _colours("9a9c9e 7c7e82 b8b9ba", rough=0.3, specular=0.12),
     "orange": _colours("d8501a c8401a", rough=0.5),
-    "paint": lambda rng: palette.surface("plain", rng),
+    "paint": partial(palette.surface, "plain"),
     "pane": _pane,
     "patterned": _patterned,
     "print": _print,

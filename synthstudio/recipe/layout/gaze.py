@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from synthstudio.core.spec import ObjectSpec, PersonSpec, PoseSpec
-from synthstudio.recipe.contacts.heads import looking, rotated
+from synthstudio.recipe.contacts.together import looking, rotated
 from synthstudio.recipe.layout.placement import Layout, Placed
 from synthstudio.recipe.sampling.context import pick_one
 from synthstudio.recipe.sampling.pose_jitter import freed
@@ -24,7 +24,6 @@ _SOFT_M = 0.02
 
 
 def with_gaze(layout: Layout, standing: list[Placed]) -> list[Placed]:
-    """The same items, with heads turned according to `people.poses.look`."""
     weights = {str(k): v for k, v in layout.ctx.recipe.people.poses.look.items()}
     if not any(weight for what, weight in weights.items() if what != "pose"):
         return standing
@@ -73,7 +72,7 @@ def _if_free(layout: Layout, items: list[Placed], place: int, pose: PoseSpec) ->
     old = items[place]
     assert isinstance(old.item, PersonSpec)
     person = dataclasses.replace(old.item, pose=pose)
-    new = Placed(item=person, box_m=layout.geometry.box_m(person))
+    new = layout.placed(person)
     others = [p for k, p in enumerate(items) if k != place and not _belongs_to(p.item, place)]
     deeper, before = layout.geometry.self_penetrations_m(
         person.phenotype, [pose.angles_rad, old.item.pose.angles_rad]

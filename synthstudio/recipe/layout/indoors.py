@@ -10,8 +10,18 @@ import numpy as np
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import ObjectSpec, RoomBackdrop, Vec2, Vec3
 from synthstudio.recipe.layout.finishes import Shared, finish
-from synthstudio.recipe.layout.site import GAP_M, TRIES, Site, allowed, box_of, count, natural_size
-from synthstudio.recipe.layout.walls import Wall, skirting, walls_of
+from synthstudio.recipe.layout.site import (
+    GAP_M,
+    TRIES,
+    Site,
+    Wall,
+    allowed,
+    box_of,
+    count,
+    natural_size,
+    skirting,
+    walls_of,
+)
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.interiors import INTERIORS, Extra, Interior
@@ -65,8 +75,6 @@ _SIDES: tuple[Vec2, ...] = ((-1.0, 1.0), (1.0, -1.0))
 
 @dataclass(frozen=True, kw_only=True)
 class _Room:
-    """A room being furnished: its kind and its objects so far."""
-
     site: Site
     walls: dict[str, Wall]
     room: RoomBackdrop
@@ -115,7 +123,6 @@ class _Room:
 
 
 def interior_of(ctx: SampleContext) -> str:
-    """Which of INTERIORS a furnished room is."""
     rooms = [s.backdrop for s in ctx.recipe.backdrops if isinstance(s.backdrop, RoomOptions)]
     usual = {name: one.weight for name, one in INTERIORS.items()}
     return pick((rooms and rooms[0].rooms) or usual, ctx.shared_rng("interior"))
@@ -202,7 +209,6 @@ def _under_ceiling(here: _Room) -> None:
 
 
 def _with_company(here: _Room, obj: ObjectSpec, wall: Wall, company: tuple[Extra, ...]) -> None:
-    """Put an object's accessories with it, recursively."""
     along, _ = wall.of_m(obj)
     ends = [along - obj.size_m[0] / 2, along + obj.size_m[0] / 2]
     for one in company:

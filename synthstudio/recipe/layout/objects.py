@@ -1,4 +1,4 @@
-"""3D occluders on the floor."""
+"""Occluders: 3D objects on the floor, and cut-outs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.catalogue import MeshAsset, ObjectKind
+from synthstudio.core.catalogue import ImageAsset, MeshAsset, ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import Material, ObjectSpec, PersonSpec
+from synthstudio.core.spec import AssetRef, CutoutSpec, Material, ObjectSpec, PersonSpec
 from synthstudio.recipe.contacts.supports import materials
-from synthstudio.recipe.layout.placement import Layout, Placed, corners, moved
+from synthstudio.recipe.layout.placement import CLEAR_M, Layout, Placed, corners, moved
 from synthstudio.recipe.layout.site import box_of
-from synthstudio.recipe.sampling.context import SampleContext
+from synthstudio.recipe.sampling import palette
+from synthstudio.recipe.sampling.context import SampleContext, pick_one, usable_cutouts
+from synthstudio.recipe.sampling.true_sizes import stands_m
 from synthstudio.recipe.schema.distributions import pick, sample, sample_count, support
-from synthstudio.recipe.schema.scene import MeshObjects, ProceduralObjects, Standing
+from synthstudio.recipe.schema.scene import Cutouts, MeshObjects, ProceduralObjects, Standing
 
 T = TypeVar("T")
 
@@ -75,8 +77,8 @@ def _place(
     target = _target(layout, entry, people, rng)
     best: Placed | None = None
     best_off = target.depth_m.size + 1
-    kind = kinds_left(layout.ctx, entry, rng).pick(rng)
-    made_of = materials(kind, rng) if isinstance(kind, ObjectKind) else ()
+    kind = pick(kinds_left(layout.ctx, entry, rng), rng)
+    made_of = materials(kind, rng)
     for attempt in range(_DESIGNS):
         if attempt * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * target.depth_m.shape[1]:
             break
@@ -90,7 +92,7 @@ def _place(
                 continue
             if not layout.on_floor(box, below=entry.placement == "in_front"):
                 continue
-            exact = exact or Placed(item=obj, box_m=layout.geometry.box_m(obj))
+            exact = exact or layout.placed(obj)
             here = moved(exact, *shift)
             if layout.clear(here.box_m) and layout.free(here, placed):
                 best, best_off = here, off
@@ -98,7 +100,7 @@ def _place(
                     return best
     if best is not None or layout.footing is not None:
         return best
-    best = _farther(layout, Placed(item=obj, box_m=layout.geometry.box_m(obj)), target, placed)
+    best = _farther(layout, layout.placed(obj), target, placed)
     if best is not None:
         return best
     raise RecipeError(
@@ -158,10 +160,7 @@ def _target(layout: Layout, entry: Standing, people: list[Placed], rng: Generato
 
 
 def _hidden(layout: Layout, target: _Target, boxes_m: F64) -> NDArray[np.intp]:
-    """(N, P) how many of each person's joints lie behind the boxes' rectangles.
-
-    An approximation; the rasteriser decides the exact occlusion later.
-    """
+    """(N, P) joints of each person behind the boxes' rectangles: an approximation."""
     seen = layout.camera.to_camera(corners(boxes_m))
     outline = layout.camera.project(seen)[:, :, None, None]
     low, high = outline.min(axis=1), outline.max(axis=1)
@@ -170,35 +169,27 @@ def _hidden(layout: Layout, target: _Target, boxes_m: F64) -> NDArray[np.intp]:
     return np.asarray((inside & (target.depth_m > nearest) & (nearest > 0)).sum(axis=2))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kinds:
-    """The kinds that may be built, and their weights."""
-
-    left: tuple[ObjectKind, ...] | tuple[MeshAsset, ...]
-    weights: dict[int, float]
-
-    def pick(self, rng: Generator) -> ObjectKind | MeshAsset:
-        return self.left[pick(self.weights, rng)]
-
-
-def kinds_left(ctx: SampleContext, entry: Standing, rng: Generator) -> Kinds:
-    """The kinds allowed: in train none held out. RecipeError if none is left."""
-    left: tuple[ObjectKind, ...] | tuple[MeshAsset, ...]
+def kinds_left(
+    ctx: SampleContext, entry: Standing, rng: Generator
+) -> dict[ObjectKind | MeshAsset, float]:
+    """The kinds allowed, and their weights: in train none held out. RecipeError if none is left."""
+    left: dict[ObjectKind | MeshAsset, float]
     if isinstance(entry, MeshObjects):
-        left = ctx.allowed(ctx.catalogue.meshes, rng, held=ctx.occluder_held)
-        weights = dict.fromkeys(range(len(left)), 1.0)
+        meshes = ctx.allowed(ctx.catalogue.meshes, rng, held=ctx.occluder_held)
+        left = dict.fromkeys(meshes, 1.0)
     else:
         assert isinstance(entry, ProceduralObjects)
         given = entry.kinds
-        kinds = [kind for kind in ctx.catalogue.objects if "occluder" in kind.roles]
-        if given is not None:
-            kinds = [kind for kind in kinds if given.get(kind.kind, 0.0) > 0]
-        fitting = ctx.fitting(tuple(kinds)) if given is None else kinds
-        left = ctx.allowed(fitting, rng, held=ctx.occluder_held)
-        weights = {i: (given or {}).get(k.kind, 1.0) for i, k in enumerate(left)}
+        kinds = tuple(kind for kind in ctx.catalogue.objects if "occluder" in kind.roles)
+        if given is None:
+            kinds = ctx.fitting(kinds)
+        else:
+            kinds = tuple(kind for kind in kinds if given.get(kind.kind, 0.0) > 0)
+        allowed = ctx.allowed(kinds, rng, held=ctx.occluder_held)
+        left = {kind: (given or {}).get(kind.kind, 1.0) for kind in allowed}
     if not left:
         raise ctx.nothing_left("objects", "to draw")
-    return Kinds(left=left, weights=weights)
+    return left
 
 
 def design(
@@ -244,3 +235,173 @@ def _candidate(
         return x + offset + math.copysign(_ASIDE_M * late, offset), y + (u - 0.5) * (0.6 + late)
     radius = abs(offset) + 0.5 * late
     return radius * math.cos(2 * math.pi * u), radius * math.sin(2 * math.pi * u)
+
+
+# Cut-outs: 2D pictures with alpha, standing in the scene or laid over the frame ---------------
+
+_TRIES = 48
+_AHEAD = (0.12, 0.6)
+"""How far in front of a person an occluding object stands."""
+_AROUND = (0.5, 1.7)
+"""Distance of other objects from the camera, relative to the group."""
+_MIN_GAP_M = 0.05
+_MAX_WIDE, _MAX_HIGH = 0.9, 1.2
+"""The maximum size relative to the frame."""
+_MIN_PX = 6
+
+
+def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]:
+    """The recipe's cut-outs, many of them in front of a person."""
+    options = layout.ctx.recipe.cutouts
+    if options is None:
+        return ()
+    count = sample_count(options.count, layout.ctx.shared_rng("cutouts"))
+    if options.size == "real":
+        bodies = [p for p in people if isinstance(p.item, PersonSpec)]
+        found: list[CutoutSpec] = []
+        for number in range(count):
+            rng = layout.ctx.rng("standing cutout", number)
+            one = _standing(layout, options, bodies, rng, {other.asset for other in found})
+            found += [] if one is None else [one]
+        return tuple(found)
+    seen = layout.camera.project(layout.camera.to_camera(layout.joints_m(people)))
+    size = np.array([layout.camera.width_px, layout.camera.height_px])
+    seen = seen[((seen >= 0) & (seen < size)).all(axis=1)]
+    return tuple(
+        _cutout(layout.ctx, options, seen, layout.ctx.rng("cutout", number))
+        for number in range(count)
+    )
+
+
+def _standing(
+    layout: Layout, options: Cutouts, people: list[Placed], rng: Generator, used: set[AssetRef]
+) -> CutoutSpec | None:
+    """A cut-out standing on the floor in real size; None if none can.
+
+    It is upright and flat; its lower edge is at the floor's row at its depth. Those `used` in the
+    frame are repeated only when there are no others.
+    """
+    over = bool(rng.random() < options.over_person) and bool(people)
+    which = float(rng.random())
+    hidden = people[int(which * len(people))] if over else None
+    once = {c.asset for c in usable_cutouts(options, layout.ctx.catalogue.cutouts)} > used
+    for _ in range(_TRIES):
+        asset = _picture(layout.ctx, options, rng)
+        if once and asset.asset in used:
+            continue
+        found = stands_m(asset)
+        assert found is not None  # ensured by usable_cutouts
+        tall = palette.between(*found, rng)
+        wide = tall * asset.shown_px[0] / asset.shown_px[1]
+        spot = _around(layout, rng) if hidden is None else _before(layout, hidden, wide, rng)
+        lies = _picture_box(layout, asset, options, spot, tall)
+        if not _has_floor(layout, spot, wide, hides=hidden is not None):
+            continue
+        if lies is None or (hidden is not None and lies[2] > _nearest_m(layout, hidden)):
+            continue
+        (left, top), size, depth = lies
+        return CutoutSpec(
+            asset=asset.asset,
+            kind=asset.category or "unknown",
+            top_left_px=(left, top),
+            size_px=size,
+            mirrored=bool(rng.random() < 0.5),
+            gain=round(sample(options.gain, rng) * layout.gain, 4),
+            feather_px=sample(options.feather_px, rng),
+            depth_m=depth,
+        )
+    return None
+
+
+def _before(layout: Layout, hidden: Placed, wide_m: float, rng: Generator) -> F64:
+    """World x, y between a person and the camera, the person behind its middle 70 %."""
+    at, eye = np.array(hidden.item.position_m[:2]), np.array(layout.camera.position_m[:2])
+    way = eye - at
+    aside = palette.between(-0.35, 0.35, rng) * wide_m
+    away = np.array([-way[1], way[0]]) / max(1e-6, float(np.linalg.norm(way)))
+    return np.asarray(at + way * palette.between(*_AHEAD, rng) + away * aside)
+
+
+def _around(layout: Layout, rng: Generator) -> F64:
+    depth = layout.distance_m * palette.between(*_AROUND, rng)
+    x = layout.middle_m(depth) + palette.between(-1, 1, rng) * layout.half_width_m(depth)
+    return np.array([x, depth - layout.distance_m])
+
+
+def _has_floor(layout: Layout, spot: F64, wide_m: float, *, hides: bool) -> bool:
+    """Whether the object's base is on a photo's floor; an occluder's foot may be below it."""
+    if layout.footing is None:
+        return True
+    ends = np.array([-wide_m / 2, wide_m / 2])[:, None] * layout.camera.world_to_camera[0, :2]
+    return bool(layout.footing.holds(spot + ends, below=hides).all())
+
+
+def _nearest_m(layout: Layout, hidden: Placed) -> float:
+    return float(layout.camera.to_camera(corners(hidden.box_m))[:, 2].min()) - _MIN_GAP_M
+
+
+def _picture_box(
+    layout: Layout, asset: ImageAsset, options: Cutouts, spot: F64, tall_m: float
+) -> tuple[tuple[float, float], tuple[int, int], float] | None:
+    """A standing picture's corner, size, px, and depth; None: too near, too large or too small."""
+    camera = layout.camera
+    seen = camera.to_camera(np.array([*spot, 0.0]))
+    depth = float(seen[2])
+    if depth < CLEAR_M:
+        return None
+    scale = tall_m * camera.focal_px / depth / asset.shown_px[1]
+    width, height = (round(side * scale) for side in asset.shown_px)
+    if scale > options.max_scale or min(width, height) < _MIN_PX:
+        return None
+    if width > _MAX_WIDE * camera.width_px or height > _MAX_HIGH * camera.height_px:
+        return None
+    x, y = camera.project(seen)
+    left, top = float(round(x - width / 2)), float(round(y - height))
+    beyond = top > camera.height_px - _MIN_PX or left > camera.width_px or left + width < 0
+    return None if beyond else ((left, top), (width, height), round(depth, 4))
+
+
+def _cutout(ctx: SampleContext, options: Cutouts, seen_px: F64, rng: Generator) -> CutoutSpec:
+    """One cut-out; `seen_px` (N, 2) are the joints inside the frame."""
+    asset = _picture(ctx, options, rng)
+    image = ctx.recipe.image
+    scale = sample(options.height_share, rng) * image.height_px / asset.height_px
+    scale = min(scale, options.max_scale)
+    width, height = (max(2, round(side * scale)) for side in (asset.width_px, asset.height_px))
+    x, y = rng.random(2) * (image.width_px, image.height_px)
+    over, stands, which = (
+        rng.random() < options.over_person,
+        rng.random() < options.stands,
+        rng.random(),
+    )
+    if over and len(seen_px):
+        x, y = seen_px[int(which * len(seen_px))]
+    # The joint, or a random pixel, is in the middle 70 % of the picture.
+    left = x - width * palette.between(0.15, 0.85, rng)
+    top = y - height * palette.between(0.15, 0.85, rng)
+    foot = palette.between(0.67, 1.08, rng) * image.height_px
+    if stands:
+        top = max(foot, y if over else foot) - height
+    gain, feather = sample(options.gain, rng), sample(options.feather_px, rng)
+    return CutoutSpec(
+        asset=asset.asset,
+        kind=asset.category or "unknown",
+        top_left_px=(float(round(left)), float(round(top))),
+        size_px=(width, height),
+        mirrored=bool(rng.random() < 0.5),
+        gain=gain,
+        feather_px=feather,
+        depth_m=None if options.depth_m is None else sample(options.depth_m, rng),
+    )
+
+
+def _picture(ctx: SampleContext, options: Cutouts, rng: Generator) -> ImageAsset:
+    """A picture: its category first, so that large categories do not dominate."""
+    usable = usable_cutouts(options, ctx.catalogue.cutouts)
+    left = ctx.allowed(usable, rng, held=ctx.occluder_held)
+    if not left:
+        raise RecipeError(
+            "no cut-out is left to draw", where=f"{ctx.where}: folder {options.folder}"
+        )
+    category = pick_one(sorted({picture.category for picture in left}), rng)
+    return pick_one([picture for picture in left if picture.category == category], rng)

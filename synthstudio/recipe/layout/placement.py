@@ -27,8 +27,7 @@ from synthstudio.recipe.contacts.contacts import Contact, contact_object
 from synthstudio.recipe.contacts.supports import draw_seat
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.context import SampleContext
-from synthstudio.recipe.sampling.ground import Footing
-from synthstudio.recipe.sampling.places import Stand
+from synthstudio.recipe.sampling.places import Footing, Stand
 from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.schema.distributions import sample
 from synthstudio.recipe.schema.people import LIE, Group
@@ -84,6 +83,9 @@ class Layout:
     @property
     def geometry(self) -> GeometryQueries:
         return self.ctx.geometry
+
+    def placed(self, item: PersonSpec | ObjectSpec) -> Placed:
+        return Placed(item=item, box_m=self.geometry.box_m(item))
 
     def joints_m(self, placed: list[Placed]) -> F64:
         """(N, 3) the joints of all people of `placed`."""
@@ -166,7 +168,6 @@ def spread_over(box_m: F64, camera: Camera) -> F64:
 
 
 def moved(placed: Placed, x_m: float, y_m: float) -> Placed:
-    """The same item shifted over the floor."""
     box = placed.box_m + np.array([x_m, y_m, 0.0])
     path = tuple(_shifted(person, x_m, y_m) for person in placed.path)
     return Placed(item=_shifted(placed.item, x_m, y_m), box_m=box, path=path)
@@ -242,7 +243,6 @@ def place_people(
 def _rotated(
     layout: Layout, person: PersonSpec, key: KeyPose, place: int, detail: Detail, bearing_rad: float
 ) -> list[Placed]:
-    """The parts of a person turned according to the camera's direction from the spot."""
     yaw = person.yaw_rad + bearing_rad
     if place == 0 and layout.together:
         return [_in_group(layout, one, detail, yaw) for one in layout.together]
@@ -250,13 +250,11 @@ def _rotated(
 
 
 def _in_group(layout: Layout, person: PersonSpec, detail: Detail, yaw_rad: float) -> Placed:
-    """One of the interacting people, all of them turned about the first."""
     c, s = math.cos(yaw_rad), math.sin(yaw_rad)
     x, y, _ = person.position_m
     person = dataclasses.replace(person, detail=detail, yaw_rad=person.yaw_rad + yaw_rad)
     at = (c * x - s * y, s * x + c * y, float(layout.geometry.drop_m(person)))
-    person = dataclasses.replace(person, position_m=at)
-    return Placed(item=person, box_m=layout.geometry.box_m(person))
+    return layout.placed(dataclasses.replace(person, position_m=at))
 
 
 def bearing_rad(layout: Layout, x_m: float, y_m: float) -> float:
@@ -276,55 +274,34 @@ def bearing_rad(layout: Layout, x_m: float, y_m: float) -> float:
 def _parts(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> list[Placed]:
     """The person on the floor at the world's origin, and their objects.
 
-    These are the seat if the pose needs one, the bed, the support, and held objects.
+    These are the seat if the pose needs one, the bed, the support, and held objects. Of a path
+    the middle lies at the origin.
     """
-    parts = [_stood(layout, person, key, place)]
-    if key.needs == "seat":
-        parts.append(_seat(layout, parts[0], key, place))
-    elif key.family == LIE and not parts[0].path:
-        parts = _in_bed(layout, parts[0], place) or parts
-    unit = parts[0]
-    contact = layout.contacts.get(place)
-    if contact is not None:
-        assert isinstance(unit.item, PersonSpec)
-        obj = contact_object(layout.ctx, unit.item, contact, place)
-        parts.append(Placed(item=obj, box_m=layout.geometry.box_m(obj)))
-    return parts
-
-
-def _stood(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> Placed:
-    """The person on or over the floor at the world's origin; of a path the middle lies
-    there."""
-    path = clips.path(layout.ctx, person, place)
+    ctx, path = layout.ctx, clips.path(layout.ctx, person, place)
     if path:
         boxes = np.array([layout.geometry.box_m(now) for now in path])
         box = np.stack([boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)])
-        return Placed(item=path[0], box_m=box, path=path)
-    height = float(layout.geometry.drop_m(person))
-    if key.airborne:
-        height += sample(_LIFT_M, layout.ctx.rng("lift", place))
-    person = dataclasses.replace(person, position_m=(0.0, 0.0, height))
-    return Placed(item=person, box_m=layout.geometry.box_m(person))
-
-
-def _seat(layout: Layout, unit: Placed, key: KeyPose, place: int) -> Placed:
-    assert isinstance(unit.item, PersonSpec)
-    rng = layout.ctx.rng("seat", place)
-    seat = draw_seat(layout.ctx, unit.item, rng, narrow=bool(key.leans))
-    return Placed(item=seat, box_m=layout.geometry.box_m(seat))
-
-
-def _in_bed(layout: Layout, unit: Placed, place: int) -> list[Placed]:
-    assert isinstance(unit.item, PersonSpec)
-    items = draw_bed(layout.ctx, unit.item, place)
-    return [Placed(item=item, box_m=layout.geometry.box_m(item)) for item in items]
+        person, parts = path[0], [Placed(item=path[0], box_m=box, path=path)]
+    else:
+        height = float(layout.geometry.drop_m(person))
+        if key.airborne:
+            height += sample(_LIFT_M, ctx.rng("lift", place))
+        person = dataclasses.replace(person, position_m=(0.0, 0.0, height))
+        parts = [layout.placed(person)]
+    if key.needs == "seat":
+        seat = draw_seat(ctx, person, ctx.rng("seat", place), narrow=bool(key.leans))
+        parts.append(layout.placed(seat))
+    elif key.family == LIE and not path:
+        person, *bed = draw_bed(ctx, person, place)
+        parts = [layout.placed(person), *map(layout.placed, bed)] if bed else parts
+    contact = layout.contacts.get(place)
+    if contact is not None:
+        parts.append(layout.placed(contact_object(ctx, person, contact, place)))
+    return parts
 
 
 def first_free(layout: Layout, seeker: Seeker) -> tuple[float, float] | None:
-    """The shift to the first free candidate, or None.
-
-    On a photo's or a place's floor, further candidates are points of that floor.
-    """
+    """The shift to the first free candidate, or point of a photo's or place's floor, or None."""
     place, reach = seeker.place, seeker.reach_m
     rng = layout.ctx.rng("spot", place)
     tried = (candidate(layout, rng, k, place=place, reach_m=reach) for k in range(CANDIDATES))

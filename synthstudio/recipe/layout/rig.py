@@ -28,10 +28,7 @@ _GIRTH_M = 0.25
 
 
 def draw_rig(layout: Layout, standing: list[Placed]) -> tuple[Camera, ...]:
-    """The cameras 1, 2, ... of the group, each looking at the middle of the people.
-
-    RecipeError if one finds no place `CLEAR_M` away from all items.
-    """
+    """The cameras 1, 2, ... of the group, each looking at the middle of the people; RecipeError."""
     options = layout.ctx.recipe.variants
     return tuple(_placed(layout, standing, number) for number in range(options.view))
 

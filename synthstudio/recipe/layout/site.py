@@ -1,4 +1,4 @@
-"""Valid places for scenery: free, clear of cameras, hiding nobody."""
+"""Valid places for scenery: free, clear of cameras, hiding nobody; a room's walls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import Material, ObjectSpec, PersonSpec, Vec3
+from synthstudio.core.spec import Material, ObjectSpec, PersonSpec, RoomBackdrop, Vec2, Vec3
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import CLEAR_M, Placed, corners
 from synthstudio.recipe.sampling import palette
@@ -48,17 +48,6 @@ class Site:
         )
 
 
-def site_of(ctx: SampleContext, cameras: Sequence[Camera], standing: Sequence[Placed]) -> Site:
-    """The constraints from the existing items."""
-    return Site(
-        ctx=ctx,
-        rng=ctx.shared_rng("furniture"),
-        cameras=tuple(cameras),
-        standing=np.array([p.box_m for p in standing]).reshape(-1, 2, 3),
-        seen=tuple(_view_of(camera, standing) for camera in cameras),
-    )
-
-
 def box_of(obj: ObjectSpec) -> F64:
     """The world box (2, 3) of an object turned about z alone, or a larger one."""
     width, depth, height = obj.size_m
@@ -73,7 +62,8 @@ def gaps_m(box_m: F64, boxes_m: F64) -> F64:
     return np.asarray(np.maximum(box_m[0] - boxes_m[:, 1], boxes_m[:, 0] - box_m[1]).max(axis=1))
 
 
-def _view_of(camera: Camera, standing: Sequence[Placed]) -> tuple[F64, F64]:
+def view_of(camera: Camera, standing: Sequence[Placed]) -> tuple[F64, F64]:
+    """(P, 2, 2) pixels and (P,) depths of people that a camera may see."""
     rects, depths = [], []
     for placed in standing:
         if not isinstance(placed.item, PersonSpec):
@@ -121,7 +111,6 @@ def allowed(site: Site, wanted: dict[str, float]) -> dict[int, float]:
 
 
 def natural_size(kind: ObjectKind, rng: Generator) -> Vec3:
-    """A size between the kind's least and greatest."""
     shared = float(rng.random())
     width, depth, height = (
         round(low + (high - low) * (0.6 * shared + 0.4 * float(rng.random())), 3)
@@ -131,7 +120,6 @@ def natural_size(kind: ObjectKind, rng: Generator) -> Vec3:
 
 
 def built(kind: ObjectKind, rng: Generator) -> ObjectSpec:
-    """An object of a natural size at the origin."""
     size = natural_size(kind, rng)
     made = materials(kind, rng)
     if kind.kind == "building":
@@ -139,3 +127,111 @@ def built(kind: ObjectKind, rng: Generator) -> ObjectSpec:
         pane = Material(base_rgb=palette.choose(_PANES, rng), roughness=0.1, specular=0.06)
         made = (palette.wall(pattern, rng), pane, palette.wall("plain", rng))
     return ObjectSpec(kind=kind.kind, role="scenery", size_m=size, materials=made)
+
+
+def seen_at(camera: Camera, y_m: float) -> Vec2:
+    """Middle and half the width, along x, of a camera's view at a distance."""
+    far = y_m - camera.position_m[1]
+    half = far * camera.width_px / 2 / camera.focal_px * camera.spread[0]
+    return camera.position_m[0] - far * math.tan(camera.yaw_rad), half
+
+
+# Walls --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wall:
+    """A wall from `start` on along `along` (unit), `inward` its normal into the room."""
+
+    start: F64
+    along: F64
+    inward: F64
+    length_m: float
+    min_m: float  # usable part: from here
+    max_m: float  # to here
+
+    @property
+    def yaw_rad(self) -> float:
+        """The yaw of an object with its back to the wall: fronts are at -y."""
+        return round(math.atan2(float(self.inward[0]), -float(self.inward[1])), 6)
+
+    def at_m(self, along_m: float, inward_m: float) -> Vec2:
+        x, y = self.start + self.along * along_m + self.inward * inward_m
+        return round(float(x), 4), round(float(y), 4)
+
+    def of_m(self, obj: ObjectSpec) -> Vec2:
+        away = np.array(obj.position_m[:2]) - self.start
+        return float(away @ self.along), float(away @ self.inward)
+
+
+def walls_of(site: Site, room: RoomBackdrop) -> dict[str, Wall]:
+    """The four walls, as seen from the camera, with their parts in its view."""
+    (cx, cy), (width, depth, _) = room.centre_m, room.size_m
+    x0, x1, y0, y1 = cx - width / 2, cx + width / 2, cy - depth / 2, cy + depth / 2
+    middle, half = seen_at(site.cameras[0], y1)
+    left, right = (min(max(middle + k * half, x0), x1) - x0 for k in (-1.1, 1.1))
+    if right - left < 0.5 * half:
+        left, right = 0.0, width
+    # Of the walls beside people only the far half is in view.
+    across, along, half_way = (1.0, 0.0), (0.0, 1.0), depth / 2
+    return {
+        name: Wall(
+            start=np.array(start),
+            along=np.array(way),
+            inward=np.array(inward),
+            length_m=length,
+            min_m=low,
+            max_m=high,
+        )
+        for name, start, way, inward, length, low, high in (
+            ("back", (x0, y1), across, (0.0, -1.0), width, left, right),
+            ("left", (x0, y0), along, (1.0, 0.0), depth, half_way, depth),
+            ("right", (x1, y0), along, (-1.0, 0.0), depth, half_way, depth),
+            ("front", (x0, y0), across, (0.0, 1.0), width, 0.0, width),
+        )
+    }
+
+
+def skirting(site: Site, walls: dict[str, Wall], out: list[ObjectSpec]) -> list[ObjectSpec]:
+    """Skirting boards between the doors, or none."""
+    rng = site.rng
+    wanted, tall, thick = rng.random() < 0.7, palette.between(0.06, 0.12, rng), 0.014
+    found = allowed(site, {"skirting": 1.0})
+    if not (wanted and found):
+        return []
+    made = (palette.wall("plain", rng),)
+    boards = []
+    doors = [obj for obj in out if obj.kind == "door"]
+    for wall in walls.values():
+        ends = [0.0]
+        own = ((wall.of_m(d)[0], d.size_m[0] / 2) for d in doors if d.yaw_rad == wall.yaw_rad)
+        for at, half in sorted(own):
+            ends += [at - half - 0.005, at + half + 0.005]
+        ends.append(wall.length_m)
+        for a, b in zip(ends[::2], ends[1::2], strict=True):
+            board = ObjectSpec(
+                kind="skirting",
+                role="scenery",
+                size_m=(round(b - a - 2 * thick - 0.004, 4), thick, round(tall, 4)),
+                materials=made,
+                position_m=(*wall.at_m((a + b) / 2, thick / 2 + 0.001), 0.0),
+                yaw_rad=wall.yaw_rad,
+            )
+            if board.size_m[0] > 0.05 and _clear(site, board):
+                boards.append(board)
+    return boards
+
+
+def _clear(site: Site, obj: ObjectSpec) -> bool:
+    """Whether an object at a wall neither intersects others nor hides a person."""
+    box = box_of(obj)
+    if len(site.standing) and gaps_m(box, site.standing).min() <= 0:
+        return False
+    for camera, seen in zip(site.cameras, site.seen, strict=True):
+        depth = camera.to_camera(corners(box))[:, 2]
+        # A board that runs past the camera is clipped: it lies on the floor at the wall.
+        if depth.min() > CLEAR_M and not clear_of_people(camera, box, *seen):
+            return False
+        if depth.min() <= CLEAR_M < depth.max() and abs(depth).min() < CLEAR_M:
+            return False
+    return True

@@ -16,6 +16,7 @@ import numpy as np
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import Slot
+from synthstudio.core.photo import PhotoSpec
 from synthstudio.core.spec import (
     Backdrop,
     CutoutSpec,
@@ -28,10 +29,9 @@ from synthstudio.core.spec import (
     Vec3,
 )
 from synthstudio.recipe.layout.placement import Placed
+from synthstudio.recipe.sampling import outfits
 from synthstudio.recipe.sampling.context import SampleContext
-from synthstudio.recipe.sampling.faces import recoloured, toned
 from synthstudio.recipe.sampling.light import draw_light
-from synthstudio.recipe.sampling.outfits import SLOTS, dyed, extras_of, finished, outfit_of
 from synthstudio.recipe.sampling.people import blotched, look_of
 from synthstudio.recipe.sampling.skies import with_sky
 from synthstudio.recipe.sampling.view import Behind, detail_at
@@ -41,15 +41,13 @@ from synthstudio.recipe.schema.distributions import sample
 REMOVED = ("held", "occluder")
 """Roles of the objects removed by `clean`; in a spec they come last, in this order."""
 SAME = ("index", "variant", "differs", "camera_id", "targets", "crowd_target")
-"""FrameSpec fields that identify the variant or its targets, not its appearance."""
+"""Fields that identify the variant or its targets, not its appearance."""
 _BOX_MARGIN_M = 0.25
 _SHADOWS_M = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Occluders:
-    """Occluders: objects in front of people, cut-outs laid over the picture."""
-
     objects: tuple[Placed, ...]
     cutouts: tuple[CutoutSpec, ...]
     targets: tuple[OcclusionTarget, ...] = ()  # of the people, with `met`
@@ -86,9 +84,8 @@ def group(
     return tuple(out)
 
 
-def differing(base: FrameSpec, other: FrameSpec) -> tuple[str, ...]:
-    """The names of the fields in which two specs of a group differ."""
-    names = [f.name for f in dataclasses.fields(FrameSpec) if f.name not in SAME]
+def differing(base: FrameSpec | PhotoSpec, other: FrameSpec | PhotoSpec) -> tuple[str, ...]:
+    names = [f.name for f in dataclasses.fields(base) if f.name not in SAME]
     return tuple(name for name in names if getattr(base, name) != getattr(other, name))
 
 
@@ -160,9 +157,8 @@ _KEPT: tuple[Slot, ...] = ("shoes", *_OWN)
 def redressed(base: FrameSpec, own: SampleContext) -> FrameSpec:
     """The same bodies in other clothes, skin and hair colours.
 
-    Where other clothes would touch something, or lift a lying or sitting person, their cut
-    stays and only materials change. The same holds in clips, all through which people wear
-    the same.
+    Where other clothes would touch something, or lift a lying or sitting person, and in clips,
+    their cut stays and only materials change.
     """
     people = list(base.people)
     for place, person in enumerate(base.people):
@@ -181,25 +177,27 @@ def _dressed(
     shape = own.recipe.people.shape
     look = look_of(shape, person.phenotype, own.rng("look", place))
     look = blotched(shape, look, own.rng("blotches", place))
-    look = toned(own.recipe, look, own.rng("tones", place))
+    look = outfits.toned(own.recipe, look, own.rng("tones", place))
     slots = {kind.kind: kind for kind in own.catalogue.garments}
     rng = own.rng("dye", place)
     recut: dict[Slot, GarmentSpec] = {}
     for garment in person.outfit:
         kind = slots[garment.kind]
         if kind.slot in _OWN:
-            recut[kind.slot] = recoloured(garment, kind.slot, look, rng)
+            recut[kind.slot] = outfits.recoloured(garment, kind.slot, look, rng)
         else:
-            recut[kind.slot] = dyed(own, kind, dict(garment.shape), look.skin_rgb, rng)
-    outfit = finished(own, tuple(recut.values()), place)
+            recut[kind.slot] = outfits.dyed(own, kind, dict(garment.shape), look.skin_rgb, rng)
+    outfit = outfits.finished(own, tuple(recut.values()), place)
     same_cut = dataclasses.replace(person, look=look, outfit=outfit)
     rng = own.rng("outfit", place)
-    drawn = outfit_of(own, person.phenotype, look.skin_rgb, recut["hair"], rng)
+    drawn = outfits.outfit_of(own, person.phenotype, look.skin_rgb, recut["hair"], rng)
     worn = {slots[g.kind].slot: g for g in drawn} | {s: recut[s] for s in _KEPT if s in recut}
     worn = {slot: g for slot, g in worn.items() if slot in recut or slot not in _KEPT}
-    outfit = finished(own, tuple(worn[slot] for slot in (*SLOTS, *_OWN[1:]) if slot in worn), place)
+    outfit = outfits.finished(
+        own, tuple(worn[slot] for slot in (*outfits.SLOTS, *_OWN[1:]) if slot in worn), place
+    )
     new = dataclasses.replace(same_cut, outfit=outfit)
-    new = dataclasses.replace(new, outfit=(*outfit, *extras_of(own, new, place)))
+    new = dataclasses.replace(new, outfit=(*outfit, *outfits.extras_of(own, new, place)))
     # Clothes are constant over a clip: a fit at one time may touch at another.
     fits = own.recipe.clip is None and _stands_as(own, person, new, others)
     return new if fits else same_cut
@@ -218,14 +216,13 @@ def with_view_detail(
         person = placed.item
         if not isinstance(person, PersonSpec) or person.detail == "fine" or placed.path:
             continue
-        spots = [now.position_m for now in (person, *placed.path)]
-        if all(detail_at(camera, x, y) == "coarse" for camera in cameras for x, y, _ in spots):
+        x, y, _ = person.position_m
+        if all(detail_at(camera, x, y) == "coarse" for camera in cameras):
             continue
         fine = dataclasses.replace(person, detail="fine")
         others = [p.item for p in out if p is not placed]
         if _stands_as(ctx, person, fine, others):
-            path = tuple(dataclasses.replace(now, detail="fine") for now in placed.path)
-            out[place] = dataclasses.replace(placed, item=fine, path=path)
+            out[place] = dataclasses.replace(placed, item=fine)
     return out
 
 

@@ -19,9 +19,8 @@ from synthstudio.recipe.sampling.interiors import INTERIORS
 from synthstudio.recipe.sampling.people import pool_by_body
 from synthstudio.recipe.sampling.quotas import identities_of
 from synthstudio.recipe.schema.distributions import support
-from synthstudio.recipe.schema.moments import FAMILY
 from synthstudio.recipe.schema.people import LIE
-from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.recipe.schema.recipe import FAMILY, Recipe
 from synthstudio.recipe.schema.scene import Photo, ProceduralObjects, Room
 
 _SHOWN = 6
@@ -169,29 +168,23 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
     photos = catalogue.backgrounds
     for options in _photo_options(recipe):
         photos = usable_photos(options, photos) or photos
-    uses = {
-        "backgrounds": [b.asset for b in photos],
-        "hdris": [b.asset for b in catalogue.hdris],
-        "places": [b.asset for b in catalogue.places],
-        "cutouts": [c.asset for c in catalogue.cutouts],
-        "meshes": [m.asset for m in catalogue.meshes],
-        "motions": [m.asset for m in catalogue.motions],
-    }
+    out = set(recipe.holdout.occluders)
+    categories = [c.asset.name for c in catalogue.cutouts if c.category in out]
     for use, folder in recipe.folders.items():
+        items = photos if use == "backgrounds" else getattr(catalogue, use)
         held = asset_held(
             recipe.holdout.backgrounds
             if use in ("backgrounds", "hdris", "places")
             else recipe.holdout.poses
             if use == "motions"
-            else (*recipe.holdout.occluders, *_held_categories(recipe, catalogue))
+            else (*out, *categories)
         )
-        left = [asset for asset in uses[use] if recipe.splits.train == 0 or not held(asset)]
-        if not left:
+        if not any(recipe.splits.train == 0 or not held(item.asset) for item in items):
             raise RecipeError(
                 f"nothing to choose from for {use}",
                 where=f"{recipe.name}: folder {folder}",
                 expected="files that are not all held out",
-                got=f"{len(uses[use])} files",
+                got=f"{len(items)} files",
             )
     families = recipe.people.poses.families
     if recipe.people.bed.share > 0 and families is not None and not families.get(LIE):
@@ -207,11 +200,6 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
         raise RecipeError(
             "holdout.poses leaves no pose to train on", where=f"{recipe.name}: holdout"
         )
-
-
-def _held_categories(recipe: Recipe, catalogue: Catalogue) -> list[str]:
-    held = set(recipe.holdout.occluders)
-    return [c.asset.name for c in catalogue.cutouts if c.category in held]
 
 
 # Quotas ------------------------------------------------------------------------------

@@ -19,10 +19,10 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import ClipSpec, FrameSpec, MovingSpec, PersonSpec, PoseSpec, Vec3
 from synthstudio.recipe.sampling import quotas
-from synthstudio.recipe.sampling.context import SampleContext, pick_one
+from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one
+from synthstudio.recipe.sampling.pose_jitter import is_of
 from synthstudio.recipe.schema.distributions import pick, sample
-from synthstudio.recipe.schema.moments import FAMILY, Move
-from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.recipe.schema.recipe import FAMILY, Move, Recipe
 
 MOMENT_S = 1 / 120
 """Time step between samples of how people move."""
@@ -37,8 +37,6 @@ _AFTER = ("pan", "follow")
 _SWAYS = ((0.31, 1.0), (0.83, 0.45), (1.9, 0.2))
 """Hertz and share of a hand's sway: slow drift, breath, tremor."""
 
-Unit = tuple[PersonSpec, KeyPose]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Walk:
@@ -50,15 +48,11 @@ class Walk:
 
 
 def frames_of(recipe: Recipe) -> int:
-    """Frames of a moment in time: 1 without clips."""
     return 1 if recipe.clip is None else recipe.clip.frames
 
 
 def walk_of(ctx: SampleContext, place: int) -> Walk | None:
-    """The motion of person `place` of the moment, None if standing.
-
-    RecipeError when the hold-out or the clip's length leaves no motion.
-    """
+    """The motion of person `place` of the moment, None if standing; RecipeError if none is left."""
     options, clip = ctx.recipe.motion, ctx.recipe.clip
     number = quotas.person_number(ctx.recipe, ctx.index, place)
     if options is None or quotas.bin_of(ctx.recipe, "family", number) is not None:
@@ -87,28 +81,22 @@ def walk_of(ctx: SampleContext, place: int) -> Walk | None:
 
 
 def starting_motions(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[Unit, ...]:
-    """The people, moving ones in the first pose of their motion.
-
-    Motions have no hands: fingers are those of the first walk or stand of the library.
-    """
+    """The people, moving ones in the first pose of their motion with hands of a walk or stand."""
     hands = _loose_hands(ctx.catalogue.poses)
-    out = []
-    for place, (person, key) in enumerate(people):
+    out = list(people)
+    for place, (person, _) in enumerate(people):
         walk = walk_of(ctx, place)
-        if walk is None:
-            out.append((person, key))
-            continue
-        name = walk.motion.name
-        new = KeyPose(name=name, family=FAMILY, angles_rad=hands)
-        (step,) = _steps(ctx, person, walk, (0.0,))
-        pose = PoseSpec(
-            name=name,
-            family=FAMILY,
-            angles_rad=hands,
-            turns=step.turns,
-            face=person.pose.face,
-        )
-        out.append((dataclasses.replace(person, pose=pose), new))
+        if walk is not None:
+            key = KeyPose(name=walk.motion.name, family=FAMILY, angles_rad=hands)
+            (step,) = _steps(ctx, person, walk, (0.0,))
+            pose = PoseSpec(
+                name=key.name,
+                family=FAMILY,
+                angles_rad=hands,
+                turns=step.turns,
+                face=person.pose.face,
+            )
+            out[place] = (dataclasses.replace(person, pose=pose), key)
     return tuple(out)
 
 
@@ -116,9 +104,7 @@ def _loose_hands(poses: tuple[KeyPose, ...]) -> dict[str, float]:
     ranks = {"walk": 0, "stand": 1}
     best = min(poses, key=lambda pose: (ranks.get(pose.family, 2), pose.name))
     hands = ("finger", "index", "thumb")
-    sides = ("left_", "right_")
-    named = tuple(side + part for side in sides for part in hands)
-    return {name: a for name, a in best.angles_rad.items() if name.startswith(named)}
+    return {name: a for name, a in best.angles_rad.items() if is_of(name, hands)}
 
 
 def skin_penetration_m(ctx: SampleContext, person: PersonSpec, place: int) -> float:
@@ -247,7 +233,6 @@ def positions_after(
 
 
 def moving(place: int, other: PersonSpec, after_s: float) -> MovingSpec:
-    """That person `place` looks like `other` so many seconds later."""
     return MovingSpec(
         person=place,
         after_s=after_s,
@@ -351,7 +336,6 @@ def _steps(
 
 
 def _moved(start: PersonSpec, step: Step) -> PersonSpec:
-    """The person in a step's pose, displaced from the start as the step states."""
     x, y = _rotated(np.array(step.root_m[:2]), start.yaw_rad) + np.array(start.position_m[:2])
     at_m: Vec3 = (float(x), float(y), step.root_m[2])
     pose = dataclasses.replace(start.pose, turns=step.turns)

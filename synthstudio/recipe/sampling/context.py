@@ -29,6 +29,7 @@ from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.schema.scene import Cutouts, Photo
 
 T = TypeVar("T")
+Unit = tuple[PersonSpec, KeyPose]
 
 SPLIT_BLOCK = 20
 """Frames in a block; each block holds every split by its share."""
@@ -37,8 +38,6 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 @dataclass(frozen=True, kw_only=True)
 class SampleContext:
-    """Inputs of every choice of one frame."""
-
     recipe: Recipe
     index: int
     split: Split
@@ -48,7 +47,6 @@ class SampleContext:
 
     @property
     def catalogue(self) -> Catalogue:
-        """The catalogue that the choices draw from."""
         return self.geometry.catalogue
 
     @property
@@ -74,7 +72,6 @@ class SampleContext:
         return dict(zip(names, self.geometry.joints_m(person), strict=True))
 
     def occluder_held(self, item: ObjectKind | ImageAsset | MeshAsset) -> bool:
-        """Whether an occluder is held out: its kind, its category or its file."""
         held = self.recipe.holdout.occluders
         if isinstance(item, ObjectKind):
             return item.kind in held
@@ -86,11 +83,9 @@ class SampleContext:
         return tuple(k for k in kinds if self.suits(k)) or kinds
 
     def suits(self, kind: ObjectKind) -> bool:
-        """Whether the kind fits the frame's place."""
         return not self.places or not kind.places or bool(kind.places & self.places)
 
     def nothing_left(self, field: str, use: str) -> RecipeError:
-        """The error of a recipe field that leaves no kind of object for a use."""
         return RecipeError(
             f"no kind of object is left {use}",
             where=f"{self.where}: {field}",
@@ -139,7 +134,6 @@ def names(asset: AssetRef) -> tuple[str, ...]:
 
 
 def pose_held(recipe: Recipe) -> Callable[[KeyPose], bool]:
-    """Whether a pose is held out, by its name or family."""
     held = set(recipe.holdout.poses)
     return lambda pose: pose.name in held or pose.family in held
 

@@ -27,8 +27,6 @@ class Extra:
 
 @dataclass(frozen=True, kw_only=True)
 class Interior:
-    """A kind of room."""
-
     weight: float
     first: str  # defining object; placed first, at the back wall
     stands: Mapping[str, float]
@@ -37,20 +35,7 @@ class Interior:
     goes_with: Mapping[str, tuple[Extra, ...]] = field(default_factory=dict)  # in this room only
 
     def company(self, kind: str) -> tuple[Extra, ...]:
-        """The kind's accessories in this room."""
-        return self.goes_with.get(kind, ()) + GOES_WITH.get(kind, ())
-
-    def kinds(self) -> frozenset[str]:
-        """All kinds that may be in this room."""
-        found = {*ANYWHERE, self.first, *self.stands, *self.hangs, self.lamp}
-        waiting = [one for kind in found for one in self.company(kind)]
-        while waiting:
-            one = waiting.pop()
-            waiting += one.then
-            if one.kind not in found:
-                found.add(one.kind)
-                waiting += self.company(one.kind)
-        return frozenset(found)
+        return self.goes_with.get(kind, ()) + _GOES_WITH.get(kind, ())
 
 
 def _at(where: Where, gap_m: Vec2 = (0.06, 0.16), **shares: float) -> tuple[Extra, ...]:
@@ -60,11 +45,9 @@ def _at(where: Where, gap_m: Vec2 = (0.06, 0.16), **shares: float) -> tuple[Extr
 _on = functools.partial(_at, "on")
 _above = functools.partial(_at, "above", (0.15, 0.45))
 
-ANYWHERE = ("door", "window", "picture", "switch", "skirting")
-
 _RUG = (0.06, 0.25)
 _SEATING = (Extra(kind="coffee_table", where="on", share=0.7),)
-GOES_WITH: dict[str, tuple[Extra, ...]] = {
+_GOES_WITH: dict[str, tuple[Extra, ...]] = {
     "sofa": (
         Extra(kind="rug", where="before", share=0.6, gap_m=_RUG, then=_SEATING),
         *_at("beside", floor_lamp=0.45, side_table=0.35),

@@ -13,6 +13,7 @@ from synthstudio.core.catalogue import PlaceLight
 from synthstudio.core.spec import Backdrop, LightSpec, PersonSpec, RoomBackdrop, Vec3
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
+from synthstudio.recipe.sampling.palette import luminance
 from synthstudio.recipe.sampling.view import Behind, dimmed, flash_share
 from synthstudio.recipe.schema.distributions import sample, support
 
@@ -27,7 +28,6 @@ _MAX_METERED, _MAX_SURROUND = 2.6, 1.2
 than to this times white."""
 _MIDDLE_M = (0.0, 0.0, 1.0)
 """The middle of the group."""
-_LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
 def draw_light(
@@ -41,11 +41,10 @@ def draw_light(
 
     Exposure puts mid-grey that is lit at 45 degrees a quarter stop below mid-grey, so that white
     floors are not all clipped, and follows the people from there as a camera's metering does:
-    people against the light or in dark clothes are exposed longer, until floor and walls
-    are white. A panorama is its own
-    light: its scale is known only on reading, so there exposure is the recipe's
-    brightness alone.
-    A flash removes as much from sun and sky as it adds at the middle of the group.
+    people against the light or in dark clothes are exposed longer, until floor and walls are
+    white. A panorama is its own light: its scale is known only on reading, so there exposure is
+    the recipe's brightness alone. A flash removes as much from sun and sky as it adds at the
+    middle of the group.
     """
     rng = ctx.rng("light")
     options = ctx.recipe.light
@@ -71,12 +70,13 @@ def draw_light(
         up[2] * GROUND_ALBEDO * 0.9,
     )
     # Half of what an upright surface sees of the ambient is ground.
-    lit = share * math.sqrt(0.5) + ((1 - share) + _grey(ground)) / 2
+    lit = share * math.sqrt(0.5) + ((1 - share) + luminance(ground)) / 2
     flash = 0.0 if behind.hdri else flash_share(ctx)
     level = flash * lit * sum(c * c for c in np.subtract(camera.position_m, _MIDDLE_M).tolist())
     ahead = math.atan2(camera.position_m[0], -camera.position_m[1])
-    ambient = (1 - share) * (1 - side) + _grey(ground)
-    ambient += (1 - share) * side * (1 + math.pi / 4 * _along(side_direction, ahead))
+    ambient = (1 - share) * (1 - side) + luminance(ground)
+    along = side_direction[0] * math.sin(ahead) - side_direction[1] * math.cos(ahead)
+    ambient += (1 - share) * side * (1 + math.pi / 4 * along)
     flat = math.cos(elevation)
     shown = share * flat * _lit_side(azimuth - ahead) + (1 - 0.4 * occlusion) * ambient / 2
     shown = (1 - flash) * shown + flash * lit * math.pi / 4
@@ -84,7 +84,7 @@ def draw_light(
     lift = sample(options.brightness, rng) * (1 if behind.hdri else min(metered, _MAX_METERED))
     if isinstance(backdrop, RoomBackdrop) and not flash:
         surfaces = (backdrop.floor, backdrop.wall)[: 1 + backdrop.walls]
-        lift = min(lift, _MAX_SURROUND / max(_grey(one.base_rgb) for one in surfaces))
+        lift = min(lift, _MAX_SURROUND / max(luminance(one.base_rgb) for one in surfaces))
     return LightSpec(
         sun_direction=direction,
         sun_rgb=dimmed(sun, flash),
@@ -96,11 +96,6 @@ def draw_light(
         occlusion=occlusion,
         flash_rgb=(level, level, level),
     )
-
-
-def _along(direction: Vec3, azimuth: float) -> float:
-    """How much of a direction points that way on the ground; azimuth 0 is world -y."""
-    return direction[0] * math.sin(azimuth) - direction[1] * math.cos(azimuth)
 
 
 def _lit_side(apart: float) -> float:
@@ -116,13 +111,13 @@ def _albedo(people: Sequence[PersonSpec]) -> float:
     """The mean luminance of skins and clothes, a third and two thirds of a person."""
     found = []
     for person in people:
-        worn = [_grey(g.material.base_rgb) for g in person.outfit] or [_grey(person.look.skin_rgb)]
-        found.append(_grey(person.look.skin_rgb) / 3 + sum(worn) / len(worn) * 2 / 3)
+        skin = luminance(person.look.skin_rgb)
+        worn = [luminance(g.material.base_rgb) for g in person.outfit] or [skin]
+        found.append(skin / 3 + sum(worn) / len(worn) * 2 / 3)
     return max(0.02, sum(found) / len(found)) if found else _USUAL_ALBEDO
 
 
 def _sun_of_photo(behind: Behind) -> Vec3 | None:
-    """The sun's direction in a photo, if its sidecar has it."""
     ground = None if behind.facts is None else behind.facts.ground
     if ground is None or ground.sun_elevation_rad is None or behind.photo is None:
         return None
@@ -150,14 +145,10 @@ def _sided(ctx: SampleContext) -> tuple[float, Vec3, float]:
     return side, direction if side else (0.0, 0.0, 1.0), occlusion
 
 
-def _grey(rgb: Vec3) -> float:
-    return sum(c * w for c, w in zip(rgb, _LUMINANCE, strict=True))
-
-
 def _tinted(level: float, warmth: float) -> Vec3:
     """A light of luminance `level`: at warmth 1 about 3,500 K, at -1 about 10,000 K."""
     rgb: Vec3 = (math.exp(0.30 * warmth), 1.0, math.exp((-0.55 if warmth > 0 else -0.35) * warmth))
-    scale = level / _grey(rgb)
+    scale = level / luminance(rgb)
     return rgb[0] * scale, rgb[1] * scale, rgb[2] * scale
 
 

@@ -1,15 +1,13 @@
 """Motion of people at a frame's moment, for motion blur and rolling shutter.
 
-A person following a recording moves along it. A person drawn in a movement's pose
-gets a plausible one: limbs are on their way from hanging down into the pose or back, or towards the
-mirror image of a step; a standing foot stays fixed; people in the air fly. All
-else is still.
+A person following a recording moves along it. A person drawn in a movement's pose gets a plausible
+one: limbs are on their way from hanging down into the pose or back, or towards the mirror image of
+a step; a standing foot stays fixed; people in the air fly. All else is still.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +19,7 @@ from synthstudio.core.spec import LensSpec, MovingSpec, PersonSpec, Vec2
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.palette import between
-from synthstudio.recipe.sampling.people import mirrored
+from synthstudio.recipe.sampling.people import facing, mirrored
 
 _BACK = 0.3
 """Fraction on the way out of a pose."""
@@ -32,8 +30,6 @@ _GROUND = ("left_ankle", "right_ankle", "left_wrist", "right_wrist")
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """How people in a family's poses move."""
-
     takes_s: Vec2  # from hanging limbs into the pose, or from a step to the other foot's
     steps: bool = False
     speed_m_s: Vec2 | None = None  # the way they face; None: a foot or hand stays on the floor
@@ -119,7 +115,7 @@ def _later(
     if tumbles:
         rates["root_pitch"] = side * tumble
     turn = side * spin if way.spins else 0.0
-    ahead = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
+    ahead = facing(person)
     if way.speed_m_s is not None:
         return _moved(person, rates, turn, ahead * speed + np.array([0.0, 0.0, up]))
     standing = _planted(ctx, person, rates, turn)

@@ -158,7 +158,6 @@ def hair_rgb(tone: float, age: float, rng: Generator) -> Vec3:
 
 
 def iris_rgb(tone: float, rng: Generator) -> Vec3:
-    """The linear colour of an iris; darker skin has dark eyes."""
     dark = rng.random() < 1.6 * (tone - 0.2)
     weights: Mapping[str, float] = _DARK_IRIS if dark else _IRIS
     return choose((linear(pick(weights, rng)),), rng)
@@ -207,7 +206,7 @@ def printed(material: Material, patterns: Sequence[Pattern], rng: Generator) -> 
     scale_m, turn = between(*_SCALE_M[pattern], rng), between(-math.pi, math.pi, rng)
     count = 1 + int(rng.random() * 3)
     others = [choose(_SATURATED if rng.random() < 0.5 else _DULL, rng) for _ in range(count)]
-    dark = _luminance(material.base_rgb) < 0.2
+    dark = luminance(material.base_rgb) < 0.2
     others.insert(0, choose(_PALE if dark else _DEEP, rng))
     return dataclasses.replace(
         material,
@@ -219,7 +218,7 @@ def printed(material: Material, patterns: Sequence[Pattern], rng: Generator) -> 
     )
 
 
-def _luminance(rgb: Vec3) -> float:
+def luminance(rgb: Vec3) -> float:
     return sum(share * c for share, c in zip(_TO_XYZ[1], rgb, strict=True))
 
 
@@ -238,11 +237,9 @@ def _scaled(rgb: Vec3, by: float) -> Vec3:
 def _apart(base: Vec3, second: Vec3) -> Vec3:
     if max(abs(a - b) for a, b in zip(base, second, strict=True)) > 0.06:
         return second
-    return _scaled(base, 0.35) if sum(base) > 0.6 else _raised(base, 0.3)
-
-
-def _raised(rgb: Vec3, add: float) -> Vec3:
-    r, g, b = (min(c + add, 0.9) for c in rgb)
+    if sum(base) > 0.6:
+        return _scaled(base, 0.35)
+    r, g, b = (min(c + 0.3, 0.9) for c in base)
     return r, g, b
 
 
@@ -259,7 +256,6 @@ def shoes(rng: Generator) -> tuple[Material, Material]:
 
 
 def hair(rgb: Vec3, rng: Generator) -> Material:
-    """The material of hair of that colour, with lighter streaks."""
     return Material(
         kind="hair",
         base_rgb=rgb,
@@ -286,7 +282,6 @@ def glasses(rng: Generator) -> tuple[Material, Material]:
 
 
 def mask(rng: Generator) -> Material:
-    """The cloth of a medical mask."""
     return Material(kind="cloth", base_rgb=choose(_MASKS, rng), roughness=0.9, specular=0.02)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from synthstudio.core.bins import body_of
 from synthstudio.core.catalogue import GarmentKind, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
-from synthstudio.core.scene import I32
+from synthstudio.core.scene import F64, I32
 from synthstudio.core.spec import (
     FrozenDict,
     GarmentSpec,
@@ -23,33 +24,25 @@ from synthstudio.core.spec import (
     Phenotype,
     PoseSpec,
 )
-from synthstudio.recipe.sampling import palette, quotas
-from synthstudio.recipe.sampling.ages import aged, years_of
-from synthstudio.recipe.sampling.context import SampleContext, may_be_drawn, pick_one, pose_held
-from synthstudio.recipe.sampling.faces import expressed, face_of, own_face
-from synthstudio.recipe.sampling.outfits import (
-    design_of,
-    extras_of,
-    finished,
-    garment_of,
-    outfit_of,
+from synthstudio.recipe.sampling import clips, outfits, palette, pose_jitter, quotas
+from synthstudio.recipe.sampling.context import (
+    SampleContext,
+    Unit,
+    may_be_drawn,
+    pick_one,
+    pose_held,
 )
-from synthstudio.recipe.sampling.pose_jitter import ARM, DEEP_M, OTHER_SIDE, apart, is_of
-from synthstudio.recipe.sampling.random_pose import sampled_pose, tumbled
-from synthstudio.recipe.schema.distributions import AnyNumber, sample, sample_count
+from synthstudio.recipe.schema.distributions import sample, sample_count
 from synthstudio.recipe.schema.people import Shape
 from synthstudio.recipe.schema.recipe import Recipe
 
-_UPPER = (*ARM, "neck", "gaze")
+_UPPER = (*pose_jitter.ARM, "neck", "gaze")
 _ODD = ("turn", "side_bend", "root_roll")
 # A pose takes another's arms only while they cannot reach the floor.
 _UPRIGHT_HIP_RAD = math.radians(60)
 _UPRIGHT_ROOT_RAD = math.radians(20)
 _OTHERS = 12
 """How many other identities are tried if a body has no room for its motion."""
-
-OwnDepth = Callable[[PersonSpec, int], float]
-"""(person, place) -> metres."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +57,11 @@ class Identity:
     years: float | None = None
 
 
-def draw_people(
-    ctx: SampleContext, *, seats: bool, skin_penetration_m: OwnDepth = lambda person, place: 0.0
-) -> tuple[tuple[PersonSpec, KeyPose], ...]:
+def draw_people(ctx: SampleContext, *, seats: bool, moves: bool = False) -> tuple[Unit, ...]:
     """All people of a frame, at the origin, each with its initial pose.
 
-    `seats`: whether poses that need a seat may be drawn. `skin_penetration_m`: depth of
-    self-intersection of the person at a place; a person without room is replaced by one with room.
+    `seats`: whether poses that need a seat may be drawn. `moves`: whether people take recorded
+    motions; a person whose body has no room for one is replaced by one with room.
     """
     rng = ctx.rng("people")
     count = sample_count(ctx.recipe.people.count, rng)
@@ -80,10 +71,10 @@ def draw_people(
         for number in _in_turn(ctx, numbers, place):
             who = identity(ctx.recipe, number, ctx.catalogue.garments)
             unit = _person(ctx, who, place, seats)
-            depth_m = skin_penetration_m(unit[0], place)
+            depth_m = clips.skin_penetration_m(ctx, unit[0], place) if moves else 0.0
             if depth_m < min_m:
                 min_m, best, numbers[place] = depth_m, unit, number
-            if min_m <= DEEP_M:
+            if min_m <= pose_jitter.DEEP_M:
                 break
         out.append(best)
     return tuple(out)
@@ -109,11 +100,11 @@ def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> 
     shape = recipe.people.shape
     phenotype = _phenotype(shape, rng, seed=recipe.stream_seed, number=number)
     look = look_of(shape, phenotype, rng)
-    kind = garment_of(recipe, garments, "hair", phenotype.gender, rng, age=phenotype.age)
-    design = design_of(kind, recipe, rng)
+    kind = outfits.garment_of(recipe, garments, "hair", phenotype.gender, rng, age=phenotype.age)
+    design = outfits.design_of(kind, recipe, rng)
     style = GarmentSpec(kind=kind.kind, shape=design, material=palette.hair(look.hair_rgb, rng))
     look = blotched(shape, look, stream(recipe.stream_seed, "blotches", number))
-    look, face = own_face(recipe, number, garments, phenotype, look)
+    look, face = outfits.own_face(recipe, number, garments, phenotype, look)
     return Identity(
         name=f"id-{number + 1:04d}",
         phenotype=phenotype,
@@ -125,7 +116,6 @@ def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> 
 
 
 def look_of(shape: Shape, phenotype: Phenotype, rng: Generator) -> Look:
-    """Matching skin, hair and eyes for a body of that age and gender."""
     tone = sample(shape.skin, rng)
     skin = palette.skin_rgb(tone, rng)
     hair = palette.hair_rgb(tone, phenotype.age, rng)
@@ -198,10 +188,7 @@ def _identities(ctx: SampleContext, count: int, rng: Generator) -> list[int]:
 
 
 def _of_body(ctx: SampleContext, span: tuple[int, int], taken: list[int], rng: Generator) -> int:
-    """An identity with the body planned for the next person, none of `taken`.
-
-    It is one of `span`, or if that holds none, of all allowed in the split.
-    """
+    """An identity with the body planned for the next person: of `span`, or else of the split."""
     recipe = ctx.recipe
     number = quotas.person_number(recipe, ctx.index, len(taken))
     body = quotas.bin_of(recipe, "body", number)
@@ -218,14 +205,8 @@ def _of_body(ctx: SampleContext, span: tuple[int, int], taken: list[int], rng: G
 def _phenotype(shape: Shape, rng: Generator, *, seed: int, number: int) -> Phenotype:
     woman = rng.random() < shape.female_share
     softness = 0.12 * float(rng.random()) ** 2  # most faces and bodies are clearly one or other
-    axes: dict[str, AnyNumber] = {
-        "age": shape.age,
-        "muscle": shape.muscle,
-        "weight": shape.weight,
-        "height": shape.height,
-        "proportions": shape.proportions,
-    }
-    drawn = {name: round(sample(of, rng), 4) for name, of in axes.items()}
+    axes = ("age", "muscle", "weight", "height", "proportions")
+    drawn = {name: round(sample(getattr(shape, name), rng), 4) for name in axes}
     made = Phenotype(gender=round(1 - softness if woman else softness, 4), **drawn)
     years = years_of(shape, seed, number)
     return made if years is None else aged(made, years, stream(seed, "stature", number))
@@ -237,31 +218,35 @@ def _stubble(phenotype: Phenotype, rng: Generator) -> float:
     return max(0.0, (u - 0.4) / 0.6) if grown else 0.0
 
 
-def _person(
-    ctx: SampleContext, who: Identity, place: int, seats: bool
-) -> tuple[PersonSpec, KeyPose]:
+def _person(ctx: SampleContext, who: Identity, place: int, seats: bool) -> Unit:
     key, pose = _pose(ctx, who.phenotype, seats, place)
-    outfit = outfit_of(ctx, who.phenotype, who.look.skin_rgb, who.hair, ctx.rng("outfit", place))
-    outfit = finished(ctx, outfit, place)
+    outfit = outfits.outfit_of(
+        ctx, who.phenotype, who.look.skin_rgb, who.hair, ctx.rng("outfit", place)
+    )
+    outfit = outfits.finished(ctx, outfit, place)
     person = PersonSpec(
         identity=who.name,
         phenotype=who.phenotype,
         look=who.look,
-        pose=expressed(ctx, pose, place),
-        outfit=(*outfit, *face_of(ctx, place, who.phenotype, who.look, who.face)),
+        pose=outfits.expressed(ctx, pose, place),
+        outfit=(*outfit, *outfits.face_of(ctx, place, who.phenotype, who.look, who.face)),
         yaw_rad=facing_rad(ctx, pose, place, ctx.rng("facing", place)),
         years=who.years,
     )
-    extras = extras_of(ctx, person, place)
+    extras = outfits.extras_of(ctx, person, place)
     return dataclasses.replace(person, outfit=(*person.outfit, *extras)), key
 
 
 def with_other_pose(
     ctx: SampleContext, person: PersonSpec, place: int, number: int, *, seats: bool
-) -> tuple[PersonSpec, KeyPose]:
-    """The person in another pose: if the first cannot meet its targets."""
+) -> Unit:
     key, pose = _pose(ctx, person.phenotype, seats, place, "again", number)
-    return dataclasses.replace(person, pose=expressed(ctx, pose, place)), key
+    return dataclasses.replace(person, pose=outfits.expressed(ctx, pose, place)), key
+
+
+def facing(person: PersonSpec) -> F64:
+    """(3,) the horizontal unit vector that a person faces: at yaw 0 world -y."""
+    return np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
 
 
 def facing_rad(ctx: SampleContext, pose: PoseSpec, place: int, rng: Generator) -> float:
@@ -306,7 +291,7 @@ def _pose(
     requested = poses if family is None else quotas.of_family(ctx, family, poses, weighted)
     if family is None and options.random and rng.random() < options.random:
         limbs = [p for p in ctx.catalogue.poses if _weight(ctx.recipe, p) > 0]
-        key = sampled_pose(ctx, phenotype, limbs, keys=("random pose", place, *again))
+        key = pose_jitter.sampled_pose(ctx, phenotype, limbs, keys=("random pose", place, *again))
         return key, PoseSpec(name=key.name, family=key.family, angles_rad=key.angles_rad)
     key = _key_pose(ctx.recipe, requested, rng)
     flip, mix = rng.random() < options.mirror and key.mirrored_ok, rng.random() < options.mix
@@ -317,20 +302,20 @@ def _pose(
         others = [p for p in others if p.seated_arms]
     if others:
         other = _key_pose(ctx.recipe, others, rng)
-        angles = {k: v for k, v in angles.items() if not is_of(k, _UPPER)}
-        angles |= {k: v for k, v in other.angles_rad.items() if is_of(k, _UPPER)}
+        angles = {k: v for k, v in angles.items() if not pose_jitter.is_of(k, _UPPER)}
+        angles |= {k: v for k, v in other.angles_rad.items() if pose_jitter.is_of(k, _UPPER)}
         name, parts = f"{key.name}+{other.name}", [key, other]
         flip = flip and other.mirrored_ok
     free, like = parts[-1].free_hands, [dict(part.angles_rad) for part in parts]
     if flip:
         angles, like = mirrored(angles), [mirrored(part) for part in like]
-        free = tuple(OTHER_SIDE[side] for side in free)
+        free = tuple(pose_jitter.OTHER_SIDE[side] for side in free)
     angles = reshaped_hands(ctx, angles, free, ctx.rng("hands", place, *again))
-    angles = apart(
+    angles = pose_jitter.apart(
         ctx, phenotype, angles, rng, like=tuple(map(FrozenDict, like)), keys=("pose", place, *again)
     )
     if key.airborne == "tumbling":
-        angles = angles | tumbled(ctx.rng("tumble", place, *again))
+        angles = angles | pose_jitter.tumbled(ctx.rng("tumble", place, *again))
     return key, PoseSpec(name=name, family=key.family, angles_rad=angles)
 
 
@@ -396,3 +381,78 @@ def reshaped_hands(
         out = {k: v for k, v in out.items() if k.removeprefix(f"{side}_") not in hand}
         out |= {f"{side}_{name}": value for name, value in shape.items()}
     return out
+
+
+# Ages in years as Anny's axes: apparent age and stature ---------------------------------------
+
+# Statures of children are medians and spreads of the WHO Child Growth Standards (2006; 2 to 4
+# years) and the WHO Reference (2007; 5 to 19 years), both normal at every age; adults keep those of
+# 19 years and lose height from 30 on (Sorkin, Muller and Andres 1999).
+_YEARS = (1, 4, 11, 16, 25, 90)
+_AGES = (0.05, 0.215, 0.415, 0.67, 0.69, 1.0)
+"""Years and Anny's axis: up to 16 Anny's own calibration, from a young adult on MakeHuman's."""
+_WHO_YEARS = (2, 3, 4, *range(5, 20))
+# Median stature in cm and the coefficient of variation in percent, boys and girls.
+_BOYS_CM = (
+    87.13, 96.09, 103.33, 109.73, 115.95, 121.73, 127.27, 132.57, 137.78, 143.11, 149.08, 156.04,
+    163.18, 168.96, 172.90, 175.16, 176.14, 176.54,
+)  # fmt: skip
+_GIRLS_CM = (
+    85.73, 95.06, 102.73, 109.07, 115.12, 120.81, 126.56, 132.49, 138.64, 144.99, 151.23, 156.37,
+    159.79, 161.67, 162.52, 162.85, 163.06, 163.15,
+)  # fmt: skip
+_BOYS_CV = (
+    3.508, 3.858, 4.059, 4.156, 4.249, 4.342, 4.438, 4.535, 4.626, 4.703, 4.753, 4.760, 4.714,
+    4.619, 4.495, 4.364, 4.241, 4.134,
+)  # fmt: skip
+_GIRLS_CV = (
+    3.764, 4.007, 4.193, 4.346, 4.447, 4.525, 4.581, 4.612, 4.614, 4.584, 4.523, 4.439, 4.345,
+    4.255, 4.176, 4.109, 4.053, 4.009,
+)  # fmt: skip
+_LOSS_YEARS = (30, 70, 80, 90)
+_LOSS_CM = ((0.0, 3.0, 5.0, 7.0), (0.0, 5.0, 8.0, 11.0))  # men, women; 90 goes on as 70 to 80
+_MAX_SD = 2.2
+# Anny's stature at height 0 and 1 by age, men and women, as tests/recipe/test_ages.py checks.
+_GRID = (0.05, 0.1, 0.2, 1 / 3, 0.45, 2 / 3, 1.0)
+_LOW_M = (
+    (0.5321, 0.6122, 0.7798, 1.0085, 1.1328, 1.3677, 1.3355),
+    (0.5158, 0.5778, 0.7083, 0.8889, 1.0031, 1.2312, 1.2168),
+)
+_HIGH_M = (
+    (1.0490, 1.2070, 1.5265, 1.9556, 2.1313, 2.4599, 2.4311),
+    (1.0319, 1.1702, 1.4503, 1.8270, 1.9956, 2.3171, 2.2981),
+)
+
+
+def years_of(shape: Shape, seed: int, number: int) -> float | None:
+    if shape.age_years is None:
+        return None
+    return round(sample(shape.age_years, stream(seed, "years", number)), 2)
+
+
+def aged(phenotype: Phenotype, years: float, rng: Generator) -> Phenotype:
+    """The body at that age, with its stature deviation from the median kept."""
+    sd = NormalDist().inv_cdf(min(max(float(rng.random()), 1e-9), 1 - 1e-9))
+    wanted = stature_m(years, phenotype.gender, max(-_MAX_SD, min(_MAX_SD, sd)))
+    age = float(np.interp(years, _YEARS, _AGES))
+    low, high = (_mixed(tables, age, _GRID, phenotype.gender) for tables in (_LOW_M, _HIGH_M))
+    height = min(max((wanted - low) / (high - low), 0.0), 1.0)
+    return dataclasses.replace(phenotype, age=round(age, 4), height=round(height, 4))
+
+
+def stature_m(years: float, gender: float, sd: float) -> float:
+    """The stature at an age, `sd` standard deviations from the median; gender 0 a man."""
+    median = _mixed((_BOYS_CM, _GIRLS_CM), years, _WHO_YEARS, gender)
+    spread = _mixed((_BOYS_CV, _GIRLS_CV), years, _WHO_YEARS, gender) / 100
+    lost = _mixed(_LOSS_CM, years, _LOSS_YEARS, gender)
+    return (median * (1 + spread * sd) - lost) / 100
+
+
+def _mixed(
+    tables: tuple[tuple[float, ...], tuple[float, ...]],
+    at: float,
+    places: tuple[float, ...],
+    gender: float,
+) -> float:
+    man, woman = (float(np.interp(at, places, table)) for table in tables)
+    return man + gender * (woman - man)

@@ -1,7 +1,9 @@
-"""People in a user's place: positions of the group's middle and the camera."""
+"""People on a floor of the user's: in a place (the group's middle and the camera), and on a photo's
+(the spot, its camera, and its light)."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -9,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthstudio.core.catalogue import PlaceAsset
+from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import GeometryQueries, ImageAsset, PlaceAsset, PlaceLight
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.ground import CELL_M, FloorPlan
+from synthstudio.core.ground import CELL_M, FloorPlan, Ground
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
-from synthstudio.core.spec import PlaceBackdrop, Vec2
+from synthstudio.core.spec import PhotoBackdrop, PlaceBackdrop, Vec2
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.schema.distributions import sample, support
 
@@ -33,7 +36,7 @@ _AROUND = np.array(list(np.ndindex(3, 3, 3))) - 1.0
 class Stand:
     """A place about the group, whose middle is the world's origin, and its camera.
 
-    The place's floor for people, like `sampling.ground.Footing` for a photo.
+    The place's floor for people, like `Footing` for a photo.
     """
 
     asset: PlaceAsset
@@ -91,11 +94,7 @@ class Stand:
 
 
 def draw_stand(ctx: SampleContext, asset: PlaceAsset, attempt: int) -> Stand:
-    """The spot of a group in a place, and the camera's position.
-
-    If no spot is free at the drawn distance, the camera comes nearer, down to the recipe's
-    minimum. RecipeError if there is no such spot.
-    """
+    """The spot of a group and the camera's position, if need be nearer than drawn; RecipeError."""
     rng, plan = ctx.rng("place", attempt), ctx.geometry.floor_plan(asset.asset)
     options = ctx.recipe.camera
     ranges = [(support(o)[0], sample(o, rng)) for o in (options.distance_m, options.height_m)]
@@ -139,3 +138,135 @@ def _sees(plan: FloorPlan, eye: F64, spot: Sequence[float]) -> bool:
     share = np.linspace(0.0, 1.0, steps)[:, None]
     ways = [eye + (np.array([*spot, above]) - eye) * share for above in _SEEN_M]
     return sum(bool(plan.air(way).all()) for way in ways) >= 2
+
+
+# A photo's floor ------------------------------------------------------------------------------
+
+SPOTS = 512
+_EDGE = 0.1
+"""Minimum distance of the group's middle from the photo's sides, as a fraction of its width."""
+_BESIDE, _BELOW = 0.12, (0.35, 0.97)
+"""Its range in the crop: fractions of the width from the sides, of the height from the top."""
+_LOWER_EDGE = 0.995
+_PROBE_M = (1.2, 2.0)
+"""Half the width and the height of the light's probe: a person and some space about."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """The place of the group's middle: in the photo, as fractions of it, and on the floor,
+    metres right of the photo's camera and ahead of it."""
+
+    at: Vec2
+    away_m: Vec2
+
+
+def draw_spot(ctx: SampleContext, photo: ImageAsset, ground: Ground, attempt: int) -> Spot:
+    """A spot of the photo's floor at the recipe's distance, or the nearest to that."""
+    rng = ctx.rng("ground", attempt)
+    size = (photo.width_px, photo.height_px)
+    places = np.concatenate([ground.within(rng.random((SPOTS, 2))), ground.grid()])
+    floor = ground.floor_m(places, size)
+    away = np.linalg.norm(floor, axis=1)
+    near, far = support(ctx.recipe.camera.distance_m)
+    off = np.maximum(0.0, np.maximum(near - away, away - far))
+    off += np.maximum(0.0, np.abs(places[:, 0] - 0.5) - 0.5 + _EDGE)
+    best = int(np.argmin(np.where(np.isnan(off), np.inf, off)))
+    x, y = places[best].tolist()
+    right, ahead = floor[best].tolist()
+    return Spot(at=(x, y), away_m=(right, ahead))
+
+
+def about(spot: Spot, photo: ImageAsset, corner_px: Vec2, size_px: Vec2) -> Vec2:
+    """The upper left corner of a crop of that size moved so that it shows the spot."""
+
+    def start_px(k: int, whole: int, low: float, high: float) -> float:
+        at = spot.at[k] * whole
+        start = min(max(corner_px[k], at - high * size_px[k]), at - low * size_px[k])
+        return min(max(start, 0.0), whole - size_px[k])
+
+    return start_px(0, photo.width_px, _BESIDE, 1 - _BESIDE), start_px(1, photo.height_px, *_BELOW)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footing:
+    """The floor of the photo behind a frame, as the frame's camera sees it.
+
+    The world's origin is where the group's middle stands.
+    """
+
+    ground: Ground
+    photo: PhotoBackdrop
+    size_px: tuple[int, int]  # of the whole photo
+    camera: Camera
+
+    @property
+    def name(self) -> str:
+        return self.photo.asset.name
+
+    def takes(self, box_m: F64) -> bool:
+        """Whether a box (2, 3) is free; always true, as a photo's geometry is unknown."""
+        return True
+
+    def holds(self, spots_m: F64, *, below: bool = False) -> Bool:
+        """Return (N,) whether feet may stand at world x, y (N, 2).
+
+        With `below`, the area under the photo's lower edge counts like the edge above it.
+        """
+        floor = np.column_stack([spots_m, np.zeros(len(spots_m))])
+        seen = self.camera.project(self.camera.to_camera(floor))
+        shares = in_photo(self.photo, self.camera, seen) / np.array(self.size_px)
+        if below:
+            shares[:, 1] = np.minimum(shares[:, 1], _LOWER_EDGE)
+        return self.ground.holds(shares) & np.isfinite(shares).all(axis=1)
+
+    def spots_m(self, rng: Generator) -> F64:
+        """World x, y (N, 2) inside the outline, the nearest to the origin first."""
+        places = self.ground.within(rng.random((SPOTS, 2)))
+        places = places[self.ground.holds(places)]
+        seen = in_frame(self.photo, self.camera, places * np.array(self.size_px))
+        spots = self.camera.floor_m(seen)
+        spots = spots[np.isfinite(spots).all(axis=1)]
+        return np.asarray(spots[np.argsort((spots * spots).sum(axis=1), kind="stable")])
+
+
+def in_photo(photo: PhotoBackdrop, camera: Camera, pixels: F64) -> F64:
+    """Return (N, 2) pixels of the whole photo that pixels of the frame show."""
+    x0, y0, x1, y1 = photo.crop_px
+    x = camera.width_px - pixels[:, 0] if photo.mirrored else pixels[:, 0]
+    across, down = (x1 - x0) / camera.width_px, (y1 - y0) / camera.height_px
+    return np.column_stack([x0 + x * across, y0 + pixels[:, 1] * down])
+
+
+def in_frame(photo: PhotoBackdrop, camera: Camera, pixels: F64) -> F64:
+    """Return (N, 2) pixels of the frame where those of the whole photo are."""
+    x0, y0, x1, y1 = photo.crop_px
+    x = (pixels[:, 0] - x0) * camera.width_px / (x1 - x0)
+    y = (pixels[:, 1] - y0) * camera.height_px / (y1 - y0)
+    return np.column_stack([camera.width_px - x if photo.mirrored else x, y])
+
+
+def ground_camera(ground: Ground, spot: Spot, seen: Camera, *, mirrored: bool) -> Camera:
+    """Return `seen`, a camera with a crop's pixels, at the photo camera's place from the spot."""
+    right, ahead = spot.away_m
+    side = -1 if mirrored else 1
+    return dataclasses.replace(
+        seen,
+        position_m=(0.0, -math.hypot(right, ahead), ground.camera_height_m),
+        yaw_rad=math.atan2(side * right, ahead),
+        pitch_rad=ground.pitch_rad,
+        roll_rad=side * ground.roll_rad,
+    )
+
+
+def local_light(geometry: GeometryQueries, photo: PhotoBackdrop, camera: Camera) -> PlaceLight:
+    half, tall = _PROBE_M
+    corners = np.array([(x, 0.0, z) for x in (-half, half) for z in (0.0, tall)])
+    seen = in_photo(photo, camera, camera.project(camera.to_camera(corners)))
+    low, high = np.array(photo.crop_px[:2]), np.array(photo.crop_px[2:])
+    if np.isfinite(seen).all():
+        low, high = np.maximum(seen.min(axis=0), low), np.minimum(seen.max(axis=0), high)
+    if (high - low < 1).any():
+        low, high = np.array(photo.crop_px[:2]), np.array(photo.crop_px[2:])
+    (x, y), (width, height) = low.tolist(), (high - low).tolist()
+    return geometry.photo_light(photo.asset, (x, y, width, height))

@@ -39,7 +39,6 @@ def bin_of(recipe: Recipe, axis: Axis, number: int) -> str | None:
 
 
 def has_body_quotas(recipe: Recipe) -> bool:
-    """Whether the recipe has body quotas, which need the whole pool."""
     return recipe.quotas is not None and recipe.quotas.body is not None
 
 
@@ -56,10 +55,7 @@ def facing_rad(view: str, u: float) -> float:
 def of_family(
     ctx: SampleContext, family: str, drawn: list[KeyPose], every: list[KeyPose]
 ) -> list[KeyPose]:
-    """The family's poses among `drawn`, or else those of `every` allowed in the split.
-
-    `drawn` may hold nothing but held-out poses, and none of the family's.
-    """
+    """The family's poses of `drawn`, which may hold none, else of `every` allowed in the split."""
     held = pose_held(ctx.recipe)
     own = [pose for pose in drawn if pose.family == family]
     return own or [

@@ -99,7 +99,6 @@ def _draw_sky(light: LightSpec, rng: Generator, *, flash: float) -> SkySpec:
 
 
 def sky_of(design: SkyDesign, rng: Generator, *, flash: float = 0.0) -> SkySpec:
-    """A sky of a design."""
     zenith, horizon, sunlight, cloud, shade = (
         dimmed(linear(hex_rgb), flash) for hex_rgb in design.colours.split()
     )

@@ -27,15 +27,16 @@ from synthstudio.core.spec import (
 )
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, asset_held, usable_photos
-from synthstudio.recipe.sampling.ground import (
+from synthstudio.recipe.sampling.places import (
     Footing,
     Spot,
+    Stand,
     about,
     draw_spot,
+    draw_stand,
     ground_camera,
     local_light,
 )
-from synthstudio.recipe.sampling.places import Stand, draw_stand
 from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import pick, sample, sample_count
 
@@ -284,7 +285,6 @@ def _room(
 def _covered(
     room: RoomBackdrop, options: scene_schema.Room, top_m: float, rng: Generator
 ) -> RoomBackdrop:
-    """The room with a ceiling over everything, at the recipe's rate."""
     if not room.walls or rng.random() >= options.ceilings:
         return room
     width, depth, height = room.size_m
@@ -293,7 +293,6 @@ def _covered(
 
 
 def floor_pattern(ctx: SampleContext, options: scene_schema.Room, *, walls: bool) -> Pattern:
-    """The pattern of a room's floor or of open ground."""
     by: dict[Pattern, float] = {"grass": 0.0} if walls else _OPEN_FLOORS
     floors = {p: w * by.get(p, 1.0) for p, w in options.floor_patterns.items()}
     return pick(floors if any(floors.values()) else options.floor_patterns, ctx.shared_rng("floor"))
@@ -308,15 +307,11 @@ def flash_share(ctx: SampleContext) -> float:
 
 
 def dimmed(rgb: Vec3, share: float) -> Vec3:
-    """A light reduced by that fraction."""
     return (rgb[0] * (1 - share), rgb[1] * (1 - share), rgb[2] * (1 - share)) if share else rgb
 
 
 def draw_lens(ctx: SampleContext, people: int) -> LensSpec:
-    """Effects of lens, sensor and encoder on a picture of so many people.
-
-    All values are drawn, even unused ones.
-    """
+    """Effects of lens, sensor and encoder with so many people; unused values are drawn, too."""
     rng = ctx.rng("lens")
     options = ctx.recipe.lens
     blurred, shaken, noisy = (

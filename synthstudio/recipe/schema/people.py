@@ -10,7 +10,6 @@ from pydantic import AfterValidator, Field, model_validator
 from synthstudio.core.bins import BODIES, GENDERS, HEIGHTS, VIEWS, WEIGHTS
 from synthstudio.core.spec import Pattern
 from synthstudio.recipe.schema.distributions import (
-    AnyNumber,
     Base,
     Count,
     Number,
@@ -298,25 +297,15 @@ class Quotas(Base):
     """Bodies and their shares: man, woman, slim, medium, heavy, short, mid, tall or several
     joined, as woman-heavy-tall; null: unrestricted."""
 
-    def check(
-        self,
-        families: dict[str, float] | None,
-        facing_deg: AnyNumber,
-        *,
-        holding: bool,
-        together: bool,
-    ) -> None:
-        """Raise ValueError where other fields of the recipe contradict the quotas.
-
-        `holding`: whether some poses are replaced by holding or leaning ones.
-        `together`: whether some poses and turns are those of interactions.
-        """
-        if together and (self.family is not None or self.view is not None):
+    def check(self, people: People) -> None:
+        """Raise ValueError where other fields of the recipe contradict the quotas."""
+        families = people.poses.families
+        if people.interactions.share > 0 and (self.family is not None or self.view is not None):
             raise ValueError(
                 "quotas.family and quotas.view plan every pose and turn, but people.interactions "
                 "gives some people others: set its share to 0"
             )
-        if self.family is not None and holding:
+        if self.family is not None and (people.hold.share > 0 or people.hold.lean > 0):
             raise ValueError(
                 "quotas.family plans every pose, but people.hold gives some people others: set "
                 "its share and lean to 0"
@@ -327,7 +316,7 @@ class Quotas(Base):
                     f"quotas.family: {name} has a share of {share:g}, but people.poses.families "
                     "gives it no weight"
                 )
-        if self.view is not None and facing_deg != FULL_TURN:
+        if self.view is not None and people.facing_deg != FULL_TURN:
             raise ValueError(
                 "quotas.view and people.facing_deg both set the facing: leave the latter at "
                 "[-180, 180]"

@@ -38,8 +38,6 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Shown:
-    """A card in the picture."""
-
     card: Card
     px: F64  # (2,) of the root
     per_m: float  # pixels a metre

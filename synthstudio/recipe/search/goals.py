@@ -56,12 +56,7 @@ def crowd_request(ctx: SampleContext) -> float | None:
 def _target(ctx: SampleContext, place: int, count: int) -> OcclusionTarget:
     targets = ctx.recipe.targets
     fraction = targets.occluded_fraction
-    if fraction is not None:
-        requested_fraction = round(quantile(fraction, _planned(ctx, f"fraction/{place}")), 4)
-    hidden: list[str] = []
-    shown: list[str] = []
-    for group, rate in targets.joints.items():
-        (hidden if _is_hidden(ctx, group, rate, place) else shown).append(group)
+    hides = {group: _is_hidden(ctx, group, r, place) for group, r in targets.joints.items()}
     causes: dict[str, float] = {}
     for cause, of in targets.causes.items():
         share = quantile(of, _planned(ctx, f"cause/{cause}/{place}"))
@@ -69,9 +64,11 @@ def _target(ctx: SampleContext, place: int, count: int) -> OcclusionTarget:
             share = share * count / (count - 1) if place else 0.0
         causes[cause] = round(min(share, 1.0), 4)
     return OcclusionTarget(
-        occluded_fraction=None if fraction is None else requested_fraction,
-        hidden=tuple(hidden),
-        shown=tuple(shown),
+        occluded_fraction=None
+        if fraction is None
+        else round(quantile(fraction, _planned(ctx, f"fraction/{place}")), 4),
+        hidden=tuple(group for group, hidden in hides.items() if hidden),
+        shown=tuple(group for group, hidden in hides.items() if not hidden),
         causes=causes,
     )
 
@@ -117,10 +114,7 @@ def _planned(ctx: SampleContext, key: str) -> float:
 def reassigned(
     requests: tuple[OcclusionTarget, ...], hidden_already: F64
 ) -> tuple[OcclusionTarget, ...]:
-    """The same targets, permuted so that the most hidden person has the largest fraction.
-
-    Only fractions are permuted, so the requested values of a frame stay the same.
-    """
+    """The targets with fractions permuted: the most hidden person has the largest."""
     if any(request.occluded_fraction is None for request in requests) or not requests:
         return requests
     fractions = sorted(request.occluded_fraction or 0.0 for request in requests)

@@ -8,11 +8,11 @@ module tries, compares and accepts them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from synthstudio.recipe.schema.targets import Targets
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.search.goals import Goal, Visibility
 
 Item = TypeVar("Item")
@@ -30,36 +30,23 @@ class Candidate(Generic[Item, Seen]):
     error: float  # the target person's, plus the harm to others
 
 
-@dataclass(frozen=True, kw_only=True)
-class Acceptance:
-    """Acceptance criteria of a candidate."""
-
-    tolerance: float  # below this error the search stops
-    patience: float = 0.0  # relative growth of the tolerance with each try
-    gain: float = 0.0  # an occluder must lower the error by more than this
-
-
 Propose = Callable[[float], Candidate[Item, Seen] | None]
 """Takes the error to beat; None if the candidate is impossible or not better."""
 
 
-class Problem(Protocol[Item, Seen]):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem(Generic[Item, Seen]):
     """The search's interface to a scene or a photo; `person` is a place among people."""
 
-    @property
-    def goals(self) -> Sequence[Goal]: ...
+    ctx: SampleContext
+    goals: list[Goal]
+    starts: int  # of the search for one person if the goal is not met
+    gain: float  # an occluder must lower the error by more than this
+    patience: float = 0.0  # relative growth of the tolerance with each try
 
-    @property
-    def targets(self) -> Targets: ...
-
-    @property
-    def starts(self) -> int:
-        """Restarts of the search for one person if the goal is not met."""
-        ...
-
-    def acceptance(self, person: int, seen: Seen, *, further: bool) -> Acceptance:
-        """`further`: there is an occluder for this person already."""
-        ...
+    def tolerance(self, person: int, seen: Seen, *, further: bool) -> float:
+        """The error that ends the search; `further`: the person has an occluder already."""
+        raise NotImplementedError
 
     def rounds(
         self, person: int, key: int, seen: list[Seen], put: list[Item]
@@ -68,21 +55,18 @@ class Problem(Protocol[Item, Seen]):
 
         `key` names the random streams of this occluder; `put` are the person's previous ones.
         """
-        ...
+        raise NotImplementedError
 
     def harm(self, person: int, before: Seen, after: Seen) -> float:
         """The cost of hiding other people more."""
-        ...
+        raise NotImplementedError
 
 
 def hide_person(
     problem: Problem[Item, Seen], person: int, seen: list[Seen]
 ) -> tuple[list[Item], list[Seen]]:
-    """Occluders in front of one person, and everybody's visibility with them.
-
-    If they miss the goal, the search restarts; the best restart counts.
-    """
-    goal, targets = problem.goals[person], problem.targets
+    """Occluders in front of one person, and everybody's visibility; the best of some starts."""
+    goal, targets = problem.goals[person], problem.ctx.recipe.targets
     best: tuple[list[Item], list[Seen]] = [], seen
     minimum = float("inf")
     for start in range(problem.starts):
@@ -104,11 +88,10 @@ def hide_person(
 def _best_occluder(
     problem: Problem[Item, Seen], person: int, key: int, seen: list[Seen], put: list[Item]
 ) -> Candidate[Item, Seen] | None:
-    """The best candidate, or None if none reduces the person's error."""
     goal, own = problem.goals[person], seen[person]
-    accept = problem.acceptance(person, own, further=bool(put))
+    tolerance = problem.tolerance(person, own, further=bool(put))
     now = goal.error_of(own)
-    if now <= accept.tolerance or own.area == 0 or not goal.can_improve(own):
+    if now <= tolerance or own.area == 0 or not goal.can_improve(own):
         return None
     best: Candidate[Item, Seen] | None = None
     for proposals in problem.rounds(person, key, seen, put):
@@ -117,9 +100,9 @@ def _best_occluder(
             found = propose(minimum)
             if found is not None and found.error < minimum:
                 best = found
-                if best.error <= accept.tolerance * (1 + number * accept.patience):
+                if best.error <= tolerance * (1 + number * problem.patience):
                     break
-        if best is not None and best.error < now - accept.gain:
+        if best is not None and best.error < now - problem.gain:
             return best
     return None
 
@@ -140,7 +123,6 @@ def refined(
     found: Candidate[Item, Seen],
     step: Callable[[Candidate[Item, Seen]], Candidate[Item, Seen] | None],
 ) -> Candidate[Item, Seen]:
-    """A candidate refined by `step` while that reduces its error."""
     for _ in range(_MAX_REFINED):
         moved = step(found)
         if moved is None or moved.error >= found.error:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.rng import Generator
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import OcclusionTarget, PersonSpec
@@ -27,6 +26,7 @@ from synthstudio.recipe.layout.placement import (
     first_free,
     moved,
 )
+from synthstudio.recipe.sampling.context import Unit
 from synthstudio.recipe.sampling.people import facing_rad, with_other_pose
 from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.search.cards import (
@@ -70,8 +70,6 @@ be hidden."""
 _MIDDLE_M = 0.9
 _CLEARLY = 0.7
 """Required margin for visible joints: the view changes a little with the place."""
-
-Unit = tuple[PersonSpec, KeyPose]
 
 
 def finder(layout: Layout, targets: tuple[OcclusionTarget, ...], crowd: float | None) -> Find:
@@ -227,7 +225,6 @@ def _spots(
 def _nearby(
     layout: Layout, spots: list[tuple[float, float]], errors: list[float], place: int
 ) -> list[tuple[float, float]]:
-    """Places slightly beside the best ones."""
     rng = layout.ctx.rng("target", "nearby", place)
     best = np.argsort(errors, kind="stable")[:_REFINED]
     aside = (2 * rng.random((len(best), _AROUND, 2)) - 1) * _ASIDE_LITTLE_M
@@ -276,10 +273,7 @@ def _across(layout: Layout, rng: Generator) -> tuple[float, float]:
 def rotated_people(
     layout: Layout, people: tuple[Unit, ...], targets: tuple[OcclusionTarget, ...], *, seats: bool
 ) -> tuple[Unit, ...]:
-    """The people, turned and if necessary with new poses so that targets can be met.
-
-    `seats`: whether poses that need a seat may be drawn.
-    """
+    """The people, turned and if necessary with new poses so that targets can be met."""
     if not targets or not layout.ctx.recipe.targets.search:
         return people
     names = get_skeleton(layout.ctx.recipe.skeleton).joints

@@ -27,7 +27,7 @@ from synthstudio.recipe.sampling.light import match_light, picture_gain, towards
 from synthstudio.recipe.sampling.people import draw_people
 from synthstudio.recipe.sampling.true_sizes import TrueSize, stands_m, true_size
 from synthstudio.recipe.sampling.view import detail_at
-from synthstudio.recipe.schema.distributions import sample
+from synthstudio.recipe.schema.distributions import pick, sample
 from synthstudio.recipe.schema.targets import PhotoCutouts
 from synthstudio.recipe.search.photo_visibility import Card
 from synthstudio.recipe.search.scene_visibility import window
@@ -93,11 +93,10 @@ def draw_item(
     if kind == "object":
         entries = ctx.recipe.objects
         entry = entries[int(rng.random() * len(entries))]
-        made = kinds_left(ctx, entry, rng).pick(rng)
+        made = pick(kinds_left(ctx, entry, rng), rng)
         if isinstance(made, ObjectKind) and options.ground == "known":
             made = dataclasses.replace(made, patterns=())
-        made_of = materials(made, rng) if isinstance(made, ObjectKind) else ()
-        item = design(entry, made, made_of, rng, shrink=0.0)
+        item = design(entry, made, materials(made, rng), rng, shrink=0.0)
     else:
         own = dataclasses.replace(ctx, variant=("paste", *keys))
         item, _ = draw_people(own, seats=False)[0]
@@ -169,10 +168,7 @@ def ground_camera(view: PhotoView, person: PhotoPerson) -> Camera:
 
 
 def floor_m(camera: Camera, px: tuple[float, float]) -> F64:
-    """Return (2,) the floor point shown by a pixel below the horizon.
-
-    The camera stands over the origin.
-    """
+    """(2,) the floor point that a pixel below the horizon shows; the camera is over the origin."""
     k = camera.K
     ray = np.array([(px[0] - k[0, 2]) / k[0, 0], (px[1] - k[1, 2]) / k[1, 1], 1.0])
     down = camera.to_world(ray) - np.array(camera.position_m)
@@ -193,14 +189,12 @@ def moved(geometry: GeometryQueries, item: Item, shift_px: float) -> Item:
 
 
 def _at(paste: PasteSpec, item: ObjectSpec | PersonSpec, place_m: Vec3) -> PasteSpec:
-    """The paste of an object or a person at that place."""
     if isinstance(item, ObjectSpec):
         return dataclasses.replace(paste, object=dataclasses.replace(item, position_m=place_m))
     return dataclasses.replace(paste, person=dataclasses.replace(item, position_m=place_m))
 
 
 def pasted(item: Item) -> PasteSpec:
-    """The paste at its card's place."""
     cutout = item.paste.cutout
     if cutout is None:
         return item.paste
@@ -280,11 +274,8 @@ def _cutout(
     if not known.stands:
         ahead = palette.between(*_WITHIN_REACH_M, rng) / away
     lies, flip = float(rng.random()), bool(rng.random() < 0.5)
-    if known.stands and (ahead * away < _NEAREST_M or ahead < _MIN_AHEAD):
-        return None
-    if ahead > _BEHIND:
-        return None
-    if not known.stands and away > _CLOSE_UP_M:
+    too_near = known.stands and (ahead * away < _NEAREST_M or ahead < _MIN_AHEAD)
+    if too_near or ahead > _BEHIND or (not known.stands and away > _CLOSE_UP_M):
         return None
     per_m = person.px_per_m / ahead
     outline = view.outline(asset)
@@ -303,16 +294,15 @@ def _cutout(
     if top > view.height_px - 4:
         return None
     place = (float(round(left)), float(round(top)))
-    light = person.light
-    gain = picture_gain(light)
-    tint = light.tint
+    gain = picture_gain(person.light)
+    red, green, blue = (round(gain * tint, 4) for tint in person.light.tint)
     paste = PasteSpec(
         instance=0,
         over=person.instance,
         camera=camera,
         light=_light(person, rng, soft=options.ground == "known"),
         surroundings=person.light.grey,
-        gain_rgb=(round(gain * tint[0], 4), round(gain * tint[1], 4), round(gain * tint[2], 4)),
+        gain_rgb=(red, green, blue),
         grounded=known.stands,
         cutout=CutoutSpec(
             asset=asset,

@@ -21,16 +21,8 @@ from synthstudio.core.scene import F64, Bool
 from synthstudio.core.spec import ObjectSpec, OcclusionTarget
 from synthstudio.recipe.sampling.context import SampleContext, stratified
 from synthstudio.recipe.schema.distributions import at_share
-from synthstudio.recipe.schema.targets import Targets
-from synthstudio.recipe.search.goals import Goal, goal_of
-from synthstudio.recipe.search.occluders import (
-    Acceptance,
-    Candidate,
-    Propose,
-    hide_person,
-    refined,
-    scored,
-)
+from synthstudio.recipe.search import occluders
+from synthstudio.recipe.search.goals import goal_of
 from synthstudio.recipe.search.photo_candidates import Item, draw_item, is_reachable, moved, pasted
 from synthstudio.recipe.search.photo_visibility import (
     Card,
@@ -45,7 +37,7 @@ _DRAWS = 4
 """How many are drawn for each one tried: impossible ones cost almost nothing."""
 _STEPS, _FINE_STEPS, _PLACES = 40, 8, 4
 _TIE_NOISE = 1e-3
-_TOLERANCE, _GAIN = 0.012, 0.02
+_TOLERANCE = 0.012
 _SPARED = 0.02
 """Others may lose this fraction of their visible area without counting as harm."""
 _HARM, _HARM_UNLABELLED = 1.5, 0.4
@@ -62,7 +54,7 @@ _APART_M = 0.05
 _POST_M, _SLENDER = 1.1, 4.0
 """Higher, and so many times higher than wide: a post, which begins above the picture."""
 
-Found = Candidate[Item, PhotoVisibility]
+Found = occluders.Candidate[Item, PhotoVisibility]
 
 
 def hide_people(
@@ -74,7 +66,7 @@ def hide_people(
     items: list[Item] = []
     for nth, who in enumerate(chosen):
         problem = _PhotoProblem(ctx=ctx, view=view, goals=goals, nth=nth)
-        more, seen = hide_person(problem, who, seen)
+        more, seen = occluders.hide_person(problem, who, seen)
         items += more
     targets, tolerance = list(targets), ctx.recipe.targets.tolerance
     for who in chosen:
@@ -106,26 +98,21 @@ def kinds_of(ctx: SampleContext, nth: int, number: int) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _PhotoProblem:
-    ctx: SampleContext
-    view: PhotoView
-    goals: list[Goal]
-    nth: int  # of the frame's chosen people
+class _PhotoProblem(occluders.Problem[Item, PhotoVisibility]):
     starts: int = 1
+    gain: float = 0.02
+    view: PhotoView
+    nth: int  # of the frame's chosen people
 
-    @property
-    def targets(self) -> Targets:
-        return self.ctx.recipe.targets
-
-    def acceptance(self, person: int, seen: PhotoVisibility, *, further: bool) -> Acceptance:
-        return Acceptance(tolerance=_TOLERANCE, gain=_GAIN)
+    def tolerance(self, person: int, seen: PhotoVisibility, *, further: bool) -> float:
+        return _TOLERANCE
 
     def rounds(
         self, person: int, key: int, seen: list[PhotoVisibility], put: list[Item]
-    ) -> Iterator[Iterator[Propose[Item, PhotoVisibility]]]:
-        effort = self.targets.effort
+    ) -> Iterator[Iterator[occluders.Propose[Item, PhotoVisibility]]]:
+        effort = self.ctx.recipe.targets.effort
 
-        def proposals(kind: str) -> Iterator[Propose[Item, PhotoVisibility]]:
+        def proposals(kind: str) -> Iterator[occluders.Propose[Item, PhotoVisibility]]:
             for attempt in range(_DRAWS * effort):
                 rng = self.ctx.rng("paste", person, key, attempt)
                 keys = (person, key, attempt)
@@ -151,8 +138,6 @@ class _PhotoProblem:
 
 @dataclass(frozen=True)
 class _Paste:
-    """One item tried before one person."""
-
     problem: _PhotoProblem
     person: int
     seen: list[PhotoVisibility]
@@ -178,7 +163,7 @@ class _Paste:
                 best = found
                 if best.error <= _TOLERANCE:
                     break
-        return None if best is None else refined(best, self.step)
+        return None if best is None else occluders.refined(best, self.step)
 
     def step(self, found: Found) -> Found | None:
         """The item moved by the missing amount (an object moved aside turns a little)."""
@@ -202,11 +187,9 @@ class _Paste:
     def errors(self, item: Item, shifts: F64) -> F64:
         """(S,) the person's error at each shift."""
         goal, own = self.problem.goals[self.person], self.seen[self.person]
-        of_joints = (
-            causes(own, item.card, shifts)
-            if goal.needs_joints
-            else np.zeros((1, len(shifts)), np.int32)
-        )
+        of_joints = np.zeros((1, len(shifts)), np.int32)
+        if goal.needs_joints:
+            of_joints = causes(own, item.card, shifts)
         return np.asarray(goal.error(fractions(own, item.card, shifts), of_joints))
 
     def exactly(self, item: Item, own: PhotoVisibility) -> Found | None:
@@ -221,31 +204,24 @@ class _Paste:
             return None
         if known and any(_meet(geometry, item.paste, other.paste) for other in self.put):
             return None
-        after: list[PhotoVisibility] = []
+        after = [behind(before, item.card) for before in self.seen]
+        after[self.person] = own
         nearer: list[int] = []
         for k, before in enumerate(self.seen):
-            if k == self.person:
-                after.append(own)
-                continue
-            now, other = behind(before, item.card), before.person
-            lost = now.occluded_fraction - before.occluded_fraction
-            if lost > 0 and _is_nearer(view, other, item):
+            lost, other = after[k].occluded_fraction - before.occluded_fraction, before.person
+            if k != self.person and lost > 0 and _is_nearer(view, other, item):
                 if not other.has_mask:
                     return None
                 nearer.append(other.instance)
-                now = before
-            after.append(now)
+                after[k] = before
         if item.paste.behind != tuple(nearer):
             paste = dataclasses.replace(item.paste, behind=tuple(nearer))
             item = dataclasses.replace(item, paste=paste)
-        return scored(self.problem, self.person, item, self.seen, after)
+        return occluders.scored(self.problem, self.person, item, self.seen, after)
 
 
 def fits(view: PhotoView, item: Item) -> bool:
-    """Whether enough of an item is in the picture, without filling it.
-
-    A person's head must be visible.
-    """
+    """Whether enough of an item (and a person's head) is in the picture, without filling it."""
     inside = item.card.area_px(view.width_px, view.height_px)
     full = float(item.card.alpha.sum()) * item.card.per_px**2
     if item.paste.person is not None and item.card.top_px < 0:
@@ -309,7 +285,6 @@ def _are_ground(view: PhotoView, x: F64, y: F64) -> Bool:
 
 
 def _meet(geometry: GeometryQueries, a: PasteSpec, b: PasteSpec) -> bool:
-    """Whether two objects or people on one floor intersect."""
     one, other = a.object or a.person, b.object or b.person
     if one is None or other is None or a.camera != b.camera:
         return False

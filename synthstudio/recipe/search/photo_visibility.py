@@ -112,7 +112,6 @@ class PhotoVisibility:
         return float(x0), float(y0), float(x1), float(y1)
 
     def near(self, card: Card) -> bool:
-        """Whether a card may hide something."""
         x0, y0, x1, y1 = self.extent_px
         bottom_px = card.top_px + card.alpha.shape[0] * card.per_px
         return card.left_px < x1 and card.right_px > x0 and card.top_px < y1 and bottom_px > y0
@@ -130,7 +129,6 @@ class PhotoVisibility:
 
     @cached_property
     def shown_area(self) -> int:
-        """The number of visible samples."""
         if self.before is None or self.card is None:
             return self.area
         taken = _hidden_columns(self.before, self.card)
@@ -143,7 +141,6 @@ class PhotoVisibility:
 
     @cached_property
     def occluded_fraction(self) -> float:
-        """The hidden fraction of the annotated mask."""
         return occluded_fraction(self.shown_area, self.area)
 
     @cached_property
@@ -194,7 +191,6 @@ def as_annotated(person: PhotoPerson) -> PhotoVisibility:
 
 
 def behind(before: PhotoVisibility, card: Card) -> PhotoVisibility:
-    """The visibility with another card in front."""
     return dataclasses.replace(before, before=before, card=card) if before.near(card) else before
 
 
@@ -219,10 +215,7 @@ def causes(before: PhotoVisibility, card: Card, shifts_px: F64) -> I32:
 
 
 def _hidden_columns(before: PhotoVisibility, card: Card) -> F64:
-    """Return (w + 1, W) how many samples a column of the card hides of a column of the grid.
-
-    The last row is that of no column.
-    """
+    """(w + 1, W) samples of a grid's column that a card's column hides; last row: no column."""
     return _taken_by(before, card.origin or card)
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.skeleton import get_skeleton
@@ -22,18 +21,10 @@ from synthstudio.core.spec import ObjectSpec, OcclusionTarget, PersonSpec
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.objects import design, kinds_left
 from synthstudio.recipe.layout.placement import Layout, Placed, moved, spread_over
-from synthstudio.recipe.schema.distributions import sample
+from synthstudio.recipe.schema.distributions import pick, sample
 from synthstudio.recipe.schema.scene import Standing
-from synthstudio.recipe.schema.targets import Targets
+from synthstudio.recipe.search import occluders
 from synthstudio.recipe.search.goals import TOLERANCE, Goal, goal_of, reassigned
-from synthstudio.recipe.search.occluders import (
-    Acceptance,
-    Candidate,
-    Propose,
-    hide_person,
-    refined,
-    scored,
-)
 from synthstudio.recipe.search.scene_visibility import (
     SceneVisibility,
     Slide,
@@ -46,9 +37,6 @@ from synthstudio.recipe.search.scene_visibility import (
 
 _FURTHER = 0.025
 """Minimum extra distance of a person if a further object is placed."""
-_PATIENCE = 0.25
-_GAIN = 0.004
-_STARTS = 3
 _STEP_PX = 2
 _SIZES, _SIZES_FOR_JOINTS = 6, 9
 _MIN_SIZE = 0.3
@@ -62,7 +50,7 @@ _FILL_SHARE = 0.75
 """Typical fill of an object's box."""
 _MIN_SLOPE = 1e-3
 
-Found = Candidate[Placed, SceneVisibility]
+Found = occluders.Candidate[Placed, SceneVisibility]
 
 
 def hide_people(
@@ -87,8 +75,11 @@ def hide_people(
         nearest_first = np.argsort(layout.camera.to_camera(spots)[:, 2], kind="stable")
         reachable = [goal.for_objects for goal in goals]
         for person in nearest_first.tolist():
-            problem = _SceneProblem(layout=layout, goals=reachable, standing=[*standing, *put])
-            more, seen = hide_person(problem, person, seen)
+            already = [*standing, *put]
+            problem = _SceneProblem(
+                ctx=layout.ctx, goals=reachable, layout=layout, standing=already
+            )
+            more, seen = occluders.hide_person(problem, person, seen)
             put += more
     met = [goal.met(s, targets.tolerance) for goal, s in zip(goals, seen, strict=True)]
     return put, tuple(dataclasses.replace(a, met=m) for a, m in zip(requested, met, strict=True))
@@ -100,30 +91,25 @@ def _in_front(layout: Layout) -> list[Standing]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _SceneProblem:
+class _SceneProblem(occluders.Problem[Placed, SceneVisibility]):
+    starts: int = 3
+    gain: float = 0.004
+    patience: float = 0.25
     layout: Layout
-    goals: list[Goal]
     standing: list[Placed]
-    starts: int = _STARTS
 
-    @property
-    def targets(self) -> Targets:
-        return self.layout.ctx.recipe.targets
-
-    def acceptance(self, person: int, seen: SceneVisibility, *, further: bool) -> Acceptance:
-        tolerance = self.goals[person].tolerance(len(seen.causes))
-        tolerance += _FURTHER if further else 0.0
-        return Acceptance(tolerance=tolerance, patience=_PATIENCE, gain=_GAIN)
+    def tolerance(self, person: int, seen: SceneVisibility, *, further: bool) -> float:
+        return self.goals[person].tolerance(len(seen.causes)) + (_FURTHER if further else 0.0)
 
     def rounds(
         self, person: int, key: int, seen: list[SceneVisibility], put: list[Placed]
-    ) -> Iterator[Iterator[Propose[Placed, SceneVisibility]]]:
-        effort = self.targets.effort
+    ) -> Iterator[Iterator[occluders.Propose[Placed, SceneVisibility]]]:
+        effort = self.ctx.recipe.targets.effort
         tries = -(-effort // 2) if put else effort
         standing = [*self.standing, *put]
 
-        def propose(attempt: int) -> Propose[Placed, SceneVisibility]:
-            rng = self.layout.ctx.rng("target", person, key, attempt)
+        def propose(attempt: int) -> occluders.Propose[Placed, SceneVisibility]:
+            rng = self.ctx.rng("target", person, key, attempt)
             spot = _Spot(self, person, seen, standing)
             return lambda minimum: spot.tried(rng, minimum=minimum, anywhere=attempt >= tries // 3)
 
@@ -160,7 +146,7 @@ class _Spot:
         )
         spot = at + (eye - at) * ahead
         obj = _large_enough(layout, entry, goal, own, spot, rng, narrow=anywhere)
-        origin = Placed(item=obj, box_m=layout.geometry.box_m(obj))
+        origin = layout.placed(obj)
         here = _at(origin, spot)
         if not layout.clear(here.box_m):
             return None
@@ -202,10 +188,9 @@ class _Spot:
             here = placed_at(shift)
             return None if here is None else self.exactly(here)
 
-        return refined(found, step)
+        return occluders.refined(found, step)
 
     def exactly(self, here: Placed) -> Found:
-        """The object there, and everybody's visibility with it."""
         layout = self.problem.layout
         low, high = _outline_px(layout, here)
         after = [
@@ -214,7 +199,7 @@ class _Spot:
             else one
             for k, one in enumerate(self.seen)
         ]
-        return scored(self.problem, self.person, here, self.seen, after)
+        return occluders.scored(self.problem, self.person, here, self.seen, after)
 
 
 def _at(origin: Placed, spot: F64) -> Placed:
@@ -242,7 +227,6 @@ def _outline_px(layout: Layout, here: Placed) -> tuple[F64, F64]:
 
 
 def _overlaps(layout: Layout, seen: SceneVisibility, low: F64, high: F64) -> bool:
-    """Whether a rectangle of the picture meets a window."""
     scale = seen.camera.focal_px / layout.camera.focal_px
     first = np.array(corner_px(layout.camera, seen.camera))
     last = first + np.array([seen.camera.width_px, seen.camera.height_px]) / scale
@@ -270,9 +254,8 @@ def _large_enough(
     kinds = kinds_left(layout.ctx, entry, rng)
     found: list[tuple[float, float, ObjectSpec]] = []
     for _ in range(_SIZES_FOR_JOINTS if joints else _SIZES):
-        kind = kinds.pick(rng)
-        made_of = materials(kind, rng) if isinstance(kind, ObjectKind) else ()
-        obj = design(entry, kind, made_of, rng, shrink=0.0)
+        kind = pick(kinds, rng)
+        obj = design(entry, kind, materials(kind, rng), rng, shrink=0.0)
         top, bottom = _rows(seen, obj.size_m[2], spot)
         wide = math.hypot(*obj.size_m[:2]) * seen.camera.focal_px / depth
         filled = float(np.minimum(seen.shown[top:bottom].sum(axis=1), wide).sum())

@@ -113,10 +113,7 @@ def visibilities(
     *,
     joints: bool,
 ) -> list[SceneVisibility]:
-    """The visibility of each person among the existing people and objects.
-
-    `joints`: whether joints are evaluated; without them only pixels are.
-    """
+    """The visibility of each person among people and objects; of pixels alone without `joints`."""
     patches: tuple[PatchesSeen | None, ...] = (None,) * len(people)
     if joints:
         patches = geometry.patches_seen(people, objects, camera)
@@ -135,10 +132,7 @@ def any_person_visible(
     *,
     min_px: int,
 ) -> bool:
-    """Whether one of the people shows at least so many pixels, or there are no people.
-
-    Cut-outs are taken to hide their whole boxes.
-    """
+    """Whether a person shows so many pixels, or there is none; cut-outs hide their whole boxes."""
     people = tuple(item for item in items if isinstance(item, PersonSpec))
     objects = tuple(item for item in items if isinstance(item, ObjectSpec))
     if min_px == 0 or not people:
@@ -177,9 +171,7 @@ def _visibility(
         *(obj for obj in objects if _may_hide(camera, geometry.box_m(obj), boxes[place])),
     )
     covered = np.isfinite(own)
-    shown = covered
-    if before:
-        shown = covered & ~(geometry.depths_m(before, eye) < own)
+    shown = covered & ~(geometry.depths_m(before, eye) < own) if before else covered
     return SceneVisibility(
         camera=eye,
         own_m=own,
@@ -223,10 +215,7 @@ def _may_hide(camera: Camera, box_m: F64, other_m: F64) -> bool:
 
 
 def window(camera: Camera, box_m: F64, *, samples: int = SAMPLES, whole: bool = False) -> Camera:
-    """The camera of the picture's part containing a box, at so many samples.
-
-    `whole`: including parts outside the picture.
-    """
+    """The camera of the picture's part that contains a box; `whole`: outside the picture, too."""
     size = np.array([camera.width_px, camera.height_px], np.float64)
     low, high = np.zeros(2), size
     seen = camera.to_camera(spread_over(box_m, camera))
