@@ -1,19 +1,28 @@
-"""Predictor of a PyTorch network on crops."""
+"""Predictions of PyTorch networks on unlabelled images: of crops, or of whole frames."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
 from torch import nn
 
-from synthstudio.core.arrays import U8
+from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.inference.predict import CropPredictions, Predictor
+from synthstudio.inference.predict import CropPredictions, Person, Predictor
+from synthstudio.inference.sources import SourceImage
+from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.training import devices
+from synthstudio.training.frame_predictions import find_in_images
+from synthstudio.training.networks import BottomUpNet
 from synthstudio.training.predictions import predict_images
+
+_MARGIN = 0.1
+"""Margin of a box around the joints, relative to their longer extent: joints are inside
+people."""
 
 
 def network_predictor(
@@ -41,3 +50,82 @@ def network_predictor(
         return CropPredictions(**{name: found[name] for name in names})
 
     return predict
+
+
+def predict_frames(
+    net: BottomUpNet,
+    images: Iterable[SourceImage],
+    *,
+    size: tuple[int, int],
+    batch: int = 8,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Iterator[Person]:
+    """Yield all people a system finds, in the images' order, most confident first. `size`: its
+    input (H, W). Missing joints are NaN with score 0; causes are not predicted. ModelError when out
+    of memory."""
+    waiting: list[SourceImage] = []
+    for done, image in enumerate(images, 1):
+        waiting.append(image)
+        if len(waiting) == batch:
+            yield from _run(net, waiting, size)
+            waiting = []
+        progress(done)
+    if waiting:
+        yield from _run(net, waiting, size)
+
+
+def _run(net: BottomUpNet, images: list[SourceImage], size: tuple[int, int]) -> Iterator[Person]:
+    for image, found in zip(
+        images, find_in_images(net, [i.rgb for i in images], size), strict=True
+    ):
+        for p in range(len(found)):
+            yield _person(image, found, p)
+
+
+def _person(image: SourceImage, found: FoundPeople, p: int) -> Person:
+    xy, score = found.joints_px[p], found.scores[p]
+    unknown = np.full(len(xy), np.nan)
+    return Person(
+        image=image.number,
+        name=image.name,
+        instance=None,
+        box=box_of(xy, image.rgb.shape[:2]),
+        box_score=float(found.score[p]),
+        xy=xy,
+        score=score,
+        shares=np.full((len(xy), 4), np.nan),
+        quality=unknown,
+        present=unknown,
+        found_score=float(found.score[p]),
+        sequence=image.sequence,
+        time=image.time,
+    )
+
+
+def box_of(xy: F64, image: tuple[int, int]) -> F64:
+    """The box x y w h of the joints xy (J, 2) that were found, with a margin, clipped to an image
+    (H, W)."""
+    low, high = np.nanmin(xy, 0), np.nanmax(xy, 0)
+    margin = max(_MARGIN * float((high - low).max()), 1.0)
+    limit = np.array(image[::-1], np.float64)
+    low, high = (low - margin).clip(0, limit - 1), (high + margin).clip(1, limit)
+    return np.asarray(np.concatenate([low, np.maximum(high - low, 1.0)]))
+
+
+def bottom_up_finder(
+    net: BottomUpNet, *, size: tuple[int, int], min_score: float = 0.3
+) -> Callable[[U8], F64]:
+    """A function from a picture (H, W, 3) to boxes (P, 4) x y w h, for `ss.live(finder=...)`.
+    `size`: the network's input (H, W). People below `min_score` or with fewer than three joints are
+    left out."""
+
+    def find(rgb: U8) -> F64:
+        image = SourceImage(number=0, name="picture", rgb=rgb)
+        boxes = [
+            person.box
+            for person in predict_frames(net, [image], size=size)
+            if person.confidence >= min_score and np.isfinite(person.xy).all(-1).sum() >= 3
+        ]
+        return np.array(boxes, np.float64).reshape(-1, 4)
+
+    return find
