@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from synthstudio.core.arrays import F64, I64, U8
+from synthstudio.core.errors import ModelError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
@@ -30,14 +32,16 @@ from synthstudio.inference import scoring
 from synthstudio.inference.export import Info, narrow, onnx_program
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.inference.scoring import Hits
+from synthstudio.models.backbones.pyramid import ConvPyramid
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
+from synthstudio.models.losses import Weights, pose_losses
 from synthstudio.training import checkpoint
-from synthstudio.training.config import Config, Source
-from synthstudio.training.data.batches import CropSubset
+from synthstudio.training.config import NO_AUGMENTATION, Config, Source
+from synthstudio.training.data.batches import CropSubset, InputSpec, make_batch
 from synthstudio.training.loop import train
+from synthstudio.training.networks import build
 from synthstudio.training.poses import bank_of
-from synthstudio.training.pruning import pruned
 
 BANKS = (2000, 500)
 """Sizes of thinner pose banks."""
@@ -53,6 +57,7 @@ KEPT = (0, 2, 4, 8)
 MAX_LOST = 1.0
 """Maximum loss of PCK points by 8 bits, of all and of hidden joints."""
 _CALIBRATED = 64
+_MULTIPLE, _MIN, _BATCH, _SAMPLED = 8, 8, 32, 512  # of pruned channels and their people
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +184,116 @@ def fine_tuned(
     train(changed, out, cache=start.parent / "crops", log=log)
     net, _, _ = checkpoint.load_network(out / "last.safetensors")
     return net
+
+
+def pruned(
+    net: PoseNet,
+    config: Config,
+    skeleton: Skeleton,
+    people: CropSubset,
+    *,
+    keep: float,
+) -> tuple[PoseNet, Config]:
+    """The network with about a fraction `keep` of each level's channels, and its config.
+
+    A channel's effect on the loss is measured to first order (Molchanov et al. 2019): the change
+    if the following norms were zero, from gradients on _SAMPLED people at most. ModelError for
+    other backbones than the small pyramid.
+    """
+    if config.network.backbone != "pyramid":
+        raise ModelError(
+            "only the small pyramid can be pruned",
+            where=config.name,
+            expected="network.backbone: pyramid",
+            got=config.network.backbone,
+        )
+    effect = effects(net, config, skeleton, people)
+    widths = tuple(
+        min(width, max(_MIN, round(width * keep / _MULTIPLE) * _MULTIPLE))
+        for width in config.network.widths
+    )
+    chosen = {}
+    for name, values in effect.items():
+        level = 0 if name == "stem" else int(name.split(".")[0])
+        chosen[name] = values.argsort(descending=True)[: widths[level]].sort().values
+    smaller = config.model_copy(
+        update={"network": config.network.model_copy(update={"widths": widths})}
+    )
+    made: Any = build(smaller.network, skeleton, bank=bank_of(net))
+    made.load_state_dict({k: _cut(k, v, chosen) for k, v in net.state_dict().items()})
+    return made.eval(), smaller
+
+
+def effects(
+    net: PoseNet, config: Config, skeleton: Skeleton, people: CropSubset
+) -> dict[str, Tensor]:
+    """The effect on the loss of each channel: "stem", "LEVEL" a level's output, "LEVEL.BLOCK"
+    channels between a block's two convolutions."""
+    groups = dict(_norms(net))
+    found = {name: torch.zeros(norms[0].num_features) for name, norms in groups.items()}
+    spec = InputSpec.of(config.network, skeleton)
+    sigmas = torch.from_numpy(skeleton.sigmas).float()
+    net = net.cpu().eval()
+    for start in range(0, min(len(people), _SAMPLED), _BATCH):
+        rows = people.rows[start : start + _BATCH]
+        batch = make_batch(people.crops, rows, spec, NO_AUGMENTATION)
+        net.zero_grad()
+        terms = pose_losses(
+            net(batch.images),
+            batch.labels,
+            weights=Weights(),
+            sigmas=sigmas,
+            balance=torch.ones(4),
+        )
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        for name, norms in groups.items():
+            change = sum(
+                p.detach() * p.grad
+                for norm in norms
+                for p in (norm.weight, norm.bias)
+                if p.grad is not None
+            )
+            found[name] += torch.as_tensor(change).square()
+    net.zero_grad()
+    return found
+
+
+def _norms(net: PoseNet) -> Iterator[tuple[str, list[nn.BatchNorm2d]]]:
+    features = net.features
+    assert isinstance(features, ConvPyramid)
+    yield "stem", [features.stem[1]]  # type: ignore[list-item]
+    for level, step in enumerate(features.steps):
+        parts: list[Any] = list(step.children())
+        first, blocks = parts[0], parts[1:]
+        yield str(level), [first[1], *(block.norm for block in blocks)]
+        for number, block in enumerate(blocks, 1):
+            yield f"{level}.{number}", [block.first[1]]
+
+
+def _cut(name: str, value: Tensor, chosen: dict[str, Tensor]) -> Tensor:
+    """A tensor of the state without the removed channels."""
+    parts = name.split(".")
+    if parts[0] != "features" or parts[1] not in ("stem", "steps", "laterals") or not value.ndim:
+        return value
+    out, of = _ends(parts)
+    if out is not None:
+        value = value[chosen[out]]
+    if of is not None and value.ndim == 4:
+        value = value[:, chosen[of]]
+    return value
+
+
+def _ends(parts: list[str]) -> tuple[str | None, str | None]:
+    """The groups of a convolution's outputs (also its norm's channels) and of its inputs."""
+    if parts[1] == "stem":
+        return "stem", None
+    level = parts[2]
+    if parts[1] == "laterals":
+        return None, level
+    if parts[3] == "0":
+        return level, "stem" if level == "0" else str(int(level) - 1)
+    inner = f"{level}.{parts[3]}"
+    return (inner, level) if parts[4] == "first" else (level, inner)
 
 
 def thinner(net: PoseNet, count: int) -> PoseNet:

@@ -187,9 +187,7 @@ def step_seconds(config: Config, skeleton: Skeleton) -> float:
     held = min(network.bank, network.bank_sample) or network.bank
     with torch.random.fork_rng(devices=[]):
         bank = PoseBank(torch.rand(held, len(skeleton.joints), 2)) if held else None
-        net = (
-            networks.build_network(network, skeleton, bank=bank, weights=RANDOM).to(device).train()
-        )
+        net = networks.build(network, skeleton, bank=bank, weights=RANDOM).to(device).train()
         images = torch.rand(config.batch, 3, *network.size, device=device)
     seconds = []
     for _ in range(_TIMED):

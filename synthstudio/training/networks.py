@@ -47,13 +47,13 @@ def build(
 ) -> System:
     """Build the network of a config, with random weights.
 
-    `bank`, `backbone`, `weights` and `log`: see `build_network`. ModelError for zoomnet unless for
-    people of coco133.
+    An external backbone comes with its published weights, those of a file (`weights`) or
+    external.RANDOM ones, and `log` receives a report of matches, unless `backbone` (of
+    `describe_backbone`) describes it: then nothing is read from disk or the internet. ModelError
+    for zoomnet unless for people of coco133.
     """
     if network.system == "topdown":
-        return build_network(
-            network, skeleton, bank=bank, backbone=backbone, weights=weights, log=log
-        )
+        return _top_down(network, len(skeleton.joints), bank, backbone, weights, log)
     if network.head == "zoomnet" and skeleton.name != WHOLE_BODY:
         raise ModelError(
             "zoomnet learns whole bodies: face, hands and feet",
@@ -77,22 +77,15 @@ def build(
     return FCPose(features, skeleton, channels=channels, map_weight=map_weight)
 
 
-def build_network(
+def _top_down(
     network: Network,
-    skeleton: Skeleton,
-    *,
+    joints: int,
     bank: PoseBank | None,
-    backbone: str = "",
-    weights: str = "",
-    log: Callable[[str], None] = lambda text: None,
+    backbone: str,
+    weights: str,
+    log: Callable[[str], None],
 ) -> PoseNet:
-    """Build a top-down network with random weights.
-
-    An external backbone comes with its published weights, those of a file (`weights`) or
-    external.RANDOM ones, and `log` receives a report of matches, unless `backbone` (of
-    `describe_backbone`) describes it: then nothing is read from disk or the internet.
-    """
-    joints, size = len(skeleton.joints), network.cells
+    size = network.cells
     if bank is not None:
         bank.sharpness = network.bank_sharpness
     features: Any
@@ -156,7 +149,7 @@ def _own_head(network: Network, channels: int, joints: int) -> nn.Module:
 
 
 def describe_backbone(net: nn.Module) -> str:
-    """Description of a network's external parts for `build_network`; "": none."""
+    """Description of a network's external parts for `build`; "": none."""
     features, block = getattr(net, "features", None), getattr(net, "block", None)
     own = type(block).__module__.startswith("synthstudio.models.blocks.")
     return getattr(features, "description", "") or ("" if own or block is None else "{}")

@@ -33,7 +33,7 @@ from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.crops import Crops
 from synthstudio.training.data.samples import Loaded
 from synthstudio.training.data.sources import concatenate, crop_unlabelled, load_subset
-from synthstudio.training.networks import build_network
+from synthstudio.training.networks import build
 from synthstudio.training.trainer import check_finite
 
 Report = Callable[[int, int, str], None]
@@ -272,7 +272,7 @@ def contrastive_net(config: Config, skeleton: Skeleton) -> ContrastiveNet:
     """A config's backbone with a projection head, initialised by its seed."""
     torch.manual_seed(config.seed)
     plain = config.network.model_copy(update={"head": "kpe"})
-    features: Any = build_network(plain, skeleton, bank=None).features
+    features: Any = build(plain, skeleton).features
     return ContrastiveNet(features, int(features.channels))
 
 

@@ -26,7 +26,7 @@ from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.loop import train
-from synthstudio.training.networks import build_network
+from synthstudio.training.networks import build
 from synthstudio.training.pretraining import (
     WEIGHTS,
     PairSampler,
@@ -212,7 +212,7 @@ def test_the_same_seed_gives_the_same_weights_and_a_pose_network_takes_them(sets
     checkpoint.save_weights(file, one, asked, skeleton=skeleton, note="test")
     for block in ("kpe", "orn"):
         network = asked.network.model_copy(update={"head": block})
-        posed = build_network(network, skeleton, bank=None)
+        posed = build(network, skeleton)
         told = checkpoint.initialize(posed, file, skeleton=skeleton, poses=0)
         assert "not used: projection" in told
         for name, value in posed.features.state_dict().items():
