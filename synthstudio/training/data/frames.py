@@ -31,7 +31,7 @@ from synthstudio.formats.joints import convert_row
 from synthstudio.models.bottom_up.contract import FramePeople
 from synthstudio.training.config import Augment
 from synthstudio.training.data import augment as aug
-from synthstudio.training.data.augment import BatchPart, Draws, as_part
+from synthstudio.training.data.augment import BatchPart, Draws
 from synthstudio.training.data.batches import NO_PICTURES, InputSpec, Pictures, Subset, stack_images
 from synthstudio.training.data.crops import MARGIN
 from synthstudio.training.data.samples import (
@@ -43,7 +43,6 @@ from synthstudio.training.data.samples import (
     damaged_cache,
     read_cached,
 )
-from synthstudio.training.data.style import draw_styles, restyle
 from synthstudio.training.data.windows import Letterbox, crop_and_resize
 
 VERSION = 1
@@ -245,15 +244,15 @@ def make_frame_batch(
     `masks`: with visible masks.
     """
     rng = stream(seed, "augment", step)
-    part = as_part(rows)
+    part = rows if isinstance(rows, BatchPart) else BatchPart.of(rows)
     rows = part.rows
     draws = part.drawn(aug.draw(augment, rng, count=part.count, size=spec.size))
     photos = pictures.photos
-    styles = draw_styles(augment, part, seed=seed, step=step, photos=photos)
+    styles = aug.draw_styles(augment, part, seed=seed, step=step, photos=photos)
     images = []
     for b, row in enumerate(rows):
         image = aug.warp(frames.images[row], _view(draws, b, spec), spec.size)
-        images.append(restyle(aug.recolour(image, draws, b), styles, b, photos))
+        images.append(aug.restyle(aug.recolour(image, draws, b), styles, b, photos))
     return FrameBatch(
         images=stack_images(images),
         people=[_people(frames, int(row), spec, draws, b, masks) for b, row in enumerate(rows)],

@@ -25,13 +25,13 @@ from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.dataset.splits import shared_notes
 from synthstudio.training.config import Config, Source
+from synthstudio.training.data.augment import load_photos
 from synthstudio.training.data.batches import NO_PICTURES, CropSubset, InputSpec, Pictures
 from synthstudio.training.data.coco import load_coco
 from synthstudio.training.data.crops import Crops, crop_kind
 from synthstudio.training.data.frames import Frames, FrameSubset, frame_kind
 from synthstudio.training.data.samples import ImageSequence, Kind, Loaded, Report, load_dataset
 from synthstudio.training.data.streamed import StreamedPeople, open_stream
-from synthstudio.training.data.style import load_photos
 from synthstudio.transforms.pasting import Cutouts, load_cutouts
 
 _BODY = 0.7
