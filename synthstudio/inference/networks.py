@@ -16,9 +16,8 @@ from synthstudio.inference.predict import CropPredictions, Person, Predictor
 from synthstudio.inference.sources import SourceImage
 from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.training import devices
-from synthstudio.training.frame_predictions import find_in_images
 from synthstudio.training.networks import BottomUpNet
-from synthstudio.training.predictions import predict_images
+from synthstudio.training.predictions import find_in_images, predict_images
 
 _MARGIN = 0.1
 """Margin of a box around the joints, relative to their longer extent: joints are inside

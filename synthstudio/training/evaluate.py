@@ -21,7 +21,7 @@ from synthstudio.evaluation.attention import AttentionExample, Sensitivity
 from synthstudio.evaluation.precision import MIN_OKS
 from synthstudio.evaluation.storage import Evaluation
 from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.training import checkpoint, devices, diagnostics, frame_predictions, poses
+from synthstudio.training import checkpoint, devices, diagnostics, poses, predictions
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.sources import check_same_joints, load_subset
@@ -34,7 +34,6 @@ from synthstudio.training.evaluation_folder import (
 )
 from synthstudio.training.ground_truth import LABELS_PX, clip_windows, image_sizes
 from synthstudio.training.prediction_workers import RemotePredictor, WorkerPool, request
-from synthstudio.training.predictions import predict_subset
 
 _BATCH = 32
 
@@ -81,7 +80,7 @@ def evaluate(
         if remote is not None:
             answers = remote.predict_people(people, spec, report_people)
         else:
-            answers = predict_subset(
+            answers = predictions.predict_subset(
                 net,
                 people,
                 spec,
@@ -94,7 +93,7 @@ def evaluate(
         answers = clip_windows(answers, image_sizes(data, answers.frame))
     else:
         report_frames = _untimed(step("finding people"))
-        answers, found = frame_predictions.find_in_dataset(
+        answers, found = predictions.find_in_dataset(
             frame_net,
             data,
             people,
@@ -117,7 +116,7 @@ def evaluate(
         many = diagnostics.measure_latency(net, spec, device=on, batch=_BATCH, rounds=5)
         metrics["latency"] = diagnostics.cost(net, on, one=one, many=many, batch=_BATCH)
     else:
-        metrics["latency"] = frame_predictions.cost(frame_net, spec, data)
+        metrics["latency"] = predictions.frame_cost(frame_net, spec, data)
     evaluation = Evaluation(
         about=_about(weights, config, skeleton, dataset, options, notes),
         metrics=metrics,
