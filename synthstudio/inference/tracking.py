@@ -64,18 +64,10 @@ def track_people(
 ) -> list[I64]:
     """Track numbers (P,) from 0 for the people of each frame, REPEATED for near-duplicates. For
     each frame `boxes` (P, 4: x y w h), `joints` (P, J, 2; NaN: unknown), `scores` (P, J; 0 hidden
-    to 1) and its number in `at` (rising; default 0, 1, ...). ArgumentError for arrays that do not
-    fit or frames out of order."""
-    times = range(len(boxes)) if at is None else at
-    for name, values in (("joints", joints), ("scores", scores), ("at", times)):
-        if len(values) != len(boxes):
-            raise ArgumentError(
-                "lengths differ",
-                where=name,
-                expected=f"{len(boxes)}",
-                got=f"{len(values)}",
-            )
+    to 1) and its number in `at` (rising; default 0, 1, ...). ArgumentError for other boxes or
+    scores."""
     tracker = Tracker()
+    times = range(len(boxes)) if at is None else at
     rows = zip(boxes, joints, scores, times, strict=True)
     return [tracker.name(b, j, s, at=time) for b, j, s, time in rows]
 
@@ -85,26 +77,14 @@ class Tracker:
 
     def __init__(self) -> None:
         self._past: dict[int, _Track] = {}
-        self._before: int | None = None
-        self._joints: int | None = None
         self._fresh = 0
 
     def name(self, boxes: F64, joints: F64, scores: F64, *, at: int) -> I64:
         """Track numbers (P,) for the people of frame `at`, later than all before. Arrays and errors
         as of `track_people`."""
-        if at != int(at) or (self._before is not None and at <= self._before):
-            raise ArgumentError(
-                "frames are out of order",
-                where="at",
-                expected="whole numbers, each above the one before",
-                got=f"{self._before}, {at}",
-                then="Sort the frames by time, without duplicates.",
-            )
-        if self._joints is None and len(boxes) and np.ndim(joints) == 3:
-            self._joints = np.shape(joints)[1]
-        own = _checked(boxes, joints, scores, joints_each=self._joints or 0, where=f"frame {at}")
-        now = _Frame(time=int(at), **own)
-        self._before = now.time
+        if not len(boxes):
+            return np.zeros(0, np.int64)
+        now = _checked(boxes, joints, scores, time=int(at))
         self._past = {k: t for k, t in self._past.items() if now.time - t[-1][0].time - 1 <= MEMORY}
         names = np.full(len(now.boxes), REPEATED, np.int64)
         rows = _distinct(now)
@@ -207,37 +187,20 @@ def _velocity(track: _Track) -> F64:
     return np.asarray(gone / (now.time - then.time))
 
 
-def _checked(
-    boxes: F64, joints: F64, scores: F64, *, joints_each: int, where: str
-) -> dict[str, F64]:
-    """The arrays of a frame, unknown joints at 0 with score 0; ArgumentError if shapes differ."""
-    people = len(boxes)
-    shapes = {
-        "boxes": (people, 4),
-        "joints": (people, joints_each, 2),
-        "scores": (people, joints_each),
-    }
-    own = {"boxes": boxes, "joints": joints, "scores": scores}
-    arrays = {}
-    for name, values in own.items():
-        arrays[name] = np.asarray(values, np.float64)
-        if not people and not arrays[name].size:
-            arrays[name] = np.zeros(shapes[name])
-        if arrays[name].shape != shapes[name]:
-            raise ArgumentError(
-                f"shape of {name} differs from the others",
-                where=where,
-                expected=f"an array {shapes[name]}",
-                got=f"{arrays[name].shape}",
-            )
-    box, score = arrays["boxes"], arrays["scores"]
-    if not (np.isfinite(box).all() and (box[:, 2:] >= 0).all()):
-        raise ArgumentError("not a box", where=where, expected="finite x y w h", got=f"{box}")
-    if ((score < 0) | (score > 1)).any():  # NaN is not
-        raise ArgumentError("not a score", where=where, expected="0 to 1", got=f"{score}")
-    known = np.isfinite(arrays["joints"]).all(-1) & (score > 0)
-    return {
-        "boxes": box,
-        "joints": np.where(known[..., None], arrays["joints"], 0),
-        "scores": np.where(known, score, 0),
-    }
+def _checked(boxes: F64, joints: F64, scores: F64, *, time: int) -> _Frame:
+    """The people of a frame, unknown joints at 0 with score 0; ArgumentError."""
+    if not (np.isfinite(boxes).all() and (boxes[:, 2:] >= 0).all()):
+        raise ArgumentError(
+            "not a box", where=f"frame {time}", expected="finite x y w h", got=f"{boxes}"
+        )
+    if ((scores < 0) | (scores > 1)).any():  # NaN is not
+        raise ArgumentError(
+            "not a score", where=f"frame {time}", expected="0 to 1", got=f"{scores}"
+        )
+    known = np.isfinite(joints).all(-1) & (scores > 0)
+    return _Frame(
+        boxes=boxes,
+        joints=np.where(known[..., None], joints, 0),
+        scores=np.where(known, scores, 0),
+        time=time,
+    )

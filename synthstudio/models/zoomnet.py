@@ -24,7 +24,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthstudio.core.errors import ModelError
 from synthstudio.core.whole_body import PARTS
 from synthstudio.models import heatmaps
 from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD, System, normalized, not_finite
@@ -35,7 +34,6 @@ ZOOMED = ("face", "left_hand", "right_hand")
 """The parts with a box, in the order of axis P."""
 BODY = PARTS["foot"].stop
 """Joints of body and feet, which come first."""
-JOINTS = PARTS["right_hand"].stop
 MIN_JOINTS = 4
 """Minimum joints of a part in the image; otherwise it is trained as absent."""
 _MARGIN = 1.25
@@ -156,15 +154,9 @@ class ZoomNet(System):
         cells: int = 48,
     ) -> None:
         """`backbone` maps images (B, 3, H, W) to (B, channels, H/4, W/4). `early`: channels of
-        FeatureNet's convolutions; `width` those of the heads; `cells` a window's side."""
+        FeatureNet's convolutions; `width` those of the heads; `cells` a window's side, a multiple
+        of 4."""
         super().__init__()
-        if cells % 4 or cells < 8:
-            raise ModelError(
-                "invalid window size",
-                where="ZoomNet, cells",
-                expected="a multiple of 4 from 8",
-                got=str(cells),
-            )
         self.features, self.cells = backbone, cells
         self.first = conv(3, early[0])
         self.second = conv(early[0], early[1], stride=2)
@@ -214,15 +206,8 @@ class ZoomNet(System):
         """Targets of joints (B, 133, 2) in pixels of images of `size` (H, W).
 
         NaN: unlabelled. Joints outside the image are ignored; a part with fewer than
-        MIN_JOINTS inside is trained as absent. ModelError for another number of joints.
+        MIN_JOINTS inside is trained as absent.
         """
-        if joints_px.ndim != 3 or joints_px.shape[1:] != (JOINTS, 2):
-            raise ModelError(
-                "ZoomNet needs whole bodies",
-                where="joints",
-                expected=f"(B, {JOINTS}, 2), of the skeleton coco133",
-                got=str(tuple(joints_px.shape)),
-            )
         edge = torch.tensor([size[1], size[0]]).to(joints_px)
         known = ((joints_px >= 0) & (joints_px < edge)).all(-1)  # NaN is not
         boxes, present = [], []

@@ -22,8 +22,6 @@ from synthstudio.models.bottom_up.contract import (
     FoundPeople,
     FrameNet,
     FramePeople,
-    cell_grid,
-    check_joints,
     finite,
     is_inside,
 )
@@ -174,10 +172,8 @@ class FCPose(System):
         return resize(logits, (UPSAMPLED * h, UPSAMPLED * w))
 
     def targets(self, people: Sequence[FramePeople]) -> FCPoseTargets:
-        check_joints(people, self.joints)
-        h, w = cell_grid(people, self.stride << (LEVELS - 1))
-        factor = 2 ** (LEVELS - 1)
-        where = self.places(torch.empty(1, 1, h * factor, w * factor))
+        h, w = (side // self.stride for side in people[0].size)
+        where = self.places(torch.empty(1, 1, h, w))
         each = [assign(frame, where) for frame in people]
         maximum = max(1, *(len(frame.joints_px) for frame in people))  # 1 for empty frames
         joints = torch.full((len(people), maximum, self.joints, 2), torch.nan)

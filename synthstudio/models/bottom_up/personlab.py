@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.bottom_up import contract
 from synthstudio.models.bottom_up.voting import Voting, vote_people
@@ -72,7 +71,6 @@ def personlab_targets(
     people: Sequence[contract.FramePeople], limbs: Tensor, *, stride: int, radius: float
 ) -> PersonLabTargets:
     """The ideal outputs for the frames: `limbs` (E, 2), `radius` of a disc in cells."""
-    contract.cell_grid(people, stride)
     each = [_frame_targets(frame, limbs, stride, radius) for frame in people]
     return PersonLabTargets(**{k: torch.stack([t[k] for t in each]) for k in each[0]})
 
@@ -129,8 +127,7 @@ def _owners(frame: contract.FramePeople, h: int, w: int) -> tuple[Tensor, Tensor
 class PersonLab(System):
     """A network of frames. `features` has `channels` channels at stride 4.
 
-    `radius`: of a disc in cells of `stride` pixels; the paper's 32 px are 4 cells. ModelError
-    below one: such a disc may contain no cell centre.
+    `radius`: of a disc in cells of `stride` pixels, at least 1; the paper's 32 px are 4 cells.
     """
 
     sees_frames = True
@@ -146,12 +143,9 @@ class PersonLab(System):
         radius: float = 4.0,
     ) -> None:
         super().__init__()
-        if radius < 1:
-            raise ModelError("a disc is too small", where="radius", expected="1 cell or more",
-                             got=f"{radius:g}")  # fmt: skip
         self.stride, self.radius = stride, radius
         limbs, width = directed_limbs(skeleton), 2 * channels
-        self.joints = joints = len(skeleton.joints)
+        joints = len(skeleton.joints)
         self.voting = Voting(limbs=limbs, radius=radius)
         self.register_buffer("limbs", torch.tensor(limbs), persistent=False)
         self.frames = contract.FrameNet(features, multiple=stride)
@@ -172,7 +166,6 @@ class PersonLab(System):
         return PersonLabOutputs(**heads)
 
     def targets(self, people: Sequence[contract.FramePeople]) -> PersonLabTargets:
-        contract.check_joints(people, self.joints)
         return personlab_targets(people, self.limbs.cpu(), stride=self.stride, radius=self.radius)
 
     def losses(self, outputs: PersonLabOutputs, targets: PersonLabTargets) -> dict[str, Tensor]:
