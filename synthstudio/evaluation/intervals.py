@@ -119,10 +119,7 @@ def paired_interval(
 
 
 def _sum_interval(sides: list[tuple[F64, F64]], *, seed: int, rounds: int) -> Interval:
-    shape = sides[0][0].shape
-    if any(array.shape != shape for side in sides for array in side):
-        raise ValueError("both sides of a paired comparison must have the shape (seeds, groups)")
-    seeds, groups = shape
+    seeds, groups = sides[0][0].shape
     nan = float("nan")
     if not all(counts.sum() for _, counts in sides):
         return Interval(value=nan, low=nan, high=nan)
@@ -156,9 +153,7 @@ class Bootstrap:
 
 
 def bootstrap(seeds: Sequence[Statistic], *, groups: int, seed: int, rounds: int) -> Bootstrap:
-    """Draw a statistic, given once for each seed. ValueError without seeds."""
-    if not seeds:
-        raise ValueError("a statistic needs at least one seed")
+    """Draw a statistic, given once for each seed."""
     draws = []
     for repeats, weights in _resamples(len(seeds), groups, seed=seed, rounds=rounds):
         for many, weight in zip(repeats.tolist(), weights, strict=True):

@@ -320,10 +320,9 @@ def lifting_errors(predictions: Predictions, subset: Bool) -> tuple[Bool, dict[s
     predicted, true = predictions.xyz_m, predictions.true_xyz_m
     use = subset & np.isfinite(predicted).all(-1) & np.isfinite(true).all(-1)
     predicted, true = np.nan_to_num(predicted), np.nan_to_num(true)
-    zero = np.zeros((len(predictions), 3))
     return use, {
-        "MPJPE": localization.mpjpe(predicted, true, known=use, root=zero, truth_root=zero),
-        "N-MPJPE": localization.n_mpjpe(predicted, true, known=use, root=zero, truth_root=zero),
+        "MPJPE": np.where(use, localization.distances(predicted, true), np.nan),
+        "N-MPJPE": localization.n_mpjpe(predicted, true, known=use),
         "PA-MPJPE": localization.pa_mpjpe(predicted, true, known=use),
     }
 

@@ -14,6 +14,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.stage import IMPORTED, PHOTOS
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
+from synthstudio.training.evaluation_folder import dataset_sha256
 from synthstudio.training.outside import Network
 
 MIN_POSES = 10
@@ -227,10 +228,7 @@ def _dataset_sha256(folder: Path) -> str:
             where=str(folder),
             expected="a data set of synthstudio generate",
         )
-    digest = hashlib.sha256()
-    for name in ("dataset.json", "index.json"):
-        digest.update((dataset.folder / name).read_bytes())
-    return digest.hexdigest()
+    return dataset_sha256(folder)
 
 
 def _folder_sha256(folder: Path) -> str:
