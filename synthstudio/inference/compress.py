@@ -128,13 +128,13 @@ def candidates(
         mflops, val = flops(made, size) / 2e6, hits(model, people.val)
         log(f"{name}: {val.percent('all'):.1f} % of the validation people's joints")
         yield Candidate(name=name, data=data, mflops=mflops, val=val, test=hits(model, people.test))
-        small = quantized(program, crops, lambda m: hits(m, people.val), val)
-        model = OnnxModel.load(small.data, where=name, device="cpu")
+        small, kept = quantized(program, crops, lambda m: hits(m, people.val), val)
+        model = OnnxModel.load(small, where=name, device="cpu")
         found = hits(model, people.val)
         log(f"{name}, int8: {found.percent('all'):.1f} %")
         yield Candidate(
-            name=f"{name}, int8", data=small.data, mflops=mflops, val=found,
-            test=hits(model, people.test), kept=small.kept,
+            name=f"{name}, int8", data=small, mflops=mflops, val=found,
+            test=hits(model, people.test), kept=kept,
         )  # fmt: skip
 
 
@@ -332,17 +332,12 @@ def flops(net: PoseNet, size: tuple[int, int]) -> int:
     return int(counted.get_total_flops())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Quantized:
-    """The file's bytes, and the convolutions kept in float32."""
-
-    data: bytes
-    kept: tuple[str, ...]
-
-
-def quantized(model: Any, crops: U8, score: Callable[[OnnxModel], Hits], before: Hits) -> Quantized:
-    """Quantize an ONNX model with float32 weights, calibrated on `crops` (P, H, W, 3). `score`
-    counts hits, `before` are those of the float32 model."""
+def quantized(
+    model: Any, crops: U8, score: Callable[[OnnxModel], Hits], before: Hits
+) -> tuple[bytes, tuple[str, ...]]:
+    """Quantize an ONNX model with float32 weights, calibrated on `crops` (P, H, W, 3): the file's
+    bytes, and the convolutions kept in float32. `score` counts hits, `before` are those of the
+    float32 model."""
     images: NDArray[Any] = np.ascontiguousarray(crops[:_CALIBRATED].transpose(0, 3, 1, 2))
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "whole.onnx"
@@ -371,7 +366,7 @@ def quantized(model: Any, crops: U8, score: Callable[[OnnxModel], Hits], before:
             lost = [before.percent(s) - after.percent(s) for s in ("all", "hidden")]
             if not any(points > MAX_LOST for points in lost):
                 break
-        return Quantized(data=data, kept=tuple(kept))
+        return data, tuple(kept)
 
 
 def _prepared(model: Any, folder: Path) -> bytes:

@@ -34,9 +34,9 @@ class Labels:
     xyz_m: Tensor
 
 
-def map_loss(logits: Tensor, labels: Labels, *, sigma: float = 1.0) -> Tensor:
+def map_loss(logits: Tensor, labels: Labels) -> Tensor:
     """Cross-entropy between softmax maps and Gaussians; hidden joints count fully."""
-    each = gaussian_cross_entropy(logits, _cells(labels, logits), sigma=sigma)
+    each = gaussian_cross_entropy(logits, _cells(labels, logits), sigma=1.0)
     return masked_mean(each, labels.known)
 
 
@@ -128,15 +128,6 @@ class Weights:
     lift: float = 0.02
 
 
-def map_losses(logits: tuple[Tensor, ...], labels: Labels, weights: Weights) -> dict[str, Tensor]:
-    """The weighted terms of the last stage's maps and of those before it."""
-    terms = {"map": weights.map * map_loss(logits[-1], labels)}
-    if len(logits) > 1 and weights.stages:
-        early = [map_loss(stage, labels) for stage in logits[:-1]]
-        terms["stages"] = weights.stages * torch.stack(early).mean()
-    return terms
-
-
 Term = Callable[[PoseOutputs, Labels, Tensor, Tensor], Tensor | None]
 TERMS: dict[str, Term] = {
     "presence": lambda found, labels, sigmas, balance: (
@@ -165,7 +156,11 @@ def pose_losses(
     predicted: PoseOutputs, labels: Labels, *, weights: Weights, sigmas: Tensor, balance: Tensor
 ) -> dict[str, Tensor]:
     """Each weighted term by name; their sum is the loss. Terms without an output are skipped."""
-    terms = map_losses(predicted.logits, labels, weights)
+    *early, last = predicted.logits
+    terms = {"map": weights.map * map_loss(last, labels)}
+    if early and weights.stages:
+        stages = torch.stack([map_loss(stage, labels) for stage in early])
+        terms["stages"] = weights.stages * stages.mean()
     for name, term in TERMS.items():
         weight = getattr(weights, name, 1.0)
         value = term(predicted, labels, sigmas, balance) if weight else None

@@ -94,10 +94,12 @@ def _frame_targets(
     mid_mask = discs[begin] & ~towards.isnan().any(-1)
     body, of = _owners(frame, h, w)
     ends = xy[of].movedim(1, 0)  # (J, h*w, 2) the joints of the cell's visible person
+    index = owner[None, ..., None].expand(1, -1, -1, 2)
+    nearest = offsets.gather(0, index)[0]  # (J, h*w, 2) of each cell's disc
     long_mask = body & ~ends.isnan().any(-1)
     flat = {
         "discs": discs.to(xy.dtype),
-        "short": _gather_offsets(offsets, owner, discs),
+        "short": torch.where(discs[..., None], nearest, 0.0).movedim(-1, 1),
         "mid": torch.where(mid_mask[..., None], towards - centres, 0.0).movedim(-1, 1),
         "long": torch.where(long_mask[..., None], ends - centres, 0.0).movedim(-1, 1),
         "body": body.to(xy.dtype)[None],
@@ -107,13 +109,6 @@ def _frame_targets(
     }
     found = {name: value.reshape(*value.shape[:-1], h, w) for name, value in flat.items()}
     return found | {"discs_mask": discs_mask}
-
-
-def _gather_offsets(offsets: Tensor, owner: Tensor, inside: Tensor) -> Tensor:
-    """(J, 2, h*w) the `offsets` (P, J, h*w, 2) of each cell's `owner` (J, h*w)."""
-    index = owner[None, ..., None].expand(1, -1, -1, 2)
-    taken = offsets.gather(0, index)[0]
-    return torch.where(inside[..., None], taken, 0.0).movedim(-1, 1)
 
 
 def _owners(frame: contract.FramePeople, h: int, w: int) -> tuple[Tensor, Tensor]:

@@ -55,11 +55,6 @@ def labelled_joints(joints_px: F64, state: U8) -> F64:
     return np.where(labelled[..., None], joints_px, np.nan)
 
 
-def whole_boxes(amodal: F64, modal: F64) -> F64:
-    """Boxes (P, 4) of whole people, or visible ones if only these are known."""
-    return np.where(np.isfinite(amodal).all(1, keepdims=True), amodal, modal)
-
-
 def framed_mask(mask: Bool, size: tuple[int, int], letterbox: Letterbox) -> Bool:
     """A mask of the image in a frame of `size` (H, W)."""
     levels = np.repeat(mask[..., None] * np.uint8(255), 3, -1)
@@ -182,7 +177,7 @@ def _labels(person: Row, letterbox: Letterbox, joints: int) -> dict[str, Any]:
     return {
         "xy": letterbox.to_frame(xy),
         "state": np.array(person["state"], np.uint8),
-        "box": letterbox.boxes_to_frame(whole_boxes(amodal, modal))[0],
+        "box": letterbox.boxes_to_frame(np.where(np.isfinite(amodal).all(), amodal, modal))[0],
     }
 
 
@@ -270,7 +265,11 @@ def _people(
     state = frames.state[which][:, order]
     seen = frames.masks_of(row) if masks else None
     if seen is not None:
-        warped = [_warp_mask(mask, view, spec.size) for mask in seen]
+        index = view.copy()
+        index[:, 2] += index[:, :2] @ [0.5, 0.5] - 0.5
+        flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        levels = [mask.astype(np.uint8) for mask in seen]
+        warped = [cv2.warpAffine(each, index, spec.size[::-1], flags=flags) > 0 for each in levels]
         seen = np.array(warped, bool).reshape(-1, *spec.size)
     return FramePeople(
         size=spec.size,
@@ -294,13 +293,6 @@ def rotated_boxes(boxes: F64, view: F64, xy: F64, state: U8) -> F64:
     high = np.where(known[..., None], xy, -np.inf).max(1, initial=-np.inf)
     low, high = np.minimum(low, centre - half), np.maximum(high, centre + half)
     return np.concatenate([low, high - low], 1)
-
-
-def _warp_mask(mask: Bool, view: F64, size: tuple[int, int]) -> Bool:
-    index = view.copy()
-    index[:, 2] += index[:, :2] @ [0.5, 0.5] - 0.5
-    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(mask.astype(np.uint8), index, size[::-1], flags=flags) > 0)
 
 
 def labelled(frames: Frames, rows: I64) -> tuple[I64, Bool]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from synthstudio.core.arrays import I64, U8
+from synthstudio.core.arrays import I64
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton, get_skeleton
@@ -377,7 +377,7 @@ def open_stream(
             got=str(config.batch * config.accumulate),
             then="Halve `batch`, or leave out `stream`.",
         )
-    unread = _NoPictures(len(found["xy"]))
+    unread = np.empty((len(found["xy"]), 0, 0, 3), np.uint8)  # no pictures before they are read
     crops = Crops(images=unread, cover=unread, **found)
     notes = [
         (source.dataset, note)
@@ -398,16 +398,3 @@ def open_stream(
         key=key,
         notes=tuple(notes),
     )
-
-
-@dataclass(frozen=True)
-class _NoPictures:
-    """Placeholder for pictures of people with labels only."""
-
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, row: int) -> U8:
-        raise AssertionError("streamed people have no pictures before they are read")
