@@ -145,7 +145,8 @@ def _occlude(config: ExperimentConfig, name: str, *, cutouts: bool, step: Step) 
 
 
 def _count_poses(config: ExperimentConfig, step: Step) -> int:
-    """Number of training poses in ORN's bank, with mirrored ones."""
+    """Number of training poses in ORN's bank, with mirrored ones. ModelError for a pretraining set
+    without any of the photos' joints."""
     plain = training_config(
         Arm(name="", title=""), size=config.size, steps=1, people=config.out / "data" / "train"
     )
@@ -153,21 +154,16 @@ def _count_poses(config: ExperimentConfig, step: Step) -> int:
         plain.train, plain, config.out / "crops", _with_rate(step("cutting people out"))
     )
     bank = poses.bank_for(plain, people, skeleton)
-    _check_shared(config, skeleton)
+    if config.pretrain is not None:
+        other = get_skeleton(Dataset(config.pretrain).identity.skeleton)
+        if not set(other.joints) & set(skeleton.joints):
+            raise ModelError(
+                "the generated people have none of the photos' joints",
+                where=str(config.pretrain),
+                expected=f"some of {', '.join(skeleton.joints)}",
+                got=other.name,
+            )
     return 0 if bank is None else len(bank.poses)
-
-
-def _check_shared(config: ExperimentConfig, skeleton: Skeleton) -> None:
-    if config.pretrain is None:
-        return
-    other = get_skeleton(Dataset(config.pretrain).identity.skeleton)
-    if not set(other.joints) & set(skeleton.joints):
-        raise ModelError(
-            "the generated people have none of the photos' joints",
-            where=str(config.pretrain),
-            expected=f"some of {', '.join(skeleton.joints)}",
-            got=other.name,
-        )
 
 
 def _train_and_test(

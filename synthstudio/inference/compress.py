@@ -338,11 +338,16 @@ def quantized(
     """Quantize an ONNX model with float32 weights, calibrated on `crops` (P, H, W, 3): the file's
     bytes, and the convolutions kept in float32. `score` counts hits, `before` are those of the
     float32 model."""
+    onnx = import_extra("onnx", extra="onnx")
+    import_extra("onnxruntime", extra="onnx")
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
     images: NDArray[Any] = np.ascontiguousarray(crops[:_CALIBRATED].transpose(0, 3, 1, 2))
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "whole.onnx"
-        source.write_bytes(_prepared(model, Path(folder)))
-        nodes = import_extra("onnx", extra="onnx").load(source).graph.node
+        float_file, source = Path(folder) / "before.onnx", Path(folder) / "whole.onnx"
+        onnx.save(model, float_file)
+        quant_pre_process(float_file, source, skip_symbolic_shape=True)  # folds norms
+        nodes = onnx.load(source).graph.node
         convolutions = [node.name for node in nodes if node.op_type == "Conv"]
         float_xy = OnnxModel.load(source, device="cpu").run(images)["joints"]
 
@@ -367,18 +372,6 @@ def quantized(
             if not any(points > MAX_LOST for points in lost):
                 break
         return data, tuple(kept)
-
-
-def _prepared(model: Any, folder: Path) -> bytes:
-    """The model with norms folded into convolutions, as the quantizer expects it."""
-    onnx = import_extra("onnx", extra="onnx")
-    import_extra("onnxruntime", extra="onnx")
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    before, after = folder / "before.onnx", folder / "prepared.onnx"
-    onnx.save(model, before)
-    quant_pre_process(before, after, skip_symbolic_shape=True)
-    return after.read_bytes()
 
 
 def _quantize(source: Path, folder: Path, images: NDArray[Any], excluded: list[str]) -> bytes:

@@ -103,7 +103,9 @@ def make_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
     """
     groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
-        muon = _by_muon(name, parameter, config)
+        outside = config.network.is_external and name.startswith("features.")
+        muon = parameter.ndim == 4 and parameter.shape[1] > 3 and parameter.shape[-1] > 1
+        muon = muon and not outside and name != "block.maps.weight"
         decays = parameter.ndim > 1 and name != "features.positions"
         decay = WEIGHT_DECAY if decays else 0.0
         groups.setdefault((muon, lr_scale(name, net, config), decay), []).append(parameter)
@@ -112,14 +114,6 @@ def make_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
         for (muon, scale, decay), p in sorted(groups.items(), key=lambda group: group[0])
     ]
     return MuonAdamW(listed, lr=config.lr, betas=(0.9, 0.99))
-
-
-def _by_muon(name: str, parameter: nn.Parameter, config: Config) -> bool:
-    if config.network.is_external and name.startswith("features."):
-        return False
-    if name == "block.maps.weight":
-        return False
-    return parameter.ndim == 4 and parameter.shape[1] > 3 and parameter.shape[-1] > 1
 
 
 def lr_scale(name: str, net: nn.Module, config: Config) -> float:
