@@ -188,8 +188,7 @@ def check_folder(config: ExperimentConfig) -> None:
 
 
 def claim_folder(config: ExperimentConfig) -> None:
-    """Store the configuration and delete leftovers of a killed run; errors of
-    `check_folder`."""
+    """Store the configuration and delete leftovers of a killed run; errors of `check_folder`."""
     check_folder(config)
     kept = config.out / SETTINGS
     if not kept.is_file():

@@ -45,8 +45,7 @@ MAX_PX, MAX = 0.01, 1e-4
 """Tolerances of the file's joints and probabilities against PyTorch's."""
 _BATCHES, _FINDER_BATCHES = (1, 3, 16), (1, 2)
 _PEAKED = 1.5
-"""A map has a peak if its maximum is this many times that of a flat map.
-"""
+"""A map has a peak if its maximum is this many times that of a flat map."""
 WEIGHTS = ("int16", "float32")
 """How weights are stored in an ONNX file."""
 _MIN_NARROWED = 1024

@@ -78,8 +78,7 @@ def _share(cutoff_hz: F64 | np.float64, step_s: float) -> F64:
 @dataclass(frozen=True, kw_only=True)
 class LiveOptions:
     """`every`: pictures between two detections while people are tracked, 0: never. `minimum`:
-    confidence below which a person is lost. `euro`: None: no smoothing.
-    """
+    confidence below which a person is lost. `euro`: None: no smoothing."""
 
     every: int = 30
     minimum: float = 0.2

@@ -20,8 +20,7 @@ from synthstudio.training.networks import BottomUpNet
 from synthstudio.training.predictions import find_in_images, predict_images
 
 _MARGIN = 0.1
-"""Margin of a box around the joints, relative to their longer extent: joints are inside
-people."""
+"""Margin of a box around the joints, relative to their longer extent: joints are inside people."""
 
 
 def network_predictor(

@@ -24,12 +24,11 @@ class PoseOutputs:
     """A block's outputs for B crops of one person each. Letters: J joints, h, w cells, S stages.
 
     `logits`: heat-map logits of the S stages (B, J, h, w), all trained; the last one is decoded
-    unless there are `fused` maps (B, J, h, w) that sum to one.
-    Logits too: `presence` (B, J), the joint lies in the image; `shares` (B, J, 4) of the joint's
-    surface: visible, hidden by self, person, object; `quality` (B, J), the expected OKS;
-    `occluder` (B, 1, h, w), a cell is covered by something in front of the person.
-    `xyz_m` (B, J, 3): root-relative, camera axes. `attention`: attention weights by name ("poses"
-    (B, N)). None: the block has no such output.
+    unless there are `fused` maps (B, J, h, w) that sum to one. Logits too: `presence` (B, J), the
+    joint lies in the image; `shares` (B, J, 4) of the joint's surface: visible, hidden by self,
+    person, object; `quality` (B, J), the expected OKS; `occluder` (B, 1, h, w), a cell is covered
+    by something in front of the person. `xyz_m` (B, J, 3): root-relative, camera axes. `attention`:
+    attention weights by name ("poses" (B, N)). None: the block has no such output.
     """
 
     logits: tuple[Tensor, ...]

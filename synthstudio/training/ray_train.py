@@ -173,8 +173,7 @@ def _run_error(error: Exception, out: Path) -> SynthStudioError:
 def _reported(
     messages: Any, log: Callable[[str], None], progress: Callable[[int, int, str], None]
 ) -> Iterator[None]:
-    """Pass on the first process's reports while the body runs; their errors are raised
-    after it."""
+    """Pass on the first process's reports while the body runs; their errors are raised after it."""
     ended = threading.Event()
     errors: list[BaseException] = []
 

@@ -75,8 +75,7 @@ def predict_challenge(
 ) -> tuple[Predictions, Skeleton]:
     """Predictions of people of a data set's first moments, numbered by `frame`.
 
-    ModelError without people, or the data set has another skeleton that cannot be
-    converted.
+    ModelError without people, or the data set has another skeleton that cannot be converted.
     """
 
     def numbered() -> Iterator[Sample]:

@@ -48,8 +48,7 @@ Triple = tuple[float, float, float]
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """A backbone request: `size` (H, W) of its images, `weights` "" (published), RANDOM or a file,
-    `own_head`: the whole network. `stored`: a checkpoint's description; "": to be trained.
-    """
+    `own_head`: the whole network. `stored`: a checkpoint's description; "": to be trained."""
 
     name: str
     size: tuple[int, int]
@@ -175,8 +174,7 @@ class OwnMaps(External):
 @dataclass(frozen=True)
 class Map:
     """Tensor `number` of a network's output, as (B, C, h, w). `stride` 0: not a spatial map.
-    `layout` of its axes: "nchw", "nhwc", or "tokens" of a `grid`. `heat`: from 0 to 1
-    by name."""
+    `layout` of its axes: "nchw", "nhwc", or "tokens" of a `grid`. `heat`: from 0 to 1 by name."""
 
     number: int
     stride: int

@@ -67,9 +67,8 @@ return the number of people. The last argument names the samples in messages."""
 class Kind(Generic[Made]):
     """A kind of cache: crops of people, or whole frames.
 
-    `key`: inputs besides samples and skeleton. `read` opens the folder that `write` filled.
-    `notes` on a data set are for users. `boxes`, `labelled`: of its
-    samples.
+    `key`: inputs besides samples and skeleton. `read` opens the folder that `write` filled. `notes`
+    on a data set are for users. `boxes`, `labelled`: of its samples.
     """
 
     key: bytes

@@ -204,9 +204,8 @@ def _in_source(row: CropRow, ref: ShardRef) -> CropRow:
 class StreamedPeople:
     """The people of streamed data sets, not cropped yet.
 
-    `refs`: the shards; `counts` (S,) used people of each. `labels`: those of some of
-    them (of all, if there are at most LABELLED), without pictures. `key` is a hash of the
-    data and the sizes.
+    `refs`: the shards; `counts` (S,) used people of each. `labels`: those of some of them (of all,
+    if there are at most LABELLED), without pictures. `key` is a hash of the data and the sizes.
     """
 
     reader: ShardReader
@@ -310,8 +309,7 @@ def open_stream(
 ) -> StreamedPeople:
     """Open the streamed data sets of a config and count their people, or read them from the cache.
 
-    ModelError if no people are left, or fewer than a step needs; DatasetError
-    for a damaged set.
+    ModelError if no people are left, or fewer than a step needs; DatasetError for a damaged set.
     """
     sets = [Dataset(source.dataset, allow_unfinished=True) for source in config.train]
     skeletons = [get_skeleton(dataset.identity.skeleton) for dataset in sets]
