@@ -151,9 +151,15 @@ class FCPose(System):
 
     def places(self, bases: Tensor) -> Locations:
         """The locations that belong to bases (B, 32, h, w)."""
-        h, w = bases.shape[-2:]
-        sizes = [(h >> k, w >> k) for k in range(LEVELS)]
-        return locations(sizes, [self.stride << k for k in range(LEVELS)], bases)
+        (h, w), steps = bases.shape[-2:], [self.stride << k for k in range(LEVELS)]
+        each = [cell_centres(h >> k, w >> k, bases) * step for k, step in enumerate(steps)]
+        counts = torch.tensor([len(xy) for xy in each], device=bases.device)
+        strides = torch.tensor(steps, device=bases.device).to(bases.dtype)
+        return Locations(
+            xy=torch.cat(each),
+            stride=strides.repeat_interleave(counts),
+            level=torch.arange(LEVELS, device=bases.device).repeat_interleave(counts),
+        )
 
     def maps(self, outputs: FCPoseOutputs, frame: Tensor, location: Tensor) -> Tensor:
         """Logits (M, J, 4 h, 4 w) of the joints of people found in frames (M,), locations (M,)."""
@@ -262,18 +268,6 @@ class Locations:
     xy: Tensor
     stride: Tensor
     level: Tensor
-
-
-def locations(sizes: list[tuple[int, int]], strides: list[int], like: Tensor) -> Locations:
-    """The locations of levels of `sizes` (h, w)."""
-    each = [cell_centres(h, w, like) * s for (h, w), s in zip(sizes, strides, strict=True)]
-    counts = torch.tensor([len(xy) for xy in each], device=like.device)
-    steps = torch.tensor(strides, device=like.device)
-    return Locations(
-        xy=torch.cat(each),
-        stride=steps.to(like.dtype).repeat_interleave(counts),
-        level=torch.arange(len(sizes), device=like.device).repeat_interleave(counts),
-    )
 
 
 def assign(frame: FramePeople, where: Locations) -> tuple[Tensor, Tensor, Tensor]:
