@@ -52,7 +52,7 @@ class _Frame(_People):
 
 
 _Track = list[tuple[_Frame, int]]
-"""The last sightings of a person: frames and rows in them, newest last."""
+"""Sightings, of a person the last: frames and rows in them, newest last."""
 
 
 def track_people(
@@ -102,10 +102,14 @@ def _matched(now: _Frame, rows: list[int], past: dict[int, _Track]) -> dict[int,
     names = list(past)
     if not names or not rows:
         return {}
-    stood = _stacked([_last(past[k]) for k in names])
-    moved = _stacked([_moved(past[k], now.time) for k in names])
+    seen, stood = _people([(now, p) for p in rows]), _people([past[k][-1] for k in names])
     missed = np.array([now.time - past[k][-1][0].time - 1 for k in names])
-    seen = _People(boxes=now.boxes[rows], joints=now.joints[rows], scores=now.scores[rows])
+    shift = np.stack([_velocity(past[k]) for k in names]) * np.minimum(missed + 1, _COAST)[:, None]
+    moved = _People(
+        boxes=np.concatenate([stood.boxes[:, :2] + shift, stood.boxes[:, 2:]], 1),
+        joints=stood.joints + shift[:, None],
+        scores=stood.scores,
+    )
     score = np.maximum(_agreement(seen, moved), _STOOD * _agreement(seen, stood)) * _FADE**missed
     score[score < MIN] = 0  # such pairs must not displace good ones
     pairs = zip(*linear_sum_assignment(-score), strict=True)
@@ -144,32 +148,11 @@ def _distinct(people: _Frame) -> list[int]:
     return [int(p) for p in order if p in kept]
 
 
-# Extrapolated positions.
-
-
-def _stacked(people: list[_People]) -> _People:
+def _people(sightings: _Track) -> _People:
     return _People(
-        boxes=np.concatenate([p.boxes for p in people]),
-        joints=np.concatenate([p.joints for p in people]),
-        scores=np.concatenate([p.scores for p in people]),
-    )
-
-
-def _last(track: _Track) -> _People:
-    frame, p = track[-1]
-    return _People(
-        boxes=frame.boxes[p : p + 1], joints=frame.joints[p : p + 1], scores=frame.scores[p : p + 1]
-    )
-
-
-def _moved(track: _Track, time: int) -> _People:
-    """A person extrapolated by velocity."""
-    last = _last(track)
-    shift = _velocity(track) * min(time - track[-1][0].time, _COAST)
-    return _People(
-        boxes=last.boxes + np.concatenate([shift, [0, 0]]),
-        joints=last.joints + shift,
-        scores=last.scores,
+        boxes=np.stack([frame.boxes[p] for frame, p in sightings]),
+        joints=np.stack([frame.joints[p] for frame, p in sightings]),
+        scores=np.stack([frame.scores[p] for frame, p in sightings]),
     )
 
 
