@@ -28,19 +28,9 @@ from synthstudio.dataset.manifest import INDEX_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.storage import Predictions
+from synthstudio.experiment import config as configs
 from synthstudio.experiment import occluders, photos, results
-from synthstudio.experiment.config import (
-    MIN_POSES,
-    PRETRAIN,
-    QUESTIONS,
-    Arm,
-    ExperimentConfig,
-    arms,
-    beside_question,
-    check_folder,
-    claim_folder,
-    training_config,
-)
+from synthstudio.experiment.config import PRETRAIN, Arm, ExperimentConfig, training_config
 from synthstudio.experiment.results import Findings
 from synthstudio.generation.photos.run import occlude
 from synthstudio.generation.stage import prepare
@@ -75,18 +65,18 @@ def run(config: ExperimentConfig, *, log: Callable[[str], None], step: Step) -> 
     """Train and test every arm with every seed on the photos; write the page and tables.
     FormatError, AssetError: annotations, photos, cut-outs; ModelError: folder or pretraining set;
     DatasetError, DiskError."""
-    check_folder(config)
+    configs.check_folder(config)
     with durable.new_parents(config.out / durable.LOCK_NAME), durable.hold_lock(config.out):
-        claim_folder(config)
+        configs.claim_folder(config)
         facts = _split(config)
         for note in facts["notes"]:
             log(note)
-        ways = arms(pretrained=config.pretrain is not None)
+        ways = configs.arms(pretrained=config.pretrain is not None)
         log(_forecast(config, ways, get_skeleton(facts["skeleton"])))
         for name in photos.PARTS:
             _occlude(config, name, cutouts=bool(facts["cutouts"]), step=step)
         facts["poses"] = _count_poses(config, step)
-        facts["bank"] = facts["poses"] >= MIN_POSES
+        facts["bank"] = facts["poses"] >= configs.MIN_POSES
         log(results.bank_note(facts))
         for seed in range(config.seeds):
             for arm in ways:
@@ -313,12 +303,12 @@ def _findings(
             done += 1
             progress(done, len(ways) * config.seeds)
         reductions[arm.name] = reduced
-    questions = list(QUESTIONS)
+    questions = list(configs.QUESTIONS)
     for network in config.beside:
         answers = _beside(config, network, skeleton, step)
         reductions[network.name] = [results.reduce(answers, skeleton)] * config.seeds
         ways = (*ways, Arm(name=network.name, title=f"{network.name}, as it is"))
-        questions.append(beside_question(network.name))
+        questions.append(configs.beside_question(network.name))
     step("drawing intervals")(0, 1, 0.0)
     return results.findings(ways, reductions, questions)
 

@@ -31,18 +31,11 @@ from synthstudio.formats.joints import convert_row
 from synthstudio.models.bottom_up.contract import FramePeople
 from synthstudio.training.config import Augment
 from synthstudio.training.data import augment as aug
+from synthstudio.training.data import samples as caching
 from synthstudio.training.data.augment import BatchPart, Draws
 from synthstudio.training.data.batches import NO_PICTURES, InputSpec, Pictures, Subset, stack_images
 from synthstudio.training.data.crops import MARGIN
-from synthstudio.training.data.samples import (
-    ImageSequence,
-    Kind,
-    Report,
-    Sample,
-    allocate,
-    damaged_cache,
-    read_cached,
-)
+from synthstudio.training.data.samples import ImageSequence, Kind, Report, Sample
 from synthstudio.training.data.windows import Letterbox, crop_and_resize
 
 VERSION = 1
@@ -121,8 +114,8 @@ def _write(
 ) -> int:
     """Write `counts` (frames, people) into the folder `out`, return how many people; DiskError
     when they do not fit."""
-    images = allocate(out / "images.npy", (max(counts[0], 1), *size, 3))
-    masks = allocate(out / "masks.npy", (max(counts[1], 1), -(-size[0] * size[1] // 8)))
+    images = caching.allocate(out / "images.npy", (max(counts[0], 1), *size, 3))
+    masks = caching.allocate(out / "masks.npy", (max(counts[1], 1), -(-size[0] * size[1] // 8)))
     frames: list[dict[str, Any]] = []
     people: list[dict[str, Any]] = []
     for sample in samples:
@@ -184,11 +177,11 @@ def _labels(person: Row, letterbox: Letterbox, joints: int) -> dict[str, Any]:
 def open_frames(folder: Path) -> Frames:
     """Open cached frames; ModelError when they are damaged."""
     names = {f.name for f in fields(Frames)}
-    found = read_cached(folder, "cache of frames", ("images", "masks"), names)
+    found = caching.read_cached(folder, "cache of frames", ("images", "masks"), names)
     images, masks = found["images"], found["masks"]
     count, people = len(found["frame"]), len(found["xy"])
     if len(images) < count or len(masks) < people or found["first"][-1:].tolist() != [people]:
-        raise damaged_cache(
+        raise caching.damaged_cache(
             folder,
             "cache of frames",
             f"{len(images)} images of {count} frames with {people} people",

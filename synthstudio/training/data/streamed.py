@@ -24,18 +24,9 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
 from synthstudio.training.config import Config, Joints3D, Source
-from synthstudio.training.data import samples
+from synthstudio.training.data import crops, samples
 from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.batches import CropSubset
-from synthstudio.training.data.crops import (
-    Crops,
-    LabelledPerson,
-    centres_note,
-    columns_of,
-    crops_in_memory,
-    labelled_people,
-    sizes_key,
-)
 from synthstudio.training.data.prefetch import prefetch
 from synthstudio.training.devices import World
 
@@ -147,7 +138,7 @@ class ShardReader:
         self.size, self.joints_3d = size, joints_3d
         self._sets: dict[int, Dataset] = {}
 
-    def used(self, ref: ShardRef) -> Iterator[tuple[LabelledPerson, samples.Sample]]:
+    def used(self, ref: ShardRef) -> Iterator[tuple[crops.LabelledPerson, samples.Sample]]:
         """The usable people of a shard, in its order."""
         source = self.sources[ref.source]
         if ref.source not in self._sets:
@@ -155,7 +146,7 @@ class ShardReader:
         dataset = self._sets[ref.source]
         frames = (f for f in dataset.frames_of_shard(ref.shard) if source.takes(f))
         for sample in samples.frame_samples(dataset, frames, source.boxes):
-            for person in labelled_people(
+            for person in crops.labelled_people(
                 sample, self.skeleton, size=self.size, joints_3d=self.joints_3d
             ):
                 yield person, sample
@@ -224,7 +215,7 @@ class StreamedPeople:
         for ref, people in zip(self.refs, self.counts.tolist(), strict=True):
             numbers = range(min(people, count - len(rows)))
             rows += self.reader.cut(ref, numbers, people=people).values()
-        return CropSubset.uniform(crops_in_memory(rows))
+        return CropSubset.uniform(crops.crops_in_memory(rows))
 
 
 class StreamReader:
@@ -265,7 +256,7 @@ class StreamReader:
                 self._held[begin + slot][number]
                 for slot, number in zip(window.slot[inside], window.number[inside], strict=True)
             ]
-        subset = CropSubset.uniform(crops_in_memory(rows))
+        subset = CropSubset.uniform(crops.crops_in_memory(rows))
         own = subset.rows
         return subset, BatchPart(rows=own, places=places - start, count=self.batch, beside=own)
 
@@ -322,7 +313,7 @@ def open_stream(
     for source, dataset in zip(config.train, sets, strict=True):
         digest.update(samples.dataset_digest(dataset).digest())
         digest.update(repr([source.splits, source.variants, source.boxes]).encode())
-    digest.update(sizes_key(size, joints_3d))
+    digest.update(crops.sizes_key(size, joints_3d))
 
     def labels(which: Sequence[ShardRef], *, rows: bool) -> list[ShardLabels]:
         found = []
@@ -353,7 +344,7 @@ def open_stream(
         rows = [row for one in labels(used[::every], rows=True) for row in one.rows]
         with disk_errors(out):
             np.save(out / "counts.npy", np.array([one.people for one in counted], np.int64))
-            np.savez(out / "labels.npz", **columns_of(rows))
+            np.savez(out / "labels.npz", **crops.columns_of(rows))
         lacking = [0] * len(sets)
         for ref, one in zip(refs, counted, strict=True):
             lacking[ref.source] += one.lacking
@@ -361,7 +352,7 @@ def open_stream(
 
     key = digest.hexdigest()
     folder, metadata = samples.cached_crops(cache, key, make)
-    columns = {f.name for f in fields(Crops)} - {"images", "cover"}
+    columns = {f.name for f in fields(crops.Crops)} - {"images", "cover"}
     found = samples.read_cached(
         folder, "count of streamed people", ("counts",), columns | {"counts"}
     )
@@ -376,7 +367,7 @@ def open_stream(
             then="Halve `batch`, or leave out `stream`.",
         )
     unread = np.empty((len(found["xy"]), 0, 0, 3), np.uint8)  # no pictures before they are read
-    crops = Crops(images=unread, cover=unread, **found)
+    made = crops.Crops(images=unread, cover=unread, **found)
     notes = [
         (source.dataset, note)
         for source, dataset, own, lacking in zip(
@@ -385,14 +376,14 @@ def open_stream(
         for note in (
             *samples.conversion_notes(own, skeletons[0]),
             *samples.unfinished_notes(dataset),
-            *centres_note(lacking, people),
+            *crops.centres_note(lacking, people),
         )
     ]
     return StreamedPeople(
         reader=reader,
         refs=refs,
         counts=counts,
-        labels=CropSubset.uniform(crops),
+        labels=CropSubset.uniform(made),
         key=key,
         notes=tuple(notes),
     )
