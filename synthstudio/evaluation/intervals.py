@@ -11,18 +11,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.arrays import F64, I64, Bool
-from synthstudio.core.rng import stream
+from synthstudio.core.rng import Generator, stream
 from synthstudio.evaluation import calibration
 from synthstudio.evaluation.precision import Matches
-
-if TYPE_CHECKING:
-    from numpy.random import Generator  # noqa: TID251
 
 Statistic = Callable[[F64], float]
 """Weights of groups (G,) -> the metric; NaN without data."""
