@@ -68,8 +68,3 @@ def reliability(probability: F64, outcome: Bool, *, bins: int = 15) -> Reliabili
     gaps = np.where(count > 0, np.abs(mean - share), 0.0)
     ece = float((gaps * count).sum() / count.sum()) if count.sum() else float("nan")
     return Reliability(predicted=mean, observed=share, count=count, ece=ece)
-
-
-def brier(probability: F64, outcome: Bool) -> float:
-    """Mean squared difference of probability and outcome (Brier 1950)."""
-    return float(np.mean((probability - outcome) ** 2)) if len(probability) else float("nan")

@@ -286,7 +286,7 @@ def visibility_metrics(predictions: Predictions) -> dict[str, Any]:
         **_margin("cause_F1", over_majority, "majority"),
         "causes": ("self", "person", "object"),
         "cause_confusion": causes.tolist(),
-        "Brier": calibration.brier(share, visible),
+        "Brier": float(np.mean((share - visible) ** 2)),
         "ECE": curve.ece,
         "reliability": {
             "predicted": curve.predicted.tolist(),

@@ -103,10 +103,6 @@ QUESTIONS = (
 )
 
 
-def beside_question(name: str) -> Question:
-    return Question(text=f"{name}, as it is, instead of ORN on photos", arm=name, baseline="orn")
-
-
 def arms(*, pretrained: bool) -> tuple[Arm, ...]:
     return tuple(arm for arm in ARMS if pretrained or not arm.pretrained)
 

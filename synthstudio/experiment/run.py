@@ -308,7 +308,8 @@ def _findings(
         answers = _beside(config, network, skeleton, step)
         reductions[network.name] = [results.reduce(answers, skeleton)] * config.seeds
         ways = (*ways, Arm(name=network.name, title=f"{network.name}, as it is"))
-        questions.append(configs.beside_question(network.name))
+        text = f"{network.name}, as it is, instead of ORN on photos"
+        questions.append(configs.Question(text=text, arm=network.name, baseline="orn"))
     step("drawing intervals")(0, 1, 0.0)
     return results.findings(ways, reductions, questions)
 

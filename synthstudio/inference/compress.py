@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from synthstudio.core.arrays import F64, I64, U8
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import ModelError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.rng import stream
@@ -114,7 +114,8 @@ def candidates(
     """Make and score every candidate, the unchanged network first."""
     size = config.network.size
     about = Info(size=size, name=config.name, version=version)
-    crops = scoring.crops_of(people.val, size, skeleton)
+    batches = scoring.people_batches(people.val, size, skeleton)
+    images = np.concatenate([batch.images.numpy() for batch in batches])
 
     def hits(model: OnnxModel, of: CropSubset) -> Hits:
         return scoring.hits(model, of, size, skeleton)
@@ -128,7 +129,7 @@ def candidates(
         mflops, val = flops(made, size) / 2e6, hits(model, people.val)
         log(f"{name}: {val.percent('all'):.1f} % of the validation people's joints")
         yield Candidate(name=name, data=data, mflops=mflops, val=val, test=hits(model, people.test))
-        small, kept = quantized(program, crops, lambda m: hits(m, people.val), val)
+        small, kept = quantized(program, images, lambda m: hits(m, people.val), val)
         model = OnnxModel.load(small, where=name, device="cpu")
         found = hits(model, people.val)
         log(f"{name}, int8: {found.percent('all'):.1f} %")
@@ -333,16 +334,16 @@ def flops(net: PoseNet, size: tuple[int, int]) -> int:
 
 
 def quantized(
-    model: Any, crops: U8, score: Callable[[OnnxModel], Hits], before: Hits
+    model: Any, images: NDArray[Any], score: Callable[[OnnxModel], Hits], before: Hits
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Quantize an ONNX model with float32 weights, calibrated on `crops` (P, H, W, 3): the file's
+    """Quantize an ONNX model with float32 weights, calibrated on `images` (P, 3, H, W): the file's
     bytes, and the convolutions kept in float32. `score` counts hits, `before` are those of the
     float32 model."""
     onnx = import_extra("onnx", extra="onnx")
     import_extra("onnxruntime", extra="onnx")
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    images: NDArray[Any] = np.ascontiguousarray(crops[:_CALIBRATED].transpose(0, 3, 1, 2))
+    images = images[:_CALIBRATED]
     with tempfile.TemporaryDirectory() as folder:
         float_file, source = Path(folder) / "before.onnx", Path(folder) / "whole.onnx"
         onnx.save(model, float_file)

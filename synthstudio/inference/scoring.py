@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from synthstudio.core.arrays import F64, U8
+from synthstudio.core.arrays import F64
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
@@ -69,18 +69,12 @@ def labelled_people(
     return people
 
 
-def crops_of(people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> U8:
-    """The crops (P, H, W, 3) of all people, as network input."""
-    parts = [b.images.numpy() for b in _batches(people, size, skeleton)]
-    return np.ascontiguousarray(np.concatenate(parts).transpose(0, 2, 3, 1))
-
-
 def hits(net: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> Hits:
     """Predict all people and count the joints found within AT."""
     found: dict[str, list[F64]] = {"all": [], "visible": [], "hidden": []}
     counts: dict[str, list[F64]] = {name: [] for name in found}
     extent = np.array([size[1], size[0]], np.float64)
-    for batch in _batches(people, size, skeleton):
+    for batch in people_batches(people, size, skeleton):
         answer = net(np.ascontiguousarray(batch.images.numpy().transpose(0, 2, 3, 1)))
         truth = batch.labels.xy.double().numpy() * extent
         side = people.crops.side[batch.rows].astype(np.float64)
@@ -104,7 +98,9 @@ def hits(net: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Sk
     return Hits(found=summed(found), counts=summed(counts))
 
 
-def _batches(people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> list[batches.Batch]:
+def people_batches(
+    people: CropSubset, size: tuple[int, int], skeleton: Skeleton
+) -> list[batches.Batch]:
     spec = InputSpec(size=size, cells=(size[0] // _CELL, size[1] // _CELL), skeleton=skeleton)
     return [
         batches.make_batch(people.crops, people.rows[k : k + _BATCH], spec, NO_AUGMENTATION)

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from synthstudio.core.arrays import F64
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.whole_body import SKELETON as WHOLE_BODY
@@ -178,17 +177,3 @@ def empty_bank(state: Mapping[str, Tensor]) -> PoseBank | None:
         return None
     xyz = state.get("block.bank.xyz_m")
     return PoseBank(torch.zeros_like(poses), None if xyz is None else torch.zeros_like(xyz))
-
-
-def set_share_balance(net: nn.Module, balance: F64) -> None:
-    """Store the loss weights (4,) of the shares in a block that corrects for them in evaluation."""
-    stored = getattr(getattr(net, "block", None), "balance", None)
-    if stored is not None:
-        stored.copy_(torch.from_numpy(balance))
-
-
-def use_channels_last(net: nn.Module) -> None:
-    """Set the fastest memory layout of convolutions' weights."""
-    for parameter in net.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -29,7 +29,7 @@ from synthstudio.models.packaged import DEFAULT, default_tensors
 from synthstudio.training import checkpoint, devices, networks, optimization, poses
 from synthstudio.training.config import Config
 from synthstudio.training.data.augment import BatchPart
-from synthstudio.training.data.sources import Samples, TrainingData, check_unchanged
+from synthstudio.training.data.sources import Samples, TrainingData
 from synthstudio.training.log import Log
 
 Made = TypeVar("Made")
@@ -127,7 +127,14 @@ class Trainer(ABC, Generic[Samples, Made]):
                 optimizer=self.optimizer,
                 scaler=self.scaler,
             )
-            check_unchanged(self.progress.data, data.key, out)
+            if self.progress.data != data.key:
+                raise ModelError(
+                    "the data changed since the start of this run",
+                    where=str(out),
+                    expected=f"crops {self.progress.data[:16]}",
+                    got=data.key[:16],
+                    then="Restore the data set, or start again in another folder.",
+                )
         self.steps_per_epoch = max(len(data) // (config.batch * config.accumulate), 1)
         self.total = config.steps or self.steps_per_epoch * config.epochs
         self.stop: list[str] = []
@@ -314,8 +321,12 @@ def build(config: Config, data: TrainingData[Any], *, log: Callable[[str], None]
     if initial is not None:
         maximum = config.network.bank
         log(checkpoint.initialize(net, initial, skeleton=data.skeleton, poses=maximum))
-    networks.use_channels_last(net)
-    networks.set_share_balance(net, data.balance)
+    for parameter in net.parameters():
+        if parameter.ndim == 4:  # the fastest layout of convolutions' weights
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    balance = getattr(getattr(net, "block", None), "balance", None)
+    if balance is not None:  # of a block that corrects for it in evaluation
+        balance.copy_(torch.from_numpy(data.balance))
     return net
 
 

@@ -130,7 +130,6 @@ def test_reliability_of_one_who_is_always_right_and_one_who_is_too_sure():
     )
     assert table.count.tolist() == [1, 2]
     assert table.ece == pytest.approx((1 * 0 + 2 * 0.25) / 3)
-    assert calibration.brier(np.array([1.0, 0.5]), np.array([True, False])) == pytest.approx(0.125)
 
 
 def test_percentiles_are_those_of_the_calls_after_the_warm_up():

@@ -92,18 +92,6 @@ def fast_dev_run_subset(data: TrainingData[Any], *, batch: int) -> TrainingData[
     return dataclasses.replace(data, val=data.val.take(np.arange(min(batch, len(data.val)))))
 
 
-def check_unchanged(before: str, now: str, out: Path) -> None:
-    """ModelError if the samples of a resumed run changed."""
-    if before != now:
-        raise ModelError(
-            "the data changed since the start of this run",
-            where=str(out),
-            expected=f"crops {before[:16]}",
-            got=now[:16],
-            then="Restore the data set, or start again in another folder.",
-        )
-
-
 def load_data(
     config: Config,
     *,
