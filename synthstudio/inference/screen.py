@@ -110,9 +110,6 @@ def _legend(width: int) -> U8:
     return legend_strip(width, by_cause=True)
 
 
-# A window and keys.
-
-
 def window_missing() -> str:
     """Why no window can be opened; "" if possible."""
     gui = re.search(r"^\s+GUI:\s+(\S+)", cv2.getBuildInformation(), re.M)
@@ -159,9 +156,6 @@ def quit_key() -> Iterator[Callable[[], bool]]:
         yield typed
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, held)
-
-
-# A video.
 
 
 @contextmanager

@@ -116,9 +116,6 @@ def _matched(now: _Frame, rows: list[int], past: dict[int, _Track]) -> dict[int,
     return {rows[p]: names[k] for p, k in pairs if score[p, k] > 0}
 
 
-# Agreement of people.
-
-
 def _agreement(a: _People, b: _People) -> F64:
     """(A, B) from 0 to 1: IoU of boxes and OKS of poses, weighted by how visible the joints are."""
     pose, weight = _alike(a, b)

@@ -58,11 +58,6 @@ class Zoom:
         """Undo `to_px`."""
         return (px - self.origin[:, :, None]) / self.step[:, :, None]
 
-    @property
-    def rate(self) -> Tensor:
-        """(B, P) cells a pixel: the sampling rate; that of the body's maps is 1 / 4."""
-        return 1 / self.step[..., 1]
-
 
 def zoom_to(boxes: Tensor, cells: int) -> Zoom:
     """The windows of boxes (B, P, 4: x0 y0 x1 y1) in pixels; NaN: the image's first corner."""
@@ -128,13 +123,12 @@ class ZoomTargets:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundWholeBody:
-    """`joints_px` (B, 133, 2) continuous pixels, NaN for absent parts; `scores`
-    (B, 133), 0 there; `boxes` (B, P, 4) of face, left and right hand, NaN likewise. `present`
-    (B, 133): the probability that a joint's part is in the image, NaN for body and feet."""
+    """`joints_px` (B, 133, 2) continuous pixels, NaN for absent parts; `scores` (B, 133), 0 there;
+    `present` (B, 133): the probability that a joint's part is in the image, NaN for body and
+    feet."""
 
     joints_px: Tensor
     scores: Tensor
-    boxes: Tensor
     present: Tensor
 
 
@@ -269,7 +263,6 @@ class ZoomNet(System):
         """
         found = _read(outputs.body, hits=hits)
         stride = outputs.size[0] / outputs.body.shape[-2]
-        b, n = len(outputs.body), self.cells
         joints, scores = [found.xy * stride], [found.score]
         maps = (outputs.face[:, None], outputs.hands[:, :1], outputs.hands[:, 1:])
         there = outputs.present > 0
@@ -281,17 +274,12 @@ class ZoomNet(System):
             px = window.to_px(part.xy[:, None])[:, 0]
             joints.append(px.masked_fill(~there[:, p, None, None], torch.nan))
             scores.append(part.score * there[:, p, None])
-        corners = torch.stack(
-            [outputs.zoom.origin, outputs.zoom.to_px(torch.full((b, 3, 1, 2), n).to(px))[:, :, 0]]
-        )
-        boxes = torch.cat([corners.amin(0), corners.amax(0)], -1)
         present = torch.full_like(joints[0][..., 0], torch.nan)
         chance = outputs.present.sigmoid().to(present)
         each = [chance[:, p, None].expand(-1, px.shape[1]) for p, px in enumerate(joints[1:])]
         return FoundWholeBody(
             joints_px=torch.cat(joints, 1),
             scores=torch.cat(scores, 1),
-            boxes=boxes.masked_fill(~there[..., None], torch.nan),
             present=torch.cat([present, *each], 1),
         )
 

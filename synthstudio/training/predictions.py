@@ -216,9 +216,6 @@ def validate(
     }
 
 
-# People found by bottom-up systems in whole frames, matched with the truth.
-
-
 @torch.inference_mode()
 def find_people(net: nn.Module, images: Tensor) -> list[FoundPeople]:
     """The people of frames (B, 3, H, W) uint8, by a network in evaluation mode on its device.

@@ -258,9 +258,6 @@ def decode_joints(logits: Tensor, *, stride: float, sigma: float) -> tuple[F64, 
     return finite(found.xy).astype(np.float64) * stride, finite(sharp).astype(np.float64)
 
 
-# The detector.
-
-
 @dataclass(frozen=True, kw_only=True)
 class Locations:
     """`xy` (N, 2) px, `stride` (N,) px and `level` (N,) of the locations of a frame."""

@@ -26,6 +26,8 @@ from synthstudio.training.config import Augment
 from synthstudio.training.data.crops import MARGIN, Crops
 from synthstudio.training.data.windows import GREY, fit_width
 
+MAX_PHOTOS = 1000
+_PHOTO_PX = 96
 _MIN_JOINTS = 3
 _ROTATED = 0.6
 """The fraction of people who are rotated by up to `rotation_deg`."""
@@ -167,12 +169,6 @@ def recolour(rgb: U8, draws: Draws, b: int) -> U8:
         x, y, w, h = (draws.hole[b].reshape(2, 2) * rgb.shape[1::-1]).ravel()
         image[int(y) : int(y + h), int(x) : int(x + w)] = GREY
     return image
-
-
-# Noise, and the colours of photos: which vary in photos but not in rendered people.
-
-MAX_PHOTOS = 1000
-_PHOTO_PX = 96
 
 
 @dataclass(frozen=True, kw_only=True)
