@@ -27,10 +27,16 @@ from synthstudio.dataset.splits import shared_notes
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.augment import load_photos
 from synthstudio.training.data.batches import NO_PICTURES, CropSubset, InputSpec, Pictures
-from synthstudio.training.data.coco import load_coco
 from synthstudio.training.data.crops import Crops, crop_kind
 from synthstudio.training.data.frames import Frames, FrameSubset, frame_kind
-from synthstudio.training.data.samples import ImageSequence, Kind, Loaded, Report, load_dataset
+from synthstudio.training.data.samples import (
+    ImageSequence,
+    Kind,
+    Loaded,
+    Report,
+    load_coco,
+    load_dataset,
+)
 from synthstudio.training.data.streamed import StreamedPeople, open_stream
 from synthstudio.transforms.pasting import Cutouts, load_cutouts
 
