@@ -42,6 +42,7 @@ from synthstudio.training.data.batches import CropSubset, InputSpec, make_batch
 from synthstudio.training.loop import train
 from synthstudio.training.networks import build
 from synthstudio.training.poses import bank_of
+from synthstudio.training.predictions import people_batches
 
 BANKS = (2000, 500)
 """Sizes of thinner pose banks."""
@@ -114,7 +115,7 @@ def candidates(
     """Make and score every candidate, the unchanged network first."""
     size = config.network.size
     about = Info(size=size, name=config.name, version=version)
-    batches = scoring.people_batches(people.val, size, skeleton)
+    batches = people_batches(people.val, InputSpec.of(config.network, skeleton))
     images = np.concatenate([batch.images.numpy() for batch in batches])
 
     def hits(model: OnnxModel, of: CropSubset) -> Hits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -61,23 +62,13 @@ def predict_frames(
     """Yield all people a system finds, in the images' order, most confident first. `size`: its
     input (H, W). Missing joints are NaN with score 0; causes are not predicted. ModelError when out
     of memory."""
-    waiting: list[SourceImage] = []
-    for done, image in enumerate(images, 1):
-        waiting.append(image)
-        if len(waiting) == batch:
-            yield from _run(net, waiting, size)
-            waiting = []
+    source, done = iter(images), 0
+    while some := list(itertools.islice(source, batch)):
+        tables = find_in_images(net, [image.rgb for image in some], size)
+        for image, found in zip(some, tables, strict=True):
+            yield from (_person(image, found, p) for p in range(len(found)))
+        done += len(some)
         progress(done)
-    if waiting:
-        yield from _run(net, waiting, size)
-
-
-def _run(net: BottomUpNet, images: list[SourceImage], size: tuple[int, int]) -> Iterator[Person]:
-    for image, found in zip(
-        images, find_in_images(net, [i.rgb for i in images], size), strict=True
-    ):
-        for p in range(len(found)):
-            yield _person(image, found, p)
 
 
 def _person(image: SourceImage, found: FoundPeople, p: int) -> Person:

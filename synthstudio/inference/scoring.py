@@ -15,14 +15,13 @@ from synthstudio.evaluation.intervals import paired_interval
 from synthstudio.evaluation.localization import pck
 from synthstudio.inference.predict import Predictor
 from synthstudio.training import config as configs
-from synthstudio.training.config import NO_AUGMENTATION
-from synthstudio.training.data import batches
+from synthstudio.training.config import STRIDE
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.sources import check_same_joints, load_subset
+from synthstudio.training.predictions import people_batches
 
 AT = 0.1
 """PCK threshold relative to the box's longer side."""
-_BATCH, _CELL = 64, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +73,9 @@ def hits(net: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Sk
     found: dict[str, list[F64]] = {"all": [], "visible": [], "hidden": []}
     counts: dict[str, list[F64]] = {name: [] for name in found}
     extent = np.array([size[1], size[0]], np.float64)
-    for batch in people_batches(people, size, skeleton):
+    cells = (size[0] // STRIDE, size[1] // STRIDE)
+    spec = InputSpec(size=size, cells=cells, skeleton=skeleton)
+    for batch in people_batches(people, spec):
         answer = net(np.ascontiguousarray(batch.images.numpy().transpose(0, 2, 3, 1)))
         truth = batch.labels.xy.double().numpy() * extent
         side = people.crops.side[batch.rows].astype(np.float64)
@@ -96,13 +97,3 @@ def hits(net: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Sk
         }
 
     return Hits(found=summed(found), counts=summed(counts))
-
-
-def people_batches(
-    people: CropSubset, size: tuple[int, int], skeleton: Skeleton
-) -> list[batches.Batch]:
-    spec = InputSpec(size=size, cells=(size[0] // _CELL, size[1] // _CELL), skeleton=skeleton)
-    return [
-        batches.make_batch(people.crops, people.rows[k : k + _BATCH], spec, NO_AUGMENTATION)
-        for k in range(0, len(people), _BATCH)
-    ]

@@ -35,8 +35,6 @@ from synthstudio.training.evaluation_folder import (
 from synthstudio.training.ground_truth import LABELS_PX, clip_windows, image_sizes
 from synthstudio.training.prediction_workers import RemotePredictor, WorkerPool, request
 
-_BATCH = 32
-
 
 def evaluate(
     weights: Path,
@@ -112,9 +110,7 @@ def evaluate(
         metrics["sensitivity"] = attention.sensitivity_summary(maps) | listed
         shown = diagnostics.examples(net, people, spec, device=on)
     if not net.sees_frames:
-        one = diagnostics.measure_latency(net, spec, device=on)
-        many = diagnostics.measure_latency(net, spec, device=on, batch=_BATCH, rounds=5)
-        metrics["latency"] = diagnostics.cost(net, on, one=one, many=many, batch=_BATCH)
+        metrics["latency"] = diagnostics.crop_cost(net, spec, device=on)
     else:
         metrics["latency"] = predictions.frame_cost(frame_net, spec, data)
     evaluation = Evaluation(

@@ -19,7 +19,6 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.threads import CPU_BATCH
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
-from synthstudio.evaluation.latency import latency
 from synthstudio.evaluation.localization import pck
 from synthstudio.evaluation.metrics import joint_subsets
 from synthstudio.evaluation.precision import Detections, match
@@ -340,6 +339,8 @@ def frame_cost(net: BottomUpNet, spec: InputSpec, dataset: Dataset) -> dict[str,
     row = next(iter(dataset.iter_frames()))
     image = rgb_of(dataset, row)
     device = next(net.parameters()).device
-    one = latency(lambda: find_in_images(net, [image], spec.size))
-    many = latency(lambda: find_in_images(net, [image] * FRAME_BATCH, spec.size), rounds=5)
-    return diagnostics.cost(net, device, one=one, many=many, batch=FRAME_BATCH) | {"of": "frame"}
+
+    def run(count: int) -> object:
+        return find_in_images(net, [image] * count, spec.size)
+
+    return diagnostics.cost(net, device, run, batch=FRAME_BATCH) | {"of": "frame"}
