@@ -62,12 +62,13 @@ def compute_metrics(
 
 
 def joint_subsets(predictions: Predictions) -> dict[str, Bool]:
+    return subsets_of(predictions.known, predictions.state)
+
+
+def subsets_of(known: Bool, state: NDArray[Any]) -> dict[str, Bool]:
     """The joints (P, J) that metrics are given for: all, visible and hidden ones."""
-    return {
-        "all": predictions.known,
-        "visible": predictions.known & (predictions.state == STATE_VISIBLE),
-        "hidden": predictions.known & (predictions.state == STATE_HIDDEN),
-    }
+    seen, hidden = known & (state == STATE_VISIBLE), known & (state == STATE_HIDDEN)
+    return {"all": known, "visible": seen, "hidden": hidden}
 
 
 def pck_of(predictions: Predictions, *, at: float = 0.1) -> F64:

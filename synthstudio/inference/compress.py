@@ -52,7 +52,6 @@ WIDTHS = (0.75, 0.5)
 """Fractions of channels that pruned networks keep."""
 _LR = 0.3
 """The learning rate of the fine-tuning, relative to the training's."""
-
 KEPT = (0, 2, 4, 8)
 """Numbers of convolutions kept in float32: the first sufficient one is used."""
 MAX_LOST = 1.0

@@ -25,8 +25,6 @@ from synthstudio.models.smooth import overlaps
 _SAME = 0.3
 """Minimum IoU of a detected box with a tracked person's."""
 MAX_PEOPLE = 50
-
-
 _GAP_S = 1.0
 """Maximum gap of a track."""
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from synthstudio.core.arrays import F64
 from synthstudio.core.errors import ModelError
-from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation.intervals import paired_interval
 from synthstudio.evaluation.localization import pck
+from synthstudio.evaluation.metrics import subsets_of
 from synthstudio.inference.predict import Predictor
 from synthstudio.training import config as configs
 from synthstudio.training.config import STRIDE
@@ -81,12 +81,7 @@ def hits(net: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Sk
         side = people.crops.side[batch.rows].astype(np.float64)
         near = pck(answer.xy, truth, length=side, at=AT) > 0
         known, state = batch.labels.known.numpy(), batch.labels.state.numpy()
-        subsets = {
-            "all": known,
-            "visible": known & (state == STATE_VISIBLE),
-            "hidden": known & (state == STATE_HIDDEN),
-        }
-        for name, subset in subsets.items():
+        for name, subset in subsets_of(known, state).items():
             found[name].append((near & subset).sum(1).astype(np.float64))
             counts[name].append(subset.sum(1).astype(np.float64))
     _, moment = np.unique(people.crops.group[people.rows], return_inverse=True)

@@ -70,36 +70,28 @@ def evaluate(
     net, found = net.to(on), None
     frame_net: Any = net
     remote = None
+    how: dict[str, Any] = {"decode": options.decode, "flip": options.flip, "bank": bank}
     if pool is not None:
-        query = request(weights, device, decode=options.decode, flip=options.flip, bank=bank)
-        remote = RemotePredictor(request=query, pool=pool)
-    if not net.sees_frames:
-        report_people = _untimed(step("predicting"))
-        if remote is not None:
-            answers = remote.predict_people(people, spec, report_people)
-        else:
-            answers = predictions.predict_subset(
-                net,
-                people,
-                spec,
-                device=on,
-                decode=options.decode,
-                bank=bank,
-                flip=options.flip,
-                progress=report_people,
-            )
-        answers = clip_windows(answers, image_sizes(data, answers.frame))
-    else:
-        report_frames = _untimed(step("finding people"))
+        remote = RemotePredictor(request=request(weights, device, **how), pool=pool)
+    progress = _untimed(step("finding people" if net.sees_frames else "predicting"))
+    if net.sees_frames:
         answers, found = predictions.find_in_dataset(
             frame_net,
             data,
             people,
             spec,
             splits=options.splits,
-            progress=report_frames,
+            progress=progress,
             find=None if remote is None else remote.find_people,
         )
+    else:
+        if remote is not None:
+            answers = remote.predict_people(people, spec, progress)
+        else:
+            answers = predictions.predict_subset(
+                net, people, spec, device=on, progress=progress, **how
+            )
+        answers = clip_windows(answers, image_sizes(data, answers.frame))
     metrics = measured(answers, skeleton, found, step, where=str(dataset))
     shown: list[AttentionExample] = []
     maps: list[Sensitivity] = []

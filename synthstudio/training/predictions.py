@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synthstudio.core.arrays import F64, I64, U8
+from synthstudio.core.arrays import F64, I64, U8, Bool
 from synthstudio.core.errors import ModelError
-from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.threads import CPU_BATCH
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.localization import pck
-from synthstudio.evaluation.metrics import joint_subsets
+from synthstudio.evaluation.metrics import subsets_of
 from synthstudio.evaluation.precision import Detections, match
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.models.blocks.bank import PoseBank, fuse
@@ -39,6 +38,7 @@ from synthstudio.training.data.windows import Letterbox
 from synthstudio.training.evaluation_folder import Decode
 from synthstudio.training.ground_truth import (
     clip_windows,
+    image_sizes,
     whole_frame_truth,
     with_found,
     with_truth,
@@ -207,12 +207,12 @@ def validate(
         return {}
     answers = predict_subset(net, people, spec, device=device)
     hits = pck(answers.xy, answers.true_xy, length=answers.side, at=0.1)
-    return {
-        "pck" if name == "all" else f"pck_{name}": float(hits[selected].mean())
-        if selected.any()
-        else float("nan")
-        for name, selected in joint_subsets(answers).items()
-    }
+    return _means(hits, subsets_of(answers.known, answers.state))
+
+
+def _means(hits: F64, subsets: Mapping[str, Bool]) -> dict[str, float]:
+    means = {k: float(hits[s].mean()) if s.any() else float("nan") for k, s in subsets.items()}
+    return {"pck" if name == "all" else f"pck_{name}": mean for name, mean in means.items()}
 
 
 @torch.inference_mode()
@@ -261,14 +261,8 @@ def validate_frames(
     predicted = np.full(truth.shape, np.nan)
     predicted[place >= 0] = table.xy[place[place >= 0]]
     hits = pck(predicted, truth, length=boxes[:, 2:].max(1), at=0.1)
-    state = frames.state[people]
-    subsets = {
-        "pck": known,
-        "pck_visible": known & (state == STATE_VISIBLE),
-        "pck_hidden": known & (state == STATE_HIDDEN),
-    }
-    out = {k: float(hits[s].mean()) if s.any() else float("nan") for k, s in subsets.items()}
-    return out | {"found": len(table) / max(len(people), 1)}
+    means = _means(hits, subsets_of(known, frames.state[people]))
+    return means | {"found": len(table) / max(len(people), 1)}
 
 
 def check_joints(net: BottomUpNet) -> None:
@@ -326,9 +320,8 @@ def find_in_dataset(
         progress(min(start + FRAME_BATCH, len(frames)), len(frames))
     joints = len(spec.skeleton.joints)
     found = gather(parts, np.array([row["index"] for row in frames], np.int64), joints)
-    sizes = {row["index"]: (row["width_px"], row["height_px"]) for row in frames}
-    sides = np.array([sizes[int(f)] for f in people.crops.frame[people.rows]], np.float64)
-    table = whole_frame_truth(people.crops, people.rows, sides.reshape(-1, 2), joints)
+    sizes = image_sizes(dataset, people.crops.frame[people.rows])
+    table = whole_frame_truth(people.crops, people.rows, sizes, joints)
     sigmas = spec.skeleton.sigmas
     place = match(found, table.frame, table.true_xy, table.known, table.area, sigmas=sigmas)
     return with_found(table, found, place), found

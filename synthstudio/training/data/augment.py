@@ -31,8 +31,6 @@ _PHOTO_PX = 96
 _MIN_JOINTS = 3
 _ROTATED = 0.6
 """The fraction of people who are rotated by up to `rotation_deg`."""
-
-
 Drawn = TypeVar("Drawn")
 
 
