@@ -109,10 +109,8 @@ class PoseNet(System):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor, sample: Any = None) -> PoseOutputs:
-        """Run on images (B, 3, H, W): uint8, or floats from 0 to 1.
-
-        `sample`: additional input of the block in training (ORN: bank.BankSample).
-        """
+        """Run on images (B, 3, H, W), uint8 or from 0 to 1; `sample`: BankSample of ORN in
+        training."""
         found = self.features(self.inputs(images, where="PoseNet"))
         features = found if isinstance(found, StagedFeatures) else StagedFeatures(last=found)
         outputs: PoseOutputs = self.block(features.last, *([] if sample is None else [sample]))
@@ -162,11 +160,8 @@ def predict_joints(net: nn.Module, images: Tensor) -> tuple[heatmaps.Decoded, Po
 def predict_maps(
     net: nn.Module, images: Tensor, *, flip: Tensor | None = None
 ) -> tuple[Tensor, PoseOutputs]:
-    """The maps to decode, and all outputs for the unflipped images.
-
-    `flip` (J,), a skeleton's mirror order: also run on the mirrored images and average the maps
-    (test-time flip). ModelError when a map is not finite.
-    """
+    """The maps to decode, and all outputs. With `flip` (J,), a skeleton's mirror order, the maps
+    are averaged with those of mirrored images. ModelError when a map is not finite."""
     outputs: PoseOutputs = net(images)
     maps = outputs.maps
     if flip is not None:

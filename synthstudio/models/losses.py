@@ -42,11 +42,7 @@ def map_loss(logits: Tensor, labels: Labels) -> Tensor:
 
 def gaussian_cross_entropy(logits: Tensor, xy: Tensor, *, sigma: float) -> Tensor:
     """Cross-entropy (B, J) between softmax maps (B, J, h, w) and Gaussians about `xy` (B, J, 2) in
-    cells.
-
-    The Gaussians are those of `gaussian_map`: they are separable, so the mean of
-    logits needs no target map.
-    """
+    cells, which are separable: the mean of logits needs no target map."""
     h, w = logits.shape[-2:]
     across, along = (
         torch.softmax(-((xy[..., axis, None] - cells) ** 2) / (2 * sigma**2), -1)
@@ -72,10 +68,8 @@ def presence_loss(predicted: Tensor, labels: Labels) -> Tensor:
 
 
 def shares_loss(predicted: Tensor, labels: Labels, balance: Tensor) -> Tensor:
-    """Cross-entropy of the four shares; `balance` (4,) weighs rare causes up.
-
-    A hidden joint (state 1) of unknown cause trains only "not visible".
-    """
+    """Cross-entropy of the four shares, weighted by `balance` (4,); of a hidden joint of unknown
+    cause that of "not visible"."""
     known = ~labels.shares.isnan().any(-1)
     target = labels.shares.nan_to_num() * balance
     each = -(target * F.log_softmax(predicted, -1)).sum(-1)

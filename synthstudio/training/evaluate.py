@@ -47,11 +47,8 @@ def evaluate(
     step: Step,
     pool: WorkerPool | None = None,
 ) -> Evaluation:
-    """Evaluate the network of a weights file on a data set, into the new folder `out`.
-
-    `pool`: workers for predictions; the rest runs here. ModelError if network and data
-    do not match; DatasetError for damaged data; DiskError.
-    """
+    """Evaluate the network of a weights file on a data set, into the new folder `out`. `pool`:
+    workers for predictions. ModelError if they do not match; DatasetError, DiskError."""
     free_folder(out)
     on = devices.get_device(device)
     net, config, skeleton = checkpoint.load_any(weights)

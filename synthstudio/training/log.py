@@ -38,10 +38,8 @@ def progress_bars(
 
 
 class Log:
-    """log.csv (a row every 10 steps and every validation) and TensorBoard's files of a run.
-
-    `keep_before`: rows from this step on, of an interrupted run, are dropped.
-    """
+    """log.csv (a row every 10 steps and every validation) and TensorBoard's files of a run; rows
+    from step `keep_before` on are dropped."""
 
     def __init__(self, folder: Path, *, keep_before: int) -> None:
         tensorboard = import_tensorboard()

@@ -145,10 +145,8 @@ def set_lr(optimizer: torch.optim.Optimizer, config: Config, step: int, total: i
 
 
 def set_backbone_trainable(net: nn.Module, config: Config, epoch: int) -> None:
-    """Set training mode; freeze an external backbone in its first epochs, or in all.
-
-    Frozen backbones stay in evaluation mode: its norms keep their pretrained statistics.
-    """
+    """Set training mode; an external backbone that is frozen, in its first epochs or in all, stays
+    in evaluation mode: its norms keep their statistics."""
     net.train()
     if config.network.is_external:
         frozen = config.network.frozen_epochs < 0 or epoch < config.network.frozen_epochs

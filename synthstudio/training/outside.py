@@ -133,10 +133,7 @@ class SkeletonPredictor:
 def evaluate_network(
     network: Network, dataset: Place, out: Path, options: EvaluationOptions, step: Step
 ) -> Evaluation:
-    """Evaluate a network that gets each image and the true amodal boxes of its people.
-
-    ModelError if it raises or returns a wrong shape; DatasetError, DiskError.
-    """
+    """Evaluate a network by images and true amodal boxes; ModelError, DatasetError, DiskError."""
     free_folder(out)
     source = Dataset(dataset)
     adapter = SkeletonPredictor(network=network, skeleton=source.skeleton)

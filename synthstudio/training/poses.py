@@ -271,10 +271,8 @@ def filled(poses: F64) -> F64:
 
 
 def bank_sample(net: PoseNet, batch: Batch, config: Config, *, step: int) -> BankSample | None:
-    """The sample of the network's bank for a step, augmented like `batch`.
-
-    (Seed, step) draw `bank_sample` of them, 0: all. None without a bank.
-    """
+    """`bank_sample` poses (0: all) of the bank, drawn by (seed, step) and augmented like
+    `batch`."""
     bank = bank_of(net)
     if bank is None:
         return None

@@ -113,10 +113,8 @@ def pose_people(
     cache: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PosePeople:
-    """The people of data sets with the numbers of their poses and looks, or those of photos.
-
-    ModelError for other sources, for both together, and for frames without a spec.
-    """
+    """The people of data sets, or of photos, with the numbers of their poses and looks;
+    ModelError."""
     if any(source.coco for source in sources):
         return _photo_people(sources, config, cache, progress)
     poses: list[str] = []
@@ -195,10 +193,8 @@ def _numbered(keys: Sequence[str]) -> I64:
 
 
 class PairSampler:
-    """Draws batches of people so that each has a partner in pose and one in clothes.
-
-    ModelError when no pose is shown twice.
-    """
+    """Batches of people with a partner in pose and one in clothes; ModelError if no pose is
+    twice."""
 
     def __init__(self, people: PosePeople) -> None:
         self.people = people

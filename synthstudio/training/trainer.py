@@ -331,10 +331,7 @@ def build(config: Config, data: TrainingData[Any], *, log: Callable[[str], None]
 
 
 def batch_rows(config: Config, order: I64, step: int, part: int, world: devices.World) -> BatchPart:
-    """A process's part of one batch of an epoch.
-
-    An order shorter than the epoch is repeated.
-    """
+    """A process's part of one batch of an epoch; an order shorter than the epoch is repeated."""
     start = (step * config.accumulate + part) * config.batch
     rows = order[np.arange(start, start + config.batch) % len(order)]
     return BatchPart.of(rows, rank=world.rank, size=world.size)

@@ -189,10 +189,7 @@ class StyleDraws:
 
 
 def load_photos(folder: Path) -> Photos:
-    """Load the photos of a folder (not of its subfolders), evenly spread by name if there are many.
-
-    AssetError if there are none, or one is unreadable.
-    """
+    """At most MAX_PHOTOS of a folder, not of its subfolders, evenly by name; AssetError."""
     paths = [p for p in list_pictures(folder)[0] if p.parent == folder] if folder.is_dir() else []
     if not paths:
         raise AssetError(

@@ -113,11 +113,7 @@ def make_batch(
     step: int = 0,
     pictures: Pictures = NO_PICTURES,
 ) -> Batch:
-    """Make the batch of `rows`, or a process's part of it, augmented by the random streams of
-    (seed, step).
-
-    Without cut-outs `augment.paste` pastes shapes alone.
-    """
+    """The batch of `rows`, or a process's part, augmented by the random streams of (seed, step)."""
     rng = stream(seed, "augment", step)
     part = rows if isinstance(rows, BatchPart) else BatchPart.of(rows)
     rows, count = part.rows, part.count

@@ -216,11 +216,7 @@ def make_frame_batch(
     masks: bool = False,
     pictures: Pictures = NO_PICTURES,
 ) -> FrameBatch:
-    """Make the batch of `rows`, or a process's part of it, augmented by the random streams of
-    (seed, step).
-
-    `masks`: with visible masks.
-    """
+    """As `make_batch`, of whole frames; `masks`: with visible masks."""
     rng = stream(seed, "augment", step)
     part = rows if isinstance(rows, BatchPart) else BatchPart.of(rows)
     rows = part.rows
@@ -289,10 +285,7 @@ def rotated_boxes(boxes: F64, view: F64, xy: F64, state: U8) -> F64:
 
 
 def labelled(frames: Frames, rows: I64) -> tuple[I64, Bool]:
-    """The people of frames for metrics, and their known joints (P, J).
-
-    As for crops: those with a joint in the frame and a box.
-    """
+    """The people of frames with a joint in the frame and a box, and their known joints (P, J)."""
     people = np.concatenate([np.r_[frames.people(int(row))] for row in rows]).astype(np.int64)
     state = frames.state[people]
     known = is_labelled(state) & np.isfinite(frames.xy[people]).all(-1)

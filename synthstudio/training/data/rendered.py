@@ -125,10 +125,8 @@ class RenderedPeople:
     def of_epoch(
         self, epoch: int, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> Crops:
-        """Wait for the people of an epoch; epochs must be requested in rising order.
-
-        ModelError if no person in it has a labelled joint; errors of rendering are raised here.
-        """
+        """Wait for the people of an epoch, each later than the last; errors of rendering are raised
+        here, ModelError without a labelled joint."""
         moments, renew = self.source.moments, self.source.renew or self.source.moments
         places = range(epoch * renew, epoch * renew + moments)
         if self._thread is None:
@@ -182,10 +180,8 @@ class RenderedPeople:
                 self._changed.notify_all()
 
     def _jobs(self) -> Iterator[Job]:
-        """Yield the job of each needed place once, and idle jobs in between.
-
-        It never blocks: the thread that takes the jobs also collects the workers' results.
-        """
+        """Each needed place's job once, idle ones in between: the thread that takes them must not
+        block."""
         for place, number in enumerate(self._numbers):
             while not self._closed and place >= self._needed.stop:
                 yield Job()

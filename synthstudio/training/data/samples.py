@@ -108,11 +108,9 @@ def load_dataset(
     skeleton: Skeleton | None = None,
     only: Source | None = None,
 ) -> Loaded[Made]:
-    """Make a kind of samples of a data set, or read them from the cache.
-
-    `skeleton`: convert people to it. `only`: a source with splits and variants. An
-    unfinished data set is used as it is. DatasetError; ModelError as the kind's.
-    """
+    """A kind of samples of a data set, also of an unfinished one, or those in the cache.
+    `skeleton`: convert people to it. `only`: a source with splits and variants. DatasetError;
+    ModelError as the kind's."""
     dataset = Dataset(place, allow_unfinished=True)
     own = get_skeleton(dataset.identity.skeleton)
     target = skeleton or own
@@ -174,10 +172,8 @@ def rgb_of(dataset: Dataset, frame: Row) -> U8:
 def cached_crops(
     cache: Path, key: str, make: Callable[[Path], dict[str, Any]]
 ) -> tuple[Path, dict[str, Any]]:
-    """Return the cache folder of a key and its metadata.
-
-    `make(folder)` fills a new one and returns further metadata.
-    """
+    """The cache folder of a key, and its metadata, which `make(folder)` returns when it fills
+    one."""
     folder = cache / f"crops-{key[:16]}"
     facts = folder / "facts.json"
     if not facts.is_file():
@@ -211,10 +207,8 @@ def allocate(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.u
 
 
 def read_cached(folder: Path, what: str, mapped: tuple[str, ...], fields: set[str]) -> Any:
-    """Return name -> array of a cache's folder, `mapped` ones in separate files.
-
-    ModelError if unreadable or if the columns are not `fields`. `what`: name in messages.
-    """
+    """Name -> array of a cache's folder, `mapped` ones in files of their own; ModelError if
+    damaged."""
     try:
         arrays = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
@@ -262,12 +256,9 @@ def load_coco(
     cache: Path,
     skeleton: Skeleton | None = None,
 ) -> Loaded[Made]:
-    """Make a kind of samples of a COCO keypoints file, or read them from the cache.
-
-    `images`: the folder of its images; default: `image_folder`. `skeleton`: convert people to it,
-    as in import. FormatError or AssetError for a bad file or image; ModelError for images that
-    changed since, and as the kind's.
-    """
+    """A kind of samples of a COCO keypoints file, or those in the cache. `images`: their folder, by
+    default `image_folder`. `skeleton`: convert people to it. FormatError or AssetError for a bad
+    file or image; ModelError for images that changed since, and as the kind's."""
     root = images or image_folder(path)
     if not path.is_file():
         raise FormatError("no such file", where=str(path), expected="a COCO keypoints file")

@@ -78,10 +78,7 @@ class TrainingData(Generic[Samples]):
 
 
 def overfit_subset(data: TrainingData[Any], count: int, *, repeats: int = 50) -> TrainingData[Any]:
-    """Train and validate on the first `count` samples only (--overfit).
-
-    An epoch repeats them, so that validation does not follow every step.
-    """
+    """The first `count` samples alone, repeated so that validation does not follow every step."""
     if data.stream is None:
         val = data.train.take(np.arange(min(count, len(data))))
     else:
@@ -161,10 +158,7 @@ def crop_unlabelled(
     skeleton: Skeleton | None = None,
     progress: Report = lambda done, total: None,
 ) -> Loaded[Crops]:
-    """The people of a COCO file, with labels removed.
-
-    FormatError, AssetError or ModelError for a bad file, a broken photo or no people.
-    """
+    """The people of a COCO file, without labels; FormatError, AssetError or ModelError."""
     size, joints_3d = config.network.size, config.joints_3d
     kind = crop_kind(size=size, joints_3d=joints_3d, labelled=False, progress=progress)
     folder = Path(images) if images else None
@@ -461,10 +455,7 @@ def _check_known(
 def check_labels(
     data: TrainingData[CropSubset], *, pasted: bool, log: Callable[[str], None]
 ) -> None:
-    """Check labels before the first step: ModelError for unusable ones, notes for odd ones.
-
-    `pasted`: training pastes objects over people, which hides joints.
-    """
+    """ModelError for unusable labels, notes for odd ones; `pasted`: pastes will hide joints."""
     crops, rows = data.train.crops, data.train.rows
     state, xy = crops.state[rows], crops.xy[rows]
     known = _check_known(state, xy, data, log)

@@ -298,10 +298,8 @@ class StreamReader:
 def open_stream(
     config: Config, *, cache: Path, progress: Callable[[int, int], None]
 ) -> StreamedPeople:
-    """Open the streamed data sets of a config and count their people, or read them from the cache.
-
-    ModelError if no people are left, or fewer than a step needs; DatasetError for a damaged set.
-    """
+    """The streamed sets of a config, their people counted (cached); ModelError for too few people,
+    DatasetError."""
     sets = [Dataset(source.dataset, allow_unfinished=True) for source in config.train]
     skeletons = [get_skeleton(dataset.identity.skeleton) for dataset in sets]
     size, joints_3d = config.network.size, config.joints_3d
