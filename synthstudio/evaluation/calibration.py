@@ -36,8 +36,7 @@ def majority_f1(counts: I64) -> float:
 
 
 def auroc(score: F64, positive: Bool) -> float:
-    """Mann-Whitney statistic by mid-ranks (Fawcett 2006), ties half; NaN without positives or
-    negatives."""
+    """Mann-Whitney statistic by mid-ranks (Fawcett 2006), ties half; NaN for one class alone."""
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:
         return float("nan")

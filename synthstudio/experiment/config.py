@@ -117,8 +117,7 @@ def training_config(
     bank: bool = True,
     start: Path | None = None,
 ) -> Config:
-    """The training config of an arm on the data set `people`. `bank`: ORN has a pose bank; `start`:
-    initial weights."""
+    """The training config of an arm on the data set `people`; `start`: initial weights."""
     preset = SIZES[size]
     network = {**preset.network, "head": arm.block}
     if not bank:

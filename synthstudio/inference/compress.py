@@ -336,9 +336,8 @@ def flops(net: PoseNet, size: tuple[int, int]) -> int:
 def quantized(
     model: Any, images: NDArray[Any], score: Callable[[OnnxModel], Hits], before: Hits
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Quantize an ONNX model with float32 weights, calibrated on `images` (P, 3, H, W): the file's
-    bytes, and the convolutions kept in float32. `score` counts hits, `before` are those of the
-    float32 model."""
+    """Quantize an ONNX model with float32 weights, calibrated on `images` (P, 3, H, W): the bytes,
+    and convolutions kept in float32. `score` counts hits, `before` are the float32 model's."""
     onnx = import_extra("onnx", extra="onnx")
     import_extra("onnxruntime", extra="onnx")
     from onnxruntime.quantization.shape_inference import quant_pre_process

@@ -272,8 +272,7 @@ def _apart(
     whole: WithDecoder, run: Callable[[Tensor], Mapping[str, NDArray[Any]]], crops: Tensor
 ) -> tuple[float, float]:
     """Largest differences of joints (px) and of everything from 0 to 1. Joints of flat maps, or
-    with two cells about equally likely, are not compared: their maximum depends on the last
-    digit."""
+    with two cells about equally likely, are not compared: the last digit decides."""
     joints = probabilities = 0.0
     anywhere = np.pi * HIT_CELLS**2 * STRIDE**2 / np.prod(crops.shape[2:])
     for count in _BATCHES:

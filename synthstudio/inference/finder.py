@@ -201,8 +201,7 @@ def _finder(path: Path, threads: int) -> Finder:
 
 def agreed_people(finder: FindPeople, predictor: Predictor, *, size: tuple[int, int]) -> FindPeople:
     """People found by a detector with a low threshold and confirmed by the network: expected OKS
-    times detector score is at least AGREED. Of two people with an OKS above SAME the better
-    stays."""
+    times detector score is at least AGREED. Of two with an OKS above SAME the better stays."""
     alone = find_one(predictor, size=size)
 
     def find(image: SourceImage) -> Boxes:

@@ -60,8 +60,7 @@ def predict_frames(
     progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Person]:
     """Yield all people a system finds, in the images' order, most confident first. `size`: its
-    input (H, W). Missing joints are NaN with score 0; causes are not predicted. ModelError when out
-    of memory."""
+    input (H, W). Missing joints: NaN, score 0; no causes. ModelError when out of memory."""
     source, done = iter(images), 0
     while some := list(itertools.islice(source, batch)):
         tables = find_in_images(net, [image.rgb for image in some], size)
@@ -92,8 +91,7 @@ def _person(image: SourceImage, found: FoundPeople, p: int) -> Person:
 
 
 def box_of(xy: F64, image: tuple[int, int]) -> F64:
-    """The box x y w h of the joints xy (J, 2) that were found, with a margin, clipped to an image
-    (H, W)."""
+    """The box x y w h of found joints xy (J, 2), with a margin, clipped to an image (H, W)."""
     low, high = np.nanmin(xy, 0), np.nanmax(xy, 0)
     margin = max(_MARGIN * float((high - low).max()), 1.0)
     limit = np.array(image[::-1], np.float64)
@@ -105,8 +103,7 @@ def bottom_up_finder(
     net: BottomUpNet, *, size: tuple[int, int], min_score: float = 0.3
 ) -> Callable[[U8], F64]:
     """A function from a picture (H, W, 3) to boxes (P, 4) x y w h, for `ss.live(finder=...)`.
-    `size`: the network's input (H, W). People below `min_score` or with fewer than three joints are
-    left out."""
+    `size`: the network's input (H, W). People need `min_score` and three joints."""
 
     def find(rgb: U8) -> F64:
         image = SourceImage(number=0, name="picture", rgb=rgb)

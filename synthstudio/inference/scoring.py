@@ -52,8 +52,7 @@ def labelled_people(
     cache: Path,
     boxes: str = "outline",
 ) -> CropSubset:
-    """The people of a data set as crops of `size`. ModelError when no person is labelled or the
-    skeleton differs."""
+    """The people of a data set as crops of `size`; ModelError for none, or another skeleton."""
     source = {"dataset": str(dataset), "splits": splits, "boxes": boxes}
     config = configs.parse({"train": [source], "network": {"size": size}})
     people, other = load_subset(config.train, config, cache, lambda done, total: None)

@@ -146,8 +146,7 @@ class ZoomNet(System):
         cells: int = 48,
     ) -> None:
         """`backbone` maps images (B, 3, H, W) to (B, channels, H/4, W/4). `early`: channels of
-        FeatureNet's convolutions; `width` those of the heads; `cells` a window's side, a multiple
-        of 4."""
+        FeatureNet; `width` of the heads; `cells`: a window's side, a multiple of 4."""
         super().__init__()
         self.features, self.cells = backbone, cells
         self.first = conv(3, early[0])

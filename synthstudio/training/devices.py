@@ -174,8 +174,7 @@ def check_batch_divides(batch: int, world: World) -> None:
 
 
 def distribute(net: nn.Module, *, unused: bool) -> nn.Module:
-    """The module to call, synchronised across processes. `unused`: some parameters may get no
-    gradient."""
+    """The module to call, synchronised across processes. `unused`: some get no gradient."""
     if not dist.is_initialized():
         return net
     for child in net.modules():  # torch's SyncBatchNorm needs CUDA

@@ -100,8 +100,7 @@ def patch_sensitivity(
     device: torch.device,
     progress: Report = lambda done, total: None,
 ) -> list[Sensitivity]:
-    """Slide a patch, a quarter of the window wide, over mostly visible people; errors in box
-    sides."""
+    """Slide a patch, a quarter of the window wide, over mostly visible people."""
     fraction = np.nan_to_num(people.crops.fraction[people.rows])
     visible = np.flatnonzero(fraction <= np.quantile(fraction, 0.5))
     chosen = visible[evenly_spaced(len(visible), _SHOWN)]

@@ -98,8 +98,7 @@ def image_sizes(dataset: Dataset, frames: I64 | Sequence[int]) -> F64:
 def with_truth(
     crops: Crops, rows: I64, predicted: dict[str, NDArray[Any]], windows: F64
 ) -> Predictions:
-    """Columns of Predictions, `known` among them, and the truth; `windows` (P, 4: x0 y0 x1 y1) of
-    the network's input."""
+    """`predicted` columns and the truth; `windows` (P, 4: x0 y0 x1 y1): the network's inputs."""
     scale = crops.scale[rows].astype(np.float64)
     index = np.full(len(crops) + 1, -1, np.int64)
     index[rows] = np.arange(len(rows))

@@ -49,8 +49,7 @@ class MuonAdamW(torch.optim.AdamW):
                 self._orthogonal_step(learnt, MUON_LR_RATIO * group["lr"], group["weight_decay"])
 
     def _orthogonal_step(self, parameters: list[Any], lr: float, decay: float) -> None:
-        """The steps of weights that have gradients, batched by shape: on a GPU launches
-        dominate."""
+        """Steps of weights with gradients, batched by shape: on a GPU launches dominate."""
         for parameter in parameters:
             state = self.state[parameter]
             if not state:

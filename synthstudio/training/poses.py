@@ -271,8 +271,7 @@ def filled(poses: F64) -> F64:
 
 
 def bank_sample(net: PoseNet, batch: Batch, config: Config, *, step: int) -> BankSample | None:
-    """`bank_sample` poses (0: all) of the bank, drawn by (seed, step) and augmented like
-    `batch`."""
+    """`bank_sample` poses (0: all) of the bank, drawn by (seed, step), augmented like `batch`."""
     bank = bank_of(net)
     if bank is None:
         return None

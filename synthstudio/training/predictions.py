@@ -217,8 +217,7 @@ def _means(hits: F64, subsets: Mapping[str, Bool]) -> dict[str, float]:
 
 @torch.inference_mode()
 def find_people(net: nn.Module, images: Tensor) -> list[FoundPeople]:
-    """The people of frames (B, 3, H, W) uint8; ModelError when out of memory or maps are not
-    finite."""
+    """The people of frames (B, 3, H, W) uint8; ModelError without memory or for maps not finite."""
     device = next(net.parameters()).device
     with devices.memory_guard(device, f"{len(images)} frames"):
         found: list[FoundPeople] = net.decode(net(images.to(device)))  # type: ignore[operator]

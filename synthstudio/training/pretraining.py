@@ -113,8 +113,7 @@ def pose_people(
     cache: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PosePeople:
-    """The people of data sets, or of photos, with the numbers of their poses and looks;
-    ModelError."""
+    """The people of data sets, or of photos, with numbers of their poses and looks; ModelError."""
     if any(source.coco for source in sources):
         return _photo_people(sources, config, cache, progress)
     poses: list[str] = []
@@ -193,8 +192,7 @@ def _numbered(keys: Sequence[str]) -> I64:
 
 
 class PairSampler:
-    """Batches of people with a partner in pose and one in clothes; ModelError if no pose is
-    twice."""
+    """Batches of people with a partner in pose and one in clothes; ModelError if there are none."""
 
     def __init__(self, people: PosePeople) -> None:
         self.people = people

@@ -32,8 +32,7 @@ def open_network(
 
 
 def own(model: OnnxModel, path: Path, *, name: str = "") -> Network:
-    """An exported network of synthstudio, which also predicts the cause of occlusion. `name`: by
-    default that of its training."""
+    """An exported network of ours, with causes of occlusion. `name`: by default its training's."""
 
     def run(rgb: U8, boxes: F64) -> dict[str, F64]:
         image = SourceImage(number=0, name="image", rgb=rgb)

@@ -1,6 +1,5 @@
-"""The kinds of files of `open_network`. Each function takes an opened file and its joints, and
-returns their order and the predictor; ModelError where inputs or outputs differ from the
-original's."""
+"""Kinds of files for `open_network`: functions of an opened file and its joints that return their
+order and the predictor; ModelError where inputs or outputs differ from the original's."""
 
 from __future__ import annotations
 

@@ -243,8 +243,7 @@ def best_locations(owner: Tensor, centre: Tensor, *, maximum: int) -> tuple[Tens
 
 
 def joint_loss(logits: Tensor, joints_px: Tensor, *, stride: float, sigma: float) -> Tensor:
-    """Cross-entropy, over the cells, of maps (M, J, h, w) with known positions (M, J, 2) of
-    joints."""
+    """Cross-entropy, over the cells, of maps (M, J, h, w) with known joints (M, J, 2)."""
     each = gaussian_cross_entropy(logits, joints_px.nan_to_num() / stride, sigma=sigma)
     return masked_mean(each, ~joints_px.isnan().any(-1))
 

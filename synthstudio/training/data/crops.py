@@ -124,8 +124,7 @@ def write_crops(
     joints_3d: Joints3D,
     progress: Report,
 ) -> int:
-    """Write the crops of at most counts[1] people; return their number. ModelError for none,
-    DiskError."""
+    """Write the crops of at most counts[1] people; return how many. ModelError, DiskError."""
     (height, width), total = canvas_size(*size), counts[1]
     images = caching.allocate(out / "images.npy", (max(total, 1), height, width, 3))
     cover = caching.allocate(out / "cover.npy", (max(total, 1), height, width))

@@ -112,8 +112,7 @@ def _write(
     size: tuple[int, int],
     progress: Report,
 ) -> int:
-    """Write `counts` (frames, people) into the folder `out`, return how many people; DiskError
-    when they do not fit."""
+    """Write `counts` (frames, people) into `out`; return how many people. DiskError."""
     images = caching.allocate(out / "images.npy", (max(counts[0], 1), *size, 3))
     masks = caching.allocate(out / "masks.npy", (max(counts[1], 1), -(-size[0] * size[1] // 8)))
     frames: list[dict[str, Any]] = []

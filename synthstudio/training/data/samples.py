@@ -91,8 +91,7 @@ class Kind(Generic[Made]):
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded(Generic[Made]):
-    """The samples of one source: `key` is a hash of the data and the sizes; `notes` are to be
-    reported to the user."""
+    """The samples of a source: `key` is a hash of data and sizes; `notes` are for the user."""
 
     samples: Made
     key: str
@@ -108,9 +107,8 @@ def load_dataset(
     skeleton: Skeleton | None = None,
     only: Source | None = None,
 ) -> Loaded[Made]:
-    """A kind of samples of a data set, also of an unfinished one, or those in the cache.
-    `skeleton`: convert people to it. `only`: a source with splits and variants. DatasetError;
-    ModelError as the kind's."""
+    """A kind of samples of a data set, finished or not, or those in the cache. `skeleton`: convert
+    people to it. `only`: a source with splits and variants. DatasetError; ModelError."""
     dataset = Dataset(place, allow_unfinished=True)
     own = get_skeleton(dataset.identity.skeleton)
     target = skeleton or own
@@ -172,8 +170,7 @@ def rgb_of(dataset: Dataset, frame: Row) -> U8:
 def cached_crops(
     cache: Path, key: str, make: Callable[[Path], dict[str, Any]]
 ) -> tuple[Path, dict[str, Any]]:
-    """The cache folder of a key, and its metadata, which `make(folder)` returns when it fills
-    one."""
+    """The cache folder of a key, and its metadata, which `make(folder)` returns if it is new."""
     folder = cache / f"crops-{key[:16]}"
     facts = folder / "facts.json"
     if not facts.is_file():

@@ -247,8 +247,7 @@ def _open(
     split: str,
     skeleton: Skeleton | None = None,
 ) -> list[_OpenSource]:
-    """Open sources; `skeleton`, or else the first one's, is that of all. `split`: the default
-    split of recipes."""
+    """Open sources, all with `skeleton` or the first one's; `split`: the default of recipes."""
     opened: list[_OpenSource] = []
     try:
         for source in sources:
