@@ -176,8 +176,7 @@ def _evaluated(
     image: I64 | None = None,
     by_size: bool = True,
 ) -> Any:
-    """Run COCOeval up to matching; None without a joint to measure. `by_size`: also medium and
-    large people alone."""
+    """Run COCOeval up to matching; None without joints. `by_size`: also medium and large people."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 

@@ -135,8 +135,7 @@ def _occlude(config: ExperimentConfig, name: str, *, cutouts: bool, step: Step) 
 
 
 def _count_poses(config: ExperimentConfig, step: Step) -> int:
-    """Number of training poses in ORN's bank, with mirrored ones. ModelError for a pretraining set
-    without any of the photos' joints."""
+    """Poses in ORN's bank, mirrored ones too; ModelError if pretraining shares no joint."""
     plain = training_config(
         Arm(name="", title=""), size=config.size, steps=1, people=config.out / "data" / "train"
     )

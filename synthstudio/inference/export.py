@@ -308,8 +308,7 @@ def _quiet() -> Iterator[None]:
 
 
 class Detections(nn.Module):
-    """Images (B, 3, H, W) uint8 to the scores (B, N) and boxes (B, N, 4: x0 y0 x1 y1) px of every
-    place of the detector."""
+    """Images (B, 3, H, W) uint8 to scores (B, N) and boxes (B, N, 4: x0 y0 x1 y1) px."""
 
     def __init__(self, net: FCPose) -> None:
         super().__init__()

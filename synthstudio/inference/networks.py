@@ -27,9 +27,8 @@ _MARGIN = 0.1
 def network_predictor(
     net: nn.Module, skeleton: Skeleton, *, flip: bool = False, peaks: int = 0
 ) -> Predictor:
-    """A predictor on the network's device; ModelError when out of memory or maps are not finite.
-    `flip`: test-time flip. `peaks`: separate peaks of each map to report. ArgumentError for
-    ZoomNet, which supports neither."""
+    """A predictor on the network's device; ModelError when out of memory or not finite. `flip`:
+    test-time flip. `peaks`: of each map to report. ArgumentError for ZoomNet with either."""
     device = next(net.parameters()).device
     for requested, word in ((flip, "flip"), (peaks, "peaks")):
         if requested and not getattr(net, "has_joint_maps", True):  # any module of PoseOutputs has

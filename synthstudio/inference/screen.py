@@ -37,8 +37,7 @@ _TITLE = "synthstudio live"
 
 @dataclass(frozen=True, kw_only=True)
 class Throughput:
-    """Of the last pictures: milliseconds from arrival to result, results per second; `missed` of
-    all: dropped pictures."""
+    """Of the last pictures: ms from arrival to result, results per second; `missed` of all."""
 
     p50_ms: float
     p95_ms: float

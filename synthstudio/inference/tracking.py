@@ -80,8 +80,7 @@ class Tracker:
         self._fresh = 0
 
     def name(self, boxes: F64, joints: F64, scores: F64, *, at: int) -> I64:
-        """Track numbers (P,) for the people of frame `at`, later than all before. Arrays and errors
-        as of `track_people`."""
+        """Track numbers (P,) for the people of frame `at`, after all before, as `track_people`."""
         if not len(boxes):
             return np.zeros(0, np.int64)
         now = _checked(boxes, joints, scores, time=int(at))

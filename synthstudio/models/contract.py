@@ -109,8 +109,7 @@ class PoseNet(System):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor, sample: Any = None) -> PoseOutputs:
-        """Run on images (B, 3, H, W), uint8 or from 0 to 1; `sample`: BankSample of ORN in
-        training."""
+        """Run on images (B, 3, H, W), uint8 or from 0 to 1; `sample`: BankSample, in training."""
         found = self.features(self.inputs(images, where="PoseNet"))
         features = found if isinstance(found, StagedFeatures) else StagedFeatures(last=found)
         outputs: PoseOutputs = self.block(features.last, *([] if sample is None else [sample]))

@@ -113,8 +113,7 @@ class ZoomTargets:
     present: Tensor
 
     def shifted(self, drawn: Tensor) -> Tensor:
-        """The boxes with every corner moved by up to a tenth of its size; `drawn` (B, P, 4): from
-        -1 to 1."""
+        """The boxes, corners moved by up to a tenth of the size; `drawn` (B, P, 4) in -1 to 1."""
         size = (self.boxes[..., 2:] - self.boxes[..., :2]).amax(-1, keepdim=True)
         return self.boxes + 0.1 * size * drawn.to(self.boxes)
 
@@ -254,8 +253,7 @@ class ZoomNet(System):
 
     @torch.no_grad()
     def decode(self, outputs: ZoomOutputs, *, hits: bool = False) -> FoundWholeBody:
-        """Joints in pixels of the images, at expected hits (`hits`) or peaks; absent parts have
-        none."""
+        """Joints in pixels of the images, at expected hits (`hits`) or peaks; absent: none."""
         found = _read(outputs.body, hits=hits)
         stride = outputs.size[0] / outputs.body.shape[-2]
         joints, scores = [found.xy * stride], [found.score]

@@ -277,8 +277,7 @@ def check_joints(net: BottomUpNet) -> None:
 def find_in_images(
     net: BottomUpNet, images: Sequence[U8], size: tuple[int, int]
 ) -> list[FoundPeople]:
-    """The people of images (H, W, 3) of any sizes, each letter-boxed to `size`, in the image's
-    pixels."""
+    """The people of images (H, W, 3), each letter-boxed to `size`, in the images' pixels."""
     check_joints(net)
     boxes = [Letterbox.of(rgb.shape[:2], size) for rgb in images]
     framed = np.stack([box.framed(rgb, size) for box, rgb in zip(boxes, images, strict=True)])

@@ -189,8 +189,7 @@ class FCPose(System):
         return FCPoseTargets(owner=owner, sides=sides, loss_mask=loss_mask, joints_px=joints)
 
     def losses(self, outputs: FCPoseOutputs, targets: FCPoseTargets) -> dict[str, Tensor]:
-        """Terms of the detector, and `map_weight` times the cross-entropy of maps over the cells;
-        at 0 no maps are computed."""
+        """Terms of the detector, and `map_weight` times the cross-entropy of maps, unless 0."""
         mine = targets.owner >= 0
         centre = centre_ness(targets.sides)
         entropy = F.binary_cross_entropy_with_logits(outputs.centre, centre, reduction="none")

@@ -234,8 +234,7 @@ def make_frame_batch(
 
 
 def _view(draws: Draws, b: int, spec: InputSpec) -> F64:
-    """The matrix from the input's pixels to the frame's: views are of a crop's canvas, which has a
-    margin."""
+    """The matrix from the input's pixels to the frame's: views are of a canvas with a margin."""
     view = np.array(draws.view[b])
     view[:, 2] -= np.array([spec.size[1], spec.size[0]]) * (MARGIN - 1) / 2
     return view

@@ -204,8 +204,7 @@ def allocate(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.u
 
 
 def read_cached(folder: Path, what: str, mapped: tuple[str, ...], fields: set[str]) -> Any:
-    """Name -> array of a cache's folder, `mapped` ones in files of their own; ModelError if
-    damaged."""
+    """Name -> array of a cache's folder, `mapped` ones in own files; ModelError if damaged."""
     try:
         arrays = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)

@@ -298,8 +298,7 @@ class StreamReader:
 def open_stream(
     config: Config, *, cache: Path, progress: Callable[[int, int], None]
 ) -> StreamedPeople:
-    """The streamed sets of a config, their people counted (cached); ModelError for too few people,
-    DatasetError."""
+    """The streamed sets of a config, people counted (cached); ModelError, DatasetError."""
     sets = [Dataset(source.dataset, allow_unfinished=True) for source in config.train]
     skeletons = [get_skeleton(dataset.identity.skeleton) for dataset in sets]
     size, joints_3d = config.network.size, config.joints_3d
