@@ -15,7 +15,6 @@ at any time continues.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +41,7 @@ from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.samples import Sample, dataset_samples
 from synthstudio.training.data.sources import load_subset
 from synthstudio.training.diagnostics import step_seconds
-from synthstudio.training.log import CROPPING
+from synthstudio.training.log import CROPPING, with_rate
 from synthstudio.training.loop import train
 from synthstudio.training.outside import Network, predict_samples
 from synthstudio.training.predictions import predict_subset
@@ -140,7 +139,7 @@ def _count_poses(config: ExperimentConfig, step: Step) -> int:
         Arm(name="", title=""), size=config.size, steps=1, people=config.out / "data" / "train"
     )
     people, skeleton = load_subset(
-        plain.train, plain, config.out / "crops", _with_rate(step("cutting people out"))
+        plain.train, plain, config.out / "crops", with_rate(step("cutting people out"))
     )
     bank = poses.bank_for(plain, people, skeleton)
     if config.pretrain is not None:
@@ -201,7 +200,7 @@ def _trained(
     """Train to the last step; notes on the people are equal for all runs, so shown once."""
     if (folder / "done").is_file():
         return True
-    report = _with_rate(step(title))
+    report = with_rate(step(title))
     done = train(
         training,
         folder,
@@ -221,7 +220,7 @@ def _predict(config: ExperimentConfig, arm: Arm, seed: int, training: Config, st
     net, _, skeleton = checkpoint.load_network(folder / "last.safetensors")
     source = Source(dataset=str(config.out / "data" / "test"))
     people, _ = load_subset(
-        (source,), training, config.out / "crops", _with_rate(step("cutting people out"))
+        (source,), training, config.out / "crops", with_rate(step("cutting people out"))
     )
     spec = InputSpec.of(training.network, skeleton)
     answers = predict_subset(
@@ -230,7 +229,7 @@ def _predict(config: ExperimentConfig, arm: Arm, seed: int, training: Config, st
         spec,
         device=device,
         flip=config.flip,
-        progress=_with_rate(step(f"testing {arm.title}, seed {seed}")),
+        progress=with_rate(step(f"testing {arm.title}, seed {seed}")),
     )
     about = {
         "name": arm.title,
@@ -276,23 +275,10 @@ def _operations(config: ExperimentConfig) -> dict[str, int]:
     return out
 
 
-def _with_rate(report: Report) -> Callable[[int, int], None]:
-    """Progress (done, total) passed on with the rate."""
-    first: list[tuple[int, float]] = []
-
-    def progress(done: int, total: int) -> None:
-        if not first:
-            first.append((done, time.monotonic()))
-        count, since = first[0]
-        report(done, total, (done - count) / max(1e-6, time.monotonic() - since))
-
-    return progress
-
-
 def _findings(
     config: ExperimentConfig, ways: tuple[Arm, ...], skeleton: Skeleton, step: Step
 ) -> Findings:
-    progress, done = _with_rate(step("measuring")), 0
+    progress, done = with_rate(step("measuring")), 0
     reductions = {}
     for arm in ways:
         reduced = []
@@ -318,7 +304,7 @@ def _beside(
 ) -> Predictions:
     """Another program's predictions of the held-out people."""
     test = Dataset(config.out / "data" / "test")
-    report = _with_rate(step(f"testing {network.name}"))
+    report = with_rate(step(f"testing {network.name}"))
 
     def counted() -> Iterator[Sample]:
         for done, sample in enumerate(dataset_samples(test, "outline"), 1):

@@ -89,6 +89,7 @@ def _top_down(
         bank.sharpness = network.bank_sharpness
     features: Any
     levels = {}
+    sizes: dict[str, Any] = {"size": size, "width": network.width, "layers": network.layers}
     if network.is_external:
         request = external.Request(
             name=network.backbone,
@@ -112,18 +113,9 @@ def _top_down(
     elif network.head == "own":
         block = _own_head(network, features.channels, joints)
     elif network.head == "kpe":
-        block = KPE(
-            features.channels, joints, size=size, width=network.width, layers=network.layers
-        )
+        block = KPE(features.channels, joints, **sizes)
     else:
-        block = ORN(
-            features.channels,
-            joints,
-            size=size,
-            bank=bank,
-            width=network.width,
-            layers=network.layers,
-        )
+        block = ORN(features.channels, joints, bank=bank, **sizes)
     return PoseNet(features, block, standardize=network.standardize, **levels)
 
 

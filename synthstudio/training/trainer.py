@@ -228,10 +228,6 @@ class Trainer(ABC, Generic[Samples, Made]):
         step = self.progress.step
         return step % self.steps_per_epoch == 0 or step == self.total
 
-    @property
-    def save_is_due(self) -> bool:
-        return self.progress.step % self.config.save_every == 0 or self.at_epoch_end
-
     def validate_and_checkpoint(self) -> None:
         """Validate; save the last and the best weights; stop after `patience` epochs."""
         self._check_weights()
@@ -285,19 +281,6 @@ class Trainer(ABC, Generic[Samples, Made]):
                     where=f"{self.out}, step {self.progress.step}",
                     then="The last saved state is good; lower `lr`.",
                 )
-
-    def outcome(self, **figures: Any) -> Trained:
-        progress = self.progress
-        validated = self.data.val is not None and progress.best_epoch >= 0
-        best = progress.best if validated else None
-        return Trained(
-            folder=self.out,
-            steps=progress.step,
-            epochs=progress.epoch,
-            best=best,
-            unit=self.unit,
-            **figures,
-        )
 
     def close(self) -> None:
         if self.log is not None:

@@ -113,16 +113,6 @@ class ShardRef:
         return f"shard {self.shard}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShardLabels:
-    """Number of usable people of a shard; `lacking`: those without rotation centres
-    but with 3D joints. `rows`: their labels, on request."""
-
-    people: int
-    lacking: int
-    rows: list[CropRow]
-
-
 class ShardReader:
     """Reads shards of the `sources`, whose data sets it opens once."""
 
@@ -151,15 +141,16 @@ class ShardReader:
             ):
                 yield person, sample
 
-    def label(self, ref: ShardRef, *, rows: bool) -> ShardLabels:
-        """Count the people of a shard; `rows`: with their labels."""
+    def label(self, ref: ShardRef, *, rows: bool) -> tuple[int, int, list[CropRow]]:
+        """The numbers of usable people of a shard, and of those without rotation centres but with
+        3D joints; on request their labels (`rows`)."""
         people = [person for person, _ in self.used(ref)]
         lacking = sum(
             p.person["joints_camera_m"] is not None and not np.isfinite(p.row["xyz_m"]).any()
             for p in people
         )
         labels = [_in_source(person.row, ref) for person in people] if rows else []
-        return ShardLabels(people=len(people), lacking=lacking, rows=labels)
+        return len(people), lacking, labels
 
     def cut(self, ref: ShardRef, numbers: Sequence[int], *, people: int) -> dict[int, CropRow]:
         """The crops of some of the `people` of a shard by their numbers; ModelError if their number
@@ -312,7 +303,7 @@ def open_stream(
         digest.update(repr([source.splits, source.variants, source.boxes]).encode())
     digest.update(crops.sizes_key(size, joints_3d))
 
-    def labels(which: Sequence[ShardRef], *, rows: bool) -> list[ShardLabels]:
+    def labels(which: Sequence[ShardRef], *, rows: bool) -> list[tuple[int, int, list[CropRow]]]:
         found = []
         for one in prefetch(
             lambda k: reader.label(which[k], rows=rows),
@@ -325,7 +316,7 @@ def open_stream(
 
     def make(out: Path) -> dict[str, Any]:
         counted = labels(refs, rows=False)
-        used = [ref for ref, one in zip(refs, counted, strict=True) if one.people]
+        used = [ref for ref, (people, *_) in zip(refs, counted, strict=True) if people]
         if not used:
             sources = config.train
             wanted = [
@@ -337,14 +328,14 @@ def open_stream(
                 expected=f"people with a labelled joint, of {'; '.join(wanted)}",
                 got="none",
             )
-        every = max(1, -(-sum(one.people for one in counted) // LABELLED))
-        rows = [row for one in labels(used[::every], rows=True) for row in one.rows]
+        every = max(1, -(-sum(people for people, *_ in counted) // LABELLED))
+        rows = [row for *_, some in labels(used[::every], rows=True) for row in some]
         with disk_errors(out):
-            np.save(out / "counts.npy", np.array([one.people for one in counted], np.int64))
+            np.save(out / "counts.npy", np.array([people for people, *_ in counted], np.int64))
             np.savez(out / "labels.npz", **crops.columns_of(rows))
         lacking = [0] * len(sets)
-        for ref, one in zip(refs, counted, strict=True):
-            lacking[ref.source] += one.lacking
+        for ref, (_, own, _) in zip(refs, counted, strict=True):
+            lacking[ref.source] += own
         return {"lacking": lacking}
 
     key = digest.hexdigest()
