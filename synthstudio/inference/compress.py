@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import heapq
-import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +28,7 @@ from synthstudio.core.extras import import_extra
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.inference import scoring
-from synthstudio.inference.export import Info, narrow, onnx_program
+from synthstudio.inference.export import Info, narrow, onnx_program, quiet
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.inference.scoring import Hits
 from synthstudio.models.backbones.pyramid import ConvPyramid
@@ -378,10 +377,8 @@ def _quantize(source: Path, folder: Path, images: NDArray[Any], excluded: list[s
     onnx = import_extra("onnx", extra="onnx")
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    out, root = folder / "int8.onnx", logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)  # it recommends preprocessing that is done already
-    try:
+    out = folder / "int8.onnx"
+    with quiet("root"):  # it recommends preprocessing that is done already
         quantize_static(
             str(source),
             str(out),
@@ -395,8 +392,6 @@ def _quantize(source: Path, folder: Path, images: NDArray[Any], excluded: list[s
             nodes_to_exclude=excluded,
             calibration_cache_path=str(folder / "ranges.json"),
         )
-    finally:
-        root.setLevel(level)
     model = onnx.load(out)
     narrow(model, weights=True)
     written: bytes = model.SerializeToString()

@@ -145,7 +145,7 @@ def program_of(whole: nn.Module, images: Tensor, names: list[str], facts: Mappin
     metadata. `images`: at least two, which it has seen once."""
     onnx = import_extra("onnx", extra="onnx")
     import_extra("onnxscript", extra="onnx")
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             whole,
             (images[:2].clone(),),  # a view would bring the symbols of its base
@@ -170,7 +170,7 @@ def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: Info) -> Ex
     """Write a `torch.export` program with float32 weights, independent of this package.
     ModelError as above."""
     whole, crops = _ready(net, skeleton, about)
-    with _quiet():
+    with quiet():
         program = torch.export.export(
             whole, (crops[:2].clone(),), dynamic_shapes={"images": {0: torch.export.Dim.DYNAMIC}}
         )
@@ -294,9 +294,9 @@ def _apart(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress the exporter's warnings on its internals."""
-    logger = logging.getLogger("torch.onnx")
+def quiet(name: str = "torch.onnx") -> Iterator[None]:
+    """Suppress an exporter's warnings on its internals, and its logger's."""
+    logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
